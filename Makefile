@@ -1,0 +1,70 @@
+# Makefile -- build, check, demo. `make help` lists the targets.
+# MODE=release (default) | asan | tsan | cover; each builds into build/MODE.
+
+MODE ?= release
+CC ?= cc
+O := build/$(MODE)
+PKGS := libmicrohttpd sqlite3 jansson libsodium libconfuse libcrypto libseccomp
+CTL_PKGS := libcurl jansson
+TEST_PKGS := cmocka
+
+PYTHON ?= /usr/bin/python3
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla \
+	-Wwrite-strings -Wundef
+WERROR ?= $(if $(CI),-Werror)
+CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -flto=auto
+LDFLAGS_release := -pie -Wl,-z,relro,-z,now -flto=auto
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LDFLAGS_asan := -fsanitize=address,undefined
+CFLAGS_tsan := -O1 -g -fsanitize=thread
+LDFLAGS_tsan := -fsanitize=thread
+CFLAGS_cover := -O0 -g --coverage
+LDFLAGS_cover := --coverage
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Isrc -pthread $(WARN) $(WERROR) $(CFLAGS_$(MODE)) \
+	$(shell pkg-config --cflags $(PKGS) libcurl) $(CFLAGS)
+ALL_LDFLAGS = -pthread $(LDFLAGS_$(MODE)) $(LDFLAGS)
+LIBS = $(shell pkg-config --libs $(PKGS)) -lm
+CTL_LIBS = $(shell pkg-config --libs $(CTL_PKGS))
+
+SRC := $(filter-out src/cli/reportctl%.c src/main.c,$(wildcard src/*/*.c))
+CTL_SRC := $(wildcard src/cli/reportctl*.c)
+OBJ := $(SRC:src/%.c=$(O)/obj/%.o)
+CTL_OBJ := $(CTL_SRC:src/%.c=$(O)/obj/%.o)
+LIB := $(O)/libreportd.a
+UNIT := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/*_test.c)) \
+	$(patsubst tests/contract/%.c,$(O)/tests/%,$(wildcard tests/contract/*_test.c))
+
+.PHONY: all help deps build check unit e2e lint format demo run docs clean install
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: build
+
+include tools/targets.mk
+
+build: deps-if-missing
+	@$(MAKE) --no-print-directory $(O)/reportd $(O)/reportctl
+
+$(O)/obj/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(LIB): $(OBJ)
+	@rm -f $@
+	gcc-ar rcs $@ $^
+
+$(O)/reportd: $(O)/obj/main.o $(LIB)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS)
+
+$(O)/reportctl: $(CTL_OBJ) $(LIB)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(CTL_LIBS)
+
+$(O)/tests/%: tests/unit/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -Itests $< $(LIB) -o $@ $(ALL_LDFLAGS) $(LIBS) $(shell pkg-config --libs $(TEST_PKGS))
+
+$(O)/tests/%: tests/contract/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -Itests $< $(LIB) -o $@ $(ALL_LDFLAGS) $(LIBS) $(shell pkg-config --libs $(TEST_PKGS))
+
+-include $(OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(O)/obj/main.d $(UNIT:=.d)

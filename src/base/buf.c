@@ -1,0 +1,120 @@
+/* src/base/buf.c -- the growable byte buffer. */
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUF_FIRST_CAP = 256 };
+
+void buf_init(struct buf *b, size_t max)
+{
+    *b = (struct buf){.max = max};
+}
+
+void buf_done(struct buf *b)
+{
+    free(b->data);
+    *b = (struct buf){.max = b->max};
+}
+
+void buf_reset(struct buf *b)
+{
+    b->len = 0;
+    b->failed = false;
+    if (b->data != NULL)
+        b->data[0] = '\0';
+}
+
+bool buf_failed(const struct buf *b)
+{
+    return b->failed;
+}
+
+static bool buf_grow(struct buf *b, size_t need)
+{
+    size_t cap = b->cap != 0 ? b->cap : BUF_FIRST_CAP;
+    char *data;
+
+    while (cap < need)
+        cap *= 2;
+    data = realloc(b->data, cap);
+    if (data == NULL)
+        return false;
+    b->data = data;
+    b->cap = cap;
+    return true;
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+    if (b->failed || n > b->max - b->len) {
+        b->failed = true;
+        return NULL;
+    }
+    if (b->len + n + 1 > b->cap && !buf_grow(b, b->len + n + 1)) {
+        b->failed = true;
+        return NULL;
+    }
+    return b->data + b->len;
+}
+
+void buf_add(struct buf *b, const void *data, size_t n)
+{
+    char *place = buf_reserve(b, n);
+
+    if (place == NULL)
+        return;
+    if (n > 0)
+        memcpy(place, data, n);
+    b->len += n;
+    b->data[b->len] = '\0';
+}
+
+void buf_add_char(struct buf *b, char c)
+{
+    buf_add(b, &c, 1);
+}
+
+void buf_add_str(struct buf *b, const char *s)
+{
+    buf_add(b, s, strlen(s));
+}
+
+void buf_add_format(struct buf *b, const char *format, ...)
+{
+    va_list args;
+    int need;
+    char *place;
+
+    va_start(args, format);
+    need = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    place = need < 0 ? NULL : buf_reserve(b, (size_t)need);
+    if (place == NULL) {
+        b->failed = true;
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(place, (size_t)need + 1, format, args);
+    va_end(args);
+    b->len += (size_t)need;
+}
+
+char *buf_take(struct buf *b)
+{
+    char *data = b->failed ? NULL : b->data;
+
+    if (data == NULL && !b->failed)
+        return strdup("");
+    if (b->failed)
+        free(b->data);
+    *b = (struct buf){.max = b->max};
+    return data;
+}
+
+const char *buf_str(const struct buf *b)
+{
+    return b->data != NULL ? b->data : "";
+}

@@ -1,0 +1,36 @@
+/* src/base/buf.h -- a growable byte buffer with a maximum from birth. */
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Failure is sticky: after an add that does not fit (or finds no memory) the buffer keeps what it
+ * had, ignores further adds and buf_failed() is true, so a writer checks once, at the end. */
+struct buf {
+    char *data; /* always NUL-terminated once something was added; NULL before */
+    size_t len; /* bytes in use, without the NUL */
+    size_t cap;
+    size_t max;
+    bool failed;
+};
+
+void buf_init(struct buf *b, size_t max); /* `max` bytes of content at most */
+void buf_done(struct buf *b);
+void buf_reset(struct buf *b);            /* empty, not failed; keeps the memory */
+bool buf_failed(const struct buf *b);
+
+/* Room for `n` more bytes: the place to write them, or NULL (then the buffer has failed). */
+char *buf_reserve(struct buf *b, size_t n);
+
+void buf_add(struct buf *b, const void *data, size_t n);
+void buf_add_char(struct buf *b, char c);
+void buf_add_str(struct buf *b, const char *s);
+void buf_add_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The content as a string that is yours to free(); NULL if the buffer has failed. Empties it. */
+char *buf_take(struct buf *b);
+/* The content as a string, borrowed until the next change; "" when empty. */
+const char *buf_str(const struct buf *b);
+
+#endif

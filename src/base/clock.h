@@ -1,0 +1,24 @@
+/* src/base/clock.h -- the time: UTC for people and rules, monotonic for waiting and measuring. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { CLOCK_TEXT = 21, CLOCK_DATE_TEXT = 11, CLOCK_HTTP_TEXT = 30 }; /* with the NUL */
+
+int64_t clock_now_ms(void);  /* UTC, milliseconds since 1970 */
+int64_t clock_mono_ms(void); /* monotonic milliseconds; only differences mean something */
+int64_t clock_mono_us(void);
+
+/* YYYY-MM-DDTHH:MM:SSZ, cut to the second. */
+void clock_format(int64_t ms, char text[CLOCK_TEXT]);
+/* YYYY-MM-DD of the UTC day. */
+void clock_format_date(int64_t ms, char text[CLOCK_DATE_TEXT]);
+/* An IMF-fixdate for HTTP headers (RFC 9110, 5.6.7). */
+void clock_format_http(int64_t ms, char out[CLOCK_HTTP_TEXT]);
+
+/* True for an existing day written YYYY-MM-DD (years 0001 to 9999), nothing before or after. */
+bool clock_is_date(const char *text);
+
+#endif

@@ -1,0 +1,81 @@
+/* src/base/err.c -- the error table and the words of one error. */
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    int status;
+    const char *title;
+} codes[E_COUNT] = {
+    [E_NONE] = {200, "No error"},
+#define X(name, status, title) [E_##name] = {status, title},
+    ERR_CODES(X)
+#undef X
+};
+
+int err_set(struct err *err, int code, const char *format, ...)
+{
+    if (err != NULL) {
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(err->text, sizeof(err->text), format, args);
+        va_end(args);
+        err->code = code;
+        err->detail[0] = '\0';
+    }
+    return code;
+}
+
+int err_errno(struct err *err, int code, const char *format, ...)
+{
+    int saved = errno;
+
+    if (err != NULL) {
+        va_list args;
+        size_t len;
+
+        va_start(args, format);
+        vsnprintf(err->text, sizeof(err->text), format, args);
+        va_end(args);
+        len = strlen(err->text);
+        snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(saved));
+        err->code = code;
+        err->detail[0] = '\0';
+    }
+    errno = saved;
+    return code;
+}
+
+int err_detail(struct err *err, const char *format, ...)
+{
+    va_list args;
+
+    if (err == NULL)
+        return -E_INTERNAL;
+    va_start(args, format);
+    vsnprintf(err->detail, sizeof(err->detail), format, args);
+    va_end(args);
+    return err->code;
+}
+
+static int code_index(int code)
+{
+    int index = abs(code);
+
+    return index < E_COUNT ? index : E_INTERNAL;
+}
+
+int err_status(int code)
+{
+    return codes[code_index(code)].status;
+}
+
+const char *err_title(int code)
+{
+    return codes[code_index(code)].title;
+}

@@ -1,0 +1,19 @@
+/* src/base/json.h -- JSON text written straight into a buffer: strings escaped, UTF-8 checked. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+
+/* Add `text` quoted and escaped (RFC 8259). False, with nothing added, if it is not UTF-8. */
+bool json_add_text(struct buf *b, const char *text, size_t len);
+
+/* As json_add_text for words of our own: what is not UTF-8 becomes '?'. NULL adds null. */
+void json_add_string(struct buf *b, const char *text);
+
+/* `"key":` with a comma before it unless an object or array has just been opened. */
+void json_add_key(struct buf *b, const char *key);
+
+#endif

@@ -1,0 +1,110 @@
+/* src/base/log.c -- one line an event. */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+
+enum { LOG_LINE_MAX = 4096, LOG_VALUE_MAX = 1024 };
+
+static atomic_int log_least = LOG_INFO;
+static atomic_bool log_json = false;
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
+void log_init(enum log_level least, bool json)
+{
+    atomic_store(&log_least, (int)least);
+    atomic_store(&log_json, json);
+}
+
+/* Print the argument that the conversion at `spec` (behind its '%') takes; returns whether it is
+ * a number. The arguments are taken one by one because each becomes a field of its own. */
+static bool print_value(char *out, const char *spec, va_list *args)
+{
+    int longs = 0;
+
+    while (*spec == 'l' || *spec == 'z') {
+        longs++;
+        spec++;
+    }
+    switch (*spec) {
+    case 'd':
+        snprintf(out, LOG_VALUE_MAX, "%ld", longs > 0 ? va_arg(*args, long) : va_arg(*args, int));
+        return true;
+    case 'u':
+        snprintf(out, LOG_VALUE_MAX, "%lu",
+                 longs > 0 ? va_arg(*args, unsigned long) : va_arg(*args, unsigned));
+        return true;
+    case 'f':
+        snprintf(out, LOG_VALUE_MAX, "%.3f", va_arg(*args, double));
+        return true;
+    default: {
+        const char *text = va_arg(*args, const char *);
+
+        snprintf(out, LOG_VALUE_MAX, "%s", text != NULL ? text : "");
+        return false;
+    }
+    }
+}
+
+static void add_field(struct buf *line, bool json, const char *key, const char *value, bool number)
+{
+    if (json)
+        json_add_key(line, key);
+    else
+        buf_add_format(line, " %s=", key);
+    if (number || (!json && *value != '\0' && strpbrk(value, " \"\\\n\t=") == NULL))
+        buf_add_str(line, value);
+    else
+        json_add_string(line, value);
+}
+
+static void add_fields(struct buf *line, bool json, const char *fields, va_list *args)
+{
+    while (*fields != '\0') {
+        const char *equals = strchr(fields, '=');
+        char key[64], value[LOG_VALUE_MAX];
+        bool number;
+
+        if (equals == NULL || equals[1] != '%')
+            return;
+        snprintf(key, sizeof(key), "%.*s", (int)(equals - fields), fields);
+        number = print_value(value, equals + 2, args);
+        add_field(line, json, key, value, number);
+        fields = equals + strcspn(equals, " ");
+        fields += *fields == ' ';
+    }
+}
+
+void log_event(enum log_level level, const char *event, const char *fields, ...)
+{
+    char stamp[CLOCK_TEXT];
+    bool json = atomic_load(&log_json);
+    struct buf line;
+    va_list args;
+
+    if ((int)level < atomic_load(&log_least))
+        return;
+    buf_init(&line, LOG_LINE_MAX);
+    clock_format(clock_now_ms(), stamp);
+    if (json)
+        buf_add_format(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", stamp,
+                       level_names[level], event);
+    else
+        buf_add_format(&line, "%s %s %s", stamp, level_names[level], event);
+    va_start(args, fields);
+    add_fields(&line, json, fields, &args);
+    va_end(args);
+    buf_add_str(&line, json ? "}\n" : "\n");
+    /* One write a line, so that lines of several threads and processes do not mix. */
+    if (line.len > 0 && write(STDERR_FILENO, line.data, line.len) < 0)
+        (void)level; /* nowhere left to say it */
+    buf_done(&line);
+}

@@ -1,0 +1,24 @@
+/* src/base/log.h -- the log: one line an event on standard error, as text or as JSON. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+/* What is written from now on; before the first call: text, from INFO. */
+void log_init(enum log_level least, bool json);
+
+/* `event` is a fixed dotted name ("report.move"). `fields` is "key=%s key=%d …": keys and one
+ * conversion each, separated by one space; it may be "". Conversions: %s %d %u %ld %lu %lld %llu
+ * %zu %f. Values with spaces are quoted in text by the log itself. Only the top of a call chain
+ * logs; libraries return `struct err`. Never log a report's parameters or results. */
+void log_event(enum log_level level, const char *event, const char *fields, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#define log_debug(...) log_event(LOG_DEBUG, __VA_ARGS__)
+#define log_info(...) log_event(LOG_INFO, __VA_ARGS__)
+#define log_warn(...) log_event(LOG_WARN, __VA_ARGS__)
+#define log_error(...) log_event(LOG_ERROR, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,28 @@
+/* src/base/str.h -- small strings: compare, copy, and read numbers, durations and sizes strictly. */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+bool str_eq(const char *a, const char *b);        /* NULL equals only NULL */
+bool str_eq_nocase(const char *a, const char *b); /* ASCII case only */
+bool str_starts(const char *s, const char *prefix);
+
+/* Copy `src` into dst[cap], cut if need be, always terminated; true if it fitted. */
+bool str_copy(char *dst, size_t cap, const char *src);
+
+/* The whole of `s` as a decimal number, with nothing before or after; false: *ret untouched. */
+bool str_to_int64(const char *s, int64_t *ret);
+
+/* "250ms" "10s" "5m" "24h" "7d" → milliseconds. A bare number is refused, but for 0. */
+bool str_to_duration(const char *s, int64_t *ret_ms);
+
+/* "4096" "64K" "512M" "10G" (powers of 1024) → bytes. */
+bool str_to_size(const char *s, int64_t *ret_bytes);
+
+/* "1.5 GB", "312 B" into out[cap]: for people, powers of 1000. */
+void str_human_size(char *out, size_t cap, int64_t bytes);
+
+#endif

@@ -1,0 +1,39 @@
+/* src/core/catalog.h -- the report types on offer: the folder's definitions, reloadable while in use. */
+#ifndef CORE_CATALOG_H
+#define CORE_CATALOG_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "core/definition.h"
+
+struct catalog;
+
+/* `source_known` says whether the config has a source of that name (a definition that names
+ * another one is broken). `problem` is called once for every broken file, with "FILE:LINE: …". */
+struct catalog_spec {
+    const char *folder;
+    int (*source_known)(void *context, const char *source);
+    void (*problem)(void *context, const char *text);
+    void *context;
+};
+
+/* Load every *.sql of the folder. Broken files are told and left out; -E_IO only if the folder
+ * can't be read. *ret is yours: catalog_free(). */
+int catalog_new(const struct catalog_spec *spec, struct catalog **ret, struct err *err);
+void catalog_free(struct catalog *catalog);
+
+/* Read the folder again: new and changed files replace, removed files go, a broken file keeps the
+ * old definition. Any thread. Returns the number of broken files, or -E_IO with nothing changed. */
+int catalog_reload(struct catalog *catalog, struct err *err);
+
+/* A reference to the current definition of that name, NULL if there is none; it stays valid over
+ * reloads until catalog_release(). Any thread. Names are case-sensitive. */
+const struct definition *catalog_hold(struct catalog *catalog, const char *name);
+void catalog_release(struct catalog *catalog, const struct definition *def);
+
+/* Call `each` for every definition in order of name, under the catalog's read lock. */
+void catalog_each(struct catalog *catalog, void (*each)(void *context, const struct definition *def),
+                  void *context);
+
+#endif

@@ -1,0 +1,96 @@
+/* src/core/definition.h -- a report type: one annotated .sql file, parsed. Format: doc/definitions.md. */
+#ifndef CORE_DEFINITION_H
+#define CORE_DEFINITION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum {
+    DEFINITION_FILE_MAX = 1 << 20, /* bytes of a definition file */
+    DEFINITION_PARAMETERS_MAX = 64,
+    DEFINITION_CHECKS_MAX = 32,
+    DEFINITION_COLUMNS_MAX = 256,
+    DEFINITION_ENUM_MAX = 64,
+};
+
+/* Parameter types: enum, the word in the file, what a refusal says it takes. */
+#define PARAM_TYPES(X)                                                                            \
+    X(STRING, "string", "a text")                                                                 \
+    X(INTEGER, "integer", "an integer such as 42")                                                \
+    X(DECIMAL, "decimal", "a decimal number such as 12.50")                                       \
+    X(DATE, "date", "a date written YYYY-MM-DD")                                                  \
+    X(BOOLEAN, "boolean", "true or false")                                                        \
+    X(ENUM, "enum", "one of its allowed values")
+
+enum param_type {
+#define X(name, word, takes) PARAM_##name,
+    PARAM_TYPES(X)
+#undef X
+    PARAM_TYPE_COUNT
+};
+
+struct param {
+    char *name;
+    enum param_type type;
+    bool required;
+    char *fallback;     /* the default as written ("today" stays "today"); NULL: none */
+    char *description;  /* "" if none */
+    char **allowed;     /* enum only */
+    size_t allowed_count;
+};
+
+/* How a declared column prints. Undeclared columns print by the type the database gives. */
+enum column_type { COLUMN_DECIMAL, COLUMN_JSON, COLUMN_BOOLEAN, COLUMN_STRING };
+
+struct column {
+    char *name;         /* as in the SQL: "total", "a.b" or "a[].b" */
+    enum column_type type;
+    int scale;          /* COLUMN_DECIMAL */
+    int line;           /* in the file, for messages */
+};
+
+/* One SQL statement of the file. */
+struct statement {
+    char *sql;          /* without the annotation line; parameters are :Name */
+    int line;           /* of its first line in the file */
+};
+
+struct check {
+    char *message;      /* with :Name to be filled in */
+    struct statement statement;
+};
+
+struct definition {
+    char *file;         /* path as given, for messages */
+    char *text;         /* the whole file */
+    char *name, *description, *source;
+    struct param *params;
+    size_t param_count;
+    struct column *columns;
+    size_t column_count;
+    struct check *checks;
+    size_t check_count;
+    struct statement results, summary; /* summary.sql NULL: none */
+    int64_t timeout_ms;                /* 0: the server's default; likewise the limits */
+    int64_t row_limit, size_limit;
+};
+
+/* Parse `text` (length `len`; `file` is only for messages). On success *ret is yours:
+ * definition_free() it. On failure -E_DEFINITION and err->text is "FILE:LINE: what is wrong and
+ * what to write". Pure: touches no database. */
+int definition_parse(const char *file, const char *text, size_t len, struct definition **ret,
+                     struct err *err);
+void definition_free(struct definition *def); /* NULL is fine */
+
+/* Read and parse a file; -E_IO if it can't be read, -E_DEFINITION as above. */
+int definition_load(const char *path, struct definition **ret, struct err *err);
+
+/* Borrowed; NULL if there is none. Names are case-sensitive. */
+const struct param *definition_param(const struct definition *def, const char *name);
+const struct column *definition_column(const struct definition *def, const char *name);
+const char *param_type_name(enum param_type type);
+
+#endif

@@ -1,0 +1,40 @@
+/* src/core/param.h -- the values of a report's parameters: checked, defaulted, made canonical. */
+#ifndef CORE_PARAM_H
+#define CORE_PARAM_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/definition.h"
+
+enum { PARAM_VALUE_MAX = 4096 }; /* bytes of one value */
+
+/* Check `given` (a JSON object of strings, or NULL for none) against the definition. Missing takes
+ * the default; `today` is the UTC day of `now_ms`. On success *ret_canonical is yours to free(): a
+ * compact JSON object of strings in the order of the definition, defaults filled in, parameters
+ * without a value left out. On failure -E_PARAM, and err->text names the parameter and says what it
+ * takes. Empty is a value only for string. */
+int params_canonical(const struct definition *def, const json_t *given, int64_t now_ms,
+                     char **ret_canonical, struct err *err);
+
+/* A value to bind: `text` is NULL for SQL NULL. */
+struct param_value {
+    const char *name;      /* borrowed from the definition */
+    enum param_type type;
+    char *text;            /* owned */
+};
+
+/* The values of all the definition's parameters, in its order, from canonical parameters (checked
+ * again: the definition may have changed since). *ret_values is yours: params_free() it. */
+int params_values(const struct definition *def, const char *canonical,
+                  struct param_value **ret_values, struct err *err);
+void params_free(struct param_value *values, size_t count); /* NULL is fine */
+
+/* Append `message` with every :Name of a parameter replaced by its value ("" for NULL). */
+void params_fill(struct buf *out, const char *message, const struct param_value *values,
+                 size_t count);
+
+#endif

@@ -1,0 +1,51 @@
+/* src/core/report.c -- the states of a report and what it owns. */
+#include "core/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    unsigned moves;
+} states[REPORT_STATE_COUNT] = {
+#define X(state, text, to) [REPORT_##state] = {text, to},
+    REPORT_STATES(X)
+#undef X
+};
+
+const char *report_state_name(enum report_state state)
+{
+    return states[state].name;
+}
+
+bool report_state_parse(const char *name, enum report_state *ret)
+{
+    for (int i = 0; i < REPORT_STATE_COUNT; i++) {
+        if (strcmp(states[i].name, name) == 0) {
+            *ret = (enum report_state)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool report_may_move(enum report_state from, enum report_state to)
+{
+    return (states[from].moves & (1u << to)) != 0;
+}
+
+bool report_is_active(enum report_state state)
+{
+    return state == REPORT_QUEUED || state == REPORT_PROCESSING;
+}
+
+void report_done(struct report *report)
+{
+    if (report == NULL)
+        return;
+    free(report->user_name);
+    free(report->name);
+    free(report->parameters);
+    free(report->message);
+    *report = (struct report){0};
+}

@@ -1,0 +1,46 @@
+/* src/main.c -- reportd: find the verb, run it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/version.h"
+#include "cli/verbs.h"
+
+static const struct {
+    const char *name, *what;
+    int (*run)(int argc, char **argv);
+} verbs[] = {
+#define X(name, what) {#name, what, verb_##name},
+    VERBS(X)
+#undef X
+};
+
+static void usage(FILE *out)
+{
+    fprintf(out, "reportd -- an asynchronous report server\n\n"
+                 "usage: reportd VERB [ARGUMENTS]\n       reportd VERB --help\n\n");
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].what);
+    fprintf(out, "\n  --version  print the version\n  --help     print this\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        usage(stdout);
+        return EXIT_GOOD;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("reportd %s\n", REPORTD_VERSION);
+        return EXIT_GOOD;
+    }
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return verbs[i].run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "reportd: there is no verb '%s'; try: reportd --help\n", argv[1]);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,46 @@
+/* src/proc/removal.h -- deletion: mark, stop the query, remove the files, drop the row. One way for
+ * DELETE, for the purge after retention and for what a crash left half done. */
+#ifndef PROC_REMOVAL_H
+#define PROC_REMOVAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/guid.h"
+#include "proc/supervisor.h"
+#include "spool/spool.h"
+#include "store/store.h"
+
+struct remover;
+
+/* Everything is borrowed until remover_free(). Starts the purge of expired reports, woken when the
+ * next one is due, and finishes what is in DELETING. */
+int remover_new(struct store *store, struct spool *spool, struct supervisor *supervisor,
+                struct remover **ret, struct err *err);
+void remover_free(struct remover *remover); /* finishes what has begun; NULL is fine */
+
+/* One deletion. Fill id, user_id, done, owner; keep it until `done`, which is called once, on any
+ * thread: rc 0 when reference, query, files and row are gone; -E_UNKNOWN_REFERENCE if the user has
+ * no such report; -E_STORE if nothing was done. Once the mark is durable the deletion is finished
+ * whatever happens, at the latest by the next start. */
+struct removal {
+    struct guid id;
+    int64_t user_id; /* 0: whoever's */
+    void (*done)(struct removal *removal);
+    void *owner;
+    int rc;
+    struct err err;
+    /* the remover's */
+    struct remover *remover;
+    int64_t began_us; /* monotonic */
+    struct store_op op;
+    struct spool_op files;
+    struct supervisor_stop stop;
+};
+void removal_start(struct remover *remover, struct removal *removal);
+
+/* A report now expires at `expires_ms` (UTC): the purge wakes then. */
+void remover_expect(struct remover *remover, int64_t expires_ms);
+
+#endif

@@ -1,0 +1,33 @@
+/* src/proc/waiters.h -- who waits for a report to change: woken by its next move, or by time. */
+#ifndef PROC_WAITERS_H
+#define PROC_WAITERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/guid.h"
+
+struct waiters;
+
+/* Embedded by the one who waits. `wake` is called once, on any thread, after waiters_add(), unless
+ * waiters_cancel() was true. It must not block. */
+struct waiter {
+    struct guid id;
+    int64_t deadline_ms; /* clock_mono_ms() */
+    void (*wake)(struct waiter *waiter);
+    void *owner;
+    bool timed_out;      /* out */
+    struct waiter *next; /* the waiters' */
+};
+
+struct waiters *waiters_new(void); /* NULL: no memory or no thread */
+/* Wakes everyone first. */
+void waiters_free(struct waiters *waiters);
+
+void waiters_add(struct waiters *waiters, struct waiter *waiter);
+/* True: it was waiting and `wake` will not be called; false: `wake` has been or is being called. */
+bool waiters_cancel(struct waiters *waiters, struct waiter *waiter);
+/* The report has changed: wake who waits for it. Any thread, cheap when nobody does. */
+void waiters_notify(struct waiters *waiters, const struct guid *id);
+
+#endif

@@ -1,0 +1,45 @@
+/* src/proc/wire.h -- what serve and a worker say to each other over their socketpair. */
+#ifndef PROC_WIRE_H
+#define PROC_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/guid.h"
+#include "core/report.h"
+
+/* A frame is a 4-byte length (host order) and a JSON object of at most WIRE_FRAME_MAX bytes; RUN
+ * carries the descriptor of the .part file (SCM_RIGHTS) with its first byte. */
+enum { WIRE_FRAME_MAX = 4 << 20 };
+
+enum wire_type { WIRE_RUN, WIRE_CANCEL, WIRE_PROGRESS, WIRE_DONE };
+
+enum wire_outcome { WIRE_COMPLETE, WIRE_FAILED, WIRE_CANCELLED };
+
+struct wire_message {
+    enum wire_type type;
+    struct guid id;
+    int attempt;
+    /* RUN, serve → worker; strings borrowed when sending, owned after receiving */
+    char *definition_file, *definition_text; /* the file's name and its whole text */
+    char *parameters;                        /* canonical */
+    char *user_name, *source_url, *temp_folder;
+    int64_t timeout_ms, row_limit, size_limit;
+    int fd;                                  /* .part; sending: borrowed, receiving: yours; else -1 */
+    /* PROGRESS and DONE, worker → serve */
+    int64_t rows, bytes;
+    enum wire_outcome outcome;
+    uint8_t digest[REPORT_DIGEST_BYTES];
+    char *message; /* DONE with WIRE_FAILED: for the user */
+    char *detail;  /* … and for the log */
+};
+
+void wire_message_done(struct wire_message *m); /* frees the strings, closes nothing */
+
+/* Send a frame, blocking; -E_IO if the other side is gone. */
+int wire_send(int socket, const struct wire_message *m, struct err *err);
+/* Receive a frame, blocking: 1; 0 at the end; -E_IO. On 1 the strings and fd are yours. */
+int wire_receive(int socket, struct wire_message *ret, struct err *err);
+
+#endif

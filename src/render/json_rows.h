@@ -1,0 +1,31 @@
+/* src/render/json_rows.h -- rows of columns → JSON objects, nested as the column names say. */
+#ifndef RENDER_JSON_ROWS_H
+#define RENDER_JSON_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/definition.h"
+#include "source/source.h"
+
+struct json_rows;
+
+/* Plan the shape: plain columns first, then the array. "a.b" makes an object (columns of one object
+ * must stand together), "a[].b" an array of the row whose plain columns equal the previous row's;
+ * one array, one level; an element whose columns are all NULL is left out, so that a LEFT JOIN
+ * without a match gives []. -E_SOURCE names the column that does not fit. `def` is borrowed. */
+int json_rows_new(const struct definition *def, const char *const *columns, size_t count,
+                  struct json_rows **ret, struct err *err);
+void json_rows_free(struct json_rows *rows);
+
+/* Append one database row. Between objects the commas are added; the surrounding brackets are the
+ * caller's. An object with an array stays open until the next object or json_rows_end(). -E_SOURCE
+ * names the column: NaN, infinity, text that is not UTF-8, a real number in a decimal column, text
+ * that is not JSON in a json column. */
+int json_rows_add(struct json_rows *rows, const struct source_value *row, struct buf *out,
+                  struct err *err);
+void json_rows_end(struct json_rows *rows, struct buf *out);
+
+#endif

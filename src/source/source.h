@@ -1,0 +1,77 @@
+/* src/source/source.h -- rows of the reported database, read-only, in one transaction. */
+#ifndef SOURCE_SOURCE_H
+#define SOURCE_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/param.h"
+
+struct source;
+struct source_query;
+
+/* What the database gives. TEXT, BLOB and NUMERIC point into the row: gone at the next step.
+ * NUMERIC is an exact decimal as text (PostgreSQL); JSON is text that the database vouches for. */
+enum source_kind {
+    SOURCE_NULL,
+    SOURCE_INTEGER,
+    SOURCE_REAL,
+    SOURCE_BOOLEAN,
+    SOURCE_TEXT,
+    SOURCE_BLOB,
+    SOURCE_NUMERIC,
+    SOURCE_JSON,
+};
+
+struct source_value {
+    enum source_kind kind;
+    union {
+        int64_t integer; /* BOOLEAN too: 0 or 1 */
+        double real;
+        struct {
+            const char *data; /* not terminated */
+            size_t len;
+        } text;
+    };
+};
+
+struct source_spec {
+    const char *url;           /* "sqlite:PATH" (later "postgresql://…") */
+    const char *temp_folder;   /* where the database may spill a sort; NULL: its default */
+};
+
+/* Session parameters are bound like declared ones: `session_user` is always there. */
+struct source_session {
+    const char *user_name;
+    const char *reference; /* for the database's own monitoring */
+    int64_t timeout_ms;    /* for a database that can enforce it by itself; 0: none */
+};
+
+/* Open a connection; -E_SOURCE: err->text is for the user, err->detail for the log. */
+int source_open(const struct source_spec *spec, struct source **ret, struct err *err);
+void source_free(struct source *source); /* NULL is fine */
+
+/* One read-only transaction a report: begin, any number of queries, end (also after a failure). */
+int source_begin(struct source *source, const struct source_session *session, struct err *err);
+void source_end(struct source *source);
+
+/* Compile `sql` (exactly one statement; `line` is added to the error's detail) and bind the values by name. A :Name that is neither in
+ * `values` nor a session parameter is -E_SOURCE. *ret is yours: source_query_free(). */
+int source_query(struct source *source, const char *sql, int line, const struct param_value *values,
+                 size_t count, struct source_query **ret, struct err *err);
+void source_query_free(struct source_query *query);
+
+size_t source_columns(const struct source_query *query);
+const char *source_column_name(const struct source_query *query, size_t column); /* borrowed */
+
+/* 1: `row` (source_columns() values) is filled; 0: no more rows; -E_CANCELLED after
+ * source_interrupt(); -E_SOURCE otherwise. */
+int source_step(struct source_query *query, struct source_value *row, struct err *err);
+
+/* Stop whatever runs and whatever starts until source_resume(); any thread; does not wait. */
+void source_interrupt(struct source *source);
+void source_resume(struct source *source);
+
+#endif

@@ -1,0 +1,293 @@
+/* src/store/store.h -- the truth about reports, users and sessions: durable, asynchronous, one
+ * interface over every backend. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/guid.h"
+#include "base/lane.h"
+#include "core/report.h"
+#include "core/user.h"
+
+struct store;
+
+enum {
+    STORE_KEY_MAX = 255,      /* bytes of an Idempotency-Key */
+    STORE_HASH_BYTES = 32,    /* SHA-256 */
+    STORE_ACTIVE_MAX = 100,   /* highest active limit that can be configured */
+    STORE_PAGE_MAX = 1000,    /* reports in one page of a list */
+    STORE_BATCH_MAX = 256,    /* ids in one answer of EXPIRED and DELETING */
+};
+
+/* How an operation is answered.
+ *   READ     answered from what is committed; may be answered before store_post() returns.
+ *   VISIBLE  committed, survives kill -9, may be lost by a power cut.
+ *   DURABLE  committed and fsynced before `done`.
+ * Concurrent writes share one transaction and one fsync (group commit). */
+enum store_kind { STORE_READ, STORE_VISIBLE, STORE_DURABLE };
+
+/* The verbs: enum, member of struct store_op and name of the backend's function, kind. */
+#define STORE_VERBS(X)                                                                            \
+    X(SUBMIT, submit, STORE_DURABLE)                                                              \
+    X(CLAIM, claim, STORE_VISIBLE)                                                                \
+    X(PROGRESS, progress, STORE_VISIBLE)                                                          \
+    X(FINISH, finish, STORE_DURABLE)                                                              \
+    X(REQUEUE, requeue, STORE_VISIBLE)                                                            \
+    X(FIND, find, STORE_READ)                                                                     \
+    X(LIST, list, STORE_READ)                                                                     \
+    X(MARK, mark, STORE_DURABLE)                                                                  \
+    X(DROP, drop, STORE_VISIBLE)                                                                  \
+    X(RECOVER, recover, STORE_DURABLE)                                                            \
+    X(DELETING, deleting, STORE_READ)                                                             \
+    X(EXPIRED, expired, STORE_READ)                                                               \
+    X(STATS, stats, STORE_READ)                                                                   \
+    X(USER_ADD, user_add, STORE_DURABLE)                                                          \
+    X(USER_CHANGE, user_change, STORE_DURABLE)                                                    \
+    X(USER_FIND, user_find, STORE_READ)                                                           \
+    X(USER_LIST, user_list, STORE_READ)                                                           \
+    X(LOGIN, login, STORE_DURABLE)                                                                \
+    X(SESSION, session, STORE_READ)                                                               \
+    X(ROTATE, rotate, STORE_DURABLE)                                                              \
+    X(SWEEP, sweep, STORE_VISIBLE)
+
+enum store_verb {
+#define X(name, member, kind) STORE_##name,
+    STORE_VERBS(X)
+#undef X
+    STORE_VERB_COUNT
+};
+
+/* In every verb: pointers in the `in` part are borrowed until `done`; what the `out` part points
+ * at belongs to the operation and is freed by store_op_done(). */
+
+/* Accept a report: a new row in QUEUED, unless the user has `active_limit` slots taken or the
+ * Idempotency-Key answers it. The limit is exact under any concurrency. */
+enum store_submit_outcome { SUBMIT_ACCEPTED, SUBMIT_REPLAYED, SUBMIT_KEY_REUSED, SUBMIT_LIMIT };
+struct store_submit {
+    struct guid id; /* in: of the new report; out: of the report that answers (ACCEPTED, REPLAYED) */
+    int64_t user_id;
+    const char *name, *parameters;
+    const char *key;                     /* Idempotency-Key, NULL: none */
+    uint8_t request_hash[STORE_HASH_BYTES]; /* of the request body; only with a key */
+    int64_t now_ms, key_expires_ms;
+    int active_limit;
+    enum store_submit_outcome outcome;   /* out */
+    struct report *active;               /* out, SUBMIT_LIMIT: the user's visible active reports */
+    size_t active_count;
+};
+
+/* Take the oldest queued report: QUEUED → PROCESSING, attempt + 1. `node` names the claimer. */
+struct store_claim {
+    const char *node;
+    int64_t now_ms;
+    bool found;
+    struct report report; /* out: with user_name and parameters */
+};
+
+/* Rows and bytes so far of a running attempt; ignored if the attempt lost the report. */
+struct store_progress {
+    struct guid id;
+    int attempt;
+    int64_t rows, bytes;
+};
+
+/* PROCESSING → COMPLETE or ERROR, if `attempt` still has it. */
+struct store_finish {
+    struct guid id;
+    int attempt;
+    enum report_state state; /* REPORT_COMPLETE or REPORT_ERROR */
+    int64_t rows, bytes, now_ms, expires_ms;
+    uint8_t digest[REPORT_DIGEST_BYTES];
+    const char *message;     /* ERROR: for the user */
+    bool moved;              /* out: false: the attempt lost the report, publish nothing */
+};
+
+/* PROCESSING → QUEUED at its old place, if `attempt` still has it. */
+struct store_requeue {
+    struct guid id;
+    int attempt;
+    bool failed; /* the worker died on it: counts towards REPORT_FAILURES_MAX */
+    bool moved;
+};
+
+/* One report of one user. A reference of another user, one in DELETING and an unknown one are all
+ * simply not found. */
+struct store_find {
+    struct guid id;
+    int64_t user_id;
+    bool want_parameters;
+    bool found;
+    struct report report; /* out: rows and bytes are the progress while PROCESSING */
+    int64_t position;     /* out: 1 = next, while QUEUED; else 0 */
+};
+
+/* A user's reports, newest first. */
+struct store_list {
+    int64_t user_id;
+    int state;          /* enum report_state, or -1 for all */
+    int64_t page;       /* from 1 */
+    int page_size;      /* 1 … STORE_PAGE_MAX */
+    struct report *reports; /* out */
+    size_t count;
+    int64_t total;
+};
+
+/* Deletion, first half: any state → DELETING. From `done` on the reference is dead. The row keeps
+ * the user's slot if the report was PROCESSING, until DROP; a QUEUED one frees it at once. */
+struct store_mark {
+    struct guid id;
+    int64_t user_id; /* 0: whoever's (purge) */
+    bool found;
+    enum report_state was; /* out */
+    int attempt;           /* out: highest attempt, for the files */
+};
+
+/* Deletion, second half: the row and its idempotency key go. Only from DELETING. */
+struct store_drop {
+    struct guid id;
+};
+
+/* At start: every report `node` was processing → QUEUED (that counts no failure). */
+struct store_recover {
+    const char *node;
+    int64_t requeued; /* out */
+};
+
+struct store_ref {
+    struct guid id;
+    int attempt;
+};
+
+/* Reports in DELETING (left by a crash). */
+struct store_deleting {
+    struct store_ref refs[STORE_BATCH_MAX]; /* out */
+    size_t count;
+};
+
+/* Reports whose expires_ms has come, oldest first, and when the next one after these comes. */
+struct store_expired {
+    int64_t now_ms;
+    struct store_ref refs[STORE_BATCH_MAX]; /* out */
+    size_t count;
+    int64_t next_ms; /* out: 0: none */
+};
+
+struct store_stats {
+    int64_t by_state[REPORT_STATE_COUNT]; /* out */
+};
+
+/* A new user. rc is -E_EXISTS if the name is taken. Names are unique without regard to case. */
+struct store_user_add {
+    const char *name, *password_hash, *allow, *grants;
+    int64_t id; /* out */
+};
+
+/* Change a user; NULL or -1 leaves a field. A new password or `disabled` ends all sessions; a new
+ * password or enabling also lifts a lock. -E_NOT_FOUND if there is no such user. */
+struct store_user_change {
+    const char *name;
+    const char *password_hash, *allow, *grants;
+    int disabled;
+};
+
+struct store_user_find {
+    const char *name; /* any case */
+    bool found;
+    struct user user; /* out: with password_hash */
+};
+
+struct store_user_list {
+    struct user *users; /* out, by name, without password_hash */
+    size_t count;
+};
+
+/* The outcome of a password check is written down: failures are counted and may lock; success
+ * clears them and opens a session, unless the account is locked, disabled, or gone meanwhile. */
+struct store_login {
+    int64_t user_id;
+    bool password_ok;
+    int64_t now_ms;
+    struct guid session, access;             /* in: of the session and of its first access token */
+    uint8_t refresh_hash[STORE_HASH_BYTES];  /* in: of its first refresh token */
+    int64_t refresh_expires_ms;
+    bool opened;                             /* out */
+};
+
+/* Does this access token still hold? It does while its session lives and no later token of the
+ * session has been issued, and its user is not disabled. */
+struct store_session {
+    struct guid session, access;
+    bool found;
+    struct user user; /* out: without password_hash */
+};
+
+/* Exchange a refresh token: the old pair dies, the new one lives. A token used before (REUSED)
+ * ends its session, since one of its two holders is a thief. `session` is of the access token that
+ * was presented: another session's is UNKNOWN. */
+enum store_rotate_outcome { ROTATE_DONE, ROTATE_UNKNOWN, ROTATE_REUSED };
+struct store_rotate {
+    struct guid session, access;            /* of the presented access token */
+    uint8_t old_hash[STORE_HASH_BYTES], new_hash[STORE_HASH_BYTES];
+    struct guid new_access;
+    int64_t now_ms, refresh_expires_ms;
+    enum store_rotate_outcome outcome;      /* out */
+    struct user user;                       /* out with ROTATE_DONE: without password_hash */
+};
+
+/* Remove expired sessions and idempotency keys. */
+struct store_sweep {
+    int64_t now_ms;
+    int64_t removed; /* out */
+};
+
+/* One operation. Fill `verb`, the verb's member, `done` and `owner`; keep it alive and untouched
+ * until `done`. Zero-initialise it first. */
+struct store_op {
+    enum store_verb verb;
+    void (*done)(struct store_op *op); /* called once, on any thread, maybe before store_post()
+                                        * returns; must not block */
+    void *owner;                       /* the caller's */
+    int rc;                            /* 0 or -E_*: -E_STORE means nothing was changed */
+    struct err err;
+    union {
+#define X(name, member, kind) struct store_##member member;
+        STORE_VERBS(X)
+#undef X
+    };
+    struct lane_item item;             /* the store's */
+};
+
+/* What changed, told after the commit and before any `done` of that commit. */
+struct store_change {
+    struct guid id;
+    int64_t user_id;
+    enum report_state state; /* REPORT_DELETING: the reference is dead */
+};
+typedef void store_listen_fn(void *context, const struct store_change *change);
+
+struct store_spec {
+    const char *url;   /* "sqlite:PATH" or a bare path */
+    bool create;       /* make it if there is none, and bring its schema up to date */
+};
+
+/* Open; -E_STORE with words that name the path and what to do. A schema newer than this program
+ * is refused. *ret is yours: store_free(). */
+int store_open(const struct store_spec *spec, struct store **ret, struct err *err);
+/* Waits for what is posted, then closes. NULL is fine. */
+void store_free(struct store *store);
+
+/* Who is told of changes; set before the first post. `fn` must not block and may post. */
+void store_listen(struct store *store, store_listen_fn *fn, void *context);
+
+/* Start the operation. Any thread. */
+void store_post(struct store *store, struct store_op *op);
+/* Run it and wait; returns op->rc. For the command line and for start-up: `done` is not used. */
+int store_run(struct store *store, struct store_op *op);
+/* Free what the `out` part owns. The operation can be used again after being zeroed. */
+void store_op_done(struct store_op *op);
+
+#endif
