@@ -17,7 +17,7 @@ struct buf {
 
 void buf_init(struct buf *b, size_t max); /* `max` bytes of content at most */
 void buf_done(struct buf *b);
-void buf_reset(struct buf *b);            /* empty, not failed; keeps the memory */
+void buf_reset(struct buf *b); /* empty, not failed; keeps the memory */
 bool buf_failed(const struct buf *b);
 
 /* Room for `n` more bytes: the place to write them, or NULL (then the buffer has failed). */

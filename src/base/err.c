@@ -10,10 +10,9 @@
 static const struct {
     int status;
     const char *title;
-} codes[E_COUNT] = {
-    [E_NONE] = {200, "No error"},
+} codes[E_COUNT] = {[E_NONE] = {200, "No error"},
 #define X(name, status, title) [E_##name] = {status, title},
-    ERR_CODES(X)
+                    ERR_CODES(X)
 #undef X
 };
 

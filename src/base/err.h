@@ -1,37 +1,38 @@
-/* src/base/err.h -- what went wrong: one code from one table, words for the reader, detail for the log. */
+/* src/base/err.h -- what went wrong: one code from one table, words for the reader, detail for the
+ * log. */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
 /* The table of errors: code, HTTP status, title. Functions return 0 or -E_*; the words go into
  * `struct err`. "Business" errors are answered with HTTP 200 in the envelope and with this status
  * as problem details (see http/envelope.h). */
-#define ERR_CODES(X)                                                                              \
-    X(INVALID, 400, "Malformed request")                                                          \
-    X(AUTH, 401, "Not authenticated")                                                             \
-    X(FORBIDDEN, 403, "Not permitted")                                                            \
-    X(NO_PATH, 404, "No such path")                                                               \
-    X(UNKNOWN_REPORT, 404, "Unknown report")                                                      \
-    X(UNKNOWN_REFERENCE, 404, "Unknown reference")                                                \
-    X(METHOD, 405, "Method not allowed")                                                          \
-    X(NOT_ACCEPTABLE, 406, "Not acceptable")                                                      \
-    X(NOT_COMPLETE, 409, "Report not complete")                                                   \
-    X(TOO_LARGE, 413, "Too large")                                                                \
-    X(MEDIA_TYPE, 415, "Unsupported media type")                                                  \
-    X(RANGE, 416, "Range not satisfiable")                                                        \
-    X(PARAM, 422, "Invalid parameter")                                                            \
-    X(KEY_REUSED, 422, "Idempotency-Key reused")                                                  \
-    X(LIMIT, 429, "Too many active reports")                                                      \
-    X(INTERNAL, 500, "Internal error")                                                            \
-    X(NOMEM, 503, "Out of memory")                                                                \
-    X(STORE, 503, "Store unavailable")                                                            \
-    X(SPOOL, 503, "Spool unavailable")                                                            \
-    X(BUSY, 503, "Busy")                                                                          \
-    X(CONFIG, 500, "Bad configuration")                                                           \
-    X(DEFINITION, 500, "Bad report definition")                                                   \
-    X(SOURCE, 500, "Report failed")                                                               \
-    X(CANCELLED, 500, "Cancelled")                                                                \
-    X(EXISTS, 409, "Already exists")                                                              \
-    X(NOT_FOUND, 404, "Not found")                                                                \
+#define ERR_CODES(X)                                                                               \
+    X(INVALID, 400, "Malformed request")                                                           \
+    X(AUTH, 401, "Not authenticated")                                                              \
+    X(FORBIDDEN, 403, "Not permitted")                                                             \
+    X(NO_PATH, 404, "No such path")                                                                \
+    X(UNKNOWN_REPORT, 404, "Unknown report")                                                       \
+    X(UNKNOWN_REFERENCE, 404, "Unknown reference")                                                 \
+    X(METHOD, 405, "Method not allowed")                                                           \
+    X(NOT_ACCEPTABLE, 406, "Not acceptable")                                                       \
+    X(NOT_COMPLETE, 409, "Report not complete")                                                    \
+    X(TOO_LARGE, 413, "Too large")                                                                 \
+    X(MEDIA_TYPE, 415, "Unsupported media type")                                                   \
+    X(RANGE, 416, "Range not satisfiable")                                                         \
+    X(PARAM, 422, "Invalid parameter")                                                             \
+    X(KEY_REUSED, 422, "Idempotency-Key reused")                                                   \
+    X(LIMIT, 429, "Too many active reports")                                                       \
+    X(INTERNAL, 500, "Internal error")                                                             \
+    X(NOMEM, 503, "Out of memory")                                                                 \
+    X(STORE, 503, "Store unavailable")                                                             \
+    X(SPOOL, 503, "Spool unavailable")                                                             \
+    X(BUSY, 503, "Busy")                                                                           \
+    X(CONFIG, 500, "Bad configuration")                                                            \
+    X(DEFINITION, 500, "Bad report definition")                                                    \
+    X(SOURCE, 500, "Report failed")                                                                \
+    X(CANCELLED, 500, "Cancelled")                                                                 \
+    X(EXISTS, 409, "Already exists")                                                               \
+    X(NOT_FOUND, 404, "Not found")                                                                 \
     X(IO, 500, "Input or output failed")
 
 enum err_code {
@@ -39,7 +40,7 @@ enum err_code {
 #define X(name, status, title) E_##name,
     ERR_CODES(X)
 #undef X
-    E_COUNT
+        E_COUNT
 };
 
 enum { ERR_TEXT_MAX = 480 };

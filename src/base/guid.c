@@ -56,7 +56,8 @@ bool guid_parse(const char *text, struct guid *ret)
         }
         if (value < 0)
             return false;
-        id.bytes[nibble / 2] = (uint8_t)(nibble % 2 == 0 ? value << 4 : id.bytes[nibble / 2] | value);
+        id.bytes[nibble / 2] =
+            (uint8_t)(nibble % 2 == 0 ? value << 4 : id.bytes[nibble / 2] | value);
         nibble++;
     }
     *ret = id;

@@ -17,12 +17,12 @@ struct lane;
 typedef void lane_run_fn(void *context, struct lane_item *batch);
 
 struct lane_spec {
-    const char *name;  /* of the threads, at most 15 characters */
-    int threads;       /* 1: batches run one after the other, in order */
-    size_t batch_max;  /* items a call; 0: all there are */
-    size_t queue_max;  /* items waiting; 0: no limit */
+    const char *name; /* of the threads, at most 15 characters */
+    int threads;      /* 1: batches run one after the other, in order */
+    size_t batch_max; /* items a call; 0: all there are */
+    size_t queue_max; /* items waiting; 0: no limit */
     lane_run_fn *run;
-    void *context;     /* borrowed: must outlive the lane */
+    void *context; /* borrowed: must outlive the lane */
 };
 
 /* Start the threads. NULL: no memory or no thread. All signals are blocked in them. */

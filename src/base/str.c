@@ -86,8 +86,8 @@ static bool read_with_unit(const char *s, const struct unit *units, int64_t *ret
 
 bool str_to_duration(const char *s, int64_t *ret_ms)
 {
-    static const struct unit units[] = {
-        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+    static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
+                                        {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
 
     return read_with_unit(s, units, ret_ms);
 }

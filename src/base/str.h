@@ -1,4 +1,5 @@
-/* src/base/str.h -- small strings: compare, copy, and read numbers, durations and sizes strictly. */
+/* src/base/str.h -- small strings: compare, copy, and read numbers, durations and sizes strictly.
+ */
 #ifndef BASE_STR_H
 #define BASE_STR_H
 

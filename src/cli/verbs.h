@@ -4,11 +4,11 @@
 
 #include <stdio.h>
 
-#define VERBS(X)                                                                                  \
-    X(serve, "Serve the API: reportd serve -c FILE")                                              \
-    X(user, "Manage users: reportd user add|passwd|disable|enable|grant|revoke|allow|list")       \
-    X(check, "Check report definitions: reportd check [-c FILE] FOLDER|FILE…")                    \
-    X(demo, "Make the demo registry: reportd demo DIR [--entities N] [--seed S]")                 \
+#define VERBS(X)                                                                                   \
+    X(serve, "Serve the API: reportd serve -c FILE")                                               \
+    X(user, "Manage users: reportd user add|passwd|disable|enable|grant|revoke|allow|list")        \
+    X(check, "Check report definitions: reportd check [-c FILE] FOLDER|FILE…")                     \
+    X(demo, "Make the demo registry: reportd demo DIR [--entities N] [--seed S]")                  \
     X(worker, "Run one worker (started by serve, not by hand)")
 
 /* Each gets argv with argv[0] = the verb; returns the exit status: 0 good, 1 failed, 2 usage. */

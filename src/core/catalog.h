@@ -1,4 +1,5 @@
-/* src/core/catalog.h -- the report types on offer: the folder's definitions, reloadable while in use. */
+/* src/core/catalog.h -- the report types on offer: the folder's definitions, reloadable while in
+ * use. */
 #ifndef CORE_CATALOG_H
 #define CORE_CATALOG_H
 
@@ -33,7 +34,7 @@ const struct definition *catalog_hold(struct catalog *catalog, const char *name)
 void catalog_release(struct catalog *catalog, const struct definition *def);
 
 /* Call `each` for every definition in order of name, under the catalog's read lock. */
-void catalog_each(struct catalog *catalog, void (*each)(void *context, const struct definition *def),
-                  void *context);
+void catalog_each(struct catalog *catalog,
+                  void (*each)(void *context, const struct definition *def), void *context);
 
 #endif

@@ -1,5 +1,5 @@
-/* src/core/config.h -- the configuration: one table makes the struct, the file's keys, the environment
- * names, doc/config.md and `reportd serve --help`. */
+/* src/core/config.h -- the configuration: one table makes the struct, the file's keys, the
+ * environment names, doc/config.md and `reportd serve --help`. */
 #ifndef CORE_CONFIG_H
 #define CORE_CONFIG_H
 
@@ -12,35 +12,34 @@
 
 /* Kinds of value: TEXT as it is; PATH relative to the folder of the file; STORE a path or a URL;
  * INT in a range; DURATION ("24h") in ms; SIZE ("1G") in bytes; CHOICE one of a|b. */
-#define CONFIG_KEYS(X)                                                                            \
-    /* name, kind, default, lowest, highest, what it is */                                        \
-    X(listen, TEXT, "127.0.0.1:8080", 0, 0,                                                       \
-      "Address and port to serve HTTP on; port 0 picks a free one; an IPv6 address stands in []") \
-    X(store, STORE, "reportd.db", 0, 0,                                                           \
-      "Where requests, users and sessions are kept: a path, or sqlite:PATH")                      \
-    X(spool, PATH, "spool", 0, 0, "Folder of the result files")                                   \
-    X(reports, PATH, "reports", 0, 0, "Folder of the report definitions (*.sql)")                 \
-    X(key_file, PATH, "token.key", 0, 0,                                                          \
-      "Key that signs access tokens; made at the first start, mode 0600")                         \
-    X(workers, INT, "2", 1, 64, "Worker processes: reports generated at the same time")           \
-    X(http_threads, INT, "2", 1, 64, "Threads that serve HTTP")                                   \
-    X(connections, INT, "5000", 10, 100000, "HTTP connections open at the same time")             \
-    X(active_limit, INT, "10", 1, 100, "Queued or processing reports a user may have")            \
-    X(retention, DURATION, "24h", 1000, INT64_C(31536000000),                                     \
-      "How long a finished report is kept before it is purged")                                   \
-    X(report_timeout, DURATION, "10m", 100, INT64_C(604800000),                                   \
-      "Longest a report may run; a definition may set its own")                                   \
-    X(row_limit, INT, "100000000", 1, INT64_C(1000000000000),                                     \
-      "Most rows a report may have; a definition may lower it")                                   \
-    X(size_limit, SIZE, "16G", 4096, INT64_C(1) << 50,                                            \
-      "Largest result; a definition may lower it")                                                \
-    X(cancel_grace, DURATION, "2s", 10, 60000,                                                    \
-      "How long a cancelled query may take to stop before its worker is killed")                  \
-    X(drain_grace, DURATION, "10s", 0, 3600000,                                                   \
-      "How long running reports may go on after SIGTERM before they are put back into the queue") \
-    X(worker_memory, SIZE, "1G", 0, INT64_C(1) << 50,                                             \
-      "Address space of one worker; 0: no limit")                                                 \
-    X(log_level, CHOICE, "info|debug|warn|error", 0, 0, "Least level that is logged")             \
+#define CONFIG_KEYS(X)                                                                             \
+    /* name, kind, default, lowest, highest, what it is */                                         \
+    X(listen, TEXT, "127.0.0.1:8080", 0, 0,                                                        \
+      "Address and port to serve HTTP on; port 0 picks a free one; an IPv6 address stands in []")  \
+    X(store, STORE, "reportd.db", 0, 0,                                                            \
+      "Where requests, users and sessions are kept: a path, or sqlite:PATH")                       \
+    X(spool, PATH, "spool", 0, 0, "Folder of the result files")                                    \
+    X(reports, PATH, "reports", 0, 0, "Folder of the report definitions (*.sql)")                  \
+    X(key_file, PATH, "token.key", 0, 0,                                                           \
+      "Key that signs access tokens; made at the first start, mode 0600")                          \
+    X(workers, INT, "2", 1, 64, "Worker processes: reports generated at the same time")            \
+    X(http_threads, INT, "2", 1, 64, "Threads that serve HTTP")                                    \
+    X(connections, INT, "5000", 10, 100000, "HTTP connections open at the same time")              \
+    X(active_limit, INT, "10", 1, 100, "Queued or processing reports a user may have")             \
+    X(retention, DURATION, "24h", 1000, INT64_C(31536000000),                                      \
+      "How long a finished report is kept before it is purged")                                    \
+    X(report_timeout, DURATION, "10m", 100, INT64_C(604800000),                                    \
+      "Longest a report may run; a definition may set its own")                                    \
+    X(row_limit, INT, "100000000", 1, INT64_C(1000000000000),                                      \
+      "Most rows a report may have; a definition may lower it")                                    \
+    X(size_limit, SIZE, "16G", 4096, INT64_C(1) << 50,                                             \
+      "Largest result; a definition may lower it")                                                 \
+    X(cancel_grace, DURATION, "2s", 10, 60000,                                                     \
+      "How long a cancelled query may take to stop before its worker is killed")                   \
+    X(drain_grace, DURATION, "10s", 0, 3600000,                                                    \
+      "How long running reports may go on after SIGTERM before they are put back into the queue")  \
+    X(worker_memory, SIZE, "1G", 0, INT64_C(1) << 50, "Address space of one worker; 0: no limit")  \
+    X(log_level, CHOICE, "info|debug|warn|error", 0, 0, "Least level that is logged")              \
     X(log_format, CHOICE, "text|json", 0, 0, "How a log line is written")
 
 enum config_kind {

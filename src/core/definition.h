@@ -1,4 +1,5 @@
-/* src/core/definition.h -- a report type: one annotated .sql file, parsed. Format: doc/definitions.md. */
+/* src/core/definition.h -- a report type: one annotated .sql file, parsed. Format:
+ * doc/definitions.md. */
 #ifndef CORE_DEFINITION_H
 #define CORE_DEFINITION_H
 
@@ -17,28 +18,28 @@ enum {
 };
 
 /* Parameter types: enum, the word in the file, what a refusal says it takes. */
-#define PARAM_TYPES(X)                                                                            \
-    X(STRING, "string", "a text")                                                                 \
-    X(INTEGER, "integer", "an integer such as 42")                                                \
-    X(DECIMAL, "decimal", "a decimal number such as 12.50")                                       \
-    X(DATE, "date", "a date written YYYY-MM-DD")                                                  \
-    X(BOOLEAN, "boolean", "true or false")                                                        \
+#define PARAM_TYPES(X)                                                                             \
+    X(STRING, "string", "a text")                                                                  \
+    X(INTEGER, "integer", "an integer such as 42")                                                 \
+    X(DECIMAL, "decimal", "a decimal number such as 12.50")                                        \
+    X(DATE, "date", "a date written YYYY-MM-DD")                                                   \
+    X(BOOLEAN, "boolean", "true or false")                                                         \
     X(ENUM, "enum", "one of its allowed values")
 
 enum param_type {
 #define X(name, word, takes) PARAM_##name,
     PARAM_TYPES(X)
 #undef X
-    PARAM_TYPE_COUNT
+        PARAM_TYPE_COUNT
 };
 
 struct param {
     char *name;
     enum param_type type;
     bool required;
-    char *fallback;     /* the default as written ("today" stays "today"); NULL: none */
-    char *description;  /* "" if none */
-    char **allowed;     /* enum only */
+    char *fallback;    /* the default as written ("today" stays "today"); NULL: none */
+    char *description; /* "" if none */
+    char **allowed;    /* enum only */
     size_t allowed_count;
 };
 
@@ -46,26 +47,26 @@ struct param {
 enum column_type { COLUMN_DECIMAL, COLUMN_JSON, COLUMN_BOOLEAN, COLUMN_STRING };
 
 struct column {
-    char *name;         /* as in the SQL: "total", "a.b" or "a[].b" */
+    char *name; /* as in the SQL: "total", "a.b" or "a[].b" */
     enum column_type type;
-    int scale;          /* COLUMN_DECIMAL */
-    int line;           /* in the file, for messages */
+    int scale; /* COLUMN_DECIMAL */
+    int line;  /* in the file, for messages */
 };
 
 /* One SQL statement of the file. */
 struct statement {
-    char *sql;          /* without the annotation line; parameters are :Name */
-    int line;           /* of its first line in the file */
+    char *sql; /* without the annotation line; parameters are :Name */
+    int line;  /* of its first line in the file */
 };
 
 struct check {
-    char *message;      /* with :Name to be filled in */
+    char *message; /* with :Name to be filled in */
     struct statement statement;
 };
 
 struct definition {
-    char *file;         /* path as given, for messages */
-    char *text;         /* the whole file */
+    char *file; /* path as given, for messages */
+    char *text; /* the whole file */
     char *name, *description, *source;
     struct param *params;
     size_t param_count;

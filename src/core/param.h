@@ -22,9 +22,9 @@ int params_canonical(const struct definition *def, const json_t *given, int64_t 
 
 /* A value to bind: `text` is NULL for SQL NULL. */
 struct param_value {
-    const char *name;      /* borrowed from the definition */
+    const char *name; /* borrowed from the definition */
     enum param_type type;
-    char *text;            /* owned */
+    char *text; /* owned */
 };
 
 /* The values of all the definition's parameters, in its order, from canonical parameters (checked

@@ -10,8 +10,8 @@ _Static_assert(PASSWORD_HASH_TEXT >= crypto_pwhash_argon2id_STRBYTES, "room for 
 
 bool password_hash(const char *password, char out[PASSWORD_HASH_TEXT])
 {
-    return sodium_init() >= 0 && crypto_pwhash_argon2id_str(out, password, strlen(password), PASSES,
-                                                            MEMORY_BYTES) == 0;
+    return sodium_init() >= 0 &&
+           crypto_pwhash_argon2id_str(out, password, strlen(password), PASSES, MEMORY_BYTES) == 0;
 }
 
 bool password_verify(const char *hash, const char *password)

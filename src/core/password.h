@@ -1,4 +1,5 @@
-/* src/core/password.h -- passwords by argon2id (libsodium), 19 MiB and 2 passes: about 20 ms of CPU. */
+/* src/core/password.h -- passwords by argon2id (libsodium), 19 MiB and 2 passes: about 20 ms of
+ * CPU. */
 #ifndef CORE_PASSWORD_H
 #define CORE_PASSWORD_H
 

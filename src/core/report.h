@@ -11,44 +11,44 @@
 /* One table makes the enum, the names, the legal moves and doc/states.md.
  * DELETING is invisible to the API: the reference is dead, files and row are being removed. */
 #define REPORT_TO(state) (1u << REPORT_##state)
-#define REPORT_STATES(X)                                                                          \
-    X(QUEUED, "queued", REPORT_TO(PROCESSING) | REPORT_TO(DELETING))                              \
-    X(PROCESSING, "processing",                                                                   \
-      REPORT_TO(COMPLETE) | REPORT_TO(ERROR) | REPORT_TO(QUEUED) | REPORT_TO(DELETING))           \
-    X(COMPLETE, "complete", REPORT_TO(DELETING))                                                  \
-    X(ERROR, "error", REPORT_TO(DELETING))                                                        \
+#define REPORT_STATES(X)                                                                           \
+    X(QUEUED, "queued", REPORT_TO(PROCESSING) | REPORT_TO(DELETING))                               \
+    X(PROCESSING, "processing",                                                                    \
+      REPORT_TO(COMPLETE) | REPORT_TO(ERROR) | REPORT_TO(QUEUED) | REPORT_TO(DELETING))            \
+    X(COMPLETE, "complete", REPORT_TO(DELETING))                                                   \
+    X(ERROR, "error", REPORT_TO(DELETING))                                                         \
     X(DELETING, "deleting", 0)
 
 enum report_state {
 #define X(name, text, moves) REPORT_##name,
     REPORT_STATES(X)
 #undef X
-    REPORT_STATE_COUNT
+        REPORT_STATE_COUNT
 };
 
 enum {
-    REPORT_NAME_MAX = 128,          /* bytes of a report name */
-    REPORT_PARAMETERS_MAX = 65536,  /* bytes of the canonical parameters */
-    REPORT_MESSAGE_MAX = 480,       /* bytes of the words of an error */
-    REPORT_DIGEST_BYTES = 32,       /* SHA-256 */
-    REPORT_FAILURES_MAX = 3,        /* workers that may die on a report before it ends in error */
+    REPORT_NAME_MAX = 128,         /* bytes of a report name */
+    REPORT_PARAMETERS_MAX = 65536, /* bytes of the canonical parameters */
+    REPORT_MESSAGE_MAX = 480,      /* bytes of the words of an error */
+    REPORT_DIGEST_BYTES = 32,      /* SHA-256 */
+    REPORT_FAILURES_MAX = 3,       /* workers that may die on a report before it ends in error */
 };
 
-const char *report_state_name(enum report_state state);       /* static */
+const char *report_state_name(enum report_state state); /* static */
 bool report_state_parse(const char *name, enum report_state *ret);
 bool report_may_move(enum report_state from, enum report_state to);
-bool report_is_active(enum report_state state);                /* queued or processing */
+bool report_is_active(enum report_state state); /* queued or processing */
 
 struct report {
     struct guid id;
     int64_t user_id;
-    char *user_name;    /* owned; NULL where the caller did not ask for it */
-    char *name;         /* owned: the report type */
-    char *parameters;   /* owned: canonical JSON object of strings; NULL where not asked for */
-    char *message;      /* owned: why it failed, for the user who asked; NULL but in ERROR */
+    char *user_name;  /* owned; NULL where the caller did not ask for it */
+    char *name;       /* owned: the report type */
+    char *parameters; /* owned: canonical JSON object of strings; NULL where not asked for */
+    char *message;    /* owned: why it failed, for the user who asked; NULL but in ERROR */
     enum report_state state;
-    int attempt;        /* counts claims; the fence of a running report and part of its file name */
-    int failures;       /* workers that died on it */
+    int attempt;  /* counts claims; the fence of a running report and part of its file name */
+    int failures; /* workers that died on it */
     int64_t rows, bytes; /* so far while processing, final when complete */
     int64_t submitted_ms, started_ms, finished_ms, expires_ms; /* UTC; 0: not yet */
     uint8_t digest[REPORT_DIGEST_BYTES]; /* SHA-256 of the result file; zero but in COMPLETE */

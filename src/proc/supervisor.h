@@ -20,14 +20,14 @@ struct supervisor_spec {
     struct store *store;
     struct spool *spool;
     struct catalog *catalog;
-    const char *node;            /* names this claimer in the store */
+    const char *node; /* names this claimer in the store */
 };
 
 /* Start the thread and `config->workers` workers. *ret is yours: supervisor_free(). */
 int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, struct err *err);
 
-/* Take no new reports; give the running ones `grace_ms`, then put them back into the queue; stop the
- * workers; free. NULL is fine. */
+/* Take no new reports; give the running ones `grace_ms`, then put them back into the queue; stop
+ * the workers; free. NULL is fine. */
 void supervisor_free(struct supervisor *supervisor, int64_t grace_ms);
 
 /* There may be something in the queue. Any thread, cheap, never blocks. */
@@ -45,8 +45,8 @@ struct supervisor_stop {
 void supervisor_stop(struct supervisor *supervisor, struct supervisor_stop *stop);
 
 struct supervisor_stats {
-    int64_t workers, busy;               /* now */
-    int64_t spawned, died, killed;       /* since the start */
+    int64_t workers, busy;         /* now */
+    int64_t spawned, died, killed; /* since the start */
 };
 void supervisor_stats(struct supervisor *supervisor, struct supervisor_stats *ret);
 

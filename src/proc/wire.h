@@ -26,7 +26,7 @@ struct wire_message {
     char *parameters;                        /* canonical */
     char *user_name, *source_url, *temp_folder;
     int64_t timeout_ms, row_limit, size_limit;
-    int fd;                                  /* .part; sending: borrowed, receiving: yours; else -1 */
+    int fd; /* .part; sending: borrowed, receiving: yours; else -1 */
     /* PROGRESS and DONE, worker → serve */
     int64_t rows, bytes;
     enum wire_outcome outcome;

@@ -1,4 +1,5 @@
-/* src/proc/worker.h -- the worker process: one report at a time, from its socket to its .part file. */
+/* src/proc/worker.h -- the worker process: one report at a time, from its socket to its .part file.
+ */
 #ifndef PROC_WORKER_H
 #define PROC_WORKER_H
 

@@ -38,8 +38,8 @@ struct source_value {
 };
 
 struct source_spec {
-    const char *url;           /* "sqlite:PATH" (later "postgresql://…") */
-    const char *temp_folder;   /* where the database may spill a sort; NULL: its default */
+    const char *url;         /* "sqlite:PATH" (later "postgresql://…") */
+    const char *temp_folder; /* where the database may spill a sort; NULL: its default */
 };
 
 /* Session parameters are bound like declared ones: `session_user` is always there. */
@@ -57,8 +57,9 @@ void source_free(struct source *source); /* NULL is fine */
 int source_begin(struct source *source, const struct source_session *session, struct err *err);
 void source_end(struct source *source);
 
-/* Compile `sql` (exactly one statement; `line` is added to the error's detail) and bind the values by name. A :Name that is neither in
- * `values` nor a session parameter is -E_SOURCE. *ret is yours: source_query_free(). */
+/* Compile `sql` (exactly one statement; `line` is added to the error's detail) and bind the values
+ * by name. A :Name that is neither in `values` nor a session parameter is -E_SOURCE. *ret is yours:
+ * source_query_free(). */
 int source_query(struct source *source, const char *sql, int line, const struct param_value *values,
                  size_t count, struct source_query **ret, struct err *err);
 void source_query_free(struct source_query *query);

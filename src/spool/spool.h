@@ -1,4 +1,5 @@
-/* src/spool/spool.h -- result files: ID.ATTEMPT.part while written, ID.ATTEMPT.json once published. */
+/* src/spool/spool.h -- result files: ID.ATTEMPT.part while written, ID.ATTEMPT.json once published.
+ */
 #ifndef SPOOL_SPOOL_H
 #define SPOOL_SPOOL_H
 
@@ -16,8 +17,8 @@ int spool_open(const char *folder, struct spool **ret, struct err *err);
 void spool_free(struct spool *spool); /* runs what is posted to the end; NULL is fine */
 const char *spool_folder(const struct spool *spool);
 
-/* Create the .part file (truncating what an earlier try left): a descriptor that is yours, close-on-
- * exec, or -E_SPOOL. */
+/* Create the .part file (truncating what an earlier try left): a descriptor that is yours,
+ * close-on- exec, or -E_SPOOL. */
 int spool_create(struct spool *spool, const struct guid *id, int attempt, struct err *err);
 
 /* Open a published result for reading: a descriptor that is yours, or -E_SPOOL (-E_NOT_FOUND if
@@ -28,8 +29,9 @@ int spool_result(struct spool *spool, const struct guid *id, int attempt, int64_
 /* Remove every file that is no published result, at start, before any worker runs: .part files and
  * temporary ones. `keep` says whether the published file of (id, attempt) still has its row;
  * returns how many were removed, or -E_SPOOL. */
-int64_t spool_sweep(struct spool *spool, int (*keep)(void *context, const struct guid *id, int attempt),
-                    void *context, struct err *err);
+int64_t spool_sweep(struct spool *spool,
+                    int (*keep)(void *context, const struct guid *id, int attempt), void *context,
+                    struct err *err);
 
 /* Free bytes on the spool's file system, or -1. */
 int64_t spool_free_bytes(const struct spool *spool);
@@ -47,7 +49,7 @@ struct spool_op {
     void *owner;
     int rc;
     struct err err;
-    struct lane_item item;             /* the spool's */
+    struct lane_item item; /* the spool's */
 };
 void spool_post(struct spool *spool, struct spool_op *op);
 

@@ -16,11 +16,11 @@
 struct store;
 
 enum {
-    STORE_KEY_MAX = 255,      /* bytes of an Idempotency-Key */
-    STORE_HASH_BYTES = 32,    /* SHA-256 */
-    STORE_ACTIVE_MAX = 100,   /* highest active limit that can be configured */
-    STORE_PAGE_MAX = 1000,    /* reports in one page of a list */
-    STORE_BATCH_MAX = 256,    /* ids in one answer of EXPIRED and DELETING */
+    STORE_KEY_MAX = 255,    /* bytes of an Idempotency-Key */
+    STORE_HASH_BYTES = 32,  /* SHA-256 */
+    STORE_ACTIVE_MAX = 100, /* highest active limit that can be configured */
+    STORE_PAGE_MAX = 1000,  /* reports in one page of a list */
+    STORE_BATCH_MAX = 256,  /* ids in one answer of EXPIRED and DELETING */
 };
 
 /* How an operation is answered.
@@ -31,34 +31,34 @@ enum {
 enum store_kind { STORE_READ, STORE_VISIBLE, STORE_DURABLE };
 
 /* The verbs: enum, member of struct store_op and name of the backend's function, kind. */
-#define STORE_VERBS(X)                                                                            \
-    X(SUBMIT, submit, STORE_DURABLE)                                                              \
-    X(CLAIM, claim, STORE_VISIBLE)                                                                \
-    X(PROGRESS, progress, STORE_VISIBLE)                                                          \
-    X(FINISH, finish, STORE_DURABLE)                                                              \
-    X(REQUEUE, requeue, STORE_VISIBLE)                                                            \
-    X(FIND, find, STORE_READ)                                                                     \
-    X(LIST, list, STORE_READ)                                                                     \
-    X(MARK, mark, STORE_DURABLE)                                                                  \
-    X(DROP, drop, STORE_VISIBLE)                                                                  \
-    X(RECOVER, recover, STORE_DURABLE)                                                            \
-    X(DELETING, deleting, STORE_READ)                                                             \
-    X(EXPIRED, expired, STORE_READ)                                                               \
-    X(STATS, stats, STORE_READ)                                                                   \
-    X(USER_ADD, user_add, STORE_DURABLE)                                                          \
-    X(USER_CHANGE, user_change, STORE_DURABLE)                                                    \
-    X(USER_FIND, user_find, STORE_READ)                                                           \
-    X(USER_LIST, user_list, STORE_READ)                                                           \
-    X(LOGIN, login, STORE_DURABLE)                                                                \
-    X(SESSION, session, STORE_READ)                                                               \
-    X(ROTATE, rotate, STORE_DURABLE)                                                              \
+#define STORE_VERBS(X)                                                                             \
+    X(SUBMIT, submit, STORE_DURABLE)                                                               \
+    X(CLAIM, claim, STORE_VISIBLE)                                                                 \
+    X(PROGRESS, progress, STORE_VISIBLE)                                                           \
+    X(FINISH, finish, STORE_DURABLE)                                                               \
+    X(REQUEUE, requeue, STORE_VISIBLE)                                                             \
+    X(FIND, find, STORE_READ)                                                                      \
+    X(LIST, list, STORE_READ)                                                                      \
+    X(MARK, mark, STORE_DURABLE)                                                                   \
+    X(DROP, drop, STORE_VISIBLE)                                                                   \
+    X(RECOVER, recover, STORE_DURABLE)                                                             \
+    X(DELETING, deleting, STORE_READ)                                                              \
+    X(EXPIRED, expired, STORE_READ)                                                                \
+    X(STATS, stats, STORE_READ)                                                                    \
+    X(USER_ADD, user_add, STORE_DURABLE)                                                           \
+    X(USER_CHANGE, user_change, STORE_DURABLE)                                                     \
+    X(USER_FIND, user_find, STORE_READ)                                                            \
+    X(USER_LIST, user_list, STORE_READ)                                                            \
+    X(LOGIN, login, STORE_DURABLE)                                                                 \
+    X(SESSION, session, STORE_READ)                                                                \
+    X(ROTATE, rotate, STORE_DURABLE)                                                               \
     X(SWEEP, sweep, STORE_VISIBLE)
 
 enum store_verb {
 #define X(name, member, kind) STORE_##name,
     STORE_VERBS(X)
 #undef X
-    STORE_VERB_COUNT
+        STORE_VERB_COUNT
 };
 
 /* In every verb: pointers in the `in` part are borrowed until `done`; what the `out` part points
@@ -68,15 +68,16 @@ enum store_verb {
  * Idempotency-Key answers it. The limit is exact under any concurrency. */
 enum store_submit_outcome { SUBMIT_ACCEPTED, SUBMIT_REPLAYED, SUBMIT_KEY_REUSED, SUBMIT_LIMIT };
 struct store_submit {
-    struct guid id; /* in: of the new report; out: of the report that answers (ACCEPTED, REPLAYED) */
+    struct guid
+        id; /* in: of the new report; out: of the report that answers (ACCEPTED, REPLAYED) */
     int64_t user_id;
     const char *name, *parameters;
-    const char *key;                     /* Idempotency-Key, NULL: none */
+    const char *key;                        /* Idempotency-Key, NULL: none */
     uint8_t request_hash[STORE_HASH_BYTES]; /* of the request body; only with a key */
     int64_t now_ms, key_expires_ms;
     int active_limit;
-    enum store_submit_outcome outcome;   /* out */
-    struct report *active;               /* out, SUBMIT_LIMIT: the user's visible active reports */
+    enum store_submit_outcome outcome; /* out */
+    struct report *active;             /* out, SUBMIT_LIMIT: the user's visible active reports */
     size_t active_count;
 };
 
@@ -102,8 +103,8 @@ struct store_finish {
     enum report_state state; /* REPORT_COMPLETE or REPORT_ERROR */
     int64_t rows, bytes, now_ms, expires_ms;
     uint8_t digest[REPORT_DIGEST_BYTES];
-    const char *message;     /* ERROR: for the user */
-    bool moved;              /* out: false: the attempt lost the report, publish nothing */
+    const char *message; /* ERROR: for the user */
+    bool moved;          /* out: false: the attempt lost the report, publish nothing */
 };
 
 /* PROCESSING → QUEUED at its old place, if `attempt` still has it. */
@@ -128,9 +129,9 @@ struct store_find {
 /* A user's reports, newest first. */
 struct store_list {
     int64_t user_id;
-    int state;          /* enum report_state, or -1 for all */
-    int64_t page;       /* from 1 */
-    int page_size;      /* 1 … STORE_PAGE_MAX */
+    int state;              /* enum report_state, or -1 for all */
+    int64_t page;           /* from 1 */
+    int page_size;          /* 1 … STORE_PAGE_MAX */
     struct report *reports; /* out */
     size_t count;
     int64_t total;
@@ -211,10 +212,10 @@ struct store_login {
     int64_t user_id;
     bool password_ok;
     int64_t now_ms;
-    struct guid session, access;             /* in: of the session and of its first access token */
-    uint8_t refresh_hash[STORE_HASH_BYTES];  /* in: of its first refresh token */
+    struct guid session, access;            /* in: of the session and of its first access token */
+    uint8_t refresh_hash[STORE_HASH_BYTES]; /* in: of its first refresh token */
     int64_t refresh_expires_ms;
-    bool opened;                             /* out */
+    bool opened; /* out */
 };
 
 /* Does this access token still hold? It does while its session lives and no later token of the
@@ -230,12 +231,12 @@ struct store_session {
  * was presented: another session's is UNKNOWN. */
 enum store_rotate_outcome { ROTATE_DONE, ROTATE_UNKNOWN, ROTATE_REUSED };
 struct store_rotate {
-    struct guid session, access;            /* of the presented access token */
+    struct guid session, access; /* of the presented access token */
     uint8_t old_hash[STORE_HASH_BYTES], new_hash[STORE_HASH_BYTES];
     struct guid new_access;
     int64_t now_ms, refresh_expires_ms;
-    enum store_rotate_outcome outcome;      /* out */
-    struct user user;                       /* out with ROTATE_DONE: without password_hash */
+    enum store_rotate_outcome outcome; /* out */
+    struct user user;                  /* out with ROTATE_DONE: without password_hash */
 };
 
 /* Remove expired sessions and idempotency keys. */
@@ -258,7 +259,7 @@ struct store_op {
         STORE_VERBS(X)
 #undef X
     };
-    struct lane_item item;             /* the store's */
+    struct lane_item item; /* the store's */
 };
 
 /* What changed, told after the commit and before any `done` of that commit. */
@@ -270,8 +271,8 @@ struct store_change {
 typedef void store_listen_fn(void *context, const struct store_change *change);
 
 struct store_spec {
-    const char *url;   /* "sqlite:PATH" or a bare path */
-    bool create;       /* make it if there is none, and bring its schema up to date */
+    const char *url; /* "sqlite:PATH" or a bare path */
+    bool create;     /* make it if there is none, and bring its schema up to date */
 };
 
 /* Open; -E_STORE with words that name the path and what to do. A schema newer than this program

@@ -31,8 +31,8 @@ struct store_ops {
     /* Work that may wait for a quiet moment (checkpoint); called on the writing thread when the
      * queue has run dry. */
     void (*idle)(struct store_conn *conn);
-#define X(name, member, kind)                                                                     \
-    int (*member)(struct store_conn * conn, struct store_##member *arg, struct err *err);
+#define X(name, member, kind)                                                                      \
+    int (*member)(struct store_conn * conn, struct store_##member * arg, struct err * err);
     STORE_VERBS(X)
 #undef X
 };
