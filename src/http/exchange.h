@@ -1,0 +1,115 @@
+/* src/http/exchange.h -- one request and its answer: what a handler sees of HTTP. */
+#ifndef HTTP_EXCHANGE_H
+#define HTTP_EXCHANGE_H
+
+#include <jansson.h>
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/user.h"
+#include "http/server.h"
+#include "store/store.h"
+
+struct exchange;
+
+/* A handler is a chain of steps, each run on an HTTP thread. A step ends by replying (exactly once)
+ * or by awaiting the next step; it returns at once either way. */
+typedef void exchange_step(struct exchange *ex);
+
+enum route_access {
+    ROUTE_PUBLIC,   /* no token, no Version header */
+    ROUTE_VERSION,  /* no token (login), but the Version header */
+    ROUTE_TOKEN,    /* a valid access token: ex->user is filled before the first step */
+    ROUTE_EXPIRED,  /* a token whose signature holds, expired or not: ex->session, ex->access */
+    ROUTE_LOOPBACK, /* from a loopback address, or with a token */
+};
+
+/* The routes are one table (http/router.c): method, path, access, whether a JSON body is read
+ * (ex->body is then a JSON object), first step. HEAD goes where GET goes. */
+struct route {
+    const char *method, *path;
+    enum route_access access;
+    bool body;
+    exchange_step *start;
+};
+
+enum {
+    EXCHANGE_BODY_MAX = 256 * 1024, /* bytes of a request body: 413 above */
+    EXCHANGE_REQUEST_ID_MAX = 128,
+    EXCHANGE_HEADERS_MAX = 16,
+    EXCHANGE_HEADER_TEXT = 256,
+};
+
+struct exchange {
+    const struct services *services;
+    struct MHD_Connection *connection;
+    const struct route *route;
+    char request_id[EXCHANGE_REQUEST_ID_MAX + 1];
+    int64_t began_us;
+    bool head;                   /* HEAD: answer headers only (libmicrohttpd leaves the body out) */
+    bool wants_problem;          /* Accept: application/problem+json */
+    struct buf raw;              /* body as received */
+    json_t *body;                /* parsed, NULL without one */
+    struct user user;            /* ROUTE_TOKEN */
+    struct guid session, access; /* of the token */
+    struct store_op op;          /* for exchange_post(): one at a time */
+    struct err err;              /* scratch for the steps */
+    void *state;                 /* the handler's own, freed by … */
+    void (*state_free)(void *state); /* … this, when the exchange ends */
+    /* the framework's */
+    exchange_step *step;
+    atomic_int waiting;
+    bool replied;
+    int status;
+    size_t header_count;
+    char header_names[EXCHANGE_HEADERS_MAX][48];
+    char header_values[EXCHANGE_HEADERS_MAX][EXCHANGE_HEADER_TEXT];
+};
+
+/* Borrowed; NULL if absent. Query-parameter names match without regard to case. */
+const char *exchange_query(struct exchange *ex, const char *name);
+const char *exchange_header(struct exchange *ex, const char *name);
+/* A member of the body, its key matched without regard to case; borrowed, NULL if absent. */
+json_t *exchange_member(struct exchange *ex, const char *key);
+/* N of `Prefer: wait=N` (RFC 7240) in seconds, at most `most`; -1 if it is not asked for. */
+int exchange_prefer_wait(struct exchange *ex, int most);
+/* Numeric address of the client, without the port. */
+void exchange_address(struct exchange *ex, char out[64]);
+
+/* Post ex->op (verb and arguments filled in; done and owner are set here) and go on with `next`
+ * when it has been answered: ex->op.rc tells. If it fails with -E_STORE the framework replies 503
+ * itself and `next` is not called. The op's results live until the next exchange_post() or the end.
+ */
+void exchange_post(struct exchange *ex, exchange_step *next);
+
+/* For any other wait: call exchange_await() first, then start what will call exchange_wake(),
+ * exactly once, from any thread; `next` runs on an HTTP thread after both. */
+void exchange_await(struct exchange *ex, exchange_step *next);
+void exchange_wake(struct exchange *ex);
+
+/* Add an answer header before replying. */
+void exchange_add_header(struct exchange *ex, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* 200 and the envelope; `data` is JSON text, NULL for {}. */
+void exchange_reply(struct exchange *ex, bool result, const char *message, const char *data);
+/* 200 and bare JSON text, without envelope. */
+void exchange_reply_json(struct exchange *ex, const char *json);
+/* Any bare text with its status and type. */
+void exchange_reply_text(struct exchange *ex, int status, const char *type, const char *text);
+/* No body: 304. */
+void exchange_reply_status(struct exchange *ex, int status);
+/* The error in `err` as its code says: 200 with result false for business errors (UNKNOWN_REPORT,
+ * UNKNOWN_REFERENCE, PARAM, NOT_COMPLETE), their REST status as problem details if the client wants
+ * these, and the proper status for all others (WWW-Authenticate, Retry-After and Allow where they
+ * belong). `data` is JSON text for the envelope, NULL for {}. */
+void exchange_reply_error(struct exchange *ex, const struct err *err, const char *data);
+/* Bytes first … first+length-1 of a file by sendfile; status 200 or 206; takes `fd`. */
+void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first, int64_t length);
+
+#endif

@@ -1,0 +1,41 @@
+/* src/http/server.h -- the HTTP server: libmicrohttpd's epoll thread pool over the routes of the
+ * API. */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/catalog.h"
+#include "core/config.h"
+#include "proc/removal.h"
+#include "proc/supervisor.h"
+#include "proc/waiters.h"
+#include "spool/spool.h"
+#include "store/store.h"
+
+struct server;
+struct token_key;
+
+/* What the handlers work with; all borrowed until server_free(). */
+struct services {
+    const struct config *config;
+    struct store *store;
+    struct spool *spool;
+    struct catalog *catalog;
+    struct supervisor *supervisor;
+    struct remover *remover;
+    struct waiters *waiters;
+    const struct token_key *key;
+};
+
+/* Bind config->listen and serve. -E_CONFIG if it can't be bound, saying why. *ret is yours:
+ * server_free(). */
+int server_new(const struct services *services, struct server **ret, struct err *err);
+/* "http://127.0.0.1:8080", with the port that was bound; borrowed. */
+const char *server_url(const struct server *server);
+/* Stop accepting, answer what is under way (waiters have been woken by then), close. NULL is fine.
+ */
+void server_free(struct server *server);
+
+#endif
