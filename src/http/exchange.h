@@ -30,12 +30,14 @@ enum route_access {
 };
 
 /* The routes are one table (http/router.c): method, path, access, whether a JSON body is read
- * (ex->body is then a JSON object), first step. HEAD goes where GET goes. */
+ * (ex->body is then a JSON object), first step, media type of the answer (NULL: JSON). HEAD goes
+ * where GET goes. */
 struct route {
     const char *method, *path;
     enum route_access access;
     bool body;
     exchange_step *start;
+    const char *type;
 };
 
 enum {
@@ -47,14 +49,16 @@ enum {
 
 struct exchange {
     const struct services *services;
+    struct server *server;
     struct MHD_Connection *connection;
     const struct route *route;
+    const char *method, *path; /* as sent, but without the query string */
     char request_id[EXCHANGE_REQUEST_ID_MAX + 1];
     int64_t began_us;
     bool head;                   /* HEAD: answer headers only (libmicrohttpd leaves the body out) */
     bool wants_problem;          /* Accept: application/problem+json */
     struct buf raw;              /* body as received */
-    json_t *body;                /* parsed, NULL without one */
+    json_t *body;                /* parsed, NULL without one; read it with exchange_member() */
     struct user user;            /* ROUTE_TOKEN */
     struct guid session, access; /* of the token */
     struct store_op op;          /* for exchange_post(): one at a time */
@@ -62,9 +66,11 @@ struct exchange {
     void *state;                 /* the handler's own, freed by … */
     void (*state_free)(void *state); /* … this, when the exchange ends */
     /* the framework's */
-    exchange_step *step;
-    atomic_int waiting;
-    bool replied;
+    exchange_step *step; /* the next one */
+    atomic_int waiting;  /* enum exchange_waiting */
+    bool posted;         /* the wait is for `op` */
+    bool begun, replied, too_large;
+    size_t received; /* bytes of the body so far, kept or not */
     int status;
     size_t header_count;
     char header_names[EXCHANGE_HEADERS_MAX][48];
@@ -81,9 +87,13 @@ int exchange_prefer_wait(struct exchange *ex, int most);
 /* Numeric address of the client, without the port. */
 void exchange_address(struct exchange *ex, char out[64]);
 
+/* Free the results of the last operation and hand out ex->op, zeroed but for its verb. */
+struct store_op *exchange_op(struct exchange *ex, enum store_verb verb);
+
 /* Post ex->op (verb and arguments filled in; done and owner are set here) and go on with `next`
- * when it has been answered: ex->op.rc tells. If it fails with -E_STORE the framework replies 503
- * itself and `next` is not called. The op's results live until the next exchange_post() or the end.
+ * when it has been answered: ex->op.rc tells. If it fails with -E_STORE (or another code whose
+ * status is 5xx) the framework replies 503 itself and `next` is not called. The op's results live
+ * until the next exchange_op() or the end.
  */
 void exchange_post(struct exchange *ex, exchange_step *next);
 
@@ -92,7 +102,7 @@ void exchange_post(struct exchange *ex, exchange_step *next);
 void exchange_await(struct exchange *ex, exchange_step *next);
 void exchange_wake(struct exchange *ex);
 
-/* Add an answer header before replying. */
+/* Add an answer header before replying; one that the framework would add too (Retry-After) wins. */
 void exchange_add_header(struct exchange *ex, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -100,14 +110,15 @@ void exchange_add_header(struct exchange *ex, const char *name, const char *form
 void exchange_reply(struct exchange *ex, bool result, const char *message, const char *data);
 /* 200 and bare JSON text, without envelope. */
 void exchange_reply_json(struct exchange *ex, const char *json);
-/* Any bare text with its status and type. */
+/* Any bare text with its status and type; `text` is copied. */
 void exchange_reply_text(struct exchange *ex, int status, const char *type, const char *text);
 /* No body: 304. */
 void exchange_reply_status(struct exchange *ex, int status);
 /* The error in `err` as its code says: 200 with result false for business errors (UNKNOWN_REPORT,
  * UNKNOWN_REFERENCE, PARAM, NOT_COMPLETE), their REST status as problem details if the client wants
  * these, and the proper status for all others (WWW-Authenticate, Retry-After and Allow where they
- * belong). `data` is JSON text for the envelope, NULL for {}. */
+ * belong). `data` is JSON text for the envelope, NULL for {}. The words of a 5xx (but for BUSY) go
+ * to the log only; the client is told the title, to try again, and the request id. */
 void exchange_reply_error(struct exchange *ex, const struct err *err, const char *data);
 /* Bytes first … first+length-1 of a file by sendfile; status 200 or 206; takes `fd`. */
 void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first, int64_t length);

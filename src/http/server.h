@@ -14,6 +14,7 @@
 #include "spool/spool.h"
 #include "store/store.h"
 
+struct router;
 struct server;
 struct token_key;
 
@@ -27,6 +28,7 @@ struct services {
     struct remover *remover;
     struct waiters *waiters;
     const struct token_key *key;
+    const struct router *router; /* NULL: the API's own routes */
 };
 
 /* Bind config->listen and serve. -E_CONFIG if it can't be bound, saying why. *ret is yours:
