@@ -16,16 +16,20 @@ struct waiter {
     int64_t deadline_ms; /* clock_mono_ms() */
     void (*wake)(struct waiter *waiter);
     void *owner;
-    bool timed_out;      /* out */
+    bool timed_out;      /* out: the deadline has passed, or nobody may wait any more */
     struct waiter *next; /* the waiters' */
 };
 
 struct waiters *waiters_new(void); /* NULL: no memory or no thread */
-/* Wakes everyone first. */
+/* From now on nobody waits: everyone is woken at once as timed out. For the start of a shutdown,
+ * while requests are still being answered. */
+void waiters_stop(struct waiters *waiters);
+/* Stops first. Nobody may use them any more, so only after the server's end. NULL is fine. */
 void waiters_free(struct waiters *waiters);
 
 void waiters_add(struct waiters *waiters, struct waiter *waiter);
-/* True: it was waiting and `wake` will not be called; false: `wake` has been or is being called. */
+/* True: it was waiting and `wake` will not be called; false: it was never added, or `wake` has
+ * been or is being called. */
 bool waiters_cancel(struct waiters *waiters, struct waiter *waiter);
 /* The report has changed: wake who waits for it. Any thread, cheap when nobody does. */
 void waiters_notify(struct waiters *waiters, const struct guid *id);

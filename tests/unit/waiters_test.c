@@ -1,0 +1,192 @@
+/* tests/unit/waiters_test.c -- waiters are woken once, by a move, by time, or by the end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <semaphore.h>
+
+#include "base/clock.h"
+#include "proc/waiters.h"
+
+enum { FAR_MS = 600 * 1000 };
+
+struct guest {
+    struct waiter waiter;
+    sem_t woken;
+};
+
+static void on_wake(struct waiter *waiter)
+{
+    struct guest *guest = waiter->owner;
+
+    sem_post(&guest->woken);
+}
+
+static void guest_init(struct guest *guest, struct guid id, int64_t deadline_ms)
+{
+    guest->waiter =
+        (struct waiter){.id = id, .deadline_ms = deadline_ms, .wake = on_wake, .owner = guest};
+    sem_init(&guest->woken, 0, 0);
+}
+
+static int times_woken(struct guest *guest)
+{
+    int value = -1;
+
+    sem_getvalue(&guest->woken, &value);
+    return value;
+}
+
+static int make(void **state)
+{
+    *state = waiters_new();
+    return *state != NULL ? 0 : -1;
+}
+
+static int drop(void **state)
+{
+    waiters_free(*state);
+    return 0;
+}
+
+static void a_move_wakes_all_who_wait_for_that_report(void **state)
+{
+    struct guest first, second, other;
+    struct guid id = guid_new();
+    int64_t far = clock_mono_ms() + FAR_MS;
+
+    guest_init(&first, id, far);
+    guest_init(&second, id, far);
+    guest_init(&other, guid_new(), far);
+    waiters_add(*state, &first.waiter);
+    waiters_add(*state, &second.waiter);
+    waiters_add(*state, &other.waiter);
+    waiters_notify(*state, &id);
+    assert_int_equal(times_woken(&first), 1);
+    assert_int_equal(times_woken(&second), 1);
+    assert_int_equal(times_woken(&other), 0);
+    assert_false(first.waiter.timed_out);
+    assert_true(waiters_cancel(*state, &other.waiter));
+}
+
+static void a_move_wakes_only_once(void **state)
+{
+    struct guest guest;
+    struct guid id = guid_new();
+
+    guest_init(&guest, id, clock_mono_ms() + FAR_MS);
+    waiters_add(*state, &guest.waiter);
+    waiters_notify(*state, &id);
+    waiters_notify(*state, &id);
+    assert_int_equal(times_woken(&guest), 1);
+}
+
+static void a_report_in_the_same_bucket_is_not_woken(void **state)
+{
+    struct guest guest;
+    struct guid id = guid_new(), other = id;
+
+    other.bytes[0] ^= 1; /* the bucket is chosen by the last bytes */
+    guest_init(&guest, id, clock_mono_ms() + FAR_MS);
+    waiters_add(*state, &guest.waiter);
+    waiters_notify(*state, &other);
+    assert_int_equal(times_woken(&guest), 0);
+    assert_true(waiters_cancel(*state, &guest.waiter));
+}
+
+static void a_deadline_wakes_as_timed_out(void **state)
+{
+    struct guest guest;
+
+    guest_init(&guest, guid_new(), clock_mono_ms() + 1);
+    waiters_add(*state, &guest.waiter);
+    sem_wait(&guest.woken);
+    assert_true(guest.waiter.timed_out);
+}
+
+static void a_nearer_deadline_comes_before_a_farther_one(void **state)
+{
+    struct guest far, near;
+
+    guest_init(&far, guid_new(), clock_mono_ms() + FAR_MS);
+    guest_init(&near, guid_new(), clock_mono_ms() + 1);
+    waiters_add(*state, &far.waiter);
+    waiters_add(*state, &near.waiter);
+    sem_wait(&near.woken);
+    assert_int_equal(times_woken(&far), 0);
+    assert_true(waiters_cancel(*state, &far.waiter));
+}
+
+static void a_cancelled_waiter_is_not_woken(void **state)
+{
+    struct guest guest;
+    struct guid id = guid_new();
+
+    guest_init(&guest, id, clock_mono_ms() + FAR_MS);
+    waiters_add(*state, &guest.waiter);
+    assert_true(waiters_cancel(*state, &guest.waiter));
+    waiters_notify(*state, &id);
+    assert_int_equal(times_woken(&guest), 0);
+}
+
+static void a_woken_waiter_cannot_be_cancelled(void **state)
+{
+    struct guest guest;
+    struct guid id = guid_new();
+
+    guest_init(&guest, id, clock_mono_ms() + FAR_MS);
+    waiters_add(*state, &guest.waiter);
+    waiters_notify(*state, &id);
+    assert_false(waiters_cancel(*state, &guest.waiter));
+}
+
+static void a_woken_waiter_can_wait_again(void **state)
+{
+    struct guest guest;
+    struct guid id = guid_new();
+
+    guest_init(&guest, id, clock_mono_ms() + FAR_MS);
+    waiters_add(*state, &guest.waiter);
+    waiters_notify(*state, &id);
+    waiters_add(*state, &guest.waiter);
+    waiters_notify(*state, &id);
+    assert_int_equal(times_woken(&guest), 2);
+}
+
+static void the_end_wakes_everyone_as_timed_out(void **state)
+{
+    struct guest guest;
+
+    guest_init(&guest, guid_new(), clock_mono_ms() + FAR_MS);
+    waiters_add(*state, &guest.waiter);
+    waiters_stop(*state);
+    assert_int_equal(times_woken(&guest), 1);
+    assert_true(guest.waiter.timed_out);
+}
+
+static void nobody_waits_after_the_end(void **state)
+{
+    struct guest guest;
+
+    waiters_stop(*state);
+    guest_init(&guest, guid_new(), clock_mono_ms() + FAR_MS);
+    waiters_add(*state, &guest.waiter);
+    assert_int_equal(times_woken(&guest), 1);
+    assert_true(guest.waiter.timed_out);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, make, drop)
+    const struct CMUnitTest tests[] = {
+        T(a_move_wakes_all_who_wait_for_that_report),    T(a_move_wakes_only_once),
+        T(a_report_in_the_same_bucket_is_not_woken),     T(a_deadline_wakes_as_timed_out),
+        T(a_nearer_deadline_comes_before_a_farther_one), T(a_cancelled_waiter_is_not_woken),
+        T(a_woken_waiter_cannot_be_cancelled),           T(a_woken_waiter_can_wait_again),
+        T(the_end_wakes_everyone_as_timed_out),          T(nobody_waits_after_the_end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
