@@ -3,34 +3,7 @@
 
 #include <string.h>
 
-/* Length of the UTF-8 sequence (RFC 3629) at text[0], 0 if there is none in `len` bytes. */
-static size_t utf8_length(const unsigned char *text, size_t len)
-{
-    static const unsigned char low[] = {0x80, 0xa0, 0x80, 0x90};
-    unsigned char lead = text[0];
-    size_t need = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    unsigned char first_low = 0x80, first_high = 0xbf;
-
-    if (need < 2)
-        return need;
-    if (lead > 0xf4 || need > len)
-        return 0;
-    if (lead == 0xe0)
-        first_low = low[1];
-    else if (lead == 0xf0)
-        first_low = low[3];
-    else if (lead == 0xed)
-        first_high = 0x9f;
-    else if (lead == 0xf4)
-        first_high = 0x8f;
-    if (text[1] < first_low || text[1] > first_high)
-        return 0;
-    for (size_t i = 2; i < need; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return need;
-}
+#include "base/str.h"
 
 static void add_escaped(struct buf *b, unsigned char c)
 {
@@ -59,7 +32,7 @@ bool json_add_text(struct buf *b, const char *text, size_t len)
         size_t step = 1;
 
         if (bytes[at] >= 0x80) {
-            step = utf8_length(bytes + at, len - at);
+            step = str_utf8_length(text + at, len - at);
             if (step == 0) {
                 b->len = b->failed ? b->len : start;
                 return false;

@@ -116,3 +116,31 @@ void str_human_size(char *out, size_t cap, int64_t bytes)
     }
     snprintf(out, cap, unit == 0 ? "%.0f %s" : "%.1f %s", value, names[unit]);
 }
+
+size_t str_utf8_length(const char *bytes, size_t len)
+{
+    const unsigned char *text = (const unsigned char *)bytes;
+    unsigned char lead = text[0];
+    size_t need = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    unsigned char first_low = 0x80, first_high = 0xbf;
+
+    if (need < 2)
+        return need;
+    if (lead > 0xf4 || need > len)
+        return 0;
+    if (lead == 0xe0)
+        first_low = 0xa0;
+    else if (lead == 0xf0)
+        first_low = 0x90;
+    else if (lead == 0xed)
+        first_high = 0x9f;
+    else if (lead == 0xf4)
+        first_high = 0x8f;
+    if (text[1] < first_low || text[1] > first_high)
+        return 0;
+    for (size_t i = 2; i < need; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return need;
+}

@@ -14,6 +14,9 @@ bool str_starts(const char *s, const char *prefix);
 /* Copy `src` into dst[cap], cut if need be, always terminated; true if it fitted. */
 bool str_copy(char *dst, size_t cap, const char *src);
 
+/* Bytes of the UTF-8 sequence (RFC 3629) at bytes[0]; 0 if there is none in `len` (≥ 1) bytes. */
+size_t str_utf8_length(const char *bytes, size_t len);
+
 /* The whole of `s` as a decimal number, with nothing before or after; false: *ret untouched. */
 bool str_to_int64(const char *s, int64_t *ret);
 
