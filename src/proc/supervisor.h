@@ -15,6 +15,12 @@
 
 struct supervisor;
 
+/* What other threads leave for the supervisor's thread; embedded in what is delivered. */
+struct supervisor_mail {
+    struct supervisor_mail *next;
+    void (*deliver)(struct supervisor *supervisor, struct supervisor_mail *mail);
+};
+
 struct supervisor_spec {
     const struct config *config; /* borrowed, like the rest, until supervisor_free() */
     struct store *store;
@@ -40,7 +46,8 @@ struct supervisor_stop {
     struct guid id;
     void (*done)(struct supervisor_stop *stop);
     void *owner;
-    struct supervisor_stop *next; /* the supervisor's */
+    struct supervisor_mail mail; /* the supervisor's */
+    struct supervisor_stop *next;
 };
 void supervisor_stop(struct supervisor *supervisor, struct supervisor_stop *stop);
 

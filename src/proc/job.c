@@ -1,0 +1,325 @@
+/* src/proc/job.c -- one claimed report: handed to its worker, published or put back, written down.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "proc/supervisor_impl.h"
+
+enum { RETRY_MS = 500 }; /* between tries to write an end down while the store is unavailable */
+
+struct job *job_new(struct supervisor *supervisor)
+{
+    struct job *job = calloc(1, sizeof(*job));
+
+    if (job != NULL)
+        job->supervisor = supervisor;
+    return job;
+}
+
+void job_free(struct job *job)
+{
+    if (job == NULL)
+        return;
+    report_done(&job->report);
+    free(job);
+}
+
+/* --- the end: file, then store, then whoever waits ---------------------------------------------
+ */
+
+/* Nothing of it runs any more and nobody will write its files. */
+static void job_over(struct job *job)
+{
+    struct job **place = &job->supervisor->jobs;
+    struct supervisor_stop *stop = job->stops;
+
+    while (*place != job)
+        place = &(*place)->next;
+    *place = job->next;
+    job_free(job);
+    while (stop != NULL) {
+        struct supervisor_stop *next = stop->next;
+
+        stop->done(stop);
+        stop = next;
+    }
+}
+
+static void post_op(struct job *job);
+static void post_file(struct job *job);
+
+static bool was_moved(const struct store_op *op)
+{
+    return op->verb == STORE_FINISH ? op->finish.moved : op->requeue.moved;
+}
+
+static void on_written(struct supervisor *supervisor, struct supervisor_mail *mail)
+{
+    struct job *job = container_of(mail, struct job, mail);
+    bool moved = job->op.rc == 0 && was_moved(&job->op);
+
+    (void)supervisor;
+    if (job->op.rc < 0 && job->stops == NULL) {
+        log_error("store.unavailable", "error=%s detail=%s", job->op.err.text, job->op.err.detail);
+        job->retry_ms = clock_mono_ms() + RETRY_MS;
+        return;
+    }
+    store_op_done(&job->op);
+    if (!moved && job->stops == NULL && job->file_verb == SPOOL_PUBLISH) {
+        /* Another attempt has the report now, or a deletion that has not asked yet. */
+        job->file_verb = SPOOL_REMOVE;
+        job->op.verb = STORE_VERB_COUNT;
+        post_file(job);
+        return;
+    }
+    job_over(job);
+}
+
+static void op_answered(struct store_op *op)
+{
+    struct job *job = op->owner;
+
+    job->mail.deliver = on_written;
+    supervisor_deliver(job->supervisor, &job->mail);
+}
+
+static void post_op(struct job *job)
+{
+    job->retry_ms = 0;
+    job->op.done = op_answered;
+    job->op.owner = job;
+    store_post(job->supervisor->spec.store, &job->op);
+}
+
+/* FINISH as error: `words` are for the user. */
+static void plan_error(struct job *job, const char *words)
+{
+    const struct config *config = job->supervisor->spec.config;
+    int64_t now_ms = clock_now_ms();
+
+    str_copy(job->message, sizeof(job->message), words);
+    job->file_verb = SPOOL_REMOVE;
+    job->op = (struct store_op){.verb = STORE_FINISH};
+    job->op.finish = (struct store_finish){.id = job->report.id,
+                                           .attempt = job->report.attempt,
+                                           .state = REPORT_ERROR,
+                                           .now_ms = now_ms,
+                                           .expires_ms = now_ms + config->retention.number,
+                                           .message = job->message};
+}
+
+static void on_filed(struct supervisor *supervisor, struct supervisor_mail *mail)
+{
+    struct job *job = container_of(mail, struct job, mail);
+
+    (void)supervisor;
+    if (job->file.rc < 0) {
+        log_error("spool.unavailable", "error=%s detail=%s", job->file.err.text,
+                  job->file.err.detail);
+        if (job->file_verb == SPOOL_PUBLISH)
+            plan_error(job, "The server could not store the report's result. Submit it again "
+                            "later.");
+    }
+    /* A deletion removes files and row by itself. */
+    if (job->stops != NULL || job->op.verb == STORE_VERB_COUNT)
+        job_over(job);
+    else
+        post_op(job);
+}
+
+static void file_answered(struct spool_op *op)
+{
+    struct job *job = op->owner;
+
+    job->mail.deliver = on_filed;
+    supervisor_deliver(job->supervisor, &job->mail);
+}
+
+static void post_file(struct job *job)
+{
+    job->file = (struct spool_op){.verb = job->file_verb,
+                                  .id = job->report.id,
+                                  .attempt = job->report.attempt,
+                                  .done = file_answered,
+                                  .owner = job};
+    spool_post(job->supervisor->spec.spool, &job->file);
+}
+
+static void job_end(struct job *job)
+{
+    job->ending = true;
+    post_file(job);
+}
+
+static void end_in_error(struct job *job, const char *words)
+{
+    plan_error(job, words);
+    job_end(job);
+}
+
+static void end_in_queue(struct job *job, bool failed)
+{
+    job->file_verb = SPOOL_REMOVE;
+    job->op = (struct store_op){.verb = STORE_REQUEUE};
+    job->op.requeue = (struct store_requeue){
+        .id = job->report.id, .attempt = job->report.attempt, .failed = failed};
+    job_end(job);
+}
+
+static void end_complete(struct job *job, const struct wire_message *m)
+{
+    int64_t now_ms = clock_now_ms();
+    struct store_finish *finish = &job->op.finish;
+
+    job->file_verb = SPOOL_PUBLISH;
+    job->op = (struct store_op){.verb = STORE_FINISH};
+    *finish = (struct store_finish){.id = job->report.id,
+                                    .attempt = job->report.attempt,
+                                    .state = REPORT_COMPLETE,
+                                    .rows = m->rows,
+                                    .bytes = m->bytes,
+                                    .now_ms = now_ms,
+                                    .expires_ms =
+                                        now_ms + job->supervisor->spec.config->retention.number};
+    memcpy(finish->digest, m->digest, sizeof(finish->digest));
+    job_end(job);
+}
+
+/* --- the worker has answered, or died -----------------------------------------------------------
+ */
+
+void job_answered(struct job *job, const struct wire_message *m)
+{
+    char reference[GUID_TEXT];
+
+    guid_format(&job->report.id, reference);
+    if (m->outcome == WIRE_FAILED)
+        log_warn("report.failed", "reference=%s report=%s reason=%s detail=%s", reference,
+                 job->report.name, m->message, m->detail);
+    if (job->stops != NULL)
+        job_over(job);
+    else if (m->outcome == WIRE_COMPLETE)
+        end_complete(job, m);
+    else if (m->outcome == WIRE_CANCELLED)
+        end_in_queue(job, !job->put_back);
+    else
+        end_in_error(job, m->message != NULL ? m->message : "The report failed.");
+}
+
+void job_orphaned(struct job *job, const char *words)
+{
+    char reference[GUID_TEXT], message[REPORT_MESSAGE_MAX];
+
+    guid_format(&job->report.id, reference);
+    log_warn("report.orphaned", "reference=%s report=%s attempt=%d how=%s", reference,
+             job->report.name, job->report.attempt, words);
+    if (job->stops != NULL) {
+        job_over(job);
+    } else if (job->put_back) {
+        end_in_queue(job, false);
+    } else if (job->report.failures + 1 >= REPORT_FAILURES_MAX) {
+        snprintf(message, sizeof(message),
+                 "The process that generated the report ended unexpectedly %d times, the last time "
+                 "with %s. Ask the operator to look at the log, or submit a smaller report.",
+                 REPORT_FAILURES_MAX, words);
+        end_in_error(job, message);
+    } else {
+        end_in_queue(job, true);
+    }
+}
+
+void job_stop(struct job *job, struct supervisor_stop *stop)
+{
+    stop->next = job->stops;
+    job->stops = stop;
+    if (job->retry_ms != 0)
+        job_over(job); /* its row is being deleted: nothing is left to write down */
+    else if (job->slot != NULL)
+        slot_cancel(job->slot);
+}
+
+void job_put_back(struct job *job)
+{
+    job->put_back = true;
+    if (job->slot != NULL)
+        slot_cancel(job->slot);
+}
+
+void job_on_time(struct job *job, int64_t now_ms)
+{
+    if (job->retry_ms != 0 && job->retry_ms <= now_ms)
+        post_op(job);
+}
+
+/* --- the start ---------------------------------------------------------------------------------
+ */
+
+static int64_t least(int64_t own, int64_t general)
+{
+    return own != 0 && own < general ? own : general;
+}
+
+/* Make the .part file and hand everything to the worker. */
+static int send_job(struct job *job, struct slot *slot, const struct definition *def,
+                    struct err *err)
+{
+    const struct supervisor_spec *spec = &job->supervisor->spec;
+    struct wire_message m = {
+        .type = WIRE_RUN,
+        .id = job->report.id,
+        .attempt = job->report.attempt,
+        .definition_file = def->file,
+        .definition_text = def->text,
+        .parameters = job->report.parameters,
+        .user_name = job->report.user_name,
+        .source_url = (char *)config_source_url(spec->config, def->source),
+        .temp_folder = (char *)spool_temp_folder(spec->spool),
+        .timeout_ms = def->timeout_ms != 0 ? def->timeout_ms : spec->config->report_timeout.number,
+        .row_limit = least(def->row_limit, spec->config->row_limit.number),
+        .size_limit = least(def->size_limit, spec->config->size_limit.number),
+    };
+
+    if (m.source_url == NULL)
+        return err_set(err, -E_SOURCE, "The report's database is not configured any more.");
+    m.fd = spool_create(spec->spool, &job->report.id, job->report.attempt, err);
+    if (m.fd < 0)
+        return m.fd;
+    slot_run(slot, job, &m);
+    close(m.fd);
+    return 0;
+}
+
+void job_start(struct job *job, struct slot *slot, struct report *report)
+{
+    struct supervisor *supervisor = job->supervisor;
+    const struct definition *def;
+    struct err err = {0};
+
+    job->report = *report;
+    *report = (struct report){0};
+    job->next = supervisor->jobs;
+    supervisor->jobs = job;
+    if (supervisor->draining || !slot_is_idle(slot)) {
+        end_in_queue(job, false);
+        return;
+    }
+    def = catalog_hold(supervisor->spec.catalog, job->report.name);
+    if (def == NULL) {
+        end_in_error(job, "This type of report is not on offer any more.");
+        return;
+    }
+    if (send_job(job, slot, def, &err) < 0) {
+        log_error("report.start", "report=%s error=%s detail=%s", job->report.name, err.text,
+                  err.detail);
+        end_in_error(job, err.code == -E_SOURCE
+                              ? err.text
+                              : "The server could not make room for the report's result. Submit it "
+                                "again later.");
+    }
+    catalog_release(supervisor->spec.catalog, def);
+}

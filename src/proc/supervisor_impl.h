@@ -1,0 +1,113 @@
+/* src/proc/supervisor_impl.h -- what supervisor.c, slot.c and job.c share. All of it belongs to the
+ * supervisor's one thread, but for the mailbox and the counters. Only these files include this. */
+#ifndef PROC_SUPERVISOR_IMPL_H
+#define PROC_SUPERVISOR_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/report.h"
+#include "proc/child.h"
+#include "proc/supervisor.h"
+#include "proc/wire.h"
+
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+struct job;
+struct slot;
+
+/* What epoll wakes: `ready` is called with the owner. */
+struct watch {
+    void (*ready)(struct watch *watch);
+    void *owner;
+};
+
+/* A place for one worker: its process, and the job it runs. */
+struct slot {
+    struct supervisor *supervisor;
+    struct child child;
+    struct watch socket_watch, exit_watch;
+    struct job *job;    /* NULL: idle */
+    int64_t spawned_ms; /* monotonic, like the rest; for the back-off of workers that die young */
+    int64_t respawn_ms; /* 0: not waiting to be started again */
+    int64_t kill_ms;    /* 0: nothing is being stopped */
+    int young_deaths;   /* in a row */
+    bool claiming;      /* claim is under way, with a job ready to take what it finds */
+    struct job *claimed;
+    unsigned claim_wakes; /* supervisor->wakes when it was posted */
+    struct store_op claim;
+    struct supervisor_mail claim_mail;
+    bool progressing; /* progress is under way */
+    struct store_op progress;
+    struct supervisor_mail progress_mail;
+};
+
+/* One claimed report, until the store has been told how it ended. */
+struct job {
+    struct supervisor *supervisor;
+    struct report report;
+    struct slot *slot;             /* NULL once no worker runs it */
+    bool ending;                   /* job_end has been called */
+    bool put_back;                 /* stopped for shutdown: back into the queue */
+    struct supervisor_stop *stops; /* who waits for its end: it is being deleted */
+    enum spool_verb file_verb;
+    struct spool_op file;
+    struct store_op op;
+    int64_t retry_ms; /* 0: not waiting to post op again */
+    char message[REPORT_MESSAGE_MAX];
+    struct supervisor_mail mail;
+    struct job *next;
+};
+
+struct supervisor {
+    struct supervisor_spec spec;
+    pthread_t thread;
+    int epoll, bell; /* bell: an eventfd, rung by the mailbox */
+    struct watch bell_watch;
+    pthread_mutex_t mutex;
+    struct supervisor_mail *first, **last;
+    atomic_uint wakes; /* supervisor_wake() calls */
+    unsigned wakes_seen;
+    int64_t claim_ms; /* no claims before this; 0: not set */
+    bool work;        /* the queue may hold something */
+    bool draining;
+    int64_t drain_grace_ms; /* set before draining */
+    int64_t drain_ms;       /* when running reports are put back; 0: not set */
+    struct supervisor_mail drain_mail;
+    struct job *jobs;
+    size_t slot_count;
+    struct slot *slots;
+    atomic_llong alive, busy, spawned, died, killed;
+};
+
+/* supervisor.c */
+void supervisor_deliver(struct supervisor *supervisor, struct supervisor_mail *mail);
+int supervisor_watch(struct supervisor *supervisor, int fd, struct watch *watch);
+void supervisor_claim(
+    struct supervisor *supervisor); /* for every idle worker, if there may be work */
+
+/* slot.c: worker processes */
+void slot_start(struct slot *slot);
+bool slot_is_idle(const struct slot *slot);
+/* Give the job to the slot's worker; `m` is complete. */
+void slot_run(struct slot *slot, struct job *job, const struct wire_message *m);
+/* Cancel what it runs; its worker is killed if that takes longer than the grace. */
+void slot_cancel(struct slot *slot);
+void slot_on_time(struct slot *slot, int64_t now_ms);
+int64_t slot_deadline(const struct slot *slot); /* 0: none */
+
+/* job.c: from claim to end */
+struct job *job_new(struct supervisor *supervisor); /* NULL: no memory */
+void job_free(struct job *job);                     /* one that was never started */
+/* Takes what `report` owns; runs it on `slot`, or ends it. The job frees itself at its end. */
+void job_start(struct job *job, struct slot *slot, struct report *report);
+/* The worker has answered. */
+void job_answered(struct job *job, const struct wire_message *m);
+/* The worker has died on it; `words` say how. */
+void job_orphaned(struct job *job, const char *words);
+/* Someone waits for its end, since it is deleted. */
+void job_stop(struct job *job, struct supervisor_stop *stop);
+void job_put_back(struct job *job);
+void job_on_time(struct job *job, int64_t now_ms);
+
+#endif
