@@ -117,30 +117,32 @@ void str_human_size(char *out, size_t cap, int64_t bytes)
     snprintf(out, cap, unit == 0 ? "%.0f %s" : "%.1f %s", value, names[unit]);
 }
 
+/* The well-formed sequences: RFC 3629, section 4. */
+static const struct {
+    unsigned char lead_low, lead_high, second_low, second_high;
+    size_t len;
+} sequences[] = {
+    {0x00, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+    {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+    {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+};
+
 size_t str_utf8_length(const char *bytes, size_t len)
 {
     const unsigned char *text = (const unsigned char *)bytes;
-    unsigned char lead = text[0];
-    size_t need = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    unsigned char first_low = 0x80, first_high = 0xbf;
+    size_t kind = 0;
 
-    if (need < 2)
-        return need;
-    if (lead > 0xf4 || need > len)
+    while (kind < sizeof(sequences) / sizeof(sequences[0]) && text[0] > sequences[kind].lead_high)
+        kind++;
+    if (kind == sizeof(sequences) / sizeof(sequences[0]) || text[0] < sequences[kind].lead_low ||
+        len < sequences[kind].len)
         return 0;
-    if (lead == 0xe0)
-        first_low = 0xa0;
-    else if (lead == 0xf0)
-        first_low = 0x90;
-    else if (lead == 0xed)
-        first_high = 0x9f;
-    else if (lead == 0xf4)
-        first_high = 0x8f;
-    if (text[1] < first_low || text[1] > first_high)
-        return 0;
-    for (size_t i = 2; i < need; i++) {
-        if ((text[i] & 0xc0) != 0x80)
+    for (size_t i = 1; i < sequences[kind].len; i++) {
+        unsigned char low = i == 1 ? sequences[kind].second_low : 0x80;
+        unsigned char high = i == 1 ? sequences[kind].second_high : 0xbf;
+
+        if (text[i] < low || text[i] > high)
             return 0;
     }
-    return need;
+    return sequences[kind].len;
 }
