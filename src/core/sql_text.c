@@ -1,0 +1,199 @@
+/* src/core/sql_text.c -- the tokens of SQL text. */
+#include "core/sql_text.h"
+
+#include <string.h>
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool sql_name_starts(char c)
+{
+    return is_letter(c) || c == '_' || (unsigned char)c >= 0x80;
+}
+
+static bool is_name_char(char c)
+{
+    return sql_name_starts(c) || (c >= '0' && c <= '9') || c == '$';
+}
+
+size_t sql_name_length(const char *text, size_t len)
+{
+    size_t n = 0;
+
+    while (n < len && is_name_char(text[n]))
+        n++;
+    return n;
+}
+
+/* The readers below get text[0 … len), len > 0, beginning with what they read, and return how many
+ * bytes of it are theirs; 0: it is not closed. */
+
+static size_t read_line_comment(const char *text, size_t len)
+{
+    const char *newline = memchr(text, '\n', len);
+
+    return newline != NULL ? (size_t)(newline - text) : len;
+}
+
+static size_t read_block_comment(const char *text, size_t len)
+{
+    const char *close = len > 2 ? memmem(text + 2, len - 2, "*/", 2) : NULL;
+
+    return close != NULL ? (size_t)(close - text) + 2 : 0;
+}
+
+/* text[0] is the opening quote; a doubled closing quote stands for itself. */
+static size_t read_quoted(const char *text, size_t len, char close, bool backslashes)
+{
+    for (size_t i = 1; i < len; i++) {
+        if (backslashes && text[i] == '\\')
+            i++;
+        else if (text[i] == close && i + 1 < len && text[i + 1] == close)
+            i++;
+        else if (text[i] == close)
+            return i + 1;
+    }
+    return 0;
+}
+
+/* Length of the opening $tag$ at text[0], 0 if there is none. */
+static size_t dollar_tag(const char *text, size_t len)
+{
+    size_t i = 1;
+
+    if (len < 2 || !(text[1] == '$' || sql_name_starts(text[1])))
+        return 0;
+    while (i < len && text[i] != '$' && is_name_char(text[i]))
+        i++;
+    return i < len && text[i] == '$' ? i + 1 : 0;
+}
+
+static size_t read_dollar_quoted(const char *text, size_t len, size_t tag)
+{
+    const char *close = memmem(text + tag, len - tag, text, tag);
+
+    return close != NULL ? (size_t)(close - text) + tag : 0;
+}
+
+/* A [ directly behind a name, a closing bracket or a quoted name subscripts it. */
+static bool is_subscript(const struct sql_walk *walk)
+{
+    char before = walk->at > walk->text ? walk->at[-1] : ' ';
+
+    return is_name_char(before) || before == ']' || before == ')' || before == '"';
+}
+
+static size_t read_word(const char *text, size_t len, enum sql_kind *kind)
+{
+    size_t n = sql_name_length(text, len);
+
+    if (n == 1 && (*text == 'E' || *text == 'e') && len > 1 && text[1] == '\'') {
+        size_t string = read_quoted(text + 1, len - 1, '\'', true);
+
+        *kind = SQL_QUOTED;
+        return string > 0 ? string + 1 : 0;
+    }
+    return n;
+}
+
+static size_t read_colon(const char *text, size_t len, enum sql_kind *kind)
+{
+    if (len > 1 && text[1] == ':') /* a cast */
+        return 2;
+    if (len > 1 && sql_name_starts(text[1])) {
+        *kind = SQL_PARAMETER;
+        return 1 + sql_name_length(text + 1, len - 1);
+    }
+    return 1;
+}
+
+/* Quotes that close with a character of their own. */
+static char closing_quote(const struct sql_walk *walk)
+{
+    switch (*walk->at) {
+    case '\'':
+    case '"':
+    case '`':
+        return *walk->at;
+    case '[':
+        return is_subscript(walk) ? '\0' : ']';
+    default:
+        return '\0';
+    }
+}
+
+static size_t read_token(const struct sql_walk *walk, enum sql_kind *kind)
+{
+    const char *text = walk->at;
+    size_t len = (size_t)(walk->end - text), tag;
+    char next = len > 1 ? text[1] : '\0', close = closing_quote(walk);
+
+    if (close != '\0') {
+        *kind = SQL_QUOTED;
+        return read_quoted(text, len, close, false);
+    }
+    if (*text == '-' && next == '-') {
+        *kind = SQL_LINE_COMMENT;
+        return read_line_comment(text, len);
+    }
+    if (*text == '/' && next == '*') {
+        *kind = SQL_BLOCK_COMMENT;
+        return read_block_comment(text, len);
+    }
+    if (*text == ':')
+        return read_colon(text, len, kind);
+    if (*text == '$' && (tag = dollar_tag(text, len)) > 0) {
+        *kind = SQL_QUOTED;
+        return read_dollar_quoted(text, len, tag);
+    }
+    if (is_name_char(*text) && *text != '$')
+        return read_word(text, len, kind);
+    *kind = *text == ';' ? SQL_SEMICOLON : SQL_OTHER;
+    return 1;
+}
+
+void sql_walk_init(struct sql_walk *walk, const char *text, size_t len, int line)
+{
+    *walk = (struct sql_walk){
+        .text = text, .at = text, .end = text + len, .line = line, .starts_line = true};
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static void skip_space(struct sql_walk *walk)
+{
+    for (; walk->at < walk->end && is_space(*walk->at); walk->at++) {
+        if (*walk->at == '\n') {
+            walk->line++;
+            walk->starts_line = true;
+        }
+    }
+}
+
+bool sql_walk_next(struct sql_walk *walk, struct sql_token *ret)
+{
+    struct sql_token token = {.kind = SQL_OTHER};
+
+    skip_space(walk);
+    if (walk->at == walk->end)
+        return false;
+    token.text = walk->at;
+    token.line = walk->line;
+    token.starts_line = walk->starts_line;
+    token.len = read_token(walk, &token.kind);
+    if (token.len == 0) {
+        token.kind = SQL_UNCLOSED;
+        token.len = (size_t)(walk->end - walk->at);
+    }
+    for (size_t i = 0; i < token.len; i++)
+        walk->line += token.text[i] == '\n';
+    walk->at += token.len;
+    walk->starts_line = false;
+    *ret = token;
+    return true;
+}

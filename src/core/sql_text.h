@@ -1,0 +1,47 @@
+/* src/core/sql_text.h -- SQL text, token by token: where comments, strings and :Names stand. */
+#ifndef CORE_SQL_TEXT_H
+#define CORE_SQL_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The lexical rules are those that SQLite and PostgreSQL have in common, and those of either that
+ * the other can't mistake: '…' "…" `…` with doubled quotes, E'…' with backslashes, [name] unless it
+ * follows a name directly (then it is a subscript), $tag$…$tag$, -- and (not nested) block
+ * comments. */
+enum sql_kind {
+    SQL_OTHER, /* a word, a number, or one character of anything else */
+    SQL_LINE_COMMENT,
+    SQL_BLOCK_COMMENT,
+    SQL_QUOTED,    /* a string or a quoted name */
+    SQL_PARAMETER, /* :Name */
+    SQL_SEMICOLON,
+    SQL_UNCLOSED, /* a quote or block comment that runs to the end of the text */
+};
+
+struct sql_token {
+    enum sql_kind kind;
+    const char *text; /* into the walked text, not terminated */
+    size_t len;
+    int line;         /* of its first character */
+    bool starts_line; /* only blanks stand before it in its line */
+};
+
+struct sql_walk {
+    const char *text, *at, *end;
+    int line;
+    bool starts_line;
+};
+
+/* Walk text[len], which is borrowed; its first line has the number `line`. */
+void sql_walk_init(struct sql_walk *walk, const char *text, size_t len, int line);
+/* The next token; false at the end. */
+bool sql_walk_next(struct sql_walk *walk, struct sql_token *ret);
+
+/* Bytes at text[0 … len) that a name may have behind its first character: letters, digits, _, $
+ * and what is not ASCII. */
+size_t sql_name_length(const char *text, size_t len);
+/* Whether a name may begin with `c`. */
+bool sql_name_starts(char c);
+
+#endif
