@@ -1,0 +1,357 @@
+/* src/proc/removal.c -- deletion, step by step: mark, stop the query, remove the files, drop the
+ * row. */
+#include "proc/removal.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+    RECHECK_MS = 60 * 1000,        /* the wall clock may be set: look again at least this often */
+    RETRY_MS = 5 * 1000,           /* after a file or a row could not be removed */
+    SESSION_SWEEP_MS = 600 * 1000, /* expired sessions and idempotency keys go this often */
+};
+
+struct remover {
+    struct store *store;
+    struct spool *spool;
+    struct supervisor *supervisor;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool stopping;
+    bool unfinished;  /* something in DELETING is to be tried again */
+    int64_t next_ms;  /* UTC: when the next report expires; 0: not known to */
+    int64_t swept_ms; /* monotonic */
+    size_t running;   /* removals that the remover itself has begun */
+};
+
+/* --- one removal ------------------------------------------------------------------------------ */
+
+/* Left in DELETING: the thread tries again, and so does every start. */
+static void leave_unfinished(struct removal *removal)
+{
+    struct remover *remover = removal->remover;
+
+    log_error("removal.unfinished", "error=%s detail=%s", removal->err.text, removal->err.detail);
+    pthread_mutex_lock(&remover->mutex);
+    remover->unfinished = true;
+    pthread_cond_broadcast(&remover->wake);
+    pthread_mutex_unlock(&remover->mutex);
+}
+
+static void finish(struct removal *removal, int rc, const struct err *err)
+{
+    removal->rc = rc;
+    if (rc < 0)
+        removal->err = *err;
+    removal->done(removal);
+}
+
+static void on_dropped(struct store_op *op)
+{
+    struct removal *removal = op->owner;
+    char reference[GUID_TEXT];
+
+    if (op->rc < 0) {
+        removal->err = op->err;
+        leave_unfinished(removal);
+    } else {
+        guid_format(&removal->id, reference);
+        log_info("report.deleted", "reference=%s us=%ld", reference,
+                 (long)(clock_mono_us() - removal->began_us));
+    }
+    finish(removal, op->rc, &op->err);
+}
+
+static void drop(struct removal *removal)
+{
+    removal->op = (struct store_op){.verb = STORE_DROP, .done = on_dropped, .owner = removal};
+    removal->op.drop.id = removal->id;
+    store_post(removal->remover->store, &removal->op);
+}
+
+static void on_files_gone(struct spool_op *op)
+{
+    struct removal *removal = op->owner;
+
+    if (op->rc < 0) {
+        removal->err = op->err;
+        leave_unfinished(removal);
+        finish(removal, op->rc, &op->err);
+        return;
+    }
+    drop(removal);
+}
+
+static void remove_files(struct removal *removal)
+{
+    removal->files.done = on_files_gone;
+    removal->files.owner = removal;
+    spool_post(removal->remover->spool, &removal->files);
+}
+
+static void on_stopped(struct supervisor_stop *stop)
+{
+    remove_files(stop->owner);
+}
+
+/* From here on the reference is dead; what was there decides what is left to do. */
+static void clear_away(struct removal *removal, enum report_state was, int attempt)
+{
+    removal->files = (struct spool_op){.verb = SPOOL_REMOVE, .id = removal->id, .attempt = attempt};
+    if (attempt == 0) {
+        drop(removal); /* it never ran */
+    } else if (was == REPORT_PROCESSING) {
+        removal->stop =
+            (struct supervisor_stop){.id = removal->id, .done = on_stopped, .owner = removal};
+        supervisor_stop(removal->remover->supervisor, &removal->stop);
+    } else {
+        remove_files(removal);
+    }
+}
+
+static void on_marked(struct store_op *op)
+{
+    struct removal *removal = op->owner;
+    struct err unknown;
+
+    if (op->rc < 0) {
+        finish(removal, op->rc, &op->err);
+    } else if (!op->mark.found) {
+        err_set(&unknown, -E_UNKNOWN_REFERENCE, "There is no such report.");
+        finish(removal, -E_UNKNOWN_REFERENCE, &unknown);
+    } else {
+        clear_away(removal, op->mark.was, op->mark.attempt);
+    }
+}
+
+void removal_start(struct remover *remover, struct removal *removal)
+{
+    removal->remover = remover;
+    removal->began_us = clock_mono_us();
+    removal->op = (struct store_op){.verb = STORE_MARK, .done = on_marked, .owner = removal};
+    removal->op.mark = (struct store_mark){.id = removal->id, .user_id = removal->user_id};
+    store_post(remover->store, &removal->op);
+}
+
+/* --- the remover's own: what expired, and what a crash or a full disk left ---------------------
+ */
+
+static void own_done(struct removal *removal)
+{
+    struct remover *remover = removal->remover;
+
+    store_op_done(&removal->op);
+    free(removal);
+    pthread_mutex_lock(&remover->mutex);
+    remover->running--;
+    pthread_cond_broadcast(&remover->wake);
+    pthread_mutex_unlock(&remover->mutex);
+}
+
+static struct removal *own_removal(struct remover *remover, const struct guid *id)
+{
+    struct removal *removal = calloc(1, sizeof(*removal));
+
+    if (removal == NULL)
+        return NULL;
+    removal->id = *id;
+    removal->done = own_done;
+    removal->remover = remover;
+    removal->began_us = clock_mono_us();
+    pthread_mutex_lock(&remover->mutex);
+    remover->running++;
+    pthread_mutex_unlock(&remover->mutex);
+    return removal;
+}
+
+/* A batch is over before the next one begins, so that a purge never fills the store's queue. */
+static void wait_for_own(struct remover *remover)
+{
+    pthread_mutex_lock(&remover->mutex);
+    while (remover->running > 0)
+        pthread_cond_wait(&remover->wake, &remover->mutex);
+    pthread_mutex_unlock(&remover->mutex);
+}
+
+/* Finish one batch of what is in DELETING; returns how many there were, or -E_STORE. */
+static int finish_batch(struct remover *remover)
+{
+    struct store_op op = {.verb = STORE_DELETING};
+    int count = store_run(remover->store, &op);
+
+    for (size_t i = 0; count == 0 && i < op.deleting.count; i++) {
+        struct removal *removal = own_removal(remover, &op.deleting.refs[i].id);
+
+        /* As if it were processing: a deletion that is still under way may hold its worker. */
+        if (removal != NULL)
+            clear_away(removal, REPORT_PROCESSING, op.deleting.refs[i].attempt);
+    }
+    if (count == 0)
+        count = (int)op.deleting.count;
+    store_op_done(&op);
+    wait_for_own(remover);
+    return count;
+}
+
+static void finish_deleting(struct remover *remover)
+{
+    bool again;
+
+    pthread_mutex_lock(&remover->mutex);
+    remover->unfinished = false;
+    pthread_mutex_unlock(&remover->mutex);
+    do {
+        int count = finish_batch(remover);
+
+        pthread_mutex_lock(&remover->mutex);
+        if (count < 0)
+            remover->unfinished = true;
+        again = count == STORE_BATCH_MAX && !remover->unfinished && !remover->stopping;
+        pthread_mutex_unlock(&remover->mutex);
+    } while (again);
+}
+
+/* Purge one batch of expired reports; returns how many, or -E_STORE. */
+static int purge_batch(struct remover *remover)
+{
+    struct store_op op = {.verb = STORE_EXPIRED};
+    int count;
+
+    op.expired.now_ms = clock_now_ms();
+    count = store_run(remover->store, &op);
+    for (size_t i = 0; count == 0 && i < op.expired.count; i++) {
+        struct removal *removal = own_removal(remover, &op.expired.refs[i].id);
+
+        if (removal != NULL)
+            removal_start(remover, removal);
+    }
+    pthread_mutex_lock(&remover->mutex);
+    if (count < 0)
+        remover->next_ms = clock_now_ms() + RETRY_MS;
+    else
+        remover->next_ms = op.expired.next_ms;
+    pthread_mutex_unlock(&remover->mutex);
+    if (count == 0)
+        count = (int)op.expired.count;
+    store_op_done(&op);
+    wait_for_own(remover);
+    return count;
+}
+
+static void sweep_sessions(struct remover *remover)
+{
+    struct store_op op = {.verb = STORE_SWEEP};
+
+    if (remover->swept_ms != 0 && clock_mono_ms() - remover->swept_ms < SESSION_SWEEP_MS)
+        return;
+    remover->swept_ms = clock_mono_ms();
+    op.sweep.now_ms = clock_now_ms();
+    if (store_run(remover->store, &op) < 0)
+        log_error("store.sweep", "error=%s detail=%s", op.err.text, op.err.detail);
+    store_op_done(&op);
+}
+
+/* Sleep until a report expires, something is to be tried again, or the end; the mutex is held. */
+static void wait_until_due(struct remover *remover)
+{
+    int64_t wait_ms = RECHECK_MS;
+    struct timespec until;
+
+    if (remover->next_ms != 0 && remover->next_ms - clock_now_ms() < wait_ms)
+        wait_ms = remover->next_ms - clock_now_ms();
+    if (remover->unfinished && wait_ms > RETRY_MS)
+        wait_ms = RETRY_MS;
+    if (wait_ms <= 0)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += wait_ms / 1000;
+    until.tv_nsec += (wait_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_cond_timedwait(&remover->wake, &remover->mutex, &until);
+}
+
+static void *remover_thread(void *arg)
+{
+    struct remover *remover = arg;
+    bool due = true, unfinished = true;
+
+    for (;;) {
+        if (unfinished)
+            finish_deleting(remover);
+        while (due && purge_batch(remover) == STORE_BATCH_MAX)
+            ;
+        sweep_sessions(remover);
+        pthread_mutex_lock(&remover->mutex);
+        if (remover->stopping)
+            break;
+        wait_until_due(remover);
+        unfinished = remover->unfinished;
+        due = remover->next_ms != 0 && remover->next_ms <= clock_now_ms();
+        pthread_mutex_unlock(&remover->mutex);
+    }
+    pthread_mutex_unlock(&remover->mutex);
+    return NULL;
+}
+
+void remover_expect(struct remover *remover, int64_t expires_ms)
+{
+    pthread_mutex_lock(&remover->mutex);
+    if (remover->next_ms == 0 || expires_ms < remover->next_ms) {
+        remover->next_ms = expires_ms;
+        pthread_cond_broadcast(&remover->wake);
+    }
+    pthread_mutex_unlock(&remover->mutex);
+}
+
+int remover_new(struct store *store, struct spool *spool, struct supervisor *supervisor,
+                struct remover **ret, struct err *err)
+{
+    struct remover *remover = calloc(1, sizeof(*remover));
+    pthread_condattr_t attributes;
+    sigset_t all, before;
+    int rc;
+
+    if (remover == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    remover->store = store;
+    remover->spool = spool;
+    remover->supervisor = supervisor;
+    pthread_mutex_init(&remover->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&remover->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&remover->thread, NULL, remover_thread, remover);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        free(remover);
+        return err_set(err, -E_NOMEM, "can't start the remover's thread");
+    }
+    pthread_setname_np(remover->thread, "remover");
+    *ret = remover;
+    return 0;
+}
+
+void remover_free(struct remover *remover)
+{
+    if (remover == NULL)
+        return;
+    pthread_mutex_lock(&remover->mutex);
+    remover->stopping = true;
+    pthread_cond_broadcast(&remover->wake);
+    pthread_mutex_unlock(&remover->mutex);
+    pthread_join(remover->thread, NULL);
+    pthread_cond_destroy(&remover->wake);
+    pthread_mutex_destroy(&remover->mutex);
+    free(remover);
+}
