@@ -21,6 +21,10 @@ static void add_escaped(struct buf *b, unsigned char c)
     buf_add(b, out, 6);
 }
 
+/* What stands in a JSON string as it is: ASCII but controls, '"' and '\\'. */
+static const bool is_plain[256] = {
+    [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... 0x7f] = true};
+
 bool json_add_text(struct buf *b, const char *text, size_t len)
 {
     const unsigned char *bytes = (const unsigned char *)text;
@@ -28,21 +32,24 @@ bool json_add_text(struct buf *b, const char *text, size_t len)
     size_t clean = 0, at = 0;
 
     buf_add_char(b, '"');
-    while (at < len) {
-        size_t step = 1;
-
+    for (;;) {
+        while (at < len && is_plain[bytes[at]])
+            at++;
+        if (at == len)
+            break;
         if (bytes[at] >= 0x80) {
-            step = str_utf8_length(text + at, len - at);
+            size_t step = str_utf8_length(text + at, len - at);
+
             if (step == 0) {
                 b->len = b->failed ? b->len : start;
                 return false;
             }
-        } else if (bytes[at] < 0x20 || bytes[at] == '"' || bytes[at] == '\\') {
+            at += step;
+        } else {
             buf_add(b, text + clean, at - clean);
             add_escaped(b, bytes[at]);
-            clean = at + 1;
+            clean = ++at;
         }
-        at += step;
     }
     buf_add(b, text + clean, len - clean);
     buf_add_char(b, '"');

@@ -1,0 +1,75 @@
+/* src/source/source.c -- finds the backend of a source's URL and passes every call on to it. */
+#include "source/source.h"
+
+#include <string.h>
+
+#include "source/source_impl.h"
+
+static const struct source_ops *const backends[] = {&source_sqlite};
+
+int source_open(const struct source_spec *spec, struct source **ret, struct err *err)
+{
+    for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
+        size_t len = strlen(backends[i]->scheme);
+
+        if (strncmp(spec->url, backends[i]->scheme, len) == 0 && spec->url[len] == ':')
+            return backends[i]->open(spec, spec->url + len + 1, ret, err);
+    }
+    err_set(err, -E_SOURCE, "The report's database is of a kind that this server cannot read.");
+    return err_detail(err, "the source's URL must begin with 'sqlite:'");
+}
+
+void source_free(struct source *source)
+{
+    if (source != NULL)
+        source->ops->close(source);
+}
+
+int source_begin(struct source *source, const struct source_session *session, struct err *err)
+{
+    return source->ops->begin(source, session, err);
+}
+
+void source_end(struct source *source)
+{
+    source->ops->end(source);
+}
+
+int source_query(struct source *source, const char *sql, int line, const struct param_value *values,
+                 size_t count, struct source_query **ret, struct err *err)
+{
+    struct source_text text = {.sql = sql, .line = line};
+
+    return source->ops->query(source, &text, values, count, ret, err);
+}
+
+void source_query_free(struct source_query *query)
+{
+    if (query != NULL)
+        query->ops->query_free(query);
+}
+
+size_t source_columns(const struct source_query *query)
+{
+    return query->ops->columns(query);
+}
+
+const char *source_column_name(const struct source_query *query, size_t column)
+{
+    return query->ops->column_name(query, column);
+}
+
+int source_step(struct source_query *query, struct source_value *row, struct err *err)
+{
+    return query->ops->step(query, row, err);
+}
+
+void source_interrupt(struct source *source)
+{
+    source->ops->interrupt(source);
+}
+
+void source_resume(struct source *source)
+{
+    source->ops->resume(source);
+}

@@ -1,0 +1,45 @@
+/* src/source/source_impl.h -- what a backend implements. Only src/source/ includes this. */
+#ifndef SOURCE_SOURCE_IMPL_H
+#define SOURCE_SOURCE_IMPL_H
+
+#include "source/source.h"
+
+/* Each backend embeds these first in its own structs. */
+struct source {
+    const struct source_ops *ops;
+};
+
+struct source_query {
+    const struct source_ops *ops;
+};
+
+/* One statement of a definition. */
+struct source_text {
+    const char *sql;
+    int line; /* of its first line in the file */
+};
+
+/* A database. The verbs are those of source.h, with its rules. */
+struct source_ops {
+    const char *scheme; /* the URL's first word */
+    /* `address` is what follows "scheme:". After this the connection has read from the database
+     * once, so that every file it needs for as long as it lives is open. */
+    int (*open)(const struct source_spec *spec, const char *address, struct source **ret,
+                struct err *err);
+    void (*close)(struct source *source); /* never NULL */
+    int (*begin)(struct source *source, const struct source_session *session, struct err *err);
+    void (*end)(struct source *source);
+    int (*query)(struct source *source, const struct source_text *text,
+                 const struct param_value *values, size_t count, struct source_query **ret,
+                 struct err *err);
+    void (*query_free)(struct source_query *query); /* never NULL */
+    size_t (*columns)(const struct source_query *query);
+    const char *(*column_name)(const struct source_query *query, size_t column);
+    int (*step)(struct source_query *query, struct source_value *row, struct err *err);
+    void (*interrupt)(struct source *source);
+    void (*resume)(struct source *source);
+};
+
+extern const struct source_ops source_sqlite;
+
+#endif

@@ -1,0 +1,489 @@
+/* src/source/sqlite.c -- rows of an SQLite database that nobody can change from here. */
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "source/source_impl.h"
+
+enum {
+    VALUE_BYTES_MAX = 128 << 20, /* above what render takes, which can name the column */
+    CACHE_KIB = 16 << 10,
+    INTERRUPT_OPS = 1000,  /* steps of SQLite's machine between two looks at the flag */
+    BUSY_WAIT_US = 5000,   /* between two tries at a lock … */
+    BUSY_WAITS_MAX = 1000, /* … so 5 s in all */
+};
+
+struct sqlite_source {
+    struct source base;
+    sqlite3 *db;
+    atomic_bool interrupted;
+    bool own_transaction;  /* the authorizer lets BEGIN and COMMIT through */
+    const char *user_name; /* of the session; borrowed from source_begin() to source_end() */
+};
+
+struct sqlite_query {
+    struct source_query base;
+    struct sqlite_source *source;
+    sqlite3_stmt *stmt;
+    int line;
+    size_t columns;
+};
+
+static struct sqlite_source *to_sqlite(struct source *source)
+{
+    return (struct sqlite_source *)source;
+}
+
+/* What the user is told for a result code of SQLite. */
+static const struct {
+    int code;
+    const char *text;
+} words[] = {
+    {SQLITE_BUSY, "The report's database is busy. Try again later."},
+    {SQLITE_LOCKED, "The report's database is busy. Try again later."},
+    {SQLITE_FULL, "The server's disk is full. Try again later."},
+    {SQLITE_NOMEM, "The report's query needs more memory than it may use."},
+    {SQLITE_TOOBIG, "The report's query makes a value that is too large."},
+    {SQLITE_CANTOPEN, "The report's database cannot be opened."},
+    {SQLITE_NOTADB, "The report's database cannot be read."},
+    {SQLITE_CORRUPT, "The report's database cannot be read."},
+    {SQLITE_IOERR, "The report's database cannot be read."},
+    {SQLITE_AUTH, "The report's query tries to do what a report may not do."},
+};
+
+static const char *words_for(int code)
+{
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (words[i].code == (code & 0xff))
+            return words[i].text;
+    }
+    return "The report's query failed.";
+}
+
+/* The failure SQLite has just reported; `line` 0: not of a statement of the definition. */
+static int fail(struct sqlite_source *source, int code, int line, struct err *err)
+{
+    const char *message = sqlite3_errmsg(source->db);
+
+    if ((code & 0xff) == SQLITE_INTERRUPT)
+        return err_set(err, -E_CANCELLED, "The report was stopped.");
+    err_set(err, -E_SOURCE, "%s", words_for(code));
+    if (line == 0)
+        return err_detail(err, "sqlite: %s (%d)", message, code);
+    return err_detail(err, "line %d: sqlite: %s (%d)", line, message, code);
+}
+
+/* A statement that SQLite would run and we do not take. */
+static int refuse(int line, const char *why, struct err *err)
+{
+    err_set(err, -E_SOURCE, "The report's query failed.");
+    return err_detail(err, "line %d: %s", line, why);
+}
+
+static int on_progress(void *context)
+{
+    struct sqlite_source *source = context;
+
+    return atomic_load_explicit(&source->interrupted, memory_order_relaxed);
+}
+
+/* Our own in place of sqlite3_busy_timeout(), which does not heed an interrupt while it waits. */
+static int on_busy(void *context, int tries)
+{
+    struct sqlite_source *source = context;
+
+    if (tries >= BUSY_WAITS_MAX || atomic_load(&source->interrupted))
+        return 0;
+    usleep(BUSY_WAIT_US);
+    return 1;
+}
+
+/* A report may read, and nothing else: what is not named here is refused, whatever it is. */
+static int on_authorize(void *context, int action, const char *first, const char *second,
+                        const char *database, const char *trigger)
+{
+    struct sqlite_source *source = context;
+
+    (void)first;
+    (void)database;
+    (void)trigger;
+    switch (action) {
+    case SQLITE_SELECT:
+    case SQLITE_READ:
+    case SQLITE_RECURSIVE:
+        return SQLITE_OK;
+    case SQLITE_FUNCTION:
+        return str_eq_nocase(second, "load_extension") || str_eq_nocase(second, "fts3_tokenizer")
+                   ? SQLITE_DENY
+                   : SQLITE_OK;
+    case SQLITE_TRANSACTION:
+        return source->own_transaction ? SQLITE_OK : SQLITE_DENY;
+    default:
+        return SQLITE_DENY;
+    }
+}
+
+/* Where sorts spill. SQLite has one such folder a process and reads it without a lock: set before
+ * the first connection, and again only when it changes, in a process that runs one report at a
+ * time. */
+static int set_temp_folder(const char *folder, struct err *err)
+{
+    char *copy;
+
+    if (folder == NULL || str_eq(sqlite3_temp_directory, folder))
+        return 0;
+    copy = sqlite3_mprintf("%s", folder);
+    if (copy == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    sqlite3_free(sqlite3_temp_directory);
+    sqlite3_temp_directory = copy;
+    return 0;
+}
+
+static void set_limits(sqlite3 *db)
+{
+    static const int flags[][2] = {
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},      {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0}, {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
+        {SQLITE_DBCONFIG_DQS_DML, 0}, /* "typo" must not become a text */
+    };
+    static const int limits[][2] = {
+        {SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX},
+        {SQLITE_LIMIT_SQL_LENGTH, DEFINITION_FILE_MAX},
+        {SQLITE_LIMIT_ATTACHED, 0},
+        {SQLITE_LIMIT_TRIGGER_DEPTH, 1},
+        {SQLITE_LIMIT_WORKER_THREADS, 0},
+        {SQLITE_LIMIT_VARIABLE_NUMBER, 1000},
+        {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000},
+    };
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+        sqlite3_db_config(db, flags[i][0], flags[i][1], NULL);
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+        sqlite3_limit(db, limits[i][0], limits[i][1]);
+}
+
+/* Pragmas and first read, while the authorizer is not there yet. */
+static int prepare_connection(struct sqlite_source *source, struct err *err)
+{
+    char pragmas[256];
+    int code;
+
+    sqlite3_extended_result_codes(source->db, 1);
+    sqlite3_busy_handler(source->db, on_busy, source);
+    sqlite3_progress_handler(source->db, INTERRUPT_OPS, on_progress, source);
+    set_limits(source->db);
+    snprintf(pragmas, sizeof(pragmas),
+             "PRAGMA query_only = 1; PRAGMA cache_size = -%d; PRAGMA temp_store = FILE;"
+             "SELECT count(*) FROM sqlite_schema",
+             CACHE_KIB);
+    code = sqlite3_exec(source->db, pragmas, NULL, NULL, NULL);
+    if (code != SQLITE_OK)
+        return fail(source, code, 0, err);
+    sqlite3_set_authorizer(source->db, on_authorize, source);
+    return 0;
+}
+
+static void sqlite_close(struct source *base)
+{
+    struct sqlite_source *source = to_sqlite(base);
+
+    sqlite3_close(source->db);
+    free(source);
+}
+
+/* READONLY does for both journal modes: a database in WAL mode still gets its -shm file opened (or
+ * made) by SQLite, one in rollback mode needs nothing but to be readable. */
+static int sqlite_open(const struct source_spec *spec, const char *path, struct source **ret,
+                       struct err *err)
+{
+    struct sqlite_source *source;
+    char name[4096];
+    int code, rc = set_temp_folder(spec->temp_folder, err);
+
+    if (rc < 0)
+        return rc;
+    /* "./" keeps SQLite from reading "file:…" and ":memory:" as anything but a path. */
+    if (snprintf(name, sizeof(name), "%s%s", path[0] == '/' ? "" : "./", path) >= (int)sizeof(name))
+        return err_set(err, -E_SOURCE, "The report's database cannot be opened.");
+    source = calloc(1, sizeof(*source));
+    if (source == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    source->base.ops = &source_sqlite;
+    code = sqlite3_open_v2(name, &source->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    rc = code != SQLITE_OK ? fail(source, code, 0, err) : prepare_connection(source, err);
+    if (rc < 0) {
+        sqlite_close(&source->base);
+        return rc;
+    }
+    *ret = &source->base;
+    return 0;
+}
+
+/* Run one of our own transaction statements. */
+static int transact(struct sqlite_source *source, const char *sql)
+{
+    int code;
+
+    source->own_transaction = true;
+    code = sqlite3_exec(source->db, sql, NULL, NULL, NULL);
+    source->own_transaction = false;
+    return code;
+}
+
+static void sqlite_end(struct source *base)
+{
+    struct sqlite_source *source = to_sqlite(base);
+
+    source->user_name = NULL;
+    /* Also after an interrupt, which must not keep the transaction (and its lock) open. */
+    sqlite3_progress_handler(source->db, 0, NULL, NULL);
+    if (!sqlite3_get_autocommit(source->db))
+        transact(source, "ROLLBACK");
+    sqlite3_progress_handler(source->db, INTERRUPT_OPS, on_progress, source);
+}
+
+/* The first read pins the snapshot: all statements see the database as it is now. */
+static int sqlite_begin(struct source *base, const struct source_session *session, struct err *err)
+{
+    struct sqlite_source *source = to_sqlite(base);
+    int code = atomic_load(&source->interrupted) ? SQLITE_INTERRUPT : SQLITE_OK;
+
+    if (code == SQLITE_OK)
+        code = transact(source, "BEGIN DEFERRED");
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(source->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+    if (code != SQLITE_OK) {
+        int rc = fail(source, code, 0, err);
+
+        sqlite_end(base);
+        return rc;
+    }
+    source->user_name = session->user_name;
+    return 0;
+}
+
+/* The line of the definition that SQLite complains about. */
+static int error_line(sqlite3 *db, const struct source_text *text)
+{
+    int offset = sqlite3_error_offset(db);
+    int line = text->line;
+
+    for (int i = 0; i < offset && text->sql[i] != '\0'; i++)
+        line += text->sql[i] == '\n';
+    return line;
+}
+
+/* Anything behind the first statement but space and comments? */
+static bool has_more(sqlite3 *db, const char *tail)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool more = sqlite3_prepare_v2(db, tail, -1, &stmt, NULL) != SQLITE_OK || stmt != NULL;
+
+    sqlite3_finalize(stmt);
+    return more;
+}
+
+static int compile(struct sqlite_source *source, const struct source_text *text, sqlite3_stmt **ret,
+                   struct err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    const char *tail = NULL, *why = NULL;
+    int code = sqlite3_prepare_v2(source->db, text->sql, -1, &stmt, &tail);
+
+    if (code != SQLITE_OK)
+        return fail(source, code, error_line(source->db, text), err);
+    if (stmt == NULL)
+        why = "there is no statement; write one SELECT";
+    else if (!sqlite3_stmt_readonly(stmt) || sqlite3_column_count(stmt) == 0)
+        why = "the statement is not a SELECT";
+    else if (has_more(source->db, tail))
+        why = "there is more than one statement; write one SELECT";
+    if (why != NULL) {
+        sqlite3_finalize(stmt);
+        return refuse(text->line, why, err);
+    }
+    *ret = stmt;
+    return 0;
+}
+
+static int bind_text(sqlite3_stmt *stmt, int place, const char *text)
+{
+    if (text == NULL)
+        return sqlite3_bind_null(stmt, place);
+    return sqlite3_bind_text(stmt, place, text, -1, SQLITE_TRANSIENT);
+}
+
+static int bind_value(sqlite3_stmt *stmt, int place, const struct param_value *value)
+{
+    int64_t number;
+
+    if (value->text == NULL)
+        return sqlite3_bind_null(stmt, place);
+    if (value->type == PARAM_BOOLEAN)
+        return sqlite3_bind_int(stmt, place, str_eq(value->text, "true"));
+    if (value->type != PARAM_INTEGER)
+        return bind_text(stmt, place, value->text);
+    if (!str_to_int64(value->text, &number))
+        return SQLITE_MISMATCH;
+    return sqlite3_bind_int64(stmt, place, number);
+}
+
+static int bind_by_name(struct sqlite_query *query, int place, const struct param_value *values,
+                        size_t count)
+{
+    const char *name = sqlite3_bind_parameter_name(query->stmt, place);
+
+    if (name == NULL || name[0] != ':')
+        return SQLITE_NOTFOUND;
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq(name + 1, values[i].name))
+            return bind_value(query->stmt, place, &values[i]);
+    }
+    if (str_eq(name + 1, "session_user"))
+        return bind_text(query->stmt, place, query->source->user_name);
+    return SQLITE_NOTFOUND;
+}
+
+static int bind_all(struct sqlite_query *query, const struct param_value *values, size_t count,
+                    struct err *err)
+{
+    int places = sqlite3_bind_parameter_count(query->stmt);
+
+    for (int place = 1; place <= places; place++) {
+        const char *name = sqlite3_bind_parameter_name(query->stmt, place);
+        int code = bind_by_name(query, place, values, count);
+
+        if (code == SQLITE_OK)
+            continue;
+        err_set(err, -E_SOURCE, "%s", words_for(code));
+        return err_detail(err, "line %d: parameter '%s' %s", query->line, name != NULL ? name : "?",
+                          code == SQLITE_NOTFOUND
+                              ? "is not declared; declare it with '-- parameter:'"
+                              : "cannot be bound");
+    }
+    return 0;
+}
+
+static void sqlite_query_free(struct source_query *base)
+{
+    struct sqlite_query *query = (struct sqlite_query *)base;
+
+    sqlite3_finalize(query->stmt);
+    free(query);
+}
+
+static int sqlite_query(struct source *base, const struct source_text *text,
+                        const struct param_value *values, size_t count, struct source_query **ret,
+                        struct err *err)
+{
+    struct sqlite_source *source = to_sqlite(base);
+    struct sqlite_query *query = calloc(1, sizeof(*query));
+    int rc;
+
+    if (query == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    query->base.ops = &source_sqlite;
+    query->source = source;
+    query->line = text->line;
+    rc = compile(source, text, &query->stmt, err);
+    if (rc == 0)
+        rc = bind_all(query, values, count, err);
+    if (rc < 0) {
+        sqlite_query_free(&query->base);
+        return rc;
+    }
+    query->columns = (size_t)sqlite3_column_count(query->stmt);
+    *ret = &query->base;
+    return 0;
+}
+
+static size_t sqlite_columns(const struct source_query *base)
+{
+    return ((const struct sqlite_query *)base)->columns;
+}
+
+static const char *sqlite_column_name(const struct source_query *base, size_t column)
+{
+    const char *name = sqlite3_column_name(((const struct sqlite_query *)base)->stmt, (int)column);
+
+    return name != NULL ? name : ""; /* NULL: no memory */
+}
+
+/* False: no memory for the text. */
+static bool read_value(sqlite3_stmt *stmt, int column, struct source_value *value)
+{
+    switch (sqlite3_column_type(stmt, column)) {
+    case SQLITE_INTEGER:
+        value->kind = SOURCE_INTEGER;
+        value->integer = sqlite3_column_int64(stmt, column);
+        return true;
+    case SQLITE_FLOAT:
+        value->kind = SOURCE_REAL;
+        value->real = sqlite3_column_double(stmt, column);
+        return true;
+    case SQLITE_TEXT:
+        value->kind = SOURCE_TEXT;
+        value->text.data = (const char *)sqlite3_column_text(stmt, column);
+        value->text.len = (size_t)sqlite3_column_bytes(stmt, column);
+        return value->text.data != NULL;
+    case SQLITE_BLOB:
+        value->kind = SOURCE_BLOB;
+        value->text.len = (size_t)sqlite3_column_bytes(stmt, column);
+        value->text.data = value->text.len > 0 ? sqlite3_column_blob(stmt, column) : "";
+        return value->text.data != NULL;
+    default:
+        value->kind = SOURCE_NULL;
+        return true;
+    }
+}
+
+static int sqlite_step(struct source_query *base, struct source_value *row, struct err *err)
+{
+    struct sqlite_query *query = (struct sqlite_query *)base;
+    int code = on_progress(query->source) ? SQLITE_INTERRUPT : sqlite3_step(query->stmt);
+
+    if (code == SQLITE_DONE)
+        return 0;
+    if (code != SQLITE_ROW)
+        return fail(query->source, code, query->line, err);
+    for (size_t i = 0; i < query->columns; i++) {
+        if (!read_value(query->stmt, (int)i, &row[i]))
+            return fail(query->source, SQLITE_NOMEM, query->line, err);
+    }
+    return 1;
+}
+
+static void sqlite_interrupt(struct source *base)
+{
+    struct sqlite_source *source = to_sqlite(base);
+
+    /* The flag holds for what starts later; sqlite3_interrupt() forgets as soon as nothing runs,
+     * but reaches the places between two looks at the flag, such as a sort. */
+    atomic_store(&source->interrupted, true);
+    sqlite3_interrupt(source->db);
+}
+
+static void sqlite_resume(struct source *base)
+{
+    atomic_store(&to_sqlite(base)->interrupted, false);
+}
+
+const struct source_ops source_sqlite = {
+    .scheme = "sqlite",
+    .open = sqlite_open,
+    .close = sqlite_close,
+    .begin = sqlite_begin,
+    .end = sqlite_end,
+    .query = sqlite_query,
+    .query_free = sqlite_query_free,
+    .columns = sqlite_columns,
+    .column_name = sqlite_column_name,
+    .step = sqlite_step,
+    .interrupt = sqlite_interrupt,
+    .resume = sqlite_resume,
+};
