@@ -1,0 +1,15 @@
+/* src/http/report.h -- the Report resource: the first step of each of its routes. */
+#ifndef HTTP_REPORT_H
+#define HTTP_REPORT_H
+
+#include "http/exchange.h"
+
+/* What they answer is doc/api.md § Report. All need ROUTE_TOKEN; report_post needs the body. */
+exchange_step report_post;   /* POST   /Report: accept a request */
+exchange_step report_get;    /* GET    /Report?reference=: the result */
+exchange_step report_delete; /* DELETE /Report?reference= */
+exchange_step report_status; /* GET    /Report/Status?reference= */
+exchange_step report_list;   /* GET    /Report/List?PageNumber=&PageSize=&State= */
+exchange_step report_types;  /* GET    /Report/Types */
+
+#endif

@@ -1,0 +1,158 @@
+/* src/http/report_find.c -- finding the caller's report, and waiting for it to end. */
+#include "http/report_find.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+
+static enum MHD_Result count_reference(void *context, enum MHD_ValueKind kind, const char *key,
+                                       const char *value)
+{
+    int *count = context;
+
+    (void)kind;
+    (void)value;
+    *count += str_eq_nocase(key, "reference");
+    return MHD_YES;
+}
+
+bool report_reference(struct exchange *ex, struct guid *ret_id)
+{
+    const char *text = exchange_query(ex, "reference");
+    int count = 0;
+
+    MHD_get_connection_values(ex->connection, MHD_GET_ARGUMENT_KIND, count_reference, &count);
+    if (text == NULL || *text == '\0' || count > 1) {
+        err_set(&ex->err, -E_INVALID,
+                "Give one query parameter 'reference': the GUID that POST /Report answered, as in "
+                "%s?reference=0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e.",
+                ex->route->path);
+        exchange_reply_error(ex, &ex->err, NULL);
+        return false;
+    }
+    if (!guid_parse(text, ret_id)) {
+        report_reply_unknown(ex);
+        return false;
+    }
+    return true;
+}
+
+void report_reply_unknown(struct exchange *ex)
+{
+    err_set(&ex->err, -E_UNKNOWN_REFERENCE,
+            "Unknown reference '%.64s': you have no such report; it may have been deleted, or "
+            "purged after its retention. GET /Report/List shows the reports you have.",
+            exchange_query(ex, "reference"));
+    exchange_reply_error(ex, &ex->err, NULL);
+}
+
+void report_find(struct exchange *ex, const struct guid *id, exchange_step *next)
+{
+    struct guid wanted = *id; /* `id` may lie in the operation that is about to be zeroed */
+    struct store_op *op = exchange_op(ex, STORE_FIND);
+
+    op->find.id = wanted;
+    op->find.user_id = ex->user.id;
+    exchange_post(ex, next);
+}
+
+/* A wait is: add the waiter, then look. Whatever moves after the look wakes the waiter, and a move
+ * before it is seen by the look. The wake may come while the look is still under way, when nobody
+ * awaits it yet; `stage` tells which came first, so that each await has exactly one wake. */
+enum stage { STAGE_LOOKING, STAGE_AWAITING, STAGE_WOKEN };
+
+struct wait {
+    struct exchange *ex;
+    exchange_step *next;
+    struct waiter waiter;
+    atomic_int stage;   /* enum stage */
+    atomic_int holders; /* the exchange, and the waiter while it is added: the last one frees */
+};
+
+static void wait_release(struct wait *wait)
+{
+    if (atomic_fetch_sub(&wait->holders, 1) == 1)
+        free(wait);
+}
+
+static void wait_cancel(struct wait *wait)
+{
+    if (waiters_cancel(wait->ex->services->waiters, &wait->waiter))
+        wait_release(wait);
+}
+
+static void wait_free(void *state)
+{
+    wait_cancel(state);
+    wait_release(state);
+}
+
+static void on_wake(struct waiter *waiter)
+{
+    struct wait *wait = waiter->owner;
+
+    if (atomic_exchange(&wait->stage, STAGE_WOKEN) == STAGE_AWAITING)
+        exchange_wake(wait->ex);
+    wait_release(wait);
+}
+
+static exchange_step wait_woken;
+
+static void wait_looked(struct exchange *ex)
+{
+    struct wait *wait = ex->state;
+    const struct store_find *find = &ex->op.find;
+    int looking = STAGE_LOOKING;
+
+    if (!find->found || !report_is_active(find->report.state)) {
+        wait_cancel(wait);
+        wait->next(ex);
+        return;
+    }
+    exchange_await(ex, wait_woken);
+    if (!atomic_compare_exchange_strong(&wait->stage, &looking, STAGE_AWAITING))
+        exchange_wake(ex);
+}
+
+static void wait_look(struct exchange *ex)
+{
+    struct wait *wait = ex->state;
+
+    atomic_store(&wait->stage, STAGE_LOOKING);
+    atomic_fetch_add(&wait->holders, 1);
+    waiters_add(ex->services->waiters, &wait->waiter);
+    report_find(ex, &wait->waiter.id, wait_looked);
+}
+
+static void wait_woken(struct exchange *ex)
+{
+    struct wait *wait = ex->state;
+
+    if (wait->waiter.timed_out)
+        report_find(ex, &wait->waiter.id, wait->next);
+    else
+        wait_look(ex);
+}
+
+void report_find_ended(struct exchange *ex, const struct guid *id, int seconds, exchange_step *next)
+{
+    struct wait *wait = seconds > 0 ? calloc(1, sizeof(*wait)) : NULL;
+
+    if (wait == NULL) { /* without memory the answer comes early: a wait is only a preference */
+        report_find(ex, id, next);
+        return;
+    }
+    wait->ex = ex;
+    wait->next = next;
+    wait->waiter = (struct waiter){.id = *id,
+                                   .deadline_ms = clock_mono_ms() + (int64_t)seconds * 1000,
+                                   .wake = on_wake,
+                                   .owner = wait};
+    atomic_init(&wait->holders, 1);
+    if (ex->state_free != NULL)
+        ex->state_free(ex->state);
+    ex->state = wait;
+    ex->state_free = wait_free;
+    wait_look(ex);
+}

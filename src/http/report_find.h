@@ -1,0 +1,28 @@
+/* src/http/report_find.h -- the caller's report that a request is about: found, or waited for. */
+#ifndef HTTP_REPORT_FIND_H
+#define HTTP_REPORT_FIND_H
+
+#include <stdbool.h>
+
+#include "base/guid.h"
+#include "http/exchange.h"
+
+enum { REPORT_WAIT_MAX_S = 60 }; /* of `Prefer: wait=N` */
+
+/* The `reference` of the query. False: it is missing, there twice or no GUID, and the exchange has
+ * been answered. */
+bool report_reference(struct exchange *ex, struct guid *ret_id);
+
+/* Answer that the caller has no such report: the same words whether it never was, is gone or is
+ * another user's, so that nobody learns that it exists. */
+void report_reply_unknown(struct exchange *ex);
+
+/* Find the caller's report; `next` has the answer in ex->op.find. */
+void report_find(struct exchange *ex, const struct guid *id, exchange_step *next);
+
+/* As report_find, but while the report is queued or processing `next` waits, at most `seconds`.
+ * Replaces ex->state. */
+void report_find_ended(struct exchange *ex, const struct guid *id, int seconds,
+                       exchange_step *next);
+
+#endif

@@ -1,0 +1,120 @@
+/* src/http/report_list.c -- GET /Report/List: the caller's own reports, page by page. */
+#include "http/report.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/str.h"
+
+enum {
+    LIST_PAGE_SIZE = 100,
+    LIST_PAGE_MAX = 1000000000,                   /* times STORE_PAGE_MAX it stays far from 2^63 */
+    LIST_JSON_MAX = STORE_PAGE_MAX * 8192 + 1024, /* name and message escaped, the rest */
+};
+
+/* A whole number of the query in 1 … most, or `fallback` if it is not given. */
+static int read_number(struct exchange *ex, const char *name, int64_t fallback, int64_t most,
+                       int64_t *ret)
+{
+    const char *text = exchange_query(ex, name);
+    int64_t value = fallback;
+
+    if (text != NULL && (!str_to_int64(text, &value) || value < 1 || value > most))
+        return err_set(&ex->err, -E_INVALID, "%s must be a whole number from 1 to %" PRId64 ".",
+                       name, most);
+    *ret = value;
+    return 0;
+}
+
+/* *ret is -1 for all states. DELETING is no state that a caller may know of. */
+static int read_state(struct exchange *ex, int *ret)
+{
+    const char *text = exchange_query(ex, "State");
+    enum report_state state;
+
+    *ret = -1;
+    if (text == NULL)
+        return 0;
+    if (!report_state_parse(text, &state) || state == REPORT_DELETING)
+        return err_set(&ex->err, -E_INVALID,
+                       "State must be queued, processing, complete or error; without it all are "
+                       "listed.");
+    *ret = (int)state;
+    return 0;
+}
+
+static void add_time(struct buf *out, const char *key, int64_t ms)
+{
+    char text[CLOCK_TEXT];
+
+    json_add_key(out, key);
+    if (ms != 0)
+        clock_format(ms, text);
+    json_add_string(out, ms != 0 ? text : NULL);
+}
+
+static void add_report(struct buf *out, const struct report *report)
+{
+    char guid[GUID_TEXT];
+
+    guid_format(&report->id, guid);
+    buf_add_format(out, "{\"reference\":\"%s\"", guid);
+    json_add_key(out, "reportName");
+    json_add_string(out, report->name);
+    json_add_key(out, "state");
+    json_add_string(out, report_state_name(report->state));
+    buf_add_format(out, ",\"rows\":%" PRId64 ",\"bytes\":%" PRId64, report->rows, report->bytes);
+    add_time(out, "submittedAt", report->submitted_ms);
+    add_time(out, "startedAt", report->started_ms);
+    add_time(out, "finishedAt", report->finished_ms);
+    add_time(out, "expiresAt", report->expires_ms);
+    json_add_key(out, "message");
+    json_add_string(out, report->message);
+    buf_add_char(out, '}');
+}
+
+static void list_done(struct exchange *ex)
+{
+    const struct store_list *list = &ex->op.list;
+    struct buf data;
+
+    buf_init(&data, LIST_JSON_MAX);
+    buf_add_format(&data,
+                   "{\"pageNumber\":%" PRId64 ",\"pageSize\":%d,\"totalCount\":%" PRId64
+                   ",\"reports\":[",
+                   list->page, list->page_size, list->total);
+    for (size_t i = 0; i < list->count; i++) {
+        if (i > 0)
+            buf_add_char(&data, ',');
+        add_report(&data, &list->reports[i]);
+    }
+    buf_add_str(&data, "]}");
+    if (buf_failed(&data)) {
+        err_set(&ex->err, -E_NOMEM, "no memory for a list of %zu reports", list->count);
+        exchange_reply_error(ex, &ex->err, NULL);
+    } else {
+        exchange_reply(ex, true, "", buf_str(&data));
+    }
+    buf_done(&data);
+}
+
+void report_list(struct exchange *ex)
+{
+    int64_t page, size;
+    int state;
+    struct store_list *list;
+
+    if (read_number(ex, "PageNumber", 1, LIST_PAGE_MAX, &page) != 0 ||
+        read_number(ex, "PageSize", LIST_PAGE_SIZE, STORE_PAGE_MAX, &size) != 0 ||
+        read_state(ex, &state) != 0) {
+        exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    list = &exchange_op(ex, STORE_LIST)->list;
+    list->user_id = ex->user.id;
+    list->state = state;
+    list->page = page;
+    list->page_size = (int)size;
+    exchange_post(ex, list_done);
+}

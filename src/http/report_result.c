@@ -1,0 +1,149 @@
+/* src/http/report_result.c -- GET /Report: the result, whole or in part, straight from its file. */
+#include "http/report.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "http/conditional.h"
+#include "http/report_find.h"
+
+enum {
+    RESULT_ETAG_TEXT = 2 * REPORT_DIGEST_BYTES + 3,              /* hex, quoted, NUL */
+    RESULT_BASE64_TEXT = 4 * ((REPORT_DIGEST_BYTES + 2) / 3) + 1 /* padded, NUL */
+};
+
+/* The validators of a result, made from its row. */
+struct tags {
+    char etag[RESULT_ETAG_TEXT];
+    char digest[RESULT_BASE64_TEXT];
+    char modified[CLOCK_HTTP_TEXT], expires[CLOCK_HTTP_TEXT];
+};
+
+static void tags_make(const struct report *report, struct tags *tags)
+{
+    char *at = tags->etag;
+
+    *at++ = '"';
+    for (int i = 0; i < REPORT_DIGEST_BYTES; i++)
+        at += sprintf(at, "%02x", report->digest[i]);
+    *at++ = '"';
+    *at = '\0';
+    EVP_EncodeBlock((unsigned char *)tags->digest, report->digest, REPORT_DIGEST_BYTES);
+    clock_format_http(report->finished_ms, tags->modified);
+    clock_format_http(report->expires_ms, tags->expires);
+}
+
+static void add_tags(struct exchange *ex, const struct tags *tags)
+{
+    exchange_add_header(ex, "ETag", "%s", tags->etag);
+    exchange_add_header(ex, "Last-Modified", "%s", tags->modified);
+    exchange_add_header(ex, "Expires", "%s", tags->expires);
+    exchange_add_header(ex, "Accept-Ranges", "bytes");
+    exchange_add_header(ex, "Repr-Digest", "sha-256=:%s:", tags->digest);
+}
+
+/* Does the client have it already? */
+static bool is_cached(struct exchange *ex, const struct tags *tags)
+{
+    const char *list = exchange_header(ex, "If-None-Match");
+    const char *since = exchange_header(ex, "If-Modified-Since");
+
+    if (list != NULL)
+        return etag_listed(list, tags->etag);
+    return since != NULL && str_eq(since, tags->modified);
+}
+
+static void reply_not_complete(struct exchange *ex, const struct report *report)
+{
+    const char *state = report_state_name(report->state);
+
+    if (report->state == REPORT_ERROR)
+        err_set(&ex->err, -E_NOT_COMPLETE, "The report has no result, its status is error: %s",
+                report->message);
+    else
+        err_set(&ex->err, -E_NOT_COMPLETE,
+                "The report is not complete yet, it is %s. Get it when GET /Report/Status says "
+                "complete; 'Prefer: wait=60' makes that call wait.",
+                state);
+    exchange_add_header(ex, "X-Report-State", "%s", state);
+    exchange_reply_error(ex, &ex->err, NULL);
+}
+
+static void reply_result(struct exchange *ex, const struct tags *tags, int fd, int64_t size)
+{
+    bool ranges =
+        !ex->head && if_range_holds(exchange_header(ex, "If-Range"), tags->etag, tags->modified);
+    int64_t first = 0, length = size;
+    enum range_kind kind =
+        range_read(ranges ? exchange_header(ex, "Range") : NULL, size, &first, &length);
+
+    if (kind == RANGE_NONE) {
+        close(fd);
+        exchange_add_header(ex, "Content-Range", "bytes */%" PRId64, size);
+        err_set(&ex->err, -E_RANGE,
+                "The result has %" PRId64 " bytes: ask for a range in 0-%" PRId64, size, size - 1);
+        exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    add_tags(ex, tags);
+    if (kind == RANGE_PART)
+        exchange_add_header(ex, "Content-Range", "bytes %" PRId64 "-%" PRId64 "/%" PRId64, first,
+                            first + length - 1, size);
+    else
+        exchange_add_header(ex, "Content-Digest", "sha-256=:%s:", tags->digest);
+    exchange_reply_file(ex, kind == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, fd, first,
+                        length);
+}
+
+/* The file was not there although the row said complete: deleted in between, or lost. */
+static void result_missing(struct exchange *ex)
+{
+    if (!ex->op.find.found) {
+        report_reply_unknown(ex);
+        return;
+    }
+    err_set(&ex->err, -E_INTERNAL, "the file of a complete result is missing");
+    exchange_reply_error(ex, &ex->err, NULL);
+}
+
+static void result_found(struct exchange *ex)
+{
+    const struct store_find *find = &ex->op.find;
+    struct tags tags;
+    int64_t size;
+    int fd;
+
+    if (!find->found) {
+        report_reply_unknown(ex);
+        return;
+    }
+    if (find->report.state != REPORT_COMPLETE) {
+        reply_not_complete(ex, &find->report);
+        return;
+    }
+    tags_make(&find->report, &tags);
+    if (is_cached(ex, &tags)) {
+        add_tags(ex, &tags);
+        exchange_reply_status(ex, MHD_HTTP_NOT_MODIFIED);
+        return;
+    }
+    fd = spool_result(ex->services->spool, &find->id, find->report.attempt, &size, &ex->err);
+    if (fd >= 0)
+        reply_result(ex, &tags, fd, size);
+    else if (fd == -E_NOT_FOUND)
+        report_find(ex, &find->id, result_missing);
+    else
+        exchange_reply_error(ex, &ex->err, NULL);
+}
+
+void report_get(struct exchange *ex)
+{
+    struct guid id;
+
+    if (report_reference(ex, &id))
+        report_find(ex, &id, result_found);
+}

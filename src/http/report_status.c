@@ -1,0 +1,68 @@
+/* src/http/report_status.c -- GET /Report/Status: where a report stands, now or when it has ended.
+ */
+#include "http/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "http/conditional.h"
+#include "http/report_find.h"
+
+enum { STATUS_ETAG_TEXT = 80, STATUS_RETRY_S = 1 };
+
+/* What each state answers; the words of the original API, but for the first two messages. */
+static const struct {
+    bool result;
+    const char *message, *data; /* message NULL: the report's own */
+} answers[REPORT_STATE_COUNT] = {
+    [REPORT_QUEUED] = {false, "Report is queued.", "\"incomplete\""},
+    [REPORT_PROCESSING] = {false, "Report is being generated.", "\"incomplete\""},
+    [REPORT_COMPLETE] = {true, "Report has been successfully completed!", "\"complete\""},
+    [REPORT_ERROR] = {false, NULL, "\"error\""},
+};
+
+static void add_progress(struct exchange *ex, const struct store_find *find)
+{
+    exchange_add_header(ex, "Retry-After", "%d", STATUS_RETRY_S);
+    exchange_add_header(ex, "X-Report-Rows", "%" PRId64, find->report.rows);
+    if (find->report.state == REPORT_QUEUED)
+        exchange_add_header(ex, "X-Report-Queue-Position", "%" PRId64, find->position);
+}
+
+static void status_found(struct exchange *ex)
+{
+    const struct store_find *find = &ex->op.find;
+    const struct report *report = &find->report;
+    char etag[STATUS_ETAG_TEXT];
+
+    if (!find->found) {
+        report_reply_unknown(ex);
+        return;
+    }
+    snprintf(etag, sizeof(etag), "W/\"%s-%d-%" PRId64 "-%" PRId64 "\"",
+             report_state_name(report->state), report->attempt, report->rows, find->position);
+    exchange_add_header(ex, "ETag", "%s", etag);
+    exchange_add_header(ex, "X-Report-State", "%s", report_state_name(report->state));
+    if (report_is_active(report->state))
+        add_progress(ex, find);
+    if (etag_listed(exchange_header(ex, "If-None-Match"), etag)) {
+        exchange_reply_status(ex, MHD_HTTP_NOT_MODIFIED);
+        return;
+    }
+    exchange_reply(ex, answers[report->state].result,
+                   answers[report->state].message != NULL ? answers[report->state].message
+                                                          : report->message,
+                   answers[report->state].data);
+}
+
+void report_status(struct exchange *ex)
+{
+    int wait = exchange_prefer_wait(ex, REPORT_WAIT_MAX_S);
+    struct guid id;
+
+    if (!report_reference(ex, &id))
+        return;
+    if (wait >= 0)
+        exchange_add_header(ex, "Preference-Applied", "wait=%d", wait);
+    report_find_ended(ex, &id, wait, status_found);
+}

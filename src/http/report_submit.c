@@ -1,0 +1,214 @@
+/* src/http/report_submit.c -- POST /Report: check a request, accept it durably, maybe wait for it.
+ */
+#include "http/report.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "core/param.h"
+#include "http/report_find.h"
+
+enum {
+    KEY_LIFE_MS = 24 * 3600 * 1000,                /* of an Idempotency-Key */
+    ACTIVE_JSON_MAX = STORE_ACTIVE_MAX * 1024 + 32 /* a name of REPORT_NAME_MAX, escaped, fits */
+};
+
+/* SHA-256 of what was sent, not of the canonical parameters: `today` would make another request of
+ * the same body tomorrow. */
+static bool hash_request(const char *name, const json_t *given, uint8_t hash[STORE_HASH_BYTES])
+{
+    char *text = given != NULL ? json_dumps(given, JSON_COMPACT | JSON_SORT_KEYS) : strdup("{}");
+    EVP_MD_CTX *sha = EVP_MD_CTX_new();
+    bool good = text != NULL && sha != NULL && EVP_DigestInit_ex(sha, EVP_sha256(), NULL) == 1 &&
+                EVP_DigestUpdate(sha, name, strlen(name) + 1) == 1 &&
+                EVP_DigestUpdate(sha, text, strlen(text)) == 1 &&
+                EVP_DigestFinal_ex(sha, hash, NULL) == 1;
+
+    EVP_MD_CTX_free(sha);
+    free(text);
+    return good;
+}
+
+/* 0 with *ret_key NULL if there is no Idempotency-Key. */
+static int read_key(struct exchange *ex, const char **ret_key)
+{
+    const char *key = exchange_header(ex, "Idempotency-Key");
+    size_t len = key != NULL ? strlen(key) : 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (key[i] < ' ' || key[i] > '~')
+            len = 0;
+    }
+    if (key != NULL && (len == 0 || len > STORE_KEY_MAX))
+        return err_set(&ex->err, -E_INVALID,
+                       "Give an Idempotency-Key of 1 to %d printable ASCII characters, such as a "
+                       "GUID.",
+                       STORE_KEY_MAX);
+    *ret_key = key;
+    return 0;
+}
+
+/* The two members of the body; *ret_given is NULL without parameters. */
+static int read_body(struct exchange *ex, const char **ret_name, const json_t **ret_given)
+{
+    const json_t *name = exchange_member(ex, "reportName");
+    const json_t *given = exchange_member(ex, "parameters");
+
+    if (!json_is_string(name))
+        return err_set(&ex->err, -E_INVALID,
+                       "Give 'reportName', a string, as in {\"reportName\": "
+                       "\"EntityBalanceReport\", \"parameters\": {\"ProductID\": \"123\"}}.");
+    if (given != NULL && !json_is_null(given) && !json_is_object(given))
+        return err_set(&ex->err, -E_INVALID,
+                       "'parameters' must be an object of strings, as in {\"ProductID\": "
+                       "\"123\"}.");
+    *ret_name = json_string_value(name);
+    *ret_given = json_is_object(given) ? given : NULL;
+    return 0;
+}
+
+/* Check name, permission and parameters; *ret_canonical is the caller's to free(). */
+static int check_request(struct exchange *ex, const char *name, const json_t *given,
+                         char **ret_canonical)
+{
+    struct catalog *catalog = ex->services->catalog;
+    const struct definition *def = catalog_hold(catalog, name);
+    char *canonical;
+    int rc;
+
+    if (def == NULL)
+        return err_set(&ex->err, -E_UNKNOWN_REPORT,
+                       "Unknown report '%.*s'. Names are case-sensitive; GET /Report/Types lists "
+                       "the reports you may run.",
+                       (int)REPORT_NAME_MAX, name);
+    if (!user_may_run(&ex->user, name))
+        rc = err_set(&ex->err, -E_FORBIDDEN,
+                     "You may not run the report '%s'. GET /Report/Types lists the reports you "
+                     "may run; the operator can grant more.",
+                     name);
+    else
+        rc = params_canonical(def, given, clock_now_ms(), &canonical, &ex->err);
+    catalog_release(catalog, def);
+    if (rc == 0 && strlen(canonical) > REPORT_PARAMETERS_MAX) {
+        free(canonical);
+        rc = err_set(&ex->err, -E_PARAM, "The parameters are longer than %d bytes in all.",
+                     REPORT_PARAMETERS_MAX);
+    }
+    if (rc == 0)
+        *ret_canonical = canonical;
+    return rc;
+}
+
+static void reply_submitted(struct exchange *ex, const struct guid *id)
+{
+    char guid[GUID_TEXT], data[GUID_TEXT + 2];
+
+    guid_format(id, guid);
+    snprintf(data, sizeof(data), "\"%s\"", guid);
+    exchange_add_header(ex, "Location", "/Report/Status?reference=%s", guid);
+    exchange_reply(ex, true, "Report request has been submitted.", data);
+}
+
+static void submit_found(struct exchange *ex)
+{
+    const struct store_find *find = &ex->op.find;
+
+    if (find->found)
+        exchange_add_header(ex, "X-Report-State", "%s", report_state_name(find->report.state));
+    reply_submitted(ex, &find->id);
+}
+
+/* Too many: say which they are, so that a caller who lost track can delete one. */
+static void reply_limit(struct exchange *ex)
+{
+    const struct store_submit *submit = &ex->op.submit;
+    struct buf data;
+
+    buf_init(&data, ACTIVE_JSON_MAX);
+    buf_add_str(&data, "{\"active\":[");
+    for (size_t i = 0; i < submit->active_count; i++) {
+        const struct report *report = &submit->active[i];
+        char guid[GUID_TEXT];
+
+        guid_format(&report->id, guid);
+        buf_add_format(&data, "%s{\"reference\":\"%s\"", i > 0 ? "," : "", guid);
+        json_add_key(&data, "reportName");
+        json_add_string(&data, report->name);
+        json_add_key(&data, "state");
+        json_add_string(&data, report_state_name(report->state));
+        buf_add_char(&data, '}');
+    }
+    buf_add_str(&data, "]}");
+    err_set(&ex->err, -E_LIMIT,
+            "You have %d active reports, the most a user may have; this one was not accepted. "
+            "Wait until one has finished, or free a slot at once by deleting a queued one with "
+            "DELETE /Report?reference=…; 'data' lists them.",
+            submit->active_limit);
+    exchange_reply_error(ex, &ex->err, buf_failed(&data) ? NULL : buf_str(&data));
+    buf_done(&data);
+}
+
+static void submit_done(struct exchange *ex)
+{
+    const struct store_submit *submit = &ex->op.submit;
+    int wait = exchange_prefer_wait(ex, REPORT_WAIT_MAX_S);
+
+    if (submit->outcome == SUBMIT_LIMIT) {
+        reply_limit(ex);
+        return;
+    }
+    if (submit->outcome == SUBMIT_KEY_REUSED) {
+        err_set(&ex->err, -E_KEY_REUSED,
+                "This Idempotency-Key was used for another request in the last 24 hours. Send a "
+                "new key with a new request, and the same key only with the same body.");
+        exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    if (submit->outcome == SUBMIT_REPLAYED)
+        exchange_add_header(ex, "Idempotent-Replayed", "true");
+    if (wait >= 0)
+        exchange_add_header(ex, "Preference-Applied", "wait=%d", wait);
+    if (submit->outcome == SUBMIT_REPLAYED || wait > 0) {
+        report_find_ended(ex, &submit->id, wait, submit_found);
+        return;
+    }
+    exchange_add_header(ex, "X-Report-State", "%s", report_state_name(REPORT_QUEUED));
+    reply_submitted(ex, &submit->id);
+}
+
+static int submit_start(struct exchange *ex)
+{
+    const char *name = NULL, *key = NULL;
+    const json_t *given = NULL;
+    char *canonical = NULL;
+    struct store_submit *submit;
+    int rc;
+
+    if ((rc = read_key(ex, &key)) != 0 || (rc = read_body(ex, &name, &given)) != 0 ||
+        (rc = check_request(ex, name, given, &canonical)) != 0)
+        return rc;
+    ex->state = canonical;
+    ex->state_free = free;
+    submit = &exchange_op(ex, STORE_SUBMIT)->submit;
+    submit->id = guid_new();
+    submit->user_id = ex->user.id;
+    submit->name = name; /* lives in ex->body */
+    submit->parameters = canonical;
+    submit->key = key; /* lives in the connection */
+    submit->now_ms = clock_now_ms();
+    submit->key_expires_ms = submit->now_ms + KEY_LIFE_MS;
+    submit->active_limit = (int)ex->services->config->active_limit.number;
+    if (key != NULL && !hash_request(name, given, submit->request_hash))
+        return err_set(&ex->err, -E_NOMEM, "No memory to hash the request.");
+    exchange_post(ex, submit_done);
+    return 0;
+}
+
+void report_post(struct exchange *ex)
+{
+    if (submit_start(ex) != 0)
+        exchange_reply_error(ex, &ex->err, NULL);
+}

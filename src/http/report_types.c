@@ -1,0 +1,72 @@
+/* src/http/report_types.c -- GET /Report/Types: the reports that the caller may run. */
+#include "http/report.h"
+
+#include "base/json.h"
+
+enum { TYPES_JSON_MAX = 16 << 20 };
+
+struct types {
+    const struct user *user;
+    struct buf json;
+};
+
+static void add_text(struct buf *out, const char *key, const char *text)
+{
+    json_add_key(out, key);
+    json_add_string(out, text);
+}
+
+static void add_param(struct buf *out, const struct param *param)
+{
+    buf_add_char(out, '{');
+    add_text(out, "name", param->name);
+    add_text(out, "type", param_type_name(param->type));
+    json_add_key(out, "required");
+    buf_add_str(out, param->required ? "true" : "false");
+    add_text(out, "default", param->fallback);
+    json_add_key(out, "allowedValues");
+    for (size_t i = 0; i < param->allowed_count; i++) {
+        buf_add_char(out, i > 0 ? ',' : '[');
+        json_add_string(out, param->allowed[i]);
+    }
+    buf_add_str(out, param->allowed_count > 0 ? "]" : "null");
+    add_text(out, "description", param->description);
+    buf_add_char(out, '}');
+}
+
+static void add_definition(void *context, const struct definition *def)
+{
+    struct types *types = context;
+    struct buf *out = &types->json;
+
+    if (!user_may_run(types->user, def->name))
+        return;
+    buf_add_str(out, out->len > 1 ? ",{" : "{");
+    add_text(out, "name", def->name);
+    add_text(out, "description", def->description);
+    json_add_key(out, "parameters");
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < def->param_count; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        add_param(out, &def->params[i]);
+    }
+    buf_add_str(out, "]}");
+}
+
+void report_types(struct exchange *ex)
+{
+    struct types types = {.user = &ex->user};
+
+    buf_init(&types.json, TYPES_JSON_MAX);
+    buf_add_char(&types.json, '[');
+    catalog_each(ex->services->catalog, add_definition, &types);
+    buf_add_char(&types.json, ']');
+    if (buf_failed(&types.json)) {
+        err_set(&ex->err, -E_NOMEM, "no memory for the list of report types");
+        exchange_reply_error(ex, &ex->err, NULL);
+    } else {
+        exchange_reply(ex, true, "", buf_str(&types.json));
+    }
+    buf_done(&types.json);
+}
