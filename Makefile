@@ -5,7 +5,7 @@ MODE ?= release
 CC ?= cc
 O := build/$(MODE)
 PKGS := libmicrohttpd sqlite3 jansson libsodium libconfuse libcrypto libseccomp
-CTL_PKGS := libcurl jansson
+CTL_PKGS := libcurl jansson libcrypto
 TEST_PKGS := cmocka
 
 PYTHON ?= /usr/bin/python3

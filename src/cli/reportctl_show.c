@@ -1,0 +1,192 @@
+/* src/cli/reportctl_show.c -- commands that only look: status, list, types. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "cli/reportctl_commands.h"
+
+enum { PAGE_MAX = 1000000, PAGE_SIZE_MAX = 1000 };
+
+static const char *text_of(const json_t *object, const char *member)
+{
+    const char *text = json_string_value(json_object_get(object, member));
+
+    return text != NULL ? text : "";
+}
+
+/* GET `path`, and give its envelope, unless --json has it printed as it came. 0 with *ret NULL:
+ * there is nothing more to show. */
+static int look(struct ctl *ctl, struct api *api, const char *path, json_t **ret, struct err *err)
+{
+    struct http_request request = {.method = "GET", .path = path, .repeatable = true};
+    json_t *envelope = NULL;
+    int rc = api_call(api, &request, &envelope, err);
+
+    if (rc == 0 && ctl->options.json != NULL) {
+        api_print(api);
+        json_decref(envelope);
+        envelope = NULL;
+    }
+    *ret = envelope;
+    return rc;
+}
+
+static void print_status(struct http *http, const char *data, const char *message)
+{
+    const char *header = http_header(http, "X-Report-State");
+    char state[32];
+    int64_t position;
+
+    if (!str_eq(data, "incomplete")) {
+        printf("%s%s%s\n", data, str_eq(data, "error") ? ": " : "",
+               str_eq(data, "error") ? message : "");
+        return;
+    }
+    str_copy(state, sizeof(state), header != NULL ? header : data);
+    position = http_header_number(http, "X-Report-Queue-Position", 0);
+    if (position > 0)
+        printf("%s, number %lld in the queue\n", state, (long long)position);
+    else
+        printf("%s, %lld rows\n", state, (long long)http_header_number(http, "X-Report-Rows", 0));
+}
+
+int ctl_status(struct ctl *ctl, struct err *err)
+{
+    char path[API_PATH_MAX];
+    struct api *api = NULL;
+    json_t *envelope = NULL;
+    int rc = api_reference_path("Report/Status", ctl->arguments[0], path, err);
+
+    if (rc == 0)
+        rc = api_open(&ctl->options, &api, err);
+    if (rc == 0)
+        rc = look(ctl, api, path, &envelope, err);
+    if (envelope != NULL)
+        print_status(api_http(api), text_of(envelope, "data"), text_of(envelope, "message"));
+    json_decref(envelope);
+    api_free(api);
+    return rc;
+}
+
+/* Append `&name=value` if the number was given; -E_INVALID if it is none from 1 to `most`. */
+static int add_number(struct buf *path, const char *name, const char *text, int64_t most,
+                      struct err *err)
+{
+    int64_t number;
+
+    if (text == NULL)
+        return 0;
+    if (!str_to_int64(text, &number) || number < 1 || number > most)
+        return err_set(err, -E_INVALID, "'%s' is no number from 1 to %lld", text, (long long)most);
+    buf_add_format(path, "&%s=%lld", name, (long long)number);
+    return 0;
+}
+
+static int add_state(struct buf *path, const char *state, struct err *err)
+{
+    static const char *const states[] = {"queued", "processing", "complete", "error"};
+
+    if (state == NULL)
+        return 0;
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        if (str_eq(states[i], state)) {
+            buf_add_format(path, "&State=%s", state);
+            return 0;
+        }
+    }
+    return err_set(err, -E_INVALID,
+                   "'%s' is no state; it is one of queued, processing, complete, error", state);
+}
+
+static void print_reports(const json_t *data)
+{
+    const json_t *reports = json_object_get(data, "reports");
+    const json_t *report;
+    size_t i;
+
+    json_array_foreach(reports, i, report)
+    {
+        char size[32];
+
+        if (i == 0)
+            printf("%-36s  %-10s  %11s  %9s  %-20s  %s\n", "REFERENCE", "STATE", "ROWS", "SIZE",
+                   "SUBMITTED", "REPORT");
+        str_human_size(size, sizeof(size), json_integer_value(json_object_get(report, "bytes")));
+        printf("%-36s  %-10s  %11lld  %9s  %-20s  %s\n", text_of(report, "reference"),
+               text_of(report, "state"),
+               (long long)json_integer_value(json_object_get(report, "rows")), size,
+               text_of(report, "submitted"), text_of(report, "reportName"));
+    }
+    fprintf(stderr, "%zu of %lld reports\n", json_array_size(reports),
+            (long long)json_integer_value(json_object_get(data, "total")));
+}
+
+int ctl_list(struct ctl *ctl, struct err *err)
+{
+    const struct ctl_options *options = &ctl->options;
+    struct api *api = NULL;
+    json_t *envelope = NULL;
+    struct buf path;
+    int rc;
+
+    buf_init(&path, API_PATH_MAX);
+    buf_add_str(&path, "/Report/List?");
+    rc = add_number(&path, "PageNumber", options->page, PAGE_MAX, err);
+    if (rc == 0)
+        rc = add_number(&path, "PageSize", options->page_size, PAGE_SIZE_MAX, err);
+    if (rc == 0)
+        rc = add_state(&path, options->state, err);
+    if (rc == 0)
+        rc = api_open(options, &api, err);
+    if (rc == 0)
+        rc = look(ctl, api, buf_str(&path), &envelope, err);
+    if (envelope != NULL)
+        print_reports(json_object_get(envelope, "data"));
+    json_decref(envelope);
+    api_free(api);
+    buf_done(&path);
+    return rc;
+}
+
+static void print_parameter(const json_t *parameter)
+{
+    const json_t *fallback = json_object_get(parameter, "default");
+    const json_t *allowed = json_object_get(parameter, "allowed");
+    const json_t *value;
+    size_t i;
+
+    printf("    %s (%s%s", text_of(parameter, "name"), text_of(parameter, "type"),
+           json_is_true(json_object_get(parameter, "required")) ? ", required" : "");
+    if (json_is_string(fallback))
+        printf(", default %s", json_string_value(fallback));
+    printf(")");
+    json_array_foreach(allowed, i, value)
+        printf("%s%s", i == 0 ? ": " : "|", json_string_value(value));
+    if (text_of(parameter, "description")[0] != '\0')
+        printf("  %s", text_of(parameter, "description"));
+    printf("\n");
+}
+
+int ctl_types(struct ctl *ctl, struct err *err)
+{
+    struct api *api;
+    json_t *envelope = NULL;
+    const json_t *type, *parameter;
+    size_t i, j;
+    int rc = api_open(&ctl->options, &api, err);
+
+    if (rc != 0)
+        return rc;
+    rc = look(ctl, api, "/Report/Types", &envelope, err);
+    json_array_foreach(json_object_get(envelope, "data"), i, type)
+    {
+        printf("%s\n    %s\n", text_of(type, "name"), text_of(type, "description"));
+        json_array_foreach(json_object_get(type, "parameters"), j, parameter)
+            print_parameter(parameter);
+    }
+    json_decref(envelope);
+    api_free(api);
+    return rc;
+}

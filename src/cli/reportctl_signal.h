@@ -1,0 +1,16 @@
+/* src/cli/reportctl_signal.h -- Ctrl-C as a flag that the waiting places look at. */
+#ifndef CLI_REPORTCTL_SIGNAL_H
+#define CLI_REPORTCTL_SIGNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* From now on SIGINT, SIGTERM and SIGHUP set the flag and SIGPIPE is ignored. */
+void signal_catch(void);
+bool signal_came(void);
+/* Forget it, to clean up; the next one counts again. */
+void signal_clear(void);
+/* Sleep `ms`, less if a signal comes. */
+void signal_sleep(int64_t ms);
+
+#endif
