@@ -1,0 +1,202 @@
+/* src/http/admit.c -- what every request must pass before its route's own first step. */
+#include "http/exchange_impl.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/version.h"
+#include "http/headers.h"
+#include "http/router.h"
+
+/* A check returns true to go on; false: it has replied. */
+typedef bool admit_check(struct exchange *ex);
+
+static bool refuse(struct exchange *ex)
+{
+    exchange_reply_error(ex, &ex->err, NULL);
+    return false;
+}
+
+struct accepts {
+    const char *type;
+    struct accept_fit plain, problem;
+    bool any; /* there was an Accept header */
+};
+
+static void feed_accepts(void *context, const char *value)
+{
+    struct accepts *accepts = context;
+
+    accepts->any = true;
+    accept_feed(&accepts->plain, value, accepts->type);
+    accept_feed(&accepts->problem, value, "application/problem+json");
+}
+
+/* Before all others, so that their refusals come in the form the client wants. */
+static bool read_accept(struct exchange *ex, const char *type, bool *ret_fits)
+{
+    struct accepts accepts = {.type = type};
+
+    exchange_each_header(ex, MHD_HTTP_HEADER_ACCEPT, feed_accepts, &accepts);
+    ex->wants_problem = accepts.problem.specificity == 3 && accepts.problem.q > 0;
+    *ret_fits = !accepts.any || accepts.plain.q > 0 || ex->wants_problem;
+    return true;
+}
+
+static bool check_size(struct exchange *ex)
+{
+    if (!ex->too_large)
+        return true;
+    err_set(&ex->err, -E_TOO_LARGE, "The request body is too large: send at most %d bytes.",
+            EXCHANGE_BODY_MAX);
+    return refuse(ex);
+}
+
+static bool check_running(struct exchange *ex)
+{
+    ex->begun = server_begin(ex->server);
+    if (ex->begun)
+        return true;
+    exchange_add_header(ex, MHD_HTTP_HEADER_CONNECTION, "close");
+    err_set(&ex->err, -E_BUSY, "The server is shutting down: try again in a moment.");
+    return refuse(ex);
+}
+
+static bool check_route(struct exchange *ex)
+{
+    const struct router *router = ex->services->router != NULL ? ex->services->router : &router_api;
+    char allow[ROUTER_ALLOW_TEXT];
+    bool fits;
+
+    ex->route = router_find(router, ex->head ? "GET" : ex->method, ex->path, allow);
+    read_accept(ex,
+                ex->route != NULL && ex->route->type != NULL ? ex->route->type : "application/json",
+                &fits);
+    if (ex->route == NULL && allow[0] == '\0') {
+        err_set(&ex->err, -E_NO_PATH, "There is no such path: GET /openapi.json lists them.");
+        return refuse(ex);
+    }
+    if (ex->route == NULL) {
+        exchange_add_header(ex, MHD_HTTP_HEADER_ALLOW, "%s", allow);
+        if (strcmp(ex->method, MHD_HTTP_METHOD_OPTIONS) == 0) {
+            exchange_reply_status(ex, MHD_HTTP_NO_CONTENT);
+            return false;
+        }
+        err_set(&ex->err, -E_METHOD, "This path takes %s.", allow);
+        return refuse(ex);
+    }
+    if (!fits) {
+        err_set(&ex->err, -E_NOT_ACCEPTABLE, "The answer is %s: let Accept allow it.",
+                ex->route->type != NULL ? ex->route->type : "application/json");
+        return refuse(ex);
+    }
+    return true;
+}
+
+static bool check_version(struct exchange *ex)
+{
+    enum route_access access = ex->route->access;
+
+    if (access == ROUTE_PUBLIC || access == ROUTE_LOOPBACK ||
+        str_eq(exchange_header(ex, "Version"), API_VERSION))
+        return true;
+    err_set(&ex->err, -E_INVALID, "Send the header `Version: %s`.", API_VERSION);
+    return refuse(ex);
+}
+
+static bool check_media_type(struct exchange *ex)
+{
+    const char *coding = exchange_header(ex, MHD_HTTP_HEADER_CONTENT_ENCODING);
+
+    if (!media_type_is(exchange_header(ex, MHD_HTTP_HEADER_CONTENT_TYPE), "application/json")) {
+        err_set(&ex->err, -E_MEDIA_TYPE, "Send the body with `Content-Type: application/json`.");
+        return refuse(ex);
+    }
+    if (coding != NULL && !str_eq_nocase(coding, "identity")) {
+        err_set(&ex->err, -E_MEDIA_TYPE, "Send the body without a Content-Encoding.");
+        return refuse(ex);
+    }
+    return true;
+}
+
+/* The same object with its keys in lower case, so that they match in any case; NULL with `twice`
+ * set if two of them become the same. The values are shared. */
+static json_t *fold_keys(json_t *object, const char **twice)
+{
+    json_t *folded = json_object();
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(object, key, value)
+    {
+        char *lower = strdup(key);
+
+        for (char *c = lower; c != NULL && *c != '\0'; c++)
+            *c = (char)tolower((unsigned char)*c);
+        if (lower == NULL || json_object_get(folded, lower) != NULL ||
+            json_object_set(folded, lower, value) != 0) {
+            *twice = key;
+            json_decref(folded);
+            folded = NULL;
+        }
+        free(lower);
+        if (folded == NULL)
+            return NULL;
+    }
+    return folded;
+}
+
+static bool parse_body(struct exchange *ex)
+{
+    json_error_t where;
+    const char *twice = "";
+    json_t *given = json_loadb(buf_str(&ex->raw), ex->raw.len, JSON_REJECT_DUPLICATES, &where);
+
+    if (given == NULL)
+        err_set(&ex->err, -E_INVALID, "The body is not valid JSON: %s (line %d, column %d).",
+                ex->raw.len == 0 ? "it is empty" : where.text, where.line, where.column);
+    else if (!json_is_object(given))
+        err_set(&ex->err, -E_INVALID, "The body must be a JSON object.");
+    else if ((ex->body = fold_keys(given, &twice)) == NULL)
+        err_set(&ex->err, -E_INVALID, "The body has the key \"%.100s\" twice.", twice);
+    json_decref(given);
+    return ex->body != NULL || refuse(ex);
+}
+
+void admit_enter(struct exchange *ex)
+{
+    if (ex->route->body && (!check_media_type(ex) || !parse_body(ex)))
+        return;
+    ex->route->start(ex);
+}
+
+void admit(struct exchange *ex)
+{
+    static admit_check *const checks[] = {check_running, check_route, check_size, check_version};
+
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        if (!checks[i](ex))
+            return;
+    }
+    switch (ex->route->access) {
+    case ROUTE_TOKEN:
+        auth_token(ex);
+        return;
+    case ROUTE_EXPIRED:
+        if (auth_signature(ex))
+            admit_enter(ex);
+        return;
+    case ROUTE_LOOPBACK:
+        if (auth_is_loopback(ex))
+            admit_enter(ex);
+        else
+            auth_token(ex);
+        return;
+    case ROUTE_PUBLIC:
+    case ROUTE_VERSION:
+        admit_enter(ex);
+        return;
+    }
+}

@@ -1,0 +1,111 @@
+/* src/http/common.c -- GET /Common/HealthCheck, /openapi.json and /metrics. */
+#include "http/common.h"
+
+#include "base/buf.h"
+#include "base/version.h"
+#include "http/exchange_impl.h"
+
+enum {
+    METRICS_MAX = 64 * 1024,
+    DISK_LEAST = 16 << 20, /* bytes that must be free for the service to count as healthy */
+};
+
+/* The file src/http/openapi.json, put into the program by the assembler. */
+__asm__(".section .rodata\n"
+        ".global http_openapi_json\n"
+        "http_openapi_json:\n"
+        ".incbin \"src/http/openapi.json\"\n"
+        ".byte 0\n"
+        ".previous\n");
+extern const char http_openapi_json[];
+
+const char *common_openapi_text(void)
+{
+    return http_openapi_json;
+}
+
+void common_openapi(struct exchange *ex)
+{
+    exchange_reply_json(ex, http_openapi_json);
+}
+
+/* Here the store has answered: a failing one is a 503 by itself. */
+static void health_known(struct exchange *ex)
+{
+    if (spool_free_bytes(ex->services->spool) < DISK_LEAST) {
+        err_set(&ex->err, -E_SPOOL, "less than %d bytes are free in the spool", DISK_LEAST);
+        exchange_reply_error(ex, &ex->err, "{\"status\": \"failing\"}");
+        return;
+    }
+    exchange_reply(ex, true, "The service is healthy.",
+                   "{\"status\": \"ok\", \"version\": \"" REPORTD_VERSION "\"}");
+}
+
+void common_health(struct exchange *ex)
+{
+    exchange_op(ex, STORE_STATS);
+    exchange_post(ex, health_known);
+}
+
+struct measured {
+    struct supervisor_stats workers;
+    struct server_counts http;
+};
+
+/* The metrics but for those with a label: name, type, value in struct measured, what it is. */
+#define METRICS(X)                                                                                 \
+    X(uptime_seconds, gauge, m->http.uptime_ms / 1000, "Seconds since the start")                  \
+    X(workers, gauge, m->workers.workers, "Worker processes now")                                  \
+    X(workers_busy, gauge, m->workers.busy, "Workers that generate a report now")                  \
+    X(workers_spawned_total, counter, m->workers.spawned, "Workers started")                       \
+    X(workers_died_total, counter, m->workers.died, "Workers that ended by themselves")            \
+    X(workers_killed_total, counter, m->workers.killed,                                            \
+      "Workers killed because a cancelled query did not stop")
+
+static void add_head(struct buf *out, const char *name, const char *type, const char *help)
+{
+    buf_add_format(out, "# HELP reportd_%s %s\n# TYPE reportd_%s %s\n", name, help, name, type);
+}
+
+static void add_plain(struct buf *out, const struct measured *m)
+{
+#define X(name, type, value, help)                                                                 \
+    add_head(out, #name, #type, help);                                                             \
+    buf_add_format(out, "reportd_" #name " %lld\n", (long long)(value));
+    METRICS(X)
+#undef X
+}
+
+static void add_labelled(struct buf *out, const struct measured *m, const struct store_stats *stats)
+{
+    add_head(out, "reports", "gauge", "Reports by state");
+    for (int i = 0; i < REPORT_STATE_COUNT; i++)
+        buf_add_format(out, "reportd_reports{state=\"%s\"} %lld\n", report_state_name(i),
+                       (long long)stats->by_state[i]);
+    add_head(out, "http_answers_total", "counter", "HTTP answers by class of status");
+    for (int i = 1; i < SERVER_CLASSES; i++)
+        buf_add_format(out, "reportd_http_answers_total{class=\"%dxx\"} %lld\n", i,
+                       (long long)m->http.answers[i]);
+    add_head(out, "build_info", "gauge", "Always 1; the version is in the label");
+    buf_add_str(out, "reportd_build_info{version=\"" REPORTD_VERSION "\"} 1\n");
+}
+
+static void metrics_known(struct exchange *ex)
+{
+    struct measured measured;
+    struct buf out;
+
+    supervisor_stats(ex->services->supervisor, &measured.workers);
+    server_counts(ex->server, &measured.http);
+    buf_init(&out, METRICS_MAX);
+    add_plain(&out, &measured);
+    add_labelled(&out, &measured, &ex->op.stats);
+    exchange_reply_text(ex, 200, "text/plain; version=0.0.4", buf_str(&out));
+    buf_done(&out);
+}
+
+void common_metrics(struct exchange *ex)
+{
+    exchange_op(ex, STORE_STATS);
+    exchange_post(ex, metrics_known);
+}

@@ -1,0 +1,292 @@
+/* src/http/exchange.c -- the steps of an exchange: run, suspended, woken. */
+#include "http/exchange_impl.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <netdb.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "http/headers.h"
+
+/* A wait begins ARMED. It ends WOKEN, and whoever comes second does something about it: the waker
+ * resumes a connection that is SUSPENDED, the HTTP thread does not suspend one that is WOKEN. */
+enum exchange_waiting { WAIT_NONE, WAIT_ARMED, WAIT_SUSPENDED, WAIT_WOKEN };
+
+enum {
+    RAW_FIRST = 1024,               /* so that a login's body is not copied about while it grows */
+    DISCARD_MAX = 16 * 1024 * 1024, /* bytes of a body we read only to answer 413 properly */
+};
+
+/* Echo the client's request id if it is fit for a log line and a header, else make one. */
+static void choose_request_id(struct exchange *ex)
+{
+    const char *given = exchange_header(ex, "X-Request-Id");
+    struct guid id;
+    size_t len = 0;
+
+    while (given != NULL && len <= EXCHANGE_REQUEST_ID_MAX && isgraph((unsigned char)given[len]))
+        len++;
+    if (len > 0 && len <= EXCHANGE_REQUEST_ID_MAX && given[len] == '\0') {
+        memcpy(ex->request_id, given, len + 1);
+        return;
+    }
+    id = guid_new();
+    guid_format(&id, ex->request_id);
+}
+
+struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
+                              const char *method, const char *path)
+{
+    struct exchange *ex = calloc(1, sizeof(*ex));
+
+    if (ex == NULL)
+        return NULL;
+    ex->services = server_services(server);
+    ex->server = server;
+    ex->connection = connection;
+    ex->method = method;
+    ex->path = path;
+    ex->began_us = clock_mono_us();
+    ex->head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+    ex->step = admit;
+    atomic_init(&ex->waiting, WAIT_NONE);
+    buf_init(&ex->raw, EXCHANGE_BODY_MAX);
+    choose_request_id(ex);
+    return ex;
+}
+
+void exchange_free(struct exchange *ex)
+{
+    if (ex == NULL)
+        return;
+    if (ex->begun)
+        server_end(ex->server, ex->replied);
+    if (ex->state_free != NULL)
+        ex->state_free(ex->state);
+    store_op_done(&ex->op);
+    user_done(&ex->user);
+    json_decref(ex->body);
+    if (ex->raw.data != NULL)
+        sodium_memzero(ex->raw.data, ex->raw.len); /* it may hold a password */
+    buf_done(&ex->raw);
+    free(ex);
+}
+
+bool exchange_is_hopeless(struct exchange *ex)
+{
+    const char *length = exchange_header(ex, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    int64_t announced;
+
+    if (length == NULL || !str_to_int64(length, &announced) || announced <= EXCHANGE_BODY_MAX)
+        return false;
+    ex->too_large = true;
+    /* A client that asks first is spared the sending; the others mostly read no answer before
+     * they have sent everything. */
+    return announced > DISCARD_MAX || exchange_header(ex, MHD_HTTP_HEADER_EXPECT) != NULL;
+}
+
+bool exchange_receive(struct exchange *ex, const char *data, size_t len)
+{
+    ex->received += len;
+    if (ex->received > EXCHANGE_BODY_MAX) {
+        ex->too_large = true;
+        return ex->received <= DISCARD_MAX;
+    }
+    if (ex->raw.data == NULL)
+        buf_reserve(&ex->raw, RAW_FIRST);
+    buf_add(&ex->raw, data, len);
+    return true;
+}
+
+/* Reply for a failed operation, so that no handler needs to. */
+static bool store_failed(struct exchange *ex)
+{
+    if (ex->op.rc == 0 || err_status(ex->op.rc) < 500)
+        return false;
+    ex->op.err.code = ex->op.rc;
+    exchange_reply_error(ex, &ex->op.err, NULL);
+    return true;
+}
+
+static void run_step(struct exchange *ex)
+{
+    exchange_step *step = ex->step;
+
+    ex->step = NULL;
+    atomic_store(&ex->waiting, WAIT_NONE);
+    if (ex->posted) {
+        ex->posted = false;
+        if (store_failed(ex))
+            return;
+    }
+    step(ex);
+    if (!ex->replied && ex->step == NULL) {
+        err_set(&ex->err, -E_INTERNAL, "a step of %s neither replied nor waits", ex->route->path);
+        exchange_reply_error(ex, &ex->err, NULL);
+    }
+}
+
+bool exchange_run(struct exchange *ex)
+{
+    for (;;) {
+        int armed = WAIT_ARMED;
+
+        run_step(ex);
+        if (ex->replied)
+            return ex->status != 0;
+        if (atomic_load(&ex->waiting) == WAIT_WOKEN)
+            continue;
+        MHD_suspend_connection(ex->connection);
+        if (!atomic_compare_exchange_strong(&ex->waiting, &armed, WAIT_SUSPENDED))
+            MHD_resume_connection(ex->connection); /* woken since: nobody else will do it */
+        return true;
+    }
+}
+
+void exchange_await(struct exchange *ex, exchange_step *next)
+{
+    ex->step = next;
+    atomic_store(&ex->waiting, WAIT_ARMED);
+}
+
+void exchange_wake(struct exchange *ex)
+{
+    /* Unless it was suspended, `ex` may be gone right after the exchange. */
+    if (atomic_exchange(&ex->waiting, WAIT_WOKEN) == WAIT_SUSPENDED)
+        MHD_resume_connection(ex->connection);
+}
+
+static void op_answered(struct store_op *op)
+{
+    exchange_wake(op->owner);
+}
+
+struct store_op *exchange_op(struct exchange *ex, enum store_verb verb)
+{
+    store_op_done(&ex->op);
+    memset(&ex->op, 0, sizeof(ex->op));
+    ex->op.verb = verb;
+    return &ex->op;
+}
+
+void exchange_post(struct exchange *ex, exchange_step *next)
+{
+    ex->op.done = op_answered;
+    ex->op.owner = ex;
+    ex->posted = true;
+    exchange_await(ex, next);
+    store_post(ex->services->store, &ex->op);
+}
+
+struct lookup {
+    const char *name, *value;
+};
+
+static enum MHD_Result match(void *context, enum MHD_ValueKind kind, const char *name,
+                             const char *value)
+{
+    struct lookup *lookup = context;
+
+    (void)kind;
+    if (!str_eq_nocase(name, lookup->name))
+        return MHD_YES;
+    lookup->value = value != NULL ? value : "";
+    return MHD_NO;
+}
+
+static const char *look_up(struct exchange *ex, enum MHD_ValueKind kind, const char *name)
+{
+    struct lookup lookup = {name, NULL};
+
+    MHD_get_connection_values(ex->connection, kind, match, &lookup);
+    return lookup.value;
+}
+
+const char *exchange_query(struct exchange *ex, const char *name)
+{
+    return look_up(ex, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *exchange_header(struct exchange *ex, const char *name)
+{
+    return look_up(ex, MHD_HEADER_KIND, name);
+}
+
+struct every {
+    const char *name;
+    void (*each)(void *context, const char *value);
+    void *context;
+};
+
+static enum MHD_Result match_each(void *context, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    struct every *every = context;
+
+    (void)kind;
+    if (str_eq_nocase(name, every->name) && value != NULL)
+        every->each(every->context, value);
+    return MHD_YES;
+}
+
+void exchange_each_header(struct exchange *ex, const char *name,
+                          void (*each)(void *context, const char *value), void *context)
+{
+    struct every every = {name, each, context};
+
+    MHD_get_connection_values(ex->connection, MHD_HEADER_KIND, match_each, &every);
+}
+
+json_t *exchange_member(struct exchange *ex, const char *key)
+{
+    char folded[64];
+    size_t len = 0;
+
+    for (; key[len] != '\0' && len < sizeof(folded) - 1; len++)
+        folded[len] = (char)tolower((unsigned char)key[len]);
+    folded[len] = '\0';
+    return json_object_get(ex->body, folded);
+}
+
+struct wait_wish {
+    int seconds, most;
+};
+
+static void read_wait(void *context, const char *value)
+{
+    struct wait_wish *wish = context;
+
+    if (wish->seconds < 0)
+        wish->seconds = prefer_wait(value, wish->most);
+}
+
+int exchange_prefer_wait(struct exchange *ex, int most)
+{
+    struct wait_wish wish = {-1, most};
+
+    exchange_each_header(ex, "Prefer", read_wait, &wish);
+    return wish.seconds;
+}
+
+void exchange_address(struct exchange *ex, char out[64])
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(ex->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info != NULL ? info->client_addr : NULL;
+
+    out[0] = '\0';
+    if (address == NULL)
+        return;
+    if (address->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr, out, 64);
+    else if (address->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, out,
+                  64);
+}

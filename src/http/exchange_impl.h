@@ -1,0 +1,58 @@
+/* src/http/exchange_impl.h -- what the framework's own files share; handlers see exchange.h. */
+#ifndef HTTP_EXCHANGE_IMPL_H
+#define HTTP_EXCHANGE_IMPL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/lane.h"
+#include "http/exchange.h"
+
+/* exchange.c: the life of an exchange, all of it on one HTTP thread */
+
+/* `method` and `path` are libmicrohttpd's: they live as long as the request. NULL: no memory. */
+struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
+                              const char *method, const char *path);
+void exchange_free(struct exchange *ex);
+/* Part of the body; what is too much is read but not kept. False: give the connection up. */
+bool exchange_receive(struct exchange *ex, const char *data, size_t len);
+/* True if the body that is announced is so large that reading it to its end is not worth while. */
+bool exchange_is_hopeless(struct exchange *ex);
+/* Run steps until one has replied or must wait; then the connection is suspended. False: no answer
+ * could be queued. */
+bool exchange_run(struct exchange *ex);
+/* Call `each` for every header of that name (lists may be spread over several, RFC 9110, 5.3). */
+void exchange_each_header(struct exchange *ex, const char *name,
+                          void (*each)(void *context, const char *value), void *context);
+
+/* admit.c: the first step of every exchange checks what holds for all routes, up to the token;
+ * admit_enter() reads the body and goes to the route's own first step. */
+exchange_step admit, admit_enter;
+
+/* auth.c: who asks. A step: replies 401, or fills ex->user, ex->session and ex->access and goes on
+ * with admit_enter(). */
+exchange_step auth_token;
+/* The signature of the token must hold, nothing more: ex->session, ex->access. False: replied. */
+bool auth_signature(struct exchange *ex);
+bool auth_is_loopback(struct exchange *ex);
+/* Reply 401. One message whatever was wrong. */
+void auth_refuse(struct exchange *ex);
+
+/* server.c */
+enum { SERVER_CLASSES = 6 }; /* of HTTP status: 2 is 2xx */
+struct server_counts {
+    int64_t answers[SERVER_CLASSES];
+    int64_t uptime_ms;
+};
+/* A request begins; false: the server is stopping and takes no more. */
+bool server_begin(struct server *server);
+void server_answered(struct server *server, int status);
+/* A request that began is over: `answered` says whether server_answered() was called for it. */
+void server_end(struct server *server, bool answered);
+void server_counts(struct server *server, struct server_counts *ret);
+/* Where argon2id runs: pushing here can be refused. */
+struct lane *server_password_lane(struct server *server);
+const struct services *server_services(const struct server *server);
+
+#endif

@@ -1,0 +1,217 @@
+/* src/http/reply.c -- answers: the envelope, problem details, headers, the access log line. */
+#include "http/exchange_impl.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/str.h"
+
+enum { ANSWER_MAX = 16 << 20, LOGGED_PATH_MAX = 200 };
+
+static const char json_media_type[] = "application/json";
+
+void exchange_add_header(struct exchange *ex, const char *name, const char *format, ...)
+{
+    va_list args;
+    size_t i = ex->header_count;
+
+    if (i == EXCHANGE_HEADERS_MAX ||
+        !str_copy(ex->header_names[i], sizeof(ex->header_names[i]), name))
+        abort(); /* a handler's mistake, whatever the client sent */
+    va_start(args, format);
+    vsnprintf(ex->header_values[i], EXCHANGE_HEADER_TEXT, format, args);
+    va_end(args);
+    ex->header_count++;
+}
+
+static bool has_header(const struct exchange *ex, const char *name)
+{
+    for (size_t i = 0; i < ex->header_count; i++) {
+        if (str_eq_nocase(ex->header_names[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* One line an answer: what was asked by whom is in the store; never values, tokens or bodies. */
+static void log_answer(struct exchange *ex)
+{
+    char path[LOGGED_PATH_MAX], reference[GUID_TEXT];
+    const char *given = exchange_query(ex, "reference");
+    long us = (long)(clock_mono_us() - ex->began_us);
+    struct guid id;
+
+    str_copy(path, sizeof(path), ex->path);
+    if (given != NULL && guid_parse(given, &id)) {
+        guid_format(&id, reference);
+        log_info("http.answer", "request=%s method=%s path=%s reference=%s status=%d us=%ld",
+                 ex->request_id, ex->method, path, reference, ex->status, us);
+    } else {
+        log_info("http.answer", "request=%s method=%s path=%s status=%d us=%ld", ex->request_id,
+                 ex->method, path, ex->status, us);
+    }
+}
+
+/* Queue `response` (NULL: there was no memory for it) and let go of it. */
+static void send_response(struct exchange *ex, int status, const char *type,
+                          struct MHD_Response *response)
+{
+    ex->replied = true;
+    if (ex->begun)
+        server_answered(ex->server, response != NULL ? status : MHD_HTTP_INTERNAL_SERVER_ERROR);
+    if (response == NULL)
+        return;
+    MHD_add_response_header(response, "X-Request-Id", ex->request_id);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (type != NULL)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    for (size_t i = 0; i < ex->header_count; i++)
+        MHD_add_response_header(response, ex->header_names[i], ex->header_values[i]);
+    if (MHD_queue_response(ex->connection, (unsigned)status, response) == MHD_YES)
+        ex->status = status;
+    MHD_destroy_response(response);
+    log_answer(ex);
+}
+
+/* Send what is in `text`, and empty it. */
+static void send_text(struct exchange *ex, int status, const char *type, struct buf *text)
+{
+    size_t len = text->len;
+    char *data = buf_take(text);
+
+    send_response(ex, status, type,
+                  data != NULL ? MHD_create_response_from_buffer(len, data, MHD_RESPMEM_MUST_FREE)
+                               : NULL);
+}
+
+static void send_envelope(struct exchange *ex, int status, bool result, const char *message,
+                          const char *data)
+{
+    struct buf text;
+
+    buf_init(&text, ANSWER_MAX);
+    buf_add_format(&text, "{\"result\": %s, \"message\": ", result ? "true" : "false");
+    json_add_string(&text, message);
+    buf_add_str(&text, ", \"data\": ");
+    buf_add_str(&text, data != NULL ? data : "{}");
+    buf_add_char(&text, '}');
+    send_text(ex, status, json_media_type, &text);
+}
+
+/* RFC 9457; `data` becomes an extension member. */
+static void send_problem(struct exchange *ex, int code, const char *message, const char *data)
+{
+    struct buf text;
+
+    buf_init(&text, ANSWER_MAX);
+    buf_add_str(&text, "{\"type\":\"about:blank\",\"title\":");
+    json_add_string(&text, err_title(code));
+    buf_add_format(&text, ",\"status\":%d,\"detail\":", err_status(code));
+    json_add_string(&text, message);
+    buf_add_str(&text, ",\"instance\":");
+    json_add_string(&text, ex->request_id);
+    if (data != NULL)
+        buf_add_format(&text, ",\"data\":%s", data);
+    buf_add_char(&text, '}');
+    send_text(ex, err_status(code), "application/problem+json", &text);
+}
+
+void exchange_reply(struct exchange *ex, bool result, const char *message, const char *data)
+{
+    send_envelope(ex, MHD_HTTP_OK, result, message, data);
+}
+
+void exchange_reply_text(struct exchange *ex, int status, const char *type, const char *text)
+{
+    size_t len = strlen(text);
+    struct buf copy;
+
+    buf_init(&copy, len);
+    buf_add(&copy, text, len);
+    send_text(ex, status, type, &copy);
+}
+
+void exchange_reply_json(struct exchange *ex, const char *json)
+{
+    exchange_reply_text(ex, MHD_HTTP_OK, json_media_type, json);
+}
+
+void exchange_reply_status(struct exchange *ex, int status)
+{
+    send_response(ex, status, NULL,
+                  MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
+}
+
+/* Headers that belong to an error, unless the handler has added its own. */
+static void add_error_headers(struct exchange *ex, int code)
+{
+    static const struct {
+        int status;
+        const char *name, *value;
+    } table[] = {
+        {401, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"reportd\""},
+        {429, MHD_HTTP_HEADER_RETRY_AFTER, "5"},
+        {503, MHD_HTTP_HEADER_RETRY_AFTER, "2"},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if (table[i].status == err_status(code) && !has_header(ex, table[i].name))
+            exchange_add_header(ex, table[i].name, "%s", table[i].value);
+    }
+}
+
+static bool is_business(int code)
+{
+    return code == E_UNKNOWN_REPORT || code == E_UNKNOWN_REFERENCE || code == E_PARAM ||
+           code == E_NOT_COMPLETE;
+}
+
+/* The words for the client. What an inner module says of its own failure may name paths and
+ * tables: that is for the log. */
+static void public_words(struct exchange *ex, const struct err *err, char words[ERR_TEXT_MAX])
+{
+    int code = abs(err->code);
+
+    str_copy(words, ERR_TEXT_MAX, err->text);
+    if (err_status(code) < 500 || code == E_BUSY)
+        return;
+    log_error("http.error", "request=%s title=%s text=%s detail=%s", ex->request_id,
+              err_title(code), err->text, err->detail);
+    snprintf(words, ERR_TEXT_MAX,
+             "%s. Try again in a moment; if it lasts, tell the operator the request id %s.",
+             err_title(code), ex->request_id);
+}
+
+void exchange_reply_error(struct exchange *ex, const struct err *err, const char *data)
+{
+    int code = abs(err->code);
+    char words[ERR_TEXT_MAX];
+
+    public_words(ex, err, words);
+    if (is_business(code) && !ex->wants_problem) {
+        exchange_reply(ex, false, words, data);
+        return;
+    }
+    add_error_headers(ex, code);
+    if (ex->wants_problem)
+        send_problem(ex, code, words, data);
+    else
+        send_envelope(ex, err_status(code), false, words, data);
+}
+
+void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first, int64_t length)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_fd_at_offset64((uint64_t)length, fd, (uint64_t)first);
+
+    if (response == NULL)
+        close(fd);
+    send_response(ex, status, json_media_type, response);
+}

@@ -1,0 +1,59 @@
+/* src/http/router.c -- the table of routes, and finding one. */
+#include "http/router.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "http/common.h"
+#include "http/report.h"
+#include "http/user.h"
+
+/* clang-format off */
+static const struct route routes[] = {
+    /* method, path, access, JSON body, first step, media type */
+    {"POST",   "/User/Login",         ROUTE_VERSION,  true,  user_login,    NULL},
+    {"POST",   "/User/RefreshToken",  ROUTE_EXPIRED,  true,  user_refresh,  NULL},
+    {"POST",   "/Report",             ROUTE_TOKEN,    true,  report_post,   NULL},
+    {"GET",    "/Report",             ROUTE_TOKEN,    false, report_get,    NULL},
+    {"DELETE", "/Report",             ROUTE_TOKEN,    false, report_delete, NULL},
+    {"GET",    "/Report/Status",      ROUTE_TOKEN,    false, report_status, NULL},
+    {"GET",    "/Report/List",        ROUTE_TOKEN,    false, report_list,   NULL},
+    {"GET",    "/Report/Types",       ROUTE_TOKEN,    false, report_types,  NULL},
+    {"GET",    "/Common/HealthCheck", ROUTE_PUBLIC,   false, common_health, NULL},
+    {"GET",    "/openapi.json",       ROUTE_PUBLIC,   false, common_openapi, NULL},
+    {"GET",    "/metrics",            ROUTE_LOOPBACK, false, common_metrics, "text/plain"},
+};
+/* clang-format on */
+
+const struct router router_api = {routes, sizeof(routes) / sizeof(routes[0])};
+
+static void allow_method(char allow[ROUTER_ALLOW_TEXT], const char *method)
+{
+    size_t len = strlen(allow);
+
+    snprintf(allow + len, ROUTER_ALLOW_TEXT - len, "%s%s%s", len > 0 ? ", " : "", method,
+             strcmp(method, "GET") == 0 ? ", HEAD" : "");
+}
+
+const struct route *router_find(const struct router *router, const char *method, const char *path,
+                                char allow[ROUTER_ALLOW_TEXT])
+{
+    size_t len = strlen(path);
+
+    if (len > 1 && path[len - 1] == '/')
+        len--;
+    allow[0] = '\0';
+    for (size_t i = 0; i < router->count; i++) {
+        const struct route *route = &router->routes[i];
+
+        if (strlen(route->path) != len || strncasecmp(route->path, path, len) != 0)
+            continue;
+        if (strcmp(route->method, method) == 0)
+            return route;
+        allow_method(allow, route->method);
+    }
+    if (allow[0] != '\0')
+        allow_method(allow, "OPTIONS");
+    return NULL;
+}

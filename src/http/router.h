@@ -1,0 +1,23 @@
+/* src/http/router.h -- the table of routes, and finding one. */
+#ifndef HTTP_ROUTER_H
+#define HTTP_ROUTER_H
+
+#include <stddef.h>
+
+#include "http/exchange.h"
+
+enum { ROUTER_ALLOW_TEXT = 64 };
+
+struct router {
+    const struct route *routes;
+    size_t count;
+};
+
+extern const struct router router_api; /* the routes of the API */
+
+/* The route of `method` at `path` (in any case, one slash more at the end is fine), or NULL. Then
+ * `allow` lists the methods of the path as the header Allow has them; "": there is no such path. */
+const struct route *router_find(const struct router *router, const char *method, const char *path,
+                                char allow[ROUTER_ALLOW_TEXT]);
+
+#endif

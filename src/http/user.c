@@ -1,0 +1,237 @@
+/* src/http/user.c -- POST /User/Login and /User/RefreshToken: passwords and sessions. */
+#include "http/user.h"
+
+#include <openssl/sha.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "core/password.h"
+#include "http/exchange_impl.h"
+#include "http/token.h"
+
+enum {
+    PASSWORD_THREADS = 2, /* checked at the same time, 19 MiB each */
+    PASSWORD_QUEUE = 64,  /* … and waiting: about a second's worth; 503 beyond */
+    SECRET_MAX = 255,     /* bytes of a refresh token we look at */
+    ANSWER_MAX = 2 * TOKEN_TEXT_MAX,
+};
+static const int64_t refresh_life_ms = INT64_C(30) * 24 * 3600 * 1000;
+
+/* A login under way, or a refresh: what must outlive the steps, cleared at the end. */
+struct login {
+    struct exchange *ex;
+    struct lane_item item;
+    char name[USER_NAME_MAX + 1];
+    char password[USER_PASSWORD_MAX + 1];
+    char hash[PASSWORD_HASH_TEXT]; /* "": there is nothing to compare with */
+    int64_t user_id;               /* 0: nobody who may log in */
+    bool password_ok;
+    struct guid session, access;    /* of the new access token */
+    char secret[TOKEN_SECRET_TEXT]; /* the new refresh token */
+};
+
+static void login_free(void *state)
+{
+    sodium_memzero(state, sizeof(struct login));
+    free(state);
+}
+
+/* The exchange's login, made and owned by it; NULL: replied. */
+static struct login *new_login(struct exchange *ex)
+{
+    struct login *login = calloc(1, sizeof(*login));
+
+    if (login == NULL) {
+        err_set(&ex->err, -E_NOMEM, "out of memory");
+        exchange_reply_error(ex, &ex->err, NULL);
+        return NULL;
+    }
+    login->ex = ex;
+    ex->state = login;
+    ex->state_free = login_free;
+    return login;
+}
+
+/* Copy a text of the body and clear it there; false: replied. */
+static bool take_text(struct exchange *ex, const char *key, char *out, size_t cap)
+{
+    json_t *value = exchange_member(ex, key);
+    const char *text = json_string_value(value);
+
+    if (text != NULL && str_copy(out, cap, text)) {
+        sodium_memzero((char *)(uintptr_t)text, json_string_length(value));
+        return true;
+    }
+    err_set(&ex->err, -E_INVALID, "Send \"%s\": a text of at most %zu bytes.", key, cap - 1);
+    exchange_reply_error(ex, &ex->err, NULL);
+    return false;
+}
+
+static void hash_secret(const char *secret, uint8_t out[STORE_HASH_BYTES])
+{
+    SHA256((const unsigned char *)secret, strlen(secret), out);
+}
+
+/* {"accessToken", "refreshToken"}, without envelope. */
+static void reply_pair(struct exchange *ex, const char *user, const struct login *login)
+{
+    int64_t now_s = clock_now_ms() / 1000;
+    struct token_claims claims = {login->session, login->access, now_s, now_s + TOKEN_LIFE_S};
+    struct buf answer;
+
+    buf_init(&answer, ANSWER_MAX);
+    buf_add_str(&answer, "{\"accessToken\": \"");
+    token_issue(ex->services->key, user, &claims, &answer);
+    buf_add_format(&answer, "\", \"refreshToken\": \"%s\"}", login->secret);
+    if (buf_failed(&answer)) {
+        err_set(&ex->err, -E_INTERNAL, "sign an access token");
+        exchange_reply_error(ex, &ex->err, NULL);
+    } else {
+        exchange_reply_json(ex, buf_str(&answer));
+        sodium_memzero(answer.data, answer.len);
+    }
+    buf_done(&answer);
+}
+
+static void refuse_login(struct exchange *ex)
+{
+    err_set(&ex->err, -E_AUTH,
+            "Login failed: check username and password. After %d failures an account is locked "
+            "for %d minutes.",
+            USER_FAILURES_MAX, USER_LOCK_MS / 60000);
+    exchange_reply_error(ex, &ex->err, NULL);
+}
+
+static void login_recorded(struct exchange *ex)
+{
+    const struct login *login = ex->state;
+
+    if (ex->op.rc == 0 && ex->op.login.opened)
+        reply_pair(ex, login->name, login);
+    else
+        refuse_login(ex);
+}
+
+/* Write the outcome down, also for nobody (user_id 0): so that every refusal goes the same way.
+ * What is left between a user and nobody is one fsync, a hundredth of the password's work. */
+static void password_checked(struct exchange *ex)
+{
+    struct login *login = ex->state;
+    struct store_login *op = &exchange_op(ex, STORE_LOGIN)->login;
+
+    login->session = guid_new();
+    login->access = guid_new();
+    token_secret(login->secret);
+    *op = (struct store_login){.user_id = login->user_id,
+                               .password_ok = login->password_ok && login->user_id != 0,
+                               .now_ms = clock_now_ms(),
+                               .session = login->session,
+                               .access = login->access};
+    op->refresh_expires_ms = op->now_ms + refresh_life_ms;
+    hash_secret(login->secret, op->refresh_hash);
+    exchange_post(ex, login_recorded);
+}
+
+/* On a thread of the lane. */
+static void check_passwords(void *context, struct lane_item *batch)
+{
+    (void)context;
+    while (batch != NULL) {
+        struct login *login =
+            (struct login *)(void *)((char *)batch - offsetof(struct login, item));
+
+        batch = batch->next;
+        login->password_ok =
+            password_verify(login->hash[0] != '\0' ? login->hash : NULL, login->password);
+        sodium_memzero(login->password, sizeof(login->password));
+        exchange_wake(login->ex);
+    }
+}
+
+struct lane *user_lane_new(void)
+{
+    struct lane_spec spec = {.name = "password",
+                             .threads = PASSWORD_THREADS,
+                             .batch_max = 1,
+                             .queue_max = PASSWORD_QUEUE,
+                             .run = check_passwords};
+
+    return lane_new(&spec);
+}
+
+/* Known or not, allowed or not: the same work from here on, so that the time does not tell. */
+static void user_looked_up(struct exchange *ex)
+{
+    struct login *login = ex->state;
+    const struct store_user_find *find = &ex->op.user_find;
+    char address[64];
+
+    exchange_address(ex, address);
+    if (ex->op.rc == 0 && find->found) {
+        const struct user *user = &find->user;
+
+        str_copy(login->hash, sizeof(login->hash), user->password_hash);
+        str_copy(login->name, sizeof(login->name), user->name);
+        /* From a foreign address nobody is let in, and nobody locked out either. */
+        if (!user->disabled && !user_is_locked(user, clock_now_ms()) &&
+            user_may_come_from(user, address))
+            login->user_id = user->id;
+    }
+    exchange_await(ex, password_checked);
+    if (lane_push(server_password_lane(ex->server), &login->item))
+        return;
+    err_set(&ex->err, -E_BUSY, "Too many logins at the same time: try again in a moment.");
+    exchange_reply_error(ex, &ex->err, NULL);
+}
+
+void user_login(struct exchange *ex)
+{
+    struct login *login = new_login(ex);
+
+    if (login == NULL || !take_text(ex, "username", login->name, sizeof(login->name)) ||
+        !take_text(ex, "password", login->password, sizeof(login->password)))
+        return;
+    exchange_op(ex, STORE_USER_FIND)->user_find.name = login->name;
+    exchange_post(ex, user_looked_up);
+}
+
+static void token_rotated(struct exchange *ex)
+{
+    const struct login *login = ex->state;
+    const struct store_rotate *rotate = &ex->op.rotate;
+    char address[64];
+
+    exchange_address(ex, address);
+    if (ex->op.rc == 0 && rotate->outcome == ROTATE_DONE && !rotate->user.disabled &&
+        user_may_come_from(&rotate->user, address))
+        reply_pair(ex, rotate->user.name, login);
+    else
+        auth_refuse(ex);
+}
+
+void user_refresh(struct exchange *ex)
+{
+    struct login *login = new_login(ex);
+    char given[SECRET_MAX + 1];
+    struct store_rotate *op;
+
+    if (login == NULL || !take_text(ex, "refreshToken", given, sizeof(given)))
+        return;
+    login->session = ex->session;
+    login->access = guid_new();
+    token_secret(login->secret);
+    op = &exchange_op(ex, STORE_ROTATE)->rotate;
+    *op = (struct store_rotate){.session = ex->session,
+                                .access = ex->access,
+                                .new_access = login->access,
+                                .now_ms = clock_now_ms()};
+    op->refresh_expires_ms = op->now_ms + refresh_life_ms;
+    hash_secret(given, op->old_hash);
+    hash_secret(login->secret, op->new_hash);
+    sodium_memzero(given, sizeof(given));
+    exchange_post(ex, token_rotated);
+}

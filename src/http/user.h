@@ -1,0 +1,13 @@
+/* src/http/user.h -- POST /User/Login and /User/RefreshToken. */
+#ifndef HTTP_USER_H
+#define HTTP_USER_H
+
+#include "http/exchange.h"
+
+/* First steps of the routes (see http/router.c). */
+exchange_step user_login, user_refresh;
+
+/* The threads that check passwords for user_login(), off the HTTP threads; NULL: no memory. */
+struct lane *user_lane_new(void);
+
+#endif
