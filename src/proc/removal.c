@@ -24,7 +24,7 @@ struct remover {
     pthread_cond_t wake;
     bool stopping;
     bool unfinished;  /* something in DELETING is to be tried again */
-    int64_t next_ms;  /* UTC: when the next report expires; 0: not known to */
+    int64_t next_ms;  /* UTC: when the next report expires; 0: none is known to */
     int64_t swept_ms; /* monotonic */
     size_t running;   /* removals that the remover itself has begun */
 };
@@ -294,7 +294,7 @@ static void *remover_thread(void *arg)
             break;
         wait_until_due(remover);
         unfinished = remover->unfinished;
-        due = remover->next_ms != 0 && remover->next_ms <= clock_now_ms();
+        due = remover->next_ms == 0 || remover->next_ms <= clock_now_ms();
         pthread_mutex_unlock(&remover->mutex);
     }
     pthread_mutex_unlock(&remover->mutex);
@@ -342,15 +342,22 @@ int remover_new(struct store *store, struct spool *spool, struct supervisor *sup
     return 0;
 }
 
-void remover_free(struct remover *remover)
+void remover_stop(struct remover *remover)
 {
-    if (remover == NULL)
+    if (remover == NULL || remover->stopping)
         return;
     pthread_mutex_lock(&remover->mutex);
     remover->stopping = true;
     pthread_cond_broadcast(&remover->wake);
     pthread_mutex_unlock(&remover->mutex);
     pthread_join(remover->thread, NULL);
+}
+
+void remover_free(struct remover *remover)
+{
+    if (remover == NULL)
+        return;
+    remover_stop(remover);
     pthread_cond_destroy(&remover->wake);
     pthread_mutex_destroy(&remover->mutex);
     free(remover);

@@ -18,7 +18,10 @@ struct remover;
  * next one is due, and finishes what is in DELETING. */
 int remover_new(struct store *store, struct spool *spool, struct supervisor *supervisor,
                 struct remover **ret, struct err *err);
-void remover_free(struct remover *remover); /* finishes what has begun; NULL is fine */
+/* End the purge, after finishing the batch it is at; remover_expect() may still be called. */
+void remover_stop(struct remover *remover); /* NULL is fine */
+/* Stops first. NULL is fine. */
+void remover_free(struct remover *remover);
 
 /* One deletion. Fill id, user_id, done, owner; keep it until `done`, which is called once, on any
  * thread: rc 0 when reference, query, files and row are gone; -E_UNKNOWN_REFERENCE if the user has

@@ -1,0 +1,346 @@
+/* src/cli/serve.c -- `reportd serve`: open everything in order, answer until a signal, close in
+ * turn. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "cli/verbs.h"
+#include "core/catalog.h"
+#include "core/config.h"
+#include "http/server.h"
+#include "http/token.h"
+#include "proc/removal.h"
+#include "proc/supervisor.h"
+#include "proc/waiters.h"
+#include "spool/spool.h"
+#include "store/store.h"
+
+/* Everything that runs, in the order in which it is opened. */
+struct node {
+    struct config *config;
+    struct token_key *key;
+    struct catalog *catalog;
+    struct store *store;
+    struct spool *spool;
+    int spool_lock; /* the folder, locked: its owner is the only one to sweep it */
+    struct waiters *waiters;
+    /* Atomic: on_change() may already run on the store's thread when they are set. */
+    _Atomic(struct supervisor *) supervisor;
+    _Atomic(struct remover *) remover;
+    struct server *server;
+};
+
+static const char node_name[] = "local"; /* an embedded store has one node */
+
+static void usage(FILE *out)
+{
+    fprintf(out,
+            "usage: reportd serve [-c FILE]\n\n"
+            "Serve the report API. Prints \"ready on URL\" on standard output once it answers;\n"
+            "the log goes to standard error. SIGTERM and SIGINT stop it (running reports get\n"
+            "drain_grace, then go back into the queue), SIGHUP reads the report definitions\n"
+            "again.\n\n"
+            "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+            "  -h, --help         print this\n\n"
+            "Keys of the configuration; KEY of the file is REPORTD_KEY in the environment,\n"
+            "which wins. Paths are relative to the file.\n\n");
+    config_print_help(out);
+}
+
+/* 0: serve; otherwise the exit status + 1. */
+static int read_arguments(int argc, char **argv, const char **ret_file)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            *ret_file = optarg;
+            break;
+        case 'h':
+            usage(stdout);
+            return EXIT_GOOD + 1;
+        default:
+            fprintf(stderr, "try: reportd serve --help\n");
+            return EXIT_USAGE + 1;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "reportd serve: '%s' is one argument too many; try: reportd serve --help\n",
+                argv[optind]);
+        return EXIT_USAGE + 1;
+    }
+    return 0;
+}
+
+/* --- what the parts tell each other ------------------------------------------------------------
+ */
+
+/* Every move of a report, after its commit. */
+static void on_change(void *context, const struct store_change *change)
+{
+    struct node *node = context;
+    struct supervisor *supervisor = node->supervisor;
+    struct remover *remover = node->remover;
+    char reference[GUID_TEXT];
+
+    guid_format(&change->id, reference);
+    log_info("report.state", "reference=%s state=%s", reference, report_state_name(change->state));
+    if (change->state == REPORT_QUEUED && supervisor != NULL)
+        supervisor_wake(supervisor);
+    if ((change->state == REPORT_COMPLETE || change->state == REPORT_ERROR) && remover != NULL)
+        remover_expect(remover, clock_now_ms() + node->config->retention.number);
+    waiters_notify(node->waiters, &change->id);
+}
+
+static int source_known(void *context, const char *source)
+{
+    struct node *node = context;
+
+    return config_source_url(node->config, source) != NULL;
+}
+
+static void on_definition_problem(void *context, const char *text)
+{
+    (void)context;
+    log_error("definition.broken", "problem=%s", text);
+}
+
+/* --- opening ------------------------------------------------------------------------------------
+ */
+
+/* Two servers on one spool would sweep away each other's files. */
+static int lock_spool(struct node *node, struct err *err)
+{
+    const char *folder = spool_folder(node->spool);
+
+    node->spool_lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (node->spool_lock >= 0 && flock(node->spool_lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno == EWOULDBLOCK)
+        return err_set(err, -E_SPOOL, "spool '%s': another reportd serve is using it", folder);
+    return err_errno(err, -E_SPOOL, "spool '%s'", folder);
+}
+
+/* A published file is kept while its row says that it is the result. */
+static int is_result(void *context, const struct guid *id, int attempt)
+{
+    struct node *node = context;
+    struct store_op op = {.verb = STORE_FIND};
+    bool keep;
+
+    op.find.id = *id;
+    /* When in doubt, keep: the next start looks again. */
+    keep = store_run(node->store, &op) < 0 ||
+           (op.find.found && op.find.report.state == REPORT_COMPLETE &&
+            op.find.report.attempt == attempt);
+    store_op_done(&op);
+    return keep;
+}
+
+/* What a crash left: running reports go back into the queue, files without a row go. */
+static int recover(struct node *node, struct err *err)
+{
+    struct store_op op = {.verb = STORE_RECOVER};
+    int64_t swept;
+    int rc;
+
+    op.recover.node = node_name;
+    rc = store_run(node->store, &op);
+    if (rc < 0)
+        *err = op.err;
+    if (rc == 0 && op.recover.requeued > 0)
+        log_warn("start.requeued", "reports=%ld", (long)op.recover.requeued);
+    store_op_done(&op);
+    if (rc < 0)
+        return rc;
+    swept = spool_sweep(node->spool, is_result, node, err);
+    if (swept > 0)
+        log_warn("start.swept", "files=%ld", (long)swept);
+    return swept < 0 ? (int)swept : 0;
+}
+
+static int open_data(struct node *node, struct err *err)
+{
+    const struct catalog_spec catalog = {.folder = node->config->reports.text,
+                                         .source_known = source_known,
+                                         .problem = on_definition_problem,
+                                         .context = node};
+    const struct store_spec store = {.url = node->config->store.text, .create = true};
+    int rc = token_key_open(node->config->key_file.text, &node->key, err);
+
+    if (rc == 0)
+        rc = catalog_new(&catalog, &node->catalog, err);
+    if (rc == 0)
+        rc = spool_open(node->config->spool.text, &node->spool, err);
+    if (rc == 0)
+        rc = lock_spool(node, err);
+    if (rc == 0)
+        rc = store_open(&store, &node->store, err);
+    if (rc == 0)
+        rc = recover(node, err);
+    return rc;
+}
+
+static int open_services(struct node *node, struct err *err)
+{
+    const struct supervisor_spec spec = {.config = node->config,
+                                         .store = node->store,
+                                         .spool = node->spool,
+                                         .catalog = node->catalog,
+                                         .node = node_name};
+    struct supervisor *supervisor = NULL;
+    struct remover *remover = NULL;
+    struct services services;
+    int rc;
+
+    node->waiters = waiters_new();
+    if (node->waiters == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    store_listen(node->store, on_change, node);
+    rc = supervisor_new(&spec, &supervisor, err);
+    if (rc < 0)
+        return rc;
+    node->supervisor = supervisor;
+    rc = remover_new(node->store, node->spool, supervisor, &remover, err);
+    if (rc < 0)
+        return rc;
+    node->remover = remover;
+    services = (struct services){.config = node->config,
+                                 .store = node->store,
+                                 .spool = node->spool,
+                                 .catalog = node->catalog,
+                                 .supervisor = supervisor,
+                                 .remover = remover,
+                                 .waiters = node->waiters,
+                                 .key = node->key};
+    return server_new(&services, &node->server, err);
+}
+
+/* Requests first, then deletions, then running reports: each may need what is closed after it. */
+static void close_node(struct node *node)
+{
+    if (node->waiters != NULL)
+        waiters_stop(node->waiters);
+    server_free(node->server);
+    remover_stop(node->remover);
+    if (node->supervisor != NULL)
+        supervisor_free(node->supervisor, node->config->drain_grace.number);
+    remover_free(node->remover); /* on_change() told it of the last reports that finished */
+    store_free(node->store);
+    waiters_free(node->waiters);
+    spool_free(node->spool);
+    if (node->spool_lock >= 0)
+        close(node->spool_lock);
+    catalog_free(node->catalog);
+    token_key_free(node->key);
+    config_free(node->config);
+}
+
+/* --- serving ------------------------------------------------------------------------------------
+ */
+
+static void reload(struct node *node)
+{
+    struct err err = {0};
+    int broken = catalog_reload(node->catalog, &err);
+
+    if (broken < 0)
+        log_error("definitions.reload", "error=%s", err.text);
+    else
+        log_info("definitions.reload", "broken=%d", broken);
+}
+
+static void serve_until_signal(struct node *node, const sigset_t *signals)
+{
+    int signal_number;
+
+    printf("ready on %s\n", server_url(node->server));
+    fflush(stdout);
+    log_info("start.ready", "url=%s version=%s", server_url(node->server), REPORTD_VERSION);
+    while (sigwait(signals, &signal_number) == 0) {
+        if (signal_number != SIGHUP)
+            break;
+        reload(node);
+    }
+    log_info("stop.begun", "signal=%d", signal_number);
+}
+
+/* Before any thread starts: signals come to serve_until_signal() only, and what workers inherit. */
+static void prepare_process(const struct config *config, sigset_t *signals)
+{
+    struct rlimit files;
+    char memory[24];
+
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    snprintf(memory, sizeof(memory), "%lld", (long long)config->worker_memory.number);
+    setenv("REPORTD_WORKER_MEMORY", memory, 1);
+    umask(077);
+}
+
+static enum log_level log_level_of(const char *name)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    int level = LOG_ERROR;
+
+    while (level > LOG_DEBUG && strcmp(names[level], name) != 0)
+        level--;
+    return (enum log_level)level;
+}
+
+int verb_serve(int argc, char **argv)
+{
+    struct node node = {.spool_lock = -1};
+    const char *file = "reportd.conf";
+    struct err err = {0};
+    int64_t began_ms = clock_mono_ms();
+    sigset_t signals;
+    int rc = read_arguments(argc, argv, &file);
+
+    if (rc != 0)
+        return rc - 1;
+    rc = config_load(file, &node.config, &err);
+    if (rc < 0) {
+        fprintf(stderr, "reportd serve: %s\n", err.text);
+        return EXIT_FAILED;
+    }
+    log_init(log_level_of(node.config->log_level.text),
+             strcmp(node.config->log_format.text, "json") == 0);
+    prepare_process(node.config, &signals);
+    rc = open_data(&node, &err);
+    if (rc == 0)
+        rc = open_services(&node, &err);
+    if (rc == 0)
+        serve_until_signal(&node, &signals);
+    else
+        log_error("start.failed", "error=%s detail=%s", err.text, err.detail);
+    close_node(&node);
+    if (rc < 0)
+        fprintf(stderr, "reportd serve: %s\n", err.text);
+    else
+        log_info("stop.done", "uptime_ms=%ld", (long)(clock_mono_ms() - began_ms));
+    return rc < 0 ? EXIT_FAILED : EXIT_GOOD;
+}
