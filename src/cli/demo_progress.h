@@ -1,0 +1,20 @@
+/* src/cli/demo_progress.h -- how far the demo has come: a bar on a terminal, else a line a phase.
+ */
+#ifndef CLI_DEMO_PROGRESS_H
+#define CLI_DEMO_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct demo_progress {
+    const char *phase; /* borrowed */
+    bool terminal;     /* standard error is one */
+    int shown;         /* percent, -1 before the first */
+    int64_t began_ms;  /* monotonic */
+};
+
+void demo_progress_begin(struct demo_progress *progress, const char *phase);
+void demo_progress_show(struct demo_progress *progress, int64_t done, int64_t total);
+void demo_progress_end(struct demo_progress *progress);
+
+#endif
