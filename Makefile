@@ -42,8 +42,7 @@ all: build
 
 include tools/targets.mk
 
-build: deps-if-missing
-	@$(MAKE) --no-print-directory $(O)/reportd $(O)/reportctl
+build: programs ## Build reportd and reportctl into build/MODE (the default)
 
 $(O)/obj/%.o: src/%.c
 	@mkdir -p $(@D)

@@ -1,9 +1,56 @@
-# tools/targets.mk -- the phony targets: deps, check, lint, demo.
+# tools/targets.mk -- the phony targets: what a person types.
 
-.PHONY: deps-if-missing
+.PHONY: deps-if-missing programs unit-programs threads torture
+
+help: ## List the targets
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
+
+deps: ## Install what building and testing need (Debian packages)
+	@tools/deps
 
 deps-if-missing:
 	@tools/deps --if-missing
 
-deps: ## Install what the project needs (Debian packages)
-	@tools/deps
+programs: deps-if-missing
+	@$(MAKE) --no-print-directory $(O)/reportd $(O)/reportctl
+
+unit-programs: deps-if-missing
+	@$(MAKE) --no-print-directory $(UNIT)
+
+check: deps-if-missing ## Run every test suite under ASan and UBSan (threads under TSan)
+	@tools/check
+
+unit: ## Run the unit and contract tests only
+	@tools/check unit
+
+threads: ## Run what has threads under TSan only
+	@tools/check threads
+
+e2e: ## Run the end-to-end tests only
+	@tools/check e2e
+
+lint: deps-if-missing ## Enforce the rules of the code
+	@tools/lint
+
+format: ## Format the code in place
+	clang-format -i $(wildcard src/*/*.[ch] src/*.c tests/*/*.[ch])
+
+docs: programs ## Make again the pages that come from tables in the code
+	@tools/gen-docs
+
+demo: deps-if-missing ## See the whole life of three reports, on a registry made for it
+	@tools/demo-run
+
+run: deps-if-missing ## The same, and keep serving
+	@tools/demo-run --keep-serving
+
+PREFIX ?= /usr/local
+install: programs ## Install programs, man pages and the systemd unit under PREFIX
+	install -D -m 755 $(O)/reportd $(DESTDIR)$(PREFIX)/bin/reportd
+	install -D -m 755 $(O)/reportctl $(DESTDIR)$(PREFIX)/bin/reportctl
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/reportd.1 man/reportctl.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/reportd.conf.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system etc/reportd.service
+
+clean: ## Remove what was built
+	rm -rf build
