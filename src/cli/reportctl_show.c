@@ -117,10 +117,10 @@ static void print_reports(const json_t *data)
         printf("%-36s  %-10s  %11lld  %9s  %-20s  %s\n", text_of(report, "reference"),
                text_of(report, "state"),
                (long long)json_integer_value(json_object_get(report, "rows")), size,
-               text_of(report, "submitted"), text_of(report, "reportName"));
+               text_of(report, "submittedAt"), text_of(report, "reportName"));
     }
     fprintf(stderr, "%zu of %lld reports\n", json_array_size(reports),
-            (long long)json_integer_value(json_object_get(data, "total")));
+            (long long)json_integer_value(json_object_get(data, "totalCount")));
 }
 
 int ctl_list(struct ctl *ctl, struct err *err)
@@ -153,7 +153,7 @@ int ctl_list(struct ctl *ctl, struct err *err)
 static void print_parameter(const json_t *parameter)
 {
     const json_t *fallback = json_object_get(parameter, "default");
-    const json_t *allowed = json_object_get(parameter, "allowed");
+    const json_t *allowed = json_object_get(parameter, "allowedValues");
     const json_t *value;
     size_t i;
 
