@@ -1,0 +1,237 @@
+/* src/render/json_value.c -- one value → JSON: exact numbers, checked text, nothing invalid. */
+#include "render/json_value.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/decimal.h"
+#include "base/json.h"
+
+/* A printer appends the value and returns NULL, or says what is wrong with it. */
+typedef const char *print_fn(struct buf *out, const struct source_value *value, int scale);
+
+static void add_decimal(struct buf *out, int64_t value, int scale)
+{
+    char *place = buf_reserve(out, DECIMAL_TEXT);
+
+    if (place != NULL)
+        out->len += decimal_format(place, value, scale);
+}
+
+static const char *print_integer(struct buf *out, const struct source_value *value, int scale)
+{
+    (void)scale;
+    add_decimal(out, value->integer, 0);
+    return NULL;
+}
+
+static const char *print_null(struct buf *out, const struct source_value *value, int scale)
+{
+    (void)value;
+    (void)scale;
+    buf_add(out, "null", 4);
+    return NULL;
+}
+
+static const char *print_truth(struct buf *out, const struct source_value *value, int scale)
+{
+    (void)scale;
+    buf_add_str(out, value->integer != 0 ? "true" : "false");
+    return NULL;
+}
+
+/* Most reals in a report have few decimals. If n / 10^k, with n and 10^k exact in a double, gives
+ * the same double, then "n / 10^k" reads back as it (IEEE 754 division rounds correctly), and the
+ * least such k gives the shortest text. */
+static bool add_short_real(struct buf *out, double value)
+{
+    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+
+    if (value == 0 && signbit(value))
+        return false;
+    for (int k = 1; k < (int)(sizeof(powers) / sizeof(powers[0])); k++) {
+        double scaled = value * powers[k];
+
+        if (fabs(scaled) >= 1e15)
+            return false;
+        scaled = nearbyint(scaled);
+        if (scaled / powers[k] == value) {
+            add_decimal(out, (int64_t)scaled, k);
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *print_real(struct buf *out, const struct source_value *value, int scale)
+{
+    char text[32];
+
+    (void)scale;
+    if (!isfinite(value->real))
+        return "is not a finite number, which JSON cannot express";
+    if (add_short_real(out, value->real))
+        return NULL;
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, value->real);
+        if (strtod(text, NULL) == value->real)
+            break;
+    }
+    buf_add_str(out, text);
+    return NULL;
+}
+
+static const char *print_text(struct buf *out, const struct source_value *value, int scale)
+{
+    (void)scale;
+    return json_add_text(out, value->text.data, value->text.len) ? NULL
+                                                                 : "holds text that is not UTF-8";
+}
+
+static const char *print_blob(struct buf *out, const struct source_value *value, int scale)
+{
+    size_t room = sodium_base64_ENCODED_LEN(value->text.len, sodium_base64_VARIANT_ORIGINAL);
+    char *place;
+
+    (void)scale;
+    buf_add_char(out, '"');
+    place = buf_reserve(out, room);
+    if (place == NULL)
+        return NULL;
+    sodium_bin2base64(place, room, (const unsigned char *)value->text.data, value->text.len,
+                      sodium_base64_VARIANT_ORIGINAL);
+    out->len += room - 1; /* without the NUL */
+    buf_add_char(out, '"');
+    return NULL;
+}
+
+static const char *print_numeric(struct buf *out, const struct source_value *value, int scale)
+{
+    (void)scale;
+    if (!decimal_is_plain(value->text.data, value->text.len))
+        return "is not a finite number, which JSON cannot express";
+    buf_add(out, value->text.data, value->text.len);
+    return NULL;
+}
+
+static const char *print_verbatim(struct buf *out, const struct source_value *value, int scale)
+{
+    (void)scale;
+    buf_add(out, value->text.data, value->text.len);
+    return NULL;
+}
+
+/* Checked as a whole, then passed through byte for byte: numbers keep their digits. */
+static const char *print_checked_json(struct buf *out, const struct source_value *value, int scale)
+{
+    json_error_t error;
+    json_t *json = json_loadb(value->text.data, value->text.len,
+                              JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &error);
+
+    if (json == NULL)
+        return "is declared json and holds text that is not JSON";
+    json_decref(json);
+    return print_verbatim(out, value, scale);
+}
+
+static const char *print_scaled(struct buf *out, const struct source_value *value, int scale)
+{
+    add_decimal(out, value->integer, scale);
+    return NULL;
+}
+
+static const char *print_declared_truth(struct buf *out, const struct source_value *value,
+                                        int scale)
+{
+    if (value->integer != 0 && value->integer != 1)
+        return "is declared boolean and holds an integer other than 0 and 1";
+    return print_truth(out, value, scale);
+}
+
+static const char *print_quoted_number(struct buf *out, const struct source_value *value, int scale)
+{
+    print_fn *print = value->kind == SOURCE_REAL ? print_real : print_integer;
+    const char *why;
+
+    buf_add_char(out, '"');
+    why = print(out, value, scale);
+    buf_add_char(out, '"');
+    return why;
+}
+
+static const char *print_quoted_truth(struct buf *out, const struct source_value *value, int scale)
+{
+    buf_add_char(out, '"');
+    print_truth(out, value, scale);
+    buf_add_char(out, '"');
+    return NULL;
+}
+
+enum { KINDS = SOURCE_JSON + 1 };
+
+/* How each kind of value prints in a column without declaration … */
+static print_fn *const natural[KINDS] = {
+    [SOURCE_NULL] = print_null,       [SOURCE_INTEGER] = print_integer, [SOURCE_REAL] = print_real,
+    [SOURCE_BOOLEAN] = print_truth,   [SOURCE_TEXT] = print_text,       [SOURCE_BLOB] = print_blob,
+    [SOURCE_NUMERIC] = print_numeric, [SOURCE_JSON] = print_verbatim,
+};
+
+/* … and in a declared one; what has no printer does not fit, and `takes` says what does. */
+static const struct {
+    print_fn *print[KINDS];
+    const char *takes;
+} declared[] = {
+    [COLUMN_DECIMAL] = {{[SOURCE_NULL] = print_null,
+                         [SOURCE_INTEGER] = print_scaled,
+                         [SOURCE_NUMERIC] = print_numeric},
+                        "is declared decimal and takes scaled integers; the query gives"},
+    [COLUMN_JSON] = {{[SOURCE_NULL] = print_null,
+                      [SOURCE_INTEGER] = print_integer,
+                      [SOURCE_REAL] = print_real,
+                      [SOURCE_BOOLEAN] = print_truth,
+                      [SOURCE_TEXT] = print_checked_json,
+                      [SOURCE_NUMERIC] = print_numeric,
+                      [SOURCE_JSON] = print_verbatim},
+                     "is declared json; the query gives"},
+    [COLUMN_BOOLEAN] = {{[SOURCE_NULL] = print_null,
+                         [SOURCE_INTEGER] = print_declared_truth,
+                         [SOURCE_BOOLEAN] = print_truth},
+                        "is declared boolean and takes 0 and 1; the query gives"},
+    [COLUMN_STRING] = {{[SOURCE_NULL] = print_null,
+                        [SOURCE_INTEGER] = print_quoted_number,
+                        [SOURCE_REAL] = print_quoted_number,
+                        [SOURCE_BOOLEAN] = print_quoted_truth,
+                        [SOURCE_TEXT] = print_text,
+                        [SOURCE_BLOB] = print_blob,
+                        [SOURCE_NUMERIC] = print_text,
+                        [SOURCE_JSON] = print_text},
+                       "is declared string; the query gives"},
+};
+
+static const char *const kind_names[KINDS] = {
+    [SOURCE_NULL] = "NULL",         [SOURCE_INTEGER] = "an integer", [SOURCE_REAL] = "a real",
+    [SOURCE_BOOLEAN] = "a boolean", [SOURCE_TEXT] = "a text",        [SOURCE_BLOB] = "a blob",
+    [SOURCE_NUMERIC] = "a numeric", [SOURCE_JSON] = "JSON",
+};
+
+int json_value_add(struct buf *out, const struct source_value *value, const char *name,
+                   const struct column *column, struct err *err)
+{
+    print_fn *print =
+        column != NULL ? declared[column->type].print[value->kind] : natural[value->kind];
+    const char *why;
+
+    if (print == NULL)
+        return err_set(err, -E_SOURCE, "The column '%s' %s %s.", name, declared[column->type].takes,
+                       kind_names[value->kind]);
+    if (value->kind >= SOURCE_TEXT && value->text.len > JSON_VALUE_MAX)
+        return err_set(err, -E_SOURCE, "The column '%s' holds a value larger than %d MiB.", name,
+                       JSON_VALUE_MAX >> 20);
+    why = print(out, value, column != NULL ? column->scale : 0);
+    if (why != NULL)
+        return err_set(err, -E_SOURCE, "The column '%s' %s.", name, why);
+    return 0;
+}

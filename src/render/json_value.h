@@ -1,0 +1,18 @@
+/* src/render/json_value.h -- one value of a row → JSON, as its column is declared. */
+#ifndef RENDER_JSON_VALUE_H
+#define RENDER_JSON_VALUE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/definition.h"
+#include "source/source.h"
+
+enum { JSON_VALUE_MAX = 64 << 20 }; /* bytes of one text, blob or JSON value of the database */
+
+/* Append `value` of the column `name`; `column` is its declaration, NULL if it has none: then it
+ * prints by what the database gives. -E_SOURCE names the column and says why it cannot print;
+ * `out` may then hold a part of the value. A buffer that is full is for the caller to see. */
+int json_value_add(struct buf *out, const struct source_value *value, const char *name,
+                   const struct column *column, struct err *err);
+
+#endif
