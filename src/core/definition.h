@@ -3,6 +3,7 @@
 #ifndef CORE_DEFINITION_H
 #define CORE_DEFINITION_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +12,7 @@
 
 enum {
     DEFINITION_FILE_MAX = 1 << 20, /* bytes of a definition file */
+    DEFINITION_NAME_MAX = 128,     /* bytes of the name of a parameter, source or column */
     DEFINITION_PARAMETERS_MAX = 64,
     DEFINITION_CHECKS_MAX = 32,
     DEFINITION_COLUMNS_MAX = 256,
@@ -68,6 +70,7 @@ struct definition {
     char *file; /* path as given, for messages */
     char *text; /* the whole file */
     char *name, *description, *source;
+    int name_line, source_line; /* in the file, for messages */
     struct param *params;
     size_t param_count;
     struct column *columns;
@@ -77,6 +80,7 @@ struct definition {
     struct statement results, summary; /* summary.sql NULL: none */
     int64_t timeout_ms;                /* 0: the server's default; likewise the limits */
     int64_t row_limit, size_limit;
+    atomic_int holds; /* the catalog's */
 };
 
 /* Parse `text` (length `len`; `file` is only for messages). On success *ret is yours:

@@ -12,6 +12,13 @@
 
 enum { PARAM_VALUE_MAX = 4096 }; /* bytes of one value */
 
+/* Whether `text` is a value of the parameter's type (for enum: one of its allowed ones). */
+bool param_accepts(const struct param *param, const char *text);
+
+/* The first :Name of a message (`::` is none): points at its colon, NULL if there is none.
+ * *ret_len is the length of the name behind the colon: letters, digits and _. */
+const char *param_mention(const char *message, size_t *ret_len);
+
 /* Check `given` (a JSON object of strings, or NULL for none) against the definition. Missing takes
  * the default; `today` is the UTC day of `now_ms`. On success *ret_canonical is yours to free(): a
  * compact JSON object of strings in the order of the definition, defaults filled in, parameters

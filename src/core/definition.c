@@ -1,0 +1,447 @@
+/* src/core/definition.c -- one annotated .sql file, read into a definition. */
+#include "core/definition.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "core/definition_impl.h"
+#include "core/param.h"
+
+enum { SHOWN_PATH_MAX = 160 }; /* bytes of a path in a message: the words must fit behind it */
+
+int parser_fail(struct parser *p, int line, const char *format, ...)
+{
+    char words[ERR_TEXT_MAX];
+    size_t len = strlen(p->file);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(words, sizeof(words), format, args);
+    va_end(args);
+    return err_set(p->err, -E_DEFINITION, "%s:%d: %s",
+                   p->file + (len > SHOWN_PATH_MAX ? len - SHOWN_PATH_MAX : 0), line, words);
+}
+
+int parser_copy(struct parser *p, const char *text, char **ret)
+{
+    char *copy = strdup(text);
+
+    if (copy == NULL)
+        return err_set(p->err, -E_NOMEM, "out of memory");
+    *ret = copy;
+    return 0;
+}
+
+/* End the section that is open: its statement becomes text of its own. */
+static int close_section(struct parser *p)
+{
+    if (p->section == NULL)
+        return 0;
+    if (p->sql == NULL)
+        return parser_fail(p, p->section_line,
+                           "'%s' has no statement; write one SELECT behind this line",
+                           p->section_name);
+    p->section->sql = strndup(p->sql, (size_t)(p->sql_end - p->sql));
+    return p->section->sql != NULL ? 0 : err_set(p->err, -E_NOMEM, "out of memory");
+}
+
+static int open_section(struct parser *p, struct statement *section, const char *name)
+{
+    p->section = section;
+    p->section_name = name;
+    p->section_line = p->line;
+    p->sql = NULL;
+    p->sql_complete = false;
+    return 0;
+}
+
+/* The :Names of a check's message must be parameters: the reader gets their values. */
+static int check_message(struct parser *p, const char *message)
+{
+    const char *colon;
+    size_t len;
+
+    for (; (colon = param_mention(message, &len)) != NULL; message = colon + 1 + len) {
+        size_t i = 0;
+
+        while (i < p->def->param_count && !(strlen(p->def->params[i].name) == len &&
+                                            memcmp(p->def->params[i].name, colon + 1, len) == 0))
+            i++;
+        if (i == p->def->param_count)
+            return parser_fail(p, p->line,
+                               "the message mentions :%.*s, which is no parameter of this report; "
+                               "declare it: -- parameter: %.*s TYPE",
+                               (int)len, colon + 1, (int)len, colon + 1);
+        p->params[i].used = true;
+    }
+    return 0;
+}
+
+static int open_check(struct parser *p, char *message)
+{
+    struct definition *def = p->def;
+    struct check *check = &def->checks[def->check_count];
+    int rc;
+
+    if (*message == '\0')
+        return parser_fail(p, p->line,
+                           "a check needs the message it fails with: -- check: MESSAGE");
+    if (p->section == &def->results || p->section == &def->summary)
+        return parser_fail(p, p->line, "checks stand before '-- results'; move this one up");
+    if (def->check_count == DEFINITION_CHECKS_MAX)
+        return parser_fail(p, p->line, "there are more than %d checks; join some of them",
+                           DEFINITION_CHECKS_MAX);
+    rc = check_message(p, message);
+    if (rc == 0)
+        rc = parser_copy(p, message, &check->message);
+    if (rc != 0)
+        return rc;
+    def->check_count++;
+    return open_section(p, &check->statement, "-- check");
+}
+
+static int open_results(struct parser *p, char *rest)
+{
+    (void)rest;
+    if (p->section == &p->def->results || p->section == &p->def->summary)
+        return parser_fail(p, p->line, "'-- results' stands once, before '-- summary'");
+    return open_section(p, &p->def->results, "-- results");
+}
+
+static int open_summary(struct parser *p, char *rest)
+{
+    (void)rest;
+    if (p->section != &p->def->results)
+        return parser_fail(p, p->line, "'-- summary' stands once, behind '-- results'");
+    return open_section(p, &p->def->summary, "-- summary");
+}
+
+/* The lines that begin a section, and the ways to get them wrong that would otherwise pass as
+ * comments. */
+static const struct {
+    const char *line;
+    const char *slips[2]; /* with or without a colon, in any case */
+    int (*open)(struct parser *p, char *rest);
+} sections[] = {
+    {"check:", {"check", "checks"}, open_check},
+    {"results", {"results", "result"}, open_results},
+    {"summary", {"summary", "summaries"}, open_summary},
+};
+
+enum { SECTION_COUNT = sizeof(sections) / sizeof(sections[0]) };
+
+static bool is_slip(const char *text, const char *word)
+{
+    size_t len = strlen(word);
+
+    return strncasecmp(text, word, len) == 0 && (text[len] == '\0' || text[len] == ':');
+}
+
+/* 1: the line begins a section; 0: it does not; <0: it nearly does, or can't here. */
+static int section_line(struct parser *p, char *text)
+{
+    for (int i = 0; i < SECTION_COUNT; i++) {
+        size_t len = strlen(sections[i].line);
+        bool message = sections[i].line[len - 1] == ':';
+
+        if (message ? str_starts(text, sections[i].line) : str_eq(text, sections[i].line)) {
+            int rc = close_section(p);
+
+            if (rc == 0)
+                rc = sections[i].open(p, text + len + strspn(text + len, " \t"));
+            return rc != 0 ? rc : 1;
+        }
+        if (is_slip(text, sections[i].slips[0]) || is_slip(text, sections[i].slips[1]))
+            return parser_fail(p, p->line, "'-- %.40s' is not understood; write '-- %s%s'", text,
+                               sections[i].line, message ? " MESSAGE" : "");
+    }
+    return 0;
+}
+
+static int comment_text(struct parser *p, char *text)
+{
+    int rc = section_line(p, text);
+
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    if (p->section == NULL)
+        return header_line(p, text);
+    if (header_owns(text))
+        return parser_fail(p, p->line,
+                           "'-- %.40s' stands behind '%s'; annotations stand at the top of the "
+                           "file, before the first section",
+                           text, p->section_name);
+    return 0;
+}
+
+/* A comment that has its line to itself may be an annotation. */
+static int comment_line(struct parser *p, const struct sql_token *token)
+{
+    const char *start = token->text + 2, *end = token->text + token->len;
+    char *text;
+    int rc;
+
+    while (start < end && strchr(" \t", *start) != NULL)
+        start++;
+    while (end > start && strchr(" \t\r", end[-1]) != NULL)
+        end--;
+    text = strndup(start, (size_t)(end - start));
+    if (text == NULL)
+        return err_set(p->err, -E_NOMEM, "out of memory");
+    p->line = token->line;
+    rc = comment_text(p, text);
+    free(text);
+    return rc;
+}
+
+static int use_parameter(struct parser *p, const struct sql_token *token)
+{
+    const char *name = token->text + 1;
+    size_t len = token->len - 1;
+    int shown = (int)(len < DEFINITION_NAME_MAX ? len : DEFINITION_NAME_MAX);
+
+    for (size_t i = 0; i < p->def->param_count; i++) {
+        if (strlen(p->def->params[i].name) == len &&
+            memcmp(p->def->params[i].name, name, len) == 0) {
+            p->params[i].used = true;
+            return 0;
+        }
+    }
+    if (len == strlen("session_user") && memcmp(name, "session_user", len) == 0)
+        return 0;
+    return parser_fail(p, token->line,
+                       ":%.*s is not declared; add '-- parameter: %.*s TYPE' at the top of the "
+                       "file, or correct the name",
+                       shown, name, shown, name);
+}
+
+static int sql_token(struct parser *p, const struct sql_token *token)
+{
+    if (token->kind == SQL_UNCLOSED)
+        return parser_fail(p, token->line,
+                           "the quote or comment that begins here is never closed; close it");
+    if (token->kind == SQL_LINE_COMMENT || token->kind == SQL_BLOCK_COMMENT)
+        return 0;
+    if (p->section == NULL)
+        return parser_fail(p, token->line,
+                           "SQL stands before the first section; write '-- results' (or "
+                           "'-- check: MESSAGE') above it");
+    if (p->sql == NULL && token->kind == SQL_SEMICOLON)
+        return parser_fail(p, token->line, "the statement of '%s' is empty; write one SELECT",
+                           p->section_name);
+    if (p->sql_complete)
+        return parser_fail(p, token->line,
+                           "'%s' has a second statement; a section has one, which may end in one "
+                           "semicolon",
+                           p->section_name);
+    if (token->kind == SQL_SEMICOLON) {
+        p->sql_complete = true;
+        return 0;
+    }
+    if (p->sql == NULL) {
+        p->sql = token->text;
+        p->section->line = token->line;
+    }
+    p->sql_end = token->text + token->len;
+    return token->kind == SQL_PARAMETER ? use_parameter(p, token) : 0;
+}
+
+/* Refuse what no database should see as text: NUL, and what is not UTF-8. */
+static int check_bytes(struct parser *p, const char *text, size_t len)
+{
+    int line = 1;
+    size_t step;
+
+    for (size_t at = 0; at < len; at += step) {
+        step = str_utf8_length(text + at, len - at);
+        if (step == 0)
+            return parser_fail(p, line, "this line is not UTF-8; save the file as UTF-8");
+        if (text[at] == '\0')
+            return parser_fail(p, line, "this line has a NUL byte; save the file as UTF-8 text");
+        line += text[at] == '\n';
+    }
+    return 0;
+}
+
+static int parse_tokens(struct parser *p, const char *text, size_t len)
+{
+    struct sql_walk walk;
+    struct sql_token token;
+    int rc = 0;
+
+    sql_walk_init(&walk, text, len, 1);
+    while (rc == 0 && sql_walk_next(&walk, &token))
+        rc = token.kind == SQL_LINE_COMMENT && token.starts_line ? comment_line(p, &token)
+                                                                 : sql_token(p, &token);
+    if (rc == 0)
+        rc = close_section(p);
+    if (rc == 0)
+        rc = header_finish(p);
+    if (rc == 0 && p->def->results.sql == NULL)
+        rc = parser_fail(p, walk.line,
+                         "the file ends without a '-- results' line and its SELECT; add them");
+    return rc;
+}
+
+static struct definition *definition_alloc(const char *file, const char *text, size_t len)
+{
+    struct definition *def = calloc(1, sizeof(*def));
+
+    if (def == NULL)
+        return NULL;
+    def->file = strdup(file);
+    def->text = strndup(text, len);
+    def->params = calloc(DEFINITION_PARAMETERS_MAX, sizeof(*def->params));
+    def->columns = calloc(DEFINITION_COLUMNS_MAX, sizeof(*def->columns));
+    def->checks = calloc(DEFINITION_CHECKS_MAX, sizeof(*def->checks));
+    if (def->file == NULL || def->text == NULL || def->params == NULL || def->columns == NULL ||
+        def->checks == NULL) {
+        definition_free(def);
+        return NULL;
+    }
+    return def;
+}
+
+int definition_parse(const char *file, const char *text, size_t len, struct definition **ret,
+                     struct err *err)
+{
+    static const char bom[] = "\xef\xbb\xbf";
+    struct parser p = {.file = file, .err = err};
+    size_t skip;
+    int rc;
+
+    if (len > DEFINITION_FILE_MAX)
+        return parser_fail(&p, 1, "the file is larger than %d bytes; shorten it",
+                           DEFINITION_FILE_MAX);
+    rc = check_bytes(&p, text, len);
+    if (rc != 0)
+        return rc;
+    p.def = definition_alloc(file, text, len);
+    if (p.def == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    skip = str_starts(p.def->text, bom) ? strlen(bom) : 0;
+    rc = parse_tokens(&p, p.def->text + skip, len - skip);
+    if (rc != 0) {
+        definition_free(p.def);
+        return rc;
+    }
+    *ret = p.def;
+    return 0;
+}
+
+static void param_done(struct param *param)
+{
+    for (size_t i = 0; i < param->allowed_count; i++)
+        free(param->allowed[i]);
+    free(param->allowed);
+    free(param->name);
+    free(param->fallback);
+    free(param->description);
+}
+
+void definition_free(struct definition *def)
+{
+    if (def == NULL)
+        return;
+    for (size_t i = 0; i < def->param_count; i++)
+        param_done(&def->params[i]);
+    for (size_t i = 0; i < def->column_count; i++)
+        free(def->columns[i].name);
+    for (size_t i = 0; i < def->check_count; i++) {
+        free(def->checks[i].message);
+        free(def->checks[i].statement.sql);
+    }
+    free(def->params);
+    free(def->columns);
+    free(def->checks);
+    free(def->results.sql);
+    free(def->summary.sql);
+    free(def->name);
+    free(def->description);
+    free(def->source);
+    free(def->file);
+    free(def->text);
+    free(def);
+}
+
+/* Read fd to the end into a text that is yours; more than DEFINITION_FILE_MAX is read as one byte
+ * too many, for the parser to refuse. */
+static int read_all(int fd, const char *path, char **ret_text, size_t *ret_len, struct err *err)
+{
+    char *text = malloc(DEFINITION_FILE_MAX + 1);
+    size_t len = 0;
+    ssize_t n = 1;
+
+    if (text == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    while (len < DEFINITION_FILE_MAX + 1 && n > 0) {
+        n = read(fd, text + len, DEFINITION_FILE_MAX + 1 - len);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    if (n < 0) {
+        free(text);
+        return err_errno(err, -E_IO, "%s: can't be read", path);
+    }
+    *ret_text = text;
+    *ret_len = len;
+    return 0;
+}
+
+int definition_load(const char *path, struct definition **ret, struct err *err)
+{
+    /* O_NONBLOCK: opening a FIFO must not wait for its writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    char *text = NULL;
+    size_t len = 0;
+    int rc;
+
+    if (fd < 0)
+        return err_errno(err, -E_IO, "%s: can't be opened", path);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        rc = err_set(err, -E_IO, "%s: is not a regular file", path);
+    else
+        rc = read_all(fd, path, &text, &len, err);
+    close(fd);
+    if (rc != 0)
+        return rc;
+    rc = definition_parse(path, text, len, ret, err);
+    free(text);
+    return rc;
+}
+
+const struct param *definition_param(const struct definition *def, const char *name)
+{
+    for (size_t i = 0; i < def->param_count; i++) {
+        if (str_eq(def->params[i].name, name))
+            return &def->params[i];
+    }
+    return NULL;
+}
+
+const struct column *definition_column(const struct definition *def, const char *name)
+{
+    for (size_t i = 0; i < def->column_count; i++) {
+        if (str_eq(def->columns[i].name, name))
+            return &def->columns[i];
+    }
+    return NULL;
+}
+
+const char *param_type_name(enum param_type type)
+{
+    static const char *const names[PARAM_TYPE_COUNT] = {
+#define X(name, word, takes) [PARAM_##name] = word,
+        PARAM_TYPES(X)
+#undef X
+    };
+
+    return names[type];
+}

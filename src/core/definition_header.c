@@ -1,0 +1,449 @@
+/* src/core/definition_header.c -- the annotations at the top of a definition. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/decimal.h"
+#include "base/str.h"
+#include "core/definition_impl.h"
+#include "core/param.h"
+#include "core/report.h"
+
+enum { TIMEOUT_MAX_MS = 7 * 24 * 3600 * 1000 }; /* that of report_timeout in the config */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static char *skip_blanks(char *text)
+{
+    while (is_blank(*text))
+        text++;
+    return text;
+}
+
+/* Cut the next word off *at, which moves to what stands behind it; "" at the end. */
+static char *take_word(char **at)
+{
+    char *word = skip_blanks(*at);
+    char *end = word + strcspn(word, " \t");
+
+    *at = *end != '\0' ? skip_blanks(end + 1) : end;
+    *end = '\0';
+    return word;
+}
+
+/* [A-Za-z][A-Za-z0-9_]*, not too long. */
+static bool is_plain_name(const char *text)
+{
+    size_t len = strlen(text);
+
+    return len > 0 && len <= DEFINITION_NAME_MAX && sql_name_starts(*text) && *text != '_' &&
+           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == len;
+}
+
+static int parse_report(struct parser *p, char *value)
+{
+    _Static_assert((int)DEFINITION_NAME_MAX == (int)REPORT_NAME_MAX, "one check serves both");
+    if (!is_plain_name(value))
+        return parser_fail(p, p->line,
+                           "'%.40s' can't name a report; write a letter, then letters, digits and "
+                           "_, at most %d",
+                           value, REPORT_NAME_MAX);
+    p->def->name_line = p->line;
+    return parser_copy(p, value, &p->def->name);
+}
+
+static int parse_description(struct parser *p, char *value)
+{
+    return parser_copy(p, value, &p->def->description);
+}
+
+static int parse_source(struct parser *p, char *value)
+{
+    if (strpbrk(value, " \t") != NULL || strlen(value) > DEFINITION_NAME_MAX)
+        return parser_fail(p, p->line,
+                           "'%.40s' can't name a source; write the one word that names a source "
+                           "in the configuration",
+                           value);
+    p->def->source_line = p->line;
+    return parser_copy(p, value, &p->def->source);
+}
+
+static int parse_timeout(struct parser *p, char *value)
+{
+    int64_t ms;
+
+    if (!str_to_duration(value, &ms) || ms < 1 || ms > TIMEOUT_MAX_MS)
+        return parser_fail(p, p->line,
+                           "'%.40s' is no timeout; write a number and its unit, such as 500ms, "
+                           "30s, 10m or 2h, at most 7d",
+                           value);
+    p->def->timeout_ms = ms;
+    return 0;
+}
+
+static int parse_row_limit(struct parser *p, char *value)
+{
+    int64_t rows;
+
+    if (!str_to_int64(value, &rows) || rows < 1)
+        return parser_fail(p, p->line, "'%.40s' is no row limit; write a number such as 100000",
+                           value);
+    p->def->row_limit = rows;
+    return 0;
+}
+
+static int parse_size_limit(struct parser *p, char *value)
+{
+    int64_t bytes;
+
+    if (!str_to_size(value, &bytes) || bytes < 1)
+        return parser_fail(p, p->line,
+                           "'%.40s' is no size limit; write a number of bytes, or such as 64K, "
+                           "512M or 2G",
+                           value);
+    p->def->size_limit = bytes;
+    return 0;
+}
+
+/* What a column is declared as: decimal(N), json, boolean, string. */
+static bool read_column_type(const char *word, struct column *column)
+{
+    static const char *const names[] = {
+        [COLUMN_JSON] = "json", [COLUMN_BOOLEAN] = "boolean", [COLUMN_STRING] = "string"};
+    int used = 0;
+
+    for (int i = COLUMN_JSON; i <= COLUMN_STRING; i++) {
+        if (str_eq(word, names[i])) {
+            column->type = (enum column_type)i;
+            return true;
+        }
+    }
+    if (sscanf(word, "decimal(%2d)%n", &column->scale, &used) != 1 || word[used] != '\0' ||
+        used == 0)
+        return false;
+    column->type = COLUMN_DECIMAL;
+    return word[strlen("decimal(")] >= '0' && word[strlen("decimal(")] <= '9' &&
+           column->scale <= DECIMAL_SCALE_MAX;
+}
+
+/* NAME TYPE, where the name, as any SQL column name, may have blanks in it. */
+static int parse_column(struct parser *p, char *value)
+{
+    struct definition *def = p->def;
+    struct column *column = &def->columns[def->column_count];
+    char *type = value + strlen(value), *end;
+    int rc;
+
+    while (type > value && !is_blank(type[-1]))
+        type--;
+    for (end = type; end > value && is_blank(end[-1]);)
+        end--;
+    *end = '\0';
+    if (end == value || end - value > DEFINITION_NAME_MAX)
+        return parser_fail(p, p->line,
+                           "a column is declared by its name (at most %d bytes) and "
+                           "its type: -- column: total decimal(2)",
+                           DEFINITION_NAME_MAX);
+    if (def->column_count == DEFINITION_COLUMNS_MAX)
+        return parser_fail(p, p->line, "more than %d columns are declared; declare fewer",
+                           DEFINITION_COLUMNS_MAX);
+    if (definition_column(def, value) != NULL)
+        return parser_fail(p, p->line, "column '%.60s' is declared twice; remove one", value);
+    if (!read_column_type(type, column))
+        return parser_fail(p, p->line,
+                           "'%.40s' is no type of a column; write decimal(N) with N from 0 to %d, "
+                           "json, boolean or string",
+                           type, DECIMAL_SCALE_MAX);
+    column->line = p->line;
+    rc = parser_copy(p, value, &column->name);
+    if (rc == 0)
+        def->column_count++;
+    return rc;
+}
+
+static int add_allowed(struct parser *p, struct param *param, char *value)
+{
+    int rc;
+
+    value = skip_blanks(value);
+    for (size_t n = strlen(value); n > 0 && is_blank(value[n - 1]); n--)
+        value[n - 1] = '\0';
+    if (*value == '\0' || strlen(value) > PARAM_VALUE_MAX)
+        return parser_fail(p, p->line,
+                           "a value of enum(…) of '%s' is empty or longer than %d bytes; write "
+                           "enum(A|B|C)",
+                           param->name, PARAM_VALUE_MAX);
+    if (param_accepts(param, value))
+        return parser_fail(p, p->line, "'%.60s' stands twice in enum(…) of '%s'; remove one", value,
+                           param->name);
+    if (param->allowed_count == DEFINITION_ENUM_MAX)
+        return parser_fail(p, p->line, "enum(…) of '%s' has more than %d values; use string",
+                           param->name, DEFINITION_ENUM_MAX);
+    rc = parser_copy(p, value, &param->allowed[param->allowed_count]);
+    if (rc == 0)
+        param->allowed_count++;
+    return rc;
+}
+
+/* The values of enum(A|B|C); *at stands behind the opening parenthesis and moves behind the closing
+ * one. */
+static int parse_enum(struct parser *p, struct param *param, char **at)
+{
+    char *list = *at, *close = strchr(list, ')');
+    int rc = 0;
+
+    param->allowed = calloc(DEFINITION_ENUM_MAX, sizeof(*param->allowed));
+    if (param->allowed == NULL)
+        return err_set(p->err, -E_NOMEM, "out of memory");
+    if (close == NULL || !(is_blank(close[1]) || close[1] == '\0'))
+        return parser_fail(p, p->line, "enum of '%s' is not closed; write enum(A|B|C)",
+                           param->name);
+    *at = skip_blanks(close + 1);
+    *close = '\0';
+    while (rc == 0 && list != NULL) {
+        char *value = strsep(&list, "|");
+
+        rc = add_allowed(p, param, value);
+    }
+    return rc;
+}
+
+static int parse_param_type(struct parser *p, struct param *param, char **at)
+{
+    char *word;
+
+    *at = skip_blanks(*at);
+    if (str_starts(*at, "enum(")) {
+        *at += strlen("enum(");
+        param->type = PARAM_ENUM;
+        return parse_enum(p, param, at);
+    }
+    word = take_word(at);
+    for (int i = 0; i < PARAM_TYPE_COUNT; i++) {
+        if (i != PARAM_ENUM && str_eq(word, param_type_name((enum param_type)i))) {
+            param->type = (enum param_type)i;
+            return 0;
+        }
+    }
+    return parser_fail(p, p->line,
+                       "'%.40s' is no type of a parameter; '%s' takes string, integer, decimal, "
+                       "date, boolean or enum(A|B|C)",
+                       word, param->name);
+}
+
+/* Cut a default off *at: one word, or '…' with '' for a quote in it. NULL: there is none, or it is
+ * not closed. */
+static char *take_default(char **at)
+{
+    char *from = *at + 1, *start = from, *to = from;
+
+    if (**at == '\0' || **at == '"')
+        return NULL;
+    if (**at != '\'')
+        return take_word(at);
+    for (; *from != '\0' && !(from[0] == '\'' && from[1] != '\''); from++) {
+        from += from[0] == '\'';
+        *to++ = *from;
+    }
+    if (*from == '\0')
+        return NULL;
+    *at = skip_blanks(from + 1);
+    *to = '\0';
+    return start;
+}
+
+static int parse_default(struct parser *p, struct param *param, char **at)
+{
+    char *value = take_default(at);
+    bool today = value != NULL && param->type == PARAM_DATE && str_eq(value, "today");
+
+    if (value == NULL || (!today && !param_accepts(param, value)))
+        return parser_fail(p, p->line,
+                           "'%.40s' is no default for '%s' of type %s; write a value of that "
+                           "type%s, in '…' if it has blanks",
+                           value != NULL ? value : *at, param->name, param_type_name(param->type),
+                           param->type == PARAM_DATE ? " or today" : "");
+    return parser_copy(p, value, &param->fallback);
+}
+
+/* What may stand behind the type: [required | default VALUE] ["description"]. */
+static int parse_param_rest(struct parser *p, struct param *param, char *at)
+{
+    size_t len;
+    int rc = 0;
+
+    at = skip_blanks(at);
+    if (*at != '"' && *at != '\0') {
+        char *word = take_word(&at);
+
+        param->required = str_eq(word, "required");
+        if (str_eq(word, "default"))
+            rc = parse_default(p, param, &at);
+        else if (!param->required)
+            rc = parser_fail(p, p->line,
+                             "'%.40s' is not understood; behind the type of '%s' stands required "
+                             "or default VALUE, then a \"description\"",
+                             word, param->name);
+    }
+    if (rc != 0)
+        return rc;
+    len = strlen(at);
+    if (len > 0 && !(len > 1 && at[0] == '"' && at[len - 1] == '"'))
+        return parser_fail(p, p->line,
+                           "'%.40s' is not understood; '%s' may end with one description in "
+                           "double quotes",
+                           at, param->name);
+    if (len > 0) {
+        at[len - 1] = '\0';
+        at++;
+    }
+    return parser_copy(p, at, &param->description);
+}
+
+static int check_param_name(struct parser *p, const char *name)
+{
+    if (!is_plain_name(name))
+        return parser_fail(p, p->line,
+                           "'%.40s' can't name a parameter; write a letter, then letters, digits "
+                           "and _, at most %d",
+                           name, DEFINITION_NAME_MAX);
+    if (str_eq_nocase(name, "session_user"))
+        return parser_fail(p, p->line,
+                           "session_user is the name of who asks and always there; give this "
+                           "parameter another name");
+    if (definition_param(p->def, name) != NULL)
+        return parser_fail(p, p->line, "parameter '%s' is declared twice; remove one", name);
+    if (p->def->param_count == DEFINITION_PARAMETERS_MAX)
+        return parser_fail(p, p->line, "more than %d parameters are declared; declare fewer",
+                           DEFINITION_PARAMETERS_MAX);
+    return 0;
+}
+
+static int parse_parameter(struct parser *p, char *value)
+{
+    struct definition *def = p->def;
+    struct param *param = &def->params[def->param_count];
+    char *name = take_word(&value);
+    int rc = check_param_name(p, name);
+
+    if (rc == 0)
+        rc = parser_copy(p, name, &param->name);
+    if (rc != 0)
+        return rc;
+    p->params[def->param_count].line = p->line;
+    def->param_count++; /* from here definition_free() frees it, complete or not */
+    rc = parse_param_type(p, param, &value);
+    return rc != 0 ? rc : parse_param_rest(p, param, value);
+}
+
+static const struct {
+    const char *key;
+    int (*parse)(struct parser *p, char *value);
+    bool many; /* may stand more than once */
+} annotations[] = {
+    {"report", parse_report, false},         {"description", parse_description, false},
+    {"source", parse_source, false},         {"parameter", parse_parameter, true},
+    {"timeout", parse_timeout, false},       {"row limit", parse_row_limit, false},
+    {"size limit", parse_size_limit, false}, {"column", parse_column, true},
+};
+
+enum { ANNOTATION_COUNT = sizeof(annotations) / sizeof(annotations[0]) };
+
+/* The annotation whose key `text` begins with, as whole words, or -1; *ret_behind is what follows
+ * the key: a colon, a blank or NUL. */
+static int find_annotation(const char *text, char *ret_behind)
+{
+    for (int i = 0; i < ANNOTATION_COUNT; i++) {
+        size_t len = strlen(annotations[i].key);
+
+        if (strncmp(text, annotations[i].key, len) == 0 &&
+            (text[len] == ':' || is_blank(text[len]) || text[len] == '\0')) {
+            *ret_behind = text[len];
+            return i;
+        }
+    }
+    return -1;
+}
+
+bool header_owns(const char *text)
+{
+    char behind;
+
+    return find_annotation(text, &behind) >= 0 && behind == ':';
+}
+
+/* One or two words and a colon: meant as an annotation. A link (https://…) is not. */
+static bool looks_like_annotation(const char *text)
+{
+    size_t colon = strcspn(text, ":"), words = 0;
+
+    if (text[colon] != ':' || colon == 0 || str_starts(text + colon, "://"))
+        return false;
+    for (size_t i = 0; i < colon; i++) {
+        if (is_blank(text[i]))
+            continue;
+        if (!(text[i] == '_' || text[i] == '-' || sql_name_starts(text[i])))
+            return false;
+        words += i == 0 || is_blank(text[i - 1]);
+    }
+    return words <= 2;
+}
+
+static int refuse_annotation(struct parser *p, const char *text)
+{
+    char known[128] = "";
+
+    for (int i = 0; i < ANNOTATION_COUNT; i++) {
+        size_t len = strlen(known);
+
+        snprintf(known + len, sizeof(known) - len, "%s%s", i > 0 ? ", " : "", annotations[i].key);
+    }
+    return parser_fail(p, p->line,
+                       "'-- %.40s' is no annotation; known are %s. In a plain comment leave out "
+                       "the colon",
+                       text, known);
+}
+
+int header_line(struct parser *p, char *text)
+{
+    char behind, *value;
+    int found = find_annotation(text, &behind);
+
+    if (found < 0)
+        return looks_like_annotation(text) ? refuse_annotation(p, text) : 0;
+    if (behind != ':')
+        return parser_fail(p, p->line,
+                           "write '-- %s: …' with the colon; a plain comment begins with another "
+                           "word",
+                           annotations[found].key);
+    value = skip_blanks(text + strlen(annotations[found].key) + 1);
+    if (*value == '\0')
+        return parser_fail(p, p->line, "'-- %s:' has no value; write one behind the colon",
+                           annotations[found].key);
+    if (!annotations[found].many && (p->seen & (1u << found)) != 0)
+        return parser_fail(p, p->line, "'-- %s:' stands twice; remove one", annotations[found].key);
+    p->seen |= 1u << found;
+    return annotations[found].parse(p, value);
+}
+
+int header_finish(struct parser *p)
+{
+    if (p->def->name == NULL)
+        return parser_fail(p, 1, "the report has no name; write '-- report: NAME' at the top");
+    if (p->def->source == NULL)
+        return parser_fail(p, 1,
+                           "the report has no source; write '-- source: NAME', a source of the "
+                           "configuration, at the top");
+    for (size_t i = 0; i < p->def->param_count; i++) {
+        if (!p->params[i].used)
+            return parser_fail(p, p->params[i].line,
+                               "nothing uses parameter '%s'; use :%s in the SQL or remove this "
+                               "line",
+                               p->def->params[i].name, p->def->params[i].name);
+    }
+    return p->def->description != NULL ? 0 : parser_copy(p, "", &p->def->description);
+}
