@@ -1,0 +1,64 @@
+"""Fixtures: a server for all tests that leave it in order, and fresh ones for the others."""
+
+import pytest
+
+from harness import Server
+
+ALICE, BOB, CAROL = "alice", "bob", "carol"
+
+
+def close(server):
+    if server.process is not None:
+        assert server.stop() == 0
+    server.check_log()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """Two workers. alice and bob may run every report, carol only Quick."""
+    shared = Server(tmp_path_factory.mktemp("server"))
+    shared.add_user(ALICE)
+    shared.add_user(BOB)
+    shared.add_user(CAROL, grants=["Quick"])
+    shared.start()
+    yield shared
+    close(shared)
+
+
+@pytest.fixture(scope="session")
+def logged_in(server):
+    return {name: server.client(name) for name in (ALICE, BOB, CAROL)}
+
+
+@pytest.fixture
+def alice(logged_in):
+    yield logged_in[ALICE]
+    logged_in[ALICE].delete_all()
+
+
+@pytest.fixture
+def bob(logged_in):
+    yield logged_in[BOB]
+    logged_in[BOB].delete_all()
+
+
+@pytest.fixture
+def carol(logged_in):
+    yield logged_in[CAROL]
+    logged_in[CAROL].delete_all()
+
+
+@pytest.fixture
+def make_server(tmp_path):
+    """A server of the test's own, started, with the user alice: make_server(workers=1)."""
+    made = []
+
+    def make(**config):
+        server = Server(tmp_path / f"server{len(made)}" if made else tmp_path / "server", **config)
+        made.append(server)
+        server.add_user(ALICE)
+        return server.start()
+
+    yield make
+    for server in made:
+        close(server)

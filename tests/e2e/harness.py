@@ -1,0 +1,281 @@
+"""The real reportd, on a port of its own with a small database, and a client for it."""
+
+import os
+import re
+import select
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import requests
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+REPORTD = Path(os.environ.get("REPORTD_BIN", ROOT / "build/asan/reportd"))
+REPORTCTL = Path(os.environ.get("REPORTCTL_BIN", ROOT / "build/asan/reportctl"))
+
+PASSWORD = "correct horse battery staple"
+PROBLEM = "application/problem+json"
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+STARTS_WITHIN = 30  # seconds; under ASan on a busy machine
+ENDS_WITHIN = 30
+PATIENCE = 30  # for anything else that has to happen at last
+SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error):?.*")
+
+
+def poll(condition, seconds=PATIENCE, what="it"):
+    """Wait until condition() is true, and return what it returned."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.01)
+
+
+def make_database(path):
+    """Two products with items; money in cents."""
+    with sqlite3.connect(path) as db:
+        db.executescript("""
+            CREATE TABLE product (product_id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+            INSERT INTO product VALUES (1, 'Bonds'), (2, 'Shares "A"'), (3, 'Empty');
+            CREATE TABLE item (item_id INTEGER PRIMARY KEY, product_id INTEGER NOT NULL,
+                               owner TEXT NOT NULL, cents INTEGER NOT NULL, day TEXT NOT NULL);
+            INSERT INTO item VALUES (1, 1, 'Ada', 125000000, '2024-01-12'),
+                                    (2, 1, 'Ada', 1, '2024-01-13'),
+                                    (3, 1, 'Żaneta', -205, '2024-02-01'),
+                                    (4, 2, 'Bob', 900719925474099367, '2024-03-01');
+        """)
+    db.close()
+
+
+def processes_below(pid):
+    """The living children of a process, by pid."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue
+        state, parent = text.rpartition(")")[2].split()[:2]
+        if int(parent) == pid and state != "Z":
+            found.append(int(stat.parent.name))
+    return sorted(found)
+
+
+class Server:
+    """`reportd serve` in a folder. Made by the fixtures; started and stopped by hand if need be."""
+
+    def __init__(self, folder, **config):
+        self.folder = Path(folder)
+        self.reports = self.folder / "reports"
+        self.spool = self.folder / "spool"
+        self.log = self.folder / "stderr.log"
+        self.process = None
+        self.url = None
+        shutil.copytree(HERE / "reports", self.reports)
+        make_database(self.folder / "data.db")
+        self.configure(**config)
+
+    def configure(self, **config):
+        values = {
+            "listen": "127.0.0.1:0",
+            "store": "store.db",
+            "spool": "spool",
+            "reports": "reports",
+            "workers": 2,
+            "cancel_grace": "2s",
+            "drain_grace": "1s",
+            "worker_memory": 0,  # an address space limit and ASan exclude each other
+            **config,
+        }
+        lines = [f'{key} = "{value}"' for key, value in values.items()]
+        lines.append('source data { url = "sqlite:data.db" }')
+        (self.folder / "reportd.conf").write_text("\n".join(lines) + "\n")
+
+    def run(self, *words, stdin=""):
+        """A verb of reportd, run to its end."""
+        return subprocess.run([REPORTD, *words], cwd=self.folder, input=stdin, text=True,
+                              capture_output=True, timeout=PATIENCE)
+
+    def user(self, verb, *words, stdin=""):
+        done = self.run("user", verb, "-c", "reportd.conf", *words, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def add_user(self, name, grants=("*",), password=PASSWORD):
+        self.user("add", name, stdin=password + "\n")
+        for grant in grants:
+            self.user("grant", name, grant)
+
+    def start(self):
+        assert self.process is None
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([REPORTD, "serve", "-c", self.folder / "reportd.conf"],
+                                            stdout=subprocess.PIPE, stderr=log)
+        ready, _, _ = select.select([self.process.stdout], [], [], STARTS_WITHIN)
+        line = self.process.stdout.readline().decode() if ready else ""
+        if not line.startswith("ready on http://"):
+            self.kill()
+            raise AssertionError(f"reportd did not start: {line!r}\n{self.log_text()[-2000:]}")
+        self.url = line.removeprefix("ready on ").strip()
+        return self
+
+    def stop(self):
+        """SIGTERM, and wait for the orderly end; returns the exit status."""
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"reportd did not stop\n{self.log_text()[-2000:]}") from None
+        finally:
+            process.stdout.close()
+
+    def kill(self):
+        """kill -9, as a crash; the workers are left to find out by themselves."""
+        process, self.process = self.process, None
+        workers = processes_below(process.pid)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        poll(lambda: not any(is_running(pid) for pid in workers), what="the end of the workers")
+
+
+    def workers(self):
+        return processes_below(self.process.pid)
+
+    def log_text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def check_log(self):
+        complaint = SANITIZER.search(self.log_text())
+        assert complaint is None, self.log_text()[max(0, complaint.start() - 200):][:6000]
+
+    def files(self):
+        """The names in the spool."""
+        return sorted(path.name for path in self.spool.rglob("*") if path.is_file())
+
+    def files_of(self, reference):
+        return [name for name in self.files() if name.startswith(reference)]
+
+    def metric(self, name):
+        text = requests.get(self.url + "/metrics", timeout=PATIENCE).text
+        return int(re.search(rf"^reportd_{re.escape(name)} (\d+)$", text, re.M).group(1))
+
+    def client(self, name, password=PASSWORD):
+        client = Client(self.url)
+        client.login(name, password)
+        return client
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Client:
+    """What a client of the API does. Header arguments are written with _ for -."""
+
+    def __init__(self, url, token=None):
+        self.url = url
+        self.token = token
+        self.refresh_token = None
+        self.session = requests.Session()
+        self.session.trust_env = False
+
+    def call(self, method, path, headers=None, **arguments):
+        """One request with the usual headers; a header given as None is left out."""
+        sent = {"Version": "2.0", "Authorization": self.token, **(headers or {})}
+        return self.session.request(method, self.url + path, timeout=PATIENCE + 60,
+                                    headers={k: v for k, v in sent.items() if v is not None},
+                                    **arguments)
+
+    def get(self, path, headers=None, **arguments):
+        return self.call("GET", path, headers, **arguments)
+
+    def login(self, name, password=PASSWORD):
+        answer = self.call("POST", "/User/Login", json={"username": name, "password": password})
+        assert answer.status_code == 200, answer.text
+        self.token = answer.json()["accessToken"]
+        self.refresh_token = answer.json()["refreshToken"]
+
+    def submit(self, name, parameters=None, headers=None):
+        body = {"reportName": name}
+        if parameters is not None:
+            body["parameters"] = parameters
+        return self.call("POST", "/Report", headers, json=body)
+
+    def order(self, name, **parameters):
+        """Submit a report that must be accepted; returns its reference."""
+        answer = self.submit(name, parameters)
+        assert answer.status_code == 200 and answer.json()["result"] is True, answer.text
+        return answer.json()["data"]
+
+    def status(self, reference, headers=None):
+        return self.get("/Report/Status", headers, params={"reference": reference})
+
+    def state(self, reference):
+        return self.status(reference).headers.get("X-Report-State")
+
+    def wait_for(self, reference, state):
+        poll(lambda: self.state(reference) == state, what=f"{state} of {reference}")
+
+    def finish(self, reference):
+        """Wait until the report has ended; returns the last status answer."""
+        answer = self.status(reference, {"Prefer": f"wait={PATIENCE}"})
+        assert answer.json()["data"] != "incomplete", answer.text
+        return answer
+
+    def complete(self, name, **parameters):
+        """Order a report and wait for its result; returns the reference."""
+        reference = self.order(name, **parameters)
+        answer = self.finish(reference)
+        assert answer.json()["data"] == "complete", answer.text
+        return reference
+
+    def result(self, reference, headers=None, method="GET", **arguments):
+        return self.call(method, "/Report", headers, params={"reference": reference}, **arguments)
+
+    def delete(self, reference, headers=None):
+        return self.call("DELETE", "/Report", headers, params={"reference": reference})
+
+    def list(self, **query):
+        return self.get("/Report/List", params=query)
+
+    def references(self):
+        return [report["reference"] for report in self.list(PageSize=1000).json()["data"]["reports"]]
+
+    def delete_all(self):
+        for reference in self.references():
+            self.delete(reference)
+
+
+def refused(answer, *words):
+    """Assert that a business error was answered whose message has the words."""
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["result"] is False and body["data"] == {}, body
+    assert set(body) == {"result", "message", "data"}
+    for word in words:
+        assert word in body["message"], body["message"]
+    return body["message"]
+
+
+def failed(answer, status, *words):
+    """Assert that an error with its HTTP status and the envelope was answered."""
+    assert answer.status_code == status, (answer.status_code, answer.text)
+    assert answer.headers["Content-Type"].startswith("application/json")
+    body = answer.json()
+    assert body["result"] is False and set(body) == {"result", "message", "data"}, body
+    for word in words:
+        assert word in body["message"], body["message"]
+    return body["message"]
