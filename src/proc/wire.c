@@ -1,0 +1,296 @@
+/* src/proc/wire.c -- frames over a socketpair: JSON with a length before it, and one descriptor. */
+#include "proc/wire.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { DESCRIPTORS_MAX = 8, DIGEST_TEXT = 2 * REPORT_DIGEST_BYTES + 1 };
+
+enum field_kind { FIELD_TEXT, FIELD_NUMBER };
+
+#define IN(type) (1u << WIRE_##type)
+#define FIELD(kind, member, needed)                                                                \
+    {                                                                                              \
+#member, FIELD_##kind, offsetof(struct wire_message, member), needed                       \
+    }
+
+/* The members that travel as they are; `needed`: the types of message that must have it. */
+static const struct field {
+    const char *name;
+    enum field_kind kind;
+    size_t offset;
+    unsigned needed;
+} fields[] = {
+    FIELD(TEXT, definition_file, IN(RUN)),
+    FIELD(TEXT, definition_text, IN(RUN)),
+    FIELD(TEXT, parameters, IN(RUN)),
+    FIELD(TEXT, user_name, IN(RUN)),
+    FIELD(TEXT, source_url, IN(RUN)),
+    FIELD(TEXT, temp_folder, IN(RUN)),
+    FIELD(NUMBER, timeout_ms, IN(RUN)),
+    FIELD(NUMBER, row_limit, IN(RUN)),
+    FIELD(NUMBER, size_limit, IN(RUN)),
+    FIELD(NUMBER, rows, IN(PROGRESS) | IN(DONE)),
+    FIELD(NUMBER, bytes, IN(PROGRESS) | IN(DONE)),
+    FIELD(TEXT, message, 0),
+    FIELD(TEXT, detail, 0),
+};
+
+enum { FIELD_COUNT = sizeof(fields) / sizeof(fields[0]) };
+
+static char **text_of(const struct wire_message *m, const struct field *field)
+{
+    return (char **)((char *)m + field->offset);
+}
+
+static int64_t *number_of(const struct wire_message *m, const struct field *field)
+{
+    return (int64_t *)((char *)m + field->offset);
+}
+
+void wire_message_done(struct wire_message *m)
+{
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        if (fields[i].kind != FIELD_TEXT)
+            continue;
+        free(*text_of(m, &fields[i]));
+        *text_of(m, &fields[i]) = NULL;
+    }
+}
+
+static int malformed(struct err *err, const char *what)
+{
+    return err_set(err, -E_IO, "malformed frame: %s", what);
+}
+
+/* ---- sending ---- */
+
+static json_t *to_json(const struct wire_message *m)
+{
+    char id[GUID_TEXT], digest[DIGEST_TEXT];
+    json_t *json;
+    int failed = 0;
+
+    guid_format(&m->id, id);
+    sodium_bin2hex(digest, sizeof(digest), m->digest, sizeof(m->digest));
+    json = json_pack("{s:i, s:s, s:i, s:i, s:s}", "type", (int)m->type, "id", id, "attempt",
+                     m->attempt, "outcome", (int)m->outcome, "digest", digest);
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        const char *text = fields[i].kind == FIELD_TEXT ? *text_of(m, &fields[i]) : NULL;
+
+        if (fields[i].kind == FIELD_NUMBER)
+            failed |=
+                json_object_set_new(json, fields[i].name, json_integer(*number_of(m, &fields[i])));
+        else if (text != NULL)
+            failed |= json_object_set_new(json, fields[i].name, json_string(text));
+    }
+    if (failed == 0)
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
+/* Send all; the descriptor goes with the first byte. */
+static int send_all(int socket, const char *data, size_t len, int fd, struct err *err)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    bool with_fd = fd >= 0;
+
+    while (len > 0) {
+        struct iovec io = {.iov_base = (char *)data, .iov_len = len};
+        struct msghdr message = {.msg_iov = &io, .msg_iovlen = 1};
+        ssize_t n;
+
+        if (with_fd) {
+            control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)),
+                                              .cmsg_level = SOL_SOCKET,
+                                              .cmsg_type = SCM_RIGHTS};
+            memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+            message.msg_control = &control;
+            message.msg_controllen = sizeof(control.room);
+        }
+        n = sendmsg(socket, &message, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(err, -E_IO, "send a frame");
+        with_fd = false;
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int wire_send(int socket, const struct wire_message *m, struct err *err)
+{
+    json_t *json = to_json(m);
+    size_t size = json != NULL ? json_dumpb(json, NULL, 0, JSON_COMPACT) : 0;
+    char *frame = size > 0 && size <= WIRE_FRAME_MAX ? malloc(sizeof(uint32_t) + size) : NULL;
+    uint32_t length = (uint32_t)size;
+    int rc;
+
+    if (frame == NULL) {
+        json_decref(json);
+        return malformed(err, "text that is not UTF-8, or too long, or no memory");
+    }
+    memcpy(frame, &length, sizeof(length));
+    json_dumpb(json, frame + sizeof(length), size, JSON_COMPACT);
+    rc = send_all(socket, frame, sizeof(length) + size, m->type == WIRE_RUN ? m->fd : -1, err);
+    free(frame);
+    json_decref(json);
+    return rc;
+}
+
+/* ---- receiving ---- */
+
+/* Keep the first descriptor that came in *fd, close what comes beyond it. */
+static void take_descriptors(struct msghdr *message, int *fd)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t i = 0; i < count; i++) {
+            int got;
+
+            memcpy(&got, CMSG_DATA(c) + i * sizeof(got), sizeof(got));
+            if (*fd < 0)
+                *fd = got;
+            else
+                close(got);
+        }
+    }
+}
+
+/* 1: all `len` bytes are there; 0: the end before the first; -E_IO. Without `fd` no descriptor is
+ * taken: the kernel drops it. */
+static int receive_all(int socket, char *data, size_t len, int *fd, struct err *err)
+{
+    size_t have = 0;
+
+    while (have < len) {
+        union {
+            struct cmsghdr header;
+            char room[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
+        } control;
+        struct iovec io = {.iov_base = data + have, .iov_len = len - have};
+        struct msghdr message = {.msg_iov = &io,
+                                 .msg_iovlen = 1,
+                                 .msg_control = fd != NULL ? &control : NULL,
+                                 .msg_controllen = fd != NULL ? sizeof(control.room) : 0};
+        ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(err, -E_IO, "receive a frame");
+        if (n == 0)
+            return have == 0 ? 0 : malformed(err, "it ends too early");
+        if (fd != NULL)
+            take_descriptors(&message, fd);
+        have += (size_t)n;
+    }
+    return 1;
+}
+
+static int read_field(const json_t *json, const struct field *field, struct wire_message *m,
+                      struct err *err)
+{
+    const json_t *value = json_object_get(json, field->name);
+    bool needed = (field->needed & (1u << m->type)) != 0;
+
+    if (value == NULL)
+        return needed ? malformed(err, field->name) : 0;
+    if (field->kind == FIELD_NUMBER) {
+        if (!json_is_integer(value))
+            return malformed(err, field->name);
+        *number_of(m, field) = json_integer_value(value);
+        return 0;
+    }
+    if (!json_is_string(value))
+        return malformed(err, field->name);
+    *text_of(m, field) = strdup(json_string_value(value));
+    return *text_of(m, field) != NULL ? 0 : err_set(err, -E_NOMEM, "Out of memory.");
+}
+
+static int from_json(json_t *json, struct wire_message *m, struct err *err)
+{
+    const char *id, *digest;
+    int type, outcome;
+    size_t digest_len;
+
+    if (json_unpack(json, "{s:i, s:s, s:i, s:i, s:s}", "type", &type, "id", &id, "attempt",
+                    &m->attempt, "outcome", &outcome, "digest", &digest) != 0)
+        return malformed(err, "a member is missing");
+    if (type < WIRE_RUN || type > WIRE_DONE || outcome < WIRE_COMPLETE ||
+        outcome > WIRE_CANCELLED || !guid_parse(id, &m->id))
+        return malformed(err, "type, outcome or id");
+    if (sodium_hex2bin(m->digest, sizeof(m->digest), digest, strlen(digest), NULL, &digest_len,
+                       NULL) != 0 ||
+        digest_len != sizeof(m->digest))
+        return malformed(err, "digest");
+    m->type = (enum wire_type)type;
+    m->outcome = (enum wire_outcome)outcome;
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        int rc = read_field(json, &fields[i], m, err);
+
+        if (rc < 0)
+            return rc;
+    }
+    if ((m->type == WIRE_RUN) != (m->fd >= 0))
+        return malformed(err, "a descriptor comes with RUN, and only with RUN");
+    return 0;
+}
+
+/* The payload of a frame whose length has been read. */
+static int receive_payload(int socket, size_t len, struct wire_message *m, struct err *err)
+{
+    char *payload = malloc(len);
+    json_t *json;
+    int rc;
+
+    if (payload == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    rc = receive_all(socket, payload, len, NULL, err);
+    if (rc <= 0) {
+        free(payload);
+        return rc < 0 ? rc : malformed(err, "it ends too early");
+    }
+    json = json_loadb(payload, len, 0, NULL);
+    free(payload);
+    rc = json_is_object(json) ? from_json(json, m, err) : malformed(err, "it is no JSON object");
+    json_decref(json);
+    return rc;
+}
+
+int wire_receive(int socket, struct wire_message *ret, struct err *err)
+{
+    struct wire_message m = {.fd = -1};
+    uint32_t length;
+    int rc = receive_all(socket, (char *)&length, sizeof(length), &m.fd, err);
+
+    if (rc == 0)
+        return 0;
+    if (rc == 1 && (length == 0 || length > WIRE_FRAME_MAX))
+        rc = malformed(err, "its length");
+    else if (rc == 1)
+        rc = receive_payload(socket, length, &m, err);
+    if (rc < 0) {
+        wire_message_done(&m);
+        if (m.fd >= 0)
+            close(m.fd);
+        return rc;
+    }
+    *ret = m;
+    return 1;
+}
