@@ -1,0 +1,95 @@
+/* tests/unit/headers_test.c -- Accept, Prefer and Content-Type as clients write them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "http/headers.h"
+
+static int quality(const char *accept)
+{
+    struct accept_fit fit = {0};
+
+    accept_feed(&fit, accept, "application/json");
+    return fit.q;
+}
+
+static void a_media_type_fits_its_name_its_kind_and_anything(void **state)
+{
+    (void)state;
+    assert_int_equal(quality("application/json"), 1000);
+    assert_int_equal(quality("APPLICATION/JSON; charset=utf-8"), 1000);
+    assert_int_equal(quality("text/html, application/*;q=0.5"), 500);
+    assert_int_equal(quality("*/*;q=0.001"), 1);
+    assert_int_equal(quality("text/html"), 0);
+    assert_int_equal(quality("text/*, image/png"), 0);
+    assert_int_equal(quality("application/jsonx, application/jso"), 0);
+    assert_int_equal(quality(" ,; , ;;"), 0);
+    assert_int_equal(quality(""), 0);
+}
+
+static void the_most_specific_range_decides(void **state)
+{
+    (void)state;
+    assert_int_equal(quality("application/json;q=0, */*"), 0);
+    assert_int_equal(quality("*/*, application/json ; q=0.0"), 0);
+    assert_int_equal(quality("application/*;q=0, application/json;q=0.25"), 250);
+}
+
+static void several_headers_count_as_one(void **state)
+{
+    struct accept_fit fit = {0};
+
+    (void)state;
+    accept_feed(&fit, "*/*", "application/json");
+    accept_feed(&fit, "application/json;q=0", "application/json");
+    assert_int_equal(fit.specificity, 3);
+    assert_int_equal(fit.q, 0);
+}
+
+static void a_wait_is_read_among_other_preferences(void **state)
+{
+    (void)state;
+    assert_int_equal(prefer_wait("wait=10", 60), 10);
+    assert_int_equal(prefer_wait("respond-async, Wait = \"7\" ; x=y", 60), 7);
+    assert_int_equal(prefer_wait("wait=0", 60), 0);
+    assert_int_equal(prefer_wait("wait=99999999999999999999", 60), 60);
+}
+
+static void what_is_no_wait_is_ignored(void **state)
+{
+    (void)state;
+    assert_int_equal(prefer_wait("", 60), -1);
+    assert_int_equal(prefer_wait("wait", 60), -1);
+    assert_int_equal(prefer_wait("wait=", 60), -1);
+    assert_int_equal(prefer_wait("wait=-1", 60), -1);
+    assert_int_equal(prefer_wait("wait=1.5", 60), -1);
+    assert_int_equal(prefer_wait("awaits=3, return=minimal", 60), -1);
+}
+
+static void a_content_type_is_known_with_its_parameters(void **state)
+{
+    (void)state;
+    assert_true(media_type_is("application/json", "application/json"));
+    assert_true(media_type_is("Application/JSON ;charset=UTF-8", "application/json"));
+    assert_false(media_type_is("application/jsonp", "application/json"));
+    assert_false(media_type_is("text/plain", "application/json"));
+    assert_false(media_type_is("", "application/json"));
+    assert_false(media_type_is(NULL, "application/json"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_media_type_fits_its_name_its_kind_and_anything),
+        cmocka_unit_test(the_most_specific_range_decides),
+        cmocka_unit_test(several_headers_count_as_one),
+        cmocka_unit_test(a_wait_is_read_among_other_preferences),
+        cmocka_unit_test(what_is_no_wait_is_ignored),
+        cmocka_unit_test(a_content_type_is_known_with_its_parameters),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
