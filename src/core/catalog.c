@@ -1,0 +1,231 @@
+/* src/core/catalog.c -- the report types on offer. */
+#include "core/catalog.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/str.h"
+
+/* The definitions at one time, each held once by this list. */
+struct list {
+    struct definition **defs;
+    size_t count;
+};
+
+struct catalog {
+    struct catalog_spec spec;  /* .folder is the catalog's own copy */
+    pthread_mutex_t reloading; /* one reload at a time */
+    pthread_rwlock_t lock;     /* guards `list` */
+    struct list list;          /* by name */
+};
+
+static void release(struct definition *def)
+{
+    if (atomic_fetch_sub(&def->holds, 1) == 1)
+        definition_free(def);
+}
+
+static void list_done(struct list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        release(list->defs[i]);
+    free(list->defs);
+    *list = (struct list){0};
+}
+
+static int is_definition_file(const struct dirent *entry)
+{
+    size_t len = strlen(entry->d_name);
+
+    /* Editors leave hidden copies. */
+    return entry->d_name[0] != '.' && len > 4 && str_eq(entry->d_name + len - 4, ".sql");
+}
+
+static int by_file_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(struct definition *const *)a)->name, (*(struct definition *const *)b)->name);
+}
+
+/* The definition with that report name, or, if `name` is NULL, from that file. */
+static struct definition *list_find(const struct list *list, const char *name, const char *file)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (str_eq(name != NULL ? list->defs[i]->name : list->defs[i]->file,
+                   name != NULL ? name : file))
+            return list->defs[i];
+    }
+    return NULL;
+}
+
+/* What the parser can't see: the other files and the configuration. */
+static int check_surroundings(const struct catalog_spec *spec, const struct list *list,
+                              const struct definition *def, struct err *err)
+{
+    const struct definition *twin = list_find(list, def->name, NULL);
+
+    if (twin != NULL)
+        return err_set(err, -E_DEFINITION,
+                       "%s:%d: report '%.40s' is already defined in %s; give one of them another "
+                       "name",
+                       def->file, def->name_line, def->name, twin->file);
+    if (spec->source_known != NULL && !spec->source_known(spec->context, def->source))
+        return err_set(err, -E_DEFINITION,
+                       "%s:%d: there is no source '%.40s' in the configuration; add it there or "
+                       "correct the name",
+                       def->file, def->source_line, def->source);
+    return 0;
+}
+
+/* Add the definition in `file` to `list`; a broken file is told and counts 1, and what the file
+ * held before (in the catalog's list) stays, as long as no other file has its name now. */
+static int load_file(struct catalog *catalog, const char *file, struct list *list)
+{
+    struct definition *def = NULL, *old;
+    struct err err = {0};
+    int rc = definition_load(file, &def, &err);
+
+    if (rc == 0)
+        rc = check_surroundings(&catalog->spec, list, def, &err);
+    if (rc == 0) {
+        atomic_init(&def->holds, 1);
+        list->defs[list->count++] = def;
+        return 0;
+    }
+    definition_free(def);
+    if (catalog->spec.problem != NULL)
+        catalog->spec.problem(catalog->spec.context, err.text);
+    old = list_find(&catalog->list, NULL, file);
+    if (old != NULL && list_find(list, old->name, NULL) == NULL) {
+        atomic_fetch_add(&old->holds, 1);
+        list->defs[list->count++] = old;
+    }
+    return 1;
+}
+
+/* Add what `name` in the folder defines; 0, 1 if it is broken, -E_NOMEM. */
+static int load_entry(struct catalog *catalog, const char *name, struct list *list)
+{
+    char *file;
+    struct stat st;
+    int broken = 0;
+
+    if (asprintf(&file, "%s/%s", catalog->spec.folder, name) < 0)
+        return -E_NOMEM;
+    /* A link to nothing is no folder or socket: it is loaded, and its problem told. */
+    if (stat(file, &st) != 0 || S_ISREG(st.st_mode))
+        broken = load_file(catalog, file, list);
+    free(file);
+    return broken;
+}
+
+/* Read the folder into `list`; the number of broken files, or -E_*. Only the reloading thread
+ * writes catalog->list, so reading it here takes no lock. */
+static int load_folder(struct catalog *catalog, struct list *list, struct err *err)
+{
+    struct dirent **names;
+    int n = scandir(catalog->spec.folder, &names, is_definition_file, by_file_name);
+    int broken = 0;
+
+    if (n < 0)
+        return err_errno(err, -E_IO, "reports folder '%s' can't be read", catalog->spec.folder);
+    list->defs = calloc((size_t)n + 1, sizeof(struct definition *));
+    if (list->defs == NULL)
+        broken = -E_NOMEM;
+    for (int i = 0; i < n; i++) {
+        int rc = broken >= 0 ? load_entry(catalog, names[i]->d_name, list) : 0;
+
+        broken = rc >= 0 ? broken + rc : rc;
+        free(names[i]);
+    }
+    free(names);
+    return broken >= 0 ? broken : err_set(err, broken, "out of memory");
+}
+
+int catalog_reload(struct catalog *catalog, struct err *err)
+{
+    struct list list = {0}, old;
+    int broken;
+
+    pthread_mutex_lock(&catalog->reloading);
+    broken = load_folder(catalog, &list, err);
+    if (broken >= 0) {
+        qsort(list.defs, list.count, sizeof(struct definition *), by_name);
+        pthread_rwlock_wrlock(&catalog->lock);
+        old = catalog->list;
+        catalog->list = list;
+        pthread_rwlock_unlock(&catalog->lock);
+        list = old;
+    }
+    list_done(&list);
+    pthread_mutex_unlock(&catalog->reloading);
+    return broken;
+}
+
+int catalog_new(const struct catalog_spec *spec, struct catalog **ret, struct err *err)
+{
+    struct catalog *catalog = calloc(1, sizeof(*catalog));
+    int rc;
+
+    if (catalog == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    catalog->spec = *spec;
+    catalog->spec.folder = strdup(spec->folder);
+    pthread_mutex_init(&catalog->reloading, NULL);
+    pthread_rwlock_init(&catalog->lock, NULL);
+    rc = catalog->spec.folder != NULL ? catalog_reload(catalog, err)
+                                      : err_set(err, -E_NOMEM, "out of memory");
+    if (rc < 0) {
+        catalog_free(catalog);
+        return rc;
+    }
+    *ret = catalog;
+    return 0;
+}
+
+void catalog_free(struct catalog *catalog)
+{
+    if (catalog == NULL)
+        return;
+    list_done(&catalog->list);
+    pthread_rwlock_destroy(&catalog->lock);
+    pthread_mutex_destroy(&catalog->reloading);
+    free((char *)catalog->spec.folder);
+    free(catalog);
+}
+
+const struct definition *catalog_hold(struct catalog *catalog, const char *name)
+{
+    struct definition *def;
+
+    pthread_rwlock_rdlock(&catalog->lock);
+    def = list_find(&catalog->list, name, NULL);
+    if (def != NULL)
+        atomic_fetch_add(&def->holds, 1);
+    pthread_rwlock_unlock(&catalog->lock);
+    return def;
+}
+
+void catalog_release(struct catalog *catalog, const struct definition *def)
+{
+    (void)catalog;
+    if (def != NULL)
+        release((struct definition *)def);
+}
+
+void catalog_each(struct catalog *catalog,
+                  void (*each)(void *context, const struct definition *def), void *context)
+{
+    pthread_rwlock_rdlock(&catalog->lock);
+    for (size_t i = 0; i < catalog->list.count; i++)
+        each(context, catalog->list.defs[i]);
+    pthread_rwlock_unlock(&catalog->lock);
+}
