@@ -16,9 +16,11 @@ struct spool;
 int spool_open(const char *folder, struct spool **ret, struct err *err);
 void spool_free(struct spool *spool); /* runs what is posted to the end; NULL is fine */
 const char *spool_folder(const struct spool *spool);
+/* A folder in it, made by spool_open(), where a database may spill its sorts. */
+const char *spool_temp_folder(const struct spool *spool);
 
 /* Create the .part file (truncating what an earlier try left): a descriptor that is yours,
- * close-on- exec, or -E_SPOOL. */
+ * close-on-exec, or -E_SPOOL. */
 int spool_create(struct spool *spool, const struct guid *id, int attempt, struct err *err);
 
 /* Open a published result for reading: a descriptor that is yours, or -E_SPOOL (-E_NOT_FOUND if

@@ -1,0 +1,321 @@
+/* src/spool/spool.c -- the folder of the result files: create, publish, remove, sweep. */
+#include "spool/spool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+enum {
+    NAME_CAP = GUID_TEXT + 24, /* ID.ATTEMPT.json */
+    REMOVE_THREADS = 2,        /* a file of gigabytes takes a while; others need not wait for it */
+};
+
+static const char PART[] = "part", PUBLISHED[] = "json", TEMP[] = "temp";
+
+struct spool {
+    char *folder, *temp_folder;
+    int dir;              /* all file names are relative to this descriptor */
+    struct lane *publish; /* one thread: what waits meanwhile shares the next fsync */
+    struct lane *remove;
+};
+
+static void file_name(char out[NAME_CAP], const struct guid *id, int attempt, const char *suffix)
+{
+    char text[GUID_TEXT];
+
+    guid_format(id, text);
+    snprintf(out, NAME_CAP, "%s.%d.%s", text, attempt, suffix);
+}
+
+static struct spool_op *to_op(struct lane_item *item)
+{
+    return (struct spool_op *)((char *)item - offsetof(struct spool_op, item));
+}
+
+/* ---- publish ---- */
+
+static void rename_one(struct spool *spool, struct spool_op *op)
+{
+    char part[NAME_CAP], published[NAME_CAP];
+
+    file_name(part, &op->id, op->attempt, PART);
+    file_name(published, &op->id, op->attempt, PUBLISHED);
+    op->rc = 0;
+    if (renameat(spool->dir, part, spool->dir, published) < 0)
+        op->rc = err_errno(&op->err, -E_SPOOL, "publish '%s'", part);
+}
+
+/* All renames, one fsync of the folder, all answers. */
+static void run_publish(void *context, struct lane_item *batch)
+{
+    struct spool *spool = context;
+    struct err synced = {0};
+
+    for (struct lane_item *item = batch; item != NULL; item = item->next)
+        rename_one(spool, to_op(item));
+    if (fsync(spool->dir) < 0)
+        err_errno(&synced, -E_SPOOL, "fsync '%s'", spool->folder);
+    while (batch != NULL) {
+        struct spool_op *op = to_op(batch);
+
+        batch = batch->next; /* the op is its owner's again after done */
+        if (op->rc == 0 && synced.code != 0) {
+            op->rc = synced.code;
+            op->err = synced;
+        }
+        op->done(op);
+    }
+}
+
+/* ---- remove ---- */
+
+/* The folder is not fsynced: what a power loss brings back has no row, and the sweep takes it
+ * before anything is served. */
+static void run_remove(void *context, struct lane_item *batch)
+{
+    static const char *const suffixes[] = {PART, PUBLISHED};
+    struct spool *spool = context;
+    struct spool_op *op = to_op(batch);
+
+    op->rc = 0;
+    for (int attempt = 1; attempt <= op->attempt; attempt++) {
+        for (int i = 0; i < 2; i++) {
+            char name[NAME_CAP];
+
+            file_name(name, &op->id, attempt, suffixes[i]);
+            if (unlinkat(spool->dir, name, 0) < 0 && errno != ENOENT)
+                op->rc = err_errno(&op->err, -E_SPOOL, "remove '%s'", name);
+        }
+    }
+    op->done(op);
+}
+
+void spool_post(struct spool *spool, struct spool_op *op)
+{
+    /* The lanes have no queue_max, so they take all. */
+    lane_push(op->verb == SPOOL_PUBLISH ? spool->publish : spool->remove, &op->item);
+}
+
+/* ---- open ---- */
+
+static int make_folder(const char *folder, struct err *err)
+{
+    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+        return err_errno(err, -E_SPOOL, "make the folder '%s'", folder);
+    return 0;
+}
+
+static int open_folder(struct spool *spool, const char *folder, struct err *err)
+{
+    int rc = make_folder(folder, err);
+
+    if (rc < 0)
+        return rc;
+    /* Absolute, since workers get the temporary one and need not share our working folder. */
+    spool->folder = realpath(folder, NULL);
+    if (spool->folder == NULL || asprintf(&spool->temp_folder, "%s/%s", spool->folder, TEMP) < 0) {
+        spool->temp_folder = NULL;
+        return err_errno(err, -E_SPOOL, "find the folder '%s'", folder);
+    }
+    rc = make_folder(spool->temp_folder, err);
+    if (rc < 0)
+        return rc;
+    spool->dir = open(spool->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (spool->dir < 0)
+        return err_errno(err, -E_SPOOL, "open the folder '%s'", folder);
+    return 0;
+}
+
+static int start_lanes(struct spool *spool, struct err *err)
+{
+    spool->publish = lane_new(&(struct lane_spec){
+        .name = "spool-publish", .threads = 1, .run = run_publish, .context = spool});
+    spool->remove = lane_new(&(struct lane_spec){.name = "spool-remove",
+                                                 .threads = REMOVE_THREADS,
+                                                 .batch_max = 1,
+                                                 .run = run_remove,
+                                                 .context = spool});
+    if (spool->publish == NULL || spool->remove == NULL)
+        return err_set(err, -E_SPOOL, "cannot start the threads of the spool");
+    return 0;
+}
+
+int spool_open(const char *folder, struct spool **ret, struct err *err)
+{
+    struct spool *spool = calloc(1, sizeof(*spool));
+    int rc;
+
+    if (spool == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    spool->dir = -1;
+    rc = open_folder(spool, folder, err);
+    if (rc == 0)
+        rc = start_lanes(spool, err);
+    if (rc < 0) {
+        spool_free(spool);
+        return rc;
+    }
+    *ret = spool;
+    return 0;
+}
+
+void spool_free(struct spool *spool)
+{
+    if (spool == NULL)
+        return;
+    lane_free(spool->publish);
+    lane_free(spool->remove);
+    if (spool->dir >= 0)
+        close(spool->dir);
+    free(spool->folder);
+    free(spool->temp_folder);
+    free(spool);
+}
+
+const char *spool_folder(const struct spool *spool)
+{
+    return spool->folder;
+}
+
+const char *spool_temp_folder(const struct spool *spool)
+{
+    return spool->temp_folder;
+}
+
+/* ---- files ---- */
+
+int spool_create(struct spool *spool, const struct guid *id, int attempt, struct err *err)
+{
+    char name[NAME_CAP];
+    int fd;
+
+    file_name(name, id, attempt, PART);
+    fd = openat(spool->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_errno(err, -E_SPOOL, "create '%s'", name);
+    return fd;
+}
+
+int spool_result(struct spool *spool, const struct guid *id, int attempt, int64_t *ret_bytes,
+                 struct err *err)
+{
+    char name[NAME_CAP];
+    struct stat st;
+    int fd;
+
+    file_name(name, id, attempt, PUBLISHED);
+    fd = openat(spool->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(err, errno == ENOENT ? -E_NOT_FOUND : -E_SPOOL, "open '%s'", name);
+    if (fstat(fd, &st) < 0) {
+        int rc = err_errno(err, -E_SPOOL, "look at '%s'", name);
+
+        close(fd);
+        return rc;
+    }
+    *ret_bytes = st.st_size;
+    return fd;
+}
+
+int64_t spool_free_bytes(const struct spool *spool)
+{
+    struct statvfs vfs;
+
+    if (fstatvfs(spool->dir, &vfs) < 0)
+        return -1;
+    return (int64_t)(vfs.f_bavail * vfs.f_frsize);
+}
+
+/* ---- sweep ---- */
+
+struct sweep {
+    int (*keep)(void *context, const struct guid *id, int attempt);
+    void *context;
+};
+
+/* Exactly a name we make: ID.ATTEMPT and one of our suffixes. */
+static bool parse_name(const char *name, struct guid *id, int *attempt, const char **suffix)
+{
+    char id_text[GUID_TEXT], again[NAME_CAP];
+    int64_t number;
+    char digits[12] = "";
+
+    if (strlen(name) >= NAME_CAP || name[0] == '\0')
+        return false;
+    if (sscanf(name, "%36[0-9a-f-].%10[0-9].", id_text, digits) != 2 || !guid_parse(id_text, id) ||
+        !str_to_int64(digits, &number) || number < 1 || number > INT32_MAX)
+        return false;
+    *attempt = (int)number;
+    *suffix = strrchr(name, '.') + 1;
+    file_name(again, id, *attempt, *suffix);
+    return strcmp(again, name) == 0;
+}
+
+/* Is it ours, and no published result that still has its row? */
+static bool is_leftover(const struct sweep *sweep, const char *name)
+{
+    struct guid id;
+    const char *suffix;
+    int attempt;
+
+    if (!parse_name(name, &id, &attempt, &suffix))
+        return false;
+    if (str_eq(suffix, PUBLISHED))
+        return !sweep->keep(sweep->context, &id, attempt);
+    return str_eq(suffix, PART) || str_eq(suffix, "tmp");
+}
+
+/* Databases name their temporary files as they like: all files of that folder go. */
+static bool is_temporary(const struct sweep *sweep, const char *name)
+{
+    (void)sweep;
+    return !str_eq(name, ".") && !str_eq(name, "..");
+}
+
+/* Remove what `takes` says from the folder; how many, or -E_SPOOL. */
+static int64_t sweep_folder(const struct sweep *sweep, const char *folder,
+                            bool (*takes)(const struct sweep *sweep, const char *name),
+                            struct err *err)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    int64_t removed = 0;
+
+    if (dir == NULL)
+        return err_errno(err, -E_SPOOL, "read the folder '%s'", folder);
+    while ((entry = readdir(dir)) != NULL) {
+        if (!takes(sweep, entry->d_name))
+            continue;
+        if (unlinkat(dirfd(dir), entry->d_name, 0) == 0) {
+            removed++;
+        } else if (errno != ENOENT && errno != EISDIR) {
+            removed = err_errno(err, -E_SPOOL, "remove '%s'", entry->d_name);
+            break;
+        }
+    }
+    closedir(dir);
+    return removed;
+}
+
+int64_t spool_sweep(struct spool *spool,
+                    int (*keep)(void *context, const struct guid *id, int attempt), void *context,
+                    struct err *err)
+{
+    struct sweep sweep = {.keep = keep, .context = context};
+    int64_t temporary = sweep_folder(&sweep, spool->temp_folder, is_temporary, err);
+    int64_t results;
+
+    if (temporary < 0)
+        return temporary;
+    results = sweep_folder(&sweep, spool->folder, is_leftover, err);
+    return results < 0 ? results : temporary + results;
+}
