@@ -16,7 +16,8 @@ static const struct {
 #undef X
 };
 
-int err_set(struct err *err, int code, const char *format, ...)
+/* The names of both stand in brackets, so that they are not the macros of the header. */
+int(err_set)(struct err *err, int code, const char *format, ...)
 {
     if (err != NULL) {
         va_list args;
@@ -30,7 +31,7 @@ int err_set(struct err *err, int code, const char *format, ...)
     return code;
 }
 
-int err_errno(struct err *err, int code, const char *format, ...)
+int(err_errno)(struct err *err, int code, const char *format, ...)
 {
     int saved = errno;
 

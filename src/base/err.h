@@ -60,6 +60,19 @@ int err_set(struct err *err, int code, const char *format, ...)
 int err_errno(struct err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Both return `code`, which is never 0; as macros they let compiler and analyser see that, and so
+ * that nobody goes on with an out-parameter that was not set. */
+#define err_set(err, code, ...)                                                                    \
+    __extension__({                                                                                \
+        err_set((err), (code), __VA_ARGS__);                                                       \
+        (code);                                                                                    \
+    })
+#define err_errno(err, code, ...)                                                                  \
+    __extension__({                                                                                \
+        err_errno((err), (code), __VA_ARGS__);                                                     \
+        (code);                                                                                    \
+    })
+
 /* Add the detail that only the log may show; returns err->code. */
 int err_detail(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
