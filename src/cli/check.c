@@ -1,5 +1,6 @@
 /* src/cli/check.c -- `reportd check`: what is wrong with report definitions, with file and line. */
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,10 +49,17 @@ static void on_problem(void *context, const char *text)
     printf("%s\n", text);
 }
 
-static void tell(struct checker *checker, const struct definition *def, int line, const char *text)
+__attribute__((format(printf, 4, 5))) static void
+tell(struct checker *checker, const struct definition *def, int line, const char *format, ...)
 {
+    va_list args;
+
     checker->problems++;
-    printf("%s:%d: %s\n", def->file, line, text);
+    printf("%s:%d: ", def->file, line);
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    printf("\n");
 }
 
 /* Tell what source or render refused: the detail, which is for the one who writes the SQL, before
@@ -59,15 +67,14 @@ static void tell(struct checker *checker, const struct definition *def, int line
 static void tell_err(struct probe *probe, int line, const struct err *err)
 {
     const char *detail = err->detail;
-    char text[2 * ERR_TEXT_MAX];
     int exact = 0, skip = 0;
 
     if (sscanf(detail, "line %d: %n", &exact, &skip) == 1 && skip > 0) {
         line = exact;
         detail += skip;
     }
-    snprintf(text, sizeof(text), "%s%s%s", detail, *detail != '\0' ? ". " : "", err->text);
-    tell(probe->checker, probe->def, line, text);
+    tell(probe->checker, probe->def, line, "%s%s%s", detail, *detail != '\0' ? ". " : "",
+         err->text);
 }
 
 /* The columns of results or summary: can they be rendered, and which declared ones are there? */
@@ -117,15 +124,11 @@ static void probe_statements(struct probe *probe)
     if (def->summary.sql != NULL)
         probe_statement(probe, &def->summary, true);
     for (size_t i = 0; probe->columns_known && i < def->column_count; i++) {
-        char text[DEFINITION_NAME_MAX + 128];
-
-        if (probe->column_found[i])
-            continue;
-        snprintf(text, sizeof(text),
+        if (!probe->column_found[i])
+            tell(probe->checker, def, def->columns[i].line,
                  "neither results nor summary has a column '%s'; correct the name or remove this "
                  "line",
                  def->columns[i].name);
-        tell(probe->checker, def, def->columns[i].line, text);
     }
 }
 
