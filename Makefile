@@ -52,6 +52,8 @@ $(LIB): $(OBJ)
 	@rm -f $@
 	gcc-ar rcs $@ $^
 
+include tools/embed.mk
+
 $(O)/reportd: $(O)/obj/main.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS)
 
