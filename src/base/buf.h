@@ -23,6 +23,7 @@ bool buf_failed(const struct buf *b);
 /* Room for `n` more bytes: the place to write them, or NULL (then the buffer has failed). */
 char *buf_reserve(struct buf *b, size_t n);
 
+/* Append bytes, one, a string, a printf. */
 void buf_add(struct buf *b, const void *data, size_t n);
 void buf_add_char(struct buf *b, char c);
 void buf_add_str(struct buf *b, const char *s);

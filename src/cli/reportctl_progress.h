@@ -13,6 +13,7 @@ struct progress {
     int64_t drawn_ms; /* of the last bar */
 };
 
+/* The clock starts here. */
 void progress_init(struct progress *progress);
 
 /* Show a text. Live: in place of the last, with the seconds since progress_init(). */

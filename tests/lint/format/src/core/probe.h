@@ -1,0 +1,2 @@
+/* src/core/probe.h -- not as clang-format has it. */
+enum {DEPTH=10};

@@ -1,0 +1,2 @@
+/* src/base/err.h -- stands in for the real one. */
+struct err;

@@ -1,0 +1,2 @@
+/* src/core/probe.h -- core looks up. */
+#include "store/store.h"

@@ -1,0 +1,2 @@
+/* src/store/probe.h -- the store speaks HTTP. */
+#include <microhttpd.h>

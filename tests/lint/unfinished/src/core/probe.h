@@ -1,0 +1,1 @@
+/* src/core/probe.h -- TODO: say what it does. */
