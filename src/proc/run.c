@@ -1,0 +1,326 @@
+/* src/proc/run.c -- one report, from its definition to a file that is on the disk. */
+#include "proc/run.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "core/definition.h"
+#include "core/param.h"
+#include "proc/sink.h"
+#include "render/json_rows.h"
+
+struct run {
+    const struct wire_message *job;
+    struct source *source;
+    struct run_progress *progress;
+    struct definition *def;
+    struct param_value *values;
+    struct sink *sink;
+};
+
+/* A compiled statement whose rows go into the file. */
+struct part {
+    struct source_query *query;
+    struct json_rows *rows;
+    struct source_value *row;
+};
+
+static int out_of_memory(struct err *err)
+{
+    return err_set(err, -E_NOMEM, "The server is out of memory. Try again later.");
+}
+
+static int query(struct run *run, const struct statement *statement, struct source_query **ret,
+                 struct err *err)
+{
+    return source_query(run->source, statement->sql, statement->line, run->values,
+                        run->def->param_count, ret, err);
+}
+
+static struct source_value *new_row(const struct source_query *query)
+{
+    return calloc(source_columns(query) + 1, sizeof(struct source_value));
+}
+
+static int check_failed(struct run *run, const struct check *check, struct err *err)
+{
+    struct buf message;
+
+    buf_init(&message, REPORT_MESSAGE_MAX);
+    params_fill(&message, check->message, run->values, run->def->param_count);
+    /* Too long with the values filled in: as the definition has it. */
+    err_set(err, -E_SOURCE, "%s", buf_failed(&message) ? check->message : buf_str(&message));
+    buf_done(&message);
+    return -E_SOURCE;
+}
+
+/* One row or more: passed. */
+static int run_check(struct run *run, const struct check *check, struct err *err)
+{
+    struct source_query *compiled = NULL;
+    struct source_value *row;
+    int rc = query(run, &check->statement, &compiled, err);
+
+    if (rc < 0)
+        return rc;
+    row = new_row(compiled);
+    rc = row != NULL ? source_step(compiled, row, err) : out_of_memory(err);
+    free(row);
+    source_query_free(compiled);
+    return rc == 0 ? check_failed(run, check, err) : rc;
+}
+
+static int run_checks(struct run *run, struct err *err)
+{
+    int rc = 1;
+
+    for (size_t i = 0; rc > 0 && i < run->def->check_count; i++)
+        rc = run_check(run, &run->def->checks[i], err);
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- results and summary ---- */
+
+static void part_done(struct part *part)
+{
+    json_rows_free(part->rows);
+    source_query_free(part->query);
+    free(part->row);
+}
+
+static int part_init(struct part *part, struct run *run, const struct statement *statement,
+                     struct err *err)
+{
+    const char **names;
+    size_t count;
+    int rc;
+
+    if (statement->sql == NULL)
+        return 0;
+    rc = query(run, statement, &part->query, err);
+    if (rc < 0)
+        return rc;
+    count = source_columns(part->query);
+    part->row = new_row(part->query);
+    names = calloc(count + 1, sizeof(names[0]));
+    if (part->row == NULL || names == NULL) {
+        free(names);
+        return out_of_memory(err);
+    }
+    for (size_t i = 0; i < count; i++)
+        names[i] = source_column_name(part->query, i);
+    rc = json_rows_new(run->def, names, count, &part->rows, err);
+    free(names);
+    return rc;
+}
+
+static bool part_has_column(const struct part *part, const char *name)
+{
+    size_t count = part->query != NULL ? source_columns(part->query) : 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq(source_column_name(part->query, i), name))
+            return true;
+    }
+    return false;
+}
+
+/* A declaration that meets no column is a slip of the pen, and the column it was meant for would
+ * print something else than was meant: cents for dollars. */
+static int check_declarations(const struct run *run, const struct part *results,
+                              const struct part *summary, struct err *err)
+{
+    for (size_t i = 0; i < run->def->column_count; i++) {
+        const struct column *column = &run->def->columns[i];
+
+        if (part_has_column(results, column->name) || part_has_column(summary, column->name))
+            continue;
+        err_set(err, -E_SOURCE,
+                "The report declares the column '%s', which its query does not give.",
+                column->name);
+        return err_detail(err, "line %d", column->line);
+    }
+    return 0;
+}
+
+static void add_text(struct run *run, const char *text)
+{
+    buf_add_str(sink_block(run->sink), text);
+}
+
+static void write_header(struct run *run)
+{
+    struct buf *out = sink_block(run->sink);
+    char now[CLOCK_TEXT];
+
+    clock_format(clock_now_ms(), now);
+    buf_add_str(out, "{\"result\":true,\"message\":\"\",\"data\":{\"reportName\":");
+    json_add_string(out, run->def->name);
+    buf_add_format(out, ",\"generatedDate\":\"%s\",\"parameters\":", now);
+    buf_add_str(out, run->job->parameters);
+    buf_add_str(out, ",\"results\":[");
+}
+
+static int check_limits(const struct run *run, int64_t rows, int64_t bytes, struct err *err)
+{
+    const struct wire_message *job = run->job;
+
+    if (job->row_limit > 0 && rows > job->row_limit)
+        return err_set(err, -E_SOURCE,
+                       "The report has more rows than its limit of %lld and was stopped. Narrow "
+                       "it down by its parameters.",
+                       (long long)job->row_limit);
+    if (job->size_limit > 0 && bytes > job->size_limit) {
+        char size[32];
+
+        str_human_size(size, sizeof(size), job->size_limit);
+        return err_set(err, -E_SOURCE,
+                       "The report is larger than its limit of %s and was stopped. Narrow it "
+                       "down by its parameters.",
+                       size);
+    }
+    return 0;
+}
+
+static int write_rows(struct run *run, struct part *part, struct err *err)
+{
+    int64_t rows = 0;
+    int rc;
+
+    while ((rc = source_step(part->query, part->row, err)) > 0) {
+        int64_t bytes;
+
+        rc = json_rows_add(part->rows, part->row, sink_block(run->sink), err);
+        if (rc < 0)
+            return rc;
+        bytes = sink_bytes(run->sink);
+        rc = check_limits(run, ++rows, bytes, err);
+        if (rc == 0)
+            rc = sink_pass(run->sink, err);
+        if (rc < 0)
+            return rc;
+        atomic_store_explicit(&run->progress->rows, rows, memory_order_relaxed);
+        atomic_store_explicit(&run->progress->bytes, bytes, memory_order_relaxed);
+    }
+    if (rc == 0)
+        json_rows_end(part->rows, sink_block(run->sink));
+    return rc;
+}
+
+/* Exactly one row; `{}` without a summary section. */
+static int write_summary(struct run *run, struct part *part, struct err *err)
+{
+    struct buf *out = sink_block(run->sink);
+    int rc;
+
+    if (part->query == NULL) {
+        add_text(run, "{}");
+        return 0;
+    }
+    rc = source_step(part->query, part->row, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return err_set(err, -E_SOURCE, "The report's summary has no row; it must have one.");
+    rc = json_rows_add(part->rows, part->row, out, err);
+    if (rc < 0)
+        return rc;
+    json_rows_end(part->rows, out);
+    rc = source_step(part->query, part->row, err);
+    if (rc > 0)
+        return err_set(err, -E_SOURCE,
+                       "The report's summary has more than one row; it must have one.");
+    return rc;
+}
+
+static int write_parts(struct run *run, struct part *results, struct part *summary, struct err *err)
+{
+    int rc;
+
+    write_header(run);
+    rc = write_rows(run, results, err);
+    if (rc < 0)
+        return rc;
+    add_text(run, "],\"summary\":");
+    rc = write_summary(run, summary, err);
+    if (rc < 0)
+        return rc;
+    add_text(run, "}}");
+    return check_limits(run, 0, sink_bytes(run->sink), err);
+}
+
+/* In the transaction: all statements are compiled before the first row is written. */
+static int write_report(struct run *run, struct err *err)
+{
+    struct part results = {0}, summary = {0};
+    int rc = run_checks(run, err);
+
+    if (rc == 0)
+        rc = part_init(&results, run, &run->def->results, err);
+    if (rc == 0)
+        rc = part_init(&summary, run, &run->def->summary, err);
+    if (rc == 0)
+        rc = check_declarations(run, &results, &summary, err);
+    if (rc == 0)
+        rc = write_parts(run, &results, &summary, err);
+    part_done(&results);
+    part_done(&summary);
+    return rc;
+}
+
+static int run_transaction(struct run *run, struct err *err)
+{
+    char reference[GUID_TEXT];
+    struct source_session session = {.user_name = run->job->user_name,
+                                     .reference = reference,
+                                     .timeout_ms = run->job->timeout_ms};
+    int rc;
+
+    guid_format(&run->job->id, reference);
+    rc = source_begin(run->source, &session, err);
+    if (rc < 0)
+        return rc;
+    rc = write_report(run, err);
+    source_end(run->source);
+    return rc;
+}
+
+static int prepare(struct run *run, struct err *err)
+{
+    const struct wire_message *job = run->job;
+    int rc = definition_parse(job->definition_file, job->definition_text,
+                              strlen(job->definition_text), &run->def, err);
+
+    if (rc < 0) {
+        /* Its words name a file and a line: for the operator, not for the user. */
+        struct err why = *err;
+
+        err_set(err, rc, "The report's definition is broken.");
+        return err_detail(err, "%s", why.text);
+    }
+    rc = params_values(run->def, job->parameters, &run->values, err);
+    return rc < 0 ? rc : sink_new(job->fd, &run->sink, err);
+}
+
+int run_report(const struct wire_message *job, struct source *source, struct run_progress *progress,
+               uint8_t digest[REPORT_DIGEST_BYTES], struct err *err)
+{
+    struct run run = {.job = job, .source = source, .progress = progress};
+    int rc = prepare(&run, err);
+
+    if (rc == 0)
+        rc = run_transaction(&run, err);
+    if (rc == 0)
+        rc = sink_finish(run.sink, digest, err);
+    if (rc == 0)
+        atomic_store(&progress->bytes, sink_bytes(run.sink));
+    sink_free(run.sink);
+    if (run.def != NULL)
+        params_free(run.values, run.def->param_count);
+    definition_free(run.def);
+    return rc;
+}

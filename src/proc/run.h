@@ -1,0 +1,25 @@
+/* src/proc/run.h -- one report: checks, rows, summary, from an open database to its .part file. */
+#ifndef PROC_RUN_H
+#define PROC_RUN_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/report.h"
+#include "proc/wire.h"
+#include "source/source.h"
+
+/* How far it is, for other threads to see. */
+struct run_progress {
+    _Atomic int64_t rows, bytes;
+};
+
+/* Run the report of a RUN message. 0: the file is complete and on the disk, `digest` is its SHA-256
+ * and the progress its final size. Otherwise why not, with words for the user: -E_CANCELLED after
+ * source_interrupt(), -E_SOURCE for what query, data and limits do, -E_SPOOL for the disk,
+ * -E_DEFINITION, -E_PARAM, -E_NOMEM. */
+int run_report(const struct wire_message *job, struct source *source, struct run_progress *progress,
+               uint8_t digest[REPORT_DIGEST_BYTES], struct err *err);
+
+#endif

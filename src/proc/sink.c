@@ -1,0 +1,161 @@
+/* src/proc/sink.c -- two blocks take turns: one is filled while the other is hashed and written. */
+#include "proc/sink.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/lane.h"
+
+enum { BLOCKS = 2, KEEP_MAX = 4 * SINK_BLOCK /* a block that grew beyond gives its memory back */ };
+
+struct block {
+    struct lane_item item;
+    struct sink *sink;
+    struct buf data;
+};
+
+struct sink {
+    int fd;
+    EVP_MD_CTX *hash;
+    struct lane *lane; /* NULL until the first full block: a small report needs no thread */
+    sem_t free_blocks; /* those that are neither being filled nor in the lane */
+    struct block blocks[BLOCKS];
+    int current;
+    int64_t passed;         /* bytes handed on */
+    atomic_int write_errno; /* 0, or why the file is spoilt: nothing is written any more */
+};
+
+int sink_new(int fd, struct sink **ret, struct err *err)
+{
+    struct sink *sink = calloc(1, sizeof(*sink));
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+
+    if (sink == NULL || hash == NULL || EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(hash);
+        free(sink);
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    }
+    sink->fd = fd;
+    sink->hash = hash;
+    sem_init(&sink->free_blocks, 0, BLOCKS - 1);
+    for (int i = 0; i < BLOCKS; i++) {
+        sink->blocks[i].sink = sink;
+        buf_init(&sink->blocks[i].data, SINK_ROOM);
+    }
+    *ret = sink;
+    return 0;
+}
+
+void sink_free(struct sink *sink)
+{
+    if (sink == NULL)
+        return;
+    lane_free(sink->lane);
+    for (int i = 0; i < BLOCKS; i++)
+        buf_done(&sink->blocks[i].data);
+    sem_destroy(&sink->free_blocks);
+    EVP_MD_CTX_free(sink->hash);
+    free(sink);
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, data, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static void put_block(struct sink *sink, struct block *block)
+{
+    if (sink->write_errno == 0) {
+        EVP_DigestUpdate(sink->hash, block->data.data, block->data.len);
+        sink->write_errno = write_all(sink->fd, block->data.data, block->data.len);
+    }
+    if (block->data.cap > KEEP_MAX)
+        buf_done(&block->data);
+    buf_reset(&block->data);
+}
+
+static void run_lane(void *context, struct lane_item *item)
+{
+    struct block *block = (struct block *)((char *)item - offsetof(struct block, item));
+
+    put_block(context, block);
+    sem_post(&block->sink->free_blocks);
+}
+
+static int failed(int number, struct err *err)
+{
+    errno = number;
+    if (number == ENOSPC || number == EDQUOT)
+        err_set(err, -E_SPOOL, "The server's disk is full. Try again later.");
+    else
+        err_set(err, -E_SPOOL, "The server could not write the result. Try again later.");
+    return err_detail(err, "write the result: %s", strerror(number));
+}
+
+struct buf *sink_block(struct sink *sink)
+{
+    return &sink->blocks[sink->current].data;
+}
+
+int64_t sink_bytes(struct sink *sink)
+{
+    return sink->passed + (int64_t)sink_block(sink)->len;
+}
+
+static int start_lane(struct sink *sink, struct err *err)
+{
+    sink->lane = lane_new(&(struct lane_spec){
+        .name = "result", .threads = 1, .batch_max = 1, .run = run_lane, .context = sink});
+    return sink->lane != NULL ? 0 : err_set(err, -E_NOMEM, "Out of memory.");
+}
+
+int sink_pass(struct sink *sink, struct err *err)
+{
+    struct block *block = &sink->blocks[sink->current];
+
+    if (block->data.len < SINK_BLOCK)
+        return 0;
+    if (sink->lane == NULL && start_lane(sink, err) < 0)
+        return -E_NOMEM;
+    sink->passed += (int64_t)block->data.len;
+    lane_push(sink->lane, &block->item);
+    /* The other block is free, or is being written: then the disk is what we wait for. */
+    while (sem_wait(&sink->free_blocks) < 0)
+        continue; /* EINTR */
+    sink->current = (sink->current + 1) % BLOCKS;
+    return sink->write_errno != 0 ? failed(sink->write_errno, err) : 0;
+}
+
+int sink_finish(struct sink *sink, uint8_t digest[REPORT_DIGEST_BYTES], struct err *err)
+{
+    struct block *last = &sink->blocks[sink->current];
+
+    lane_free(sink->lane); /* writes what is queued */
+    sink->lane = NULL;
+    if (buf_failed(&last->data))
+        return err_set(err, -E_SOURCE, "A row of the report is too large.");
+    sink->passed += (int64_t)last->data.len;
+    put_block(sink, last);
+    if (sink->write_errno == 0 && fdatasync(sink->fd) < 0)
+        sink->write_errno = errno;
+    if (sink->write_errno != 0)
+        return failed(sink->write_errno, err);
+    EVP_DigestFinal_ex(sink->hash, digest, NULL);
+    return 0;
+}

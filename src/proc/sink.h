@@ -1,0 +1,36 @@
+/* src/proc/sink.h -- a result file being written: blocks of bytes, hashed and written behind the
+ * back of the thread that makes them. */
+#ifndef PROC_SINK_H
+#define PROC_SINK_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/report.h"
+
+struct sink;
+
+enum {
+    SINK_BLOCK = 1 << 20,  /* a block is handed on once it has this many bytes */
+    SINK_ROOM = 128 << 20, /* bytes that a block may grow to, by one large row */
+};
+
+/* `fd` is borrowed. *ret is yours: sink_free(). */
+int sink_new(int fd, struct sink **ret, struct err *err);
+void sink_free(struct sink *sink); /* waits for the writing; NULL is fine */
+
+/* The block to add to, until the next sink_pass(). */
+struct buf *sink_block(struct sink *sink);
+
+/* Hand the block on if it is large enough, and give the next one, empty. -E_SPOOL if an earlier
+ * one could not be written, in words for the user. */
+int sink_pass(struct sink *sink, struct err *err);
+
+/* Bytes so far, those in the current block included. */
+int64_t sink_bytes(struct sink *sink);
+
+/* Hand on what is left, wait until all is on the disk (fdatasync), give the SHA-256 of it all. */
+int sink_finish(struct sink *sink, uint8_t digest[REPORT_DIGEST_BYTES], struct err *err);
+
+#endif

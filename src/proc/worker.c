@@ -1,0 +1,382 @@
+/* src/proc/worker.c -- the worker process: one thread listens, another runs the report. */
+#include "proc/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "proc/run.h"
+#include "proc/sandbox.h"
+#include "proc/wire.h"
+#include "source/source.h"
+
+enum {
+    PROGRESS_EVERY_MS = 250,  /* at most */
+    PROGRESS_LEAST_MS = 1000, /* also when nothing changed, as a sign of life */
+};
+
+enum stop { STOP_NONE, STOP_CANCELLED, STOP_TIMEOUT };
+
+/* The listener (the main thread) owns the socket and everything not marked. A runner is a thread
+ * with one connection: it ends when a report fails or needs another database, so that every
+ * connection begins fresh and unrestricted, opens its files, and only then gives up its rights. */
+struct worker {
+    int done_fd; /* eventfd: the runner has finished the job */
+    bool has_runner;
+    pthread_t runner;
+    char *source_url, *temp_folder; /* what the runner was started for */
+    struct wire_message job;        /* while `busy` the runner reads it */
+    bool busy;
+    int64_t deadline_ms; /* monotonic; 0: none, or it has passed */
+    int64_t progress_ms; /* when the last one was sent */
+    int64_t progress_rows, progress_bytes;
+    struct run_progress progress; /* written by the runner */
+    struct wire_message result;   /* written by the runner before it says done */
+    struct err result_err;
+    int result_rc;
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t wake;
+    bool start, quit;      /* for the runner */
+    enum stop stop;        /* of this job */
+    struct source *source; /* of the runner, once it is open */
+};
+
+/* ---- the runner ---- */
+
+/* Open the database and let the listener see it; what was stopped meanwhile stays stopped. */
+static int open_source(struct worker *worker, struct err *err)
+{
+    struct source_spec spec = {.url = worker->source_url, .temp_folder = worker->temp_folder};
+    struct source *source = NULL;
+    int rc = source_open(&spec, &source, err);
+
+    if (rc < 0)
+        return rc;
+    sandbox_thread(worker->temp_folder); /* as far as the kernel has it: logged at the start */
+    pthread_mutex_lock(&worker->mutex);
+    worker->source = source;
+    if (worker->stop != STOP_NONE)
+        source_interrupt(source);
+    pthread_mutex_unlock(&worker->mutex);
+    return 0;
+}
+
+/* Wait for a job; false: quit. */
+static bool next_job(struct worker *worker)
+{
+    bool go;
+
+    pthread_mutex_lock(&worker->mutex);
+    while (!worker->start && !worker->quit)
+        pthread_cond_wait(&worker->wake, &worker->mutex);
+    go = worker->start;
+    worker->start = false;
+    pthread_mutex_unlock(&worker->mutex);
+    return go;
+}
+
+static void close_source(struct worker *worker)
+{
+    struct source *source;
+
+    pthread_mutex_lock(&worker->mutex);
+    source = worker->source;
+    worker->source = NULL;
+    pthread_mutex_unlock(&worker->mutex);
+    source_free(source);
+}
+
+static void say_done(struct worker *worker, int rc)
+{
+    uint64_t one = 1;
+
+    worker->result_rc = rc;
+    while (write(worker->done_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
+}
+
+static void *runner_thread(void *arg)
+{
+    struct worker *worker = arg;
+    int rc = 0;
+
+    while (rc == 0 && next_job(worker)) {
+        rc = worker->source != NULL ? 0 : open_source(worker, &worker->result_err);
+        if (rc == 0)
+            rc = run_report(&worker->job, worker->source, &worker->progress, worker->result.digest,
+                            &worker->result_err);
+        if (rc < 0)
+            close_source(worker);
+        say_done(worker, rc);
+    }
+    close_source(worker);
+    return NULL;
+}
+
+/* ---- the listener's hold on the runner ---- */
+
+static void end_runner(struct worker *worker)
+{
+    if (!worker->has_runner)
+        return;
+    pthread_mutex_lock(&worker->mutex);
+    worker->quit = true;
+    pthread_cond_signal(&worker->wake);
+    pthread_mutex_unlock(&worker->mutex);
+    pthread_join(worker->runner, NULL);
+    worker->quit = worker->has_runner = false;
+    free(worker->source_url);
+    free(worker->temp_folder);
+    worker->source_url = worker->temp_folder = NULL;
+}
+
+/* A runner for the job's database, the one there is if it fits. */
+static int ensure_runner(struct worker *worker, struct err *err)
+{
+    if (worker->has_runner && str_eq(worker->source_url, worker->job.source_url) &&
+        str_eq(worker->temp_folder, worker->job.temp_folder))
+        return 0;
+    end_runner(worker);
+    worker->source_url = strdup(worker->job.source_url);
+    worker->temp_folder = strdup(worker->job.temp_folder);
+    if (worker->source_url == NULL || worker->temp_folder == NULL ||
+        pthread_create(&worker->runner, NULL, runner_thread, worker) != 0) {
+        free(worker->source_url);
+        free(worker->temp_folder);
+        worker->source_url = worker->temp_folder = NULL;
+        return err_set(err, -E_NOMEM, "The server is out of memory. Try again later.");
+    }
+    worker->has_runner = true;
+    return 0;
+}
+
+static void stop_job(struct worker *worker, enum stop stop)
+{
+    pthread_mutex_lock(&worker->mutex);
+    worker->stop = stop;
+    if (worker->source != NULL)
+        source_interrupt(worker->source);
+    pthread_mutex_unlock(&worker->mutex);
+}
+
+/* ---- messages ---- */
+
+/* "10m", "90s", "1500ms": the largest unit that divides. */
+static void format_duration(char *out, size_t cap, int64_t ms)
+{
+    static const struct {
+        int64_t ms;
+        const char *name;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    size_t unit = 0;
+
+    while (ms % units[unit].ms != 0)
+        unit++;
+    snprintf(out, cap, "%lld%s", (long long)(ms / units[unit].ms), units[unit].name);
+}
+
+/* Turn what the runner left into an outcome and words. */
+static void judge(struct worker *worker, struct wire_message *done)
+{
+    struct err *err = &worker->result_err;
+    char duration[32];
+
+    done->outcome = WIRE_COMPLETE;
+    if (worker->result_rc == 0)
+        return;
+    done->outcome = WIRE_FAILED;
+    if (worker->result_rc == -E_CANCELLED && worker->stop == STOP_CANCELLED) {
+        done->outcome = WIRE_CANCELLED;
+    } else if (worker->result_rc == -E_CANCELLED && worker->stop == STOP_TIMEOUT) {
+        format_duration(duration, sizeof(duration), worker->job.timeout_ms);
+        err_set(err, -E_SOURCE, "The report took longer than its limit of %s and was stopped.",
+                duration);
+    }
+    done->message = err->text;
+    done->detail = err->detail;
+}
+
+static struct wire_message answer(const struct worker *worker, enum wire_type type)
+{
+    return (struct wire_message){.type = type,
+                                 .id = worker->job.id,
+                                 .attempt = worker->job.attempt,
+                                 .rows = atomic_load(&worker->progress.rows),
+                                 .bytes = atomic_load(&worker->progress.bytes),
+                                 .fd = -1};
+}
+
+/* The job is over: say so, once. A runner that failed has nothing to keep. */
+static int finish_job(struct worker *worker, struct err *err)
+{
+    struct wire_message done = answer(worker, WIRE_DONE);
+    int rc;
+
+    judge(worker, &done);
+    memcpy(done.digest, worker->result.digest, sizeof(done.digest));
+    worker->busy = false;
+    close(worker->job.fd);
+    rc = wire_send(WORKER_SOCKET, &done, err);
+    wire_message_done(&worker->job);
+    if (worker->result_rc < 0)
+        end_runner(worker);
+    return rc;
+}
+
+static int start_job(struct worker *worker, struct wire_message *run, struct err *err)
+{
+    worker->job = *run;
+    worker->busy = true;
+    worker->progress_ms = clock_mono_ms();
+    worker->deadline_ms = run->timeout_ms > 0 ? worker->progress_ms + run->timeout_ms : 0;
+    worker->progress_rows = worker->progress_bytes = 0;
+    worker->result = (struct wire_message){.fd = -1};
+    worker->result_err = (struct err){0};
+    atomic_store(&worker->progress.rows, 0);
+    atomic_store(&worker->progress.bytes, 0);
+    worker->result_rc = ensure_runner(worker, &worker->result_err);
+    if (worker->result_rc < 0)
+        return finish_job(worker, err);
+    pthread_mutex_lock(&worker->mutex);
+    worker->stop = STOP_NONE;
+    /* A CANCEL that came too late for the report before must not hit this one. */
+    if (worker->source != NULL)
+        source_resume(worker->source);
+    worker->start = true;
+    pthread_cond_signal(&worker->wake);
+    pthread_mutex_unlock(&worker->mutex);
+    return 0;
+}
+
+static bool is_current(const struct worker *worker, const struct wire_message *m)
+{
+    return worker->busy && guid_eq(&worker->job.id, &m->id) && worker->job.attempt == m->attempt;
+}
+
+/* 1: go on; 0: the socket has ended; <0: it is broken. */
+static int hear(struct worker *worker, struct err *err)
+{
+    struct wire_message m;
+    int rc = wire_receive(WORKER_SOCKET, &m, err);
+
+    if (rc <= 0)
+        return rc;
+    if (m.type == WIRE_RUN && !worker->busy)
+        return start_job(worker, &m, err) < 0 ? err->code : 1;
+    if (m.type == WIRE_CANCEL) {
+        if (is_current(worker, &m))
+            stop_job(worker, STOP_CANCELLED);
+        wire_message_done(&m);
+        return 1;
+    }
+    return err_set(err, -E_IO, "serve sent a message that does not belong here");
+}
+
+/* ---- time ---- */
+
+static int send_progress(struct worker *worker, int64_t now_ms, struct err *err)
+{
+    struct wire_message progress = answer(worker, WIRE_PROGRESS);
+    bool changed =
+        progress.rows != worker->progress_rows || progress.bytes != worker->progress_bytes;
+
+    if (now_ms - worker->progress_ms < (changed ? PROGRESS_EVERY_MS : PROGRESS_LEAST_MS))
+        return 0;
+    worker->progress_ms = now_ms;
+    worker->progress_rows = progress.rows;
+    worker->progress_bytes = progress.bytes;
+    return wire_send(WORKER_SOCKET, &progress, err);
+}
+
+static int tick(struct worker *worker, struct err *err)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (!worker->busy)
+        return 0;
+    if (worker->deadline_ms != 0 && now_ms >= worker->deadline_ms) {
+        worker->deadline_ms = 0;
+        stop_job(worker, STOP_TIMEOUT);
+    }
+    return send_progress(worker, now_ms, err);
+}
+
+/* How long poll() may sleep. */
+static int patience(const struct worker *worker)
+{
+    int64_t left = PROGRESS_EVERY_MS;
+
+    if (!worker->busy)
+        return -1;
+    if (worker->deadline_ms != 0 && worker->deadline_ms - clock_mono_ms() < left)
+        left = worker->deadline_ms - clock_mono_ms();
+    return left > 0 ? (int)left : 0;
+}
+
+/* Until the socket ends (0) or breaks (<0). */
+static int listen_and_run(struct worker *worker, struct err *err)
+{
+    for (;;) {
+        struct pollfd fds[] = {{.fd = WORKER_SOCKET, .events = POLLIN},
+                               {.fd = worker->done_fd, .events = POLLIN}};
+        uint64_t count;
+        int rc = 1;
+
+        if (poll(fds, 2, patience(worker)) < 0 && errno != EINTR)
+            return err_errno(err, -E_IO, "poll");
+        if (fds[1].revents != 0 && read(worker->done_fd, &count, sizeof(count)) > 0)
+            rc = finish_job(worker, err) < 0 ? err->code : 1;
+        if (rc > 0 && fds[0].revents != 0)
+            rc = hear(worker, err);
+        if (rc <= 0)
+            return rc;
+        rc = tick(worker, err);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+static int64_t memory_limit(void)
+{
+    const char *text = getenv("REPORTD_WORKER_MEMORY");
+    int64_t bytes;
+
+    return text != NULL && str_to_int64(text, &bytes) ? bytes : 0;
+}
+
+int worker_main(void)
+{
+    static struct worker worker; /* outlives this function: a runner may still be in it */
+    struct err err = {0};
+    bool seccomp;
+    int rc;
+
+    /* A terminal or a service manager signals the whole group: serve decides what that means for
+     * a running report, and the end of the socket tells us. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    seccomp = sandbox_process(memory_limit());
+    log_info("worker.sandbox", "seccomp=%s landlock=%s", seccomp ? "yes" : "no",
+             sandbox_offers_landlock() ? "yes" : "no");
+    worker.done_fd = eventfd(0, EFD_CLOEXEC);
+    pthread_mutex_init(&worker.mutex, NULL);
+    pthread_cond_init(&worker.wake, NULL);
+    rc = worker.done_fd < 0 ? err_errno(&err, -E_IO, "eventfd") : listen_and_run(&worker, &err);
+    if (rc < 0)
+        log_error("worker.end", "error=%s", err.text);
+    /* At once, whatever the runner is doing: nobody is there to take its result. */
+    _exit(rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
