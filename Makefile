@@ -20,11 +20,16 @@ CFLAGS_tsan := -O1 -g -fsanitize=thread
 LDFLAGS_tsan := -fsanitize=thread
 CFLAGS_cover := -O0 -g --coverage
 LDFLAGS_cover := --coverage
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) libcurl 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+CTL_LIBS := $(shell pkg-config --libs $(CTL_PKGS) 2>/dev/null)
+TEST_LIBS := $(shell pkg-config --libs $(TEST_PKGS) 2>/dev/null)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Isrc -pthread $(WARN) $(WERROR) $(CFLAGS_$(MODE)) \
-	$(shell pkg-config --cflags $(PKGS) libcurl) $(CFLAGS)
+	$(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(LDFLAGS_$(MODE)) $(LDFLAGS)
-LIBS = $(shell pkg-config --libs $(PKGS)) -lm
-CTL_LIBS = $(shell pkg-config --libs $(CTL_PKGS))
+LIBS = $(PKG_LIBS) -lm
+# What a command is echoed as: its step and its target, or in full with V=1.
+say = @$(if $(V),,echo "  $(1)	$@";)
 
 SRC := $(filter-out src/cli/reportctl%.c src/main.c,$(wildcard src/*/*.c))
 CTL_SRC := $(wildcard src/cli/reportctl*.c)
@@ -46,26 +51,26 @@ build: programs ## Build reportd and reportctl into build/MODE (the default)
 
 $(O)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC) $(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(LIB): $(OBJ)
 	@rm -f $@
-	gcc-ar rcs $@ $^
+	$(call say,AR) gcc-ar rcs $@ $^
 
 include tools/embed.mk
 
 $(O)/reportd: $(O)/obj/main.o $(LIB)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS)
+	$(call say,LD) $(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS)
 
 $(O)/reportctl: $(CTL_OBJ) $(LIB)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(CTL_LIBS)
+	$(call say,LD) $(CC) $(ALL_LDFLAGS) $^ -o $@ $(CTL_LIBS)
 
 $(O)/tests/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -Itests $< $(LIB) -o $@ $(ALL_LDFLAGS) $(LIBS) $(shell pkg-config --libs $(TEST_PKGS))
+	$(call say,CC) $(CC) $(ALL_CFLAGS) -MMD -MP -Itests $< $(LIB) -o $@ $(ALL_LDFLAGS) $(LIBS) $(TEST_LIBS)
 
 $(O)/tests/%: tests/contract/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -Itests $< $(LIB) -o $@ $(ALL_LDFLAGS) $(LIBS) $(shell pkg-config --libs $(TEST_PKGS))
+	$(call say,CC) $(CC) $(ALL_CFLAGS) -MMD -MP -Itests $< $(LIB) -o $@ $(ALL_LDFLAGS) $(LIBS) $(TEST_LIBS)
 
 -include $(OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(O)/obj/main.d $(UNIT:=.d)
