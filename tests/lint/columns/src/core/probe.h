@@ -1,2 +1,2 @@
-/* src/core/probe.h -- a word that no formatter can break. */
-/* https://reports.example.org/a/path/that/goes/on/and/on/until/it/has/left/the/page/on/the/right/hand/side */
+/* src/core/probe.h -- a line that no formatter can break. */
+#include "core/a_name_that_goes_on_and_on_and_on_until_it_has_left_the_page_on_the_right_side_of_it.h"
