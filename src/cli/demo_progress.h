@@ -13,8 +13,11 @@ struct demo_progress {
     int64_t began_ms;  /* monotonic */
 };
 
+/* A phase starts, with nothing done. `phase` is at most 14 characters, borrowed. */
 void demo_progress_begin(struct demo_progress *progress, const char *phase);
+/* So much of it is done; cheap to call for every row. */
 void demo_progress_show(struct demo_progress *progress, int64_t done, int64_t total);
+/* It is all done: print how long it took. */
 void demo_progress_end(struct demo_progress *progress);
 
 #endif

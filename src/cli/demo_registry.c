@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -13,6 +12,11 @@
 #include "cli/demo_world.h"
 
 enum { FIRST_ENTITY_ID = 10001, FIRST_ACCOUNT_ID = 500001, TRANSACTIONS_EACH = 100 };
+
+static int month_of(const struct demo_day *day)
+{
+    return (day->text[5] - '0') * 10 + day->text[6] - '0';
+}
 
 static void make_calendar(struct demo_world *world)
 {
@@ -25,10 +29,10 @@ static void make_calendar(struct demo_world *world)
             clock_format_date(day * INT64_C(86400000), world->days[count++].text);
     }
     for (int i = 0; i < DEMO_DAYS; i++) {
-        const char *month = world->days[i].text + 5;
-        bool month_ends = i + 1 == DEMO_DAYS || strncmp(world->days[i + 1].text + 5, month, 2) != 0;
+        int month = month_of(&world->days[i]);
+        bool month_ends = i + 1 == DEMO_DAYS || month_of(&world->days[i + 1]) != month;
 
-        world->days[i].is_record_date = month_ends && atoi(month) % 3 == 0;
+        world->days[i].is_record_date = month_ends && month % 3 == 0;
     }
 }
 
