@@ -16,7 +16,7 @@ def close(server):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """Two workers. alice and bob may run every report, carol only Quick."""
-    shared = Server(tmp_path_factory.mktemp("server"))
+    shared = Server.made(tmp_path_factory.mktemp("server"))
     shared.add_user(ALICE)
     shared.add_user(BOB)
     shared.add_user(CAROL, grants=["Quick"])
@@ -54,7 +54,7 @@ def make_server(tmp_path):
     made = []
 
     def make(**config):
-        server = Server(tmp_path / f"server{len(made)}" if made else tmp_path / "server", **config)
+        server = Server.made(tmp_path / f"server{len(made)}", **config)
         made.append(server)
         server.add_user(ALICE)
         return server.start()

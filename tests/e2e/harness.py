@@ -70,16 +70,30 @@ def processes_below(pid):
 class Server:
     """`reportd serve` in a folder. Made by the fixtures; started and stopped by hand if need be."""
 
-    def __init__(self, folder, **config):
+    def __init__(self, folder):
         self.folder = Path(folder)
         self.reports = self.folder / "reports"
         self.spool = self.folder / "spool"
         self.log = self.folder / "stderr.log"
+        self.environment = {**os.environ}
         self.process = None
         self.url = None
-        shutil.copytree(HERE / "reports", self.reports)
-        make_database(self.folder / "data.db")
-        self.configure(**config)
+
+    @classmethod
+    def made(cls, folder, **config):
+        """A server with the test's database, definitions and configuration."""
+        server = cls(folder)
+        shutil.copytree(HERE / "reports", server.reports)
+        make_database(server.folder / "data.db")
+        server.configure(**config)
+        return server
+
+    @classmethod
+    def of_folder(cls, folder):
+        """A server with the configuration that is there, but on a free port."""
+        server = cls(folder)
+        server.environment |= {"REPORTD_LISTEN": "127.0.0.1:0", "REPORTD_WORKER_MEMORY": "0"}
+        return server
 
     def configure(self, **config):
         values = {
@@ -116,7 +130,8 @@ class Server:
         assert self.process is None
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([REPORTD, "serve", "-c", self.folder / "reportd.conf"],
-                                            stdout=subprocess.PIPE, stderr=log)
+                                            env=self.environment, stdout=subprocess.PIPE,
+                                            stderr=log)
         ready, _, _ = select.select([self.process.stdout], [], [], STARTS_WITHIN)
         line = self.process.stdout.readline().decode() if ready else ""
         if not line.startswith("ready on http://"):
@@ -147,6 +162,14 @@ class Server:
         process.stdout.close()
         poll(lambda: not any(is_running(pid) for pid in workers), what="the end of the workers")
 
+
+    def reload(self, broken=0):
+        """SIGHUP, and wait until the definitions have been read; some of them may be broken."""
+        before = self.log_text().count("definitions.reload")
+        self.process.send_signal(signal.SIGHUP)
+        poll(lambda: self.log_text().count("definitions.reload") > before, what="the reload")
+        last = [line for line in self.log_text().splitlines() if "definitions.reload" in line][-1]
+        assert f"broken={broken}" in last, last
 
     def workers(self):
         return processes_below(self.process.pid)

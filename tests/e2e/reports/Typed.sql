@@ -7,6 +7,7 @@
 -- parameter: Day date default today "The day to report on"
 -- parameter: Flag boolean default false
 -- parameter: Colour enum(Red|Green|Blue) "What to paint it"
+-- column: flag boolean
 
 -- results
 SELECT :Text AS "text", :Number AS "number", :Price AS "price", :Day AS "day", :Flag AS "flag",
