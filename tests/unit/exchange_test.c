@@ -497,19 +497,42 @@ static void *stop(void *arg)
     return NULL;
 }
 
-static void the_stop_waits_for_the_answers_under_way(void **state)
+/* One more request on an open connection; the status of its answer. */
+static int ask_again(int fd)
+{
+    static const char request[] = "GET /Hello HTTP/1.1\r\nHost: t\r\n\r\n";
+    char answer[2048] = "";
+    size_t len = 0;
+
+    assert_int_equal(write(fd, request, sizeof(request) - 1), sizeof(request) - 1);
+    while (strchr(answer, '}') == NULL && len < sizeof(answer) - 1) {
+        ssize_t n = read(fd, answer + len, sizeof(answer) - 1 - len);
+
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+    }
+    return atoi(answer + strlen("HTTP/1.1 "));
+}
+
+static void the_stop_waits_for_the_answers_under_way_and_takes_no_more(void **state)
 {
     struct fixture *f = *state;
     struct answer answer;
     char url[64];
-    int fd, late;
+    int fd, open_one, idle, status;
 
     strcpy(url, f->url);
+    open_one = http_connect(url);
+    assert_int_equal(ask_again(open_one), 200);
     fd = http_send(url, "GET /held", "", NULL);
-    late = http_connect(url); /* an idle connection does not hold it up */
+    idle = http_connect(url); /* does not hold it up */
     while (sem_wait(&shared.held) != 0)
         continue;
     pthread_create(&shared.stopper, NULL, stop, f);
+    while ((status = ask_again(open_one)) == 200)
+        continue; /* the stop has not begun */
+    assert_int_equal(status, 503);
     exchange_wake(shared.held_one);
     answer = http_read(fd);
     assert_int_equal(answer.status, 200);
@@ -517,7 +540,8 @@ static void the_stop_waits_for_the_answers_under_way(void **state)
     answer_done(&answer);
     pthread_join(shared.stopper, NULL);
     f->server = NULL;
-    close(late);
+    close(open_one);
+    close(idle);
 }
 
 static void an_address_that_cannot_be_bound_is_an_error_that_says_so(void **state)
@@ -568,7 +592,7 @@ int main(void)
         TEST(a_part_of_a_file_is_sent_as_such),
         TEST(a_wait_is_found_in_any_of_several_headers),
         TEST(a_connection_serves_one_request_after_another),
-        TEST(the_stop_waits_for_the_answers_under_way),
+        TEST(the_stop_waits_for_the_answers_under_way_and_takes_no_more),
         TEST(an_address_that_cannot_be_bound_is_an_error_that_says_so),
     };
 
