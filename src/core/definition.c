@@ -92,7 +92,7 @@ static int open_check(struct parser *p, char *message)
 
     if (*message == '\0')
         return parser_fail(p, p->line,
-                           "a check needs the message it fails with: -- check: MESSAGE");
+                           "a check needs the message it fails with; write '-- check: MESSAGE'");
     if (p->section == &def->results || p->section == &def->summary)
         return parser_fail(p, p->line, "checks stand before '-- results'; move this one up");
     if (def->check_count == DEFINITION_CHECKS_MAX)

@@ -1,0 +1,611 @@
+/* tests/unit/definition_test.c -- a definition says what it says, or its error says what to write.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "core/definition.h"
+#include "core/sql_text.h"
+
+#define HEAD "-- report: R\n-- source: s\n"
+#define BODY "-- results\nSELECT 1"
+
+static struct definition *parsed(const char *text)
+{
+    struct definition *def = NULL;
+    struct err err = {0};
+
+    if (definition_parse("t.sql", text, strlen(text), &def, &err) != 0)
+        fail_msg("refused: %s\n%s", err.text, text);
+    return def;
+}
+
+static void expect_parsed(const char *text)
+{
+    definition_free(parsed(text));
+}
+
+/* The error must begin with `place` and contain `words`. */
+static void expect_refused_bytes(const char *text, size_t len, const char *place, const char *words)
+{
+    struct definition *def = (void *)1;
+    struct err err = {0};
+
+    if (definition_parse("t.sql", text, len, &def, &err) != -E_DEFINITION)
+        fail_msg("not refused: %s", text);
+    assert_ptr_equal(def, (void *)1);
+    if (strncmp(err.text, place, strlen(place)) != 0 || strstr(err.text, words) == NULL)
+        fail_msg("\"%s\" is not \"%s … %s …\" of\n%s", err.text, place, words, text);
+}
+
+static void expect_refused(const char *text, const char *place, const char *words)
+{
+    expect_refused_bytes(text, strlen(text), place, words);
+}
+
+static void the_example_of_the_format_is_read_whole(void **state)
+{
+    struct definition *def =
+        parsed("-- report: EntityBalanceReport\n"
+               "-- description: Balance of every entity.\n"
+               "-- source: registry\n"
+               "-- parameter: ProductID integer required      \"The product to report on\"\n"
+               "-- parameter: ToDate date default today       \"Balances as at this date\"\n"
+               "-- parameter: IncludeClosingBalances boolean default false\n"
+               "-- timeout: 10m\n"
+               "-- row limit: 1000\n"
+               "-- size limit: 64K\n"
+               "-- column: totalBalance decimal(2)\n"
+               "-- column: accounts[].balance decimal(18)\n"
+               "\n"
+               "-- check: Product :ProductID does not exist.\n"
+               "SELECT 1 FROM product WHERE product_id = :ProductID;\n"
+               "\n"
+               "-- results\n"
+               "-- A remark.\n"
+               "SELECT :ToDate AS a, -- another :Remark\n"
+               "       :IncludeClosingBalances AS b;\n"
+               "\n"
+               "-- summary\n"
+               "SELECT 1 AS c\n");
+
+    (void)state;
+    assert_string_equal(def->name, "EntityBalanceReport");
+    assert_string_equal(def->description, "Balance of every entity.");
+    assert_string_equal(def->source, "registry");
+    assert_int_equal(def->name_line, 1);
+    assert_int_equal(def->source_line, 3);
+    assert_int_equal(def->timeout_ms, 600000);
+    assert_int_equal(def->row_limit, 1000);
+    assert_int_equal(def->size_limit, 65536);
+    assert_int_equal(def->param_count, 3);
+    assert_true(def->params[0].required);
+    assert_int_equal(def->params[0].type, PARAM_INTEGER);
+    assert_null(def->params[0].fallback);
+    assert_string_equal(def->params[0].description, "The product to report on");
+    assert_string_equal(def->params[1].fallback, "today");
+    assert_false(def->params[2].required);
+    assert_string_equal(def->params[2].description, "");
+    assert_int_equal(def->column_count, 2);
+    assert_int_equal(definition_column(def, "accounts[].balance")->scale, 18);
+    assert_int_equal(def->columns[1].line, 11);
+    assert_int_equal(def->check_count, 1);
+    assert_string_equal(def->checks[0].message, "Product :ProductID does not exist.");
+    assert_string_equal(def->checks[0].statement.sql,
+                        "SELECT 1 FROM product WHERE product_id = :ProductID");
+    assert_int_equal(def->checks[0].statement.line, 14);
+    assert_string_equal(def->results.sql, "SELECT :ToDate AS a, -- another :Remark\n"
+                                          "       :IncludeClosingBalances AS b");
+    assert_int_equal(def->results.line, 18);
+    assert_string_equal(def->summary.sql, "SELECT 1 AS c");
+    assert_int_equal(def->summary.line, 22);
+    definition_free(def);
+}
+
+static void the_least_definition_is_a_name_a_source_and_results(void **state)
+{
+    struct definition *def = parsed(HEAD BODY);
+
+    (void)state;
+    assert_string_equal(def->description, "");
+    assert_null(def->summary.sql);
+    assert_int_equal(def->timeout_ms, 0);
+    definition_free(def);
+}
+
+static void line_ends_of_windows_and_a_byte_order_mark_are_fine(void **state)
+{
+    struct definition *def =
+        parsed("\xef\xbb\xbf-- report: R\r\n-- source: s\r\n-- results\r\nSELECT 1;\r\n");
+
+    (void)state;
+    assert_string_equal(def->name, "R");
+    assert_string_equal(def->results.sql, "SELECT 1");
+    definition_free(def);
+}
+
+static void plain_comments_and_links_are_no_annotations(void **state)
+{
+    (void)state;
+    expect_parsed("-- Report of all things, as agreed with sales.\n"
+                  "-- https://example.org/why\n"
+                  "--\n"
+                  "-- What this is about and for whom: everybody.\n"
+                  "/* report: no\n-- summary\n*/\n" HEAD BODY);
+}
+
+static void a_misspelt_annotation_is_refused_with_the_known_ones(void **state)
+{
+    (void)state;
+    expect_refused(HEAD "-- tiemout: 5m\n" BODY, "t.sql:3: ", "known are report, description");
+    expect_refused(HEAD "-- row limits: 5\n" BODY, "t.sql:3: ", "is no annotation");
+    expect_refused("-- Report: R\n-- source: s\n" BODY, "t.sql:1: ", "is no annotation");
+    expect_refused(HEAD "-- timeout 5m\n" BODY, "t.sql:3: ", "with the colon");
+    expect_refused(HEAD "-- description:\n" BODY, "t.sql:3: ", "has no value");
+}
+
+static void a_misspelt_section_is_refused(void **state)
+{
+    static const char *const slips[] = {
+        "-- Results",   "-- result",   "-- results:", "-- RESULTS:", "-- check",
+        "-- checks: x", "-- Check: x", "-- check:",   "-- Summary"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(slips) / sizeof(slips[0]); i++) {
+        char text[200];
+
+        snprintf(text, sizeof(text), HEAD "%s\nSELECT 1", slips[i]);
+        expect_refused(text, "t.sql:3: ", "write");
+        snprintf(text, sizeof(text), HEAD BODY "\n%s\nSELECT 1", slips[i]);
+        expect_refused(text, "t.sql:5: ", "");
+    }
+}
+
+static void an_annotation_behind_a_section_is_refused(void **state)
+{
+    (void)state;
+    expect_refused(HEAD BODY " AS a\n-- column: a json\n", "t.sql:5: ", "before the first section");
+}
+
+static void name_and_source_are_required(void **state)
+{
+    (void)state;
+    expect_refused("-- source: s\n" BODY, "t.sql:1: ", "'-- report: NAME'");
+    expect_refused("-- report: R\n" BODY, "t.sql:1: ", "'-- source: NAME'");
+    expect_refused("", "t.sql:1: ", "'-- report: NAME'");
+}
+
+static void an_annotation_that_stands_once_may_not_stand_twice(void **state)
+{
+    static const char *const twice[] = {"report: A",   "source: b",    "description: c",
+                                        "timeout: 1s", "row limit: 1", "size limit: 1K"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(twice) / sizeof(twice[0]); i++) {
+        char text[200];
+
+        snprintf(text, sizeof(text), "-- %s\n-- %s\n" BODY, twice[i], twice[i]);
+        expect_refused(text, "t.sql:2: ", "stands twice");
+    }
+}
+
+static void a_report_has_a_plain_name(void **state)
+{
+    static const char *const bad[] = {"1a", "_a", "a-b", "a b", "\xc3\xa4", "a\"b", "a/b"};
+    char text[400];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(text, sizeof(text), "-- report: %s\n-- source: s\n" BODY, bad[i]);
+        expect_refused(text, "t.sql:1: ", "can't name a report");
+    }
+    snprintf(text, sizeof(text), "-- report: %0128d\n-- source: s\n" BODY, 1);
+    memset(text + 11, 'a', 128);
+    expect_parsed(text);
+    snprintf(text, sizeof(text), "-- report: %0129d\n-- source: s\n" BODY, 1);
+    memset(text + 11, 'a', 129);
+    expect_refused(text, "t.sql:1: ", "at most 128");
+}
+
+static void limits_and_timeout_are_numbers_above_zero(void **state)
+{
+    static const char *const bad[] = {"timeout: 0",   "timeout: 5",     "timeout: 8d",
+                                      "timeout: -1s", "row limit: 0",   "row limit: 1K",
+                                      "row limit: x", "size limit: -1", "size limit: 1 K"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char text[200];
+
+        snprintf(text, sizeof(text), HEAD "-- %s\n" BODY, bad[i]);
+        expect_refused(text, "t.sql:3: ", "write a number");
+    }
+}
+
+static struct definition *with_parameter(const char *rest)
+{
+    char text[1000];
+
+    snprintf(text, sizeof(text), HEAD "-- parameter: P %s\n" BODY " + :P", rest);
+    return parsed(text);
+}
+
+static void refused_parameter(const char *rest, const char *words)
+{
+    char text[1000];
+
+    snprintf(text, sizeof(text), HEAD "-- parameter: %s\n" BODY " + :P", rest);
+    expect_refused(text, "t.sql:3: ", words);
+}
+
+static void a_default_may_be_quoted(void **state)
+{
+    static const char *const cases[][2] = {
+        {"string default abc", "abc"},      {"string default 'a b' \"d\"", "a b"},
+        {"string default 'it''s'", "it's"}, {"string default ''", ""},
+        {"string default today", "today"},  {"integer default -5", "-5"},
+        {"decimal default 1.50", "1.50"},   {"date default 2024-02-29", "2024-02-29"},
+        {"enum(A|B) default B", "B"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct definition *def = with_parameter(cases[i][0]);
+
+        assert_string_equal(def->params[0].fallback, cases[i][1]);
+        definition_free(def);
+    }
+}
+
+static void a_default_must_be_of_its_type(void **state)
+{
+    static const char *const bad[] = {
+        "P integer default x",  "P integer default today", "P date default 2024-02-30",
+        "P boolean default 1",  "P enum(A|B) default C",   "P decimal default 1e5",
+        "P string default",     "P string default \"x\"",  "P string default 'x",
+        "P integer default ''",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        refused_parameter(bad[i], "is no default");
+}
+
+static void an_enum_lists_its_values(void **state)
+{
+    struct definition *def = with_parameter("enum(Deposit| Not started |C) required \"d\"");
+
+    (void)state;
+    assert_int_equal(def->params[0].allowed_count, 3);
+    assert_string_equal(def->params[0].allowed[1], "Not started");
+    assert_true(def->params[0].required);
+    assert_string_equal(def->params[0].description, "d");
+    definition_free(def);
+    refused_parameter("P enum(A||B)", "is empty");
+    refused_parameter("P enum()", "is empty");
+    refused_parameter("P enum(A|B|A)", "stands twice");
+    refused_parameter("P enum(A|B", "is not closed");
+    refused_parameter("P enum(A)B", "is not closed");
+    refused_parameter("P enum", "is no type");
+}
+
+static void a_parameter_line_has_nothing_it_does_not_know(void **state)
+{
+    (void)state;
+    refused_parameter("P", "is no type");
+    refused_parameter("P int", "is no type");
+    refused_parameter("P integer Required", "is not understood");
+    refused_parameter("P integer required default 5", "is not understood");
+    refused_parameter("P integer required \"a", "in double quotes");
+    refused_parameter("P integer \"a\" required", "in double quotes");
+    refused_parameter("9P integer", "can't name a parameter");
+    refused_parameter("session_user string", "session_user");
+    expect_refused(HEAD "-- parameter: P integer\n-- parameter: P date\n" BODY "+ :P",
+                   "t.sql:4: ", "declared twice");
+}
+
+static void columns_have_a_type(void **state)
+{
+    struct definition *def = parsed(HEAD "-- column: a.b decimal(0)\n-- column: Two Words  json\n"
+                                         "-- column: c boolean\n-- column: d string\n" BODY);
+
+    (void)state;
+    assert_int_equal(definition_column(def, "a.b")->type, COLUMN_DECIMAL);
+    assert_int_equal(definition_column(def, "Two Words")->type, COLUMN_JSON);
+    assert_int_equal(definition_column(def, "c")->type, COLUMN_BOOLEAN);
+    assert_int_equal(definition_column(def, "d")->type, COLUMN_STRING);
+    assert_null(definition_column(def, "D"));
+    definition_free(def);
+    expect_refused(HEAD "-- column: a decimal(19)\n" BODY, "t.sql:3: ", "from 0 to 18");
+    expect_refused(HEAD "-- column: a decimal\n" BODY, "t.sql:3: ", "is no type");
+    expect_refused(HEAD "-- column: a decimal(-1)\n" BODY, "t.sql:3: ", "is no type");
+    expect_refused(HEAD "-- column: a decimal(2)x\n" BODY, "t.sql:3: ", "is no type");
+    expect_refused(HEAD "-- column: a money\n" BODY, "t.sql:3: ", "is no type");
+    expect_refused(HEAD "-- column: json\n" BODY, "t.sql:3: ", "its type");
+    expect_refused(HEAD "-- column: a json\n-- column: a json\n" BODY, "t.sql:4: ", "twice");
+}
+
+static void a_section_has_exactly_one_statement(void **state)
+{
+    (void)state;
+    expect_parsed(HEAD BODY " ; -- done\n/* really */\n");
+    expect_refused(HEAD BODY ";\nSELECT 2", "t.sql:5: ", "a second statement");
+    expect_refused(HEAD BODY ";;", "t.sql:4: ", "a second statement");
+    expect_refused(HEAD "-- results\n;", "t.sql:4: ", "is empty");
+    expect_refused(HEAD "-- results\n-- nothing\n", "t.sql:3: ", "has no statement");
+    expect_refused(HEAD "-- check: x\n" BODY, "t.sql:3: ", "has no statement");
+}
+
+static void sections_stand_in_order_and_results_once(void **state)
+{
+    (void)state;
+    expect_refused(HEAD, "t.sql:3: ", "without a '-- results'");
+    expect_refused(HEAD "-- check: x\nSELECT 1", "t.sql:4: ", "without a '-- results'");
+    expect_refused(HEAD BODY "\n" BODY, "t.sql:5: ", "stands once");
+    expect_refused(HEAD "-- summary\nSELECT 1\n" BODY, "t.sql:3: ", "behind '-- results'");
+    expect_refused(HEAD BODY "\n-- summary\nSELECT 1\n-- summary\nSELECT 1", "t.sql:7: ", "once");
+    expect_refused(HEAD BODY "\n-- check: x\nSELECT 1", "t.sql:5: ", "move this one up");
+    expect_refused(HEAD "SELECT 1;\n" BODY, "t.sql:3: ", "before the first section");
+}
+
+static void a_name_that_is_not_declared_is_refused_with_its_line(void **state)
+{
+    (void)state;
+    expect_refused(HEAD BODY "\n + :Prodct\n", "t.sql:5: ", "'-- parameter: Prodct TYPE'");
+    expect_refused(HEAD "-- check: Is :Who there?\nSELECT 1\n" BODY, "t.sql:3: ", ":Who");
+    expect_refused(HEAD "-- check: :session_user may not.\nSELECT 1\n" BODY,
+                   "t.sql:3: ", ":session_user");
+    expect_parsed(HEAD BODY " + :session_user");
+    expect_refused(HEAD BODY " + :Session_User", "t.sql:4: ", "not declared");
+}
+
+static void a_parameter_that_nothing_uses_is_refused(void **state)
+{
+    (void)state;
+    expect_refused(HEAD "-- parameter: P integer\n" BODY " -- :P",
+                   "t.sql:3: ", "nothing uses parameter 'P'");
+    expect_refused(HEAD "-- parameter: P integer\n" BODY " + ':P'", "t.sql:3: ", "nothing uses");
+    expect_parsed(HEAD "-- parameter: P integer\n-- check: :P\nSELECT 1\n" BODY);
+    expect_parsed(HEAD "-- parameter: P integer\n" BODY "\n-- summary\nSELECT :P");
+}
+
+static void names_in_quotes_and_comments_are_no_parameters(void **state)
+{
+    static const char *const fine[] = {
+        "':x'",
+        "'it''s :x'",
+        "\":x\"",
+        "`:x`",
+        "[:x]",
+        "a::int",
+        "/* :x */ 1",
+        "1 -- :x\n",
+        "$$ :x $$",
+        "$t$ :x $$ $t$",
+        "E'\\' :x'",
+        "'\n-- results\n'",
+        "/*\n-- summary\n*/ 1",
+        "a := 1",
+        "x[1:2]",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
+        char text[200];
+
+        snprintf(text, sizeof(text), HEAD BODY ", %s;", fine[i]);
+        expect_parsed(text);
+    }
+}
+
+static void parameters_are_found_where_quotes_end(void **state)
+{
+    static const char *const uses[] = {
+        "'a' || :x", "'\\' || :x",  "\"a\"+:x",   "[a]+:x",     "a::int+:x", "/**/:x",
+        "--\n:x",    "$$a$$||:x",   "$1 + :x",    "array[:x]",  "(:x)",      "a$b$ || :x || '$b$'",
+        "f(:x)[1]",  "E'\\\\'||:x", "/* ' */ :x", "'/*' || :x", "-:x",       ":x::date",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
+        char text[200];
+
+        snprintf(text, sizeof(text), HEAD "-- parameter: x integer\n" BODY ", %s;", uses[i]);
+        expect_parsed(text);
+    }
+}
+
+static void what_is_not_closed_is_refused_where_it_begins(void **state)
+{
+    static const char *const open[] = {"'a", "\"a", "`a", "[a", "/* a", "$$ a", "$x$ $$", "e'\\'"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+        char text[200];
+
+        snprintf(text, sizeof(text), HEAD BODY ",\n %s\n-- summary\nSELECT 1", open[i]);
+        expect_refused(text, "t.sql:5: ", "never closed");
+    }
+}
+
+static void bytes_that_are_no_text_are_refused_with_their_line(void **state)
+{
+    static const char nul[] = HEAD "-- results\nSELECT '\0'";
+
+    (void)state;
+    expect_refused_bytes(nul, sizeof(nul) - 1, "t.sql:4: ", "NUL");
+    expect_refused(HEAD "-- description: caf\xe9\n" BODY, "t.sql:3: ", "not UTF-8");
+    expect_parsed(HEAD "-- description: caf\xc3\xa9\n" BODY);
+}
+
+/* Add `text` with `number` for its '#'. */
+static void add_numbered(struct buf *b, const char *text, size_t number)
+{
+    size_t n = strcspn(text, "#");
+
+    buf_add(b, text, n);
+    buf_add_format(b, "%zu%s", number, text + n + 1);
+}
+
+/* HEAD, up to one `line` too many, and a body with as many `use`s: the last is refused. */
+static void refused_beyond(const char *line, size_t most, const char *use, const char *words)
+{
+    struct buf text;
+    struct definition *def;
+    struct err err = {0};
+
+    buf_init(&text, 1 << 20);
+    for (size_t count = most; count <= most + 1; count++) {
+        int rc;
+
+        buf_reset(&text);
+        buf_add_str(&text, HEAD);
+        for (size_t i = 0; i < count; i++)
+            add_numbered(&text, line, i);
+        buf_add_str(&text, BODY);
+        for (size_t i = 0; use != NULL && i < count; i++)
+            add_numbered(&text, use, i);
+        rc = definition_parse("t.sql", text.data, text.len, &def, &err);
+        assert_int_equal(rc, count == most ? 0 : -E_DEFINITION);
+        if (rc == 0)
+            definition_free(def);
+    }
+    assert_non_null(strstr(err.text, words));
+    buf_done(&text);
+}
+
+static void there_is_a_most_of_everything(void **state)
+{
+    struct buf text;
+
+    (void)state;
+    refused_beyond("-- parameter: p# integer\n", DEFINITION_PARAMETERS_MAX, "+ :p#",
+                   "more than 64");
+    refused_beyond("-- column: p# json\n", DEFINITION_COLUMNS_MAX, NULL, "more than 256");
+    refused_beyond("-- check: #\nSELECT 1\n", DEFINITION_CHECKS_MAX, NULL, "more than 32");
+    buf_init(&text, 2 << 20);
+    buf_add_str(&text, HEAD BODY);
+    while (text.len < DEFINITION_FILE_MAX)
+        buf_add_char(&text, ' ');
+    expect_parsed(text.data);
+    buf_add_char(&text, ' ');
+    expect_refused(text.data, "t.sql:1: ", "larger than 1048576");
+    buf_reset(&text);
+    buf_add_str(&text, HEAD "-- parameter: P enum(v");
+    for (int i = 1; i < DEFINITION_ENUM_MAX; i++)
+        buf_add_format(&text, "|%d", i);
+    buf_add_str(&text, "|x)\n" BODY " + :P");
+    expect_refused(text.data, "t.sql:3: ", "more than 64 values");
+    buf_done(&text);
+}
+
+static void a_long_path_leaves_room_for_the_words(void **state)
+{
+    char path[2000];
+    struct definition *def;
+    struct err err = {0};
+
+    (void)state;
+    memset(path, 'x', sizeof(path));
+    strcpy(path + sizeof(path) - 7, "/r.sql");
+    assert_int_equal(definition_parse(path, BODY, strlen(BODY), &def, &err), -E_DEFINITION);
+    assert_non_null(strstr(err.text, "/r.sql:1: the report has no name; write"));
+}
+
+static void a_file_is_loaded_or_says_why_not(void **state)
+{
+    char folder[] = "/tmp/definition_test.XXXXXX", file[64];
+    struct definition *def;
+    struct err err = {0};
+    FILE *out;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(file, sizeof(file), "%s/a.sql", folder);
+    assert_int_equal(definition_load(file, &def, &err), -E_IO);
+    assert_non_null(strstr(err.text, "a.sql"));
+    assert_int_equal(definition_load(folder, &def, &err), -E_IO);
+    assert_int_equal(mkfifo(file, 0600), 0);
+    assert_int_equal(definition_load(file, &def, &err), -E_IO);
+    unlink(file);
+    out = fopen(file, "w");
+    assert_non_null(out);
+    fputs(HEAD BODY, out);
+    fclose(out);
+    assert_int_equal(definition_load(file, &def, &err), 0);
+    assert_string_equal(def->file, file);
+    assert_string_equal(def->text, HEAD BODY);
+    definition_free(def);
+    unlink(file);
+    rmdir(folder);
+}
+
+static void a_walk_gives_every_token_with_its_line(void **state)
+{
+    static const char sql[] = "a 'x\ny' :p\n ;--c\n/*d*/";
+    static const struct {
+        enum sql_kind kind;
+        int line;
+        bool starts_line;
+    } want[] = {
+        {SQL_OTHER, 7, true},     {SQL_QUOTED, 7, false},       {SQL_PARAMETER, 8, false},
+        {SQL_SEMICOLON, 9, true}, {SQL_LINE_COMMENT, 9, false}, {SQL_BLOCK_COMMENT, 10, true},
+    };
+    struct sql_walk walk;
+    struct sql_token token;
+
+    (void)state;
+    sql_walk_init(&walk, sql, strlen(sql), 7);
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+        assert_true(sql_walk_next(&walk, &token));
+        assert_int_equal(token.kind, want[i].kind);
+        assert_int_equal(token.line, want[i].line);
+        assert_int_equal(token.starts_line, want[i].starts_line);
+    }
+    assert_false(sql_walk_next(&walk, &token));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_example_of_the_format_is_read_whole),
+        cmocka_unit_test(the_least_definition_is_a_name_a_source_and_results),
+        cmocka_unit_test(line_ends_of_windows_and_a_byte_order_mark_are_fine),
+        cmocka_unit_test(plain_comments_and_links_are_no_annotations),
+        cmocka_unit_test(a_misspelt_annotation_is_refused_with_the_known_ones),
+        cmocka_unit_test(a_misspelt_section_is_refused),
+        cmocka_unit_test(an_annotation_behind_a_section_is_refused),
+        cmocka_unit_test(name_and_source_are_required),
+        cmocka_unit_test(an_annotation_that_stands_once_may_not_stand_twice),
+        cmocka_unit_test(a_report_has_a_plain_name),
+        cmocka_unit_test(limits_and_timeout_are_numbers_above_zero),
+        cmocka_unit_test(a_default_may_be_quoted),
+        cmocka_unit_test(a_default_must_be_of_its_type),
+        cmocka_unit_test(an_enum_lists_its_values),
+        cmocka_unit_test(a_parameter_line_has_nothing_it_does_not_know),
+        cmocka_unit_test(columns_have_a_type),
+        cmocka_unit_test(a_section_has_exactly_one_statement),
+        cmocka_unit_test(sections_stand_in_order_and_results_once),
+        cmocka_unit_test(a_name_that_is_not_declared_is_refused_with_its_line),
+        cmocka_unit_test(a_parameter_that_nothing_uses_is_refused),
+        cmocka_unit_test(names_in_quotes_and_comments_are_no_parameters),
+        cmocka_unit_test(parameters_are_found_where_quotes_end),
+        cmocka_unit_test(what_is_not_closed_is_refused_where_it_begins),
+        cmocka_unit_test(bytes_that_are_no_text_are_refused_with_their_line),
+        cmocka_unit_test(there_is_a_most_of_everything),
+        cmocka_unit_test(a_long_path_leaves_room_for_the_words),
+        cmocka_unit_test(a_file_is_loaded_or_says_why_not),
+        cmocka_unit_test(a_walk_gives_every_token_with_its_line),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
