@@ -1,9 +1,13 @@
 /* src/base/lane.c -- a queue with threads behind it. */
 #include "base/lane.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
 
 struct lane {
     struct lane_spec spec;
@@ -35,22 +39,52 @@ static struct lane_item *take_batch(struct lane *lane)
     return batch;
 }
 
+/* Call `tend` with the mutex let go; returns when it wants the next call, monotonic ms, 0: not. */
+static int64_t call_tend(struct lane *lane)
+{
+    int64_t wait_ms = 0;
+
+    if (lane->spec.tend != NULL) {
+        pthread_mutex_unlock(&lane->mutex);
+        wait_ms = lane->spec.tend(lane->spec.context);
+        pthread_mutex_lock(&lane->mutex);
+    }
+    return wait_ms > 0 ? clock_mono_ms() + wait_ms : 0;
+}
+
+/* Wait for a push or the stop, or until `due_ms` (0: for ever); true if that time has come. */
+static bool wait_for_work(struct lane *lane, int64_t due_ms)
+{
+    struct timespec due = {.tv_sec = due_ms / 1000, .tv_nsec = due_ms % 1000 * 1000000};
+    bool late = false;
+
+    while (lane->first == NULL && !lane->stopping && !late) {
+        if (due_ms == 0)
+            pthread_cond_wait(&lane->wake, &lane->mutex);
+        else
+            late = pthread_cond_timedwait(&lane->wake, &lane->mutex, &due) == ETIMEDOUT;
+    }
+    return late && lane->first == NULL && !lane->stopping;
+}
+
 static void *lane_thread(void *arg)
 {
     struct lane *lane = arg;
+    int64_t due_ms = 0;
 
     pthread_mutex_lock(&lane->mutex);
     for (;;) {
-        struct lane_item *batch;
+        if (!wait_for_work(lane, due_ms)) {
+            struct lane_item *batch;
 
-        while (lane->first == NULL && !lane->stopping)
-            pthread_cond_wait(&lane->wake, &lane->mutex);
-        if (lane->first == NULL)
-            break;
-        batch = take_batch(lane);
-        pthread_mutex_unlock(&lane->mutex);
-        lane->spec.run(lane->spec.context, batch);
-        pthread_mutex_lock(&lane->mutex);
+            if (lane->first == NULL)
+                break;
+            batch = take_batch(lane);
+            pthread_mutex_unlock(&lane->mutex);
+            lane->spec.run(lane->spec.context, batch);
+            pthread_mutex_lock(&lane->mutex);
+        }
+        due_ms = call_tend(lane);
     }
     pthread_mutex_unlock(&lane->mutex);
     return NULL;
@@ -74,6 +108,16 @@ static bool start_threads(struct lane *lane)
     return lane->started == lane->spec.threads;
 }
 
+static void init_monotonic(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 struct lane *lane_new(const struct lane_spec *spec)
 {
     struct lane *lane = calloc(1, sizeof(*lane) + (size_t)spec->threads * sizeof(pthread_t));
@@ -83,7 +127,7 @@ struct lane *lane_new(const struct lane_spec *spec)
     lane->spec = *spec;
     lane->last = &lane->first;
     pthread_mutex_init(&lane->mutex, NULL);
-    pthread_cond_init(&lane->wake, NULL);
+    init_monotonic(&lane->wake);
     if (!start_threads(lane)) {
         lane_free(lane);
         return NULL;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Embedded in what is queued; the item belongs to the lane from push until `run` gets it. */
 struct lane_item {
@@ -22,6 +23,9 @@ struct lane_spec {
     size_t batch_max; /* items a call; 0: all there are */
     size_t queue_max; /* items waiting; 0: no limit */
     lane_run_fn *run;
+    /* Optional housekeeping, on a lane thread: called after every batch, and again once the
+     * milliseconds it returned have passed with nothing pushed; 0: not before the next batch. */
+    int64_t (*tend)(void *context);
     void *context; /* borrowed: must outlive the lane */
 };
 
