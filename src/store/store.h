@@ -25,16 +25,17 @@ enum {
 
 /* How an operation is answered.
  *   READ     answered from what is committed; may be answered before store_post() returns.
+ *   TOLD     answered as READ is; nothing is promised: a crash forgets it.
  *   VISIBLE  committed, survives kill -9, may be lost by a power cut.
  *   DURABLE  committed and fsynced before `done`.
  * Concurrent writes share one transaction and one fsync (group commit). */
-enum store_kind { STORE_READ, STORE_VISIBLE, STORE_DURABLE };
+enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
 
 /* The verbs: enum, member of struct store_op and name of the backend's function, kind. */
 #define STORE_VERBS(X)                                                                             \
     X(SUBMIT, submit, STORE_DURABLE)                                                               \
     X(CLAIM, claim, STORE_VISIBLE)                                                                 \
-    X(PROGRESS, progress, STORE_VISIBLE)                                                           \
+    X(PROGRESS, progress, STORE_TOLD)                                                              \
     X(FINISH, finish, STORE_DURABLE)                                                               \
     X(REQUEUE, requeue, STORE_VISIBLE)                                                             \
     X(FIND, find, STORE_READ)                                                                      \
@@ -77,6 +78,7 @@ struct store_submit {
     int64_t now_ms, key_expires_ms;
     int active_limit;
     enum store_submit_outcome outcome; /* out */
+    struct guid posted;                /* the store's: `id` as it was posted */
     struct report *active;             /* out, SUBMIT_LIMIT: the user's visible active reports */
     size_t active_count;
 };
@@ -147,7 +149,8 @@ struct store_mark {
     int attempt;           /* out: highest attempt, for the files */
 };
 
-/* Deletion, second half: the row and its idempotency key go. Only from DELETING. */
+/* Deletion, second half: the row and its idempotency key go. Only from DELETING; nothing happens
+ * to a report in another state or gone already. */
 struct store_drop {
     struct guid id;
 };

@@ -15,9 +15,10 @@ void store_changed(struct store_conn *conn, const struct guid *id, int64_t user_
                    enum report_state state);
 
 /* A backend. Verbs run inside begin … commit on the writing connection, several to a batch, or,
- * for STORE_READ, alone on a reading connection of the calling thread. A verb returns 0, or a
- * logical refusal (-E_EXISTS, -E_NOT_FOUND) having written nothing, or -E_STORE: then the whole
- * batch is rolled back and every operation in it fails with -E_STORE. */
+ * for STORE_READ and STORE_TOLD, alone on a reading connection of the calling thread. A verb
+ * returns 0, or a logical refusal (-E_EXISTS, -E_NOT_FOUND) having written nothing, or -E_STORE:
+ * then the whole batch is rolled back and its operations are tried again one by one. So a verb may
+ * run twice: it sets its whole `out` part each time (what it owns has been freed). */
 struct store_ops {
     const char *scheme; /* the URL's first word */
     int (*open)(const struct store_spec *spec, const char *path, struct store_conn **ret,
@@ -25,12 +26,14 @@ struct store_ops {
     /* One more connection for reading, to the store `like` is open on. */
     int (*open_reader)(struct store_conn *like, struct store_conn **ret, struct err *err);
     void (*close)(struct store_conn *conn);
-    int (*begin)(struct store_conn *conn, struct err *err);
-    int (*commit)(struct store_conn *conn, bool durable, struct err *err);
+    /* `durable`: the commit of what begins here is to be fsynced. */
+    int (*begin)(struct store_conn *conn, bool durable, struct err *err);
+    int (*commit)(struct store_conn *conn, struct err *err);
     void (*rollback)(struct store_conn *conn);
-    /* Work that may wait for a quiet moment (checkpoint); called on the writing thread when the
-     * queue has run dry. */
-    void (*idle)(struct store_conn *conn);
+    /* Housekeeping (checkpoint) on the writing thread, between batches: so cheap when there is
+     * nothing to do that it can be called after each. Returns the milliseconds after which it wants
+     * to be called though nothing is posted; 0: not before the next batch. */
+    int64_t (*tend)(struct store_conn *conn);
 #define X(name, member, kind)                                                                      \
     int (*member)(struct store_conn * conn, struct store_##member * arg, struct err * err);
     STORE_VERBS(X)

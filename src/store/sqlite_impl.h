@@ -1,0 +1,108 @@
+/* src/store/sqlite_impl.h -- what the files of the SQLite backend share: the connection, its
+ * statements, the running reports. Only src/store/sqlite*.c includes this. */
+#ifndef STORE_SQLITE_IMPL_H
+#define STORE_SQLITE_IMPL_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/sqlite_statements.h"
+#include "store/store_impl.h"
+
+enum sqlite_statement {
+#define X(name, sql) SQL_##name,
+    SQLITE_STATEMENTS(X)
+#undef X
+        SQL_COUNT
+};
+
+enum { SQLITE_BUSY_MS = 5000 }; /* how long to wait for another process that writes */
+
+/* The numbered migrations: [0] makes schema 1. */
+extern const char *const sqlite_migrations[];
+extern const int sqlite_migration_count;
+
+/* What all connections to one database share. Progress is kept here and not in the file: it is
+ * worth nothing after a crash, since RECOVER starts the report again. */
+struct sqlite_shared {
+    char *path;
+    pthread_mutex_t mutex;          /* guards `running` */
+    struct sqlite_running *running; /* few: one a worker */
+};
+
+struct sqlite_conn {
+    struct store_conn base;
+    sqlite3 *db;
+    struct sqlite_shared *shared; /* the writer's: readers are closed before it */
+    bool writes;
+    sqlite3_stmt *statements[SQL_COUNT]; /* prepared at first use */
+    /* of the writer */
+    bool synchronous_full; /* PRAGMA synchronous as it stands */
+    bool dropped;          /* deleted bytes may still be in the write-ahead log */
+    int64_t checkpoint_ms; /* monotonic: of the last one */
+};
+
+/* sqlite_open.c */
+int sqlite_open(const struct store_spec *spec, const char *path, struct store_conn **ret,
+                struct err *err);
+int sqlite_open_reader(struct store_conn *like, struct store_conn **ret, struct err *err);
+void sqlite_close(struct store_conn *conn);
+
+/* sqlite_sql.c: one statement being run. Binding and reading never fail visibly: the first trouble
+ * sticks, sql_next() is false from then on and sql_end() tells. Values bound and columns read are
+ * borrowed until sql_end(). */
+struct sql {
+    struct sqlite_conn *conn;
+    sqlite3_stmt *stmt; /* NULL: could not be prepared */
+    int rc;             /* sticky: SQLITE_OK or the first trouble */
+};
+
+struct sql sql_start(struct store_conn *conn, enum sqlite_statement which);
+void sql_int(struct sql *q, int n, int64_t value);
+void sql_text(struct sql *q, int n, const char *text); /* NULL: SQL NULL */
+void sql_blob(struct sql *q, int n, const void *data, int len);
+void sql_guid(struct sql *q, int n, const struct guid *id);
+bool sql_next(struct sql *q); /* true: there is a row */
+
+int64_t sql_get_int(struct sql *q, int column);
+bool sql_get_bool(struct sql *q, int column);
+char *sql_get_text(struct sql *q, int column); /* yours to free(); NULL for SQL NULL */
+void sql_get_blob(struct sql *q, int column, void *out, int len); /* zeros unless `len` long */
+struct guid sql_get_guid(struct sql *q, int column);
+
+/* Reset the statement. 0, or -E_STORE with words for people and SQLite's own in the detail. */
+int sql_end(struct sql *q, struct err *err);
+/* Run a statement that gives no row, to the end. */
+int sql_run(struct sql *q, struct err *err);
+/* SQLite's trouble `rc` with this connection as an -E_STORE. */
+int sqlite_trouble(struct sqlite_conn *conn, int rc, struct err *err);
+/* Unprepared text, any number of statements; `rc` of SQLite. */
+int sqlite_exec(struct sqlite_conn *conn, const char *text);
+
+/* A growing array for rows: room for element `count` of `size` bytes, zeroed; NULL: no memory, and
+ * the query has failed. */
+void *sql_grow(struct sql *q, void **array, size_t count, size_t size);
+
+/* sqlite_running.c: progress of the running reports. */
+struct sqlite_running;
+void sqlite_running_start(struct store_conn *conn, const struct guid *id, int attempt);
+void sqlite_running_end(struct store_conn *conn, const struct guid *id);
+/* If that report runs: put its rows and bytes so far into it. */
+void sqlite_running_read(struct store_conn *conn, struct report *report);
+void sqlite_running_free(struct sqlite_shared *shared);
+
+/* sqlite_report.c: a row that starts with SQLITE_REPORT_COLUMNS. */
+void sqlite_read_report(struct sql *q, struct report *ret);
+/* As many rows as there are; *ret_reports is freed by store_op_done(). */
+int sqlite_read_reports(struct sql *q, struct report **ret_reports, size_t *ret_count,
+                        struct err *err);
+
+/* The verbs. */
+#define X(name, member, kind)                                                                      \
+    int sqlite_##member(struct store_conn *conn, struct store_##member *arg, struct err *err);
+STORE_VERBS(X)
+#undef X
+
+#endif

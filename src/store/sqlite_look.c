@@ -1,0 +1,96 @@
+/* src/store/sqlite_look.c -- looking at reports in SQLite: one, a page, what has expired, counts.
+ */
+#include "store/sqlite_impl.h"
+
+/* The place in the queue, by whole blocks of it. */
+static int find_position(struct store_conn *conn, int64_t seq, int64_t *ret, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_POSITION);
+
+    sql_int(&q, 1, seq);
+    if (sql_next(&q))
+        *ret = sql_get_int(&q, 0);
+    return sql_end(&q, err);
+}
+
+int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_FIND);
+    int64_t seq = 0;
+    int rc;
+
+    sql_guid(&q, 1, &arg->id);
+    sql_int(&q, 2, arg->user_id);
+    sql_int(&q, 3, arg->want_parameters);
+    arg->position = 0;
+    arg->found = sql_next(&q);
+    if (arg->found) {
+        sqlite_read_report(&q, &arg->report);
+        arg->report.parameters = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT);
+        seq = sql_get_int(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
+    }
+    rc = sql_end(&q, err);
+    if (rc == 0 && arg->found && arg->report.state == REPORT_QUEUED)
+        rc = find_position(conn, seq, &arg->position, err);
+    return rc;
+}
+
+static int list_total(struct store_conn *conn, struct store_list *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, arg->state < 0 ? SQL_LIST_TOTAL : SQL_LIST_STATE_TOTAL);
+
+    sql_int(&q, 1, arg->user_id);
+    if (arg->state >= 0)
+        sql_int(&q, 2, arg->state);
+    if (sql_next(&q))
+        arg->total = sql_get_int(&q, 0);
+    return sql_end(&q, err);
+}
+
+int sqlite_list(struct store_conn *conn, struct store_list *arg, struct err *err)
+{
+    struct sql q;
+    int rc = list_total(conn, arg, err);
+
+    if (rc < 0)
+        return rc;
+    q = sql_start(conn, arg->state < 0 ? SQL_LIST : SQL_LIST_STATE);
+    sql_int(&q, 1, arg->user_id);
+    sql_int(&q, 2, arg->page_size);
+    sql_int(&q, 3, (arg->page - 1) * arg->page_size);
+    if (arg->state >= 0)
+        sql_int(&q, 4, arg->state);
+    return sqlite_read_reports(&q, &arg->reports, &arg->count, err);
+}
+
+int sqlite_expired(struct store_conn *conn, struct store_expired *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_EXPIRED);
+
+    arg->count = 0;
+    arg->next_ms = 0;
+    sql_int(&q, 1, STORE_BATCH_MAX + 1); /* one more: to know when the next one comes */
+    while (arg->next_ms == 0 && sql_next(&q)) {
+        int64_t expires_ms = sql_get_int(&q, 2);
+
+        if (expires_ms > arg->now_ms || arg->count == STORE_BATCH_MAX)
+            arg->next_ms = expires_ms;
+        else
+            arg->refs[arg->count++] =
+                (struct store_ref){.id = sql_get_guid(&q, 0), .attempt = (int)sql_get_int(&q, 1)};
+    }
+    return sql_end(&q, err);
+}
+
+int sqlite_stats(struct store_conn *conn, struct store_stats *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_STATS);
+
+    while (sql_next(&q)) {
+        int64_t state = sql_get_int(&q, 0);
+
+        if (state >= 0 && state < REPORT_STATE_COUNT)
+            arg->by_state[state] = sql_get_int(&q, 1);
+    }
+    return sql_end(&q, err);
+}

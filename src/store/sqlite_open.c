@@ -1,0 +1,246 @@
+/* src/store/sqlite_open.c -- open and close a SQLite store: the file, the settings, the schema. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/sqlite_impl.h"
+
+/* Marks the file as ours, so that another program's database is not taken for a store: "RPTD". */
+enum { APPLICATION_ID = 0x52505444 };
+
+static int open_trouble(struct sqlite_conn *c, int rc, struct err *err)
+{
+    err_set(err, -E_STORE, "Cannot open the store '%s': %s.", c->shared->path, sqlite3_errstr(rc));
+    return err_detail(err, "sqlite: %s (code %d)", c->db != NULL ? sqlite3_errmsg(c->db) : "", rc);
+}
+
+/* The one number a PRAGMA or SELECT gives. */
+static int read_number(struct sqlite_conn *c, const char *text, int64_t *ret)
+{
+    sqlite3_stmt *stmt;
+    int rc = sqlite3_prepare_v2(c->db, text, -1, &stmt, NULL);
+
+    if (rc != SQLITE_OK)
+        return rc;
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+        *ret = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    return rc == SQLITE_ROW ? SQLITE_OK : rc;
+}
+
+/* ---- the file ---- */
+
+/* Make the file, for the owner only, unless it is there. SQLite gives its -wal and -shm the same
+ * mode. Not opened if it is there: closing it would drop the locks of this process on it. */
+static int make_file(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0 && errno != EEXIST)
+        return err_errno(err, -E_STORE, "Cannot make the store '%s'", path);
+    if (fd >= 0)
+        close(fd);
+    return 0;
+}
+
+/* Absolute, so that readers find it whatever the working folder is by then, and no name is special
+ * to SQLite. */
+static int find_file(const struct store_spec *spec, const char *path, char **ret, struct err *err)
+{
+    char *full;
+
+    if (*path == '\0')
+        return err_set(err, -E_STORE, "The store has no path; write sqlite:PATH.");
+    if (spec->create && make_file(path, err) < 0)
+        return -E_STORE;
+    full = realpath(path, NULL);
+    if (full == NULL && errno == ENOENT)
+        return err_set(err, -E_STORE, "There is no store '%s'; start the server once to make it.",
+                       path);
+    if (full == NULL)
+        return err_errno(err, -E_STORE, "Cannot open the store '%s'", path);
+    *ret = full;
+    return 0;
+}
+
+/* ---- the schema ---- */
+
+/* Refuse what is no store of ours, before anything in it is touched. */
+static int check_owner(struct sqlite_conn *c, struct err *err)
+{
+    int64_t id = 0, tables = 0;
+    int rc = read_number(c, "PRAGMA application_id", &id);
+
+    if (rc == SQLITE_OK)
+        rc = read_number(c, "SELECT count(*) FROM sqlite_schema", &tables);
+    if (rc != SQLITE_OK)
+        return open_trouble(c, rc, err);
+    if (id != APPLICATION_ID && (id != 0 || tables != 0))
+        return err_set(err, -E_STORE,
+                       "'%s' is another program's database; name another path for the store.",
+                       c->shared->path);
+    return 0;
+}
+
+/* Apply the next migration, in a transaction of its own; *ret_version is the version then. Another
+ * process may have been faster: so the version is read inside. */
+static int migrate_once(struct sqlite_conn *c, int64_t *ret_version)
+{
+    int64_t version = 0;
+    char mark[96];
+    int rc = sqlite_exec(c, "BEGIN IMMEDIATE");
+
+    if (rc == SQLITE_OK)
+        rc = read_number(c, "PRAGMA user_version", &version);
+    if (rc == SQLITE_OK && version < sqlite_migration_count) {
+        snprintf(mark, sizeof(mark), "PRAGMA application_id = %d; PRAGMA user_version = %lld",
+                 APPLICATION_ID, (long long)++version);
+        rc = sqlite_exec(c, sqlite_migrations[version - 1]);
+        if (rc == SQLITE_OK)
+            rc = sqlite_exec(c, mark);
+    }
+    if (rc == SQLITE_OK)
+        rc = sqlite_exec(c, "COMMIT");
+    if (rc == SQLITE_OK)
+        *ret_version = version;
+    else if (sqlite3_get_autocommit(c->db) == 0)
+        sqlite_exec(c, "ROLLBACK");
+    return rc;
+}
+
+static int migrate(struct sqlite_conn *c, bool create, struct err *err)
+{
+    int64_t version = 0;
+    int rc = read_number(c, "PRAGMA user_version", &version);
+
+    if (rc == SQLITE_OK && version < sqlite_migration_count && !create)
+        return err_set(err, -E_STORE,
+                       "The store '%s' has schema %lld, this program needs %d; start the server "
+                       "once to bring it up to date.",
+                       c->shared->path, (long long)version, sqlite_migration_count);
+    while (rc == SQLITE_OK && version < sqlite_migration_count)
+        rc = migrate_once(c, &version);
+    if (rc != SQLITE_OK)
+        return open_trouble(c, rc, err);
+    if (version > sqlite_migration_count)
+        return err_set(err, -E_STORE,
+                       "The store '%s' has schema %lld, newer than this program's %d; use the "
+                       "reportd that made it, or a later one.",
+                       c->shared->path, (long long)version, sqlite_migration_count);
+    return 0;
+}
+
+/* ---- connections ---- */
+
+static int connect_db(struct sqlite_conn *c, struct err *err)
+{
+    int rc =
+        sqlite3_open_v2(c->shared->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+
+    if (rc != SQLITE_OK)
+        return open_trouble(c, rc, err);
+    sqlite3_extended_result_codes(c->db, 1);
+    sqlite3_busy_timeout(c->db, SQLITE_BUSY_MS);
+    return 0;
+}
+
+static struct sqlite_conn *conn_new(struct sqlite_shared *shared, bool writes)
+{
+    struct sqlite_conn *c = calloc(1, sizeof(*c));
+
+    if (c != NULL) {
+        c->base.ops = &store_sqlite;
+        c->shared = shared;
+        c->writes = writes;
+    }
+    return c;
+}
+
+void sqlite_close(struct store_conn *conn)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+
+    for (int i = 0; i < SQL_COUNT; i++)
+        sqlite3_finalize(c->statements[i]);
+    sqlite3_close(c->db);
+    if (c->writes) {
+        sqlite_running_free(c->shared);
+        pthread_mutex_destroy(&c->shared->mutex);
+        free(c->shared->path);
+        free(c->shared);
+    }
+    free(c);
+}
+
+static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
+{
+    int rc;
+
+    if (connect_db(c, err) < 0 || check_owner(c, err) < 0)
+        return -E_STORE;
+    rc = sqlite_exec(c, "PRAGMA journal_mode = WAL;"
+                        "PRAGMA synchronous = FULL;"
+                        "PRAGMA foreign_keys = ON;"
+                        "PRAGMA secure_delete = ON;"
+                        "PRAGMA temp_store = MEMORY;"
+                        "PRAGMA cache_size = -16384;" /* KiB */
+                        "PRAGMA wal_autocheckpoint = 4096");
+    if (rc != SQLITE_OK)
+        return open_trouble(c, rc, err);
+    c->synchronous_full = true;
+    return migrate(c, create, err);
+}
+
+int sqlite_open(const struct store_spec *spec, const char *path, struct store_conn **ret,
+                struct err *err)
+{
+    struct sqlite_shared *shared;
+    struct sqlite_conn *c;
+    char *full;
+
+    if (find_file(spec, path, &full, err) < 0)
+        return -E_STORE;
+    shared = calloc(1, sizeof(*shared));
+    c = shared != NULL ? conn_new(shared, true) : NULL;
+    if (c == NULL) {
+        free(shared);
+        free(full);
+        return err_set(err, -E_STORE, "Cannot open the store: out of memory.");
+    }
+    shared->path = full;
+    pthread_mutex_init(&shared->mutex, NULL);
+    if (set_up_writer(c, spec->create, err) < 0) {
+        sqlite_close(&c->base);
+        return -E_STORE;
+    }
+    *ret = &c->base;
+    return 0;
+}
+
+int sqlite_open_reader(struct store_conn *like, struct store_conn **ret, struct err *err)
+{
+    struct sqlite_conn *c = conn_new(((struct sqlite_conn *)like)->shared, false);
+    int rc;
+
+    if (c == NULL)
+        return err_set(err, -E_STORE, "The store is unavailable: out of memory, try again.");
+    rc = connect_db(c, err);
+    if (rc == 0) {
+        int sqlite_rc = sqlite_exec(c, "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;"
+                                       "PRAGMA cache_size = -4096"); /* KiB */
+
+        if (sqlite_rc != SQLITE_OK)
+            rc = open_trouble(c, sqlite_rc, err);
+    }
+    if (rc < 0) {
+        sqlite_close(&c->base);
+        return rc;
+    }
+    *ret = &c->base;
+    return 0;
+}

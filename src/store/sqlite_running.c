@@ -1,0 +1,90 @@
+/* src/store/sqlite_running.c -- rows and bytes so far of the running reports, in memory. */
+#include <stdlib.h>
+
+#include "store/sqlite_impl.h"
+
+struct sqlite_running {
+    struct sqlite_running *next;
+    struct guid id;
+    int attempt;
+    int64_t rows, bytes;
+};
+
+static struct sqlite_shared *lock_shared(struct store_conn *conn)
+{
+    struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
+
+    pthread_mutex_lock(&shared->mutex);
+    return shared;
+}
+
+/* The link to the report's entry, or the end of the list; the mutex is held. */
+static struct sqlite_running **find_running(struct sqlite_shared *shared, const struct guid *id)
+{
+    struct sqlite_running **link = &shared->running;
+
+    while (*link != NULL && !guid_eq(&(*link)->id, id))
+        link = &(*link)->next;
+    return link;
+}
+
+void sqlite_running_start(struct store_conn *conn, const struct guid *id, int attempt)
+{
+    struct sqlite_shared *shared = lock_shared(conn);
+    struct sqlite_running **link = find_running(shared, id);
+
+    if (*link == NULL)
+        *link = calloc(1, sizeof(**link));
+    if (*link != NULL) /* without memory its progress is not shown, nothing worse */
+        **link = (struct sqlite_running){.next = (*link)->next, .id = *id, .attempt = attempt};
+    pthread_mutex_unlock(&shared->mutex);
+}
+
+void sqlite_running_end(struct store_conn *conn, const struct guid *id)
+{
+    struct sqlite_shared *shared = lock_shared(conn);
+    struct sqlite_running **link = find_running(shared, id);
+    struct sqlite_running *gone = *link;
+
+    if (gone != NULL) {
+        *link = gone->next;
+        free(gone);
+    }
+    pthread_mutex_unlock(&shared->mutex);
+}
+
+int sqlite_progress(struct store_conn *conn, struct store_progress *arg, struct err *err)
+{
+    struct sqlite_shared *shared = lock_shared(conn);
+    struct sqlite_running *running = *find_running(shared, &arg->id);
+
+    (void)err;
+    if (running != NULL && running->attempt == arg->attempt) {
+        running->rows = arg->rows;
+        running->bytes = arg->bytes;
+    }
+    pthread_mutex_unlock(&shared->mutex);
+    return 0;
+}
+
+void sqlite_running_read(struct store_conn *conn, struct report *report)
+{
+    struct sqlite_shared *shared = lock_shared(conn);
+    struct sqlite_running *running = *find_running(shared, &report->id);
+
+    if (running != NULL && running->attempt == report->attempt) {
+        report->rows = running->rows;
+        report->bytes = running->bytes;
+    }
+    pthread_mutex_unlock(&shared->mutex);
+}
+
+void sqlite_running_free(struct sqlite_shared *shared)
+{
+    while (shared->running != NULL) {
+        struct sqlite_running *gone = shared->running;
+
+        shared->running = gone->next;
+        free(gone);
+    }
+}

@@ -1,0 +1,98 @@
+/* src/store/sqlite_schema.c -- the numbered migrations of the SQLite store.
+ * A migration that has been released is never changed: add the next one. */
+#include "store/sqlite_impl.h"
+
+/* 1: reports, users, sessions. `seq` is the order of the queue and of the lists; `state` is enum
+ * report_state; `slot` says whether the report counts against its user's limit. */
+static const char migration_1[] =
+    "CREATE TABLE user ("
+    "  id INTEGER PRIMARY KEY,"
+    "  name TEXT NOT NULL COLLATE NOCASE UNIQUE,"
+    "  password_hash TEXT NOT NULL,"
+    "  disabled INTEGER NOT NULL DEFAULT 0,"
+    "  failures INTEGER NOT NULL DEFAULT 0,"
+    "  first_failure_ms INTEGER NOT NULL DEFAULT 0,"
+    "  locked_until_ms INTEGER NOT NULL DEFAULT 0,"
+    "  allow TEXT NOT NULL DEFAULT '',"
+    "  grants TEXT NOT NULL DEFAULT ''"
+    ") STRICT;"
+
+    /* `parameters`, which may be long, stands last, so that reading the others skips it. */
+    "CREATE TABLE report ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  id BLOB NOT NULL UNIQUE,"
+    "  user_id INTEGER NOT NULL REFERENCES user (id),"
+    "  state INTEGER NOT NULL,"
+    "  slot INTEGER NOT NULL,"
+    "  attempt INTEGER NOT NULL DEFAULT 0,"
+    "  failures INTEGER NOT NULL DEFAULT 0,"
+    "  rows INTEGER NOT NULL DEFAULT 0,"
+    "  bytes INTEGER NOT NULL DEFAULT 0,"
+    "  submitted_ms INTEGER NOT NULL,"
+    "  started_ms INTEGER NOT NULL DEFAULT 0,"
+    "  finished_ms INTEGER NOT NULL DEFAULT 0,"
+    "  expires_ms INTEGER,"
+    "  digest BLOB,"
+    "  name TEXT NOT NULL,"
+    "  message TEXT,"
+    "  key TEXT,"
+    "  key_hash BLOB,"
+    "  key_expires_ms INTEGER,"
+    "  parameters TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX report_of_user ON report (user_id);"
+    "CREATE INDEX report_slot ON report (user_id) WHERE slot = 1;"
+    "CREATE UNIQUE INDEX report_key ON report (user_id, key) WHERE key IS NOT NULL;"
+    "CREATE INDEX report_key_expiry ON report (key_expires_ms) WHERE key_expires_ms IS NOT NULL;"
+    "CREATE INDEX report_expiry ON report (expires_ms) WHERE expires_ms IS NOT NULL;"
+    /* queued, processing and deleting: all but the many that are finished */
+    "CREATE INDEX report_work ON report (state) WHERE state NOT IN (2, 3);"
+
+    /* How many reports are in each state, and how many are queued in each block of 512 seq, so that
+     * counting them and finding a place in the queue reads a few rows, not every report. */
+    "CREATE TABLE report_count (state INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;"
+    "INSERT INTO report_count VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0);"
+    "CREATE TABLE queue_block (block INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;"
+    "CREATE TRIGGER report_comes AFTER INSERT ON report BEGIN"
+    "  UPDATE report_count SET n = n + 1 WHERE state = NEW.state;"
+    "  INSERT INTO queue_block VALUES (NEW.seq >> 9, 1) ON CONFLICT DO UPDATE SET n = n + 1;"
+    "END;"
+    "CREATE TRIGGER report_moves AFTER UPDATE OF state ON report BEGIN"
+    "  UPDATE report_count SET n = n + (state = NEW.state) - (state = OLD.state)"
+    "    WHERE state IN (OLD.state, NEW.state);"
+    "END;"
+    "CREATE TRIGGER report_leaves_queue AFTER UPDATE OF state ON report WHEN OLD.state = 0 BEGIN"
+    "  UPDATE queue_block SET n = n - 1 WHERE block = NEW.seq >> 9;"
+    "  DELETE FROM queue_block WHERE block = NEW.seq >> 9 AND n = 0;"
+    "END;"
+    "CREATE TRIGGER report_returns AFTER UPDATE OF state ON report WHEN NEW.state = 0 BEGIN"
+    "  INSERT INTO queue_block VALUES (NEW.seq >> 9, 1) ON CONFLICT DO UPDATE SET n = n + 1;"
+    "END;"
+    "CREATE TRIGGER report_goes AFTER DELETE ON report BEGIN"
+    "  UPDATE report_count SET n = n - 1 WHERE state = OLD.state;"
+    "END;"
+
+    /* `access` and `refresh_hash` are of the session's latest pair of tokens. */
+    "CREATE TABLE session ("
+    "  id BLOB PRIMARY KEY,"
+    "  user_id INTEGER NOT NULL REFERENCES user (id),"
+    "  access BLOB NOT NULL,"
+    "  refresh_hash BLOB NOT NULL,"
+    "  expires_ms INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX session_of_user ON session (user_id);"
+    "CREATE INDEX session_expiry ON session (expires_ms);"
+    /* The refresh tokens a session has used up, to recognise one that is presented again. */
+    "CREATE TABLE used_refresh ("
+    "  session_id BLOB NOT NULL REFERENCES session (id) ON DELETE CASCADE,"
+    "  hash BLOB NOT NULL,"
+    "  PRIMARY KEY (session_id, hash)"
+    ") STRICT, WITHOUT ROWID;";
+
+/* The schema and the queries write states as numbers. */
+_Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
+                   REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
+               "the numbers of the states are kept in every database");
+
+const char *const sqlite_migrations[] = {migration_1};
+const int sqlite_migration_count = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]);

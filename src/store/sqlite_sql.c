@@ -1,0 +1,149 @@
+/* src/store/sqlite_sql.c -- one SQL statement being run: prepared once, bound, read, reset. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/sqlite_impl.h"
+
+static const char *const texts[SQL_COUNT] = {
+#define X(name, sql) [SQL_##name] = (sql),
+    SQLITE_STATEMENTS(X)
+#undef X
+};
+
+static void note(struct sql *q, int rc)
+{
+    if (q->rc == SQLITE_OK && rc != SQLITE_OK)
+        q->rc = rc;
+}
+
+struct sql sql_start(struct store_conn *conn, enum sqlite_statement which)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    struct sql q = {.conn = c};
+
+    if (c->statements[which] == NULL)
+        note(&q, sqlite3_prepare_v3(c->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT,
+                                    &c->statements[which], NULL));
+    q.stmt = c->statements[which];
+    return q;
+}
+
+void sql_int(struct sql *q, int n, int64_t value)
+{
+    if (q->rc == SQLITE_OK)
+        note(q, sqlite3_bind_int64(q->stmt, n, value));
+}
+
+void sql_text(struct sql *q, int n, const char *text)
+{
+    if (q->rc == SQLITE_OK)
+        note(q, sqlite3_bind_text(q->stmt, n, text, -1, SQLITE_STATIC));
+}
+
+void sql_blob(struct sql *q, int n, const void *data, int len)
+{
+    if (q->rc == SQLITE_OK)
+        note(q, sqlite3_bind_blob(q->stmt, n, data, len, SQLITE_STATIC));
+}
+
+void sql_guid(struct sql *q, int n, const struct guid *id)
+{
+    sql_blob(q, n, id->bytes, GUID_BYTES);
+}
+
+bool sql_next(struct sql *q)
+{
+    int rc;
+
+    if (q->rc != SQLITE_OK)
+        return false;
+    rc = sqlite3_step(q->stmt);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        note(q, rc);
+    return rc == SQLITE_ROW;
+}
+
+int64_t sql_get_int(struct sql *q, int column)
+{
+    return sqlite3_column_int64(q->stmt, column);
+}
+
+bool sql_get_bool(struct sql *q, int column)
+{
+    return sqlite3_column_int(q->stmt, column) != 0;
+}
+
+char *sql_get_text(struct sql *q, int column)
+{
+    const char *text;
+    char *copy;
+
+    if (sqlite3_column_type(q->stmt, column) == SQLITE_NULL)
+        return NULL;
+    text = (const char *)sqlite3_column_text(q->stmt, column);
+    copy = text != NULL ? strdup(text) : NULL;
+    if (copy == NULL)
+        note(q, SQLITE_NOMEM);
+    return copy;
+}
+
+void sql_get_blob(struct sql *q, int column, void *out, int len)
+{
+    const void *data = sqlite3_column_blob(q->stmt, column);
+
+    if (data != NULL && sqlite3_column_bytes(q->stmt, column) == len)
+        memcpy(out, data, (size_t)len);
+    else
+        memset(out, 0, (size_t)len);
+}
+
+struct guid sql_get_guid(struct sql *q, int column)
+{
+    struct guid id;
+
+    sql_get_blob(q, column, id.bytes, GUID_BYTES);
+    return id;
+}
+
+int sqlite_trouble(struct sqlite_conn *conn, int rc, struct err *err)
+{
+    err_set(err, -E_STORE, "The store is unavailable: %s, try again.", sqlite3_errstr(rc));
+    return err_detail(err, "sqlite: %s (code %d)", sqlite3_errmsg(conn->db), rc);
+}
+
+int sql_end(struct sql *q, struct err *err)
+{
+    int rc = 0;
+
+    if (q->rc != SQLITE_OK)
+        rc = sqlite_trouble(q->conn, q->rc, err);
+    sqlite3_reset(q->stmt); /* repeats the step's error, which `rc` has */
+    return rc;
+}
+
+int sql_run(struct sql *q, struct err *err)
+{
+    while (sql_next(q))
+        continue;
+    return sql_end(q, err);
+}
+
+int sqlite_exec(struct sqlite_conn *conn, const char *text)
+{
+    return sqlite3_exec(conn->db, text, NULL, NULL, NULL);
+}
+
+void *sql_grow(struct sql *q, void **array, size_t count, size_t size)
+{
+    /* Powers of two are the sizes at which the array is full. */
+    if ((count & (count - 1)) == 0) {
+        void *grown = reallocarray(*array, count == 0 ? 1 : count * 2, size);
+
+        if (grown == NULL) {
+            note(q, SQLITE_NOMEM);
+            return NULL;
+        }
+        *array = grown;
+    }
+    return memset((char *)*array + count * size, 0, size);
+}

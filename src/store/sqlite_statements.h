@@ -1,0 +1,97 @@
+/* src/store/sqlite_statements.h -- every SQL statement of the SQLite backend's verbs.
+ * Queued is state 0, processing 1, complete 2, error 3, deleting 4 (see sqlite_schema.c). A query
+ * on state 0, 1 or 4 repeats "state NOT IN (2, 3)" so that the partial index serves it. */
+#ifndef STORE_SQLITE_STATEMENTS_H
+#define STORE_SQLITE_STATEMENTS_H
+
+/* Read by sqlite_read_report(). */
+#define SQLITE_REPORT_COLUMNS                                                                      \
+    "id, user_id, name, message, state, attempt, failures, rows, bytes, submitted_ms, "            \
+    "started_ms, finished_ms, expires_ms, digest"
+enum { SQLITE_REPORT_COLUMN_COUNT = 14 };
+
+/* Read by read_user(). */
+#define SQLITE_USER_COLUMNS                                                                        \
+    "user.id, user.name, user.disabled, user.failures, user.first_failure_ms, "                    \
+    "user.locked_until_ms, user.allow, user.grants"
+enum { SQLITE_USER_COLUMN_COUNT = 8 };
+
+/* The start of every move: ?1 to, ?2 its slot, ?3 from; bound, with the ends, by move_report(). */
+#define SQLITE_MOVE "UPDATE report SET state = ?1, slot = ?2"
+#define SQLITE_MOVED " RETURNING id, user_id"
+
+#define SQLITE_STATEMENTS(X)                                                                       \
+    /* ---- report ---- */                                                                         \
+    X(SUBMIT, "INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters, key," \
+              " key_hash, key_expires_ms) SELECT ?1, ?2, 0, 1, ?3, ?4, ?5, ?6, ?7, ?8"             \
+              " WHERE (SELECT count(*) FROM report WHERE user_id = ?2 AND slot = 1) < ?9")         \
+    X(KEY_FIND, "SELECT id, key_hash, key_expires_ms FROM report WHERE user_id = ?1 AND key = ?2") \
+    X(KEY_FORGET, "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"           \
+                  " WHERE id = ?1")                                                                \
+    X(ACTIVE, "SELECT " SQLITE_REPORT_COLUMNS " FROM report WHERE user_id = ?1 AND slot = 1"       \
+              " AND state IN (0, 1) ORDER BY seq")                                                 \
+    X(CLAIM,                                                                                       \
+      SQLITE_MOVE ", attempt = attempt + 1, started_ms = ?4 WHERE state = ?3"                      \
+                  " AND seq = (SELECT seq FROM report WHERE state = 0 AND state NOT IN (2, 3)"     \
+                  " ORDER BY seq LIMIT 1)" SQLITE_MOVED)                                           \
+    X(CLAIMED, "SELECT " SQLITE_REPORT_COLUMNS ", parameters,"                                     \
+               " (SELECT user.name FROM user WHERE user.id = user_id) FROM report WHERE id = ?1")  \
+    X(FINISH, SQLITE_MOVE                                                                          \
+      ", rows = ?6, bytes = ?7, finished_ms = ?8, expires_ms = ?9,"                                \
+      " digest = ?10, message = ?11 WHERE id = ?4 AND state = ?3 AND attempt = ?5" SQLITE_MOVED)   \
+    X(REQUEUE, SQLITE_MOVE ", started_ms = 0, failures = failures + ?6"                            \
+                           " WHERE id = ?4 AND state = ?3 AND attempt = ?5" SQLITE_MOVED)          \
+    X(RECOVER, SQLITE_MOVE ", started_ms = 0 WHERE state = ?3 AND seq = (SELECT seq FROM report"   \
+                           " WHERE state = 1 AND state NOT IN (2, 3) LIMIT 1)" SQLITE_MOVED)       \
+    X(MARK_FIND, "SELECT state, attempt FROM report WHERE id = ?1"                                 \
+                 " AND (user_id = ?2 OR ?2 = 0) AND state <> 4")                                   \
+    X(MARK, SQLITE_MOVE ", expires_ms = NULL, key = NULL, key_hash = NULL, key_expires_ms = NULL"  \
+                        " WHERE id = ?4 AND state = ?3" SQLITE_MOVED)                              \
+    X(DROP, "DELETE FROM report WHERE id = ?1 AND state = 4")                                      \
+    X(DELETING, "SELECT id, attempt FROM report WHERE state = 4 AND state NOT IN (2, 3) LIMIT ?1") \
+    /* ---- looking ---- */                                                                        \
+    X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL), seq FROM report"         \
+            " WHERE id = ?1 AND user_id = ?2 AND state <> 4")                                      \
+    X(POSITION, "SELECT (SELECT coalesce(sum(n), 0) FROM queue_block WHERE block < ?1 >> 9)"       \
+                " + (SELECT count(*) FROM report WHERE state = 0 AND state NOT IN (2, 3)"          \
+                " AND seq BETWEEN ?1 >> 9 << 9 AND ?1)")                                           \
+    X(LIST, "SELECT " SQLITE_REPORT_COLUMNS " FROM report WHERE user_id = ?1 AND state <> 4"       \
+            " ORDER BY seq DESC LIMIT ?2 OFFSET ?3")                                               \
+    X(LIST_TOTAL, "SELECT count(*) FROM report WHERE user_id = ?1 AND state <> 4")                 \
+    X(LIST_STATE, "SELECT " SQLITE_REPORT_COLUMNS " FROM report WHERE user_id = ?1"                \
+                  " AND state = ?4 AND state <> 4 ORDER BY seq DESC LIMIT ?2 OFFSET ?3")           \
+    X(LIST_STATE_TOTAL, "SELECT count(*) FROM report WHERE user_id = ?1 AND state = ?2"            \
+                        " AND state <> 4")                                                         \
+    X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
+               " ORDER BY expires_ms LIMIT ?1")                                                    \
+    X(STATS, "SELECT state, n FROM report_count")                                                  \
+    /* ---- users ---- */                                                                          \
+    X(USER_ADD, "INSERT INTO user (name, password_hash, allow, grants) VALUES (?1, ?2, ?3, ?4)")   \
+    X(USER_CHANGE, "UPDATE user SET password_hash = coalesce(?2, password_hash),"                  \
+                   " allow = coalesce(?3, allow), grants = coalesce(?4, grants),"                  \
+                   " disabled = coalesce(?5, disabled), failures = iif(?6, 0, failures),"          \
+                   " first_failure_ms = iif(?6, 0, first_failure_ms),"                             \
+                   " locked_until_ms = iif(?6, 0, locked_until_ms) WHERE name = ?1 RETURNING id")  \
+    X(USER_FIND, "SELECT " SQLITE_USER_COLUMNS ", password_hash FROM user WHERE name = ?1")        \
+    X(USER_LIST, "SELECT " SQLITE_USER_COLUMNS " FROM user ORDER BY name")                         \
+    /* ---- sessions ---- */                                                                       \
+    X(LOGIN_FIND, "SELECT " SQLITE_USER_COLUMNS " FROM user WHERE id = ?1")                        \
+    X(LOGIN_NOTE, "UPDATE user SET failures = ?2, first_failure_ms = ?3, locked_until_ms = ?4"     \
+                  " WHERE id = ?1")                                                                \
+    X(SESSION_ADD, "INSERT INTO session (id, user_id, access, refresh_hash, expires_ms)"           \
+                   " VALUES (?1, ?2, ?3, ?4, ?5)")                                                 \
+    X(SESSION, "SELECT " SQLITE_USER_COLUMNS " FROM session JOIN user ON user.id = user_id"        \
+               " WHERE session.id = ?1 AND access = ?2 AND NOT disabled")                          \
+    X(ROTATE_FIND, "SELECT " SQLITE_USER_COLUMNS ", refresh_hash = ?2 AND access = ?3"             \
+                   " AND expires_ms > ?4 AND NOT disabled,"                                        \
+                   " EXISTS (SELECT 1 FROM used_refresh WHERE session_id = ?1 AND hash = ?2)"      \
+                   " FROM session JOIN user ON user.id = user_id WHERE session.id = ?1")           \
+    X(ROTATE_USE, "INSERT INTO used_refresh (session_id, hash) VALUES (?1, ?2)")                   \
+    X(ROTATE, "UPDATE session SET access = ?2, refresh_hash = ?3, expires_ms = ?4 WHERE id = ?1")  \
+    X(SESSION_END, "DELETE FROM session WHERE id = ?1")                                            \
+    X(SESSION_END_USER, "DELETE FROM session WHERE user_id = ?1")                                  \
+    X(SWEEP_SESSIONS, "DELETE FROM session WHERE expires_ms <= ?1")                                \
+    X(SWEEP_KEYS, "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"           \
+                  " WHERE key_expires_ms <= ?1")
+
+#endif

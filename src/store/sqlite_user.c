@@ -1,0 +1,267 @@
+/* src/store/sqlite_user.c -- users and sessions in SQLite. */
+#include "store/sqlite_impl.h"
+
+/* A row that starts with SQLITE_USER_COLUMNS. */
+static void read_user(struct sql *q, struct user *ret)
+{
+    *ret = (struct user){
+        .id = sql_get_int(q, 0),
+        .name = sql_get_text(q, 1),
+        .disabled = sql_get_bool(q, 2),
+        .failures = (int)sql_get_int(q, 3),
+        .first_failure_ms = sql_get_int(q, 4),
+        .locked_until_ms = sql_get_int(q, 5),
+        .allow = sql_get_text(q, 6),
+        .grants = sql_get_text(q, 7),
+    };
+}
+
+/* ---- users ---- */
+
+int sqlite_user_add(struct store_conn *conn, struct store_user_add *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_USER_ADD);
+
+    sql_text(&q, 1, arg->name);
+    sql_text(&q, 2, arg->password_hash);
+    sql_text(&q, 3, arg->allow != NULL ? arg->allow : "");
+    sql_text(&q, 4, arg->grants != NULL ? arg->grants : "");
+    sql_next(&q);
+    if (q.rc == SQLITE_CONSTRAINT_UNIQUE) {
+        sql_end(&q, err);
+        return err_set(err, -E_EXISTS, "There is a user '%s' already.", arg->name);
+    }
+    arg->id = sqlite3_last_insert_rowid(q.conn->db);
+    return sql_end(&q, err);
+}
+
+static int end_sessions(struct store_conn *conn, int64_t user_id, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_SESSION_END_USER);
+
+    sql_int(&q, 1, user_id);
+    return sql_run(&q, err);
+}
+
+int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_USER_CHANGE);
+    int64_t id = 0;
+    bool found;
+    int rc;
+
+    sql_text(&q, 1, arg->name);
+    sql_text(&q, 2, arg->password_hash);
+    sql_text(&q, 3, arg->allow);
+    sql_text(&q, 4, arg->grants);
+    if (arg->disabled < 0)
+        sql_text(&q, 5, NULL);
+    else
+        sql_int(&q, 5, arg->disabled != 0);
+    sql_int(&q, 6, arg->password_hash != NULL || arg->disabled == 0); /* lifts a lock */
+    found = sql_next(&q);
+    if (found)
+        id = sql_get_int(&q, 0);
+    rc = sql_run(&q, err);
+    if (rc < 0)
+        return rc;
+    if (!found)
+        return err_set(err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
+    if (arg->password_hash != NULL || arg->disabled > 0)
+        rc = end_sessions(conn, id, err);
+    return rc;
+}
+
+int sqlite_user_find(struct store_conn *conn, struct store_user_find *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_USER_FIND);
+
+    sql_text(&q, 1, arg->name);
+    arg->found = sql_next(&q);
+    if (arg->found) {
+        read_user(&q, &arg->user);
+        arg->user.password_hash = sql_get_text(&q, SQLITE_USER_COLUMN_COUNT);
+    }
+    return sql_end(&q, err);
+}
+
+int sqlite_user_list(struct store_conn *conn, struct store_user_list *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_USER_LIST);
+    void *users = NULL;
+
+    for (arg->count = 0; sql_next(&q); arg->count++) {
+        struct user *user = sql_grow(&q, &users, arg->count, sizeof(*user));
+
+        if (user == NULL)
+            break;
+        read_user(&q, user);
+    }
+    arg->users = users;
+    return sql_end(&q, err);
+}
+
+/* ---- sessions ---- */
+
+/* Count a failed login; the last one of too many locks. While locked nothing is counted; a lock or
+ * a window that is over starts afresh. */
+static void count_failure(struct user *user, int64_t now_ms)
+{
+    if (user_is_locked(user, now_ms))
+        return;
+    if (user->locked_until_ms != 0 || user->first_failure_ms + USER_FAILURE_WINDOW_MS <= now_ms) {
+        user->failures = 0;
+        user->first_failure_ms = now_ms;
+        user->locked_until_ms = 0;
+    }
+    user->failures++;
+    if (user->failures >= USER_FAILURES_MAX)
+        user->locked_until_ms = now_ms + USER_LOCK_MS;
+}
+
+static int note_login(struct store_conn *conn, const struct user *user, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_LOGIN_NOTE);
+
+    sql_int(&q, 1, user->id);
+    sql_int(&q, 2, user->failures);
+    sql_int(&q, 3, user->first_failure_ms);
+    sql_int(&q, 4, user->locked_until_ms);
+    return sql_run(&q, err);
+}
+
+static int add_session(struct store_conn *conn, const struct store_login *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_SESSION_ADD);
+
+    sql_guid(&q, 1, &arg->session);
+    sql_int(&q, 2, arg->user_id);
+    sql_guid(&q, 3, &arg->access);
+    sql_blob(&q, 4, arg->refresh_hash, STORE_HASH_BYTES);
+    sql_int(&q, 5, arg->refresh_expires_ms);
+    return sql_run(&q, err);
+}
+
+/* The user is there: count or clear the failures, and open the session if it may be. */
+static int login_known(struct store_conn *conn, struct store_login *arg, struct user *user,
+                       struct err *err)
+{
+    int rc = 0;
+
+    arg->opened = arg->password_ok && !user->disabled && !user_is_locked(user, arg->now_ms);
+    if (!arg->password_ok) {
+        count_failure(user, arg->now_ms);
+        rc = note_login(conn, user, err);
+    } else if (arg->opened && user->failures > 0) {
+        user->failures = 0;
+        user->first_failure_ms = 0;
+        user->locked_until_ms = 0;
+        rc = note_login(conn, user, err);
+    }
+    if (rc == 0 && arg->opened)
+        rc = add_session(conn, arg, err);
+    return rc;
+}
+
+int sqlite_login(struct store_conn *conn, struct store_login *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_LOGIN_FIND);
+    struct user user = {0};
+    bool found;
+    int rc;
+
+    arg->opened = false;
+    sql_int(&q, 1, arg->user_id);
+    found = sql_next(&q);
+    if (found)
+        read_user(&q, &user);
+    rc = sql_end(&q, err);
+    if (rc == 0 && found)
+        rc = login_known(conn, arg, &user, err);
+    user_done(&user);
+    return rc;
+}
+
+int sqlite_session(struct store_conn *conn, struct store_session *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_SESSION);
+
+    sql_guid(&q, 1, &arg->session);
+    sql_guid(&q, 2, &arg->access);
+    arg->found = sql_next(&q);
+    if (arg->found)
+        read_user(&q, &arg->user);
+    return sql_end(&q, err);
+}
+
+static int end_session(struct store_conn *conn, const struct guid *session, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_SESSION_END);
+
+    sql_guid(&q, 1, session);
+    return sql_run(&q, err);
+}
+
+static int exchange(struct store_conn *conn, struct store_rotate *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_ROTATE_USE);
+    int rc;
+
+    sql_guid(&q, 1, &arg->session);
+    sql_blob(&q, 2, arg->old_hash, STORE_HASH_BYTES);
+    rc = sql_run(&q, err);
+    if (rc < 0)
+        return rc;
+    q = sql_start(conn, SQL_ROTATE);
+    sql_guid(&q, 1, &arg->session);
+    sql_guid(&q, 2, &arg->new_access);
+    sql_blob(&q, 3, arg->new_hash, STORE_HASH_BYTES);
+    sql_int(&q, 4, arg->refresh_expires_ms);
+    return sql_run(&q, err);
+}
+
+int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_ROTATE_FIND);
+    int rc;
+
+    arg->outcome = ROTATE_UNKNOWN;
+    sql_guid(&q, 1, &arg->session);
+    sql_blob(&q, 2, arg->old_hash, STORE_HASH_BYTES);
+    sql_guid(&q, 3, &arg->access);
+    sql_int(&q, 4, arg->now_ms);
+    if (sql_next(&q)) {
+        if (sql_get_bool(&q, SQLITE_USER_COLUMN_COUNT + 1)) {
+            arg->outcome = ROTATE_REUSED;
+        } else if (sql_get_bool(&q, SQLITE_USER_COLUMN_COUNT)) {
+            arg->outcome = ROTATE_DONE;
+            read_user(&q, &arg->user);
+        }
+    }
+    rc = sql_end(&q, err);
+    if (rc == 0 && arg->outcome == ROTATE_REUSED)
+        rc = end_session(conn, &arg->session, err);
+    else if (rc == 0 && arg->outcome == ROTATE_DONE)
+        rc = exchange(conn, arg, err);
+    return rc;
+}
+
+int sqlite_sweep(struct store_conn *conn, struct store_sweep *arg, struct err *err)
+{
+    static const enum sqlite_statement sweeps[] = {SQL_SWEEP_SESSIONS, SQL_SWEEP_KEYS};
+
+    arg->removed = 0;
+    for (size_t i = 0; i < sizeof(sweeps) / sizeof(sweeps[0]); i++) {
+        struct sql q = sql_start(conn, sweeps[i]);
+        int rc;
+
+        sql_int(&q, 1, arg->now_ms);
+        rc = sql_run(&q, err);
+        if (rc < 0)
+            return rc;
+        arg->removed += sqlite3_changes(q.conn->db);
+    }
+    if (arg->removed > 0)
+        ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_tend() */
+    return 0;
+}

@@ -1,0 +1,349 @@
+/* tests/contract/store_fixture.h -- the backends that the store's tests run on, and a store made
+ * anew for each test. Included by one test program each. */
+#ifndef CONTRACT_STORE_FIXTURE_H
+#define CONTRACT_STORE_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <pthread.h>
+
+#include "store/store.h"
+
+#define MAYBE __attribute__((unused)) static
+
+enum { NOW = 1700000000 };
+#define NOW_MS (INT64_C(1000) * NOW)
+#define DAY_MS (INT64_C(86400) * 1000)
+
+struct fixture;
+
+/* One backend: how to name a fresh store in f->url and how to remove it. */
+struct backend {
+    const char *name;
+    void (*make)(struct fixture *f);
+    void (*remove)(struct fixture *f);
+    bool (*holds_bytes)(struct fixture *f, const char *text); /* NULL: cannot be looked at */
+};
+
+struct fixture {
+    const struct backend *backend;
+    char dir[64];
+    char url[128];
+    struct store *store;
+    int64_t ann, bob; /* two users */
+};
+
+/* ---- SQLite ---- */
+
+static void sqlite_make(struct fixture *f)
+{
+    strcpy(f->dir, "/tmp/reportd-store-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->url, sizeof(f->url), "sqlite:%s/store.db", f->dir);
+}
+
+static void sqlite_remove(struct fixture *f)
+{
+    DIR *dir = opendir(f->dir);
+    struct dirent *entry;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] != '.')
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    closedir(dir);
+    assert_int_equal(rmdir(f->dir), 0);
+}
+
+static bool file_holds(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "r");
+    char *data = NULL;
+    size_t len = 0;
+    bool holds;
+
+    if (file == NULL)
+        return false;
+    while (!feof(file)) {
+        data = realloc(data, len + 65536);
+        assert_non_null(data);
+        len += fread(data + len, 1, 65536, file);
+    }
+    fclose(file);
+    holds = memmem(data, len, text, strlen(text)) != NULL;
+    free(data);
+    return holds;
+}
+
+static bool sqlite_holds_bytes(struct fixture *f, const char *text)
+{
+    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
+    char path[160];
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        snprintf(path, sizeof(path), "%s/store.db%s", f->dir, ends[i]);
+        if (file_holds(path, text))
+            return true;
+    }
+    return false;
+}
+
+static const struct backend backends[] = {
+    {"sqlite", sqlite_make, sqlite_remove, sqlite_holds_bytes},
+};
+
+/* ---- a store for each test ---- */
+
+MAYBE int run(struct store *store, struct store_op *op)
+{
+    int rc = store_run(store, op);
+
+    if (rc != 0)
+        print_message("store: %s (%s)\n", op->err.text, op->err.detail);
+    return rc;
+}
+
+MAYBE struct store *open_store(struct fixture *f)
+{
+    struct store *store = NULL;
+    struct err err = {0};
+
+    if (store_open(&(struct store_spec){.url = f->url, .create = true}, &store, &err) < 0)
+        fail_msg("%s (%s)", err.text, err.detail);
+    return store;
+}
+
+MAYBE void reopen_store(struct fixture *f)
+{
+    store_free(f->store);
+    f->store = open_store(f);
+}
+
+MAYBE int64_t add_user(struct fixture *f, const char *name)
+{
+    struct store_op op = {.verb = STORE_USER_ADD};
+
+    op.user_add =
+        (struct store_user_add){.name = name, .password_hash = "hash", .allow = "", .grants = "*"};
+    assert_int_equal(run(f->store, &op), 0);
+    return op.user_add.id;
+}
+
+MAYBE int set_up(void **state)
+{
+    struct fixture *f = *state;
+
+    f->backend->make(f);
+    f->store = open_store(f);
+    f->ann = add_user(f, "Ann");
+    f->bob = add_user(f, "Bob");
+    return 0;
+}
+
+MAYBE int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    store_free(f->store);
+    f->store = NULL;
+    f->backend->remove(f);
+    return 0;
+}
+
+#define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+/* Run the tests on every backend; returns the exit status. */
+#define RUN_ON_EVERY_BACKEND(tests)                                                                \
+    ({                                                                                             \
+        int failed_ = 0;                                                                           \
+                                                                                                   \
+        for (size_t i_ = 0; i_ < sizeof(backends) / sizeof(backends[0]); i_++) {                   \
+            struct fixture fixture_ = {.backend = &backends[i_]};                                  \
+                                                                                                   \
+            for (size_t t_ = 0; t_ < sizeof(tests) / sizeof((tests)[0]); t_++)                     \
+                (tests)[t_].initial_state = &fixture_;                                             \
+            failed_ += cmocka_run_group_tests_name(backends[i_].name, tests, NULL, NULL);          \
+        }                                                                                          \
+        failed_ != 0;                                                                              \
+    })
+
+/* ---- a report's life in one line each ---- */
+
+MAYBE struct store_op submit_op(int64_t user_id)
+{
+    struct store_op op = {.verb = STORE_SUBMIT};
+
+    op.submit = (struct store_submit){.id = guid_new(),
+                                      .user_id = user_id,
+                                      .name = "Balance",
+                                      .parameters = "{\"ProductID\":\"1\"}",
+                                      .now_ms = NOW_MS,
+                                      .key_expires_ms = NOW_MS + DAY_MS,
+                                      .active_limit = 10};
+    return op;
+}
+
+MAYBE struct guid submit(struct fixture *f, int64_t user_id)
+{
+    struct store_op op = submit_op(user_id);
+
+    op.submit.active_limit = 1000000;
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
+    return op.submit.id;
+}
+
+MAYBE bool claim(struct fixture *f, struct store_ref *ret)
+{
+    struct store_op op = {.verb = STORE_CLAIM};
+
+    op.claim = (struct store_claim){.node = "here", .now_ms = NOW_MS + 1};
+    assert_int_equal(run(f->store, &op), 0);
+    if (op.claim.found)
+        *ret = (struct store_ref){op.claim.report.id, op.claim.report.attempt};
+    store_op_done(&op);
+    return op.claim.found;
+}
+
+MAYBE bool finish(struct fixture *f, struct store_ref ref, enum report_state state)
+{
+    struct store_op op = {.verb = STORE_FINISH};
+
+    op.finish = (struct store_finish){.id = ref.id,
+                                      .attempt = ref.attempt,
+                                      .state = state,
+                                      .rows = 7,
+                                      .bytes = 70,
+                                      .digest = {1, 2, 3},
+                                      .message = "It did not work.",
+                                      .now_ms = NOW_MS + 2,
+                                      .expires_ms = NOW_MS + DAY_MS};
+    assert_int_equal(run(f->store, &op), 0);
+    return op.finish.moved;
+}
+
+MAYBE bool requeue(struct fixture *f, struct store_ref ref, bool failed)
+{
+    struct store_op op = {.verb = STORE_REQUEUE};
+
+    op.requeue = (struct store_requeue){.id = ref.id, .attempt = ref.attempt, .failed = failed};
+    assert_int_equal(run(f->store, &op), 0);
+    return op.requeue.moved;
+}
+
+MAYBE struct store_mark mark(struct fixture *f, struct guid id, int64_t user_id)
+{
+    struct store_op op = {.verb = STORE_MARK};
+
+    op.mark = (struct store_mark){.id = id, .user_id = user_id};
+    assert_int_equal(run(f->store, &op), 0);
+    return op.mark;
+}
+
+MAYBE void drop(struct fixture *f, struct guid id)
+{
+    struct store_op op = {.verb = STORE_DROP, .drop = {.id = id}};
+
+    assert_int_equal(run(f->store, &op), 0);
+}
+
+/* Found or not; store_op_done() it. */
+MAYBE struct store_op find(struct fixture *f, struct guid id, int64_t user_id)
+{
+    struct store_op op = {.verb = STORE_FIND};
+
+    op.find = (struct store_find){.id = id, .user_id = user_id, .want_parameters = true};
+    assert_int_equal(run(f->store, &op), 0);
+    return op;
+}
+
+/* The state of a report, or -1: there is none. */
+MAYBE int state_of(struct fixture *f, struct guid id, int64_t user_id)
+{
+    struct store_op op = find(f, id, user_id);
+    int state = op.find.found ? (int)op.find.report.state : -1;
+
+    store_op_done(&op);
+    return state;
+}
+
+/* Submit a report and bring it into a state (not DELETING); the queue must be empty. */
+MAYBE struct store_ref report_in(struct fixture *f, int64_t user_id, enum report_state state)
+{
+    struct store_ref ref = {.id = submit(f, user_id)};
+
+    if (state != REPORT_QUEUED)
+        assert_true(claim(f, &ref));
+    if (state == REPORT_COMPLETE || state == REPORT_ERROR)
+        assert_true(finish(f, ref, state));
+    return ref;
+}
+
+/* ---- many at once ---- */
+
+/* Counts down; await_latch() returns at 0. */
+struct latch {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    int left;
+};
+
+MAYBE void latch_down(struct latch *latch)
+{
+    pthread_mutex_lock(&latch->mutex);
+    latch->left--;
+    pthread_cond_broadcast(&latch->wake);
+    pthread_mutex_unlock(&latch->mutex);
+}
+
+MAYBE void latch_await(struct latch *latch)
+{
+    pthread_mutex_lock(&latch->mutex);
+    while (latch->left > 0)
+        pthread_cond_wait(&latch->wake, &latch->mutex);
+    pthread_mutex_unlock(&latch->mutex);
+}
+
+#define LATCH(n)                                                                                   \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, n                                     \
+    }
+
+/* An operation's `done`; its owner is a latch. */
+MAYBE void done_latch(struct store_op *op)
+{
+    latch_down(op->owner);
+}
+
+MAYBE void done_blocks(struct store_op *op)
+{
+    latch_await(op->owner);
+}
+
+/* Post operations so that they make one batch: the lane is held while they are posted. */
+MAYBE void run_as_one_batch(struct fixture *f, struct store_op *ops, int count)
+{
+    struct latch gate = LATCH(1), all = LATCH(count);
+    struct store_op hold = {.verb = STORE_SWEEP, .done = done_blocks, .owner = &gate};
+
+    store_post(f->store, &hold);
+    for (int i = 0; i < count; i++) {
+        ops[i].done = done_latch;
+        ops[i].owner = &all;
+        store_post(f->store, &ops[i]);
+    }
+    latch_down(&gate);
+    latch_await(&all);
+}
+
+#endif
