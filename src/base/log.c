@@ -54,13 +54,24 @@ static bool print_value(char *out, const char *spec, va_list *args)
     }
 }
 
+/* May the value stand in a text line as it is? Control characters may not: a path from outside
+ * must not write lines of its own, or colours. */
+static bool is_plain(const char *value)
+{
+    for (const char *c = value; *c != '\0'; c++) {
+        if ((unsigned char)*c <= ' ' || *c == 0x7f || *c == '"' || *c == '\\' || *c == '=')
+            return false;
+    }
+    return *value != '\0';
+}
+
 static void add_field(struct buf *line, bool json, const char *key, const char *value, bool number)
 {
     if (json)
         json_add_key(line, key);
     else
         buf_add_format(line, " %s=", key);
-    if (number || (!json && *value != '\0' && strpbrk(value, " \"\\\n\t=") == NULL))
+    if (number || (!json && is_plain(value)))
         buf_add_str(line, value);
     else
         json_add_string(line, value);
