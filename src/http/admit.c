@@ -34,15 +34,14 @@ static void feed_accepts(void *context, const char *value)
     accept_feed(&accepts->problem, value, "application/problem+json");
 }
 
-/* Before all others, so that their refusals come in the form the client wants. */
-static bool read_accept(struct exchange *ex, const char *type, bool *ret_fits)
+/* Read first, so that all refusals come in the form the client wants; true if the type fits. */
+static bool read_accept(struct exchange *ex, const char *type)
 {
     struct accepts accepts = {.type = type};
 
     exchange_each_header(ex, MHD_HTTP_HEADER_ACCEPT, feed_accepts, &accepts);
     ex->wants_problem = accepts.problem.specificity == 3 && accepts.problem.q > 0;
-    *ret_fits = !accepts.any || accepts.plain.q > 0 || ex->wants_problem;
-    return true;
+    return !accepts.any || accepts.plain.q > 0 || ex->wants_problem;
 }
 
 static bool check_size(struct exchange *ex)
@@ -64,35 +63,35 @@ static bool check_running(struct exchange *ex)
     return refuse(ex);
 }
 
+static bool refuse_method(struct exchange *ex, const char *allow)
+{
+    exchange_add_header(ex, MHD_HTTP_HEADER_ALLOW, "%s", allow);
+    if (strcmp(ex->method, MHD_HTTP_METHOD_OPTIONS) == 0) {
+        exchange_reply_status(ex, MHD_HTTP_NO_CONTENT);
+        return false;
+    }
+    err_set(&ex->err, -E_METHOD, "This path takes %s.", allow);
+    return refuse(ex);
+}
+
 static bool check_route(struct exchange *ex)
 {
     const struct router *router = ex->services->router != NULL ? ex->services->router : &router_api;
+    const char *type = "application/json";
     char allow[ROUTER_ALLOW_TEXT];
     bool fits;
 
     ex->route = router_find(router, ex->head ? "GET" : ex->method, ex->path, allow);
-    read_accept(ex,
-                ex->route != NULL && ex->route->type != NULL ? ex->route->type : "application/json",
-                &fits);
-    if (ex->route == NULL && allow[0] == '\0') {
+    if (ex->route != NULL && ex->route->type != NULL)
+        type = ex->route->type;
+    fits = read_accept(ex, type);
+    if (ex->route == NULL && allow[0] != '\0')
+        return refuse_method(ex, allow);
+    if (ex->route == NULL)
         err_set(&ex->err, -E_NO_PATH, "There is no such path: GET /openapi.json lists them.");
-        return refuse(ex);
-    }
-    if (ex->route == NULL) {
-        exchange_add_header(ex, MHD_HTTP_HEADER_ALLOW, "%s", allow);
-        if (strcmp(ex->method, MHD_HTTP_METHOD_OPTIONS) == 0) {
-            exchange_reply_status(ex, MHD_HTTP_NO_CONTENT);
-            return false;
-        }
-        err_set(&ex->err, -E_METHOD, "This path takes %s.", allow);
-        return refuse(ex);
-    }
-    if (!fits) {
-        err_set(&ex->err, -E_NOT_ACCEPTABLE, "The answer is %s: let Accept allow it.",
-                ex->route->type != NULL ? ex->route->type : "application/json");
-        return refuse(ex);
-    }
-    return true;
+    else if (!fits)
+        err_set(&ex->err, -E_NOT_ACCEPTABLE, "The answer is %s: let Accept allow it.", type);
+    return (ex->route != NULL && fits) || refuse(ex);
 }
 
 static bool check_version(struct exchange *ex)

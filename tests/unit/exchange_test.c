@@ -139,6 +139,12 @@ static void file(struct exchange *ex)
     exchange_reply_file(ex, 206, fd, 3, 4);
 }
 
+static void same(struct exchange *ex)
+{
+    exchange_add_header(ex, "ETag", "\"1\"");
+    exchange_reply_status(ex, 304);
+}
+
 static void wait_wish(struct exchange *ex)
 {
     char text[32];
@@ -156,6 +162,7 @@ static const struct route routes[] = {
     {"GET", "/broken", ROUTE_PUBLIC, false, broken, NULL},
     {"GET", "/fail", ROUTE_PUBLIC, false, failing, NULL},
     {"GET", "/file", ROUTE_PUBLIC, false, file, NULL},
+    {"GET", "/same", ROUTE_PUBLIC, false, same, NULL},
     {"GET", "/wait", ROUTE_LOOPBACK, false, wait_wish, "text/plain"},
     {"GET", "/token", ROUTE_TOKEN, false, hello, NULL},
     {"POST", "/expired", ROUTE_EXPIRED, true, hello, NULL},
@@ -462,6 +469,17 @@ static void a_part_of_a_file_is_sent_as_such(void **state)
     answer_done(&answer);
 }
 
+static void not_modified_has_headers_and_nothing_else(void **state)
+{
+    struct answer answer = ask(state, "GET /same", "", NULL);
+
+    assert_int_equal(answer.status, 304);
+    assert_string_equal(answer.body, "");
+    assert_non_null(strstr(answer.text, "\r\nETag: \"1\"\r\n"));
+    assert_null(strstr(answer.text, "Content-Type"));
+    answer_done(&answer);
+}
+
 static void a_wait_is_found_in_any_of_several_headers(void **state)
 {
     struct answer answer =
@@ -590,6 +608,7 @@ int main(void)
         TEST(every_code_answers_with_its_status_and_headers),
         TEST(the_inner_words_of_a_failure_stay_inside),
         TEST(a_part_of_a_file_is_sent_as_such),
+        TEST(not_modified_has_headers_and_nothing_else),
         TEST(a_wait_is_found_in_any_of_several_headers),
         TEST(a_connection_serves_one_request_after_another),
         TEST(the_stop_waits_for_the_answers_under_way_and_takes_no_more),
