@@ -1,0 +1,585 @@
+/* tests/unit/worker_test.c -- a real worker process, real databases, real jobs over its socket. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "folder.h"
+#include "proc/wire.h"
+#include "proc/worker.h"
+
+/* Ten thousand times a million rows, and none of them leaves the join. */
+#define FOREVER                                                                                    \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 10000000000)"            \
+    " SELECT count(*) AS \"n\" FROM n WHERE i < 0"
+
+#define HEAD "-- report: Test\n-- description: d\n-- source: s\n"
+
+struct bench {
+    char folder[256];
+    int socket;
+    pid_t pid;
+    int attempt;
+};
+
+/* What a test asks for; zero means the usual. */
+struct ask {
+    const char *definition, *parameters, *database, *user;
+    int64_t timeout_ms, row_limit, size_limit;
+};
+
+static int setup(void **state)
+{
+    static const char schema[] =
+        "CREATE TABLE entity(id INTEGER, name TEXT); CREATE TABLE account(entity, id, cents);"
+        "INSERT INTO entity VALUES (1, 'Ann'), (2, 'Bob'), (3, 'Cy \"x\"');"
+        "INSERT INTO account VALUES (1, 10, 12345), (1, 11, 5), (2, 12, -100000)";
+    struct bench *b = calloc(1, sizeof(*b));
+    int pair[2];
+
+    folder_make(b->folder);
+    sqlite3_close(folder_database(b->folder, "a.db", schema));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    b->pid = fork();
+    if (b->pid == 0) {
+        close(pair[0]);
+        if (pair[1] != WORKER_SOCKET)
+            dup2(pair[1], WORKER_SOCKET);
+        closefrom(WORKER_SOCKET + 1);
+        _exit(worker_main());
+    }
+    close(pair[1]);
+    b->socket = pair[0];
+    *state = b;
+    return 0;
+}
+
+/* The status the worker left with. */
+static int end_worker(struct bench *b)
+{
+    int status = -1;
+
+    if (b->socket >= 0)
+        close(b->socket);
+    b->socket = -1;
+    if (b->pid > 0)
+        waitpid(b->pid, &status, 0);
+    b->pid = 0;
+    return status;
+}
+
+static int teardown(void **state)
+{
+    struct bench *b = *state;
+
+    end_worker(b);
+    folder_remove(b->folder);
+    free(b);
+    return 0;
+}
+
+static void part_path(const struct bench *b, char path[300])
+{
+    snprintf(path, 300, "%s/result.part", b->folder);
+}
+
+static void send_run(struct bench *b, const struct ask *ask, struct guid *ret_id)
+{
+    char url[600], part[300];
+    struct wire_message m = {
+        .type = WIRE_RUN,
+        .id = guid_new(),
+        .attempt = ++b->attempt,
+        .definition_file = (char *)"Test.sql",
+        .definition_text = (char *)ask->definition,
+        .parameters = (char *)(ask->parameters != NULL ? ask->parameters : "{}"),
+        .user_name = (char *)(ask->user != NULL ? ask->user : "u"),
+        .source_url = url,
+        .temp_folder = b->folder,
+        .timeout_ms = ask->timeout_ms,
+        .row_limit = ask->row_limit,
+        .size_limit = ask->size_limit,
+    };
+    struct err err = {0};
+
+    snprintf(url, sizeof(url), "sqlite:%s/%s", b->folder,
+             ask->database != NULL ? ask->database : "a.db");
+    part_path(b, part);
+    m.fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(m.fd >= 0);
+    assert_int_equal(wire_send(b->socket, &m, &err), 0);
+    close(m.fd);
+    *ret_id = m.id;
+}
+
+static void receive(struct bench *b, struct wire_message *ret)
+{
+    struct err err = {0};
+
+    assert_int_equal(wire_receive(b->socket, ret, &err), 1);
+}
+
+/* The DONE, over all PROGRESS before it. */
+static void receive_done(struct bench *b, struct wire_message *ret)
+{
+    for (;;) {
+        receive(b, ret);
+        if (ret->type == WIRE_DONE)
+            return;
+        assert_int_equal(ret->type, WIRE_PROGRESS);
+        wire_message_done(ret);
+    }
+}
+
+static void run(struct bench *b, const struct ask *ask, struct wire_message *ret)
+{
+    struct guid id;
+
+    send_run(b, ask, &id);
+    receive_done(b, ret);
+    assert_true(guid_eq(&ret->id, &id));
+    assert_int_equal(ret->attempt, b->attempt);
+}
+
+static void fails_with(struct bench *b, const struct ask *ask, const char *message)
+{
+    struct wire_message done;
+
+    run(b, ask, &done);
+    assert_int_equal(done.outcome, WIRE_FAILED);
+    assert_string_equal(done.message, message);
+    wire_message_done(&done);
+}
+
+static char *read_part(const struct bench *b, size_t *ret_len)
+{
+    char path[300];
+    struct stat st;
+    char *data;
+    int fd;
+
+    part_path(b, path);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fstat(fd, &st), 0);
+    data = calloc(1, (size_t)st.st_size + 1);
+    assert_int_equal(read(fd, data, (size_t)st.st_size), st.st_size);
+    close(fd);
+    *ret_len = (size_t)st.st_size;
+    return data;
+}
+
+/* Runs it, checks size and digest, gives `data` of the result; json_decref() it. */
+static json_t *completes(struct bench *b, const struct ask *ask)
+{
+    uint8_t digest[REPORT_DIGEST_BYTES];
+    struct wire_message done;
+    json_t *whole, *data;
+    size_t len;
+    char *text;
+
+    run(b, ask, &done);
+    if (done.outcome != WIRE_COMPLETE)
+        print_error("%s / %s\n", done.message, done.detail);
+    assert_int_equal(done.outcome, WIRE_COMPLETE);
+    text = read_part(b, &len);
+    assert_int_equal(done.bytes, len);
+    EVP_Digest(text, len, digest, NULL, EVP_sha256(), NULL);
+    assert_memory_equal(digest, done.digest, sizeof(digest));
+    whole = json_loadb(text, len, 0, NULL);
+    assert_non_null(whole);
+    assert_true(json_is_true(json_object_get(whole, "result")));
+    data = json_incref(json_object_get(whole, "data"));
+    json_decref(whole);
+    free(text);
+    wire_message_done(&done);
+    return data;
+}
+
+static void member_is(json_t *data, const char *member, const char *text)
+{
+    char *got = json_dumps(json_object_get(data, member), JSON_COMPACT | JSON_ENCODE_ANY);
+
+    assert_string_equal(got, text);
+    free(got);
+}
+
+static void a_report_completes_with_its_rows_and_summary(void **state)
+{
+    json_t *data = completes(
+        *state, &(struct ask){.definition = HEAD
+                              "-- parameter: Id integer required\n"
+                              "-- results\nSELECT id AS \"id\", name AS \"name\" FROM entity "
+                              "WHERE id >= :Id ORDER BY id;\n"
+                              "-- summary\nSELECT count(*) AS \"total\" FROM entity;\n",
+                              .parameters = "{\"Id\":\"2\"}"});
+
+    member_is(data, "reportName", "\"Test\"");
+    member_is(data, "parameters", "{\"Id\":\"2\"}");
+    member_is(data, "results",
+              "[{\"id\":2,\"name\":\"Bob\"},{\"id\":3,\"name\":\"Cy \\\"x\\\"\"}]");
+    member_is(data, "summary", "{\"total\":3}");
+    assert_int_equal(json_string_length(json_object_get(data, "generatedDate")), 20);
+    json_decref(data);
+}
+
+static void a_nested_report_puts_rows_into_the_array_of_their_object(void **state)
+{
+    json_t *data = completes(
+        *state, &(struct ask){.definition = HEAD
+                              "-- column: accounts[].balance decimal(2)\n"
+                              "-- results\nSELECT e.id AS \"id\", a.id AS \"accounts[].id\", "
+                              "a.cents AS \"accounts[].balance\" FROM entity e LEFT JOIN account a "
+                              "ON a.entity = e.id ORDER BY 1, 2;\n"});
+
+    member_is(data, "results",
+              "[{\"id\":1,\"accounts\":[{\"id\":10,\"balance\":123.45},{\"id\":11,\"balance\":0.05}"
+              "]},{\"id\":2,\"accounts\":[{\"id\":12,\"balance\":-1000.0}]},{\"id\":3,\"accounts\":"
+              "[]}]");
+    member_is(data, "summary", "{}");
+    json_decref(data);
+}
+
+static void a_report_without_rows_is_complete_and_empty(void **state)
+{
+    json_t *data =
+        completes(*state, &(struct ask){.definition = HEAD
+                                        "-- results\nSELECT 1 AS \"x\" FROM entity WHERE 0;\n"});
+
+    member_is(data, "results", "[]");
+    json_decref(data);
+}
+
+static void a_report_of_many_blocks_is_whole(void **state)
+{
+    json_t *data =
+        completes(*state, &(struct ask){.definition = HEAD
+                                        "-- results\nWITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+                                        "SELECT i + 1 FROM n LIMIT 60000) SELECT i AS \"i\", "
+                                        "'a text that makes the row long enough, again and again' "
+                                        "AS \"text\" FROM n;\n"});
+    json_t *results = json_object_get(data, "results");
+
+    assert_int_equal(json_array_size(results), 60000);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(results, 59999), "i")),
+                     60000);
+    json_decref(data);
+}
+
+static void a_check_without_a_row_fails_the_report_with_its_message(void **state)
+{
+    fails_with(*state,
+               &(struct ask){.definition = HEAD "-- parameter: Id integer required\n"
+                                                "-- check: Entity :Id does not exist.\n"
+                                                "SELECT 1 FROM entity WHERE id = :Id;\n"
+                                                "-- results\nSELECT 1 AS \"x\";\n",
+                             .parameters = "{\"Id\":\"77\"}"},
+               "Entity 77 does not exist.");
+}
+
+static void a_query_that_fails_tells_the_user_nothing_of_its_text(void **state)
+{
+    struct wire_message done;
+
+    run(*state,
+        &(struct ask){.definition = HEAD "-- results\nSELECT\n nope AS \"x\"\nFROM entity;\n"},
+        &done);
+    assert_int_equal(done.outcome, WIRE_FAILED);
+    assert_string_equal(done.message, "The report's query failed.");
+    assert_string_equal(done.detail, "line 6: sqlite: no such column: nope (1)");
+    wire_message_done(&done);
+}
+
+static void a_worker_goes_on_after_a_report_has_failed(void **state)
+{
+    static const char broken[] = HEAD "-- results\nSELECT nope AS \"x\";\n";
+    static const char good[] = HEAD "-- results\nSELECT 1 AS \"x\";\n";
+
+    for (int i = 0; i < 3; i++) {
+        fails_with(*state, &(struct ask){.definition = broken}, "The report's query failed.");
+        json_decref(completes(*state, &(struct ask){.definition = good}));
+    }
+}
+
+static void the_next_report_may_read_another_database(void **state)
+{
+    struct bench *b = *state;
+    static const char definition[] = HEAD "-- results\nSELECT v AS \"v\" FROM t;\n";
+    json_t *data;
+
+    /* In WAL mode and closed: its -wal and -shm files have to be made again to read it. */
+    sqlite3_close(folder_database(b->folder, "one.db",
+                                  "PRAGMA journal_mode = WAL; CREATE TABLE t(v);"
+                                  "INSERT INTO t VALUES (1)"));
+    sqlite3_close(folder_database(b->folder, "two.db",
+                                  "PRAGMA journal_mode = WAL; CREATE TABLE t(v);"
+                                  "INSERT INTO t VALUES (2)"));
+    for (int i = 0; i < 2; i++) {
+        data = completes(b, &(struct ask){.definition = definition, .database = "one.db"});
+        member_is(data, "results", "[{\"v\":1}]");
+        json_decref(data);
+        data = completes(b, &(struct ask){.definition = definition, .database = "two.db"});
+        member_is(data, "results", "[{\"v\":2}]");
+        json_decref(data);
+    }
+}
+
+static void the_same_connection_sees_what_was_written_since(void **state)
+{
+    struct bench *b = *state;
+    static const char definition[] = HEAD "-- results\nSELECT count(*) AS \"n\" FROM entity;\n";
+    json_t *data;
+
+    json_decref(completes(b, &(struct ask){.definition = definition}));
+    sqlite3_close(folder_database(b->folder, "a.db", "INSERT INTO entity VALUES (4, 'Dee')"));
+    data = completes(b, &(struct ask){.definition = definition});
+    member_is(data, "results", "[{\"n\":4}]");
+    json_decref(data);
+}
+
+static void a_query_that_takes_too_long_is_stopped_with_its_limit_named(void **state)
+{
+    fails_with(*state,
+               &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n", .timeout_ms = 300},
+               "The report took longer than its limit of 300ms and was stopped.");
+}
+
+static void a_sort_that_takes_too_long_is_stopped_too(void **state)
+{
+    fails_with(*state,
+               &(struct ask){.definition =
+                                 HEAD "-- results\nWITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+                                      "SELECT i + 1 FROM n) SELECT i AS \"i\" FROM n "
+                                      "ORDER BY random();\n",
+                             .timeout_ms = 1000},
+               "The report took longer than its limit of 1s and was stopped.");
+}
+
+static void cancel(struct bench *b, const struct guid *id, int attempt)
+{
+    struct wire_message m = {.type = WIRE_CANCEL, .id = *id, .attempt = attempt, .fd = -1};
+
+    assert_int_equal(wire_send(b->socket, &m, NULL), 0);
+}
+
+static void a_cancelled_query_ends_although_it_gives_no_row(void **state)
+{
+    struct bench *b = *state;
+    struct wire_message m;
+    struct guid id;
+
+    send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n"}, &id);
+    receive(b, &m); /* a sign of life: it is in the query */
+    assert_int_equal(m.type, WIRE_PROGRESS);
+    assert_int_equal(m.rows, 0);
+    wire_message_done(&m);
+    cancel(b, &id, b->attempt);
+    receive_done(b, &m);
+    assert_int_equal(m.outcome, WIRE_CANCELLED);
+    wire_message_done(&m);
+    json_decref(completes(b, &(struct ask){.definition = HEAD "-- results\nSELECT 1 AS \"x\";\n"}));
+}
+
+static void a_cancel_right_behind_its_report_is_not_lost(void **state)
+{
+    struct bench *b = *state;
+    struct wire_message m;
+    struct guid id;
+
+    send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n"}, &id);
+    cancel(b, &id, b->attempt);
+    receive_done(b, &m);
+    assert_int_equal(m.outcome, WIRE_CANCELLED);
+    wire_message_done(&m);
+}
+
+static void a_cancel_for_another_report_or_attempt_is_not_heeded(void **state)
+{
+    struct bench *b = *state;
+    struct guid other = guid_new();
+    struct wire_message m;
+    struct guid id;
+
+    cancel(b, &other, 1);
+    send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n", .timeout_ms = 300},
+             &id);
+    cancel(b, &other, b->attempt);
+    cancel(b, &id, b->attempt + 1);
+    receive_done(b, &m);
+    assert_int_equal(m.outcome, WIRE_FAILED);
+    wire_message_done(&m);
+}
+
+static void more_rows_than_the_limit_are_an_error(void **state)
+{
+    static const char definition[] = HEAD "-- results\nSELECT id AS \"id\" FROM entity;\n";
+
+    json_decref(completes(*state, &(struct ask){.definition = definition, .row_limit = 3}));
+    fails_with(
+        *state, &(struct ask){.definition = definition, .row_limit = 2},
+        "The report has more rows than its limit of 2 and was stopped. Narrow it down by its "
+        "parameters.");
+}
+
+static void more_bytes_than_the_limit_are_an_error(void **state)
+{
+    fails_with(*state,
+               &(struct ask){.definition =
+                                 HEAD "-- results\nWITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
+                                      "SELECT i + 1 FROM n) SELECT i AS \"i\" FROM n;\n",
+                             .size_limit = 3000000},
+               "The report is larger than its limit of 3.0 MB and was stopped. Narrow it down by "
+               "its parameters.");
+}
+
+static void a_summary_must_have_exactly_one_row(void **state)
+{
+    fails_with(*state,
+               &(struct ask){.definition = HEAD "-- results\nSELECT 1 AS \"x\";\n-- summary\n"
+                                                "SELECT id AS \"id\" FROM entity WHERE 0;\n"},
+               "The report's summary has no row; it must have one.");
+    fails_with(*state,
+               &(struct ask){.definition = HEAD "-- results\nSELECT 1 AS \"x\";\n-- summary\n"
+                                                "SELECT id AS \"id\" FROM entity;\n"},
+               "The report's summary has more than one row; it must have one.");
+}
+
+static void a_declared_column_that_no_query_gives_is_an_error(void **state)
+{
+    fails_with(*state,
+               &(struct ask){.definition = HEAD "-- column: totl decimal(2)\n"
+                                                "-- results\nSELECT 12345 AS \"total\";\n"},
+               "The report declares the column 'totl', which its query does not give.");
+}
+
+static void a_broken_definition_is_told_to_the_operator_only(void **state)
+{
+    struct wire_message done;
+
+    run(*state, &(struct ask){.definition = "-- report: Test\n-- nonsense: x\n"}, &done);
+    assert_int_equal(done.outcome, WIRE_FAILED);
+    assert_string_equal(done.message, "The report's definition is broken.");
+    assert_non_null(strstr(done.detail, "Test.sql:"));
+    wire_message_done(&done);
+}
+
+static void the_session_user_can_be_asked_for(void **state)
+{
+    json_t *data = completes(
+        *state, &(struct ask){.definition = HEAD "-- results\nSELECT :session_user AS \"who\";\n",
+                              .user = "ann"});
+
+    member_is(data, "results", "[{\"who\":\"ann\"}]");
+    json_decref(data);
+}
+
+static void a_disk_that_is_full_fails_the_report_in_words(void **state)
+{
+    struct bench *b = *state;
+    char part[300];
+
+    /* The .part file is opened by its name: this one has no room at all. */
+    part_path(b, part);
+    assert_int_equal(symlink("/dev/full", part), 0);
+    fails_with(b, &(struct ask){.definition = HEAD "-- results\nSELECT 1 AS \"x\";\n"},
+               "The server's disk is full. Try again later.");
+}
+
+static void the_end_of_the_socket_ends_an_idle_worker(void **state)
+{
+    assert_int_equal(end_worker(*state), 0);
+}
+
+static void the_end_of_the_socket_ends_a_busy_worker(void **state)
+{
+    struct bench *b = *state;
+    struct guid id;
+
+    send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n"}, &id);
+    assert_int_equal(end_worker(b), 0);
+}
+
+static void a_signal_for_the_group_does_not_end_a_worker(void **state)
+{
+    struct bench *b = *state;
+
+    json_decref(completes(b, &(struct ask){.definition = HEAD "-- results\nSELECT 1 AS \"x\";\n"}));
+    kill(b->pid, SIGTERM);
+    kill(b->pid, SIGINT);
+    json_decref(completes(b, &(struct ask){.definition = HEAD "-- results\nSELECT 1 AS \"x\";\n"}));
+}
+
+static void a_killed_worker_is_seen_at_its_socket(void **state)
+{
+    struct bench *b = *state;
+    struct wire_message m;
+    struct err err = {0};
+    struct guid id;
+
+    send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n"}, &id);
+    receive(b, &m);
+    kill(b->pid, SIGKILL);
+    assert_int_equal(wire_receive(b->socket, &m, &err), 0);
+}
+
+static void a_second_report_at_the_same_time_ends_the_worker(void **state)
+{
+    struct bench *b = *state;
+    struct guid id;
+    int status;
+
+    send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n"}, &id);
+    send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n"}, &id);
+    assert_int_equal(waitpid(b->pid, &status, 0), b->pid);
+    b->pid = 0;
+    assert_int_equal(WEXITSTATUS(status), EXIT_FAILURE);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_report_completes_with_its_rows_and_summary),
+        TEST(a_nested_report_puts_rows_into_the_array_of_their_object),
+        TEST(a_report_without_rows_is_complete_and_empty),
+        TEST(a_report_of_many_blocks_is_whole),
+        TEST(a_check_without_a_row_fails_the_report_with_its_message),
+        TEST(a_query_that_fails_tells_the_user_nothing_of_its_text),
+        TEST(a_worker_goes_on_after_a_report_has_failed),
+        TEST(the_next_report_may_read_another_database),
+        TEST(the_same_connection_sees_what_was_written_since),
+        TEST(a_query_that_takes_too_long_is_stopped_with_its_limit_named),
+        TEST(a_sort_that_takes_too_long_is_stopped_too),
+        TEST(a_cancelled_query_ends_although_it_gives_no_row),
+        TEST(a_cancel_right_behind_its_report_is_not_lost),
+        TEST(a_cancel_for_another_report_or_attempt_is_not_heeded),
+        TEST(more_rows_than_the_limit_are_an_error),
+        TEST(more_bytes_than_the_limit_are_an_error),
+        TEST(a_summary_must_have_exactly_one_row),
+        TEST(a_declared_column_that_no_query_gives_is_an_error),
+        TEST(a_broken_definition_is_told_to_the_operator_only),
+        TEST(the_session_user_can_be_asked_for),
+        TEST(a_disk_that_is_full_fails_the_report_in_words),
+        TEST(the_end_of_the_socket_ends_an_idle_worker),
+        TEST(the_end_of_the_socket_ends_a_busy_worker),
+        TEST(a_signal_for_the_group_does_not_end_a_worker),
+        TEST(a_killed_worker_is_seen_at_its_socket),
+        TEST(a_second_report_at_the_same_time_ends_the_worker),
+    };
+
+    alarm(120); /* a worker that hangs ends the test, not the machine's patience */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
