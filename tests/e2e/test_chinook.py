@@ -20,14 +20,9 @@ class Chinook(Server):
     """examples/chinook copied, with the database put into it, as its README says."""
 
     def __init__(self, folder):
-        self.folder = folder
-        self.log = folder.with_suffix(".log")
-        self.process = self.url = None
+        super().__init__(folder)
         shutil.copytree(ROOT / "examples/chinook", folder)
         shutil.copy(CHINOOK, folder / "Chinook_Sqlite.sqlite")
-        conf = folder / "reportd.conf"
-        # an address space limit and ASan exclude each other
-        conf.write_text(conf.read_text().replace(":8080", ":0") + "worker_memory = 0\n")
 
     def run_report(self, name, **parameters):
         client = self.client("alice")
@@ -39,7 +34,7 @@ class Chinook(Server):
 
 @pytest.fixture(scope="module")
 def chinook(tmp_path_factory):
-    server = Chinook(tmp_path_factory.mktemp("chinook") / "copy")
+    server = Chinook.of_folder(tmp_path_factory.mktemp("chinook") / "copy")
     server.add_user("alice")
     server.start()
     yield server

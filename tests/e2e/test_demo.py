@@ -31,18 +31,10 @@ class Demo(Server):
     """A server of what `reportd demo` made, and the database beside it."""
 
     def __init__(self, folder):
-        self.folder = folder
-        self.spool = folder / "spool"
-        self.log = folder.with_suffix(".log")
-        self.process = self.url = None
+        super().__init__(folder)
         done = make_demo(folder, "--entities", str(ENTITIES), "--seed", str(SEED))
         assert done.returncode == 0, done.stderr
         self.password = password_in(done.stdout)
-        conf = folder / "reportd.conf"
-        text = conf.read_text()
-        assert 'listen = "127.0.0.1:8080"' in text
-        # an address space limit and ASan exclude each other
-        conf.write_text(text.replace(":8080", ":0") + "worker_memory = 0\n")
         self.db = sqlite3.connect(f"file:{folder}/registry.db?mode=ro", uri=True)
         self.db.row_factory = sqlite3.Row
 
@@ -59,7 +51,7 @@ class Demo(Server):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    server = Demo(tmp_path_factory.mktemp("demo") / "made")
+    server = Demo.of_folder(tmp_path_factory.mktemp("demo") / "made")
     server.start()
     yield server
     assert server.stop() == 0
