@@ -51,7 +51,7 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(DELETING, "SELECT id, attempt FROM report WHERE state = 4 AND state NOT IN (2, 3) LIMIT ?1") \
     /* ---- looking ---- */                                                                        \
     X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL), seq FROM report"         \
-            " WHERE id = ?1 AND user_id = ?2 AND state <> 4")                                      \
+            " WHERE id = ?1 AND (user_id = ?2 OR ?2 = 0) AND state <> 4")                          \
     X(POSITION, "SELECT (SELECT coalesce(sum(n), 0) FROM queue_block WHERE block < ?1 >> 9)"       \
                 " + (SELECT count(*) FROM report WHERE state = 0 AND state NOT IN (2, 3)"          \
                 " AND seq BETWEEN ?1 >> 9 << 9 AND ?1)")                                           \

@@ -121,7 +121,7 @@ struct store_requeue {
  * simply not found. */
 struct store_find {
     struct guid id;
-    int64_t user_id;
+    int64_t user_id; /* 0: whoever's (start-up and audit) */
     bool want_parameters;
     bool found;
     struct report report; /* out: rows and bytes are the progress while PROCESSING */
