@@ -74,7 +74,7 @@ def test_error_says_why(alice):
 
 
 def test_a_timeout_says_so(alice):
-    assert "200 ms" in alice.finish(alice.order("Hasty")).json()["message"].replace("0.2 s", "200 ms")
+    assert "200ms" in alice.finish(alice.order("Hasty")).json()["message"]
 
 
 def test_a_row_limit_says_so(alice):
