@@ -1,0 +1,366 @@
+/* tests/unit/param_test.c -- parameter values are checked, defaulted, and refused in clear words.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "core/param.h"
+#include "core/report.h"
+
+static const int64_t noon_ms = INT64_C(1709208000000); /* 2024-02-29T12:00:00Z */
+
+static const char text[] = "-- report: R\n-- source: s\n"
+                           "-- parameter: ProductID integer required\n"
+                           "-- parameter: ToDate date default today\n"
+                           "-- parameter: Name string\n"
+                           "-- parameter: Price decimal\n"
+                           "-- parameter: Closed boolean default false\n"
+                           "-- parameter: Kind enum(Buy|Sell)\n"
+                           "-- check: :ProductID and :Name\n"
+                           "SELECT :ToDate, :Price, :Closed, :Kind\n"
+                           "-- results\nSELECT 1\n";
+
+static int setup(void **state)
+{
+    struct definition *def;
+    struct err err;
+
+    if (definition_parse("t.sql", text, strlen(text), &def, &err) != 0)
+        return -1;
+    *state = def;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    definition_free(*state);
+    return 0;
+}
+
+/* What `json` (NULL: none) becomes; the error's words, if it is refused. */
+static const char *canonical(const struct definition *def, const char *json)
+{
+    static char out[8192];
+    json_t *given = json != NULL ? json_loads(json, JSON_ALLOW_NUL, NULL) : NULL;
+    char *got = NULL;
+    struct err err = {0};
+    int rc;
+
+    assert_true(json == NULL || given != NULL);
+    rc = params_canonical(def, given, noon_ms, &got, &err);
+    json_decref(given);
+    assert_true(rc == 0 || rc == -E_PARAM);
+    if (rc != 0)
+        assert_null(got);
+    snprintf(out, sizeof(out), "%s", rc == 0 ? got : err.text);
+    free(got);
+    return out;
+}
+
+/* The value of one parameter (JSON text) is refused with these words, or accepted (NULL). */
+static void check_value(const struct definition *def, const char *name, const char *value,
+                        const char *words)
+{
+    char json[8192];
+    const char *got;
+
+    snprintf(json, sizeof(json), "{%s\"%s\": %s}",
+             strcmp(name, "ProductID") == 0 ? "" : "\"ProductID\": \"1\", ", name, value);
+    got = canonical(def, json);
+    if (words == NULL ? *got != '{' : strstr(got, words) == NULL)
+        fail_msg("%s: %s gives %s", name, value, got);
+}
+
+static void what_is_missing_takes_its_default_or_is_left_out(void **state)
+{
+    assert_string_equal(canonical(*state, "{\"ProductID\": \"42\"}"),
+                        "{\"ProductID\":\"42\",\"ToDate\":\"2024-02-29\",\"Closed\":\"false\"}");
+}
+
+static void values_stand_in_the_order_of_the_definition(void **state)
+{
+    assert_string_equal(canonical(*state,
+                                  "{\"Kind\": \"Sell\", \"Closed\": \"true\", \"Price\": \"1.50\","
+                                  " \"Name\": \"a \\\"b\\\"\", \"ToDate\": \"2023-12-31\","
+                                  " \"ProductID\": \"-7\"}"),
+                        "{\"ProductID\":\"-7\",\"ToDate\":\"2023-12-31\",\"Name\":\"a \\\"b\\\"\","
+                        "\"Price\":\"1.50\",\"Closed\":\"true\",\"Kind\":\"Sell\"}");
+}
+
+static void a_required_parameter_is_asked_for_by_name(void **state)
+{
+    assert_string_equal(canonical(*state, NULL),
+                        "Parameter 'ProductID' is required: an integer such as 42.");
+    assert_string_equal(canonical(*state, "{}"),
+                        "Parameter 'ProductID' is required: an integer such as 42.");
+}
+
+static void a_refusal_says_what_the_parameter_takes(void **state)
+{
+    assert_string_equal(canonical(*state, "{\"ProductID\": \"abc\"}"),
+                        "Parameter 'ProductID' takes an integer such as 42; 'abc' is not one.");
+    check_value(*state, "Kind", "\"buy\"",
+                "'Kind' takes one of its allowed values (Buy, Sell); 'buy' is not one.");
+}
+
+static void only_strings_are_values(void **state)
+{
+    static const char *const others[] = {"42", "null", "true", "[]", "{}", "1.5"};
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        check_value(*state, "ProductID", others[i], "'ProductID' must be a JSON string");
+        check_value(*state, "Name", others[i], "'Name' must be a JSON string");
+    }
+}
+
+static void an_integer_is_64_bits_and_kept_in_one_form(void **state)
+{
+    static const char *const bad[] = {"\"\"",
+                                      "\" 1\"",
+                                      "\"1 \"",
+                                      "\"+1\"",
+                                      "\"1.0\"",
+                                      "\"1e3\"",
+                                      "\"0x1\"",
+                                      "\"-\"",
+                                      "\"--1\"",
+                                      "\"9223372036854775808\"",
+                                      "\"-9223372036854775809\""};
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        check_value(*state, "ProductID", bad[i], "takes an integer");
+    check_value(*state, "ProductID", "\"9223372036854775807\"", NULL);
+    check_value(*state, "ProductID", "\"-9223372036854775808\"", NULL);
+    assert_non_null(strstr(canonical(*state, "{\"ProductID\": \"007\"}"), "\"ProductID\":\"7\""));
+    assert_non_null(strstr(canonical(*state, "{\"ProductID\": \"-0\"}"), "\"ProductID\":\"0\""));
+}
+
+static void dates_are_days_that_exist(void **state)
+{
+    static const char *const bad[] = {"\"\"",         "\"2024-02-30\"", "\"2023-02-29\"",
+                                      "\"2024-1-1\"", "\"today\"",      "\"2024-13-01\"",
+                                      "\"20240101\"", "\"0000-01-01\"", "\"2024-01-01T00:00:00\""};
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        check_value(*state, "ToDate", bad[i], "takes a date written YYYY-MM-DD");
+    check_value(*state, "ToDate", "\"2024-02-29\"", NULL);
+    check_value(*state, "ToDate", "\"9999-12-31\"", NULL);
+}
+
+static void booleans_and_decimals_have_one_way_to_be_written(void **state)
+{
+    static const char *const no_booleans[] = {"\"\"", "\"True\"", "\"1\"", "\"yes\""};
+    static const char *const no_decimals[] = {"\"\"", "\"1,5\"", "\"1e5\"", "\".5\"", "\"NaN\""};
+
+    for (size_t i = 0; i < sizeof(no_booleans) / sizeof(no_booleans[0]); i++)
+        check_value(*state, "Closed", no_booleans[i], "takes true or false");
+    for (size_t i = 0; i < sizeof(no_decimals) / sizeof(no_decimals[0]); i++)
+        check_value(*state, "Price", no_decimals[i], "takes a decimal number");
+    check_value(*state, "Closed", "\"true\"", NULL);
+    check_value(*state, "Price", "\"-0.05\"", NULL);
+}
+
+static void empty_is_a_value_only_for_string(void **state)
+{
+    assert_non_null(
+        strstr(canonical(*state, "{\"ProductID\": \"1\", \"Name\": \"\"}"), "\"Name\":\"\""));
+    check_value(*state, "Kind", "\"\"", "an empty text is not one");
+    check_value(*state, "ToDate", "\"\"", "an empty text is not one");
+}
+
+static void an_unknown_parameter_is_answered_with_the_known_ones(void **state)
+{
+    check_value(*state, "Produkt", "\"1\"",
+                "Report 'R' has no parameter 'Produkt'; it takes ProductID, ToDate, Name");
+    check_value(*state, "todate", "\"1\"", "'todate'; it is written 'ToDate' there");
+    assert_string_equal(canonical(*state, "[]"),
+                        "The parameters must be a JSON object of strings.");
+}
+
+static void a_value_has_at_most_4096_bytes_and_no_nul(void **state)
+{
+    char value[PARAM_VALUE_MAX + 4];
+
+    memset(value, 'x', sizeof(value));
+    value[0] = '"';
+    strcpy(value + PARAM_VALUE_MAX + 1, "\"");
+    check_value(*state, "Name", value, NULL);
+    strcpy(value + PARAM_VALUE_MAX + 1, "x\"");
+    check_value(*state, "Name", value, "takes at most 4096 bytes; it was given 4097");
+    check_value(*state, "Name", "\"a\\u0000b\"", "U+0000");
+}
+
+static bool is_utf8(const char *s)
+{
+    size_t step = 1;
+
+    for (; *s != '\0' && step > 0; s += step)
+        step = str_utf8_length(s, strlen(s));
+    return step > 0;
+}
+
+static void what_a_message_repeats_is_short_and_still_utf8(void **state)
+{
+    for (int shift = 0; shift < 2; shift++) {
+        char json[400];
+        const char *got;
+
+        snprintf(json, sizeof(json), "{\"ProductID\": \"%s", shift == 0 ? "" : "x");
+        for (int i = 0; i < 100; i++)
+            strcat(json, "\xc3\xa4");
+        strcat(json, "\"}");
+        got = canonical(*state, json);
+        assert_non_null(strstr(got, "...' is not one"));
+        assert_true(strlen(got) < 150);
+        assert_true(is_utf8(got));
+    }
+}
+
+static void a_long_list_of_names_is_cut_once(void **state)
+{
+    struct definition *def;
+    struct err err;
+    char many[8192];
+    const char *got, *dots;
+
+    (void)state;
+    strcpy(many, "-- report: R\n-- source: s\n");
+    for (int i = 0; i < DEFINITION_PARAMETERS_MAX; i++)
+        sprintf(many + strlen(many), "-- parameter: %s%d string\n", i % 9 == 8 ? "a" : "aParameter",
+                i);
+    strcat(many, "-- results\nSELECT 1");
+    for (int i = 0; i < DEFINITION_PARAMETERS_MAX; i++)
+        sprintf(many + strlen(many), ", :%s%d", i % 9 == 8 ? "a" : "aParameter", i);
+    assert_int_equal(definition_parse("t.sql", many, strlen(many), &def, &err), 0);
+    got = canonical(def, "{\"x\": \"1\"}");
+    dots = strstr(got, "...");
+    assert_non_null(dots);
+    assert_string_equal(dots, "....");
+    definition_free(def);
+}
+
+static void all_values_together_have_a_limit(void **state)
+{
+    struct definition *def;
+    struct err err = {0};
+    char many[4096], value[PARAM_VALUE_MAX + 1], *got = NULL;
+    json_t *given = json_object();
+
+    (void)state;
+    memset(value, 'x', sizeof(value) - 1);
+    value[PARAM_VALUE_MAX] = '\0';
+    strcpy(many, "-- report: R\n-- source: s\n");
+    for (int i = 0; i < 16; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "p%d", i);
+        sprintf(many + strlen(many), "-- parameter: %s string\n", name);
+        json_object_set_new(given, name, json_string(value));
+    }
+    strcat(many, "-- results\nSELECT 1");
+    for (int i = 0; i < 16; i++)
+        sprintf(many + strlen(many), ", :p%d", i);
+    assert_int_equal(definition_parse("t.sql", many, strlen(many), &def, &err), 0);
+    assert_int_equal(params_canonical(def, given, 0, &got, &err), -E_PARAM);
+    assert_non_null(strstr(err.text, "more than 65536 bytes"));
+    json_object_del(given, "p0");
+    assert_int_equal(params_canonical(def, given, 0, &got, &err), 0);
+    assert_true(strlen(got) <= REPORT_PARAMETERS_MAX);
+    free(got);
+    json_decref(given);
+    definition_free(def);
+}
+
+static void values_come_back_in_the_order_of_the_definition(void **state)
+{
+    const struct definition *def = *state;
+    struct param_value *values;
+    struct err err;
+
+    assert_int_equal(params_values(def,
+                                   "{\"Name\":\"\",\"ProductID\":\"5\",\"ToDate\":"
+                                   "\"2024-01-01\"}",
+                                   &values, &err),
+                     0);
+    assert_string_equal(values[0].name, "ProductID");
+    assert_int_equal(values[0].type, PARAM_INTEGER);
+    assert_string_equal(values[0].text, "5");
+    assert_string_equal(values[1].text, "2024-01-01");
+    assert_string_equal(values[2].text, "");
+    assert_null(values[3].text);
+    assert_null(values[5].text);
+    params_free(values, def->param_count);
+}
+
+static void values_are_checked_again_against_a_changed_definition(void **state)
+{
+    static const char *const bad[] = {"{}", "{\"ProductID\":\"x\"}",
+                                      "{\"ProductID\":\"1\",\"Gone\":\"1\"}", "", "[1"};
+    struct param_value *values = NULL;
+    struct err err;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(params_values(*state, bad[i], &values, &err), -E_PARAM);
+    assert_null(values);
+    assert_int_equal(params_values(*state, "{\"ProductID\":\"1\"}", &values, &err), 0);
+    assert_string_equal(values[4].text, "false");
+    params_free(values, 6);
+}
+
+static void expect_filled(const char *message, const char *want)
+{
+    char one[] = "1", name[] = "a:ID";
+    const struct param_value values[] = {
+        {.name = "ID", .text = one}, {.name = "IDs", .text = name}, {.name = "None", .text = NULL}};
+    struct buf out;
+
+    buf_init(&out, 1000);
+    params_fill(&out, message, values, 3);
+    assert_string_equal(buf_str(&out), want);
+    buf_done(&out);
+}
+
+static void a_message_is_filled_in(void **state)
+{
+    (void)state;
+    expect_filled("Product :ID does not exist.", "Product 1 does not exist.");
+    expect_filled(":ID:IDs", "1a:ID");
+    expect_filled("<:None>", "<>");
+    expect_filled("12:30, a::ID, : ID, :Other", "12:30, a::ID, : ID, :Other");
+    expect_filled("", "");
+    expect_filled(":", ":");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_missing_takes_its_default_or_is_left_out),
+        TEST(values_stand_in_the_order_of_the_definition),
+        TEST(a_required_parameter_is_asked_for_by_name),
+        TEST(a_refusal_says_what_the_parameter_takes),
+        TEST(only_strings_are_values),
+        TEST(an_integer_is_64_bits_and_kept_in_one_form),
+        TEST(dates_are_days_that_exist),
+        TEST(booleans_and_decimals_have_one_way_to_be_written),
+        TEST(empty_is_a_value_only_for_string),
+        TEST(an_unknown_parameter_is_answered_with_the_known_ones),
+        TEST(a_value_has_at_most_4096_bytes_and_no_nul),
+        TEST(what_a_message_repeats_is_short_and_still_utf8),
+        TEST(a_long_list_of_names_is_cut_once),
+        TEST(all_values_together_have_a_limit),
+        TEST(values_come_back_in_the_order_of_the_definition),
+        TEST(values_are_checked_again_against_a_changed_definition),
+        TEST(a_message_is_filled_in),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
