@@ -59,6 +59,8 @@ $(LIB): $(OBJ)
 
 include tools/embed.mk
 
+$(O)/obj/http/common.o: src/http/openapi.json
+
 $(O)/reportd: $(O)/obj/main.o $(LIB)
 	$(call say,LD) $(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS)
 
