@@ -1,6 +1,7 @@
 """The five curl examples of the original API's documentation, but for host and token."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -75,7 +76,7 @@ def demo(tmp_path_factory):
 def session(demo):
     """What every example is filled in with: host and token."""
     server, printed = demo
-    password = next(line.split()[-1] for line in printed.splitlines() if "assword" in line)
+    password = re.search(r"^ *password +(\S+)", printed, re.M).group(1)
     tokens = curl(LOGIN, base=server.url, password=password)
     assert set(tokens) == {"accessToken", "refreshToken"}
     return {"base": server.url, "token": tokens["accessToken"]}
