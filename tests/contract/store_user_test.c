@@ -1,0 +1,432 @@
+/* tests/contract/store_user_test.c -- users and sessions in the store, on every backend. */
+#include "contract/store_fixture.h"
+
+/* ---- users ---- */
+
+static struct store_op find_user(struct fixture *f, const char *name)
+{
+    struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = name}};
+
+    assert_int_equal(run(f->store, &op), 0);
+    return op;
+}
+
+static void a_user_is_found_in_any_case(void **state)
+{
+    struct store_op op = find_user(*state, "aNN");
+
+    assert_true(op.user_find.found);
+    assert_string_equal(op.user_find.user.name, "Ann");
+    assert_string_equal(op.user_find.user.password_hash, "hash");
+    assert_string_equal(op.user_find.user.grants, "*");
+    assert_string_equal(op.user_find.user.allow, "");
+    assert_false(op.user_find.user.disabled);
+    store_op_done(&op);
+}
+
+static void an_unknown_user_is_not_found(void **state)
+{
+    struct store_op op = find_user(*state, "Cid");
+
+    assert_false(op.user_find.found);
+    store_op_done(&op);
+}
+
+static void a_name_is_taken_whatever_its_case(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_USER_ADD};
+
+    op.user_add =
+        (struct store_user_add){.name = "ANN", .password_hash = "x", .allow = "", .grants = ""};
+    assert_int_equal(store_run(f->store, &op), -E_EXISTS);
+    assert_non_null(strstr(op.err.text, "ANN"));
+}
+
+static void users_are_listed_by_name(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_USER_LIST};
+
+    add_user(f, "al");
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.user_list.count, 3);
+    assert_string_equal(op.user_list.users[0].name, "al");
+    assert_string_equal(op.user_list.users[1].name, "Ann");
+    assert_string_equal(op.user_list.users[2].name, "Bob");
+    assert_null(op.user_list.users[0].password_hash);
+    store_op_done(&op);
+}
+
+static struct store_op change_op(const char *name)
+{
+    struct store_op op = {.verb = STORE_USER_CHANGE};
+
+    op.user_change = (struct store_user_change){.name = name, .disabled = -1};
+    return op;
+}
+
+static void a_change_leaves_the_other_fields(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = change_op("ann");
+
+    op.user_change.grants = "Balance";
+    assert_int_equal(run(f->store, &op), 0);
+    op = change_op("ANN");
+    op.user_change.allow = "10.0.0.0/8";
+    assert_int_equal(run(f->store, &op), 0);
+    op = find_user(f, "Ann");
+    assert_string_equal(op.user_find.user.grants, "Balance");
+    assert_string_equal(op.user_find.user.allow, "10.0.0.0/8");
+    assert_string_equal(op.user_find.user.password_hash, "hash");
+    assert_false(op.user_find.user.disabled);
+    store_op_done(&op);
+}
+
+static void an_unknown_user_cannot_be_changed(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = change_op("Cid");
+
+    op.user_change.disabled = 1;
+    assert_int_equal(store_run(f->store, &op), -E_NOT_FOUND);
+    assert_non_null(strstr(op.err.text, "Cid"));
+}
+
+/* ---- login ---- */
+
+struct session {
+    struct guid id, access;
+    uint8_t refresh[STORE_HASH_BYTES];
+};
+
+static bool login(struct fixture *f, bool password_ok, int64_t now_ms, struct session *ret)
+{
+    struct store_op op = {.verb = STORE_LOGIN};
+    struct session session = {.id = guid_new(), .access = guid_new()};
+
+    memcpy(session.refresh, session.id.bytes, GUID_BYTES);
+    op.login = (struct store_login){.user_id = f->ann,
+                                    .password_ok = password_ok,
+                                    .now_ms = now_ms,
+                                    .session = session.id,
+                                    .access = session.access,
+                                    .refresh_expires_ms = now_ms + 30 * DAY_MS};
+    memcpy(op.login.refresh_hash, session.refresh, STORE_HASH_BYTES);
+    assert_int_equal(run(f->store, &op), 0);
+    if (op.login.opened && ret != NULL)
+        *ret = session;
+    return op.login.opened;
+}
+
+static bool holds(struct fixture *f, const struct session *session)
+{
+    struct store_op op = {.verb = STORE_SESSION};
+    bool found;
+
+    op.session = (struct store_session){.session = session->id, .access = session->access};
+    assert_int_equal(run(f->store, &op), 0);
+    found = op.session.found;
+    if (found) {
+        assert_string_equal(op.session.user.name, "Ann");
+        assert_null(op.session.user.password_hash);
+    }
+    store_op_done(&op);
+    return found;
+}
+
+static void fail_logins(struct fixture *f, int count, int64_t now_ms)
+{
+    for (int i = 0; i < count; i++)
+        assert_false(login(f, false, now_ms, NULL));
+}
+
+static void a_login_opens_a_session(void **state)
+{
+    struct fixture *f = *state;
+    struct session session, other;
+
+    assert_true(login(f, true, NOW_MS, &session));
+    assert_true(login(f, true, NOW_MS, &other));
+    assert_true(holds(f, &session));
+    other.id = session.id;
+    assert_false(holds(f, &other));
+}
+
+static void a_wrong_password_opens_nothing(void **state)
+{
+    fail_logins(*state, 1, NOW_MS);
+}
+
+static void a_user_that_is_gone_cannot_log_in(void **state)
+{
+    struct fixture *f = *state;
+
+    f->ann = 999;
+    assert_false(login(f, true, NOW_MS, NULL));
+}
+
+static void three_failures_lock_the_account_for_ten_minutes(void **state)
+{
+    struct fixture *f = *state;
+
+    fail_logins(f, USER_FAILURES_MAX, NOW_MS);
+    assert_false(login(f, true, NOW_MS + USER_LOCK_MS - 1, NULL));
+    assert_true(login(f, true, NOW_MS + USER_LOCK_MS, NULL));
+}
+
+static void two_failures_do_not_lock(void **state)
+{
+    struct fixture *f = *state;
+
+    fail_logins(f, USER_FAILURES_MAX - 1, NOW_MS);
+    assert_true(login(f, true, NOW_MS, NULL));
+}
+
+static void failures_while_locked_do_not_lengthen_the_lock(void **state)
+{
+    struct fixture *f = *state;
+
+    fail_logins(f, USER_FAILURES_MAX, NOW_MS);
+    fail_logins(f, USER_FAILURES_MAX, NOW_MS + USER_LOCK_MS - 1);
+    assert_true(login(f, true, NOW_MS + USER_LOCK_MS, NULL));
+}
+
+static void success_clears_the_failures(void **state)
+{
+    struct fixture *f = *state;
+
+    fail_logins(f, USER_FAILURES_MAX - 1, NOW_MS);
+    assert_true(login(f, true, NOW_MS, NULL));
+    fail_logins(f, USER_FAILURES_MAX - 1, NOW_MS);
+    assert_true(login(f, true, NOW_MS, NULL));
+}
+
+static void failures_far_apart_do_not_lock(void **state)
+{
+    struct fixture *f = *state;
+
+    fail_logins(f, USER_FAILURES_MAX - 1, NOW_MS);
+    fail_logins(f, USER_FAILURES_MAX - 1, NOW_MS + USER_FAILURE_WINDOW_MS);
+    assert_true(login(f, true, NOW_MS + USER_FAILURE_WINDOW_MS, NULL));
+}
+
+static void after_a_lock_the_count_starts_afresh(void **state)
+{
+    struct fixture *f = *state;
+
+    fail_logins(f, USER_FAILURES_MAX, NOW_MS);
+    fail_logins(f, USER_FAILURES_MAX - 1, NOW_MS + USER_LOCK_MS);
+    assert_true(login(f, true, NOW_MS + USER_LOCK_MS, NULL));
+}
+
+static void a_new_password_lifts_the_lock(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = change_op("Ann");
+
+    fail_logins(f, USER_FAILURES_MAX, NOW_MS);
+    op.user_change.password_hash = "other";
+    assert_int_equal(run(f->store, &op), 0);
+    assert_true(login(f, true, NOW_MS, NULL));
+}
+
+static void enabling_lifts_the_lock(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = change_op("Ann");
+
+    fail_logins(f, USER_FAILURES_MAX, NOW_MS);
+    op.user_change.disabled = 0;
+    assert_int_equal(run(f->store, &op), 0);
+    assert_true(login(f, true, NOW_MS, NULL));
+}
+
+static void a_change_of_grants_keeps_the_lock_and_the_sessions(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = change_op("Ann");
+    struct session session;
+
+    assert_true(login(f, true, NOW_MS, &session));
+    fail_logins(f, USER_FAILURES_MAX, NOW_MS);
+    op.user_change.grants = "";
+    assert_int_equal(run(f->store, &op), 0);
+    assert_true(holds(f, &session));
+    assert_false(login(f, true, NOW_MS, NULL));
+}
+
+static void a_disabled_user_has_no_session_and_gets_none(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = change_op("Ann");
+    struct session session;
+
+    assert_true(login(f, true, NOW_MS, &session));
+    op.user_change.disabled = 1;
+    assert_int_equal(run(f->store, &op), 0);
+    assert_false(holds(f, &session));
+    assert_false(login(f, true, NOW_MS, NULL));
+    op = change_op("Ann");
+    op.user_change.disabled = 0;
+    assert_int_equal(run(f->store, &op), 0);
+    assert_false(holds(f, &session));
+    assert_true(login(f, true, NOW_MS, NULL));
+}
+
+static void a_new_password_ends_the_sessions(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = change_op("Ann");
+    struct session session;
+
+    assert_true(login(f, true, NOW_MS, &session));
+    op.user_change.password_hash = "other";
+    assert_int_equal(run(f->store, &op), 0);
+    assert_false(holds(f, &session));
+}
+
+/* ---- rotation ---- */
+
+static enum store_rotate_outcome rotate(struct fixture *f, const struct session *old,
+                                        int64_t now_ms, struct session *ret)
+{
+    struct store_op op = {.verb = STORE_ROTATE};
+    struct session new = {.id = old->id, .access = guid_new()};
+
+    memcpy(new.refresh, new.access.bytes, GUID_BYTES);
+    op.rotate = (struct store_rotate){.session = old->id,
+                                      .access = old->access,
+                                      .new_access = new.access,
+                                      .now_ms = now_ms,
+                                      .refresh_expires_ms = now_ms + 30 * DAY_MS};
+    memcpy(op.rotate.old_hash, old->refresh, STORE_HASH_BYTES);
+    memcpy(op.rotate.new_hash, new.refresh, STORE_HASH_BYTES);
+    assert_int_equal(run(f->store, &op), 0);
+    if (op.rotate.outcome == ROTATE_DONE) {
+        assert_string_equal(op.rotate.user.name, "Ann");
+        assert_null(op.rotate.user.password_hash);
+        if (ret != NULL)
+            *ret = new;
+    }
+    store_op_done(&op);
+    return op.rotate.outcome;
+}
+
+static void a_new_pair_replaces_the_old(void **state)
+{
+    struct fixture *f = *state;
+    struct session old, new;
+
+    assert_true(login(f, true, NOW_MS, &old));
+    assert_int_equal(rotate(f, &old, NOW_MS, &new), ROTATE_DONE);
+    assert_false(holds(f, &old));
+    assert_true(holds(f, &new));
+    assert_int_equal(rotate(f, &new, NOW_MS, NULL), ROTATE_DONE);
+}
+
+static void a_refresh_token_used_twice_ends_the_session(void **state)
+{
+    struct fixture *f = *state;
+    struct session old, new;
+
+    assert_true(login(f, true, NOW_MS, &old));
+    assert_int_equal(rotate(f, &old, NOW_MS, &new), ROTATE_DONE);
+    assert_int_equal(rotate(f, &old, NOW_MS, NULL), ROTATE_REUSED);
+    assert_false(holds(f, &new));
+    assert_int_equal(rotate(f, &new, NOW_MS, NULL), ROTATE_UNKNOWN);
+}
+
+static void a_token_used_long_ago_is_still_recognised(void **state)
+{
+    struct fixture *f = *state;
+    struct session first, new;
+
+    assert_true(login(f, true, NOW_MS, &first));
+    assert_int_equal(rotate(f, &first, NOW_MS, &new), ROTATE_DONE);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(rotate(f, &new, NOW_MS + 20 * DAY_MS * i, &new), ROTATE_DONE);
+    assert_int_equal(rotate(f, &first, NOW_MS + 41 * DAY_MS, NULL), ROTATE_REUSED);
+}
+
+static void another_sessions_refresh_token_is_unknown(void **state)
+{
+    struct fixture *f = *state;
+    struct session mine, other;
+
+    assert_true(login(f, true, NOW_MS, &mine));
+    assert_true(login(f, true, NOW_MS, &other));
+    memcpy(mine.refresh, other.refresh, STORE_HASH_BYTES);
+    assert_int_equal(rotate(f, &mine, NOW_MS, NULL), ROTATE_UNKNOWN);
+    assert_true(holds(f, &mine));
+    assert_true(holds(f, &other));
+}
+
+static void a_refresh_token_needs_the_access_token_of_its_pair(void **state)
+{
+    struct fixture *f = *state;
+    struct session session;
+
+    assert_true(login(f, true, NOW_MS, &session));
+    session.access = guid_new();
+    assert_int_equal(rotate(f, &session, NOW_MS, NULL), ROTATE_UNKNOWN);
+}
+
+static void an_expired_refresh_token_is_unknown(void **state)
+{
+    struct fixture *f = *state;
+    struct session session;
+
+    assert_true(login(f, true, NOW_MS, &session));
+    assert_int_equal(rotate(f, &session, NOW_MS + 30 * DAY_MS, NULL), ROTATE_UNKNOWN);
+    assert_int_equal(rotate(f, &session, NOW_MS + 30 * DAY_MS - 1, NULL), ROTATE_DONE);
+}
+
+static void a_sweep_removes_expired_sessions(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_SWEEP, .sweep = {.now_ms = NOW_MS + 30 * DAY_MS}};
+    struct session used, session;
+
+    assert_true(login(f, true, NOW_MS, &used));
+    assert_int_equal(rotate(f, &used, NOW_MS, &session), ROTATE_DONE);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.sweep.removed, 1);
+    assert_false(holds(f, &session));
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[] = {
+        STORE_TEST(a_user_is_found_in_any_case),
+        STORE_TEST(an_unknown_user_is_not_found),
+        STORE_TEST(a_name_is_taken_whatever_its_case),
+        STORE_TEST(users_are_listed_by_name),
+        STORE_TEST(a_change_leaves_the_other_fields),
+        STORE_TEST(an_unknown_user_cannot_be_changed),
+        STORE_TEST(a_login_opens_a_session),
+        STORE_TEST(a_wrong_password_opens_nothing),
+        STORE_TEST(a_user_that_is_gone_cannot_log_in),
+        STORE_TEST(three_failures_lock_the_account_for_ten_minutes),
+        STORE_TEST(two_failures_do_not_lock),
+        STORE_TEST(failures_while_locked_do_not_lengthen_the_lock),
+        STORE_TEST(success_clears_the_failures),
+        STORE_TEST(failures_far_apart_do_not_lock),
+        STORE_TEST(after_a_lock_the_count_starts_afresh),
+        STORE_TEST(a_new_password_lifts_the_lock),
+        STORE_TEST(enabling_lifts_the_lock),
+        STORE_TEST(a_change_of_grants_keeps_the_lock_and_the_sessions),
+        STORE_TEST(a_disabled_user_has_no_session_and_gets_none),
+        STORE_TEST(a_new_password_ends_the_sessions),
+        STORE_TEST(a_new_pair_replaces_the_old),
+        STORE_TEST(a_refresh_token_used_twice_ends_the_session),
+        STORE_TEST(a_token_used_long_ago_is_still_recognised),
+        STORE_TEST(another_sessions_refresh_token_is_unknown),
+        STORE_TEST(a_refresh_token_needs_the_access_token_of_its_pair),
+        STORE_TEST(an_expired_refresh_token_is_unknown),
+        STORE_TEST(a_sweep_removes_expired_sessions),
+    };
+
+    return RUN_ON_EVERY_BACKEND(tests);
+}
