@@ -210,9 +210,12 @@ static json_t *completes(struct bench *b, const struct ask *ask)
 
 static void member_is(json_t *data, const char *member, const char *text)
 {
+    json_t *expected = json_loads(text, JSON_DECODE_ANY, NULL);
     char *got = json_dumps(json_object_get(data, member), JSON_COMPACT | JSON_ENCODE_ANY);
 
-    assert_string_equal(got, text);
+    if (!json_equal(json_object_get(data, member), expected))
+        fail_msg("%s is %s, not %s", member, got, text);
+    json_decref(expected);
     free(got);
 }
 
@@ -244,10 +247,11 @@ static void a_nested_report_puts_rows_into_the_array_of_their_object(void **stat
                               "a.cents AS \"accounts[].balance\" FROM entity e LEFT JOIN account a "
                               "ON a.entity = e.id ORDER BY 1, 2;\n"});
 
-    member_is(data, "results",
-              "[{\"id\":1,\"accounts\":[{\"id\":10,\"balance\":123.45},{\"id\":11,\"balance\":0.05}"
-              "]},{\"id\":2,\"accounts\":[{\"id\":12,\"balance\":-1000.0}]},{\"id\":3,\"accounts\":"
-              "[]}]");
+    member_is(
+        data, "results",
+        "[{\"id\":1,\"accounts\":[{\"id\":10,\"balance\":123.45},{\"id\":11,\"balance\":0.05}"
+        "]},{\"id\":2,\"accounts\":[{\"id\":12,\"balance\":-1000.00}]},{\"id\":3,\"accounts\":"
+        "[]}]");
     member_is(data, "summary", "{}");
     json_decref(data);
 }

@@ -1,0 +1,402 @@
+/* tests/unit/json_rows_test.c -- rows print as valid JSON, nested as their names say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "render/json_rows.h"
+#include "render/json_value.h"
+
+#define N(v)                                                                                       \
+    {                                                                                              \
+        .kind = SOURCE_INTEGER, .integer = (v)                                                     \
+    }
+#define T(s)                                                                                       \
+    {                                                                                              \
+        .kind = SOURCE_TEXT, .text = {(s), sizeof(s) - 1 }                                         \
+    }
+#define NUL                                                                                        \
+    {                                                                                              \
+        .kind = SOURCE_NULL                                                                        \
+    }
+
+enum { COLUMNS_MAX = 8, OUT_MAX = 1 << 20 };
+
+static size_t name_count(const char *const *names)
+{
+    size_t n = 0;
+
+    while (names[n] != NULL)
+        n++;
+    return n;
+}
+
+/* All rows of the table, in brackets, are `expected`. */
+static void prints(const struct definition *def, const char *const *names,
+                   const struct source_value (*rows)[COLUMNS_MAX], size_t count,
+                   const char *expected)
+{
+    struct json_rows *plan;
+    struct err err = {0};
+    struct buf out;
+    json_t *json;
+
+    buf_init(&out, OUT_MAX);
+    assert_int_equal(json_rows_new(def, names, name_count(names), &plan, &err), 0);
+    buf_add_char(&out, '[');
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(json_rows_add(plan, rows[i], &out, &err), 0);
+    json_rows_end(plan, &out);
+    buf_add_char(&out, ']');
+    assert_string_equal(buf_str(&out), expected);
+    json = json_loads(buf_str(&out), JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
+    assert_non_null(json);
+    json_decref(json);
+    json_rows_free(plan);
+    buf_done(&out);
+}
+
+static void misfits(const char *const *names, const char *words)
+{
+    struct definition def = {0};
+    struct json_rows *plan = NULL;
+    struct err err = {0};
+
+    assert_int_equal(json_rows_new(&def, names, name_count(names), &plan, &err), -E_SOURCE);
+    assert_string_equal(err.text, words);
+    assert_null(plan);
+}
+
+/* One value in the column "c", declared as `column` (NULL: not). */
+static void value_prints(struct column *column, struct source_value value, const char *expected)
+{
+    struct definition def = {.columns = column, .column_count = column != NULL};
+    struct source_value rows[1][COLUMNS_MAX] = {{value}};
+    char whole[512];
+
+    snprintf(whole, sizeof(whole), "[{\"c\":%s}]", expected);
+    prints(&def, (const char *const[]){"c", NULL}, (const void *)rows, 1, whole);
+}
+
+static void value_fails(struct column *column, struct source_value value, const char *words)
+{
+    struct definition def = {.columns = column, .column_count = column != NULL};
+    struct json_rows *plan;
+    struct err err = {0};
+    struct buf out;
+
+    buf_init(&out, OUT_MAX);
+    assert_int_equal(json_rows_new(&def, (const char *const[]){"c"}, 1, &plan, &err), 0);
+    assert_int_equal(json_rows_add(plan, &value, &out, &err), -E_SOURCE);
+    assert_string_equal(err.text, words);
+    json_rows_free(plan);
+    buf_done(&out);
+}
+
+static struct column declared(enum column_type type, int scale)
+{
+    return (struct column){.name = (char *)"c", .type = type, .scale = scale};
+}
+
+static void flat_rows_are_objects_with_commas_between(void **state)
+{
+    static const struct source_value rows[][COLUMNS_MAX] = {{N(1), T("a")}, {N(2), NUL}};
+    struct definition def = {0};
+
+    (void)state;
+    prints(&def, (const char *const[]){"id", "name", NULL}, rows, 2,
+           "[{\"id\":1,\"name\":\"a\"},{\"id\":2,\"name\":null}]");
+    prints(&def, (const char *const[]){"id", NULL}, rows, 0, "[]");
+}
+
+static void a_dot_makes_an_object(void **state)
+{
+    static const struct source_value rows[][COLUMNS_MAX] = {{N(1), N(2), N(3), N(4), N(5)}};
+    struct definition def = {0};
+
+    (void)state;
+    prints(&def, (const char *const[]){"a.x", "a.y", "b", "c.x", "d.x", NULL}, rows, 1,
+           "[{\"a\":{\"x\":1,\"y\":2},\"b\":3,\"c\":{\"x\":4},\"d\":{\"x\":5}}]");
+}
+
+static void rows_with_equal_plain_columns_share_an_array(void **state)
+{
+    static const struct source_value rows[][COLUMNS_MAX] = {
+        {N(1), T("x"), N(10), T("p")}, {N(1), T("x"), N(11), T("q")}, {N(1), T("y"), N(12), T("r")},
+        {N(2), T("y"), N(12), T("s")}, {N(2), NUL, N(12), T("t")},    {NUL, NUL, N(13), T("u")},
+    };
+    struct definition def = {0};
+
+    (void)state;
+    prints(&def, (const char *const[]){"id", "n", "a[].i", "a[].o.t", NULL}, rows, 6,
+           "[{\"id\":1,\"n\":\"x\",\"a\":[{\"i\":10,\"o\":{\"t\":\"p\"}},"
+           "{\"i\":11,\"o\":{\"t\":\"q\"}}]},"
+           "{\"id\":1,\"n\":\"y\",\"a\":[{\"i\":12,\"o\":{\"t\":\"r\"}}]},"
+           "{\"id\":2,\"n\":\"y\",\"a\":[{\"i\":12,\"o\":{\"t\":\"s\"}}]},"
+           "{\"id\":2,\"n\":null,\"a\":[{\"i\":12,\"o\":{\"t\":\"t\"}}]},"
+           "{\"id\":null,\"n\":null,\"a\":[{\"i\":13,\"o\":{\"t\":\"u\"}}]}]");
+}
+
+static void the_previous_row_is_remembered_not_pointed_at(void **state)
+{
+    char text[] = "same";
+    struct source_value row[] = {{.kind = SOURCE_TEXT, .text = {text, 4}}, N(1)};
+    struct definition def = {0};
+    struct json_rows *plan;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, OUT_MAX);
+    assert_int_equal(json_rows_new(&def, (const char *const[]){"t", "a[].x"}, 2, &plan, NULL), 0);
+    assert_int_equal(json_rows_add(plan, row, &out, NULL), 0);
+    memcpy(text, "else", 4); /* as a database reuses its row */
+    assert_int_equal(json_rows_add(plan, row, &out, NULL), 0);
+    json_rows_end(plan, &out);
+    assert_string_equal(buf_str(&out),
+                        "{\"t\":\"same\",\"a\":[{\"x\":1}]},{\"t\":\"else\",\"a\":[{\"x\":1}]}");
+    json_rows_free(plan);
+    buf_done(&out);
+}
+
+static void an_element_of_only_nulls_is_left_out(void **state)
+{
+    static const struct source_value rows[][COLUMNS_MAX] = {
+        {N(1), NUL, NUL}, {N(2), NUL, N(5)}, {N(2), NUL, NUL}, {N(2), N(6), NUL}};
+    struct definition def = {0};
+
+    (void)state;
+    prints(&def, (const char *const[]){"o.id", "a[].x", "a[].y", NULL}, rows, 4,
+           "[{\"o\":{\"id\":1},\"a\":[]},"
+           "{\"o\":{\"id\":2},\"a\":[{\"x\":null,\"y\":5},{\"x\":6,\"y\":null}]}]");
+}
+
+static void without_plain_columns_all_rows_are_one_array(void **state)
+{
+    static const struct source_value rows[][COLUMNS_MAX] = {{N(1)}, {N(2)}};
+    struct definition def = {0};
+
+    (void)state;
+    prints(&def, (const char *const[]){"a[].x", NULL}, rows, 2, "[{\"a\":[{\"x\":1},{\"x\":2}]}]");
+}
+
+static void a_column_of_an_array_is_declared_by_its_whole_name(void **state)
+{
+    static const struct source_value rows[][COLUMNS_MAX] = {{N(5), N(5)}};
+    struct column column = {.name = (char *)"a[].b", .type = COLUMN_DECIMAL, .scale = 2};
+    struct definition def = {.columns = &column, .column_count = 1};
+
+    (void)state;
+    prints(&def, (const char *const[]){"b", "a[].b", NULL}, rows, 1,
+           "[{\"b\":5,\"a\":[{\"b\":0.05}]}]");
+}
+
+static void names_that_make_no_shape_are_refused(void **state)
+{
+    static const char key[] =
+        "has the key of another column, or columns of one object do not stand "
+        "together";
+    char words[200];
+
+    (void)state;
+#define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
+    snprintf(words, sizeof(words), "The column 'a' %s.", key);
+    misfits(NAMES("a", "b", "a"), words);
+    misfits(NAMES("a.x", "b", "a"), words);
+    snprintf(words, sizeof(words), "The column 'a.y' %s.", key);
+    misfits(NAMES("a.x", "b", "a.y"), words);
+    misfits(NAMES("a", "a.y"), words);
+    snprintf(words, sizeof(words), "The column 'r[].a' %s.", key);
+    misfits(NAMES("x", "r[].a", "r[].b", "r[].a"), words);
+    misfits(NAMES("a.x", "a.x"), "The column 'a.x' is there twice.");
+    misfits(NAMES(""), "The column '' has an empty name or part of a name.");
+    misfits(NAMES("a."), "The column 'a.' has an empty name or part of a name.");
+    misfits(NAMES("[].a"), "The column '[].a' has an empty name or part of a name.");
+    misfits(NAMES("a[].x", "b[].x"),
+            "The column 'b[].x' begins a second array; a report may have one.");
+    misfits(NAMES("a[].x", "b"), "The column 'b' must stand before the columns of the array.");
+    misfits(NAMES("a", "a[].x"), "The column 'a' has the key of the array.");
+    misfits(NAMES("a[].b[].c"),
+            "The column 'a[].b[].c' puts an array inside another; write 'array[].name'.");
+    misfits(NAMES("o.a[].c"),
+            "The column 'o.a[].c' puts an array inside another; write 'array[].name'.");
+    misfits(NAMES("a.b.c"), "The column 'a.b.c' nests too deep; write 'object.name'.");
+    misfits(NAMES("a\xff"), "The column 'a\xff' has a name that is not UTF-8.");
+}
+
+static void integers_print_to_the_last_digit(void **state)
+{
+    (void)state;
+    value_prints(NULL, (struct source_value)N(0), "0");
+    value_prints(NULL, (struct source_value)N(-7), "-7");
+    value_prints(NULL, (struct source_value)N(INT64_MAX), "9223372036854775807");
+    value_prints(NULL, (struct source_value)N(INT64_MIN), "-9223372036854775808");
+}
+
+static void reals_print_as_short_as_they_read_back(void **state)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {{0.1, "0.1"},
+                 {1.0, "1.0"},
+                 {-2.5, "-2.5"},
+                 {0.0, "0.0"},
+                 {-0.0, "-0"},
+                 {306122.45, "306122.45"},
+                 {0.1 + 0.2, "0.30000000000000004"},
+                 {1.0 / 3.0, "0.3333333333333333"},
+                 {1e21, "1e+21"},
+                 {1e-7, "1e-07"},
+                 {123456789012345680.0, "1.2345678901234568e+17"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct source_value value = {.kind = SOURCE_REAL, .real = cases[i].value};
+
+        assert_true(strtod(cases[i].text, NULL) == cases[i].value);
+        value_prints(NULL, value, cases[i].text);
+    }
+}
+
+static void what_is_no_finite_number_names_its_column(void **state)
+{
+    static const char words[] = "The column 'c' is not a finite number, which JSON cannot express.";
+
+    (void)state;
+    value_fails(NULL, (struct source_value){.kind = SOURCE_REAL, .real = NAN}, words);
+    value_fails(NULL, (struct source_value){.kind = SOURCE_REAL, .real = -INFINITY}, words);
+    value_fails(NULL, (struct source_value){.kind = SOURCE_NUMERIC, .text = {"NaN", 3}}, words);
+}
+
+static void text_is_escaped(void **state)
+{
+    (void)state;
+    value_prints(NULL, (struct source_value)T(""), "\"\"");
+    value_prints(NULL, (struct source_value)T("q\" b\\ n\n z\1 e\x7f"),
+                 "\"q\\\" b\\\\ n\\n z\\u0001 e\x7f\"");
+    value_prints(NULL, (struct source_value)T("\xc3\xa9\xf0\x9f\x98\x80"),
+                 "\"\xc3\xa9\xf0\x9f\x98\x80\"");
+    value_fails(NULL, (struct source_value)T("a\xc3"),
+                "The column 'c' holds text that is not UTF-8.");
+}
+
+static void a_blob_is_base64(void **state)
+{
+    (void)state;
+    value_prints(NULL, (struct source_value){.kind = SOURCE_BLOB, .text = {"\0\xff\x10!", 4}},
+                 "\"AP8QIQ==\"");
+    value_prints(NULL, (struct source_value){.kind = SOURCE_BLOB, .text = {"", 0}}, "\"\"");
+}
+
+static void a_decimal_column_scales_integers_and_takes_no_reals(void **state)
+{
+    struct column c = declared(COLUMN_DECIMAL, 2);
+
+    (void)state;
+    value_prints(&c, (struct source_value)N(125000000), "1250000.00");
+    value_prints(&c, (struct source_value)N(-5), "-0.05");
+    value_prints(&c, (struct source_value)NUL, "null");
+    value_prints(&c, (struct source_value){.kind = SOURCE_NUMERIC, .text = {"1.50", 4}}, "1.50");
+    value_fails(&c, (struct source_value){.kind = SOURCE_REAL, .real = 1},
+                "The column 'c' is declared decimal and takes scaled integers; the query gives a "
+                "real.");
+    value_fails(&c, (struct source_value)T("1"),
+                "The column 'c' is declared decimal and takes scaled integers; the query gives a "
+                "text.");
+}
+
+static void a_boolean_column_takes_0_and_1(void **state)
+{
+    struct column c = declared(COLUMN_BOOLEAN, 0);
+
+    (void)state;
+    value_prints(&c, (struct source_value)N(0), "false");
+    value_prints(&c, (struct source_value)N(1), "true");
+    value_prints(&c, (struct source_value)NUL, "null");
+    value_fails(&c, (struct source_value)N(2),
+                "The column 'c' is declared boolean and holds an integer other than 0 and 1.");
+}
+
+static void a_string_column_quotes_numbers(void **state)
+{
+    struct column c = declared(COLUMN_STRING, 0);
+
+    (void)state;
+    value_prints(&c, (struct source_value)N(42), "\"42\"");
+    value_prints(&c, (struct source_value){.kind = SOURCE_NUMERIC, .text = {"1.50", 4}},
+                 "\"1.50\"");
+    value_prints(&c, (struct source_value)T("x\""), "\"x\\\"\"");
+    value_prints(&c, (struct source_value)NUL, "null");
+}
+
+static void a_json_column_passes_through_byte_for_byte(void **state)
+{
+    struct column c = declared(COLUMN_JSON, 0);
+
+    (void)state;
+    value_prints(&c, (struct source_value)T("{ \"b\": [1.50, 123456789012345678901234567890] }"),
+                 "{ \"b\": [1.50, 123456789012345678901234567890] }");
+    value_prints(&c, (struct source_value)T("\"x\""), "\"x\"");
+    value_prints(&c, (struct source_value)NUL, "null");
+    value_prints(&c, (struct source_value)N(3), "3");
+}
+
+static void text_that_is_not_one_json_value_is_refused(void **state)
+{
+    static const char words[] = "The column 'c' is declared json and holds text that is not JSON.";
+    struct column c = declared(COLUMN_JSON, 0);
+
+    (void)state;
+    value_fails(&c, (struct source_value)T(""), words);
+    value_fails(&c, (struct source_value)T("{\"a\":1"), words);
+    value_fails(&c, (struct source_value)T("1 2"), words);
+    value_fails(&c, (struct source_value)T("1},{\"c\":2"), words);
+    value_fails(&c, (struct source_value)T("NaN"), words);
+}
+
+static void a_value_too_large_names_its_column(void **state)
+{
+    size_t len = (size_t)JSON_VALUE_MAX + 1;
+    char *text = calloc(1, len);
+    struct source_value value = {.kind = SOURCE_TEXT, .text = {text, len}};
+
+    (void)state;
+    value_fails(NULL, value, "The column 'c' holds a value larger than 64 MiB.");
+    value.text.len = OUT_MAX; /* what the buffer does not hold */
+    value_fails(NULL, value, "The column 'c' makes a row that is too large.");
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(flat_rows_are_objects_with_commas_between),
+        cmocka_unit_test(a_dot_makes_an_object),
+        cmocka_unit_test(rows_with_equal_plain_columns_share_an_array),
+        cmocka_unit_test(the_previous_row_is_remembered_not_pointed_at),
+        cmocka_unit_test(an_element_of_only_nulls_is_left_out),
+        cmocka_unit_test(without_plain_columns_all_rows_are_one_array),
+        cmocka_unit_test(a_column_of_an_array_is_declared_by_its_whole_name),
+        cmocka_unit_test(names_that_make_no_shape_are_refused),
+        cmocka_unit_test(integers_print_to_the_last_digit),
+        cmocka_unit_test(reals_print_as_short_as_they_read_back),
+        cmocka_unit_test(what_is_no_finite_number_names_its_column),
+        cmocka_unit_test(text_is_escaped),
+        cmocka_unit_test(a_blob_is_base64),
+        cmocka_unit_test(a_decimal_column_scales_integers_and_takes_no_reals),
+        cmocka_unit_test(a_boolean_column_takes_0_and_1),
+        cmocka_unit_test(a_string_column_quotes_numbers),
+        cmocka_unit_test(a_json_column_passes_through_byte_for_byte),
+        cmocka_unit_test(text_that_is_not_one_json_value_is_refused),
+        cmocka_unit_test(a_value_too_large_names_its_column),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
