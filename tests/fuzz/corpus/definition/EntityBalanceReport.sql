@@ -1,0 +1,95 @@
+-- report: EntityBalanceReport
+-- description: Balance of every entity that holds a product, account by account.
+-- source: registry
+-- parameter: ProductID integer required  "The product to report on"
+-- parameter: FromDate date  "Only entities with a transaction in the product from this date on; without it, all"
+-- parameter: ToDate date default today  "Balances as at the end of this date, at the latest price up to it"
+-- parameter: IncludeClosingBalances boolean default false  "Also accounts whose balance has come to nothing"
+-- timeout: 10m
+-- column: totalBalance decimal(2)
+-- column: accounts[].balance decimal(2)
+-- column: accounts[].units decimal(2)
+-- column: grandTotalBalance decimal(2)
+-- column: grandTotalUnits decimal(2)
+-- column: averageBalance decimal(2)
+
+-- check: Product :ProductID does not exist.
+SELECT 1 FROM product WHERE product_id = :ProductID;
+
+-- check: FromDate :FromDate is after ToDate :ToDate.
+SELECT 1 WHERE :FromDate IS NULL OR :FromDate <= :ToDate;
+
+-- results
+-- Units have 2 decimals and prices 4, so units × price is 10000 times the cents: rounded half up per account.
+WITH quote AS MATERIALIZED (
+    SELECT i.investment_id,
+           coalesce((SELECT p.price FROM price AS p
+                     WHERE p.investment_id = i.investment_id AND p.price_date <= :ToDate
+                     ORDER BY p.price_date DESC LIMIT 1), 0) AS price
+    FROM investment AS i
+    WHERE i.product_id = :ProductID
+),
+holding AS (
+    SELECT a.biz_entity_id, a.account_id, a.investment_id, a.external_account_id, a.account_number,
+           sum(t.units_delta) AS units, max(t.transaction_date) AS last_date
+    FROM account AS a
+    CROSS JOIN biz_transaction AS t ON t.account_id = a.account_id
+    WHERE a.product_id = :ProductID AND t.transaction_date <= :ToDate AND t.status <> 'RolledBack'
+    GROUP BY a.biz_entity_id, a.account_id
+    HAVING sum(t.units_delta) <> 0 OR :IncludeClosingBalances
+),
+balance AS (
+    SELECT h.*, (h.units * q.price + 5000) / 10000 AS balance,
+           max(h.last_date) OVER (PARTITION BY h.biz_entity_id) AS entity_last_date
+    FROM holding AS h
+    CROSS JOIN quote AS q ON q.investment_id = h.investment_id
+)
+SELECT b.biz_entity_id                                       AS "entityID",
+       e.external_biz_entity_id                              AS "externalBizEntityId",
+       e.name                                                AS "entityName",
+       sum(b.balance) OVER (PARTITION BY b.biz_entity_id)    AS "totalBalance",
+       (SELECT currency FROM product WHERE product_id = :ProductID) AS "currency",
+       b.entity_last_date                                    AS "lastTransactionDate",
+       b.account_id                                          AS "accounts[].accountID",
+       b.external_account_id                                 AS "accounts[].externalAccountId",
+       b.account_number                                      AS "accounts[].accountNumber",
+       b.balance                                             AS "accounts[].balance",
+       b.units                                               AS "accounts[].units",
+       b.last_date                                           AS "accounts[].lastTransactionDate"
+FROM balance AS b
+CROSS JOIN biz_entity AS e ON e.biz_entity_id = b.biz_entity_id
+WHERE :FromDate IS NULL OR b.entity_last_date >= :FromDate
+ORDER BY b.biz_entity_id, b.account_id;
+
+-- summary
+WITH quote AS MATERIALIZED (
+    SELECT i.investment_id,
+           coalesce((SELECT p.price FROM price AS p
+                     WHERE p.investment_id = i.investment_id AND p.price_date <= :ToDate
+                     ORDER BY p.price_date DESC LIMIT 1), 0) AS price
+    FROM investment AS i
+    WHERE i.product_id = :ProductID
+),
+holding AS (
+    SELECT a.biz_entity_id, a.account_id, a.investment_id,
+           sum(t.units_delta) AS units, max(t.transaction_date) AS last_date
+    FROM account AS a
+    CROSS JOIN biz_transaction AS t ON t.account_id = a.account_id
+    WHERE a.product_id = :ProductID AND t.transaction_date <= :ToDate AND t.status <> 'RolledBack'
+    GROUP BY a.biz_entity_id, a.account_id
+    HAVING sum(t.units_delta) <> 0 OR :IncludeClosingBalances
+),
+entity AS (
+    SELECT h.biz_entity_id, count(*) AS accounts, sum(h.units) AS units,
+           sum((h.units * q.price + 5000) / 10000) AS balance
+    FROM holding AS h
+    CROSS JOIN quote AS q ON q.investment_id = h.investment_id
+    GROUP BY h.biz_entity_id
+    HAVING :FromDate IS NULL OR max(h.last_date) >= :FromDate
+)
+SELECT count(*)                        AS "totalEntities",
+       coalesce(sum(accounts), 0)      AS "totalAccounts",
+       coalesce(sum(balance), 0)       AS "grandTotalBalance",
+       coalesce(sum(units), 0)         AS "grandTotalUnits",
+       coalesce((2 * sum(balance) + count(*)) / (2 * count(*)), 0) AS "averageBalance"
+FROM entity;

@@ -1,0 +1,4 @@
+-- report: R
+-- source: s
+-- results
+SELECT 1

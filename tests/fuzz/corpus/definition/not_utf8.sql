@@ -1,0 +1,2 @@
+-- report: R
+-- source: ÿ
