@@ -9,8 +9,9 @@
 #include "cli/reportctl_progress.h"
 #include "cli/reportctl_signal.h"
 
-/* How long one poll may wait: a live line wants news every second, plain lines seldom. */
-enum { POLL_LIVE_S = 1, POLL_PLAIN_S = 30 };
+/* How long one poll may wait: a live line wants news every second, plain lines seldom, but the
+ * first one soon. */
+enum { POLL_SHORT_S = 1, POLL_LONG_S = 30 };
 
 static void show(struct progress *progress, struct http *http)
 {
@@ -57,6 +58,7 @@ int step_wait(struct api *api, const char *reference, struct err *err)
 {
     char path[API_PATH_MAX];
     struct progress progress;
+    int wait_s = POLL_SHORT_S;
     int rc = api_reference_path("Report/Status", reference, path, err);
 
     if (rc != 0)
@@ -64,7 +66,6 @@ int step_wait(struct api *api, const char *reference, struct err *err)
     progress_init(&progress);
     do {
         int64_t began = clock_mono_ms();
-        int wait_s = progress.live ? POLL_LIVE_S : POLL_PLAIN_S;
 
         rc = poll_status(api, path, wait_s, err);
         if (rc == 1) {
@@ -73,7 +74,9 @@ int step_wait(struct api *api, const char *reference, struct err *err)
             if (clock_mono_ms() - began < 500)
                 signal_sleep(1000 * http_header_number(api_http(api), "Retry-After", 1));
             if (signal_came())
-                rc = err_set(err, -E_CANCELLED, "interrupted; the report goes on");
+                rc = err_set(err, -E_CANCELLED, "interrupted");
+            if (!progress.live)
+                wait_s = POLL_LONG_S;
         }
     } while (rc == 1);
     progress_done(&progress);

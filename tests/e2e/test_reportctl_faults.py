@@ -11,11 +11,11 @@ import signal
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from harness import REPORTCTL
+
 REFERENCE = "0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e"
 RESULT = json.dumps({"result": True, "message": "", "data": {"results": list(range(50000))}}).encode()
 
@@ -133,7 +133,7 @@ def server():
 @pytest.fixture
 def ctl(server, tmp_path):
     """Run reportctl, logged in at the server, in its own home; start=True does not wait for it."""
-    binary = os.environ.get("REPORTCTL", str(ROOT / "build/asan/reportctl"))
+    binary = REPORTCTL
     env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
 
     def run(*arguments, password=None, start=False, **more):

@@ -1,0 +1,242 @@
+"""reportctl against the real server."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+
+import pytest
+
+from harness import GUID, PASSWORD, PATIENCE, REPORTCTL, poll
+
+UNKNOWN = "0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e"
+
+
+class Ctl:
+    """reportctl of one user, in a home of its own."""
+
+    def __init__(self, home, url, user):
+        self.home = home
+        self.env = {"HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        self.login = lambda password=PASSWORD: self("login", "--server", url, "-u", user, line=password)
+
+    def start(self, *words, **options):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.Popen([REPORTCTL, *words], cwd=self.home, env=self.env, text=True, **pipes)
+
+    def __call__(self, *words, line=""):
+        """Run it to its end: (exit status, standard output, standard error)."""
+        process = self.start(*words)
+        out, err = process.communicate(line + "\n", timeout=PATIENCE)
+        return process.returncode, out, err
+
+    def good(self, *words):
+        status, out, err = self(*words)
+        assert status == 0, err
+        return out.strip()
+
+
+@pytest.fixture
+def ctl(server, alice, tmp_path):
+    """alice, logged in; her reports are deleted afterwards."""
+    ctl = Ctl(tmp_path, server.url, "alice")
+    assert ctl.login()[0] == 0
+    return ctl
+
+
+def on_terminal(ctl, *words, answers=()):
+    """Run it with all three descriptors on a terminal: (exit status, what stood there)."""
+    ours, its = pty.openpty()
+    process = ctl.start(*words, stdin=its, stdout=its, stderr=its, start_new_session=True)
+    os.close(its)
+    seen, answers = "", list(answers)
+    while select.select([ours], [], [], PATIENCE)[0]:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        seen += data.decode()
+        if answers and answers[0][0] in seen:
+            os.write(ours, (answers.pop(0)[1] + "\n").encode())
+    os.close(ours)
+    return process.wait(PATIENCE), seen
+
+
+def test_a_report_from_submit_to_delete(ctl):
+    reference = ctl.good("submit", "Quick", "ProductID=1", "Note=a=b")
+    assert GUID.fullmatch(reference)
+    assert ctl.good("wait", reference) == "complete"
+    assert ctl.good("status", reference.upper()) == "complete"
+    result = json.loads(ctl.good("get", reference))
+    assert result["data"]["summary"]["note"] == "a=b"
+    assert ctl.good("delete", reference) == "deleted"
+    assert ctl("status", reference)[0] == 7
+
+
+def test_get_writes_the_file_the_server_has(ctl, alice):
+    reference = alice.complete("Big", Rows="20000")
+    ctl.good("get", reference, "-o", "big.json")
+    assert (ctl.home / "big.json").read_bytes() == alice.result(reference).content
+    assert sorted(path.name for path in ctl.home.iterdir()) == [".config", "big.json"]
+
+
+def test_run_leaves_the_file_and_no_report(ctl, alice):
+    ctl.good("run", "Quick", "ProductID=2", "-o", "quick.json")
+    assert json.loads((ctl.home / "quick.json").read_text())["data"]["summary"]["count"] == 1
+    assert alice.references() == []
+
+
+def test_run_says_why_a_report_failed_and_leaves_none(ctl, alice):
+    status, out, err = ctl("run", "Quick", "ProductID=99")
+    assert (status, out) == (1, "")
+    assert "Product 99 does not exist." in err
+    assert alice.references() == []
+
+
+def test_interrupting_run_deletes_the_report(ctl, alice):
+    process = ctl.start("run", "Endless")
+    poll(alice.references)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert alice.references() == []
+
+
+def test_interrupting_wait_leaves_the_report_alone(ctl, alice):
+    reference = alice.order("Endless")
+    alice.wait_for(reference, "processing")
+    process = ctl.start("wait", reference)
+    assert process.stderr.readline() == "processing, 0 rows\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert alice.references() == [reference]
+
+
+def test_submit_and_wait_in_one(ctl):
+    assert GUID.fullmatch(ctl.good("submit", "--wait", "Quick", "ProductID=1"))
+    status, out, err = ctl("submit", "--wait", "Hasty")
+    assert status == 1 and GUID.fullmatch(out.strip()) and "failed" in err
+
+
+def test_the_same_key_makes_one_report(ctl, alice):
+    first = ctl.good("submit", "Quick", "ProductID=1", "--key", "monday")
+    assert ctl.good("submit", "Quick", "ProductID=1", "--key", "monday") == first
+    assert alice.references() == [first]
+    assert ctl("submit", "Quick", "ProductID=2", "--key", "monday")[0] == 1
+
+
+def test_types_shows_the_parameters(ctl):
+    types = ctl.good("types")
+    assert "Quick\n    The items of a product.\n" in types
+    assert "ProductID (integer, required)  The product to report on" in types
+    assert "Colour (enum): Red|Green|Blue  What to paint it" in types
+
+
+def test_list_shows_states_and_pages(ctl, alice):
+    done, endless = alice.complete("Quick", ProductID="1"), alice.order("Endless")
+    lines = ctl.good("list").split("\n")
+    assert lines[0].split() == ["REFERENCE", "STATE", "ROWS", "SIZE", "SUBMITTED", "REPORT"]
+    assert [line.split()[0] for line in lines[1:]] == [endless, done]
+    assert ctl.good("list", "--page-size", "1", "--page", "2").split("\n")[1].startswith(done)
+    assert re.search(rf"{done} +complete +3 .* Quick", ctl.good("list", "--state", "complete"))
+    assert ctl("list", "--state", "nonsense")[0] == 2
+    assert ctl("list", "--page", "0")[0] == 2
+
+
+def test_json_prints_what_the_server_answered(ctl, alice):
+    reference = json.loads(ctl.good("--json", "submit", "Quick", "ProductID=1"))["data"]
+    assert json.loads(ctl.good("wait", reference, "--json"))["data"] == "complete"
+    assert json.loads(ctl.good("status", reference, "--json")) == alice.status(reference).json()
+    assert json.loads(ctl.good("list", "--json")) == alice.list().json()
+    assert json.loads(ctl.good("types", "--json")) == alice.get("/Report/Types").json()
+    assert json.loads(ctl.good("delete", reference, "--json"))["result"] is True
+    status, out, _ = ctl("status", reference, "--json")
+    assert status == 7 and json.loads(out)["status"] == 404
+
+
+@pytest.mark.parametrize("words, status, said", [
+    (["status", UNKNOWN], 7, "Unknown reference"),
+    (["get", UNKNOWN], 7, "Unknown reference"),
+    (["wait", UNKNOWN], 7, "Unknown reference"),
+    (["delete", UNKNOWN], 7, "Unknown reference"),
+    (["submit", "Nothing"], 7, "Nothing"),
+    (["submit", "Quick"], 1, "ProductID"),
+    (["submit", "Quick", "ProductID=x"], 1, "integer"),
+    (["submit", "Quick", "ProductID"], 2, "Key=Value"),
+    (["submit", "Quick", "ProductID=1", "ProductID=2"], 2, "twice"),
+    (["submit"], 2, "NAME"),
+    (["status", "nonsense"], 2, "is no reference"),
+    (["status", UNKNOWN, UNKNOWN], 2, "nothing to do"),
+    (["status", "-o", "x", UNKNOWN], 2, "no option --output"),
+    (["nonsense"], 2, "no command"),
+    ([], 2, "which command"),
+])
+def test_refusals(ctl, words, status, said):
+    got, out, err = ctl(*words)
+    assert (got, out) == (status, "")
+    assert said in err
+
+
+def test_get_of_a_report_that_runs_is_refused(ctl, alice):
+    status, out, err = ctl("get", alice.order("Endless"), "-o", "out")
+    assert status == 1 and out == "" and err
+    assert not list(ctl.home.glob("out*"))
+
+
+def test_the_limit_lists_the_reports_in_the_way(ctl, alice):
+    references = [alice.order("Endless") for _ in range(10)]
+    status, _, err = ctl("submit", "Endless")
+    assert status == 5
+    assert all(reference in err for reference in references)
+    alice.delete_all()
+
+
+def test_who_is_not_logged_in_is_told_how(server, tmp_path):
+    ctl = Ctl(tmp_path, server.url, "alice")
+    assert ctl("types")[0] == 4
+    assert "reportctl login --server URL -u USER" in ctl("types")[2]
+    status, _, err = ctl.login("wrong")
+    assert status == 4 and err
+    assert not (tmp_path / ".config").exists()
+
+
+def test_after_logout_nobody_is_logged_in(ctl):
+    ctl.good("logout")
+    assert ctl("types")[0] == 4
+    ctl.good("logout")
+
+
+def test_a_server_that_is_not_there(ctl, server):
+    status, _, err = Ctl(ctl.home, "http://127.0.0.1:1", "alice").login()
+    assert status == 3 and "cannot reach http://127.0.0.1:1" in err
+    assert ctl("types")[0] == 0
+
+
+def test_login_asks_on_a_terminal_and_shows_no_password(server, tmp_path):
+    ctl = Ctl(tmp_path, server.url, "alice")
+    status, seen = on_terminal(ctl, "login", answers=[
+        ("server: ", server.url), ("user: ", "alice"), ("password: ", PASSWORD)])
+    assert status == 0, seen
+    assert "logged in" in seen and PASSWORD not in seen
+    assert ctl("types")[0] == 0
+
+
+def test_progress_is_a_live_line_on_a_terminal(ctl, alice):
+    reference = alice.complete("Big", Rows="20000")
+    status, seen = on_terminal(ctl, "get", reference, "-o", "big.json")
+    assert status == 0
+    assert "100 %" in seen and seen.endswith("\r\033[K")
+
+
+def test_every_command_explains_itself(ctl):
+    commands = re.findall(r"^  ([a-z]+) +[A-Z]", ctl.good("--help"), re.M)
+    assert len(commands) == 10
+    for command in commands:
+        assert f"usage: reportctl {command}" in ctl.good(command, "--help")
+    assert ctl.good("--version").startswith("reportctl ")
