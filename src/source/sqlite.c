@@ -108,7 +108,6 @@ static int on_authorize(void *context, int action, const char *first, const char
 {
     struct sqlite_source *source = context;
 
-    (void)first;
     (void)database;
     (void)trigger;
     switch (action) {
@@ -120,6 +119,13 @@ static int on_authorize(void *context, int action, const char *first, const char
         return str_eq_nocase(second, "load_extension") || str_eq_nocase(second, "fts3_tokenizer")
                    ? SQLITE_DENY
                    : SQLITE_OK;
+    case SQLITE_UPDATE:
+        /* Asked when a table function (json_each) introduces itself; a real UPDATE of the schema
+         * is refused by the parser, unless writable_schema is on, which would take a PRAGMA. */
+        return str_eq(first, "sqlite_master") ? SQLITE_OK : SQLITE_DENY;
+    case SQLITE_PRAGMA:
+        /* Full-text search asks it to know whether its cache still holds. */
+        return str_eq(first, "data_version") && second == NULL ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_TRANSACTION:
         return source->own_transaction ? SQLITE_OK : SQLITE_DENY;
     default:

@@ -1,0 +1,390 @@
+/* tests/unit/source_test.c -- a source reads one snapshot, and can do nothing else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "folder.h"
+#include "source/source.h"
+
+enum { ROW_MAX = 16, NOBODY = 65534 };
+
+#define FOREVER                                                                                    \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+static const struct source_session session = {.user_name = "ann", .reference = "r"};
+
+struct bench {
+    char folder[256];
+    struct source *source;
+};
+
+static struct source *open_database(const struct bench *b, const char *name, struct err *err)
+{
+    char url[600];
+    struct source_spec spec = {.url = url, .temp_folder = b->folder};
+    struct source *source = NULL;
+
+    snprintf(url, sizeof(url), "sqlite:%s/%s", b->folder, name);
+    source_open(&spec, &source, err);
+    return source;
+}
+
+static int setup(void **state)
+{
+    struct bench *b = calloc(1, sizeof(*b));
+
+    folder_make(b->folder);
+    sqlite3_close(folder_database(b->folder, "a.db",
+                                  "CREATE TABLE t(i, r, s, b);"
+                                  "INSERT INTO t VALUES (7, 1.5, 'text', x'00ff')"));
+    b->source = open_database(b, "a.db", NULL);
+    assert_non_null(b->source);
+    assert_int_equal(source_begin(b->source, &session, NULL), 0);
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *b = *state;
+
+    source_end(b->source);
+    source_free(b->source);
+    folder_remove(b->folder);
+    free(b);
+    return 0;
+}
+
+/* The integer in the first column of the first row. */
+static int64_t number(struct source *source, const char *sql)
+{
+    struct source_value row[ROW_MAX];
+    struct source_query *query;
+    struct err err = {0};
+
+    if (source_query(source, sql, 1, NULL, 0, &query, &err) != 0)
+        fail_msg("%s: %s", sql, err.detail);
+    assert_int_equal(source_step(query, row, &err), 1);
+    assert_int_equal(row[0].kind, SOURCE_INTEGER);
+    source_query_free(query);
+    return row[0].integer;
+}
+
+/* Refused, at the latest when it steps. */
+static void refused(struct source *source, const char *sql, const char *text, const char *detail)
+{
+    struct source_value row[ROW_MAX];
+    struct source_query *query = NULL;
+    struct err err = {0};
+    int rc = source_query(source, sql, 10, NULL, 0, &query, &err);
+
+    if (rc == 0)
+        rc = source_step(query, row, &err);
+    source_query_free(query);
+    if (rc != -E_SOURCE || strcmp(err.text, text) != 0 || strstr(err.detail, detail) == NULL)
+        fail_msg("%s: %d, '%s', '%s'", sql, rc, err.text, err.detail);
+}
+
+static void values_come_as_the_database_has_them(void **state)
+{
+    struct bench *b = *state;
+    struct source_value row[ROW_MAX];
+    struct source_query *query;
+
+    assert_int_equal(source_query(b->source, "SELECT i AS \"x.y\", r, s, b, NULL FROM t", 1, NULL,
+                                  0, &query, NULL),
+                     0);
+    assert_int_equal(source_columns(query), 5);
+    assert_string_equal(source_column_name(query, 0), "x.y");
+    assert_int_equal(source_step(query, row, NULL), 1);
+    assert_int_equal(row[0].kind, SOURCE_INTEGER);
+    assert_int_equal(row[0].integer, 7);
+    assert_int_equal(row[1].kind, SOURCE_REAL);
+    assert_true(row[1].real == 1.5);
+    assert_int_equal(row[2].kind, SOURCE_TEXT);
+    assert_int_equal(row[2].text.len, 4);
+    assert_memory_equal(row[2].text.data, "text", 4);
+    assert_int_equal(row[3].kind, SOURCE_BLOB);
+    assert_memory_equal(row[3].text.data, "\0\xff", 2);
+    assert_int_equal(row[4].kind, SOURCE_NULL);
+    assert_int_equal(source_step(query, row, NULL), 0);
+    source_query_free(query);
+}
+
+static void parameters_are_bound_by_name_and_type(void **state)
+{
+    static const struct param_value values[] = {
+        {"Text", PARAM_STRING, (char *)"1"},
+        {"Number", PARAM_INTEGER, (char *)"-5"},
+        {"Price", PARAM_DECIMAL, (char *)"1.50"},
+        {"Day", PARAM_DATE, (char *)"2024-01-12"},
+        {"Yes", PARAM_BOOLEAN, (char *)"true"},
+        {"No", PARAM_BOOLEAN, (char *)"false"},
+        {"None", PARAM_INTEGER, NULL},
+    };
+    static const char sql[] =
+        "SELECT typeof(:Text) = 'text' AND :Number = -5 AND typeof(:Number) = 'integer'"
+        " AND typeof(:Price) = 'text' AND :Price = '1.50' AND :Day = '2024-01-12'"
+        " AND :Yes = 1 AND :No = 0 AND :None IS NULL AND :session_user = 'ann'";
+    struct bench *b = *state;
+    struct source_value row[ROW_MAX];
+    struct source_query *query;
+
+    assert_int_equal(source_query(b->source, sql, 1, values, 7, &query, NULL), 0);
+    assert_int_equal(source_step(query, row, NULL), 1);
+    assert_int_equal(row[0].integer, 1);
+    source_query_free(query);
+}
+
+static void a_parameter_that_is_not_declared_is_refused(void **state)
+{
+    struct bench *b = *state;
+
+    refused(b->source, "SELECT :Nope", "The report's query failed.",
+            "line 10: parameter ':Nope' is not declared");
+    refused(b->source, "SELECT ?", "The report's query failed.", "parameter '?' is not declared");
+    refused(b->source, "SELECT $session_user", "The report's query failed.", "is not declared");
+}
+
+static void only_one_statement_is_taken_and_only_if_it_reads(void **state)
+{
+    static const char words[] = "The report's query failed.";
+    struct bench *b = *state;
+
+    refused(b->source, "SELECT 1; SELECT 2", words, "more than one statement");
+    refused(b->source, "SELECT 1; DROP TABLE t", words, "more than one statement");
+    refused(b->source, "  -- nothing\n", words, "there is no statement");
+    refused(b->source, "", words, "there is no statement");
+    assert_int_equal(number(b->source, "SELECT 1; -- a comment /* and more\n  "), 1);
+}
+
+static void writing_and_all_else_is_refused_by_the_database(void **state)
+{
+    static const char *const statements[] = {
+        "INSERT INTO t VALUES (1, 1, 1, 1)",
+        "DELETE FROM t RETURNING i",
+        "UPDATE t SET i = 1",
+        "DROP TABLE t",
+        "CREATE TABLE u(x)",
+        "CREATE TEMP TABLE u(x)",
+        "ATTACH 'b.db' AS b",
+        "DETACH main",
+        "PRAGMA query_only = 0",
+        "PRAGMA journal_mode = WAL",
+        "COMMIT",
+        "BEGIN",
+        "SAVEPOINT s",
+        "REINDEX",
+        "ANALYZE",
+        "EXPLAIN DELETE FROM t",
+    };
+    struct bench *b = *state;
+
+    for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++)
+        refused(b->source, statements[i],
+                "The report's query tries to do what a report may not do.", "line 10: ");
+    refused(b->source, "SELECT * FROM pragma_table_info('t')", "The report's query failed.",
+            "not authorized");
+    refused(b->source, "VACUUM", "The report's query failed.", "not a SELECT");
+    refused(b->source, "VACUUM INTO 'b.db'", "The report's query failed.", "not a SELECT");
+    refused(b->source, "SELECT load_extension('x')", "The report's query failed.",
+            "not authorized");
+    refused(b->source, "UPDATE sqlite_master SET sql = ''", "The report's query failed.",
+            "may not be modified");
+    assert_int_equal(number(b->source, "SELECT count(*) FROM t"), 1);
+}
+
+static void functions_and_table_functions_can_be_used(void **state)
+{
+    struct bench *b = *state;
+
+    assert_int_equal(number(b->source, "SELECT sum(value) FROM json_each('[40, 2]')"), 42);
+    assert_int_equal(number(b->source, "WITH c(x) AS (SELECT i FROM t UNION ALL SELECT 2) "
+                                       "SELECT count(*) OVER (ORDER BY x) FROM c"),
+                     1);
+}
+
+static void a_full_text_index_can_be_searched(void **state)
+{
+    struct bench *b = *state;
+    struct source *source;
+
+    sqlite3_close(folder_database(b->folder, "text.db",
+                                  "CREATE VIRTUAL TABLE f USING fts5(words);"
+                                  "INSERT INTO f VALUES ('the quick fox'), ('a lazy dog')"));
+    source = open_database(b, "text.db", NULL);
+    assert_int_equal(source_begin(source, &session, NULL), 0);
+    assert_int_equal(number(source, "SELECT rowid FROM f WHERE f MATCH 'lazy'"), 2);
+    source_end(source);
+    source_free(source);
+}
+
+static void a_double_quoted_slip_does_not_become_text(void **state)
+{
+    struct bench *b = *state;
+
+    refused(b->source, "SELECT \"nope\" FROM t", "The report's query failed.", "no such column");
+}
+
+static void an_error_names_the_line_of_the_definition(void **state)
+{
+    struct bench *b = *state;
+
+    refused(b->source, "SELECT i,\n  nope\nFROM t", "The report's query failed.",
+            "line 11: sqlite: no such column: nope");
+}
+
+static void all_queries_of_a_report_see_the_same_moment(void **state)
+{
+    struct bench *b = *state;
+    sqlite3 *writer = folder_database(b->folder, "wal.db",
+                                      "PRAGMA journal_mode = WAL; CREATE TABLE t(i);"
+                                      "INSERT INTO t VALUES (1)");
+    struct source *source = open_database(b, "wal.db", NULL);
+
+    assert_int_equal(source_begin(source, &session, NULL), 0);
+    sqlite3_exec(writer, "INSERT INTO t VALUES (2)", NULL, NULL, NULL);
+    assert_int_equal(number(source, "SELECT count(*) FROM t"), 1);
+    sqlite3_exec(writer, "INSERT INTO t VALUES (3)", NULL, NULL, NULL);
+    assert_int_equal(number(source, "SELECT count(*) FROM t"), 1);
+    source_end(source);
+    assert_int_equal(source_begin(source, &session, NULL), 0);
+    assert_int_equal(number(source, "SELECT count(*) FROM t"), 3);
+    source_end(source);
+    source_free(source);
+    sqlite3_close(writer);
+}
+
+static void a_closed_database_in_wal_mode_can_be_read(void **state)
+{
+    struct bench *b = *state;
+    struct source *source;
+
+    sqlite3_close(
+        folder_database(b->folder, "wal.db", "PRAGMA journal_mode = WAL; CREATE TABLE t(i)"));
+    source = open_database(b, "wal.db", NULL);
+    assert_int_equal(source_begin(source, &session, NULL), 0);
+    assert_int_equal(number(source, "SELECT count(*) FROM t"), 0);
+    source_end(source);
+    source_free(source);
+}
+
+/* As a user whom the folder's mode binds, even if the tests run as root. */
+static int read_unprivileged(const struct bench *b)
+{
+    struct source *source;
+    struct err err = {0};
+
+    if (getuid() == 0 && setuid(NOBODY) != 0)
+        return 2;
+    source = open_database(b, "a.db", &err);
+    if (source == NULL)
+        return 1;
+    return source_begin(source, &session, &err) == 0 && number(source, "SELECT i FROM t") == 7 ? 0
+                                                                                               : 1;
+}
+
+static void a_database_in_a_read_only_folder_can_be_read(void **state)
+{
+    struct bench *b = *state;
+    char path[600];
+    int status;
+    pid_t pid;
+
+    snprintf(path, sizeof(path), "%s/a.db", b->folder);
+    assert_int_equal(chmod(path, 0444), 0);
+    assert_int_equal(chmod(b->folder, 0555), 0);
+    pid = fork();
+    if (pid == 0)
+        _exit(read_unprivileged(b));
+    waitpid(pid, &status, 0);
+    chmod(b->folder, 0700);
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void what_is_no_database_says_so_without_its_path(void **state)
+{
+    struct bench *b = *state;
+    struct err err = {0};
+
+    assert_null(open_database(b, "missing.db", &err));
+    assert_int_equal(err.code, -E_SOURCE);
+    assert_string_equal(err.text, "The report's database cannot be opened.");
+    assert_int_equal(
+        source_open(&(struct source_spec){.url = "oracle:x"}, &(struct source *){NULL}, &err),
+        -E_SOURCE);
+    assert_string_equal(err.text,
+                        "The report's database is of a kind that this server cannot read.");
+}
+
+static void *interrupt(void *source)
+{
+    source_interrupt(source);
+    return NULL;
+}
+
+static void an_interrupt_stops_what_runs_and_what_starts(void **state)
+{
+    struct bench *b = *state;
+    struct source_value row[ROW_MAX];
+    struct source_query *query;
+    struct err err = {0};
+    pthread_t thread;
+
+    assert_int_equal(source_query(b->source, FOREVER, 1, NULL, 0, &query, NULL), 0);
+    pthread_create(&thread, NULL, interrupt, b->source);
+    assert_int_equal(source_step(query, row, &err), -E_CANCELLED);
+    pthread_join(thread, NULL);
+    source_query_free(query);
+    assert_int_equal(source_query(b->source, "SELECT 1", 1, NULL, 0, &query, &err), 0);
+    assert_int_equal(source_step(query, row, &err), -E_CANCELLED);
+    source_query_free(query);
+    source_end(b->source);
+    assert_int_equal(source_begin(b->source, &session, &err), -E_CANCELLED);
+}
+
+static void after_resume_it_reads_again(void **state)
+{
+    struct bench *b = *state;
+
+    source_interrupt(b->source);
+    source_end(b->source);
+    source_resume(b->source);
+    assert_int_equal(source_begin(b->source, &session, NULL), 0);
+    assert_int_equal(number(b->source, "SELECT i FROM t"), 7);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(values_come_as_the_database_has_them),
+        TEST(parameters_are_bound_by_name_and_type),
+        TEST(a_parameter_that_is_not_declared_is_refused),
+        TEST(only_one_statement_is_taken_and_only_if_it_reads),
+        TEST(writing_and_all_else_is_refused_by_the_database),
+        TEST(functions_and_table_functions_can_be_used),
+        TEST(a_full_text_index_can_be_searched),
+        TEST(a_double_quoted_slip_does_not_become_text),
+        TEST(an_error_names_the_line_of_the_definition),
+        TEST(all_queries_of_a_report_see_the_same_moment),
+        TEST(a_closed_database_in_wal_mode_can_be_read),
+        TEST(a_database_in_a_read_only_folder_can_be_read),
+        TEST(what_is_no_database_says_so_without_its_path),
+        TEST(an_interrupt_stops_what_runs_and_what_starts),
+        TEST(after_resume_it_reads_again),
+    };
+
+    alarm(60);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
