@@ -181,6 +181,7 @@ static void writing_and_all_else_is_refused_by_the_database(void **state)
         "DETACH main",
         "PRAGMA query_only = 0",
         "PRAGMA journal_mode = WAL",
+        "SELECT * FROM pragma_table_info('t')",
         "COMMIT",
         "BEGIN",
         "SAVEPOINT s",
@@ -193,8 +194,6 @@ static void writing_and_all_else_is_refused_by_the_database(void **state)
     for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++)
         refused(b->source, statements[i],
                 "The report's query tries to do what a report may not do.", "line 10: ");
-    refused(b->source, "SELECT * FROM pragma_table_info('t')", "The report's query failed.",
-            "not authorized");
     refused(b->source, "VACUUM", "The report's query failed.", "not a SELECT");
     refused(b->source, "VACUUM INTO 'b.db'", "The report's query failed.", "not a SELECT");
     refused(b->source, "SELECT load_extension('x')", "The report's query failed.",
