@@ -1,0 +1,508 @@
+/* src/cli/user.c -- `reportd user`: who may use the API, straight in the store. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "cli/user_list.h"
+#include "cli/user_password.h"
+#include "cli/verbs.h"
+#include "core/config.h"
+#include "core/password.h"
+#include "core/report.h"
+#include "store/store.h"
+
+enum { WORDS_MAX = 256, LIST_BYTES_MAX = WORDS_MAX * (REPORT_NAME_MAX + 1) };
+
+/* Words of the command line; borrowed from argv. */
+struct words {
+    const char *items[WORDS_MAX];
+    size_t count;
+};
+
+struct command {
+    const char *config;
+    struct words words;         /* the action, the name and what follows */
+    struct words grants, allow; /* of --grant and --allow */
+    bool json, help;
+    const struct action *action;
+    const char *name; /* of the user; NULL: the action takes none */
+    struct words rest;
+    struct store *store;
+};
+
+typedef int action_fn(struct command *command, struct err *err);
+
+static action_fn do_add, do_passwd, do_disable, do_enable, do_grant, do_revoke, do_allow, do_list;
+
+enum action_options { NO_OPTION, TAKES_LISTS, TAKES_JSON };
+
+static const struct action {
+    const char *name, *takes, *what;
+    action_fn *run;
+    size_t least, most; /* words after the action */
+    enum action_options options;
+} actions[] = {
+    {"add", "NAME [--grant REPORT…] [--allow CIDR…]", "add a user; asks for the password", do_add,
+     1, 1, TAKES_LISTS},
+    {"passwd", "NAME", "set a new password; ends the user's sessions, lifts a lock", do_passwd, 1,
+     1, NO_OPTION},
+    {"disable", "NAME", "let the user in no more; ends the sessions", do_disable, 1, 1, NO_OPTION},
+    {"enable", "NAME", "let the user in again; lifts a lock", do_enable, 1, 1, NO_OPTION},
+    {"grant", "NAME REPORT…", "let the user run these report types; '*': all", do_grant, 2,
+     WORDS_MAX, NO_OPTION},
+    {"revoke", "NAME REPORT…", "take these away again; '*': all", do_revoke, 2, WORDS_MAX,
+     NO_OPTION},
+    {"allow", "NAME [CIDR…]", "let the user log in from these addresses only; none: anywhere",
+     do_allow, 1, WORDS_MAX, NO_OPTION},
+    {"list", "[--json]", "show the users", do_list, 0, 0, TAKES_JSON},
+};
+
+enum { ACTION_COUNT = sizeof(actions) / sizeof(actions[0]) };
+
+static void usage(FILE *out)
+{
+    fprintf(out, "usage: reportd user ACTION [-c FILE] [ARGUMENTS]\n\n"
+                 "Manage the users of the API. The server may run meanwhile; a change holds from\n"
+                 "its next request on.\n\n");
+    for (int i = 0; i < ACTION_COUNT; i++)
+        fprintf(out, "  %s %s\n      %s\n", actions[i].name, actions[i].takes, actions[i].what);
+    fprintf(out,
+            "\n"
+            "  -c FILE           the configuration; reportd.conf in this folder if not given\n"
+            "  --grant REPORT…   add: report types the user may run; '*': all\n"
+            "  --allow CIDR…     add: addresses the user may log in from, such as 10.0.0.0/8 or\n"
+            "                    2001:db8::1; anywhere if not given\n"
+            "  --json            list: as JSON\n"
+            "  --help            print this\n\n"
+            "A password is asked for on the terminal, or is one line of standard input; it has 1\n"
+            "to %d bytes. For names of users a to z are the same as A to Z, for names of reports\n"
+            "they are not.\n\n"
+            "The exit status is 0 if it was done, 1 if it failed, 2 for wrong usage.\n",
+            USER_PASSWORD_MAX);
+}
+
+/* ---- lists of words: grants (lines) and allow-lists (spaces) ---- */
+
+/* Is `word` one of the lines of `list`? */
+static bool has_line(const char *list, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (const char *line = list; *line != '\0';) {
+        size_t n = strcspn(line, "\n");
+
+        if (n == len && strncmp(line, word, n) == 0)
+            return true;
+        line += n + (line[n] == '\n');
+    }
+    return false;
+}
+
+static bool has_word(const struct words *words, const char *line, size_t n)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        if (strlen(words->items[i]) == n && strncmp(words->items[i], line, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_entry(struct buf *b, const char *entry, size_t n, char between)
+{
+    if (b->len > 0)
+        buf_add_char(b, between);
+    buf_add(b, entry, n);
+}
+
+static int take_list(struct buf *b, char **ret, struct err *err)
+{
+    *ret = buf_failed(b) ? NULL : strdup(buf_str(b));
+    buf_done(b);
+    return *ret != NULL ? 0 : err_set(err, -E_INVALID, "the list is too long");
+}
+
+static int check_reports(const struct words *words, struct err *err)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        const char *word = words->items[i];
+
+        if (*word == '\0' || strlen(word) > REPORT_NAME_MAX || strchr(word, '\n') != NULL)
+            return err_set(err, -E_INVALID, "a report's name has 1 to %d bytes, in one line",
+                           REPORT_NAME_MAX);
+    }
+    return 0;
+}
+
+/* `old` and what of `words` is not in it. */
+static int grants_with(const char *old, const struct words *words, char **ret, struct err *err)
+{
+    struct buf b;
+    int rc = check_reports(words, err);
+
+    if (rc < 0)
+        return rc;
+    buf_init(&b, LIST_BYTES_MAX);
+    buf_add_str(&b, old);
+    for (size_t i = 0; i < words->count; i++) {
+        if (b.len == 0 || !has_line(buf_str(&b), words->items[i]))
+            add_entry(&b, words->items[i], strlen(words->items[i]), '\n');
+    }
+    return take_list(&b, ret, err);
+}
+
+/* `old` without `words`; '*' among them leaves nothing. */
+static int grants_without(const char *old, const struct words *words, char **ret, struct err *err)
+{
+    bool all = has_word(words, "*", 1);
+    struct buf b;
+
+    for (size_t i = 0; i < words->count && !all; i++) {
+        if (has_line(old, words->items[i]))
+            continue;
+        if (has_line(old, "*"))
+            return err_set(err, -E_INVALID,
+                           "the user may run all reports; revoke '*' and grant some instead");
+        return err_set(err, -E_INVALID, "'%s' was not granted", words->items[i]);
+    }
+    buf_init(&b, LIST_BYTES_MAX);
+    for (const char *line = old; *line != '\0' && !all;) {
+        size_t n = strcspn(line, "\n");
+
+        if (!has_word(words, line, n))
+            add_entry(&b, line, n, '\n');
+        line += n + (line[n] == '\n');
+    }
+    return take_list(&b, ret, err);
+}
+
+static int allow_list(const struct words *words, char **ret, struct err *err)
+{
+    struct buf b;
+
+    buf_init(&b, LIST_BYTES_MAX);
+    for (size_t i = 0; i < words->count; i++) {
+        const char *word = words->items[i];
+
+        if (*word == '\0' || strchr(word, ' ') != NULL || !user_allow_is_valid(word)) {
+            buf_done(&b);
+            return err_set(err, -E_INVALID,
+                           "'%s' is no address; write one such as 192.0.2.7, 10.0.0.0/8 or "
+                           "2001:db8::/32",
+                           word);
+        }
+        add_entry(&b, word, strlen(word), ' ');
+    }
+    return take_list(&b, ret, err);
+}
+
+/* ---- the store ---- */
+
+/* Run an operation; what went wrong becomes `err`. */
+static int run_op(struct command *command, struct store_op *op, struct err *err)
+{
+    int rc = store_run(command->store, op);
+
+    if (rc < 0)
+        *err = op->err;
+    return rc;
+}
+
+/* The user as it is; `ret` is yours: user_done(). */
+static int find_user(struct command *command, struct user *ret, struct err *err)
+{
+    struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = command->name}};
+    int rc = run_op(command, &op, err);
+
+    if (rc < 0)
+        return rc;
+    if (!op.user_find.found)
+        return err_set(err, -E_NOT_FOUND, "There is no user '%s'.", command->name);
+    *ret = op.user_find.user;
+    return 0;
+}
+
+static int change_user(struct command *command, struct store_user_change change, struct err *err)
+{
+    struct store_op op = {.verb = STORE_USER_CHANGE, .user_change = change};
+
+    op.user_change.name = command->name;
+    return run_op(command, &op, err);
+}
+
+static int read_hash(char hash[PASSWORD_HASH_TEXT], struct err *err)
+{
+    char password[USER_PASSWORD_TEXT];
+    int rc = user_password_read(password, err);
+
+    if (rc == 0 && !password_hash(password, hash))
+        rc = err_set(err, -E_NOMEM, "no memory for the password's hash");
+    explicit_bzero(password, sizeof(password));
+    return rc;
+}
+
+/* ---- the actions ---- */
+
+static int check_name(const char *name, struct err *err)
+{
+    size_t len = strlen(name);
+    bool good = len > 0 && len <= USER_NAME_MAX;
+
+    for (size_t i = 0; good && i < len;) {
+        size_t n = str_utf8_length(name + i, len - i);
+
+        good = n > 0 && (unsigned char)name[i] >= ' ' && name[i] != 0x7f;
+        i += n;
+    }
+    return good ? 0
+                : err_set(err, -E_INVALID,
+                          "a user's name has 1 to %d bytes of UTF-8, without control characters",
+                          USER_NAME_MAX);
+}
+
+/* Before the password is asked for. */
+static int check_new(struct command *command, struct err *err)
+{
+    struct user user;
+    int rc = check_name(command->name, err);
+
+    if (rc == 0)
+        rc = find_user(command, &user, err);
+    if (rc == 0) {
+        user_done(&user);
+        return err_set(err, -E_EXISTS, "There is a user '%s' already.", command->name);
+    }
+    return rc == -E_NOT_FOUND ? 0 : rc;
+}
+
+static int do_add(struct command *command, struct err *err)
+{
+    struct store_op op = {.verb = STORE_USER_ADD};
+    char *grants = NULL, *allow = NULL;
+    char hash[PASSWORD_HASH_TEXT];
+    int rc = check_new(command, err);
+
+    if (rc == 0)
+        rc = grants_with("", &command->grants, &grants, err);
+    if (rc == 0)
+        rc = allow_list(&command->allow, &allow, err);
+    if (rc == 0)
+        rc = read_hash(hash, err);
+    op.user_add = (struct store_user_add){
+        .name = command->name, .password_hash = hash, .allow = allow, .grants = grants};
+    if (rc == 0)
+        rc = run_op(command, &op, err);
+    if (rc == 0 && command->grants.count == 0)
+        fprintf(stderr, "'%s' may run no report yet; try: reportd user grant '%s' REPORT\n",
+                command->name, command->name);
+    free(grants);
+    free(allow);
+    return rc;
+}
+
+static int do_passwd(struct command *command, struct err *err)
+{
+    char hash[PASSWORD_HASH_TEXT];
+    struct user user;
+    int rc = find_user(command, &user, err);
+
+    if (rc < 0)
+        return rc;
+    user_done(&user);
+    rc = read_hash(hash, err);
+    if (rc == 0)
+        rc = change_user(command, (struct store_user_change){.password_hash = hash, .disabled = -1},
+                         err);
+    return rc;
+}
+
+static int do_disable(struct command *command, struct err *err)
+{
+    return change_user(command, (struct store_user_change){.disabled = 1}, err);
+}
+
+static int do_enable(struct command *command, struct err *err)
+{
+    return change_user(command, (struct store_user_change){.disabled = 0}, err);
+}
+
+typedef int grants_fn(const char *old, const struct words *words, char **ret, struct err *err);
+
+static int change_grants(struct command *command, grants_fn *make, struct err *err)
+{
+    char *grants = NULL;
+    struct user user;
+    int rc = find_user(command, &user, err);
+
+    if (rc < 0)
+        return rc;
+    rc = make(user.grants, &command->rest, &grants, err);
+    if (rc == 0)
+        rc =
+            change_user(command, (struct store_user_change){.grants = grants, .disabled = -1}, err);
+    user_done(&user);
+    free(grants);
+    return rc;
+}
+
+static int do_grant(struct command *command, struct err *err)
+{
+    return change_grants(command, grants_with, err);
+}
+
+static int do_revoke(struct command *command, struct err *err)
+{
+    return change_grants(command, grants_without, err);
+}
+
+static int do_allow(struct command *command, struct err *err)
+{
+    char *allow = NULL;
+    int rc = allow_list(&command->rest, &allow, err);
+
+    if (rc == 0)
+        rc = change_user(command, (struct store_user_change){.allow = allow, .disabled = -1}, err);
+    free(allow);
+    return rc;
+}
+
+static int do_list(struct command *command, struct err *err)
+{
+    struct store_op op = {.verb = STORE_USER_LIST};
+    int rc = run_op(command, &op, err);
+
+    if (rc == 0)
+        rc = user_list_print(op.user_list.users, op.user_list.count, command->json, clock_now_ms(),
+                             err);
+    store_op_done(&op);
+    return rc;
+}
+
+/* ---- the command line ---- */
+
+static int wrong_usage(const char *problem, const char *word)
+{
+    fprintf(stderr, "reportd user: %s%s%s%s; try: reportd user --help\n", problem,
+            word != NULL ? " '" : "", word != NULL ? word : "", word != NULL ? "'" : "");
+    return EXIT_USAGE;
+}
+
+static const struct action *find_action(const char *name)
+{
+    for (int i = 0; i < ACTION_COUNT; i++) {
+        if (str_eq(actions[i].name, name))
+            return &actions[i];
+    }
+    return NULL;
+}
+
+/* Sort the words: those after --grant and --allow, up to the next option, are theirs. */
+static int read_options(int argc, char **argv, struct command *ret)
+{
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'}, {"grant", required_argument, NULL, 'g'},
+        {"allow", required_argument, NULL, 'a'},  {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    };
+    static char name[] = "reportd user"; /* getopt's complaints start with it */
+    struct words *words = &ret->words;
+    int letter;
+
+    argv[0] = name;
+    /* "-": words between the options come in their order, as the argument of option 1. */
+    while ((letter = getopt_long(argc, argv, "-c:h", known, NULL)) != -1) {
+        switch (letter) {
+        case 'c':
+            ret->config = optarg;
+            continue;
+        case 'j':
+            ret->json = true;
+            continue;
+        case 'h':
+            ret->help = true;
+            continue;
+        case 'g':
+            words = &ret->grants;
+            break;
+        case 'a':
+            words = &ret->allow;
+            break;
+        case 1:
+            break;
+        default: /* getopt has said what is wrong */
+            return EXIT_USAGE;
+        }
+        if (words->count == WORDS_MAX)
+            return wrong_usage("there are too many words", NULL);
+        words->items[words->count++] = optarg;
+    }
+    while (optind < argc && words->count < WORDS_MAX)
+        words->items[words->count++] = argv[optind++];
+    return EXIT_GOOD;
+}
+
+static int check_usage(struct command *command)
+{
+    struct words *words = &command->words;
+    const struct action *action;
+
+    if (words->count == 0)
+        return wrong_usage("name an action", NULL);
+    action = find_action(words->items[0]);
+    if (action == NULL)
+        return wrong_usage("there is no action", words->items[0]);
+    if (words->count - 1 < action->least)
+        return wrong_usage(words->count == 1 ? "name a user" : "name a report", NULL);
+    if (words->count - 1 > action->most)
+        return wrong_usage("too much is", words->items[1 + action->most]);
+    if (action->options != TAKES_LISTS && command->grants.count + command->allow.count > 0)
+        return wrong_usage("only add takes --grant and --allow", NULL);
+    if (action->options != TAKES_JSON && command->json)
+        return wrong_usage("only list takes --json", NULL);
+    command->action = action;
+    command->name = action->least > 0 ? words->items[1] : NULL;
+    for (size_t i = 2; i < words->count; i++)
+        command->rest.items[command->rest.count++] = words->items[i];
+    return EXIT_GOOD;
+}
+
+static int run_action(struct command *command, struct err *err)
+{
+    struct config *config = NULL;
+    int rc = config_load(command->config, &config, err);
+
+    if (rc == 0)
+        rc = store_open(&(struct store_spec){.url = config->store.text, .create = true},
+                        &command->store, err);
+    if (rc == 0)
+        rc = command->action->run(command, err);
+    store_free(command->store);
+    config_free(config);
+    return rc;
+}
+
+int verb_user(int argc, char **argv)
+{
+    struct command command = {.config = "reportd.conf"};
+    struct err err = {0};
+    int rc = read_options(argc, argv, &command);
+
+    if (rc == EXIT_GOOD && command.help) {
+        usage(stdout);
+        return EXIT_GOOD;
+    }
+    if (rc == EXIT_GOOD)
+        rc = check_usage(&command);
+    if (rc != EXIT_GOOD)
+        return rc;
+    if (run_action(&command, &err) < 0) {
+        fprintf(stderr, "reportd user: %s\n", err.text);
+        if (err.detail[0] != '\0')
+            fprintf(stderr, "reportd user: %s\n", err.detail);
+        return EXIT_FAILED;
+    }
+    return EXIT_GOOD;
+}

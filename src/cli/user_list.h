@@ -1,0 +1,17 @@
+/* src/cli/user_list.h -- the users as a table for people or as JSON. */
+#ifndef CLI_USER_LIST_H
+#define CLI_USER_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/user.h"
+
+/* Print to standard output; `now_ms` (UTC) tells who is locked. -E_NOMEM, or -E_IO if it could not
+ * be written. */
+int user_list_print(const struct user *users, size_t count, bool json, int64_t now_ms,
+                    struct err *err);
+
+#endif

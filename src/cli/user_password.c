@@ -1,0 +1,117 @@
+/* src/cli/user_password.c -- read a new password: without echo from a terminal, or from a pipe. */
+#include "cli/user_password.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+enum { LINE_BYTES = USER_PASSWORD_MAX + 3 }; /* one too long to take, its CR or LF, the NUL */
+
+static int check_line(const char *line, size_t len, bool ended, struct err *err)
+{
+    if (len == 0)
+        return err_set(err, -E_INVALID, "no password; it takes 1 to %d bytes", USER_PASSWORD_MAX);
+    if (len > USER_PASSWORD_MAX || !ended)
+        return err_set(err, -E_INVALID, "the password is longer than %d bytes", USER_PASSWORD_MAX);
+    for (size_t i = 0; i < len;) {
+        size_t n = str_utf8_length(line + i, len - i);
+
+        if (n == 0 || line[i] == '\0')
+            return err_set(err, -E_INVALID, "the password is not UTF-8 text");
+        i += n;
+    }
+    return 0;
+}
+
+/* One line of standard input, byte by byte, so that no buffer keeps it. */
+static int read_line(char ret_password[USER_PASSWORD_TEXT], struct err *err)
+{
+    char line[LINE_BYTES];
+    size_t len = 0;
+    ssize_t n = 0;
+    bool ended = false;
+    int rc;
+
+    while (!ended && len < sizeof(line) && (n = read(STDIN_FILENO, line + len, 1)) == 1) {
+        ended = line[len] == '\n';
+        len += !ended;
+    }
+    if (n < 0)
+        return err_set(err, -E_CANCELLED, "no password was read: interrupted");
+    ended = ended || n == 0;
+    if (ended && len > 0 && line[len - 1] == '\r')
+        len--;
+    rc = check_line(line, len, ended, err);
+    if (rc == 0) {
+        memcpy(ret_password, line, len);
+        ret_password[len] = '\0';
+    }
+    explicit_bzero(line, sizeof(line));
+    return rc;
+}
+
+static void only_interrupt(int number)
+{
+    (void)number;
+}
+
+enum { QUIET_SIGNALS = 5 };
+
+/* While nothing is echoed a signal must not end or stop the program: it ends the read(), which has
+ * no SA_RESTART, and the terminal is put right first. */
+static void quiet_signals(struct sigaction before[QUIET_SIGNALS], bool begin)
+{
+    static const int numbers[QUIET_SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+    struct sigaction interrupt = {.sa_handler = only_interrupt};
+
+    sigemptyset(&interrupt.sa_mask);
+    for (int i = 0; i < QUIET_SIGNALS; i++) {
+        if (begin)
+            sigaction(numbers[i], &interrupt, &before[i]);
+        else
+            sigaction(numbers[i], &before[i], NULL);
+    }
+}
+
+static int ask(const char *prompt, char ret_password[USER_PASSWORD_TEXT], struct err *err)
+{
+    struct sigaction before[QUIET_SIGNALS];
+    struct termios usual, silent;
+    int rc;
+
+    if (tcgetattr(STDIN_FILENO, &usual) < 0)
+        return err_errno(err, -E_IO, "cannot turn the terminal's echo off");
+    silent = usual;
+    silent.c_lflag &= ~(tcflag_t)ECHO;
+    quiet_signals(before, true);
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    fputs(prompt, stderr);
+    rc = read_line(ret_password, err);
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
+    fputc('\n', stderr);
+    quiet_signals(before, false);
+    return rc;
+}
+
+static int ask_twice(char ret_password[USER_PASSWORD_TEXT], struct err *err)
+{
+    char again[USER_PASSWORD_TEXT];
+    int rc = ask("new password: ", ret_password, err);
+
+    if (rc == 0)
+        rc = ask("once more: ", again, err);
+    if (rc == 0 && strcmp(ret_password, again) != 0)
+        rc = err_set(err, -E_INVALID, "the two passwords differ; nothing was changed");
+    explicit_bzero(again, sizeof(again));
+    return rc;
+}
+
+int user_password_read(char ret_password[USER_PASSWORD_TEXT], struct err *err)
+{
+    return isatty(STDIN_FILENO) ? ask_twice(ret_password, err) : read_line(ret_password, err);
+}
