@@ -41,7 +41,7 @@ static const char migration_1[] =
     "  parameters TEXT NOT NULL"
     ") STRICT;"
     "CREATE INDEX report_of_user ON report (user_id);"
-    "CREATE INDEX report_slot ON report (user_id) WHERE slot = 1;"
+    "CREATE INDEX report_slot ON report (user_id, slot) WHERE slot = 1;"
     "CREATE UNIQUE INDEX report_key ON report (user_id, key) WHERE key IS NOT NULL;"
     "CREATE INDEX report_key_expiry ON report (key_expires_ms) WHERE key_expires_ms IS NOT NULL;"
     "CREATE INDEX report_expiry ON report (expires_ms) WHERE expires_ms IS NOT NULL;"
