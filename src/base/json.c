@@ -41,7 +41,10 @@ bool json_add_text(struct buf *b, const char *text, size_t len)
             size_t step = str_utf8_length(text + at, len - at);
 
             if (step == 0) {
-                b->len = b->failed ? b->len : start;
+                if (!b->failed) {
+                    b->len = start;
+                    b->data[start] = '\0';
+                }
                 return false;
             }
             at += step;
