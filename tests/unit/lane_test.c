@@ -1,0 +1,270 @@
+/* tests/unit/lane_test.c -- what is pushed runs once, in order, in batches, to the end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "base/lane.h"
+
+enum { ITEMS = 1000, PUSHERS = 4 };
+
+struct item {
+    struct lane_item link; /* first */
+    int number;
+};
+
+/* What a lane's thread sees; `gate` holds a batch until the test lets it go. */
+struct log {
+    sem_t entered, gate;
+    bool gated;
+    int numbers[ITEMS];
+    atomic_int count;
+    size_t batches[ITEMS];
+    size_t batch_count;
+    atomic_int again; /* items that `run` itself pushes */
+    struct lane *lane;
+    struct item extra;
+    sigset_t blocked;
+    atomic_int tended;
+    sem_t tend_called;
+    atomic_llong tend_wait; /* what tend answers, once */
+};
+
+static void run(void *context, struct lane_item *batch)
+{
+    struct log *log = context;
+    size_t n = 0;
+
+    if (log->gated) {
+        sem_post(&log->entered);
+        sem_wait(&log->gate);
+    }
+    pthread_sigmask(SIG_SETMASK, NULL, &log->blocked);
+    for (; batch != NULL; batch = batch->next, n++)
+        log->numbers[atomic_fetch_add(&log->count, 1)] = ((struct item *)batch)->number;
+    log->batches[log->batch_count++] = n;
+    if (atomic_exchange(&log->again, 0) != 0) {
+        log->extra.number = -1;
+        assert_true(lane_push(log->lane, &log->extra.link));
+    }
+}
+
+static void log_init(struct log *log, bool gated)
+{
+    *log = (struct log){.gated = gated};
+    sem_init(&log->entered, 0, 0);
+    sem_init(&log->gate, 0, 0);
+    sem_init(&log->tend_called, 0, 0);
+}
+
+static void log_done(struct log *log)
+{
+    sem_destroy(&log->entered);
+    sem_destroy(&log->gate);
+    sem_destroy(&log->tend_called);
+}
+
+static struct log shared;
+
+static struct lane *start(size_t batch_max, size_t queue_max, bool gated)
+{
+    const struct lane_spec spec = {.name = "test",
+                                   .threads = 1,
+                                   .batch_max = batch_max,
+                                   .queue_max = queue_max,
+                                   .run = run,
+                                   .context = &shared};
+
+    log_init(&shared, gated);
+    shared.lane = lane_new(&spec);
+    assert_non_null(shared.lane);
+    return shared.lane;
+}
+
+static void items_run_in_the_order_they_were_pushed(void **state)
+{
+    static struct item items[ITEMS];
+    struct lane *lane = start(7, 0, false);
+
+    (void)state;
+    for (int i = 0; i < ITEMS; i++) {
+        items[i].number = i;
+        assert_true(lane_push(lane, &items[i].link));
+    }
+    lane_free(lane);
+    assert_int_equal(shared.count, ITEMS);
+    for (int i = 0; i < ITEMS; i++)
+        assert_int_equal(shared.numbers[i], i);
+    for (size_t i = 0; i < shared.batch_count; i++)
+        assert_in_range(shared.batches[i], 1, 7);
+    log_done(&shared);
+}
+
+static void what_waits_is_one_batch_unless_it_is_limited(void **state)
+{
+    static const size_t limits[] = {0, 4};
+
+    (void)state;
+    for (int l = 0; l < 2; l++) {
+        struct item items[10];
+        struct lane *lane = start(limits[l], 0, true);
+
+        for (int i = 0; i < 10; i++) {
+            items[i].number = i;
+            lane_push(lane, &items[i].link);
+            if (i == 0) /* the thread holds the first alone */
+                sem_wait(&shared.entered);
+        }
+        for (int i = 0; i < 10; i++)
+            sem_post(&shared.gate);
+        lane_free(lane);
+        assert_int_equal(shared.count, 10);
+        assert_int_equal(shared.batches[0], 1);
+        assert_int_equal(shared.batches[1], limits[l] == 0 ? 9 : 4);
+        log_done(&shared);
+    }
+}
+
+static void a_full_queue_refuses_and_the_item_stays_the_callers(void **state)
+{
+    struct item items[4] = {{.number = 0}, {.number = 1}, {.number = 2}, {.number = 3}};
+    struct lane *lane = start(1, 2, true);
+
+    (void)state;
+    assert_true(lane_push(lane, &items[0].link));
+    sem_wait(&shared.entered);
+    assert_true(lane_push(lane, &items[1].link));
+    assert_true(lane_push(lane, &items[2].link));
+    assert_false(lane_push(lane, &items[3].link));
+    for (int i = 0; i < 4; i++)
+        sem_post(&shared.gate);
+    lane_free(lane);
+    assert_int_equal(shared.count, 3);
+    log_done(&shared);
+}
+
+static void what_run_pushes_while_the_lane_ends_still_runs(void **state)
+{
+    struct item item = {.number = 5};
+    struct lane *lane = start(0, 0, false);
+
+    (void)state;
+    shared.again = 1;
+    assert_true(lane_push(lane, &item.link));
+    lane_free(lane);
+    assert_int_equal(shared.count, 2);
+    assert_int_equal(shared.numbers[1], -1);
+    log_done(&shared);
+}
+
+static void signals_are_blocked_in_the_threads(void **state)
+{
+    struct item item = {.number = 1};
+    sigset_t here;
+
+    (void)state;
+    lane_free(NULL);
+    lane_push(start(0, 0, false), &item.link);
+    lane_free(shared.lane);
+    assert_int_equal(sigismember(&shared.blocked, SIGTERM), 1);
+    assert_int_equal(sigismember(&shared.blocked, SIGHUP), 1);
+    pthread_sigmask(SIG_SETMASK, NULL, &here);
+    assert_int_equal(sigismember(&here, SIGTERM), 0);
+    log_done(&shared);
+}
+
+struct pusher {
+    struct lane *lane;
+    struct item items[ITEMS / PUSHERS];
+};
+
+static void *push_all(void *context)
+{
+    struct pusher *pusher = context;
+
+    for (int i = 0; i < ITEMS / PUSHERS; i++)
+        lane_push(pusher->lane, &pusher->items[i].link);
+    return NULL;
+}
+
+static atomic_int ran[ITEMS];
+
+static void count_each(void *context, struct lane_item *batch)
+{
+    (void)context;
+    for (; batch != NULL; batch = batch->next)
+        atomic_fetch_add(&ran[((struct item *)batch)->number], 1);
+}
+
+static void many_threads_push_and_run_every_item_once(void **state)
+{
+    static struct pusher pushers[PUSHERS];
+    const struct lane_spec spec = {.name = "many", .threads = 3, .batch_max = 2, .run = count_each};
+    struct lane *lane = lane_new(&spec);
+    pthread_t threads[PUSHERS];
+
+    (void)state;
+    assert_non_null(lane);
+    for (int p = 0; p < PUSHERS; p++) {
+        pushers[p].lane = lane;
+        for (int i = 0; i < ITEMS / PUSHERS; i++)
+            pushers[p].items[i].number = p * (ITEMS / PUSHERS) + i;
+        assert_int_equal(pthread_create(&threads[p], NULL, push_all, &pushers[p]), 0);
+    }
+    for (int p = 0; p < PUSHERS; p++)
+        pthread_join(threads[p], NULL);
+    lane_free(lane);
+    for (int i = 0; i < ITEMS; i++)
+        assert_int_equal(ran[i], 1);
+}
+
+/* Answers `tend_wait` once, then that it needs no further call. */
+static int64_t tend(void *context)
+{
+    struct log *log = context;
+    int64_t wait = atomic_exchange(&log->tend_wait, 0);
+
+    atomic_fetch_add(&log->tended, 1);
+    sem_post(&log->tend_called);
+    return wait;
+}
+
+static void a_lane_is_tended_after_a_batch_and_once_more_when_it_asks(void **state)
+{
+    const struct lane_spec spec = {
+        .name = "tended", .threads = 1, .run = run, .tend = tend, .context = &shared};
+    struct item item = {.number = 1};
+
+    (void)state;
+    log_init(&shared, false);
+    shared.tend_wait = 1;
+    shared.lane = lane_new(&spec);
+    assert_non_null(shared.lane);
+    assert_true(lane_push(shared.lane, &item.link));
+    sem_wait(&shared.tend_called); /* after the batch */
+    sem_wait(&shared.tend_called); /* after the millisecond it asked for */
+    lane_free(shared.lane);
+    assert_int_equal(shared.tended, 2);
+    log_done(&shared);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(items_run_in_the_order_they_were_pushed),
+        cmocka_unit_test(what_waits_is_one_batch_unless_it_is_limited),
+        cmocka_unit_test(a_full_queue_refuses_and_the_item_stays_the_callers),
+        cmocka_unit_test(what_run_pushes_while_the_lane_ends_still_runs),
+        cmocka_unit_test(signals_are_blocked_in_the_threads),
+        cmocka_unit_test(many_threads_push_and_run_every_item_once),
+        cmocka_unit_test(a_lane_is_tended_after_a_batch_and_once_more_when_it_asks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
