@@ -420,27 +420,28 @@ static const char *sqlite_column_name(const struct source_query *base, size_t co
     return name != NULL ? name : ""; /* NULL: no memory */
 }
 
-/* False: no memory for the text. */
-static bool read_value(sqlite3_stmt *stmt, int column, struct source_value *value)
+/* False: no memory for the text. Through sqlite3_column_value(), which looks each column up once;
+ * its "unprotected" values are safe while, as here, one thread uses the connection. */
+static bool read_value(sqlite3_value *from, struct source_value *value)
 {
-    switch (sqlite3_column_type(stmt, column)) {
+    switch (sqlite3_value_type(from)) {
     case SQLITE_INTEGER:
         value->kind = SOURCE_INTEGER;
-        value->integer = sqlite3_column_int64(stmt, column);
+        value->integer = sqlite3_value_int64(from);
         return true;
     case SQLITE_FLOAT:
         value->kind = SOURCE_REAL;
-        value->real = sqlite3_column_double(stmt, column);
+        value->real = sqlite3_value_double(from);
         return true;
     case SQLITE_TEXT:
         value->kind = SOURCE_TEXT;
-        value->text.data = (const char *)sqlite3_column_text(stmt, column);
-        value->text.len = (size_t)sqlite3_column_bytes(stmt, column);
+        value->text.data = (const char *)sqlite3_value_text(from);
+        value->text.len = (size_t)sqlite3_value_bytes(from);
         return value->text.data != NULL;
     case SQLITE_BLOB:
         value->kind = SOURCE_BLOB;
-        value->text.len = (size_t)sqlite3_column_bytes(stmt, column);
-        value->text.data = value->text.len > 0 ? sqlite3_column_blob(stmt, column) : "";
+        value->text.len = (size_t)sqlite3_value_bytes(from);
+        value->text.data = value->text.len > 0 ? sqlite3_value_blob(from) : "";
         return value->text.data != NULL;
     default:
         value->kind = SOURCE_NULL;
@@ -458,7 +459,7 @@ static int sqlite_step(struct source_query *base, struct source_value *row, stru
     if (code != SQLITE_ROW)
         return fail(query->source, code, query->line, err);
     for (size_t i = 0; i < query->columns; i++) {
-        if (!read_value(query->stmt, (int)i, &row[i]))
+        if (!read_value(sqlite3_column_value(query->stmt, (int)i), &row[i]))
             return fail(query->source, SQLITE_NOMEM, query->line, err);
     }
     return 1;
