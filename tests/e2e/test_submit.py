@@ -104,6 +104,18 @@ def test_prefer_wait_answers_when_the_report_has_finished(alice):
     assert alice.result(answer.json()["data"]).json()["result"] is True
 
 
+def test_no_wait_is_forgotten(server, alice):
+    """The report may end before, while and after the server gets to wait for it."""
+    def submit(_):
+        client = Client(server.url, alice.token)
+        return [client.submit("Nested", headers={"Prefer": "wait=15"}).headers["X-Report-State"]
+                for _ in range(50)]
+
+    with ThreadPoolExecutor(6) as pool:
+        states = sum(pool.map(submit, range(6)), [])
+    assert states == ["complete"] * 300
+
+
 def test_prefer_wait_ends_with_its_time(alice):
     answer = alice.submit("Endless", headers={"Prefer": "wait=1"})
     assert answer.headers["X-Report-State"] == "processing"
@@ -141,11 +153,17 @@ def test_the_order_of_parameters_does_not_make_another_body(alice):
     assert again.json() == first.json()
 
 
-@pytest.mark.parametrize("name, parameters", [("Quick", {"ProductID": "2"}), ("Nested", None)])
+@pytest.mark.parametrize("name, parameters", [("Typed", {"Number": "2"}), ("Nested", {})])
 def test_the_same_key_with_another_body_is_a_422(alice, name, parameters):
-    keyed(alice, "other-body")
+    keyed(alice, "other-body", "Typed", {})
     failed(keyed(alice, "other-body", name, parameters), 422, "Idempotency-Key")
     assert len(alice.references()) == 1
+
+
+def test_a_replay_tells_the_state_of_now(alice):
+    first = keyed(alice, "state")
+    alice.finish(first.json()["data"])
+    assert keyed(alice, "state").headers["X-Report-State"] == "complete"
 
 
 def test_keys_are_each_users_own(alice, bob):
