@@ -11,7 +11,11 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-enum { LOG_LINE_MAX = 4096, LOG_VALUE_MAX = 1024 };
+enum {
+    LOG_LINE_MAX = 4096, /* a pipe takes so much in one piece */
+    LOG_TAIL_MAX = 64,   /* of it for the end of the line */
+    LOG_VALUE_MAX = 1024,
+};
 
 static atomic_int log_least = LOG_INFO;
 static atomic_bool log_json = false;
@@ -77,33 +81,45 @@ static void add_field(struct buf *line, bool json, const char *key, const char *
         json_add_string(line, value);
 }
 
-static void add_fields(struct buf *line, bool json, const char *fields, va_list *args)
+/* Returns how many fields did not fit and were left out whole. */
+static int add_fields(struct buf *line, bool json, const char *fields, va_list *args)
 {
+    int dropped = 0;
+
     while (*fields != '\0') {
         const char *equals = strchr(fields, '=');
         char key[64], value[LOG_VALUE_MAX];
+        size_t start = line->len;
         bool number;
 
         if (equals == NULL || equals[1] != '%')
-            return;
+            break;
         snprintf(key, sizeof(key), "%.*s", (int)(equals - fields), fields);
         number = print_value(value, equals + 2, args);
         add_field(line, json, key, value, number);
+        if (buf_failed(line)) {
+            line->len = start;
+            line->failed = false;
+            dropped++;
+        }
         fields = equals + strcspn(equals, " ");
         fields += *fields == ' ';
     }
+    return dropped;
 }
 
 void log_event(enum log_level level, const char *event, const char *fields, ...)
 {
     char stamp[CLOCK_TEXT];
     bool json = atomic_load(&log_json);
+    char count[16];
     struct buf line;
+    int dropped;
     va_list args;
 
     if ((int)level < atomic_load(&log_least))
         return;
-    buf_init(&line, LOG_LINE_MAX);
+    buf_init(&line, LOG_LINE_MAX - LOG_TAIL_MAX);
     clock_format(clock_now_ms(), stamp);
     if (json)
         buf_add_format(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", stamp,
@@ -111,8 +127,13 @@ void log_event(enum log_level level, const char *event, const char *fields, ...)
     else
         buf_add_format(&line, "%s %s %s", stamp, level_names[level], event);
     va_start(args, fields);
-    add_fields(&line, json, fields, &args);
+    dropped = add_fields(&line, json, fields, &args);
     va_end(args);
+    line.max = LOG_LINE_MAX;
+    if (dropped > 0) {
+        snprintf(count, sizeof(count), "%d", dropped);
+        add_field(&line, json, "dropped", count, true);
+    }
     buf_add_str(&line, json ? "}\n" : "\n");
     /* One write a line, so that lines of several threads and processes do not mix. */
     if (line.len > 0 && write(STDERR_FILENO, line.data, line.len) < 0)
