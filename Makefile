@@ -14,11 +14,11 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat
 WERROR ?= $(if $(CI),-Werror)
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -flto=auto
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now -flto=auto
-CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+CFLAGS_asan := -O1 -g -DREPORTD_SEAMS -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LDFLAGS_asan := -fsanitize=address,undefined
-CFLAGS_tsan := -O1 -g -fsanitize=thread
+CFLAGS_tsan := -O1 -g -DREPORTD_SEAMS -fsanitize=thread
 LDFLAGS_tsan := -fsanitize=thread
-CFLAGS_cover := -O0 -g --coverage
+CFLAGS_cover := -O0 -g -DREPORTD_SEAMS --coverage
 LDFLAGS_cover := --coverage
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) libcurl 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/seam.h"
+
 static int64_t read_us(clockid_t id)
 {
     struct timespec ts;
@@ -14,7 +16,7 @@ static int64_t read_us(clockid_t id)
 
 int64_t clock_now_ms(void)
 {
-    return read_us(CLOCK_REALTIME) / 1000;
+    return read_us(CLOCK_REALTIME) / 1000 + SEAM_CLOCK_MS();
 }
 
 int64_t clock_mono_us(void)

@@ -1,0 +1,167 @@
+/* src/base/seam.c -- crashes, waits, failures and clock jumps on request; empty in a release. */
+#include "base/seam.h"
+
+#ifdef REPORTD_SEAMS
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PLANS_MAX = 64, PLACE_MAX = 96, ACTION_MAX = 256 };
+
+/* One "PLACE=ACTION@N" of the environment. */
+struct plan {
+    char place[PLACE_MAX];
+    char action[ACTION_MAX];
+    long at;     /* the passing that it is for */
+    int onwards; /* and all after it */
+    atomic_long passed;
+};
+
+static struct plan plans[PLANS_MAX];
+static int plan_count;
+static int trace_fd = -1;
+static const volatile int64_t *clock_shift;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void read_plan(const char *text, size_t len)
+{
+    struct plan *plan = &plans[plan_count];
+    char copy[PLACE_MAX + ACTION_MAX];
+    char *equals, *at;
+
+    if (len >= sizeof(copy) || plan_count == PLANS_MAX)
+        abort();
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    equals = strchr(copy, '=');
+    if (equals == NULL)
+        abort();
+    *equals = '\0';
+    at = strrchr(equals + 1, '@');
+    plan->at = at != NULL ? strtol(at + 1, NULL, 10) : 1;
+    plan->onwards = at != NULL && strchr(at, '+') != NULL;
+    if (at != NULL)
+        *at = '\0';
+    snprintf(plan->place, sizeof(plan->place), "%s", copy);
+    snprintf(plan->action, sizeof(plan->action), "%.*s", ACTION_MAX - 1, equals + 1);
+    plan_count++;
+}
+
+static void map_clock(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    void *map = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
+
+    if (map == MAP_FAILED)
+        abort();
+    close(fd);
+    clock_shift = map;
+}
+
+static void read_environment(void)
+{
+    const char *text = getenv("REPORTD_SEAMS");
+    const char *trace = getenv("REPORTD_SEAMS_TRACE");
+    const char *clock = getenv("REPORTD_SEAMS_CLOCK");
+
+    while (text != NULL && *text != '\0') {
+        size_t n = strcspn(text, " ");
+
+        if (n > 0)
+            read_plan(text, n);
+        text += n + (text[n] == ' ');
+    }
+    if (trace != NULL)
+        trace_fd = open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (clock != NULL)
+        map_clock(clock);
+}
+
+static void note_passing(const char *place)
+{
+    char line[PLACE_MAX + 32];
+    int len = snprintf(line, sizeof(line), "%d %s\n", (int)getpid(), place);
+
+    if (trace_fd >= 0 && write(trace_fd, line, (size_t)len) < 0)
+        abort();
+}
+
+/* The action for this passing of the place, or NULL. */
+static const char *action_at(const char *place)
+{
+    const char *action = NULL;
+
+    pthread_once(&once, read_environment);
+    note_passing(place);
+    for (int i = 0; i < plan_count; i++) {
+        long passed;
+
+        if (strcmp(plans[i].place, place) != 0)
+            continue;
+        passed = atomic_fetch_add(&plans[i].passed, 1) + 1;
+        if (passed == plans[i].at || (plans[i].onwards && passed > plans[i].at))
+            action = plans[i].action;
+    }
+    return action;
+}
+
+static void act(const char *action)
+{
+    static const char wait[] = "wait:";
+    int fd;
+
+    if (strcmp(action, "crash") == 0)
+        kill(getpid(), SIGKILL);
+    if (strncmp(action, wait, strlen(wait)) != 0)
+        return;
+    do
+        fd = open(action + strlen(wait), O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    if (fd >= 0)
+        close(fd);
+}
+
+void seam_step(const char *part, const char *verb, const char *step)
+{
+    char place[PLACE_MAX];
+    const char *action;
+
+    snprintf(place, sizeof(place), "%s.%s.%s", part, verb, step);
+    action = action_at(place);
+    if (action != NULL)
+        act(action);
+}
+
+int seam_errno(const char *place)
+{
+    static const struct {
+        const char *name;
+        int value;
+    } errors[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EDQUOT", EDQUOT}, {"EINTR", EINTR}};
+    const char *action = action_at(place);
+
+    if (action == NULL)
+        return 0;
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        if (strcmp(errors[i].name, action) == 0)
+            return errors[i].value;
+    }
+    act(action);
+    return 0;
+}
+
+int64_t seam_clock_ms(void)
+{
+    pthread_once(&once, read_environment);
+    return clock_shift != NULL ? *clock_shift : 0;
+}
+
+#endif

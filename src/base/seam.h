@@ -1,0 +1,32 @@
+/* src/base/seam.h -- named places where a test may make the process crash or wait, a call fail, or
+ * the clock jump. Compiled in with -DREPORTD_SEAMS only (the sanitizer builds), never in a release.
+ */
+#ifndef BASE_SEAM_H
+#define BASE_SEAM_H
+
+#include <stdint.h>
+
+/* The environment says what happens where:
+ *   REPORTD_SEAMS="PLACE=ACTION[@N] …"   at the N-th passing of PLACE (default 1), once; @N+ from
+ *                                         the N-th on. ACTION is
+ *       crash        SIGKILL to this process, as kill -9 does
+ *       wait:FIFO    until a writer opens FIFO
+ *       ENAME        the call at the place fails with this errno (ENOSPC, EIO, EDQUOT, EINTR)
+ *   REPORTD_SEAMS_TRACE=FILE             append "PID PLACE" for every place that is passed
+ *   REPORTD_SEAMS_CLOCK=FILE             its 8 bytes (int64, host order, mapped: a test may rewrite
+ *                                         them at any time) are milliseconds added to the UTC clock
+ * A place is "part.verb.step", such as "store.submit.committed". */
+#ifdef REPORTD_SEAMS
+void seam_step(const char *part, const char *verb, const char *step);
+int seam_errno(const char *place);
+int64_t seam_clock_ms(void);
+#define SEAM_STEP(part, verb, step) seam_step(part, verb, step)
+#define SEAM_ERRNO(place) seam_errno(place)
+#define SEAM_CLOCK_MS() seam_clock_ms()
+#else
+#define SEAM_STEP(part, verb, step) ((void)0)
+#define SEAM_ERRNO(place) 0 /* the errno that the next call fails with; 0: it is made */
+#define SEAM_CLOCK_MS() 0
+#endif
+
+#endif
