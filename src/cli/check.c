@@ -103,8 +103,8 @@ static void probe_statement(struct probe *probe, const struct statement *stateme
     struct source_query *query = NULL;
     struct err err = {0};
 
-    if (source_query(probe->source, statement->sql, statement->line, probe->values,
-                     probe->def->param_count, &query, &err) != 0) {
+    if (source_query(probe->source, statement, probe->values, probe->def->param_count, &query,
+                     &err) != 0) {
         tell_err(probe, statement->line, &err);
         probe->columns_known = probe->columns_known && !rendered;
         return;

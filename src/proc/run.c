@@ -37,8 +37,7 @@ static int out_of_memory(struct err *err)
 static int query(struct run *run, const struct statement *statement, struct source_query **ret,
                  struct err *err)
 {
-    return source_query(run->source, statement->sql, statement->line, run->values,
-                        run->def->param_count, ret, err);
+    return source_query(run->source, statement, run->values, run->def->param_count, ret, err);
 }
 
 static struct source_value *new_row(const struct source_query *query)

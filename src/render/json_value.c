@@ -220,13 +220,15 @@ static const char *const kind_names[KINDS] = {
 int json_value_add(struct buf *out, const struct source_value *value, const char *name,
                    const struct column *column, struct err *err)
 {
-    print_fn *print =
-        column != NULL ? declared[column->type].print[value->kind] : natural[value->kind];
+    print_fn *print = natural[value->kind];
     const char *why;
 
-    if (print == NULL)
-        return err_set(err, -E_SOURCE, "The column '%s' %s %s.", name, declared[column->type].takes,
-                       kind_names[value->kind]);
+    if (column != NULL) {
+        print = declared[column->type].print[value->kind];
+        if (print == NULL)
+            return err_set(err, -E_SOURCE, "The column '%s' %s %s.", name,
+                           declared[column->type].takes, kind_names[value->kind]);
+    }
     if (value->kind >= SOURCE_TEXT && value->text.len > JSON_VALUE_MAX)
         return err_set(err, -E_SOURCE, "The column '%s' holds a value larger than %d MiB.", name,
                        JSON_VALUE_MAX >> 20);

@@ -35,12 +35,11 @@ void source_end(struct source *source)
     source->ops->end(source);
 }
 
-int source_query(struct source *source, const char *sql, int line, const struct param_value *values,
-                 size_t count, struct source_query **ret, struct err *err)
+int source_query(struct source *source, const struct statement *statement,
+                 const struct param_value *values, size_t count, struct source_query **ret,
+                 struct err *err)
 {
-    struct source_text text = {.sql = sql, .line = line};
-
-    return source->ops->query(source, &text, values, count, ret, err);
+    return source->ops->query(source, statement, values, count, ret, err);
 }
 
 void source_query_free(struct source_query *query)

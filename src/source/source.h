@@ -57,11 +57,12 @@ void source_free(struct source *source); /* NULL is fine */
 int source_begin(struct source *source, const struct source_session *session, struct err *err);
 void source_end(struct source *source);
 
-/* Compile `sql` (exactly one statement; `line` is added to the error's detail) and bind the values
+/* Compile the statement (exactly one; its line is added to the error's detail) and bind the values
  * by name. A :Name that is neither in `values` nor a session parameter is -E_SOURCE. *ret is yours:
  * source_query_free(). */
-int source_query(struct source *source, const char *sql, int line, const struct param_value *values,
-                 size_t count, struct source_query **ret, struct err *err);
+int source_query(struct source *source, const struct statement *statement,
+                 const struct param_value *values, size_t count, struct source_query **ret,
+                 struct err *err);
 void source_query_free(struct source_query *query);
 
 size_t source_columns(const struct source_query *query);

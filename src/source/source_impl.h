@@ -13,12 +13,6 @@ struct source_query {
     const struct source_ops *ops;
 };
 
-/* One statement of a definition. */
-struct source_text {
-    const char *sql;
-    int line; /* of its first line in the file */
-};
-
 /* A database. The verbs are those of source.h, with its rules. */
 struct source_ops {
     const char *scheme; /* the URL's first word */
@@ -29,7 +23,7 @@ struct source_ops {
     void (*close)(struct source *source); /* never NULL */
     int (*begin)(struct source *source, const struct source_session *session, struct err *err);
     void (*end)(struct source *source);
-    int (*query)(struct source *source, const struct source_text *text,
+    int (*query)(struct source *source, const struct statement *statement,
                  const struct param_value *values, size_t count, struct source_query **ret,
                  struct err *err);
     void (*query_free)(struct source_query *query); /* never NULL */

@@ -274,13 +274,13 @@ static int sqlite_begin(struct source *base, const struct source_session *sessio
 }
 
 /* The line of the definition that SQLite complains about. */
-static int error_line(sqlite3 *db, const struct source_text *text)
+static int error_line(sqlite3 *db, const struct statement *statement)
 {
     int offset = sqlite3_error_offset(db);
-    int line = text->line;
+    int line = statement->line;
 
-    for (int i = 0; i < offset && text->sql[i] != '\0'; i++)
-        line += text->sql[i] == '\n';
+    for (int i = 0; i < offset && statement->sql[i] != '\0'; i++)
+        line += statement->sql[i] == '\n';
     return line;
 }
 
@@ -294,15 +294,15 @@ static bool has_more(sqlite3 *db, const char *tail)
     return more;
 }
 
-static int compile(struct sqlite_source *source, const struct source_text *text, sqlite3_stmt **ret,
-                   struct err *err)
+static int compile(struct sqlite_source *source, const struct statement *statement,
+                   sqlite3_stmt **ret, struct err *err)
 {
     sqlite3_stmt *stmt = NULL;
     const char *tail = NULL, *why = NULL;
-    int code = sqlite3_prepare_v2(source->db, text->sql, -1, &stmt, &tail);
+    int code = sqlite3_prepare_v2(source->db, statement->sql, -1, &stmt, &tail);
 
     if (code != SQLITE_OK)
-        return fail(source, code, error_line(source->db, text), err);
+        return fail(source, code, error_line(source->db, statement), err);
     if (stmt == NULL)
         why = "there is no statement; write one SELECT";
     else if (!sqlite3_stmt_readonly(stmt) || sqlite3_column_count(stmt) == 0)
@@ -311,7 +311,7 @@ static int compile(struct sqlite_source *source, const struct source_text *text,
         why = "there is more than one statement; write one SELECT";
     if (why != NULL) {
         sqlite3_finalize(stmt);
-        return refuse(text->line, why, err);
+        return refuse(statement->line, why, err);
     }
     *ret = stmt;
     return 0;
@@ -383,7 +383,7 @@ static void sqlite_query_free(struct source_query *base)
     free(query);
 }
 
-static int sqlite_query(struct source *base, const struct source_text *text,
+static int sqlite_query(struct source *base, const struct statement *statement,
                         const struct param_value *values, size_t count, struct source_query **ret,
                         struct err *err)
 {
@@ -395,8 +395,8 @@ static int sqlite_query(struct source *base, const struct source_text *text,
         return err_set(err, -E_NOMEM, "Out of memory.");
     query->base.ops = &source_sqlite;
     query->source = source;
-    query->line = text->line;
-    rc = compile(source, text, &query->stmt, err);
+    query->line = statement->line;
+    rc = compile(source, statement, &query->stmt, err);
     if (rc == 0)
         rc = bind_all(query, values, count, err);
     if (rc < 0) {

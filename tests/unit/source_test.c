@@ -65,18 +65,26 @@ static int teardown(void **state)
     return 0;
 }
 
+static int query(struct source *source, const char *sql, const struct param_value *values,
+                 size_t count, struct source_query **ret, struct err *err)
+{
+    struct statement statement = {.sql = (char *)sql, .line = 10};
+
+    return source_query(source, &statement, values, count, ret, err);
+}
+
 /* The integer in the first column of the first row. */
 static int64_t number(struct source *source, const char *sql)
 {
     struct source_value row[ROW_MAX];
-    struct source_query *query;
+    struct source_query *q;
     struct err err = {0};
 
-    if (source_query(source, sql, 1, NULL, 0, &query, &err) != 0)
+    if (query(source, sql, NULL, 0, &q, &err) != 0)
         fail_msg("%s: %s", sql, err.detail);
-    assert_int_equal(source_step(query, row, &err), 1);
+    assert_int_equal(source_step(q, row, &err), 1);
     assert_int_equal(row[0].kind, SOURCE_INTEGER);
-    source_query_free(query);
+    source_query_free(q);
     return row[0].integer;
 }
 
@@ -84,13 +92,13 @@ static int64_t number(struct source *source, const char *sql)
 static void refused(struct source *source, const char *sql, const char *text, const char *detail)
 {
     struct source_value row[ROW_MAX];
-    struct source_query *query = NULL;
+    struct source_query *q = NULL;
     struct err err = {0};
-    int rc = source_query(source, sql, 10, NULL, 0, &query, &err);
+    int rc = query(source, sql, NULL, 0, &q, &err);
 
     if (rc == 0)
-        rc = source_step(query, row, &err);
-    source_query_free(query);
+        rc = source_step(q, row, &err);
+    source_query_free(q);
     if (rc != -E_SOURCE || strcmp(err.text, text) != 0 || strstr(err.detail, detail) == NULL)
         fail_msg("%s: %d, '%s', '%s'", sql, rc, err.text, err.detail);
 }
@@ -99,14 +107,13 @@ static void values_come_as_the_database_has_them(void **state)
 {
     struct bench *b = *state;
     struct source_value row[ROW_MAX];
-    struct source_query *query;
+    struct source_query *q;
 
-    assert_int_equal(source_query(b->source, "SELECT i AS \"x.y\", r, s, b, NULL FROM t", 1, NULL,
-                                  0, &query, NULL),
-                     0);
-    assert_int_equal(source_columns(query), 5);
-    assert_string_equal(source_column_name(query, 0), "x.y");
-    assert_int_equal(source_step(query, row, NULL), 1);
+    assert_int_equal(
+        query(b->source, "SELECT i AS \"x.y\", r, s, b, NULL FROM t", NULL, 0, &q, NULL), 0);
+    assert_int_equal(source_columns(q), 5);
+    assert_string_equal(source_column_name(q, 0), "x.y");
+    assert_int_equal(source_step(q, row, NULL), 1);
     assert_int_equal(row[0].kind, SOURCE_INTEGER);
     assert_int_equal(row[0].integer, 7);
     assert_int_equal(row[1].kind, SOURCE_REAL);
@@ -117,8 +124,8 @@ static void values_come_as_the_database_has_them(void **state)
     assert_int_equal(row[3].kind, SOURCE_BLOB);
     assert_memory_equal(row[3].text.data, "\0\xff", 2);
     assert_int_equal(row[4].kind, SOURCE_NULL);
-    assert_int_equal(source_step(query, row, NULL), 0);
-    source_query_free(query);
+    assert_int_equal(source_step(q, row, NULL), 0);
+    source_query_free(q);
 }
 
 static void parameters_are_bound_by_name_and_type(void **state)
@@ -138,12 +145,12 @@ static void parameters_are_bound_by_name_and_type(void **state)
         " AND :Yes = 1 AND :No = 0 AND :None IS NULL AND :session_user = 'ann'";
     struct bench *b = *state;
     struct source_value row[ROW_MAX];
-    struct source_query *query;
+    struct source_query *q;
 
-    assert_int_equal(source_query(b->source, sql, 1, values, 7, &query, NULL), 0);
-    assert_int_equal(source_step(query, row, NULL), 1);
+    assert_int_equal(query(b->source, sql, values, 7, &q, NULL), 0);
+    assert_int_equal(source_step(q, row, NULL), 1);
     assert_int_equal(row[0].integer, 1);
-    source_query_free(query);
+    source_query_free(q);
 }
 
 static void a_parameter_that_is_not_declared_is_refused(void **state)
@@ -336,18 +343,18 @@ static void an_interrupt_stops_what_runs_and_what_starts(void **state)
 {
     struct bench *b = *state;
     struct source_value row[ROW_MAX];
-    struct source_query *query;
+    struct source_query *q;
     struct err err = {0};
     pthread_t thread;
 
-    assert_int_equal(source_query(b->source, FOREVER, 1, NULL, 0, &query, NULL), 0);
+    assert_int_equal(query(b->source, FOREVER, NULL, 0, &q, NULL), 0);
     pthread_create(&thread, NULL, interrupt, b->source);
-    assert_int_equal(source_step(query, row, &err), -E_CANCELLED);
+    assert_int_equal(source_step(q, row, &err), -E_CANCELLED);
     pthread_join(thread, NULL);
-    source_query_free(query);
-    assert_int_equal(source_query(b->source, "SELECT 1", 1, NULL, 0, &query, &err), 0);
-    assert_int_equal(source_step(query, row, &err), -E_CANCELLED);
-    source_query_free(query);
+    source_query_free(q);
+    assert_int_equal(query(b->source, "SELECT 1", NULL, 0, &q, &err), 0);
+    assert_int_equal(source_step(q, row, &err), -E_CANCELLED);
+    source_query_free(q);
     source_end(b->source);
     assert_int_equal(source_begin(b->source, &session, &err), -E_CANCELLED);
 }
