@@ -226,7 +226,8 @@ static int take_sources(struct config *config, cfg_t *cfg, struct err *err)
 }
 
 /* libconfuse's words with file and line; only the first error of a file is kept. */
-static void on_error(cfg_t *cfg, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *format,
+                                                           va_list args)
 {
     char words[300];
 
