@@ -106,8 +106,10 @@ static void wait_looked(struct exchange *ex)
     int looking = STAGE_LOOKING;
 
     if (!find->found || !report_is_active(find->report.state)) {
+        exchange_step *next = wait->next;
+
         wait_cancel(wait);
-        wait->next(ex);
+        next(ex);
         return;
     }
     exchange_await(ex, wait_woken);

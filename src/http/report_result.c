@@ -29,7 +29,7 @@ static void tags_make(const struct report *report, struct tags *tags)
 
     *at++ = '"';
     for (int i = 0; i < REPORT_DIGEST_BYTES; i++)
-        at += sprintf(at, "%02x", report->digest[i]);
+        at += snprintf(at, 3, "%02x", report->digest[i]);
     *at++ = '"';
     *at = '\0';
     EVP_EncodeBlock((unsigned char *)tags->digest, report->digest, REPORT_DIGEST_BYTES);

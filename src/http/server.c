@@ -128,7 +128,7 @@ static int bind_to(const char *listen_at, struct err *err)
 /* Write the URL with the port that was bound. */
 static void name_url(struct server *server)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t len = sizeof(bound);
     char host[HOST_TEXT], port[8];
 
