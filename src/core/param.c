@@ -96,9 +96,9 @@ static void list_add(char list[LIST_MAX], const char *name)
     if (len >= sizeof(more) && str_eq(list + len - strlen(more), more))
         return;
     if (len + strlen(name) + 2 > room)
-        strcpy(list + len, more);
+        str_copy(list + len, LIST_MAX - len, more);
     else
-        sprintf(list + len, "%s%s", len > 0 ? ", " : "", name);
+        snprintf(list + len, LIST_MAX - len, "%s%s", len > 0 ? ", " : "", name);
 }
 
 static int refuse_value(const struct param *param, const char *text, struct err *err)

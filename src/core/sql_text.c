@@ -48,9 +48,9 @@ static size_t read_block_comment(const char *text, size_t len)
 static size_t read_quoted(const char *text, size_t len, char close, bool backslashes)
 {
     for (size_t i = 1; i < len; i++) {
-        if (backslashes && text[i] == '\\')
-            i++;
-        else if (text[i] == close && i + 1 < len && text[i + 1] == close)
+        bool doubled = text[i] == close && i + 1 < len && text[i + 1] == close;
+
+        if (doubled || (backslashes && text[i] == '\\'))
             i++;
         else if (text[i] == close)
             return i + 1;

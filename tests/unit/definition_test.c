@@ -365,6 +365,7 @@ static void a_name_that_is_not_declared_is_refused_with_its_line(void **state)
     expect_refused(HEAD "-- check: :session_user may not.\nSELECT 1\n" BODY,
                    "t.sql:3: ", ":session_user");
     expect_parsed(HEAD BODY " + :session_user");
+    expect_parsed(HEAD "-- check: At 12:30 a::b, a : b:\nSELECT 1\n" BODY);
     expect_refused(HEAD BODY " + :Session_User", "t.sql:4: ", "not declared");
 }
 
@@ -412,7 +413,7 @@ static void parameters_are_found_where_quotes_end(void **state)
     static const char *const uses[] = {
         "'a' || :x", "'\\' || :x",  "\"a\"+:x",   "[a]+:x",     "a::int+:x", "/**/:x",
         "--\n:x",    "$$a$$||:x",   "$1 + :x",    "array[:x]",  "(:x)",      "a$b$ || :x || '$b$'",
-        "f(:x)[1]",  "E'\\\\'||:x", "/* ' */ :x", "'/*' || :x", "-:x",       ":x::date",
+        "(f)[:x]",   "E'\\\\'||:x", "/* ' */ :x", "'/*' || :x", "-:x",       ":x::date",
     };
 
     (void)state;
