@@ -70,22 +70,19 @@ struct wait {
     atomic_int holders; /* the exchange, and the waiter while it is added: the last one frees */
 };
 
-static void wait_release(struct wait *wait)
+static void wait_release(struct wait *wait, int holders)
 {
-    if (atomic_fetch_sub(&wait->holders, 1) == 1)
+    if (atomic_fetch_sub(&wait->holders, holders) == holders)
         free(wait);
 }
 
-static void wait_cancel(struct wait *wait)
-{
-    if (waiters_cancel(wait->ex->services->waiters, &wait->waiter))
-        wait_release(wait);
-}
-
+/* A waiter that is cancelled will not give back its own hold. */
 static void wait_free(void *state)
 {
-    wait_cancel(state);
-    wait_release(state);
+    struct wait *wait = state;
+    bool cancelled = waiters_cancel(wait->ex->services->waiters, &wait->waiter);
+
+    wait_release(wait, cancelled ? 2 : 1);
 }
 
 static void on_wake(struct waiter *waiter)
@@ -94,7 +91,7 @@ static void on_wake(struct waiter *waiter)
 
     if (atomic_exchange(&wait->stage, STAGE_WOKEN) == STAGE_AWAITING)
         exchange_wake(wait->ex);
-    wait_release(wait);
+    wait_release(wait, 1);
 }
 
 static exchange_step wait_woken;
@@ -106,10 +103,7 @@ static void wait_looked(struct exchange *ex)
     int looking = STAGE_LOOKING;
 
     if (!find->found || !report_is_active(find->report.state)) {
-        exchange_step *next = wait->next;
-
-        wait_cancel(wait);
-        next(ex);
+        wait->next(ex); /* the waiter is cancelled with the exchange's end */
         return;
     }
     exchange_await(ex, wait_woken);

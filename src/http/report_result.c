@@ -25,11 +25,14 @@ struct tags {
 
 static void tags_make(const struct report *report, struct tags *tags)
 {
+    static const char hex[] = "0123456789abcdef";
     char *at = tags->etag;
 
     *at++ = '"';
-    for (int i = 0; i < REPORT_DIGEST_BYTES; i++)
-        at += snprintf(at, 3, "%02x", report->digest[i]);
+    for (int i = 0; i < REPORT_DIGEST_BYTES; i++) {
+        *at++ = hex[report->digest[i] >> 4];
+        *at++ = hex[report->digest[i] & 15];
+    }
     *at++ = '"';
     *at = '\0';
     EVP_EncodeBlock((unsigned char *)tags->digest, report->digest, REPORT_DIGEST_BYTES);
