@@ -122,9 +122,7 @@ class Server:
         return done.stdout
 
     def add_user(self, name, grants=("*",), password=PASSWORD):
-        self.user("add", name, stdin=password + "\n")
-        for grant in grants:
-            self.user("grant", name, grant)
+        self.user("add", name, "--grant", *grants, stdin=password + "\n")
 
     def start(self):
         assert self.process is None
