@@ -139,12 +139,13 @@ static void the_database_finds_what_the_text_does_not_show(void **state)
     struct fixture *f = *state;
 
     put(f, "reports/a.sql",
-        HEAD("A") "-- check: x\nSELECT 1\nFROM nowhere;\n-- results\nSELECT id,\n  nix FROM item");
+        HEAD("A") "-- column: id json\n-- check: x\nSELECT 1\nFROM nowhere;\n-- results\nSELECT "
+                  "id,\n  nix FROM item");
     put(f, "reports/b.sql", HEAD("B") "-- results\nDELETE FROM item");
     put(f, "reports/c.sql", "-- report: C\n-- source: other\n-- results\nSELECT 1");
     assert_int_equal(check(f, "-c", f->config, f->reports), EXIT_FAILED);
     expect_output(f, "no such table: nowhere");
-    expect_output(f, "/reports/a.sql:8: ");
+    expect_output(f, "/reports/a.sql:9: ");
     expect_output(f, "no such column: nix");
     expect_output(f, "/reports/b.sql:4: ");
     expect_output(f, "/reports/c.sql:2: there is no such source");
