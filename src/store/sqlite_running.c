@@ -72,7 +72,7 @@ void sqlite_running_read(struct store_conn *conn, struct report *report)
     struct sqlite_shared *shared = lock_shared(conn);
     struct sqlite_running *running = *find_running(shared, &report->id);
 
-    if (running != NULL && running->attempt == report->attempt) {
+    if (running != NULL) {
         report->rows = running->rows;
         report->bytes = running->bytes;
     }

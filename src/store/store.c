@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/seam.h"
 #include "store/store_impl.h"
 
 static const struct store_ops *const backends[] = {&store_sqlite};
@@ -13,6 +14,13 @@ enum { BACKEND_COUNT = sizeof(backends) / sizeof(backends[0]) };
 
 static const enum store_kind kinds[STORE_VERB_COUNT] = {
 #define X(name, member, kind) [STORE_##name] = (kind),
+    STORE_VERBS(X)
+#undef X
+};
+
+/* In the names of the seams. */
+static const char *const verb_names[STORE_VERB_COUNT] = {
+#define X(name, member, kind) [STORE_##name] = #member,
     STORE_VERBS(X)
 #undef X
 };
@@ -97,6 +105,12 @@ static void tell_changes(struct store *store)
 
 enum batch_fate { BATCH_COMMITTED, BATCH_ROLLED_BACK, BATCH_NOT_BEGUN };
 
+static void pass_step(struct lane_item *batch, const char *step)
+{
+    for (struct lane_item *item = batch; item != NULL; item = item->next)
+        SEAM_STEP("store", verb_names[op_of(item)->verb], step);
+}
+
 static bool is_durable(struct lane_item *batch)
 {
     for (struct lane_item *item = batch; item != NULL; item = item->next) {
@@ -123,28 +137,32 @@ static int run_verbs(struct store *store, struct lane_item *batch, struct err *e
     return 0;
 }
 
+static int commit(struct store_conn *conn, struct err *err)
+{
+    if (SEAM_FAILS("store.commit"))
+        return err_errno(err, -E_STORE, "cannot commit");
+    return conn->ops->commit(conn, err);
+}
+
 /* One transaction over the batch. Unless it is committed, `err` says why and nothing happened. */
 static enum batch_fate run_transaction(struct store *store, struct lane_item *batch,
                                        struct err *err)
 {
     const struct store_ops *ops = store->writer->ops;
 
+    pass_step(batch, "taken");
     if (ops->begin(store->writer, is_durable(batch), err) < 0)
         return BATCH_NOT_BEGUN;
-    if (run_verbs(store, batch, err) < 0 || ops->commit(store->writer, err) < 0) {
-        ops->rollback(store->writer);
-        forget_changes(store);
-        return BATCH_ROLLED_BACK;
+    if (run_verbs(store, batch, err) == 0) {
+        pass_step(batch, "written");
+        if (commit(store->writer, err) == 0) {
+            pass_step(batch, "committed");
+            return BATCH_COMMITTED;
+        }
     }
-    return BATCH_COMMITTED;
-}
-
-/* Undo what an attempt that was rolled back has left in the `out` part. */
-static void reset_op(struct store_op *op)
-{
-    store_op_done(op);
-    if (op->verb == STORE_SUBMIT)
-        op->submit.id = op->submit.posted;
+    ops->rollback(store->writer);
+    forget_changes(store);
+    return BATCH_ROLLED_BACK;
 }
 
 static void finish_batch(struct store *store, struct lane_item *batch, const struct err *failure)
@@ -154,14 +172,16 @@ static void finish_batch(struct store *store, struct lane_item *batch, const str
     tell_changes(store);
     for (struct lane_item *item = batch; item != NULL; item = next) {
         struct store_op *op = op_of(item);
+        enum store_verb verb = op->verb; /* `op` is its owner's again after done */
 
         next = item->next;
         if (failure != NULL) {
-            reset_op(op);
+            store_op_done(op); /* what the attempt that was rolled back has found */
             op->rc = -E_STORE;
             op->err = *failure;
         }
         op->done(op);
+        SEAM_STEP("store", verb_names[verb], "answered");
     }
 }
 
@@ -180,7 +200,7 @@ static void run_one_by_one(struct store *store, struct lane_item *batch)
     struct lane_item *next = NULL;
 
     for (struct lane_item *item = batch; item != NULL; item = item->next)
-        reset_op(op_of(item));
+        store_op_done(op_of(item)); /* what the attempt that was rolled back has found */
     for (struct lane_item *item = batch; item != NULL; item = next) {
         next = item->next;
         item->next = NULL;
@@ -363,8 +383,6 @@ void store_post(struct store *store, struct store_op *op)
         op->done(op);
         return;
     }
-    if (op->verb == STORE_SUBMIT)
-        op->submit.posted = op->submit.id;
     lane_push(store->lane, &op->item); /* no queue_max: cannot fail */
 }
 

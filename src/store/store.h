@@ -78,7 +78,6 @@ struct store_submit {
     int64_t now_ms, key_expires_ms;
     int active_limit;
     enum store_submit_outcome outcome; /* out */
-    struct guid posted;                /* the store's: `id` as it was posted */
     struct report *active;             /* out, SUBMIT_LIMIT: the user's visible active reports */
     size_t active_count;
 };

@@ -425,7 +425,7 @@ static void progress_of_a_lost_attempt_is_ignored(void **state)
 
 /* ---- find, list ---- */
 
-static void anothers_report_is_not_found(void **state)
+static void only_its_user_or_the_start_up_finds_a_report(void **state)
 {
     struct fixture *f = *state;
     struct guid id = submit(f, f->ann);
@@ -433,6 +433,7 @@ static void anothers_report_is_not_found(void **state)
     assert_int_equal(state_of(f, id, f->bob), -1);
     assert_int_equal(state_of(f, guid_new(), f->ann), -1);
     assert_int_equal(state_of(f, id, f->ann), REPORT_QUEUED);
+    assert_int_equal(state_of(f, id, 0), REPORT_QUEUED);
 }
 
 static struct store_op list(struct fixture *f, int state, int64_t page, int page_size)
@@ -696,7 +697,7 @@ int main(void)
         STORE_TEST(only_a_failed_worker_counts_as_a_failure),
         STORE_TEST(progress_is_seen_while_processing),
         STORE_TEST(progress_of_a_lost_attempt_is_ignored),
-        STORE_TEST(anothers_report_is_not_found),
+        STORE_TEST(only_its_user_or_the_start_up_finds_a_report),
         STORE_TEST(a_list_is_paged_newest_first),
         STORE_TEST(a_list_may_be_of_one_state),
         STORE_TEST(every_state_can_be_deleted),
