@@ -76,6 +76,29 @@ static void add_plain(struct buf *out, const struct measured *m)
 #undef X
 }
 
+static void add_histogram(struct buf *out, const char *name, const struct histogram_counts *counts,
+                          const char *help)
+{
+    add_head(out, name, "histogram", help);
+    for (int i = 0; i < HISTOGRAM_BOUNDS; i++)
+        buf_add_format(out, "reportd_%s_bucket{le=\"%g\"} %lld\n", name,
+                       (double)histogram_bounds_us[i] / 1e6, (long long)counts->upto[i]);
+    buf_add_format(out, "reportd_%s_bucket{le=\"+Inf\"} %lld\n", name,
+                   (long long)counts->upto[HISTOGRAM_BOUNDS]);
+    buf_add_format(out, "reportd_%s_sum %.6f\nreportd_%s_count %lld\n", name,
+                   (double)counts->sum_us / 1e6, name, (long long)counts->upto[HISTOGRAM_BOUNDS]);
+}
+
+static void add_durations(struct buf *out, struct remover *remover, const struct measured *m)
+{
+    struct histogram_counts deletes;
+
+    remover_times(remover, &deletes);
+    add_histogram(out, "cancel_seconds", &m->workers.cancels,
+                  "From the DELETE of a running report to its worker idle or ended");
+    add_histogram(out, "delete_seconds", &deletes, "From a DELETE to nothing left of the report");
+}
+
 static void add_labelled(struct buf *out, const struct measured *m, const struct store_stats *stats)
 {
     add_head(out, "reports", "gauge", "Reports by state");
@@ -100,6 +123,7 @@ static void metrics_known(struct exchange *ex)
     buf_init(&out, METRICS_MAX);
     add_plain(&out, &measured);
     add_labelled(&out, &measured, &ex->op.stats);
+    add_durations(&out, ex->services->remover, &measured);
     exchange_reply_text(ex, 200, "text/plain; version=0.0.4", buf_str(&out));
     buf_done(&out);
 }

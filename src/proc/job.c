@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/seam.h"
 #include "base/str.h"
 #include "proc/supervisor_impl.h"
 
@@ -35,6 +36,7 @@ void job_free(struct job *job)
 /* Nothing of it runs any more and nobody will write its files. */
 static void job_over(struct job *job)
 {
+    struct histogram *cancels = &job->supervisor->cancels;
     struct job **place = &job->supervisor->jobs;
     struct supervisor_stop *stop = job->stops;
 
@@ -45,6 +47,7 @@ static void job_over(struct job *job)
     while (stop != NULL) {
         struct supervisor_stop *next = stop->next;
 
+        histogram_add(cancels, clock_mono_us() - stop->began_us);
         stop->done(stop);
         stop = next;
     }
@@ -64,6 +67,7 @@ static void on_written(struct supervisor *supervisor, struct supervisor_mail *ma
     bool moved = job->op.rc == 0 && was_moved(&job->op);
 
     (void)supervisor;
+    SEAM_STEP("job", "end", "written");
     if (job->op.rc < 0 && job->stops == NULL) {
         log_error("store.unavailable", "error=%s detail=%s", job->op.err.text, job->op.err.detail);
         job->retry_ms = clock_mono_ms() + RETRY_MS;
@@ -118,6 +122,7 @@ static void on_filed(struct supervisor *supervisor, struct supervisor_mail *mail
     struct job *job = container_of(mail, struct job, mail);
 
     (void)supervisor;
+    SEAM_STEP("job", "end", "filed");
     if (job->file.rc < 0) {
         log_error("spool.unavailable", "error=%s detail=%s", job->file.err.text,
                   job->file.err.detail);
@@ -197,6 +202,7 @@ void job_answered(struct job *job, const struct wire_message *m)
 {
     char reference[GUID_TEXT];
 
+    SEAM_STEP("job", "end", "answered");
     guid_format(&job->report.id, reference);
     if (m->outcome == WIRE_FAILED)
         log_warn("report.failed", "reference=%s report=%s reason=%s detail=%s", reference,
@@ -215,6 +221,7 @@ void job_orphaned(struct job *job, const char *words)
 {
     char reference[GUID_TEXT], message[REPORT_MESSAGE_MAX];
 
+    SEAM_STEP("job", "end", "orphaned");
     guid_format(&job->report.id, reference);
     log_warn("report.orphaned", "reference=%s report=%s attempt=%d how=%s", reference,
              job->report.name, job->report.attempt, words);
@@ -235,6 +242,7 @@ void job_orphaned(struct job *job, const char *words)
 
 void job_stop(struct job *job, struct supervisor_stop *stop)
 {
+    SEAM_STEP("job", "stop", "asked");
     stop->next = job->stops;
     job->stops = stop;
     if (job->retry_ms != 0)
@@ -289,8 +297,10 @@ static int send_job(struct job *job, struct slot *slot, const struct definition 
     m.fd = spool_create(spec->spool, &job->report.id, job->report.attempt, err);
     if (m.fd < 0)
         return m.fd;
+    SEAM_STEP("job", "start", "created");
     slot_run(slot, job, &m);
     close(m.fd);
+    SEAM_STEP("job", "start", "sent");
     return 0;
 }
 
@@ -300,6 +310,7 @@ void job_start(struct job *job, struct slot *slot, struct report *report)
     const struct definition *def;
     struct err err = {0};
 
+    SEAM_STEP("job", "start", "claimed");
     job->report = *report;
     *report = (struct report){0};
     job->next = supervisor->jobs;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/seam.h"
 
 enum {
     RECHECK_MS = 60 * 1000,        /* the wall clock may be set: look again at least this often */
@@ -23,13 +24,19 @@ struct remover {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     bool stopping;
-    bool unfinished;  /* something in DELETING is to be tried again */
-    int64_t next_ms;  /* UTC: when the next report expires; 0: none is known to */
-    int64_t swept_ms; /* monotonic */
-    size_t running;   /* removals that the remover itself has begun */
+    bool unfinished;        /* something in DELETING is to be tried again */
+    int64_t next_ms;        /* UTC: when the next report expires; 0: none is known to */
+    int64_t swept_ms;       /* monotonic */
+    size_t running;         /* removals that the remover itself has begun */
+    struct histogram times; /* of those that users have */
 };
 
 /* --- one removal ------------------------------------------------------------------------------ */
+
+static void pass_step(const struct removal *removal, const char *step)
+{
+    SEAM_STEP("removal", removal->user_id != 0 ? "delete" : "purge", step);
+}
 
 /* Left in DELETING: the thread tries again, and so does every start. */
 static void leave_unfinished(struct removal *removal)
@@ -54,15 +61,18 @@ static void finish(struct removal *removal, int rc, const struct err *err)
 static void on_dropped(struct store_op *op)
 {
     struct removal *removal = op->owner;
+    int64_t us = clock_mono_us() - removal->began_us;
     char reference[GUID_TEXT];
 
+    pass_step(removal, "dropped");
     if (op->rc < 0) {
         removal->err = op->err;
         leave_unfinished(removal);
     } else {
         guid_format(&removal->id, reference);
-        log_info("report.deleted", "reference=%s us=%ld", reference,
-                 (long)(clock_mono_us() - removal->began_us));
+        log_info("report.deleted", "reference=%s us=%ld", reference, (long)us);
+        if (removal->user_id != 0)
+            histogram_add(&removal->remover->times, us);
     }
     finish(removal, op->rc, &op->err);
 }
@@ -78,6 +88,7 @@ static void on_files_gone(struct spool_op *op)
 {
     struct removal *removal = op->owner;
 
+    pass_step(removal, "unlinked");
     if (op->rc < 0) {
         removal->err = op->err;
         leave_unfinished(removal);
@@ -96,7 +107,10 @@ static void remove_files(struct removal *removal)
 
 static void on_stopped(struct supervisor_stop *stop)
 {
-    remove_files(stop->owner);
+    struct removal *removal = stop->owner;
+
+    pass_step(removal, "stopped");
+    remove_files(removal);
 }
 
 /* From here on the reference is dead; what was there decides what is left to do. */
@@ -106,8 +120,8 @@ static void clear_away(struct removal *removal, enum report_state was, int attem
     if (attempt == 0) {
         drop(removal); /* it never ran */
     } else if (was == REPORT_PROCESSING) {
-        removal->stop =
-            (struct supervisor_stop){.id = removal->id, .done = on_stopped, .owner = removal};
+        removal->stop = (struct supervisor_stop){
+            .id = removal->id, .began_us = removal->began_us, .done = on_stopped, .owner = removal};
         supervisor_stop(removal->remover->supervisor, &removal->stop);
     } else {
         remove_files(removal);
@@ -119,6 +133,7 @@ static void on_marked(struct store_op *op)
     struct removal *removal = op->owner;
     struct err unknown;
 
+    pass_step(removal, "marked");
     if (op->rc < 0) {
         finish(removal, op->rc, &op->err);
     } else if (!op->mark.found) {
@@ -227,6 +242,7 @@ static int purge_batch(struct remover *remover)
     for (size_t i = 0; count == 0 && i < op.expired.count; i++) {
         struct removal *removal = own_removal(remover, &op.expired.refs[i].id);
 
+        SEAM_STEP("removal", "purge", "found");
         if (removal != NULL)
             removal_start(remover, removal);
     }
@@ -299,6 +315,11 @@ static void *remover_thread(void *arg)
     }
     pthread_mutex_unlock(&remover->mutex);
     return NULL;
+}
+
+void remover_times(struct remover *remover, struct histogram_counts *ret)
+{
+    histogram_read(&remover->times, ret);
 }
 
 void remover_expect(struct remover *remover, int64_t expires_ms)

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/guid.h"
+#include "base/histogram.h"
 #include "proc/supervisor.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -42,6 +43,9 @@ struct removal {
     struct supervisor_stop stop;
 };
 void removal_start(struct remover *remover, struct removal *removal);
+
+/* How long the deletions that users asked for have taken, from being asked for to all gone. */
+void remover_times(struct remover *remover, struct histogram_counts *ret);
 
 /* A report now expires at `expires_ms` (UTC): the purge wakes then. */
 void remover_expect(struct remover *remover, int64_t expires_ms);

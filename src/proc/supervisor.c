@@ -345,4 +345,5 @@ void supervisor_stats(struct supervisor *supervisor, struct supervisor_stats *re
         .died = atomic_load(&supervisor->died),
         .killed = atomic_load(&supervisor->killed),
     };
+    histogram_read(&supervisor->cancels, &ret->cancels);
 }

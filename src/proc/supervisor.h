@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/guid.h"
+#include "base/histogram.h"
 #include "core/catalog.h"
 #include "core/config.h"
 #include "spool/spool.h"
@@ -44,6 +45,7 @@ void supervisor_wake(struct supervisor *supervisor);
  * database or its worker has been killed, and nobody will write its files any more. */
 struct supervisor_stop {
     struct guid id;
+    int64_t began_us; /* monotonic: when the deletion was asked for */
     void (*done)(struct supervisor_stop *stop);
     void *owner;
     struct supervisor_mail mail; /* the supervisor's */
@@ -54,6 +56,8 @@ void supervisor_stop(struct supervisor *supervisor, struct supervisor_stop *stop
 struct supervisor_stats {
     int64_t workers, busy;         /* now */
     int64_t spawned, died, killed; /* since the start */
+    /* Running reports that were deleted: from being asked for to the worker idle again, or gone. */
+    struct histogram_counts cancels;
 };
 void supervisor_stats(struct supervisor *supervisor, struct supervisor_stats *ret);
 

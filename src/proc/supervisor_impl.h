@@ -78,6 +78,7 @@ struct supervisor {
     size_t slot_count;
     struct slot *slots;
     atomic_llong alive, busy, spawned, died, killed;
+    struct histogram cancels;
 };
 
 /* supervisor.c */
