@@ -14,12 +14,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PLANS_MAX = 64, PLACE_MAX = 96, ACTION_MAX = 256 };
+enum { PLANS_MAX = 64, PLACE_MAX = 96, PLAN_TEXT_MAX = 512 };
+
+static const struct {
+    const char *name;
+    int value;
+} errors[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EDQUOT", EDQUOT}, {"EINTR", EINTR}};
+
+static const char crash[] = "crash", wait_prefix[] = "wait:";
 
 /* One "PLACE=ACTION@N" of the environment. */
 struct plan {
-    char place[PLACE_MAX];
-    char action[ACTION_MAX];
+    char text[PLAN_TEXT_MAX]; /* what the next two point into */
+    const char *place, *action;
     long at;     /* the passing that it is for */
     int onwards; /* and all after it */
     atomic_long passed;
@@ -31,27 +38,44 @@ static int trace_fd = -1;
 static const volatile int64_t *clock_shift;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* The errno of that name, or 0. */
+static int errno_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        if (strcmp(errors[i].name, name) == 0)
+            return errors[i].value;
+    }
+    return 0;
+}
+
+static int is_action(const char *text)
+{
+    return strcmp(text, crash) == 0 || strncmp(text, wait_prefix, strlen(wait_prefix)) == 0 ||
+           errno_of(text) != 0;
+}
+
+/* A test that misspells its plan must not pass because nothing happened. */
 static void read_plan(const char *text, size_t len)
 {
     struct plan *plan = &plans[plan_count];
-    char copy[PLACE_MAX + ACTION_MAX];
     char *equals, *at;
 
-    if (len >= sizeof(copy) || plan_count == PLANS_MAX)
+    if (plan_count == PLANS_MAX || len >= sizeof(plan->text))
         abort();
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    equals = strchr(copy, '=');
+    memcpy(plan->text, text, len);
+    equals = strchr(plan->text, '=');
     if (equals == NULL)
         abort();
     *equals = '\0';
+    plan->place = plan->text;
+    plan->action = equals + 1;
     at = strrchr(equals + 1, '@');
     plan->at = at != NULL ? strtol(at + 1, NULL, 10) : 1;
     plan->onwards = at != NULL && strchr(at, '+') != NULL;
     if (at != NULL)
         *at = '\0';
-    snprintf(plan->place, sizeof(plan->place), "%s", copy);
-    snprintf(plan->action, sizeof(plan->action), "%.*s", ACTION_MAX - 1, equals + 1);
+    if (!is_action(plan->action) || plan->at < 1)
+        abort();
     plan_count++;
 }
 
@@ -115,15 +139,14 @@ static const char *action_at(const char *place)
 
 static void act(const char *action)
 {
-    static const char wait[] = "wait:";
     int fd;
 
-    if (strcmp(action, "crash") == 0)
+    if (strcmp(action, crash) == 0)
         kill(getpid(), SIGKILL);
-    if (strncmp(action, wait, strlen(wait)) != 0)
+    if (strncmp(action, wait_prefix, strlen(wait_prefix)) != 0)
         return;
     do
-        fd = open(action + strlen(wait), O_RDONLY | O_CLOEXEC);
+        fd = open(action + strlen(wait_prefix), O_RDONLY | O_CLOEXEC);
     while (fd < 0 && errno == EINTR);
     if (fd >= 0)
         close(fd);
@@ -142,20 +165,12 @@ void seam_step(const char *part, const char *verb, const char *step)
 
 int seam_errno(const char *place)
 {
-    static const struct {
-        const char *name;
-        int value;
-    } errors[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EDQUOT", EDQUOT}, {"EINTR", EINTR}};
     const char *action = action_at(place);
 
     if (action == NULL)
         return 0;
-    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-        if (strcmp(errors[i].name, action) == 0)
-            return errors[i].value;
-    }
     act(action);
-    return 0;
+    return errno_of(action);
 }
 
 int64_t seam_clock_ms(void)

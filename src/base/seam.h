@@ -6,7 +6,11 @@
 
 #include <stdint.h>
 
-/* The environment says what happens where:
+/* The macros at the end are for the code; where a call may fail, write
+ *
+ *     if (SEAM_FAILS("spool.rename") || renameat(…) < 0)
+ *
+ * The environment says what happens where, and a word that it does not know aborts the process:
  *   REPORTD_SEAMS="PLACE=ACTION[@N] …"   at the N-th passing of PLACE (default 1), once; @N+ from
  *                                         the N-th on. ACTION is
  *       crash        SIGKILL to this process, as kill -9 does
@@ -17,15 +21,22 @@
  *                                         them at any time) are milliseconds added to the UTC clock
  * A place is "part.verb.step", such as "store.submit.committed". */
 #ifdef REPORTD_SEAMS
+#include <errno.h>
+
+/* Pass a place: return, wait, or never return. */
 void seam_step(const char *part, const char *verb, const char *step);
+/* Pass a place before a call: the errno that the call is to fail with; 0: it is to be made. */
 int seam_errno(const char *place);
+/* Milliseconds to add to the UTC clock. */
 int64_t seam_clock_ms(void);
 #define SEAM_STEP(part, verb, step) seam_step(part, verb, step)
 #define SEAM_ERRNO(place) seam_errno(place)
+#define SEAM_FAILS(place) ((errno = seam_errno(place)) != 0)
 #define SEAM_CLOCK_MS() seam_clock_ms()
 #else
-#define SEAM_STEP(part, verb, step) ((void)0)
-#define SEAM_ERRNO(place) 0 /* the errno that the next call fails with; 0: it is made */
+#define SEAM_STEP(part, verb, step) ((void)(part), (void)(verb), (void)(step))
+#define SEAM_ERRNO(place) 0
+#define SEAM_FAILS(place) 0
 #define SEAM_CLOCK_MS() 0
 #endif
 

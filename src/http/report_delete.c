@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/seam.h"
 #include "http/report_find.h"
 
 static void removed(struct removal *removal)
@@ -14,6 +15,7 @@ static void delete_done(struct exchange *ex)
 {
     const struct removal *removal = ex->state;
 
+    SEAM_STEP("http", "delete", "removed");
     if (removal->rc == 0)
         exchange_reply(ex, true, "Report request has been deleted.", NULL);
     else if (removal->rc == -E_UNKNOWN_REFERENCE)

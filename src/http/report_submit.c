@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/seam.h"
 #include "core/param.h"
 #include "http/report_find.h"
 
@@ -156,6 +157,7 @@ static void submit_done(struct exchange *ex)
     const struct store_submit *submit = &ex->op.submit;
     int wait = exchange_prefer_wait(ex, REPORT_WAIT_MAX_S);
 
+    SEAM_STEP("http", "submit", "accepted");
     if (submit->outcome == SUBMIT_LIMIT) {
         reply_limit(ex);
         return;

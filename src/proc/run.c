@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/seam.h"
 #include "base/str.h"
 #include "core/definition.h"
 #include "core/param.h"
@@ -311,10 +312,13 @@ int run_report(const struct wire_message *job, struct source *source, struct run
     struct run run = {.job = job, .source = source, .progress = progress};
     int rc = prepare(&run, err);
 
+    SEAM_STEP("worker", "run", "prepared");
     if (rc == 0)
         rc = run_transaction(&run, err);
+    SEAM_STEP("worker", "run", "rendered");
     if (rc == 0)
         rc = sink_finish(run.sink, digest, err);
+    SEAM_STEP("worker", "run", "synced");
     if (rc == 0)
         atomic_store(&progress->bytes, sink_bytes(run.sink));
     sink_free(run.sink);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/lane.h"
+#include "base/seam.h"
 
 enum { BLOCKS = 2, KEEP_MAX = 4 * SINK_BLOCK /* a block that grew beyond gives its memory back */ };
 
@@ -67,7 +68,7 @@ void sink_free(struct sink *sink)
 static int write_all(int fd, const char *data, size_t len)
 {
     while (len > 0) {
-        ssize_t n = write(fd, data, len);
+        ssize_t n = SEAM_FAILS("sink.write") ? -1 : write(fd, data, len);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -152,7 +153,7 @@ int sink_finish(struct sink *sink, uint8_t digest[REPORT_DIGEST_BYTES], struct e
         return err_set(err, -E_SOURCE, "A row of the report is too large.");
     sink->passed += (int64_t)last->data.len;
     put_block(sink, last);
-    if (sink->write_errno == 0 && fdatasync(sink->fd) < 0)
+    if (sink->write_errno == 0 && (SEAM_FAILS("sink.fsync") || fdatasync(sink->fd) < 0))
         sink->write_errno = errno;
     if (sink->write_errno != 0)
         return failed(sink->write_errno, err);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/seam.h"
 #include "base/str.h"
 #include "proc/run.h"
 #include "proc/sandbox.h"
@@ -227,7 +228,9 @@ static int finish_job(struct worker *worker, struct err *err)
     memcpy(done.digest, worker->result.digest, sizeof(done.digest));
     worker->busy = false;
     close(worker->job.fd);
+    SEAM_STEP("worker", "run", "ended");
     rc = wire_send(WORKER_SOCKET, &done, err);
+    SEAM_STEP("worker", "run", "answered");
     wire_message_done(&worker->job);
     if (worker->result_rc < 0)
         end_runner(worker);
@@ -236,6 +239,7 @@ static int finish_job(struct worker *worker, struct err *err)
 
 static int start_job(struct worker *worker, struct wire_message *run, struct err *err)
 {
+    SEAM_STEP("worker", "run", "received");
     worker->job = *run;
     worker->busy = true;
     worker->progress_ms = clock_mono_ms();

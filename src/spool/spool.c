@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/seam.h"
 #include "base/str.h"
 
 enum {
@@ -50,8 +51,9 @@ static void rename_one(struct spool *spool, struct spool_op *op)
     file_name(part, &op->id, op->attempt, PART);
     file_name(published, &op->id, op->attempt, PUBLISHED);
     op->rc = 0;
-    if (renameat(spool->dir, part, spool->dir, published) < 0)
+    if (SEAM_FAILS("spool.rename") || renameat(spool->dir, part, spool->dir, published) < 0)
         op->rc = err_errno(&op->err, -E_SPOOL, "publish '%s'", part);
+    SEAM_STEP("spool", "publish", "renamed");
 }
 
 /* All renames, one fsync of the folder, all answers. */
@@ -62,8 +64,9 @@ static void run_publish(void *context, struct lane_item *batch)
 
     for (struct lane_item *item = batch; item != NULL; item = item->next)
         rename_one(spool, to_op(item));
-    if (fsync(spool->dir) < 0)
+    if (SEAM_FAILS("spool.folder_fsync") || fsync(spool->dir) < 0)
         err_errno(&synced, -E_SPOOL, "fsync '%s'", spool->folder);
+    SEAM_STEP("spool", "publish", "synced");
     while (batch != NULL) {
         struct spool_op *op = to_op(batch);
 
@@ -92,8 +95,10 @@ static void run_remove(void *context, struct lane_item *batch)
             char name[NAME_CAP];
 
             file_name(name, &op->id, attempt, suffixes[i]);
-            if (unlinkat(spool->dir, name, 0) < 0 && errno != ENOENT)
+            if ((SEAM_FAILS("spool.unlink") || unlinkat(spool->dir, name, 0) < 0) &&
+                errno != ENOENT)
                 op->rc = err_errno(&op->err, -E_SPOOL, "remove '%s'", name);
+            SEAM_STEP("spool", "remove", "unlinked");
         }
     }
     op->done(op);
@@ -196,10 +201,11 @@ const char *spool_temp_folder(const struct spool *spool)
 int spool_create(struct spool *spool, const struct guid *id, int attempt, struct err *err)
 {
     char name[NAME_CAP];
-    int fd;
+    int fd = -1;
 
     file_name(name, id, attempt, PART);
-    fd = openat(spool->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (!SEAM_FAILS("spool.create"))
+        fd = openat(spool->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_errno(err, -E_SPOOL, "create '%s'", name);
     return fd;
@@ -295,8 +301,10 @@ static int64_t sweep_folder(const struct sweep *sweep, const char *folder,
     while ((entry = readdir(dir)) != NULL) {
         if (!takes(sweep, entry->d_name))
             continue;
+        SEAM_STEP("spool", "sweep", "found");
         if (unlinkat(dirfd(dir), entry->d_name, 0) == 0) {
             removed++;
+            SEAM_STEP("spool", "sweep", "unlinked");
         } else if (errno != ENOENT && errno != EISDIR) {
             removed = err_errno(err, -E_SPOOL, "remove '%s'", entry->d_name);
             break;
