@@ -26,7 +26,7 @@ bool user_may_run(const struct user *user, const char *report)
     while (line != NULL && *line != '\0') {
         size_t n = strcspn(line, "\n");
 
-        if ((n == 1 && *line == '*') || (n == len && strncmp(line, report, n) == 0))
+        if ((n == 1 && *line == '*') || (n == len && n > 0 && strncmp(line, report, n) == 0))
             return true;
         line += n + (line[n] == '\n');
     }
