@@ -61,6 +61,8 @@ include tools/embed.mk
 
 $(O)/obj/http/common.o: src/http/openapi.json
 
+include tests/fuzz/Makefile.inc
+
 $(O)/reportd: $(O)/obj/main.o $(LIB)
 	$(call say,LD) $(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS)
 

@@ -31,6 +31,8 @@ e2e: ## Run the end-to-end tests only
 
 lint: deps-if-missing ## Enforce the rules of the code
 	@tools/lint
+	@tools/lint --self-test
+	@tools/gen-docs --check
 
 format: ## Format the code in place
 	clang-format -i $(wildcard src/*/*.[ch] src/*.c tests/*/*.[ch])
