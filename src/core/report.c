@@ -1,6 +1,7 @@
 /* src/core/report.c -- the states of a report and what it owns. */
 #include "core/report.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,5 +48,5 @@ void report_done(struct report *report)
     free(report->name);
     free(report->parameters);
     free(report->message);
-    *report = (struct report){0};
+    sodium_memzero(report, sizeof(*report)); /* it may hold a key */
 }

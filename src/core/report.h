@@ -31,6 +31,7 @@ enum {
     REPORT_PARAMETERS_MAX = 65536, /* bytes of the canonical parameters */
     REPORT_MESSAGE_MAX = 480,      /* bytes of the words of an error */
     REPORT_DIGEST_BYTES = 32,      /* SHA-256 */
+    REPORT_KEY_BYTES = 32,         /* of an encrypted result */
     REPORT_FAILURES_MAX = 3,       /* workers that may die on a report before it ends in error */
 };
 
@@ -51,7 +52,9 @@ struct report {
     int failures; /* workers that died on it */
     int64_t rows, bytes; /* so far while processing, final when complete */
     int64_t submitted_ms, started_ms, finished_ms, expires_ms; /* UTC; 0: not yet */
-    uint8_t digest[REPORT_DIGEST_BYTES]; /* SHA-256 of the result file; zero but in COMPLETE */
+    uint8_t digest[REPORT_DIGEST_BYTES]; /* SHA-256 of the result; zero but in COMPLETE */
+    bool sealed;                         /* COMPLETE: the file is encrypted … */
+    uint8_t key[REPORT_KEY_BYTES];       /* … with this; where the caller looked for one report */
 };
 
 /* Free what the report owns and zero it; NULL is fine. */

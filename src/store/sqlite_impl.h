@@ -18,7 +18,12 @@ enum sqlite_statement {
         SQL_COUNT
 };
 
-enum { SQLITE_BUSY_MS = 5000 }; /* how long to wait for another process that writes */
+enum {
+    SQLITE_BUSY_MS = 5000, /* how long to wait for another process that writes */
+    SQLITE_PAGE = 4096,    /* bytes of a page */
+    /* So many pages (137 GB) that the first byte of a page number is 0 or 1: see sqlite_scrub.c. */
+    SQLITE_PAGES_MAX = 0x01ffffff,
+};
 
 /* The numbered migrations: [0] makes schema 1. */
 extern const char *const sqlite_migrations[];
@@ -50,6 +55,9 @@ int sqlite_open(const struct store_spec *spec, const char *path, struct store_co
 int sqlite_open_reader(struct store_conn *like, struct store_conn **ret, struct err *err);
 void sqlite_close(struct store_conn *conn);
 
+/* sqlite_scrub.c: the name of the VFS that every connection uses. */
+const char *sqlite_scrub_vfs(void);
+
 /* sqlite_sql.c: one statement being run. Binding and reading never fail visibly: the first trouble
  * sticks, sql_next() is false from then on and sql_end() tells. Values bound and columns read are
  * borrowed until sql_end(). */
@@ -68,6 +76,7 @@ bool sql_next(struct sql *q); /* true: there is a row */
 
 int64_t sql_get_int(struct sql *q, int column);
 bool sql_get_bool(struct sql *q, int column);
+bool sql_is_null(struct sql *q, int column);
 char *sql_get_text(struct sql *q, int column); /* yours to free(); NULL for SQL NULL */
 void sql_get_blob(struct sql *q, int column, void *out, int len); /* zeros unless `len` long */
 struct guid sql_get_guid(struct sql *q, int column);

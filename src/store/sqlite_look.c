@@ -1,4 +1,5 @@
-/* src/store/sqlite_look.c -- looking at reports in SQLite: one, a page, what has expired, counts.
+/* src/store/sqlite_look.c -- looking at reports in SQLite: one, a page, what has expired, all,
+ * counts.
  */
 #include "store/sqlite_impl.h"
 
@@ -28,6 +29,8 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
         sqlite_read_report(&q, &arg->report);
         arg->report.parameters = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT);
         seq = sql_get_int(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
+        arg->report.sealed = !sql_is_null(&q, SQLITE_REPORT_COLUMN_COUNT + 2);
+        sql_get_blob(&q, SQLITE_REPORT_COLUMN_COUNT + 2, arg->report.key, REPORT_KEY_BYTES);
     }
     rc = sql_end(&q, err);
     if (rc == 0 && arg->found && arg->report.state == REPORT_QUEUED)
@@ -92,5 +95,22 @@ int sqlite_stats(struct store_conn *conn, struct store_stats *arg, struct err *e
         if (state >= 0 && state < REPORT_STATE_COUNT)
             arg->by_state[state] = sql_get_int(&q, 1);
     }
+    return sql_end(&q, err);
+}
+
+int sqlite_scan(struct store_conn *conn, struct store_scan *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_SCAN);
+
+    sql_guid(&q, 1, &arg->after);
+    sql_int(&q, 2, STORE_BATCH_MAX);
+    for (arg->count = 0; arg->count < STORE_BATCH_MAX && sql_next(&q); arg->count++)
+        arg->reports[arg->count] =
+            (struct store_scanned){.id = sql_get_guid(&q, 0),
+                                   .state = (enum report_state)sql_get_int(&q, 1),
+                                   .attempt = (int)sql_get_int(&q, 2),
+                                   .bytes = sql_get_int(&q, 3),
+                                   .expires_ms = sql_get_int(&q, 4),
+                                   .sealed = sql_get_bool(&q, 5)};
     return sql_end(&q, err);
 }

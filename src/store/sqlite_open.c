@@ -139,8 +139,8 @@ static int migrate(struct sqlite_conn *c, bool create, struct err *err)
 
 static int connect_db(struct sqlite_conn *c, struct err *err)
 {
-    int rc =
-        sqlite3_open_v2(c->shared->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(c->shared->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                             sqlite_scrub_vfs());
 
     if (rc != SQLITE_OK)
         return open_trouble(c, rc, err);
@@ -177,13 +177,17 @@ void sqlite_close(struct store_conn *conn)
     free(c);
 }
 
+_Static_assert(SQLITE_PAGE == 4096 && SQLITE_PAGES_MAX == 33554431, "set_up_writer() sets them");
+
 static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
 {
     int rc;
 
     if (connect_db(c, err) < 0 || check_owner(c, err) < 0)
         return -E_STORE;
-    rc = sqlite_exec(c, "PRAGMA journal_mode = WAL;"
+    rc = sqlite_exec(c, "PRAGMA page_size = 4096;"
+                        "PRAGMA max_page_count = 33554431;"
+                        "PRAGMA journal_mode = WAL;"
                         "PRAGMA synchronous = FULL;"
                         "PRAGMA foreign_keys = ON;"
                         "PRAGMA secure_delete = ON;"
@@ -193,6 +197,7 @@ static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
     if (rc != SQLITE_OK)
         return open_trouble(c, rc, err);
     c->synchronous_full = true;
+    c->dropped = true; /* by the process before, perhaps, and it crashed */
     return migrate(c, create, err);
 }
 

@@ -210,6 +210,7 @@ int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err 
     sql_int(&q, 9, arg->expires_ms);
     sql_blob(&q, 10, complete ? arg->digest : NULL, REPORT_DIGEST_BYTES);
     sql_text(&q, 11, complete ? NULL : arg->message);
+    sql_blob(&q, 12, complete ? arg->key : NULL, REPORT_KEY_BYTES);
     rc = move_report(&q, &move, err);
     arg->moved = move.moved;
     return rc;

@@ -94,5 +94,8 @@ _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE =
                    REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
                "the numbers of the states are kept in every database");
 
-const char *const sqlite_migrations[] = {migration_1};
+/* 2: the key of an encrypted result. */
+static const char migration_2[] = "ALTER TABLE report ADD COLUMN seal_key BLOB;";
+
+const char *const sqlite_migrations[] = {migration_1, migration_2};
 const int sqlite_migration_count = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]);

@@ -73,12 +73,17 @@ bool sql_get_bool(struct sql *q, int column)
     return sqlite3_column_int(q->stmt, column) != 0;
 }
 
+bool sql_is_null(struct sql *q, int column)
+{
+    return sqlite3_column_type(q->stmt, column) == SQLITE_NULL;
+}
+
 char *sql_get_text(struct sql *q, int column)
 {
     const char *text;
     char *copy;
 
-    if (sqlite3_column_type(q->stmt, column) == SQLITE_NULL)
+    if (sql_is_null(q, column))
         return NULL;
     text = (const char *)sqlite3_column_text(q->stmt, column);
     copy = text != NULL ? strdup(text) : NULL;

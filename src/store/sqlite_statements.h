@@ -36,9 +36,9 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
                   " ORDER BY seq LIMIT 1)" SQLITE_MOVED)                                           \
     X(CLAIMED, "SELECT " SQLITE_REPORT_COLUMNS ", parameters,"                                     \
                " (SELECT user.name FROM user WHERE user.id = user_id) FROM report WHERE id = ?1")  \
-    X(FINISH, SQLITE_MOVE                                                                          \
-      ", rows = ?6, bytes = ?7, finished_ms = ?8, expires_ms = ?9,"                                \
-      " digest = ?10, message = ?11 WHERE id = ?4 AND state = ?3 AND attempt = ?5" SQLITE_MOVED)   \
+    X(FINISH, SQLITE_MOVE ", rows = ?6, bytes = ?7, finished_ms = ?8, expires_ms = ?9,"            \
+                          " digest = ?10, message = ?11, seal_key = ?12 WHERE id = ?4 AND state "  \
+                          "= ?3 AND attempt = ?5" SQLITE_MOVED)                                    \
     X(REQUEUE, SQLITE_MOVE ", started_ms = 0, failures = failures + ?6"                            \
                            " WHERE id = ?4 AND state = ?3 AND attempt = ?5" SQLITE_MOVED)          \
     X(RECOVER, SQLITE_MOVE ", started_ms = 0 WHERE state = ?3 AND seq = (SELECT seq FROM report"   \
@@ -50,7 +50,8 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(DROP, "DELETE FROM report WHERE id = ?1 AND state = 4")                                      \
     X(DELETING, "SELECT id, attempt FROM report WHERE state = 4 AND state NOT IN (2, 3) LIMIT ?1") \
     /* ---- looking ---- */                                                                        \
-    X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL), seq FROM report"         \
+    X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL), seq, seal_key"           \
+            " FROM report"                                                                         \
             " WHERE id = ?1 AND (user_id = ?2 OR ?2 = 0) AND state <> 4")                          \
     X(POSITION, "SELECT (SELECT coalesce(sum(n), 0) FROM queue_block WHERE block < ?1 >> 9)"       \
                 " + (SELECT count(*) FROM report WHERE state = 0 AND state NOT IN (2, 3)"          \
@@ -65,6 +66,8 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
                " ORDER BY expires_ms LIMIT ?1")                                                    \
     X(STATS, "SELECT state, n FROM report_count")                                                  \
+    X(SCAN, "SELECT id, state, attempt, bytes, expires_ms, seal_key IS NOT NULL FROM report"       \
+            " WHERE id > ?1 ORDER BY id LIMIT ?2")                                                 \
     /* ---- users ---- */                                                                          \
     X(USER_ADD, "INSERT INTO user (name, password_hash, allow, grants) VALUES (?1, ?2, ?3, ?4)")   \
     X(USER_CHANGE, "UPDATE user SET password_hash = coalesce(?2, password_hash),"                  \

@@ -46,6 +46,7 @@ enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
     X(DELETING, deleting, STORE_READ)                                                              \
     X(EXPIRED, expired, STORE_READ)                                                                \
     X(STATS, stats, STORE_READ)                                                                    \
+    X(SCAN, scan, STORE_READ)                                                                      \
     X(USER_ADD, user_add, STORE_DURABLE)                                                           \
     X(USER_CHANGE, user_change, STORE_DURABLE)                                                     \
     X(USER_FIND, user_find, STORE_READ)                                                            \
@@ -104,6 +105,7 @@ struct store_finish {
     enum report_state state; /* REPORT_COMPLETE or REPORT_ERROR */
     int64_t rows, bytes, now_ms, expires_ms;
     uint8_t digest[REPORT_DIGEST_BYTES];
+    const uint8_t *key;  /* REPORT_KEY_BYTES, without which the file can't be read; NULL: plain */
     const char *message; /* ERROR: for the user */
     bool moved;          /* out: false: the attempt lost the report, publish nothing */
 };
@@ -123,7 +125,7 @@ struct store_find {
     int64_t user_id; /* 0: whoever's (start-up and audit) */
     bool want_parameters;
     bool found;
-    struct report report; /* out: rows and bytes are the progress while PROCESSING */
+    struct report report; /* out: rows and bytes are the progress while PROCESSING; with its key */
     int64_t position;     /* out: 1 = next, while QUEUED; else 0 */
 };
 
@@ -181,6 +183,22 @@ struct store_expired {
 
 struct store_stats {
     int64_t by_state[REPORT_STATE_COUNT]; /* out */
+};
+
+/* Every report there is, of all users and in all states (also DELETING), in the order of their
+ * references, a page at a time: no reading transaction is long, and a report that comes or goes
+ * meanwhile is seen or not. */
+struct store_scanned {
+    struct guid id;
+    enum report_state state;
+    int attempt;
+    int64_t bytes, expires_ms;
+    bool sealed; /* its file is encrypted */
+};
+struct store_scan {
+    struct guid after; /* in: of the page before; zero: the first page */
+    struct store_scanned reports[STORE_BATCH_MAX]; /* out; fewer: there are no more */
+    size_t count;
 };
 
 /* A new user. rc is -E_EXISTS if the name is taken. Names are unique without regard to case. */

@@ -31,7 +31,8 @@ struct backend {
     const char *name;
     void (*make)(struct fixture *f);
     void (*remove)(struct fixture *f);
-    bool (*holds_bytes)(struct fixture *f, const char *text); /* NULL: cannot be looked at */
+    /* Is that anywhere in its files? NULL: they cannot be looked at. */
+    bool (*holds_bytes)(struct fixture *f, const void *bytes, size_t len);
 };
 
 struct fixture {
@@ -65,7 +66,7 @@ static void sqlite_remove(struct fixture *f)
     assert_int_equal(rmdir(f->dir), 0);
 }
 
-static bool file_holds(const char *path, const char *text)
+static bool file_holds(const char *path, const void *bytes, size_t bytes_len)
 {
     FILE *file = fopen(path, "r");
     char *data = NULL;
@@ -80,19 +81,19 @@ static bool file_holds(const char *path, const char *text)
         len += fread(data + len, 1, 65536, file);
     }
     fclose(file);
-    holds = memmem(data, len, text, strlen(text)) != NULL;
+    holds = memmem(data, len, bytes, bytes_len) != NULL;
     free(data);
     return holds;
 }
 
-static bool sqlite_holds_bytes(struct fixture *f, const char *text)
+static bool sqlite_holds_bytes(struct fixture *f, const void *bytes, size_t len)
 {
     static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
     char path[160];
 
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         snprintf(path, sizeof(path), "%s/store.db%s", f->dir, ends[i]);
-        if (file_holds(path, text))
+        if (file_holds(path, bytes, len))
             return true;
     }
     return false;
