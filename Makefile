@@ -4,7 +4,7 @@
 MODE ?= release
 CC ?= cc
 O := build/$(MODE)
-PKGS := libmicrohttpd sqlite3 jansson libsodium libconfuse libcrypto libseccomp
+PKGS := libmicrohttpd sqlite3 libpq jansson libsodium libconfuse libcrypto libseccomp
 CTL_PKGS := libcurl jansson libcrypto
 TEST_PKGS := cmocka
 

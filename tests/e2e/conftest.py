@@ -3,6 +3,7 @@
 import pytest
 
 from harness import Server
+from postgres import Postgres
 
 ALICE, BOB, CAROL = "alice", "bob", "carol"
 
@@ -46,6 +47,14 @@ def bob(logged_in):
 def carol(logged_in):
     yield logged_in[CAROL]
     logged_in[CAROL].delete_all()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL for all tests; each makes databases of its own in it, and roles of its own names."""
+    shared = Postgres()
+    yield shared
+    shared.close()
 
 
 @pytest.fixture
