@@ -1,0 +1,52 @@
+/* src/spool/seal.h -- an encrypted result file: written once, read from any place, and no byte that
+ * was not written.
+ *
+ * The file is a row of segments, each an XChaCha20-Poly1305 stream of its own (libsodium's
+ * secretstream): a header, then SEAL_SEGMENT_CHUNKS chunks of SEAL_CHUNK bytes of the result, each
+ * with its tag. A segment's key is derived from the file's key and the segment's number
+ * (libsodium's kdf), so that segments cannot change places; within one the stream keeps the order.
+ * The file's last chunk says that it is the last, and the reader is told the size of the result, so
+ * that nothing can be cut off. Reading from the middle begins at a segment: at most 1 MiB is
+ * decrypted in vain. */
+#ifndef SPOOL_SEAL_H
+#define SPOOL_SEAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "core/report.h"
+
+enum { SEAL_CHUNK = 64 * 1024, SEAL_SEGMENT_CHUNKS = 16 };
+
+/* The size of the file that `bytes` of a result make. */
+int64_t seal_file_size(int64_t bytes);
+
+/* Writes all of it into the file: 0 or an errno. */
+typedef int seal_write_fn(void *context, const void *data, size_t len);
+
+/* Writing. */
+struct seal;
+/* The key is copied. *ret is yours: seal_free(). */
+int seal_new(const uint8_t key[REPORT_KEY_BYTES], seal_write_fn *write, void *context,
+             struct seal **ret, struct err *err);
+void seal_free(struct seal *seal); /* NULL is fine; forgets the key */
+/* Add bytes of the result. 0, or what `write` returned. */
+int seal_add(struct seal *seal, const void *data, size_t len);
+/* No more comes: write what is left, as the end. */
+int seal_finish(struct seal *seal);
+
+/* Reading. */
+struct unseal;
+/* `fd` is yours until it has worked, then the reader's. `bytes` is the size of the result.
+ * -E_SPOOL: the file is not of the size that makes. *ret is yours: unseal_free(). */
+int unseal_new(int fd, int64_t bytes, const uint8_t key[REPORT_KEY_BYTES], struct unseal **ret,
+               struct err *err);
+void unseal_free(struct unseal *unseal); /* NULL is fine; closes the file, forgets the key */
+/* Up to `max` bytes of the result from place `at` on into `out`: how many (0 only at its end), or
+ * -E_SPOOL if the file cannot be read or is not what was written with this key. To read on where
+ * the last read ended costs nothing more. */
+ssize_t unseal_read(struct unseal *unseal, int64_t at, void *out, size_t max, struct err *err);
+
+#endif
