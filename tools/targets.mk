@@ -1,6 +1,6 @@
 # tools/targets.mk -- the phony targets: what a person types.
 
-.PHONY: deps-if-missing programs unit-programs threads torture
+.PHONY: deps-if-missing programs unit-programs threads torture bench-cancel
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -28,6 +28,9 @@ threads: ## Run what has threads under TSan only
 
 e2e: ## Run the end-to-end tests only
 	@tools/check e2e
+
+bench-cancel: programs ## Time 200 deletes of running queries (MODE=release)
+	@REPORTD_BIN=$(CURDIR)/$(O)/reportd $(PYTHON) bench/cancel.py
 
 lint: deps-if-missing ## Enforce the rules of the code
 	@tools/lint

@@ -50,6 +50,7 @@ struct worker {
     pthread_cond_t wake;
     bool start, quit;      /* for the runner */
     enum stop stop;        /* of this job */
+    atomic_bool stopped;   /* the same for who opens the database, which may wait for a lock */
     struct source *source; /* of the runner, once it is open */
 };
 
@@ -58,7 +59,8 @@ struct worker {
 /* Open the database and let the listener see it; what was stopped meanwhile stays stopped. */
 static int open_source(struct worker *worker, struct err *err)
 {
-    struct source_spec spec = {.url = worker->source_url, .temp_folder = worker->temp_folder};
+    struct source_spec spec = {
+        .url = worker->source_url, .temp_folder = worker->temp_folder, .stopped = &worker->stopped};
     struct source *source = NULL;
     int rc = source_open(&spec, &source, err);
 
@@ -166,6 +168,7 @@ static void stop_job(struct worker *worker, enum stop stop)
 {
     pthread_mutex_lock(&worker->mutex);
     worker->stop = stop;
+    atomic_store(&worker->stopped, true);
     if (worker->source != NULL)
         source_interrupt(worker->source);
     pthread_mutex_unlock(&worker->mutex);
@@ -254,6 +257,7 @@ static int start_job(struct worker *worker, struct wire_message *run, struct err
         return finish_job(worker, err);
     pthread_mutex_lock(&worker->mutex);
     worker->stop = STOP_NONE;
+    atomic_store(&worker->stopped, false);
     /* A CANCEL that came too late for the report before must not hit this one. */
     if (worker->source != NULL)
         source_resume(worker->source);

@@ -2,6 +2,7 @@
 #ifndef SOURCE_SOURCE_H
 #define SOURCE_SOURCE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,7 @@ struct source_value {
 struct source_spec {
     const char *url;         /* "sqlite:PATH" (later "postgresql://…") */
     const char *temp_folder; /* where the database may spill a sort; NULL: its default */
+    atomic_bool *stopped;    /* set by another thread: do not wait for a lock; NULL: never */
 };
 
 /* Session parameters are bound like declared ones: `session_user` is always there. */
@@ -49,7 +51,8 @@ struct source_session {
     int64_t timeout_ms;    /* for a database that can enforce it by itself; 0: none */
 };
 
-/* Open a connection; -E_SOURCE: err->text is for the user, err->detail for the log. */
+/* Open a connection; -E_SOURCE: err->text is for the user, err->detail for the log; -E_CANCELLED:
+ * it would have waited, and spec->stopped is set. */
 int source_open(const struct source_spec *spec, struct source **ret, struct err *err);
 void source_free(struct source *source); /* NULL is fine */
 

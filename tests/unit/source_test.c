@@ -359,6 +359,24 @@ static void an_interrupt_stops_what_runs_and_what_starts(void **state)
     assert_int_equal(source_begin(b->source, &session, &err), -E_CANCELLED);
 }
 
+static void a_stop_ends_the_wait_for_a_lock(void **state)
+{
+    struct bench *b = *state;
+    sqlite3 *db = folder_database(b->folder, "locked.db", "CREATE TABLE t(i)");
+    struct source *source = NULL;
+    struct err err = {0};
+    atomic_bool stopped = true;
+    char url[600];
+
+    assert_int_equal(sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+    snprintf(url, sizeof(url), "sqlite:%s/locked.db", b->folder);
+    assert_int_equal(
+        source_open(&(struct source_spec){.url = url, .stopped = &stopped}, &source, &err),
+        -E_CANCELLED);
+    assert_null(source);
+    sqlite3_close(db);
+}
+
 static void after_resume_it_reads_again(void **state)
 {
     struct bench *b = *state;
@@ -389,6 +407,7 @@ int main(void)
         TEST(a_database_in_a_read_only_folder_can_be_read),
         TEST(what_is_no_database_says_so_without_its_path),
         TEST(an_interrupt_stops_what_runs_and_what_starts),
+        TEST(a_stop_ends_the_wait_for_a_lock),
         TEST(after_resume_it_reads_again),
     };
 
