@@ -66,11 +66,13 @@ static void on_written(struct supervisor *supervisor, struct supervisor_mail *ma
     struct job *job = container_of(mail, struct job, mail);
     bool moved = job->op.rc == 0 && was_moved(&job->op);
 
-    (void)supervisor;
     SEAM_STEP("job", "end", "written");
     if (job->op.rc < 0 && job->stops == NULL) {
         log_error("store.unavailable", "error=%s detail=%s", job->op.err.text, job->op.err.detail);
-        job->retry_ms = clock_mono_ms() + RETRY_MS;
+        if (supervisor->draining && supervisor->drain_ms == 0)
+            job_over(job); /* out of time: the next start finds it PROCESSING */
+        else
+            job->retry_ms = clock_mono_ms() + RETRY_MS;
         return;
     }
     store_op_done(&job->op);
@@ -126,9 +128,12 @@ static void on_filed(struct supervisor *supervisor, struct supervisor_mail *mail
     if (job->file.rc < 0) {
         log_error("spool.unavailable", "error=%s detail=%s", job->file.err.text,
                   job->file.err.detail);
-        if (job->file_verb == SPOOL_PUBLISH)
+        if (job->file_verb == SPOOL_PUBLISH && job->stops == NULL) {
             plan_error(job, "The server could not store the report's result. Submit it again "
                             "later.");
+            post_file(job);
+            return;
+        }
     }
     /* A deletion removes files and row by itself. */
     if (job->stops != NULL || job->op.verb == STORE_VERB_COUNT)
@@ -256,6 +261,8 @@ void job_put_back(struct job *job)
     job->put_back = true;
     if (job->slot != NULL)
         slot_cancel(job->slot);
+    else if (job->retry_ms != 0)
+        job_over(job); /* the next start finds it PROCESSING */
 }
 
 void job_on_time(struct job *job, int64_t now_ms)

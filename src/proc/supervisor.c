@@ -205,8 +205,10 @@ static void on_time(struct supervisor *supervisor)
     if (supervisor->drain_ms == 0 || supervisor->drain_ms > now_ms)
         return;
     supervisor->drain_ms = 0;
-    for (struct job *job = supervisor->jobs; job != NULL; job = job->next)
+    for (struct job *job = supervisor->jobs; job != NULL; job = next) {
+        next = job->next;
         job_put_back(job);
+    }
 }
 
 /* Draining is over when no report is running or being written down any more. */

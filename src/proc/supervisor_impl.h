@@ -108,6 +108,8 @@ void job_answered(struct job *job, const struct wire_message *m);
 void job_orphaned(struct job *job, const char *words);
 /* Someone waits for its end, since it is deleted. */
 void job_stop(struct job *job, struct supervisor_stop *stop);
+/* The server stops: put it back into the queue; what the store does not take is left to the next
+ * start. */
 void job_put_back(struct job *job);
 void job_on_time(struct job *job, int64_t now_ms);
 

@@ -1,0 +1,412 @@
+"""A crash, or a call that fails, at every step of a report's life: ARCHITECTURE.md § Invariants.
+
+One life of a server passes every step: what a crash has left, login, submit, run, error, a worker's
+death, result, delete in each state, purge, the end. Lived without a fault it notes which places it
+passes; then it is lived again for each place with the fault there, until it ends or dies. After the
+next start, without faults, everything that was answered must be true."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import struct
+import traceback
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+import requests
+
+from conftest import close
+from harness import PASSWORD, Client, Server, failed, poll, refused
+from seams import DEATH, passings, plan
+
+LIVES_AT_ONCE = 3
+HOUR_MS = 3600 * 1000
+ROWS = 3  # of product 1
+KINDS = {  # what is ordered, and how it is to end
+    "good": ("Quick", {"ProductID": "1"}, "complete"),
+    "bad": ("Quick", {"ProductID": "99"}, "error"),
+    "endless": ("Endless", {}, None),
+}
+
+
+class Death(Exception):
+    """The server has died of its seam."""
+
+
+class Life:
+    """What one client asks for, what is answered, and so what it may rely on."""
+
+    def __init__(self, server, left, faulty=False):
+        self.server = server
+        self.faulty = faulty  # calls fail: 503 is an answer, an error is an end
+        self.client = None
+        self.keys = {}  # Idempotency-Key: kind, of every submit
+        self.unanswered = set()  # of them
+        self.accepted = {left["running"]: "good"}  # reference: kind
+        self.asked_to_delete = set()
+        self.deleted = {left["deleting"]}
+        self.expired = left["expired"]
+
+    # -- the steps --
+
+    def live(self):
+        self.start()
+        self.login()
+        good, bad = self.order("good"), self.order("bad")
+        if self.end(good) == "complete":
+            self.check_result(good)
+        assert self.end(bad) == "error"
+        self.call("POST", "/User/RefreshToken", json={"refreshToken": self.client.refresh_token})
+        self.login()
+        endless = self.order("endless")
+        self.wait_for_processing(endless)
+        self.delete(self.order("good"))  # queued: there is one worker
+        self.lose_worker()
+        self.wait_for_processing(endless)
+        for reference in (endless, good, bad):
+            self.delete(reference)
+        self.wait_for_processing(self.order("endless"))
+        self.stop()
+
+    def live_with_dying_workers(self):
+        """Shorter: a place that is passed by the first report of a worker kills them all."""
+        self.start()
+        self.login()
+        (running,) = self.accepted
+        if self.end(running) == "complete":
+            self.end(self.order("good"))
+        self.delete(running)
+        self.stop()
+
+    def start(self):
+        try:
+            self.server.start()
+        except AssertionError:
+            if ("start.failed" in self.server.log_text()) != self.faulty:
+                raise
+            raise Death from None
+
+    def stop(self):
+        status = self.server.stop()
+        assert status in (0, DEATH), status
+        if status == DEATH:
+            raise Death
+
+    def check_alive(self):
+        if self.server.process.poll() is not None:
+            self.server.check_log()
+            assert self.server.process.returncode == DEATH, self.server.process.returncode
+            self.server.process.stdout.close()
+            self.server.process = None
+            raise Death
+
+    def call(self, method, path, headers=None, **arguments):
+        """An answer; 503 is none, and only right where calls fail."""
+
+        def ask():
+            try:
+                answer = self.client.call(method, path, headers, **arguments)
+            except requests.RequestException:
+                poll(lambda: self.check_alive(), what="the end of the server that does not answer")
+                raise
+            if answer.status_code == 503:
+                assert self.faulty and int(answer.headers["Retry-After"]) > 0, answer.text
+                return None
+            return answer
+
+        return poll(ask, what=f"{method} {path}")
+
+    def login(self):
+        self.client = Client(self.server.url)
+        body = {"username": "alice", "password": PASSWORD}
+        answer = self.call("POST", "/User/Login", json=body).json()
+        self.client.token, self.client.refresh_token = answer["accessToken"], answer["refreshToken"]
+
+    def submit(self, key):
+        name, parameters, _ = KINDS[self.keys[key]]
+        body = {"reportName": name, "parameters": parameters}
+        answer = self.call("POST", "/Report", {"Idempotency-Key": key}, json=body).json()
+        assert answer["result"] is True, answer
+        self.accepted[answer["data"]] = self.keys[key]
+        self.unanswered.discard(key)
+        return answer["data"]
+
+    def order(self, kind):
+        key = f"key-{len(self.keys)}"
+        self.keys[key] = kind
+        self.unanswered.add(key)
+        return self.submit(key)
+
+    def status(self, reference, wait=0):
+        return self.call("GET", "/Report/Status", {"Prefer": f"wait={wait}"},
+                         params={"reference": reference})
+
+    def end(self, reference):
+        """Wait for it; a report may fail for a fault, in words that help who asked for it."""
+        answer = poll(lambda: (a := self.status(reference, 5)).json()["data"] != "incomplete" and a)
+        status, message = answer.json()["data"], answer.json()["message"]
+        if status == "error" and self.accepted[reference] == "good":
+            assert self.faulty, message
+            assert "later" in message or "Ask the operator" in message, message
+            assert "/" not in message and ".part" not in message, message
+        return status
+
+    def wait_for_processing(self, reference):
+        states = ("processing", "error") if self.faulty else ("processing",)
+        poll(lambda: self.status(reference).headers.get("X-Report-State") in states,
+             what="processing")
+
+    def check_result(self, reference):
+        data = self.call("GET", "/Report", params={"reference": reference}).json()["data"]
+        assert len(data["results"]) == data["summary"]["count"] == ROWS
+
+    def delete(self, reference):
+        self.asked_to_delete.add(reference)
+        answer = self.call("DELETE", "/Report", params={"reference": reference})
+        if not answer.json()["result"]:
+            assert self.faulty  # it answered 503 before, but the reference was dead already
+            refused(answer, "Unknown reference")
+        self.deleted.add(reference)
+
+    def lose_worker(self):
+        before = self.server.workers()
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        poll(lambda: self.check_alive() or set(self.server.workers()) - set(before),
+             what="another worker")
+
+    # -- after it --
+
+    def check_promises(self):
+        """After the next start, without faults."""
+        self.server.start()
+        self.login()
+        poll(lambda: self.expired not in self.client.references(), what="the purge")
+        alive, answered = set(self.client.references()), set(self.accepted)
+        assert answered - self.asked_to_delete <= alive
+        # What was not answered is there or it is not; sent again, it is the same one.
+        assert alive - answered <= {self.submit(key) for key in list(self.unanswered)}
+        for reference in self.deleted | {self.expired}:
+            for ask in (self.client.status, self.client.result, self.client.delete):
+                refused(ask(reference), "Unknown reference")
+        for reference in self.client.references():
+            self.check_end(reference)
+        assert self.server.stop() == 0
+        check_store(self.server)
+        self.server.check_log()
+
+    def check_end(self, reference):
+        kind = self.accepted[reference]
+        expected = KINDS[kind][2]
+        if expected is None:
+            self.delete(reference)
+            return
+        status = self.end(reference)
+        assert status == expected or (status == "error" and self.faulty), (reference, kind, status)
+        if status == "complete":
+            self.check_result(reference)
+
+
+def check_store(server):
+    """Every report has ended, has its file, and no file is left over."""
+    with sqlite3.connect(f"file:{server.folder}/store.db?mode=ro", uri=True) as db:
+        rows = db.execute("SELECT id, attempt, state, slot FROM report").fetchall()
+    db.close()
+    assert all(state in (2, 3) and not slot for _, _, state, slot in rows), rows
+    results = [f"{UUID(bytes=id)}.{attempt}.json" for id, attempt, state, _ in rows if state == 2]
+    assert server.files() == sorted(results)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A folder as a crash has left it, and the references in it: a result that has expired, a
+    deletion that is not finished, a report that was being generated."""
+    server = Server.made(tmp_path_factory.mktemp("faults") / "template", workers=1, drain_grace="0")
+    clock = server.folder / "clock"
+    server.add_user("alice")
+    clock.write_bytes(struct.pack("=q", -25 * HOUR_MS))  # retention is 24 h
+    plan(server, "removal.delete.marked=crash", clock=clock)
+    client = server.start().client("alice")
+    left = {name: client.complete("Quick", ProductID="1") for name in ("expired", "deleting")}
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGSTOP)
+    left["running"] = client.order("Quick", ProductID="1")
+    client.wait_for(left["running"], "processing")
+    with pytest.raises(requests.ConnectionError):
+        client.delete(left["deleting"])
+    os.kill(worker, signal.SIGKILL)
+    server.kill()
+    return server.folder, left
+
+
+@pytest.fixture(scope="module")
+def places(template, tmp_path_factory):
+    """How often one life passes each place, in the server and in a worker."""
+    folder = tmp_path_factory.mktemp("faults") / "traced"
+    trace = folder / "trace"
+    server = start_over(template, folder)
+    plan(server, trace=trace)
+    life = Life(server, template[1])
+    life.live()
+    passed = passings(trace)
+    plan(server)
+    life.check_promises()
+    serve = passed[0][0]  # it recovers before it has workers
+    return (Counter(place for pid, place in passed if pid == serve),
+            Counter(place for pid, place in passed if pid != serve))
+
+
+def start_over(template, folder):
+    shutil.copytree(template[0], folder)
+    return Server(folder)
+
+
+def live_with(template, folder, fault, live, faulty):
+    """A life with the fault, and what must hold after it; was the place passed at all?"""
+    server = start_over(template, folder)
+    life = Life(server, template[1], faulty)
+    plan(server, fault, trace=folder / "trace")
+    try:
+        live(life)
+    except Death:
+        pass
+    finally:
+        if server.process is not None:
+            server.kill()
+    plan(server)
+    life.check_promises()
+    return any(place == fault.partition("=")[0] for _, place in passings(folder / "trace"))
+
+
+def walk(template, tmp_path, faults, live=Life.live, faulty=False):
+    """One life with each fault; all that went wrong is told at once."""
+    assert faults
+    broken = []
+
+    def one(numbered):
+        number, fault = numbered
+        folder = tmp_path / str(number)
+        try:
+            assert live_with(template, folder, fault, live, faulty), "not passed"
+        except Exception as error:
+            broken.append(f"{fault} in {folder}: {error!r}\n{traceback.format_exc(limit=-4)}")
+        else:
+            shutil.rmtree(folder)
+
+    with ThreadPoolExecutor(LIVES_AT_ONCE) as pool:
+        list(pool.map(one, enumerate(faults)))
+    assert not broken, "\n".join(broken)
+
+
+def at_first_and_last(places, action, part):
+    """A place is mostly passed first while the server starts and last while it serves."""
+    return [f"{place}={action}@{n}" for place, count in sorted(places.items())
+            for n in ((1, count) if count > 1 else (1,)) if place.split(".")[0] == part]
+
+
+@pytest.mark.parametrize("part", ["store", "spool", "job", "removal", "http"])
+def test_a_crash_of_the_server_at_any_step_loses_nothing(template, places, tmp_path, part):
+    walk(template, tmp_path, at_first_and_last(places[0], "crash", part))
+
+
+@pytest.mark.parametrize("part", ["worker", "sink"])
+def test_a_crash_of_a_worker_at_any_step_loses_nothing(template, places, tmp_path, part):
+    walk(template, tmp_path, at_first_and_last(places[1], "crash", part), faulty=True,
+         live=Life.live_with_dying_workers)
+
+
+@pytest.mark.parametrize("process", [0, 1], ids=["server", "worker"])
+def test_a_call_that_fails_ends_a_report_at_worst(template, places, tmp_path, process):
+    calls = {place: n for place, n in places[process].items() if place.count(".") == 1}
+    walk(template, tmp_path, [f"{place}={('EIO', 'ENOSPC')[n % 2]}@{n}" for place in sorted(calls)
+                              for n in range(1, calls[place] + 1)], faulty=True)
+
+
+def test_the_walk_knows_every_part(places):
+    assert {place.split(".")[0] for place in places[0]} == \
+        {"store", "spool", "job", "removal", "http"}
+    assert {place.split(".")[0] for place in places[1]} == {"worker", "sink"}
+
+
+@pytest.fixture
+def suffering(tmp_path):
+    """A server with one worker and a client, that suffers the seams: suffering("spool.rename=EIO")."""
+    servers = []
+
+    def make(*seams):
+        server = Server.made(tmp_path / f"server{len(servers)}", workers=1, drain_grace="200ms")
+        servers.append(server)
+        server.add_user("alice")
+        plan(server, *seams)
+        return server, server.start().client("alice")
+
+    yield make
+    for server in servers:
+        close(server)
+
+
+def test_a_file_that_cannot_be_removed_is_removed_later(suffering):
+    server, client = suffering("spool.unlink=EIO", "spool.unlink=EIO@2")
+    reference = client.complete("Quick", ProductID="1")
+    failed(client.delete(reference), 503, "Spool unavailable")
+    refused(client.status(reference), "Unknown reference")
+    poll(lambda: server.files_of(reference) == [], what="the second try")
+    refused(client.delete(reference), "Unknown reference")
+
+
+@pytest.mark.parametrize("call", ["sink.write=ENOSPC", "sink.fsync=EIO", "spool.create=ENOSPC",
+                                  "spool.rename=EIO", "spool.folder_fsync=EIO"])
+def test_a_report_that_cannot_be_stored_says_so_and_leaves_nothing(suffering, call):
+    server, client = suffering(call)
+    reference = client.order("Quick", ProductID="1")
+    answer = client.finish(reference).json()
+    assert answer["data"] == "error" and "later" in answer["message"], answer
+    assert server.files() == []
+    assert client.complete("Quick", ProductID="1")
+
+
+def test_a_write_that_is_interrupted_is_made_again(suffering):
+    _, client = suffering("sink.write=EINTR", "sink.write=EINTR@2")
+    reference = client.complete("Quick", ProductID="1")
+    assert len(client.result(reference).json()["data"]["results"]) == ROWS
+
+
+OUTAGE = [f"store.commit=ENOSPC@{n}" for n in range(10, 30)]
+
+
+def test_a_store_that_fails_is_told_to_the_client_and_recovers(suffering):
+    server, client = suffering(*OUTAGE)
+    accepted = [client.order("Endless")]
+    while (answer := client.submit("Quick", {"ProductID": "1"})).status_code == 200:
+        accepted.insert(0, answer.json()["data"])
+    failed(answer, 503, "Store unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert client.references() == accepted  # reading goes on; what was refused is not there
+    failed(client.delete(accepted[-1]), 503)
+    assert client.state(accepted[-1]) == "processing"
+    poll(lambda: client.delete(accepted[-1]).status_code == 200, what="the end of the outage")
+    assert client.complete("Quick", ProductID="1")
+
+
+def test_a_report_that_ends_while_the_store_fails_is_written_down_later(suffering):
+    server, client = suffering(*OUTAGE)
+    reference = client.order("Pause")
+    while client.submit("Quick", {"ProductID": "99"}).status_code == 200:
+        pass
+    assert client.finish(reference).json()["data"] == "complete"
+    assert "store.unavailable" in server.log_text()
+
+
+def test_the_server_stops_while_the_store_fails(suffering):
+    server, client = suffering("store.commit=EIO@10+")
+    reference = client.order("Pause")
+    while client.submit("Quick", {"ProductID": "99"}).status_code == 200:
+        pass
+    poll(lambda: "store.unavailable" in server.log_text(), what="an end that cannot be written")
+    assert server.stop() == 0
+    plan(server)
+    client.url = server.start().url
+    assert client.finish(reference).json()["data"] == "complete"
