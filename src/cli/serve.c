@@ -1,16 +1,12 @@
 /* src/cli/serve.c -- `reportd serve`: open everything in order, answer until a signal, close in
  * turn. */
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -20,6 +16,8 @@
 #include "core/config.h"
 #include "http/server.h"
 #include "http/token.h"
+#include "proc/auditor.h"
+#include "proc/recovery.h"
 #include "proc/removal.h"
 #include "proc/supervisor.h"
 #include "proc/waiters.h"
@@ -33,15 +31,16 @@ struct node {
     struct catalog *catalog;
     struct store *store;
     struct spool *spool;
-    int spool_lock; /* the folder, locked: its owner is the only one to sweep it */
     struct waiters *waiters;
     /* Atomic: on_change() may already run on the store's thread when they are set. */
     _Atomic(struct supervisor *) supervisor;
     _Atomic(struct remover *) remover;
+    struct auditor *auditor;
     struct server *server;
 };
 
 static const char node_name[] = "local"; /* an embedded store has one node */
+enum { GRACE_MORE_MS = 3000 };           /* of an audit, beyond that of a cancelled query */
 
 static void usage(FILE *out)
 {
@@ -126,52 +125,26 @@ static void on_definition_problem(void *context, const char *text)
 /* Two servers on one spool would sweep away each other's files. */
 static int lock_spool(struct node *node, struct err *err)
 {
-    const char *folder = spool_folder(node->spool);
+    int rc = spool_lock(node->spool, err);
 
-    node->spool_lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (node->spool_lock >= 0 && flock(node->spool_lock, LOCK_EX | LOCK_NB) == 0)
-        return 0;
-    if (errno == EWOULDBLOCK)
-        return err_set(err, -E_SPOOL, "spool '%s': another reportd serve is using it", folder);
-    return err_errno(err, -E_SPOOL, "spool '%s'", folder);
+    if (rc == 0)
+        return err_set(err, -E_SPOOL, "spool '%s': another reportd serve or audit is using it",
+                       spool_folder(node->spool));
+    return rc < 0 ? rc : 0;
 }
 
-/* A published file is kept while its row says that it is the result. */
-static int is_result(void *context, const struct guid *id, int attempt)
-{
-    struct node *node = context;
-    struct store_op op = {.verb = STORE_FIND};
-    bool keep;
-
-    op.find.id = *id;
-    /* When in doubt, keep: the next start looks again. */
-    keep = store_run(node->store, &op) < 0 ||
-           (op.find.found && op.find.report.state == REPORT_COMPLETE &&
-            op.find.report.attempt == attempt);
-    store_op_done(&op);
-    return keep;
-}
-
-/* What a crash left: running reports go back into the queue, files without a row go. */
 static int recover(struct node *node, struct err *err)
 {
-    struct store_op op = {.verb = STORE_RECOVER};
-    int64_t swept;
-    int rc;
+    struct recovery found;
+    int rc = recovery_run(node->store, node->spool, node_name, &found, err);
 
-    op.recover.node = node_name;
-    rc = store_run(node->store, &op);
-    if (rc < 0)
-        *err = op.err;
-    if (rc == 0 && op.recover.requeued > 0)
-        log_warn("start.requeued", "reports=%ld", (long)op.recover.requeued);
-    store_op_done(&op);
     if (rc < 0)
         return rc;
-    swept = spool_sweep(node->spool, is_result, node, err);
-    if (swept > 0)
-        log_warn("start.swept", "files=%ld", (long)swept);
-    return swept < 0 ? (int)swept : 0;
+    if (found.requeued > 0)
+        log_warn("start.requeued", "reports=%ld", (long)found.requeued);
+    if (found.removed > 0)
+        log_warn("start.swept", "files=%ld", (long)found.removed);
+    return 0;
 }
 
 static int open_data(struct node *node, struct err *err)
@@ -220,12 +193,17 @@ static int open_services(struct node *node, struct err *err)
     if (rc < 0)
         return rc;
     node->remover = remover;
+    rc = auditor_new(node->store, node->spool, node->config->cancel_grace.number + GRACE_MORE_MS,
+                     &node->auditor, err);
+    if (rc < 0)
+        return rc;
     services = (struct services){.config = node->config,
                                  .store = node->store,
                                  .spool = node->spool,
                                  .catalog = node->catalog,
                                  .supervisor = supervisor,
                                  .remover = remover,
+                                 .auditor = node->auditor,
                                  .waiters = node->waiters,
                                  .key = node->key};
     return server_new(&services, &node->server, err);
@@ -237,6 +215,7 @@ static void close_node(struct node *node)
     if (node->waiters != NULL)
         waiters_stop(node->waiters);
     server_free(node->server);
+    auditor_free(node->auditor);
     remover_stop(node->remover);
     if (node->supervisor != NULL)
         supervisor_free(node->supervisor, node->config->drain_grace.number);
@@ -244,8 +223,6 @@ static void close_node(struct node *node)
     store_free(node->store);
     waiters_free(node->waiters);
     spool_free(node->spool);
-    if (node->spool_lock >= 0)
-        close(node->spool_lock);
     catalog_free(node->catalog);
     token_key_free(node->key);
     config_free(node->config);
@@ -313,7 +290,7 @@ static enum log_level log_level_of(const char *name)
 
 int verb_serve(int argc, char **argv)
 {
-    struct node node = {.spool_lock = -1};
+    struct node node = {0};
     const char *file = "reportd.conf";
     struct err err = {0};
     int64_t began_ms = clock_mono_ms();

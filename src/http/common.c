@@ -113,6 +113,20 @@ static void add_labelled(struct buf *out, const struct measured *m, const struct
     buf_add_str(out, "reportd_build_info{version=\"" REPORTD_VERSION "\"} 1\n");
 }
 
+static void add_audit(struct buf *out, struct auditor *auditor)
+{
+    struct auditor_counts counts;
+
+    auditor_counts(auditor, &counts);
+    add_head(out, "audits_total", "counter", "Audits finished");
+    buf_add_format(out, "reportd_audits_total %lld\n", (long long)counts.audits);
+    add_head(out, "audit_findings", "gauge",
+             "Findings of the last audit, by kind; 'reportd audit' names them");
+    for (int i = 0; i < AUDIT_KIND_COUNT; i++)
+        buf_add_format(out, "reportd_audit_findings{kind=\"%s\"} %lld\n", audit_kind_name(i),
+                       (long long)counts.findings[i]);
+}
+
 static void metrics_known(struct exchange *ex)
 {
     struct measured measured;
@@ -124,6 +138,7 @@ static void metrics_known(struct exchange *ex)
     add_plain(&out, &measured);
     add_labelled(&out, &measured, &ex->op.stats);
     add_durations(&out, ex->services->remover, &measured);
+    add_audit(&out, ex->services->auditor);
     exchange_reply_text(ex, 200, "text/plain; version=0.0.4", buf_str(&out));
     buf_done(&out);
 }

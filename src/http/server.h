@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "core/catalog.h"
 #include "core/config.h"
+#include "proc/auditor.h"
 #include "proc/removal.h"
 #include "proc/supervisor.h"
 #include "proc/waiters.h"
@@ -26,6 +27,7 @@ struct services {
     struct catalog *catalog;
     struct supervisor *supervisor;
     struct remover *remover;
+    struct auditor *auditor;
     struct waiters *waiters;
     const struct token_key *key;
     const struct router *router; /* NULL: the API's own routes */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -154,6 +155,15 @@ static int start_lanes(struct spool *spool, struct err *err)
     return 0;
 }
 
+int spool_lock(struct spool *spool, struct err *err)
+{
+    if (flock(spool->dir, LOCK_EX | LOCK_NB) == 0)
+        return 1;
+    if (errno == EWOULDBLOCK)
+        return 0;
+    return err_errno(err, -E_SPOOL, "lock the folder '%s'", spool->folder);
+}
+
 int spool_open(const char *folder, struct spool **ret, struct err *err)
 {
     struct spool *spool = calloc(1, sizeof(*spool));
@@ -241,89 +251,129 @@ int64_t spool_free_bytes(const struct spool *spool)
     return (int64_t)(vfs.f_bavail * vfs.f_frsize);
 }
 
-/* ---- sweep ---- */
+static bool look_at(const struct spool *spool, const char *name, struct stat *st)
+{
+    return fstatat(spool->dir, name, st, AT_SYMLINK_NOFOLLOW) == 0;
+}
 
-struct sweep {
-    int (*keep)(void *context, const struct guid *id, int attempt);
-    void *context;
-};
+int64_t spool_result_size(const struct spool *spool, const struct guid *id, int attempt)
+{
+    char name[NAME_CAP];
+    struct stat st;
+
+    file_name(name, id, attempt, PUBLISHED);
+    return look_at(spool, name, &st) ? st.st_size : -1;
+}
+
+bool spool_has_part(const struct spool *spool, const struct guid *id, int attempt)
+{
+    char name[NAME_CAP];
+    struct stat st;
+
+    file_name(name, id, attempt, PART);
+    return look_at(spool, name, &st);
+}
+
+/* ---- all files ---- */
+
+/* What a folder's entry is to us; false: nothing. */
+typedef bool parse_fn(const struct dirent *entry, struct spool_file *ret);
 
 /* Exactly a name we make: ID.ATTEMPT and one of our suffixes. */
-static bool parse_name(const char *name, struct guid *id, int *attempt, const char **suffix)
+static bool parse_result(const struct dirent *entry, struct spool_file *ret)
 {
-    char id_text[GUID_TEXT], again[NAME_CAP];
+    char id[GUID_TEXT], digits[12] = "", again[NAME_CAP];
+    const char *name = entry->d_name;
     int64_t number;
-    char digits[12] = "";
 
-    if (strlen(name) >= NAME_CAP || name[0] == '\0')
-        return false;
-    if (sscanf(name, "%36[0-9a-f-].%10[0-9].", id_text, digits) != 2 || !guid_parse(id_text, id) ||
+    if (sscanf(name, "%36[0-9a-f-].%10[0-9].", id, digits) != 2 || !guid_parse(id, &ret->id) ||
         !str_to_int64(digits, &number) || number < 1 || number > INT32_MAX)
         return false;
-    *attempt = (int)number;
-    *suffix = strrchr(name, '.') + 1;
-    file_name(again, id, *attempt, *suffix);
-    return strcmp(again, name) == 0;
+    ret->name = name;
+    ret->attempt = (int)number;
+    ret->kind = str_eq(strrchr(name, '.') + 1, PART) ? SPOOL_PART : SPOOL_RESULT;
+    file_name(again, &ret->id, ret->attempt, ret->kind == SPOOL_PART ? PART : PUBLISHED);
+    return str_eq(again, name);
 }
 
-/* Is it ours, and no published result that still has its row? */
-static bool is_leftover(const struct sweep *sweep, const char *name)
+/* Databases name their temporary files as they like. */
+static bool parse_temporary(const struct dirent *entry, struct spool_file *ret)
 {
-    struct guid id;
-    const char *suffix;
-    int attempt;
-
-    if (!parse_name(name, &id, &attempt, &suffix))
-        return false;
-    if (str_eq(suffix, PUBLISHED))
-        return !sweep->keep(sweep->context, &id, attempt);
-    return str_eq(suffix, PART) || str_eq(suffix, "tmp");
+    *ret = (struct spool_file){.kind = SPOOL_TEMPORARY};
+    return entry->d_type != DT_DIR;
 }
 
-/* Databases name their temporary files as they like: all files of that folder go. */
-static bool is_temporary(const struct sweep *sweep, const char *name)
-{
-    (void)sweep;
-    return !str_eq(name, ".") && !str_eq(name, "..");
-}
-
-/* Remove what `takes` says from the folder; how many, or -E_SPOOL. */
-static int64_t sweep_folder(const struct sweep *sweep, const char *folder,
-                            bool (*takes)(const struct sweep *sweep, const char *name),
-                            struct err *err)
+static int64_t each_in(const char *folder, parse_fn *parse,
+                       void (*each)(void *context, const struct spool_file *file), void *context,
+                       struct err *err)
 {
     DIR *dir = opendir(folder);
     const struct dirent *entry;
-    int64_t removed = 0;
+    int64_t count = 0;
 
     if (dir == NULL)
         return err_errno(err, -E_SPOOL, "read the folder '%s'", folder);
     while ((entry = readdir(dir)) != NULL) {
-        if (!takes(sweep, entry->d_name))
+        char name[sizeof(TEMP) + 1 + sizeof(entry->d_name)];
+        struct spool_file file;
+
+        if (!parse(entry, &file))
             continue;
-        SEAM_STEP("spool", "sweep", "found");
-        if (unlinkat(dirfd(dir), entry->d_name, 0) == 0) {
-            removed++;
-            SEAM_STEP("spool", "sweep", "unlinked");
-        } else if (errno != ENOENT && errno != EISDIR) {
-            removed = err_errno(err, -E_SPOOL, "remove '%s'", entry->d_name);
-            break;
+        if (file.kind == SPOOL_TEMPORARY) {
+            snprintf(name, sizeof(name), "%s/%s", TEMP, entry->d_name);
+            file.name = name;
         }
+        count++;
+        each(context, &file);
     }
     closedir(dir);
-    return removed;
+    return count;
+}
+
+int64_t spool_each(const struct spool *spool,
+                   void (*each)(void *context, const struct spool_file *file), void *context,
+                   struct err *err)
+{
+    int64_t temporary = each_in(spool->temp_folder, parse_temporary, each, context, err);
+    int64_t results;
+
+    if (temporary < 0)
+        return temporary;
+    results = each_in(spool->folder, parse_result, each, context, err);
+    return results < 0 ? results : temporary + results;
+}
+
+/* ---- sweep ---- */
+
+struct sweep {
+    const struct spool *spool;
+    int (*keep)(void *context, const struct guid *id, int attempt);
+    void *context;
+    int64_t removed; /* or -E_SPOOL */
+    struct err *err;
+};
+
+static void sweep_file(void *context, const struct spool_file *file)
+{
+    struct sweep *sweep = context;
+
+    if (file->kind == SPOOL_RESULT && sweep->keep(sweep->context, &file->id, file->attempt))
+        return;
+    SEAM_STEP("spool", "sweep", "found");
+    if (unlinkat(sweep->spool->dir, file->name, 0) < 0 && errno != ENOENT && errno != EISDIR) {
+        sweep->removed = err_errno(sweep->err, -E_SPOOL, "remove '%s'", file->name);
+    } else if (sweep->removed >= 0) {
+        sweep->removed++;
+        SEAM_STEP("spool", "sweep", "unlinked");
+    }
 }
 
 int64_t spool_sweep(struct spool *spool,
                     int (*keep)(void *context, const struct guid *id, int attempt), void *context,
                     struct err *err)
 {
-    struct sweep sweep = {.keep = keep, .context = context};
-    int64_t temporary = sweep_folder(&sweep, spool->temp_folder, is_temporary, err);
-    int64_t results;
+    struct sweep sweep = {.spool = spool, .keep = keep, .context = context, .err = err};
+    int64_t seen = spool_each(spool, sweep_file, &sweep, err);
 
-    if (temporary < 0)
-        return temporary;
-    results = sweep_folder(&sweep, spool->folder, is_leftover, err);
-    return results < 0 ? results : temporary + results;
+    return seen < 0 ? seen : sweep.removed;
 }

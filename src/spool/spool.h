@@ -3,6 +3,7 @@
 #ifndef SPOOL_SPOOL_H
 #define SPOOL_SPOOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,10 @@ const char *spool_folder(const struct spool *spool);
 /* A folder in it, made by spool_open(), where a database may spill its sorts. */
 const char *spool_temp_folder(const struct spool *spool);
 
+/* Make this process the only one that may remove what it has not made itself: 1. 0: another process
+ * has the folder, a server or an audit. -E_SPOOL. Ends with spool_free(). */
+int spool_lock(struct spool *spool, struct err *err);
+
 /* Create the .part file (truncating what an earlier try left): a descriptor that is yours,
  * close-on-exec, or -E_SPOOL. */
 int spool_create(struct spool *spool, const struct guid *id, int attempt, struct err *err);
@@ -27,6 +32,23 @@ int spool_create(struct spool *spool, const struct guid *id, int attempt, struct
  * it is not there). *ret_bytes is its size. */
 int spool_result(struct spool *spool, const struct guid *id, int attempt, int64_t *ret_bytes,
                  struct err *err);
+
+/* The size of the published file of (id, attempt), or -1: it is not there. */
+int64_t spool_result_size(const struct spool *spool, const struct guid *id, int attempt);
+bool spool_has_part(const struct spool *spool, const struct guid *id, int attempt);
+
+/* A file that reportd, or a database for it, has made. */
+enum spool_kind { SPOOL_PART, SPOOL_RESULT, SPOOL_TEMPORARY };
+struct spool_file {
+    const char *name; /* in the folder, "temp/NAME" for a temporary one; borrowed */
+    enum spool_kind kind;
+    struct guid id; /* but for a temporary one, as is `attempt` */
+    int attempt;
+};
+/* Call `each` for every such file, in no order: how many, or -E_SPOOL. */
+int64_t spool_each(const struct spool *spool,
+                   void (*each)(void *context, const struct spool_file *file), void *context,
+                   struct err *err);
 
 /* Remove every file that is no published result, at start, before any worker runs: .part files and
  * temporary ones. `keep` says whether the published file of (id, attempt) still has its row;

@@ -103,8 +103,8 @@ int sqlite_scan(struct store_conn *conn, struct store_scan *arg, struct err *err
     struct sql q = sql_start(conn, SQL_SCAN);
 
     sql_guid(&q, 1, &arg->after);
-    sql_int(&q, 2, STORE_BATCH_MAX);
-    for (arg->count = 0; arg->count < STORE_BATCH_MAX && sql_next(&q); arg->count++)
+    sql_int(&q, 2, STORE_SCAN_MAX);
+    for (arg->count = 0; arg->count < STORE_SCAN_MAX && sql_next(&q); arg->count++)
         arg->reports[arg->count] =
             (struct store_scanned){.id = sql_get_guid(&q, 0),
                                    .state = (enum report_state)sql_get_int(&q, 1),

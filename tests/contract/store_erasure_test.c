@@ -58,7 +58,7 @@ static void a_scan_comes_in_pages_that_miss_nothing(void **state)
     struct store_scan scan;
     size_t seen = 0;
 
-    for (int i = 0; i < STORE_BATCH_MAX + 3; i++)
+    for (int i = 0; i < STORE_SCAN_MAX + 3; i++)
         submit(f, f->ann);
     do {
         scan = scan_after(f, after);
@@ -67,8 +67,8 @@ static void a_scan_comes_in_pages_that_miss_nothing(void **state)
             after = scan.reports[i].id;
         }
         seen += scan.count;
-    } while (scan.count == STORE_BATCH_MAX);
-    assert_int_equal(seen, STORE_BATCH_MAX + 3);
+    } while (scan.count == STORE_SCAN_MAX);
+    assert_int_equal(seen, STORE_SCAN_MAX + 3);
 }
 
 /* ---- the key of a result ---- */

@@ -231,6 +231,7 @@ static void a_sweep_does_not_touch_names_it_did_not_make(void **state)
         "0190c2f0-0000-7000-8000-000000000000.1",
         "0190c2f0-0000-7000-8000-000000000000.1.part.bak",
         "0190c2f0-0000-7000-8000-000000000000.1.txt",
+        "0190c2f0-0000-7000-8000-000000000000.1.tmp",
         "0190c2f0-0000-7000-8000-000000000000.99999999999.part",
         "0190C2F0-0000-7000-8000-000000000000.1.part",
         "x0190c2f0-0000-7000-8000-000000000000.1.part",
@@ -240,12 +241,58 @@ static void a_sweep_does_not_touch_names_it_did_not_make(void **state)
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         touch(b->folder, names[i]);
-    touch(b->folder, "0190c2f0-0000-7000-8000-000000000000.1.tmp");
-    assert_int_equal(spool_sweep(b->spool, keep_none, NULL, NULL), 1);
+    assert_int_equal(spool_sweep(b->spool, keep_none, NULL, NULL), 0);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", b->folder, names[i]);
         assert_int_equal(access(path, F_OK), 0);
     }
+}
+
+struct seen {
+    int parts, results, temporaries;
+};
+
+static void note_file(void *context, const struct spool_file *file)
+{
+    struct seen *seen = context;
+
+    seen->parts += file->kind == SPOOL_PART && file->attempt == 1;
+    seen->results += file->kind == SPOOL_RESULT && file->attempt == 2;
+    seen->temporaries += file->kind == SPOOL_TEMPORARY && strcmp(file->name, "temp/spilt") == 0;
+}
+
+static void every_file_of_ours_is_seen(void **state)
+{
+    struct bench *b = *state;
+    struct seen seen = {0};
+
+    create(b, 1, "part");
+    create(b, 2, "result");
+    assert_int_equal(run(b, SPOOL_PUBLISH, 2, NULL), 0);
+    touch(spool_temp_folder(b->spool), "spilt");
+    touch(b->folder, "README");
+    assert_int_equal(spool_each(b->spool, note_file, &seen, NULL), 3);
+    assert_int_equal(seen.parts, 1);
+    assert_int_equal(seen.results, 1);
+    assert_int_equal(seen.temporaries, 1);
+    assert_int_equal(spool_result_size(b->spool, &b->id, 2), strlen("result"));
+    assert_int_equal(spool_result_size(b->spool, &b->id, 1), -1);
+    assert_true(spool_has_part(b->spool, &b->id, 1));
+    assert_false(spool_has_part(b->spool, &b->id, 2));
+}
+
+static void one_process_at_a_time_has_the_lock(void **state)
+{
+    struct bench *b = *state;
+    struct spool *other = NULL;
+
+    assert_int_equal(spool_lock(b->spool, NULL), 1);
+    assert_int_equal(spool_open(b->folder, &other, NULL), 0);
+    assert_int_equal(spool_lock(other, NULL), 0);
+    spool_free(b->spool);
+    b->spool = NULL;
+    assert_int_equal(spool_lock(other, NULL), 1);
+    spool_free(other);
 }
 
 static void what_is_posted_is_done_before_the_spool_is_freed(void **state)
@@ -276,6 +323,8 @@ int main(void)
         TEST(removing_takes_every_attempt_published_or_not),
         TEST(a_sweep_leaves_published_results_that_have_a_row),
         TEST(a_sweep_does_not_touch_names_it_did_not_make),
+        TEST(every_file_of_ours_is_seen),
+        TEST(one_process_at_a_time_has_the_lock),
         TEST(what_is_posted_is_done_before_the_spool_is_freed),
     };
 

@@ -1,0 +1,266 @@
+/* src/cli/audit.c -- `reportd audit`: do rows, files and states agree? */
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "cli/verbs.h"
+#include "core/config.h"
+#include "proc/audit.h"
+#include "spool/spool.h"
+#include "store/store.h"
+
+enum { GRACE_MORE_MS = 3000, WORDS_MAX = 256 };
+
+struct auditing {
+    const char *file;
+    bool repair, json;
+    struct config *config;
+    struct store *store;
+    struct spool *spool;
+    struct audit_spec spec;
+    struct audit audit;
+    struct audit_repair repaired;
+};
+
+static void usage(FILE *out)
+{
+    fprintf(
+        out,
+        "usage: reportd audit [-c FILE] [--repair] [--json]\n\n"
+        "Compare the store with the files of the spool, and both with the clock. Every finding\n"
+        "is one line: its kind, the reference, what is wrong. The last lines are the counts:\n\n");
+    for (int i = 0; i < AUDIT_KIND_COUNT; i++)
+        fprintf(out, "  %-12s %s\n", audit_kind_name(i), audit_kind_what(i));
+    fprintf(
+        out,
+        "\nIt may run while the server does (it sees that by the lock on the spool): what is on\n"
+        "its way then is given a few seconds to arrive before it counts. Without a server\n"
+        "nothing is on its way, and no server can start until the audit has ended.\n\n"
+        "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+        "  --repair           without a server: remove the files, finish the deletions, put\n"
+        "                     running reports back into the queue, delete what has expired and\n"
+        "                     the reports whose file is lost or not whole; then audit again\n"
+        "  --json             print one JSON object\n"
+        "  -h, --help         print this\n\n"
+        "The exit status is 0 if all counts are zero (after the repair, if there was one),\n"
+        "1 if not, 2 for wrong usage.\n");
+}
+
+/* 0: go on; otherwise the exit status + 1. */
+static int read_arguments(int argc, char **argv, struct auditing *a)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"repair", no_argument, NULL, 'r'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            a->file = optarg;
+            break;
+        case 'r':
+            a->repair = true;
+            break;
+        case 'j':
+            a->json = true;
+            break;
+        case 'h':
+            usage(stdout);
+            return EXIT_GOOD + 1;
+        default:
+            fprintf(stderr, "try: reportd audit --help\n");
+            return EXIT_USAGE + 1;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "reportd audit: '%s' is one argument too many; try: reportd audit --help\n",
+                argv[optind]);
+        return EXIT_USAGE + 1;
+    }
+    return 0;
+}
+
+/* ---- printing ---- */
+
+static void add_number(struct buf *b, const char *key, int64_t value)
+{
+    json_add_key(b, key);
+    buf_add_format(b, "%" PRId64, value);
+}
+
+static void add_findings(struct buf *b, const struct audit *audit)
+{
+    char words[WORDS_MAX], reference[GUID_TEXT];
+
+    json_add_key(b, "findings");
+    buf_add_char(b, '[');
+    for (size_t i = 0; i < audit->count; i++) {
+        const struct audit_finding *finding = &audit->findings[i];
+
+        guid_format(&finding->id, reference);
+        audit_words(finding, words, sizeof(words));
+        buf_add_str(b, i > 0 ? ",\n{" : "\n{");
+        json_add_key(b, "kind");
+        json_add_string(b, audit_kind_name(finding->kind));
+        json_add_key(b, "reference");
+        json_add_string(b, reference);
+        json_add_key(b, "what");
+        json_add_string(b, words);
+        buf_add_char(b, '}');
+    }
+    buf_add_char(b, ']');
+}
+
+static void print_json(const struct auditing *a)
+{
+    const struct audit *audit = &a->audit;
+    struct buf b;
+
+    buf_init(&b, INT_MAX);
+    buf_add_char(&b, '{');
+    json_add_key(&b, "serving");
+    buf_add_str(&b, a->spec.serving ? "true" : "false");
+    add_number(&b, "reports", audit->reports);
+    add_number(&b, "files", audit->files);
+    for (int i = 0; i < AUDIT_KIND_COUNT; i++)
+        add_number(&b, audit_kind_name(i), audit->counts[i]);
+    json_add_key(&b, "cut");
+    buf_add_str(&b, audit->cut ? "true" : "false");
+    if (a->repair) {
+        add_number(&b, "requeued", a->repaired.requeued);
+        add_number(&b, "deleted", a->repaired.deleted);
+        add_number(&b, "removed", a->repaired.files);
+    }
+    add_findings(&b, audit);
+    buf_add_str(&b, "}\n");
+    fputs(buf_str(&b), stdout);
+    buf_done(&b);
+}
+
+static void print_findings(const struct audit *audit)
+{
+    char words[WORDS_MAX], reference[GUID_TEXT];
+
+    for (size_t i = 0; i < audit->count; i++) {
+        guid_format(&audit->findings[i].id, reference);
+        audit_words(&audit->findings[i], words, sizeof(words));
+        printf("%-12s %s  %s\n", audit_kind_name(audit->findings[i].kind), reference, words);
+    }
+}
+
+static void print_counts(const struct auditing *a)
+{
+    const struct audit *audit = &a->audit;
+
+    printf("%" PRId64 " reports, %" PRId64 " files, %s\n", audit->reports, audit->files,
+           a->spec.serving ? "a server is running" : "no server is running");
+    for (int i = 0; i < AUDIT_KIND_COUNT; i++)
+        printf("%6" PRId64 "%s %-12s %s\n", audit->counts[i], audit->cut ? "+" : "",
+               audit_kind_name(i), audit_kind_what(i));
+}
+
+/* ---- the audit ---- */
+
+static bool pause_for(void *context, int64_t ms)
+{
+    const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+
+    (void)context;
+    nanosleep(&time, NULL);
+    return true;
+}
+
+static int open_all(struct auditing *a, struct err *err)
+{
+    struct store_spec store = {.create = false};
+    int rc = config_load(a->file, &a->config, err);
+
+    if (rc < 0)
+        return rc;
+    store.url = a->config->store.text;
+    /* First: that there is a store shows that the configuration is the right one. */
+    rc = store_open(&store, &a->store, err);
+    if (rc == 0)
+        rc = spool_open(a->config->spool.text, &a->spool, err);
+    if (rc == 0)
+        rc = spool_lock(a->spool, err);
+    if (rc < 0)
+        return rc;
+    a->spec = (struct audit_spec){.store = a->store,
+                                  .spool = a->spool,
+                                  .serving = rc == 0,
+                                  .grace_ms = a->config->cancel_grace.number + GRACE_MORE_MS,
+                                  .pause = pause_for};
+    if (a->repair && a->spec.serving)
+        return err_set(err, -E_BUSY,
+                       "a server is running on this spool: it purges and finishes deletions by "
+                       "itself, and puts the rest right when it is started again; to repair "
+                       "without it, stop it first");
+    return 0;
+}
+
+static int repair(struct auditing *a, struct err *err)
+{
+    int rc = audit_repair(&a->spec, &a->audit, "local", &a->repaired, err);
+
+    if (rc < 0)
+        return rc;
+    if (!a->json) {
+        print_findings(&a->audit);
+        printf("repaired: %" PRId64 " put back into the queue, %" PRId64 " deleted, %" PRId64
+               " files removed\n",
+               a->repaired.requeued, a->repaired.deleted, a->repaired.files);
+    }
+    audit_done(&a->audit);
+    return audit_run(&a->spec, &a->audit, err);
+}
+
+static int run(struct auditing *a, struct err *err)
+{
+    int rc = open_all(a, err);
+
+    if (rc == 0)
+        rc = audit_run(&a->spec, &a->audit, err);
+    if (rc == 0 && a->repair)
+        rc = repair(a, err);
+    return rc;
+}
+
+static int print(const struct auditing *a)
+{
+    if (a->json) {
+        print_json(a);
+    } else {
+        print_findings(&a->audit);
+        print_counts(a);
+    }
+    return a->audit.count == 0 && fflush(stdout) == 0 ? EXIT_GOOD : EXIT_FAILED;
+}
+
+int verb_audit(int argc, char **argv)
+{
+    struct auditing a = {.file = "reportd.conf"};
+    struct err err = {0};
+    int status = read_arguments(argc, argv, &a);
+
+    if (status != 0)
+        return status - 1;
+    status = EXIT_FAILED;
+    if (run(&a, &err) < 0)
+        fprintf(stderr, "reportd audit: %s\n", err.text);
+    else
+        status = print(&a);
+    audit_done(&a.audit);
+    spool_free(a.spool);
+    store_free(a.store);
+    config_free(a.config);
+    return status;
+}

@@ -1,0 +1,358 @@
+/* src/proc/audit.c -- rows against files, files against rows, states against the clock. */
+#include "proc/audit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "proc/recovery.h"
+#include "spool/seal.h"
+
+enum { LOOK_AGAIN_MS = 300 };
+
+/* One look at everything. */
+struct look {
+    const struct audit_spec *spec;
+    struct audit *audit;
+    size_t cap;
+    int64_t now_ms;
+    int rc; /* the first trouble; nothing is looked at any more */
+    struct err *err;
+};
+
+static const struct {
+    const char *name, *what;
+} kinds[AUDIT_KIND_COUNT] = {
+#define X(kind, text, words) [AUDIT_##kind] = {text, words},
+    AUDIT_KINDS(X)
+#undef X
+};
+
+const char *audit_kind_name(enum audit_kind kind)
+{
+    return kinds[kind].name;
+}
+
+const char *audit_kind_what(enum audit_kind kind)
+{
+    return kinds[kind].what;
+}
+
+/* ---- findings ---- */
+
+static void add_finding(struct look *look, const struct audit_finding *finding)
+{
+    struct audit *audit = look->audit;
+
+    if (audit->count == AUDIT_FINDINGS_MAX) {
+        audit->cut = true;
+        return;
+    }
+    if (audit->count == look->cap) {
+        size_t cap = look->cap == 0 ? 64 : look->cap * 2;
+        struct audit_finding *grown = reallocarray(audit->findings, cap, sizeof(*grown));
+
+        if (grown == NULL) {
+            look->rc = err_set(look->err, -E_NOMEM, "out of memory");
+            return;
+        }
+        audit->findings = grown;
+        look->cap = cap;
+    }
+    audit->findings[audit->count++] = *finding;
+}
+
+/* By kind, then reference, then what else makes two findings the same one. */
+static int compare(const void *left, const void *right)
+{
+    const struct audit_finding *a = left, *b = right;
+    int order = (a->kind > b->kind) - (a->kind < b->kind);
+
+    if (order == 0)
+        order = memcmp(a->id.bytes, b->id.bytes, GUID_BYTES);
+    if (order == 0)
+        order = (a->attempt > b->attempt) - (a->attempt < b->attempt);
+    if (order == 0)
+        order = (a->state > b->state) - (a->state < b->state);
+    return order != 0 ? order : strcmp(a->name, b->name);
+}
+
+/* Keep what is in both; both are in order. */
+static void keep_common(struct audit *audit, const struct audit *again)
+{
+    size_t kept = 0, j = 0;
+
+    for (size_t i = 0; i < audit->count; i++) {
+        while (j < again->count && compare(&again->findings[j], &audit->findings[i]) < 0)
+            j++;
+        if (j < again->count && compare(&again->findings[j], &audit->findings[i]) == 0)
+            audit->findings[kept++] = audit->findings[i];
+    }
+    audit->count = kept;
+    audit->cut = audit->cut && again->cut;
+}
+
+static void count_kinds(struct audit *audit)
+{
+    memset(audit->counts, 0, sizeof(audit->counts));
+    for (size_t i = 0; i < audit->count; i++)
+        audit->counts[audit->findings[i].kind]++;
+}
+
+/* ---- rows ---- */
+
+static void look_at_result(struct look *look, const struct store_scanned *report,
+                           struct audit_finding *finding)
+{
+    finding->bytes = report->sealed ? seal_file_size(report->bytes) : report->bytes;
+    finding->file_bytes = spool_result_size(look->spec->spool, &report->id, report->attempt);
+    if (finding->file_bytes == finding->bytes)
+        return;
+    finding->kind = finding->file_bytes < 0 ? AUDIT_LOST_RESULT : AUDIT_WRONG_SIZE;
+    add_finding(look, finding);
+}
+
+/* A report that is being generated has its file, from the claim to the end. */
+static bool is_running(const struct look *look, const struct store_scanned *report)
+{
+    const struct spool *spool = look->spec->spool;
+
+    return look->spec->serving && (spool_has_part(spool, &report->id, report->attempt) ||
+                                   spool_result_size(spool, &report->id, report->attempt) >= 0);
+}
+
+static void look_at_report(struct look *look, const struct store_scanned *report)
+{
+    struct audit_finding finding = {
+        .id = report->id, .attempt = report->attempt, .state = report->state};
+
+    if (report->state == REPORT_COMPLETE)
+        look_at_result(look, report, &finding);
+    if (report->expires_ms != 0 && report->expires_ms <= look->now_ms) {
+        finding.kind = AUDIT_EXPIRED;
+        add_finding(look, &finding);
+    }
+    if (report->state == REPORT_DELETING ||
+        (report->state == REPORT_PROCESSING && !is_running(look, report))) {
+        finding.kind = AUDIT_STUCK;
+        add_finding(look, &finding);
+    }
+}
+
+static void look_at_reports(struct look *look)
+{
+    struct store_op op = {.verb = STORE_SCAN};
+    struct guid after = {0};
+
+    do {
+        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after}};
+        look->rc = store_run(look->spec->store, &op);
+        if (look->rc < 0) {
+            *look->err = op.err;
+            return;
+        }
+        for (size_t i = 0; i < op.scan.count && look->rc == 0; i++)
+            look_at_report(look, &op.scan.reports[i]);
+        look->audit->reports += (int64_t)op.scan.count;
+        if (op.scan.count > 0)
+            after = op.scan.reports[op.scan.count - 1].id;
+    } while (op.scan.count == STORE_SCAN_MAX && look->rc == 0);
+}
+
+/* ---- files ---- */
+
+/* Does the report, if there is one that is not being deleted, need this file? */
+static bool is_explained(const struct store_find *find, const struct spool_file *file)
+{
+    const struct report *report = &find->report;
+
+    if (!find->found || report->attempt != file->attempt)
+        return false;
+    return report->state == REPORT_PROCESSING ||
+           (report->state == REPORT_COMPLETE && file->kind == SPOOL_RESULT);
+}
+
+static void look_at_file(void *context, const struct spool_file *file)
+{
+    struct look *look = context;
+    struct store_op op = {.verb = STORE_FIND, .find = {.id = file->id}};
+    struct audit_finding finding = {
+        .kind = AUDIT_ORPHAN_FILE, .id = file->id, .attempt = file->attempt};
+    bool explained;
+
+    if (look->rc < 0)
+        return;
+    if (file->kind == SPOOL_TEMPORARY) {
+        explained = look->spec->serving; /* of a query that runs */
+    } else {
+        look->rc = store_run(look->spec->store, &op);
+        if (look->rc < 0)
+            *look->err = op.err;
+        explained = look->rc < 0 || is_explained(&op.find, file);
+        store_op_done(&op);
+    }
+    str_copy(finding.name, sizeof(finding.name), file->name);
+    if (!explained)
+        add_finding(look, &finding);
+}
+
+/* ---- all of it ---- */
+
+static int look_once(const struct audit_spec *spec, struct audit *ret, struct err *err)
+{
+    struct audit audit = {0};
+    struct look look = {.spec = spec, .audit = &audit, .now_ms = clock_now_ms(), .err = err};
+
+    look_at_reports(&look);
+    if (look.rc == 0)
+        audit.files = spool_each(spec->spool, look_at_file, &look, err);
+    if (look.rc == 0 && audit.files < 0)
+        look.rc = (int)audit.files;
+    if (look.rc < 0) {
+        audit_done(&audit);
+        return look.rc;
+    }
+    if (audit.count > 0)
+        qsort(audit.findings, audit.count, sizeof(audit.findings[0]), compare);
+    *ret = audit;
+    return 0;
+}
+
+/* Look again and again until nothing is left or the grace is over. */
+static int look_longer(const struct audit_spec *spec, struct audit *audit, struct err *err)
+{
+    int64_t deadline_ms = clock_mono_ms() + spec->grace_ms;
+
+    while (audit->count > 0 && clock_mono_ms() < deadline_ms) {
+        struct audit again;
+        int rc;
+
+        if (!spec->pause(spec->context, LOOK_AGAIN_MS))
+            return err_set(err, -E_CANCELLED, "the audit was stopped");
+        rc = look_once(spec, &again, err);
+        if (rc < 0)
+            return rc;
+        keep_common(audit, &again);
+        audit_done(&again);
+    }
+    return 0;
+}
+
+int audit_run(const struct audit_spec *spec, struct audit *ret, struct err *err)
+{
+    struct audit audit;
+    int rc = look_once(spec, &audit, err);
+
+    if (rc < 0)
+        return rc;
+    if (spec->serving)
+        rc = look_longer(spec, &audit, err);
+    if (rc < 0) {
+        audit_done(&audit);
+        return rc;
+    }
+    count_kinds(&audit);
+    *ret = audit;
+    return 0;
+}
+
+void audit_done(struct audit *audit)
+{
+    if (audit == NULL)
+        return;
+    free(audit->findings);
+    *audit = (struct audit){0};
+}
+
+void audit_words(const struct audit_finding *finding, char *out, size_t cap)
+{
+    switch (finding->kind) {
+    case AUDIT_ORPHAN_FILE:
+        snprintf(out, cap, "no report explains the file %s", finding->name);
+        break;
+    case AUDIT_LOST_RESULT:
+        snprintf(out, cap, "complete, but the file of attempt %d is not there", finding->attempt);
+        break;
+    case AUDIT_WRONG_SIZE:
+        snprintf(out, cap, "complete, but its file has %lld bytes in place of %lld",
+                 (long long)finding->file_bytes, (long long)finding->bytes);
+        break;
+    case AUDIT_STUCK:
+        snprintf(out, cap, "%s, attempt %d, but nobody is at it", report_state_name(finding->state),
+                 finding->attempt);
+        break;
+    default:
+        snprintf(out, cap, "%s and past its retention, but not purged",
+                 report_state_name(finding->state));
+        break;
+    }
+}
+
+/* ---- repair ---- */
+
+static bool is_to_be_deleted(const struct audit_finding *finding)
+{
+    return finding->kind == AUDIT_LOST_RESULT || finding->kind == AUDIT_WRONG_SIZE ||
+           finding->kind == AUDIT_EXPIRED;
+}
+
+static int mark_bad(const struct audit_spec *spec, const struct audit *audit, struct err *err)
+{
+    for (size_t i = 0; i < audit->count; i++) {
+        struct store_op op = {.verb = STORE_MARK, .mark = {.id = audit->findings[i].id}};
+
+        if (!is_to_be_deleted(&audit->findings[i]))
+            continue;
+        if (store_run(spec->store, &op) < 0) {
+            *err = op.err;
+            return err->code;
+        }
+    }
+    return 0;
+}
+
+/* Drop the rows in DELETING, their files are gone. */
+static int drop_deleting(const struct audit_spec *spec, int64_t *ret_dropped, struct err *err)
+{
+    struct store_op deleting;
+    int64_t dropped = 0;
+
+    do {
+        deleting = (struct store_op){.verb = STORE_DELETING};
+        if (store_run(spec->store, &deleting) < 0) {
+            *err = deleting.err;
+            return err->code;
+        }
+        for (size_t i = 0; i < deleting.deleting.count; i++) {
+            struct store_op op = {.verb = STORE_DROP, .drop = {.id = deleting.deleting.refs[i].id}};
+
+            if (store_run(spec->store, &op) < 0) {
+                *err = op.err;
+                return err->code;
+            }
+            dropped++;
+        }
+    } while (deleting.deleting.count > 0);
+    *ret_dropped = dropped;
+    return 0;
+}
+
+int audit_repair(const struct audit_spec *spec, const struct audit *audit, const char *node,
+                 struct audit_repair *ret, struct err *err)
+{
+    struct recovery recovery;
+    int64_t deleted;
+    int rc = mark_bad(spec, audit, err);
+
+    /* The order of a deletion: the reference is dead, the files go, then the row. */
+    if (rc == 0)
+        rc = recovery_run(spec->store, spec->spool, node, &recovery, err);
+    if (rc == 0)
+        rc = drop_deleting(spec, &deleted, err);
+    if (rc == 0)
+        *ret = (struct audit_repair){
+            .requeued = recovery.requeued, .deleted = deleted, .files = recovery.removed};
+    return rc;
+}

@@ -1,0 +1,86 @@
+/* src/proc/audit.h -- do rows, files and states agree? What does not is a finding. */
+#ifndef PROC_AUDIT_H
+#define PROC_AUDIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/report.h"
+#include "spool/spool.h"
+#include "store/store.h"
+
+/* One table makes the enum, the names, what the verb prints and the metrics. */
+#define AUDIT_KINDS(X)                                                                             \
+    X(ORPHAN_FILE, "orphan-file", "files that no report explains")                                 \
+    X(LOST_RESULT, "lost-result", "complete reports without their file")                           \
+    X(WRONG_SIZE, "wrong-size", "complete reports whose file has another size")                    \
+    X(STUCK, "stuck", "reports that nobody generates or deletes any more")                         \
+    X(EXPIRED, "expired", "reports past their retention")
+
+enum audit_kind {
+#define X(name, text, what) AUDIT_##name,
+    AUDIT_KINDS(X)
+#undef X
+        AUDIT_KIND_COUNT
+};
+
+enum {
+    AUDIT_NAME_MAX = 96,             /* bytes of a file name that a finding keeps */
+    AUDIT_FINDINGS_MAX = 100 * 1000, /* findings that are kept */
+};
+
+struct audit_finding {
+    enum audit_kind kind;
+    struct guid id; /* zero for a temporary file */
+    int attempt;
+    enum report_state state;   /* of the report, if there is one */
+    int64_t bytes, file_bytes; /* WRONG_SIZE: as they should be, as they are */
+    char name[AUDIT_NAME_MAX]; /* ORPHAN_FILE: in the spool */
+};
+
+struct audit {
+    int64_t reports, files; /* looked at */
+    int64_t counts[AUDIT_KIND_COUNT];
+    struct audit_finding *findings; /* owned, in order */
+    size_t count;
+    bool cut; /* there are more than AUDIT_FINDINGS_MAX */
+};
+
+/* While a server runs, rows and files are always on their way somewhere: a file is renamed before
+ * its row says complete, a deletion takes its steps. So with `serving` the same finding must be
+ * there in every look during `grace_ms`; without a server one look is enough, and whatever is
+ * processing is stuck. */
+struct audit_spec {
+    struct store *store;
+    struct spool *spool;
+    bool serving;
+    int64_t grace_ms;
+    /* Between looks: wait so long; false: give up (-E_CANCELLED). Only with `serving`. */
+    bool (*pause)(void *context, int64_t ms);
+    void *context;
+};
+
+/* Look. Memory grows with the findings alone, and every read of the store is short. *ret is filled
+ * on success: audit_done() it. -E_STORE, -E_SPOOL, -E_NOMEM, -E_CANCELLED. */
+int audit_run(const struct audit_spec *spec, struct audit *ret, struct err *err);
+void audit_done(struct audit *audit); /* NULL is fine */
+
+const char *audit_kind_name(enum audit_kind kind); /* static */
+const char *audit_kind_what(enum audit_kind kind); /* static */
+/* What is wrong, in words; no parameter or result is in it. */
+void audit_words(const struct audit_finding *finding, char *out, size_t cap);
+
+struct audit_repair {
+    int64_t requeued, deleted, files;
+};
+
+/* Put right what `audit` has found: a running report goes back into the queue, files that nothing
+ * explains are removed, deletions are finished; an expired report, and a complete one whose file is
+ * not there or not whole, is deleted as DELETE would do it, since it cannot be generated again in
+ * its user's name. The caller has the spool's lock. */
+int audit_repair(const struct audit_spec *spec, const struct audit *audit, const char *node,
+                 struct audit_repair *ret, struct err *err);
+
+#endif
