@@ -1,24 +1,12 @@
 /* src/store/sqlite_look.c -- looking at reports in SQLite: one, a page, what has expired, all,
  * counts.
  */
+#include "base/seam.h"
 #include "store/sqlite_impl.h"
-
-/* The place in the queue, by whole blocks of it. */
-static int find_position(struct store_conn *conn, int64_t seq, int64_t *ret, struct err *err)
-{
-    struct sql q = sql_start(conn, SQL_POSITION);
-
-    sql_int(&q, 1, seq);
-    if (sql_next(&q))
-        *ret = sql_get_int(&q, 0);
-    return sql_end(&q, err);
-}
 
 int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_FIND);
-    int64_t seq = 0;
-    int rc;
 
     sql_guid(&q, 1, &arg->id);
     sql_int(&q, 2, arg->user_id);
@@ -28,14 +16,11 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
     if (arg->found) {
         sqlite_read_report(&q, &arg->report);
         arg->report.parameters = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT);
-        seq = sql_get_int(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
+        arg->position = sql_get_int(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
         arg->report.sealed = !sql_is_null(&q, SQLITE_REPORT_COLUMN_COUNT + 2);
         sql_get_blob(&q, SQLITE_REPORT_COLUMN_COUNT + 2, arg->report.key, REPORT_KEY_BYTES);
     }
-    rc = sql_end(&q, err);
-    if (rc == 0 && arg->found && arg->report.state == REPORT_QUEUED)
-        rc = find_position(conn, seq, &arg->position, err);
-    return rc;
+    return sql_end(&q, err);
 }
 
 static int list_total(struct store_conn *conn, struct store_list *arg, struct err *err)
@@ -50,20 +35,32 @@ static int list_total(struct store_conn *conn, struct store_list *arg, struct er
     return sql_end(&q, err);
 }
 
-int sqlite_list(struct store_conn *conn, struct store_list *arg, struct err *err)
+static int list_page(struct store_conn *conn, struct store_list *arg, struct err *err)
 {
-    struct sql q;
-    int rc = list_total(conn, arg, err);
+    struct sql q = sql_start(conn, arg->state < 0 ? SQL_LIST : SQL_LIST_STATE);
 
-    if (rc < 0)
-        return rc;
-    q = sql_start(conn, arg->state < 0 ? SQL_LIST : SQL_LIST_STATE);
     sql_int(&q, 1, arg->user_id);
     sql_int(&q, 2, arg->page_size);
     sql_int(&q, 3, (arg->page - 1) * arg->page_size);
     if (arg->state >= 0)
         sql_int(&q, 4, arg->state);
     return sqlite_read_reports(&q, &arg->reports, &arg->count, err);
+}
+
+/* Total and page are of one moment: one transaction reads both. */
+int sqlite_list(struct store_conn *conn, struct store_list *arg, struct err *err)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    int rc = sqlite_exec(c, "BEGIN");
+
+    if (rc != SQLITE_OK)
+        return sqlite_trouble(c, rc, err);
+    rc = list_total(conn, arg, err);
+    SEAM_STEP("store", "list", "counted");
+    if (rc == 0)
+        rc = list_page(conn, arg, err);
+    sqlite_exec(c, "COMMIT"); /* nothing was written that it could fail on */
+    return rc;
 }
 
 int sqlite_expired(struct store_conn *conn, struct store_expired *arg, struct err *err)

@@ -10,6 +10,12 @@
     "started_ms, finished_ms, expires_ms, digest"
 enum { SQLITE_REPORT_COLUMN_COUNT = 14 };
 
+/* The place of `report` in the queue, by whole blocks of it (see sqlite_schema.c). */
+#define SQLITE_POSITION                                                                            \
+    "(SELECT coalesce(sum(n), 0) FROM queue_block WHERE block < report.seq >> 9)"                  \
+    " + (SELECT count(*) FROM report AS other WHERE other.state = 0"                               \
+    " AND other.state NOT IN (2, 3) AND other.seq BETWEEN report.seq >> 9 << 9 AND report.seq)"
+
 /* Read by read_user(). */
 #define SQLITE_USER_COLUMNS                                                                        \
     "user.id, user.name, user.disabled, user.failures, user.first_failure_ms, "                    \
@@ -50,12 +56,9 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(DROP, "DELETE FROM report WHERE id = ?1 AND state = 4")                                      \
     X(DELETING, "SELECT id, attempt FROM report WHERE state = 4 AND state NOT IN (2, 3) LIMIT ?1") \
     /* ---- looking ---- */                                                                        \
-    X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL), seq, seal_key"           \
-            " FROM report"                                                                         \
+    X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL),"                         \
+            " iif(state = 0, " SQLITE_POSITION ", 0), seal_key FROM report"                        \
             " WHERE id = ?1 AND (user_id = ?2 OR ?2 = 0) AND state <> 4")                          \
-    X(POSITION, "SELECT (SELECT coalesce(sum(n), 0) FROM queue_block WHERE block < ?1 >> 9)"       \
-                " + (SELECT count(*) FROM report WHERE state = 0 AND state NOT IN (2, 3)"          \
-                " AND seq BETWEEN ?1 >> 9 << 9 AND ?1)")                                           \
     X(LIST, "SELECT " SQLITE_REPORT_COLUMNS " FROM report WHERE user_id = ?1 AND state <> 4"       \
             " ORDER BY seq DESC LIMIT ?2 OFFSET ?3")                                               \
     X(LIST_TOTAL, "SELECT count(*) FROM report WHERE user_id = ?1 AND state <> 4")                 \
