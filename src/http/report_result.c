@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/seam.h"
 #include "base/str.h"
 #include "http/conditional.h"
 #include "http/report_find.h"
@@ -134,6 +135,7 @@ static void result_found(struct exchange *ex)
         exchange_reply_status(ex, MHD_HTTP_NOT_MODIFIED);
         return;
     }
+    SEAM_STEP("http", "result", "found");
     fd = spool_result(ex->services->spool, &find->id, find->report.attempt, &size, &ex->err);
     if (fd >= 0)
         reply_result(ex, &tags, fd, size);

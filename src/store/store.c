@@ -383,6 +383,7 @@ void store_post(struct store *store, struct store_op *op)
         op->done(op);
         return;
     }
+    SEAM_STEP("store", verb_names[op->verb], "posted");
     lane_push(store->lane, &op->item); /* no queue_max: cannot fail */
 }
 
