@@ -1,6 +1,6 @@
 # tools/targets.mk -- the phony targets: what a person types.
 
-.PHONY: deps-if-missing programs unit-programs threads torture bench-cancel
+.PHONY: bench bench-deps deps-if-missing programs unit-programs threads torture bench-cancel
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -48,6 +48,12 @@ demo: deps-if-missing ## See the whole life of three reports, on a registry made
 
 run: deps-if-missing ## The same, and keep serving
 	@tools/demo-run --keep-serving
+
+bench: deps-if-missing ## Measure everything beside its limit and its peers (CASE=status: one case)
+	@bench/run.py $(CASE)
+
+bench-deps: ## Install what the bench needs (Debian packages, peers from npm into build/)
+	@tools/bench-deps
 
 PREFIX ?= /usr/local
 install: programs ## Install programs, man pages and the systemd unit under PREFIX
