@@ -5,18 +5,25 @@
 
 #include "source/source_impl.h"
 
-static const struct source_ops *const backends[] = {&source_sqlite};
+static const struct {
+    const char *scheme; /* the URL's first word */
+    const struct source_ops *ops;
+} backends[] = {
+    {"sqlite", &source_sqlite},
+    {"postgresql", &source_postgres},
+    {"postgres", &source_postgres},
+};
 
 int source_open(const struct source_spec *spec, struct source **ret, struct err *err)
 {
     for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
-        size_t len = strlen(backends[i]->scheme);
+        size_t len = strlen(backends[i].scheme);
 
-        if (strncmp(spec->url, backends[i]->scheme, len) == 0 && spec->url[len] == ':')
-            return backends[i]->open(spec, spec->url + len + 1, ret, err);
+        if (strncmp(spec->url, backends[i].scheme, len) == 0 && spec->url[len] == ':')
+            return backends[i].ops->open(spec, spec->url + len + 1, ret, err);
     }
     err_set(err, -E_SOURCE, "The report's database is of a kind that this server cannot read.");
-    return err_detail(err, "the source's URL must begin with 'sqlite:'");
+    return err_detail(err, "the source's URL must begin with 'sqlite:' or 'postgresql:'");
 }
 
 void source_free(struct source *source)

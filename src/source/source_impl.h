@@ -15,9 +15,8 @@ struct source_query {
 
 /* A database. The verbs are those of source.h, with its rules. */
 struct source_ops {
-    const char *scheme; /* the URL's first word */
-    /* `address` is what follows "scheme:". After this the connection has read from the database
-     * once, so that every file it needs for as long as it lives is open. */
+    /* `address` is what follows "scheme:" in the URL. After this no file needs to be opened for
+     * writing any more: the caller gives up the right to. */
     int (*open)(const struct source_spec *spec, const char *address, struct source **ret,
                 struct err *err);
     void (*close)(struct source *source); /* never NULL */
@@ -34,6 +33,6 @@ struct source_ops {
     void (*resume)(struct source *source);
 };
 
-extern const struct source_ops source_sqlite;
+extern const struct source_ops source_sqlite, source_postgres;
 
 #endif

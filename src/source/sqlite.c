@@ -490,7 +490,6 @@ static void sqlite_resume(struct source *base)
 }
 
 const struct source_ops source_sqlite = {
-    .scheme = "sqlite",
     .open = sqlite_open,
     .close = sqlite_close,
     .begin = sqlite_begin,

@@ -1,0 +1,272 @@
+/* src/source/postgres_query.c -- one statement: prepared, executed when its first row is asked for,
+ * and read row by row. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/str.h"
+#include "source/postgres_impl.h"
+
+struct pg_query {
+    struct source_query base;
+    struct pg_source *source;
+    struct pg_sql sql;
+    struct statement sent; /* as rewritten */
+    char name[16];         /* of the prepared statement */
+    PGresult *description; /* names and types of the columns */
+    PGresult *row;         /* what the values of the last step point into */
+    struct pg_column *columns;
+    size_t count;
+    bool executed, ended;
+};
+
+static struct pg_query *to_query(struct source_query *base)
+{
+    return (struct pg_query *)base;
+}
+
+/* ---- compiling ---- */
+
+static int prepare(struct pg_query *query, struct err *err)
+{
+    PGconn *conn = query->source->conn;
+
+    return pg_finish(
+        query->source,
+        PQsendPrepare(conn, query->name, query->sent.sql, (int)query->sql.count, query->sql.types),
+        &query->sent, NULL, err);
+}
+
+/* Only what gives columns goes on: not SET, COMMIT, COPY or DO. What gives columns and writes, such
+ * as INSERT … RETURNING, is refused by the transaction. */
+static int describe(struct pg_query *query, struct err *err)
+{
+    PGconn *conn = query->source->conn;
+    int rc = pg_finish(query->source, PQsendDescribePrepared(conn, query->name), &query->sent,
+                       &query->description, err);
+
+    if (rc < 0)
+        return rc;
+    query->count = (size_t)PQnfields(query->description);
+    query->columns = calloc(query->count + 1, sizeof(query->columns[0]));
+    if (query->columns == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    if (query->count > 0)
+        return 0;
+    err_set(err, -E_SOURCE, "The report's query failed.");
+    err_detail(err, "line %d: the statement is not a SELECT", query->sent.line);
+    return -E_SOURCE;
+}
+
+/* The element of a type that is an array (and not one of the few that look like one): its type, or
+ * what that is a domain over, and what stands between two of them. */
+static const char element_sql[] =
+    "SELECT coalesce(nullif(e.typbasetype, 0), e.oid), e.typdelim FROM pg_catalog.pg_type AS a"
+    " JOIN pg_catalog.pg_type AS e ON e.oid = a.typelem WHERE a.oid = $1 AND e.typarray = a.oid";
+
+static int find_element(struct pg_source *source, Oid type, struct pg_column *column,
+                        struct err *err)
+{
+    static const Oid oid_type = 26;
+    PGresult *result = NULL;
+    char number[16];
+    const char *const values[] = {number};
+    int64_t element;
+    int rc;
+
+    snprintf(number, sizeof(number), "%u", type);
+    rc = pg_finish(
+        source, PQsendQueryParams(source->conn, element_sql, 1, &oid_type, values, NULL, NULL, 0),
+        NULL, &result, err);
+    if (rc < 0)
+        return rc;
+    if (PQntuples(result) == 1 && str_to_int64(PQgetvalue(result, 0, 0), &element)) {
+        column->read = pg_read_array;
+        column->read_element = pg_type_reader((Oid)element);
+        column->delimiter = *PQgetvalue(result, 0, 1);
+    }
+    PQclear(result);
+    return 0;
+}
+
+static int plan_columns(struct pg_query *query, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < query->count; i++) {
+        struct pg_column *column = &query->columns[i];
+        Oid type = PQftype(query->description, (int)i);
+
+        buf_init(&column->text, PG_VALUE_BYTES_MAX);
+        buf_init(&column->array, PG_VALUE_BYTES_MAX);
+        buf_init(&column->element, PG_VALUE_BYTES_MAX);
+        column->read = pg_type_reader(type);
+        if (column->read == NULL)
+            rc = find_element(query->source, type, column, err);
+        if (column->read == NULL)
+            column->read = pg_read_text;
+        if (column->read_element == NULL)
+            column->read_element = pg_read_text;
+    }
+    return rc;
+}
+
+/* Rows of one query at a time: those of another one are on the wire. */
+static int may_send(const struct pg_source *source, const struct pg_query *query, struct err *err)
+{
+    if (source->conn != NULL && source->reading == NULL)
+        return pg_may_start(source, err);
+    err_set(err, -E_SOURCE, "The report's query failed.");
+    err_detail(err, "line %d: %s", query->sent.line,
+               source->conn == NULL ? "there is no transaction"
+                                    : "the rows of another query have not been read to their end");
+    return -E_SOURCE;
+}
+
+static int compile(struct pg_query *query, struct err *err)
+{
+    int rc = may_send(query->source, query, err);
+
+    if (rc == 0)
+        rc = prepare(query, err);
+    if (rc == 0)
+        rc = describe(query, err);
+    return rc < 0 ? rc : plan_columns(query, err);
+}
+
+int pg_query(struct source *base, const struct statement *statement,
+             const struct param_value *values, size_t count, struct source_query **ret,
+             struct err *err)
+{
+    struct pg_source *source = (struct pg_source *)base;
+    struct pg_query *query = calloc(1, sizeof(*query));
+    int rc;
+
+    if (query == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    query->base.ops = &source_postgres;
+    query->source = source;
+    snprintf(query->name, sizeof(query->name), "q%u", ++source->prepared);
+    rc = pg_sql_init(&query->sql, statement, values, count, &source->session_user, err);
+    query->sent =
+        (struct statement){.sql = (char *)buf_str(&query->sql.text), .line = statement->line};
+    if (rc == 0)
+        rc = compile(query, err);
+    if (rc < 0) {
+        pg_query_free(&query->base);
+        return rc;
+    }
+    *ret = &query->base;
+    return 0;
+}
+
+size_t pg_columns(const struct source_query *base)
+{
+    return ((const struct pg_query *)base)->count;
+}
+
+const char *pg_column_name(const struct source_query *base, size_t column)
+{
+    return PQfname(((const struct pg_query *)base)->description, (int)column);
+}
+
+/* ---- rows ---- */
+
+static int execute(struct pg_query *query, struct err *err)
+{
+    struct pg_source *source = query->source;
+    const char *values[PG_VALUES_MAX];
+    int rc = may_send(source, query, err);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < query->sql.count; i++)
+        values[i] = query->sql.values[i]->text;
+    if (!PQsendQueryPrepared(source->conn, query->name, (int)query->sql.count, values, NULL, NULL,
+                             0) ||
+        !PQsetSingleRowMode(source->conn))
+        return pg_fail(source, NULL, &query->sent, err);
+    query->executed = true;
+    source->reading = query;
+    return 0;
+}
+
+static int read_row(struct pg_query *query, struct source_value *row, struct err *err)
+{
+    for (size_t i = 0; i < query->count; i++) {
+        struct pg_column *column = &query->columns[i];
+        const char *why = NULL;
+
+        if (PQgetisnull(query->row, 0, (int)i))
+            row[i].kind = SOURCE_NULL;
+        else
+            why = column->read(column, PQgetvalue(query->row, 0, (int)i),
+                               (size_t)PQgetlength(query->row, 0, (int)i), &row[i]);
+        if (why != NULL)
+            return err_set(err, -E_SOURCE, "The column '%s' %s.", pg_column_name(&query->base, i),
+                           why);
+    }
+    return 1;
+}
+
+/* Behind the last row, or at the error. */
+static int finish(struct pg_query *query, struct err *err)
+{
+    PGresult *nothing = NULL;
+    int rc = PQresultStatus(query->row) == PGRES_TUPLES_OK
+                 ? pg_next(query->source, &nothing, err)
+                 : pg_fail(query->source, query->row, &query->sent, err);
+
+    PQclear(nothing);
+    query->ended = rc == 0;
+    query->source->reading = NULL;
+    return rc;
+}
+
+int pg_step(struct source_query *base, struct source_value *row, struct err *err)
+{
+    struct pg_query *query = to_query(base);
+    int rc = 0;
+
+    if (query->ended)
+        return 0;
+    if (!query->executed)
+        rc = execute(query, err);
+    PQclear(query->row);
+    query->row = NULL;
+    if (rc == 0)
+        rc = pg_next(query->source, &query->row, err);
+    if (rc < 0)
+        return rc;
+    if (PQresultStatus(query->row) == PGRES_SINGLE_TUPLE)
+        return read_row(query, row, err);
+    return finish(query, err);
+}
+
+/* Rows that nobody wanted are read and thrown away: to stop them would end the transaction. */
+static void leave(struct pg_query *query)
+{
+    PGresult *result = NULL;
+
+    if (query->source->reading != query)
+        return;
+    while (!query->source->spoiled && pg_next(query->source, &result, NULL) == 0 && result != NULL)
+        PQclear(result);
+    query->source->reading = NULL;
+}
+
+void pg_query_free(struct source_query *base)
+{
+    struct pg_query *query = to_query(base);
+
+    leave(query);
+    PQclear(query->row);
+    PQclear(query->description);
+    for (size_t i = 0; query->columns != NULL && i < query->count; i++) {
+        buf_done(&query->columns[i].text);
+        buf_done(&query->columns[i].array);
+        buf_done(&query->columns[i].element);
+    }
+    free(query->columns);
+    pg_sql_done(&query->sql);
+    free(query);
+}

@@ -1,0 +1,112 @@
+/* src/source/postgres_sql.c -- a statement with :Names → the same one with $numbers. */
+#include <string.h>
+
+#include "core/sql_text.h"
+#include "source/postgres_impl.h"
+
+/* pg_type.h's numbers, which never change, of the types that parameters are sent as. */
+static const Oid parameter_types[PARAM_TYPE_COUNT] = {
+    [PARAM_STRING] = 25, [PARAM_INTEGER] = 20, [PARAM_DECIMAL] = 1700,
+    [PARAM_DATE] = 1082, [PARAM_BOOLEAN] = 16, [PARAM_ENUM] = 25,
+};
+
+static bool is_named(const struct param_value *value, const char *name, size_t len)
+{
+    return strlen(value->name) == len && memcmp(value->name, name, len) == 0;
+}
+
+/* Of the value with that name, the number it has or now gets; 0: it gets none. */
+static size_t number_of(struct pg_sql *sql, const struct param_value *value)
+{
+    for (size_t i = 0; i < sql->count; i++) {
+        if (sql->values[i] == value)
+            return i + 1;
+    }
+    if (sql->count == PG_VALUES_MAX)
+        return 0;
+    sql->values[sql->count] = value;
+    sql->types[sql->count] = parameter_types[value->type];
+    return ++sql->count;
+}
+
+static int refuse(const struct sql_token *token, const char *why, struct err *err)
+{
+    err_set(err, -E_SOURCE, "The report's query failed.");
+    err_detail(err, "line %d: parameter '%.*s' %s", token->line,
+               (int)(token->len < DEFINITION_NAME_MAX ? token->len : DEFINITION_NAME_MAX),
+               token->text, why);
+    return -E_SOURCE;
+}
+
+/* Is it the $ of a $1? Beginning a token it is not inside a name. */
+static bool is_number_sign(const struct sql_token *token, const char *end)
+{
+    return token->kind == SQL_OTHER && *token->text == '$' && token->text + 1 < end &&
+           token->text[1] >= '0' && token->text[1] <= '9';
+}
+
+struct values {
+    const struct param_value *declared, *session_user;
+    size_t count;
+};
+
+static const struct param_value *find(const struct values *values, const struct sql_token *token)
+{
+    const char *name = token->text + 1;
+    size_t len = token->len - 1;
+
+    for (size_t i = 0; i < values->count; i++) {
+        if (is_named(&values->declared[i], name, len))
+            return &values->declared[i];
+    }
+    return is_named(values->session_user, name, len) ? values->session_user : NULL;
+}
+
+static int add_token(struct pg_sql *sql, const struct values *values, const struct sql_walk *walk,
+                     const struct sql_token *token, struct err *err)
+{
+    const struct param_value *value;
+    size_t number;
+
+    if (is_number_sign(token, walk->end))
+        return refuse(token, "is not named; write :Name", err);
+    if (token->kind != SQL_PARAMETER) {
+        buf_add(&sql->text, token->text, token->len);
+        return 0;
+    }
+    value = find(values, token);
+    number = value != NULL ? number_of(sql, value) : 0;
+    if (number == 0)
+        return refuse(token, "is not declared; declare it with '-- parameter:'", err);
+    /* The blank keeps "a$1" from being a name. */
+    buf_add_format(&sql->text, " $%zu", number);
+    return 0;
+}
+
+int pg_sql_init(struct pg_sql *sql, const struct statement *statement,
+                const struct param_value *values, size_t count,
+                const struct param_value *session_user, struct err *err)
+{
+    const struct values all = {values, session_user, count};
+    const char *done = statement->sql;
+    struct sql_walk walk;
+    struct sql_token token;
+    int rc = 0;
+
+    *sql = (struct pg_sql){.count = 0};
+    buf_init(&sql->text, 4 * DEFINITION_FILE_MAX);
+    sql_walk_init(&walk, statement->sql, strlen(statement->sql), statement->line);
+    while (rc == 0 && sql_walk_next(&walk, &token)) {
+        buf_add(&sql->text, done, (size_t)(token.text - done)); /* blanks */
+        rc = add_token(sql, &all, &walk, &token, err);
+        done = token.text + token.len;
+    }
+    if (rc == 0 && buf_failed(&sql->text))
+        rc = err_set(err, -E_NOMEM, "Out of memory.");
+    return rc;
+}
+
+void pg_sql_done(struct pg_sql *sql)
+{
+    buf_done(&sql->text);
+}
