@@ -44,11 +44,11 @@ static size_t read_block_comment(const char *text, size_t len)
     return close != NULL ? (size_t)(close - text) + 2 : 0;
 }
 
-/* text[0] is the opening quote; a doubled closing quote stands for itself. */
+/* text[0] is the opening quote; a doubled closing quote stands for itself, but for a bracket. */
 static size_t read_quoted(const char *text, size_t len, char close, bool backslashes)
 {
     for (size_t i = 1; i < len; i++) {
-        bool doubled = text[i] == close && i + 1 < len && text[i + 1] == close;
+        bool doubled = text[i] == close && close != ']' && i + 1 < len && text[i + 1] == close;
 
         if (doubled || (backslashes && text[i] == '\\'))
             i++;
@@ -77,12 +77,13 @@ static size_t read_dollar_quoted(const char *text, size_t len, size_t tag)
     return close != NULL ? (size_t)(close - text) + tag : 0;
 }
 
-/* A [ directly behind a name, a closing bracket or a quoted name subscripts it. */
+/* A [ directly behind a name, a closing bracket or a quoted name subscripts it; behind another [ it
+ * begins an inner array. */
 static bool is_subscript(const struct sql_walk *walk)
 {
     char before = walk->at > walk->text ? walk->at[-1] : ' ';
 
-    return is_name_char(before) || before == ']' || before == ')' || before == '"';
+    return is_name_char(before) || (before != '\0' && strchr("])\"[", before) != NULL);
 }
 
 static size_t read_word(const char *text, size_t len, enum sql_kind *kind)
