@@ -255,10 +255,11 @@ static void sqlite_end(struct source *base)
     struct sqlite_source *source = to_sqlite(base);
 
     source->user_name = NULL;
-    /* Also after an interrupt, which must not keep the transaction (and its lock) open. */
+    /* Also after an interrupt, which must not keep the transaction (and its lock) open; one that
+     * comes just now stops even the ROLLBACK. */
     sqlite3_progress_handler(source->db, 0, NULL, NULL);
-    if (!sqlite3_get_autocommit(source->db))
-        transact(source, "ROLLBACK");
+    while (!sqlite3_get_autocommit(source->db) && transact(source, "ROLLBACK") == SQLITE_INTERRUPT)
+        continue;
     sqlite3_progress_handler(source->db, INTERRUPT_OPS, on_progress, source);
 }
 

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -388,6 +390,47 @@ static void after_resume_it_reads_again(void **state)
     assert_int_equal(number(b->source, "SELECT i FROM t"), 7);
 }
 
+/* Interrupts a source about when another thread ends its transaction. */
+struct late_cancel {
+    struct source *source;
+    atomic_int turn; /* the round that may be interrupted; its negative: it has been */
+};
+
+enum { LATE_CANCELS = 8000, LATE_SPREAD = 500 /* turns of an empty loop */ };
+
+static void *cancel_late(void *arg)
+{
+    struct late_cancel *late = arg;
+
+    for (int round = 1; round <= LATE_CANCELS; round++) {
+        while (atomic_load(&late->turn) != round)
+            sched_yield();
+        for (volatile int i = 0; i < round % LATE_SPREAD; i++)
+            continue;
+        source_interrupt(late->source);
+        atomic_store(&late->turn, -round);
+    }
+    return NULL;
+}
+
+static void an_interrupt_at_the_end_leaves_no_transaction_open(void **state)
+{
+    struct bench *b = *state;
+    struct late_cancel late = {.source = b->source};
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, cancel_late, &late);
+    for (int round = 1; round <= LATE_CANCELS; round++) {
+        atomic_store(&late.turn, round);
+        source_end(b->source);
+        while (atomic_load(&late.turn) != -round)
+            sched_yield();
+        source_resume(b->source);
+        assert_int_equal(source_begin(b->source, &session, NULL), 0);
+    }
+    pthread_join(thread, NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -409,6 +452,7 @@ int main(void)
         TEST(an_interrupt_stops_what_runs_and_what_starts),
         TEST(a_stop_ends_the_wait_for_a_lock),
         TEST(after_resume_it_reads_again),
+        TEST(an_interrupt_at_the_end_leaves_no_transaction_open),
     };
 
     alarm(60);
