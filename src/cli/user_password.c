@@ -1,6 +1,7 @@
 /* src/cli/user_password.c -- read a new password: without echo from a terminal, or from a pipe. */
 #include "cli/user_password.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -28,8 +29,21 @@ static int check_line(const char *line, size_t len, bool ended, struct err *err)
     return 0;
 }
 
+/* The next byte, 1 or 0 (the end) or -1. `interrupts`: the signal mask to wait with; so that a
+ * signal that comes before the read() interrupts it too. NULL: do not wait, standard input is no
+ * terminal. */
+static ssize_t read_byte(char *ret, const sigset_t *interrupts)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    if (interrupts != NULL && ppoll(&input, 1, NULL, interrupts) < 0)
+        return -1;
+    return read(STDIN_FILENO, ret, 1);
+}
+
 /* One line of standard input, byte by byte, so that no buffer keeps it. */
-static int read_line(char ret_password[USER_PASSWORD_TEXT], struct err *err)
+static int read_line(char ret_password[USER_PASSWORD_TEXT], const sigset_t *interrupts,
+                     struct err *err)
 {
     char line[LINE_BYTES];
     size_t len = 0;
@@ -37,7 +51,7 @@ static int read_line(char ret_password[USER_PASSWORD_TEXT], struct err *err)
     bool ended = false;
     int rc;
 
-    while (!ended && len < sizeof(line) && (n = read(STDIN_FILENO, line + len, 1)) == 1) {
+    while (!ended && len < sizeof(line) && (n = read_byte(line + len, interrupts)) == 1) {
         ended = line[len] == '\n';
         len += !ended;
     }
@@ -62,39 +76,53 @@ static void only_interrupt(int number)
 
 enum { QUIET_SIGNALS = 5 };
 
-/* While nothing is echoed a signal must not end or stop the program: it ends the read(), which has
- * no SA_RESTART, and the terminal is put right first. */
-static void quiet_signals(struct sigaction before[QUIET_SIGNALS], bool begin)
+struct quiet {
+    struct sigaction actions[QUIET_SIGNALS];
+    sigset_t mask; /* as it was: what reading waits with */
+};
+
+static const int quiet_signals[QUIET_SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+
+/* While nothing is echoed a signal must not end or stop the program: it is held back until input is
+ * waited for, ends that wait, and the terminal is put right first. */
+static void quiet_begin(struct quiet *before)
 {
-    static const int numbers[QUIET_SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
     struct sigaction interrupt = {.sa_handler = only_interrupt};
+    sigset_t held;
 
     sigemptyset(&interrupt.sa_mask);
-    for (int i = 0; i < QUIET_SIGNALS; i++) {
-        if (begin)
-            sigaction(numbers[i], &interrupt, &before[i]);
-        else
-            sigaction(numbers[i], &before[i], NULL);
-    }
+    sigemptyset(&held);
+    for (int i = 0; i < QUIET_SIGNALS; i++)
+        sigaddset(&held, quiet_signals[i]);
+    sigprocmask(SIG_BLOCK, &held, &before->mask);
+    for (int i = 0; i < QUIET_SIGNALS; i++)
+        sigaction(quiet_signals[i], &interrupt, &before->actions[i]);
+}
+
+static void quiet_end(const struct quiet *before)
+{
+    for (int i = 0; i < QUIET_SIGNALS; i++)
+        sigaction(quiet_signals[i], &before->actions[i], NULL);
+    sigprocmask(SIG_SETMASK, &before->mask, NULL);
 }
 
 static int ask(const char *prompt, char ret_password[USER_PASSWORD_TEXT], struct err *err)
 {
-    struct sigaction before[QUIET_SIGNALS];
     struct termios usual, silent;
+    struct quiet before;
     int rc;
 
     if (tcgetattr(STDIN_FILENO, &usual) < 0)
         return err_errno(err, -E_IO, "cannot turn the terminal's echo off");
     silent = usual;
     silent.c_lflag &= ~(tcflag_t)ECHO;
-    quiet_signals(before, true);
+    quiet_begin(&before);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
     fputs(prompt, stderr);
-    rc = read_line(ret_password, err);
+    rc = read_line(ret_password, &before.mask, err);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
     fputc('\n', stderr);
-    quiet_signals(before, false);
+    quiet_end(&before);
     return rc;
 }
 
@@ -113,5 +141,5 @@ static int ask_twice(char ret_password[USER_PASSWORD_TEXT], struct err *err)
 
 int user_password_read(char ret_password[USER_PASSWORD_TEXT], struct err *err)
 {
-    return isatty(STDIN_FILENO) ? ask_twice(ret_password, err) : read_line(ret_password, err);
+    return isatty(STDIN_FILENO) ? ask_twice(ret_password, err) : read_line(ret_password, NULL, err);
 }

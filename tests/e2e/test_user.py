@@ -1,0 +1,110 @@
+"""reportd user: the users, while the server runs and before it ever has."""
+
+import json
+import os
+import pty
+import termios
+
+import pytest
+
+from harness import PASSWORD, REPORTD, Server
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A configuration whose server has never run."""
+    return Server.made(tmp_path / "place")
+
+
+def user(place, *words, stdin="", status=0):
+    """Run `reportd user` with an exit status; what it said, on standard error unless it is 0."""
+    done = place.run("user", *words, stdin=stdin)
+    assert done.returncode == status, done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+def users(place):
+    return {entry["name"]: entry for entry in json.loads(user(place, "list", "--json"))}
+
+
+def test_a_user_is_added_before_the_server_has_run(place):
+    user(place, "add", "dora", "--grant", "Quick", "Slow", "--allow", "10.0.0.0/8", "::1",
+         stdin=PASSWORD + "\n")
+    assert users(place) == {"dora": {"name": "dora", "disabled": False, "lockedUntil": None,
+                                     "allow": ["10.0.0.0/8", "::1"], "grants": ["Quick", "Slow"]}}
+
+
+def test_grants_and_allow_lists_are_changed(place):
+    user(place, "add", "dora", stdin=PASSWORD + "\n")
+    user(place, "grant", "DORA", "Quick", "Slow", "Quick")
+    user(place, "revoke", "dora", "Quick")
+    user(place, "allow", "dora", "192.0.2.7")
+    assert users(place)["dora"]["grants"] == ["Slow"]
+    assert users(place)["dora"]["allow"] == ["192.0.2.7"]
+    user(place, "grant", "dora", "*")
+    user(place, "revoke", "dora", "*")
+    user(place, "allow", "dora")
+    assert users(place)["dora"]["grants"] == [] and users(place)["dora"]["allow"] == []
+
+
+@pytest.mark.parametrize("words, said", [
+    (["grant", "dora", "Quick"], "There is no user 'dora'"),
+    (["passwd", "dora"], "There is no user 'dora'"),
+    (["disable", "dora"], "There is no user 'dora'"),
+    (["add", "d\na"], "control characters"),
+    (["add", "dora", "--allow", "10.0.0.0/33"], "'10.0.0.0/33' is no address"),
+])
+def test_what_cannot_be_done_is_explained(place, words, said):
+    assert said in user(place, *words, stdin=PASSWORD + "\n", status=1)
+
+
+@pytest.mark.parametrize("words", [
+    [], ["befriend", "dora"], ["add"], ["grant", "dora"], ["passwd", "dora", "secret"],
+    ["list", "--grant", "Quick"], ["disable", "dora", "--json"], ["--nope"],
+])
+def test_wrong_usage_ends_with_2_and_names_the_help(place, words):
+    said = user(place, *words, status=2)
+    assert "--help" in said or "--nope" in said
+
+
+@pytest.mark.parametrize("stdin, said", [
+    ("", "no password"), ("\n", "no password"), ("x" * 256 + "\n", "longer than 255 bytes"),
+])
+def test_a_password_that_cannot_be_is_refused(place, stdin, said):
+    assert said in user(place, "add", "dora", stdin=stdin, status=1)
+    assert users(place) == {}
+
+
+def test_the_help_names_every_action(place):
+    said = user(place, "--help")
+    for action in ("add", "passwd", "disable", "enable", "grant", "revoke", "allow", "list"):
+        assert f"\n  {action} " in said
+
+
+def type_passwords(place, *typed):
+    """Run `passwd alice` on a terminal; its exit status, and whether it ever echoed."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(place.folder)
+        os.execv(REPORTD, ["reportd", "user", "passwd", "alice"])
+    said, echoed = b"", False
+    for text in typed:
+        while not said.endswith(b": "):
+            said += os.read(terminal, 100)
+        echoed = echoed or bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        said = b""
+        os.write(terminal, text)
+    try:
+        while os.read(terminal, 1000):
+            pass
+    except OSError:  # how a terminal ends
+        pass
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), echoed
+
+
+def test_a_terminal_is_asked_twice_without_echo(place):
+    user(place, "add", "alice", stdin=PASSWORD + "\n")
+    assert type_passwords(place, b"new one\n", b"new one\n") == (0, False)
+    assert type_passwords(place, b"new one\n", b"another\n") == (1, False)
+    assert type_passwords(place, b"\x03") == (1, False)
