@@ -179,9 +179,6 @@ void sqlite_close(struct store_conn *conn)
 
 _Static_assert(SQLITE_PAGE == 4096 && SQLITE_PAGES_MAX == 33554431, "set_up_writer() sets them");
 
-/* secure_delete overwrites the row that is deleted. It does not reach a copy that SQLite left in
- * the free space of a page when it moved the row to a neighbour while it lived: measured, about one
- * deleted report in 3000 leaves some bytes that way, until the space is used again. */
 static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
 {
     int rc;
