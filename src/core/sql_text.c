@@ -77,13 +77,14 @@ static size_t read_dollar_quoted(const char *text, size_t len, size_t tag)
     return close != NULL ? (size_t)(close - text) + tag : 0;
 }
 
-/* A [ directly behind a name, a closing bracket or a quoted name subscripts it; behind another [ it
- * begins an inner array. */
+/* A [ directly behind a name, a closing bracket or a quoted name subscripts it; one inside of
+ * another's brackets begins an array: ARRAY[[1, 2], [3, 4]]. */
 static bool is_subscript(const struct sql_walk *walk)
 {
     char before = walk->at > walk->text ? walk->at[-1] : ' ';
 
-    return is_name_char(before) || (before != '\0' && strchr("])\"[", before) != NULL);
+    return walk->brackets > 0 || is_name_char(before) || before == ']' || before == ')' ||
+           before == '"';
 }
 
 static size_t read_word(const char *text, size_t len, enum sql_kind *kind)
@@ -191,6 +192,8 @@ bool sql_walk_next(struct sql_walk *walk, struct sql_token *ret)
         token.kind = SQL_UNCLOSED;
         token.len = (size_t)(walk->end - walk->at);
     }
+    if (token.kind == SQL_OTHER)
+        walk->brackets += (*token.text == '[') - (*token.text == ']');
     for (size_t i = 0; i < token.len; i++)
         walk->line += token.text[i] == '\n';
     walk->at += token.len;

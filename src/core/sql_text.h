@@ -7,8 +7,8 @@
 
 /* The lexical rules are those that SQLite and PostgreSQL have in common, and those of either that
  * the other can't mistake: '…' "…" `…` with doubled quotes, E'…' with backslashes, [name] unless it
- * follows a name directly (then it is a subscript), $tag$…$tag$, -- and (not nested) block
- * comments. */
+ * follows a name directly (then it is a subscript) or stands in a subscript, $tag$…$tag$, -- and
+ * (not nested) block comments. */
 enum sql_kind {
     SQL_OTHER, /* a word, a number, or one character of anything else */
     SQL_LINE_COMMENT,
@@ -30,6 +30,7 @@ struct sql_token {
 struct sql_walk {
     const char *text, *at, *end;
     int line;
+    int brackets; /* open [ of subscripts and arrays */
     bool starts_line;
 };
 

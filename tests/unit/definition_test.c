@@ -411,9 +411,27 @@ static void names_in_quotes_and_comments_are_no_parameters(void **state)
 static void parameters_are_found_where_quotes_end(void **state)
 {
     static const char *const uses[] = {
-        "'a' || :x", "'\\' || :x",  "\"a\"+:x",   "[a]+:x",     "a::int+:x", "/**/:x",
-        "--\n:x",    "$$a$$||:x",   "$1 + :x",    "array[:x]",  "(:x)",      "a$b$ || :x || '$b$'",
-        "(f)[:x]",   "E'\\\\'||:x", "/* ' */ :x", "'/*' || :x", "-:x",       ":x::date",
+        "'a' || :x",
+        "'\\' || :x",
+        "\"a\"+:x",
+        "[a]+:x",
+        "a::int+:x",
+        "/**/:x",
+        "--\n:x",
+        "$$a$$||:x",
+        "$1 + :x",
+        "array[:x]",
+        "(:x)",
+        "a$b$ || :x || '$b$'",
+        "array[[:x], [2]]",
+        "array[[1, 2], [3]] + :x",
+        "array[[1], [:x]]",
+        "(f)[:x]",
+        "E'\\\\'||:x",
+        "/* ' */ :x",
+        "'/*' || :x",
+        "-:x",
+        ":x::date",
     };
 
     (void)state;
