@@ -39,6 +39,8 @@
     X(drain_grace, DURATION, "10s", 0, 3600000,                                                    \
       "How long running reports may go on after SIGTERM before they are put back into the queue")  \
     X(worker_memory, SIZE, "1G", 0, INT64_C(1) << 50, "Address space of one worker; 0: no limit")  \
+    X(spool_encryption, CHOICE, "off|on", 0, 0,                                                    \
+      "Whether result files are encrypted, each with a key that only its report's row has")        \
     X(log_level, CHOICE, "info|debug|warn|error", 0, 0, "Least level that is logged")              \
     X(log_format, CHOICE, "text|json", 0, 0, "How a log line is written")
 

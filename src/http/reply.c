@@ -215,3 +215,49 @@ void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first,
         close(fd);
     send_response(ex, status, json_media_type, response);
 }
+
+/* A part of an encrypted result on its way to a client. */
+struct unsealing {
+    struct unseal *unseal;
+    int64_t first, length;
+};
+
+static ssize_t read_unsealed(void *context, uint64_t at, char *out, size_t max)
+{
+    struct unsealing *part = context;
+    struct err err = {0};
+    int64_t left = part->length - (int64_t)at;
+    ssize_t n = unseal_read(part->unseal, part->first + (int64_t)at, out,
+                            left < (int64_t)max ? (size_t)left : max, &err);
+
+    if (n > 0)
+        return n;
+    log_error("http.unseal", "error=%s", err.text);
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void free_unsealing(void *context)
+{
+    struct unsealing *part = context;
+
+    unseal_free(part->unseal);
+    free(part);
+}
+
+void exchange_reply_unsealed(struct exchange *ex, int status, struct unseal *unseal, int64_t first,
+                             int64_t length)
+{
+    struct unsealing *part = malloc(sizeof(*part));
+    struct MHD_Response *response = NULL;
+
+    if (part != NULL) {
+        *part = (struct unsealing){unseal, first, length};
+        response = MHD_create_response_from_callback((uint64_t)length, SEAL_CHUNK, read_unsealed,
+                                                     part, free_unsealing);
+    }
+    if (response == NULL) {
+        unseal_free(unseal);
+        free(part);
+    }
+    send_response(ex, status, json_media_type, response);
+}

@@ -1,4 +1,4 @@
-/* src/http/report_result.c -- GET /Report: the result, whole or in part, straight from its file. */
+/* src/http/report_result.c -- GET /Report: the result, whole or in part, from its file. */
 #include "http/report.h"
 
 #include <inttypes.h>
@@ -77,8 +77,63 @@ static void reply_not_complete(struct exchange *ex, const struct report *report)
     exchange_reply_error(ex, &ex->err, NULL);
 }
 
-static void reply_result(struct exchange *ex, const struct tags *tags, int fd, int64_t size)
+/* An open result. */
+struct result {
+    int fd;
+    struct unseal *unseal; /* has the descriptor if the file is encrypted; else NULL */
+    int64_t size;
+};
+
+static void close_result(struct result *result)
 {
+    if (result->unseal != NULL)
+        unseal_free(result->unseal);
+    else
+        close(result->fd);
+}
+
+/* 0: *ret is yours, to send or to close. */
+static int open_result(struct exchange *ex, const struct report *report, struct result *ret)
+{
+    struct result result = {.fd = spool_result(ex->services->spool, &report->id, report->attempt,
+                                               &result.size, &ex->err)};
+
+    if (result.fd < 0)
+        return result.fd;
+    if (report->sealed) {
+        int rc = unseal_new(result.fd, report->bytes, report->key, &result.unseal, &ex->err);
+
+        if (rc < 0) {
+            close(result.fd);
+            return rc;
+        }
+        result.size = report->bytes;
+    }
+    *ret = result;
+    return 0;
+}
+
+/* Is the first byte what was written? Said while there is a status to say it with. */
+static bool is_sound(struct exchange *ex, struct result *result, int64_t first)
+{
+    char byte;
+
+    return result->unseal == NULL || ex->head ||
+           unseal_read(result->unseal, first, &byte, 1, &ex->err) >= 0;
+}
+
+static void send_result(struct exchange *ex, int status, struct result *result, int64_t first,
+                        int64_t length)
+{
+    if (result->unseal != NULL)
+        exchange_reply_unsealed(ex, status, result->unseal, first, length);
+    else
+        exchange_reply_file(ex, status, result->fd, first, length);
+}
+
+static void reply_result(struct exchange *ex, const struct tags *tags, struct result *result)
+{
+    int64_t size = result->size;
     bool ranges =
         !ex->head && if_range_holds(exchange_header(ex, "If-Range"), tags->etag, tags->modified);
     int64_t first = 0, length = size;
@@ -86,10 +141,15 @@ static void reply_result(struct exchange *ex, const struct tags *tags, int fd, i
         range_read(ranges ? exchange_header(ex, "Range") : NULL, size, &first, &length);
 
     if (kind == RANGE_NONE) {
-        close(fd);
+        close_result(result);
         exchange_add_header(ex, "Content-Range", "bytes */%" PRId64, size);
         err_set(&ex->err, -E_RANGE,
                 "The result has %" PRId64 " bytes: ask for a range in 0-%" PRId64, size, size - 1);
+        exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    if (!is_sound(ex, result, first)) {
+        close_result(result);
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }
@@ -99,8 +159,8 @@ static void reply_result(struct exchange *ex, const struct tags *tags, int fd, i
                             first + length - 1, size);
     else
         exchange_add_header(ex, "Content-Digest", "sha-256=:%s:", tags->digest);
-    exchange_reply_file(ex, kind == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, fd, first,
-                        length);
+    send_result(ex, kind == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, result, first,
+                length);
 }
 
 /* The file was not there although the row said complete: deleted in between, or lost. */
@@ -118,8 +178,8 @@ static void result_found(struct exchange *ex)
 {
     const struct store_find *find = &ex->op.find;
     struct tags tags;
-    int64_t size;
-    int fd;
+    struct result result;
+    int rc;
 
     if (!find->found) {
         report_reply_unknown(ex);
@@ -136,10 +196,10 @@ static void result_found(struct exchange *ex)
         return;
     }
     SEAM_STEP("http", "result", "found");
-    fd = spool_result(ex->services->spool, &find->id, find->report.attempt, &size, &ex->err);
-    if (fd >= 0)
-        reply_result(ex, &tags, fd, size);
-    else if (fd == -E_NOT_FOUND)
+    rc = open_result(ex, &find->report, &result);
+    if (rc == 0)
+        reply_result(ex, &tags, &result);
+    else if (rc == -E_NOT_FOUND)
         report_find(ex, &find->id, result_missing);
     else
         exchange_reply_error(ex, &ex->err, NULL);

@@ -1,5 +1,6 @@
 /* src/proc/job.c -- one claimed report: handed to its worker, published or put back, written down.
  */
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ void job_free(struct job *job)
     if (job == NULL)
         return;
     report_done(&job->report);
+    sodium_memzero(job->key, sizeof(job->key));
     free(job);
 }
 
@@ -197,6 +199,7 @@ static void end_complete(struct job *job, const struct wire_message *m)
                                     .expires_ms =
                                         now_ms + job->supervisor->spec.config->retention.number};
     memcpy(finish->digest, m->digest, sizeof(finish->digest));
+    finish->key = job->sealed ? job->key : NULL;
     job_end(job);
 }
 
@@ -305,7 +308,13 @@ static int send_job(struct job *job, struct slot *slot, const struct definition 
     if (m.fd < 0)
         return m.fd;
     SEAM_STEP("job", "start", "created");
+    job->sealed = m.sealed = str_eq(spec->config->spool_encryption.text, "on");
+    if (m.sealed) {
+        randombytes_buf(job->key, sizeof(job->key));
+        memcpy(m.key, job->key, sizeof(m.key));
+    }
     slot_run(slot, job, &m);
+    sodium_memzero(m.key, sizeof(m.key));
     close(m.fd);
     SEAM_STEP("job", "start", "sent");
     return 0;

@@ -303,7 +303,7 @@ static int prepare(struct run *run, struct err *err)
         return err_detail(err, "%s", why.text);
     }
     rc = params_values(run->def, job->parameters, &run->values, err);
-    return rc < 0 ? rc : sink_new(job->fd, &run->sink, err);
+    return rc < 0 ? rc : sink_new(job->fd, job->sealed ? job->key : NULL, &run->sink, err);
 }
 
 int run_report(const struct wire_message *job, struct source *source, struct run_progress *progress,

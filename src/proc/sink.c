@@ -12,6 +12,7 @@
 
 #include "base/lane.h"
 #include "base/seam.h"
+#include "spool/seal.h"
 
 enum { BLOCKS = 2, KEEP_MAX = 4 * SINK_BLOCK /* a block that grew beyond gives its memory back */ };
 
@@ -23,6 +24,7 @@ struct block {
 
 struct sink {
     int fd;
+    struct seal *seal; /* NULL: the file is plain */
     EVP_MD_CTX *hash;
     struct lane *lane; /* NULL until the first full block: a small report needs no thread */
     sem_t free_blocks; /* those that are neither being filled nor in the lane */
@@ -32,7 +34,26 @@ struct sink {
     atomic_int write_errno; /* 0, or why the file is spoilt: nothing is written any more */
 };
 
-int sink_new(int fd, struct sink **ret, struct err *err)
+/* A seal_write_fn. */
+static int write_all(void *context, const void *data, size_t len)
+{
+    const struct sink *sink = context;
+    const char *from = data;
+
+    while (len > 0) {
+        ssize_t n = SEAM_FAILS("sink.write") ? -1 : write(sink->fd, from, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        from += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int sink_new(int fd, const uint8_t *key, struct sink **ret, struct err *err)
 {
     struct sink *sink = calloc(1, sizeof(*sink));
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
@@ -49,6 +70,10 @@ int sink_new(int fd, struct sink **ret, struct err *err)
         sink->blocks[i].sink = sink;
         buf_init(&sink->blocks[i].data, SINK_ROOM);
     }
+    if (key != NULL && seal_new(key, write_all, sink, &sink->seal, err) < 0) {
+        sink_free(sink);
+        return -E_NOMEM;
+    }
     *ret = sink;
     return 0;
 }
@@ -58,6 +83,7 @@ void sink_free(struct sink *sink)
     if (sink == NULL)
         return;
     lane_free(sink->lane);
+    seal_free(sink->seal);
     for (int i = 0; i < BLOCKS; i++)
         buf_done(&sink->blocks[i].data);
     sem_destroy(&sink->free_blocks);
@@ -65,26 +91,14 @@ void sink_free(struct sink *sink)
     free(sink);
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = SEAM_FAILS("sink.write") ? -1 : write(fd, data, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno;
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 static void put_block(struct sink *sink, struct block *block)
 {
+    const struct buf *data = &block->data;
+
     if (sink->write_errno == 0) {
-        EVP_DigestUpdate(sink->hash, block->data.data, block->data.len);
-        sink->write_errno = write_all(sink->fd, block->data.data, block->data.len);
+        EVP_DigestUpdate(sink->hash, data->data, data->len);
+        sink->write_errno = sink->seal != NULL ? seal_add(sink->seal, data->data, data->len)
+                                               : write_all(sink, data->data, data->len);
     }
     if (block->data.cap > KEEP_MAX)
         buf_done(&block->data);
@@ -153,6 +167,8 @@ int sink_finish(struct sink *sink, uint8_t digest[REPORT_DIGEST_BYTES], struct e
         return err_set(err, -E_SOURCE, "A row of the report is too large.");
     sink->passed += (int64_t)last->data.len;
     put_block(sink, last);
+    if (sink->write_errno == 0 && sink->seal != NULL)
+        sink->write_errno = seal_finish(sink->seal);
     if (sink->write_errno == 0 && (SEAM_FAILS("sink.fsync") || fdatasync(sink->fd) < 0))
         sink->write_errno = errno;
     if (sink->write_errno != 0)

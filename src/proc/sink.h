@@ -16,8 +16,9 @@ enum {
     SINK_ROOM = 128 << 20, /* bytes that a block may grow to, by one large row */
 };
 
-/* `fd` is borrowed. *ret is yours: sink_free(). */
-int sink_new(int fd, struct sink **ret, struct err *err);
+/* `fd` is borrowed. With a key (REPORT_KEY_BYTES, copied; NULL: none) the file is encrypted, see
+ * spool/seal.h; sizes and digest stay those of what is added. *ret is yours: sink_free(). */
+int sink_new(int fd, const uint8_t *key, struct sink **ret, struct err *err);
 void sink_free(struct sink *sink); /* waits for the writing; NULL is fine */
 
 /* The block to add to, until the next sink_pass(). */

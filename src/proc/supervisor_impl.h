@@ -53,7 +53,9 @@ struct job {
     enum spool_verb file_verb;
     struct spool_op file;
     struct store_op op;
-    int64_t retry_ms; /* 0: not waiting to post op again */
+    int64_t retry_ms;              /* 0: not waiting to post op again */
+    bool sealed;                   /* this attempt's file is encrypted … */
+    uint8_t key[REPORT_KEY_BYTES]; /* … with this, which nobody else keeps until it is finished */
     char message[REPORT_MESSAGE_MAX];
     struct supervisor_mail mail;
     struct job *next;

@@ -10,7 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DESCRIPTORS_MAX = 8, DIGEST_TEXT = 2 * REPORT_DIGEST_BYTES + 1 };
+enum {
+    DESCRIPTORS_MAX = 8,
+    DIGEST_TEXT = 2 * REPORT_DIGEST_BYTES + 1,
+    KEY_TEXT = 2 * REPORT_KEY_BYTES + 1,
+};
 
 enum field_kind { FIELD_TEXT, FIELD_NUMBER };
 
@@ -62,6 +66,7 @@ void wire_message_done(struct wire_message *m)
         free(*text_of(m, &fields[i]));
         *text_of(m, &fields[i]) = NULL;
     }
+    sodium_memzero(m->key, sizeof(m->key));
 }
 
 static int malformed(struct err *err, const char *what)
@@ -70,6 +75,29 @@ static int malformed(struct err *err, const char *what)
 }
 
 /* ---- sending ---- */
+
+/* Let go of the JSON of a message, the key in it overwritten. */
+static void forget(json_t *json)
+{
+    const char *key = json_string_value(json_object_get(json, "key"));
+
+    if (key != NULL)
+        sodium_memzero((char *)key, strlen(key));
+    json_decref(json);
+}
+
+static int add_key(json_t *json, const struct wire_message *m)
+{
+    char text[KEY_TEXT];
+    int failed = 0;
+
+    if (m->sealed) {
+        sodium_bin2hex(text, sizeof(text), m->key, sizeof(m->key));
+        failed = json_object_set_new(json, "key", json_string(text));
+        sodium_memzero(text, sizeof(text));
+    }
+    return failed;
+}
 
 static json_t *to_json(const struct wire_message *m)
 {
@@ -90,9 +118,10 @@ static json_t *to_json(const struct wire_message *m)
         else if (text != NULL)
             failed |= json_object_set_new(json, fields[i].name, json_string(text));
     }
+    failed |= add_key(json, m);
     if (failed == 0)
         return json;
-    json_decref(json);
+    forget(json);
     return NULL;
 }
 
@@ -139,14 +168,15 @@ int wire_send(int socket, const struct wire_message *m, struct err *err)
     int rc;
 
     if (frame == NULL) {
-        json_decref(json);
+        forget(json);
         return malformed(err, "text that is not UTF-8, or too long, or no memory");
     }
     memcpy(frame, &length, sizeof(length));
     json_dumpb(json, frame + sizeof(length), size, JSON_COMPACT);
     rc = send_all(socket, frame, sizeof(length) + size, m->type == WIRE_RUN ? m->fd : -1, err);
+    sodium_memzero(frame, sizeof(length) + size);
     free(frame);
-    json_decref(json);
+    forget(json);
     return rc;
 }
 
@@ -223,11 +253,27 @@ static int read_field(const json_t *json, const struct field *field, struct wire
     return *text_of(m, field) != NULL ? 0 : err_set(err, -E_NOMEM, "Out of memory.");
 }
 
+/* Exactly `len` bytes in hexadecimal. */
+static bool read_hex(const char *text, uint8_t *out, size_t len)
+{
+    size_t read;
+
+    return sodium_hex2bin(out, len, text, strlen(text), NULL, &read, NULL) == 0 && read == len;
+}
+
+static int read_key(const json_t *json, struct wire_message *m)
+{
+    const json_t *value = json_object_get(json, "key");
+    const char *text = json_string_value(value);
+
+    m->sealed = value != NULL;
+    return value == NULL || (text != NULL && read_hex(text, m->key, sizeof(m->key))) ? 0 : -1;
+}
+
 static int from_json(json_t *json, struct wire_message *m, struct err *err)
 {
     const char *id, *digest;
     int type, outcome;
-    size_t digest_len;
 
     if (json_unpack(json, "{s:i, s:s, s:i, s:i, s:s}", "type", &type, "id", &id, "attempt",
                     &m->attempt, "outcome", &outcome, "digest", &digest) != 0)
@@ -235,12 +281,12 @@ static int from_json(json_t *json, struct wire_message *m, struct err *err)
     if (type < WIRE_RUN || type > WIRE_DONE || outcome < WIRE_COMPLETE ||
         outcome > WIRE_CANCELLED || !guid_parse(id, &m->id))
         return malformed(err, "type, outcome or id");
-    if (sodium_hex2bin(m->digest, sizeof(m->digest), digest, strlen(digest), NULL, &digest_len,
-                       NULL) != 0 ||
-        digest_len != sizeof(m->digest))
+    if (!read_hex(digest, m->digest, sizeof(m->digest)))
         return malformed(err, "digest");
     m->type = (enum wire_type)type;
     m->outcome = (enum wire_outcome)outcome;
+    if (read_key(json, m) < 0)
+        return malformed(err, "key");
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         int rc = read_field(json, &fields[i], m, err);
 
@@ -267,9 +313,10 @@ static int receive_payload(int socket, size_t len, struct wire_message *m, struc
         return rc < 0 ? rc : malformed(err, "it ends too early");
     }
     json = json_loadb(payload, len, 0, NULL);
+    sodium_memzero(payload, len);
     free(payload);
     rc = json_is_object(json) ? from_json(json, m, err) : malformed(err, "it is no JSON object");
-    json_decref(json);
+    forget(json);
     return rc;
 }
 
@@ -292,5 +339,6 @@ int wire_receive(int socket, struct wire_message *ret, struct err *err)
         return rc;
     }
     *ret = m;
+    sodium_memzero(m.key, sizeof(m.key));
     return 1;
 }

@@ -2,6 +2,7 @@
 #ifndef PROC_WIRE_H
 #define PROC_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +27,9 @@ struct wire_message {
     char *parameters;                        /* canonical */
     char *user_name, *source_url, *temp_folder;
     int64_t timeout_ms, row_limit, size_limit;
-    int fd; /* .part; sending: borrowed, receiving: yours; else -1 */
+    bool sealed;                   /* the result is to be encrypted … */
+    uint8_t key[REPORT_KEY_BYTES]; /* … with this */
+    int fd;                        /* .part; sending: borrowed, receiving: yours; else -1 */
     /* PROGRESS and DONE, worker → serve */
     int64_t rows, bytes;
     enum wire_outcome outcome;
@@ -35,7 +38,8 @@ struct wire_message {
     char *detail;  /* … and for the log */
 };
 
-void wire_message_done(struct wire_message *m); /* frees the strings, closes nothing */
+/* Frees the strings and forgets the key; closes nothing. */
+void wire_message_done(struct wire_message *m);
 
 /* Send a frame, blocking; -E_IO if the other side is gone. */
 int wire_send(int socket, const struct wire_message *m, struct err *err);

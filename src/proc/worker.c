@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -280,8 +281,11 @@ static int hear(struct worker *worker, struct err *err)
 
     if (rc <= 0)
         return rc;
-    if (m.type == WIRE_RUN && !worker->busy)
-        return start_job(worker, &m, err) < 0 ? err->code : 1;
+    if (m.type == WIRE_RUN && !worker->busy) {
+        rc = start_job(worker, &m, err) < 0 ? err->code : 1;
+        sodium_memzero(m.key, sizeof(m.key)); /* the job has it */
+        return rc;
+    }
     if (m.type == WIRE_CANCEL) {
         if (is_current(worker, &m))
             stop_job(worker, STOP_CANCELLED);

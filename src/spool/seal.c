@@ -150,7 +150,7 @@ int seal_finish(struct seal *seal)
 
 static int damaged(struct err *err)
 {
-    return err_set(err, -E_SPOOL, "the file of an encrypted result is not what was written");
+    return err_set(err, -E_INTERNAL, "the file of an encrypted result is not what was written");
 }
 
 int unseal_new(int fd, int64_t bytes, const uint8_t key[REPORT_KEY_BYTES], struct unseal **ret,

@@ -40,13 +40,13 @@ int seal_finish(struct seal *seal);
 /* Reading. */
 struct unseal;
 /* `fd` is yours until it has worked, then the reader's. `bytes` is the size of the result.
- * -E_SPOOL: the file is not of the size that makes. *ret is yours: unseal_free(). */
+ * -E_INTERNAL: the file is not of the size that makes. *ret is yours: unseal_free(). */
 int unseal_new(int fd, int64_t bytes, const uint8_t key[REPORT_KEY_BYTES], struct unseal **ret,
                struct err *err);
 void unseal_free(struct unseal *unseal); /* NULL is fine; closes the file, forgets the key */
 /* Up to `max` bytes of the result from place `at` on into `out`: how many (0 only at its end), or
- * -E_SPOOL if the file cannot be read or is not what was written with this key. To read on where
- * the last read ended costs nothing more. */
+ * -E_INTERNAL if the file is not what was written with this key, -E_SPOOL if it cannot be read. To
+ * read on where the last read ended costs nothing more. */
 ssize_t unseal_read(struct unseal *unseal, int64_t at, void *out, size_t max, struct err *err);
 
 #endif

@@ -161,7 +161,7 @@ static void another_key_reads_nothing(void **state)
 
     (void)state;
     make_sample(&sample, 100);
-    assert_int_equal(read_through(&sample, 100, other_key), -E_SPOOL);
+    assert_int_equal(read_through(&sample, 100, other_key), -E_INTERNAL);
     free_sample(&sample);
 }
 
@@ -173,7 +173,7 @@ static void a_changed_byte_anywhere_is_noticed(void **state)
     make_sample(&sample, 300);
     for (size_t i = 0; i < sample.file_len; i++) {
         sample.file[i] ^= 1;
-        assert_int_equal(read_through(&sample, sample.len, key), -E_SPOOL);
+        assert_int_equal(read_through(&sample, sample.len, key), -E_INTERNAL);
         sample.file[i] ^= 1;
     }
     assert_int_equal(read_through(&sample, sample.len, key), 0);
@@ -187,7 +187,7 @@ static void a_changed_byte_late_in_the_file_is_noticed(void **state)
     (void)state;
     make_sample(&sample, SEGMENT + 2 * CHUNK);
     sample.file[sample.file_len - 20] ^= 4;
-    assert_int_equal(read_through(&sample, sample.len, key), -E_SPOOL);
+    assert_int_equal(read_through(&sample, sample.len, key), -E_INTERNAL);
     free_sample(&sample);
 }
 
@@ -198,9 +198,9 @@ static void a_file_of_another_length_is_not_opened(void **state)
     (void)state;
     make_sample(&sample, SEGMENT + CHUNK);
     sample.file_len--;
-    assert_int_equal(read_through(&sample, sample.len, key), -E_SPOOL);
+    assert_int_equal(read_through(&sample, sample.len, key), -E_INTERNAL);
     sample.file_len += 2;
-    assert_int_equal(read_through(&sample, sample.len, key), -E_SPOOL);
+    assert_int_equal(read_through(&sample, sample.len, key), -E_INTERNAL);
     free_sample(&sample);
 }
 
@@ -212,9 +212,9 @@ static void a_file_cut_at_a_chunk_is_noticed(void **state)
     (void)state;
     make_sample(&sample, SEGMENT + 2 * CHUNK);
     sample.file_len = SEALED_SEGMENT + HEADER + SEALED_CHUNK;
-    assert_int_equal(read_through(&sample, SEGMENT + CHUNK, key), -E_SPOOL);
+    assert_int_equal(read_through(&sample, SEGMENT + CHUNK, key), -E_INTERNAL);
     sample.file_len = SEALED_SEGMENT;
-    assert_int_equal(read_through(&sample, SEGMENT, key), -E_SPOOL);
+    assert_int_equal(read_through(&sample, SEGMENT, key), -E_INTERNAL);
     free_sample(&sample);
 }
 
@@ -236,7 +236,7 @@ static void chunks_cannot_change_places(void **state)
     (void)state;
     make_sample(&sample, SEGMENT);
     swap(sample.file + HEADER, sample.file + HEADER + SEALED_CHUNK, SEALED_CHUNK);
-    assert_int_equal(read_through(&sample, sample.len, key), -E_SPOOL);
+    assert_int_equal(read_through(&sample, sample.len, key), -E_INTERNAL);
     free_sample(&sample);
 }
 
@@ -247,7 +247,7 @@ static void segments_cannot_change_places(void **state)
     (void)state;
     make_sample(&sample, 3 * SEGMENT);
     swap(sample.file, sample.file + SEALED_SEGMENT, SEALED_SEGMENT);
-    assert_int_equal(read_through(&sample, sample.len, key), -E_SPOOL);
+    assert_int_equal(read_through(&sample, sample.len, key), -E_INTERNAL);
     free_sample(&sample);
 }
 

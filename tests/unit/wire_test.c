@@ -94,6 +94,25 @@ static void a_run_arrives_with_its_descriptor(void **state)
     wire_message_done(&got);
 }
 
+static void a_key_travels_with_a_run_and_is_forgotten(void **state)
+{
+    static const uint8_t key[REPORT_KEY_BYTES] = {1, 2, [31] = 0xff}, none[REPORT_KEY_BYTES];
+    int *pair = *state;
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    struct wire_message sent = a_run(null), got;
+
+    sent.sealed = true;
+    memcpy(sent.key, key, sizeof(key));
+    assert_int_equal(wire_send(pair[0], &sent, NULL), 0);
+    assert_int_equal(wire_receive(pair[1], &got, NULL), 1);
+    assert_true(got.sealed);
+    assert_memory_equal(got.key, key, sizeof(key));
+    wire_message_done(&got);
+    assert_memory_equal(got.key, none, sizeof(none));
+    close(got.fd);
+    close(null);
+}
+
 static void a_done_arrives_with_digest_and_words(void **state)
 {
     int *pair = *state;
@@ -253,8 +272,10 @@ static void malformed_frames_are_errors(void **state)
         {"{\"type\":0,", -1}, /* RUN without anything */
         {"{\"type\":1,\"rows\":\"x\",", -1},
         {"{\"type\":1,\"message\":5,", -1},
-        {"{\"type\":1", 50}, /* cut off */
-        {"", 0},             /* no length */
+        {"{\"type\":1,\"key\":5,", -1},
+        {"{\"type\":1,\"key\":\"00ff\",", -1}, /* too short */
+        {"{\"type\":1", 50},                   /* cut off */
+        {"", 0},                               /* no length */
         {"", WIRE_FRAME_MAX + 1},
     };
 
@@ -302,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_run_arrives_with_its_descriptor),
+        TEST(a_key_travels_with_a_run_and_is_forgotten),
         TEST(a_done_arrives_with_digest_and_words),
         TEST(frames_keep_their_order),
         TEST(a_frame_larger_than_the_socket_arrives_whole),
