@@ -213,8 +213,9 @@ void job_answered(struct job *job, const struct wire_message *m)
     SEAM_STEP("job", "end", "answered");
     guid_format(&job->report.id, reference);
     if (m->outcome == WIRE_FAILED)
-        log_warn("report.failed", "reference=%s report=%s reason=%s detail=%s", reference,
-                 job->report.name, m->message, m->detail);
+        /* Not the message: it is for the user, and may quote parameters. */
+        log_warn("report.failed", "reference=%s report=%s detail=%s", reference, job->report.name,
+                 m->detail);
     if (job->stops != NULL)
         job_over(job);
     else if (m->outcome == WIRE_COMPLETE)

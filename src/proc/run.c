@@ -55,7 +55,7 @@ static int check_failed(struct run *run, const struct check *check, struct err *
     /* Too long with the values filled in: as the definition has it. */
     err_set(err, -E_SOURCE, "%s", buf_failed(&message) ? check->message : buf_str(&message));
     buf_done(&message);
-    return -E_SOURCE;
+    return err_detail(err, "line %d: check: %s", check->statement.line, check->message);
 }
 
 /* One row or more: passed. */
@@ -303,6 +303,8 @@ static int prepare(struct run *run, struct err *err)
         return err_detail(err, "%s", why.text);
     }
     rc = params_values(run->def, job->parameters, &run->values, err);
+    if (rc == -E_PARAM) /* its words quote the value */
+        return err_detail(err, "the parameters do not fit the definition, which has changed");
     return rc < 0 ? rc : sink_new(job->fd, job->sealed ? job->key : NULL, &run->sink, err);
 }
 

@@ -35,7 +35,7 @@ struct wire_message {
     enum wire_outcome outcome;
     uint8_t digest[REPORT_DIGEST_BYTES];
     char *message; /* DONE with WIRE_FAILED: for the user */
-    char *detail;  /* … and for the log */
+    char *detail;  /* … and for the log, without values of parameters or data */
 };
 
 /* Frees the strings and forgets the key; closes nothing. */

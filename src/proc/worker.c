@@ -209,7 +209,8 @@ static void judge(struct worker *worker, struct wire_message *done)
                 duration);
     }
     done->message = err->text;
-    done->detail = err->detail;
+    /* Details quote no values; where words have none they have no values either. */
+    done->detail = err->detail[0] != '\0' ? err->detail : err->text;
 }
 
 static struct wire_message answer(const struct worker *worker, enum wire_type type)

@@ -79,11 +79,26 @@ static int line_at_fault(const PGresult *result, const struct statement *stateme
     return line;
 }
 
+/* Classes of SQLSTATE whose messages are about the statement's text or the server, and so quote no
+ * values (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+static bool is_plain(const char *state)
+{
+    static const char *const classes[] = {"08", "0A", "25", "28", "40", "42",
+                                          "53", "54", "55", "57", "58"};
+
+    for (size_t i = 0; state != NULL && i < sizeof(classes) / sizeof(classes[0]); i++) {
+        if (strncmp(state, classes[i], 2) == 0)
+            return true;
+    }
+    return state == NULL; /* libpq's own */
+}
+
 int pg_fail(struct pg_source *source, const PGresult *result, const struct statement *statement,
             struct err *err)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *primary = is_plain(state) ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)
+                                          : "what it says may quote values";
     char message[ERR_TEXT_MAX / 2], place[32] = "";
 
     if (atomic_load(&source->interrupted))

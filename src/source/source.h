@@ -51,7 +51,11 @@ struct source_session {
     int64_t timeout_ms;    /* for a database that can enforce it by itself; 0: none */
 };
 
-/* Open a connection; -E_SOURCE: err->text is for the user, err->detail for the log; -E_CANCELLED:
+/* All errors: err->text is for the user, err->detail for the log. No detail has a value in it that
+ * was bound or read: what a database says of a running query may quote one, so then its code stands
+ * for it. */
+
+/* Open a connection; -E_SOURCE; -E_CANCELLED:
  * it would have waited, and spec->stopped is set. */
 int source_open(const struct source_spec *spec, struct source **ret, struct err *err);
 void source_free(struct source *source); /* NULL is fine */

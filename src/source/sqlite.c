@@ -71,17 +71,28 @@ static bool is_stopped(struct sqlite_source *source)
            (source->stopped != NULL && atomic_load(source->stopped));
 }
 
-/* The failure SQLite has just reported; `line` 0: not of a statement of the definition. */
-static int fail(struct sqlite_source *source, int code, int line, struct err *err)
+/* The failure SQLite has just reported in `message`; `line` 0: not of a statement of the
+ * definition. */
+static int fail_with(struct sqlite_source *source, int code, const char *message, int line,
+                     struct err *err)
 {
-    const char *message = sqlite3_errmsg(source->db);
-
     if ((code & 0xff) == SQLITE_INTERRUPT || ((code & 0xff) == SQLITE_BUSY && is_stopped(source)))
         return err_set(err, -E_CANCELLED, "The report was stopped.");
     err_set(err, -E_SOURCE, "%s", words_for(code));
     if (line == 0)
         return err_detail(err, "sqlite: %s (%d)", message, code);
     return err_detail(err, "line %d: sqlite: %s (%d)", line, message, code);
+}
+
+static int fail(struct sqlite_source *source, int code, int line, struct err *err)
+{
+    return fail_with(source, code, sqlite3_errmsg(source->db), line, err);
+}
+
+/* Of a running query: SQLite's own words may quote values. */
+static int fail_running(struct sqlite_query *query, int code, struct err *err)
+{
+    return fail_with(query->source, code, sqlite3_errstr(code), query->line, err);
 }
 
 /* A statement that SQLite would run and we do not take. */
@@ -467,10 +478,10 @@ static int sqlite_step(struct source_query *base, struct source_value *row, stru
     if (code == SQLITE_DONE)
         return 0;
     if (code != SQLITE_ROW)
-        return fail(query->source, code, query->line, err);
+        return fail_running(query, code, err);
     for (size_t i = 0; i < query->columns; i++) {
         if (!read_value(sqlite3_column_value(query->stmt, (int)i), &row[i]))
-            return fail(query->source, SQLITE_NOMEM, query->line, err);
+            return fail_running(query, SQLITE_NOMEM, err);
     }
     return 1;
 }
