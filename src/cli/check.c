@@ -26,6 +26,7 @@ struct probe {
     struct param_value *values; /* every parameter, without a value */
     bool *column_found;         /* as def->columns */
     bool columns_known;         /* every statement that has some could be compiled */
+    bool reachable;             /* false: the database is not, which has been told */
 };
 
 static void usage(FILE *out)
@@ -98,20 +99,35 @@ static void probe_columns(struct probe *probe, const struct source_query *query,
     free(names);
 }
 
+/* False: could not. */
+static bool begin(struct probe *probe)
+{
+    const struct source_session session = {.user_name = "check", .reference = "check"};
+    struct err err = {0};
+
+    if (source_begin(probe->source, &session, &err) == 0)
+        return true;
+    tell_err(probe, probe->def->source_line, &err);
+    return false;
+}
+
+/* A transaction for each: in PostgreSQL one ends with the first statement that does not compile. */
 static void probe_statement(struct probe *probe, const struct statement *statement, bool rendered)
 {
     struct source_query *query = NULL;
     struct err err = {0};
 
+    if (!probe->reachable || !(probe->reachable = begin(probe)))
+        return;
     if (source_query(probe->source, statement, probe->values, probe->def->param_count, &query,
                      &err) != 0) {
         tell_err(probe, statement->line, &err);
         probe->columns_known = probe->columns_known && !rendered;
-        return;
-    }
-    if (rendered)
+    } else if (rendered) {
         probe_columns(probe, query, statement->line);
+    }
     source_query_free(query);
+    source_end(probe->source);
 }
 
 static void probe_statements(struct probe *probe)
@@ -123,7 +139,7 @@ static void probe_statements(struct probe *probe)
     probe_statement(probe, &def->results, true);
     if (def->summary.sql != NULL)
         probe_statement(probe, &def->summary, true);
-    for (size_t i = 0; probe->columns_known && i < def->column_count; i++) {
+    for (size_t i = 0; probe->columns_known && probe->reachable && i < def->column_count; i++) {
         if (!probe->column_found[i])
             tell(probe->checker, def, def->columns[i].line,
                  "neither results nor summary has a column '%s'; correct the name or remove this "
@@ -137,18 +153,13 @@ static void probe_source(struct probe *probe, const char *url)
 {
     const struct definition *def = probe->def;
     const struct source_spec spec = {.url = url};
-    const struct source_session session = {.user_name = "check", .reference = "check"};
     struct err err = {0};
 
     if (source_open(&spec, &probe->source, &err) != 0) {
         tell_err(probe, def->source_line, &err);
         return;
     }
-    if (source_begin(probe->source, &session, &err) != 0)
-        tell_err(probe, def->source_line, &err);
-    else
-        probe_statements(probe);
-    source_end(probe->source);
+    probe_statements(probe);
     source_free(probe->source);
 }
 
@@ -156,7 +167,7 @@ static void probe_source(struct probe *probe, const char *url)
 static void check_definition(void *context, const struct definition *def)
 {
     struct checker *checker = context;
-    struct probe probe = {.checker = checker, .def = def, .columns_known = true};
+    struct probe probe = {.checker = checker, .def = def, .columns_known = true, .reachable = true};
     const char *url;
 
     checker->definitions++;

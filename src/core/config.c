@@ -214,7 +214,8 @@ static int take_sources(struct config *config, cfg_t *cfg, struct err *err)
 
         if (url == NULL || strchr(url, ':') == NULL)
             return err_set(err, -E_CONFIG,
-                           "%s: source %s needs a url: source %s { url = \"sqlite:PATH\" }",
+                           "%s: source %s needs a url: source %s { url = \"sqlite:PATH\" } or "
+                           "postgresql://…",
                            config->file, cfg_title(section), cfg_title(section));
         source->name = strdup(cfg_title(section));
         source->url = join_url(config->folder, url);
@@ -368,7 +369,8 @@ const char *config_source_url(const struct config *config, const char *name)
     return NULL;
 }
 
-static const char source_what[] = "A database to report on, by the name that definitions give";
+static const char source_what[] = "A database to report on, by the name that definitions give: "
+                                  "sqlite:PATH or postgresql://USER@HOST/DATABASE (a libpq URI)";
 
 void config_print_help(FILE *out)
 {
@@ -382,8 +384,7 @@ void config_print_help(FILE *out)
         fprintf(out, ")\n");
         free(fallback);
     }
-    fprintf(out, "  %-15s %s:\n  %-15s source NAME { url = \"sqlite:PATH\" }\n", "source",
-            source_what, "");
+    fprintf(out, "  %-15s %s:\n  %-15s source NAME { url = \"URL\" }\n", "source", source_what, "");
 }
 
 void config_print_markdown(FILE *out)
@@ -403,5 +404,5 @@ void config_print_markdown(FILE *out)
         fprintf(out, " |\n");
         free(fallback);
     }
-    fprintf(out, "| `source NAME { url = \"sqlite:PATH\" }` | | %s |\n", source_what);
+    fprintf(out, "| `source NAME { url = \"URL\" }` | | %s |\n", source_what);
 }

@@ -39,7 +39,7 @@ struct source_value {
 };
 
 struct source_spec {
-    const char *url;         /* "sqlite:PATH" (later "postgresql://…") */
+    const char *url;         /* "sqlite:PATH", "postgresql://…" (a libpq URI) */
     const char *temp_folder; /* where the database may spill a sort; NULL: its default */
     atomic_bool *stopped;    /* set by another thread: do not wait for a lock; NULL: never */
 };
@@ -60,7 +60,8 @@ struct source_session {
 int source_open(const struct source_spec *spec, struct source **ret, struct err *err);
 void source_free(struct source *source); /* NULL is fine */
 
-/* One read-only transaction a report: begin, any number of queries, end (also after a failure). */
+/* One read-only transaction a report: begin, any number of queries, end (also after a failure). A
+ * server is first connected to here. After a query has failed no other one can be compiled. */
 int source_begin(struct source *source, const struct source_session *session, struct err *err);
 void source_end(struct source *source);
 
@@ -76,7 +77,8 @@ size_t source_columns(const struct source_query *query);
 const char *source_column_name(const struct source_query *query, size_t column); /* borrowed */
 
 /* 1: `row` (source_columns() values) is filled; 0: no more rows; -E_CANCELLED after
- * source_interrupt(); -E_SOURCE otherwise. */
+ * source_interrupt(); -E_SOURCE otherwise. One query at a time: between its first row and its end
+ * no other one is stepped or compiled. */
 int source_step(struct source_query *query, struct source_value *row, struct err *err);
 
 /* Stop whatever runs and whatever starts until source_resume(); any thread; does not wait. */

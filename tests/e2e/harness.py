@@ -95,7 +95,7 @@ class Server:
         server.environment |= {"REPORTD_LISTEN": "127.0.0.1:0", "REPORTD_WORKER_MEMORY": "0"}
         return server
 
-    def configure(self, **config):
+    def configure(self, source="sqlite:data.db", **config):
         values = {
             "listen": "127.0.0.1:0",
             "store": "store.db",
@@ -108,7 +108,7 @@ class Server:
             **config,
         }
         lines = [f'{key} = "{value}"' for key, value in values.items()]
-        lines.append('source data { url = "sqlite:data.db" }')
+        lines.append(f'source data {{ url = "{source}" }}')
         (self.folder / "reportd.conf").write_text("\n".join(lines) + "\n")
 
     def run(self, *words, stdin=""):
