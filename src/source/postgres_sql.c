@@ -4,6 +4,8 @@
 #include "core/sql_text.h"
 #include "source/postgres_impl.h"
 
+enum { SQL_BYTES_MAX = 4 << 20 }; /* a :Name of 2 bytes becomes 4 at most */
+
 /* pg_type.h's numbers, which never change, of the types that parameters are sent as. */
 static const Oid parameter_types[PARAM_TYPE_COUNT] = {
     [PARAM_STRING] = 25, [PARAM_INTEGER] = 20, [PARAM_DECIMAL] = 1700,
@@ -94,7 +96,7 @@ int pg_sql_init(struct pg_sql *sql, const struct statement *statement,
     int rc = 0;
 
     *sql = (struct pg_sql){.count = 0};
-    buf_init(&sql->text, 4 * DEFINITION_FILE_MAX);
+    buf_init(&sql->text, SQL_BYTES_MAX);
     sql_walk_init(&walk, statement->sql, strlen(statement->sql), statement->line);
     while (rc == 0 && sql_walk_next(&walk, &token)) {
         buf_add(&sql->text, done, (size_t)(token.text - done)); /* blanks */
