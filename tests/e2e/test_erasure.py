@@ -13,13 +13,13 @@ from harness import Client, Server, poll
 
 GONE_WITHIN = 5  # seconds from the answer to the DELETE
 MARKED = """-- report: Marked
--- description: Rows with a note in each; a note that is bad is refused.
+-- description: Rows with a note in each; a note that ends in -bad is refused.
 -- source: data
 -- parameter: Note string required
 -- parameter: Rows integer default 2000
 
 -- check: The note :Note is bad.
-SELECT 1 WHERE :Note NOT LIKE '%bad%';
+SELECT 1 WHERE :Note NOT LIKE '%-bad';
 
 -- results
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :Rows)
