@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -132,9 +133,11 @@ SELECT pg_typeof(:Text)::text AS "types.text", pg_typeof(:Number)::text AS "type
        1 /* :Text */ AS ":Text" -- :Text
 WHERE :Text IS NULL OR :Text = :Text
 """,
+    "Cast": "-- parameter: Text string\n-- results\nSELECT :Text::integer AS i",
     "Mine": '-- results\nSELECT item_id AS "itemID", current_setting(\'reportd.user\') AS "user" FROM item ORDER BY 1',
     "Sleep": "-- results\nSELECT pg_sleep(600)::text AS a",
     "Hasty": "-- timeout: 300ms\n-- results\nSELECT pg_sleep(600)::text AS a",
+    "Overdue": "-- timeout: 1s\n-- results\nSELECT pg_sleep(600)::text AS a",
     "Locked": "-- results\nSELECT count(*) AS n FROM item",
     "Big": "-- parameter: Rows integer default 1000\n-- results\n"
            "SELECT i AS \"i\", 'row number ' || i AS \"text\" FROM generate_series(1, :Rows) AS i",
@@ -271,6 +274,12 @@ def test_what_a_report_may_not_do_or_say_ends_in_error(pg, name):
     assert pg.postgres.sql("SELECT count(*) FROM item", DATABASE) == ["3"]
 
 
+def test_an_error_of_the_database_puts_no_value_into_the_log(pg):
+    assert pg.refusal("Cast", Text='a "open-sesame" b') == "The report's query failed."
+    pg.detail("(22P02)")
+    assert "open-sesame" not in pg.log_text()
+
+
 def test_a_check_that_fails_speaks_and_one_of_many_rows_does_not_hinder(pg):
     assert pg.results("Checked", ItemID="2") == [{"itemID": 2}]
     assert pg.refusal("Checked", ItemID="77") == "Item 77 does not exist."
@@ -373,6 +382,24 @@ def test_a_report_that_takes_too_long_is_stopped_in_the_database(pg):
     answer = pg.alice.finish(reference).json()
     assert answer["message"] == "The report took longer than its limit of 300ms and was stopped."
     assert pg.activity(reference) == []
+    pg.alice.delete(reference)
+
+
+def test_the_database_ends_the_query_of_a_worker_that_hangs(pg):
+    """By statement_timeout. One that does not hang takes the answer and closes, before anybody can look."""
+    reference = pg.alice.order("Overdue")
+    pg.wait_until_active(reference)
+    pid = pg.activity(reference, "pid")[0]
+    workers = pg.workers()
+    try:
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        poll(lambda: pg.postgres.sql(f"SELECT state FROM pg_stat_activity WHERE pid = {pid}") ==
+             ["idle in transaction (aborted)"], what="the end of the query")
+    finally:
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+    assert pg.alice.finish(reference).json()["data"] == "error"
     pg.alice.delete(reference)
 
 
