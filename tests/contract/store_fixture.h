@@ -326,24 +326,34 @@ MAYBE void done_latch(struct store_op *op)
     latch_down(op->owner);
 }
 
-MAYBE void done_blocks(struct store_op *op)
+/* What holds the lane in run_as_one_batch(). */
+struct hold {
+    struct latch held, gate;
+};
+
+MAYBE void done_holds(struct store_op *op)
 {
-    latch_await(op->owner);
+    struct hold *hold = op->owner;
+
+    latch_down(&hold->held);
+    latch_await(&hold->gate);
 }
 
 /* Post operations so that they make one batch: the lane is held while they are posted. */
 MAYBE void run_as_one_batch(struct fixture *f, struct store_op *ops, int count)
 {
-    struct latch gate = LATCH(1), all = LATCH(count);
-    struct store_op hold = {.verb = STORE_SWEEP, .done = done_blocks, .owner = &gate};
+    struct hold hold = {LATCH(1), LATCH(1)};
+    struct latch all = LATCH(count);
+    struct store_op holder = {.verb = STORE_SWEEP, .done = done_holds, .owner = &hold};
 
-    store_post(f->store, &hold);
+    store_post(f->store, &holder);
+    latch_await(&hold.held); /* else it might take some of them along */
     for (int i = 0; i < count; i++) {
         ops[i].done = done_latch;
         ops[i].owner = &all;
         store_post(f->store, &ops[i]);
     }
-    latch_down(&gate);
+    latch_down(&hold.gate);
     latch_await(&all);
 }
 
