@@ -17,6 +17,13 @@ enum {
     ACTIVE_JSON_MAX = STORE_ACTIVE_MAX * 1024 + 32 /* a name of REPORT_NAME_MAX, escaped, fits */
 };
 
+/* What the client sent: borrowed from the exchange, which it is read from. */
+struct request {
+    const char *name, *key;         /* key: NULL without one */
+    const json_t *given;            /* the parameters; NULL without any */
+    uint8_t hash[STORE_HASH_BYTES]; /* only with a key */
+};
+
 /* SHA-256 of what was sent, not of the canonical parameters: `today` would make another request of
  * the same body tomorrow. */
 static bool hash_request(const char *name, const json_t *given, uint8_t hash[STORE_HASH_BYTES])
@@ -69,6 +76,20 @@ static int read_body(struct exchange *ex, const char **ret_name, const json_t **
     *ret_name = json_string_value(name);
     *ret_given = json_is_object(given) ? given : NULL;
     return 0;
+}
+
+static int read_request(struct exchange *ex, struct request *ret)
+{
+    struct request request = {0};
+    int rc = read_key(ex, &request.key);
+
+    if (rc == 0)
+        rc = read_body(ex, &request.name, &request.given);
+    if (rc == 0 && request.key != NULL && !hash_request(request.name, request.given, request.hash))
+        rc = err_set(&ex->err, -E_NOMEM, "No memory to hash the request.");
+    if (rc == 0)
+        *ret = request;
+    return rc;
 }
 
 /* Check name, permission and parameters; *ret_canonical is the caller's to free(). */
@@ -152,65 +173,102 @@ static void reply_limit(struct exchange *ex)
     buf_done(&data);
 }
 
-static void submit_done(struct exchange *ex)
+static void reply_key_reused(struct exchange *ex)
 {
-    const struct store_submit *submit = &ex->op.submit;
+    err_set(&ex->err, -E_KEY_REUSED,
+            "This Idempotency-Key was used for another request in the last 24 hours. Send a new "
+            "key with a new request, and the same key only with the same body.");
+    exchange_reply_error(ex, &ex->err, NULL);
+}
+
+/* The report is there: answer when it has ended, if the client would wait for that. */
+static void reply_report(struct exchange *ex, const struct guid *id, bool replayed)
+{
     int wait = exchange_prefer_wait(ex, REPORT_WAIT_MAX_S);
 
-    SEAM_STEP("http", "submit", "accepted");
-    if (submit->outcome == SUBMIT_LIMIT) {
-        reply_limit(ex);
-        return;
-    }
-    if (submit->outcome == SUBMIT_KEY_REUSED) {
-        err_set(&ex->err, -E_KEY_REUSED,
-                "This Idempotency-Key was used for another request in the last 24 hours. Send a "
-                "new key with a new request, and the same key only with the same body.");
-        exchange_reply_error(ex, &ex->err, NULL);
-        return;
-    }
-    if (submit->outcome == SUBMIT_REPLAYED)
+    if (replayed)
         exchange_add_header(ex, "Idempotent-Replayed", "true");
     if (wait >= 0)
         exchange_add_header(ex, "Preference-Applied", "wait=%d", wait);
-    if (submit->outcome == SUBMIT_REPLAYED || wait > 0) {
-        report_find_ended(ex, &submit->id, wait, submit_found);
+    if (replayed || wait > 0) {
+        report_find_ended(ex, id, wait, submit_found);
         return;
     }
     exchange_add_header(ex, "X-Report-State", "%s", report_state_name(REPORT_QUEUED));
-    reply_submitted(ex, &submit->id);
+    reply_submitted(ex, id);
 }
 
-static int submit_start(struct exchange *ex)
+static void submit_done(struct exchange *ex)
 {
-    const char *name = NULL, *key = NULL;
-    const json_t *given = NULL;
-    char *canonical = NULL;
-    struct store_submit *submit;
-    int rc;
+    const struct store_submit *submit = &ex->op.submit;
 
-    if ((rc = read_key(ex, &key)) != 0 || (rc = read_body(ex, &name, &given)) != 0 ||
-        (rc = check_request(ex, name, given, &canonical)) != 0)
+    if (submit->outcome == SUBMIT_LIMIT)
+        reply_limit(ex);
+    else if (submit->outcome == SUBMIT_KEY_REUSED)
+        reply_key_reused(ex);
+    else
+        reply_report(ex, &submit->id, submit->outcome == SUBMIT_REPLAYED);
+}
+
+/* `request` is what the client sent, which lives as long as the exchange. */
+static int submit_start(struct exchange *ex, const struct request *request)
+{
+    struct store_submit *submit;
+    char *canonical = NULL;
+    int rc = check_request(ex, request->name, request->given, &canonical);
+
+    if (rc != 0)
         return rc;
     ex->state = canonical;
     ex->state_free = free;
     submit = &exchange_op(ex, STORE_SUBMIT)->submit;
     submit->id = guid_new();
     submit->user_id = ex->user.id;
-    submit->name = name; /* lives in ex->body */
+    submit->name = request->name;
     submit->parameters = canonical;
-    submit->key = key; /* lives in the connection */
+    submit->key = request->key;
+    memcpy(submit->request_hash, request->hash, sizeof(submit->request_hash));
     submit->now_ms = clock_now_ms();
     submit->key_expires_ms = submit->now_ms + KEY_LIFE_MS;
     submit->active_limit = (int)ex->services->config->active_limit.number;
-    if (key != NULL && !hash_request(name, given, submit->request_hash))
-        return err_set(&ex->err, -E_NOMEM, "No memory to hash the request.");
     exchange_post(ex, submit_done);
     return 0;
 }
 
+static void key_looked_up(struct exchange *ex)
+{
+    const struct store_key *look = &ex->op.key;
+    struct request request;
+
+    if (look->outcome == SUBMIT_KEY_REUSED)
+        reply_key_reused(ex);
+    else if (look->outcome == SUBMIT_REPLAYED)
+        reply_report(ex, &look->id, true);
+    else if (read_request(ex, &request) != 0 || submit_start(ex, &request) != 0)
+        exchange_reply_error(ex, &ex->err, NULL);
+}
+
+/* The key comes first: what it stands for was accepted, whatever has become of the definition or of
+ * the user's grants, and another body is refused as such even if it could not be accepted. */
+static void look_up_key(struct exchange *ex, const struct request *request)
+{
+    struct store_key *look = &exchange_op(ex, STORE_KEY)->key;
+
+    look->user_id = ex->user.id;
+    look->key = request->key;
+    memcpy(look->request_hash, request->hash, sizeof(look->request_hash));
+    look->now_ms = clock_now_ms();
+    exchange_post(ex, key_looked_up);
+}
+
 void report_post(struct exchange *ex)
 {
-    if (submit_start(ex) != 0)
+    struct request request;
+
+    if (read_request(ex, &request) != 0)
+        exchange_reply_error(ex, &ex->err, NULL);
+    else if (request.key != NULL)
+        look_up_key(ex, &request);
+    else if (submit_start(ex, &request) != 0)
         exchange_reply_error(ex, &ex->err, NULL);
 }

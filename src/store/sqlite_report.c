@@ -92,39 +92,48 @@ static int active_reports(struct store_conn *conn, struct store_submit *arg, str
     return sqlite_read_reports(&q, &arg->active, &arg->active_count, err);
 }
 
-/* Does the key answer the request? If its report's time is over, the key is taken from it. */
-static int find_key(struct store_conn *conn, struct store_submit *arg, bool *ret_answered,
-                    struct err *err)
+int sqlite_key(struct store_conn *conn, struct store_key *arg, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_KEY_FIND);
     uint8_t hash[STORE_HASH_BYTES];
-    struct guid id = {0};
-    bool found, live = false;
-    int rc;
 
+    arg->outcome = SUBMIT_ACCEPTED;
     sql_int(&q, 1, arg->user_id);
     sql_text(&q, 2, arg->key);
-    found = sql_next(&q);
-    if (found) {
-        id = sql_get_guid(&q, 0);
+    sql_int(&q, 3, arg->now_ms);
+    if (sql_next(&q)) {
+        arg->id = sql_get_guid(&q, 0);
         sql_get_blob(&q, 1, hash, sizeof(hash));
-        live = sql_get_int(&q, 2) > arg->now_ms;
+        arg->outcome = memcmp(hash, arg->request_hash, sizeof(hash)) == 0 ? SUBMIT_REPLAYED
+                                                                          : SUBMIT_KEY_REUSED;
     }
-    rc = sql_end(&q, err);
-    if (rc == 0 && found && !live) {
-        q = sql_start(conn, SQL_KEY_FORGET);
-        sql_guid(&q, 1, &id);
-        rc = sql_run(&q, err);
-    }
-    if (rc == 0 && live) {
-        bool same = memcmp(hash, arg->request_hash, sizeof(hash)) == 0;
+    return sql_end(&q, err);
+}
 
-        arg->outcome = same ? SUBMIT_REPLAYED : SUBMIT_KEY_REUSED;
-        if (same)
-            arg->id = id;
+/* Does the key answer the request (then the outcome is known)? An expired one is taken from the
+ * report that has it. */
+static int use_key(struct store_conn *conn, struct store_submit *arg, bool *ret_answered,
+                   struct err *err)
+{
+    struct store_key look = {.user_id = arg->user_id, .key = arg->key, .now_ms = arg->now_ms};
+    struct sql q;
+    int rc;
+
+    memcpy(look.request_hash, arg->request_hash, sizeof(look.request_hash));
+    rc = sqlite_key(conn, &look, err);
+    if (rc < 0)
+        return rc;
+    *ret_answered = look.outcome != SUBMIT_ACCEPTED;
+    if (*ret_answered) {
+        arg->outcome = look.outcome;
+        if (look.outcome == SUBMIT_REPLAYED)
+            arg->id = look.id;
+        return 0;
     }
-    *ret_answered = live;
-    return rc;
+    q = sql_start(conn, SQL_KEY_FORGET);
+    sql_int(&q, 1, arg->user_id);
+    sql_text(&q, 2, arg->key);
+    return sql_run(&q, err);
 }
 
 /* The limit is counted by the statement that inserts; it takes no row when the limit is reached. */
@@ -159,7 +168,7 @@ int sqlite_submit(struct store_conn *conn, struct store_submit *arg, struct err 
     int rc = 0;
 
     if (arg->key != NULL)
-        rc = find_key(conn, arg, &answered, err);
+        rc = use_key(conn, arg, &answered, err);
     if (rc < 0 || answered)
         return rc;
     rc = insert_report(conn, arg, err);

@@ -31,9 +31,10 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(SUBMIT, "INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters, key," \
               " key_hash, key_expires_ms) SELECT ?1, ?2, 0, 1, ?3, ?4, ?5, ?6, ?7, ?8"             \
               " WHERE (SELECT count(*) FROM report WHERE user_id = ?2 AND slot = 1) < ?9")         \
-    X(KEY_FIND, "SELECT id, key_hash, key_expires_ms FROM report WHERE user_id = ?1 AND key = ?2") \
+    X(KEY_FIND, "SELECT id, key_hash FROM report WHERE user_id = ?1 AND key = ?2"                  \
+                " AND key_expires_ms > ?3")                                                        \
     X(KEY_FORGET, "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"           \
-                  " WHERE id = ?1")                                                                \
+                  " WHERE user_id = ?1 AND key = ?2")                                              \
     X(ACTIVE, "SELECT " SQLITE_REPORT_COLUMNS " FROM report WHERE user_id = ?1 AND slot = 1"       \
               " AND state IN (0, 1) ORDER BY seq")                                                 \
     X(CLAIM,                                                                                       \

@@ -35,6 +35,7 @@ enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
 /* The verbs: enum, member of struct store_op and name of the backend's function, kind. */
 #define STORE_VERBS(X)                                                                             \
     X(SUBMIT, submit, STORE_DURABLE)                                                               \
+    X(KEY, key, STORE_READ)                                                                        \
     X(CLAIM, claim, STORE_VISIBLE)                                                                 \
     X(PROGRESS, progress, STORE_TOLD)                                                              \
     X(FINISH, finish, STORE_DURABLE)                                                               \
@@ -82,6 +83,17 @@ struct store_submit {
     enum store_submit_outcome outcome; /* out */
     struct report *active;             /* out, SUBMIT_LIMIT: the user's visible active reports */
     size_t active_count;
+};
+
+/* What SUBMIT would find of an Idempotency-Key by now: it answers the request (REPLAYED, by `id`),
+ * it is another request's (KEY_REUSED), or it is free (ACCEPTED, though nothing was submitted). */
+struct store_key {
+    int64_t user_id;
+    const char *key;
+    uint8_t request_hash[STORE_HASH_BYTES];
+    int64_t now_ms;
+    enum store_submit_outcome outcome; /* out */
+    struct guid id;                    /* out, SUBMIT_REPLAYED */
 };
 
 /* Take the oldest queued report: QUEUED → PROCESSING, attempt + 1. `node` names the claimer. */

@@ -168,6 +168,31 @@ static void the_same_key_with_another_body_is_refused(void **state)
     assert_int_equal(submit_keyed(f, keyed_op(f->ann, "k", 2)).outcome, SUBMIT_KEY_REUSED);
 }
 
+static struct store_key look(struct fixture *f, int64_t user_id, uint8_t body, int64_t now_ms)
+{
+    struct store_op op = {.verb = STORE_KEY};
+
+    op.key = (struct store_key){.user_id = user_id, .key = "k", .now_ms = now_ms};
+    memset(op.key.request_hash, body, STORE_HASH_BYTES);
+    assert_int_equal(run(f->store, &op), 0);
+    return op.key;
+}
+
+static void a_look_at_a_key_tells_what_a_submit_would_find(void **state)
+{
+    struct fixture *f = *state;
+    struct store_submit first = submit_keyed(f, keyed_op(f->ann, "k", 1));
+    struct store_key same = look(f, f->ann, 1, NOW_MS + DAY_MS - 1);
+
+    assert_int_equal(same.outcome, SUBMIT_REPLAYED);
+    assert_true(guid_eq(&same.id, &first.id));
+    assert_int_equal(look(f, f->ann, 2, NOW_MS).outcome, SUBMIT_KEY_REUSED);
+    assert_int_equal(look(f, f->bob, 1, NOW_MS).outcome, SUBMIT_ACCEPTED);
+    assert_int_equal(look(f, f->ann, 1, NOW_MS + DAY_MS).outcome, SUBMIT_ACCEPTED);
+    mark(f, first.id, f->ann);
+    assert_int_equal(look(f, f->ann, 1, NOW_MS).outcome, SUBMIT_ACCEPTED);
+}
+
 static void a_key_is_its_users_own(void **state)
 {
     struct fixture *f = *state;
@@ -680,6 +705,7 @@ int main(void)
         STORE_TEST(the_same_key_and_body_answer_the_first_report),
         STORE_TEST(a_replay_is_answered_even_at_the_limit),
         STORE_TEST(the_same_key_with_another_body_is_refused),
+        STORE_TEST(a_look_at_a_key_tells_what_a_submit_would_find),
         STORE_TEST(a_key_is_its_users_own),
         STORE_TEST(an_expired_key_is_forgotten),
         STORE_TEST(the_key_of_a_deleted_report_is_free),

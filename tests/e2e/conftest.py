@@ -2,6 +2,7 @@
 
 import pytest
 
+from fake_clock import FakeClock
 from harness import Server
 from postgres import Postgres
 
@@ -55,6 +56,14 @@ def postgres():
     shared = Postgres()
     yield shared
     shared.close()
+
+
+@pytest.fixture
+def clock(tmp_path, monkeypatch):
+    """The clock of the servers that the test makes; ask for it before make_server makes one."""
+    path = tmp_path / "clock"
+    monkeypatch.setenv("REPORTD_SEAMS_CLOCK", str(path))
+    return FakeClock(path)
 
 
 @pytest.fixture

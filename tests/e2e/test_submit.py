@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -131,85 +130,6 @@ def test_a_failing_report_ends_the_wait_too(alice):
     answer = alice.submit("Quick", {"ProductID": "99"}, {"Prefer": "wait=30"})
     assert answer.headers["X-Report-State"] == "error"
     assert answer.json()["result"] is True
-
-
-def keyed(client, key, name="Quick", parameters=QUICK, **headers):
-    return client.submit(name, parameters, {"Idempotency-Key": key, **headers})
-
-
-def test_the_same_key_and_body_answer_the_first_response_again(alice):
-    first = keyed(alice, "same-body")
-    again = keyed(alice, "same-body")
-    assert "Idempotent-Replayed" not in first.headers
-    assert again.headers["Idempotent-Replayed"] == "true"
-    assert again.json() == first.json()
-    assert again.headers["Location"] == first.headers["Location"]
-    assert len(alice.references()) == 1
-
-
-def test_the_order_of_parameters_does_not_make_another_body(alice):
-    first = keyed(alice, "order", parameters={"ProductID": "1", "Note": "x"})
-    again = keyed(alice, "order", parameters={"Note": "x", "ProductID": "1"})
-    assert again.json() == first.json()
-
-
-@pytest.mark.parametrize("name, parameters", [("Typed", {"Number": "2"}), ("Nested", {})])
-def test_the_same_key_with_another_body_is_a_422(alice, name, parameters):
-    keyed(alice, "other-body", "Typed", {})
-    failed(keyed(alice, "other-body", name, parameters), 422, "Idempotency-Key")
-    assert len(alice.references()) == 1
-
-
-def test_a_replay_tells_the_state_of_now(alice):
-    first = keyed(alice, "state")
-    alice.finish(first.json()["data"])
-    assert keyed(alice, "state").headers["X-Report-State"] == "complete"
-
-
-def test_keys_are_each_users_own(alice, bob):
-    assert keyed(alice, "shared").json()["data"] != keyed(bob, "shared").json()["data"]
-
-
-def test_a_key_is_free_again_when_its_report_is_deleted(alice):
-    first = keyed(alice, "reuse").json()["data"]
-    alice.delete(first)
-    answer = keyed(alice, "reuse")
-    assert answer.json()["data"] != first and "Idempotent-Replayed" not in answer.headers
-
-
-@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there", "ż".encode()])
-def test_a_malformed_key_is_a_400(alice, key):
-    failed(keyed(alice, key), 400, "Idempotency-Key", "255")
-
-
-def test_the_longest_key_is_accepted(alice):
-    assert keyed(alice, "k" * 255).json()["result"] is True
-
-
-def test_a_refused_request_does_not_use_up_its_key(alice):
-    refused(keyed(alice, "second-try", parameters={}))
-    assert keyed(alice, "second-try").json()["result"] is True
-
-
-def test_simultaneous_twins_make_one_report(server, alice):
-    start = threading.Barrier(8)
-
-    def twin(_):
-        client = Client(server.url, alice.token)
-        start.wait()
-        return keyed(client, "twins")
-
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(twin, range(8)))
-    assert {answer.json()["data"] for answer in answers} == set(alice.references())
-    assert len(alice.references()) == 1
-    assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
-
-
-def test_a_replay_can_wait_for_the_first_report(alice):
-    keyed(alice, "slow", "Pause", {"Times": "2"})
-    again = keyed(alice, "slow", "Pause", {"Times": "2"}, Prefer="wait=30")
-    assert again.headers["X-Report-State"] == "complete"
 
 
 def test_an_unknown_member_of_the_body_does_no_harm(alice):
