@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 enum { PLANS_MAX = 64, PLACE_MAX = 96, PLAN_TEXT_MAX = 512 };
+enum { CLOCK_LOOK_MS = 20 }; /* how soon a jump of a test's clock is seen */
 
 static const struct {
     const char *name;
@@ -171,6 +172,12 @@ int seam_errno(const char *place)
         return 0;
     act(action);
     return errno_of(action);
+}
+
+int64_t seam_patience_ms(int64_t ms)
+{
+    pthread_once(&once, read_environment);
+    return clock_shift != NULL && ms > CLOCK_LOOK_MS ? CLOCK_LOOK_MS : ms;
 }
 
 int64_t seam_clock_ms(void)

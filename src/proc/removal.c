@@ -160,6 +160,8 @@ static void own_done(struct removal *removal)
 {
     struct remover *remover = removal->remover;
 
+    if (removal->rc == -E_STORE) /* it may not even be marked, and so found by a purge only */
+        remover_expect(remover, clock_now_ms() + RETRY_MS);
     store_op_done(&removal->op);
     free(removal);
     pthread_mutex_lock(&remover->mutex);
@@ -237,6 +239,10 @@ static int purge_batch(struct remover *remover)
     struct store_op op = {.verb = STORE_EXPIRED};
     int count;
 
+    /* Unknown until the store has answered; remover_expect() may be called while it is asked. */
+    pthread_mutex_lock(&remover->mutex);
+    remover->next_ms = 0;
+    pthread_mutex_unlock(&remover->mutex);
     op.expired.now_ms = clock_now_ms();
     count = store_run(remover->store, &op);
     for (size_t i = 0; count == 0 && i < op.expired.count; i++) {
@@ -246,12 +252,10 @@ static int purge_batch(struct remover *remover)
         if (removal != NULL)
             removal_start(remover, removal);
     }
-    pthread_mutex_lock(&remover->mutex);
     if (count < 0)
-        remover->next_ms = clock_now_ms() + RETRY_MS;
-    else
-        remover->next_ms = op.expired.next_ms;
-    pthread_mutex_unlock(&remover->mutex);
+        remover_expect(remover, clock_now_ms() + RETRY_MS);
+    else if (op.expired.next_ms != 0)
+        remover_expect(remover, op.expired.next_ms);
     if (count == 0)
         count = (int)op.expired.count;
     store_op_done(&op);
@@ -275,7 +279,7 @@ static void sweep_sessions(struct remover *remover)
 /* Sleep until a report expires, something is to be tried again, or the end; the mutex is held. */
 static void wait_until_due(struct remover *remover)
 {
-    int64_t wait_ms = RECHECK_MS;
+    int64_t wait_ms = SEAM_PATIENCE_MS(RECHECK_MS);
     struct timespec until;
 
     if (remover->next_ms != 0 && remover->next_ms - clock_now_ms() < wait_ms)
