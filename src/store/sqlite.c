@@ -69,7 +69,7 @@ static int64_t sqlite_tend(struct store_conn *conn)
 
 const struct store_ops store_sqlite = {.scheme = "sqlite",
                                        .open = sqlite_open,
-                                       .open_reader = sqlite_open_reader,
+                                       .open_another = sqlite_open_reader,
                                        .close = sqlite_close,
                                        .begin = sqlite_begin,
                                        .commit = sqlite_commit,

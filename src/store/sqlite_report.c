@@ -75,7 +75,9 @@ static int move_report(struct sql *q, struct move *move, struct err *err)
     if (move->moved) {
         move->id = sql_get_guid(q, 0);
         move->user_id = sql_get_int(q, 1);
-        store_changed(&q->conn->base, &move->id, move->user_id, move->to);
+        store_changed(
+            &q->conn->base,
+            &(struct store_change){.id = move->id, .user_id = move->user_id, .state = move->to});
         if (move->from == REPORT_PROCESSING)
             sqlite_running_end(&q->conn->base, &move->id);
     }
@@ -176,7 +178,8 @@ int sqlite_submit(struct store_conn *conn, struct store_submit *arg, struct err 
         return rc;
     if (arg->outcome == SUBMIT_LIMIT)
         return active_reports(conn, arg, err);
-    store_changed(conn, &arg->id, arg->user_id, REPORT_QUEUED);
+    store_changed(conn, &(struct store_change){
+                            .id = arg->id, .user_id = arg->user_id, .state = REPORT_QUEUED});
     return 0;
 }
 

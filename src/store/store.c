@@ -1,5 +1,5 @@
-/* src/store/store.c -- the engine over every backend: one writing lane that commits in groups,
- * reads on the caller's thread. */
+/* src/store/store.c -- the engine over every backend: a writing lane that commits in groups; reads
+ * on the caller's thread, or, over a network, in a lane of their own. */
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -10,7 +10,11 @@
 
 static const struct store_ops *const backends[] = {&store_sqlite};
 
-enum { BACKEND_COUNT = sizeof(backends) / sizeof(backends[0]) };
+enum {
+    BACKEND_COUNT = sizeof(backends) / sizeof(backends[0]),
+    DEFAULT_CONNECTIONS = 4,
+    NETWORK_BATCH_MAX = 64, /* so that the other connections get work, too */
+};
 
 static const enum store_kind kinds[STORE_VERB_COUNT] = {
 #define X(name, member, kind) [STORE_##name] = (kind),
@@ -32,24 +36,23 @@ struct reader {
     struct reader *next, **link;
 };
 
-struct store {
-    struct store_conn *writer; /* used by the lane's thread alone */
+/* The connections that a lane's threads share: each batch takes one. */
+struct pool {
     struct lane *lane;
-    pthread_key_t reader_key; /* this thread's struct reader */
-    pthread_mutex_t mutex;    /* guards `readers` */
-    struct reader *readers;
-    store_listen_fn *listen;
-    void *listen_context;
-    /* What the batch under way has changed. */
-    struct store_change *changes;
-    size_t change_count, change_cap;
-    bool changes_lost; /* no memory to note one */
+    struct store_conn *idle;
 };
 
-static struct store_op *op_of(struct lane_item *item)
-{
-    return (struct store_op *)((char *)item - offsetof(struct store_op, item));
-}
+struct store {
+    const struct store_ops *ops;
+    struct store_conn *first;     /* what `ops->open` has opened; in the pool of the writers */
+    struct pool writing, reading; /* reading: over a network only */
+    pthread_key_t reader_key;     /* embedded: this thread's struct reader */
+    pthread_mutex_t mutex;        /* guards `readers` and the pools */
+    struct reader *readers;
+    pthread_rwlock_t listening; /* held for writing while the listener changes */
+    store_listen_fn *listen;
+    void *listen_context;
+};
 
 static int run_verb(struct store_conn *conn, struct store_op *op)
 {
@@ -66,73 +69,109 @@ static int run_verb(struct store_conn *conn, struct store_op *op)
     return err_set(&op->err, -E_INTERNAL, "The store has no such verb.");
 }
 
+/* ---- connections ---- */
+
+/* There are as many connections as threads, so there is one. */
+static struct store_conn *take_conn(struct store *store, struct pool *pool)
+{
+    struct store_conn *conn;
+
+    pthread_mutex_lock(&store->mutex);
+    conn = pool->idle;
+    pool->idle = conn->next;
+    pthread_mutex_unlock(&store->mutex);
+    return conn;
+}
+
+static void give_conn(struct store *store, struct pool *pool, struct store_conn *conn)
+{
+    conn->store = store;
+    pthread_mutex_lock(&store->mutex);
+    conn->next = pool->idle;
+    pool->idle = conn;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static void close_conn(struct store_conn *conn)
+{
+    free(conn->changes);
+    conn->ops->close(conn);
+}
+
 /* ---- changes ---- */
 
-void store_changed(struct store_conn *conn, const struct guid *id, int64_t user_id,
-                   enum report_state state)
+void store_changed(struct store_conn *conn, const struct store_change *change)
 {
-    struct store *store = conn->store;
-
-    if (store->change_count == store->change_cap) {
-        size_t cap = store->change_cap == 0 ? 64 : store->change_cap * 2;
-        struct store_change *grown = realloc(store->changes, cap * sizeof(*grown));
+    if (conn->change_count == conn->change_cap) {
+        size_t cap = conn->change_cap == 0 ? 64 : conn->change_cap * 2;
+        struct store_change *grown = realloc(conn->changes, cap * sizeof(*grown));
 
         if (grown == NULL) {
-            store->changes_lost = true;
+            conn->changes_lost = true;
             return;
         }
-        store->changes = grown;
-        store->change_cap = cap;
+        conn->changes = grown;
+        conn->change_cap = cap;
     }
-    store->changes[store->change_count++] =
-        (struct store_change){.id = *id, .user_id = user_id, .state = state};
+    conn->changes[conn->change_count++] = *change;
 }
 
-static void forget_changes(struct store *store)
+void store_forget_changes(struct store_conn *conn)
 {
-    store->change_count = 0;
-    store->changes_lost = false;
+    conn->change_count = 0;
+    conn->changes_lost = false;
 }
 
-static void tell_changes(struct store *store)
+void store_heard(struct store *store, const struct store_change *change)
 {
-    for (size_t i = 0; store->listen != NULL && i < store->change_count; i++)
-        store->listen(store->listen_context, &store->changes[i]);
-    forget_changes(store);
+    pthread_rwlock_rdlock(&store->listening);
+    if (store->listen != NULL)
+        store->listen(store->listen_context, change);
+    pthread_rwlock_unlock(&store->listening);
+}
+
+static void tell_changes(struct store_conn *conn)
+{
+    if (conn->ops->publish != NULL && conn->change_count > 0)
+        conn->ops->publish(conn);
+    for (size_t i = 0; i < conn->change_count; i++)
+        store_heard(conn->store, &conn->changes[i]);
+    store_forget_changes(conn);
 }
 
 /* ---- the writing lane ---- */
 
-enum batch_fate { BATCH_COMMITTED, BATCH_ROLLED_BACK, BATCH_NOT_BEGUN };
-
 static void pass_step(struct lane_item *batch, const char *step)
 {
     for (struct lane_item *item = batch; item != NULL; item = item->next)
-        SEAM_STEP("store", verb_names[op_of(item)->verb], step);
+        SEAM_STEP("store", verb_names[store_op_of(item)->verb], step);
 }
 
-static bool is_durable(struct lane_item *batch)
+/* What the most demanding operation of a batch needs. */
+static enum store_kind kind_of(struct lane_item *batch)
 {
+    enum store_kind kind = STORE_READ;
+
     for (struct lane_item *item = batch; item != NULL; item = item->next) {
-        if (kinds[op_of(item)->verb] == STORE_DURABLE)
-            return true;
+        if (kinds[store_op_of(item)->verb] > kind)
+            kind = kinds[store_op_of(item)->verb];
     }
-    return false;
+    return kind;
 }
 
 /* Run every verb of the batch; -E_STORE as soon as one says so. */
-static int run_verbs(struct store *store, struct lane_item *batch, struct err *err)
+static int run_verbs(struct store_conn *conn, struct lane_item *batch, struct err *err)
 {
     for (struct lane_item *item = batch; item != NULL; item = item->next) {
-        struct store_op *op = op_of(item);
+        struct store_op *op = store_op_of(item);
 
-        op->rc = run_verb(store->writer, op);
+        op->rc = run_verb(conn, op);
         if (op->rc == -E_STORE) {
             *err = op->err;
             return -E_STORE;
         }
     }
-    if (store->changes_lost)
+    if (conn->changes_lost)
         return err_set(err, -E_STORE, "The store is unavailable: out of memory, try again.");
     return 0;
 }
@@ -145,33 +184,46 @@ static int commit(struct store_conn *conn, struct err *err)
 }
 
 /* One transaction over the batch. Unless it is committed, `err` says why and nothing happened. */
-static enum batch_fate run_transaction(struct store *store, struct lane_item *batch,
+static enum batch_fate run_transaction(struct store_conn *conn, struct lane_item *batch,
                                        struct err *err)
 {
-    const struct store_ops *ops = store->writer->ops;
+    const struct store_ops *ops = conn->ops;
 
-    pass_step(batch, "taken");
-    if (ops->begin(store->writer, is_durable(batch), err) < 0)
+    if (ops->begin(conn, kind_of(batch) == STORE_DURABLE, err) < 0)
         return BATCH_NOT_BEGUN;
-    if (run_verbs(store, batch, err) == 0) {
+    if (run_verbs(conn, batch, err) == 0) {
         pass_step(batch, "written");
-        if (commit(store->writer, err) == 0) {
-            pass_step(batch, "committed");
+        if (commit(conn, err) == 0)
             return BATCH_COMMITTED;
-        }
     }
-    ops->rollback(store->writer);
-    forget_changes(store);
+    ops->rollback(conn);
     return BATCH_ROLLED_BACK;
 }
 
-static void finish_batch(struct store *store, struct lane_item *batch, const struct err *failure)
+static enum batch_fate transact(struct store_conn *conn, struct lane_item *batch, struct err *err)
+{
+    enum batch_fate fate;
+
+    pass_step(batch, "taken");
+    if (conn->ops->transact != NULL)
+        fate = conn->ops->transact(conn, batch, kind_of(batch), err);
+    else
+        fate = run_transaction(conn, batch, err);
+    if (fate == BATCH_COMMITTED)
+        pass_step(batch, "committed");
+    else
+        store_forget_changes(conn);
+    return fate;
+}
+
+static void finish_batch(struct store_conn *conn, struct lane_item *batch,
+                         const struct err *failure)
 {
     struct lane_item *next;
 
-    tell_changes(store);
+    tell_changes(conn);
     for (struct lane_item *item = batch; item != NULL; item = next) {
-        struct store_op *op = op_of(item);
+        struct store_op *op = store_op_of(item);
         enum store_verb verb = op->verb; /* `op` is its owner's again after done */
 
         next = item->next;
@@ -185,49 +237,65 @@ static void finish_batch(struct store *store, struct lane_item *batch, const str
     }
 }
 
-static enum batch_fate run_and_finish(struct store *store, struct lane_item *batch)
+static enum batch_fate run_and_finish(struct store_conn *conn, struct lane_item *batch)
 {
     struct err err = {0};
-    enum batch_fate fate = run_transaction(store, batch, &err);
+    enum batch_fate fate = transact(conn, batch, &err);
 
-    finish_batch(store, batch, fate == BATCH_COMMITTED ? NULL : &err);
+    finish_batch(conn, batch, fate == BATCH_COMMITTED ? NULL : &err);
     return fate;
 }
 
 /* One bad operation must not fail its neighbours: each gets a transaction of its own. */
-static void run_one_by_one(struct store *store, struct lane_item *batch)
+static void run_one_by_one(struct store_conn *conn, struct lane_item *batch)
 {
     struct lane_item *next = NULL;
 
     for (struct lane_item *item = batch; item != NULL; item = item->next)
-        store_op_done(op_of(item)); /* what the attempt that was rolled back has found */
+        store_op_done(store_op_of(item)); /* what the attempt that was rolled back has found */
     for (struct lane_item *item = batch; item != NULL; item = next) {
         next = item->next;
         item->next = NULL;
-        if (run_and_finish(store, item) == BATCH_NOT_BEGUN)
+        if (run_and_finish(conn, item) == BATCH_NOT_BEGUN)
             break; /* the store is gone, not the operation bad: do not wait for each */
     }
     if (next != NULL)
-        run_and_finish(store, next);
+        run_and_finish(conn, next);
 }
 
-static void run_batch(void *context, struct lane_item *batch)
+static void run_batch(struct store *store, struct pool *pool, struct lane_item *batch)
 {
-    struct store *store = context;
+    struct store_conn *conn = take_conn(store, pool);
     struct err err = {0};
-    enum batch_fate fate = run_transaction(store, batch, &err);
+    enum batch_fate fate = transact(conn, batch, &err);
 
     if (fate == BATCH_ROLLED_BACK && batch->next != NULL)
-        run_one_by_one(store, batch);
+        run_one_by_one(conn, batch);
     else
-        finish_batch(store, batch, fate == BATCH_COMMITTED ? NULL : &err);
+        finish_batch(conn, batch, fate == BATCH_COMMITTED ? NULL : &err);
+    give_conn(store, pool, conn);
 }
 
+static void run_writes(void *context, struct lane_item *batch)
+{
+    struct store *store = context;
+
+    run_batch(store, &store->writing, batch);
+}
+
+static void run_reads(void *context, struct lane_item *batch)
+{
+    struct store *store = context;
+
+    run_batch(store, &store->reading, batch);
+}
+
+/* Embedded only: its one thread has its one connection. */
 static int64_t tend(void *context)
 {
     struct store *store = context;
 
-    return store->writer->ops->tend(store->writer);
+    return store->ops->tend(store->first);
 }
 
 /* ---- reading ---- */
@@ -237,7 +305,7 @@ static void reader_free(struct reader *reader)
     *reader->link = reader->next;
     if (reader->next != NULL)
         reader->next->link = reader->link;
-    reader->conn->ops->close(reader->conn);
+    close_conn(reader->conn);
     free(reader);
 }
 
@@ -265,7 +333,7 @@ static struct store_conn *reader_conn(struct store *store, struct err *err)
         err_set(err, -E_STORE, "The store is unavailable: out of memory, try again.");
         return NULL;
     }
-    if (store->writer->ops->open_reader(store->writer, &reader->conn, err) < 0) {
+    if (store->ops->open_another(store->first, &reader->conn, err) < 0) {
         pthread_setspecific(store->reader_key, NULL);
         free(reader);
         return NULL;
@@ -313,7 +381,7 @@ static int parse_url(const char *url, const struct store_ops **ret_ops, const ch
                    (int)len, url);
 }
 
-static struct store *store_alloc(void)
+static struct store *store_alloc(const struct store_ops *ops)
 {
     struct store *store = calloc(1, sizeof(*store));
 
@@ -323,8 +391,52 @@ static struct store *store_alloc(void)
         free(store);
         return NULL;
     }
+    store->ops = ops;
     pthread_mutex_init(&store->mutex, NULL);
+    pthread_rwlock_init(&store->listening, NULL);
     return store;
+}
+
+/* Fill the pool up to `count` connections, of which `have` are there, and start its lane. */
+static int open_pool(struct store *store, struct pool *pool, struct lane_spec spec,
+                     const struct pool *like, struct err *err)
+{
+    int have = pool == like ? 1 : 0;
+
+    for (; have < spec.threads; have++) {
+        struct store_conn *conn = NULL;
+        int rc = store->ops->open_another(store->first, &conn, err);
+
+        if (rc < 0)
+            return rc;
+        give_conn(store, pool, conn);
+    }
+    spec.context = store;
+    pool->lane = lane_new(&spec);
+    if (pool->lane == NULL)
+        return err_set(err, -E_STORE, "Cannot open the store: no thread for it.");
+    return 0;
+}
+
+static int open_pools(struct store *store, int connections, struct err *err)
+{
+    struct lane_spec writes = {.name = "store", .threads = 1, .run = run_writes};
+    struct lane_spec reads = {.name = "store-read", .run = run_reads};
+    int rc;
+
+    if (store->ops->transact == NULL) {
+        writes.tend = tend;
+        return open_pool(store, &store->writing, writes, &store->writing, err);
+    }
+    if (connections == 0)
+        connections = DEFAULT_CONNECTIONS;
+    reads.threads = connections / 2;
+    writes.threads = connections - reads.threads;
+    reads.batch_max = writes.batch_max = NETWORK_BATCH_MAX;
+    rc = open_pool(store, &store->writing, writes, &store->writing, err);
+    if (rc == 0)
+        rc = open_pool(store, &store->reading, reads, &store->writing, err);
+    return rc;
 }
 
 int store_open(const struct store_spec *spec, struct store **ret, struct err *err)
@@ -336,16 +448,13 @@ int store_open(const struct store_spec *spec, struct store **ret, struct err *er
 
     if (rc < 0)
         return rc;
-    store = store_alloc();
+    store = store_alloc(ops);
     if (store == NULL)
         return err_set(err, -E_STORE, "Cannot open the store: out of memory.");
-    rc = ops->open(spec, path, &store->writer, err);
+    rc = ops->open(spec, path, &store->first, err);
     if (rc == 0) {
-        store->writer->store = store;
-        store->lane = lane_new(&(struct lane_spec){
-            .name = "store", .threads = 1, .run = run_batch, .tend = tend, .context = store});
-        if (store->lane == NULL)
-            rc = err_set(err, -E_STORE, "Cannot open the store: no thread for it.");
+        give_conn(store, &store->writing, store->first);
+        rc = open_pools(store, spec->connections, err);
     }
     if (rc < 0) {
         store_free(store);
@@ -355,36 +464,73 @@ int store_open(const struct store_spec *spec, struct store **ret, struct err *er
     return 0;
 }
 
+static void close_pool(struct store *store, struct pool *pool)
+{
+    lane_free(pool->lane);
+    while (pool->idle != NULL) {
+        struct store_conn *conn = pool->idle;
+
+        pool->idle = conn->next;
+        if (conn != store->first)
+            close_conn(conn);
+    }
+}
+
 void store_free(struct store *store)
 {
     if (store == NULL)
         return;
-    lane_free(store->lane);
+    store_deafen(store);
+    lane_free(store->writing.lane); /* its `done` may still post reads */
+    store->writing.lane = NULL;
+    close_pool(store, &store->reading);
+    close_pool(store, &store->writing);
     pthread_key_delete(store->reader_key);
     while (store->readers != NULL)
         reader_free(store->readers);
-    if (store->writer != NULL)
-        store->writer->ops->close(store->writer);
+    if (store->first != NULL)
+        close_conn(store->first);
+    pthread_rwlock_destroy(&store->listening);
     pthread_mutex_destroy(&store->mutex);
-    free(store->changes);
     free(store);
+}
+
+bool store_is_shared(const struct store *store)
+{
+    return store->ops->shared;
+}
+
+int store_hear(struct store *store, struct err *err)
+{
+    return store->ops->hear != NULL ? store->ops->hear(store->first, err) : 0;
+}
+
+void store_deafen(struct store *store)
+{
+    if (store->ops->deafen != NULL && store->first != NULL)
+        store->ops->deafen(store->first);
 }
 
 void store_listen(struct store *store, store_listen_fn *fn, void *context)
 {
+    pthread_rwlock_wrlock(&store->listening);
     store->listen = fn;
     store->listen_context = context;
+    pthread_rwlock_unlock(&store->listening);
 }
 
 void store_post(struct store *store, struct store_op *op)
 {
-    if (kinds[op->verb] == STORE_READ || kinds[op->verb] == STORE_TOLD) {
+    bool reads = kinds[op->verb] == STORE_READ;
+
+    if (store->reading.lane == NULL && (reads || kinds[op->verb] == STORE_TOLD)) {
         run_read(store, op);
         op->done(op);
         return;
     }
     SEAM_STEP("store", verb_names[op->verb], "posted");
-    lane_push(store->lane, &op->item); /* no queue_max: cannot fail */
+    /* The lanes have no queue_max, so they take all. */
+    lane_push(reads ? store->reading.lane : store->writing.lane, &op->item);
 }
 
 struct waiter {

@@ -300,12 +300,15 @@ struct store_change {
     struct guid id;
     int64_t user_id;
     enum report_state state; /* REPORT_DELETING: the reference is dead */
+    bool released;           /* DELETING: and the node that ran it says that nothing runs any more */
 };
+/* `change` is NULL after news of other nodes may have been missed: anything may have changed. */
 typedef void store_listen_fn(void *context, const struct store_change *change);
 
 struct store_spec {
-    const char *url; /* "sqlite:PATH" or a bare path */
+    const char *url; /* "sqlite:PATH", a bare path, or "postgresql://…" */
     bool create;     /* make it if there is none, and bring its schema up to date */
+    int connections; /* over a network, 2 or more, half of them for reading; 0: a few */
 };
 
 /* Open; -E_STORE with words that name the path and what to do. A schema newer than this program
@@ -314,8 +317,15 @@ int store_open(const struct store_spec *spec, struct store **ret, struct err *er
 /* Waits for what is posted, then closes. NULL is fine. */
 void store_free(struct store *store);
 
+/* Do other nodes use it? Then claims have leases, which HEARTBEAT keeps up. */
+bool store_is_shared(const struct store *store);
+
 /* Who is told of changes; set before the first post. `fn` must not block and may post. */
 void store_listen(struct store *store, store_listen_fn *fn, void *context);
+/* Tell it of what other nodes change, too, from a thread of the store's; and end that. Both do
+ * nothing to a store that is not shared. */
+int store_hear(struct store *store, struct err *err);
+void store_deafen(struct store *store);
 
 /* Start the operation. Any thread. */
 void store_post(struct store *store, struct store_op *op);

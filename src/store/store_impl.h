@@ -7,25 +7,55 @@
 /* One connection: the backend's, embedded first in its own struct. Used by one thread at a time. */
 struct store_conn {
     const struct store_ops *ops;
+    /* the engine's */
     struct store *store;
+    struct store_conn *next; /* idle like this one */
+    /* What the batch under way has changed. */
+    struct store_change *changes;
+    size_t change_count, change_cap;
+    bool changes_lost; /* no memory to note one */
 };
 
 /* Tell the listeners after the commit; called by the verbs inside a batch. */
-void store_changed(struct store_conn *conn, const struct guid *id, int64_t user_id,
-                   enum report_state state);
+void store_changed(struct store_conn *conn, const struct store_change *change);
+/* Forget what was noted since the batch began, since it is tried again. */
+void store_forget_changes(struct store_conn *conn);
+/* Tell this process's listener at once of what another node has changed; any thread. NULL:
+ * anything may have changed. */
+void store_heard(struct store *store, const struct store_change *change);
 
-/* A backend. Verbs run inside begin … commit on the writing connection, several to a batch, or,
- * for STORE_READ and STORE_TOLD, alone on a reading connection of the calling thread. A verb
- * returns 0, or a logical refusal (-E_EXISTS, -E_NOT_FOUND) having written nothing, or -E_STORE:
- * then the whole batch is rolled back and its operations are tried again one by one. So a verb may
- * run twice: it sets its whole `out` part each time (what it owns has been freed). */
+enum batch_fate { BATCH_COMMITTED, BATCH_ROLLED_BACK, BATCH_NOT_BEGUN };
+
+/* A backend, of one of two kinds.
+ *
+ * Embedded (SQLite): verbs run inside begin … commit on the one writing connection, several to a
+ * batch, or, for STORE_READ and STORE_TOLD, alone on a reading connection of the calling thread. A
+ * verb returns 0, or a logical refusal (-E_EXISTS, -E_NOT_FOUND) having written nothing, or
+ * -E_STORE: then the whole batch is rolled back and its operations are tried again one by one. So a
+ * verb may run twice: it sets its whole `out` part each time (what it owns has been freed).
+ *
+ * Over a network (PostgreSQL): `transact` runs a whole batch, so that its operations share round
+ * trips; several connections run batches at the same time, and some only batches of reads. */
 struct store_ops {
     const char *scheme; /* the URL's first word */
+    bool shared;        /* by many nodes: see store_is_shared() */
     int (*open)(const struct store_spec *spec, const char *path, struct store_conn **ret,
                 struct err *err);
-    /* One more connection for reading, to the store `like` is open on. */
-    int (*open_reader)(struct store_conn *like, struct store_conn **ret, struct err *err);
-    void (*close)(struct store_conn *conn);
+    /* One more connection to the store that `like` is open on; embedded: for reading. */
+    int (*open_another)(struct store_conn *like, struct store_conn **ret, struct err *err);
+    void (*close)(struct store_conn *conn); /* the one of `open` is closed last */
+    /* Run `batch` in one transaction, as the comment above says for verbs: fill each op's rc, err
+     * and `out` part. NOT_BEGUN: the store cannot be reached, trying one by one is of no use.
+     * NULL: the kind with begin, verbs and commit. */
+    enum batch_fate (*transact)(struct store_conn *conn, struct lane_item *batch,
+                                enum store_kind kind, struct err *err);
+    /* Tell the other nodes of what this connection's batch has changed; NULL: there are none. */
+    void (*publish)(struct store_conn *conn);
+    /* Start hearing what other nodes have changed (store_heard()), and end that; NULL: no others.
+     */
+    int (*hear)(struct store_conn *conn, struct err *err);
+    void (*deafen)(struct store_conn *conn);
+    /* From here on: of the embedded kind only. */
     /* `durable`: the commit of what begins here is to be fsynced. */
     int (*begin)(struct store_conn *conn, bool durable, struct err *err);
     int (*commit)(struct store_conn *conn, struct err *err);
@@ -41,5 +71,12 @@ struct store_ops {
 };
 
 extern const struct store_ops store_sqlite;
+extern const struct store_ops store_postgres;
+
+/* The operation that a lane's item is embedded in. */
+static inline struct store_op *store_op_of(struct lane_item *item)
+{
+    return (struct store_op *)((char *)item - offsetof(struct store_op, item));
+}
 
 #endif
