@@ -27,36 +27,38 @@ def passings(trace):
 
 
 class Gate:
-    """Holds the first to pass a place, from the server's next start on, until it is opened."""
+    """Holds who passes a place, from the server's next start on, until it is opened."""
 
-    def __init__(self, server, place):
+    def __init__(self, server, place, at=1):
         self.place = place
+        self.at = at  # the first passing, or a later one
         self.fifo = server.folder / f"{place}.gate"
         self.trace = server.folder / "trace"
-        self.closed = True
+        self.is_open = False
         os.mkfifo(self.fifo)
 
     @property
     def seam(self):
-        return f"{self.place}=wait:{self.fifo}"
+        return f"{self.place}=wait:{self.fifo}@{self.at}"
 
     def is_reached(self):
-        return any(place == self.place for _, place in passings(self.trace))
+        return sum(place == self.place for _, place in passings(self.trace)) >= self.at
 
     def wait(self):
         """Until somebody is held."""
         poll(self.is_reached, what=f"somebody at {self.place}")
 
     def open(self):
-        if self.closed and self.is_reached():
-            poll(self._let_go, what=f"the reader of {self.fifo}")
-        self.closed = False
+        """Let go; at the end of a test, whether or not somebody has come."""
+        if not self.is_open and self.is_reached():
+            poll(self._let_go, what=f"the one held at {self.place}")
+        self.is_open = True
 
     def _let_go(self):
         try:
             os.close(os.open(self.fifo, os.O_WRONLY | os.O_NONBLOCK))
-            return True
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
             return False
+        return True

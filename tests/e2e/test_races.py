@@ -1,0 +1,285 @@
+"""DELETE against whatever else happens to a report, each interleaving held in place by a seam."""
+
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from conftest import close
+from harness import Client, Server, failed, poll, refused
+from seams import Gate, passings, plan
+
+POSTS = 200
+SLOTS = 10
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(POSTS + SLOTS) as threads:
+        yield threads
+
+
+@pytest.fixture
+def gated(tmp_path, pool):
+    """A server with one worker and a client; whoever first comes to the place waits at the gate,
+    which is open before the pool has to end."""
+    made = []
+
+    def make(place, at=1, **config):
+        server = Server.made(tmp_path / "server", workers=1, **config)
+        server.add_user("alice")
+        gate = Gate(server, place, at)
+        made.append((server, gate))
+        plan(server, gate.seam, trace=gate.trace)
+        client = server.start().client("alice")
+        poll(lambda: posted(gate, "claim") > 0, what="the claim that finds nothing")
+        return server, client, gate
+
+    yield make
+    for server, gate in made:
+        gate.open()
+        close(server)
+
+
+def posted(gate, verb):
+    """How many operations of the verb have been handed to the store."""
+    return sum(place == f"store.{verb}.posted" for _, place in passings(gate.trace))
+
+
+def deletion(pool, gate, client, reference):
+    """A DELETE on a connection of its own, as far as the store's queue."""
+    before = posted(gate, "mark")
+    answer = pool.submit(Client(client.url, client.token).delete, reference)
+    poll(lambda: posted(gate, "mark") > before, what="the deletion's mark")
+    return answer
+
+
+def assert_gone(server, client, reference):
+    for ask in (client.status, client.result, client.delete):
+        refused(ask(reference), "Unknown reference")
+    assert reference not in client.references()
+    assert server.files_of(reference) == []
+
+
+def assert_in_order(server, client):
+    """Whatever happened, the worker and all slots can be used again, and no file is left over."""
+    left = client.complete("Nested")
+    last = [client.order("Endless") for _ in range(SLOTS)]
+    failed(client.submit("Endless"), 429)
+    for reference in last:
+        client.delete(reference)
+    assert server.files() == server.files_of(left) != []
+
+
+# -- against claim and completion --
+
+CLAIM = ["store.claim.taken", "store.claim.written", "store.claim.committed",
+         "store.claim.answered", "job.start.claimed", "job.start.created", "job.start.sent"]
+RUN = ["worker.run.received", "worker.run.prepared", "worker.run.rendered", "worker.run.synced",
+       "worker.run.ended", "worker.run.answered"]
+COMPLETION = ["job.end.answered", "spool.publish.renamed", "spool.publish.synced", "job.end.filed",
+              "store.finish.taken", "store.finish.written", "store.finish.committed",
+              "store.finish.answered", "job.end.written"]
+
+
+@pytest.mark.parametrize("place", CLAIM + RUN + COMPLETION)
+def test_a_delete_while_the_report_is_claimed_runs_or_ends(gated, pool, place):
+    # A claim at the start finds nothing.
+    server, client, gate = gated(place, at=2 if place.startswith("store.claim") else 1)
+    reference = client.order("Quick", ProductID="1")
+    gate.wait()
+    answer = deletion(pool, gate, client, reference)
+    gate.open()
+    assert answer.result().json()["result"] is True
+    assert_gone(server, client, reference)
+    assert_in_order(server, client)
+
+
+@pytest.mark.parametrize("place", ["job.end.answered", "spool.publish.renamed", "job.end.filed"])
+def test_a_report_that_is_deleted_while_it_completes_is_never_seen_complete(gated, pool, place):
+    server, client, gate = gated(place)
+    reference = client.order("Quick", ProductID="1")
+    gate.wait()
+    answer = deletion(pool, gate, client, reference)
+    poll(lambda: client.references() == [], what="the mark")
+    assert not answer.done()
+    refused(client.status(reference), "Unknown reference")
+    refused(client.result(reference), "Unknown reference")
+    gate.open()
+    assert answer.result().json()["result"] is True
+    assert f"reference={reference} state=complete" not in server.log_text()
+
+
+# -- against other deletions --
+
+
+@pytest.mark.parametrize("place", ["store.mark.taken", "store.mark.committed",
+                                   "removal.delete.marked", "removal.delete.unlinked",
+                                   "store.drop.taken", "removal.delete.dropped"])
+def test_of_two_deletes_the_second_finds_nothing(gated, pool, place):
+    server, client, gate = gated(place)
+    reference = client.complete("Quick", ProductID="1")
+    answers = [deletion(pool, gate, client, reference)]
+    gate.wait()
+    answers.append(deletion(pool, gate, client, reference))
+    gate.open()
+    assert answers[0].result().json()["result"] is True
+    refused(answers[1].result(), "Unknown reference")
+    assert_gone(server, client, reference)
+    assert_in_order(server, client)
+
+
+def test_of_two_deletes_that_stop_a_query_the_second_finds_nothing(gated, pool):
+    server, client, gate = gated("job.stop.asked")
+    reference = client.order("Endless")
+    client.wait_for(reference, "processing")
+    first = deletion(pool, gate, client, reference)
+    gate.wait()
+    refused(client.delete(reference), "Unknown reference")
+    assert not first.done()
+    gate.open()
+    assert first.result().json()["result"] is True
+    assert_gone(server, client, reference)
+    assert_in_order(server, client)
+
+
+def test_a_delete_before_the_purge_is_answered_as_any_other(gated, pool):
+    server, client, gate = gated("removal.purge.found", retention="1s")
+    reference = client.complete("Quick", ProductID="1")
+    gate.wait()
+    assert client.delete(reference).json()["result"] is True
+    gate.open()
+    assert_gone(server, client, reference)
+
+
+@pytest.mark.parametrize("place", ["store.mark.taken", "removal.purge.marked",
+                                   "removal.purge.unlinked", "store.drop.taken"])
+def test_a_delete_during_the_purge_finds_nothing(gated, pool, place):
+    server, client, gate = gated(place, retention="1s")
+    reference = client.complete("Quick", ProductID="1")
+    gate.wait()
+    answer = deletion(pool, gate, client, reference)
+    gate.open()
+    refused(answer.result(), "Unknown reference")
+    poll(lambda: server.files_of(reference) == [], what="the purge")
+    assert_gone(server, client, reference)
+
+
+@pytest.mark.parametrize("purge_first", [True, False])
+def test_of_delete_and_purge_in_one_transaction_one_wins(gated, pool, purge_first):
+    """A submit holds up the store until both wait for it."""
+    server, client, gate = gated("store.submit.taken", at=2, retention="1s")
+    reference = client.complete("Quick", ProductID="1")
+    submit = pool.submit(Client(client.url, client.token).submit, "Nested")
+    gate.wait()
+    if purge_first:
+        poll(lambda: posted(gate, "mark") == 1, what="the purge")
+    answer = deletion(pool, gate, client, reference)
+    poll(lambda: posted(gate, "mark") == 2, what="both marks")
+    gate.open()
+    deleted = answer.result().json()["result"]
+    assert not (deleted and purge_first)
+    assert submit.result().json()["result"] is True
+    poll(lambda: server.files_of(reference) == [], what="the removal")
+    assert_gone(server, client, reference)
+    assert server.log_text().count(f"report.deleted reference={reference}") == 1
+
+
+# -- against a download --
+
+
+def test_a_download_that_has_begun_never_turns_into_another_result(server, alice):
+    """The slow reader gets the rest of its own result, or none."""
+    reference = alice.complete("Big", Rows="300000")
+    whole = alice.result(reference).content
+    download = alice.result(reference, stream=True)
+    chunks = download.iter_content(65536)
+    got = next(chunks)
+    other = Client(alice.url, alice.token)
+    assert other.delete(reference).json()["result"] is True
+    for _ in range(3):  # others take the room
+        other.complete("Big", Rows="300001")
+    refused(other.result(reference), "Unknown reference")
+    refused(other.result(reference, {"Range": "bytes=0-9"}), "Unknown reference")
+    try:
+        got += b"".join(chunks)
+    except requests.RequestException:
+        pass
+    assert whole.startswith(got)
+    assert server.files_of(reference) == []
+
+
+def test_a_result_that_is_deleted_while_it_is_being_opened_is_unknown(gated, pool):
+    server, client, gate = gated("http.result.found")
+    reference = client.complete("Quick", ProductID="1")
+    download = pool.submit(Client(client.url, client.token).result, reference)
+    gate.wait()
+    assert Client(client.url, client.token).delete(reference).json()["result"] is True
+    gate.open()
+    refused(download.result(), "Unknown reference")
+    assert_in_order(server, client)
+
+
+# -- the queue's slots --
+
+
+def most_active(log):
+    """The most reports that were queued or processing at once; a deleted one that was processing
+    counts until it is gone. The log's order is that of the commits."""
+    states, most = {}, 0
+    for reference, state in re.findall(r"report\.state reference=(\S+) state=(\w+)", log):
+        if state == "deleting" and states.get(reference) == "processing":
+            state = "stopping"
+        states[reference] = state
+        most = max(most, sum(s in ("queued", "processing", "stopping") for s in states.values()))
+    return most
+
+
+def test_slots_freed_in_one_transaction_with_200_submits_are_taken_once(gated, pool):
+    """One submit holds up the store until all others wait behind the deletions."""
+    server, client, gate = gated("store.submit.taken", at=SLOTS + 1)
+    running = client.order("Endless")
+    client.wait_for(running, "processing")
+    waiting = [client.order("Endless") for _ in range(SLOTS - 1)]
+    early = pool.submit(Client(client.url, client.token).submit, "Endless")
+    gate.wait()
+    deletions = [deletion(pool, gate, client, reference) for reference in waiting]
+    late = [pool.submit(Client(client.url, client.token).submit, "Endless")
+            for _ in range(POSTS - 1)]
+    poll(lambda: posted(gate, "submit") == SLOTS + POSTS, what="all submits")
+    gate.open()
+    failed(early.result(), 429)
+    assert all(answer.result().json()["result"] is True for answer in deletions)
+    codes = sorted(answer.result().status_code for answer in late)
+    assert codes == [200] * len(waiting) + [429] * (len(late) - len(waiting))
+    assert len(client.references()) == SLOTS
+    assert most_active(server.log_text()) == SLOTS
+    client.delete_all()
+    assert_in_order(server, client)
+
+
+def test_200_submits_and_deletions_of_the_queue_never_hold_more_than_all_slots(gated, pool):
+    server, client, gate = gated("store.claim.posted", at=2)
+    running = client.order("Endless")
+    gate.open()
+    client.wait_for(running, "processing")
+    done = threading.Event()
+
+    def delete_what_waits():
+        mine = Client(client.url, client.token)
+        while not done.is_set():
+            for report in mine.list(State="queued").json()["data"]["reports"]:
+                mine.delete(report["reference"])
+
+    deleter = pool.submit(delete_what_waits)
+    answers = [pool.submit(Client(client.url, client.token).submit, "Endless")
+               for _ in range(POSTS - 1)]
+    codes = [answer.result().status_code for answer in answers]
+    done.set()
+    deleter.result()
+    assert set(codes) <= {200, 429} and codes.count(200) >= SLOTS - 1
+    assert most_active(server.log_text()) <= SLOTS
+    client.delete_all()
+    assert_in_order(server, client)
