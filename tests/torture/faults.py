@@ -1,0 +1,217 @@
+"""The other side: kills, stops and starves the server and its workers at random moments."""
+
+import errno
+import os
+import random
+import signal
+import threading
+import time
+
+import harness  # found by node.py
+
+from history import now_us
+from load import pick
+
+PAUSE = (0.05, 0.9)  # seconds between two faults
+
+# What is done how often.
+FAULTS = {
+    "kill server": 28, "kill worker": 32, "stop worker": 12, "stop server": 6, "fill disk": 6,
+    "end server": 4, "reload": 3,
+}
+KILLS = ("kill server", "kill worker", "crash at a seam")
+
+# What a server may get at a restart, see src/base/seam.h: calls of which the N-th fails …
+FAILING = {
+    "sink.write": ("ENOSPC", "EIO"), "sink.fsync": ("EIO",), "spool.create": ("ENOSPC",),
+    "spool.rename": ("EIO", "ENOSPC"), "spool.folder_fsync": ("EIO",), "spool.unlink": ("EIO",),
+    "store.commit": ("EIO", "ENOSPC"),
+}
+# … and steps at the N-th passing of which it, or a worker, crashes.
+CRASHING = [f"store.{verb}.{step}" for verb in ("submit", "claim", "finish", "requeue", "mark", "drop")
+            for step in ("taken", "written", "committed", "answered")]
+CRASHING += [f"removal.{why}.{step}" for why in ("delete", "purge")
+             for step in ("marked", "stopped", "unlinked", "dropped")]
+CRASHING += [f"job.{step}" for step in (
+    "start.claimed", "start.created", "start.sent", "stop.asked", "end.answered", "end.orphaned",
+    "end.filed", "end.written")]
+CRASHING += [f"worker.run.{step}" for step in (
+    "received", "prepared", "rendered", "synced", "ended", "answered")]
+CRASHING += [
+    "store.recover.written", "store.recover.committed", "spool.sweep.found", "spool.sweep.unlinked",
+    "spool.publish.renamed", "spool.publish.synced", "spool.remove.unlinked",
+    "http.submit.accepted", "http.delete.removed", "removal.purge.found"]
+
+
+def one_of(things, fraction):
+    return things[int(fraction * len(things))]
+
+
+class Choice:
+    """The random choices of one fault; always as many, see load.Draw."""
+
+    def __init__(self, rng):
+        self.pause = rng.uniform(*PAUSE)
+        self.fault = pick(FAULTS, rng.random())
+        self.victim, self.length, self.size = rng.random(), rng.random(), rng.random()
+        self.seams = self._seams(*(rng.random() for _ in range(5)))
+
+    @staticmethod
+    def _seams(kind, place, action, at, more):
+        number = 1 + int(40 * at ** 2)
+        if kind < 0.25:
+            name = one_of(list(FAILING), place)
+            return f"{name}={one_of(FAILING[name], action)}@{number}{'+' if more < 0.1 else ''}"
+        if kind < 0.55:
+            return f"{one_of(CRASHING, place)}=crash@{number}"
+        return ""
+
+
+class Faults(threading.Thread):
+    """Does one fault after the other, and starts the server again whenever it has ended."""
+
+    def __init__(self, seed, node, history, stop):
+        super().__init__(daemon=True)
+        self.rng = random.Random(f"{seed}/faults")
+        self.node, self.history, self.stop = node, history, stop
+        self.counts = {}
+        self.broken = None
+        self.deeds = {
+            "kill server": self.kill_server, "kill worker": self.kill_worker,
+            "stop worker": self.stop_worker, "stop server": self.stop_server,
+            "fill disk": self.fill_disk, "end server": self.end_server, "reload": self.reload,
+        }
+
+    def kills(self):
+        return sum(self.counts.get(kind, 0) for kind in KILLS)
+
+    def run(self):
+        try:
+            while not self.stop.is_set():
+                choice = Choice(self.rng)
+                self.wait(choice)
+                if not self.stop.is_set():
+                    self.deeds[choice.fault](choice)
+        except Exception as error:  # the driver raises it
+            self.broken = error
+            self.stop.set()
+
+    def note(self, fault, sent, **facts):
+        self.counts[fault] = self.counts.get(fault, 0) + 1
+        self.history.add({"fault": fault, "sent": sent, "received": now_us(), **facts})
+
+    def wait(self, choice):
+        """The pause before the fault; a server that ended meanwhile is started again."""
+        until = time.monotonic() + choice.pause
+        while time.monotonic() < until and not self.stop.is_set():
+            if self.node.has_ended():
+                self.after_end()
+            self.stop.wait(0.02)
+        if self.node.has_ended():
+            self.after_end()
+
+    def after_end(self):
+        """It did not end as it should: by its seam, or by a bug."""
+        status = self.node.process.returncode
+        if "crash" in self.node.seams and status == -signal.SIGKILL:
+            self.note("crash at a seam", now_us(), seams=self.node.seams)
+        else:
+            self.history.mark("died", status=status, seams=self.node.seams)
+        self.restart("")
+
+    def restart(self, seams):
+        """Start it, without the seams if it cannot with them."""
+        began, before = now_us(), self.node.started_us
+        self.history.add({"fault": "seams", "sent": before, "received": began,
+                          "seams": self.node.seams})
+        if not self.node.start(seams):
+            if "crash" in seams:
+                self.note("crash at a seam", began, seams=seams)
+            elif not seams:
+                self.history.mark("no start", log=self.tail())
+            if not self.node.start():
+                self.history.mark("no start", log=self.tail())
+                raise RuntimeError(f"the server does not start: {self.tail()}")
+        self.history.add({"fault": "start", "sent": began, "received": now_us(), "seams": seams})
+
+    def tail(self):
+        return self.node.log.read_text(errors="replace")[-1500:]
+
+    # ---- the deeds ----
+
+    def kill_server(self, choice):
+        began = now_us()
+        self.node.kill()
+        self.note("kill server", began)
+        self.restart(choice.seams)
+
+    def end_server(self, choice):
+        began = now_us()
+        status = self.node.stop()
+        self.note("end server", began)
+        if status != 0:
+            self.after_end()
+        else:
+            self.restart(choice.seams)
+
+    def signal(self, pid, number):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+    def worker(self, choice):
+        workers = self.node.workers()
+        return one_of(workers, choice.victim) if workers else None
+
+    def kill_worker(self, choice):
+        pid, began = self.worker(choice), now_us()
+        if pid is not None:
+            self.signal(pid, signal.SIGKILL)
+            self.note("kill worker", began)
+
+    def hold(self, pid, seconds):
+        self.signal(pid, signal.SIGSTOP)
+        self.stop.wait(seconds)
+        self.signal(pid, signal.SIGCONT)
+
+    def stop_worker(self, choice):
+        pid, began = self.worker(choice), now_us()
+        if pid is not None:
+            self.hold(pid, 0.02 + choice.length)
+            self.note("stop worker", began)
+
+    def stop_server(self, choice):
+        began = now_us()
+        self.hold(self.node.process.pid, 0.02 + 0.5 * choice.length)
+        self.note("stop server", began)
+
+    def fill_disk(self, choice):
+        """To the last byte, or nearly; for a while, in which the server may be killed as well."""
+        if not self.node.disk:
+            return
+        ballast, began = self.node.data / "ballast", now_us()
+        free = os.statvfs(self.node.data)
+        size = free.f_bavail * free.f_frsize - int(choice.size < 0.5) * int(1e6 * choice.size)
+        with open(ballast, "wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, max(size, 1))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+            self.stop.wait(0.05 + choice.length)
+            if choice.victim < 0.3:
+                self.node.kill()
+        ballast.unlink()
+        self.note("fill disk", began)
+        if choice.victim < 0.3:
+            self.note("kill server", began)
+            self.restart("")
+
+    def reload(self, choice):
+        began = now_us()
+        self.signal(self.node.process.pid, signal.SIGHUP)
+        self.note("reload", began)
+
+
+__all__ = ["Faults", "harness"]

@@ -1,0 +1,365 @@
+"""The checker can fail: a history that breaks a promise is caught, and by the rule that is meant."""
+
+import pytest
+
+from checker import PURGE_WITHIN, RULES, SECOND, SLOT_WITHIN, check
+
+LIMIT = 2
+RETENTION_MS = 5000
+A, B, C, D = (f"reference-{letter}" for letter in "abcd")
+DATE = "Tue, 24 Nov 2026 00:00:%02d GMT"
+TIME = "2026-11-24T00:00:%02dZ"
+MIDNIGHT_US = 1795478400 * SECOND  # of that day; the clock of the histories begins there
+
+
+class Story:
+    """A history told event by event: each takes 10 ms, and the next begins 10 ms later, unless it
+    is told otherwise."""
+
+    def __init__(self):
+        self.events = [{"run": {"limit": LIMIT, "retention_ms": RETENTION_MS},
+                        "utc_offset_us": MIDNIGHT_US}]
+        self.now = 0
+
+    def add(self, event, at=None, until=None):
+        self.now += 10_000
+        sent = self.now if at is None else int(at * SECOND)
+        self.now = max(self.now, sent) + 10_000
+        received = self.now if until is None else int(until * SECOND)
+        self.now = max(self.now, received)
+        self.events.append(event | {"sent": sent, "received": received})
+        return self
+
+    def op(self, op, reference, answer, user="ann", at=None, until=None, **facts):
+        return self.add({"op": op, "user": user, "reference": reference, "answer": answer, **facts},
+                        at, until)
+
+    def submit(self, reference, answer="accepted", user="ann", at=None, until=None, **facts):
+        facts = {"report": "Rows", "tag": f"tag of {reference}", "rows": "3", **facts}
+        facts |= {"reference": reference} if reference else {}
+        return self.add({"op": "submit", "user": user, "answer": answer, **facts}, at, until)
+
+    def status(self, reference, answer, **facts):
+        return self.op("status", reference, answer, **facts)
+
+    def get(self, reference, etag="e", size=100, **facts):
+        return self.op("get", reference, "complete", etag=etag, bytes=size, tag=f"tag of {reference}",
+                       **facts)
+
+    def delete(self, reference, answer="deleted", **facts):
+        return self.op("delete", reference, answer, **facts)
+
+    def list(self, *rows, total=None, user="ann", **facts):
+        """Rows of (reference, state)."""
+        reports = [[reference, "Rows", state, 3, 100, None, "Nothing is called x." if state == "error"
+                    else None] for reference, state in rows]
+        return self.add({"op": "list", "user": user, "answer": "listed", "size": 1000, "reports": reports,
+                         "total": len(rows) if total is None else total, **facts})
+
+    def fault(self, fault, **facts):
+        return self.add({"fault": fault, **facts})
+
+    def mark(self, mark, **facts):
+        return self.add({"mark": mark, **facts})
+
+    def rules(self):
+        """Which rules are broken, once the story has come to its end."""
+        if not any(event.get("mark") == "settled" for event in self.events):
+            self.mark("settled")
+        numbered = [event | {"n": number} for number, event in enumerate(self.events, 1)]
+        return {violation.rule for violation in check(numbered).violations}
+
+
+@pytest.fixture
+def story():
+    return Story()
+
+
+def ended(story, reference=A, **facts):
+    return story.submit(reference, **facts).status(reference, "complete")
+
+
+def test_a_whole_life_breaks_no_rule(story):
+    story.submit(A, state="queued", key="k").status(A, "queued", position=1).list((A, "processing"))
+    story.submit(A, "replayed", key="k", state="processing").status(A, "complete").get(A)
+    story.list((A, "complete")).delete(A).status(A, "unknown").delete(A, "unknown").list()
+    assert story.rules() == set()
+
+
+def test_what_was_answered_at_the_same_time_contradicts_nothing(story):
+    story.submit(A, at=1, until=2).status(A, "complete", at=3, until=5).status(A, "queued", at=2.5, until=4)
+    story.delete(A, at=6, until=8).status(A, "complete", at=5, until=7).status(A, "unknown", at=6, until=7)
+    assert story.rules() == set()
+
+
+@pytest.mark.parametrize("then", ["queued", "processing", "complete", "error"])
+def test_a_deleted_report_that_is_seen_again(story, then):
+    ended(story).delete(A).status(A, then)
+    assert "the state went back" in story.rules()
+
+
+def test_a_deleted_report_that_a_list_shows(story):
+    ended(story).delete(A).list((A, "complete"))
+    assert "the state went back" in story.rules()
+
+
+def test_a_deleted_report_that_the_limit_names(story):
+    story.submit(A).submit(B).delete(A).submit(None, "limit", active=[[A, "queued"], [B, "queued"]])
+    assert "the state went back" in story.rules()
+
+
+def test_a_deleted_report_that_its_key_replays(story):
+    ended(story, key="k").delete(A).submit(A, "replayed", key="k")
+    assert "the state went back" in story.rules()
+
+
+def test_a_report_that_comes_back_after_it_was_unknown(story):
+    ended(story).delete(A, "none").status(A, "unknown").status(A, "complete")
+    assert "the state went back" in story.rules()
+
+
+def test_a_report_that_comes_back_after_a_list_without_it(story):
+    ended(story).delete(A, "none").list().status(A, "complete")
+    assert "the state went back" in story.rules()
+
+
+def test_a_delete_without_answer_may_have_happened_or_not(story):
+    ended(story).delete(A, "none").status(A, "complete").delete(A, "none").status(A, "unknown")
+    assert story.rules() == set()
+
+
+def test_a_report_that_is_active_again(story):
+    ended(story).status(A, "processing").status(A, "complete")
+    assert story.rules() == {"the state went back"}
+
+
+def test_a_report_that_a_list_of_its_state_does_not_show(story):
+    ended(story).list(state="complete").status(A, "complete").delete(A)
+    assert "the state went back" in story.rules()
+
+
+def test_a_report_deleted_twice(story):
+    ended(story).delete(A, at=1, until=2).delete(A, at=1, until=2)
+    assert story.rules() == {"deleted twice"}
+
+
+def test_two_outcomes(story):
+    ended(story).list((A, "error"))
+    assert "two outcomes" in story.rules()
+
+
+def test_a_failing_report_that_is_complete(story):
+    ended(story, report="Failing")
+    assert story.rules() == {"two outcomes"}
+
+
+@pytest.mark.parametrize("other", [{"etag": "other"}, {"size": 101}])
+def test_a_result_that_changes(story, other):
+    ended(story).get(A).get(A, **other)
+    assert story.rules() == {"the result changed"}
+
+
+def test_a_result_of_another_order(story):
+    ended(story).op("get", A, "complete", etag="e", bytes=100, tag="another's")
+    assert story.rules() == {"the result changed"}
+
+
+def test_content_that_is_wrong(story):
+    ended(story).get(A, wrong="differs at 17")
+    assert story.rules() == {"wrong content"}
+
+
+def test_an_error_without_cause(story):
+    story.submit(A).status(A, "error", message="The server's disk is full. Try again later.")
+    assert story.rules() == {"failed without cause"}
+
+
+def test_an_error_with_its_cause(story):
+    story.submit(A).fault("fill disk").status(A, "error", message="The server's disk is full.")
+    story.submit(B, report="Failing").status(B, "error", message="Nothing is called b.")
+    assert story.rules() == set()
+
+
+def test_a_report_that_nobody_deleted(story):
+    ended(story, at=1).status(A, "unknown", at=3)
+    assert story.rules() == {"lost"}
+
+
+def test_a_report_that_a_list_lacks_though_nobody_deleted_it(story):
+    story.submit(A).list()
+    assert story.rules() == {"lost"}
+
+
+def test_a_delete_by_another_does_not_explain_it(story):
+    ended(story).delete(A, "unknown", user="bob").status(A, "unknown")
+    assert story.rules() == {"lost"}
+
+
+def test_a_report_that_expires(story):
+    ended(story).get(A, expires=DATE % 6).status(A, "unknown", at=6.5)
+    assert story.rules() == set()
+
+
+def test_a_report_that_is_gone_before_it_expires(story):
+    ended(story).get(A, expires=DATE % 9).status(A, "unknown", at=8)
+    assert story.rules() == {"lost"}
+
+
+def test_a_report_that_is_not_purged(story):
+    ended(story).get(A, expires=DATE % 5).status(A, "complete", at=7 + PURGE_WITHIN / SECOND)
+    assert story.rules() == {"not purged"}
+
+
+def test_two_reports_for_one_key(story):
+    story.submit(A, key="k").submit(B, key="k").status(A, "complete").status(B, "complete")
+    assert story.rules() == {"two reports for one key"}
+
+
+def test_two_reports_for_one_order_of_which_one_had_no_answer(story):
+    story.submit(None, "none", key="k", tag="once").submit(A, key="k", tag="once").status(A, "complete")
+    story.list((A, "complete"), (B, "complete"))
+    story.op("get", B, "complete", etag="f", bytes=100, tag="once").status(A, "complete")
+    assert "two reports for one key" in story.rules()
+
+
+def test_a_report_accepted_twice(story):
+    ended(story, key="k").submit(A, key="k", state="complete")
+    assert story.rules() == {"two reports for one key"}
+
+
+def test_a_key_is_free_after_a_delete(story):
+    ended(story, key="k").delete(A).submit(B, key="k").status(B, "complete")
+    assert story.rules() == set()
+
+
+def test_a_replay_of_nothing(story):
+    story.submit(A, "replayed", key="k").status(A, "complete")
+    assert story.rules() == {"a false replay"}
+
+
+def test_a_key_that_is_said_to_be_reused_but_is_not(story):
+    ended(story, key="k").submit(None, "key-reused", key="k", tag=f"tag of {A}")
+    assert story.rules() == {"a false replay"}
+
+
+def test_one_more_than_the_limit(story):
+    story.submit(A).submit(B).submit(C)
+    for reference in (A, B, C):
+        story.status(reference, "queued").status(reference, "complete")
+    assert story.rules() == {"more active than allowed"}
+
+
+def test_a_list_of_more_than_the_limit(story):
+    story.submit(A, at=1, until=9).submit(B, at=1, until=9).submit(C, at=1, until=9)
+    story.list((A, "queued"), (B, "queued"), (C, "queued"))
+    for reference in (A, B, C):
+        story.status(reference, "complete")
+    assert story.rules() == {"an answer contradicts itself"}
+
+
+def test_a_refusal_with_a_slot_free(story):
+    story.submit(A).submit(B).status(A, "complete").submit(None, "limit", active=[[B, "queued"]])
+    story.status(B, "complete")
+    assert story.rules() == {"refused with slots free"}
+
+
+def test_a_slot_that_a_delete_did_not_give_back(story):
+    story.submit(A).submit(B).delete(A).submit(None, "limit", active=[[B, "queued"]]).status(B, "complete")
+    assert story.rules() == {"refused with slots free"}
+
+
+def test_a_slot_that_may_be_taken(story):
+    """By a submit without answer, or by a deletion that is not over."""
+    story.submit(A).submit(None, "none").submit(None, "limit", active=[[A, "queued"]])
+    story.list((A, "queued")).submit(B).delete(B, "none").status(B, "unknown")
+    story.submit(None, "limit", active=[[A, "queued"]]).status(A, "queued", at=5 + SLOT_WITHIN / SECOND)
+    assert story.rules() - {"did not end"} == set()
+    story.submit(None, "limit", active=[[A, "queued"]]).status(A, "complete")
+    assert story.rules() - {"did not end"} == {"refused with slots free"}
+
+
+def test_a_list_that_miscounts(story):
+    ended(story).list((A, "complete"), total=2)
+    assert story.rules() == {"an answer contradicts itself"}
+
+
+def test_a_list_of_a_state_with_another(story):
+    ended(story).list((A, "complete"), state="error")
+    assert "an answer contradicts itself" in story.rules()
+
+
+def test_a_place_in_the_queue_that_does_not_exist(story):
+    story.submit(A).status(A, "queued", position=0).status(A, "complete")
+    assert story.rules() == {"an answer contradicts itself"}
+
+
+def test_another_user_learns_of_a_report(story):
+    ended(story).status(A, "complete", user="bob")
+    assert story.rules() == {"another's report"}
+
+
+def test_another_user_deletes_a_report(story):
+    ended(story).delete(A, user="bob")
+    assert story.rules() == {"another's report"}
+
+
+def test_another_users_list_has_a_report(story):
+    ended(story).list((A, "complete"), user="bob")
+    assert story.rules() == {"another's report"}
+
+
+def test_a_report_that_nobody_ordered(story):
+    story.status(D, "complete")
+    assert story.rules() == {"never accepted"}
+
+
+def test_a_request_that_hangs(story):
+    ended(story).status(A, "none", why="timeout")
+    assert story.rules() == {"not answered"}
+
+
+def test_an_internal_error(story):
+    ended(story).fault("fill disk").status(A, "failed", words="500 {}")
+    assert story.rules() == {"not answered"}
+
+
+def test_unavailable_without_a_cause(story):
+    ended(story).fault("seams", seams="").status(A, "failed", words="503 {}")
+    assert story.rules() == {"not answered"}
+
+
+def test_unavailable_for_a_cause(story):
+    ended(story).fault("seams", seams="store.commit=EIO").status(A, "failed", words="503 {}")
+    assert story.rules() == set()
+
+
+def test_a_refused_order_that_was_stored(story):
+    story.submit(None, "failed", tag="once", words="503 {}").fault("fill disk")
+    story.list((A, "complete")).op("get", A, "complete", etag="e", bytes=100, tag="once")
+    assert story.rules() == {"stored though refused"}
+
+
+def test_a_report_that_does_not_end(story):
+    story.submit(A).mark("settled").status(A, "processing")
+    assert story.rules() == {"did not end"}
+
+
+def test_a_report_of_which_nobody_asked_what_became(story):
+    story.submit(A)
+    assert story.rules() == {"did not end"}
+
+
+def test_what_the_driver_finds(story):
+    ended(story).mark("settled").mark("files are left without a row", files=["x"])
+    assert story.rules() == {"found at the end"}
+
+
+def test_an_answer_that_no_request_may_have(story):
+    ended(story).status(A, "odd", words="418 teapot")
+    assert story.rules() == {"odd answer"}
+
+
+def test_every_rule_is_tested_here():
+    with open(__file__, encoding="utf-8") as file:
+        text = file.read()
+    assert [rule for rule in RULES if f'"{rule}"' not in text] == []

@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+"""Tortures a real server: random requests, kills, stops, full disks; then checks what it answered.
+
+usage: torture.py [--length 30m|90s|5000] [--seed TEXT] [--reportd FILE] …      see README.md
+"""
+
+import argparse
+import os
+import re
+import secrets
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import checker
+import node as nodes
+from client import Login, NotSent
+from content import Contents
+from faults import KILLS, Faults, harness
+from history import History, now_us, read
+from load import Book, Caller, Client
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 10  # active reports a user
+SETTLES_WITHIN = 60  # seconds after the last fault
+RETENTIONS = (3, 6, 15)  # seconds; a seed has one of them
+
+
+def read_length(text):
+    """(seconds, None) or (None, operations)."""
+    found = re.fullmatch(r"(\d+)([smh]?)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError("a time as 90s, 30m or 1h, or a number of operations")
+    number, unit = int(found.group(1)), found.group(2)
+    return (number * {"s": 1, "m": 60, "h": 3600}[unit], None) if unit else (None, number)
+
+
+def read_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--length", type=read_length, default="5m",
+                        help="90s, 30m, or a number of operations (default: 5m)")
+    parser.add_argument("--seed", default="", help="of the random choices (default: a new one)")
+    parser.add_argument("--reportd", type=Path, default=ROOT / "build/asan/reportd")
+    parser.add_argument("--users", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=3, help="clients of each user")
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--calm", action="store_true", help="without faults")
+    parser.add_argument("--keep", action="store_true", help="keep the folder of a clean run too")
+    arguments = parser.parse_args()
+    arguments.seed = arguments.seed or secrets.token_hex(4)
+    return arguments
+
+
+class Run:
+    def __init__(self, arguments):
+        self.arguments, self.seed = arguments, arguments.seed
+        self.folder = Path(tempfile.mkdtemp(prefix="reportd-torture-"))
+        retention = RETENTIONS[sum(self.seed.encode()) % len(RETENTIONS)]
+        self.node = nodes.Node(self.folder, arguments.reportd, workers=arguments.workers,
+                               retention=f"{retention}s", cancel_grace="300ms",
+                               drain_grace="300ms", active_limit=LIMIT)
+        self.history = History(self.folder / "history.jsonl", seed=self.seed, limit=LIMIT,
+                               retention_ms=retention * 1000, users=arguments.users)
+        self.stop = threading.Event()
+        contents = Contents()
+        self.books = []
+        for number in range(arguments.users):
+            name = f"user{number}"
+            self.node.server.add_user(name)
+            self.books.append(Book(name, Login(self.node.port, name, harness.PASSWORD)))
+        self.callers = [Caller(book, self.node.port, self.history, contents) for book in self.books]
+        self.clients = [Client(f"{self.seed}/{book.user}/{number}", self.books,
+                               Caller(book, self.node.port, self.history, contents), self.stop)
+                        for book in self.books for number in range(arguments.threads)]
+        self.faults = Faults(self.seed, self.node, self.history, self.stop)
+
+    # ---- under fire ----
+
+    def torture(self):
+        seconds, operations = self.arguments.length
+        began = time.monotonic()
+        assert self.node.start(), self.faults.tail()
+        for thread in self.threads():
+            thread.start()
+        said = began
+        while not self.stop.is_set():
+            now = time.monotonic()
+            if seconds is not None and now - began >= seconds or \
+                    operations is not None and self.operations() >= operations:
+                break
+            if now - said > 30:
+                said = now
+                print(f"  {now - began:.0f} s: {self.operations()} operations, "
+                      f"{self.faults.kills()} kills", flush=True)
+            self.stop.wait(0.05)
+        self.stop.set()
+        for thread in self.threads():
+            thread.join()
+            if thread.broken is not None:
+                raise thread.broken
+
+    def threads(self):
+        return [*self.clients, *([] if self.arguments.calm else [self.faults])]
+
+    def operations(self):
+        return sum(client.done for client in self.clients)
+
+    # ---- afterwards ----
+
+    def settle(self):
+        """No fault any more: everything ends, is deleted, and gives its slot back."""
+        if not self.node.has_ended():
+            self.node.kill()
+        self.faults.restart("")
+        for caller in self.callers:
+            caller.connection.close()
+        deadline = time.monotonic() + SETTLES_WITHIN
+        for caller in self.callers:
+            self.wait_for_ends(caller, deadline)
+        self.history.mark("settled")
+        for caller in self.callers:
+            self.look_at_all(caller)
+            self.take_all_slots(caller)
+
+    def wait_for_ends(self, caller, deadline):
+        while time.monotonic() < deadline:
+            reports = caller.list()
+            active = [row[0] for row in reports or () if row[2] in ("queued", "processing")]
+            if reports is not None and not active:
+                return
+            if active:
+                caller.status(active[-1], wait=2)
+
+    def look_at_all(self, caller):
+        """Each that is left is got and deleted, each that ever was is asked for."""
+        for row in caller.list() or ():
+            if row[2] == "complete":
+                caller.get(row[0])
+            caller.delete(row[0])
+        for report in self.known():
+            if report[1] == caller.book.user:
+                caller.status(report[0])
+        if caller.list() != []:
+            self.history.mark("reports are left after all were deleted")
+
+    def known(self):
+        """(reference, user) of every report that the history names."""
+        self.history.file.flush()
+        if not hasattr(self, "names"):
+            model = checker.Model(read(self.history.path))
+            self.names = [(r.reference, r.user) for r in model.reports.values()]
+        return self.names
+
+    def take_all_slots(self, caller):
+        """Exactly LIMIT are free."""
+        taken = [caller.submit(None, "Forever", {"Tag": f"slot-{caller.book.user}-{number}"})
+                 for number in range(LIMIT + 1)]
+        if None in taken[:LIMIT] or taken[LIMIT] is not None:
+            self.history.mark(f"{LIMIT - taken[:LIMIT].count(None)} slots are free, not {LIMIT}, or more",
+                              user=caller.book.user)
+        for reference in filter(None, taken):
+            caller.delete(reference)
+
+    def finish(self):
+        """The end, and what must not be left by then."""
+        began = now_us()
+        status = self.node.stop()
+        if status != 0:
+            self.history.mark("bad end", status=status)
+        for pid in self.node.left_processes():
+            self.history.mark("a process is left", pid=pid)
+        self.audit()
+        files = [path.name for path in (self.node.data / "spool").rglob("*") if path.is_file()]
+        if files:
+            self.history.mark("files are left without a row", files=files[:20])
+        with sqlite3.connect(self.node.data / "store.db") as store:
+            rows = store.execute("SELECT count(*) FROM report").fetchone()[0]
+        store.close()
+        if rows:
+            self.history.mark("rows are left", rows=rows)
+        complaint = harness.SANITIZER.search(self.node.log.read_text(errors="replace"))
+        if complaint:
+            self.history.mark("a sanitizer complains", words=complaint.group())
+        self.history.add({"fault": "end", "sent": began, "received": now_us()})
+
+    def audit(self):
+        done = subprocess.run([harness.REPORTD, "audit", "-c", "reportd.conf"], cwd=self.node.data,
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0 and "no verb" not in done.stderr:
+            self.history.mark("the audit finds something", words=done.stdout + done.stderr)
+
+    def close(self, keep):
+        self.stop.set()
+        self.node.close()
+        self.history.close()
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def save_data(run):
+    """What is on the small file system would be gone with it."""
+    if run.node.disk:
+        saved = run.folder / "data-at-the-end"
+        shutil.copytree(run.node.data, saved, ignore=shutil.ignore_patterns("ballast"))
+
+
+def summarize(run, model):
+    print("operations:", ", ".join(f"{n} {name}" for name, n in sorted(model.counts.items())))
+    answers = Counter(f"{event['op']} {event['answer']}" for event in model.events)
+    print("answers:   ", ", ".join(f"{n} {name}" for name, n in sorted(answers.items())))
+    print("faults:    ", ", ".join(f"{n} {name}" for name, n in sorted(run.faults.counts.items())))
+    print(f"seed {run.seed}: {len(model.events)} operations, {run.faults.kills()} kills, "
+          f"{len(model.violations)} violations")
+
+
+def main():
+    arguments = read_arguments()
+    print(f"torture: seed {arguments.seed}", flush=True)
+    run, clean = Run(arguments), False
+    try:
+        run.torture()
+        run.settle()
+        run.finish()
+        run.history.file.flush()
+        model = checker.check(read(run.history.path))
+        clean = not model.violations
+        for violation in model.violations[:20]:
+            print(violation)
+        summarize(run, model)
+    finally:
+        if not clean:
+            save_data(run)
+            print(f"history and logs: {run.folder}")
+        run.close(keep=arguments.keep or not clean)
+    sys.exit(0 if clean else 1)
+
+
+if __name__ == "__main__":
+    main()
