@@ -160,8 +160,10 @@ static void own_done(struct removal *removal)
 {
     struct remover *remover = removal->remover;
 
-    if (removal->rc == -E_STORE) /* it may not even be marked, and so found by a purge only */
+    if (removal->rc == -E_STORE) { /* it may not even be marked, and so found by a purge only */
+        log_warn("removal.again", "error=%s detail=%s", removal->err.text, removal->err.detail);
         remover_expect(remover, clock_now_ms() + RETRY_MS);
+    }
     store_op_done(&removal->op);
     free(removal);
     pthread_mutex_lock(&remover->mutex);

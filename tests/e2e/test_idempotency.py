@@ -1,6 +1,5 @@
 """Idempotency-Key of POST /Report: one request, one report, however often it is sent."""
 
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -275,15 +274,3 @@ def test_a_key_lasts_a_day_though_its_report_lasts_longer(clock, make_server):
     assert later.json()["result"] is True and not is_replay(later)
     assert sorted(client.references()) == sorted([first.json()["data"], later.json()["data"]])
     assert_replayed(keyed(client, "day", "Nested", {}), later)
-
-
-def test_the_key_keeps_no_parameters(make_server):
-    """What is stored for a key is a hash: the report's row is the only place of its parameters."""
-    server = make_server(workers=1)
-    client = server.client("alice")
-    client.wait_for(client.order("Endless"), "processing")
-    note = json.dumps({"ProductID": "1", "Note": "a word of the body"})
-    reference = send(client, "hashed", f'{{"reportName": "Quick", "parameters": {note}}}').json()["data"]
-    assert holders(server, "a word of the body")
-    client.delete(reference)
-    poll(lambda: holders(server, "a word of the body") == [], what="the end of the parameters")
