@@ -27,7 +27,7 @@ struct server {
     struct services services;
     struct MHD_Daemon *daemon;
     struct lane *password_lane;
-    int socket; /* ours only until the daemon has it and after it was quiesced; else -1 */
+    int socket; /* ours only until the daemon has it; else -1 */
     char url[HOST_TEXT + 32];
     int64_t began_ms; /* monotonic */
     pthread_mutex_t mutex;
@@ -140,13 +140,28 @@ static void name_url(struct server *server)
              bound.ss_family == AF_INET6 ? "http://[%s]:%s" : "http://%s:%s", host, port);
 }
 
+/* During the stop a new connection is closed at once. MHD_quiesce_daemon() would do it sooner, but
+ * that of 0.9.75 races with its own threads for the epoll entry, and aborts when it loses. */
+static enum MHD_Result on_accept(void *context, const struct sockaddr *address, socklen_t len)
+{
+    struct server *server = context;
+    bool open;
+
+    (void)address;
+    (void)len;
+    pthread_mutex_lock(&server->mutex);
+    open = !server->stopping;
+    pthread_mutex_unlock(&server->mutex);
+    return open ? MHD_YES : MHD_NO;
+}
+
 static int start_daemon(struct server *server, struct err *err)
 {
     const struct config *config = server->services.config;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
 
     server->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, server, /**/
+        flags, 0, on_accept, server, on_request, server, /**/
         MHD_OPTION_LISTEN_SOCKET, server->socket, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)config->http_threads.number,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections.number,
@@ -154,6 +169,7 @@ static int start_daemon(struct server *server, struct err *err)
         (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
     if (server->daemon == NULL)
         return err_errno(err, -E_CONFIG, "start the HTTP threads (see http_threads, connections)");
+    server->socket = -1;
     return 0;
 }
 
@@ -224,7 +240,6 @@ void server_free(struct server *server)
     if (server == NULL)
         return;
     if (server->daemon != NULL) {
-        server->socket = MHD_quiesce_daemon(server->daemon);
         drain(server);
         MHD_stop_daemon(server->daemon);
     }

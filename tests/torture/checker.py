@@ -282,6 +282,8 @@ def one_result(model):
             told = {r[key]: r["event"] for r in report.results if r.get(key) is not None}
             if key == "rows" and report.rows is not None:
                 told.setdefault(int(report.rows), report.orders[0])
+            if key == "tag" and told and report.tag is not None:
+                told.setdefault(report.tag, report.orders[0])
             if len(told) > 1:
                 yield f"{report.reference} has more than one {key}: {list(told)}", *told.values()
 
@@ -328,17 +330,19 @@ def gone_in_time(model):
 
 def one_report_a_key(model):
     """Two reports of one key, or of one order, never live at the same time."""
-    by_key = defaultdict(dict)
+    by_key, keys = defaultdict(dict), defaultdict(set)
     for user, submits in model.submits.items():
         for event in submits:
+            key = event.get("key") or event["tag"]
+            keys[user, event["tag"]].add(key)
             if event["answer"] in ("accepted", "replayed"):
-                key = event.get("key") or event["tag"]
                 by_key[user, key].setdefault(event["reference"], model.reports[event["reference"]])
     for report in model.reports.values():
         for result in report.results:
             order = result.get("tag")
-            if order is not None and not report.orders:
-                by_key[report.user, order][report.reference] = report
+            if order is not None and not report.orders and len(keys[report.user, order]) == 1:
+                key, = keys[report.user, order]
+                by_key[report.user, key][report.reference] = report
     for report in model.reports.values():
         first = [event for event in report.orders if event["answer"] == "accepted"]
         if len(first) > 1:

@@ -334,7 +334,7 @@ def test_unavailable_for_a_cause(story):
 
 
 def test_a_refused_order_that_was_stored(story):
-    story.submit(None, "failed", tag="once", words="503 {}").fault("fill disk")
+    story.fault("fill disk").submit(None, "failed", tag="once", words="503 {}")
     story.list((A, "complete")).op("get", A, "complete", etag="e", bytes=100, tag="once")
     assert story.rules() == {"stored though refused"}
 
