@@ -19,7 +19,8 @@
  *   REPORTD_SEAMS_TRACE=FILE             append "PID PLACE" for every place that is passed
  *   REPORTD_SEAMS_CLOCK=FILE             its 8 bytes (int64, host order, mapped: a test may rewrite
  *                                         them at any time) are milliseconds added to the UTC clock
- * A place is "part.verb.step", such as "store.submit.committed". SEAM_PATIENCE_MS is for who sleeps
+ * A place is "part.verb.step", such as "store.submit.committed", or, before a call, "part.call".
+ * SEAM_PATIENCE_MS is for who sleeps
  * until a time of the UTC clock: how long it may sleep at most before it looks at the clock again,
  * which is soon if a test may make it jump. */
 #ifdef REPORTD_SEAMS
@@ -31,15 +32,14 @@ void seam_step(const char *part, const char *verb, const char *step);
 int seam_errno(const char *place);
 /* Milliseconds to add to the UTC clock. */
 int64_t seam_clock_ms(void);
+/* `ms`, or less if a test may move the UTC clock. */
 int64_t seam_patience_ms(int64_t ms);
 #define SEAM_STEP(part, verb, step) seam_step(part, verb, step)
-#define SEAM_ERRNO(place) seam_errno(place)
 #define SEAM_FAILS(place) ((errno = seam_errno(place)) != 0)
 #define SEAM_CLOCK_MS() seam_clock_ms()
 #define SEAM_PATIENCE_MS(ms) seam_patience_ms(ms)
 #else
 #define SEAM_STEP(part, verb, step) ((void)(part), (void)(verb), (void)(step))
-#define SEAM_ERRNO(place) 0
 #define SEAM_FAILS(place) 0
 #define SEAM_CLOCK_MS() 0
 #define SEAM_PATIENCE_MS(ms) (ms)
