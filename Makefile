@@ -1,5 +1,5 @@
 # Makefile -- build, check, demo. `make help` lists the targets.
-# MODE=release (default) | asan | tsan | cover; each builds into build/MODE.
+# MODE=release (default) | asan | tsan | cover | plain (no sanitizer, built fast); each builds into build/MODE.
 
 MODE ?= release
 CC ?= cc
@@ -18,6 +18,7 @@ CFLAGS_asan := -O1 -g -DREPORTD_SEAMS -fno-omit-frame-pointer -fsanitize=address
 LDFLAGS_asan := -fsanitize=address,undefined
 CFLAGS_tsan := -O1 -g -DREPORTD_SEAMS -fsanitize=thread
 LDFLAGS_tsan := -fsanitize=thread
+CFLAGS_plain := -O0 -g -DREPORTD_SEAMS
 CFLAGS_cover := -O0 -g -DREPORTD_SEAMS --coverage
 LDFLAGS_cover := --coverage
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) libcurl 2>/dev/null)

@@ -29,6 +29,11 @@ threads: ## Run what has threads under TSan only
 e2e: ## Run the end-to-end tests only
 	@tools/check e2e
 
+N ?= 5m
+torture: deps-if-missing ## Kill and starve a server under load, check its answers (N=30m or N=5000, SEED=)
+	@$(MAKE) --no-print-directory -j2 MODE=asan programs
+	@$(PYTHON) tests/torture/torture.py --length $(N) $(if $(SEED),--seed $(SEED))
+
 bench-cancel: programs ## Time 200 deletes of running queries (MODE=release)
 	@REPORTD_BIN=$(CURDIR)/$(O)/reportd $(PYTHON) bench/cancel.py
 

@@ -28,7 +28,6 @@ from load import Book, Caller, Client
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 10  # active reports a user
-SETTLES_WITHIN = 60  # seconds after the last fault
 RETENTIONS = (3, 6, 15)  # seconds; a seed has one of them
 
 
@@ -50,6 +49,8 @@ def read_arguments():
     parser.add_argument("--users", type=int, default=4)
     parser.add_argument("--threads", type=int, default=3, help="clients of each user")
     parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--settle", type=int, default=60,
+                        help="seconds after the last fault until all has ended (default: 60)")
     parser.add_argument("--calm", action="store_true", help="without faults")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a clean run too")
     arguments = parser.parse_args()
@@ -120,7 +121,7 @@ class Run:
         self.faults.restart("")
         for caller in self.callers:
             caller.connection.close()
-        deadline = time.monotonic() + SETTLES_WITHIN
+        deadline = time.monotonic() + self.arguments.settle
         for caller in self.callers:
             self.wait_for_ends(caller, deadline)
         self.history.mark("settled")
