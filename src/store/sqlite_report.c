@@ -258,6 +258,25 @@ int sqlite_recover(struct store_conn *conn, struct store_recover *arg, struct er
     return rc;
 }
 
+/* It has one node, which lives as long as the store is used, and holds nothing against itself. */
+int sqlite_heartbeat(struct store_conn *conn, struct store_heartbeat *arg, struct err *err)
+{
+    (void)conn;
+    (void)err;
+    arg->alive = true;
+    arg->requeued = 0;
+    arg->count = 0;
+    return 0;
+}
+
+int sqlite_held(struct store_conn *conn, struct store_held *arg, struct err *err)
+{
+    (void)conn;
+    (void)err;
+    arg->held = false;
+    return 0;
+}
+
 /* ---- deletion ---- */
 
 int sqlite_mark(struct store_conn *conn, struct store_mark *arg, struct err *err)
@@ -268,6 +287,7 @@ int sqlite_mark(struct store_conn *conn, struct store_mark *arg, struct err *err
 
     sql_guid(&q, 1, &arg->id);
     sql_int(&q, 2, arg->user_id);
+    arg->held = false;
     arg->found = sql_next(&q);
     if (arg->found) {
         arg->was = (enum report_state)sql_get_int(&q, 0);

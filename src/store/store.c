@@ -8,7 +8,7 @@
 #include "base/seam.h"
 #include "store/store_impl.h"
 
-static const struct store_ops *const backends[] = {&store_sqlite};
+static const struct store_ops *const backends[] = {&store_sqlite, &store_postgres};
 
 enum {
     BACKEND_COUNT = sizeof(backends) / sizeof(backends[0]),
@@ -377,7 +377,7 @@ static int parse_url(const char *url, const struct store_ops **ret_ops, const ch
             return 0;
         }
     }
-    return err_set(err, -E_STORE, "There is no store of kind '%.*s'; write a path or sqlite:PATH.",
+    return err_set(err, -E_STORE, "There is no store of kind '%.*s'; write a path, sqlite:PATH or postgresql://…",
                    (int)len, url);
 }
 

@@ -22,6 +22,7 @@ enum {
     STORE_PAGE_MAX = 1000,  /* reports in one page of a list */
     STORE_BATCH_MAX = 256,  /* ids in one answer of EXPIRED and DELETING */
     STORE_SCAN_MAX = 64,    /* reports in one answer of SCAN */
+    STORE_RUNNING_MAX = 64, /* reports that one node processes at the same time */
 };
 
 /* How an operation is answered.
@@ -45,6 +46,8 @@ enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
     X(MARK, mark, STORE_DURABLE)                                                                   \
     X(DROP, drop, STORE_VISIBLE)                                                                   \
     X(RECOVER, recover, STORE_DURABLE)                                                             \
+    X(HEARTBEAT, heartbeat, STORE_VISIBLE)                                                         \
+    X(HELD, held, STORE_READ)                                                                      \
     X(DELETING, deleting, STORE_READ)                                                              \
     X(EXPIRED, expired, STORE_READ)                                                                \
     X(STATS, stats, STORE_READ)                                                                    \
@@ -99,6 +102,9 @@ struct store_key {
 /* Take the oldest queued report: QUEUED → PROCESSING, attempt + 1. `node` names the claimer. */
 struct store_claim {
     const char *node;
+    /* Of this claim, and of its repetition after -E_STORE: over a network a claim may have been
+     * committed though its answer was lost, and then the repetition is given the same report. */
+    struct guid token;
     int64_t now_ms;
     bool found;
     struct report report; /* out: with user_name and parameters */
@@ -111,7 +117,8 @@ struct store_progress {
     int64_t rows, bytes;
 };
 
-/* PROCESSING → COMPLETE or ERROR, if `attempt` still has it. */
+/* PROCESSING → COMPLETE or ERROR, if `attempt` still has it. To whoever waits for that with HELD,
+ * FINISH and REQUEUE also say that nothing of the attempt runs any more. */
 struct store_finish {
     struct guid id;
     int attempt;
@@ -161,6 +168,7 @@ struct store_mark {
     bool found;
     enum report_state was; /* out */
     int attempt;           /* out: highest attempt, for the files */
+    bool held;             /* out: a node may still run it; see HELD */
 };
 
 /* Deletion, second half: the row and its idempotency key go. Only from DELETING; nothing happens
@@ -169,7 +177,8 @@ struct store_drop {
     struct guid id;
 };
 
-/* At start: every report `node` was processing → QUEUED (that counts no failure). */
+/* At start: every report that `node` or no living node was processing → QUEUED (that counts no
+ * failure). */
 struct store_recover {
     const char *node;
     int64_t requeued; /* out */
@@ -180,7 +189,29 @@ struct store_ref {
     int attempt;
 };
 
-/* Reports in DELETING (left by a crash). */
+/* A node of a shared store lives as long as it says so: `lease_ms` after each HEARTBEAT, by the
+ * store's clock, it counts as dead, and whichever node's HEARTBEAT comes next takes its reports
+ * back: PROCESSING → QUEUED (that counts no failure). A node that was given up cannot come back: it
+ * must stop what it runs and begin anew under another name. */
+struct store_heartbeat {
+    const char *node;
+    const char *host; /* for people */
+    bool begin;       /* the first one of `node` */
+    int64_t lease_ms;
+    bool alive;       /* out: false: it was given up; nothing of it is left */
+    int64_t requeued; /* out: reports of dead nodes */
+    struct store_ref running[STORE_RUNNING_MAX]; /* out: what `node` is processing */
+    size_t count;
+};
+
+/* Does a node hold a report in DELETING, because it may still run it? It lets go by FINISH or
+ * REQUEUE, or by dying; a change with `released` tells. */
+struct store_held {
+    struct guid id;
+    bool held; /* out */
+};
+
+/* Reports in DELETING that no node holds (left by a crash). */
 struct store_deleting {
     struct store_ref refs[STORE_BATCH_MAX]; /* out */
     size_t count;
@@ -300,7 +331,7 @@ struct store_change {
     struct guid id;
     int64_t user_id;
     enum report_state state; /* REPORT_DELETING: the reference is dead */
-    bool released;           /* DELETING: and the node that ran it says that nothing runs any more */
+    bool released; /* DELETING: and the node that ran it says that nothing runs any more */
 };
 /* `change` is NULL after news of other nodes may have been missed: anything may have changed. */
 typedef void store_listen_fn(void *context, const struct store_change *change);

@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <pthread.h>
 
+#include "contract/postgres_server.h"
 #include "store/store.h"
 
 #define MAYBE __attribute__((unused)) static
@@ -38,7 +39,9 @@ struct backend {
 struct fixture {
     const struct backend *backend;
     char dir[64];
-    char url[128];
+    char url[256];
+    int connections; /* of the stores opened from now on; 0: as few as can be, so that there is one
+                      * lane of writes, as in SQLite */
     struct store *store;
     int64_t ann, bob; /* two users */
 };
@@ -99,8 +102,23 @@ static bool sqlite_holds_bytes(struct fixture *f, const void *bytes, size_t len)
     return false;
 }
 
+/* ---- PostgreSQL ---- */
+
+/* One server for the program; a store is a schema in it. */
+static void postgres_make(struct fixture *f)
+{
+    postgres_server_url(f->url, sizeof(f->url));
+    postgres_server_exec("DROP SCHEMA IF EXISTS reportd CASCADE");
+}
+
+static void postgres_remove(struct fixture *f)
+{
+    (void)f;
+}
+
 static const struct backend backends[] = {
     {"sqlite", sqlite_make, sqlite_remove, sqlite_holds_bytes},
+    {"postgresql", postgres_make, postgres_remove, NULL},
 };
 
 /* ---- a store for each test ---- */
@@ -119,7 +137,11 @@ MAYBE struct store *open_store(struct fixture *f)
     struct store *store = NULL;
     struct err err = {0};
 
-    if (store_open(&(struct store_spec){.url = f->url, .create = true}, &store, &err) < 0)
+    struct store_spec spec = {.url = f->url, .create = true, .connections = 2};
+
+    if (f->connections != 0)
+        spec.connections = f->connections;
+    if (store_open(&spec, &store, &err) < 0)
         fail_msg("%s (%s)", err.text, err.detail);
     return store;
 }
@@ -157,6 +179,7 @@ MAYBE int tear_down(void **state)
 
     store_free(f->store);
     f->store = NULL;
+    f->connections = 0;
     f->backend->remove(f);
     return 0;
 }

@@ -1,0 +1,302 @@
+/* src/store/postgres.c -- the PostgreSQL backend: a batch as one pipeline, its verbs in an order in
+ * which no two batches wait for each other, tried again when nobody knows how it ended. */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/seam.h"
+#include "store/postgres_impl.h"
+
+enum {
+    BATCH_MAX = 64,    /* as the engine's */
+    ANSWER_MS = 10000, /* longest wait for the answers to a batch */
+    DOUBT_MS = 15000,  /* how long to find out whether a batch was committed */
+    DOUBT_PAUSE_MS = 50,
+    CONFLICTS_MAX = 5, /* tries of a batch that loses against another */
+};
+
+/* ---- the order of a batch ---- */
+
+/* Locks are taken in the order of these ranks, and in one rank by key. Beyond RANK_REPORT nothing
+ * waits for a lock that another batch may hold for long: it skips what is locked. */
+enum rank { RANK_USER, RANK_SESSION, RANK_REPORT, RANK_REST };
+
+struct place {
+    struct store_op *op;
+    enum rank rank;
+    int64_t user;
+    struct guid id;
+    int posted; /* what is alike keeps the order in which it was posted */
+};
+
+static struct place place_of(struct store_op *op)
+{
+    struct place place = {.op = op, .rank = RANK_REST};
+
+    switch (op->verb) {
+    case STORE_SUBMIT:
+        place.rank = RANK_USER;
+        place.user = op->submit.user_id;
+        place.id = op->submit.id;
+        break;
+    case STORE_LOGIN:
+        place.rank = RANK_USER;
+        place.user = op->login.user_id;
+        break;
+    case STORE_ROTATE:
+        place.rank = RANK_SESSION;
+        place.id = op->rotate.session;
+        break;
+    case STORE_PROGRESS:
+        place.rank = RANK_REPORT;
+        place.id = op->progress.id;
+        break;
+    case STORE_FINISH:
+        place.rank = RANK_REPORT;
+        place.id = op->finish.id;
+        break;
+    case STORE_REQUEUE:
+        place.rank = RANK_REPORT;
+        place.id = op->requeue.id;
+        break;
+    case STORE_MARK:
+        place.rank = RANK_REPORT;
+        place.id = op->mark.id;
+        break;
+    case STORE_DROP:
+        place.rank = RANK_REPORT;
+        place.id = op->drop.id;
+        break;
+    default:
+        break;
+    }
+    return place;
+}
+
+static int compare_places(const void *left, const void *right)
+{
+    const struct place *a = left, *b = right;
+    int order = (a->rank > b->rank) - (a->rank < b->rank);
+
+    if (order == 0)
+        order = (a->user > b->user) - (a->user < b->user);
+    if (order == 0 && a->rank == RANK_USER) /* the lock of the limit, then the user's row */
+        order = (a->op->verb > b->op->verb) - (a->op->verb < b->op->verb);
+    if (order == 0 && a->rank != RANK_USER)
+        order = memcmp(&a->id, &b->id, sizeof(a->id));
+    return order != 0 ? order : a->posted - b->posted;
+}
+
+static int order_batch(struct lane_item *batch, struct place places[BATCH_MAX])
+{
+    int count = 0;
+
+    for (struct lane_item *item = batch; item != NULL; item = item->next, count++) {
+        places[count] = place_of(store_op_of(item));
+        places[count].posted = count;
+    }
+    qsort(places, (size_t)count, sizeof(places[0]), compare_places);
+    return count;
+}
+
+/* ---- the verbs ---- */
+
+static void send_verb(struct postgres_conn *c, struct store_op *op)
+{
+    switch (op->verb) {
+#define X(name, member, kind)                                                                      \
+    case STORE_##name:                                                                             \
+        postgres_send_##member(c, &op->member);                                                    \
+        break;
+        STORE_VERBS(X)
+#undef X
+    case STORE_VERB_COUNT:
+        break;
+    }
+}
+
+static int read_verb(struct postgres_conn *c, struct store_op *op)
+{
+    op->err = (struct err){0};
+    switch (op->verb) {
+#define X(name, member, kind)                                                                      \
+    case STORE_##name:                                                                             \
+        return postgres_read_##member(c, &op->member, &op->err);
+        STORE_VERBS(X)
+#undef X
+    case STORE_VERB_COUNT:
+        break;
+    }
+    return err_set(&op->err, -E_INTERNAL, "The store has no such verb.");
+}
+
+/* ---- one try ---- */
+
+/* Another try may find something else. */
+static void forget_found(struct postgres_conn *c, const struct place *places, int count)
+{
+    store_forget_changes(&c->base);
+    for (int i = 0; i < count; i++) {
+        store_op_done(places[i].op);
+        if (places[i].op->verb == STORE_SUBMIT)
+            places[i].op->submit.id = places[i].id; /* a replay answers another one */
+    }
+}
+
+/* The answers to our notifications; whether others were told is of no consequence: they look by
+ * themselves from time to time. */
+static void read_owed(struct postgres_conn *c)
+{
+    for (; c->owed > 0 && c->trouble != PG_LOST; c->owed--)
+        results_drain(c);
+    if (c->trouble != PG_LOST)
+        c->trouble = PG_GOOD;
+}
+
+static void send_batch(struct postgres_conn *c, const struct place *places, int count,
+                       enum store_kind kind)
+{
+    if (kind != STORE_READ)
+        call_plain(c, PG_BEGIN);
+    if (kind != STORE_READ && kind != STORE_DURABLE)
+        call_plain(c, PG_HASTE);
+    for (int i = 0; i < count; i++)
+        send_verb(c, places[i].op);
+    if (kind != STORE_READ)
+        call_plain(c, PG_COMMIT);
+    call_sync(c);
+}
+
+static void read_batch(struct postgres_conn *c, const struct place *places, int count,
+                       enum store_kind kind)
+{
+    bool good = kind == STORE_READ || results_take(c);
+
+    if (good && kind != STORE_READ && kind != STORE_DURABLE)
+        good = results_take(c);
+    for (int i = 0; good && i < count; i++) {
+        places[i].op->rc = read_verb(c, places[i].op);
+        good = c->trouble == PG_GOOD;
+    }
+    if (good && kind != STORE_READ)
+        results_take(c);
+    results_drain(c);
+}
+
+/* The server waits for the end of a transaction in which a statement was refused. */
+static void roll_back(struct postgres_conn *c)
+{
+    enum postgres_trouble trouble = c->trouble;
+
+    if (trouble == PG_LOST || PQtransactionStatus(c->pg) == PQTRANS_IDLE)
+        return;
+    c->trouble = PG_GOOD;
+    call_plain(c, PG_ROLLBACK);
+    call_sync(c);
+    results_take(c);
+    results_drain(c);
+    if (c->trouble == PG_GOOD)
+        c->trouble = trouble;
+}
+
+static enum postgres_trouble try_batch(struct postgres_conn *c, const struct place *places,
+                                       int count, enum store_kind kind)
+{
+    c->trouble = PG_GOOD;
+    c->deadline_ms = clock_mono_ms() + ANSWER_MS;
+    send_batch(c, places, count, kind);
+    read_batch(c, places, count, kind);
+    if (c->trouble == PG_GOOD && c->base.changes_lost)
+        c->trouble = PG_LOST; /* committed, but not told: find it again, when there is memory */
+    if (c->trouble == PG_GOOD)
+        return PG_GOOD;
+    roll_back(c);
+    if (c->trouble == PG_LOST)
+        postgres_disconnect(c);
+    return c->trouble;
+}
+
+/* ---- as many as it takes ---- */
+
+/* A connection on which something can be sent: what the server has closed meanwhile, as a restart
+ * does, is noticed now, and so leaves no doubt later. */
+static int find_connection(struct postgres_conn *c, struct err *err)
+{
+    c->trouble = PG_GOOD;
+    c->deadline_ms = clock_mono_ms() + ANSWER_MS;
+    if (c->pg != NULL) {
+        read_owed(c);
+        if (c->trouble == PG_LOST || !postgres_is_there(c))
+            postgres_disconnect(c);
+    }
+    return postgres_connect(c, err);
+}
+
+static enum batch_fate in_doubt(struct err *err)
+{
+    char detail[ERR_TEXT_MAX];
+
+    memcpy(detail, err->detail, sizeof(detail));
+    err_set(err, -E_STORE,
+            "The store's database has gone away just now, and whether the request was carried out "
+            "is not known: look, and try again.");
+    err_detail(err, "%s", detail);
+    return BATCH_NOT_BEGUN;
+}
+
+/* Nothing is lost or done twice when the connection breaks: what may have been committed is asked
+ * for `again`, which every verb can be without harm, until there is an answer. */
+static enum batch_fate run_batch(struct postgres_conn *c, const struct place *places, int count,
+                                 enum store_kind kind, struct err *err)
+{
+    int64_t give_up_ms = clock_mono_ms() + DOUBT_MS;
+    enum postgres_trouble trouble = PG_LOST;
+
+    c->again = false;
+    for (int conflicts = 0, breaks = 0; trouble != PG_GOOD;) {
+        if (find_connection(c, err) < 0) {
+            if (!c->again)
+                return BATCH_NOT_BEGUN;
+            if (clock_mono_ms() > give_up_ms)
+                return in_doubt(err);
+            poll(NULL, 0, DOUBT_PAUSE_MS);
+            continue;
+        }
+        trouble = try_batch(c, places, count, kind);
+        if (trouble == PG_GOOD)
+            break;
+        *err = c->err;
+        forget_found(c, places, count);
+        if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++conflicts == CONFLICTS_MAX))
+            return BATCH_ROLLED_BACK;
+        if (trouble == PG_LOST && kind == STORE_READ && ++breaks == 2)
+            return BATCH_NOT_BEGUN;
+        c->again = c->again || (trouble == PG_LOST && kind != STORE_READ);
+    }
+    return BATCH_COMMITTED;
+}
+
+static enum batch_fate postgres_transact(struct store_conn *conn, struct lane_item *batch,
+                                         enum store_kind kind, struct err *err)
+{
+    struct postgres_conn *c = (struct postgres_conn *)conn;
+    struct place places[BATCH_MAX];
+    int count = order_batch(batch, places);
+
+    if (SEAM_FAILS("store.commit")) {
+        err_errno(err, -E_STORE, "cannot commit");
+        return BATCH_ROLLED_BACK;
+    }
+    return run_batch(c, places, count, kind, err);
+}
+
+const struct store_ops store_postgres = {.scheme = "postgresql",
+                                         .shared = true,
+                                         .open = postgres_open,
+                                         .open_another = postgres_open_another,
+                                         .close = postgres_close,
+                                         .transact = postgres_transact,
+                                         .publish = postgres_publish,
+                                         .hear = postgres_hear,
+                                         .deafen = postgres_deafen};

@@ -1,0 +1,140 @@
+/* src/store/postgres_impl.h -- what the files of the PostgreSQL backend share: connections, the
+ * statements sent and the results read. Only src/store/postgres*.c includes this. */
+#ifndef STORE_POSTGRES_IMPL_H
+#define STORE_POSTGRES_IMPL_H
+
+#include <libpq-fe.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/postgres_statements.h"
+#include "store/store_impl.h"
+
+enum postgres_statement {
+#define X(name, types, sql) PG_##name,
+    POSTGRES_STATEMENTS(X)
+#undef X
+        PG_COUNT
+};
+
+enum { POSTGRES_PARAMETERS_MAX = 12, POSTGRES_ORIGIN_TEXT = GUID_TEXT };
+
+/* The numbered migrations: [0] makes schema 1. */
+extern const char *const postgres_migrations[];
+extern const int postgres_migration_count;
+
+/* What all connections of one store share. */
+struct postgres_shared {
+    char *url;
+    char origin[POSTGRES_ORIGIN_TEXT]; /* marks our notifications, which we need not hear */
+    struct postgres_ear *ear;          /* NULL: not listening */
+};
+
+/* What a batch has met. REFUSED: the server has refused a statement. CONFLICT: it would not refuse
+ * it a second time. LOST: nobody knows whether it was committed. */
+enum postgres_trouble { PG_GOOD, PG_REFUSED, PG_CONFLICT, PG_LOST };
+
+struct postgres_conn {
+    struct store_conn base;
+    struct postgres_shared *shared;
+    bool first;                   /* owns `shared` */
+    PGconn *pg;                   /* NULL: not connected */
+    int64_t retry_ms, backoff_ms; /* monotonic: no try to connect before; the wait after the next */
+    int64_t deadline_ms;          /* monotonic: of what is under way */
+    int owed;                     /* notifications sent whose answers nobody has read */
+    /* of the batch under way */
+    bool again;                    /* it may have been committed before */
+    enum postgres_trouble trouble; /* sticky */
+    struct err err;                /* of the trouble */
+    PGresult *result;              /* what is being read */
+    int row;
+};
+
+/* ---- postgres_conn.c: the connection ---- */
+
+/* Connect if need be; -E_STORE at once if the last try has just failed. */
+int postgres_connect(struct postgres_conn *c, struct err *err);
+void postgres_disconnect(struct postgres_conn *c);
+/* A connection like all, set up but without prepared statements; NULL: `err` says why. */
+PGconn *postgres_connect_plain(const struct postgres_shared *shared, struct err *err);
+/* Is an idle connection still there, as far as one can know without sending something? */
+bool postgres_is_there(struct postgres_conn *c);
+/* Unprepared text, before the connection is in pipeline mode; what it returns is PQclear()ed by the
+ * caller; NULL: `err` says why. */
+PGresult *postgres_exec(PGconn *pg, const char *text, struct err *err);
+/* "The store is unavailable: …" */
+int postgres_unavailable(const char *detail, struct err *err);
+
+/* ---- postgres_open.c ---- */
+int postgres_open(const struct store_spec *spec, const char *path, struct store_conn **ret,
+                  struct err *err);
+int postgres_open_another(struct store_conn *like, struct store_conn **ret, struct err *err);
+void postgres_close(struct store_conn *conn);
+
+/* ---- postgres_sql.c: statements go out, then their results are read in the same order ---- */
+
+/* One statement being filled, parameter by parameter in its order. Values are borrowed until
+ * call_send(). */
+struct call {
+    struct postgres_conn *conn;
+    enum postgres_statement which;
+    int count;
+    const char *values[POSTGRES_PARAMETERS_MAX];
+    int lengths[POSTGRES_PARAMETERS_MAX];
+    uint64_t numbers[POSTGRES_PARAMETERS_MAX]; /* in network order */
+};
+
+struct call call_start(struct postgres_conn *c, enum postgres_statement which);
+void call_int(struct call *call, int64_t value);
+void call_bool(struct call *call, bool value);
+void call_text(struct call *call, const char *text); /* NULL: SQL NULL, like the next two */
+void call_blob(struct call *call, const void *data, int len);
+void call_guid(struct call *call, const struct guid *id);
+void call_null(struct call *call);
+void call_send(struct call *call);
+/* A statement without parameters. */
+void call_plain(struct postgres_conn *c, enum postgres_statement which);
+/* What was sent is a pipeline; it goes out now. */
+void call_sync(struct postgres_conn *c);
+
+/* The next statement's result; false: trouble, and results_trouble() says which. */
+bool results_take(struct postgres_conn *c);
+/* Read to the end of the pipeline, ignoring what is left of it. */
+void results_drain(struct postgres_conn *c);
+/* To return from a verb: the trouble's code and words. */
+int results_trouble(struct postgres_conn *c, struct err *err);
+/* The same, for what was read and finds no room. */
+int results_no_memory(struct postgres_conn *c, struct err *err);
+bool results_next(struct postgres_conn *c); /* true: there is a row */
+size_t results_rows(struct postgres_conn *c);
+int64_t results_changed(struct postgres_conn *c); /* rows that the statement wrote */
+bool get_null(struct postgres_conn *c, int column);
+int64_t get_int(struct postgres_conn *c, int column); /* any width; 0 for NULL */
+bool get_bool(struct postgres_conn *c, int column);
+char *get_text(struct postgres_conn *c, int column); /* yours to free(); NULL for SQL NULL */
+void get_blob(struct postgres_conn *c, int column, void *out, int len); /* zeros unless so long */
+struct guid get_guid(struct postgres_conn *c, int column);
+
+/* ---- postgres_report.c ---- */
+
+/* A row that starts with POSTGRES_REPORT_COLUMNS. */
+void postgres_read_report(struct postgres_conn *c, struct report *ret);
+/* As many rows as there are; *ret_reports is freed by store_op_done(). */
+int postgres_read_reports(struct postgres_conn *c, struct report **ret_reports, size_t *ret_count,
+                          struct err *err);
+
+/* ---- postgres_listen.c ---- */
+void postgres_publish(struct store_conn *conn);
+int postgres_hear(struct store_conn *conn, struct err *err);
+void postgres_deafen(struct store_conn *conn);
+
+/* The verbs: send_… sends a verb's statements, read_… reads their results. */
+#define X(name, member, kind)                                                                      \
+    void postgres_send_##member(struct postgres_conn *c, struct store_##member *arg);              \
+    int postgres_read_##member(struct postgres_conn *c, struct store_##member *arg,                \
+                               struct err *err);
+STORE_VERBS(X)
+#undef X
+
+#endif

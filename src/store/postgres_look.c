@@ -1,0 +1,122 @@
+/* src/store/postgres_look.c -- looking at reports in PostgreSQL: one, a page, what has expired,
+ * all, counts. */
+#include "store/postgres_impl.h"
+
+void postgres_send_find(struct postgres_conn *c, struct store_find *arg)
+{
+    struct call call = call_start(c, PG_FIND);
+
+    call_guid(&call, &arg->id);
+    call_int(&call, arg->user_id);
+    call_bool(&call, arg->want_parameters);
+    call_send(&call);
+}
+
+int postgres_read_find(struct postgres_conn *c, struct store_find *arg, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    arg->position = 0;
+    arg->found = results_next(c);
+    if (arg->found) {
+        postgres_read_report(c, &arg->report);
+        arg->report.parameters = get_text(c, POSTGRES_REPORT_COLUMN_COUNT);
+        arg->position = get_int(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
+        arg->report.sealed = !get_null(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
+        get_blob(c, POSTGRES_REPORT_COLUMN_COUNT + 2, arg->report.key, REPORT_KEY_BYTES);
+    }
+    return 0;
+}
+
+void postgres_send_list(struct postgres_conn *c, struct store_list *arg)
+{
+    struct call total = call_start(c, PG_LIST_TOTAL), page = call_start(c, PG_LIST);
+
+    call_int(&total, arg->user_id);
+    call_int(&total, arg->state);
+    call_send(&total);
+    call_int(&page, arg->user_id);
+    call_int(&page, arg->state);
+    call_int(&page, arg->page_size);
+    call_int(&page, (arg->page - 1) * arg->page_size);
+    call_send(&page);
+}
+
+int postgres_read_list(struct postgres_conn *c, struct store_list *arg, struct err *err)
+{
+    if (!results_take(c) || !results_next(c))
+        return results_trouble(c, err);
+    arg->total = get_int(c, 0);
+    return postgres_read_reports(c, &arg->reports, &arg->count, err);
+}
+
+void postgres_send_expired(struct postgres_conn *c, struct store_expired *arg)
+{
+    struct call call = call_start(c, PG_EXPIRED);
+
+    (void)arg;
+    call_int(&call, STORE_BATCH_MAX + 1); /* one more: to know when the next one comes */
+    call_send(&call);
+}
+
+int postgres_read_expired(struct postgres_conn *c, struct store_expired *arg, struct err *err)
+{
+    arg->count = 0;
+    arg->next_ms = 0;
+    if (!results_take(c))
+        return results_trouble(c, err);
+    while (arg->next_ms == 0 && results_next(c)) {
+        int64_t expires_ms = get_int(c, 2);
+
+        if (expires_ms > arg->now_ms || arg->count == STORE_BATCH_MAX)
+            arg->next_ms = expires_ms;
+        else
+            arg->refs[arg->count++] =
+                (struct store_ref){.id = get_guid(c, 0), .attempt = (int)get_int(c, 1)};
+    }
+    return 0;
+}
+
+void postgres_send_stats(struct postgres_conn *c, struct store_stats *arg)
+{
+    (void)arg;
+    call_plain(c, PG_STATS);
+}
+
+int postgres_read_stats(struct postgres_conn *c, struct store_stats *arg, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    for (int i = 0; i < REPORT_STATE_COUNT; i++)
+        arg->by_state[i] = 0;
+    while (results_next(c)) {
+        int64_t state = get_int(c, 0);
+
+        if (state >= 0 && state < REPORT_STATE_COUNT)
+            arg->by_state[state] = get_int(c, 1);
+    }
+    return 0;
+}
+
+void postgres_send_scan(struct postgres_conn *c, struct store_scan *arg)
+{
+    struct call call = call_start(c, PG_SCAN);
+
+    call_guid(&call, &arg->after);
+    call_int(&call, STORE_SCAN_MAX);
+    call_send(&call);
+}
+
+int postgres_read_scan(struct postgres_conn *c, struct store_scan *arg, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    for (arg->count = 0; results_next(c); arg->count++)
+        arg->reports[arg->count] = (struct store_scanned){.id = get_guid(c, 0),
+                                                          .state = (enum report_state)get_int(c, 1),
+                                                          .attempt = (int)get_int(c, 2),
+                                                          .bytes = get_int(c, 3),
+                                                          .expires_ms = get_int(c, 4),
+                                                          .sealed = get_bool(c, 5)};
+    return 0;
+}

@@ -1,0 +1,198 @@
+/* src/store/postgres_open.c -- open and close a PostgreSQL store: the first connection, the schema.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "store/postgres_impl.h"
+
+enum { SERVER_LEAST = 130000 }; /* major 13: what is older gets no repairs any more */
+
+static int open_trouble(struct err *err)
+{
+    char detail[ERR_TEXT_MAX];
+
+    str_copy(detail, sizeof(detail), err->detail);
+    err_set(err, -E_STORE, "Cannot open the store in PostgreSQL: %.300s", detail);
+    return err_detail(err, "%s", detail);
+}
+
+/* The one number that a statement gives; -1: it gave NULL. */
+static int read_number(PGconn *pg, const char *text, int64_t *ret, struct err *err)
+{
+    PGresult *result = postgres_exec(pg, text, err);
+
+    if (result == NULL)
+        return open_trouble(err);
+    if (PQntuples(result) == 0 || PQgetisnull(result, 0, 0))
+        *ret = -1;
+    else
+        str_to_int64(PQgetvalue(result, 0, 0), ret);
+    PQclear(result);
+    return 0;
+}
+
+static int exec(PGconn *pg, const char *text, struct err *err)
+{
+    PGresult *result = postgres_exec(pg, text, err);
+
+    PQclear(result);
+    return result != NULL ? 0 : open_trouble(err);
+}
+
+/* -1: there is no store. */
+static int read_version(PGconn *pg, int64_t *ret, struct err *err)
+{
+    int rc = read_number(pg, "SELECT to_regclass('reportd.schema_version')::oid::bigint", ret, err);
+
+    if (rc == 0 && *ret != -1)
+        rc = read_number(pg, "SELECT coalesce(max(version), 0) FROM reportd.schema_version", ret,
+                         err);
+    return rc;
+}
+
+/* Inside the transaction that holds the lock of migrations. */
+static int apply_missing(PGconn *pg, struct err *err)
+{
+    int64_t version;
+    char mark[96];
+    int rc = exec(pg,
+                  "SELECT pg_advisory_xact_lock(1380996164, -1);"
+                  "CREATE SCHEMA IF NOT EXISTS reportd;"
+                  "SET LOCAL search_path = reportd, pg_temp;"
+                  "CREATE TABLE IF NOT EXISTS schema_version (version bigint NOT NULL)",
+                  err);
+
+    if (rc == 0)
+        rc = read_version(pg, &version, err);
+    while (rc == 0 && version < postgres_migration_count) {
+        rc = exec(pg, postgres_migrations[version++], err);
+        if (rc < 0)
+            break;
+        snprintf(mark, sizeof(mark), "INSERT INTO schema_version VALUES (%lld)",
+                 (long long)version);
+        rc = exec(pg, mark, err);
+    }
+    return rc;
+}
+
+static int migrate(PGconn *pg, struct err *err)
+{
+    struct err ignored;
+    int rc = exec(pg, "BEGIN", err);
+
+    if (rc == 0)
+        rc = apply_missing(pg, err);
+    if (rc == 0)
+        return exec(pg, "COMMIT", err);
+    exec(pg, "ROLLBACK", &ignored);
+    return rc;
+}
+
+static int check_server(PGconn *pg, struct err *err)
+{
+    const char *encoding = PQparameterStatus(pg, "server_encoding");
+
+    if (PQserverVersion(pg) < SERVER_LEAST)
+        return err_set(err, -E_STORE, "The store's PostgreSQL is too old; 13 or later is needed.");
+    if (encoding == NULL || strcmp(encoding, "UTF8") != 0)
+        return err_set(err, -E_STORE,
+                       "The store's database is encoded in %s; make one with ENCODING 'UTF8'.",
+                       encoding != NULL ? encoding : "nothing known");
+    return 0;
+}
+
+static int check_schema(PGconn *pg, bool create, struct err *err)
+{
+    int64_t version = 0;
+    int rc = read_version(pg, &version, err);
+
+    if (rc == 0 && version < 0 && !create)
+        return err_set(err, -E_STORE,
+                       "There is no store in this database; start the server once to make it.");
+    if (rc == 0 && version < postgres_migration_count && !create)
+        return err_set(err, -E_STORE,
+                       "The store has schema %lld, this program needs %d; start the server once to "
+                       "bring it up to date.",
+                       (long long)version, postgres_migration_count);
+    if (rc == 0 && version > postgres_migration_count)
+        return err_set(err, -E_STORE,
+                       "The store has schema %lld, newer than this program's %d; use the reportd "
+                       "that made it, or a later one.",
+                       (long long)version, postgres_migration_count);
+    if (rc == 0 && version < postgres_migration_count)
+        rc = migrate(pg, err);
+    return rc;
+}
+
+static int open_schema(const struct postgres_shared *shared, bool create, struct err *err)
+{
+    PGconn *pg = postgres_connect_plain(shared, err);
+    int rc = pg != NULL ? check_server(pg, err) : open_trouble(err);
+
+    if (rc == 0)
+        rc = check_schema(pg, create, err);
+    PQfinish(pg);
+    return rc;
+}
+
+static struct postgres_conn *conn_new(struct postgres_shared *shared)
+{
+    struct postgres_conn *c = calloc(1, sizeof(*c));
+
+    if (c != NULL) {
+        c->base.ops = &store_postgres;
+        c->shared = shared;
+    }
+    return c;
+}
+
+void postgres_close(struct store_conn *conn)
+{
+    struct postgres_conn *c = (struct postgres_conn *)conn;
+
+    postgres_disconnect(c);
+    if (c->first) {
+        free(c->shared->url);
+        free(c->shared);
+    }
+    free(c);
+}
+
+int postgres_open(const struct store_spec *spec, const char *path, struct store_conn **ret,
+                  struct err *err)
+{
+    struct postgres_shared *shared = calloc(1, sizeof(*shared));
+    struct postgres_conn *c = shared != NULL ? conn_new(shared) : NULL;
+    struct guid origin = guid_new();
+    int rc;
+
+    (void)path; /* libpq reads the whole URL */
+    if (c == NULL || (shared->url = strdup(spec->url)) == NULL) {
+        free(shared);
+        free(c);
+        return err_set(err, -E_STORE, "Cannot open the store: out of memory.");
+    }
+    c->first = true;
+    guid_format(&origin, shared->origin);
+    rc = open_schema(shared, spec->create, err);
+    if (rc == 0)
+        rc = postgres_connect(c, err);
+    if (rc < 0) {
+        postgres_close(&c->base);
+        return rc;
+    }
+    *ret = &c->base;
+    return 0;
+}
+
+int postgres_open_another(struct store_conn *like, struct store_conn **ret, struct err *err)
+{
+    struct postgres_conn *c = conn_new(((struct postgres_conn *)like)->shared);
+
+    if (c == NULL)
+        return err_set(err, -E_STORE, "Cannot open the store: out of memory.");
+    *ret = &c->base; /* connects when it is first needed */
+    return 0;
+}

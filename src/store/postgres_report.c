@@ -1,0 +1,425 @@
+/* src/store/postgres_report.c -- the life of a report in PostgreSQL: submit, claim, finish, delete.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/postgres_impl.h"
+
+/* ---- rows ---- */
+
+void postgres_read_report(struct postgres_conn *c, struct report *ret)
+{
+    *ret = (struct report){
+        .id = get_guid(c, 0),
+        .user_id = get_int(c, 1),
+        .name = get_text(c, 2),
+        .message = get_text(c, 3),
+        .state = (enum report_state)get_int(c, 4),
+        .attempt = (int)get_int(c, 5),
+        .failures = (int)get_int(c, 6),
+        .rows = get_int(c, 7),
+        .bytes = get_int(c, 8),
+        .submitted_ms = get_int(c, 9),
+        .started_ms = get_int(c, 10),
+        .finished_ms = get_int(c, 11),
+        .expires_ms = get_int(c, 12),
+    };
+    get_blob(c, 13, ret->digest, REPORT_DIGEST_BYTES);
+}
+
+int postgres_read_reports(struct postgres_conn *c, struct report **ret_reports, size_t *ret_count,
+                          struct err *err)
+{
+    struct report *reports = NULL;
+    size_t count = 0;
+
+    if (!results_take(c))
+        return results_trouble(c, err);
+    if (results_rows(c) > 0) {
+        reports = calloc(results_rows(c), sizeof(*reports));
+        if (reports == NULL)
+            return results_no_memory(c, err);
+    }
+    while (results_next(c))
+        postgres_read_report(c, &reports[count++]);
+    *ret_reports = reports;
+    *ret_count = count;
+    return 0;
+}
+
+static void changed(struct postgres_conn *c, const struct guid *id, int64_t user_id,
+                    enum report_state state)
+{
+    store_changed(&c->base, &(struct store_change){.id = *id, .user_id = user_id, .state = state});
+}
+
+static void released(struct postgres_conn *c, const struct guid *id, int64_t user_id)
+{
+    store_changed(&c->base,
+                  &(struct store_change){
+                      .id = *id, .user_id = user_id, .state = REPORT_DELETING, .released = true});
+}
+
+/* ---- submit ---- */
+
+void postgres_send_key(struct postgres_conn *c, struct store_key *arg)
+{
+    struct call call = call_start(c, PG_KEY_FIND);
+
+    call_int(&call, arg->user_id);
+    call_text(&call, arg->key);
+    call_int(&call, arg->now_ms);
+    call_send(&call);
+}
+
+int postgres_read_key(struct postgres_conn *c, struct store_key *arg, struct err *err)
+{
+    uint8_t hash[STORE_HASH_BYTES];
+
+    arg->outcome = SUBMIT_ACCEPTED;
+    if (!results_take(c))
+        return results_trouble(c, err);
+    if (results_next(c)) {
+        arg->id = get_guid(c, 0);
+        get_blob(c, 1, hash, sizeof(hash));
+        arg->outcome = memcmp(hash, arg->request_hash, sizeof(hash)) == 0 ? SUBMIT_REPLAYED
+                                                                          : SUBMIT_KEY_REUSED;
+    }
+    return 0;
+}
+
+static void send_key_forget(struct postgres_conn *c, const struct store_submit *arg)
+{
+    struct call call = call_start(c, PG_KEY_FORGET);
+
+    call_int(&call, arg->user_id);
+    call_text(&call, arg->key);
+    call_int(&call, arg->now_ms);
+    call_send(&call);
+}
+
+/* The user's lock makes the limit exact: who counts next sees what was added before. */
+void postgres_send_submit(struct postgres_conn *c, struct store_submit *arg)
+{
+    struct call lock = call_start(c, PG_LOCK_USER), submit = call_start(c, PG_SUBMIT);
+    struct call active = call_start(c, PG_ACTIVE);
+
+    call_int(&lock, arg->user_id);
+    call_send(&lock);
+    if (arg->key != NULL)
+        send_key_forget(c, arg);
+    call_guid(&submit, &arg->id);
+    call_int(&submit, arg->user_id);
+    call_int(&submit, arg->now_ms);
+    call_text(&submit, arg->name);
+    call_text(&submit, arg->parameters);
+    call_text(&submit, arg->key);
+    call_blob(&submit, arg->key != NULL ? arg->request_hash : NULL, STORE_HASH_BYTES);
+    if (arg->key != NULL)
+        call_int(&submit, arg->key_expires_ms);
+    else
+        call_null(&submit);
+    call_int(&submit, arg->active_limit);
+    call_send(&submit);
+    call_int(&active, arg->user_id);
+    call_guid(&active, &arg->id);
+    call_send(&active);
+}
+
+/* As the statement numbers them. */
+enum { OUTCOME_NO_USER = 4 };
+_Static_assert(SUBMIT_ACCEPTED == 0 && SUBMIT_REPLAYED == 1 && SUBMIT_KEY_REUSED == 2 &&
+                   SUBMIT_LIMIT == 3,
+               "the statement answers with these numbers");
+
+int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg, struct err *err)
+{
+    int64_t outcome;
+    struct guid known;
+    int rc;
+
+    if (!results_take(c) || (arg->key != NULL && !results_take(c)) || !results_take(c) ||
+        !results_next(c))
+        return results_trouble(c, err);
+    outcome = get_int(c, 0);
+    known = get_guid(c, 1);
+    if (outcome == SUBMIT_LIMIT)
+        rc = postgres_read_reports(c, &arg->active, &arg->active_count, err);
+    else
+        rc = results_take(c) ? 0 : results_trouble(c, err);
+    if (rc < 0)
+        return rc;
+    if (outcome == OUTCOME_NO_USER)
+        return err_set(err, -E_NOT_FOUND, "There is no such user.");
+    arg->outcome = (enum store_submit_outcome)outcome;
+    if (arg->outcome == SUBMIT_REPLAYED)
+        arg->id = known;
+    if (arg->outcome == SUBMIT_ACCEPTED)
+        changed(c, &arg->id, arg->user_id, REPORT_QUEUED);
+    return 0;
+}
+
+/* ---- running ---- */
+
+void postgres_send_claim(struct postgres_conn *c, struct store_claim *arg)
+{
+    static const struct guid none;
+    struct call call = call_start(c, PG_CLAIM);
+
+    call_text(&call, arg->node);
+    call_guid(&call, guid_eq(&arg->token, &none) ? NULL : &arg->token);
+    call_int(&call, arg->now_ms);
+    call_send(&call);
+}
+
+int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    arg->found = results_next(c);
+    if (arg->found) {
+        postgres_read_report(c, &arg->report);
+        arg->report.parameters = get_text(c, POSTGRES_REPORT_COLUMN_COUNT);
+        arg->report.user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
+        changed(c, &arg->report.id, arg->report.user_id, REPORT_PROCESSING);
+    }
+    return 0;
+}
+
+void postgres_send_progress(struct postgres_conn *c, struct store_progress *arg)
+{
+    struct call call = call_start(c, PG_PROGRESS);
+
+    call_guid(&call, &arg->id);
+    call_int(&call, arg->attempt);
+    call_int(&call, arg->rows);
+    call_int(&call, arg->bytes);
+    call_send(&call);
+}
+
+int postgres_read_progress(struct postgres_conn *c, struct store_progress *arg, struct err *err)
+{
+    (void)arg;
+    return results_take(c) ? 0 : results_trouble(c, err);
+}
+
+/* The attempt is over, whatever became of it. In a statement of its own, which sees a deletion that
+ * came while the one before it waited for the row. */
+static void send_release(struct postgres_conn *c, const struct guid *id, int attempt)
+{
+    struct call call = call_start(c, PG_RELEASE);
+
+    call_guid(&call, id);
+    call_int(&call, attempt);
+    call_send(&call);
+}
+
+/* Both results: of the move to `state`, and of the release. */
+static int read_end(struct postgres_conn *c, const struct guid *id, enum report_state state,
+                    bool *ret_moved, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    *ret_moved = results_next(c);
+    if (*ret_moved)
+        changed(c, id, get_int(c, 0), state);
+    if (!results_take(c))
+        return results_trouble(c, err);
+    if (results_next(c))
+        released(c, id, get_int(c, 0));
+    return 0;
+}
+
+void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
+{
+    struct call call = call_start(c, PG_FINISH);
+    bool complete = arg->state == REPORT_COMPLETE;
+
+    call_guid(&call, &arg->id);
+    call_int(&call, arg->attempt);
+    call_int(&call, arg->state);
+    call_int(&call, arg->rows);
+    call_int(&call, arg->bytes);
+    call_int(&call, arg->now_ms);
+    call_int(&call, arg->expires_ms);
+    call_blob(&call, complete ? arg->digest : NULL, REPORT_DIGEST_BYTES);
+    call_text(&call, complete ? NULL : arg->message);
+    call_blob(&call, complete ? arg->key : NULL, REPORT_KEY_BYTES);
+    call_bool(&call, c->again);
+    call_send(&call);
+    send_release(c, &arg->id, arg->attempt);
+}
+
+int postgres_read_finish(struct postgres_conn *c, struct store_finish *arg, struct err *err)
+{
+    return read_end(c, &arg->id, arg->state, &arg->moved, err);
+}
+
+void postgres_send_requeue(struct postgres_conn *c, struct store_requeue *arg)
+{
+    struct call call = call_start(c, PG_REQUEUE);
+
+    call_guid(&call, &arg->id);
+    call_int(&call, arg->attempt);
+    call_bool(&call, arg->failed);
+    call_send(&call);
+    send_release(c, &arg->id, arg->attempt);
+}
+
+int postgres_read_requeue(struct postgres_conn *c, struct store_requeue *arg, struct err *err)
+{
+    return read_end(c, &arg->id, REPORT_QUEUED, &arg->moved, err);
+}
+
+/* ---- nodes ---- */
+
+/* What dead nodes have left. */
+static void send_reap(struct postgres_conn *c, const char *node)
+{
+    struct call call = call_start(c, PG_REAP);
+
+    call_text(&call, node);
+    call_send(&call);
+    call_plain(c, PG_REAP_DELETING);
+}
+
+static int read_reap(struct postgres_conn *c, int64_t *ret_requeued, struct err *err)
+{
+    struct guid id;
+
+    if (!results_take(c))
+        return results_trouble(c, err);
+    for (*ret_requeued = 0; results_next(c); ++*ret_requeued) {
+        id = get_guid(c, 0);
+        changed(c, &id, get_int(c, 1), REPORT_QUEUED);
+    }
+    if (!results_take(c))
+        return results_trouble(c, err);
+    while (results_next(c)) {
+        id = get_guid(c, 0);
+        released(c, &id, get_int(c, 1));
+    }
+    return 0;
+}
+
+void postgres_send_recover(struct postgres_conn *c, struct store_recover *arg)
+{
+    send_reap(c, arg->node);
+}
+
+int postgres_read_recover(struct postgres_conn *c, struct store_recover *arg, struct err *err)
+{
+    return read_reap(c, &arg->requeued, err);
+}
+
+void postgres_send_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg)
+{
+    struct call begin = call_start(c, PG_NODE_BEGIN), beat = call_start(c, PG_NODE_BEAT);
+    struct call running = call_start(c, PG_RUNNING);
+
+    if (arg->begin) {
+        call_text(&begin, arg->node);
+        call_text(&begin, arg->host);
+        call_int(&begin, arg->lease_ms);
+        call_send(&begin);
+    }
+    call_text(&beat, arg->node);
+    call_int(&beat, arg->lease_ms);
+    call_send(&beat);
+    call_plain(c, PG_NODE_BURY);
+    send_reap(c, NULL);
+    call_text(&running, arg->node);
+    call_int(&running, STORE_RUNNING_MAX);
+    call_send(&running);
+}
+
+int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg, struct err *err)
+{
+    if ((arg->begin && !results_take(c)) || !results_take(c))
+        return results_trouble(c, err);
+    arg->alive = results_changed(c) > 0;
+    if (!results_take(c) || read_reap(c, &arg->requeued, err) < 0 || !results_take(c))
+        return results_trouble(c, err);
+    for (arg->count = 0; results_next(c); arg->count++)
+        arg->running[arg->count] =
+            (struct store_ref){.id = get_guid(c, 0), .attempt = (int)get_int(c, 1)};
+    return 0;
+}
+
+/* ---- deletion ---- */
+
+void postgres_send_mark(struct postgres_conn *c, struct store_mark *arg)
+{
+    struct call call = call_start(c, PG_MARK);
+
+    call_guid(&call, &arg->id);
+    call_int(&call, arg->user_id);
+    call_bool(&call, c->again);
+    call_send(&call);
+}
+
+int postgres_read_mark(struct postgres_conn *c, struct store_mark *arg, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    arg->held = false;
+    arg->found = results_next(c);
+    if (arg->found) {
+        arg->was = (enum report_state)get_int(c, 1);
+        if (arg->was == REPORT_DELETING) /* by an earlier try: what it was is not known any more */
+            arg->was = REPORT_PROCESSING;
+        arg->attempt = (int)get_int(c, 2);
+        arg->held = get_bool(c, 3);
+        changed(c, &arg->id, get_int(c, 0), REPORT_DELETING);
+    }
+    return 0;
+}
+
+void postgres_send_drop(struct postgres_conn *c, struct store_drop *arg)
+{
+    struct call call = call_start(c, PG_DROP);
+
+    call_guid(&call, &arg->id);
+    call_send(&call);
+}
+
+int postgres_read_drop(struct postgres_conn *c, struct store_drop *arg, struct err *err)
+{
+    (void)arg;
+    return results_take(c) ? 0 : results_trouble(c, err);
+}
+
+void postgres_send_deleting(struct postgres_conn *c, struct store_deleting *arg)
+{
+    struct call call = call_start(c, PG_DELETING);
+
+    (void)arg;
+    call_int(&call, STORE_BATCH_MAX);
+    call_send(&call);
+}
+
+int postgres_read_deleting(struct postgres_conn *c, struct store_deleting *arg, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    for (arg->count = 0; results_next(c); arg->count++)
+        arg->refs[arg->count] =
+            (struct store_ref){.id = get_guid(c, 0), .attempt = (int)get_int(c, 1)};
+    return 0;
+}
+
+void postgres_send_held(struct postgres_conn *c, struct store_held *arg)
+{
+    struct call call = call_start(c, PG_HELD);
+
+    call_guid(&call, &arg->id);
+    call_send(&call);
+}
+
+int postgres_read_held(struct postgres_conn *c, struct store_held *arg, struct err *err)
+{
+    if (!results_take(c) || !results_next(c))
+        return results_trouble(c, err);
+    arg->held = get_bool(c, 0);
+    return 0;
+}

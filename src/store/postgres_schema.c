@@ -1,0 +1,114 @@
+/* src/store/postgres_schema.c -- the numbered migrations of the PostgreSQL store.
+ * A migration that has been released is never changed: add the next one. Nodes of the version
+ * before go on working on the new schema until they are restarted, so a migration only adds:
+ * tables, indexes, columns that are NULL or have a default. */
+#include "core/report.h"
+#include "store/postgres_impl.h"
+
+/* 1: the tables of sqlite_schema.c, and nodes. `seq` is the order of the queue and of the lists;
+ * `node` the one that runs the report, kept while DELETING until it has let go; `token` marks the
+ * claim. No foreign key to the user: users are never removed, and the lock it takes on the user's
+ * row at each submit would be the busiest of all. */
+static const char migration_1[] =
+    "CREATE TABLE account ("
+    "  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    "  name text NOT NULL,"
+    "  password_hash text NOT NULL,"
+    "  disabled boolean NOT NULL DEFAULT false,"
+    "  failures bigint NOT NULL DEFAULT 0,"
+    "  first_failure_ms bigint NOT NULL DEFAULT 0,"
+    "  locked_until_ms bigint NOT NULL DEFAULT 0,"
+    "  allow text NOT NULL DEFAULT '',"
+    "  grants text NOT NULL DEFAULT ''"
+    ");"
+    "CREATE UNIQUE INDEX account_name ON account (" POSTGRES_FOLDED(
+        "name") ");"
+
+                "CREATE TABLE report ("
+                "  seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+                "  id uuid NOT NULL UNIQUE,"
+                "  user_id bigint NOT NULL,"
+                "  state bigint NOT NULL,"
+                "  slot boolean NOT NULL,"
+                "  attempt bigint NOT NULL DEFAULT 0,"
+                "  failures bigint NOT NULL DEFAULT 0,"
+                "  rows bigint NOT NULL DEFAULT 0,"
+                "  bytes bigint NOT NULL DEFAULT 0,"
+                "  submitted_ms bigint NOT NULL,"
+                "  started_ms bigint NOT NULL DEFAULT 0,"
+                "  finished_ms bigint NOT NULL DEFAULT 0,"
+                "  expires_ms bigint,"
+                "  digest bytea,"
+                "  seal_key bytea,"
+                "  name text NOT NULL,"
+                "  message text,"
+                "  key text,"
+                "  key_hash bytea,"
+                "  key_expires_ms bigint,"
+                "  node text,"
+                "  token uuid,"
+                "  parameters text NOT NULL"
+                /* The front of the queue dies all the time: clean up early. */
+                ") WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);"
+                "CREATE INDEX report_of_user ON report (user_id, seq);"
+                "CREATE INDEX report_slot ON report (user_id) WHERE slot;"
+                "CREATE UNIQUE INDEX report_key ON report (user_id, key) WHERE key IS NOT NULL;"
+                "CREATE INDEX report_key_expiry ON report (key_expires_ms) WHERE key_expires_ms IS "
+                "NOT NULL;"
+                "CREATE INDEX report_expiry ON report (expires_ms) WHERE expires_ms IS NOT NULL;"
+                "CREATE INDEX report_queue ON report (seq) WHERE state = 0;"
+                "CREATE INDEX report_state ON report (state) WHERE state IN (0, 1, 3, 4);"
+                "CREATE INDEX report_node ON report (node) WHERE node IS NOT NULL;"
+
+                /* Rows and bytes so far. Worth nothing after a crash, so not logged. */
+                "CREATE UNLOGGED TABLE progress ("
+                "  id uuid PRIMARY KEY,"
+                "  attempt bigint NOT NULL,"
+                "  rows bigint NOT NULL,"
+                "  bytes bigint NOT NULL"
+                ") WITH (fillfactor = 50);"
+
+                /* `access` and `refresh_hash` are of the session's latest pair of tokens. */
+                "CREATE TABLE session ("
+                "  id uuid PRIMARY KEY,"
+                "  user_id bigint NOT NULL REFERENCES account (id),"
+                "  access uuid NOT NULL,"
+                "  refresh_hash bytea NOT NULL,"
+                "  expires_ms bigint NOT NULL"
+                ");"
+                "CREATE INDEX session_of_user ON session (user_id);"
+                "CREATE INDEX session_expiry ON session (expires_ms);"
+                "CREATE TABLE used_refresh ("
+                "  session_id uuid NOT NULL REFERENCES session (id) ON DELETE CASCADE,"
+                "  hash bytea NOT NULL,"
+                "  PRIMARY KEY (session_id, hash)"
+                ");"
+
+                /* A living node has a row, and puts `alive_until` off as long as it lives. */
+                "CREATE TABLE node ("
+                "  id text PRIMARY KEY,"
+                "  host text NOT NULL,"
+                "  lease_ms bigint NOT NULL,"
+                "  began_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
+                "  alive_until timestamptz NOT NULL"
+                ");";
+
+/* 2: results, if spool is "postgresql" (src/spool/postgres.c). They are read and written as they
+ * stand: JSON would be compressed, slowly, and what is encrypted in vain. */
+static const char migration_2[] =
+    "CREATE TABLE result_chunk ("
+    "  report_id uuid NOT NULL REFERENCES report (id) ON DELETE CASCADE,"
+    "  attempt int NOT NULL,"
+    "  number int NOT NULL,"
+    "  data bytea NOT NULL,"
+    "  PRIMARY KEY (report_id, attempt, number)"
+    ");"
+    "ALTER TABLE result_chunk ALTER data SET STORAGE EXTERNAL;";
+
+/* The schema and the statements write states as numbers. */
+_Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
+                   REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
+               "the numbers of the states are kept in every database");
+
+const char *const postgres_migrations[] = {migration_1, migration_2};
+const int postgres_migration_count = sizeof(postgres_migrations) / sizeof(postgres_migrations[0]);

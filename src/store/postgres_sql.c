@@ -1,0 +1,279 @@
+/* src/store/postgres_sql.c -- statements sent as a pipeline, and their results read. */
+#include <endian.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "store/postgres_impl.h"
+
+/* ---- trouble ---- */
+
+static void note(struct postgres_conn *c, enum postgres_trouble trouble, const char *detail)
+{
+    if (c->trouble != PG_GOOD)
+        return;
+    c->trouble = trouble;
+    postgres_unavailable(detail, &c->err);
+}
+
+/* By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html); a loser of a
+ * deadlock or of a lock wins the next time, and a server that has become a standby is not ours. */
+static enum postgres_trouble trouble_of(const char *state)
+{
+    static const struct {
+        const char *state;
+        enum postgres_trouble trouble;
+    } known[] = {{"40", PG_CONFLICT}, {"55P03", PG_CONFLICT}, {"57P", PG_LOST},
+                 {"08", PG_LOST},     {"25006", PG_LOST},     {"25P03", PG_LOST}};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (str_starts(state, known[i].state))
+            return known[i].trouble;
+    }
+    return PG_REFUSED;
+}
+
+/* The primary message only: the others may quote values. */
+static void note_result(struct postgres_conn *c, const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    char detail[ERR_TEXT_MAX / 2];
+
+    if (state == NULL) {
+        note(c, PG_LOST, PQerrorMessage(c->pg));
+        return;
+    }
+    snprintf(detail, sizeof(detail), "%s (%s)", message != NULL ? message : "", state);
+    note(c, trouble_of(state), detail);
+}
+
+int results_no_memory(struct postgres_conn *c, struct err *err)
+{
+    note(c, PG_REFUSED, "out of memory");
+    return results_trouble(c, err);
+}
+
+int results_trouble(struct postgres_conn *c, struct err *err)
+{
+    *err = c->err;
+    return -E_STORE;
+}
+
+/* ---- out ---- */
+
+struct call call_start(struct postgres_conn *c, enum postgres_statement which)
+{
+    return (struct call){.conn = c, .which = which};
+}
+
+static void add(struct call *call, const void *data, int len)
+{
+    call->values[call->count] = data;
+    call->lengths[call->count++] = len;
+}
+
+void call_int(struct call *call, int64_t value)
+{
+    call->numbers[call->count] = htobe64((uint64_t)value);
+    add(call, &call->numbers[call->count], sizeof(uint64_t));
+}
+
+void call_bool(struct call *call, bool value)
+{
+    add(call, value ? "\1" : "\0", 1);
+}
+
+void call_text(struct call *call, const char *text)
+{
+    add(call, text, text != NULL ? (int)strlen(text) : 0);
+}
+
+void call_blob(struct call *call, const void *data, int len)
+{
+    add(call, data, len);
+}
+
+void call_guid(struct call *call, const struct guid *id)
+{
+    add(call, id != NULL ? id->bytes : NULL, GUID_BYTES);
+}
+
+void call_null(struct call *call)
+{
+    add(call, NULL, 0);
+}
+
+void call_send(struct call *call)
+{
+    static const int binary[POSTGRES_PARAMETERS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    struct postgres_conn *c = call->conn;
+    char name[12];
+
+    snprintf(name, sizeof(name), "%d", call->which);
+    if (c->trouble == PG_GOOD &&
+        PQsendQueryPrepared(c->pg, name, call->count, call->values, call->lengths, binary, 1) == 0)
+        note(c, PG_LOST, PQerrorMessage(c->pg));
+}
+
+void call_plain(struct postgres_conn *c, enum postgres_statement which)
+{
+    struct call call = call_start(c, which);
+
+    call_send(&call);
+}
+
+void call_sync(struct postgres_conn *c)
+{
+    if (c->trouble == PG_GOOD && (PQpipelineSync(c->pg) == 0 || PQflush(c->pg) < 0))
+        note(c, PG_LOST, PQerrorMessage(c->pg));
+}
+
+/* ---- in ---- */
+
+/* Until a result is there: what is still to be sent goes out meanwhile. */
+static bool await_result(struct postgres_conn *c)
+{
+    for (;;) {
+        int unsent = PQflush(c->pg);
+        struct pollfd fd = {.fd = PQsocket(c->pg),
+                            .events = (short)(unsent > 0 ? POLLIN | POLLOUT : POLLIN)};
+        int64_t left = c->deadline_ms - clock_mono_ms();
+
+        if (!PQisBusy(c->pg))
+            return true;
+        if (unsent < 0 || left <= 0 || poll(&fd, 1, (int)left) < 0 || PQconsumeInput(c->pg) == 0)
+            return false;
+    }
+}
+
+/* The next result of the pipeline, skipping the NULL after each statement's; NULL: lost. */
+static PGresult *next_result(struct postgres_conn *c)
+{
+    for (int i = 0; i < 2; i++) {
+        PGresult *result;
+
+        if (!await_result(c)) {
+            note(c, PG_LOST,
+                 clock_mono_ms() >= c->deadline_ms ? "no answer in time" : PQerrorMessage(c->pg));
+            return NULL;
+        }
+        result = PQgetResult(c->pg);
+        if (result != NULL)
+            return result;
+    }
+    note(c, PG_LOST, "no answer");
+    return NULL;
+}
+
+bool results_take(struct postgres_conn *c)
+{
+    ExecStatusType status;
+
+    PQclear(c->result);
+    c->result = NULL;
+    c->row = -1;
+    if (c->trouble == PG_LOST)
+        return false;
+    c->result = next_result(c);
+    if (c->result == NULL)
+        return false;
+    status = PQresultStatus(c->result);
+    if (status == PGRES_FATAL_ERROR)
+        note_result(c, c->result);
+    return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+}
+
+void results_drain(struct postgres_conn *c)
+{
+    bool more = c->trouble != PG_LOST;
+
+    PQclear(c->result);
+    c->result = NULL;
+    while (more) {
+        PGresult *result = next_result(c);
+
+        more = result != NULL && PQresultStatus(result) != PGRES_PIPELINE_SYNC;
+        if (result != NULL && PQresultStatus(result) == PGRES_FATAL_ERROR)
+            note_result(c, result);
+        if (c->trouble == PG_LOST)
+            more = false;
+        PQclear(result);
+    }
+}
+
+bool results_next(struct postgres_conn *c)
+{
+    return ++c->row < PQntuples(c->result);
+}
+
+size_t results_rows(struct postgres_conn *c)
+{
+    return (size_t)PQntuples(c->result);
+}
+
+int64_t results_changed(struct postgres_conn *c)
+{
+    int64_t count = 0;
+
+    str_to_int64(PQcmdTuples(c->result), &count);
+    return count;
+}
+
+bool get_null(struct postgres_conn *c, int column)
+{
+    return PQgetisnull(c->result, c->row, column) != 0;
+}
+
+int64_t get_int(struct postgres_conn *c, int column)
+{
+    uint64_t value;
+    uint32_t small;
+
+    switch (PQgetlength(c->result, c->row, column)) {
+    case sizeof(value):
+        memcpy(&value, PQgetvalue(c->result, c->row, column), sizeof(value));
+        return (int64_t)be64toh(value);
+    case sizeof(small):
+        memcpy(&small, PQgetvalue(c->result, c->row, column), sizeof(small));
+        return (int32_t)be32toh(small);
+    default:
+        return 0;
+    }
+}
+
+bool get_bool(struct postgres_conn *c, int column)
+{
+    return !get_null(c, column) && *PQgetvalue(c->result, c->row, column) != 0;
+}
+
+char *get_text(struct postgres_conn *c, int column)
+{
+    char *copy;
+
+    if (get_null(c, column))
+        return NULL;
+    copy = strdup(PQgetvalue(c->result, c->row, column));
+    if (copy == NULL)
+        note(c, PG_REFUSED, "out of memory");
+    return copy;
+}
+
+void get_blob(struct postgres_conn *c, int column, void *out, int len)
+{
+    if (PQgetlength(c->result, c->row, column) == len)
+        memcpy(out, PQgetvalue(c->result, c->row, column), (size_t)len);
+    else
+        memset(out, 0, (size_t)len);
+}
+
+struct guid get_guid(struct postgres_conn *c, int column)
+{
+    struct guid id;
+
+    get_blob(c, column, id.bytes, GUID_BYTES);
+    return id;
+}

@@ -1,0 +1,236 @@
+/* src/store/postgres_statements.h -- every SQL statement of the PostgreSQL backend's verbs.
+ * Queued is state 0, processing 1, complete 2, error 3, deleting 4 (see postgres_schema.c).
+ *
+ * A transaction runs in READ COMMITTED, where each statement sees what was committed before it
+ * began. So whatever decides by what others have written locks first, in a statement of its own.
+ * What may meet other batches' locks in another order skips what is locked. */
+#ifndef STORE_POSTGRES_STATEMENTS_H
+#define STORE_POSTGRES_STATEMENTS_H
+
+/* Read by postgres_read_report(), from POSTGRES_REPORTS or anything with the same aliases. */
+#define POSTGRES_REPORT_COLUMNS                                                                    \
+    "r.id, r.user_id, r.name, r.message, r.state, r.attempt, r.failures,"                          \
+    " coalesce(p.rows, r.rows), coalesce(p.bytes, r.bytes), r.submitted_ms, r.started_ms,"         \
+    " r.finished_ms, r.expires_ms, r.digest"
+enum { POSTGRES_REPORT_COLUMN_COUNT = 14 };
+#define POSTGRES_REPORTS                                                                           \
+    "report r LEFT JOIN progress p ON p.id = r.id AND p.attempt = r.attempt AND r.state = 1"
+
+/* Read by read_user(). */
+#define POSTGRES_USER_COLUMNS                                                                      \
+    "a.id, a.name, a.disabled, a.failures, a.first_failure_ms, a.locked_until_ms, a.allow,"        \
+    " a.grants"
+enum { POSTGRES_USER_COLUMN_COUNT = 8 };
+
+/* Only ASCII letters are alike in both cases, as in SQLite. */
+#define POSTGRES_FOLDED(name) "lower(" name " COLLATE \"C\")"
+
+/* The first 10000 in the queue know their place exactly; further back it is that of a queue from
+ * which nothing was taken out of turn. So the place costs little however long the queue is. */
+#define POSTGRES_POSITION                                                                          \
+    "(SELECT CASE WHEN n <= 10000 THEN n ELSE"                                                     \
+    " greatest(n, r.seq - (SELECT min(seq) FROM report WHERE state = 0) + 1) END"                  \
+    " FROM (SELECT count(*) AS n FROM (SELECT FROM report q"                                       \
+    " WHERE q.state = 0 AND q.seq <= r.seq LIMIT 10001) AS few) AS counted)"
+
+/* A report whose node is not there any more. */
+#define POSTGRES_ORPHANED                                                                          \
+    "r.node IS NOT NULL AND NOT EXISTS (SELECT FROM node n WHERE n.id = r.node)"
+
+/* Name, types of the parameters (b boolean, g uuid, i bigint, t text, x bytea), text. */
+#define POSTGRES_STATEMENTS(X)                                                                     \
+    /* ---- transactions ---- */                                                                   \
+    X(BEGIN, "", "BEGIN")                                                                          \
+    X(HASTE, "", "SET LOCAL synchronous_commit = off")                                             \
+    X(COMMIT, "", "COMMIT")                                                                        \
+    X(ROLLBACK, "", "ROLLBACK")                                                                    \
+    X(NOTIFY, "t", "SELECT pg_notify('reportd', $1)")                                              \
+    /* ---- report ---- */                                                                         \
+    X(LOCK_USER, "i", "SELECT pg_advisory_xact_lock(1380996164, ($1 % 2147483647)::int)")          \
+    X(KEY_FIND, "iti",                                                                             \
+      "SELECT id, key_hash FROM report WHERE user_id = $1 AND key = $2 AND key_expires_ms > $3")   \
+    X(KEY_FORGET, "iti",                                                                           \
+      "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"                       \
+      " WHERE user_id = $1 AND key = $2 AND key_expires_ms <= $3")                                 \
+    X(SUBMIT, "giitttxii",                                                                         \
+      "WITH mine AS (SELECT FROM report WHERE id = $1),"                                           \
+      " known AS (SELECT id, key_hash = $7 AS same FROM report"                                    \
+      "   WHERE user_id = $2 AND key = $6 AND id <> $1),"                                          \
+      " added AS (INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters,"   \
+      "   key, key_hash, key_expires_ms) SELECT $1, a.id, 0, true, $3, $4, $5, $6, $7, $8"         \
+      "   FROM account a WHERE a.id = $2 AND NOT EXISTS (SELECT FROM mine)"                        \
+      "   AND NOT EXISTS (SELECT FROM known)"                                                      \
+      "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot) < $9 RETURNING id)"        \
+      " SELECT CASE WHEN EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM mine) THEN 0"           \
+      "   WHEN k.same THEN 1 WHEN k.id IS NOT NULL THEN 2"                                         \
+      "   WHEN EXISTS (SELECT FROM account WHERE id = $2) THEN 3 ELSE 4 END, k.id"                 \
+      " FROM (SELECT) AS one LEFT JOIN known k ON true")                                           \
+    X(ACTIVE, "ig",                                                                                \
+      "SELECT " POSTGRES_REPORT_COLUMNS " FROM " POSTGRES_REPORTS                                  \
+      " WHERE r.user_id = $1 AND r.slot AND r.state IN (0, 1)"                                     \
+      " AND NOT EXISTS (SELECT FROM report WHERE id = $2) ORDER BY r.seq")                         \
+    X(CLAIM, "tgi",                                                                                \
+      "WITH mine AS (SELECT seq FROM report WHERE node = $1 AND token = $2 AND state = 1),"        \
+      " next AS (SELECT seq FROM report WHERE state = 0 AND NOT EXISTS (SELECT FROM mine)"         \
+      "   ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED),"                                           \
+      " taken AS (UPDATE report SET state = 1, node = $1, token = $2, started_ms = $3,"            \
+      "   attempt = attempt + CASE state WHEN 0 THEN 1 ELSE 0 END"                                 \
+      "   WHERE seq = ANY (ARRAY(SELECT seq FROM mine UNION ALL SELECT seq FROM next))"            \
+      "   RETURNING *)"                                                                            \
+      " SELECT " POSTGRES_REPORT_COLUMNS ", r.parameters, a.name"                                  \
+      " FROM taken r JOIN account a ON a.id = r.user_id LEFT JOIN progress p ON false")            \
+    X(PROGRESS, "giii",                                                                            \
+      "INSERT INTO progress SELECT $1, $2, $3, $4 FROM report"                                     \
+      " WHERE id = $1 AND attempt = $2 AND state = 1 ON CONFLICT (id) DO UPDATE"                   \
+      " SET attempt = EXCLUDED.attempt, rows = EXCLUDED.rows, bytes = EXCLUDED.bytes")             \
+    X(FINISH, "giiiiiixtxb",                                                                       \
+      "WITH moved AS (UPDATE report SET state = $3, slot = false, rows = $4, bytes = $5,"          \
+      "   finished_ms = $6, expires_ms = $7, digest = $8, message = $9, seal_key = $10,"           \
+      "   node = NULL, token = NULL WHERE id = $1 AND attempt = $2 AND state = 1"                  \
+      "   RETURNING user_id),"                                                                     \
+      " gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2)"                             \
+      " SELECT user_id FROM moved UNION ALL"                                                       \
+      " SELECT user_id FROM report WHERE $11 AND id = $1 AND attempt = $2 AND state = $3")         \
+    X(REQUEUE, "gib",                                                                              \
+      "WITH gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2)"                         \
+      " UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL,"                   \
+      " failures = failures + CASE WHEN $3 THEN 1 ELSE 0 END"                                      \
+      " WHERE id = $1 AND attempt = $2 AND state = 1 RETURNING user_id")                           \
+    X(RELEASE, "gi",                                                                               \
+      "UPDATE report SET node = NULL"                                                              \
+      " WHERE id = $1 AND attempt = $2 AND state = 4 AND node IS NOT NULL RETURNING user_id")      \
+    X(MARK, "gib",                                                                                 \
+      "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
+      "   WHERE id = $1 AND (user_id = $2 OR $2 = 0) AND (state <> 4 OR $3) FOR UPDATE)"           \
+      " UPDATE report r SET state = 4, slot = r.slot AND old.state IN (1, 4), expires_ms = NULL,"  \
+      " key = NULL, key_hash = NULL, key_expires_ms = NULL FROM old WHERE r.seq = old.seq"         \
+      " RETURNING r.user_id, old.state, old.attempt,"                                              \
+      " EXISTS (SELECT FROM node n WHERE n.id = old.node)")                                        \
+    X(DROP, "g",                                                                                   \
+      "WITH gone AS (DELETE FROM progress WHERE id = $1)"                                          \
+      " DELETE FROM report WHERE id = $1 AND state = 4")                                           \
+    X(DELETING, "i",                                                                               \
+      "SELECT id, attempt FROM report r"                                                           \
+      " WHERE state = 4 AND (node IS NULL OR " POSTGRES_ORPHANED ") LIMIT $1")                     \
+    X(HELD, "g",                                                                                   \
+      "SELECT EXISTS (SELECT FROM report r JOIN node n ON n.id = r.node"                           \
+      " WHERE r.id = $1 AND r.state = 4)")                                                         \
+    /* ---- nodes ---- */                                                                          \
+    X(NODE_BEGIN, "tti",                                                                           \
+      "INSERT INTO node (id, host, lease_ms, alive_until) VALUES ($1, $2, $3, clock_timestamp())"  \
+      " ON CONFLICT DO NOTHING")                                                                   \
+    X(NODE_BEAT, "ti",                                                                             \
+      "UPDATE node SET lease_ms = $2,"                                                             \
+      " alive_until = clock_timestamp() + $2 * interval '1 millisecond' WHERE id = $1")            \
+    /* While the server was down nobody could say that he lives. */                                \
+    X(NODE_BURY, "",                                                                               \
+      "DELETE FROM node WHERE id = ANY (ARRAY(SELECT id FROM node WHERE clock_timestamp() >"       \
+      " greatest(alive_until, pg_postmaster_start_time() + lease_ms * interval '1 millisecond')"   \
+      " FOR UPDATE SKIP LOCKED))")                                                                 \
+    X(REAP, "t",                                                                                   \
+      "UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL"                     \
+      " WHERE seq = ANY (ARRAY(SELECT seq FROM report r WHERE state = 1"                           \
+      " AND (node = $1 OR " POSTGRES_ORPHANED ") FOR UPDATE SKIP LOCKED)) RETURNING id, user_id")  \
+    X(REAP_DELETING, "",                                                                           \
+      "UPDATE report SET node = NULL WHERE seq = ANY (ARRAY(SELECT seq FROM report r"              \
+      " WHERE state = 4 AND " POSTGRES_ORPHANED " FOR UPDATE SKIP LOCKED))"                        \
+      " RETURNING id, user_id")                                                                    \
+    X(RUNNING, "ti", "SELECT id, attempt FROM report WHERE node = $1 AND state = 1 LIMIT $2")      \
+    /* ---- looking ---- */                                                                        \
+    X(FIND, "gib",                                                                                 \
+      "SELECT " POSTGRES_REPORT_COLUMNS ", CASE WHEN $3 THEN r.parameters END,"                    \
+      " CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END, r.seal_key"                     \
+      " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                  \
+      " AND r.state <> 4")                                                                         \
+    X(LIST, "iiii",                                                                                \
+      "SELECT " POSTGRES_REPORT_COLUMNS " FROM " POSTGRES_REPORTS " WHERE r.user_id = $1"          \
+      " AND r.state <> 4 AND (r.state = $2 OR $2 < 0) ORDER BY r.seq DESC LIMIT $3 OFFSET $4")     \
+    X(LIST_TOTAL, "ii",                                                                            \
+      "SELECT count(*) FROM report"                                                                \
+      " WHERE user_id = $1 AND state <> 4 AND (state = $2 OR $2 < 0)")                             \
+    X(EXPIRED, "i",                                                                                \
+      "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"                    \
+      " ORDER BY expires_ms LIMIT $1")                                                             \
+    /* Complete reports are many: past 100000 the statistics of the table say how many. */         \
+    X(STATS, "",                                                                                   \
+      "WITH few AS (SELECT state, count(*) AS n FROM report WHERE state IN (0, 1, 3, 4)"           \
+      "   GROUP BY state),"                                                                        \
+      " size AS (SELECT reltuples AS n FROM pg_class WHERE oid = 'report'::regclass)"              \
+      " SELECT state, n FROM few UNION ALL"                                                        \
+      " SELECT 2, CASE WHEN (SELECT n FROM size) < 100000"                                         \
+      "   THEN (SELECT count(*) FROM report WHERE state = 2)"                                      \
+      "   ELSE greatest(0, (SELECT n FROM size)"                                                   \
+      "     - (SELECT coalesce(sum(n), 0) FROM few))::bigint END")                                 \
+    X(SCAN, "gi",                                                                                  \
+      "SELECT id, state, attempt, bytes, expires_ms, seal_key IS NOT NULL FROM report"             \
+      " WHERE id > $1 ORDER BY id LIMIT $2")                                                       \
+    /* ---- users ---- */                                                                          \
+    X(USER_ADD, "ttttb",                                                                           \
+      "WITH added AS (INSERT INTO account (name, password_hash, allow, grants)"                    \
+      "   VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id)"                            \
+      " SELECT id FROM added UNION ALL"                                                            \
+      " SELECT id FROM account WHERE $5 AND name = $1 AND password_hash = $2")                     \
+    X(USER_CHANGE, "ttttbb",                                                                       \
+      "UPDATE account SET password_hash = coalesce($2, password_hash),"                            \
+      " allow = coalesce($3, allow), grants = coalesce($4, grants),"                               \
+      " disabled = coalesce($5, disabled), failures = CASE WHEN $6 THEN 0 ELSE failures END,"      \
+      " first_failure_ms = CASE WHEN $6 THEN 0 ELSE first_failure_ms END,"                         \
+      " locked_until_ms = CASE WHEN $6 THEN 0 ELSE locked_until_ms END"                            \
+      " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \
+    X(USER_FIND, "t",                                                                              \
+      "SELECT " POSTGRES_USER_COLUMNS ", a.password_hash FROM account a"                           \
+      " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \
+    X(USER_LIST, "",                                                                               \
+      "SELECT " POSTGRES_USER_COLUMNS " FROM account a ORDER BY " POSTGRES_FOLDED("name"))         \
+    /* ---- sessions ---- */                                                                       \
+    X(LOGIN_LOCK, "i", "SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE")                      \
+    X(LOGIN_OPEN, "iiggxi",                                                                        \
+      "WITH free AS (SELECT id FROM account"                                                       \
+      "   WHERE id = $1 AND NOT disabled AND locked_until_ms <= $2),"                              \
+      " cleared AS (UPDATE account SET failures = 0, first_failure_ms = 0, locked_until_ms = 0"    \
+      "   WHERE id = $1 AND failures > 0 AND EXISTS (SELECT FROM free)),"                          \
+      " opened AS (INSERT INTO session (id, user_id, access, refresh_hash, expires_ms)"            \
+      "   SELECT $3, id, $4, $5, $6 FROM free ON CONFLICT DO NOTHING)"                             \
+      " SELECT EXISTS (SELECT FROM free)")                                                         \
+    /* While locked nothing is counted; a lock or a window that is over starts afresh. */          \
+    X(LOGIN_FAILED, "iiiii",                                                                       \
+      "UPDATE account SET failures = n.failures,"                                                  \
+      " first_failure_ms = CASE WHEN n.afresh THEN $2 ELSE first_failure_ms END,"                  \
+      " locked_until_ms = CASE WHEN n.failures >= $4 THEN $2 + $5 ELSE 0 END"                      \
+      " FROM (SELECT a.id, w.afresh, CASE WHEN w.afresh THEN 1 ELSE a.failures + 1 END AS "        \
+      "failures"                                                                                   \
+      "   FROM account a, LATERAL (SELECT a.locked_until_ms <> 0"                                  \
+      "     OR a.first_failure_ms + $3 <= $2 AS afresh) AS w"                                      \
+      "   WHERE a.id = $1 AND a.locked_until_ms <= $2) AS n WHERE account.id = n.id")              \
+    X(SESSION, "gg",                                                                               \
+      "SELECT " POSTGRES_USER_COLUMNS " FROM session s JOIN account a ON a.id = s.user_id"         \
+      " WHERE s.id = $1 AND s.access = $2 AND NOT a.disabled")                                     \
+    X(ROTATE_LOCK, "g", "SELECT FROM session WHERE id = $1 FOR UPDATE")                            \
+    /* DONE is 0, UNKNOWN 1, REUSED 2; 3 is DONE by an earlier try whose answer was lost. */       \
+    X(ROTATE, "gxgigxi",                                                                           \
+      "WITH s AS (SELECT s.user_id, CASE WHEN access = $5 AND refresh_hash = $6 THEN 3"            \
+      "   WHEN EXISTS (SELECT FROM used_refresh WHERE session_id = $1 AND hash = $2) THEN 2"       \
+      "   WHEN refresh_hash = $2 AND access = $3 AND expires_ms > $4 AND NOT disabled THEN 0"      \
+      "   ELSE 1 END AS outcome"                                                                   \
+      "   FROM session s JOIN account a ON a.id = s.user_id WHERE s.id = $1),"                     \
+      " used AS (INSERT INTO used_refresh SELECT $1, $2 FROM s WHERE outcome = 0),"                \
+      " renewed AS (UPDATE session SET access = $5, refresh_hash = $6, expires_ms = $7"            \
+      "   WHERE id = $1 AND EXISTS (SELECT FROM s WHERE outcome = 0)),"                            \
+      " ended AS (DELETE FROM session WHERE id = $1 AND EXISTS (SELECT FROM s WHERE outcome = 2))" \
+      " SELECT " POSTGRES_USER_COLUMNS ", s.outcome FROM s JOIN account a ON a.id = s.user_id")    \
+    X(SESSION_END_USER, "t",                                                                       \
+      "DELETE FROM session WHERE user_id IN (SELECT id FROM account"                               \
+      " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1") ")")                           \
+    X(SWEEP_SESSIONS, "i",                                                                         \
+      "DELETE FROM session WHERE id = ANY (ARRAY(SELECT id FROM session"                           \
+      " WHERE expires_ms <= $1 FOR UPDATE SKIP LOCKED))")                                          \
+    X(SWEEP_KEYS, "i",                                                                             \
+      "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"                       \
+      " WHERE seq = ANY (ARRAY(SELECT seq FROM report"                                             \
+      " WHERE key_expires_ms <= $1 FOR UPDATE SKIP LOCKED))")                                      \
+    X(SWEEP_PROGRESS, "",                                                                          \
+      "DELETE FROM progress WHERE id = ANY (ARRAY(SELECT id FROM progress p"                       \
+      " WHERE NOT EXISTS (SELECT FROM report r"                                                    \
+      " WHERE r.id = p.id AND r.attempt = p.attempt AND r.state = 1) FOR UPDATE SKIP LOCKED))")
+
+#endif

@@ -1,0 +1,234 @@
+/* src/store/postgres_user.c -- users and sessions in PostgreSQL. */
+#include <stdlib.h>
+
+#include "store/postgres_impl.h"
+
+/* A row that starts with POSTGRES_USER_COLUMNS. */
+static void read_user(struct postgres_conn *c, struct user *ret)
+{
+    *ret = (struct user){
+        .id = get_int(c, 0),
+        .name = get_text(c, 1),
+        .disabled = get_bool(c, 2),
+        .failures = (int)get_int(c, 3),
+        .first_failure_ms = get_int(c, 4),
+        .locked_until_ms = get_int(c, 5),
+        .allow = get_text(c, 6),
+        .grants = get_text(c, 7),
+    };
+}
+
+/* ---- users ---- */
+
+void postgres_send_user_add(struct postgres_conn *c, struct store_user_add *arg)
+{
+    struct call call = call_start(c, PG_USER_ADD);
+
+    call_text(&call, arg->name);
+    call_text(&call, arg->password_hash);
+    call_text(&call, arg->allow != NULL ? arg->allow : "");
+    call_text(&call, arg->grants != NULL ? arg->grants : "");
+    call_bool(&call, c->again);
+    call_send(&call);
+}
+
+int postgres_read_user_add(struct postgres_conn *c, struct store_user_add *arg, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    if (!results_next(c))
+        return err_set(err, -E_EXISTS, "There is a user '%s' already.", arg->name);
+    arg->id = get_int(c, 0);
+    return 0;
+}
+
+static bool ends_sessions(const struct store_user_change *arg)
+{
+    return arg->password_hash != NULL || arg->disabled > 0;
+}
+
+void postgres_send_user_change(struct postgres_conn *c, struct store_user_change *arg)
+{
+    struct call change = call_start(c, PG_USER_CHANGE), end = call_start(c, PG_SESSION_END_USER);
+
+    call_text(&change, arg->name);
+    call_text(&change, arg->password_hash);
+    call_text(&change, arg->allow);
+    call_text(&change, arg->grants);
+    if (arg->disabled < 0)
+        call_null(&change);
+    else
+        call_bool(&change, arg->disabled != 0);
+    call_bool(&change, arg->password_hash != NULL || arg->disabled == 0); /* lifts a lock */
+    call_send(&change);
+    if (ends_sessions(arg)) {
+        call_text(&end, arg->name);
+        call_send(&end);
+    }
+}
+
+int postgres_read_user_change(struct postgres_conn *c, struct store_user_change *arg,
+                              struct err *err)
+{
+    bool found;
+
+    if (!results_take(c))
+        return results_trouble(c, err);
+    found = results_changed(c) > 0;
+    if (ends_sessions(arg) && !results_take(c))
+        return results_trouble(c, err);
+    return found ? 0 : err_set(err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
+}
+
+void postgres_send_user_find(struct postgres_conn *c, struct store_user_find *arg)
+{
+    struct call call = call_start(c, PG_USER_FIND);
+
+    call_text(&call, arg->name);
+    call_send(&call);
+}
+
+int postgres_read_user_find(struct postgres_conn *c, struct store_user_find *arg, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    arg->found = results_next(c);
+    if (arg->found) {
+        read_user(c, &arg->user);
+        arg->user.password_hash = get_text(c, POSTGRES_USER_COLUMN_COUNT);
+    }
+    return 0;
+}
+
+void postgres_send_user_list(struct postgres_conn *c, struct store_user_list *arg)
+{
+    (void)arg;
+    call_plain(c, PG_USER_LIST);
+}
+
+int postgres_read_user_list(struct postgres_conn *c, struct store_user_list *arg, struct err *err)
+{
+    arg->users = NULL;
+    arg->count = 0;
+    if (!results_take(c))
+        return results_trouble(c, err);
+    if (results_rows(c) > 0) {
+        arg->users = calloc(results_rows(c), sizeof(*arg->users));
+        if (arg->users == NULL)
+            return results_no_memory(c, err);
+    }
+    while (results_next(c))
+        read_user(c, &arg->users[arg->count++]);
+    return 0;
+}
+
+/* ---- sessions ---- */
+
+/* The user's row is locked by a statement of its own, so that the next one sees every failure that
+ * was counted before. */
+void postgres_send_login(struct postgres_conn *c, struct store_login *arg)
+{
+    struct call lock = call_start(c, PG_LOGIN_LOCK);
+    struct call call = call_start(c, arg->password_ok ? PG_LOGIN_OPEN : PG_LOGIN_FAILED);
+
+    call_int(&lock, arg->user_id);
+    call_send(&lock);
+    call_int(&call, arg->user_id);
+    call_int(&call, arg->now_ms);
+    if (arg->password_ok) {
+        call_guid(&call, &arg->session);
+        call_guid(&call, &arg->access);
+        call_blob(&call, arg->refresh_hash, STORE_HASH_BYTES);
+        call_int(&call, arg->refresh_expires_ms);
+    } else {
+        call_int(&call, USER_FAILURE_WINDOW_MS);
+        call_int(&call, USER_FAILURES_MAX);
+        call_int(&call, USER_LOCK_MS);
+    }
+    call_send(&call);
+}
+
+int postgres_read_login(struct postgres_conn *c, struct store_login *arg, struct err *err)
+{
+    if (!results_take(c) || !results_take(c))
+        return results_trouble(c, err);
+    arg->opened = arg->password_ok && results_next(c) && get_bool(c, 0);
+    return 0;
+}
+
+void postgres_send_session(struct postgres_conn *c, struct store_session *arg)
+{
+    struct call call = call_start(c, PG_SESSION);
+
+    call_guid(&call, &arg->session);
+    call_guid(&call, &arg->access);
+    call_send(&call);
+}
+
+int postgres_read_session(struct postgres_conn *c, struct store_session *arg, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    arg->found = results_next(c);
+    if (arg->found)
+        read_user(c, &arg->user);
+    return 0;
+}
+
+void postgres_send_rotate(struct postgres_conn *c, struct store_rotate *arg)
+{
+    struct call lock = call_start(c, PG_ROTATE_LOCK), rotate = call_start(c, PG_ROTATE);
+
+    call_guid(&lock, &arg->session);
+    call_send(&lock);
+    call_guid(&rotate, &arg->session);
+    call_blob(&rotate, arg->old_hash, STORE_HASH_BYTES);
+    call_guid(&rotate, &arg->access);
+    call_int(&rotate, arg->now_ms);
+    call_guid(&rotate, &arg->new_access);
+    call_blob(&rotate, arg->new_hash, STORE_HASH_BYTES);
+    call_int(&rotate, arg->refresh_expires_ms);
+    call_send(&rotate);
+}
+
+/* As the statement numbers them. */
+enum { OUTCOME_DONE_BEFORE = 3 };
+_Static_assert(ROTATE_DONE == 0 && ROTATE_UNKNOWN == 1 && ROTATE_REUSED == 2,
+               "the statement answers with these numbers");
+
+int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg, struct err *err)
+{
+    int64_t outcome = ROTATE_UNKNOWN;
+
+    if (!results_take(c) || !results_take(c))
+        return results_trouble(c, err);
+    if (results_next(c))
+        outcome = get_int(c, POSTGRES_USER_COLUMN_COUNT);
+    arg->outcome =
+        outcome == OUTCOME_DONE_BEFORE ? ROTATE_DONE : (enum store_rotate_outcome)outcome;
+    if (arg->outcome == ROTATE_DONE)
+        read_user(c, &arg->user);
+    return 0;
+}
+
+void postgres_send_sweep(struct postgres_conn *c, struct store_sweep *arg)
+{
+    struct call sessions = call_start(c, PG_SWEEP_SESSIONS), keys = call_start(c, PG_SWEEP_KEYS);
+
+    call_int(&sessions, arg->now_ms);
+    call_send(&sessions);
+    call_int(&keys, arg->now_ms);
+    call_send(&keys);
+    call_plain(c, PG_SWEEP_PROGRESS);
+}
+
+int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg, struct err *err)
+{
+    arg->removed = 0;
+    for (int i = 0; i < 2; i++) {
+        if (!results_take(c))
+            return results_trouble(c, err);
+        arg->removed += results_changed(c);
+    }
+    return results_take(c) ? 0 : results_trouble(c, err);
+}
