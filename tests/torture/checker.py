@@ -280,10 +280,9 @@ def one_result(model):
     for report in model.reports.values():
         for key in ("etag", "bytes", "rows", "tag"):
             told = {r[key]: r["event"] for r in report.results if r.get(key) is not None}
-            if key == "rows" and report.rows is not None:
-                told.setdefault(int(report.rows), report.orders[0])
-            if key == "tag" and told and report.tag is not None:
-                told.setdefault(report.tag, report.orders[0])
+            ordered = {"rows": report.rows, "tag": report.tag}.get(key)
+            if ordered is not None and told:
+                told.setdefault(int(ordered) if key == "rows" else ordered, report.orders[0])
             if len(told) > 1:
                 yield f"{report.reference} has more than one {key}: {list(told)}", *told.values()
 
@@ -330,19 +329,13 @@ def gone_in_time(model):
 
 def one_report_a_key(model):
     """Two reports of one key, or of one order, never live at the same time."""
-    by_key, keys = defaultdict(dict), defaultdict(set)
-    for user, submits in model.submits.items():
-        for event in submits:
-            key = event.get("key") or event["tag"]
-            keys[user, event["tag"]].add(key)
-            if event["answer"] in ("accepted", "replayed"):
-                by_key[user, key].setdefault(event["reference"], model.reports[event["reference"]])
+    by_key = defaultdict(dict)
     for report in model.reports.values():
-        for result in report.results:
-            order = result.get("tag")
-            if order is not None and not report.orders and len(keys[report.user, order]) == 1:
-                key, = keys[report.user, order]
-                by_key[report.user, key][report.reference] = report
+        keys = {event["tag"] for event in report.orders}
+        keys |= {event["key"] for event in report.orders if event.get("key") is not None}
+        keys |= {result["tag"] for result in report.results if result.get("tag") is not None}
+        for key in keys:
+            by_key[report.user, key][report.reference] = report
     for report in model.reports.values():
         first = [event for event in report.orders if event["answer"] == "accepted"]
         if len(first) > 1:

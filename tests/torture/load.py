@@ -8,7 +8,7 @@ from collections import deque
 from hashlib import sha256
 
 from client import Connection, NotSent
-from content import ERRORS, ROWS_MAX, ROW_TEXTS, request_of
+from content import ROWS_MAX, ROW_TEXTS, request_of
 
 BACK_OFF = 0.03  # seconds, while nobody listens
 REMEMBERED = 30  # of a user's references, dead ones and keys
@@ -165,10 +165,15 @@ class Caller:
         if wait:
             headers["Prefer"] = f"wait={wait}"
         body = json.dumps({"reportName": name, "parameters": parameters})
-        connections = [self.connection, self.twin] if twins else [self.connection]
-        for connection in connections:
-            connection.begin("POST", "/Report", headers, body)
-        answers = [connection.end() for connection in connections]
+        self.connection.begin("POST", "/Report", headers, body)
+        asked = [self.connection]
+        if twins:
+            try:
+                self.twin.begin("POST", "/Report", headers, body)
+                asked.append(self.twin)
+            except NotSent:  # the first may have been accepted all the same
+                pass
+        answers = [connection.end() for connection in asked]
         return [self.submitted(answer, key, name, parameters) for answer in answers][0]
 
     def submitted(self, answer, key, name, parameters):
@@ -368,6 +373,3 @@ class Client(threading.Thread):
         else:
             caller.status(reference, wait=1 + int(2 * draw.wait) if operation == "wait" else 0,
                           poll=operation == "poll")
-
-
-__all__ = ["Book", "Caller", "Client", "ERRORS", "OPERATIONS"]
