@@ -1,5 +1,6 @@
-/* bench/drain.c -- a client that costs nearly nothing: N connections, one download each, bytes thrown away
- * in the kernel (MSG_TRUNC). usage: drain PORT PATH CONNECTIONS TOKEN; prints seconds and bytes. */
+/* bench/drain.c -- a client that costs nearly nothing: N connections, one download each, bytes
+ * thrown away in the kernel (MSG_TRUNC). usage: drain PORT PATH CONNECTIONS TOKEN; prints seconds
+ * and bytes. */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>

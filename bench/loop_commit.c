@@ -134,8 +134,9 @@ static double delete_all(struct loop *loop, const char *spool, long most)
     int count;
 
     loop->pick = prepare(loop, "SELECT id FROM report WHERE bytes = 7 LIMIT 64");
-    loop->mark = prepare(loop, "UPDATE report SET state = 4, slot = 0, expires_ms = NULL, key = NULL,"
-                               " key_hash = NULL, key_expires_ms = NULL WHERE id = ?1");
+    loop->mark =
+        prepare(loop, "UPDATE report SET state = 4, slot = 0, expires_ms = NULL, key = NULL,"
+                      " key_hash = NULL, key_expires_ms = NULL WHERE id = ?1");
     loop->drop = prepare(loop, "DELETE FROM report WHERE id = ?1 AND state = 4");
     while (rows < most && (count = pick_group(loop, ids)) > 0) {
         run(loop, "PRAGMA synchronous = FULL");

@@ -1,5 +1,5 @@
-/* bench/loop_step.c -- the limit of generating: step through a query, read every column, write nothing.
- * usage: loop_step DATABASE SQL; prints the seconds it took. */
+/* bench/loop_step.c -- the limit of generating: step through a query, read every column, write
+ * nothing. usage: loop_step DATABASE SQL; prints the seconds it took. */
 #include <sqlite3.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -265,10 +265,12 @@ void report_post(struct exchange *ex)
 {
     struct request request;
 
-    if (read_request(ex, &request) != 0)
-        exchange_reply_error(ex, &ex->err, NULL);
-    else if (request.key != NULL)
+    int rc = read_request(ex, &request);
+
+    if (rc == 0 && request.key != NULL)
         look_up_key(ex, &request);
-    else if (submit_start(ex, &request) != 0)
+    else if (rc == 0)
+        rc = submit_start(ex, &request);
+    if (rc != 0)
         exchange_reply_error(ex, &ex->err, NULL);
 }

@@ -40,7 +40,7 @@ int postgres_read_reports(struct postgres_conn *c, struct report **ret_reports, 
         if (reports == NULL)
             return results_no_memory(c, err);
     }
-    while (results_next(c))
+    while (reports != NULL && results_next(c))
         postgres_read_report(c, &reports[count++]);
     *ret_reports = reports;
     *ret_count = count;

@@ -117,7 +117,7 @@ int postgres_read_user_list(struct postgres_conn *c, struct store_user_list *arg
         if (arg->users == NULL)
             return results_no_memory(c, err);
     }
-    while (results_next(c))
+    while (arg->users != NULL && results_next(c))
         read_user(c, &arg->users[arg->count++]);
     return 0;
 }

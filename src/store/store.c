@@ -377,7 +377,8 @@ static int parse_url(const char *url, const struct store_ops **ret_ops, const ch
             return 0;
         }
     }
-    return err_set(err, -E_STORE, "There is no store of kind '%.*s'; write a path, sqlite:PATH or postgresql://…",
+    return err_set(err, -E_STORE,
+                   "There is no store of kind '%.*s'; write a path, sqlite:PATH or postgresql://…",
                    (int)len, url);
 }
 
@@ -486,8 +487,11 @@ void store_free(struct store *store)
     close_pool(store, &store->reading);
     close_pool(store, &store->writing);
     pthread_key_delete(store->reader_key);
-    while (store->readers != NULL)
-        reader_free(store->readers);
+    for (struct reader *reader = store->readers, *next; reader != NULL; reader = next) {
+        next = reader->next;
+        close_conn(reader->conn);
+        free(reader);
+    }
     if (store->first != NULL)
         close_conn(store->first);
     pthread_rwlock_destroy(&store->listening);
