@@ -72,6 +72,7 @@ class Report:
         self.alive = []  # events that tell that it lived, without its state
         self.deletes = []  # that were not answered unknown
         self.results = []
+        self.errors = []  # pairs of words and event
         self.expires = None  # UTC, the least that was told, to the second
 
     def sees(self, state):
@@ -159,7 +160,7 @@ class Model:
             if state == "complete":
                 report.results.append({"bytes": size, "rows": rows, "event": event})
             if state == "error":
-                self._error(report, message, event)
+                report.errors.append((message, event))
             self._expires(report, expires, "%Y-%m-%dT%H:%M:%SZ")
 
     def _expires(self, report, text, form):
@@ -189,23 +190,13 @@ class Model:
         if event.get("wrong"):
             self.violate("wrong content", event["wrong"], event)
         if "message" in event:
-            self._error(report, event["message"], event)
+            report.errors.append((event["message"], event))
 
     def _about_stranger(self, event):
         if event["reference"] in self.reports:
             self._about(event)
         elif event["answer"] not in ("unknown", "none", "failed"):
             self.violate("never accepted", "an answer about a report that nobody ordered", event)
-
-    def _error(self, report, message, event):
-        """A report may fail as its kind does, or by a fault."""
-        own = ERRORS.get(report.name)
-        if own is not None and own.search(message):
-            return
-        for words, faults in EXCUSES:
-            if words.search(message) and self.caused(event, *faults, ever=True):
-                return
-        self.violate("failed without cause", f"{report.name} {report.reference}: {message}", event)
 
     def caused(self, event, *faults, ever=False):
         """Was there such a fault at the time, or ever before? Of "seams" one with a seam."""
@@ -273,6 +264,18 @@ def one_outcome(model):
             yield f"{report.reference} is complete and error", complete[0].event, error[0].event
         if complete and report.name in ERRORS:
             yield f"{report.reference} cannot be complete", complete[0].event
+
+
+def errors_have_causes(model):
+    """A report may fail as its kind does, or by a fault."""
+    for report in model.reports.values():
+        own = ERRORS.get(report.name)
+        for message, event in report.errors:
+            if (own is None or not own.search(message)) and \
+                    not any(words.search(message) and model.caused(event, *faults, ever=True)
+                            for words, faults in EXCUSES):
+                yield f"{report.name} {report.reference}: {message}", event
+                break
 
 
 def one_result(model):
@@ -505,6 +508,7 @@ def found_by_the_driver(model):
 RULES = {
     "the state went back": never_back,
     "two outcomes": one_outcome,
+    "failed without cause": errors_have_causes,
     "the result changed": one_result,
     "deleted twice": deleted_once,
     "lost": ends_for_a_reason,

@@ -7,8 +7,6 @@ import signal
 import threading
 import time
 
-import harness  # found by node.py
-
 from history import now_us
 from load import pick
 
@@ -29,7 +27,7 @@ FAILING = {
 }
 # … and steps at the N-th passing of which it, or a worker, crashes.
 CRASHING = [f"store.{verb}.{step}" for verb in ("submit", "claim", "finish", "requeue", "mark", "drop")
-            for step in ("taken", "written", "committed", "answered")]
+            for step in ("posted", "taken", "written", "committed", "answered")]
 CRASHING += [f"removal.{why}.{step}" for why in ("delete", "purge")
              for step in ("marked", "stopped", "unlinked", "dropped")]
 CRASHING += [f"job.{step}" for step in (
@@ -40,7 +38,7 @@ CRASHING += [f"worker.run.{step}" for step in (
 CRASHING += [
     "store.recover.written", "store.recover.committed", "spool.sweep.found", "spool.sweep.unlinked",
     "spool.publish.renamed", "spool.publish.synced", "spool.remove.unlinked",
-    "http.submit.accepted", "http.delete.removed", "removal.purge.found"]
+    "http.delete.removed", "http.result.found", "store.list.counted", "removal.purge.found"]
 
 
 def one_of(things, fraction):
@@ -212,6 +210,3 @@ class Faults(threading.Thread):
         began = now_us()
         self.signal(self.node.process.pid, signal.SIGHUP)
         self.note("reload", began)
-
-
-__all__ = ["Faults", "harness"]

@@ -47,6 +47,7 @@ class Draw:
         self.key, self.reuse, self.wait, self.other = (rng.random() for _ in range(4))
         self.tag = f"{rng.getrandbits(64):016x}"
         self.guid = str(uuid.UUID(int=rng.getrandbits(128)))
+        self.request = None  # what was chosen to be ordered, so that trying again orders the same
 
 
 class Book:
@@ -59,10 +60,12 @@ class Book:
         self.dead = deque(maxlen=REMEMBERED)
         self.keys = deque(maxlen=8)
         self.requests = {}
+        self.ever = set()
         self.key_count = 0
 
     def learn(self, reference, request=None):
         with self.lock:
+            self.ever.add(reference)
             if reference not in self.live and reference not in self.dead:
                 self.live.append(reference)
             if request is not None:
@@ -187,6 +190,8 @@ class Caller:
         elif answer.status == 429:
             said = "limit"
             facts["active"] = [[r["reference"], r["state"]] for r in body["data"]["active"]]
+            for active, _ in facts["active"]:
+                self.book.learn(active)
         elif "Idempotency-Key" in body.get("message", "") and body.get("data") == {}:
             said = "key-reused"
         self.record("submit", answer, said, reference=reference,
@@ -347,7 +352,8 @@ class Client(threading.Thread):
     def operate(self, draw):
         caller, operation = self.caller, draw.operation
         if operation in ("submit", "twins"):
-            key, name, parameters = caller.book.request(draw)
+            draw.request = draw.request or caller.book.request(draw)
+            key, name, parameters = draw.request
             caller.submit(key, name, parameters, 1 if draw.wait < 0.1 else 0, operation == "twins"
                           and key is not None)
         elif operation == "list":

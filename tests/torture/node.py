@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -52,7 +51,7 @@ def processes_of(mark):
 class Node:
     """`server` is the harness's; the ways to start and stop are harsher."""
 
-    def __init__(self, folder, reportd, **config):
+    def __init__(self, folder, reportd):
         harness.REPORTD = Path(reportd).resolve()
         self.data = Path(folder) / "data"
         self.data.mkdir(parents=True)
@@ -60,14 +59,12 @@ class Node:
         self.disk = mount_disk(self.data)
         self.port = free_port()
         self.mark = f"{os.getpid()}-{self.port}"
-        self.lock = threading.RLock()
         self.process = None
         self.started_us = 0
         self.seams = ""
         self.server = harness.Server(self.data)
-        self._make(config)
 
-    def _make(self, config):
+    def make(self, **config):
         shutil.copytree(HERE / "reports", self.data / "reports")
         harness.make_database(self.data / "data.db")
         self.server.configure(listen=f"127.0.0.1:{self.port}", **config)

@@ -56,8 +56,8 @@ class Story:
         return self.add({"op": "list", "user": user, "answer": "listed", "size": 1000, "reports": reports,
                          "total": len(rows) if total is None else total, **facts})
 
-    def fault(self, fault, **facts):
-        return self.add({"fault": fault, **facts})
+    def fault(self, fault, at=None, until=None, **facts):
+        return self.add({"fault": fault, **facts}, at, until)
 
     def mark(self, mark, **facts):
         return self.add({"mark": mark, **facts})
@@ -175,7 +175,8 @@ def test_an_error_without_cause(story):
 
 
 def test_an_error_with_its_cause(story):
-    story.submit(A).fault("fill disk").status(A, "error", message="The server's disk is full.")
+    story.submit(A).status(A, "error", message="The server's disk is full.", at=2, until=3)
+    story.fault("fill disk", at=1, until=9)  # it is written down once it is over
     story.submit(B, report="Failing").status(B, "error", message="Nothing is called b.")
     assert story.rules() == set()
 

@@ -5,10 +5,11 @@ usage: torture.py [--length 30m|90s|5000] [--seed TEXT] [--reportd FILE] …    
 """
 
 import argparse
-import os
+import random
 import re
 import secrets
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -19,16 +20,17 @@ from collections import Counter
 from pathlib import Path
 
 import checker
-import node as nodes
-from client import Login, NotSent
+from client import Login
 from content import Contents
-from faults import KILLS, Faults, harness
+from faults import Faults
 from history import History, now_us, read
 from load import Book, Caller, Client
+from node import Node, harness
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 10  # active reports a user
 RETENTIONS = (3, 6, 15)  # seconds; a seed has one of them
+SHOWN = 3  # violations of a rule that are printed
 
 
 def read_length(text):
@@ -62,23 +64,28 @@ class Run:
     def __init__(self, arguments):
         self.arguments, self.seed = arguments, arguments.seed
         self.folder = Path(tempfile.mkdtemp(prefix="reportd-torture-"))
-        retention = RETENTIONS[sum(self.seed.encode()) % len(RETENTIONS)]
-        self.node = nodes.Node(self.folder, arguments.reportd, workers=arguments.workers,
-                               retention=f"{retention}s", cancel_grace="300ms",
-                               drain_grace="300ms", active_limit=LIMIT)
-        self.history = History(self.folder / "history.jsonl", seed=self.seed, limit=LIMIT,
-                               retention_ms=retention * 1000, users=arguments.users)
+        self.node = Node(self.folder, arguments.reportd)
         self.stop = threading.Event()
+        self.books, self.callers, self.clients = [], [], []
+
+    def prepare(self):
+        dice = random.Random(self.seed)
+        retention = dice.choice(RETENTIONS)
+        self.node.make(workers=self.arguments.workers, retention=f"{retention}s",
+                       cancel_grace="300ms", drain_grace="300ms", active_limit=LIMIT,
+                       spool_encryption=dice.choice(("off", "on")))
+        self.history = History(self.folder / "history.jsonl", seed=self.seed, limit=LIMIT,
+                               retention_ms=retention * 1000)
         contents = Contents()
-        self.books = []
-        for number in range(arguments.users):
-            name = f"user{number}"
+        for name in (f"user{number}" for number in range(self.arguments.users)):
             self.node.server.add_user(name)
             self.books.append(Book(name, Login(self.node.port, name, harness.PASSWORD)))
-        self.callers = [Caller(book, self.node.port, self.history, contents) for book in self.books]
-        self.clients = [Client(f"{self.seed}/{book.user}/{number}", self.books,
-                               Caller(book, self.node.port, self.history, contents), self.stop)
-                        for book in self.books for number in range(arguments.threads)]
+        for book in self.books:
+            callers = [Caller(book, self.node.port, self.history, contents)
+                       for _ in range(self.arguments.threads + 1)]
+            self.callers.append(callers[0])
+            self.clients += [Client(f"{self.seed}/{book.user}/{number}", self.books, caller, self.stop)
+                             for number, caller in enumerate(callers[1:])]
         self.faults = Faults(self.seed, self.node, self.history, self.stop)
 
     # ---- under fire ----
@@ -144,19 +151,10 @@ class Run:
             if row[2] == "complete":
                 caller.get(row[0])
             caller.delete(row[0])
-        for report in self.known():
-            if report[1] == caller.book.user:
-                caller.status(report[0])
+        for reference in sorted(caller.book.ever):
+            caller.status(reference)
         if caller.list() != []:
             self.history.mark("reports are left after all were deleted")
-
-    def known(self):
-        """(reference, user) of every report that the history names."""
-        self.history.file.flush()
-        if not hasattr(self, "names"):
-            model = checker.Model(read(self.history.path))
-            self.names = [(r.reference, r.user) for r in model.reports.values()]
-        return self.names
 
     def take_all_slots(self, caller):
         """Exactly LIMIT are free."""
@@ -199,7 +197,6 @@ class Run:
     def close(self, keep):
         self.stop.set()
         self.node.close()
-        self.history.close()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -211,11 +208,21 @@ def save_data(run):
         shutil.copytree(run.node.data, saved, ignore=shutil.ignore_patterns("ballast"))
 
 
+def count(things):
+    return ", ".join(f"{number} {name}" for name, number in sorted(Counter(things).items()))
+
+
 def summarize(run, model):
-    print("operations:", ", ".join(f"{n} {name}" for name, n in sorted(model.counts.items())))
-    answers = Counter(f"{event['op']} {event['answer']}" for event in model.events)
-    print("answers:   ", ", ".join(f"{n} {name}" for name, n in sorted(answers.items())))
-    print("faults:    ", ", ".join(f"{n} {name}" for name, n in sorted(run.faults.counts.items())))
+    shown = Counter()
+    for violation in model.violations:
+        shown[violation.rule] += 1
+        if shown[violation.rule] <= SHOWN:
+            print(violation)
+    print("operations:", count(event["op"] for event in model.events))
+    print("answers:   ", count(f"{event['op']} {event['answer']}" for event in model.events))
+    print("faults:    ", count(run.faults.counts))
+    if model.violations:
+        print("violations:", count(violation.rule for violation in model.violations))
     print(f"seed {run.seed}: {len(model.events)} operations, {run.faults.kills()} kills, "
           f"{len(model.violations)} violations")
 
@@ -223,16 +230,16 @@ def summarize(run, model):
 def main():
     arguments = read_arguments()
     print(f"torture: seed {arguments.seed}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     run, clean = Run(arguments), False
     try:
+        run.prepare()
         run.torture()
         run.settle()
         run.finish()
-        run.history.file.flush()
+        run.history.close()
         model = checker.check(read(run.history.path))
         clean = not model.violations
-        for violation in model.violations[:20]:
-            print(violation)
         summarize(run, model)
     finally:
         if not clean:
