@@ -88,7 +88,7 @@ static void change_user(struct fixture *f, const char *name, const char *allow, 
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct store_spec spec = {f->store_path, true};
+    struct store_spec spec = {.url = f->store_path, .create = true};
     struct services services = {.config = &f->config, .router = &router};
     struct err err;
 
