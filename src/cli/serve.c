@@ -89,16 +89,31 @@ static int read_arguments(int argc, char **argv, const char **ret_file)
 /* --- what the parts tell each other ------------------------------------------------------------
  */
 
+/* By the node that has done it. */
+static void log_change(const struct store_change *change)
+{
+    char reference[GUID_TEXT];
+
+    guid_format(&change->id, reference);
+    if (!change->heard && !change->released)
+        log_info("report.state", "reference=%s state=%s", reference,
+                 report_state_name(change->state));
+}
+
 /* Every move of a report, after its commit. */
 static void on_change(void *context, const struct store_change *change)
 {
     struct node *node = context;
     struct supervisor *supervisor = node->supervisor;
     struct remover *remover = node->remover;
-    char reference[GUID_TEXT];
 
-    guid_format(&change->id, reference);
-    log_info("report.state", "reference=%s state=%s", reference, report_state_name(change->state));
+    if (supervisor != NULL)
+        supervisor_hear(supervisor, change);
+    if (change == NULL) {
+        waiters_notify_all(node->waiters);
+        return;
+    }
+    log_change(change);
     if (change->state == REPORT_QUEUED && supervisor != NULL)
         supervisor_wake(supervisor);
     if ((change->state == REPORT_COMPLETE || change->state == REPORT_ERROR) && remover != NULL)
@@ -153,7 +168,9 @@ static int open_data(struct node *node, struct err *err)
                                          .source_known = source_known,
                                          .problem = on_definition_problem,
                                          .context = node};
-    const struct store_spec store = {.url = node->config->store.text, .create = true};
+    const struct store_spec store = {.url = node->config->store.text,
+                                     .create = true,
+                                     .connections = (int)node->config->store_connections.number};
     int rc = token_key_open(node->config->key_file.text, &node->key, err);
 
     if (rc == 0)
@@ -195,6 +212,8 @@ static int open_services(struct node *node, struct err *err)
     node->remover = remover;
     rc = auditor_new(node->store, node->spool, node->config->cancel_grace.number + GRACE_MORE_MS,
                      &node->auditor, err);
+    if (rc == 0)
+        rc = store_hear(node->store, err);
     if (rc < 0)
         return rc;
     services = (struct services){.config = node->config,
@@ -217,6 +236,8 @@ static void close_node(struct node *node)
     server_free(node->server);
     auditor_free(node->auditor);
     remover_stop(node->remover);
+    if (node->store != NULL)
+        store_deafen(node->store);
     if (node->supervisor != NULL)
         supervisor_free(node->supervisor, node->config->drain_grace.number);
     remover_free(node->remover); /* on_change() told it of the last reports that finished */

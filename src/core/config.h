@@ -17,7 +17,13 @@
     X(listen, TEXT, "127.0.0.1:8080", 0, 0,                                                        \
       "Address and port to serve HTTP on; port 0 picks a free one; an IPv6 address stands in []")  \
     X(store, STORE, "reportd.db", 0, 0,                                                            \
-      "Where requests, users and sessions are kept: a path, or sqlite:PATH")                       \
+      "Where requests, users and sessions are kept: a path, sqlite:PATH, or, for many nodes, "     \
+      "postgresql://USER@HOST/DATABASE")                       \
+    X(store_connections, INT, "4", 2, 64,                                                          \
+      "Connections to a store in PostgreSQL, half of them for reading; one more listens")          \
+    X(lease, DURATION, "10s", 500, 600000,                                                         \
+      "How long a node that shares a store in PostgreSQL may be silent before the others take "    \
+      "its reports over")                                                                          \
     X(spool, PATH, "spool", 0, 0, "Folder of the result files")                                    \
     X(reports, PATH, "reports", 0, 0, "Folder of the report definitions (*.sql)")                  \
     X(key_file, PATH, "token.key", 0, 0,                                                           \

@@ -330,8 +330,10 @@ void job_start(struct job *job, struct slot *slot, struct report *report)
     SEAM_STEP("job", "start", "claimed");
     job->report = *report;
     *report = (struct report){0};
+    job->since_beat = supervisor->lease.beats;
     job->next = supervisor->jobs;
     supervisor->jobs = job;
+    lease_started(supervisor, job);
     if (supervisor->draining || !slot_is_idle(slot)) {
         end_in_queue(job, false);
         return;

@@ -120,8 +120,11 @@ static void clear_away(struct removal *removal, enum report_state was, int attem
     if (attempt == 0) {
         drop(removal); /* it never ran */
     } else if (was == REPORT_PROCESSING) {
-        removal->stop = (struct supervisor_stop){
-            .id = removal->id, .began_us = removal->began_us, .done = on_stopped, .owner = removal};
+        removal->stop = (struct supervisor_stop){.id = removal->id,
+                                                 .held = removal->held,
+                                                 .began_us = removal->began_us,
+                                                 .done = on_stopped,
+                                                 .owner = removal};
         supervisor_stop(removal->remover->supervisor, &removal->stop);
     } else {
         remove_files(removal);
@@ -140,6 +143,7 @@ static void on_marked(struct store_op *op)
         err_set(&unknown, -E_UNKNOWN_REFERENCE, "There is no such report.");
         finish(removal, -E_UNKNOWN_REFERENCE, &unknown);
     } else {
+        removal->held = op->mark.held;
         clear_away(removal, op->mark.was, op->mark.attempt);
     }
 }
@@ -315,7 +319,8 @@ static void *remover_thread(void *arg)
         if (remover->stopping)
             break;
         wait_until_due(remover);
-        unfinished = remover->unfinished;
+        /* A node that died at a deletion has left it to the others. */
+        unfinished = remover->unfinished || store_is_shared(remover->store);
         due = remover->next_ms == 0 || remover->next_ms <= clock_now_ms();
         pthread_mutex_unlock(&remover->mutex);
     }

@@ -38,6 +38,7 @@ struct removal {
     /* the remover's */
     struct remover *remover;
     int64_t began_us; /* monotonic */
+    bool held;        /* another node may run it */
     struct store_op op;
     struct spool_op files;
     struct supervisor_stop stop;

@@ -85,7 +85,11 @@ static void on_claimed(struct supervisor *supervisor, struct supervisor_mail *ma
         log_error("store.claim", "error=%s detail=%s", slot->claim.err.text,
                   slot->claim.err.detail);
         supervisor->claim_ms = clock_mono_ms() + CLAIM_RETRY_MS;
-    } else if (claim->found) {
+        store_op_done(&slot->claim);
+        return; /* the token stays: the claim may have been committed */
+    }
+    slot->claim_token = guid_new();
+    if (claim->found) {
         job_start(slot->claimed, slot, &claim->report);
         slot->claimed = NULL;
     } else if (slot->claim_wakes == atomic_load(&supervisor->wakes)) {
@@ -113,14 +117,15 @@ static void post_claim(struct slot *slot)
     slot->claim_wakes = atomic_load(&supervisor->wakes);
     slot->claim_mail.deliver = on_claimed;
     slot->claim = (struct store_op){.verb = STORE_CLAIM, .done = claim_answered, .owner = slot};
-    slot->claim.claim =
-        (struct store_claim){.node = supervisor->spec.node, .now_ms = clock_now_ms()};
+    slot->claim.claim = (struct store_claim){
+        .node = lease_node(supervisor), .token = slot->claim_token, .now_ms = clock_now_ms()};
     store_post(supervisor->spec.store, &slot->claim);
 }
 
 void supervisor_claim(struct supervisor *supervisor)
 {
-    if (!supervisor->work || supervisor->draining || supervisor->claim_ms != 0)
+    if (!supervisor->work || supervisor->draining || supervisor->claim_ms != 0 ||
+        !lease_holds(supervisor))
         return;
     for (size_t i = 0; i < supervisor->slot_count; i++) {
         struct slot *slot = &supervisor->slots[i];
@@ -148,7 +153,10 @@ static void on_stop(struct supervisor *supervisor, struct supervisor_mail *mail)
             return;
         }
     }
-    stop->done(stop);
+    if (stop->held)
+        lease_park(supervisor, stop);
+    else
+        stop->done(stop);
 }
 
 void supervisor_stop(struct supervisor *supervisor, struct supervisor_stop *stop)
@@ -182,6 +190,7 @@ static int next_timeout(const struct supervisor *supervisor)
     for (struct job *job = supervisor->jobs; job != NULL; job = job->next)
         sooner(&next_ms, job->retry_ms);
     sooner(&next_ms, supervisor->claim_ms);
+    sooner(&next_ms, lease_deadline(supervisor));
     sooner(&next_ms, supervisor->drain_ms);
     if (next_ms == 0)
         return -1;
@@ -200,6 +209,7 @@ static void on_time(struct supervisor *supervisor)
         next = job->next;
         job_on_time(job, now_ms);
     }
+    lease_on_time(supervisor, now_ms);
     if (supervisor->claim_ms <= now_ms)
         supervisor->claim_ms = 0;
     if (supervisor->drain_ms == 0 || supervisor->drain_ms > now_ms)
@@ -214,7 +224,7 @@ static void on_time(struct supervisor *supervisor)
 /* Draining is over when no report is running or being written down any more. */
 static bool is_finished(const struct supervisor *supervisor)
 {
-    if (!supervisor->draining || supervisor->jobs != NULL)
+    if (!supervisor->draining || supervisor->jobs != NULL || lease_is_busy(supervisor))
         return false;
     for (size_t i = 0; i < supervisor->slot_count; i++) {
         if (supervisor->slots[i].claiming || supervisor->slots[i].progressing)
@@ -281,6 +291,7 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
     supervisor->spec = *spec;
     supervisor->last = &supervisor->first;
     supervisor->work = true;
+    lease_init(supervisor);
     pthread_mutex_init(&supervisor->mutex, NULL);
     supervisor->slots = calloc(count, sizeof(*supervisor->slots));
     supervisor->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -293,6 +304,7 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
         supervisor->slot_count = count;
         for (size_t i = 0; i < count; i++) {
             supervisor->slots[i].supervisor = supervisor;
+            supervisor->slots[i].claim_token = guid_new();
             supervisor->slots[i].child = (struct child){.pidfd = -1, .socket = -1};
             slot_start(&supervisor->slots[i]);
         }
@@ -324,6 +336,7 @@ void supervisor_free(struct supervisor *supervisor, int64_t grace_ms)
     supervisor->drain_grace_ms = grace_ms;
     supervisor_deliver(supervisor, &supervisor->drain_mail);
     pthread_join(supervisor->thread, NULL);
+    lease_done(supervisor);
     for (size_t i = 0; i < supervisor->slot_count; i++)
         child_close_socket(&supervisor->slots[i].child);
     for (size_t i = 0; i < supervisor->slot_count; i++) {

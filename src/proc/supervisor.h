@@ -27,7 +27,7 @@ struct supervisor_spec {
     struct store *store;
     struct spool *spool;
     struct catalog *catalog;
-    const char *node; /* names this claimer in the store */
+    const char *node; /* names this claimer in a store that is not shared */
 };
 
 /* Start the thread and `config->workers` workers. *ret is yours: supervisor_free(). */
@@ -40,16 +40,25 @@ void supervisor_free(struct supervisor *supervisor, int64_t grace_ms);
 /* There may be something in the queue. Any thread, cheap, never blocks. */
 void supervisor_wake(struct supervisor *supervisor);
 
+/* What another node may have changed, or the same for this one; NULL: anything. A report that is
+ * deleted elsewhere stops here. Any thread, never blocks; without effect if the store is not
+ * shared. */
+void supervisor_hear(struct supervisor *supervisor, const struct store_change *change);
+
 /* Stop the query of a report that was marked for deletion. `done` is called once, on any thread,
- * when nothing of it runs any more here (at once if nothing did): the query has ended in the
- * database or its worker has been killed, and nobody will write its files any more. */
+ * when nothing of it runs any more (at once if nothing did): the query has ended in the database or
+ * its worker has been killed, and nobody will write its files any more. If another node runs it, it
+ * is waited for until that says so or its lease has run out. */
 struct supervisor_stop {
     struct guid id;
+    bool held; /* STORE_MARK says so: another node may run it */
     int64_t began_us; /* monotonic: when the deletion was asked for */
     void (*done)(struct supervisor_stop *stop);
     void *owner;
-    struct supervisor_mail mail; /* the supervisor's */
+    /* the supervisor's */
+    struct supervisor_mail mail;
     struct supervisor_stop *next;
+    unsigned looked; /* at its `held` in the store, when that many heartbeats had been sent */
 };
 void supervisor_stop(struct supervisor *supervisor, struct supervisor_stop *stop);
 

@@ -34,7 +34,8 @@ struct slot {
     int young_deaths;   /* in a row */
     bool claiming;      /* claim is under way, with a job ready to take what it finds */
     struct job *claimed;
-    unsigned claim_wakes; /* supervisor->wakes when it was posted */
+    unsigned claim_wakes;    /* supervisor->wakes when it was posted */
+    struct guid claim_token; /* until a claim is answered */
     struct store_op claim;
     struct supervisor_mail claim_mail;
     bool progressing; /* progress is under way */
@@ -47,6 +48,7 @@ struct job {
     struct supervisor *supervisor;
     struct report report;
     struct slot *slot;             /* NULL once no worker runs it */
+    unsigned since_beat;           /* lease.beats when it started */
     bool ending;                   /* job_end has been called */
     bool put_back;                 /* stopped for shutdown: back into the queue */
     struct supervisor_stop *stops; /* who waits for its end: it is being deleted */
@@ -61,8 +63,29 @@ struct job {
     struct job *next;
 };
 
+/* What makes this node live, for the others that share the store. */
+struct lease {
+    char node[GUID_TEXT]; /* its name, a new one whenever it was given up */
+    char host[80];        /* for people */
+    bool begun;           /* the store knows it */
+    bool beating, again;  /* a heartbeat is under way; and another one is to follow at once */
+    int64_t beat_ms;      /* monotonic: when the next heartbeat is due */
+    int64_t sent_ms;      /* when the last one was */
+    int64_t until_ms;     /* the others let the node live at least so long; 0: not any more */
+    unsigned beats;       /* sent so far */
+    struct store_op beat;
+    struct supervisor_mail beat_mail;
+    struct supervisor_stop *parked; /* what other nodes are still running */
+    bool looking;                   /* whether one of them is still held is being looked up */
+    struct guid looked_up;
+    struct store_op look;
+    struct supervisor_mail look_mail;
+};
+
 struct supervisor {
     struct supervisor_spec spec;
+    bool shared;        /* the store, with other nodes */
+    struct lease lease; /* only then */
     pthread_t thread;
     int epoll, bell; /* bell: an eventfd, rung by the mailbox */
     struct watch bell_watch;
@@ -88,6 +111,20 @@ void supervisor_deliver(struct supervisor *supervisor, struct supervisor_mail *m
 int supervisor_watch(struct supervisor *supervisor, int fd, struct watch *watch);
 void supervisor_claim(
     struct supervisor *supervisor); /* for every idle worker, if there may be work */
+
+/* lease.c: one node of several */
+void lease_init(struct supervisor *supervisor);
+void lease_done(struct supervisor *supervisor); /* nobody has to wait for it to run out */
+/* May reports be claimed, and which node claims them? */
+bool lease_holds(const struct supervisor *supervisor);
+const char *lease_node(const struct supervisor *supervisor);
+void lease_on_time(struct supervisor *supervisor, int64_t now_ms);
+int64_t lease_deadline(const struct supervisor *supervisor); /* 0: none */
+bool lease_is_busy(const struct supervisor *supervisor);
+/* Nothing of it runs here: wait for another node, or for this one's claim that is under way. */
+void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop);
+/* A job has started: who has been waiting for its deletion stops it. */
+void lease_started(struct supervisor *supervisor, struct job *job);
 
 /* slot.c: worker processes */
 void slot_start(struct slot *slot);

@@ -226,3 +226,16 @@ void waiters_notify(struct waiters *waiters, const struct guid *id)
     pthread_mutex_unlock(&waiters->mutex);
     wake_all(moved);
 }
+
+void waiters_notify_all(struct waiters *waiters)
+{
+    struct waiter *all = NULL;
+
+    pthread_mutex_lock(&waiters->mutex);
+    for (int i = 0; i < WAITERS_BUCKETS; i++) {
+        while (waiters->buckets[i] != NULL)
+            take(&waiters->buckets[i], &all);
+    }
+    pthread_mutex_unlock(&waiters->mutex);
+    wake_all(all);
+}

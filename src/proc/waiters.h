@@ -33,5 +33,7 @@ void waiters_add(struct waiters *waiters, struct waiter *waiter);
 bool waiters_cancel(struct waiters *waiters, struct waiter *waiter);
 /* The report has changed: wake who waits for it. Any thread, cheap when nobody does. */
 void waiters_notify(struct waiters *waiters, const struct guid *id);
+/* Any report may have changed: wake everyone. */
+void waiters_notify_all(struct waiters *waiters);
 
 #endif

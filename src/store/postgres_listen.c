@@ -14,6 +14,8 @@
 #include "store/postgres_impl.h"
 
 enum {
+    LOOK_MS =
+        10000, /* a notification may get lost with its sender: so listeners look now and then */
     PAYLOAD_MAX = 7900, /* the server takes less than 8000 bytes */
     RETRY_FIRST_MS = 50,
     RETRY_MAX_MS = 1000,
@@ -80,6 +82,7 @@ static void hear_one(struct postgres_ear *ear, const char *text)
     change.user_id = user_id;
     change.state = (enum report_state)state;
     change.released = released != 0;
+    change.heard = true;
     store_heard(ear->store, &change);
 }
 
@@ -124,7 +127,7 @@ static bool connect_ear(struct postgres_ear *ear, struct err *err)
     return false;
 }
 
-/* Sleep until there is news or `wait_ms` has passed (-1: no limit); false: it is to end. */
+/* Sleep until there is news or `wait_ms` has passed; false: it is to end. */
 static bool wait_for_news(const struct postgres_ear *ear, int64_t wait_ms)
 {
     struct pollfd fds[] = {{.fd = ear->stop, .events = POLLIN},
@@ -137,11 +140,15 @@ static bool wait_for_news(const struct postgres_ear *ear, int64_t wait_ms)
 static void *ear_thread(void *arg)
 {
     struct postgres_ear *ear = arg;
-    int64_t retry_ms = RETRY_FIRST_MS;
+    int64_t retry_ms = RETRY_FIRST_MS, look_ms = clock_mono_ms() + LOOK_MS;
 
-    while (wait_for_news(ear, ear->pg != NULL ? -1 : retry_ms)) {
+    while (wait_for_news(ear, ear->pg != NULL ? LOOK_MS : retry_ms)) {
         struct err ignored; /* whoever needs the database notices, too */
 
+        if (clock_mono_ms() >= look_ms) {
+            look_ms = clock_mono_ms() + LOOK_MS;
+            store_heard(ear->store, NULL);
+        }
         if (ear->pg != NULL && hear_all(ear)) {
             retry_ms = RETRY_FIRST_MS;
         } else if (ear->pg != NULL) {

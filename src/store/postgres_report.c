@@ -245,7 +245,6 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
     call_blob(&call, complete ? arg->digest : NULL, REPORT_DIGEST_BYTES);
     call_text(&call, complete ? NULL : arg->message);
     call_blob(&call, complete ? arg->key : NULL, REPORT_KEY_BYTES);
-    call_bool(&call, c->again);
     call_send(&call);
     send_release(c, &arg->id, arg->attempt);
 }

@@ -83,14 +83,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "INSERT INTO progress SELECT $1, $2, $3, $4 FROM report"                                     \
       " WHERE id = $1 AND attempt = $2 AND state = 1 ON CONFLICT (id) DO UPDATE"                   \
       " SET attempt = EXCLUDED.attempt, rows = EXCLUDED.rows, bytes = EXCLUDED.bytes")             \
-    X(FINISH, "giiiiiixtxb",                                                                       \
+    X(FINISH, "giiiiiixtx",                                                                        \
       "WITH moved AS (UPDATE report SET state = $3, slot = false, rows = $4, bytes = $5,"          \
       "   finished_ms = $6, expires_ms = $7, digest = $8, message = $9, seal_key = $10,"           \
       "   node = NULL, token = NULL WHERE id = $1 AND attempt = $2 AND state = 1"                  \
       "   RETURNING user_id),"                                                                     \
       " gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2)"                             \
       " SELECT user_id FROM moved UNION ALL"                                                       \
-      " SELECT user_id FROM report WHERE $11 AND id = $1 AND attempt = $2 AND state = $3")         \
+      " SELECT user_id FROM report WHERE id = $1 AND attempt = $2 AND state = $3")                 \
     X(REQUEUE, "gib",                                                                              \
       "WITH gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2)"                         \
       " UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL,"                   \

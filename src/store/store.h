@@ -127,7 +127,8 @@ struct store_finish {
     uint8_t digest[REPORT_DIGEST_BYTES];
     const uint8_t *key;  /* REPORT_KEY_BYTES, without which the file can't be read; NULL: plain */
     const char *message; /* ERROR: for the user */
-    bool moved;          /* out: false: the attempt lost the report, publish nothing */
+    bool moved; /* out: false: the attempt lost the report, publish nothing; the end that stands
+                 * already moves once more, as it has to after -E_STORE over a network */
 };
 
 /* PROCESSING → QUEUED at its old place, if `attempt` still has it. */
@@ -332,6 +333,7 @@ struct store_change {
     int64_t user_id;
     enum report_state state; /* REPORT_DELETING: the reference is dead */
     bool released; /* DELETING: and the node that ran it says that nothing runs any more */
+    bool heard;    /* another node has done it */
 };
 /* `change` is NULL after news of other nodes may have been missed: anything may have changed. */
 typedef void store_listen_fn(void *context, const struct store_change *change);

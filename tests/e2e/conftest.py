@@ -3,6 +3,7 @@
 import pytest
 
 from fake_clock import FakeClock
+from cluster import Cluster
 from harness import Server
 from postgres import Postgres
 
@@ -56,6 +57,23 @@ def postgres():
     shared = Postgres()
     yield shared
     shared.close()
+
+
+@pytest.fixture
+def make_cluster(tmp_path, postgres):
+    """Nodes on one PostgreSQL, started, with the user alice: make_cluster(nodes=2)."""
+    made = []
+
+    def make(**config):
+        cluster = Cluster(tmp_path / f"cluster{len(made)}", postgres, **config)
+        made.append(cluster)
+        cluster.add_user(ALICE)
+        return cluster.start()
+
+    yield make
+    for cluster in made:
+        for node in cluster.nodes:
+            close(node)
 
 
 @pytest.fixture
