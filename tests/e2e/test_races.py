@@ -283,3 +283,14 @@ def test_200_submits_and_deletions_of_the_queue_never_hold_more_than_all_slots(g
     assert most_active(server.log_text()) <= SLOTS
     client.delete_all()
     assert_in_order(server, client)
+
+
+def test_a_list_and_its_total_are_of_one_moment(gated, pool):
+    _, client, gate = gated("store.list.counted")
+    first = client.order("Endless")
+    listed = pool.submit(Client(client.url, client.token).list)
+    gate.wait()
+    Client(client.url, client.token).order("Endless")  # a connection of the thread that is not held
+    gate.open()
+    data = listed.result().json()["data"]
+    assert [report["reference"] for report in data["reports"]] == [first] and data["totalCount"] == 1
