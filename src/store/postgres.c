@@ -12,7 +12,8 @@ enum {
     BATCH_MAX = 64,    /* as the engine's */
     ANSWER_MS = 10000, /* longest wait for the answers to a batch */
     DOUBT_MS = 15000,  /* how long to find out whether a batch was committed */
-    DOUBT_PAUSE_MS = 50,
+    BLINK_MS = 1000,   /* how long a connection that is lost may take to come back */
+    PAUSE_MS = 20,     /* between tries */
     CONFLICTS_MAX = 5, /* tries of a batch that loses against another */
 };
 
@@ -245,36 +246,45 @@ static enum batch_fate in_doubt(struct err *err)
     return BATCH_NOT_BEGUN;
 }
 
+/* After trouble with the connection: is there time for another try? What is in doubt is worth
+ * waiting for. Else only a connection that was there just now is, since it may be back at once:
+ * while the database is away, the answer to that is given without delay. */
+static bool may_try_again(const struct postgres_conn *c, int64_t began_ms, bool was_there)
+{
+    int64_t patience_ms = was_there ? BLINK_MS : 0;
+
+    return clock_mono_ms() - began_ms < (c->again ? DOUBT_MS : patience_ms);
+}
+
 /* Nothing is lost or done twice when the connection breaks: what may have been committed is asked
  * for `again`, which every verb can be without harm, until there is an answer. */
 static enum batch_fate run_batch(struct postgres_conn *c, const struct place *places, int count,
                                  enum store_kind kind, struct err *err)
 {
-    int64_t give_up_ms = clock_mono_ms() + DOUBT_MS;
-    enum postgres_trouble trouble = PG_LOST;
+    int64_t began_ms = clock_mono_ms();
+    bool was_there = c->pg != NULL;
+    int conflicts = 0;
 
     c->again = false;
-    for (int conflicts = 0, breaks = 0; trouble != PG_GOOD;) {
-        if (find_connection(c, err) < 0) {
-            if (!c->again)
-                return BATCH_NOT_BEGUN;
-            if (clock_mono_ms() > give_up_ms)
-                return in_doubt(err);
-            poll(NULL, 0, DOUBT_PAUSE_MS);
-            continue;
+    for (;;) {
+        enum postgres_trouble trouble = PG_LOST;
+        bool connected = find_connection(c, err) == 0;
+
+        if (connected) {
+            trouble = try_batch(c, places, count, kind);
+            if (trouble == PG_GOOD)
+                return BATCH_COMMITTED;
+            *err = c->err;
+            forget_found(c, places, count);
+            c->again = c->again || (trouble == PG_LOST && kind != STORE_READ);
         }
-        trouble = try_batch(c, places, count, kind);
-        if (trouble == PG_GOOD)
-            break;
-        *err = c->err;
-        forget_found(c, places, count);
         if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++conflicts == CONFLICTS_MAX))
             return BATCH_ROLLED_BACK;
-        if (trouble == PG_LOST && kind == STORE_READ && ++breaks == 2)
-            return BATCH_NOT_BEGUN;
-        c->again = c->again || (trouble == PG_LOST && kind != STORE_READ);
+        if (trouble == PG_LOST && !may_try_again(c, began_ms, was_there))
+            return c->again ? in_doubt(err) : BATCH_NOT_BEGUN;
+        if (!connected)
+            poll(NULL, 0, PAUSE_MS);
     }
-    return BATCH_COMMITTED;
 }
 
 static enum batch_fate postgres_transact(struct store_conn *conn, struct lane_item *batch,

@@ -1,6 +1,9 @@
 """Several nodes of reportd on one PostgreSQL, with one spool and one key."""
 
 import itertools
+import select
+import socket
+import threading
 
 from harness import Client, Server, poll
 
@@ -9,10 +12,59 @@ LEASE_SECONDS = 2
 _numbers = itertools.count()
 
 
+class Proxy:
+    """Carries bytes to a port of 127.0.0.1, until it is cut: then it holds them, and closes nothing."""
+
+    def __init__(self, target):
+        self.target = target
+        self.whole = threading.Event()
+        self.whole.set()
+        self.ends = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.carry, args=(near,), daemon=True).start()
+
+    def carry(self, near):
+        self.whole.wait()
+        with near, socket.create_connection(("127.0.0.1", self.target)) as far:
+            self.ends += [near, far]
+            other = {near: far, far: near}
+            while True:
+                ready, _, _ = select.select([near, far], [], [])
+                self.whole.wait()
+                for end in ready:
+                    try:
+                        data = end.recv(65536)
+                        if not data:
+                            return
+                        other[end].sendall(data)
+                    except OSError:
+                        return
+
+    def cut(self):
+        self.whole.clear()
+
+    def mend(self):
+        self.whole.set()
+
+    def close(self):
+        self.mend()
+        self.listener.close()
+
+
 class Cluster:
     """Nodes that are alike; made by the fixture `make_cluster`, stopped by it."""
 
-    def __init__(self, folder, postgres, nodes=3, **config):
+    def __init__(self, folder, postgres, nodes=3, tcp=False, **config):
+        """With `tcp` each node has a proxy before the database, which can be cut."""
         self.postgres = postgres
         self.database = postgres.create_database(f"cluster{next(_numbers)}")
         self.folder = folder
@@ -25,7 +77,12 @@ class Cluster:
             "workers": 1,
             **config,
         }
+        self.proxies = []
         for i in range(nodes):
+            if tcp:
+                self.proxies.append(Proxy(postgres.port))
+                url = postgres.url(self.database, tcp=True)
+                config["store"] = url.replace(f":{postgres.port}/", f":{self.proxies[-1].port}/")
             node = Server.made(folder / f"node{i}", **config)
             node.spool = folder / "spool"
             self.nodes.append(node)

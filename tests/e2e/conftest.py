@@ -60,12 +60,20 @@ def postgres():
 
 
 @pytest.fixture
+def own_postgres():
+    """One that the test may stop."""
+    own = Postgres()
+    yield own
+    own.close()
+
+
+@pytest.fixture
 def make_cluster(tmp_path, postgres):
     """Nodes on one PostgreSQL, started, with the user alice: make_cluster(nodes=2)."""
     made = []
 
-    def make(**config):
-        cluster = Cluster(tmp_path / f"cluster{len(made)}", postgres, **config)
+    def make(server=postgres, **config):
+        cluster = Cluster(tmp_path / f"cluster{len(made)}", server, **config)
         made.append(cluster)
         cluster.add_user(ALICE)
         return cluster.start()
@@ -74,6 +82,8 @@ def make_cluster(tmp_path, postgres):
     for cluster in made:
         for node in cluster.nodes:
             close(node)
+        for proxy in cluster.proxies:
+            proxy.close()
 
 
 @pytest.fixture
