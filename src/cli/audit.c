@@ -181,15 +181,19 @@ static bool pause_for(void *context, int64_t ms)
 static int open_all(struct auditing *a, struct err *err)
 {
     struct store_spec store = {.create = false};
+    struct spool_spec spool;
     int rc = config_load(a->file, &a->config, err);
 
     if (rc < 0)
         return rc;
     store.url = a->config->store.text;
+    spool = (struct spool_spec){.place = a->config->spool.text,
+                                .store = a->config->store.text,
+                                .temp = a->config->temp.text};
     /* First: that there is a store shows that the configuration is the right one. */
     rc = store_open(&store, &a->store, err);
     if (rc == 0)
-        rc = spool_open(a->config->spool.text, &a->spool, err);
+        rc = spool_open(&spool, &a->spool, err);
     if (rc == 0)
         rc = spool_lock(a->spool, err);
     if (rc < 0)

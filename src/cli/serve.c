@@ -143,8 +143,10 @@ static int lock_spool(struct node *node, struct err *err)
     int rc = spool_lock(node->spool, err);
 
     if (rc == 0)
-        return err_set(err, -E_SPOOL, "spool '%s': another reportd serve or audit is using it",
-                       spool_folder(node->spool));
+        return err_set(err, -E_SPOOL,
+                       "the folder '%s': another reportd serve or audit is using it (nodes on one "
+                       "machine need each their own temp)",
+                       spool_temp_folder(node->spool));
     return rc < 0 ? rc : 0;
 }
 
@@ -171,12 +173,15 @@ static int open_data(struct node *node, struct err *err)
     const struct store_spec store = {.url = node->config->store.text,
                                      .create = true,
                                      .connections = (int)node->config->store_connections.number};
+    const struct spool_spec spool = {.place = node->config->spool.text,
+                                     .store = node->config->store.text,
+                                     .temp = node->config->temp.text};
     int rc = token_key_open(node->config->key_file.text, &node->key, err);
 
     if (rc == 0)
         rc = catalog_new(&catalog, &node->catalog, err);
     if (rc == 0)
-        rc = spool_open(node->config->spool.text, &node->spool, err);
+        rc = spool_open(&spool, &node->spool, err);
     if (rc == 0)
         rc = lock_spool(node, err);
     if (rc == 0)

@@ -161,6 +161,9 @@ static int set_value(struct config *config, const struct key *key, const char *t
     case CONFIG_PATH:
         copy = join_path(config->folder, text);
         break;
+    case CONFIG_SPOOL:
+        copy = str_eq(text, "postgresql") ? strdup(text) : join_path(config->folder, text);
+        break;
     case CONFIG_STORE:
         copy = join_store(config->folder, text);
         break;

@@ -11,6 +11,7 @@
 #include "base/err.h"
 
 /* Kinds of value: TEXT as it is; PATH relative to the folder of the file; STORE a path or a URL;
+ * SPOOL a path or "postgresql";
  * INT in a range; DURATION ("24h") in ms; SIZE ("1G") in bytes; CHOICE one of a|b. */
 #define CONFIG_KEYS(X)                                                                             \
     /* name, kind, default, lowest, highest, what it is */                                         \
@@ -24,7 +25,12 @@
     X(lease, DURATION, "10s", 500, 600000,                                                         \
       "How long a node that shares a store in PostgreSQL may be silent before the others take "    \
       "its reports over")                                                                          \
-    X(spool, PATH, "spool", 0, 0, "Folder of the result files")                                    \
+    X(spool, SPOOL, "spool", 0, 0,                                                                 \
+      "Where results are kept: a folder, which all nodes that have one store share; or "           \
+      "postgresql, the store's database, so that a result goes with its report's row")             \
+    X(temp, PATH, "temp", 0, 0,                                                                    \
+      "Folder of this node alone, if the store is PostgreSQL: results under way and sorts that "   \
+      "spill; else the spool has it")                                                              \
     X(reports, PATH, "reports", 0, 0, "Folder of the report definitions (*.sql)")                  \
     X(key_file, PATH, "token.key", 0, 0,                                                           \
       "Key that signs access tokens; made at the first start, mode 0600")                          \
@@ -53,6 +59,7 @@
 enum config_kind {
     CONFIG_TEXT,
     CONFIG_STORE,
+    CONFIG_SPOOL,
     CONFIG_PATH,
     CONFIG_INT,
     CONFIG_DURATION,
@@ -65,7 +72,7 @@ struct config_source {
 };
 
 union config_value {
-    char *text;     /* TEXT, STORE, PATH, CHOICE: owned by the config */
+    char *text;     /* TEXT, STORE, SPOOL, PATH, CHOICE: owned by the config */
     int64_t number; /* INT, DURATION (ms), SIZE (bytes) */
 };
 

@@ -50,6 +50,10 @@ bool server_begin(struct server *server);
 void server_answered(struct server *server, int status);
 /* A request that began is over: `answered` says whether server_answered() was called for it. */
 void server_end(struct server *server, bool answered);
+/* A part of a result that is being sent is to be fetched, with its connection suspended, and has
+ * been: false: the server is stopping. */
+bool server_may_fetch(struct server *server);
+void server_fetched(struct server *server);
 void server_counts(struct server *server, struct server_counts *ret);
 /* Where argon2id runs: pushing here can be refused. */
 struct lane *server_password_lane(struct server *server);

@@ -216,47 +216,70 @@ void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first,
     send_response(ex, status, json_media_type, response);
 }
 
-/* A part of an encrypted result on its way to a client. */
-struct unsealing {
-    struct unseal *unseal;
+/* A part of a result on its way to a client. */
+struct part {
+    struct server *server;
+    struct MHD_Connection *connection;
+    struct spool_reader *reader;
     int64_t first, length;
 };
 
-static ssize_t read_unsealed(void *context, uint64_t at, char *out, size_t max)
+static void on_fetched(void *owner)
 {
-    struct unsealing *part = context;
-    struct err err = {0};
-    int64_t left = part->length - (int64_t)at;
-    ssize_t n = unseal_read(part->unseal, part->first + (int64_t)at, out,
-                            left < (int64_t)max ? (size_t)left : max, &err);
+    const struct part *part = owner;
+    struct server *server = part->server;
 
+    MHD_resume_connection(part->connection); /* which may free `part` */
+    server_fetched(server);
+}
+
+/* Nobody waits for a database on an HTTP thread: the connection sleeps meanwhile. */
+static ssize_t fetch_part(struct part *part, int64_t at)
+{
+    if (!server_may_fetch(part->server))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    MHD_suspend_connection(part->connection);
+    spool_reader_fetch(part->reader, at, on_fetched, part);
+    return 0;
+}
+
+static ssize_t read_part(void *context, uint64_t offset, char *out, size_t max)
+{
+    struct part *part = context;
+    struct err err = {0};
+    int64_t at = part->first + (int64_t)offset, left = part->length - (int64_t)offset;
+    ssize_t n;
+
+    if (!spool_reader_is_ready(part->reader, at))
+        return fetch_part(part, at);
+    n = spool_reader_read(part->reader, at, out, left < (int64_t)max ? (size_t)left : max, &err);
     if (n > 0)
         return n;
-    log_error("http.unseal", "error=%s", err.text);
+    log_error("http.result", "error=%s", err.text);
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-static void free_unsealing(void *context)
+static void free_part(void *context)
 {
-    struct unsealing *part = context;
+    struct part *part = context;
 
-    unseal_free(part->unseal);
+    spool_reader_free(part->reader);
     free(part);
 }
 
-void exchange_reply_unsealed(struct exchange *ex, int status, struct unseal *unseal, int64_t first,
-                             int64_t length)
+void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader *reader,
+                           int64_t first, int64_t length)
 {
-    struct unsealing *part = malloc(sizeof(*part));
+    struct part *part = malloc(sizeof(*part));
     struct MHD_Response *response = NULL;
 
     if (part != NULL) {
-        *part = (struct unsealing){unseal, first, length};
-        response = MHD_create_response_from_callback((uint64_t)length, SEAL_CHUNK, read_unsealed,
-                                                     part, free_unsealing);
+        *part = (struct part){ex->server, ex->connection, reader, first, length};
+        response = MHD_create_response_from_callback((uint64_t)length, SEAL_CHUNK, read_part, part,
+                                                     free_part);
     }
     if (response == NULL) {
-        unseal_free(unseal);
+        spool_reader_free(reader);
         free(part);
     }
     send_response(ex, status, json_media_type, response);

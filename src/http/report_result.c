@@ -3,8 +3,7 @@
 
 #include <inttypes.h>
 #include <openssl/evp.h>
-#include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/seam.h"
@@ -77,90 +76,51 @@ static void reply_not_complete(struct exchange *ex, const struct report *report)
     exchange_reply_error(ex, &ex->err, NULL);
 }
 
-/* An open result. */
-struct result {
-    int fd;
-    struct unseal *unseal; /* has the descriptor if the file is encrypted; else NULL */
-    int64_t size;
+/* What is sent of a result, and from where. */
+struct sending {
+    struct spool_reader *reader;
+    enum range_kind kind;
+    int64_t first, length;
 };
 
-static void close_result(struct result *result)
+static void free_sending(void *state)
 {
-    if (result->unseal != NULL)
-        unseal_free(result->unseal);
-    else
-        close(result->fd);
+    struct sending *sending = state;
+
+    spool_reader_free(sending->reader);
+    free(sending);
 }
 
-/* 0: *ret is yours, to send or to close. */
-static int open_result(struct exchange *ex, const struct report *report, struct result *ret)
+/* The whole result or the range that is asked for; false: replied that there is none of it. */
+static bool choose_part(struct exchange *ex, const struct tags *tags, struct sending *sending)
 {
-    struct result result = {.fd = spool_result(ex->services->spool, &report->id, report->attempt,
-                                               &result.size, &ex->err)};
-
-    if (result.fd < 0)
-        return result.fd;
-    if (report->sealed) {
-        int rc = unseal_new(result.fd, report->bytes, report->key, &result.unseal, &ex->err);
-
-        if (rc < 0) {
-            close(result.fd);
-            return rc;
-        }
-        result.size = report->bytes;
-    }
-    *ret = result;
-    return 0;
-}
-
-/* Is the first byte what was written? Said while there is a status to say it with. */
-static bool is_sound(struct exchange *ex, struct result *result, int64_t first)
-{
-    char byte;
-
-    return result->unseal == NULL || ex->head ||
-           unseal_read(result->unseal, first, &byte, 1, &ex->err) >= 0;
-}
-
-static void send_result(struct exchange *ex, int status, struct result *result, int64_t first,
-                        int64_t length)
-{
-    if (result->unseal != NULL)
-        exchange_reply_unsealed(ex, status, result->unseal, first, length);
-    else
-        exchange_reply_file(ex, status, result->fd, first, length);
-}
-
-static void reply_result(struct exchange *ex, const struct tags *tags, struct result *result)
-{
-    int64_t size = result->size;
+    int64_t size = spool_reader_size(sending->reader);
     bool ranges =
         !ex->head && if_range_holds(exchange_header(ex, "If-Range"), tags->etag, tags->modified);
-    int64_t first = 0, length = size;
-    enum range_kind kind =
-        range_read(ranges ? exchange_header(ex, "Range") : NULL, size, &first, &length);
 
-    if (kind == RANGE_NONE) {
-        close_result(result);
-        exchange_add_header(ex, "Content-Range", "bytes */%" PRId64, size);
-        err_set(&ex->err, -E_RANGE,
-                "The result has %" PRId64 " bytes: ask for a range in 0-%" PRId64, size, size - 1);
-        exchange_reply_error(ex, &ex->err, NULL);
-        return;
-    }
-    if (!is_sound(ex, result, first)) {
-        close_result(result);
-        exchange_reply_error(ex, &ex->err, NULL);
-        return;
-    }
-    add_tags(ex, tags);
-    if (kind == RANGE_PART)
-        exchange_add_header(ex, "Content-Range", "bytes %" PRId64 "-%" PRId64 "/%" PRId64, first,
-                            first + length - 1, size);
+    sending->length = size;
+    sending->kind = range_read(ranges ? exchange_header(ex, "Range") : NULL, size, &sending->first,
+                               &sending->length);
+    if (sending->kind != RANGE_NONE)
+        return true;
+    exchange_add_header(ex, "Content-Range", "bytes */%" PRId64, size);
+    err_set(&ex->err, -E_RANGE, "The result has %" PRId64 " bytes: ask for a range in 0-%" PRId64,
+            size, size - 1);
+    exchange_reply_error(ex, &ex->err, NULL);
+    return false;
+}
+
+static void send_part(struct exchange *ex, struct sending *sending)
+{
+    int status = sending->kind == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK;
+    struct spool_reader *reader = sending->reader;
+    int fd = spool_reader_take_fd(reader);
+
+    sending->reader = NULL;
+    if (fd >= 0)
+        exchange_reply_file(ex, status, fd, sending->first, sending->length);
     else
-        exchange_add_header(ex, "Content-Digest", "sha-256=:%s:", tags->digest);
-    send_result(ex, kind == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, result, first,
-                length);
+        exchange_reply_reader(ex, status, reader, sending->first, sending->length);
 }
 
 /* The file was not there although the row said complete: deleted in between, or lost. */
@@ -174,12 +134,73 @@ static void result_missing(struct exchange *ex)
     exchange_reply_error(ex, &ex->err, NULL);
 }
 
+/* Is the first byte what was written? Said while there is a status to say it with. A step. */
+static void result_ready(struct exchange *ex)
+{
+    struct sending *sending = ex->state;
+    int64_t size = spool_reader_size(sending->reader);
+    struct tags tags;
+    char byte;
+    ssize_t n = spool_reader_read(sending->reader, sending->first, &byte, 1, &ex->err);
+
+    if (n == -E_NOT_FOUND) {
+        report_find(ex, &ex->op.find.id, result_missing);
+        return;
+    }
+    if (n < 0) {
+        exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    tags_make(&ex->op.find.report, &tags);
+    add_tags(ex, &tags);
+    if (sending->kind == RANGE_PART)
+        exchange_add_header(ex, "Content-Range", "bytes %" PRId64 "-%" PRId64 "/%" PRId64,
+                            sending->first, sending->first + sending->length - 1, size);
+    else
+        exchange_add_header(ex, "Content-Digest", "sha-256=:%s:", tags.digest);
+    send_part(ex, sending);
+}
+
+static void on_fetched(void *owner)
+{
+    exchange_wake(owner);
+}
+
+static void get_ready(struct exchange *ex, struct sending *sending)
+{
+    if (spool_reader_is_ready(sending->reader, sending->first)) {
+        result_ready(ex);
+        return;
+    }
+    exchange_await(ex, result_ready);
+    spool_reader_fetch(sending->reader, sending->first, on_fetched, ex);
+}
+
+static void reply_result(struct exchange *ex, const struct report *report, const struct tags *tags)
+{
+    struct sending *sending = calloc(1, sizeof(*sending));
+    int rc = sending != NULL
+                 ? spool_reader_new(ex->services->spool, report, &sending->reader, &ex->err)
+                 : err_set(&ex->err, -E_NOMEM, "Out of memory.");
+
+    if (rc < 0) {
+        free(sending);
+        if (rc == -E_NOT_FOUND)
+            report_find(ex, &report->id, result_missing);
+        else
+            exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    ex->state = sending;
+    ex->state_free = free_sending;
+    if (choose_part(ex, tags, sending))
+        get_ready(ex, sending);
+}
+
 static void result_found(struct exchange *ex)
 {
     const struct store_find *find = &ex->op.find;
     struct tags tags;
-    struct result result;
-    int rc;
 
     if (!find->found) {
         report_reply_unknown(ex);
@@ -196,13 +217,7 @@ static void result_found(struct exchange *ex)
         return;
     }
     SEAM_STEP("http", "result", "found");
-    rc = open_result(ex, &find->report, &result);
-    if (rc == 0)
-        reply_result(ex, &tags, &result);
-    else if (rc == -E_NOT_FOUND)
-        report_find(ex, &find->id, result_missing);
-    else
-        exchange_reply_error(ex, &ex->err, NULL);
+    reply_result(ex, &find->report, &tags);
 }
 
 void report_get(struct exchange *ex)

@@ -33,8 +33,9 @@ struct server {
     pthread_mutex_t mutex;
     pthread_cond_t change;
     /* under the mutex */
-    bool stopping;
+    bool stopping, closing;
     int64_t unanswered, unsent; /* requests begun: without an answer, not over */
+    int64_t fetching;           /* connections suspended for a part of a result */
     int64_t answers[SERVER_CLASSES];
 };
 
@@ -232,6 +233,10 @@ static void drain(struct server *server)
     until = (struct timespec){deadline / 1000, deadline % 1000 * 1000000};
     while (server->unsent > 0 && rc == 0)
         rc = pthread_cond_timedwait(&server->change, &server->mutex, &until);
+    /* libmicrohttpd may not be stopped while a connection is suspended. */
+    server->closing = true;
+    while (server->fetching > 0)
+        pthread_cond_wait(&server->change, &server->mutex);
     pthread_mutex_unlock(&server->mutex);
 }
 
@@ -283,6 +288,26 @@ void server_end(struct server *server, bool answered)
     server->unsent--;
     if (!answered)
         server->unanswered--;
+    if (server->stopping)
+        pthread_cond_signal(&server->change);
+    pthread_mutex_unlock(&server->mutex);
+}
+
+bool server_may_fetch(struct server *server)
+{
+    bool may;
+
+    pthread_mutex_lock(&server->mutex);
+    may = !server->closing;
+    server->fetching += may;
+    pthread_mutex_unlock(&server->mutex);
+    return may;
+}
+
+void server_fetched(struct server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    server->fetching--;
     if (server->stopping)
         pthread_cond_signal(&server->change);
     pthread_mutex_unlock(&server->mutex);

@@ -103,24 +103,37 @@ static void count_kinds(struct audit *audit)
 
 /* ---- rows ---- */
 
+/* -E_NOT_FOUND: there is none. */
+static int64_t size_of(struct look *look, const struct store_scanned *report)
+{
+    struct err err;
+    int64_t size = spool_result_size(look->spec->spool, &report->id, report->attempt, &err);
+
+    if (size < 0 && size != -E_NOT_FOUND) {
+        look->rc = (int)size;
+        if (look->err != NULL)
+            *look->err = err;
+    }
+    return size;
+}
+
 static void look_at_result(struct look *look, const struct store_scanned *report,
                            struct audit_finding *finding)
 {
     finding->bytes = report->sealed ? seal_file_size(report->bytes) : report->bytes;
-    finding->file_bytes = spool_result_size(look->spec->spool, &report->id, report->attempt);
-    if (finding->file_bytes == finding->bytes)
+    finding->file_bytes = size_of(look, report);
+    if (finding->file_bytes == finding->bytes || look->rc < 0)
         return;
     finding->kind = finding->file_bytes < 0 ? AUDIT_LOST_RESULT : AUDIT_WRONG_SIZE;
     add_finding(look, finding);
 }
 
 /* A report that is being generated has its file, from the claim to the end. */
-static bool is_running(const struct look *look, const struct store_scanned *report)
+static bool is_running(struct look *look, const struct store_scanned *report)
 {
-    const struct spool *spool = look->spec->spool;
-
-    return look->spec->serving && (spool_has_part(spool, &report->id, report->attempt) ||
-                                   spool_result_size(spool, &report->id, report->attempt) >= 0);
+    return look->spec->serving &&
+           (spool_has_part(look->spec->spool, &report->id, report->attempt) ||
+            size_of(look, report) >= 0);
 }
 
 static void look_at_report(struct look *look, const struct store_scanned *report)

@@ -19,7 +19,7 @@ struct job *job_new(struct supervisor *supervisor)
     struct job *job = calloc(1, sizeof(*job));
 
     if (job != NULL)
-        job->supervisor = supervisor;
+        *job = (struct job){.supervisor = supervisor, .fd = -1};
     return job;
 }
 
@@ -29,6 +29,8 @@ void job_free(struct job *job)
         return;
     report_done(&job->report);
     sodium_memzero(job->key, sizeof(job->key));
+    if (job->fd >= 0)
+        close(job->fd);
     free(job);
 }
 
@@ -80,7 +82,7 @@ static void on_written(struct supervisor *supervisor, struct supervisor_mail *ma
     store_op_done(&job->op);
     if (!moved && job->stops == NULL && job->file_verb == SPOOL_PUBLISH) {
         /* Another attempt has the report now, or a deletion that has not asked yet. */
-        job->file_verb = SPOOL_REMOVE;
+        job->file_verb = SPOOL_DISCARD;
         job->op.verb = STORE_VERB_COUNT;
         post_file(job);
         return;
@@ -111,7 +113,7 @@ static void plan_error(struct job *job, const char *words)
     int64_t now_ms = clock_now_ms();
 
     str_copy(job->message, sizeof(job->message), words);
-    job->file_verb = SPOOL_REMOVE;
+    job->file_verb = SPOOL_DISCARD;
     job->op = (struct store_op){.verb = STORE_FINISH};
     job->op.finish = (struct store_finish){.id = job->report.id,
                                            .attempt = job->report.attempt,
@@ -157,6 +159,7 @@ static void post_file(struct job *job)
     job->file = (struct spool_op){.verb = job->file_verb,
                                   .id = job->report.id,
                                   .attempt = job->report.attempt,
+                                  .fd = job->fd,
                                   .done = file_answered,
                                   .owner = job};
     spool_post(job->supervisor->spec.spool, &job->file);
@@ -176,7 +179,7 @@ static void end_in_error(struct job *job, const char *words)
 
 static void end_in_queue(struct job *job, bool failed)
 {
-    job->file_verb = SPOOL_REMOVE;
+    job->file_verb = SPOOL_DISCARD;
     job->op = (struct store_op){.verb = STORE_REQUEUE};
     job->op.requeue = (struct store_requeue){
         .id = job->report.id, .attempt = job->report.attempt, .failed = failed};
@@ -305,7 +308,7 @@ static int send_job(struct job *job, struct slot *slot, const struct definition 
 
     if (m.source_url == NULL)
         return err_set(err, -E_SOURCE, "The report's database is not configured any more.");
-    m.fd = spool_create(spec->spool, &job->report.id, job->report.attempt, err);
+    job->fd = m.fd = spool_create(spec->spool, &job->report.id, job->report.attempt, err);
     if (m.fd < 0)
         return m.fd;
     SEAM_STEP("job", "start", "created");
@@ -316,7 +319,6 @@ static int send_job(struct job *job, struct slot *slot, const struct definition 
     }
     slot_run(slot, job, &m);
     sodium_memzero(m.key, sizeof(m.key));
-    close(m.fd);
     SEAM_STEP("job", "start", "sent");
     return 0;
 }

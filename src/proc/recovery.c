@@ -2,19 +2,29 @@
  * go. */
 #include "proc/recovery.h"
 
-/* A published file is kept while its row says that it is the result. */
-static int is_result(void *context, const struct guid *id, int attempt)
+/* A published result is kept while its row says that it is the result; what another node is at,
+ * while that has the report. */
+static bool is_needed(const struct store_find *find, const struct spool_file *file)
+{
+    const struct report *report = &find->report;
+
+    if (!find->found || report->attempt != file->attempt)
+        return false;
+    return report->state == REPORT_PROCESSING ||
+           (report->state == REPORT_COMPLETE && file->kind == SPOOL_RESULT);
+}
+
+static int keep(void *context, const struct spool_file *file)
 {
     struct store *store = context;
     struct store_op op = {.verb = STORE_FIND};
-    bool keep;
+    bool needed;
 
-    op.find.id = *id;
+    op.find.id = file->id;
     /* When in doubt, keep: the next start looks again. */
-    keep = store_run(store, &op) < 0 || (op.find.found && op.find.report.state == REPORT_COMPLETE &&
-                                         op.find.report.attempt == attempt);
+    needed = store_run(store, &op) < 0 || is_needed(&op.find, file);
     store_op_done(&op);
-    return keep;
+    return needed;
 }
 
 int recovery_run(struct store *store, struct spool *spool, const char *node, struct recovery *ret,
@@ -30,7 +40,7 @@ int recovery_run(struct store *store, struct spool *spool, const char *node, str
         *err = op.err;
         return rc;
     }
-    removed = spool_sweep(spool, is_result, store, err);
+    removed = spool_sweep(spool, keep, store, err);
     if (removed < 0)
         return (int)removed;
     *ret = (struct recovery){.requeued = op.recover.requeued, .removed = removed};

@@ -56,6 +56,7 @@ struct job {
     struct spool_op file;
     struct store_op op;
     int64_t retry_ms;              /* 0: not waiting to post op again */
+    int fd;                        /* what the worker writes to; -1: nothing yet */
     bool sealed;                   /* this attempt's file is encrypted … */
     uint8_t key[REPORT_KEY_BYTES]; /* … with this, which nobody else keeps until it is finished */
     char message[REPORT_MESSAGE_MAX];

@@ -1,13 +1,10 @@
 /* src/spool/seal.c -- an encrypted result file: segments of authenticated chunks. */
 #include "spool/seal.h"
 
-#include <errno.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
     HEADER = crypto_secretstream_xchacha20poly1305_HEADERBYTES,
@@ -15,6 +12,7 @@ enum {
     SEALED_CHUNK = SEAL_CHUNK + TAG,
     SEALED_SEGMENT = HEADER + SEAL_SEGMENT_CHUNKS * SEALED_CHUNK,
 };
+_Static_assert((int)SEALED_SEGMENT == (int)SEAL_SEGMENT_BYTES, "as the header says");
 _Static_assert((int)REPORT_KEY_BYTES == (int)crypto_kdf_KEYBYTES, "the file's key derives others");
 
 /* A stream and where in it we are. */
@@ -34,7 +32,8 @@ struct seal {
 };
 
 struct unseal {
-    int fd;
+    unseal_source_fn *source;
+    void *context;
     int64_t bytes; /* of the result */
     struct stream stream;
     size_t chunk_len; /* of the chunk before stream.chunk, decrypted; 0: none is */
@@ -153,20 +152,15 @@ static int damaged(struct err *err)
     return err_set(err, -E_INTERNAL, "the file of an encrypted result is not what was written");
 }
 
-int unseal_new(int fd, int64_t bytes, const uint8_t key[REPORT_KEY_BYTES], struct unseal **ret,
-               struct err *err)
+int unseal_new(unseal_source_fn *source, void *context, int64_t bytes,
+               const uint8_t key[REPORT_KEY_BYTES], struct unseal **ret, struct err *err)
 {
-    struct unseal *unseal;
-    struct stat st;
+    struct unseal *unseal = sodium_init() < 0 ? NULL : calloc(1, sizeof(*unseal));
 
-    if (fstat(fd, &st) < 0)
-        return err_errno(err, -E_SPOOL, "look at an encrypted result");
-    if (st.st_size != seal_file_size(bytes))
-        return damaged(err);
-    unseal = sodium_init() < 0 ? NULL : calloc(1, sizeof(*unseal));
     if (unseal == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
-    unseal->fd = fd;
+    unseal->source = source;
+    unseal->context = context;
     unseal->bytes = bytes;
     memcpy(unseal->stream.key, key, REPORT_KEY_BYTES);
     *ret = unseal;
@@ -177,33 +171,14 @@ void unseal_free(struct unseal *unseal)
 {
     if (unseal == NULL)
         return;
-    close(unseal->fd);
     sodium_memzero(unseal, sizeof(*unseal));
     free(unseal);
 }
 
-static int read_all(int fd, uint8_t *out, size_t len, off_t at, struct err *err)
-{
-    while (len > 0) {
-        ssize_t n = pread(fd, out, len, at);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_errno(err, -E_SPOOL, "read an encrypted result");
-        if (n == 0)
-            return damaged(err); /* cut off since it was opened */
-        out += n;
-        len -= (size_t)n;
-        at += n;
-    }
-    return 0;
-}
-
-static int begin_segment(struct unseal *unseal, off_t at, struct err *err)
+static int begin_segment(struct unseal *unseal, int64_t at, struct err *err)
 {
     uint8_t header[HEADER], key[REPORT_KEY_BYTES];
-    int rc = read_all(unseal->fd, header, HEADER, at, err);
+    int rc = unseal->source(unseal->context, at, header, HEADER, err);
 
     if (rc < 0)
         return rc;
@@ -219,14 +194,14 @@ static int next_chunk(struct unseal *unseal, struct err *err)
     struct stream *stream = &unseal->stream;
     int64_t left = unseal->bytes - stream->chunk * SEAL_CHUNK;
     size_t len = left < SEAL_CHUNK ? (size_t)left : SEAL_CHUNK;
-    off_t at = stream->chunk / SEAL_SEGMENT_CHUNKS * SEALED_SEGMENT;
+    int64_t at = stream->chunk / SEAL_SEGMENT_CHUNKS * SEALED_SEGMENT;
     unsigned char tag = 0;
     int rc = begins_segment(stream->chunk) ? begin_segment(unseal, at, err) : 0;
 
     at += HEADER + stream->chunk % SEAL_SEGMENT_CHUNKS * SEALED_CHUNK;
     unseal->chunk_len = 0;
     if (rc == 0)
-        rc = read_all(unseal->fd, unseal->in, len + TAG, at, err);
+        rc = unseal->source(unseal->context, at, unseal->in, len + TAG, err);
     if (rc < 0)
         return rc;
     if (crypto_secretstream_xchacha20poly1305_pull(&stream->state, unseal->chunk, NULL, &tag,

@@ -1,74 +1,115 @@
-/* src/spool/spool.h -- result files: ID.ATTEMPT.part while written, ID.ATTEMPT.json once published.
- */
+/* src/spool/spool.h -- results: written by one worker, published as a whole, read by any node. One
+ * interface over files in a folder and chunks in a table of PostgreSQL. */
 #ifndef SPOOL_SPOOL_H
 #define SPOOL_SPOOL_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/guid.h"
 #include "base/lane.h"
+#include "core/report.h"
+#include "spool/seal.h"
 
 struct spool;
 
-/* Open the folder, making it (mode 0700) if there is none. *ret is yours: spool_free(). */
-int spool_open(const char *folder, struct spool **ret, struct err *err);
+struct spool_spec {
+    const char *place; /* a folder, or "postgresql": the database of the store */
+    const char *store; /* the store's URL. If other nodes use it too, they use the spool as well */
+    const char *temp;  /* if others use it: a folder of this node alone */
+};
+
+/* Open, making folders (mode 0700) that are not there; a database is first asked when it is needed.
+ * -E_CONFIG: "postgresql" without such a store. *ret is yours: spool_free(). */
+int spool_open(const struct spool_spec *spec, struct spool **ret, struct err *err);
 void spool_free(struct spool *spool); /* runs what is posted to the end; NULL is fine */
-const char *spool_folder(const struct spool *spool);
-/* A folder in it, made by spool_open(), where a database may spill its sorts. */
+const char *spool_place(const struct spool *spool); /* a folder's path, or "postgresql" */
+/* A folder of this node, made by spool_open(), where a database may spill its sorts. */
 const char *spool_temp_folder(const struct spool *spool);
 
-/* Make this process the only one that may remove what it has not made itself: 1. 0: another process
- * has the folder, a server or an audit. -E_SPOOL. Ends with spool_free(). */
+/* Make this process the only one that may remove what it has not made itself: from the folder, or,
+ * if other nodes use it too, from the temporary folder. 1. 0: another process, a server or an
+ * audit, is it already. -E_SPOOL. Ends with spool_free(). */
 int spool_lock(struct spool *spool, struct err *err);
 
-/* Create the .part file (truncating what an earlier try left): a descriptor that is yours,
- * close-on-exec, or -E_SPOOL. */
+/* Begin the result of (id, attempt), anew if there was a try before: a descriptor to write to that
+ * is yours, close-on-exec, or -E_SPOOL. Keep it until it is published. */
 int spool_create(struct spool *spool, const struct guid *id, int attempt, struct err *err);
 
-/* Open a published result for reading: a descriptor that is yours, or -E_SPOOL (-E_NOT_FOUND if
- * it is not there). *ret_bytes is its size. */
-int spool_result(struct spool *spool, const struct guid *id, int attempt, int64_t *ret_bytes,
-                 struct err *err);
-
-/* The size of the published file of (id, attempt), or -1: it is not there. */
-int64_t spool_result_size(const struct spool *spool, const struct guid *id, int attempt);
+/* The size of what is published of (id, attempt), encrypted if it is; -E_NOT_FOUND or -E_SPOOL. */
+int64_t spool_result_size(struct spool *spool, const struct guid *id, int attempt, struct err *err);
+/* Is there, to be seen by any process, what a worker writes? Always so in a folder. */
 bool spool_has_part(const struct spool *spool, const struct guid *id, int attempt);
 
-/* A file that reportd, or a database for it, has made. */
+/* A file, or the chunks of a result, that reportd, or a database for it, has made. */
 enum spool_kind { SPOOL_PART, SPOOL_RESULT, SPOOL_TEMPORARY };
 struct spool_file {
-    const char *name; /* in the folder, "temp/NAME" for a temporary one; borrowed */
+    const char
+        *name; /* ID.ATTEMPT.json, ID.ATTEMPT.part, "temp/NAME" for temporary ones; borrowed */
     enum spool_kind kind;
     struct guid id; /* but for a temporary one, as is `attempt` */
     int attempt;
 };
+typedef void spool_each_fn(void *context, const struct spool_file *file);
 /* Call `each` for every such file, in no order: how many, or -E_SPOOL. */
-int64_t spool_each(const struct spool *spool,
-                   void (*each)(void *context, const struct spool_file *file), void *context,
-                   struct err *err);
+int64_t spool_each(struct spool *spool, spool_each_fn *each, void *context, struct err *err);
 
-/* Remove every file that is no published result, at start, before any worker runs: .part files and
- * temporary ones. `keep` says whether the published file of (id, attempt) still has its row;
- * returns how many were removed, or -E_SPOOL. */
-int64_t spool_sweep(struct spool *spool,
-                    int (*keep)(void *context, const struct guid *id, int attempt), void *context,
-                    struct err *err);
+/* Remove, at start, what no report needs: all temporary files, and of the others those that `keep`
+ * does not want. Returns how many were removed, or -E_SPOOL. */
+int64_t spool_sweep(struct spool *spool, int (*keep)(void *context, const struct spool_file *file),
+                    void *context, struct err *err);
 
-/* Free bytes on the spool's file system, or -1. */
+/* Free bytes where workers write, or -1. */
 int64_t spool_free_bytes(const struct spool *spool);
 
-enum spool_verb { SPOOL_PUBLISH, SPOOL_REMOVE };
+/* ---- reading ---- */
 
-/* One operation on files, done off the caller's thread. PUBLISH renames the fsynced .part of
- * (id, attempt) and fsyncs the folder, sharing that fsync with others. REMOVE unlinks what there
- * is of attempts 1 … attempt, published or not; what is already gone is no error. */
+/* A published result. What has to be fetched from a database is fetched by the spool's own threads,
+ * and at most SPOOL_ROW_BYTES of it are in memory. */
+struct spool_reader;
+enum {
+    SPOOL_ROW_BYTES = SEAL_SEGMENT_BYTES, /* of a chunk in a table: with any byte all its segment */
+    SPOOL_READERS_MAX = 256,              /* at the same time, of such */
+};
+
+/* Open the result of a complete report, with its key if it is encrypted. -E_NOT_FOUND: a folder has
+ * it not; -E_BUSY: too many are read. *ret is yours: spool_reader_free(). */
+int spool_reader_new(struct spool *spool, const struct report *report, struct spool_reader **ret,
+                     struct err *err);
+void spool_reader_free(struct spool_reader *reader); /* NULL is fine; not while it fetches */
+int64_t spool_reader_size(const struct spool_reader *reader); /* of the result */
+/* If it is a file that may be sent as it stands: its descriptor is yours, and the reader freed.
+ * -1: it is not, and the reader is as it was. */
+int spool_reader_take_fd(struct spool_reader *reader);
+/* Can the byte at this place be read without waiting? */
+bool spool_reader_is_ready(const struct spool_reader *reader, int64_t at);
+/* Make it so. `done` is called once, on a thread of the spool, and must not block; from then on the
+ * reader may be freed. What went wrong is what the next read answers. */
+void spool_reader_fetch(struct spool_reader *reader, int64_t at, void (*done)(void *owner),
+                        void *owner);
+/* Up to `max` bytes from a place that is ready: how many (0 only at the end). -E_NOT_FOUND: the
+ * result is not there, or not any more; -E_INTERNAL: it is not what was written; -E_SPOOL. */
+ssize_t spool_reader_read(struct spool_reader *reader, int64_t at, void *out, size_t max,
+                          struct err *err);
+
+/* ---- publishing and removing ---- */
+
+enum spool_verb { SPOOL_PUBLISH, SPOOL_DISCARD, SPOOL_REMOVE };
+
+/* One operation, done off the caller's thread.
+ *   PUBLISH  makes the fsynced bytes of (id, attempt) its result, durably.
+ *   DISCARD  removes what there is of attempts 1 … attempt, published or not; what is already gone
+ *            is no error. For a report that lives on.
+ *   REMOVE   the same before the report's row is dropped: chunks in the row's own database are left
+ *            to go with it, in one transaction. */
 struct spool_op {
     enum spool_verb verb;
     struct guid id;
     int attempt;
+    int fd;                            /* PUBLISH: of spool_create(); stays yours */
     void (*done)(struct spool_op *op); /* called once, on a spool thread; must not block */
     void *owner;
     int rc;

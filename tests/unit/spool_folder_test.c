@@ -1,4 +1,4 @@
-/* tests/unit/spool_test.c -- result files are created, published, removed and swept. */
+/* tests/unit/spool_folder_test.c -- the files of a spool that is a folder. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +19,7 @@ enum { BATCH = 20 };
 
 struct bench {
     char base[256], folder[300];
+    struct spool_spec spec;
     struct spool *spool;
     struct guid id;
     sem_t done;
@@ -30,7 +31,8 @@ static int setup(void **state)
 
     folder_make(b->base);
     snprintf(b->folder, sizeof(b->folder), "%s/spool", b->base);
-    assert_int_equal(spool_open(b->folder, &b->spool, NULL), 0);
+    b->spec = (struct spool_spec){.place = b->folder, .store = "sqlite:x"};
+    assert_int_equal(spool_open(&b->spec, &b->spool, NULL), 0);
     b->id = guid_new();
     sem_init(&b->done, 0, 0);
     *state = b;
@@ -99,44 +101,13 @@ static void the_folder_is_made_for_its_owner_only(void **state)
 
 static void a_folder_that_cannot_be_made_is_an_error(void **state)
 {
+    const struct spool_spec spec = {.place = "/proc/no/such", .store = "sqlite:x"};
     struct spool *spool = NULL;
     struct err err = {0};
 
     (void)state;
-    assert_int_equal(spool_open("/proc/no/such", &spool, &err), -E_SPOOL);
+    assert_int_equal(spool_open(&spec, &spool, &err), -E_SPOOL);
     assert_null(spool);
-}
-
-static void a_result_is_there_once_it_is_published(void **state)
-{
-    struct bench *b = *state;
-    int64_t bytes = -1;
-    struct stat st;
-    int fd;
-
-    create(b, 1, "hello");
-    assert_int_equal(spool_result(b->spool, &b->id, 1, &bytes, NULL), -E_NOT_FOUND);
-    assert_int_equal(run(b, SPOOL_PUBLISH, 1, NULL), 0);
-    assert_false(exists(b, 1, "part"));
-    fd = spool_result(b->spool, &b->id, 1, &bytes, NULL);
-    assert_true(fd >= 0);
-    assert_int_equal(bytes, 5);
-    assert_int_equal(fstat(fd, &st), 0);
-    assert_int_equal(st.st_mode & 07777, 0600);
-    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
-    close(fd);
-}
-
-static void creating_again_begins_anew(void **state)
-{
-    struct bench *b = *state;
-    int64_t bytes = -1;
-
-    create(b, 1, "a longer text of the try before");
-    create(b, 1, "short");
-    assert_int_equal(run(b, SPOOL_PUBLISH, 1, NULL), 0);
-    close(spool_result(b->spool, &b->id, 1, &bytes, NULL));
-    assert_int_equal(bytes, 5);
 }
 
 static void publishing_what_is_not_there_fails(void **state)
@@ -189,11 +160,11 @@ static void touch(const char *folder, const char *name)
     close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 }
 
-static int keep_second(void *context, const struct guid *id, int attempt)
+static int keep_second(void *context, const struct spool_file *file)
 {
     struct bench *b = context;
 
-    return guid_eq(id, &b->id) && attempt == 2;
+    return guid_eq(&file->id, &b->id) && file->attempt == 2;
 }
 
 static void a_sweep_leaves_published_results_that_have_a_row(void **state)
@@ -211,11 +182,10 @@ static void a_sweep_leaves_published_results_that_have_a_row(void **state)
     assert_int_equal(spool_sweep(b->spool, keep_second, b, NULL), 0);
 }
 
-static int keep_none(void *context, const struct guid *id, int attempt)
+static int keep_none(void *context, const struct spool_file *file)
 {
     (void)context;
-    (void)id;
-    (void)attempt;
+    (void)file;
     return 0;
 }
 
@@ -275,38 +245,31 @@ static void every_file_of_ours_is_seen(void **state)
     assert_int_equal(seen.parts, 1);
     assert_int_equal(seen.results, 1);
     assert_int_equal(seen.temporaries, 1);
-    assert_int_equal(spool_result_size(b->spool, &b->id, 2), strlen("result"));
-    assert_int_equal(spool_result_size(b->spool, &b->id, 1), -1);
+    assert_int_equal(spool_result_size(b->spool, &b->id, 2, NULL), strlen("result"));
+    assert_int_equal(spool_result_size(b->spool, &b->id, 1, NULL), -E_NOT_FOUND);
     assert_true(spool_has_part(b->spool, &b->id, 1));
     assert_false(spool_has_part(b->spool, &b->id, 2));
 }
 
-static void one_process_at_a_time_has_the_lock(void **state)
+static void nodes_share_the_folder_but_not_the_temporary_one(void **state)
 {
     struct bench *b = *state;
-    struct spool *other = NULL;
+    struct spool *nodes[2] = {NULL, NULL};
+    char temp[2][300];
 
-    assert_int_equal(spool_lock(b->spool, NULL), 1);
-    assert_int_equal(spool_open(b->folder, &other, NULL), 0);
-    assert_int_equal(spool_lock(other, NULL), 0);
-    spool_free(b->spool);
-    b->spool = NULL;
-    assert_int_equal(spool_lock(other, NULL), 1);
-    spool_free(other);
-}
+    for (int i = 0; i < 2; i++) {
+        const struct spool_spec spec = {
+            .place = b->folder, .store = "postgresql:///x", .temp = temp[i]};
 
-static void what_is_posted_is_done_before_the_spool_is_freed(void **state)
-{
-    struct bench *b = *state;
-    struct spool_op op = {
-        .verb = SPOOL_PUBLISH, .id = b->id, .attempt = 1, .done = on_done, .owner = b};
-
+        snprintf(temp[i], sizeof(temp[i]), "%s/temp%d", b->base, i);
+        assert_int_equal(spool_open(&spec, &nodes[i], NULL), 0);
+        assert_int_equal(spool_lock(nodes[i], NULL), 1);
+        assert_string_equal(spool_temp_folder(nodes[i]), temp[i]);
+    }
     create(b, 1, "x");
-    spool_post(b->spool, &op);
-    spool_free(b->spool);
-    b->spool = NULL;
-    assert_int_equal(op.rc, 0);
-    assert_true(exists(b, 1, "json"));
+    assert_true(spool_has_part(nodes[1], &b->id, 1));
+    spool_free(nodes[0]);
+    spool_free(nodes[1]);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -316,16 +279,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_folder_is_made_for_its_owner_only),
         TEST(a_folder_that_cannot_be_made_is_an_error),
-        TEST(a_result_is_there_once_it_is_published),
-        TEST(creating_again_begins_anew),
         TEST(publishing_what_is_not_there_fails),
         TEST(one_that_fails_does_not_fail_its_batch),
         TEST(removing_takes_every_attempt_published_or_not),
         TEST(a_sweep_leaves_published_results_that_have_a_row),
         TEST(a_sweep_does_not_touch_names_it_did_not_make),
         TEST(every_file_of_ours_is_seen),
-        TEST(one_process_at_a_time_has_the_lock),
-        TEST(what_is_posted_is_done_before_the_spool_is_freed),
+        TEST(nodes_share_the_folder_but_not_the_temporary_one),
     };
 
     alarm(60);

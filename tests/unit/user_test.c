@@ -89,6 +89,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     struct store_spec spec = {.url = f->store_path, .create = true};
+    struct spool_spec spool = {.store = f->store_path};
     struct services services = {.config = &f->config, .router = &router};
     struct err err;
 
@@ -103,7 +104,8 @@ static int setup(void **state)
     f->config.connections.number = 100;
     assert_int_equal(token_key_open(f->key_path, &f->key, &err), 0);
     assert_int_equal(store_open(&spec, &f->store, &err), 0);
-    assert_int_equal(spool_open(f->spool_path, &f->spool, &err), 0);
+    spool.place = f->spool_path;
+    assert_int_equal(spool_open(&spool, &f->spool, &err), 0);
     services.key = f->key;
     services.store = f->store;
     services.spool = f->spool;

@@ -1,0 +1,266 @@
+/* src/spool/folder.c -- results as files: ID.ATTEMPT.part while written, ID.ATTEMPT.json once
+ * published. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/seam.h"
+#include "base/str.h"
+#include "spool/spool_impl.h"
+
+struct folder {
+    struct spool spool;
+    char *path;
+    int dir; /* all file names are relative to this descriptor */
+    struct spool_temp temp;
+};
+
+static struct folder *of(struct spool *spool)
+{
+    return (struct folder *)spool;
+}
+
+static const struct folder *of_const(const struct spool *spool)
+{
+    return (const struct folder *)spool;
+}
+
+/* ---- publish ---- */
+
+static void rename_one(const struct folder *folder, struct spool_op *op)
+{
+    char part[SPOOL_NAME_CAP], published[SPOOL_NAME_CAP];
+
+    spool_file_name(part, &op->id, op->attempt, SPOOL_PART);
+    spool_file_name(published, &op->id, op->attempt, SPOOL_RESULT);
+    op->rc = 0;
+    if (SEAM_FAILS("spool.rename") || renameat(folder->dir, part, folder->dir, published) < 0)
+        op->rc = err_errno(&op->err, -E_SPOOL, "publish '%s'", part);
+    SEAM_STEP("spool", "publish", "renamed");
+}
+
+/* All renames share one fsync of the folder. */
+static void folder_publish(struct spool *spool, struct lane_item *batch)
+{
+    const struct folder *folder = of(spool);
+    struct err synced = {0};
+
+    for (struct lane_item *item = batch; item != NULL; item = item->next)
+        rename_one(folder, spool_op_of(item));
+    if (SEAM_FAILS("spool.folder_fsync") || fsync(folder->dir) < 0)
+        err_errno(&synced, -E_SPOOL, "fsync '%s'", folder->path);
+    SEAM_STEP("spool", "publish", "synced");
+    for (struct lane_item *item = batch; item != NULL && synced.code != 0; item = item->next) {
+        struct spool_op *op = spool_op_of(item);
+
+        if (op->rc == 0) {
+            op->rc = synced.code;
+            op->err = synced;
+        }
+    }
+}
+
+/* ---- remove ---- */
+
+/* The folder is not fsynced: what a power loss brings back has no row, and the sweep takes it
+ * before anything is served. */
+static int folder_remove(struct spool *spool, const struct spool_op *op, struct err *err)
+{
+    int rc = 0;
+
+    for (int attempt = 1; attempt <= op->attempt; attempt++) {
+        for (enum spool_kind kind = SPOOL_PART; kind <= SPOOL_RESULT; kind++) {
+            char name[SPOOL_NAME_CAP];
+
+            spool_file_name(name, &op->id, attempt, kind);
+            if ((SEAM_FAILS("spool.unlink") || unlinkat(of(spool)->dir, name, 0) < 0) &&
+                errno != ENOENT)
+                rc = err_errno(err, -E_SPOOL, "remove '%s'", name);
+            SEAM_STEP("spool", "remove", "unlinked");
+        }
+    }
+    return rc;
+}
+
+static int folder_drop(struct spool *spool, const struct spool_file *file, struct err *err)
+{
+    if (file->kind == SPOOL_TEMPORARY)
+        return spool_temp_drop(&of(spool)->temp, file, err);
+    if (unlinkat(of(spool)->dir, file->name, 0) < 0 && errno != ENOENT)
+        return err_errno(err, -E_SPOOL, "remove '%s'", file->name);
+    return 0;
+}
+
+/* ---- open ---- */
+
+static void folder_close(struct spool *spool)
+{
+    struct folder *folder = of(spool);
+
+    spool_temp_close(&folder->temp);
+    if (folder->path != NULL)
+        close(folder->dir);
+    free(folder->path);
+    free(folder);
+}
+
+/* The temporary folder is in the spool, unless nodes share that. */
+static int open_temp(struct folder *folder, const struct spool_spec *spec, struct err *err)
+{
+    char *inside;
+    int rc;
+
+    if (spool_is_shared(spec))
+        return spool_temp_open(&folder->temp, spec->temp, err);
+    if (asprintf(&inside, "%s/temp", folder->path) < 0)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    rc = spool_temp_open(&folder->temp, inside, err);
+    free(inside);
+    return rc;
+}
+
+static int folder_open(const struct spool_spec *spec, struct spool **ret, struct err *err)
+{
+    struct folder *folder = calloc(1, sizeof(*folder));
+    int rc;
+
+    if (folder == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    rc = spool_dir_open(spec->place, &folder->dir, &folder->path, err);
+    if (rc == 0)
+        rc = open_temp(folder, spec, err);
+    if (rc < 0) {
+        folder_close(&folder->spool);
+        return rc;
+    }
+    *ret = &folder->spool;
+    return 0;
+}
+
+static const char *folder_place(const struct spool *spool)
+{
+    return of_const(spool)->path;
+}
+
+static const char *folder_temp(const struct spool *spool)
+{
+    return of_const(spool)->temp.folder;
+}
+
+static int folder_lock(struct spool *spool, struct err *err)
+{
+    return spool_temp_lock(&of(spool)->temp, err);
+}
+
+static int64_t folder_free_bytes(const struct spool *spool)
+{
+    return spool_dir_free_bytes(of_const(spool)->dir);
+}
+
+/* ---- files ---- */
+
+static int folder_create(struct spool *spool, const struct guid *id, int attempt, struct err *err)
+{
+    char name[SPOOL_NAME_CAP];
+    int fd;
+
+    spool_file_name(name, id, attempt, SPOOL_PART);
+    fd = openat(of(spool)->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_errno(err, -E_SPOOL, "create '%s'", name);
+    return fd;
+}
+
+static int folder_open_result(struct spool *spool, const struct guid *id, int attempt,
+                              struct err *err)
+{
+    char name[SPOOL_NAME_CAP];
+    int fd;
+
+    spool_file_name(name, id, attempt, SPOOL_RESULT);
+    fd = openat(of(spool)->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(err, errno == ENOENT ? -E_NOT_FOUND : -E_SPOOL, "open '%s'", name);
+    return fd;
+}
+
+static int64_t folder_size(struct spool *spool, const struct guid *id, int attempt, struct err *err)
+{
+    char name[SPOOL_NAME_CAP];
+    struct stat st;
+
+    spool_file_name(name, id, attempt, SPOOL_RESULT);
+    if (fstatat(of(spool)->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return st.st_size;
+    return err_errno(err, errno == ENOENT ? -E_NOT_FOUND : -E_SPOOL, "look at '%s'", name);
+}
+
+static bool folder_has_part(const struct spool *spool, const struct guid *id, int attempt)
+{
+    char name[SPOOL_NAME_CAP];
+
+    spool_file_name(name, id, attempt, SPOOL_PART);
+    return faccessat(of_const(spool)->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Is it exactly a name we make? */
+static bool parse(const char *name, struct spool_file *ret)
+{
+    char id[GUID_TEXT], digits[12] = "", again[SPOOL_NAME_CAP];
+    int64_t number;
+
+    if (sscanf(name, "%36[0-9a-f-].%10[0-9].", id, digits) != 2 || !guid_parse(id, &ret->id) ||
+        !str_to_int64(digits, &number) || number < 1 || number > INT32_MAX)
+        return false;
+    ret->name = name;
+    ret->attempt = (int)number;
+    ret->kind = str_eq(strrchr(name, '.'), ".part") ? SPOOL_PART : SPOOL_RESULT;
+    spool_file_name(again, &ret->id, ret->attempt, ret->kind);
+    return str_eq(again, name);
+}
+
+static int64_t folder_each(struct spool *spool, spool_each_fn *each, void *context, struct err *err)
+{
+    const struct folder *folder = of(spool);
+    int64_t count = spool_temp_each(&folder->temp, each, context, err);
+    DIR *dir = count < 0 ? NULL : opendir(folder->path);
+    const struct dirent *entry;
+
+    if (count < 0)
+        return count;
+    if (dir == NULL)
+        return err_errno(err, -E_SPOOL, "read the folder '%s'", folder->path);
+    while ((entry = readdir(dir)) != NULL) {
+        struct spool_file file;
+
+        if (!parse(entry->d_name, &file))
+            continue;
+        count++;
+        each(context, &file);
+    }
+    closedir(dir);
+    return count;
+}
+
+const struct spool_ops spool_folder = {
+    .publish_threads = 1, /* what waits meanwhile shares the next fsync */
+    .open = folder_open,
+    .close = folder_close,
+    .place = folder_place,
+    .temp_folder = folder_temp,
+    .lock = folder_lock,
+    .create = folder_create,
+    .publish = folder_publish,
+    .remove = folder_remove,
+    .size = folder_size,
+    .has_part = folder_has_part,
+    .each = folder_each,
+    .drop = folder_drop,
+    .free_bytes = folder_free_bytes,
+    .open_result = folder_open_result,
+};

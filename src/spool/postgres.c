@@ -1,0 +1,446 @@
+/* src/spool/postgres.c -- results as chunks in a table of the store's database, so that they go
+ * with their report's row. Schema: src/store/postgres_schema.c. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/seam.h"
+#include "spool/postgres_impl.h"
+#include "spool/spool_impl.h"
+
+enum {
+    PUBLISH_THREADS = 2, /* two results are copied at the same time: the disk is the limit */
+    FETCH_THREADS = 4,   /* connections that all downloads share */
+    EACH_MAX = 256,      /* results in one answer of each() */
+    AGAIN_MS = 250,      /* between two tries to publish without a database … */
+    PATIENCE_MS = 30000, /* … for so long: a restart of PostgreSQL fails no report */
+};
+
+struct postgres {
+    struct spool spool;
+    char *url;
+    struct spool_temp temp;
+    struct link_pool pool;
+};
+
+static struct postgres *of(struct spool *spool)
+{
+    return (struct postgres *)spool;
+}
+
+static const struct postgres *of_const(const struct spool *spool)
+{
+    return (const struct postgres *)spool;
+}
+
+/* ---- the place of a chunk, as parameters ---- */
+
+struct place {
+    struct guid id;
+    uint32_t attempt, number; /* in network order */
+    struct link_param params[LINK_PARAMS_MAX];
+};
+
+/* `params`: how many of id, attempt, number the statement has. */
+static void place_init(struct place *place, const struct guid *id, int attempt, int32_t number,
+                       int params)
+{
+    *place = (struct place){
+        .id = *id, .attempt = htonl((uint32_t)attempt), .number = htonl((uint32_t)number)};
+    place->params[0] = (struct link_param){place->id.bytes, GUID_BYTES};
+    if (params > 1)
+        place->params[1] = (struct link_param){&place->attempt, sizeof(place->attempt)};
+    if (params > 2)
+        place->params[2] = (struct link_param){&place->number, sizeof(place->number)};
+}
+
+static int64_t int64_of(const PGresult *result, int row, int column)
+{
+    const uint8_t *byte = (const uint8_t *)PQgetvalue(result, row, column);
+    uint64_t value = 0;
+
+    for (int i = 0; i < PQgetlength(result, row, column); i++)
+        value = value << 8 | byte[i];
+    return (int64_t)value;
+}
+
+/* ---- publish ---- */
+
+/* A row of COPY's binary format: https://www.postgresql.org/docs/15/sql-copy.html */
+struct __attribute__((packed)) copy_row {
+    uint16_t fields;
+    uint32_t id_len;
+    struct guid id;
+    uint32_t attempt_len, attempt;
+    uint32_t number_len, number;
+    uint32_t data_len;
+    uint8_t data[SPOOL_ROW_BYTES];
+};
+enum { COPY_ROW_HEAD = offsetof(struct copy_row, data) };
+
+static const char copy_header[19] = "PGCOPY\n\377\r\n"; /* flags and extension are zero */
+static const char copy_trailer[2] = {-1, -1};
+
+/* As much of the file as there is, up to a chunk. */
+static ssize_t read_chunk(int fd, int64_t at, uint8_t *out, struct err *err)
+{
+    size_t len = 0;
+
+    while (len < SPOOL_ROW_BYTES) {
+        ssize_t n = pread(fd, out + len, SPOOL_ROW_BYTES - len, at + (int64_t)len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(err, -E_SPOOL, "read what a worker has written");
+        if (n == 0)
+            break;
+        len += (size_t)n;
+    }
+    return (ssize_t)len;
+}
+
+static int copy_chunks(PGconn *conn, const struct spool_op *op, struct copy_row *row,
+                       struct err *err)
+{
+    ssize_t len = SPOOL_ROW_BYTES;
+    int rc = 0;
+
+    *row = (struct copy_row){.fields = htons(4),
+                             .id_len = htonl(GUID_BYTES),
+                             .id = op->id,
+                             .attempt_len = htonl(sizeof(row->attempt)),
+                             .attempt = htonl((uint32_t)op->attempt),
+                             .number_len = htonl(sizeof(row->number))};
+    for (int32_t number = 0; rc == 0 && len == SPOOL_ROW_BYTES; number++) {
+        len = read_chunk(op->fd, (int64_t)number * SPOOL_ROW_BYTES, row->data, err);
+        if (len <= 0)
+            return (int)len;
+        row->number = htonl((uint32_t)number);
+        row->data_len = htonl((uint32_t)len);
+        rc = link_copy_add(conn, row, COPY_ROW_HEAD + (int)len, err);
+        SEAM_STEP("spool", "publish", "copied");
+    }
+    return rc;
+}
+
+static int remove_chunks(PGconn *conn, const struct spool_op *op, struct err *err)
+{
+    struct place place;
+
+    place_init(&place, &op->id, op->attempt, 0, 2);
+    return link_query(conn,
+                      "DELETE FROM reportd.result_chunk WHERE report_id = $1 AND attempt <= $2",
+                      place.params, NULL, err);
+}
+
+static int copy_file(PGconn *conn, const struct spool_op *op, struct err *err)
+{
+    struct copy_row *row = malloc(sizeof(*row));
+    int rc;
+
+    if (row == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    rc = link_copy_begin(
+        conn,
+        "COPY reportd.result_chunk (report_id, attempt, number, data) FROM STDIN (FORMAT binary)",
+        err);
+    if (rc == 0)
+        rc = link_copy_add(conn, copy_header, sizeof(copy_header), err);
+    if (rc == 0)
+        rc = copy_chunks(conn, op, row, err);
+    if (rc == 0)
+        rc = link_copy_add(conn, copy_trailer, sizeof(copy_trailer), err);
+    if (rc == 0)
+        rc = link_copy_end(conn, err);
+    free(row);
+    return rc;
+}
+
+/* All of it in one transaction, with the leftovers of earlier attempts, and of a try of this one
+ * whose commit was not heard. */
+static int publish_on(PGconn *conn, void *context, struct err *err)
+{
+    const struct spool_op *op = context;
+    int rc = link_query(conn, "BEGIN", NULL, NULL, err);
+
+    if (rc == 0)
+        rc = remove_chunks(conn, op, err);
+    if (rc == 0)
+        rc = copy_file(conn, op, err);
+    if (rc == 0)
+        rc = link_query(conn, "COMMIT", NULL, NULL, err);
+    if (rc == 0)
+        SEAM_STEP("spool", "publish", "committed");
+    return rc;
+}
+
+static void postgres_publish(struct spool *spool, struct lane_item *batch)
+{
+    static const struct timespec pause = {0, AGAIN_MS * 1000000};
+    struct spool_op *op = spool_op_of(batch);
+    int64_t until_ms = clock_mono_ms() + PATIENCE_MS;
+    bool lost = true, again = false;
+
+    do {
+        if (again)
+            nanosleep(&pause, NULL);
+        op->rc = link_run(&of(spool)->pool, publish_on, op, &lost, &op->err);
+        again = op->rc < 0 && lost && clock_mono_ms() < until_ms;
+    } while (again);
+}
+
+/* ---- remove ---- */
+
+static int discard_on(PGconn *conn, void *context, struct err *err)
+{
+    return remove_chunks(conn, context, err);
+}
+
+static int postgres_remove(struct spool *spool, const struct spool_op *op, struct err *err)
+{
+    bool lost;
+
+    /* ON DELETE CASCADE; what a worker writes here has no name and ends with its descriptor. */
+    if (op->verb == SPOOL_REMOVE)
+        return 0;
+    return link_run(&of(spool)->pool, discard_on, (void *)op, &lost, err);
+}
+
+/* ---- read ---- */
+
+struct query {
+    const char *sql;
+    struct place place;
+    PGresult *result;
+};
+
+static int query_on(PGconn *conn, void *context, struct err *err)
+{
+    struct query *query = context;
+
+    return link_query(conn, query->sql, query->place.params, &query->result, err);
+}
+
+static int run_query(struct spool *spool, struct query *query, struct err *err)
+{
+    bool lost;
+
+    return link_run(&of(spool)->pool, query_on, query, &lost, err);
+}
+
+static int postgres_fetch(struct spool *spool, const struct spool_file *file, int32_t number,
+                          struct spool_row *ret, struct err *err)
+{
+    struct query query = {.sql = "SELECT data FROM reportd.result_chunk WHERE report_id = $1 AND "
+                                 "attempt = $2 AND number = $3"};
+    int rc;
+
+    place_init(&query.place, &file->id, file->attempt, number, 3);
+    SEAM_STEP("spool", "fetch", "begun");
+    rc = run_query(spool, &query, err);
+    if (rc < 0)
+        return rc;
+    if (PQntuples(query.result) == 0) {
+        PQclear(query.result);
+        return err_set(err, -E_NOT_FOUND, "a chunk of a result is not there");
+    }
+    *ret = (struct spool_row){.data = PQgetvalue(query.result, 0, 0),
+                              .len = (size_t)PQgetlength(query.result, 0, 0),
+                              .owner = query.result};
+    return 0;
+}
+
+static void postgres_release(struct spool_row *row)
+{
+    PQclear(row->owner);
+}
+
+/* Of this attempt alone: it may be older than the result. */
+static int postgres_drop(struct spool *spool, const struct spool_file *file, struct err *err)
+{
+    struct query query = {
+        .sql = "DELETE FROM reportd.result_chunk WHERE report_id = $1 AND attempt = $2"};
+    int rc;
+
+    if (file->kind == SPOOL_TEMPORARY)
+        return spool_temp_drop(&of(spool)->temp, file, err);
+    place_init(&query.place, &file->id, file->attempt, 0, 2);
+    rc = run_query(spool, &query, err);
+    PQclear(query.result);
+    return rc;
+}
+
+/* A result that lacks a chunk in its middle has no size that any row could have. */
+static int64_t postgres_size(struct spool *spool, const struct guid *id, int attempt,
+                             struct err *err)
+{
+    struct query query = {.sql = "SELECT count(*), coalesce(sum(octet_length(data)), 0)::bigint * "
+                                 "(count(*) = max(number) + 1)::int "
+                                 "FROM reportd.result_chunk WHERE report_id = $1 AND attempt = $2"};
+    int64_t size;
+    int rc;
+
+    place_init(&query.place, id, attempt, 0, 2);
+    rc = run_query(spool, &query, err);
+    if (rc < 0)
+        return rc;
+    size = int64_of(query.result, 0, 0) == 0
+               ? err_set(err, -E_NOT_FOUND, "no chunk of the result is there")
+               : int64_of(query.result, 0, 1);
+    PQclear(query.result);
+    return size;
+}
+
+/* A page of results; how many, and the last of them into `last`. */
+static int each_page(struct spool *spool, struct spool_file *last, spool_each_fn *each,
+                     void *context, struct err *err)
+{
+    struct query query = {.sql = "SELECT report_id, attempt FROM reportd.result_chunk "
+                                 "WHERE number = 0 AND (report_id, attempt) > ($1, $2) "
+                                 "ORDER BY report_id, attempt LIMIT $3::int4"};
+    int rc, rows;
+
+    place_init(&query.place, &last->id, last->attempt, EACH_MAX, 3);
+    rc = run_query(spool, &query, err);
+    if (rc < 0)
+        return rc;
+    rows = PQntuples(query.result);
+    for (int i = 0; i < rows; i++) {
+        char name[SPOOL_NAME_CAP];
+
+        *last = (struct spool_file){.name = name, .kind = SPOOL_RESULT};
+        memcpy(last->id.bytes, PQgetvalue(query.result, i, 0), GUID_BYTES);
+        last->attempt = (int)int64_of(query.result, i, 1);
+        spool_file_name(name, &last->id, last->attempt, SPOOL_RESULT);
+        each(context, last);
+        last->name = NULL;
+    }
+    PQclear(query.result);
+    return rows;
+}
+
+static int64_t postgres_each(struct spool *spool, spool_each_fn *each, void *context,
+                             struct err *err)
+{
+    int64_t count = spool_temp_each(&of(spool)->temp, each, context, err);
+    struct spool_file last = {0};
+    int rows = EACH_MAX;
+
+    while (count >= 0 && rows == EACH_MAX) {
+        rows = each_page(spool, &last, each, context, err);
+        count = rows < 0 ? rows : count + rows;
+    }
+    return count;
+}
+
+/* ---- files of this node ---- */
+
+/* It has no name, so that nothing of it is left however the node ends. */
+static int postgres_create(struct spool *spool, const struct guid *id, int attempt, struct err *err)
+{
+    const struct spool_temp *temp = &of(spool)->temp;
+    char name[SPOOL_NAME_CAP];
+    int fd;
+
+    spool_file_name(name, id, attempt, SPOOL_PART);
+    fd = openat(temp->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_errno(err, -E_SPOOL, "create '%s'", name);
+    unlinkat(temp->dir, name, 0);
+    return fd;
+}
+
+static bool postgres_has_part(const struct spool *spool, const struct guid *id, int attempt)
+{
+    (void)spool, (void)id, (void)attempt;
+    return false;
+}
+
+static const char *postgres_place(const struct spool *spool)
+{
+    (void)spool;
+    return "postgresql";
+}
+
+static const char *postgres_temp(const struct spool *spool)
+{
+    return of_const(spool)->temp.folder;
+}
+
+static int postgres_lock(struct spool *spool, struct err *err)
+{
+    return spool_temp_lock(&of(spool)->temp, err);
+}
+
+static int64_t postgres_free_bytes(const struct spool *spool)
+{
+    return spool_dir_free_bytes(of_const(spool)->temp.dir);
+}
+
+/* ---- open ---- */
+
+static void postgres_close(struct spool *spool)
+{
+    struct postgres *postgres = of(spool);
+
+    link_pool_done(&postgres->pool);
+    spool_temp_close(&postgres->temp);
+    free(postgres->url);
+    free(postgres);
+}
+
+static int postgres_open(const struct spool_spec *spec, struct spool **ret, struct err *err)
+{
+    struct postgres *postgres;
+    int rc = 0;
+
+    if (!spool_is_shared(spec))
+        return err_set(err, -E_CONFIG,
+                       "spool = \"postgresql\" keeps results in the store's database, but the "
+                       "store is not PostgreSQL: set store = \"postgresql://…\", or spool to a "
+                       "folder");
+    postgres = calloc(1, sizeof(*postgres));
+    if (postgres == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    postgres->url = strdup(spec->store);
+    link_pool_init(&postgres->pool, postgres->url);
+    if (postgres->url == NULL)
+        rc = err_set(err, -E_NOMEM, "Out of memory.");
+    if (rc == 0)
+        rc = spool_temp_open(&postgres->temp, spec->temp, err);
+    if (rc < 0) {
+        postgres_close(&postgres->spool);
+        return rc;
+    }
+    *ret = &postgres->spool;
+    return 0;
+}
+
+const struct spool_ops spool_postgres = {
+    .publish_threads = PUBLISH_THREADS,
+    .publish_batch = 1,
+    .fetch_threads = FETCH_THREADS,
+    .open = postgres_open,
+    .close = postgres_close,
+    .place = postgres_place,
+    .temp_folder = postgres_temp,
+    .lock = postgres_lock,
+    .create = postgres_create,
+    .publish = postgres_publish,
+    .remove = postgres_remove,
+    .size = postgres_size,
+    .has_part = postgres_has_part,
+    .each = postgres_each,
+    .drop = postgres_drop,
+    .free_bytes = postgres_free_bytes,
+    .fetch = postgres_fetch,
+    .release = postgres_release,
+};

@@ -1,0 +1,229 @@
+/* src/spool/reader.c -- one result that is read: a file, or a chunk of it at a time, decrypted. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "spool/spool_impl.h"
+
+struct spool_reader {
+    struct spool *spool;
+    struct guid id;
+    int attempt;
+    int64_t bytes, stored; /* of the result, of what is stored: more if it is encrypted */
+    struct unseal *unseal; /* NULL: it is not encrypted */
+    int fd;                /* -1: it is fetched */
+    /* The chunk in memory, or why there is none. */
+    int64_t number; /* -1: none was fetched */
+    struct spool_row row;
+    struct err err;
+    /* The fetch under way. */
+    void (*done)(void *owner);
+    void *owner;
+    struct lane_item item;
+};
+
+static int damaged(struct err *err)
+{
+    return err_set(err, -E_INTERNAL, "the stored result is not what was written");
+}
+
+/* The chunk that has the byte at this place of the result. */
+static int64_t number_at(const struct spool_reader *reader, int64_t at)
+{
+    return at / (reader->unseal != NULL ? SEAL_SEGMENT : SPOOL_ROW_BYTES);
+}
+
+static void let_go(struct spool_reader *reader)
+{
+    if (reader->row.data != NULL)
+        reader->spool->ops->release(&reader->row);
+    reader->row = (struct spool_row){0};
+    reader->number = -1;
+}
+
+/* ---- stored bytes ---- */
+
+/* 0 at the end. */
+static ssize_t read_file(const struct spool_reader *reader, int64_t at, void *out, size_t max,
+                         struct err *err)
+{
+    ssize_t n;
+
+    do
+        n = pread(reader->fd, out, max, at);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? err_errno(err, -E_SPOOL, "read a result") : n;
+}
+
+static ssize_t read_row(const struct spool_reader *reader, int64_t at, void *out, size_t max,
+                        struct err *err)
+{
+    size_t from = (size_t)(at % SPOOL_ROW_BYTES), n;
+
+    if (reader->err.code != 0) {
+        if (err != NULL)
+            *err = reader->err;
+        return reader->err.code;
+    }
+    if (at / SPOOL_ROW_BYTES != reader->number || from >= reader->row.len)
+        return damaged(err);
+    n = reader->row.len - from;
+    n = n < max ? n : max;
+    memcpy(out, reader->row.data + from, n);
+    return (ssize_t)n;
+}
+
+static ssize_t read_stored(const struct spool_reader *reader, int64_t at, void *out, size_t max,
+                           struct err *err)
+{
+    if (at >= reader->stored)
+        return 0;
+    return reader->fd >= 0 ? read_file(reader, at, out, max, err)
+                           : read_row(reader, at, out, max, err);
+}
+
+/* An unseal_source_fn. */
+static int read_exactly(void *context, int64_t at, void *out, size_t len, struct err *err)
+{
+    char *to = out;
+
+    while (len > 0) {
+        ssize_t n = read_stored(context, at, to, len, err);
+
+        if (n < 0)
+            return (int)n;
+        if (n == 0)
+            return damaged(err); /* cut off since it was opened */
+        to += n;
+        len -= (size_t)n;
+        at += n;
+    }
+    return 0;
+}
+
+/* ---- fetching ---- */
+
+bool spool_reader_is_ready(const struct spool_reader *reader, int64_t at)
+{
+    return reader->fd >= 0 || at >= reader->bytes || reader->number == number_at(reader, at);
+}
+
+void spool_reader_run(void *context, struct lane_item *item)
+{
+    struct spool_reader *reader =
+        (struct spool_reader *)((char *)item - offsetof(struct spool_reader, item));
+    const struct spool_file file = {
+        .kind = SPOOL_RESULT, .id = reader->id, .attempt = reader->attempt};
+    int64_t left = reader->stored - reader->number * SPOOL_ROW_BYTES;
+    struct err err = {0};
+    int rc = reader->spool->ops->fetch(context, &file, (int32_t)reader->number, &reader->row, &err);
+
+    if (rc < 0)
+        reader->err = err;
+    else if (reader->row.len != (size_t)(left < SPOOL_ROW_BYTES ? left : SPOOL_ROW_BYTES))
+        damaged(&reader->err);
+    reader->done(reader->owner);
+}
+
+void spool_reader_fetch(struct spool_reader *reader, int64_t at, void (*done)(void *owner),
+                        void *owner)
+{
+    let_go(reader);
+    reader->err = (struct err){0};
+    reader->number = number_at(reader, at);
+    reader->done = done;
+    reader->owner = owner;
+    lane_push(reader->spool->fetch, &reader->item);
+}
+
+/* ---- the result ---- */
+
+/* The file is what the row says, or it is not read at all. */
+static int open_file(struct spool_reader *reader, struct err *err)
+{
+    struct stat st;
+    int fd = reader->spool->ops->open_result(reader->spool, &reader->id, reader->attempt, err);
+
+    if (fd < 0)
+        return fd;
+    reader->fd = fd;
+    if (fstat(fd, &st) < 0)
+        return err_errno(err, -E_SPOOL, "look at a result");
+    return st.st_size == reader->stored ? 0 : damaged(err);
+}
+
+static int join_fetchers(struct spool_reader *reader, struct err *err)
+{
+    struct spool *spool = reader->spool;
+
+    if (atomic_fetch_add(&spool->readers, 1) < SPOOL_READERS_MAX)
+        return 0;
+    return err_set(err, -E_BUSY, "Too many results are being downloaded. Try again in a moment.");
+}
+
+int spool_reader_new(struct spool *spool, const struct report *report, struct spool_reader **ret,
+                     struct err *err)
+{
+    struct spool_reader *reader = calloc(1, sizeof(*reader));
+    int rc;
+
+    if (reader == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    *reader = (struct spool_reader){
+        .spool = spool,
+        .id = report->id,
+        .attempt = report->attempt,
+        .bytes = report->bytes,
+        .stored = report->sealed ? seal_file_size(report->bytes) : report->bytes,
+        .fd = -1,
+        .number = -1,
+    };
+    rc = spool->ops->fetch != NULL ? join_fetchers(reader, err) : open_file(reader, err);
+    if (rc == 0 && report->sealed)
+        rc = unseal_new(read_exactly, reader, report->bytes, report->key, &reader->unseal, err);
+    if (rc < 0) {
+        spool_reader_free(reader);
+        return rc;
+    }
+    *ret = reader;
+    return 0;
+}
+
+void spool_reader_free(struct spool_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    if (reader->spool->ops->fetch != NULL)
+        atomic_fetch_sub(&reader->spool->readers, 1);
+    unseal_free(reader->unseal);
+    let_go(reader);
+    if (reader->fd >= 0)
+        close(reader->fd);
+    free(reader);
+}
+
+int64_t spool_reader_size(const struct spool_reader *reader)
+{
+    return reader->bytes;
+}
+
+int spool_reader_take_fd(struct spool_reader *reader)
+{
+    int fd = reader->fd;
+
+    if (fd < 0 || reader->unseal != NULL)
+        return -1;
+    reader->fd = -1;
+    spool_reader_free(reader);
+    return fd;
+}
+
+ssize_t spool_reader_read(struct spool_reader *reader, int64_t at, void *out, size_t max,
+                          struct err *err)
+{
+    if (reader->unseal != NULL)
+        return unseal_read(reader->unseal, at, out, max, err);
+    return read_stored(reader, at, out, max, err);
+}

@@ -1,0 +1,90 @@
+/* src/spool/spool_impl.h -- what a backend implements. Only src/spool/ includes this. */
+#ifndef SPOOL_SPOOL_IMPL_H
+#define SPOOL_SPOOL_IMPL_H
+
+#include <stdatomic.h>
+
+#include "base/str.h"
+#include "spool/spool.h"
+
+/* A chunk in memory. */
+struct spool_row {
+    const char *data;
+    size_t len;
+    void *owner; /* the backend's, for `release` */
+};
+
+/* A backend. All but open and close may be called by several threads at the same time. */
+struct spool_ops {
+    size_t publish_batch; /* operations that `publish` is given at most; 0: all that wait */
+    int publish_threads, fetch_threads;
+    int (*open)(const struct spool_spec *spec, struct spool **ret, struct err *err);
+    void (*close)(struct spool *spool);
+    const char *(*place)(const struct spool *spool);
+    const char *(*temp_folder)(const struct spool *spool);
+    int (*lock)(struct spool *spool, struct err *err);
+    int (*create)(struct spool *spool, const struct guid *id, int attempt, struct err *err);
+    /* Fills rc and err of each; does not call `done`. */
+    void (*publish)(struct spool *spool, struct lane_item *batch);
+    int (*remove)(struct spool *spool, const struct spool_op *op, struct err *err);
+    /* -E_NOT_FOUND, -E_SPOOL */
+    int64_t (*size)(struct spool *spool, const struct guid *id, int attempt, struct err *err);
+    bool (*has_part)(const struct spool *spool, const struct guid *id, int attempt);
+    int64_t (*each)(struct spool *spool, spool_each_fn *each, void *context, struct err *err);
+    /* Remove one that `each` has shown. */
+    int (*drop)(struct spool *spool, const struct spool_file *file, struct err *err);
+    int64_t (*free_bytes)(const struct spool *spool);
+    /* Either a descriptor of the result, which becomes the caller's (-E_NOT_FOUND, -E_SPOOL) … */
+    int (*open_result)(struct spool *spool, const struct guid *id, int attempt, struct err *err);
+    /* … or one chunk of it (-E_NOT_FOUND, -E_SPOOL), which is `release`d. */
+    int (*fetch)(struct spool *spool, const struct spool_file *file, int32_t number,
+                 struct spool_row *ret, struct err *err);
+    void (*release)(struct spool_row *row);
+};
+
+/* The backend's, embedded first in its own struct. */
+struct spool {
+    const struct spool_ops *ops;
+    /* the engine's */
+    struct lane *publish, *remove, *fetch;
+    atomic_int readers; /* that fetch */
+};
+
+extern const struct spool_ops spool_folder;
+extern const struct spool_ops spool_postgres;
+
+static inline struct spool_op *spool_op_of(struct lane_item *item)
+{
+    return (struct spool_op *)((char *)item - offsetof(struct spool_op, item));
+}
+
+/* reader.c: run by the fetching threads. */
+void spool_reader_run(void *context, struct lane_item *batch);
+
+/* Is the spool used by other nodes too? */
+static inline bool spool_is_shared(const struct spool_spec *spec)
+{
+    return str_starts(spec->store, "postgres");
+}
+
+/* Names of files. */
+enum { SPOOL_NAME_CAP = GUID_TEXT + 24 }; /* ID.ATTEMPT.json */
+void spool_file_name(char out[SPOOL_NAME_CAP], const struct guid *id, int attempt,
+                     enum spool_kind kind);
+
+/* temp.c: a folder where temporary files are, of this node alone. */
+struct spool_temp {
+    char *folder; /* absolute */
+    int dir;
+};
+int spool_temp_open(struct spool_temp *temp, const char *folder, struct err *err);
+void spool_temp_close(struct spool_temp *temp);                      /* zeroed, or opened */
+int spool_temp_lock(const struct spool_temp *temp, struct err *err); /* as spool_lock() */
+int64_t spool_temp_each(const struct spool_temp *temp, spool_each_fn *each, void *context,
+                        struct err *err);
+int spool_temp_drop(const struct spool_temp *temp, const struct spool_file *file, struct err *err);
+int64_t spool_dir_free_bytes(int dir); /* or -1 */
+/* Make the folder if it is not there, and open it; `ret_path` is its absolute path, yours. */
+int spool_dir_open(const char *folder, int *ret_dir, char **ret_path, struct err *err);
+
+#endif
