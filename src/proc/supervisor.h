@@ -51,7 +51,7 @@ void supervisor_hear(struct supervisor *supervisor, const struct store_change *c
  * is waited for until that says so or its lease has run out. */
 struct supervisor_stop {
     struct guid id;
-    bool held; /* STORE_MARK says so: another node may run it */
+    bool held;        /* STORE_MARK says so: another node may run it */
     int64_t began_us; /* monotonic: when the deletion was asked for */
     void (*done)(struct supervisor_stop *stop);
     void *owner;
