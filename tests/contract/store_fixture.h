@@ -186,20 +186,24 @@ MAYBE int tear_down(void **state)
 
 #define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
-/* Run the tests on every backend; returns the exit status. */
-#define RUN_ON_EVERY_BACKEND(tests)                                                                \
+/* Run the tests on the backends of that name (NULL: all); returns the exit status. */
+#define RUN_ON_BACKEND(only, tests)                                                                \
     ({                                                                                             \
+        const char *only_ = (only);                                                                \
         int failed_ = 0;                                                                           \
                                                                                                    \
         for (size_t i_ = 0; i_ < sizeof(backends) / sizeof(backends[0]); i_++) {                   \
             struct fixture fixture_ = {.backend = &backends[i_]};                                  \
                                                                                                    \
+            if (only_ != NULL && strcmp(only_, backends[i_].name) != 0)                            \
+                continue;                                                                          \
             for (size_t t_ = 0; t_ < sizeof(tests) / sizeof((tests)[0]); t_++)                     \
                 (tests)[t_].initial_state = &fixture_;                                             \
             failed_ += cmocka_run_group_tests_name(backends[i_].name, tests, NULL, NULL);          \
         }                                                                                          \
         failed_ != 0;                                                                              \
     })
+#define RUN_ON_EVERY_BACKEND(tests) RUN_ON_BACKEND(NULL, tests)
 
 /* ---- a report's life in one line each ---- */
 

@@ -1,0 +1,528 @@
+/* tests/contract/store_node_test.c -- several nodes on one store: leases, takeover, deletions that
+ * wait, and what the connections of one node and of others do at the same time. */
+#include "contract/store_fixture.h"
+
+#include "base/clock.h"
+
+enum { LEASE_MS = 60 * 1000 };
+
+static struct store_heartbeat beat_for(struct fixture *f, const char *node, bool begin,
+                                       int64_t lease_ms)
+{
+    struct store_op op = {.verb = STORE_HEARTBEAT};
+
+    op.heartbeat = (struct store_heartbeat){
+        .node = node, .host = "test", .begin = begin, .lease_ms = lease_ms};
+    assert_int_equal(run(f->store, &op), 0);
+    return op.heartbeat;
+}
+
+static struct store_heartbeat beat(struct fixture *f, const char *node, bool begin)
+{
+    return beat_for(f, node, begin, LEASE_MS);
+}
+
+/* As if its lease had run out: it goes at the next heartbeat of whoever, this one's own if no
+ * other. */
+static void let_die(struct fixture *f, const char *node)
+{
+    beat_for(f, node, false, 0);
+}
+
+static struct store_op claim_op(const char *node, struct guid token)
+{
+    struct store_op op = {.verb = STORE_CLAIM};
+
+    op.claim = (struct store_claim){.node = node, .token = token, .now_ms = NOW_MS + 1};
+    return op;
+}
+
+/* Submit and claim; the queue must be empty. */
+static struct store_ref running_on(struct fixture *f, const char *node)
+{
+    struct store_op op = claim_op(node, guid_new());
+    struct store_ref ref;
+
+    submit(f, f->ann);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_true(op.claim.found);
+    ref = (struct store_ref){op.claim.report.id, op.claim.report.attempt};
+    store_op_done(&op);
+    return ref;
+}
+
+static bool held(struct fixture *f, struct guid id)
+{
+    struct store_op op = {.verb = STORE_HELD, .held = {.id = id}};
+
+    assert_int_equal(run(f->store, &op), 0);
+    return op.held.held;
+}
+
+/* ---- leases ---- */
+
+static void a_node_lives_from_its_first_heartbeat_on(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_true(beat(f, "a", true).alive);
+    assert_true(beat(f, "a", true).alive);
+    assert_true(beat(f, "a", false).alive);
+}
+
+static void a_heartbeat_names_what_the_node_runs(void **state)
+{
+    struct fixture *f = *state;
+    struct store_heartbeat told;
+    struct store_ref ref;
+
+    beat(f, "a", true);
+    beat(f, "b", true);
+    ref = running_on(f, "a");
+    told = beat(f, "a", false);
+    assert_int_equal(told.count, 1);
+    assert_true(guid_eq(&told.running[0].id, &ref.id));
+    assert_int_equal(told.running[0].attempt, 1);
+    assert_int_equal(beat(f, "b", false).count, 0);
+    mark(f, ref.id, f->ann);
+    assert_int_equal(beat(f, "a", false).count, 0);
+}
+
+static void the_reports_of_a_dead_node_are_taken_back(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref lost, kept;
+    struct store_op op;
+
+    beat(f, "a", true);
+    beat(f, "b", true);
+    lost = running_on(f, "a");
+    kept = running_on(f, "b");
+    assert_int_equal(beat(f, "b", false).requeued, 0);
+    let_die(f, "a");
+    assert_int_equal(state_of(f, lost.id, f->ann), REPORT_QUEUED);
+    assert_int_equal(state_of(f, kept.id, f->ann), REPORT_PROCESSING);
+    assert_false(finish(f, lost, REPORT_COMPLETE));
+    op = find(f, lost.id, f->ann);
+    assert_int_equal(op.find.report.failures, 0);
+    assert_int_equal(op.find.report.attempt, 1);
+    assert_int_equal(op.find.position, 1);
+    store_op_done(&op);
+}
+
+static void a_node_that_was_given_up_is_told_so(void **state)
+{
+    struct fixture *f = *state;
+
+    beat(f, "a", true);
+    let_die(f, "a");
+    assert_false(beat(f, "a", false).alive);
+    assert_true(beat(f, "a again", true).alive);
+}
+
+static void recovery_takes_from_the_living_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_RECOVER, .recover = {.node = "new"}};
+    struct store_ref ref, orphan;
+
+    beat(f, "a", true);
+    ref = running_on(f, "a");
+    orphan = running_on(f, "nobody");
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.recover.requeued, 1);
+    assert_int_equal(state_of(f, ref.id, f->ann), REPORT_PROCESSING);
+    assert_int_equal(state_of(f, orphan.id, f->ann), REPORT_QUEUED);
+}
+
+/* ---- deletions that wait ---- */
+
+static void a_deletion_knows_that_a_node_holds_the_report(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref ref, done;
+    struct store_op op = {.verb = STORE_DELETING};
+
+    beat(f, "a", true);
+    done = running_on(f, "a");
+    finish(f, done, REPORT_COMPLETE);
+    ref = running_on(f, "a");
+    assert_false(mark(f, done.id, f->ann).held);
+    assert_true(mark(f, ref.id, f->ann).held);
+    assert_false(held(f, done.id));
+    assert_true(held(f, ref.id));
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.deleting.count, 1);
+    assert_true(guid_eq(&op.deleting.refs[0].id, &done.id));
+}
+
+struct heard {
+    int released;
+    struct guid id;
+};
+
+static void note_release(void *context, const struct store_change *change)
+{
+    struct heard *heard = context;
+
+    if (change->released) {
+        heard->released++;
+        heard->id = change->id;
+        assert_int_equal(change->state, REPORT_DELETING);
+    }
+}
+
+static void the_end_of_the_attempt_lets_go_of_the_report(void **state)
+{
+    struct fixture *f = *state;
+    struct heard heard = {0};
+
+    beat(f, "a", true);
+    store_listen(f->store, note_release, &heard);
+    for (int i = 0; i < 2; i++) {
+        struct store_ref ref = running_on(f, "a");
+
+        mark(f, ref.id, f->ann);
+        assert_int_equal(heard.released, i);
+        if (i == 0)
+            assert_false(finish(f, ref, REPORT_COMPLETE));
+        else
+            assert_false(requeue(f, ref, false));
+        assert_int_equal(heard.released, i + 1);
+        assert_true(guid_eq(&heard.id, &ref.id));
+        assert_false(held(f, ref.id));
+        assert_int_equal(state_of(f, ref.id, 0), -1);
+    }
+}
+
+static void the_death_of_its_node_lets_go_of_the_report(void **state)
+{
+    struct fixture *f = *state;
+    struct heard heard = {0};
+    struct store_ref ref;
+
+    beat(f, "a", true);
+    ref = running_on(f, "a");
+    mark(f, ref.id, f->ann);
+    store_listen(f->store, note_release, &heard);
+    let_die(f, "a");
+    assert_int_equal(heard.released, 1);
+    assert_false(held(f, ref.id));
+    assert_int_equal(state_of(f, ref.id, 0), -1);
+}
+
+/* ---- what was in doubt ---- */
+
+static void a_claim_repeated_with_its_token_gives_the_same_report(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op first = claim_op("a", guid_new()), again;
+    struct store_op other = claim_op("b", first.claim.token);
+
+    beat(f, "a", true);
+    submit(f, f->ann);
+    submit(f, f->ann);
+    again = first;
+    assert_int_equal(run(f->store, &first), 0);
+    assert_int_equal(run(f->store, &again), 0);
+    assert_int_equal(run(f->store, &other), 0);
+    assert_true(guid_eq(&first.claim.report.id, &again.claim.report.id));
+    assert_int_equal(again.claim.report.attempt, 1);
+    assert_string_equal(again.claim.report.parameters, first.claim.report.parameters);
+    assert_false(guid_eq(&first.claim.report.id, &other.claim.report.id));
+    store_op_done(&first);
+    store_op_done(&again);
+    store_op_done(&other);
+}
+
+static void an_end_that_is_told_twice_stands(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref ref = running_on(f, "a");
+
+    assert_true(finish(f, ref, REPORT_COMPLETE));
+    assert_true(finish(f, ref, REPORT_COMPLETE));
+    assert_false(finish(f, ref, REPORT_ERROR));
+    assert_int_equal(state_of(f, ref.id, f->ann), REPORT_COMPLETE);
+}
+
+static void a_report_submitted_twice_is_one(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = submit_op(f->ann);
+
+    op.submit.active_limit = 1;
+    assert_int_equal(run(f->store, &op), 0);
+    store_op_done(&op);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
+    store_op_done(&op);
+}
+
+/* ---- several connections, several stores ---- */
+
+static struct store_change heard_change;
+static struct latch heard_latch;
+
+static void note_heard(void *context, const struct store_change *change)
+{
+    (void)context;
+    if (change == NULL || !change->heard)
+        return;
+    heard_change = *change;
+    latch_down(&heard_latch);
+}
+
+static void another_nodes_changes_are_heard(void **state)
+{
+    struct fixture *f = *state;
+    struct store *other = open_store(f);
+    struct store_op op = submit_op(f->ann);
+    struct err err = {0};
+
+    heard_latch = (struct latch)LATCH(1);
+    store_listen(f->store, note_heard, NULL);
+    assert_int_equal(store_hear(f->store, &err), 0);
+    assert_int_equal(run(other, &op), 0);
+    latch_await(&heard_latch);
+    store_deafen(f->store);
+    assert_true(guid_eq(&heard_change.id, &op.submit.id));
+    assert_int_equal(heard_change.user_id, f->ann);
+    assert_int_equal(heard_change.state, REPORT_QUEUED);
+    store_free(other);
+}
+
+enum { STORES = 3, THREADS = 8, EACH = 12 };
+
+struct crowd {
+    struct fixture *f;
+    struct store *stores[STORES];
+    struct guid ids[THREADS * EACH];
+    _Atomic int next, accepted, failed;
+};
+
+struct member {
+    struct crowd *crowd;
+    int number;
+    pthread_t thread;
+};
+
+/* Everything at once, in another order on each thread: submit, claim, finish, delete. */
+static void *live(void *arg)
+{
+    struct member *member = arg;
+    struct crowd *crowd = member->crowd;
+
+    for (int i = 0; i < EACH; i++) {
+        struct store *store = crowd->stores[(member->number + i) % STORES];
+        int64_t user = (member->number + i) % 2 == 0 ? crowd->f->ann : crowd->f->bob;
+        struct store_op op = submit_op(user), end = claim_op("a", guid_new());
+
+        crowd->failed += store_run(store, &op) != 0;
+        crowd->accepted += op.submit.outcome == SUBMIT_ACCEPTED;
+        store_op_done(&op);
+        crowd->failed += store_run(store, &end) != 0;
+        if (end.claim.found) {
+            struct store_ref ref = {end.claim.report.id, end.claim.report.attempt};
+
+            store_op_done(&end);
+            end = (struct store_op){.verb = STORE_MARK, .mark = {.id = ref.id}};
+            crowd->failed += store_run(store, &end) != 0;
+            end = (struct store_op){.verb = STORE_DROP, .drop = {.id = ref.id}};
+            crowd->failed += store_run(store, &end) != 0;
+        }
+        store_op_done(&end);
+    }
+    return NULL;
+}
+
+static int64_t stat_of(struct fixture *f, enum report_state state)
+{
+    struct store_op op = {.verb = STORE_STATS};
+
+    assert_int_equal(run(f->store, &op), 0);
+    return op.stats.by_state[state];
+}
+
+static void stores_and_connections_at_once_neither_lose_nor_fail(void **state)
+{
+    struct crowd crowd = {.f = *state};
+    struct member members[THREADS];
+
+    crowd.f->connections = 6;
+    beat(crowd.f, "a", true);
+    for (int i = 0; i < STORES; i++)
+        crowd.stores[i] = open_store(crowd.f);
+    for (int i = 0; i < THREADS; i++) {
+        members[i] = (struct member){.crowd = &crowd, .number = i};
+        assert_int_equal(pthread_create(&members[i].thread, NULL, live, &members[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(members[i].thread, NULL);
+    assert_int_equal(crowd.failed, 0);
+    assert_int_equal(stat_of(crowd.f, REPORT_PROCESSING), 0);
+    assert_true(stat_of(crowd.f, REPORT_QUEUED) <= THREADS);
+    for (int i = 0; i < STORES; i++)
+        store_free(crowd.stores[i]);
+}
+
+static void *submit_many(void *arg)
+{
+    struct member *member = arg;
+    struct crowd *crowd = member->crowd;
+
+    for (int i = 0; i < EACH; i++) {
+        struct store_op op = submit_op(crowd->f->ann);
+
+        crowd->failed += store_run(crowd->stores[(member->number + i) % STORES], &op) != 0;
+        crowd->accepted += op.submit.outcome == SUBMIT_ACCEPTED;
+        store_op_done(&op);
+    }
+    return NULL;
+}
+
+static void the_limit_is_exact_across_stores(void **state)
+{
+    struct crowd crowd = {.f = *state};
+    struct member members[THREADS];
+
+    crowd.f->connections = 6;
+    for (int i = 0; i < STORES; i++)
+        crowd.stores[i] = open_store(crowd.f);
+    for (int i = 0; i < THREADS; i++) {
+        members[i] = (struct member){.crowd = &crowd, .number = i};
+        assert_int_equal(pthread_create(&members[i].thread, NULL, submit_many, &members[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(members[i].thread, NULL);
+    assert_int_equal(crowd.failed, 0);
+    assert_int_equal(crowd.accepted, 10);
+    assert_int_equal(stat_of(crowd.f, REPORT_QUEUED), 10);
+    for (int i = 0; i < STORES; i++)
+        store_free(crowd.stores[i]);
+}
+
+/* ---- the schema ---- */
+
+static void *open_and_close(void *arg)
+{
+    store_free(open_store(arg));
+    return NULL;
+}
+
+static void many_nodes_may_make_the_store_at_the_same_time(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t threads[THREADS];
+
+    store_free(f->store);
+    f->store = NULL;
+    postgres_server_exec("DROP SCHEMA reportd CASCADE");
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, open_and_close, f), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    f->store = open_store(f);
+    assert_true(add_user(f, "Ann") > 0);
+}
+
+static void a_newer_schema_is_refused_but_not_to_who_has_it_open(void **state)
+{
+    struct fixture *f = *state;
+    struct store *other = NULL;
+    struct err err;
+
+    postgres_server_exec("INSERT INTO reportd.schema_version VALUES (1000)");
+    assert_int_equal(store_open(&(struct store_spec){.url = f->url, .create = true}, &other, &err),
+                     -E_STORE);
+    assert_non_null(strstr(err.text, "schema 1000, newer than this program's"));
+    submit(f, f->ann);
+}
+
+static void a_database_that_is_not_there_is_named(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = NULL;
+    struct err err;
+
+    (void)f;
+    assert_int_equal(
+        store_open(&(struct store_spec){.url = "postgresql://127.0.0.1:1/nowhere", .create = true},
+                   &store, &err),
+        -E_STORE);
+    assert_non_null(strstr(err.text, "Cannot open the store in PostgreSQL"));
+    assert_non_null(strstr(err.text, "127.0.0.1"));
+}
+
+/* ---- the database goes and comes back ---- */
+
+static const char ended[] = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                            " WHERE application_name = 'reportd'";
+
+static void a_session_that_was_ended_is_replaced_unseen(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 3; i++) {
+        struct guid id = submit(f, f->ann);
+
+        postgres_server_exec(ended);
+        assert_int_equal(state_of(f, id, f->ann), REPORT_QUEUED);
+        postgres_server_exec(ended);
+        assert_true(mark(f, id, f->ann).found);
+    }
+}
+
+static void without_the_database_operations_fail_soon_and_with_it_they_work(void **state)
+{
+    struct fixture *f = *state;
+    struct guid id = submit(f, f->ann);
+    int64_t began_ms;
+
+    postgres_server_order("stop SIGINT");
+    began_ms = clock_mono_ms();
+    for (int i = 0; i < 10; i++) {
+        struct store_op op = submit_op(f->ann);
+
+        assert_int_equal(store_run(f->store, &op), -E_STORE);
+        assert_non_null(strstr(op.err.text, "The store is unavailable"));
+        store_op_done(&op);
+    }
+    assert_true(clock_mono_ms() - began_ms < 5000);
+    postgres_server_order("start");
+    while (true) {
+        struct store_op op = {.verb = STORE_STATS};
+
+        if (store_run(f->store, &op) == 0)
+            break;
+    }
+    assert_int_equal(state_of(f, id, f->ann), REPORT_QUEUED);
+    assert_int_equal(stat_of(f, REPORT_QUEUED), 1);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[] = {
+        STORE_TEST(a_node_lives_from_its_first_heartbeat_on),
+        STORE_TEST(a_heartbeat_names_what_the_node_runs),
+        STORE_TEST(the_reports_of_a_dead_node_are_taken_back),
+        STORE_TEST(a_node_that_was_given_up_is_told_so),
+        STORE_TEST(recovery_takes_from_the_living_nothing),
+        STORE_TEST(a_deletion_knows_that_a_node_holds_the_report),
+        STORE_TEST(the_end_of_the_attempt_lets_go_of_the_report),
+        STORE_TEST(the_death_of_its_node_lets_go_of_the_report),
+        STORE_TEST(a_claim_repeated_with_its_token_gives_the_same_report),
+        STORE_TEST(an_end_that_is_told_twice_stands),
+        STORE_TEST(a_report_submitted_twice_is_one),
+        STORE_TEST(another_nodes_changes_are_heard),
+        STORE_TEST(stores_and_connections_at_once_neither_lose_nor_fail),
+        STORE_TEST(the_limit_is_exact_across_stores),
+        STORE_TEST(many_nodes_may_make_the_store_at_the_same_time),
+        STORE_TEST(a_newer_schema_is_refused_but_not_to_who_has_it_open),
+        STORE_TEST(a_database_that_is_not_there_is_named),
+        STORE_TEST(a_session_that_was_ended_is_replaced_unseen),
+        STORE_TEST(without_the_database_operations_fail_soon_and_with_it_they_work),
+    };
+
+    return RUN_ON_BACKEND("postgresql", tests);
+}
