@@ -1,5 +1,7 @@
 /* src/store/postgres_look.c -- looking at reports in PostgreSQL: one, a page, what has expired,
  * all, counts. */
+#include <stdlib.h>
+
 #include "store/postgres_impl.h"
 
 void postgres_send_find(struct postgres_conn *c, struct store_find *arg)
@@ -30,24 +32,31 @@ int postgres_read_find(struct postgres_conn *c, struct store_find *arg, struct e
 
 void postgres_send_list(struct postgres_conn *c, struct store_list *arg)
 {
-    struct call total = call_start(c, PG_LIST_TOTAL), page = call_start(c, PG_LIST);
+    struct call call = call_start(c, PG_LIST);
 
-    call_int(&total, arg->user_id);
-    call_int(&total, arg->state);
-    call_send(&total);
-    call_int(&page, arg->user_id);
-    call_int(&page, arg->state);
-    call_int(&page, arg->page_size);
-    call_int(&page, (arg->page - 1) * arg->page_size);
-    call_send(&page);
+    call_int(&call, arg->user_id);
+    call_int(&call, arg->state);
+    call_int(&call, arg->page_size);
+    call_int(&call, (arg->page - 1) * arg->page_size);
+    call_send(&call);
 }
 
+/* After the columns of each report: its seq, and the total; an empty page is a row of NULLs with
+ * the total. */
 int postgres_read_list(struct postgres_conn *c, struct store_list *arg, struct err *err)
 {
-    if (!results_take(c) || !results_next(c))
+    arg->count = 0;
+    if (!results_take(c))
         return results_trouble(c, err);
-    arg->total = get_int(c, 0);
-    return postgres_read_reports(c, &arg->reports, &arg->count, err);
+    arg->reports = calloc(results_rows(c), sizeof(*arg->reports));
+    if (arg->reports == NULL)
+        return results_no_memory(c, err);
+    while (results_next(c)) {
+        arg->total = get_int(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
+        if (!get_null(c, 0))
+            postgres_read_report(c, &arg->reports[arg->count++]);
+    }
+    return 0;
 }
 
 void postgres_send_expired(struct postgres_conn *c, struct store_expired *arg)

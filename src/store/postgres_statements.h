@@ -142,12 +142,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       " CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END, r.seal_key"                     \
       " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                  \
       " AND r.state <> 4")                                                                         \
+    /* One statement, so that page and total are of one moment. */                                 \
     X(LIST, "iiii",                                                                                \
-      "SELECT " POSTGRES_REPORT_COLUMNS " FROM " POSTGRES_REPORTS " WHERE r.user_id = $1"          \
-      " AND r.state <> 4 AND (r.state = $2 OR $2 < 0) ORDER BY r.seq DESC LIMIT $3 OFFSET $4")     \
-    X(LIST_TOTAL, "ii",                                                                            \
-      "SELECT count(*) FROM report"                                                                \
-      " WHERE user_id = $1 AND state <> 4 AND (state = $2 OR $2 < 0)")                             \
+      "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", r.seq FROM " POSTGRES_REPORTS             \
+      "   WHERE r.user_id = $1 AND r.state <> 4 AND (r.state = $2 OR $2 < 0)"                      \
+      "   ORDER BY r.seq DESC LIMIT $3 OFFSET $4),"                                                \
+      " every AS (SELECT count(*) AS n FROM report"                                                \
+      "   WHERE user_id = $1 AND state <> 4 AND (state = $2 OR $2 < 0))"                           \
+      " SELECT page.*, every.n FROM every LEFT JOIN page ON true ORDER BY page.seq DESC")          \
     X(EXPIRED, "i",                                                                                \
       "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"                    \
       " ORDER BY expires_ms LIMIT $1")                                                             \
