@@ -85,7 +85,6 @@ static struct store_conn *take_conn(struct store *store, struct pool *pool)
 
 static void give_conn(struct store *store, struct pool *pool, struct store_conn *conn)
 {
-    conn->store = store;
     pthread_mutex_lock(&store->mutex);
     conn->next = pool->idle;
     pool->idle = conn;
@@ -410,6 +409,7 @@ static int open_pool(struct store *store, struct pool *pool, struct lane_spec sp
 
         if (rc < 0)
             return rc;
+        conn->store = store;
         give_conn(store, pool, conn);
     }
     spec.context = store;
@@ -454,6 +454,7 @@ int store_open(const struct store_spec *spec, struct store **ret, struct err *er
         return err_set(err, -E_STORE, "Cannot open the store: out of memory.");
     rc = ops->open(spec, path, &store->first, err);
     if (rc == 0) {
+        store->first->store = store;
         give_conn(store, &store->writing, store->first);
         rc = open_pools(store, spec->connections, err);
     }
