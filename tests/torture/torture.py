@@ -70,10 +70,12 @@ class Run:
 
     def prepare(self):
         dice = random.Random(self.seed)
-        retention = dice.choice(RETENTIONS)
+        retention, encryption = dice.choice(RETENTIONS), dice.choice(("off", "on"))
+        print(f"torture: seed {self.seed}, retention {retention} s, encryption {encryption}, "
+              f"{'small disk' if self.node.disk else 'no disk of its own to fill'}", flush=True)
         self.node.make(workers=self.arguments.workers, retention=f"{retention}s",
                        cancel_grace="300ms", drain_grace="300ms", active_limit=LIMIT,
-                       spool_encryption=dice.choice(("off", "on")))
+                       spool_encryption=encryption)
         self.history = History(self.folder / "history.jsonl", seed=self.seed, limit=LIMIT,
                                retention_ms=retention * 1000)
         contents = Contents()
@@ -229,7 +231,6 @@ def summarize(run, model):
 
 def main():
     arguments = read_arguments()
-    print(f"torture: seed {arguments.seed}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     run, clean = Run(arguments), False
     try:
