@@ -98,9 +98,20 @@ static void op_answered(struct store_op *op)
     supervisor_deliver(job->supervisor, &job->mail);
 }
 
+/* Each try anew: the retention begins when the end is written down, however long that took. */
+static void set_times(struct job *job)
+{
+    struct store_finish *finish = &job->op.finish;
+
+    finish->now_ms = clock_now_ms();
+    finish->expires_ms = finish->now_ms + job->supervisor->spec.config->retention.number;
+}
+
 static void post_op(struct job *job)
 {
     job->retry_ms = 0;
+    if (job->op.verb == STORE_FINISH)
+        set_times(job);
     job->op.done = op_answered;
     job->op.owner = job;
     store_post(job->supervisor->spec.store, &job->op);
@@ -109,17 +120,12 @@ static void post_op(struct job *job)
 /* FINISH as error: `words` are for the user. */
 static void plan_error(struct job *job, const char *words)
 {
-    const struct config *config = job->supervisor->spec.config;
-    int64_t now_ms = clock_now_ms();
-
     str_copy(job->message, sizeof(job->message), words);
     job->file_verb = SPOOL_DISCARD;
     job->op = (struct store_op){.verb = STORE_FINISH};
     job->op.finish = (struct store_finish){.id = job->report.id,
                                            .attempt = job->report.attempt,
                                            .state = REPORT_ERROR,
-                                           .now_ms = now_ms,
-                                           .expires_ms = now_ms + config->retention.number,
                                            .message = job->message};
 }
 
@@ -188,7 +194,6 @@ static void end_in_queue(struct job *job, bool failed)
 
 static void end_complete(struct job *job, const struct wire_message *m)
 {
-    int64_t now_ms = clock_now_ms();
     struct store_finish *finish = &job->op.finish;
 
     job->file_verb = SPOOL_PUBLISH;
@@ -197,10 +202,7 @@ static void end_complete(struct job *job, const struct wire_message *m)
                                     .attempt = job->report.attempt,
                                     .state = REPORT_COMPLETE,
                                     .rows = m->rows,
-                                    .bytes = m->bytes,
-                                    .now_ms = now_ms,
-                                    .expires_ms =
-                                        now_ms + job->supervisor->spec.config->retention.number};
+                                    .bytes = m->bytes};
     memcpy(finish->digest, m->digest, sizeof(finish->digest));
     finish->key = job->sealed ? job->key : NULL;
     job_end(job);

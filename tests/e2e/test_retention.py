@@ -9,6 +9,7 @@ import pytest
 
 from fake_clock import DAY, HOUR, SECOND, time_of
 from harness import poll, refused
+from seams import Gate, plan
 
 MANY = 1000
 
@@ -101,6 +102,23 @@ def test_the_retention_is_configured(clock, make_server):
     assert time_of(report["expiresAt"]) - time_of(report["finishedAt"]) == 2 * HOUR
     jump_to(clock, client, time_of(report["expiresAt"]) + SECOND)
     poll(lambda: client.references() == [], what="the purge")
+
+
+def test_the_retention_begins_when_the_end_is_written_down(clock, make_server):
+    """However long the disk or the store was unavailable before."""
+    server = make_server(workers=1)
+    server.stop()
+    gate = Gate(server, "job.end.filed")
+    plan(server, gate.seam, trace=gate.trace, clock=server.environment["REPORTD_SEAMS_CLOCK"])
+    client = server.start().client("alice")
+    reference = client.order("Quick", ProductID="1")
+    gate.wait()
+    clock.jump(2 * DAY)
+    client.login("alice")
+    gate.open()
+    assert client.finish(reference).json()["data"] == "complete"
+    report = listed(client, reference)
+    assert time_of(report["expiresAt"]) - time_of(report["submittedAt"]) >= 3 * DAY
 
 
 def test_when_a_report_expires_is_fixed_when_it_finishes(clock, make_server):
