@@ -263,6 +263,7 @@ def test_slots_freed_in_one_transaction_with_200_submits_are_taken_once(gated, p
 def test_200_submits_and_deletions_of_the_queue_never_hold_more_than_all_slots(gated, pool):
     server, client, gate = gated("store.claim.posted", at=2)
     running = client.order("Endless")
+    gate.wait()
     gate.open()
     client.wait_for(running, "processing")
     done = threading.Event()
