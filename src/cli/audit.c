@@ -200,9 +200,14 @@ static int open_all(struct auditing *a, struct err *err)
         return rc;
     a->spec = (struct audit_spec){.store = a->store,
                                   .spool = a->spool,
-                                  .serving = rc == 0,
+                                  .serving = rc == 0 || store_is_shared(a->store),
                                   .grace_ms = a->config->cancel_grace.number + GRACE_MORE_MS,
                                   .pause = pause_for};
+    if (a->repair && store_is_shared(a->store))
+        return err_set(
+            err, -E_BUSY,
+            "other nodes may use this store: they purge, finish deletions and take over "
+            "reports by themselves, and a node that starts removes what no report needs");
     if (a->repair && a->spec.serving)
         return err_set(err, -E_BUSY,
                        "a server is running on this spool: it purges and finishes deletions by "

@@ -19,7 +19,7 @@
       "Address and port to serve HTTP on; port 0 picks a free one; an IPv6 address stands in []")  \
     X(store, STORE, "reportd.db", 0, 0,                                                            \
       "Where requests, users and sessions are kept: a path, sqlite:PATH, or, for many nodes, "     \
-      "postgresql://USER@HOST/DATABASE")                       \
+      "postgresql://USER@HOST/DATABASE")                                                           \
     X(store_connections, INT, "4", 2, 64,                                                          \
       "Connections to a store in PostgreSQL, half of them for reading; one more listens")          \
     X(lease, DURATION, "10s", 500, 600000,                                                         \

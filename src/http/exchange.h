@@ -123,8 +123,8 @@ void exchange_reply_status(struct exchange *ex, int status);
 void exchange_reply_error(struct exchange *ex, const struct err *err, const char *data);
 /* Bytes first … first+length-1 of a file by sendfile; status 200 or 206; takes `fd`. */
 void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first, int64_t length);
-/* The same of a result that is read as it is sent; takes `reader`. Where that fails, or it turns out
- * not to be what was written, the connection is broken off, so that the client misses bytes. */
+/* The same of a result that is read as it is sent; takes `reader`. Where that fails, or it turns
+ * out not to be what was written, the connection is broken off, so that the client misses bytes. */
 void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader *reader,
                            int64_t first, int64_t length);
 

@@ -128,11 +128,13 @@ static void look_at_result(struct look *look, const struct store_scanned *report
     add_finding(look, finding);
 }
 
-/* A report that is being generated has its file, from the claim to the end. */
+/* A report that is being generated has its file, from the claim to the end; on another node it has
+ * a lease, which the nodes themselves look after. */
 static bool is_running(struct look *look, const struct store_scanned *report)
 {
     return look->spec->serving &&
-           (spool_has_part(look->spec->spool, &report->id, report->attempt) ||
+           (store_is_shared(look->spec->store) ||
+            spool_has_part(look->spec->spool, &report->id, report->attempt) ||
             size_of(look, report) >= 0);
 }
 

@@ -222,6 +222,12 @@ struct query {
     PGresult *result;
 };
 
+/* Whom to show results to. */
+struct visit {
+    spool_each_fn *each;
+    void *context;
+};
+
 static int query_on(PGconn *conn, void *context, struct err *err)
 {
     struct query *query = context;
@@ -299,46 +305,68 @@ static int64_t postgres_size(struct spool *spool, const struct guid *id, int att
     return size;
 }
 
-/* A page of results; how many, and the last of them into `last`. */
-static int each_page(struct spool *spool, struct spool_file *last, spool_each_fn *each,
-                     void *context, struct err *err)
+/* Pages of results, in order. */
+static const char all_results[] = "SELECT report_id, attempt FROM reportd.result_chunk "
+                                  "WHERE number = 0 AND (report_id, attempt) > ($1, $2) "
+                                  "ORDER BY report_id, attempt LIMIT $3::int4";
+/* Those of reports that are not complete, or were not at the first attempt; of all there are only a
+ * few, so that a start need not read every row. The states: src/store/postgres_schema.c. */
+static const char idle_results[] =
+    "SELECT c.report_id, c.attempt FROM reportd.report r "
+    "JOIN reportd.result_chunk c ON c.report_id = r.id AND c.number = 0 "
+    "WHERE (r.state IN (0, 1, 3) OR r.attempt > 1) AND NOT (r.state = 2 AND r.attempt = c.attempt) "
+    "AND (c.report_id, c.attempt) > ($1, $2) ORDER BY 1, 2 LIMIT $3::int4";
+
+/* How many there were, and the last of them into `last`. */
+static int each_page(struct spool *spool, struct query *query, struct spool_file *last,
+                     const struct visit *visit, struct err *err)
 {
-    struct query query = {.sql = "SELECT report_id, attempt FROM reportd.result_chunk "
-                                 "WHERE number = 0 AND (report_id, attempt) > ($1, $2) "
-                                 "ORDER BY report_id, attempt LIMIT $3::int4"};
     int rc, rows;
 
-    place_init(&query.place, &last->id, last->attempt, EACH_MAX, 3);
-    rc = run_query(spool, &query, err);
+    place_init(&query->place, &last->id, last->attempt, EACH_MAX, 3);
+    rc = run_query(spool, query, err);
     if (rc < 0)
         return rc;
-    rows = PQntuples(query.result);
+    rows = PQntuples(query->result);
     for (int i = 0; i < rows; i++) {
         char name[SPOOL_NAME_CAP];
 
         *last = (struct spool_file){.name = name, .kind = SPOOL_RESULT};
-        memcpy(last->id.bytes, PQgetvalue(query.result, i, 0), GUID_BYTES);
-        last->attempt = (int)int64_of(query.result, i, 1);
+        memcpy(last->id.bytes, PQgetvalue(query->result, i, 0), GUID_BYTES);
+        last->attempt = (int)int64_of(query->result, i, 1);
         spool_file_name(name, &last->id, last->attempt, SPOOL_RESULT);
-        each(context, last);
+        visit->each(visit->context, last);
         last->name = NULL;
     }
-    PQclear(query.result);
+    PQclear(query->result);
     return rows;
+}
+
+static int64_t each_of(struct spool *spool, const char *sql, const struct visit *visit,
+                       struct err *err)
+{
+    int64_t count = spool_temp_each(&of(spool)->temp, visit->each, visit->context, err);
+    struct query query = {.sql = sql};
+    struct spool_file last = {0};
+    int rows = EACH_MAX;
+
+    while (count >= 0 && rows == EACH_MAX) {
+        rows = each_page(spool, &query, &last, visit, err);
+        count = rows < 0 ? rows : count + rows;
+    }
+    return count;
 }
 
 static int64_t postgres_each(struct spool *spool, spool_each_fn *each, void *context,
                              struct err *err)
 {
-    int64_t count = spool_temp_each(&of(spool)->temp, each, context, err);
-    struct spool_file last = {0};
-    int rows = EACH_MAX;
+    return each_of(spool, all_results, &(struct visit){each, context}, err);
+}
 
-    while (count >= 0 && rows == EACH_MAX) {
-        rows = each_page(spool, &last, each, context, err);
-        count = rows < 0 ? rows : count + rows;
-    }
-    return count;
+static int64_t postgres_each_idle(struct spool *spool, spool_each_fn *each, void *context,
+                                  struct err *err)
+{
+    return each_of(spool, idle_results, &(struct visit){each, context}, err);
 }
 
 /* ---- files of this node ---- */
@@ -439,6 +467,7 @@ const struct spool_ops spool_postgres = {
     .size = postgres_size,
     .has_part = postgres_has_part,
     .each = postgres_each,
+    .each_idle = postgres_each_idle,
     .drop = postgres_drop,
     .free_bytes = postgres_free_bytes,
     .fetch = postgres_fetch,

@@ -181,7 +181,9 @@ int64_t spool_sweep(struct spool *spool, int (*keep)(void *context, const struct
                     void *context, struct err *err)
 {
     struct sweep sweep = {.spool = spool, .keep = keep, .context = context, .err = err};
-    int64_t seen = spool_each(spool, sweep_file, &sweep, err);
+    const struct spool_ops *ops = spool->ops;
+    int64_t seen = ops->each_idle != NULL ? ops->each_idle(spool, sweep_file, &sweep, err)
+                                          : ops->each(spool, sweep_file, &sweep, err);
 
     return seen < 0 ? seen : sweep.removed;
 }

@@ -31,6 +31,8 @@ struct spool_ops {
     int64_t (*size)(struct spool *spool, const struct guid *id, int attempt, struct err *err);
     bool (*has_part)(const struct spool *spool, const struct guid *id, int attempt);
     int64_t (*each)(struct spool *spool, spool_each_fn *each, void *context, struct err *err);
+    /* Of these at least the ones that no report needs; NULL: as `each`. */
+    int64_t (*each_idle)(struct spool *spool, spool_each_fn *each, void *context, struct err *err);
     /* Remove one that `each` has shown. */
     int (*drop)(struct spool *spool, const struct spool_file *file, struct err *err);
     int64_t (*free_bytes)(const struct spool *spool);

@@ -92,8 +92,9 @@ static const char migration_1[] =
     "  alive_until timestamptz NOT NULL"
     ");";
 
-/* 2: results, if spool is "postgresql" (src/spool/postgres.c). They are read and written as they
- * stand: JSON would be compressed, slowly, and what is encrypted in vain. */
+/* 2: results, if spool is "postgresql" (src/spool/postgres.c). They are stored as they stand: JSON
+ * would be compressed, slowly, and what is encrypted in vain. The index finds the few reports whose
+ * earlier attempts may have left something. */
 static const char migration_2[] =
     "CREATE TABLE result_chunk ("
     "  report_id uuid NOT NULL REFERENCES report (id) ON DELETE CASCADE,"
@@ -102,7 +103,8 @@ static const char migration_2[] =
     "  data bytea NOT NULL,"
     "  PRIMARY KEY (report_id, attempt, number)"
     ");"
-    "ALTER TABLE result_chunk ALTER data SET STORAGE EXTERNAL;";
+    "ALTER TABLE result_chunk ALTER data SET STORAGE EXTERNAL;"
+    "CREATE INDEX report_retried ON report (id) WHERE attempt > 1;";
 
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
