@@ -231,7 +231,7 @@ def summarize(run, model):
 
 def main():
     arguments = read_arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("torture: ended by SIGTERM"))
     run, clean = Run(arguments), False
     try:
         run.prepare()
