@@ -184,7 +184,7 @@ static int publish_on(PGconn *conn, void *context, struct err *err)
 
 static void postgres_publish(struct spool *spool, struct lane_item *batch)
 {
-    static const struct timespec pause = {0, AGAIN_MS * 1000000};
+    static const struct timespec pause = {0, AGAIN_MS * 1000000L};
     struct spool_op *op = spool_op_of(batch);
     int64_t until_ms = clock_mono_ms() + PATIENCE_MS;
     bool lost = true, again = false;
