@@ -122,7 +122,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(NODE_BEAT, "ti",                                                                             \
       "UPDATE node SET lease_ms = $2,"                                                             \
       " alive_until = clock_timestamp() + $2 * interval '1 millisecond' WHERE id = $1")            \
-    /* While the server was down nobody could say that one lives. */                                \
+    /* While the server was down nobody could say that one lives. */                               \
     X(NODE_BURY, "",                                                                               \
       "DELETE FROM node WHERE id = ANY (ARRAY(SELECT id FROM node WHERE clock_timestamp() >"       \
       " greatest(alive_until, pg_postmaster_start_time() + lease_ms * interval '1 millisecond')"   \
