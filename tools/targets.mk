@@ -1,6 +1,6 @@
 # tools/targets.mk -- the phony targets: what a person types.
 
-.PHONY: bench bench-deps deps-if-missing programs unit-programs threads torture bench-cancel
+.PHONY: bench bench-deps deps-if-missing programs unit-programs threads torture bench-cancel demo-cluster cluster-deps
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -53,6 +53,12 @@ demo: deps-if-missing ## See the whole life of three reports, on a registry made
 
 run: deps-if-missing ## The same, and keep serving
 	@tools/demo-run --keep-serving
+
+demo-cluster: cluster-deps programs ## See 300 reports over three nodes, one of them killed, on a PostgreSQL made for it
+	@$(PYTHON) tools/demo-cluster
+
+cluster-deps: ## Install what the demo of a cluster needs (Debian packages)
+	@tools/deps --if-missing nginx-light
 
 bench: deps-if-missing ## Measure everything beside its limit and its peers (CASE=status: one case)
 	@bench/run.py $(CASE)
