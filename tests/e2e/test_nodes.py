@@ -89,6 +89,26 @@ def test_a_deletion_from_afar_takes_little_longer_than_the_query_needs_to_stop(c
     assert statistics.median(times) < 0.25, times
 
 
+def test_a_deletion_on_another_node_stops_a_query_in_postgresql(make_cluster, postgres):
+    sleep = '-- report: Sleep\n-- description: Sleeps.\n-- source: data\n\n-- results\nSELECT pg_sleep(600) AS "slept";\n'
+    data = postgres.create_database("sleepers")
+    cluster = make_cluster(nodes=2, source=postgres.url(data))
+    for node in cluster.nodes:
+        (node.reports / "Sleep.sql").write_text(sleep)
+        node.reload()
+    clients = cluster.clients(ALICE)
+
+    def sleeping():
+        return cluster.postgres.sql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' "
+                                    f"AND datname = '{data}' AND query LIKE '%pg_sleep%'") == ["1"]
+
+    reference = clients[0].order("Sleep")
+    runner = cluster.nodes.index(cluster.node_of(reference))
+    poll(sleeping, what="the query")
+    assert clients[1 - runner].delete(reference).json()["result"] is True
+    assert not sleeping()
+
+
 def test_two_nodes_delete_one_report_once(cluster, alices):
     for _ in range(5):
         reference = alices[0].order("Endless")
