@@ -99,12 +99,22 @@ static void add_durations(struct buf *out, struct remover *remover, const struct
     add_histogram(out, "delete_seconds", &deletes, "From a DELETE to nothing left of the report");
 }
 
-static void add_labelled(struct buf *out, const struct measured *m, const struct store_stats *stats)
+/* What only the store knows. Without it the rest is told all the same: it is then that it is asked.
+ */
+static void add_stored(struct buf *out, const struct store_op *op)
 {
+    add_head(out, "store_up", "gauge", "1: the store has answered; 0: it has not");
+    buf_add_format(out, "reportd_store_up %d\n", op->rc == 0);
+    if (op->rc != 0)
+        return;
     add_head(out, "reports", "gauge", "Reports by state");
     for (int i = 0; i < REPORT_STATE_COUNT; i++)
         buf_add_format(out, "reportd_reports{state=\"%s\"} %lld\n", report_state_name(i),
-                       (long long)stats->by_state[i]);
+                       (long long)op->stats.by_state[i]);
+}
+
+static void add_labelled(struct buf *out, const struct measured *m)
+{
     add_head(out, "http_answers_total", "counter", "HTTP answers by class of status");
     for (int i = 1; i < SERVER_CLASSES; i++)
         buf_add_format(out, "reportd_http_answers_total{class=\"%dxx\"} %lld\n", i,
@@ -136,7 +146,8 @@ static void metrics_known(struct exchange *ex)
     server_counts(ex->server, &measured.http);
     buf_init(&out, METRICS_MAX);
     add_plain(&out, &measured);
-    add_labelled(&out, &measured, &ex->op.stats);
+    add_stored(&out, &ex->op);
+    add_labelled(&out, &measured);
     add_durations(&out, ex->services->remover, &measured);
     add_audit(&out, ex->services->auditor);
     exchange_reply_text(ex, 200, "text/plain; version=0.0.4", buf_str(&out));
@@ -146,5 +157,5 @@ static void metrics_known(struct exchange *ex)
 void common_metrics(struct exchange *ex)
 {
     exchange_op(ex, STORE_STATS);
-    exchange_post(ex, metrics_known);
+    exchange_try(ex, metrics_known);
 }

@@ -172,13 +172,18 @@ struct store_op *exchange_op(struct exchange *ex, enum store_verb verb)
     return &ex->op;
 }
 
-void exchange_post(struct exchange *ex, exchange_step *next)
+void exchange_try(struct exchange *ex, exchange_step *next)
 {
     ex->op.done = op_answered;
     ex->op.owner = ex;
-    ex->posted = true;
     exchange_await(ex, next);
     store_post(ex->services->store, &ex->op);
+}
+
+void exchange_post(struct exchange *ex, exchange_step *next)
+{
+    ex->posted = true;
+    exchange_try(ex, next);
 }
 
 struct lookup {

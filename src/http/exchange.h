@@ -98,6 +98,9 @@ struct store_op *exchange_op(struct exchange *ex, enum store_verb verb);
  */
 void exchange_post(struct exchange *ex, exchange_step *next);
 
+/* The same, but `next` is called after every failure too. */
+void exchange_try(struct exchange *ex, exchange_step *next);
+
 /* For any other wait: call exchange_await() first, then start what will call exchange_wake(),
  * exactly once, from any thread; `next` runs on an HTTP thread after both. */
 void exchange_await(struct exchange *ex, exchange_step *next);
