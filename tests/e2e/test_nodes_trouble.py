@@ -1,0 +1,145 @@
+"""Nodes whose PostgreSQL restarts, ends their sessions or cannot be reached: nothing is lost or done twice."""
+
+import threading
+import time
+
+import pytest
+
+from conftest import ALICE
+from harness import PATIENCE, failed, poll
+
+ANSWERED_WITHIN = 5  # seconds, for a 503
+
+
+class Load(threading.Thread):
+    """Submits reports one after the other, each under a key of its own; repeats what is answered 503."""
+
+    def __init__(self, client, name):
+        super().__init__()
+        self.client, self.name = client, name
+        self.stopping = threading.Event()
+        self.references = []
+        self.unavailable = 0
+        self.trouble = None
+        self.start()
+
+    def run(self):
+        try:
+            while not self.stopping.is_set():
+                self.one(f"{self.name} {len(self.references)}")
+        except Exception as trouble:  # for the test's thread
+            self.trouble = trouble
+
+    def one(self, key):
+        while True:
+            answer = self.client.submit("Quick", {"ProductID": "1"}, {"Idempotency-Key": key})
+            if answer.status_code == 200:
+                self.references.append(answer.json()["data"])
+                return
+            if answer.status_code == 503:
+                assert answer.headers["Retry-After"]
+                self.unavailable += 1
+            else:
+                assert answer.status_code == 429, answer.text
+            time.sleep(0.05)
+
+    def stop(self):
+        self.stopping.set()
+        self.join()
+        if self.trouble:
+            raise self.trouble
+
+
+def check_loads(cluster, loads):
+    """Every accepted report is there once, and is finished."""
+    references = [reference for load in loads for reference in load.references]
+    assert len(references) > 20 and len(set(references)) == len(references)
+    poll(lambda: cluster.sql("SELECT count(*) FROM report WHERE state <> 2") == ["0"],
+         what="the end of all reports")
+    assert cluster.sql("SELECT count(*), max(attempt) FROM report") == [f"{len(references)}|1"]
+    assert cluster.sql("SELECT count(*) FROM report WHERE slot OR node IS NOT NULL") == ["0"]
+
+
+def terminate(cluster):
+    return cluster.postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                                f"WHERE application_name = 'reportd' AND datname = '{cluster.database}'")
+
+
+def test_sessions_that_are_ended_leave_no_trace_in_the_answers(make_cluster):
+    cluster = make_cluster(nodes=2)
+    loads = [Load(client, f"load {i}") for i, client in enumerate(cluster.clients(ALICE))]
+    for _ in range(20):
+        time.sleep(0.1)
+        assert len(terminate(cluster)) > 0
+    for load in loads:
+        load.stop()
+    assert [load.unavailable for load in loads] == [0, 0]
+    check_loads(cluster, loads)
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGQUIT"])
+def test_a_restart_of_postgresql_loses_nothing_and_doubles_nothing(make_cluster, own_postgres, how):
+    cluster = make_cluster(server=own_postgres, nodes=2, lease="20s")
+    loads = [Load(client, f"load {i}") for i, client in enumerate(cluster.clients(ALICE))]
+    for _ in range(2):
+        time.sleep(0.7)
+        own_postgres.restart(how)
+    time.sleep(0.7)
+    for load in loads:
+        load.stop()
+    check_loads(cluster, loads)
+
+
+def test_without_postgresql_the_answer_is_503_and_running_reports_go_on(make_cluster, own_postgres):
+    cluster = make_cluster(server=own_postgres, nodes=2, lease="30s")
+    client = cluster.clients(ALICE)[0]
+    reference = client.order("Pause", Times="3")
+    cluster.node_of(reference)
+    own_postgres.stop()
+    for call in (lambda: client.submit("Quick", {"ProductID": "1"}), client.list,
+                 lambda: client.delete(reference), lambda: client.result(reference)):
+        began = time.monotonic()
+        answer = call()
+        failed(answer, 503)
+        assert answer.headers["Retry-After"]
+        assert time.monotonic() - began < ANSWERED_WITHIN
+    own_postgres.start()
+    poll(lambda: client.list().status_code == 200, what="an answer after the restart")
+    assert client.finish(reference).json()["data"] == "complete"
+    assert cluster.row(reference, "attempt") == "1"
+
+
+def test_a_node_that_is_cut_off_loses_its_reports_and_comes_back_as_another(make_cluster):
+    cluster = make_cluster(nodes=2, tcp=True)
+    clients = cluster.clients(ALICE)
+    reference = clients[0].order("Pause", Times="5")
+    victim = cluster.node_of(reference)
+    at = cluster.nodes.index(victim)
+    cluster.proxies[at].cut()
+    other = clients[1 - at]
+    assert other.finish(reference).json()["data"] == "complete"
+    assert cluster.row(reference, "attempt") == "2"
+    assert victim.metric("store_up") == 0
+    assert victim.metric("workers_busy") == 0
+    assert "the lease has run out" in victim.log_text()
+    cluster.proxies[at].mend()
+    assert poll(lambda: "node.given_up" in victim.log_text(), what="the news of its death")
+    poll(lambda: clients[at].list().status_code == 200, what="an answer of the node that is back")
+    assert clients[at].finish(reference).json()["data"] == "complete"
+    assert cluster.row(reference, "attempt || '|' || state") == "2|2"
+    poll(lambda: [name.split(".")[1] for name in victim.files_of(reference)] == ["2"], what="the end of the other's file")
+    clients[at].complete("Quick", ProductID="1")
+
+
+def test_news_that_got_lost_is_looked_for(make_cluster):
+    """The listening sessions are ended again and again while others wait for reports."""
+    cluster = make_cluster(nodes=2)
+    clients = cluster.clients(ALICE)
+    for _ in range(5):
+        reference = clients[0].order("Pause")
+        waiter = threading.Thread(target=lambda r=reference: clients[1].finish(r))
+        waiter.start()
+        terminate(cluster)
+        waiter.join(PATIENCE)
+        assert not waiter.is_alive()
+        assert clients[1].status(reference).json()["data"] == "complete"
