@@ -32,9 +32,12 @@ class Proxy:
                 return
             threading.Thread(target=self.carry, args=(near,), daemon=True).start()
 
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.target))
+
     def carry(self, near):
         self.whole.wait()
-        with near, socket.create_connection(("127.0.0.1", self.target)) as far:
+        with near, self.connect() as far:
             self.ends += [near, far]
             other = {near: far, far: near}
             while True:
