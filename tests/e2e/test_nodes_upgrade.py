@@ -47,7 +47,7 @@ class Reader(threading.Thread):
         while not self.stopping.is_set():
             status, out, err = self.ctl("run", "Quick", "ProductID=1")
             self.runs += 1
-            self.results.add(out)
+            self.results.add(out.partition('"results"')[2])
             if status != 0:
                 self.failures.append((status, err))
 
