@@ -1,23 +1,28 @@
 #!/usr/bin/env python3
 """bench/run.py -- every case of the bench beside its limit or peer: a table, JSON and two plots.
 
-usage: bench/run.py [--quick] [CASE…]     (all cases; REPORTD_BIN names another program than the release build)
+usage: bench/run.py [--quick] [CASE…]   measure these cases, or all
+       bench/run.py --publish           put what the last runs measured into doc/performance.md and doc/*.svg
 
---quick takes three short pairs and smaller stores: to see that it runs, not to quote.
+A case that is measured replaces its part of build/bench/last.json. --quick takes fewer and shorter pairs and smaller
+stores, into build/bench/quick.json: to see that it runs, not to quote. REPORTD_BIN names another program than the
+release build. bench/README.md says what each case does.
 """
 
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import generate_cases
+import growth_cases
 import http_cases
-from stage import OUT, ROOT, Skip, median
+import life_cases
+from publish import curves_of, draw_plots, growth, line, publish
+from stage import DATA, HERE, OUT, ROOT, Skip
 
 CASES = {
     "status": http_cases.status,
@@ -25,72 +30,72 @@ CASES = {
     "delete": http_cases.delete,
     "generate": generate_cases.generate_case,
     "nested": generate_cases.nested,
+    "postgres": generate_cases.from_postgres,
     "download": http_cases.download,
     "trivial": http_cases.trivial,
+    "lives": life_cases.lives,
+    "memory": growth_cases.memory,
+    "rows": growth_cases.rows,
+    "stored": growth_cases.stored,
+    "clients": growth_cases.clients,
+    "workers": growth_cases.workers,
 }
 PROGRAMS = {"loop_step": ["-lsqlite3"], "loop_commit": ["-lsqlite3"], "drain": []}
+EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
 class Bench:
-    """How long to measure, and what came of it."""
+    """How long to measure, and what came of one case."""
 
     def __init__(self, quick):
         self.quick = quick
-        self.pairs, self.slow_pairs = (3, 1) if quick else (5, 5)
+        self.pairs, self.slow_pairs, self.rounds = (3, 1, 1) if quick else (5, 5, 3)
         self.seconds = 1 if quick else 2
-        self.rows, self.skipped, self.curves = [], [], {}
+        self.skipped, self.curves = [], {}
 
     def scaled(self, count, least=1000):
         return max(least, count // 20) if self.quick else count
 
-    def program(self, name):
+    @staticmethod
+    def program(name):
         return OUT / name
 
     def skip(self, what, why):
         self.skipped.append(f"{what}: {why}")
         print(f"  skipped: {what}: {why}", flush=True)
 
-    def curve(self, name, points):
-        self.curves.setdefault(name, []).extend(points)
 
-    def case(self, name):
-        began = time.monotonic()
-        print(f"{name} …", flush=True)
-        try:
-            for row in CASES[name](self):
-                self.rows.append(row)
-                print("  " + line(row), flush=True)
-        except Skip as why:
-            self.skip(name, why)
-        print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
-
-
-def figure(value):
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
-
-
-def verdict(row):
-    return {True: "met", False: "NOT MET", None: ""}[row.met]
-
-
-def goal(row):
-    return "" if row.goal is None else f"{'≤' if row.at_most else '≥'} {row.goal:g}"
-
-
-def line(row):
-    return (f"{row.case:<38} {figure(median(row.ours)):>11} {row.unit:<9} beside {row.beside:<38} "
-            f"{figure(median(row.theirs)):>11}  ratio {row.ratio:5.2f} ±{row.ratio_spread * 100:3.0f} %  goal {goal(row):<7}"
-            f"{verdict(row)} {row.note}")
+def measure(name, quick):
+    """Run a case; what it is in last.json."""
+    bench, rows = Bench(quick), []
+    began = time.monotonic()
+    print(f"{name} …", flush=True)
+    try:
+        for row in CASES[name](bench):
+            rows.append(row.as_json())
+            print("  " + line(rows[-1]), flush=True)
+    except Skip as why:
+        bench.skip(name, why)
+    seconds = time.monotonic() - began
+    print(f"  ({seconds:.0f} s)", flush=True)
+    return {"when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "commit": commit(), "seconds": round(seconds, 1),
+            "rows": rows, "skipped": bench.skipped, "curves": bench.curves}
 
 
 def build():
     if "REPORTD_BIN" not in os.environ:
         subprocess.run(["make", "--no-print-directory", "MODE=release", "build/release/reportd"], cwd=ROOT, check=True)
-    OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "data").mkdir(exist_ok=True)
+    DATA.mkdir(parents=True, exist_ok=True)
     for name, libraries in PROGRAMS.items():
-        subprocess.run(["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", OUT / name, ROOT / "bench" / f"{name}.c",
-                        *libraries], check=True)
+        subprocess.run(["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", OUT / name, HERE / f"{name}.c", *libraries],
+                       check=True)
+
+
+def commit():
+    """Short; with a + if the sources have been changed since."""
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--short", "src") else "")
 
 
 def machine():
@@ -98,29 +103,59 @@ def machine():
     return f"{os.cpu_count()} × {cpu[0] if cpu else platform.machine()}, {platform.system()} {platform.release()}"
 
 
-def save(bench):
-    result = {"when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": machine(), "quick": bench.quick,
-              "rows": [row.as_json() for row in bench.rows], "skipped": bench.skipped, "curves": bench.curves}
-    path = OUT / "last.json"
-    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    return path
+def load(file):
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"cases": {}}
+
+
+def save(file, cases):
+    """Add to what was measured before, in the order of CASES."""
+    known = {**load(file)["cases"], **cases}
+    result = {"machine": machine(), "cases": {name: known[name] for name in CASES if name in known}}
+    file.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return result
+
+
+def show(measured):
+    """All lines once more, together."""
+    cases = measured["cases"].values()
+    print()
+    for case in cases:
+        for row in case["rows"]:
+            print(line(row))
+    if curves_of(measured):
+        print("\n" + "\n".join(growth(measured)))
+    print("".join(f"\nskipped: {text}" for case in cases for text in case["skipped"]))
+
+
+def publish_last():
+    result = load(OUT / "last.json")
+    missing = [name for name in CASES if name not in result["cases"]]
+    if missing:
+        print(f"bench: nothing to publish yet: {', '.join(missing)} not measured; run: make bench", file=sys.stderr)
+        return EXIT_FAILED
+    publish(result)
+    print("bench: doc/performance.md and its plots are those of build/bench/last.json")
+    return 0
 
 
 def main(words):
     quick = "--quick" in words
-    names = [word for word in words if word != "--quick"] or list(CASES)
+    names = [word for word in words if word != "--quick"]
+    if names == ["--publish"] and not quick:
+        return publish_last()
     unknown = [name for name in names if name not in CASES]
     if unknown:
         print(f"bench: there is no case '{unknown[0]}'; there are: {', '.join(CASES)}", file=sys.stderr)
-        return 2
+        return EXIT_USAGE
     build()
-    bench = Bench(quick)
-    for name in names:
-        bench.case(name)
-    print("\n" + "\n".join(line(row) for row in bench.rows))
-    for text in bench.skipped:
-        print(f"skipped: {text}")
-    print(f"\n{save(bench).relative_to(ROOT)}")
+    file = OUT / ("quick.json" if quick else "last.json")
+    cases = {}
+    for name in names or CASES:
+        cases[name] = measure(name, quick)
+        result = save(file, cases)
+    show({"cases": cases})
+    for path in (file, *draw_plots(result)):
+        print(path.relative_to(ROOT))
     return 0
 
 

@@ -61,7 +61,7 @@ cluster-deps: ## Install what the demo of a cluster needs (Debian packages)
 	@tools/deps --if-missing nginx-light
 
 bench: deps-if-missing ## Measure everything beside its limit and its peers (CASE=status: one case)
-	@bench/run.py $(CASE)
+	@$(PYTHON) bench/run.py $(CASE)
 
 bench-deps: ## Install what the bench needs (Debian packages, peers from npm into build/)
 	@tools/bench-deps

@@ -1,0 +1,332 @@
+"""The servers the cases start: reportd with its data, nginx, a private PostgreSQL, the peers in Node."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import select
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from stage import DATA, HERE, NPM, ROOT, SERVER_CORE, Skip, free_port, need, run, wait_for_port
+
+ROWS = 2_000_000  # of the generating cases
+ROWS_SQL = "SELECT id, name, day, note, price, amount FROM item"
+USERS = 1000
+STAMP_MS = 4_000_000_000_000  # of expiry: far away
+STORED_MS = 1_700_000_000_000  # when the reports that are put into the store were made
+ENDS_WITHIN = 20  # seconds, from SIGTERM
+
+
+# --- data ---------------------------------------------------------------------------------------
+
+
+def make_items(path, rows=ROWS):
+    """The reported database: `rows` items of 6 columns, money in cents, 20 items a name."""
+    if path.exists():
+        return path
+    half_made = path.with_suffix(".part")
+    half_made.unlink(missing_ok=True)
+    with sqlite3.connect(half_made) as db:
+        db.executescript(f"""
+            PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
+            CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT NOT NULL, day TEXT NOT NULL,
+                               note TEXT NOT NULL, price INTEGER NOT NULL, amount INTEGER NOT NULL);
+            WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+            INSERT INTO item SELECT i, 'Holder ' || (i / 20), date('2020-01-01', '+' || (i % 1500) || ' days'),
+                'Settled transaction of unit class ' || (i % 97), i * 7919 % 100000000, i * 104729 % 1000000000 FROM n;
+        """)
+    db.close()
+    half_made.rename(path)
+    os.sync()
+    return path
+
+
+def definition(name, source, results, header=()):
+    return "\n".join([f"-- report: {name}", f"-- source: {source}", *header, "-- results", results + ";\n"])
+
+
+# LIMIT ends it at any number up to five times the items.
+MANY_SQL = ("SELECT i.id, i.name, i.day, i.note, i.price, i.amount FROM item AS i, (WITH RECURSIVE n (k) AS "
+            "(SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < 5) SELECT k FROM n) LIMIT :Rows")
+MONEY = ("-- column: price decimal(2)", "-- column: amount decimal(2)")
+DEFINITIONS = {
+    "Tiny": definition("Tiny", "items", 'SELECT 1 AS "one"'),
+    "Flat": definition("Flat", "items", ROWS_SQL, MONEY),
+    "Nested": definition(
+        "Nested", "items",
+        'SELECT name, id AS "accounts[].id", day AS "accounts[].day", note AS "accounts[].note", '
+        'price AS "accounts[].price", amount AS "accounts[].amount" FROM item',
+        ("-- column: accounts[].price decimal(2)", "-- column: accounts[].amount decimal(2)")),
+    "Many": definition("Many", "items", MANY_SQL, ("-- parameter: Rows integer required", *MONEY)),
+    "Endless": definition(
+        "Endless", "items",
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0"),
+}
+# Only for a reportd that has the source.
+POSTGRES_DEFINITION = {"FromPostgres": definition("FromPostgres", "pg", ROWS_SQL)}
+
+
+def new_id():
+    """A version 7 GUID (RFC 9562)."""
+    value = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
+    return ((value & ~(0xF << 76 | 3 << 62)) | 7 << 76 | 2 << 62).to_bytes(16, "big")
+
+
+def reference(guid):
+    text = guid.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def access_token(key, name, session, access, now):
+    def encode(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+    claims = {"sub": name, "sid": reference(session), "jti": reference(access), "iat": now, "exp": now + 1200}
+    head = b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." + encode(json.dumps(claims, separators=(",", ":")).encode())
+    return (head + b"." + encode(hmac.new(key, head, hashlib.sha256).digest())).decode()
+
+
+# --- reportd ------------------------------------------------------------------------------------
+
+
+class Reportd:
+    """`reportd serve` in a folder of its own; pinned to one core unless `core` is None. It logs from `warn` on: no line
+    a request, as nginx beside it has its access_log off."""
+
+    def __init__(self, name, core=SERVER_CORE, postgres_url=None, **config):
+        self.folder = DATA / name
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.folder / "reports").mkdir(parents=True)
+        for report, text in {**DEFINITIONS, **(POSTGRES_DEFINITION if postgres_url else {})}.items():
+            (self.folder / "reports" / f"{report}.sql").write_text(text)
+        values = {"listen": "127.0.0.1:0", "workers": 1, "http_threads": 1, "active_limit": 100, "log_level": "warn",
+                  "connections": 6000, **config}
+        sources = {"items": f"sqlite:{make_items(DATA / 'items.db')}", **({"pg": postgres_url} if postgres_url else {})}
+        (self.folder / "reportd.conf").write_text(
+            "".join(f'{key} = "{value}"\n' for key, value in values.items()) +
+            "".join(f'source {source} {{ url = "{url}" }}\n' for source, url in sources.items()))
+        self.core, self.process, self.tokens = core, None, []
+        self.start()
+        self.add_users()
+
+    @property
+    def store(self):
+        return self.folder / "reportd.db"
+
+    @property
+    def spool(self):
+        return self.folder / "spool"
+
+    def start(self):
+        pinned = ["taskset", "-c", self.core] if self.core else []
+        program = os.environ.get("REPORTD_BIN", ROOT / "build/release/reportd")
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen([*pinned, str(program), "serve", "-c", str(self.folder / "reportd.conf")],
+                                            stdout=subprocess.PIPE, stderr=log)
+        ready, _, _ = select.select([self.process.stdout], [], [], 60)
+        line = self.process.stdout.readline().decode() if ready else ""
+        if not line.startswith("ready on "):
+            raise RuntimeError(f"reportd did not start: {(self.folder / 'log').read_text()[-2000:]}")
+        self.url = line.split()[-1]
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def stop(self):
+        if self.process is None:
+            return
+        for worker in self.workers():
+            os.kill(worker, signal.SIGCONT)
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.process = None
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def workers(self):
+        found = set()
+        for children in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            found |= {int(pid) for pid in children.read_text().split()}
+        return sorted(found)
+
+    def db(self):
+        db = sqlite3.connect(self.store, timeout=30, isolation_level=None)
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("PRAGMA cache_size = -500000")
+        return db
+
+    def close(self, db):
+        """What the bench has put into the store is on the disk before something is timed."""
+        db.execute("COMMIT")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+        os.sync()
+
+    def add_users(self):
+        """Users who are logged in; a password check each would take longer than the bench."""
+        key = (self.folder / "token.key").read_bytes()
+        now = int(time.time())
+        db = self.db()
+        db.execute("BEGIN IMMEDIATE")
+        for number in range(1, USERS + 1):
+            session, access = new_id(), new_id()
+            db.execute("INSERT INTO user (id, name, password_hash, grants) VALUES (?, ?, '', '*')", (number, f"u{number}"))
+            db.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?)",
+                       (session, number, access, os.urandom(32), STAMP_MS))
+            self.tokens.append(access_token(key, f"u{number}", session, access, now))
+        self.close(db)
+
+    def store_reports(self, count, size=8, files=False, most=100_000):
+        """`count` complete reports more, put into the store at once and spread over the users; returns [(reference,
+        token)] of at most `most`, evenly from all. Their results have `size` bytes, and are there if `files`."""
+        db = self.db()
+        db.execute("BEGIN IMMEDIATE")
+        made = [new_id() for _ in range(count)]
+        db.executemany(
+            "INSERT INTO report (id, user_id, state, slot, attempt, rows, bytes, submitted_ms, started_ms, finished_ms,"
+            f" expires_ms, digest, name, parameters) VALUES (?, ?, 2, 0, 1, 1, {size}, {STORED_MS},"
+            f" {STORED_MS}, {STORED_MS}, {STAMP_MS}, zeroblob(32), 'Tiny', '{{}}')",
+            ((guid, 1 + i % USERS) for i, guid in enumerate(made)))
+        db.execute("INSERT INTO tally VALUES (2, ?1) ON CONFLICT DO UPDATE SET n = n + ?1", (count,))
+        for guid in made if files else ():
+            (self.spool / f"{reference(guid)}.1.json").write_bytes(b" " * size)
+        self.close(db)
+        return [(reference(made[i]), self.tokens[i % USERS]) for i in range(0, count, max(1, count // most))]
+
+    def forget_reports(self, size):
+        """Take out what store_reports() put in with files of this size, if there is any left."""
+        db = self.db()
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("DELETE FROM report WHERE bytes = ?", (size,))
+        self.close(db)
+        for left in self.spool.glob("*.json"):
+            left.unlink()
+
+    def forget_queue(self):
+        """Take what the last round submitted out of the store."""
+        db = self.db()
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("UPDATE report SET state = 4 WHERE state = 0 AND state NOT IN (2, 3)")
+        db.execute("DELETE FROM report WHERE state = 4 AND state NOT IN (2, 3)")
+        db.execute("DELETE FROM tally WHERE node NOT IN (1, 2, 3)")
+        self.close(db)
+
+    def write_requests(self, name, pairs, path="/Report/Status?reference={}"):
+        file = self.folder / name
+        file.write_text("".join(f"{path.format(guid)} {token}\n" for guid, token in pairs))
+        return file
+
+    def curl(self, *words):
+        return run("curl", "-sS", "-H", "Version: 2.0", "-H", f"Authorization: {self.tokens[0]}", *words)
+
+    def order(self, name, parameters=None, wait=0):
+        """The reference; with `wait` the report must be complete within that many seconds, at most 60."""
+        prefer = ["-H", f"Prefer: wait={wait}"] if wait else []
+        head, _, body = self.curl("-i", *prefer, "-H", "Content-Type: application/json", "-d", json.dumps(
+            {"reportName": name, "parameters": parameters or {}}), f"{self.url}/Report").partition("\n\n")
+        if wait and "X-Report-State: complete" not in head:
+            raise RuntimeError(f"{name} is not complete after {wait} s: {head}\n{body}\n{(self.folder / 'log').read_text()}")
+        return json.loads(body)["data"]
+
+    def delete(self, which):
+        self.curl("-X", "DELETE", f"{self.url}/Report?reference={which}")
+
+    def freeze_workers(self):
+        """Give the worker a report that never ends and stop its process: what is submitted stays queued."""
+        which = self.order("Endless")
+        while "generated" not in self.curl(f"{self.url}/Report/Status?reference={which}"):
+            time.sleep(0.02)
+        for worker in self.workers():
+            os.kill(worker, signal.SIGSTOP)
+
+
+# --- the others ---------------------------------------------------------------------------------
+
+
+class Nginx:
+    """nginx on one core, one worker: a constant answer at /, files of `root` below /files/."""
+
+    def __init__(self, body="", headers=(), root="/nonexistent"):
+        program = need("nginx", "nginx")
+        self.folder = DATA / "nginx"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.port = free_port()
+        lines = "".join(f'add_header {name} "{value}";' for name, value in headers)
+        self.folder.joinpath("nginx.conf").write_text(f"""
+            daemon off; worker_processes 1; pid {self.folder}/pid; error_log {self.folder}/error.log; user root;
+            events {{ worker_connections 8192; }}
+            http {{ access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on; default_type application/json;
+                client_body_temp_path {self.folder}/body; proxy_temp_path {self.folder}/proxy;
+                fastcgi_temp_path {self.folder}/f; uwsgi_temp_path {self.folder}/u; scgi_temp_path {self.folder}/s;
+                server {{ listen 127.0.0.1:{self.port};
+                    location /files/ {{ alias {root}/; }}
+                    location / {{ {lines} return 200 '{body}'; }} }} }}""")
+        self.process = subprocess.Popen(["taskset", "-c", SERVER_CORE, program, "-c", str(self.folder / "nginx.conf")],
+                                        stderr=subprocess.DEVNULL)
+        self.url = f"http://127.0.0.1:{self.port}"
+        wait_for_port(self.port)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def private_postgres():
+    """A PostgreSQL of the bench's own, with the settings it comes with: it fsyncs. To be closed."""
+    sys.path.insert(0, str(ROOT / "tests/e2e"))
+    from postgres import Postgres, program
+    try:
+        program("postgres")
+    except AssertionError:
+        raise Skip("PostgreSQL is not installed (make bench-deps)") from None
+    return Postgres(fsync="on", synchronous_commit="on", full_page_writes="on", shared_buffers="128MB")
+
+
+def node_22():
+    found = sorted(NPM.glob("node-linux-*/bin/node"))
+    return need(found[-1] if found else NPM / "node", "Node 22")
+
+
+class NodePeer:
+    """A server from bench/peers/, by the Node that npm brought: its last argument is its port."""
+
+    def __init__(self, script, package, *arguments):
+        need(NPM / package / "package.json", package)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = subprocess.Popen([node_22(), str(HERE / "peers" / script), str(NPM), *arguments, str(self.port)],
+                                        stdout=subprocess.PIPE, text=True)
+        if self.process.stdout.readline() != "ready\n":
+            self.process.kill()
+            raise RuntimeError(f"{script} did not start")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
