@@ -7,6 +7,23 @@ enum {
     CHECKPOINT_PATIENCE_MS = 50, /* how long one may wait for readers of old pages */
 };
 
+static int run_plain(struct store_conn *conn, enum sqlite_statement which, struct err *err)
+{
+    struct sql q = sql_start(conn, which);
+
+    return sql_run(&q, err);
+}
+
+static void sqlite_rollback(struct store_conn *conn)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+
+    if (sqlite3_get_autocommit(c->db) == 0) /* a full disk has rolled it back already */
+        sqlite_exec(c, "ROLLBACK");
+    c->tally_count = 0;
+    c->holders_stale = true;
+}
+
 static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
@@ -19,25 +36,26 @@ static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
         if (rc == SQLITE_OK)
             c->synchronous_full = durable;
     }
-    if (rc == SQLITE_OK)
-        rc = sqlite_exec(c, "BEGIN IMMEDIATE");
-    return rc == SQLITE_OK ? 0 : sqlite_trouble(c, rc, err);
+    if (rc != SQLITE_OK)
+        return sqlite_trouble(c, rc, err);
+    if (run_plain(conn, SQL_BEGIN, err) < 0)
+        return -E_STORE;
+    if (sqlite_active_begin(conn, err) < 0) {
+        sqlite_rollback(conn);
+        return -E_STORE;
+    }
+    return 0;
 }
 
 static int sqlite_commit(struct store_conn *conn, struct err *err)
 {
-    struct sqlite_conn *c = (struct sqlite_conn *)conn;
-    int rc = sqlite_exec(c, "COMMIT");
+    int rc = sqlite_tally_write(conn, err);
 
-    return rc == SQLITE_OK ? 0 : sqlite_trouble(c, rc, err);
-}
-
-static void sqlite_rollback(struct store_conn *conn)
-{
-    struct sqlite_conn *c = (struct sqlite_conn *)conn;
-
-    if (sqlite3_get_autocommit(c->db) == 0) /* a full disk has rolled it back already */
-        sqlite_exec(c, "ROLLBACK");
+    if (rc == 0)
+        rc = run_plain(conn, SQL_COMMIT, err);
+    if (rc == 0)
+        sqlite_active_commit(conn);
+    return rc;
 }
 
 /* The log still holds the pages as they were before a deletion: move it into the database, where

@@ -23,6 +23,7 @@ enum {
     SQLITE_PAGE = 4096,    /* bytes of a page */
     /* So many pages (137 GB) that the first byte of a page number is 0 or 1: see sqlite_scrub.c. */
     SQLITE_PAGES_MAX = 0x01ffffff,
+    SQLITE_TALLY_MAX = 64, /* nodes that a transaction changes before they are written */
 };
 
 /* The numbered migrations: [0] makes schema 1. */
@@ -33,8 +34,19 @@ extern const int sqlite_migration_count;
  * worth nothing after a crash, since RECOVER starts the report again. */
 struct sqlite_shared {
     char *path;
-    pthread_mutex_t mutex;          /* guards `running` */
+    pthread_mutex_t mutex;          /* guards `running` and `holders` */
     struct sqlite_running *running; /* few: one a worker */
+    void *holders;                  /* who holds slots: see sqlite_active.c */
+};
+
+/* What a transaction adds to one node of the tallies. */
+struct sqlite_tally {
+    int64_t node, n;
+};
+
+/* A slot that a transaction lets go of. */
+struct sqlite_release {
+    int64_t user_id, seq;
 };
 
 struct sqlite_conn {
@@ -47,6 +59,12 @@ struct sqlite_conn {
     bool synchronous_full; /* PRAGMA synchronous as it stands */
     bool dropped;          /* deleted bytes may still be in the write-ahead log */
     int64_t checkpoint_ms; /* monotonic: of the last one */
+    bool holders_stale;    /* they have to be read again */
+    int64_t data_version;  /* of SQLite, when they were read: another process's commit changes it */
+    struct sqlite_release *releases; /* of the transaction under way */
+    size_t release_count, release_cap;
+    struct sqlite_tally tallies[SQLITE_TALLY_MAX]; /* of the transaction under way */
+    int tally_count;
 };
 
 /* sqlite_open.c */
@@ -70,6 +88,7 @@ struct sql {
 struct sql sql_start(struct store_conn *conn, enum sqlite_statement which);
 void sql_int(struct sql *q, int n, int64_t value);
 void sql_text(struct sql *q, int n, const char *text); /* NULL: SQL NULL */
+void sql_json(struct sql *q, int n, const char *list); /* NULL: there was no memory for it */
 void sql_blob(struct sql *q, int n, const void *data, int len);
 void sql_guid(struct sql *q, int n, const struct guid *id);
 bool sql_next(struct sql *q); /* true: there is a row */
@@ -101,6 +120,27 @@ void sqlite_running_end(struct store_conn *conn, const struct guid *id);
 /* If that report runs: put its rows and bytes so far into it. */
 void sqlite_running_read(struct store_conn *conn, struct report *report);
 void sqlite_running_free(struct sqlite_shared *shared);
+
+/* sqlite_tally.c: a report goes from a state to another; SQLITE_NOWHERE: it comes, or it goes for
+ * ever. 0 or -E_STORE. */
+enum { SQLITE_NOWHERE = -1 };
+int sqlite_tally(struct store_conn *conn, int64_t seq, int from, int to, struct err *err);
+/* Write what the transaction has added; before the commit. */
+int sqlite_tally_write(struct store_conn *conn, struct err *err);
+
+/* sqlite_active.c: who holds slots. All but sqlite_active_list() are the writer's, inside a
+ * transaction, which sqlite_active_begin() starts and sqlite_active_commit() ends; a rollback sets
+ * `holders_stale`. */
+int sqlite_active_begin(struct store_conn *conn, struct err *err);
+void sqlite_active_commit(struct store_conn *conn);
+int sqlite_active_count(struct store_conn *conn, int64_t user_id); /* slots that the user holds */
+int sqlite_active_take(struct store_conn *conn, int64_t user_id, int64_t seq, struct err *err);
+void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq);
+/* A JSON list of seqs that has all that hold a slot of this user's in whatever this connection
+ * begins to read from now on; the query tells which of them do. sqlite3_free() it; NULL: no memory.
+ */
+char *sqlite_active_list(struct store_conn *conn, int64_t user_id);
+void sqlite_active_free(struct sqlite_conn *c); /* of the writer */
 
 /* sqlite_report.c: a row that starts with SQLITE_REPORT_COLUMNS. */
 void sqlite_read_report(struct sql *q, struct report *ret);

@@ -1,6 +1,8 @@
 /* src/store/sqlite_look.c -- looking at reports in SQLite: one, a page, what has expired, all,
  * counts.
  */
+#include <string.h>
+
 #include "base/seam.h"
 #include "store/sqlite_impl.h"
 
@@ -23,43 +25,51 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
     return sql_end(&q, err);
 }
 
-static int list_total(struct store_conn *conn, struct store_list *arg, struct err *err)
+/* `active`: sqlite_active_list(). */
+static int list_total(struct store_conn *conn, struct store_list *arg, const char *active,
+                      struct err *err)
 {
     struct sql q = sql_start(conn, arg->state < 0 ? SQL_LIST_TOTAL : SQL_LIST_STATE_TOTAL);
 
     sql_int(&q, 1, arg->user_id);
+    sql_json(&q, 2, active);
     if (arg->state >= 0)
-        sql_int(&q, 2, arg->state);
+        sql_int(&q, 3, arg->state);
     if (sql_next(&q))
         arg->total = sql_get_int(&q, 0);
     return sql_end(&q, err);
 }
 
-static int list_page(struct store_conn *conn, struct store_list *arg, struct err *err)
+static int list_page(struct store_conn *conn, struct store_list *arg, const char *active,
+                     struct err *err)
 {
-    struct sql q = sql_start(conn, arg->state < 0 ? SQL_LIST : SQL_LIST_STATE);
+    struct sql q = sql_start(conn, SQL_LIST);
 
     sql_int(&q, 1, arg->user_id);
-    sql_int(&q, 2, arg->page_size);
-    sql_int(&q, 3, (arg->page - 1) * arg->page_size);
-    if (arg->state >= 0)
-        sql_int(&q, 4, arg->state);
+    sql_json(&q, 2, active);
+    sql_int(&q, 3, arg->state);
+    sql_int(&q, 4, arg->page_size);
+    sql_int(&q, 5, (arg->page - 1) * arg->page_size);
     return sqlite_read_reports(&q, &arg->reports, &arg->count, err);
 }
 
-/* Total and page are of one moment: one transaction reads both. */
+/* Total and page are of one moment: one transaction reads both. It begins with the first of them,
+ * so that `active` is from before. */
 int sqlite_list(struct store_conn *conn, struct store_list *arg, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     int rc = sqlite_exec(c, "BEGIN");
+    char *active;
 
     if (rc != SQLITE_OK)
         return sqlite_trouble(c, rc, err);
-    rc = list_total(conn, arg, err);
+    active = sqlite_active_list(conn, arg->user_id);
+    rc = list_total(conn, arg, active, err);
     SEAM_STEP("store", "list", "counted");
     if (rc == 0)
-        rc = list_page(conn, arg, err);
+        rc = list_page(conn, arg, active, err);
     sqlite_exec(c, "COMMIT"); /* nothing was written that it could fail on */
+    sqlite3_free(active);
     return rc;
 }
 
@@ -86,6 +96,7 @@ int sqlite_stats(struct store_conn *conn, struct store_stats *arg, struct err *e
 {
     struct sql q = sql_start(conn, SQL_STATS);
 
+    memset(arg->by_state, 0, sizeof(arg->by_state));
     while (sql_next(&q)) {
         int64_t state = sql_get_int(&q, 0);
 

@@ -169,6 +169,7 @@ void sqlite_close(struct store_conn *conn)
         sqlite3_finalize(c->statements[i]);
     sqlite3_close(c->db);
     if (c->writes) {
+        sqlite_active_free(c);
         sqlite_running_free(c->shared);
         pthread_mutex_destroy(&c->shared->mutex);
         free(c->shared->path);
@@ -178,6 +179,19 @@ void sqlite_close(struct store_conn *conn)
 }
 
 _Static_assert(SQLITE_PAGE == 4096 && SQLITE_PAGES_MAX == 33554431, "set_up_writer() sets them");
+
+/* Who holds slots is asked by readers, too, so it is known before anything is written. */
+static int read_holders(struct sqlite_conn *c, struct err *err)
+{
+    int rc = sqlite_exec(c, "BEGIN");
+
+    if (rc != SQLITE_OK)
+        return open_trouble(c, rc, err);
+    c->holders_stale = true;
+    rc = sqlite_active_begin(&c->base, err);
+    sqlite_exec(c, "COMMIT"); /* nothing was written that it could fail on */
+    return rc;
+}
 
 static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
 {
@@ -198,7 +212,9 @@ static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
         return open_trouble(c, rc, err);
     c->synchronous_full = true;
     c->dropped = true; /* by the process before, perhaps, and it crashed */
-    return migrate(c, create, err);
+    if (migrate(c, create, err) < 0)
+        return -E_STORE;
+    return read_holders(c, err);
 }
 
 int sqlite_open(const struct store_spec *spec, const char *path, struct store_conn **ret,

@@ -49,12 +49,49 @@ int sqlite_read_reports(struct sql *q, struct report **ret_reports, size_t *ret_
 
 /* ---- the one writer of a state ---- */
 
-struct move {
-    enum report_state from, to;
-    bool moved;      /* out; the rest only if it is true */
-    struct guid id;  /* out */
-    int64_t user_id; /* out */
+/* A report as it stands, before it is moved. */
+struct place {
+    bool found; /* the rest only if it is true */
+    int64_t seq, user_id;
+    struct guid id;
+    enum report_state state;
+    bool slot;
+    int attempt;
 };
+
+/* Ends the statement, which has SQLITE_PLACE_COLUMNS. */
+static int read_place(struct sql *q, struct place *ret, struct err *err)
+{
+    *ret = (struct place){.found = sql_next(q)};
+    if (ret->found) {
+        ret->seq = sql_get_int(q, 0);
+        ret->id = sql_get_guid(q, 1);
+        ret->user_id = sql_get_int(q, 2);
+        ret->state = (enum report_state)sql_get_int(q, 3);
+        ret->slot = sql_get_bool(q, 4);
+        ret->attempt = (int)sql_get_int(q, 5);
+    }
+    return sql_end(q, err);
+}
+
+static int find_place(struct store_conn *conn, const struct guid *id, struct place *ret,
+                      struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_PLACE);
+
+    sql_guid(&q, 1, id);
+    return read_place(&q, ret, err);
+}
+
+/* The report, if `attempt` still has it; else not found. */
+static int find_running(struct store_conn *conn, const struct guid *id, int attempt,
+                        struct place *ret, struct err *err)
+{
+    int rc = find_place(conn, id, ret, err);
+
+    ret->found = ret->found && ret->state == REPORT_PROCESSING && ret->attempt == attempt;
+    return rc;
+}
 
 /* A slot is held while queued or processing, and by a deleted report until its query has stopped:
  * which is known when the row is dropped. */
@@ -63,25 +100,31 @@ static bool holds_slot(enum report_state from, enum report_state to)
     return report_is_active(to) || (to == REPORT_DELETING && from == REPORT_PROCESSING);
 }
 
-/* Every change of a state goes through here: compare and set by an SQLITE_MOVE statement of which
- * ?4 and up are bound. Ends the statement. */
-static int move_report(struct sql *q, struct move *move, struct err *err)
+/* Every change of a state goes through here: by an SQLITE_MOVE statement of which ?4 and up are
+ * bound, in the transaction that has read `place`. Ends the statement. */
+static int move_report(struct sql *q, const struct place *place, enum report_state to,
+                       struct err *err)
 {
-    assert(report_may_move(move->from, move->to));
-    sql_int(q, 1, move->to);
-    sql_int(q, 2, holds_slot(move->from, move->to));
-    sql_int(q, 3, move->from);
-    move->moved = sql_next(q);
-    if (move->moved) {
-        move->id = sql_get_guid(q, 0);
-        move->user_id = sql_get_int(q, 1);
-        store_changed(
-            &q->conn->base,
-            &(struct store_change){.id = move->id, .user_id = move->user_id, .state = move->to});
-        if (move->from == REPORT_PROCESSING)
-            sqlite_running_end(&q->conn->base, &move->id);
-    }
-    return sql_run(q, err);
+    struct store_conn *conn = &q->conn->base;
+    bool slot = holds_slot(place->state, to);
+    int rc;
+
+    assert(report_may_move(place->state, to));
+    sql_int(q, 1, to);
+    sql_int(q, 2, slot);
+    sql_int(q, 3, place->seq);
+    rc = sql_run(q, err);
+    if (rc == 0)
+        rc = sqlite_tally(conn, place->seq, place->state, to, err);
+    if (rc < 0)
+        return rc;
+    if (place->slot && !slot)
+        sqlite_active_release(conn, place->user_id, place->seq);
+    if (place->state == REPORT_PROCESSING)
+        sqlite_running_end(conn, &place->id);
+    store_changed(conn,
+                  &(struct store_change){.id = place->id, .user_id = place->user_id, .state = to});
+    return 0;
 }
 
 /* ---- submit ---- */
@@ -89,9 +132,14 @@ static int move_report(struct sql *q, struct move *move, struct err *err)
 static int active_reports(struct store_conn *conn, struct store_submit *arg, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_ACTIVE);
+    char *list = sqlite_active_list(conn, arg->user_id);
+    int rc;
 
     sql_int(&q, 1, arg->user_id);
-    return sqlite_read_reports(&q, &arg->active, &arg->active_count, err);
+    sql_json(&q, 2, list);
+    rc = sqlite_read_reports(&q, &arg->active, &arg->active_count, err);
+    sqlite3_free(list);
+    return rc;
 }
 
 int sqlite_key(struct store_conn *conn, struct store_key *arg, struct err *err)
@@ -138,7 +186,6 @@ static int use_key(struct store_conn *conn, struct store_submit *arg, bool *ret_
     return sql_run(&q, err);
 }
 
-/* The limit is counted by the statement that inserts; it takes no row when the limit is reached. */
 static int insert_report(struct store_conn *conn, struct store_submit *arg, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_SUBMIT);
@@ -154,14 +201,29 @@ static int insert_report(struct store_conn *conn, struct store_submit *arg, stru
         sql_int(&q, 8, arg->key_expires_ms);
     else
         sql_text(&q, 8, NULL);
-    sql_int(&q, 9, arg->active_limit);
     sql_next(&q);
-    arg->outcome = sqlite3_changes(q.conn->db) > 0 ? SUBMIT_ACCEPTED : SUBMIT_LIMIT;
     if (q.rc == SQLITE_CONSTRAINT_FOREIGNKEY) {
         sql_end(&q, err);
         return err_set(err, -E_NOT_FOUND, "There is no such user.");
     }
     return sql_end(&q, err);
+}
+
+static int accept_report(struct store_conn *conn, struct store_submit *arg, struct err *err)
+{
+    int rc = insert_report(conn, arg, err);
+    int64_t seq = sqlite3_last_insert_rowid(((struct sqlite_conn *)conn)->db);
+
+    if (rc == 0)
+        rc = sqlite_tally(conn, seq, SQLITE_NOWHERE, REPORT_QUEUED, err);
+    if (rc == 0)
+        rc = sqlite_active_take(conn, arg->user_id, seq, err);
+    if (rc < 0)
+        return rc;
+    arg->outcome = SUBMIT_ACCEPTED;
+    store_changed(conn, &(struct store_change){
+                            .id = arg->id, .user_id = arg->user_id, .state = REPORT_QUEUED});
+    return 0;
 }
 
 int sqlite_submit(struct store_conn *conn, struct store_submit *arg, struct err *err)
@@ -173,89 +235,97 @@ int sqlite_submit(struct store_conn *conn, struct store_submit *arg, struct err 
         rc = use_key(conn, arg, &answered, err);
     if (rc < 0 || answered)
         return rc;
-    rc = insert_report(conn, arg, err);
-    if (rc < 0)
-        return rc;
-    if (arg->outcome == SUBMIT_LIMIT)
-        return active_reports(conn, arg, err);
-    store_changed(conn, &(struct store_change){
-                            .id = arg->id, .user_id = arg->user_id, .state = REPORT_QUEUED});
-    return 0;
+    if (sqlite_active_count(conn, arg->user_id) < arg->active_limit)
+        return accept_report(conn, arg, err);
+    arg->outcome = SUBMIT_LIMIT;
+    return active_reports(conn, arg, err);
 }
 
 /* ---- running ---- */
 
-int sqlite_claim(struct store_conn *conn, struct store_claim *arg, struct err *err)
+/* The claimed report as the caller gets it. */
+static int read_claimed(struct store_conn *conn, int64_t seq, struct report *ret, struct err *err)
 {
-    struct move move = {.from = REPORT_QUEUED, .to = REPORT_PROCESSING};
-    struct sql q = sql_start(conn, SQL_CLAIM);
-    int rc;
+    struct sql q = sql_start(conn, SQL_CLAIMED);
 
-    sql_int(&q, 4, arg->now_ms);
-    rc = move_report(&q, &move, err);
-    arg->found = move.moved;
-    if (rc < 0 || !move.moved)
-        return rc;
-    q = sql_start(conn, SQL_CLAIMED);
-    sql_guid(&q, 1, &move.id);
+    sql_int(&q, 1, seq);
     if (sql_next(&q)) {
-        sqlite_read_report(&q, &arg->report);
-        arg->report.parameters = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT);
-        arg->report.user_name = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
-        sqlite_running_start(conn, &move.id, arg->report.attempt);
+        sqlite_read_report(&q, ret);
+        ret->parameters = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT);
+        ret->user_name = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
+        sqlite_running_start(conn, &ret->id, ret->attempt);
     }
     return sql_end(&q, err);
 }
 
+int sqlite_claim(struct store_conn *conn, struct store_claim *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_CLAIM_PLACE);
+    struct place place;
+    int rc = read_place(&q, &place, err);
+
+    arg->found = place.found;
+    if (rc < 0 || !place.found)
+        return rc;
+    q = sql_start(conn, SQL_CLAIM);
+    sql_int(&q, 4, arg->now_ms);
+    rc = move_report(&q, &place, REPORT_PROCESSING, err);
+    if (rc == 0)
+        rc = read_claimed(conn, place.seq, &arg->report, err);
+    return rc;
+}
+
 int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err *err)
 {
-    struct move move = {.from = REPORT_PROCESSING, .to = arg->state};
-    struct sql q = sql_start(conn, SQL_FINISH);
     bool complete = arg->state == REPORT_COMPLETE;
-    int rc;
+    struct place place;
+    struct sql q;
+    int rc = find_running(conn, &arg->id, arg->attempt, &place, err);
 
-    sql_guid(&q, 4, &arg->id);
-    sql_int(&q, 5, arg->attempt);
-    sql_int(&q, 6, arg->rows);
-    sql_int(&q, 7, arg->bytes);
-    sql_int(&q, 8, arg->now_ms);
-    sql_int(&q, 9, arg->expires_ms);
-    sql_blob(&q, 10, complete ? arg->digest : NULL, REPORT_DIGEST_BYTES);
-    sql_text(&q, 11, complete ? NULL : arg->message);
-    sql_blob(&q, 12, complete ? arg->key : NULL, REPORT_KEY_BYTES);
-    rc = move_report(&q, &move, err);
-    arg->moved = move.moved;
-    return rc;
+    arg->moved = place.found;
+    if (rc < 0 || !place.found)
+        return rc;
+    q = sql_start(conn, SQL_FINISH);
+    sql_int(&q, 4, arg->rows);
+    sql_int(&q, 5, arg->bytes);
+    sql_int(&q, 6, arg->now_ms);
+    sql_int(&q, 7, arg->expires_ms);
+    sql_blob(&q, 8, complete ? arg->digest : NULL, REPORT_DIGEST_BYTES);
+    sql_text(&q, 9, complete ? NULL : arg->message);
+    sql_blob(&q, 10, complete ? arg->key : NULL, REPORT_KEY_BYTES);
+    return move_report(&q, &place, arg->state, err);
 }
 
 int sqlite_requeue(struct store_conn *conn, struct store_requeue *arg, struct err *err)
 {
-    struct move move = {.from = REPORT_PROCESSING, .to = REPORT_QUEUED};
-    struct sql q = sql_start(conn, SQL_REQUEUE);
-    int rc;
+    struct place place;
+    struct sql q;
+    int rc = find_running(conn, &arg->id, arg->attempt, &place, err);
 
-    sql_guid(&q, 4, &arg->id);
-    sql_int(&q, 5, arg->attempt);
-    sql_int(&q, 6, arg->failed);
-    rc = move_report(&q, &move, err);
-    arg->moved = move.moved;
-    return rc;
+    arg->moved = place.found;
+    if (rc < 0 || !place.found)
+        return rc;
+    q = sql_start(conn, SQL_REQUEUE);
+    sql_int(&q, 4, arg->failed);
+    return move_report(&q, &place, REPORT_QUEUED, err);
 }
 
 /* A SQLite store has one node: whatever is processing was this one's. */
 int sqlite_recover(struct store_conn *conn, struct store_recover *arg, struct err *err)
 {
-    struct move move = {.from = REPORT_PROCESSING, .to = REPORT_QUEUED};
-    int rc;
+    for (arg->requeued = 0;; arg->requeued++) {
+        struct sql q = sql_start(conn, SQL_RECOVER_PLACE);
+        struct place place;
+        int rc = read_place(&q, &place, err);
 
-    arg->requeued = 0;
-    do {
-        struct sql q = sql_start(conn, SQL_RECOVER);
-
-        rc = move_report(&q, &move, err);
-        arg->requeued += move.moved;
-    } while (rc == 0 && move.moved);
-    return rc;
+        if (rc < 0 || !place.found)
+            return rc;
+        q = sql_start(conn, SQL_REQUEUE);
+        sql_int(&q, 4, 0);
+        rc = move_report(&q, &place, REPORT_QUEUED, err);
+        if (rc < 0)
+            return rc;
+    }
 }
 
 /* It has one node, which lives as long as the store is used, and holds nothing against itself. */
@@ -281,34 +351,39 @@ int sqlite_held(struct store_conn *conn, struct store_held *arg, struct err *err
 
 int sqlite_mark(struct store_conn *conn, struct store_mark *arg, struct err *err)
 {
-    struct move move = {.to = REPORT_DELETING};
-    struct sql q = sql_start(conn, SQL_MARK_FIND);
-    int rc;
+    struct place place;
+    struct sql q;
+    int rc = find_place(conn, &arg->id, &place, err);
 
-    sql_guid(&q, 1, &arg->id);
-    sql_int(&q, 2, arg->user_id);
     arg->held = false;
-    arg->found = sql_next(&q);
-    if (arg->found) {
-        arg->was = (enum report_state)sql_get_int(&q, 0);
-        arg->attempt = (int)sql_get_int(&q, 1);
-    }
-    rc = sql_end(&q, err);
+    arg->found = place.found && place.state != REPORT_DELETING &&
+                 (arg->user_id == place.user_id || arg->user_id == 0);
     if (rc < 0 || !arg->found)
         return rc;
-    move.from = arg->was;
+    arg->was = place.state;
+    arg->attempt = place.attempt;
     q = sql_start(conn, SQL_MARK);
-    sql_guid(&q, 4, &arg->id);
-    return move_report(&q, &move, err);
+    return move_report(&q, &place, REPORT_DELETING, err);
 }
 
 int sqlite_drop(struct store_conn *conn, struct store_drop *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_DROP);
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    struct place place;
+    struct sql q;
+    int rc = find_place(conn, &arg->id, &place, err);
 
-    sql_guid(&q, 1, &arg->id);
-    q.conn->dropped = true; /* see sqlite_tend() */
-    return sql_run(&q, err);
+    if (rc < 0 || !place.found || place.state != REPORT_DELETING)
+        return rc;
+    c->dropped = true; /* see sqlite_tend() */
+    q = sql_start(conn, SQL_DROP);
+    sql_int(&q, 1, place.seq);
+    rc = sql_run(&q, err);
+    if (rc == 0)
+        rc = sqlite_tally(conn, place.seq, REPORT_DELETING, SQLITE_NOWHERE, err);
+    if (rc == 0 && place.slot)
+        sqlite_active_release(conn, place.user_id, place.seq);
+    return rc;
 }
 
 int sqlite_deleting(struct store_conn *conn, struct store_deleting *arg, struct err *err)

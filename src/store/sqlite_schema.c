@@ -97,5 +97,29 @@ _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE =
 /* 2: the key of an encrypted result. */
 static const char migration_2[] = "ALTER TABLE report ADD COLUMN seal_key BLOB;";
 
-const char *const sqlite_migrations[] = {migration_1, migration_2};
+/* 3: a submit writes less. The tallies (sqlite_tally.c) take the place of the counts and of their
+ * triggers; who holds slots is known in memory (sqlite_active.c); and a report enters the index of
+ * its user when it has finished: so nothing that a submit writes lies where its user's id falls,
+ * and the pages that a group of submits writes are few, whatever the number of users. */
+static const char migration_3[] =
+    "DROP TRIGGER report_comes;"
+    "DROP TRIGGER report_moves;"
+    "DROP TRIGGER report_leaves_queue;"
+    "DROP TRIGGER report_returns;"
+    "DROP TRIGGER report_goes;"
+    "DROP TABLE report_count;"
+    "DROP TABLE queue_block;"
+    "DROP INDEX report_slot;"
+    "DROP INDEX report_of_user;"
+    "CREATE INDEX report_of_user ON report (user_id) WHERE state IN (2, 3);"
+    "CREATE TABLE tally (node INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;"
+    "INSERT INTO tally SELECT state, count(*) FROM report GROUP BY state;"
+    "INSERT INTO tally SELECT (1 << 58) + (seq >> 6), count(*) FROM report"
+    " WHERE state = 0 AND state NOT IN (2, 3) GROUP BY seq >> 6;"
+    "INSERT INTO tally SELECT (2 << 58) + (seq >> 12), count(*) FROM report"
+    " WHERE state = 0 AND state NOT IN (2, 3) GROUP BY seq >> 12;"
+    "INSERT INTO tally SELECT (3 << 58) + (seq >> 18), count(*) FROM report"
+    " WHERE state = 0 AND state NOT IN (2, 3) GROUP BY seq >> 18;";
+
+const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3};
 const int sqlite_migration_count = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]);

@@ -40,6 +40,14 @@ void sql_text(struct sql *q, int n, const char *text)
         note(q, sqlite3_bind_text(q->stmt, n, text, -1, SQLITE_STATIC));
 }
 
+void sql_json(struct sql *q, int n, const char *list)
+{
+    if (list == NULL)
+        note(q, SQLITE_NOMEM);
+    else
+        sql_text(q, n, list);
+}
+
 void sql_blob(struct sql *q, int n, const void *data, int len)
 {
     if (q->rc == SQLITE_OK)

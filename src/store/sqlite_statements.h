@@ -10,11 +10,20 @@
     "started_ms, finished_ms, expires_ms, digest"
 enum { SQLITE_REPORT_COLUMN_COUNT = 14 };
 
-/* The place of `report` in the queue, by whole blocks of it (see sqlite_schema.c). */
+/* How many are queued from seq `from` to before seq `to`, both bounds of a block of 64^level. */
+#define SQLITE_QUEUED(level, shift, from, to)                                                      \
+    "(SELECT coalesce(sum(n), 0) FROM tally WHERE node >= (" level " << 58) + (" from " >> " shift \
+    ") AND node < (" level " << 58) + (" to " >> " shift "))"
+
+/* The place of `report` in the queue: by whole blocks of it, the largest first (see
+ * sqlite_tally.c), and what is before it in its own block of 64. */
 #define SQLITE_POSITION                                                                            \
-    "(SELECT coalesce(sum(n), 0) FROM queue_block WHERE block < report.seq >> 9)"                  \
-    " + (SELECT count(*) FROM report AS other WHERE other.state = 0"                               \
-    " AND other.state NOT IN (2, 3) AND other.seq BETWEEN report.seq >> 9 << 9 AND report.seq)"
+    SQLITE_QUEUED("3", "18", "0", "report.seq")                                                    \
+    " + " SQLITE_QUEUED("2", "12", "(report.seq >> 18 << 18)", "report.seq") " + " SQLITE_QUEUED(  \
+        "1", "6", "(report.seq >> 12 << 12)",                                                      \
+        "report.seq") " + (SELECT count(*) FROM report AS other WHERE other.state = 0"             \
+                      " AND other.state NOT IN (2, 3)"                                             \
+                      " AND other.seq BETWEEN report.seq >> 6 << 6 AND report.seq)"
 
 /* Read by read_user(). */
 #define SQLITE_USER_COLUMNS                                                                        \
@@ -22,56 +31,70 @@ enum { SQLITE_REPORT_COLUMN_COUNT = 14 };
     "user.locked_until_ms, user.allow, user.grants"
 enum { SQLITE_USER_COLUMN_COUNT = 8 };
 
-/* The start of every move: ?1 to, ?2 its slot, ?3 from; bound, with the ends, by move_report(). */
+/* What move_report() has to know before it moves a report. */
+#define SQLITE_PLACE_COLUMNS "seq, id, user_id, state, slot, attempt"
+enum { SQLITE_PLACE_COLUMN_COUNT = 6 };
+
+/* The start of every move and its end: ?1 to, ?2 its slot, ?3 seq; bound by move_report(). */
 #define SQLITE_MOVE "UPDATE report SET state = ?1, slot = ?2"
-#define SQLITE_MOVED " RETURNING id, user_id"
+#define SQLITE_MOVED " WHERE seq = ?3"
+
+/* The user's (?1) reports that hold a slot, of which ?2 is the list (see sqlite_active.c). */
+#define SQLITE_ACTIVE                                                                              \
+    " FROM report WHERE seq IN (SELECT value FROM json_each(?2)) AND user_id = ?1"                 \
+    " AND state IN (0, 1)"
 
 #define SQLITE_STATEMENTS(X)                                                                       \
+    /* ---- transactions ---- */                                                                   \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
+    X(COMMIT, "COMMIT")                                                                            \
+    X(DATA_VERSION, "PRAGMA data_version")                                                         \
     /* ---- report ---- */                                                                         \
     X(SUBMIT, "INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters, key," \
-              " key_hash, key_expires_ms) SELECT ?1, ?2, 0, 1, ?3, ?4, ?5, ?6, ?7, ?8"             \
-              " WHERE (SELECT count(*) FROM report WHERE user_id = ?2 AND slot = 1) < ?9")         \
+              " key_hash, key_expires_ms) VALUES (?1, ?2, 0, 1, ?3, ?4, ?5, ?6, ?7, ?8)")          \
     X(KEY_FIND, "SELECT id, key_hash FROM report WHERE user_id = ?1 AND key = ?2"                  \
                 " AND key_expires_ms > ?3")                                                        \
     X(KEY_FORGET, "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"           \
                   " WHERE user_id = ?1 AND key = ?2")                                              \
-    X(ACTIVE, "SELECT " SQLITE_REPORT_COLUMNS " FROM report WHERE user_id = ?1 AND slot = 1"       \
-              " AND state IN (0, 1) ORDER BY seq")                                                 \
-    X(CLAIM,                                                                                       \
-      SQLITE_MOVE ", attempt = attempt + 1, started_ms = ?4 WHERE state = ?3"                      \
-                  " AND seq = (SELECT seq FROM report WHERE state = 0 AND state NOT IN (2, 3)"     \
-                  " ORDER BY seq LIMIT 1)" SQLITE_MOVED)                                           \
+    X(ACTIVE, "SELECT " SQLITE_REPORT_COLUMNS SQLITE_ACTIVE " ORDER BY seq")                       \
+    X(HOLDERS, "SELECT user_id, seq FROM report WHERE state IN (0, 1, 4)"                          \
+               " AND state NOT IN (2, 3) AND slot = 1")                                            \
+    X(PLACE, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE id = ?1")                          \
+    X(CLAIM_PLACE,                                                                                 \
+      "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE state = 0 AND state NOT IN (2, 3)"        \
+      " ORDER BY seq LIMIT 1")                                                                     \
+    X(RECOVER_PLACE, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE state = 1"                 \
+                     " AND state NOT IN (2, 3) LIMIT 1")                                           \
+    X(CLAIM, SQLITE_MOVE ", attempt = attempt + 1, started_ms = ?4" SQLITE_MOVED)                  \
     X(CLAIMED, "SELECT " SQLITE_REPORT_COLUMNS ", parameters,"                                     \
-               " (SELECT user.name FROM user WHERE user.id = user_id) FROM report WHERE id = ?1")  \
-    X(FINISH, SQLITE_MOVE ", rows = ?6, bytes = ?7, finished_ms = ?8, expires_ms = ?9,"            \
-                          " digest = ?10, message = ?11, seal_key = ?12 WHERE id = ?4 AND state "  \
-                          "= ?3 AND attempt = ?5" SQLITE_MOVED)                                    \
-    X(REQUEUE, SQLITE_MOVE ", started_ms = 0, failures = failures + ?6"                            \
-                           " WHERE id = ?4 AND state = ?3 AND attempt = ?5" SQLITE_MOVED)          \
-    X(RECOVER, SQLITE_MOVE ", started_ms = 0 WHERE state = ?3 AND seq = (SELECT seq FROM report"   \
-                           " WHERE state = 1 AND state NOT IN (2, 3) LIMIT 1)" SQLITE_MOVED)       \
-    X(MARK_FIND, "SELECT state, attempt FROM report WHERE id = ?1"                                 \
-                 " AND (user_id = ?2 OR ?2 = 0) AND state <> 4")                                   \
-    X(MARK, SQLITE_MOVE ", expires_ms = NULL, key = NULL, key_hash = NULL, key_expires_ms = NULL"  \
-                        " WHERE id = ?4 AND state = ?3" SQLITE_MOVED)                              \
-    X(DROP, "DELETE FROM report WHERE id = ?1 AND state = 4")                                      \
+               " (SELECT user.name FROM user WHERE user.id = user_id) FROM report WHERE seq = ?1") \
+    X(FINISH, SQLITE_MOVE ", rows = ?4, bytes = ?5, finished_ms = ?6, expires_ms = ?7,"            \
+                          " digest = ?8, message = ?9, seal_key = ?10" SQLITE_MOVED)               \
+    X(REQUEUE, SQLITE_MOVE ", started_ms = 0, failures = failures + ?4" SQLITE_MOVED)              \
+    X(MARK, SQLITE_MOVE                                                                            \
+      ", expires_ms = NULL, key = NULL, key_hash = NULL, key_expires_ms = NULL" SQLITE_MOVED)      \
+    X(DROP, "DELETE FROM report WHERE seq = ?1")                                                   \
     X(DELETING, "SELECT id, attempt FROM report WHERE state = 4 AND state NOT IN (2, 3) LIMIT ?1") \
     /* ---- looking ---- */                                                                        \
     X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL),"                         \
             " iif(state = 0, " SQLITE_POSITION ", 0), seal_key FROM report"                        \
             " WHERE id = ?1 AND (user_id = ?2 OR ?2 = 0) AND state <> 4")                          \
-    X(LIST, "SELECT " SQLITE_REPORT_COLUMNS " FROM report WHERE user_id = ?1 AND state <> 4"       \
-            " ORDER BY seq DESC LIMIT ?2 OFFSET ?3")                                               \
-    X(LIST_TOTAL, "SELECT count(*) FROM report WHERE user_id = ?1 AND state <> 4")                 \
-    X(LIST_STATE, "SELECT " SQLITE_REPORT_COLUMNS " FROM report WHERE user_id = ?1"                \
-                  " AND state = ?4 AND state <> 4 ORDER BY seq DESC LIMIT ?2 OFFSET ?3")           \
-    X(LIST_STATE_TOTAL, "SELECT count(*) FROM report WHERE user_id = ?1 AND state = ?2"            \
-                        " AND state <> 4")                                                         \
+    X(LIST, "SELECT " SQLITE_REPORT_COLUMNS ", seq FROM report WHERE user_id = ?1"                 \
+            " AND state IN (2, 3) AND (?3 < 0 OR state = ?3) UNION ALL"                            \
+            " SELECT " SQLITE_REPORT_COLUMNS ", seq" SQLITE_ACTIVE " AND (?3 < 0 OR state = ?3)"   \
+            " ORDER BY seq DESC LIMIT ?4 OFFSET ?5")                                               \
+    X(LIST_TOTAL, "SELECT (SELECT count(*) FROM report WHERE user_id = ?1 AND state IN (2, 3))"    \
+                  " + (SELECT count(*)" SQLITE_ACTIVE ")")                                         \
+    X(LIST_STATE_TOTAL, "SELECT (SELECT count(*) FROM report WHERE user_id = ?1"                   \
+                        " AND state IN (2, 3) AND state = ?3)"                                     \
+                        " + (SELECT count(*)" SQLITE_ACTIVE " AND state = ?3)")                    \
     X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
                " ORDER BY expires_ms LIMIT ?1")                                                    \
-    X(STATS, "SELECT state, n FROM report_count")                                                  \
+    X(STATS, "SELECT node, n FROM tally WHERE node < 5")                                           \
     X(SCAN, "SELECT id, state, attempt, bytes, expires_ms, seal_key IS NOT NULL FROM report"       \
             " WHERE id > ?1 ORDER BY id LIMIT ?2")                                                 \
+    X(TALLY, "INSERT INTO tally (node, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2")   \
+    X(TALLY_EMPTY, "DELETE FROM tally WHERE node = ?1 AND n = 0")                                  \
     /* ---- users ---- */                                                                          \
     X(USER_ADD, "INSERT INTO user (name, password_hash, allow, grants) VALUES (?1, ?2, ?3, ?4)")   \
     X(USER_CHANGE, "UPDATE user SET password_hash = coalesce(?2, password_hash),"                  \

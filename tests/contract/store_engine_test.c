@@ -66,6 +66,78 @@ static void what_a_rolled_back_attempt_found_is_found_anew(void **state)
     store_op_done(&ops[1]);
 }
 
+/* Stats by state, as text: queued, processing, complete, error, deleting. */
+static void assert_stats(struct fixture *f, const char *expected)
+{
+    struct store_op op = {.verb = STORE_STATS};
+    char text[128];
+
+    assert_int_equal(run(f->store, &op), 0);
+    snprintf(text, sizeof(text), "%ld %ld %ld %ld %ld", (long)op.stats.by_state[REPORT_QUEUED],
+             (long)op.stats.by_state[REPORT_PROCESSING], (long)op.stats.by_state[REPORT_COMPLETE],
+             (long)op.stats.by_state[REPORT_ERROR], (long)op.stats.by_state[REPORT_DELETING]);
+    assert_string_equal(text, expected);
+}
+
+static void counts_slots_and_places_are_right_after_a_rollback(void **state)
+{
+    struct fixture *f = *state;
+    struct guid first = submit(f, f->ann);
+    struct store_op ops[] = {submit_op(f->ann),
+                             {.verb = STORE_CLAIM},
+                             {.verb = STORE_MARK, .mark = {.id = first}},
+                             bad_op(f->ann)};
+    struct guid second = ops[0].submit.id;
+    struct store_op more;
+
+    run_as_one_batch(f, ops, 4);
+    assert_true(guid_eq(&ops[1].claim.report.id, &first));
+    store_op_done(&ops[1]);
+    assert_stats(f, "1 0 0 0 1");
+    more = find(f, second, f->ann);
+    assert_int_equal(more.find.position, 1);
+    store_op_done(&more);
+    more = submit_op(f->ann);
+    more.submit.active_limit = 3; /* the one that is queued, and the deleted one that ran */
+    assert_int_equal(run(f->store, &more), 0);
+    assert_int_equal(more.submit.outcome, SUBMIT_ACCEPTED);
+    more = submit_op(f->ann);
+    more.submit.active_limit = 3;
+    assert_int_equal(run(f->store, &more), 0);
+    assert_int_equal(more.submit.outcome, SUBMIT_LIMIT);
+    assert_int_equal(more.submit.active_count, 2);
+    store_op_done(&more);
+}
+
+static void counts_slots_and_places_are_right_in_a_store_opened_again(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref running;
+    struct store_op op;
+    struct guid queued;
+
+    report_in(f, f->ann, REPORT_COMPLETE);
+    report_in(f, f->ann, REPORT_ERROR);
+    running = report_in(f, f->ann, REPORT_PROCESSING);
+    submit(f, f->ann);
+    queued = submit(f, f->ann);
+    reopen_store(f);
+    assert_stats(f, "2 1 1 1 0");
+    op = find(f, queued, f->ann);
+    assert_int_equal(op.find.position, 2);
+    store_op_done(&op);
+    op = submit_op(f->ann);
+    op.submit.active_limit = 3;
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.submit.outcome, SUBMIT_LIMIT);
+    store_op_done(&op);
+    assert_true(finish(f, running, REPORT_COMPLETE));
+    op = submit_op(f->ann);
+    op.submit.active_limit = 3;
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
+}
+
 static void trouble_is_told_to_people_and_in_detail_to_the_log(void **state)
 {
     struct fixture *f = *state;
@@ -386,6 +458,8 @@ int main(void)
         STORE_TEST(a_bad_operation_does_not_fail_its_neighbours),
         STORE_TEST(a_replay_that_is_tried_again_still_answers),
         STORE_TEST(what_a_rolled_back_attempt_found_is_found_anew),
+        STORE_TEST(counts_slots_and_places_are_right_after_a_rollback),
+        STORE_TEST(counts_slots_and_places_are_right_in_a_store_opened_again),
         STORE_TEST(trouble_is_told_to_people_and_in_detail_to_the_log),
         STORE_TEST(done_comes_after_the_commit_and_the_listeners),
         STORE_TEST(every_move_is_told),

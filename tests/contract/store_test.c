@@ -654,6 +654,37 @@ static void recovery_requeues_what_was_processing(void **state)
     store_op_done(&op);
 }
 
+/* Whatever becomes of them meanwhile, in the order they were submitted in, and each once. */
+static void a_list_has_active_and_finished_reports_by_their_age(void **state)
+{
+    enum { COUNT = 6 };
+    struct fixture *f = *state;
+    struct guid ids[COUNT];
+    struct store_ref ref;
+
+    for (int i = 0; i < COUNT; i++)
+        ids[i] = submit(f, f->ann);
+    submit(f, f->bob);
+    assert_true(claim(f, &ref));
+    assert_true(claim(f, &ref)); /* ids[1]: complete; ids[0] runs on */
+    assert_true(finish(f, ref, REPORT_COMPLETE));
+    assert_true(claim(f, &ref));
+    assert_true(finish(f, ref, REPORT_ERROR));
+    mark(f, ids[4], f->ann);
+    for (int page = 1; page <= COUNT; page++) {
+        static const int expected[] = {5, 3, 2, 1, 0};
+        struct store_op op = {.verb = STORE_LIST};
+
+        op.list = (struct store_list){.user_id = f->ann, .state = -1, .page = page, .page_size = 1};
+        assert_int_equal(run(f->store, &op), 0);
+        assert_int_equal(op.list.total, COUNT - 1);
+        assert_int_equal(op.list.count, page < COUNT);
+        if (page < COUNT)
+            assert_true(guid_eq(&op.list.reports[0].id, &ids[expected[page - 1]]));
+        store_op_done(&op);
+    }
+}
+
 static void stats_count_every_state(void **state)
 {
     struct fixture *f = *state;
@@ -735,6 +766,7 @@ int main(void)
         STORE_TEST(finished_reports_expire_in_their_time),
         STORE_TEST(more_expired_than_fit_come_in_turns),
         STORE_TEST(recovery_requeues_what_was_processing),
+        STORE_TEST(a_list_has_active_and_finished_reports_by_their_age),
         STORE_TEST(stats_count_every_state),
         STORE_TEST(a_sweep_removes_expired_keys),
     };

@@ -181,14 +181,196 @@ static void no_statement_scans_or_sorts_the_reports(void **state)
     }
 }
 
-/* Otherwise each submit would look at up to the limit of rows, or at all of the user's. */
-static void the_limit_is_counted_in_an_index_alone(void **state)
+static long wal_frames(const struct fixture *f)
 {
-    char plan[1024];
+    enum { HEADER = 32, FRAME = 24 + 4096 };
+    char path[160];
+    struct stat st;
 
-    assert_string_equal(statements[0].name, "SUBMIT");
-    read_plan(*state, statements[0].sql, plan);
-    assert_non_null(strstr(plan, "USING COVERING INDEX report_slot (user_id=?"));
+    file_path(f, path, "-wal");
+    assert_int_equal(stat(path, &st), 0);
+    return (st.st_size - HEADER) / FRAME;
+}
+
+/* Nothing that a submit writes may lie where its user's id falls: then each of a group would write
+ * pages of its own. */
+static void a_group_of_submits_writes_few_pages_whoever_submits(void **state)
+{
+    enum { COUNT = 64, USERS = 1000, STORED = 20000, FEW = 20 };
+    struct fixture *f = *state;
+    struct store_op ops[COUNT];
+    char sql[512];
+    long before;
+
+    close_store(f);
+    snprintf(
+        sql, sizeof(sql),
+        "WITH RECURSIVE n (i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+        " INSERT INTO user (id, name, password_hash) SELECT i, i, '' FROM n;"
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+        " INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters)"
+        " SELECT CAST(1000000000000000 + i AS BLOB), 1 + i %% %d, 2 * (i & 1), 1 - (i & 1), 0, "
+        "'', '' FROM n",
+        USERS, STORED, USERS);
+    exec_sql(f, sql);
+    assert_int_equal(reopen_err(f, NULL), 0);
+    /* Twice: the log is emptied behind the first batch. */
+    submit(f, f->ann);
+    submit(f, f->ann);
+    before = wal_frames(f);
+    for (int i = 0; i < COUNT; i++) {
+        ops[i] = submit_op(1 + i * (USERS / COUNT));
+        ops[i].submit.active_limit = 1000;
+    }
+    run_as_one_batch(f, ops, COUNT);
+    assert_int_equal(ops[COUNT - 1].submit.outcome, SUBMIT_ACCEPTED);
+    assert_in_range(wal_frames(f) - before, 3, FEW);
+}
+
+static int64_t position_of(struct fixture *f, struct guid id)
+{
+    struct store_op op = find(f, id, f->ann);
+
+    assert_true(op.find.found);
+    store_op_done(&op);
+    return op.find.position;
+}
+
+/* Blocks of 64, 64^2 and 64^3 seq. */
+static void a_place_in_the_queue_is_found_across_blocks_of_every_size(void **state)
+{
+    enum { COUNT = 200 };
+    struct fixture *f = *state;
+    struct guid ids[COUNT];
+    struct store_ref ref;
+
+    ids[0] = submit(f, f->ann);
+    ids[1] = submit(f, f->ann);
+    close_store(f);
+    exec_sql(f, "UPDATE report SET seq = 3 * 262144 + 5 * 4096 - 100 WHERE seq = 2;"
+                "DELETE FROM tally; INSERT INTO tally VALUES (0, 2),"
+                " (1 << 58, 1), (2 << 58, 1), (3 << 58, 1),"
+                " ((1 << 58) + 3 * 4096 + 4 * 64 + 62, 1), ((2 << 58) + 3 * 64 + 4, 1),"
+                " ((3 << 58) + 3, 1)");
+    assert_int_equal(reopen_err(f, NULL), 0);
+    for (int i = 2; i < COUNT; i++)
+        ids[i] = submit(f, f->ann);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(position_of(f, ids[i]), i + 1);
+    assert_true(claim(f, &ref));
+    assert_true(guid_eq(&ref.id, &ids[0]));
+    mark(f, ids[100], f->ann);
+    assert_int_equal(position_of(f, ids[99]), 99);
+    assert_int_equal(position_of(f, ids[COUNT - 1]), COUNT - 2);
+}
+
+static int64_t number(const struct fixture *f, const char *sql)
+{
+    char path[160];
+    sqlite3_stmt *stmt;
+    sqlite3 *db;
+    int64_t n;
+
+    file_path(f, path, "");
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    n = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return n;
+}
+
+/* The queue wanders on: what it leaves behind would be read at every look. */
+static void an_empty_queue_leaves_no_tallies(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 200; i++)
+        mark(f, submit(f, f->ann), f->ann);
+    assert_int_equal(number(f, "SELECT count(*) FROM tally WHERE node > 4"), 0);
+    assert_int_equal(number(f, "SELECT n FROM tally WHERE node = 4"), 200);
+}
+
+static enum store_submit_outcome submit_limited(struct fixture *f, int limit)
+{
+    struct store_op op = submit_op(f->ann);
+    enum store_submit_outcome outcome;
+
+    op.submit.active_limit = limit;
+    assert_int_equal(run(f->store, &op), 0);
+    outcome = op.submit.outcome;
+    store_op_done(&op);
+    return outcome;
+}
+
+/* As `reportd audit` does beside a server. */
+static void a_slot_that_another_process_frees_is_free(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture other = *f;
+    struct guid id = submit(f, f->ann);
+
+    assert_int_equal(submit_limited(f, 1), SUBMIT_LIMIT);
+    other.store = open_store(&other);
+    mark(&other, id, 0);
+    drop(&other, id);
+    assert_int_equal(submit_limited(f, 1), SUBMIT_ACCEPTED);
+    assert_int_equal(submit_limited(f, 1), SUBMIT_LIMIT);
+    assert_int_equal(submit_limited(&other, 1), SUBMIT_LIMIT);
+    store_free(other.store);
+}
+
+static void a_slot_let_go_in_a_batch_is_free_in_the_same(void **state)
+{
+    struct fixture *f = *state;
+    struct guid first = submit(f, f->ann);
+    struct store_op ops[] = {
+        {.verb = STORE_MARK, .mark = {.id = first}}, submit_op(f->ann), submit_op(f->ann)};
+
+    ops[1].submit.active_limit = ops[2].submit.active_limit = 1;
+    run_as_one_batch(f, ops, 3);
+    assert_int_equal(ops[1].submit.outcome, SUBMIT_ACCEPTED);
+    assert_int_equal(ops[2].submit.outcome, SUBMIT_LIMIT);
+    assert_int_equal(ops[2].submit.active_count, 1);
+    store_op_done(&ops[2]);
+}
+
+/* What schema 3 has made out of schema 2, undone. */
+static const char to_schema_2[] =
+    "DROP TABLE tally; DROP INDEX report_of_user;"
+    "CREATE INDEX report_of_user ON report (user_id);"
+    "CREATE INDEX report_slot ON report (user_id, slot) WHERE slot = 1;"
+    "CREATE TABLE report_count (state INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE queue_block (block INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;"
+    "CREATE TRIGGER report_comes AFTER INSERT ON report BEGIN SELECT 1; END;"
+    "CREATE TRIGGER report_moves AFTER INSERT ON report BEGIN SELECT 1; END;"
+    "CREATE TRIGGER report_leaves_queue AFTER INSERT ON report BEGIN SELECT 1; END;"
+    "CREATE TRIGGER report_returns AFTER INSERT ON report BEGIN SELECT 1; END;"
+    "CREATE TRIGGER report_goes AFTER INSERT ON report BEGIN SELECT 1; END;"
+    "PRAGMA user_version = 2";
+
+static void a_store_of_schema_2_is_brought_up_to_date(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_STATS};
+    struct guid last;
+
+    report_in(f, f->ann, REPORT_COMPLETE);
+    report_in(f, f->ann, REPORT_PROCESSING);
+    for (int i = 0; i < 70; i++)
+        last = submit(f, f->ann);
+    close_store(f);
+    exec_sql(f, to_schema_2);
+    assert_int_equal(reopen_err(f, NULL), 0);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.stats.by_state[REPORT_QUEUED], 70);
+    assert_int_equal(op.stats.by_state[REPORT_PROCESSING], 1);
+    assert_int_equal(op.stats.by_state[REPORT_COMPLETE], 1);
+    assert_int_equal(op.stats.by_state[REPORT_DELETING], 0);
+    assert_int_equal(position_of(f, last), 70);
+    assert_int_equal(submit_limited(f, 71), SUBMIT_LIMIT);
+    assert_int_equal(submit_limited(f, 72), SUBMIT_ACCEPTED);
 }
 
 /* Also after a commit that was only visible, which switches the setting. */
@@ -249,7 +431,12 @@ int main(void)
         STORE_TEST(a_bare_path_is_sqlite),
         STORE_TEST(a_folder_that_is_missing_is_named),
         STORE_TEST(no_statement_scans_or_sorts_the_reports),
-        STORE_TEST(the_limit_is_counted_in_an_index_alone),
+        STORE_TEST(a_group_of_submits_writes_few_pages_whoever_submits),
+        STORE_TEST(a_place_in_the_queue_is_found_across_blocks_of_every_size),
+        STORE_TEST(an_empty_queue_leaves_no_tallies),
+        STORE_TEST(a_slot_let_go_in_a_batch_is_free_in_the_same),
+        STORE_TEST(a_slot_that_another_process_frees_is_free),
+        STORE_TEST(a_store_of_schema_2_is_brought_up_to_date),
         STORE_TEST(what_is_durable_is_fsynced_before_done),
         STORE_TEST(what_is_only_visible_costs_no_fsync),
         STORE_TEST(concurrent_submits_share_one_fsync),

@@ -1,0 +1,245 @@
+/* src/store/sqlite_active.c -- which reports hold a slot of their user's: in memory, since an index
+ * on disk by user would have every submit of a group write a page of its own.
+ *
+ * Each user's list has every report that holds a slot, as any connection may see it now: it is
+ * entered before the commit that takes the slot, and removed after the one that lets it go. Readers
+ * look up in the table which of them do. `held` is exact in the writer's transaction. The lists are
+ * read from the table at the start, after a rollback, and when another process has committed. */
+#include <search.h>
+#include <stdlib.h>
+
+#include "store/sqlite_impl.h"
+
+struct holder {
+    int64_t user_id;
+    int held;
+    size_t count, cap;
+    int64_t *seqs;
+};
+
+static int compare_holders(const void *left, const void *right)
+{
+    const struct holder *a = left, *b = right;
+
+    return (a->user_id > b->user_id) - (a->user_id < b->user_id);
+}
+
+static void holder_free(void *node)
+{
+    struct holder *holder = node;
+
+    free(holder->seqs);
+    free(holder);
+}
+
+/* NULL: the user never held a slot. */
+static struct holder *find_holder(void *const *holders, int64_t user_id)
+{
+    const struct holder wanted = {.user_id = user_id};
+    struct holder **found = tfind(&wanted, holders, compare_holders);
+
+    return found != NULL ? *found : NULL;
+}
+
+/* NULL: no memory. */
+static struct holder *make_holder(void **holders, int64_t user_id)
+{
+    struct holder *holder = find_holder(holders, user_id);
+
+    if (holder != NULL)
+        return holder;
+    holder = calloc(1, sizeof(*holder));
+    if (holder == NULL)
+        return NULL;
+    holder->user_id = user_id;
+    if (tsearch(holder, holders, compare_holders) == NULL) {
+        free(holder);
+        return NULL;
+    }
+    return holder;
+}
+
+static int no_memory(struct err *err)
+{
+    return err_set(err, -E_STORE, "The store is unavailable: out of memory, try again.");
+}
+
+static int add_seq(void **holders, int64_t user_id, int64_t seq, struct err *err)
+{
+    struct holder *holder = make_holder(holders, user_id);
+
+    if (holder == NULL)
+        return no_memory(err);
+    if (holder->count == holder->cap) {
+        size_t cap = holder->cap == 0 ? 4 : holder->cap * 2;
+        int64_t *grown = reallocarray(holder->seqs, cap, sizeof(*grown));
+
+        if (grown == NULL)
+            return no_memory(err);
+        holder->seqs = grown;
+        holder->cap = cap;
+    }
+    holder->seqs[holder->count++] = seq;
+    holder->held++;
+    return 0;
+}
+
+static void remove_seq(void **holders, const struct sqlite_release *release)
+{
+    struct holder *holder = find_holder(holders, release->user_id);
+
+    for (size_t i = 0; holder != NULL && i < holder->count; i++) {
+        if (holder->seqs[i] == release->seq) {
+            holder->seqs[i] = holder->seqs[--holder->count];
+            return;
+        }
+    }
+}
+
+/* ---- reading them from the table ---- */
+
+static int read_data_version(struct store_conn *conn, int64_t *ret, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_DATA_VERSION);
+
+    if (sql_next(&q))
+        *ret = sql_get_int(&q, 0);
+    return sql_end(&q, err);
+}
+
+static int read_holders(struct store_conn *conn, void **holders, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_HOLDERS);
+    int rc = 0, end;
+
+    while (rc == 0 && sql_next(&q))
+        rc = add_seq(holders, sql_get_int(&q, 0), sql_get_int(&q, 1), err);
+    end = sql_end(&q, rc == 0 ? err : NULL);
+    return rc < 0 ? rc : end;
+}
+
+/* Put `holders` in the place of those there are; returns these. */
+static void *exchange_holders(struct sqlite_shared *shared, void *holders)
+{
+    void *before;
+
+    pthread_mutex_lock(&shared->mutex);
+    before = shared->holders;
+    shared->holders = holders;
+    pthread_mutex_unlock(&shared->mutex);
+    return before;
+}
+
+int sqlite_active_begin(struct store_conn *conn, struct err *err)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    int64_t version = c->data_version;
+    void *holders = NULL;
+    int rc = read_data_version(conn, &version, err);
+
+    c->release_count = 0;
+    if (rc < 0 || (version == c->data_version && !c->holders_stale))
+        return rc;
+    c->holders_stale = true;
+    rc = read_holders(conn, &holders, err);
+    if (rc == 0) {
+        holders = exchange_holders(c->shared, holders);
+        c->holders_stale = false;
+        c->data_version = version;
+    }
+    tdestroy(holders, holder_free);
+    return rc;
+}
+
+/* ---- changes ---- */
+
+void sqlite_active_commit(struct store_conn *conn)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+
+    if (c->release_count == 0)
+        return;
+    pthread_mutex_lock(&c->shared->mutex);
+    for (size_t i = 0; i < c->release_count; i++)
+        remove_seq(&c->shared->holders, &c->releases[i]);
+    pthread_mutex_unlock(&c->shared->mutex);
+    c->release_count = 0;
+}
+
+int sqlite_active_count(struct store_conn *conn, int64_t user_id)
+{
+    struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
+    struct holder *holder;
+    int held;
+
+    pthread_mutex_lock(&shared->mutex);
+    holder = find_holder(&shared->holders, user_id);
+    held = holder != NULL ? holder->held : 0;
+    pthread_mutex_unlock(&shared->mutex);
+    return held;
+}
+
+int sqlite_active_take(struct store_conn *conn, int64_t user_id, int64_t seq, struct err *err)
+{
+    struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
+    int rc;
+
+    pthread_mutex_lock(&shared->mutex);
+    rc = add_seq(&shared->holders, user_id, seq, err);
+    pthread_mutex_unlock(&shared->mutex);
+    return rc;
+}
+
+/* Without memory to note it: after this transaction they are read again. */
+static void note_release(struct sqlite_conn *c, int64_t user_id, int64_t seq)
+{
+    if (c->release_count == c->release_cap) {
+        size_t cap = c->release_cap == 0 ? 64 : c->release_cap * 2;
+        struct sqlite_release *grown = reallocarray(c->releases, cap, sizeof(*grown));
+
+        if (grown == NULL) {
+            c->holders_stale = true;
+            return;
+        }
+        c->releases = grown;
+        c->release_cap = cap;
+    }
+    c->releases[c->release_count++] = (struct sqlite_release){.user_id = user_id, .seq = seq};
+}
+
+void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    struct holder *holder;
+
+    pthread_mutex_lock(&c->shared->mutex);
+    holder = find_holder(&c->shared->holders, user_id);
+    if (holder != NULL)
+        holder->held--;
+    pthread_mutex_unlock(&c->shared->mutex);
+    note_release(c, user_id, seq);
+}
+
+/* ---- looking ---- */
+
+char *sqlite_active_list(struct store_conn *conn, int64_t user_id)
+{
+    struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
+    sqlite3_str *text = sqlite3_str_new(NULL);
+    struct holder *holder;
+
+    sqlite3_str_appendchar(text, 1, '[');
+    pthread_mutex_lock(&shared->mutex);
+    holder = find_holder(&shared->holders, user_id);
+    for (size_t i = 0; holder != NULL && i < holder->count; i++)
+        sqlite3_str_appendf(text, "%s%lld", i == 0 ? "" : ",", (long long)holder->seqs[i]);
+    pthread_mutex_unlock(&shared->mutex);
+    sqlite3_str_appendchar(text, 1, ']');
+    return sqlite3_str_finish(text);
+}
+
+void sqlite_active_free(struct sqlite_conn *c)
+{
+    tdestroy(c->shared->holders, holder_free);
+    free(c->releases);
+}

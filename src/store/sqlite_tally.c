@@ -1,0 +1,73 @@
+/* src/store/sqlite_tally.c -- how many reports are in each state, and queued in each part of the
+ * queue: so that counting them, and finding a place in the queue, reads a few rows.
+ *
+ * The table `tally` has a number for each node. Node S counts state S; node LEVEL << 58 | BLOCK
+ * counts what is queued in a block of 64^LEVEL seq, LEVEL 1 … 3 (SQLITE_POSITION adds them up). A
+ * transaction notes what it adds, and writes it once before its commit: a group of submits changes
+ * the same five nodes. */
+#include "store/sqlite_impl.h"
+
+enum { LEVELS = 3, LEVEL_SHIFT = 58, BLOCK_SHIFT = 6, NODES_OF_MOVE = 2 + 2 * LEVELS };
+
+static void note(struct sqlite_conn *c, int64_t node, int n)
+{
+    for (int i = 0; i < c->tally_count; i++) {
+        if (c->tallies[i].node == node) {
+            c->tallies[i].n += n;
+            return;
+        }
+    }
+    c->tallies[c->tally_count++] = (struct sqlite_tally){.node = node, .n = n};
+}
+
+static void note_report(struct sqlite_conn *c, int64_t seq, int state, int n)
+{
+    if (state == SQLITE_NOWHERE)
+        return;
+    note(c, state, n);
+    for (int level = 1; state == REPORT_QUEUED && level <= LEVELS; level++)
+        note(c, ((int64_t)level << LEVEL_SHIFT) + (seq >> (BLOCK_SHIFT * level)), n);
+}
+
+int sqlite_tally(struct store_conn *conn, int64_t seq, int from, int to, struct err *err)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    int rc = 0;
+
+    if (c->tally_count + NODES_OF_MOVE > SQLITE_TALLY_MAX)
+        rc = sqlite_tally_write(conn, err);
+    if (rc < 0)
+        return rc;
+    note_report(c, seq, from, -1);
+    note_report(c, seq, to, 1);
+    return 0;
+}
+
+/* A block that is empty keeps no row: the queue wanders on for ever. */
+static int write_one(struct store_conn *conn, const struct sqlite_tally *tally, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_TALLY);
+    int rc;
+
+    sql_int(&q, 1, tally->node);
+    sql_int(&q, 2, tally->n);
+    rc = sql_run(&q, err);
+    if (rc < 0 || tally->n > 0)
+        return rc;
+    q = sql_start(conn, SQL_TALLY_EMPTY);
+    sql_int(&q, 1, tally->node);
+    return sql_run(&q, err);
+}
+
+int sqlite_tally_write(struct store_conn *conn, struct err *err)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    int rc = 0;
+
+    for (int i = 0; rc == 0 && i < c->tally_count; i++) {
+        if (c->tallies[i].n != 0)
+            rc = write_one(conn, &c->tallies[i], err);
+    }
+    c->tally_count = 0;
+    return rc;
+}
