@@ -5,4 +5,4 @@ $(LIB): $(O)/obj/cli/demo_files.o
 $(O)/obj/cli/demo_files.o: src/cli/demo_files.S demo/schema.sql reports/EntityBalanceReport.sql \
 		reports/TransactionSummary.sql reports/DistributionReconciliation.sql
 	@mkdir -p $(@D)
-	$(CC) -c $< -o $@
+	$(call say,AS) $(CC) -c $< -o $@
