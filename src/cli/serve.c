@@ -172,6 +172,7 @@ static int open_data(struct node *node, struct err *err)
                                          .context = node};
     const struct store_spec store = {.url = node->config->store.text,
                                      .create = true,
+                                     .alone = true,
                                      .connections = (int)node->config->store_connections.number};
     const struct spool_spec spool = {.place = node->config->spool.text,
                                      .store = node->config->store.text,

@@ -34,6 +34,7 @@ extern const int sqlite_migration_count;
  * worth nothing after a crash, since RECOVER starts the report again. */
 struct sqlite_shared {
     char *path;
+    int lock;                       /* descriptor that has the file alone; else -1 */
     pthread_mutex_t mutex;          /* guards `running` and `holders` */
     struct sqlite_running *running; /* few: one a worker */
     void *holders;                  /* who holds slots: see sqlite_active.c */

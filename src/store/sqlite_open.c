@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "store/sqlite_impl.h"
@@ -66,6 +67,23 @@ static int find_file(const struct store_spec *spec, const char *path, char **ret
         return err_errno(err, -E_STORE, "Cannot open the store '%s'", path);
     *ret = full;
     return 0;
+}
+
+/* Two servers on one store would each take the other's running reports for left over. The lock is
+ * of flock(), which SQLite's own are not: it goes with the process, whatever becomes of that. */
+static int take_alone(struct sqlite_shared *shared, struct err *err)
+{
+    shared->lock = open(shared->path, O_RDWR | O_CLOEXEC);
+    if (shared->lock < 0)
+        return err_errno(err, -E_STORE, "Cannot open the store '%s'", shared->path);
+    if (flock(shared->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno != EWOULDBLOCK)
+        return err_errno(err, -E_STORE, "Cannot lock the store '%s'", shared->path);
+    return err_set(err, -E_STORE,
+                   "The store '%s' is in use by another reportd serve; stop that first. (Several "
+                   "servers share one store in PostgreSQL.)",
+                   shared->path);
 }
 
 /* ---- the schema ---- */
@@ -172,6 +190,8 @@ void sqlite_close(struct store_conn *conn)
         sqlite_active_free(c);
         sqlite_running_free(c->shared);
         pthread_mutex_destroy(&c->shared->mutex);
+        if (c->shared->lock >= 0)
+            close(c->shared->lock); /* after the database: it would drop SQLite's locks */
         free(c->shared->path);
         free(c->shared);
     }
@@ -234,8 +254,9 @@ int sqlite_open(const struct store_spec *spec, const char *path, struct store_co
         return err_set(err, -E_STORE, "Cannot open the store: out of memory.");
     }
     shared->path = full;
+    shared->lock = -1;
     pthread_mutex_init(&shared->mutex, NULL);
-    if (set_up_writer(c, spec->create, err) < 0) {
+    if ((spec->alone && take_alone(shared, err) < 0) || set_up_writer(c, spec->create, err) < 0) {
         sqlite_close(&c->base);
         return -E_STORE;
     }

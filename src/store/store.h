@@ -317,7 +317,8 @@ struct store_op {
     void (*done)(struct store_op *op); /* called once, on any thread, maybe before store_post()
                                         * returns; must not block */
     void *owner;                       /* the caller's */
-    int rc;                            /* 0 or -E_*: -E_STORE means nothing was changed */
+    int rc; /* 0 or -E_*: -E_STORE means that nothing was changed or, if `err` is -E_DOUBT, that it
+             * is not known whether */
     struct err err;
     union {
 #define X(name, member, kind) struct store_##member member;
@@ -341,6 +342,7 @@ typedef void store_listen_fn(void *context, const struct store_change *change);
 struct store_spec {
     const char *url; /* "sqlite:PATH", a bare path, or "postgresql://…" */
     bool create;     /* make it if there is none, and bring its schema up to date */
+    bool alone;      /* refuse a store that is not shared while another process has it alone */
     int connections; /* over a network, 2 or more, half of them for reading; 0: a few */
 };
 

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import subprocess
 
 import pytest
 
-from harness import poll, refused
+from harness import PATIENCE, REPORTD, poll, refused
 
 BROKEN = "-- report: Quick\n-- description: No statement.\n-- source: data\n"
 
@@ -23,12 +24,36 @@ def one(make_server):
     return server, server.client("alice")
 
 
+def serve_again(server, **values):
+    """Another server with the first one's configuration but for `values`: its exit status and words."""
+    lines = [line for line in (server.folder / "reportd.conf").read_text().splitlines()
+             if line.partition(" ")[0] not in values]
+    conf = server.folder / "again.conf"  # paths are relative to it
+    conf.write_text("\n".join([*lines, *(f'{key} = "{value}"' for key, value in values.items())]) + "\n")
+    done = subprocess.run([REPORTD, "serve", "-c", conf], capture_output=True, text=True,
+                          timeout=PATIENCE, check=False)
+    return done.returncode, done.stderr
+
+
 def kill_workers(server):
     """kill -9 all of them; returns when others have taken their place."""
     before = server.workers()
     for pid in before:
         os.kill(pid, signal.SIGKILL)
     poll(lambda: len(set(server.workers()) - set(before)) == len(before), what="the new workers")
+
+
+def test_a_second_server_on_the_same_store_or_spool_is_refused(one, tmp_path):
+    server, client = one
+    running = client.order("Endless")
+    client.wait_for(running, "processing")
+    store, spool = server.folder / "reportd.db", server.folder / "spool"
+    for values in ({"store": store, "spool": tmp_path / "elsewhere"}, {"store": tmp_path / "own.db", "spool": spool}):
+        status, words = serve_again(server, **values)
+        assert status == 1
+        assert "another reportd serve" in words
+    assert client.status(running).headers["X-Report-State"] == "processing"
+    client.delete(running)
 
 
 def test_an_accepted_report_survives_a_crash_while_queued(one):
