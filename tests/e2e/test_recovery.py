@@ -47,7 +47,7 @@ def test_a_second_server_on_the_same_store_or_spool_is_refused(one, tmp_path):
     server, client = one
     running = client.order("Endless")
     client.wait_for(running, "processing")
-    store, spool = server.folder / "reportd.db", server.folder / "spool"
+    store, spool = server.folder / "store.db", server.folder / "spool"
     for values in ({"store": store, "spool": tmp_path / "elsewhere"}, {"store": tmp_path / "own.db", "spool": spool}):
         status, words = serve_again(server, **values)
         assert status == 1
