@@ -32,13 +32,16 @@ bool buf_failed(const struct buf *b)
     return b->failed;
 }
 
-static bool buf_grow(struct buf *b, size_t need)
+/* Memory for `need` bytes; it doubles, up to the maximum and its NUL. */
+static bool enlarge(struct buf *b, size_t need)
 {
     size_t cap = b->cap != 0 ? b->cap : BUF_FIRST_CAP;
     char *data;
 
     while (cap < need)
         cap *= 2;
+    if (cap > b->max)
+        cap = b->max + 1;
     data = realloc(b->data, cap);
     if (data == NULL)
         return false;
@@ -47,34 +50,14 @@ static bool buf_grow(struct buf *b, size_t need)
     return true;
 }
 
-char *buf_reserve(struct buf *b, size_t n)
+char *buf_grow(struct buf *b, size_t n)
 {
-    if (b->failed || n > b->max - b->len) {
-        b->failed = true;
-        return NULL;
-    }
-    if (b->len + n + 1 > b->cap && !buf_grow(b, b->len + n + 1)) {
+    if (b->failed || n > b->max - b->len ||
+        (b->len + n + 1 > b->cap && !enlarge(b, b->len + n + 1))) {
         b->failed = true;
         return NULL;
     }
     return b->data + b->len;
-}
-
-void buf_add(struct buf *b, const void *data, size_t n)
-{
-    char *place = buf_reserve(b, n);
-
-    if (place == NULL)
-        return;
-    if (n > 0)
-        memcpy(place, data, n);
-    b->len += n;
-    b->data[b->len] = '\0';
-}
-
-void buf_add_char(struct buf *b, char c)
-{
-    buf_add(b, &c, 1);
 }
 
 void buf_add_str(struct buf *b, const char *s)

@@ -4,13 +4,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /* Failure is sticky: after an add that does not fit (or finds no memory) the buffer keeps what it
  * had, ignores further adds and buf_failed() is true, so a writer checks once, at the end. */
 struct buf {
     char *data; /* always NUL-terminated once something was added; NULL before */
     size_t len; /* bytes in use, without the NUL */
-    size_t cap;
+    size_t cap; /* at most max + 1 */
     size_t max;
     bool failed;
 };
@@ -20,12 +21,34 @@ void buf_done(struct buf *b);
 void buf_reset(struct buf *b); /* empty, not failed; keeps the memory */
 bool buf_failed(const struct buf *b);
 
-/* Room for `n` more bytes: the place to write them, or NULL (then the buffer has failed). */
-char *buf_reserve(struct buf *b, size_t n);
+/* buf_reserve() of a buffer that may have to grow. */
+char *buf_grow(struct buf *b, size_t n);
+
+/* Room for `n` more bytes: the place to write them, or NULL (then the buffer has failed). Here, as
+ * buf_add() is, because every value of a report goes through it. */
+static inline char *buf_reserve(struct buf *b, size_t n)
+{
+    return n < b->cap - b->len && !b->failed ? b->data + b->len : buf_grow(b, n);
+}
 
 /* Append bytes, one, a string, a printf. */
-void buf_add(struct buf *b, const void *data, size_t n);
-void buf_add_char(struct buf *b, char c);
+static inline void buf_add(struct buf *b, const void *data, size_t n)
+{
+    char *place = buf_reserve(b, n);
+
+    if (place == NULL)
+        return;
+    if (n > 0)
+        memcpy(place, data, n);
+    b->len += n;
+    place[n] = '\0';
+}
+
+static inline void buf_add_char(struct buf *b, char c)
+{
+    buf_add(b, &c, 1);
+}
+
 void buf_add_str(struct buf *b, const char *s);
 void buf_add_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -1,6 +1,7 @@
 /* src/base/json.c -- JSON text written into a buffer. */
 #include "base/json.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -25,18 +26,38 @@ static void add_escaped(struct buf *b, unsigned char c)
 static const bool is_plain[256] = {
     [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... 0x7f] = true};
 
+/* Are these eight bytes all plain? A byte that is not leaves its top bit: it had it, or the
+ * subtraction borrows. (A borrow may reach the byte above, too, which changes no answer.) */
+static bool are_plain(const unsigned char *bytes)
+{
+    const uint64_t each = 0x0101010101010101;
+    uint64_t word, spoilt;
+
+    memcpy(&word, bytes, sizeof(word));
+    spoilt =
+        word | (word - each * ' ') | ((word ^ each * '"') - each) | ((word ^ each * '\\') - each);
+    return (spoilt & each * 0x80) == 0;
+}
+
+/* The first byte from `at` on that is not plain, or `len`. */
+static size_t skip_plain(const unsigned char *bytes, size_t at, size_t len)
+{
+    while (len - at >= sizeof(uint64_t) && are_plain(bytes + at))
+        at += sizeof(uint64_t);
+    while (at < len && is_plain[bytes[at]])
+        at++;
+    return at;
+}
+
 bool json_add_text(struct buf *b, const char *text, size_t len)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     size_t start = b->len;
     size_t clean = 0, at = 0;
 
+    buf_reserve(b, len + 2); /* most texts need no more */
     buf_add_char(b, '"');
-    for (;;) {
-        while (at < len && is_plain[bytes[at]])
-            at++;
-        if (at == len)
-            break;
+    while ((at = skip_plain(bytes, at, len)) < len) {
         if (bytes[at] >= 0x80) {
             size_t step = str_utf8_length(text + at, len - at);
 

@@ -350,6 +350,22 @@ static void scaled_integers_print_exactly(void **state)
     }
 }
 
+static void every_count_of_digits_prints_exactly(void **state)
+{
+    uint64_t power = 1;
+
+    (void)state;
+    for (int digits = 1; digits <= 19; digits++, power *= 10) {
+        for (int64_t value = (int64_t)power - 1; value <= (int64_t)power + 1; value++) {
+            char out[DECIMAL_TEXT + 1], want[DECIMAL_TEXT + 1];
+
+            out[decimal_format(out, value, 0)] = '\0';
+            snprintf(want, sizeof(want), "%lld", (long long)value);
+            assert_string_equal(out, want);
+        }
+    }
+}
+
 static void plain_decimals_are_json_numbers_without_exponent(void **state)
 {
     static const char *const good[] = {"0", "-0", "12.50", "-0.05", "1234567890123456789012345"};
@@ -389,6 +405,30 @@ static void json_texts_are_escaped(void **state)
     expect_json("\xc3\xa4 \xf0\x9f\x98\x80", 7, "\"\xc3\xa4 \xf0\x9f\x98\x80\"");
 }
 
+/* Eight bytes are looked at together: what one of them is must not depend on the others. */
+static void what_is_escaped_is_escaped_wherever_it_stands(void **state)
+{
+    static const size_t places = 19;
+
+    (void)state;
+    for (int byte = 1; byte < 0x80; byte++) {
+        char one[] = {(char)byte, '\0'};
+        struct buf alone;
+
+        buf_init(&alone, 100);
+        assert_true(json_add_text(&alone, one, 1));
+        for (size_t place = 0; place < places; place++) {
+            char text[] = "abcdefghijklmnopqrs", want[64];
+
+            text[place] = (char)byte;
+            snprintf(want, sizeof(want), "\"%.*s%.*s%s\"", (int)place, text, (int)alone.len - 2,
+                     buf_str(&alone) + 1, text + place + 1);
+            expect_json(text, places, want);
+        }
+        buf_done(&alone);
+    }
+}
+
 static void json_texts_that_are_not_utf8_add_nothing(void **state)
 {
     (void)state;
@@ -396,6 +436,10 @@ static void json_texts_that_are_not_utf8_add_nothing(void **state)
     expect_json("\n\xc3", 2, NULL);
     expect_json("\xed\xa0\x80", 3, NULL);
     expect_json("\xc3\xa4", 1, NULL);
+    expect_json("abcdefg\xff", 8, NULL);
+    expect_json("\xff"
+                "abcdefgh",
+                9, NULL);
 }
 
 static void json_words_of_our_own_always_fit(void **state)
@@ -484,8 +528,10 @@ int main(void)
         cmocka_unit_test(a_date_is_a_day_of_the_calendar),
         cmocka_unit_test(the_monotonic_clock_does_not_go_back),
         cmocka_unit_test(scaled_integers_print_exactly),
+        cmocka_unit_test(every_count_of_digits_prints_exactly),
         cmocka_unit_test(plain_decimals_are_json_numbers_without_exponent),
         cmocka_unit_test(json_texts_are_escaped),
+        cmocka_unit_test(what_is_escaped_is_escaped_wherever_it_stands),
         cmocka_unit_test(json_texts_that_are_not_utf8_add_nothing),
         cmocka_unit_test(json_words_of_our_own_always_fit),
         cmocka_unit_test(an_error_has_a_code_words_and_a_detail),
