@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/seam.h"
+#include "store/remember.h"
+#include "store/stamp.h"
 #include "store/store_impl.h"
 
 static const struct store_ops *const backends[] = {&store_sqlite, &store_postgres};
@@ -49,6 +51,7 @@ struct store {
     pthread_key_t reader_key;     /* embedded: this thread's struct reader */
     pthread_mutex_t mutex;        /* guards `readers` and the pools */
     struct reader *readers;
+    struct stamps stamps;       /* of what the embedded kind answers */
     pthread_rwlock_t listening; /* held for writing while the listener changes */
     store_listen_fn *listen;
     void *listen_context;
@@ -182,6 +185,25 @@ static int commit(struct store_conn *conn, struct err *err)
     return conn->ops->commit(conn, err);
 }
 
+/* The readers may see what was committed by now: count what it has changed, so that nothing older
+ * is remembered, and only then say that it was ours. */
+static void count_changes(struct store_conn *conn, struct lane_item *batch)
+{
+    struct stamps *stamps = &conn->store->stamps;
+
+    for (size_t i = 0; i < conn->change_count; i++)
+        stamps_touch(stamps, &conn->changes[i].id);
+    for (struct lane_item *item = batch; item != NULL; item = item->next) {
+        struct store_op *op = store_op_of(item);
+
+        if (op->verb == STORE_ROTATE)
+            stamps_touch(stamps, &op->rotate.session);
+        else if (op->verb == STORE_USER_CHANGE || op->verb == STORE_SWEEP)
+            stamps_touch(stamps, NULL);
+    }
+    stamps_settle(stamps, true);
+}
+
 /* One transaction over the batch. Unless it is committed, `err` says why and nothing happened. */
 static enum batch_fate run_transaction(struct store_conn *conn, struct lane_item *batch,
                                        struct err *err)
@@ -190,12 +212,16 @@ static enum batch_fate run_transaction(struct store_conn *conn, struct lane_item
 
     if (ops->begin(conn, kind_of(batch) == STORE_DURABLE, err) < 0)
         return BATCH_NOT_BEGUN;
+    stamps_begin(&conn->store->stamps);
     if (run_verbs(conn, batch, err) == 0) {
         pass_step(batch, "written");
-        if (commit(conn, err) == 0)
+        if (commit(conn, err) == 0) {
+            count_changes(conn, batch);
             return BATCH_COMMITTED;
+        }
     }
     ops->rollback(conn);
+    stamps_settle(&conn->store->stamps, false);
     return BATCH_ROLLED_BACK;
 }
 
@@ -294,7 +320,19 @@ static int64_t tend(void *context)
 {
     struct store *store = context;
 
-    return store->ops->tend(store->first);
+    int64_t wait_ms;
+
+    stamps_begin(&store->stamps);
+    wait_ms = store->ops->tend(store->first);
+    stamps_settle(&store->stamps, false);
+    return wait_ms;
+}
+
+/* ---- what may be remembered ---- */
+
+uint64_t store_stamp(struct store *store, const struct guid *id)
+{
+    return stamps_of(&store->stamps, id);
 }
 
 /* ---- reading ---- */
@@ -394,6 +432,7 @@ static struct store *store_alloc(const struct store_ops *ops)
     store->ops = ops;
     pthread_mutex_init(&store->mutex, NULL);
     pthread_rwlock_init(&store->listening, NULL);
+    stamps_init(&store->stamps);
     return store;
 }
 
@@ -455,6 +494,8 @@ int store_open(const struct store_spec *spec, struct store **ret, struct err *er
     rc = ops->open(spec, path, &store->first, err);
     if (rc == 0) {
         store->first->store = store;
+        if (ops == &store_sqlite)
+            stamps_watch(&store->stamps, &stamp_sqlite, store->first);
         give_conn(store, &store->writing, store->first);
         rc = open_pools(store, spec->connections, err);
     }
@@ -495,6 +536,7 @@ void store_free(struct store *store)
     }
     if (store->first != NULL)
         close_conn(store->first);
+    stamps_done(&store->stamps);
     pthread_rwlock_destroy(&store->listening);
     pthread_mutex_destroy(&store->mutex);
     free(store);

@@ -1,0 +1,107 @@
+/* src/store/stamp.c -- counters of changes, by shards of ids, and whether they know everything. */
+#include "store/stamp.h"
+
+#include <string.h>
+
+void stamps_init(struct stamps *stamps)
+{
+    *stamps = (struct stamps){.all = 1};
+    pthread_mutex_init(&stamps->mutex, NULL);
+}
+
+void stamps_done(struct stamps *stamps)
+{
+    pthread_mutex_destroy(&stamps->mutex);
+}
+
+void stamps_watch(struct stamps *stamps, const struct stamp_watch *watch, struct store_conn *conn)
+{
+    stamps->watch = watch;
+    stamps->conn = conn;
+    stamps->place = watch->find(conn);
+}
+
+static uint64_t *shard_of(struct stamps *stamps, const struct guid *id)
+{
+    unsigned index;
+
+    /* The last bytes of a version 7 GUID are the random ones. */
+    memcpy(&index, id->bytes + GUID_BYTES - sizeof(index), sizeof(index));
+    return &stamps->of[index % STAMP_SHARDS];
+}
+
+static bool looks_as_seen(const struct stamps *stamps, const struct stamp_glance *now)
+{
+    return memcmp(now->state, stamps->seen.state, sizeof(now->state)) == 0;
+}
+
+/* The mutex is held. */
+static void see(struct stamps *stamps, const struct stamp_glance *now, bool known)
+{
+    if (!known)
+        stamps->all++;
+    stamps->seen = *now;
+}
+
+uint64_t stamps_of(struct stamps *stamps, const struct guid *id)
+{
+    struct stamp_glance now;
+    uint64_t stamp = 0;
+
+    if (stamps->place == NULL)
+        return 0;
+    pthread_mutex_lock(&stamps->mutex);
+    if (stamps->watch->glance(stamps->place, &now)) {
+        bool known = looks_as_seen(stamps, &now);
+
+        if (!known && !stamps->writing)
+            see(stamps, &now, false);
+        if (known || !stamps->writing)
+            stamp = stamps->all + *shard_of(stamps, id);
+    }
+    pthread_mutex_unlock(&stamps->mutex);
+    return stamp;
+}
+
+void stamps_begin(struct stamps *stamps)
+{
+    struct stamp_glance now = {0};
+
+    if (stamps->place == NULL)
+        return;
+    stamps->written = stamps->watch->written(stamps->conn);
+    pthread_mutex_lock(&stamps->mutex);
+    if (!stamps->watch->glance(stamps->place, &now) || !looks_as_seen(stamps, &now))
+        see(stamps, &now, false);
+    stamps->writing = true;
+    pthread_mutex_unlock(&stamps->mutex);
+}
+
+void stamps_touch(struct stamps *stamps, const struct guid *id)
+{
+    pthread_mutex_lock(&stamps->mutex);
+    if (id == NULL)
+        stamps->all++;
+    else
+        ++*shard_of(stamps, id);
+    pthread_mutex_unlock(&stamps->mutex);
+}
+
+void stamps_settle(struct stamps *stamps, bool committed)
+{
+    struct stamp_glance now = {0};
+    uint32_t commits; /* of our own: one that has nothing to write leaves the file as it is */
+
+    if (stamps->place == NULL)
+        return;
+    commits = committed && stamps->watch->written(stamps->conn) != stamps->written;
+    pthread_mutex_lock(&stamps->mutex);
+    if (!stamps->watch->glance(stamps->place, &now))
+        see(stamps, &(struct stamp_glance){0}, false); /* looks like nothing there is */
+    else /* One commit more, and another process was there. Its recovery counts from 0 again. */
+        see(stamps, &now,
+            looks_as_seen(stamps, &now) ||
+                (now.commits != 0 && now.commits == stamps->seen.commits + commits));
+    stamps->writing = false;
+    pthread_mutex_unlock(&stamps->mutex);
+}
