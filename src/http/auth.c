@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "http/token.h"
+#include "store/remember.h"
 
 void auth_refuse(struct exchange *ex)
 {
@@ -26,51 +27,70 @@ static const char *given_token(struct exchange *ex)
     return value;
 }
 
-static bool read_given(struct exchange *ex, struct token_claims *claims)
-{
-    const char *text = given_token(ex);
-
-    if (text == NULL || !token_read(ex->services->key, text, claims))
-        return false;
-    ex->session = claims->session;
-    ex->access = claims->access;
-    return true;
-}
-
 bool auth_signature(struct exchange *ex)
 {
-    struct token_claims claims;
-    bool good = read_given(ex, &claims);
+    const char *text = given_token(ex);
+    bool good = text != NULL && token_read(ex->services->key, text, &ex->claims);
 
     if (!good)
         auth_refuse(ex);
     return good;
 }
 
+static void enter_with(struct exchange *ex, struct bearer *bearer)
+{
+    ex->bearer = bearer;
+    ex->user = &bearer->user;
+    admit_enter(ex);
+}
+
 /* The store knows whether the session still lives. */
 static void session_found(struct exchange *ex)
 {
+    struct bearer *bearer;
+
     if (ex->op.rc != 0 || !ex->op.session.found) {
         auth_refuse(ex);
         return;
     }
-    ex->user = ex->op.session.user;
-    ex->op.session.user = (struct user){0};
-    exchange_op(ex, STORE_SESSION);
-    admit_enter(ex);
+    bearer = bearer_new(given_token(ex), &ex->claims, &ex->op.session.user, ex->stamp);
+    if (bearer == NULL) {
+        err_set(&ex->err, -E_NOMEM, "No memory for the session.");
+        exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    bearers_keep(server_bearers(ex->server), bearer);
+    enter_with(ex, bearer);
 }
 
+static void ask_store(struct exchange *ex)
+{
+    exchange_op(ex, STORE_SESSION)->session =
+        (struct store_session){.session = ex->claims.session, .access = ex->claims.access};
+    exchange_post(ex, session_found);
+}
+
+/* A token that is known need not be verified; its user only if the session may have changed. */
 void auth_token(struct exchange *ex)
 {
-    struct token_claims claims;
+    const char *text = given_token(ex);
+    struct bearer *known = text != NULL ? bearers_find(server_bearers(ex->server), text) : NULL;
 
-    if (!read_given(ex, &claims) || claims.expires_s <= clock_now_ms() / 1000) {
+    if (known != NULL)
+        ex->claims = known->claims;
+    if (text == NULL || (known == NULL && !token_read(ex->services->key, text, &ex->claims)) ||
+        ex->claims.expires_s <= clock_now_ms() / 1000) {
+        bearer_release(known);
         auth_refuse(ex);
         return;
     }
-    exchange_op(ex, STORE_SESSION)->session =
-        (struct store_session){.session = ex->session, .access = ex->access};
-    exchange_post(ex, session_found);
+    ex->stamp = store_stamp(ex->services->store, &ex->claims.session);
+    if (known != NULL && ex->stamp != 0 && known->stamp == ex->stamp) {
+        enter_with(ex, known);
+        return;
+    }
+    bearer_release(known);
+    ask_store(ex);
 }
 
 bool auth_is_loopback(struct exchange *ex)

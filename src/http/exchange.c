@@ -24,7 +24,6 @@ enum {
 static void choose_request_id(struct exchange *ex)
 {
     const char *given = exchange_header(ex, "X-Request-Id");
-    struct guid id;
     size_t len = 0;
 
     while (given != NULL && len <= EXCHANGE_REQUEST_ID_MAX && isgraph((unsigned char)given[len]))
@@ -33,17 +32,18 @@ static void choose_request_id(struct exchange *ex)
         memcpy(ex->request_id, given, len + 1);
         return;
     }
-    id = guid_new();
-    guid_format(&id, ex->request_id);
+    server_name_request(ex->server, ex->request_id);
 }
 
 struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
                               const char *method, const char *path)
 {
-    struct exchange *ex = calloc(1, sizeof(*ex));
+    struct exchange *ex = malloc(sizeof(*ex));
 
     if (ex == NULL)
         return NULL;
+    memset(ex, 0, offsetof(struct exchange, op));
+    ex->op.verb = STORE_VERB_COUNT;
     ex->services = server_services(server);
     ex->server = server;
     ex->connection = connection;
@@ -67,7 +67,7 @@ void exchange_free(struct exchange *ex)
     if (ex->state_free != NULL)
         ex->state_free(ex->state);
     store_op_done(&ex->op);
-    user_done(&ex->user);
+    bearer_release(ex->bearer);
     json_decref(ex->body);
     if (ex->raw.data != NULL)
         sodium_memzero(ex->raw.data, ex->raw.len); /* it may hold a password */
@@ -164,10 +164,17 @@ static void op_answered(struct store_op *op)
     exchange_wake(op->owner);
 }
 
+/* Of the verbs' members: some take kilobytes, which other requests need not zero. */
+static const size_t sizes[STORE_VERB_COUNT] = {
+#define X(name, member, kind) [STORE_##name] = sizeof(struct store_##member),
+    STORE_VERBS(X)
+#undef X
+};
+
 struct store_op *exchange_op(struct exchange *ex, enum store_verb verb)
 {
     store_op_done(&ex->op);
-    memset(&ex->op, 0, sizeof(ex->op));
+    memset(&ex->op, 0, offsetof(struct store_op, submit) + sizes[verb]);
     ex->op.verb = verb;
     return &ex->op;
 }
@@ -186,28 +193,15 @@ void exchange_post(struct exchange *ex, exchange_step *next)
     exchange_try(ex, next);
 }
 
-struct lookup {
-    const char *name, *value;
-};
-
-static enum MHD_Result match(void *context, enum MHD_ValueKind kind, const char *name,
-                             const char *value)
-{
-    struct lookup *lookup = context;
-
-    (void)kind;
-    if (!str_eq_nocase(name, lookup->name))
-        return MHD_YES;
-    lookup->value = value != NULL ? value : "";
-    return MHD_NO;
-}
-
 static const char *look_up(struct exchange *ex, enum MHD_ValueKind kind, const char *name)
 {
-    struct lookup lookup = {name, NULL};
+    const char *value = NULL;
+    size_t len;
 
-    MHD_get_connection_values(ex->connection, kind, match, &lookup);
-    return lookup.value;
+    if (MHD_lookup_connection_value_n(ex->connection, kind, name, strlen(name), &value, &len) !=
+        MHD_YES)
+        return NULL;
+    return value != NULL ? value : "";
 }
 
 const char *exchange_query(struct exchange *ex, const char *name)

@@ -12,7 +12,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/user.h"
+#include "http/bearer.h"
 #include "http/server.h"
+#include "http/token.h"
 #include "spool/spool.h"
 #include "store/store.h"
 
@@ -25,8 +27,8 @@ typedef void exchange_step(struct exchange *ex);
 enum route_access {
     ROUTE_PUBLIC,   /* no token, no Version header */
     ROUTE_VERSION,  /* no token (login), but the Version header */
-    ROUTE_TOKEN,    /* a valid access token: ex->user is filled before the first step */
-    ROUTE_EXPIRED,  /* a token whose signature holds, expired or not: ex->session, ex->access */
+    ROUTE_TOKEN,    /* a valid access token: ex->user is there before the first step */
+    ROUTE_EXPIRED,  /* a token whose signature holds, expired or not: ex->claims */
     ROUTE_LOOPBACK, /* from a loopback address, or with a token */
 };
 
@@ -56,15 +58,15 @@ struct exchange {
     const char *method, *path; /* as sent, but without the query string */
     char request_id[EXCHANGE_REQUEST_ID_MAX + 1];
     int64_t began_us;
-    bool head;                   /* HEAD: answer headers only (libmicrohttpd leaves the body out) */
-    bool wants_problem;          /* Accept: application/problem+json */
-    struct buf raw;              /* body as received */
-    json_t *body;                /* parsed, NULL without one; read it with exchange_member() */
-    struct user user;            /* ROUTE_TOKEN */
-    struct guid session, access; /* of the token */
-    struct store_op op;          /* for exchange_post(): one at a time */
-    struct err err;              /* scratch for the steps */
-    void *state;                 /* the handler's own, freed by … */
+    bool head;                  /* HEAD: answer headers only (libmicrohttpd leaves the body out) */
+    bool wants_problem;         /* Accept: application/problem+json */
+    struct buf raw;             /* body as received */
+    json_t *body;               /* parsed, NULL without one; read it with exchange_member() */
+    const struct user *user;    /* ROUTE_TOKEN; the bearer's */
+    struct token_claims claims; /* of the token */
+    struct bearer *bearer;      /* held */
+    uint64_t stamp;             /* taken before `op` was posted, where its answer is remembered */
+    void *state;                /* the handler's own, freed by … */
     void (*state_free)(void *state); /* … this, when the exchange ends */
     /* the framework's */
     exchange_step *step; /* the next one */
@@ -74,6 +76,9 @@ struct exchange {
     size_t received; /* bytes of the body so far, kept or not */
     int status;
     size_t header_count;
+    /* From here on nothing is zeroed at the start: it is large, and most requests need little. */
+    struct store_op op; /* for exchange_post(): one at a time; verb STORE_VERB_COUNT: none yet */
+    struct err err;     /* scratch for the steps: set before it is read */
     char header_names[EXCHANGE_HEADERS_MAX][48];
     char header_values[EXCHANGE_HEADERS_MAX][EXCHANGE_HEADER_TEXT];
 };

@@ -30,10 +30,10 @@ void exchange_each_header(struct exchange *ex, const char *name,
  * admit_enter() reads the body and goes to the route's own first step. */
 exchange_step admit, admit_enter;
 
-/* auth.c: who asks. A step: replies 401, or fills ex->user, ex->session and ex->access and goes on
- * with admit_enter(). */
+/* auth.c: who asks. A step: replies 401, or sets ex->user and ex->claims and goes on with
+ * admit_enter(). */
 exchange_step auth_token;
-/* The signature of the token must hold, nothing more: ex->session, ex->access. False: replied. */
+/* The signature of the token must hold, nothing more: ex->claims. False: replied. */
 bool auth_signature(struct exchange *ex);
 bool auth_is_loopback(struct exchange *ex);
 /* Reply 401. One message whatever was wrong. */
@@ -55,6 +55,11 @@ void server_end(struct server *server, bool answered);
 bool server_may_fetch(struct server *server);
 void server_fetched(struct server *server);
 void server_counts(struct server *server, struct server_counts *ret);
+/* An id for a request that brought none: another one each time, on every server; no secret. */
+void server_name_request(struct server *server, char out[GUID_TEXT]);
+/* What is remembered of tokens, and of complete reports. */
+struct bearers *server_bearers(struct server *server);
+struct completed *server_completed(struct server *server);
 /* Where argon2id runs: pushing here can be refused. */
 struct lane *server_password_lane(struct server *server);
 const struct services *server_services(const struct server *server);

@@ -40,7 +40,7 @@ void report_delete(struct exchange *ex)
     ex->state = removal;
     ex->state_free = free;
     removal->id = id;
-    removal->user_id = ex->user.id;
+    removal->user_id = ex->user->id;
     removal->done = removed;
     removal->owner = ex;
     exchange_await(ex, delete_done);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "store/remember.h"
 
 static enum MHD_Result count_reference(void *context, enum MHD_ValueKind kind, const char *key,
                                        const char *value)
@@ -52,8 +53,9 @@ void report_find(struct exchange *ex, const struct guid *id, exchange_step *next
     struct guid wanted = *id; /* `id` may lie in the operation that is about to be zeroed */
     struct store_op *op = exchange_op(ex, STORE_FIND);
 
+    ex->stamp = store_stamp(ex->services->store, &wanted);
     op->find.id = wanted;
-    op->find.user_id = ex->user.id;
+    op->find.user_id = ex->user->id;
     exchange_post(ex, next);
 }
 

@@ -17,7 +17,8 @@ bool report_reference(struct exchange *ex, struct guid *ret_id);
  * another user's, so that nobody learns that it exists. */
 void report_reply_unknown(struct exchange *ex);
 
-/* Find the caller's report; `next` has the answer in ex->op.find. */
+/* Find the caller's report; `next` has the answer in ex->op.find, which holds as long as its stamp
+ * is ex->stamp. */
 void report_find(struct exchange *ex, const struct guid *id, exchange_step *next);
 
 /* As report_find, but while the report is queued or processing `next` waits, at most `seconds`.

@@ -112,7 +112,7 @@ void report_list(struct exchange *ex)
         return;
     }
     list = &exchange_op(ex, STORE_LIST)->list;
-    list->user_id = ex->user.id;
+    list->user_id = ex->user->id;
     list->state = state;
     list->page = page;
     list->page_size = (int)size;

@@ -5,8 +5,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "http/completed.h"
 #include "http/conditional.h"
+#include "http/exchange_impl.h"
 #include "http/report_find.h"
+#include "store/remember.h"
 
 enum { STATUS_ETAG_TEXT = 80, STATUS_RETRY_S = 1 };
 
@@ -21,30 +24,24 @@ static const struct {
     [REPORT_ERROR] = {false, NULL, "\"error\""},
 };
 
-static void add_progress(struct exchange *ex, const struct store_find *find)
+static void add_progress(struct exchange *ex, const struct report *report, int64_t position)
 {
     exchange_add_header(ex, "Retry-After", "%d", STATUS_RETRY_S);
-    exchange_add_header(ex, "X-Report-Rows", "%" PRId64, find->report.rows);
-    if (find->report.state == REPORT_QUEUED)
-        exchange_add_header(ex, "X-Report-Queue-Position", "%" PRId64, find->position);
+    exchange_add_header(ex, "X-Report-Rows", "%" PRId64, report->rows);
+    if (report->state == REPORT_QUEUED)
+        exchange_add_header(ex, "X-Report-Queue-Position", "%" PRId64, position);
 }
 
-static void status_found(struct exchange *ex)
+static void reply_status(struct exchange *ex, const struct report *report, int64_t position)
 {
-    const struct store_find *find = &ex->op.find;
-    const struct report *report = &find->report;
     char etag[STATUS_ETAG_TEXT];
 
-    if (!find->found) {
-        report_reply_unknown(ex);
-        return;
-    }
     snprintf(etag, sizeof(etag), "W/\"%s-%d-%" PRId64 "-%" PRId64 "\"",
-             report_state_name(report->state), report->attempt, report->rows, find->position);
+             report_state_name(report->state), report->attempt, report->rows, position);
     exchange_add_header(ex, "ETag", "%s", etag);
     exchange_add_header(ex, "X-Report-State", "%s", report_state_name(report->state));
     if (report_is_active(report->state))
-        add_progress(ex, find);
+        add_progress(ex, report, position);
     if (etag_listed(exchange_header(ex, "If-None-Match"), etag)) {
         exchange_reply_status(ex, MHD_HTTP_NOT_MODIFIED);
         return;
@@ -55,14 +52,31 @@ static void status_found(struct exchange *ex)
                    answers[report->state].data);
 }
 
+static void status_found(struct exchange *ex)
+{
+    const struct store_find *find = &ex->op.find;
+
+    if (!find->found) {
+        report_reply_unknown(ex);
+        return;
+    }
+    completed_keep(server_completed(ex->server), &find->report, ex->stamp);
+    reply_status(ex, &find->report, find->position);
+}
+
 void report_status(struct exchange *ex)
 {
     int wait = exchange_prefer_wait(ex, REPORT_WAIT_MAX_S);
+    struct report known;
     struct guid id;
 
     if (!report_reference(ex, &id))
         return;
     if (wait >= 0)
         exchange_add_header(ex, "Preference-Applied", "wait=%d", wait);
-    report_find_ended(ex, &id, wait, status_found);
+    if (completed_find(server_completed(ex->server), &id, ex->user->id,
+                       store_stamp(ex->services->store, &id), &known))
+        reply_status(ex, &known, 0);
+    else
+        report_find_ended(ex, &id, wait, status_found);
 }

@@ -106,7 +106,7 @@ static int check_request(struct exchange *ex, const char *name, const json_t *gi
                        "Unknown report '%.*s'. Names are case-sensitive; GET /Report/Types lists "
                        "the reports you may run.",
                        (int)REPORT_NAME_MAX, name);
-    if (!user_may_run(&ex->user, name))
+    if (!user_may_run(ex->user, name))
         rc = err_set(&ex->err, -E_FORBIDDEN,
                      "You may not run the report '%s'. GET /Report/Types lists the reports you "
                      "may run; the operator can grant more.",
@@ -223,7 +223,7 @@ static int submit_start(struct exchange *ex, const struct request *request)
     ex->state_free = free;
     submit = &exchange_op(ex, STORE_SUBMIT)->submit;
     submit->id = guid_new();
-    submit->user_id = ex->user.id;
+    submit->user_id = ex->user->id;
     submit->name = request->name;
     submit->parameters = canonical;
     submit->key = request->key;
@@ -254,7 +254,7 @@ static void look_up_key(struct exchange *ex, const struct request *request)
 {
     struct store_key *look = &exchange_op(ex, STORE_KEY)->key;
 
-    look->user_id = ex->user.id;
+    look->user_id = ex->user->id;
     look->key = request->key;
     memcpy(look->request_hash, request->hash, sizeof(look->request_hash));
     look->now_ms = clock_now_ms();

@@ -56,7 +56,7 @@ static void add_definition(void *context, const struct definition *def)
 
 void report_types(struct exchange *ex)
 {
-    struct types types = {.user = &ex->user};
+    struct types types = {.user = ex->user};
 
     buf_init(&types.json, TYPES_JSON_MAX);
     buf_add_char(&types.json, '[');

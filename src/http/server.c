@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "http/bearer.h"
+#include "http/completed.h"
 #include "http/exchange_impl.h"
 #include "http/user.h"
 
@@ -27,9 +30,13 @@ struct server {
     struct services services;
     struct MHD_Daemon *daemon;
     struct lane *password_lane;
+    struct bearers *bearers;
+    struct completed *completed;
     int socket; /* ours only until the daemon has it; else -1 */
     char url[HOST_TEXT + 32];
-    int64_t began_ms; /* monotonic */
+    int64_t began_ms;     /* monotonic */
+    struct guid first_id; /* of requests: the others count on from it */
+    atomic_ullong ids_made;
     pthread_mutex_t mutex;
     pthread_cond_t change;
     /* under the mutex */
@@ -194,10 +201,15 @@ int server_new(const struct services *services, struct server **ret, struct err 
         return err_set(err, -E_NOMEM, "out of memory");
     server->services = *services;
     server->began_ms = clock_mono_ms();
+    server->first_id = guid_new();
     init_lock(server);
     server->password_lane = user_lane_new();
+    server->bearers = bearers_new();
+    server->completed = completed_new();
     server->socket = bind_to(services->config->listen.text, err);
     rc = server->socket < 0 ? server->socket : 0;
+    if (rc == 0 && (server->bearers == NULL || server->completed == NULL))
+        rc = err_set(err, -E_NOMEM, "start the server: out of memory");
     if (rc == 0 && server->password_lane == NULL)
         rc = err_set(err, -E_NOMEM, "start the threads that check passwords: out of memory");
     if (rc == 0) {
@@ -251,6 +263,8 @@ void server_free(struct server *server)
     if (server->socket >= 0)
         close(server->socket);
     lane_free(server->password_lane);
+    bearers_free(server->bearers);
+    completed_free(server->completed);
     pthread_cond_destroy(&server->change);
     pthread_mutex_destroy(&server->mutex);
     free(server);
@@ -319,6 +333,29 @@ void server_counts(struct server *server, struct server_counts *ret)
     memcpy(ret->answers, server->answers, sizeof(ret->answers));
     pthread_mutex_unlock(&server->mutex);
     ret->uptime_ms = clock_mono_ms() - server->began_ms;
+}
+
+/* A GUID each, but for the randomness: that of the first is enough to tell servers apart. */
+void server_name_request(struct server *server, char out[GUID_TEXT])
+{
+    uint64_t more = atomic_fetch_add_explicit(&server->ids_made, 1, memory_order_relaxed);
+    struct guid id = server->first_id;
+
+    for (int i = GUID_BYTES - 1; more > 0 && i > 8; i--, more >>= 8) {
+        more += id.bytes[i];
+        id.bytes[i] = (uint8_t)more;
+    }
+    guid_format(&id, out);
+}
+
+struct bearers *server_bearers(struct server *server)
+{
+    return server->bearers;
+}
+
+struct completed *server_completed(struct server *server)
+{
+    return server->completed;
 }
 
 struct lane *server_password_lane(struct server *server)

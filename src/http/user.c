@@ -221,12 +221,12 @@ void user_refresh(struct exchange *ex)
 
     if (login == NULL || !take_text(ex, "refreshToken", given, sizeof(given)))
         return;
-    login->session = ex->session;
+    login->session = ex->claims.session;
     login->access = guid_new();
     token_secret(login->secret);
     op = &exchange_op(ex, STORE_ROTATE)->rotate;
-    *op = (struct store_rotate){.session = ex->session,
-                                .access = ex->access,
+    *op = (struct store_rotate){.session = ex->claims.session,
+                                .access = ex->claims.access,
                                 .new_access = login->access,
                                 .now_ms = clock_now_ms()};
     op->refresh_expires_ms = op->now_ms + refresh_life_ms;

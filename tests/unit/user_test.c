@@ -26,7 +26,7 @@ static const char wrong[] = "{\"username\": \"ann\", \"password\": \"wrong\"}";
 
 static void who(struct exchange *ex)
 {
-    exchange_reply(ex, true, ex->user.name, NULL);
+    exchange_reply(ex, true, ex->user->name, NULL);
 }
 
 static const struct route routes[] = {
