@@ -194,13 +194,13 @@ static int read_row(struct pg_query *query, struct source_value *row, struct err
 {
     for (size_t i = 0; i < query->count; i++) {
         struct pg_column *column = &query->columns[i];
+        int len = PQgetlength(query->row, 0, (int)i);
         const char *why = NULL;
 
-        if (PQgetisnull(query->row, 0, (int)i))
+        if (len == 0 && PQgetisnull(query->row, 0, (int)i))
             row[i].kind = SOURCE_NULL;
         else
-            why = column->read(column, PQgetvalue(query->row, 0, (int)i),
-                               (size_t)PQgetlength(query->row, 0, (int)i), &row[i]);
+            why = column->read(column, PQgetvalue(query->row, 0, (int)i), (size_t)len, &row[i]);
         if (why != NULL)
             return err_set(err, -E_SOURCE, "The column '%s' %s.", pg_column_name(&query->base, i),
                            why);
