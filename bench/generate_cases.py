@@ -88,13 +88,22 @@ def fill_postgres(postgres):
     return database
 
 
+def time_copy(postgres):
+    """Seconds in which PostgreSQL can give the rows away at all: in binary, to nowhere."""
+    began = time.perf_counter()
+    subprocess.run([*postgres.psql("items"), "-c", f"COPY ({ROWS_SQL}) TO STDOUT (FORMAT binary)"],
+                   stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
 def from_postgres(bench):
     postgres = private_postgres()
     try:
         with Reportd("postgres", core=None, postgres_url=postgres.url(fill_postgres(postgres))) as server:
             copy = [*postgres.psql("items"), "-c", f"COPY (SELECT row_to_json(r) FROM ({ROWS_SQL}) AS r) TO STDOUT"]
-            ours, theirs = alternate(bench.slow_pairs, lambda: generate(server, "FromPostgres"),
-                                     lambda: time_writing("copy.json", copy))
+            ours, theirs, limit = alternate(bench.slow_pairs, lambda: generate(server, "FromPostgres"),
+                                            lambda: time_writing("copy.json", copy), lambda: time_copy(postgres))
     finally:
         postgres.close()
     yield row("generate 2,000,000 rows from PostgreSQL", "psql COPY of row_to_json", ours, theirs, 3)
+    yield row("generate 2,000,000 rows from PostgreSQL", "psql COPY, binary, to /dev/null", ours, limit, None)

@@ -40,7 +40,7 @@ CASES = {
     "clients": growth_cases.clients,
     "workers": growth_cases.workers,
 }
-PROGRAMS = {"loop_step": ["-lsqlite3"], "loop_commit": ["-lsqlite3"], "drain": []}
+PROGRAMS = {"loop_step": ["-lsqlite3"], "loop_commit": ["-lsqlite3"], "drain": [], "constant": ["-lmicrohttpd"]}
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
@@ -147,16 +147,23 @@ def main(words):
     if unknown:
         print(f"bench: there is no case '{unknown[0]}'; there are: {', '.join(CASES)}", file=sys.stderr)
         return EXIT_USAGE
+    if len(os.sched_getaffinity(0)) < 2:
+        print("bench: it takes two cores, one for the server and one for the load", file=sys.stderr)
+        return EXIT_FAILED
     build()
     file = OUT / ("quick.json" if quick else "last.json")
-    cases = {}
+    cases, failed = {}, False
     for name in names or CASES:
-        cases[name] = measure(name, quick)
-        result = save(file, cases)
+        try:
+            cases[name] = measure(name, quick)
+        except (RuntimeError, OSError, subprocess.SubprocessError) as why:
+            print(f"bench: {name} failed: {why}", file=sys.stderr)
+            failed = True
+    result = save(file, cases)
     show({"cases": cases})
     for path in (file, *draw_plots(result)):
         print(path.relative_to(ROOT))
-    return 0
+    return EXIT_FAILED if failed else 0
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 
-from stage import DATA, HERE, NPM, ROOT, SERVER_CORE, Skip, free_port, need, run, wait_for_port
+from stage import DATA, HERE, NPM, OUT, ROOT, SERVER_CORE, Skip, free_port, need, wait_for_port
 
 ROWS = 2_000_000  # of the generating cases
 ROWS_SQL = "SELECT id, name, day, note, price, amount FROM item"
@@ -106,7 +107,7 @@ class Reportd:
         for report, text in {**DEFINITIONS, **(POSTGRES_DEFINITION if postgres_url else {})}.items():
             (self.folder / "reports" / f"{report}.sql").write_text(text)
         values = {"listen": "127.0.0.1:0", "workers": 1, "http_threads": 1, "active_limit": 100, "log_level": "warn",
-                  "connections": 6000, **config}
+                  "connections": 6000, "drain_grace": "100ms", **config}
         sources = {"items": f"sqlite:{make_items(DATA / 'items.db')}", **({"pg": postgres_url} if postgres_url else {})}
         (self.folder / "reportd.conf").write_text(
             "".join(f'{key} = "{value}"\n' for key, value in values.items()) +
@@ -180,6 +181,15 @@ class Reportd:
         db.close()
         os.sync()
 
+    @staticmethod
+    def has_tallies(db):
+        """Or else the store is of a reportd whose triggers keep the counts: one may be measured beside the other."""
+        return db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'tally'").fetchone() is not None
+
+    def count_complete(self, db, change):
+        table, key = ("tally", "node") if self.has_tallies(db) else ("report_count", "state")
+        db.execute(f"INSERT INTO {table} ({key}, n) VALUES (2, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n", (change,))
+
     def add_users(self):
         """Users who are logged in; a password check each would take longer than the bench."""
         key = (self.folder / "token.key").read_bytes()
@@ -215,7 +225,9 @@ class Reportd:
         """Take out what store_reports() put in with files of this size, if there is any left."""
         db = self.db()
         db.execute("BEGIN IMMEDIATE")
-        db.execute("DELETE FROM report WHERE bytes = ?", (size,))
+        gone = db.execute("DELETE FROM report WHERE bytes = ?", (size,)).rowcount
+        if self.has_tallies(db):
+            self.count_complete(db, -gone)
         self.close(db)
         for left in self.spool.glob("*.json"):
             left.unlink()
@@ -234,25 +246,28 @@ class Reportd:
         file.write_text("".join(f"{path.format(guid)} {token}\n" for guid, token in pairs))
         return file
 
-    def curl(self, *words):
-        return run("curl", "-sS", "-H", "Version: 2.0", "-H", f"Authorization: {self.tokens[0]}", *words)
+    def ask(self, method, path, body=None, **headers):
+        """The headers and the text of the answer, to the first user."""
+        headers = {"Version": "2.0", "Authorization": self.tokens[0], "Content-Type": "application/json", **headers}
+        data = json.dumps(body).encode() if body else None
+        with urlopen(Request(self.url + path, data, headers, method=method), timeout=100) as answer:
+            return answer.headers, answer.read().decode()
 
     def order(self, name, parameters=None, wait=0):
         """The reference; with `wait` the report must be complete within that many seconds, at most 60."""
-        prefer = ["-H", f"Prefer: wait={wait}"] if wait else []
-        head, _, body = self.curl("-i", *prefer, "-H", "Content-Type: application/json", "-d", json.dumps(
-            {"reportName": name, "parameters": parameters or {}}), f"{self.url}/Report").partition("\n\n")
-        if wait and "X-Report-State: complete" not in head:
-            raise RuntimeError(f"{name} is not complete after {wait} s: {head}\n{body}\n{(self.folder / 'log').read_text()}")
-        return json.loads(body)["data"]
+        prefer = {"Prefer": f"wait={wait}"} if wait else {}
+        headers, text = self.ask("POST", "/Report", {"reportName": name, "parameters": parameters or {}}, **prefer)
+        if wait and headers["X-Report-State"] != "complete":
+            raise RuntimeError(f"{name} is not complete after {wait} s: {text}\n{(self.folder / 'log').read_text()}")
+        return json.loads(text)["data"]
 
     def delete(self, which):
-        self.curl("-X", "DELETE", f"{self.url}/Report?reference={which}")
+        self.ask("DELETE", f"/Report?reference={which}")
 
     def freeze_workers(self):
         """Give the worker a report that never ends and stop its process: what is submitted stays queued."""
         which = self.order("Endless")
-        while "generated" not in self.curl(f"{self.url}/Report/Status?reference={which}"):
+        while "generated" not in self.ask("GET", f"/Report/Status?reference={which}")[1]:
             time.sleep(0.02)
         for worker in self.workers():
             os.kill(worker, signal.SIGSTOP)
@@ -270,7 +285,8 @@ class Nginx:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.port = free_port()
-        lines = "".join(f'add_header {name} "{value}";' for name, value in headers)
+        lines = "".join('add_header {} "{}";'.format(name, value.replace('"', '\\"')) for name, value in headers
+                        if name != "Content-Type")
         self.folder.joinpath("nginx.conf").write_text(f"""
             daemon off; worker_processes 1; pid {self.folder}/pid; error_log {self.folder}/error.log; user root;
             events {{ worker_connections 8192; }}
@@ -292,6 +308,24 @@ class Nginx:
         self.process.terminate()
         self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Constant:
+    """libmicrohttpd on one core, one thread: the same constant answer."""
+
+    def __init__(self, body, headers):
+        words = [word for header in headers for word in header]
+        self.process = subprocess.Popen(["taskset", "-c", SERVER_CORE, str(OUT / "constant"), body, *words],
+                                        stdout=subprocess.PIPE, text=True)
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        self.process.stdout.close()
 
 
 def private_postgres():

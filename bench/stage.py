@@ -93,15 +93,16 @@ def wrk(url, script, *arguments, seconds=2, connections=CONNECTIONS, threads=1, 
 
 class Row:
     """One line of the table. `ours` and `theirs` are lists of the same length, measured in turn; the ratio is the
-    median of the ratios of each pair, so that it is a pair's noise and not the hour's that it shows. Without `theirs`
-    the row states a figure that has no goal."""
+    median of the ratios of each pair, so that it is a pair's noise and not the hour's that it shows."""
 
-    def __init__(self, case, beside, unit, ours, theirs=(), goal=None, lower_is_better=False, at_most=False, note=""):
+    def __init__(self, case, beside, unit, ours, theirs, goal=None, at_most=False, note=""):
         self.case, self.beside, self.unit, self.goal, self.at_most, self.note = case, beside, unit, goal, at_most, note
         self.ours, self.theirs = list(ours), list(theirs)
-        ratios = [b / a if lower_is_better else a / b for a, b in zip(self.ours, self.theirs)]
-        self.ratio = median(ratios) if ratios else None
-        self.ratio_spread = spread(ratios) if ratios else None
+        self.ratios = [a / b for a, b in zip(self.ours, self.theirs)]
+
+    @property
+    def ratio(self):
+        return median(self.ratios)
 
     @property
     def met(self):
@@ -112,7 +113,6 @@ class Row:
     def as_json(self):
         return {"case": self.case, "beside": self.beside, "unit": self.unit, "ours": self.ours, "theirs": self.theirs,
                 "median": median(self.ours), "spread": spread(self.ours),
-                "beside_median": median(self.theirs) if self.theirs else None,
-                "beside_spread": spread(self.theirs) if self.theirs else None,
-                "ratio": self.ratio, "ratio_spread": self.ratio_spread, "goal": self.goal, "at_most": self.at_most,
+                "beside_median": median(self.theirs), "beside_spread": spread(self.theirs),
+                "ratio": self.ratio, "ratio_spread": spread(self.ratios), "goal": self.goal, "at_most": self.at_most,
                 "met": self.met, "note": self.note}
