@@ -11,10 +11,11 @@
 
 enum {
     VALUE_BYTES_MAX = 128 << 20, /* above what render takes, which can name the column */
-    CACHE_KIB = 4 << 10,         /* also what is sorted at a time, 15 ms that nothing interrupts */
-    INTERRUPT_OPS = 1000,        /* steps of SQLite's machine between two looks at the flag */
-    BUSY_WAIT_US = 5000,         /* between two tries at a lock … */
-    BUSY_WAITS_MAX = 1000,       /* … so 5 s in all */
+    CACHE_KIB = 1 << 10,   /* also what is sorted at a time, 4 ms that nothing interrupts; four
+                            * times as much is at most 3 % faster, sorting or joining */
+    INTERRUPT_OPS = 1000,  /* steps of SQLite's machine between two looks at the flag */
+    BUSY_WAIT_US = 5000,   /* between two tries at a lock … */
+    BUSY_WAITS_MAX = 1000, /* … so 5 s in all */
 };
 
 struct sqlite_source {
