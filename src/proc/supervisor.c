@@ -60,10 +60,6 @@ static void on_bell(struct watch *watch)
 
     if (read(supervisor->bell, &count, sizeof(count)) < 0 && errno != EAGAIN)
         log_error("supervisor.bell", "errno=%d", errno);
-    if (atomic_load(&supervisor->wakes) != supervisor->wakes_seen) {
-        supervisor->wakes_seen = atomic_load(&supervisor->wakes);
-        supervisor->work = true;
-    }
     mail = take_mail(supervisor);
     while (mail != NULL) {
         struct supervisor_mail *next = mail->next;
@@ -122,8 +118,19 @@ static void post_claim(struct slot *slot)
     store_post(supervisor->spec.store, &slot->claim);
 }
 
+static void see_wakes(struct supervisor *supervisor)
+{
+    unsigned wakes = atomic_load(&supervisor->wakes);
+
+    if (wakes != supervisor->wakes_seen) {
+        supervisor->wakes_seen = wakes;
+        supervisor->work = true;
+    }
+}
+
 void supervisor_claim(struct supervisor *supervisor)
 {
+    see_wakes(supervisor);
     if (!supervisor->work || supervisor->draining || supervisor->claim_ms != 0 ||
         !lease_holds(supervisor))
         return;
@@ -135,10 +142,32 @@ void supervisor_claim(struct supervisor *supervisor)
     }
 }
 
+static bool has_idle_slot(const struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->slot_count; i++) {
+        if (slot_is_idle(&supervisor->slots[i]) && !supervisor->slots[i].claiming)
+            return true;
+    }
+    return false;
+}
+
+/* Claim; and if a worker stays idle, have the next wake ring, unless it has come by then. */
+static void claim_or_listen(struct supervisor *supervisor)
+{
+    supervisor_claim(supervisor);
+    if (has_idle_slot(supervisor)) {
+        atomic_store(&supervisor->hungry, true);
+        supervisor_claim(supervisor);
+    }
+}
+
+/* While all workers are busy it takes no switch of threads for each report that is submitted: the
+ * wakes are seen when a worker becomes idle. */
 void supervisor_wake(struct supervisor *supervisor)
 {
     atomic_fetch_add(&supervisor->wakes, 1);
-    ring(supervisor);
+    if (atomic_exchange(&supervisor->hungry, false))
+        ring(supervisor);
 }
 
 /* --- stopping one report ---------------------------------------------------------------------- */
@@ -247,7 +276,7 @@ static void *supervisor_thread(void *arg)
             watch->ready(watch);
         }
         on_time(supervisor);
-        supervisor_claim(supervisor);
+        claim_or_listen(supervisor);
     }
     return NULL;
 }

@@ -94,8 +94,9 @@ struct supervisor {
     struct supervisor_mail *first, **last;
     atomic_uint wakes; /* supervisor_wake() calls */
     unsigned wakes_seen;
-    int64_t claim_ms; /* no claims before this; 0: not set */
-    bool work;        /* the queue may hold something */
+    atomic_bool hungry; /* a worker is idle: a wake has to ring */
+    int64_t claim_ms;   /* no claims before this; 0: not set */
+    bool work;          /* the queue may hold something */
     bool draining;
     int64_t drain_grace_ms; /* set before draining */
     int64_t drain_ms;       /* when running reports are put back; 0: not set */
