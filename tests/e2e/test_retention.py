@@ -149,6 +149,7 @@ def multiply(server, reference, count):
             db.execute(f"INSERT INTO report (id, {listing}) SELECT ?, {listing} FROM report WHERE id = ?",
                        (copy.bytes, uuid.UUID(reference).bytes))
             os.link(server.spool / name, server.spool / name.replace(reference, str(copy)))
+        db.execute("UPDATE tally SET n = n + ? WHERE node = 2", (count,))
     db.close()
 
 
