@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETS = 1024, WAYS = 4 }; /* a token takes about 700 bytes: 3 MB when it is full */
+enum {
+    SETS = 4096, /* a token takes about 700 bytes: 11 MB when it is full */
+    WAYS = 4,
+    HASHED = 44, /* a signature and its dot */
+};
 
 struct set {
     pthread_mutex_t mutex;
@@ -15,8 +19,9 @@ struct set {
 };
 
 struct bearers {
-    /* Of the hash: nobody can choose tokens that meet in one set, or learn from the time it takes
-     * to compare how much of a guess is right. */
+    /* Of the hash: nobody can choose tokens that meet in one set. And since tokens are compared
+     * only when their hashes are the same, the time it takes says nothing of how much of a guess is
+     * right. */
     unsigned char key[crypto_shorthash_KEYBYTES];
     struct set sets[SETS];
 };
@@ -45,23 +50,32 @@ void bearers_free(struct bearers *bearers)
     free(bearers);
 }
 
-static struct set *set_of(struct bearers *bearers, const char *token, size_t len)
+/* Of the end of the token, where its signature is: as good as random, and unknown to who does not
+ * have the token. */
+static uint64_t hash_of(const struct bearers *bearers, const char *token, size_t len)
 {
-    unsigned char hash[crypto_shorthash_BYTES];
-    unsigned index;
+    size_t tail = len < HASHED ? len : HASHED;
+    unsigned char bytes[crypto_shorthash_BYTES];
+    uint64_t hash;
 
-    crypto_shorthash(hash, (const unsigned char *)token, len, bearers->key);
-    memcpy(&index, hash, sizeof(index));
-    return &bearers->sets[index % SETS];
+    crypto_shorthash(bytes, (const unsigned char *)token + len - tail, tail, bearers->key);
+    memcpy(&hash, bytes, sizeof(hash));
+    return hash;
+}
+
+static struct set *set_of(struct bearers *bearers, uint64_t hash)
+{
+    return &bearers->sets[hash % SETS];
 }
 
 /* The place of that token in the set, or -1; the set is locked. */
-static int way_of(const struct set *set, const char *token, size_t len)
+static int way_of(const struct set *set, uint64_t hash, const char *token, size_t len)
 {
     for (int way = 0; way < WAYS; way++) {
         const struct bearer *bearer = set->ways[way];
 
-        if (bearer != NULL && bearer->len == len && sodium_memcmp(bearer->token, token, len) == 0)
+        if (bearer != NULL && bearer->hash == hash && bearer->len == len &&
+            memcmp(bearer->token, token, len) == 0)
             return way;
     }
     return -1;
@@ -70,12 +84,13 @@ static int way_of(const struct set *set, const char *token, size_t len)
 struct bearer *bearers_find(struct bearers *bearers, const char *token)
 {
     size_t len = strlen(token);
-    struct set *set = set_of(bearers, token, len);
+    uint64_t hash = hash_of(bearers, token, len);
+    struct set *set = set_of(bearers, hash);
     struct bearer *found = NULL;
     int way;
 
     pthread_mutex_lock(&set->mutex);
-    way = way_of(set, token, len);
+    way = way_of(set, hash, token, len);
     if (way >= 0) {
         found = set->ways[way];
         atomic_fetch_add(&found->holders, 1);
@@ -86,13 +101,15 @@ struct bearer *bearers_find(struct bearers *bearers, const char *token)
 
 void bearers_keep(struct bearers *bearers, struct bearer *bearer)
 {
-    struct set *set = set_of(bearers, bearer->token, bearer->len);
+    struct set *set;
     struct bearer *gone;
     int way;
 
+    bearer->hash = hash_of(bearers, bearer->token, bearer->len);
+    set = set_of(bearers, bearer->hash);
     atomic_fetch_add(&bearer->holders, 1);
     pthread_mutex_lock(&set->mutex);
-    way = way_of(set, bearer->token, bearer->len);
+    way = way_of(set, bearer->hash, bearer->token, bearer->len);
     if (way < 0)
         way = (int)(set->next++ % WAYS);
     gone = set->ways[way];

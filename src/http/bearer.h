@@ -19,6 +19,7 @@ struct bearer {
     uint64_t stamp; /* 0: the store must be asked each time */
     /* bearer.c's own */
     atomic_int holders;
+    uint64_t hash;
     size_t len;
     char token[];
 };

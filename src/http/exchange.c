@@ -38,8 +38,10 @@ static void choose_request_id(struct exchange *ex)
 struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
                               const char *method, const char *path)
 {
-    struct exchange *ex = malloc(sizeof(*ex));
+    struct exchange *ex = server_take_spare(server);
 
+    if (ex == NULL)
+        ex = malloc(sizeof(*ex));
     if (ex == NULL)
         return NULL;
     memset(ex, 0, offsetof(struct exchange, op));
@@ -60,10 +62,13 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
 
 void exchange_free(struct exchange *ex)
 {
+    struct server *server;
+
     if (ex == NULL)
         return;
+    server = ex->server;
     if (ex->begun)
-        server_end(ex->server, ex->replied);
+        server_end(server, ex->replied);
     if (ex->state_free != NULL)
         ex->state_free(ex->state);
     store_op_done(&ex->op);
@@ -72,7 +77,7 @@ void exchange_free(struct exchange *ex)
     if (ex->raw.data != NULL)
         sodium_memzero(ex->raw.data, ex->raw.len); /* it may hold a password */
     buf_done(&ex->raw);
-    free(ex);
+    server_give_spare(server, ex);
 }
 
 bool exchange_is_hopeless(struct exchange *ex)
@@ -99,6 +104,18 @@ bool exchange_receive(struct exchange *ex, const char *data, size_t len)
         buf_reserve(&ex->raw, RAW_FIRST);
     buf_add(&ex->raw, data, len);
     return true;
+}
+
+void exchange_add_text(struct exchange *ex, const char *name, const char *value)
+{
+    size_t i = ex->header_count, len = strnlen(value, EXCHANGE_HEADER_TEXT - 1);
+
+    if (i == EXCHANGE_HEADERS_MAX ||
+        !str_copy(ex->header_names[i], sizeof(ex->header_names[i]), name))
+        abort(); /* a handler's mistake, whatever the client sent */
+    memcpy(ex->header_values[i], value, len);
+    ex->header_values[i][len] = '\0';
+    ex->header_count++;
 }
 
 /* Reply for a failed operation, so that no handler needs to. */

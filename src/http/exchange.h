@@ -115,6 +115,9 @@ void exchange_wake(struct exchange *ex);
 void exchange_add_header(struct exchange *ex, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same with a value that is there already; cut at EXCHANGE_HEADER_TEXT - 1. */
+void exchange_add_text(struct exchange *ex, const char *name, const char *value);
+
 /* 200 and the envelope; `data` is JSON text, NULL for {}. */
 void exchange_reply(struct exchange *ex, bool result, const char *message, const char *data);
 /* 200 and bare JSON text, without envelope. */

@@ -57,6 +57,9 @@ void server_fetched(struct server *server);
 void server_counts(struct server *server, struct server_counts *ret);
 /* An id for a request that brought none: another one each time, on every server; no secret. */
 void server_name_request(struct server *server, char out[GUID_TEXT]);
+/* The memory of an exchange that has ended, for the next one: NULL if there is none; and back. */
+void *server_take_spare(struct server *server);
+void server_give_spare(struct server *server, void *spare);
 /* What is remembered of tokens, and of complete reports. */
 struct bearers *server_bearers(struct server *server);
 struct completed *server_completed(struct server *server);

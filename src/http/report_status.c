@@ -38,8 +38,8 @@ static void reply_status(struct exchange *ex, const struct report *report, int64
 
     snprintf(etag, sizeof(etag), "W/\"%s-%d-%" PRId64 "-%" PRId64 "\"",
              report_state_name(report->state), report->attempt, report->rows, position);
-    exchange_add_header(ex, "ETag", "%s", etag);
-    exchange_add_header(ex, "X-Report-State", "%s", report_state_name(report->state));
+    exchange_add_text(ex, "ETag", etag);
+    exchange_add_text(ex, "X-Report-State", report_state_name(report->state));
     if (report_is_active(report->state))
         add_progress(ex, report, position);
     if (etag_listed(exchange_header(ex, "If-None-Match"), etag)) {

@@ -139,7 +139,7 @@ static void submit_found(struct exchange *ex)
     const struct store_find *find = &ex->op.find;
 
     if (find->found)
-        exchange_add_header(ex, "X-Report-State", "%s", report_state_name(find->report.state));
+        exchange_add_text(ex, "X-Report-State", report_state_name(find->report.state));
     reply_submitted(ex, &find->id);
 }
 
@@ -194,7 +194,7 @@ static void reply_report(struct exchange *ex, const struct guid *id, bool replay
         report_find_ended(ex, id, wait, submit_found);
         return;
     }
-    exchange_add_header(ex, "X-Report-State", "%s", report_state_name(REPORT_QUEUED));
+    exchange_add_text(ex, "X-Report-State", report_state_name(REPORT_QUEUED));
     reply_submitted(ex, id);
 }
 

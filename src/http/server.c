@@ -34,9 +34,10 @@ struct server {
     struct completed *completed;
     int socket; /* ours only until the daemon has it; else -1 */
     char url[HOST_TEXT + 32];
-    int64_t began_ms;     /* monotonic */
-    struct guid first_id; /* of requests: the others count on from it */
+    int64_t began_ms;         /* monotonic */
+    char first_id[GUID_TEXT]; /* of a request: the others count on from it */
     atomic_ullong ids_made;
+    _Atomic(void *) spare; /* see server_take_spare() */
     pthread_mutex_t mutex;
     pthread_cond_t change;
     /* under the mutex */
@@ -195,13 +196,15 @@ static void init_lock(struct server *server)
 int server_new(const struct services *services, struct server **ret, struct err *err)
 {
     struct server *server = calloc(1, sizeof(*server));
+    struct guid id;
     int rc;
 
     if (server == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     server->services = *services;
     server->began_ms = clock_mono_ms();
-    server->first_id = guid_new();
+    id = guid_new();
+    guid_format(&id, server->first_id);
     init_lock(server);
     server->password_lane = user_lane_new();
     server->bearers = bearers_new();
@@ -263,6 +266,7 @@ void server_free(struct server *server)
     if (server->socket >= 0)
         close(server->socket);
     lane_free(server->password_lane);
+    free(server->spare);
     bearers_free(server->bearers);
     completed_free(server->completed);
     pthread_cond_destroy(&server->change);
@@ -335,17 +339,26 @@ void server_counts(struct server *server, struct server_counts *ret)
     ret->uptime_ms = clock_mono_ms() - server->began_ms;
 }
 
-/* A GUID each, but for the randomness: that of the first is enough to tell servers apart. */
+/* A GUID whose last 12 digits count: the random ones before them tell servers apart. */
 void server_name_request(struct server *server, char out[GUID_TEXT])
 {
-    uint64_t more = atomic_fetch_add_explicit(&server->ids_made, 1, memory_order_relaxed);
-    struct guid id = server->first_id;
+    static const char digits[] = "0123456789abcdef";
+    uint64_t count = atomic_fetch_add_explicit(&server->ids_made, 1, memory_order_relaxed);
 
-    for (int i = GUID_BYTES - 1; more > 0 && i > 8; i--, more >>= 8) {
-        more += id.bytes[i];
-        id.bytes[i] = (uint8_t)more;
-    }
-    guid_format(&id, out);
+    memcpy(out, server->first_id, GUID_TEXT);
+    for (int i = GUID_TEXT - 2; i >= GUID_TEXT - 13; i--, count >>= 4)
+        out[i] = digits[count & 15];
+}
+
+/* One is enough: most requests are answered before their thread begins the next. */
+void *server_take_spare(struct server *server)
+{
+    return atomic_exchange(&server->spare, NULL);
+}
+
+void server_give_spare(struct server *server, void *spare)
+{
+    free(atomic_exchange(&server->spare, spare));
 }
 
 struct bearers *server_bearers(struct server *server)

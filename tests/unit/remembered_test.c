@@ -13,7 +13,7 @@
 #include "http/bearer.h"
 #include "http/completed.h"
 
-enum { THREADS = 4, ROUNDS = 2000, MANY = 100000, TOKENS = 20000 };
+enum { THREADS = 4, ROUNDS = 2000, MANY = 100000, TOKENS = 150000 };
 
 /* ---- tokens ---- */
 
