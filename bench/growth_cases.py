@@ -46,6 +46,7 @@ def rows(bench):
         for _ in range(bench.rounds):
             for size in sizes:
                 server.restart()
+                server.order("Tiny", wait=60)  # until its worker has opened everything
                 curves.add("reportd, POST to complete", "s", size, generate(server, "Many", {"Rows": str(size)}))
                 curves.add("greatest memory of the worker", "MB", size, process_memory(server.workers()[0], "VmHWM") / MB)
                 bare = run(bench.program("loop_step"), ITEMS, MANY_SQL.replace(":Rows", str(size)))

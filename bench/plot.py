@@ -5,7 +5,7 @@ from xml.sax.saxutils import escape
 
 COLOURS = ("#0b5fa5", "#c2410c", "#15803d", "#7e22ce", "#854d0e")
 PLOT_W, PLOT_H, LEFT, TOP, BOTTOM, NAMES_W = 330, 300, 74, 62, 52, 176
-PANEL_W = LEFT + PLOT_W + NAMES_W
+ALONE_W = 30  # instead of the names' width, for one series
 LINE = 17  # pixels between two names
 STYLE = ("text{font:13px 'DejaVu Sans',Arial,sans-serif;fill:#1c1c1c}.title{font-size:15px;font-weight:bold}"
          ".tick{font-size:12px}.grid{stroke:#d9d9d9;stroke-width:1}.frame{stroke:#555;fill:none}"
@@ -79,13 +79,14 @@ def panel(left, title, x_name, series):
 
 def draw(title, x_name, panels):
     """The whole SVG: `panels` are (title, series)."""
-    width, height = PANEL_W * len(panels) + 10, TOP + PLOT_H + BOTTOM
+    widths = [LEFT + PLOT_W + (NAMES_W if len(series) > 1 else ALONE_W) for _, series in panels]
+    width, height = sum(widths), TOP + PLOT_H + BOTTOM
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
            f'role="img" aria-label="{escape(title)}">', f"<style>{STYLE}</style>",
            f'<rect width="{width}" height="{height}" fill="#fff"/>',
            f'<text x="{width / 2}" y="22" text-anchor="middle" style="font-size:17px;font-weight:bold">{escape(title)}</text>']
     for i, (name, series) in enumerate(panels):
-        out += panel(i * PANEL_W, name, x_name, series)
+        out += panel(sum(widths[:i]), name, x_name, series)
     return "\n".join([*out, "</svg>\n"])
 
 

@@ -6,7 +6,7 @@ const [modules, database, port] = process.argv.slice(2);
 const { PgBoss } = require(`${modules}/pg-boss`);
 const { Pool } = require(`${modules}/pg`);
 
-const QUEUE = 'report', RUNNERS = 2, BATCH = 4;
+const QUEUE = 'report', RUNNERS = 2, BATCH = 8;
 const REPORTS = { Tiny: 'SELECT 1 AS "one"' };
 const boss = new PgBoss({ connectionString: database, max: 8, supervise: false, schedule: false });
 const pool = new Pool({ connectionString: database, max: RUNNERS });
@@ -74,7 +74,9 @@ const find = reference => boss.getJobById(QUEUE, reference);
 async function status(request, response, reference) {
     const job = await find(reference);
     const state = { completed: 'complete', failed: 'error' }[job?.state] ?? 'incomplete';
-    answer(response, state === 'complete', job ? '' : 'There is no such report.', state);
+    if (!job)
+        return answer(response, false, 'There is no such report.', {});
+    answer(response, state === 'complete', '', state);
 }
 
 async function result(request, response, reference) {
