@@ -84,7 +84,7 @@ def measure(name, quick):
 
 def build():
     if "REPORTD_BIN" not in os.environ:
-        subprocess.run(["make", "--no-print-directory", "MODE=release", "build/release/reportd"], cwd=ROOT, check=True)
+        subprocess.run(["make", "-j2", "--no-print-directory", "MODE=release", "build/release/reportd"], cwd=ROOT, check=True)
     DATA.mkdir(parents=True, exist_ok=True)
     for name, libraries in PROGRAMS.items():
         subprocess.run(["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", OUT / name, HERE / f"{name}.c", *libraries],
