@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -37,6 +38,16 @@ static struct lane_item *take_batch(struct lane *lane)
         lane->last = &lane->first;
     lane->waiting -= n;
     return batch;
+}
+
+/* On a core that callers share, the first push would otherwise make a batch of its own. */
+static void let_others_push(struct lane *lane)
+{
+    if (!lane->spec.gather)
+        return;
+    pthread_mutex_unlock(&lane->mutex);
+    sched_yield();
+    pthread_mutex_lock(&lane->mutex);
 }
 
 /* Call `tend` with the mutex let go; returns when it wants the next call, monotonic ms, 0: not. */
@@ -79,6 +90,7 @@ static void *lane_thread(void *arg)
 
             if (lane->first == NULL)
                 break;
+            let_others_push(lane);
             batch = take_batch(lane);
             pthread_mutex_unlock(&lane->mutex);
             lane->spec.run(lane->spec.context, batch);

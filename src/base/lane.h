@@ -22,6 +22,8 @@ struct lane_spec {
     int threads;      /* 1: batches run one after the other, in order */
     size_t batch_max; /* items a call; 0: all there are */
     size_t queue_max; /* items waiting; 0: no limit */
+    bool gather; /* with one thread: who can run on this core now may push before a batch is taken:
+                  * for batches that cost the same whatever is in them */
     lane_run_fn *run;
     /* Optional housekeeping, on a lane thread: called after every batch, and again once the
      * milliseconds it returned have passed with nothing pushed; 0: not before the next batch. */

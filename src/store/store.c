@@ -466,6 +466,7 @@ static int open_pools(struct store *store, int connections, struct err *err)
 
     if (store->ops->transact == NULL) {
         writes.tend = tend;
+        writes.gather = true; /* one fsync for all */
         return open_pool(store, &store->writing, writes, &store->writing, err);
     }
     if (connections == 0)
