@@ -31,7 +31,7 @@ static inline char *buf_reserve(struct buf *b, size_t n)
     return n < b->cap - b->len && !b->failed ? b->data + b->len : buf_grow(b, n);
 }
 
-/* Append bytes, one, a string, a printf. */
+/* Append bytes. Nothing is added to a buffer that has failed, here and below. */
 static inline void buf_add(struct buf *b, const void *data, size_t n)
 {
     char *place = buf_reserve(b, n);
@@ -44,12 +44,15 @@ static inline void buf_add(struct buf *b, const void *data, size_t n)
     place[n] = '\0';
 }
 
+/* Append one byte. */
 static inline void buf_add_char(struct buf *b, char c)
 {
     buf_add(b, &c, 1);
 }
 
+/* Append a string, without its NUL. */
 void buf_add_str(struct buf *b, const char *s);
+/* Append what printf would print. */
 void buf_add_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The content as a string that is yours to free(); NULL if the buffer has failed. Empties it. */
