@@ -28,6 +28,11 @@ void log_init(enum log_level least, bool json)
     atomic_store(&log_json, json);
 }
 
+bool log_is_on(enum log_level level)
+{
+    return (int)level >= atomic_load(&log_least);
+}
+
 /* Print the argument that the conversion at `spec` (behind its '%') takes; returns whether it is
  * a number. The arguments are taken one by one because each becomes a field of its own. */
 static bool print_value(char *out, const char *spec, va_list *args)
@@ -117,7 +122,7 @@ void log_event(enum log_level level, const char *event, const char *fields, ...)
     int dropped;
     va_list args;
 
-    if ((int)level < atomic_load(&log_least))
+    if (!log_is_on(level))
         return;
     buf_init(&line, LOG_LINE_MAX - LOG_TAIL_MAX);
     clock_format(clock_now_ms(), stamp);

@@ -9,6 +9,9 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 /* What is written from now on; before the first call: text, from INFO. */
 void log_init(enum log_level least, bool json);
 
+/* Is a line of this level written? To spare the work that makes one. */
+bool log_is_on(enum log_level level);
+
 /* `event` is a fixed dotted name ("report.move"). `fields` is "key=%s key=%d …": keys and one
  * conversion each, separated by one space; it may be "". Conversions: %s %d %u %ld %lu %lld %llu
  * %zu %f. Values with spaces are quoted in text by the log itself. Only the top of a call chain

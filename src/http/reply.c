@@ -47,6 +47,8 @@ static void log_answer(struct exchange *ex)
     long us = (long)(clock_mono_us() - ex->began_us);
     struct guid id;
 
+    if (!log_is_on(LOG_INFO))
+        return;
     str_copy(path, sizeof(path), ex->path);
     if (given != NULL && guid_parse(given, &id)) {
         guid_format(&id, reference);
@@ -97,7 +99,8 @@ static void send_envelope(struct exchange *ex, int status, bool result, const ch
     struct buf text;
 
     buf_init(&text, ANSWER_MAX);
-    buf_add_format(&text, "{\"result\": %s, \"message\": ", result ? "true" : "false");
+    buf_add_str(&text,
+                result ? "{\"result\": true, \"message\": " : "{\"result\": false, \"message\": ");
     json_add_string(&text, message);
     buf_add_str(&text, ", \"data\": ");
     buf_add_str(&text, data != NULL ? data : "{}");
