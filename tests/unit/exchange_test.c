@@ -362,13 +362,13 @@ static void a_client_that_asks_before_sending_too_much_is_refused_at_once(void *
            "too large");
 }
 
-static void headers_of_16_kb_are_read_and_too_many_are_refused(void **state)
+static void headers_of_10_kb_are_read_and_too_many_are_refused(void **state)
 {
     char *headers = malloc(70000);
 
     strcpy(headers, "X-Long: ");
-    memset(headers + 8, 'x', 16000);
-    strcpy(headers + 16008, "\r\n");
+    memset(headers + 8, 'x', 10000);
+    strcpy(headers + 10008, "\r\n");
     expect(state, "GET /Hello", headers, NULL, 200, "hi");
     memset(headers + 8, 'x', 60000);
     strcpy(headers + 60008, "\r\n");
@@ -599,7 +599,7 @@ int main(void)
         TEST(keys_and_query_names_match_in_any_case),
         TEST(a_body_up_to_the_limit_is_read_and_one_byte_more_is_413),
         TEST(a_client_that_asks_before_sending_too_much_is_refused_at_once),
-        TEST(headers_of_16_kb_are_read_and_too_many_are_refused),
+        TEST(headers_of_10_kb_are_read_and_too_many_are_refused),
         TEST(a_step_woken_before_it_returns_goes_on_without_recursion),
         TEST(wakes_from_other_threads_are_never_lost),
         TEST(a_handler_that_forgets_to_answer_is_500),
