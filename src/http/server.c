@@ -20,7 +20,7 @@
 
 enum {
     IDLE_S = 60, /* a connection that says nothing is closed */
-    /* Request headers of up to 11 KB; 431 above. The library clears it after each request. */
+    /* Request headers of up to 10 KB; 431 above. The library clears it after each request. */
     CONNECTION_MEMORY = 12 * 1024,
     BACKLOG = 1024,       /* connections the kernel keeps for us */
     SEND_GRACE_MS = 5000, /* at the stop, for answers on their way */
