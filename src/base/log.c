@@ -28,6 +28,25 @@ void log_init(enum log_level least, bool json)
     atomic_store(&log_json, json);
 }
 
+void log_word(char out[LOG_WORD])
+{
+    snprintf(out, LOG_WORD, "%s,%s", level_names[atomic_load(&log_least)],
+             atomic_load(&log_json) ? "json" : "text");
+}
+
+bool log_init_by_word(const char *word)
+{
+    for (int level = LOG_DEBUG; level <= LOG_ERROR; level++) {
+        size_t len = strlen(level_names[level]);
+
+        if (strncmp(word, level_names[level], len) == 0 && word[len] == ',') {
+            log_init((enum log_level)level, strcmp(word + len + 1, "json") == 0);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool log_is_on(enum log_level level)
 {
     return (int)level >= atomic_load(&log_least);

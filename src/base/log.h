@@ -9,6 +9,12 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 /* What is written from now on; before the first call: text, from INFO. */
 void log_init(enum log_level least, bool json);
 
+/* The same for a process that is started: a word to pass to it ("warn,json"), and back. False: it
+ * is no such word, and nothing has changed. */
+enum { LOG_WORD = 16 };
+void log_word(char out[LOG_WORD]);
+bool log_init_by_word(const char *word);
+
 /* Is a line of this level written? To spare the work that makes one. */
 bool log_is_on(enum log_level level);
 

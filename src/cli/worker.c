@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "cli/verbs.h"
 #include "proc/worker.h"
 
@@ -10,8 +11,8 @@ int verb_worker(int argc, char **argv)
 {
     struct stat st;
 
-    (void)argv;
-    if (argc != 1 || fstat(WORKER_SOCKET, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+    if (argc != 2 || !log_init_by_word(argv[1]) || fstat(WORKER_SOCKET, &st) < 0 ||
+        !S_ISSOCK(st.st_mode)) {
         fprintf(stderr, "reportd worker is started by reportd serve, not by hand\n");
         return EXIT_USAGE;
     }

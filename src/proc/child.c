@@ -12,18 +12,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "proc/worker.h"
 
 extern char **environ;
 
 static int spawn_on(int socket, pid_t *ret_pid)
 {
-    char *const argv[] = {(char[]){"reportd"}, (char[]){"worker"}, NULL};
+    char log[LOG_WORD];
+    char *const argv[] = {(char[]){"reportd"}, (char[]){"worker"}, log, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
     int rc;
 
+    log_word(log);
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawn_file_actions_init(&actions);

@@ -1,6 +1,7 @@
 """Crashes, drains and reloads: architecture.md § Invariants, definitions § reload."""
 
 import os
+import re
 import signal
 import subprocess
 
@@ -236,3 +237,13 @@ def test_a_second_server_on_the_same_folder_is_refused(one):
     done = server.run("serve", "-c", "reportd.conf")
     assert done.returncode == 1 and "another" in done.stderr
 
+
+
+@pytest.mark.parametrize(("config", "line"), [({"log_level": "warn"}, None),
+                                              ({"log_format": "json"}, r'^\{"time":.*"event":"worker\.sandbox"')])
+def test_a_worker_logs_as_its_server_does(make_server, config, line):
+    server = make_server(**config)
+    server.client("alice").complete("Quick", ProductID="1")
+    lines = [text for text in server.log_text().splitlines() if "worker.sandbox" in text]
+    assert bool(lines) == bool(line)
+    assert all(re.search(line, text) for text in lines)
