@@ -25,6 +25,7 @@ enum {
     BACKLOG = 1024,       /* connections the kernel keeps for us */
     SEND_GRACE_MS = 5000, /* at the stop, for answers on their way */
     HOST_TEXT = 80,
+    SPARES = 64, /* some 10 KB each */
 };
 
 struct server {
@@ -38,7 +39,9 @@ struct server {
     int64_t began_ms;         /* monotonic */
     char first_id[GUID_TEXT]; /* of a request: the others count on from it */
     atomic_ullong ids_made;
-    _Atomic(void *) spare; /* see server_take_spare() */
+    pthread_mutex_t spare_mutex;
+    void *spares[SPARES]; /* see server_take_spare() */
+    int spare_count;
     pthread_mutex_t mutex;
     pthread_cond_t change;
     /* under the mutex */
@@ -192,6 +195,7 @@ static void init_lock(struct server *server)
     pthread_cond_init(&server->change, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&server->mutex, NULL);
+    pthread_mutex_init(&server->spare_mutex, NULL);
 }
 
 int server_new(const struct services *services, struct server **ret, struct err *err)
@@ -267,7 +271,9 @@ void server_free(struct server *server)
     if (server->socket >= 0)
         close(server->socket);
     lane_free(server->password_lane);
-    free(server->spare);
+    while (server->spare_count > 0)
+        free(server->spares[--server->spare_count]);
+    pthread_mutex_destroy(&server->spare_mutex);
     bearers_free(server->bearers);
     completed_free(server->completed);
     pthread_cond_destroy(&server->change);
@@ -351,15 +357,26 @@ void server_name_request(struct server *server, char out[GUID_TEXT])
         out[i] = digits[count & 15];
 }
 
-/* One is enough: most requests are answered before their thread begins the next. */
 void *server_take_spare(struct server *server)
 {
-    return atomic_exchange(&server->spare, NULL);
+    void *spare = NULL;
+
+    pthread_mutex_lock(&server->spare_mutex);
+    if (server->spare_count > 0)
+        spare = server->spares[--server->spare_count];
+    pthread_mutex_unlock(&server->spare_mutex);
+    return spare;
 }
 
 void server_give_spare(struct server *server, void *spare)
 {
-    free(atomic_exchange(&server->spare, spare));
+    pthread_mutex_lock(&server->spare_mutex);
+    if (server->spare_count < SPARES) {
+        server->spares[server->spare_count++] = spare;
+        spare = NULL;
+    }
+    pthread_mutex_unlock(&server->spare_mutex);
+    free(spare);
 }
 
 struct bearers *server_bearers(struct server *server)

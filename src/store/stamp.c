@@ -5,7 +5,7 @@
 
 void stamps_init(struct stamps *stamps)
 {
-    *stamps = (struct stamps){.all = 1};
+    stamps->all = 1;
     pthread_mutex_init(&stamps->mutex, NULL);
 }
 

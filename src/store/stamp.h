@@ -10,7 +10,7 @@
 #include "base/guid.h"
 
 enum {
-    STAMP_SHARDS = 1024,    /* a change of one id ends what is remembered of its shard */
+    STAMP_SHARDS = 65536,   /* a change of one id ends what is remembered of its shard */
     STAMP_STATE_WORDS = 12, /* as many as the header of SQLite's wal-index */
 };
 
@@ -49,7 +49,7 @@ struct stamps {
     uint64_t all, of[STAMP_SHARDS];
 };
 
-void stamps_init(struct stamps *stamps);
+void stamps_init(struct stamps *stamps); /* zeroed before */
 void stamps_done(struct stamps *stamps);
 /* Before the first use of the others; `conn` is the one that writes. Without it stamps_of() is
  * always 0. */
