@@ -25,6 +25,7 @@
     X(INTERNAL, 500, "Internal error")                                                             \
     X(NOMEM, 503, "Out of memory")                                                                 \
     X(STORE, 503, "Store unavailable")                                                             \
+    X(DOUBT, 503, "Outcome unknown")                                                               \
     X(SPOOL, 503, "Spool unavailable")                                                             \
     X(BUSY, 503, "Busy")                                                                           \
     X(CONFIG, 500, "Bad configuration")                                                            \

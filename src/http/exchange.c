@@ -123,7 +123,12 @@ static bool store_failed(struct exchange *ex)
 {
     if (ex->op.rc == 0 || err_status(ex->op.rc) < 500)
         return false;
-    ex->op.err.code = ex->op.rc;
+    if (ex->otherwise != NULL) {
+        ex->otherwise(ex);
+        return true;
+    }
+    if (ex->op.err.code != -E_DOUBT)
+        ex->op.err.code = ex->op.rc;
     exchange_reply_error(ex, &ex->op.err, NULL);
     return true;
 }

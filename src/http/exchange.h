@@ -68,6 +68,7 @@ struct exchange {
     uint64_t stamp;             /* taken before `op` was posted, where its answer is remembered */
     void *state;                /* the handler's own, freed by … */
     void (*state_free)(void *state); /* … this, when the exchange ends */
+    exchange_step *otherwise;        /* if an operation fails; NULL: the framework replies 503 */
     /* the framework's */
     exchange_step *step; /* the next one */
     atomic_int waiting;  /* enum exchange_waiting */
@@ -98,8 +99,8 @@ struct store_op *exchange_op(struct exchange *ex, enum store_verb verb);
 
 /* Post ex->op (verb and arguments filled in; done and owner are set here) and go on with `next`
  * when it has been answered: ex->op.rc tells. If it fails with -E_STORE (or another code whose
- * status is 5xx) the framework replies 503 itself and `next` is not called. The op's results live
- * until the next exchange_op() or the end.
+ * status is 5xx) the framework replies 503 itself, or calls ex->otherwise, and `next` is not
+ * called. The op's results live until the next exchange_op() or the end.
  */
 void exchange_post(struct exchange *ex, exchange_step *next);
 
@@ -129,7 +130,8 @@ void exchange_reply_status(struct exchange *ex, int status);
 /* The error in `err` as its code says: 200 with result false for business errors (UNKNOWN_REPORT,
  * UNKNOWN_REFERENCE, PARAM, NOT_COMPLETE), their REST status as problem details if the client wants
  * these, and the proper status for all others (WWW-Authenticate, Retry-After and Allow where they
- * belong). `data` is JSON text for the envelope, NULL for {}. The words of a 5xx (but for BUSY) go
+ * belong). `data` is JSON text for the envelope, NULL for {}. The words of a 5xx (but for BUSY and
+ * DOUBT) go
  * to the log only; the client is told the title, to try again, and the request id. */
 void exchange_reply_error(struct exchange *ex, const struct err *err, const char *data);
 /* Bytes first … first+length-1 of a file by sendfile; status 200 or 206; takes `fd`. */

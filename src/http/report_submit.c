@@ -143,6 +143,13 @@ static void submit_found(struct exchange *ex)
     reply_submitted(ex, &find->id);
 }
 
+/* It was accepted, and the answer has to say so even if the store does not say any more how far it
+ * has come. */
+static void submit_not_found(struct exchange *ex)
+{
+    reply_submitted(ex, &ex->op.find.id);
+}
+
 /* Too many: say which they are, so that a caller who lost track can delete one. */
 static void reply_limit(struct exchange *ex)
 {
@@ -191,6 +198,7 @@ static void reply_report(struct exchange *ex, const struct guid *id, bool replay
     if (wait >= 0)
         exchange_add_header(ex, "Preference-Applied", "wait=%d", wait);
     if (replayed || wait > 0) {
+        ex->otherwise = submit_not_found;
         report_find_ended(ex, id, wait, submit_found);
         return;
     }

@@ -239,7 +239,7 @@ static enum batch_fate in_doubt(struct err *err)
     char detail[ERR_TEXT_MAX];
 
     memcpy(detail, err->detail, sizeof(detail));
-    err_set(err, -E_STORE,
+    err_set(err, -E_DOUBT,
             "The store's database has gone away just now, and whether the request was carried out "
             "is not known: look, and try again.");
     err_detail(err, "%s", detail);

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -107,6 +108,20 @@ def test_without_postgresql_the_answer_is_503_and_running_reports_go_on(make_clu
     poll(lambda: client.list().status_code == 200, what="an answer after the restart")
     assert client.finish(reference).json()["data"] == "complete"
     assert cluster.row(reference, "attempt") == "1"
+
+
+def test_an_accepted_report_is_answered_though_postgresql_stops_during_the_wait(make_cluster, own_postgres):
+    cluster = make_cluster(server=own_postgres, nodes=1, lease="30s")
+    client = cluster.clients(ALICE)[0]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.submit, "Endless", {}, {"Prefer": "wait=2"})
+        poll(lambda: cluster.sql("SELECT count(*) FROM report WHERE state = 1") == ["1"], what="the report")
+        own_postgres.stop()
+        answer = waiting.result()
+    own_postgres.start()
+    assert answer.status_code == 200 and answer.json()["result"] is True, answer.text
+    poll(lambda: client.list().status_code == 200, what="an answer after the restart")
+    assert client.delete(answer.json()["data"]).json()["result"] is True
 
 
 def test_a_node_that_is_cut_off_loses_its_reports_and_comes_back_as_another(make_cluster):
