@@ -30,9 +30,10 @@ e2e: ## Run the end-to-end tests only
 	@tools/check e2e
 
 N ?= 5m
-torture: deps-if-missing ## Kill and starve a server under load, check its answers (N=30m or N=5000, SEED=)
+NODES ?= 1
+torture: deps-if-missing ## Kill and starve servers under load, check their answers (N=30m or N=5000, SEED=, NODES=3)
 	@$(MAKE) --no-print-directory -j2 MODE=asan programs
-	@$(PYTHON) tests/torture/torture.py --length $(N) $(if $(SEED),--seed $(SEED))
+	@$(PYTHON) tests/torture/torture.py --length $(N) --nodes $(NODES) $(if $(SEED),--seed $(SEED))
 
 bench-cancel: programs ## Time 200 deletes of running queries (MODE=release)
 	@REPORTD_BIN=$(CURDIR)/$(O)/reportd $(PYTHON) bench/cancel.py

@@ -7,6 +7,9 @@ The model of one report: active (queued or processing, back and forth) → compl
 them and for ever → dead. What an answer tells was true at some moment between sending the request
 and receiving the answer; so of two answers only those are compared of which one was received before
 the other was asked for. A request without an answer may have been carried out or not.
+
+In a cluster any node may answer: the rules know no nodes. Only what a fault of one node explains is
+explained for the answers of that node alone.
 """
 
 import re
@@ -24,18 +27,29 @@ CLOCK_SLACK = SECOND // 20  # the two clocks are read one after the other
 ENDS_BEFORE_SEEN = SECOND  # the end counts from the worker's last word, before it is written down
 PURGE_WITHIN = 10 * SECOND  # of its expiry, if nothing keeps the server from it
 SLOT_WITHIN = 20 * SECOND  # a deletion without answer gives its slot back
+STOPS_WITHIN = 3 * SECOND  # a query in PostgreSQL whose worker has died
+LATE_COMMIT = 8 * SECOND  # PostgreSQL may carry out what it has got so long after the node died
 CAUSE_LASTS = 2 * SECOND  # what a fault causes may show so much later
 ACTIVE, ENDED, DEAD = 0, 1, 2
 RANKS = {"queued": ACTIVE, "processing": ACTIVE, "complete": ENDED, "error": ENDED, "unknown": DEAD}
 
+AWAY = ("restart postgresql", "crash postgresql")
+ENDED_SESSIONS = ("terminate queries", "terminate some", "terminate all")
 # With which a good report may end in error, and the fault that has to be in the history.
 EXCUSES = (
     (re.compile(r"ended unexpectedly 3 times"), ("kill worker", "seams")),
     (re.compile(r"disk is full|could not write|could not store|could not make room|disk I/O error"),
      ("fill disk", "seams")),
+    (re.compile(r"^The (connection to the )?report's (database|query) "), AWAY + ENDED_SESSIONS),
 )
 # Faults that make the server answer 503.
-TROUBLE = ("fill disk", "seams", "end server")
+TROUBLE = ("fill disk", "seams", "end server", "cut network") + AWAY
+# Faults that take time in which nothing goes on.
+DELAYS = ("fill disk", "stop server", "hang server", "kill server", "end server", "start",
+          "cut network") + AWAY
+# Faults after which a node does not stop its queries itself.
+ORPHANS = ("kill server", "kill worker", "stop worker", "stop server", "hang server", "cut network",
+           "crash at a seam", "end server")
 
 
 class Violation:
@@ -92,6 +106,7 @@ class Model:
         self.reports = {}
         self.submits = defaultdict(list)  # by user
         self.lists = defaultdict(list)
+        self.running = []  # what PostgreSQL was seen to run
         self.violations = []
         self.counts = Counter()
         strangers = []
@@ -114,6 +129,8 @@ class Model:
             self.marks.append(event)
         elif "fault" in event:
             self.faults.append(event)
+        elif "running" in event:
+            self.running.append(event)
         else:
             self.events.append(event)
             self.counts[event["op"]] += 1
@@ -199,13 +216,28 @@ class Model:
             self.violate("never accepted", "an answer about a report that nobody ordered", event)
 
     def caused(self, event, *faults, ever=False):
-        """Was there such a fault at the time, or ever before? Of "seams" one with a seam."""
+        """Was there such a fault at the time, of all nodes or of the one that answered, or ever
+        before? Of "seams" one with a seam."""
         for fault in self.faults:
             if fault["fault"] in faults and (fault["fault"] != "seams" or fault["seams"]) and \
-                    (ever or fault["received"] + CAUSE_LASTS >= event["sent"]) and \
-                    fault["sent"] <= event["received"]:
+                    fault["sent"] <= event["received"] and \
+                    (ever or fault["received"] + CAUSE_LASTS >= event["sent"] and
+                     fault.get("node") in (None, event.get("node"))):
                 return True
         return False
+
+    def delayed(self, since, until):
+        """How much of the time between the two faults have taken."""
+        return sum(max(0, min(f["received"], until) - max(f["sent"], since)) for f in self.faults
+                   if f["fault"] in DELAYS or f["fault"] == "seams" and f["seams"])
+
+    def over_by(self, event):
+        """When a request without an answer has been carried out, or will never be."""
+        if self.run.get("nodes", 1) == 1:
+            return event["received"]
+        cuts = [f["received"] for f in self.faults if f["fault"] == "cut network" and
+                f["node"] == event["node"] and f["sent"] <= event["received"]]
+        return max([event["received"], *cuts]) + LATE_COMMIT
 
     def _see_absences(self, user):
         """A whole list of all states tells of each report that is not in it that it is dead; one of
@@ -309,15 +341,12 @@ def ends_for_a_reason(model):
         if report.expires is not None:
             if model.utc(dead.received) + CLOCK_SLACK < report.expires:
                 yield f"{report.reference} is gone before it expires", report.first, dead.event
-        elif dead.received + ENDS_BEFORE_SEEN < least:
+        elif dead.received + ENDS_BEFORE_SEEN + model.delayed(least - retention, dead.received) < least:
             yield f"{report.reference} is lost, nobody deleted it", report.first, dead.event
 
 
 def gone_in_time(model):
     """Not seen much later than its expiry, but for the time that faults took."""
-    spans = sorted((f["sent"], f["received"]) for f in model.faults if f["fault"] in
-                   ("fill disk", "stop server", "kill server", "end server", "start") or
-                   f["fault"] == "seams" and f["seams"])
     for report in model.reports.values():
         last = max((s for s in report.sights if s.rank < DEAD), key=lambda s: s.sent, default=None)
         if report.expires is None or last is None:
@@ -325,7 +354,7 @@ def gone_in_time(model):
         expires = report.expires + SECOND - model.offset  # it was told to the second
         late = last.sent - expires - PURGE_WITHIN
         if late > 0:
-            late -= sum(max(0, min(b, last.sent) - max(a, expires)) for a, b in spans)
+            late -= model.delayed(expires, last.sent)
         if late > 0:
             yield f"{report.reference} is seen {late / SECOND:.1f} s too late", last.event
 
@@ -420,7 +449,7 @@ def unseen_orders(model, user):
     sent = [e["sent"] for e in whole]
     for event in model.submits[user]:
         if event["answer"] == "none":
-            at = bisect_right(sent, event["received"])
+            at = bisect_right(sent, model.over_by(event))
             yield event["sent"], whole[at]["received"] if at < len(whole) else None
 
 
@@ -464,6 +493,8 @@ def answered(model):
     for event in model.events:
         if event.get("why") == "timeout":
             yield "no answer in time", event
+        elif event.get("why") == "in doubt" and not model.caused(event, *AWAY, "cut network"):
+            yield "in doubt without a cause", event
         elif event["answer"] == "failed" and not event["words"].startswith("503"):
             yield "an internal error", event
         elif event["answer"] == "failed" and not model.caused(event, *TROUBLE):
@@ -482,6 +513,29 @@ def refused_is_not_stored(model):
         for result in report.results:
             if result.get("tag") in refused:
                 yield f"{report.reference} was refused", refused[result["tag"]], result["event"]
+
+
+def stops_when_deleted(model):
+    """Nothing of a report runs once its deletion is answered, unless nobody was there to stop it; and
+    then not for long."""
+    for event in model.running:
+        for reference in event["running"]:
+            report = model.reports.get(reference)
+            answered = [e for e in report.deletes if e["answer"] == "deleted"] if report else []
+            if answered and event["sent"] > answered[0]["received"] and \
+                    event["sent"] > stopped_by(model, answered[0]):
+                yield f"{reference} runs though it was deleted", answered[0], event
+                break
+
+
+def stopped_by(model, deletion):
+    """The time by which the query of a deleted report has ended."""
+    times = [deletion["received"]]
+    for fault in model.faults:
+        if fault["fault"] in ORPHANS and fault["sent"] <= deletion["received"] and \
+                fault["received"] + STOPS_WITHIN >= deletion["sent"]:
+            times.append(max(fault["received"], deletion["received"]) + STOPS_WITHIN)
+    return max(times)
 
 
 def all_ends(model):
@@ -520,6 +574,7 @@ RULES = {
     "an answer contradicts itself": whole_lists,
     "not answered": answered,
     "stored though refused": refused_is_not_stored,
+    "runs though deleted": stops_when_deleted,
     "did not end": all_ends,
     "found at the end": found_by_the_driver,
 }

@@ -89,17 +89,25 @@ class Login:
 
     LIFE_US = 600 * 1_000_000
 
-    def __init__(self, port, user, password):
-        self.port, self.user, self.password = port, user, password
+    def __init__(self, ports, user, password):
+        self.ports, self.user, self.password = ports, user, password
         self.token, self.got_us = None, 0
 
     def headers(self):
         if self.token is None or now_us() - self.got_us > self.LIFE_US:
-            self._log_in()
+            self._log_in_somewhere()
         return {"Version": "2.0", "Authorization": self.token}
 
-    def _log_in(self):
-        connection = Connection(self.port)
+    def _log_in_somewhere(self):
+        for port in self.ports[:-1]:
+            try:
+                return self._log_in(port)
+            except NotSent:
+                pass
+        return self._log_in(self.ports[-1])
+
+    def _log_in(self, port):
+        connection = Connection(port)
         body = json.dumps({"username": self.user, "password": self.password})
         headers = {"Version": "2.0", "Content-Type": "application/json"}
         answer = connection.call("POST", "/User/Login", headers, body)

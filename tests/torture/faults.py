@@ -1,5 +1,6 @@
-"""The other side: kills, stops and starves the server and its workers at random moments."""
+"""The other side: kills, stops and starves a server and its workers at random moments."""
 
+import contextlib
 import errno
 import os
 import random
@@ -45,33 +46,52 @@ def one_of(things, fraction):
     return things[int(fraction * len(things))]
 
 
+@contextlib.contextmanager
+def full_disk(folder, choice):
+    """To the last byte, or nearly."""
+    ballast, free = folder / "ballast", os.statvfs(folder)
+    size = free.f_bavail * free.f_frsize - int(choice.size < 0.5) * int(1e6 * choice.size)
+    with open(ballast, "wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+        yield
+    ballast.unlink()
+
+
 class Choice:
     """The random choices of one fault; always as many, see load.Draw."""
 
-    def __init__(self, rng):
+    def __init__(self, rng, weights=None, crashing=None):
         self.pause = rng.uniform(*PAUSE)
-        self.fault = pick(FAULTS, rng.random())
+        self.fault = pick(weights or FAULTS, rng.random())
         self.victim, self.length, self.size = rng.random(), rng.random(), rng.random()
-        self.seams = self._seams(*(rng.random() for _ in range(5)))
+        self.seams = self._seams(crashing or CRASHING, *(rng.random() for _ in range(5)))
 
     @staticmethod
-    def _seams(kind, place, action, at, more):
+    def _seams(crashing, kind, place, action, at, more):
         number = 1 + int(40 * at ** 2)
         if kind < 0.25:
             name = one_of(list(FAILING), place)
             return f"{name}={one_of(FAILING[name], action)}@{number}{'+' if more < 0.1 else ''}"
         if kind < 0.55:
-            return f"{one_of(CRASHING, place)}=crash@{number}"
+            return f"{one_of(crashing, place)}=crash@{number}"
         return ""
 
 
 class Faults(threading.Thread):
-    """Does one fault after the other, and starts the server again whenever it has ended."""
+    """Does one fault after the other to a node, and starts it again whenever it has ended. Whoever
+    else starts or ends it takes `lock`."""
 
-    def __init__(self, seed, node, history, stop):
+    weights, crashing = FAULTS, CRASHING
+
+    def __init__(self, seed, site, node, history, stop):
         super().__init__(daemon=True)
-        self.rng = random.Random(f"{seed}/faults")
-        self.node, self.history, self.stop = node, history, stop
+        self.rng = random.Random(f"{seed}/faults" + ("" if node.index is None else f"/{node.index}"))
+        self.site, self.node, self.history, self.stop = site, node, history, stop
+        self.lock = threading.RLock()
         self.counts = {}
         self.broken = None
         self.deeds = {
@@ -80,33 +100,38 @@ class Faults(threading.Thread):
             "fill disk": self.fill_disk, "end server": self.end_server, "reload": self.reload,
         }
 
-    def kills(self):
-        return sum(self.counts.get(kind, 0) for kind in KILLS)
-
     def run(self):
         try:
             while not self.stop.is_set():
-                choice = Choice(self.rng)
-                self.wait(choice)
-                if not self.stop.is_set():
-                    self.deeds[choice.fault](choice)
+                choice = Choice(self.rng, self.weights, self.crashing)
+                self.wait(choice.pause * len(self.site.nodes))
+                with self.lock:
+                    if not self.stop.is_set():
+                        self.deeds[choice.fault](choice)
         except Exception as error:  # the driver raises it
             self.broken = error
             self.stop.set()
 
     def note(self, fault, sent, **facts):
         self.counts[fault] = self.counts.get(fault, 0) + 1
-        self.history.add({"fault": fault, "sent": sent, "received": now_us(), **facts})
+        self.record(fault, sent, **facts)
 
-    def wait(self, choice):
+    def record(self, fault, sent, **facts):
+        self.history.add({"fault": fault, "sent": sent, "received": now_us(), **facts,
+                          **self.node.facts()})
+
+    def wait(self, seconds):
         """The pause before the fault; a server that ended meanwhile is started again."""
-        until = time.monotonic() + choice.pause
+        until = time.monotonic() + seconds
         while time.monotonic() < until and not self.stop.is_set():
+            self.look()
+            self.stop.wait(0.02)
+        self.look()
+
+    def look(self):
+        with self.lock:
             if self.node.has_ended():
                 self.after_end()
-            self.stop.wait(0.02)
-        if self.node.has_ended():
-            self.after_end()
 
     def after_end(self):
         """It did not end as it should: by its seam, or by a bug."""
@@ -114,14 +139,13 @@ class Faults(threading.Thread):
         if "crash" in self.node.seams and status == -signal.SIGKILL:
             self.note("crash at a seam", now_us(), seams=self.node.seams)
         else:
-            self.history.mark("died", status=status, seams=self.node.seams)
+            self.history.mark("died", status=status, seams=self.node.seams, **self.node.facts())
         self.restart("")
 
     def restart(self, seams):
         """Start it, without the seams if it cannot with them."""
-        began, before = now_us(), self.node.started_us
-        self.history.add({"fault": "seams", "sent": before, "received": began,
-                          "seams": self.node.seams})
+        self.record("seams", self.node.started_us, seams=self.node.seams)
+        began = now_us()
         if not self.node.start(seams):
             if "crash" in seams:
                 self.note("crash at a seam", began, seams=seams)
@@ -130,7 +154,7 @@ class Faults(threading.Thread):
             if not self.node.start():
                 self.history.mark("no start", log=self.tail())
                 raise RuntimeError(f"the server does not start: {self.tail()}")
-        self.history.add({"fault": "start", "sent": began, "received": now_us(), "seams": seams})
+        self.record("start", began, seams=seams)
 
     def tail(self):
         return self.node.log.read_text(errors="replace")[-1500:]
@@ -185,24 +209,16 @@ class Faults(threading.Thread):
         self.note("stop server", began)
 
     def fill_disk(self, choice):
-        """To the last byte, or nearly; for a while, in which the server may be killed as well."""
-        if not self.node.disk:
+        """For a while, in which the server may be killed as well."""
+        if not self.site.disk:
             return
-        ballast, began = self.node.data / "ballast", now_us()
-        free = os.statvfs(self.node.data)
-        size = free.f_bavail * free.f_frsize - int(choice.size < 0.5) * int(1e6 * choice.size)
-        with open(ballast, "wb") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, max(size, 1))
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
+        began, kills = now_us(), choice.victim < 0.3
+        with full_disk(self.site.disk, choice):
             self.stop.wait(0.05 + choice.length)
-            if choice.victim < 0.3:
+            if kills:
                 self.node.kill()
-        ballast.unlink()
         self.note("fill disk", began)
-        if choice.victim < 0.3:
+        if kills:
             self.note("kill server", began)
             self.restart("")
 

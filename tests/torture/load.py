@@ -6,11 +6,13 @@ import threading
 import uuid
 from collections import deque
 from hashlib import sha256
+from itertools import chain
 
 from client import Connection, NotSent
 from content import ROWS_MAX, ROW_TEXTS, request_of
 
 BACK_OFF = 0.03  # seconds, while nobody listens
+TRIES = 4  # of an order with a key, if it is not known what became of it
 REMEMBERED = 30  # of a user's references, dead ones and keys
 SMALL_ETAG = 200  # remembered Status tags
 
@@ -22,6 +24,7 @@ OPERATIONS = {
 # Which reports are ordered how often.
 REPORTS = {"Rows": 55, "Slow": 18, "Huge": 6, "Failing": 8, "TooLong": 5, "Endless": 3}
 
+IN_DOUBT = "whether the request was carried out is not known"  # words of an answer 503
 STATES = ("queued", "processing", "complete", "error")
 DATA_STATES = {"complete": "complete", "error": "error"}
 
@@ -47,6 +50,7 @@ class Draw:
         self.key, self.reuse, self.wait, self.other = (rng.random() for _ in range(4))
         self.tag = f"{rng.getrandbits(64):016x}"
         self.guid = str(uuid.UUID(int=rng.getrandbits(128)))
+        self.node = rng.random()
         self.request = None  # what was chosen to be ordered, so that trying again orders the same
 
 
@@ -130,23 +134,48 @@ def compact_list(body):
 class Caller:
     """Does one request at a time for a user, and records it."""
 
-    def __init__(self, book, port, history, contents):
+    def __init__(self, book, ports, history, contents):
         self.book, self.history, self.contents = book, history, contents
-        self.connection, self.twin = Connection(port), Connection(port)
+        self.connections = [(Connection(port), Connection(port)) for port in ports]
+        self.node = 0  # whom it asks
         self.counts = {}
         self.tags = {}  # the last ETag of a Status
 
-    def close(self):
-        self.connection.close()
-        self.twin.close()
+    @property
+    def connection(self):
+        return self.connections[self.node][0]
 
-    def record(self, operation, answer, said, **facts):
+    @property
+    def twin(self):
+        """Another connection, to the next node."""
+        return self.connections[(self.node + 1) % len(self.connections)][1]
+
+    def turn(self, fraction):
+        """As a balancer: ask this node from now on."""
+        self.node = int(fraction * len(self.connections))
+
+    def move_on(self):
+        self.node = (self.node + 1) % len(self.connections)
+
+    def is_clustered(self):
+        return len(self.connections) > 1
+
+    def close(self):
+        for connection in chain(*self.connections):
+            connection.close()
+
+    def record(self, operation, answer, said, node=None, **facts):
         """`said` is the answer's meaning, see checker.py; None: it has none of those expected."""
         event = {"op": operation, "user": self.book.user, "sent": answer.sent,
                  "received": answer.received}
+        if self.is_clustered():
+            event["node"] = self.node if node is None else node
         if answer.why is not None and "etag" not in facts:  # a result may break off
             said = "none"
             event["why"] = answer.why
+        elif answer.status == 503 and IN_DOUBT in answer.json.get("message", ""):
+            said = "none"
+            event["why"] = "in doubt"
         elif answer.status >= 500:
             said = "failed"
         if said is None:
@@ -162,6 +191,7 @@ class Caller:
     # ---- orders ----
 
     def submit(self, key, name, parameters, wait=0, twins=False):
+        """What was answered, and the reference."""
         headers = self.book.login.headers() | {"Content-Type": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = key
@@ -177,9 +207,19 @@ class Caller:
             except NotSent:  # the first may have been accepted all the same
                 pass
         answers = [connection.end() for connection in asked]
-        return [self.submitted(answer, key, name, parameters) for answer in answers][0]
+        nodes = [self.node, (self.node + 1) % len(self.connections)]
+        return [self.submitted(answer, node, key, name, parameters)
+                for answer, node in zip(answers, nodes)][0]
 
-    def submitted(self, answer, key, name, parameters):
+    def insist(self, key, name, parameters, wait=0, twins=False):
+        """Order as a client behind a balancer does: what became of it, another node may know."""
+        for _ in range(TRIES if self.is_clustered() and key is not None else 1):
+            said, _ = self.submit(key, name, parameters, wait, twins)
+            if said not in ("none", "failed"):
+                return
+            self.move_on()
+
+    def submitted(self, answer, node, key, name, parameters):
         body = answer.json
         facts = {"key": key, "report": name, "tag": parameters["Tag"], "rows": parameters.get("Rows")}
         said = reference = None
@@ -194,9 +234,9 @@ class Caller:
                 self.book.learn(active)
         elif "Idempotency-Key" in body.get("message", "") and body.get("data") == {}:
             said = "key-reused"
-        self.record("submit", answer, said, reference=reference,
-                    state=answer.headers.get("X-Report-State"), **facts)
-        return reference
+        said = self.record("submit", answer, said, node, reference=reference,
+                           state=answer.headers.get("X-Report-State"), **facts)
+        return said, reference
 
     # ---- one report ----
 
@@ -291,6 +331,15 @@ class Caller:
             self.book.bury(reference)
         return self.learned("delete", answer, said, reference)
 
+    def ask_all(self, reference):
+        """Every node, one after the other."""
+        for node in range(len(self.connections)):
+            self.node = node
+            try:
+                self.status(reference)
+            except NotSent:
+                pass
+
     # ---- all of them ----
 
     def list(self, state=None, page=None, size=1000):
@@ -329,12 +378,14 @@ class Client(threading.Thread):
 
     def step(self, draw):
         """One operation, tried until somebody listens."""
+        self.caller.turn(draw.node)
         while not self.stop.is_set():
             try:
                 self.operate(draw)
                 self.done += 1
                 return
             except NotSent:
+                self.caller.move_on()
                 self.stop.wait(BACK_OFF)
 
     def target(self, draw):
@@ -354,7 +405,7 @@ class Client(threading.Thread):
         if operation in ("submit", "twins"):
             draw.request = draw.request or caller.book.request(draw)
             key, name, parameters = draw.request
-            caller.submit(key, name, parameters, 1 if draw.wait < 0.1 else 0, operation == "twins"
+            caller.insist(key, name, parameters, 1 if draw.wait < 0.1 else 0, operation == "twins"
                           and key is not None)
         elif operation == "list":
             caller.list()
@@ -368,7 +419,8 @@ class Client(threading.Thread):
     def about_one(self, draw, reference):
         caller, operation = self.caller, draw.operation
         if operation == "delete":
-            caller.delete(reference)
+            if caller.delete(reference) == "deleted" and caller.is_clustered():
+                caller.ask_all(reference)
         elif operation == "get":
             caller.get(reference)
         elif operation == "head":

@@ -1,4 +1,4 @@
-"""The server under torture: one folder, one port, started and killed over and over."""
+"""A server under torture: one folder, one port, started and killed over and over."""
 
 import os
 import select
@@ -28,7 +28,7 @@ def free_port():
 
 
 def mount_disk(folder):
-    """A small file system of our own, if we may have one."""
+    """A small file system of our own over the folder, if we may have one."""
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "reportd-torture",
                            folder], capture_output=True)
     return done.returncode == 0
@@ -49,16 +49,16 @@ def processes_of(mark):
 
 
 class Node:
-    """`server` is the harness's; the ways to start and stop are harsher."""
+    """`server` is the harness's; the ways to start and stop are harsher. `index` tells the nodes of
+    a cluster apart, and is None where there is only one."""
 
-    def __init__(self, folder, reportd):
-        harness.REPORTD = Path(reportd).resolve()
-        self.data = Path(folder) / "data"
+    def __init__(self, folder, mark, index=None):
+        name = "data" if index is None else f"node{index}"
+        self.data = Path(folder) / name
         self.data.mkdir(parents=True)
-        self.log = Path(folder) / "server.log"
-        self.disk = mount_disk(self.data)
+        self.log = Path(folder) / ("server.log" if index is None else f"{name}.log")
         self.port = free_port()
-        self.mark = f"{os.getpid()}-{self.port}"
+        self.mark, self.index = mark, index
         self.process = None
         self.started_us = 0
         self.seams = ""
@@ -68,6 +68,10 @@ class Node:
         shutil.copytree(HERE / "reports", self.data / "reports")
         harness.make_database(self.data / "data.db")
         self.server.configure(listen=f"127.0.0.1:{self.port}", **config)
+
+    def facts(self):
+        """What a fault tells of where it struck."""
+        return {} if self.index is None else {"node": self.index}
 
     def start(self, seams=""):
         """True once it is ready; False if it ended before."""
@@ -109,19 +113,3 @@ class Node:
         except subprocess.TimeoutExpired:
             self.kill()
             return None
-
-    def left_processes(self):
-        """What still runs of the run once all should have ended; they get a moment for that."""
-        try:
-            harness.poll(lambda: not processes_of(self.mark), 10)
-        except AssertionError:
-            return processes_of(self.mark)
-        return []
-
-    def close(self):
-        for pid in processes_of(self.mark):
-            os.kill(pid, signal.SIGKILL)
-        if self.process is not None:
-            self.process.wait()
-        if self.disk:
-            subprocess.run(["umount", "-l", self.data], check=False)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from checker import PURGE_WITHIN, RULES, SECOND, SLOT_WITHIN, check
+from checker import LATE_COMMIT, PURGE_WITHIN, RULES, SECOND, SLOT_WITHIN, STOPS_WITHIN, check
 
 LIMIT = 2
 RETENTION_MS = 5000
@@ -49,12 +49,12 @@ class Story:
     def delete(self, reference, answer="deleted", **facts):
         return self.op("delete", reference, answer, **facts)
 
-    def list(self, *rows, total=None, user="ann", **facts):
+    def list(self, *rows, total=None, user="ann", at=None, until=None, **facts):
         """Rows of (reference, state)."""
         reports = [[reference, "Rows", state, 3, 100, None, "Nothing is called x." if state == "error"
                     else None] for reference, state in rows]
         return self.add({"op": "list", "user": user, "answer": "listed", "size": 1000, "reports": reports,
-                         "total": len(rows) if total is None else total, **facts})
+                         "total": len(rows) if total is None else total, **facts}, at, until)
 
     def fault(self, fault, at=None, until=None, **facts):
         return self.add({"fault": fault, **facts}, at, until)
@@ -348,6 +348,86 @@ def test_a_report_that_does_not_end(story):
 def test_a_report_of_which_nobody_asked_what_became(story):
     story.submit(A)
     assert story.rules() == {"did not end"}
+
+
+@pytest.mark.parametrize("then", ["queued", "processing", "complete", "error"])
+def test_a_report_that_is_dead_on_one_node_only(story, then):
+    ended(story, node=0).delete(A, node=0).status(A, then, node=1)
+    assert "the state went back" in story.rules()
+
+
+def test_a_result_that_nodes_serve_differently(story):
+    ended(story).get(A, node=0).get(A, node=1, etag="other")
+    assert story.rules() == {"the result changed"}
+
+
+def test_a_report_that_another_node_has_not_got(story):
+    ended(story, node=0).get(A, node=0).status(A, "unknown", node=1)
+    assert "lost" in story.rules()
+
+
+def test_one_more_than_the_limit_on_another_node(story):
+    story.submit(A, node=0).submit(B, node=1).submit(C, node=2)
+    for reference in (A, B, C):
+        story.status(reference, "queued").status(reference, "complete")
+    assert story.rules() == {"more active than allowed"}
+
+
+def test_a_key_that_makes_a_report_on_each_node(story):
+    story.submit(A, key="k", node=0).submit(B, key="k", node=1).status(A, "complete").status(B, "complete")
+    assert story.rules() == {"two reports for one key"}
+
+
+def test_a_fault_of_one_node_explains_no_answer_of_another(story):
+    story.fault("cut network", node=0).submit(None, "failed", node=0, words="503 {}")
+    assert story.rules() == set()
+    story.submit(None, "failed", node=1, words="503 {}")
+    assert story.rules() == {"not answered"}
+
+
+def test_a_doubt_without_a_cause(story):
+    story.fault("crash postgresql").submit(None, "none", why="in doubt", node=0)
+    assert story.rules() == set()
+    story.submit(None, "none", why="in doubt", node=0, at=20)
+    assert story.rules() == {"not answered"}
+
+
+def test_an_order_in_doubt_may_have_been_stored(story):
+    story.fault("crash postgresql").submit(None, "none", why="in doubt", tag="once")
+    story.list((A, "complete")).op("get", A, "complete", etag="e", bytes=100, tag="once")
+    assert story.rules() == set()
+
+
+def test_an_order_that_waits_in_a_cut_network(story):
+    """It may hold a slot, though a list that came after it does not show it."""
+    story.events[0]["run"]["nodes"] = 3
+    story.submit(A).submit(None, "none", node=1, at=1, until=2).list((A, "queued"), at=3)
+    story.fault("cut network", node=1, at=1, until=4).submit(None, "limit", active=[[A, "queued"]])
+    story.list((A, "queued"), at=5 + LATE_COMMIT / SECOND)
+    assert story.rules() - {"did not end"} == set()
+    story.submit(None, "limit", active=[[A, "queued"]]).status(A, "complete")
+    assert story.rules() - {"did not end"} == {"refused with slots free"}
+
+
+def test_a_query_that_runs_though_its_report_was_deleted(story):
+    story.submit(A).add({"running": [A]}).delete(A).add({"running": [A]})
+    assert story.rules() == {"runs though deleted"}
+
+
+def test_a_query_whose_worker_was_killed_ends_soon(story):
+    story.submit(A).fault("kill worker", at=1).delete(A, at=1.1).add({"running": [A]}, at=2)
+    assert story.rules() == set()
+    story.add({"running": [A]}, at=2 + STOPS_WITHIN / SECOND)
+    assert story.rules() == {"runs though deleted"}
+
+
+def test_a_query_of_a_node_that_hung(story):
+    """It runs on until the node wakes up."""
+    story.submit(A).fault("hang server", at=1, until=5).delete(A, at=2, until=4)
+    story.add({"running": [A]}, at=6)
+    assert story.rules() == set()
+    story.add({"running": [A]}, at=6 + STOPS_WITHIN / SECOND)
+    assert story.rules() == {"runs though deleted"}
 
 
 def test_what_the_driver_finds(story):

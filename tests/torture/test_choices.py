@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from faults import CRASHING, FAILING, Choice
+from cluster_faults import NODE_CRASHING
+from faults import FAILING, Choice
 from load import Draw
 
 SOURCES = "".join(path.read_text(encoding="utf-8")
@@ -34,6 +35,6 @@ def test_every_choice_draws_as_often(kind):
     assert len(ends) == 1
 
 
-@pytest.mark.parametrize("place", [*FAILING, *sorted({place.rsplit(".", 1)[1] for place in CRASHING})])
+@pytest.mark.parametrize("place", [*FAILING, *sorted({place.rsplit(".", 1)[1] for place in NODE_CRASHING})])
 def test_what_a_seam_names_is_in_the_program(place):
     assert f'"{place}"' in SOURCES

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Tortures a real server: random requests, kills, stops, full disks; then checks what it answered.
+"""Tortures a real server, or several on one PostgreSQL: random requests, kills, stops, full disks;
+then checks what was answered.
 
 usage: torture.py [--length 30m|90s|5000] [--seed TEXT] [--reportd FILE] …      see README.md
 """
@@ -10,8 +11,6 @@ import re
 import secrets
 import shutil
 import signal
-import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,11 +20,13 @@ from pathlib import Path
 
 import checker
 from client import Login
+from cluster_faults import NodeFaults, SharedFaults
 from content import Contents
-from faults import Faults
+from faults import KILLS, Faults
 from history import History, now_us, read
 from load import Book, Caller, Client
-from node import Node, harness
+from node import harness
+from nodes import Alone, Cluster, Watcher
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 10  # active reports a user
@@ -43,16 +44,19 @@ def read_length(text):
 
 
 def read_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split(";")[0])
     parser.add_argument("--length", type=read_length, default="5m",
                         help="90s, 30m, or a number of operations (default: 5m)")
     parser.add_argument("--seed", default="", help="of the random choices (default: a new one)")
     parser.add_argument("--reportd", type=Path, default=ROOT / "build/asan/reportd")
+    parser.add_argument("--nodes", type=int, default=1, help="more than one share a PostgreSQL (default: 1)")
     parser.add_argument("--users", type=int, default=4)
     parser.add_argument("--threads", type=int, default=3, help="clients of each user")
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--settle", type=int, default=60,
                         help="seconds after the last fault until all has ended (default: 60)")
+    parser.add_argument("--faults", type=lambda text: text.split(","),
+                        help="no others than these, as the summary names them, with commas between")
     parser.add_argument("--calm", action="store_true", help="without faults")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a clean run too")
     arguments = parser.parse_args()
@@ -64,38 +68,46 @@ class Run:
     def __init__(self, arguments):
         self.arguments, self.seed = arguments, arguments.seed
         self.folder = Path(tempfile.mkdtemp(prefix="reportd-torture-"))
-        self.node = Node(self.folder, arguments.reportd)
+        self.alone = arguments.nodes == 1
+        self.site = Alone(self.folder, arguments.reportd) if self.alone else \
+            Cluster(self.folder, arguments.reportd, arguments.nodes)
         self.stop = threading.Event()
         self.books, self.callers, self.clients = [], [], []
 
     def prepare(self):
         dice = random.Random(self.seed)
         retention, encryption = dice.choice(RETENTIONS), dice.choice(("off", "on"))
-        print(f"torture: seed {self.seed}, retention {retention} s, encryption {encryption}, "
-              f"{'small disk' if self.node.disk else 'no disk of its own to fill'}", flush=True)
-        self.node.make(workers=self.arguments.workers, retention=f"{retention}s",
-                       cancel_grace="300ms", drain_grace="300ms", active_limit=LIMIT,
-                       spool_encryption=encryption)
+        words = self.site.make(dice, workers=self.arguments.workers, retention=f"{retention}s",
+                               cancel_grace="300ms", drain_grace="300ms", active_limit=LIMIT,
+                               spool_encryption=encryption)
+        print(f"torture: seed {self.seed}, retention {retention} s, encryption {encryption}, {words}",
+              flush=True)
         self.history = History(self.folder / "history.jsonl", seed=self.seed, limit=LIMIT,
-                               retention_ms=retention * 1000)
+                               retention_ms=retention * 1000, nodes=self.arguments.nodes)
         contents = Contents()
         for name in (f"user{number}" for number in range(self.arguments.users)):
-            self.node.server.add_user(name)
-            self.books.append(Book(name, Login(self.node.port, name, harness.PASSWORD)))
+            self.site.add_user(name)
+            self.books.append(Book(name, Login(self.site.ports(), name, harness.PASSWORD)))
         for book in self.books:
-            callers = [Caller(book, self.node.port, self.history, contents)
+            callers = [Caller(book, self.site.ports(), self.history, contents)
                        for _ in range(self.arguments.threads + 1)]
             self.callers.append(callers[0])
             self.clients += [Client(f"{self.seed}/{book.user}/{number}", self.books, caller, self.stop)
                              for number, caller in enumerate(callers[1:])]
-        self.faults = Faults(self.seed, self.node, self.history, self.stop)
+        kind = Faults if self.alone else NodeFaults
+        self.faults = [kind(self.seed, self.site, node, self.history, self.stop)
+                       for node in self.site.nodes]
+        self.shared = [] if self.alone else [
+            SharedFaults(self.seed, self.site, self.faults, self.history, self.stop)]
+        self.watchers = [] if self.alone else [Watcher(self.site, self.history, self.stop)]
 
     # ---- under fire ----
 
     def torture(self):
         seconds, operations = self.arguments.length
         began = time.monotonic()
-        assert self.node.start(), self.faults.tail()
+        for faults in self.faults:
+            assert faults.node.start(), faults.tail()
         for thread in self.threads():
             thread.start()
         said = began
@@ -107,7 +119,7 @@ class Run:
             if now - said > 30:
                 said = now
                 print(f"  {now - began:.0f} s: {self.operations()} operations, "
-                      f"{self.faults.kills()} kills", flush=True)
+                      f"{self.kills()} kills", flush=True)
             self.stop.wait(0.05)
         self.stop.set()
         for thread in self.threads():
@@ -116,20 +128,36 @@ class Run:
                 raise thread.broken
 
     def threads(self):
-        return [*self.clients, *([] if self.arguments.calm else [self.faults])]
+        return [*self.clients, *self.watchers, *filter(self.is_wanted, [*self.faults, *self.shared])]
+
+    def is_wanted(self, faults):
+        """False if it has nothing left to do."""
+        only = self.arguments.faults
+        if only is not None:
+            faults.weights = {fault: weight for fault, weight in faults.weights.items() if fault in only}
+        return not self.arguments.calm and faults.weights != {}
 
     def operations(self):
         return sum(client.done for client in self.clients)
+
+    def counts(self):
+        """Of all faults, by kind."""
+        return sum((Counter(faults.counts) for faults in [*self.faults, *self.shared]), Counter())
+
+    def kills(self):
+        return sum(self.counts()[kind] for kind in KILLS)
 
     # ---- afterwards ----
 
     def settle(self):
         """No fault any more: everything ends, is deleted, and gives its slot back."""
-        if not self.node.has_ended():
-            self.node.kill()
-        self.faults.restart("")
+        for faults in self.faults:
+            if not faults.node.has_ended():
+                faults.node.kill()
+        for faults in self.faults:
+            faults.restart("")
         for caller in self.callers:
-            caller.connection.close()
+            caller.close()
         deadline = time.monotonic() + self.arguments.settle
         for caller in self.callers:
             self.wait_for_ends(caller, deadline)
@@ -146,68 +174,65 @@ class Run:
                 return
             if active:
                 caller.status(active[-1], wait=2)
+            caller.move_on()
 
     def look_at_all(self, caller):
-        """Each that is left is got and deleted, each that ever was is asked for."""
+        """Each that is left is got, of every node, and deleted; each that ever was is asked for."""
         for row in caller.list() or ():
-            if row[2] == "complete":
-                caller.get(row[0])
+            for _ in self.site.nodes:
+                caller.move_on()
+                if row[2] == "complete":
+                    caller.get(row[0])
             caller.delete(row[0])
+            caller.move_on()
         for reference in sorted(caller.book.ever):
-            caller.status(reference)
-        if caller.list() != []:
-            self.history.mark("reports are left after all were deleted")
+            caller.ask_all(reference)
+        for _ in self.site.nodes:
+            caller.move_on()
+            if caller.list() != []:
+                self.history.mark("reports are left after all were deleted")
 
     def take_all_slots(self, caller):
         """Exactly LIMIT are free."""
-        taken = [caller.submit(None, "Forever", {"Tag": f"slot-{caller.book.user}-{number}"})
-                 for number in range(LIMIT + 1)]
+        taken = []
+        for number in range(LIMIT + 1):
+            _, reference = caller.submit(None, "Forever", {"Tag": f"slot-{caller.book.user}-{number}"})
+            taken.append(reference)
+            caller.move_on()
         if None in taken[:LIMIT] or taken[LIMIT] is not None:
             self.history.mark(f"{LIMIT - taken[:LIMIT].count(None)} slots are free, not {LIMIT}, or more",
                               user=caller.book.user)
         for reference in filter(None, taken):
             caller.delete(reference)
+            caller.move_on()
 
     def finish(self):
         """The end, and what must not be left by then."""
         began = now_us()
-        status = self.node.stop()
-        if status != 0:
-            self.history.mark("bad end", status=status)
-        for pid in self.node.left_processes():
+        for node in self.site.nodes:
+            status = node.stop()
+            if status != 0:
+                self.history.mark("bad end", status=status, **node.facts())
+        for pid in self.site.left_processes():
             self.history.mark("a process is left", pid=pid)
-        self.audit()
-        files = [path.name for path in (self.node.data / "spool").rglob("*") if path.is_file()]
+        words = self.site.audit()
+        if words:
+            self.history.mark("the audit finds something", words=words)
+        files = self.site.files()
         if files:
             self.history.mark("files are left without a row", files=files[:20])
-        with sqlite3.connect(self.node.data / "store.db") as store:
-            rows = store.execute("SELECT count(*) FROM report").fetchone()[0]
-        store.close()
-        if rows:
-            self.history.mark("rows are left", rows=rows)
-        complaint = harness.SANITIZER.search(self.node.log.read_text(errors="replace"))
-        if complaint:
-            self.history.mark("a sanitizer complains", words=complaint.group())
+        for table, rows in self.site.rows().items():
+            if rows:
+                self.history.mark("rows are left", table=table, rows=rows)
+        for complaint in self.site.complaints():
+            self.history.mark("a sanitizer complains", words=complaint)
         self.history.add({"fault": "end", "sent": began, "received": now_us()})
-
-    def audit(self):
-        done = subprocess.run([harness.REPORTD, "audit", "-c", "reportd.conf"], cwd=self.node.data,
-                              capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            self.history.mark("the audit finds something", words=done.stdout + done.stderr)
 
     def close(self, keep):
         self.stop.set()
-        self.node.close()
+        self.site.close()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def save_data(run):
-    """What is on the small file system would be gone with it."""
-    if run.node.disk:
-        saved = run.folder / "data-at-the-end"
-        shutil.copytree(run.node.data, saved, ignore=shutil.ignore_patterns("ballast"))
 
 
 def count(things):
@@ -222,10 +247,10 @@ def summarize(run, model):
             print(violation)
     print("operations:", count(event["op"] for event in model.events))
     print("answers:   ", count(f"{event['op']} {event['answer']}" for event in model.events))
-    print("faults:    ", count(run.faults.counts))
+    print("faults:    ", count(run.counts()))
     if model.violations:
         print("violations:", count(violation.rule for violation in model.violations))
-    print(f"seed {run.seed}: {len(model.events)} operations, {run.faults.kills()} kills, "
+    print(f"seed {run.seed}: {len(model.events)} operations, {run.kills()} kills, "
           f"{len(model.violations)} violations")
 
 
@@ -244,7 +269,7 @@ def main():
         summarize(run, model)
     finally:
         if not clean:
-            save_data(run)
+            run.site.save()
             print(f"history and logs: {run.folder}")
         run.close(keep=arguments.keep or not clean)
     sys.exit(0 if clean else 1)

@@ -5,5 +5,5 @@
 -- timeout: 700ms
 
 -- results
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+WITH RECURSIVE n(i) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT i + 1 FROM n)
 SELECT count(*) AS "count", :Tag AS "tag" FROM n;

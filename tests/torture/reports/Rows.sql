@@ -5,7 +5,7 @@
 -- parameter: Rows integer required
 
 -- results
-WITH RECURSIVE n(i) AS (SELECT 1 WHERE :Rows > 0 UNION ALL SELECT i + 1 FROM n WHERE i < :Rows)
+WITH RECURSIVE n(i) AS (SELECT CAST(1 AS bigint) WHERE :Rows > 0 UNION ALL SELECT i + 1 FROM n WHERE i < :Rows)
 SELECT i AS "i", i * i AS "square" FROM n;
 
 -- summary

@@ -5,9 +5,9 @@
 -- parameter: Rows integer required
 
 -- results
-WITH RECURSIVE n(i) AS (SELECT 1 WHERE :Rows > 0 UNION ALL SELECT i + 1 FROM n WHERE i < :Rows)
+WITH RECURSIVE n(i) AS (SELECT CAST(1 AS bigint) WHERE :Rows > 0 UNION ALL SELECT i + 1 FROM n WHERE i < :Rows)
 SELECT i AS "i",
-       (WITH RECURSIVE burn(j) AS (SELECT 1 UNION ALL SELECT j + 1 FROM burn WHERE j < 4000 + i)
+       (WITH RECURSIVE burn(j) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT j + 1 FROM burn WHERE j < 4000 + i)
         SELECT max(j) FROM burn) AS "burnt"
 FROM n;
 

@@ -6,7 +6,7 @@
 -- row limit: 100
 
 -- results
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100 + :Rows)
+WITH RECURSIVE n(i) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT i + 1 FROM n WHERE i < 100 + :Rows)
 SELECT i AS "i" FROM n;
 
 -- summary
