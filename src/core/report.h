@@ -53,7 +53,8 @@ struct report {
     int64_t rows, bytes; /* so far while processing, final when complete */
     int64_t submitted_ms, started_ms, finished_ms, expires_ms; /* UTC; 0: not yet */
     uint8_t digest[REPORT_DIGEST_BYTES]; /* SHA-256 of the result; zero but in COMPLETE */
-    bool sealed;                         /* COMPLETE: the file is encrypted … */
+    bool in_row;                         /* COMPLETE: its result is in the store, not in a file */
+    bool sealed;                         /* COMPLETE: the result is encrypted as it is kept … */
     uint8_t key[REPORT_KEY_BYTES];       /* … with this; where the caller looked for one report */
 };
 

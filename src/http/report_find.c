@@ -48,7 +48,7 @@ void report_reply_unknown(struct exchange *ex)
     exchange_reply_error(ex, &ex->err, NULL);
 }
 
-void report_find(struct exchange *ex, const struct guid *id, exchange_step *next)
+static void find(struct exchange *ex, const struct guid *id, bool want_result, exchange_step *next)
 {
     struct guid wanted = *id; /* `id` may lie in the operation that is about to be zeroed */
     struct store_op *op = exchange_op(ex, STORE_FIND);
@@ -56,7 +56,18 @@ void report_find(struct exchange *ex, const struct guid *id, exchange_step *next
     ex->stamp = store_stamp(ex->services->store, &wanted);
     op->find.id = wanted;
     op->find.user_id = ex->user->id;
+    op->find.want_result = want_result;
     exchange_post(ex, next);
+}
+
+void report_find(struct exchange *ex, const struct guid *id, exchange_step *next)
+{
+    find(ex, id, false, next);
+}
+
+void report_find_result(struct exchange *ex, const struct guid *id, exchange_step *next)
+{
+    find(ex, id, true, next);
 }
 
 /* A wait is: add the waiter, then look. Whatever moves after the look wakes the waiter, and a move

@@ -1,4 +1,5 @@
-/* src/http/report_result.c -- GET /Report: the result, whole or in part, from its file. */
+/* src/http/report_result.c -- GET /Report: the result, whole or in part, from its file or its row.
+ */
 #include "http/report.h"
 
 #include <inttypes.h>
@@ -123,14 +124,14 @@ static void send_part(struct exchange *ex, struct sending *sending)
         exchange_reply_reader(ex, status, reader, sending->first, sending->length);
 }
 
-/* The file was not there although the row said complete: deleted in between, or lost. */
+/* The result was not there although the row said complete: deleted in between, or lost. */
 static void result_missing(struct exchange *ex)
 {
     if (!ex->op.find.found) {
         report_reply_unknown(ex);
         return;
     }
-    err_set(&ex->err, -E_INTERNAL, "the file of a complete result is missing");
+    err_set(&ex->err, -E_INTERNAL, "the result of a complete report is missing");
     exchange_reply_error(ex, &ex->err, NULL);
 }
 
@@ -176,12 +177,22 @@ static void get_ready(struct exchange *ex, struct sending *sending)
     spool_reader_fetch(sending->reader, sending->first, on_fetched, ex);
 }
 
+static int open_result(struct exchange *ex, const struct report *report, struct sending *sending)
+{
+    struct store_find *find = &ex->op.find;
+    void *bytes = find->result;
+
+    if (!report->in_row)
+        return spool_reader_new(ex->services->spool, report, &sending->reader, &ex->err);
+    find->result = NULL; /* the reader takes them */
+    return spool_reader_of_bytes(report, bytes, find->result_len, &sending->reader, &ex->err);
+}
+
 static void reply_result(struct exchange *ex, const struct report *report, const struct tags *tags)
 {
     struct sending *sending = calloc(1, sizeof(*sending));
-    int rc = sending != NULL
-                 ? spool_reader_new(ex->services->spool, report, &sending->reader, &ex->err)
-                 : err_set(&ex->err, -E_NOMEM, "Out of memory.");
+    int rc = sending != NULL ? open_result(ex, report, sending)
+                             : err_set(&ex->err, -E_NOMEM, "Out of memory.");
 
     if (rc < 0) {
         free(sending);
@@ -225,5 +236,5 @@ void report_get(struct exchange *ex)
     struct guid id;
 
     if (report_reference(ex, &id))
-        report_find(ex, &id, result_found);
+        report_find_result(ex, &id, result_found);
 }

@@ -120,8 +120,8 @@ static int64_t size_of(struct look *look, const struct store_scanned *report)
 static void look_at_result(struct look *look, const struct store_scanned *report,
                            struct audit_finding *finding)
 {
-    finding->bytes = report->sealed ? seal_file_size(report->bytes) : report->bytes;
-    finding->file_bytes = size_of(look, report);
+    finding->bytes = seal_stored_size(report->bytes, report->sealed);
+    finding->file_bytes = report->in_row ? report->row_bytes : size_of(look, report);
     if (finding->file_bytes == finding->bytes || look->rc < 0)
         return;
     finding->kind = finding->file_bytes < 0 ? AUDIT_LOST_RESULT : AUDIT_WRONG_SIZE;
@@ -186,7 +186,7 @@ static bool is_explained(const struct store_find *find, const struct spool_file 
     if (!find->found || report->attempt != file->attempt)
         return false;
     return report->state == REPORT_PROCESSING ||
-           (report->state == REPORT_COMPLETE && file->kind == SPOOL_RESULT);
+           (report->state == REPORT_COMPLETE && file->kind == SPOOL_RESULT && !report->in_row);
 }
 
 static void look_at_file(void *context, const struct spool_file *file)
@@ -288,10 +288,10 @@ void audit_words(const struct audit_finding *finding, char *out, size_t cap)
         snprintf(out, cap, "no report explains the file %s", finding->name);
         break;
     case AUDIT_LOST_RESULT:
-        snprintf(out, cap, "complete, but the file of attempt %d is not there", finding->attempt);
+        snprintf(out, cap, "complete, but the result of attempt %d is not there", finding->attempt);
         break;
     case AUDIT_WRONG_SIZE:
-        snprintf(out, cap, "complete, but its file has %lld bytes in place of %lld",
+        snprintf(out, cap, "complete, but its result has %lld bytes in place of %lld",
                  (long long)finding->file_bytes, (long long)finding->bytes);
         break;
     case AUDIT_STUCK:
@@ -313,7 +313,9 @@ static bool is_to_be_deleted(const struct audit_finding *finding)
            finding->kind == AUDIT_EXPIRED;
 }
 
-static int mark_bad(const struct audit_spec *spec, const struct audit *audit, struct err *err)
+/* Returns, as does drop_deleting(), by *dropped how many rows are gone. */
+static int mark_bad(const struct audit_spec *spec, const struct audit *audit, int64_t *dropped,
+                    struct err *err)
 {
     for (size_t i = 0; i < audit->count; i++) {
         struct store_op op = {.verb = STORE_MARK, .mark = {.id = audit->findings[i].id}};
@@ -324,15 +326,15 @@ static int mark_bad(const struct audit_spec *spec, const struct audit *audit, st
             *err = op.err;
             return err->code;
         }
+        *dropped += op.mark.dropped;
     }
     return 0;
 }
 
 /* Drop the rows in DELETING, their files are gone. */
-static int drop_deleting(const struct audit_spec *spec, int64_t *ret_dropped, struct err *err)
+static int drop_deleting(const struct audit_spec *spec, int64_t *dropped, struct err *err)
 {
     struct store_op deleting;
-    int64_t dropped = 0;
 
     do {
         deleting = (struct store_op){.verb = STORE_DELETING};
@@ -347,10 +349,9 @@ static int drop_deleting(const struct audit_spec *spec, int64_t *ret_dropped, st
                 *err = op.err;
                 return err->code;
             }
-            dropped++;
+            (*dropped)++;
         }
     } while (deleting.deleting.count > 0);
-    *ret_dropped = dropped;
     return 0;
 }
 
@@ -358,8 +359,8 @@ int audit_repair(const struct audit_spec *spec, const struct audit *audit, const
                  struct audit_repair *ret, struct err *err)
 {
     struct recovery recovery;
-    int64_t deleted;
-    int rc = mark_bad(spec, audit, err);
+    int64_t deleted = 0;
+    int rc = mark_bad(spec, audit, &deleted, err);
 
     /* The order of a deletion: the reference is dead, the files go, then the row. */
     if (rc == 0)

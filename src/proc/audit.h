@@ -14,8 +14,8 @@
 /* One table makes the enum, the names, what the verb prints and the metrics. */
 #define AUDIT_KINDS(X)                                                                             \
     X(ORPHAN_FILE, "orphan-file", "files that no report explains")                                 \
-    X(LOST_RESULT, "lost-result", "complete reports without their file")                           \
-    X(WRONG_SIZE, "wrong-size", "complete reports whose file has another size")                    \
+    X(LOST_RESULT, "lost-result", "complete reports without their result")                         \
+    X(WRONG_SIZE, "wrong-size", "complete reports whose result has another size")                  \
     X(STUCK, "stuck", "reports that nobody generates or deletes any more")                         \
     X(EXPIRED, "expired", "reports past their retention")
 

@@ -1,5 +1,6 @@
 /* src/proc/job.c -- one claimed report: handed to its worker, published or put back, written down.
  */
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,12 @@
 #include "base/seam.h"
 #include "base/str.h"
 #include "proc/supervisor_impl.h"
+#include "spool/seal.h"
 
 enum { RETRY_MS = 500 }; /* between tries to write an end down while the store is unavailable */
+
+static const char NOT_STORED[] =
+    "The server could not store the report's result. Submit it again later.";
 
 struct job *job_new(struct supervisor *supervisor)
 {
@@ -28,6 +33,7 @@ void job_free(struct job *job)
     if (job == NULL)
         return;
     report_done(&job->report);
+    free(job->result);
     sodium_memzero(job->key, sizeof(job->key));
     if (job->fd >= 0)
         close(job->fd);
@@ -129,6 +135,11 @@ static void plan_error(struct job *job, const char *words)
                                            .message = job->message};
 }
 
+static bool is_complete(const struct job *job)
+{
+    return job->op.verb == STORE_FINISH && job->op.finish.state == REPORT_COMPLETE;
+}
+
 static void on_filed(struct supervisor *supervisor, struct supervisor_mail *mail)
 {
     struct job *job = container_of(mail, struct job, mail);
@@ -138,9 +149,8 @@ static void on_filed(struct supervisor *supervisor, struct supervisor_mail *mail
     if (job->file.rc < 0) {
         log_error("spool.unavailable", "error=%s detail=%s", job->file.err.text,
                   job->file.err.detail);
-        if (job->file_verb == SPOOL_PUBLISH && job->stops == NULL) {
-            plan_error(job, "The server could not store the report's result. Submit it again "
-                            "later.");
+        if (is_complete(job) && job->stops == NULL) {
+            plan_error(job, NOT_STORED);
             post_file(job);
             return;
         }
@@ -192,9 +202,47 @@ static void end_in_queue(struct job *job, bool failed)
     job_end(job);
 }
 
+/* All of a small file, into job->result. */
+static int read_result(struct job *job, size_t len, struct err *err)
+{
+    size_t have = 0;
+
+    job->result = malloc(len);
+    if (job->result == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    while (have < len) {
+        ssize_t n = SEAM_FAILS("job.read")
+                        ? -1
+                        : pread(job->fd, (char *)job->result + have, len - have, (off_t)have);
+
+        if (n == 0)
+            return err_set(err, -E_SPOOL, "the result ends too early");
+        if (n < 0 && errno != EINTR)
+            return err_errno(err, -E_SPOOL, "read a small result");
+        have += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+/* A result that is not on the disk goes with FINISH, and its file before that: so whoever sees the
+ * report complete finds no file. */
+static int take_result(struct job *job, const struct wire_message *m, struct err *err)
+{
+    if (m->unsynced != seal_stored_size(m->bytes, job->sealed) || m->unsynced > job->row_results)
+        return err_set(err, -E_SPOOL, "the worker did not sync %lld bytes of a result",
+                       (long long)m->unsynced);
+    if (read_result(job, (size_t)m->unsynced, err) < 0)
+        return err->code;
+    job->file_verb = SPOOL_DISCARD;
+    job->op.finish.result = job->result;
+    job->op.finish.result_len = (size_t)m->unsynced;
+    return 0;
+}
+
 static void end_complete(struct job *job, const struct wire_message *m)
 {
     struct store_finish *finish = &job->op.finish;
+    struct err err = {0};
 
     job->file_verb = SPOOL_PUBLISH;
     job->op = (struct store_op){.verb = STORE_FINISH};
@@ -205,6 +253,10 @@ static void end_complete(struct job *job, const struct wire_message *m)
                                     .bytes = m->bytes};
     memcpy(finish->digest, m->digest, sizeof(finish->digest));
     finish->key = job->sealed ? job->key : NULL;
+    if (m->unsynced != 0 && take_result(job, m, &err) < 0) {
+        log_error("spool.unavailable", "error=%s detail=%s", err.text, err.detail);
+        plan_error(job, NOT_STORED);
+    }
     job_end(job);
 }
 
@@ -293,6 +345,7 @@ static int send_job(struct job *job, struct slot *slot, const struct definition 
                     struct err *err)
 {
     const struct supervisor_spec *spec = &job->supervisor->spec;
+    const struct config *config = spec->config;
     struct wire_message m = {
         .type = WIRE_RUN,
         .id = job->report.id,
@@ -301,11 +354,12 @@ static int send_job(struct job *job, struct slot *slot, const struct definition 
         .definition_text = def->text,
         .parameters = job->report.parameters,
         .user_name = job->report.user_name,
-        .source_url = (char *)config_source_url(spec->config, def->source),
+        .source_url = (char *)config_source_url(config, def->source),
         .temp_folder = (char *)spool_temp_folder(spec->spool),
-        .timeout_ms = def->timeout_ms != 0 ? def->timeout_ms : spec->config->report_timeout.number,
-        .row_limit = least(def->row_limit, spec->config->row_limit.number),
-        .size_limit = least(def->size_limit, spec->config->size_limit.number),
+        .timeout_ms = def->timeout_ms != 0 ? def->timeout_ms : config->report_timeout.number,
+        .row_limit = least(def->row_limit, config->row_limit.number),
+        .size_limit = least(def->size_limit, config->size_limit.number),
+        .row_results = job->supervisor->shared ? 0 : config->row_results.number,
     };
 
     if (m.source_url == NULL)
@@ -314,7 +368,8 @@ static int send_job(struct job *job, struct slot *slot, const struct definition 
     if (m.fd < 0)
         return m.fd;
     SEAM_STEP("job", "start", "created");
-    job->sealed = m.sealed = str_eq(spec->config->spool_encryption.text, "on");
+    job->row_results = m.row_results;
+    job->sealed = m.sealed = str_eq(config->spool_encryption.text, "on");
     if (m.sealed) {
         randombytes_buf(job->key, sizeof(job->key));
         memcpy(m.key, job->key, sizeof(m.key));

@@ -11,7 +11,7 @@ static bool is_needed(const struct store_find *find, const struct spool_file *fi
     if (!find->found || report->attempt != file->attempt)
         return false;
     return report->state == REPORT_PROCESSING ||
-           (report->state == REPORT_COMPLETE && file->kind == SPOOL_RESULT);
+           (report->state == REPORT_COMPLETE && file->kind == SPOOL_RESULT && !report->in_row);
 }
 
 static int keep(void *context, const struct spool_file *file)

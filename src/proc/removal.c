@@ -58,22 +58,30 @@ static void finish(struct removal *removal, int rc, const struct err *err)
     removal->done(removal);
 }
 
-static void on_dropped(struct store_op *op)
+/* Nothing is left of it. */
+static void all_gone(struct removal *removal)
 {
-    struct removal *removal = op->owner;
     int64_t us = clock_mono_us() - removal->began_us;
     char reference[GUID_TEXT];
 
     pass_step(removal, "dropped");
-    if (op->rc < 0) {
-        removal->err = op->err;
-        leave_unfinished(removal);
-    } else {
-        guid_format(&removal->id, reference);
-        log_info("report.deleted", "reference=%s us=%ld", reference, (long)us);
-        if (removal->user_id != 0)
-            histogram_add(&removal->remover->times, us);
+    guid_format(&removal->id, reference);
+    log_info("report.deleted", "reference=%s us=%ld", reference, (long)us);
+    if (removal->user_id != 0)
+        histogram_add(&removal->remover->times, us);
+    finish(removal, 0, NULL);
+}
+
+static void on_dropped(struct store_op *op)
+{
+    struct removal *removal = op->owner;
+
+    if (op->rc == 0) {
+        all_gone(removal);
+        return;
     }
+    removal->err = op->err;
+    leave_unfinished(removal);
     finish(removal, op->rc, &op->err);
 }
 
@@ -142,6 +150,8 @@ static void on_marked(struct store_op *op)
     } else if (!op->mark.found) {
         err_set(&unknown, -E_UNKNOWN_REFERENCE, "There is no such report.");
         finish(removal, -E_UNKNOWN_REFERENCE, &unknown);
+    } else if (op->mark.dropped) {
+        all_gone(removal); /* its result was in its row */
     } else {
         removal->held = op->mark.held;
         clear_away(removal, op->mark.was, op->mark.attempt);

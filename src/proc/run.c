@@ -1,4 +1,4 @@
-/* src/proc/run.c -- one report, from its definition to a file that is on the disk. */
+/* src/proc/run.c -- one report, from its definition to a file that is on the disk, or small. */
 #include "proc/run.h"
 
 #include <stdbool.h>
@@ -309,7 +309,7 @@ static int prepare(struct run *run, struct err *err)
 }
 
 int run_report(const struct wire_message *job, struct source *source, struct run_progress *progress,
-               uint8_t digest[REPORT_DIGEST_BYTES], struct err *err)
+               struct wire_message *ret, struct err *err)
 {
     struct run run = {.job = job, .source = source, .progress = progress};
     int rc = prepare(&run, err);
@@ -319,7 +319,7 @@ int run_report(const struct wire_message *job, struct source *source, struct run
         rc = run_transaction(&run, err);
     SEAM_STEP("worker", "run", "rendered");
     if (rc == 0)
-        rc = sink_finish(run.sink, digest, err);
+        rc = sink_finish(run.sink, job->row_results, ret->digest, &ret->unsynced, err);
     SEAM_STEP("worker", "run", "synced");
     if (rc == 0)
         atomic_store(&progress->bytes, sink_bytes(run.sink));

@@ -15,11 +15,11 @@ struct run_progress {
     _Atomic int64_t rows, bytes;
 };
 
-/* Run the report of a RUN message. 0: the file is complete and on the disk, `digest` is its SHA-256
- * and the progress its final size. Otherwise why not, with words for the user: -E_CANCELLED after
- * source_interrupt(), -E_SOURCE for what query, data and limits do, -E_SPOOL for the disk,
- * -E_DEFINITION, -E_PARAM, -E_NOMEM. */
+/* Run the report of a RUN message. 0: the file is complete, *ret has its `digest`, whether it is on
+ * the disk (`unsynced`), and the progress its final size. Otherwise why not, with words for the
+ * user: -E_CANCELLED after source_interrupt(), -E_SOURCE for what query, data and limits do,
+ * -E_SPOOL for the disk, -E_DEFINITION, -E_PARAM, -E_NOMEM. */
 int run_report(const struct wire_message *job, struct source *source, struct run_progress *progress,
-               uint8_t digest[REPORT_DIGEST_BYTES], struct err *err);
+               struct wire_message *ret, struct err *err);
 
 #endif

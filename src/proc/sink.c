@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,9 +165,11 @@ int sink_pass(struct sink *sink, struct err *err)
     return sink->write_errno != 0 ? failed(sink->write_errno, err) : 0;
 }
 
-int sink_finish(struct sink *sink, uint8_t digest[REPORT_DIGEST_BYTES], struct err *err)
+int sink_finish(struct sink *sink, int64_t unsynced_max, uint8_t digest[REPORT_DIGEST_BYTES],
+                int64_t *ret_unsynced, struct err *err)
 {
     struct block *last = &sink->blocks[sink->current];
+    bool sync;
 
     lane_free(sink->lane); /* writes what is queued */
     sink->lane = NULL;
@@ -176,10 +179,12 @@ int sink_finish(struct sink *sink, uint8_t digest[REPORT_DIGEST_BYTES], struct e
     put_block(sink, last);
     if (sink->write_errno == 0 && sink->seal != NULL)
         sink->write_errno = seal_finish(sink->seal);
-    if (sink->write_errno == 0 && (SEAM_FAILS("sink.fsync") || fdatasync(sink->fd) < 0))
+    sync = sink->written > unsynced_max;
+    if (sync && sink->write_errno == 0 && (SEAM_FAILS("sink.fsync") || fdatasync(sink->fd) < 0))
         sink->write_errno = errno;
     if (sink->write_errno != 0)
         return failed(sink->write_errno, err);
     EVP_DigestFinal_ex(sink->hash, digest, NULL);
+    *ret_unsynced = sync ? 0 : sink->written;
     return 0;
 }

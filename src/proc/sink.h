@@ -31,7 +31,10 @@ int sink_pass(struct sink *sink, struct err *err);
 /* Bytes so far, those in the current block included. */
 int64_t sink_bytes(struct sink *sink);
 
-/* Hand on what is left, wait until all is on the disk (fdatasync), give the SHA-256 of it all. */
-int sink_finish(struct sink *sink, uint8_t digest[REPORT_DIGEST_BYTES], struct err *err);
+/* Hand on what is left, wait until all is in the file, give the SHA-256 of it all. A file of more
+ * than `unsynced_max` bytes is on the disk then (fdatasync), and *ret_unsynced is 0; of another one
+ * it is the size. */
+int sink_finish(struct sink *sink, int64_t unsynced_max, uint8_t digest[REPORT_DIGEST_BYTES],
+                int64_t *ret_unsynced, struct err *err);
 
 #endif

@@ -57,6 +57,8 @@ struct job {
     struct store_op op;
     int64_t retry_ms;              /* 0: not waiting to post op again */
     int fd;                        /* what the worker writes to; -1: nothing yet */
+    int64_t row_results;           /* how large a small result may be */
+    void *result;                  /* the bytes of a small one, which FINISH takes along */
     bool sealed;                   /* this attempt's file is encrypted … */
     uint8_t key[REPORT_KEY_BYTES]; /* … with this, which nobody else keeps until it is finished */
     char message[REPORT_MESSAGE_MAX];

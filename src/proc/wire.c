@@ -40,8 +40,10 @@ static const struct field {
     FIELD(NUMBER, timeout_ms, IN(RUN)),
     FIELD(NUMBER, row_limit, IN(RUN)),
     FIELD(NUMBER, size_limit, IN(RUN)),
+    FIELD(NUMBER, row_results, IN(RUN)),
     FIELD(NUMBER, rows, IN(PROGRESS) | IN(DONE)),
     FIELD(NUMBER, bytes, IN(PROGRESS) | IN(DONE)),
+    FIELD(NUMBER, unsynced, IN(DONE)),
     FIELD(TEXT, message, 0),
     FIELD(TEXT, detail, 0),
 };

@@ -27,12 +27,15 @@ struct wire_message {
     char *parameters;                        /* canonical */
     char *user_name, *source_url, *temp_folder;
     int64_t timeout_ms, row_limit, size_limit;
+    int64_t row_results;           /* a file of at most so many bytes needs no fsync */
     bool sealed;                   /* the result is to be encrypted … */
     uint8_t key[REPORT_KEY_BYTES]; /* … with this */
     int fd;                        /* .part; sending: borrowed, receiving: yours; else -1 */
     /* PROGRESS and DONE, worker → serve */
     int64_t rows, bytes;
     enum wire_outcome outcome;
+    int64_t
+        unsynced; /* DONE with WIRE_COMPLETE: the bytes of a file that was not fsynced, else 0 */
     uint8_t digest[REPORT_DIGEST_BYTES];
     char *message; /* DONE with WIRE_FAILED: for the user */
     char *detail;  /* … and for the log, without values of parameters or data */

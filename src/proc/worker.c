@@ -118,7 +118,7 @@ static void *runner_thread(void *arg)
     while (rc == 0 && next_job(worker)) {
         rc = worker->source != NULL ? 0 : open_source(worker, &worker->result_err);
         if (rc == 0)
-            rc = run_report(&worker->job, worker->source, &worker->progress, worker->result.digest,
+            rc = run_report(&worker->job, worker->source, &worker->progress, &worker->result,
                             &worker->result_err);
         if (rc < 0)
             close_source(worker);
@@ -231,6 +231,7 @@ static int finish_job(struct worker *worker, struct err *err)
 
     judge(worker, &done);
     memcpy(done.digest, worker->result.digest, sizeof(done.digest));
+    done.unsynced = worker->result.unsynced;
     worker->busy = false;
     close(worker->job.fd);
     SEAM_STEP("worker", "run", "ended");

@@ -170,7 +170,7 @@ static int folder_create(struct spool *spool, const struct guid *id, int attempt
     int fd;
 
     spool_file_name(name, id, attempt, SPOOL_PART);
-    fd = openat(of(spool)->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    fd = openat(of(spool)->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_errno(err, -E_SPOOL, "create '%s'", name);
     return fd;

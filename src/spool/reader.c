@@ -1,4 +1,5 @@
-/* src/spool/reader.c -- one result that is read: a file, or a chunk of it at a time, decrypted. */
+/* src/spool/reader.c -- one result that is read: a file, a chunk of it at a time, or bytes that the
+ * row had; decrypted. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,12 +9,13 @@
 #include "spool/spool_impl.h"
 
 struct spool_reader {
-    struct spool *spool;
+    struct spool *spool; /* NULL: it is in memory */
+    char *memory;
     struct guid id;
     int attempt;
     int64_t bytes, stored; /* of the result, of what is stored: more if it is encrypted */
     struct unseal *unseal; /* NULL: it is not encrypted */
-    int fd;                /* -1: it is fetched */
+    int fd;                /* -1: it is fetched, or in memory */
     /* The chunk in memory, or why there is none. */
     int64_t number; /* -1: none was fetched */
     struct spool_row row;
@@ -57,6 +59,14 @@ static ssize_t read_file(const struct spool_reader *reader, int64_t at, void *ou
     return n < 0 ? err_errno(err, -E_SPOOL, "read a result") : n;
 }
 
+static ssize_t read_memory(const struct spool_reader *reader, int64_t at, void *out, size_t max)
+{
+    size_t left = (size_t)(reader->stored - at), n = left < max ? left : max;
+
+    memcpy(out, reader->memory + at, n);
+    return (ssize_t)n;
+}
+
 static ssize_t read_row(const struct spool_reader *reader, int64_t at, void *out, size_t max,
                         struct err *err)
 {
@@ -80,6 +90,8 @@ static ssize_t read_stored(const struct spool_reader *reader, int64_t at, void *
 {
     if (at >= reader->stored)
         return 0;
+    if (reader->memory != NULL)
+        return read_memory(reader, at, out, max);
     return reader->fd >= 0 ? read_file(reader, at, out, max, err)
                            : read_row(reader, at, out, max, err);
 }
@@ -107,7 +119,8 @@ static int read_exactly(void *context, int64_t at, void *out, size_t len, struct
 
 bool spool_reader_is_ready(const struct spool_reader *reader, int64_t at)
 {
-    return reader->fd >= 0 || at >= reader->bytes || reader->number == number_at(reader, at);
+    return reader->fd >= 0 || reader->memory != NULL || at >= reader->bytes ||
+           reader->number == number_at(reader, at);
 }
 
 void spool_reader_run(void *context, struct lane_item *item)
@@ -163,24 +176,29 @@ static int join_fetchers(struct spool_reader *reader, struct err *err)
     return err_set(err, -E_BUSY, "Too many results are being downloaded. Try again in a moment.");
 }
 
-int spool_reader_new(struct spool *spool, const struct report *report, struct spool_reader **ret,
-                     struct err *err)
+static struct spool_reader *reader_alloc(const struct report *report, struct err *err)
 {
     struct spool_reader *reader = calloc(1, sizeof(*reader));
-    int rc;
 
-    if (reader == NULL)
-        return err_set(err, -E_NOMEM, "Out of memory.");
+    if (reader == NULL) {
+        err_set(err, -E_NOMEM, "Out of memory.");
+        return NULL;
+    }
     *reader = (struct spool_reader){
-        .spool = spool,
         .id = report->id,
         .attempt = report->attempt,
         .bytes = report->bytes,
-        .stored = report->sealed ? seal_file_size(report->bytes) : report->bytes,
+        .stored = seal_stored_size(report->bytes, report->sealed),
         .fd = -1,
         .number = -1,
     };
-    rc = spool->ops->fetch != NULL ? join_fetchers(reader, err) : open_file(reader, err);
+    return reader;
+}
+
+/* Give the reader that is open so far, `rc`, its key. */
+static int complete_reader(struct spool_reader *reader, const struct report *report, int rc,
+                           struct spool_reader **ret, struct err *err)
+{
     if (rc == 0 && report->sealed)
         rc = unseal_new(read_exactly, reader, report->bytes, report->key, &reader->unseal, err);
     if (rc < 0) {
@@ -191,16 +209,47 @@ int spool_reader_new(struct spool *spool, const struct report *report, struct sp
     return 0;
 }
 
+int spool_reader_of_bytes(const struct report *report, void *bytes, size_t len,
+                          struct spool_reader **ret, struct err *err)
+{
+    struct spool_reader *reader;
+
+    if (bytes == NULL)
+        return err_set(err, -E_NOT_FOUND, "the row does not have its result");
+    reader = reader_alloc(report, err);
+    if (reader == NULL) {
+        free(bytes);
+        return -E_NOMEM;
+    }
+    reader->memory = bytes;
+    return complete_reader(reader, report, (int64_t)len == reader->stored ? 0 : damaged(err), ret,
+                           err);
+}
+
+int spool_reader_new(struct spool *spool, const struct report *report, struct spool_reader **ret,
+                     struct err *err)
+{
+    struct spool_reader *reader = reader_alloc(report, err);
+    int rc;
+
+    if (reader == NULL)
+        return -E_NOMEM;
+    reader->spool = spool;
+    rc = spool->ops->fetch != NULL ? join_fetchers(reader, err) : open_file(reader, err);
+    return complete_reader(reader, report, rc, ret, err);
+}
+
 void spool_reader_free(struct spool_reader *reader)
 {
     if (reader == NULL)
         return;
-    if (reader->spool->ops->fetch != NULL)
+    if (reader->spool != NULL && reader->spool->ops->fetch != NULL)
         atomic_fetch_sub(&reader->spool->readers, 1);
     unseal_free(reader->unseal);
     let_go(reader);
     if (reader->fd >= 0)
         close(reader->fd);
+    free(reader->memory);
     free(reader);
 }
 

@@ -11,6 +11,7 @@
 #ifndef SPOOL_SEAL_H
 #define SPOOL_SEAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +28,11 @@ enum {
 
 /* The size of the file that `bytes` of a result make. */
 int64_t seal_file_size(int64_t bytes);
+/* What is stored of `bytes` of a result, encrypted or plain. */
+static inline int64_t seal_stored_size(int64_t bytes, bool sealed)
+{
+    return sealed ? seal_file_size(bytes) : bytes;
+}
 
 /* Writes all of it into the file: 0 or an errno. */
 typedef int seal_write_fn(void *context, const void *data, size_t len);

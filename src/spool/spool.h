@@ -79,6 +79,10 @@ enum {
  * it not; -E_BUSY: too many are read. *ret is yours: spool_reader_free(). */
 int spool_reader_new(struct spool *spool, const struct report *report, struct spool_reader **ret,
                      struct err *err);
+/* The same of a result that its row has: `bytes` as a file would have them, from malloc(), which
+ * the reader takes in any case; NULL: -E_NOT_FOUND. -E_INTERNAL: they are not what was written. */
+int spool_reader_of_bytes(const struct report *report, void *bytes, size_t len,
+                          struct spool_reader **ret, struct err *err);
 void spool_reader_free(struct spool_reader *reader); /* NULL is fine; not while it fetches */
 int64_t spool_reader_size(const struct spool_reader *reader); /* of the result */
 /* If it is a file that may be sent as it stands: its descriptor is yours, and the reader freed.

@@ -1,5 +1,6 @@
 /* src/store/postgres_report.c -- the life of a report in PostgreSQL: submit, claim, finish, delete.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -235,6 +236,7 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
     struct call call = call_start(c, PG_FINISH);
     bool complete = arg->state == REPORT_COMPLETE;
 
+    assert(arg->result == NULL); /* it has no place for one */
     call_guid(&call, &arg->id);
     call_int(&call, arg->attempt);
     call_int(&call, arg->state);

@@ -99,6 +99,7 @@ bool sql_get_bool(struct sql *q, int column);
 bool sql_is_null(struct sql *q, int column);
 char *sql_get_text(struct sql *q, int column); /* yours to free(); NULL for SQL NULL */
 void sql_get_blob(struct sql *q, int column, void *out, int len); /* zeros unless `len` long */
+void *sql_copy_blob(struct sql *q, int column, size_t *ret_len);  /* yours; NULL for SQL NULL */
 struct guid sql_get_guid(struct sql *q, int column);
 
 /* Reset the statement. 0, or -E_STORE with words for people and SQLite's own in the detail. */

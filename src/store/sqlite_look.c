@@ -13,7 +13,10 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
     sql_guid(&q, 1, &arg->id);
     sql_int(&q, 2, arg->user_id);
     sql_int(&q, 3, arg->want_parameters);
+    sql_int(&q, 4, arg->want_result);
     arg->position = 0;
+    arg->result = NULL;
+    arg->result_len = 0;
     arg->found = sql_next(&q);
     if (arg->found) {
         sqlite_read_report(&q, &arg->report);
@@ -21,6 +24,8 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
         arg->position = sql_get_int(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
         arg->report.sealed = !sql_is_null(&q, SQLITE_REPORT_COLUMN_COUNT + 2);
         sql_get_blob(&q, SQLITE_REPORT_COLUMN_COUNT + 2, arg->report.key, REPORT_KEY_BYTES);
+        arg->report.in_row = sql_get_bool(&q, SQLITE_REPORT_COLUMN_COUNT + 3);
+        arg->result = sql_copy_blob(&q, SQLITE_REPORT_COLUMN_COUNT + 4, &arg->result_len);
     }
     return sql_end(&q, err);
 }
@@ -119,6 +124,8 @@ int sqlite_scan(struct store_conn *conn, struct store_scan *arg, struct err *err
                                    .attempt = (int)sql_get_int(&q, 2),
                                    .bytes = sql_get_int(&q, 3),
                                    .expires_ms = sql_get_int(&q, 4),
-                                   .sealed = sql_get_bool(&q, 5)};
+                                   .sealed = sql_get_bool(&q, 5),
+                                   .in_row = sql_get_bool(&q, 6),
+                                   .row_bytes = sql_is_null(&q, 7) ? -1 : sql_get_int(&q, 7)};
     return sql_end(&q, err);
 }

@@ -57,6 +57,7 @@ struct place {
     enum report_state state;
     bool slot;
     int attempt;
+    bool in_row;
 };
 
 /* Ends the statement, which has SQLITE_PLACE_COLUMNS. */
@@ -70,6 +71,7 @@ static int read_place(struct sql *q, struct place *ret, struct err *err)
         ret->state = (enum report_state)sql_get_int(q, 3);
         ret->slot = sql_get_bool(q, 4);
         ret->attempt = (int)sql_get_int(q, 5);
+        ret->in_row = sql_get_bool(q, 6);
     }
     return sql_end(q, err);
 }
@@ -275,14 +277,27 @@ int sqlite_claim(struct store_conn *conn, struct store_claim *arg, struct err *e
     return rc;
 }
 
+static int keep_result(struct store_conn *conn, int64_t seq, const struct store_finish *arg,
+                       struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_KEEP_RESULT);
+
+    sql_int(&q, 1, seq);
+    sql_blob(&q, 2, arg->result, (int)arg->result_len);
+    return sql_run(&q, err);
+}
+
 int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err *err)
 {
     bool complete = arg->state == REPORT_COMPLETE;
+    bool in_row = complete && arg->result != NULL;
     struct place place;
     struct sql q;
     int rc = find_running(conn, &arg->id, arg->attempt, &place, err);
 
     arg->moved = place.found;
+    if (rc == 0 && place.found && in_row)
+        rc = keep_result(conn, place.seq, arg, err);
     if (rc < 0 || !place.found)
         return rc;
     q = sql_start(conn, SQL_FINISH);
@@ -293,6 +308,7 @@ int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err 
     sql_blob(&q, 8, complete ? arg->digest : NULL, REPORT_DIGEST_BYTES);
     sql_text(&q, 9, complete ? NULL : arg->message);
     sql_blob(&q, 10, complete ? arg->key : NULL, REPORT_KEY_BYTES);
+    sql_int(&q, 11, in_row);
     return move_report(&q, &place, arg->state, err);
 }
 
@@ -349,13 +365,28 @@ int sqlite_held(struct store_conn *conn, struct store_held *arg, struct err *err
 
 /* ---- deletion ---- */
 
+/* What is in DELETING goes, and with it, by its foreign key, what is in small_result. */
+static int drop_row(struct store_conn *conn, const struct place *place, struct err *err)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    struct sql q = sql_start(conn, SQL_DROP);
+    int rc;
+
+    c->dropped = true; /* see sqlite_tend() */
+    sql_int(&q, 1, place->seq);
+    rc = sql_run(&q, err);
+    if (rc == 0)
+        rc = sqlite_tally(conn, place->seq, REPORT_DELETING, SQLITE_NOWHERE, err);
+    return rc;
+}
+
 int sqlite_mark(struct store_conn *conn, struct store_mark *arg, struct err *err)
 {
     struct place place;
     struct sql q;
     int rc = find_place(conn, &arg->id, &place, err);
 
-    arg->held = false;
+    arg->held = arg->dropped = false;
     arg->found = place.found && place.state != REPORT_DELETING &&
                  (arg->user_id == place.user_id || arg->user_id == 0);
     if (rc < 0 || !arg->found)
@@ -363,24 +394,19 @@ int sqlite_mark(struct store_conn *conn, struct store_mark *arg, struct err *err
     arg->was = place.state;
     arg->attempt = place.attempt;
     q = sql_start(conn, SQL_MARK);
-    return move_report(&q, &place, REPORT_DELETING, err);
+    rc = move_report(&q, &place, REPORT_DELETING, err);
+    arg->dropped = rc == 0 && place.state == REPORT_COMPLETE && place.in_row;
+    return arg->dropped ? drop_row(conn, &place, err) : rc;
 }
 
 int sqlite_drop(struct store_conn *conn, struct store_drop *arg, struct err *err)
 {
-    struct sqlite_conn *c = (struct sqlite_conn *)conn;
     struct place place;
-    struct sql q;
     int rc = find_place(conn, &arg->id, &place, err);
 
     if (rc < 0 || !place.found || place.state != REPORT_DELETING)
         return rc;
-    c->dropped = true; /* see sqlite_tend() */
-    q = sql_start(conn, SQL_DROP);
-    sql_int(&q, 1, place.seq);
-    rc = sql_run(&q, err);
-    if (rc == 0)
-        rc = sqlite_tally(conn, place.seq, REPORT_DELETING, SQLITE_NOWHERE, err);
+    rc = drop_row(conn, &place, err);
     if (rc == 0 && place.slot)
         sqlite_active_release(conn, place.user_id, place.seq);
     return rc;

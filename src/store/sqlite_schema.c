@@ -121,5 +121,13 @@ static const char migration_3[] =
     "INSERT INTO tally SELECT (3 << 58) + (seq >> 18), count(*) FROM report"
     " WHERE state = 0 AND state NOT IN (2, 3) GROUP BY seq >> 18;";
 
-const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3};
+/* 4: small results, which have no file (doc/decisions/0012-small-results.md). */
+static const char migration_4[] =
+    "ALTER TABLE report ADD COLUMN in_row INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE small_result ("
+    "  seq INTEGER PRIMARY KEY REFERENCES report (seq) ON DELETE CASCADE,"
+    "  data BLOB NOT NULL"
+    ") STRICT;";
+
+const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3, migration_4};
 const int sqlite_migration_count = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]);

@@ -110,6 +110,23 @@ void sql_get_blob(struct sql *q, int column, void *out, int len)
         memset(out, 0, (size_t)len);
 }
 
+void *sql_copy_blob(struct sql *q, int column, size_t *ret_len)
+{
+    size_t len = (size_t)sqlite3_column_bytes(q->stmt, column);
+    void *copy;
+
+    if (sql_is_null(q, column))
+        return NULL;
+    copy = malloc(len + 1); /* it may be empty */
+    if (copy == NULL) {
+        note(q, SQLITE_NOMEM);
+        return NULL;
+    }
+    memcpy(copy, sqlite3_column_blob(q->stmt, column), len);
+    *ret_len = len;
+    return copy;
+}
+
 struct guid sql_get_guid(struct sql *q, int column)
 {
     struct guid id;

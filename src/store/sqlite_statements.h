@@ -32,8 +32,8 @@ enum { SQLITE_REPORT_COLUMN_COUNT = 14 };
 enum { SQLITE_USER_COLUMN_COUNT = 8 };
 
 /* What move_report() has to know before it moves a report. */
-#define SQLITE_PLACE_COLUMNS "seq, id, user_id, state, slot, attempt"
-enum { SQLITE_PLACE_COLUMN_COUNT = 6 };
+#define SQLITE_PLACE_COLUMNS "seq, id, user_id, state, slot, attempt, in_row"
+enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
 
 /* The start of every move and its end: ?1 to, ?2 its slot, ?3 seq; bound by move_report(). */
 #define SQLITE_MOVE "UPDATE report SET state = ?1, slot = ?2"
@@ -69,7 +69,8 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 6 };
     X(CLAIMED, "SELECT " SQLITE_REPORT_COLUMNS ", parameters,"                                     \
                " (SELECT user.name FROM user WHERE user.id = user_id) FROM report WHERE seq = ?1") \
     X(FINISH, SQLITE_MOVE ", rows = ?4, bytes = ?5, finished_ms = ?6, expires_ms = ?7,"            \
-                          " digest = ?8, message = ?9, seal_key = ?10" SQLITE_MOVED)               \
+                          " digest = ?8, message = ?9, seal_key = ?10, in_row = ?11" SQLITE_MOVED) \
+    X(KEEP_RESULT, "INSERT OR REPLACE INTO small_result (seq, data) VALUES (?1, ?2)")              \
     X(REQUEUE, SQLITE_MOVE ", started_ms = 0, failures = failures + ?4" SQLITE_MOVED)              \
     X(MARK, SQLITE_MOVE                                                                            \
       ", expires_ms = NULL, key = NULL, key_hash = NULL, key_expires_ms = NULL" SQLITE_MOVED)      \
@@ -77,7 +78,9 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 6 };
     X(DELETING, "SELECT id, attempt FROM report WHERE state = 4 AND state NOT IN (2, 3) LIMIT ?1") \
     /* ---- looking ---- */                                                                        \
     X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL),"                         \
-            " iif(state = 0, " SQLITE_POSITION ", 0), seal_key FROM report"                        \
+            " iif(state = 0, " SQLITE_POSITION ", 0), seal_key, in_row,"                           \
+            " iif(?4 AND in_row, (SELECT data FROM small_result WHERE seq = report.seq), NULL)"    \
+            " FROM report"                                                                         \
             " WHERE id = ?1 AND (user_id = ?2 OR ?2 = 0) AND state <> 4")                          \
     X(LIST, "SELECT " SQLITE_REPORT_COLUMNS ", seq FROM report WHERE user_id = ?1"                 \
             " AND state IN (2, 3) AND (?3 < 0 OR state = ?3) UNION ALL"                            \
@@ -91,7 +94,8 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 6 };
     X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
                " ORDER BY expires_ms LIMIT ?1")                                                    \
     X(STATS, "SELECT node, n FROM tally WHERE node < 5")                                           \
-    X(SCAN, "SELECT id, state, attempt, bytes, expires_ms, seal_key IS NOT NULL FROM report"       \
+    X(SCAN, "SELECT id, state, attempt, bytes, expires_ms, seal_key IS NOT NULL, in_row,"          \
+            " (SELECT length(data) FROM small_result WHERE seq = report.seq) FROM report"          \
             " WHERE id > ?1 ORDER BY id LIMIT ?2")                                                 \
     X(TALLY, "INSERT INTO tally (node, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2")   \
     X(TALLY_EMPTY, "DELETE FROM tally WHERE node = ?1 AND n = 0")                                  \

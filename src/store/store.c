@@ -642,6 +642,8 @@ void store_op_done(struct store_op *op)
         break;
     case STORE_FIND:
         report_done(&op->find.report);
+        free(op->find.result);
+        op->find.result = NULL;
         break;
     case STORE_LIST:
         reports_free(&op->list.reports, &op->list.count);

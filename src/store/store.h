@@ -127,6 +127,9 @@ struct store_finish {
     uint8_t digest[REPORT_DIGEST_BYTES];
     const uint8_t *key;  /* REPORT_KEY_BYTES, without which the file can't be read; NULL: plain */
     const char *message; /* ERROR: for the user */
+    const void *result;  /* COMPLETE: the result, as a file would have it; NULL: it is in a file.
+                          * In an embedded store only, which keeps it until the row goes */
+    size_t result_len;
     bool moved; /* out: false: the attempt lost the report, publish nothing; the end that stands
                  * already moves once more, as it has to after -E_STORE over a network */
 };
@@ -145,9 +148,12 @@ struct store_find {
     struct guid id;
     int64_t user_id; /* 0: whoever's (start-up and audit) */
     bool want_parameters;
+    bool want_result; /* if the row has it */
     bool found;
     struct report report; /* out: rows and bytes are the progress while PROCESSING; with its key */
-    int64_t position;     /* out: 1 = next, while QUEUED; else 0 */
+    void *result;         /* out: yours if you set it to NULL; NULL: not wanted, or not there */
+    size_t result_len;
+    int64_t position; /* out: 1 = next, while QUEUED; else 0 */
 };
 
 /* A user's reports, newest first. */
@@ -162,7 +168,8 @@ struct store_list {
 };
 
 /* Deletion, first half: any state → DELETING. From `done` on the reference is dead. The row keeps
- * the user's slot if the report was PROCESSING, until DROP; a QUEUED one frees it at once. */
+ * the user's slot if the report was PROCESSING, until DROP; a QUEUED one frees it at once. Where
+ * the row has the result there is no file to remove, so it is dropped at once. */
 struct store_mark {
     struct guid id;
     int64_t user_id; /* 0: whoever's (purge) */
@@ -170,6 +177,7 @@ struct store_mark {
     enum report_state was; /* out */
     int attempt;           /* out: highest attempt, for the files */
     bool held;             /* out: a node may still run it; see HELD */
+    bool dropped;          /* out: the row is gone already */
 };
 
 /* Deletion, second half: the row and its idempotency key go. Only from DELETING; nothing happens
@@ -238,7 +246,9 @@ struct store_scanned {
     enum report_state state;
     int attempt;
     int64_t bytes, expires_ms;
-    bool sealed; /* its file is encrypted */
+    bool sealed;       /* its result is encrypted as it is kept */
+    bool in_row;       /* its result is in the row, or should be: … */
+    int64_t row_bytes; /* … so many bytes as they are kept; -1: it is not there */
 };
 struct store_scan {
     struct guid after;                            /* in: of the page before; zero: the first page */

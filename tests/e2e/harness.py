@@ -104,6 +104,7 @@ class Server:
             "workers": 2,
             "cancel_grace": "2s",
             "drain_grace": "1s",
+            "row_results": 0,  # many tests look at a result's file
             "worker_memory": 0,  # an address space limit and ASan exclude each other
             **config,
         }
