@@ -34,8 +34,7 @@ struct wire_message {
     /* PROGRESS and DONE, worker → serve */
     int64_t rows, bytes;
     enum wire_outcome outcome;
-    int64_t
-        unsynced; /* DONE with WIRE_COMPLETE: the bytes of a file that was not fsynced, else 0 */
+    int64_t unsynced; /* DONE, COMPLETE: bytes of a file that was not fsynced; 0: it was */
     uint8_t digest[REPORT_DIGEST_BYTES];
     char *message; /* DONE with WIRE_FAILED: for the user */
     char *detail;  /* … and for the log, without values of parameters or data */

@@ -51,7 +51,7 @@ def made_server(folder, **config):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    server = made_server(tmp_path_factory.mktemp("erasure"))
+    server = made_server(tmp_path_factory.mktemp("erasure"), row_results="16K")
     yield server
     assert server.stop() == 0
     server.check_log()
@@ -137,24 +137,30 @@ def complete(client, marker):
     return client.complete("Marked", Note=marker)
 
 
+def small(client, marker):
+    return client.complete("Marked", Note=marker, Rows="12")  # some 10 KB, in the row
+
+
 def error(client, marker):
     reference = client.order("Marked", Note=marker + "-bad")
     assert marker in client.finish(reference).json()["message"]
     return reference
 
 
-STATES = [queued, processing, complete, error]
+STATES = {queued: "queued", processing: "processing", complete: "complete", small: "complete", error: "error"}
 
 
 @pytest.mark.parametrize("make", STATES)
 def test_nothing_is_left_of_a_deleted_report(shared, client, make):
     marker = new_marker()
     reference = make(client, marker)
-    assert client.state(reference) == make.__name__
+    assert client.state(reference) == STATES[make]
     where = poll(lambda: files_with(shared, marker.encode()), what="a trace before the deletion")
     assert any(name.startswith("store.db") for name in where)
     if make in (processing, complete):  # the result, too
         poll(lambda: any(name.startswith("spool/") for name in files_with(shared, marker.encode())))
+    if make is small:  # and nowhere else
+        assert all(name.startswith("store.db") for name in where)
     assert client.delete(reference).json()["result"] is True
     assert_gone(shared, marker, reference)
 
@@ -225,7 +231,7 @@ def test_nothing_is_left_while_others_keep_the_server_busy(shared, client):
     for other in others:
         other.start()
     try:
-        for make in (complete, error, processing):
+        for make in (complete, small, error, processing):
             marker = new_marker()
             reference = make(client, marker)
             client.delete(reference)

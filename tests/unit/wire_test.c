@@ -61,6 +61,7 @@ static struct wire_message a_run(int fd)
                                  .timeout_ms = 600000,
                                  .row_limit = 3,
                                  .size_limit = INT64_C(1) << 40,
+                                 .row_results = 16384,
                                  .fd = fd};
 }
 
@@ -85,6 +86,7 @@ static void a_run_arrives_with_its_descriptor(void **state)
     assert_int_equal(got.timeout_ms, sent.timeout_ms);
     assert_int_equal(got.row_limit, sent.row_limit);
     assert_int_equal(got.size_limit, sent.size_limit);
+    assert_int_equal(got.row_results, sent.row_results);
     assert_int_not_equal(got.fd, null);
     assert_int_equal(fcntl(got.fd, F_GETFD), FD_CLOEXEC);
     assert_int_equal(fstat(null, &a) | fstat(got.fd, &b), 0);
@@ -121,6 +123,7 @@ static void a_done_arrives_with_digest_and_words(void **state)
                                 .attempt = 1,
                                 .rows = 10,
                                 .bytes = INT64_C(9000000000),
+                                .unsynced = 77,
                                 .outcome = WIRE_FAILED,
                                 .digest = {1, 2, [31] = 0xff},
                                 .message = (char *)"why",
@@ -134,6 +137,7 @@ static void a_done_arrives_with_digest_and_words(void **state)
     assert_int_equal(got.outcome, WIRE_FAILED);
     assert_int_equal(got.rows, 10);
     assert_int_equal(got.bytes, sent.bytes);
+    assert_int_equal(got.unsynced, 77);
     assert_memory_equal(got.digest, sent.digest, REPORT_DIGEST_BYTES);
     assert_string_equal(got.message, "why");
     assert_string_equal(got.detail, "");

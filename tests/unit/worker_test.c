@@ -38,7 +38,7 @@ struct bench {
 /* What a test asks for; zero means the usual. */
 struct ask {
     const char *definition, *parameters, *database, *user;
-    int64_t timeout_ms, row_limit, size_limit;
+    int64_t timeout_ms, row_limit, size_limit, row_results;
 };
 
 static int setup(void **state)
@@ -112,6 +112,7 @@ static void send_run(struct bench *b, const struct ask *ask, struct guid *ret_id
         .timeout_ms = ask->timeout_ms,
         .row_limit = ask->row_limit,
         .size_limit = ask->size_limit,
+        .row_results = ask->row_results,
     };
     struct err err = {0};
 
@@ -264,6 +265,31 @@ static void a_report_without_rows_is_complete_and_empty(void **state)
 
     member_is(data, "results", "[]");
     json_decref(data);
+}
+
+/* What DONE says of the sync, where a result of `ask` has `size` bytes. */
+static int64_t unsynced(struct bench *b, struct ask ask, int64_t row_results, int64_t *ret_size)
+{
+    struct wire_message done;
+    size_t len;
+
+    ask.row_results = row_results;
+    run(b, &ask, &done);
+    assert_int_equal(done.outcome, WIRE_COMPLETE);
+    free(read_part(b, &len));
+    *ret_size = (int64_t)len;
+    wire_message_done(&done);
+    return done.unsynced;
+}
+
+static void only_a_file_up_to_the_limit_is_left_unsynced(void **state)
+{
+    const struct ask ask = {.definition = HEAD "-- results\nSELECT 1 AS \"x\";\n"};
+    int64_t size;
+
+    assert_int_equal(unsynced(*state, ask, 0, &size), 0);
+    assert_int_equal(unsynced(*state, ask, size, &size), size);
+    assert_int_equal(unsynced(*state, ask, size - 1, &size), 0);
 }
 
 static void a_report_of_many_blocks_is_whole(void **state)
@@ -560,6 +586,7 @@ int main(void)
         TEST(a_nested_report_puts_rows_into_the_array_of_their_object),
         TEST(a_report_without_rows_is_complete_and_empty),
         TEST(a_report_of_many_blocks_is_whole),
+        TEST(only_a_file_up_to_the_limit_is_left_unsynced),
         TEST(a_check_without_a_row_fails_the_report_with_its_message),
         TEST(a_query_that_fails_tells_the_user_nothing_of_its_text),
         TEST(a_worker_goes_on_after_a_report_has_failed),
