@@ -39,7 +39,7 @@ static int64_t number_at(const struct spool_reader *reader, int64_t at)
 
 static void let_go(struct spool_reader *reader)
 {
-    if (reader->row.data != NULL)
+    if (reader->spool != NULL && reader->row.data != NULL)
         reader->spool->ops->release(&reader->row);
     reader->row = (struct spool_row){0};
     reader->number = -1;

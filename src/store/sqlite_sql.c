@@ -122,7 +122,8 @@ void *sql_copy_blob(struct sql *q, int column, size_t *ret_len)
         note(q, SQLITE_NOMEM);
         return NULL;
     }
-    memcpy(copy, sqlite3_column_blob(q->stmt, column), len);
+    if (len > 0)
+        memcpy(copy, sqlite3_column_blob(q->stmt, column), len);
     *ret_len = len;
     return copy;
 }

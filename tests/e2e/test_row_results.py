@@ -203,6 +203,7 @@ def test_an_audit_knows_where_results_are(small):
 @pytest.mark.parametrize("damage, kind", [
     ("DELETE FROM small_result", "lost-result"),
     ("UPDATE small_result SET data = substr(data, 2)", "wrong-size"),
+    ("UPDATE small_result SET data = x''", "wrong-size"),
 ])
 def test_a_result_that_is_not_in_its_row_is_found_and_repaired(small, damage, kind):
     server, client = small
@@ -270,3 +271,12 @@ def test_an_end_that_a_crash_has_lost_is_made_again(make_server):
     again(server, client)
     assert client.finish(reference).json()["data"] == "complete"
     assert query(server, "SELECT count(*) FROM small_result") == [(1,)]
+
+
+def test_nodes_that_share_a_store_have_files(make_cluster):
+    cluster = make_cluster(nodes=1, row_results=LIMIT)
+    (node,) = cluster.nodes
+    client = node.client("alice")
+    reference = client.complete("Quick", ProductID="1")
+    assert f"{reference}.1.json" in node.files()
+    assert client.result(reference).json()["data"]["summary"]["count"] == 3
