@@ -287,6 +287,20 @@ static enum batch_fate run_batch(struct postgres_conn *c, const struct place *pl
     }
 }
 
+/* A crash of the server may take back what it did not wait for, while nodes live on that go by it:
+ * of a lost CLAIM two would run the same attempt, and what a lost REQUEUE or DROP has let go of
+ * would stay with a node that knows nothing of it. Only what is said again soon may be lost. */
+static enum store_kind kind_here(const struct place *places, int count, enum store_kind kind)
+{
+    for (int i = 0; i < count; i++) {
+        enum store_verb verb = places[i].op->verb;
+
+        if (verb == STORE_CLAIM || verb == STORE_REQUEUE || verb == STORE_DROP)
+            return STORE_DURABLE;
+    }
+    return kind;
+}
+
 static enum batch_fate postgres_transact(struct store_conn *conn, struct lane_item *batch,
                                          enum store_kind kind, struct err *err)
 {
@@ -298,7 +312,7 @@ static enum batch_fate postgres_transact(struct store_conn *conn, struct lane_it
         err_errno(err, -E_STORE, "cannot commit");
         return BATCH_ROLLED_BACK;
     }
-    return run_batch(c, places, count, kind, err);
+    return run_batch(c, places, count, kind_here(places, count, kind), err);
 }
 
 const struct store_ops store_postgres = {.scheme = "postgresql",

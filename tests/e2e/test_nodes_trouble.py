@@ -8,6 +8,7 @@ import pytest
 
 from conftest import ALICE
 from harness import PATIENCE, failed, poll
+from postgres import Postgres
 
 ANSWERED_WITHIN = 5  # seconds, for a 503
 
@@ -105,6 +106,27 @@ def test_without_postgresql_the_answer_is_503_and_running_reports_go_on(make_clu
         assert answer.headers["Retry-After"]
         assert time.monotonic() - began < ANSWERED_WITHIN
     own_postgres.start()
+    poll(lambda: client.list().status_code == 200, what="an answer after the restart")
+    assert client.finish(reference).json()["data"] == "complete"
+    assert cluster.row(reference, "attempt") == "1"
+
+
+@pytest.fixture
+def slow_to_write():
+    """A PostgreSQL that puts nothing on the disk but what was waited for."""
+    own = Postgres(wal_writer_delay="10s")
+    yield own
+    own.close()
+
+
+def test_a_claim_survives_a_crash_of_postgresql(slow_to_write, make_cluster):
+    """Else two nodes would run the same attempt, and the result could be of both."""
+    cluster = make_cluster(server=slow_to_write, nodes=2, lease="30s")
+    client = cluster.clients(ALICE)[0]
+    reference = client.order("Pause", Times="3")
+    claimed = poll(lambda: cluster.row(reference, "node || attempt"), what="the claim")
+    slow_to_write.restart("SIGQUIT")
+    assert cluster.row(reference, "node || attempt") == claimed
     poll(lambda: client.list().status_code == 200, what="an answer after the restart")
     assert client.finish(reference).json()["data"] == "complete"
     assert cluster.row(reference, "attempt") == "1"
