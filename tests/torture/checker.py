@@ -44,6 +44,8 @@ EXCUSES = (
 )
 # Faults that make the server answer 503.
 TROUBLE = ("fill disk", "seams", "end server", "cut network") + AWAY
+# Faults in which a node does not come to make a session anew that has been ended.
+HELD = ("stop server", "hang server")
 # Faults that take time in which nothing goes on.
 DELAYS = ("fill disk", "stop server", "hang server", "kill server", "end server", "start",
           "cut network") + AWAY
@@ -225,6 +227,13 @@ class Model:
                      fault.get("node") in (None, event.get("node"))):
                 return True
         return False
+
+    def robbed(self, event):
+        """Were sessions ended while the node that answered was held?"""
+        return any(fault["fault"] in HELD and fault.get("node") == event.get("node") and
+                   fault["sent"] <= event["received"] and
+                   event["sent"] <= fault["received"] + CAUSE_LASTS and
+                   self.caused(fault, *ENDED_SESSIONS) for fault in self.faults)
 
     def delayed(self, since, until):
         """How much of the time between the two faults have taken."""
@@ -497,7 +506,8 @@ def answered(model):
             yield "in doubt without a cause", event
         elif event["answer"] == "failed" and not event["words"].startswith("503"):
             yield "an internal error", event
-        elif event["answer"] == "failed" and not model.caused(event, *TROUBLE):
+        elif event["answer"] == "failed" and not model.caused(event, *TROUBLE) and \
+                not model.robbed(event):
             yield "unavailable without a cause", event
 
 

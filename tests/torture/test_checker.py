@@ -385,6 +385,14 @@ def test_a_fault_of_one_node_explains_no_answer_of_another(story):
     assert story.rules() == {"not answered"}
 
 
+def test_a_node_that_is_held_while_its_sessions_are_ended(story):
+    story.fault("hang server", node=0, at=1, until=5).fault("terminate all", at=1.5, until=2)
+    story.submit(None, "failed", node=0, words="503 {}", at=5.5)
+    assert story.rules() == set()
+    story.fault("hang server", node=0, at=19).submit(None, "failed", node=0, words="503 {}")
+    assert story.rules() == {"not answered"}
+
+
 def test_a_doubt_without_a_cause(story):
     story.fault("crash postgresql").submit(None, "none", why="in doubt", node=0)
     assert story.rules() == set()
