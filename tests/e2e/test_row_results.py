@@ -240,6 +240,16 @@ def test_a_small_result_that_cannot_be_taken_says_so_and_leaves_nothing(sufferin
     assert client.complete("Quick", ProductID="1")
 
 
+def test_an_end_that_the_store_does_not_take_is_written_down_later(suffering):
+    server, client = suffering(*(f"store.commit=ENOSPC@{n}" for n in range(10, 20)))
+    reference = client.order("Pause")
+    while client.submit("Quick", {"ProductID": "99"}).status_code == 200:
+        pass
+    assert client.finish(reference).json()["data"] == "complete"
+    assert "store.unavailable" in server.log_text()
+    assert kept(server, reference) == client.result(reference).content
+
+
 def test_a_file_that_is_shorter_than_its_worker_says_is_no_result(make_server):
     server = make_server(workers=1, row_results=LIMIT)
     server.stop()
