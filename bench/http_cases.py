@@ -11,7 +11,8 @@ from stage import CONNECTIONS, DATA, LOAD_CORE, SERVER_CORE, Row, alternate, med
 
 FEW, MANY = 1_000, 1_000_000
 TO_DELETE = 7  # bytes of a result: loop_commit knows by it what to delete
-DISTINCT = 100_000  # at most so many references are polled in turn
+DISTINCT = 100_000  # at most so many references are polled in turn …
+WARM_S = 5  # … all of them once before the clock starts
 
 
 def receive(client):
@@ -48,6 +49,8 @@ def status(bench):
         many_file = many.write_requests("requests", many.store_reports(bench.scaled(MANY), most=DISTINCT))
         body, headers = answer_to(few, few_pairs[0])
         with Nginx(body, headers) as nginx, Constant(body, headers) as library:
+            for url, file in ((few.url, few_file), (many.url, many_file)):  # who polls has asked before
+                wrk(url, "poll.lua", file, seconds=WARM_S)
             ours, beside, bare, larger = alternate(
                 bench.pairs, lambda: poll(few.url, few_file), lambda: poll(nginx.url, few_file),
                 lambda: poll(library.url, few_file), lambda: poll(many.url, many_file))
