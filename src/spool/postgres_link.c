@@ -193,6 +193,16 @@ static void give_back(struct link_pool *pool, PGconn *conn)
     PQfinish(conn);
 }
 
+/* A result is on the disk before its report is complete, whatever the server's default is. */
+static int set_up(PGconn *conn, struct err *err)
+{
+    PQsetnonblocking(conn, 1);
+    return link_query(conn,
+                      "SELECT set_config('synchronous_commit', 'on', false)"
+                      " WHERE current_setting('synchronous_commit') = 'off'",
+                      NULL, NULL, err);
+}
+
 /* The keys before the URL are what holds unless it says otherwise. */
 static PGconn *connect_to(const char *url, struct err *err)
 {
@@ -202,12 +212,10 @@ static PGconn *connect_to(const char *url, struct err *err)
     const char *const values[] = {"5", "20000", "10", "5", "2", url, "reportd spool", NULL};
     PGconn *conn = PQconnectdbParams(keys, values, 1);
 
-    if (is_lost(conn)) {
-        fail(conn, NULL, err);
+    if ((is_lost(conn) ? fail(conn, NULL, err) : set_up(conn, err)) < 0) {
         PQfinish(conn);
         return NULL;
     }
-    PQsetnonblocking(conn, 1);
     return conn;
 }
 

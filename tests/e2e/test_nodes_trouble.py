@@ -1,5 +1,6 @@
 """Nodes whose PostgreSQL restarts, ends their sessions or cannot be reached: nothing is lost or done twice."""
 
+import hashlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ import pytest
 from conftest import ALICE
 from harness import PATIENCE, failed, poll
 from postgres import Postgres
+from seams import Gate, plan
 
 ANSWERED_WITHIN = 5  # seconds, for a 503
 
@@ -130,6 +132,22 @@ def test_a_claim_survives_a_crash_of_postgresql(slow_to_write, make_cluster):
     poll(lambda: client.list().status_code == 200, what="an answer after the restart")
     assert client.finish(reference).json()["data"] == "complete"
     assert cluster.row(reference, "attempt") == "1"
+
+
+def test_a_result_survives_a_crash_of_postgresql_before_its_end_is_written_down(slow_to_write, make_cluster):
+    cluster = make_cluster(server=slow_to_write, nodes=1, spool="postgresql", lease="30s")
+    client, node = cluster.clients(ALICE)[0], cluster.nodes[0]
+    node.stop()
+    gate = Gate(node, "job.end.filed")
+    plan(node, gate.seam, trace=gate.trace)
+    client.url = node.start().url
+    reference = client.order("Quick", ProductID="1")
+    gate.wait()
+    slow_to_write.restart("SIGQUIT")
+    gate.open()
+    poll(lambda: client.state(reference) == "complete", what="the report")
+    result = client.result(reference)
+    assert hashlib.sha256(result.content).hexdigest() == result.headers["ETag"].strip('"')
 
 
 def test_an_accepted_report_is_answered_though_postgresql_stops_during_the_wait(make_cluster, own_postgres):
