@@ -22,8 +22,8 @@ NODE_CRASHING = [*CRASHING, "node.beat.due", "spool.publish.copied", "spool.publ
 PAUSE = 4  # times that of a single node's faults
 
 SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name"
-SOME = SESSIONS + " = 'reportd' AND mod(pid, 3) = %d"
-ALL = SESSIONS + " = 'reportd'"
+ALL = SESSIONS + " IN ('reportd', 'reportd spool')"
+SOME = ALL + " AND mod(pid, 3) = %d"
 QUERIES = SESSIONS + " LIKE 'reportd %-%'"
 
 
