@@ -179,17 +179,19 @@ static int try_connect(struct postgres_conn *c, struct err *err)
 
 int postgres_connect(struct postgres_conn *c, struct err *err)
 {
-    int64_t now_ms = clock_mono_ms();
+    unsigned reached = atomic_load(&c->shared->reached);
 
     if (c->pg != NULL)
         return 0;
-    if (now_ms < c->retry_ms)
+    if (clock_mono_ms() < c->retry_ms && reached == c->reached)
         return postgres_unavailable("not connected; the last try has just failed", err);
     if (try_connect(c, err) == 0) {
         c->backoff_ms = BACKOFF_FIRST_MS;
+        atomic_fetch_add(&c->shared->reached, 1);
         return 0;
     }
     postgres_disconnect(c);
+    c->reached = reached;
     if (c->backoff_ms < BACKOFF_FIRST_MS)
         c->backoff_ms = BACKOFF_FIRST_MS;
     c->retry_ms = clock_mono_ms() + c->backoff_ms;

@@ -5,6 +5,7 @@
 
 #include <libpq-fe.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct postgres_shared {
     char *url;
     char origin[POSTGRES_ORIGIN_TEXT]; /* marks our notifications, which we need not hear */
     struct postgres_ear *ear;          /* NULL: not listening */
+    atomic_uint reached;               /* connections made so far */
 };
 
 /* What a batch has met. REFUSED: the server has refused a statement. CONFLICT: it would not refuse
@@ -41,6 +43,8 @@ struct postgres_conn {
     bool first;                   /* owns `shared` */
     PGconn *pg;                   /* NULL: not connected */
     int64_t retry_ms, backoff_ms; /* monotonic: no try to connect before; the wait after the next */
+    unsigned reached;             /* of the shared ones, at that try: if another one has been made
+                                   * since, the server is back */
     int64_t deadline_ms;          /* monotonic: of what is under way */
     int owed;                     /* notifications sent whose answers nobody has read */
     /* of the batch under way */
