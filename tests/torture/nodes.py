@@ -76,8 +76,10 @@ class Alone(Site):
             self.disk = self.nodes[0].data
 
     def make(self, dice, **config):
-        self.nodes[0].make(**config)
-        return "small disk" if self.disk else "no disk of its own to fill"
+        """By the seed; returns what it has chosen, in words."""
+        row_results = dice.choice(("0", "16K"))
+        self.nodes[0].make(row_results=row_results, **config)
+        return f"row_results {row_results}, {'small disk' if self.disk else 'no disk of its own to fill'}"
 
     def files(self):
         return [path.name for path in (self.nodes[0].data / "spool").rglob("*") if path.is_file()]

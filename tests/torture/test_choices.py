@@ -1,11 +1,12 @@
 """A seed makes the same choices again, and what they name exists."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
 
-from cluster_faults import NODE_CRASHING
+from cluster_faults import NODE_CRASHING, NODE_FAULTS, SHARED_FAULTS
 from faults import FAILING, Choice
 from load import Draw
 
@@ -33,6 +34,18 @@ def test_every_choice_draws_as_often(kind):
             draws += 1
         ends.add(draws)
     assert len(ends) == 1
+
+
+def test_the_short_run_of_a_cluster_has_every_fault_of_one():
+    """In the first choices that its seed makes; as many fit into its time."""
+    check = (Path(__file__).resolve().parents[2] / "tools/check").read_text(encoding="utf-8")
+    seed = re.search(r"--nodes 3 --seed (\w+)", check).group(1)
+    shared = random.Random(f"{seed}/shared")
+    assert {Choice(shared, SHARED_FAULTS).fault for _ in range(11)} == set(SHARED_FAULTS)
+    for index in range(3):
+        own = random.Random(f"{seed}/faults/{index}")
+        faults = {Choice(own, NODE_FAULTS, NODE_CRASHING).fault for _ in range(14)}
+        assert faults >= {"hang server", "cut network", "kill server", "kill worker"}
 
 
 @pytest.mark.parametrize("place", [*FAILING, *sorted({place.rsplit(".", 1)[1] for place in NODE_CRASHING})])

@@ -77,12 +77,11 @@ class Run:
     def prepare(self):
         dice = random.Random(self.seed)
         retention, encryption = dice.choice(RETENTIONS), dice.choice(("off", "on"))
-        row_results = dice.choice(("0", "16K"))
         words = self.site.make(dice, workers=self.arguments.workers, retention=f"{retention}s",
                                cancel_grace="300ms", drain_grace="300ms", active_limit=LIMIT,
-                               spool_encryption=encryption, row_results=row_results)
-        print(f"torture: seed {self.seed}, retention {retention} s, encryption {encryption}, "
-              f"row_results {row_results}, {words}", flush=True)
+                               spool_encryption=encryption)
+        print(f"torture: seed {self.seed}, retention {retention} s, encryption {encryption}, {words}",
+              flush=True)
         self.history = History(self.folder / "history.jsonl", seed=self.seed, limit=LIMIT,
                                retention_ms=retention * 1000, nodes=self.arguments.nodes)
         contents = Contents()
