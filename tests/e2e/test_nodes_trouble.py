@@ -197,4 +197,4 @@ def test_news_that_got_lost_is_looked_for(make_cluster):
         terminate(cluster)
         waiter.join(PATIENCE)
         assert not waiter.is_alive()
-        assert clients[1].status(reference).json()["data"] == "complete"
+        poll(lambda r=reference: clients[1].status(r).json()["data"] == "complete", what="an answer on a new session")
