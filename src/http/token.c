@@ -1,21 +1,17 @@
 /* src/http/token.c -- JWTs by libcrypto's HMAC, and the key file. */
 #include "http/token.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <libgen.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/json.h"
+#include "core/key_file.h"
+#include "http/base64url.h"
 
 enum { MAC_BYTES = 32, SECRET_BYTES = 32 };
 
@@ -30,97 +26,35 @@ _Static_assert(sodium_base64_ENCODED_LEN(SECRET_BYTES, sodium_base64_VARIANT_URL
                    TOKEN_SECRET_TEXT,
                "room for the secret");
 
-static int read_key(int fd, const char *path, struct token_key *key, struct err *err)
+static void make_key(struct buf *out)
 {
-    struct stat st;
+    char *place = buf_reserve(out, TOKEN_KEY_BYTES);
 
-    if (fstat(fd, &st) != 0)
-        return err_errno(err, -E_CONFIG, "look at the key file '%s'", path);
-    if (!S_ISREG(st.st_mode) || st.st_size != TOKEN_KEY_BYTES)
-        return err_set(err, -E_CONFIG,
-                       "the key file '%s' is not a file of %d bytes; remove it and a new one is "
-                       "made (all users must then log in again)",
-                       path, TOKEN_KEY_BYTES);
-    if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        return err_set(err, -E_CONFIG,
-                       "the key file '%s' is open to others (mode %04o): chmod 600 '%s'", path,
-                       (unsigned)st.st_mode & 07777, path);
-    if (read(fd, key->bytes, TOKEN_KEY_BYTES) != TOKEN_KEY_BYTES)
-        return err_errno(err, -E_CONFIG, "read the key file '%s'", path);
-    return 0;
-}
-
-static int sync_folder(const char *path, struct err *err)
-{
-    char *copy = strdup(path);
-    int fd = copy != NULL ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    int rc = fd >= 0 && fsync(fd) == 0
-                 ? 0
-                 : err_errno(err, -E_CONFIG, "write the folder of the key file '%s'", path);
-
-    if (fd >= 0)
-        close(fd);
-    free(copy);
-    return rc;
-}
-
-/* Fill the new file `temp` and give it its name, unless that exists by now. */
-static int publish_key(int fd, const char *temp, const char *path, struct err *err)
-{
-    unsigned char bytes[TOKEN_KEY_BYTES];
-    bool written;
-
-    randombytes_buf(bytes, sizeof(bytes));
-    written = write(fd, bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes) && fsync(fd) == 0;
-    sodium_memzero(bytes, sizeof(bytes));
-    /* link(), since rename() would put this key in the place of one that is already in use. */
-    if (!written || (link(temp, path) != 0 && errno != EEXIST))
-        return err_errno(err, -E_CONFIG, "make the key file '%s'", path);
-    return sync_folder(path, err);
-}
-
-static int make_key(const char *path, struct err *err)
-{
-    struct buf temp;
-    int fd, rc;
-
-    buf_init(&temp, 4096);
-    buf_add_format(&temp, "%s.XXXXXX", path);
-    if (buf_failed(&temp)) {
-        buf_done(&temp);
-        return err_set(err, -E_CONFIG, "the path of the key file is too long");
-    }
-    fd = mkostemp(temp.data, O_CLOEXEC); /* O_EXCL, mode 0600 */
-    if (fd < 0) {
-        rc = err_errno(err, -E_CONFIG, "make the key file '%s'", path);
-    } else {
-        rc = publish_key(fd, temp.data, path, err);
-        close(fd);
-        unlink(temp.data);
-    }
-    buf_done(&temp);
-    return rc;
+    if (place == NULL)
+        return;
+    randombytes_buf(place, TOKEN_KEY_BYTES);
+    out->len += TOKEN_KEY_BYTES;
 }
 
 int token_key_open(const char *path, struct token_key **ret, struct err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    struct token_key *key;
+    const struct key_file file = {.path = path, .what = "key file", .make = make_key};
+    struct token_key *key = calloc(1, sizeof(*key));
+    struct buf content;
     int rc;
 
-    if (sodium_init() < 0)
-        return err_set(err, -E_CONFIG, "libsodium can't be used on this machine");
-    if (fd < 0 && errno == ENOENT) {
-        rc = make_key(path, err);
-        if (rc != 0)
-            return rc;
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    }
-    if (fd < 0)
-        return err_errno(err, -E_CONFIG, "open the key file '%s'", path);
-    key = calloc(1, sizeof(*key));
-    rc = key != NULL ? read_key(fd, path, key, err) : err_set(err, -E_NOMEM, "out of memory");
-    close(fd);
+    if (key == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    buf_init(&content, 4096);
+    rc = key_file_open(&file, &content, err);
+    if (rc == 0 && content.len != TOKEN_KEY_BYTES)
+        rc = err_set(err, -E_CONFIG,
+                     "the key file '%s' is not a file of %d bytes; remove it and a new one is "
+                     "made (all users must then log in again)",
+                     path, TOKEN_KEY_BYTES);
+    if (rc == 0)
+        memcpy(key->bytes, content.data, TOKEN_KEY_BYTES);
+    key_file_done(&content);
     if (rc != 0) {
         token_key_free(key);
         return rc;
@@ -144,17 +78,6 @@ static bool sign(const struct token_key *key, const char *text, size_t len,
                 NULL) != NULL;
 }
 
-static void add_base64(struct buf *out, const void *data, size_t len)
-{
-    size_t need = sodium_base64_encoded_len(len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    char *place = buf_reserve(out, need - 1);
-
-    if (place == NULL)
-        return;
-    sodium_bin2base64(place, need, data, len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    out->len += need - 1;
-}
-
 void token_issue(const struct token_key *key, const char *user, const struct token_claims *claims,
                  struct buf *out)
 {
@@ -171,28 +94,15 @@ void token_issue(const struct token_key *key, const char *user, const struct tok
     buf_add_format(&payload, ",\"sid\":\"%s\",\"jti\":\"%s\",\"iat\":%lld,\"exp\":%lld}", session,
                    access, (long long)claims->issued_s, (long long)claims->expires_s);
     buf_add_str(out, header);
-    add_base64(out, buf_str(&payload), payload.len);
+    base64url_add(out, buf_str(&payload), payload.len);
     out->failed = out->failed || buf_failed(&payload);
     if (!buf_failed(out) && sign(key, out->data + start, out->len - start, mac)) {
         buf_add_char(out, '.');
-        add_base64(out, mac, sizeof(mac));
+        base64url_add(out, mac, sizeof(mac));
     } else {
         out->failed = true;
     }
     buf_done(&payload);
-}
-
-/* Decode exactly `len` characters; -1 if they are not base64url as we write it. */
-static int decode(const char *text, size_t len, void *out, size_t cap)
-{
-    size_t got;
-    const char *end;
-
-    if (sodium_base642bin(out, cap, text, len, NULL, &got, &end,
-                          sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
-        end != text + len)
-        return -1;
-    return (int)got;
 }
 
 static bool guid_claim(const json_t *payload, const char *name, struct guid *ret)
@@ -214,7 +124,7 @@ static bool read_claims(const char *text, size_t len, struct token_claims *ret)
 {
     char payload[TOKEN_TEXT_MAX];
     struct token_claims claims;
-    int got = decode(text, len, payload, sizeof(payload));
+    int got = base64url_read(text, len, payload, sizeof(payload));
     json_t *root;
     bool good;
 
@@ -240,7 +150,8 @@ bool token_read(const struct token_key *key, const char *text, struct token_clai
         return false;
     dot = strrchr(text, '.');
     if (dot < text + header_len ||
-        decode(dot + 1, len - (size_t)(dot + 1 - text), given, sizeof(given)) != MAC_BYTES ||
+        base64url_read(dot + 1, len - (size_t)(dot + 1 - text), given, sizeof(given)) !=
+            MAC_BYTES ||
         !sign(key, text, (size_t)(dot - text), mac) || CRYPTO_memcmp(mac, given, MAC_BYTES) != 0)
         return false;
     return read_claims(text + header_len, (size_t)(dot - text) - header_len, ret);

@@ -1,0 +1,192 @@
+/* src/core/key_file.c -- reading, making and replacing a file that holds a secret. */
+#include "core/key_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/seam.h"
+
+enum { NEW_FILE_MAX = 65536 };
+
+static int failed(const struct key_file *file, const char *what, struct err *err)
+{
+    return err_errno(err, -E_CONFIG, "%s the %s '%s'", what, file->what, file->path);
+}
+
+/* ---- reading ---- */
+
+static int read_all(const struct key_file *file, int fd, struct buf *ret, struct err *err)
+{
+    char part[4096];
+    ssize_t n;
+
+    while ((n = read(fd, part, sizeof(part))) > 0)
+        buf_add(ret, part, (size_t)n);
+    sodium_memzero(part, sizeof(part));
+    if (n < 0)
+        return failed(file, "read", err);
+    if (buf_failed(ret))
+        return err_set(err, -E_CONFIG, "the %s '%s' is too long to be one", file->what, file->path);
+    return 0;
+}
+
+static int read_file(const struct key_file *file, int fd, struct buf *ret, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return failed(file, "look at", err);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, -E_CONFIG, "the %s '%s' is not a file", file->what, file->path);
+    if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+        return err_set(err, -E_CONFIG, "the %s '%s' is open to others (mode %04o): chmod 600 '%s'",
+                       file->what, file->path, (unsigned)st.st_mode & 07777, file->path);
+    return read_all(file, fd, ret, err);
+}
+
+/* ---- making ---- */
+
+/* "PATH.XXXXXX", NULL: no memory. */
+static char *temporary_name(const struct key_file *file)
+{
+    char *name;
+
+    return asprintf(&name, "%s.XXXXXX", file->path) < 0 ? NULL : name;
+}
+
+/* Descriptor of the folder that the file is in, or -1. */
+static int open_folder(const struct key_file *file, int flags)
+{
+    char *copy = strdup(file->path);
+    int fd = copy != NULL ? open(dirname(copy), flags | O_CLOEXEC, 0600) : -1;
+
+    free(copy);
+    return fd;
+}
+
+static int sync_folder(const struct key_file *file, struct err *err)
+{
+    int fd = open_folder(file, O_RDONLY | O_DIRECTORY);
+    int rc = fd >= 0 && fsync(fd) == 0 ? 0 : failed(file, "write the folder of", err);
+
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+static bool write_all(int fd, const struct buf *content)
+{
+    bool good = !SEAM_FAILS("key_file.write") &&
+                write(fd, content->data, content->len) == (ssize_t)content->len && fsync(fd) == 0;
+
+    if (good)
+        SEAM_STEP("key_file", "make", "written");
+    return good;
+}
+
+/* A file without a name: a crash leaves nothing of it. link(), since rename() would put this key
+ * in the place of one that is in use already. */
+static bool publish_nameless(const struct key_file *file, int fd, const struct buf *content)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return write_all(fd, content) &&
+           (linkat(AT_FDCWD, path, AT_FDCWD, file->path, AT_SYMLINK_FOLLOW) == 0 ||
+            errno == EEXIST);
+}
+
+/* Where the file system has no files without a name. */
+static bool publish_named(const struct key_file *file, const struct buf *content)
+{
+    char *name = temporary_name(file);
+    int fd = name != NULL ? mkostemp(name, O_CLOEXEC) : -1; /* O_EXCL, mode 0600 */
+    bool good = false;
+
+    if (fd >= 0) {
+        int saved;
+
+        good = write_all(fd, content) && (link(name, file->path) == 0 || errno == EEXIST);
+        saved = errno;
+        close(fd);
+        unlink(name);
+        errno = saved;
+    }
+    free(name);
+    return good;
+}
+
+static int make_file(const struct key_file *file, struct err *err)
+{
+    struct buf content;
+    int fd, rc = 0;
+    bool good;
+
+    buf_init(&content, NEW_FILE_MAX);
+    file->make(&content);
+    if (buf_failed(&content)) {
+        key_file_done(&content);
+        return err_set(err, -E_NOMEM, "out of memory for a new %s", file->what);
+    }
+    fd = open_folder(file, O_TMPFILE | O_RDWR);
+    good = fd >= 0 ? publish_nameless(file, fd, &content) : publish_named(file, &content);
+    if (!good)
+        rc = failed(file, "make", err);
+    if (fd >= 0)
+        close(fd);
+    key_file_done(&content);
+    return rc < 0 ? rc : sync_folder(file, err);
+}
+
+/* ---- what callers see ---- */
+
+int key_file_open(const struct key_file *file, struct buf *ret, struct err *err)
+{
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int rc;
+
+    if (sodium_init() < 0)
+        return err_set(err, -E_CONFIG, "libsodium can't be used on this machine");
+    if (fd < 0 && errno == ENOENT && file->make != NULL) {
+        rc = make_file(file, err);
+        if (rc < 0)
+            return rc;
+        fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    }
+    if (fd < 0)
+        return failed(file, "open", err);
+    rc = read_file(file, fd, ret, err);
+    close(fd);
+    return rc;
+}
+
+int key_file_replace(const struct key_file *file, const struct buf *content, struct err *err)
+{
+    char *name = temporary_name(file);
+    int fd = name != NULL ? mkostemp(name, O_CLOEXEC) : -1;
+    int rc = 0;
+
+    if (fd < 0 || !write_all(fd, content) || rename(name, file->path) != 0) {
+        rc = failed(file, "replace", err);
+        if (fd >= 0)
+            unlink(name);
+    }
+    if (fd >= 0)
+        close(fd);
+    free(name);
+    return rc < 0 ? rc : sync_folder(file, err);
+}
+
+void key_file_done(struct buf *content)
+{
+    if (content->data != NULL)
+        sodium_memzero(content->data, content->len);
+    buf_done(content);
+}

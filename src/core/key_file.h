@@ -1,0 +1,28 @@
+/* src/core/key_file.h -- files that hold a secret of the server: made at the first start, mode
+ * 0600, and durable before they have their name. */
+#ifndef CORE_KEY_FILE_H
+#define CORE_KEY_FILE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct key_file {
+    const char *path;
+    const char *what; /* "key file": for messages */
+    /* Append the content of a new file; a failure is the buffer's. NULL: it is never made. */
+    void (*make)(struct buf *out);
+};
+
+/* Append the content of the file to `ret` (at most its `max`), making the file if it is not there:
+ * of two servers that start together one makes it and both use it. -E_CONFIG, with words that say
+ * what to do, if it is no regular file, is open to more than its owner, is too long, or can't be
+ * read or made; then `ret` may have a part. Whoever frees `ret` clears it first. */
+int key_file_open(const struct key_file *file, struct buf *ret, struct err *err);
+
+/* Put `content` in the place of the file, durably: at any time there is the old or the new. */
+int key_file_replace(const struct key_file *file, const struct buf *content, struct err *err);
+
+/* Clear the secret and free the buffer. */
+void key_file_done(struct buf *content);
+
+#endif
