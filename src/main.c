@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/descriptors.h"
 #include "base/version.h"
 #include "cli/verbs.h"
 
@@ -25,6 +26,7 @@ static void usage(FILE *out)
 
 int main(int argc, char **argv)
 {
+    descriptors_fill_standard();
     if (argc < 2) {
         usage(stderr);
         return EXIT_USAGE;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/descriptors.h"
 #include "base/version.h"
 #include "cli/reportctl_signal.h"
 
@@ -211,6 +212,7 @@ int main(int argc, char **argv)
     struct err err = {.code = 0};
     int status;
 
+    descriptors_fill_standard();
     signal_catch();
     curl_global_init(CURL_GLOBAL_DEFAULT);
     status = exit_status(run(argc, argv, &command, &err));

@@ -1,6 +1,7 @@
 /* src/cli/user_password.c -- read a new password: without echo from a terminal, or from a pipe. */
 #include "cli/user_password.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -55,8 +56,10 @@ static int read_line(char ret_password[USER_PASSWORD_TEXT], const sigset_t *inte
         ended = line[len] == '\n';
         len += !ended;
     }
-    if (n < 0)
+    if (n < 0 && errno == EINTR)
         return err_set(err, -E_CANCELLED, "no password was read: interrupted");
+    if (n < 0)
+        return err_errno(err, -E_IO, "no password was read from standard input");
     ended = ended || n == 0;
     if (ended && len > 0 && line[len - 1] == '\r')
         len--;
