@@ -20,6 +20,7 @@
 #include "proc/recovery.h"
 #include "proc/removal.h"
 #include "proc/supervisor.h"
+#include "proc/transfers.h"
 #include "proc/waiters.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -32,6 +33,7 @@ struct node {
     struct store *store;
     struct spool *spool;
     struct waiters *waiters;
+    struct transfers *transfers;
     /* Atomic: on_change() may already run on the store's thread when they are set. */
     _Atomic(struct supervisor *) supervisor;
     _Atomic(struct remover *) remover;
@@ -118,6 +120,8 @@ static void on_change(void *context, const struct store_change *change)
         supervisor_wake(supervisor);
     if ((change->state == REPORT_COMPLETE || change->state == REPORT_ERROR) && remover != NULL)
         remover_expect(remover, clock_now_ms() + node->config->retention.number);
+    if (change->state == REPORT_DELETING)
+        transfers_end(node->transfers, &change->id);
     waiters_notify(node->waiters, &change->id);
 }
 
@@ -205,7 +209,8 @@ static int open_services(struct node *node, struct err *err)
     int rc;
 
     node->waiters = waiters_new();
-    if (node->waiters == NULL)
+    node->transfers = transfers_new();
+    if (node->waiters == NULL || node->transfers == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     store_listen(node->store, on_change, node);
     rc = supervisor_new(&spec, &supervisor, err);
@@ -230,6 +235,7 @@ static int open_services(struct node *node, struct err *err)
                                  .remover = remover,
                                  .auditor = node->auditor,
                                  .waiters = node->waiters,
+                                 .transfers = node->transfers,
                                  .key = node->key};
     return server_new(&services, &node->server, err);
 }
@@ -249,6 +255,7 @@ static void close_node(struct node *node)
     remover_free(node->remover); /* on_change() told it of the last reports that finished */
     store_free(node->store);
     waiters_free(node->waiters);
+    transfers_free(node->transfers);
     spool_free(node->spool);
     catalog_free(node->catalog);
     token_key_free(node->key);

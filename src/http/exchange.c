@@ -71,6 +71,7 @@ void exchange_free(struct exchange *ex)
         server_end(server, ex->replied);
     if (ex->state_free != NULL)
         ex->state_free(ex->state);
+    transfer_done(ex->transfer);
     store_op_done(&ex->op);
     bearer_release(ex->bearer);
     json_decref(ex->body);
@@ -179,6 +180,19 @@ void exchange_wake(struct exchange *ex)
     /* Unless it was suspended, `ex` may be gone right after the exchange. */
     if (atomic_exchange(&ex->waiting, WAIT_WOKEN) == WAIT_SUSPENDED)
         MHD_resume_connection(ex->connection);
+}
+
+bool exchange_transfer(struct exchange *ex, const struct guid *id)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(ex->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    ex->transfer = transfer_begin(info != NULL ? info->socket_context : NULL, id);
+    if (ex->transfer != NULL)
+        return true;
+    err_set(&ex->err, -E_NOMEM, "No memory for the transfer of a result.");
+    exchange_reply_error(ex, &ex->err, NULL);
+    return false;
 }
 
 static void op_answered(struct store_op *op)

@@ -15,6 +15,7 @@
 #include "http/bearer.h"
 #include "http/server.h"
 #include "http/token.h"
+#include "proc/transfers.h"
 #include "spool/spool.h"
 #include "store/store.h"
 
@@ -65,6 +66,7 @@ struct exchange {
     const struct user *user;    /* ROUTE_TOKEN; the bearer's */
     struct token_claims claims; /* of the token */
     struct bearer *bearer;      /* held */
+    struct transfer *transfer;  /* of a result, from before it is looked up; NULL: none */
     uint64_t stamp;             /* taken before `op` was posted, where its answer is remembered */
     void *state;                /* the handler's own, freed by … */
     void (*state_free)(void *state); /* … this, when the exchange ends */
@@ -106,6 +108,10 @@ void exchange_post(struct exchange *ex, exchange_step *next);
 
 /* The same, but `next` is called after every failure too. */
 void exchange_try(struct exchange *ex, exchange_step *next);
+
+/* The answer may have the result of this report: a deletion from here on either shows in what the
+ * store answers from here on, or ends the transfer. False: replied that there is no memory. */
+bool exchange_transfer(struct exchange *ex, const struct guid *id);
 
 /* For any other wait: call exchange_await() first, then start what will call exchange_wake(),
  * exactly once, from any thread; `next` runs on an HTTP thread after both. */

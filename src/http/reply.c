@@ -223,6 +223,7 @@ void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first,
 struct part {
     struct server *server;
     struct MHD_Connection *connection;
+    struct transfer *transfer;
     struct spool_reader *reader;
     int64_t first, length;
 };
@@ -253,6 +254,8 @@ static ssize_t read_part(void *context, uint64_t offset, char *out, size_t max)
     int64_t at = part->first + (int64_t)offset, left = part->length - (int64_t)offset;
     ssize_t n;
 
+    if (transfer_is_ended(part->transfer))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
     if (!spool_reader_is_ready(part->reader, at))
         return fetch_part(part, at);
     n = spool_reader_read(part->reader, at, out, left < (int64_t)max ? (size_t)left : max, &err);
@@ -277,7 +280,7 @@ void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader 
     struct MHD_Response *response = NULL;
 
     if (part != NULL) {
-        *part = (struct part){ex->server, ex->connection, reader, first, length};
+        *part = (struct part){ex->server, ex->connection, ex->transfer, reader, first, length};
         response = MHD_create_response_from_callback((uint64_t)length, SEAL_CHUNK, read_part, part,
                                                      free_part);
     }

@@ -152,6 +152,10 @@ static void result_ready(struct exchange *ex)
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }
+    if (!transfer_send(ex->transfer)) {
+        report_reply_unknown(ex);
+        return;
+    }
     tags_make(&ex->op.find.report, &tags);
     add_tags(ex, &tags);
     if (sending->kind == RANGE_PART)
@@ -235,6 +239,6 @@ void report_get(struct exchange *ex)
 {
     struct guid id;
 
-    if (report_reference(ex, &id))
+    if (report_reference(ex, &id) && exchange_transfer(ex, &id))
         report_find_result(ex, &id, result_found);
 }

@@ -86,6 +86,23 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     *state = NULL;
 }
 
+/* The library calls this before it closes the socket, too. */
+static void on_connection(void *context, struct MHD_Connection *connection, void **state,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct server *server = context;
+    const union MHD_ConnectionInfo *info;
+
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        peer_free(*state);
+        *state = NULL;
+        return;
+    }
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info != NULL && server->services.transfers != NULL)
+        *state = peer_new(server->services.transfers, info->connect_fd);
+}
+
 /* Split "HOST:PORT" or "[IPv6]:PORT". */
 static bool split_listen(const char *listen_at, char host[HOST_TEXT], char port[8])
 {
@@ -176,6 +193,7 @@ static int start_daemon(struct server *server, struct err *err)
     server->daemon = MHD_start_daemon(
         flags, 0, on_accept, server, on_request, server, /**/
         MHD_OPTION_LISTEN_SOCKET, server->socket, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, /**/
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)config->http_threads.number,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections.number,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,

@@ -11,6 +11,7 @@
 #include "proc/auditor.h"
 #include "proc/removal.h"
 #include "proc/supervisor.h"
+#include "proc/transfers.h"
 #include "proc/waiters.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -29,6 +30,7 @@ struct services {
     struct remover *remover;
     struct auditor *auditor;
     struct waiters *waiters;
+    struct transfers *transfers;
     const struct token_key *key;
     const struct router *router; /* NULL: the API's own routes */
 };

@@ -67,6 +67,18 @@ static void folder_publish(struct spool *spool, struct lane_item *batch)
 
 /* ---- remove ---- */
 
+/* Its blocks are free at once, though a client that is slow may still have it open: such a transfer
+ * finds its end. -1: errno. */
+static int unlink_result(const struct folder *folder, const char *name)
+{
+    int fd = openat(folder->dir, name, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0)
+        close(fd);
+    SEAM_STEP("spool", "remove", "truncated");
+    return unlinkat(folder->dir, name, 0);
+}
+
 /* The folder is not fsynced: what a power loss brings back has no row, and the sweep takes it
  * before anything is served. */
 static int folder_remove(struct spool *spool, const struct spool_op *op, struct err *err)
@@ -78,7 +90,7 @@ static int folder_remove(struct spool *spool, const struct spool_op *op, struct 
             char name[SPOOL_NAME_CAP];
 
             spool_file_name(name, &op->id, attempt, kind);
-            if ((SEAM_FAILS("spool.unlink") || unlinkat(of(spool)->dir, name, 0) < 0) &&
+            if ((SEAM_FAILS("spool.unlink") || unlink_result(of(spool), name) < 0) &&
                 errno != ENOENT)
                 rc = err_errno(err, -E_SPOOL, "remove '%s'", name);
             SEAM_STEP("spool", "remove", "unlinked");
@@ -91,7 +103,7 @@ static int folder_drop(struct spool *spool, const struct spool_file *file, struc
 {
     if (file->kind == SPOOL_TEMPORARY)
         return spool_temp_drop(&of(spool)->temp, file, err);
-    if (unlinkat(of(spool)->dir, file->name, 0) < 0 && errno != ENOENT)
+    if (unlink_result(of(spool), file->name) < 0 && errno != ENOENT)
         return err_errno(err, -E_SPOOL, "remove '%s'", file->name);
     return 0;
 }

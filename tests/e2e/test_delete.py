@@ -168,17 +168,6 @@ def test_of_simultaneous_deletes_one_wins(server, alice, make):
     assert server.files_of(reference) == []
 
 
-def test_a_download_under_way_is_not_cut(alice):
-    reference = alice.complete("Big", Rows="300000")
-    download = alice.result(reference, stream=True)
-    size = int(download.headers["Content-Length"])
-    got = len(next(download.iter_content(1000)))
-    other = Client(alice.url, alice.token)
-    assert other.delete(reference).json()["result"] is True
-    got += sum(len(chunk) for chunk in download.iter_content(65536))
-    assert got == size
-
-
 def test_a_finished_report_is_purged_after_its_retention(make_server):
     server = make_server(retention="1s")
     client = server.client("alice")

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 import requests
 
-from harness import poll, refused
+from harness import refused
 
 CHUNK = 64 * 1024
 ROWS = "60000"  # some 2.5 MB: ten segments
@@ -158,17 +158,3 @@ def test_errors_need_no_key(sealed):
     assert client.finish(reference).json()["data"] == "error"
     assert key_of(server, reference) is None
     refused(client.result(reference), "error")
-
-
-def test_a_deleted_report_breaks_off_no_download(sealed):
-    server, client = sealed
-    reference = client.complete("Big", Rows="300000")
-    download = client.result(reference, stream=True)
-    digest = download.headers["ETag"].strip('"')
-    hashed = hashlib.sha256(next(download.iter_content(1000)))
-    client_two = type(client)(client.url, client.token)
-    assert client_two.delete(reference).json()["result"] is True
-    for part in download.iter_content(65536):
-        hashed.update(part)
-    assert hashed.hexdigest() == digest
-    poll(lambda: server.files() == [], what="an empty spool")

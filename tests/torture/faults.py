@@ -38,7 +38,7 @@ CRASHING += [f"worker.run.{step}" for step in (
     "received", "prepared", "rendered", "synced", "ended", "answered")]
 CRASHING += [
     "store.recover.written", "store.recover.committed", "spool.sweep.found", "spool.sweep.unlinked",
-    "spool.publish.renamed", "spool.publish.synced", "spool.remove.unlinked",
+    "spool.publish.renamed", "spool.publish.synced", "spool.remove.truncated", "spool.remove.unlinked",
     "http.delete.removed", "http.result.found", "store.list.counted", "removal.purge.found"]
 
 

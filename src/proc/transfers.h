@@ -1,0 +1,40 @@
+/* src/proc/transfers.h -- the results that are on their way to clients, by report, so that a
+ * deletion ends them, however slowly a client reads. */
+#ifndef PROC_TRANSFERS_H
+#define PROC_TRANSFERS_H
+
+#include <stdbool.h>
+
+#include "base/guid.h"
+
+struct transfers;
+struct peer;     /* a client's connection */
+struct transfer; /* one result, or a part of one, on a connection */
+
+/* A transfer begins before its report is looked up: so either the look-up sees a deletion's
+ * tombstone, or the deletion finds the transfer. It ends when the client's machine has all of it,
+ * or with its connection: until then bytes of it may be in the kernel. Any thread. */
+
+struct transfers *transfers_new(void);            /* NULL: no memory */
+void transfers_free(struct transfers *transfers); /* after the last peer; NULL is fine */
+
+/* A connection on the socket `fd`, borrowed until peer_free(); NULL: no memory. */
+struct peer *peer_new(struct transfers *transfers, int fd);
+/* Before the socket is closed: its number may be another connection's right after that. NULL is
+ * fine. */
+void peer_free(struct peer *peer);
+
+/* Yours: transfer_done(). NULL: no memory, as always if `peer` is NULL. */
+struct transfer *transfer_begin(struct peer *peer, const struct guid *id);
+/* From here on bytes of the result go to the client. False: it has been deleted, send none. */
+bool transfer_send(struct transfer *transfer);
+/* Has it been deleted meanwhile? Then its connection is broken off. */
+bool transfer_is_ended(struct transfer *transfer);
+/* The server has nothing more to send. NULL is fine. */
+void transfer_done(struct transfer *transfer);
+
+/* The report is deleted: on return the connections that its result was being sent on are broken
+ * off, and what the kernel had of it for them is dropped. Cheap when there are none. */
+void transfers_end(struct transfers *transfers, const struct guid *id);
+
+#endif

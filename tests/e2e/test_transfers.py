@@ -1,0 +1,161 @@
+"""DELETE and the purge end every transfer of the result, and its disk blocks are free at once, however
+slowly a client reads."""
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+
+import pytest
+
+from harness import Client, poll, refused
+
+BIG = "300000"  # rows: some 13 MB, more than the kernel keeps for a client
+WINDOW = 4096  # of the slow client's socket
+DAY_MS = 24 * 3600 * 1000
+
+
+@contextlib.contextmanager
+def small_disk(path, size="96m"):
+    """A file system of its own, so that nobody else takes or frees blocks there."""
+    path.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+def free_bytes(path):
+    found = os.statvfs(path)
+    return found.f_bfree * found.f_frsize
+
+
+class SlowClient:
+    """Has begun to read a result, and reads nothing more for now."""
+
+    def __init__(self, client, reference, requests=1):
+        host, port = client.url.removeprefix("http://").split(":")
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
+        self.socket.settimeout(60)
+        self.socket.connect((host, int(port)))
+        self.socket.sendall(f"GET /Report?reference={reference} HTTP/1.1\r\nHost: x\r\nVersion: 2.0\r\n"
+                            f"Authorization: {client.token}\r\n\r\n".encode() * requests)
+        self.got = b""
+        while b"\r\n\r\n" not in self.got:
+            self.got += self.socket.recv(1)
+        head, _, self.got = self.got.partition(b"\r\n\r\n")
+        assert b" 200 " in head.splitlines()[0], head
+        self.size = int(re.search(rb"Content-Length: (\d+)", head).group(1))
+        self.got += self.socket.recv(1)
+
+    def rest(self):
+        """What still comes, up to the end of the connection, which must be a break."""
+        with pytest.raises(ConnectionResetError):
+            while chunk := self.socket.recv(65536):
+                self.got += chunk
+            raise AssertionError("the connection was closed in order")
+        return self.got
+
+
+@pytest.fixture
+def disk(tmp_path):
+    with small_disk(tmp_path / "disk") as path:
+        yield path
+
+
+def assert_ended(slow, whole):
+    got = slow.rest()
+    assert len(got) < len(whole) and whole.startswith(got)
+
+
+@pytest.mark.parametrize("encryption", ["off", "on"])
+def test_a_slow_client_is_disconnected_and_the_disk_free_when_delete_answers(make_server, disk,
+                                                                             encryption):
+    server = make_server(spool=disk / "spool", spool_encryption=encryption)
+    client = server.client("alice")
+    before = free_bytes(disk)
+    reference = client.complete("Big", Rows=BIG)
+    whole = client.result(reference).content
+    assert free_bytes(disk) <= before - len(whole)
+    slow = SlowClient(client, reference)
+    assert slow.size == len(whole)
+    assert Client(client.url, client.token).delete(reference).json()["result"] is True
+    assert free_bytes(disk) == before
+    assert_ended(slow, whole)
+
+
+@pytest.mark.parametrize("encryption", ["off", "on"])
+def test_the_purge_ends_a_transfer_and_frees_the_disk(make_server, clock, disk, encryption):
+    server = make_server(spool=disk / "spool", spool_encryption=encryption)
+    client = server.client("alice")
+    before = free_bytes(disk)
+    reference = client.complete("Big", Rows=BIG)
+    whole = client.result(reference).content
+    slow = SlowClient(client, reference)
+    clock.jump(DAY_MS + 1000)
+    poll(lambda: f"report.deleted reference={reference}" in server.log_text(), what="the purge")
+    assert free_bytes(disk) == before
+    assert_ended(slow, whole)
+
+
+@pytest.mark.parametrize("encryption", ["off", "on"])
+def test_what_the_kernel_has_of_a_small_result_is_dropped(make_server, encryption):
+    """The server has handed all of it to the kernel long ago, and is idle."""
+    server = make_server(row_results="64K", spool_encryption=encryption)
+    client = server.client("alice")
+    reference = client.complete("Big", Rows="1400")
+    whole = client.result(reference).content
+    assert 40000 < len(whole) < 65536 and server.files_of(reference) == []
+    slow = SlowClient(client, reference)
+    port = slow.socket.getsockname()[1]
+    poll(lambda: unreceived(server, port) > 0, what="the answer in the kernel")
+    assert Client(client.url, client.token).delete(reference).json()["result"] is True
+    assert_ended(slow, whole)
+
+
+def unreceived(server, port):
+    """What the server's kernel keeps for the client at that port; None: they are not connected."""
+    own = int(server.url.rpartition(":")[2])
+    for line in open("/proc/net/tcp").read().splitlines()[1:]:
+        fields = line.split()
+        local, remote = (int(field.rpartition(":")[2], 16) for field in fields[1:3])
+        if (local, remote) == (own, port):
+            return int(fields[4].partition(":")[0], 16)
+    return None
+
+
+def test_ranges_and_pipelined_requests_are_ended_too(make_server):
+    server = make_server()
+    client = server.client("alice")
+    reference = client.complete("Big", Rows=BIG)
+    slow = [SlowClient(client, reference, requests=3),
+            SlowClient(client, f"{reference}&x=1")]
+    whole = Client(client.url, client.token).result(reference).content
+    assert client.delete(reference).json()["result"] is True
+    for one in slow:
+        assert_ended(one, whole)
+
+
+def test_connections_that_have_received_a_result_stay(make_server):
+    """Of the deleted report, and of others that are being sent."""
+    server = make_server()
+    client = server.client("alice")
+    deleted, kept = client.complete("Quick", ProductID="1"), client.complete("Big", Rows=BIG)
+    whole = client.result(kept).content
+    idle = Client(client.url, client.token)
+    idle.result(deleted)
+    pooled = idle.session.get_adapter(idle.url).poolmanager.connection_from_url(idle.url)
+    connection = pooled.pool.queue[-1]
+    port = connection.sock.getsockname()[1]
+    poll(lambda: unreceived(server, port) == 0, what="the acknowledgement")
+    slow = SlowClient(client, kept)
+    assert client.delete(deleted).json()["result"] is True
+    assert unreceived(server, port) == 0
+    refused(idle.result(deleted), "Unknown reference")
+    assert connection.sock.getsockname()[1] == port
+    while len(slow.got) < len(whole):
+        slow.got += slow.socket.recv(1 << 20)
+    assert slow.got == whole

@@ -1,0 +1,199 @@
+/* tests/unit/transfers_test.c -- transfers are ended by their report, and no other connection is.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <linux/sockios.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proc/transfers.h"
+
+/* A connection over TCP: the server's end and the client's. */
+struct line {
+    struct transfers *transfers;
+    struct peer *peer;
+    int server, client;
+};
+
+static void connect_line(struct line *line)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+
+    assert_return_code(bind(listener, (struct sockaddr *)&address, len), errno);
+    assert_return_code(listen(listener, 1), errno);
+    assert_return_code(getsockname(listener, (struct sockaddr *)&address, &len), errno);
+    line->client = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(line->client, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    assert_return_code(connect(line->client, (struct sockaddr *)&address, len), errno);
+    line->server = accept(listener, NULL, NULL);
+    assert_true(line->server >= 0);
+    close(listener);
+    line->peer = peer_new(line->transfers, line->server);
+    assert_non_null(line->peer);
+}
+
+static int make(void **state)
+{
+    static struct line line;
+
+    line.transfers = transfers_new();
+    if (line.transfers == NULL)
+        return -1;
+    connect_line(&line);
+    *state = &line;
+    return 0;
+}
+
+static int drop(void **state)
+{
+    struct line *line = *state;
+
+    peer_free(line->peer);
+    transfers_free(line->transfers);
+    close(line->server);
+    close(line->client);
+    return 0;
+}
+
+static void send_bytes(const struct line *line, size_t len)
+{
+    static const char bytes[65536];
+
+    assert_int_equal(send(line->server, bytes, len, MSG_DONTWAIT), len);
+}
+
+/* Does the client find the connection broken, after what it had got by then? */
+static bool is_reset(const struct line *line)
+{
+    char bytes[4096];
+    ssize_t n;
+
+    do
+        n = recv(line->client, bytes, sizeof(bytes), MSG_DONTWAIT);
+    while (n > 0);
+    return n < 0 && errno == ECONNRESET;
+}
+
+static void await_acknowledgement(const struct line *line)
+{
+    int left = 1;
+
+    while (left > 0)
+        assert_return_code(ioctl(line->server, SIOCOUTQ, &left), errno);
+}
+
+static void what_is_being_sent_is_broken_off(void **state)
+{
+    struct line *line = *state;
+    struct guid id = guid_new();
+    struct transfer *transfer = transfer_begin(line->peer, &id);
+
+    assert_true(transfer_send(transfer));
+    send_bytes(line, 60000);
+    assert_false(is_reset(line));
+    transfers_end(line->transfers, &id);
+    assert_true(is_reset(line));
+    assert_true(transfer_is_ended(transfer));
+    transfer_done(transfer);
+}
+
+static void what_has_not_begun_to_be_sent_is_told(void **state)
+{
+    struct line *line = *state;
+    struct guid id = guid_new();
+    struct transfer *transfer = transfer_begin(line->peer, &id);
+
+    transfers_end(line->transfers, &id);
+    assert_false(transfer_send(transfer));
+    transfer_done(transfer);
+    assert_false(is_reset(line));
+}
+
+static void what_the_kernel_still_has_is_dropped(void **state)
+{
+    struct line *line = *state;
+    struct guid id = guid_new();
+    struct transfer *transfer = transfer_begin(line->peer, &id);
+
+    transfer_send(transfer);
+    send_bytes(line, 60000);
+    transfer_done(transfer);
+    transfers_end(line->transfers, &id);
+    assert_true(is_reset(line));
+}
+
+static void a_connection_that_has_received_all_stays(void **state)
+{
+    struct line *line = *state;
+    struct guid id = guid_new();
+    struct transfer *transfer = transfer_begin(line->peer, &id);
+
+    transfer_send(transfer);
+    send_bytes(line, 100);
+    transfer_done(transfer);
+    await_acknowledgement(line);
+    transfers_end(line->transfers, &id);
+    assert_false(is_reset(line));
+}
+
+static void another_report_ends_nothing(void **state)
+{
+    struct line *line = *state;
+    struct guid id = guid_new(), other = id;
+    struct transfer *transfer = transfer_begin(line->peer, &id);
+
+    other.bytes[0] ^= 1; /* the same bucket */
+    transfer_send(transfer);
+    send_bytes(line, 60000);
+    transfers_end(line->transfers, &other);
+    assert_false(is_reset(line));
+    assert_false(transfer_is_ended(transfer));
+    transfer_done(transfer);
+}
+
+static void a_descriptor_that_is_another_connections_by_now_is_left_alone(void **state)
+{
+    struct line *line = *state;
+    struct line next = {.transfers = line->transfers};
+    struct guid id = guid_new();
+    struct transfer *transfer = transfer_begin(line->peer, &id);
+
+    transfer_send(transfer);
+    send_bytes(line, 60000);
+    transfer_done(transfer);
+    peer_free(line->peer);
+    line->peer = NULL;
+    connect_line(&next);
+    assert_return_code(dup2(next.server, line->server), errno);
+    transfers_end(line->transfers, &id);
+    assert_false(is_reset(&next));
+    peer_free(next.peer);
+    close(next.server);
+    close(next.client);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, make, drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(what_is_being_sent_is_broken_off),
+        test(what_has_not_begun_to_be_sent_is_told),
+        test(what_the_kernel_still_has_is_dropped),
+        test(a_connection_that_has_received_all_stays),
+        test(another_report_ends_nothing),
+        test(a_descriptor_that_is_another_connections_by_now_is_left_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
