@@ -111,7 +111,7 @@ static int start_transaction(struct pg_source *source, const struct source_sessi
 static int connect_and_start(struct pg_source *source, const struct source_session *session,
                              struct err *err)
 {
-    int rc = source->conn == NULL ? pg_connect(source, err) : 0;
+    int rc = source->conn == NULL ? pg_reach(source, err) : 0;
 
     return rc < 0 ? rc : start_transaction(source, session, err);
 }
@@ -123,7 +123,7 @@ static int pg_begin(struct source *base, const struct source_session *session, s
     int rc = connect_and_start(source, session, err);
 
     /* It may have gone while it lay idle, with the server or with a firewall's memory of it. */
-    if (rc == -E_SOURCE && was_idle && pg_is_lost(source)) {
+    if (rc == -E_SOURCE && was_idle && pg_is_lost(source->conn)) {
         pg_drop(source);
         rc = connect_and_start(source, session, err);
     }

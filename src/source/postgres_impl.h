@@ -2,12 +2,12 @@
 #ifndef SOURCE_POSTGRES_IMPL_H
 #define SOURCE_POSTGRES_IMPL_H
 
-#include <libpq-fe.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "pg/pg.h"
 #include "source/source_impl.h"
 
 enum {
@@ -30,11 +30,10 @@ struct pg_source {
 
 /* ---- postgres_link.c: the connection; every wait ends when the source is interrupted ---- */
 
-/* Connect, within the URL's connect_timeout or ours. -E_SOURCE or -E_CANCELLED: not connected. */
-int pg_connect(struct pg_source *source, struct err *err);
+/* Connect. -E_SOURCE or -E_CANCELLED: not connected. */
+int pg_reach(struct pg_source *source, struct err *err);
 /* Close the connection, if there is one. */
 void pg_drop(struct pg_source *source);
-bool pg_is_lost(const struct pg_source *source);
 
 /* The next result of what was sent, yours to PQclear(); *ret is NULL behind the last one. Whether
  * it is an error is for the caller to see. -E_CANCELLED: the query was stopped and has ended. */

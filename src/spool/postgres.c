@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +22,8 @@ enum {
     EACH_MAX = 256,      /* results in one answer of each() */
     AGAIN_MS = 250,      /* between two tries to publish without a database … */
     PATIENCE_MS = 30000, /* … for so long: a restart of PostgreSQL fails no report */
+    PUBLISH_S = 60,      /* for a statement that publishes, and … */
+    PUBLISH_BYTES_A_SECOND = 1 << 20, /* … more for a large result */
 };
 
 struct postgres {
@@ -148,7 +151,7 @@ static int copy_file(PGconn *conn, const struct spool_op *op, struct err *err)
 
     if (row == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
-    rc = link_copy_begin(
+    rc = link_run_text(
         conn,
         "COPY reportd.result_chunk (report_id, attempt, number, data) FROM STDIN (FORMAT binary)",
         err);
@@ -164,12 +167,26 @@ static int copy_file(PGconn *conn, const struct spool_op *op, struct err *err)
     return rc;
 }
 
+/* The session's statement_timeout, which is for statements of a few rows, and time for the file: a
+ * node that hangs with half of it sent does not hold the report's rows for ever. */
+static int begin_publish(PGconn *conn, const struct spool_op *op, struct err *err)
+{
+    struct stat st;
+    char text[64];
+
+    if (fstat(op->fd, &st) < 0)
+        return err_errno(err, -E_SPOOL, "read what a worker has written");
+    snprintf(text, sizeof(text), "BEGIN; SET LOCAL statement_timeout = '%llds'",
+             PUBLISH_S + (long long)st.st_size / PUBLISH_BYTES_A_SECOND);
+    return link_run_text(conn, text, err);
+}
+
 /* All of it in one transaction, with the leftovers of earlier attempts, and of a try of this one
  * whose commit was not heard. */
 static int publish_on(PGconn *conn, void *context, struct err *err)
 {
     const struct spool_op *op = context;
-    int rc = link_query(conn, "BEGIN", NULL, NULL, err);
+    int rc = begin_publish(conn, op, err);
 
     if (rc == 0)
         rc = remove_chunks(conn, op, err);

@@ -3,10 +3,9 @@
 #ifndef SPOOL_POSTGRES_IMPL_H
 #define SPOOL_POSTGRES_IMPL_H
 
-#include <libpq-fe.h>
 #include <pthread.h>
 
-#include "base/err.h"
+#include "pg/pg.h"
 
 enum { LINK_POOL_MAX = 8, LINK_PARAMS_MAX = 3 };
 
@@ -40,8 +39,10 @@ struct link_param {
 int link_query(PGconn *conn, const char *sql, const struct link_param *params, PGresult **ret,
                struct err *err);
 
-/* COPY … FROM STDIN: begin, send, end. -E_SPOOL. */
-int link_copy_begin(PGconn *conn, const char *sql, struct err *err);
+/* Run statements without parameters, separated by semicolons. -E_SPOOL. */
+int link_run_text(PGconn *conn, const char *sql, struct err *err);
+
+/* COPY … FROM STDIN, begun by one of those: send, end. -E_SPOOL. */
 int link_copy_add(PGconn *conn, const void *data, int len, struct err *err);
 int link_copy_end(PGconn *conn, struct err *err);
 

@@ -228,7 +228,7 @@ static int find_connection(struct postgres_conn *c, struct err *err)
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
     if (c->pg != NULL) {
         read_owed(c);
-        if (c->trouble == PG_LOST || !postgres_is_there(c))
+        if (c->trouble == PG_LOST || !pg_is_there(c->pg))
             postgres_disconnect(c);
     }
     return postgres_connect(c, err);

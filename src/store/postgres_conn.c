@@ -1,18 +1,16 @@
-/* src/store/postgres_conn.c -- a connection to PostgreSQL: made within bounds, set up, found lost.
+/* src/store/postgres_conn.c -- a connection to PostgreSQL: made, its statements prepared, made
+ * again.
  */
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/str.h"
 #include "store/postgres_impl.h"
 
 enum {
     BACKOFF_FIRST_MS = 50,
     BACKOFF_MAX_MS = 1000,
-    SETUP_MS = 10000, /* setting a new connection up */
-    IDLE_NEWS_MAX = 16,
+    SETUP_MS = 10000, /* preparing all statements */
 };
 
 static const struct {
@@ -40,97 +38,21 @@ static Oid type_of(char letter)
 
 int postgres_unavailable(const char *detail, struct err *err)
 {
-    char line[ERR_TEXT_MAX / 2];
-    size_t len;
-
-    str_copy(line, sizeof(line), detail != NULL ? detail : "");
-    len = strlen(line);
-    while (len > 0 && line[len - 1] == '\n')
-        line[--len] = '\0';
-    for (char *c = line; *c != '\0'; c++)
-        *c = *c == '\n' || *c == '\t' ? ' ' : *c;
     err_set(err, -E_STORE, "The store is unavailable: its database does not answer, try again.");
-    return err_detail(err, "postgresql: %s", line);
-}
-
-/* The server's notices are none of the log's business. */
-static void ignore_notice(void *context, const PGresult *result)
-{
-    (void)context;
-    (void)result;
-}
-
-/* Wait for the result of a statement sent alone, on a connection that does not block. */
-static bool await_result(PGconn *pg, int64_t deadline_ms)
-{
-    while (PQflush(pg) > 0 || PQisBusy(pg)) {
-        struct pollfd fd = {.fd = PQsocket(pg), .events = POLLIN};
-        int64_t left = deadline_ms - clock_mono_ms();
-
-        if (left <= 0 || poll(&fd, 1, (int)left) < 0 || PQconsumeInput(pg) == 0)
-            return false;
-    }
-    return true;
-}
-
-PGresult *postgres_exec(PGconn *pg, const char *text, struct err *err)
-{
-    int64_t deadline_ms = clock_mono_ms() + SETUP_MS;
-    PGresult *last = NULL, *result = NULL;
-
-    if (PQsendQuery(pg, text) == 0) {
-        postgres_unavailable(PQerrorMessage(pg), err);
-        return NULL;
-    }
-    while (await_result(pg, deadline_ms) && (result = PQgetResult(pg)) != NULL) {
-        PQclear(last);
-        last = result;
-        if (PQresultStatus(last) != PGRES_TUPLES_OK && PQresultStatus(last) != PGRES_COMMAND_OK)
-            break;
-    }
-    if (result != NULL || last == NULL) { /* a statement failed, or nothing was answered */
-        postgres_unavailable(PQerrorMessage(pg), err);
-        PQclear(last);
-        return NULL;
-    }
-    return last;
+    return err_detail(err, "postgresql: %s", detail);
 }
 
 PGconn *postgres_connect_plain(const struct postgres_shared *shared, struct err *err)
 {
-    /* What stands before dbname the URL may override; what stands after it may not. */
-    static const char *const names[] = {
-        "connect_timeout",  "application_name",    "keepalives_idle",
-        "keepalives_count", "keepalives_interval", "tcp_user_timeout",
-        "dbname",           "client_encoding",     NULL};
-    const char *const values[] = {"3",     "reportd",   "10",   "3", "3",
-                                  "10000", shared->url, "UTF8", NULL};
-    PGconn *pg = PQconnectdbParams(names, values, 1);
+    char why[PG_WORDS];
+    PGconn *pg = pg_connect(
+        &(struct pg_spec){
+            .url = shared->url, .name = "reportd", .connect_s = 3, .wake_fd = -1, .own = true},
+        why);
 
-    if (pg == NULL || PQstatus(pg) != CONNECTION_OK || PQsetnonblocking(pg, 1) < 0) {
-        postgres_unavailable(pg != NULL ? PQerrorMessage(pg) : "out of memory", err);
-        PQfinish(pg);
-        return NULL;
-    }
-    PQsetNoticeReceiver(pg, ignore_notice, NULL);
+    if (pg == NULL)
+        postgres_unavailable(why, err);
     return pg;
-}
-
-/* Nobody's hung session may hold locks for long, and what is durable is so whatever the server's
- * default is. */
-static bool set_up(PGconn *pg, struct err *err)
-{
-    PGresult *result =
-        postgres_exec(pg,
-                      "SET search_path = reportd, pg_temp; SET statement_timeout = '8s';"
-                      "SET lock_timeout = '4s'; SET idle_in_transaction_session_timeout = '5s';"
-                      "SET default_transaction_isolation = 'read committed';"
-                      "SELECT set_config('synchronous_commit', 'on', false)"
-                      " WHERE current_setting('synchronous_commit') = 'off'",
-                      err);
-
-    PQclear(result);
-    return result != NULL;
 }
 
 static bool prepare(struct postgres_conn *c, enum postgres_statement which)
@@ -170,8 +92,6 @@ static int try_connect(struct postgres_conn *c, struct err *err)
     if (c->pg == NULL)
         return -E_STORE;
     c->owed = 0;
-    if (!set_up(c->pg, err))
-        return -E_STORE;
     if (!prepare_all(c))
         return results_trouble(c, err);
     return 0;
@@ -206,17 +126,4 @@ void postgres_disconnect(struct postgres_conn *c)
     PQfinish(c->pg);
     c->pg = NULL;
     c->owed = 0;
-}
-
-bool postgres_is_there(struct postgres_conn *c)
-{
-    struct pollfd fd = {.fd = PQsocket(c->pg), .events = POLLIN};
-
-    /* The server's last words, then the end of the socket; or a setting that has changed. */
-    for (int i = 0; i < IDLE_NEWS_MAX && poll(&fd, 1, 0) > 0; i++) {
-        if (PQconsumeInput(c->pg) == 0)
-            return false;
-        PQisBusy(c->pg); /* takes in what was read */
-    }
-    return PQstatus(c->pg) == CONNECTION_OK;
 }

@@ -3,12 +3,12 @@
 #ifndef STORE_POSTGRES_IMPL_H
 #define STORE_POSTGRES_IMPL_H
 
-#include <libpq-fe.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pg/pg.h"
 #include "store/postgres_statements.h"
 #include "store/store_impl.h"
 
@@ -62,12 +62,10 @@ int postgres_connect(struct postgres_conn *c, struct err *err);
 void postgres_disconnect(struct postgres_conn *c);
 /* A connection like all, set up but without prepared statements; NULL: `err` says why. */
 PGconn *postgres_connect_plain(const struct postgres_shared *shared, struct err *err);
-/* Is an idle connection still there, as far as one can know without sending something? */
-bool postgres_is_there(struct postgres_conn *c);
-/* Unprepared text, before the connection is in pipeline mode; what it returns is PQclear()ed by the
- * caller; NULL: `err` says why. */
+/* Unprepared text, before the connection is in pipeline mode, as long as it may take; what it
+ * returns is PQclear()ed by the caller; NULL: `err` says why. */
 PGresult *postgres_exec(PGconn *pg, const char *text, struct err *err);
-/* "The store is unavailable: …" */
+/* "The store is unavailable: …", and for the log, in one line, why. */
 int postgres_unavailable(const char *detail, struct err *err);
 
 /* ---- postgres_open.c ---- */

@@ -109,7 +109,7 @@ static bool hear_all(struct postgres_ear *ear)
         hear_payload(ear, notify->extra);
         PQfreemem(notify);
     }
-    return PQstatus(ear->pg) == CONNECTION_OK;
+    return !pg_is_lost(ear->pg);
 }
 
 static bool connect_ear(struct postgres_ear *ear, struct err *err)
@@ -130,11 +130,7 @@ static bool connect_ear(struct postgres_ear *ear, struct err *err)
 /* Sleep until there is news or `wait_ms` has passed; false: it is to end. */
 static bool wait_for_news(const struct postgres_ear *ear, int64_t wait_ms)
 {
-    struct pollfd fds[] = {{.fd = ear->stop, .events = POLLIN},
-                           {.fd = ear->pg != NULL ? PQsocket(ear->pg) : -1, .events = POLLIN}};
-
-    poll(fds, 2, (int)wait_ms);
-    return (fds[0].revents & POLLIN) == 0;
+    return pg_sleep(ear->pg, POLLIN, clock_mono_ms() + wait_ms, ear->stop) != PG_WOKEN;
 }
 
 static void *ear_thread(void *arg)

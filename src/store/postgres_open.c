@@ -4,10 +4,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "store/postgres_impl.h"
 
-enum { SERVER_LEAST = 130000 }; /* major 13: what is older gets no repairs any more */
+enum {
+    SERVER_LEAST = 130000,   /* major 13: what is older gets no repairs any more */
+    SCHEMA_MS = 600 * 1000L, /* an index on many rows takes its time */
+};
+
+PGresult *postgres_exec(PGconn *pg, const char *text, struct err *err)
+{
+    PGresult *result;
+    enum pg_end end =
+        pg_results(pg, PQsendQuery(pg, text), clock_mono_ms() + SCHEMA_MS, -1, &result);
+    char said[PG_WORDS];
+
+    if (pg_is_good(result))
+        return result;
+    pg_said(pg, result, said);
+    postgres_unavailable(end == PG_LATE ? "no answer in time" : said, err);
+    PQclear(result);
+    return NULL;
+}
 
 static int open_trouble(struct err *err)
 {
@@ -80,7 +99,7 @@ static int apply_missing(PGconn *pg, struct err *err)
 static int migrate(PGconn *pg, struct err *err)
 {
     struct err ignored;
-    int rc = exec(pg, "BEGIN", err);
+    int rc = exec(pg, "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0", err);
 
     if (rc == 0)
         rc = apply_missing(pg, err);

@@ -1,11 +1,9 @@
 /* src/store/postgres_sql.c -- statements sent as a pipeline, and their results read. */
 #include <endian.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/str.h"
 #include "store/postgres_impl.h"
 
@@ -19,36 +17,33 @@ static void note(struct postgres_conn *c, enum postgres_trouble trouble, const c
     postgres_unavailable(detail, &c->err);
 }
 
-/* By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html); a loser of a
- * deadlock or of a lock wins the next time, and a server that has become a standby is not ours. */
-static enum postgres_trouble trouble_of(const char *state)
-{
-    static const struct {
-        const char *state;
-        enum postgres_trouble trouble;
-    } known[] = {{"40", PG_CONFLICT}, {"55P03", PG_CONFLICT}, {"57P", PG_LOST},
-                 {"08", PG_LOST},     {"25006", PG_LOST},     {"25P03", PG_LOST}};
-
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (str_starts(state, known[i].state))
-            return known[i].trouble;
-    }
-    return PG_REFUSED;
-}
-
-/* The primary message only: the others may quote values. */
+/* A loser of a deadlock or of a lock wins the next time, and a server that has become a standby is
+ * not ours. */
 static void note_result(struct postgres_conn *c, const PGresult *result)
 {
-    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    char detail[ERR_TEXT_MAX / 2];
+    char said[PG_WORDS];
 
-    if (state == NULL) {
-        note(c, PG_LOST, PQerrorMessage(c->pg));
-        return;
+    pg_said(c->pg, result, said);
+    switch (pg_class_of(c->pg, result)) {
+    case PG_BUSY:
+        note(c, PG_CONFLICT, said);
+        break;
+    case PG_AWAY:
+    case PG_READ_ONLY:
+        note(c, PG_LOST, said);
+        break;
+    default:
+        note(c, PG_REFUSED, said);
     }
-    snprintf(detail, sizeof(detail), "%s (%s)", message != NULL ? message : "", state);
-    note(c, trouble_of(state), detail);
+}
+
+/* Whatever libpq says, the connection is not to be used any more. */
+static void note_lost(struct postgres_conn *c, enum pg_end end)
+{
+    char said[PG_WORDS];
+
+    pg_said(c->pg, NULL, said);
+    note(c, PG_LOST, end == PG_LATE ? "no answer in time" : said);
 }
 
 int results_no_memory(struct postgres_conn *c, struct err *err)
@@ -116,7 +111,7 @@ void call_send(struct call *call)
     snprintf(name, sizeof(name), "%d", call->which);
     if (c->trouble == PG_GOOD &&
         PQsendQueryPrepared(c->pg, name, call->count, call->values, call->lengths, binary, 1) == 0)
-        note(c, PG_LOST, PQerrorMessage(c->pg));
+        note_lost(c, PG_GONE);
 }
 
 void call_plain(struct postgres_conn *c, enum postgres_statement which)
@@ -129,41 +124,24 @@ void call_plain(struct postgres_conn *c, enum postgres_statement which)
 void call_sync(struct postgres_conn *c)
 {
     if (c->trouble == PG_GOOD && (PQpipelineSync(c->pg) == 0 || PQflush(c->pg) < 0))
-        note(c, PG_LOST, PQerrorMessage(c->pg));
+        note_lost(c, PG_GONE);
 }
 
 /* ---- in ---- */
-
-/* Until a result is there: what is still to be sent goes out meanwhile. */
-static bool await_result(struct postgres_conn *c)
-{
-    for (;;) {
-        int unsent = PQflush(c->pg);
-        struct pollfd fd = {.fd = PQsocket(c->pg),
-                            .events = (short)(unsent > 0 ? POLLIN | POLLOUT : POLLIN)};
-        int64_t left = c->deadline_ms - clock_mono_ms();
-
-        if (!PQisBusy(c->pg))
-            return true;
-        if (unsent < 0 || left <= 0 || poll(&fd, 1, (int)left) < 0 || PQconsumeInput(c->pg) == 0)
-            return false;
-    }
-}
 
 /* The next result of the pipeline, skipping the NULL after each statement's; NULL: lost. */
 static PGresult *next_result(struct postgres_conn *c)
 {
     for (int i = 0; i < 2; i++) {
-        PGresult *result;
+        enum pg_end end = pg_wait(c->pg, c->deadline_ms, -1);
+        PGresult *result = end == PG_READY ? PQgetResult(c->pg) : NULL;
 
-        if (!await_result(c)) {
-            note(c, PG_LOST,
-                 clock_mono_ms() >= c->deadline_ms ? "no answer in time" : PQerrorMessage(c->pg));
-            return NULL;
-        }
-        result = PQgetResult(c->pg);
         if (result != NULL)
             return result;
+        if (end != PG_READY) {
+            note_lost(c, end);
+            return NULL;
+        }
     }
     note(c, PG_LOST, "no answer");
     return NULL;

@@ -1,0 +1,161 @@
+/* src/pg/connect.c -- a connection to PostgreSQL: made within bounds, its session set up. */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "pg/pg.h"
+
+enum { SETUP_MS = 10000 };
+
+/* Sent with the connection itself, so that they hold for the first statement, and go before what
+ * the role, the database and the server have. No hung session holds locks for long. */
+static const char own_settings[] =
+    "-c search_path=reportd,pg_temp -c statement_timeout=8s -c lock_timeout=4s"
+    " -c idle_in_transaction_session_timeout=5s"
+    " -c default_transaction_isolation=read\\ committed -c default_transaction_read_only=off"
+    " -c default_transaction_deferrable=off -c row_security=on -c standard_conforming_strings=on"
+    " -c bytea_output=hex -c jit=off";
+
+/* What depends on what is there: a stricter synchronous_commit stays, and not every version has the
+ * other two. The answer: do foreign keys work? Only a superuser can make them work again. */
+static const char own_session[] =
+    "SELECT current_setting('session_replication_role') <> 'replica',"
+    " CASE current_setting('synchronous_commit') WHEN 'off'"
+    "   THEN set_config('synchronous_commit', 'on', false) END,"
+    " CASE WHEN current_setting('idle_session_timeout', true) IS NOT NULL"
+    "   THEN set_config('idle_session_timeout', '0', false) END,"
+    " CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL"
+    "   THEN set_config('transaction_timeout', '0', false) END";
+
+/* The server's notices are none of the log's business. */
+static void ignore_notice(void *context, const PGresult *result)
+{
+    (void)context;
+    (void)result;
+}
+
+static const char *value_of(const PQconninfoOption *options, const char *keyword)
+{
+    while (options != NULL && options->keyword != NULL && !str_eq(options->keyword, keyword))
+        options++;
+    return options != NULL && options->keyword != NULL ? options->val : NULL;
+}
+
+/* Ours behind those of the URL or the environment, which may name what we do not; yours to free().
+ */
+static char *own_options(const char *url)
+{
+    PQconninfoOption *parsed = PQconninfoParse(url, NULL);
+    const char *theirs = value_of(parsed, "options");
+    char *options;
+
+    if (theirs == NULL)
+        theirs = getenv("PGOPTIONS");
+    if (asprintf(&options, "%s %s", theirs != NULL ? theirs : "", own_settings) < 0)
+        options = NULL;
+    PQconninfoFree(parsed);
+    return options;
+}
+
+/* The time a connection attempt may take: connect_timeout for each host, as in libpq, which leaves
+ * it to those who do not let it wait. A host that does not answer at all ends by tcp_user_timeout.
+ */
+static int64_t patience_ms(PGconn *conn)
+{
+    PQconninfoOption *options = PQconninfo(conn);
+    const char *timeout = value_of(options, "connect_timeout"), *host = value_of(options, "host");
+    int64_t seconds = 0, hosts = 1;
+
+    if (timeout != NULL)
+        str_to_int64(timeout, &seconds);
+    for (; host != NULL && (host = strchr(host, ',')) != NULL; host++)
+        hosts++;
+    PQconninfoFree(options);
+    return (seconds > 0 ? seconds : SETUP_MS / 1000) * hosts * 1000;
+}
+
+/* What PQconnectdbParams() does, but it can be woken; NULL: established. Names are looked up by
+ * libc, which takes its own time (resolv.conf) and cannot be woken. */
+static const char *establish(PGconn *conn, int wake_fd)
+{
+    int64_t until_ms = clock_mono_ms() + patience_ms(conn);
+    PostgresPollingStatusType state =
+        PQstatus(conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+
+    while (state != PGRES_POLLING_OK && state != PGRES_POLLING_FAILED) {
+        switch (
+            pg_sleep(conn, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ms, wake_fd)) {
+        case PG_LATE:
+            return "the server did not answer within connect_timeout";
+        case PG_WOKEN:
+            return "given up";
+        default:
+            state = PQconnectPoll(conn);
+        }
+    }
+    return state == PGRES_POLLING_OK ? NULL : PQerrorMessage(conn);
+}
+
+static const char *set_up(PGconn *conn, char said[PG_WORDS])
+{
+    PGresult *result;
+    enum pg_end end =
+        pg_results(conn, PQsendQuery(conn, own_session), clock_mono_ms() + SETUP_MS, -1, &result);
+    const char *trouble = NULL;
+
+    if (end == PG_LATE) {
+        trouble = "the server does not answer";
+    } else if (!pg_is_good(result)) {
+        pg_said(conn, result, said);
+        trouble = said;
+    } else if (*PQgetvalue(result, 0, 0) != 't') {
+        trouble =
+            "session_replication_role is 'replica' for this role or database, so results would"
+            " not be deleted with their reports: reset it (ALTER ROLE … RESET)";
+    }
+    PQclear(result);
+    return trouble;
+}
+
+static PGconn *begin(const struct pg_spec *spec, const char *options)
+{
+    /* What stands before dbname the URL may override; what stands after it may not. */
+    static const char *const names[] = {"connect_timeout",  "application_name",
+                                        "keepalives_idle",  "keepalives_interval",
+                                        "keepalives_count", "tcp_user_timeout",
+                                        "dbname",           "client_encoding",
+                                        "options",          NULL};
+    char connect_s[16];
+    const char *const values[] = {connect_s, spec->name, "10",   "3",     "3",
+                                  "10000",   spec->url,  "UTF8", options, NULL};
+
+    snprintf(connect_s, sizeof(connect_s), "%d", spec->connect_s);
+    return spec->wake_fd < 0 ? PQconnectdbParams(names, values, 1)
+                             : PQconnectStartParams(names, values, 1);
+}
+
+PGconn *pg_connect(const struct pg_spec *spec, char why[PG_WORDS])
+{
+    char *options = spec->own ? own_options(spec->url) : NULL;
+    PGconn *conn = options != NULL || !spec->own ? begin(spec, options) : NULL;
+    const char *trouble = conn == NULL ? "out of memory" : NULL;
+    char said[PG_WORDS];
+
+    free(options);
+    if (trouble == NULL && spec->wake_fd >= 0)
+        trouble = establish(conn, spec->wake_fd);
+    if (trouble == NULL && (pg_is_lost(conn) || PQsetnonblocking(conn, 1) < 0))
+        trouble = PQerrorMessage(conn);
+    if (trouble == NULL) {
+        PQsetNoticeReceiver(conn, ignore_notice, NULL);
+        trouble = spec->own ? set_up(conn, said) : NULL;
+    }
+    if (trouble == NULL)
+        return conn;
+    pg_line(trouble, why);
+    PQfinish(conn);
+    return NULL;
+}

@@ -1,0 +1,79 @@
+/* src/pg/pg.h -- connections to PostgreSQL on which nobody waits for ever: made, waited on, and
+ * what the server says. */
+#ifndef PG_PG_H
+#define PG_PG_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum { PG_WORDS = ERR_TEXT_MAX / 2 };
+
+/* ---- connect.c: making a connection ---- */
+
+struct pg_spec {
+    const char *url;  /* what it says goes before what is said here, except with `own` */
+    const char *name; /* the application_name */
+    int connect_s;    /* the connect_timeout, for each host, in seconds */
+    int wake_fd;      /* gives up when it becomes readable; -1: nothing wakes it */
+    bool own; /* A session on reportd's own tables: search_path, isolation and time limits are
+               * ours, whatever role, database, server and URL have set, and a commit waits
+               * for the disk. */
+};
+
+/* Connect, in UTF-8, with keepalives; the connection does not block and is yours: PQfinish(). NULL:
+ * `why` says why, in one line for the log. */
+PGconn *pg_connect(const struct pg_spec *spec, char why[PG_WORDS]);
+
+/* ---- wait.c: waiting ----
+ *
+ * Until `until_ms` (monotonic, as clock_mono_ms(); 0: no limit) or until `wake_fd` is readable (-1:
+ * there is none). While they wait, what libpq has kept is sent. */
+
+/* How a wait ended. PG_GONE: the connection is lost; what libpq says of it comes as a result. */
+enum pg_end { PG_READY, PG_LATE, PG_WOKEN, PG_GONE };
+
+/* Until the socket has `events` (poll(2)). A connection that is NULL never has any. */
+enum pg_end pg_sleep(const PGconn *conn, short events, int64_t until_ms, int wake_fd);
+/* Until the next PQgetResult() does not block. */
+enum pg_end pg_wait(PGconn *conn, int64_t until_ms, int wake_fd);
+/* Until all that was given to libpq is sent. */
+enum pg_end pg_flush(PGconn *conn, int64_t until_ms);
+/* Until all results are there of what was sent with the status `sent` (1: it went out). *ret is the
+ * last one or that of the statement that failed, yours to PQclear(), and NULL if there is none; a
+ * COPY FROM STDIN has begun and has no end yet. PG_LATE, PG_WOKEN: *ret is NULL. */
+enum pg_end pg_results(PGconn *conn, int sent, int64_t until_ms, int wake_fd, PGresult **ret);
+/* Is an idle connection still there, as far as one can know without sending something? */
+bool pg_is_there(PGconn *conn);
+
+/* ---- words.c: what the server says ---- */
+
+/* What an SQLSTATE means for what was tried
+ * (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+enum pg_class {
+    PG_OTHER,
+    PG_STOPPED,   /* the statement was cancelled, or took too long */
+    PG_FORBIDDEN, /* for want of a right */
+    PG_READ_ONLY, /* this transaction, or this server, does not write */
+    PG_BUSY,      /* lost against others: may work the next time */
+    PG_SHORT,     /* of room, memory or connections */
+    PG_TOO_MUCH,  /* above a limit of the program */
+    PG_AWAY,      /* the connection has ended, or the server is about to */
+    PG_DAMAGED,   /* it cannot read its files */
+};
+
+/* Is the result that of a statement that has worked (or of a COPY that has begun)? NULL is not. */
+bool pg_is_good(const PGresult *result);
+/* Without an SQLSTATE, which is libpq's own trouble: PG_AWAY if the connection is lost. */
+enum pg_class pg_class_of(const PGconn *conn, const PGresult *result);
+/* What was said in `result` (NULL: of the connection), in one line for the log: never a message
+ * that may quote values. */
+void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS]);
+/* The same for a message of libpq's, which has several lines, the last one ended. */
+void pg_line(const char *message, char out[PG_WORDS]);
+/* A connection of which nothing is to be expected any more. */
+bool pg_is_lost(const PGconn *conn);
+
+#endif

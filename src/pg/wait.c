@@ -1,0 +1,85 @@
+/* src/pg/wait.c -- waiting for PostgreSQL, with an end. */
+#include <limits.h>
+#include <poll.h>
+
+#include "base/clock.h"
+#include "pg/pg.h"
+
+enum { IDLE_NEWS_MAX = 16 };
+
+enum pg_end pg_sleep(const PGconn *conn, short events, int64_t until_ms, int wake_fd)
+{
+    struct pollfd fds[] = {{.fd = conn != NULL ? PQsocket(conn) : -1, .events = events},
+                           {.fd = wake_fd, .events = POLLIN}};
+    int64_t left = until_ms != 0 ? until_ms - clock_mono_ms() : -1;
+    int n;
+
+    if (until_ms != 0 && left <= 0)
+        return PG_LATE;
+    n = poll(fds, 2, left < INT_MAX ? (int)left : INT_MAX);
+    if (n > 0 && fds[1].revents != 0)
+        return PG_WOKEN;
+    return n == 0 ? PG_LATE : PG_READY; /* a signal: the caller looks again */
+}
+
+/* Sleep, and take in what has come. */
+static enum pg_end await_news(PGconn *conn, int unsent, int64_t until_ms, int wake_fd)
+{
+    enum pg_end end = unsent < 0 ? PG_GONE
+                                 : pg_sleep(conn, (short)(unsent > 0 ? POLLIN | POLLOUT : POLLIN),
+                                            until_ms, wake_fd);
+
+    return end == PG_READY && PQconsumeInput(conn) == 0 ? PG_GONE : end;
+}
+
+enum pg_end pg_wait(PGconn *conn, int64_t until_ms, int wake_fd)
+{
+    enum pg_end end = PG_READY;
+
+    while (end == PG_READY && PQisBusy(conn))
+        end = await_news(conn, PQflush(conn), until_ms, wake_fd);
+    return end;
+}
+
+enum pg_end pg_flush(PGconn *conn, int64_t until_ms)
+{
+    enum pg_end end = PG_READY;
+    int unsent;
+
+    while (end == PG_READY && (unsent = PQflush(conn)) != 0)
+        end = await_news(conn, unsent, until_ms, -1);
+    return end;
+}
+
+enum pg_end pg_results(PGconn *conn, int sent, int64_t until_ms, int wake_fd, PGresult **ret)
+{
+    PGresult *last = NULL, *next = NULL;
+    enum pg_end end = sent == 1 ? PG_READY : PG_GONE;
+
+    while (sent == 1 && PQresultStatus(last) != PGRES_COPY_IN) {
+        end = pg_wait(conn, until_ms, wake_fd);
+        if (end == PG_LATE || end == PG_WOKEN || (next = PQgetResult(conn)) == NULL)
+            break;
+        PQclear(last);
+        last = next;
+    }
+    if (end == PG_LATE || end == PG_WOKEN) {
+        PQclear(last);
+        last = NULL;
+    }
+    *ret = last;
+    return end;
+}
+
+bool pg_is_there(PGconn *conn)
+{
+    struct pollfd fd = {.fd = PQsocket(conn), .events = POLLIN};
+
+    /* The server's last words, then the end of the socket; or a setting that has changed. */
+    for (int i = 0; i < IDLE_NEWS_MAX && poll(&fd, 1, 0) > 0; i++) {
+        if (PQconsumeInput(conn) == 0)
+            return false;
+        PQisBusy(conn); /* takes in what was read */
+    }
+    return !pg_is_lost(conn);
+}

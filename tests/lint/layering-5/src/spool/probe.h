@@ -1,0 +1,2 @@
+/* src/spool/probe.h -- the spool waits for libpq by itself. */
+#include <libpq-fe.h>
