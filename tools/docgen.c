@@ -52,6 +52,7 @@ static void config_table(void)
 static const char *const kind_words[] = {
     [CONFIG_TEXT] = "Text.",
     [CONFIG_SPOOL] = "A path relative to the file, or `postgresql`.",
+    [CONFIG_LEDGER] = "A path relative to the file.",
     [CONFIG_STORE] = "A path relative to the file, or a URL.",
     [CONFIG_PATH] = "A path relative to the file.",
     [CONFIG_INT] = "A whole number.",

@@ -27,6 +27,7 @@
     X(STORE, 503, "Store unavailable")                                                             \
     X(DOUBT, 503, "Outcome unknown")                                                               \
     X(SPOOL, 503, "Spool unavailable")                                                             \
+    X(LEDGER, 503, "Deletion not recorded")                                                        \
     X(BUSY, 503, "Busy")                                                                           \
     X(CONFIG, 500, "Bad configuration")                                                            \
     X(DEFINITION, 500, "Bad report definition")                                                    \

@@ -22,6 +22,7 @@ struct auditing {
     struct config *config;
     struct store *store;
     struct spool *spool;
+    struct ledger *ledger;
     struct audit_spec spec;
     struct audit audit;
     struct audit_repair repaired;
@@ -218,8 +219,11 @@ static int open_all(struct auditing *a, struct err *err)
 
 static int repair(struct auditing *a, struct err *err)
 {
-    int rc = audit_repair(&a->spec, &a->audit, "local", &a->repaired, err);
+    const struct ledger_spec ledger = {.path = a->config->deletion_ledger.text};
+    int rc = ledger_open(&ledger, &a->ledger, err);
 
+    if (rc == 0)
+        rc = audit_repair(&a->spec, &a->audit, a->ledger, &a->repaired, err);
     if (rc < 0)
         return rc;
     if (!a->json) {
@@ -268,6 +272,7 @@ int verb_audit(int argc, char **argv)
     else
         status = print(&a);
     audit_done(&a.audit);
+    ledger_free(a.ledger);
     spool_free(a.spool);
     store_free(a.store);
     config_free(a.config);

@@ -17,6 +17,7 @@
 #include "http/server.h"
 #include "http/token.h"
 #include "proc/auditor.h"
+#include "proc/ledger.h"
 #include "proc/recovery.h"
 #include "proc/removal.h"
 #include "proc/supervisor.h"
@@ -32,6 +33,7 @@ struct node {
     struct catalog *catalog;
     struct store *store;
     struct spool *spool;
+    struct ledger *ledger;
     struct waiters *waiters;
     struct transfers *transfers;
     /* Atomic: on_change() may already run on the store's thread when they are set. */
@@ -181,6 +183,9 @@ static int open_data(struct node *node, struct err *err)
     const struct spool_spec spool = {.place = node->config->spool.text,
                                      .store = node->config->store.text,
                                      .temp = node->config->temp.text};
+    const struct ledger_spec ledger = {.path = node->config->deletion_ledger.text,
+                                       .horizon_ms = node->config->backup_horizon.number,
+                                       .create = true};
     int rc = token_key_open(node->config->key_file.text, &node->key, err);
 
     if (rc == 0)
@@ -191,6 +196,8 @@ static int open_data(struct node *node, struct err *err)
         rc = lock_spool(node, err);
     if (rc == 0)
         rc = store_open(&store, &node->store, err);
+    if (rc == 0)
+        rc = ledger_open(&ledger, &node->ledger, err);
     if (rc == 0)
         rc = recover(node, err);
     return rc;
@@ -217,7 +224,11 @@ static int open_services(struct node *node, struct err *err)
     if (rc < 0)
         return rc;
     node->supervisor = supervisor;
-    rc = remover_new(node->store, node->spool, supervisor, &remover, err);
+    rc = remover_new(&(struct remover_spec){.store = node->store,
+                                            .spool = node->spool,
+                                            .supervisor = supervisor,
+                                            .ledger = node->ledger},
+                     &remover, err);
     if (rc < 0)
         return rc;
     node->remover = remover;
@@ -253,6 +264,7 @@ static void close_node(struct node *node)
     if (node->supervisor != NULL)
         supervisor_free(node->supervisor, node->config->drain_grace.number);
     remover_free(node->remover); /* on_change() told it of the last reports that finished */
+    ledger_free(node->ledger);
     store_free(node->store);
     waiters_free(node->waiters);
     transfers_free(node->transfers);

@@ -142,6 +142,23 @@ static char *join_store(const char *folder, const char *text)
     return joined;
 }
 
+/* The store comes before it in the table of keys. */
+static char *join_ledger(const struct config *config, const char *text, bool is_default)
+{
+    static const char scheme[] = "sqlite:";
+    const char *store = config->store.text;
+    const char *slash = is_default && str_starts(store, scheme) ? strrchr(store, '/') : NULL;
+    char *folder, *joined;
+
+    if (slash == NULL)
+        return join_path(config->folder, text);
+    store += strlen(scheme);
+    folder = strndup(store, (size_t)(slash - store));
+    joined = folder != NULL ? join_path(folder, text) : NULL;
+    free(folder);
+    return joined;
+}
+
 static int set_value(struct config *config, const struct key *key, const char *text,
                      struct err *err)
 {
@@ -166,6 +183,9 @@ static int set_value(struct config *config, const struct key *key, const char *t
         break;
     case CONFIG_STORE:
         copy = join_store(config->folder, text);
+        break;
+    case CONFIG_LEDGER:
+        copy = join_ledger(config, text, str_eq(text, key->fallback));
         break;
     default:
         copy = strdup(text);

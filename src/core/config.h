@@ -11,7 +11,7 @@
 #include "base/err.h"
 
 /* Kinds of value: TEXT as it is; PATH relative to the folder of the file; STORE a path or a URL;
- * SPOOL a path or "postgresql";
+ * SPOOL a path or "postgresql"; LEDGER a path, whose default is beside the store if that is a file;
  * INT in a range; DURATION ("24h") in ms; SIZE ("1G") in bytes; CHOICE one of a|b. */
 #define CONFIG_KEYS(X)                                                                             \
     /* name, kind, default, lowest, highest, what it is */                                         \
@@ -34,6 +34,11 @@
     X(reports, PATH, "reports", 0, 0, "Folder of the report definitions (*.sql)")                  \
     X(key_file, PATH, "token.key", 0, 0,                                                           \
       "Key that signs access tokens; made at the first start, mode 0600")                          \
+    X(deletion_ledger, LEDGER, "deletions.ledger", 0, 0,                                           \
+      "File that remembers deletions for a restore, by default beside the store; better on "       \
+      "another disk; each node has its own")                                                       \
+    X(backup_horizon, DURATION, "30d", 1000, INT64_C(315360000000),                                \
+      "How long the deletion ledger remembers: as long as backups are kept")                       \
     X(workers, INT, "2", 1, 64, "Worker processes: reports generated at the same time")            \
     X(http_threads, INT, "2", 1, 64, "Threads that serve HTTP")                                    \
     X(connections, INT, "5000", 10, 100000, "HTTP connections open at the same time")              \
@@ -63,6 +68,7 @@ enum config_kind {
     CONFIG_TEXT,
     CONFIG_STORE,
     CONFIG_SPOOL,
+    CONFIG_LEDGER,
     CONFIG_PATH,
     CONFIG_INT,
     CONFIG_DURATION,
@@ -75,7 +81,7 @@ struct config_source {
 };
 
 union config_value {
-    char *text;     /* TEXT, STORE, SPOOL, PATH, CHOICE: owned by the config */
+    char *text;     /* TEXT, STORE, SPOOL, LEDGER, PATH, CHOICE: owned by the config */
     int64_t number; /* INT, DURATION (ms), SIZE (bytes) */
 };
 

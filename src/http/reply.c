@@ -183,7 +183,7 @@ static void public_words(struct exchange *ex, const struct err *err, char words[
     int code = abs(err->code);
 
     str_copy(words, ERR_TEXT_MAX, err->text);
-    if (err_status(code) < 500 || code == E_BUSY || code == E_DOUBT)
+    if (err_status(code) < 500 || code == E_BUSY || code == E_DOUBT || code == E_LEDGER)
         return;
     log_error("http.error", "request=%s title=%s text=%s detail=%s", ex->request_id,
               err_title(code), err->text, err->detail);

@@ -313,9 +313,7 @@ static bool is_to_be_deleted(const struct audit_finding *finding)
            finding->kind == AUDIT_EXPIRED;
 }
 
-/* Returns, as does drop_deleting(), by *dropped how many rows are gone. */
-static int mark_bad(const struct audit_spec *spec, const struct audit *audit, int64_t *dropped,
-                    struct err *err)
+static int mark_bad(const struct audit_spec *spec, const struct audit *audit, struct err *err)
 {
     for (size_t i = 0; i < audit->count; i++) {
         struct store_op op = {.verb = STORE_MARK, .mark = {.id = audit->findings[i].id}};
@@ -326,47 +324,69 @@ static int mark_bad(const struct audit_spec *spec, const struct audit *audit, in
             *err = op.err;
             return err->code;
         }
-        *dropped += op.mark.dropped;
+    }
+    return 0;
+}
+
+/* The references that are in DELETING, of which a batch is in `op`. */
+static int record_deleting(const struct store_op *op, struct ledger *ledger, struct err *err)
+{
+    struct guid ids[STORE_BATCH_MAX];
+
+    for (size_t i = 0; i < op->deleting.count; i++)
+        ids[i] = op->deleting.refs[i].id;
+    return ledger_run(ledger, ids, op->deleting.count, err);
+}
+
+static int drop_batch(const struct audit_spec *spec, const struct store_op *deleting,
+                      struct err *err)
+{
+    for (size_t i = 0; i < deleting->deleting.count; i++) {
+        struct store_op op = {.verb = STORE_DROP, .drop = {.id = deleting->deleting.refs[i].id}};
+
+        if (store_run(spec->store, &op) < 0) {
+            *err = op.err;
+            return err->code;
+        }
     }
     return 0;
 }
 
 /* Drop the rows in DELETING, their files are gone. */
-static int drop_deleting(const struct audit_spec *spec, int64_t *dropped, struct err *err)
+static int drop_deleting(const struct audit_spec *spec, struct ledger *ledger, int64_t *ret_dropped,
+                         struct err *err)
 {
-    struct store_op deleting;
+    struct store_op op;
+    int rc;
 
+    *ret_dropped = 0;
     do {
-        deleting = (struct store_op){.verb = STORE_DELETING};
-        if (store_run(spec->store, &deleting) < 0) {
-            *err = deleting.err;
-            return err->code;
-        }
-        for (size_t i = 0; i < deleting.deleting.count; i++) {
-            struct store_op op = {.verb = STORE_DROP, .drop = {.id = deleting.deleting.refs[i].id}};
-
-            if (store_run(spec->store, &op) < 0) {
-                *err = op.err;
-                return err->code;
-            }
-            (*dropped)++;
-        }
-    } while (deleting.deleting.count > 0);
-    return 0;
+        op = (struct store_op){.verb = STORE_DELETING};
+        rc = store_run(spec->store, &op);
+        if (rc < 0)
+            *err = op.err;
+        if (rc == 0)
+            rc = record_deleting(&op, ledger, err);
+        if (rc == 0)
+            rc = drop_batch(spec, &op, err);
+        *ret_dropped += (int64_t)op.deleting.count;
+    } while (rc == 0 && op.deleting.count > 0);
+    return rc;
 }
 
-int audit_repair(const struct audit_spec *spec, const struct audit *audit, const char *node,
+int audit_repair(const struct audit_spec *spec, const struct audit *audit, struct ledger *ledger,
                  struct audit_repair *ret, struct err *err)
 {
     struct recovery recovery;
     int64_t deleted = 0;
-    int rc = mark_bad(spec, audit, &deleted, err);
+    int rc = mark_bad(spec, audit, err);
 
-    /* The order of a deletion: the reference is dead, the files go, then the row. */
+    /* The order of a deletion: the reference is dead, the files go, the ledger has it, then the row
+     * goes. */
     if (rc == 0)
-        rc = recovery_run(spec->store, spec->spool, node, &recovery, err);
+        rc = recovery_run(spec->store, spec->spool, "local", &recovery, err);
     if (rc == 0)
-        rc = drop_deleting(spec, &deleted, err);
+        rc = drop_deleting(spec, ledger, &deleted, err);
     if (rc == 0)
         *ret = (struct audit_repair){
             .requeued = recovery.requeued, .deleted = deleted, .files = recovery.removed};

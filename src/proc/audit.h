@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "core/report.h"
+#include "proc/ledger.h"
 #include "spool/spool.h"
 #include "store/store.h"
 
@@ -79,8 +80,8 @@ struct audit_repair {
 /* Put right what `audit` has found: a running report goes back into the queue, files that nothing
  * explains are removed, deletions are finished; an expired report, and a complete one whose file is
  * not there or not whole, is deleted as DELETE would do it, since it cannot be generated again in
- * its user's name. The caller has the spool's lock. */
-int audit_repair(const struct audit_spec *spec, const struct audit *audit, const char *node,
+ * its user's name. The caller has the locks of store and spool. */
+int audit_repair(const struct audit_spec *spec, const struct audit *audit, struct ledger *ledger,
                  struct audit_repair *ret, struct err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* src/proc/removal.c -- deletion, step by step: mark, stop the query, remove the files, drop the
- * row. */
+/* src/proc/removal.c -- deletion, step by step: mark, stop the query, remove the files, record it
+ * in the ledger, drop the row. */
 #include "proc/removal.h"
 
 #include <pthread.h>
@@ -17,9 +17,7 @@ enum {
 };
 
 struct remover {
-    struct store *store;
-    struct spool *spool;
-    struct supervisor *supervisor;
+    struct remover_spec spec;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
@@ -89,7 +87,30 @@ static void drop(struct removal *removal)
 {
     removal->op = (struct store_op){.verb = STORE_DROP, .done = on_dropped, .owner = removal};
     removal->op.drop.id = removal->id;
-    store_post(removal->remover->store, &removal->op);
+    store_post(removal->remover->spec.store, &removal->op);
+}
+
+static void on_recorded(struct ledger_op *op)
+{
+    struct removal *removal = op->owner;
+
+    pass_step(removal, "recorded");
+    if (op->rc < 0) {
+        removal->err = op->err;
+        leave_unfinished(removal);
+        finish(removal, op->rc, &op->err);
+        return;
+    }
+    drop(removal);
+}
+
+/* Behind the files, so that a disk that is too full for the ledger gets room; before the row goes,
+ * which is what the next start would know it by. */
+static void record(struct removal *removal)
+{
+    removal->record =
+        (struct ledger_op){.ids = &removal->id, .count = 1, .done = on_recorded, .owner = removal};
+    ledger_post(removal->remover->spec.ledger, &removal->record);
 }
 
 static void on_files_gone(struct spool_op *op)
@@ -103,14 +124,14 @@ static void on_files_gone(struct spool_op *op)
         finish(removal, op->rc, &op->err);
         return;
     }
-    drop(removal);
+    record(removal);
 }
 
 static void remove_files(struct removal *removal)
 {
     removal->files.done = on_files_gone;
     removal->files.owner = removal;
-    spool_post(removal->remover->spool, &removal->files);
+    spool_post(removal->remover->spec.spool, &removal->files);
 }
 
 static void on_stopped(struct supervisor_stop *stop)
@@ -126,14 +147,14 @@ static void clear_away(struct removal *removal, enum report_state was, int attem
 {
     removal->files = (struct spool_op){.verb = SPOOL_REMOVE, .id = removal->id, .attempt = attempt};
     if (attempt == 0) {
-        drop(removal); /* it never ran */
+        record(removal); /* it never ran, or its result was in its row */
     } else if (was == REPORT_PROCESSING) {
         removal->stop = (struct supervisor_stop){.id = removal->id,
                                                  .held = removal->held,
                                                  .began_us = removal->began_us,
                                                  .done = on_stopped,
                                                  .owner = removal};
-        supervisor_stop(removal->remover->supervisor, &removal->stop);
+        supervisor_stop(removal->remover->spec.supervisor, &removal->stop);
     } else {
         remove_files(removal);
     }
@@ -150,11 +171,9 @@ static void on_marked(struct store_op *op)
     } else if (!op->mark.found) {
         err_set(&unknown, -E_UNKNOWN_REFERENCE, "There is no such report.");
         finish(removal, -E_UNKNOWN_REFERENCE, &unknown);
-    } else if (op->mark.dropped) {
-        all_gone(removal); /* its result was in its row */
     } else {
         removal->held = op->mark.held;
-        clear_away(removal, op->mark.was, op->mark.attempt);
+        clear_away(removal, op->mark.was, op->mark.in_row ? 0 : op->mark.attempt);
     }
 }
 
@@ -164,7 +183,7 @@ void removal_start(struct remover *remover, struct removal *removal)
     removal->began_us = clock_mono_us();
     removal->op = (struct store_op){.verb = STORE_MARK, .done = on_marked, .owner = removal};
     removal->op.mark = (struct store_mark){.id = removal->id, .user_id = removal->user_id};
-    store_post(remover->store, &removal->op);
+    store_post(remover->spec.store, &removal->op);
 }
 
 /* --- the remover's own: what expired, and what a crash or a full disk left ---------------------
@@ -215,7 +234,7 @@ static void wait_for_own(struct remover *remover)
 static int finish_batch(struct remover *remover)
 {
     struct store_op op = {.verb = STORE_DELETING};
-    int count = store_run(remover->store, &op);
+    int count = store_run(remover->spec.store, &op);
 
     for (size_t i = 0; count == 0 && i < op.deleting.count; i++) {
         struct removal *removal = own_removal(remover, &op.deleting.refs[i].id);
@@ -260,7 +279,7 @@ static int purge_batch(struct remover *remover)
     remover->next_ms = 0;
     pthread_mutex_unlock(&remover->mutex);
     op.expired.now_ms = clock_now_ms();
-    count = store_run(remover->store, &op);
+    count = store_run(remover->spec.store, &op);
     for (size_t i = 0; count == 0 && i < op.expired.count; i++) {
         struct removal *removal = own_removal(remover, &op.expired.refs[i].id);
 
@@ -287,7 +306,7 @@ static void sweep_sessions(struct remover *remover)
         return;
     remover->swept_ms = clock_mono_ms();
     op.sweep.now_ms = clock_now_ms();
-    if (store_run(remover->store, &op) < 0)
+    if (store_run(remover->spec.store, &op) < 0)
         log_error("store.sweep", "error=%s detail=%s", op.err.text, op.err.detail);
     store_op_done(&op);
 }
@@ -330,7 +349,7 @@ static void *remover_thread(void *arg)
             break;
         wait_until_due(remover);
         /* A node that died at a deletion has left it to the others. */
-        unfinished = remover->unfinished || store_is_shared(remover->store);
+        unfinished = remover->unfinished || store_is_shared(remover->spec.store);
         due = remover->next_ms == 0 || remover->next_ms <= clock_now_ms();
         pthread_mutex_unlock(&remover->mutex);
     }
@@ -353,8 +372,7 @@ void remover_expect(struct remover *remover, int64_t expires_ms)
     pthread_mutex_unlock(&remover->mutex);
 }
 
-int remover_new(struct store *store, struct spool *spool, struct supervisor *supervisor,
-                struct remover **ret, struct err *err)
+int remover_new(const struct remover_spec *spec, struct remover **ret, struct err *err)
 {
     struct remover *remover = calloc(1, sizeof(*remover));
     pthread_condattr_t attributes;
@@ -363,9 +381,7 @@ int remover_new(struct store *store, struct spool *spool, struct supervisor *sup
 
     if (remover == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
-    remover->store = store;
-    remover->spool = spool;
-    remover->supervisor = supervisor;
+    remover->spec = *spec;
     pthread_mutex_init(&remover->mutex, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

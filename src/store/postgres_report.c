@@ -363,7 +363,7 @@ int postgres_read_mark(struct postgres_conn *c, struct store_mark *arg, struct e
 {
     if (!results_take(c))
         return results_trouble(c, err);
-    arg->held = false;
+    arg->held = arg->in_row = false;
     arg->found = results_next(c);
     if (arg->found) {
         arg->was = (enum report_state)get_int(c, 1);

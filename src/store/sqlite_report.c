@@ -365,7 +365,7 @@ int sqlite_held(struct store_conn *conn, struct store_held *arg, struct err *err
 
 /* ---- deletion ---- */
 
-/* What is in DELETING goes, and with it, by its foreign key, what is in small_result. */
+/* What is in DELETING goes. */
 static int drop_row(struct store_conn *conn, const struct place *place, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
@@ -380,23 +380,32 @@ static int drop_row(struct store_conn *conn, const struct place *place, struct e
     return rc;
 }
 
+static int erase_result(struct store_conn *conn, int64_t seq, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_ERASE_RESULT);
+
+    sql_int(&q, 1, seq);
+    return sql_run(&q, err);
+}
+
 int sqlite_mark(struct store_conn *conn, struct store_mark *arg, struct err *err)
 {
     struct place place;
     struct sql q;
     int rc = find_place(conn, &arg->id, &place, err);
 
-    arg->held = arg->dropped = false;
+    arg->held = arg->in_row = false;
     arg->found = place.found && place.state != REPORT_DELETING &&
                  (arg->user_id == place.user_id || arg->user_id == 0);
     if (rc < 0 || !arg->found)
         return rc;
     arg->was = place.state;
     arg->attempt = place.attempt;
+    arg->in_row = place.state == REPORT_COMPLETE && place.in_row;
+    ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_tend() */
     q = sql_start(conn, SQL_MARK);
     rc = move_report(&q, &place, REPORT_DELETING, err);
-    arg->dropped = rc == 0 && place.state == REPORT_COMPLETE && place.in_row;
-    return arg->dropped ? drop_row(conn, &place, err) : rc;
+    return rc == 0 && arg->in_row ? erase_result(conn, place.seq, err) : rc;
 }
 
 int sqlite_drop(struct store_conn *conn, struct store_drop *arg, struct err *err)

@@ -73,7 +73,9 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(KEEP_RESULT, "INSERT OR REPLACE INTO small_result (seq, data) VALUES (?1, ?2)")              \
     X(REQUEUE, SQLITE_MOVE ", started_ms = 0, failures = failures + ?4" SQLITE_MOVED)              \
     X(MARK, SQLITE_MOVE                                                                            \
-      ", expires_ms = NULL, key = NULL, key_hash = NULL, key_expires_ms = NULL" SQLITE_MOVED)      \
+      ", expires_ms = NULL, key = NULL, key_hash = NULL, key_expires_ms = NULL, digest = NULL,"    \
+      " message = NULL, seal_key = NULL, in_row = 0, name = '', parameters = ''" SQLITE_MOVED)     \
+    X(ERASE_RESULT, "DELETE FROM small_result WHERE seq = ?1")                                     \
     X(DROP, "DELETE FROM report WHERE seq = ?1")                                                   \
     X(DELETING, "SELECT id, attempt FROM report WHERE state = 4 AND state NOT IN (2, 3) LIMIT ?1") \
     /* ---- looking ---- */                                                                        \

@@ -168,8 +168,9 @@ struct store_list {
 };
 
 /* Deletion, first half: any state → DELETING. From `done` on the reference is dead. The row keeps
- * the user's slot if the report was PROCESSING, until DROP; a QUEUED one frees it at once. Where
- * the row has the result there is no file to remove, so it is dropped at once. */
+ * the user's slot if the report was PROCESSING, until DROP; a QUEUED one frees it at once. A result
+ * that is in the row is erased at once, and in an embedded store all else that the row says of the
+ * report: what is left until DROP is its reference. */
 struct store_mark {
     struct guid id;
     int64_t user_id; /* 0: whoever's (purge) */
@@ -177,7 +178,7 @@ struct store_mark {
     enum report_state was; /* out */
     int attempt;           /* out: highest attempt, for the files */
     bool held;             /* out: a node may still run it; see HELD */
-    bool dropped;          /* out: the row is gone already */
+    bool in_row;           /* out: its result was in its row: there is no file */
 };
 
 /* Deletion, second half: the row and its idempotency key go. Only from DELETING; nothing happens

@@ -138,36 +138,42 @@ static void an_error_keeps_nothing(void **state)
     store_op_done(&op);
 }
 
-static void a_mark_drops_at_once_what_has_no_file(void **state)
+static void a_mark_erases_at_once_what_has_no_file(void **state)
 {
     struct fixture *f = *state;
     struct store_ref ref = complete(f);
     struct store_op deleting = {.verb = STORE_DELETING};
     struct store_mark marked = mark(f, ref.id, f->ann);
 
-    assert_true(marked.found && marked.dropped);
+    assert_true(marked.found && marked.in_row);
     assert_int_equal(state_of(f, ref.id, 0), -1);
     assert_int_equal(kept(f), 0);
     assert_int_equal(run(f->store, &deleting), 0);
-    assert_int_equal(deleting.deleting.count, 0);
+    assert_int_equal(deleting.deleting.count, 1);
     assert_false(mark(f, ref.id, f->ann).found);
+    drop(f, ref.id);
+    assert_int_equal(run(f->store, &deleting), 0);
+    assert_int_equal(deleting.deleting.count, 0);
 }
 
-static void a_mark_leaves_the_row_of_what_has_files(void **state)
+static void a_mark_tells_what_may_have_files(void **state)
 {
     struct fixture *f = *state;
 
-    assert_false(mark(f, report_in(f, f->ann, REPORT_COMPLETE).id, f->ann).dropped);
-    assert_false(mark(f, report_in(f, f->ann, REPORT_ERROR).id, f->ann).dropped);
-    assert_false(mark(f, report_in(f, f->ann, REPORT_PROCESSING).id, f->ann).dropped);
+    assert_false(mark(f, report_in(f, f->ann, REPORT_COMPLETE).id, f->ann).in_row);
+    assert_false(mark(f, report_in(f, f->ann, REPORT_ERROR).id, f->ann).in_row);
+    assert_false(mark(f, report_in(f, f->ann, REPORT_PROCESSING).id, f->ann).in_row);
 }
 
-static void counts_and_slots_are_right_after_a_drop_at_once(void **state)
+static void counts_and_slots_are_right_after_a_drop(void **state)
 {
     struct fixture *f = *state;
     struct store_op op = {.verb = STORE_STATS};
 
-    mark(f, complete(f).id, f->ann);
+    struct guid id = complete(f).id;
+
+    mark(f, id, f->ann);
+    drop(f, id);
     complete(f);
     assert_int_equal(run(f->store, &op), 0);
     for (int i = 0; i < REPORT_STATE_COUNT; i++)
@@ -215,9 +221,9 @@ int main(void)
         STORE_TEST(a_report_whose_result_is_a_file_has_none_in_its_row),
         STORE_TEST(an_attempt_that_lost_the_report_keeps_nothing),
         STORE_TEST(an_error_keeps_nothing),
-        STORE_TEST(a_mark_drops_at_once_what_has_no_file),
-        STORE_TEST(a_mark_leaves_the_row_of_what_has_files),
-        STORE_TEST(counts_and_slots_are_right_after_a_drop_at_once),
+        STORE_TEST(a_mark_erases_at_once_what_has_no_file),
+        STORE_TEST(a_mark_tells_what_may_have_files),
+        STORE_TEST(counts_and_slots_are_right_after_a_drop),
         STORE_TEST(a_scan_tells_the_size_of_a_result_in_a_row),
         STORE_TEST(the_bytes_of_a_deleted_result_are_gone_soon),
     };

@@ -322,7 +322,7 @@ def at_first_and_last(places, action, part):
             for n in ((1, count) if count > 1 else (1,)) if place.split(".")[0] == part]
 
 
-@pytest.mark.parametrize("part", ["store", "spool", "job", "removal", "http"])
+@pytest.mark.parametrize("part", ["store", "spool", "job", "removal", "ledger", "http"])
 def test_a_crash_of_the_server_at_any_step_loses_nothing(template, places, tmp_path, part):
     walk(template, tmp_path, at_first_and_last(places[0], "crash", part))
 
@@ -342,7 +342,7 @@ def test_a_call_that_fails_ends_a_report_at_worst(template, places, tmp_path, pr
 
 def test_the_walk_knows_every_part(places):
     assert {place.split(".")[0] for place in places[0]} == \
-        {"store", "spool", "job", "removal", "http"}
+        {"store", "spool", "job", "removal", "ledger", "http"}
     assert {place.split(".")[0] for place in places[1]} == {"worker", "sink"}
 
 

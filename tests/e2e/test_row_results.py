@@ -138,7 +138,7 @@ def test_a_limit_beyond_64k_is_refused(tmp_path):
     assert done.returncode == 1 and "row_results" in done.stderr and "65536" in done.stderr
 
 
-def test_a_delete_leaves_nothing_and_needs_one_commit(suffering):
+def test_a_delete_leaves_nothing_and_looks_for_no_file(suffering):
     server, client = suffering()
     reference = client.complete("Quick", ProductID="1")
     assert kept(server, reference) is not None
@@ -148,7 +148,7 @@ def test_a_delete_leaves_nothing_and_needs_one_commit(suffering):
     refused(client.result(reference), "Unknown reference")
     passed = {place for _, place in passings(server.folder / "trace")}
     assert "store.mark.committed" in passed and "removal.delete.dropped" in passed
-    assert "store.drop.taken" not in passed and "removal.delete.unlinked" not in passed
+    assert "removal.delete.recorded" in passed and "removal.delete.unlinked" not in passed
 
 
 def test_no_file_is_published_and_none_is_there_when_it_is_complete(suffering):

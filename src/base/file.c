@@ -1,0 +1,59 @@
+/* src/base/file.c -- files: whole reads and writes, and folders that are fsynced. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int file_sync_folder_of(const char *path)
+{
+    char *copy = strdup(path);
+    int fd = copy != NULL ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int rc = fd >= 0 ? fsync(fd) : -1;
+    int saved = errno;
+
+    if (fd >= 0)
+        close(fd);
+    free(copy);
+    errno = saved;
+    return rc;
+}
+
+int file_write_all(int fd, const void *data, size_t len, int64_t offset)
+{
+    const char *at = data;
+
+    while (len > 0) {
+        ssize_t n = pwrite(fd, at, len, offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        at += n;
+        len -= (size_t)n;
+        offset += n;
+    }
+    return 0;
+}
+
+ssize_t file_read_all(int fd, void *data, size_t len, int64_t offset)
+{
+    size_t have = 0;
+
+    while (have < len) {
+        ssize_t n = pread(fd, (char *)data + have, len - have, offset + (int64_t)have);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        have += (size_t)n;
+    }
+    return (ssize_t)have;
+}

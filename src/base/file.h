@@ -1,0 +1,18 @@
+/* src/base/file.h -- files: what several modules do to them in the same way. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* fsync the folder that `path` is in, so that the name survives a power cut. 0, or -1 with errno.
+ */
+int file_sync_folder_of(const char *path);
+
+/* All `len` bytes at `offset`, whatever pwrite() and pread() leave over. 0, or -1 with errno. */
+int file_write_all(int fd, const void *data, size_t len, int64_t offset);
+/* How many there were, fewer than `len` only at the end of the file; -1 with errno. */
+ssize_t file_read_all(int fd, void *data, size_t len, int64_t offset);
+
+#endif

@@ -1,0 +1,495 @@
+/* src/proc/ledger.c -- the deletion ledger of a server: appends that share an fdatasync, old
+ * records removed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/seam.h"
+#include "proc/ledger_impl.h"
+
+enum {
+    RECORDS_AT_ONCE = 1024,   /* in one write */
+    RESERVE = 64 * 1024,      /* bytes allocated ahead: deletions go on while the disk is full */
+    HORIZON_PARTS = 30,       /* the file is rewritten when a 30th of it is too old, … */
+    LOOK_MS = 10 * 60 * 1000, /* … for which is looked so often */
+};
+
+/* All but `lane` and `path` belong to the lane's one thread. */
+struct ledger {
+    struct lane *lane;
+    char *path;
+    char *temp;         /* beside it: the next one, while it is made */
+    int64_t horizon_ms; /* 0: records are kept */
+    int fd;             /* locked */
+    struct ledger_head head;
+    int64_t end;            /* of what is durable */
+    int64_t reserved;       /* allocated up to there */
+    int64_t oldest_ms;      /* of the first record; 0: there is none */
+    int64_t look_ms;        /* monotonic: when to look for old ones again */
+    bool renamed;           /* and the folder is not fsynced since */
+    struct ledger_op first; /* the one that has the thread look for old records */
+    struct ledger_record records[RECORDS_AT_ONCE];
+};
+
+static struct ledger_op *op_of(struct lane_item *item)
+{
+    return (struct ledger_op *)((char *)item - offsetof(struct ledger_op, item));
+}
+
+/* ---- appending ---- */
+
+static int unwritable(const struct ledger *ledger, const char *what, struct err *err)
+{
+    int saved = errno;
+
+    err_set(err, -E_LEDGER,
+            "The report can no longer be read, but its deletion is not yet recorded: it will be "
+            "finished once the operator's deletion ledger can be written.");
+    return err_detail(err, "%s '%s': %s", what, ledger->path, strerror(saved));
+}
+
+/* Somebody may have moved or replaced the file: what goes into the one that is open would never be
+ * read. */
+static bool is_in_place(const struct ledger *ledger)
+{
+    struct stat named, open;
+
+    if (stat(ledger->path, &named) < 0 || fstat(ledger->fd, &open) < 0)
+        return false;
+    if (named.st_dev == open.st_dev && named.st_ino == open.st_ino)
+        return true;
+    errno = ESTALE;
+    return false;
+}
+
+/* A file system that can't is no trouble until it is full. */
+static void reserve_ahead(struct ledger *ledger)
+{
+    if (ledger->reserved - ledger->end >= RESERVE)
+        return;
+    if (fallocate(ledger->fd, FALLOC_FL_KEEP_SIZE, ledger->end, (off_t)2 * RESERVE) == 0)
+        ledger->reserved = ledger->end + 2 * RESERVE;
+}
+
+static int write_records(struct ledger *ledger, size_t count, int64_t *at)
+{
+    size_t len = count * sizeof(ledger->records[0]);
+
+    if (count == 0)
+        return 0;
+    if (SEAM_FAILS("ledger.write") || file_write_all(ledger->fd, ledger->records, len, *at) < 0)
+        return -1;
+    *at += (int64_t)len;
+    return 0;
+}
+
+/* The records of a batch, from `end` on; what an earlier try has left there is overwritten. */
+static int write_batch(struct ledger *ledger, struct lane_item *batch, int64_t now_ms,
+                       int64_t *ret_end)
+{
+    size_t filled = 0;
+
+    *ret_end = ledger->end;
+    for (struct lane_item *item = batch; item != NULL; item = item->next) {
+        const struct ledger_op *op = op_of(item);
+
+        for (size_t i = 0; i < op->count; i++) {
+            ledger_record_init(&ledger->head, &op->ids[i], now_ms, &ledger->records[filled++]);
+            if (filled < RECORDS_AT_ONCE)
+                continue;
+            if (write_records(ledger, filled, ret_end) < 0)
+                return -1;
+            filled = 0;
+        }
+    }
+    return write_records(ledger, filled, ret_end);
+}
+
+/* After a rewrite a power cut may bring back the old file, which lacks what is appended now. */
+static int sync_name(struct ledger *ledger)
+{
+    if (ledger->renamed && file_sync_folder_of(ledger->path) < 0)
+        return -1;
+    ledger->renamed = false;
+    return 0;
+}
+
+static int append(struct ledger *ledger, struct lane_item *batch, struct err *err)
+{
+    int64_t now_ms = clock_now_ms(), end;
+
+    if (write_batch(ledger, batch, now_ms, &end) < 0)
+        return unwritable(ledger, "write", err);
+    if (end == ledger->end)
+        return 0;
+    SEAM_STEP("ledger", "append", "written");
+    if (SEAM_FAILS("ledger.fdatasync") || fdatasync(ledger->fd) < 0 || sync_name(ledger) < 0)
+        return unwritable(ledger, "fsync", err);
+    if (!is_in_place(ledger))
+        return unwritable(ledger,
+                          "removed or replaced while the server runs; put it back, or "
+                          "restart the server:",
+                          err);
+    SEAM_STEP("ledger", "append", "synced");
+    ledger->end = end;
+    if (ledger->oldest_ms == 0)
+        ledger->oldest_ms = now_ms;
+    reserve_ahead(ledger);
+    return 0;
+}
+
+static void run_batch(void *context, struct lane_item *batch)
+{
+    struct err err = {0};
+    int rc = append(context, batch, &err);
+
+    while (batch != NULL) {
+        struct ledger_op *op = op_of(batch);
+
+        batch = batch->next; /* the op is its owner's again after done */
+        op->rc = rc;
+        op->err = err;
+        op->done(op);
+    }
+}
+
+void ledger_post(struct ledger *ledger, struct ledger_op *op)
+{
+    lane_push(ledger->lane, &op->item); /* it has no queue_max, so it takes all */
+}
+
+struct waiter {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool done;
+};
+
+static void wake_waiter(struct ledger_op *op)
+{
+    struct waiter *waiter = op->owner;
+
+    pthread_mutex_lock(&waiter->mutex);
+    waiter->done = true;
+    pthread_cond_signal(&waiter->wake);
+    pthread_mutex_unlock(&waiter->mutex);
+}
+
+int ledger_run(struct ledger *ledger, const struct guid *ids, size_t count, struct err *err)
+{
+    struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    struct ledger_op op = {.ids = ids, .count = count, .done = wake_waiter, .owner = &waiter};
+
+    ledger_post(ledger, &op);
+    pthread_mutex_lock(&waiter.mutex);
+    while (!waiter.done)
+        pthread_cond_wait(&waiter.wake, &waiter.mutex);
+    pthread_mutex_unlock(&waiter.mutex);
+    if (op.rc < 0)
+        *err = op.err;
+    return op.rc;
+}
+
+/* ---- opening ---- */
+
+static int lock_file(int fd, const char *path, struct err *err)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno != EWOULDBLOCK)
+        return err_errno(err, -E_LEDGER, "lock the deletion ledger '%s'", path);
+    return err_set(err, -E_LEDGER,
+                   "the deletion ledger '%s' is in use by another process; each node needs a "
+                   "deletion_ledger of its own",
+                   path);
+}
+
+/* The empty, locked file that becomes the next ledger; what a crash has left of one goes. */
+static int open_temp(const struct ledger *ledger, int *ret_fd, struct err *err)
+{
+    int fd = open(ledger->temp, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int rc;
+
+    if (fd < 0)
+        return err_errno(err, -E_LEDGER, "make the deletion ledger '%s'", ledger->temp);
+    rc = lock_file(fd, ledger->temp, err);
+    if (rc == 0 && ftruncate(fd, 0) < 0)
+        rc = err_errno(err, -E_LEDGER, "make the deletion ledger '%s'", ledger->temp);
+    if (rc < 0)
+        close(fd);
+    else
+        *ret_fd = fd;
+    return rc;
+}
+
+/* link(), since rename() would replace one that another process has made meanwhile. */
+static int make_file(struct ledger *ledger, struct err *err)
+{
+    struct ledger_head head;
+    int fd, rc = open_temp(ledger, &fd, err);
+
+    if (rc < 0)
+        return rc;
+    ledger_head_init(&head, clock_now_ms());
+    SEAM_STEP("ledger", "make", "opened");
+    if (file_write_all(fd, &head, sizeof(head), 0) < 0 || fsync(fd) < 0 ||
+        (link(ledger->temp, ledger->path) < 0 && errno != EEXIST) ||
+        file_sync_folder_of(ledger->path) < 0)
+        rc = err_errno(err, -E_LEDGER, "make the deletion ledger '%s'", ledger->path);
+    SEAM_STEP("ledger", "make", "linked");
+    unlink(ledger->temp);
+    close(fd);
+    return rc;
+}
+
+static bool note_oldest(void *context, const struct ledger_record *record)
+{
+    struct ledger *ledger = context;
+
+    if (ledger->oldest_ms == 0)
+        ledger->oldest_ms = ledger_record_time(record);
+    return true;
+}
+
+/* Where the last good record ends the next one goes; what a crash has left behind it is cut. */
+static int read_file(struct ledger *ledger, struct err *err)
+{
+    struct ledger_scan scan;
+    struct stat st;
+    int rc = ledger_head_read(ledger->fd, ledger->path, &ledger->head, err);
+
+    if (rc < 0)
+        return rc;
+    if (ledger_each(ledger->fd, &ledger->head, note_oldest, ledger, &scan) < 0 ||
+        fstat(ledger->fd, &st) < 0)
+        return err_errno(err, -E_LEDGER, "read the deletion ledger '%s'", ledger->path);
+    if (scan.damaged > 0)
+        log_error("ledger.damaged", "path=%s records=%zu", ledger->path, scan.damaged);
+    if (st.st_size > scan.end) {
+        log_warn("ledger.cut", "path=%s bytes=%ld", ledger->path, (long)(st.st_size - scan.end));
+        if (ftruncate(ledger->fd, scan.end) < 0)
+            return err_errno(err, -E_LEDGER, "cut the deletion ledger '%s'", ledger->path);
+    }
+    ledger->end = scan.end;
+    return 0;
+}
+
+static int open_file(struct ledger *ledger, bool create, struct err *err)
+{
+    int rc = 0;
+
+    ledger->fd = SEAM_FAILS("ledger.open") ? -1 : open(ledger->path, O_RDWR | O_CLOEXEC);
+    if (ledger->fd < 0 && errno == ENOENT && create) {
+        rc = make_file(ledger, err);
+        if (rc < 0)
+            return rc;
+        log_info("ledger.made", "path=%s", ledger->path);
+        ledger->fd = open(ledger->path, O_RDWR | O_CLOEXEC);
+    }
+    if (ledger->fd < 0)
+        return err_errno(err, -E_LEDGER, "open the deletion ledger '%s'", ledger->path);
+    rc = lock_file(ledger->fd, ledger->path, err);
+    return rc == 0 ? read_file(ledger, err) : rc;
+}
+
+/* ---- the horizon ---- */
+
+/* The copy of what is young enough, through the buffer of the appends. */
+struct copying {
+    struct ledger *ledger;
+    int fd;
+    int64_t cut_ms, end, oldest_ms;
+    size_t filled;
+    int rc;
+};
+
+static int flush_copy(struct copying *copying)
+{
+    size_t len = copying->filled * sizeof(struct ledger_record);
+    int rc = file_write_all(copying->fd, copying->ledger->records, len, copying->end);
+
+    copying->end += (int64_t)len;
+    copying->filled = 0;
+    return rc;
+}
+
+static bool copy_record(void *context, const struct ledger_record *record)
+{
+    struct copying *copying = context;
+    int64_t time_ms = ledger_record_time(record);
+
+    if (time_ms < copying->cut_ms)
+        return true;
+    if (copying->oldest_ms == 0)
+        copying->oldest_ms = time_ms;
+    copying->ledger->records[copying->filled++] = *record;
+    if (copying->filled == RECORDS_AT_ONCE)
+        copying->rc = flush_copy(copying);
+    return copying->rc == 0;
+}
+
+static int copy_young(struct copying *copying, struct ledger_head *head)
+{
+    struct ledger *ledger = copying->ledger;
+    struct ledger_scan scan;
+
+    ledger_head_set_since(head, copying->cut_ms);
+    if (SEAM_FAILS("ledger.rewrite") || file_write_all(copying->fd, head, sizeof(*head), 0) < 0 ||
+        ledger_each(ledger->fd, &ledger->head, copy_record, copying, &scan) < 0 ||
+        copying->rc < 0 || flush_copy(copying) < 0 || fsync(copying->fd) < 0)
+        return -1;
+    SEAM_STEP("ledger", "expire", "copied");
+    if (!is_in_place(ledger) || rename(ledger->temp, ledger->path) < 0)
+        return -1;
+    SEAM_STEP("ledger", "expire", "renamed");
+    return 0;
+}
+
+/* Remove what is older than the horizon: write the rest into a file beside and give it the name. */
+static int expire(struct ledger *ledger, int64_t now_ms, struct err *err)
+{
+    struct copying copying = {
+        .ledger = ledger, .cut_ms = now_ms - ledger->horizon_ms, .end = sizeof(struct ledger_head)};
+    struct ledger_head head = ledger->head;
+    int rc = open_temp(ledger, &copying.fd, err);
+
+    if (rc < 0)
+        return rc;
+    if (copy_young(&copying, &head) < 0) {
+        rc = err_errno(err, -E_LEDGER, "rewrite the deletion ledger '%s'", ledger->path);
+        unlink(ledger->temp);
+        close(copying.fd);
+        return rc;
+    }
+    close(ledger->fd);
+    ledger->fd = copying.fd;
+    ledger->head = head;
+    ledger->end = copying.end;
+    ledger->reserved = 0;
+    ledger->oldest_ms = copying.oldest_ms;
+    ledger->renamed = true;
+    reserve_ahead(ledger);
+    return 0;
+}
+
+/* The file is rewritten when a good part of it is too old, not for each record. */
+static bool has_old_records(const struct ledger *ledger, int64_t now_ms)
+{
+    int64_t kept_ms = ledger->horizon_ms + ledger->horizon_ms / HORIZON_PARTS;
+
+    return ledger->horizon_ms != 0 && ledger->oldest_ms != 0 &&
+           ledger->oldest_ms + kept_ms <= now_ms;
+}
+
+static int64_t tend(void *context)
+{
+    struct ledger *ledger = context;
+    int64_t now_ms = clock_now_ms(), wait_ms = ledger->look_ms - clock_mono_ms();
+    struct err err;
+
+    if (wait_ms > 0)
+        return wait_ms;
+    if (has_old_records(ledger, now_ms) && expire(ledger, now_ms, &err) < 0)
+        log_error("ledger.expire", "error=%s", err.text);
+    wait_ms = SEAM_PATIENCE_MS(LOOK_MS);
+    ledger->look_ms = clock_mono_ms() + wait_ms;
+    return wait_ms;
+}
+
+/* ---- the life of it ---- */
+
+static void nothing(struct ledger_op *op)
+{
+    (void)op;
+}
+
+/* A symbolic link is followed now: a rewritten ledger replaces the file and not the link. */
+static int find_path(struct ledger *ledger, const char *path, struct err *err)
+{
+    char real[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+
+    if (realpath(path, real) != NULL) {
+        ledger->path = strdup(real);
+    } else if (errno == ENOENT) {
+        char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+        bool found = folder != NULL && realpath(folder, real) != NULL;
+
+        free(folder);
+        if (!found)
+            return err_errno(err, -E_LEDGER, "find the folder of the deletion ledger '%s'", path);
+        if (asprintf(&ledger->path, "%s/%s", real, slash == NULL ? path : slash + 1) < 0)
+            ledger->path = NULL;
+    } else {
+        return err_errno(err, -E_LEDGER, "find the deletion ledger '%s'", path);
+    }
+    if (ledger->path == NULL || asprintf(&ledger->temp, "%s.new", ledger->path) < 0) {
+        ledger->temp = NULL;
+        return err_set(err, -E_NOMEM, "out of memory");
+    }
+    return 0;
+}
+
+static int start(struct ledger *ledger, struct err *err)
+{
+    const struct lane_spec spec = {.name = "ledger",
+                                   .threads = 1,
+                                   .gather = true,
+                                   .run = run_batch,
+                                   .tend = tend,
+                                   .context = ledger};
+
+    reserve_ahead(ledger);
+    ledger->lane = lane_new(&spec);
+    if (ledger->lane == NULL)
+        return err_set(err, -E_NOMEM, "can't start the deletion ledger's thread");
+    ledger->first.done = nothing;
+    ledger_post(ledger, &ledger->first);
+    return 0;
+}
+
+int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err *err)
+{
+    struct ledger *ledger = calloc(1, sizeof(*ledger));
+    int rc;
+
+    if (ledger == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    ledger->fd = -1;
+    ledger->horizon_ms = spec->horizon_ms;
+    rc = sodium_init() < 0 ? err_set(err, -E_CONFIG, "libsodium can't be used on this machine")
+                           : find_path(ledger, spec->path, err);
+    if (rc == 0)
+        rc = open_file(ledger, spec->create, err);
+    if (rc == 0)
+        rc = start(ledger, err);
+    if (rc < 0) {
+        ledger_free(ledger);
+        return rc;
+    }
+    *ret = ledger;
+    return 0;
+}
+
+void ledger_free(struct ledger *ledger)
+{
+    if (ledger == NULL)
+        return;
+    lane_free(ledger->lane);
+    if (ledger->fd >= 0)
+        close(ledger->fd);
+    sodium_memzero(&ledger->head, sizeof(ledger->head));
+    free(ledger->temp);
+    free(ledger->path);
+    free(ledger);
+}

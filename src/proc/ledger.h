@@ -1,0 +1,55 @@
+/* src/proc/ledger.h -- the deletion ledger: a file outside the store that remembers which reports
+ * were deleted, so that a backup of the store that is restored does not bring them back. */
+#ifndef PROC_LEDGER_H
+#define PROC_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/guid.h"
+#include "base/lane.h"
+
+struct ledger;
+
+struct ledger_spec {
+    const char *path;
+    int64_t horizon_ms; /* older records are removed, at once and as long as it is open; 0: none */
+    bool create;        /* make it if it is not there */
+};
+
+/* Open the ledger and take its lock. A record that a crash has left torn at the end is cut off.
+ * -E_LEDGER with words that name the path and what to do. *ret is yours: ledger_free(). */
+int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err *err);
+/* Waits for what is posted, then closes. NULL is fine. */
+void ledger_free(struct ledger *ledger);
+
+/* Remember deletions: as many as there are in one operation, and all operations that wait share one
+ * fdatasync. Fill ids, count, done, owner; keep all of it until `done`. */
+struct ledger_op {
+    const struct guid *ids; /* borrowed */
+    size_t count;
+    void (*done)(struct ledger_op *op); /* called once, on the ledger's thread; must not block */
+    void *owner;
+    int rc; /* 0: durable, each of them; -E_LEDGER: perhaps none, post it again later */
+    struct err err;
+    struct lane_item item; /* the ledger's */
+};
+void ledger_post(struct ledger *ledger, struct ledger_op *op); /* any thread */
+/* Post and wait. 0 or -E_LEDGER. */
+int ledger_run(struct ledger *ledger, const struct guid *ids, size_t count, struct err *err);
+
+/* What a ledger that no server has open remembers. */
+struct ledger_copy;
+/* -E_NOT_FOUND: there is none; -E_BUSY: a server has it open; -E_LEDGER: it is none, or damaged at
+ * its head. *ret is yours: ledger_copy_free(). */
+int ledger_copy_new(const char *path, struct ledger_copy **ret, struct err *err);
+void ledger_copy_free(struct ledger_copy *copy); /* NULL is fine */
+bool ledger_copy_has(const struct ledger_copy *copy, const struct guid *id);
+/* UTC: every deletion from then on is in it. */
+int64_t ledger_copy_since_ms(const struct ledger_copy *copy);
+/* Records that cannot be read, in its middle: the medium has lost them. */
+size_t ledger_copy_damaged(const struct ledger_copy *copy);
+
+#endif

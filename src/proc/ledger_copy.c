@@ -1,0 +1,110 @@
+/* src/proc/ledger_copy.c -- what a deletion ledger remembers, in memory, for a restore. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "proc/ledger_impl.h"
+
+struct ledger_copy {
+    struct ledger_head head;
+    uint8_t (*hashes)[LEDGER_HASH_BYTES]; /* in order */
+    size_t count, cap;
+    bool failed; /* no memory */
+    size_t damaged;
+};
+
+static int compare(const void *left, const void *right)
+{
+    return memcmp(left, right, LEDGER_HASH_BYTES);
+}
+
+static bool add_hash(void *context, const struct ledger_record *record)
+{
+    struct ledger_copy *copy = context;
+
+    if (copy->count == copy->cap) {
+        size_t cap = copy->cap == 0 ? 1024 : copy->cap * 2;
+        uint8_t(*grown)[LEDGER_HASH_BYTES] = reallocarray(copy->hashes, cap, LEDGER_HASH_BYTES);
+
+        copy->failed = grown == NULL;
+        if (copy->failed)
+            return false;
+        copy->hashes = grown;
+        copy->cap = cap;
+    }
+    memcpy(copy->hashes[copy->count++], record->hash, LEDGER_HASH_BYTES);
+    return true;
+}
+
+static int read_all(int fd, const char *path, struct ledger_copy *copy, struct err *err)
+{
+    struct ledger_scan scan;
+    int rc = ledger_head_read(fd, path, &copy->head, err);
+
+    if (rc < 0)
+        return rc;
+    if (ledger_each(fd, &copy->head, add_hash, copy, &scan) < 0)
+        return err_errno(err, -E_LEDGER, "read the deletion ledger '%s'", path);
+    if (copy->failed)
+        return err_set(err, -E_NOMEM, "out of memory");
+    copy->damaged = scan.damaged;
+    if (copy->count > 0)
+        qsort(copy->hashes, copy->count, LEDGER_HASH_BYTES, compare);
+    return 0;
+}
+
+int ledger_copy_new(const char *path, struct ledger_copy **ret, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct ledger_copy *copy;
+    int rc;
+
+    if (fd < 0)
+        return err_errno(err, errno == ENOENT ? -E_NOT_FOUND : -E_LEDGER,
+                         "open the deletion ledger '%s'", path);
+    copy = calloc(1, sizeof(*copy));
+    if (copy == NULL)
+        rc = err_set(err, -E_NOMEM, "out of memory");
+    else if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        rc = err_set(err, -E_BUSY,
+                     "a reportd serve has the deletion ledger '%s' open; stop it first", path);
+    else
+        rc = read_all(fd, path, copy, err);
+    close(fd);
+    if (rc < 0) {
+        ledger_copy_free(copy);
+        return rc;
+    }
+    *ret = copy;
+    return 0;
+}
+
+void ledger_copy_free(struct ledger_copy *copy)
+{
+    if (copy == NULL)
+        return;
+    free(copy->hashes);
+    free(copy);
+}
+
+bool ledger_copy_has(const struct ledger_copy *copy, const struct guid *id)
+{
+    uint8_t hash[LEDGER_HASH_BYTES];
+
+    ledger_hash(&copy->head, id, hash);
+    return copy->count > 0 &&
+           bsearch(hash, copy->hashes, copy->count, LEDGER_HASH_BYTES, compare) != NULL;
+}
+
+int64_t ledger_copy_since_ms(const struct ledger_copy *copy)
+{
+    return ledger_head_since(&copy->head);
+}
+
+size_t ledger_copy_damaged(const struct ledger_copy *copy)
+{
+    return copy->damaged;
+}

@@ -1,0 +1,312 @@
+"""The deletion ledger: written before a DELETE is answered, and what becomes of it when it cannot be."""
+
+import signal
+import struct
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from fake_clock import DAY
+from harness import PATIENCE, REPORTD, failed, poll, refused
+from seams import DEATH, Gate, passings, plan
+
+HEAD, RECORD = 64, 32
+
+
+def ledger_of(server):
+    return server.folder / "deletions.ledger"
+
+
+def records(server):
+    data = ledger_of(server).read_bytes()
+    assert data.startswith(b"reportd ledger1\0") and (len(data) - HEAD) % RECORD == 0
+    return [data[at:at + RECORD] for at in range(HEAD, len(data), RECORD)]
+
+
+def times(server):
+    """UTC milliseconds of the records."""
+    return [struct.unpack("<q", record[16:24])[0] for record in records(server)]
+
+
+@pytest.fixture
+def suffering(make_server):
+    """A server with one worker and a client, that suffers seams: suffering("ledger.write=EIO")."""
+    def make(*seams, **config):
+        server = make_server(workers=1, **config)
+        server.stop()
+        plan(server, *seams, trace=server.folder / "trace")
+        return server, server.start().client("alice")
+
+    return make
+
+
+def queued(client):
+    for _ in range(2):
+        client.wait_for(client.order("Endless"), "processing")
+    return client.order("Quick", ProductID="1")
+
+
+def processing(client):
+    reference = client.order("Endless")
+    client.wait_for(reference, "processing")
+    return reference
+
+
+def complete(client):
+    return client.complete("Quick", ProductID="1")
+
+
+def error(client):
+    reference = client.order("Quick", ProductID="99")
+    assert client.finish(reference).json()["data"] == "error"
+    return reference
+
+
+@pytest.mark.parametrize("row_results", ["0", "16K"], ids=["files", "rows"])
+@pytest.mark.parametrize("make", [queued, processing, complete, error])
+def test_a_deletion_is_recorded_before_it_is_answered(make_server, make, row_results):
+    server = make_server(row_results=row_results)
+    client = server.client("alice")
+    reference = make(client)
+    assert records(server) == []
+    assert client.delete(reference).json()["result"] is True
+    assert len(records(server)) == 1
+    assert ledger_of(server).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_purge_is_recorded(make_server):
+    server = make_server(retention="1s")
+    client = server.client("alice")
+    complete(client)
+    poll(lambda: client.references() == [], what="the purge")
+    poll(lambda: len(records(server)) == 1, what="its record")
+
+
+def test_the_ledger_does_not_have_the_reference(make_server):
+    server = make_server()
+    client = server.client("alice")
+    reference = complete(client)
+    client.delete(reference)
+    data = ledger_of(server).read_bytes()
+    assert reference.encode() not in data
+    assert bytes.fromhex(reference.replace("-", "")) not in data
+
+
+def test_the_key_of_every_ledger_is_its_own(make_server):
+    one, other = make_server(), make_server()
+    assert ledger_of(one).read_bytes()[16:48] != ledger_of(other).read_bytes()[16:48]
+
+
+def test_deletions_that_wait_share_an_fsync(suffering):
+    server, client = suffering()
+    references = [complete(client) for _ in range(20)]
+    gate = Gate(server, "ledger.append.written")
+    server.stop()
+    plan(server, gate.seam, trace=server.folder / "trace")
+    client.url = server.start().url
+    with ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(client.delete, reference) for reference in references]
+        gate.wait()
+        poll(lambda: sum(place == "removal.delete.unlinked" for _, place in passings(gate.trace)) == 20,
+             what="all deletions at the ledger")
+        gate.open()
+        assert all(answer.result().json()["result"] for answer in answers)
+    assert len(records(server)) == 20
+    assert sum(place == "ledger.fdatasync" for _, place in passings(gate.trace)) == 2
+
+
+@pytest.mark.parametrize("call", ["ledger.write=ENOSPC", "ledger.fdatasync=EIO"])
+@pytest.mark.parametrize("row_results", ["0", "16K"], ids=["files", "rows"])
+def test_a_deletion_that_cannot_be_recorded_is_no_success_but_dead(suffering, call, row_results):
+    server, client = suffering(call, row_results=row_results)
+    reference = complete(client)
+    message = failed(client.delete(reference), 503, "not yet recorded")
+    assert "/" not in message
+    refused(client.status(reference), "Unknown reference")
+    refused(client.result(reference), "Unknown reference")
+    assert server.files_of(reference) == []
+    poll(lambda: len(records(server)) == 1, what="the second try")
+    refused(client.delete(reference), "Unknown reference")
+    assert client.delete(complete(client)).json()["result"] is True
+    assert len(records(server)) == 2
+
+
+def test_a_crash_before_the_record_leaves_it_to_the_next_start(suffering):
+    server, client = suffering("removal.delete.unlinked=crash")
+    reference = complete(client)
+    with pytest.raises(OSError):
+        client.delete(reference)
+    assert server.process.wait() == DEATH
+    server.kill()
+    assert records(server) == []
+    plan(server)
+    client.url = server.start().url
+    refused(client.status(reference), "Unknown reference")
+    poll(lambda: len(records(server)) == 1, what="the record")
+
+
+@pytest.mark.parametrize("torn", [b"\0" * 4096, b"x" * 31, b"x" * 32 + b"\0" * 7])
+def test_a_torn_end_is_cut(make_server, torn):
+    server = make_server()
+    client = server.client("alice")
+    client.delete(complete(client))
+    before = records(server)
+    server.kill()
+    with open(ledger_of(server), "ab") as ledger:
+        ledger.write(torn)
+    server.start()
+    assert records(server) == before
+    assert f"ledger.cut path={ledger_of(server)} bytes={len(torn)}" in server.log_text()
+    client.url = server.url
+    client.delete(complete(client))
+    assert records(server)[:-1] == before
+
+
+def test_a_record_that_the_medium_has_lost_costs_no_other(make_server):
+    server = make_server()
+    client = server.client("alice")
+    for _ in range(3):
+        client.delete(complete(client))
+    before = records(server)
+    server.stop()
+    with open(ledger_of(server), "r+b") as ledger:
+        ledger.seek(HEAD + RECORD)
+        ledger.write(b"x" * RECORD)
+    server.start()
+    assert records(server)[2] == before[2]
+    assert "ledger.damaged" in server.log_text()
+
+
+@pytest.mark.parametrize("remove", [lambda path: path.unlink(), lambda path: path.rename(f"{path}.moved"),
+                                    lambda path: path.with_suffix(".other").replace(path)],
+                         ids=["removed", "moved", "replaced"])
+def test_a_ledger_that_is_taken_away_is_noticed(make_server, remove):
+    server = make_server(workers=1)
+    client = server.client("alice")
+    reference = complete(client)
+    ledger_of(server).with_suffix(".other").write_bytes(ledger_of(server).read_bytes())
+    remove(ledger_of(server))
+    failed(client.delete(reference), 503, "not yet recorded")
+    refused(client.status(reference), "Unknown reference")
+    assert "replaced while the server runs" in server.log_text()
+    server.stop()
+    server.start()
+    poll(lambda: len(records(server)) == 1, what="the record after the restart")
+
+
+def start_refused(server, *words):
+    done = server.run("serve", "-c", "reportd.conf")
+    assert done.returncode == 1, done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def test_a_start_without_a_usable_ledger_is_refused(make_server, tmp_path):
+    server = make_server()
+    server.stop()
+    path = ledger_of(server)
+    path.rename(tmp_path / "away")
+    path.write_text("something else")
+    start_refused(server, "is not a deletion ledger", str(path))
+    path.unlink()
+    path.mkdir()
+    start_refused(server, "deletion ledger", str(path))
+    path.rmdir()
+    (tmp_path / "away").rename(path)
+    server.start()
+
+
+def test_two_nodes_cannot_have_one_ledger(make_server):
+    first, second = make_server(), make_server()
+    second.stop()
+    second.configure(deletion_ledger=ledger_of(first))
+    start_refused(second, "each node needs a deletion_ledger of its own")
+
+
+def test_the_ledger_is_beside_the_store_or_where_one_says(make_server, tmp_path):
+    (tmp_path / "disk").mkdir()
+    server = make_server(store=tmp_path / "disk" / "store.db")
+    assert (tmp_path / "disk" / "deletions.ledger").exists()
+    server.stop()
+    server.configure(deletion_ledger="elsewhere")
+    server.start()
+    assert (server.folder / "elsewhere").exists()
+
+
+def test_a_link_to_another_disk_stays_a_link(make_server, clock, tmp_path):
+    server = make_server(backup_horizon="1d")
+    server.stop()
+    ledger_of(server).rename(tmp_path / "target")
+    ledger_of(server).symlink_to(tmp_path / "target")
+    client = server.start().client("alice")
+    client.delete(complete(client))
+    clock.jump(3 * DAY)
+    poll(lambda: records(server) == [], what="the horizon")
+    assert ledger_of(server).is_symlink()
+
+
+def test_records_beyond_the_horizon_go(make_server, clock):
+    server = make_server(backup_horizon="10d", retention="300d")
+    client = server.client("alice")
+    references = [complete(client) for _ in range(2)]
+    client.delete(references[0])
+    (first,) = times(server)
+    clock.jump(6 * DAY)
+    client = server.client("alice")
+    client.delete(references[1])
+    assert len(records(server)) == 2
+    clock.jump(5 * DAY)
+    poll(lambda: len(records(server)) == 1, what="the horizon")
+    assert times(server)[0] > first
+    client = server.client("alice")
+    client.delete(complete(client))
+    assert len(records(server)) == 2
+
+
+@pytest.mark.parametrize("step", ["copied", "renamed"])
+def test_a_crash_while_the_ledger_is_rewritten_loses_nothing(make_server, clock, step):
+    server = make_server(backup_horizon="10d", retention="300d")
+    client = server.client("alice")
+    references = [complete(client) for _ in range(2)]
+    client.delete(references[0])
+    clock.jump(6 * DAY)
+    client = server.client("alice")
+    client.delete(references[1])
+    kept = records(server)[1]
+    server.stop()
+    plan(server, f"ledger.expire.{step}=crash", clock=server.environment["REPORTD_SEAMS_CLOCK"])
+    clock.jump(5 * DAY)
+    try:
+        server.start()  # its thread may be as fast as the start
+        assert server.process.wait(PATIENCE) == DEATH
+        server.kill()
+    except AssertionError:
+        assert server.process is None
+    plan(server, clock=server.environment["REPORTD_SEAMS_CLOCK"])
+    server.start()
+    poll(lambda: records(server) == [kept], what="the horizon")
+    assert not ledger_of(server).with_name("deletions.ledger.new").exists()
+
+
+@pytest.mark.parametrize("step", ["opened", "linked"])
+def test_a_crash_while_the_ledger_is_made_leaves_a_start(make_server, step):
+    server = make_server()
+    server.stop()
+    ledger_of(server).unlink()
+    plan(server, f"ledger.make.{step}=crash")
+    done = subprocess.run([REPORTD, "serve", "-c", "reportd.conf"], cwd=server.folder,
+                          env=server.environment, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    plan(server)
+    server.start()
+    assert records(server) == []
+
+
+def test_each_node_writes_its_own(make_cluster):
+    cluster = make_cluster(nodes=2)
+    first, second = cluster.clients("alice")
+    references = [complete(first), complete(second)]
+    assert first.delete(references[0]).json()["result"] is True
+    assert second.delete(references[1]).json()["result"] is True
+    assert [len(records(node)) for node in cluster.nodes] == [1, 1]
