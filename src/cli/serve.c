@@ -150,7 +150,7 @@ static int lock_spool(struct node *node, struct err *err)
 
     if (rc == 0)
         return err_set(err, -E_SPOOL,
-                       "the folder '%s': another reportd serve or audit is using it (nodes on one "
+                       "the folder '%s': another reportd serve or fsck is using it (nodes on one "
                        "machine need each their own temp)",
                        spool_temp_folder(node->spool));
     return rc < 0 ? rc : 0;

@@ -8,7 +8,7 @@
     X(serve, "Serve the API: reportd serve -c FILE")                                               \
     X(user, "Manage users: reportd user add|passwd|disable|enable|grant|revoke|allow|list")        \
     X(check, "Check report definitions: reportd check [-c FILE] FOLDER|FILE…")                     \
-    X(audit, "Compare store, files and clock: reportd audit [-c FILE] [--repair] [--json]")        \
+    X(fsck, "Compare store, files and clock: reportd fsck [-c FILE] [--repair] [--json]")          \
     X(demo, "Make the demo registry: reportd demo DIR [--entities N] [--seed S]")                  \
     X(worker, "Run one worker (started by serve, not by hand)")
 

@@ -131,7 +131,7 @@ static void add_audit(struct buf *out, struct auditor *auditor)
     add_head(out, "audits_total", "counter", "Audits finished");
     buf_add_format(out, "reportd_audits_total %lld\n", (long long)counts.audits);
     add_head(out, "audit_findings", "gauge",
-             "Findings of the last audit, by kind; 'reportd audit' names them");
+             "Findings of the last audit, by kind; 'reportd fsck' names them");
     for (int i = 0; i < AUDIT_KIND_COUNT; i++)
         buf_add_format(out, "reportd_audit_findings{kind=\"%s\"} %lld\n", audit_kind_name(i),
                        (long long)counts.findings[i]);

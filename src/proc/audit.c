@@ -122,6 +122,7 @@ static void look_at_result(struct look *look, const struct store_scanned *report
 {
     finding->bytes = seal_stored_size(report->bytes, report->sealed);
     finding->file_bytes = report->in_row ? report->row_bytes : size_of(look, report);
+    look->audit->filed += !report->in_row;
     if (finding->file_bytes == finding->bytes || look->rc < 0)
         return;
     finding->kind = finding->file_bytes < 0 ? AUDIT_LOST_RESULT : AUDIT_WRONG_SIZE;
@@ -209,6 +210,8 @@ static void look_at_file(void *context, const struct spool_file *file)
         store_op_done(&op);
     }
     str_copy(finding.name, sizeof(finding.name), file->name);
+    look->audit->results += file->kind == SPOOL_RESULT;
+    look->audit->ours += file->kind == SPOOL_RESULT && explained;
     if (!explained)
         add_finding(look, &finding);
 }

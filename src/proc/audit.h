@@ -43,6 +43,8 @@ struct audit_finding {
 
 struct audit {
     int64_t reports, files; /* looked at */
+    int64_t filed;          /* complete reports whose result is, or should be, a file */
+    int64_t results, ours;  /* files that are results; those of them that a report explains */
     int64_t counts[AUDIT_KIND_COUNT];
     struct audit_finding *findings; /* owned, in order */
     size_t count;

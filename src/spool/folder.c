@@ -128,10 +128,10 @@ static int open_temp(struct folder *folder, const struct spool_spec *spec, struc
     int rc;
 
     if (spool_is_shared(spec))
-        return spool_temp_open(&folder->temp, spec->temp, err);
+        return spool_temp_open(&folder->temp, spec->temp, spec->existing, err);
     if (asprintf(&inside, "%s/temp", folder->path) < 0)
         return err_set(err, -E_NOMEM, "Out of memory.");
-    rc = spool_temp_open(&folder->temp, inside, err);
+    rc = spool_temp_open(&folder->temp, inside, spec->existing, err);
     free(inside);
     return rc;
 }
@@ -143,7 +143,7 @@ static int folder_open(const struct spool_spec *spec, struct spool **ret, struct
 
     if (folder == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
-    rc = spool_dir_open(spec->place, &folder->dir, &folder->path, err);
+    rc = spool_dir_open(spec->place, spec->existing, &folder->dir, &folder->path, err);
     if (rc == 0)
         rc = open_temp(folder, spec, err);
     if (rc < 0) {

@@ -460,7 +460,7 @@ static int postgres_open(const struct spool_spec *spec, struct spool **ret, stru
     if (postgres->url == NULL)
         rc = err_set(err, -E_NOMEM, "Out of memory.");
     if (rc == 0)
-        rc = spool_temp_open(&postgres->temp, spec->temp, err);
+        rc = spool_temp_open(&postgres->temp, spec->temp, spec->existing, err);
     if (rc < 0) {
         postgres_close(&postgres->spool);
         return rc;

@@ -20,6 +20,7 @@ struct spool_spec {
     const char *place; /* a folder, or "postgresql": the database of the store */
     const char *store; /* the store's URL. If other nodes use it too, they use the spool as well */
     const char *temp;  /* if others use it: a folder of this node alone */
+    bool existing;     /* make no folder: it is an error if one is not there */
 };
 
 /* Open, making folders (mode 0700) that are not there; a database is first asked when it is needed.

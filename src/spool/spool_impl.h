@@ -79,14 +79,16 @@ struct spool_temp {
     char *folder; /* absolute */
     int dir;
 };
-int spool_temp_open(struct spool_temp *temp, const char *folder, struct err *err);
+int spool_temp_open(struct spool_temp *temp, const char *folder, bool existing, struct err *err);
 void spool_temp_close(struct spool_temp *temp);                      /* zeroed, or opened */
 int spool_temp_lock(const struct spool_temp *temp, struct err *err); /* as spool_lock() */
 int64_t spool_temp_each(const struct spool_temp *temp, spool_each_fn *each, void *context,
                         struct err *err);
 int spool_temp_drop(const struct spool_temp *temp, const struct spool_file *file, struct err *err);
 int64_t spool_dir_free_bytes(int dir); /* or -1 */
-/* Make the folder if it is not there, and open it; `ret_path` is its absolute path, yours. */
-int spool_dir_open(const char *folder, int *ret_dir, char **ret_path, struct err *err);
+/* Make the folder if it is not there, unless it has to be (`existing`), and open it; `ret_path` is
+ * its absolute path, yours. */
+int spool_dir_open(const char *folder, bool existing, int *ret_dir, char **ret_path,
+                   struct err *err);
 
 #endif

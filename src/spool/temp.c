@@ -15,15 +15,21 @@
 
 static const char TEMP[] = "temp/"; /* before the name of a temporary file */
 
-int spool_dir_open(const char *folder, int *ret_dir, char **ret_path, struct err *err)
+int spool_dir_open(const char *folder, bool existing, int *ret_dir, char **ret_path,
+                   struct err *err)
 {
     char *path;
     int dir;
 
-    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+    if (!existing && mkdir(folder, 0700) < 0 && errno != EEXIST)
         return err_errno(err, -E_SPOOL, "make the folder '%s'", folder);
     /* Absolute, since workers get it and need not share our working folder. */
     path = realpath(folder, NULL);
+    if (path == NULL && errno == ENOENT)
+        return err_set(err, -E_SPOOL,
+                       "There is no folder '%s': is it the one that the server uses, and is it "
+                       "mounted?",
+                       folder);
     if (path == NULL)
         return err_errno(err, -E_SPOOL, "find the folder '%s'", folder);
     dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -36,9 +42,9 @@ int spool_dir_open(const char *folder, int *ret_dir, char **ret_path, struct err
     return 0;
 }
 
-int spool_temp_open(struct spool_temp *temp, const char *folder, struct err *err)
+int spool_temp_open(struct spool_temp *temp, const char *folder, bool existing, struct err *err)
 {
-    return spool_dir_open(folder, &temp->dir, &temp->folder, err);
+    return spool_dir_open(folder, existing, &temp->dir, &temp->folder, err);
 }
 
 void spool_temp_close(struct spool_temp *temp)

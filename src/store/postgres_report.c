@@ -424,3 +424,18 @@ int postgres_read_held(struct postgres_conn *c, struct store_held *arg, struct e
     arg->held = get_bool(c, 0);
     return 0;
 }
+
+void postgres_send_nodes(struct postgres_conn *c, struct store_nodes *arg)
+{
+    (void)arg;
+    call_plain(c, PG_NODES);
+}
+
+int postgres_read_nodes(struct postgres_conn *c, struct store_nodes *arg, struct err *err)
+{
+    if (!results_take(c) || !results_next(c))
+        return results_trouble(c, err);
+    arg->count = get_int(c, 0);
+    arg->wait_ms = get_int(c, 1);
+    return 0;
+}

@@ -135,6 +135,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "UPDATE report SET node = NULL WHERE seq = ANY (ARRAY(SELECT seq FROM report r"              \
       " WHERE state = 4 AND " POSTGRES_ORPHANED " FOR UPDATE SKIP LOCKED))"                        \
       " RETURNING id, user_id")                                                                    \
+    X(NODES, "",                                                                                   \
+      "SELECT count(*), coalesce(ceil(1000 * extract(epoch FROM max(until) - clock_timestamp()))," \
+      " 0)::bigint FROM (SELECT greatest(alive_until, pg_postmaster_start_time()"                  \
+      " + lease_ms * interval '1 millisecond') AS until FROM node) AS n"                           \
+      " WHERE until >= clock_timestamp()")                                                         \
     X(RUNNING, "ti", "SELECT id, attempt FROM report WHERE node = $1 AND state = 1 LIMIT $2")      \
     /* ---- looking ---- */                                                                        \
     X(FIND, "gib",                                                                                 \
@@ -223,6 +228,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(SESSION_END_USER, "t",                                                                       \
       "DELETE FROM session WHERE user_id IN (SELECT id FROM account"                               \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1") ")")                           \
+    X(SESSIONS_END, "", "DELETE FROM session")                                                     \
     X(SWEEP_SESSIONS, "i",                                                                         \
       "DELETE FROM session WHERE id = ANY (ARRAY(SELECT id FROM session"                           \
       " WHERE expires_ms <= $1 FOR UPDATE SKIP LOCKED))")                                          \

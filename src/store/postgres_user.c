@@ -232,3 +232,18 @@ int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg, struct
     }
     return results_take(c) ? 0 : results_trouble(c, err);
 }
+
+void postgres_send_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg)
+{
+    (void)arg;
+    call_plain(c, PG_SESSIONS_END);
+}
+
+int postgres_read_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg,
+                               struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    arg->ended = results_changed(c);
+    return 0;
+}

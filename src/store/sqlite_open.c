@@ -80,10 +80,11 @@ static int take_alone(struct sqlite_shared *shared, struct err *err)
         return 0;
     if (errno != EWOULDBLOCK)
         return err_errno(err, -E_STORE, "Cannot lock the store '%s'", shared->path);
-    return err_set(err, -E_STORE,
-                   "The store '%s' is in use by another reportd serve; stop that first. (Several "
-                   "servers share one store in PostgreSQL.)",
-                   shared->path);
+    return err_set(
+        err, -E_BUSY,
+        "The store '%s' is in use by another reportd: serve, or fsck or restore; stop it "
+        "first. (Several servers share one store in PostgreSQL.)",
+        shared->path);
 }
 
 /* ---- the schema ---- */
@@ -243,6 +244,7 @@ int sqlite_open(const struct store_spec *spec, const char *path, struct store_co
     struct sqlite_shared *shared;
     struct sqlite_conn *c;
     char *full;
+    int rc;
 
     if (find_file(spec, path, &full, err) < 0)
         return -E_STORE;
@@ -256,9 +258,12 @@ int sqlite_open(const struct store_spec *spec, const char *path, struct store_co
     shared->path = full;
     shared->lock = -1;
     pthread_mutex_init(&shared->mutex, NULL);
-    if ((spec->alone && take_alone(shared, err) < 0) || set_up_writer(c, spec->create, err) < 0) {
+    rc = spec->alone ? take_alone(shared, err) : 0;
+    if (rc == 0)
+        rc = set_up_writer(c, spec->create, err);
+    if (rc < 0) {
         sqlite_close(&c->base);
-        return -E_STORE;
+        return rc;
     }
     *ret = &c->base;
     return 0;

@@ -265,3 +265,12 @@ int sqlite_sweep(struct store_conn *conn, struct store_sweep *arg, struct err *e
         ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_tend() */
     return 0;
 }
+
+int sqlite_sessions_end(struct store_conn *conn, struct store_sessions_end *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_SESSIONS_END);
+    int rc = sql_run(&q, err);
+
+    arg->ended = sqlite3_changes(((struct sqlite_conn *)conn)->db);
+    return rc;
+}

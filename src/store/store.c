@@ -198,7 +198,8 @@ static void count_changes(struct store_conn *conn, struct lane_item *batch)
 
         if (op->verb == STORE_ROTATE)
             stamps_touch(stamps, &op->rotate.session);
-        else if (op->verb == STORE_USER_CHANGE || op->verb == STORE_SWEEP)
+        else if (op->verb == STORE_USER_CHANGE || op->verb == STORE_SWEEP ||
+                 op->verb == STORE_SESSIONS_END)
             stamps_touch(stamps, NULL);
     }
     stamps_settle(stamps, true);

@@ -48,6 +48,7 @@ enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
     X(RECOVER, recover, STORE_DURABLE)                                                             \
     X(HEARTBEAT, heartbeat, STORE_VISIBLE)                                                         \
     X(HELD, held, STORE_READ)                                                                      \
+    X(NODES, nodes, STORE_READ)                                                                    \
     X(DELETING, deleting, STORE_READ)                                                              \
     X(EXPIRED, expired, STORE_READ)                                                                \
     X(STATS, stats, STORE_READ)                                                                    \
@@ -59,7 +60,8 @@ enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
     X(LOGIN, login, STORE_DURABLE)                                                                 \
     X(SESSION, session, STORE_READ)                                                                \
     X(ROTATE, rotate, STORE_DURABLE)                                                               \
-    X(SWEEP, sweep, STORE_VISIBLE)
+    X(SWEEP, sweep, STORE_VISIBLE)                                                                 \
+    X(SESSIONS_END, sessions_end, STORE_DURABLE)
 
 enum store_verb {
 #define X(name, member, kind) STORE_##name,
@@ -221,6 +223,12 @@ struct store_held {
     bool held; /* out */
 };
 
+/* Nodes of a shared store whose leases have not run out, whether they live or were killed. */
+struct store_nodes {
+    int64_t count;   /* out */
+    int64_t wait_ms; /* out: until the last lease runs out, if nothing renews it */
+};
+
 /* Reports in DELETING that no node holds (left by a crash). */
 struct store_deleting {
     struct store_ref refs[STORE_BATCH_MAX]; /* out */
@@ -321,6 +329,11 @@ struct store_sweep {
     int64_t removed; /* out */
 };
 
+/* End the sessions of all users: after a restore, which brings back tokens that were revoked. */
+struct store_sessions_end {
+    int64_t ended; /* out */
+};
+
 /* One operation. Fill `verb`, the verb's member, `done` and `owner`; keep it alive and untouched
  * until `done`. Zero-initialise it first. */
 struct store_op {
@@ -357,8 +370,8 @@ struct store_spec {
     int connections; /* over a network, 2 or more, half of them for reading; 0: a few */
 };
 
-/* Open; -E_STORE with words that name the path and what to do. A schema newer than this program
- * is refused. *ret is yours: store_free(). */
+/* Open; -E_STORE with words that name the path and what to do, -E_BUSY if another process has it
+ * alone. A schema newer than this program is refused. *ret is yours: store_free(). */
 int store_open(const struct store_spec *spec, struct store **ret, struct err *err);
 /* Waits for what is posted, then closes. NULL is fine. */
 void store_free(struct store *store);

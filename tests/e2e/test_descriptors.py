@@ -124,7 +124,7 @@ def test_a_verb_without_standard_streams_leaves_the_store_whole(tmp_path, closed
     if 0 in closed:
         assert 2 in closed or "standard input" in err, err
         server.add_user(ALICE)
-    for words in (["user", "list"], ["audit"], ["check", "reports"], ["user", "nothing"]):
+    for words in (["user", "list"], ["fsck"], ["check", "reports"], ["user", "nothing"]):
         run_without(closed, [REPORTD, *words, "-c", "reportd.conf"], server.folder)
     assert ALICE in server.user("list")
 

@@ -148,7 +148,7 @@ def test_an_audit_knows_the_size_of_an_encrypted_file(sealed):
     server, client = sealed
     client.complete("Quick", ProductID="1")
     client.complete("Big", Rows=ROWS)
-    done = server.run("audit", "-c", "reportd.conf")
+    done = server.run("fsck", "-c", "reportd.conf")
     assert done.returncode == 0, done.stdout
 
 

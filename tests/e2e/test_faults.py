@@ -215,7 +215,7 @@ class Life:
 
 def check_store(server):
     """Nothing is half done, and no slot is held any more."""
-    audit = server.run("audit", "-c", "reportd.conf")
+    audit = server.run("fsck", "-c", "reportd.conf")
     assert audit.returncode == 0, audit.stdout + audit.stderr
     with sqlite3.connect(f"file:{server.folder}/store.db?mode=ro", uri=True) as db:
         assert db.execute("SELECT count(*) FROM report WHERE slot").fetchone() == (0,)

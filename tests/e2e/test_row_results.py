@@ -55,7 +55,7 @@ def kept(server, reference):
 
 
 def audit(server, *words):
-    done = server.run("audit", "-c", "reportd.conf", *words)
+    done = server.run("fsck", "-c", "reportd.conf", *words)
     return done.returncode, done.stdout
 
 

@@ -229,16 +229,16 @@ def test_an_audit_knows_chunks(make_cluster):
     cluster = make_cluster(nodes=1, spool="postgresql", cancel_grace="100ms")
     (node,), (client,) = cluster.nodes, cluster.clients(ALICE)
     cut, lost, odd = (client.complete("Big", Rows=ROWS) for _ in range(3))
-    done = node.run("audit", "-c", "reportd.conf")
+    done = node.run("fsck", "-c", "reportd.conf")
     assert done.returncode == 0, done.stdout + done.stderr
     cluster.sql(f"DELETE FROM result_chunk WHERE report_id = '{cut}' AND number = 1 OR report_id = '{lost}';"
                 f"INSERT INTO result_chunk VALUES ('{odd}', 7, 0, 'x')")
-    found = node.run("audit", "-c", "reportd.conf").stdout.splitlines()
+    found = node.run("fsck", "-c", "reportd.conf").stdout.splitlines()
     assert [line.split()[:2] for line in found[:3]] == \
         [["orphan-file", odd], ["lost-result", lost], ["wrong-size", cut]], found
     assert client.result(lost).status_code == 500
-    done = node.run("audit", "-c", "reportd.conf", "--repair")
-    assert done.returncode == 1 and "other nodes" in done.stderr
+    done = node.run("fsck", "-c", "reportd.conf", "--repair")
+    assert done.returncode == 1 and "1 nodes use this store" in done.stderr
 
 
 def test_the_store_must_be_postgresql_too(make_server):

@@ -42,8 +42,8 @@ class Site:
         return []
 
     def audit(self):
-        """What `reportd audit` complains of."""
-        done = subprocess.run([harness.REPORTD, "audit", "-c", "reportd.conf"], cwd=self.nodes[0].data,
+        """What `reportd fsck` complains of."""
+        done = subprocess.run([harness.REPORTD, "fsck", "-c", "reportd.conf"], cwd=self.nodes[0].data,
                               capture_output=True, text=True, check=False)
         return done.stdout + done.stderr if done.returncode else ""
 

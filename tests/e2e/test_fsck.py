@@ -1,7 +1,8 @@
-"""`reportd audit`: what it finds, with and without a server, and what --repair does."""
+"""`reportd fsck`: what it finds, with and without a server, and what --repair does."""
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 
@@ -14,16 +15,16 @@ STRAY = "0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e"
 KINDS = ["orphan-file", "lost-result", "wrong-size", "stuck", "expired"]
 
 
-def audit(server, *words):
-    """Run the audit; returns its exit status and what it printed."""
-    done = server.run("audit", "-c", "reportd.conf", *words)
+def fsck(server, *words):
+    """Run it; returns its exit status and what it printed."""
+    done = server.run("fsck", "-c", "reportd.conf", *words)
     assert done.stderr == "" or done.returncode != 0
     return done.returncode, done.stdout
 
 
 def counts(server, *words):
     """The counts that are not zero."""
-    status, text = audit(server, "--json", *words)
+    status, text = fsck(server, "--json", *words)
     found = json.loads(text)
     nonzero = {kind: found[kind] for kind in KINDS if found[kind] != 0}
     assert sum(nonzero.values()) == len(found["findings"])
@@ -44,9 +45,11 @@ def raw(reference):
 
 @pytest.fixture
 def stopped(make_server):
-    """A server with one complete report, killed; and the report's reference."""
+    """A server with two complete reports, killed; and the reference of one."""
     server = make_server(workers=1)
-    reference = server.client("alice").complete("Nested")
+    client = server.client("alice")
+    client.complete("Quick", ProductID="1")
+    reference = client.complete("Nested")
     server.kill()
     return server, reference
 
@@ -101,9 +104,9 @@ DAMAGES = [lose_the_file, cut_the_file, leave_a_result, leave_a_part, leave_a_sp
 
 def test_a_store_in_order_has_no_findings(stopped):
     server, _ = stopped
-    status, text = audit(server)
+    status, text = fsck(server)
     assert status == 0
-    assert "1 reports, 1 files, no server is running" in text
+    assert "2 reports, 2 files, no server is running" in text
     assert counts(server) == {}
 
 
@@ -119,7 +122,7 @@ def test_damage_is_found_and_repaired(stopped, damage):
 def test_a_finding_is_a_line_with_its_reference(stopped):
     server, reference = stopped
     lose_the_file(server, reference)
-    status, text = audit(server)
+    status, text = fsck(server)
     assert status == 1
     assert f"lost-result  {reference}  complete, but" in text
     assert "1 lost-result" in text and "0 stuck" in text
@@ -135,7 +138,7 @@ def test_a_repair_says_what_it_did_and_leaves_the_rest_alone(make_server):
     client.wait_for(running, "processing")
     server.kill()
     lose_the_file(server, lost)
-    status, text = audit(server, "--repair")
+    status, text = fsck(server, "--repair")
     assert status == 0
     assert "repaired: 1 put back into the queue, 1 deleted, 1 files removed" in text
     assert lost in text and running in text
@@ -152,7 +155,7 @@ def test_a_running_report_is_in_order_while_the_server_runs(make_server):
     running = client.order("Ticker")
     client.order("Nested")
     client.wait_for(running, "processing")
-    status, text = audit(server)
+    status, text = fsck(server)
     assert status == 0, text
     assert "a server is running" in text
 
@@ -177,7 +180,7 @@ def test_a_report_that_no_worker_has_is_stuck_while_the_server_runs(make_server)
 
 def test_a_repair_is_refused_while_the_server_runs(make_server):
     server = make_server()
-    done = server.run("audit", "-c", "reportd.conf", "--repair")
+    done = server.run("fsck", "-c", "reportd.conf", "--repair")
     assert done.returncode == 1 and "stop it first" in done.stderr
 
 
@@ -185,7 +188,7 @@ def test_the_counts_hold_while_reports_come_and_go(make_server):
     """Every step of a report's life is passed while audits run: none of them is a finding."""
     server = make_server(workers=2)
     client = server.client("alice")
-    with subprocess.Popen([REPORTD, "audit", "-c", "reportd.conf"], cwd=server.folder,
+    with subprocess.Popen([REPORTD, "fsck", "-c", "reportd.conf"], cwd=server.folder,
                           stdout=subprocess.PIPE, text=True) as auditor:
         while auditor.poll() is None:
             client.delete(client.complete("Quick", ProductID="1"))
@@ -211,24 +214,146 @@ def test_a_server_does_not_start_during_an_audit(stopped):
     server, _ = stopped
     for i in range(1500):  # so many lines that the audit waits until its pipe is read
         (server.spool / f"{STRAY[:-3]}{i:03x}.1.json").write_text("{}")
-    with subprocess.Popen([REPORTD, "audit", "-c", "reportd.conf"], cwd=server.folder,
+    with subprocess.Popen([REPORTD, "fsck", "-c", "reportd.conf"], cwd=server.folder,
                           stdout=subprocess.PIPE, text=True) as auditor:
         assert auditor.stdout.readline()
         done = server.run("serve", "-c", "reportd.conf")
         auditor.stdout.read()
-    assert done.returncode == 1 and "audit" in done.stderr
+    assert done.returncode == 1 and "fsck" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["--nonsense"], ["more"]])
 def test_wrong_usage_is_2(stopped, words):
     server, _ = stopped
-    done = server.run("audit", *words)
+    done = server.run("fsck", *words)
     assert done.returncode == 2 and "--help" in done.stderr
 
 
 def test_without_a_store_nothing_is_made(tmp_path):
     (tmp_path / "reportd.conf").write_text("")
-    done = subprocess.run([REPORTD, "audit"], cwd=tmp_path, capture_output=True, text=True,
+    done = subprocess.run([REPORTD, "fsck"], cwd=tmp_path, capture_output=True, text=True,
                           timeout=PATIENCE)
     assert done.returncode == 1 and "no store" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["reportd.conf"]
+
+
+def test_it_answers_to_its_old_name(stopped):
+    server, _ = stopped
+    old, new = server.run("audit", "-c", "reportd.conf"), server.run("fsck", "-c", "reportd.conf")
+    assert (old.returncode, old.stdout) == (new.returncode, new.stdout) == (0, new.stdout)
+
+
+def rename_the_spool(server):
+    """In the file; the server that runs has the old one."""
+    path = server.folder / "reportd.conf"
+    path.write_text(path.read_text().replace('spool = "spool"', 'spool = "spool2"'))
+
+
+def test_a_repair_is_refused_beside_a_server_whatever_the_spool_is_called(make_server):
+    server = make_server(workers=1)
+    client = server.client("alice")
+    good, running = client.complete("Quick", ProductID="1"), client.order("Endless")
+    client.wait_for(running, "processing")
+    rename_the_spool(server)
+    for folder_is_there in (False, True):
+        done = server.run("fsck", "-c", "reportd.conf", "--repair")
+        assert done.returncode == 1 and "stop it first" in done.stderr, done.stderr
+        done = server.run("fsck", "-c", "reportd.conf", "--repair", "--force")
+        assert done.returncode == 1 and "stop it first" in done.stderr
+        assert (server.folder / "spool2").exists() == folder_is_there
+        (server.folder / "spool2" / "temp").mkdir(parents=True, exist_ok=True)
+    assert client.state(good) == "complete" and client.state(running) == "processing"
+    assert len(client.result(good).json()["data"]["results"]) == 3
+
+
+def tree(server):
+    return sorted(str(path.relative_to(server.folder)) for path in server.folder.rglob("*"))
+
+
+@pytest.mark.parametrize("words", [[], ["--repair"], ["--repair", "--force"]])
+def test_a_folder_that_is_not_there_is_not_made(stopped, words):
+    server, _ = stopped
+    fsck(server)
+    rename_the_spool(server)
+    before = tree(server)
+    done = server.run("fsck", "-c", "reportd.conf", *words)
+    assert done.returncode == 1 and "no folder" in done.stderr and "spool2" in done.stderr, done.stderr
+    assert tree(server) == before
+
+
+@pytest.mark.parametrize("temp", [False, True], ids=["empty", "with-temp"])
+def test_an_unmounted_spool_costs_no_report(stopped, temp):
+    server, reference = stopped
+    away = server.folder / "mounted"
+    server.spool.rename(away)
+    server.spool.mkdir()
+    if temp:
+        (server.spool / "temp").mkdir()
+    done = server.run("fsck", "-c", "reportd.conf", "--repair")
+    assert done.returncode == 1 and "mounted" in done.stderr, done.stderr
+    shutil.rmtree(server.spool)
+    away.rename(server.spool)
+    assert counts(server) == {}
+    client = server.start().client("alice")
+    assert client.state(reference) == "complete"
+
+
+def test_results_that_are_all_lost_are_given_up_with_force(stopped):
+    server, _ = stopped
+    for path in server.spool.glob("*.json"):
+        path.unlink()
+    assert "lost-result" in counts(server)
+    done = server.run("fsck", "-c", "reportd.conf", "--repair")
+    assert done.returncode == 1 and "--force" in done.stderr
+    assert counts(server, "--repair", "--force") == {}
+    assert server.start().client("alice").references() == []
+
+
+def test_the_spool_of_another_store_is_left_alone(make_server):
+    other, server = make_server(workers=1), make_server(workers=1)
+    reference = other.client("alice").complete("Quick", ProductID="1")
+    other.stop()
+    server.stop()
+    server.configure(spool=other.spool)
+    done = server.run("fsck", "-c", "reportd.conf", "--repair")
+    assert done.returncode == 1 and "of this store" in done.stderr, done.stderr
+    assert other.start().client("alice").result(reference).json()["result"] is True
+
+
+def test_what_a_repair_deletes_is_in_the_ledger(stopped):
+    server, reference = stopped
+    ledger = server.folder / "deletions.ledger"
+    before = ledger.stat().st_size
+    leave_deleting(server, reference)
+    assert counts(server, "--repair") == {}
+    assert ledger.stat().st_size == before + 32
+
+
+def test_a_repair_without_the_ledger_is_refused(stopped):
+    server, reference = stopped
+    (server.folder / "deletions.ledger").unlink()
+    leave_deleting(server, reference)
+    done = server.run("fsck", "-c", "reportd.conf", "--repair")
+    assert done.returncode == 1 and "ledger" in done.stderr
+    assert not (server.folder / "deletions.ledger").exists()
+    assert counts(server) == {"stuck": 1, "orphan-file": 1}
+
+
+@pytest.mark.parametrize("spool", ["folder", "postgresql"])
+def test_in_postgresql_a_repair_is_refused_while_a_lease_lives(make_cluster, spool):
+    cluster = make_cluster(nodes=2, **({} if spool == "folder" else {"spool": spool}))
+    first, second = cluster.nodes
+    client = first.client("alice")
+    kept, gone = (client.complete("Quick", ProductID="1") for _ in range(2))
+    first.stop()
+    done = first.run("fsck", "-c", "reportd.conf", "--repair")
+    assert done.returncode == 1 and "1 nodes use this store" in done.stderr, done.stderr
+    second.kill()
+    done = first.run("fsck", "-c", "reportd.conf", "--repair")
+    assert done.returncode == 1 and "runs out in" in done.stderr, done.stderr
+    cluster.sql(f"UPDATE report SET expires_ms = 1 WHERE id = '{gone}'")
+    done = poll(lambda: (done := first.run("fsck", "-c", "reportd.conf", "--repair")).returncode == 0 and done,
+                what="the end of the lease")
+    assert "1 deleted" in done.stdout
+    client.url = first.start().url
+    assert client.references() == [kept]

@@ -1,4 +1,4 @@
-/* src/cli/audit.c -- `reportd audit`: do rows, files and states agree? */
+/* src/cli/fsck.c -- `reportd fsck`: do rows, files and states agree? */
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -18,7 +18,7 @@ enum { GRACE_MORE_MS = 3000, WORDS_MAX = 256 };
 
 struct auditing {
     const char *file;
-    bool repair, json;
+    bool repair, force, json;
     struct config *config;
     struct store *store;
     struct spool *spool;
@@ -32,20 +32,24 @@ static void usage(FILE *out)
 {
     fprintf(
         out,
-        "usage: reportd audit [-c FILE] [--repair] [--json]\n\n"
+        "usage: reportd fsck [-c FILE] [--repair [--force]] [--json]\n\n"
         "Compare the store with the files of the spool, and both with the clock. Every finding\n"
         "is one line: its kind, the reference, what is wrong. The last lines are the counts:\n\n");
     for (int i = 0; i < AUDIT_KIND_COUNT; i++)
         fprintf(out, "  %-12s %s\n", audit_kind_name(i), audit_kind_what(i));
     fprintf(
         out,
-        "\nIt may run while the server does (it sees that by the lock on the spool): what is on\n"
-        "its way then is given a few seconds to arrive before it counts. Without a server\n"
-        "nothing is on its way, and no server can start until the audit has ended.\n\n"
+        "\nIt may run while the server does (it sees that by the store's lock): what is on its\n"
+        "way then is given a few seconds to arrive before it counts. Without a server nothing\n"
+        "is on its way, and no server can start until fsck has ended. It makes no file and no\n"
+        "folder.\n\n"
         "  -c, --config FILE  the configuration (default: reportd.conf)\n"
-        "  --repair           without a server: remove the files, finish the deletions, put\n"
-        "                     running reports back into the queue, delete what has expired and\n"
-        "                     the reports whose file is lost or not whole; then audit again\n"
+        "  --repair           without a server, and in PostgreSQL without any node: remove the\n"
+        "                     files, finish the deletions, put running reports back into the\n"
+        "                     queue, delete what has expired and the reports whose file is lost\n"
+        "                     or not whole; then look again. Refused if not one file is of this\n"
+        "                     store: then the folder is most likely another or not mounted\n"
+        "  --force            repair all the same: the files are lost\n"
         "  --json             print one JSON object\n"
         "  -h, --help         print this\n\n"
         "The exit status is 0 if all counts are zero (after the repair, if there was one),\n"
@@ -55,11 +59,10 @@ static void usage(FILE *out)
 /* 0: go on; otherwise the exit status + 1. */
 static int read_arguments(int argc, char **argv, struct auditing *a)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"repair", no_argument, NULL, 'r'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"repair", no_argument, NULL, 'r'},
+        {"force", no_argument, NULL, 'f'},        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
@@ -70,6 +73,9 @@ static int read_arguments(int argc, char **argv, struct auditing *a)
         case 'r':
             a->repair = true;
             break;
+        case 'f':
+            a->force = true;
+            break;
         case 'j':
             a->json = true;
             break;
@@ -77,12 +83,12 @@ static int read_arguments(int argc, char **argv, struct auditing *a)
             usage(stdout);
             return EXIT_GOOD + 1;
         default:
-            fprintf(stderr, "try: reportd audit --help\n");
+            fprintf(stderr, "try: reportd fsck --help\n");
             return EXIT_USAGE + 1;
         }
     }
     if (optind < argc) {
-        fprintf(stderr, "reportd audit: '%s' is one argument too many; try: reportd audit --help\n",
+        fprintf(stderr, "reportd fsck: '%s' is one argument too many; try: reportd fsck --help\n",
                 argv[optind]);
         return EXIT_USAGE + 1;
     }
@@ -179,49 +185,106 @@ static bool pause_for(void *context, int64_t ms)
     return true;
 }
 
+/* Alone, so that no server starts meanwhile; beside a server that has it alone, only to look. */
+static int open_store(struct auditing *a, bool *ret_serving, struct err *err)
+{
+    struct store_spec spec = {.url = a->config->store.text, .alone = true};
+    int rc = store_open(&spec, &a->store, err);
+
+    *ret_serving = rc == -E_BUSY;
+    if (rc != -E_BUSY)
+        return rc;
+    if (a->repair)
+        return err_set(err, -E_BUSY,
+                       "a server is running on this store: it purges and finishes deletions by "
+                       "itself, and puts the rest right when it is started again; to repair "
+                       "without it, stop it first");
+    spec.alone = false;
+    return store_open(&spec, &a->store, err);
+}
+
+/* Nodes that share the store take over from each other while one of them lives. */
+static int refuse_beside_nodes(struct auditing *a, struct err *err)
+{
+    struct store_op op = {.verb = STORE_NODES};
+
+    if (store_run(a->store, &op) < 0) {
+        *err = op.err;
+        return err->code;
+    }
+    if (op.nodes.count == 0)
+        return 0;
+    return err_set(err, -E_BUSY,
+                   "%" PRId64 " nodes use this store: they purge, finish deletions and take over "
+                   "reports by themselves; stop them first (the lease of one that was killed runs "
+                   "out in %" PRId64 " s)",
+                   op.nodes.count, op.nodes.wait_ms / 1000 + 1);
+}
+
 static int open_all(struct auditing *a, struct err *err)
 {
-    struct store_spec store = {.create = false};
     struct spool_spec spool;
+    bool serving = false;
     int rc = config_load(a->file, &a->config, err);
 
     if (rc < 0)
         return rc;
-    store.url = a->config->store.text;
     spool = (struct spool_spec){.place = a->config->spool.text,
                                 .store = a->config->store.text,
-                                .temp = a->config->temp.text};
+                                .temp = a->config->temp.text,
+                                .existing = true};
     /* First: that there is a store shows that the configuration is the right one. */
-    rc = store_open(&store, &a->store, err);
+    rc = open_store(a, &serving, err);
+    if (rc == 0 && a->repair)
+        rc = refuse_beside_nodes(a, err);
     if (rc == 0)
         rc = spool_open(&spool, &a->spool, err);
     if (rc == 0)
         rc = spool_lock(a->spool, err);
+    if (rc == 0 && a->repair)
+        rc = err_set(err, -E_BUSY, "another reportd is using the folder '%s'; stop it first",
+                     spool_temp_folder(a->spool));
     if (rc < 0)
         return rc;
+    /* Without repair nodes may live, and start: so what is on its way is waited for. */
     a->spec = (struct audit_spec){.store = a->store,
                                   .spool = a->spool,
-                                  .serving = rc == 0 || store_is_shared(a->store),
+                                  .serving = serving || (store_is_shared(a->store) && !a->repair),
                                   .grace_ms = a->config->cancel_grace.number + GRACE_MORE_MS,
                                   .pause = pause_for};
-    if (a->repair && store_is_shared(a->store))
-        return err_set(
-            err, -E_BUSY,
-            "other nodes may use this store: they purge, finish deletions and take over "
-            "reports by themselves, and a node that starts removes what no report needs");
-    if (a->repair && a->spec.serving)
-        return err_set(err, -E_BUSY,
-                       "a server is running on this spool: it purges and finishes deletions by "
-                       "itself, and puts the rest right when it is started again; to repair "
-                       "without it, stop it first");
     return 0;
+}
+
+/* With the wrong folder, or one that is not mounted, every result is lost and every file an orphan.
+ */
+static int check_folder(const struct auditing *a, struct err *err)
+{
+    const struct audit *audit = &a->audit;
+    bool none_there = audit->filed > 0 && audit->ours == 0;
+    bool none_ours = audit->results > 0 && audit->ours == 0;
+
+    if (a->force || (!none_there && !none_ours))
+        return 0;
+    if (none_there)
+        return err_set(err, -E_SPOOL,
+                       "not one of the %" PRId64 " results is in '%s': is it the folder that the "
+                       "server uses, and is it mounted? Nothing was changed; if the results are "
+                       "lost, delete their reports with --repair --force",
+                       audit->filed, spool_place(a->spool));
+    return err_set(err, -E_SPOOL,
+                   "not one of the %" PRId64 " results in '%s' is of this store: is it the folder "
+                   "that the server uses? Nothing was changed; if they may go, remove them with "
+                   "--repair --force",
+                   audit->results, spool_place(a->spool));
 }
 
 static int repair(struct auditing *a, struct err *err)
 {
     const struct ledger_spec ledger = {.path = a->config->deletion_ledger.text};
-    int rc = ledger_open(&ledger, &a->ledger, err);
+    int rc = check_folder(a, err);
 
+    if (rc == 0)
+        rc = ledger_open(&ledger, &a->ledger, err);
     if (rc == 0)
         rc = audit_repair(&a->spec, &a->audit, a->ledger, &a->repaired, err);
     if (rc < 0)
@@ -258,7 +321,7 @@ static int print(const struct auditing *a)
     return a->audit.count == 0 && fflush(stdout) == 0 ? EXIT_GOOD : EXIT_FAILED;
 }
 
-int verb_audit(int argc, char **argv)
+int verb_fsck(int argc, char **argv)
 {
     struct auditing a = {.file = "reportd.conf"};
     struct err err = {0};
@@ -268,7 +331,7 @@ int verb_audit(int argc, char **argv)
         return status - 1;
     status = EXIT_FAILED;
     if (run(&a, &err) < 0)
-        fprintf(stderr, "reportd audit: %s\n", err.text);
+        fprintf(stderr, "reportd fsck: %s\n", err.text);
     else
         status = print(&a);
     audit_done(&a.audit);
