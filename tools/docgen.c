@@ -7,6 +7,7 @@
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "core/report.h"
+#include "proc/states.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -107,6 +108,50 @@ static void states_table(void)
         }
         printf("%s |\n", *comma == '\0' ? "(gone)" : "");
     }
+}
+
+struct phase {
+    const char *name, *what;
+    unsigned moves;
+};
+
+static void phases_table(const struct phase *phases, size_t count)
+{
+    printf("| name | means | may become |\n|---|---|---|\n");
+    for (size_t from = 0; from < count; from++) {
+        const char *comma = "";
+
+        printf("| %s | %s | ", phases[from].name, phases[from].what);
+        for (size_t to = 0; to < count; to++) {
+            if ((phases[from].moves & 1u << to) != 0) {
+                printf("%s%s", comma, phases[to].name);
+                comma = ", ";
+            }
+        }
+        printf("%s |\n", *comma == '\0' ? "(gone)" : "");
+    }
+}
+
+static void job_phases(void)
+{
+    static const struct phase phases[] = {
+#define X(name, text, moves, what) {text, what, moves},
+        JOB_PHASES(X)
+#undef X
+    };
+
+    phases_table(phases, ARRAY_SIZE(phases));
+}
+
+static void worker_states(void)
+{
+    static const struct phase phases[] = {
+#define X(name, text, moves, what) {text, what, moves},
+        WORKER_STATES(X)
+#undef X
+    };
+
+    phases_table(phases, ARRAY_SIZE(phases));
 }
 
 static void states_drawing(void)
@@ -215,6 +260,7 @@ int main(int argc, char **argv)
     } sections[] = {
         {"config-table", config_table},     {"config-manual", config_manual},
         {"states-table", states_table},     {"states-drawing", states_drawing},
+        {"job-phases", job_phases},         {"worker-states", worker_states},
         {"verbs-manual", verbs_manual},     {"commands-manual", commands_manual},
         {"options-manual", options_manual}, {"exits-manual", exits_manual},
     };

@@ -149,3 +149,16 @@ size_t str_utf8_length(const char *bytes, size_t len)
     }
     return sequences[kind].len;
 }
+
+void str_human_duration(char *out, size_t cap, int64_t ms)
+{
+    static const struct {
+        int64_t ms;
+        const char *name;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    size_t unit = 0;
+
+    while (ms % units[unit].ms != 0)
+        unit++;
+    snprintf(out, cap, "%lld%s", (long long)(ms / units[unit].ms), units[unit].name);
+}

@@ -46,7 +46,7 @@
     X(retention, DURATION, "24h", 1000, INT64_C(31536000000),                                      \
       "How long a finished report is kept before it is purged")                                    \
     X(report_timeout, DURATION, "10m", 100, INT64_C(604800000),                                    \
-      "Longest a report may run; a definition may set its own")                                    \
+      "Longest a report may run, after which it ends in error; a definition may set its own")      \
     X(row_limit, INT, "100000000", 1, INT64_C(1000000000000),                                      \
       "Most rows a report may have; a definition may lower it")                                    \
     X(size_limit, SIZE, "16G", 4096, INT64_C(1) << 50,                                             \
@@ -55,7 +55,9 @@
       "Largest result that is kept in its report's row instead of a file (embedded store only); "  \
       "0: every result is a file")                                                                 \
     X(cancel_grace, DURATION, "2s", 10, 60000,                                                     \
-      "How long a cancelled query may take to stop before its worker is killed")                   \
+      "How long a query that is deleted or has reached its time limit may take to stop before "    \
+      "its "                                                                                       \
+      "worker is killed")                                                                          \
     X(drain_grace, DURATION, "10s", 0, 3600000,                                                    \
       "How long running reports may go on after SIGTERM before they are put back into the queue")  \
     X(worker_memory, SIZE, "1G", 0, INT64_C(1) << 50, "Address space of one worker; 0: no limit")  \

@@ -60,7 +60,7 @@ struct measured {
     X(workers_spawned_total, counter, m->workers.spawned, "Workers started")                       \
     X(workers_died_total, counter, m->workers.died, "Workers that ended by themselves")            \
     X(workers_killed_total, counter, m->workers.killed,                                            \
-      "Workers killed because a cancelled query did not stop")
+      "Workers killed because a query did not stop, or ran too long")
 
 static void add_head(struct buf *out, const char *name, const char *type, const char *help)
 {

@@ -3,16 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/seam.h"
 #include "proc/worker.h"
 
 extern char **environ;
@@ -47,16 +48,13 @@ static int spawn_on(int socket, pid_t *ret_pid)
     return rc == 0 ? 0 : -1;
 }
 
-int child_spawn(struct child *ret, struct err *err)
+int child_spawn(struct child *ret, int *ret_socket, struct err *err)
 {
-    const struct timeval patience = {.tv_sec = CHILD_SOCKET_TIMEOUT_S};
     struct child child = {.pidfd = -1};
     int sockets[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
         return err_errno(err, -E_IO, "can't make the socket of a worker");
-    setsockopt(sockets[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     if (spawn_on(sockets[1], &child.pid) < 0) {
         err_errno(err, -E_IO, "can't start a worker");
         close(sockets[0]);
@@ -64,45 +62,42 @@ int child_spawn(struct child *ret, struct err *err)
         return -E_IO;
     }
     close(sockets[1]);
-    child.socket = sockets[0];
     child.pidfd = pidfd_open(child.pid, 0);
     if (child.pidfd < 0) {
-        char words[32];
-
         err_errno(err, -E_IO, "can't watch a worker");
-        child_kill(&child);
-        child_reap(&child, words);
+        close(sockets[0]);
+        kill(child.pid, SIGKILL);
+        waitpid(child.pid, NULL, 0);
         return -E_IO;
     }
     *ret = child;
+    *ret_socket = sockets[0];
     return 0;
 }
 
 void child_kill(const struct child *child)
 {
+    /* What a kernel does that waits for a disk which never answers. */
+    if (SEAM_FAILS("job.kill"))
+        return;
     if (child->pid > 0)
         kill(child->pid, SIGKILL);
 }
 
-void child_close_socket(struct child *child)
+bool child_reap(struct child *child, int patience_ms, struct child_end *ret_end)
 {
-    if (child->socket >= 0)
-        close(child->socket);
-    child->socket = -1;
-}
-
-void child_reap(struct child *child, char ret_words[32])
-{
+    struct pollfd exited = {.fd = child->pidfd, .events = POLLIN};
     int status = 0;
 
-    while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    poll(&exited, 1, patience_ms);
+    if (waitpid(child->pid, &status, WNOHANG) != child->pid)
+        return false;
+    *ret_end = (struct child_end){.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0};
     if (WIFSIGNALED(status))
-        snprintf(ret_words, 32, "signal %d", WTERMSIG(status));
+        snprintf(ret_end->words, sizeof(ret_end->words), "signal %d", ret_end->signal);
     else
-        snprintf(ret_words, 32, "exit %d", WEXITSTATUS(status));
-    child_close_socket(child);
-    if (child->pidfd >= 0)
-        close(child->pidfd);
-    *child = (struct child){.pidfd = -1, .socket = -1};
+        snprintf(ret_end->words, sizeof(ret_end->words), "exit %d", WEXITSTATUS(status));
+    close(child->pidfd);
+    *child = (struct child){.pidfd = -1};
+    return true;
 }

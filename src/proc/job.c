@@ -1,6 +1,7 @@
 /* src/proc/job.c -- one claimed report: handed to its worker, published or put back, written down.
  */
 #include <errno.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "base/log.h"
 #include "base/seam.h"
 #include "base/str.h"
+#include "proc/run.h"
 #include "proc/supervisor_impl.h"
 #include "spool/seal.h"
 
@@ -19,12 +21,46 @@ enum { RETRY_MS = 500 }; /* between tries to write an end down while the store i
 static const char NOT_STORED[] =
     "The server could not store the report's result. Submit it again later.";
 
+static const struct {
+    enum spool_verb file;
+    enum store_verb verb;
+} ends[] = {
+#define X(name, file, verb) [JOB_END_##name] = {file, verb},
+    JOB_ENDS(X)
+#undef X
+};
+
+/* The one place that writes job->phase, and sets the timer that the phase has. */
+static void job_enter(struct job *job, enum job_phase phase)
+{
+    struct supervisor *supervisor = job->supervisor;
+    int64_t now_ms = clock_mono_ms(), grace_ms = supervisor->spec.config->cancel_grace.number;
+    char reference[GUID_TEXT];
+
+    job_check_move(job->phase, phase);
+    if (log_is_on(LOG_DEBUG)) {
+        guid_format(&job->report.id, reference);
+        log_debug("job.phase", "reference=%s attempt=%d from=%s to=%s", reference,
+                  job->report.attempt, job_phase_name(job->phase), job_phase_name(phase));
+    }
+    job->phase = phase;
+    loop_timer_cancel(&job->timer);
+    if (phase == JOB_RUNNING)
+        loop_timer_set(supervisor->loop, &job->timer, now_ms + job->timeout_ms + grace_ms);
+    else if (phase == JOB_STOPPING)
+        loop_timer_set(supervisor->loop, &job->timer, now_ms + grace_ms);
+    else if (phase == JOB_WAITING)
+        loop_timer_set(supervisor->loop, &job->timer, now_ms + RETRY_MS);
+}
+
+static void on_timer(struct loop_timer *timer);
+
 struct job *job_new(struct supervisor *supervisor)
 {
     struct job *job = calloc(1, sizeof(*job));
 
     if (job != NULL)
-        *job = (struct job){.supervisor = supervisor, .fd = -1};
+        *job = (struct job){.supervisor = supervisor, .fd = -1, .timer.run = on_timer};
     return job;
 }
 
@@ -50,6 +86,7 @@ static void job_over(struct job *job)
     struct job **place = &job->supervisor->jobs;
     struct supervisor_stop *stop = job->stops;
 
+    job_enter(job, JOB_OVER);
     while (*place != job)
         place = &(*place)->next;
     *place = job->next;
@@ -63,143 +100,131 @@ static void job_over(struct job *job)
     }
 }
 
-static void post_op(struct job *job);
-static void post_file(struct job *job);
+static void post_file(struct job *job, enum spool_verb verb,
+                      void (*answered)(struct loop_spool_call *call))
+{
+    struct supervisor *supervisor = job->supervisor;
+
+    job->file.op = (struct spool_op){
+        .verb = verb, .id = job->report.id, .attempt = job->report.attempt, .fd = job->fd};
+    loop_ask_spool(supervisor->loop, supervisor->spec.spool, &job->file, answered);
+}
+
+/* The file that was published for a report which another attempt has now is away. */
+static void on_cleaned(struct loop_spool_call *call)
+{
+    struct job *job = container_of(call, struct job, file);
+
+    if (call->op.rc < 0)
+        log_error("spool.unavailable", "error=%s detail=%s", call->op.err.text,
+                  call->op.err.detail);
+    job_over(job);
+}
 
 static bool was_moved(const struct store_op *op)
 {
     return op->verb == STORE_FINISH ? op->finish.moved : op->requeue.moved;
 }
 
-static void on_written(struct supervisor *supervisor, struct supervisor_mail *mail)
+static void on_written(struct loop_call *call)
 {
-    struct job *job = container_of(mail, struct job, mail);
-    bool moved = job->op.rc == 0 && was_moved(&job->op);
+    struct job *job = container_of(call, struct job, write);
+    struct store_op *op = &call->op;
+    bool moved = op->rc == 0 && was_moved(op);
 
     SEAM_STEP("job", "end", "written");
-    if (job->op.rc < 0 && job->stops == NULL) {
-        log_error("store.unavailable", "error=%s detail=%s", job->op.err.text, job->op.err.detail);
-        if (supervisor->draining && supervisor->drain_ms == 0)
+    if (op->rc < 0 && job->stops == NULL) {
+        log_error("store.unavailable", "error=%s detail=%s", op->err.text, op->err.detail);
+        if (job->supervisor->phase == SUPERVISOR_CLOSING)
             job_over(job); /* out of time: the next start finds it PROCESSING */
         else
-            job->retry_ms = clock_mono_ms() + RETRY_MS;
+            job_enter(job, JOB_WAITING);
         return;
     }
-    store_op_done(&job->op);
-    if (!moved && job->stops == NULL && job->file_verb == SPOOL_PUBLISH) {
+    store_op_done(op);
+    if (!moved && job->stops == NULL && job->end == JOB_END_COMPLETE) {
         /* Another attempt has the report now, or a deletion that has not asked yet. */
-        job->file_verb = SPOOL_DISCARD;
-        job->op.verb = STORE_VERB_COUNT;
-        post_file(job);
+        job_enter(job, JOB_CLEANING);
+        post_file(job, SPOOL_DISCARD, on_cleaned);
         return;
     }
     job_over(job);
 }
 
-static void op_answered(struct store_op *op)
+/* What the store is told; a FINISH has its result from plan_complete() or plan_error(). */
+static void post_write(struct job *job)
 {
-    struct job *job = op->owner;
+    struct supervisor *supervisor = job->supervisor;
+    struct store_finish *finish = &job->write.op.finish;
 
-    job->mail.deliver = on_written;
-    supervisor_deliver(job->supervisor, &job->mail);
+    job_enter(job, JOB_WRITING);
+    if (ends[job->end].verb == STORE_FINISH) {
+        /* Each try anew: the retention begins when the end is written, however long that took. */
+        finish->now_ms = clock_now_ms();
+        finish->expires_ms = finish->now_ms + supervisor->spec.config->retention.number;
+    }
+    loop_ask(supervisor->loop, supervisor->spec.store, &job->write, on_written);
 }
 
-/* Each try anew: the retention begins when the end is written down, however long that took. */
-static void set_times(struct job *job)
+static void plan(struct job *job, enum job_end end)
 {
-    struct store_finish *finish = &job->op.finish;
-
-    finish->now_ms = clock_now_ms();
-    finish->expires_ms = finish->now_ms + job->supervisor->spec.config->retention.number;
+    job->end = end;
+    job->write.op = (struct store_op){.verb = ends[end].verb};
 }
 
-static void post_op(struct job *job)
+/* `message` is for the user. */
+static void plan_error(struct job *job, const char *message)
 {
-    job->retry_ms = 0;
-    if (job->op.verb == STORE_FINISH)
-        set_times(job);
-    job->op.done = op_answered;
-    job->op.owner = job;
-    store_post(job->supervisor->spec.store, &job->op);
+    plan(job, JOB_END_ERROR);
+    str_copy(job->message, sizeof(job->message), message);
+    job->write.op.finish = (struct store_finish){.id = job->report.id,
+                                                 .attempt = job->report.attempt,
+                                                 .state = REPORT_ERROR,
+                                                 .message = job->message};
 }
 
-/* FINISH as error: `words` are for the user. */
-static void plan_error(struct job *job, const char *words)
-{
-    str_copy(job->message, sizeof(job->message), words);
-    job->file_verb = SPOOL_DISCARD;
-    job->op = (struct store_op){.verb = STORE_FINISH};
-    job->op.finish = (struct store_finish){.id = job->report.id,
-                                           .attempt = job->report.attempt,
-                                           .state = REPORT_ERROR,
-                                           .message = job->message};
-}
+static void end_as_planned(struct job *job);
 
-static bool is_complete(const struct job *job)
+static void on_filed(struct loop_spool_call *call)
 {
-    return job->op.verb == STORE_FINISH && job->op.finish.state == REPORT_COMPLETE;
-}
+    struct job *job = container_of(call, struct job, file);
+    bool complete = job->end == JOB_END_COMPLETE || job->end == JOB_END_COMPLETE_IN_ROW;
 
-static void on_filed(struct supervisor *supervisor, struct supervisor_mail *mail)
-{
-    struct job *job = container_of(mail, struct job, mail);
-
-    (void)supervisor;
     SEAM_STEP("job", "end", "filed");
-    if (job->file.rc < 0) {
-        log_error("spool.unavailable", "error=%s detail=%s", job->file.err.text,
-                  job->file.err.detail);
-        if (is_complete(job) && job->stops == NULL) {
+    if (call->op.rc < 0) {
+        log_error("spool.unavailable", "error=%s detail=%s", call->op.err.text,
+                  call->op.err.detail);
+        if (complete && job->stops == NULL) {
             plan_error(job, NOT_STORED);
-            post_file(job);
+            end_as_planned(job);
             return;
         }
     }
     /* A deletion removes files and row by itself. */
-    if (job->stops != NULL || job->op.verb == STORE_VERB_COUNT)
+    if (job->stops != NULL)
         job_over(job);
     else
-        post_op(job);
+        post_write(job);
 }
 
-static void file_answered(struct spool_op *op)
+static void end_as_planned(struct job *job)
 {
-    struct job *job = op->owner;
-
-    job->mail.deliver = on_filed;
-    supervisor_deliver(job->supervisor, &job->mail);
+    job_enter(job, JOB_FILING);
+    post_file(job, ends[job->end].file, on_filed);
 }
 
-static void post_file(struct job *job)
+static void end_in_error(struct job *job, const char *message)
 {
-    job->file = (struct spool_op){.verb = job->file_verb,
-                                  .id = job->report.id,
-                                  .attempt = job->report.attempt,
-                                  .fd = job->fd,
-                                  .done = file_answered,
-                                  .owner = job};
-    spool_post(job->supervisor->spec.spool, &job->file);
-}
-
-static void job_end(struct job *job)
-{
-    job->ending = true;
-    post_file(job);
-}
-
-static void end_in_error(struct job *job, const char *words)
-{
-    plan_error(job, words);
-    job_end(job);
+    plan_error(job, message);
+    end_as_planned(job);
 }
 
 static void end_in_queue(struct job *job, bool failed)
 {
-    job->file_verb = SPOOL_DISCARD;
-    job->op = (struct store_op){.verb = STORE_REQUEUE};
-    job->op.requeue = (struct store_requeue){
+    plan(job, JOB_END_REQUEUE);
+    job->write.op.requeue = (struct store_requeue){
         .id = job->report.id, .attempt = job->report.attempt, .failed = failed};
-    job_end(job);
+    end_as_planned(job);
 }
 
 /* All of a small file, into job->result. */
@@ -233,19 +258,18 @@ static int take_result(struct job *job, const struct wire_message *m, struct err
                        (long long)m->unsynced);
     if (read_result(job, (size_t)m->unsynced, err) < 0)
         return err->code;
-    job->file_verb = SPOOL_DISCARD;
-    job->op.finish.result = job->result;
-    job->op.finish.result_len = (size_t)m->unsynced;
+    job->end = JOB_END_COMPLETE_IN_ROW;
+    job->write.op.finish.result = job->result;
+    job->write.op.finish.result_len = (size_t)m->unsynced;
     return 0;
 }
 
 static void end_complete(struct job *job, const struct wire_message *m)
 {
-    struct store_finish *finish = &job->op.finish;
+    struct store_finish *finish = &job->write.op.finish;
     struct err err = {0};
 
-    job->file_verb = SPOOL_PUBLISH;
-    job->op = (struct store_op){.verb = STORE_FINISH};
+    plan(job, JOB_END_COMPLETE);
     *finish = (struct store_finish){.id = job->report.id,
                                     .attempt = job->report.attempt,
                                     .state = REPORT_COMPLETE,
@@ -257,10 +281,10 @@ static void end_complete(struct job *job, const struct wire_message *m)
         log_error("spool.unavailable", "error=%s detail=%s", err.text, err.detail);
         plan_error(job, NOT_STORED);
     }
-    job_end(job);
+    end_as_planned(job);
 }
 
-/* --- the worker has answered, or died -----------------------------------------------------------
+/* --- the worker has answered, or ended ----------------------------------------------------------
  */
 
 void job_answered(struct job *job, const struct wire_message *m)
@@ -278,31 +302,78 @@ void job_answered(struct job *job, const struct wire_message *m)
     else if (m->outcome == WIRE_COMPLETE)
         end_complete(job, m);
     else if (m->outcome == WIRE_CANCELLED)
-        end_in_queue(job, !job->put_back);
+        end_in_queue(job, job->phase != JOB_STOPPING);
     else
         end_in_error(job, m->message != NULL ? m->message : "The report failed.");
 }
 
-void job_orphaned(struct job *job, const char *words)
+/* Its worker has ended for a reason that another try would meet again; false: it has not. */
+static bool has_known_cause(const struct job *job, const struct child_end *end, struct err *err)
 {
-    char reference[GUID_TEXT], message[REPORT_MESSAGE_MAX];
+    if (job->phase == JOB_OVERDUE)
+        run_took_too_long(job->timeout_ms, err);
+    else if (end->signal == SIGXCPU)
+        run_used_too_much_time(job->timeout_ms, err);
+    else
+        return false;
+    return true;
+}
+
+static void try_again(struct job *job, const char *how)
+{
+    char message[REPORT_MESSAGE_MAX];
+
+    if (job->report.failures + 1 < REPORT_FAILURES_MAX) {
+        end_in_queue(job, true);
+        return;
+    }
+    snprintf(message, sizeof(message),
+             "The process that generated the report ended unexpectedly %d times, the last time "
+             "with %s. Ask the operator to look at the log, or submit a smaller report.",
+             REPORT_FAILURES_MAX, how);
+    end_in_error(job, message);
+}
+
+void job_orphaned(struct job *job, const struct child_end *end)
+{
+    char reference[GUID_TEXT];
+    struct err err = {0};
 
     SEAM_STEP("job", "end", "orphaned");
     guid_format(&job->report.id, reference);
     log_warn("report.orphaned", "reference=%s report=%s attempt=%d how=%s", reference,
-             job->report.name, job->report.attempt, words);
-    if (job->stops != NULL) {
+             job->report.name, job->report.attempt, end->words);
+    if (job->stops != NULL)
         job_over(job);
-    } else if (job->put_back) {
+    else if (job->phase == JOB_STOPPING)
         end_in_queue(job, false);
-    } else if (job->report.failures + 1 >= REPORT_FAILURES_MAX) {
-        snprintf(message, sizeof(message),
-                 "The process that generated the report ended unexpectedly %d times, the last time "
-                 "with %s. Ask the operator to look at the log, or submit a smaller report.",
-                 REPORT_FAILURES_MAX, words);
-        end_in_error(job, message);
+    else if (has_known_cause(job, end, &err))
+        end_in_error(job, err.text);
+    else
+        try_again(job, end->words);
+}
+
+/* --- being stopped ------------------------------------------------------------------------------
+ */
+
+static void stop_worker(struct job *job)
+{
+    job_enter(job, JOB_STOPPING);
+    worker_cancel(job->worker);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct job *job = container_of(timer, struct job, timer);
+
+    if (job->phase == JOB_WAITING) {
+        post_write(job);
+    } else if (job->phase == JOB_STOPPING) {
+        worker_kill(job->worker, "its query did not stop in time");
     } else {
-        end_in_queue(job, true);
+        job_enter(job, JOB_OVERDUE);
+        SEAM_STEP("job", "run", "overdue");
+        worker_kill(job->worker, "its report ran longer than its limit");
     }
 }
 
@@ -311,25 +382,18 @@ void job_stop(struct job *job, struct supervisor_stop *stop)
     SEAM_STEP("job", "stop", "asked");
     stop->next = job->stops;
     job->stops = stop;
-    if (job->retry_ms != 0)
+    if (job->phase == JOB_WAITING)
         job_over(job); /* its row is being deleted: nothing is left to write down */
-    else if (job->slot != NULL)
-        slot_cancel(job->slot);
+    else if (job->phase == JOB_RUNNING)
+        stop_worker(job);
 }
 
 void job_put_back(struct job *job)
 {
-    job->put_back = true;
-    if (job->slot != NULL)
-        slot_cancel(job->slot);
-    else if (job->retry_ms != 0)
+    if (job->phase == JOB_RUNNING)
+        stop_worker(job);
+    else if (job->phase == JOB_WAITING)
         job_over(job); /* the next start finds it PROCESSING */
-}
-
-void job_on_time(struct job *job, int64_t now_ms)
-{
-    if (job->retry_ms != 0 && job->retry_ms <= now_ms)
-        post_op(job);
 }
 
 /* --- the start ---------------------------------------------------------------------------------
@@ -341,7 +405,7 @@ static int64_t least(int64_t own, int64_t general)
 }
 
 /* Make the .part file and hand everything to the worker. */
-static int send_job(struct job *job, struct slot *slot, const struct definition *def,
+static int send_job(struct job *job, struct worker_handle *worker, const struct definition *def,
                     struct err *err)
 {
     const struct supervisor_spec *spec = &job->supervisor->spec;
@@ -374,15 +438,18 @@ static int send_job(struct job *job, struct slot *slot, const struct definition 
         randombytes_buf(job->key, sizeof(job->key));
         memcpy(m.key, job->key, sizeof(m.key));
     }
-    slot_run(slot, job, &m);
+    job->timeout_ms = m.timeout_ms;
+    job_enter(job, JOB_RUNNING);
+    worker_run(worker, job, &m);
     sodium_memzero(m.key, sizeof(m.key));
     SEAM_STEP("job", "start", "sent");
     return 0;
 }
 
-void job_start(struct job *job, struct slot *slot, struct report *report)
+void job_start(struct job *job, struct report *report)
 {
     struct supervisor *supervisor = job->supervisor;
+    struct worker_handle *worker = worker_find_idle(supervisor);
     const struct definition *def;
     struct err err = {0};
 
@@ -393,7 +460,11 @@ void job_start(struct job *job, struct slot *slot, struct report *report)
     job->next = supervisor->jobs;
     supervisor->jobs = job;
     lease_started(supervisor, job);
-    if (supervisor->draining || !slot_is_idle(slot)) {
+    if (job->stops != NULL) {
+        job_over(job); /* it was deleted while it was being claimed */
+        return;
+    }
+    if (supervisor->phase != SUPERVISOR_OPEN || worker == NULL) {
         end_in_queue(job, false);
         return;
     }
@@ -402,7 +473,7 @@ void job_start(struct job *job, struct slot *slot, struct report *report)
         end_in_error(job, "This type of report is not on offer any more.");
         return;
     }
-    if (send_job(job, slot, def, &err) < 0) {
+    if (send_job(job, worker, def, &err) < 0) {
         log_error("report.start", "report=%s error=%s detail=%s", job->report.name, err.text,
                   err.detail);
         end_in_error(job, err.code == -E_SOURCE

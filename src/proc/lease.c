@@ -28,6 +28,9 @@ static void take_name(struct lease *lease)
     lease->begun = false;
 }
 
+static void on_due(struct loop_timer *timer);
+static void on_end(struct loop_timer *timer);
+
 void lease_init(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;
@@ -39,22 +42,19 @@ void lease_init(struct supervisor *supervisor)
     gethostname(host, sizeof(host) - 1);
     snprintf(lease->host, sizeof(lease->host), "%s:%d", host, (int)getpid());
     take_name(lease);
-    lease->beat_ms = clock_mono_ms();
+    lease->due.run = on_due;
+    lease->end.run = on_end;
+    loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
 }
 
 bool lease_holds(const struct supervisor *supervisor)
 {
-    return !supervisor->shared || supervisor->lease.until_ms != 0;
+    return !supervisor->shared || loop_timer_is_set(&supervisor->lease.end);
 }
 
 const char *lease_node(const struct supervisor *supervisor)
 {
     return supervisor->shared ? supervisor->lease.node : supervisor->spec.node;
-}
-
-bool lease_is_busy(const struct supervisor *supervisor)
-{
-    return supervisor->lease.beating || supervisor->lease.looking;
 }
 
 /* ---- running reports that are not ours any more ---- */
@@ -64,7 +64,7 @@ static void give_up(struct job *job, const char *reason)
 {
     char reference[GUID_TEXT];
 
-    if (job->ending || job->put_back)
+    if (job->phase != JOB_RUNNING)
         return;
     guid_format(&job->report.id, reference);
     log_warn("report.given_up", "reference=%s attempt=%d reason=%s", reference, job->report.attempt,
@@ -100,14 +100,7 @@ static void give_up_unnamed(struct supervisor *supervisor, const struct store_he
 
 /* ---- deletions that wait ---- */
 
-static void on_looked(struct supervisor *supervisor, struct supervisor_mail *mail);
-
-static void look_answered(struct store_op *op)
-{
-    struct supervisor *supervisor = op->owner;
-
-    supervisor_deliver(supervisor, &supervisor->lease.look_mail);
-}
+static void on_looked(struct loop_call *call);
 
 /* Look at the next one that was not looked at since the last heartbeat. */
 static void look(struct supervisor *supervisor)
@@ -117,15 +110,13 @@ static void look(struct supervisor *supervisor)
 
     while (stop != NULL && stop->looked == lease->beats)
         stop = stop->next;
-    if (stop == NULL || lease->looking)
+    if (stop == NULL || lease->look.asking)
         return;
     stop->looked = lease->beats;
-    lease->looking = true;
     lease->looked_up = stop->id;
-    lease->look_mail.deliver = on_looked;
-    lease->look = (struct store_op){.verb = STORE_HELD, .done = look_answered, .owner = supervisor};
-    lease->look.held.id = stop->id;
-    store_post(supervisor->spec.store, &lease->look);
+    lease->look.op = (struct store_op){.verb = STORE_HELD};
+    lease->look.op.held.id = stop->id;
+    loop_ask(supervisor->loop, supervisor->spec.store, &lease->look, on_looked);
 }
 
 /* Take one that waits for this report out of the list; NULL: there is none. */
@@ -152,16 +143,14 @@ static void on_released(struct supervisor *supervisor, const struct guid *id)
     }
 }
 
-static void on_looked(struct supervisor *supervisor, struct supervisor_mail *mail)
+static void on_looked(struct loop_call *call)
 {
-    struct lease *lease = &supervisor->lease;
-    bool released = lease->look.rc == 0 && !lease->look.held.held;
+    struct supervisor *supervisor = container_of(call, struct supervisor, lease.look);
+    bool released = call->op.rc == 0 && !call->op.held.held;
 
-    (void)mail;
-    lease->looking = false;
-    store_op_done(&lease->look);
+    store_op_done(&call->op);
     if (released)
-        on_released(supervisor, &lease->looked_up);
+        on_released(supervisor, &supervisor->lease.looked_up);
     look(supervisor);
 }
 
@@ -185,16 +174,15 @@ void lease_started(struct supervisor *supervisor, struct job *job)
 
 /* ---- heartbeats ---- */
 
-static void beat(struct supervisor *supervisor);
-
 static void on_alive(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;
 
     lease->begun = true;
-    lease->until_ms = lease->sent_ms + lease_ms(supervisor);
-    lease->beat_ms = lease->sent_ms + lease_ms(supervisor) / BEATS_IN_A_LEASE;
-    give_up_unnamed(supervisor, &lease->beat.heartbeat);
+    loop_timer_set(supervisor->loop, &lease->end, lease->sent_ms + lease_ms(supervisor));
+    loop_timer_set(supervisor->loop, &lease->due,
+                   lease->sent_ms + lease_ms(supervisor) / BEATS_IN_A_LEASE);
+    give_up_unnamed(supervisor, &lease->beat.op.heartbeat);
     supervisor->work = true; /* the news of it may have got lost */
     look(supervisor);
 }
@@ -207,84 +195,59 @@ static void on_dead(struct supervisor *supervisor)
     log_error("node.given_up", "node=%s", lease->node);
     give_up_all(supervisor, "the other nodes have taken it over");
     take_name(lease);
-    lease->until_ms = 0;
-    lease->beat_ms = clock_mono_ms();
+    loop_timer_cancel(&lease->end);
+    loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
 }
 
-static void on_beaten(struct supervisor *supervisor, struct supervisor_mail *mail)
+static void on_beaten(struct loop_call *call)
 {
+    struct supervisor *supervisor = container_of(call, struct supervisor, lease.beat);
     struct lease *lease = &supervisor->lease;
+    const struct store_heartbeat *heartbeat = &call->op.heartbeat;
 
-    (void)mail;
-    lease->beating = false;
-    if (lease->beat.rc < 0)
-        lease->beat_ms = clock_mono_ms() + RETRY_MS;
-    else if (lease->beat.heartbeat.alive)
+    if (call->op.rc < 0)
+        loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms() + RETRY_MS);
+    else if (heartbeat->alive)
         on_alive(supervisor);
     else
         on_dead(supervisor);
-    if (lease->beat.rc == 0 && lease->beat.heartbeat.requeued > 0)
-        log_warn("node.took_over", "reports=%ld", (long)lease->beat.heartbeat.requeued);
-    store_op_done(&lease->beat);
+    if (call->op.rc == 0 && heartbeat->requeued > 0)
+        log_warn("node.took_over", "reports=%ld", (long)heartbeat->requeued);
+    store_op_done(&call->op);
     if (lease->again)
-        lease->beat_ms = clock_mono_ms();
+        loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
     lease->again = false;
 }
 
-static void beat_answered(struct store_op *op)
+static void on_due(struct loop_timer *timer)
 {
-    struct supervisor *supervisor = op->owner;
-
-    supervisor_deliver(supervisor, &supervisor->lease.beat_mail);
-}
-
-static void beat(struct supervisor *supervisor)
-{
-    struct lease *lease = &supervisor->lease;
+    struct lease *lease = container_of(timer, struct lease, due);
+    struct supervisor *supervisor = container_of(lease, struct supervisor, lease);
 
     SEAM_STEP("node", "beat", "due");
-    lease->beating = true;
-    lease->beat_ms = 0;
     lease->beats++;
     lease->sent_ms = clock_mono_ms(); /* before the store counts from its own now */
-    lease->beat_mail.deliver = on_beaten;
-    lease->beat =
-        (struct store_op){.verb = STORE_HEARTBEAT, .done = beat_answered, .owner = supervisor};
-    lease->beat.heartbeat = (struct store_heartbeat){.node = lease->node,
-                                                     .host = lease->host,
-                                                     .begin = !lease->begun,
-                                                     .lease_ms = lease_ms(supervisor)};
-    store_post(supervisor->spec.store, &lease->beat);
+    lease->beat.op = (struct store_op){.verb = STORE_HEARTBEAT};
+    lease->beat.op.heartbeat = (struct store_heartbeat){.node = lease->node,
+                                                        .host = lease->host,
+                                                        .begin = !lease->begun,
+                                                        .lease_ms = lease_ms(supervisor)};
+    loop_ask(supervisor->loop, supervisor->spec.store, &lease->beat, on_beaten);
 }
 
-int64_t lease_deadline(const struct supervisor *supervisor)
+/* From now on others may run our reports: whoever deletes one must not wait for us in vain. */
+static void on_end(struct loop_timer *timer)
 {
-    const struct lease *lease = &supervisor->lease;
+    struct supervisor *supervisor = container_of(timer, struct supervisor, lease.end);
 
-    if (lease->beat_ms == 0 || (lease->until_ms != 0 && lease->until_ms < lease->beat_ms))
-        return lease->until_ms;
-    return lease->beat_ms;
-}
-
-void lease_on_time(struct supervisor *supervisor, int64_t now_ms)
-{
-    struct lease *lease = &supervisor->lease;
-
-    if (!supervisor->shared)
-        return;
-    /* From now on others may run them: whoever deletes one must not wait for us in vain. */
-    if (lease->until_ms != 0 && lease->until_ms <= now_ms) {
-        lease->until_ms = 0;
-        give_up_all(supervisor, "the lease has run out, the store does not answer");
-    }
-    if (lease->beat_ms != 0 && lease->beat_ms <= now_ms)
-        beat(supervisor);
+    give_up_all(supervisor, "the lease has run out, the store does not answer");
 }
 
 /* ---- news ---- */
 
 struct news {
-    struct supervisor_mail mail;
+    struct supervisor *supervisor;
+    struct loop_message message;
     bool everything;
     struct store_change change;
 };
@@ -294,9 +257,9 @@ static void on_everything(struct supervisor *supervisor)
     struct lease *lease = &supervisor->lease;
 
     supervisor->work = true;
-    lease->again = lease->beating;
-    if (!lease->beating)
-        lease->beat_ms = clock_mono_ms();
+    lease->again = lease->beat.asking;
+    if (!lease->beat.asking)
+        loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
 }
 
 static void on_deleting(struct supervisor *supervisor, const struct guid *id)
@@ -307,9 +270,10 @@ static void on_deleting(struct supervisor *supervisor, const struct guid *id)
     }
 }
 
-static void on_news(struct supervisor *supervisor, struct supervisor_mail *mail)
+static void on_news(struct loop_message *message)
 {
-    struct news *news = container_of(mail, struct news, mail);
+    struct news *news = container_of(message, struct news, message);
+    struct supervisor *supervisor = news->supervisor;
 
     if (news->everything)
         on_everything(supervisor);
@@ -330,26 +294,26 @@ void supervisor_hear(struct supervisor *supervisor, const struct store_change *c
     news = calloc(1, sizeof(*news));
     if (news == NULL)
         return; /* the next heartbeat tells */
-    news->mail.deliver = on_news;
+    news->supervisor = supervisor;
+    news->message.run = on_news;
     news->everything = change == NULL;
     if (change != NULL)
         news->change = *change;
-    supervisor_deliver(supervisor, &news->mail);
+    loop_post(supervisor->loop, &news->message);
 }
 
 /* ---- the end ---- */
 
-/* What was delivered after the thread has ended. */
+/* What was posted after the thread has ended. */
 static void drop_news(struct supervisor *supervisor)
 {
-    struct supervisor_mail *mail = supervisor->first, *next;
+    struct loop_message *message = loop_take_messages(supervisor->loop), *next;
 
-    for (; mail != NULL; mail = next) {
-        next = mail->next;
-        if (mail->deliver == on_news)
-            free(container_of(mail, struct news, mail));
+    for (; message != NULL; message = next) {
+        next = message->next;
+        if (message->run == on_news)
+            free(container_of(message, struct news, message));
     }
-    supervisor->first = NULL;
 }
 
 void lease_done(struct supervisor *supervisor)

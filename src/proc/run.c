@@ -329,3 +329,26 @@ int run_report(const struct wire_message *job, struct source *source, struct run
     definition_free(run.def);
     return rc;
 }
+
+int run_took_too_long(int64_t timeout_ms, struct err *err)
+{
+    char duration[32];
+
+    str_human_duration(duration, sizeof(duration), timeout_ms);
+    return err_set(err, -E_SOURCE,
+                   "The report took longer than its limit of %s and was stopped. Narrow it down by "
+                   "its parameters, or ask the operator for a longer limit.",
+                   duration);
+}
+
+int run_used_too_much_time(int64_t timeout_ms, struct err *err)
+{
+    char duration[32];
+
+    str_human_duration(duration, sizeof(duration), timeout_ms);
+    return err_set(err, -E_SOURCE,
+                   "The report used more processor time than its limit of %s allows and was "
+                   "stopped. Narrow it down by its parameters, or ask the operator for a longer "
+                   "limit.",
+                   duration);
+}

@@ -11,16 +11,11 @@
 #include "base/histogram.h"
 #include "core/catalog.h"
 #include "core/config.h"
+#include "proc/loop.h"
 #include "spool/spool.h"
 #include "store/store.h"
 
 struct supervisor;
-
-/* What other threads leave for the supervisor's thread; embedded in what is delivered. */
-struct supervisor_mail {
-    struct supervisor_mail *next;
-    void (*deliver)(struct supervisor *supervisor, struct supervisor_mail *mail);
-};
 
 struct supervisor_spec {
     const struct config *config; /* borrowed, like the rest, until supervisor_free() */
@@ -56,7 +51,8 @@ struct supervisor_stop {
     void (*done)(struct supervisor_stop *stop);
     void *owner;
     /* the supervisor's */
-    struct supervisor_mail mail;
+    struct supervisor *supervisor;
+    struct loop_message message;
     struct supervisor_stop *next;
     unsigned looked; /* at its `held` in the store, when that many heartbeats had been sent */
 };

@@ -1,5 +1,6 @@
-/* src/proc/supervisor_impl.h -- what supervisor.c, slot.c and job.c share. All of it belongs to the
- * supervisor's one thread, but for the mailbox and the counters. Only these files include this. */
+/* src/proc/supervisor_impl.h -- what supervisor.c, claim.c, worker_handle.c, job.c and lease.c
+ * share. All of it belongs to the supervisor's one thread, except what is atomic. Only these files
+ * include this. */
 #ifndef PROC_SUPERVISOR_IMPL_H
 #define PROC_SUPERVISOR_IMPL_H
 
@@ -7,82 +8,97 @@
 #include <stdatomic.h>
 
 #include "core/report.h"
+#include "proc/channel.h"
 #include "proc/child.h"
+#include "proc/loop.h"
+#include "proc/states.h"
 #include "proc/supervisor.h"
 #include "proc/wire.h"
 
 #define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 struct job;
-struct slot;
-
-/* What epoll wakes: `ready` is called with the owner. */
-struct watch {
-    void (*ready)(struct watch *watch);
-    void *owner;
-};
 
 /* A place for one worker: its process, and the job it runs. */
-struct slot {
+struct worker_handle {
     struct supervisor *supervisor;
+    enum worker_state state; /* written by worker_enter() */
     struct child child;
-    struct watch socket_watch, exit_watch;
-    struct job *job;    /* NULL: idle */
-    int64_t spawned_ms; /* monotonic, like the rest; for the back-off of workers that die young */
-    int64_t respawn_ms; /* 0: not waiting to be started again */
-    int64_t kill_ms;    /* 0: nothing is being stopped */
-    int young_deaths;   /* in a row */
-    bool claiming;      /* claim is under way, with a job ready to take what it finds */
-    struct job *claimed;
-    unsigned claim_wakes;    /* supervisor->wakes when it was posted */
-    struct guid claim_token; /* until a claim is answered */
-    struct store_op claim;
-    struct supervisor_mail claim_mail;
-    bool progressing; /* progress is under way */
-    struct store_op progress;
-    struct supervisor_mail progress_mail;
+    struct channel channel;
+    struct loop_watch exit_watch;
+    struct job *job;         /* until it has answered or ended: BUSY, DYING */
+    struct loop_timer timer; /* ABSENT: start it again; DYING: it cannot be killed */
+    int64_t spawned_ms;      /* monotonic; for the back-off of workers that die young */
+    int young_deaths;        /* in a row */
+    struct loop_call progress;
+};
+
+/* A question to the store for the oldest queued report, with a job ready to take it. */
+struct claim {
+    struct supervisor *supervisor;
+    struct loop_call call;
+    struct guid token; /* until it is answered … */
+    bool doubt;        /* … for certain: the last answer was a failure */
+    struct job *job;
+    unsigned wakes; /* supervisor->wakes when it was asked */
+};
+
+/* How a job ends: what becomes of its file, and what the store is told. */
+#define JOB_ENDS(X)                                                                                \
+    X(COMPLETE, SPOOL_PUBLISH, STORE_FINISH)                                                       \
+    X(COMPLETE_IN_ROW, SPOOL_DISCARD, STORE_FINISH) /* the store takes the result */               \
+    X(ERROR, SPOOL_DISCARD, STORE_FINISH)                                                          \
+    X(REQUEUE, SPOOL_DISCARD, STORE_REQUEUE)
+
+enum job_end {
+#define X(name, file, verb) JOB_END_##name,
+    JOB_ENDS(X)
+#undef X
 };
 
 /* One claimed report, until the store has been told how it ended. */
 struct job {
     struct supervisor *supervisor;
+    enum job_phase phase; /* written by job_enter() */
     struct report report;
-    struct slot *slot;             /* NULL once no worker runs it */
+    struct worker_handle *worker;  /* NULL once no worker runs it */
     unsigned since_beat;           /* lease.beats when it started */
-    bool ending;                   /* job_end has been called */
-    bool put_back;                 /* stopped for shutdown: back into the queue */
     struct supervisor_stop *stops; /* who waits for its end: it is being deleted */
-    enum spool_verb file_verb;
-    struct spool_op file;
-    struct store_op op;
-    int64_t retry_ms;              /* 0: not waiting to post op again */
+    enum job_end end;              /* FILING, WRITING, WAITING */
+    struct loop_spool_call file;
+    struct loop_call write;
+    struct loop_timer timer; /* RUNNING, STOPPING: kill its worker; WAITING: ask the store again */
+    int64_t timeout_ms;
     int fd;                        /* what the worker writes to; -1: nothing yet */
     int64_t row_results;           /* how large a small result may be */
     void *result;                  /* the bytes of a small one, which FINISH takes along */
     bool sealed;                   /* this attempt's file is encrypted … */
     uint8_t key[REPORT_KEY_BYTES]; /* … with this, which nobody else keeps until it is finished */
     char message[REPORT_MESSAGE_MAX];
-    struct supervisor_mail mail;
     struct job *next;
 };
 
 /* What makes this node live, for the others that share the store. */
 struct lease {
-    char node[GUID_TEXT]; /* its name, a new one whenever it was given up */
-    char host[80];        /* for people */
-    bool begun;           /* the store knows it */
-    bool beating, again;  /* a heartbeat is under way; and another one is to follow at once */
-    int64_t beat_ms;      /* monotonic: when the next heartbeat is due */
-    int64_t sent_ms;      /* when the last one was */
-    int64_t until_ms;     /* the others let the node live at least so long; 0: not any more */
-    unsigned beats;       /* sent so far */
-    struct store_op beat;
-    struct supervisor_mail beat_mail;
+    char node[GUID_TEXT];  /* its name, a new one whenever it was given up */
+    char host[80];         /* for people */
+    bool begun;            /* the store knows it */
+    bool again;            /* another heartbeat is to follow the one that is under way at once */
+    int64_t sent_ms;       /* monotonic: when the last heartbeat was */
+    unsigned beats;        /* sent so far */
+    struct loop_timer due; /* when the next heartbeat is */
+    struct loop_timer
+        end; /* the others let the node live at least so long; not set: not any more */
+    struct loop_call beat;
     struct supervisor_stop *parked; /* what other nodes are still running */
-    bool looking;                   /* whether one of them is still held is being looked up */
     struct guid looked_up;
-    struct store_op look;
-    struct supervisor_mail look_mail;
+    struct loop_call look; /* is one of them still held? */
+};
+
+enum supervisor_phase {
+    SUPERVISOR_OPEN,
+    SUPERVISOR_DRAINING, /* running reports may go on for a while, no other one starts */
+    SUPERVISOR_CLOSING,  /* that time is over: they go back into the queue */
 };
 
 struct supervisor {
@@ -90,31 +106,31 @@ struct supervisor {
     bool shared;        /* the store, with other nodes */
     struct lease lease; /* only then */
     pthread_t thread;
-    int epoll, bell; /* bell: an eventfd, rung by the mailbox */
-    struct watch bell_watch;
-    pthread_mutex_t mutex;
-    struct supervisor_mail *first, **last;
+    struct loop *loop;
     atomic_uint wakes; /* supervisor_wake() calls */
     unsigned wakes_seen;
-    atomic_bool hungry; /* a worker is idle: a wake has to ring */
-    int64_t claim_ms;   /* no claims before this; 0: not set */
-    bool work;          /* the queue may hold something */
-    bool draining;
-    int64_t drain_grace_ms; /* set before draining */
-    int64_t drain_ms;       /* when running reports are put back; 0: not set */
-    struct supervisor_mail drain_mail;
+    atomic_bool idle;           /* a worker is: a wake has to end the loop's wait */
+    bool work;                  /* the queue may hold something */
+    struct loop_timer no_claim; /* set: no claims before it ends */
+    enum supervisor_phase phase;
+    int64_t drain_grace_ms; /* set before `drain` is posted */
+    struct loop_message drain;
+    struct loop_timer drain_timer;
     struct job *jobs;
-    size_t slot_count;
-    struct slot *slots;
-    atomic_llong alive, busy, spawned, died, killed;
+    size_t worker_count;
+    struct worker_handle *workers; /* worker_count, and as many claims */
+    struct claim *claims;
+    atomic_llong in_state[WORKER_STATE_COUNT]; /* workers now */
+    atomic_llong spawned, died, killed;
     struct histogram cancels;
 };
 
-/* supervisor.c */
-void supervisor_deliver(struct supervisor *supervisor, struct supervisor_mail *mail);
-int supervisor_watch(struct supervisor *supervisor, int fd, struct watch *watch);
-void supervisor_claim(
-    struct supervisor *supervisor); /* for every idle worker, if there may be work */
+/* claim.c: who gets the next report */
+void claim_init(struct claim *claim, struct supervisor *supervisor);
+void claim_done(struct claim *claim);
+/* For every idle worker, if there may be work; and have the next wake end the loop's wait if a
+ * worker stays idle. */
+void claim_all(struct supervisor *supervisor);
 
 /* lease.c: one node of several */
 void lease_init(struct supervisor *supervisor);
@@ -122,38 +138,40 @@ void lease_done(struct supervisor *supervisor); /* nobody has to wait for it to 
 /* May reports be claimed, and which node claims them? */
 bool lease_holds(const struct supervisor *supervisor);
 const char *lease_node(const struct supervisor *supervisor);
-void lease_on_time(struct supervisor *supervisor, int64_t now_ms);
-int64_t lease_deadline(const struct supervisor *supervisor); /* 0: none */
-bool lease_is_busy(const struct supervisor *supervisor);
 /* Nothing of it runs here: wait for another node, or for this one's claim that is under way. */
 void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop);
 /* A job has started: who has been waiting for its deletion stops it. */
 void lease_started(struct supervisor *supervisor, struct job *job);
 
-/* slot.c: worker processes */
-void slot_start(struct slot *slot);
-bool slot_is_idle(const struct slot *slot);
-/* Give the job to the slot's worker; `m` is complete. */
-void slot_run(struct slot *slot, struct job *job, const struct wire_message *m);
-/* Cancel what it runs; its worker is killed if that takes longer than the grace. */
-void slot_cancel(struct slot *slot);
-void slot_on_time(struct slot *slot, int64_t now_ms);
-int64_t slot_deadline(const struct slot *slot); /* 0: none */
+/* worker_handle.c: worker processes */
+void worker_init(struct worker_handle *worker, struct supervisor *supervisor);
+void worker_start(struct worker_handle *worker);
+/* An idle one, or NULL. */
+struct worker_handle *worker_find_idle(struct supervisor *supervisor);
+/* Give the job to an idle worker; `m` is complete. */
+void worker_run(struct worker_handle *worker, struct job *job, const struct wire_message *m);
+/* Tell it to stop what it runs. */
+void worker_cancel(struct worker_handle *worker);
+/* Kill it, with the reason for the log. The job is told when the process has ended. */
+void worker_kill(struct worker_handle *worker, const char *reason);
+/* At the end, when it holds nothing any more: two steps, so that all end at the same time. */
+void worker_dismiss(struct worker_handle *worker);
+void worker_done(struct worker_handle *worker);
 
 /* job.c: from claim to end */
 struct job *job_new(struct supervisor *supervisor); /* NULL: no memory */
-void job_free(struct job *job);                     /* one that was never started */
-/* Takes what `report` owns; runs it on `slot`, or ends it. The job frees itself at its end. */
-void job_start(struct job *job, struct slot *slot, struct report *report);
+void job_free(struct job *job);                     /* one that was never started; NULL is fine */
+/* Takes what `report` owns; runs it on an idle worker, or ends it. The job frees itself at its
+ * end. */
+void job_start(struct job *job, struct report *report);
 /* The worker has answered. */
 void job_answered(struct job *job, const struct wire_message *m);
-/* The worker has died on it; `words` say how. */
-void job_orphaned(struct job *job, const char *words);
+/* The worker has ended without an answer. */
+void job_orphaned(struct job *job, const struct child_end *end);
 /* Someone waits for its end, since it is deleted. */
 void job_stop(struct job *job, struct supervisor_stop *stop);
-/* The server stops: put it back into the queue; what the store does not take is left to the next
- * start. */
+/* Stop it and put it back into the queue, uncounted; what the store does not take is left to the
+ * next start. */
 void job_put_back(struct job *job);
-void job_on_time(struct job *job, int64_t now_ms);
 
 #endif

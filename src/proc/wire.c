@@ -127,59 +127,73 @@ static json_t *to_json(const struct wire_message *m)
     return NULL;
 }
 
-/* Send all; the descriptor goes with the first byte. */
-static int send_all(int socket, const char *data, size_t len, int fd, struct err *err)
+struct wire_frame *wire_frame_new(const struct wire_message *m, struct err *err)
+{
+    json_t *json = to_json(m);
+    size_t size = json != NULL ? json_dumpb(json, NULL, 0, JSON_COMPACT) : 0;
+    struct wire_frame *frame = size > 0 && size <= WIRE_FRAME_MAX
+                                   ? malloc(sizeof(*frame) + sizeof(uint32_t) + size)
+                                   : NULL;
+    uint32_t length = (uint32_t)size;
+
+    if (frame == NULL) {
+        malformed(err, "text that is not UTF-8, or too long, or no memory");
+    } else {
+        *frame = (struct wire_frame){.len = sizeof(length) + size,
+                                     .fd = m->type == WIRE_RUN ? m->fd : -1};
+        memcpy(frame->data, &length, sizeof(length));
+        json_dumpb(json, frame->data + sizeof(length), size, JSON_COMPACT);
+    }
+    forget(json);
+    return frame;
+}
+
+void wire_frame_free(struct wire_frame *frame)
+{
+    if (frame == NULL)
+        return;
+    sodium_memzero(frame->data, frame->len);
+    free(frame);
+}
+
+int wire_frame_send(int socket, struct wire_frame *frame, int flags, struct err *err)
 {
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(int))];
     } control = {0};
-    bool with_fd = fd >= 0;
 
-    while (len > 0) {
-        struct iovec io = {.iov_base = (char *)data, .iov_len = len};
+    while (frame->sent < frame->len) {
+        struct iovec io = {.iov_base = frame->data + frame->sent,
+                           .iov_len = frame->len - frame->sent};
         struct msghdr message = {.msg_iov = &io, .msg_iovlen = 1};
         ssize_t n;
 
-        if (with_fd) {
+        if (frame->fd >= 0 && frame->sent == 0) {
             control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)),
                                               .cmsg_level = SOL_SOCKET,
                                               .cmsg_type = SCM_RIGHTS};
-            memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+            memcpy(CMSG_DATA(&control.header), &frame->fd, sizeof(frame->fd));
             message.msg_control = &control;
             message.msg_controllen = sizeof(control.room);
         }
-        n = sendmsg(socket, &message, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
+        n = sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return 0;
+        if (n < 0 && errno != EINTR)
             return err_errno(err, -E_IO, "send a frame");
-        with_fd = false;
-        data += n;
-        len -= (size_t)n;
+        frame->sent += n > 0 ? (size_t)n : 0;
     }
-    return 0;
+    return 1;
 }
 
 int wire_send(int socket, const struct wire_message *m, struct err *err)
 {
-    json_t *json = to_json(m);
-    size_t size = json != NULL ? json_dumpb(json, NULL, 0, JSON_COMPACT) : 0;
-    char *frame = size > 0 && size <= WIRE_FRAME_MAX ? malloc(sizeof(uint32_t) + size) : NULL;
-    uint32_t length = (uint32_t)size;
-    int rc;
+    struct wire_frame *frame = wire_frame_new(m, err);
+    int rc = frame != NULL ? wire_frame_send(socket, frame, 0, err) : -E_IO;
 
-    if (frame == NULL) {
-        forget(json);
-        return malformed(err, "text that is not UTF-8, or too long, or no memory");
-    }
-    memcpy(frame, &length, sizeof(length));
-    json_dumpb(json, frame + sizeof(length), size, JSON_COMPACT);
-    rc = send_all(socket, frame, sizeof(length) + size, m->type == WIRE_RUN ? m->fd : -1, err);
-    sodium_memzero(frame, sizeof(length) + size);
-    free(frame);
-    forget(json);
-    return rc;
+    wire_frame_free(frame);
+    return rc < 0 ? rc : 0;
 }
 
 /* ---- receiving ---- */
@@ -300,47 +314,54 @@ static int from_json(json_t *json, struct wire_message *m, struct err *err)
     return 0;
 }
 
+int wire_read(const char *payload, size_t len, int fd, struct wire_message *ret, struct err *err)
+{
+    struct wire_message m = {.fd = fd};
+    json_t *json = json_loadb(payload, len, 0, NULL);
+    int rc =
+        json_is_object(json) ? from_json(json, &m, err) : malformed(err, "it is no JSON object");
+
+    forget(json);
+    if (rc == 0)
+        *ret = m;
+    else
+        wire_message_done(&m);
+    sodium_memzero(m.key, sizeof(m.key));
+    return rc;
+}
+
 /* The payload of a frame whose length has been read. */
-static int receive_payload(int socket, size_t len, struct wire_message *m, struct err *err)
+static int receive_payload(int socket, size_t len, int fd, struct wire_message *ret,
+                           struct err *err)
 {
     char *payload = malloc(len);
-    json_t *json;
     int rc;
 
     if (payload == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
     rc = receive_all(socket, payload, len, NULL, err);
-    if (rc <= 0) {
-        free(payload);
-        return rc < 0 ? rc : malformed(err, "it ends too early");
-    }
-    json = json_loadb(payload, len, 0, NULL);
+    if (rc == 0)
+        rc = malformed(err, "it ends too early");
+    else if (rc == 1)
+        rc = wire_read(payload, len, fd, ret, err);
     sodium_memzero(payload, len);
     free(payload);
-    rc = json_is_object(json) ? from_json(json, m, err) : malformed(err, "it is no JSON object");
-    forget(json);
     return rc;
 }
 
 int wire_receive(int socket, struct wire_message *ret, struct err *err)
 {
-    struct wire_message m = {.fd = -1};
     uint32_t length;
-    int rc = receive_all(socket, (char *)&length, sizeof(length), &m.fd, err);
+    int fd = -1;
+    int rc = receive_all(socket, (char *)&length, sizeof(length), &fd, err);
 
     if (rc == 0)
         return 0;
     if (rc == 1 && (length == 0 || length > WIRE_FRAME_MAX))
         rc = malformed(err, "its length");
     else if (rc == 1)
-        rc = receive_payload(socket, length, &m, err);
-    if (rc < 0) {
-        wire_message_done(&m);
-        if (m.fd >= 0)
-            close(m.fd);
-        return rc;
-    }
-    *ret = m;
-    sodium_memzero(m.key, sizeof(m.key));
-    return 1;
+        rc = receive_payload(socket, length, fd, ret, err);
+    if (rc < 0 && fd >= 0)
+        close(fd);
+    return rc < 0 ? rc : 1;
 }

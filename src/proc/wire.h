@@ -48,4 +48,22 @@ int wire_send(int socket, const struct wire_message *m, struct err *err);
 /* Receive a frame, blocking: 1; 0 at the end; -E_IO. On 1 the strings and fd are yours. */
 int wire_receive(int socket, struct wire_message *ret, struct err *err);
 
+/* ---- the same in parts, for the side that may not block: proc/channel.h ---- */
+
+struct wire_frame {
+    struct wire_frame *next; /* the caller's */
+    size_t len, sent;        /* bytes */
+    int fd;                  /* goes with the first byte; -1: none. Borrowed from the message */
+    char data[];
+};
+/* NULL: it cannot be one, and `err` says why. Yours: wire_frame_free(), which wipes it. */
+struct wire_frame *wire_frame_new(const struct wire_message *m, struct err *err);
+void wire_frame_free(struct wire_frame *frame); /* NULL is fine */
+/* Send what is left of it, with `flags` of sendmsg(2). 1: all is sent; 0: the socket is full;
+ * -E_IO. */
+int wire_frame_send(int socket, struct wire_frame *frame, int flags, struct err *err);
+/* Read the payload of a frame; `fd` came with it (-1: none) and stays yours on failure: -E_IO,
+ * -E_NOMEM. */
+int wire_read(const char *payload, size_t len, int fd, struct wire_message *ret, struct err *err);
+
 #endif

@@ -177,37 +177,19 @@ static void stop_job(struct worker *worker, enum stop stop)
 
 /* ---- messages ---- */
 
-/* "10m", "90s", "1500ms": the largest unit that divides. */
-static void format_duration(char *out, size_t cap, int64_t ms)
-{
-    static const struct {
-        int64_t ms;
-        const char *name;
-    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
-    size_t unit = 0;
-
-    while (ms % units[unit].ms != 0)
-        unit++;
-    snprintf(out, cap, "%lld%s", (long long)(ms / units[unit].ms), units[unit].name);
-}
-
 /* Turn what the runner left into an outcome and words. */
 static void judge(struct worker *worker, struct wire_message *done)
 {
     struct err *err = &worker->result_err;
-    char duration[32];
 
     done->outcome = WIRE_COMPLETE;
     if (worker->result_rc == 0)
         return;
     done->outcome = WIRE_FAILED;
-    if (worker->result_rc == -E_CANCELLED && worker->stop == STOP_CANCELLED) {
+    if (worker->result_rc == -E_CANCELLED && worker->stop == STOP_CANCELLED)
         done->outcome = WIRE_CANCELLED;
-    } else if (worker->result_rc == -E_CANCELLED && worker->stop == STOP_TIMEOUT) {
-        format_duration(duration, sizeof(duration), worker->job.timeout_ms);
-        err_set(err, -E_SOURCE, "The report took longer than its limit of %s and was stopped.",
-                duration);
-    }
+    else if (worker->result_rc == -E_CANCELLED && worker->stop == STOP_TIMEOUT)
+        run_took_too_long(worker->job.timeout_ms, err);
     done->message = err->text;
     /* Details quote no values; where words have none they have no values either. */
     done->detail = err->detail[0] != '\0' ? err->detail : err->text;

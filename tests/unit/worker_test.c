@@ -26,6 +26,7 @@
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 10000000000)"            \
     " SELECT count(*) AS \"n\" FROM n WHERE i < 0"
 
+#define NARROW "Narrow it down by its parameters, or ask the operator for a longer limit."
 #define HEAD "-- report: Test\n-- description: d\n-- source: s\n"
 
 struct bench {
@@ -383,7 +384,7 @@ static void a_query_that_takes_too_long_is_stopped_with_its_limit_named(void **s
 {
     fails_with(*state,
                &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n", .timeout_ms = 300},
-               "The report took longer than its limit of 300ms and was stopped.");
+               "The report took longer than its limit of 300ms and was stopped. " NARROW);
 }
 
 static void a_sort_that_takes_too_long_is_stopped_too(void **state)
@@ -394,7 +395,7 @@ static void a_sort_that_takes_too_long_is_stopped_too(void **state)
                                       "SELECT i + 1 FROM n) SELECT i AS \"i\" FROM n "
                                       "ORDER BY random();\n",
                              .timeout_ms = 1000},
-               "The report took longer than its limit of 1s and was stopped.");
+               "The report took longer than its limit of 1s and was stopped. " NARROW);
 }
 
 static void cancel(struct bench *b, const struct guid *id, int attempt)

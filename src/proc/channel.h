@@ -1,0 +1,46 @@
+/* src/proc/channel.h -- the server's end of a worker's socket: what is sent waits in a queue, so
+ * that the loop never waits for a worker. */
+#ifndef PROC_CHANNEL_H
+#define PROC_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "proc/loop.h"
+#include "proc/wire.h"
+
+enum {
+    CHANNEL_ANSWER_MAX = 32 << 10, /* bytes of a frame from a worker */
+    CHANNEL_QUEUE_MAX = 8,         /* frames that wait: a RUN and its CANCEL are two */
+};
+
+struct channel {
+    struct loop *loop;
+    struct loop_watch watch;
+    int fd; /* -1: closed */
+    struct wire_frame *first, **last;
+    size_t queued;
+    struct buf in; /* what has come of the next frame */
+    /* A frame has come; its strings are the channel's. May close the channel. */
+    void (*heard)(struct channel *channel, const struct wire_message *m);
+    /* The other side has closed it (why->code 0), or it is broken: close it. Not called by
+     * channel_close(). */
+    void (*ended)(struct channel *channel, const struct err *why);
+};
+
+/* Watch the socket `fd`, which is the channel's from now on, also on failure. `heard` and `ended`
+ * are set by the caller. -E_INTERNAL. */
+int channel_open(struct channel *channel, struct loop *loop, int fd, struct err *err);
+/* Close the socket and forget what was not sent. */
+void channel_close(struct channel *channel);
+
+/* Send, or queue behind what waits already; descriptors are duplicated if need be. -E_IO: it is
+ * closed or broken, the message makes no frame, or CHANNEL_QUEUE_MAX frames wait. */
+int channel_send(struct channel *channel, const struct wire_message *m, struct err *err);
+
+/* Take all that has come, of a worker that is dead. */
+void channel_drain(struct channel *channel);
+
+#endif

@@ -1,0 +1,318 @@
+/* src/proc/loop.c -- one epoll instance, an eventfd that ends its wait, a queue of messages and a
+ * sorted list of timers. */
+#include "proc/loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+enum { WAIT_MAX_MS = 60 * 1000 };
+
+/* A place for a watch. An event carries place and generation; every watch that ends raises the
+ * place's generation, so that no event of it fits any more. */
+struct place {
+    struct loop_watch *watch; /* NULL: free */
+    uint32_t generation;
+};
+
+struct loop {
+    int epoll, wake_fd;
+    struct loop_watch wake_watch;
+    struct place places[LOOP_WATCHES_MAX];
+    struct loop_timer *timers; /* the next one that is due first */
+    size_t asking;
+    pthread_mutex_t mutex; /* guards what follows */
+    struct loop_message *first, **last;
+};
+
+/* ---- messages ---- */
+
+void loop_wake(struct loop *loop)
+{
+    const uint64_t one = 1;
+
+    /* Fails only when the counter is full, and then it is readable. */
+    if (write(loop->wake_fd, &one, sizeof(one)) < 0)
+        return;
+}
+
+void loop_post(struct loop *loop, struct loop_message *message)
+{
+    message->next = NULL;
+    pthread_mutex_lock(&loop->mutex);
+    *loop->last = message;
+    loop->last = &message->next;
+    /* Inside the lock: once a message is taken the loop may end, and its descriptor with it. */
+    loop_wake(loop);
+    pthread_mutex_unlock(&loop->mutex);
+}
+
+struct loop_message *loop_take_messages(struct loop *loop)
+{
+    struct loop_message *message;
+
+    pthread_mutex_lock(&loop->mutex);
+    message = loop->first;
+    loop->first = NULL;
+    loop->last = &loop->first;
+    pthread_mutex_unlock(&loop->mutex);
+    return message;
+}
+
+/* Only takes the wake back: the messages come after all descriptors. */
+static void on_wake(struct loop_watch *watch)
+{
+    uint64_t count;
+
+    if (read(watch->fd, &count, sizeof(count)) < 0)
+        return; /* another round has taken it */
+}
+
+static void run_messages(struct loop *loop)
+{
+    struct loop_message *message = loop_take_messages(loop);
+
+    while (message != NULL) {
+        struct loop_message *next = message->next;
+
+        message->run(message);
+        message = next;
+    }
+}
+
+/* ---- timers ---- */
+
+void loop_timer_cancel(struct loop_timer *timer)
+{
+    if (timer->link == NULL)
+        return;
+    *timer->link = timer->next;
+    if (timer->next != NULL)
+        timer->next->link = timer->link;
+    timer->next = NULL;
+    timer->link = NULL;
+}
+
+static void insert(struct loop_timer **link, struct loop_timer *timer)
+{
+    while (*link != NULL && (*link)->due_ms <= timer->due_ms)
+        link = &(*link)->next;
+    timer->next = *link;
+    timer->link = link;
+    if (timer->next != NULL)
+        timer->next->link = &timer->next;
+    *link = timer;
+}
+
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due_ms)
+{
+    loop_timer_cancel(timer);
+    timer->due_ms = due_ms;
+    insert(&loop->timers, timer);
+}
+
+/* Those that are due now. One that is set again while they run waits for the next round, even if
+ * its time has come; one that is cancelled does not run. */
+static void run_timers(struct loop *loop)
+{
+    int64_t now_ms = clock_mono_ms();
+    struct loop_timer *due = NULL, *timer;
+
+    while (loop->timers != NULL && loop->timers->due_ms <= now_ms) {
+        timer = loop->timers;
+        loop_timer_cancel(timer);
+        insert(&due, timer);
+    }
+    while ((timer = due) != NULL) {
+        loop_timer_cancel(timer);
+        timer->run(timer);
+    }
+}
+
+/* For epoll_wait(); -1: nothing is due. */
+static int patience_ms(const struct loop *loop)
+{
+    int64_t left_ms;
+
+    if (loop->timers == NULL)
+        return -1;
+    left_ms = loop->timers->due_ms - clock_mono_ms();
+    return left_ms < 0 ? 0 : left_ms > WAIT_MAX_MS ? WAIT_MAX_MS : (int)left_ms;
+}
+
+/* ---- descriptors ---- */
+
+static uint64_t make_key(uint32_t index, uint32_t generation)
+{
+    return (uint64_t)generation << 32 | index;
+}
+
+static uint32_t key_index(uint64_t key)
+{
+    return (uint32_t)key;
+}
+
+static int control(struct loop *loop, int operation, const struct loop_watch *watch,
+                   uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.u64 = watch->key};
+
+    return epoll_ctl(loop->epoll, operation, watch->fd, &event);
+}
+
+int loop_watch(struct loop *loop, struct loop_watch *watch, int fd, uint32_t events,
+               struct err *err)
+{
+    uint32_t index = 0;
+
+    while (index < LOOP_WATCHES_MAX && loop->places[index].watch != NULL)
+        index++;
+    if (index == LOOP_WATCHES_MAX)
+        return err_set(err, -E_INTERNAL, "too many descriptors to watch");
+    watch->fd = fd;
+    watch->key = make_key(index, loop->places[index].generation);
+    if (control(loop, EPOLL_CTL_ADD, watch, events) < 0)
+        return err_errno(err, -E_INTERNAL, "can't watch a descriptor");
+    loop->places[index].watch = watch;
+    return 0;
+}
+
+void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events)
+{
+    control(loop, EPOLL_CTL_MOD, watch, events); /* fails for no descriptor that is watched */
+}
+
+void loop_unwatch(struct loop *loop, struct loop_watch *watch)
+{
+    struct place *place = &loop->places[key_index(watch->key)];
+
+    if (place->watch != watch)
+        return;
+    control(loop, EPOLL_CTL_DEL, watch, 0);
+    place->watch = NULL;
+    place->generation++;
+}
+
+static void run_event(struct loop *loop, uint64_t key)
+{
+    struct place *place = &loop->places[key_index(key)];
+
+    if (place->watch != NULL && key == make_key(key_index(key), place->generation))
+        place->watch->ready(place->watch);
+}
+
+void loop_round(struct loop *loop)
+{
+    struct epoll_event events[LOOP_WATCHES_MAX];
+    int count = epoll_wait(loop->epoll, events, LOOP_WATCHES_MAX, patience_ms(loop));
+
+    for (int i = 0; i < count; i++)
+        run_event(loop, events[i].data.u64);
+    run_messages(loop);
+    run_timers(loop);
+}
+
+/* ---- questions ---- */
+
+static void on_store_answer(struct loop_message *message)
+{
+    struct loop_call *call = container_of(message, struct loop_call, message);
+
+    call->asking = false;
+    call->loop->asking--;
+    call->answered(call);
+}
+
+static void store_answered(struct store_op *op)
+{
+    struct loop_call *call = op->owner;
+
+    loop_post(call->loop, &call->message);
+}
+
+void loop_ask(struct loop *loop, struct store *store, struct loop_call *call,
+              void (*answered)(struct loop_call *call))
+{
+    call->loop = loop;
+    call->asking = true;
+    call->answered = answered;
+    call->message.run = on_store_answer;
+    call->op.done = store_answered;
+    call->op.owner = call;
+    loop->asking++;
+    store_post(store, &call->op);
+}
+
+static void on_spool_answer(struct loop_message *message)
+{
+    struct loop_spool_call *call = container_of(message, struct loop_spool_call, message);
+
+    call->loop->asking--;
+    call->answered(call);
+}
+
+static void spool_answered(struct spool_op *op)
+{
+    struct loop_spool_call *call = op->owner;
+
+    loop_post(call->loop, &call->message);
+}
+
+void loop_ask_spool(struct loop *loop, struct spool *spool, struct loop_spool_call *call,
+                    void (*answered)(struct loop_spool_call *call))
+{
+    call->loop = loop;
+    call->answered = answered;
+    call->message.run = on_spool_answer;
+    call->op.done = spool_answered;
+    call->op.owner = call;
+    loop->asking++;
+    spool_post(spool, &call->op);
+}
+
+size_t loop_asking(const struct loop *loop)
+{
+    return loop->asking;
+}
+
+/* ---- start and end ---- */
+
+int loop_new(struct loop **ret, struct err *err)
+{
+    struct loop *loop = calloc(1, sizeof(*loop));
+
+    if (loop == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    loop->last = &loop->first;
+    loop->wake_watch.ready = on_wake;
+    pthread_mutex_init(&loop->mutex, NULL);
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->epoll < 0 || loop->wake_fd < 0 ||
+        loop_watch(loop, &loop->wake_watch, loop->wake_fd, EPOLLIN, NULL) < 0) {
+        err_errno(err, -E_INTERNAL, "can't start a loop of events");
+        loop_free(loop);
+        return -E_INTERNAL;
+    }
+    *ret = loop;
+    return 0;
+}
+
+void loop_free(struct loop *loop)
+{
+    if (loop == NULL)
+        return;
+    if (loop->epoll >= 0)
+        close(loop->epoll);
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
+    pthread_mutex_destroy(&loop->mutex);
+    free(loop);
+}

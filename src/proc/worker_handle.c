@@ -1,0 +1,256 @@
+/* src/proc/worker_handle.c -- a place for one worker process: started, given work, cancelled,
+ * killed, replaced. */
+#include <stddef.h>
+#include <sys/epoll.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/seam.h"
+#include "proc/supervisor_impl.h"
+
+enum {
+    YOUNG_MS = 1000, /* a worker that dies sooner, without work, makes the next one wait */
+    RESPAWN_FIRST_MS = 100,
+    RESPAWN_DOUBLINGS = 6,
+    /* A killed process that has not ended by then waits for a disk or a file server which does not
+     * answer. It will execute nothing of its own any more, so its job need not wait for it. */
+    DEATH_PATIENCE_MS = 2000,
+    LAST_PATIENCE_MS = 2000, /* at the server's end, for all of them */
+};
+
+/* The one place that writes worker->state. The timer belongs to the state that is left. */
+static void worker_enter(struct worker_handle *worker, enum worker_state state)
+{
+    struct supervisor *supervisor = worker->supervisor;
+
+    worker_check_move(worker->state, state);
+    log_debug("worker.state", "pid=%d from=%s to=%s", (int)worker->child.pid,
+              worker_state_name(worker->state), worker_state_name(state));
+    atomic_fetch_sub(&supervisor->in_state[worker->state], 1);
+    atomic_fetch_add(&supervisor->in_state[state], 1);
+    loop_timer_cancel(&worker->timer);
+    worker->state = state;
+    if (state == WORKER_DYING)
+        loop_timer_set(supervisor->loop, &worker->timer, clock_mono_ms() + DEATH_PATIENCE_MS);
+}
+
+struct worker_handle *worker_find_idle(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->worker_count; i++) {
+        if (supervisor->workers[i].state == WORKER_IDLE)
+            return &supervisor->workers[i];
+    }
+    return NULL;
+}
+
+/* --- what the worker says --------------------------------------------------------------------- */
+
+static void on_progressed(struct loop_call *call)
+{
+    store_op_done(&call->op);
+}
+
+/* Progress is news, not truth: while one is being written the next is skipped. */
+static void take_progress(struct worker_handle *worker, const struct wire_message *m)
+{
+    struct supervisor *supervisor = worker->supervisor;
+
+    if (worker->progress.asking)
+        return;
+    worker->progress.op = (struct store_op){.verb = STORE_PROGRESS};
+    worker->progress.op.progress = (struct store_progress){
+        .id = m->id, .attempt = m->attempt, .rows = m->rows, .bytes = m->bytes};
+    loop_ask(supervisor->loop, supervisor->spec.store, &worker->progress, on_progressed);
+}
+
+static struct job *leave_job(struct worker_handle *worker)
+{
+    struct job *job = worker->job;
+
+    worker->job = NULL;
+    if (job != NULL)
+        job->worker = NULL;
+    return job;
+}
+
+static void take_done(struct worker_handle *worker, const struct wire_message *m)
+{
+    struct job *job = leave_job(worker);
+
+    worker->young_deaths = 0;
+    if (worker->state == WORKER_BUSY)
+        worker_enter(worker, WORKER_IDLE);
+    job_answered(job, m);
+}
+
+/* Also of a worker that is dying: it may have finished a report just before. */
+static void on_message(struct channel *channel, const struct wire_message *m)
+{
+    struct worker_handle *worker = container_of(channel, struct worker_handle, channel);
+    const struct report *report = worker->job != NULL ? &worker->job->report : NULL;
+
+    if (report == NULL || !guid_eq(&report->id, &m->id) || report->attempt != m->attempt)
+        return;
+    if (m->type == WIRE_PROGRESS)
+        take_progress(worker, m);
+    if (m->type == WIRE_DONE)
+        take_done(worker, m);
+}
+
+static void on_channel_end(struct channel *channel, const struct err *why)
+{
+    struct worker_handle *worker = container_of(channel, struct worker_handle, channel);
+
+    if (why->code < 0)
+        log_warn("worker.wire", "pid=%d error=%s", (int)worker->child.pid, why->text);
+    channel_close(channel);
+    if (worker->state == WORKER_IDLE || worker->state == WORKER_BUSY) {
+        worker_enter(worker, WORKER_DYING);
+        child_kill(&worker->child);
+    }
+}
+
+/* --- its life --------------------------------------------------------------------------------- */
+
+/* Start it again, at once or, if it dies again and again, after a while. */
+static void start_again(struct worker_handle *worker)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (worker->supervisor->phase != SUPERVISOR_OPEN)
+        return;
+    if (now_ms - worker->spawned_ms >= YOUNG_MS) {
+        worker->young_deaths = 0;
+        worker_start(worker);
+        return;
+    }
+    if (worker->young_deaths < RESPAWN_DOUBLINGS)
+        worker->young_deaths++;
+    loop_timer_set(worker->supervisor->loop, &worker->timer,
+                   now_ms + (RESPAWN_FIRST_MS << (worker->young_deaths - 1)));
+}
+
+static void on_exit_event(struct loop_watch *watch)
+{
+    struct worker_handle *worker = container_of(watch, struct worker_handle, exit_watch);
+    struct supervisor *supervisor = worker->supervisor;
+    int pid = (int)worker->child.pid;
+    struct child_end end;
+    struct job *job;
+
+    channel_drain(&worker->channel); /* it may have finished a report just before it died */
+    channel_close(&worker->channel);
+    loop_unwatch(supervisor->loop, watch);
+    if (!child_reap(&worker->child, 0, &end))
+        end = (struct child_end){.words = "no status"};
+    atomic_fetch_add(&supervisor->died, 1);
+    log_warn("worker.died", "pid=%d how=%s busy=%s", pid, end.words,
+             worker->job != NULL ? "yes" : "no");
+    worker_enter(worker, WORKER_ABSENT);
+    job = leave_job(worker);
+    if (job != NULL)
+        job_orphaned(job, &end);
+    start_again(worker);
+}
+
+/* It was killed, and does not end. */
+static void on_immortal(struct worker_handle *worker)
+{
+    const struct child_end end = {.words = "a process that cannot be killed"};
+    struct job *job = leave_job(worker);
+
+    log_error("worker.unkillable", "pid=%d reason=%s", (int)worker->child.pid,
+              "it waits for a disk or a file server that does not answer");
+    if (job != NULL)
+        job_orphaned(job, &end);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct worker_handle *worker = container_of(timer, struct worker_handle, timer);
+
+    if (worker->state == WORKER_DYING)
+        on_immortal(worker);
+    else
+        worker_start(worker);
+}
+
+void worker_init(struct worker_handle *worker, struct supervisor *supervisor)
+{
+    worker->supervisor = supervisor;
+    worker->state = WORKER_ABSENT;
+    worker->child = (struct child){.pidfd = -1};
+    worker->channel = (struct channel){.fd = -1, .heard = on_message, .ended = on_channel_end};
+    worker->timer.run = on_timer;
+    worker->exit_watch.ready = on_exit_event;
+    atomic_fetch_add(&supervisor->in_state[WORKER_ABSENT], 1);
+}
+
+void worker_start(struct worker_handle *worker)
+{
+    struct supervisor *supervisor = worker->supervisor;
+    struct err err = {0};
+    int socket;
+
+    worker->spawned_ms = clock_mono_ms();
+    if (child_spawn(&worker->child, &socket, &err) < 0) {
+        log_error("worker.spawn", "error=%s", err.text);
+        start_again(worker);
+        return;
+    }
+    worker_enter(worker, WORKER_IDLE);
+    atomic_fetch_add(&supervisor->spawned, 1);
+    if (channel_open(&worker->channel, supervisor->loop, socket, &err) < 0 ||
+        loop_watch(supervisor->loop, &worker->exit_watch, worker->child.pidfd, EPOLLIN, &err) < 0)
+        worker_kill(worker, err.text);
+}
+
+void worker_run(struct worker_handle *worker, struct job *job, const struct wire_message *m)
+{
+    struct err err = {0};
+
+    worker->job = job;
+    job->worker = worker;
+    worker_enter(worker, WORKER_BUSY);
+    if (channel_send(&worker->channel, m, &err) < 0)
+        worker_kill(worker, err.text); /* its exit hands the report back */
+}
+
+void worker_cancel(struct worker_handle *worker)
+{
+    struct wire_message m = {.type = WIRE_CANCEL, .fd = -1};
+    struct err err = {0};
+
+    if (worker->state != WORKER_BUSY)
+        return; /* it is dying */
+    m.id = worker->job->report.id;
+    m.attempt = worker->job->report.attempt;
+    if (channel_send(&worker->channel, &m, &err) < 0)
+        worker_kill(worker, err.text);
+}
+
+void worker_kill(struct worker_handle *worker, const char *reason)
+{
+    if (worker->state == WORKER_DYING || worker->state == WORKER_ABSENT)
+        return;
+    log_warn("worker.killed", "pid=%d reason=%s", (int)worker->child.pid, reason);
+    atomic_fetch_add(&worker->supervisor->killed, 1);
+    worker_enter(worker, WORKER_DYING);
+    child_kill(&worker->child);
+}
+
+void worker_dismiss(struct worker_handle *worker)
+{
+    channel_close(&worker->channel);
+    /* Idle workers hold nothing worth a polite end. */
+    child_kill(&worker->child);
+}
+
+void worker_done(struct worker_handle *worker)
+{
+    struct child_end end;
+
+    if (worker->child.pid > 0 && !child_reap(&worker->child, LAST_PATIENCE_MS, &end))
+        log_error("worker.unkillable", "pid=%d reason=%s", (int)worker->child.pid,
+                  "left behind at the end of the server");
+}
