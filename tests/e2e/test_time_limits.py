@@ -38,6 +38,11 @@ def ticks_of(pid):
     return int(fields[11]) + int(fields[12])
 
 
+def busy_one(workers, before):
+    """Whichever has used processor time since: its query is under way."""
+    return poll(lambda: next((pid for pid in workers if ticks_of(pid) > before[pid] + 2), None), what="a busy worker")
+
+
 def is_stopped(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
@@ -98,8 +103,7 @@ def test_a_stopped_worker_delays_no_other_report_and_no_deletion(make_server):
     workers = server.workers()
     before = {pid: ticks_of(pid) for pid in workers}
     running = client.order("LongRun")
-    busy = poll(lambda: next((pid for pid in workers if ticks_of(pid) > before[pid] + 2), None),
-                what="a busy worker")
+    busy = busy_one(workers, before)
     (idle,) = set(workers) - {busy}
     with stopped(idle):
         large = client.order("Large")
@@ -115,9 +119,11 @@ def test_a_stopped_worker_delays_no_other_report_and_no_deletion(make_server):
 def test_a_worker_that_cannot_be_killed_holds_up_neither_its_report_nor_a_deletion(make_server, deleted):
     """A read of a file server that does not answer cannot be interrupted, not even by SIGKILL."""
     server, client = make(make_server, "job.kill=EIO@1+", workers=2, timeout="1h" if deleted else "300ms")
+    workers = server.workers()
+    before = {pid: ticks_of(pid) for pid in workers}
     reference = client.order("Stuck")
     if deleted:
-        client.wait_for(reference, "processing")
+        busy_one(workers, before)
         assert client.delete(reference).json()["result"] is True
         assert client.complete("Nested")
     else:
