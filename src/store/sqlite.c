@@ -1,5 +1,6 @@
 /* src/store/sqlite.c -- the SQLite backend's table of verbs, and its transactions. */
 #include "base/clock.h"
+#include "base/seam.h"
 #include "store/sqlite_impl.h"
 
 enum {
@@ -67,6 +68,8 @@ static bool empty_log(struct sqlite_conn *c)
     sqlite3_busy_timeout(c->db, CHECKPOINT_PATIENCE_MS);
     rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     sqlite3_busy_timeout(c->db, SQLITE_BUSY_MS);
+    if (rc != SQLITE_OK)
+        SEAM_STEP("store", "log", "kept");
     return rc == SQLITE_OK;
 }
 

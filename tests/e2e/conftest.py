@@ -1,4 +1,6 @@
-"""Fixtures: a server for all tests that leave it in order, and fresh ones for the others."""
+"""Fixtures: a server for all tests that leave it in order, and fresh ones for the others.
+
+Each on the store that the test's mark names, SQLite if there is none: stores.py tells how."""
 
 import pytest
 
@@ -6,57 +8,104 @@ from fake_clock import FakeClock
 from cluster import Cluster
 from harness import Server
 from postgres import Postgres
+from stores import store_of
 
 ALICE, BOB, CAROL = "alice", "bob", "carol"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "stores(*kinds): run once on each of these stores: stores.py")
+
+
+def pytest_generate_tests(metafunc):
+    """The mark `stores`, unless the test itself says which of its cases are for which store."""
+    mark = metafunc.definition.get_closest_marker("stores")
+    own = [own for own in metafunc.definition.iter_markers("parametrize") if "store_kind" in own.args[0]]
+    if mark and not own and "store_kind" in metafunc.fixturenames:
+        metafunc.parametrize("store_kind", mark.args, indirect=True)
 
 
 def close(server):
     if server.process is not None:
         assert server.stop() == 0
     server.check_log()
+    server.store.close()
+
+
+class SharedServers(dict):
+    """By the kind of store: a server that `prepare` gave its users and definitions, started when first used."""
+
+    def __init__(self, folder, postgres, prepare, **config):
+        self.folder, self.postgres, self.prepare, self.config = folder, postgres, prepare, config
+
+    def __missing__(self, kind):
+        server = Server.made(self.folder / kind, store_of(kind, self.postgres), **self.config)
+        self.prepare(server)
+        self[kind] = server.start()
+        return server
+
+    def close(self):
+        for server in self.values():
+            close(server)
+
+
+def add_users(server):
+    """alice and bob may run every report, carol only Quick."""
+    for name, grants in ((ALICE, "*"), (BOB, "*"), (CAROL, "Quick")):
+        server.add_user(name, grants=[grants])
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """Two workers. alice and bob may run every report, carol only Quick."""
-    shared = Server.made(tmp_path_factory.mktemp("server"))
-    shared.add_user(ALICE)
-    shared.add_user(BOB)
-    shared.add_user(CAROL, grants=["Quick"])
-    shared.start()
-    yield shared
-    close(shared)
+def shared_postgres():
+    """Call it for the PostgreSQL of all tests, which is started when it is first needed."""
+    made = []
+
+    def get():
+        if not made:
+            made.append(Postgres())
+        return made[0]
+
+    yield get
+    for server in made:
+        server.close()
 
 
 @pytest.fixture(scope="session")
-def logged_in(server):
-    return {name: server.client(name) for name in (ALICE, BOB, CAROL)}
-
-
-@pytest.fixture
-def alice(logged_in):
-    yield logged_in[ALICE]
-    logged_in[ALICE].delete_all()
-
-
-@pytest.fixture
-def bob(logged_in):
-    yield logged_in[BOB]
-    logged_in[BOB].delete_all()
-
-
-@pytest.fixture
-def carol(logged_in):
-    yield logged_in[CAROL]
-    logged_in[CAROL].delete_all()
-
-
-@pytest.fixture(scope="session")
-def postgres():
+def postgres(shared_postgres):
     """A PostgreSQL for all tests; each makes databases of its own in it, and roles of its own names."""
-    shared = Postgres()
+    return shared_postgres()
+
+
+@pytest.fixture(scope="session")
+def shared_servers(tmp_path_factory, shared_postgres):
+    shared = SharedServers(tmp_path_factory.mktemp("servers"), shared_postgres, add_users)
     yield shared
     shared.close()
+
+
+@pytest.fixture
+def store_kind(request):
+    """The name of the store: the mark `stores`, stores.py."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture
+def server(shared_servers, store_kind):
+    """The server on this store for all tests that leave it in order; it has two workers."""
+    return shared_servers[store_kind]
+
+
+def user_fixture(name):
+    @pytest.fixture
+    def user(server):
+        client = server.client_of(name)
+        yield client
+        client.delete_all()
+
+    return user
+
+
+alice, bob, carol = user_fixture(ALICE), user_fixture(BOB), user_fixture(CAROL)
 
 
 @pytest.fixture
@@ -84,6 +133,8 @@ def make_cluster(tmp_path, postgres):
             close(node)
         for proxy in cluster.proxies:
             proxy.close()
+        if cluster.postgres is postgres:
+            postgres.drop_database(cluster.database)
 
 
 @pytest.fixture
@@ -95,16 +146,22 @@ def clock(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def make_server(tmp_path):
-    """A server of the test's own, started, with the user alice: make_server(workers=1)."""
+def new_server(tmp_path, store_kind, shared_postgres):
+    """A server of the test's own with the user alice, not started: new_server(workers=1)."""
     made = []
 
     def make(**config):
-        server = Server.made(tmp_path / f"server{len(made)}", **config)
+        server = Server.made(tmp_path / f"server{len(made)}", store_of(store_kind, shared_postgres), **config)
         made.append(server)
         server.add_user(ALICE)
-        return server.start()
+        return server
 
     yield make
     for server in made:
         close(server)
+
+
+@pytest.fixture
+def make_server(new_server):
+    """The same, started."""
+    return lambda **config: new_server(**config).start()

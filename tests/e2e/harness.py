@@ -1,5 +1,6 @@
 """The real reportd, on a port of its own with a small database, and a client for it."""
 
+import contextlib
 import os
 import re
 import select
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import requests
 
+from stores import SqliteStore
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 REPORTD = Path(os.environ.get("REPORTD_BIN", ROOT / "build/asan/reportd"))
@@ -22,18 +25,20 @@ PROBLEM = "application/problem+json"
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 STARTS_WITHIN = 30  # seconds; under ASan on a busy machine
 ENDS_WITHIN = 30
+TOKEN_SECONDS = 1200  # an access token's life
 PATIENCE = 30  # for anything else that has to happen at last
 SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error):?.*")
 
 
 def poll(condition, seconds=PATIENCE, what="it"):
-    """Wait until condition() is true, and return what it returned."""
+    """Wait until condition() is true, and return what it returned; `what` may be a function."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what() if callable(what) else what} did not happen within {seconds} s")
         time.sleep(0.01)
 
 
@@ -70,19 +75,21 @@ def processes_below(pid):
 class Server:
     """`reportd serve` in a folder. Made by the fixtures; started and stopped by hand if need be."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, store=SqliteStore):
         self.folder = Path(folder)
+        self.store = store(self.folder)
         self.reports = self.folder / "reports"
         self.spool = self.folder / "spool"
         self.log = self.folder / "stderr.log"
         self.environment = {**os.environ}
         self.process = None
         self.url = None
+        self.clients = {}
 
     @classmethod
-    def made(cls, folder, **config):
-        """A server with the test's database, definitions and configuration."""
-        server = cls(folder)
+    def made(cls, folder, store=SqliteStore, **config):
+        """A server with the test's database, definitions and configuration; `store`: stores.py."""
+        server = cls(folder, store)
         shutil.copytree(HERE / "reports", server.reports)
         make_database(server.folder / "data.db")
         server.configure(**config)
@@ -98,8 +105,7 @@ class Server:
     def configure(self, source="sqlite:data.db", **config):
         values = {
             "listen": "127.0.0.1:0",
-            "store": "store.db",
-            "spool": "spool",
+            **self.store.config,
             "reports": "reports",
             "workers": 2,
             "cancel_grace": "2s",
@@ -161,7 +167,6 @@ class Server:
         process.stdout.close()
         poll(lambda: not any(is_running(pid) for pid in workers), what="the end of the workers")
 
-
     def reload(self, broken=0):
         """SIGHUP, and wait until the definitions have been read; some of them may be broken."""
         before = self.log_text().count("definitions.reload")
@@ -181,11 +186,26 @@ class Server:
         assert complaint is None, self.log_text()[max(0, complaint.start() - 200):][:6000]
 
     def files(self):
-        """The names in the spool."""
-        return sorted(path.name for path in self.spool.rglob("*") if path.is_file())
+        """The names of results and of temporary files, wherever they are kept."""
+        found = [path.name for folder in (self.spool, self.folder / "temp")
+                 for path in folder.rglob("*") if path.is_file()]
+        return sorted(found + self.store.results())
 
     def files_of(self, reference):
         return [name for name in self.files() if name.startswith(reference)]
+
+    def stored(self):
+        """Everything that is kept, except for the log, as pairs of a name and bytes."""
+        for path in self.folder.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path != self.log and path.is_file():
+                    yield str(path.relative_to(self.folder)), path.read_bytes()
+        yield from self.store.tables()
+
+    def holding(self, *wanted):
+        """The names of the files and tables that have any of these bytes, or are called so."""
+        return {name for name, data in self.stored()
+                if any(bytes_ in data or bytes_ in name.encode() for bytes_ in wanted)}
 
     def metric(self, name):
         text = requests.get(self.url + "/metrics", timeout=PATIENCE).text
@@ -194,6 +214,14 @@ class Server:
     def client(self, name, password=PASSWORD):
         client = Client(self.url)
         client.login(name, password)
+        return client
+
+    def client_of(self, name):
+        """One that tests share, logged in as long as they run."""
+        client, until = self.clients.get(name, (None, 0))
+        if until < time.monotonic():
+            client = self.client(name)
+            self.clients[name] = client, time.monotonic() + TOKEN_SECONDS / 2
         return client
 
 

@@ -201,6 +201,9 @@ class Postgres:
             self.sql(script, name)
         return name
 
+    def drop_database(self, name):
+        self.sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
     def log_text(self):
         return (self.folder / "log").read_text(errors="replace")
 

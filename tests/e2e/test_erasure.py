@@ -3,15 +3,17 @@
 import re
 import sqlite3
 import threading
-import time
 import uuid
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
-from harness import Client, Server, poll
+from conftest import SharedServers, add_users
+from harness import Client, poll
+from seams import passings, plan
+from stores import STORES
 
-GONE_WITHIN = 5  # seconds from the answer to the DELETE
+pytestmark = pytest.mark.stores(*STORES)
 MARKED = """-- report: Marked
 -- description: Rows with a note in each; a note that ends in -bad is refused.
 -- source: data
@@ -40,42 +42,44 @@ SELECT json_extract('{}', :Note) AS "value";
 AUDIT_LINE = re.compile(r" (report\.(state|failed|deleted|orphaned)|http\.answer) ")
 
 
-def made_server(folder, **config):
-    server = Server.made(folder, **config)
+def prepare(server):
+    """Its definitions, and the users alice and bob."""
     (server.reports / "Marked.sql").write_text(MARKED)
     (server.reports / "Tangled.sql").write_text(TANGLED)
-    server.add_user("alice")
-    server.add_user("bob")
-    return server.start()
+    add_users(server)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    server = made_server(tmp_path_factory.mktemp("erasure"), row_results="16K")
-    yield server
-    assert server.stop() == 0
-    server.check_log()
+def marked_servers(tmp_path_factory, shared_postgres):
+    servers = SharedServers(tmp_path_factory.mktemp("erasure"), shared_postgres, prepare, row_results="16K")
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+def shared(marked_servers, store_kind):
+    return marked_servers[store_kind]
 
 
 @pytest.fixture
 def client(shared):
-    client = shared.client("alice")
+    client = shared.client_of("alice")
     yield client
     client.delete_all()
 
 
 @pytest.fixture
-def own_server(tmp_path):
+def own_server(tmp_path, store_kind, shared_postgres):
     made = []
 
     def make(**config):
-        made.append(made_server(tmp_path / "own", **config))
-        return made[0], made[0].client("alice")
+        servers = SharedServers(tmp_path, shared_postgres, prepare, **config)
+        made.append(servers)
+        return servers[store_kind], servers[store_kind].client("alice")
 
     yield make
-    for server in made:
-        assert server.stop() == 0
-        server.check_log()
+    for servers in made:
+        servers.close()
 
 
 def new_marker(word="marker"):
@@ -89,29 +93,9 @@ def traces(*texts):
     return found
 
 
-def files_with(server, *wanted):
-    """The files of the data folder, but for the log, that hold any of these bytes."""
-    found = set()
-    for path in server.folder.rglob("*"):
-        if path == server.log or not path.is_file():
-            continue
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            continue
-        if any(bytes_ in data for bytes_ in wanted):
-            found.add(str(path.relative_to(server.folder)))
-        if any(bytes_ in str(path).encode() for bytes_ in wanted):
-            found.add(path.name)
-    return found
-
-
-def assert_gone(server, marker, reference, *more, since=None):
-    deadline = (since or time.monotonic()) + GONE_WITHIN
+def assert_gone(server, marker, reference, *more):
     wanted = traces(marker, reference, *more)
-    while left := files_with(server, *wanted):
-        assert time.monotonic() < deadline, f"after {GONE_WITHIN} s there is something in {left}"
-        time.sleep(0.1)
+    poll(lambda: not server.holding(*wanted), what=lambda: f"the end of what is in {server.holding(*wanted)}")
     assert_log(server, marker, reference)
 
 
@@ -150,17 +134,20 @@ def error(client, marker):
 STATES = {queued: "queued", processing: "processing", complete: "complete", small: "complete", error: "error"}
 
 
+def is_result(name):
+    """Whether the file or table has results, under way or complete."""
+    return name.startswith(("spool/", "temp/", "table result_chunk"))
+
+
 @pytest.mark.parametrize("make", STATES)
 def test_nothing_is_left_of_a_deleted_report(shared, client, make):
     marker = new_marker()
     reference = make(client, marker)
     assert client.state(reference) == STATES[make]
-    where = poll(lambda: files_with(shared, marker.encode()), what="a trace before the deletion")
-    assert any(name.startswith("store.db") for name in where)
-    if make in (processing, complete):  # the result, too
-        poll(lambda: any(name.startswith("spool/") for name in files_with(shared, marker.encode())))
-    if make is small:  # and nowhere else
-        assert all(name.startswith("store.db") for name in where)
+    where = shared.holding(marker.encode())
+    assert any(name.startswith(("store.db", "table report")) for name in where), where
+    if make is complete or (make is processing and shared.spool.exists()):  # the result, too
+        poll(lambda: any(is_result(name) for name in shared.holding(marker.encode())), what="the result")
     assert client.delete(reference).json()["result"] is True
     assert_gone(shared, marker, reference)
 
@@ -169,7 +156,7 @@ def test_nothing_is_left_of_an_idempotency_key(shared, client):
     marker, key = new_marker(), new_marker("key")
     reference = client.submit("Marked", {"Note": marker}, {"Idempotency-Key": key}).json()["data"]
     client.finish(reference)
-    assert files_with(shared, key.encode())
+    assert shared.holding(key.encode())
     client.delete(reference)
     assert_gone(shared, marker, reference, key)
 
@@ -179,38 +166,72 @@ def test_nothing_is_left_of_a_purged_report(own_server):
     good, bad = new_marker(), new_marker()
     references = [complete(client, good), error(client, bad)]
     poll(lambda: client.references() == [], what="the purge")
-    since = time.monotonic()
-    assert_gone(server, good, references[0], since=since)
-    assert_gone(server, bad, references[1], since=since)
+    assert_gone(server, good, references[0])
+    assert_gone(server, bad, references[1])
 
 
 def test_nothing_is_left_of_a_report_that_was_deleted_before_a_crash(own_server):
-    """The log of the store survives the crash; the next start empties it."""
     server, client = own_server()
     marker = new_marker()
     reference = complete(client, marker)
-    with closing(sqlite3.connect(server.folder / "store.db")) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM report").fetchall()  # the log can't be emptied
-        client.delete(reference)
-        server.kill()
-        assert files_with(server, marker.encode())
+    client.delete(reference)
+    server.kill()
     server.start()
     assert_gone(server, marker, reference)
 
 
-def test_a_reader_that_holds_the_log_only_delays_it(own_server):
-    server, client = own_server()
-    marker = new_marker()
-    reference = complete(client, marker)
+# --- the write-ahead log of SQLite, which has the pages as they were before the deletion ------------------
+
+
+@contextmanager
+def reader_of_the_log(server):
+    """As long as it reads the log can't be emptied."""
     with closing(sqlite3.connect(server.folder / "store.db")) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM report").fetchall()
+        yield
+
+
+@pytest.mark.stores("sqlite")
+def test_the_log_of_the_store_that_survives_a_crash_is_emptied_by_the_next_start(own_server):
+    server, client = own_server()
+    marker = new_marker()
+    reference = complete(client, marker)
+    with reader_of_the_log(server):
         client.delete(reference)
-        time.sleep(1.5)  # one try in vain, at least
-        assert files_with(server, marker.encode())
+        server.kill()
+        assert server.holding(marker.encode())
+    server.start()
+    assert_gone(server, marker, reference)
+
+
+@pytest.mark.stores("sqlite")
+def test_a_reader_that_holds_the_log_only_delays_it(own_server):
+    server, client = own_server()
+    server.stop()
+    trace = server.folder / "trace"
+    plan(server, trace=trace)
+    client.url = server.start().url
+    marker = new_marker()
+    reference = complete(client, marker)
+    with reader_of_the_log(server):
+        client.delete(reference)
+        poll(lambda: "store.log.kept" in (place for _, place in passings(trace)), what="a try in vain")
+        assert server.holding(marker.encode())
         assert client.complete("Quick", ProductID="1")  # the service goes on
     assert_gone(server, marker, reference)
+
+
+@pytest.mark.stores("sqlite")
+def test_a_small_result_is_in_its_row_and_nowhere_else(shared, client):
+    marker = new_marker()
+    reference = small(client, marker)
+    assert all(name.startswith("store.db") for name in shared.holding(marker.encode()))
+    client.delete(reference)
+    assert_gone(shared, marker, reference)
+
+
+# --- beside others ----------------------------------------------------------------------------------------
 
 
 def keep_busy(server, stop, number):
@@ -250,7 +271,7 @@ def test_many_deleted_among_many_leave_nothing(shared, client):
         client.delete(reference)
     for marker, reference in zip(markers[::2], references[::2]):
         assert_gone(shared, marker, reference)
-    assert files_with(shared, markers[1].encode())
+    assert shared.holding(markers[1].encode())
 
 
 def test_no_value_is_logged_whatever_the_database_says(shared, client):
@@ -266,7 +287,7 @@ def test_an_encrypted_result_never_shows(own_server):
     server, client = own_server(spool_encryption="on")
     marker = new_marker()
     reference = complete(client, marker)
-    assert not any(name.startswith("spool/") for name in files_with(server, marker.encode()))
+    assert not any(is_result(name) for name in server.holding(marker.encode()))
     assert marker in client.result(reference).text
     client.delete(reference)
     assert_gone(server, marker, reference)

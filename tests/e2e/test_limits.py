@@ -3,8 +3,12 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import GUID, Client, failed, poll
+import pytest
 
+from harness import GUID, Client, failed, poll
+from stores import STORES
+
+pytestmark = pytest.mark.stores(*STORES)
 LIMIT = 10
 
 

@@ -1,7 +1,6 @@
 """The purge: a report is kept for `retention` after it has finished, and then goes as by DELETE."""
 
 import os
-import sqlite3
 import uuid
 from email.utils import parsedate_to_datetime
 
@@ -10,7 +9,9 @@ import pytest
 from fake_clock import DAY, HOUR, SECOND, time_of
 from harness import poll, refused
 from seams import Gate, plan
+from stores import STORES
 
+pytestmark = pytest.mark.stores(*STORES)
 MANY = 1000
 
 
@@ -141,16 +142,10 @@ def test_when_a_report_expires_is_fixed_when_it_finishes(clock, make_server):
 def multiply(server, reference, count):
     """Add `count` copies of a complete report to the store and the spool of a stopped server."""
     (name,) = server.files_of(reference)
-    with sqlite3.connect(server.folder / "store.db") as db:
-        columns = [row[1] for row in db.execute("PRAGMA table_info(report)") if row[1] not in ("seq", "id")]
-        listing = ", ".join(columns)
-        for _ in range(count):
-            copy = uuid.uuid4()
-            db.execute(f"INSERT INTO report (id, {listing}) SELECT ?, {listing} FROM report WHERE id = ?",
-                       (copy.bytes, uuid.UUID(reference).bytes))
-            os.link(server.spool / name, server.spool / name.replace(reference, str(copy)))
-        db.execute("UPDATE tally SET n = n + ? WHERE node = 2", (count,))
-    db.close()
+    copies = [str(uuid.uuid4()) for _ in range(count)]
+    for copy in copies if (server.spool / name).exists() else ():
+        os.link(server.spool / name, server.spool / name.replace(reference, copy))
+    server.store.copy_report(reference, copies)
 
 
 def completed(server):

@@ -6,7 +6,9 @@ import time
 import pytest
 
 from harness import Client, failed, poll, refused
+from stores import STORES
 
+pytestmark = pytest.mark.stores(*STORES)
 UNKNOWN = "0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e"
 
 
