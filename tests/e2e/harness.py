@@ -75,9 +75,9 @@ def processes_below(pid):
 class Server:
     """`reportd serve` in a folder. Made by the fixtures; started and stopped by hand if need be."""
 
-    def __init__(self, folder, store=SqliteStore):
+    def __init__(self, folder, make_store=SqliteStore):
         self.folder = Path(folder)
-        self.store = store(self.folder)
+        self.store = make_store(self.folder)
         self.reports = self.folder / "reports"
         self.spool = self.folder / "spool"
         self.log = self.folder / "stderr.log"
@@ -87,9 +87,9 @@ class Server:
         self.clients = {}
 
     @classmethod
-    def made(cls, folder, store=SqliteStore, **config):
-        """A server with the test's database, definitions and configuration; `store`: stores.py."""
-        server = cls(folder, store)
+    def made(cls, folder, make_store=SqliteStore, **config):
+        """A server with the test's database, definitions and configuration; stores.py makes its store."""
+        server = cls(folder, make_store)
         shutil.copytree(HERE / "reports", server.reports)
         make_database(server.folder / "data.db")
         server.configure(**config)
