@@ -56,7 +56,7 @@ def definition(name, source, results, header=()):
 # LIMIT ends it at any number up to five times the items.
 MANY_SQL = ("SELECT i.id, i.name, i.day, i.note, i.price, i.amount FROM item AS i, (WITH RECURSIVE n (k) AS "
             "(SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < 5) SELECT k FROM n) LIMIT :Rows")
-MONEY = ("-- column: price decimal(2)", "-- column: amount decimal(2)")
+MONEY = ("-- column: price scaled(2)", "-- column: amount scaled(2)")
 DEFINITIONS = {
     "Tiny": definition("Tiny", "items", 'SELECT 1 AS "one"'),
     "Flat": definition("Flat", "items", ROWS_SQL, MONEY),
@@ -64,7 +64,7 @@ DEFINITIONS = {
         "Nested", "items",
         'SELECT name, id AS "accounts[].id", day AS "accounts[].day", note AS "accounts[].note", '
         'price AS "accounts[].price", amount AS "accounts[].amount" FROM item',
-        ("-- column: accounts[].price decimal(2)", "-- column: accounts[].amount decimal(2)")),
+        ("-- column: accounts[].price scaled(2)", "-- column: accounts[].amount scaled(2)")),
     "Many": definition("Many", "items", MANY_SQL, ("-- parameter: Rows integer required", *MONEY)),
     "Endless": definition(
         "Endless", "items",

@@ -6,12 +6,12 @@
 -- parameter: ToDate date default today  "Balances as at the end of this date, at the latest price up to it"
 -- parameter: IncludeClosingBalances boolean default false  "Also accounts whose balance has come to nothing"
 -- timeout: 10m
--- column: totalBalance decimal(2)
--- column: accounts[].balance decimal(2)
--- column: accounts[].units decimal(2)
--- column: grandTotalBalance decimal(2)
--- column: grandTotalUnits decimal(2)
--- column: averageBalance decimal(2)
+-- column: totalBalance scaled(2)
+-- column: accounts[].balance scaled(2)
+-- column: accounts[].units scaled(2)
+-- column: grandTotalBalance scaled(2)
+-- column: grandTotalUnits scaled(2)
+-- column: averageBalance scaled(2)
 
 -- check: Product :ProductID does not exist.
 SELECT 1 FROM product WHERE product_id = :ProductID;
@@ -49,7 +49,7 @@ balance AS (
 SELECT b.biz_entity_id                                       AS "entityID",
        e.external_biz_entity_id                              AS "externalBizEntityId",
        e.name                                                AS "entityName",
-       CAST(sum(b.balance) OVER (PARTITION BY b.biz_entity_id) AS bigint) AS "totalBalance",
+       sum(b.balance) OVER (PARTITION BY b.biz_entity_id)    AS "totalBalance",
        (SELECT currency FROM product WHERE product_id = :ProductID) AS "currency",
        b.entity_last_date                                    AS "lastTransactionDate",
        b.account_id                                          AS "accounts[].accountID",

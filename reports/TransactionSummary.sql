@@ -9,11 +9,11 @@
 -- parameter: EntityID integer  "Only this entity's accounts"
 -- parameter: AccountID integer  "Only this account"
 -- timeout: 10m
--- column: amount decimal(2)
--- column: quantity decimal(2)
--- column: pricePerUnit decimal(4)
--- column: totalAmount decimal(2)
--- column: totalQuantity decimal(2)
+-- column: amount scaled(2)
+-- column: quantity scaled(2)
+-- column: pricePerUnit scaled(4)
+-- column: totalAmount scaled(2)
+-- column: totalQuantity scaled(2)
 -- column: byType json
 
 -- check: Product :ProductID does not exist.
@@ -93,9 +93,9 @@ joined AS (
     SELECT o.place, j.json || CASE o.place WHEN 1 THEN '' ELSE ',' END || o.json
     FROM joined AS j JOIN object AS o ON o.place = j.place + 1
 )
-SELECT CAST(coalesce(sum(count), 0) AS bigint)    AS "totalTransactions",
-       CAST(coalesce(sum(amount), 0) AS bigint)   AS "totalAmount",
-       CAST(coalesce(sum(quantity), 0) AS bigint) AS "totalQuantity",
+SELECT coalesce(sum(count), 0)    AS "totalTransactions",
+       coalesce(sum(amount), 0)   AS "totalAmount",
+       coalesce(sum(quantity), 0) AS "totalQuantity",
        min(first_date)                            AS "firstTransactionDate",
        max(last_date)                             AS "lastTransactionDate",
        (SELECT '[' || json || ']' FROM joined ORDER BY place DESC LIMIT 1) AS "byType"

@@ -89,3 +89,142 @@ bool decimal_is_plain(const char *text, size_t len)
     fraction = at + 1;
     return text[at] == '.' && fraction < len && skip_digits(text, len, fraction) == len;
 }
+
+/* --- decimal text ----------------------------------------------------------------------------- */
+
+enum { EXPONENT_DIGITS_MAX = 3 };
+
+/* A parsed number: 0.DIGITS × 10^point, without leading zeros. */
+struct number {
+    bool negative;
+    const char *digits; /* as in the text, which may have a point among them */
+    size_t count;       /* of digits, without the point */
+    size_t whole;       /* of these before the point in the text */
+    long point;
+};
+
+static char digit_at(const struct number *number, long i)
+{
+    if (i < 0 || (size_t)i >= number->count)
+        return '0';
+    return number->digits[(size_t)i < number->whole ? i : i + 1];
+}
+
+/* The exponent at `at`, if there is one; false: something else is there. */
+static bool parse_exponent(const char *text, size_t len, size_t at, long *ret)
+{
+    bool negative;
+    size_t first;
+
+    *ret = 0;
+    if (at == len)
+        return true;
+    if (text[at] != 'e' && text[at] != 'E')
+        return false;
+    at++;
+    negative = at < len && text[at] == '-';
+    if (at < len && (text[at] == '-' || text[at] == '+'))
+        at++;
+    first = at;
+    for (; at < len && text[at] >= '0' && text[at] <= '9'; at++)
+        *ret = *ret * 10 + (text[at] - '0');
+    if (negative)
+        *ret = -*ret;
+    return at == len && at > first && at - first <= EXPONENT_DIGITS_MAX;
+}
+
+static bool parse_number(const char *text, size_t len, struct number *ret)
+{
+    struct number number = {.negative = len > 0 && text[0] == '-'};
+    size_t at = len > 0 && (text[0] == '-' || text[0] == '+') ? 1 : 0;
+    size_t end = skip_digits(text, len, at);
+    long exponent;
+
+    number.digits = text + at;
+    number.whole = number.count = end - at;
+    if (end < len && text[end] == '.') {
+        at = end + 1;
+        end = skip_digits(text, len, at);
+        number.count += end - at;
+    }
+    if (number.count == 0 || !parse_exponent(text, len, end, &exponent))
+        return false;
+    number.point = (long)number.whole + exponent;
+    while (number.count > 0 && digit_at(&number, 0) == '0') {
+        number.digits++;
+        number.whole -= number.whole > 0;
+        number.count--;
+        number.point--;
+    }
+    if (number.count == 0)
+        number.point = 0;
+    *ret = number;
+    return true;
+}
+
+/* Add one to the last digit written; true: all of them were nines, and are zeros now. */
+static bool carry(char *first, char *end)
+{
+    while (end-- > first) {
+        if (*end == '.')
+            continue;
+        if (*end != '9') {
+            ++*end;
+            return false;
+        }
+        *end = '0';
+    }
+    return true;
+}
+
+static void add_number(struct buf *out, const struct number *number, int scale)
+{
+    long whole = number->point > 0 ? number->point : 0;
+    char *place = buf_reserve(out, (size_t)whole + (size_t)scale + 4), *first, *p;
+
+    if (place == NULL)
+        return;
+    p = place;
+    if (number->negative)
+        *p++ = '-';
+    first = p;
+    if (whole == 0)
+        *p++ = '0';
+    for (long i = 0; i < whole; i++)
+        *p++ = digit_at(number, i);
+    if (scale > 0)
+        *p++ = '.';
+    for (long i = number->point; i < number->point + scale; i++)
+        *p++ = digit_at(number, i);
+    if (digit_at(number, number->point + scale) >= '5' && carry(first, p)) {
+        memmove(first + 1, first, (size_t)(p++ - first));
+        *first = '1';
+    }
+    *p = '\0';
+    out->len += (size_t)(p - place);
+}
+
+bool decimal_add_rounded(struct buf *out, const char *text, size_t len, int scale)
+{
+    struct number number;
+
+    if (!parse_number(text, len, &number))
+        return false;
+    add_number(out, &number, scale);
+    return true;
+}
+
+bool decimal_add_scaled(struct buf *out, const char *text, size_t len, int scale)
+{
+    struct number number;
+
+    if (!parse_number(text, len, &number))
+        return false;
+    for (long i = number.point > 0 ? number.point : 0; i < (long)number.count; i++) {
+        if (digit_at(&number, i) != '0')
+            return false;
+    }
+    number.point -= scale;
+    add_number(out, &number, scale);
+    return true;
+}

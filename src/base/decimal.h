@@ -1,10 +1,13 @@
-/* src/base/decimal.h -- exact decimals: scaled 64-bit integers printed, decimal text checked. */
+/* src/base/decimal.h -- exact decimals: scaled integers printed, decimal text checked and rounded.
+ */
 #ifndef BASE_DECIMAL_H
 #define BASE_DECIMAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/buf.h"
 
 enum { DECIMAL_SCALE_MAX = 18, DECIMAL_TEXT = 24 }; /* sign, 19 digits, point, leading 0, NUL */
 
@@ -14,5 +17,14 @@ size_t decimal_format(char out[DECIMAL_TEXT], int64_t value, int scale);
 
 /* True for text that is a JSON number without an exponent: -?(0|[1-9][0-9]*)(\.[0-9]+)? */
 bool decimal_is_plain(const char *text, size_t len);
+
+/* Append the decimal number in `text` with exactly `scale` digits behind the point, rounded half
+ * away from zero. It has an optional sign, digits, an optional point and fraction, and an optional
+ * exponent of at most three digits. False, with nothing appended: `text` is not such a number. */
+bool decimal_add_rounded(struct buf *out, const char *text, size_t len, int scale);
+
+/* Append the whole number in `text` divided by 10^scale, exactly. A fraction of zeros is taken as
+ * none. False, with nothing appended: `text` is not a whole number. */
+bool decimal_add_scaled(struct buf *out, const char *text, size_t len, int scale);
 
 #endif

@@ -46,12 +46,12 @@ struct param {
 };
 
 /* How a declared column prints. Undeclared columns print by the type the database gives. */
-enum column_type { COLUMN_DECIMAL, COLUMN_JSON, COLUMN_BOOLEAN, COLUMN_STRING };
+enum column_type { COLUMN_DECIMAL, COLUMN_SCALED, COLUMN_JSON, COLUMN_BOOLEAN, COLUMN_STRING };
 
 struct column {
     char *name; /* as in the SQL: "total", "a.b" or "a[].b" */
     enum column_type type;
-    int scale; /* COLUMN_DECIMAL */
+    int scale; /* digits behind the point: COLUMN_DECIMAL, COLUMN_SCALED */
     int line;  /* in the file, for messages */
 };
 

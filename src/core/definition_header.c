@@ -109,25 +109,40 @@ static int parse_size_limit(struct parser *p, char *value)
     return 0;
 }
 
-/* What a column is declared as: decimal(N), json, boolean, string. */
+/* N of "WORD(N)"; false: it is something else. */
+static bool read_scale(const char *text, const char *word, int *ret_scale)
+{
+    int64_t scale;
+    char digits[3];
+    size_t len = strlen(word), all = strlen(text);
+
+    if (!str_starts(text, word) || all < len + 3 || all > len + 4 || text[len] != '(' ||
+        text[all - 1] != ')')
+        return false;
+    str_copy(digits, all - len - 1, text + len + 1);
+    if (digits[0] < '0' || !str_to_int64(digits, &scale) || scale > DECIMAL_SCALE_MAX)
+        return false;
+    *ret_scale = (int)scale;
+    return true;
+}
+
+/* What a column is declared as: decimal(N), scaled(N), json, boolean, string. */
 static bool read_column_type(const char *word, struct column *column)
 {
-    static const char *const names[] = {
-        [COLUMN_JSON] = "json", [COLUMN_BOOLEAN] = "boolean", [COLUMN_STRING] = "string"};
-    int used = 0;
+    static const char *const names[] = {[COLUMN_DECIMAL] = "decimal",
+                                        [COLUMN_SCALED] = "scaled",
+                                        [COLUMN_JSON] = "json",
+                                        [COLUMN_BOOLEAN] = "boolean",
+                                        [COLUMN_STRING] = "string"};
 
-    for (int i = COLUMN_JSON; i <= COLUMN_STRING; i++) {
-        if (str_eq(word, names[i])) {
-            column->type = (enum column_type)i;
-            return true;
-        }
+    for (int i = COLUMN_DECIMAL; i <= COLUMN_STRING; i++) {
+        if (i <= COLUMN_SCALED ? !read_scale(word, names[i], &column->scale)
+                               : !str_eq(word, names[i]))
+            continue;
+        column->type = (enum column_type)i;
+        return true;
     }
-    if (sscanf(word, "decimal(%2d)%n", &column->scale, &used) != 1 || word[used] != '\0' ||
-        used == 0)
-        return false;
-    column->type = COLUMN_DECIMAL;
-    return word[strlen("decimal(")] >= '0' && word[strlen("decimal(")] <= '9' &&
-           column->scale <= DECIMAL_SCALE_MAX;
+    return false;
 }
 
 /* NAME TYPE, where the name, as any SQL column name, may have blanks in it. */
@@ -155,8 +170,8 @@ static int parse_column(struct parser *p, char *value)
         return parser_fail(p, p->line, "column '%.60s' is declared twice; remove one", value);
     if (!read_column_type(type, column))
         return parser_fail(p, p->line,
-                           "'%.40s' is no type of a column; write decimal(N) with N from 0 to %d, "
-                           "json, boolean or string",
+                           "'%.40s' is no type of a column; write decimal(N) or scaled(N) with "
+                           "N from 0 to %d, json, boolean or string",
                            type, DECIMAL_SCALE_MAX);
     column->line = p->line;
     rc = parser_copy(p, value, &column->name);

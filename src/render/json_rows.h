@@ -22,8 +22,8 @@ void json_rows_free(struct json_rows *rows);
 
 /* Append one database row. Between objects the commas are added; the surrounding brackets are the
  * caller's. An object with an array stays open until the next object or json_rows_end(). -E_SOURCE
- * names the column: NaN, infinity, text that is not UTF-8, a real number in a decimal column, text
- * that is not JSON in a json column. */
+ * names the column: NaN, infinity, text that is not UTF-8, a number with a fraction in a scaled
+ * column, text that is not JSON in a json column. */
 int json_rows_add(struct json_rows *rows, const struct source_value *row, struct buf *out,
                   struct err *err);
 void json_rows_end(struct json_rows *rows, struct buf *out);

@@ -10,6 +10,10 @@
 #include "base/decimal.h"
 #include "base/json.h"
 
+enum { REAL_TEXT_MAX = 32 }; /* bytes of the shortest text of a double */
+
+static const char NOT_FINITE[] = "is not a finite number, which JSON cannot express";
+
 /* A printer appends the value and returns NULL, or says what is wrong with it. */
 typedef const char *print_fn(struct buf *out, const struct source_value *value, int scale);
 
@@ -66,13 +70,14 @@ static bool add_short_real(struct buf *out, double value)
     return false;
 }
 
+/* The shortest decimal text that reads back as the same double. */
 static const char *print_real(struct buf *out, const struct source_value *value, int scale)
 {
     char text[32];
 
     (void)scale;
     if (!isfinite(value->real))
-        return "is not a finite number, which JSON cannot express";
+        return NOT_FINITE;
     if (add_short_real(out, value->real))
         return NULL;
     for (int digits = 15; digits <= 17; digits++) {
@@ -112,7 +117,7 @@ static const char *print_numeric(struct buf *out, const struct source_value *val
 {
     (void)scale;
     if (!decimal_is_plain(value->text.data, value->text.len))
-        return "is not a finite number, which JSON cannot express";
+        return NOT_FINITE;
     buf_add(out, value->text.data, value->text.len);
     return NULL;
 }
@@ -141,6 +146,53 @@ static const char *print_scaled(struct buf *out, const struct source_value *valu
 {
     add_decimal(out, value->integer, scale);
     return NULL;
+}
+
+static const char *print_scaled_numeric(struct buf *out, const struct source_value *value,
+                                        int scale)
+{
+    if (!decimal_is_plain(value->text.data, value->text.len))
+        return NOT_FINITE;
+    return decimal_add_scaled(out, value->text.data, value->text.len, scale)
+               ? NULL
+               : "is declared scaled and holds a number with a fraction; declare it decimal(N)";
+}
+
+static const char *print_rounded_integer(struct buf *out, const struct source_value *value,
+                                         int scale)
+{
+    static const char zeros[] = ".000000000000000000";
+
+    add_decimal(out, value->integer, 0);
+    if (scale > 0)
+        buf_add(out, zeros, (size_t)scale + 1);
+    return NULL;
+}
+
+static const char *print_rounded_real(struct buf *out, const struct source_value *value, int scale)
+{
+    struct buf text;
+    const char *why;
+
+    buf_init(&text, REAL_TEXT_MAX);
+    why = print_real(&text, value, 0);
+    if (why == NULL)
+        decimal_add_rounded(out, buf_str(&text), text.len, scale);
+    buf_done(&text);
+    return why;
+}
+
+static const char *print_rounded_numeric(struct buf *out, const struct source_value *value,
+                                         int scale)
+{
+    return decimal_add_rounded(out, value->text.data, value->text.len, scale) ? NULL : NOT_FINITE;
+}
+
+static const char *print_rounded_text(struct buf *out, const struct source_value *value, int scale)
+{
+    return decimal_add_rounded(out, value->text.data, value->text.len, scale)
+               ? NULL
+               : "is declared decimal and holds text that is not a decimal number";
 }
 
 static const char *print_declared_truth(struct buf *out, const struct source_value *value,
@@ -185,9 +237,15 @@ static const struct {
     const char *takes;
 } declared[] = {
     [COLUMN_DECIMAL] = {{[SOURCE_NULL] = print_null,
-                         [SOURCE_INTEGER] = print_scaled,
-                         [SOURCE_NUMERIC] = print_numeric},
-                        "is declared decimal and takes scaled integers; the query gives"},
+                         [SOURCE_INTEGER] = print_rounded_integer,
+                         [SOURCE_REAL] = print_rounded_real,
+                         [SOURCE_TEXT] = print_rounded_text,
+                         [SOURCE_NUMERIC] = print_rounded_numeric},
+                        "is declared decimal and takes numbers; the query gives"},
+    [COLUMN_SCALED] = {{[SOURCE_NULL] = print_null,
+                        [SOURCE_INTEGER] = print_scaled,
+                        [SOURCE_NUMERIC] = print_scaled_numeric},
+                       "is declared scaled and takes integers; the query gives"},
     [COLUMN_JSON] = {{[SOURCE_NULL] = print_null,
                       [SOURCE_INTEGER] = print_integer,
                       [SOURCE_REAL] = print_real,

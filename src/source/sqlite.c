@@ -346,6 +346,25 @@ static int bind_text(sqlite3_stmt *stmt, int place, const char *text)
     return sqlite3_bind_text(stmt, place, text, -1, SQLITE_TRANSIENT);
 }
 
+/* Exactly the double that SQLite makes of these digits in SQL. */
+static int bind_real(sqlite3_stmt *stmt, int place, const char *digits)
+{
+    sqlite3_stmt *cast = NULL;
+    int code =
+        sqlite3_prepare_v2(sqlite3_db_handle(stmt), "SELECT CAST(?1 AS REAL)", -1, &cast, NULL);
+
+    if (code == SQLITE_OK)
+        code = bind_text(cast, 1, digits);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(cast) == SQLITE_ROW
+                   ? sqlite3_bind_double(stmt, place, sqlite3_column_double(cast, 0))
+                   : SQLITE_ERROR;
+    sqlite3_finalize(cast);
+    return code;
+}
+
+/* A decimal is bound as SQLite reads the same digits in SQL: INTEGER without a point if it fits 64
+ * bits, else REAL. As text it would compare as text. */
 static int bind_value(sqlite3_stmt *stmt, int place, const struct param_value *value)
 {
     int64_t number;
@@ -354,11 +373,11 @@ static int bind_value(sqlite3_stmt *stmt, int place, const struct param_value *v
         return sqlite3_bind_null(stmt, place);
     if (value->type == PARAM_BOOLEAN)
         return sqlite3_bind_int(stmt, place, str_eq(value->text, "true"));
-    if (value->type != PARAM_INTEGER)
+    if (value->type != PARAM_INTEGER && value->type != PARAM_DECIMAL)
         return bind_text(stmt, place, value->text);
-    if (!str_to_int64(value->text, &number))
-        return SQLITE_MISMATCH;
-    return sqlite3_bind_int64(stmt, place, number);
+    if (str_to_int64(value->text, &number))
+        return sqlite3_bind_int64(stmt, place, number);
+    return value->type == PARAM_DECIMAL ? bind_real(stmt, place, value->text) : SQLITE_MISMATCH;
 }
 
 static int bind_by_name(struct sqlite_query *query, int place, const struct param_value *values,

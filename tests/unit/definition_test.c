@@ -316,19 +316,25 @@ static void a_parameter_line_has_nothing_it_does_not_know(void **state)
 static void columns_have_a_type(void **state)
 {
     struct definition *def = parsed(HEAD "-- column: a.b decimal(0)\n-- column: Two Words  json\n"
-                                         "-- column: c boolean\n-- column: d string\n" BODY);
+                                         "-- column: c boolean\n-- column: d string\n"
+                                         "-- column: e scaled(18)\n" BODY);
 
     (void)state;
     assert_int_equal(definition_column(def, "a.b")->type, COLUMN_DECIMAL);
     assert_int_equal(definition_column(def, "Two Words")->type, COLUMN_JSON);
     assert_int_equal(definition_column(def, "c")->type, COLUMN_BOOLEAN);
     assert_int_equal(definition_column(def, "d")->type, COLUMN_STRING);
+    assert_int_equal(definition_column(def, "e")->type, COLUMN_SCALED);
+    assert_int_equal(definition_column(def, "e")->scale, 18);
     assert_null(definition_column(def, "D"));
     definition_free(def);
     expect_refused(HEAD "-- column: a decimal(19)\n" BODY, "t.sql:3: ", "from 0 to 18");
     expect_refused(HEAD "-- column: a decimal\n" BODY, "t.sql:3: ", "is no type");
     expect_refused(HEAD "-- column: a decimal(-1)\n" BODY, "t.sql:3: ", "is no type");
     expect_refused(HEAD "-- column: a decimal(2)x\n" BODY, "t.sql:3: ", "is no type");
+    expect_refused(HEAD "-- column: a scaled()\n" BODY, "t.sql:3: ", "is no type");
+    expect_refused(HEAD "-- column: a scaled(+2)\n" BODY, "t.sql:3: ", "is no type");
+    expect_refused(HEAD "-- column: a scaled(19)\n" BODY, "t.sql:3: ", "is no type");
     expect_refused(HEAD "-- column: a money\n" BODY, "t.sql:3: ", "is no type");
     expect_refused(HEAD "-- column: json\n" BODY, "t.sql:3: ", "its type");
     expect_refused(HEAD "-- column: a json\n-- column: a json\n" BODY, "t.sql:4: ", "twice");

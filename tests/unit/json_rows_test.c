@@ -22,6 +22,14 @@
     {                                                                                              \
         .kind = SOURCE_TEXT, .text = {(s), sizeof(s) - 1 }                                         \
     }
+#define R(v)                                                                                       \
+    {                                                                                              \
+        .kind = SOURCE_REAL, .real = (v)                                                           \
+    }
+#define NUMERIC(s)                                                                                 \
+    {                                                                                              \
+        .kind = SOURCE_NUMERIC, .text = {(s), sizeof(s) - 1 }                                      \
+    }
 #define NUL                                                                                        \
     {                                                                                              \
         .kind = SOURCE_NULL                                                                        \
@@ -189,7 +197,7 @@ static void without_plain_columns_all_rows_are_one_array(void **state)
 static void a_column_of_an_array_is_declared_by_its_whole_name(void **state)
 {
     static const struct source_value rows[][COLUMNS_MAX] = {{N(5), N(5)}};
-    struct column column = {.name = (char *)"a[].b", .type = COLUMN_DECIMAL, .scale = 2};
+    struct column column = {.name = (char *)"a[].b", .type = COLUMN_SCALED, .scale = 2};
     struct definition def = {.columns = &column, .column_count = 1};
 
     (void)state;
@@ -295,21 +303,84 @@ static void a_blob_is_base64(void **state)
     value_prints(NULL, (struct source_value){.kind = SOURCE_BLOB, .text = {"", 0}}, "\"\"");
 }
 
-static void a_decimal_column_scales_integers_and_takes_no_reals(void **state)
+static void a_scaled_column_takes_whole_numbers_and_moves_their_point(void **state)
 {
-    struct column c = declared(COLUMN_DECIMAL, 2);
+    struct column c = declared(COLUMN_SCALED, 2);
 
     (void)state;
     value_prints(&c, (struct source_value)N(125000000), "1250000.00");
     value_prints(&c, (struct source_value)N(-5), "-0.05");
     value_prints(&c, (struct source_value)NUL, "null");
-    value_prints(&c, (struct source_value){.kind = SOURCE_NUMERIC, .text = {"1.50", 4}}, "1.50");
-    value_fails(&c, (struct source_value){.kind = SOURCE_REAL, .real = 1},
-                "The column 'c' is declared decimal and takes scaled integers; the query gives a "
-                "real.");
+    value_prints(&c, (struct source_value)NUMERIC("3050"), "30.50");
+    value_prints(&c, (struct source_value)NUMERIC("-7.000"), "-0.07");
+    value_prints(&c, (struct source_value)NUMERIC("92233720368547758080"), "922337203685477580.80");
+    value_fails(&c, (struct source_value)NUMERIC("1.50"),
+                "The column 'c' is declared scaled and holds a number with a fraction; declare it "
+                "decimal(N).");
+    value_fails(&c, (struct source_value)NUMERIC("NaN"),
+                "The column 'c' is not a finite number, which JSON cannot express.");
+    value_fails(&c, (struct source_value)R(1),
+                "The column 'c' is declared scaled and takes integers; the query gives a real.");
     value_fails(&c, (struct source_value)T("1"),
-                "The column 'c' is declared decimal and takes scaled integers; the query gives a "
-                "text.");
+                "The column 'c' is declared scaled and takes integers; the query gives a text.");
+}
+
+static void a_decimal_column_prints_one_number_alike_from_every_type(void **state)
+{
+    static const struct {
+        struct source_value value;
+        const char *text;
+    } cases[] = {
+        {N(2), "2.00"},
+        {N(INT64_MIN), "-9223372036854775808.00"},
+        {NUL, "null"},
+        {R(9.8), "9.80"},
+        {R(2), "2.00"},
+        {R(289746.10000000003), "289746.10"},
+        {R(2.675), "2.68"},
+        {R(1.005), "1.01"},
+        {R(-0.004), "-0.00"},
+        {R(0.995), "1.00"},
+        {R(999.995), "1000.00"},
+        {R(1e22), "10000000000000000000000.00"},
+        {R(1.5e-300), "0.00"},
+        {NUMERIC("1.5"), "1.50"},
+        {NUMERIC("-2.675"), "-2.68"},
+        {NUMERIC("12345678901234567890.125"), "12345678901234567890.13"},
+        {T("9.80"), "9.80"},
+        {T("-.5"), "-0.50"},
+        {T("+007."), "7.00"},
+        {T("1e3"), "1000.00"},
+        {T("0e999"), "0.00"},
+    };
+    struct column c = declared(COLUMN_DECIMAL, 2), whole = declared(COLUMN_DECIMAL, 0);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        value_prints(&c, cases[i].value, cases[i].text);
+    value_prints(&whole, (struct source_value)R(0.5), "1");
+    value_prints(&whole, (struct source_value)R(-9.5), "-10");
+    value_prints(&whole, (struct source_value)N(7), "7");
+}
+
+static void a_decimal_column_refuses_what_is_no_number(void **state)
+{
+    static const char *const texts[] = {"",   "x", "1,5", "1.5 ",   " 1",   "1.2.3", "--1",
+                                        "e5", ".", "1e",  "1e1000", "0x10", "NaN"};
+    struct column c = declared(COLUMN_DECIMAL, 2);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        value_fails(
+            &c, (struct source_value){.kind = SOURCE_TEXT, .text = {texts[i], strlen(texts[i])}},
+            "The column 'c' is declared decimal and holds text that is not a decimal "
+            "number.");
+    value_fails(&c, (struct source_value)NUMERIC("NaN"),
+                "The column 'c' is not a finite number, which JSON cannot express.");
+    value_fails(&c, (struct source_value)R(INFINITY),
+                "The column 'c' is not a finite number, which JSON cannot express.");
+    value_fails(&c, (struct source_value){.kind = SOURCE_BLOB, .text = {"1", 1}},
+                "The column 'c' is declared decimal and takes numbers; the query gives a blob.");
 }
 
 static void a_boolean_column_takes_0_and_1(void **state)
@@ -390,7 +461,9 @@ int main(void)
         cmocka_unit_test(what_is_no_finite_number_names_its_column),
         cmocka_unit_test(text_is_escaped),
         cmocka_unit_test(a_blob_is_base64),
-        cmocka_unit_test(a_decimal_column_scales_integers_and_takes_no_reals),
+        cmocka_unit_test(a_scaled_column_takes_whole_numbers_and_moves_their_point),
+        cmocka_unit_test(a_decimal_column_prints_one_number_alike_from_every_type),
+        cmocka_unit_test(a_decimal_column_refuses_what_is_no_number),
         cmocka_unit_test(a_boolean_column_takes_0_and_1),
         cmocka_unit_test(a_string_column_quotes_numbers),
         cmocka_unit_test(a_json_column_passes_through_byte_for_byte),

@@ -136,6 +136,9 @@ static void parameters_are_bound_by_name_and_type(void **state)
         {"Text", PARAM_STRING, (char *)"1"},
         {"Number", PARAM_INTEGER, (char *)"-5"},
         {"Price", PARAM_DECIMAL, (char *)"1.50"},
+        {"Whole", PARAM_DECIMAL, (char *)"-9223372036854775808"},
+        {"Huge", PARAM_DECIMAL, (char *)"9223372036854775808"},
+        {"Long", PARAM_DECIMAL, (char *)"0.12345678901234567890123"},
         {"Day", PARAM_DATE, (char *)"2024-01-12"},
         {"Yes", PARAM_BOOLEAN, (char *)"true"},
         {"No", PARAM_BOOLEAN, (char *)"false"},
@@ -143,13 +146,16 @@ static void parameters_are_bound_by_name_and_type(void **state)
     };
     static const char sql[] =
         "SELECT typeof(:Text) = 'text' AND :Number = -5 AND typeof(:Number) = 'integer'"
-        " AND typeof(:Price) = 'text' AND :Price = '1.50' AND :Day = '2024-01-12'"
+        " AND typeof(:Price) = 'real' AND :Price = 1.50 AND :Price < 1000 AND :Price * 2 = 3"
+        " AND typeof(:Whole) = 'integer' AND :Whole = -9223372036854775807 - 1"
+        " AND typeof(:Huge) = 'real' AND :Huge = 9223372036854775808"
+        " AND :Long = 0.12345678901234567890123 AND :Day = '2024-01-12'"
         " AND :Yes = 1 AND :No = 0 AND :None IS NULL AND :session_user = 'ann'";
     struct bench *b = *state;
     struct source_value row[ROW_MAX];
     struct source_query *q;
 
-    assert_int_equal(query(b->source, sql, values, 7, &q, NULL), 0);
+    assert_int_equal(query(b->source, sql, values, sizeof(values) / sizeof(values[0]), &q, NULL), 0);
     assert_int_equal(source_step(q, row, NULL), 1);
     assert_int_equal(row[0].integer, 1);
     source_query_free(q);

@@ -244,7 +244,7 @@ static void a_nested_report_puts_rows_into_the_array_of_their_object(void **stat
 {
     json_t *data = completes(
         *state, &(struct ask){.definition = HEAD
-                              "-- column: accounts[].balance decimal(2)\n"
+                              "-- column: accounts[].balance scaled(2)\n"
                               "-- results\nSELECT e.id AS \"id\", a.id AS \"accounts[].id\", "
                               "a.cents AS \"accounts[].balance\" FROM entity e LEFT JOIN account a "
                               "ON a.entity = e.id ORDER BY 1, 2;\n"});

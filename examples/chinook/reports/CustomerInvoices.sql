@@ -10,24 +10,23 @@
 SELECT 1 FROM Customer WHERE :Country IS NULL OR Country = :Country LIMIT 1;
 
 -- results
--- Chinook keeps money as floating point numbers with two decimals; cents are exact.
-SELECT c.CustomerId                           AS "customerID",
-       c.FirstName || ' ' || c.LastName       AS "name",
-       c.City                                 AS "address.city",
-       c.Country                              AS "address.country",
-       sum(CAST(round(i.Total * 100) AS INTEGER)) OVER (PARTITION BY c.CustomerId) AS "total",
-       i.InvoiceId                            AS "invoices[].invoiceID",
-       date(i.InvoiceDate)                    AS "invoices[].date",
-       CAST(round(i.Total * 100) AS INTEGER)  AS "invoices[].total"
+SELECT c.CustomerId                                  AS "customerID",
+       c.FirstName || ' ' || c.LastName              AS "name",
+       c.City                                        AS "address.city",
+       c.Country                                     AS "address.country",
+       sum(i.Total) OVER (PARTITION BY c.CustomerId) AS "total",
+       i.InvoiceId                                   AS "invoices[].invoiceID",
+       date(i.InvoiceDate)                           AS "invoices[].date",
+       i.Total                                       AS "invoices[].total"
 FROM Customer AS c
 LEFT JOIN Invoice AS i ON i.CustomerId = c.CustomerId
 WHERE :Country IS NULL OR c.Country = :Country
 ORDER BY c.CustomerId, i.InvoiceDate, i.InvoiceId;
 
 -- summary
-SELECT count(DISTINCT c.CustomerId)                                AS "customers",
-       count(i.InvoiceId)                                          AS "invoices",
-       coalesce(sum(CAST(round(i.Total * 100) AS INTEGER)), 0)     AS "grandTotal"
+SELECT count(DISTINCT c.CustomerId) AS "customers",
+       count(i.InvoiceId)           AS "invoices",
+       coalesce(sum(i.Total), 0)    AS "grandTotal"
 FROM Customer AS c
 LEFT JOIN Invoice AS i ON i.CustomerId = c.CustomerId
 WHERE :Country IS NULL OR c.Country = :Country;

@@ -5,20 +5,20 @@
 -- column: totalAmount decimal(2)
 
 -- results
-SELECT l.InvoiceLineId                           AS "invoiceLineID",
-       l.InvoiceId                               AS "invoiceID",
-       date(i.InvoiceDate)                       AS "invoiceDate",
-       l.TrackId                                 AS "trackID",
-       t.Name                                    AS "track",
-       t.Composer                                AS "composer",
-       CAST(round(l.UnitPrice * 100) AS INTEGER) AS "unitPrice",
-       l.Quantity                                AS "quantity"
+SELECT l.InvoiceLineId     AS "invoiceLineID",
+       l.InvoiceId         AS "invoiceID",
+       date(i.InvoiceDate) AS "invoiceDate",
+       l.TrackId           AS "trackID",
+       t.Name              AS "track",
+       t.Composer          AS "composer",
+       l.UnitPrice         AS "unitPrice",
+       l.Quantity          AS "quantity"
 FROM InvoiceLine AS l
 JOIN Invoice AS i ON i.InvoiceId = l.InvoiceId
 JOIN Track AS t ON t.TrackId = l.TrackId
 ORDER BY l.InvoiceLineId;
 
 -- summary
-SELECT count(*)                                                        AS "lines",
-       sum(CAST(round(UnitPrice * 100) AS INTEGER) * Quantity)         AS "totalAmount"
+SELECT count(*)                  AS "lines",
+       sum(UnitPrice * Quantity) AS "totalAmount"
 FROM InvoiceLine;

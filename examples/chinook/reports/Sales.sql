@@ -4,8 +4,8 @@
 -- parameter: By enum(Genre|Artist|Country|MediaType) default Genre  "What to group by"
 -- parameter: FromDate date required  "Invoices from this date on"
 -- parameter: ToDate date default today  "Invoices up to the end of this date"
--- column: amount decimal(2)
--- column: totalAmount decimal(2)
+-- column: amount scaled(2)
+-- column: totalAmount scaled(2)
 
 -- check: FromDate :FromDate is after ToDate :ToDate.
 SELECT 1 WHERE :FromDate <= :ToDate;

@@ -1,7 +1,7 @@
 -- report: Nested
 -- description: The items of every owner.
 -- source: data
--- column: items[].amount decimal(2)
+-- column: items[].amount scaled(2)
 
 -- results
 SELECT owner AS "owner", product.name AS "product.name", product_id AS "product.id",

@@ -3,8 +3,8 @@
 -- source: data
 -- parameter: ProductID integer required "The product to report on"
 -- parameter: Note string default none "A text that comes back"
--- column: amount decimal(2)
--- column: total decimal(2)
+-- column: amount scaled(2)
+-- column: total scaled(2)
 
 -- check: Product :ProductID does not exist.
 SELECT 1 FROM product WHERE product_id = :ProductID;

@@ -6,22 +6,22 @@
 -- parameter: FromDate date  "Record dates from this date on"
 -- parameter: ToDate date  "Record dates up to this date"
 -- timeout: 10m
--- column: distributionAmountPerUnit decimal(6)
--- column: unitsAtRecordDate decimal(2)
--- column: calculatedAmount decimal(2)
--- column: declaredAmount decimal(2)
--- column: paidAmount decimal(2)
--- column: withheldAmount decimal(2)
--- column: reinvestedAmount decimal(2)
--- column: variance decimal(2)
--- column: components[].percent decimal(2)
--- column: components[].amount decimal(2)
--- column: totalCalculated decimal(2)
--- column: totalDeclared decimal(2)
--- column: totalPaid decimal(2)
--- column: totalWithheld decimal(2)
--- column: totalReinvested decimal(2)
--- column: totalVariance decimal(2)
+-- column: distributionAmountPerUnit scaled(6)
+-- column: unitsAtRecordDate scaled(2)
+-- column: calculatedAmount scaled(2)
+-- column: declaredAmount scaled(2)
+-- column: paidAmount scaled(2)
+-- column: withheldAmount scaled(2)
+-- column: reinvestedAmount scaled(2)
+-- column: variance scaled(2)
+-- column: components[].percent scaled(2)
+-- column: components[].amount scaled(2)
+-- column: totalCalculated scaled(2)
+-- column: totalDeclared scaled(2)
+-- column: totalPaid scaled(2)
+-- column: totalWithheld scaled(2)
+-- column: totalReinvested scaled(2)
+-- column: totalVariance scaled(2)
 
 -- check: Product :ProductID does not exist.
 SELECT 1 FROM product WHERE product_id = :ProductID;

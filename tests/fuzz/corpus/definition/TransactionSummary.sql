@@ -9,11 +9,11 @@
 -- parameter: EntityID integer  "Only this entity's accounts"
 -- parameter: AccountID integer  "Only this account"
 -- timeout: 10m
--- column: amount decimal(2)
--- column: quantity decimal(2)
--- column: pricePerUnit decimal(4)
--- column: totalAmount decimal(2)
--- column: totalQuantity decimal(2)
+-- column: amount scaled(2)
+-- column: quantity scaled(2)
+-- column: pricePerUnit scaled(4)
+-- column: totalAmount scaled(2)
+-- column: totalQuantity scaled(2)
 -- column: byType json
 
 -- check: Product :ProductID does not exist.
