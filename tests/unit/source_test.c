@@ -155,7 +155,8 @@ static void parameters_are_bound_by_name_and_type(void **state)
     struct source_value row[ROW_MAX];
     struct source_query *q;
 
-    assert_int_equal(query(b->source, sql, values, sizeof(values) / sizeof(values[0]), &q, NULL), 0);
+    assert_int_equal(query(b->source, sql, values, sizeof(values) / sizeof(values[0]), &q, NULL),
+                     0);
     assert_int_equal(source_step(q, row, NULL), 1);
     assert_int_equal(row[0].integer, 1);
     source_query_free(q);
