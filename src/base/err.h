@@ -32,6 +32,7 @@
     X(CONFIG, 500, "Bad configuration")                                                            \
     X(DEFINITION, 500, "Bad report definition")                                                    \
     X(SOURCE, 500, "Report failed")                                                                \
+    X(CHANGED, 503, "Source changed")                                                              \
     X(CANCELLED, 500, "Cancelled")                                                                 \
     X(EXISTS, 409, "Already exists")                                                               \
     X(NOT_FOUND, 404, "Not found")                                                                 \

@@ -127,7 +127,7 @@ static void probe_statement(struct probe *probe, const struct statement *stateme
         probe_columns(probe, query, statement->line);
     }
     source_query_free(query);
-    source_end(probe->source);
+    source_end(probe->source, &err); /* nothing was read that could have changed */
 }
 
 static void probe_statements(struct probe *probe)

@@ -278,15 +278,19 @@ static int run_transaction(struct run *run, struct err *err)
     struct source_session session = {.user_name = run->job->user_name,
                                      .reference = reference,
                                      .timeout_ms = run->job->timeout_ms};
-    int rc;
+    struct err changed;
+    int rc, ended;
 
     guid_format(&run->job->id, reference);
     rc = source_begin(run->source, &session, err);
     if (rc < 0)
         return rc;
     rc = write_report(run, err);
-    source_end(run->source);
-    return rc;
+    ended = source_end(run->source, &changed);
+    if (ended == 0 || rc == -E_CANCELLED)
+        return rc;
+    *err = changed;
+    return ended;
 }
 
 static int prepare(struct run *run, struct err *err)

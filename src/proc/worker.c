@@ -26,6 +26,7 @@
 enum {
     PROGRESS_EVERY_MS = 250,  /* at most */
     PROGRESS_LEAST_MS = 1000, /* also when nothing changed, as a sign of life */
+    RUNS_MAX = 3,             /* of one job, while its database changes under it */
 };
 
 enum stop { STOP_NONE, STOP_CANCELLED, STOP_TIMEOUT };
@@ -40,6 +41,7 @@ struct worker {
     char *source_url, *temp_folder; /* what the runner was started for */
     struct wire_message job;        /* while `busy` the runner reads it */
     bool busy;
+    int runs;            /* of this job so far */
     int64_t deadline_ms; /* monotonic; 0: none, or it has passed */
     int64_t progress_ms; /* when the last one was sent */
     int64_t progress_rows, progress_bytes;
@@ -120,7 +122,7 @@ static void *runner_thread(void *arg)
         if (rc == 0)
             rc = run_report(&worker->job, worker->source, &worker->progress, &worker->result,
                             &worker->result_err);
-        if (rc < 0)
+        if (rc < 0 || !source_is_current(worker->source))
             close_source(worker);
         say_done(worker, rc);
     }
@@ -145,11 +147,13 @@ static void end_runner(struct worker *worker)
     worker->source_url = worker->temp_folder = NULL;
 }
 
-/* A runner for the job's database, the one there is if it fits. */
+/* A runner for the job's database: the one there is, if its connection fits and may be used again.
+ */
 static int ensure_runner(struct worker *worker, struct err *err)
 {
-    if (worker->has_runner && str_eq(worker->source_url, worker->job.source_url) &&
-        str_eq(worker->temp_folder, worker->job.temp_folder))
+    if (worker->has_runner && worker->source != NULL &&
+        str_eq(worker->source_url, worker->job.source_url) &&
+        str_eq(worker->temp_folder, worker->job.temp_folder) && source_is_current(worker->source))
         return 0;
     end_runner(worker);
     worker->source_url = strdup(worker->job.source_url);
@@ -205,12 +209,17 @@ static struct wire_message answer(const struct worker *worker, enum wire_type ty
                                  .fd = -1};
 }
 
+static int launch(struct worker *worker, struct err *err);
+
 /* The job is over: say so, once. A runner that failed has nothing to keep. */
 static int finish_job(struct worker *worker, struct err *err)
 {
     struct wire_message done = answer(worker, WIRE_DONE);
     int rc;
 
+    if (worker->result_rc == -E_CHANGED && worker->stop == STOP_NONE && worker->runs < RUNS_MAX &&
+        ftruncate(worker->job.fd, 0) == 0 && lseek(worker->job.fd, 0, SEEK_SET) == 0)
+        return launch(worker, err);
     judge(worker, &done);
     memcpy(done.digest, worker->result.digest, sizeof(done.digest));
     done.unsynced = worker->result.unsynced;
@@ -225,14 +234,10 @@ static int finish_job(struct worker *worker, struct err *err)
     return rc;
 }
 
-static int start_job(struct worker *worker, struct wire_message *run, struct err *err)
+/* Have a runner run the job. */
+static int launch(struct worker *worker, struct err *err)
 {
-    SEAM_STEP("worker", "run", "received");
-    worker->job = *run;
-    worker->busy = true;
-    worker->progress_ms = clock_mono_ms();
-    worker->deadline_ms = run->timeout_ms > 0 ? worker->progress_ms + run->timeout_ms : 0;
-    worker->progress_rows = worker->progress_bytes = 0;
+    worker->runs++;
     worker->result = (struct wire_message){.fd = -1};
     worker->result_err = (struct err){0};
     atomic_store(&worker->progress.rows, 0);
@@ -250,6 +255,18 @@ static int start_job(struct worker *worker, struct wire_message *run, struct err
     pthread_cond_signal(&worker->wake);
     pthread_mutex_unlock(&worker->mutex);
     return 0;
+}
+
+static int start_job(struct worker *worker, struct wire_message *run, struct err *err)
+{
+    SEAM_STEP("worker", "run", "received");
+    worker->job = *run;
+    worker->busy = true;
+    worker->runs = 0;
+    worker->progress_ms = clock_mono_ms();
+    worker->deadline_ms = run->timeout_ms > 0 ? worker->progress_ms + run->timeout_ms : 0;
+    worker->progress_rows = worker->progress_bytes = 0;
+    return launch(worker, err);
 }
 
 static bool is_current(const struct worker *worker, const struct wire_message *m)

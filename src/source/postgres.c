@@ -139,16 +139,17 @@ static int pg_begin(struct source *base, const struct source_session *session, s
 
 /* Nothing of a report may be seen by the next one: settings, prepared statements, locks and
  * temporary tables go, or else the connection. */
-static void pg_end(struct source *base)
+static int pg_end(struct source *base, struct err *err)
 {
     struct pg_source *source = to_pg(base);
 
+    (void)err;
     source->session_user = (struct param_value){0};
-    if (source->conn == NULL)
-        return;
-    if (source->spoiled || PQtransactionStatus(source->conn) == PQTRANS_ACTIVE ||
-        run(source, "ROLLBACK", NULL) < 0 || run(source, "DISCARD ALL", NULL) < 0)
+    if (source->conn != NULL &&
+        (source->spoiled || PQtransactionStatus(source->conn) == PQTRANS_ACTIVE ||
+         run(source, "ROLLBACK", NULL) < 0 || run(source, "DISCARD ALL", NULL) < 0))
         pg_drop(source);
+    return 0;
 }
 
 static void pg_interrupt(struct source *base)

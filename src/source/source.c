@@ -37,9 +37,14 @@ int source_begin(struct source *source, const struct source_session *session, st
     return source->ops->begin(source, session, err);
 }
 
-void source_end(struct source *source)
+int source_end(struct source *source, struct err *err)
 {
-    source->ops->end(source);
+    return source->ops->end(source, err);
+}
+
+bool source_is_current(const struct source *source)
+{
+    return source->ops->is_current == NULL || source->ops->is_current(source);
 }
 
 int source_query(struct source *source, const struct statement *statement,

@@ -21,7 +21,8 @@ struct source_ops {
                 struct err *err);
     void (*close)(struct source *source); /* never NULL */
     int (*begin)(struct source *source, const struct source_session *session, struct err *err);
-    void (*end)(struct source *source);
+    int (*end)(struct source *source, struct err *err);
+    bool (*is_current)(const struct source *source); /* NULL: always */
     int (*query)(struct source *source, const struct statement *statement,
                  const struct param_value *values, size_t count, struct source_query **ret,
                  struct err *err);

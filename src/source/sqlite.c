@@ -1,4 +1,5 @@
 /* src/source/sqlite.c -- rows of an SQLite database that nobody can change from here. */
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -6,8 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/str.h"
+#include "core/sql_text.h"
 #include "source/source_impl.h"
+#include "source/sqlite_file.h"
 
 enum {
     VALUE_BYTES_MAX = 128 << 20, /* above what render takes, which can name the column */
@@ -16,11 +20,13 @@ enum {
     INTERRUPT_OPS = 1000,  /* steps of SQLite's machine between two looks at the flag */
     BUSY_WAIT_US = 5000,   /* between two tries at a lock … */
     BUSY_WAITS_MAX = 1000, /* … so 5 s in all */
+    LOOKS_MAX = 10,        /* at a file that is being replaced */
 };
 
 struct sqlite_source {
     struct source base;
     sqlite3 *db;
+    struct sqlite_file file;
     atomic_bool interrupted;
     atomic_bool *stopped;  /* of the spec, while it is being opened; then NULL */
     bool own_transaction;  /* the authorizer lets BEGIN and COMMIT through */
@@ -96,6 +102,21 @@ static int fail_running(struct sqlite_query *query, int code, struct err *err)
     return fail_with(query->source, code, sqlite3_errstr(code), query->line, err);
 }
 
+/* Which permission is missing, as far as it can be told: added to the log's detail. */
+static int explain(const struct sqlite_source *source, struct err *err)
+{
+    char detail[ERR_TEXT_MAX];
+
+    if (!source->file.wal)
+        return err->code;
+    snprintf(detail, sizeof(detail), "%s", err->detail);
+    return err_detail(
+        err,
+        "%.200s; the database is in WAL mode%s: let this user read its -wal and write "
+        "its -shm, or close it everywhere, or use rollback mode",
+        detail, source->file.foreign ? " and belongs to another user" : "");
+}
+
 /* A statement that SQLite would run and we do not take. */
 static int refuse(int line, const char *why, struct err *err)
 {
@@ -121,6 +142,25 @@ static int on_busy(void *context, int tries)
     return 1;
 }
 
+/* A table of an index table (R*Tree, full-text search), which prepares statements that write to it
+ * when it is connected to. They are never run: the file is open for reading, and a statement of a
+ * definition that writes is refused by compile(). */
+static bool is_shadow(const char *table)
+{
+    static const char *const endings[] = {"_node",     "_parent",  "_rowid",   "_data",
+                                          "_idx",      "_content", "_docsize", "_config",
+                                          "_segments", "_segdir",  "_stat"};
+    size_t len = strlen(table);
+
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+        size_t n = strlen(endings[i]);
+
+        if (len > n && str_eq(table + len - n, endings[i]))
+            return true;
+    }
+    return false;
+}
+
 /* A report may read, and nothing else: what is not named here is refused, whatever it is. */
 static int on_authorize(void *context, int action, const char *first, const char *second,
                         const char *database, const char *trigger)
@@ -141,7 +181,10 @@ static int on_authorize(void *context, int action, const char *first, const char
     case SQLITE_UPDATE:
         /* Asked when a table function (json_each) introduces itself; a real UPDATE of the schema
          * is refused by the parser, unless writable_schema is on, which would take a PRAGMA. */
-        return str_eq(first, "sqlite_master") ? SQLITE_OK : SQLITE_DENY;
+        return str_eq(first, "sqlite_master") || is_shadow(first) ? SQLITE_OK : SQLITE_DENY;
+    case SQLITE_INSERT:
+    case SQLITE_DELETE:
+        return is_shadow(first) ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_PRAGMA:
         /* Full-text search asks it to know whether its cache still holds. */
         return str_eq(first, "data_version") && second == NULL ? SQLITE_OK : SQLITE_DENY;
@@ -172,9 +215,12 @@ static int set_temp_folder(const char *folder, struct err *err)
 static void set_limits(sqlite3 *db)
 {
     static const int flags[][2] = {
-        {SQLITE_DBCONFIG_DEFENSIVE, 1},      {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
-        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0}, {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
-        {SQLITE_DBCONFIG_DQS_DML, 0}, /* "typo" must not become a text */
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},
+        /* A schema may use JSON functions, R*Tree and full-text search, as in the shell: what may
+         * not be done is refused by the authorizer and by reading only. */
+        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1},
+        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+        {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
     };
     static const int limits[][2] = {
         {SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX},
@@ -221,27 +267,54 @@ static void sqlite_close(struct source *base)
     free(source);
 }
 
-/* READONLY does for both journal modes: a database in WAL mode still gets its -shm file opened (or
- * made) by SQLite, one in rollback mode needs nothing but to be readable. */
+/* Open the file that was looked at. */
+static int open_file(struct sqlite_source *source, struct err *err)
+{
+    const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
+    char uri[SQLITE_FILE_NAME_MAX];
+    int code;
+
+    sqlite_file_uri(&source->file, uri);
+    code = sqlite3_open_v2(uri, &source->db, flags, NULL);
+    return code != SQLITE_OK ? fail(source, code, 0, err) : prepare_connection(source, err);
+}
+
+/* The same, where the file may be replaced at any moment: what is open is what was looked at. */
+static int open_path(struct sqlite_source *source, const char *path, struct err *err)
+{
+    for (int look = 0; look < LOOKS_MAX; look++) {
+        int rc;
+
+        if (!sqlite_file_look(&source->file, path)) {
+            err_set(err, -E_SOURCE, "%s", words_for(SQLITE_CANTOPEN));
+            return err_detail(err, "sqlite: '%s': %s", path, strerror(errno));
+        }
+        rc = open_file(source, err);
+        if (rc == -E_CANCELLED || sqlite_file_is_same(&source->file))
+            return rc == -E_SOURCE ? explain(source, err) : rc;
+        sqlite3_close(source->db);
+        source->db = NULL;
+    }
+    err_set(err, -E_SOURCE, "%s", words_for(SQLITE_BUSY));
+    return err_detail(err, "sqlite: '%s' is being replaced or written to all the time", path);
+}
+
+/* READONLY does for both journal modes: one in rollback mode needs nothing but to be readable, for
+ * one in WAL mode see sqlite_file.h. */
 static int sqlite_open(const struct source_spec *spec, const char *path, struct source **ret,
                        struct err *err)
 {
     struct sqlite_source *source;
-    char name[4096];
-    int code, rc = set_temp_folder(spec->temp_folder, err);
+    int rc = set_temp_folder(spec->temp_folder, err);
 
     if (rc < 0)
         return rc;
-    /* "./" keeps SQLite from reading "file:…" and ":memory:" as anything but a path. */
-    if (snprintf(name, sizeof(name), "%s%s", path[0] == '/' ? "" : "./", path) >= (int)sizeof(name))
-        return err_set(err, -E_SOURCE, "The report's database cannot be opened.");
     source = calloc(1, sizeof(*source));
     if (source == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
     source->base.ops = &source_sqlite;
     source->stopped = spec->stopped;
-    code = sqlite3_open_v2(name, &source->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-    rc = code != SQLITE_OK ? fail(source, code, 0, err) : prepare_connection(source, err);
+    rc = open_path(source, path, err);
     if (rc < 0) {
         sqlite_close(&source->base);
         return rc;
@@ -249,6 +322,14 @@ static int sqlite_open(const struct source_spec *spec, const char *path, struct 
     source->stopped = NULL;
     *ret = &source->base;
     return 0;
+}
+
+/* One in WAL mode is not kept: an idle connection would keep an old -wal in use. */
+static bool sqlite_is_current(const struct source *base)
+{
+    const struct sqlite_source *source = (const struct sqlite_source *)base;
+
+    return !source->file.wal && sqlite_file_is_same(&source->file);
 }
 
 /* Run one of our own transaction statements. */
@@ -262,10 +343,8 @@ static int transact(struct sqlite_source *source, const char *sql)
     return code;
 }
 
-static void sqlite_end(struct source *base)
+static void roll_back(struct sqlite_source *source)
 {
-    struct sqlite_source *source = to_sqlite(base);
-
     source->user_name = NULL;
     /* Also after an interrupt, which must not keep the transaction (and its lock) open; one that
      * comes just now stops even the ROLLBACK. */
@@ -273,6 +352,23 @@ static void sqlite_end(struct source *base)
     while (!sqlite3_get_autocommit(source->db) && transact(source, "ROLLBACK") == SQLITE_INTERRUPT)
         continue;
     sqlite3_progress_handler(source->db, INTERRUPT_OPS, on_progress, source);
+}
+
+static int sqlite_end(struct source *base, struct err *err)
+{
+    struct sqlite_source *source = to_sqlite(base);
+
+    roll_back(source);
+    if (!source->file.immutable || sqlite_file_was_still(&source->file))
+        return 0;
+    err_set(err, -E_CHANGED,
+            "The report's database was written to while the report read it. Try again later.");
+    return err_detail(
+        err,
+        "sqlite: '%s' is in WAL mode and belongs to another user, and was written to while nothing "
+        "could keep it still: let this user write in its folder's -shm, or use "
+        "rollback mode",
+        source->file.path);
 }
 
 /* The first read pins the snapshot: all statements see the database as it is now. */
@@ -288,8 +384,8 @@ static int sqlite_begin(struct source *base, const struct source_session *sessio
     if (code != SQLITE_OK) {
         int rc = fail(source, code, 0, err);
 
-        sqlite_end(base);
-        return rc;
+        roll_back(source);
+        return rc == -E_SOURCE ? explain(source, err) : rc;
     }
     source->user_name = session->user_name;
     return 0;
@@ -316,13 +412,59 @@ static bool has_more(sqlite3 *db, const char *tail)
     return more;
 }
 
+/* `sql` with every "name" written as `name`, which SQLite never takes for a text. */
+static char *with_backticks(const char *sql)
+{
+    struct sql_walk walk;
+    struct sql_token token;
+    struct buf out;
+
+    buf_init(&out, 2 * DEFINITION_FILE_MAX);
+    sql_walk_init(&walk, sql, strlen(sql), 1);
+    for (const char *at = sql; sql_walk_next(&walk, &token); at = token.text + token.len) {
+        buf_add(&out, at, (size_t)(token.text - at)); /* blanks */
+        if (token.kind != SQL_QUOTED || token.text[0] != '"') {
+            buf_add(&out, token.text, token.len);
+            continue;
+        }
+        buf_add_char(&out, '`');
+        for (size_t i = 1; i + 1 < token.len; i++) {
+            i += token.text[i] == '"'; /* doubled */
+            buf_add(&out, "``", token.text[i] == '`' ? 2 : 0);
+            if (token.text[i] != '`')
+                buf_add_char(&out, token.text[i]);
+        }
+        buf_add_char(&out, '`');
+    }
+    return buf_take(&out);
+}
+
+/* A view of the database may have "text" for 'text', as SQLite lets it. The definition may not,
+ * since that would hide a typing error: it has to compile with backticks too. */
+static int check_names(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *stmt = NULL;
+    char *safe;
+    int code;
+
+    if (strchr(sql, '"') == NULL)
+        return SQLITE_OK;
+    safe = with_backticks(sql);
+    code = safe != NULL ? sqlite3_prepare_v2(db, safe, -1, &stmt, NULL) : SQLITE_NOMEM;
+    sqlite3_finalize(stmt);
+    free(safe);
+    return code;
+}
+
 static int compile(struct sqlite_source *source, const struct statement *statement,
                    sqlite3_stmt **ret, struct err *err)
 {
     sqlite3_stmt *stmt = NULL;
     const char *tail = NULL, *why = NULL;
-    int code = sqlite3_prepare_v2(source->db, statement->sql, -1, &stmt, &tail);
+    int code = check_names(source->db, statement->sql);
 
+    if (code == SQLITE_OK)
+        code = sqlite3_prepare_v2(source->db, statement->sql, -1, &stmt, &tail);
     if (code != SQLITE_OK)
         return fail(source, code, error_line(source->db, statement), err);
     if (stmt == NULL)
@@ -526,6 +668,7 @@ const struct source_ops source_sqlite = {
     .close = sqlite_close,
     .begin = sqlite_begin,
     .end = sqlite_end,
+    .is_current = sqlite_is_current,
     .query = sqlite_query,
     .query_free = sqlite_query_free,
     .columns = sqlite_columns,

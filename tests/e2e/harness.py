@@ -82,6 +82,7 @@ class Server:
         self.spool = self.folder / "spool"
         self.log = self.folder / "stderr.log"
         self.environment = {**os.environ}
+        self.program = [REPORTD]  # and what starts it, if something does
         self.process = None
         self.url = None
         self.clients = {}
@@ -120,7 +121,7 @@ class Server:
 
     def run(self, *words, stdin=""):
         """A verb of reportd, run to its end."""
-        return subprocess.run([REPORTD, *words], cwd=self.folder, input=stdin, text=True,
+        return subprocess.run([*self.program, *words], cwd=self.folder, input=stdin, text=True,
                               capture_output=True, timeout=PATIENCE)
 
     def user(self, verb, *words, stdin=""):
@@ -134,7 +135,7 @@ class Server:
     def start(self):
         assert self.process is None
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([REPORTD, "serve", "-c", self.folder / "reportd.conf"],
+            self.process = subprocess.Popen([*self.program, "serve", "-c", self.folder / "reportd.conf"],
                                             env=self.environment, stdout=subprocess.PIPE,
                                             stderr=log)
         ready, _, _ = select.select([self.process.stdout], [], [], STARTS_WITHIN)

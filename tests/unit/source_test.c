@@ -60,7 +60,7 @@ static int teardown(void **state)
 {
     struct bench *b = *state;
 
-    source_end(b->source);
+    source_end(b->source, NULL);
     source_free(b->source);
     folder_remove(b->folder);
     free(b);
@@ -240,7 +240,7 @@ static void a_full_text_index_can_be_searched(void **state)
     source = open_database(b, "text.db", NULL);
     assert_int_equal(source_begin(source, &session, NULL), 0);
     assert_int_equal(number(source, "SELECT rowid FROM f WHERE f MATCH 'lazy'"), 2);
-    source_end(source);
+    source_end(source, NULL);
     source_free(source);
 }
 
@@ -272,10 +272,10 @@ static void all_queries_of_a_report_see_the_same_moment(void **state)
     assert_int_equal(number(source, "SELECT count(*) FROM t"), 1);
     sqlite3_exec(writer, "INSERT INTO t VALUES (3)", NULL, NULL, NULL);
     assert_int_equal(number(source, "SELECT count(*) FROM t"), 1);
-    source_end(source);
+    source_end(source, NULL);
     assert_int_equal(source_begin(source, &session, NULL), 0);
     assert_int_equal(number(source, "SELECT count(*) FROM t"), 3);
-    source_end(source);
+    source_end(source, NULL);
     source_free(source);
     sqlite3_close(writer);
 }
@@ -290,7 +290,7 @@ static void a_closed_database_in_wal_mode_can_be_read(void **state)
     source = open_database(b, "wal.db", NULL);
     assert_int_equal(source_begin(source, &session, NULL), 0);
     assert_int_equal(number(source, "SELECT count(*) FROM t"), 0);
-    source_end(source);
+    source_end(source, NULL);
     source_free(source);
 }
 
@@ -364,7 +364,7 @@ static void an_interrupt_stops_what_runs_and_what_starts(void **state)
     assert_int_equal(query(b->source, "SELECT 1", NULL, 0, &q, &err), 0);
     assert_int_equal(source_step(q, row, &err), -E_CANCELLED);
     source_query_free(q);
-    source_end(b->source);
+    source_end(b->source, NULL);
     assert_int_equal(source_begin(b->source, &session, &err), -E_CANCELLED);
 }
 
@@ -391,7 +391,7 @@ static void after_resume_it_reads_again(void **state)
     struct bench *b = *state;
 
     source_interrupt(b->source);
-    source_end(b->source);
+    source_end(b->source, NULL);
     source_resume(b->source);
     assert_int_equal(source_begin(b->source, &session, NULL), 0);
     assert_int_equal(number(b->source, "SELECT i FROM t"), 7);
@@ -429,7 +429,7 @@ static void an_interrupt_at_the_end_leaves_no_transaction_open(void **state)
     pthread_create(&thread, NULL, cancel_late, &late);
     for (int round = 1; round <= LATE_CANCELS; round++) {
         atomic_store(&late.turn, round);
-        source_end(b->source);
+        source_end(b->source, NULL);
         while (atomic_load(&late.turn) != -round)
             sched_yield();
         source_resume(b->source);

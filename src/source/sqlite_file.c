@@ -1,0 +1,74 @@
+/* src/source/sqlite_file.c -- the file of an SQLite source: which one it is, and how it is opened.
+ */
+#include "source/sqlite_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* "File format read version" of the header, 2 for WAL (https://www.sqlite.org/fileformat.html). */
+enum { HEADER_BYTES = 20, READ_VERSION = 19, READ_VERSION_WAL = 2 };
+
+static bool has_wal(const char *path)
+{
+    char name[4096 + 8];
+    struct stat wal;
+
+    snprintf(name, sizeof(name), "%s-wal", path);
+    return stat(name, &wal) == 0 && wal.st_size > 0;
+}
+
+bool sqlite_file_look(struct sqlite_file *file, const char *path)
+{
+    unsigned char header[HEADER_BYTES] = {0};
+    int fd, saved;
+    ssize_t n;
+
+    *file = (struct sqlite_file){.wal = false};
+    if (snprintf(file->path, sizeof(file->path), "%s", path) >= (int)sizeof(file->path)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    n = fstat(fd, &file->stat) == 0 ? pread(fd, header, sizeof(header), 0) : -1;
+    saved = errno;
+    close(fd);
+    errno = saved;
+    file->wal = n == HEADER_BYTES && header[READ_VERSION] == READ_VERSION_WAL;
+    file->foreign = file->stat.st_uid != geteuid();
+    file->immutable = file->wal && file->foreign && !has_wal(path);
+    return n >= 0;
+}
+
+void sqlite_file_uri(const struct sqlite_file *file, char out[SQLITE_FILE_NAME_MAX])
+{
+    char *p = out + sprintf(out, "file:%s", file->path[0] == '/' ? "" : "./");
+
+    for (const char *from = file->path; *from != '\0'; from++) {
+        if (strchr("%?#", *from) != NULL)
+            p += sprintf(p, "%%%02X", (unsigned char)*from);
+        else
+            *p++ = *from;
+    }
+    strcpy(p, file->immutable ? "?immutable=1" : "");
+}
+
+bool sqlite_file_is_same(const struct sqlite_file *file)
+{
+    const struct stat *then = &file->stat;
+    struct stat now;
+
+    return stat(file->path, &now) == 0 && now.st_dev == then->st_dev &&
+           now.st_ino == then->st_ino && now.st_size == then->st_size &&
+           now.st_mtim.tv_sec == then->st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == then->st_mtim.tv_nsec;
+}
+
+bool sqlite_file_was_still(const struct sqlite_file *file)
+{
+    return !has_wal(file->path) && sqlite_file_is_same(file);
+}

@@ -1,0 +1,32 @@
+/* src/source/sqlite_file.h -- which file an SQLite source is at the moment, and how it may be
+ * opened so that nobody else is disturbed (https://www.sqlite.org/wal.html, 5). Only sqlite.c
+ * includes this. */
+#ifndef SOURCE_SQLITE_FILE_H
+#define SOURCE_SQLITE_FILE_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+enum { SQLITE_FILE_NAME_MAX = 4096 * 3 + 32 }; /* bytes of a URI */
+
+struct sqlite_file {
+    char path[4096];
+    struct stat stat; /* when it was looked at */
+    bool wal;         /* in WAL mode: others may make its -wal at any time */
+    bool foreign;     /* of another user: a -wal or -shm made from here could lock that one out */
+    bool immutable;   /* it is opened without locks, since that makes no -wal and no -shm */
+};
+
+/* Look at the file; false: `path` is too long, or errno says why it cannot be read. */
+bool sqlite_file_look(struct sqlite_file *file, const char *path);
+
+/* A URI for sqlite3_open_v2() with SQLITE_OPEN_URI. */
+void sqlite_file_uri(const struct sqlite_file *file, char out[SQLITE_FILE_NAME_MAX]);
+
+/* Is the path's file still the one that was looked at, and unchanged: device, inode, size, time? */
+bool sqlite_file_is_same(const struct sqlite_file *file);
+
+/* After reading an immutable one: has nobody written to it meanwhile? */
+bool sqlite_file_was_still(const struct sqlite_file *file);
+
+#endif
