@@ -271,11 +271,14 @@ static void sqlite_close(struct source *base)
 static int open_file(struct sqlite_source *source, struct err *err)
 {
     const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
-    char uri[SQLITE_FILE_NAME_MAX];
+    struct buf uri;
     int code;
 
-    sqlite_file_uri(&source->file, uri);
-    code = sqlite3_open_v2(uri, &source->db, flags, NULL);
+    buf_init(&uri, SQLITE_FILE_URI_MAX);
+    sqlite_file_uri(&source->file, &uri);
+    code =
+        buf_failed(&uri) ? SQLITE_NOMEM : sqlite3_open_v2(buf_str(&uri), &source->db, flags, NULL);
+    buf_done(&uri);
     return code != SQLITE_OK ? fail(source, code, 0, err) : prepare_connection(source, err);
 }
 
@@ -419,7 +422,7 @@ static char *with_backticks(const char *sql)
     struct sql_token token;
     struct buf out;
 
-    buf_init(&out, 2 * DEFINITION_FILE_MAX);
+    buf_init(&out, (size_t)2 * DEFINITION_FILE_MAX);
     sql_walk_init(&walk, sql, strlen(sql), 1);
     for (const char *at = sql; sql_walk_next(&walk, &token); at = token.text + token.len) {
         buf_add(&out, at, (size_t)(token.text - at)); /* blanks */

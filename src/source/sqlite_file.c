@@ -44,17 +44,17 @@ bool sqlite_file_look(struct sqlite_file *file, const char *path)
     return n >= 0;
 }
 
-void sqlite_file_uri(const struct sqlite_file *file, char out[SQLITE_FILE_NAME_MAX])
+void sqlite_file_uri(const struct sqlite_file *file, struct buf *out)
 {
-    char *p = out + sprintf(out, "file:%s", file->path[0] == '/' ? "" : "./");
-
+    buf_add_str(out, file->path[0] == '/' ? "file:" : "file:./");
     for (const char *from = file->path; *from != '\0'; from++) {
         if (strchr("%?#", *from) != NULL)
-            p += sprintf(p, "%%%02X", (unsigned char)*from);
+            buf_add_format(out, "%%%02X", (unsigned char)*from);
         else
-            *p++ = *from;
+            buf_add_char(out, *from);
     }
-    strcpy(p, file->immutable ? "?immutable=1" : "");
+    if (file->immutable)
+        buf_add_str(out, "?immutable=1");
 }
 
 bool sqlite_file_is_same(const struct sqlite_file *file)

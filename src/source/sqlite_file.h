@@ -7,7 +7,9 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-enum { SQLITE_FILE_NAME_MAX = 4096 * 3 + 32 }; /* bytes of a URI */
+#include "base/buf.h"
+
+enum { SQLITE_FILE_URI_MAX = 4096 * 3 + 32 }; /* bytes */
 
 struct sqlite_file {
     char path[4096];
@@ -20,8 +22,8 @@ struct sqlite_file {
 /* Look at the file; false: `path` is too long, or errno says why it cannot be read. */
 bool sqlite_file_look(struct sqlite_file *file, const char *path);
 
-/* A URI for sqlite3_open_v2() with SQLITE_OPEN_URI. */
-void sqlite_file_uri(const struct sqlite_file *file, char out[SQLITE_FILE_NAME_MAX]);
+/* Append a URI for sqlite3_open_v2() with SQLITE_OPEN_URI. */
+void sqlite_file_uri(const struct sqlite_file *file, struct buf *out);
 
 /* Is the path's file still the one that was looked at, and unchanged: device, inode, size, time? */
 bool sqlite_file_is_same(const struct sqlite_file *file);
