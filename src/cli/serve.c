@@ -1,12 +1,14 @@
 /* src/cli/serve.c -- `reportd serve`: open everything in order, answer until a signal, close in
  * turn. */
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,6 +16,7 @@
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
+#include "http/receipt.h"
 #include "http/server.h"
 #include "http/token.h"
 #include "proc/auditor.h"
@@ -30,6 +33,8 @@
 struct node {
     struct config *config;
     struct token_key *key;
+    struct receipt_keys *receipt_keys;
+    char host[HOST_NAME_MAX + 1];
     struct catalog *catalog;
     struct store *store;
     struct spool *spool;
@@ -189,6 +194,8 @@ static int open_data(struct node *node, struct err *err)
     int rc = token_key_open(node->config->key_file.text, &node->key, err);
 
     if (rc == 0)
+        rc = receipt_keys_open(node->config->receipt_key_file.text, &node->receipt_keys, err);
+    if (rc == 0)
         rc = catalog_new(&catalog, &node->catalog, err);
     if (rc == 0)
         rc = spool_open(&spool, &node->spool, err);
@@ -215,6 +222,7 @@ static int open_services(struct node *node, struct err *err)
     struct services services;
     int rc;
 
+    gethostname(node->host, sizeof(node->host) - 1);
     node->waiters = waiters_new();
     node->transfers = transfers_new();
     if (node->waiters == NULL || node->transfers == NULL)
@@ -247,7 +255,9 @@ static int open_services(struct node *node, struct err *err)
                                  .auditor = node->auditor,
                                  .waiters = node->waiters,
                                  .transfers = node->transfers,
-                                 .key = node->key};
+                                 .key = node->key,
+                                 .receipt_keys = node->receipt_keys,
+                                 .node = node->host};
     return server_new(&services, &node->server, err);
 }
 
@@ -270,6 +280,7 @@ static void close_node(struct node *node)
     transfers_free(node->transfers);
     spool_free(node->spool);
     catalog_free(node->catalog);
+    receipt_keys_free(node->receipt_keys);
     token_key_free(node->key);
     config_free(node->config);
 }

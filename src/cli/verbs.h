@@ -9,6 +9,7 @@
     X(user, "Manage users: reportd user add|passwd|disable|enable|grant|revoke|allow|list")        \
     X(check, "Check report definitions: reportd check [-c FILE] FOLDER|FILE…")                     \
     X(fsck, "Compare store, files and clock: reportd fsck [-c FILE] [--repair] [--json]")          \
+    X(receipt, "Check a deletion receipt: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]")      \
     X(demo, "Make the demo registry: reportd demo DIR [--entities N] [--seed S]")                  \
     X(worker, "Run one worker (started by serve, not by hand)")
 

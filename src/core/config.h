@@ -34,6 +34,9 @@
     X(reports, PATH, "reports", 0, 0, "Folder of the report definitions (*.sql)")                  \
     X(key_file, PATH, "token.key", 0, 0,                                                           \
       "Key that signs access tokens; made at the first start, mode 0600")                          \
+    X(receipt_key_file, PATH, "receipt.key", 0, 0,                                                 \
+      "Keys of deletion receipts, the first of which signs; the same on all nodes; made at the "   \
+      "first start, mode 0600")                                                                    \
     X(deletion_ledger, LEDGER, "deletions.ledger", 0, 0,                                           \
       "File that remembers deletions for a restore, by default beside the store; better on "       \
       "another disk; each node has its own")                                                       \

@@ -41,6 +41,8 @@ static int read_file(const struct key_file *file, int fd, struct buf *ret, struc
 {
     struct stat st;
 
+    if (file->is_public)
+        return read_all(file, fd, ret, err);
     if (fstat(fd, &st) != 0)
         return failed(file, "look at", err);
     if (!S_ISREG(st.st_mode))
@@ -149,7 +151,7 @@ static int make_file(const struct key_file *file, struct err *err)
 
 int key_file_open(const struct key_file *file, struct buf *ret, struct err *err)
 {
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     int rc;
 
     if (sodium_init() < 0)
@@ -158,7 +160,7 @@ int key_file_open(const struct key_file *file, struct buf *ret, struct err *err)
         rc = make_file(file, err);
         if (rc < 0)
             return rc;
-        fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     }
     if (fd < 0)
         return failed(file, "open", err);

@@ -3,6 +3,8 @@
 #ifndef CORE_KEY_FILE_H
 #define CORE_KEY_FILE_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -11,6 +13,7 @@ struct key_file {
     const char *what; /* "key file": for messages */
     /* Append the content of a new file; a failure is the buffer's. NULL: it is never made. */
     void (*make)(struct buf *out);
+    bool is_public; /* anybody may read it, and it may be a pipe */
 };
 
 /* Append the content of the file to `ret` (at most its `max`), making the file if it is not there:

@@ -78,6 +78,7 @@ void exchange_free(struct exchange *ex)
     if (ex->raw.data != NULL)
         sodium_memzero(ex->raw.data, ex->raw.len); /* it may hold a password */
     buf_done(&ex->raw);
+    free(ex->long_value);
     server_give_spare(server, ex);
 }
 
@@ -117,6 +118,13 @@ void exchange_add_text(struct exchange *ex, const char *name, const char *value)
     memcpy(ex->header_values[i], value, len);
     ex->header_values[i][len] = '\0';
     ex->header_count++;
+}
+
+void exchange_add_long(struct exchange *ex, const char *name, char *value)
+{
+    free(ex->long_value);
+    ex->long_name = name;
+    ex->long_value = value;
 }
 
 /* Reply for a failed operation, so that no handler needs to. */

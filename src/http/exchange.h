@@ -70,6 +70,8 @@ struct exchange {
     uint64_t stamp;             /* taken before `op` was posted, where its answer is remembered */
     void *state;                /* the handler's own, freed by … */
     void (*state_free)(void *state); /* … this, when the exchange ends */
+    const char *long_name;           /* a header longer than EXCHANGE_HEADER_TEXT, … */
+    char *long_value;                /* … NULL: none */
     exchange_step *otherwise;        /* if an operation fails; NULL: the framework replies 503 */
     /* the framework's */
     exchange_step *step; /* the next one */
@@ -124,6 +126,9 @@ void exchange_add_header(struct exchange *ex, const char *name, const char *form
 
 /* The same with a value that is there already; cut at EXCHANGE_HEADER_TEXT - 1. */
 void exchange_add_text(struct exchange *ex, const char *name, const char *value);
+
+/* The same for one header of any length; takes `value`, from malloc(). */
+void exchange_add_long(struct exchange *ex, const char *name, char *value);
 
 /* 200 and the envelope; `data` is JSON text, NULL for {}. */
 void exchange_reply(struct exchange *ex, bool result, const char *message, const char *data);

@@ -76,6 +76,8 @@ static void send_response(struct exchange *ex, int status, const char *type,
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     for (size_t i = 0; i < ex->header_count; i++)
         MHD_add_response_header(response, ex->header_names[i], ex->header_values[i]);
+    if (ex->long_value != NULL)
+        MHD_add_response_header(response, ex->long_name, ex->long_value);
     if (MHD_queue_response(ex->connection, (unsigned)status, response) == MHD_YES)
         ex->status = status;
     MHD_destroy_response(response);

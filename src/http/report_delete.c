@@ -5,10 +5,19 @@
 
 #include "base/seam.h"
 #include "http/report_find.h"
+#include "http/report_receipt.h"
 
 static void removed(struct removal *removal)
 {
     exchange_wake(removal->owner);
+}
+
+static void reply_deleted(struct exchange *ex, const struct removal *removal)
+{
+    struct receipt receipt = {.reference = &removal->id, .state = removal->was};
+
+    exchange_add_long(ex, "X-Deletion-Receipt", report_receipt(ex, &receipt));
+    exchange_reply(ex, true, "Report request has been deleted.", NULL);
 }
 
 static void delete_done(struct exchange *ex)
@@ -17,7 +26,7 @@ static void delete_done(struct exchange *ex)
 
     SEAM_STEP("http", "delete", "removed");
     if (removal->rc == 0)
-        exchange_reply(ex, true, "Report request has been deleted.", NULL);
+        reply_deleted(ex, removal);
     else if (removal->rc == -E_UNKNOWN_REFERENCE)
         report_reply_unknown(ex);
     else

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/str.h"
 #include "http/common.h"
 #include "http/report.h"
 #include "http/user.h"
@@ -22,6 +23,7 @@ static const struct route routes[] = {
     {"GET",    "/Report/Types",       ROUTE_TOKEN,    false, report_types,  NULL},
     {"GET",    "/Common/HealthCheck", ROUTE_PUBLIC,   false, common_health, NULL},
     {"GET",    "/openapi.json",       ROUTE_PUBLIC,   false, common_openapi, NULL},
+    {"GET",    "/.well-known/jwks.json", ROUTE_PUBLIC, false, report_keys, NULL},
     {"GET",    "/metrics",            ROUTE_LOOPBACK, false, common_metrics, "text/plain"},
 };
 /* clang-format on */
@@ -36,18 +38,31 @@ static void allow_method(char allow[ROUTER_ALLOW_TEXT], const char *method)
              strcmp(method, "GET") == 0 ? ", HEAD" : "");
 }
 
-const struct route *router_find(const struct router *router, const char *method, const char *path,
-                                char allow[ROUTER_ALLOW_TEXT])
+/* These match byte for byte, so that a proxy's rule for them holds. */
+static bool is_exact(const struct route *route)
+{
+    return str_starts(route->path, "/metrics") || str_starts(route->path, "/.well-known/");
+}
+
+static bool matches(const struct route *route, const char *path)
 {
     size_t len = strlen(path);
 
+    if (is_exact(route))
+        return strcmp(route->path, path) == 0;
     if (len > 1 && path[len - 1] == '/')
         len--;
+    return strlen(route->path) == len && strncasecmp(route->path, path, len) == 0;
+}
+
+const struct route *router_find(const struct router *router, const char *method, const char *path,
+                                char allow[ROUTER_ALLOW_TEXT])
+{
     allow[0] = '\0';
     for (size_t i = 0; i < router->count; i++) {
         const struct route *route = &router->routes[i];
 
-        if (strlen(route->path) != len || strncasecmp(route->path, path, len) != 0)
+        if (!matches(route, path))
             continue;
         if (strcmp(route->method, method) == 0)
             return route;

@@ -16,6 +16,7 @@
 #include "spool/spool.h"
 #include "store/store.h"
 
+struct receipt_keys;
 struct router;
 struct server;
 struct token_key;
@@ -32,6 +33,8 @@ struct services {
     struct waiters *waiters;
     struct transfers *transfers;
     const struct token_key *key;
+    const struct receipt_keys *receipt_keys;
+    const char *node;            /* of receipts: this machine's name */
     const struct router *router; /* NULL: the API's own routes */
 };
 

@@ -166,6 +166,7 @@ static void on_marked(struct store_op *op)
     struct err unknown;
 
     pass_step(removal, "marked");
+    removal->was = op->mark.was;
     if (op->rc < 0) {
         finish(removal, op->rc, &op->err);
     } else if (!op->mark.found) {

@@ -44,6 +44,7 @@ struct removal {
     void *owner;
     int rc;
     struct err err;
+    enum report_state was; /* the state it was in, if rc is 0 */
     /* the remover's */
     struct remover *remover;
     int64_t began_us; /* monotonic */

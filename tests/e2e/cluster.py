@@ -76,6 +76,7 @@ class Cluster:
             "store": postgres.url(self.database),
             "spool": folder / "spool",
             "key_file": folder / "token.key",
+            "receipt_key_file": folder / "receipt.key",
             "lease": LEASE,
             "workers": 1,
             **config,

@@ -1,11 +1,11 @@
-"""The files that hold the server's secrets: made whole or not at all, and refused in clear words."""
+"""The files that hold the server's secrets: made whole or not at all, for their owner only."""
 
 import pytest
 
 from harness import Server
 from seams import plan
 
-KEY_FILES = ["token.key"]
+KEY_FILES = ["receipt.key", "token.key"]
 
 
 @pytest.fixture

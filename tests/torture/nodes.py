@@ -135,7 +135,8 @@ class Cluster(Site):
         for node, wire in zip(self.nodes, self.wires):
             url = self.postgres.url(self.database, tcp=True)
             node.make(store=url.replace(f":{self.postgres.port}/", f":{wire.port}/"), spool=spool,
-                      key_file=self.folder / "token.key", lease=f"{LEASE}s", **config)
+                      key_file=self.folder / "token.key", receipt_key_file=self.folder / "receipt.key",
+                      lease=f"{LEASE}s", **config)
         return f"{len(self.nodes)} nodes, spool {'postgresql' if self.spool is None else 'shared folder'}, " \
                f"source {source}"
 

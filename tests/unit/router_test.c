@@ -31,6 +31,12 @@ static void every_route_is_found_in_any_case(void **state)
 
         assert_ptr_equal(find(route->method, route->path), route);
         snprintf(path, sizeof(path), "%s/", route->path);
+        if (strstr("/metrics/.well-known/jwks.json/", path) != NULL) {
+            assert_null(find(route->method, path));
+            path[1] = 'M';
+            assert_null(find(route->method, path));
+            continue;
+        }
         for (char *c = path; *c != '\0'; c++)
             *c = (char)toupper((unsigned char)*c);
         assert_ptr_equal(find(route->method, path), route);

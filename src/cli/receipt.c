@@ -1,0 +1,160 @@
+/* src/cli/receipt.c -- `reportd receipt`: is a deletion receipt genuine, and what does it say? */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "cli/verbs.h"
+#include "core/config.h"
+#include "http/receipt.h"
+
+enum { INPUT_MAX = 2 * RECEIPT_TEXT_MAX }; /* with white space around it */
+
+struct checking {
+    const char *file, *jwks;
+    bool rotate;
+    char *receipt; /* NULL: on standard input */
+};
+
+static void usage(FILE *out)
+{
+    fprintf(out,
+            "usage: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]\n"
+            "       reportd receipt [-c FILE] --rotate\n\n"
+            "Check the receipt of a deletion (the header X-Deletion-Receipt, or data.receipt of\n"
+            "DELETE /Report/List) and print its claims as JSON. Without RECEIPT, or with -, it is\n"
+            "read from standard input.\n\n"
+            "  -c, --config FILE  the configuration, whose receipt_key_file has the keys\n"
+            "                     (default: reportd.conf)\n"
+            "  --jwks FILE        take the keys from FILE, a JWK Set as the server publishes it\n"
+            "                     at /.well-known/jwks.json, and read no configuration\n"
+            "  --rotate           put a new key before those in receipt_key_file, which stay\n"
+            "                     listed; copy the file to every node, then restart them\n"
+            "  -h, --help         print this\n\n"
+            "The exit status is 0 if the receipt is genuine, 1 if not, 2 for wrong usage.\n");
+}
+
+/* 0: go on; otherwise the exit status + 1. */
+static int read_arguments(int argc, char **argv, struct checking *ret)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"jwks", required_argument, NULL, 'j'},
+                                            {"rotate", no_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            ret->file = optarg;
+            break;
+        case 'j':
+            ret->jwks = optarg;
+            break;
+        case 'r':
+            ret->rotate = true;
+            break;
+        case 'h':
+            usage(stdout);
+            return EXIT_GOOD + 1;
+        default:
+            fprintf(stderr, "try: reportd receipt --help\n");
+            return EXIT_USAGE + 1;
+        }
+    }
+    if (optind < argc && strcmp(argv[optind], "-") != 0)
+        ret->receipt = argv[optind];
+    if (optind + 1 < argc || (ret->rotate && (optind < argc || ret->jwks != NULL))) {
+        fprintf(stderr, "reportd receipt: too many arguments; try: reportd receipt --help\n");
+        return EXIT_USAGE + 1;
+    }
+    return 0;
+}
+
+/* The keys of --jwks or of the configuration. */
+static int open_keys(const struct checking *c, struct receipt_keys **ret, struct err *err)
+{
+    struct config *config;
+    int rc;
+
+    if (c->jwks != NULL)
+        return receipt_keys_read(c->jwks, ret, err);
+    rc = config_load(c->file, &config, err);
+    if (rc < 0)
+        return rc;
+    rc = receipt_keys_read(config->receipt_key_file.text, ret, err);
+    config_free(config);
+    return rc;
+}
+
+/* All of standard input without the white space around it; a failure is the buffer's. */
+static char *read_input(struct buf *ret)
+{
+    char part[1024];
+    size_t n, last;
+    char *text;
+
+    while ((n = fread(part, 1, sizeof(part), stdin)) > 0)
+        buf_add(ret, part, n);
+    if (buf_failed(ret) || ret->len == 0)
+        return NULL;
+    text = ret->data + strspn(ret->data, " \t\r\n");
+    for (last = strlen(text); last > 0 && strchr(" \t\r\n", text[last - 1]) != NULL; last--)
+        text[last - 1] = '\0';
+    return text;
+}
+
+static int check(const struct checking *c, struct err *err)
+{
+    struct receipt_keys *keys = NULL;
+    json_t *claims;
+    struct buf input;
+    char *text = c->receipt;
+    int rc = open_keys(c, &keys, err);
+
+    if (rc < 0)
+        return rc;
+    buf_init(&input, INPUT_MAX);
+    if (text == NULL)
+        text = read_input(&input);
+    rc = text == NULL ? err_set(err, -E_INVALID, "standard input has no receipt")
+                      : receipt_verify(keys, text, &claims, err);
+    if (rc == 0) {
+        json_dumpf(claims, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(claims);
+    }
+    buf_done(&input);
+    receipt_keys_free(keys);
+    return rc;
+}
+
+static int rotate(const struct checking *c, struct err *err)
+{
+    struct config *config;
+    int rc = config_load(c->file, &config, err);
+
+    if (rc < 0)
+        return rc;
+    rc = receipt_keys_rotate(config->receipt_key_file.text, err);
+    if (rc == 0)
+        printf("%s has a new key; copy it to every node, then restart them\n",
+               config->receipt_key_file.text);
+    config_free(config);
+    return rc;
+}
+
+int verb_receipt(int argc, char **argv)
+{
+    struct checking checking = {.file = "reportd.conf"};
+    struct err err = {0};
+    int rc = read_arguments(argc, argv, &checking);
+
+    if (rc != 0)
+        return rc - 1;
+    rc = checking.rotate ? rotate(&checking, &err) : check(&checking, &err);
+    if (rc < 0)
+        fprintf(stderr, "reportd receipt: %s\n", err.text);
+    return rc < 0 || fflush(stdout) != 0 ? EXIT_FAILED : EXIT_GOOD;
+}

@@ -1,0 +1,43 @@
+/* src/http/report_receipt.c -- receipts for deletions, and GET /.well-known/jwks.json. */
+#include "http/report_receipt.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/report.h"
+
+enum {
+    ERASED_S = 5, /* an embedded store has overwritten what was freed, and cut its log */
+    KEYS_MAX = RECEIPT_KEYS_MAX * 256,
+};
+
+char *report_receipt(struct exchange *ex, struct receipt *receipt)
+{
+    struct buf text;
+    char *taken;
+
+    receipt->user = ex->user->name;
+    receipt->node = ex->services->node;
+    receipt->now_s = clock_now_ms() / 1000;
+    receipt->erased_s = store_is_shared(ex->services->store) ? 0 : receipt->now_s + ERASED_S;
+    buf_init(&text, RECEIPT_TEXT_MAX);
+    receipt_issue(ex->services->receipt_keys, receipt, &text);
+    taken = buf_take(&text);
+    if (taken == NULL)
+        log_error("receipt.lost", "request=%s error=out of memory", ex->request_id);
+    return taken;
+}
+
+void report_keys(struct exchange *ex)
+{
+    struct buf text;
+
+    buf_init(&text, KEYS_MAX);
+    receipt_keys_publish(ex->services->receipt_keys, &text);
+    if (buf_failed(&text)) {
+        err_set(&ex->err, -E_NOMEM, "no memory for the keys of receipts");
+        exchange_reply_error(ex, &ex->err, NULL);
+    } else {
+        exchange_reply_json(ex, buf_str(&text));
+    }
+    buf_done(&text);
+}
