@@ -297,6 +297,7 @@ static void reload(struct node *node)
         log_error("definitions.reload", "error=%s", err.text);
     else
         log_info("definitions.reload", "broken=%d", broken);
+    supervisor_wake(node->supervisor); /* it may be able to run more now */
 }
 
 static void serve_until_signal(struct node *node, const sigset_t *signals)

@@ -8,7 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/buf.h"
 #include "base/str.h"
+
+enum { OFFER_MAX = 64 << 20 };
 
 /* The definitions at one time, each held once by this list. */
 struct list {
@@ -228,4 +231,18 @@ void catalog_each(struct catalog *catalog,
     for (size_t i = 0; i < catalog->list.count; i++)
         each(context, catalog->list.defs[i]);
     pthread_rwlock_unlock(&catalog->lock);
+}
+
+static void add_offer(void *context, const struct definition *def)
+{
+    buf_add_format(context, "%s\n%s %s\n", def->name, def->name, def->version);
+}
+
+char *catalog_offer(struct catalog *catalog)
+{
+    struct buf text;
+
+    buf_init(&text, OFFER_MAX);
+    catalog_each(catalog, add_offer, &text);
+    return buf_take(&text);
 }

@@ -33,6 +33,11 @@ int catalog_reload(struct catalog *catalog, struct err *err);
 const struct definition *catalog_hold(struct catalog *catalog, const char *name);
 void catalog_release(struct catalog *catalog, const struct definition *def);
 
+/* What this node can run, as STORE_CLAIM takes it: a line for each name, and one for each name and
+ * version, "NAME" and "NAME VERSION", each ended by a newline. Yours to free(); NULL: no memory.
+ * Any thread. */
+char *catalog_offer(struct catalog *catalog);
+
 /* Call `each` for every definition in order of name, under the catalog's read lock. */
 void catalog_each(struct catalog *catalog,
                   void (*each)(void *context, const struct definition *def), void *context);

@@ -2,6 +2,7 @@
 #include "core/definition.h"
 
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,6 +310,14 @@ static struct definition *definition_alloc(const char *file, const char *text, s
     return def;
 }
 
+static void set_version(struct definition *def, size_t len)
+{
+    unsigned char hash[crypto_generichash_BYTES];
+
+    crypto_generichash(hash, sizeof(hash), (const unsigned char *)def->text, len, NULL, 0);
+    sodium_bin2hex(def->version, sizeof(def->version), hash, (sizeof(def->version) - 1) / 2);
+}
+
 int definition_parse(const char *file, const char *text, size_t len, struct definition **ret,
                      struct err *err)
 {
@@ -326,6 +335,7 @@ int definition_parse(const char *file, const char *text, size_t len, struct defi
     p.def = definition_alloc(file, text, len);
     if (p.def == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
+    set_version(p.def, len);
     skip = str_starts(p.def->text, bom) ? strlen(bom) : 0;
     rc = parse_tokens(&p, p.def->text + skip, len - skip);
     if (rc != 0) {

@@ -17,6 +17,7 @@ enum {
     DEFINITION_CHECKS_MAX = 32,
     DEFINITION_COLUMNS_MAX = 256,
     DEFINITION_ENUM_MAX = 64,
+    DEFINITION_VERSION_TEXT = 17, /* 16 hexadecimal digits and the NUL */
 };
 
 /* Parameter types: enum, the word in the file, what a refusal says it takes. */
@@ -67,8 +68,9 @@ struct check {
 };
 
 struct definition {
-    char *file; /* path as given, for messages */
-    char *text; /* the whole file */
+    char *file;                            /* path as given, for messages */
+    char *text;                            /* the whole file */
+    char version[DEFINITION_VERSION_TEXT]; /* a hash of the text, for nodes that compare theirs */
     char *name, *description, *source;
     int name_line, source_line; /* in the file, for messages */
     struct param *params;

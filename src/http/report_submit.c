@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/seam.h"
+#include "base/str.h"
 #include "core/param.h"
 #include "http/report_find.h"
 
@@ -92,10 +93,12 @@ static int read_request(struct exchange *ex, struct request *ret)
     return rc;
 }
 
-/* Check name, permission and parameters; *ret_canonical is the caller's to free(). */
-static int check_request(struct exchange *ex, const char *name, const json_t *given,
-                         char **ret_canonical)
+/* Check name, permission and parameters; *ret_canonical is the caller's to free(). `version` is of
+ * the definition that they fit. */
+static int check_request(struct exchange *ex, const struct request *request, char **ret_canonical,
+                         char version[DEFINITION_VERSION_TEXT])
 {
+    const char *name = request->name;
     struct catalog *catalog = ex->services->catalog;
     const struct definition *def = catalog_hold(catalog, name);
     char *canonical;
@@ -112,7 +115,8 @@ static int check_request(struct exchange *ex, const char *name, const json_t *gi
                      "may run; the operator can grant more.",
                      name);
     else
-        rc = params_canonical(def, given, clock_now_ms(), &canonical, &ex->err);
+        rc = params_canonical(def, request->given, clock_now_ms(), &canonical, &ex->err);
+    str_copy(version, DEFINITION_VERSION_TEXT, def->version);
     catalog_release(catalog, def);
     if (rc == 0 && strlen(canonical) > REPORT_PARAMETERS_MAX) {
         free(canonical);
@@ -222,8 +226,8 @@ static void submit_done(struct exchange *ex)
 static int submit_start(struct exchange *ex, const struct request *request)
 {
     struct store_submit *submit;
-    char *canonical = NULL;
-    int rc = check_request(ex, request->name, request->given, &canonical);
+    char *canonical = NULL, version[DEFINITION_VERSION_TEXT];
+    int rc = check_request(ex, request, &canonical, version);
 
     if (rc != 0)
         return rc;
@@ -234,6 +238,7 @@ static int submit_start(struct exchange *ex, const struct request *request)
     submit->user_id = ex->user->id;
     submit->name = request->name;
     submit->parameters = canonical;
+    str_copy(submit->version, sizeof(submit->version), version);
     submit->key = request->key;
     memcpy(submit->request_hash, request->hash, sizeof(submit->request_hash));
     submit->now_ms = clock_now_ms();

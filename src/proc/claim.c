@@ -15,6 +15,7 @@ void claim_init(struct claim *claim, struct supervisor *supervisor)
 void claim_done(struct claim *claim)
 {
     job_free(claim->job);
+    free(claim->offer);
 }
 
 static void on_claimed(struct loop_call *call)
@@ -35,6 +36,7 @@ static void on_claimed(struct loop_call *call)
     claim->token = guid_new();
     if (answer->found) {
         claim->job = NULL;
+        job->stray = answer->stray;
         job_start(job, &answer->report);
     } else if (claim->wakes == atomic_load(&supervisor->wakes)) {
         supervisor->work = false; /* nothing was submitted since this claim was asked for */
@@ -48,12 +50,16 @@ static void ask(struct claim *claim)
 
     if (claim->job == NULL)
         claim->job = job_new(supervisor);
-    if (claim->job == NULL)
+    free(claim->offer);
+    claim->offer = catalog_offer(supervisor->spec.catalog);
+    if (claim->job == NULL || claim->offer == NULL)
         return; /* no memory: the next wake tries again */
     claim->wakes = atomic_load(&supervisor->wakes);
     claim->call.op = (struct store_op){.verb = STORE_CLAIM};
-    claim->call.op.claim = (struct store_claim){
-        .node = lease_node(supervisor), .token = claim->token, .now_ms = clock_now_ms()};
+    claim->call.op.claim = (struct store_claim){.node = lease_node(supervisor),
+                                                .offer = claim->offer,
+                                                .token = claim->token,
+                                                .now_ms = clock_now_ms()};
     loop_ask(supervisor->loop, supervisor->spec.store, &claim->call, on_claimed);
 }
 

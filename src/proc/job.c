@@ -470,7 +470,10 @@ void job_start(struct job *job, struct report *report)
     }
     def = catalog_hold(supervisor->spec.catalog, job->report.name);
     if (def == NULL) {
-        end_in_error(job, "This type of report is not on offer any more.");
+        if (supervisor->shared && !job->stray)
+            end_in_queue(job, false); /* gone since it was claimed: another node may have it */
+        else
+            end_in_error(job, "This type of report is not on offer any more.");
         return;
     }
     if (send_job(job, worker, def, &err) < 0) {

@@ -225,11 +225,18 @@ static void on_due(struct loop_timer *timer)
     struct supervisor *supervisor = container_of(lease, struct supervisor, lease);
 
     SEAM_STEP("node", "beat", "due");
+    free(lease->offer);
+    lease->offer = catalog_offer(supervisor->spec.catalog);
+    if (lease->offer == NULL) {
+        loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms() + RETRY_MS);
+        return;
+    }
     lease->beats++;
     lease->sent_ms = clock_mono_ms(); /* before the store counts from its own now */
     lease->beat.op = (struct store_op){.verb = STORE_HEARTBEAT};
     lease->beat.op.heartbeat = (struct store_heartbeat){.node = lease->node,
                                                         .host = lease->host,
+                                                        .offer = lease->offer,
                                                         .begin = !lease->begun,
                                                         .lease_ms = lease_ms(supervisor)};
     loop_ask(supervisor->loop, supervisor->spec.store, &lease->beat, on_beaten);
@@ -324,6 +331,7 @@ void lease_done(struct supervisor *supervisor)
         return;
     supervisor->shared = false; /* hears no more */
     drop_news(supervisor);
+    free(supervisor->lease.offer);
     op.heartbeat =
         (struct store_heartbeat){.node = supervisor->lease.node, .host = supervisor->lease.host};
     store_run(supervisor->spec.store, &op);

@@ -40,6 +40,7 @@ struct claim {
     struct guid token; /* until it is answered … */
     bool doubt;        /* … for certain: the last answer was a failure */
     struct job *job;
+    char *offer;    /* what is asked for */
     unsigned wakes; /* supervisor->wakes when it was asked */
 };
 
@@ -63,6 +64,7 @@ struct job {
     struct report report;
     struct worker_handle *worker;  /* NULL once no worker runs it */
     unsigned since_beat;           /* lease.beats when it started */
+    bool stray;                    /* no node has had its definition for long; this one may */
     struct supervisor_stop *stops; /* who waits for its end: it is being deleted */
     enum job_end end;              /* FILING, WRITING, WAITING */
     struct loop_spool_call file;
@@ -90,6 +92,7 @@ struct lease {
     struct loop_timer
         end; /* the others let the node live at least so long; not set: not any more */
     struct loop_call beat;
+    char *offer;                    /* told with it */
     struct supervisor_stop *parked; /* what other nodes are still running */
     struct guid looked_up;
     struct loop_call look; /* is one of them still held? */

@@ -121,6 +121,7 @@ void postgres_send_submit(struct postgres_conn *c, struct store_submit *arg)
     else
         call_null(&submit);
     call_int(&submit, arg->active_limit);
+    call_text(&submit, *arg->version != '\0' ? arg->version : NULL);
     call_send(&submit);
     call_int(&active, arg->user_id);
     call_guid(&active, &arg->id);
@@ -170,6 +171,7 @@ void postgres_send_claim(struct postgres_conn *c, struct store_claim *arg)
     call_text(&call, arg->node);
     call_guid(&call, guid_eq(&arg->token, &none) ? NULL : &arg->token);
     call_int(&call, arg->now_ms);
+    call_text(&call, arg->offer);
     call_send(&call);
 }
 
@@ -182,6 +184,7 @@ int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg, struct
         postgres_read_report(c, &arg->report);
         arg->report.parameters = get_text(c, POSTGRES_REPORT_COLUMN_COUNT);
         arg->report.user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
+        arg->stray = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
         changed(c, &arg->report.id, arg->report.user_id, REPORT_PROCESSING);
     }
     return 0;
@@ -316,19 +319,24 @@ int postgres_read_recover(struct postgres_conn *c, struct store_recover *arg, st
 void postgres_send_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg)
 {
     struct call begin = call_start(c, PG_NODE_BEGIN), beat = call_start(c, PG_NODE_BEAT);
-    struct call running = call_start(c, PG_RUNNING);
+    struct call strays = call_start(c, PG_STRAYS), running = call_start(c, PG_RUNNING);
 
     if (arg->begin) {
         call_text(&begin, arg->node);
         call_text(&begin, arg->host);
         call_int(&begin, arg->lease_ms);
+        call_text(&begin, arg->offer);
         call_send(&begin);
     }
     call_text(&beat, arg->node);
     call_int(&beat, arg->lease_ms);
+    call_text(&beat, arg->offer);
     call_send(&beat);
     call_plain(c, PG_NODE_BURY);
     send_reap(c, NULL);
+    call_text(&strays, arg->offer);
+    call_int(&strays, arg->lease_ms);
+    call_send(&strays);
     call_text(&running, arg->node);
     call_int(&running, STORE_RUNNING_MAX);
     call_send(&running);
@@ -339,7 +347,8 @@ int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg
     if ((arg->begin && !results_take(c)) || !results_take(c))
         return results_trouble(c, err);
     arg->alive = results_changed(c) > 0;
-    if (!results_take(c) || read_reap(c, &arg->requeued, err) < 0 || !results_take(c))
+    if (!results_take(c) || read_reap(c, &arg->requeued, err) < 0 || !results_take(c) ||
+        !results_take(c))
         return results_trouble(c, err);
     for (arg->count = 0; results_next(c); arg->count++)
         arg->running[arg->count] =

@@ -106,10 +106,19 @@ static const char migration_2[] =
     "ALTER TABLE result_chunk ALTER data SET STORAGE EXTERNAL;"
     "CREATE INDEX report_retried ON report (id) WHERE attempt > 1;";
 
+/* 3: which nodes can run what is queued: POSTGRES_WANTED, and STORE_STRAY_LEASES. A report or a
+ * node of the version before says nothing: any version of the definition will do, and it can run
+ * all. */
+static const char migration_3[] =
+    "ALTER TABLE report ADD definition text;"
+    "ALTER TABLE node ADD offer text;"
+    "CREATE INDEX report_wanted ON report (" POSTGRES_WANTED ", seq) WHERE state = 0;"
+    "CREATE TABLE missing (wanted text PRIMARY KEY, since timestamptz NOT NULL);";
+
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
                    REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
                "the numbers of the states are kept in every database");
 
-const char *const postgres_migrations[] = {migration_1, migration_2};
+const char *const postgres_migrations[] = {migration_1, migration_2, migration_3};
 const int postgres_migration_count = sizeof(postgres_migrations) / sizeof(postgres_migrations[0]);

@@ -33,6 +33,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     " FROM (SELECT count(*) AS n FROM (SELECT FROM report q"                                       \
     " WHERE q.state = 0 AND q.seq <= r.seq LIMIT 10001) AS few) AS counted)"
 
+/* What a node has to offer to run a report: "NAME VERSION", "NAME" if any version will do, or "",
+ * which every node offers, after nobody has. The queue is indexed by it. */
+#define POSTGRES_WANTED "(coalesce(definition, name) COLLATE \"C\")"
+#define POSTGRES_STRAY_LEASES "6" /* STORE_STRAY_LEASES */
+
 /* A report whose node is not there any more. */
 #define POSTGRES_ORPHANED                                                                          \
     "r.node IS NOT NULL AND NOT EXISTS (SELECT FROM node n WHERE n.id = r.node)"
@@ -52,12 +57,13 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(KEY_FORGET, "iti",                                                                           \
       "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"                       \
       " WHERE user_id = $1 AND key = $2 AND key_expires_ms <= $3")                                 \
-    X(SUBMIT, "giitttxii",                                                                         \
+    X(SUBMIT, "giitttxiit",                                                                        \
       "WITH mine AS (SELECT FROM report WHERE id = $1),"                                           \
       " known AS (SELECT id, key_hash = $7 AS same FROM report"                                    \
       "   WHERE user_id = $2 AND key = $6 AND id <> $1),"                                          \
       " added AS (INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters,"   \
-      "   key, key_hash, key_expires_ms) SELECT $1, a.id, 0, true, $3, $4, $5, $6, $7, $8"         \
+      "   key, key_hash, key_expires_ms, definition)"                                              \
+      "   SELECT $1, a.id, 0, true, $3, $4, $5, $6, $7, $8, $4 || ' ' || $10"                      \
       "   FROM account a WHERE a.id = $2 AND NOT EXISTS (SELECT FROM mine)"                        \
       "   AND NOT EXISTS (SELECT FROM known)"                                                      \
       "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot) < $9 RETURNING id)"        \
@@ -69,15 +75,26 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "SELECT " POSTGRES_REPORT_COLUMNS " FROM " POSTGRES_REPORTS                                  \
       " WHERE r.user_id = $1 AND r.slot AND r.state IN (0, 1)"                                     \
       " AND NOT EXISTS (SELECT FROM report WHERE id = $2) ORDER BY r.seq")                         \
-    X(CLAIM, "tgi",                                                                                \
+    /* The first in the queue of each definition, which is one look into an index however long the \
+     * queue is; then the oldest of these. Only if others are taking all of that definition just   \
+     * now: anything on offer. */                                                                  \
+    X(CLAIM, "tgit",                                                                               \
       "WITH mine AS (SELECT seq FROM report WHERE node = $1 AND token = $2 AND state = 1),"        \
-      " next AS (SELECT seq FROM report WHERE state = 0 AND NOT EXISTS (SELECT FROM mine)"         \
+      " heads AS (SELECT o.wanted, h.seq FROM unnest(string_to_array($4, E'\\n')) AS o (wanted),"  \
+      "   LATERAL (SELECT seq FROM report WHERE state = 0 AND " POSTGRES_WANTED " = o.wanted"      \
+      "   ORDER BY seq LIMIT 1) AS h WHERE NOT EXISTS (SELECT FROM mine)),"                        \
+      " next AS (SELECT seq FROM report WHERE state = 0 AND " POSTGRES_WANTED                      \
+      "   = (SELECT wanted FROM heads ORDER BY seq LIMIT 1)"                                       \
+      "   ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED),"                                           \
+      " other AS (SELECT seq FROM report WHERE state = 0 AND NOT EXISTS (SELECT FROM mine)"        \
+      "   AND (EXISTS (SELECT FROM heads) OR $4 IS NULL) AND NOT EXISTS (SELECT FROM next)"        \
+      "   AND (" POSTGRES_WANTED " = ANY (string_to_array($4, E'\\n')) OR $4 IS NULL)"             \
       "   ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED),"                                           \
       " taken AS (UPDATE report SET state = 1, node = $1, token = $2, started_ms = $3,"            \
       "   attempt = attempt + CASE state WHEN 0 THEN 1 ELSE 0 END"                                 \
-      "   WHERE seq = ANY (ARRAY(SELECT seq FROM mine UNION ALL SELECT seq FROM next))"            \
-      "   RETURNING *)"                                                                            \
-      " SELECT " POSTGRES_REPORT_COLUMNS ", r.parameters, a.name"                                  \
+      "   WHERE seq = ANY (ARRAY(SELECT seq FROM mine UNION ALL SELECT seq FROM next"              \
+      "     UNION ALL SELECT seq FROM other)) RETURNING *)"                                        \
+      " SELECT " POSTGRES_REPORT_COLUMNS ", r.parameters, a.name, r.definition = ''"               \
       " FROM taken r JOIN account a ON a.id = r.user_id LEFT JOIN progress p ON false")            \
     X(PROGRESS, "giii",                                                                            \
       "INSERT INTO progress SELECT $1, $2, $3, $4 FROM report"                                     \
@@ -116,11 +133,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "SELECT EXISTS (SELECT FROM report r JOIN node n ON n.id = r.node"                           \
       " WHERE r.id = $1 AND r.state = 4)")                                                         \
     /* ---- nodes ---- */                                                                          \
-    X(NODE_BEGIN, "tti",                                                                           \
-      "INSERT INTO node (id, host, lease_ms, alive_until) VALUES ($1, $2, $3, clock_timestamp())"  \
-      " ON CONFLICT DO NOTHING")                                                                   \
-    X(NODE_BEAT, "ti",                                                                             \
-      "UPDATE node SET lease_ms = $2,"                                                             \
+    X(NODE_BEGIN, "ttit",                                                                          \
+      "INSERT INTO node (id, host, lease_ms, alive_until, offer)"                                  \
+      " VALUES ($1, $2, $3, clock_timestamp(), $4) ON CONFLICT DO NOTHING")                        \
+    X(NODE_BEAT, "tit",                                                                            \
+      "UPDATE node SET lease_ms = $2, offer = CASE WHEN offer = $3 THEN offer ELSE $3 END,"        \
       " alive_until = clock_timestamp() + $2 * interval '1 millisecond' WHERE id = $1")            \
     /* While the server was down nobody could say that one lives. */                               \
     X(NODE_BURY, "",                                                                               \
@@ -140,6 +157,29 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       " 0)::bigint FROM (SELECT greatest(alive_until, pg_postmaster_start_time()"                  \
       " + lease_ms * interval '1 millisecond') AS until FROM node) AS n"                           \
       " WHERE until >= clock_timestamp()")                                                         \
+    /* What is wanted in the queue (distinct values of an index, one look each) and not offered by \
+     * any living node (one of the version before says nothing: it takes all) is noted. Noted for  \
+     * long, it gives way: a version to any version after a lease, a name to every node. */        \
+    X(STRAYS, "ti",                                                                                \
+      "WITH RECURSIVE queued (wanted) AS ("                                                        \
+      "   (SELECT " POSTGRES_WANTED " AS wanted FROM report WHERE state = 0"                       \
+      "     ORDER BY wanted LIMIT 1) UNION ALL"                                                    \
+      "   SELECT (SELECT " POSTGRES_WANTED " AS wanted FROM report WHERE state = 0"                \
+      "     AND " POSTGRES_WANTED " > q.wanted ORDER BY wanted LIMIT 1)"                           \
+      "   FROM queued q WHERE q.wanted IS NOT NULL),"                                              \
+      " stray AS MATERIALIZED (SELECT wanted FROM queued q WHERE wanted <> ''"                     \
+      "   AND wanted <> ALL (string_to_array($1, E'\\n')) AND NOT EXISTS (SELECT FROM node n"      \
+      "   WHERE n.offer IS NULL OR q.wanted = ANY (string_to_array(n.offer, E'\\n')))),"           \
+      " found AS (DELETE FROM missing WHERE wanted = ANY (ARRAY(SELECT wanted FROM missing"        \
+      "   WHERE wanted NOT IN (SELECT wanted FROM stray) FOR UPDATE SKIP LOCKED))),"               \
+      " noted AS (INSERT INTO missing SELECT wanted, clock_timestamp() FROM stray"                 \
+      "   ON CONFLICT DO NOTHING),"                                                                \
+      " late AS (SELECT wanted FROM missing JOIN stray USING (wanted)"                             \
+      "   WHERE since < clock_timestamp() - interval '1 millisecond' * $2"                         \
+      "     * CASE WHEN wanted LIKE '% %' THEN 1 ELSE " POSTGRES_STRAY_LEASES " END)"              \
+      " UPDATE report SET definition = CASE WHEN definition IS NULL THEN '' END"                   \
+      " WHERE seq = ANY (ARRAY(SELECT seq FROM report WHERE state = 0"                             \
+      "   AND " POSTGRES_WANTED " IN (SELECT wanted FROM late) FOR UPDATE SKIP LOCKED))")          \
     X(RUNNING, "ti", "SELECT id, attempt FROM report WHERE node = $1 AND state = 1 LIMIT $2")      \
     /* ---- looking ---- */                                                                        \
     X(FIND, "gib",                                                                                 \

@@ -16,13 +16,15 @@
 struct store;
 
 enum {
-    STORE_KEY_MAX = 255,    /* bytes of an Idempotency-Key */
-    STORE_HASH_BYTES = 32,  /* SHA-256 */
-    STORE_ACTIVE_MAX = 100, /* highest active limit that can be configured */
-    STORE_PAGE_MAX = 1000,  /* reports in one page of a list */
-    STORE_BATCH_MAX = 256,  /* ids in one answer of EXPIRED and DELETING */
-    STORE_SCAN_MAX = 64,    /* reports in one answer of SCAN */
-    STORE_RUNNING_MAX = 64, /* reports that one node processes at the same time */
+    STORE_KEY_MAX = 255,     /* bytes of an Idempotency-Key */
+    STORE_HASH_BYTES = 32,   /* SHA-256 */
+    STORE_ACTIVE_MAX = 100,  /* highest active limit that can be configured */
+    STORE_PAGE_MAX = 1000,   /* reports in one page of a list */
+    STORE_BATCH_MAX = 256,   /* ids in one answer of EXPIRED and DELETING */
+    STORE_SCAN_MAX = 64,     /* reports in one answer of SCAN */
+    STORE_VERSION_TEXT = 17, /* of a definition: DEFINITION_VERSION_TEXT */
+    STORE_RUNNING_MAX = 64,  /* reports that one node processes at the same time */
+    STORE_STRAY_LEASES = 6,  /* without a node that can run it, then any may claim a report */
 };
 
 /* How an operation is answered.
@@ -81,6 +83,7 @@ struct store_submit {
         id; /* in: of the new report; out: of the report that answers (ACCEPTED, REPLAYED) */
     int64_t user_id;
     const char *name, *parameters;
+    char version[STORE_VERSION_TEXT];       /* of the definition that took it, or ""; see CLAIM */
     const char *key;                        /* Idempotency-Key, NULL: none */
     uint8_t request_hash[STORE_HASH_BYTES]; /* of the request body; only with a key */
     int64_t now_ms, key_expires_ms;
@@ -101,14 +104,18 @@ struct store_key {
     struct guid id;                    /* out, SUBMIT_REPLAYED */
 };
 
-/* Take the oldest queued report: QUEUED → PROCESSING, attempt + 1. `node` names the claimer. */
+/* Take the oldest queued report: QUEUED → PROCESSING, attempt + 1. `node` names the claimer. In a
+ * shared store, the oldest of those that the node can run: whose definition it has, in the version
+ * that took the report unless no living node has had that for a lease, and then in any. */
 struct store_claim {
     const char *node;
+    const char *offer; /* of catalog_offer(); NULL, or an embedded store: anything */
     /* Of this claim, and of its repetition after -E_STORE: over a network a claim may have been
      * committed though its answer was lost, and then the repetition is given the same report. */
     struct guid token;
     int64_t now_ms;
     bool found;
+    bool stray;           /* out: no node has had its definition for STORE_STRAY_LEASES leases */
     struct report report; /* out: with user_name and parameters */
 };
 
@@ -207,8 +214,9 @@ struct store_ref {
  * must stop what it runs and begin anew under another name. */
 struct store_heartbeat {
     const char *node;
-    const char *host; /* for people */
-    bool begin;       /* the first one of `node` */
+    const char *host;  /* for people */
+    const char *offer; /* as CLAIM's: what no living node offers, any node may claim soon */
+    bool begin;        /* the first one of `node` */
     int64_t lease_ms;
     bool alive;       /* out: false: it was given up; nothing of it is left */
     int64_t requeued; /* out: reports of dead nodes */

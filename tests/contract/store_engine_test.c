@@ -287,6 +287,7 @@ static void *claim_some(void *arg)
     for (;;) {
         struct store_op op = {.verb = STORE_CLAIM, .claim = {.node = "here", .now_ms = NOW_MS}};
 
+        op.claim.offer = "Balance\nStock\n";
         if (store_run(crowd->f->store, &op) != 0 || !op.claim.found)
             return NULL;
         pthread_mutex_lock(&crowd->mutex);
@@ -302,7 +303,7 @@ static void a_report_is_claimed_by_one_worker_only(void **state)
     struct crowd crowd = {.f = f};
 
     for (int i = 0; i < THREADS * EACH; i++)
-        submit(f, f->ann);
+        submit_named(f, i % 3 == 0 ? "Stock" : "Balance", "");
     run_crowd(&crowd, claim_some);
     assert_int_equal(crowd.claimed, THREADS * EACH);
     for (int i = 0; i < crowd.claimed; i++) {

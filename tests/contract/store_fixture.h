@@ -231,6 +231,18 @@ MAYBE struct guid submit(struct fixture *f, int64_t user_id)
     return op.submit.id;
 }
 
+/* Of the user ann, in this version of its definition, or, if it is "", in any. */
+MAYBE struct guid submit_named(struct fixture *f, const char *name, const char *version)
+{
+    struct store_op op = submit_op(f->ann);
+
+    op.submit.active_limit = 1000000;
+    op.submit.name = name;
+    snprintf(op.submit.version, sizeof(op.submit.version), "%s", version);
+    assert_int_equal(run(f->store, &op), 0);
+    return op.submit.id;
+}
+
 MAYBE bool claim(struct fixture *f, struct store_ref *ret)
 {
     struct store_op op = {.verb = STORE_CLAIM};

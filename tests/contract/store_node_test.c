@@ -37,6 +37,27 @@ static struct store_op claim_op(const char *node, struct guid token)
     return op;
 }
 
+/* What a node with this offer is given; zero: nothing. */
+static struct guid claimed(struct fixture *f, const char *offer)
+{
+    struct store_op op = claim_op("a", guid_new());
+    struct guid id = {0};
+
+    op.claim.offer = offer;
+    assert_int_equal(run(f->store, &op), 0);
+    if (op.claim.found)
+        id = op.claim.report.id;
+    store_op_done(&op);
+    return id;
+}
+
+static void assert_claimed(struct fixture *f, const char *offer, struct guid id)
+{
+    struct guid got = claimed(f, offer);
+
+    assert_true(guid_eq(&got, &id));
+}
+
 /* Submit and claim; the queue must be empty. */
 static struct store_ref running_on(struct fixture *f, const char *node)
 {
@@ -500,6 +521,85 @@ static void without_the_database_operations_fail_soon_and_with_it_they_work(void
     assert_int_equal(stat_of(f, REPORT_QUEUED), 1);
 }
 
+/* ---- what a node can run ---- */
+
+static const struct guid nothing;
+
+static void a_node_is_given_the_oldest_report_that_it_offers_to_run(void **state)
+{
+    struct fixture *f = *state;
+    struct guid stock = submit_named(f, "Stock", "1"), old = submit_named(f, "Balance", "1");
+    struct guid new = submit_named(f, "Balance", "2"), any = submit_named(f, "Balance", "");
+
+    assert_claimed(f, "", nothing);
+    assert_claimed(f, "Other\nOther 1\n", nothing);
+    assert_claimed(f, "Stock\nStock 2\n", nothing);
+    assert_claimed(f, "Balance\nBalance 2\nOther\n", new);
+    assert_claimed(f, "Balance\nBalance 1\nStock\nStock 1\n", stock);
+    assert_claimed(f, "Balance\nBalance 1\nStock\nStock 1\n", old);
+    assert_claimed(f, "Balance\nBalance 2\n", any);
+    assert_claimed(f, "Balance\nBalance 2\nStock\nStock 1\n", nothing);
+}
+
+static void offer(struct fixture *f, const char *node, const char *text, int64_t lease_ms)
+{
+    struct store_op op = {.verb = STORE_HEARTBEAT};
+
+    op.heartbeat = (struct store_heartbeat){
+        .node = node, .host = "test", .offer = text, .begin = true, .lease_ms = lease_ms};
+    assert_int_equal(run(f->store, &op), 0);
+}
+
+static void what_a_living_node_offers_is_left_to_it(void **state)
+{
+    struct fixture *f = *state;
+    struct guid id = submit_named(f, "Balance", "1");
+
+    offer(f, "has it", "Balance\nBalance 1\n", LEASE_MS);
+    for (int i = 0; i < 5; i++)
+        offer(f, "has not", "Balance\nBalance 2\n", 0);
+    assert_claimed(f, "Balance\nBalance 2\n", nothing);
+    assert_claimed(f, "Balance\nBalance 1\n", id);
+}
+
+/* A lease of no time is over at the next heartbeat, and so are six of them. */
+static void what_nobody_offers_gives_way_first_to_any_version_and_then_to_any_node(void **state)
+{
+    struct fixture *f = *state;
+    struct guid first = submit_named(f, "Balance", "1"), second = submit_named(f, "Balance", "1");
+    struct store_op op = claim_op("a", guid_new());
+
+    offer(f, "a", "Balance\nBalance 2\n", 0); /* notes it */
+    assert_claimed(f, "Balance\nBalance 2\n", nothing);
+    offer(f, "a", "Balance\nBalance 2\n", 0);
+    assert_claimed(f, "Balance\nBalance 2\n", first);
+    finish(f, (struct store_ref){first, 1}, REPORT_COMPLETE);
+    offer(f, "a", "Stock\n", 0);
+    assert_claimed(f, "Stock\n", nothing);
+    offer(f, "a", "Stock\n", 0);
+    op.claim.offer = "Stock\n";
+    assert_int_equal(run(f->store, &op), 0);
+    assert_true(op.claim.found && op.claim.stray);
+    assert_true(guid_eq(&op.claim.report.id, &second));
+    store_op_done(&op);
+}
+
+/* Who comes back in time finds what waits for it. */
+static void what_is_offered_again_is_not_noted_any_more(void **state)
+{
+    struct fixture *f = *state;
+    struct guid id = submit_named(f, "Balance", "1");
+
+    offer(f, "a", "Stock\n", 0);
+    offer(f, "has it", "Balance\nBalance 1\n", 1000);
+    offer(f, "a", "Stock\n", LEASE_MS);
+    let_die(f, "has it");
+    offer(f, "a", "Stock\n", LEASE_MS);
+    offer(f, "a", "Stock\n", LEASE_MS);
+    assert_claimed(f, "Balance\nBalance 2\n", nothing);
+    assert_claimed(f, "Balance 1\n", id);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -512,6 +612,10 @@ int main(void)
         STORE_TEST(the_end_of_the_attempt_lets_go_of_the_report),
         STORE_TEST(the_death_of_its_node_lets_go_of_the_report),
         STORE_TEST(a_claim_repeated_with_its_token_gives_the_same_report),
+        STORE_TEST(a_node_is_given_the_oldest_report_that_it_offers_to_run),
+        STORE_TEST(what_a_living_node_offers_is_left_to_it),
+        STORE_TEST(what_nobody_offers_gives_way_first_to_any_version_and_then_to_any_node),
+        STORE_TEST(what_is_offered_again_is_not_noted_any_more),
         STORE_TEST(an_end_that_is_told_twice_stands),
         STORE_TEST(a_report_submitted_twice_is_one),
         STORE_TEST(another_nodes_changes_are_heard),
