@@ -6,6 +6,7 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 int file_sync_folder_of(const char *path)
@@ -56,4 +57,34 @@ ssize_t file_read_all(int fd, void *data, size_t len, int64_t offset)
         have += (size_t)n;
     }
     return (ssize_t)have;
+}
+
+/* Not every pair of file systems can do the first. */
+static ssize_t copy_some(int from, int to, size_t max)
+{
+    ssize_t n = copy_file_range(from, NULL, to, NULL, max, 0);
+
+    if (n < 0 && errno != ENOSPC && errno != EDQUOT && errno != EIO && errno != EINTR)
+        n = sendfile(to, from, NULL, max);
+    return n;
+}
+
+int64_t file_copy(int from, int to, int64_t bytes)
+{
+    enum { AT_ONCE = 1 << 30 };
+    int64_t copied = 0;
+
+    while (copied < bytes) {
+        ssize_t n =
+            copy_some(from, to, bytes - copied < AT_ONCE ? (size_t)(bytes - copied) : AT_ONCE);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        copied += n;
+    }
+    return copied;
 }

@@ -15,4 +15,8 @@ int file_write_all(int fd, const void *data, size_t len, int64_t offset);
 /* How many there were, fewer than `len` only at the end of the file; -1 with errno. */
 ssize_t file_read_all(int fd, void *data, size_t len, int64_t offset);
 
+/* Copy up to `bytes` from one file to another, both from where they stand, in the kernel and
+ * sharing blocks where the file system can: how many there were, or -1 with errno. */
+int64_t file_copy(int from, int to, int64_t bytes);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "cli/offline.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "proc/audit.h"
@@ -203,24 +204,6 @@ static int open_store(struct auditing *a, bool *ret_serving, struct err *err)
     return store_open(&spec, &a->store, err);
 }
 
-/* Nodes that share the store take over from each other while one of them lives. */
-static int refuse_beside_nodes(struct auditing *a, struct err *err)
-{
-    struct store_op op = {.verb = STORE_NODES};
-
-    if (store_run(a->store, &op) < 0) {
-        *err = op.err;
-        return err->code;
-    }
-    if (op.nodes.count == 0)
-        return 0;
-    return err_set(err, -E_BUSY,
-                   "%" PRId64 " nodes use this store: they purge, finish deletions and take over "
-                   "reports by themselves; stop them first (the lease of one that was killed runs "
-                   "out in %" PRId64 " s)",
-                   op.nodes.count, op.nodes.wait_ms / 1000 + 1);
-}
-
 static int open_all(struct auditing *a, struct err *err)
 {
     struct spool_spec spool;
@@ -236,14 +219,11 @@ static int open_all(struct auditing *a, struct err *err)
     /* First: that there is a store shows that the configuration is the right one. */
     rc = open_store(a, &serving, err);
     if (rc == 0 && a->repair)
-        rc = refuse_beside_nodes(a, err);
+        rc = offline_check_nodes(a->store, err);
     if (rc == 0)
         rc = spool_open(&spool, &a->spool, err);
-    if (rc == 0)
-        rc = spool_lock(a->spool, err);
     if (rc == 0 && a->repair)
-        rc = err_set(err, -E_BUSY, "another reportd is using the folder '%s'; stop it first",
-                     spool_temp_folder(a->spool));
+        rc = offline_lock_spool(a->spool, err);
     if (rc < 0)
         return rc;
     /* Without repair nodes may live, and start: so what is on its way is waited for. */

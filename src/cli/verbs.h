@@ -10,6 +10,8 @@
     X(check, "Check report definitions: reportd check [-c FILE] FOLDER|FILE…")                     \
     X(fsck, "Compare store, files and clock: reportd fsck [-c FILE] [--repair] [--json]")          \
     X(receipt, "Check a deletion receipt: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]")      \
+    X(backup, "Back up store and results: reportd backup [-c FILE] DIR")                           \
+    X(restore, "Restore what was not deleted since: reportd restore [-c FILE] DIR")                \
     X(demo, "Make the demo registry: reportd demo DIR [--entities N] [--seed S]")                  \
     X(worker, "Run one worker (started by serve, not by hand)")
 

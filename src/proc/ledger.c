@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/latch.h"
 #include "base/log.h"
 #include "base/seam.h"
 #include "proc/ledger_impl.h"
@@ -169,32 +169,18 @@ void ledger_post(struct ledger *ledger, struct ledger_op *op)
     lane_push(ledger->lane, &op->item); /* it has no queue_max, so it takes all */
 }
 
-struct waiter {
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    bool done;
-};
-
-static void wake_waiter(struct ledger_op *op)
+static void op_done(struct ledger_op *op)
 {
-    struct waiter *waiter = op->owner;
-
-    pthread_mutex_lock(&waiter->mutex);
-    waiter->done = true;
-    pthread_cond_signal(&waiter->wake);
-    pthread_mutex_unlock(&waiter->mutex);
+    latch_count_down(op->owner);
 }
 
 int ledger_run(struct ledger *ledger, const struct guid *ids, size_t count, struct err *err)
 {
-    struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
-    struct ledger_op op = {.ids = ids, .count = count, .done = wake_waiter, .owner = &waiter};
+    struct latch latch = LATCH_OF(1);
+    struct ledger_op op = {.ids = ids, .count = count, .done = op_done, .owner = &latch};
 
     ledger_post(ledger, &op);
-    pthread_mutex_lock(&waiter.mutex);
-    while (!waiter.done)
-        pthread_cond_wait(&waiter.wake, &waiter.mutex);
-    pthread_mutex_unlock(&waiter.mutex);
+    latch_wait(&latch);
     if (op.rc < 0)
         *err = op.err;
     return op.rc;

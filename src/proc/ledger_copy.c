@@ -1,6 +1,7 @@
 /* src/proc/ledger_copy.c -- what a deletion ledger remembers, in memory, for a restore. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -58,10 +59,12 @@ static int read_all(int fd, const char *path, struct ledger_copy *copy, struct e
 
 int ledger_copy_new(const char *path, struct ledger_copy **ret, struct err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct ledger_copy *copy;
-    int rc;
+    int fd, rc;
 
+    if (sodium_init() < 0)
+        return err_set(err, -E_CONFIG, "libsodium can't be used on this machine");
+    fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_errno(err, errno == ENOENT ? -E_NOT_FOUND : -E_LEDGER,
                          "open the deletion ledger '%s'", path);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/latch.h"
 #include "base/seam.h"
 #include "base/str.h"
 #include "spool/spool_impl.h"
@@ -38,6 +39,37 @@ void spool_post(struct spool *spool, struct spool_op *op)
 {
     /* The lanes have no queue_max, so they take all. */
     lane_push(op->verb == SPOOL_PUBLISH ? spool->publish : spool->remove, &op->item);
+}
+
+static void op_done(struct spool_op *op)
+{
+    latch_count_down(op->owner);
+}
+
+int spool_run(struct spool *spool, struct spool_op *op)
+{
+    struct latch latch = LATCH_OF(1);
+
+    op->done = op_done;
+    op->owner = &latch;
+    spool_post(spool, op);
+    latch_wait(&latch);
+    return op->rc;
+}
+
+int spool_copy(struct spool *from, struct spool *to, const struct guid *id, int attempt,
+               int64_t bytes, struct err *err)
+{
+    const struct spool_file file = {.kind = SPOOL_RESULT, .id = *id, .attempt = attempt};
+
+    if (from->ops->copy == NULL || from->ops != to->ops)
+        return err_set(err, -E_SPOOL, "Results in a database are not copied to files.");
+    return from->ops->copy(from, to, &file, bytes, err);
+}
+
+int spool_sync(struct spool *spool, struct err *err)
+{
+    return spool->ops->sync != NULL ? spool->ops->sync(spool, err) : 0;
 }
 
 /* ---- open ---- */

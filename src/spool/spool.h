@@ -122,5 +122,15 @@ struct spool_op {
     struct lane_item item; /* the spool's */
 };
 void spool_post(struct spool *spool, struct spool_op *op);
+/* Run it and wait; returns op->rc. */
+int spool_run(struct spool *spool, struct spool_op *op);
+
+/* ---- copying, between folders ---- */
+
+/* Copy what is published of (id, attempt), `bytes` long as it is stored, encrypted or not.
+ * -E_NOT_FOUND: it is not there, or not whole; -E_SPOOL. Durable after spool_sync(). */
+int spool_copy(struct spool *from, struct spool *to, const struct guid *id, int attempt,
+               int64_t bytes, struct err *err);
+int spool_sync(struct spool *spool, struct err *err);
 
 #endif

@@ -36,6 +36,10 @@ struct spool_ops {
     /* Remove one that `each` has shown. */
     int (*drop)(struct spool *spool, const struct spool_file *file, struct err *err);
     int64_t (*free_bytes)(const struct spool *spool);
+    /* As spool_copy(), both of this backend, and spool_sync(); NULL: it can't. */
+    int (*copy)(struct spool *from, struct spool *to, const struct spool_file *file, int64_t bytes,
+                struct err *err);
+    int (*sync)(struct spool *spool, struct err *err);
     /* Either a descriptor of the result, which becomes the caller's (-E_NOT_FOUND, -E_SPOOL) … */
     int (*open_result)(struct spool *spool, const struct guid *id, int attempt, struct err *err);
     /* … or one chunk of it (-E_NOT_FOUND, -E_SPOOL), which is `release`d. */

@@ -122,15 +122,15 @@ static int check_server(PGconn *pg, struct err *err)
     return 0;
 }
 
-static int check_schema(PGconn *pg, bool create, struct err *err)
+static int check_schema(PGconn *pg, const struct store_spec *spec, struct err *err)
 {
     int64_t version = 0;
     int rc = read_version(pg, &version, err);
 
-    if (rc == 0 && version < 0 && !create)
+    if (rc == 0 && version < 0 && !spec->create)
         return err_set(err, -E_STORE,
                        "There is no store in this database; start the server once to make it.");
-    if (rc == 0 && version < postgres_migration_count && !create)
+    if (rc == 0 && version < postgres_migration_count && !spec->create && !spec->upgrade)
         return err_set(err, -E_STORE,
                        "The store has schema %lld, this program needs %d; start the server once to "
                        "bring it up to date.",
@@ -145,13 +145,14 @@ static int check_schema(PGconn *pg, bool create, struct err *err)
     return rc;
 }
 
-static int open_schema(const struct postgres_shared *shared, bool create, struct err *err)
+static int open_schema(const struct postgres_shared *shared, const struct store_spec *spec,
+                       struct err *err)
 {
     PGconn *pg = postgres_connect_plain(shared, err);
     int rc = pg != NULL ? check_server(pg, err) : open_trouble(err);
 
     if (rc == 0)
-        rc = check_schema(pg, create, err);
+        rc = check_schema(pg, spec, err);
     PQfinish(pg);
     return rc;
 }
@@ -195,7 +196,7 @@ int postgres_open(const struct store_spec *spec, const char *path, struct store_
     }
     c->first = true;
     guid_format(&origin, shared->origin);
-    rc = open_schema(shared, spec->create, err);
+    rc = open_schema(shared, spec, err);
     if (rc == 0)
         rc = postgres_connect(c, err);
     if (rc < 0) {

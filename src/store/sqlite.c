@@ -96,6 +96,7 @@ const struct store_ops store_sqlite = {.scheme = "sqlite",
                                        .commit = sqlite_commit,
                                        .rollback = sqlite_rollback,
                                        .tend = sqlite_tend,
+                                       .backup = sqlite_backup,
 #define X(name, member, kind) .member = sqlite_##member,
                                        STORE_VERBS(X)
 #undef X

@@ -74,6 +74,10 @@ int sqlite_open(const struct store_spec *spec, const char *path, struct store_co
 int sqlite_open_reader(struct store_conn *like, struct store_conn **ret, struct err *err);
 void sqlite_close(struct store_conn *conn);
 
+/* sqlite_backup.c */
+int sqlite_backup(struct store_conn *conn, const char *path, const struct store_backup_watch *watch,
+                  struct err *err);
+
 /* sqlite_scrub.c: the name of the VFS that every connection uses. */
 const char *sqlite_scrub_vfs(void);
 

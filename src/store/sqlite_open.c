@@ -260,7 +260,7 @@ int sqlite_open(const struct store_spec *spec, const char *path, struct store_co
     pthread_mutex_init(&shared->mutex, NULL);
     rc = spec->alone ? take_alone(shared, err) : 0;
     if (rc == 0)
-        rc = set_up_writer(c, spec->create, err);
+        rc = set_up_writer(c, spec->create || spec->upgrade, err);
     if (rc < 0) {
         sqlite_close(&c->base);
         return rc;

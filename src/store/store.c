@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/latch.h"
 #include "base/seam.h"
 #include "store/remember.h"
 #include "store/stamp.h"
@@ -582,36 +583,50 @@ void store_post(struct store *store, struct store_op *op)
     lane_push(reads ? store->reading.lane : store->writing.lane, &op->item);
 }
 
-struct waiter {
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    bool done;
-};
-
-static void wake_waiter(struct store_op *op)
+static void op_done(struct store_op *op)
 {
-    struct waiter *waiter = op->owner;
+    latch_count_down(op->owner);
+}
 
-    pthread_mutex_lock(&waiter->mutex);
-    waiter->done = true;
-    pthread_cond_signal(&waiter->wake);
-    pthread_mutex_unlock(&waiter->mutex);
+int store_run_all(struct store *store, struct store_op *ops, size_t count)
+{
+    struct latch latch = LATCH_OF(count);
+    int rc = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        ops[i].done = op_done;
+        ops[i].owner = &latch;
+        store_post(store, &ops[i]);
+    }
+    latch_wait(&latch);
+    for (size_t i = 0; i < count; i++) {
+        ops[i].done = NULL;
+        ops[i].owner = NULL;
+        if (rc == 0)
+            rc = ops[i].rc;
+    }
+    return rc;
 }
 
 int store_run(struct store *store, struct store_op *op)
 {
-    struct waiter waiter = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    return store_run_all(store, op, 1);
+}
 
-    op->done = wake_waiter;
-    op->owner = &waiter;
-    store_post(store, op);
-    pthread_mutex_lock(&waiter.mutex);
-    while (!waiter.done)
-        pthread_cond_wait(&waiter.wake, &waiter.mutex);
-    pthread_mutex_unlock(&waiter.mutex);
-    op->done = NULL;
-    op->owner = NULL;
-    return op->rc;
+int store_backup(struct store *store, const char *path, const struct store_backup_watch *watch,
+                 struct err *err)
+{
+    struct store_conn *conn;
+    int rc;
+
+    if (store->ops->backup == NULL)
+        return err_set(err, -E_STORE, "This store is backed up with PostgreSQL's own tools.");
+    rc = store->ops->open_another(store->first, &conn, err);
+    if (rc < 0)
+        return rc;
+    rc = store->ops->backup(conn, path, watch, err);
+    close_conn(conn);
+    return rc;
 }
 
 static void reports_free(struct report **reports, size_t *count)

@@ -374,6 +374,7 @@ typedef void store_listen_fn(void *context, const struct store_change *change);
 struct store_spec {
     const char *url; /* "sqlite:PATH", a bare path, or "postgresql://…" */
     bool create;     /* make it if there is none, and bring its schema up to date */
+    bool upgrade;    /* only the second */
     bool alone;      /* refuse a store that is not shared while another process has it alone */
     int connections; /* over a network, 2 or more, half of them for reading; 0: a few */
 };
@@ -383,6 +384,16 @@ struct store_spec {
 int store_open(const struct store_spec *spec, struct store **ret, struct err *err);
 /* Waits for what is posted, then closes. NULL is fine. */
 void store_free(struct store *store);
+
+/* Who is told how a backup comes along, now and then, in parts of `total`. */
+struct store_backup_watch {
+    void (*progress)(void *context, int64_t done, int64_t total);
+    void *context;
+};
+/* Copy an embedded store, as it is at one moment, to a new file, which is a store again and is
+ * fsynced; others read and write meanwhile. -E_STORE. */
+int store_backup(struct store *store, const char *path, const struct store_backup_watch *watch,
+                 struct err *err);
 
 /* Do other nodes use it? Then claims have leases, which HEARTBEAT keeps up. */
 bool store_is_shared(const struct store *store);
@@ -398,6 +409,8 @@ void store_deafen(struct store *store);
 void store_post(struct store *store, struct store_op *op);
 /* Run it and wait; returns op->rc. For the command line and for start-up: `done` is not used. */
 int store_run(struct store *store, struct store_op *op);
+/* Several at the same time, so that they share commits; returns the first rc that is not 0. */
+int store_run_all(struct store *store, struct store_op *ops, size_t count);
 /* Free what the `out` part owns. The operation can be used again after being zeroed. */
 void store_op_done(struct store_op *op);
 

@@ -64,6 +64,9 @@ struct store_ops {
      * nothing to do that it can be called after each. Returns the milliseconds after which it wants
      * to be called though nothing is posted; 0: not before the next batch. */
     int64_t (*tend)(struct store_conn *conn);
+    /* As store_backup(), on a connection for reading that nobody else uses. */
+    int (*backup)(struct store_conn *conn, const char *path, const struct store_backup_watch *watch,
+                  struct err *err);
 #define X(name, member, kind)                                                                      \
     int (*member)(struct store_conn * conn, struct store_##member * arg, struct err * err);
     STORE_VERBS(X)

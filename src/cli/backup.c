@@ -1,0 +1,122 @@
+/* src/cli/backup.c -- `reportd backup`: the store and its results, while a server uses them. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "cli/offline.h"
+#include "cli/verbs.h"
+#include "core/config.h"
+#include "proc/backup.h"
+
+static void usage(FILE *out)
+{
+    fprintf(
+        out,
+        "usage: reportd backup [-c FILE] DIR\n\n"
+        "Write the store and its results to the folder DIR, which is made; it must not be there\n"
+        "or be empty. The server may run: the backup is of one moment, and whole or not there.\n"
+        "DIR has " BACKUP_STORE ", " BACKUP_SPOOL "/ and " BACKUP_MANIFEST
+        ". Not in it are the configuration, the\n"
+        "definitions, the keys and the deletion ledger: the ledger has to outlive what is\n"
+        "restored, so keep it on another disk (deletion_ledger). A store in PostgreSQL is\n"
+        "backed up with PostgreSQL's own tools.\n\n"
+        "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+        "  -h, --help         print this\n\n"
+        "The exit status is 0 if the backup is whole, 1 if there is none, 2 for wrong usage.\n");
+}
+
+struct arguments {
+    const char *config, *folder;
+};
+
+/* 0: go on; otherwise the exit status + 1. */
+static int read_arguments(int argc, char **argv, struct arguments *ret)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            ret->config = optarg;
+            break;
+        case 'h':
+            usage(stdout);
+            return EXIT_GOOD + 1;
+        default:
+            fprintf(stderr, "try: reportd backup --help\n");
+            return EXIT_USAGE + 1;
+        }
+    }
+    if (optind != argc - 1) {
+        fprintf(stderr, "reportd backup: name one folder for the backup; try: reportd backup "
+                        "--help\n");
+        return EXIT_USAGE + 1;
+    }
+    ret->folder = argv[optind];
+    return 0;
+}
+
+static int back_up(const struct config *config, const char *folder, struct backup_counts *ret,
+                   struct err *err)
+{
+    const struct store_spec store_spec = {.url = config->store.text};
+    const struct spool_spec spool_spec = {.place = config->spool.text,
+                                          .store = config->store.text,
+                                          .temp = config->temp.text,
+                                          .existing = true};
+    struct offline_progress progress = {.verb = "backup"};
+    struct backup_spec spec = {.folder = folder, .progress = offline_tell, .context = &progress};
+    struct store *store = NULL;
+    struct spool *spool = NULL;
+    int rc = store_open(&store_spec, &store, err);
+
+    if (rc == 0 && store_is_shared(store))
+        rc = err_set(err, -E_STORE,
+                     "the store is in PostgreSQL: back it up with pg_dump or pg_basebackup, then "
+                     "the spool if that is a folder, and restore with reportd restore --ledger "
+                     "(doc/backup.md)");
+    if (rc == 0)
+        rc = spool_open(&spool_spec, &spool, err);
+    spec.store = store;
+    spec.spool = spool;
+    if (rc == 0)
+        rc = backup_run(&spec, ret, err);
+    spool_free(spool);
+    store_free(store);
+    return rc;
+}
+
+int verb_backup(int argc, char **argv)
+{
+    struct arguments arguments = {.config = "reportd.conf"};
+    struct config *config = NULL;
+    struct backup_counts counts;
+    struct err err = {0};
+    int status = read_arguments(argc, argv, &arguments);
+    int rc;
+
+    if (status != 0)
+        return status - 1;
+    umask(077);
+    rc = config_load(arguments.config, &config, &err);
+    if (rc == 0)
+        rc = back_up(config, arguments.folder, &counts, &err);
+    config_free(config);
+    if (rc < 0) {
+        fprintf(stderr, "reportd backup: %s\n", err.text);
+        return EXIT_FAILED;
+    }
+    printf("%" PRId64 " reports, %" PRId64 " files of %" PRId64 " bytes\n", counts.reports,
+           counts.results, counts.bytes);
+    if (counts.lost > 0)
+        fprintf(stderr,
+                "reportd backup: %" PRId64
+                " complete reports are left out, since their results are "
+                "not there: reportd fsck names them\n",
+                counts.lost);
+    return fflush(stdout) == 0 ? EXIT_GOOD : EXIT_FAILED;
+}

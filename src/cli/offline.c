@@ -1,0 +1,49 @@
+/* src/cli/offline.c -- is a store used by a server? And how far a long verb is. */
+#include "cli/offline.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+
+enum { TELL_EVERY_MS = 2000 };
+
+int offline_check_nodes(struct store *store, struct err *err)
+{
+    struct store_op op = {.verb = STORE_NODES};
+
+    if (store_run(store, &op) < 0) {
+        *err = op.err;
+        return err->code;
+    }
+    if (op.nodes.count == 0)
+        return 0;
+    return err_set(err, -E_BUSY,
+                   "%" PRId64 " nodes use this store: they purge, finish deletions and take over "
+                   "reports by themselves; stop them first (the lease of one that was killed runs "
+                   "out in %" PRId64 " s)",
+                   op.nodes.count, op.nodes.wait_ms / 1000 + 1);
+}
+
+int offline_lock_spool(struct spool *spool, struct err *err)
+{
+    int rc = spool_lock(spool, err);
+
+    if (rc == 0)
+        return err_set(err, -E_BUSY, "another reportd is using the folder '%s'; stop it first",
+                       spool_temp_folder(spool));
+    return rc < 0 ? rc : 0;
+}
+
+void offline_tell(void *progress, const char *what, int64_t done, int64_t total)
+{
+    struct offline_progress *p = progress;
+    int64_t now_ms = clock_mono_ms();
+
+    if (p->told_ms == 0)
+        p->told_ms = now_ms;
+    if (now_ms - p->told_ms < TELL_EVERY_MS)
+        return;
+    p->told_ms = now_ms;
+    fprintf(stderr, "reportd %s: %" PRId64 " of %" PRId64 " %s\n", p->verb, done, total, what);
+}

@@ -1,0 +1,24 @@
+/* src/cli/offline.h -- what verbs ask that change a store while no server may use it. */
+#ifndef CLI_OFFLINE_H
+#define CLI_OFFLINE_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "spool/spool.h"
+#include "store/store.h"
+
+/* -E_BUSY, with words that say what to do, while the lease of a node that shares the store has not
+ * run out. */
+int offline_check_nodes(struct store *store, struct err *err);
+/* Take the spool's lock: -E_BUSY if another process has it. */
+int offline_lock_spool(struct spool *spool, struct err *err);
+
+/* How far a long verb is, on standard error, every few seconds. */
+struct offline_progress {
+    const char *verb;
+    int64_t told_ms; /* monotonic */
+};
+void offline_tell(void *progress, const char *what, int64_t done, int64_t total);
+
+#endif

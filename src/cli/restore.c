@@ -1,0 +1,262 @@
+/* src/cli/restore.c -- `reportd restore`: a backup comes back, what was deleted since does not. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "cli/offline.h"
+#include "cli/verbs.h"
+#include "core/config.h"
+#include "proc/backup.h"
+
+enum { LEDGERS_MAX = 1024 };
+
+struct restore {
+    const char *file, *folder; /* folder NULL: the store stands already */
+    const char *paths[LEDGERS_MAX];
+    size_t path_count;
+    bool resurrect, force;
+    struct config *config;
+    struct ledger_copy *copies[LEDGERS_MAX];
+    struct ledgers ledgers;
+    struct store *store;
+    struct spool *spool;
+    struct restore_counts counts;
+};
+
+static void usage(FILE *out)
+{
+    fprintf(
+        out,
+        "usage: reportd restore [-c FILE] [--ledger FILE]... [--resurrect] [--force] DIR\n"
+        "       reportd restore [-c FILE] --ledger FILE...\n\n"
+        "Bring back the store and the results of DIR, which reportd backup has made, to where\n"
+        "the configuration says; no server may run. Every deletion of which the deletion\n"
+        "ledger knows is applied again, and all sessions end. It may be repeated if it was\n"
+        "killed.\n\n"
+        "Without DIR the store stands already, restored by PostgreSQL's tools or as a copy of\n"
+        "its files: every report that a ledger names is deleted from it, with its result, and\n"
+        "all sessions end. Run it before the first node starts, with the ledgers of all nodes.\n\n"
+        "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+        "  --ledger FILE      a deletion ledger, in place of the configuration's; one --ledger\n"
+        "                     for each\n"
+        "  --resurrect        go on though a ledger is missing or does not reach back to the\n"
+        "                     backup: reports that were deleted since come back\n"
+        "  --force            overwrite the store that is there\n"
+        "  -h, --help         print this\n\n"
+        "The exit status is 0 if all is restored, 1 if not, 2 for wrong usage.\n");
+}
+
+static int wrong_usage(const char *what)
+{
+    fprintf(stderr, "reportd restore: %s; try: reportd restore --help\n", what);
+    return EXIT_USAGE + 1;
+}
+
+static int check_arguments(int argc, char **argv, struct restore *r)
+{
+    if (optind < argc - 1)
+        return wrong_usage("there is one folder to restore");
+    if (optind < argc)
+        r->folder = argv[optind];
+    if (r->folder == NULL && r->path_count == 0)
+        return wrong_usage(
+            "name the folder of a backup, or, with --ledger, the ledgers to apply to "
+            "the store that stands");
+    if (r->folder == NULL && (r->resurrect || r->force))
+        return wrong_usage("--resurrect and --force are for the folder of a backup");
+    return 0;
+}
+
+/* 0: go on; otherwise the exit status + 1. */
+static int read_arguments(int argc, char **argv, struct restore *r)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"ledger", required_argument, NULL, 'l'},
+        {"resurrect", no_argument, NULL, 'r'},    {"force", no_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            r->file = optarg;
+            break;
+        case 'l':
+            if (r->path_count == LEDGERS_MAX)
+                return wrong_usage("there are too many ledgers");
+            r->paths[r->path_count++] = optarg;
+            break;
+        case 'r':
+            r->resurrect = true;
+            break;
+        case 'f':
+            r->force = true;
+            break;
+        case 'h':
+            usage(stdout);
+            return EXIT_GOOD + 1;
+        default:
+            fprintf(stderr, "try: reportd restore --help\n");
+            return EXIT_USAGE + 1;
+        }
+    }
+    return check_arguments(argc, argv, r);
+}
+
+/* ---- the ledgers ---- */
+
+static int read_ledger(struct restore *r, const char *path, struct err *err)
+{
+    struct ledger_copy **copy = &r->copies[r->ledgers.count];
+    int rc = ledger_copy_new(path, copy, err);
+
+    if ((rc == -E_NOT_FOUND || rc == -E_LEDGER) && r->resurrect) {
+        fprintf(stderr, "reportd restore: %s; what it knew as deleted comes back\n", err->text);
+        return 0;
+    }
+    if (rc == -E_NOT_FOUND)
+        return err_set(err, -E_NOT_FOUND,
+                       "there is no deletion ledger '%s', and without it the reports that were "
+                       "deleted since the backup would come back; name it with --ledger, or accept "
+                       "that with --resurrect",
+                       path);
+    if (rc < 0)
+        return rc;
+    r->ledgers.count++;
+    if (ledger_copy_damaged(*copy) > 0)
+        fprintf(stderr,
+                "reportd restore: %zu records of '%s' cannot be read: their reports come back\n",
+                ledger_copy_damaged(*copy), path);
+    return 0;
+}
+
+/* A ledger that was made anew, or has forgotten, knows not all that was deleted since. */
+static int check_reach(const struct restore *r, const struct manifest *manifest, struct err *err)
+{
+    int64_t since_ms = INT64_MAX;
+    char made[CLOCK_TEXT], since[CLOCK_TEXT];
+
+    for (size_t i = 0; i < r->ledgers.count; i++) {
+        if (ledger_copy_since_ms(r->copies[i]) < since_ms)
+            since_ms = ledger_copy_since_ms(r->copies[i]);
+    }
+    if (since_ms <= manifest->made_ms || r->resurrect)
+        return 0;
+    clock_format(manifest->made_ms, made);
+    clock_format(since_ms, since);
+    return err_set(err, -E_LEDGER,
+                   "the backup is of %s, but the deletion ledger only knows what was deleted since "
+                   "%s: what was deleted before then would come back; accept that with --resurrect",
+                   made, since);
+}
+
+static int read_ledgers(struct restore *r, struct err *err)
+{
+    int rc = 0;
+
+    if (r->path_count == 0)
+        r->paths[r->path_count++] = r->config->deletion_ledger.text;
+    for (size_t i = 0; i < r->path_count && rc == 0; i++)
+        rc = read_ledger(r, r->paths[i], err);
+    return rc;
+}
+
+/* ---- restoring ---- */
+
+static int open_spool(struct restore *r, bool existing, struct err *err)
+{
+    const struct spool_spec spec = {.place = r->config->spool.text,
+                                    .store = r->config->store.text,
+                                    .temp = r->config->temp.text,
+                                    .existing = existing};
+    int rc = spool_open(&spec, &r->spool, err);
+
+    return rc < 0 ? rc : offline_lock_spool(r->spool, err);
+}
+
+static int restore_folder(struct restore *r, struct err *err)
+{
+    static const char scheme[] = "sqlite:";
+    struct offline_progress progress = {.verb = "restore"};
+    const char *url = r->config->store.text;
+    struct restore_spec spec = {.folder = r->folder,
+                                .overwrite = r->force,
+                                .ledgers = &r->ledgers,
+                                .progress = offline_tell,
+                                .context = &progress};
+    struct manifest manifest;
+    int rc;
+
+    if (!str_starts(url, scheme))
+        return err_set(err, -E_CONFIG,
+                       "the store is in PostgreSQL: restore it with PostgreSQL's own tools, then "
+                       "run reportd restore --ledger FILE (doc/backup.md)");
+    rc = manifest_read(r->folder, &manifest, err);
+    if (rc == 0)
+        rc = check_reach(r, &manifest, err);
+    if (rc == 0)
+        rc = open_spool(r, false, err);
+    spec.store = url + strlen(scheme);
+    spec.spool = r->spool;
+    return rc < 0 ? rc : restore_run(&spec, &r->counts, err);
+}
+
+static int apply_ledgers(struct restore *r, struct err *err)
+{
+    const struct store_spec spec = {.url = r->config->store.text, .alone = true, .upgrade = true};
+    int rc = store_open(&spec, &r->store, err);
+
+    if (rc == 0)
+        rc = offline_check_nodes(r->store, err);
+    if (rc == 0 && store_is_shared(r->store))
+        mkdir(r->config->temp.text, 0700); /* if this node has none yet; it is empty */
+    if (rc == 0)
+        rc = open_spool(r, true, err);
+    return rc < 0 ? rc : restore_apply(r->store, r->spool, &r->ledgers, &r->counts, err);
+}
+
+static void print_counts(const struct restore *r)
+{
+    if (r->folder != NULL)
+        printf("%" PRId64 " reports restored, ", r->counts.reports);
+    printf("%" PRId64 " deletions applied again, %" PRId64 " sessions ended\n", r->counts.deleted,
+           r->counts.ended);
+    if (r->counts.lost > 0)
+        fprintf(stderr,
+                "reportd restore: %" PRId64
+                " complete reports are left out, since the backup lacks "
+                "their results\n",
+                r->counts.lost);
+}
+
+int verb_restore(int argc, char **argv)
+{
+    static struct restore r = {.file = "reportd.conf"};
+    struct err err = {0};
+    int status = read_arguments(argc, argv, &r);
+    int rc;
+
+    if (status != 0)
+        return status - 1;
+    umask(077);
+    r.ledgers.items = r.copies;
+    rc = config_load(r.file, &r.config, &err);
+    if (rc == 0)
+        rc = read_ledgers(&r, &err);
+    if (rc == 0)
+        rc = r.folder != NULL ? restore_folder(&r, &err) : apply_ledgers(&r, &err);
+    if (rc < 0)
+        fprintf(stderr, "reportd restore: %s\n", err.text);
+    else
+        print_counts(&r);
+    spool_free(r.spool);
+    store_free(r.store);
+    for (size_t i = 0; i < r.ledgers.count; i++)
+        ledger_copy_free(r.copies[i]);
+    config_free(r.config);
+    return rc < 0 || r.counts.lost > 0 || fflush(stdout) != 0 ? EXIT_FAILED : EXIT_GOOD;
+}

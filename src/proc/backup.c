@@ -1,0 +1,274 @@
+/* src/proc/backup.c -- make a backup beside a running server: the store as it is at one moment,
+ * then the results that it knows. */
+#include "proc/backup_impl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/seam.h"
+#include "spool/seal.h"
+
+/* A backup under way. */
+struct backing {
+    const struct backup_spec *spec;
+    char *temp; /* FOLDER.partial, until it is whole */
+    int dir;    /* of it; -1 */
+    bool owned; /* and locked */
+    char *store_path, *store_url, *spool_path;
+    struct store *store; /* the copy */
+    struct spool *spool;
+    struct manifest manifest;
+    int64_t seen, total;
+    int rc;
+    struct err *err;
+};
+
+/* ---- the folder ---- */
+
+static int no_memory(struct err *err)
+{
+    return err_set(err, -E_NOMEM, "out of memory");
+}
+
+/* A folder that is not there, or is and has nothing in it. */
+static int check_target(const char *folder, struct err *err)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    bool empty = true;
+
+    if (dir == NULL)
+        return errno == ENOENT ? 0 : err_errno(err, -E_IO, "open the folder '%s'", folder);
+    while (empty && (entry = readdir(dir)) != NULL)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(dir);
+    return empty ? 0
+                 : err_set(err, -E_EXISTS, "'%s' is not empty; name a folder that is not there yet",
+                           folder);
+}
+
+static void remove_in(int dir, const char *folder, void (*each)(int dir, const char *name))
+{
+    int fd = openat(dir, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *open = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *entry;
+
+    if (open == NULL && fd >= 0)
+        close(fd);
+    while (open != NULL && (entry = readdir(open)) != NULL)
+        each(fd, entry->d_name);
+    if (open != NULL)
+        closedir(open);
+}
+
+static void remove_file(int dir, const char *name)
+{
+    unlinkat(dir, name, 0); /* not a folder, nor . and .. */
+}
+
+/* What a backup that was killed has left. */
+static int sweep(const struct backing *b, struct err *err)
+{
+    static const char *const names[] = {BACKUP_STORE, BACKUP_STORE "-wal", BACKUP_STORE "-shm",
+                                        BACKUP_STORE "-journal", BACKUP_MANIFEST};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        unlinkat(b->dir, names[i], 0);
+    remove_in(b->dir, BACKUP_SPOOL, remove_file);
+    remove_in(b->dir, BACKUP_SPOOL "/temp", remove_file);
+    unlinkat(b->dir, BACKUP_SPOOL "/temp", AT_REMOVEDIR);
+    if (unlinkat(b->dir, BACKUP_SPOOL, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        return err_errno(err, -E_IO, "remove what is in '%s'", b->temp);
+    return 0;
+}
+
+static int open_folder(struct backing *b, struct err *err)
+{
+    int rc = check_target(b->spec->folder, err);
+    size_t len = strlen(b->spec->folder);
+
+    while (len > 1 && b->spec->folder[len - 1] == '/')
+        len--;
+    if (rc < 0)
+        return rc;
+    if (asprintf(&b->temp, "%.*s.partial", (int)len, b->spec->folder) < 0) {
+        b->temp = NULL;
+        return no_memory(err);
+    }
+    if (mkdir(b->temp, 0700) < 0 && errno != EEXIST)
+        return err_errno(err, -E_IO, "make the folder '%s'", b->temp);
+    b->dir = open(b->temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (b->dir < 0)
+        return err_errno(err, -E_IO, "open the folder '%s'", b->temp);
+    if (flock(b->dir, LOCK_EX | LOCK_NB) < 0)
+        return err_set(err, -E_BUSY, "another backup is being written to '%s'", b->temp);
+    b->owned = true;
+    rc = sweep(b, err);
+    b->store_path = backup_path(b->temp, BACKUP_STORE);
+    b->store_url = backup_store_url(b->store_path);
+    b->spool_path = backup_path(b->temp, BACKUP_SPOOL);
+    if (b->store_path == NULL || b->store_url == NULL || b->spool_path == NULL)
+        return no_memory(err);
+    return rc;
+}
+
+/* ---- the results ---- */
+
+/* Was the report deleted since the store was copied? */
+static bool is_gone(struct backing *b, const struct guid *id)
+{
+    struct store_op op = {.verb = STORE_FIND, .find = {.id = *id}};
+    bool gone;
+
+    b->rc = store_run(b->spec->store, &op);
+    if (b->rc < 0)
+        *b->err = op.err;
+    gone = !op.find.found || op.find.report.state != REPORT_COMPLETE;
+    store_op_done(&op);
+    return gone;
+}
+
+/* False: the report goes, since its result is not there any more. */
+static bool copy_result(struct backing *b, const struct store_scanned *report)
+{
+    int64_t bytes = seal_stored_size(report->bytes, report->sealed);
+    int rc;
+
+    SEAM_STEP("backup", "result", "due");
+    rc = spool_copy(b->spec->spool, b->spool, &report->id, report->attempt, bytes, b->err);
+    if (rc == -E_NOT_FOUND) {
+        if (!is_gone(b, &report->id))
+            b->manifest.counts.lost++;
+        return b->rc < 0;
+    }
+    b->rc = rc;
+    b->manifest.counts.results++;
+    b->manifest.counts.bytes += bytes;
+    return true;
+}
+
+/* Is it to be erased from the copy? */
+static bool is_unwanted(void *context, const struct store_scanned *report)
+{
+    struct backing *b = context;
+    bool kept = report->state != REPORT_DELETING;
+
+    if (b->rc < 0)
+        return false;
+    b->spec->progress(b->spec->context, "reports", ++b->seen, b->total);
+    if (report->state == REPORT_COMPLETE && !report->in_row)
+        kept = copy_result(b, report);
+    b->manifest.counts.reports += kept;
+    return !kept;
+}
+
+static int count_reports(struct backing *b, struct err *err)
+{
+    struct store_op op = {.verb = STORE_STATS};
+
+    if (store_run(b->store, &op) < 0) {
+        *err = op.err;
+        return err->code;
+    }
+    for (int i = 0; i < REPORT_STATE_COUNT; i++)
+        b->total += op.stats.by_state[i];
+    return 0;
+}
+
+/* Every complete report of the copy had its result when that was made: its file is there still, or
+ * it was deleted meanwhile. */
+static int copy_results(struct backing *b, struct err *err)
+{
+    const struct store_spec store = {.url = b->store_url};
+    const struct spool_spec spool = {.place = b->spool_path, .store = b->store_url};
+    int64_t erased;
+    int rc = store_open(&store, &b->store, err);
+
+    if (rc == 0)
+        rc = spool_open(&spool, &b->spool, err);
+    if (rc == 0)
+        rc = count_reports(b, err);
+    if (rc < 0)
+        return rc;
+    erased = erase_reports(b->store, is_unwanted, b, err);
+    if (erased < 0 || b->rc < 0)
+        return b->rc < 0 ? b->rc : (int)erased;
+    SEAM_STEP("backup", "results", "copied");
+    store_free(b->store);
+    b->store = NULL;
+    return spool_sync(b->spool, err);
+}
+
+/* ---- all of it ---- */
+
+static void tell_store(void *context, int64_t done, int64_t total)
+{
+    const struct backing *b = context;
+
+    b->spec->progress(b->spec->context, "pages of the store", done, total);
+}
+
+static int copy_store(struct backing *b, struct err *err)
+{
+    const struct store_backup_watch watch = {.progress = tell_store, .context = b};
+    int rc;
+
+    b->manifest.made_ms = clock_now_ms(); /* before that moment: what is deleted from now on … */
+    rc = store_backup(b->spec->store, b->store_path, &watch, err);
+    SEAM_STEP("backup", "store", "copied");
+    return rc;
+}
+
+static int publish(struct backing *b, struct err *err)
+{
+    int rc = manifest_write(b->temp, &b->manifest, err);
+
+    SEAM_STEP("backup", "manifest", "written");
+    if (rc == 0 && (fsync(b->dir) < 0 || rename(b->temp, b->spec->folder) < 0 ||
+                    file_sync_folder_of(b->spec->folder) < 0))
+        rc = err_errno(err, -E_IO, "make '%s' of '%s'", b->spec->folder, b->temp);
+    SEAM_STEP("backup", "folder", "renamed");
+    return rc;
+}
+
+static void close_backup(struct backing *b, bool failed)
+{
+    struct err ignored;
+
+    spool_free(b->spool);
+    store_free(b->store);
+    if (failed && b->owned && sweep(b, &ignored) == 0)
+        rmdir(b->temp);
+    if (b->dir >= 0)
+        close(b->dir);
+    free(b->temp);
+    free(b->store_path);
+    free(b->store_url);
+    free(b->spool_path);
+}
+
+int backup_run(const struct backup_spec *spec, struct backup_counts *ret, struct err *err)
+{
+    struct backing b = {.spec = spec, .dir = -1, .err = err};
+    int rc = open_folder(&b, err);
+
+    if (rc == 0)
+        rc = copy_store(&b, err);
+    if (rc == 0)
+        rc = copy_results(&b, err);
+    if (rc == 0)
+        rc = publish(&b, err);
+    close_backup(&b, rc < 0);
+    if (rc == 0)
+        *ret = b.manifest.counts;
+    return rc;
+}

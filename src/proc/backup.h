@@ -1,0 +1,80 @@
+/* src/proc/backup.h -- a backup of an embedded store and its results while they are used, and the
+ * way back, on which no deleted report comes with it. */
+#ifndef PROC_BACKUP_H
+#define PROC_BACKUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "proc/ledger.h"
+#include "spool/spool.h"
+#include "store/store.h"
+
+/* A backup is a folder with these names in it. The manifest is written last: a folder without it is
+ * no backup. */
+#define BACKUP_STORE "store.db"
+#define BACKUP_SPOOL "spool"
+#define BACKUP_MANIFEST "manifest.json"
+
+/* Told now and then: `done` of `total` of what `what` names. */
+typedef void backup_progress_fn(void *context, const char *what, int64_t done, int64_t total);
+
+struct backup_spec {
+    struct store *store; /* borrowed, like the rest; a server may use both */
+    struct spool *spool;
+    const char *folder; /* of the backup: not there, or empty */
+    backup_progress_fn *progress;
+    void *context;
+};
+struct backup_counts {
+    int64_t reports, results, bytes; /* in it; results are files, bytes theirs */
+    int64_t lost;                    /* complete reports left out: their results are not there */
+};
+
+/* Make the backup: under a temporary name, and renamed once it is whole and fsynced, so that the
+ * folder is a whole backup or not there. What was deleted meanwhile is in it wholly or not at all.
+ * -E_EXISTS, -E_BUSY, -E_IO, -E_STORE, -E_SPOOL, -E_NOMEM. */
+int backup_run(const struct backup_spec *spec, struct backup_counts *ret, struct err *err);
+
+struct manifest {
+    int64_t made_ms; /* UTC: what was deleted from then on may be in it */
+    struct backup_counts counts;
+};
+/* -E_NOT_FOUND: that folder is no whole backup; -E_CONFIG: it is of a later version. */
+int manifest_read(const char *folder, struct manifest *ret, struct err *err);
+int manifest_write(const char *folder, const struct manifest *manifest, struct err *err);
+
+/* The ledgers that a restore goes by. */
+struct ledgers {
+    struct ledger_copy **items;
+    size_t count;
+};
+
+struct restore_counts {
+    int64_t reports; /* restored */
+    int64_t deleted; /* deletions applied again */
+    int64_t ended;   /* sessions */
+    int64_t lost;    /* complete reports of which the backup lacks the result */
+};
+
+/* Apply what the ledgers say to a store that stands and that no server uses: delete rows, chunks
+ * and files of every report that they name, and end all sessions. May be repeated. */
+int restore_apply(struct store *store, struct spool *spool, const struct ledgers *ledgers,
+                  struct restore_counts *ret, struct err *err);
+
+struct restore_spec {
+    const char *folder;  /* of the backup */
+    const char *store;   /* the path of the store to make */
+    struct spool *spool; /* to put the results into; the caller has its lock */
+    bool overwrite;      /* the store that is there, which no server may use */
+    const struct ledgers *ledgers;
+    backup_progress_fn *progress;
+    void *context;
+};
+/* Restore a backup. The store gets its name at the very end: until then it may be begun anew.
+ * -E_EXISTS: there is a store; -E_BUSY: it is in use; -E_IO, -E_STORE, -E_SPOOL, -E_NOMEM. */
+int restore_run(const struct restore_spec *spec, struct restore_counts *ret, struct err *err);
+
+#endif

@@ -1,0 +1,18 @@
+/* src/proc/backup_impl.h -- what backup and restore share. Only src/proc/{backup,restore}*.c
+ * includes this. */
+#ifndef PROC_BACKUP_IMPL_H
+#define PROC_BACKUP_IMPL_H
+
+#include "proc/backup.h"
+
+/* Look at every report of the store, also in DELETING; true: erase it (row and result in the row;
+ * not files). */
+typedef bool erase_fn(void *context, const struct store_scanned *report);
+/* How many were erased, or -E_*. */
+int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, struct err *err);
+
+/* FOLDER/NAME, yours; NULL: no memory. */
+char *backup_path(const char *folder, const char *name);
+char *backup_store_url(const char *path); /* the same of a store's URL; `path` may be NULL */
+
+#endif

@@ -1,0 +1,334 @@
+/* src/proc/restore.c -- bring a backup back, without what was deleted since. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/seam.h"
+#include "proc/backup_impl.h"
+#include "spool/seal.h"
+
+/* A restore under way. */
+struct restoring {
+    const struct restore_spec *spec;
+    const struct ledgers *ledgers;
+    char *from, *folder_url, *folder_spool; /* of the backup */
+    char *temp, *temp_url;                  /* the store until it is whole */
+    int lock;                               /* of the store that is overwritten; -1 */
+    struct store *store;
+    struct spool *spool; /* of the backup; or, of a store that stands, its own */
+    int64_t seen, total;
+    struct restore_counts counts;
+    int rc;
+    struct err *err;
+};
+
+static int no_memory(struct err *err)
+{
+    return err_set(err, -E_NOMEM, "out of memory");
+}
+
+/* ---- deletions ---- */
+
+static bool is_deleted(const struct ledgers *ledgers, const struct guid *id)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < ledgers->count && !found; i++)
+        found = ledger_copy_has(ledgers->items[i], id);
+    return found;
+}
+
+/* The row goes after the files, as always. */
+static bool remove_deleted(void *context, const struct store_scanned *report)
+{
+    struct restoring *r = context;
+    struct spool_op op = {.verb = SPOOL_REMOVE, .id = report->id, .attempt = report->attempt};
+
+    if (r->rc < 0 || !is_deleted(r->ledgers, &report->id))
+        return false;
+    r->rc = spool_run(r->spool, &op);
+    if (r->rc < 0)
+        *r->err = op.err;
+    return r->rc == 0;
+}
+
+static int end_sessions(struct store *store, int64_t *ret_ended, struct err *err)
+{
+    struct store_op op = {.verb = STORE_SESSIONS_END};
+    int rc = store_run(store, &op);
+
+    if (rc < 0)
+        *err = op.err;
+    *ret_ended = op.sessions_end.ended;
+    SEAM_STEP("restore", "sessions", "ended");
+    return rc;
+}
+
+/* Sessions first: whoever starts a server on a store of which this was not the end lets in nobody
+ * by an old token. */
+int restore_apply(struct store *store, struct spool *spool, const struct ledgers *ledgers,
+                  struct restore_counts *ret, struct err *err)
+{
+    struct restoring r = {.store = store, .spool = spool, .ledgers = ledgers, .err = err};
+    int rc = end_sessions(store, &r.counts.ended, err);
+
+    if (rc < 0)
+        return rc;
+    r.counts.deleted = erase_reports(store, remove_deleted, &r, err);
+    if (r.rc < 0 || r.counts.deleted < 0)
+        return r.rc < 0 ? r.rc : (int)r.counts.deleted;
+    SEAM_STEP("restore", "deletions", "applied");
+    *ret = r.counts;
+    return 0;
+}
+
+/* ---- the store's file ---- */
+
+static int copy_file(const char *from, const char *to, struct err *err)
+{
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    int out = in >= 0 ? open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+    int rc = 0;
+
+    if (in < 0)
+        rc = err_errno(err, -E_IO, "open '%s'", from);
+    else if (out < 0)
+        rc = err_errno(err, -E_IO, "make '%s'", to);
+    else if (SEAM_FAILS("restore.copy") || file_copy(in, out, INT64_MAX) < 0)
+        rc = err_errno(err, -E_IO, "copy '%s' to '%s'", from, to);
+    if (in >= 0)
+        close(in);
+    if (out >= 0)
+        close(out);
+    return rc;
+}
+
+/* What SQLite has beside a store. */
+static bool has_beside(const char *path, const char *end)
+{
+    char *name;
+    bool there = asprintf(&name, "%s%s", path, end) >= 0;
+
+    if (!there)
+        return true;
+    there = access(name, F_OK) == 0;
+    free(name);
+    return there;
+}
+
+static void remove_beside(const char *path)
+{
+    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        char *name;
+
+        if (asprintf(&name, "%s%s", path, ends[i]) < 0)
+            continue;
+        unlink(name);
+        free(name);
+    }
+}
+
+/* The store that is there is to be overwritten: nobody may use it, and what its log has must be in
+ * it, since a log that was left beside the new one would be taken for that one's. One that cannot
+ * be opened is to be moved away by hand. */
+static int take_old(struct restoring *r, struct err *err)
+{
+    char *url = backup_store_url(r->spec->store);
+    const struct store_spec spec = {.url = url, .upgrade = true};
+    struct store *old = NULL;
+    int rc = 0;
+
+    r->lock = open(r->spec->store, O_RDONLY | O_CLOEXEC);
+    if (url == NULL)
+        rc = no_memory(err);
+    else if (r->lock < 0)
+        rc = err_errno(err, -E_IO, "open '%s'", r->spec->store);
+    else if (flock(r->lock, LOCK_EX | LOCK_NB) < 0)
+        rc = err_set(err, -E_BUSY, "a server is running on the store '%s'; stop it first",
+                     r->spec->store);
+    else
+        rc = store_open(&spec, &old, err);
+    store_free(old);
+    free(url);
+    return rc;
+}
+
+static int check_old(struct restoring *r, struct err *err)
+{
+    bool there = access(r->spec->store, F_OK) == 0;
+    int rc = 0;
+
+    if (there && !r->spec->overwrite)
+        return err_set(err, -E_EXISTS,
+                       "there is a store '%s' already: move it away, or have it overwritten with "
+                       "--force",
+                       r->spec->store);
+    if (there)
+        rc = take_old(r, err);
+    if (rc == 0 && (has_beside(r->spec->store, "-wal") || has_beside(r->spec->store, "-journal")))
+        rc = err_set(err, -E_BUSY,
+                     "there is a log beside '%s', of a store that is in use or gone: end the "
+                     "program that uses it, or remove '%s-wal'",
+                     r->spec->store, r->spec->store);
+    return rc;
+}
+
+/* ---- the results ---- */
+
+static bool copy_result(void *context, const struct store_scanned *report)
+{
+    struct restoring *r = context;
+    int64_t bytes = seal_stored_size(report->bytes, report->sealed);
+    int rc;
+
+    if (r->rc < 0)
+        return false;
+    r->spec->progress(r->spec->context, "reports", ++r->seen, r->total);
+    r->counts.reports++;
+    if (report->state != REPORT_COMPLETE || report->in_row)
+        return false;
+    SEAM_STEP("restore", "result", "due");
+    rc = spool_copy(r->spool, r->spec->spool, &report->id, report->attempt, bytes, r->err);
+    if (rc == -E_NOT_FOUND) {
+        r->counts.reports--;
+        r->counts.lost++;
+        return true;
+    }
+    r->rc = rc;
+    return false;
+}
+
+static int copy_results(struct restoring *r, struct err *err)
+{
+    const struct spool_spec spool = {
+        .place = r->folder_spool, .store = r->folder_url, .existing = true};
+    int64_t erased;
+    int rc = spool_open(&spool, &r->spool, err);
+
+    if (rc < 0)
+        return rc;
+    erased = erase_reports(r->store, copy_result, r, err);
+    if (r->rc < 0 || erased < 0)
+        return r->rc < 0 ? r->rc : (int)erased;
+    SEAM_STEP("restore", "results", "copied");
+    return spool_sync(r->spec->spool, err);
+}
+
+/* ---- all of it ---- */
+
+static bool is_named(void *context, const struct store_scanned *report)
+{
+    const struct restoring *r = context;
+
+    return is_deleted(r->ledgers, &report->id);
+}
+
+static int fill_names(struct restoring *r, struct err *err)
+{
+    r->from = backup_path(r->spec->folder, BACKUP_STORE);
+    r->folder_url = backup_store_url(r->from);
+    r->folder_spool = backup_path(r->spec->folder, BACKUP_SPOOL);
+    if (asprintf(&r->temp, "%s.restore", r->spec->store) < 0)
+        r->temp = NULL;
+    r->temp_url = backup_store_url(r->temp);
+    if (r->from == NULL || r->folder_url == NULL || r->folder_spool == NULL || r->temp_url == NULL)
+        return no_memory(err);
+    return 0;
+}
+
+/* What was running when the backup was made runs again. */
+static int requeue(struct store *store, struct err *err)
+{
+    struct store_op op = {.verb = STORE_RECOVER, .recover = {.node = "local"}};
+    int rc = store_run(store, &op);
+
+    if (rc < 0)
+        *err = op.err;
+    return rc;
+}
+
+/* The new store, under its temporary name, with everything that it may still lack but the results.
+ */
+static int make_store(struct restoring *r, struct err *err)
+{
+    const struct store_spec spec = {.url = r->temp_url, .upgrade = true, .alone = true};
+    int rc;
+
+    remove_beside(r->temp); /* of a restore that was killed */
+    rc = copy_file(r->from, r->temp, err);
+    SEAM_STEP("restore", "store", "copied");
+    if (rc == 0)
+        rc = store_open(&spec, &r->store, err);
+    if (rc == 0)
+        rc = end_sessions(r->store, &r->counts.ended, err);
+    if (rc == 0)
+        rc = requeue(r->store, err);
+    if (rc < 0)
+        return rc;
+    r->counts.deleted = erase_reports(r->store, is_named, r, err);
+    SEAM_STEP("restore", "deletions", "applied");
+    return r->counts.deleted < 0 ? (int)r->counts.deleted : 0;
+}
+
+/* link(), since rename() would replace a store that a server has made meanwhile. */
+static int publish(struct restoring *r, struct err *err)
+{
+    int fd, rc = 0;
+
+    store_free(r->store); /* its log goes into it */
+    r->store = NULL;
+    fd = open(r->temp, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0 || has_beside(r->temp, "-wal"))
+        rc = err_errno(err, -E_IO, "write '%s'", r->temp);
+    else if ((r->lock >= 0 ? rename(r->temp, r->spec->store) : link(r->temp, r->spec->store)) < 0)
+        rc = err_errno(err, -E_IO, "give '%s' the name '%s'", r->temp, r->spec->store);
+    SEAM_STEP("restore", "store", "named");
+    if (rc == 0 && file_sync_folder_of(r->spec->store) < 0)
+        rc = err_errno(err, -E_IO, "write the folder of '%s'", r->spec->store);
+    if (rc == 0)
+        unlink(r->temp);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int restore_run(const struct restore_spec *spec, struct restore_counts *ret, struct err *err)
+{
+    struct restoring r = {.spec = spec, .ledgers = spec->ledgers, .lock = -1, .err = err};
+    struct manifest manifest;
+    int rc = manifest_read(spec->folder, &manifest, err);
+
+    r.total = manifest.counts.reports;
+    if (rc == 0)
+        rc = fill_names(&r, err);
+    if (rc == 0)
+        rc = check_old(&r, err);
+    if (rc == 0)
+        rc = make_store(&r, err);
+    if (rc == 0)
+        rc = copy_results(&r, err);
+    if (rc == 0)
+        rc = publish(&r, err);
+    spool_free(r.spool);
+    store_free(r.store);
+    if (rc < 0 && r.temp != NULL)
+        remove_beside(r.temp);
+    if (r.lock >= 0)
+        close(r.lock);
+    free(r.from);
+    free(r.folder_url);
+    free(r.folder_spool);
+    free(r.temp);
+    free(r.temp_url);
+    if (rc == 0)
+        *ret = r.counts;
+    return rc;
+}

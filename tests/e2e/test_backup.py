@@ -1,0 +1,504 @@
+"""`reportd backup` and `reportd restore`: whole while the server works, and what was deleted stays deleted."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from fake_clock import DAY
+from harness import REPORTD, Client, Server, poll, refused
+from seams import Gate, plan
+
+MADE = re.compile(rb'"generatedDate":"[^"]*"')
+KINDS = {"files": {}, "sealed": {"spool_encryption": "on"}, "rows": {"row_results": "16K"},
+         "sealed-rows": {"row_results": "16K", "spool_encryption": "on"}}
+
+
+@pytest.fixture(params=KINDS)
+def server(request, make_server):
+    return make_server(**KINDS[request.param])
+
+
+def backup(server, name="backup", *words):
+    done = server.run("backup", "-c", "reportd.conf", *words, name)
+    assert done.returncode == 0, done.stderr
+    return server.folder / name
+
+
+def restore(server, *words):
+    return server.run("restore", "-c", "reportd.conf", *words)
+
+
+def restored(server, *words):
+    done = restore(server, *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def lose_everything(server):
+    """As a disk does that dies; the ledger is on another."""
+    if server.process is not None:
+        server.kill()
+    shutil.rmtree(server.spool)
+    for path in server.folder.glob("store.db*"):
+        path.unlink()
+
+
+def check_order(server):
+    done = server.run("fsck", "-c", "reportd.conf")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def results(client):
+    """Of every complete report: the bytes."""
+    return {reference: client.result(reference).content for reference in client.references()
+            if client.state(reference) == "complete"}
+
+
+def tree(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_what_was_backed_up_comes_back_and_what_was_deleted_does_not(server):
+    client = server.client("alice")
+    for _ in range(3):
+        client.complete("Nested")
+    big = client.complete("Big", Rows="3000")
+    error = client.order("Quick", ProductID="99")
+    client.finish(error)
+    before = results(client)
+    first, second = [reference for reference in before if reference != big][:2]
+    client.delete(first)
+    del before[first]
+    folder = backup(server)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    later = client.complete("Nested")
+    client.delete(second)
+    del before[second]
+    client.delete(error)
+    lose_everything(server)
+    restored(server, "backup")
+    check_order(server)
+    client.url = server.start().url
+    assert client.list().status_code == 401  # the session is dead
+    assert client.call("POST", "/User/RefreshToken", json={"refreshToken": client.refresh_token}).status_code == 401
+    client.login("alice")
+    assert results(client) == before and big in before
+    for reference in (first, second, error, later):
+        refused(client.status(reference), "Unknown reference")
+        refused(client.delete(reference), "Unknown reference")
+
+
+def test_a_restore_says_what_it_did(make_server):
+    server = make_server()
+    client = server.client("alice")
+    references = [client.complete("Quick", ProductID="1") for _ in range(3)]
+    backup(server)
+    client.delete(references[0])
+    lose_everything(server)
+    assert restored(server, "backup") == "2 reports restored, 1 deletions applied again, 1 sessions ended\n"
+
+
+def test_the_manifest_tells_version_time_and_counts(make_server):
+    server = make_server()
+    client = server.client("alice")
+    client.complete("Quick", ProductID="1")
+    folder = backup(server)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    version = subprocess.run([REPORTD, "--version"], capture_output=True, text=True).stdout.split()[1]
+    assert manifest["version"] == version and manifest["reports"] == manifest["results"] == 1
+    assert manifest["bytes"] == sum(path.stat().st_size for path in (folder / "spool").glob("*.json"))
+
+
+def test_a_backup_has_no_key_no_ledger_and_nothing_of_what_was_deleted(make_server):
+    server = make_server(row_results="16K")
+    client = server.client("alice")
+    keys = [f"marker-{i}" for i in range(40)]
+    references = [client.submit("Quick", {"ProductID": "1"}, {"Idempotency-Key": key}).json()["data"]
+                  for key in keys if not client.delete_all()]
+    folder = backup(server)
+    names = {path.name for path in folder.rglob("*")}
+    assert names >= {"store.db", "spool", "manifest.json"} and not names & {"token.key", "deletions.ledger"}
+    data = (folder / "store.db").read_bytes()
+    assert not (folder / "store.db-wal").exists()
+    for reference, key in zip(references[:-1], keys):
+        assert key.encode() + b"\0" not in data
+        assert bytes.fromhex(reference.replace("-", "")) not in data
+
+
+def undated(content):
+    """A report that was running when the backup was made runs again, later."""
+    return MADE.sub(b"", content)
+
+
+class Load:
+    """Threads that submit reports, read them, and delete all but a few."""
+
+    def __init__(self, server, client):
+        self.server, self.client = server, client
+        self.contents, self.deleted, self.kept = {}, set(), set()
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self.work, args=(number,)) for number in range(3)]
+
+    def work(self, number):
+        client, last = Client(self.server.url, self.client.token), None
+        while not self.stopping.is_set():
+            reference = client.complete("Big", Rows=str(200 + number))
+            self.contents[reference] = client.result(reference).content
+            if len(self.contents) % 5 == 0:
+                self.kept.add(reference)
+                continue
+            if last is not None:
+                client.delete(last)
+                self.deleted.add(last)
+            last = reference
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        poll(lambda: len(self.kept) > 3, what="the load")
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("kind", ["files", "rows"])
+def test_a_backup_under_load_is_whole(make_server, kind):
+    """Reports are submitted, finish, are read and deleted; every report in it has its bytes."""
+    server = make_server(**KINDS[kind])
+    client = server.client("alice")
+    kept_before = []
+    with Load(server, client) as load:
+        for number in range(3):
+            kept_before.append(set(load.kept))
+            backup(server, f"backup{number}")
+    lose_everything(server)
+    for number in range(3):
+        restored(server, f"backup{number}", "--force")
+        check_order(server)
+        client.url = server.start().url
+        client.login("alice")
+        for reference in client.references():
+            client.finish(reference)
+        found = results(client)
+        assert kept_before[number] <= set(found)
+        assert not set(found) & load.deleted
+        for reference, content in found.items():
+            assert undated(content) == undated(load.contents[reference])
+        server.stop()
+
+
+@pytest.mark.parametrize("step", ["backup.store.copied", "backup.result.due"])
+def test_a_report_that_is_deleted_while_the_backup_runs_is_not_half_in_it(make_server, step):
+    server = make_server(workers=1)
+    client = server.client("alice")
+    kept, gone = client.complete("Quick", ProductID="1"), client.complete("Nested")
+    gate = Gate(server, step)
+    plan(server, gate.seam, trace=gate.trace)
+    with subprocess.Popen([REPORTD, "backup", "-c", "reportd.conf", "backup"], cwd=server.folder,
+                          env=server.environment, stderr=subprocess.PIPE, text=True) as process:
+        gate.wait()
+        client.delete(gone)
+        late = client.complete("Quick", ProductID="1")
+        gate.open()
+        assert process.wait() == 0, process.stderr.read()
+    plan(server)
+    assert [path.name for path in (server.folder / "backup" / "spool").glob("*.json")] == [f"{kept}.1.json"]
+    # Even without the ledger it is not there, since its result was not.
+    lose_everything(server)
+    (server.folder / "deletions.ledger").unlink()
+    restored(server, "backup", "--resurrect")
+    check_order(server)
+    client = server.start().client("alice")
+    assert client.references() == [kept]
+    refused(client.status(late), "Unknown reference")
+
+
+def test_a_running_report_runs_again(make_server):
+    server = make_server(workers=1)
+    client = server.client("alice")
+    running = client.order("Pause")
+    client.wait_for(running, "processing")
+    backup(server)
+    lose_everything(server)
+    restored(server, "backup")
+    client = server.start().client("alice")
+    assert client.finish(running).json()["data"] == "complete"
+
+
+def test_a_purged_report_does_not_come_back(make_server, clock):
+    server = make_server(retention="1d")
+    client = server.client("alice")
+    reference = client.complete("Quick", ProductID="1")
+    backup(server)
+    clock.jump(2 * DAY)
+    client = server.client("alice")
+    poll(lambda: client.references() == [], what="the purge")
+    lose_everything(server)
+    clock.jump(-2 * DAY)
+    assert "1 deletions applied again" in restored(server, "backup")
+    client = server.start().client("alice")
+    refused(client.status(reference), "Unknown reference")
+
+
+# --- what is refused --------------------------------------------------------------------------------
+
+
+def deleted_since_the_backup(make_server, **config):
+    server = make_server(**config)
+    client = server.client("alice")
+    reference = client.complete("Quick", ProductID="1")
+    backup(server)
+    client.delete(reference)
+    lose_everything(server)
+    return server, reference
+
+
+def test_without_the_ledger_a_restore_is_refused(make_server):
+    server, reference = deleted_since_the_backup(make_server)
+    (server.folder / "deletions.ledger").rename(server.folder / "away")
+    before = tree(server.folder)
+    done = restore(server, "backup")
+    assert done.returncode == 1 and "--resurrect" in done.stderr and "no deletion ledger" in done.stderr
+    assert tree(server.folder) == before
+    assert "1 deletions applied again" in restored(server, "backup", "--ledger", "away")
+    client = server.start().client("alice")
+    refused(client.status(reference), "Unknown reference")
+
+
+def test_with_resurrect_it_comes_back(make_server):
+    server, reference = deleted_since_the_backup(make_server)
+    (server.folder / "deletions.ledger").unlink()
+    done = restore(server, "backup", "--resurrect")
+    assert done.returncode == 0 and "comes back" in done.stderr
+    assert server.start().client("alice").state(reference) == "complete"
+
+
+def test_a_ledger_that_was_made_anew_does_not_reach_back(make_server):
+    server = make_server()
+    client = server.client("alice")
+    client.delete(client.complete("Quick", ProductID="1"))
+    backup(server)
+    server.stop()
+    (server.folder / "deletions.ledger").unlink()
+    server.start()
+    lose_everything(server)
+    done = restore(server, "backup")
+    assert done.returncode == 1 and "only knows what was deleted since" in done.stderr, done.stderr
+    assert not (server.folder / "store.db").exists()
+    restored(server, "backup", "--resurrect")
+
+
+def test_a_ledger_that_has_forgotten_does_not_reach_back(make_server, clock):
+    server = make_server(backup_horizon="10d", retention="300d")
+    client = server.client("alice")
+    references = [client.complete("Quick", ProductID="1") for _ in range(2)]
+    backup(server)
+    client.delete(references[0])
+    clock.jump(20 * DAY)
+    poll(lambda: (server.folder / "deletions.ledger").stat().st_size == 64, what="the horizon")
+    lose_everything(server)
+    done = restore(server, "backup")
+    assert done.returncode == 1 and "only knows" in done.stderr, done.stderr
+
+
+def test_beside_a_server_nothing_is_restored(make_server):
+    server = make_server()
+    client = server.client("alice")
+    reference = client.complete("Quick", ProductID="1")
+    backup(server)
+    for words in (["backup"], ["backup", "--force"], ["--ledger", "deletions.ledger"],
+                  ["backup", "--force", "--resurrect", "--ledger", "missing"]):
+        done = restore(server, *words)
+        assert done.returncode == 1 and "stop it first" in done.stderr, done.stderr
+    assert client.state(reference) == "complete"
+
+
+def test_a_store_that_is_there_is_not_overwritten_unless_asked(make_server):
+    server = make_server()
+    client = server.client("alice")
+    old = client.complete("Quick", ProductID="1")
+    backup(server)
+    new = client.complete("Quick", ProductID="1")
+    server.kill()  # its log is beside the store
+    before = (server.folder / "store.db").read_bytes()
+    done = restore(server, "backup")
+    assert done.returncode == 1 and "--force" in done.stderr
+    assert (server.folder / "store.db").read_bytes() == before
+    restored(server, "backup", "--force")
+    client = server.start().client("alice")
+    assert client.references() == [old]
+    refused(client.status(new), "Unknown reference")
+    assert server.files() == [f"{old}.1.json"]
+
+
+def test_a_log_of_a_store_that_is_gone_is_not_taken_for_the_new_ones(make_server):
+    server = make_server()
+    client = server.client("alice")
+    client.complete("Quick", ProductID="1")
+    backup(server)
+    server.kill()
+    assert (server.folder / "store.db-wal").exists()
+    (server.folder / "store.db").unlink()
+    done = restore(server, "backup")
+    assert done.returncode == 1 and "store.db-wal" in done.stderr
+    (server.folder / "store.db-wal").unlink()
+    restored(server, "backup")
+
+
+def test_a_folder_that_has_something_in_it_is_not_written_to(make_server):
+    server = make_server()
+    (server.folder / "full").mkdir()
+    (server.folder / "full" / "mine").write_text("mine")
+    done = server.run("backup", "-c", "reportd.conf", "full")
+    assert done.returncode == 1 and "not empty" in done.stderr
+    assert tree(server.folder / "full") == ["mine"]
+    (server.folder / "empty").mkdir()
+    backup(server, "empty")
+
+
+@pytest.mark.parametrize("words", [[], ["a", "b"], ["--nonsense", "a"]])
+@pytest.mark.parametrize("verb", ["backup", "restore"])
+def test_wrong_usage_is_2(make_server, verb, words):
+    server = make_server()
+    done = server.run(verb, *words)
+    assert done.returncode == 2 and "--help" in done.stderr
+
+
+def test_neither_makes_a_store(tmp_path):
+    server = Server(tmp_path)
+    server.configure()
+    (tmp_path / "ledger").write_bytes(b"")
+    for words in (["backup", "-c", "reportd.conf", "dir"], ["restore", "-c", "reportd.conf", "dir"],
+                  ["restore", "-c", "reportd.conf", "--ledger", "ledger"]):
+        assert server.run(*words).returncode == 1
+    assert tree(tmp_path) == ["ledger", "reportd.conf"]
+
+
+def test_a_backup_that_is_not_whole_is_refused(make_server):
+    server = make_server()
+    server.client("alice").complete("Quick", ProductID="1")
+    folder = backup(server)
+    (folder / "manifest.json").unlink()
+    lose_everything(server)
+    done = restore(server, "backup")
+    assert done.returncode == 1 and "no whole backup" in done.stderr
+    assert not (server.folder / "store.db").exists()
+
+
+def test_a_result_that_the_backup_lost_costs_its_report_only(make_server):
+    server = make_server()
+    client = server.client("alice")
+    lost, kept = client.complete("Quick", ProductID="1"), client.complete("Nested")
+    folder = backup(server)
+    (folder / "spool" / f"{lost}.1.json").write_text("{")
+    lose_everything(server)
+    done = restore(server, "backup")
+    assert done.returncode == 1 and "1 complete reports are left out" in done.stderr
+    check_order(server)
+    assert server.start().client("alice").references() == [kept]
+
+
+# --- crashes and full disks -------------------------------------------------------------------------
+
+BACKUP_STEPS = ["store.backup.begun", "backup.store.copied", "backup.result.due", "backup.results.copied",
+                "backup.manifest.written", "backup.folder.renamed"]
+RESTORE_STEPS = ["restore.store.copied", "restore.sessions.ended", "restore.deletions.applied",
+                 "restore.result.due", "restore.results.copied", "restore.store.named"]
+
+
+@pytest.mark.parametrize("step", BACKUP_STEPS)
+def test_a_backup_that_is_killed_is_whole_or_not_there(make_server, step):
+    server = make_server()
+    client = server.client("alice")
+    reference = client.complete("Quick", ProductID="1")
+    plan(server, f"{step}=crash")
+    done = subprocess.run([REPORTD, "backup", "-c", "reportd.conf", "backup"], cwd=server.folder,
+                          env=server.environment, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    plan(server)
+    if step != BACKUP_STEPS[-1]:
+        assert not (server.folder / "backup").exists()
+        backup(server)
+    assert not (server.folder / "backup.partial").exists()
+    lose_everything(server)
+    restored(server, "backup")
+    assert server.start().client("alice").references() == [reference]
+
+
+@pytest.mark.parametrize("fault", ["store.backup=EIO", "spool.copy=ENOSPC", "spool.syncfs=EIO"])
+def test_a_backup_that_fails_leaves_nothing(make_server, fault):
+    server = make_server()
+    client = server.client("alice")
+    client.complete("Quick", ProductID="1")
+    before = tree(server.folder)
+    plan(server, fault)
+    done = subprocess.run([REPORTD, "backup", "-c", "reportd.conf", "backup"], cwd=server.folder,
+                          env=server.environment, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("reportd backup: "), done.stderr
+    assert tree(server.folder) == before
+
+
+@pytest.mark.parametrize("kind", ["files", "rows"])
+@pytest.mark.parametrize("step", RESTORE_STEPS)
+def test_a_restore_that_is_killed_can_be_repeated(make_server, step, kind):
+    if kind == "rows" and step == "restore.result.due":
+        pytest.skip("there are no files")
+    server = make_server(**KINDS[kind])
+    client = server.client("alice")
+    gone, kept = client.complete("Quick", ProductID="1"), client.complete("Nested")
+    content = client.result(kept).content
+    backup(server)
+    client.delete(gone)
+    lose_everything(server)
+    done = subprocess.run([REPORTD, "restore", "-c", "reportd.conf", "backup"], cwd=server.folder,
+                          env={**os.environ, "REPORTD_SEAMS": f"{step}=crash"}, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    if step != RESTORE_STEPS[-1]:
+        assert not (server.folder / "store.db").exists()
+        restored(server, "backup")
+    client.url = server.start().url
+    assert client.list().status_code == 401
+    client.login("alice")
+    assert results(client) == {kept: content}
+    assert not [name for name in tree(server.folder) if "restore" in name and step != RESTORE_STEPS[-1]]
+
+
+def test_a_restore_that_fails_leaves_no_store(make_server):
+    server, _ = deleted_since_the_backup(make_server)
+    done = subprocess.run([REPORTD, "restore", "-c", "reportd.conf", "backup"], cwd=server.folder, text=True,
+                          env={**os.environ, "REPORTD_SEAMS": "restore.copy=ENOSPC"}, capture_output=True)
+    assert done.returncode == 1 and "No space left" in done.stderr
+    assert not list(server.folder.glob("store.db*"))
+
+
+# --- stores that stand already ----------------------------------------------------------------------
+
+
+def test_ledgers_are_applied_to_a_copy_of_the_files(make_server):
+    server = make_server()
+    client = server.client("alice")
+    gone, kept = client.complete("Quick", ProductID="1"), client.complete("Nested")
+    server.stop()
+    shutil.copytree(server.spool, server.folder / "copied")
+    shutil.copy(server.folder / "store.db", server.folder / "copied.db")
+    client.url = server.start().url
+    client.delete(gone)
+    lose_everything(server)
+    (server.folder / "copied").rename(server.spool)
+    (server.folder / "copied.db").rename(server.folder / "store.db")
+    assert restored(server, "--ledger", "deletions.ledger") == "1 deletions applied again, 1 sessions ended\n"
+    assert restored(server, "--ledger", "deletions.ledger") == "0 deletions applied again, 0 sessions ended\n"
+    assert server.files() == [f"{kept}.1.json"]
+    client.url = server.start().url
+    assert client.list().status_code == 401
+    client.login("alice")
+    assert client.references() == [kept]
