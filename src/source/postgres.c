@@ -78,11 +78,12 @@ static int run(struct pg_source *source, const char *sql, struct err *err)
 }
 
 /* How values are written, which is what postgres_value.c reads, whatever the role or the database
- * has set; who asks; and what ends the query if we can't: statement_timeout, and the server's own
- * look at the connection (from version 14, and on Linux), for a worker that was killed. The SELECT
- * also takes the snapshot, and from then on the transaction can't be made to write. */
+ * has set, except for what changes their meaning: the time zone and the order of DateStyle stay;
+ * who asks; and what ends the query if we can't: statement_timeout, and the server's own look at
+ * the connection (from version 14, and on Linux), for a worker that was killed. The SELECT also
+ * takes the snapshot, and from then on the transaction can't be made to write. */
 static const char settings_sql[] =
-    "SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, YMD', true),"
+    "SELECT set_config('DateStyle', 'ISO', true),"
     " set_config('IntervalStyle', 'iso_8601', true), set_config('extra_float_digits', '1', true),"
     " set_config('bytea_output', 'hex', true),"
     " set_config('application_name', $1, true), set_config('reportd.user', $2, true),"

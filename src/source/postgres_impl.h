@@ -88,6 +88,9 @@ struct pg_column {
 /* How values of a type are read; NULL if it is not one that we know: its text, or an array. */
 pg_read_fn *pg_type_reader(Oid type);
 pg_read_fn pg_read_text, pg_read_array;
+/* postgres_time.c: timestamptz and ranges of it, in UTC and RFC 3339 whatever zone the session has.
+ */
+pg_read_fn pg_read_zoned;
 
 /* postgres_query.c: its verbs on queries, as in source_impl.h. */
 int pg_query(struct source *base, const struct statement *statement,

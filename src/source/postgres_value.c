@@ -76,26 +76,17 @@ static const char *read_json(struct pg_column *column, const char *text, size_t 
     return NULL;
 }
 
-/* "2024-01-12 03:04:05.5" → "2024-01-12T03:04:05.5", and with a zone, which is always +00, "…Z".
- * What has no time of day, "infinity", stays. */
+/* "2024-01-12 03:04:05.5" → "2024-01-12T03:04:05.5". What has no time of day, "infinity", stays. */
 static const char *read_timestamp(struct pg_column *column, const char *text, size_t len,
                                   struct source_value *ret)
 {
-    const char *blank = memchr(text, ' ', len), *zone = memmem(text, len, "+00", 3);
+    const char *blank = memchr(text, ' ', len);
     struct buf *out = &column->text;
-    size_t day = blank != NULL ? (size_t)(blank - text) : len;
-    size_t end = zone != NULL ? (size_t)(zone - text) : len;
 
     buf_reset(out);
-    buf_add(out, text, day);
-    if (blank != NULL) {
-        buf_add_char(out, 'T');
-        buf_add(out, blank + 1, end - day - 1);
-    }
-    if (zone != NULL) {
-        buf_add_char(out, 'Z');
-        buf_add(out, zone + 3, len - end - 3); /* " BC" */
-    }
+    buf_add(out, text, len);
+    if (blank != NULL && !buf_failed(out))
+        out->data[blank - text] = 'T';
     give(ret, SOURCE_TEXT, buf_str(out), out->len);
     return buf_failed(out) ? "holds a value that is too large" : NULL;
 }
@@ -141,11 +132,13 @@ static const struct {
     {1082, pg_read_text},   /* date */
     {1083, pg_read_text},   /* time */
     {1114, read_timestamp}, /* timestamp */
-    {1184, read_timestamp}, /* timestamptz */
+    {1184, pg_read_zoned},  /* timestamptz */
     {1186, pg_read_text},   /* interval */
     {1700, read_numeric},   /* numeric */
     {2950, pg_read_text},   /* uuid */
     {3802, read_json},      /* jsonb */
+    {3910, pg_read_zoned},  /* tstzrange */
+    {4534, pg_read_zoned},  /* tstzmultirange */
 };
 
 pg_read_fn *pg_type_reader(Oid type)

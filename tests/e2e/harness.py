@@ -174,7 +174,7 @@ class Server:
         self.process.send_signal(signal.SIGHUP)
         poll(lambda: self.log_text().count("definitions.reload") > before, what="the reload")
         last = [line for line in self.log_text().splitlines() if "definitions.reload" in line][-1]
-        assert f"broken={broken}" in last, last
+        assert re.search(rf'broken"?[=:]{broken}\b', last), last
 
     def workers(self):
         return processes_below(self.process.pid)

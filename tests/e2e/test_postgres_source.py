@@ -62,6 +62,9 @@ VALUES = [
     ("timestamptz '2024-01-12 03:04:05.5+10'", '"2024-01-11T17:04:05.5Z"'),
     ("timestamptz '0044-03-15 12:00:00+00 BC'", '"0044-03-15T12:00:00Z BC"'),
     ("'infinity'::timestamptz", '"infinity"'),
+    ("tstzrange('2024-01-12 03:04:05+10', '2024-07-12 03:04:05+10')",
+     '"[\\"2024-01-11T17:04:05Z\\",\\"2024-07-11T17:04:05Z\\")"'),
+    ("ARRAY[tstzrange('2024-01-12 03:04:05+10', NULL)]", '["[\\"2024-01-11T17:04:05Z\\",)"]'),
     ("time '03:04:05.25'", '"03:04:05.25"'),
     ("timetz '03:04:05+10'", '"03:04:05+10"'),
     ("interval '1 year 2 months 3 days 04:05:06.5'", '"P1Y2M3DT4H5M6.5S"'),
@@ -453,6 +456,35 @@ def make_pg(shop, tmp_path):
     for server in made:
         assert server.stop() == 0
         server.check_log()
+
+
+def test_the_time_zone_and_the_order_of_dates_are_those_of_the_role(make_pg, shop):
+    shop.sql(f"CREATE ROLE sydney LOGIN; GRANT {READER} TO sydney; ALTER ROLE sydney SET TimeZone = 'Australia/Sydney';"
+             " ALTER ROLE sydney SET DateStyle = 'SQL, DMY'; ALTER ROLE sydney SET IntervalStyle = 'postgres_verbose'")
+    server = make_pg(shop.url(DATABASE, "sydney"))
+    (server.reports / "Zone.sql").write_text("""-- report: Zone
+-- source: data
+-- results
+SELECT (timestamptz '2024-01-11 20:00+00')::date AS "day", timestamptz '2024-07-12 03:04:05' AS "moment",
+       ARRAY[timestamptz '2024-01-12 03:04:05'] AS "moments", '03/04/2024'::date AS "date",
+       interval '90 minutes' AS "interval"
+""")
+    server.reload()
+    assert server.results("Zone") == [{"day": "2024-01-12", "moment": "2024-07-11T17:04:05Z",
+                                       "moments": ["2024-01-11T16:04:05Z"], "date": "2024-04-03",
+                                       "interval": "PT1H30M"}]
+
+
+def test_no_notice_of_the_database_reaches_the_log(make_pg, shop):
+    shop.sql("CREATE FUNCTION tell(said text) RETURNS text LANGUAGE plpgsql AS"
+             " $$ BEGIN RAISE NOTICE 'the value is %', said; RAISE WARNING 'it is %', said; RETURN said; END $$", DATABASE)
+    server = make_pg(shop.url(DATABASE, READER), log_format="json")
+    (server.reports / "Tell.sql").write_text(
+        '-- report: Tell\n-- source: data\n-- parameter: Said string required\n-- results\nSELECT tell(:Said) AS "said"\n')
+    server.reload()
+    said = 'open-sesame\n{"time": "2024-01-01T00:00:00Z", "level": "info", "event": "forged"}'
+    assert server.results("Tell", Said=said) == [{"said": said}]
+    assert "open-sesame" not in server.log_text() and "forged" not in server.log_text()
 
 
 def test_a_restart_of_postgresql_between_reports_goes_unnoticed(make_pg):

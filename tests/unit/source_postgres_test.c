@@ -11,7 +11,7 @@
 #include "source/postgres_impl.h"
 
 enum { BOOL = 16, BYTEA = 17, INT8 = 20, TEXT = 25, FLOAT8 = 701, DATE = 1082, TIMESTAMP = 1114 };
-enum { TIMESTAMPTZ = 1184, NUMERIC = 1700, BOX = 603, JSONB = 3802 };
+enum { TIMESTAMPTZ = 1184, TSTZRANGE = 3910, NUMERIC = 1700, BOX = 603, JSONB = 3802 };
 
 static const struct param_value values[] = {
     {"A", PARAM_INTEGER, (char *)"1"},
@@ -204,6 +204,15 @@ static void timestamps_become_iso_8601(void **state)
         {TIMESTAMPTZ, "2024-01-12 03:04:05.5+00", "2024-01-12T03:04:05.5Z"},
         {TIMESTAMPTZ, "12024-01-12 03:04:05+00", "12024-01-12T03:04:05Z"},
         {TIMESTAMPTZ, "0044-03-15 12:00:00+00 BC", "0044-03-15T12:00:00Z BC"},
+        {TIMESTAMPTZ, "2024-01-12 14:04:05.123456+11", "2024-01-12T03:04:05.123456Z"},
+        {TIMESTAMPTZ, "2024-03-01 03:04:05+05:30", "2024-02-29T21:34:05Z"},
+        {TIMESTAMPTZ, "2023-12-31 23:00:00-02:30", "2024-01-01T01:30:00Z"},
+        {TIMESTAMPTZ, "1890-01-01 00:00:00+10:04:52", "1889-12-31T13:55:08Z"},
+        {TIMESTAMPTZ, "0001-01-01 05:00:00+10", "0001-12-31T19:00:00Z BC"},
+        {TIMESTAMPTZ, "0001-12-31 19:00:00-10 BC", "0001-01-01T05:00:00Z"},
+        {TIMESTAMPTZ, "294276-12-31 23:59:59.999999+00", "294276-12-31T23:59:59.999999Z"},
+        {TSTZRANGE, "[\"2024-01-12 14:04:05+11\",infinity)", "[\"2024-01-12T03:04:05Z\",infinity)"},
+        {TSTZRANGE, "empty", "empty"},
         {TIMESTAMPTZ, "infinity", "infinity"},
     };
 
