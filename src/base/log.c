@@ -1,6 +1,8 @@
 /* src/base/log.c -- one line an event. */
 #include "base/log.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -10,15 +12,24 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log_queue.h"
 
 enum {
-    LOG_LINE_MAX = 4096, /* a pipe takes so much in one piece */
-    LOG_TAIL_MAX = 64,   /* of it for the end of the line */
+    LOG_TAIL_MAX = 64, /* of a line, for its end */
     LOG_VALUE_MAX = 1024,
+    STOP_PATIENCE_MS = 2000, /* whoever reads has so long to take the next lines */
 };
 
 static atomic_int log_least = LOG_INFO;
 static atomic_bool log_json = false;
+
+/* Where lines go; keeps them in order. */
+static struct {
+    pthread_mutex_t mutex;
+    struct log_queue *queue; /* NULL: they are written at once … */
+    bool impatient;          /* … but not if that has to wait */
+    long dropped;            /* since the last line that was not */
+} sink = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -41,6 +52,7 @@ bool log_init_by_word(const char *word)
 
         if (strncmp(word, level_names[level], len) == 0 && word[len] == ',') {
             log_init((enum log_level)level, strcmp(word + len + 1, "json") == 0);
+            sink.impatient = true;
             return true;
         }
     }
@@ -132,35 +144,103 @@ static int add_fields(struct buf *line, bool json, const char *fields, va_list *
     return dropped;
 }
 
-void log_event(enum log_level level, const char *event, const char *fields, ...)
+static void format_line(struct buf *line, enum log_level level, const char *event,
+                        const char *fields, va_list *args)
 {
     char stamp[CLOCK_TEXT];
     bool json = atomic_load(&log_json);
     char count[16];
-    struct buf line;
     int dropped;
+
+    buf_init(line, LOG_LINE_MAX - LOG_TAIL_MAX);
+    clock_format(clock_now_ms(), stamp);
+    if (json)
+        buf_add_format(line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", stamp,
+                       level_names[level], event);
+    else
+        buf_add_format(line, "%s %s %s", stamp, level_names[level], event);
+    dropped = add_fields(line, json, fields, args);
+    line->max = LOG_LINE_MAX;
+    if (dropped > 0) {
+        snprintf(count, sizeof(count), "%d", dropped);
+        add_field(line, json, "dropped", count, true);
+    }
+    buf_add_str(line, json ? "}\n" : "\n");
+}
+
+/* False: it is dropped. One write a line, so that lines of several processes do not mix. */
+static bool put(const struct buf *line)
+{
+    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    if (line->len == 0)
+        return true; /* no memory for it */
+    if (sink.queue != NULL)
+        return log_queue_add(sink.queue, line->data, line->len);
+    if (sink.impatient && poll(&ready, 1, 0) == 0)
+        return false;
+    return write(STDERR_FILENO, line->data, line->len) >= 0 || !sink.impatient;
+}
+
+static bool put_notice(const char *fields, ...)
+{
+    struct buf line;
+    va_list args;
+    bool done;
+
+    va_start(args, fields);
+    format_line(&line, LOG_WARN, "log.dropped", fields, &args);
+    va_end(args);
+    done = put(&line);
+    buf_done(&line);
+    return done;
+}
+
+/* What was dropped is told in its place, before what comes after it. NULL: there is only room. */
+static void deliver(const struct buf *line)
+{
+    pthread_mutex_lock(&sink.mutex);
+    if (sink.dropped > 0 && put_notice("lines=%ld", sink.dropped))
+        sink.dropped = 0;
+    if (line != NULL && (sink.dropped > 0 || !put(line)))
+        sink.dropped++;
+    pthread_mutex_unlock(&sink.mutex);
+}
+
+static void on_room(void)
+{
+    deliver(NULL);
+}
+
+bool log_start(void)
+{
+    pthread_mutex_lock(&sink.mutex);
+    sink.queue = log_queue_new(STDERR_FILENO, on_room);
+    pthread_mutex_unlock(&sink.mutex);
+    return sink.queue != NULL;
+}
+
+void log_stop(void)
+{
+    struct log_queue *queue = sink.queue;
+    bool taken = queue == NULL || log_queue_free(queue, STOP_PATIENCE_MS);
+
+    pthread_mutex_lock(&sink.mutex);
+    sink.queue = NULL;
+    sink.impatient = sink.impatient || !taken;
+    pthread_mutex_unlock(&sink.mutex);
+}
+
+void log_event(enum log_level level, const char *event, const char *fields, ...)
+{
+    struct buf line;
     va_list args;
 
     if (!log_is_on(level))
         return;
-    buf_init(&line, LOG_LINE_MAX - LOG_TAIL_MAX);
-    clock_format(clock_now_ms(), stamp);
-    if (json)
-        buf_add_format(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", stamp,
-                       level_names[level], event);
-    else
-        buf_add_format(&line, "%s %s %s", stamp, level_names[level], event);
     va_start(args, fields);
-    dropped = add_fields(&line, json, fields, &args);
+    format_line(&line, level, event, fields, &args);
     va_end(args);
-    line.max = LOG_LINE_MAX;
-    if (dropped > 0) {
-        snprintf(count, sizeof(count), "%d", dropped);
-        add_field(&line, json, "dropped", count, true);
-    }
-    buf_add_str(&line, json ? "}\n" : "\n");
-    /* One write a line, so that lines of several threads and processes do not mix. */
-    if (line.len > 0 && write(STDERR_FILENO, line.data, line.len) < 0)
-        (void)level; /* nowhere left to say it */
+    deliver(&line);
     buf_done(&line);
 }

@@ -2,6 +2,7 @@
  * turn. */
 #include <getopt.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "base/version.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
@@ -31,6 +33,7 @@
 
 /* Everything that runs, in the order in which it is opened. */
 struct node {
+    sigset_t signals; /* that stop it, or have it read the definitions; blocked in all threads */
     struct config *config;
     struct token_key *key;
     struct receipt_keys *receipt_keys;
@@ -57,8 +60,8 @@ static void usage(FILE *out)
             "usage: reportd serve [-c FILE]\n\n"
             "Serve the report API. Prints \"ready on URL\" on standard output once it answers;\n"
             "the log goes to standard error. SIGTERM and SIGINT stop it (running reports get\n"
-            "drain_grace, then go back into the queue), SIGHUP reads the report definitions\n"
-            "again.\n\n"
+            "drain_grace, then go back into the queue; a second signal puts them back at\n"
+            "once), SIGHUP reads the report definitions again.\n\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
             "  -h, --help         print this\n\n"
             "Keys of the configuration; KEY of the file is REPORTD_KEY in the environment,\n"
@@ -261,18 +264,51 @@ static int open_services(struct node *node, struct err *err)
     return server_new(&services, &node->server, err);
 }
 
-/* Requests first, then deletions, then running reports: each may need what is closed after it. */
-static void close_node(struct node *node)
+/* Until it is cancelled: another signal to stop ends what the drain waits for. */
+static void *hurry_thread(void *arg)
 {
+    struct node *node = arg;
+    int signal_number;
+
+    while (sigwait(&node->signals, &signal_number) == 0) {
+        if (signal_number == SIGHUP)
+            continue;
+        log_warn("stop.hurried", "signal=%d", signal_number);
+        server_hurry(node->server);
+        if (node->supervisor != NULL)
+            supervisor_hurry(node->supervisor);
+    }
+    return NULL;
+}
+
+/* Requests first, then deletions, then running reports: each may need what ends after it. Requests
+ * that come meanwhile are told to come back. */
+static void drain_node(struct node *node)
+{
+    pthread_t hurry;
+    bool may_hurry = pthread_create(&hurry, NULL, hurry_thread, node) == 0;
+
     if (node->waiters != NULL)
         waiters_stop(node->waiters);
-    server_free(node->server);
+    server_drain(node->server);
     auditor_free(node->auditor);
     remover_stop(node->remover);
     if (node->store != NULL)
         store_deafen(node->store);
     if (node->supervisor != NULL)
-        supervisor_free(node->supervisor, node->config->drain_grace.number);
+        supervisor_drain(node->supervisor, node->config->drain_grace.number);
+    server_close(node->server);
+    if (may_hurry) {
+        pthread_cancel(hurry);
+        pthread_join(hurry, NULL);
+    }
+}
+
+static void close_node(struct node *node)
+{
+    drain_node(node);
+    server_free(node->server);
+    supervisor_free(node->supervisor);
     remover_free(node->remover); /* on_change() told it of the last reports that finished */
     ledger_free(node->ledger);
     store_free(node->store);
@@ -300,14 +336,14 @@ static void reload(struct node *node)
     supervisor_wake(node->supervisor); /* it may be able to run more now */
 }
 
-static void serve_until_signal(struct node *node, const sigset_t *signals)
+static void serve_until_signal(struct node *node)
 {
     int signal_number;
 
     printf("ready on %s\n", server_url(node->server));
     fflush(stdout);
     log_info("start.ready", "url=%s version=%s", server_url(node->server), REPORTD_VERSION);
-    while (sigwait(signals, &signal_number) == 0) {
+    while (sigwait(&node->signals, &signal_number) == 0) {
         if (signal_number != SIGHUP)
             break;
         reload(node);
@@ -326,7 +362,7 @@ static void prepare_process(const struct config *config, sigset_t *signals)
     sigaddset(signals, SIGINT);
     sigaddset(signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    signals_ignore();
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
@@ -352,7 +388,6 @@ int verb_serve(int argc, char **argv)
     const char *file = "reportd.conf";
     struct err err = {0};
     int64_t began_ms = clock_mono_ms();
-    sigset_t signals;
     int rc = read_arguments(argc, argv, &file);
 
     if (rc != 0)
@@ -364,18 +399,20 @@ int verb_serve(int argc, char **argv)
     }
     log_init(log_level_of(node.config->log_level.text),
              strcmp(node.config->log_format.text, "json") == 0);
-    prepare_process(node.config, &signals);
+    prepare_process(node.config, &node.signals);
+    log_start(); /* without it lines are written at once */
     rc = open_data(&node, &err);
     if (rc == 0)
         rc = open_services(&node, &err);
     if (rc == 0)
-        serve_until_signal(&node, &signals);
+        serve_until_signal(&node);
     else
         log_error("start.failed", "error=%s detail=%s", err.text, err.detail);
     close_node(&node);
+    if (rc == 0)
+        log_info("stop.done", "uptime_ms=%ld", (long)(clock_mono_ms() - began_ms));
+    log_stop();
     if (rc < 0)
         fprintf(stderr, "reportd serve: %s\n", err.text);
-    else
-        log_info("stop.done", "uptime_ms=%ld", (long)(clock_mono_ms() - began_ms));
     return rc < 0 ? EXIT_FAILED : EXIT_GOOD;
 }

@@ -1,9 +1,11 @@
 /* src/cli/worker.c -- reportd worker: what serve starts; it speaks only over its socket. */
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/signals.h"
 #include "cli/verbs.h"
 #include "proc/worker.h"
 
@@ -16,5 +18,8 @@ int verb_worker(int argc, char **argv)
         fprintf(stderr, "reportd worker is started by reportd serve, not by hand\n");
         return EXIT_USAGE;
     }
+    /* They may be meant for the server, and be sent to all that has its name. */
+    signals_ignore();
+    signal(SIGHUP, SIG_IGN);
     return worker_main();
 }

@@ -55,7 +55,7 @@ static bool check_size(struct exchange *ex)
 
 static bool check_running(struct exchange *ex)
 {
-    ex->begun = server_begin(ex->server);
+    ex->begun = gate_begin(server_gate(ex->server));
     if (ex->begun)
         return true;
     exchange_add_header(ex, MHD_HTTP_HEADER_CONNECTION, "close");

@@ -49,12 +49,12 @@ void common_health(struct exchange *ex)
 
 struct measured {
     struct supervisor_stats workers;
-    struct server_counts http;
+    int64_t uptime_ms, answers[GATE_CLASSES];
 };
 
 /* The metrics but for those with a label: name, type, value in struct measured, what it is. */
 #define METRICS(X)                                                                                 \
-    X(uptime_seconds, gauge, m->http.uptime_ms / 1000, "Seconds since the start")                  \
+    X(uptime_seconds, gauge, m->uptime_ms / 1000, "Seconds since the start")                  \
     X(workers, gauge, m->workers.workers, "Worker processes now")                                  \
     X(workers_busy, gauge, m->workers.busy, "Workers that generate a report now")                  \
     X(workers_spawned_total, counter, m->workers.spawned, "Workers started")                       \
@@ -116,9 +116,9 @@ static void add_stored(struct buf *out, const struct store_op *op)
 static void add_labelled(struct buf *out, const struct measured *m)
 {
     add_head(out, "http_answers_total", "counter", "HTTP answers by class of status");
-    for (int i = 1; i < SERVER_CLASSES; i++)
+    for (int i = 1; i < GATE_CLASSES; i++)
         buf_add_format(out, "reportd_http_answers_total{class=\"%dxx\"} %lld\n", i,
-                       (long long)m->http.answers[i]);
+                       (long long)m->answers[i]);
     add_head(out, "build_info", "gauge", "Always 1; the version is in the label");
     buf_add_str(out, "reportd_build_info{version=\"" REPORTD_VERSION "\"} 1\n");
 }
@@ -143,7 +143,8 @@ static void metrics_known(struct exchange *ex)
     struct buf out;
 
     supervisor_stats(ex->services->supervisor, &measured.workers);
-    server_counts(ex->server, &measured.http);
+    gate_counts(server_gate(ex->server), measured.answers);
+    measured.uptime_ms = server_uptime_ms(ex->server);
     buf_init(&out, METRICS_MAX);
     add_plain(&out, &measured);
     add_stored(&out, &ex->op);

@@ -68,7 +68,7 @@ void exchange_free(struct exchange *ex)
         return;
     server = ex->server;
     if (ex->begun)
-        server_end(server, ex->replied);
+        gate_end(server_gate(server), ex->replied);
     if (ex->state_free != NULL)
         ex->state_free(ex->state);
     transfer_done(ex->transfer);

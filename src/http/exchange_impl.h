@@ -8,6 +8,7 @@
 
 #include "base/lane.h"
 #include "http/exchange.h"
+#include "http/gate.h"
 
 /* exchange.c: the life of an exchange, all of it on one HTTP thread */
 
@@ -40,21 +41,8 @@ bool auth_is_loopback(struct exchange *ex);
 void auth_refuse(struct exchange *ex);
 
 /* server.c */
-enum { SERVER_CLASSES = 6 }; /* of HTTP status: 2 is 2xx */
-struct server_counts {
-    int64_t answers[SERVER_CLASSES];
-    int64_t uptime_ms;
-};
-/* A request begins; false: the server is stopping and takes no more. */
-bool server_begin(struct server *server);
-void server_answered(struct server *server, int status);
-/* A request that began is over: `answered` says whether server_answered() was called for it. */
-void server_end(struct server *server, bool answered);
-/* A part of a result that is being sent is to be fetched, with its connection suspended, and has
- * been: false: the server is stopping. */
-bool server_may_fetch(struct server *server);
-void server_fetched(struct server *server);
-void server_counts(struct server *server, struct server_counts *ret);
+struct gate *server_gate(struct server *server);
+int64_t server_uptime_ms(const struct server *server);
 /* An id for a request that brought none: another one each time, on every server; no secret. */
 void server_name_request(struct server *server, char out[GUID_TEXT]);
 /* The memory of an exchange that has ended, for the next one: NULL if there is none; and back. */

@@ -66,7 +66,8 @@ static void send_response(struct exchange *ex, int status, const char *type,
 {
     ex->replied = true;
     if (ex->begun)
-        server_answered(ex->server, response != NULL ? status : MHD_HTTP_INTERNAL_SERVER_ERROR);
+        gate_answered(server_gate(ex->server),
+                      response != NULL ? status : MHD_HTTP_INTERNAL_SERVER_ERROR);
     if (response == NULL)
         return;
     MHD_add_response_header(response, "X-Request-Id", ex->request_id);
@@ -236,13 +237,13 @@ static void on_fetched(void *owner)
     struct server *server = part->server;
 
     MHD_resume_connection(part->connection); /* which may free `part` */
-    server_fetched(server);
+    gate_resumed(server_gate(server));
 }
 
 /* Nobody waits for a database on an HTTP thread: the connection sleeps meanwhile. */
 static ssize_t fetch_part(struct part *part, int64_t at)
 {
-    if (!server_may_fetch(part->server))
+    if (!gate_suspend(server_gate(part->server)))
         return MHD_CONTENT_READER_END_WITH_ERROR;
     MHD_suspend_connection(part->connection);
     spool_reader_fetch(part->reader, at, on_fetched, part);

@@ -43,8 +43,14 @@ struct services {
 int server_new(const struct services *services, struct server **ret, struct err *err);
 /* "http://127.0.0.1:8080", with the port that was bound; borrowed. */
 const char *server_url(const struct server *server);
-/* Stop accepting, answer what is under way (waiters have been woken by then), close. NULL is fine.
- */
+/* Answer what is under way (waiters have been woken by then); from now on every other request, on
+ * new connections too, gets 503 and Retry-After, without the services being used. */
+void server_drain(struct server *server);
+/* Then wait until the answers are sent, some seconds after the drain began at the latest. */
+void server_close(struct server *server);
+/* Do not wait for slow clients: ends a server_close() under way, or to come. Any thread. */
+void server_hurry(struct server *server);
+/* Drains and closes unless that was done; frees. NULL is fine, as for the others. */
 void server_free(struct server *server);
 
 #endif

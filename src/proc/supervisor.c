@@ -69,16 +69,35 @@ static void on_claims_again(struct loop_timer *timer)
     (void)timer; /* that it is not set any more is what counts: the next round claims */
 }
 
-static void on_drain_time(struct loop_timer *timer)
+/* What runs goes back into the queue; at once, if somebody is in a hurry. */
+static void end_drain(struct supervisor *supervisor)
 {
-    struct supervisor *supervisor = container_of(timer, struct supervisor, drain_timer);
     struct job *next;
 
     supervisor->phase = SUPERVISOR_CLOSING;
     for (struct job *job = supervisor->jobs; job != NULL; job = next) {
+        struct worker_handle *worker = job->worker;
+
         next = job->next;
         job_put_back(job);
+        if (supervisor->hurried && worker != NULL)
+            worker_kill(worker, "the server is to stop at once");
     }
+}
+
+static void on_drain_time(struct loop_timer *timer)
+{
+    end_drain(container_of(timer, struct supervisor, drain_timer));
+}
+
+static void on_hurry(struct loop_message *message)
+{
+    struct supervisor *supervisor = container_of(message, struct supervisor, hurry);
+
+    supervisor->hurried = true;
+    loop_timer_cancel(&supervisor->drain_timer);
+    if (supervisor->phase != SUPERVISOR_OPEN)
+        end_drain(supervisor);
 }
 
 static void on_drain(struct loop_message *message)
@@ -86,8 +105,11 @@ static void on_drain(struct loop_message *message)
     struct supervisor *supervisor = container_of(message, struct supervisor, drain);
 
     supervisor->phase = SUPERVISOR_DRAINING;
-    loop_timer_set(supervisor->loop, &supervisor->drain_timer,
-                   clock_mono_ms() + supervisor->drain_grace_ms);
+    if (supervisor->hurried)
+        end_drain(supervisor);
+    else
+        loop_timer_set(supervisor->loop, &supervisor->drain_timer,
+                       clock_mono_ms() + supervisor->drain_grace_ms);
 }
 
 static void free_all(struct supervisor *supervisor)
@@ -144,6 +166,7 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
     supervisor->spec = *spec;
     supervisor->work = true;
     supervisor->drain.run = on_drain;
+    supervisor->hurry.run = on_hurry;
     supervisor->drain_timer.run = on_drain_time;
     supervisor->no_claim.run = on_claims_again;
     supervisor->workers = calloc(count, sizeof(*supervisor->workers));
@@ -168,14 +191,24 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
 
 /* --- end -------------------------------------------------------------------------------------- */
 
-void supervisor_free(struct supervisor *supervisor, int64_t grace_ms)
+void supervisor_drain(struct supervisor *supervisor, int64_t grace_ms)
 {
-    if (supervisor == NULL)
-        return;
     supervisor->drain_grace_ms = grace_ms;
     loop_post(supervisor->loop, &supervisor->drain);
     pthread_join(supervisor->thread, NULL);
     lease_done(supervisor);
+}
+
+void supervisor_hurry(struct supervisor *supervisor)
+{
+    if (!atomic_exchange(&supervisor->hurry_posted, true))
+        loop_post(supervisor->loop, &supervisor->hurry);
+}
+
+void supervisor_free(struct supervisor *supervisor)
+{
+    if (supervisor == NULL)
+        return;
     stop_workers(supervisor);
     free_all(supervisor);
 }

@@ -28,9 +28,14 @@ struct supervisor_spec {
 /* Start the thread and `config->workers` workers. *ret is yours: supervisor_free(). */
 int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, struct err *err);
 
-/* Take no new reports; give the running ones `grace_ms`, then put them back into the queue; stop
- * the workers; free. NULL is fine. */
-void supervisor_free(struct supervisor *supervisor, int64_t grace_ms);
+/* Take no new reports; give the running ones `grace_ms`, then put them back into the queue, and wait
+ * for that. */
+void supervisor_drain(struct supervisor *supervisor, int64_t grace_ms);
+/* Put them back at once, killing their workers: ends a supervisor_drain() under way, or to come.
+ * Any thread. */
+void supervisor_hurry(struct supervisor *supervisor);
+/* Stop the workers; free. After supervisor_drain(); NULL is fine. */
+void supervisor_free(struct supervisor *supervisor);
 
 /* There may be something in the queue. Any thread, cheap, never blocks. */
 void supervisor_wake(struct supervisor *supervisor);

@@ -119,6 +119,9 @@ struct supervisor {
     int64_t drain_grace_ms; /* set before `drain` is posted */
     struct loop_message drain;
     struct loop_timer drain_timer;
+    struct loop_message hurry;
+    atomic_bool hurry_posted;
+    bool hurried; /* the drain ends at once, and workers are killed */
     struct job *jobs;
     size_t worker_count;
     struct worker_handle *workers; /* worker_count, and as many claims */

@@ -1,0 +1,10 @@
+/* src/base/signals.h -- the signals that would end a process for nothing. */
+#ifndef BASE_SIGNALS_H
+#define BASE_SIGNALS_H
+
+/* Ignore, from now on, what by default ends a process although it says nothing about it: SIGUSR1,
+ * SIGUSR2, SIGALRM, SIGQUIT, SIGPIPE, SIGXFSZ, timers, SIGIO and the real-time signals. What stops
+ * a program (SIGTERM, SIGINT, SIGHUP) and what tells of a fault stay as they are. */
+void signals_ignore(void);
+
+#endif

@@ -1,0 +1,48 @@
+/* src/http/gate.h -- the requests under way: they begin, are answered and end; counted, and waited
+ * for when the server stops. Any thread. */
+#ifndef HTTP_GATE_H
+#define HTTP_GATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { GATE_CLASSES = 6 }; /* of HTTP status: 2 is 2xx */
+
+/* Embedded by the server; the fields are gate.c's. */
+struct gate {
+    pthread_mutex_t mutex;
+    pthread_cond_t change;
+    bool draining, hurried, closed;
+    int64_t drained_ms;         /* monotonic: when the draining began */
+    int64_t unanswered, unsent; /* requests begun: without an answer, not over */
+    int64_t suspended;          /* connections that wait for a part of a result */
+    int64_t answers[GATE_CLASSES];
+};
+
+void gate_init(struct gate *gate);
+void gate_done(struct gate *gate);
+
+/* A request begins. False: the server is draining, and takes no more. */
+bool gate_begin(struct gate *gate);
+void gate_answered(struct gate *gate, int status);
+/* A request that began is over: `answered` says whether gate_answered() was called for it. */
+void gate_end(struct gate *gate, bool answered);
+/* The connection of a request is to be suspended after its answer has begun, and has been resumed.
+ * False: the library is about to be stopped, and may not be while one is suspended. */
+bool gate_suspend(struct gate *gate);
+void gate_resumed(struct gate *gate);
+/* May a connection be accepted? Also while draining: its requests are told to come back. */
+bool gate_is_open(struct gate *gate);
+/* Answers so far, by class of status. */
+void gate_counts(struct gate *gate, int64_t ret[GATE_CLASSES]);
+
+/* Refuse what begins from now on, and wait until all that has begun is answered. */
+void gate_drain(struct gate *gate);
+/* After gate_drain(): wait until what was answered is sent too, but not for long: a client that
+ * reads slowly may not hold up the stop. Then no connection is accepted or suspended. */
+void gate_close(struct gate *gate);
+/* Do not wait for slow clients. */
+void gate_hurry(struct gate *gate);
+
+#endif

@@ -1,0 +1,171 @@
+"""What ends a server and what does not: signals, a second signal while it drains, and a reader of its
+log that stops."""
+
+import os
+import re
+import signal
+import threading
+
+import pytest
+import requests
+
+from harness import ENDS_WITHIN, poll
+
+HARMLESS = ["SIGUSR1", "SIGUSR2", "SIGALRM", "SIGQUIT", "SIGPIPE", "SIGVTALRM", "SIGPROF", "SIGIO",
+            "SIGWINCH", "SIGPWR", "SIGXFSZ", "SIGRTMIN", "SIGRTMAX"]
+PIPE = 65536  # bytes that the kernel keeps for a reader
+QUEUE = 2 * 256 * 1024  # … and the server
+LINE = 300  # at least, of an answer with a request id as long as it may be
+LONG_ID = {"X-Request-Id": "x" * 128}
+
+
+def stopped(server):
+    """Wait for the end that was asked for; the exit status."""
+    process, server.process = server.process, None
+    try:
+        return process.wait(ENDS_WITHIN)
+    finally:
+        process.stdout.close()
+
+
+@pytest.fixture
+def draining(make_server):
+    """A server that drains because of an endless report, and the report."""
+    server = make_server(workers=1, drain_grace="1h")
+    client = server.client("alice")
+    reference = client.order("Endless")
+    client.wait_for(reference, "processing")
+    server.process.send_signal(signal.SIGTERM)
+    poll(lambda: "stop.begun" in server.log_text(), what="the stop")
+    poll(lambda: requests.get(server.url + "/Common/HealthCheck").status_code == 503, what="a 503")
+    yield server, reference
+    if server.process is not None:
+        server.process.send_signal(signal.SIGTERM)
+        assert stopped(server) == 0
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_signal_that_says_nothing_ends_neither_server_nor_worker(server, alice, name):
+    workers = server.workers()
+    number = getattr(signal, name)
+    for pid in [server.process.pid, *workers]:
+        os.kill(pid, number)
+    for pid in workers:  # "read the definitions again", sent to all that is called reportd
+        os.kill(pid, signal.SIGHUP)
+    alice.complete("Quick", ProductID="1")
+    alice.complete("Quick", ProductID="2")
+    assert server.process.poll() is None and server.workers() == workers
+
+
+def test_while_it_drains_everything_that_comes_is_told_to_come_back(draining):
+    server, _ = draining
+    for method, path in [("GET", "/Common/HealthCheck"), ("POST", "/User/Login"), ("POST", "/Report"),
+                         ("GET", "/Report/Status"), ("DELETE", "/Report"), ("GET", "/metrics")]:
+        answer = requests.request(method, server.url + path)
+        assert answer.status_code == 503 and int(answer.headers["Retry-After"]) > 0, path
+        assert answer.json()["result"] is False and "shutting down" in answer.json()["message"]
+        assert answer.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_second_signal_ends_the_drain_at_once_and_loses_nothing(draining, name):
+    server, reference = draining
+    server.process.send_signal(getattr(signal, name))
+    assert stopped(server) == 0
+    assert "stop.hurried" in server.log_text() and "stop.done" in server.log_text()
+    server.configure(workers=1)
+    client = server.start().client("alice")
+    client.wait_for(reference, "processing")
+    assert f"reference={reference} state=error" not in server.log_text()
+
+
+def test_a_second_signal_does_not_wait_for_a_slow_client(make_server):
+    server = make_server()
+    client = server.client("alice")
+    reference = client.complete("Big", Rows="300000")
+    with client.result(reference, stream=True) as download:
+        next(download.iter_content(1000))
+        server.process.send_signal(signal.SIGTERM)
+        poll(lambda: "stop.begun" in server.log_text(), what="the stop")
+        server.process.send_signal(signal.SIGTERM)
+        assert stopped(server) == 0
+
+
+@pytest.fixture
+def mute(make_server):
+    """A server whose log is a pipe, and the end of it that nobody reads."""
+    server = make_server()
+    server.stop()
+    real = server.log
+    server.log = server.folder / "log.fifo"
+    os.mkfifo(server.log)
+    end = os.open(server.log, os.O_RDONLY | os.O_NONBLOCK)
+    server.start()
+    os.set_blocking(end, True)
+    server.log = real
+    yield server, end
+    os.close(end)
+
+
+class Reader(threading.Thread):
+    """Reads a log up to the end of its writers."""
+
+    def __init__(self, end):
+        super().__init__()
+        self.end = end
+        self.got = b""
+        self.start()
+
+    def run(self):
+        while piece := os.read(self.end, PIPE):
+            self.got += piece
+
+    def text(self):
+        self.join()
+        return self.got.decode()
+
+
+def fill(server, size):
+    """Requests that are logged in more than so many bytes; all are answered."""
+    session = requests.Session()
+    session.trust_env = False
+    for _ in range(size // LINE):
+        assert session.get(server.url + "/openapi.json", headers=LONG_ID).status_code == 200
+
+
+def test_a_reader_of_the_log_that_stops_stops_neither_requests_nor_sigterm(mute):
+    server, end = mute
+    client = server.client("alice")
+    fill(server, PIPE + QUEUE + PIPE)
+    client.delete(client.complete("Quick", ProductID="1"))
+    assert server.stop() == 0
+    assert len(Reader(end).text()) <= PIPE
+
+
+def test_what_was_dropped_is_counted_in_its_place_when_the_log_is_read_again(mute):
+    server, end = mute
+    fill(server, PIPE + QUEUE + PIPE)
+    reader = Reader(end)
+    poll(lambda: b" log.dropped " in reader.got, what="the count")
+    client = server.client("alice")
+    reference = client.complete("Quick", ProductID="1")
+    assert server.stop() == 0
+    lines = reader.text().splitlines()
+    dropped = [int(number) for number in re.findall(r" warn log\.dropped lines=(\d+)$", reader.text(),
+                                                    re.M)]
+    asked = (PIPE + QUEUE + PIPE) // LINE
+    assert dropped and sum(dropped) + sum("path=/openapi.json" in line for line in lines) >= asked
+    place = next(i for i, line in enumerate(lines) if " log.dropped " in line)
+    states = [i for i, line in enumerate(lines) if f"reference={reference} state=" in line]
+    assert len(states) == 3 and place < states[0] < states[1] < states[2]
+    assert " stop.done " in lines[-1]
+
+
+def test_the_last_lines_are_written_when_the_log_is_read(mute):
+    server, end = mute
+    reader = Reader(end)
+    fill(server, 5 * PIPE)
+    assert server.stop() == 0
+    lines = reader.text().splitlines()
+    assert " stop.done " in lines[-1] and " log.dropped " not in reader.text()
+    assert sum("path=/openapi.json" in line for line in lines) == 5 * PIPE // LINE
