@@ -22,7 +22,7 @@ void buf_done(struct buf *b)
 void buf_reset(struct buf *b)
 {
     b->len = 0;
-    b->failed = false;
+    b->failed = b->starved = false;
     if (b->data != NULL)
         b->data[0] = '\0';
 }
@@ -30,6 +30,11 @@ void buf_reset(struct buf *b)
 bool buf_failed(const struct buf *b)
 {
     return b->failed;
+}
+
+bool buf_is_starved(const struct buf *b)
+{
+    return b->starved;
 }
 
 /* Memory for `need` bytes; it doubles, up to the maximum and its NUL. */
@@ -43,6 +48,7 @@ static bool enlarge(struct buf *b, size_t need)
     if (cap > b->max)
         cap = b->max + 1;
     data = realloc(b->data, cap);
+    b->starved = data == NULL;
     if (data == NULL)
         return false;
     b->data = data;

@@ -13,13 +13,14 @@ struct buf {
     size_t len; /* bytes in use, without the NUL */
     size_t cap; /* at most max + 1 */
     size_t max;
-    bool failed;
+    bool failed, starved;
 };
 
 void buf_init(struct buf *b, size_t max); /* `max` bytes of content at most */
 void buf_done(struct buf *b);
 void buf_reset(struct buf *b); /* empty, not failed; keeps the memory */
 bool buf_failed(const struct buf *b);
+bool buf_is_starved(const struct buf *b); /* failed for want of memory, not of room */
 
 /* buf_reserve() of a buffer that may have to grow. */
 char *buf_grow(struct buf *b, size_t n);

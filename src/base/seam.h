@@ -15,8 +15,8 @@
  *                                         the N-th on. ACTION is
  *       crash        SIGKILL to this process, as kill -9 does
  *       wait:FIFO    until a writer opens FIFO
- *       ENAME        the call at the place fails with this errno (ENOSPC, EIO, EDQUOT, EINTR)
- *   REPORTD_SEAMS_TRACE=FILE             append "PID PLACE" for every place that is passed
+ *       ENAME        the call at the place fails with this errno (ENOSPC, EIO, EDQUOT, EINTR,
+ * ENOMEM) REPORTD_SEAMS_TRACE=FILE             append "PID PLACE" for every place that is passed
  *   REPORTD_SEAMS_CLOCK=FILE             its 8 bytes (int64, host order, mapped: a test may rewrite
  *                                         them at any time) are milliseconds added to the UTC clock
  * A place is "part.verb.step", such as "store.submit.committed", or, before a call, "part.call".

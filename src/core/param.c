@@ -10,6 +10,7 @@
 #include "base/decimal.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "core/json_read.h"
 #include "core/report.h"
 
 enum {
@@ -238,6 +239,7 @@ int params_canonical(const struct definition *def, const json_t *given, int64_t 
 {
     struct param_value *values;
     struct buf json;
+    bool starved;
     char *canonical;
     int rc = take_values(def, given, now_ms, &values, err);
 
@@ -253,7 +255,10 @@ int params_canonical(const struct definition *def, const json_t *given, int64_t 
     }
     buf_add_char(&json, '}');
     params_free(values, def->param_count);
+    starved = buf_is_starved(&json);
     canonical = buf_take(&json);
+    if (starved)
+        return no_memory(err);
     if (canonical == NULL)
         return err_set(err, -E_PARAM,
                        "The parameters take more than %d bytes altogether; shorten their values.",
@@ -265,9 +270,12 @@ int params_canonical(const struct definition *def, const json_t *given, int64_t 
 int params_values(const struct definition *def, const char *canonical,
                   struct param_value **ret_values, struct err *err)
 {
-    json_t *given = json_loads(canonical, JSON_REJECT_DUPLICATES, NULL);
+    bool starved;
+    json_t *given = json_read(canonical, strlen(canonical), NULL, &starved);
     int rc;
 
+    if (starved)
+        return no_memory(err);
     if (given == NULL)
         return err_set(err, -E_PARAM, "The stored parameters are not JSON.");
     /* The clock matters only for a parameter that the definition has gained since. */

@@ -2,9 +2,12 @@
 #include "core/password.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { PASSES = 2, MEMORY_BYTES = 19 << 20 };
+#include "base/seam.h"
+
+enum { PASSES = 2, MEMORY_BYTES = 19 << 20, HASH_BYTES = 32 };
 
 _Static_assert(PASSWORD_HASH_TEXT >= crypto_pwhash_argon2id_STRBYTES, "room for the hash");
 
@@ -14,16 +17,56 @@ bool password_hash(const char *password, char out[PASSWORD_HASH_TEXT])
            crypto_pwhash_argon2id_str(out, password, strlen(password), PASSES, MEMORY_BYTES) == 0;
 }
 
-bool password_verify(const char *hash, const char *password)
+/* What libsodium has put into a hash: "$argon2id$v=19$m=KIB,t=PASSES,p=1$SALT$HASH". */
+struct hashed {
+    unsigned kib, passes;
+    unsigned char salt[crypto_pwhash_argon2id_SALTBYTES], hash[HASH_BYTES];
+};
+
+static bool decode(const char *text, unsigned char *out, size_t len)
+{
+    size_t got = 0;
+
+    return sodium_base642bin(out, len, text, strlen(text), NULL, &got, NULL,
+                             sodium_base64_VARIANT_ORIGINAL_NO_PADDING) == 0 &&
+           got == len;
+}
+
+static bool parse(const char *text, struct hashed *ret)
+{
+    char salt[24], hash[48];
+
+    return sscanf(text, "$argon2id$v=19$m=%u,t=%u,p=1$%23[^$]$%47[^$]", &ret->kib, &ret->passes,
+                  salt, hash) == 4 &&
+           decode(salt, ret->salt, sizeof(ret->salt)) && decode(hash, ret->hash, sizeof(ret->hash));
+}
+
+/* Not crypto_pwhash_str_verify(): that of 1.0.18 calls a want of memory a wrong password. */
+static int verify(const char *hash, const char *password, struct err *err)
+{
+    struct hashed hashed;
+    unsigned char again[HASH_BYTES];
+
+    if (!parse(hash, &hashed))
+        return err_set(err, -E_INTERNAL, "a password's hash in the store is not one");
+    if (SEAM_FAILS("password.verify") ||
+        crypto_pwhash_argon2id(again, sizeof(again), password, strlen(password), hashed.salt,
+                               hashed.passes, (size_t)hashed.kib * 1024,
+                               crypto_pwhash_argon2id_ALG_ARGON2ID13) != 0)
+        return err_set(err, -E_NOMEM, "no memory to check a password");
+    return sodium_memcmp(again, hashed.hash, sizeof(again)) == 0;
+}
+
+int password_verify(const char *hash, const char *password, struct err *err)
 {
     char unused[PASSWORD_HASH_TEXT];
 
     if (sodium_init() < 0)
-        return false;
-    if (hash == NULL) {
-        /* The same work as for a real user, so that the time does not tell. */
-        (void)password_hash(password, unused);
-        return false;
-    }
-    return crypto_pwhash_argon2id_str_verify(hash, password, strlen(password)) == 0;
+        return err_set(err, -E_INTERNAL, "libsodium can't be used");
+    if (hash != NULL)
+        return verify(hash, password, err);
+    /* The same work as for a real user, so that the time does not tell. */
+    if (SEAM_FAILS("password.verify") || !password_hash(password, unused))
+        return err_set(err, -E_NOMEM, "no memory to check a password");
+    return 0;
 }

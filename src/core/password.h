@@ -5,11 +5,14 @@
 
 #include <stdbool.h>
 
+#include "base/err.h"
+
 enum { PASSWORD_HASH_TEXT = 128 };
 
 /* Both are slow and use 19 MiB: never call them on an HTTP thread. */
 bool password_hash(const char *password, char out[PASSWORD_HASH_TEXT]); /* false: no memory */
-/* `hash` NULL (no such user): does the same work and is false. */
-bool password_verify(const char *hash, const char *password);
+/* 1: it is the password. 0: it is not; always so if `hash` is NULL (no such user), after the same
+ * work. -E_NOMEM: nobody knows, there was no memory for the work; -E_INTERNAL: `hash` is none. */
+int password_verify(const char *hash, const char *password, struct err *err);
 
 #endif

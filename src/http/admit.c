@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "base/version.h"
+#include "core/json_read.h"
 #include "http/headers.h"
 #include "http/router.h"
 
@@ -120,8 +121,8 @@ static bool check_media_type(struct exchange *ex)
     return true;
 }
 
-/* The same object with its keys in lower case, so that they match in any case; NULL with `twice`
- * set if two of them become the same. The values are shared. */
+/* The same object with its keys in lower case, so that they match in any case; NULL: two of them
+ * become the same, which is `twice` then, or there is no memory. The values are shared. */
 static json_t *fold_keys(json_t *object, const char **twice)
 {
     json_t *folded = json_object();
@@ -134,9 +135,9 @@ static json_t *fold_keys(json_t *object, const char **twice)
 
         for (char *c = lower; c != NULL && *c != '\0'; c++)
             *c = (char)tolower((unsigned char)*c);
-        if (lower == NULL || json_object_get(folded, lower) != NULL ||
-            json_object_set(folded, lower, value) != 0) {
+        if (lower != NULL && json_object_get(folded, lower) != NULL)
             *twice = key;
+        if (lower == NULL || *twice != NULL || json_object_set(folded, lower, value) != 0) {
             json_decref(folded);
             folded = NULL;
         }
@@ -150,16 +151,21 @@ static json_t *fold_keys(json_t *object, const char **twice)
 static bool parse_body(struct exchange *ex)
 {
     json_error_t where;
-    const char *twice = "";
-    json_t *given = json_loadb(buf_str(&ex->raw), ex->raw.len, JSON_REJECT_DUPLICATES, &where);
+    const char *twice = NULL;
+    bool starved;
+    json_t *given = json_read(buf_str(&ex->raw), ex->raw.len, &where, &starved);
 
-    if (given == NULL)
+    if (json_is_object(given) && !buf_is_starved(&ex->raw))
+        ex->body = fold_keys(given, &twice);
+    if (twice != NULL)
+        err_set(&ex->err, -E_INVALID, "The body has the key \"%.100s\" twice.", twice);
+    else if (starved || buf_is_starved(&ex->raw) || json_is_object(given))
+        err_set(&ex->err, -E_NOMEM, "no memory to read a body"); /* unless there is one now */
+    else if (given != NULL)
+        err_set(&ex->err, -E_INVALID, "The body must be a JSON object.");
+    else
         err_set(&ex->err, -E_INVALID, "The body is not valid JSON: %s (line %d, column %d).",
                 ex->raw.len == 0 ? "it is empty" : where.text, where.line, where.column);
-    else if (!json_is_object(given))
-        err_set(&ex->err, -E_INVALID, "The body must be a JSON object.");
-    else if ((ex->body = fold_keys(given, &twice)) == NULL)
-        err_set(&ex->err, -E_INVALID, "The body has the key \"%.100s\" twice.", twice);
     json_decref(given);
     return ex->body != NULL || refuse(ex);
 }

@@ -27,14 +27,27 @@ static const char *given_token(struct exchange *ex)
     return value;
 }
 
+/* Read the token, unless it is `known`; false: replied. */
+static bool read_claims(struct exchange *ex, const char *text, const struct bearer *known)
+{
+    int rc = text != NULL ? 1 : 0;
+
+    if (known != NULL)
+        ex->claims = known->claims;
+    else if (text != NULL)
+        rc = token_read(ex->services->key, text, &ex->claims);
+    if (rc < 0) {
+        err_set(&ex->err, rc, "no memory to read a token");
+        exchange_reply_error(ex, &ex->err, NULL);
+    } else if (rc == 0) {
+        auth_refuse(ex);
+    }
+    return rc == 1;
+}
+
 bool auth_signature(struct exchange *ex)
 {
-    const char *text = given_token(ex);
-    bool good = text != NULL && token_read(ex->services->key, text, &ex->claims);
-
-    if (!good)
-        auth_refuse(ex);
-    return good;
+    return read_claims(ex, given_token(ex), NULL);
 }
 
 static void enter_with(struct exchange *ex, struct bearer *bearer)
@@ -76,10 +89,11 @@ void auth_token(struct exchange *ex)
     const char *text = given_token(ex);
     struct bearer *known = text != NULL ? bearers_find(server_bearers(ex->server), text) : NULL;
 
-    if (known != NULL)
-        ex->claims = known->claims;
-    if (text == NULL || (known == NULL && !token_read(ex->services->key, text, &ex->claims)) ||
-        ex->claims.expires_s <= clock_now_ms() / 1000) {
+    if (!read_claims(ex, text, known)) {
+        bearer_release(known);
+        return;
+    }
+    if (ex->claims.expires_s <= clock_now_ms() / 1000) {
         bearer_release(known);
         auth_refuse(ex);
         return;

@@ -54,7 +54,7 @@ struct measured {
 
 /* The metrics but for those with a label: name, type, value in struct measured, what it is. */
 #define METRICS(X)                                                                                 \
-    X(uptime_seconds, gauge, m->uptime_ms / 1000, "Seconds since the start")                  \
+    X(uptime_seconds, gauge, m->uptime_ms / 1000, "Seconds since the start")                       \
     X(workers, gauge, m->workers.workers, "Worker processes now")                                  \
     X(workers_busy, gauge, m->workers.busy, "Workers that generate a report now")                  \
     X(workers_spawned_total, counter, m->workers.spawned, "Workers started")                       \

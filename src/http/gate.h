@@ -20,8 +20,8 @@ struct gate {
     int64_t answers[GATE_CLASSES];
 };
 
-void gate_init(struct gate *gate);
-void gate_done(struct gate *gate);
+void gate_init(struct gate *gate); /* open, nothing under way */
+void gate_done(struct gate *gate); /* when nobody uses it any more */
 
 /* A request begins. False: the server is draining, and takes no more. */
 bool gate_begin(struct gate *gate);

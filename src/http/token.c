@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "core/json_read.h"
 #include "core/key_file.h"
 #include "http/base64url.h"
 
@@ -120,17 +121,19 @@ static bool time_claim(const json_t *payload, const char *name, int64_t *ret)
     return json_is_integer(value);
 }
 
-static bool read_claims(const char *text, size_t len, struct token_claims *ret)
+static int read_claims(const char *text, size_t len, struct token_claims *ret)
 {
     char payload[TOKEN_TEXT_MAX];
     struct token_claims claims;
     int got = base64url_read(text, len, payload, sizeof(payload));
     json_t *root;
-    bool good;
+    bool good, starved;
 
     if (got < 0)
-        return false;
-    root = json_loadb(payload, (size_t)got, JSON_REJECT_DUPLICATES, NULL);
+        return 0;
+    root = json_read(payload, (size_t)got, NULL, &starved);
+    if (starved)
+        return -E_NOMEM;
     good = guid_claim(root, "sid", &claims.session) && guid_claim(root, "jti", &claims.access) &&
            time_claim(root, "iat", &claims.issued_s) && time_claim(root, "exp", &claims.expires_s);
     json_decref(root);
@@ -139,7 +142,7 @@ static bool read_claims(const char *text, size_t len, struct token_claims *ret)
     return good;
 }
 
-bool token_read(const struct token_key *key, const char *text, struct token_claims *ret)
+int token_read(const struct token_key *key, const char *text, struct token_claims *ret)
 {
     const size_t header_len = sizeof(header) - 1;
     unsigned char mac[MAC_BYTES], given[MAC_BYTES];
@@ -147,13 +150,15 @@ bool token_read(const struct token_key *key, const char *text, struct token_clai
     const char *dot;
 
     if (len > TOKEN_TEXT_MAX || len <= header_len || memcmp(text, header, header_len) != 0)
-        return false;
+        return 0;
     dot = strrchr(text, '.');
     if (dot < text + header_len ||
-        base64url_read(dot + 1, len - (size_t)(dot + 1 - text), given, sizeof(given)) !=
-            MAC_BYTES ||
-        !sign(key, text, (size_t)(dot - text), mac) || CRYPTO_memcmp(mac, given, MAC_BYTES) != 0)
-        return false;
+        base64url_read(dot + 1, len - (size_t)(dot + 1 - text), given, sizeof(given)) != MAC_BYTES)
+        return 0;
+    if (!sign(key, text, (size_t)(dot - text), mac))
+        return -E_NOMEM;
+    if (CRYPTO_memcmp(mac, given, MAC_BYTES) != 0)
+        return 0;
     return read_claims(text + header_len, (size_t)(dot - text) - header_len, ret);
 }
 

@@ -33,9 +33,10 @@ struct token_claims {
 void token_issue(const struct token_key *key, const char *user, const struct token_claims *claims,
                  struct buf *out);
 
-/* True if this server signed `text`, with no other header than its own (so that `alg` can't be
- * chosen by the sender). Whether it has expired is the caller's to check. */
-bool token_read(const struct token_key *key, const char *text, struct token_claims *ret);
+/* 1: this server signed `text`, with no other header than its own (so that `alg` can't be chosen by
+ * the sender); whether it has expired is the caller's to check. 0: it did not. -E_NOMEM: nobody
+ * knows. */
+int token_read(const struct token_key *key, const char *text, struct token_claims *ret);
 
 /* A secret for a refresh token: 32 random bytes as base64url without padding. */
 enum { TOKEN_SECRET_TEXT = 44 };

@@ -27,9 +27,10 @@ struct login {
     struct lane_item item;
     char name[USER_NAME_MAX + 1];
     char password[USER_PASSWORD_MAX + 1];
-    char hash[PASSWORD_HASH_TEXT]; /* "": there is nothing to compare with */
-    int64_t user_id;               /* 0: nobody who may log in */
-    bool password_ok;
+    char hash[PASSWORD_HASH_TEXT];  /* "": there is nothing to compare with */
+    int64_t user_id;                /* 0: nobody who may log in */
+    int verified;                   /* what password_verify() says … */
+    struct err err;                 /* … and why it does not know */
     struct guid session, access;    /* of the new access token */
     char secret[TOKEN_SECRET_TEXT]; /* the new refresh token */
 };
@@ -88,7 +89,7 @@ static void reply_pair(struct exchange *ex, const char *user, const struct login
     token_issue(ex->services->key, user, &claims, &answer);
     buf_add_format(&answer, "\", \"refreshToken\": \"%s\"}", login->secret);
     if (buf_failed(&answer)) {
-        err_set(&ex->err, -E_INTERNAL, "sign an access token");
+        err_set(&ex->err, -E_NOMEM, "no memory to sign an access token");
         exchange_reply_error(ex, &ex->err, NULL);
     } else {
         exchange_reply_json(ex, buf_str(&answer));
@@ -121,13 +122,18 @@ static void login_recorded(struct exchange *ex)
 static void password_checked(struct exchange *ex)
 {
     struct login *login = ex->state;
-    struct store_login *op = &exchange_op(ex, STORE_LOGIN)->login;
+    struct store_login *op;
 
+    if (login->verified < 0) { /* our failure, not the user's */
+        exchange_reply_error(ex, &login->err, NULL);
+        return;
+    }
+    op = &exchange_op(ex, STORE_LOGIN)->login;
     login->session = guid_new();
     login->access = guid_new();
     token_secret(login->secret);
     *op = (struct store_login){.user_id = login->user_id,
-                               .password_ok = login->password_ok && login->user_id != 0,
+                               .password_ok = login->verified == 1 && login->user_id != 0,
                                .now_ms = clock_now_ms(),
                                .session = login->session,
                                .access = login->access};
@@ -145,8 +151,8 @@ static void check_passwords(void *context, struct lane_item *batch)
             (struct login *)(void *)((char *)batch - offsetof(struct login, item));
 
         batch = batch->next;
-        login->password_ok =
-            password_verify(login->hash[0] != '\0' ? login->hash : NULL, login->password);
+        login->verified = password_verify(login->hash[0] != '\0' ? login->hash : NULL,
+                                          login->password, &login->err);
         sodium_memzero(login->password, sizeof(login->password));
         exchange_wake(login->ex);
     }

@@ -28,8 +28,8 @@ struct supervisor_spec {
 /* Start the thread and `config->workers` workers. *ret is yours: supervisor_free(). */
 int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, struct err *err);
 
-/* Take no new reports; give the running ones `grace_ms`, then put them back into the queue, and wait
- * for that. */
+/* Take no new reports; give the running ones `grace_ms`, then put them back into the queue, and
+ * wait for that. */
 void supervisor_drain(struct supervisor *supervisor, int64_t grace_ms);
 /* Put them back at once, killing their workers: ends a supervisor_drain() under way, or to come.
  * Any thread. */

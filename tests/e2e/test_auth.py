@@ -9,7 +9,9 @@ import time
 
 import pytest
 
+from conftest import ALICE
 from harness import PASSWORD, Client, failed
+from seams import plan
 
 
 def b64(data):
@@ -233,3 +235,20 @@ def test_no_password_and_no_token_is_kept_in_the_clear(server, alice):
         assert secret.encode() not in stored
         assert secret not in text
     assert hashlib.sha256(pair["refreshToken"].encode()).digest() in stored
+
+
+def test_a_failure_of_the_server_is_no_failed_login(make_server):
+    """Three wrong passwords lock an account; the want of memory to check right ones does not."""
+    server = make_server()
+    server.stop()
+    plan(server, "password.verify=ENOMEM@1+")
+    server.start()
+    for name in [ALICE] * 4 + ["nobody"]:
+        answer = Client(server.url).call("POST", "/User/Login",
+                                         json={"username": name, "password": PASSWORD})
+        failed(answer, 503, "Out of memory")
+        assert int(answer.headers["Retry-After"]) > 0 and "WWW-Authenticate" not in answer.headers
+    server.stop()
+    plan(server)
+    server.start()
+    assert server.client(ALICE).list().status_code == 200

@@ -1,4 +1,4 @@
-/* tests/unit/log_queue_test.c -- lines come out whole and in order, and a reader that stops holds up
+/* tests/unit/log_queue_test.c -- lines come out whole and in order; a reader that stops stops
  * nobody. */
 #include <setjmp.h>
 #include <stdarg.h>

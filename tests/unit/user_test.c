@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,10 +56,23 @@ struct pair {
     char header[TOKEN_TEXT_MAX + 128], access[TOKEN_TEXT_MAX], refresh[64];
 };
 
+/* jansson's memory: the allocation that `left` counts down to fails. */
+static atomic_int left = -1;
+
+static void *starving_malloc(size_t size)
+{
+    int before = atomic_load(&left);
+
+    while (before >= 0 && !atomic_compare_exchange_weak(&left, &before, before - 1))
+        ;
+    return before == 0 ? NULL : malloc(size);
+}
+
 static int group_setup(void **state)
 {
     (void)state;
     log_init(LOG_ERROR + 1, false);
+    json_set_alloc_funcs(starving_malloc, free);
     return password_hash("right", right_hash) ? 0 : -1;
 }
 
@@ -318,7 +332,7 @@ static void an_expired_access_token_opens_nothing_but_the_refresh(void **state)
     struct token_claims claims;
     struct buf text;
 
-    assert_true(token_read(f->key, pair.access, &claims));
+    assert_int_equal(token_read(f->key, pair.access, &claims), 1);
     assert_int_equal(claims.expires_s - claims.issued_s, TOKEN_LIFE_S);
     claims.expires_s = clock_now_ms() / 1000 - 1;
     buf_init(&text, TOKEN_TEXT_MAX);
@@ -351,6 +365,34 @@ static void a_healthy_service_says_so(void **state)
     answer_done(&answer);
 }
 
+static void expect_good_or_busy(int status, int good)
+{
+    if (status != good)
+        assert_int_equal(status, 503);
+}
+
+static void want_of_memory_is_never_the_clients_fault(void **state)
+{
+    struct fixture *f = *state;
+    int busy = 0;
+
+    for (int n = 0; n < 40; n++) {
+        struct pair pair = read_pair(try_login(f, right));
+        int status;
+
+        atomic_store(&left, n);
+        status = who_status(f, pair.header); /* with a token that is not known yet */
+        atomic_store(&left, n);
+        busy += status == 503;
+        expect_good_or_busy(status, 200);
+        expect_good_or_busy(status_of(try_login(f, wrong)), 401);
+        atomic_store(&left, n);
+        expect_good_or_busy(status_of(try_login(f, "{\"username\": \"ann\", ")), 400);
+        atomic_store(&left, -1);
+    }
+    assert_true(busy > 5);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -367,6 +409,7 @@ int main(void)
         TEST(a_refresh_token_goes_only_with_its_own_session),
         TEST(an_expired_access_token_opens_nothing_but_the_refresh),
         TEST(a_disabled_user_is_out_at_once),
+        TEST(want_of_memory_is_never_the_clients_fault),
         TEST(a_healthy_service_says_so),
     };
 

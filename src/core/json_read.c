@@ -1,0 +1,38 @@
+/* src/core/json_read.c -- jansson's allocations, with a note of those that failed. */
+#include "core/json_read.h"
+
+#include <pthread.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static json_malloc_t allocate;
+static _Thread_local bool starved;
+
+static void *noting_malloc(size_t size)
+{
+    void *memory = allocate(size);
+
+    starved = starved || memory == NULL;
+    return memory;
+}
+
+static void take_notes(void)
+{
+    json_free_t release;
+
+    json_get_alloc_funcs(&allocate, &release);
+    json_set_alloc_funcs(noting_malloc, release);
+}
+
+json_t *json_read(const char *text, size_t len, json_error_t *where, bool *ret_starved)
+{
+    json_t *root;
+
+    pthread_once(&once, take_notes);
+    starved = false;
+    root = json_loadb(text, len, JSON_REJECT_DUPLICATES, where);
+    *ret_starved = starved;
+    if (!starved)
+        return root;
+    json_decref(root); /* its lexer goes on without the characters it had no room for */
+    return NULL;
+}
