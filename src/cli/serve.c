@@ -52,7 +52,10 @@ struct node {
 };
 
 static const char node_name[] = "local"; /* an embedded store has one node */
-enum { GRACE_MORE_MS = 3000 };           /* of an audit, beyond that of a cancelled query */
+enum {
+    GRACE_MORE_MS = 3000,   /* of an audit, beyond that of a cancelled query */
+    CONNECTIONS_LEAST = 10, /* as in the configuration */
+};
 
 static void usage(FILE *out)
 {
@@ -351,10 +354,46 @@ static void serve_until_signal(struct node *node)
     log_info("stop.begun", "signal=%d", signal_number);
 }
 
+/* Descriptors that are not for connections: what is always open, and what each part may open. */
+static int64_t reserved_descriptors(const struct config *config)
+{
+    return 64                                     /* log, locks, folders, wake-ups, definitions */
+           + 8 * config->workers.number           /* sockets, process, file of the result */
+           + 8 * config->http_threads.number      /* epoll, wake-up, three of SQLite */
+           + 2 * config->store_connections.number /* with PostgreSQL; as many may be … */
+           + 16;                                  /* … of its spool */
+}
+
+/* A connection may take two descriptors: its own, and that of the result which it is sent. */
+static int fit_connections(struct config *config, struct err *err)
+{
+    int64_t asked = config->connections.number, most, reserved = reserved_descriptors(config);
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return err_errno(err, -E_CONFIG, "read RLIMIT_NOFILE");
+    if (files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    most = ((int64_t)(files.rlim_cur < INT32_MAX ? files.rlim_cur : INT32_MAX) - reserved) / 2;
+    if (most < CONNECTIONS_LEAST)
+        return err_set(err, -E_CONFIG,
+                       "RLIMIT_NOFILE allows %lld descriptors, and %lld are needed: raise it "
+                       "(ulimit -n, LimitNOFILE=), or lower workers, http_threads or "
+                       "store_connections",
+                       (long long)files.rlim_cur, (long long)(reserved + 2 * CONNECTIONS_LEAST));
+    if (asked <= most)
+        return 0;
+    config->connections.number = most;
+    log_warn("start.connections", "connections=%ld configured=%ld descriptors=%ld", (long)most,
+             (long)asked, (long)files.rlim_cur);
+    return 0;
+}
+
 /* Before any thread starts: signals come to serve_until_signal() only, and what workers inherit. */
 static void prepare_process(const struct config *config, sigset_t *signals)
 {
-    struct rlimit files;
     char memory[24];
 
     sigemptyset(signals);
@@ -363,10 +402,6 @@ static void prepare_process(const struct config *config, sigset_t *signals)
     sigaddset(signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     signals_ignore();
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
     snprintf(memory, sizeof(memory), "%lld", (long long)config->worker_memory.number);
     setenv("REPORTD_WORKER_MEMORY", memory, 1);
     umask(077);
@@ -401,7 +436,9 @@ int verb_serve(int argc, char **argv)
              strcmp(node.config->log_format.text, "json") == 0);
     prepare_process(node.config, &node.signals);
     log_start(); /* without it lines are written at once */
-    rc = open_data(&node, &err);
+    rc = fit_connections(node.config, &err);
+    if (rc == 0)
+        rc = open_data(&node, &err);
     if (rc == 0)
         rc = open_services(&node, &err);
     if (rc == 0)

@@ -44,7 +44,9 @@
       "How long the deletion ledger remembers: as long as backups are kept")                       \
     X(workers, INT, "2", 1, 64, "Worker processes: reports generated at the same time")            \
     X(http_threads, INT, "2", 1, 64, "Threads that serve HTTP")                                    \
-    X(connections, INT, "5000", 10, 100000, "HTTP connections open at the same time")              \
+    X(connections, INT, "5000", 10, 100000,                                                        \
+      "HTTP connections open at the same time; fewer if RLIMIT_NOFILE does not allow two "         \
+      "descriptors for each, and some for workers and files")                                      \
     X(active_limit, INT, "10", 1, 100, "Queued or processing reports a user may have")             \
     X(retention, DURATION, "24h", 1000, INT64_C(31536000000),                                      \
       "How long a finished report is kept before it is purged")                                    \

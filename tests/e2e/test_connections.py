@@ -1,0 +1,79 @@
+"""RLIMIT_NOFILE: connections never take the descriptors of files, workers and databases."""
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+
+import pytest
+
+from harness import PATIENCE, REPORTD, Server, poll
+
+LIMIT = 1024
+IDLE = 1100  # connections: more than descriptors
+LINE = re.compile(r" warn start\.connections connections=(\d+) configured=(\d+) descriptors=(\d+)$", re.M)
+
+
+def limit(number):
+    """Words to start a program with; it may raise its own soft limit."""
+    return ["prlimit", f"--nofile={number // 2}:{number}"]
+
+
+def connect(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)))
+
+
+@pytest.fixture
+def limited(tmp_path):
+    server = Server.made(tmp_path / "server", workers=2)
+    server.add_user("alice")
+    server.program = [*limit(LIMIT), *server.program]
+    yield server.start()
+    assert server.stop() == 0
+    server.check_log()
+
+
+def test_idle_connections_up_to_the_limit_cost_no_report(limited):
+    taken, configured, allowed = map(int, LINE.search(limited.log_text()).groups())
+    assert (configured, allowed) == (5000, LIMIT) and 100 < taken < LIMIT // 2
+    client = limited.client("alice")  # its connection is served already
+    whole = client.result(client.complete("Big", Rows="1000")).content
+    with contextlib.ExitStack() as stack:
+        for _ in range(IDLE):
+            stack.enter_context(connect(limited))
+        poll(lambda: open_files(limited) > taken, what="the connections that may be open")
+        client.login("alice")
+        references = [client.order("Big", Rows="1000") for _ in range(8)]
+        for reference in references:
+            assert client.finish(reference).json()["data"] == "complete"
+            assert len(client.result(reference).content) == len(whole)
+        assert open_files(limited) < LIMIT
+    assert limited.client("alice").list().status_code == 200
+
+
+def open_files(server):
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+
+def test_every_connection_may_have_a_result_open(limited):
+    taken = int(LINE.search(limited.log_text()).group(1))
+    client = limited.client("alice")
+    reference = client.complete("Big", Rows="300000")
+    with contextlib.ExitStack() as stack:
+        for _ in range(taken - 1):
+            one = stack.enter_context(connect(limited))
+            one.sendall(f"GET /Report?reference={reference} HTTP/1.1\r\nHost: x\r\nVersion: 2.0\r\n"
+                        f"Authorization: {client.token}\r\n\r\n".encode())
+            assert one.recv(12) == b"HTTP/1.1 200"
+        assert client.complete("Big", Rows="1000")
+        assert open_files(limited) < LIMIT
+
+
+def test_a_limit_that_is_too_low_is_refused_with_the_figures(tmp_path):
+    server = Server.made(tmp_path / "server")
+    done = subprocess.run([*limit(100), REPORTD, "serve", "-c", "reportd.conf"], cwd=server.folder,
+                          capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert "RLIMIT_NOFILE allows 100 descriptors" in done.stderr and "LimitNOFILE" in done.stderr
