@@ -382,7 +382,7 @@ static int fit_connections(struct config *config, struct err *err)
                        "RLIMIT_NOFILE allows %lld descriptors, and %lld are needed: raise it "
                        "(ulimit -n, LimitNOFILE=), or lower workers, http_threads or "
                        "store_connections",
-                       (long long)files.rlim_cur, (long long)(reserved + 2 * CONNECTIONS_LEAST));
+                       (long long)files.rlim_cur, (long long)reserved + 2LL * CONNECTIONS_LEAST);
     if (asked <= most)
         return 0;
     config->connections.number = most;
