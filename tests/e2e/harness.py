@@ -97,10 +97,12 @@ class Server:
         return server
 
     @classmethod
-    def of_folder(cls, folder):
-        """A server with the configuration that is there, but on a free port."""
-        server = cls(folder)
+    def of_folder(cls, folder, make_store=None):
+        """A server with the configuration that is there, except for a free port and, if given, its store."""
+        server = cls(folder, *([make_store] if make_store else []))
         server.environment |= {"REPORTD_LISTEN": "127.0.0.1:0", "REPORTD_WORKER_MEMORY": "0"}
+        if make_store:
+            server.environment |= {f"REPORTD_{key.upper()}": value for key, value in server.store.config.items()}
         return server
 
     def configure(self, source="sqlite:data.db", **config):

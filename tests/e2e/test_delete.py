@@ -4,8 +4,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 
-from harness import Client, failed, poll, refused
+from harness import PATIENCE, PROBLEM, Client, failed, poll, refused
 from stores import STORES
 
 pytestmark = pytest.mark.stores(*STORES)
@@ -38,23 +39,49 @@ def error(client):
 STATES = [queued, processing, complete, error]
 
 
-def assert_dead(client, reference):
-    """On every endpoint."""
+def assert_dead(client, reference, etag='"x"'):
+    """On every endpoint that takes a reference, however it is asked."""
+    for spelling in (reference, reference.upper()):
+        for ask in (client.status, client.result, client.delete):
+            refused(ask(spelling), "Unknown reference")
+    for headers in ({"If-None-Match": etag}, {"If-None-Match": "*"}, {"Prefer": "wait=5"},
+                    {"If-None-Match": etag, "Prefer": "wait=5"}):
+        answer = client.status(reference, headers)
+        refused(answer, "Unknown reference")
+        assert not {"ETag", "Retry-After"} & set(answer.headers)
+        assert not [name for name in answer.headers if name.startswith("X-Report-")]
+    for headers in ({"Range": "bytes=0-9"}, {"Range": "bytes=0-9", "If-Range": etag}, {"If-None-Match": etag},
+                    {"If-None-Match": "*"}, {"If-Match": etag}, {"If-Match": "*"},
+                    {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}):
+        refused(client.result(reference, headers), "Unknown reference")
+        head = client.result(reference, headers, method="HEAD")
+        assert head.status_code == 200 and not head.content
+        assert not {"ETag", "Content-Digest", "Content-Range", "Expires"} & set(head.headers)
     for ask in (client.status, client.result, client.delete):
-        refused(ask(reference), "Unknown reference")
-    refused(client.status(reference, {"Prefer": "wait=5"}), "Unknown reference")
-    assert reference not in client.references()
+        answer = ask(reference, {"Accept": PROBLEM})
+        assert answer.status_code == answer.json()["status"] == 404
+        assert "Unknown reference" in answer.text and answer.headers["Content-Type"].startswith(PROBLEM)
+    assert reference not in client.list(PageSize=1000).text
+
+
+def test_every_endpoint_that_takes_a_reference_is_asked_after_the_deletion(server):
+    """A new one belongs into assert_dead()."""
+    paths = requests.get(server.url + "/openapi.json", timeout=PATIENCE).json()["paths"]
+    taking = {(method, path) for path, methods in paths.items() for method, operation in methods.items()
+              if "/Reference'" in str(operation["parameters"])}
+    assert taking == {("get", "/Report"), ("delete", "/Report"), ("get", "/Report/Status")}
 
 
 @pytest.mark.parametrize("make", STATES)
 def test_a_deleted_report_is_gone_when_the_answer_comes(server, alice, make):
     reference = make(alice)
     assert alice.state(reference) == make.__name__
+    etag = alice.result(reference).headers.get("ETag", '"none"')
     answer = alice.delete(reference)
     assert answer.status_code == 200
     assert answer.json() == {"result": True, "message": "Report request has been deleted.", "data": {}}
     assert server.files_of(reference) == []
-    assert_dead(alice, reference)
+    assert_dead(alice, reference, etag)
 
 
 @pytest.mark.parametrize("make", STATES)
@@ -132,6 +159,47 @@ def test_a_queued_report_never_starts(make_server):
     client.delete(running)
     assert client.complete("Quick", ProductID="2")
     assert f"reference={waiting} state=processing" not in server.log_text()
+
+
+def test_the_slot_of_an_error_is_free_and_its_corrected_retry_accepted_beside_nine_active(alice):
+    key = {"Idempotency-Key": "the same request, corrected"}
+    wrong = alice.submit("Quick", {"ProductID": "99"}, key).json()["data"]
+    assert alice.finish(wrong).json()["data"] == "error"
+    for _ in range(9):
+        alice.order("Endless")
+    assert alice.delete(wrong).json()["result"] is True
+    assert_dead(alice, wrong)
+    retry = alice.submit("Quick", {"ProductID": "1"}, key)
+    assert retry.json()["result"] is True and "Idempotent-Replayed" not in retry.headers
+    failed(alice.submit("Nested"), 429)
+    for other in alice.references():
+        if other != retry.json()["data"]:
+            alice.delete(other)
+    assert alice.finish(retry.json()["data"]).json()["data"] == "complete"
+
+
+@pytest.mark.parametrize("make", STATES)
+@pytest.mark.parametrize("headers, status", [
+    ({"Authorization": None}, 401), ({"Authorization": ""}, 401), ({"Authorization": "x"}, 401),
+    ({"Version": None}, 400), ({"Version": "1.0"}, 400), ({"Version": "2"}, 400), ({"Version": ""}, 400),
+])
+def test_a_delete_without_its_headers_leaves_the_report_alive(alice, make, headers, status):
+    reference = make(alice)
+    failed(alice.delete(reference, headers), status)
+    assert alice.state(reference) == make.__name__
+    assert alice.result(reference).json()["result"] is (make is complete)
+
+
+@pytest.mark.parametrize("query", ["reference={0}&reference={1}", "reference={0}&reference={0}",
+                                   "Reference={0}&reference={0}", "reference={0}&REFERENCE={1}",
+                                   "reference={0}&other=1&rEFERENCE={0}", "reference={0}&reference=",
+                                   "reference=&reference={0}", "reference={0}&reference"])
+def test_a_reference_given_twice_deletes_nothing(alice, query):
+    references = [alice.complete("Nested"), alice.complete("Nested")]
+    failed(alice.call("DELETE", "/Report?" + query.format(*references)), 400, "reference")
+    assert sorted(alice.references()) == sorted(references)
+    for reference in references:
+        assert alice.result(reference).json()["result"] is True
 
 
 @pytest.mark.parametrize("reference", [UNKNOWN, "x", "%00"])

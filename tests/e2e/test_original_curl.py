@@ -1,17 +1,17 @@
-"""The five curl examples of the original API's documentation, but for host and token."""
+"""The curl examples of the original API's documentation, with another host, reference and token, run by a shell."""
 
 import json
+import os
 import re
-import shlex
-import shutil
 import subprocess
-import time
 
 import pytest
 
-from harness import PATIENCE, REPORTD, Server
+from conftest import close
+from harness import PATIENCE, REPORTD, Server, poll
+from stores import STORES, store_of
 
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+pytestmark = pytest.mark.stores(*STORES)
 
 LOGIN = """curl -X POST '{base}/User/Login' \\
   -H 'Content-Type: application/json' \\
@@ -40,63 +40,89 @@ GET = """curl -X GET '{base}/Report?reference={reference}' \\
   -H 'Authorization: {token}' \\
   -H 'Version: 2.0'"""
 
-DELETE = """curl -X DELETE '{base}/Report?reference={reference}' \\
-  -H 'Authorization: {token}' \\
-  -H 'Version: 2.0'"""
+# These two as the page on DELETE /Report has them.
+DELETE = """curl -X DELETE "{base}/Report?reference={reference}" \\
+  -H "Authorization: {token}" \\
+  -H "Version: 2.0\""""
 
-DELETE_BY_DATA = """curl -X DELETE -G '{base}/Report' \\
-  -d 'reference={reference}' \\
-  -H 'Authorization: {token}' \\
-  -H 'Version: 2.0'"""
-
-
-def curl(example, **values):
-    words = shlex.split(example.format(**values).replace("\\\n", " "))
-    done = subprocess.run([*words, "--silent", "--show-error", "--noproxy", "*"], text=True,
-                          capture_output=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+DELETE_BY_DATA = """curl -X DELETE "{base}/Report" \\
+  -H "Authorization: {token}" \\
+  -H "Version: 2.0" \\
+  -G -d "reference={reference}\""""
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """A small demo registry, served; and the password it printed."""
-    folder = tmp_path_factory.mktemp("demo") / "registry"
-    done = subprocess.run([REPORTD, "demo", folder, "--entities", "50"], text=True,
-                          capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    server = Server.of_folder(folder)
-    server.start()
-    yield server, done.stdout
-    assert server.stop() == 0
-    server.check_log()
+def curl(tmp_path_factory):
+    """Runs an example in a shell; what a test needs besides is in the user's .curlrc."""
+    home = tmp_path_factory.mktemp("curl")
+    (home / ".curlrc").write_text('silent\nshow-error\nnoproxy = "*"\n')
+
+    def run(example, **values):
+        done = subprocess.run(["bash", "-c", example.format(**values)], text=True, capture_output=True,
+                              timeout=PATIENCE, env={**os.environ, "CURL_HOME": str(home)})
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+class Demos(dict):
+    """By the kind of store: a small demo registry, served, and what every example is filled in with."""
+
+    def __init__(self, folder, postgres, curl):
+        self.folder, self.postgres, self.curl = folder, postgres, curl
+
+    def __missing__(self, kind):
+        server = Server.of_folder(self.folder / kind, store_of(kind, self.postgres))
+        done = subprocess.run([REPORTD, "demo", server.folder, "--entities", "50"], text=True,
+                              capture_output=True, timeout=120, env=server.environment)
+        assert done.returncode == 0, done.stderr
+        server.start()
+        password = re.search(r"^ *password +(\S+)", done.stdout, re.M).group(1)
+        tokens = self.curl(LOGIN, base=server.url, password=password)
+        assert set(tokens) == {"accessToken", "refreshToken"}
+        self[kind] = server, {"base": server.url, "token": tokens["accessToken"]}
+        return self[kind]
 
 
 @pytest.fixture(scope="module")
-def session(demo):
-    """What every example is filled in with: host and token."""
-    server, printed = demo
-    password = re.search(r"^ *password +(\S+)", printed, re.M).group(1)
-    tokens = curl(LOGIN, base=server.url, password=password)
-    assert set(tokens) == {"accessToken", "refreshToken"}
-    return {"base": server.url, "token": tokens["accessToken"]}
+def demos(tmp_path_factory, shared_postgres, curl):
+    made = Demos(tmp_path_factory.mktemp("demo"), shared_postgres, curl)
+    yield made
+    for server, _ in made.values():
+        close(server)
 
 
-def ordered(session):
+@pytest.fixture
+def session(demos, store_kind):
+    return demos[store_kind][1]
+
+
+def ordered(curl, session):
     answer = curl(SUBMIT, **session)
     assert answer["result"] is True
     assert answer["message"] == "Report request has been submitted."
     reference = answer["data"]
-    deadline = time.monotonic() + PATIENCE
-    while (answer := curl(STATUS, **session, reference=reference))["data"] == "incomplete":
-        assert answer["result"] is False and time.monotonic() < deadline
-    assert answer == {"result": True, "message": "Report has been successfully completed!",
-                      "data": "complete"}
+
+    def ended():
+        answer = curl(STATUS, **session, reference=reference)
+        assert (answer["data"] == "incomplete") == (answer["result"] is False), answer
+        return answer["result"] and answer
+
+    assert poll(ended, what="the report") == {
+        "result": True, "message": "Report has been successfully completed!", "data": "complete"}
     return reference
 
 
-def test_the_examples_in_their_order(session):
-    reference = ordered(session)
+def assert_deleted(curl, session, reference, answer):
+    assert answer == {"result": True, "message": "Report request has been deleted.", "data": {}}
+    for example in (STATUS, GET, DELETE, DELETE_BY_DATA):
+        answer = curl(example, **session, reference=reference)
+        assert answer["result"] is False and "Unknown reference" in answer["message"]
+
+
+def test_the_examples_in_their_order(curl, session):
+    reference = ordered(curl, session)
     answer = curl(GET, **session, reference=reference)
     assert answer["result"] is True and answer["message"] == ""
     data = answer["data"]
@@ -110,13 +136,9 @@ def test_the_examples_in_their_order(session):
                            "currency", "lastTransactionDate", "accounts"}
     assert set(entity["accounts"][0]) == {"accountID", "externalAccountId", "accountNumber",
                                           "balance", "units", "lastTransactionDate"}
-    answer = curl(DELETE, **session, reference=reference)
-    assert answer == {"result": True, "message": "Report request has been deleted.", "data": {}}
-    assert curl(STATUS, **session, reference=reference)["result"] is False
+    assert_deleted(curl, session, reference, curl(DELETE, **session, reference=reference))
 
 
-def test_delete_with_the_reference_as_data(session):
-    reference = ordered(session)
-    answer = curl(DELETE_BY_DATA, **session, reference=reference)
-    assert answer == {"result": True, "message": "Report request has been deleted.", "data": {}}
-    assert curl(GET, **session, reference=reference)["result"] is False
+def test_delete_with_the_reference_as_data(curl, session):
+    reference = ordered(curl, session)
+    assert_deleted(curl, session, reference, curl(DELETE_BY_DATA, **session, reference=reference))
