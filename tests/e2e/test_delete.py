@@ -161,6 +161,16 @@ def test_a_queued_report_never_starts(make_server):
     assert f"reference={waiting} state=processing" not in server.log_text()
 
 
+def test_nothing_is_left_of_the_partial_result_of_an_error(server, alice):
+    """It had ten rows when it came to one too many."""
+    before = server.files()
+    reference = alice.order("Short")
+    assert alice.finish(reference).json()["data"] == "error"
+    assert server.files() == before
+    assert alice.delete(reference).json()["result"] is True
+    assert not server.holding(reference.encode())
+
+
 def test_the_slot_of_an_error_is_free_and_its_corrected_retry_accepted_beside_nine_active(alice):
     key = {"Idempotency-Key": "the same request, corrected"}
     wrong = alice.submit("Quick", {"ProductID": "99"}, key).json()["data"]

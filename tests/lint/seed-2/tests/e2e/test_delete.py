@@ -1,0 +1,14 @@
+"""DELETE."""
+
+import pytest
+
+pytestmark = pytest.mark.stores("sqlite", "postgres-rows")
+
+
+def test_it(alice):
+    alice.delete("x")
+
+
+@pytest.mark.stores("sqlite")
+def test_files_only(alice):
+    alice.delete("x")
