@@ -94,7 +94,7 @@ int verb_backup(int argc, char **argv)
 {
     struct arguments arguments = {.config = "reportd.conf"};
     struct config *config = NULL;
-    struct backup_counts counts;
+    struct backup_counts counts = {0};
     struct err err = {0};
     int status = read_arguments(argc, argv, &arguments);
     int rc;

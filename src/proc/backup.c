@@ -246,7 +246,7 @@ static void close_backup(struct backing *b, bool failed)
 
     spool_free(b->spool);
     store_free(b->store);
-    if (failed && b->owned && sweep(b, &ignored) == 0)
+    if (failed && b->owned && b->temp != NULL && sweep(b, &ignored) == 0)
         rmdir(b->temp);
     if (b->dir >= 0)
         close(b->dir);

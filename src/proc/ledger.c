@@ -76,10 +76,12 @@ static bool is_in_place(const struct ledger *ledger)
 /* A file system that can't is no trouble until it is full. */
 static void reserve_ahead(struct ledger *ledger)
 {
+    const int64_t ahead = INT64_C(2) * RESERVE;
+
     if (ledger->reserved - ledger->end >= RESERVE)
         return;
-    if (fallocate(ledger->fd, FALLOC_FL_KEEP_SIZE, ledger->end, (off_t)2 * RESERVE) == 0)
-        ledger->reserved = ledger->end + 2 * RESERVE;
+    if (fallocate(ledger->fd, FALLOC_FL_KEEP_SIZE, ledger->end, ahead) == 0)
+        ledger->reserved = ledger->end + ahead;
 }
 
 static int write_records(struct ledger *ledger, size_t count, int64_t *at)

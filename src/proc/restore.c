@@ -239,7 +239,8 @@ static int fill_names(struct restoring *r, struct err *err)
     if (asprintf(&r->temp, "%s.restore", r->spec->store) < 0)
         r->temp = NULL;
     r->temp_url = backup_store_url(r->temp);
-    if (r->from == NULL || r->folder_url == NULL || r->folder_spool == NULL || r->temp_url == NULL)
+    if (r->from == NULL || r->folder_url == NULL || r->folder_spool == NULL || r->temp == NULL ||
+        r->temp_url == NULL)
         return no_memory(err);
     return 0;
 }
