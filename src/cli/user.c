@@ -67,7 +67,7 @@ static void usage(FILE *out)
 {
     fprintf(out, "usage: reportd user ACTION [-c FILE] [ARGUMENTS]\n\n"
                  "Manage the users of the API. The server may run meanwhile; a change holds from\n"
-                 "its next request on.\n\n");
+                 "its next request on. Only add makes the store if there is none.\n\n");
     for (int i = 0; i < ACTION_COUNT; i++)
         fprintf(out, "  %s %s\n      %s\n", actions[i].name, actions[i].takes, actions[i].what);
     fprintf(out,
@@ -474,8 +474,12 @@ static int run_action(struct command *command, struct err *err)
     struct config *config = NULL;
     int rc = config_load(command->config, &config, err);
 
+    /* Users may be added before the server has ever run; the other actions are about a store that
+     * is there, and must not hide a wrong name for it by making one. */
     if (rc == 0)
-        rc = store_open(&(struct store_spec){.url = config->store.text, .create = true},
+        rc = store_open(&(struct store_spec){.url = config->store.text,
+                                             .create = command->action->run == do_add,
+                                             .upgrade = true},
                         &command->store, err);
     if (rc == 0)
         rc = command->action->run(command, err);

@@ -12,7 +12,7 @@ import pytest
 
 from fake_clock import DAY
 from harness import REPORTD, Client, Server, poll, refused
-from seams import Gate, plan
+from seams import Gate, passings, plan
 
 MADE = re.compile(rb'"generatedDate":"[^"]*"')
 KINDS = {"files": {}, "sealed": {"spool_encryption": "on"}, "rows": {"row_results": "16K"},
@@ -413,6 +413,25 @@ BACKUP_STEPS = ["store.backup.begun", "backup.store.copied", "backup.result.due"
                 "backup.manifest.written", "backup.folder.renamed"]
 RESTORE_STEPS = ["restore.store.copied", "restore.sessions.ended", "restore.deletions.applied",
                  "restore.result.due", "restore.results.copied", "restore.store.named"]
+
+
+def steps_of(server, verb):
+    """The steps that are its own, in order; a step that is passed again stands where it was first."""
+    trace = server.folder / f"{verb}.trace"
+    plan(server, trace=trace)
+    done = subprocess.run([REPORTD, verb, "-c", "reportd.conf", "backup"], cwd=server.folder, env=server.environment)
+    assert done.returncode == 0
+    plan(server)
+    return list(dict.fromkeys(place for _, place in passings(trace)
+                              if place.startswith((f"{verb}.", f"store.{verb}.")) and place.count(".") == 2))
+
+
+def test_the_tests_know_every_step(make_server):
+    server = make_server()
+    server.client("alice").complete("Quick", ProductID="1")
+    assert steps_of(server, "backup") == BACKUP_STEPS
+    lose_everything(server)
+    assert steps_of(server, "restore") == RESTORE_STEPS
 
 
 @pytest.mark.parametrize("step", BACKUP_STEPS)

@@ -55,6 +55,7 @@ def test_grants_and_allow_lists_are_changed(place):
     (["add", "dora", "--allow", "10.0.0.0/33"], "'10.0.0.0/33' is no address"),
 ])
 def test_what_cannot_be_done_is_explained(place, words, said):
+    user(place, "add", "erna", stdin=PASSWORD + "\n")
     assert said in user(place, *words, stdin=PASSWORD + "\n", status=1)
 
 
@@ -108,3 +109,10 @@ def test_a_terminal_is_asked_twice_without_echo(place):
     assert type_passwords(place, b"new one\n", b"new one\n") == (0, False)
     assert type_passwords(place, b"new one\n", b"another\n") == (1, False)
     assert type_passwords(place, b"\x03") == (1, False)
+
+
+@pytest.mark.parametrize("words", [["list"], ["disable", "alice"], ["grant", "alice", "Quick"], ["allow", "alice"],
+                                   ["passwd", "alice"]])
+def test_only_add_makes_a_store(place, words):
+    assert "no store" in user(place, *words, stdin="x\n", status=1)
+    assert not list(place.folder.glob("store.db*"))
