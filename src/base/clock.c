@@ -16,7 +16,7 @@ static int64_t read_us(clockid_t id)
 
 int64_t clock_now_ms(void)
 {
-    return read_us(CLOCK_REALTIME) / 1000 + SEAM_CLOCK_MS();
+    return read_us(CLOCK_REALTIME) / 1000 + SEAM_CLOCK_MS() + SEAM_SKEW_MS();
 }
 
 int64_t clock_mono_us(void)

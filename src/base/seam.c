@@ -37,7 +37,7 @@ struct plan {
 static struct plan plans[PLANS_MAX];
 static int plan_count;
 static int trace_fd = -1;
-static const volatile int64_t *clock_shift;
+static const volatile int64_t *clock_shift, *clock_skew;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* The errno of that name, or 0. */
@@ -81,22 +81,24 @@ static void read_plan(const char *text, size_t len)
     plan_count++;
 }
 
-static void map_clock(const char *path)
+static const volatile int64_t *map_clock(const char *name)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const char *path = getenv(name);
+    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     void *map = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
 
+    if (path == NULL)
+        return NULL;
     if (map == MAP_FAILED)
         abort();
     close(fd);
-    clock_shift = map;
+    return map;
 }
 
 static void read_environment(void)
 {
     const char *text = getenv("REPORTD_SEAMS");
     const char *trace = getenv("REPORTD_SEAMS_TRACE");
-    const char *clock = getenv("REPORTD_SEAMS_CLOCK");
 
     while (text != NULL && *text != '\0') {
         size_t n = strcspn(text, " ");
@@ -107,8 +109,8 @@ static void read_environment(void)
     }
     if (trace != NULL)
         trace_fd = open(trace, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (clock != NULL)
-        map_clock(clock);
+    clock_shift = map_clock("REPORTD_SEAMS_CLOCK");
+    clock_skew = map_clock("REPORTD_SEAMS_SKEW");
 }
 
 static void note_passing(const char *place)
@@ -185,6 +187,12 @@ int64_t seam_clock_ms(void)
 {
     pthread_once(&once, read_environment);
     return clock_shift != NULL ? *clock_shift : 0;
+}
+
+int64_t seam_skew_ms(void)
+{
+    pthread_once(&once, read_environment);
+    return clock_skew != NULL ? *clock_skew : 0;
 }
 
 #endif

@@ -18,11 +18,12 @@
  *       ENAME        the call at the place fails with this errno (ENOSPC, EIO, EDQUOT, EINTR,
  * ENOMEM) REPORTD_SEAMS_TRACE=FILE             append "PID PLACE" for every place that is passed
  *   REPORTD_SEAMS_CLOCK=FILE             its 8 bytes (int64, host order, mapped: a test may rewrite
- *                                         them at any time) are milliseconds added to the UTC clock
- * A place is "part.verb.step", such as "store.submit.committed", or, before a call, "part.call".
- * SEAM_PATIENCE_MS is for who sleeps
- * until a time of the UTC clock: how long it may sleep at most before it looks at the clock again,
- * which is soon if a test may make it jump. */
+ *                                         them at any time) are milliseconds added to the UTC
+ * clock, and to what a database says that it is REPORTD_SEAMS_SKEW=FILE              the same for
+ * this process's clock alone A place is "part.verb.step", such as "store.submit.committed", or,
+ * before a call, "part.call". SEAM_PATIENCE_MS is for who sleeps until a time of the UTC clock: how
+ * long it may sleep at most before it looks at the clock again, which is soon if a test may make it
+ * jump. */
 #ifdef REPORTD_SEAMS
 #include <errno.h>
 
@@ -30,18 +31,21 @@
 void seam_step(const char *part, const char *verb, const char *step);
 /* Pass a place before a call: the errno that the call is to fail with; 0: it is to be made. */
 int seam_errno(const char *place);
-/* Milliseconds to add to the UTC clock. */
+/* Milliseconds to add to every UTC clock, and to this process's besides. */
 int64_t seam_clock_ms(void);
+int64_t seam_skew_ms(void);
 /* `ms`, or less if a test may move the UTC clock. */
 int64_t seam_patience_ms(int64_t ms);
 #define SEAM_STEP(part, verb, step) seam_step(part, verb, step)
 #define SEAM_FAILS(place) ((errno = seam_errno(place)) != 0)
 #define SEAM_CLOCK_MS() seam_clock_ms()
+#define SEAM_SKEW_MS() seam_skew_ms()
 #define SEAM_PATIENCE_MS(ms) seam_patience_ms(ms)
 #else
 #define SEAM_STEP(part, verb, step) ((void)(part), (void)(verb), (void)(step))
 #define SEAM_FAILS(place) 0
 #define SEAM_CLOCK_MS() 0
+#define SEAM_SKEW_MS() 0
 #define SEAM_PATIENCE_MS(ms) (ms)
 #endif
 

@@ -132,7 +132,7 @@ static void on_change(void *context, const struct store_change *change)
     if (change->state == REPORT_QUEUED && supervisor != NULL)
         supervisor_wake(supervisor);
     if ((change->state == REPORT_COMPLETE || change->state == REPORT_ERROR) && remover != NULL)
-        remover_expect(remover, clock_now_ms() + node->config->retention.number);
+        remover_expect(remover, store_now_ms(node->store) + node->config->retention.number);
     if (change->state == REPORT_DELETING)
         transfers_end(node->transfers, &change->id);
     waiters_notify(node->waiters, &change->id);

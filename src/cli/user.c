@@ -375,8 +375,8 @@ static int do_list(struct command *command, struct err *err)
     int rc = run_op(command, &op, err);
 
     if (rc == 0)
-        rc = user_list_print(op.user_list.users, op.user_list.count, command->json, clock_now_ms(),
-                             err);
+        rc = user_list_print(op.user_list.users, op.user_list.count, command->json,
+                             store_now_ms(command->store), err);
     store_op_done(&op);
     return rc;
 }

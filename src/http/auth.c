@@ -83,6 +83,17 @@ static void ask_store(struct exchange *ex)
     exchange_post(ex, session_found);
 }
 
+enum { LEEWAY_S = 60 };
+
+/* Nodes agree on the time only as well as each has heard it from the store. */
+static bool has_expired(const struct exchange *ex)
+{
+    const struct store *store = ex->services->store;
+    int64_t leeway_s = store_is_shared(store) ? LEEWAY_S : 0;
+
+    return ex->claims.expires_s + leeway_s <= store_now_ms(store) / 1000;
+}
+
 /* A token that is known need not be verified; its user only if the session may have changed. */
 void auth_token(struct exchange *ex)
 {
@@ -93,7 +104,7 @@ void auth_token(struct exchange *ex)
         bearer_release(known);
         return;
     }
-    if (ex->claims.expires_s <= clock_now_ms() / 1000) {
+    if (has_expired(ex)) {
         bearer_release(known);
         auth_refuse(ex);
         return;

@@ -48,6 +48,7 @@ void common_health(struct exchange *ex)
 }
 
 struct measured {
+    int64_t clock_ahead_ms;
     struct supervisor_stats workers;
     int64_t uptime_ms, answers[GATE_CLASSES];
 };
@@ -55,6 +56,8 @@ struct measured {
 /* The metrics but for those with a label: name, type, value in struct measured, what it is. */
 #define METRICS(X)                                                                                 \
     X(uptime_seconds, gauge, m->uptime_ms / 1000, "Seconds since the start")                       \
+    X(clock_ahead_milliseconds, gauge, m->clock_ahead_ms,                                          \
+      "How far this node's clock is ahead of its database's; below 0: behind")                     \
     X(workers, gauge, m->workers.workers, "Worker processes now")                                  \
     X(workers_busy, gauge, m->workers.busy, "Workers that generate a report now")                  \
     X(workers_spawned_total, counter, m->workers.spawned, "Workers started")                       \
@@ -142,6 +145,7 @@ static void metrics_known(struct exchange *ex)
     struct measured measured;
     struct buf out;
 
+    measured.clock_ahead_ms = store_clock_ahead_ms(ex->services->store);
     supervisor_stats(ex->services->supervisor, &measured.workers);
     gate_counts(server_gate(ex->server), measured.answers);
     measured.uptime_ms = server_uptime_ms(ex->server);

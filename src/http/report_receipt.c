@@ -17,7 +17,7 @@ char *report_receipt(struct exchange *ex, struct receipt *receipt)
 
     receipt->user = ex->user->name;
     receipt->node = ex->services->node;
-    receipt->now_s = clock_now_ms() / 1000;
+    receipt->now_s = store_now_ms(ex->services->store) / 1000;
     receipt->erased_s = store_is_shared(ex->services->store) ? 0 : receipt->now_s + ERASED_S;
     buf_init(&text, RECEIPT_TEXT_MAX);
     receipt_issue(ex->services->receipt_keys, receipt, &text);

@@ -115,7 +115,8 @@ static int check_request(struct exchange *ex, const struct request *request, cha
                      "may run; the operator can grant more.",
                      name);
     else
-        rc = params_canonical(def, request->given, clock_now_ms(), &canonical, &ex->err);
+        rc = params_canonical(def, request->given, store_now_ms(ex->services->store), &canonical,
+                              &ex->err);
     str_copy(version, DEFINITION_VERSION_TEXT, def->version);
     catalog_release(catalog, def);
     if (rc == 0 && strlen(canonical) > REPORT_PARAMETERS_MAX) {
@@ -241,7 +242,7 @@ static int submit_start(struct exchange *ex, const struct request *request)
     str_copy(submit->version, sizeof(submit->version), version);
     submit->key = request->key;
     memcpy(submit->request_hash, request->hash, sizeof(submit->request_hash));
-    submit->now_ms = clock_now_ms();
+    submit->now_ms = store_now_ms(ex->services->store);
     submit->key_expires_ms = submit->now_ms + KEY_LIFE_MS;
     submit->active_limit = (int)ex->services->config->active_limit.number;
     exchange_post(ex, submit_done);
@@ -270,7 +271,7 @@ static void look_up_key(struct exchange *ex, const struct request *request)
     look->user_id = ex->user->id;
     look->key = request->key;
     memcpy(look->request_hash, request->hash, sizeof(look->request_hash));
-    look->now_ms = clock_now_ms();
+    look->now_ms = store_now_ms(ex->services->store);
     exchange_post(ex, key_looked_up);
 }
 

@@ -80,7 +80,7 @@ static void hash_secret(const char *secret, uint8_t out[STORE_HASH_BYTES])
 /* {"accessToken", "refreshToken"}, without envelope. */
 static void reply_pair(struct exchange *ex, const char *user, const struct login *login)
 {
-    int64_t now_s = clock_now_ms() / 1000;
+    int64_t now_s = store_now_ms(ex->services->store) / 1000;
     struct token_claims claims = {login->session, login->access, now_s, now_s + TOKEN_LIFE_S};
     struct buf answer;
 
@@ -134,7 +134,7 @@ static void password_checked(struct exchange *ex)
     token_secret(login->secret);
     *op = (struct store_login){.user_id = login->user_id,
                                .password_ok = login->verified == 1 && login->user_id != 0,
-                               .now_ms = clock_now_ms(),
+                               .now_ms = store_now_ms(ex->services->store),
                                .session = login->session,
                                .access = login->access};
     op->refresh_expires_ms = op->now_ms + refresh_life_ms;
@@ -183,7 +183,7 @@ static void user_looked_up(struct exchange *ex)
         str_copy(login->hash, sizeof(login->hash), user->password_hash);
         str_copy(login->name, sizeof(login->name), user->name);
         /* From a foreign address nobody is let in, and nobody locked out either. */
-        if (!user->disabled && !user_is_locked(user, clock_now_ms()) &&
+        if (!user->disabled && !user_is_locked(user, store_now_ms(ex->services->store)) &&
             user_may_come_from(user, address))
             login->user_id = user->id;
     }
@@ -234,7 +234,7 @@ void user_refresh(struct exchange *ex)
     *op = (struct store_rotate){.session = ex->claims.session,
                                 .access = ex->claims.access,
                                 .new_access = login->access,
-                                .now_ms = clock_now_ms()};
+                                .now_ms = store_now_ms(ex->services->store)};
     op->refresh_expires_ms = op->now_ms + refresh_life_ms;
     hash_secret(given, op->old_hash);
     hash_secret(login->secret, op->new_hash);

@@ -221,7 +221,8 @@ static void look_at_file(void *context, const struct spool_file *file)
 static int look_once(const struct audit_spec *spec, struct audit *ret, struct err *err)
 {
     struct audit audit = {0};
-    struct look look = {.spec = spec, .audit = &audit, .now_ms = clock_now_ms(), .err = err};
+    struct look look = {
+        .spec = spec, .audit = &audit, .now_ms = store_now_ms(spec->store), .err = err};
 
     look_at_reports(&look);
     if (look.rc == 0)

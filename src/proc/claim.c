@@ -59,7 +59,7 @@ static void ask(struct claim *claim)
     claim->call.op.claim = (struct store_claim){.node = lease_node(supervisor),
                                                 .offer = claim->offer,
                                                 .token = claim->token,
-                                                .now_ms = clock_now_ms()};
+                                                .now_ms = store_now_ms(supervisor->spec.store)};
     loop_ask(supervisor->loop, supervisor->spec.store, &claim->call, on_claimed);
 }
 

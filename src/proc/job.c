@@ -160,7 +160,7 @@ static void post_write(struct job *job)
     job_enter(job, JOB_WRITING);
     if (ends[job->end].verb == STORE_FINISH) {
         /* Each try anew: the retention begins when the end is written, however long that took. */
-        finish->now_ms = clock_now_ms();
+        finish->now_ms = store_now_ms(job->supervisor->spec.store);
         finish->expires_ms = finish->now_ms + supervisor->spec.config->retention.number;
     }
     loop_ask(supervisor->loop, supervisor->spec.store, &job->write, on_written);
@@ -421,6 +421,7 @@ static int send_job(struct job *job, struct worker_handle *worker, const struct 
         .source_url = (char *)config_source_url(config, def->source),
         .temp_folder = (char *)spool_temp_folder(spec->spool),
         .timeout_ms = def->timeout_ms != 0 ? def->timeout_ms : config->report_timeout.number,
+        .clock_ahead_ms = store_clock_ahead_ms(spec->store),
         .row_limit = least(def->row_limit, config->row_limit.number),
         .size_limit = least(def->size_limit, config->size_limit.number),
         .row_results = job->supervisor->shared ? 0 : config->row_results.number,

@@ -12,6 +12,7 @@
 
 enum {
     BEATS_IN_A_LEASE = 3,
+    CLOCK_WRONG_MS = 5000,
     RETRY_MS = 200, /* after a heartbeat that did not reach the store */
 };
 
@@ -174,6 +175,23 @@ void lease_started(struct supervisor *supervisor, struct job *job)
 
 /* ---- heartbeats ---- */
 
+/* Nothing here goes by it, but logs do, and what reports ask the machine. */
+static void watch_clock(struct supervisor *supervisor)
+{
+    int64_t ahead_ms = store_clock_ahead_ms(supervisor->spec.store);
+    int64_t told_ms = supervisor->lease.clock_ahead_ms;
+    bool wrong = llabs(ahead_ms) > CLOCK_WRONG_MS;
+
+    if (wrong ? llabs(ahead_ms - told_ms) <= CLOCK_WRONG_MS : told_ms == 0)
+        return;
+    supervisor->lease.clock_ahead_ms = wrong ? ahead_ms : 0;
+    if (wrong)
+        log_warn("node.clock", "ahead_ms=%ld problem=%s", (long)ahead_ms,
+                 "this clock differs from the database's, which is used for all reports: set it");
+    else
+        log_info("node.clock", "ahead_ms=%ld", (long)ahead_ms);
+}
+
 static void on_alive(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;
@@ -183,6 +201,7 @@ static void on_alive(struct supervisor *supervisor)
     loop_timer_set(supervisor->loop, &lease->due,
                    lease->sent_ms + lease_ms(supervisor) / BEATS_IN_A_LEASE);
     give_up_unnamed(supervisor, &lease->beat.op.heartbeat);
+    watch_clock(supervisor);
     supervisor->work = true; /* the news of it may have got lost */
     look(supervisor);
 }

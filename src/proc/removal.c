@@ -196,7 +196,7 @@ static void own_done(struct removal *removal)
 
     if (removal->rc == -E_STORE) { /* it may not even be marked, and so found by a purge only */
         log_warn("removal.again", "error=%s detail=%s", removal->err.text, removal->err.detail);
-        remover_expect(remover, clock_now_ms() + RETRY_MS);
+        remover_expect(remover, store_now_ms(remover->spec.store) + RETRY_MS);
     }
     store_op_done(&removal->op);
     free(removal);
@@ -279,7 +279,7 @@ static int purge_batch(struct remover *remover)
     pthread_mutex_lock(&remover->mutex);
     remover->next_ms = 0;
     pthread_mutex_unlock(&remover->mutex);
-    op.expired.now_ms = clock_now_ms();
+    op.expired.now_ms = store_now_ms(remover->spec.store);
     count = store_run(remover->spec.store, &op);
     for (size_t i = 0; count == 0 && i < op.expired.count; i++) {
         struct removal *removal = own_removal(remover, &op.expired.refs[i].id);
@@ -289,7 +289,7 @@ static int purge_batch(struct remover *remover)
             removal_start(remover, removal);
     }
     if (count < 0)
-        remover_expect(remover, clock_now_ms() + RETRY_MS);
+        remover_expect(remover, store_now_ms(remover->spec.store) + RETRY_MS);
     else if (op.expired.next_ms != 0)
         remover_expect(remover, op.expired.next_ms);
     if (count == 0)
@@ -306,7 +306,7 @@ static void sweep_sessions(struct remover *remover)
     if (remover->swept_ms != 0 && clock_mono_ms() - remover->swept_ms < SESSION_SWEEP_MS)
         return;
     remover->swept_ms = clock_mono_ms();
-    op.sweep.now_ms = clock_now_ms();
+    op.sweep.now_ms = store_now_ms(remover->spec.store);
     if (store_run(remover->spec.store, &op) < 0)
         log_error("store.sweep", "error=%s detail=%s", op.err.text, op.err.detail);
     store_op_done(&op);
@@ -318,8 +318,8 @@ static void wait_until_due(struct remover *remover)
     int64_t wait_ms = SEAM_PATIENCE_MS(RECHECK_MS);
     struct timespec until;
 
-    if (remover->next_ms != 0 && remover->next_ms - clock_now_ms() < wait_ms)
-        wait_ms = remover->next_ms - clock_now_ms();
+    if (remover->next_ms != 0 && remover->next_ms - store_now_ms(remover->spec.store) < wait_ms)
+        wait_ms = remover->next_ms - store_now_ms(remover->spec.store);
     if (remover->unfinished && wait_ms > RETRY_MS)
         wait_ms = RETRY_MS;
     if (wait_ms <= 0)
@@ -351,7 +351,7 @@ static void *remover_thread(void *arg)
         wait_until_due(remover);
         /* A node that died at a deletion has left it to the others. */
         unfinished = remover->unfinished || store_is_shared(remover->spec.store);
-        due = remover->next_ms == 0 || remover->next_ms <= clock_now_ms();
+        due = remover->next_ms == 0 || remover->next_ms <= store_now_ms(remover->spec.store);
         pthread_mutex_unlock(&remover->mutex);
     }
     pthread_mutex_unlock(&remover->mutex);

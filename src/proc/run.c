@@ -157,7 +157,7 @@ static void write_header(struct run *run)
     struct buf *out = sink_block(run->sink);
     char now[CLOCK_TEXT];
 
-    clock_format(clock_now_ms(), now);
+    clock_format(clock_now_ms() - run->job->clock_ahead_ms, now);
     buf_add_str(out, "{\"result\":true,\"message\":\"\",\"data\":{\"reportName\":");
     json_add_string(out, run->def->name);
     buf_add_format(out, ",\"generatedDate\":\"%s\",\"parameters\":", now);

@@ -91,6 +91,7 @@ struct lease {
     struct loop_timer due; /* when the next heartbeat is */
     struct loop_timer
         end; /* the others let the node live at least so long; not set: not any more */
+    int64_t clock_ahead_ms; /* of the database's, as last warned of; 0: it is right */
     struct loop_call beat;
     char *offer;                    /* told with it */
     struct supervisor_stop *parked; /* what other nodes are still running */

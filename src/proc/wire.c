@@ -38,6 +38,7 @@ static const struct field {
     FIELD(TEXT, source_url, IN(RUN)),
     FIELD(TEXT, temp_folder, IN(RUN)),
     FIELD(NUMBER, timeout_ms, IN(RUN)),
+    FIELD(NUMBER, clock_ahead_ms, IN(RUN)),
     FIELD(NUMBER, row_limit, IN(RUN)),
     FIELD(NUMBER, size_limit, IN(RUN)),
     FIELD(NUMBER, row_results, IN(RUN)),

@@ -205,7 +205,8 @@ static enum postgres_trouble try_batch(struct postgres_conn *c, const struct pla
                                        int count, enum store_kind kind)
 {
     c->trouble = PG_GOOD;
-    c->deadline_ms = clock_mono_ms() + ANSWER_MS;
+    c->sent_ms = clock_mono_ms();
+    c->deadline_ms = c->sent_ms + ANSWER_MS;
     send_batch(c, places, count, kind);
     read_batch(c, places, count, kind);
     if (c->trouble == PG_GOOD && c->base.changes_lost)
@@ -323,4 +324,5 @@ const struct store_ops store_postgres = {.scheme = "postgresql",
                                          .transact = postgres_transact,
                                          .publish = postgres_publish,
                                          .hear = postgres_hear,
-                                         .deafen = postgres_deafen};
+                                         .deafen = postgres_deafen,
+                                         .now_ms = postgres_now_ms};

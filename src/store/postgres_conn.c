@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/seam.h"
 #include "store/postgres_impl.h"
 
 enum {
@@ -86,6 +87,34 @@ static bool prepare_all(struct postgres_conn *c)
     return c->trouble == PG_GOOD;
 }
 
+/* It was then between our looks at our own clock: what fits that stays, so that the time does not
+ * jump with every answer that is slow. */
+void postgres_hear_time(struct postgres_conn *c, int64_t server_ms)
+{
+    int64_t heard_ms = clock_mono_ms(), known_ms = atomic_load(&c->shared->clock_ms);
+    int64_t least_ms = server_ms - heard_ms, most_ms = server_ms - c->sent_ms;
+
+    if (known_ms < least_ms || known_ms > most_ms)
+        atomic_store(&c->shared->clock_ms, least_ms + (most_ms - least_ms) / 2);
+}
+
+int64_t postgres_now_ms(const struct store_conn *conn)
+{
+    const struct postgres_conn *c = (const struct postgres_conn *)conn;
+
+    return clock_mono_ms() + atomic_load(&c->shared->clock_ms) + SEAM_CLOCK_MS();
+}
+
+static void ask_time(struct postgres_conn *c)
+{
+    c->sent_ms = clock_mono_ms();
+    call_plain(c, PG_CLOCK);
+    call_sync(c);
+    if (results_take(c) && results_next(c))
+        postgres_hear_time(c, get_int(c, 0));
+    results_drain(c);
+}
+
 static int try_connect(struct postgres_conn *c, struct err *err)
 {
     c->pg = postgres_connect_plain(c->shared, err);
@@ -94,7 +123,8 @@ static int try_connect(struct postgres_conn *c, struct err *err)
     c->owed = 0;
     if (!prepare_all(c))
         return results_trouble(c, err);
-    return 0;
+    ask_time(c);
+    return c->trouble == PG_GOOD ? 0 : results_trouble(c, err);
 }
 
 int postgres_connect(struct postgres_conn *c, struct err *err)

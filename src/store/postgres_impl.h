@@ -31,6 +31,7 @@ struct postgres_shared {
     char origin[POSTGRES_ORIGIN_TEXT]; /* marks our notifications, which we need not hear */
     struct postgres_ear *ear;          /* NULL: not listening */
     atomic_uint reached;               /* connections made so far */
+    _Atomic int64_t clock_ms;          /* what its clock says minus our monotonic one; 0: unheard */
 };
 
 /* What a batch has met. REFUSED: the server has refused a statement. CONFLICT: it would not refuse
@@ -45,7 +46,7 @@ struct postgres_conn {
     int64_t retry_ms, backoff_ms; /* monotonic: no try to connect before; the wait after the next */
     unsigned reached;             /* of the shared ones, at that try: if another one has been made
                                    * since, the server is back */
-    int64_t deadline_ms;          /* monotonic: of what is under way */
+    int64_t sent_ms, deadline_ms; /* monotonic: of what is under way */
     int owed;                     /* notifications sent whose answers nobody has read */
     /* of the batch under way */
     bool again;                    /* it may have been committed before */
@@ -65,6 +66,9 @@ PGconn *postgres_connect_plain(const struct postgres_shared *shared, struct err 
 /* Unprepared text, before the connection is in pipeline mode, as long as it may take; what it
  * returns is PQclear()ed by the caller; NULL: `err` says why. */
 PGresult *postgres_exec(PGconn *pg, const char *text, struct err *err);
+/* The server has said what time it is since `sent_ms`. */
+void postgres_hear_time(struct postgres_conn *c, int64_t server_ms);
+int64_t postgres_now_ms(const struct store_conn *conn);
 /* "The store is unavailable: …", and for the log, in one line, why. */
 int postgres_unavailable(const char *detail, struct err *err);
 

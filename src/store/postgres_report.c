@@ -346,7 +346,9 @@ int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg
 {
     if ((arg->begin && !results_take(c)) || !results_take(c))
         return results_trouble(c, err);
-    arg->alive = results_changed(c) > 0;
+    arg->alive = results_next(c);
+    if (arg->alive)
+        postgres_hear_time(c, get_int(c, 0));
     if (!results_take(c) || read_reap(c, &arg->requeued, err) < 0 || !results_take(c) ||
         !results_take(c))
         return results_trouble(c, err);

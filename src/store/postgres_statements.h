@@ -38,6 +38,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
 #define POSTGRES_WANTED "(coalesce(definition, name) COLLATE \"C\")"
 #define POSTGRES_STRAY_LEASES "6" /* STORE_STRAY_LEASES */
 
+#define POSTGRES_CLOCK "(1000 * extract(epoch FROM clock_timestamp()))::bigint"
+
 /* A report whose node is not there any more. */
 #define POSTGRES_ORPHANED                                                                          \
     "r.node IS NOT NULL AND NOT EXISTS (SELECT FROM node n WHERE n.id = r.node)"
@@ -50,6 +52,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(COMMIT, "", "COMMIT")                                                                        \
     X(ROLLBACK, "", "ROLLBACK")                                                                    \
     X(NOTIFY, "t", "SELECT pg_notify('reportd', $1)")                                              \
+    X(CLOCK, "", "SELECT " POSTGRES_CLOCK)                                                         \
     /* ---- report ---- */                                                                         \
     X(LOCK_USER, "i", "SELECT pg_advisory_xact_lock(1380996164, ($1 % 2147483647)::int)")          \
     X(KEY_FIND, "iti",                                                                             \
@@ -138,7 +141,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       " VALUES ($1, $2, $3, clock_timestamp(), $4) ON CONFLICT DO NOTHING")                        \
     X(NODE_BEAT, "tit",                                                                            \
       "UPDATE node SET lease_ms = $2, offer = CASE WHEN offer = $3 THEN offer ELSE $3 END,"        \
-      " alive_until = clock_timestamp() + $2 * interval '1 millisecond' WHERE id = $1")            \
+      " alive_until = clock_timestamp() + $2 * interval '1 millisecond' WHERE id = $1"             \
+      " RETURNING " POSTGRES_CLOCK)                                                                \
     /* While the server was down nobody could say that one lives. */                               \
     X(NODE_BURY, "",                                                                               \
       "DELETE FROM node WHERE id = ANY (ARRAY(SELECT id FROM node WHERE clock_timestamp() >"       \

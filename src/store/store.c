@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/latch.h"
 #include "base/seam.h"
 #include "store/remember.h"
@@ -543,6 +544,16 @@ void store_free(struct store *store)
     pthread_rwlock_destroy(&store->listening);
     pthread_mutex_destroy(&store->mutex);
     free(store);
+}
+
+int64_t store_now_ms(const struct store *store)
+{
+    return store->ops->now_ms != NULL ? store->ops->now_ms(store->first) : clock_now_ms();
+}
+
+int64_t store_clock_ahead_ms(const struct store *store)
+{
+    return store->ops->now_ms != NULL ? clock_now_ms() - store->ops->now_ms(store->first) : 0;
 }
 
 bool store_is_shared(const struct store *store)

@@ -398,6 +398,13 @@ int store_backup(struct store *store, const char *path, const struct store_backu
 /* Do other nodes use it? Then claims have leases, which HEARTBEAT keeps up. */
 bool store_is_shared(const struct store *store);
 
+/* The store's clock, UTC milliseconds: all times that it keeps are by this one, and are compared
+ * with it. A shared store's is that of its database, as last heard and since then counted by the
+ * monotonic clock, so that it is no matter what a node's own clock says. Any thread. */
+int64_t store_now_ms(const struct store *store);
+/* By how many milliseconds this machine's clock is ahead of it; 0 in an embedded store. */
+int64_t store_clock_ahead_ms(const struct store *store);
+
 /* Who is told of changes; set before the first post. `fn` must not block and may post. */
 void store_listen(struct store *store, store_listen_fn *fn, void *context);
 /* Tell it of what other nodes change, too, from a thread of the store's; and end that. Both do

@@ -55,6 +55,8 @@ struct store_ops {
      */
     int (*hear)(struct store_conn *conn, struct err *err);
     void (*deafen)(struct store_conn *conn);
+    /* Its clock, from any thread; NULL: this machine's. */
+    int64_t (*now_ms)(const struct store_conn *conn);
     /* From here on: of the embedded kind only. */
     /* `durable`: the commit of what begins here is to be fsynced. */
     int (*begin)(struct store_conn *conn, bool durable, struct err *err);
