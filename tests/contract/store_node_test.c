@@ -91,6 +91,27 @@ static void a_node_lives_from_its_first_heartbeat_on(void **state)
     assert_true(beat(f, "a", false).alive);
 }
 
+static struct store_nodes nodes(struct fixture *f)
+{
+    struct store_op op = {.verb = STORE_NODES};
+
+    assert_int_equal(run(f->store, &op), 0);
+    return op.nodes;
+}
+
+static void living_nodes_are_counted_with_the_longest_lease(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(nodes(f).count, 0);
+    beat_for(f, "a", true, LEASE_MS);
+    beat_for(f, "b", true, 10 * LEASE_MS);
+    assert_int_equal(nodes(f).count, 2);
+    assert_true(nodes(f).wait_ms > 9 * LEASE_MS && nodes(f).wait_ms <= 10 * LEASE_MS);
+    let_die(f, "b");
+    assert_int_equal(nodes(f).count, 1);
+}
+
 static void a_heartbeat_names_what_the_node_runs(void **state)
 {
     struct fixture *f = *state;
@@ -604,6 +625,7 @@ int main(void)
 {
     struct CMUnitTest tests[] = {
         STORE_TEST(a_node_lives_from_its_first_heartbeat_on),
+        STORE_TEST(living_nodes_are_counted_with_the_longest_lease),
         STORE_TEST(a_heartbeat_names_what_the_node_runs),
         STORE_TEST(the_reports_of_a_dead_node_are_taken_back),
         STORE_TEST(a_node_that_was_given_up_is_told_so),

@@ -396,6 +396,23 @@ static void a_sweep_removes_expired_sessions(void **state)
     assert_false(holds(f, &session));
 }
 
+static void all_sessions_end_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_SESSIONS_END};
+    struct session one, other;
+
+    assert_true(login(f, true, NOW_MS, &one));
+    assert_true(login(f, true, NOW_MS, &other));
+    assert_true(holds(f, &one));
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.sessions_end.ended, 2);
+    assert_false(holds(f, &one));
+    assert_false(holds(f, &other));
+    assert_true(login(f, true, NOW_MS, &one));
+    assert_true(holds(f, &one));
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -426,6 +443,7 @@ int main(void)
         STORE_TEST(a_refresh_token_needs_the_access_token_of_its_pair),
         STORE_TEST(an_expired_refresh_token_is_unknown),
         STORE_TEST(a_sweep_removes_expired_sessions),
+        STORE_TEST(all_sessions_end_at_once),
     };
 
     return RUN_ON_EVERY_BACKEND(tests);
