@@ -1,5 +1,7 @@
 """The deletion ledger: written before a DELETE is answered, and what becomes of it when it cannot be."""
 
+import contextlib
+import os
 import signal
 import struct
 import subprocess
@@ -144,6 +146,33 @@ def test_a_crash_before_the_record_leaves_it_to_the_next_start(suffering):
     client.url = server.start().url
     refused(client.status(reference), "Unknown reference")
     poll(lambda: len(records(server)) == 1, what="the record")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 KiB, and how to fill it."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256K,mode=0700", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(folder):
+    with open(folder / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while filler.write(bytes(4096)) == 4096:
+            pass
+    assert os.statvfs(folder).f_bavail == 0
+
+
+def test_deletions_go_on_while_the_disk_of_the_ledger_is_full(make_server, small_disk):
+    server = make_server(deletion_ledger=small_disk / "deletions.ledger")
+    client = server.client("alice")
+    references = [complete(client) for _ in range(150)]  # more than a block has room for
+    fill(small_disk)
+    for reference in references:
+        assert client.delete(reference).json()["result"] is True
+    assert (small_disk / "deletions.ledger").stat().st_size == HEAD + 150 * RECORD
 
 
 @pytest.mark.parametrize("torn", [b"\0" * 4096, b"x" * 31, b"x" * 32 + b"\0" * 7])
