@@ -25,6 +25,7 @@
     X(INTERNAL, 500, "Internal error")                                                             \
     X(NOMEM, 503, "Out of memory")                                                                 \
     X(STORE, 503, "Store unavailable")                                                             \
+    X(FULL, 503, "Disk full")                                                                      \
     X(DOUBT, 503, "Outcome unknown")                                                               \
     X(SPOOL, 503, "Spool unavailable")                                                             \
     X(LEDGER, 503, "Deletion not recorded")                                                        \

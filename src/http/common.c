@@ -7,7 +7,6 @@
 
 enum {
     METRICS_MAX = 64 * 1024,
-    DISK_LEAST = 16 << 20, /* bytes that must be free for the service to count as healthy */
 };
 
 /* The file src/http/openapi.json, put into the program by the assembler. */
@@ -32,8 +31,7 @@ void common_openapi(struct exchange *ex)
 /* Here the store has answered: a failing one is a 503 by itself. */
 static void health_known(struct exchange *ex)
 {
-    if (spool_free_bytes(ex->services->spool) < DISK_LEAST) {
-        err_set(&ex->err, -E_SPOOL, "less than %d bytes are free in the spool", DISK_LEAST);
+    if (spool_check(ex->services->spool, true, &ex->err) < 0) {
         exchange_reply_error(ex, &ex->err, "{\"status\": \"failing\"}");
         return;
     }

@@ -136,7 +136,7 @@ static bool store_failed(struct exchange *ex)
         ex->otherwise(ex);
         return true;
     }
-    if (ex->op.err.code != -E_DOUBT)
+    if (ex->op.err.code != -E_DOUBT && ex->op.err.code != -E_FULL)
         ex->op.err.code = ex->op.rc;
     exchange_reply_error(ex, &ex->op.err, NULL);
     return true;

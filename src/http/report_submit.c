@@ -234,6 +234,10 @@ static int submit_start(struct exchange *ex, const struct request *request)
         return rc;
     ex->state = canonical;
     ex->state_free = free;
+    /* What could not be generated now is better not accepted. */
+    rc = spool_check(ex->services->spool, false, &ex->err);
+    if (rc != 0)
+        return rc;
     submit = &exchange_op(ex, STORE_SUBMIT)->submit;
     submit->id = guid_new();
     submit->user_id = ex->user->id;

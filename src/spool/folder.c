@@ -170,9 +170,12 @@ static int folder_lock(struct spool *spool, struct err *err)
     return spool_temp_lock(&of(spool)->temp, err);
 }
 
-static int64_t folder_free_bytes(const struct spool *spool)
+static int folder_check(const struct spool *spool, bool try_it, struct err *err)
 {
-    return spool_dir_free_bytes(of_const(spool)->dir);
+    const struct folder *folder = of_const(spool);
+    int rc = spool_dir_check(folder->dir, folder->path, try_it, err);
+
+    return rc < 0 ? rc : spool_dir_check(folder->temp.dir, folder->temp.folder, try_it, err);
 }
 
 /* ---- files ---- */
@@ -333,8 +336,8 @@ const struct spool_ops spool_folder = {
     .has_part = folder_has_part,
     .each = folder_each,
     .drop = folder_drop,
-    .free_bytes = folder_free_bytes,
     .copy = folder_copy,
     .sync = folder_sync,
+    .check = folder_check,
     .open_result = folder_open_result,
 };

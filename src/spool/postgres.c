@@ -425,9 +425,12 @@ static int postgres_lock(struct spool *spool, struct err *err)
     return spool_temp_lock(&of(spool)->temp, err);
 }
 
-static int64_t postgres_free_bytes(const struct spool *spool)
+/* Whether the database is there the store says. */
+static int postgres_check(const struct spool *spool, bool try_it, struct err *err)
 {
-    return spool_dir_free_bytes(of_const(spool)->temp.dir);
+    const struct spool_temp *temp = &of_const(spool)->temp;
+
+    return spool_dir_check(temp->dir, temp->folder, try_it, err);
 }
 
 /* ---- open ---- */
@@ -486,7 +489,7 @@ const struct spool_ops spool_postgres = {
     .each = postgres_each,
     .each_idle = postgres_each_idle,
     .drop = postgres_drop,
-    .free_bytes = postgres_free_bytes,
+    .check = postgres_check,
     .fetch = postgres_fetch,
     .release = postgres_release,
 };

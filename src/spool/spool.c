@@ -144,9 +144,9 @@ int spool_lock(struct spool *spool, struct err *err)
     return spool->ops->lock(spool, err);
 }
 
-int64_t spool_free_bytes(const struct spool *spool)
+int spool_check(const struct spool *spool, bool try_it, struct err *err)
 {
-    return spool->ops->free_bytes(spool);
+    return spool->ops->check(spool, try_it, err);
 }
 
 /* ---- files ---- */

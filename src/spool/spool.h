@@ -63,8 +63,10 @@ int64_t spool_each(struct spool *spool, spool_each_fn *each, void *context, stru
 int64_t spool_sweep(struct spool *spool, int (*keep)(void *context, const struct spool_file *file),
                     void *context, struct err *err);
 
-/* Free bytes where workers write, or -1. */
-int64_t spool_free_bytes(const struct spool *spool);
+/* Could a report be generated now? -E_FULL: there is no room to begin one; -E_SPOOL, with the
+ * reason for the log: a folder of this node is missing, another one has taken its place, or it
+ * cannot be written to. `try_it`: a file is written, too, that nobody ever sees. */
+int spool_check(const struct spool *spool, bool try_it, struct err *err);
 
 /* ---- reading ---- */
 

@@ -35,7 +35,7 @@ struct spool_ops {
     int64_t (*each_idle)(struct spool *spool, spool_each_fn *each, void *context, struct err *err);
     /* Remove one that `each` has shown. */
     int (*drop)(struct spool *spool, const struct spool_file *file, struct err *err);
-    int64_t (*free_bytes)(const struct spool *spool);
+    int (*check)(const struct spool *spool, bool try_it, struct err *err);
     /* As spool_copy(), both of this backend, and spool_sync(); NULL: it can't. */
     int (*copy)(struct spool *from, struct spool *to, const struct spool_file *file, int64_t bytes,
                 struct err *err);
@@ -89,7 +89,8 @@ int spool_temp_lock(const struct spool_temp *temp, struct err *err); /* as spool
 int64_t spool_temp_each(const struct spool_temp *temp, spool_each_fn *each, void *context,
                         struct err *err);
 int spool_temp_drop(const struct spool_temp *temp, const struct spool_file *file, struct err *err);
-int64_t spool_dir_free_bytes(int dir); /* or -1 */
+/* spool_check() of one folder, open as `dir`. */
+int spool_dir_check(int dir, const char *path, bool try_it, struct err *err);
 /* Make the folder if it is not there, unless it has to be (`existing`), and open it; `ret_path` is
  * its absolute path, yours. */
 int spool_dir_open(const char *folder, bool existing, int *ret_dir, char **ret_path,

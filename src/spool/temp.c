@@ -10,10 +10,29 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/seam.h"
 #include "base/str.h"
 #include "spool/spool_impl.h"
 
+enum { CHECK_BYTES = 16 * 1024 }; /* with less a report cannot be begun */
+
 static const char TEMP[] = "temp/"; /* before the name of a temporary file */
+
+/* It survives a power cut, and with it what is published in it; also if the process that made it
+ * was killed right after. */
+static int make_folder(const char *folder, struct err *err)
+{
+    bool made = mkdir(folder, 0700) == 0;
+
+    if (!made && errno != EEXIST)
+        return err_errno(err, -E_SPOOL, "make the folder '%s'", folder);
+    SEAM_STEP("spool", "open", "made");
+    if ((SEAM_FAILS("spool.parent_fsync") || file_sync_folder_of(folder) < 0) &&
+        (made || errno != EACCES)) /* the operator made it, in a folder of others */
+        return err_errno(err, -E_SPOOL, "fsync the folder that '%s' is in", folder);
+    return 0;
+}
 
 int spool_dir_open(const char *folder, bool existing, int *ret_dir, char **ret_path,
                    struct err *err)
@@ -21,8 +40,8 @@ int spool_dir_open(const char *folder, bool existing, int *ret_dir, char **ret_p
     char *path;
     int dir;
 
-    if (!existing && mkdir(folder, 0700) < 0 && errno != EEXIST)
-        return err_errno(err, -E_SPOOL, "make the folder '%s'", folder);
+    if (!existing && make_folder(folder, err) < 0)
+        return -E_SPOOL;
     /* Absolute, since workers get it and need not share our working folder. */
     path = realpath(folder, NULL);
     if (path == NULL && errno == ENOENT)
@@ -97,11 +116,45 @@ int spool_temp_drop(const struct spool_temp *temp, const struct spool_file *file
     return 0;
 }
 
-int64_t spool_dir_free_bytes(int dir)
+/* A folder that was removed, or that something else was mounted over, can be written to for as long
+ * as it is open, and is found by nobody. */
+static bool is_in_place(int dir, const char *path)
+{
+    struct stat opened, named;
+
+    return fstat(dir, &opened) == 0 && stat(path, &named) == 0 && opened.st_nlink > 0 &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+/* Where the file system has files without a name. */
+static int try_to_write(int dir, const char *path, struct err *err)
+{
+    static const char bytes[CHECK_BYTES];
+    int fd = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    int rc = 0;
+
+    if (fd < 0)
+        return errno == EOPNOTSUPP || errno == EISDIR
+                   ? 0
+                   : err_errno(err, errno == ENOSPC ? -E_FULL : -E_SPOOL, "write in '%s'", path);
+    if (write(fd, bytes, sizeof(bytes)) != (ssize_t)sizeof(bytes))
+        rc = err_errno(err, errno == ENOSPC ? -E_FULL : -E_SPOOL, "write in '%s'", path);
+    close(fd);
+    return rc;
+}
+
+int spool_dir_check(int dir, const char *path, bool try_it, struct err *err)
 {
     struct statvfs vfs;
 
-    if (fstatvfs(dir, &vfs) < 0)
-        return -1;
-    return (int64_t)(vfs.f_bavail * vfs.f_frsize);
+    if (!is_in_place(dir, path))
+        return err_set(err, -E_SPOOL,
+                       "the folder '%s' is missing, or is another one than at the start: put it "
+                       "back (is its file system mounted?) or restart the server",
+                       path);
+    if (fstatvfs(dir, &vfs) < 0 || faccessat(dir, ".", W_OK | X_OK, 0) < 0)
+        return err_errno(err, -E_SPOOL, "the folder '%s' cannot be written to", path);
+    if (vfs.f_bavail * vfs.f_frsize < CHECK_BYTES || (vfs.f_files > 0 && vfs.f_favail == 0))
+        return err_set(err, -E_FULL, "the file system of '%s' has no room; free some", path);
+    return try_it ? try_to_write(dir, path, err) : 0;
 }

@@ -50,18 +50,23 @@ static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
 
 static int sqlite_commit(struct store_conn *conn, struct err *err)
 {
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
     int rc = sqlite_tally_write(conn, err);
 
     if (rc == 0)
-        rc = run_plain(conn, SQL_COMMIT, err);
+        rc = sqlite_reserve_pages(conn, err);
     if (rc == 0)
-        sqlite_active_commit(conn);
-    return rc;
+        rc = run_plain(conn, SQL_COMMIT, err);
+    if (rc < 0)
+        return rc;
+    c->pages = c->pages_then;
+    sqlite_active_commit(conn);
+    return 0;
 }
 
 /* The log still holds the pages as they were before a deletion: move it into the database, where
  * secure_delete has overwritten them, and cut it to nothing. */
-static bool empty_log(struct sqlite_conn *c)
+static int try_to_empty_log(struct sqlite_conn *c)
 {
     int rc;
 
@@ -70,6 +75,21 @@ static bool empty_log(struct sqlite_conn *c)
     sqlite3_busy_timeout(c->db, SQLITE_BUSY_MS);
     if (rc != SQLITE_OK)
         SEAM_STEP("store", "log", "kept");
+    return rc;
+}
+
+/* The database grows before the log's room is free: with the reserve if it has to be. */
+static bool empty_log(struct sqlite_conn *c)
+{
+    int rc = try_to_empty_log(c);
+
+    while (rc != SQLITE_OK && sqlite_is_full(c, rc) &&
+           sqlite_reserve_take(c->shared, SQLITE_RESERVE_FILES)) {
+        c->whole = false;
+        rc = try_to_empty_log(c);
+    }
+    if (!c->whole)
+        c->whole = sqlite_reserve_make(c->shared);
     return rc == SQLITE_OK;
 }
 
@@ -79,13 +99,39 @@ static int64_t sqlite_tend(struct store_conn *conn)
     int64_t now = clock_mono_ms();
     int64_t wait = c->checkpoint_ms + CHECKPOINT_EVERY_MS - now;
 
-    if (!c->dropped)
+    if (!c->dropped && c->whole)
         return 0;
-    if (wait > 0)
+    if (wait > 0 && !c->taken)
         return wait;
     c->checkpoint_ms = now;
     c->dropped = !empty_log(c);
-    return c->dropped ? CHECKPOINT_EVERY_MS : 0;
+    c->taken = false;
+    return c->dropped || !c->whole ? CHECKPOINT_EVERY_MS : 0;
+}
+
+/* The log takes room that it does not need once it is in the database; only if that is not enough,
+ * the reserve is taken, which is made again right after the operation. */
+static bool sqlite_make_room(struct store_conn *conn, const struct store_op *op, int tries)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+
+    if (!c->full)
+        return false;
+    c->full = false;
+    if (tries == 1) {
+        empty_log(c);
+        return true;
+    }
+    if (!sqlite_reserve_take(c->shared, sqlite_reserve_for(op->verb)))
+        return false;
+    c->whole = false;
+    c->taken = true;
+    return true;
+}
+
+static int sqlite_check(const struct store_conn *conn, struct err *err)
+{
+    return sqlite_place_check(((const struct sqlite_conn *)conn)->shared, err);
 }
 
 const struct store_ops store_sqlite = {.scheme = "sqlite",
@@ -95,6 +141,8 @@ const struct store_ops store_sqlite = {.scheme = "sqlite",
                                        .begin = sqlite_begin,
                                        .commit = sqlite_commit,
                                        .rollback = sqlite_rollback,
+                                       .make_room = sqlite_make_room,
+                                       .check = sqlite_check,
                                        .tend = sqlite_tend,
                                        .backup = sqlite_backup,
 #define X(name, member, kind) .member = sqlite_##member,

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "store/sqlite_statements.h"
 #include "store/store_impl.h"
@@ -24,20 +25,32 @@ enum {
     /* So many pages (137 GB) that the first byte of a page number is 0 or 1: see sqlite_scrub.c. */
     SQLITE_PAGES_MAX = 0x01ffffff,
     SQLITE_TALLY_MAX = 64, /* nodes that a transaction changes before they are written */
+    SQLITE_RESERVE_FILES = 2,
+    SQLITE_RESERVE_BYTES = 512 * 1024, /* of each */
+    SQLITE_FILES = 3,                  /* of a database: itself, -wal, -shm */
 };
 
 /* The numbered migrations: [0] makes schema 1. */
 extern const char *const sqlite_migrations[];
 extern const int sqlite_migration_count;
 
+/* Which file it is, whatever its name is by now. */
+struct sqlite_file_id {
+    dev_t device;
+    ino_t inode;
+};
+
 /* What all connections to one database share. Progress is kept here and not in the file: it is
  * worth nothing after a crash, since RECOVER starts the report again. */
 struct sqlite_shared {
     char *path;
-    int lock;                       /* descriptor that has the file alone; else -1 */
-    pthread_mutex_t mutex;          /* guards `running` and `holders` */
-    struct sqlite_running *running; /* few: one a worker */
-    void *holders;                  /* who holds slots: see sqlite_active.c */
+    int fd;                                    /* of the file, which it may have alone; or -1 */
+    int reserve[SQLITE_RESERVE_FILES];         /* sqlite_reserve.c; -1: not there */
+    char *names[SQLITE_FILES];                 /* sqlite_place.c */
+    struct sqlite_file_id files[SQLITE_FILES]; /* … as they were opened */
+    pthread_mutex_t mutex;                     /* guards `running` and `holders` */
+    struct sqlite_running *running;            /* few: one a worker */
+    void *holders;                             /* who holds slots: see sqlite_active.c */
 };
 
 /* What a transaction adds to one node of the tallies. */
@@ -59,6 +72,11 @@ struct sqlite_conn {
     /* of the writer */
     bool synchronous_full; /* PRAGMA synchronous as it stands */
     bool dropped;          /* deleted bytes may still be in the write-ahead log */
+    bool full;             /* the last trouble was a full disk */
+    int64_t pages;         /* of the database, whose blocks are in its file */
+    int64_t pages_then;    /* … once the transaction under way is committed */
+    bool whole;            /* the reserve was, when it was last looked at … */
+    bool taken;            /* … and some of it was taken since, to be put back at once */
     int64_t checkpoint_ms; /* monotonic: of the last one */
     bool holders_stale;    /* they have to be read again */
     int64_t data_version;  /* of SQLite, when they were read: another process's commit changes it */
@@ -77,6 +95,26 @@ void sqlite_close(struct store_conn *conn);
 /* sqlite_backup.c */
 int sqlite_backup(struct store_conn *conn, const char *path, const struct store_backup_watch *watch,
                   struct err *err);
+
+/* sqlite_reserve.c: all of it is the writer's. Is it whole, so that more may be begun? */
+bool sqlite_has_reserve(struct store_conn *conn);
+void sqlite_reserve_open(struct sqlite_shared *shared); /* as it is, maybe not there */
+void sqlite_reserve_close(struct sqlite_shared *shared);
+/* Before a commit: blocks in the file for the pages that come with it. */
+int sqlite_reserve_pages(struct store_conn *conn, struct err *err);
+/* As far as there is room for it; is it whole now? */
+bool sqlite_reserve_make(struct sqlite_shared *shared);
+/* How many of the files a verb may take. */
+int sqlite_reserve_for(enum store_verb verb);
+/* Give the blocks of one of the first `files` back to the disk; false: they have none left. */
+bool sqlite_reserve_take(struct sqlite_shared *shared, int files);
+/* Give back the files themselves, too: a start may need their inodes. */
+bool sqlite_reserve_remove(struct sqlite_shared *shared);
+
+/* sqlite_place.c: remember which files are open; -E_STORE: there are others in their places. */
+int sqlite_place_note(struct sqlite_shared *shared, struct err *err);
+int sqlite_place_check(const struct sqlite_shared *shared, struct err *err);
+void sqlite_place_done(struct sqlite_shared *shared);
 
 /* sqlite_scrub.c: the name of the VFS that every connection uses. */
 const char *sqlite_scrub_vfs(void);
@@ -110,8 +148,12 @@ struct guid sql_get_guid(struct sql *q, int column);
 int sql_end(struct sql *q, struct err *err);
 /* Run a statement that gives no row, to the end. */
 int sql_run(struct sql *q, struct err *err);
-/* SQLite's trouble `rc` with this connection as an -E_STORE. */
+/* SQLite's trouble `rc` with this connection as an -E_STORE; `err` has -E_FULL if it is that. */
 int sqlite_trouble(struct sqlite_conn *conn, int rc, struct err *err);
+/* The disk is, so far, too full for more than what frees space. */
+int sqlite_full(struct err *err);
+/* Is `rc`, which has just come from this connection, due to a full disk? */
+bool sqlite_is_full(struct sqlite_conn *conn, int rc);
 /* Unprepared text, any number of statements; `rc` of SQLite. */
 int sqlite_exec(struct sqlite_conn *conn, const char *text);
 

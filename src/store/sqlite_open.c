@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "store/sqlite_impl.h"
 
 /* Marks the file as ours, so that another program's database is not taken for a store: "RPTD". */
@@ -15,6 +16,7 @@ enum { APPLICATION_ID = 0x52505444 };
 
 static int open_trouble(struct sqlite_conn *c, int rc, struct err *err)
 {
+    c->full = sqlite_is_full(c, rc);
     err_set(err, -E_STORE, "Cannot open the store '%s': %s.", c->shared->path, sqlite3_errstr(rc));
     return err_detail(err, "sqlite: %s (code %d)", c->db != NULL ? sqlite3_errmsg(c->db) : "", rc);
 }
@@ -44,8 +46,11 @@ static int make_file(const char *path, struct err *err)
 
     if (fd < 0 && errno != EEXIST)
         return err_errno(err, -E_STORE, "Cannot make the store '%s'", path);
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return 0;
+    close(fd);
+    if (file_sync_folder_of(path) < 0)
+        return err_errno(err, -E_STORE, "Cannot write the folder of the store '%s'", path);
     return 0;
 }
 
@@ -69,14 +74,20 @@ static int find_file(const struct store_spec *spec, const char *path, char **ret
     return 0;
 }
 
+/* Kept open until SQLite has closed the file: closing it would drop SQLite's locks. */
+static int open_file(struct sqlite_shared *shared, struct err *err)
+{
+    shared->fd = open(shared->path, O_RDWR | O_CLOEXEC);
+    if (shared->fd < 0)
+        return err_errno(err, -E_STORE, "Cannot open the store '%s'", shared->path);
+    return 0;
+}
+
 /* Two servers on one store would each take the other's running reports for left over. The lock is
  * of flock(), which SQLite's own are not: it goes with the process, whatever becomes of that. */
 static int take_alone(struct sqlite_shared *shared, struct err *err)
 {
-    shared->lock = open(shared->path, O_RDWR | O_CLOEXEC);
-    if (shared->lock < 0)
-        return err_errno(err, -E_STORE, "Cannot open the store '%s'", shared->path);
-    if (flock(shared->lock, LOCK_EX | LOCK_NB) == 0)
+    if (flock(shared->fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
     if (errno != EWOULDBLOCK)
         return err_errno(err, -E_STORE, "Cannot lock the store '%s'", shared->path);
@@ -180,19 +191,32 @@ static struct sqlite_conn *conn_new(struct sqlite_shared *shared, bool writes)
     return c;
 }
 
+static void disconnect(struct sqlite_conn *c)
+{
+    for (int i = 0; i < SQL_COUNT; i++) {
+        sqlite3_finalize(c->statements[i]);
+        c->statements[i] = NULL;
+    }
+    sqlite3_close(c->db);
+    c->db = NULL;
+}
+
 void sqlite_close(struct store_conn *conn)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
 
-    for (int i = 0; i < SQL_COUNT; i++)
-        sqlite3_finalize(c->statements[i]);
-    sqlite3_close(c->db);
+    /* Its end would checkpoint into this file and remove the log of another one. */
+    if (c->db != NULL && sqlite_place_check(c->shared, NULL) < 0)
+        sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    disconnect(c);
     if (c->writes) {
+        sqlite_reserve_close(c->shared);
+        sqlite_place_done(c->shared);
         sqlite_active_free(c);
         sqlite_running_free(c->shared);
         pthread_mutex_destroy(&c->shared->mutex);
-        if (c->shared->lock >= 0)
-            close(c->shared->lock); /* after the database: it would drop SQLite's locks */
+        if (c->shared->fd >= 0)
+            close(c->shared->fd);
         free(c->shared->path);
         free(c->shared);
     }
@@ -233,9 +257,21 @@ static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
         return open_trouble(c, rc, err);
     c->synchronous_full = true;
     c->dropped = true; /* by the process before, perhaps, and it crashed */
-    if (migrate(c, create, err) < 0)
+    if (migrate(c, create, err) < 0 || read_holders(c, err) < 0)
         return -E_STORE;
-    return read_holders(c, err);
+    return sqlite_place_note(c->shared, err);
+}
+
+/* The first thing that a full disk has no room for is the log, and its index. */
+static int set_up(struct sqlite_conn *c, bool create, struct err *err)
+{
+    sqlite_reserve_open(c->shared);
+    if (set_up_writer(c, create, err) == 0)
+        return 0;
+    if (!c->full || !sqlite_reserve_remove(c->shared))
+        return -E_STORE;
+    disconnect(c);
+    return set_up_writer(c, create, err);
 }
 
 int sqlite_open(const struct store_spec *spec, const char *path, struct store_conn **ret,
@@ -256,15 +292,20 @@ int sqlite_open(const struct store_spec *spec, const char *path, struct store_co
         return err_set(err, -E_STORE, "Cannot open the store: out of memory.");
     }
     shared->path = full;
-    shared->lock = -1;
+    shared->fd = -1;
+    for (int i = 0; i < SQLITE_RESERVE_FILES; i++)
+        shared->reserve[i] = -1;
     pthread_mutex_init(&shared->mutex, NULL);
-    rc = spec->alone ? take_alone(shared, err) : 0;
+    rc = open_file(shared, err);
+    if (rc == 0 && spec->alone)
+        rc = take_alone(shared, err);
     if (rc == 0)
-        rc = set_up_writer(c, spec->create || spec->upgrade, err);
+        rc = set_up(c, spec->create || spec->upgrade, err);
     if (rc < 0) {
         sqlite_close(&c->base);
         return rc;
     }
+    c->whole = spec->create ? sqlite_reserve_make(shared) : true;
     *ret = &c->base;
     return 0;
 }

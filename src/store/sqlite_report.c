@@ -213,7 +213,7 @@ static int insert_report(struct store_conn *conn, struct store_submit *arg, stru
 
 static int accept_report(struct store_conn *conn, struct store_submit *arg, struct err *err)
 {
-    int rc = insert_report(conn, arg, err);
+    int rc = sqlite_has_reserve(conn) ? insert_report(conn, arg, err) : sqlite_full(err);
     int64_t seq = sqlite3_last_insert_rowid(((struct sqlite_conn *)conn)->db);
 
     if (rc == 0)
@@ -269,6 +269,8 @@ int sqlite_claim(struct store_conn *conn, struct store_claim *arg, struct err *e
     arg->found = place.found;
     if (rc < 0 || !place.found)
         return rc;
+    if (!sqlite_has_reserve(conn)) /* it would only fail, and its end needs room */
+        return sqlite_full(err);
     q = sql_start(conn, SQL_CLAIM);
     sql_int(&q, 4, arg->now_ms);
     rc = move_report(&q, &place, REPORT_PROCESSING, err);

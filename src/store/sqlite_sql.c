@@ -1,6 +1,8 @@
 /* src/store/sqlite_sql.c -- one SQL statement being run: prepared once, bound, read, reset. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "store/sqlite_impl.h"
 
@@ -136,8 +138,42 @@ struct guid sql_get_guid(struct sql *q, int column)
     return id;
 }
 
+/* SQLite does not tell why a file could not be made. */
+static bool has_no_inodes(const char *path)
+{
+    struct statvfs vfs;
+
+    return statvfs(path, &vfs) == 0 && vfs.f_files > 0 && vfs.f_favail == 0;
+}
+
+bool sqlite_is_full(struct sqlite_conn *conn, int rc)
+{
+    int error = sqlite3_system_errno(conn->db);
+
+    switch (rc & 0xff) {
+    case SQLITE_FULL:
+        return true;
+    case SQLITE_IOERR: /* SHMSIZE: the log's index could not be extended */
+        return rc == SQLITE_IOERR_SHMSIZE || error == ENOSPC || error == EDQUOT;
+    case SQLITE_CANTOPEN:
+        return has_no_inodes(conn->shared->path);
+    default:
+        return false;
+    }
+}
+
+int sqlite_full(struct err *err)
+{
+    err_set(err, -E_FULL, "The server's disk is full. Delete reports, or try again later.");
+    err_detail(err, "%s", "the file system of the store has no room; free some");
+    return -E_STORE;
+}
+
 int sqlite_trouble(struct sqlite_conn *conn, int rc, struct err *err)
 {
+    conn->full = sqlite_is_full(conn, rc);
+    if (conn->full)
+        return sqlite_full(err);
     err_set(err, -E_STORE, "The store is unavailable: %s, try again.", sqlite3_errstr(rc));
     return err_detail(err, "sqlite: %s (code %d)", sqlite3_errmsg(conn->db), rc);
 }

@@ -1,6 +1,7 @@
 /* src/store/store.c -- the engine over every backend: a writing lane that commits in groups; reads
  * on the caller's thread, or, over a network, in a lane of their own. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ enum {
     BACKEND_COUNT = sizeof(backends) / sizeof(backends[0]),
     DEFAULT_CONNECTIONS = 4,
     NETWORK_BATCH_MAX = 64, /* so that the other connections get work, too */
+    CHECK_EVERY_MS = 100,
 };
 
 static const enum store_kind kinds[STORE_VERB_COUNT] = {
@@ -54,6 +56,7 @@ struct store {
     pthread_mutex_t mutex;        /* guards `readers` and the pools */
     struct reader *readers;
     struct stamps stamps;       /* of what the embedded kind answers */
+    atomic_llong check_ms;      /* embedded: when reads look again whether the files are in place */
     pthread_rwlock_t listening; /* held for writing while the listener changes */
     store_listen_fn *listen;
     void *listen_context;
@@ -182,6 +185,8 @@ static int run_verbs(struct store_conn *conn, struct lane_item *batch, struct er
 
 static int commit(struct store_conn *conn, struct err *err)
 {
+    if (conn->ops->check(conn, err) < 0)
+        return -E_STORE;
     if (SEAM_FAILS("store.commit"))
         return err_errno(err, -E_STORE, "cannot commit");
     return conn->ops->commit(conn, err);
@@ -208,7 +213,7 @@ static void count_changes(struct store_conn *conn, struct lane_item *batch)
 }
 
 /* One transaction over the batch. Unless it is committed, `err` says why and nothing happened. */
-static enum batch_fate run_transaction(struct store_conn *conn, struct lane_item *batch,
+static enum batch_fate try_transaction(struct store_conn *conn, struct lane_item *batch,
                                        struct err *err)
 {
     const struct store_ops *ops = conn->ops;
@@ -226,6 +231,32 @@ static enum batch_fate run_transaction(struct store_conn *conn, struct lane_item
     ops->rollback(conn);
     stamps_settle(&conn->store->stamps, false);
     return BATCH_ROLLED_BACK;
+}
+
+/* A batch of one has failed: can it be tried again with more room on the disk? */
+static bool make_room(struct store_conn *conn, struct lane_item *batch, int tries)
+{
+    bool made;
+
+    if (batch->next != NULL)
+        return false;
+    stamps_begin(&conn->store->stamps);
+    made = conn->ops->make_room(conn, store_op_of(batch), tries);
+    stamps_settle(&conn->store->stamps, false);
+    return made;
+}
+
+static enum batch_fate run_transaction(struct store_conn *conn, struct lane_item *batch,
+                                       struct err *err)
+{
+    for (int tries = 1;; tries++) {
+        enum batch_fate fate = try_transaction(conn, batch, err);
+
+        if (fate == BATCH_COMMITTED || !make_room(conn, batch, tries))
+            return fate;
+        store_forget_changes(conn);
+        store_op_done(store_op_of(batch));
+    }
 }
 
 static enum batch_fate transact(struct store_conn *conn, struct lane_item *batch, struct err *err)
@@ -333,8 +364,23 @@ static int64_t tend(void *context)
 
 /* ---- what may be remembered ---- */
 
+/* For what only reads: seldom looked at while all is well, since a look is three system calls. */
+static bool is_in_place(struct store *store, struct err *err)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (store->ops->check == NULL || now_ms < atomic_load(&store->check_ms))
+        return true;
+    if (store->ops->check(store->first, err) < 0)
+        return false;
+    atomic_store(&store->check_ms, now_ms + CHECK_EVERY_MS);
+    return true;
+}
+
 uint64_t store_stamp(struct store *store, const struct guid *id)
 {
+    if (!is_in_place(store, NULL))
+        return 0;
     return stamps_of(&store->stamps, id);
 }
 
@@ -394,7 +440,7 @@ static void run_read(struct store *store, struct store_op *op)
 {
     struct store_conn *conn = reader_conn(store, &op->err);
 
-    op->rc = conn != NULL ? run_verb(conn, op) : -E_STORE;
+    op->rc = conn != NULL && is_in_place(store, &op->err) ? run_verb(conn, op) : -E_STORE;
 }
 
 /* ---- what callers see ---- */

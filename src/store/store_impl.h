@@ -62,6 +62,12 @@ struct store_ops {
     int (*begin)(struct store_conn *conn, bool durable, struct err *err);
     int (*commit)(struct store_conn *conn, struct err *err);
     void (*rollback)(struct store_conn *conn);
+    /* `op` alone was rolled back, for the `tries`th time. Is there room for it on the disk now, so
+     * that it should be tried again? */
+    bool (*make_room)(struct store_conn *conn, const struct store_op *op, int tries);
+    /* Is what was opened still what its name stands for? -E_STORE: nothing that is written now
+     * would be found at the next start. Any thread. */
+    int (*check)(const struct store_conn *conn, struct err *err);
     /* Housekeeping (checkpoint) on the writing thread, between batches: so cheap when there is
      * nothing to do that it can be called after each. Returns the milliseconds after which it wants
      * to be called though nothing is posted; 0: not before the next batch. */

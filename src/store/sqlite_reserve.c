@@ -1,0 +1,195 @@
+/* src/store/sqlite_reserve.c -- disk blocks kept for what must work while the disk is full: two
+ * files beside the store, which hold nothing.
+ *
+ * A change needs room in the write-ahead log before it frees any, and a start needs room for the
+ * log's index. So when the disk is full, a deletion or the end of a report takes the blocks of
+ * these files, and right after it the log is emptied and the files are made whole again. Submits
+ * and claims are refused until they are: so nothing that goes on and on can eat them up. A login
+ * makes the store grow a little, so it may take one of the files only.
+ *
+ * The log can always be emptied, since what it has is given blocks in the database before it is
+ * committed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/seam.h"
+#include "store/sqlite_impl.h"
+
+enum { PART_LEAST = 16 * 1024, /* bytes; not worth keeping below */ CHUNK = 16 * 1024 };
+
+/* The verbs that are not named let the store grow a little, or not at all. */
+int sqlite_reserve_for(enum store_verb verb)
+{
+    switch (verb) {
+    case STORE_SUBMIT:
+    case STORE_CLAIM:
+    case STORE_USER_ADD:
+        return 0;
+    case STORE_MARK:
+    case STORE_DROP:
+    case STORE_FINISH:
+    case STORE_REQUEUE:
+    case STORE_RECOVER:
+    case STORE_SWEEP:
+        return SQLITE_RESERVE_FILES;
+    default:
+        return 1;
+    }
+}
+
+/* Bytes that the file has; -1: it is not open, or it was removed. */
+static int64_t size_of(int fd)
+{
+    struct stat st;
+
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 0 ? st.st_size : -1;
+}
+
+static bool is_whole(const struct sqlite_shared *shared)
+{
+    for (int i = 0; i < SQLITE_RESERVE_FILES; i++) {
+        if (size_of(shared->reserve[i]) < SQLITE_RESERVE_BYTES)
+            return false;
+    }
+    return true;
+}
+
+bool sqlite_has_reserve(struct store_conn *conn)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+
+    c->whole = is_whole(c->shared); /* another process may have taken it, or removed the files */
+    return c->whole;
+}
+
+static void close_file(struct sqlite_shared *shared, int i)
+{
+    if (shared->reserve[i] >= 0)
+        close(shared->reserve[i]);
+    shared->reserve[i] = -1;
+}
+
+static void open_file(struct sqlite_shared *shared, int i, int flags)
+{
+    char *path;
+
+    if (asprintf(&path, "%s-reserve%d", shared->path, i + 1) < 0)
+        return;
+    shared->reserve[i] = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+    free(path);
+}
+
+void sqlite_reserve_open(struct sqlite_shared *shared)
+{
+    for (int i = 0; i < SQLITE_RESERVE_FILES; i++)
+        open_file(shared, i, 0);
+}
+
+void sqlite_reserve_close(struct sqlite_shared *shared)
+{
+    for (int i = 0; i < SQLITE_RESERVE_FILES; i++)
+        close_file(shared, i);
+}
+
+/* Where a file system cannot be asked for blocks it has to be given bytes, which it must not be
+ * able to compress. */
+static int write_blocks(int fd, int64_t from, int64_t size)
+{
+    unsigned char chunk[CHUNK];
+
+    randombytes_buf(chunk, sizeof(chunk));
+    for (int64_t at = from; at < size; at += CHUNK) {
+        if (pwrite(fd, chunk, sizeof(chunk), at) != (ssize_t)sizeof(chunk))
+            return -1;
+    }
+    return 0;
+}
+
+/* The log may have many pages that are not in the file yet. If they had no blocks there, the log
+ * could not be emptied on a full disk. */
+int sqlite_reserve_pages(struct store_conn *conn, struct err *err)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    struct sql q = sql_start(conn, SQL_PAGE_COUNT);
+    int rc;
+
+    if (sql_next(&q))
+        c->pages_then = sql_get_int(&q, 0);
+    rc = sql_end(&q, err);
+    if (rc < 0 || c->pages_then <= c->pages)
+        return rc;
+    /* Some file systems have no such call, and need none if there is room. */
+    if ((SEAM_FAILS("store.grow") ||
+         fallocate(c->shared->fd, FALLOC_FL_KEEP_SIZE, c->pages * SQLITE_PAGE,
+                   (c->pages_then - c->pages) * SQLITE_PAGE) < 0) &&
+        (errno == ENOSPC || errno == EDQUOT)) {
+        c->full = true;
+        return sqlite_full(err);
+    }
+    return 0;
+}
+
+static bool take_blocks(int fd, int64_t size)
+{
+    if (SEAM_FAILS("store.reserve"))
+        return false;
+    if (fallocate(fd, 0, 0, size) == 0)
+        return true;
+    return errno == EOPNOTSUPP && write_blocks(fd, size_of(fd), size) == 0;
+}
+
+/* As much of one file as there is room for. */
+static void make_part(struct sqlite_shared *shared, int i)
+{
+    int64_t have = size_of(shared->reserve[i]);
+
+    if (have < 0) {
+        close_file(shared, i);
+        open_file(shared, i, O_CREAT);
+        have = size_of(shared->reserve[i]);
+    }
+    for (int64_t size = SQLITE_RESERVE_BYTES; have >= 0 && size >= PART_LEAST && size > have;
+         size /= 2) {
+        if (take_blocks(shared->reserve[i], size))
+            return;
+    }
+}
+
+bool sqlite_reserve_make(struct sqlite_shared *shared)
+{
+    for (int i = 0; i < SQLITE_RESERVE_FILES; i++)
+        make_part(shared, i);
+    SEAM_STEP("store", "reserve", "made");
+    return is_whole(shared);
+}
+
+bool sqlite_reserve_take(struct sqlite_shared *shared, int files)
+{
+    for (int i = 0; i < files; i++) {
+        if (size_of(shared->reserve[i]) > 0 && ftruncate(shared->reserve[i], 0) == 0) {
+            SEAM_STEP("store", "reserve", "taken");
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sqlite_reserve_remove(struct sqlite_shared *shared)
+{
+    bool removed = false;
+
+    for (int i = 0; i < SQLITE_RESERVE_FILES; i++) {
+        char *path;
+
+        close_file(shared, i);
+        if (asprintf(&path, "%s-reserve%d", shared->path, i + 1) < 0)
+            continue;
+        removed |= unlink(path) == 0;
+        free(path);
+    }
+    return removed;
+}

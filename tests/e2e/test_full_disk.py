@@ -1,0 +1,258 @@
+"""Full file systems under store and spool: a report at most is lost, and with it what filled them."""
+
+import os
+
+import pytest
+import requests
+
+from conftest import ALICE, close
+from disks import Disk, MiB, own_mounts
+from harness import ENDS_WITHIN, PASSWORD, Client, Server, failed, poll, refused
+from seams import DEATH, plan
+
+LARGE = {"Rows": "1000000"}  # of Big: more than any of these disks has room for
+ROWS_OF_RESULT = 3
+
+
+@pytest.fixture(scope="module")
+def mounts():
+    if os.geteuid() != 0:
+        pytest.skip("mounting file systems takes root")
+    own_mounts()
+
+
+@pytest.fixture(params=[("tmpfs", 6 * MiB, "off", "0"), ("tmpfs", 6 * MiB, "on", "0"),
+                        ("tmpfs", 6 * MiB, "off", "16K"), ("ext4", 11 * MiB, "off", "0"),
+                        ("ext4", 24 * MiB, "on", "16K")],
+                ids=["tmpfs", "encrypted", "rows", "ext4", "ext4-encrypted-rows"])
+def disk_spec(request):
+    return request.param
+
+
+@pytest.fixture
+def on_disk(mounts, tmp_path):
+    """A server whose store and spool are in one small file system: on_disk(disk_spec)."""
+    made = []
+
+    def make(spec, options="", **config):
+        kind, size, encryption, row_results = spec
+        disk = Disk(tmp_path / f"disk{len(made)}", kind, size, options)
+        server = Server.made(tmp_path / f"server{len(made)}", store=disk.folder / "store.db",
+                             spool=disk.folder / "spool", spool_encryption=encryption,
+                             row_results=row_results, deletion_ledger=disk.folder / "deletions",
+                             **config)
+        server.spool = disk.folder / "spool"
+        made.append((server, disk))
+        server.add_user(ALICE)
+        return server.start(), disk
+
+    yield make
+    for server, disk in made:
+        close(server)
+        disk.unmount()
+
+
+def log_in(server):
+    """An answer to a login."""
+    return Client(server.url).call("POST", "/User/Login",
+                                   json={"username": ALICE, "password": PASSWORD})
+
+
+def submits_again(client):
+    """Wait until a report is accepted; returns its reference."""
+
+    def accepted():
+        answer = client.submit("Quick", {"ProductID": "1"})
+        if answer.status_code != 200:
+            failed(answer, 503)
+            return None
+        return answer.json()["data"]
+
+    return poll(accepted, what="room for a report")
+
+
+def works(client):
+    reference = submits_again(client)
+    assert client.finish(reference).json()["data"] == "complete"
+    assert len(client.result(reference).json()["data"]["results"]) == ROWS_OF_RESULT
+    assert client.delete(reference).json()["result"] is True
+
+
+def check_whole(server):
+    server.stop()
+    audit = server.run("audit", "-c", "reportd.conf")
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+def test_a_result_that_fills_the_disk_costs_itself_only(on_disk, disk_spec):
+    server, disk = on_disk(disk_spec)
+    client = server.client(ALICE)
+    kept = client.complete("Quick", ProductID="1")
+    free = disk.free()
+    large = client.order("Big", **LARGE)
+    answer = client.finish(large).json()
+    assert answer["data"] == "error" and "disk is full" in answer["message"], answer
+    assert server.files_of(large) == []
+    assert disk.free() > free - MiB  # the log and its index may have grown
+    assert len(client.result(kept).json()["data"]["results"]) == ROWS_OF_RESULT
+    assert client.delete(large).json()["result"] is True
+    assert log_in(server).status_code == 200
+    works(client)
+    check_whole(server)
+
+
+def test_many_results_that_fill_the_disk_all_end(on_disk, disk_spec):
+    server, _ = on_disk(disk_spec, workers=3)
+    client = server.client(ALICE)
+    references = [submits_again(client) if number % 3 == 2 else client.order("Big", **LARGE)
+                  for number in range(6)]
+    assert {client.finish(reference).json()["data"] for reference in references} <= \
+        {"complete", "error"}
+    for reference in references:
+        assert client.delete(reference).json()["result"] is True
+    works(client)
+    check_whole(server)
+
+
+def fill_with_reports(server, disk):
+    """A disk that another program has filled, with reports in every state."""
+    client = server.client(ALICE)
+    reports = {"complete": client.complete("Quick", ProductID="1"),
+               "error": client.order("Quick", ProductID="99")}
+    client.finish(reports["error"])
+    reports["processing"] = client.order("Endless")
+    client.wait_for(reports["processing"], "processing")
+    reports["queued"] = client.order("Quick", ProductID="1")  # there is one worker
+    disk.fill()
+    return client, reports
+
+
+def check_full(server, disk, client, reports):
+    """What must work on a disk without a free block."""
+    disk.fill()
+    failed(client.submit("Quick", {"ProductID": "1"}), 503, "Disk full")
+    for state, reference in reports.items():
+        assert client.delete(reference).json()["result"] is True, state
+        refused(client.status(reference), "Unknown reference")
+        assert server.files_of(reference) == []
+    assert log_in(server).status_code == 200
+
+
+def test_a_disk_that_another_program_fills_lets_reports_go(on_disk, disk_spec):
+    server, disk = on_disk(disk_spec, workers=1)
+    client, reports = fill_with_reports(server, disk)
+    check_full(server, disk, client, reports)
+    disk.room()
+    works(client)
+    check_whole(server)
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_server_starts_on_a_full_disk(on_disk, disk_spec, how):
+    server, disk = on_disk(disk_spec, workers=1)
+    client, reports = fill_with_reports(server, disk)
+    getattr(server, how)()
+    disk.fill()
+    client.url = server.start().url
+    assert client.state(reports["complete"]) == "complete"
+    check_full(server, disk, client, reports)
+    server.stop()
+    client.url = server.start().url
+    for reference in reports.values():
+        refused(client.status(reference), "Unknown reference")
+    disk.room()
+    works(client)
+    check_whole(server)
+
+
+def test_a_queued_report_waits_for_room(on_disk, disk_spec):
+    server, disk = on_disk(disk_spec, workers=1)
+    client, reports = fill_with_reports(server, disk)
+    server.stop()
+    disk.fill()  # what the log had
+    client.url = server.start().url
+    failed(client.submit("Quick", {"ProductID": "1"}), 503, "Disk full")
+    assert client.state(reports["processing"]) == client.state(reports["queued"]) == "queued"
+    disk.room()
+    assert client.delete(reports["processing"]).json()["result"] is True
+    assert client.finish(reports["queued"]).json()["data"] == "complete"
+
+
+def test_a_report_ends_on_a_full_disk(on_disk, disk_spec):
+    server, disk = on_disk(disk_spec, workers=1)
+    client = server.client(ALICE)
+    reference = client.order("Pause", Times="3")
+    client.wait_for(reference, "processing")
+    disk.fill()
+    answer = client.finish(reference).json()
+    assert answer["data"] == "complete" or "disk is full" in answer["message"], answer
+    assert client.delete(reference).json()["result"] is True
+    disk.room()
+    works(client)
+
+
+def test_without_a_free_inode_reports_are_refused_and_go(on_disk):
+    server, disk = on_disk(("tmpfs", 6 * MiB, "off", "0"), ",nr_inodes=40", workers=1)
+    client = server.client(ALICE)
+    done = client.complete("Quick", ProductID="1")
+    disk.fill_inodes()
+    server.stop()
+    disk.fill_inodes()
+    client.url = server.start().url
+    failed(client.submit("Quick", {"ProductID": "1"}), 503, "Disk full")
+    assert client.delete(done).json()["result"] is True
+    assert log_in(server).status_code == 200
+    disk.room()
+    works(client)
+
+
+def test_a_full_disk_of_temporary_files_fails_the_report_that_spills(mounts, tmp_path):
+    """And another of the log, which is written by nobody but the shell that started the server."""
+    temp, log = Disk(tmp_path / "temp", size=MiB), Disk(tmp_path / "log", size=MiB)
+    server = Server.made(tmp_path / "server", workers=1)
+    server.spool.mkdir()
+    (server.spool / "temp").symlink_to(temp.folder)
+    server.log = log.folder / "log"
+    (server.reports / "Sort.sql").write_text(
+        "-- report: Sort\n-- source: data\n-- results\n"
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)\n"
+        "SELECT i, randomblob(100) AS b FROM n ORDER BY hex(b) LIMIT 300000;\n"
+        .replace("randomblob(100) AS b", "hex(randomblob(50)) AS b").replace("hex(b)", "b"))
+    server.add_user(ALICE)
+    client = server.start().client(ALICE)
+    log.fill()
+    answer = client.finish(client.order("Sort")).json()
+    assert answer["data"] == "error", answer
+    works(client)
+    log.room()
+    close(server)
+    for disk in (temp, log):
+        disk.unmount()
+
+
+@pytest.mark.parametrize("place", ["store.reserve.taken=crash", "store.reserve.made=crash@2"])
+def test_a_crash_while_the_reserve_is_used_loses_nothing(on_disk, place):
+    """It is made at the start, and again after it was taken."""
+    server, disk = on_disk(("tmpfs", 6 * MiB, "off", "0"), workers=1)
+    client = server.client(ALICE)
+    references = [client.complete("Quick", ProductID="1") for _ in range(4)]
+    server.stop()
+    plan(server, place)
+    client.url = server.start().url
+    disk.fill()
+    with pytest.raises(requests.ConnectionError):
+        for reference in references:
+            assert client.delete(reference).json()["result"] is True
+            references = references[1:] + [reference]
+    assert server.process.wait(ENDS_WITHIN) == DEATH
+    server.process.stdout.close()
+    server.process = None
+    plan(server)
+    client.url = server.start().url
+    alive = set(client.references())
+    assert alive <= set(references)
+    for reference in alive:
+        assert client.delete(reference).json()["result"] is True
+    disk.room()
+    works(client)
+    check_whole(server)
