@@ -155,7 +155,7 @@ PGconn *pg_connect(const struct pg_spec *spec, char why[PG_WORDS])
     }
     if (trouble == NULL)
         return conn;
-    pg_line(trouble, why);
+    pg_url_trouble(spec->url, trouble, why);
     PQfinish(conn);
     return NULL;
 }

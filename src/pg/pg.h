@@ -73,6 +73,10 @@ enum pg_class pg_class_of(const PGconn *conn, const PGresult *result);
 void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS]);
 /* The same for a message of libpq's, which has several lines, the last one ended. */
 void pg_line(const char *message, char out[PG_WORDS]);
+/* A message of libpq's about a URL and the connection it makes, in one line for the log, unless it
+ * may quote a password that is not percent-encoded as it must be (RFC 3986, 3.2.1): then what to do
+ * about that. */
+void pg_url_trouble(const char *url, const char *message, char out[PG_WORDS]);
 /* A connection of which nothing is to be expected any more. */
 bool pg_is_lost(const PGconn *conn);
 

@@ -63,6 +63,41 @@ void pg_line(const char *message, char out[PG_WORDS])
         *out = *out == '\n' || *out == '\t' ? ' ' : *out;
 }
 
+/* A password ends at the last '@', wherever libpq finds the end of it. */
+static bool may_quote(const char *url)
+{
+    const char *start = strstr(url, "://"), *end = strrchr(url, '@'), *port;
+
+    for (const char *c = strchr(url, '%'); c != NULL; c = strchr(c + 1, '%')) {
+        if (strspn(c + 1, "0123456789abcdefABCDEF") < 2)
+            return false;
+    }
+    if (start == NULL)
+        return end == NULL;
+    start += 3;
+    if (end != NULL)
+        return end >= start && strcspn(start, "/?#@[] ") == (size_t)(end - start);
+    /* "user:password" without a host is a host with a strange port. */
+    port = *start == '[' ? NULL : memchr(start, ':', strcspn(start, "/?"));
+    return port == NULL || strspn(port, "0123456789,:.") + 1 > strcspn(port, "/?,");
+}
+
+void pg_url_trouble(const char *url, const char *message, char out[PG_WORDS])
+{
+    const char *quoted = strstr(message, ": \"");
+
+    if (!may_quote(url)) {
+        str_copy(out, PG_WORDS,
+                 "what libpq says is withheld, since it may quote the password: write every "
+                 "character of it that is not a letter, a digit or one of -._~ as %XX, such as "
+                 "%25 for %");
+        return;
+    }
+    pg_line(message, out);
+    if (quoted != NULL && strstr(quoted, "://") != NULL && quoted - message < PG_WORDS)
+        out[quoted - message] = '\0'; /* the whole URL */
+}
+
 void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS])
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);

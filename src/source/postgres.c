@@ -19,15 +19,15 @@ static int check_url(const char *url, struct err *err)
     PQconninfoOption *options = PQconninfoParse(url, &why);
 
     if (options == NULL) {
-        err_set(err, -E_SOURCE, "The report's database cannot be opened.");
-        /* Some of libpq's messages repeat the URL, which may hold a password. */
-        err_detail(err, "the source's URL is not understood: %.*s",
-                   why != NULL ? (int)strcspn(why, "\n") : 0, why);
-        if (why == NULL || strstr(why, "://") != NULL)
-            err_detail(err, "the source's URL is not a PostgreSQL URI; write "
-                            "postgresql://USER@HOST:PORT/DATABASE");
+        char said[PG_WORDS];
+
+        pg_url_trouble(url, why != NULL ? why : "out of memory", said);
         PQfreemem(why);
-        return -E_SOURCE;
+        err_set(err, -E_SOURCE, "The report's database cannot be opened.");
+        return err_detail(err,
+                          "the source's URL is not understood: %s; write "
+                          "postgresql://USER@HOST:PORT/DATABASE",
+                          said);
     }
     PQconninfoFree(options);
     return 0;

@@ -565,7 +565,17 @@ def test_check_compiles_every_statement_and_names_the_line(shop, tmp_path):
 
 @pytest.mark.parametrize("url, words", [
     ("postgresql://127.0.0.1:1/x", "Connection refused"),
-    ("postgresql://h:secret@[::1/x", "not a PostgreSQL URI"),
+    ("postgresql://h:secret@[::1/x", "write postgresql://USER@HOST:PORT/DATABASE"),
+    ("postgresql://u:se%zzcret@h/x", "withheld"),
+    ("postgresql://u:not@secret@h/x", "withheld"),
+    ("postgresql://u:not/secret@h/x", "withheld"),
+    ("postgresql://u:not?secret@h/x", "withheld"),
+    ("postgresql://u:not#secret@h/x", "withheld"),
+    ("postgresql://u:secret", "withheld"),
+    ("postgresql://u:secret/x", "withheld"),
+    ("postgresql://h/x?password=secret%zz", "withheld"),
+    ("postgresql://127.0.0.1:1,127.0.0.1:1/x", "Connection refused"),
+    ("postgresql://u:s%65cret@127.0.0.1:1/x", "Connection refused"),
     ("postgresql://h/x?colour=red", 'invalid URI query parameter: "colour"'),
     ("mysql://h/x", "must begin with 'sqlite:' or 'postgresql:'"),
 ])
@@ -574,7 +584,7 @@ def test_check_says_what_is_wrong_with_the_url_but_not_the_password(tmp_path, ur
     define(server, {"One": "-- results\nSELECT 1 AS a"})
     done = server.run("check", "-c", "reportd.conf")
     assert done.returncode == 1
-    assert words in done.stdout and "secret" not in done.stdout
+    assert words in done.stdout and "secret" not in done.stdout, done.stdout
 
 
 class Silent:
