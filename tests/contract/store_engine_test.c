@@ -2,12 +2,9 @@
  * death, on every backend. */
 #include "contract/store_fixture.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-
-#include "base/clock.h"
 
 /* ---- batches ---- */
 
@@ -368,19 +365,6 @@ static void an_accepted_report_survives_kill_9(void **state)
         assert_int_equal(state_of(f, ids[i], f->ann), REPORT_QUEUED);
 }
 
-/* Give the store up to `seconds` for what it does in its own time. */
-static bool soon_without(struct fixture *f, const char *text, int seconds)
-{
-    int64_t deadline = clock_mono_ms() + INT64_C(1000) * seconds;
-
-    while (f->backend->holds_bytes(f, text, strlen(text))) {
-        if (clock_mono_ms() > deadline)
-            return false;
-        poll(NULL, 0, 20);
-    }
-    return true;
-}
-
 static void the_bytes_of_a_deleted_report_are_gone_soon(void **state)
 {
     static const char marker[] = "a-marker-to-look-for";
@@ -397,7 +381,7 @@ static void the_bytes_of_a_deleted_report_are_gone_soon(void **state)
         assert_true(f->backend->holds_bytes(f, marker, strlen(marker)));
         mark(f, op.submit.id, f->ann);
         drop(f, op.submit.id);
-        assert_true(soon_without(f, marker, 5));
+        await_without(f, marker);
     }
 }
 

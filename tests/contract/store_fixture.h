@@ -14,8 +14,10 @@
 
 #include <cmocka.h>
 #include <dirent.h>
+#include <poll.h>
 #include <pthread.h>
 
+#include "base/clock.h"
 #include "contract/postgres_server.h"
 #include "store/store.h"
 
@@ -24,6 +26,7 @@
 enum { NOW = 1700000000 };
 #define NOW_MS (INT64_C(1000) * NOW)
 #define DAY_MS (INT64_C(86400) * 1000)
+#define PATIENCE_MS 60000 /* for what has to happen at last */
 
 struct fixture;
 
@@ -100,6 +103,17 @@ static bool sqlite_holds_bytes(struct fixture *f, const void *bytes, size_t len)
             return true;
     }
     return false;
+}
+
+/* Wait for what the store does in its own time. */
+MAYBE void await_without(struct fixture *f, const char *text)
+{
+    int64_t deadline = clock_mono_ms() + PATIENCE_MS;
+
+    while (f->backend->holds_bytes(f, text, strlen(text))) {
+        assert_true(clock_mono_ms() < deadline);
+        poll(NULL, 0, 20);
+    }
 }
 
 /* ---- PostgreSQL ---- */

@@ -1,10 +1,7 @@
 /* tests/contract/store_result_test.c -- small results, which an embedded store keeps itself. */
 #include "contract/store_fixture.h"
 
-#include <poll.h>
 #include <sqlite3.h>
-
-#include "base/clock.h"
 
 enum { LARGE = 50000 }; /* many pages */
 
@@ -198,7 +195,6 @@ static void the_bytes_of_a_deleted_result_are_gone_soon(void **state)
     static char result[LARGE];
     struct fixture *f = *state;
     struct store_ref ref = complete(f), large = report_in(f, f->ann, REPORT_PROCESSING);
-    int64_t deadline;
 
     memset(result, ' ', LARGE);
     memcpy(result + LARGE - strlen(marker), marker, strlen(marker));
@@ -206,11 +202,7 @@ static void the_bytes_of_a_deleted_result_are_gone_soon(void **state)
     assert_true(f->backend->holds_bytes(f, marker, strlen(marker)));
     mark(f, ref.id, f->ann);
     mark(f, large.id, f->ann);
-    deadline = clock_mono_ms() + 5000;
-    while (f->backend->holds_bytes(f, marker, strlen(marker))) {
-        assert_true(clock_mono_ms() < deadline);
-        poll(NULL, 0, 20);
-    }
+    await_without(f, marker);
 }
 
 int main(void)

@@ -6,7 +6,8 @@ import struct
 import time
 
 SECOND = 1000  # milliseconds, as all times here
-HOUR = 3600 * SECOND
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 
@@ -19,6 +20,7 @@ class FakeClock:
     """Runs as the real one does, but jumps at will; for every server that is started with it."""
 
     def __init__(self, path):
+        self.path = path
         path.write_bytes(struct.pack("=q", 0))
         with open(path, "r+b") as file:
             self.shift = mmap.mmap(file.fileno(), 8)

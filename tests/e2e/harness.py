@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def poll(condition, seconds=PATIENCE, what="it"):
         if time.monotonic() > deadline:
             raise AssertionError(f"{what() if callable(what) else what} did not happen within {seconds} s")
         time.sleep(0.01)
+
+
+def soon(call):
+    """What call() returns, which it must do within PATIENCE, although it could take longer."""
+    outcome = []
+    caller = threading.Thread(target=lambda: outcome.append(call()), daemon=True)
+    caller.start()
+    caller.join(PATIENCE)
+    assert outcome, f"no answer within {PATIENCE} s"
+    return outcome[0]
 
 
 def make_database(path):

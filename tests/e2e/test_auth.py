@@ -6,6 +6,7 @@ import hmac
 import json
 import stat
 import time
+import uuid
 
 import pytest
 
@@ -44,7 +45,7 @@ def opens(server, token):
 @pytest.fixture
 def dora(server):
     """A user whom a test may lock, disable or log out."""
-    name = f"dora{time.monotonic_ns()}"
+    name = f"dora{uuid.uuid4().hex}"
     server.add_user(name)
     return name
 

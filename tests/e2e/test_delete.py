@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from fake_clock import MINUTE
 from harness import PATIENCE, PROBLEM, Client, failed, poll, refused
 from stores import STORES
 
@@ -248,22 +249,24 @@ def test_of_simultaneous_deletes_one_wins(server, alice, make):
     assert server.files_of(reference) == []
 
 
-def test_a_finished_report_is_purged_after_its_retention(make_server):
-    server = make_server(retention="1s")
+def test_a_finished_report_is_purged_after_its_retention(clock, make_server):
+    server = make_server(retention="10m")
     client = server.client("alice")
     good = client.complete("Quick", ProductID="1")
-    bad = client.order("Quick", ProductID="99")
+    bad = error(client)
+    clock.jump(11 * MINUTE)
     poll(lambda: client.references() == [], what="the purge")
     assert_dead(client, good)
     assert_dead(client, bad)
     poll(lambda: server.files() == [], what="an empty spool")
 
 
-def test_what_expired_while_the_server_was_down_is_purged_at_start(make_server):
-    server = make_server(retention="2s")
+def test_what_expired_while_the_server_was_down_is_purged_at_start(clock, make_server):
+    server = make_server(retention="10m")
     client = server.client("alice")
     reference = client.complete("Quick", ProductID="1")
     server.kill()
+    clock.jump(11 * MINUTE)
     server.start()
     client.url = server.url
     poll(lambda: client.references() == [], what="the purge")

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from conftest import SharedServers, add_users
+from fake_clock import MINUTE
 from harness import Client, poll
 from seams import passings, plan
 from stores import STORES
@@ -161,10 +162,11 @@ def test_nothing_is_left_of_an_idempotency_key(shared, client):
     assert_gone(shared, marker, reference, key)
 
 
-def test_nothing_is_left_of_a_purged_report(own_server):
-    server, client = own_server(retention="1s")
+def test_nothing_is_left_of_a_purged_report(clock, own_server):
+    server, client = own_server(retention="10m")
     good, bad = new_marker(), new_marker()
     references = [complete(client, good), error(client, bad)]
+    clock.jump(11 * MINUTE)
     poll(lambda: client.references() == [], what="the purge")
     assert_gone(server, good, references[0])
     assert_gone(server, bad, references[1])

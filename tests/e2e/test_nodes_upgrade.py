@@ -10,7 +10,7 @@ import pytest
 from cluster import Proxy
 from conftest import ALICE
 from harness import PATIENCE, REPORTD, poll
-from test_nodes_trouble import Load, check_loads
+from test_nodes_trouble import Load, check_loads, go_on
 from test_reportctl import Ctl
 
 USERS = 3
@@ -91,12 +91,9 @@ COMMIT;"""
 def test_running_nodes_go_on_when_the_next_version_has_added_to_the_schema(make_cluster):
     cluster = make_cluster(nodes=2)
     loads = [Load(client, f"load {i}") for i, client in enumerate(cluster.clients(ALICE))]
-    while min(len(load.references) for load in loads) < 10:
-        assert all(load.is_alive() for load in loads)
-    before = [len(load.references) for load in loads]
+    go_on(loads, 10)
     cluster.postgres.sql(NEXT_VERSION, cluster.database)
-    while any(len(load.references) < count + 20 for load, count in zip(loads, before)):
-        assert all(load.is_alive() for load in loads)
+    go_on(loads, 20)
     for load in loads:
         load.stop()
     assert [load.unavailable for load in loads] == [0, 0]

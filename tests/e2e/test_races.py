@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from fake_clock import MINUTE
 from harness import Client, failed, poll, refused
 from seams import Gate, passings, plan
 from stores import SHARED_STORES, STORES
@@ -36,7 +37,7 @@ def pool():
 
 
 @pytest.fixture
-def gated(new_server, pool):
+def gated(new_server, pool, clock):
     """A server with one worker and a client; whoever first comes to the place waits at the gate,
     which is open before the pool has to end."""
     gates = []
@@ -45,7 +46,7 @@ def gated(new_server, pool):
         server = new_server(workers=1, **config)
         gate = Gate(server, place, at)
         gates.append(gate)
-        plan(server, gate.seam, trace=gate.trace)
+        plan(server, gate.seam, trace=gate.trace, clock=clock.path)
         client = server.start().client("alice")
         poll(lambda: posted(gate, "claim") > 0, what="the claim that finds nothing")
         return server, client, gate
@@ -145,10 +146,10 @@ def test_of_two_deletes_the_second_finds_nothing(gated, pool, place):
 
 @pytest.mark.stores(*SHARED_STORES)
 @pytest.mark.parametrize("rival", ["delete", "purge"])
-def test_a_delete_that_overtakes_another_deletion_on_its_own_connection_wins(gated, pool, rival):
-    server, client, gate = gated("store.mark.taken", retention="24h" if rival == "delete" else "1s")
+def test_a_delete_that_overtakes_another_deletion_on_its_own_connection_wins(gated, pool, clock, rival):
+    server, client, gate = gated("store.mark.taken", retention="10m")
     reference = client.complete("Quick", ProductID="1")
-    held = deletion(pool, gate, client, reference) if rival == "delete" else None
+    held = deletion(pool, gate, client, reference) if rival == "delete" else clock.jump(11 * MINUTE)
     gate.wait()
     assert client.delete(reference).json()["result"] is True
     gate.open()
@@ -173,9 +174,10 @@ def test_of_two_deletes_that_stop_a_query_the_second_finds_nothing(gated, pool):
     assert_in_order(server, client)
 
 
-def test_a_delete_before_the_purge_is_answered_as_any_other(gated, pool):
-    server, client, gate = gated("removal.purge.found", retention="1s")
+def test_a_delete_before_the_purge_is_answered_as_any_other(gated, clock):
+    server, client, gate = gated("removal.purge.found", retention="10m")
     reference = client.complete("Quick", ProductID="1")
+    clock.jump(11 * MINUTE)
     gate.wait()
     assert client.delete(reference).json()["result"] is True
     gate.open()
@@ -184,9 +186,10 @@ def test_a_delete_before_the_purge_is_answered_as_any_other(gated, pool):
 
 @pytest.mark.parametrize("place", ["store.mark.taken", "removal.purge.marked",
                                    "removal.purge.unlinked", "store.drop.taken"])
-def test_a_delete_during_the_purge_finds_nothing(gated, pool, place):
-    server, client, gate = gated(place, retention="1s", **ONE_WRITER)
+def test_a_delete_during_the_purge_finds_nothing(gated, pool, clock, place):
+    server, client, gate = gated(place, retention="10m", **ONE_WRITER)
     reference = client.complete("Quick", ProductID="1")
+    clock.jump(11 * MINUTE)
     gate.wait()
     answer = deletion(pool, gate, client, reference)
     gate.open()
@@ -196,15 +199,18 @@ def test_a_delete_during_the_purge_finds_nothing(gated, pool, place):
 
 
 @pytest.mark.parametrize("purge_first", [True, False])
-def test_of_delete_and_purge_in_one_transaction_one_wins(gated, pool, purge_first):
+def test_of_delete_and_purge_in_one_transaction_one_wins(gated, pool, clock, purge_first):
     """A submit holds up the store until both wait for it."""
-    server, client, gate = gated("store.submit.taken", at=2, retention="1s", **ONE_WRITER)
+    server, client, gate = gated("store.submit.taken", at=2, retention="10m", **ONE_WRITER)
     reference = client.complete("Quick", ProductID="1")
     submit = pool.submit(Client(client.url, client.token).submit, "Nested")
     gate.wait()
     if purge_first:
+        clock.jump(11 * MINUTE)
         poll(lambda: posted(gate, "mark") == 1, what="the purge")
     answer = deletion(pool, gate, client, reference)
+    if not purge_first:
+        clock.jump(11 * MINUTE)
     poll(lambda: posted(gate, "mark") == 2, what="both marks")
     gate.open()
     deleted = answer.result().json()["result"]

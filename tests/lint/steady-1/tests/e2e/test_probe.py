@@ -1,0 +1,7 @@
+"""Sleeps."""
+
+import time
+
+
+def test_probe():
+    time.sleep(1)
