@@ -59,6 +59,7 @@ static const char *const kind_words[] = {
     [CONFIG_INT] = "A whole number.",
     [CONFIG_DURATION] = "A duration: ms, s, m, h or d follow the number.",
     [CONFIG_SIZE] = "A size in bytes; K, M, G or T may follow the number.",
+    [CONFIG_LIMIT] = "A size in bytes; K, M, G or T may follow the number.",
     [CONFIG_CHOICE] = "",
 };
 

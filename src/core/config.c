@@ -80,6 +80,7 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
         takes = "a duration such as 500ms, 10s, 5m, 24h or 7d";
         break;
     case CONFIG_SIZE:
+    case CONFIG_LIMIT:
         read = str_to_size(text, number);
         takes = "a size in bytes such as 65536, 512K, 64M or 2G";
         break;
@@ -96,6 +97,12 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
     }
     if (!read)
         snprintf(out, cap, "%s = '%s': it takes %s", key->name, text, takes);
+    else if (key->kind == CONFIG_LIMIT && *number == 0)
+        return false;
+    else if (key->kind == CONFIG_LIMIT && *number < key->lowest)
+        snprintf(out, cap,
+                 "%s = %s is too little to run a report: it takes %lldM or more, or 0 for no limit",
+                 key->name, text, (long long)(key->lowest >> 20));
     else if (*number < key->lowest || *number > key->highest)
         snprintf(out, cap, "%s = %s is out of range: from %lld to %lld%s", key->name, text,
                  (long long)key->lowest, (long long)key->highest,
@@ -173,6 +180,7 @@ static int set_value(struct config *config, const struct key *key, const char *t
     case CONFIG_INT:
     case CONFIG_DURATION:
     case CONFIG_SIZE:
+    case CONFIG_LIMIT:
         value->number = number;
         return 0;
     case CONFIG_PATH:
@@ -362,7 +370,8 @@ int config_load(const char *path, struct config **ret, struct err *err)
 
 static bool is_number(enum config_kind kind)
 {
-    return kind == CONFIG_INT || kind == CONFIG_DURATION || kind == CONFIG_SIZE;
+    return kind == CONFIG_INT || kind == CONFIG_DURATION || kind == CONFIG_SIZE ||
+           kind == CONFIG_LIMIT;
 }
 
 void config_free(struct config *config)

@@ -12,7 +12,8 @@
 
 /* Kinds of value: TEXT as it is; PATH relative to the folder of the file; STORE a path or a URL;
  * SPOOL a path or "postgresql"; LEDGER a path, whose default is beside the store if that is a file;
- * INT in a range; DURATION ("24h") in ms; SIZE ("1G") in bytes; CHOICE one of a|b. */
+ * INT in a range; DURATION ("24h") in ms; SIZE ("1G") in bytes; LIMIT a size, or 0 for none; CHOICE
+ * one of a|b. */
 #define CONFIG_KEYS(X)                                                                             \
     /* name, kind, default, lowest, highest, what it is */                                         \
     X(listen, TEXT, "127.0.0.1:8080", 0, 0,                                                        \
@@ -65,7 +66,12 @@
       "worker is killed")                                                                          \
     X(drain_grace, DURATION, "10s", 0, 3600000,                                                    \
       "How long running reports may go on after SIGTERM before they are put back into the queue")  \
-    X(worker_memory, SIZE, "1G", 0, INT64_C(1) << 50, "Address space of one worker; 0: no limit")  \
+    X(worker_memory, LIMIT, "1G", 64 << 20, INT64_C(1) << 50,                                      \
+      "Address space of one worker, at least 64M; a report that needs more ends in error; 0: no "  \
+      "limit")                                                                                     \
+    X(temp_limit, LIMIT, "10G", 1 << 20, INT64_C(1) << 50,                                         \
+      "Most that the sorts and temporary tables of one report on an SQLite source may write to "   \
+      "the folder of temporary files; 0: no limit")                                                \
     X(spool_encryption, CHOICE, "off|on", 0, 0,                                                    \
       "Whether result files are encrypted, each with a key that only its report's row has")        \
     X(log_level, CHOICE, "info|debug|warn|error", 0, 0, "Least level that is logged")              \
@@ -80,6 +86,7 @@ enum config_kind {
     CONFIG_INT,
     CONFIG_DURATION,
     CONFIG_SIZE,
+    CONFIG_LIMIT,
     CONFIG_CHOICE,
 };
 
@@ -89,7 +96,7 @@ struct config_source {
 
 union config_value {
     char *text;     /* TEXT, STORE, SPOOL, LEDGER, PATH, CHOICE: owned by the config */
-    int64_t number; /* INT, DURATION (ms), SIZE (bytes) */
+    int64_t number; /* INT, DURATION (ms), SIZE and LIMIT (bytes) */
 };
 
 struct config {

@@ -425,6 +425,7 @@ static int send_job(struct job *job, struct worker_handle *worker, const struct 
         .row_limit = least(def->row_limit, config->row_limit.number),
         .size_limit = least(def->size_limit, config->size_limit.number),
         .row_results = job->supervisor->shared ? 0 : config->row_results.number,
+        .temp_limit = config->temp_limit.number,
     };
 
     if (m.source_url == NULL)

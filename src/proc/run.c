@@ -356,3 +356,19 @@ int run_used_too_much_time(int64_t timeout_ms, struct err *err)
                    "limit.",
                    duration);
 }
+
+int run_needs_memory(int64_t limit, struct err *err)
+{
+    char detail[ERR_TEXT_MAX], size[32] = "";
+
+    str_copy(detail, sizeof(detail), err->detail);
+    if (limit > 0)
+        str_human_size(size, sizeof(size), limit);
+    err_set(err, -E_SOURCE,
+            "The report needs more memory than %s%s%s. Narrow it down by its parameters, or ask "
+            "the operator for %s.",
+            limit > 0 ? "the " : "the server has", size,
+            limit > 0 ? " that a worker may use (worker_memory)" : "",
+            limit > 0 ? "a higher limit" : "more");
+    return err_detail(err, "%s", detail[0] != '\0' ? detail : "out of memory");
+}

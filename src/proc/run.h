@@ -22,8 +22,9 @@ struct run_progress {
 int run_report(const struct wire_message *job, struct source *source, struct run_progress *progress,
                struct wire_message *ret, struct err *err);
 
-/* Why a report was ended from outside, in words for the user: -E_SOURCE. Its limit was `timeout_ms`
- * of time, or of processor time. */
+/* Why a report has met a limit, in words for the user: -E_SOURCE. `timeout_ms` of time, or of
+ * processor time; `limit` bytes of memory, 0: the machine's. */
+int run_needs_memory(int64_t limit, struct err *err);
 int run_took_too_long(int64_t timeout_ms, struct err *err);
 int run_used_too_much_time(int64_t timeout_ms, struct err *err);
 

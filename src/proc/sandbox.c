@@ -37,6 +37,19 @@ static void limit(int resource, int64_t most)
     setrlimit((__rlimit_resource_t)resource, &limit);
 }
 
+void sandbox_limit_cpu(int64_t ms)
+{
+    struct rusage used = {0};
+    struct rlimit limit;
+
+    if (getrusage(RUSAGE_SELF, &used) < 0 || getrlimit(RLIMIT_CPU, &limit) < 0)
+        return;
+    limit.rlim_cur = (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec + 2 + (ms + 999) / 1000);
+    if (ms == 0 || limit.rlim_cur > limit.rlim_max)
+        limit.rlim_cur = limit.rlim_max; /* the service manager's, or none */
+    setrlimit(RLIMIT_CPU, &limit);
+}
+
 /* A worker that is killed costs one report, serve costs all. */
 static void volunteer_for_oom(void)
 {

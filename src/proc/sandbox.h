@@ -12,6 +12,10 @@
  * filter of system calls (seccomp); the rest is done as far as the kernel offers it. */
 bool sandbox_process(int64_t memory);
 
+/* The processor time of the process: `ms` more from now on (0: no limit), rounded up to seconds; at
+ * the end of it SIGXCPU, which ends the process. Each call replaces what the one before has set. */
+void sandbox_limit_cpu(int64_t ms);
+
 /* The calling thread and those it starts from now on: no file may be opened for writing, made or
  * removed but beneath `folder` (NULL: nowhere), nor run. What is open stays as it is. Returns
  * false if the kernel has no Landlock, as sandbox_offers_landlock() tells before. */

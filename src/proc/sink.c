@@ -173,6 +173,8 @@ int sink_finish(struct sink *sink, int64_t unsynced_max, uint8_t digest[REPORT_D
 
     lane_free(sink->lane); /* writes what is queued */
     sink->lane = NULL;
+    if (buf_is_starved(&last->data))
+        return err_set(err, -E_NOMEM, "Out of memory.");
     if (buf_failed(&last->data))
         return err_set(err, -E_SOURCE, "A row of the report is too large.");
     sink->passed += (int64_t)last->data.len;

@@ -42,6 +42,7 @@ static const struct field {
     FIELD(NUMBER, row_limit, IN(RUN)),
     FIELD(NUMBER, size_limit, IN(RUN)),
     FIELD(NUMBER, row_results, IN(RUN)),
+    FIELD(NUMBER, temp_limit, IN(RUN)),
     FIELD(NUMBER, rows, IN(PROGRESS) | IN(DONE)),
     FIELD(NUMBER, bytes, IN(PROGRESS) | IN(DONE)),
     FIELD(NUMBER, unsynced, IN(DONE)),

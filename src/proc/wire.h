@@ -28,6 +28,7 @@ struct wire_message {
     char *user_name, *source_url, *temp_folder;
     int64_t timeout_ms, row_limit, size_limit;
     int64_t clock_ahead_ms;        /* of this machine, before the store's */
+    int64_t temp_limit;            /* bytes that its sorts may spill; 0: no limit */
     int64_t row_results;           /* a file of at most so many bytes needs no fsync */
     bool sealed;                   /* the result is to be encrypted … */
     uint8_t key[REPORT_KEY_BYTES]; /* … with this */

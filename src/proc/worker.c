@@ -2,6 +2,7 @@
 #include "proc/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,6 +28,8 @@ enum {
     PROGRESS_EVERY_MS = 250,  /* at most */
     PROGRESS_LEAST_MS = 1000, /* also when nothing changed, as a sign of life */
     RUNS_MAX = 3,             /* of one job, while its database changes under it */
+    CPU_THREADS = 2, /* one runs the query, one hashes and writes: each may be busy all the time */
+    CPU_SLACK_MS = 2000,
 };
 
 enum stop { STOP_NONE, STOP_CANCELLED, STOP_TIMEOUT };
@@ -62,8 +65,10 @@ struct worker {
 /* Open the database and let the listener see it; what was stopped meanwhile stays stopped. */
 static int open_source(struct worker *worker, struct err *err)
 {
-    struct source_spec spec = {
-        .url = worker->source_url, .temp_folder = worker->temp_folder, .stopped = &worker->stopped};
+    struct source_spec spec = {.url = worker->source_url,
+                               .temp_folder = worker->temp_folder,
+                               .temp_limit = worker->job.temp_limit,
+                               .stopped = &worker->stopped};
     struct source *source = NULL;
     int rc = source_open(&spec, &source, err);
 
@@ -181,6 +186,14 @@ static void stop_job(struct worker *worker, enum stop stop)
 
 /* ---- messages ---- */
 
+static int64_t memory_limit(void)
+{
+    const char *text = getenv("REPORTD_WORKER_MEMORY");
+    int64_t bytes;
+
+    return text != NULL && str_to_int64(text, &bytes) ? bytes : 0;
+}
+
 /* Turn what the runner left into an outcome and words. */
 static void judge(struct worker *worker, struct wire_message *done)
 {
@@ -194,6 +207,8 @@ static void judge(struct worker *worker, struct wire_message *done)
         done->outcome = WIRE_CANCELLED;
     else if (worker->result_rc == -E_CANCELLED && worker->stop == STOP_TIMEOUT)
         run_took_too_long(worker->job.timeout_ms, err);
+    else if (worker->result_rc == -E_NOMEM)
+        run_needs_memory(memory_limit(), err);
     done->message = err->text;
     /* Details quote no values; where words have none they have no values either. */
     done->detail = err->detail[0] != '\0' ? err->detail : err->text;
@@ -266,6 +281,7 @@ static int start_job(struct worker *worker, struct wire_message *run, struct err
     worker->progress_ms = clock_mono_ms();
     worker->deadline_ms = run->timeout_ms > 0 ? worker->progress_ms + run->timeout_ms : 0;
     worker->progress_rows = worker->progress_bytes = 0;
+    sandbox_limit_cpu(CPU_THREADS * run->timeout_ms + (run->timeout_ms > 0 ? CPU_SLACK_MS : 0));
     return launch(worker, err);
 }
 
@@ -360,14 +376,6 @@ static int listen_and_run(struct worker *worker, struct err *err)
     }
 }
 
-static int64_t memory_limit(void)
-{
-    const char *text = getenv("REPORTD_WORKER_MEMORY");
-    int64_t bytes;
-
-    return text != NULL && str_to_int64(text, &bytes) ? bytes : 0;
-}
-
 int worker_main(void)
 {
     static struct worker worker; /* outlives this function: a runner may still be in it */
@@ -381,6 +389,9 @@ int worker_main(void)
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
+    /* Before the first thread: each would get an arena of 64 MiB of address space, or, near the
+     * limit, none and a new mapping for every little piece. */
+    mallopt(M_ARENA_MAX, 1);
     seccomp = sandbox_process(memory_limit());
     log_info("worker.sandbox", "seccomp=%s landlock=%s", seccomp ? "yes" : "no",
              sandbox_offers_landlock() ? "yes" : "no");

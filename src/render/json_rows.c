@@ -302,6 +302,8 @@ static int remember(struct json_rows *rows, const struct source_value *row, stru
         if (row[i].kind >= SOURCE_TEXT)
             buf_add(&rows->previous_text, row[i].text.data, row[i].text.len);
     }
+    if (buf_is_starved(&rows->previous_text))
+        return err_set(err, -E_NOMEM, "Out of memory.");
     if (buf_failed(&rows->previous_text))
         return err_set(err, -E_SOURCE, "A row of the report is too large.");
     /* The buffer does not move any more. */
@@ -325,6 +327,8 @@ static int add_values(struct json_rows *rows, size_t first, size_t end,
         rc = json_value_add(out, &row[i], column->name, column->declared, err);
         if (rc < 0)
             return rc;
+        if (buf_is_starved(out))
+            return err_set(err, -E_NOMEM, "Out of memory.");
         if (buf_failed(out))
             return misfit(column->name, "makes a row that is too large", err);
     }

@@ -59,9 +59,12 @@ int pg_fail(struct pg_source *source, const PGresult *result, const struct state
     pg_said(source->conn, result, said);
     if (statement != NULL)
         snprintf(place, sizeof(place), "line %d: ", line_at_fault(result, statement));
-    err_set(err, -E_SOURCE, "%s", words[pg_class_of(source->conn, result)]);
-    err_detail(err, "%spostgresql: %s", place, said);
-    return -E_SOURCE;
+    /* What libpq itself says of a row that it has no room for. */
+    if (PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL && strstr(said, "memory") != NULL)
+        err_set(err, -E_NOMEM, "Out of memory.");
+    else
+        err_set(err, -E_SOURCE, "%s", words[pg_class_of(source->conn, result)]);
+    return err_detail(err, "%spostgresql: %s", place, said);
 }
 
 void pg_drop(struct pg_source *source)

@@ -201,6 +201,9 @@ static int read_row(struct pg_query *query, struct source_value *row, struct err
             row[i].kind = SOURCE_NULL;
         else
             why = column->read(column, PQgetvalue(query->row, 0, (int)i), (size_t)len, &row[i]);
+        if (why != NULL && (buf_is_starved(&column->text) || buf_is_starved(&column->array) ||
+                            buf_is_starved(&column->element)))
+            return err_set(err, -E_NOMEM, "Out of memory.");
         if (why != NULL)
             return err_set(err, -E_SOURCE, "The column '%s' %s.", pg_column_name(&query->base, i),
                            why);

@@ -41,6 +41,7 @@ struct source_value {
 struct source_spec {
     const char *url;         /* "sqlite:PATH", "postgresql://…" (a libpq URI) */
     const char *temp_folder; /* where the database may spill a sort; NULL: its default */
+    int64_t temp_limit;      /* bytes a report may spill there; 0: no limit. A server has its own */
     atomic_bool *stopped;    /* set by another thread: do not wait for a lock; NULL: never */
 };
 

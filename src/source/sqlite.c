@@ -12,6 +12,7 @@
 #include "core/sql_text.h"
 #include "source/source_impl.h"
 #include "source/sqlite_file.h"
+#include "source/sqlite_temp.h"
 
 enum {
     VALUE_BYTES_MAX = 128 << 20, /* above what render takes, which can name the column */
@@ -28,7 +29,8 @@ struct sqlite_source {
     sqlite3 *db;
     struct sqlite_file file;
     atomic_bool interrupted;
-    atomic_bool *stopped;  /* of the spec, while it is being opened; then NULL */
+    atomic_bool *stopped; /* of the spec, while it is being opened; then NULL */
+    int64_t temp_limit;
     bool own_transaction;  /* the authorizer lets BEGIN and COMMIT through */
     const char *user_name; /* of the session; borrowed from source_begin() to source_end() */
 };
@@ -53,8 +55,6 @@ static const struct {
 } words[] = {
     {SQLITE_BUSY, "The report's database is busy. Try again later."},
     {SQLITE_LOCKED, "The report's database is busy. Try again later."},
-    {SQLITE_FULL, "The server's disk is full. Try again later."},
-    {SQLITE_NOMEM, "The report's query needs more memory than it may use."},
     {SQLITE_TOOBIG, "The report's query makes a value that is too large."},
     {SQLITE_CANTOPEN, "The report's database cannot be opened."},
     {SQLITE_NOTADB, "The report's database cannot be read."},
@@ -85,7 +85,12 @@ static int fail_with(struct sqlite_source *source, int code, const char *message
 {
     if ((code & 0xff) == SQLITE_INTERRUPT || ((code & 0xff) == SQLITE_BUSY && is_stopped(source)))
         return err_set(err, -E_CANCELLED, "The report was stopped.");
-    err_set(err, -E_SOURCE, "%s", words_for(code));
+    if ((code & 0xff) == SQLITE_FULL)
+        sqlite_temp_why_full(err);
+    else if ((code & 0xff) == SQLITE_NOMEM)
+        err_set(err, -E_NOMEM, "Out of memory.");
+    else
+        err_set(err, -E_SOURCE, "%s", words_for(code));
     if (line == 0)
         return err_detail(err, "sqlite: %s (%d)", message, code);
     return err_detail(err, "line %d: sqlite: %s (%d)", line, message, code);
@@ -271,13 +276,16 @@ static void sqlite_close(struct source *base)
 static int open_file(struct sqlite_source *source, struct err *err)
 {
     const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
+    const char *vfs;
     struct buf uri;
     int code;
 
+    if (sqlite_temp_vfs(&vfs, err) < 0)
+        return err->code;
     buf_init(&uri, SQLITE_FILE_URI_MAX);
     sqlite_file_uri(&source->file, &uri);
     code =
-        buf_failed(&uri) ? SQLITE_NOMEM : sqlite3_open_v2(buf_str(&uri), &source->db, flags, NULL);
+        buf_failed(&uri) ? SQLITE_NOMEM : sqlite3_open_v2(buf_str(&uri), &source->db, flags, vfs);
     buf_done(&uri);
     return code != SQLITE_OK ? fail(source, code, 0, err) : prepare_connection(source, err);
 }
@@ -317,6 +325,7 @@ static int sqlite_open(const struct source_spec *spec, const char *path, struct 
         return err_set(err, -E_NOMEM, "Out of memory.");
     source->base.ops = &source_sqlite;
     source->stopped = spec->stopped;
+    source->temp_limit = spec->temp_limit;
     rc = open_path(source, path, err);
     if (rc < 0) {
         sqlite_close(&source->base);
@@ -380,6 +389,7 @@ static int sqlite_begin(struct source *base, const struct source_session *sessio
     struct sqlite_source *source = to_sqlite(base);
     int code = atomic_load(&source->interrupted) ? SQLITE_INTERRUPT : SQLITE_OK;
 
+    sqlite_temp_limit(source->temp_limit);
     if (code == SQLITE_OK)
         code = transact(source, "BEGIN DEFERRED");
     if (code == SQLITE_OK)

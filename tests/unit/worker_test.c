@@ -39,7 +39,7 @@ struct bench {
 /* What a test asks for; zero means the usual. */
 struct ask {
     const char *definition, *parameters, *database, *user;
-    int64_t timeout_ms, row_limit, size_limit, row_results;
+    int64_t timeout_ms, row_limit, size_limit, row_results, temp_limit;
 };
 
 static int setup(void **state)
@@ -114,6 +114,7 @@ static void send_run(struct bench *b, const struct ask *ask, struct guid *ret_id
         .row_limit = ask->row_limit,
         .size_limit = ask->size_limit,
         .row_results = ask->row_results,
+        .temp_limit = ask->temp_limit,
     };
     struct err err = {0};
 
@@ -528,6 +529,48 @@ static void a_disk_that_is_full_fails_the_report_in_words(void **state)
                "The server's disk is full. Try again later.");
 }
 
+/* Ten thousand keys of 400 bytes, sorted: 4 MB on the disk. */
+#define SPILL                                                                                      \
+    HEAD "-- results\nWITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 10000)" \
+         " SELECT length(x) AS \"n\" FROM (SELECT hex(randomblob(200)) AS x FROM n ORDER BY x);\n"
+
+static void a_sort_that_spills_more_than_its_limit_is_stopped_in_words(void **state)
+{
+    /* Twice: what the first one has spilled does not count for the second. */
+    for (int i = 0; i < 2; i++)
+        fails_with(
+            *state, &(struct ask){.definition = SPILL, .temp_limit = 2 << 20},
+            "The report sorts or collects more than the 2.1 MB that it may keep in temporary "
+            "files (temp_limit), and was stopped. Narrow it down by its parameters, or ask "
+            "the operator for a higher limit or a query that sorts less.");
+}
+
+static void a_sort_within_its_limit_gives_back_what_it_has_used(void **state)
+{
+    for (int i = 0; i < 4; i++)
+        json_decref(completes(*state, &(struct ask){.definition = SPILL, .temp_limit = 6 << 20}));
+    json_decref(completes(*state, &(struct ask){.definition = SPILL}));
+}
+
+/* One call of a function, at which nothing can interrupt SQLite. */
+static void a_query_that_nothing_interrupts_ends_by_its_processor_time(void **state)
+{
+    struct bench *b = *state;
+    struct guid id;
+    int status;
+
+    json_decref(completes(b, &(struct ask){.definition = SPILL, .timeout_ms = 3600 * 1000}));
+    send_run(b,
+             &(struct ask){.definition = HEAD "-- results\nSELECT instr(hex(zeroblob(30000000)), "
+                                              "hex(zeroblob(10000000)) || '1') AS \"x\";\n",
+                           .timeout_ms = 200},
+             &id);
+    assert_int_equal(waitpid(b->pid, &status, 0), b->pid);
+    b->pid = 0;
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGXCPU);
+}
+
 static void the_end_of_the_socket_ends_an_idle_worker(void **state)
 {
     assert_int_equal(end_worker(*state), 0);
@@ -605,6 +648,9 @@ int main(void)
         TEST(a_broken_definition_is_told_to_the_operator_only),
         TEST(the_session_user_can_be_asked_for),
         TEST(a_disk_that_is_full_fails_the_report_in_words),
+        TEST(a_sort_that_spills_more_than_its_limit_is_stopped_in_words),
+        TEST(a_sort_within_its_limit_gives_back_what_it_has_used),
+        TEST(a_query_that_nothing_interrupts_ends_by_its_processor_time),
         TEST(the_end_of_the_socket_ends_an_idle_worker),
         TEST(the_end_of_the_socket_ends_a_busy_worker),
         TEST(a_signal_for_the_group_does_not_end_a_worker),

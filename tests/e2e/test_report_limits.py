@@ -1,4 +1,4 @@
-"""The server ends a report that runs too long, whatever its worker does, and waits for no worker."""
+"""What a report may use: time, processor time, temporary files, memory. The server waits for no worker."""
 
 import os
 import signal
@@ -12,6 +12,10 @@ from seams import plan
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS i FROM n"
 # One call of a function that would take days, and looks at nothing.
+SORT = ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 10000)"
+        " SELECT i AS i, hex(randomblob(200)) AS x FROM n ORDER BY 2")  # spills 4 MB
+BIG_VALUE = 120_000_000  # bytes, with which SQLite and libpq allocate in one piece
+REFUSED_PIECE = "WARNING: AddressSanitizer failed to allocate"
 STUCK = "SELECT instr(hex(zeroblob(30000000)), hex(zeroblob(10000000)) || '1') AS x"
 TOO_LONG = "The report took longer than its limit of {} and was stopped. "
 LARGE = 900_000  # bytes of a definition; a socket's buffer has less
@@ -27,6 +31,8 @@ def make(make_server, *seams, timeout="1h", **config):
     assert server.stop() == 0
     define(server, "Stuck", STUCK, timeout)
     define(server, "LongRun", ENDLESS, timeout)
+    define(server, "Sort", SORT)
+    define(server, "BigValue", f"SELECT length(hex(zeroblob({BIG_VALUE // 2}))) AS n")
     define(server, "Large", f"/* {'x' * LARGE} */ SELECT 1 AS a")
     plan(server, *seams)
     server.start()
@@ -140,6 +146,65 @@ def test_a_report_that_uses_up_its_processor_time_ends_in_error_at_once(make_ser
     client.wait_for(reference, "processing")
     os.kill(worker, signal.SIGXCPU)
     assert_ended_once(server, client, reference, "used more processor time than its limit of 1h allows")
+
+
+def test_a_sort_that_spills_more_than_temp_limit_ends_in_error_and_says_so(make_server):
+    server, client = make(make_server, workers=1, temp_limit="2M")
+    assert_ended_once(server, client, client.order("Sort"), "more than the 2.1 MB that it may keep in temporary files")
+    assert not events(server, "worker.died") and list((server.spool / "temp").iterdir()) == []
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT"])
+def test_a_disk_that_is_full_while_a_sort_spills_ends_the_report_in_its_own_words(make_server, error):
+    server, client = make(make_server, f"source.temp_write={error}@3+", workers=1)
+    assert_ended_once(server, client, client.order("Sort"),
+                      "The server's disk for temporary files is full. Try again later.")
+    assert not events(server, "worker.died")
+
+
+@contextmanager
+def short_of_memory(server):
+    """No piece may be larger than 100 MB: the limit of the address space and ASan exclude each other."""
+    assert server.stop() == 0
+    server.environment["ASAN_OPTIONS"] = (f"{os.environ.get('ASAN_OPTIONS', '')}"
+                                          ":allocator_may_return_null=1:max_allocation_size_mb=100")
+    server.start()
+    yield
+    assert server.stop() == 0
+    assert REFUSED_PIECE in server.log_text()
+    lines = server.log_text().splitlines(keepends=True)
+    server.log.write_text("".join(line for line in lines if REFUSED_PIECE not in line))
+
+
+def test_a_report_that_needs_too_much_memory_ends_in_error_at_once_and_says_so(make_server):
+    server, client = make(make_server, workers=1)
+    with short_of_memory(server):
+        client.url = server.url
+        assert_ended_once(server, client, client.order("BigValue"), "needs more memory than")
+        assert not events(server, "worker.died")
+
+
+def test_a_row_of_postgresql_that_needs_too_much_memory_ends_the_report_in_the_same_words(make_server, postgres):
+    postgres.create_database("memory_limits")
+    server = make_server(source=postgres.url("memory_limits"), workers=1)
+    define(server, "BigValue", f"SELECT repeat('x', {BIG_VALUE}) AS a")
+    define(server, "Nested", "SELECT 1 AS a")
+    with short_of_memory(server):
+        client = server.client("alice")
+        assert_ended_once(server, client, client.order("BigValue"), "needs more memory than")
+        assert not events(server, "worker.died")
+
+
+@pytest.mark.parametrize("size", ["16M", "32M", "63M"])
+def test_a_worker_memory_that_can_run_no_report_is_refused(make_server, size):
+    server = make_server()
+    assert server.stop() == 0
+    server.configure(worker_memory=size)
+    done = server.run("serve", "-c", "reportd.conf")
+    assert done.returncode != 0
+    assert f"worker_memory = {size} is too little to run a report: it takes 64M or more, or 0 for no limit" in done.stderr
+    server.configure()
+    server.start()
 
 
 def test_the_query_of_a_killed_worker_ends_in_postgresql(make_server, postgres):
