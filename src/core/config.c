@@ -97,13 +97,11 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
     }
     if (!read)
         snprintf(out, cap, "%s = '%s': it takes %s", key->name, text, takes);
-    else if (key->kind == CONFIG_LIMIT && *number == 0)
-        return false;
-    else if (key->kind == CONFIG_LIMIT && *number < key->lowest)
+    else if (key->kind == CONFIG_LIMIT && *number < key->lowest && *number != 0)
         snprintf(out, cap,
                  "%s = %s is too little to run a report: it takes %lldM or more, or 0 for no limit",
                  key->name, text, (long long)(key->lowest >> 20));
-    else if (*number < key->lowest || *number > key->highest)
+    else if ((*number < key->lowest && key->kind != CONFIG_LIMIT) || *number > key->highest)
         snprintf(out, cap, "%s = %s is out of range: from %lld to %lld%s", key->name, text,
                  (long long)key->lowest, (long long)key->highest,
                  key->kind == CONFIG_DURATION ? " ms" : "");
