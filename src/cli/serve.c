@@ -170,8 +170,10 @@ static int lock_spool(struct node *node, struct err *err)
 static int recover(struct node *node, struct err *err)
 {
     struct recovery found;
-    int rc = recovery_run(node->store, node->spool, node_name, &found, err);
+    int rc = recovery_check_spool(node->store, node->spool, err);
 
+    if (rc == 0)
+        rc = recovery_run(node->store, node->spool, node_name, &found, err);
     if (rc < 0)
         return rc;
     if (found.requeued > 0)

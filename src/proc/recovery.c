@@ -46,3 +46,55 @@ int recovery_run(struct store *store, struct spool *spool, const char *node, str
     *ret = (struct recovery){.requeued = op.recover.requeued, .removed = removed};
     return 0;
 }
+
+/* How many of a page have their result as a file, and whether one of these is there. */
+static int look_for_results(struct spool *spool, const struct store_scan *page, int *filed,
+                            bool *ret_found, struct err *err)
+{
+    for (size_t i = 0; i < page->count && !*ret_found; i++) {
+        const struct store_scanned *report = &page->reports[i];
+        int64_t size;
+
+        if (report->state != REPORT_COMPLETE || report->in_row)
+            continue;
+        size = spool_result_size(spool, &report->id, report->attempt, err);
+        if (size < 0 && size != -E_NOT_FOUND)
+            return (int)size;
+        ++*filed;
+        *ret_found = size >= 0;
+    }
+    return 0;
+}
+
+int recovery_check_spool(struct store *store, struct spool *spool, struct err *err)
+{
+    enum { PAGES_MAX = 16 };
+    struct store_op op = {.verb = STORE_SCAN};
+    struct guid after = {0};
+    bool found = false;
+    int filed = 0;
+
+    for (int page = 0; page < PAGES_MAX && !found; page++) {
+        int rc;
+
+        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after}};
+        rc = store_run(store, &op);
+        if (rc < 0)
+            *err = op.err;
+        else
+            rc = look_for_results(spool, &op.scan, &filed, &found, err);
+        if (rc < 0)
+            return rc;
+        if (op.scan.count < STORE_SCAN_MAX)
+            break;
+        after = op.scan.reports[STORE_SCAN_MAX - 1].id;
+    }
+    if (found || filed == 0)
+        return 0;
+    return err_set(
+        err, -E_SPOOL,
+        "of the results that the store knows not one of the first %d is in '%s': is it "
+        "the right spool, and is it mounted? If they are lost, delete their reports with "
+        "reportd fsck --repair --force",
+        filed, spool_place(spool));
+}

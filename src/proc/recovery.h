@@ -18,4 +18,9 @@ struct recovery {
 int recovery_run(struct store *store, struct spool *spool, const char *node, struct recovery *ret,
                  struct err *err);
 
+/* -E_SPOOL if of the results that the store has as files not one is there, of those that a start
+ * has time to look for: then the folder is another one, or not mounted, and a server on it would
+ * answer with errors, delete what it does not have, and sweep what is not its own. */
+int recovery_check_spool(struct store *store, struct spool *spool, struct err *err);
+
 #endif

@@ -198,7 +198,9 @@ def test_the_counts_hold_while_reports_come_and_go(make_server):
 
 def test_the_server_counts_as_well(make_server):
     server = make_server(cancel_grace="100ms")
-    reference = server.client("alice").complete("Nested")
+    client = server.client("alice")
+    client.complete("Quick", ProductID="1")
+    reference = client.complete("Nested")
     server.stop()
     # The start sweeps files without a row, but it brings no result back.
     lose_the_file(server, reference)
@@ -357,3 +359,43 @@ def test_in_postgresql_a_repair_is_refused_while_a_lease_lives(make_cluster, spo
     assert "1 deleted" in done.stdout
     client.url = first.start().url
     assert client.references() == [kept]
+
+
+def unmount(server):
+    server.spool.rename(server.folder / "away")
+
+
+def unmount_all_but_the_folder(server):
+    unmount(server)
+    server.spool.mkdir()
+
+
+def name_another(server):
+    server.configure(spool="spool2")
+
+
+@pytest.mark.parametrize("mislead", [unmount, unmount_all_but_the_folder, name_another])
+def test_a_server_does_not_start_on_a_spool_that_has_none_of_its_results(stopped, mislead):
+    server, reference = stopped
+    mislead(server)
+    done = server.run("serve", "-c", "reportd.conf")
+    assert done.returncode == 1 and "mounted" in done.stderr, done.stderr
+    if (server.folder / "away").exists():
+        shutil.rmtree(server.spool)
+        (server.folder / "away").rename(server.spool)
+    server.configure()
+    assert server.start().client("alice").result(reference).json()["result"] is True
+
+
+def test_a_server_does_not_sweep_the_results_of_another_store(make_server):
+    other, server = make_server(workers=1), make_server(workers=1)
+    theirs = other.client("alice").complete("Quick", ProductID="1")
+    ours = server.client("alice").complete("Quick", ProductID="1")
+    other.stop()
+    server.stop()
+    server.configure(spool=other.spool)
+    done = server.run("serve", "-c", "reportd.conf")
+    assert done.returncode == 1 and "right spool" in done.stderr, done.stderr
+    server.configure()
+    assert other.start().client("alice").result(theirs).json()["result"] is True
+    assert server.start().client("alice").result(ours).json()["result"] is True
