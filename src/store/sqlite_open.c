@@ -91,11 +91,10 @@ static int take_alone(struct sqlite_shared *shared, struct err *err)
         return 0;
     if (errno != EWOULDBLOCK)
         return err_errno(err, -E_STORE, "Cannot lock the store '%s'", shared->path);
-    return err_set(
-        err, -E_BUSY,
-        "The store '%s' is in use by another reportd: serve, or fsck or restore; stop it "
-        "first. (Several servers share one store in PostgreSQL.)",
-        shared->path);
+    return err_set(err, -E_BUSY,
+                   "The store '%s' is in use by another reportd serve, fsck or restore; stop that "
+                   "first. (Several servers share one store in PostgreSQL.)",
+                   shared->path);
 }
 
 /* ---- the schema ---- */
