@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/seam.h"
+#include "base/str.h"
 #include "spool/postgres_impl.h"
 #include "spool/spool_impl.h"
 
@@ -22,6 +23,7 @@ enum {
     EACH_MAX = 256,      /* results in one answer of each() */
     AGAIN_MS = 250,      /* between two tries to publish without a database … */
     PATIENCE_MS = 30000, /* … for so long: a restart of PostgreSQL fails no report */
+    SLICE = 64,          /* chunks that one statement removes, 16 MiB: see remove_slices() */
     PUBLISH_S = 60,      /* for a statement that publishes, and … */
     PUBLISH_BYTES_A_SECOND = 1 << 20, /* … more for a large result */
 };
@@ -216,19 +218,49 @@ static void postgres_publish(struct spool *spool, struct lane_item *batch)
 
 /* ---- remove ---- */
 
-static int discard_on(PGconn *conn, void *context, struct err *err)
+/* All but the first SLICE chunks of an attempt and those before it, a few in one statement: in one
+ * with the rest, which the report's row takes along, a large result would exceed any time limit,
+ * and so could never be deleted. */
+static int remove_slices(PGconn *conn, const struct spool_op *op, struct err *err)
 {
-    return remove_chunks(conn, context, err);
+    _Static_assert(SLICE == 64, "the statement says so, twice");
+    static const char sql[] =
+        "DELETE FROM reportd.result_chunk WHERE ctid = ANY (ARRAY(SELECT ctid"
+        " FROM reportd.result_chunk WHERE report_id = $1 AND attempt <= $2 AND number >= 64"
+        " LIMIT 64))";
+    struct place place;
+    int64_t removed = SLICE;
+    int rc = 0;
+
+    place_init(&place, &op->id, op->attempt, 0, 2);
+    while (rc == 0 && removed == SLICE) {
+        PGresult *result = NULL;
+
+        rc = link_query(conn, sql, place.params, &result, err);
+        removed = 0;
+        if (rc == 0)
+            str_to_int64(PQcmdTuples(result), &removed);
+        PQclear(result);
+        SEAM_STEP("spool", "remove", "slice");
+    }
+    return rc;
+}
+
+static int remove_on(PGconn *conn, void *context, struct err *err)
+{
+    const struct spool_op *op = context;
+    int rc = remove_slices(conn, op, err);
+
+    /* The rest of a deleted report goes by ON DELETE CASCADE. */
+    return rc == 0 && op->verb == SPOOL_DISCARD ? remove_chunks(conn, op, err) : rc;
 }
 
 static int postgres_remove(struct spool *spool, const struct spool_op *op, struct err *err)
 {
     bool lost;
 
-    /* ON DELETE CASCADE; what a worker writes here has no name and ends with its descriptor. */
-    if (op->verb == SPOOL_REMOVE)
-        return 0;
-    return link_run(&of(spool)->pool, discard_on, (void *)op, &lost, err);
+    /* What a worker writes here has no name and ends with its descriptor. */
+    return link_run(&of(spool)->pool, remove_on, (void *)op, &lost, err);
 }
 
 /* ---- read ---- */

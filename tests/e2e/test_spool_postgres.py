@@ -256,3 +256,17 @@ def test_a_node_stops_while_somebody_downloads_slowly(two):
     next(download.iter_content(1000))
     assert cluster.nodes[1].stop() == 0
     download.close()
+
+
+def test_a_result_too_large_for_one_statement_is_deleted_all_the_same(two):
+    """Each of its chunks takes a while to go, as those of many gigabytes do, and a statement has 8 s."""
+    cluster, first, second = two
+    reference = first.complete("Quick", ProductID="1")
+    cluster.sql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+                "'BEGIN PERFORM pg_sleep(0.05); RETURN OLD; END';"
+                "CREATE TRIGGER slow BEFORE DELETE ON result_chunk FOR EACH ROW EXECUTE FUNCTION slow();"
+                "INSERT INTO result_chunk "
+                f"SELECT '{reference}', 1, number, 'x' FROM generate_series(1, 249) AS number")
+    assert second.delete(reference).json()["result"] is True
+    assert cluster.sql("SELECT count(*) FROM report") == ["0"]
+    assert cluster.sql("SELECT count(*) FROM result_chunk") == ["0"]
