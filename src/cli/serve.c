@@ -220,11 +220,11 @@ static int open_data(struct node *node, struct err *err)
 
 static int open_services(struct node *node, struct err *err)
 {
-    const struct supervisor_spec spec = {.config = node->config,
-                                         .store = node->store,
-                                         .spool = node->spool,
-                                         .catalog = node->catalog,
-                                         .node = node_name};
+    struct supervisor_spec spec = {.config = node->config,
+                                   .store = node->store,
+                                   .spool = node->spool,
+                                   .catalog = node->catalog,
+                                   .node = node_name};
     struct supervisor *supervisor = NULL;
     struct remover *remover = NULL;
     struct services services;
@@ -232,10 +232,11 @@ static int open_services(struct node *node, struct err *err)
 
     gethostname(node->host, sizeof(node->host) - 1);
     node->waiters = waiters_new();
-    node->transfers = transfers_new();
+    node->transfers = transfers_new(node->store);
     if (node->waiters == NULL || node->transfers == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     store_listen(node->store, on_change, node);
+    spec.transfers = node->transfers;
     rc = supervisor_new(&spec, &supervisor, err);
     if (rc < 0)
         return rc;
@@ -266,6 +267,7 @@ static int open_services(struct node *node, struct err *err)
                                  .key = node->key,
                                  .receipt_keys = node->receipt_keys,
                                  .node = node->host};
+    transfers_await_name(node->transfers, node->config->lease.number);
     return server_new(&services, &node->server, err);
 }
 

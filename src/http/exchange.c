@@ -195,10 +195,9 @@ bool exchange_transfer(struct exchange *ex, const struct guid *id)
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(ex->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
-    ex->transfer = transfer_begin(info != NULL ? info->socket_context : NULL, id);
-    if (ex->transfer != NULL)
+    if (transfer_begin(info != NULL ? info->socket_context : NULL, id, &ex->transfer, &ex->err) ==
+        0)
         return true;
-    err_set(&ex->err, -E_NOMEM, "No memory for the transfer of a result.");
     exchange_reply_error(ex, &ex->err, NULL);
     return false;
 }

@@ -112,7 +112,7 @@ void exchange_post(struct exchange *ex, exchange_step *next);
 void exchange_try(struct exchange *ex, exchange_step *next);
 
 /* The answer may have the result of this report: a deletion from here on either shows in what the
- * store answers from here on, or ends the transfer. False: replied that there is no memory. */
+ * store answers from here on, or ends the transfer. False: replied that there can be none now. */
 bool exchange_transfer(struct exchange *ex, const struct guid *id);
 
 /* For any other wait: call exchange_await() first, then start what will call exchange_wake(),

@@ -57,6 +57,8 @@ static void find(struct exchange *ex, const struct guid *id, bool want_result, e
     op->find.id = wanted;
     op->find.user_id = ex->user->id;
     op->find.want_result = want_result;
+    if (want_result)
+        transfer_enter(ex->transfer, &op->find);
     exchange_post(ex, next);
 }
 

@@ -21,7 +21,7 @@ void report_reply_unknown(struct exchange *ex);
  * is ex->stamp. */
 void report_find(struct exchange *ex, const struct guid *id, exchange_step *next);
 
-/* The same, and its result if the row has it: in ex->op.find, too. */
+/* The same, and its result if the row has it: in ex->op.find, too; after exchange_transfer(). */
 void report_find_result(struct exchange *ex, const struct guid *id, exchange_step *next);
 
 /* As report_find, but while the report is queued or processing `next` waits, at most `seconds`.

@@ -94,7 +94,8 @@ static void job_over(struct job *job)
     while (stop != NULL) {
         struct supervisor_stop *next = stop->next;
 
-        histogram_add(cancels, clock_mono_us() - stop->began_us);
+        if (stop->began_us != 0)
+            histogram_add(cancels, clock_mono_us() - stop->began_us);
         stop->done(stop);
         stop = next;
     }

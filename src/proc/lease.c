@@ -134,14 +134,26 @@ static struct supervisor_stop *unpark(struct lease *lease, const struct guid *id
     return stop;
 }
 
-static void on_released(struct supervisor *supervisor, const struct guid *id)
+/* No node holds it any more. */
+static void on_free(struct supervisor *supervisor, const struct guid *id)
 {
     struct supervisor_stop *stop;
 
     while ((stop = unpark(&supervisor->lease, id)) != NULL) {
-        histogram_add(&supervisor->cancels, clock_mono_us() - stop->began_us);
+        if (stop->began_us != 0)
+            histogram_add(&supervisor->cancels, clock_mono_us() - stop->began_us);
         stop->done(stop);
     }
+}
+
+/* One node does not; another one may. */
+static void on_released(struct supervisor *supervisor, const struct guid *id)
+{
+    for (struct supervisor_stop *stop = supervisor->lease.parked; stop != NULL; stop = stop->next) {
+        if (guid_eq(&stop->id, id))
+            stop->looked = supervisor->lease.beats - 1;
+    }
+    look(supervisor);
 }
 
 static void on_looked(struct loop_call *call)
@@ -151,7 +163,7 @@ static void on_looked(struct loop_call *call)
 
     store_op_done(&call->op);
     if (released)
-        on_released(supervisor, &supervisor->lease.looked_up);
+        on_free(supervisor, &supervisor->lease.looked_up);
     look(supervisor);
 }
 
@@ -197,6 +209,7 @@ static void on_alive(struct supervisor *supervisor)
     struct lease *lease = &supervisor->lease;
 
     lease->begun = true;
+    transfers_name(supervisor->spec.transfers, lease->node);
     loop_timer_set(supervisor->loop, &lease->end, lease->sent_ms + lease_ms(supervisor));
     loop_timer_set(supervisor->loop, &lease->due,
                    lease->sent_ms + lease_ms(supervisor) / BEATS_IN_A_LEASE);
@@ -213,6 +226,7 @@ static void on_dead(struct supervisor *supervisor)
 
     log_error("node.given_up", "node=%s", lease->node);
     give_up_all(supervisor, "the other nodes have taken it over");
+    transfers_name(supervisor->spec.transfers, NULL);
     take_name(lease);
     loop_timer_cancel(&lease->end);
     loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
@@ -267,6 +281,7 @@ static void on_end(struct loop_timer *timer)
     struct supervisor *supervisor = container_of(timer, struct supervisor, lease.end);
 
     give_up_all(supervisor, "the lease has run out, the store does not answer");
+    transfers_name(supervisor->spec.transfers, NULL);
 }
 
 /* ---- news ---- */

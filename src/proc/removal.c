@@ -145,15 +145,18 @@ static void on_stopped(struct supervisor_stop *stop)
 /* From here on the reference is dead; what was there decides what is left to do. */
 static void clear_away(struct removal *removal, enum report_state was, int attempt)
 {
+    bool shared = store_is_shared(removal->remover->spec.store);
+
     removal->files = (struct spool_op){.verb = SPOOL_REMOVE, .id = removal->id, .attempt = attempt};
     if (attempt == 0) {
         record(removal); /* it never ran, or its result was in its row */
-    } else if (was == REPORT_PROCESSING) {
-        removal->stop = (struct supervisor_stop){.id = removal->id,
-                                                 .held = removal->held,
-                                                 .began_us = removal->began_us,
-                                                 .done = on_stopped,
-                                                 .owner = removal};
+    } else if (was == REPORT_PROCESSING || shared) { /* where other nodes may send its result */
+        removal->stop =
+            (struct supervisor_stop){.id = removal->id,
+                                     .held = removal->held || shared,
+                                     .began_us = was == REPORT_PROCESSING ? removal->began_us : 0,
+                                     .done = on_stopped,
+                                     .owner = removal};
         supervisor_stop(removal->remover->spec.supervisor, &removal->stop);
     } else {
         remove_files(removal);

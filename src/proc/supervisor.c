@@ -196,7 +196,6 @@ void supervisor_drain(struct supervisor *supervisor, int64_t grace_ms)
     supervisor->drain_grace_ms = grace_ms;
     loop_post(supervisor->loop, &supervisor->drain);
     pthread_join(supervisor->thread, NULL);
-    lease_done(supervisor);
 }
 
 void supervisor_hurry(struct supervisor *supervisor)
@@ -209,6 +208,7 @@ void supervisor_free(struct supervisor *supervisor)
 {
     if (supervisor == NULL)
         return;
+    lease_done(supervisor); /* from here on nobody waits for what is sent */
     stop_workers(supervisor);
     free_all(supervisor);
 }

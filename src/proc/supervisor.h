@@ -12,6 +12,7 @@
 #include "core/catalog.h"
 #include "core/config.h"
 #include "proc/loop.h"
+#include "proc/transfers.h"
 #include "spool/spool.h"
 #include "store/store.h"
 
@@ -22,7 +23,8 @@ struct supervisor_spec {
     struct store *store;
     struct spool *spool;
     struct catalog *catalog;
-    const char *node; /* names this claimer in a store that is not shared */
+    struct transfers *transfers; /* told whether this node lives, if the store is shared */
+    const char *node;            /* names this claimer in a store that is not shared */
 };
 
 /* Start the thread and `config->workers` workers. *ret is yours: supervisor_free(). */
@@ -51,8 +53,8 @@ void supervisor_hear(struct supervisor *supervisor, const struct store_change *c
  * is waited for until that says so or its lease has run out. */
 struct supervisor_stop {
     struct guid id;
-    bool held;        /* STORE_MARK says so: another node may run it */
-    int64_t began_us; /* monotonic: when the deletion was asked for */
+    bool held;        /* another node may run it, or send its result: ask the store */
+    int64_t began_us; /* monotonic: when the deletion of a running one was asked for; else 0 */
     void (*done)(struct supervisor_stop *stop);
     void *owner;
     /* the supervisor's */

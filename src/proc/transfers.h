@@ -4,8 +4,11 @@
 #define PROC_TRANSFERS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
+#include "base/err.h"
 #include "base/guid.h"
+#include "store/store.h"
 
 struct transfers;
 struct peer;     /* a client's connection */
@@ -15,8 +18,16 @@ struct transfer; /* one result, or a part of one, on a connection */
  * tombstone, or the deletion finds the transfer. It ends when the client's machine has all of it,
  * or with its connection: until then bytes of it may be in the kernel. Any thread. */
 
-struct transfers *transfers_new(void);            /* NULL: no memory */
-void transfers_free(struct transfers *transfers); /* after the last peer; NULL is fine */
+/* `store` is borrowed, NULL: none. If it is shared, the other nodes see what this one sends, under
+ * its name, and nothing is sent while it has none. NULL: no memory. */
+struct transfers *transfers_new(struct store *store);
+void transfers_free(struct transfers *transfers); /* after the store; NULL is fine */
+
+/* This node lives under that name. NULL: the others may count it as dead, so all transfers end, and
+ * none begins. */
+void transfers_name(struct transfers *transfers, const char *node);
+/* Wait until the node has a name, or for so long; at once if the store is not shared. */
+void transfers_await_name(struct transfers *transfers, int64_t patience_ms);
 
 /* A connection on the socket `fd`, borrowed until peer_free(); NULL: no memory. */
 struct peer *peer_new(struct transfers *transfers, int fd);
@@ -24,8 +35,11 @@ struct peer *peer_new(struct transfers *transfers, int fd);
  * fine. */
 void peer_free(struct peer *peer);
 
-/* Yours: transfer_done(). NULL: no memory, as always if `peer` is NULL. */
-struct transfer *transfer_begin(struct peer *peer, const struct guid *id);
+/* Yours: transfer_done(). -E_NOMEM, as always if `peer` is NULL; -E_BUSY: the node has no name. */
+int transfer_begin(struct peer *peer, const struct guid *id, struct transfer **ret,
+                   struct err *err);
+/* Have the look-up of its report enter the transfer into a store that is shared. */
+void transfer_enter(struct transfer *transfer, struct store_find *find);
 /* From here on bytes of the result go to the client. False: it has been deleted, send none. */
 bool transfer_send(struct transfer *transfer);
 /* Has it been deleted meanwhile? Then its connection is broken off. */

@@ -56,14 +56,18 @@ void postgres_publish(struct store_conn *conn)
         const struct store_change *change = &conn->changes[i];
         char id[GUID_TEXT];
 
+        if (change->heard)
+            continue; /* it is another node's */
         if (payload.len == 0)
             buf_add_str(&payload, c->shared->origin);
         guid_format(&change->id, id);
         buf_add_format(&payload, " %s,%" PRId64 ",%d,%d", id, change->user_id, (int)change->state,
                        change->released);
-        if (payload.len > PAYLOAD_MAX - 128 || i + 1 == conn->change_count)
+        if (payload.len > PAYLOAD_MAX - 128)
             send_payload(c, &payload);
     }
+    if (payload.len > 0)
+        send_payload(c, &payload);
     buf_done(&payload);
 }
 

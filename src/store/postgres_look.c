@@ -4,9 +4,27 @@
 
 #include "store/postgres_impl.h"
 
+/* Committed before the report is looked up. So either the look-up sees the tombstone of a deletion,
+ * or the deletion, which looks for transfers after its own commit, sees this one. */
+static void send_transfer(struct postgres_conn *c, const struct store_find *arg)
+{
+    struct call call = call_start(c, PG_TRANSFER);
+
+    call_plain(c, PG_BEGIN);
+    call_plain(c, PG_HASTE);
+    call_guid(&call, &arg->transfer);
+    call_guid(&call, &arg->id);
+    call_text(&call, arg->node);
+    call_send(&call);
+    call_plain(c, PG_COMMIT);
+}
+
 void postgres_send_find(struct postgres_conn *c, struct store_find *arg)
 {
     struct call call = call_start(c, PG_FIND);
+
+    if (arg->node != NULL)
+        send_transfer(c, arg);
 
     call_guid(&call, &arg->id);
     call_int(&call, arg->user_id);
@@ -16,6 +34,9 @@ void postgres_send_find(struct postgres_conn *c, struct store_find *arg)
 
 int postgres_read_find(struct postgres_conn *c, struct store_find *arg, struct err *err)
 {
+    if (arg->node != NULL &&
+        (!results_take(c) || !results_take(c) || !results_take(c) || !results_take(c)))
+        return results_trouble(c, err);
     if (!results_take(c))
         return results_trouble(c, err);
     arg->position = 0;

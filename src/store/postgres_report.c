@@ -320,6 +320,7 @@ void postgres_send_heartbeat(struct postgres_conn *c, struct store_heartbeat *ar
 {
     struct call begin = call_start(c, PG_NODE_BEGIN), beat = call_start(c, PG_NODE_BEAT);
     struct call strays = call_start(c, PG_STRAYS), running = call_start(c, PG_RUNNING);
+    struct call deleted = call_start(c, PG_TRANSFERS_DELETED);
 
     if (arg->begin) {
         call_text(&begin, arg->node);
@@ -340,6 +341,21 @@ void postgres_send_heartbeat(struct postgres_conn *c, struct store_heartbeat *ar
     call_text(&running, arg->node);
     call_int(&running, STORE_RUNNING_MAX);
     call_send(&running);
+    call_text(&deleted, arg->node);
+    call_send(&deleted);
+}
+
+/* The news of these deletions may have got lost. */
+static int read_deleted(struct postgres_conn *c, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    while (results_next(c))
+        store_changed(&c->base, &(struct store_change){.id = get_guid(c, 0),
+                                                       .user_id = get_int(c, 1),
+                                                       .state = REPORT_DELETING,
+                                                       .heard = true});
+    return 0;
 }
 
 int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg, struct err *err)
@@ -355,7 +371,7 @@ int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg
     for (arg->count = 0; results_next(c); arg->count++)
         arg->running[arg->count] =
             (struct store_ref){.id = get_guid(c, 0), .attempt = (int)get_int(c, 1)};
-    return 0;
+    return read_deleted(c, err);
 }
 
 /* ---- deletion ---- */
@@ -448,5 +464,23 @@ int postgres_read_nodes(struct postgres_conn *c, struct store_nodes *arg, struct
         return results_trouble(c, err);
     arg->count = get_int(c, 0);
     arg->wait_ms = get_int(c, 1);
+    return 0;
+}
+
+void postgres_send_sent(struct postgres_conn *c, struct store_sent *arg)
+{
+    struct call call = call_start(c, PG_SENT);
+
+    call_guid(&call, &arg->id);
+    call_guid(&call, &arg->transfer);
+    call_send(&call);
+}
+
+int postgres_read_sent(struct postgres_conn *c, struct store_sent *arg, struct err *err)
+{
+    if (!results_take(c))
+        return results_trouble(c, err);
+    if (results_next(c))
+        released(c, &arg->id, get_int(c, 0));
     return 0;
 }

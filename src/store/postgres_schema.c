@@ -115,10 +115,20 @@ static const char migration_3[] =
     "CREATE INDEX report_wanted ON report (" POSTGRES_WANTED ", seq) WHERE state = 0;"
     "CREATE TABLE missing (wanted text PRIMARY KEY, since timestamptz NOT NULL);";
 
+/* 4: the results that nodes are sending. A crash may take back the last of them, as it ends most
+ * connections. */
+static const char migration_4[] = "CREATE TABLE transfer ("
+                                  "  id uuid PRIMARY KEY,"
+                                  "  report_id uuid NOT NULL,"
+                                  "  node text NOT NULL"
+                                  ");"
+                                  "CREATE INDEX transfer_of_report ON transfer (report_id);"
+                                  "CREATE INDEX transfer_of_node ON transfer (node);";
+
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
                    REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
                "the numbers of the states are kept in every database");
 
-const char *const postgres_migrations[] = {migration_1, migration_2, migration_3};
+const char *const postgres_migrations[] = {migration_1, migration_2, migration_3, migration_4};
 const int postgres_migration_count = sizeof(postgres_migrations) / sizeof(postgres_migrations[0]);

@@ -134,7 +134,19 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       " WHERE state = 4 AND (node IS NULL OR " POSTGRES_ORPHANED ") LIMIT $1")                     \
     X(HELD, "g",                                                                                   \
       "SELECT EXISTS (SELECT FROM report r JOIN node n ON n.id = r.node"                           \
-      " WHERE r.id = $1 AND r.state = 4)")                                                         \
+      " WHERE r.id = $1 AND r.state = 4) OR EXISTS (SELECT FROM transfer t"                        \
+      " JOIN node n ON n.id = t.node WHERE t.report_id = $1)")                                     \
+    /* ---- transfers ---- */                                                                      \
+    X(TRANSFER, "ggt", "INSERT INTO transfer VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")          \
+    X(SENT, "gg",                                                                                  \
+      "WITH gone AS (DELETE FROM transfer WHERE id = $2)"                                          \
+      " SELECT user_id FROM report WHERE id = $1 AND state = 4")                                   \
+    X(TRANSFERS_DELETED, "t",                                                                      \
+      "SELECT DISTINCT t.report_id, coalesce(r.user_id, 0) FROM transfer t"                        \
+      " LEFT JOIN report r ON r.id = t.report_id WHERE t.node = $1"                                \
+      " AND (r.id IS NULL OR r.state = 4)")                                                        \
+    X(SWEEP_TRANSFERS, "",                                                                         \
+      "DELETE FROM transfer t WHERE NOT EXISTS (SELECT FROM node n WHERE n.id = t.node)")          \
     /* ---- nodes ---- */                                                                          \
     X(NODE_BEGIN, "ttit",                                                                          \
       "INSERT INTO node (id, host, lease_ms, alive_until, offer)"                                  \

@@ -220,6 +220,7 @@ void postgres_send_sweep(struct postgres_conn *c, struct store_sweep *arg)
     call_int(&keys, arg->now_ms);
     call_send(&keys);
     call_plain(c, PG_SWEEP_PROGRESS);
+    call_plain(c, PG_SWEEP_TRANSFERS);
 }
 
 int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg, struct err *err)
@@ -230,7 +231,7 @@ int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg, struct
             return results_trouble(c, err);
         arg->removed += results_changed(c);
     }
-    return results_take(c) ? 0 : results_trouble(c, err);
+    return results_take(c) && results_take(c) ? 0 : results_trouble(c, err);
 }
 
 void postgres_send_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg)

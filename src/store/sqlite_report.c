@@ -365,6 +365,12 @@ int sqlite_held(struct store_conn *conn, struct store_held *arg, struct err *err
     return 0;
 }
 
+int sqlite_sent(struct store_conn *conn, struct store_sent *arg, struct err *err)
+{
+    (void)conn, (void)arg, (void)err;
+    return 0;
+}
+
 int sqlite_nodes(struct store_conn *conn, struct store_nodes *arg, struct err *err)
 {
     (void)conn;

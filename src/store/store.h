@@ -50,6 +50,7 @@ enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
     X(RECOVER, recover, STORE_DURABLE)                                                             \
     X(HEARTBEAT, heartbeat, STORE_VISIBLE)                                                         \
     X(HELD, held, STORE_READ)                                                                      \
+    X(SENT, sent, STORE_TOLD)                                                                      \
     X(NODES, nodes, STORE_READ)                                                                    \
     X(DELETING, deleting, STORE_READ)                                                              \
     X(EXPIRED, expired, STORE_READ)                                                                \
@@ -158,6 +159,11 @@ struct store_find {
     int64_t user_id; /* 0: whoever's (start-up and audit) */
     bool want_parameters;
     bool want_result; /* if the row has it */
+    /* In a shared store, if `node` is not NULL: it may send the result. That is entered, as
+     * `transfer`, before the report is looked up: so whoever deletes it from here on sees it with
+     * HELD, until SENT. */
+    const char *node;
+    struct guid transfer;
     bool found;
     struct report report; /* out: rows and bytes are the progress while PROCESSING; with its key */
     void *result;         /* out: yours if you set it to NULL; NULL: not wanted, or not there */
@@ -222,13 +228,20 @@ struct store_heartbeat {
     int64_t requeued; /* out: reports of dead nodes */
     struct store_ref running[STORE_RUNNING_MAX]; /* out: what `node` is processing */
     size_t count;
+    /* Of deletions that `node` sends the results of, changes are told once more. */
 };
 
-/* Does a node hold a report in DELETING, because it may still run it? It lets go by FINISH or
- * REQUEUE, or by dying; a change with `released` tells. */
+/* Does a node hold a report in DELETING, because it may still run it, or send its result? It lets
+ * go by FINISH or REQUEUE, or by SENT, or by dying; a change with `released` tells, but another
+ * node may hold it still. */
 struct store_held {
     struct guid id;
     bool held; /* out */
+};
+
+/* A transfer that FIND has entered is over. */
+struct store_sent {
+    struct guid id, transfer; /* of the report */
 };
 
 /* Nodes of a shared store whose leases have not run out, whether they live or were killed. */

@@ -4,6 +4,7 @@ slowly a client reads."""
 import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 
@@ -159,3 +160,53 @@ def test_connections_that_have_received_a_result_stay(make_server):
     while len(slow.got) < len(whole):
         slow.got += slow.socket.recv(1 << 20)
     assert slow.got == whole
+
+
+@pytest.fixture(params=["folder", "postgresql"])
+def nodes(request, make_cluster, disk):
+    """Two nodes on one PostgreSQL, their results in a folder or in it, and a client of each."""
+    place = disk / "spool" if request.param == "folder" else "postgresql"
+    cluster = make_cluster(nodes=2, spool=place, lease="2s")
+    return cluster, [node.client("alice") for node in cluster.nodes]
+
+
+def test_a_delete_on_one_node_ends_the_transfers_of_the_others(nodes, disk):
+    cluster, (here, there) = nodes
+    before = free_bytes(disk)
+    reference = here.complete("Big", Rows=BIG)
+    whole = here.result(reference).content
+    slow = [SlowClient(client, reference) for client in (here, there, there)]
+    assert here.delete(reference).json()["result"] is True
+    assert cluster.sql("SELECT count(*) FROM transfer") == ["0"]
+    assert free_bytes(disk) == before
+    for one in slow:
+        assert_ended(one, whole)
+
+
+def test_a_deletion_whose_news_got_lost_ends_the_transfers_all_the_same(nodes):
+    cluster, (here, there) = nodes
+    reference = here.complete("Big", Rows=BIG)
+    whole = here.result(reference).content
+    slow = SlowClient(there, reference)
+    cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN reportd'")
+    assert here.delete(reference).json()["result"] is True
+    assert_ended(slow, whole)
+
+
+def test_a_delete_waits_for_a_hung_node_no_longer_than_for_its_lease(nodes):
+    cluster, (here, there) = nodes
+    reference = here.complete("Big", Rows=BIG)
+    whole = here.result(reference).content
+    slow = SlowClient(there, reference)
+    hung = cluster.nodes[1].process
+    hung.send_signal(signal.SIGSTOP)
+    try:
+        assert here.delete(reference).json()["result"] is True
+        assert cluster.sql("SELECT count(*) FROM node") == ["1"]
+    finally:
+        hung.send_signal(signal.SIGCONT)
+    with contextlib.suppress(ConnectionResetError):  # or it finds no more chunks, and closes
+        while chunk := slow.socket.recv(65536):
+            slow.got += chunk
+    assert len(slow.got) < len(whole) and whole.startswith(slow.got)
+    poll(lambda: there.list().status_code == 200, what="the node under another name")

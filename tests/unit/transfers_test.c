@@ -46,7 +46,7 @@ static int make(void **state)
 {
     static struct line line;
 
-    line.transfers = transfers_new();
+    line.transfers = transfers_new(NULL);
     if (line.transfers == NULL)
         return -1;
     connect_line(&line);
@@ -63,6 +63,14 @@ static int drop(void **state)
     close(line->server);
     close(line->client);
     return 0;
+}
+
+static struct transfer *begin(const struct line *line, const struct guid *id)
+{
+    struct transfer *transfer = NULL;
+
+    assert_int_equal(transfer_begin(line->peer, id, &transfer, NULL), 0);
+    return transfer;
 }
 
 static void send_bytes(const struct line *line, size_t len)
@@ -96,7 +104,7 @@ static void what_is_being_sent_is_broken_off(void **state)
 {
     struct line *line = *state;
     struct guid id = guid_new();
-    struct transfer *transfer = transfer_begin(line->peer, &id);
+    struct transfer *transfer = begin(line, &id);
 
     assert_true(transfer_send(transfer));
     send_bytes(line, 60000);
@@ -111,7 +119,7 @@ static void what_has_not_begun_to_be_sent_is_told(void **state)
 {
     struct line *line = *state;
     struct guid id = guid_new();
-    struct transfer *transfer = transfer_begin(line->peer, &id);
+    struct transfer *transfer = begin(line, &id);
 
     transfers_end(line->transfers, &id);
     assert_false(transfer_send(transfer));
@@ -123,7 +131,7 @@ static void what_the_kernel_still_has_is_dropped(void **state)
 {
     struct line *line = *state;
     struct guid id = guid_new();
-    struct transfer *transfer = transfer_begin(line->peer, &id);
+    struct transfer *transfer = begin(line, &id);
 
     transfer_send(transfer);
     send_bytes(line, 60000);
@@ -136,7 +144,7 @@ static void a_connection_that_has_received_all_stays(void **state)
 {
     struct line *line = *state;
     struct guid id = guid_new();
-    struct transfer *transfer = transfer_begin(line->peer, &id);
+    struct transfer *transfer = begin(line, &id);
 
     transfer_send(transfer);
     send_bytes(line, 100);
@@ -150,7 +158,7 @@ static void another_report_ends_nothing(void **state)
 {
     struct line *line = *state;
     struct guid id = guid_new(), other = id;
-    struct transfer *transfer = transfer_begin(line->peer, &id);
+    struct transfer *transfer = begin(line, &id);
 
     other.bytes[0] ^= 1; /* the same bucket */
     transfer_send(transfer);
@@ -166,7 +174,7 @@ static void a_descriptor_that_is_another_connections_by_now_is_left_alone(void *
     struct line *line = *state;
     struct line next = {.transfers = line->transfers};
     struct guid id = guid_new();
-    struct transfer *transfer = transfer_begin(line->peer, &id);
+    struct transfer *transfer = begin(line, &id);
 
     transfer_send(transfer);
     send_bytes(line, 60000);
