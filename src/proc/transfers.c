@@ -171,25 +171,33 @@ static void add(struct transfers *transfers, struct transfer *transfer)
     memcpy(transfer->node, transfers->node, sizeof(transfer->node));
 }
 
+/* False: the node has no name. */
+static bool add_named(struct transfers *transfers, struct transfer *transfer)
+{
+    bool named;
+
+    pthread_mutex_lock(&transfers->mutex);
+    named = transfers->store == NULL || transfers->node[0] != '\0';
+    if (named)
+        add(transfers, transfer);
+    pthread_mutex_unlock(&transfers->mutex);
+    return named;
+}
+
 int transfer_begin(struct peer *peer, const struct guid *id, struct transfer **ret, struct err *err)
 {
-    struct transfers *transfers = peer != NULL ? peer->transfers : NULL;
-    bool shared = transfers != NULL && transfers->store != NULL, nameless;
-    struct transfer *transfer =
-        peer != NULL ? calloc(1, sizeof(*transfer) + (shared ? sizeof(struct store_op) : 0)) : NULL;
+    struct transfer *transfer = NULL;
 
+    if (peer != NULL)
+        transfer = calloc(1, sizeof(*transfer) +
+                                 (peer->transfers->store != NULL ? sizeof(struct store_op) : 0));
     if (transfer == NULL)
         return err_set(err, -E_NOMEM, "No memory for the transfer of a result.");
     transfer->id = *id;
     transfer->peer = peer;
-    transfer->transfers = transfers;
+    transfer->transfers = peer->transfers;
     transfer->row = guid_new();
-    pthread_mutex_lock(&transfers->mutex);
-    nameless = shared && transfers->node[0] == '\0';
-    if (!nameless)
-        add(transfers, transfer);
-    pthread_mutex_unlock(&transfers->mutex);
-    if (nameless) {
+    if (!add_named(peer->transfers, transfer)) {
         free(transfer);
         return err_set(err, -E_BUSY,
                        "This node has lost touch with the others: try again in a moment.");
