@@ -18,6 +18,7 @@
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
+#include "http/health.h"
 #include "http/receipt.h"
 #include "http/server.h"
 #include "http/token.h"
@@ -43,6 +44,7 @@ struct node {
     struct spool *spool;
     struct ledger *ledger;
     struct waiters *waiters;
+    struct health *health;
     struct transfers *transfers;
     /* Atomic: on_change() may already run on the store's thread when they are set. */
     _Atomic(struct supervisor *) supervisor;
@@ -255,6 +257,12 @@ static int open_services(struct node *node, struct err *err)
         rc = store_hear(node->store, err);
     if (rc < 0)
         return rc;
+    node->health = health_new(&(struct health_spec){.store = node->store,
+                                                    .spool = node->spool,
+                                                    .supervisor = supervisor,
+                                                    .waiters = node->waiters});
+    if (node->health == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
     services = (struct services){.config = node->config,
                                  .store = node->store,
                                  .spool = node->spool,
@@ -263,6 +271,7 @@ static int open_services(struct node *node, struct err *err)
                                  .remover = remover,
                                  .auditor = node->auditor,
                                  .waiters = node->waiters,
+                                 .health = node->health,
                                  .transfers = node->transfers,
                                  .key = node->key,
                                  .receipt_keys = node->receipt_keys,
@@ -315,6 +324,7 @@ static void close_node(struct node *node)
 {
     drain_node(node);
     server_free(node->server);
+    health_free(node->health);
     supervisor_free(node->supervisor);
     remover_free(node->remover); /* on_change() told it of the last reports that finished */
     ledger_free(node->ledger);

@@ -1,9 +1,12 @@
 /* src/http/common.c -- GET /Common/HealthCheck, /openapi.json and /metrics. */
 #include "http/common.h"
 
+#include <stdlib.h>
+
 #include "base/buf.h"
 #include "base/version.h"
 #include "http/exchange_impl.h"
+#include "http/health.h"
 
 enum {
     METRICS_MAX = 64 * 1024,
@@ -28,10 +31,11 @@ void common_openapi(struct exchange *ex)
     exchange_reply_json(ex, http_openapi_json);
 }
 
-/* Here the store has answered: a failing one is a 503 by itself. */
 static void health_known(struct exchange *ex)
 {
-    if (spool_check(ex->services->spool, true, &ex->err) < 0) {
+    const struct waiter *waiter = ex->state;
+
+    if (health_read(ex->services->health, waiter->timed_out, &ex->err) < 0) {
         exchange_reply_error(ex, &ex->err, "{\"status\": \"failing\"}");
         return;
     }
@@ -39,10 +43,26 @@ static void health_known(struct exchange *ex)
                    "{\"status\": \"ok\", \"version\": \"" REPORTD_VERSION "\"}");
 }
 
+static void health_woken(struct waiter *waiter)
+{
+    exchange_wake(waiter->owner);
+}
+
 void common_health(struct exchange *ex)
 {
-    exchange_op(ex, STORE_STATS);
-    exchange_post(ex, health_known);
+    struct waiter *waiter = calloc(1, sizeof(*waiter));
+
+    if (waiter == NULL) {
+        err_set(&ex->err, -E_NOMEM, "No memory for the check.");
+        exchange_reply_error(ex, &ex->err, "{\"status\": \"failing\"}");
+        return;
+    }
+    waiter->wake = health_woken;
+    waiter->owner = ex;
+    ex->state = waiter;
+    ex->state_free = free;
+    exchange_await(ex, health_known);
+    health_ask(ex->services->health, waiter);
 }
 
 struct measured {

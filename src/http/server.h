@@ -17,6 +17,7 @@
 #include "store/store.h"
 
 struct receipt_keys;
+struct health;
 struct router;
 struct server;
 struct token_key;
@@ -31,6 +32,7 @@ struct services {
     struct remover *remover;
     struct auditor *auditor;
     struct waiters *waiters;
+    struct health *health;
     struct transfers *transfers;
     const struct token_key *key;
     const struct receipt_keys *receipt_keys;

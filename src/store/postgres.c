@@ -9,12 +9,13 @@
 #include "store/postgres_impl.h"
 
 enum {
-    BATCH_MAX = 64,    /* as the engine's */
-    ANSWER_MS = 10000, /* longest wait for the answers to a batch */
-    DOUBT_MS = 15000,  /* how long to find out whether a batch was committed */
-    BLINK_MS = 1000,   /* how long a connection that is lost may take to come back */
-    PAUSE_MS = 20,     /* between tries */
-    CONFLICTS_MAX = 5, /* tries of a batch that loses against another */
+    BATCH_MAX = 64,     /* as the engine's */
+    ANSWER_MS = 10000,  /* longest wait for the answers to a batch */
+    DOUBT_MS = 15000,   /* how long to find out whether a batch was committed */
+    BLINK_MS = 1000,    /* how long a connection that is lost may take to come back */
+    PAUSE_MS = 20,      /* between tries */
+    CONFLICTS_MAX = 5,  /* tries of a batch that loses against another */
+    CONFLICT_MS = 2000, /* a lock that took so long is no other batch's */
 };
 
 /* ---- the order of a batch ---- */
@@ -279,6 +280,8 @@ static enum batch_fate run_batch(struct postgres_conn *c, const struct place *pl
             forget_found(c, places, count);
             c->again = c->again || (trouble == PG_LOST && kind != STORE_READ);
         }
+        if (trouble == PG_CONFLICT && clock_mono_ms() - began_ms >= CONFLICT_MS)
+            return c->again ? in_doubt(err) : BATCH_NOT_BEGUN; /* so would each of the batch be */
         if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++conflicts == CONFLICTS_MAX))
             return BATCH_ROLLED_BACK;
         if (trouble == PG_LOST && !may_try_again(c, began_ms, was_there))

@@ -285,6 +285,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "DELETE FROM session WHERE user_id IN (SELECT id FROM account"                               \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1") ")")                           \
     X(SESSIONS_END, "", "DELETE FROM session")                                                     \
+    X(PROBE, "", "LOCK TABLE account, report IN ROW EXCLUSIVE MODE")                               \
     X(SWEEP_SESSIONS, "i",                                                                         \
       "DELETE FROM session WHERE id = ANY (ARRAY(SELECT id FROM session"                           \
       " WHERE expires_ms <= $1 FOR UPDATE SKIP LOCKED))")                                          \

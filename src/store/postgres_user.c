@@ -211,6 +211,19 @@ int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg, stru
     return 0;
 }
 
+/* The locks that SUBMIT takes, which a database that takes no writes refuses. */
+void postgres_send_probe(struct postgres_conn *c, struct store_probe *arg)
+{
+    (void)arg;
+    call_plain(c, PG_PROBE);
+}
+
+int postgres_read_probe(struct postgres_conn *c, struct store_probe *arg, struct err *err)
+{
+    (void)arg;
+    return results_take(c) ? 0 : results_trouble(c, err);
+}
+
 void postgres_send_sweep(struct postgres_conn *c, struct store_sweep *arg)
 {
     struct call sessions = call_start(c, PG_SWEEP_SESSIONS), keys = call_start(c, PG_SWEEP_KEYS);

@@ -228,6 +228,17 @@ static int accept_report(struct store_conn *conn, struct store_submit *arg, stru
     return 0;
 }
 
+int sqlite_probe(struct store_conn *conn, struct store_probe *arg, struct err *err)
+{
+    struct sql q;
+
+    (void)arg;
+    if (!sqlite_has_reserve(conn))
+        return sqlite_full(err);
+    q = sql_start(conn, SQL_PROBE);
+    return sql_run(&q, err);
+}
+
 int sqlite_submit(struct store_conn *conn, struct store_submit *arg, struct err *err)
 {
     bool answered = false;

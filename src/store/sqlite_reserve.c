@@ -26,6 +26,7 @@ int sqlite_reserve_for(enum store_verb verb)
 {
     switch (verb) {
     case STORE_SUBMIT:
+    case STORE_PROBE:
     case STORE_CLAIM:
     case STORE_USER_ADD:
         return 0;

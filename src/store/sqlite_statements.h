@@ -50,6 +50,8 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(COMMIT, "COMMIT")                                                                            \
     X(DATA_VERSION, "PRAGMA data_version")                                                         \
     X(PAGE_COUNT, "PRAGMA page_count")                                                             \
+    /* writes the first page, as it is: sqlite_open.c */                                           \
+    X(PROBE, "PRAGMA application_id = 1380996164")                                                 \
     /* ---- report ---- */                                                                         \
     X(SUBMIT, "INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters, key," \
               " key_hash, key_expires_ms) VALUES (?1, ?2, 0, 1, ?3, ?4, ?5, ?6, ?7, ?8)")          \

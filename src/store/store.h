@@ -63,6 +63,7 @@ enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
     X(LOGIN, login, STORE_DURABLE)                                                                 \
     X(SESSION, session, STORE_READ)                                                                \
     X(ROTATE, rotate, STORE_DURABLE)                                                               \
+    X(PROBE, probe, STORE_DURABLE)                                                                 \
     X(SWEEP, sweep, STORE_VISIBLE)                                                                 \
     X(SESSIONS_END, sessions_end, STORE_DURABLE)
 
@@ -342,6 +343,11 @@ struct store_rotate {
     int64_t now_ms, refresh_expires_ms;
     enum store_rotate_outcome outcome; /* out */
     struct user user;                  /* out with ROTATE_DONE: without password_hash */
+};
+
+/* Would a report be stored now? Needs what SUBMIT needs and changes nothing. */
+struct store_probe {
+    char none;
 };
 
 /* Remove expired sessions and idempotency keys. */

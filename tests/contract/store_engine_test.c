@@ -437,9 +437,23 @@ static void an_unknown_kind_of_store_is_refused(void **state)
     assert_non_null(strstr(err.text, "'oracle'"));
 }
 
+static void a_probe_succeeds_and_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct guid id = submit(f, f->ann);
+    struct store_op op = {.verb = STORE_PROBE};
+
+    assert_int_equal(run(f->store, &op), 0);
+    store_op_done(&op);
+    assert_int_equal(state_of(f, id, f->ann), REPORT_QUEUED);
+    reopen_store(f);
+    assert_int_equal(state_of(f, id, f->ann), REPORT_QUEUED);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
+        STORE_TEST(a_probe_succeeds_and_changes_nothing),
         STORE_TEST(a_bad_operation_does_not_fail_its_neighbours),
         STORE_TEST(a_replay_that_is_tried_again_still_answers),
         STORE_TEST(what_a_rolled_back_attempt_found_is_found_anew),

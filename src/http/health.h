@@ -1,0 +1,36 @@
+/* src/http/health.h -- would a POST be accepted and its report be generated now? */
+#ifndef HTTP_HEALTH_H
+#define HTTP_HEALTH_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "proc/supervisor.h"
+#include "proc/waiters.h"
+#include "spool/spool.h"
+#include "store/store.h"
+
+struct health;
+
+enum { HEALTH_ANSWER_MS = 900 }; /* a check is answered by then, whatever hangs */
+
+struct health_spec {
+    struct store *store;
+    struct spool *spool;
+    struct supervisor *supervisor;
+    struct waiters *waiters; /* all borrowed */
+};
+
+/* NULL: no memory or no thread. */
+struct health *health_new(const struct health_spec *spec);
+/* Waits for a probe under way. Before what the spec has is freed. NULL is fine. */
+void health_free(struct health *health);
+
+/* Begin a probe, unless one is under way that answers this question too: `waiter`, whose `wake` and
+ * `owner` are set, is woken by its end, or after HEALTH_ANSWER_MS. */
+void health_ask(struct health *health, struct waiter *waiter);
+/* What the last probe has found: 0, or why not (-E_STORE, -E_SPOOL, -E_FULL), with the detail for
+ * the log. `late`: of a probe that has not ended in time. */
+int health_read(struct health *health, bool late, struct err *err);
+
+#endif

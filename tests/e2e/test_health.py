@@ -1,0 +1,210 @@
+"""GET /Common/HealthCheck is 503, within a second, whenever a POST is refused, and when no worker can be started."""
+
+import os
+import shutil
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from conftest import ALICE, close
+from disks import Disk, MiB, own_mounts
+from harness import PATIENCE, REPORTD, Server, failed, poll
+
+ANSWERS_WITHIN = 5  # seconds: what a client has to allow for on a busy machine; the server's own bound is 0.9
+
+
+@pytest.fixture(scope="module")
+def mounts():
+    if os.geteuid() != 0:
+        pytest.skip("mounting file systems takes root")
+    own_mounts()
+
+
+def check(server):
+    answer = requests.get(server.url + "/Common/HealthCheck", timeout=ANSWERS_WITHIN)
+    body = answer.json()
+    if answer.status_code == 200:
+        assert body["result"] is True and body["data"]["status"] == "ok"
+    else:
+        failed(answer, 503)
+        assert body["data"] == {"status": "failing"} and int(answer.headers["Retry-After"]) > 0
+        assert str(server.folder) not in answer.text
+    return answer.status_code
+
+
+def is_healthy(server):
+    return check(server) == 200
+
+
+def fails(server, client, *reason):
+    """The check, a POST, and the log with the reason."""
+    assert check(server) == 503
+    failed(client.submit("Quick", {"ProductID": "1"}), 503)
+    lines = [line for line in server.log_text().splitlines() if "http.error" in line]
+    for word in reason:
+        assert any(word in line for line in lines), lines
+
+
+def works(server, client):
+    poll(lambda: is_healthy(server), what="health")
+    client.complete("Quick", ProductID="1")
+
+
+@pytest.fixture
+def own(make_server):
+    server = make_server(workers=1)
+    return server, server.client(ALICE)
+
+
+def test_many_checks_at_once_share_a_probe(own):
+    server, _ = own
+    with ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(lambda _: check(server), range(200))) == {200}
+
+
+@pytest.mark.parametrize("folder", ["spool", "spool/temp"])
+def test_a_folder_that_is_missing(own, folder):
+    server, client = own
+    path = server.folder / folder
+    path.rename(server.folder / "away")
+    fails(server, client, folder, "missing")
+    path.mkdir()  # another one is not it
+    fails(server, client, folder)
+    path.rmdir()
+    (server.folder / "away").rename(path)
+    works(server, client)
+
+
+@pytest.mark.parametrize("name", ["store.db", "store.db-wal", "store.db-shm"])
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_file_of_the_store_that_is_not_there(own, name, how):
+    """Everything is refused until it is back: what is acknowledged would be found by nobody."""
+    server, client = own
+    done = client.complete("Quick", ProductID="1")
+    assert client.state(done) == "complete"  # and is remembered
+    path, away = server.folder / name, server.folder / "away"
+    path.rename(away)
+    if how == "replaced":
+        path.write_bytes(away.read_bytes())
+    fails(server, client, name, "restart")
+    poll(lambda: client.status(done).status_code == 503, what="the end of what is remembered")
+    failed(client.delete(done), 503)
+    failed(client.list(), 503)
+    away.rename(path)
+    works(server, client)
+    assert client.state(done) == "complete"
+
+
+def test_a_store_that_was_replaced_is_whole_after_a_restart(own):
+    server, client = own
+    server.stop()
+    other = (server.folder / "store.db").read_bytes()
+    client.url = server.start().url
+    client.complete("Quick", ProductID="1")
+    for end in ("-wal", "-shm", ""):
+        (server.folder / f"store.db{end}").unlink(missing_ok=True)
+    (server.folder / "store.db").write_bytes(other)
+    fails(server, client, "store.db")
+    server.stop()
+    server.start()
+    client = server.client(ALICE)
+    assert client.references() == []
+    works(server, client)
+
+
+def test_no_worker_can_be_started(make_server, tmp_path, monkeypatch):
+    """A POST is accepted all the same: its report waits for a worker."""
+    program = tmp_path / "reportd"
+    shutil.copy(REPORTD, program)
+    monkeypatch.setattr("harness.REPORTD", program)
+    server = make_server(workers=1)
+    client = server.client(ALICE)
+    program.chmod(0o600)
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGKILL)
+    poll(lambda: check(server) == 503, what="the check")
+    answer = requests.get(server.url + "/Common/HealthCheck", timeout=ANSWERS_WITHIN)
+    failed(answer, 503, "No worker process")
+    poll(lambda: "worker.spawn" in server.log_text(), what="the reason")
+    reference = client.order("Quick", ProductID="1")
+    program.chmod(0o700)
+    assert client.finish(reference).json()["data"] == "complete"
+    works(server, client)
+
+
+@pytest.mark.parametrize("what", ["full", "inodes", "read-only", "gone"])
+def test_a_file_system_that_fails(mounts, tmp_path, what):
+    disk = Disk(tmp_path / "disk", size=6 * MiB, options=",nr_inodes=40" if what == "inodes" else "")
+    server = Server.made(tmp_path / "server", workers=1, spool=disk.folder)
+    server.add_user(ALICE)
+    client = server.start().client(ALICE)
+    works(server, client)
+    if what == "full":
+        disk.fill()
+    elif what == "inodes":
+        disk.fill_inodes()
+    elif what == "read-only":
+        disk.mount("-o", "remount,ro")
+    else:
+        disk.unmount()
+    fails(server, client, str(disk.folder))
+    if what == "read-only":
+        disk.mount("-o", "remount,rw")
+    elif what != "gone":
+        disk.room()
+    if what != "gone":
+        works(server, client)
+    close(server)
+    if what != "gone":
+        disk.unmount()
+
+
+def test_a_full_disk_of_the_store(mounts, tmp_path):
+    disk = Disk(tmp_path / "disk", size=6 * MiB)
+    server = Server.made(tmp_path / "server", store=disk.folder / "store.db", workers=1)
+    server.add_user(ALICE)
+    server.start()
+    server.stop()  # an empty log
+    disk.fill()
+    server.start()
+    client = server.client(ALICE)
+    disk.fill()
+    poll(lambda: check(server) == 503, what="the check")
+    failed(client.submit("Quick", {"ProductID": "1"}), 503, "Disk full")
+    disk.room()
+    works(server, client)
+    close(server)
+    disk.unmount()
+
+
+def test_a_table_that_is_locked(make_cluster, postgres):
+    cluster = make_cluster(nodes=1)
+    node, = cluster.nodes
+    client = node.client(ALICE)
+    assert check(node) == 200
+    lock = subprocess.Popen(postgres.psql(cluster.database), stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
+    lock.stdin.write("BEGIN; LOCK TABLE reportd.report; SELECT 'locked';\n")
+    lock.stdin.flush()
+    assert lock.stdout.readline() == "locked\n"
+    assert check(node) == 503
+    answer = client.submit("Quick", {"ProductID": "1"})
+    failed(answer, 503)
+    assert check(node) == 503
+    lock.stdin.close()
+    lock.wait(PATIENCE)
+    works(node, client)
+
+
+def test_a_database_that_is_away(make_cluster, own_postgres):
+    cluster = make_cluster(nodes=1, server=own_postgres)
+    node, = cluster.nodes
+    client = node.client(ALICE)
+    own_postgres.stop()
+    assert check(node) == 503
+    failed(client.submit("Quick", {"ProductID": "1"}), 503)
+    own_postgres.start()
+    works(node, client)
