@@ -17,13 +17,14 @@ not know where it is:
 """
 
 import contextlib
+import functools
 import itertools
 import sqlite3
 import uuid
-from functools import partial
 
 SHARED_STORES = ("postgres-files", "postgres-rows")
 STORES = ("sqlite", *SHARED_STORES)
+FIELD, END = "\x01", "\x02"  # between what psql prints of tables
 _numbers = itertools.count()
 
 
@@ -31,7 +32,7 @@ def store_of(kind, postgres):
     """What makes a store of the kind for a server's folder; postgres() is the PostgreSQL to use."""
     if kind == "sqlite":
         return SqliteStore
-    return partial(PostgresStore, postgres=postgres(), in_rows=kind == "postgres-rows")
+    return functools.partial(PostgresStore, postgres=postgres(), in_rows=kind == "postgres-rows")
 
 
 def line(row):
@@ -110,11 +111,18 @@ class PostgresStore(SqliteStore):
     def results(self):
         return self.sql("SELECT DISTINCT report_id || '.' || attempt || '.json' FROM result_chunk")
 
+    @functools.cached_property
+    def table_names(self):
+        return self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'reportd'")
+
     def tables(self):
         """Binary columns are in the escape format, in which text within them can be found."""
-        for name in self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'reportd'"):
-            lines = self.sql(f"SET bytea_output = escape; SELECT t::text FROM {name} AS t")
-            yield f"table {name}", "\n".join(lines).encode()
+        each = (f"SELECT '{name}{FIELD}' || coalesce(string_agg(t::text, ' '), '') || '{END}' FROM {name} AS t"
+                for name in self.table_names)
+        lines = self.sql("SET bytea_output = escape; " + "; ".join(each))
+        for table in "\n".join(lines).split(END)[:-1]:
+            name, _, text = table.strip().partition(FIELD)
+            yield f"table {name}", text.encode()
 
     def close(self):
         self.postgres.drop_database(self.database)

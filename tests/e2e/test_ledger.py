@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fake_clock import DAY
+from fake_clock import DAY, MINUTE
 from harness import PATIENCE, REPORTD, failed, poll, refused
 from seams import DEATH, Gate, passings, plan
 
@@ -77,10 +77,11 @@ def test_a_deletion_is_recorded_before_it_is_answered(make_server, make, row_res
     assert ledger_of(server).stat().st_mode & 0o777 == 0o600
 
 
-def test_a_purge_is_recorded(make_server):
-    server = make_server(retention="1s")
+def test_a_purge_is_recorded(clock, make_server):
+    server = make_server(retention="10m")
     client = server.client("alice")
     complete(client)
+    clock.jump(11 * MINUTE)
     poll(lambda: client.references() == [], what="the purge")
     poll(lambda: len(records(server)) == 1, what="its record")
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from conftest import ALICE
-from harness import PATIENCE, failed, poll, soon
+from harness import REPORT_ENDS_WITHIN, failed, poll, soon
 from postgres import Postgres
 from seams import Gate, plan
 
@@ -205,6 +205,6 @@ def test_news_that_got_lost_is_looked_for(make_cluster):
         waiter = threading.Thread(target=lambda r=reference: clients[1].finish(r))
         waiter.start()
         terminate(cluster)
-        waiter.join(PATIENCE)
+        waiter.join(REPORT_ENDS_WITHIN)
         assert not waiter.is_alive()
         poll(lambda r=reference: clients[1].status(r).json()["data"] == "complete", what="an answer on a new session")

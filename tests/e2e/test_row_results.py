@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 
+from fake_clock import MINUTE
 from harness import Server, poll, refused
 from seams import Gate, passings, plan
 
@@ -175,10 +176,11 @@ def test_a_result_survives_a_crash_and_the_change_of_the_setting(small):
     assert kept(server, reference) is None
 
 
-def test_it_is_purged_when_it_expires(make_server):
-    server = make_server(row_results=LIMIT, retention="1s")
+def test_it_is_purged_when_it_expires(clock, make_server):
+    server = make_server(row_results=LIMIT, retention="10m")
     client = server.client("alice")
     client.complete("Quick", ProductID="1")
+    clock.jump(11 * MINUTE)
     poll(lambda: client.references() == [], what="the purge")
     assert query(server, "SELECT count(*) FROM small_result") == [(0,)]
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import PATIENCE, Client, failed, poll, refused, soon
+from harness import SOON, Client, failed, poll, refused, soon
 from stores import STORES
 
 pytestmark = pytest.mark.stores(*STORES)
@@ -176,7 +176,7 @@ def test_a_delete_ends_the_wait(server, alice):
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(Client(server.url, alice.token).status, reference, {"Prefer": "wait=60"})
         alice.delete(reference)
-        refused(waiting.result(PATIENCE), "Unknown reference")
+        refused(waiting.result(SOON), "Unknown reference")
 
 
 def test_many_can_wait_for_one_report(server, alice):
