@@ -132,7 +132,7 @@ def test_the_end_of_a_report_changes_the_etag(alice):
 
 
 def test_prefer_wait_answers_at_the_end_of_the_report(alice):
-    reference = alice.order("Pause", Times="3")
+    reference = alice.order("Pause")
     answer = soon(lambda: alice.status(reference, {"Prefer": "wait=45"}))
     assert answer.json()["data"] == "complete"
     assert answer.headers["Preference-Applied"] == "wait=45"
@@ -180,11 +180,11 @@ def test_a_delete_ends_the_wait(server, alice):
 
 
 def test_many_can_wait_for_one_report(server, alice):
-    reference = alice.order("Pause", Times="3")
+    reference = alice.order("Pause")
     answers = []
 
     def wait():
-        answers.append(Client(server.url, alice.token).status(reference, {"Prefer": "wait=30"}))
+        answers.append(Client(server.url, alice.token).finish(reference))
 
     threads = [threading.Thread(target=wait) for _ in range(20)]
     for thread in threads:
