@@ -258,6 +258,12 @@ static bool may_try_again(const struct postgres_conn *c, int64_t began_ms, bool 
     return clock_mono_ms() - began_ms < (c->again ? DOUBT_MS : patience_ms);
 }
 
+/* By a lock that is not another batch's: a database administrator has the table. */
+static bool is_held_up(enum postgres_trouble trouble, int64_t began_ms)
+{
+    return trouble == PG_CONFLICT && clock_mono_ms() - began_ms >= CONFLICT_MS;
+}
+
 /* Nothing is lost or done twice when the connection breaks: what may have been committed is asked
  * for `again`, which every verb can be without harm, until there is an answer. */
 static enum batch_fate run_batch(struct postgres_conn *c, const struct place *places, int count,
@@ -280,7 +286,7 @@ static enum batch_fate run_batch(struct postgres_conn *c, const struct place *pl
             forget_found(c, places, count);
             c->again = c->again || (trouble == PG_LOST && kind != STORE_READ);
         }
-        if (trouble == PG_CONFLICT && clock_mono_ms() - began_ms >= CONFLICT_MS)
+        if (is_held_up(trouble, began_ms))
             return c->again ? in_doubt(err) : BATCH_NOT_BEGUN; /* so would each of the batch be */
         if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++conflicts == CONFLICTS_MAX))
             return BATCH_ROLLED_BACK;
