@@ -171,7 +171,7 @@ static int lock_spool(struct node *node, struct err *err)
 
 static int recover(struct node *node, struct err *err)
 {
-    struct recovery found;
+    struct recovery found = {0};
     int rc = recovery_check_spool(node->store, node->spool, err);
 
     if (rc == 0)
