@@ -63,7 +63,8 @@ static int read_arguments(int argc, char **argv, struct arguments *ret)
 static int back_up(const struct config *config, const char *folder, struct backup_counts *ret,
                    struct err *err)
 {
-    const struct store_spec store_spec = {.url = config->store.text};
+    const struct store_spec store_spec = {.url = config->store.text,
+                                          .erase_key = config->erase_key_file.text};
     const struct spool_spec spool_spec = {.place = config->spool.text,
                                           .store = config->store.text,
                                           .temp = config->temp.text,

@@ -192,8 +192,10 @@ static int make_user(const struct options *options, struct err *err)
     int rc = path != NULL ? config_load(path, &config, err) : err_set(err, -E_NOMEM, "no memory");
 
     if (rc == 0)
-        rc = store_open(&(struct store_spec){.url = config->store.text, .create = true}, &store,
-                        err);
+        rc = store_open(&(struct store_spec){.url = config->store.text,
+                                             .create = true,
+                                             .erase_key = config->erase_key_file.text},
+                        &store, err);
     if (rc == 0 && !(make_password(password) && password_hash(password, hash)))
         rc = err_set(err, -E_NOMEM, "out of memory for the password's hash");
     if (rc == 0)

@@ -189,7 +189,8 @@ static bool pause_for(void *context, int64_t ms)
 /* Alone, so that no server starts meanwhile; beside a server that has it alone, only to look. */
 static int open_store(struct auditing *a, bool *ret_serving, struct err *err)
 {
-    struct store_spec spec = {.url = a->config->store.text, .alone = true};
+    struct store_spec spec = {
+        .url = a->config->store.text, .alone = true, .erase_key = a->config->erase_key_file.text};
     int rc = store_open(&spec, &a->store, err);
 
     *ret_serving = rc == -E_BUSY;

@@ -207,7 +207,10 @@ static int restore_folder(struct restore *r, struct err *err)
 
 static int apply_ledgers(struct restore *r, struct err *err)
 {
-    const struct store_spec spec = {.url = r->config->store.text, .alone = true, .upgrade = true};
+    const struct store_spec spec = {.url = r->config->store.text,
+                                    .alone = true,
+                                    .upgrade = true,
+                                    .erase_key = r->config->erase_key_file.text};
     int rc = store_open(&spec, &r->store, err);
 
     if (rc == 0)

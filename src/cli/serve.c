@@ -185,6 +185,17 @@ static int recover(struct node *node, struct err *err)
     return 0;
 }
 
+/* Whoever checks a receipt asks any node for the keys. */
+static int check_receipt_key(struct node *node, struct err *err)
+{
+    return store_check_key(node->store,
+                           &(struct store_key_file){.name = "receipt.key",
+                                                    .path = node->config->receipt_key_file.text,
+                                                    .key = receipt_keys_id_at,
+                                                    .keys = node->receipt_keys},
+                           err);
+}
+
 static int open_data(struct node *node, struct err *err)
 {
     const struct catalog_spec catalog = {.folder = node->config->reports.text,
@@ -194,6 +205,8 @@ static int open_data(struct node *node, struct err *err)
     const struct store_spec store = {.url = node->config->store.text,
                                      .create = true,
                                      .alone = true,
+                                     .erase_key = node->config->erase_key_file.text,
+                                     .erase_after_ms = node->config->erase_after.number,
                                      .connections = (int)node->config->store_connections.number};
     const struct spool_spec spool = {.place = node->config->spool.text,
                                      .store = node->config->store.text,
@@ -213,6 +226,8 @@ static int open_data(struct node *node, struct err *err)
         rc = lock_spool(node, err);
     if (rc == 0)
         rc = store_open(&store, &node->store, err);
+    if (rc == 0)
+        rc = check_receipt_key(node, err);
     if (rc == 0)
         rc = ledger_open(&ledger, &node->ledger, err);
     if (rc == 0)

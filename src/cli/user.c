@@ -479,7 +479,8 @@ static int run_action(struct command *command, struct err *err)
     if (rc == 0)
         rc = store_open(&(struct store_spec){.url = config->store.text,
                                              .create = command->action->run == do_add,
-                                             .upgrade = true},
+                                             .upgrade = true,
+                                             .erase_key = config->erase_key_file.text},
                         &command->store, err);
     if (rc == 0)
         rc = command->action->run(command, err);

@@ -43,6 +43,12 @@
       "another disk; each node has its own")                                                       \
     X(backup_horizon, DURATION, "30d", 1000, INT64_C(315360000000),                                \
       "How long the deletion ledger remembers: as long as backups are kept")                       \
+    X(erase_key_file, PATH, "erase.key", 0, 0,                                                     \
+      "Key that opens what a store in PostgreSQL has of reports; made at the first start, mode "   \
+      "0600; each node has its own copy")                                                          \
+    X(erase_after, DURATION, "1h", 1000, INT64_C(2592000000),                                      \
+      "How old that key gets before the next one takes its place: a deleted report can be opened " \
+      "by nobody once it is gone")                                                                 \
     X(workers, INT, "2", 1, 64, "Worker processes: reports generated at the same time")            \
     X(http_threads, INT, "2", 1, 64, "Threads that serve HTTP")                                    \
     X(connections, INT, "5000", 10, 100000,                                                        \

@@ -38,6 +38,9 @@ int receipt_keys_rotate(const char *path, struct err *err);
 
 /* The thumbprint (RFC 7638) of the key that signs; borrowed. */
 const char *receipt_keys_id(const struct receipt_keys *keys);
+/* The id of the i-th key, the one that signs first; NULL: there is no more. In the form that
+ * store_check_key() takes: `keys` is a struct receipt_keys. */
+const void *receipt_keys_id_at(const void *keys, size_t i, size_t *ret_len);
 /* Append the public keys as a JWK Set; a failure is the buffer's. */
 void receipt_keys_publish(const struct receipt_keys *keys, struct buf *out);
 

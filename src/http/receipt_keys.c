@@ -236,6 +236,16 @@ const char *receipt_keys_id(const struct receipt_keys *keys)
     return keys->keys[0].id;
 }
 
+const void *receipt_keys_id_at(const void *keys, size_t i, size_t *ret_len)
+{
+    const struct receipt_keys *set = keys;
+
+    if (i >= set->count)
+        return NULL;
+    *ret_len = strlen(set->keys[i].id);
+    return set->keys[i].id;
+}
+
 void receipt_keys_free(struct receipt_keys *keys)
 {
     if (keys == NULL)

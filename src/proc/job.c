@@ -181,6 +181,7 @@ static void plan_error(struct job *job, const char *message)
     job->write.op.finish = (struct store_finish){.id = job->report.id,
                                                  .attempt = job->report.attempt,
                                                  .state = REPORT_ERROR,
+                                                 .key = job->key,
                                                  .message = job->message};
 }
 
@@ -277,7 +278,8 @@ static void end_complete(struct job *job, const struct wire_message *m)
                                     .rows = m->rows,
                                     .bytes = m->bytes};
     memcpy(finish->digest, m->digest, sizeof(finish->digest));
-    finish->key = job->sealed ? job->key : NULL;
+    finish->key = job->key;
+    finish->sealed = job->sealed;
     if (m->unsynced != 0 && take_result(job, m, &err) < 0) {
         log_error("spool.unavailable", "error=%s detail=%s", err.text, err.detail);
         plan_error(job, NOT_STORED);
@@ -436,11 +438,10 @@ static int send_job(struct job *job, struct worker_handle *worker, const struct 
         return m.fd;
     SEAM_STEP("job", "start", "created");
     job->row_results = m.row_results;
-    job->sealed = m.sealed = str_eq(config->spool_encryption.text, "on");
-    if (m.sealed) {
-        randombytes_buf(job->key, sizeof(job->key));
+    job->sealed = m.sealed =
+        str_eq(config->spool_encryption.text, "on") || spool_is_in_database(spec->spool);
+    if (m.sealed)
         memcpy(m.key, job->key, sizeof(m.key));
-    }
     job->timeout_ms = m.timeout_ms;
     job_enter(job, JOB_RUNNING);
     worker_run(worker, job, &m);
@@ -459,6 +460,10 @@ void job_start(struct job *job, struct report *report)
     SEAM_STEP("job", "start", "claimed");
     job->report = *report;
     *report = (struct report){0};
+    if (supervisor->shared)
+        memcpy(job->key, job->report.key, sizeof(job->key));
+    else
+        randombytes_buf(job->key, sizeof(job->key));
     job->since_beat = supervisor->lease.beats;
     job->next = supervisor->jobs;
     supervisor->jobs = job;
@@ -479,7 +484,9 @@ void job_start(struct job *job, struct report *report)
             end_in_error(job, "This type of report is not on offer any more.");
         return;
     }
-    if (send_job(job, worker, def, &err) < 0) {
+    if (job->report.parameters == NULL) { /* of a row that was tampered with */
+        end_in_error(job, "The report's parameters cannot be read any more. Submit it again.");
+    } else if (send_job(job, worker, def, &err) < 0) {
         log_error("report.start", "report=%s error=%s detail=%s", job->report.name, err.text,
                   err.detail);
         end_in_error(job, err.code == -E_SOURCE

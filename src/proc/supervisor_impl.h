@@ -74,8 +74,9 @@ struct job {
     int fd;                        /* what the worker writes to; -1: nothing yet */
     int64_t row_results;           /* how large a small result may be */
     void *result;                  /* the bytes of a small one, which FINISH takes along */
-    bool sealed;                   /* this attempt's file is encrypted … */
-    uint8_t key[REPORT_KEY_BYTES]; /* … with this, which nobody else keeps until it is finished */
+    bool sealed;                   /* this attempt's result is encrypted with … */
+    uint8_t key[REPORT_KEY_BYTES]; /* … the report's key, or, of an embedded store, one that nobody
+                                    * else keeps until it is finished */
     char message[REPORT_MESSAGE_MAX];
     struct job *next;
 };

@@ -134,6 +134,11 @@ const char *spool_place(const struct spool *spool)
     return spool->ops->place(spool);
 }
 
+bool spool_is_in_database(const struct spool *spool)
+{
+    return spool->ops == &spool_postgres;
+}
+
 const char *spool_temp_folder(const struct spool *spool)
 {
     return spool->ops->temp_folder(spool);

@@ -27,7 +27,8 @@ struct spool_spec {
  * -E_CONFIG: "postgresql" without such a store. *ret is yours: spool_free(). */
 int spool_open(const struct spool_spec *spec, struct spool **ret, struct err *err);
 void spool_free(struct spool *spool); /* runs what is posted to the end; NULL is fine */
-const char *spool_place(const struct spool *spool); /* a folder's path, or "postgresql" */
+const char *spool_place(const struct spool *spool);   /* a folder's path, or "postgresql" */
+bool spool_is_in_database(const struct spool *spool); /* where all is to be encrypted */
 /* A folder of this node, made by spool_open(), where a database may spill its sorts. */
 const char *spool_temp_folder(const struct spool *spool);
 

@@ -1,6 +1,7 @@
 /* src/store/postgres.c -- the PostgreSQL backend: a batch as one pipeline, its verbs in an order in
  * which no two batches wait for each other, tried again when nobody knows how it ended. */
 #include <poll.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ enum {
     PAUSE_MS = 20,      /* between tries */
     CONFLICTS_MAX = 5,  /* tries of a batch that loses against another */
     CONFLICT_MS = 2000, /* a lock that took so long is no other batch's */
+    STALE_MAX = 3,      /* tries with newer keys, before what no key opens is given up */
 };
 
 /* ---- the order of a batch ---- */
@@ -156,6 +158,31 @@ static void read_owed(struct postgres_conn *c)
         c->trouble = PG_GOOD;
 }
 
+/* Does the batch write something down that the newest key has to seal? */
+static bool seals(const struct place *places, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (places[i].op->verb == STORE_SUBMIT)
+            return true;
+    }
+    return false;
+}
+
+/* Whoever makes the next key waits until the batch is committed, so that nothing is written under a
+ * key that is already counted as unused. First of all locks, since who waits for it may hold up
+ * others. */
+static void send_hold(struct postgres_conn *c)
+{
+    struct call check = call_start(c, PG_KEYS_CHECK);
+    struct erase_keys keys = keyring_keys(c->shared->ring);
+
+    c->sealing = keys.key[0];
+    sodium_memzero(&keys, sizeof(keys));
+    call_plain(c, PG_KEYS_HOLD);
+    call_int(&check, c->sealing.number);
+    call_send(&check);
+}
+
 static void send_batch(struct postgres_conn *c, const struct place *places, int count,
                        enum store_kind kind)
 {
@@ -163,8 +190,13 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
         call_plain(c, PG_BEGIN);
     if (kind != STORE_READ && kind != STORE_DURABLE)
         call_plain(c, PG_HASTE);
+    if (seals(places, count))
+        send_hold(c);
     for (int i = 0; i < count; i++)
         send_verb(c, places[i].op);
+    if (seals(places, count))
+        SEAM_STEP("store", "submit", "sealed");
+    sodium_memzero(&c->sealing, sizeof(c->sealing));
     if (kind != STORE_READ)
         call_plain(c, PG_COMMIT);
     call_sync(c);
@@ -177,6 +209,8 @@ static void read_batch(struct postgres_conn *c, const struct place *places, int 
 
     if (good && kind != STORE_READ && kind != STORE_DURABLE)
         good = results_take(c);
+    if (good && seals(places, count))
+        good = results_take(c) && results_take(c);
     for (int i = 0; good && i < count; i++) {
         places[i].op->rc = read_verb(c, places[i].op);
         good = c->trouble == PG_GOOD;
@@ -264,6 +298,16 @@ static bool is_held_up(enum postgres_trouble trouble, int64_t began_ms)
     return trouble == PG_CONFLICT && clock_mono_ms() - began_ms >= CONFLICT_MS;
 }
 
+/* The batch has met a newer key than ours. It may be committed all the same: a row was read after
+ * the commit was sent. */
+static enum postgres_trouble take_new_keys(struct postgres_conn *c, int tries, struct err *err)
+{
+    c->blind = tries >= STALE_MAX;
+    if (postgres_keys_refresh(c, NULL, err) == 0)
+        return tries > 2 * STALE_MAX ? PG_REFUSED : PG_STALE;
+    return c->trouble == PG_LOST ? PG_LOST : PG_REFUSED;
+}
+
 /* Nothing is lost or done twice when the connection breaks: what may have been committed is asked
  * for `again`, which every verb can be without harm, until there is an answer. */
 static enum batch_fate run_batch(struct postgres_conn *c, const struct place *places, int count,
@@ -271,9 +315,9 @@ static enum batch_fate run_batch(struct postgres_conn *c, const struct place *pl
 {
     int64_t began_ms = clock_mono_ms();
     bool was_there = c->pg != NULL;
-    int conflicts = 0;
+    int conflicts = 0, stale = 0;
 
-    c->again = false;
+    c->again = c->blind = false;
     for (;;) {
         enum postgres_trouble trouble = PG_LOST;
         bool connected = find_connection(c, err) == 0;
@@ -284,7 +328,10 @@ static enum batch_fate run_batch(struct postgres_conn *c, const struct place *pl
                 return BATCH_COMMITTED;
             *err = c->err;
             forget_found(c, places, count);
-            c->again = c->again || (trouble == PG_LOST && kind != STORE_READ);
+            c->again =
+                c->again || ((trouble == PG_LOST || trouble == PG_STALE) && kind != STORE_READ);
+            if (trouble == PG_STALE)
+                trouble = take_new_keys(c, ++stale, err);
         }
         if (is_held_up(trouble, began_ms))
             return c->again ? in_doubt(err) : BATCH_NOT_BEGUN; /* so would each of the batch be */
@@ -334,4 +381,5 @@ const struct store_ops store_postgres = {.scheme = "postgresql",
                                          .publish = postgres_publish,
                                          .hear = postgres_hear,
                                          .deafen = postgres_deafen,
-                                         .now_ms = postgres_now_ms};
+                                         .now_ms = postgres_now_ms,
+                                         .check_key = postgres_check_key};

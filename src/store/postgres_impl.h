@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "pg/pg.h"
+#include "store/keyring.h"
 #include "store/postgres_statements.h"
 #include "store/store_impl.h"
 
@@ -19,24 +20,31 @@ enum postgres_statement {
         PG_COUNT
 };
 
-enum { POSTGRES_PARAMETERS_MAX = 12, POSTGRES_ORIGIN_TEXT = GUID_TEXT };
+enum { POSTGRES_PARAMETERS_MAX = 12, POSTGRES_SEALED_MAX = 2, POSTGRES_ORIGIN_TEXT = GUID_TEXT };
 
 /* The numbered migrations: [0] makes schema 1. */
 extern const char *const postgres_migrations[];
 extern const int postgres_migration_count;
+extern const int postgres_sealing_migration; /* after this one rows are sealed */
 
 /* What all connections of one store share. */
 struct postgres_shared {
     char *url;
     char origin[POSTGRES_ORIGIN_TEXT]; /* marks our notifications, which we need not hear */
     struct postgres_ear *ear;          /* NULL: not listening */
-    atomic_uint reached;               /* connections made so far */
-    _Atomic int64_t clock_ms;          /* what its clock says minus our monotonic one; 0: unheard */
+    char *erase_key;                   /* the file's path */
+    struct keyring *ring;
+    pthread_mutex_t refreshing; /* held while the keys are brought up to date */
+    int64_t erase_after_ms;
+    struct postgres_rotation *rotation; /* NULL: keys do not rotate */
+    atomic_uint reached;                /* connections made so far */
+    _Atomic int64_t clock_ms; /* what its clock says minus our monotonic one; 0: unheard */
 };
 
 /* What a batch has met. REFUSED: the server has refused a statement. CONFLICT: it would not refuse
- * it a second time. LOST: nobody knows whether it was committed. */
-enum postgres_trouble { PG_GOOD, PG_REFUSED, PG_CONFLICT, PG_LOST };
+ * it a second time. STALE: it has met a newer key than ours. LOST: nobody knows whether it was
+ * committed. */
+enum postgres_trouble { PG_GOOD, PG_REFUSED, PG_CONFLICT, PG_STALE, PG_LOST };
 
 struct postgres_conn {
     struct store_conn base;
@@ -50,6 +58,8 @@ struct postgres_conn {
     int owed;                     /* notifications sent whose answers nobody has read */
     /* of the batch under way */
     bool again;                    /* it may have been committed before */
+    bool blind;                    /* what no key opens is given as not there */
+    struct erase_key sealing;      /* what SUBMIT seals with */
     enum postgres_trouble trouble; /* sticky */
     struct err err;                /* of the trouble */
     PGresult *result;              /* what is being read */
@@ -72,7 +82,26 @@ int64_t postgres_now_ms(const struct store_conn *conn);
 /* "The store is unavailable: …", and for the log, in one line, why. */
 int postgres_unavailable(const char *detail, struct err *err);
 
+/* ---- postgres_keys.c: the keys of erase.key, as the database has them ---- */
+
+/* Take what is new from the database, and forget what is retired there. *ret_pending, if asked for:
+ * rows may still need an older key. -E_STORE; -E_CONFIG: the file does not fit the database. */
+int postgres_keys_refresh(struct postgres_conn *c, bool *ret_pending, struct err *err);
+/* At the start: that, and is the file of these nodes? */
+int postgres_keys_open(struct postgres_conn *c, struct err *err);
+int postgres_check_key(struct store_conn *conn, const struct store_key_file *file, struct err *err);
+
+/* ---- postgres_seal_rows.c ---- */
+/* In the transaction of the migration: write the first key down and seal every row. */
+int postgres_seal_rows(PGconn *pg, struct keyring *ring, struct err *err);
+
+/* ---- postgres_rotate.c ---- */
+int postgres_rotation_start(struct postgres_shared *shared, struct err *err);
+void postgres_rotation_stop(struct postgres_shared *shared);
+
 /* ---- postgres_open.c ---- */
+struct postgres_conn *
+postgres_conn_new(struct postgres_shared *shared); /* not connected; or NULL */
 int postgres_open(const struct store_spec *spec, const char *path, struct store_conn **ret,
                   struct err *err);
 int postgres_open_another(struct store_conn *like, struct store_conn **ret, struct err *err);
@@ -89,6 +118,8 @@ struct call {
     const char *values[POSTGRES_PARAMETERS_MAX];
     int lengths[POSTGRES_PARAMETERS_MAX];
     uint64_t numbers[POSTGRES_PARAMETERS_MAX]; /* in network order */
+    void *sealed[POSTGRES_SEALED_MAX];         /* owned until call_send() */
+    int sealed_count;
 };
 
 struct call call_start(struct postgres_conn *c, enum postgres_statement which);
@@ -97,6 +128,9 @@ void call_bool(struct call *call, bool value);
 void call_text(struct call *call, const char *text); /* NULL: SQL NULL, like the next two */
 void call_blob(struct call *call, const void *data, int len);
 void call_guid(struct call *call, const struct guid *id);
+/* Sealed with the report's key; NULL: SQL NULL. */
+void call_sealed(struct call *call, const uint8_t key[REPORT_KEY_BYTES], enum keyring_value what,
+                 const void *data, size_t len);
 void call_null(struct call *call);
 void call_send(struct call *call);
 /* A statement without parameters. */
@@ -121,10 +155,15 @@ bool get_bool(struct postgres_conn *c, int column);
 char *get_text(struct postgres_conn *c, int column); /* yours to free(); NULL for SQL NULL */
 void get_blob(struct postgres_conn *c, int column, void *out, int len); /* zeros unless so long */
 struct guid get_guid(struct postgres_conn *c, int column);
+/* What call_sealed() has sealed; NULL for SQL NULL, and for what the key does not open. */
+char *get_sealed_text(struct postgres_conn *c, int column, const uint8_t key[REPORT_KEY_BYTES],
+                      enum keyring_value what);
+/* For who finds by itself that the connection's batch has to be tried again. */
+void results_note(struct postgres_conn *c, enum postgres_trouble trouble, const char *detail);
 
 /* ---- postgres_report.c ---- */
 
-/* A row that starts with POSTGRES_REPORT_COLUMNS. */
+/* A row that starts with POSTGRES_REPORT_COLUMNS; the key is the report's. */
 void postgres_read_report(struct postgres_conn *c, struct report *ret);
 /* As many rows as there are; *ret_reports is freed by store_op_done(). */
 int postgres_read_reports(struct postgres_conn *c, struct report **ret_reports, size_t *ret_count,

@@ -206,7 +206,7 @@ int postgres_hear(struct store_conn *conn, struct err *err)
         ear_free(ear);
     else
         c->shared->ear = ear;
-    return rc;
+    return rc < 0 ? rc : postgres_rotation_start(c->shared, err);
 }
 
 void postgres_deafen(struct store_conn *conn)
@@ -215,6 +215,7 @@ void postgres_deafen(struct store_conn *conn)
     struct postgres_ear *ear = c->shared->ear;
     const uint64_t one = 1;
 
+    postgres_rotation_stop(c->shared);
     if (ear == NULL)
         return;
     if (write(ear->stop, &one, sizeof(one)) == sizeof(one))

@@ -43,10 +43,10 @@ int postgres_read_find(struct postgres_conn *c, struct store_find *arg, struct e
     arg->found = results_next(c);
     if (arg->found) {
         postgres_read_report(c, &arg->report);
-        arg->report.parameters = get_text(c, POSTGRES_REPORT_COLUMN_COUNT);
+        arg->report.parameters =
+            get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, arg->report.key, KEYRING_PARAMETERS);
         arg->position = get_int(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
-        arg->report.sealed = !get_null(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
-        get_blob(c, POSTGRES_REPORT_COLUMN_COUNT + 2, arg->report.key, REPORT_KEY_BYTES);
+        arg->report.sealed = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
     }
     return 0;
 }

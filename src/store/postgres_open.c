@@ -11,6 +11,7 @@
 enum {
     SERVER_LEAST = 130000,   /* major 13: what is older gets no repairs any more */
     SCHEMA_MS = 600 * 1000L, /* an index on many rows takes its time */
+    ERASE_AFTER_MS = 3600 * 1000L,
 };
 
 PGresult *postgres_exec(PGconn *pg, const char *text, struct err *err)
@@ -71,8 +72,40 @@ static int read_version(PGconn *pg, int64_t *ret, struct err *err)
     return rc;
 }
 
+/* A node of the version before would go on writing in clear what it can, and could not read the
+ * rest. */
+static int check_alone(PGconn *pg, struct err *err)
+{
+    PGresult *result = postgres_exec(
+        pg, "SELECT string_agg(host, ', ') FROM node WHERE alive_until > clock_timestamp()", err);
+    int rc = 0;
+
+    if (result == NULL)
+        return open_trouble(err);
+    if (!PQgetisnull(result, 0, 0))
+        rc = err_set(err, -E_STORE,
+                     "The store is about to be sealed, and nodes of an older version (%.200s) are "
+                     "running on it: stop all of them, then start this one.",
+                     PQgetvalue(result, 0, 0));
+    PQclear(result);
+    return rc;
+}
+
+/* Nothing is sealed yet, so there may be no erase key: it is made here, and copied to the other
+ * nodes by the operator. */
+static int seal_store(PGconn *pg, struct postgres_shared *shared, struct err *err)
+{
+    int rc = check_alone(pg, err);
+
+    if (rc == 0)
+        rc = keyring_open(shared->erase_key, true, &shared->ring, err);
+    if (rc == 0)
+        rc = postgres_seal_rows(pg, shared->ring, err);
+    return rc;
+}
+
 /* Inside the transaction that holds the lock of migrations. */
-static int apply_missing(PGconn *pg, struct err *err)
+static int apply_missing(PGconn *pg, struct postgres_shared *shared, struct err *err)
 {
     int64_t version;
     char mark[96];
@@ -87,6 +120,8 @@ static int apply_missing(PGconn *pg, struct err *err)
         rc = read_version(pg, &version, err);
     while (rc == 0 && version < postgres_migration_count) {
         rc = exec(pg, postgres_migrations[version++], err);
+        if (rc == 0 && version == postgres_sealing_migration)
+            rc = seal_store(pg, shared, err);
         if (rc < 0)
             break;
         snprintf(mark, sizeof(mark), "INSERT INTO schema_version VALUES (%lld)",
@@ -96,13 +131,13 @@ static int apply_missing(PGconn *pg, struct err *err)
     return rc;
 }
 
-static int migrate(PGconn *pg, struct err *err)
+static int migrate(PGconn *pg, struct postgres_shared *shared, struct err *err)
 {
     struct err ignored;
     int rc = exec(pg, "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0", err);
 
     if (rc == 0)
-        rc = apply_missing(pg, err);
+        rc = apply_missing(pg, shared, err);
     if (rc == 0)
         return exec(pg, "COMMIT", err);
     exec(pg, "ROLLBACK", &ignored);
@@ -122,7 +157,8 @@ static int check_server(PGconn *pg, struct err *err)
     return 0;
 }
 
-static int check_schema(PGconn *pg, const struct store_spec *spec, struct err *err)
+static int check_schema(PGconn *pg, const struct store_spec *spec, struct postgres_shared *shared,
+                        struct err *err)
 {
     int64_t version = 0;
     int rc = read_version(pg, &version, err);
@@ -141,23 +177,40 @@ static int check_schema(PGconn *pg, const struct store_spec *spec, struct err *e
                        "that made it, or a later one.",
                        (long long)version, postgres_migration_count);
     if (rc == 0 && version < postgres_migration_count)
-        rc = migrate(pg, err);
+        rc = migrate(pg, shared, err);
     return rc;
 }
 
-static int open_schema(const struct postgres_shared *shared, const struct store_spec *spec,
+static int open_schema(struct postgres_shared *shared, const struct store_spec *spec,
                        struct err *err)
 {
     PGconn *pg = postgres_connect_plain(shared, err);
     int rc = pg != NULL ? check_server(pg, err) : open_trouble(err);
 
     if (rc == 0)
-        rc = check_schema(pg, spec, err);
+        rc = check_schema(pg, spec, shared, err);
     PQfinish(pg);
     return rc;
 }
 
-static struct postgres_conn *conn_new(struct postgres_shared *shared)
+/* The keys that open what is in the store. */
+static int open_keys(struct postgres_conn *c, struct err *err)
+{
+    struct postgres_shared *shared = c->shared;
+    int rc = 0;
+
+    if (shared->ring == NULL)
+        rc = keyring_open(shared->erase_key, false, &shared->ring, err);
+    if (rc == -E_NOT_FOUND)
+        return err_set(err, -E_CONFIG,
+                       "There is no erase key '%s', and what is in the store is sealed: copy "
+                       "erase.key from another node, or, with a restored database, from where it "
+                       "was saved with it.",
+                       shared->erase_key);
+    return rc == 0 ? postgres_keys_open(c, err) : rc;
+}
+
+struct postgres_conn *postgres_conn_new(struct postgres_shared *shared)
 {
     struct postgres_conn *c = calloc(1, sizeof(*c));
 
@@ -174,6 +227,9 @@ void postgres_close(struct store_conn *conn)
 
     postgres_disconnect(c);
     if (c->first) {
+        keyring_free(c->shared->ring);
+        pthread_mutex_destroy(&c->shared->refreshing);
+        free(c->shared->erase_key);
         free(c->shared->url);
         free(c->shared);
     }
@@ -184,21 +240,29 @@ int postgres_open(const struct store_spec *spec, const char *path, struct store_
                   struct err *err)
 {
     struct postgres_shared *shared = calloc(1, sizeof(*shared));
-    struct postgres_conn *c = shared != NULL ? conn_new(shared) : NULL;
+    struct postgres_conn *c = shared != NULL ? postgres_conn_new(shared) : NULL;
     struct guid origin = guid_new();
     int rc;
 
     (void)path; /* libpq reads the whole URL */
-    if (c == NULL || (shared->url = strdup(spec->url)) == NULL) {
+    if (c == NULL) {
         free(shared);
-        free(c);
         return err_set(err, -E_STORE, "Cannot open the store: out of memory.");
     }
     c->first = true;
+    pthread_mutex_init(&shared->refreshing, NULL);
+    shared->url = strdup(spec->url);
+    shared->erase_key = spec->erase_key != NULL ? strdup(spec->erase_key) : NULL;
+    shared->erase_after_ms = spec->erase_after_ms != 0 ? spec->erase_after_ms : ERASE_AFTER_MS;
     guid_format(&origin, shared->origin);
-    rc = open_schema(shared, spec, err);
+    if (shared->url == NULL || shared->erase_key == NULL)
+        rc = err_set(err, -E_STORE, "Cannot open the store: no memory, or no erase key was named.");
+    else
+        rc = open_schema(shared, spec, err);
     if (rc == 0)
         rc = postgres_connect(c, err);
+    if (rc == 0)
+        rc = open_keys(c, err);
     if (rc < 0) {
         postgres_close(&c->base);
         return rc;
@@ -209,7 +273,7 @@ int postgres_open(const struct store_spec *spec, const char *path, struct store_
 
 int postgres_open_another(struct store_conn *like, struct store_conn **ret, struct err *err)
 {
-    struct postgres_conn *c = conn_new(((struct postgres_conn *)like)->shared);
+    struct postgres_conn *c = postgres_conn_new(((struct postgres_conn *)like)->shared);
 
     if (c == NULL)
         return err_set(err, -E_STORE, "Cannot open the store: out of memory.");

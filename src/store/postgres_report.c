@@ -1,6 +1,7 @@
 /* src/store/postgres_report.c -- the life of a report in PostgreSQL: submit, claim, finish, delete.
  */
 #include <assert.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,13 +9,29 @@
 
 /* ---- rows ---- */
 
+enum { MESSAGE = 3, DIGEST = 13, KEY_NUMBER = 14, WRAPPED_KEY = 15 };
+
+/* The report's key; none if no key of ours opens it, even after another look at the keys there are.
+ */
+static void read_key(struct postgres_conn *c, struct report *ret)
+{
+    uint8_t wrapped[KEYRING_WRAPPED_BYTES];
+    enum keyring_found found;
+
+    get_blob(c, WRAPPED_KEY, wrapped, sizeof(wrapped));
+    found = keyring_unwrap(c->shared->ring, get_int(c, KEY_NUMBER), &ret->id, wrapped, ret->key);
+    if (found == KEYRING_NO_SUCH_KEY && !c->blind)
+        results_note(c, PG_STALE, "a report has a newer key than this node");
+}
+
 void postgres_read_report(struct postgres_conn *c, struct report *ret)
 {
+    uint8_t digest[REPORT_DIGEST_BYTES + KEYRING_OVERHEAD];
+
     *ret = (struct report){
         .id = get_guid(c, 0),
         .user_id = get_int(c, 1),
         .name = get_text(c, 2),
-        .message = get_text(c, 3),
         .state = (enum report_state)get_int(c, 4),
         .attempt = (int)get_int(c, 5),
         .failures = (int)get_int(c, 6),
@@ -25,7 +42,13 @@ void postgres_read_report(struct postgres_conn *c, struct report *ret)
         .finished_ms = get_int(c, 11),
         .expires_ms = get_int(c, 12),
     };
-    get_blob(c, 13, ret->digest, REPORT_DIGEST_BYTES);
+    if (!get_null(c, WRAPPED_KEY))
+        read_key(c, ret);
+    ret->message = get_sealed_text(c, MESSAGE, ret->key, KEYRING_MESSAGE);
+    get_blob(c, DIGEST, digest, sizeof(digest));
+    if (!get_null(c, DIGEST) &&
+        !keyring_unseal(ret->key, KEYRING_DIGEST, digest, sizeof(digest), ret->digest))
+        memset(ret->digest, 0, sizeof(ret->digest));
 }
 
 int postgres_read_reports(struct postgres_conn *c, struct report **ret_reports, size_t *ret_count,
@@ -63,28 +86,37 @@ static void released(struct postgres_conn *c, const struct guid *id, int64_t use
 
 /* ---- submit ---- */
 
+static void call_mac(struct call *call, int64_t user_id, const void *data, size_t len,
+                     uint8_t room[KEYRING_MAC_BYTES])
+{
+    keyring_mac(call->conn->shared->ring, user_id, data, len, room);
+    call_blob(call, room, KEYRING_MAC_BYTES);
+}
+
 void postgres_send_key(struct postgres_conn *c, struct store_key *arg)
 {
     struct call call = call_start(c, PG_KEY_FIND);
+    uint8_t mac[KEYRING_MAC_BYTES];
 
     call_int(&call, arg->user_id);
-    call_text(&call, arg->key);
+    call_mac(&call, arg->user_id, arg->key, strlen(arg->key), mac);
     call_int(&call, arg->now_ms);
     call_send(&call);
 }
 
 int postgres_read_key(struct postgres_conn *c, struct store_key *arg, struct err *err)
 {
-    uint8_t hash[STORE_HASH_BYTES];
+    uint8_t known[KEYRING_MAC_BYTES], ours[KEYRING_MAC_BYTES];
 
     arg->outcome = SUBMIT_ACCEPTED;
     if (!results_take(c))
         return results_trouble(c, err);
     if (results_next(c)) {
         arg->id = get_guid(c, 0);
-        get_blob(c, 1, hash, sizeof(hash));
-        arg->outcome = memcmp(hash, arg->request_hash, sizeof(hash)) == 0 ? SUBMIT_REPLAYED
-                                                                          : SUBMIT_KEY_REUSED;
+        get_blob(c, 1, known, sizeof(known));
+        keyring_mac(c->shared->ring, arg->user_id, arg->request_hash, STORE_HASH_BYTES, ours);
+        arg->outcome =
+            memcmp(known, ours, sizeof(known)) == 0 ? SUBMIT_REPLAYED : SUBMIT_KEY_REUSED;
     }
     return 0;
 }
@@ -92,37 +124,55 @@ int postgres_read_key(struct postgres_conn *c, struct store_key *arg, struct err
 static void send_key_forget(struct postgres_conn *c, const struct store_submit *arg)
 {
     struct call call = call_start(c, PG_KEY_FORGET);
+    uint8_t mac[KEYRING_MAC_BYTES];
 
     call_int(&call, arg->user_id);
-    call_text(&call, arg->key);
+    call_mac(&call, arg->user_id, arg->key, strlen(arg->key), mac);
     call_int(&call, arg->now_ms);
     call_send(&call);
+}
+
+/* A new key, wrapped, and all that is sealed with it. */
+static void send_row(struct postgres_conn *c, const struct store_submit *arg)
+{
+    struct call call = call_start(c, PG_SUBMIT);
+    uint8_t key[REPORT_KEY_BYTES], wrapped[KEYRING_WRAPPED_BYTES];
+    uint8_t key_mac[KEYRING_MAC_BYTES], request_mac[KEYRING_MAC_BYTES];
+
+    randombytes_buf(key, sizeof(key));
+    keyring_wrap(&c->sealing, &arg->id, key, wrapped);
+    call_guid(&call, &arg->id);
+    call_int(&call, arg->user_id);
+    call_int(&call, arg->now_ms);
+    call_text(&call, arg->name);
+    call_sealed(&call, key, KEYRING_PARAMETERS, arg->parameters, strlen(arg->parameters));
+    if (arg->key != NULL) {
+        call_mac(&call, arg->user_id, arg->key, strlen(arg->key), key_mac);
+        call_mac(&call, arg->user_id, arg->request_hash, STORE_HASH_BYTES, request_mac);
+        call_int(&call, arg->key_expires_ms);
+    } else {
+        call_null(&call);
+        call_null(&call);
+        call_null(&call);
+    }
+    call_int(&call, arg->active_limit);
+    call_text(&call, *arg->version != '\0' ? arg->version : NULL);
+    call_int(&call, c->sealing.number);
+    call_blob(&call, wrapped, sizeof(wrapped));
+    call_send(&call);
+    sodium_memzero(key, sizeof(key));
 }
 
 /* The user's lock makes the limit exact: who counts next sees what was added before. */
 void postgres_send_submit(struct postgres_conn *c, struct store_submit *arg)
 {
-    struct call lock = call_start(c, PG_LOCK_USER), submit = call_start(c, PG_SUBMIT);
-    struct call active = call_start(c, PG_ACTIVE);
+    struct call lock = call_start(c, PG_LOCK_USER), active = call_start(c, PG_ACTIVE);
 
     call_int(&lock, arg->user_id);
     call_send(&lock);
     if (arg->key != NULL)
         send_key_forget(c, arg);
-    call_guid(&submit, &arg->id);
-    call_int(&submit, arg->user_id);
-    call_int(&submit, arg->now_ms);
-    call_text(&submit, arg->name);
-    call_text(&submit, arg->parameters);
-    call_text(&submit, arg->key);
-    call_blob(&submit, arg->key != NULL ? arg->request_hash : NULL, STORE_HASH_BYTES);
-    if (arg->key != NULL)
-        call_int(&submit, arg->key_expires_ms);
-    else
-        call_null(&submit);
-    call_int(&submit, arg->active_limit);
-    call_text(&submit, *arg->version != '\0' ? arg->version : NULL);
-    call_send(&submit);
+    send_row(c, arg);
     call_int(&active, arg->user_id);
     call_guid(&active, &arg->id);
     call_send(&active);
@@ -182,7 +232,8 @@ int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg, struct
     arg->found = results_next(c);
     if (arg->found) {
         postgres_read_report(c, &arg->report);
-        arg->report.parameters = get_text(c, POSTGRES_REPORT_COLUMN_COUNT);
+        arg->report.parameters =
+            get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, arg->report.key, KEYRING_PARAMETERS);
         arg->report.user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
         arg->stray = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
         changed(c, &arg->report.id, arg->report.user_id, REPORT_PROCESSING);
@@ -238,8 +289,9 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
 {
     struct call call = call_start(c, PG_FINISH);
     bool complete = arg->state == REPORT_COMPLETE;
+    const char *message = complete ? NULL : arg->message;
 
-    assert(arg->result == NULL); /* it has no place for one */
+    assert(arg->result == NULL && arg->key != NULL); /* no place for one, nothing in clear */
     call_guid(&call, &arg->id);
     call_int(&call, arg->attempt);
     call_int(&call, arg->state);
@@ -247,9 +299,10 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
     call_int(&call, arg->bytes);
     call_int(&call, arg->now_ms);
     call_int(&call, arg->expires_ms);
-    call_blob(&call, complete ? arg->digest : NULL, REPORT_DIGEST_BYTES);
-    call_text(&call, complete ? NULL : arg->message);
-    call_blob(&call, complete ? arg->key : NULL, REPORT_KEY_BYTES);
+    call_sealed(&call, arg->key, KEYRING_DIGEST, complete ? arg->digest : NULL,
+                REPORT_DIGEST_BYTES);
+    call_sealed(&call, arg->key, KEYRING_MESSAGE, message, message != NULL ? strlen(message) : 0);
+    call_bool(&call, complete && arg->sealed);
     call_send(&call);
     send_release(c, &arg->id, arg->attempt);
 }

@@ -1,7 +1,7 @@
 /* src/store/postgres_schema.c -- the numbered migrations of the PostgreSQL store.
  * A migration that has been released is never changed: add the next one. Nodes of the version
  * before go on working on the new schema until they are restarted, so a migration only adds:
- * tables, indexes, columns that are NULL or have a default. */
+ * tables, indexes, columns that are NULL or have a default. The one that seals is the exception. */
 #include "core/report.h"
 #include "store/postgres_impl.h"
 
@@ -125,10 +125,42 @@ static const char migration_4[] = "CREATE TABLE transfer ("
                                   "CREATE INDEX transfer_of_report ON transfer (report_id);"
                                   "CREATE INDEX transfer_of_node ON transfer (node);";
 
+/* 5: what the database may not see stands in it sealed (doc/decisions/0013). Each report has a key,
+ * wrapped by the key of erase.key with that number; the next key is wrapped by the one before, so
+ * that every node gets it from here. Between this and the next migration
+ * postgres_seal_rows() seals what is there. */
+static const char migration_5[] =
+    "CREATE TABLE erase_key ("
+    "  number bigint PRIMARY KEY,"
+    "  wrapped bytea," /* NULL: the first */
+    "  fingerprint bytea NOT NULL,"
+    "  made timestamptz NOT NULL DEFAULT clock_timestamp(),"
+    "  retired boolean NOT NULL DEFAULT false" /* it opens no row any more */
+    ");"
+    /* Of the keys that all nodes have in a file each. */
+    "CREATE TABLE key_check (name text PRIMARY KEY, fingerprint bytea NOT NULL);"
+    "ALTER TABLE report"
+    "  ADD COLUMN key_number bigint,"
+    "  ADD COLUMN wrapped_key bytea,"
+    "  ADD COLUMN result_sealed boolean NOT NULL DEFAULT false,"
+    "  ADD COLUMN sealed_parameters bytea,"
+    "  ADD COLUMN sealed_message bytea,"
+    "  ADD COLUMN sealed_digest bytea,"
+    "  ADD COLUMN key_mac bytea,"
+    "  ADD COLUMN request_mac bytea;"
+    "CREATE UNIQUE INDEX report_key_mac ON report (user_id, key_mac) WHERE key_mac IS NOT NULL";
+
+/* 6: nothing can be written down in clear any more, by whatever program. */
+static const char migration_6[] =
+    "ALTER TABLE report DROP COLUMN parameters, DROP COLUMN message, DROP COLUMN digest,"
+    "  DROP COLUMN seal_key, DROP COLUMN key, DROP COLUMN key_hash";
+
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
                    REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
                "the numbers of the states are kept in every database");
 
-const char *const postgres_migrations[] = {migration_1, migration_2, migration_3, migration_4};
+const char *const postgres_migrations[] = {migration_1, migration_2, migration_3, migration_4,
+                                           migration_5, migration_6};
+const int postgres_sealing_migration = 5;
 const int postgres_migration_count = sizeof(postgres_migrations) / sizeof(postgres_migrations[0]);

@@ -9,7 +9,7 @@
 
 /* ---- trouble ---- */
 
-static void note(struct postgres_conn *c, enum postgres_trouble trouble, const char *detail)
+void results_note(struct postgres_conn *c, enum postgres_trouble trouble, const char *detail)
 {
     if (c->trouble != PG_GOOD)
         return;
@@ -24,16 +24,20 @@ static void note_result(struct postgres_conn *c, const PGresult *result)
     char said[PG_WORDS];
 
     pg_said(c->pg, result, said);
+    if (str_eq(PQresultErrorField(result, PG_DIAG_SQLSTATE), "42704")) { /* by KEYS_CHECK */
+        results_note(c, PG_STALE, said);
+        return;
+    }
     switch (pg_class_of(c->pg, result)) {
     case PG_BUSY:
-        note(c, PG_CONFLICT, said);
+        results_note(c, PG_CONFLICT, said);
         break;
     case PG_AWAY:
     case PG_READ_ONLY:
-        note(c, PG_LOST, said);
+        results_note(c, PG_LOST, said);
         break;
     default:
-        note(c, PG_REFUSED, said);
+        results_note(c, PG_REFUSED, said);
     }
 }
 
@@ -43,12 +47,12 @@ static void note_lost(struct postgres_conn *c, enum pg_end end)
     char said[PG_WORDS];
 
     pg_said(c->pg, NULL, said);
-    note(c, PG_LOST, end == PG_LATE ? "no answer in time" : said);
+    results_note(c, PG_LOST, end == PG_LATE ? "no answer in time" : said);
 }
 
 int results_no_memory(struct postgres_conn *c, struct err *err)
 {
-    note(c, PG_REFUSED, "out of memory");
+    results_note(c, PG_REFUSED, "out of memory");
     return results_trouble(c, err);
 }
 
@@ -97,6 +101,20 @@ void call_guid(struct call *call, const struct guid *id)
     add(call, id != NULL ? id->bytes : NULL, GUID_BYTES);
 }
 
+void call_sealed(struct call *call, const uint8_t key[REPORT_KEY_BYTES], enum keyring_value what,
+                 const void *data, size_t len)
+{
+    uint8_t *out = data != NULL ? malloc(len + KEYRING_OVERHEAD) : NULL;
+
+    if (data != NULL && out == NULL)
+        results_note(call->conn, PG_REFUSED, "out of memory");
+    if (out != NULL) {
+        keyring_seal(key, what, data, len, out);
+        call->sealed[call->sealed_count++] = out;
+    }
+    add(call, out, out != NULL ? (int)(len + KEYRING_OVERHEAD) : 0);
+}
+
 void call_null(struct call *call)
 {
     add(call, NULL, 0);
@@ -112,6 +130,8 @@ void call_send(struct call *call)
     if (c->trouble == PG_GOOD &&
         PQsendQueryPrepared(c->pg, name, call->count, call->values, call->lengths, binary, 1) == 0)
         note_lost(c, PG_GONE);
+    while (call->sealed_count > 0)
+        free(call->sealed[--call->sealed_count]);
 }
 
 void call_plain(struct postgres_conn *c, enum postgres_statement which)
@@ -143,7 +163,7 @@ static PGresult *next_result(struct postgres_conn *c)
             return NULL;
         }
     }
-    note(c, PG_LOST, "no answer");
+    results_note(c, PG_LOST, "no answer");
     return NULL;
 }
 
@@ -236,7 +256,7 @@ char *get_text(struct postgres_conn *c, int column)
         return NULL;
     copy = strdup(PQgetvalue(c->result, c->row, column));
     if (copy == NULL)
-        note(c, PG_REFUSED, "out of memory");
+        results_note(c, PG_REFUSED, "out of memory");
     return copy;
 }
 
@@ -246,6 +266,24 @@ void get_blob(struct postgres_conn *c, int column, void *out, int len)
         memcpy(out, PQgetvalue(c->result, c->row, column), (size_t)len);
     else
         memset(out, 0, (size_t)len);
+}
+
+char *get_sealed_text(struct postgres_conn *c, int column, const uint8_t key[REPORT_KEY_BYTES],
+                      enum keyring_value what)
+{
+    size_t len = (size_t)PQgetlength(c->result, c->row, column);
+    char *text;
+
+    if (get_null(c, column) || len < KEYRING_OVERHEAD)
+        return NULL;
+    text = calloc(1, len - KEYRING_OVERHEAD + 1);
+    if (text == NULL) {
+        results_note(c, PG_REFUSED, "out of memory");
+    } else if (!keyring_unseal(key, what, PQgetvalue(c->result, c->row, column), len, text)) {
+        free(text);
+        text = NULL;
+    }
+    return text;
 }
 
 struct guid get_guid(struct postgres_conn *c, int column)

@@ -9,10 +9,10 @@
 
 /* Read by postgres_read_report(), from POSTGRES_REPORTS or anything with the same aliases. */
 #define POSTGRES_REPORT_COLUMNS                                                                    \
-    "r.id, r.user_id, r.name, r.message, r.state, r.attempt, r.failures,"                          \
+    "r.id, r.user_id, r.name, r.sealed_message, r.state, r.attempt, r.failures,"                   \
     " coalesce(p.rows, r.rows), coalesce(p.bytes, r.bytes), r.submitted_ms, r.started_ms,"         \
-    " r.finished_ms, r.expires_ms, r.digest"
-enum { POSTGRES_REPORT_COLUMN_COUNT = 14 };
+    " r.finished_ms, r.expires_ms, r.sealed_digest, r.key_number, r.wrapped_key"
+enum { POSTGRES_REPORT_COLUMN_COUNT = 16 };
 #define POSTGRES_REPORTS                                                                           \
     "report r LEFT JOIN progress p ON p.id = r.id AND p.attempt = r.attempt AND r.state = 1"
 
@@ -53,20 +53,60 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(ROLLBACK, "", "ROLLBACK")                                                                    \
     X(NOTIFY, "t", "SELECT pg_notify('reportd', $1)")                                              \
     X(CLOCK, "", "SELECT " POSTGRES_CLOCK)                                                         \
+    /* ---- keys of erase.key ---- */                                                              \
+    X(KEYS, "i",                                                                                   \
+      "SELECT number, wrapped, fingerprint, retired FROM erase_key"                                \
+      " WHERE number >= $1 OR NOT retired ORDER BY number")                                        \
+    /* First in a batch that seals: who makes the next key waits for it, and then it sees that     \
+     * one. The second statement fails if its key is not the newest any more; the words are for    \
+     * the log of the server. */                                                                   \
+    X(KEYS_HOLD, "", "SELECT pg_advisory_xact_lock_shared(1380996164, -2)")                        \
+    X(KEYS_CHECK, "i",                                                                             \
+      "SELECT CASE WHEN (SELECT max(number) FROM erase_key) = $1 THEN ''"                          \
+      " ELSE current_setting('reportd.there_is_a_newer_erase_key_so_try_again') END")              \
+    X(KEYS_ROTATOR, "", "SELECT pg_try_advisory_lock(1380996164, -3)")                             \
+    X(KEYS_ROTATOR_DONE, "", "SELECT pg_advisory_unlock(1380996164, -3)")                          \
+    /* By the clock of the database; a key from the future is due, too. */                         \
+    X(KEYS_DUE, "ii",                                                                              \
+      "SELECT EXISTS (SELECT FROM erase_key WHERE number = $1"                                     \
+      " AND number = (SELECT max(number) FROM erase_key)"                                          \
+      " AND (made + $2 * interval '1 millisecond' <= clock_timestamp()"                            \
+      " OR made > clock_timestamp()))")                                                            \
+    /* Submits wait behind who waits for the lock alone: not for long. */                          \
+    X(KEYS_PATIENCE, "", "SET LOCAL lock_timeout = '500ms'")                                       \
+    X(KEYS_HOLD_ALONE, "", "SELECT pg_advisory_xact_lock(1380996164, -2)")                         \
+    X(KEYS_ADD, "ixx",                                                                             \
+      "INSERT INTO erase_key (number, wrapped, fingerprint) SELECT $1, $2, $3"                     \
+      " WHERE $1 = (SELECT max(number) + 1 FROM erase_key)")                                       \
+    X(KEYS_OLD, "iii",                                                                             \
+      "SELECT seq, id, key_number, wrapped_key FROM report WHERE seq > $1 AND key_number < $2"     \
+      " ORDER BY seq LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED")                                      \
+    X(KEYS_REWRAP, "iix", "UPDATE report SET key_number = $2, wrapped_key = $3 WHERE seq = $1")    \
+    X(KEYS_RETIRE, "i",                                                                            \
+      "UPDATE erase_key SET retired = true WHERE number < $1 AND NOT retired"                      \
+      " AND NOT EXISTS (SELECT FROM report WHERE key_number < $1)")                                \
+    X(KEY_NOTE, "tx",                                                                              \
+      "INSERT INTO key_check (name, fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING")          \
+    X(KEY_MOVE, "txx",                                                                             \
+      "UPDATE key_check SET fingerprint = $2 WHERE name = $1 AND fingerprint = $3")                \
+    X(KEY_SAME, "tx",                                                                              \
+      "SELECT EXISTS (SELECT FROM key_check WHERE name = $1 AND fingerprint = $2)")                \
     /* ---- report ---- */                                                                         \
     X(LOCK_USER, "i", "SELECT pg_advisory_xact_lock(1380996164, ($1 % 2147483647)::int)")          \
-    X(KEY_FIND, "iti",                                                                             \
-      "SELECT id, key_hash FROM report WHERE user_id = $1 AND key = $2 AND key_expires_ms > $3")   \
-    X(KEY_FORGET, "iti",                                                                           \
-      "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"                       \
-      " WHERE user_id = $1 AND key = $2 AND key_expires_ms <= $3")                                 \
-    X(SUBMIT, "giitttxiit",                                                                        \
+    X(KEY_FIND, "ixi",                                                                             \
+      "SELECT id, request_mac FROM report"                                                         \
+      " WHERE user_id = $1 AND key_mac = $2 AND key_expires_ms > $3")                              \
+    X(KEY_FORGET, "ixi",                                                                           \
+      "UPDATE report SET key_mac = NULL, request_mac = NULL, key_expires_ms = NULL"                \
+      " WHERE user_id = $1 AND key_mac = $2 AND key_expires_ms <= $3")                             \
+    X(SUBMIT, "giitxxxiitix",                                                                      \
       "WITH mine AS (SELECT FROM report WHERE id = $1),"                                           \
-      " known AS (SELECT id, key_hash = $7 AS same FROM report"                                    \
-      "   WHERE user_id = $2 AND key = $6 AND id <> $1),"                                          \
-      " added AS (INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters,"   \
-      "   key, key_hash, key_expires_ms, definition)"                                              \
-      "   SELECT $1, a.id, 0, true, $3, $4, $5, $6, $7, $8, $4 || ' ' || $10"                      \
+      " known AS (SELECT id, request_mac = $7 AS same FROM report"                                 \
+      "   WHERE user_id = $2 AND key_mac = $6 AND id <> $1),"                                      \
+      " added AS (INSERT INTO report (id, user_id, state, slot, submitted_ms, name,"               \
+      "   sealed_parameters, key_mac, request_mac, key_expires_ms, definition,"                    \
+      "   key_number, wrapped_key)"                                                                \
+      "   SELECT $1, a.id, 0, true, $3, $4, $5, $6, $7, $8, $4 || ' ' || $10, $11, $12"            \
       "   FROM account a WHERE a.id = $2 AND NOT EXISTS (SELECT FROM mine)"                        \
       "   AND NOT EXISTS (SELECT FROM known)"                                                      \
       "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot) < $9 RETURNING id)"        \
@@ -97,15 +137,16 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "   attempt = attempt + CASE state WHEN 0 THEN 1 ELSE 0 END"                                 \
       "   WHERE seq = ANY (ARRAY(SELECT seq FROM mine UNION ALL SELECT seq FROM next"              \
       "     UNION ALL SELECT seq FROM other)) RETURNING *)"                                        \
-      " SELECT " POSTGRES_REPORT_COLUMNS ", r.parameters, a.name, r.definition = ''"               \
+      " SELECT " POSTGRES_REPORT_COLUMNS ", r.sealed_parameters, a.name, r.definition = ''"        \
       " FROM taken r JOIN account a ON a.id = r.user_id LEFT JOIN progress p ON false")            \
     X(PROGRESS, "giii",                                                                            \
       "INSERT INTO progress SELECT $1, $2, $3, $4 FROM report"                                     \
       " WHERE id = $1 AND attempt = $2 AND state = 1 ON CONFLICT (id) DO UPDATE"                   \
       " SET attempt = EXCLUDED.attempt, rows = EXCLUDED.rows, bytes = EXCLUDED.bytes")             \
-    X(FINISH, "giiiiiixtx",                                                                        \
+    X(FINISH, "giiiiiixxb",                                                                        \
       "WITH moved AS (UPDATE report SET state = $3, slot = false, rows = $4, bytes = $5,"          \
-      "   finished_ms = $6, expires_ms = $7, digest = $8, message = $9, seal_key = $10,"           \
+      "   finished_ms = $6, expires_ms = $7,"                                                      \
+      "   sealed_digest = $8, sealed_message = $9, result_sealed = $10,"                           \
       "   node = NULL, token = NULL WHERE id = $1 AND attempt = $2 AND state = 1"                  \
       "   RETURNING user_id),"                                                                     \
       " gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2)"                             \
@@ -123,7 +164,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
       "   WHERE id = $1 AND (user_id = $2 OR $2 = 0) AND (state <> 4 OR $3) FOR UPDATE)"           \
       " UPDATE report r SET state = 4, slot = r.slot AND old.state IN (1, 4), expires_ms = NULL,"  \
-      " key = NULL, key_hash = NULL, key_expires_ms = NULL FROM old WHERE r.seq = old.seq"         \
+      " key_mac = NULL, request_mac = NULL, key_expires_ms = NULL, key_number = NULL,"             \
+      " wrapped_key = NULL, sealed_parameters = NULL, sealed_message = NULL,"                      \
+      " sealed_digest = NULL FROM old WHERE r.seq = old.seq"                                       \
       " RETURNING r.user_id, old.state, old.attempt,"                                              \
       " EXISTS (SELECT FROM node n WHERE n.id = old.node)")                                        \
     X(DROP, "g",                                                                                   \
@@ -199,8 +242,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(RUNNING, "ti", "SELECT id, attempt FROM report WHERE node = $1 AND state = 1 LIMIT $2")      \
     /* ---- looking ---- */                                                                        \
     X(FIND, "gib",                                                                                 \
-      "SELECT " POSTGRES_REPORT_COLUMNS ", CASE WHEN $3 THEN r.parameters END,"                    \
-      " CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END, r.seal_key"                     \
+      "SELECT " POSTGRES_REPORT_COLUMNS ", CASE WHEN $3 THEN r.sealed_parameters END,"             \
+      " CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END, r.result_sealed"                \
       " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                  \
       " AND r.state <> 4")                                                                         \
     /* One statement, so that page and total are of one moment. */                                 \
@@ -225,7 +268,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "   ELSE greatest(0, (SELECT n FROM size)"                                                   \
       "     - (SELECT coalesce(sum(n), 0) FROM few))::bigint END")                                 \
     X(SCAN, "gi",                                                                                  \
-      "SELECT id, state, attempt, bytes, expires_ms, seal_key IS NOT NULL FROM report"             \
+      "SELECT id, state, attempt, bytes, expires_ms, result_sealed FROM report"                    \
       " WHERE id > $1 ORDER BY id LIMIT $2")                                                       \
     /* ---- users ---- */                                                                          \
     X(USER_ADD, "ttttb",                                                                           \
@@ -290,7 +333,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "DELETE FROM session WHERE id = ANY (ARRAY(SELECT id FROM session"                           \
       " WHERE expires_ms <= $1 FOR UPDATE SKIP LOCKED))")                                          \
     X(SWEEP_KEYS, "i",                                                                             \
-      "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"                       \
+      "UPDATE report SET key_mac = NULL, request_mac = NULL, key_expires_ms = NULL"                \
       " WHERE seq = ANY (ARRAY(SELECT seq FROM report"                                             \
       " WHERE key_expires_ms <= $1 FOR UPDATE SKIP LOCKED))")                                      \
     X(SWEEP_PROGRESS, "",                                                                          \

@@ -320,7 +320,7 @@ int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err 
     sql_int(&q, 7, arg->expires_ms);
     sql_blob(&q, 8, complete ? arg->digest : NULL, REPORT_DIGEST_BYTES);
     sql_text(&q, 9, complete ? NULL : arg->message);
-    sql_blob(&q, 10, complete ? arg->key : NULL, REPORT_KEY_BYTES);
+    sql_blob(&q, 10, complete && arg->sealed ? arg->key : NULL, REPORT_KEY_BYTES);
     sql_int(&q, 11, in_row);
     return move_report(&q, &place, arg->state, err);
 }

@@ -618,6 +618,11 @@ void store_deafen(struct store *store)
         store->ops->deafen(store->first);
 }
 
+int store_check_key(struct store *store, const struct store_key_file *file, struct err *err)
+{
+    return store->ops->check_key != NULL ? store->ops->check_key(store->first, file, err) : 0;
+}
+
 void store_listen(struct store *store, store_listen_fn *fn, void *context)
 {
     pthread_rwlock_wrlock(&store->listening);

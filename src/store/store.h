@@ -118,7 +118,7 @@ struct store_claim {
     int64_t now_ms;
     bool found;
     bool stray;           /* out: no node has had its definition for STORE_STRAY_LEASES leases */
-    struct report report; /* out: with user_name and parameters */
+    struct report report; /* out: with user_name and parameters; of a shared store with its key */
 };
 
 /* Rows and bytes so far of a running attempt; ignored if the attempt lost the report. */
@@ -136,7 +136,10 @@ struct store_finish {
     enum report_state state; /* REPORT_COMPLETE or REPORT_ERROR */
     int64_t rows, bytes, now_ms, expires_ms;
     uint8_t digest[REPORT_DIGEST_BYTES];
-    const uint8_t *key;  /* REPORT_KEY_BYTES, without which the file can't be read; NULL: plain */
+    /* REPORT_KEY_BYTES: the one that CLAIM gave, or, if that gave none, one for this attempt, or
+     * NULL. What the database may not see is sealed with it. */
+    const uint8_t *key;
+    bool sealed;         /* COMPLETE: the result is, too, wherever it is */
     const char *message; /* ERROR: for the user */
     const void *result;  /* COMPLETE: the result, as a file would have it; NULL: it is in a file.
                           * In an embedded store only, which keeps it until the row goes */
@@ -396,6 +399,8 @@ struct store_spec {
     bool upgrade;    /* only the second */
     bool alone;      /* refuse a store that is not shared while another process has it alone */
     int connections; /* over a network, 2 or more, half of them for reading; 0: a few */
+    const char *erase_key;  /* over a network: the file of the keys that the database may not see */
+    int64_t erase_after_ms; /* … and how old a key gets; 0: an hour */
 };
 
 /* Open; -E_STORE with words that name the path and what to do, -E_BUSY if another process has it
@@ -423,6 +428,18 @@ bool store_is_shared(const struct store *store);
 int64_t store_now_ms(const struct store *store);
 /* By how many milliseconds this machine's clock is ahead of it; 0 in an embedded store. */
 int64_t store_clock_ahead_ms(const struct store *store);
+
+/* Do the other nodes have the same key in their file? The first node that asks says which it is. A
+ * key that has replaced the one known so far, which the file then has, too, is taken in its place.
+ * Of keys the store gets fingerprints, so they have to be random. 0, -E_STORE, or -E_CONFIG with
+ * words that say which file to copy. A store that is not shared: 0. */
+struct store_key_file {
+    const char *name; /* of the file where it belongs, such as "receipt.key" */
+    const char *path;
+    const void *(*key)(const void *keys, size_t i, size_t *ret_len); /* NULL: there is no more */
+    const void *keys; /* the one in use is the first */
+};
+int store_check_key(struct store *store, const struct store_key_file *file, struct err *err);
 
 /* Who is told of changes; set before the first post. `fn` must not block and may post. */
 void store_listen(struct store *store, store_listen_fn *fn, void *context);

@@ -57,6 +57,7 @@ struct store_ops {
     void (*deafen)(struct store_conn *conn);
     /* Its clock, from any thread; NULL: this machine's. */
     int64_t (*now_ms)(const struct store_conn *conn);
+    int (*check_key)(struct store_conn *conn, const struct store_key_file *file, struct err *err);
     /* From here on: of the embedded kind only. */
     /* `durable`: the commit of what begins here is to be fsynced. */
     int (*begin)(struct store_conn *conn, bool durable, struct err *err);

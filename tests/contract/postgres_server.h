@@ -16,6 +16,7 @@
 static struct {
     FILE *orders, *answers;
     char url[200];
+    char erase_key[160]; /* of the store in it, beside it */
 } postgres_server;
 
 /* The root of the sources: above the tests, wherever the program was built. */
@@ -64,6 +65,7 @@ static void postgres_server_start(void)
         abort();
     snprintf(postgres_server.url, sizeof(postgres_server.url),
              "postgresql://postgres@/postgres?host=%s&port=%d", folder, port);
+    snprintf(postgres_server.erase_key, sizeof(postgres_server.erase_key), "%s/erase.key", folder);
     atexit(postgres_server_end);
 }
 

@@ -45,18 +45,20 @@ static void folder_backend(struct bench *b)
 /* The store's database, with one report. */
 static void postgres_backend(struct bench *b)
 {
-    struct store_spec spec = {.url = b->url, .create = true};
+    struct store_spec spec = {.create = true};
     struct store *store = NULL;
     char sql[256], id[GUID_TEXT];
 
     postgres_server_url(b->url, sizeof(b->url));
+    spec.url = b->url;
+    spec.erase_key = postgres_server.erase_key;
     postgres_server_exec("DROP SCHEMA IF EXISTS reportd CASCADE");
     assert_int_equal(store_open(&spec, &store, NULL), 0);
     store_free(store);
     guid_format(&b->id, id);
     snprintf(sql, sizeof(sql),
-             "INSERT INTO reportd.report (id, user_id, state, slot, submitted_ms, name, parameters)"
-             " VALUES ('%s', 1, 1, true, 0, 'Quick', '{}')",
+             "INSERT INTO reportd.report (id, user_id, state, slot, submitted_ms, name)"
+             " VALUES ('%s', 1, 1, true, 0, 'Quick')",
              id);
     postgres_server_exec(sql);
     b->spec = (struct spool_spec){.place = "postgresql", .store = b->url, .temp = b->temp};

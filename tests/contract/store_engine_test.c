@@ -407,7 +407,9 @@ static void another_process_may_write_users_meanwhile(void **state)
 static int try_open(const char *url, bool create, struct err *err)
 {
     struct store *store = NULL;
-    int rc = store_open(&(struct store_spec){.url = url, .create = create}, &store, err);
+    int rc = store_open(
+        &(struct store_spec){.url = url, .create = create, .erase_key = postgres_server.erase_key},
+        &store, err);
 
     store_free(store);
     return rc;

@@ -151,7 +151,8 @@ MAYBE struct store *open_store(struct fixture *f)
     struct store *store = NULL;
     struct err err = {0};
 
-    struct store_spec spec = {.url = f->url, .create = true, .connections = 2};
+    struct store_spec spec = {
+        .url = f->url, .create = true, .connections = 2, .erase_key = postgres_server.erase_key};
 
     if (f->connections != 0)
         spec.connections = f->connections;
@@ -271,10 +272,13 @@ MAYBE bool claim(struct fixture *f, struct store_ref *ret)
 
 MAYBE bool finish(struct fixture *f, struct store_ref ref, enum report_state state)
 {
-    struct store_op op = {.verb = STORE_FINISH};
+    struct store_op op = {.verb = STORE_FINISH}, look = {.verb = STORE_FIND};
 
+    look.find.id = ref.id; /* for the key that CLAIM gave */
+    assert_int_equal(run(f->store, &look), 0);
     op.finish = (struct store_finish){.id = ref.id,
                                       .attempt = ref.attempt,
+                                      .key = look.find.report.key,
                                       .state = state,
                                       .rows = 7,
                                       .bytes = 70,
@@ -283,6 +287,7 @@ MAYBE bool finish(struct fixture *f, struct store_ref ref, enum report_state sta
                                       .now_ms = NOW_MS + 2,
                                       .expires_ms = NOW_MS + DAY_MS};
     assert_int_equal(run(f->store, &op), 0);
+    store_op_done(&look);
     return op.finish.moved;
 }
 

@@ -473,7 +473,10 @@ static void a_newer_schema_is_refused_but_not_to_who_has_it_open(void **state)
     struct err err;
 
     postgres_server_exec("INSERT INTO reportd.schema_version VALUES (1000)");
-    assert_int_equal(store_open(&(struct store_spec){.url = f->url, .create = true}, &other, &err),
+    assert_int_equal(store_open(&(struct store_spec){.url = f->url,
+                                                     .create = true,
+                                                     .erase_key = postgres_server.erase_key},
+                                &other, &err),
                      -E_STORE);
     assert_non_null(strstr(err.text, "schema 1000, newer than this program's"));
     submit(f, f->ann);
@@ -486,12 +489,64 @@ static void a_database_that_is_not_there_is_named(void **state)
     struct err err;
 
     (void)f;
-    assert_int_equal(
-        store_open(&(struct store_spec){.url = "postgresql://127.0.0.1:1/nowhere", .create = true},
-                   &store, &err),
-        -E_STORE);
+    assert_int_equal(store_open(&(struct store_spec){.url = "postgresql://127.0.0.1:1/nowhere",
+                                                     .create = true,
+                                                     .erase_key = postgres_server.erase_key},
+                                &store, &err),
+                     -E_STORE);
     assert_non_null(strstr(err.text, "Cannot open the store in PostgreSQL"));
     assert_non_null(strstr(err.text, "127.0.0.1"));
+}
+
+/* ---- sealed rows ---- */
+
+/* Users come in their order: a login of the first one stands before the submit of the second. */
+static void a_submit_is_sealed_wherever_it_stands_in_its_batch(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op ops[2] = {{.verb = STORE_LOGIN}, submit_op(f->bob)}, op;
+
+    ops[0].login = (struct store_login){.user_id = f->ann, .now_ms = NOW_MS};
+    run_as_one_batch(f, ops, 2);
+    assert_int_equal(ops[0].rc, 0);
+    assert_int_equal(ops[1].rc, 0);
+    op = find(f, ops[1].submit.id, f->bob);
+    assert_string_equal(op.find.report.parameters, ops[1].submit.parameters);
+    store_op_done(&op);
+}
+
+/* Keys are words. */
+static const void *word_of(const void *keys, size_t i, size_t *ret_len)
+{
+    const char *word = keys;
+
+    for (; i > 0 && word != NULL; i--)
+        word = strchr(word, ' ') != NULL ? strchr(word, ' ') + 1 : NULL;
+    *ret_len = word != NULL ? strcspn(word, " ") : 0;
+    return word;
+}
+
+static int try_key(struct fixture *f, const char *keys, struct err *err)
+{
+    const struct store_key_file file = {
+        .name = "receipt.key", .path = "/etc/receipt.key", .key = word_of, .keys = keys};
+
+    return store_check_key(f->store, &file, err);
+}
+
+static void a_key_file_that_the_other_nodes_do_not_have_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+
+    assert_int_equal(try_key(f, "first", NULL), 0);
+    assert_int_equal(try_key(f, "first", NULL), 0);
+    assert_int_equal(try_key(f, "another", &err), -E_CONFIG);
+    assert_non_null(strstr(err.text, "copy receipt.key from one of them to '/etc/receipt.key'"));
+    assert_int_equal(try_key(f, "third second first", NULL), 0); /* has replaced it */
+    assert_int_equal(try_key(f, "third", NULL), 0);
+    assert_int_equal(try_key(f, "first", &err), -E_CONFIG);
+    assert_int_equal(try_key(f, "second first", &err), -E_CONFIG);
 }
 
 /* ---- the database goes and comes back ---- */
@@ -641,6 +696,8 @@ int main(void)
         STORE_TEST(many_nodes_may_make_the_store_at_the_same_time),
         STORE_TEST(a_newer_schema_is_refused_but_not_to_who_has_it_open),
         STORE_TEST(a_database_that_is_not_there_is_named),
+        STORE_TEST(a_submit_is_sealed_wherever_it_stands_in_its_batch),
+        STORE_TEST(a_key_file_that_the_other_nodes_do_not_have_is_refused),
         STORE_TEST(a_session_that_was_ended_is_replaced_unseen),
         STORE_TEST(without_the_database_operations_fail_and_with_it_they_work),
     };

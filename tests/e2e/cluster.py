@@ -2,6 +2,7 @@
 
 import itertools
 import select
+import shutil
 import socket
 import threading
 
@@ -93,8 +94,15 @@ class Cluster:
 
     def start(self):
         for node in self.nodes:
+            self.give_erase_key(node)
             node.start()
         return self
+
+    def give_erase_key(self, node):
+        """A node that joins gets a copy of the first one's."""
+        first, own = (each.folder / "erase.key" for each in (self.nodes[0], node))
+        if first.exists() and not own.exists():
+            shutil.copy(first, own)
 
     def add_user(self, name, **arguments):
         self.nodes[0].add_user(name, **arguments)

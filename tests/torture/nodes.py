@@ -136,6 +136,7 @@ class Cluster(Site):
             url = self.postgres.url(self.database, tcp=True)
             node.make(store=url.replace(f":{self.postgres.port}/", f":{wire.port}/"), spool=spool,
                       key_file=self.folder / "token.key", receipt_key_file=self.folder / "receipt.key",
+                      erase_key_file=self.folder / "erase.key",
                       lease=f"{LEASE}s", **config)
         return f"{len(self.nodes)} nodes, spool {'postgresql' if self.spool is None else 'shared folder'}, " \
                f"source {source}"

@@ -1,0 +1,338 @@
+/* src/store/postgres_rotate.c -- the thread that makes the next key when it is time, has every row
+ * wrapped by it, and retires the one before. Any node may do it, one at a time does. */
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/seam.h"
+#include "store/postgres_impl.h"
+
+enum {
+    TICKS = 8, /* looks in the life of a key … */
+    TICK_LEAST_MS = 50,
+    TICK_MOST_MS = 30000,     /* … but not less often: so long a node keeps a retired key */
+    STAY_CONNECTED_MS = 5000, /* between looks that are nearer to each other than this */
+    ANSWER_MS = 10000,
+    REWRAP_MAX = 256, /* rows in a transaction, which FINISH and MARK of these wait for */
+};
+
+struct postgres_rotation {
+    struct postgres_shared *shared;
+    struct postgres_conn *c;
+    pthread_t thread;
+    int stop; /* an eventfd */
+    int64_t tick_ms;
+    bool failing; /* it was logged */
+};
+
+/* ---- transactions ---- */
+
+static void begin(struct postgres_conn *c)
+{
+    c->trouble = PG_GOOD;
+    c->deadline_ms = clock_mono_ms() + ANSWER_MS;
+    call_plain(c, PG_BEGIN);
+}
+
+/* What a statement after `begin` has changed, once all is committed; or an error. */
+static int64_t commit(struct postgres_conn *c, int statements, struct err *err)
+{
+    int64_t changed = 0;
+
+    call_plain(c, PG_COMMIT);
+    call_sync(c);
+    for (int i = 0; i < statements && results_take(c); i++)
+        changed = results_changed(c);
+    results_drain(c);
+    return c->trouble == PG_GOOD ? changed : results_trouble(c, err);
+}
+
+/* The answer to a question. */
+static int ask(struct call *call, bool *ret, struct err *err)
+{
+    struct postgres_conn *c = call->conn;
+
+    c->trouble = PG_GOOD;
+    c->deadline_ms = clock_mono_ms() + ANSWER_MS;
+    call_send(call);
+    call_sync(c);
+    *ret = results_take(c) && results_next(c) && get_bool(c, 0);
+    results_drain(c);
+    return c->trouble == PG_GOOD ? 0 : results_trouble(c, err);
+}
+
+/* ---- the next key ---- */
+
+/* Nobody has it, not even we, before it is read back from the database: so a crash at any place
+ * leaves a key that all nodes find, or none. */
+static int publish(struct postgres_conn *c, const struct erase_key *newest, struct err *err)
+{
+    struct call add = call_start(c, PG_KEYS_ADD);
+    uint8_t next[ERASE_KEY_BYTES], wrapped[KEYRING_WRAPPED_BYTES], print[KEYRING_PRINT_BYTES];
+    int64_t added;
+
+    randombytes_buf(next, sizeof(next));
+    keyring_wrap_next(newest, next, wrapped);
+    keyring_print(next, sizeof(next), print);
+    sodium_memzero(next, sizeof(next));
+    begin(c);
+    call_plain(c, PG_KEYS_HOLD_ALONE);
+    call_int(&add, newest->number + 1);
+    call_blob(&add, wrapped, sizeof(wrapped));
+    call_blob(&add, print, sizeof(print));
+    call_send(&add);
+    added = commit(c, 3, err);
+    SEAM_STEP("erase", "rotate", "published");
+    if (added > 0)
+        log_info("erase.rotated", "key=%lld", (long long)newest->number + 1);
+    return added < 0 ? (int)added : 0;
+}
+
+static int publish_if_due(struct postgres_rotation *r, struct err *err)
+{
+    struct call due = call_start(r->c, PG_KEYS_DUE);
+    struct erase_keys keys = keyring_keys(r->shared->ring);
+    bool is_due = false;
+    int rc;
+
+    call_int(&due, keys.key[0].number);
+    call_int(&due, r->shared->erase_after_ms);
+    rc = ask(&due, &is_due, err);
+    if (rc == 0 && is_due)
+        rc = publish(r->c, &keys.key[0], err);
+    sodium_memzero(&keys, sizeof(keys));
+    return rc;
+}
+
+/* ---- rows that the key before wraps ---- */
+
+struct old_row {
+    int64_t seq;
+    uint8_t wrapped[KEYRING_WRAPPED_BYTES];
+};
+
+/* Of the rows that the statement gave, those that open, wrapped anew. */
+static size_t wrap_anew(struct postgres_conn *c, const struct erase_key *newest,
+                        struct old_row rows[REWRAP_MAX], int64_t *ret_last)
+{
+    size_t count = 0;
+
+    while (results_next(c) && count < REWRAP_MAX) {
+        struct guid id = get_guid(c, 1);
+        uint8_t key[REPORT_KEY_BYTES], wrapped[KEYRING_WRAPPED_BYTES];
+
+        *ret_last = get_int(c, 0);
+        get_blob(c, 3, wrapped, sizeof(wrapped));
+        if (keyring_unwrap(c->shared->ring, get_int(c, 2), &id, wrapped, key) != KEYRING_OPENED)
+            continue;
+        rows[count].seq = *ret_last;
+        keyring_wrap(newest, &id, key, rows[count++].wrapped);
+        sodium_memzero(key, sizeof(key));
+    }
+    return count;
+}
+
+/* A page of rows after *last, which becomes the last of them; *ret_more: it was full. */
+static int rewrap_page(struct postgres_conn *c, const struct erase_key *newest, int64_t *last,
+                       bool *ret_more, struct err *err)
+{
+    struct call old = call_start(c, PG_KEYS_OLD);
+    struct old_row rows[REWRAP_MAX];
+    size_t count = 0;
+    int64_t rc;
+
+    begin(c);
+    call_int(&old, *last);
+    call_int(&old, newest->number);
+    call_int(&old, REWRAP_MAX);
+    call_send(&old);
+    call_sync(c);
+    *ret_more = false;
+    if (results_take(c) && results_take(c)) {
+        *ret_more = results_rows(c) == REWRAP_MAX;
+        count = wrap_anew(c, newest, rows, last);
+    }
+    results_drain(c);
+    for (size_t i = 0; i < count; i++) {
+        struct call call = call_start(c, PG_KEYS_REWRAP);
+
+        call_int(&call, rows[i].seq);
+        call_int(&call, newest->number);
+        call_blob(&call, rows[i].wrapped, KEYRING_WRAPPED_BYTES);
+        call_send(&call);
+    }
+    rc = commit(c, (int)count, err);
+    SEAM_STEP("erase", "rotate", "rewrapped");
+    return rc < 0 ? (int)rc : 0;
+}
+
+static bool wait_stop(const struct postgres_rotation *r, int64_t wait_ms)
+{
+    struct pollfd fd = {.fd = r->stop, .events = POLLIN};
+
+    return poll(&fd, 1, (int)wait_ms) > 0;
+}
+
+/* Half of the time it does nothing, so that others get on. */
+static int rewrap_all(struct postgres_rotation *r, const struct erase_key *newest, struct err *err)
+{
+    int64_t last = 0;
+    bool more = true;
+    int rc = 0;
+
+    while (rc == 0 && more) {
+        int64_t began_ms = clock_mono_ms();
+
+        rc = rewrap_page(r->c, newest, &last, &more, err);
+        if (rc == 0 && more && wait_stop(r, clock_mono_ms() - began_ms))
+            return err_set(err, -E_CANCELLED, "the server stops");
+    }
+    return rc;
+}
+
+/* Unless a row still needs it: one that was locked, or that no key opens. */
+static int retire(struct postgres_conn *c, int64_t newest, struct err *err)
+{
+    struct call call = call_start(c, PG_KEYS_RETIRE);
+    int64_t retired;
+
+    begin(c);
+    call_int(&call, newest);
+    call_send(&call);
+    retired = commit(c, 2, err);
+    SEAM_STEP("erase", "rotate", "retired");
+    if (retired > 0)
+        log_info("erase.retired", "before=%lld", (long long)newest);
+    return retired < 0 ? (int)retired : 0;
+}
+
+static int leave_old_keys(struct postgres_rotation *r, struct err *err)
+{
+    struct erase_keys keys = keyring_keys(r->shared->ring);
+    int rc = rewrap_all(r, &keys.key[0], err);
+
+    if (rc == 0)
+        rc = retire(r->c, keys.key[0].number, err);
+    sodium_memzero(&keys, sizeof(keys));
+    return rc;
+}
+
+/* ---- the thread ---- */
+
+/* With the lock that makes us the only one. */
+static int rotate(struct postgres_rotation *r, struct err *err)
+{
+    bool pending = false;
+    int rc = postgres_keys_refresh(r->c, &pending, err);
+
+    if (rc == 0 && !pending)
+        rc = publish_if_due(r, err);
+    if (rc == 0)
+        rc = postgres_keys_refresh(r->c, &pending, err);
+    if (rc == 0 && pending)
+        rc = leave_old_keys(r, err);
+    if (rc == 0 && pending)
+        rc = postgres_keys_refresh(r->c, &pending, err);
+    return rc;
+}
+
+static int look(struct postgres_rotation *r, struct err *err)
+{
+    struct call lock = call_start(r->c, PG_KEYS_ROTATOR);
+    struct call unlock = call_start(r->c, PG_KEYS_ROTATOR_DONE);
+    bool is_ours = false, was_ours;
+    int rc = postgres_connect(r->c, err);
+
+    if (rc == 0)
+        rc = ask(&lock, &is_ours, err);
+    if (rc == 0)
+        rc = is_ours ? rotate(r, err) : postgres_keys_refresh(r->c, NULL, err);
+    if (rc == 0 && is_ours)
+        rc = ask(&unlock, &was_ours, err);
+    return rc;
+}
+
+/* While it fails a deleted report can be opened with the old key: the operator has to know. */
+static void log_look(struct postgres_rotation *r, int rc, const struct err *err)
+{
+    if (rc < 0 && rc != -E_CANCELLED && !r->failing)
+        log_error("erase.failed", "error=%s detail=%s", err->text, err->detail);
+    r->failing = rc < 0;
+}
+
+static void *rotation_thread(void *arg)
+{
+    struct postgres_rotation *r = arg;
+
+    while (!wait_stop(r, r->tick_ms)) {
+        struct err err = {0};
+        int rc = look(r, &err);
+
+        log_look(r, rc, &err);
+        if (rc < 0 || r->tick_ms > STAY_CONNECTED_MS)
+            postgres_disconnect(r->c);
+    }
+    return NULL;
+}
+
+static bool start_thread(struct postgres_rotation *r)
+{
+    sigset_t all, before;
+    bool started;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    started = pthread_create(&r->thread, NULL, rotation_thread, r) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (started)
+        pthread_setname_np(r->thread, "store-keys");
+    return started;
+}
+
+static void rotation_free(struct postgres_rotation *r)
+{
+    if (r->c != NULL)
+        postgres_close(&r->c->base);
+    if (r->stop >= 0)
+        close(r->stop);
+    free(r);
+}
+
+int postgres_rotation_start(struct postgres_shared *shared, struct err *err)
+{
+    struct postgres_rotation *r = calloc(1, sizeof(*r));
+    int64_t tick_ms = shared->erase_after_ms / TICKS;
+
+    if (r == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    r->shared = shared;
+    r->tick_ms = tick_ms < TICK_LEAST_MS ? TICK_LEAST_MS : tick_ms;
+    r->tick_ms = r->tick_ms > TICK_MOST_MS ? TICK_MOST_MS : r->tick_ms;
+    r->stop = eventfd(0, EFD_CLOEXEC);
+    r->c = postgres_conn_new(shared);
+    if (r->stop < 0 || r->c == NULL || !start_thread(r)) {
+        rotation_free(r);
+        return err_set(err, -E_NOMEM, "no thread for the keys of the store");
+    }
+    shared->rotation = r;
+    return 0;
+}
+
+void postgres_rotation_stop(struct postgres_shared *shared)
+{
+    struct postgres_rotation *r = shared->rotation;
+    const uint64_t one = 1;
+
+    if (r == NULL)
+        return;
+    if (write(r->stop, &one, sizeof(one)) == sizeof(one))
+        pthread_join(r->thread, NULL);
+    shared->rotation = NULL;
+    rotation_free(r);
+}
