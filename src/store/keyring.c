@@ -21,6 +21,7 @@ struct keyring {
     char *path;
     pthread_rwlock_t lock; /* guards `keys` */
     struct erase_keys keys;
+    bool unsaved;
 };
 
 /* What a wrapped key is bound to. */
@@ -78,14 +79,21 @@ struct erase_keys keyring_keys(struct keyring *ring)
 
 int keyring_set(struct keyring *ring, const struct erase_keys *keys, struct err *err)
 {
-    int rc = erase_file_write(ring->path, keys, err);
-
-    if (rc < 0)
-        return rc;
     pthread_rwlock_wrlock(&ring->lock);
     memcpy(ring->keys.key, keys->key, sizeof(keys->key));
     pthread_rwlock_unlock(&ring->lock);
-    return 0;
+    ring->unsaved = true;
+    return keyring_save(ring, err);
+}
+
+int keyring_save(struct keyring *ring, struct err *err)
+{
+    struct erase_keys keys = keyring_keys(ring);
+    int rc = ring->unsaved ? erase_file_write(ring->path, &keys, err) : 0;
+
+    sodium_memzero(&keys, sizeof(keys));
+    ring->unsaved = ring->unsaved && rc < 0;
+    return rc;
 }
 
 /* ---- one key by another ---- */

@@ -33,8 +33,11 @@ const char *keyring_path(const struct keyring *ring);
 
 /* A copy, to be wiped. */
 struct erase_keys keyring_keys(struct keyring *ring);
-/* Take other keys: in the file first, then in memory. -E_CONFIG: nothing was taken. */
+/* Take other keys, and write them into the file. -E_CONFIG: they are in memory only, until
+ * keyring_save() works; that loses nothing, since those in the file lead to them. */
 int keyring_set(struct keyring *ring, const struct erase_keys *keys, struct err *err);
+/* Write them if they are not yet in the file. By one thread at a time, as keyring_set(). */
+int keyring_save(struct keyring *ring, struct err *err);
 
 /* ---- keys of reports ---- */
 

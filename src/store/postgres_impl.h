@@ -87,7 +87,9 @@ int postgres_unavailable(const char *detail, struct err *err);
 /* Take what is new from the database, and forget what is retired there. *ret_pending, if asked for:
  * rows may still need an older key. -E_STORE; -E_CONFIG: the file does not fit the database. */
 int postgres_keys_refresh(struct postgres_conn *c, bool *ret_pending, struct err *err);
-/* At the start: that, and is the file of these nodes? */
+/* Write into the file what a refresh could not. -E_CONFIG. */
+int postgres_keys_save(struct postgres_shared *shared, struct err *err);
+/* At the start: both, and is the file of these nodes? */
 int postgres_keys_open(struct postgres_conn *c, struct err *err);
 int postgres_check_key(struct store_conn *conn, const struct store_key_file *file, struct err *err);
 

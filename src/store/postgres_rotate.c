@@ -255,7 +255,7 @@ static int look(struct postgres_rotation *r, struct err *err)
         rc = is_ours ? rotate(r, err) : postgres_keys_refresh(r->c, NULL, err);
     if (rc == 0 && is_ours)
         rc = ask(&unlock, &was_ours, err);
-    return rc;
+    return rc == 0 ? postgres_keys_save(r->shared, err) : rc;
 }
 
 /* While it fails a deleted report can be opened with the old key: the operator has to know. */
