@@ -189,11 +189,11 @@ def store(cluster, count):
     have = int(cluster.sql("SELECT count(*) FROM report")[0])
     cluster.sql(f"""
         INSERT INTO report (id, user_id, state, slot, attempt, rows, bytes, submitted_ms, started_ms, finished_ms,
-                            expires_ms, digest, name, parameters)
+                            expires_ms, sealed_digest, name, sealed_parameters, wrapped_key)
         SELECT (lpad(to_hex(1700000000000 + i), 12, '0') || '7' || substr(md5(i::text), 1, 3) || '8' ||
                 substr(md5(i::text), 4, 15))::uuid, 1000 + i % {BIG}, 2, false, 1, 100, 10000, 1700000000000 + i,
-               1700000000000 + i, 1700000000000 + i, 4000000000000 + i, decode(md5(i::text) || md5(i::text), 'hex'),
-               'EntityBalanceReport', '{{"Date": "2026-01-31", "EntityID": "' || i || '"}}'
+               1700000000000 + i, 1700000000000 + i, 4000000000000 + i, decode(repeat(md5(i::text), 5), 'hex'),
+               'EntityBalanceReport', decode(repeat(md5(i::text), 6), 'hex'), decode(repeat(md5(i::text), 5), 'hex')
         FROM generate_series({have + 1}, {count}) AS i;""")
     cluster.sql("VACUUM ANALYZE report")
     table, indexes = map(int, cluster.sql("SELECT pg_table_size('report'), pg_indexes_size('report')")[0].split("|"))
