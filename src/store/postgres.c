@@ -308,6 +308,21 @@ static enum postgres_trouble take_new_keys(struct postgres_conn *c, int tries, s
     return c->trouble == PG_LOST ? PG_LOST : PG_REFUSED;
 }
 
+/* One try, and what it leaves to do before the next. */
+static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struct place *places,
+                                            int count, enum store_kind kind, int *stale,
+                                            struct err *err)
+{
+    enum postgres_trouble trouble = try_batch(c, places, count, kind);
+
+    if (trouble == PG_GOOD)
+        return PG_GOOD;
+    *err = c->err;
+    forget_found(c, places, count);
+    c->again = c->again || ((trouble == PG_LOST || trouble == PG_STALE) && kind != STORE_READ);
+    return trouble == PG_STALE ? take_new_keys(c, ++*stale, err) : trouble;
+}
+
 /* Nothing is lost or done twice when the connection breaks: what may have been committed is asked
  * for `again`, which every verb can be without harm, until there is an answer. */
 static enum batch_fate run_batch(struct postgres_conn *c, const struct place *places, int count,
@@ -322,17 +337,10 @@ static enum batch_fate run_batch(struct postgres_conn *c, const struct place *pl
         enum postgres_trouble trouble = PG_LOST;
         bool connected = find_connection(c, err) == 0;
 
-        if (connected) {
-            trouble = try_batch(c, places, count, kind);
-            if (trouble == PG_GOOD)
-                return BATCH_COMMITTED;
-            *err = c->err;
-            forget_found(c, places, count);
-            c->again =
-                c->again || ((trouble == PG_LOST || trouble == PG_STALE) && kind != STORE_READ);
-            if (trouble == PG_STALE)
-                trouble = take_new_keys(c, ++stale, err);
-        }
+        if (connected)
+            trouble = try_and_settle(c, places, count, kind, &stale, err);
+        if (trouble == PG_GOOD)
+            return BATCH_COMMITTED;
         if (is_held_up(trouble, began_ms))
             return c->again ? in_doubt(err) : BATCH_NOT_BEGUN; /* so would each of the batch be */
         if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++conflicts == CONFLICTS_MAX))

@@ -82,12 +82,13 @@ static int publish(struct postgres_conn *c, const struct erase_key *newest, stru
     keyring_print(next, sizeof(next), print);
     sodium_memzero(next, sizeof(next));
     begin(c);
+    call_plain(c, PG_KEYS_PATIENCE);
     call_plain(c, PG_KEYS_HOLD_ALONE);
     call_int(&add, newest->number + 1);
     call_blob(&add, wrapped, sizeof(wrapped));
     call_blob(&add, print, sizeof(print));
     call_send(&add);
-    added = commit(c, 3, err);
+    added = commit(c, 4, err);
     SEAM_STEP("erase", "rotate", "published");
     if (added > 0)
         log_info("erase.rotated", "key=%lld", (long long)newest->number + 1);

@@ -160,7 +160,7 @@ _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE =
                    REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
                "the numbers of the states are kept in every database");
 
-const char *const postgres_migrations[] = {migration_1, migration_2, migration_3, migration_4,
-                                           migration_5, migration_6};
+const char *const postgres_migrations[] = {migration_1, migration_2, migration_3,
+                                           migration_4, migration_5, migration_6};
 const int postgres_sealing_migration = 5;
 const int postgres_migration_count = sizeof(postgres_migrations) / sizeof(postgres_migrations[0]);
