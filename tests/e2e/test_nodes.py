@@ -161,6 +161,8 @@ def test_a_report_deleted_while_its_node_hung_is_not_served_by_it(cluster, alice
         assert cluster.row(reference, "state") is None
     finally:
         victim.process.send_signal(signal.SIGCONT)
+    # It may have lost its lease, and says so until it has another.
+    poll(lambda: alices[at].list().status_code == 200, what="a node that is back")
     refused(alices[at].status(reference), "no such report")
     refused(alices[at].result(reference), "no such report")
     poll(lambda: victim.metric("workers_busy") == 0, what="the end of its work")
