@@ -78,7 +78,7 @@ def test_values_come_back_as_they_were_given(alice):
              "Day": "2024-02-29", "Flag": "true", "Colour": "Blue"}
     data = alice.result(alice.complete("Typed", **given)).json()["data"]
     assert data["parameters"] == given
-    assert data["results"] == [{"text": given["Text"], "number": -7, "price": "0.10",
+    assert data["results"] == [{"text": given["Text"], "number": -7, "price": 0.1,
                                 "day": "2024-02-29", "flag": True, "colour": "Blue"}]
 
 
@@ -87,7 +87,7 @@ def test_what_is_missing_takes_its_default_or_null(alice):
     row = alice.result(alice.complete("Typed")).json()["data"]["results"][0]
     after = datetime.datetime.now(datetime.timezone.utc).date()
     assert row.pop("day") in (before.isoformat(), after.isoformat())
-    assert row == {"text": None, "number": 42, "price": "12.50", "flag": False, "colour": None}
+    assert row == {"text": None, "number": 42, "price": 12.5, "flag": False, "colour": None}
 
 
 def test_an_empty_text_is_a_value_of_its_own(alice):

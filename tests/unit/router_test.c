@@ -167,8 +167,8 @@ static char *read_text(const char *path)
 /* Errors that no request is answered with as such: configuration, definitions, the command line. */
 static bool is_inner(int code)
 {
-    static const int inner[] = {E_CONFIG, E_DEFINITION, E_SOURCE, E_CANCELLED,
-                                E_EXISTS, E_NOT_FOUND,  E_IO};
+    static const int inner[] = {E_CONFIG,    E_DEFINITION, E_SOURCE,    E_CHANGED,
+                                E_CANCELLED, E_EXISTS,     E_NOT_FOUND, E_IO};
 
     for (size_t i = 0; i < sizeof(inner) / sizeof(inner[0]); i++) {
         if (inner[i] == code)
