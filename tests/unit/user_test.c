@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/password.h"
-#include "http/common.h"
 #include "http/router.h"
 #include "http/server.h"
 #include "http/token.h"
@@ -34,7 +33,6 @@ static const struct route routes[] = {
     {"POST", "/User/Login", ROUTE_VERSION, true, user_login, NULL},
     {"POST", "/User/RefreshToken", ROUTE_EXPIRED, true, user_refresh, NULL},
     {"GET", "/who", ROUTE_TOKEN, false, who, NULL},
-    {"GET", "/health", ROUTE_PUBLIC, false, common_health, NULL},
 };
 static const struct router router = {routes, sizeof(routes) / sizeof(routes[0])};
 
@@ -355,16 +353,6 @@ static void a_disabled_user_is_out_at_once(void **state)
     assert_int_equal(status_of(try_refresh(f, &pair)), 401);
 }
 
-static void a_healthy_service_says_so(void **state)
-{
-    struct fixture *f = *state;
-    struct answer answer = http_ask(f->url, "GET /health", "", NULL);
-
-    assert_int_equal(answer.status, 200);
-    assert_non_null(strstr(answer.body, "\"status\": \"ok\""));
-    answer_done(&answer);
-}
-
 static void expect_good_or_busy(int status, int good)
 {
     if (status != good)
@@ -410,7 +398,6 @@ int main(void)
         TEST(an_expired_access_token_opens_nothing_but_the_refresh),
         TEST(a_disabled_user_is_out_at_once),
         TEST(want_of_memory_is_never_the_clients_fault),
-        TEST(a_healthy_service_says_so),
     };
 
     return cmocka_run_group_tests(tests, group_setup, NULL);
