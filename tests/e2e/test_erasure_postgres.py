@@ -431,3 +431,38 @@ def test_a_key_from_the_future_is_due(make, archiving):
     started(server)
     archiving.sql("UPDATE reportd.erase_key SET made = now() + interval '1 year'", server.database)
     await_rotation(server)
+
+
+BEFORE_IT_WAS_SEALED = """SET search_path = reportd;
+ALTER TABLE report DROP key_number, DROP wrapped_key, DROP result_sealed, DROP sealed_parameters, DROP sealed_message,
+    DROP sealed_digest, DROP key_mac, DROP request_mac, ADD parameters text NOT NULL, ADD message text, ADD digest bytea,
+    ADD seal_key bytea, ADD key text, ADD key_hash bytea;
+DROP TABLE erase_key, key_check;
+DELETE FROM schema_version WHERE version > 4;
+INSERT INTO report (id, user_id, state, slot, submitted_ms, started_ms, finished_ms, expires_ms, name, parameters,
+                    message, key, key_hash, key_expires_ms, attempt)
+    SELECT '01234567-89ab-7def-8123-456789abcdef', id, 3, false, 1, 1, 1, 4000000000000, 'Marked', '{"Note":"old-note"}',
+           'old-message', 'old-key', decode(repeat('00', 32), 'hex'), 4000000000000, 1 FROM account;
+INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters)
+    SELECT '01234567-89ab-7def-8123-456789abcde0', id, 0, true, 2, 'Marked', '{"Note":"old-queued","Rows":"2"}' FROM account;
+INSERT INTO node (id, host, lease_ms, alive_until) VALUES ('old', 'old-host:1', 1000, now() + interval '1 hour');"""
+
+
+def test_a_store_that_was_in_clear_is_sealed_at_the_first_start(make, archiving):
+    server = make(archiving)
+    server.add_user("alice")
+    archiving.sql(BEFORE_IT_WAS_SEALED, server.database)
+    server.key.unlink()
+    words = refusal(server)
+    assert "old-host:1" in words and "stop all of them" in words
+    archiving.sql("DELETE FROM reportd.node", server.database)
+    client = server.start().client("alice")
+    failed, queued = (f"01234567-89ab-7def-8123-456789abcde{digit}" for digit in "f0")
+    assert client.status(failed).json()["message"] == "old-message"
+    assert client.finish(queued).json()["data"] == "complete"
+    assert "old-queued" in client.result(queued).text
+    again = client.submit("Marked", {"Note": "other"}, {"Idempotency-Key": "old-key"})
+    assert again.json()["result"] is False  # the key is another request's
+    rows = "\n".join(archiving.sql("SELECT report::text FROM reportd.report", server.database))
+    for marker in ("old-note", "old-queued", "old-message", "old-key"):
+        assert marker not in rows and marker.encode().hex() not in rows
