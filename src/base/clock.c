@@ -92,3 +92,31 @@ bool clock_is_date(const char *text)
         last = 29;
     return day >= 1 && day <= last;
 }
+
+bool clock_parse(const char *text, int64_t *ret_ms)
+{
+    size_t len = strlen(text);
+    struct tm tm = {0};
+    char date[CLOCK_DATE_TEXT];
+
+    if (len != CLOCK_DATE_TEXT - 1 && len != CLOCK_TEXT - 1)
+        return false;
+    memcpy(date, text, CLOCK_DATE_TEXT - 1);
+    date[CLOCK_DATE_TEXT - 1] = '\0';
+    if (!clock_is_date(date) || digits_at(text, 4) < 1970)
+        return false;
+    tm.tm_year = digits_at(text, 4) - 1900;
+    tm.tm_mon = digits_at(text + 5, 2) - 1;
+    tm.tm_mday = digits_at(text + 8, 2);
+    if (len == CLOCK_TEXT - 1) {
+        tm.tm_hour = digits_at(text + 11, 2);
+        tm.tm_min = digits_at(text + 14, 2);
+        tm.tm_sec = digits_at(text + 17, 2);
+        if (text[10] != 'T' || text[13] != ':' || text[16] != ':' || text[19] != 'Z' ||
+            tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 ||
+            tm.tm_sec > 59)
+            return false;
+    }
+    *ret_ms = (int64_t)timegm(&tm) * 1000;
+    return true;
+}

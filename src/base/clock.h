@@ -19,6 +19,9 @@ void clock_format_date(int64_t ms, char text[CLOCK_DATE_TEXT]);
 /* An IMF-fixdate for HTTP headers (RFC 9110, 5.6.7). */
 void clock_format_http(int64_t ms, char out[CLOCK_HTTP_TEXT]);
 
+/* The time that YYYY-MM-DDTHH:MM:SSZ or, at its first second, YYYY-MM-DD means, with nothing before
+ * or after (years 1970 to 9999). False: *ret_ms is untouched. */
+bool clock_parse(const char *text, int64_t *ret_ms);
 /* True for an existing day written YYYY-MM-DD (years 0001 to 9999), nothing before or after. */
 bool clock_is_date(const char *text);
 

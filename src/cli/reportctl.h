@@ -39,6 +39,12 @@ enum ctl_exit {
     X(key, 'K', "key", "KEY", "Idempotency-Key: the same key never makes a second report")         \
     X(output, 'o', "output", "FILE", "Write the result to FILE; - or none: standard output")       \
     X(state, 'T', "state", "STATE", "Only reports that are queued, processing, complete or error") \
+    X(name, 'M', "name", "NAME", "Only reports of this type")                                      \
+    X(before, 'B', "before", "TIME",                                                               \
+      "Only reports submitted before this UTC time: 2026-01-31T00:00:00Z or 2026-01-31")           \
+    X(dry_run, 'D', "dry-run", NULL, "Only tell how many would be deleted")                        \
+    X(yes, 'Y', "yes", NULL, "Do not ask before deleting many")                                    \
+    X(receipt, 'R', "receipt", "FILE", "Save the server's receipt in FILE; -: standard output")    \
     X(page, 'P', "page", "N", "Which page, from 1")                                                \
     X(page_size, 'N', "page-size", "N", "Reports a page, 100 unless told, 1000 at most")
 
@@ -66,7 +72,7 @@ ctl_run ctl_submit; /* submit NAME Key=Value… */
 ctl_run ctl_status; /* status REF */
 ctl_run ctl_wait;   /* wait REF */
 ctl_run ctl_get;    /* get REF */
-ctl_run ctl_delete; /* delete REF */
+ctl_run ctl_delete; /* delete REF, or all that match */
 ctl_run ctl_list;   /* the user's reports */
 ctl_run ctl_do_run; /* submit, wait, get, delete */
 
@@ -88,8 +94,11 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
     X("get", "REF", "o", 1, 1, ctl_get, "Fetch the result of a complete report",                   \
       "With -o the result is written to FILE.part, checked against the server's SHA-256 digest\n"  \
       "and then renamed to FILE. A broken download goes on where it stopped.\n")                   \
-    X("delete", "REF", "", 1, 1, ctl_delete,                                                       \
-      "Delete a report: dequeue, cancel or remove it, whatever it takes", "")                      \
+    X("delete", "[REF]", "TMBDYR", 0, 1, ctl_delete,                                               \
+      "Delete a report, or all that match: dequeue, cancel or remove, whatever it takes",          \
+      "Without REF all your reports that --state, --name and --before match are deleted, up to\n"  \
+      "10,000, after asking with their number, unless --yes is given. The receipt is a signed\n"   \
+      "statement of what was deleted, which reportd receipt checks; it cannot be had again.\n")    \
     X("list", "", "TPN", 0, 0, ctl_list, "List your reports, newest first", "")                    \
     X("run", "NAME [Key=Value ...]", "o", 1, 1000, ctl_do_run,                                     \
       "Submit a report, wait, get its result and delete it",                                       \

@@ -1,4 +1,4 @@
-/* src/cli/reportctl_run.c -- submit, delete, and the two of them around a report: run. */
+/* src/cli/reportctl_run.c -- submit, and run: from submit to delete. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,22 +144,6 @@ int ctl_submit(struct ctl *ctl, struct err *err)
     }
     api_free(api);
     free(body);
-    return rc;
-}
-
-int ctl_delete(struct ctl *ctl, struct err *err)
-{
-    struct api *api;
-    int rc = api_open(&ctl->options, &api, err);
-
-    if (rc != 0)
-        return rc;
-    rc = step_delete(api, ctl->arguments[0], err);
-    if (rc == 0 && ctl->options.json != NULL)
-        api_print(api);
-    else if (rc == 0)
-        puts("deleted");
-    api_free(api);
     return rc;
 }
 

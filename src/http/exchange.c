@@ -282,6 +282,30 @@ void exchange_each_header(struct exchange *ex, const char *name,
     MHD_get_connection_values(ex->connection, MHD_HEADER_KIND, match_each, &every);
 }
 
+struct every_query {
+    void (*each)(void *context, const char *name, const char *value);
+    void *context;
+};
+
+static enum MHD_Result query_each(void *context, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    const struct every_query *every = context;
+
+    (void)kind;
+    every->each(every->context, name, value);
+    return MHD_YES;
+}
+
+void exchange_each_query(struct exchange *ex,
+                         void (*each)(void *context, const char *name, const char *value),
+                         void *context)
+{
+    struct every_query every = {each, context};
+
+    MHD_get_connection_values(ex->connection, MHD_GET_ARGUMENT_KIND, query_each, &every);
+}
+
 json_t *exchange_member(struct exchange *ex, const char *key)
 {
     char folded[64];

@@ -91,6 +91,10 @@ struct exchange {
 /* Borrowed; NULL if absent. Query-parameter names match without regard to case. */
 const char *exchange_query(struct exchange *ex, const char *name);
 const char *exchange_header(struct exchange *ex, const char *name);
+/* Call `each` for every query parameter, also those that occur twice; `value` may be NULL. */
+void exchange_each_query(struct exchange *ex,
+                         void (*each)(void *context, const char *name, const char *value),
+                         void *context);
 /* A member of the body, its key matched without regard to case; borrowed, NULL if absent. */
 json_t *exchange_member(struct exchange *ex, const char *key);
 /* N of `Prefer: wait=N` (RFC 7240) in seconds, at most `most`; -1 if it is not asked for. */

@@ -20,6 +20,7 @@ static const struct route routes[] = {
     {"DELETE", "/Report",             ROUTE_TOKEN,    false, report_delete, NULL},
     {"GET",    "/Report/Status",      ROUTE_TOKEN,    false, report_status, NULL},
     {"GET",    "/Report/List",        ROUTE_TOKEN,    false, report_list,   NULL},
+    {"DELETE", "/Report/List",        ROUTE_TOKEN,    false, report_delete_many, NULL},
     {"GET",    "/Report/Types",       ROUTE_TOKEN,    false, report_types,  NULL},
     {"GET",    "/Common/HealthCheck", ROUTE_PUBLIC,   false, common_health, NULL},
     {"GET",    "/openapi.json",       ROUTE_PUBLIC,   false, common_openapi, NULL},

@@ -29,24 +29,79 @@ struct remover {
     struct histogram times; /* of those that users have */
 };
 
-/* --- one removal ------------------------------------------------------------------------------ */
+/* --- of a report that is marked: its query, then its files -------------------------------------
+ */
 
-static void pass_step(const struct removal *removal, const char *step)
+static void pass_step(const struct removal_item *item, const char *step)
 {
-    SEAM_STEP("removal", removal->user_id != 0 ? "delete" : "purge", step);
+    SEAM_STEP("removal", item->verb, step);
+}
+
+static void on_files_gone(struct spool_op *op)
+{
+    struct removal_item *item = op->owner;
+
+    pass_step(item, "unlinked");
+    item->cleared(item);
+}
+
+static void remove_files(struct removal_item *item)
+{
+    item->files.done = on_files_gone;
+    item->files.owner = item;
+    spool_post(item->remover->spec.spool, &item->files);
+}
+
+static void on_stopped(struct supervisor_stop *stop)
+{
+    struct removal_item *item = stop->owner;
+
+    pass_step(item, "stopped");
+    remove_files(item);
+}
+
+/* From here on the reference is dead; what was there decides what is left to do. */
+static void clear_away(struct removal_item *item, enum report_state was, int attempt)
+{
+    item->files = (struct spool_op){.verb = SPOOL_REMOVE, .id = item->id, .attempt = attempt};
+    if (attempt == 0) {
+        item->cleared(item); /* it never ran, or its result was in its row */
+    } else if (was == REPORT_PROCESSING || item->held) {
+        item->stop =
+            (struct supervisor_stop){.id = item->id,
+                                     .held = item->held,
+                                     .began_us = was == REPORT_PROCESSING ? item->began_us : 0,
+                                     .done = on_stopped,
+                                     .owner = item};
+        supervisor_stop(item->remover->spec.supervisor, &item->stop);
+    } else {
+        remove_files(item);
+    }
 }
 
 /* Left in DELETING: the thread tries again, and so does every start. */
-static void leave_unfinished(struct removal *removal)
+static void leave_unfinished(struct remover *remover, const struct err *err)
 {
-    struct remover *remover = removal->remover;
-
-    log_error("removal.unfinished", "error=%s detail=%s", removal->err.text, removal->err.detail);
+    log_error("removal.unfinished", "error=%s detail=%s", err->text, err->detail);
     pthread_mutex_lock(&remover->mutex);
     remover->unfinished = true;
     pthread_cond_broadcast(&remover->wake);
     pthread_mutex_unlock(&remover->mutex);
 }
+
+/* Nothing is left of it. `timed`: a user has asked for it. */
+static void all_gone(struct remover *remover, const struct guid *id, int64_t began_us, bool timed)
+{
+    int64_t us = clock_mono_us() - began_us;
+    char reference[GUID_TEXT];
+
+    guid_format(id, reference);
+    log_info("report.deleted", "reference=%s us=%ld", reference, (long)us);
+    if (timed)
+        histogram_add(&remover->times, us);
+}
+
+/* --- one removal ------------------------------------------------------------------------------ */
 
 static void finish(struct removal *removal, int rc, const struct err *err)
 {
@@ -56,111 +111,53 @@ static void finish(struct removal *removal, int rc, const struct err *err)
     removal->done(removal);
 }
 
-/* Nothing is left of it. */
-static void all_gone(struct removal *removal)
+/* It is marked, but not gone. */
+static void stop_short(struct removal *removal, int rc, const struct err *err)
 {
-    int64_t us = clock_mono_us() - removal->began_us;
-    char reference[GUID_TEXT];
-
-    pass_step(removal, "dropped");
-    guid_format(&removal->id, reference);
-    log_info("report.deleted", "reference=%s us=%ld", reference, (long)us);
-    if (removal->user_id != 0)
-        histogram_add(&removal->remover->times, us);
-    finish(removal, 0, NULL);
+    leave_unfinished(removal->item.remover, err);
+    finish(removal, rc, err);
 }
 
 static void on_dropped(struct store_op *op)
 {
     struct removal *removal = op->owner;
 
-    if (op->rc == 0) {
-        all_gone(removal);
+    if (op->rc < 0) {
+        stop_short(removal, op->rc, &op->err);
         return;
     }
-    removal->err = op->err;
-    leave_unfinished(removal);
-    finish(removal, op->rc, &op->err);
-}
-
-static void drop(struct removal *removal)
-{
-    removal->op = (struct store_op){.verb = STORE_DROP, .done = on_dropped, .owner = removal};
-    removal->op.drop.id = removal->id;
-    store_post(removal->remover->spec.store, &removal->op);
+    pass_step(&removal->item, "dropped");
+    all_gone(removal->item.remover, &removal->id, removal->item.began_us, removal->user_id != 0);
+    finish(removal, 0, NULL);
 }
 
 static void on_recorded(struct ledger_op *op)
 {
     struct removal *removal = op->owner;
 
-    pass_step(removal, "recorded");
+    pass_step(&removal->item, "recorded");
     if (op->rc < 0) {
-        removal->err = op->err;
-        leave_unfinished(removal);
-        finish(removal, op->rc, &op->err);
+        stop_short(removal, op->rc, &op->err);
         return;
     }
-    drop(removal);
+    removal->op = (struct store_op){.verb = STORE_DROP, .done = on_dropped, .owner = removal};
+    removal->op.drop.id = removal->id;
+    store_post(removal->item.remover->spec.store, &removal->op);
 }
 
-/* Behind the files, so that a disk that is too full for the ledger gets room; before the row goes,
- * which is what the next start would know it by. */
-static void record(struct removal *removal)
+/* Recorded behind the files, so that a disk that is too full for the ledger gets room; before the
+ * row goes, which is what the next start would know it by. */
+static void on_cleared(struct removal_item *item)
 {
+    struct removal *removal = item->owner;
+
+    if (item->files.rc < 0) {
+        stop_short(removal, item->files.rc, &item->files.err);
+        return;
+    }
     removal->record =
         (struct ledger_op){.ids = &removal->id, .count = 1, .done = on_recorded, .owner = removal};
-    ledger_post(removal->remover->spec.ledger, &removal->record);
-}
-
-static void on_files_gone(struct spool_op *op)
-{
-    struct removal *removal = op->owner;
-
-    pass_step(removal, "unlinked");
-    if (op->rc < 0) {
-        removal->err = op->err;
-        leave_unfinished(removal);
-        finish(removal, op->rc, &op->err);
-        return;
-    }
-    record(removal);
-}
-
-static void remove_files(struct removal *removal)
-{
-    removal->files.done = on_files_gone;
-    removal->files.owner = removal;
-    spool_post(removal->remover->spec.spool, &removal->files);
-}
-
-static void on_stopped(struct supervisor_stop *stop)
-{
-    struct removal *removal = stop->owner;
-
-    pass_step(removal, "stopped");
-    remove_files(removal);
-}
-
-/* From here on the reference is dead; what was there decides what is left to do. */
-static void clear_away(struct removal *removal, enum report_state was, int attempt)
-{
-    bool shared = store_is_shared(removal->remover->spec.store);
-
-    removal->files = (struct spool_op){.verb = SPOOL_REMOVE, .id = removal->id, .attempt = attempt};
-    if (attempt == 0) {
-        record(removal); /* it never ran, or its result was in its row */
-    } else if (was == REPORT_PROCESSING || shared) { /* where other nodes may send its result */
-        removal->stop =
-            (struct supervisor_stop){.id = removal->id,
-                                     .held = removal->held || shared,
-                                     .began_us = was == REPORT_PROCESSING ? removal->began_us : 0,
-                                     .done = on_stopped,
-                                     .owner = removal};
-        supervisor_stop(removal->remover->spec.supervisor, &removal->stop);
-    } else {
-        remove_files(removal);
-    }
+    ledger_post(item->remover->spec.ledger, &removal->record);
 }
 
 static void on_marked(struct store_op *op)
@@ -168,7 +165,7 @@ static void on_marked(struct store_op *op)
     struct removal *removal = op->owner;
     struct err unknown;
 
-    pass_step(removal, "marked");
+    pass_step(&removal->item, "marked");
     removal->was = op->mark.was;
     if (op->rc < 0) {
         finish(removal, op->rc, &op->err);
@@ -176,18 +173,218 @@ static void on_marked(struct store_op *op)
         err_set(&unknown, -E_UNKNOWN_REFERENCE, "There is no such report.");
         finish(removal, -E_UNKNOWN_REFERENCE, &unknown);
     } else {
-        removal->held = op->mark.held;
-        clear_away(removal, op->mark.was, op->mark.in_row ? 0 : op->mark.attempt);
+        clear_away(&removal->item, op->mark.was, op->mark.in_row ? 0 : op->mark.attempt);
     }
+}
+
+static void begin_item(struct removal *removal, struct remover *remover)
+{
+    removal->item = (struct removal_item){.id = removal->id,
+                                          .remover = remover,
+                                          .verb = removal->user_id != 0 ? "delete" : "purge",
+                                          .began_us = clock_mono_us(),
+                                          .held = store_is_shared(remover->spec.store),
+                                          .cleared = on_cleared,
+                                          .owner = removal};
 }
 
 void removal_start(struct remover *remover, struct removal *removal)
 {
-    removal->remover = remover;
-    removal->began_us = clock_mono_us();
+    begin_item(removal, remover);
     removal->op = (struct store_op){.verb = STORE_MARK, .done = on_marked, .owner = removal};
     removal->op.mark = (struct store_mark){.id = removal->id, .user_id = removal->user_id};
     store_post(remover->spec.store, &removal->op);
+}
+
+/* --- many: the same steps, each of them for a whole batch --------------------------------------
+ */
+
+static void start_batch(struct removal_many *many);
+
+static void finish_many(struct removal_many *many, int rc, const struct err *err)
+{
+    if (rc < 0 && many->rc == 0) {
+        many->rc = rc;
+        many->err = *err;
+    }
+    many->done(many);
+}
+
+/* It is marked, but not all of it is gone. */
+static void stop_many_short(struct removal_many *many, int rc, const struct err *err)
+{
+    leave_unfinished(many->remover, err);
+    finish_many(many, rc, err);
+}
+
+static const struct store_marked *marked_of(const struct removal_many *many, const struct guid *id)
+{
+    const struct store_marked *marked = many->marked;
+
+    while (!guid_eq(&marked->id, id))
+        marked++;
+    return marked;
+}
+
+static void on_many_dropped(struct store_op *op)
+{
+    struct removal_many *many = op->owner;
+
+    if (op->rc < 0) {
+        stop_many_short(many, op->rc, &op->err);
+        return;
+    }
+    SEAM_STEP("removal", "many", "dropped");
+    for (size_t i = 0; i < many->cleared_count; i++) {
+        many->by_state[marked_of(many, &many->cleared[i])->was]++;
+        many->ids[many->gone++] = many->cleared[i];
+        all_gone(many->remover, &many->cleared[i], many->began_us, true);
+    }
+    if (many->rc < 0)
+        finish_many(many, many->rc, &many->err);
+    else
+        start_batch(many);
+}
+
+static void on_many_recorded(struct ledger_op *op)
+{
+    struct removal_many *many = op->owner;
+
+    SEAM_STEP("removal", "many", "recorded");
+    if (op->rc < 0) {
+        stop_many_short(many, op->rc, &op->err);
+        return;
+    }
+    many->op = (struct store_op){.verb = STORE_DROP_MANY, .done = on_many_dropped, .owner = many};
+    many->op.drop_many =
+        (struct store_drop_many){.ids = many->cleared, .count = many->cleared_count};
+    store_post(many->remover->spec.store, &many->op);
+}
+
+/* What could not be cleared stays in DELETING, and the batch is the last one. */
+static void batch_cleared(struct removal_many *many)
+{
+    size_t count = many->cleared_count;
+
+    many->cleared_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct removal_item *item = &many->items[i];
+
+        if (item->files.rc == 0) {
+            many->cleared[many->cleared_count++] = item->id;
+        } else {
+            leave_unfinished(many->remover, &item->files.err);
+            many->rc = item->files.rc;
+            many->err = item->files.err;
+        }
+    }
+    if (many->cleared_count == 0 && many->rc < 0) {
+        finish_many(many, many->rc, &many->err);
+    } else if (many->cleared_count == 0) {
+        start_batch(many);
+    } else {
+        many->record = (struct ledger_op){.ids = many->cleared,
+                                          .count = many->cleared_count,
+                                          .done = on_many_recorded,
+                                          .owner = many};
+        ledger_post(many->remover->spec.ledger, &many->record);
+    }
+}
+
+static void on_item_cleared(struct removal_item *item)
+{
+    struct removal_many *many = item->owner;
+
+    if (atomic_fetch_sub(&many->left, 1) == 1)
+        batch_cleared(many);
+}
+
+static void clear_batch(struct removal_many *many)
+{
+    size_t count =
+        many->op.verb == STORE_MARK_MANY ? many->op.mark_many.count : many->op.held_many.count;
+
+    many->cleared_count = 0; /* until they are: how many begin */
+    for (size_t i = 0; i < count; i++) {
+        if (many->marked[i].found)
+            many->items[many->cleared_count++] = (struct removal_item){.id = many->marked[i].id,
+                                                                       .remover = many->remover,
+                                                                       .verb = "many",
+                                                                       .began_us = many->began_us,
+                                                                       .held = many->marked[i].held,
+                                                                       .cleared = on_item_cleared,
+                                                                       .owner = many};
+    }
+    atomic_store(&many->left, many->cleared_count + 1);
+    for (size_t i = 0, begun = many->cleared_count, next = 0; next < begun; i++) {
+        const struct store_marked *marked = &many->marked[i];
+
+        if (marked->found)
+            clear_away(&many->items[next++], marked->was, marked->in_row ? 0 : marked->attempt);
+    }
+    if (atomic_fetch_sub(&many->left, 1) == 1)
+        batch_cleared(many);
+}
+
+static void on_many_looked(struct store_op *op)
+{
+    struct removal_many *many = op->owner;
+
+    if (op->rc < 0)
+        stop_many_short(many, op->rc, &op->err);
+    else
+        clear_batch(many);
+}
+
+/* Where there are other nodes: do any of them send one of the results? Only what is committed by
+ * now keeps them from beginning to. */
+static void on_many_marked(struct store_op *op)
+{
+    struct removal_many *many = op->owner;
+    size_t count = op->mark_many.count;
+
+    SEAM_STEP("removal", "many", "marked");
+    if (op->rc < 0) {
+        finish_many(many, op->rc, &op->err);
+    } else if (store_is_shared(many->remover->spec.store)) {
+        many->op =
+            (struct store_op){.verb = STORE_HELD_MANY, .done = on_many_looked, .owner = many};
+        many->op.held_many = (struct store_held_many){.reports = many->marked, .count = count};
+        store_post(many->remover->spec.store, &many->op);
+    } else {
+        clear_batch(many);
+    }
+}
+
+static void start_batch(struct removal_many *many)
+{
+    size_t count = many->count - many->next;
+
+    if (count == 0) {
+        finish_many(many, 0, NULL);
+        return;
+    }
+    if (count > STORE_BATCH_MAX)
+        count = STORE_BATCH_MAX;
+    for (size_t i = 0; i < count; i++)
+        many->marked[i] = (struct store_marked){.id = many->ids[many->next + i]};
+    many->next += count;
+    many->op = (struct store_op){.verb = STORE_MARK_MANY, .done = on_many_marked, .owner = many};
+    many->op.mark_many = (struct store_mark_many){.user_id = many->user_id,
+                                                  .state = many->state,
+                                                  .token = guid_new(),
+                                                  .reports = many->marked,
+                                                  .count = count};
+    store_post(many->remover->spec.store, &many->op);
+}
+
+void removal_many_start(struct remover *remover, struct removal_many *many)
+{
+    many->remover = remover;
+    many->began_us = clock_mono_us();
+    many->rc = 0;
+    many->next = many->gone = 0;
+    start_batch(many);
 }
 
 /* --- the remover's own: what expired, and what a crash or a full disk left ---------------------
@@ -195,7 +392,7 @@ void removal_start(struct remover *remover, struct removal *removal)
 
 static void own_done(struct removal *removal)
 {
-    struct remover *remover = removal->remover;
+    struct remover *remover = removal->item.remover;
 
     if (removal->rc == -E_STORE) { /* it may not even be marked, and so found by a purge only */
         log_warn("removal.again", "error=%s detail=%s", removal->err.text, removal->err.detail);
@@ -217,8 +414,7 @@ static struct removal *own_removal(struct remover *remover, const struct guid *i
         return NULL;
     removal->id = *id;
     removal->done = own_done;
-    removal->remover = remover;
-    removal->began_us = clock_mono_us();
+    begin_item(removal, remover);
     pthread_mutex_lock(&remover->mutex);
     remover->running++;
     pthread_mutex_unlock(&remover->mutex);
@@ -245,7 +441,7 @@ static int finish_batch(struct remover *remover)
 
         /* As if it were processing: a deletion that is still under way may hold its worker. */
         if (removal != NULL)
-            clear_away(removal, REPORT_PROCESSING, op.deleting.refs[i].attempt);
+            clear_away(&removal->item, REPORT_PROCESSING, op.deleting.refs[i].attempt);
     }
     if (count == 0)
         count = (int)op.deleting.count;

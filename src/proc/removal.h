@@ -4,6 +4,7 @@
 #ifndef PROC_REMOVAL_H
 #define PROC_REMOVAL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,6 +34,20 @@ void remover_stop(struct remover *remover); /* NULL is fine */
 /* Stops first. NULL is fine. */
 void remover_free(struct remover *remover);
 
+/* A report that is marked, on its way to having no query and no files any more. */
+struct removal_item {
+    struct guid id;
+    /* the remover's */
+    struct remover *remover;
+    const char *verb; /* of its seams: "delete", "many" or "purge" */
+    int64_t began_us; /* monotonic */
+    bool held;        /* another node may run it */
+    struct supervisor_stop stop;
+    struct spool_op files;                      /* rc 0, or why they are not gone */
+    void (*cleared)(struct removal_item *item); /* any thread */
+    void *owner;
+};
+
 /* One deletion. Fill id, user_id, done, owner; keep it until `done`, which is called once, on any
  * thread: rc 0 when reference, query, files and row are gone and the ledger has it;
  * -E_UNKNOWN_REFERENCE if the user has no such report; -E_STORE if nothing was done. Once the mark
@@ -46,15 +61,42 @@ struct removal {
     struct err err;
     enum report_state was; /* the state it was in, if rc is 0 */
     /* the remover's */
-    struct remover *remover;
-    int64_t began_us; /* monotonic */
-    bool held;        /* another node may run it */
+    struct removal_item item;
     struct store_op op;
-    struct spool_op files;
     struct ledger_op record;
-    struct supervisor_stop stop;
 };
 void removal_start(struct remover *remover, struct removal *removal);
+
+/* Many deletions of one user's reports, in their order, STORE_BATCH_MAX at a time, so that others
+ * go on between; each batch is marked in one transaction, and no report is deleted by half. Fill
+ * user_id, state, ids, count, done, owner; keep all of it until `done`, which is called once, on
+ * any thread. rc 0: all that were still the user's, and in that state, are gone as by
+ * removal_start(); else why it has stopped: those that are not gone live, or are in the batch at
+ * which it stopped, which is finished as one deletion would be. */
+struct removal_many {
+    int64_t user_id;
+    int state;        /* enum report_state, or -1: in any */
+    struct guid *ids; /* borrowed; out: begins with those that are gone, in no order … */
+    size_t count;
+    size_t gone;                          /* … so many … */
+    int64_t by_state[REPORT_STATE_COUNT]; /* … that were in these states */
+    void (*done)(struct removal_many *many);
+    void *owner;
+    int rc;
+    struct err err;
+    /* the remover's */
+    struct remover *remover;
+    int64_t began_us;
+    size_t next;        /* of `ids`: behind the batch under way */
+    atomic_size_t left; /* items of the batch that are not cleared, and one while they begin */
+    struct store_op op;
+    struct ledger_op record;
+    struct store_marked marked[STORE_BATCH_MAX];
+    struct guid cleared[STORE_BATCH_MAX]; /* of the batch */
+    size_t cleared_count;
+    struct removal_item items[STORE_BATCH_MAX];
+};
+void removal_many_start(struct remover *remover, struct removal_many *many);
 
 /* How long the deletions that users asked for have taken, from being asked for to all gone. */
 void remover_times(struct remover *remover, struct histogram_counts *ret);

@@ -22,9 +22,9 @@ enum {
 
 /* ---- the order of a batch ---- */
 
-/* Locks are taken in the order of these ranks, and in one rank by key. Beyond RANK_REPORT nothing
+/* Locks are taken in the order of these ranks, and in one rank by key. Beyond RANK_REPORTS nothing
  * waits for a lock that another batch may hold for long: it skips what is locked. */
-enum rank { RANK_USER, RANK_SESSION, RANK_REPORT, RANK_REST };
+enum rank { RANK_USER, RANK_SESSION, RANK_REPORT, RANK_REPORTS, RANK_REST };
 
 struct place {
     struct store_op *op;
@@ -71,6 +71,10 @@ static struct place place_of(struct store_op *op)
     case STORE_DROP:
         place.rank = RANK_REPORT;
         place.id = op->drop.id;
+        break;
+    case STORE_MARK_MANY: /* in its own order by id: a deadlock is rare, and tried again */
+    case STORE_DROP_MANY:
+        place.rank = RANK_REPORTS;
         break;
     default:
         break;
@@ -360,7 +364,8 @@ static enum store_kind kind_here(const struct place *places, int count, enum sto
     for (int i = 0; i < count; i++) {
         enum store_verb verb = places[i].op->verb;
 
-        if (verb == STORE_CLAIM || verb == STORE_REQUEUE || verb == STORE_DROP)
+        if (verb == STORE_CLAIM || verb == STORE_REQUEUE || verb == STORE_DROP ||
+            verb == STORE_DROP_MANY)
             return STORE_DURABLE;
     }
     return kind;

@@ -29,7 +29,7 @@ static Oid type_of(char letter)
     static const struct {
         char letter;
         Oid oid;
-    } types[] = {{'b', 16}, {'g', 2950}, {'i', 20}, {'t', 25}, {'x', 17}};
+    } types[] = {{'b', 16}, {'g', 2950}, {'G', 2951}, {'i', 20}, {'t', 25}, {'x', 17}};
     size_t i = 0;
 
     while (types[i].letter != letter)

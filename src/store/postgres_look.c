@@ -80,6 +80,37 @@ int postgres_read_list(struct postgres_conn *c, struct store_list *arg, struct e
     return 0;
 }
 
+void postgres_send_match(struct postgres_conn *c, struct store_match *arg)
+{
+    struct call call = call_start(c, PG_MATCH);
+
+    call_int(&call, arg->user_id);
+    call_int(&call, arg->state);
+    call_text(&call, arg->name);
+    call_int(&call, arg->before_ms);
+    call_int(&call, STORE_MATCH_MAX);
+    call_send(&call);
+}
+
+int postgres_read_match(struct postgres_conn *c, struct store_match *arg, struct err *err)
+{
+    arg->count = 0;
+    arg->total = 0;
+    for (int i = 0; i < REPORT_STATE_COUNT; i++)
+        arg->by_state[i] = 0;
+    if (!results_take(c))
+        return results_trouble(c, err);
+    arg->ids = calloc(results_rows(c) + 1, sizeof(*arg->ids));
+    if (arg->ids == NULL)
+        return results_no_memory(c, err);
+    while (results_next(c)) {
+        arg->ids[arg->count++] = get_guid(c, 0);
+        arg->by_state[get_int(c, 1)]++;
+        arg->total = get_int(c, 2);
+    }
+    return 0;
+}
+
 void postgres_send_expired(struct postgres_conn *c, struct store_expired *arg)
 {
     struct call call = call_start(c, PG_EXPIRED);

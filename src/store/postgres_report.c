@@ -470,6 +470,102 @@ int postgres_read_drop(struct postgres_conn *c, struct store_drop *arg, struct e
     return results_take(c) ? 0 : results_trouble(c, err);
 }
 
+static void fill_guids(struct call_guids *ret, const struct store_marked *reports, size_t count)
+{
+    call_guids_start(ret, count);
+    for (size_t i = 0; i < count; i++)
+        call_guids_add(ret, &reports[i].id);
+}
+
+void postgres_send_mark_many(struct postgres_conn *c, struct store_mark_many *arg)
+{
+    struct call call = call_start(c, PG_MARK_MANY);
+    struct call_guids ids;
+
+    fill_guids(&ids, arg->reports, arg->count);
+    call_guids(&call, &ids);
+    call_int(&call, arg->user_id);
+    call_int(&call, arg->state);
+    call_guid(&call, &arg->token);
+    call_bool(&call, c->again);
+    call_send(&call);
+}
+
+static struct store_marked *find_marked(struct store_marked *reports, size_t count,
+                                        const struct guid *id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (guid_eq(&reports[i].id, id))
+            return &reports[i];
+    }
+    return NULL;
+}
+
+int postgres_read_mark_many(struct postgres_conn *c, struct store_mark_many *arg, struct err *err)
+{
+    for (size_t i = 0; i < arg->count; i++)
+        arg->reports[i] = (struct store_marked){.id = arg->reports[i].id};
+    if (!results_take(c))
+        return results_trouble(c, err);
+    while (results_next(c)) {
+        struct guid id = get_guid(c, 0);
+        struct store_marked *marked = find_marked(arg->reports, arg->count, &id);
+
+        if (marked == NULL)
+            continue;
+        marked->found = true;
+        marked->was = (enum report_state)get_int(c, 2);
+        marked->attempt = (int)get_int(c, 3);
+        marked->held = get_bool(c, 4);
+        changed(c, &id, get_int(c, 1), REPORT_DELETING);
+    }
+    return 0;
+}
+
+void postgres_send_held_many(struct postgres_conn *c, struct store_held_many *arg)
+{
+    struct call call = call_start(c, PG_HELD_MANY);
+    struct call_guids ids;
+
+    fill_guids(&ids, arg->reports, arg->count);
+    call_guids(&call, &ids);
+    call_send(&call);
+}
+
+int postgres_read_held_many(struct postgres_conn *c, struct store_held_many *arg, struct err *err)
+{
+    for (size_t i = 0; i < arg->count; i++)
+        arg->reports[i].held = false;
+    if (!results_take(c))
+        return results_trouble(c, err);
+    while (results_next(c)) {
+        struct guid id = get_guid(c, 0);
+        struct store_marked *marked = find_marked(arg->reports, arg->count, &id);
+
+        if (marked != NULL)
+            marked->held = true;
+    }
+    return 0;
+}
+
+void postgres_send_drop_many(struct postgres_conn *c, struct store_drop_many *arg)
+{
+    struct call call = call_start(c, PG_DROP_MANY);
+    struct call_guids ids;
+
+    call_guids_start(&ids, arg->count);
+    for (size_t i = 0; i < arg->count; i++)
+        call_guids_add(&ids, &arg->ids[i]);
+    call_guids(&call, &ids);
+    call_send(&call);
+}
+
+int postgres_read_drop_many(struct postgres_conn *c, struct store_drop_many *arg, struct err *err)
+{
+    (void)arg;
+    return results_take(c) ? 0 : results_trouble(c, err);
+}
+
 void postgres_send_deleting(struct postgres_conn *c, struct store_deleting *arg)
 {
     struct call call = call_start(c, PG_DELETING);

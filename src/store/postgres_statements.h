@@ -44,7 +44,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
 #define POSTGRES_ORPHANED                                                                          \
     "r.node IS NOT NULL AND NOT EXISTS (SELECT FROM node n WHERE n.id = r.node)"
 
-/* Name, types of the parameters (b boolean, g uuid, i bigint, t text, x bytea), text. */
+/* Name, types of the parameters (b boolean, g uuid, G uuid[], i bigint, t text, x bytea), text. */
 #define POSTGRES_STATEMENTS(X)                                                                     \
     /* ---- transactions ---- */                                                                   \
     X(BEGIN, "", "BEGIN")                                                                          \
@@ -172,6 +172,26 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(DROP, "g",                                                                                   \
       "WITH gone AS (DELETE FROM progress WHERE id = $1)"                                          \
       " DELETE FROM report WHERE id = $1 AND state = 4")                                           \
+    /* What an earlier try has marked has its token; what it was then, its columns still tell. */  \
+    X(MARK_MANY, "Giigb",                                                                          \
+      "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
+      "   WHERE id = ANY ($1) AND user_id = $2 AND (state <> 4 AND (state = $3 OR $3 < 0)"         \
+      "   OR state = 4 AND token = $4 AND $5) ORDER BY id FOR UPDATE)"                             \
+      " UPDATE report r SET state = 4, slot = r.slot AND old.state IN (1, 4), expires_ms = NULL,"  \
+      " key = NULL, key_hash = NULL, key_expires_ms = NULL, token = $4"                            \
+      " FROM old WHERE r.seq = old.seq"                                                            \
+      " RETURNING r.id, r.user_id, CASE WHEN old.state <> 4 THEN old.state"                        \
+      "   WHEN r.digest IS NOT NULL THEN 2 WHEN r.message IS NOT NULL THEN 3"                      \
+      "   WHEN r.started_ms <> 0 THEN 1 ELSE 0 END, old.attempt,"                                  \
+      " EXISTS (SELECT FROM node n WHERE n.id = old.node)")                                        \
+    X(DROP_MANY, "G",                                                                              \
+      "WITH old AS (SELECT seq FROM report WHERE id = ANY ($1) AND state = 4 ORDER BY id"          \
+      "   FOR UPDATE), gone AS (DELETE FROM progress WHERE id = ANY ($1))"                         \
+      " DELETE FROM report WHERE seq = ANY (ARRAY(SELECT seq FROM old))")                          \
+    X(MATCH, "iitii",                                                                              \
+      "SELECT id, state, count(*) OVER () FROM report"                                             \
+      " WHERE user_id = $1 AND state <> 4 AND (state = $2 OR $2 < 0)"                              \
+      " AND ($3 IS NULL OR name = $3) AND ($4 = 0 OR submitted_ms < $4) ORDER BY seq LIMIT $5")    \
     X(DELETING, "i",                                                                               \
       "SELECT id, attempt FROM report r"                                                           \
       " WHERE state = 4 AND (node IS NULL OR " POSTGRES_ORPHANED ") LIMIT $1")                     \
@@ -179,6 +199,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "SELECT EXISTS (SELECT FROM report r JOIN node n ON n.id = r.node"                           \
       " WHERE r.id = $1 AND r.state = 4) OR EXISTS (SELECT FROM transfer t"                        \
       " JOIN node n ON n.id = t.node WHERE t.report_id = $1)")                                     \
+    X(HELD_MANY, "G",                                                                              \
+      "SELECT r.id FROM report r JOIN node n ON n.id = r.node"                                     \
+      " WHERE r.id = ANY ($1) AND r.state = 4 UNION SELECT t.report_id FROM transfer t"            \
+      " JOIN node n ON n.id = t.node WHERE t.report_id = ANY ($1)")                                \
     /* ---- transfers ---- */                                                                      \
     X(TRANSFER, "ggt", "INSERT INTO transfer VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")          \
     X(SENT, "gg",                                                                                  \

@@ -78,6 +78,36 @@ int sqlite_list(struct store_conn *conn, struct store_list *arg, struct err *err
     return rc;
 }
 
+/* `active` is from before the query begins to read. */
+int sqlite_match(struct store_conn *conn, struct store_match *arg, struct err *err)
+{
+    char *active = sqlite_active_list(conn, arg->user_id);
+    struct sql q = sql_start(conn, SQL_MATCH);
+    void *ids = NULL;
+
+    arg->count = 0;
+    arg->total = 0;
+    memset(arg->by_state, 0, sizeof(arg->by_state));
+    sql_int(&q, 1, arg->user_id);
+    sql_json(&q, 2, active);
+    sql_int(&q, 3, arg->state);
+    sql_text(&q, 4, arg->name);
+    sql_int(&q, 5, arg->before_ms);
+    for (; sql_next(&q); arg->total++) {
+        struct guid *id =
+            arg->count < STORE_MATCH_MAX ? sql_grow(&q, &ids, arg->count, sizeof(*id)) : NULL;
+
+        if (id == NULL)
+            continue;
+        *id = sql_get_guid(&q, 0);
+        arg->count++;
+        arg->by_state[sql_get_int(&q, 1)]++;
+    }
+    arg->ids = ids;
+    sqlite3_free(active);
+    return sql_end(&q, err);
+}
+
 int sqlite_expired(struct store_conn *conn, struct store_expired *arg, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_EXPIRED);

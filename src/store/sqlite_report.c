@@ -376,6 +376,14 @@ int sqlite_held(struct store_conn *conn, struct store_held *arg, struct err *err
     return 0;
 }
 
+int sqlite_held_many(struct store_conn *conn, struct store_held_many *arg, struct err *err)
+{
+    (void)conn, (void)err;
+    for (size_t i = 0; i < arg->count; i++)
+        arg->reports[i].held = false;
+    return 0;
+}
+
 int sqlite_sent(struct store_conn *conn, struct store_sent *arg, struct err *err)
 {
     (void)conn, (void)arg, (void)err;
@@ -415,24 +423,49 @@ static int erase_result(struct store_conn *conn, int64_t seq, struct err *err)
     return sql_run(&q, err);
 }
 
-int sqlite_mark(struct store_conn *conn, struct store_mark *arg, struct err *err)
+/* `ret->id` of the user (0: whoever's), if it is in `state` (-1: in any). */
+static int mark_one(struct store_conn *conn, int64_t user_id, int state, struct store_marked *ret,
+                    struct err *err)
 {
     struct place place;
     struct sql q;
-    int rc = find_place(conn, &arg->id, &place, err);
+    int rc = find_place(conn, &ret->id, &place, err);
 
-    arg->held = arg->in_row = false;
-    arg->found = place.found && place.state != REPORT_DELETING &&
-                 (arg->user_id == place.user_id || arg->user_id == 0);
-    if (rc < 0 || !arg->found)
+    ret->held = ret->in_row = false;
+    ret->found = place.found && place.state != REPORT_DELETING &&
+                 (user_id == place.user_id || user_id == 0) &&
+                 (state < 0 || state == (int)place.state);
+    if (rc < 0 || !ret->found)
         return rc;
-    arg->was = place.state;
-    arg->attempt = place.attempt;
-    arg->in_row = place.state == REPORT_COMPLETE && place.in_row;
+    ret->was = place.state;
+    ret->attempt = place.attempt;
+    ret->in_row = place.state == REPORT_COMPLETE && place.in_row;
     ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_tend() */
     q = sql_start(conn, SQL_MARK);
     rc = move_report(&q, &place, REPORT_DELETING, err);
-    return rc == 0 && arg->in_row ? erase_result(conn, place.seq, err) : rc;
+    return rc == 0 && ret->in_row ? erase_result(conn, place.seq, err) : rc;
+}
+
+int sqlite_mark(struct store_conn *conn, struct store_mark *arg, struct err *err)
+{
+    struct store_marked one = {.id = arg->id};
+    int rc = mark_one(conn, arg->user_id, -1, &one, err);
+
+    arg->found = one.found;
+    arg->was = one.was;
+    arg->attempt = one.attempt;
+    arg->held = one.held;
+    arg->in_row = one.in_row;
+    return rc;
+}
+
+int sqlite_mark_many(struct store_conn *conn, struct store_mark_many *arg, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < arg->count; i++)
+        rc = mark_one(conn, arg->user_id, arg->state, &arg->reports[i], err);
+    return rc;
 }
 
 int sqlite_drop(struct store_conn *conn, struct store_drop *arg, struct err *err)
@@ -445,6 +478,15 @@ int sqlite_drop(struct store_conn *conn, struct store_drop *arg, struct err *err
     rc = drop_row(conn, &place, err);
     if (rc == 0 && place.slot)
         sqlite_active_release(conn, place.user_id, place.seq);
+    return rc;
+}
+
+int sqlite_drop_many(struct store_conn *conn, struct store_drop_many *arg, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < arg->count; i++)
+        rc = sqlite_drop(conn, &(struct store_drop){.id = arg->ids[i]}, err);
     return rc;
 }
 

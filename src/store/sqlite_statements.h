@@ -44,6 +44,9 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     " FROM report WHERE seq IN (SELECT value FROM json_each(?2)) AND user_id = ?1"                 \
     " AND state IN (0, 1)"
 
+/* Of the name ?4 and submitted before ?5, if these are given. */
+#define SQLITE_CHOSEN " AND (?4 IS NULL OR name = ?4) AND (?5 = 0 OR submitted_ms < ?5)"
+
 #define SQLITE_STATEMENTS(X)                                                                       \
     /* ---- transactions ---- */                                                                   \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
@@ -96,6 +99,10 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(LIST_STATE_TOTAL, "SELECT (SELECT count(*) FROM report WHERE user_id = ?1"                   \
                         " AND state IN (2, 3) AND state = ?3)"                                     \
                         " + (SELECT count(*)" SQLITE_ACTIVE " AND state = ?3)")                    \
+    X(MATCH, "SELECT id, state, seq FROM report WHERE user_id = ?1 AND state IN (2, 3)"            \
+             " AND (?3 < 0 OR state = ?3)" SQLITE_CHOSEN " UNION ALL"                              \
+             " SELECT id, state, seq" SQLITE_ACTIVE " AND (?3 < 0 OR state = ?3)" SQLITE_CHOSEN    \
+             " ORDER BY seq")                                                                      \
     X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
                " ORDER BY expires_ms LIMIT ?1")                                                    \
     X(STATS, "SELECT node, n FROM tally WHERE node < 5")                                           \

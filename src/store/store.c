@@ -723,6 +723,10 @@ void store_op_done(struct store_op *op)
         free(op->find.result);
         op->find.result = NULL;
         break;
+    case STORE_MATCH:
+        free(op->match.ids);
+        op->match.ids = NULL;
+        break;
     case STORE_LIST:
         reports_free(&op->list.reports, &op->list.count);
         break;

@@ -22,6 +22,7 @@ enum {
     STORE_PAGE_MAX = 1000,   /* reports in one page of a list */
     STORE_BATCH_MAX = 256,   /* ids in one answer of EXPIRED and DELETING */
     STORE_SCAN_MAX = 64,     /* reports in one answer of SCAN */
+    STORE_MATCH_MAX = 10000, /* ids in one answer of MATCH */
     STORE_VERSION_TEXT = 17, /* of a definition: DEFINITION_VERSION_TEXT */
     STORE_RUNNING_MAX = 64,  /* reports that one node processes at the same time */
     STORE_STRAY_LEASES = 6,  /* without a node that can run it, then any may claim a report */
@@ -47,6 +48,10 @@ enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
     X(LIST, list, STORE_READ)                                                                      \
     X(MARK, mark, STORE_DURABLE)                                                                   \
     X(DROP, drop, STORE_VISIBLE)                                                                   \
+    X(MATCH, match, STORE_READ)                                                                    \
+    X(MARK_MANY, mark_many, STORE_DURABLE)                                                         \
+    X(DROP_MANY, drop_many, STORE_VISIBLE)                                                         \
+    X(HELD_MANY, held_many, STORE_READ)                                                            \
     X(RECOVER, recover, STORE_DURABLE)                                                             \
     X(HEARTBEAT, heartbeat, STORE_VISIBLE)                                                         \
     X(HELD, held, STORE_READ)                                                                      \
@@ -204,6 +209,47 @@ struct store_mark {
  * to a report in another state or gone already. */
 struct store_drop {
     struct guid id;
+};
+
+/* Which of a user's reports match, oldest first, as they are at one moment. */
+struct store_match {
+    int64_t user_id;
+    int state;         /* enum report_state, or -1 for all */
+    const char *name;  /* NULL: all */
+    int64_t before_ms; /* submitted before that; 0: whenever */
+    struct guid *ids;  /* out: the first STORE_MATCH_MAX; yours if you set it to NULL */
+    size_t count;
+    int64_t by_state[REPORT_STATE_COUNT]; /* out: of `ids` */
+    int64_t total;                        /* out: with those beyond `ids` */
+};
+
+/* MARK for up to STORE_BATCH_MAX reports of one user, all in one transaction. */
+struct store_marked {
+    struct guid id; /* in */
+    bool found;     /* out, as the rest: see struct store_mark */
+    enum report_state was;
+    int attempt;
+    bool held, in_row;
+};
+struct store_mark_many {
+    int64_t user_id;
+    int state; /* only those that are still in this state; -1: in any */
+    /* Of this operation: over a network it may be repeated, and then finds what it has marked. */
+    struct guid token;
+    struct store_marked *reports; /* borrowed, with `count` elements */
+    size_t count;
+};
+
+/* HELD for up to STORE_BATCH_MAX reports that MARK_MANY has found: fills `held` only. */
+struct store_held_many {
+    struct store_marked *reports; /* borrowed, with `count` elements */
+    size_t count;
+};
+
+/* DROP for up to STORE_BATCH_MAX reports, all in one transaction. */
+struct store_drop_many {
+    const struct guid *ids;
+    size_t count;
 };
 
 /* At start: every report that `node` or no living node was processing → QUEUED (that counts no

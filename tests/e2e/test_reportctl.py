@@ -78,6 +78,56 @@ def test_a_report_from_submit_to_delete(ctl):
     assert ctl("status", reference)[0] == 7
 
 
+def test_a_deletion_saves_its_receipt(ctl, server, alice):
+    reference = alice.complete("Quick", ProductID="1")
+    assert ctl.good("delete", reference, "--receipt", "gone.jws") == "deleted"
+    receipt = (ctl.home / "gone.jws").read_text().strip()
+    checked = server.run("receipt", "-c", "reportd.conf", receipt)
+    assert checked.returncode == 0 and json.loads(checked.stdout)["reference"] == reference
+    other = ctl.good("delete", alice.complete("Quick", ProductID="1"), "--receipt", "-")
+    assert server.run("receipt", "-c", "reportd.conf", stdin=other).returncode == 0
+
+
+def test_without_room_for_the_receipt_nothing_is_deleted(ctl, alice):
+    reference = alice.complete("Quick", ProductID="1")
+    status, _, err = ctl("delete", reference, "--receipt", "no/such/folder/gone.jws")
+    assert status == 6 and "nothing was deleted" in err
+    assert alice.state(reference) == "complete"
+    assert ctl("delete", UNKNOWN, "--receipt", "gone.jws")[0] == 7
+    assert not (ctl.home / "gone.jws").exists()
+
+
+def test_all_that_match_are_deleted_once_it_is_confirmed(ctl, server, alice):
+    for _ in range(3):
+        alice.complete("Quick", ProductID="1")
+    kept = alice.complete("Nested")
+    match = ("--state", "complete", "--name", "Quick", "--before", "9999-12-31")
+    assert ctl.good("delete", *match, "--dry-run") == "3 would be deleted"
+    status, _, err = ctl("delete", *match)  # no terminal to ask on
+    assert status == 2 and "3 reports would be deleted" in err and "--yes" in err
+    status, seen = on_terminal(ctl, "delete", *match, answers=[("[y/N]", "n")])
+    assert status == 130 and "Delete 3 reports?" in seen
+    assert len(alice.references()) == 4
+    status, seen = on_terminal(ctl, "delete", *match, "--receipt", "gone.jws", answers=[("[y/N]", "y")])
+    assert status == 0 and "3 deleted" in seen
+    receipt = (ctl.home / "gone.jws").read_text().strip()
+    checked = server.run("receipt", "-c", "reportd.conf", receipt)
+    assert json.loads(checked.stdout)["deleted"]["complete"] == 3
+    assert alice.references() == [kept]
+    assert ctl.good("delete", "--name", "Nested", "--yes") == "1 deleted"
+    assert alice.references() == []
+
+
+@pytest.mark.parametrize("words, status", [
+    (["delete"], 2), (["delete", UNKNOWN, "--state", "complete"], 2), (["delete", "--yes"], 2),
+    (["delete", UNKNOWN, "--dry-run"], 2), (["delete", "--state", "done", "--yes"], 1),
+])
+def test_a_deletion_of_nothing_in_particular_is_refused(ctl, alice, words, status):
+    reference = alice.complete("Quick", ProductID="1")
+    assert ctl(*words)[0] == status
+    assert alice.state(reference) == "complete"
+
+
 def test_get_writes_the_file_the_server_has(ctl, alice):
     reference = alice.complete("Big", Rows="20000")
     ctl.good("get", reference, "-o", "big.json")
