@@ -1,6 +1,7 @@
 """DELETE /Report/List: what matches goes wholly, all of it before the answer, and nothing else does."""
 
 import hashlib
+import shutil
 import socket
 import threading
 import uuid
@@ -51,6 +52,9 @@ def copies_of(server, reference, count):
     copies = [str(uuid.uuid4()) for _ in range(count)]
     assert server.stop() == 0
     server.store.copy_report(reference, copies)
+    result = server.spool / f"{reference}.1.json"
+    for copy in copies if result.exists() else ():
+        shutil.copy(result, server.spool / f"{copy}.1.json")
     server.start()
     return copies
 
@@ -318,15 +322,15 @@ def test_a_crash_at_any_step_leaves_each_report_whole_or_gone(make_server, store
     alice = server.client("alice")
     references = [alice.complete("Quick", ProductID="1") for _ in range(3)]
     assert server.stop() == 0
-    plan(server, f"{place}=crash", trace=server.folder / "trace")
+    plan(server, f"{place}=crash")
     server.start()
     client = Client(server.url, alice.token)
     try:
         answer = ask(client, State="complete")
     except Exception:  # pylint: disable=broad-except
         answer = None
-    if answer is not None and place not in (server.folder / "trace").read_text():
-        assert (store_kind, place) in NOT_PASSED, f"{store_kind} does not pass {place}"
+    if (store_kind, place) in NOT_PASSED:
+        done(answer, complete=3)
         return
     poll(lambda: server.process.poll() is not None, what="the crash")
     assert server.process.returncode == DEATH
