@@ -93,6 +93,17 @@ bool clock_is_date(const char *text)
     return day >= 1 && day <= last;
 }
 
+/* THH:MM:SSZ */
+static bool read_time(const char *text, struct tm *tm)
+{
+    tm->tm_hour = digits_at(text + 1, 2);
+    tm->tm_min = digits_at(text + 4, 2);
+    tm->tm_sec = digits_at(text + 7, 2);
+    return text[0] == 'T' && text[3] == ':' && text[6] == ':' && text[9] == 'Z' &&
+           tm->tm_hour >= 0 && tm->tm_hour < 24 && tm->tm_min >= 0 && tm->tm_min < 60 &&
+           tm->tm_sec >= 0 && tm->tm_sec < 60;
+}
+
 bool clock_parse(const char *text, int64_t *ret_ms)
 {
     size_t len = strlen(text);
@@ -108,15 +119,8 @@ bool clock_parse(const char *text, int64_t *ret_ms)
     tm.tm_year = digits_at(text, 4) - 1900;
     tm.tm_mon = digits_at(text + 5, 2) - 1;
     tm.tm_mday = digits_at(text + 8, 2);
-    if (len == CLOCK_TEXT - 1) {
-        tm.tm_hour = digits_at(text + 11, 2);
-        tm.tm_min = digits_at(text + 14, 2);
-        tm.tm_sec = digits_at(text + 17, 2);
-        if (text[10] != 'T' || text[13] != ':' || text[16] != ':' || text[19] != 'Z' ||
-            tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 ||
-            tm.tm_sec > 59)
-            return false;
-    }
+    if (len == CLOCK_TEXT - 1 && !read_time(text + CLOCK_DATE_TEXT - 1, &tm))
+        return false;
     *ret_ms = (int64_t)timegm(&tm) * 1000;
     return true;
 }

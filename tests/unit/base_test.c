@@ -509,9 +509,34 @@ static void a_code_has_its_http_status_and_title(void **state)
         assert_in_range(err_status(-code), 400, 599);
 }
 
+static void a_time_is_read_strictly(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "2026-02-29",
+                                        "1969-12-31",
+                                        "2026-01-01T00:00:00",
+                                        "2026-01-01T24:00:00Z",
+                                        "2026-01-01T00:60:00Z",
+                                        "2026-01-01T00:00:60Z",
+                                        "2026-01-01 00:00:00Z",
+                                        "2026-01-01T00:00:0xZ",
+                                        "2026-01-01T00:00:00Zx"};
+    int64_t ms = -1;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_false(clock_parse(wrong[i], &ms));
+    assert_int_equal(ms, -1);
+    assert_true(clock_parse("2026-01-31", &ms));
+    assert_int_equal(ms, INT64_C(1769817600000));
+    assert_true(clock_parse("2026-01-31T23:59:59Z", &ms));
+    assert_int_equal(ms, INT64_C(1769903999000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_time_is_read_strictly),
         cmocka_unit_test(a_buffer_grows_up_to_its_maximum),
         cmocka_unit_test(a_failed_buffer_stays_failed_until_it_is_reset),
         cmocka_unit_test(taken_text_is_the_callers),
