@@ -57,8 +57,7 @@ static void add_claims(struct buf *out, const struct receipt *receipt)
     else
         add_many(out, receipt);
     add_number(out, "iat", receipt->now_s);
-    if (receipt->erased_s != 0)
-        add_number(out, "erasedBy", receipt->erased_s);
+    add_number(out, "erasedBy", receipt->erased_s);
     add_text(out, "node", receipt->node);
     buf_add_char(out, '}');
 }

@@ -53,7 +53,7 @@ struct receipt {
     int64_t by_state[REPORT_STATE_COUNT];   /* … how many were in which state, and … */
     uint8_t references[RECEIPT_HASH_BYTES]; /* … the SHA-256 of their references, in lower case,
                                              * sorted, with a newline after each */
-    int64_t now_s, erased_s; /* iat and erasedBy: UTC seconds; erased_s 0: that is not promised */
+    int64_t now_s, erased_s;                /* iat and erasedBy: UTC seconds */
 };
 
 /* Append a receipt; a failure is the buffer's. */

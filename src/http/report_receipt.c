@@ -10,6 +10,14 @@ enum {
     KEYS_MAX = RECEIPT_KEYS_MAX * 256,
 };
 
+/* With PostgreSQL: the next rotation of erase.key begins within `erase_after` and takes at most as
+ * long, which is how that is to be chosen (doc/cluster.md). */
+static int64_t erased_within_s(const struct services *services)
+{
+    return store_is_shared(services->store) ? 2 * services->config->erase_after.number / 1000
+                                            : ERASED_S;
+}
+
 char *report_receipt(struct exchange *ex, struct receipt *receipt)
 {
     struct buf text;
@@ -18,7 +26,7 @@ char *report_receipt(struct exchange *ex, struct receipt *receipt)
     receipt->user = ex->user->name;
     receipt->node = ex->services->node;
     receipt->now_s = store_now_ms(ex->services->store) / 1000;
-    receipt->erased_s = store_is_shared(ex->services->store) ? 0 : receipt->now_s + ERASED_S;
+    receipt->erased_s = receipt->now_s + erased_within_s(ex->services);
     buf_init(&text, RECEIPT_TEXT_MAX);
     receipt_issue(ex->services->receipt_keys, receipt, &text);
     taken = buf_take(&text);

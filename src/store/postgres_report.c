@@ -439,6 +439,12 @@ void postgres_send_mark(struct postgres_conn *c, struct store_mark *arg)
     call_send(&call);
 }
 
+/* A node of an older version has not noted it: as if it may still run. */
+static enum report_state state_before(int64_t noted)
+{
+    return noted >= 0 && noted < REPORT_DELETING ? (enum report_state)noted : REPORT_PROCESSING;
+}
+
 int postgres_read_mark(struct postgres_conn *c, struct store_mark *arg, struct err *err)
 {
     if (!results_take(c))
@@ -446,9 +452,7 @@ int postgres_read_mark(struct postgres_conn *c, struct store_mark *arg, struct e
     arg->held = arg->in_row = false;
     arg->found = results_next(c);
     if (arg->found) {
-        arg->was = (enum report_state)get_int(c, 1);
-        if (arg->was == REPORT_DELETING) /* by an earlier try: what it was is not known any more */
-            arg->was = REPORT_PROCESSING;
+        arg->was = state_before(get_int(c, 1));
         arg->attempt = (int)get_int(c, 2);
         arg->held = get_bool(c, 3);
         changed(c, &arg->id, get_int(c, 0), REPORT_DELETING);
@@ -514,7 +518,7 @@ int postgres_read_mark_many(struct postgres_conn *c, struct store_mark_many *arg
         if (marked == NULL)
             continue;
         marked->found = true;
-        marked->was = (enum report_state)get_int(c, 2);
+        marked->was = state_before(get_int(c, 2));
         marked->attempt = (int)get_int(c, 3);
         marked->held = get_bool(c, 4);
         changed(c, &id, get_int(c, 1), REPORT_DELETING);

@@ -44,6 +44,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
 #define POSTGRES_ORPHANED                                                                          \
     "r.node IS NOT NULL AND NOT EXISTS (SELECT FROM node n WHERE n.id = r.node)"
 
+/* What is left of a report that is marked. Its `rows` say in which state it was, for a try that
+ * finds it marked by one whose answer was lost. */
+#define POSTGRES_MARKED                                                                            \
+    "state = 4, slot = r.slot AND old.state IN (1, 4), expires_ms = NULL,"                         \
+    " rows = CASE old.state WHEN 4 THEN r.rows ELSE old.state END,"                                \
+    " key_mac = NULL, request_mac = NULL, key_expires_ms = NULL, key_number = NULL,"               \
+    " wrapped_key = NULL, sealed_parameters = NULL, sealed_message = NULL, sealed_digest = NULL"
+
 /* Name, types of the parameters (b boolean, g uuid, G uuid[], i bigint, t text, x bytea), text. */
 #define POSTGRES_STATEMENTS(X)                                                                     \
     /* ---- transactions ---- */                                                                   \
@@ -163,26 +171,19 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(MARK, "gib",                                                                                 \
       "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
       "   WHERE id = $1 AND (user_id = $2 OR $2 = 0) AND (state <> 4 OR $3) FOR UPDATE)"           \
-      " UPDATE report r SET state = 4, slot = r.slot AND old.state IN (1, 4), expires_ms = NULL,"  \
-      " key_mac = NULL, request_mac = NULL, key_expires_ms = NULL, key_number = NULL,"             \
-      " wrapped_key = NULL, sealed_parameters = NULL, sealed_message = NULL,"                      \
-      " sealed_digest = NULL FROM old WHERE r.seq = old.seq"                                       \
-      " RETURNING r.user_id, old.state, old.attempt,"                                              \
+      " UPDATE report r SET " POSTGRES_MARKED " FROM old WHERE r.seq = old.seq"                    \
+      " RETURNING r.user_id, r.rows, old.attempt,"                                                 \
       " EXISTS (SELECT FROM node n WHERE n.id = old.node)")                                        \
     X(DROP, "g",                                                                                   \
       "WITH gone AS (DELETE FROM progress WHERE id = $1)"                                          \
       " DELETE FROM report WHERE id = $1 AND state = 4")                                           \
-    /* What an earlier try has marked has its token; what it was then, its columns still tell. */  \
+    /* What an earlier try has marked has its token. */                                            \
     X(MARK_MANY, "Giigb",                                                                          \
       "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
       "   WHERE id = ANY ($1) AND user_id = $2 AND (state <> 4 AND (state = $3 OR $3 < 0)"         \
       "   OR state = 4 AND token = $4 AND $5) ORDER BY id FOR UPDATE)"                             \
-      " UPDATE report r SET state = 4, slot = r.slot AND old.state IN (1, 4), expires_ms = NULL,"  \
-      " key = NULL, key_hash = NULL, key_expires_ms = NULL, token = $4"                            \
-      " FROM old WHERE r.seq = old.seq"                                                            \
-      " RETURNING r.id, r.user_id, CASE WHEN old.state <> 4 THEN old.state"                        \
-      "   WHEN r.digest IS NOT NULL THEN 2 WHEN r.message IS NOT NULL THEN 3"                      \
-      "   WHEN r.started_ms <> 0 THEN 1 ELSE 0 END, old.attempt,"                                  \
+      " UPDATE report r SET " POSTGRES_MARKED ", token = $4 FROM old WHERE r.seq = old.seq"        \
+      " RETURNING r.id, r.user_id, r.rows, old.attempt,"                                           \
       " EXISTS (SELECT FROM node n WHERE n.id = old.node)")                                        \
     X(DROP_MANY, "G",                                                                              \
       "WITH old AS (SELECT seq FROM report WHERE id = ANY ($1) AND state = 4 ORDER BY id"          \

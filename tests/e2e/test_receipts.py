@@ -199,3 +199,4 @@ def test_every_node_signs_with_the_key_that_all_share(make_cluster):
         reference = other.complete("Quick", ProductID="1")
         claims = checked(deleted(client, reference), keys)
         assert claims["reference"] == reference and claims["state"] == "complete"
+        assert claims["erasedBy"] == claims["iat"] + 2 * 3600  # twice erase_after
