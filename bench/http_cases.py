@@ -120,6 +120,38 @@ def delete(bench):
     yield Row("DELETE of complete reports", "bare SQLite, the same rows, and unlink", "reports/s", ours, beside, 0.4)
 
 
+def one_by_one(server, count, files):
+    """Reports a second, by one client that waits for each answer."""
+    pairs = server.store_reports(count, TO_DELETE, files=files, users=1)
+    wire = Wire(server.port, pairs[0][1])
+    began = time.perf_counter()
+    for which, _ in pairs:
+        _, answer = wire.time(wire.request(f"DELETE /Report?reference={which}"))
+        if b"has been deleted" not in answer:
+            raise RuntimeError(f"DELETE was answered {answer[:200]}")
+    return count / (time.perf_counter() - began)
+
+
+def all_at_once(server, count, files):
+    """The same, by one request for all."""
+    pairs = server.store_reports(count, TO_DELETE, files=files, users=1)
+    wire = Wire(server.port, pairs[0][1])
+    ms, answer = wire.time(wire.request("DELETE /Report/List?State=complete"))
+    if f'"complete": {count},'.encode() not in answer:
+        raise RuntimeError(f"DELETE of {count} was answered {answer[:400]}")
+    return count / ms * 1000
+
+
+def delete_many(bench):
+    """10,000 by one request, a tenth of that one by one: its rate does not depend on how many there are."""
+    many, few = 10_000, bench.scaled(1000, least=200)
+    for files, what in ((False, "no files"), (True, "each with a file")):
+        with Reportd("delete-many") as server:
+            ours, beside = alternate(bench.pairs, lambda: all_at_once(server, many, files),
+                                     lambda: one_by_one(server, few, files))
+        yield Row(f"DELETE of {many:,} at once, {what}", "one by one, one connection", "reports/s", ours, beside, 20)
+
+
 def download(bench):
     size = bench.scaled(1 << 30, least=1 << 28)
     with Reportd("download") as server:

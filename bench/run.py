@@ -28,6 +28,7 @@ CASES = {
     "status": http_cases.status,
     "submit": http_cases.submit,
     "delete": http_cases.delete,
+    "delete-many": http_cases.delete_many,
     "generate": generate_cases.generate_case,
     "nested": generate_cases.nested,
     "postgres": generate_cases.from_postgres,

@@ -204,8 +204,8 @@ class Reportd:
             self.tokens.append(access_token(key, f"u{number}", session, access, now))
         self.close(db)
 
-    def store_reports(self, count, size=8, files=False, most=100_000):
-        """`count` complete reports more, put into the store at once and spread over the users; returns [(reference,
+    def store_reports(self, count, size=8, files=False, most=100_000, users=USERS):
+        """`count` complete reports more, put into the store at once and spread over the first `users`; returns [(reference,
         token)] of at most `most`, evenly from all. Their results have `size` bytes, and are there if `files`."""
         db = self.db()
         db.execute("BEGIN IMMEDIATE")
@@ -214,12 +214,12 @@ class Reportd:
             "INSERT INTO report (id, user_id, state, slot, attempt, rows, bytes, submitted_ms, started_ms, finished_ms,"
             f" expires_ms, digest, name, parameters) VALUES (?, ?, 2, 0, 1, 1, {size}, {STORED_MS},"
             f" {STORED_MS}, {STORED_MS}, {STAMP_MS}, zeroblob(32), 'Tiny', '{{}}')",
-            ((guid, 1 + i % USERS) for i, guid in enumerate(made)))
+            ((guid, 1 + i % users) for i, guid in enumerate(made)))
         db.execute("INSERT INTO tally VALUES (2, ?1) ON CONFLICT DO UPDATE SET n = n + ?1", (count,))
         for guid in made if files else ():
             (self.spool / f"{reference(guid)}.1.json").write_bytes(b" " * size)
         self.close(db)
-        return [(reference(made[i]), self.tokens[i % USERS]) for i in range(0, count, max(1, count // most))]
+        return [(reference(made[i]), self.tokens[i % users]) for i in range(0, count, max(1, count // most))]
 
     def forget_reports(self, size):
         """Take out what store_reports() put in with files of this size, if there is any left."""
