@@ -22,7 +22,7 @@ class Load(threading.Thread):
         self.client, self.name = client, name
         self.stopping = threading.Event()
         self.references = []
-        self.unavailable = 0
+        self.unavailable = []  # what the answers 503 said
         self.trouble = None
         self.start()
 
@@ -43,7 +43,7 @@ class Load(threading.Thread):
             return answer.json()["data"]
         if answer.status_code == 503:
             assert answer.headers["Retry-After"]
-            self.unavailable += 1
+            self.unavailable.append(answer.text)
         else:
             assert answer.status_code == 429, answer.text
         return None
@@ -89,7 +89,7 @@ def test_sessions_that_are_ended_leave_no_trace_in_the_answers(make_cluster):
         assert len(terminate(cluster)) > 0
     for load in loads:
         load.stop()
-    assert [load.unavailable for load in loads] == [0, 0]
+    assert [load.unavailable for load in loads] == [[], []]
     check_loads(cluster, loads)
 
 

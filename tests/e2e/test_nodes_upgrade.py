@@ -96,7 +96,7 @@ def test_running_nodes_go_on_when_the_next_version_has_added_to_the_schema(make_
     go_on(loads, 20)
     for load in loads:
         load.stop()
-    assert [load.unavailable for load in loads] == [0, 0]
+    assert [load.unavailable for load in loads] == [[], []]
     check_loads(cluster, loads)
 
 
