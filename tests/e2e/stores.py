@@ -44,6 +44,7 @@ class SqliteStore:
     """The embedded store: store.db in the server's folder, with results in its folder spool."""
 
     config = {"store": "store.db", "spool": "spool"}
+    is_readable = True  # by who has its files; PostgreSQL is sent nothing readable of what a report says
 
     def __init__(self, folder):
         self.path = folder / "store.db"
@@ -84,6 +85,8 @@ class SqliteStore:
 
 class PostgresStore(SqliteStore):
     """A database of its own in PostgreSQL, with results in a folder or in rows."""
+
+    is_readable = False
 
     def __init__(self, folder, postgres, in_rows):
         self.postgres = postgres

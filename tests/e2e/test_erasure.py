@@ -135,6 +135,14 @@ def error(client, marker):
 STATES = {queued: "queued", processing: "processing", complete: "complete", small: "complete", error: "error"}
 
 
+def assert_kept(server, text, reference):
+    """It can be found before the deletion: the embedded store has it readable, PostgreSQL sealed."""
+    assert any(name.startswith(("store.db", "table report")) for name in server.holding(*traces(reference)))
+    readable = server.holding(text.encode())
+    assert any(name == "store.db" or name.startswith("store.db-") for name in readable) == server.store.is_readable
+    assert not [name for name in readable if name.startswith("table")]
+
+
 def is_result(name):
     """Whether the file or table has results, under way or complete."""
     return name.startswith(("spool/", "temp/", "table result_chunk"))
@@ -145,9 +153,8 @@ def test_nothing_is_left_of_a_deleted_report(shared, client, make):
     marker = new_marker()
     reference = make(client, marker)
     assert client.state(reference) == STATES[make]
-    where = shared.holding(marker.encode())
-    assert any(name.startswith(("store.db", "table report")) for name in where), where
-    if make is complete or (make is processing and shared.spool.exists()):  # the result, too
+    assert_kept(shared, marker, reference)
+    if make in (processing, complete) and shared.spool.exists():  # the result, too
         poll(lambda: any(is_result(name) for name in shared.holding(marker.encode())), what="the result")
     assert client.delete(reference).json()["result"] is True
     assert_gone(shared, marker, reference)
@@ -157,7 +164,7 @@ def test_nothing_is_left_of_an_idempotency_key(shared, client):
     marker, key = new_marker(), new_marker("key")
     reference = client.submit("Marked", {"Note": marker}, {"Idempotency-Key": key}).json()["data"]
     client.finish(reference)
-    assert shared.holding(key.encode())
+    assert_kept(shared, key, reference)
     client.delete(reference)
     assert_gone(shared, marker, reference, key)
 
@@ -273,7 +280,7 @@ def test_many_deleted_among_many_leave_nothing(shared, client):
         client.delete(reference)
     for marker, reference in zip(markers[::2], references[::2]):
         assert_gone(shared, marker, reference)
-    assert shared.holding(markers[1].encode())
+    assert_kept(shared, markers[1], references[1])
 
 
 def test_no_value_is_logged_whatever_the_database_says(shared, client):
