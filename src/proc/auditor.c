@@ -51,7 +51,7 @@ static void take_counts(struct auditor *auditor, const struct audit *audit)
     }
     auditor->counts.audits++;
     pthread_mutex_unlock(&auditor->mutex);
-    if (after != before) /* each is in the metrics; `reportd audit` names them */
+    if (after != before) /* each is in the metrics; `reportd fsck` names them */
         log_warn("audit.findings", "now=%ld before=%ld", (long)after, (long)before);
 }
 

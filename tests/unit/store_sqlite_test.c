@@ -304,7 +304,7 @@ static enum store_submit_outcome submit_limited(struct fixture *f, int limit)
     return outcome;
 }
 
-/* As `reportd audit` does beside a server. */
+/* As `reportd fsck` does beside a server. */
 static void a_slot_that_another_process_frees_is_free(void **state)
 {
     struct fixture *f = *state;
