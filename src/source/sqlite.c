@@ -57,6 +57,8 @@ static const struct {
     {SQLITE_LOCKED, "The report's database is busy. Try again later."},
     {SQLITE_TOOBIG, "The report's query makes a value that is too large."},
     {SQLITE_CANTOPEN, "The report's database cannot be opened."},
+    {SQLITE_READONLY, "The report's database was left in the middle of a change by a program that "
+                      "ended. Ask the operator to open it once with a program that may write."},
     {SQLITE_NOTADB, "The report's database cannot be read."},
     {SQLITE_CORRUPT, "The report's database cannot be read."},
     {SQLITE_IOERR, "The report's database cannot be read."},

@@ -5,18 +5,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* "File format read version" of the header, 2 for WAL (https://www.sqlite.org/fileformat.html). */
 enum { HEADER_BYTES = 20, READ_VERSION = 19, READ_VERSION_WAL = 2 };
 
-static bool has_wal(const char *path)
+static bool has_wal(const struct sqlite_file *file)
 {
-    char name[4096 + 8];
+    char name[PATH_MAX + 8];
     struct stat wal;
 
-    snprintf(name, sizeof(name), "%s-wal", path);
+    snprintf(name, sizeof(name), "%s-wal", file->real);
     return stat(name, &wal) == 0 && wal.st_size > 0;
 }
 
@@ -31,7 +32,9 @@ bool sqlite_file_look(struct sqlite_file *file, const char *path)
         errno = ENAMETOOLONG;
         return false;
     }
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (realpath(path, file->real) == NULL)
+        return false;
+    fd = open(file->real, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return false;
     n = fstat(fd, &file->stat) == 0 ? pread(fd, header, sizeof(header), 0) : -1;
@@ -40,14 +43,14 @@ bool sqlite_file_look(struct sqlite_file *file, const char *path)
     errno = saved;
     file->wal = n == HEADER_BYTES && header[READ_VERSION] == READ_VERSION_WAL;
     file->foreign = file->stat.st_uid != geteuid();
-    file->immutable = file->wal && file->foreign && !has_wal(path);
+    file->immutable = file->wal && file->foreign && !has_wal(file);
     return n >= 0;
 }
 
 void sqlite_file_uri(const struct sqlite_file *file, struct buf *out)
 {
-    buf_add_str(out, file->path[0] == '/' ? "file:" : "file:./");
-    for (const char *from = file->path; *from != '\0'; from++) {
+    buf_add_str(out, "file:");
+    for (const char *from = file->real; *from != '\0'; from++) {
         if (strchr("%?#", *from) != NULL)
             buf_add_format(out, "%%%02X", (unsigned char)*from);
         else
@@ -65,10 +68,12 @@ bool sqlite_file_is_same(const struct sqlite_file *file)
     return stat(file->path, &now) == 0 && now.st_dev == then->st_dev &&
            now.st_ino == then->st_ino && now.st_size == then->st_size &&
            now.st_mtim.tv_sec == then->st_mtim.tv_sec &&
-           now.st_mtim.tv_nsec == then->st_mtim.tv_nsec;
+           now.st_mtim.tv_nsec == then->st_mtim.tv_nsec &&
+           now.st_ctim.tv_sec == then->st_ctim.tv_sec && /* cp -p sets the other one back */
+           now.st_ctim.tv_nsec == then->st_ctim.tv_nsec;
 }
 
 bool sqlite_file_was_still(const struct sqlite_file *file)
 {
-    return !has_wal(file->path) && sqlite_file_is_same(file);
+    return !has_wal(file) && sqlite_file_is_same(file);
 }

@@ -4,19 +4,21 @@
 #ifndef SOURCE_SQLITE_FILE_H
 #define SOURCE_SQLITE_FILE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
 
-enum { SQLITE_FILE_URI_MAX = 4096 * 3 + 32 }; /* bytes */
+enum { SQLITE_FILE_URI_MAX = PATH_MAX * 3 + 32 }; /* bytes */
 
 struct sqlite_file {
-    char path[4096];
-    struct stat stat; /* when it was looked at */
-    bool wal;         /* in WAL mode: others may make its -wal at any time */
-    bool foreign;     /* of another user: a -wal or -shm made from here could lock that one out */
-    bool immutable;   /* it is opened without locks, since that makes no -wal and no -shm */
+    char path[PATH_MAX]; /* as it was given */
+    char real[PATH_MAX]; /* without symbolic links: its -wal is beside this one */
+    struct stat stat;    /* when it was looked at */
+    bool wal;            /* in WAL mode: others may make its -wal at any time */
+    bool foreign;   /* of another user: a -wal or -shm made from here could lock that one out */
+    bool immutable; /* it is opened without locks, since that makes no -wal and no -shm */
 };
 
 /* Look at the file; false: `path` is too long, or errno says why it cannot be read. */
@@ -25,7 +27,8 @@ bool sqlite_file_look(struct sqlite_file *file, const char *path);
 /* Append a URI for sqlite3_open_v2() with SQLITE_OPEN_URI. */
 void sqlite_file_uri(const struct sqlite_file *file, struct buf *out);
 
-/* Is the path's file still the one that was looked at, and unchanged: device, inode, size, time? */
+/* Is the path's file still the one that was looked at, and unchanged: device, inode, size, times?
+ */
 bool sqlite_file_is_same(const struct sqlite_file *file);
 
 /* After reading an immutable one: has nobody written to it meanwhile? */

@@ -60,6 +60,13 @@ def by_copy(new, old):
     shutil.copyfile(new, old)
 
 
+def by_copy_with_times(new, old):
+    """As `cp -p`: size and time of change are those of the old one."""
+    before = old.stat()
+    shutil.copyfile(new, old)
+    os.utime(old, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def by_symlink(new, old):
     """The path becomes a link, as one that is switched to the release of the day."""
     link = old.with_name("link")
@@ -68,7 +75,7 @@ def by_symlink(new, old):
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
-@pytest.mark.parametrize("replace", [by_rename, by_removal, by_copy, by_symlink])
+@pytest.mark.parametrize("replace", [by_rename, by_removal, by_copy, by_copy_with_times, by_symlink])
 def test_a_database_that_is_replaced_is_read_anew(source, replace, mode):
     script = f"PRAGMA journal_mode = {mode}; CREATE TABLE t (v); INSERT INTO t VALUES ('%s');"
     server, alice = source(script % "old", R="SELECT v FROM t")
@@ -222,6 +229,31 @@ def test_a_reader_who_is_not_the_owner_sees_what_only_the_log_has(foreign):
     assert values(foreign.client("alice"), "R") == ["one", "three", "two"]
     owner.close()
     assert names(foreign) == ["source.db"]
+
+
+def test_the_log_beside_the_file_that_a_link_names_is_read(foreign):
+    """The link is what the source names; its target has the log."""
+    (foreign.data / "v1").mkdir()
+    (foreign.data / "source.db").symlink_to("v1/shop.db")
+    make(foreign.data / "v1/shop.db", WAL)
+    owner = sqlite3.connect(foreign.data / "v1/shop.db")
+    owner.execute("PRAGMA wal_autocheckpoint = 0")
+    owner.execute("INSERT INTO t VALUES ('two')")
+    owner.commit()
+    assert values(foreign.client("alice"), "R") == ["one", "two"]
+    owner.close()
+
+
+def test_a_database_left_in_the_middle_of_a_change_says_what_to_do(source):
+    server, alice = source("CREATE TABLE t (v); INSERT INTO t VALUES (1);", R="SELECT v FROM t")
+    writer = subprocess.run(["python3", "-c", "import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1]); "
+                             "db.execute('PRAGMA cache_size = 1'); db.execute('BEGIN IMMEDIATE'); "
+                             "db.executemany('INSERT INTO t VALUES (?)', [('x' * 1000,)] * 1000); os.kill(os.getpid(), 9)",
+                             server.folder / "source.db"], check=False)
+    assert writer.returncode == -9 and (server.folder / "source.db-journal").exists()
+    assert "left in the middle of a change" in alice.finish(alice.order("R")).json()["message"]
+    make(server.folder / "source.db", "SELECT count(*) FROM t")  # as the words ask for
+    assert values(alice, "R") == [1]
 
 
 def test_a_report_whose_database_changes_while_nothing_keeps_it_still_is_run_again(foreign):
