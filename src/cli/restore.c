@@ -43,7 +43,8 @@ static void usage(FILE *out)
         "  -c, --config FILE  the configuration (default: reportd.conf)\n"
         "  --ledger FILE      a deletion ledger, in place of the configuration's; one --ledger\n"
         "                     for each\n"
-        "  --resurrect        go on though a ledger is missing or does not reach back to the\n"
+        "  --resurrect        go on though a ledger is missing, damaged or does not reach back to "
+        "the\n"
         "                     backup: reports that were deleted since come back\n"
         "  --force            overwrite the store that is there\n"
         "  -h, --help         print this\n\n"
@@ -127,6 +128,11 @@ static int read_ledger(struct restore *r, const char *path, struct err *err)
     if (rc < 0)
         return rc;
     r->ledgers.count++;
+    if (ledger_copy_damaged(*copy) > 0 && r->folder != NULL && !r->resurrect)
+        return err_set(err, -E_LEDGER,
+                       "%zu records of the deletion ledger '%s' cannot be read, and their reports "
+                       "would come back: accept that with --resurrect",
+                       ledger_copy_damaged(*copy), path);
     if (ledger_copy_damaged(*copy) > 0)
         fprintf(stderr,
                 "reportd restore: %zu records of '%s' cannot be read: their reports come back\n",

@@ -28,7 +28,10 @@ struct postgres_rotation {
     pthread_t thread;
     int stop; /* an eventfd */
     int64_t tick_ms;
-    bool failing; /* it was logged */
+    bool failing;            /* it was logged */
+    size_t unopened;         /* rows of the last round whose keys nothing opens, … */
+    struct guid unopened_id; /* … of which one is this report's, … */
+    bool stuck;              /* … and they were logged */
 };
 
 /* ---- transactions ---- */
@@ -119,9 +122,10 @@ struct old_row {
 };
 
 /* Of the rows that the statement gave, those that open, wrapped anew. */
-static size_t wrap_anew(struct postgres_conn *c, const struct erase_key *newest,
+static size_t wrap_anew(struct postgres_rotation *r, const struct erase_key *newest,
                         struct old_row rows[REWRAP_MAX], int64_t *ret_last)
 {
+    struct postgres_conn *c = r->c;
     size_t count = 0;
 
     while (results_next(c) && count < REWRAP_MAX) {
@@ -130,8 +134,11 @@ static size_t wrap_anew(struct postgres_conn *c, const struct erase_key *newest,
 
         *ret_last = get_int(c, 0);
         get_blob(c, 3, wrapped, sizeof(wrapped));
-        if (keyring_unwrap(c->shared->ring, get_int(c, 2), &id, wrapped, key) != KEYRING_OPENED)
+        if (keyring_unwrap(c->shared->ring, get_int(c, 2), &id, wrapped, key) != KEYRING_OPENED) {
+            r->unopened++;
+            r->unopened_id = id;
             continue;
+        }
         rows[count].seq = *ret_last;
         keyring_wrap(newest, &id, key, rows[count++].wrapped);
         sodium_memzero(key, sizeof(key));
@@ -140,9 +147,10 @@ static size_t wrap_anew(struct postgres_conn *c, const struct erase_key *newest,
 }
 
 /* A page of rows after *last, which becomes the last of them; *ret_more: it was full. */
-static int rewrap_page(struct postgres_conn *c, const struct erase_key *newest, int64_t *last,
+static int rewrap_page(struct postgres_rotation *r, const struct erase_key *newest, int64_t *last,
                        bool *ret_more, struct err *err)
 {
+    struct postgres_conn *c = r->c;
     struct call old = call_start(c, PG_KEYS_OLD);
     struct old_row rows[REWRAP_MAX];
     size_t count = 0;
@@ -157,7 +165,7 @@ static int rewrap_page(struct postgres_conn *c, const struct erase_key *newest, 
     *ret_more = false;
     if (results_take(c) && results_take(c)) {
         *ret_more = results_rows(c) == REWRAP_MAX;
-        count = wrap_anew(c, newest, rows, last);
+        count = wrap_anew(r, newest, rows, last);
     }
     results_drain(c);
     for (size_t i = 0; i < count; i++) {
@@ -187,10 +195,11 @@ static int rewrap_all(struct postgres_rotation *r, const struct erase_key *newes
     bool more = true;
     int rc = 0;
 
+    r->unopened = 0;
     while (rc == 0 && more) {
         int64_t began_ms = clock_mono_ms();
 
-        rc = rewrap_page(r->c, newest, &last, &more, err);
+        rc = rewrap_page(r, newest, &last, &more, err);
         if (rc == 0 && more && wait_stop(r, clock_mono_ms() - began_ms))
             return err_set(err, -E_CANCELLED, "the server stops");
     }
@@ -213,11 +222,26 @@ static int retire(struct postgres_conn *c, int64_t newest, struct err *err)
     return retired < 0 ? (int)retired : 0;
 }
 
+/* A row that was damaged keeps the old key alive, with all that was deleted under it. */
+static void log_stuck(struct postgres_rotation *r)
+{
+    char reference[GUID_TEXT];
+
+    guid_format(&r->unopened_id, reference);
+    if (r->unopened > 0 && !r->stuck)
+        log_error("erase.failed",
+                  "error=%zu reports cannot be opened with any key and keep the old one from being "
+                  "retired: delete them reference=%s",
+                  r->unopened, reference);
+    r->stuck = r->unopened > 0;
+}
+
 static int leave_old_keys(struct postgres_rotation *r, struct err *err)
 {
     struct erase_keys keys = keyring_keys(r->shared->ring);
     int rc = rewrap_all(r, &keys.key[0], err);
 
+    log_stuck(r);
     if (rc == 0)
         rc = retire(r->c, keys.key[0].number, err);
     sodium_memzero(&keys, sizeof(keys));

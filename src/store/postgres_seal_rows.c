@@ -10,7 +10,8 @@
 
 static const char pick[] =
     "SELECT seq::text, id, user_id::text, state = 4, parameters, message, digest, seal_key, key,"
-    " key_hash FROM report WHERE seq > $1::bigint ORDER BY seq LIMIT 256";
+    " key_hash FROM report WHERE seq > $1::bigint ORDER BY report.seq LIMIT 256"; /* not the text
+                                                                                     seq */
 enum { SEQ, ID, USER, DELETING, PARAMETERS, MESSAGE, DIGEST, SEAL_KEY, KEY, KEY_HASH };
 
 /* Texts are what they are read as, or sealed bytes; the rest of the row is emptied. */
@@ -21,6 +22,11 @@ static const char seal[] =
     " sealed_digest = $6::bytea, key_mac = $7::bytea, request_mac = $8::bytea"
     " WHERE seq = $1::bigint";
 enum { SEAL_PARAMS = 8 };
+
+/* The migration that follows takes away what was in clear: nothing may be left in it. */
+static const char check[] =
+    "SELECT count(*)::text FROM report WHERE wrapped_key IS NULL AND state <> 4 OR parameters <> ''"
+    " OR num_nonnulls(message, digest, seal_key, key, key_hash) > 0";
 
 static const char first_key[] = "INSERT INTO erase_key (number, fingerprint) VALUES ($1::bigint, "
                                 "$2::bytea)";
@@ -177,6 +183,20 @@ static int write_first_key(PGconn *pg, struct keyring *ring, struct err *err)
     return 0;
 }
 
+static int check_rows(PGconn *pg, struct err *err)
+{
+    PGresult *result = PQexec(pg, check);
+
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        return failed(pg, result, err);
+    if (!str_eq(PQgetvalue(result, 0, 0), "0")) {
+        PQclear(result);
+        return postgres_unavailable("rows were left unsealed; nothing was changed", err);
+    }
+    PQclear(result);
+    return 0;
+}
+
 int postgres_seal_rows(PGconn *pg, struct keyring *ring, struct err *err)
 {
     char seq[24] = "0";
@@ -185,5 +205,5 @@ int postgres_seal_rows(PGconn *pg, struct keyring *ring, struct err *err)
     do
         rc = rc < 0 ? rc : seal_page(pg, ring, seq, err);
     while (rc > 0);
-    return rc;
+    return rc < 0 ? rc : check_rows(pg, err);
 }

@@ -445,6 +445,11 @@ INSERT INTO report (id, user_id, state, slot, submitted_ms, started_ms, finished
            'old-message', 'old-key', decode(repeat('00', 32), 'hex'), 4000000000000, 1 FROM account;
 INSERT INTO report (id, user_id, state, slot, submitted_ms, name, parameters)
     SELECT '01234567-89ab-7def-8123-456789abcde0', id, 0, true, 2, 'Marked', '{"Note":"old-queued","Rows":"2"}' FROM account;
+INSERT INTO report (id, user_id, state, slot, submitted_ms, started_ms, finished_ms, expires_ms, name, parameters,
+                    message, key, key_hash, key_expires_ms, attempt)
+    SELECT gen_random_uuid(), id, 3, false, 1, 1, 1, 4000000000000, 'Marked', '{"Note":"old-note ' || n || '"}',
+           'old-message ' || n, 'old-key ' || n, decode(repeat('00', 32), 'hex'), 4000000000000, 1
+    FROM account, generate_series(1, 600) AS n;
 INSERT INTO node (id, host, lease_ms, alive_until) VALUES ('old', 'old-host:1', 1000, now() + interval '1 hour');"""
 
 
@@ -461,6 +466,10 @@ def test_a_store_that_was_in_clear_is_sealed_at_the_first_start(make, archiving)
     assert client.status(failed).json()["message"] == "old-message"
     assert client.finish(queued).json()["data"] == "complete"
     assert "old-queued" in client.result(queued).text
+    listed = client.list(PageSize=1000, State="error").json()["data"]["reports"]
+    assert sorted(report["message"] for report in listed) == sorted(
+        ["old-message"] + [f"old-message {n}" for n in range(1, 601)])
+    assert archiving.sql("SELECT count(key_mac) FROM reportd.report", server.database) == ["601"]
     again = client.submit("Marked", {"Note": "other"}, {"Idempotency-Key": "old-key"})
     assert again.json()["result"] is False  # the key is another request's
     rows = "\n".join(archiving.sql("SELECT report::text FROM reportd.report", server.database))
