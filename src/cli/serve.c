@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "base/str.h"
 #include "base/version.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
@@ -23,6 +24,7 @@
 #include "http/server.h"
 #include "http/token.h"
 #include "proc/auditor.h"
+#include "proc/backup.h"
 #include "proc/ledger.h"
 #include "proc/recovery.h"
 #include "proc/removal.h"
@@ -171,9 +173,13 @@ static int lock_spool(struct node *node, struct err *err)
 
 static int recover(struct node *node, struct err *err)
 {
+    static const char scheme[] = "sqlite:";
+    const char *url = node->config->store.text;
     struct recovery found = {0};
     int rc = recovery_check_spool(node->store, node->spool, err);
 
+    if (rc == 0 && str_starts(url, scheme))
+        restore_clear(url + strlen(scheme));
     if (rc == 0)
         rc = recovery_run(node->store, node->spool, node_name, &found, err);
     if (rc < 0)

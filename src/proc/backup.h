@@ -76,5 +76,8 @@ struct restore_spec {
 /* Restore a backup. The store gets its name at the very end: until then it may be begun anew.
  * -E_EXISTS: there is a store; -E_BUSY: it is in use; -E_IO, -E_STORE, -E_SPOOL, -E_NOMEM. */
 int restore_run(const struct restore_spec *spec, struct restore_counts *ret, struct err *err);
+/* Remove what a restore that was killed has left beside the store at this path, which the caller
+ * has locked: it would keep what is deleted from now on. */
+void restore_clear(const char *store);
 
 #endif

@@ -136,6 +136,16 @@ static void remove_beside(const char *path)
     }
 }
 
+void restore_clear(const char *store)
+{
+    char *temp;
+
+    if (asprintf(&temp, "%s.restore", store) < 0)
+        return;
+    remove_beside(temp);
+    free(temp);
+}
+
 /* The store that is there is to be overwritten: nobody may use it, and what its log has must be in
  * it, since a log that was left beside the new one would be taken for that one's. One that cannot
  * be opened is to be moved away by hand. */

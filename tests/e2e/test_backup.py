@@ -489,6 +489,21 @@ def test_a_restore_that_is_killed_can_be_repeated(make_server, step, kind):
     assert not [name for name in tree(server.folder) if "restore" in name and step != RESTORE_STEPS[-1]]
 
 
+def test_what_a_killed_restore_has_left_goes_at_the_next_start(make_server):
+    """It would keep what is deleted after that."""
+    server = make_server()
+    client = server.client("alice")
+    reference = client.complete("Quick", ProductID="1")
+    backup(server)
+    server.stop()
+    done = subprocess.run([REPORTD, "restore", "--force", "-c", "reportd.conf", "backup"], cwd=server.folder,
+                          env={**os.environ, "REPORTD_SEAMS": "restore.deletions.applied=crash"}, capture_output=True)
+    assert done.returncode == -signal.SIGKILL and list(server.folder.glob("store.db.restore*"))
+    client.url = server.start().url
+    assert client.delete(reference).json()["result"] is True
+    assert not list(server.folder.glob("store.db.restore*"))
+
+
 def test_a_restore_that_fails_leaves_no_store(make_server):
     server, _ = deleted_since_the_backup(make_server)
     done = subprocess.run([REPORTD, "restore", "-c", "reportd.conf", "backup"], cwd=server.folder, text=True,
