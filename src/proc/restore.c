@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/seam.h"
 #include "proc/backup_impl.h"
+#include "proc/recovery.h"
 #include "spool/seal.h"
 
 /* A restore under way. */
@@ -311,6 +312,22 @@ static int publish(struct restoring *r, struct err *err)
     return rc;
 }
 
+/* Of the store that was overwritten there may be results that no report explains any more. */
+static int sweep(const struct restoring *r, struct err *err)
+{
+    char *url = backup_store_url(r->spec->store);
+    const struct store_spec spec = {.url = url, .alone = true};
+    struct store *store = NULL;
+    struct recovery found;
+    int rc = url != NULL ? store_open(&spec, &store, err) : no_memory(err);
+
+    if (rc == 0)
+        rc = recovery_run(store, r->spec->spool, "restore", &found, err);
+    store_free(store);
+    free(url);
+    return rc;
+}
+
 int restore_run(const struct restore_spec *spec, struct restore_counts *ret, struct err *err)
 {
     struct restoring r = {.spec = spec, .ledgers = spec->ledgers, .lock = -1, .err = err};
@@ -328,6 +345,8 @@ int restore_run(const struct restore_spec *spec, struct restore_counts *ret, str
         rc = copy_results(&r, err);
     if (rc == 0)
         rc = publish(&r, err);
+    if (rc == 0)
+        rc = sweep(&r, err);
     spool_free(r.spool);
     store_free(r.store);
     if (rc < 0 && r.temp != NULL)

@@ -489,6 +489,18 @@ def test_a_restore_that_is_killed_can_be_repeated(make_server, step, kind):
     assert not [name for name in tree(server.folder) if "restore" in name and step != RESTORE_STEPS[-1]]
 
 
+def test_a_restore_over_a_store_leaves_none_of_its_results(make_server):
+    server = make_server()
+    client = server.client("alice")
+    kept = client.complete("Quick", ProductID="1")
+    backup(server)
+    newer = client.complete("Nested")
+    server.stop()
+    restored(server, "backup", "--force")
+    check_order(server)
+    assert server.files_of(kept) and not server.files_of(newer)
+
+
 def test_what_a_killed_restore_has_left_goes_at_the_next_start(make_server):
     """It would keep what is deleted after that."""
     server = make_server()
