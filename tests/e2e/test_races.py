@@ -250,7 +250,8 @@ def test_a_result_that_is_deleted_while_it_is_being_opened_is_unknown(gated, poo
     download = pool.submit(Client(client.url, client.token).result, reference)
     gate.wait()
     deleted = pool.submit(Client(client.url, client.token).delete, reference)
-    poll(lambda: "Unknown reference" in client.status(reference).text, what="the tombstone")
+    # On a connection of its own each time: the one there is may belong to the thread that waits.
+    poll(lambda: "Unknown reference" in Client(client.url, client.token).status(reference).text, what="the tombstone")
     gate.open()  # nodes that share a store wait for the transfer's end before they answer
     assert deleted.result().json()["result"] is True
     refused(download.result(), "Unknown reference")
