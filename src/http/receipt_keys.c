@@ -181,32 +181,31 @@ static struct key_file own_file(const char *path)
     return (struct key_file){.path = path, .what = "receipt key file", .make = make_first};
 }
 
-int receipt_keys_open(const char *path, struct receipt_keys **ret, struct err *err)
+static int open_keys(const struct key_file *file, struct receipt_keys **ret, struct err *err)
 {
-    const struct key_file file = own_file(path);
     struct buf content;
     int rc;
 
     buf_init(&content, FILE_MAX);
-    rc = key_file_open(&file, &content, err);
+    rc = key_file_open(file, &content, err);
     if (rc == 0)
-        rc = read_keys(&file, &content, ret, err);
+        rc = read_keys(file, &content, ret, err);
     key_file_done(&content);
     return rc;
+}
+
+int receipt_keys_open(const char *path, struct receipt_keys **ret, struct err *err)
+{
+    const struct key_file file = own_file(path);
+
+    return open_keys(&file, ret, err);
 }
 
 int receipt_keys_read(const char *path, struct receipt_keys **ret, struct err *err)
 {
     const struct key_file file = {.path = path, .what = "key set", .is_public = true};
-    struct buf content;
-    int rc;
 
-    buf_init(&content, FILE_MAX);
-    rc = key_file_open(&file, &content, err);
-    if (rc == 0)
-        rc = read_keys(&file, &content, ret, err);
-    key_file_done(&content);
-    return rc;
+    return open_keys(&file, ret, err);
 }
 
 int receipt_keys_rotate(const char *path, struct err *err)
