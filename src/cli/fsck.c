@@ -230,6 +230,7 @@ static int open_all(struct auditing *a, struct err *err)
     /* Without repair nodes may live, and start: so what is on its way is waited for. */
     a->spec = (struct audit_spec){.store = a->store,
                                   .spool = a->spool,
+                                  .store_path = serving ? NULL : config_store_path(a->config),
                                   .serving = serving || (store_is_shared(a->store) && !a->repair),
                                   .grace_ms = a->config->cancel_grace.number + GRACE_MORE_MS,
                                   .pause = pause_for};

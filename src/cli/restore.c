@@ -186,10 +186,9 @@ static int open_spool(struct restore *r, bool existing, struct err *err)
 
 static int restore_folder(struct restore *r, struct err *err)
 {
-    static const char scheme[] = "sqlite:";
     struct offline_progress progress = {.verb = "restore"};
-    const char *url = r->config->store.text;
     struct restore_spec spec = {.folder = r->folder,
+                                .store = config_store_path(r->config),
                                 .overwrite = r->force,
                                 .ledgers = &r->ledgers,
                                 .progress = offline_tell,
@@ -197,7 +196,7 @@ static int restore_folder(struct restore *r, struct err *err)
     struct manifest manifest;
     int rc;
 
-    if (!str_starts(url, scheme))
+    if (spec.store == NULL)
         return err_set(err, -E_CONFIG,
                        "the store is in PostgreSQL: restore it with PostgreSQL's own tools, then "
                        "run reportd restore --ledger FILE (doc/backup.md)");
@@ -206,7 +205,6 @@ static int restore_folder(struct restore *r, struct err *err)
         rc = check_reach(r, &manifest, err);
     if (rc == 0)
         rc = open_spool(r, false, err);
-    spec.store = url + strlen(scheme);
     spec.spool = r->spool;
     return rc < 0 ? rc : restore_run(&spec, &r->counts, err);
 }

@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/signals.h"
-#include "base/str.h"
 #include "base/version.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
@@ -173,13 +172,12 @@ static int lock_spool(struct node *node, struct err *err)
 
 static int recover(struct node *node, struct err *err)
 {
-    static const char scheme[] = "sqlite:";
-    const char *url = node->config->store.text;
+    const char *store_path = config_store_path(node->config);
     struct recovery found = {0};
     int rc = recovery_check_spool(node->store, node->spool, err);
 
-    if (rc == 0 && str_starts(url, scheme))
-        restore_clear(url + strlen(scheme));
+    if (rc == 0 && store_path != NULL)
+        restore_clear(store_path);
     if (rc == 0)
         rc = recovery_run(node->store, node->spool, node_name, &found, err);
     if (rc < 0)

@@ -147,17 +147,23 @@ static char *join_store(const char *folder, const char *text)
     return joined;
 }
 
+const char *config_store_path(const struct config *config)
+{
+    static const char scheme[] = "sqlite:";
+    const char *url = config->store.text;
+
+    return str_starts(url, scheme) ? url + strlen(scheme) : NULL;
+}
+
 /* The store comes before it in the table of keys. */
 static char *join_ledger(const struct config *config, const char *text, bool is_default)
 {
-    static const char scheme[] = "sqlite:";
-    const char *store = config->store.text;
-    const char *slash = is_default && str_starts(store, scheme) ? strrchr(store, '/') : NULL;
+    const char *store = config_store_path(config);
+    const char *slash = is_default && store != NULL ? strrchr(store, '/') : NULL;
     char *folder, *joined;
 
     if (slash == NULL)
         return join_path(config->folder, text);
-    store += strlen(scheme);
     folder = strndup(store, (size_t)(slash - store));
     joined = folder != NULL ? join_path(folder, text) : NULL;
     free(folder);

@@ -119,6 +119,8 @@ struct config {
 int config_load(const char *path, struct config **ret, struct err *err);
 void config_free(struct config *config); /* NULL is fine */
 
+/* The path of an embedded store, borrowed; NULL if the store is in PostgreSQL. */
+const char *config_store_path(const struct config *config);
 /* Borrowed; NULL if there is no such source. */
 const char *config_source_url(const struct config *config, const char *name);
 

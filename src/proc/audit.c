@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "proc/backup.h"
 #include "proc/recovery.h"
 #include "spool/seal.h"
 
@@ -216,6 +217,17 @@ static void look_at_file(void *context, const struct spool_file *file)
         add_finding(look, &finding);
 }
 
+/* A restore that was killed has left a store with everything in it. */
+static void look_at_left(void *context, const char *path)
+{
+    struct look *look = context;
+    const char *slash = strrchr(path, '/');
+    struct audit_finding finding = {.kind = AUDIT_ORPHAN_FILE};
+
+    str_copy(finding.name, sizeof(finding.name), slash != NULL ? slash + 1 : path);
+    add_finding(look, &finding);
+}
+
 /* ---- all of it ---- */
 
 static int look_once(const struct audit_spec *spec, struct audit *ret, struct err *err)
@@ -225,6 +237,8 @@ static int look_once(const struct audit_spec *spec, struct audit *ret, struct er
         .spec = spec, .audit = &audit, .now_ms = store_now_ms(spec->store), .err = err};
 
     look_at_reports(&look);
+    if (spec->store_path != NULL)
+        restore_each_left(spec->store_path, look_at_left, &look);
     if (look.rc == 0)
         audit.files = spool_each(spec->spool, look_at_file, &look, err);
     if (look.rc == 0 && audit.files < 0)
@@ -385,6 +399,8 @@ int audit_repair(const struct audit_spec *spec, const struct audit *audit, struc
     int64_t deleted = 0;
     int rc = mark_bad(spec, audit, err);
 
+    if (spec->store_path != NULL)
+        restore_clear(spec->store_path);
     /* The order of a deletion: the reference is dead, the files go, the ledger has it, then the row
      * goes. */
     if (rc == 0)

@@ -58,6 +58,7 @@ struct audit {
 struct audit_spec {
     struct store *store;
     struct spool *spool;
+    const char *store_path; /* of an embedded store whose lock the caller has; else NULL */
     bool serving;
     int64_t grace_ms;
     /* Between looks: wait so long; false: give up (-E_CANCELLED). Only with `serving`. */

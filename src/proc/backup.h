@@ -79,5 +79,8 @@ int restore_run(const struct restore_spec *spec, struct restore_counts *ret, str
 /* Remove what a restore that was killed has left beside the store at this path, which the caller
  * has locked: it would keep what is deleted from now on. */
 void restore_clear(const char *store);
+/* The path of each such file. */
+void restore_each_left(const char *store, void (*each)(void *context, const char *path),
+                       void *context);
 
 #endif

@@ -110,7 +110,9 @@ static int copy_file(const char *from, const char *to, struct err *err)
     return rc;
 }
 
-/* What SQLite has beside a store. */
+/* What SQLite has beside a store, and the store itself. */
+static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
+
 static bool has_beside(const char *path, const char *end)
 {
     char *name;
@@ -125,8 +127,6 @@ static bool has_beside(const char *path, const char *end)
 
 static void remove_beside(const char *path)
 {
-    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         char *name;
 
@@ -134,6 +134,20 @@ static void remove_beside(const char *path)
             continue;
         unlink(name);
         free(name);
+    }
+}
+
+void restore_each_left(const char *store, void (*each)(void *context, const char *path),
+                       void *context)
+{
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        char *path;
+
+        if (asprintf(&path, "%s.restore%s", store, ends[i]) < 0)
+            continue;
+        if (access(path, F_OK) == 0)
+            each(context, path);
+        free(path);
     }
 }
 

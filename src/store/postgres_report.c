@@ -359,13 +359,17 @@ static int read_reap(struct postgres_conn *c, int64_t *ret_requeued, struct err 
     return 0;
 }
 
+/* A node that is dead by its lease has a row until a heartbeat of another one buries it. */
 void postgres_send_recover(struct postgres_conn *c, struct store_recover *arg)
 {
+    call_plain(c, PG_NODE_BURY);
     send_reap(c, arg->node);
 }
 
 int postgres_read_recover(struct postgres_conn *c, struct store_recover *arg, struct err *err)
 {
+    if (!results_take(c))
+        return results_trouble(c, err);
     return read_reap(c, &arg->requeued, err);
 }
 

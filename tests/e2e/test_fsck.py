@@ -98,8 +98,15 @@ def let_expire(server, reference):
     return {"expired": 1}
 
 
+def leave_a_killed_restore(server, _):
+    for end in ("", "-wal", "-shm"):
+        (server.folder / f"store.db.restore{end}").write_text("everything")
+    return {"orphan-file": 3}
+
+
 DAMAGES = [lose_the_file, cut_the_file, leave_a_result, leave_a_part, leave_a_spilt_sort,
-           leave_processing, leave_deleting, let_expire]
+           leave_processing, leave_deleting, let_expire,
+           leave_a_killed_restore]
 
 
 def test_a_store_in_order_has_no_findings(stopped):
@@ -117,6 +124,7 @@ def test_damage_is_found_and_repaired(stopped, damage):
     assert counts(server) == expected
     assert counts(server, "--repair") == {}
     assert counts(server) == {}
+    assert not list(server.folder.glob("store.db.restore*"))
 
 
 def test_a_finding_is_a_line_with_its_reference(stopped):
@@ -359,6 +367,24 @@ def test_in_postgresql_a_repair_is_refused_while_a_lease_lives(make_cluster, spo
     assert "1 deleted" in done.stdout
     client.url = first.start().url
     assert client.references() == [kept]
+
+
+@pytest.mark.parametrize("spool", ["folder", "postgresql"])
+def test_what_a_dead_node_was_at_is_put_back_and_its_deletions_are_finished(make_cluster, spool):
+    cluster = make_cluster(nodes=2, workers=2, **({} if spool == "folder" else {"spool": spool}))
+    first, second = cluster.nodes
+    first.stop()
+    client = second.client("alice")
+    running, gone = (client.order("Endless") for _ in range(2))
+    for reference in (running, gone):
+        client.wait_for(reference, "processing")
+    second.kill()
+    cluster.sql(f"UPDATE report SET state = 4 WHERE id = '{gone}'")
+    done = poll(lambda: "nodes use" not in (done := first.run("fsck", "-c", "reportd.conf", "--repair")).stderr and done,
+                what="the end of the lease")
+    assert done.returncode == 0 and "repaired: 1 put back into the queue, 1 deleted" in done.stdout, done.stdout
+    assert cluster.row(running, "state, node") == "0|" and cluster.row(gone, "id") is None
+    assert first.files() == []
 
 
 def unmount(server):
