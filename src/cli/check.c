@@ -207,6 +207,7 @@ static void check_folder(struct checker *checker, const char *folder)
 
 static void check_path(struct checker *checker, const char *path)
 {
+    struct problems problems = {0};
     struct definition *def;
     struct err err = {0};
     struct stat st;
@@ -215,12 +216,17 @@ static void check_path(struct checker *checker, const char *path)
         check_folder(checker, path);
         return;
     }
-    if (definition_load(path, &def, &err) != 0) {
+    if (definition_load(path, &problems, &def, &err) == 0) {
+        check_definition(checker, def);
+        definition_free(def);
+    } else if (problems.count == 0) {
         on_problem(checker, err.text);
-        return;
     }
-    check_definition(checker, def);
-    definition_free(def);
+    for (size_t i = 0; i < problems.count; i++) {
+        problem_err(&problems.list[i], path, &err);
+        on_problem(checker, err.text);
+    }
+    problems_done(&problems);
 }
 
 static int check_all(struct checker *checker, char **paths, int count)

@@ -88,13 +88,28 @@ static int check_surroundings(const struct catalog_spec *spec, const struct list
     return 0;
 }
 
+/* All problems of the text, or else what is in `err`. */
+static void tell(const struct catalog_spec *spec, const char *file, const struct problems *problems,
+                 struct err *err)
+{
+    if (spec->problem == NULL)
+        return;
+    for (size_t i = 0; i < problems->count; i++) {
+        problem_err(&problems->list[i], file, err);
+        spec->problem(spec->context, err->text);
+    }
+    if (problems->count == 0)
+        spec->problem(spec->context, err->text);
+}
+
 /* Add the definition in `file` to `list`; a broken file is told and counts 1, and what the file
  * held before (in the catalog's list) stays, as long as no other file has its name now. */
 static int load_file(struct catalog *catalog, const char *file, struct list *list)
 {
     struct definition *def = NULL, *old;
+    struct problems problems = {0};
     struct err err = {0};
-    int rc = definition_load(file, &def, &err);
+    int rc = definition_load(file, &problems, &def, &err);
 
     if (rc == 0)
         rc = check_surroundings(&catalog->spec, list, def, &err);
@@ -104,8 +119,8 @@ static int load_file(struct catalog *catalog, const char *file, struct list *lis
         return 0;
     }
     definition_free(def);
-    if (catalog->spec.problem != NULL)
-        catalog->spec.problem(catalog->spec.context, err.text);
+    tell(&catalog->spec, file, &problems, &err);
+    problems_done(&problems);
     old = list_find(&catalog->list, NULL, file);
     if (old != NULL && list_find(list, old->name, NULL) == NULL) {
         atomic_fetch_add(&old->holds, 1);

@@ -11,7 +11,8 @@
 struct catalog;
 
 /* `source_known` says whether the config has a source of that name (a definition that names
- * another one is broken). `problem` is called once for every broken file, with "FILE:LINE: …". */
+ * another one is broken). `problem` is called for every problem of a broken file, with "FILE:LINE:
+ * …". */
 struct catalog_spec {
     const char *folder;
     int (*source_known)(void *context, const char *source);

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,19 +14,15 @@
 #include "core/definition_impl.h"
 #include "core/param.h"
 
-enum { SHOWN_PATH_MAX = 160 }; /* bytes of a path in a message: the words must fit behind it */
-
 int parser_fail(struct parser *p, int line, const char *format, ...)
 {
-    char words[ERR_TEXT_MAX];
-    size_t len = strlen(p->file);
     va_list args;
 
     va_start(args, format);
-    vsnprintf(words, sizeof(words), format, args);
+    if (!p->muted)
+        problems_add_list(p->problems, line, false, format, args);
     va_end(args);
-    return err_set(p->err, -E_DEFINITION, "%s:%d: %s",
-                   p->file + (len > SHOWN_PATH_MAX ? len - SHOWN_PATH_MAX : 0), line, words);
+    return -E_DEFINITION;
 }
 
 int parser_copy(struct parser *p, const char *text, char **ret)
@@ -43,7 +38,7 @@ int parser_copy(struct parser *p, const char *text, char **ret)
 /* End the section that is open: its statement becomes text of its own. */
 static int close_section(struct parser *p)
 {
-    if (p->section == NULL)
+    if (p->section == NULL || p->section == &p->stray)
         return 0;
     if (p->sql == NULL)
         return parser_fail(p, p->section_line,
@@ -59,68 +54,70 @@ static int open_section(struct parser *p, struct statement *section, const char 
     p->section_name = name;
     p->section_line = p->line;
     p->sql = NULL;
-    p->sql_complete = false;
+    p->sql_complete = p->sql_surplus = false;
     return 0;
 }
 
-/* The :Names of a check's message must be parameters: the reader gets their values. */
-static int check_message(struct parser *p, const char *message)
+/* A section that may not stand here: its statement is read and forgotten. */
+#define stray_section(p, name, ...)                                                                \
+    (open_section((p), &(p)->stray, (name)), parser_fail((p), (p)->line, __VA_ARGS__))
+
+/* A name that is used: a parameter, or else one to be told at the end of the file, once, unless it
+ * is declared by then. `name` must live as long as the definition. */
+static void use_name(struct parser *p, const char *name, size_t len, int line, bool in_message)
 {
-    const char *colon;
-    size_t len;
-
-    for (; (colon = param_mention(message, &len)) != NULL; message = colon + 1 + len) {
-        size_t i = 0;
-
-        while (i < p->def->param_count && !(strlen(p->def->params[i].name) == len &&
-                                            memcmp(p->def->params[i].name, colon + 1, len) == 0))
-            i++;
-        if (i == p->def->param_count)
-            return parser_fail(p, p->line,
-                               "the message mentions :%.*s, which is no parameter of this report; "
-                               "declare it: -- parameter: %.*s TYPE",
-                               (int)len, colon + 1, (int)len, colon + 1);
-        p->params[i].used = true;
+    if (header_use(p, name, len) || p->unknown_count == UNKNOWN_MAX)
+        return;
+    for (size_t i = 0; i < p->unknown_count; i++) {
+        if (p->unknown[i].len == len && memcmp(p->unknown[i].text, name, len) == 0 &&
+            p->unknown[i].in_message == in_message)
+            return;
     }
-    return 0;
+    p->unknown[p->unknown_count++] =
+        (struct unknown_name){.text = name, .len = len, .line = line, .in_message = in_message};
 }
 
 static int open_check(struct parser *p, char *message)
 {
     struct definition *def = p->def;
     struct check *check = &def->checks[def->check_count];
+    const char *colon;
+    size_t len;
     int rc;
 
-    if (*message == '\0')
-        return parser_fail(p, p->line,
-                           "a check needs the message it fails with; write '-- check: MESSAGE'");
-    if (p->section == &def->results || p->section == &def->summary)
-        return parser_fail(p, p->line, "checks stand before '-- results'; move this one up");
+    if (p->has_results || p->has_summary)
+        return stray_section(p, "-- check", "checks stand before '-- results'; move this one up");
     if (def->check_count == DEFINITION_CHECKS_MAX)
-        return parser_fail(p, p->line, "there are more than %d checks; join some of them",
-                           DEFINITION_CHECKS_MAX);
-    rc = check_message(p, message);
-    if (rc == 0)
-        rc = parser_copy(p, message, &check->message);
+        return stray_section(p, "-- check", "there are more than %d checks; join some of them",
+                             DEFINITION_CHECKS_MAX);
+    rc = parser_copy(p, message, &check->message);
     if (rc != 0)
         return rc;
     def->check_count++;
+    /* The reader gets the values of the :Names in it. */
+    for (message = check->message; (colon = param_mention(message, &len)) != NULL;
+         message = (char *)colon + 1 + len)
+        use_name(p, colon + 1, len, p->line, true);
     return open_section(p, &check->statement, "-- check");
 }
 
 static int open_results(struct parser *p, char *rest)
 {
     (void)rest;
-    if (p->section == &p->def->results || p->section == &p->def->summary)
-        return parser_fail(p, p->line, "'-- results' stands once, before '-- summary'");
+    if (p->has_results)
+        return stray_section(p, "-- results", "'-- results' stands once, before '-- summary'");
+    p->has_results = true;
     return open_section(p, &p->def->results, "-- results");
 }
 
 static int open_summary(struct parser *p, char *rest)
 {
+    bool twice = p->has_summary;
+
     (void)rest;
-    if (p->section != &p->def->results)
-        return parser_fail(p, p->line, "'-- summary' stands once, behind '-- results'");
+    p->has_summary = true;
+    if (twice || !p->has_results)
+        return stray_section(p, "-- summary", "'-- summary' stands once, behind '-- results'");
     return open_section(p, &p->def->summary, "-- summary");
 }
 
@@ -145,25 +142,60 @@ static bool is_slip(const char *text, const char *word)
     return strncasecmp(text, word, len) == 0 && (text[len] == '\0' || text[len] == ':');
 }
 
+/* Of a section that was refused the statement is read all the same. */
+static int refuse_section(struct parser *p, int i, char *text)
+{
+    bool message = sections[i].line[strlen(sections[i].line) - 1] == ':';
+    int rc = parser_fail(p, p->line, "'-- %.40s' is not understood; write '-- %s%s'", text,
+                         sections[i].line, message ? " MESSAGE" : "");
+    char *rest = strchr(text, ':');
+
+    p->muted = true;
+    sections[i].open(p, rest != NULL ? rest + 1 : text + strlen(text));
+    p->muted = false;
+    return rc;
+}
+
 /* 1: the line begins a section; 0: it does not; <0: it nearly does, or can't here. */
 static int section_line(struct parser *p, char *text)
 {
     for (int i = 0; i < SECTION_COUNT; i++) {
         size_t len = strlen(sections[i].line);
         bool message = sections[i].line[len - 1] == ':';
+        char *rest = text + len;
+        int rc;
 
         if (message ? str_starts(text, sections[i].line) : str_eq(text, sections[i].line)) {
-            int rc = close_section(p);
-
-            if (rc == 0)
-                rc = sections[i].open(p, text + len + strspn(text + len, " \t"));
+            rc = close_section(p);
+            if (rc != 0 && rc != -E_DEFINITION)
+                return rc;
+            rest += strspn(rest, " \t");
+            if (message && *rest == '\0')
+                parser_fail(p, p->line,
+                            "a check needs the message it fails with; write '-- check: MESSAGE'");
+            rc = sections[i].open(p, rest);
             return rc != 0 ? rc : 1;
         }
-        if (is_slip(text, sections[i].slips[0]) || is_slip(text, sections[i].slips[1]))
-            return parser_fail(p, p->line, "'-- %.40s' is not understood; write '-- %s%s'", text,
-                               sections[i].line, message ? " MESSAGE" : "");
+        if (is_slip(text, sections[i].slips[0]) || is_slip(text, sections[i].slips[1])) {
+            rc = close_section(p);
+            return rc != 0 && rc != -E_DEFINITION ? rc : refuse_section(p, i, text);
+        }
     }
     return 0;
+}
+
+/* An annotation that stands too late is read all the same: what it declares is known. */
+static int late_annotation(struct parser *p, char *text)
+{
+    int rc = parser_fail(p, p->line,
+                         "'-- %.40s' stands behind '%s'; annotations stand at the top of the "
+                         "file, before the first section",
+                         text, p->section_name);
+
+    p->muted = true;
+    header_line(p, text);
+    p->muted = false;
+    return rc;
 }
 
 static int comment_text(struct parser *p, char *text)
@@ -174,12 +206,7 @@ static int comment_text(struct parser *p, char *text)
         return rc < 0 ? rc : 0;
     if (p->section == NULL)
         return header_line(p, text);
-    if (header_owns(text))
-        return parser_fail(p, p->line,
-                           "'-- %.40s' stands behind '%s'; annotations stand at the top of the "
-                           "file, before the first section",
-                           text, p->section_name);
-    return 0;
+    return header_owns(text) ? late_annotation(p, text) : 0;
 }
 
 /* A comment that has its line to itself may be an annotation. */
@@ -202,56 +229,64 @@ static int comment_line(struct parser *p, const struct sql_token *token)
     return rc;
 }
 
-static int use_parameter(struct parser *p, const struct sql_token *token)
+/* Text outside of any section: told once, and read as a section of no name. */
+static int stray_sql(struct parser *p, int line)
 {
-    const char *name = token->text + 1;
-    size_t len = token->len - 1;
-    int shown = (int)(len < DEFINITION_NAME_MAX ? len : DEFINITION_NAME_MAX);
+    int rc = parser_fail(p, line,
+                         "SQL stands before the first section; write '-- results' (or "
+                         "'-- check: MESSAGE') above it");
 
-    for (size_t i = 0; i < p->def->param_count; i++) {
-        if (strlen(p->def->params[i].name) == len &&
-            memcmp(p->def->params[i].name, name, len) == 0) {
-            p->params[i].used = true;
-            return 0;
-        }
-    }
-    if (len == strlen("session_user") && memcmp(name, "session_user", len) == 0)
-        return 0;
-    return parser_fail(p, token->line,
-                       ":%.*s is not declared; add '-- parameter: %.*s TYPE' at the top of the "
-                       "file, or correct the name",
-                       shown, name, shown, name);
+    p->has_stray = true;
+    open_section(p, &p->stray, "the first SQL");
+    return rc;
 }
 
-static int sql_token(struct parser *p, const struct sql_token *token)
+/* One more token of the statement, or of a second one, which is told once. */
+static int statement_token(struct parser *p, const struct sql_token *token)
 {
-    if (token->kind == SQL_UNCLOSED)
-        return parser_fail(p, token->line,
-                           "the quote or comment that begins here is never closed; close it");
-    if (token->kind == SQL_LINE_COMMENT || token->kind == SQL_BLOCK_COMMENT)
-        return 0;
-    if (p->section == NULL)
-        return parser_fail(p, token->line,
-                           "SQL stands before the first section; write '-- results' (or "
-                           "'-- check: MESSAGE') above it");
-    if (p->sql == NULL && token->kind == SQL_SEMICOLON)
+    bool first = p->sql == NULL;
+
+    if (p->sql_complete || (first && token->kind == SQL_SEMICOLON)) {
+        if (p->sql_surplus || p->section == &p->stray)
+            return 0;
+        p->sql_surplus = true;
+        if (!first)
+            return parser_fail(p, token->line,
+                               "'%s' has a second statement; a section has one, which may end in "
+                               "one semicolon",
+                               p->section_name);
+        p->sql = p->sql_end = token->text;
         return parser_fail(p, token->line, "the statement of '%s' is empty; write one SELECT",
                            p->section_name);
-    if (p->sql_complete)
-        return parser_fail(p, token->line,
-                           "'%s' has a second statement; a section has one, which may end in one "
-                           "semicolon",
-                           p->section_name);
+    }
     if (token->kind == SQL_SEMICOLON) {
         p->sql_complete = true;
         return 0;
     }
-    if (p->sql == NULL) {
+    if (first) {
         p->sql = token->text;
         p->section->line = token->line;
     }
     p->sql_end = token->text + token->len;
-    return token->kind == SQL_PARAMETER ? use_parameter(p, token) : 0;
+    return 0;
+}
+
+static int sql_token(struct parser *p, const struct sql_token *token)
+{
+    int rc = 0;
+
+    if (token->kind == SQL_UNCLOSED) {
+        p->unclosed = true;
+        return parser_fail(p, token->line,
+                           "the quote or comment that begins here is never closed; close it");
+    }
+    if (token->kind == SQL_LINE_COMMENT || token->kind == SQL_BLOCK_COMMENT)
+        return 0;
+    if (token->kind == SQL_PARAMETER)
+        use_name(p, token->text + 1, token->len - 1, token->line, false);
+    if (p->section == NULL)
+        rc = stray_sql(p, token->line);
+    return rc != 0 ? rc : statement_token(p, token);
 }
 
 /* Refuse what no database should see as text: NUL, and what is not UTF-8. */
@@ -271,6 +306,31 @@ static int check_bytes(struct parser *p, const char *text, size_t len)
     return 0;
 }
 
+static bool is_session_user(const struct unknown_name *name)
+{
+    return name->len == strlen("session_user") &&
+           memcmp(name->text, "session_user", name->len) == 0;
+}
+
+static void tell_unknown(struct parser *p)
+{
+    for (size_t i = 0; i < p->unknown_count; i++) {
+        const struct unknown_name *name = &p->unknown[i];
+        int shown = (int)(name->len < DEFINITION_NAME_MAX ? name->len : DEFINITION_NAME_MAX);
+
+        if (!header_use(p, name->text, name->len) && (name->in_message || !is_session_user(name)))
+            parser_fail(p, name->line,
+                        name->in_message
+                            ? "the message mentions :%.*s, which is no parameter of this report; "
+                              "declare it: -- parameter: %.*s TYPE"
+                            : ":%.*s is not declared; add '-- parameter: %.*s TYPE' at the top of "
+                              "the file, or correct the name",
+                        shown, name->text, shown, name->text);
+    }
+}
+
+/* A problem is in p->problems, and the next line may have one too; anything else ends the reading.
+ */
 static int parse_tokens(struct parser *p, const char *text, size_t len)
 {
     struct sql_walk walk;
@@ -278,16 +338,19 @@ static int parse_tokens(struct parser *p, const char *text, size_t len)
     int rc = 0;
 
     sql_walk_init(&walk, text, len, 1);
-    while (rc == 0 && sql_walk_next(&walk, &token))
+    while ((rc == 0 || rc == -E_DEFINITION) && sql_walk_next(&walk, &token))
         rc = token.kind == SQL_LINE_COMMENT && token.starts_line ? comment_line(p, &token)
                                                                  : sql_token(p, &token);
-    if (rc == 0)
-        rc = close_section(p);
-    if (rc == 0)
-        rc = header_finish(p);
-    if (rc == 0 && p->def->results.sql == NULL)
-        rc = parser_fail(p, walk.line,
-                         "the file ends without a '-- results' line and its SELECT; add them");
+    if (rc != 0 && rc != -E_DEFINITION)
+        return rc;
+    rc = p->unclosed ? 0 : close_section(p);
+    if (rc != 0 && rc != -E_DEFINITION)
+        return rc;
+    tell_unknown(p);
+    rc = header_finish(p);
+    if (!p->has_results && !p->has_stray && !p->unclosed)
+        parser_fail(p, walk.line,
+                    "the file ends without a '-- results' line and its SELECT; add them");
     return rc;
 }
 
@@ -318,32 +381,59 @@ static void set_version(struct definition *def, size_t len)
     sodium_bin2hex(def->version, sizeof(def->version), hash, (sizeof(def->version) - 1) / 2);
 }
 
-int definition_parse(const char *file, const char *text, size_t len, struct definition **ret,
-                     struct err *err)
+/* What was told goes into `err`: the first of it. */
+static int conclude(struct parser *p, const char *file, int rc, struct err *err)
+{
+    if (rc != 0 && rc != -E_DEFINITION)
+        return rc;
+    if (p->problems->starved)
+        return err_set(err, -E_NOMEM, "out of memory");
+    problems_sort(p->problems);
+    return p->problems->count > 0 ? problem_err(&p->problems->list[0], file, err) : 0;
+}
+
+static int parse_text(struct parser *p, const char *file, const char *text, size_t len)
 {
     static const char bom[] = "\xef\xbb\xbf";
-    struct parser p = {.file = file, .err = err};
     size_t skip;
     int rc;
 
     if (len > DEFINITION_FILE_MAX)
-        return parser_fail(&p, 1, "the file is larger than %d bytes; shorten it",
+        return parser_fail(p, 1, "the file is larger than %d bytes; shorten it",
                            DEFINITION_FILE_MAX);
-    rc = check_bytes(&p, text, len);
+    rc = check_bytes(p, text, len);
     if (rc != 0)
         return rc;
-    p.def = definition_alloc(file, text, len);
-    if (p.def == NULL)
-        return err_set(err, -E_NOMEM, "out of memory");
-    set_version(p.def, len);
-    skip = str_starts(p.def->text, bom) ? strlen(bom) : 0;
-    rc = parse_tokens(&p, p.def->text + skip, len - skip);
+    p->def = definition_alloc(file, text, len);
+    if (p->def == NULL)
+        return err_set(p->err, -E_NOMEM, "out of memory");
+    set_version(p->def, len);
+    skip = str_starts(p->def->text, bom) ? strlen(bom) : 0;
+    return parse_tokens(p, p->def->text + skip, len - skip);
+}
+
+int definition_parse_all(const char *file, const char *text, size_t len, struct problems *problems,
+                         struct definition **ret, struct err *err)
+{
+    struct parser p = {.problems = problems, .err = err};
+    int rc = conclude(&p, file, parse_text(&p, file, text, len), err);
+
     if (rc != 0) {
         definition_free(p.def);
         return rc;
     }
     *ret = p.def;
     return 0;
+}
+
+int definition_parse(const char *file, const char *text, size_t len, struct definition **ret,
+                     struct err *err)
+{
+    struct problems problems = {0};
+    int rc = definition_parse_all(file, text, len, &problems, ret, err);
+
+    problems_done(&problems);
+    return rc;
 }
 
 static void param_done(struct param *param)
@@ -404,7 +494,8 @@ static int read_all(int fd, const char *path, char **ret_text, size_t *ret_len, 
     return 0;
 }
 
-int definition_load(const char *path, struct definition **ret, struct err *err)
+int definition_load(const char *path, struct problems *problems, struct definition **ret,
+                    struct err *err)
 {
     /* O_NONBLOCK: opening a FIFO must not wait for its writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -422,7 +513,7 @@ int definition_load(const char *path, struct definition **ret, struct err *err)
     close(fd);
     if (rc != 0)
         return rc;
-    rc = definition_parse(path, text, len, ret, err);
+    rc = definition_parse_all(path, text, len, problems, ret, err);
     free(text);
     return rc;
 }

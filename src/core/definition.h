@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/problems.h"
 
 enum {
     DEFINITION_FILE_MAX = 1 << 20, /* bytes of a definition file */
@@ -92,8 +93,14 @@ int definition_parse(const char *file, const char *text, size_t len, struct defi
                      struct err *err);
 void definition_free(struct definition *def); /* NULL is fine */
 
-/* Read and parse a file; -E_IO if it can't be read, -E_DEFINITION as above. */
-int definition_load(const char *path, struct definition **ret, struct err *err);
+/* The same, with every problem of the text added to `problems`, in the order of their lines; err is
+ * the first of them. */
+int definition_parse_all(const char *file, const char *text, size_t len, struct problems *problems,
+                         struct definition **ret, struct err *err);
+
+/* Read and parse a file; -E_IO if it can't be read, else as definition_parse_all(). */
+int definition_load(const char *path, struct problems *problems, struct definition **ret,
+                    struct err *err);
 
 /* Borrowed; NULL if there is none. Names are case-sensitive. */
 const struct param *definition_param(const struct definition *def, const char *name);

@@ -445,20 +445,38 @@ int header_line(struct parser *p, char *text)
     return annotations[found].parse(p, value);
 }
 
+bool header_use(struct parser *p, const char *name, size_t len)
+{
+    for (size_t i = 0; i < p->def->param_count; i++) {
+        if (strlen(p->def->params[i].name) == len && memcmp(p->def->params[i].name, name, len) == 0)
+            return p->params[i].used = true;
+    }
+    return false;
+}
+
+/* Has the annotation been there, well or badly written? */
+static bool is_seen(const struct parser *p, const char *key)
+{
+    int i = 0;
+
+    while (!str_eq(annotations[i].key, key))
+        i++;
+    return (p->seen & (1u << i)) != 0;
+}
+
 int header_finish(struct parser *p)
 {
-    if (p->def->name == NULL)
-        return parser_fail(p, 1, "the report has no name; write '-- report: NAME' at the top");
-    if (p->def->source == NULL)
-        return parser_fail(p, 1,
-                           "the report has no source; write '-- source: NAME', a source of the "
-                           "configuration, at the top");
-    for (size_t i = 0; i < p->def->param_count; i++) {
+    if (!is_seen(p, "report"))
+        parser_fail(p, 1, "the report has no name; write '-- report: NAME' at the top");
+    if (!is_seen(p, "source"))
+        parser_fail(p, 1,
+                    "the report has no source; write '-- source: NAME', a source of the "
+                    "configuration, at the top");
+    for (size_t i = 0; !p->unclosed && i < p->def->param_count; i++) {
         if (!p->params[i].used)
-            return parser_fail(p, p->params[i].line,
-                               "nothing uses parameter '%s'; use :%s in the SQL or remove this "
-                               "line",
-                               p->def->params[i].name, p->def->params[i].name);
+            parser_fail(p, p->params[i].line,
+                        "nothing uses parameter '%s'; use :%s in the SQL or remove this line",
+                        p->def->params[i].name, p->def->params[i].name);
     }
     return p->def->description != NULL ? 0 : parser_copy(p, "", &p->def->description);
 }

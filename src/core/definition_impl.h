@@ -8,9 +8,22 @@
 #include "core/definition.h"
 #include "core/sql_text.h"
 
+enum { UNKNOWN_MAX = 64 }; /* more are not told */
+
+/* A :Name of the SQL or of a message that was not declared when it was read. */
+struct unknown_name {
+    const char *text; /* in the definition */
+    size_t len;
+    int line;
+    bool in_message;
+};
+
+/* A problem is added to `problems` and -E_DEFINITION is returned, to leave what is being read; the
+ * reading goes on behind it. */
 struct parser {
-    const char *file;
     struct definition *def;
+    struct problems *problems;
+    bool muted; /* problems are known already, and not added */
     struct err *err;
     int line;      /* of the annotation that is being read */
     unsigned seen; /* annotations that may stand once: a bit each */
@@ -18,15 +31,21 @@ struct parser {
         int line;
         bool used;
     } params[DEFINITION_PARAMETERS_MAX]; /* as def->params */
+    struct unknown_name unknown[UNKNOWN_MAX];
+    size_t unknown_count;
+    struct statement stray; /* the section that is read if it may not stand there */
+    bool has_results, has_summary, has_stray; /* such sections have begun */
+    bool unclosed;                            /* the rest of the file was lost to a quote */
     /* The section that is being read; NULL: the header. */
     struct statement *section;
     const char *section_name;
     int section_line;
     const char *sql, *sql_end; /* its statement so far; NULL: none yet */
     bool sql_complete;         /* its semicolon has been read */
+    bool sql_surplus;          /* what stands behind it has been told */
 };
 
-/* Fail with "FILE:LINE: …"; returns -E_DEFINITION. */
+/* Add a problem; returns -E_DEFINITION. */
 int parser_fail(struct parser *p, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* *ret = a copy of `text`. */
@@ -37,6 +56,8 @@ int parser_copy(struct parser *p, const char *text, char **ret);
 int header_line(struct parser *p, char *text);
 /* Whether `text` begins with an annotation of the header, colon and all. */
 bool header_owns(const char *text);
+/* Whether a :Name is a parameter, which is used now. */
+bool header_use(struct parser *p, const char *name, size_t len);
 /* What only the end of the file shows: missing annotations, parameters that nothing uses. */
 int header_finish(struct parser *p);
 

@@ -199,7 +199,7 @@ static void broken_files_are_told_and_left_out(void **state)
     char path[128];
 
     put(f, "a.sql", "A", "1");
-    put_text(f, "b.sql", "nonsense");
+    put_text(f, "b.sql", "-- report: A\n-- results\nSELECT 1");
     path_of(f, "c.sql", path);
     assert_int_equal(symlink("nowhere", path), 0);
     open_catalog(f);
@@ -253,7 +253,7 @@ static void a_broken_file_keeps_its_old_definition(void **state)
     put(f, "a.sql", "A", "1");
     put(f, "b.sql", "B", "1");
     open_catalog(f);
-    put_text(f, "a.sql", "nonsense");
+    put_text(f, "a.sql", "-- report: A\n-- results\nSELECT 1");
     put(f, "b.sql", "B", "2");
     for (int i = 0; i < 2; i++) {
         assert_int_equal(reload(f), 1);
@@ -272,7 +272,7 @@ static void an_old_definition_gives_way_to_another_files_name(void **state)
 
     put(f, "b.sql", "B", "1");
     open_catalog(f);
-    put_text(f, "b.sql", "nonsense");
+    put_text(f, "b.sql", "-- report: A\n-- results\nSELECT 1");
     put(f, "a.sql", "B", "2");
     assert_int_equal(reload(f), 1);
     expect_names(f, "B ");

@@ -34,17 +34,43 @@ static void expect_parsed(const char *text)
     definition_free(parsed(text));
 }
 
-/* The error must begin with `place` and contain `words`. */
+/* A problem must begin with `place` and contain `words`. */
 static void expect_refused_bytes(const char *text, size_t len, const char *place, const char *words)
 {
     struct definition *def = (void *)1;
-    struct err err = {0};
+    struct problems problems = {0};
+    struct err first = {0}, err = {0};
+    bool found = false;
 
-    if (definition_parse("t.sql", text, len, &def, &err) != -E_DEFINITION)
+    if (definition_parse_all("t.sql", text, len, &problems, &def, &first) != -E_DEFINITION)
         fail_msg("not refused: %s", text);
     assert_ptr_equal(def, (void *)1);
-    if (strncmp(err.text, place, strlen(place)) != 0 || strstr(err.text, words) == NULL)
-        fail_msg("\"%s\" is not \"%s … %s …\" of\n%s", err.text, place, words, text);
+    for (size_t i = 0; i < problems.count; i++) {
+        problem_err(&problems.list[i], "t.sql", &err);
+        assert_true(i > 0 || strcmp(err.text, first.text) == 0);
+        found |= strncmp(err.text, place, strlen(place)) == 0 && strstr(err.text, words) != NULL;
+    }
+    if (!found)
+        fail_msg("no \"%s … %s …\" but \"%s\" of\n%s", place, words, first.text, text);
+    problems_done(&problems);
+}
+
+/* The problems of the text, "LINE: …" each, are exactly those. */
+static void expect_problems(const char *text, const char *wanted)
+{
+    struct definition *def;
+    struct problems problems = {0};
+    struct err err = {0};
+    struct buf told;
+
+    buf_init(&told, 1 << 16);
+    assert_int_equal(definition_parse_all("t.sql", text, strlen(text), &problems, &def, &err),
+                     -E_DEFINITION);
+    for (size_t i = 0; i < problems.count; i++)
+        buf_add_format(&told, "%d: %s\n", problems.list[i].line, problems.list[i].text);
+    assert_string_equal(buf_str(&told), wanted);
+    buf_done(&told);
+    problems_done(&problems);
 }
 
 static void expect_refused(const char *text, const char *place, const char *words)
@@ -141,6 +167,59 @@ static void plain_comments_and_links_are_no_annotations(void **state)
                   "--\n"
                   "-- What this is about and for whom: everybody.\n"
                   "/* report: no\n-- summary\n*/\n" HEAD BODY);
+}
+
+static void every_problem_is_told_once_and_in_order(void **state)
+{
+    char many[PROBLEMS_MAX * 20], *at = many;
+    struct problems problems = {0};
+    struct definition *def;
+    struct err err = {0};
+
+    (void)state;
+    expect_problems("-- source: s t\n-- parameter: a int\n-- parameter: b date\n-- timeout: 5\n"
+                    "-- check:\nSELECT 1 FROM t WHERE x = :x OR y = :x;\n"
+                    "-- results\nSELECT 1; SELECT :z, :a; SELECT 3\n"
+                    "-- row limit: 0\n-- results\nSELECT 1\n-- Summary\nSELECT 1\n",
+                    "1: 's t' can't name a source; write the one word that names a source in the "
+                    "configuration\n"
+                    "1: the report has no name; write '-- report: NAME' at the top\n"
+                    "2: 'int' is no type of a parameter; 'a' takes string, integer, decimal, date, "
+                    "boolean or enum(A|B|C)\n"
+                    "3: nothing uses parameter 'b'; use :b in the SQL or remove this line\n"
+                    "4: '5' is no timeout; write a number and its unit, such as 500ms, 30s, 10m or "
+                    "2h, at most 7d\n"
+                    "5: a check needs the message it fails with; write '-- check: MESSAGE'\n"
+                    "6: :x is not declared; add '-- parameter: x TYPE' at the top of the file, or "
+                    "correct the name\n"
+                    "8: '-- results' has a second statement; a section has one, which may end in "
+                    "one semicolon\n"
+                    "8: :z is not declared; add '-- parameter: z TYPE' at the top of the file, or "
+                    "correct the name\n"
+                    "9: '-- row limit: 0' stands behind '-- results'; annotations stand at the top "
+                    "of the file, before the first section\n"
+                    "10: '-- results' stands once, before '-- summary'\n"
+                    "12: '-- Summary' is not understood; write '-- summary'\n");
+    /* What is read in spite of a problem is no second one. */
+    expect_problems("SELECT :a\n-- parameter: a integer\n" HEAD,
+                    "1: SQL stands before the first section; write '-- results' (or '-- check: "
+                    "MESSAGE') above it\n"
+                    "2: '-- parameter: a integer' stands behind 'the first SQL'; annotations stand "
+                    "at the top of the file, before the first section\n"
+                    "3: '-- report: R' stands behind 'the first SQL'; annotations stand at the top "
+                    "of the file, before the first section\n"
+                    "4: '-- source: s' stands behind 'the first SQL'; annotations stand at the top "
+                    "of the file, before the first section\n");
+    expect_problems(HEAD "-- parameter: a date\n-- results\nSELECT 'x\n, :a FROM t\n-- summary\n",
+                    "5: the quote or comment that begins here is never closed; close it\n");
+    for (int i = 0; i < PROBLEMS_MAX + 5; i++)
+        at += sprintf(at, "-- timeout %d\n", i);
+    assert_int_equal(definition_parse_all("t.sql", many, strlen(many), &problems, &def, &err),
+                     -E_DEFINITION);
+    assert_int_equal(problems.count, PROBLEMS_MAX);
+    assert_int_equal(problems.errors, PROBLEMS_MAX + 8); /* no name, no source, no results */
+    assert_int_equal(problems.dropped, 8);
+    problems_done(&problems);
 }
 
 static void a_misspelt_annotation_is_refused_with_the_known_ones(void **state)
@@ -549,6 +628,7 @@ static void a_long_path_leaves_room_for_the_words(void **state)
 static void a_file_is_loaded_or_says_why_not(void **state)
 {
     char folder[] = "/tmp/definition_test.XXXXXX", file[64];
+    struct problems problems = {0};
     struct definition *def;
     struct err err = {0};
     FILE *out;
@@ -556,17 +636,17 @@ static void a_file_is_loaded_or_says_why_not(void **state)
     (void)state;
     assert_non_null(mkdtemp(folder));
     snprintf(file, sizeof(file), "%s/a.sql", folder);
-    assert_int_equal(definition_load(file, &def, &err), -E_IO);
+    assert_int_equal(definition_load(file, &problems, &def, &err), -E_IO);
     assert_non_null(strstr(err.text, "a.sql"));
-    assert_int_equal(definition_load(folder, &def, &err), -E_IO);
+    assert_int_equal(definition_load(folder, &problems, &def, &err), -E_IO);
     assert_int_equal(mkfifo(file, 0600), 0);
-    assert_int_equal(definition_load(file, &def, &err), -E_IO);
+    assert_int_equal(definition_load(file, &problems, &def, &err), -E_IO);
     unlink(file);
     out = fopen(file, "w");
     assert_non_null(out);
     fputs(HEAD BODY, out);
     fclose(out);
-    assert_int_equal(definition_load(file, &def, &err), 0);
+    assert_int_equal(definition_load(file, &problems, &def, &err), 0);
     assert_string_equal(def->file, file);
     assert_string_equal(def->text, HEAD BODY);
     definition_free(def);
@@ -606,6 +686,7 @@ int main(void)
         cmocka_unit_test(the_least_definition_is_a_name_a_source_and_results),
         cmocka_unit_test(line_ends_of_windows_and_a_byte_order_mark_are_fine),
         cmocka_unit_test(plain_comments_and_links_are_no_annotations),
+        cmocka_unit_test(every_problem_is_told_once_and_in_order),
         cmocka_unit_test(a_misspelt_annotation_is_refused_with_the_known_ones),
         cmocka_unit_test(a_misspelt_section_is_refused),
         cmocka_unit_test(an_annotation_behind_a_section_is_refused),
