@@ -35,6 +35,9 @@ int parser_copy(struct parser *p, const char *text, char **ret)
     return 0;
 }
 
+/* In the order in which they stand. */
+enum section { SECTION_WITH, SECTION_CHECK, SECTION_RESULTS, SECTION_SUMMARY, SECTION_COUNT };
+
 /* End the section that is open: its statement becomes text of its own. */
 static int close_section(struct parser *p)
 {
@@ -45,7 +48,13 @@ static int close_section(struct parser *p)
                            "'%s' has no statement; write one SELECT behind this line",
                            p->section_name);
     p->section->sql = strndup(p->sql, (size_t)(p->sql_end - p->sql));
-    return p->section->sql != NULL ? 0 : err_set(p->err, -E_NOMEM, "out of memory");
+    if (p->section->sql == NULL)
+        return err_set(p->err, -E_NOMEM, "out of memory");
+    if (p->section == &p->def->with)
+        return with_close(p, p->section);
+    return p->def->with.sql != NULL && p->place >= SECTION_RESULTS
+               ? with_join(p, &p->def->with, p->section)
+               : 0;
 }
 
 static int open_section(struct parser *p, struct statement *section, const char *name)
@@ -85,8 +94,6 @@ static int open_check(struct parser *p, char *message)
     size_t len;
     int rc;
 
-    if (p->has_results || p->has_summary)
-        return stray_section(p, "-- check", "checks stand before '-- results'; move this one up");
     if (def->check_count == DEFINITION_CHECKS_MAX)
         return stray_section(p, "-- check", "there are more than %d checks; join some of them",
                              DEFINITION_CHECKS_MAX);
@@ -101,23 +108,21 @@ static int open_check(struct parser *p, char *message)
     return open_section(p, &check->statement, "-- check");
 }
 
+static int open_with(struct parser *p, char *rest)
+{
+    (void)rest;
+    return open_section(p, &p->def->with, "-- with");
+}
+
 static int open_results(struct parser *p, char *rest)
 {
     (void)rest;
-    if (p->has_results)
-        return stray_section(p, "-- results", "'-- results' stands once, before '-- summary'");
-    p->has_results = true;
     return open_section(p, &p->def->results, "-- results");
 }
 
 static int open_summary(struct parser *p, char *rest)
 {
-    bool twice = p->has_summary;
-
     (void)rest;
-    p->has_summary = true;
-    if (twice || !p->has_results)
-        return stray_section(p, "-- summary", "'-- summary' stands once, behind '-- results'");
     return open_section(p, &p->def->summary, "-- summary");
 }
 
@@ -127,13 +132,31 @@ static const struct {
     const char *line;
     const char *slips[2]; /* with or without a colon, in any case */
     int (*open)(struct parser *p, char *rest);
-} sections[] = {
-    {"check:", {"check", "checks"}, open_check},
-    {"results", {"results", "result"}, open_results},
-    {"summary", {"summary", "summaries"}, open_summary},
+    bool many; /* may stand more than once */
+} sections[SECTION_COUNT] = {
+    [SECTION_WITH] = {"with", {"with", "with recursive"}, open_with, false},
+    [SECTION_CHECK] = {"check:", {"check", "checks"}, open_check, true},
+    [SECTION_RESULTS] = {"results", {"results", "result"}, open_results, false},
+    [SECTION_SUMMARY] = {"summary", {"summary", "summaries"}, open_summary, false},
 };
 
-enum { SECTION_COUNT = sizeof(sections) / sizeof(sections[0]) };
+/* Begin the section, if this is its place. */
+static int begin_section(struct parser *p, enum section section, char *rest)
+{
+    static const char order[] = "the order of sections is with, checks, results, summary";
+    const char *line = sections[section].line;
+
+    if (p->sections != 0 && (int)section < p->place)
+        return stray_section(p, line, "'-- %s' stands behind '-- %s'; move it up: %s", line,
+                             sections[p->place].line, order);
+    if ((p->sections & (1u << section)) != 0 && !sections[section].many)
+        return stray_section(p, line, "'-- %s' stands once; remove one, or join them", line);
+    if (section > SECTION_RESULTS && p->place < SECTION_RESULTS)
+        return stray_section(p, line, "'-- %s' stands behind '-- results': %s", line, order);
+    p->sections |= 1u << section;
+    p->place = (int)section;
+    return sections[section].open(p, rest);
+}
 
 static bool is_slip(const char *text, const char *word)
 {
@@ -151,7 +174,7 @@ static int refuse_section(struct parser *p, int i, char *text)
     char *rest = strchr(text, ':');
 
     p->muted = true;
-    sections[i].open(p, rest != NULL ? rest + 1 : text + strlen(text));
+    begin_section(p, (enum section)i, rest != NULL ? rest + 1 : text + strlen(text));
     p->muted = false;
     return rc;
 }
@@ -173,7 +196,7 @@ static int section_line(struct parser *p, char *text)
             if (message && *rest == '\0')
                 parser_fail(p, p->line,
                             "a check needs the message it fails with; write '-- check: MESSAGE'");
-            rc = sections[i].open(p, rest);
+            rc = begin_section(p, (enum section)i, rest);
             return rc != 0 ? rc : 1;
         }
         if (is_slip(text, sections[i].slips[0]) || is_slip(text, sections[i].slips[1])) {
@@ -261,7 +284,12 @@ static int statement_token(struct parser *p, const struct sql_token *token)
     }
     if (token->kind == SQL_SEMICOLON) {
         p->sql_complete = true;
-        return 0;
+        if (p->section != &p->def->with)
+            return 0;
+        p->sql_surplus = true;
+        return parser_fail(p, token->line,
+                           "'-- with' has a semicolon; remove it: what stands here is put before "
+                           "other statements");
     }
     if (first) {
         p->sql = token->text;
@@ -348,7 +376,7 @@ static int parse_tokens(struct parser *p, const char *text, size_t len)
         return rc;
     tell_unknown(p);
     rc = header_finish(p);
-    if (!p->has_results && !p->has_stray && !p->unclosed)
+    if ((p->sections & (1u << SECTION_RESULTS)) == 0 && !p->has_stray && !p->unclosed)
         parser_fail(p, walk.line,
                     "the file ends without a '-- results' line and its SELECT; add them");
     return rc;
@@ -461,6 +489,7 @@ void definition_free(struct definition *def)
     free(def->params);
     free(def->columns);
     free(def->checks);
+    free(def->with.sql);
     free(def->results.sql);
     free(def->summary.sql);
     free(def->name);

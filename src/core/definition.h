@@ -61,6 +61,7 @@ struct column {
 struct statement {
     char *sql; /* without the annotation line; parameters are :Name */
     int line;  /* of its first line in the file */
+    int above; /* lines of `sql` that come before that line: those of `-- with` */
 };
 
 struct check {
@@ -80,7 +81,8 @@ struct definition {
     size_t column_count;
     struct check *checks;
     size_t check_count;
-    struct statement results, summary; /* summary.sql NULL: none */
+    struct statement with;             /* as the file has it; sql NULL: none, as for summary */
+    struct statement results, summary; /* those of `with` included */
     int64_t timeout_ms;                /* 0: the server's default; likewise the limits */
     int64_t row_limit, size_limit;
     atomic_int holds; /* the catalog's */

@@ -34,8 +34,10 @@ struct parser {
     struct unknown_name unknown[UNKNOWN_MAX];
     size_t unknown_count;
     struct statement stray; /* the section that is read if it may not stand there */
-    bool has_results, has_summary, has_stray; /* such sections have begun */
-    bool unclosed;                            /* the rest of the file was lost to a quote */
+    bool has_stray;
+    bool unclosed;     /* the rest of the file was lost to a quote */
+    unsigned sections; /* that have begun where they may: a bit each */
+    int place;         /* of the last of them in their order */
     /* The section that is being read; NULL: the header. */
     struct statement *section;
     const char *section_name;
@@ -58,6 +60,12 @@ int header_line(struct parser *p, char *text);
 bool header_owns(const char *text);
 /* Whether a :Name is a parameter, which is used now. */
 bool header_use(struct parser *p, const char *name, size_t len);
+/* The text of `-- with`: is it what can be put before a statement? */
+int with_close(struct parser *p, struct statement *with);
+/* Put `with` before the section's own statement, which may begin with a WITH of its own. The lines
+ * between the two are kept, as empty ones, so that counting lines leads to those of the file. */
+int with_join(struct parser *p, const struct statement *with, struct statement *section);
+
 /* What only the end of the file shows: missing annotations, parameters that nothing uses. */
 int header_finish(struct parser *p);
 

@@ -38,10 +38,10 @@ static int line_at_fault(const PGresult *result, const struct statement *stateme
 {
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
     int64_t left;
-    int line = statement->line;
+    int line = statement->line - statement->above;
 
     if (position == NULL || !str_to_int64(position, &left))
-        return line;
+        return statement->line;
     for (const char *c = statement->sql; *c != '\0' && left > 1; c++) {
         left -= ((unsigned char)*c & 0xc0) != 0x80; /* counted are characters, not bytes */
         line += *c == '\n';

@@ -147,8 +147,8 @@ int pg_query(struct source *base, const struct statement *statement,
     query->source = source;
     snprintf(query->name, sizeof(query->name), "q%u", ++source->prepared);
     rc = pg_sql_init(&query->sql, statement, values, count, &source->session_user, err);
-    query->sent =
-        (struct statement){.sql = (char *)buf_str(&query->sql.text), .line = statement->line};
+    query->sent = *statement;
+    query->sent.sql = (char *)buf_str(&query->sql.text);
     if (rc == 0)
         rc = compile(query, err);
     if (rc < 0) {

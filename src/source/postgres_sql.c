@@ -97,7 +97,8 @@ int pg_sql_init(struct pg_sql *sql, const struct statement *statement,
 
     *sql = (struct pg_sql){.count = 0};
     buf_init(&sql->text, SQL_BYTES_MAX);
-    sql_walk_init(&walk, statement->sql, strlen(statement->sql), statement->line);
+    sql_walk_init(&walk, statement->sql, strlen(statement->sql),
+                  statement->line - statement->above);
     while (rc == 0 && sql_walk_next(&walk, &token)) {
         buf_add(&sql->text, done, (size_t)(token.text - done)); /* blanks */
         rc = add_token(sql, &all, &walk, &token, err);

@@ -410,7 +410,7 @@ static int sqlite_begin(struct source *base, const struct source_session *sessio
 static int error_line(sqlite3 *db, const struct statement *statement)
 {
     int offset = sqlite3_error_offset(db);
-    int line = statement->line;
+    int line = statement->line - statement->above;
 
     for (int i = 0; i < offset && statement->sql[i] != '\0'; i++)
         line += statement->sql[i] == '\n';

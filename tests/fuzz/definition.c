@@ -6,12 +6,26 @@
 
 #include "core/definition.h"
 
+/* Its own first line is there, below those that stand in `-- with`. */
+static void check_statement(const struct statement *statement)
+{
+    int lines = 0;
+
+    for (const char *c = statement->sql; *c != '\0'; c++)
+        lines += *c == '\n';
+    if (statement->line < 1 || statement->above < 0 || lines < statement->above)
+        abort();
+}
+
 /* What holds for every definition that was accepted. */
 static void check_definition(const struct definition *def)
 {
     if (def->name == NULL || def->source == NULL || def->results.sql == NULL ||
-        *def->results.sql == '\0' || def->results.line < 1)
+        *def->results.sql == '\0')
         abort();
+    check_statement(&def->results);
+    if (def->summary.sql != NULL)
+        check_statement(&def->summary);
     for (size_t i = 0; i < def->param_count; i++) {
         if (definition_param(def, def->params[i].name) != &def->params[i])
             abort();
