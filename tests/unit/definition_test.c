@@ -15,45 +15,7 @@
 #include "base/buf.h"
 #include "core/definition.h"
 #include "core/sql_text.h"
-
-#define HEAD "-- report: R\n-- source: s\n"
-#define BODY "-- results\nSELECT 1"
-
-static struct definition *parsed(const char *text)
-{
-    struct definition *def = NULL;
-    struct err err = {0};
-
-    if (definition_parse("t.sql", text, strlen(text), &def, &err) != 0)
-        fail_msg("refused: %s\n%s", err.text, text);
-    return def;
-}
-
-static void expect_parsed(const char *text)
-{
-    definition_free(parsed(text));
-}
-
-/* A problem must begin with `place` and contain `words`. */
-static void expect_refused_bytes(const char *text, size_t len, const char *place, const char *words)
-{
-    struct definition *def = (void *)1;
-    struct problems problems = {0};
-    struct err first = {0}, err = {0};
-    bool found = false;
-
-    if (definition_parse_all("t.sql", text, len, &problems, &def, &first) != -E_DEFINITION)
-        fail_msg("not refused: %s", text);
-    assert_ptr_equal(def, (void *)1);
-    for (size_t i = 0; i < problems.count; i++) {
-        problem_err(&problems.list[i], "t.sql", &err);
-        assert_true(i > 0 || strcmp(err.text, first.text) == 0);
-        found |= strncmp(err.text, place, strlen(place)) == 0 && strstr(err.text, words) != NULL;
-    }
-    if (!found)
-        fail_msg("no \"%s … %s …\" but \"%s\" of\n%s", place, words, first.text, text);
-    problems_done(&problems);
-}
+#include "definition_text.h"
 
 /* The problems of the text, "LINE: …" each, are exactly those. */
 static void expect_problems(const char *text, const char *wanted)
@@ -71,11 +33,6 @@ static void expect_problems(const char *text, const char *wanted)
     assert_string_equal(buf_str(&told), wanted);
     buf_done(&told);
     problems_done(&problems);
-}
-
-static void expect_refused(const char *text, const char *place, const char *words)
-{
-    expect_refused_bytes(text, strlen(text), place, words);
 }
 
 static void the_example_of_the_format_is_read_whole(void **state)
@@ -419,110 +376,6 @@ static void columns_have_a_type(void **state)
     expect_refused(HEAD "-- column: a json\n-- column: a json\n" BODY, "t.sql:4: ", "twice");
 }
 
-static void a_section_has_exactly_one_statement(void **state)
-{
-    (void)state;
-    expect_parsed(HEAD BODY " ; -- done\n/* really */\n");
-    expect_refused(HEAD BODY ";\nSELECT 2", "t.sql:5: ", "a second statement");
-    expect_refused(HEAD BODY ";;", "t.sql:4: ", "a second statement");
-    expect_refused(HEAD "-- results\n;", "t.sql:4: ", "is empty");
-    expect_refused(HEAD "-- results\n-- nothing\n", "t.sql:3: ", "has no statement");
-    expect_refused(HEAD "-- check: x\n" BODY, "t.sql:3: ", "has no statement");
-}
-
-static void sections_stand_in_order_and_results_once(void **state)
-{
-    (void)state;
-    expect_refused(HEAD, "t.sql:3: ", "without a '-- results'");
-    expect_refused(HEAD "-- check: x\nSELECT 1", "t.sql:4: ", "without a '-- results'");
-    expect_refused(HEAD BODY "\n" BODY, "t.sql:5: ", "stands once");
-    expect_refused(HEAD "-- summary\nSELECT 1\n" BODY, "t.sql:3: ", "behind '-- results'");
-    expect_refused(HEAD BODY "\n-- summary\nSELECT 1\n-- summary\nSELECT 1", "t.sql:7: ", "once");
-    expect_refused(HEAD BODY "\n-- check: x\nSELECT 1", "t.sql:5: ", "move it up");
-    expect_refused(HEAD "SELECT 1;\n" BODY, "t.sql:3: ", "before the first section");
-}
-
-/* The results of a definition whose with section begins in line 4 and which begin in line 7. */
-static void joins(const char *with, const char *results, const char *expected)
-{
-    char text[512];
-    struct definition *def;
-
-    snprintf(text, sizeof(text), HEAD "-- with\n%s\n\n-- results\n%s\n", with, results);
-    def = parsed(text);
-    assert_string_equal(def->results.sql, expected);
-    definition_free(def);
-}
-
-static void what_stands_in_with_goes_before_results_and_summary(void **state)
-{
-    struct definition *def = parsed(HEAD "-- with\n"
-                                         "-- Why.\n"
-                                         "a AS (SELECT 1 AS x), -- first\n"
-                                         "b AS (SELECT 2)\n"
-                                         "-- Nothing more.\n"
-                                         "-- check: m\n"
-                                         "SELECT 1;\n"
-                                         "-- results\n"
-                                         "SELECT x\n"
-                                         "FROM a;\n"
-                                         "-- summary\n"
-                                         "WITH c AS (SELECT 3) SELECT * FROM c");
-
-    (void)state;
-    assert_int_equal(def->with.line, 5);
-    assert_string_equal(def->checks[0].statement.sql, "SELECT 1");
-    assert_int_equal(def->checks[0].statement.above, 0);
-    assert_string_equal(def->results.sql, "WITH a AS (SELECT 1 AS x), -- first\n"
-                                          "b AS (SELECT 2)\n\n\n\n\n SELECT x\nFROM a");
-    assert_int_equal(def->results.line, 11);
-    assert_int_equal(def->results.above, 6);
-    assert_string_equal(def->summary.sql,
-                        "WITH a AS (SELECT 1 AS x), -- first\n"
-                        "b AS (SELECT 2)\n\n\n\n\n\n\n\n,  c AS (SELECT 3) SELECT * FROM c");
-    assert_int_equal(def->summary.line, 14);
-    definition_free(def);
-}
-
-static void a_statement_with_its_own_with_gets_both(void **state)
-{
-    (void)state;
-    joins("a AS (SELECT 1)", "WITH b AS (SELECT 2) SELECT * FROM a, b",
-          "WITH a AS (SELECT 1)\n\n\n,  b AS (SELECT 2) SELECT * FROM a, b");
-    joins("a AS (SELECT 1)", "with Recursive b AS (SELECT 2) SELECT 3",
-          "WITH RECURSIVE a AS (SELECT 1)\n\n\n,  b AS (SELECT 2) SELECT 3");
-    joins("recursive a AS (SELECT 1)", "WITH b AS (SELECT 2) SELECT 3",
-          "WITH RECURSIVE  a AS (SELECT 1)\n\n\n,  b AS (SELECT 2) SELECT 3");
-    joins("RECURSIVE a AS (SELECT 1)", "SELECT 3",
-          "WITH RECURSIVE  a AS (SELECT 1)\n\n\n SELECT 3");
-    joins("a AS (SELECT 1)", "WITH -- why\n/* or\n */ RECURSIVE\n b AS (SELECT 2) SELECT 3",
-          "WITH RECURSIVE a AS (SELECT 1)\n\n\n\n\n, \n b AS (SELECT 2) SELECT 3");
-    joins("a AS (SELECT 1)", "WITH recursives AS (SELECT 2) SELECT 3",
-          "WITH a AS (SELECT 1)\n\n\n,  recursives AS (SELECT 2) SELECT 3");
-    joins("a AS (SELECT 1)", "withal", "WITH a AS (SELECT 1)\n\n\n withal");
-}
-
-static void with_holds_named_queries_and_nothing_else(void **state)
-{
-    (void)state;
-    expect_refused(HEAD "-- with\n" BODY, "t.sql:3: ", "has no statement");
-    expect_refused(HEAD "-- with\na AS (SELECT 1);\n" BODY, "t.sql:4: ", "has a semicolon");
-    expect_refused(HEAD "-- with\n\nWITH a AS (SELECT 1)\n" BODY,
-                   "t.sql:5: ", "leave the word out");
-    expect_refused(HEAD "-- with\nSELECT 1\n" BODY, "t.sql:4: ", "name AS (SELECT …)");
-    expect_refused(HEAD "-- with\na AS (SELECT 1),\n" BODY, "t.sql:4: ", "ends in a comma");
-    expect_refused(HEAD "-- with\na AS (SELECT :P)\n" BODY, "t.sql:4: ", "'-- parameter: P TYPE'");
-    expect_refused(HEAD "-- with recursive\na AS (SELECT 1)\n" BODY,
-                   "t.sql:3: ", "write '-- with'");
-    expect_refused(HEAD "-- With:\na AS (SELECT 1)\n" BODY, "t.sql:3: ", "write '-- with'");
-    expect_refused(HEAD BODY "\n-- with\na AS (SELECT 1)", "t.sql:5: ", "move it up");
-    expect_refused(HEAD "-- check: m\nSELECT 1\n-- with\na AS (SELECT 1)\n" BODY,
-                   "t.sql:5: ", "the order of sections is with, checks, results");
-    expect_refused(HEAD "-- with\na AS (SELECT 1)\n-- with\nb AS (SELECT 1)\n" BODY,
-                   "t.sql:5: ", "stands once");
-    expect_parsed(HEAD "-- parameter: P integer\n-- with\na AS (SELECT :P AS x)\n" BODY);
-}
-
 static void a_name_that_is_not_declared_is_refused_with_its_line(void **state)
 {
     (void)state;
@@ -780,11 +633,6 @@ int main(void)
         cmocka_unit_test(an_enum_lists_its_values),
         cmocka_unit_test(a_parameter_line_has_nothing_it_does_not_know),
         cmocka_unit_test(columns_have_a_type),
-        cmocka_unit_test(a_section_has_exactly_one_statement),
-        cmocka_unit_test(sections_stand_in_order_and_results_once),
-        cmocka_unit_test(what_stands_in_with_goes_before_results_and_summary),
-        cmocka_unit_test(a_statement_with_its_own_with_gets_both),
-        cmocka_unit_test(with_holds_named_queries_and_nothing_else),
         cmocka_unit_test(a_name_that_is_not_declared_is_refused_with_its_line),
         cmocka_unit_test(a_parameter_that_nothing_uses_is_refused),
         cmocka_unit_test(names_in_quotes_and_comments_are_no_parameters),
