@@ -13,7 +13,8 @@ enum {
     BATCH_MAX = 64,     /* as the engine's */
     ANSWER_MS = 10000,  /* longest wait for the answers to a batch */
     DOUBT_MS = 15000,   /* how long to find out whether a batch was committed */
-    BLINK_MS = 1000,    /* how long a connection that is lost may take to come back */
+    BLINK_MS = 1000,    /* how long a database that has just gone away may take to come back */
+    LOST_MAX = 5,       /* tries of a batch whose session is ended each time */
     PAUSE_MS = 20,      /* between tries */
     CONFLICTS_MAX = 5,  /* tries of a batch that loses against another */
     CONFLICT_MS = 2000, /* a lock that took so long is no other batch's */
@@ -286,14 +287,28 @@ static enum batch_fate in_doubt(struct err *err)
     return BATCH_NOT_BEGUN;
 }
 
-/* After trouble with the connection: is there time for another try? What is in doubt is worth
- * waiting for. Else only a connection that was there just now is, since it may be back at once:
- * while the database is away, the answer to that is given without delay. */
-static bool may_try_again(const struct postgres_conn *c, int64_t began_ms, bool was_there)
-{
-    int64_t patience_ms = was_there ? BLINK_MS : 0;
+/* What became of the tries of a batch so far. */
+struct tries {
+    int64_t began_ms;  /* monotonic: the first */
+    int64_t failed_ms; /* monotonic: when it was first seen that no connection can be made, or 0 */
+    bool was_there;    /* the database, the last time somebody looked */
+    int conflicts, stale, lost;
+};
 
-    return clock_mono_ms() - began_ms < (c->again ? DOUBT_MS : patience_ms);
+/* After trouble with the connection: is another try of use? What is in doubt is worth waiting for.
+ * A session that was ended is made anew. A database that was there just now may be back at once;
+ * while it is away, the answer to that is given without delay. */
+static bool may_try_again(const struct postgres_conn *c, bool connected, struct tries *tries)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (c->again)
+        return now_ms - tries->began_ms < DOUBT_MS;
+    if (connected)
+        return ++tries->lost < LOST_MAX && now_ms - tries->began_ms < ANSWER_MS;
+    if (tries->failed_ms == 0)
+        tries->failed_ms = now_ms;
+    return tries->was_there && now_ms - tries->failed_ms < BLINK_MS;
 }
 
 /* By a lock that is not another batch's: a database administrator has the table. */
@@ -314,7 +329,7 @@ static enum postgres_trouble take_new_keys(struct postgres_conn *c, int tries, s
 
 /* One try, and what it leaves to do before the next. */
 static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struct place *places,
-                                            int count, enum store_kind kind, int *stale,
+                                            int count, enum store_kind kind, struct tries *tries,
                                             struct err *err)
 {
     enum postgres_trouble trouble = try_batch(c, places, count, kind);
@@ -324,7 +339,7 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
     *err = c->err;
     forget_found(c, places, count);
     c->again = c->again || ((trouble == PG_LOST || trouble == PG_STALE) && kind != STORE_READ);
-    return trouble == PG_STALE ? take_new_keys(c, ++*stale, err) : trouble;
+    return trouble == PG_STALE ? take_new_keys(c, ++tries->stale, err) : trouble;
 }
 
 /* Nothing is lost or done twice when the connection breaks: what may have been committed is asked
@@ -332,9 +347,7 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
 static enum batch_fate run_batch(struct postgres_conn *c, const struct place *places, int count,
                                  enum store_kind kind, struct err *err)
 {
-    int64_t began_ms = clock_mono_ms();
-    bool was_there = c->pg != NULL;
-    int conflicts = 0, stale = 0;
+    struct tries tries = {.began_ms = clock_mono_ms(), .was_there = !c->away};
 
     c->again = c->blind = false;
     for (;;) {
@@ -342,14 +355,14 @@ static enum batch_fate run_batch(struct postgres_conn *c, const struct place *pl
         bool connected = find_connection(c, err) == 0;
 
         if (connected)
-            trouble = try_and_settle(c, places, count, kind, &stale, err);
+            trouble = try_and_settle(c, places, count, kind, &tries, err);
         if (trouble == PG_GOOD)
             return BATCH_COMMITTED;
-        if (is_held_up(trouble, began_ms))
+        if (is_held_up(trouble, tries.began_ms))
             return c->again ? in_doubt(err) : BATCH_NOT_BEGUN; /* so would each of the batch be */
-        if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++conflicts == CONFLICTS_MAX))
+        if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++tries.conflicts == CONFLICTS_MAX))
             return BATCH_ROLLED_BACK;
-        if (trouble == PG_LOST && !may_try_again(c, began_ms, was_there))
+        if (trouble == PG_LOST && !may_try_again(c, connected, &tries))
             return c->again ? in_doubt(err) : BATCH_NOT_BEGUN;
         if (!connected)
             poll(NULL, 0, PAUSE_MS);

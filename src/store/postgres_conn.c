@@ -135,7 +135,8 @@ int postgres_connect(struct postgres_conn *c, struct err *err)
         return 0;
     if (clock_mono_ms() < c->retry_ms && reached == c->reached)
         return postgres_unavailable("not connected; the last try has just failed", err);
-    if (try_connect(c, err) == 0) {
+    c->away = try_connect(c, err) < 0;
+    if (!c->away) {
         c->backoff_ms = BACKOFF_FIRST_MS;
         atomic_fetch_add(&c->shared->reached, 1);
         return 0;

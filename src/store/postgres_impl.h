@@ -51,6 +51,7 @@ struct postgres_conn {
     struct postgres_shared *shared;
     bool first;                   /* owns `shared` */
     PGconn *pg;                   /* NULL: not connected */
+    bool away;                    /* the last try to connect has failed */
     int64_t retry_ms, backoff_ms; /* monotonic: no try to connect before; the wait after the next */
     unsigned reached;             /* of the shared ones, at that try: if another one has been made
                                    * since, the server is back */

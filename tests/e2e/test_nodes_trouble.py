@@ -1,6 +1,7 @@
 """Nodes whose PostgreSQL restarts, ends their sessions or cannot be reached: nothing is lost or done twice."""
 
 import hashlib
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -91,6 +92,28 @@ def test_sessions_that_are_ended_leave_no_trace_in_the_answers(make_cluster):
         load.stop()
     assert [load.unavailable for load in loads] == [[], []]
     check_loads(cluster, loads)
+
+
+LISTS_WAITING = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'
+    AND wait_event_type = 'Lock' AND query LIKE 'WITH page AS %%'
+    AND clock_timestamp() - query_start > interval '1200 ms'"""
+
+
+def test_a_session_that_is_ended_after_a_while_is_made_anew_as_well(make_cluster):
+    """Longer than a database that goes away is waited for: this one has not gone away."""
+    cluster = make_cluster(nodes=1)
+    client, = cluster.clients(ALICE)
+    reference = client.complete("Quick", ProductID="1")
+    lock = subprocess.Popen(cluster.postgres.psql(cluster.database), stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
+    lock.stdin.write("BEGIN; LOCK TABLE reportd.report; SELECT 'locked';\n")
+    lock.stdin.flush()
+    assert lock.stdout.readline() == "locked\n"
+    with ThreadPoolExecutor(1) as pool:
+        listing = pool.submit(client.references)
+        poll(lambda: cluster.sql(LISTS_WAITING % cluster.database), what="a list that waits")
+        lock.communicate("ROLLBACK;")
+        assert listing.result() == [reference]
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGQUIT"])
