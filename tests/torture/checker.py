@@ -44,8 +44,10 @@ EXCUSES = (
 )
 # Faults that make the server answer 503.
 TROUBLE = ("fill disk", "seams", "end server", "cut network") + AWAY
-# Faults in which a node does not come to make a session anew that has been ended.
+# Faults in which a node does not come to make a session anew that has been ended, and after which it
+# starts no transfer before it has renewed its lease.
 HELD = ("stop server", "hang server")
+NO_LEASE = "lost touch with the others"
 # Faults that take time in which nothing goes on.
 DELAYS = ("fill disk", "stop server", "hang server", "kill server", "end server", "start",
           "cut network") + AWAY
@@ -86,13 +88,35 @@ class Report:
         self.name = self.tag = self.rows = None
         self.sights = []
         self.alive = []  # events that tell that it lived, without its state
-        self.deletes = []  # that were not answered unknown
+        self.deletes = []  # that were not answered unknown, and those of many that it may have matched
+        self.swept = []  # deletions of many that it matched for certain, and that were carried out
         self.results = []
         self.errors = []  # pairs of words and event
         self.expires = None  # UTC, the least that was told, to the second
 
     def sees(self, state):
         return [sight for sight in self.sights if sight.state == state]
+
+    def is_deleted_by(self):
+        """The deletions of which an answer says that they are done."""
+        return [event for event in self.deletes if event["answer"] == "deleted"] + self.swept
+
+    def matches(self, event):
+        """Does a deletion of many mean it? True, False, or None: it may."""
+        if event["sent"] < self.born_by():
+            return None if self.first["sent"] < event["received"] else False
+        dead = any(s.rank == DEAD and s.received < event["sent"] for s in self.sights)
+        if dead or event.get("report") not in (None, self.name or event.get("report")):
+            return False
+        named = event.get("report") is None or self.name is not None
+        state = event.get("state")
+        if state is None:
+            return named or None
+        if RANKS[state] == ACTIVE:
+            return False if any(s.rank > ACTIVE and s.received < event["sent"] for s in self.sights) else None
+        if any(s.rank == ENDED and s.state != state for s in self.sights):
+            return False
+        return named and any(s.state == state and s.received < event["sent"] for s in self.sights) or None
 
     def born_by(self):
         """When it had been accepted for certain."""
@@ -108,6 +132,7 @@ class Model:
         self.reports = {}
         self.submits = defaultdict(list)  # by user
         self.lists = defaultdict(list)
+        self.deletions = []  # of many, each with the reports that it matched for certain
         self.running = []  # what PostgreSQL was seen to run
         self.violations = []
         self.counts = Counter()
@@ -118,6 +143,8 @@ class Model:
             self._about_stranger(event)
         for user in self.lists:
             self._see_absences(user)
+        for event, certain in self.deletions:
+            self._see_deletion(event, certain)
 
     def violate(self, rule, words, *events):
         self.violations.append(Violation(rule, words, *events))
@@ -142,6 +169,8 @@ class Model:
                 self._submit(event)
             elif event["op"] == "list":
                 self._list(event)
+            elif event["op"] == "delete many":
+                self.deletions.append((event, []))
             elif event["reference"] in self.reports:
                 self._about(event)
             else:
@@ -229,11 +258,12 @@ class Model:
         return False
 
     def robbed(self, event):
-        """Were sessions ended while the node that answered was held?"""
+        """Was the node that answered held, and has lost its lease, or sessions that were ended meanwhile?"""
         return any(fault["fault"] in HELD and fault.get("node") == event.get("node") and
                    fault["sent"] <= event["received"] and
                    event["sent"] <= fault["received"] + CAUSE_LASTS and
-                   self.caused(fault, *ENDED_SESSIONS) for fault in self.faults)
+                   (NO_LEASE in event["words"] or self.caused(fault, *ENDED_SESSIONS))
+                   for fault in self.faults)
 
     def delayed(self, since, until):
         """How much of the time between the two faults have taken."""
@@ -273,6 +303,19 @@ class Model:
                                            for s in report.sights):
             report.sights.append(Sight(event, "unknown"))
 
+    def _see_deletion(self, event, certain):
+        """What is certain to have matched a deletion of many is dead once that is answered."""
+        for report in self.reports.values():
+            matches = report.matches(event) if report.user == event["user"] else False
+            if matches is False:
+                continue
+            report.deletes.append(event)
+            if matches:
+                certain.append(report)
+            if matches and event["answer"] == "done":
+                report.swept.append(event)
+                report.sights.append(Sight(event, "unknown", sent=event["received"]))
+
     def utc(self, at):
         return at + self.offset
 
@@ -307,11 +350,20 @@ def one_outcome(model):
             yield f"{report.reference} cannot be complete", complete[0].event
 
 
+def errors_have_words(model):
+    """Every answer that tells of an error, and has a body, tells its message."""
+    for report in model.reports.values():
+        for event in [event for message, event in report.errors if not message][:1]:
+            yield f"{report.name} {report.reference} has no message", event
+
+
 def errors_have_causes(model):
     """A report may fail as its kind does, or by a fault."""
     for report in model.reports.values():
         own = ERRORS.get(report.name)
         for message, event in report.errors:
+            if not message:
+                continue
             if (own is None or not own.search(message)) and \
                     not any(words.search(message) and model.caused(event, *faults, ever=True)
                             for words, faults in EXCUSES):
@@ -338,20 +390,40 @@ def deleted_once(model):
             yield f"{report.reference} was deleted {len(answered)} times", *answered
 
 
+def is_before_expiry(model, report, at):
+    """Is it certain that it could not have expired by then?"""
+    if report.expires is not None:
+        return model.utc(at) + CLOCK_SLACK < report.expires
+    active = [s.sent for s in report.sights if s.rank == ACTIVE]
+    began = max(active + [e["sent"] for e in report.orders[:1]], default=0)
+    least = began + model.run["retention_ms"] * 1000
+    return at + ENDS_BEFORE_SEEN + model.delayed(began, at) < least
+
+
 def ends_for_a_reason(model):
     """A report dies of a DELETE, or of its age: retention after it ended, not sooner."""
-    retention = model.run["retention_ms"] * 1000
     for report in model.reports.values():
         dead = min((s for s in report.sights if s.rank == DEAD), key=lambda s: s.received, default=None)
         if dead is None or any(e["sent"] <= dead.received for e in report.deletes):
             continue
-        active = [s.sent for s in report.sights if s.rank == ACTIVE]
-        least = max(active + [e["sent"] for e in report.orders[:1]], default=0) + retention
-        if report.expires is not None:
-            if model.utc(dead.received) + CLOCK_SLACK < report.expires:
-                yield f"{report.reference} is gone before it expires", report.first, dead.event
-        elif dead.received + ENDS_BEFORE_SEEN + model.delayed(least - retention, dead.received) < least:
-            yield f"{report.reference} is lost, nobody deleted it", report.first, dead.event
+        if is_before_expiry(model, report, dead.received):
+            words = "is lost, nobody deleted it" if report.expires is None else "is gone before it expires"
+            yield f"{report.reference} {words}", report.first, dead.event
+
+
+def deletes_all_or_none(model):
+    """A deletion of many that broke off within its first batch has deleted all or none; one that is
+    done counts each."""
+    for event, certain in model.deletions:
+        alone = [report for report in certain if report.deletes == [event]]
+        over = model.over_by(event)
+        dead = [s for r in alone for s in r.sights if s.rank == DEAD and is_before_expiry(model, r, s.received)]
+        alive = [s for r in alone for s in r.sights if s.rank < DEAD and s.sent > over]
+        if event["answer"] != "done" and dead and alive:
+            yield "half of what it matched is dead", event, dead[0].event, alive[0].event
+        counted = [r for r in alone if is_before_expiry(model, r, event["received"])]
+        if event["answer"] == "done" and sum(event["deleted"].values()) < len(counted):
+            yield f"it deleted {len(counted)} reports", event
 
 
 def gone_in_time(model):
@@ -439,7 +511,7 @@ def never_too_many(model):
 def released(report):
     """When it gave its slot back at the latest, or None if it may hold it still."""
     times = [s.received for s in report.sights if s.rank == ENDED]
-    answered = [e["received"] for e in report.deletes if e["answer"] == "deleted"]
+    answered = [e["received"] for e in report.is_deleted_by()]
     dead = [s.received for s in report.sights if s.rank == DEAD]
     if answered:
         times.append(min(answered))
@@ -531,7 +603,7 @@ def stops_when_deleted(model):
     for event in model.running:
         for reference in event["running"]:
             report = model.reports.get(reference)
-            answered = [e for e in report.deletes if e["answer"] == "deleted"] if report else []
+            answered = report.is_deleted_by() if report else []
             if answered and event["sent"] > answered[0]["received"] and \
                     event["sent"] > stopped_by(model, answered[0]):
                 yield f"{reference} runs though it was deleted", answered[0], event
@@ -572,9 +644,11 @@ def found_by_the_driver(model):
 RULES = {
     "the state went back": never_back,
     "two outcomes": one_outcome,
+    "an error without words": errors_have_words,
     "failed without cause": errors_have_causes,
     "the result changed": one_result,
     "deleted twice": deleted_once,
+    "half deleted": deletes_all_or_none,
     "lost": ends_for_a_reason,
     "not purged": gone_in_time,
     "two reports for one key": one_report_a_key,

@@ -7,6 +7,7 @@ import uuid
 from collections import deque
 from hashlib import sha256
 from itertools import chain
+from urllib.parse import urlencode
 
 from client import Connection, NotSent
 from content import ROWS_MAX, ROW_TEXTS, request_of
@@ -19,7 +20,7 @@ SMALL_ETAG = 200  # remembered Status tags
 # What is done how often.
 OPERATIONS = {
     "submit": 22, "twins": 3, "status": 22, "wait": 8, "poll": 5, "get": 14, "head": 2, "range": 6,
-    "delete": 12, "list": 6, "page": 2, "filter": 2,
+    "delete": 12, "delete many": 1, "list": 6, "page": 2, "filter": 2,
 }
 # Which reports are ordered how often.
 REPORTS = {"Rows": 55, "Slow": 18, "Huge": 6, "Failing": 8, "TooLong": 5, "Endless": 3}
@@ -121,6 +122,22 @@ def state_of(answer):
     if state is None and (answer.status == 404 or "Unknown reference" in answer.json.get("message", "")):
         return "unknown"
     return state
+
+
+def matching(draw):
+    """Which reports to delete at once: mostly of a state, else of a name, or both."""
+    query = {}
+    if draw.whose < 0.8:
+        query["State"] = STATES[int(draw.other * len(STATES))]
+    if draw.whose >= 0.6:
+        query["ReportName"] = "Rows" if draw.report == "Huge" else draw.report
+    return query
+
+
+def words_of(said, answer):
+    """The message of a report in error: "" if the answer lacks it, None if nothing has to tell it."""
+    tells = said == "error" and answer.body and answer.why is None
+    return answer.json.get("message") or "" if tells else None
 
 
 def compact_list(body):
@@ -270,7 +287,7 @@ class Caller:
         position = answer.headers.get("X-Report-Queue-Position")
         return self.learned("status", answer, said, reference,
                             position=int(position) if position else None,
-                            message=body.get("message") if said == "error" else None)
+                            message=words_of(said, answer))
 
     def get(self, reference, span=None, method="GET"):
         headers = {"Range": f"bytes={span[0]}-{span[1]}"} if span else {}
@@ -331,6 +348,19 @@ class Caller:
             self.book.bury(reference)
         return self.learned("delete", answer, said, reference)
 
+    def delete_many(self, query):
+        """What was answered; the dead ones are learned of as they are asked for."""
+        answer = self.connection.call("DELETE", f"/Report/List?{urlencode(query)}",
+                                      self.book.login.headers())
+        said, facts = None, {}
+        if answer.status == 200 and answer.json.get("result") is True and answer.why is None:
+            data = answer.json["data"]
+            said, facts = "done", {"deleted": data["deleted"]}
+            if data["remaining"] != 0 or (data["receipt"] is None) != (sum(facts["deleted"].values()) == 0):
+                said = None  # it contradicts itself
+        return self.record("delete many", answer, said, state=query.get("State"),
+                           report=query.get("ReportName"), **facts)
+
     def ask_all(self, reference):
         """Every node, one after the other."""
         for node in range(len(self.connections)):
@@ -341,6 +371,14 @@ class Caller:
                 pass
 
     # ---- all of them ----
+
+    def list_everywhere(self):
+        for node in range(len(self.connections)):
+            self.node = node
+            try:
+                self.list()
+            except NotSent:
+                pass
 
     def list(self, state=None, page=None, size=1000):
         path = f"/Report/List?PageSize={size}"
@@ -413,6 +451,9 @@ class Client(threading.Thread):
             caller.list(page=1 + int(draw.target * 3), size=1 + int(draw.size * 5))
         elif operation == "filter":
             caller.list(state=STATES[int(draw.other * len(STATES))])
+        elif operation == "delete many":
+            caller.delete_many(matching(draw))
+            caller.list_everywhere()
         else:
             self.about_one(draw, self.target(draw))
 

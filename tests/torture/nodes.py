@@ -116,7 +116,7 @@ class Cluster(Site):
 
     def __init__(self, folder, reportd, count):
         super().__init__(folder, reportd)
-        self.postgres = Postgres()
+        self.postgres = Postgres(log_lock_waits="on")
         self.database = self.postgres.create_database("store")
         self.starting = threading.Lock()
         self.nodes = [Node(folder, self.mark, index) for index in range(count)]

@@ -49,10 +49,15 @@ class Story:
     def delete(self, reference, answer="deleted", **facts):
         return self.op("delete", reference, answer, **facts)
 
-    def list(self, *rows, total=None, user="ann", at=None, until=None, **facts):
+    def delete_many(self, answer="done", user="ann", at=None, until=None, complete=0, **facts):
+        facts |= {"deleted": {"complete": complete}} if answer == "done" else {}
+        return self.add({"op": "delete many", "user": user, "answer": answer, **facts}, at, until)
+
+    def list(self, *rows, total=None, user="ann", at=None, until=None, message="Nothing is called x.",
+             **facts):
         """Rows of (reference, state)."""
-        reports = [[reference, "Rows", state, 3, 100, None, "Nothing is called x." if state == "error"
-                    else None] for reference, state in rows]
+        reports = [[reference, "Rows", state, 3, 100, None, message if state == "error" else None]
+                   for reference, state in rows]
         return self.add({"op": "list", "user": user, "answer": "listed", "size": 1000, "reports": reports,
                          "total": len(rows) if total is None else total, **facts}, at, until)
 
@@ -181,6 +186,17 @@ def test_an_error_with_its_cause(story):
     assert story.rules() == set()
 
 
+@pytest.mark.parametrize("message", [None, ""])
+def test_an_error_without_words(story, message):
+    story.submit(A).list((A, "error"), message=message)
+    assert story.rules() == {"an error without words"}
+
+
+def test_a_status_of_an_error_without_words(story):
+    story.submit(A).status(A, "error", message="")
+    assert story.rules() == {"an error without words"}
+
+
 def test_a_report_that_nobody_deleted(story):
     ended(story, at=1).status(A, "unknown", at=3)
     assert story.rules() == {"lost"}
@@ -194,6 +210,58 @@ def test_a_report_that_a_list_lacks_though_nobody_deleted_it(story):
 def test_a_delete_by_another_does_not_explain_it(story):
     ended(story).delete(A, "unknown", user="bob").status(A, "unknown")
     assert story.rules() == {"lost"}
+
+
+def test_what_a_deletion_of_many_matched_is_dead(story):
+    ended(story).submit(B, report="Failing").status(B, "error", message="Nothing is called b.")
+    story.delete_many(state="complete", complete=1).status(A, "unknown")
+    story.status(B, "error", message="Nothing is called b.")
+    assert story.rules() == set()
+
+
+@pytest.mark.parametrize("facts", [{"state": "complete"}, {"report": "Rows"},
+                                   {"state": "complete", "report": "Rows"}])
+def test_a_report_that_outlives_a_deletion_of_many(story, facts):
+    ended(story).delete_many(complete=1, **facts).status(A, "complete")
+    assert story.rules() == {"the state went back"}
+
+
+@pytest.mark.parametrize("facts", [{"state": "error"}, {"report": "Failing"}, {"user": "bob", "state": "complete"},
+                                   {"state": "complete", "report": "Failing"}])
+def test_a_deletion_of_many_that_does_not_match_explains_nothing(story, facts):
+    ended(story).delete_many(**facts).status(A, "unknown")
+    assert story.rules() == {"lost"}
+
+
+def test_a_deletion_of_many_may_match_what_is_active(story):
+    story.submit(A).status(A, "queued").submit(B).delete_many(state="queued").status(A, "unknown")
+    story.status(B, "complete")
+    assert story.rules() == set()
+
+
+@pytest.mark.parametrize("answer", ["none", "failed"])
+def test_a_deletion_of_many_that_broke_off_in_the_middle(story, answer):
+    ended(story).submit(B).status(B, "complete").fault("fill disk")
+    story.delete_many(answer, state="complete", words="503 {}").status(A, "unknown").status(B, "complete")
+    assert story.rules() == {"half deleted"}
+
+
+def test_a_deletion_of_many_that_broke_off_before_or_after_all(story):
+    ended(story).submit(B).status(B, "complete").delete_many("none", state="complete")
+    story.status(A, "complete").status(B, "complete").delete_many("none", state="complete")
+    story.status(A, "unknown").status(B, "unknown")
+    assert story.rules() == set()
+
+
+def test_a_deletion_of_many_that_miscounts(story):
+    ended(story).submit(B).status(B, "complete").delete_many(state="complete", complete=1)
+    assert story.rules() == {"half deleted"}
+
+
+def test_a_slot_that_a_deletion_of_many_did_not_give_back(story):
+    story.submit(A).submit(B).delete_many(report="Rows", complete=2)
+    story.submit(None, "limit", active=[]).list()
+    assert story.rules() == {"refused with slots free"}
 
 
 def test_a_report_that_expires(story):
@@ -390,6 +458,14 @@ def test_a_node_that_is_held_while_its_sessions_are_ended(story):
     story.submit(None, "failed", node=0, words="503 {}", at=5.5)
     assert story.rules() == set()
     story.fault("hang server", node=0, at=19).submit(None, "failed", node=0, words="503 {}")
+    assert story.rules() == {"not answered"}
+
+
+def test_a_node_that_is_held_for_longer_than_its_lease(story):
+    words = "503 This node has lost touch with the others: try again in a moment."
+    story.fault("hang server", node=0, at=1, until=5).op("get", None, "failed", node=0, words=words)
+    assert story.rules() == set()
+    story.op("get", None, "failed", node=1, words=words)
     assert story.rules() == {"not answered"}
 
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -31,7 +32,6 @@ from nodes import Alone, Cluster, Watcher
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 10  # active reports a user
 RETENTIONS = (3, 6, 15)  # seconds; a seed has one of them
-SHOWN = 3  # violations of a rule that are printed
 
 
 def read_length(text):
@@ -57,6 +57,7 @@ def read_arguments():
                         help="seconds after the last fault until all has ended (default: 60)")
     parser.add_argument("--faults", type=lambda text: text.split(","),
                         help="no others than these, as the summary names them, with commas between")
+    parser.add_argument("--show", type=int, default=3, help="violations of a rule to print (default: 3)")
     parser.add_argument("--calm", action="store_true", help="without faults")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a clean run too")
     arguments = parser.parse_args()
@@ -124,6 +125,7 @@ class Run:
         self.stop.set()
         for thread in self.threads():
             thread.join()
+        for thread in self.threads():
             if thread.broken is not None:
                 raise thread.broken
 
@@ -228,6 +230,16 @@ class Run:
             self.history.mark("a sanitizer complains", words=complaint)
         self.history.add({"fault": "end", "sent": began, "received": now_us()})
 
+    def do(self):
+        """All of it; what breaks the run off, as a server that does not start, is found like the rest."""
+        try:
+            self.torture()
+            self.settle()
+            self.finish()
+        except Exception:
+            self.history.mark("the run broke off", words=traceback.format_exc())
+        self.history.close()
+
     def close(self, keep):
         self.stop.set()
         self.site.close()
@@ -243,7 +255,7 @@ def summarize(run, model):
     shown = Counter()
     for violation in model.violations:
         shown[violation.rule] += 1
-        if shown[violation.rule] <= SHOWN:
+        if shown[violation.rule] <= run.arguments.show:
             print(violation)
     print("operations:", count(event["op"] for event in model.events))
     print("answers:   ", count(f"{event['op']} {event['answer']}" for event in model.events))
@@ -260,10 +272,7 @@ def main():
     run, clean = Run(arguments), False
     try:
         run.prepare()
-        run.torture()
-        run.settle()
-        run.finish()
-        run.history.close()
+        run.do()
         model = checker.check(read(run.history.path))
         clean = not model.violations
         summarize(run, model)
