@@ -137,6 +137,8 @@ static void probe_statements(struct probe *probe)
     for (size_t i = 0; i < def->check_count; i++)
         probe_statement(probe, &def->checks[i].statement, false);
     probe_statement(probe, &def->results, true);
+    for (size_t i = 0; i < def->set_count; i++)
+        probe_statement(probe, &def->sets[i].statement, true);
     if (def->summary.sql != NULL)
         probe_statement(probe, &def->summary, true);
     for (size_t i = 0; probe->columns_known && probe->reachable && i < def->column_count; i++) {

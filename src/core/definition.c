@@ -36,7 +36,14 @@ int parser_copy(struct parser *p, const char *text, char **ret)
 }
 
 /* In the order in which they stand. */
-enum section { SECTION_WITH, SECTION_CHECK, SECTION_RESULTS, SECTION_SUMMARY, SECTION_COUNT };
+enum section {
+    SECTION_WITH,
+    SECTION_CHECK,
+    SECTION_RESULTS,
+    SECTION_SET,
+    SECTION_SUMMARY,
+    SECTION_COUNT
+};
 
 /* End the section that is open: its statement becomes text of its own. */
 static int close_section(struct parser *p)
@@ -120,6 +127,49 @@ static int open_results(struct parser *p, char *rest)
     return open_section(p, &p->def->results, "-- results");
 }
 
+/* What else is in the report's data. */
+static bool is_taken(const struct definition *def, const char *name)
+{
+    static const char *const taken[] = {"results", "summary", "parameters", "reportName",
+                                        "generatedDate"};
+
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+        if (str_eq_nocase(name, taken[i]))
+            return true;
+    }
+    for (size_t i = 0; i < def->set_count; i++) {
+        if (str_eq_nocase(name, def->sets[i].name))
+            return true;
+    }
+    return false;
+}
+
+static int open_set(struct parser *p, char *name)
+{
+    struct definition *def = p->def;
+    struct set *set = &def->sets[def->set_count];
+    int rc;
+
+    if (*name != '\0' && !header_is_name(name))
+        return stray_section(p, "-- set",
+                             "'%.40s' can't name a set; write a letter, then letters, digits and "
+                             "_, at most %d",
+                             name, DEFINITION_NAME_MAX);
+    if (is_taken(def, name))
+        return stray_section(p, "-- set",
+                             "a set can't be called '%s', which the report's data has already (in "
+                             "whatever case); give it another name",
+                             name);
+    if (def->set_count == DEFINITION_SETS_MAX)
+        return stray_section(p, "-- set", "there are more than %d sets; make two reports",
+                             DEFINITION_SETS_MAX);
+    rc = parser_copy(p, name, &set->name);
+    if (rc != 0)
+        return rc;
+    def->set_count++;
+    return open_section(p, &set->statement, "-- set");
+}
+
 static int open_summary(struct parser *p, char *rest)
 {
     (void)rest;
@@ -132,24 +182,25 @@ static const struct {
     const char *line;
     const char *slips[2]; /* with or without a colon, in any case */
     int (*open)(struct parser *p, char *rest);
-    bool many; /* may stand more than once */
+    const char *rest; /* what stands behind the colon; NULL: there is none, and it stands once */
 } sections[SECTION_COUNT] = {
-    [SECTION_WITH] = {"with", {"with", "with recursive"}, open_with, false},
-    [SECTION_CHECK] = {"check:", {"check", "checks"}, open_check, true},
-    [SECTION_RESULTS] = {"results", {"results", "result"}, open_results, false},
-    [SECTION_SUMMARY] = {"summary", {"summary", "summaries"}, open_summary, false},
+    [SECTION_WITH] = {"with", {"with", "with recursive"}, open_with, NULL},
+    [SECTION_CHECK] = {"check:", {"check", "checks"}, open_check, "MESSAGE"},
+    [SECTION_RESULTS] = {"results", {"results", "result"}, open_results, NULL},
+    [SECTION_SET] = {"set:", {"set", "sets"}, open_set, "NAME"},
+    [SECTION_SUMMARY] = {"summary", {"summary", "summaries"}, open_summary, NULL},
 };
 
 /* Begin the section, if this is its place. */
 static int begin_section(struct parser *p, enum section section, char *rest)
 {
-    static const char order[] = "the order of sections is with, checks, results, summary";
+    static const char order[] = "the order of sections is with, checks, results, sets, summary";
     const char *line = sections[section].line;
 
     if (p->sections != 0 && (int)section < p->place)
         return stray_section(p, line, "'-- %s' stands behind '-- %s'; move it up: %s", line,
                              sections[p->place].line, order);
-    if ((p->sections & (1u << section)) != 0 && !sections[section].many)
+    if ((p->sections & (1u << section)) != 0 && sections[section].rest == NULL)
         return stray_section(p, line, "'-- %s' stands once; remove one, or join them", line);
     if (section > SECTION_RESULTS && p->place < SECTION_RESULTS)
         return stray_section(p, line, "'-- %s' stands behind '-- results': %s", line, order);
@@ -168,9 +219,10 @@ static bool is_slip(const char *text, const char *word)
 /* Of a section that was refused the statement is read all the same. */
 static int refuse_section(struct parser *p, int i, char *text)
 {
-    bool message = sections[i].line[strlen(sections[i].line) - 1] == ':';
-    int rc = parser_fail(p, p->line, "'-- %.40s' is not understood; write '-- %s%s'", text,
-                         sections[i].line, message ? " MESSAGE" : "");
+    const char *follows = sections[i].rest;
+    int rc =
+        parser_fail(p, p->line, "'-- %.40s' is not understood; write '-- %s%s%s'", text,
+                    sections[i].line, follows != NULL ? " " : "", follows != NULL ? follows : "");
     char *rest = strchr(text, ':');
 
     p->muted = true;
@@ -184,18 +236,18 @@ static int section_line(struct parser *p, char *text)
 {
     for (int i = 0; i < SECTION_COUNT; i++) {
         size_t len = strlen(sections[i].line);
-        bool message = sections[i].line[len - 1] == ':';
+        bool follows = sections[i].rest != NULL;
         char *rest = text + len;
         int rc;
 
-        if (message ? str_starts(text, sections[i].line) : str_eq(text, sections[i].line)) {
+        if (follows ? str_starts(text, sections[i].line) : str_eq(text, sections[i].line)) {
             rc = close_section(p);
             if (rc != 0 && rc != -E_DEFINITION)
                 return rc;
             rest += strspn(rest, " \t");
-            if (message && *rest == '\0')
-                parser_fail(p, p->line,
-                            "a check needs the message it fails with; write '-- check: MESSAGE'");
+            if (follows && *rest == '\0')
+                parser_fail(p, p->line, "'-- %s' has nothing behind the colon; write '-- %s %s'",
+                            sections[i].line, sections[i].line, sections[i].rest);
             rc = begin_section(p, (enum section)i, rest);
             return rc != 0 ? rc : 1;
         }
@@ -393,8 +445,9 @@ static struct definition *definition_alloc(const char *file, const char *text, s
     def->params = calloc(DEFINITION_PARAMETERS_MAX, sizeof(*def->params));
     def->columns = calloc(DEFINITION_COLUMNS_MAX, sizeof(*def->columns));
     def->checks = calloc(DEFINITION_CHECKS_MAX, sizeof(*def->checks));
+    def->sets = calloc(DEFINITION_SETS_MAX, sizeof(*def->sets));
     if (def->file == NULL || def->text == NULL || def->params == NULL || def->columns == NULL ||
-        def->checks == NULL) {
+        def->checks == NULL || def->sets == NULL) {
         definition_free(def);
         return NULL;
     }
@@ -486,9 +539,14 @@ void definition_free(struct definition *def)
         free(def->checks[i].message);
         free(def->checks[i].statement.sql);
     }
+    for (size_t i = 0; i < def->set_count; i++) {
+        free(def->sets[i].name);
+        free(def->sets[i].statement.sql);
+    }
     free(def->params);
     free(def->columns);
     free(def->checks);
+    free(def->sets);
     free(def->with.sql);
     free(def->results.sql);
     free(def->summary.sql);

@@ -16,6 +16,7 @@ enum {
     DEFINITION_NAME_MAX = 128,     /* bytes of the name of a parameter, source or column */
     DEFINITION_PARAMETERS_MAX = 64,
     DEFINITION_CHECKS_MAX = 32,
+    DEFINITION_SETS_MAX = 32,
     DEFINITION_COLUMNS_MAX = 256,
     DEFINITION_ENUM_MAX = 64,
     DEFINITION_VERSION_TEXT = 17, /* 16 hexadecimal digits and the NUL */
@@ -69,6 +70,12 @@ struct check {
     struct statement statement;
 };
 
+/* A further set of rows, behind those of results. */
+struct set {
+    char *name; /* its key in the report's data */
+    struct statement statement;
+};
+
 struct definition {
     char *file;                            /* path as given, for messages */
     char *text;                            /* the whole file */
@@ -83,7 +90,9 @@ struct definition {
     size_t check_count;
     struct statement with;             /* as the file has it; sql NULL: none, as for summary */
     struct statement results, summary; /* those of `with` included */
-    int64_t timeout_ms;                /* 0: the server's default; likewise the limits */
+    struct set *sets;
+    size_t set_count;
+    int64_t timeout_ms; /* 0: the server's default; likewise the limits */
     int64_t row_limit, size_limit;
     atomic_int holds; /* the catalog's */
 };

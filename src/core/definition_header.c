@@ -35,8 +35,7 @@ static char *take_word(char **at)
     return word;
 }
 
-/* [A-Za-z][A-Za-z0-9_]*, not too long. */
-static bool is_plain_name(const char *text)
+bool header_is_name(const char *text)
 {
     size_t len = strlen(text);
 
@@ -47,7 +46,7 @@ static bool is_plain_name(const char *text)
 static int parse_report(struct parser *p, char *value)
 {
     _Static_assert((int)DEFINITION_NAME_MAX == (int)REPORT_NAME_MAX, "one check serves both");
-    if (!is_plain_name(value))
+    if (!header_is_name(value))
         return parser_fail(p, p->line,
                            "'%.40s' can't name a report; write a letter, then letters, digits and "
                            "_, at most %d",
@@ -321,7 +320,7 @@ static int parse_param_rest(struct parser *p, struct param *param, char *at)
 
 static int check_param_name(struct parser *p, const char *name)
 {
-    if (!is_plain_name(name))
+    if (!header_is_name(name))
         return parser_fail(p, p->line,
                            "'%.40s' can't name a parameter; write a letter, then letters, digits "
                            "and _, at most %d",

@@ -58,6 +58,8 @@ int parser_copy(struct parser *p, const char *text, char **ret);
 int header_line(struct parser *p, char *text);
 /* Whether `text` begins with an annotation of the header, colon and all. */
 bool header_owns(const char *text);
+/* Whether a report, a parameter or a set may be called so: [A-Za-z][A-Za-z0-9_]*, not too long. */
+bool header_is_name(const char *text);
 /* Whether a :Name is a parameter, which is used now. */
 bool header_use(struct parser *p, const char *name, size_t len);
 /* The text of `-- with`: is it what can be put before a statement? */

@@ -21,13 +21,20 @@ struct run {
     struct definition *def;
     struct param_value *values;
     struct sink *sink;
+    int64_t rows; /* of results and sets, for the limit */
 };
 
 /* A compiled statement whose rows go into the file. */
 struct part {
-    struct source_query *query;
+    struct source_query *query; /* NULL: the report has no summary */
     struct json_rows *rows;
     struct source_value *row;
+};
+
+/* Results, then the sets, then the summary. */
+struct parts {
+    struct part list[DEFINITION_SETS_MAX + 2];
+    size_t count;
 };
 
 static int out_of_memory(struct err *err)
@@ -83,7 +90,7 @@ static int run_checks(struct run *run, struct err *err)
     return rc < 0 ? rc : 0;
 }
 
-/* ---- results and summary ---- */
+/* ---- results, sets and summary ---- */
 
 static void part_done(struct part *part)
 {
@@ -118,26 +125,28 @@ static int part_init(struct part *part, struct run *run, const struct statement 
     return rc;
 }
 
-static bool part_has_column(const struct part *part, const char *name)
+static bool has_column(const struct parts *parts, const char *name)
 {
-    size_t count = part->query != NULL ? source_columns(part->query) : 0;
+    for (size_t i = 0; i < parts->count; i++) {
+        const struct source_query *query = parts->list[i].query;
+        size_t count = query != NULL ? source_columns(query) : 0;
 
-    for (size_t i = 0; i < count; i++) {
-        if (str_eq(source_column_name(part->query, i), name))
-            return true;
+        for (size_t k = 0; k < count; k++) {
+            if (str_eq(source_column_name(query, k), name))
+                return true;
+        }
     }
     return false;
 }
 
 /* A declaration that meets no column is a slip of the pen, and the column it was meant for would
  * print something else than was meant: cents for dollars. */
-static int check_declarations(const struct run *run, const struct part *results,
-                              const struct part *summary, struct err *err)
+static int check_declarations(const struct run *run, const struct parts *parts, struct err *err)
 {
     for (size_t i = 0; i < run->def->column_count; i++) {
         const struct column *column = &run->def->columns[i];
 
-        if (part_has_column(results, column->name) || part_has_column(summary, column->name))
+        if (has_column(parts, column->name))
             continue;
         err_set(err, -E_SOURCE,
                 "The report declares the column '%s', which its query does not give.",
@@ -145,6 +154,20 @@ static int check_declarations(const struct run *run, const struct part *results,
         return err_detail(err, "line %d", column->line);
     }
     return 0;
+}
+
+static int compile_parts(struct run *run, struct parts *parts, struct err *err)
+{
+    const struct definition *def = run->def;
+    int rc;
+
+    parts->count = def->set_count + 2;
+    rc = part_init(&parts->list[0], run, &def->results, err);
+    for (size_t i = 0; rc == 0 && i < def->set_count; i++)
+        rc = part_init(&parts->list[1 + i], run, &def->sets[i].statement, err);
+    if (rc == 0)
+        rc = part_init(&parts->list[1 + def->set_count], run, &def->summary, err);
+    return rc < 0 ? rc : check_declarations(run, parts, err);
 }
 
 static void add_text(struct run *run, const char *text)
@@ -162,7 +185,6 @@ static void write_header(struct run *run)
     json_add_string(out, run->def->name);
     buf_add_format(out, ",\"generatedDate\":\"%s\",\"parameters\":", now);
     buf_add_str(out, run->job->parameters);
-    buf_add_str(out, ",\"results\":[");
 }
 
 static int check_limits(const struct run *run, int64_t rows, int64_t bytes, struct err *err)
@@ -186,9 +208,9 @@ static int check_limits(const struct run *run, int64_t rows, int64_t bytes, stru
     return 0;
 }
 
-static int write_rows(struct run *run, struct part *part, struct err *err)
+/* All rows of results, or of a set. */
+static int write_rows(struct run *run, struct part *part, bool is_results, struct err *err)
 {
-    int64_t rows = 0;
     int rc;
 
     while ((rc = source_step(part->query, part->row, err)) > 0) {
@@ -198,16 +220,28 @@ static int write_rows(struct run *run, struct part *part, struct err *err)
         if (rc < 0)
             return rc;
         bytes = sink_bytes(run->sink);
-        rc = check_limits(run, ++rows, bytes, err);
+        rc = check_limits(run, ++run->rows, bytes, err);
         if (rc == 0)
             rc = sink_pass(run->sink, err);
         if (rc < 0)
             return rc;
-        atomic_store_explicit(&run->progress->rows, rows, memory_order_relaxed);
+        if (is_results)
+            atomic_store_explicit(&run->progress->rows, run->rows, memory_order_relaxed);
         atomic_store_explicit(&run->progress->bytes, bytes, memory_order_relaxed);
     }
     if (rc == 0)
         json_rows_end(part->rows, sink_block(run->sink));
+    return rc;
+}
+
+/* "name":[ rows ] */
+static int write_set(struct run *run, struct part *part, const char *name, struct err *err)
+{
+    int rc;
+
+    buf_add_format(sink_block(run->sink), ",\"%s\":[", name);
+    rc = write_rows(run, part, str_eq(name, "results"), err);
+    add_text(run, "]");
     return rc;
 }
 
@@ -237,16 +271,19 @@ static int write_summary(struct run *run, struct part *part, struct err *err)
     return rc;
 }
 
-static int write_parts(struct run *run, struct part *results, struct part *summary, struct err *err)
+static int write_parts(struct run *run, struct parts *parts, struct err *err)
 {
+    const struct definition *def = run->def;
     int rc;
 
     write_header(run);
-    rc = write_rows(run, results, err);
+    rc = write_set(run, &parts->list[0], "results", err);
+    for (size_t i = 0; rc == 0 && i < def->set_count; i++)
+        rc = write_set(run, &parts->list[1 + i], def->sets[i].name, err);
     if (rc < 0)
         return rc;
-    add_text(run, "],\"summary\":");
-    rc = write_summary(run, summary, err);
+    add_text(run, ",\"summary\":");
+    rc = write_summary(run, &parts->list[1 + def->set_count], err);
     if (rc < 0)
         return rc;
     add_text(run, "}}");
@@ -256,19 +293,15 @@ static int write_parts(struct run *run, struct part *results, struct part *summa
 /* In the transaction: all statements are compiled before the first row is written. */
 static int write_report(struct run *run, struct err *err)
 {
-    struct part results = {0}, summary = {0};
+    struct parts parts = {.count = 0};
     int rc = run_checks(run, err);
 
     if (rc == 0)
-        rc = part_init(&results, run, &run->def->results, err);
+        rc = compile_parts(run, &parts, err);
     if (rc == 0)
-        rc = part_init(&summary, run, &run->def->summary, err);
-    if (rc == 0)
-        rc = check_declarations(run, &results, &summary, err);
-    if (rc == 0)
-        rc = write_parts(run, &results, &summary, err);
-    part_done(&results);
-    part_done(&summary);
+        rc = write_parts(run, &parts, err);
+    for (size_t i = 0; i < parts.count; i++)
+        part_done(&parts.list[i]);
     return rc;
 }
 

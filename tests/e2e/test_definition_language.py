@@ -61,9 +61,9 @@ class Engines:
             reference = client.order("Told", **parameters)
             answer = client.finish(reference).json()
             assert answer["data"] == "error", answer
-            line = [line for line in server.log_text().splitlines() if reference in line and "line " in line][-1]
+            lines = re.findall(rf"{reference}.*line (\d+)", server.log_text())
             client.delete(reference)
-            yield answer["message"], int(re.search(r"line (\d+)", line).group(1))
+            yield answer["message"], int(lines[-1]) if lines else None
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +128,57 @@ def test_a_check_does_not_have_with(engines):
 def test_an_error_of_the_database_names_the_line_of_the_file(engines, sections, line):
     for message, found in engines.fails(sections):
         assert (message, found) == ("The report's query failed.", line)
+
+
+# --- sets -------------------------------------------------------------------------------------------
+
+SETS = """-- with
+big AS (SELECT * FROM sale WHERE cents >= 25)
+-- results
+SELECT sale_id AS "id" FROM big ORDER BY sale_id;
+-- set: byCountry
+SELECT country AS "country", sum(cents) AS "amount", count(*) AS "sales[].count" FROM big
+GROUP BY country ORDER BY country;
+-- set: none
+SELECT 1 AS "x" FROM big WHERE 1 = 0;
+-- summary
+SELECT count(*) AS "count" FROM big"""
+AMOUNT = "-- column: amount scaled(2)\n"
+
+
+def test_a_set_has_its_rows_behind_the_results(engines):
+    assert engines.run(SETS, AMOUNT) == (
+        '"results":[{"id":1},{"id":2},{"id":3}],'
+        '"byCountry":[{"country":"AU","amount":10.75,"sales":[{"count":2}]},'
+        '{"country":"NZ","amount":7.00,"sales":[{"count":1}]}],"none":[],"summary":{"count":3}}')
+
+
+def test_the_rows_of_a_report_are_those_of_its_results(engines):
+    engines.define(SETS, AMOUNT)
+    for server in engines.servers:
+        client = server.client_of("alice")
+        reference = client.complete("Told")
+        (listed,) = client.list().json()["data"]["reports"]
+        assert listed["rows"] == 3
+        assert listed["bytes"] == len(client.result(reference).content)
+        client.delete(reference)
+
+
+def test_the_rows_of_sets_count_for_the_limits(engines):
+    for message, _ in engines.fails(SETS, AMOUNT + "-- row limit: 4\n"):
+        assert "more rows than its limit of 4" in message
+    # The header and the results, with what stands behind all sets, are less than 300 bytes.
+    long = SETS.replace('1 AS "x" FROM big WHERE 1 = 0', f"""'{300 * "y"}' AS "x\"""")
+    for message, _ in engines.fails(long, AMOUNT + "-- size limit: 500\n"):
+        assert "larger than its limit of 500" in message
+    engines.run(long, AMOUNT + "-- row limit: 6\n-- size limit: 1000\n")
+
+
+def test_an_error_in_a_set_names_its_line(engines):
+    for message, line in engines.fails(SETS.replace("WHERE 1 = 0", "\nWHERE nothing"), AMOUNT):
+        assert message == "The report's query failed." and line == 13
+
+
+def test_a_declaration_that_meets_no_column_of_any_section_is_refused(engines):
+    for message, line in engines.fails(SETS, "-- column: cents scaled(2)\n" + AMOUNT):
+        assert "declares the column 'cents'" in message and line == 3

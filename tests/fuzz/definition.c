@@ -26,6 +26,11 @@ static void check_definition(const struct definition *def)
     check_statement(&def->results);
     if (def->summary.sql != NULL)
         check_statement(&def->summary);
+    for (size_t i = 0; i < def->set_count; i++) {
+        if (def->sets[i].name == NULL || *def->sets[i].name == '\0')
+            abort();
+        check_statement(&def->sets[i].statement);
+    }
     for (size_t i = 0; i < def->param_count; i++) {
         if (definition_param(def, def->params[i].name) != &def->params[i])
             abort();

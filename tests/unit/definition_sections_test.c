@@ -114,6 +114,53 @@ static void with_holds_named_queries_and_nothing_else(void **state)
     expect_parsed(HEAD "-- parameter: P integer\n-- with\na AS (SELECT :P AS x)\n" BODY);
 }
 
+static void sets_stand_between_results_and_summary(void **state)
+{
+    struct definition *def = parsed(HEAD "-- with\na AS (SELECT 1)\n" BODY ";\n"
+                                         "-- set: byCountry\nSELECT 2;\n"
+                                         "-- set: byDay\nSELECT 3\n"
+                                         "-- summary\nSELECT 4");
+
+    (void)state;
+    assert_int_equal(def->set_count, 2);
+    assert_string_equal(def->sets[0].name, "byCountry");
+    assert_string_equal(def->sets[0].statement.sql, "WITH a AS (SELECT 1)\n\n\n\n SELECT 2");
+    assert_int_equal(def->sets[0].statement.line, 8);
+    assert_string_equal(def->sets[1].name, "byDay");
+    assert_string_equal(def->sets[1].statement.sql, "WITH a AS (SELECT 1)\n\n\n\n\n\n SELECT 3");
+    definition_free(def);
+    expect_refused(HEAD "-- set: a\nSELECT 1\n" BODY, "t.sql:3: ", "behind '-- results'");
+    expect_refused(HEAD BODY "\n-- summary\nSELECT 1\n-- set: a\nSELECT 1",
+                   "t.sql:7: ", "move it up");
+    expect_refused(HEAD BODY "\n-- Set: a\nSELECT 1", "t.sql:5: ", "write '-- set: NAME'");
+    expect_refused(HEAD BODY "\n-- sets: a\nSELECT 1", "t.sql:5: ", "write '-- set: NAME'");
+    expect_refused(HEAD BODY "\n-- set:\nSELECT 1", "t.sql:5: ", "nothing behind the colon");
+    expect_refused(HEAD BODY "\n-- set: a\n", "t.sql:5: ", "has no statement");
+    expect_parsed(HEAD BODY "\n-- settle: it is a comment\n");
+}
+
+static void a_set_has_a_name_of_its_own(void **state)
+{
+    static const char *const taken[] = {"results",       "summary", "parameters", "reportName",
+                                        "generatedDate", "Summary", "twice",      "TWICE"};
+    char text[4096];
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+        snprintf(text, sizeof(text), HEAD BODY "\n-- set: twice\nSELECT 1\n-- set: %s\nSELECT 1",
+                 taken[i]);
+        expect_refused(text, "t.sql:7: ", "give it another name");
+    }
+    expect_refused(HEAD BODY "\n-- set: by country\nSELECT 1", "t.sql:5: ", "can't name a set");
+    expect_refused(HEAD BODY "\n-- set: 2nd\nSELECT 1", "t.sql:5: ", "can't name a set");
+    expect_refused(HEAD BODY "\n-- set: a\"b\nSELECT 1", "t.sql:5: ", "can't name a set");
+    len = (size_t)snprintf(text, sizeof(text), HEAD BODY);
+    for (int i = 0; i < DEFINITION_SETS_MAX + 1; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "\n-- set: s%d\nSELECT 1", i);
+    expect_refused(text, "t.sql:69: ", "more than 32 sets");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +169,8 @@ int main(void)
         cmocka_unit_test(what_stands_in_with_goes_before_results_and_summary),
         cmocka_unit_test(a_statement_with_its_own_with_gets_both),
         cmocka_unit_test(with_holds_named_queries_and_nothing_else),
+        cmocka_unit_test(sets_stand_between_results_and_summary),
+        cmocka_unit_test(a_set_has_a_name_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,7 +146,7 @@ static void every_problem_is_told_once_and_in_order(void **state)
                     "3: nothing uses parameter 'b'; use :b in the SQL or remove this line\n"
                     "4: '5' is no timeout; write a number and its unit, such as 500ms, 30s, 10m or "
                     "2h, at most 7d\n"
-                    "5: a check needs the message it fails with; write '-- check: MESSAGE'\n"
+                    "5: '-- check:' has nothing behind the colon; write '-- check: MESSAGE'\n"
                     "6: :x is not declared; add '-- parameter: x TYPE' at the top of the file, or "
                     "correct the name\n"
                     "8: '-- results' has a second statement; a section has one, which may end in "
