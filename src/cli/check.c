@@ -179,8 +179,8 @@ static void check_definition(void *context, const struct definition *def)
     probe.values = calloc(def->param_count + 1, sizeof(*probe.values));
     probe.column_found = calloc(def->column_count + 1, sizeof(*probe.column_found));
     for (size_t i = 0; probe.values != NULL && i < def->param_count; i++)
-        probe.values[i] =
-            (struct param_value){.name = def->params[i].name, .type = def->params[i].type};
+        probe.values[i] = (struct param_value){
+            .name = def->params[i].name, .type = def->params[i].type, .list = def->params[i].list};
     if (probe.values == NULL || probe.column_found == NULL)
         tell(checker, def, 1, "out of memory");
     else if (url == NULL)

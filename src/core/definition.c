@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -71,6 +72,7 @@ static int open_section(struct parser *p, struct statement *section, const char 
     p->section_line = p->line;
     p->sql = NULL;
     p->sql_complete = p->sql_surplus = false;
+    p->last = (struct sql_token){0};
     return 0;
 }
 
@@ -351,9 +353,62 @@ static int statement_token(struct parser *p, const struct sql_token *token)
     return 0;
 }
 
-static int sql_token(struct parser *p, const struct sql_token *token)
+/* Does a condition, or an expression of its own, begin behind this token? */
+static bool begins_condition(const struct sql_token *token)
 {
-    int rc = 0;
+    static const char *const words[] = {"(",      ",",  "WHERE", "AND",  "OR",   "NOT",
+                                        "HAVING", "ON", "WHEN",  "THEN", "ELSE", "SELECT"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (sql_is_word(token, words[i]))
+            return true;
+    }
+    return false;
+}
+
+/* A list is bound as one value, of which only these forms mean what they say. */
+static int check_list(struct parser *p, const struct sql_walk *walk, const struct sql_token *token)
+{
+    int len = (int)token->len;
+
+    if (token->text == p->in_name || (begins_condition(&p->last) && sql_null_test_follows(walk)))
+        return 0;
+    return parser_fail(p, token->line,
+                       "%.*s is a list, which stands only in IN (%.*s), NOT IN (%.*s) and "
+                       "%.*s IS NULL; write one of these",
+                       len, token->text, len, token->text, len, token->text, len, token->text);
+}
+
+static int use_parameter(struct parser *p, const struct sql_walk *walk,
+                         const struct sql_token *token)
+{
+    const struct definition *def = p->def;
+    const char *name = token->text + 1;
+    size_t len = token->len - 1;
+
+    use_name(p, name, len, token->line, false);
+    for (size_t i = 0; i < def->param_count; i++) {
+        if (def->params[i].list && strlen(def->params[i].name) == len &&
+            memcmp(def->params[i].name, name, len) == 0)
+            return check_list(p, walk, token);
+    }
+    return 0;
+}
+
+/* What the next tokens have to know of this one. */
+static void remember_token(struct parser *p, const struct sql_walk *walk,
+                           const struct sql_token *token)
+{
+    struct sql_in in;
+
+    if (sql_in_begins(walk, token, &in))
+        p->in_name = in.name.text;
+    p->last = *token;
+}
+
+static int sql_token(struct parser *p, const struct sql_walk *walk, const struct sql_token *token)
+{
+    int rc = 0, used = 0;
 
     if (token->kind == SQL_UNCLOSED) {
         p->unclosed = true;
@@ -363,10 +418,13 @@ static int sql_token(struct parser *p, const struct sql_token *token)
     if (token->kind == SQL_LINE_COMMENT || token->kind == SQL_BLOCK_COMMENT)
         return 0;
     if (token->kind == SQL_PARAMETER)
-        use_name(p, token->text + 1, token->len - 1, token->line, false);
+        used = use_parameter(p, walk, token);
     if (p->section == NULL)
         rc = stray_sql(p, token->line);
-    return rc != 0 ? rc : statement_token(p, token);
+    if (rc == 0)
+        rc = statement_token(p, token);
+    remember_token(p, walk, token);
+    return rc != 0 ? rc : used;
 }
 
 /* Refuse what no database should see as text: NUL, and what is not UTF-8. */
@@ -420,7 +478,7 @@ static int parse_tokens(struct parser *p, const char *text, size_t len)
     sql_walk_init(&walk, text, len, 1);
     while ((rc == 0 || rc == -E_DEFINITION) && sql_walk_next(&walk, &token))
         rc = token.kind == SQL_LINE_COMMENT && token.starts_line ? comment_line(p, &token)
-                                                                 : sql_token(p, &token);
+                                                                 : sql_token(p, &walk, &token);
     if (rc != 0 && rc != -E_DEFINITION)
         return rc;
     rc = p->unclosed ? 0 : close_section(p);
@@ -632,4 +690,9 @@ const char *param_type_name(enum param_type type)
     };
 
     return names[type];
+}
+
+void param_type_text(const struct param *param, char out[PARAM_TYPE_TEXT])
+{
+    snprintf(out, PARAM_TYPE_TEXT, param->list ? "list(%s)" : "%s", param_type_name(param->type));
 }

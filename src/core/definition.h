@@ -19,6 +19,7 @@ enum {
     DEFINITION_SETS_MAX = 32,
     DEFINITION_COLUMNS_MAX = 256,
     DEFINITION_ENUM_MAX = 64,
+    PARAM_TYPE_TEXT = 24,         /* "list(timestamp)" fits */
     DEFINITION_VERSION_TEXT = 17, /* 16 hexadecimal digits and the NUL */
 };
 
@@ -41,6 +42,7 @@ enum param_type {
 struct param {
     char *name;
     enum param_type type;
+    bool list; /* of values of that type */
     bool required;
     char *fallback;    /* the default as written ("today" stays "today"); NULL: none */
     char *description; /* "" if none */
@@ -117,5 +119,7 @@ int definition_load(const char *path, struct problems *problems, struct definiti
 const struct param *definition_param(const struct definition *def, const char *name);
 const struct column *definition_column(const struct definition *def, const char *name);
 const char *param_type_name(enum param_type type);
+/* The type as it is declared, without the values of an enum: "integer", "list(integer)". */
+void param_type_text(const struct param *param, char out[PARAM_TYPE_TEXT]);
 
 #endif

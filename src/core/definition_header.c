@@ -226,11 +226,10 @@ static int parse_enum(struct parser *p, struct param *param, char **at)
     return rc;
 }
 
-static int parse_param_type(struct parser *p, struct param *param, char **at)
+static int parse_scalar_type(struct parser *p, struct param *param, char **at)
 {
     char *word;
 
-    *at = skip_blanks(*at);
     if (str_starts(*at, "enum(")) {
         *at += strlen("enum(");
         param->type = PARAM_ENUM;
@@ -245,8 +244,37 @@ static int parse_param_type(struct parser *p, struct param *param, char **at)
     }
     return parser_fail(p, p->line,
                        "'%.40s' is no type of a parameter; '%s' takes string, integer, decimal, "
-                       "date, boolean or enum(A|B|C)",
+                       "date, boolean, enum(A|B|C), or a list of them: list(integer)",
                        word, param->name);
+}
+
+/* list(TYPE): its closing parenthesis is cut off, so that a scalar type is left. */
+static int parse_param_type(struct parser *p, struct param *param, char **at)
+{
+    static const char word[] = "list(";
+    bool list;
+    char *close, *behind;
+    int rc;
+
+    *at = skip_blanks(*at);
+    list = str_starts(*at, word);
+    if (!list)
+        return parse_scalar_type(p, param, at);
+    *at += strlen(word);
+    close = strchr(*at, ')');
+    if (close != NULL && str_starts(*at, "enum("))
+        close = strchr(close + 1, ')');
+    if (close == NULL || !(is_blank(close[1]) || close[1] == '\0'))
+        return parser_fail(p, p->line, "list of '%s' is not closed; write list(integer)",
+                           param->name);
+    behind = skip_blanks(close + 1);
+    *close = '\0';
+    rc = parse_scalar_type(p, param, at);
+    if (rc == 0 && **at != '\0')
+        rc = parser_fail(p, p->line, "'%.40s' is not understood; write list(integer)", *at);
+    param->list = true;
+    *at = behind;
+    return rc;
 }
 
 /* Cut a default off *at: one word, or '…' with '' for a quote in it. NULL: there is none, or it is
@@ -273,14 +301,17 @@ static char *take_default(char **at)
 static int parse_default(struct parser *p, struct param *param, char **at)
 {
     char *value = take_default(at);
-    bool today = value != NULL && param->type == PARAM_DATE && str_eq(value, "today");
+    bool today =
+        value != NULL && param->type == PARAM_DATE && !param->list && str_eq(value, "today");
+    char type[PARAM_TYPE_TEXT];
 
+    param_type_text(param, type);
     if (value == NULL || (!today && !param_accepts(param, value)))
         return parser_fail(p, p->line,
                            "'%.40s' is no default for '%s' of type %s; write a value of that "
                            "type%s, in '…' if it has blanks",
-                           value != NULL ? value : *at, param->name, param_type_name(param->type),
-                           param->type == PARAM_DATE ? " or today" : "");
+                           value != NULL ? value : *at, param->name, type,
+                           param->type == PARAM_DATE && !param->list ? " or today" : "");
     return parser_copy(p, value, &param->fallback);
 }
 

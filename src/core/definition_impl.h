@@ -45,6 +45,8 @@ struct parser {
     const char *sql, *sql_end; /* its statement so far; NULL: none yet */
     bool sql_complete;         /* its semicolon has been read */
     bool sql_surplus;          /* what stands behind it has been told */
+    struct sql_token last;     /* of its text: what is no comment; len 0: none yet */
+    const char *in_name;       /* the :Name of the last IN (:Name) */
 };
 
 /* Add a problem; returns -E_DEFINITION. */

@@ -2,29 +2,11 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/buf.h"
 #include "core/definition_impl.h"
 
 enum { JOINED_MAX = DEFINITION_FILE_MAX + 64 }; /* bytes; both stand in one file */
-
-static bool is_word(const struct sql_token *token, const char *word)
-{
-    return token->kind == SQL_OTHER && token->len == strlen(word) &&
-           strncasecmp(token->text, word, token->len) == 0;
-}
-
-/* The first token that is no comment; false: there is none. */
-static bool next_token(struct sql_walk *walk, struct sql_token *ret)
-{
-    bool found;
-
-    do {
-        found = sql_walk_next(walk, ret);
-    } while (found && (ret->kind == SQL_LINE_COMMENT || ret->kind == SQL_BLOCK_COMMENT));
-    return found;
-}
 
 /* Cut the words, if `text` begins with them one after another, off it; returns how many. */
 static int cut_words(const char **text, const char *const *words, int count)
@@ -34,7 +16,7 @@ static int cut_words(const char **text, const char *const *words, int count)
     int cut = 0;
 
     sql_walk_init(&walk, *text, strlen(*text), 1);
-    while (cut < count && next_token(&walk, &token) && is_word(&token, words[cut])) {
+    while (cut < count && sql_walk_solid(&walk, &token) && sql_is_word(&token, words[cut])) {
         *text = token.text + token.len;
         cut++;
     }
@@ -47,12 +29,12 @@ int with_close(struct parser *p, struct statement *with)
     struct sql_token token;
 
     sql_walk_init(&walk, with->sql, strlen(with->sql), 1);
-    if (!next_token(&walk, &token)) /* which has been told */
+    if (!sql_walk_solid(&walk, &token)) /* which has been told */
         return 0;
-    if (is_word(&token, "with"))
+    if (sql_is_word(&token, "with"))
         return parser_fail(p, with->line,
                            "'-- with' begins with WITH; leave the word out: name AS (SELECT …)");
-    if (is_word(&token, "select") || is_word(&token, "values"))
+    if (sql_is_word(&token, "select") || sql_is_word(&token, "values"))
         return parser_fail(p, with->line,
                            "'-- with' holds named queries; write name AS (SELECT …), …");
     if (p->sql_end[-1] == ',')

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "core/json_read.h"
+#include "core/param_list.h"
 #include "core/report.h"
 
 enum {
@@ -71,9 +72,34 @@ static const char *const takes[PARAM_TYPE_COUNT] = {
 #undef X
 };
 
-bool param_accepts(const struct param *param, const char *text)
+static bool accepts_value(const struct param *param, const char *text)
 {
     return strlen(text) <= PARAM_VALUE_MAX && accepts[param->type](param, text);
+}
+
+/* The first of `count` values that is not one of the parameter's; NULL: all are. */
+static const char *first_other(const struct param *param, const char *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++, items += strlen(items) + 1) {
+        if (!accepts_value(param, items))
+            return items;
+    }
+    return NULL;
+}
+
+bool param_accepts(const struct param *param, const char *text)
+{
+    struct buf items;
+    size_t count;
+    bool good;
+
+    if (!param->list)
+        return accepts_value(param, text);
+    buf_init(&items, REPORT_LISTS_MAX);
+    good = param_list_split(text, &items, &count) == NULL && !buf_failed(&items) &&
+           first_other(param, buf_str(&items), count) == NULL;
+    buf_done(&items);
+    return good;
 }
 
 /* What a message repeats of a caller's text: cut between two characters. */
@@ -102,23 +128,29 @@ static void list_add(char list[LIST_MAX], const char *name)
         snprintf(list + len, LIST_MAX - len, "%s%s", len > 0 ? ", " : "", name);
 }
 
+/* What stands before what each value of a list takes. */
+static const char *plural(const struct param *param)
+{
+    return param->list ? "a list with commas, each value " : "";
+}
+
 static int refuse_value(const struct param *param, const char *text, struct err *err)
 {
     char shown[SHOWN_MAX + 4], allowed[LIST_MAX] = "";
 
     if (strlen(text) > PARAM_VALUE_MAX)
-        return err_set(err, -E_PARAM, "Parameter '%s' takes at most %d bytes; it was given %zu.",
-                       param->name, PARAM_VALUE_MAX, strlen(text));
+        return err_set(err, -E_PARAM, "Parameter '%s' takes at most %d bytes%s; it was given %zu.",
+                       param->name, PARAM_VALUE_MAX, param->list ? " per value" : "", strlen(text));
     if (*text == '\0')
         return err_set(err, -E_PARAM,
-                       "Parameter '%s' takes %s; an empty text is not one. Leave the parameter "
+                       "Parameter '%s' takes %s%s; an empty text is not one. Leave the parameter "
                        "out to give it no value.",
-                       param->name, takes[param->type]);
+                       param->name, plural(param), takes[param->type]);
     show(shown, text);
     for (size_t i = 0; i < param->allowed_count; i++)
         list_add(allowed, param->allowed[i]);
-    return err_set(err, -E_PARAM, "Parameter '%s' takes %s%s%s%s; '%s' is not one.", param->name,
-                   takes[param->type], *allowed != '\0' ? " (" : "", allowed,
+    return err_set(err, -E_PARAM, "Parameter '%s' takes %s%s%s%s%s; '%s' is not one.", param->name,
+                   plural(param), takes[param->type], *allowed != '\0' ? " (" : "", allowed,
                    *allowed != '\0' ? ")" : "", shown);
 }
 
@@ -137,48 +169,85 @@ static const char *fallback_text(const struct param *param, int64_t now_ms,
     return day;
 }
 
-/* The one form of a value: an integer without leading zeros, all else as it is. NULL: no memory. */
-static char *canonical_text(const struct param *param, const char *text)
+/* Append the one form of a value: an integer without leading zeros, all else as it is. */
+static void add_canonical(struct buf *out, const struct param *param, const char *text)
 {
-    char number[24];
     int64_t value;
 
-    if (param->type != PARAM_INTEGER || !str_to_int64(text, &value))
-        return strdup(text);
-    snprintf(number, sizeof(number), "%" PRId64, value);
-    return strdup(number);
+    if (param->type == PARAM_INTEGER && str_to_int64(text, &value))
+        buf_add_format(out, "%" PRId64, value);
+    else
+        buf_add_str(out, text);
 }
 
-/* The value of one parameter from what was given (NULL: nothing): *ret is yours, NULL for none. */
-static int take_value(const struct param *param, const json_t *given, int64_t now_ms, char **ret,
-                      struct err *err)
+static int take_list(const struct param *param, const char *text, struct param_value *ret,
+                     struct buf *items, struct err *err)
+{
+    struct buf canonical;
+    const char *why = param_list_split(text, items, &ret->count), *other;
+
+    if (buf_is_starved(items))
+        return no_memory(err);
+    if (buf_failed(items))
+        why = "takes a list of at most 196608 bytes.";
+    if (why != NULL)
+        return err_set(err, -E_PARAM, "Parameter '%s' %s", param->name, why);
+    other = first_other(param, buf_str(items), ret->count);
+    if (other != NULL)
+        return refuse_value(param, other, err);
+    buf_init(&canonical, (size_t)2 * REPORT_LISTS_MAX);
+    other = buf_str(items);
+    for (size_t i = 0; i < ret->count; i++, other += strlen(other) + 1) {
+        add_canonical(&canonical, param, other);
+        buf_add_char(&canonical, '\0');
+    }
+    ret->text = buf_take(&canonical);
+    return ret->text != NULL ? 0 : no_memory(err);
+}
+
+static int take_text(const struct param *param, const char *text, struct param_value *ret,
+                     struct err *err)
+{
+    struct buf out;
+    int rc;
+
+    buf_init(&out, param->list ? REPORT_LISTS_MAX : PARAM_VALUE_MAX);
+    if (param->list) {
+        rc = take_list(param, text, ret, &out, err);
+        buf_done(&out);
+        return rc;
+    }
+    if (!accepts_value(param, text))
+        return refuse_value(param, text, err);
+    add_canonical(&out, param, text);
+    ret->text = buf_take(&out);
+    return ret->text != NULL ? 0 : no_memory(err);
+}
+
+/* The value of one parameter from what was given (NULL: nothing): its text is yours, NULL for none.
+ */
+static int take_value(const struct param *param, const json_t *given, int64_t now_ms,
+                      struct param_value *ret, struct err *err)
 {
     const json_t *value = json_object_get(given, param->name);
     const char *text = json_string_value(value);
-    char day[CLOCK_DATE_TEXT], *kept = NULL;
+    char day[CLOCK_DATE_TEXT];
 
     if (value != NULL && text == NULL)
-        return err_set(err, -E_PARAM,
-                       "Parameter '%s' must be a JSON string (%s, in double quotes); leave it out "
-                       "to give it no value.",
-                       param->name, takes[param->type]);
+        return err_set(
+            err, -E_PARAM,
+            "Parameter '%s' must be a JSON string (%s%s, in double quotes); leave it out "
+            "to give it no value.",
+            param->name, plural(param), takes[param->type]);
     if (value != NULL && strlen(text) != json_string_length(value))
         return err_set(err, -E_PARAM, "Parameter '%s' may not contain the character U+0000.",
                        param->name);
     if (value == NULL && param->required)
-        return err_set(err, -E_PARAM, "Parameter '%s' is required: %s.", param->name,
-                       takes[param->type]);
+        return err_set(err, -E_PARAM, "Parameter '%s' is required: %s%s.", param->name,
+                       plural(param), takes[param->type]);
     if (value == NULL)
         text = fallback_text(param, now_ms, day);
-    if (text != NULL) {
-        if (!param_accepts(param, text))
-            return refuse_value(param, text, err);
-        kept = canonical_text(param, text);
-        if (kept == NULL)
-            return no_memory(err);
-    }
-    *ret = kept;
-    return 0;
+    return text != NULL ? take_text(param, text, ret, err) : 0;
 }
 
 static int refuse_unknown(const struct definition *def, const char *name, struct err *err)
@@ -224,7 +293,8 @@ static int take_values(const struct definition *def, const json_t *given, int64_
     for (size_t i = 0; i < def->param_count && rc == 0; i++) {
         values[i].name = def->params[i].name;
         values[i].type = def->params[i].type;
-        rc = take_value(&def->params[i], given, now_ms, &values[i].text, err);
+        values[i].list = def->params[i].list;
+        rc = take_value(&def->params[i], given, now_ms, &values[i], err);
     }
     if (rc != 0) {
         params_free(values, def->param_count);
@@ -234,6 +304,35 @@ static int take_values(const struct definition *def, const json_t *given, int64_
     return 0;
 }
 
+/* Append the value as callers see it; nothing for NULL. */
+static void add_shown(struct buf *out, const struct param_value *value)
+{
+    if (value->list && value->text != NULL)
+        param_list_add(out, value->text, value->count);
+    else if (value->text != NULL)
+        buf_add_str(out, value->text);
+}
+
+static void add_members(struct buf *json, const struct param_value *values, size_t count)
+{
+    struct buf shown;
+
+    buf_init(&shown, json->max);
+    buf_add_char(json, '{');
+    for (size_t i = 0; i < count; i++) {
+        if (values[i].text == NULL)
+            continue;
+        buf_reset(&shown);
+        add_shown(&shown, &values[i]);
+        json->failed = json->failed || shown.failed;
+        json->starved = json->starved || shown.starved;
+        json_add_key(json, values[i].name);
+        json_add_string(json, buf_str(&shown)); /* jansson lets only UTF-8 in */
+    }
+    buf_add_char(json, '}');
+    buf_done(&shown);
+}
+
 int params_canonical(const struct definition *def, const json_t *given, int64_t now_ms,
                      char **ret_canonical, struct err *err)
 {
@@ -241,19 +340,14 @@ int params_canonical(const struct definition *def, const json_t *given, int64_t 
     struct buf json;
     bool starved;
     char *canonical;
+    size_t most;
     int rc = take_values(def, given, now_ms, &values, err);
 
     if (rc != 0)
         return rc;
-    buf_init(&json, REPORT_PARAMETERS_MAX);
-    buf_add_char(&json, '{');
-    for (size_t i = 0; i < def->param_count; i++) {
-        if (values[i].text != NULL) {
-            json_add_key(&json, values[i].name);
-            json_add_string(&json, values[i].text); /* jansson lets only UTF-8 in */
-        }
-    }
-    buf_add_char(&json, '}');
+    most = params_have_list(values, def->param_count) ? REPORT_LISTS_MAX : REPORT_PARAMETERS_MAX;
+    buf_init(&json, most);
+    add_members(&json, values, def->param_count);
     params_free(values, def->param_count);
     starved = buf_is_starved(&json);
     canonical = buf_take(&json);
@@ -261,8 +355,8 @@ int params_canonical(const struct definition *def, const json_t *given, int64_t 
         return no_memory(err);
     if (canonical == NULL)
         return err_set(err, -E_PARAM,
-                       "The parameters take more than %d bytes altogether; shorten their values.",
-                       REPORT_PARAMETERS_MAX);
+                       "The parameters take more than %zu bytes altogether; shorten their values.",
+                       most);
     *ret_canonical = canonical;
     return 0;
 }
@@ -282,6 +376,15 @@ int params_values(const struct definition *def, const char *canonical,
     rc = take_values(def, given, clock_now_ms(), ret_values, err);
     json_decref(given);
     return rc;
+}
+
+bool params_have_list(const struct param_value *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (values[i].list)
+            return true;
+    }
+    return false;
 }
 
 void params_free(struct param_value *values, size_t count)
@@ -338,8 +441,8 @@ void params_fill(struct buf *out, const char *message, const struct param_value 
         buf_add(out, message, (size_t)(colon - message));
         if (value == NULL)
             buf_add(out, colon, 1 + len);
-        else if (value->text != NULL)
-            buf_add_str(out, value->text);
+        else
+            add_shown(out, value);
         message = colon + 1 + len;
     }
     buf_add_str(out, message);

@@ -10,9 +10,10 @@
 #include "base/err.h"
 #include "core/definition.h"
 
-enum { PARAM_VALUE_MAX = 4096 }; /* bytes of one value */
+enum { PARAM_VALUE_MAX = 4096 }; /* bytes of one value; a list has up to PARAM_LIST_MAX */
 
-/* Whether `text` is a value of the parameter's type (for enum: one of its allowed ones). */
+/* Whether `text` is a value of the parameter's type (for enum: one of its allowed ones), or a list
+ * of such values. */
 bool param_accepts(const struct param *param, const char *text);
 
 /* The first :Name of a message (`::` is none): points at its colon, NULL if there is none.
@@ -23,7 +24,8 @@ const char *param_mention(const char *message, size_t *ret_len);
  * the default; `today` is the UTC day of `now_ms`. On success *ret_canonical is yours to free(): a
  * compact JSON object of strings in the order of the definition, defaults filled in, parameters
  * without a value left out. On failure -E_PARAM, and err->text names the parameter and says what it
- * takes. Empty is a value only for string. */
+ * takes. Empty is a value only for string, and the empty list. A list is written as
+ * param_list_add() does. */
 int params_canonical(const struct definition *def, const json_t *given, int64_t now_ms,
                      char **ret_canonical, struct err *err);
 
@@ -31,13 +33,17 @@ int params_canonical(const struct definition *def, const json_t *given, int64_t 
 struct param_value {
     const char *name; /* borrowed from the definition */
     enum param_type type;
-    char *text; /* owned */
+    char *text;   /* owned */
+    bool list;    /* `text` is NULL, or … */
+    size_t count; /* … so many values one behind the other, each ended by a NUL */
 };
 
 /* The values of all the definition's parameters, in its order, from canonical parameters (checked
  * again: the definition may have changed since). *ret_values is yours: params_free() it. */
 int params_values(const struct definition *def, const char *canonical,
                   struct param_value **ret_values, struct err *err);
+/* Whether one of them is a list. */
+bool params_have_list(const struct param_value *values, size_t count);
 void params_free(struct param_value *values, size_t count); /* NULL is fine */
 
 /* Append `message` with every :Name of a parameter replaced by its value ("" for NULL). */

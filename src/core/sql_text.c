@@ -2,6 +2,7 @@
 #include "core/sql_text.h"
 
 #include <string.h>
+#include <strings.h>
 
 static bool is_letter(char c)
 {
@@ -200,4 +201,48 @@ bool sql_walk_next(struct sql_walk *walk, struct sql_token *ret)
     walk->starts_line = false;
     *ret = token;
     return true;
+}
+
+bool sql_is_word(const struct sql_token *token, const char *word)
+{
+    return token->kind == SQL_OTHER && strlen(word) == token->len &&
+           strncasecmp(token->text, word, token->len) == 0;
+}
+
+bool sql_walk_solid(struct sql_walk *walk, struct sql_token *ret)
+{
+    while (sql_walk_next(walk, ret)) {
+        if (ret->kind != SQL_LINE_COMMENT && ret->kind != SQL_BLOCK_COMMENT)
+            return true;
+    }
+    return false;
+}
+
+static bool next_is(struct sql_walk *walk, const char *word)
+{
+    struct sql_token token;
+
+    return sql_walk_solid(walk, &token) && sql_is_word(&token, word);
+}
+
+bool sql_in_begins(const struct sql_walk *walk, const struct sql_token *token, struct sql_in *ret)
+{
+    struct sql_in in = {.negated = sql_is_word(token, "NOT"), .behind = *walk};
+
+    if (in.negated ? !next_is(&in.behind, "IN") : !sql_is_word(token, "IN"))
+        return false;
+    if (!next_is(&in.behind, "(") || !sql_walk_solid(&in.behind, &in.name) ||
+        in.name.kind != SQL_PARAMETER || !next_is(&in.behind, ")"))
+        return false;
+    *ret = in;
+    return true;
+}
+
+bool sql_null_test_follows(const struct sql_walk *walk)
+{
+    struct sql_walk ahead = *walk;
+    struct sql_token token;
+
+    return next_is(&ahead, "IS") && sql_walk_solid(&ahead, &token) &&
+           (sql_is_word(&token, "NULL") || (sql_is_word(&token, "NOT") && next_is(&ahead, "NULL")));
 }

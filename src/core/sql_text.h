@@ -39,6 +39,21 @@ void sql_walk_init(struct sql_walk *walk, const char *text, size_t len, int line
 /* The next token; false at the end. */
 bool sql_walk_next(struct sql_walk *walk, struct sql_token *ret);
 
+/* [NOT] IN (:Name), which is how a list of values is used. */
+struct sql_in {
+    bool negated;
+    struct sql_token name;
+    struct sql_walk behind; /* its closing parenthesis */
+};
+/* Whether one begins with the token that `walk` has just given. */
+bool sql_in_begins(const struct sql_walk *walk, const struct sql_token *token, struct sql_in *ret);
+/* Whether IS [NOT] NULL follows, behind the token that `walk` has just given. */
+bool sql_null_test_follows(const struct sql_walk *walk);
+/* The next token that is no comment; false at the end. */
+bool sql_walk_solid(struct sql_walk *walk, struct sql_token *ret);
+/* Whether the token is this keyword, in any case. */
+bool sql_is_word(const struct sql_token *token, const char *word);
+
 /* Bytes at text[0 … len) that a name may have behind its first character: letters, digits, _, $
  * and what is not ASCII. */
 size_t sql_name_length(const char *text, size_t len);

@@ -119,11 +119,6 @@ static int check_request(struct exchange *ex, const struct request *request, cha
                               &ex->err);
     str_copy(version, DEFINITION_VERSION_TEXT, def->version);
     catalog_release(catalog, def);
-    if (rc == 0 && strlen(canonical) > REPORT_PARAMETERS_MAX) {
-        free(canonical);
-        rc = err_set(&ex->err, -E_PARAM, "The parameters are longer than %d bytes in all.",
-                     REPORT_PARAMETERS_MAX);
-    }
     if (rc == 0)
         *ret_canonical = canonical;
     return rc;

@@ -18,9 +18,12 @@ static void add_text(struct buf *out, const char *key, const char *text)
 
 static void add_param(struct buf *out, const struct param *param)
 {
+    char type[PARAM_TYPE_TEXT];
+
+    param_type_text(param, type);
     buf_add_char(out, '{');
     add_text(out, "name", param->name);
-    add_text(out, "type", param_type_name(param->type));
+    add_text(out, "type", type);
     json_add_key(out, "required");
     buf_add_str(out, param->required ? "true" : "false");
     add_text(out, "default", param->fallback);

@@ -55,13 +55,15 @@ int pg_fail(struct pg_source *source, const PGresult *result, const struct state
 struct pg_sql {
     struct buf text;
     const struct param_value *values[PG_VALUES_MAX]; /* of $1 … $count; borrowed */
+    char *arrays[PG_VALUES_MAX];                     /* owned: lists as they are sent; else NULL */
     Oid types[PG_VALUES_MAX];
     size_t count;
+    bool starved; /* a list had no memory */
 };
 
 /* Rewrite the statement; `session_user` is a value like the others. Strings, comments, quoted names
- * and casts stay as they are, lines too. -E_SOURCE: a name that is no value, or a $number of the
- * statement's own. pg_sql_done() it in any case. */
+ * and casts stay as they are, lines too. IN (:Name) of a list compares with an array. -E_SOURCE: a
+ * name that is no value, or a $number of the statement's own. pg_sql_done() it in any case. */
 int pg_sql_init(struct pg_sql *sql, const struct statement *statement,
                 const struct param_value *values, size_t count,
                 const struct param_value *session_user, struct err *err);

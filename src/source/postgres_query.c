@@ -180,7 +180,8 @@ static int execute(struct pg_query *query, struct err *err)
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < query->sql.count; i++)
-        values[i] = query->sql.values[i]->text;
+        values[i] =
+            query->sql.arrays[i] != NULL ? query->sql.arrays[i] : query->sql.values[i]->text;
     if (!PQsendQueryPrepared(source->conn, query->name, (int)query->sql.count, values, NULL, NULL,
                              0) ||
         !PQsetSingleRowMode(source->conn))

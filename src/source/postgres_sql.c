@@ -1,20 +1,48 @@
 /* src/source/postgres_sql.c -- a statement with :Names → the same one with $numbers. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/sql_text.h"
 #include "source/postgres_impl.h"
 
-enum { SQL_BYTES_MAX = 4 << 20 }; /* a :Name of 2 bytes becomes 4 at most */
+enum {
+    SQL_BYTES_MAX = 8 << 20, /* a :Name of 2 bytes becomes 4 at most, IN (:Name) four times that */
+    ARRAY_BYTES_MAX = 2 << 20, /* of a list's values, escaped */
+};
 
-/* pg_type.h's numbers, which never change, of the types that parameters are sent as. */
-static const Oid parameter_types[PARAM_TYPE_COUNT] = {
-    [PARAM_STRING] = 25, [PARAM_INTEGER] = 20, [PARAM_DECIMAL] = 1700,
-    [PARAM_DATE] = 1082, [PARAM_BOOLEAN] = 16, [PARAM_ENUM] = 25,
+/* pg_type.h's numbers, which never change, of the types that parameters are sent as, and of arrays
+ * of them. */
+static const struct {
+    Oid scalar, array;
+} parameter_types[PARAM_TYPE_COUNT] = {
+    [PARAM_STRING] = {25, 1009}, [PARAM_INTEGER] = {20, 1016}, [PARAM_DECIMAL] = {1700, 1231},
+    [PARAM_DATE] = {1082, 1182}, [PARAM_BOOLEAN] = {16, 1000}, [PARAM_ENUM] = {25, 1009},
 };
 
 static bool is_named(const struct param_value *value, const char *name, size_t len)
 {
     return strlen(value->name) == len && memcmp(value->name, name, len) == 0;
+}
+
+/* {"a","b"}, as PostgreSQL reads an array whatever its type. */
+static char *array_of(const struct param_value *list)
+{
+    const char *item = list->text;
+    struct buf out;
+
+    buf_init(&out, ARRAY_BYTES_MAX);
+    buf_add_char(&out, '{');
+    for (size_t i = 0; i < list->count; i++, item++) {
+        buf_add_str(&out, i > 0 ? ",\"" : "\"");
+        for (; *item != '\0'; item++) {
+            if (*item == '"' || *item == '\\')
+                buf_add_char(&out, '\\');
+            buf_add_char(&out, *item);
+        }
+        buf_add_char(&out, '"');
+    }
+    buf_add_char(&out, '}');
+    return buf_take(&out);
 }
 
 /* Of the value with that name, the number it has or now gets; 0: it gets none. */
@@ -27,7 +55,12 @@ static size_t number_of(struct pg_sql *sql, const struct param_value *value)
     if (sql->count == PG_VALUES_MAX)
         return 0;
     sql->values[sql->count] = value;
-    sql->types[sql->count] = parameter_types[value->type];
+    sql->types[sql->count] =
+        value->list ? parameter_types[value->type].array : parameter_types[value->type].scalar;
+    if (value->list && value->text != NULL) {
+        sql->arrays[sql->count] = array_of(value);
+        sql->starved = sql->starved || sql->arrays[sql->count] == NULL;
+    }
     return ++sql->count;
 }
 
@@ -85,6 +118,29 @@ static int add_token(struct pg_sql *sql, const struct values *values, const stru
     return 0;
 }
 
+/* IN (:Name) of a list: 1 if it was one, which has been added. OPERATOR(=) binds as tightly as it
+ * has to for this to stand wherever IN can, and means what IN means. */
+static int add_in(struct pg_sql *sql, const struct values *values, struct sql_walk *walk,
+                  const struct sql_token *token)
+{
+    const struct param_value *value;
+    struct sql_in in;
+    size_t number;
+
+    if (!sql_in_begins(walk, token, &in))
+        return 0;
+    value = find(values, &in.name);
+    number = value != NULL && value->list ? number_of(sql, value) : 0;
+    if (number == 0)
+        return 0;
+    buf_add_format(&sql->text, "OPERATOR(%s (", in.negated ? "<>) ALL" : "=) ANY");
+    for (const char *c = token->text; c < in.behind.at; c++)
+        buf_add(&sql->text, "\n", *c == '\n');
+    buf_add_format(&sql->text, "$%zu)", number);
+    *walk = in.behind;
+    return 1;
+}
+
 int pg_sql_init(struct pg_sql *sql, const struct statement *statement,
                 const struct param_value *values, size_t count,
                 const struct param_value *session_user, struct err *err)
@@ -93,6 +149,7 @@ int pg_sql_init(struct pg_sql *sql, const struct statement *statement,
     const char *done = statement->sql;
     struct sql_walk walk;
     struct sql_token token;
+    bool lists = params_have_list(values, count);
     int rc = 0;
 
     *sql = (struct pg_sql){.count = 0};
@@ -101,10 +158,11 @@ int pg_sql_init(struct pg_sql *sql, const struct statement *statement,
                   statement->line - statement->above);
     while (rc == 0 && sql_walk_next(&walk, &token)) {
         buf_add(&sql->text, done, (size_t)(token.text - done)); /* blanks */
-        rc = add_token(sql, &all, &walk, &token, err);
-        done = token.text + token.len;
+        if (!lists || !add_in(sql, &all, &walk, &token))
+            rc = add_token(sql, &all, &walk, &token, err);
+        done = walk.at;
     }
-    if (rc == 0 && buf_failed(&sql->text))
+    if (rc == 0 && (buf_failed(&sql->text) || sql->starved))
         rc = err_set(err, -E_NOMEM, "Out of memory.");
     return rc;
 }
@@ -112,4 +170,6 @@ int pg_sql_init(struct pg_sql *sql, const struct statement *statement,
 void pg_sql_done(struct pg_sql *sql)
 {
     buf_done(&sql->text);
+    for (size_t i = 0; i < sql->count; i++)
+        free(sql->arrays[i]);
 }

@@ -12,16 +12,19 @@
 #include "core/sql_text.h"
 #include "source/source_impl.h"
 #include "source/sqlite_file.h"
+#include "source/sqlite_list.h"
 #include "source/sqlite_temp.h"
 
 enum {
     VALUE_BYTES_MAX = 128 << 20, /* above what render takes, which can name the column */
-    CACHE_KIB = 1 << 10,   /* also what is sorted at a time, 4 ms that nothing interrupts; four
-                            * times as much is at most 3 % faster, sorting or joining */
-    INTERRUPT_OPS = 1000,  /* steps of SQLite's machine between two looks at the flag */
-    BUSY_WAIT_US = 5000,   /* between two tries at a lock … */
-    BUSY_WAITS_MAX = 1000, /* … so 5 s in all */
-    LOOKS_MAX = 10,        /* at a file that is being replaced */
+    CACHE_KIB = 1 << 10,      /* also what is sorted at a time, 4 ms that nothing interrupts; four
+                               * times as much is at most 3 % faster, sorting or joining */
+    INTERRUPT_OPS = 1000,     /* steps of SQLite's machine between two looks at the flag */
+    BUSY_WAIT_US = 5000,      /* between two tries at a lock … */
+    BUSY_WAITS_MAX = 1000,    /* … so 5 s in all */
+    SQL_BYTES_MAX = 16 << 20, /* of a statement in which lists are read */
+    LIST_BYTES_MAX = 2 << 20, /* a parameter's values, escaped */
+    LOOKS_MAX = 10,           /* at a file that is being replaced */
 };
 
 struct sqlite_source {
@@ -434,7 +437,7 @@ static char *with_backticks(const char *sql)
     struct sql_token token;
     struct buf out;
 
-    buf_init(&out, (size_t)2 * DEFINITION_FILE_MAX);
+    buf_init(&out, (size_t)2 * SQL_BYTES_MAX);
     sql_walk_init(&walk, sql, strlen(sql), 1);
     for (const char *at = sql; sql_walk_next(&walk, &token); at = token.text + token.len) {
         buf_add(&out, at, (size_t)(token.text - at)); /* blanks */
@@ -520,6 +523,19 @@ static int bind_real(sqlite3_stmt *stmt, int place, const char *digits)
     return code;
 }
 
+static int bind_list(sqlite3_stmt *stmt, int place, const struct param_value *list)
+{
+    struct buf json;
+    int code = SQLITE_NOMEM;
+
+    buf_init(&json, LIST_BYTES_MAX);
+    sqlite_list_add(&json, list);
+    if (!buf_failed(&json))
+        code = bind_text(stmt, place, buf_str(&json));
+    buf_done(&json);
+    return code;
+}
+
 /* A decimal is bound as SQLite reads the same digits in SQL: INTEGER without a point if it fits 64
  * bits, else REAL. As text it would compare as text. */
 static int bind_value(sqlite3_stmt *stmt, int place, const struct param_value *value)
@@ -528,6 +544,8 @@ static int bind_value(sqlite3_stmt *stmt, int place, const struct param_value *v
 
     if (value->text == NULL)
         return sqlite3_bind_null(stmt, place);
+    if (value->list)
+        return bind_list(stmt, place, value);
     if (value->type == PARAM_BOOLEAN)
         return sqlite3_bind_int(stmt, place, str_eq(value->text, "true"));
     if (value->type != PARAM_INTEGER && value->type != PARAM_DECIMAL)
@@ -581,6 +599,22 @@ static void sqlite_query_free(struct source_query *base)
     free(query);
 }
 
+static int compile_with_lists(struct sqlite_query *query, const struct statement *statement,
+                              const struct param_value *values, size_t count, struct err *err)
+{
+    struct statement sent = *statement;
+    struct buf sql;
+    int rc;
+
+    buf_init(&sql, SQL_BYTES_MAX);
+    sqlite_list_rewrite(&sql, statement->sql, values, count);
+    sent.sql = (char *)buf_str(&sql);
+    rc = buf_failed(&sql) ? err_set(err, -E_NOMEM, "Out of memory.")
+                          : compile(query->source, &sent, &query->stmt, err);
+    buf_done(&sql);
+    return rc;
+}
+
 static int sqlite_query(struct source *base, const struct statement *statement,
                         const struct param_value *values, size_t count, struct source_query **ret,
                         struct err *err)
@@ -594,7 +628,8 @@ static int sqlite_query(struct source *base, const struct statement *statement,
     query->base.ops = &source_sqlite;
     query->source = source;
     query->line = statement->line;
-    rc = compile(source, statement, &query->stmt, err);
+    rc = params_have_list(values, count) ? compile_with_lists(query, statement, values, count, err)
+                                         : compile(source, statement, &query->stmt, err);
     if (rc == 0)
         rc = bind_all(query, values, count, err);
     if (rc < 0) {

@@ -6,11 +6,13 @@
 
 #include "core/param.h"
 
-static const char text[] = "-- report: R\n-- source: s\n"
-                           "-- parameter: i integer\n-- parameter: d date default today\n"
-                           "-- parameter: s string\n-- parameter: n decimal\n"
-                           "-- parameter: b boolean default false\n-- parameter: e enum(A|B)\n"
-                           "-- results\nSELECT :i, :d, :s, :n, :b, :e\n";
+static const char text[] =
+    "-- report: R\n-- source: s\n"
+    "-- parameter: i integer\n-- parameter: d date default today\n"
+    "-- parameter: s string\n-- parameter: n decimal\n"
+    "-- parameter: b boolean default false\n-- parameter: e enum(A|B)\n"
+    "-- parameter: l list(string)\n-- parameter: m list(decimal)\n"
+    "-- results\nSELECT :i, :d, :s, :n, :b, :e WHERE :s IN (:l) OR :n IN (:m)\n";
 
 /* The canonical form, yours to free(); NULL: refused. */
 static char *canonical(const struct definition *def, const char *json, size_t len)

@@ -142,7 +142,7 @@ static void every_problem_is_told_once_and_in_order(void **state)
                     "configuration\n"
                     "1: the report has no name; write '-- report: NAME' at the top\n"
                     "2: 'int' is no type of a parameter; 'a' takes string, integer, decimal, date, "
-                    "boolean or enum(A|B|C)\n"
+                    "boolean, enum(A|B|C), or a list of them: list(integer)\n"
                     "3: nothing uses parameter 'b'; use :b in the SQL or remove this line\n"
                     "4: '5' is no timeout; write a number and its unit, such as 500ms, 30s, 10m or "
                     "2h, at most 7d\n"
@@ -332,6 +332,75 @@ static void an_enum_lists_its_values(void **state)
     refused_parameter("P enum(A|B", "is not closed");
     refused_parameter("P enum(A)B", "is not closed");
     refused_parameter("P enum", "is no type");
+}
+
+static void a_list_is_of_scalar_values(void **state)
+{
+    struct definition *def = parsed(HEAD "-- parameter: A list(integer) default 1,2\n"
+                                         "-- parameter: B list(enum(x y|z)) default '' \"of ()\"\n"
+                                         "-- parameter: C list(string) required\n" BODY
+                                         " WHERE 1 IN (:A) OR 'x' NOT IN (:B) AND :C IS NOT NULL");
+
+    (void)state;
+    assert_true(def->params[0].list);
+    assert_int_equal(def->params[0].type, PARAM_INTEGER);
+    assert_string_equal(def->params[0].fallback, "1,2");
+    assert_int_equal(def->params[1].allowed_count, 2);
+    assert_string_equal(def->params[1].fallback, "");
+    assert_string_equal(def->params[1].description, "of ()");
+    assert_true(def->params[2].required);
+    definition_free(def);
+    refused_parameter("A list", "'list' is no type of a parameter");
+    refused_parameter("A list(integer", "list of 'A' is not closed; write list(integer)");
+    refused_parameter("A list(integer)required", "list of 'A' is not closed");
+    refused_parameter("A list(enum(a|b)", "list of 'A' is not closed");
+    refused_parameter("A list(list(integer))", "not closed");
+    refused_parameter("A list(int)", "'int' is no type of a parameter");
+    refused_parameter("A list(integer) default 1,x",
+                      "'1,x' is no default for 'A' of type list(integer)");
+    refused_parameter("A list(date) default today", "is no default for 'A' of type list(date)");
+}
+
+static void a_list_stands_only_where_it_means_something(void **state)
+{
+    static const char *const good[] = {
+        "SELECT 1 WHERE 1 IN (:L)",
+        "SELECT 1 WHERE 1 not\n in /* */ ( -- x\n :L )",
+        "SELECT :L IS NULL",
+        "SELECT 1, :L is not null",
+        "SELECT 1 WHERE (:L IS NULL OR 1 IN (:L)) AND NOT :L IS NULL",
+        "SELECT CASE WHEN :L IS NULL THEN 1 END",
+    };
+    static const char *const wrong[] = {
+        "SELECT :L",
+        "SELECT 1 WHERE 1 = :L",
+        "SELECT 1 WHERE 1 IN :L",
+        "SELECT 1 WHERE 1 IN (2, :L)",
+        "SELECT 1 WHERE 1 IN (:L, 2)",
+        "SELECT 1 WHERE 1 IN (:L || '')",
+        "SELECT 1 WHERE f(:L)",
+        "SELECT 1 WHERE \"IN\" (:L)",
+        "SELECT 1 WHERE 1 = :L IS NULL",
+        "SELECT (:L) IS NULL",
+        "SELECT 1 WHERE :L IS",
+        "SELECT 1 WHERE :L IS NOT",
+        "SELECT 1 WHERE 1 IN (:L) OR count(:L) > 1",
+        "SELECT 1 WHERE 1 IN (:L",
+    };
+    char text[400];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        snprintf(text, sizeof(text), HEAD "-- parameter: L list(integer)\n-- results\n%s", good[i]);
+        expect_parsed(text);
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(text, sizeof(text), HEAD "-- parameter: L list(integer)\n-- results\n\n%s",
+                 wrong[i]);
+        expect_refused(text, "t.sql:6: ",
+                       ":L is a list, which stands only in IN (:L), NOT IN (:L) and :L IS NULL; "
+                       "write one of these");
+    }
 }
 
 static void a_parameter_line_has_nothing_it_does_not_know(void **state)
@@ -631,6 +700,8 @@ int main(void)
         cmocka_unit_test(a_default_may_be_quoted),
         cmocka_unit_test(a_default_must_be_of_its_type),
         cmocka_unit_test(an_enum_lists_its_values),
+        cmocka_unit_test(a_list_is_of_scalar_values),
+        cmocka_unit_test(a_list_stands_only_where_it_means_something),
         cmocka_unit_test(a_parameter_line_has_nothing_it_does_not_know),
         cmocka_unit_test(columns_have_a_type),
         cmocka_unit_test(a_name_that_is_not_declared_is_refused_with_its_line),

@@ -14,11 +14,12 @@ enum { BOOL = 16, BYTEA = 17, INT8 = 20, TEXT = 25, FLOAT8 = 701, DATE = 1082, T
 enum { TIMESTAMPTZ = 1184, TSTZRANGE = 3910, NUMERIC = 1700, BOX = 603, JSONB = 3802 };
 
 static const struct param_value values[] = {
-    {"A", PARAM_INTEGER, (char *)"1"},
-    {"Ab", PARAM_DATE, (char *)"2024-01-12"},
-    {"c", PARAM_ENUM, NULL},
+    {.name = "A", .type = PARAM_INTEGER, .text = (char *)"1"},
+    {.name = "Ab", .type = PARAM_DATE, .text = (char *)"2024-01-12"},
+    {.name = "c", .type = PARAM_ENUM},
 };
-static const struct param_value session_user = {"session_user", PARAM_STRING, (char *)"ann"};
+static const struct param_value session_user = {
+    .name = "session_user", .type = PARAM_STRING, .text = (char *)"ann"};
 
 static int rewrite(struct pg_sql *sql, const char *text, struct err *err)
 {
@@ -93,6 +94,29 @@ static void a_name_without_a_value_and_a_number_are_refused_with_their_line(void
             fail_msg("%s", err.detail);
         pg_sql_done(&sql);
     }
+}
+
+static void a_list_is_compared_as_an_array(void **state)
+{
+    const struct param_value list = {.name = "L",
+                                     .type = PARAM_STRING,
+                                     .text = (char *)"a\0\0\"\\{,}\0NULL",
+                                     .list = true,
+                                     .count = 4};
+    const struct statement statement = {
+        .sql = (char *)"SELECT a IN (:L), a\nNot -- :L\n in(\n:L\n) OR :L IS NULL, a IN (L)",
+        .line = 10};
+    struct pg_sql sql;
+
+    (void)state;
+    assert_int_equal(pg_sql_init(&sql, &statement, &list, 1, &session_user, NULL), 0);
+    assert_string_equal(buf_str(&sql.text),
+                        "SELECT a OPERATOR(=) ANY ($1), a\nOPERATOR(<>) ALL (\n\n\n$1) OR  $1 IS "
+                        "NULL, a IN (L)");
+    assert_int_equal(sql.count, 1);
+    assert_int_equal(sql.types[0], 1009);
+    assert_string_equal(sql.arrays[0], "{\"a\",\"\",\"\\\"\\\\{,}\",\"NULL\"}");
+    pg_sql_done(&sql);
 }
 
 static void column_init(struct pg_column *column, Oid element, char delimiter)
@@ -236,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_become_numbers_in_order_of_appearance),
         cmocka_unit_test(names_are_left_alone_where_they_are_no_parameters),
+        cmocka_unit_test(a_list_is_compared_as_an_array),
         cmocka_unit_test(a_name_without_a_value_and_a_number_are_refused_with_their_line),
         cmocka_unit_test(arrays_become_json),
         cmocka_unit_test(what_json_cannot_express_is_refused_in_arrays_too),

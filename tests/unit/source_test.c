@@ -133,16 +133,16 @@ static void values_come_as_the_database_has_them(void **state)
 static void parameters_are_bound_by_name_and_type(void **state)
 {
     static const struct param_value values[] = {
-        {"Text", PARAM_STRING, (char *)"1"},
-        {"Number", PARAM_INTEGER, (char *)"-5"},
-        {"Price", PARAM_DECIMAL, (char *)"1.50"},
-        {"Whole", PARAM_DECIMAL, (char *)"-9223372036854775808"},
-        {"Huge", PARAM_DECIMAL, (char *)"9223372036854775808"},
-        {"Long", PARAM_DECIMAL, (char *)"0.12345678901234567890123"},
-        {"Day", PARAM_DATE, (char *)"2024-01-12"},
-        {"Yes", PARAM_BOOLEAN, (char *)"true"},
-        {"No", PARAM_BOOLEAN, (char *)"false"},
-        {"None", PARAM_INTEGER, NULL},
+        {.name = "Text", .type = PARAM_STRING, .text = (char *)"1"},
+        {.name = "Number", .type = PARAM_INTEGER, .text = (char *)"-5"},
+        {.name = "Price", .type = PARAM_DECIMAL, .text = (char *)"1.50"},
+        {.name = "Whole", .type = PARAM_DECIMAL, .text = (char *)"-9223372036854775808"},
+        {.name = "Huge", .type = PARAM_DECIMAL, .text = (char *)"9223372036854775808"},
+        {.name = "Long", .type = PARAM_DECIMAL, .text = (char *)"0.12345678901234567890123"},
+        {.name = "Day", .type = PARAM_DATE, .text = (char *)"2024-01-12"},
+        {.name = "Yes", .type = PARAM_BOOLEAN, .text = (char *)"true"},
+        {.name = "No", .type = PARAM_BOOLEAN, .text = (char *)"false"},
+        {.name = "None", .type = PARAM_INTEGER},
     };
     static const char sql[] =
         "SELECT typeof(:Text) = 'text' AND :Number = -5 AND typeof(:Number) = 'integer'"
@@ -160,6 +160,65 @@ static void parameters_are_bound_by_name_and_type(void **state)
     assert_int_equal(source_step(q, row, NULL), 1);
     assert_int_equal(row[0].integer, 1);
     source_query_free(q);
+}
+
+/* The texts of the column `column`, one behind the other, of what the query gives. */
+static void gives(struct source *source, const char *sql, const struct param_value *list,
+                  size_t column, const char *words)
+{
+    struct source_value row[ROW_MAX];
+    struct source_query *q;
+    struct err err = {0};
+    char all[1000] = "";
+
+    if (query(source, sql, list, 1, &q, &err) != 0)
+        fail_msg("%s: %s", sql, err.detail);
+    while (source_step(q, row, NULL) == 1)
+        snprintf(all + strlen(all), sizeof(all) - strlen(all), "%.*s;", (int)row[column].text.len,
+                 row[column].text.data);
+    source_query_free(q);
+    if (strstr(all, words) == NULL)
+        fail_msg("%s gives %s", sql, all);
+}
+
+static void a_list_is_read_as_values_in_parentheses_are(void **state)
+{
+    const struct param_value numbers = {.name = "L",
+                                        .type = PARAM_DECIMAL,
+                                        .text = (char *)"7\0002.50\0-9223372036854775808\0"
+                                                        "9223372036854775808\0-0",
+                                        .list = true,
+                                        .count = 5};
+    struct bench *b = *state;
+
+    /* Of the same storage class each, and against columns of any affinity. */
+    gives(b->source,
+          "WITH want(v) AS (VALUES (7), (2.50), (-9223372036854775807 - 1), (9223372036854775808),"
+          " (-0)) SELECT count(*) || '' FROM want WHERE v IN (:L) AND typeof(v) IN ('integer', "
+          "'real')",
+          &numbers, 0, "5;");
+    gives(b->source,
+          "SELECT (CAST('7' AS TEXT) IN (:L)) || ('7' IN (:L)) || (s IN (:L)) || (i IN (:L)) FROM "
+          "(SELECT '7' AS s, i FROM t)",
+          &numbers, 0, "1001;");
+    /* An index serves as it does IN (7). */
+    gives(b->source, "EXPLAIN QUERY PLAN SELECT 1 FROM t WHERE i IN (:L)", &numbers, 3,
+          "SEARCH t USING COVERING INDEX t_i (i=?)");
+    gives(b->source, "EXPLAIN QUERY PLAN SELECT 1 FROM t WHERE i = 7 AND r IN (:L)", &numbers, 3,
+          "LIST SUBQUERY");
+}
+
+static void an_error_behind_a_list_has_its_line(void **state)
+{
+    const struct param_value list = {.name = "L", .type = PARAM_INTEGER, .list = true};
+    struct bench *b = *state;
+    struct source_query *q;
+    struct err err = {0};
+
+    assert_int_equal(
+        query(b->source, "SELECT 1\nFROM t WHERE i IN (\n:L)\n AND nope", &list, 1, &q, &err),
+        -E_SOURCE);
+    assert_non_null(strstr(err.detail, "line 13: "));
 }
 
 static void a_parameter_that_is_not_declared_is_refused(void **state)
@@ -445,6 +504,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(values_come_as_the_database_has_them),
         TEST(parameters_are_bound_by_name_and_type),
+        TEST(a_list_is_read_as_values_in_parentheses_are),
+        TEST(an_error_behind_a_list_has_its_line),
         TEST(a_parameter_that_is_not_declared_is_refused),
         TEST(only_one_statement_is_taken_and_only_if_it_reads),
         TEST(writing_and_all_else_is_refused_by_the_database),

@@ -1,0 +1,206 @@
+"""Lists, timestamps, zones, defaults and limits of parameters, over both engines: the same bytes."""
+
+import json
+import random
+import sqlite3
+
+import pytest
+
+from harness import Server, failed
+
+HEAD = "-- report: {name}\n-- source: data\n{header}-- results\n{sql}\n"
+
+TABLE = """
+CREATE TABLE item (id {integer}, code text, price {decimal}, day {date}, yes {boolean}, big {integer});
+INSERT INTO item VALUES
+ (1, 'plain', 2, '2024-01-12', {true}, 9223372036854775807),
+ (2, 'a,b', 2.50, '2024-02-29', {false}, -9223372036854775807),
+ (3, 'say "hi"', 9.80, '2024-03-01', {true}, 0),
+ (4, '{{x}}', -1, NULL, NULL, NULL),
+ (5, 'back\\slash', 0, '2024-01-12', {false}, 1),
+ (6, '', 1000, '2024-01-13', {true}, 2),
+ (7, 'O''Neill', NULL, '2024-01-14', {true}, 3),
+ (8, NULL, 0.1, '2024-01-15', {true}, 4),
+ (9, 'NULL', 123456789012345678901, '2024-01-15', {true}, 5);
+"""
+TYPES = {
+    "sqlite": {"integer": "INTEGER", "decimal": "NUMERIC", "date": "TEXT", "boolean": "INTEGER", "true": 1, "false": 0},
+    "postgres": {"integer": "bigint", "decimal": "numeric", "date": "date", "boolean": "boolean", "true": "true",
+                 "false": "false"},
+}
+
+
+class Engines:
+    """One server per engine over the same rows; what they answer has to be the same."""
+
+    def __init__(self, folder, postgres):
+        with sqlite3.connect(folder / "items.db") as db:
+            db.executescript(TABLE.format(**TYPES["sqlite"]))
+        db.close()
+        database = postgres.create_database("items")
+        postgres.sql(TABLE.format(**TYPES["postgres"]), database)
+        self.count = 0
+        self.servers = []
+        for name, source in (("sqlite", f"sqlite:{folder}/items.db"), ("postgres", postgres.url(database))):
+            server = Server.made(folder / name, source=source)
+            server.add_user("alice")
+            self.servers.append(server.start())
+
+    def define(self, header, sql):
+        """A report of this header and statement on both; its name."""
+        self.count += 1
+        name = f"Report{self.count}"
+        for server in self.servers:
+            (server.reports / f"{name}.sql").write_text(HEAD.format(name=name, header=header, sql=sql))
+            server.reload()
+        return name
+
+    def clients(self):
+        return [server.client_of("alice") for server in self.servers]
+
+    def ids(self, name, **parameters):
+        """The column `id` of the report's rows, and the parameters as they are shown: the same on both."""
+        answers = []
+        for client in self.clients():
+            reference = client.complete(name, **parameters)
+            data = client.result(reference).json()["data"]
+            answers.append(([row["id"] for row in data["results"]], data["parameters"]))
+            client.delete(reference)
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    def refused(self, name, parameters, *words):
+        for client in self.clients():
+            failed(client.submit(name, parameters), 200, *words)
+
+    def close(self):
+        for server in self.servers:
+            assert server.stop() == 0
+            server.check_log()
+
+
+@pytest.fixture(scope="module")
+def engines(postgres, tmp_path_factory):
+    made = Engines(tmp_path_factory.mktemp("parameters"), postgres)
+    yield made
+    made.close()
+
+
+ALL = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def listed(engines, of, column):
+    header = f"-- parameter: L list({of})\n"
+    return (engines.define(header, f"SELECT id FROM item WHERE {column} IN (:L) ORDER BY id"),
+            engines.define(header, f"SELECT id FROM item WHERE {column} NOT IN (:L) ORDER BY id"),
+            engines.define(header, f"SELECT id FROM item WHERE :L IS NULL OR {column} IN (:L) ORDER BY id"))
+
+
+@pytest.mark.parametrize("of, column, given, found, null", [
+    ("integer", "id", "1, 3,007", [1, 3, 7], []),
+    ("integer", "id", "[1,3,7]", [1, 3, 7], []),
+    ("integer", "id", "99", [], []),
+    ("integer", "big", "9223372036854775807,-9223372036854775807", [1, 2], [4]),
+    ("string", "code", "plain,O'Neill,{x}", [1, 4, 7], [8]),
+    ("string", "code", r'["a,b", "say \"hi\"", "back\\slash", "", "{x}"]', [2, 3, 4, 5, 6], [8]),
+    ("string", "code", "NULL", [9], [8]),
+    ("string", "code", r'["\u0070lain"]', [1], [8]),
+    ("decimal", "price", "2.00,2.5,-1,123456789012345678901,0.10", [1, 2, 4, 8, 9], [7]),
+    ("decimal", "price", '["9.8", 1000.0]', [3, 6], [7]),
+    ("date", "day", "2024-01-12,2024-02-29", [1, 2, 5], [4]),
+    ("boolean", "yes", "false", [2, 5], [4]),
+    ("boolean", "yes", "[true, false]", [1, 2, 3, 5, 6, 7, 8, 9], [4]),
+    ("enum(plain|O'Neill)", "code", "O'Neill", [7], [8]),
+])
+def test_a_list_selects_what_it_names(engines, of, column, given, found, null):
+    within, without, perhaps = listed(engines, of, column)
+    assert engines.ids(within, L=given)[0] == found
+    assert engines.ids(without, L=given)[0] == [i for i in ALL if i not in found + null]
+    assert engines.ids(perhaps, L=given)[0] == found
+
+
+@pytest.mark.parametrize("of, column", [("integer", "big"), ("string", "code"), ("decimal", "price"), ("date", "day")])
+def test_an_empty_list_is_not_one_that_was_not_given(engines, of, column):
+    within, without, perhaps = listed(engines, of, column)
+    for empty in ("", " ", "[]", " [ ] "):
+        assert engines.ids(within, L=empty) == ([], {"L": ""})
+        assert engines.ids(without, L=empty)[0] == ALL  # of NULL too
+        assert engines.ids(perhaps, L=empty)[0] == []
+    assert engines.ids(within) == ([], {})
+    assert engines.ids(without)[0] == []  # NULL: as NOT IN (NULL)
+    assert engines.ids(perhaps)[0] == ALL
+
+
+def test_a_list_stands_wherever_in_can(engines):
+    name = engines.define("-- parameter: L list(integer)\n-- parameter: M list(string) default ''\n", """
+        SELECT id FROM item
+        WHERE (id + 1 IN /* a comment */ (:L)) = (1 = 1)
+          AND NOT id || '' in(:M) AND CASE WHEN :L IS NOT NULL THEN id not
+              -- another
+              IN ( :L ) END
+          AND EXISTS (SELECT 1 FROM item AS i WHERE i.id IN (:L) AND i.id = item.id + 1)
+        ORDER BY id""")
+    assert engines.ids(name, L="3,5,8") == ([2, 4, 7], {"L": "3,5,8", "M": ""})
+    assert engines.ids(name, L="3,5,8", M="2,7") == ([4], {"L": "3,5,8", "M": "2,7"})
+
+
+def test_a_list_is_shown_in_one_form(engines):
+    name = engines.define("-- parameter: L list(string) default 'a, b'\n-- parameter: N list(integer) required\n",
+                          "SELECT id FROM item WHERE code IN (:L) OR id IN (:N) ORDER BY id")
+    assert engines.ids(name, N=" 007 ,8") == ([7, 8], {"L": "a,b", "N": "7,8"})
+    assert engines.ids(name, N="[]", L='[ "x" , "a,b" ]') == ([2], {"L": '["x","a,b"]', "N": ""})
+    assert engines.ids(name, N="", L='["plain"]') == ([1], {"L": "plain", "N": ""})
+    for client in engines.clients():
+        typed = next(t for t in client.get("/Report/Types").json()["data"] if t["name"] == name)
+        assert [(p["type"], p["required"], p["default"]) for p in typed["parameters"]] == [
+            ("list(string)", False, "a, b"), ("list(integer)", True, None)]
+
+
+@pytest.mark.parametrize("of, given, words", [
+    ("integer", "1,x", ["'L'", "a list with commas, each value an integer such as 42", "'x'"]),
+    ("integer", "1,,2", ["'L'", "a value between its commas is empty"]),
+    ("integer", "1,", ["'L'", "a value between its commas is empty"]),
+    ("integer", "[1,null]", ["'L'", "JSON array"]),
+    ("integer", "[1,2", ["'L'", "JSON array"]),
+    ("integer", "[[1]]", ["'L'", "JSON array"]),
+    ("integer", "[1] 2", ["'L'", "JSON array"]),
+    ("integer", '["1]', ["'L'", "JSON array"]),
+    ("integer", "[1,]", ["'L'", "JSON array"]),
+    ("decimal", "[1e3]", ["'L'", "'1e3'"]),
+    ("string", '["\\u0000"]', ["'L'", "JSON array"]),
+    ("string", '["\\ud800"]', ["'L'", "JSON array"]),
+    ("date", "2024-02-30", ["'L'", "YYYY-MM-DD", "'2024-02-30'"]),
+    ("enum(A|B)", "A,C", ["'L'", "(A, B)", "'C'"]),
+    ("integer", ",".join(["1"] * 10_001), ["'L'", "at most 10000 values"]),
+    ("string", "x" * 4097, ["'L'", "at most 4096 bytes per value"]),
+    ("string", ",".join(["x" * 40] * 5_000), ["196608 bytes"]),
+    ("string", ",".join(["x" * 19 + '"'] * 9_000), ["196608 bytes"]),
+], ids=lambda value: repr(value)[:30])
+def test_what_is_no_list_is_refused(engines, of, given, words):
+    name = engines.define(f"-- parameter: L list({of})\n", "SELECT id FROM item WHERE :L IS NULL")
+    engines.refused(name, {"L": given}, *words)
+    engines.refused(name, {"L": ["1"]}, "'L' must be a JSON string (a list with commas")
+
+
+def test_ten_thousand_values_are_a_list(engines):
+    name = engines.define("-- parameter: L list(integer)\n", "SELECT id FROM item WHERE big IN (:L) ORDER BY id")
+    many = list(range(2, 10_002))
+    random.Random(5).shuffle(many)
+    assert engines.ids(name, L=",".join(map(str, many)))[0] == [6, 7, 8, 9]
+    long = engines.define("-- parameter: L list(string)\n", "SELECT id FROM item WHERE code NOT IN (:L) ORDER BY id")
+    values = [f"{i:05}-{'x' * 10}" for i in range(9_999)] + ["plain"]
+    assert engines.ids(long, L=",".join(values))[0] == [2, 3, 4, 5, 6, 7, 9]
+    assert engines.ids(long, L=json.dumps(values[1:]))[0] == [2, 3, 4, 5, 6, 7, 9]
+
+
+def test_any_texts_survive_the_way_to_the_database(engines):
+    """What is selected by a list of random texts is what was in the list: nothing is cut, split or unescaped."""
+    rng = random.Random(11)
+    alphabet = "a,\"'\\{}[] \n\té☃𝄞%_;:$NULL"
+    texts = {"".join(rng.choices(alphabet, k=rng.randrange(0, 8))) for _ in range(400)}
+    name = engines.define("-- parameter: L list(string)\n-- parameter: T string\n",
+                          "SELECT 1 AS id WHERE :T IN (:L)")
+    for text in rng.sample(sorted(texts), 12):
+        others = sorted(texts - {text})
+        assert engines.ids(name, T=text, L=json.dumps([*others, text]))[0] == [1]
+        assert engines.ids(name, T=text, L=json.dumps(others, ensure_ascii=False))[0] == []
