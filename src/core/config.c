@@ -235,6 +235,18 @@ static int take_values(struct config *config, cfg_t *cfg, struct err *err)
     return 0;
 }
 
+/* Of a kind that reports can be made from (source/source.c), and with something behind it. */
+static bool is_source_url(const char *url)
+{
+    static const char *const schemes[] = {"sqlite:", "postgresql://", "postgres://"};
+
+    for (size_t i = 0; url != NULL && i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (str_starts(url, schemes[i]) && url[strlen(schemes[i])] != '\0')
+            return true;
+    }
+    return false;
+}
+
 static int take_sources(struct config *config, cfg_t *cfg, struct err *err)
 {
     unsigned count = cfg_size(cfg, "source");
@@ -247,10 +259,10 @@ static int take_sources(struct config *config, cfg_t *cfg, struct err *err)
         const char *url = cfg_getstr(section, "url");
         struct config_source *source = &config->sources[config->source_count];
 
-        if (url == NULL || strchr(url, ':') == NULL)
+        if (!is_source_url(url)) /* which is not quoted: it may have a password */
             return err_set(err, -E_CONFIG,
-                           "%s: source %s needs a url: source %s { url = \"sqlite:PATH\" } or "
-                           "postgresql://…",
+                           "%s: source %s needs the url of an SQLite or PostgreSQL database: "
+                           "source %s { url = \"sqlite:PATH\" } or \"postgresql://USER@HOST/DB\"",
                            config->file, cfg_title(section), cfg_title(section));
         source->name = strdup(cfg_title(section));
         source->url = join_url(config->folder, url);

@@ -71,6 +71,9 @@ enum pg_class pg_class_of(const PGconn *conn, const PGresult *result);
 /* What was said in `result` (NULL: of the connection), in one line for the log: never a message
  * that may quote values. */
 void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS]);
+/* All that was said in `result`, which has an SQLSTATE: message, DETAIL, HINT and the severity of
+ * what is no error, in one line. It may quote values: for the one who wrote the statement. */
+void pg_said_all(const PGresult *result, char out[ERR_TEXT_MAX]);
 /* The same for a message of libpq's, which has several lines, the last one ended. */
 void pg_line(const char *message, char out[PG_WORDS]);
 /* A message of libpq's about a URL and the connection it makes, in one line for the log, unless it

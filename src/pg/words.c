@@ -111,3 +111,37 @@ void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS])
     pg_line(states[find(state)].plain ? primary : "what it says may quote values", line);
     snprintf(out, PG_WORDS, "%.*s (%s)", PG_WORDS - 16, line, state);
 }
+
+static void one_line(char *text)
+{
+    for (; *text != '\0'; text++)
+        *text = (unsigned char)*text < ' ' ? ' ' : *text;
+}
+
+void pg_said_all(const PGresult *result, char out[ERR_TEXT_MAX])
+{
+    static const struct {
+        int field;
+        const char *before, *behind;
+    } parts[] = {
+        {PG_DIAG_SEVERITY_NONLOCALIZED, "", ": "},
+        {PG_DIAG_MESSAGE_PRIMARY, "", ""},
+        {PG_DIAG_SQLSTATE, " (", ")"},
+        {PG_DIAG_MESSAGE_DETAIL, ". ", ""},
+        {PG_DIAG_MESSAGE_HINT, ". HINT: ", ""},
+    };
+    size_t len = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && len < ERR_TEXT_MAX; i++) {
+        const char *said = PQresultErrorField(result, parts[i].field);
+        bool ended = len > 0 && out[len - 1] == '.';
+
+        if (said == NULL || (i == 0 && str_eq(said, "ERROR")))
+            continue;
+        len += (size_t)snprintf(out + len, ERR_TEXT_MAX - len, "%s%s%s",
+                                parts[i].before + (ended && *parts[i].before == '.'), said,
+                                parts[i].behind);
+    }
+    one_line(out);
+}

@@ -295,3 +295,13 @@ int json_value_add(struct buf *out, const struct source_value *value, const char
         return err_set(err, -E_SOURCE, "The column '%s' %s.", name, why);
     return 0;
 }
+
+int json_value_suits(const struct column *column, enum source_kind kind, const char *type,
+                     struct err *err)
+{
+    if (kind == SOURCE_NULL || declared[column->type].print[kind] != NULL)
+        return 0;
+    return err_set(err, -E_SOURCE, "The column '%s' %s %s%s%s%s.", column->name,
+                   declared[column->type].takes, kind == SOURCE_BLOB ? "" : kind_names[kind],
+                   kind == SOURCE_BLOB ? "" : " (", type, kind == SOURCE_BLOB ? "" : ")");
+}

@@ -15,4 +15,9 @@ enum { JSON_VALUE_MAX = 64 << 20 }; /* bytes of one text, blob or JSON value of 
 int json_value_add(struct buf *out, const struct source_value *value, const char *name,
                    const struct column *column, struct err *err);
 
+/* Could the column, as it is declared, print values of that kind (which the database calls `type`)?
+ * SOURCE_NULL: the kind is not known. -E_SOURCE says what it takes. */
+int json_value_suits(const struct column *column, enum source_kind kind, const char *type,
+                     struct err *err);
+
 #endif

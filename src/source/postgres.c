@@ -60,6 +60,8 @@ static int pg_open(const struct source_spec *spec, const char *address, struct s
         return err_set(err, -E_NOMEM, "Out of memory.");
     source->base.ops = &source_postgres;
     source->url = strdup(spec->url);
+    source->notice = spec->notice;
+    source->notice_context = spec->context;
     source->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (source->url == NULL || source->wake_fd < 0) {
         pg_close(&source->base);
@@ -179,6 +181,8 @@ const struct source_ops source_postgres = {
     .query_free = pg_query_free,
     .columns = pg_columns,
     .column_name = pg_column_name,
+    .column_type = pg_column_type,
+    .rehearse = pg_rehearse,
     .step = pg_step,
     .interrupt = pg_interrupt,
     .resume = pg_resume,

@@ -22,6 +22,8 @@ struct pg_source {
     PGconn *conn; /* NULL: not connected */
     int wake_fd;  /* eventfd, readable while interrupted */
     atomic_bool interrupted;
+    void (*notice)(void *context, const char *text); /* of the spec */
+    void *notice_context;
     bool spoiled;                    /* a cancel is on its way to it: close it, never reuse it */
     struct param_value session_user; /* its text is borrowed from source_begin() to source_end() */
     const struct pg_query *reading;  /* whose rows are on the wire; NULL: nobody's */
@@ -89,6 +91,8 @@ struct pg_column {
 
 /* How values of a type are read; NULL if it is not one that we know: its text, or an array. */
 pg_read_fn *pg_type_reader(Oid type);
+/* What they are then, as source_column_type() says it. */
+enum source_kind pg_type_kind(Oid type);
 pg_read_fn pg_read_text, pg_read_array;
 /* postgres_time.c: timestamptz and ranges of it, in UTC and RFC 3339 whatever zone the session has.
  */
@@ -101,6 +105,9 @@ int pg_query(struct source *base, const struct statement *statement,
 void pg_query_free(struct source_query *base);
 size_t pg_columns(const struct source_query *base);
 const char *pg_column_name(const struct source_query *base, size_t column);
+enum source_kind pg_column_type(const struct source_query *base, size_t column,
+                                char name[SOURCE_TYPE_TEXT]);
+int pg_rehearse(struct source_query *base, struct err *err);
 int pg_step(struct source_query *base, struct source_value *row, struct err *err);
 
 #endif

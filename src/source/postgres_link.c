@@ -52,11 +52,14 @@ static int line_at_fault(const PGresult *result, const struct statement *stateme
 int pg_fail(struct pg_source *source, const PGresult *result, const struct statement *statement,
             struct err *err)
 {
-    char said[PG_WORDS], place[32] = "";
+    char said[ERR_TEXT_MAX], place[32] = "";
 
     if (atomic_load(&source->interrupted))
         return cancelled(err);
-    pg_said(source->conn, result, said);
+    if (source->notice != NULL && PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL)
+        pg_said_all(result, said);
+    else
+        pg_said(source->conn, result, said);
     if (statement != NULL)
         snprintf(place, sizeof(place), "line %d: ", line_at_fault(result, statement));
     /* What libpq itself says of a row that it has no room for. */
@@ -64,7 +67,7 @@ int pg_fail(struct pg_source *source, const PGresult *result, const struct state
         err_set(err, -E_NOMEM, "Out of memory.");
     else
         err_set(err, -E_SOURCE, "%s", words[pg_class_of(source->conn, result)]);
-    return err_detail(err, "%spostgresql: %s", place, said);
+    return err_detail(err, "%spostgresql: %.*s", place, ERR_TEXT_MAX - 48, said);
 }
 
 void pg_drop(struct pg_source *source)
@@ -123,6 +126,15 @@ int pg_finish(struct pg_source *source, int sent, const struct statement *statem
     return rc;
 }
 
+static void on_notice(void *context, const PGresult *result)
+{
+    struct pg_source *source = context;
+    char said[ERR_TEXT_MAX];
+
+    pg_said_all(result, said);
+    source->notice(source->notice_context, said);
+}
+
 int pg_reach(struct pg_source *source, struct err *err)
 {
     char why[PG_WORDS];
@@ -134,6 +146,8 @@ int pg_reach(struct pg_source *source, struct err *err)
         &(struct pg_spec){
             .url = source->url, .name = "reportd", .connect_s = 10, .wake_fd = source->wake_fd},
         why);
+    if (source->conn != NULL && source->notice != NULL)
+        PQsetNoticeReceiver(source->conn, on_notice, source);
     if (source->conn != NULL)
         return 0;
     if (atomic_load(&source->interrupted))

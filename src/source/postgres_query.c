@@ -2,6 +2,7 @@
  * and read row by row. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "source/postgres_impl.h"
@@ -169,6 +170,58 @@ const char *pg_column_name(const struct source_query *base, size_t column)
     return PQfname(((const struct pg_query *)base)->description, (int)column);
 }
 
+static const char type_sql[] = "SELECT pg_catalog.format_type($1, $2)";
+
+enum source_kind pg_column_type(const struct source_query *base, size_t column,
+                                char name[SOURCE_TYPE_TEXT])
+{
+    static const Oid types[] = {26, 23}; /* oid, int4 */
+    const struct pg_query *query = (const struct pg_query *)base;
+    Oid type = PQftype(query->description, (int)column);
+    PGconn *conn = query->source->conn;
+    PGresult *result = NULL;
+    char oid[16], modifier[16];
+    const char *const values[] = {oid, modifier};
+
+    snprintf(oid, sizeof(oid), "%u", type);
+    snprintf(modifier, sizeof(modifier), "%d", PQfmod(query->description, (int)column));
+    name[0] = '\0';
+    if (pg_finish(query->source, PQsendQueryParams(conn, type_sql, 2, types, values, NULL, NULL, 0),
+                  NULL, &result, NULL) == 0)
+        str_copy(name, SOURCE_TYPE_TEXT, PQgetvalue(result, 0, 0));
+    PQclear(result);
+    return query->columns[column].read == pg_read_array ? SOURCE_JSON : pg_type_kind(type);
+}
+
+/* EXPLAIN starts the statement, which is when rights are looked at, and does not run it. That it
+ * would write is seen in its plan: only running it is refused in a transaction that reads. */
+int pg_rehearse(struct source_query *base, struct err *err)
+{
+    struct pg_query *query = to_query(base);
+    PGresult *result = NULL;
+    struct buf sql;
+    int rc = may_send(query->source, query, err);
+
+    if (rc < 0)
+        return rc;
+    buf_init(&sql, 1024);
+    buf_add_format(&sql, "EXPLAIN (FORMAT JSON) EXECUTE %s%s", query->name,
+                   query->sql.count > 0 ? "(" : "");
+    for (size_t i = 0; i < query->sql.count; i++)
+        buf_add_str(&sql, i + 1 < query->sql.count ? "NULL, " : "NULL)");
+    rc = pg_finish(query->source, PQsendQuery(query->source->conn, buf_str(&sql)), &query->sent,
+                   &result, err);
+    buf_done(&sql);
+    if (rc == 0 && (strstr(PQgetvalue(result, 0, 0), "\"Node Type\": \"ModifyTable\"") != NULL ||
+                    strstr(PQgetvalue(result, 0, 0), "\"Node Type\": \"LockRows\"") != NULL)) {
+        rc = err_set(err, -E_SOURCE, "The report's query tries to do what a report may not do.");
+        err_detail(err, "line %d: the statement writes or locks rows; write a SELECT that reads",
+                   query->sent.line);
+    }
+    PQclear(result);
+    return rc;
+}
+
 /* ---- rows ---- */
 
 static int execute(struct pg_query *query, struct err *err)
@@ -212,13 +265,62 @@ static int read_row(struct pg_query *query, struct source_value *row, struct err
     return 1;
 }
 
+static bool is_quoted(const char *message, const char *text)
+{
+    size_t len = strlen(text);
+    const char *at = message;
+
+    while ((at = strstr(at, text)) != NULL && !(at > message && at[-1] == '"' && at[len] == '"'))
+        at++;
+    return at != NULL && len > 0;
+}
+
+/* Which value the database could not read (class 22), if it says so: version 16 gives the number
+ * of one that it could not bind, and a message that quotes the value of exactly one parameter is
+ * about that one. */
+static const struct param_value *unread(const struct pg_query *query)
+{
+    const char *state = PQresultErrorField(query->row, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(query->row, PG_DIAG_MESSAGE_PRIMARY);
+    const char *context = PQresultErrorField(query->row, PG_DIAG_CONTEXT);
+    const char *number = context != NULL ? strstr(context, "parameter $") : NULL;
+    const struct param_value *found = NULL;
+    size_t n;
+
+    if (state == NULL || message == NULL || !str_starts(state, "22"))
+        return NULL;
+    n = number != NULL ? strtoul(number + strlen("parameter $"), NULL, 10) : 0;
+    if (n > 0 && n <= query->sql.count)
+        return query->sql.values[n - 1];
+    for (size_t i = 0; i < query->sql.count; i++) {
+        if (query->sql.values[i]->text == NULL || !is_quoted(message, query->sql.values[i]->text))
+            continue;
+        if (found != NULL)
+            return NULL;
+        found = query->sql.values[i];
+    }
+    return found;
+}
+
+/* The user may be told a parameter's name, never what the database says of its value. */
+static int failed(struct pg_query *query, struct err *err)
+{
+    const struct param_value *value = unread(query);
+    int rc = pg_fail(query->source, query->row, &query->sent, err);
+
+    if (rc == -E_SOURCE && value != NULL && err != NULL)
+        snprintf(err->text, sizeof(err->text),
+                 "The report's database cannot read the value of parameter '%s'. Correct it.",
+                 value->name);
+    return rc;
+}
+
 /* Behind the last row, or at the error. */
 static int finish(struct pg_query *query, struct err *err)
 {
     PGresult *nothing = NULL;
-    int rc = PQresultStatus(query->row) == PGRES_TUPLES_OK
-                 ? pg_next(query->source, &nothing, err)
-                 : pg_fail(query->source, query->row, &query->sent, err);
+    int rc = PQresultStatus(query->row) == PGRES_TUPLES_OK ? pg_next(query->source, &nothing, err)
+                                                           : failed(query, err);
 
     PQclear(nothing);
     query->ended = rc == 0;

@@ -109,37 +109,48 @@ static const char *read_bytes(struct pg_column *column, const char *text, size_t
     return NULL;
 }
 
-/* By pg_type.h's numbers, which never change. */
+/* By pg_type.h's numbers, which never change. BLOB: no number, boolean, text or JSON. */
 static const struct {
     Oid type;
     pg_read_fn *read;
+    enum source_kind kind;
 } readers[] = {
-    {16, read_boolean},     /* bool */
-    {17, read_bytes},       /* bytea */
-    {18, pg_read_text},     /* "char" */
-    {19, pg_read_text},     /* name */
-    {20, read_integer},     /* int8 */
-    {21, read_integer},     /* int2 */
-    {23, read_integer},     /* int4 */
-    {25, pg_read_text},     /* text */
-    {26, read_integer},     /* oid */
-    {114, read_json},       /* json */
-    {700, read_real},       /* float4 */
-    {701, read_real},       /* float8 */
-    {705, pg_read_text},    /* unknown */
-    {1042, pg_read_text},   /* char(n) */
-    {1043, pg_read_text},   /* varchar */
-    {1082, pg_read_text},   /* date */
-    {1083, pg_read_text},   /* time */
-    {1114, read_timestamp}, /* timestamp */
-    {1184, pg_read_zoned},  /* timestamptz */
-    {1186, pg_read_text},   /* interval */
-    {1700, read_numeric},   /* numeric */
-    {2950, pg_read_text},   /* uuid */
-    {3802, read_json},      /* jsonb */
-    {3910, pg_read_zoned},  /* tstzrange */
-    {4534, pg_read_zoned},  /* tstzmultirange */
+    {16, read_boolean, SOURCE_BOOLEAN},   /* bool */
+    {17, read_bytes, SOURCE_BLOB},        /* bytea */
+    {18, pg_read_text, SOURCE_TEXT},      /* "char" */
+    {19, pg_read_text, SOURCE_TEXT},      /* name */
+    {20, read_integer, SOURCE_INTEGER},   /* int8 */
+    {21, read_integer, SOURCE_INTEGER},   /* int2 */
+    {23, read_integer, SOURCE_INTEGER},   /* int4 */
+    {25, pg_read_text, SOURCE_TEXT},      /* text */
+    {26, read_integer, SOURCE_INTEGER},   /* oid */
+    {114, read_json, SOURCE_JSON},        /* json */
+    {700, read_real, SOURCE_REAL},        /* float4 */
+    {701, read_real, SOURCE_REAL},        /* float8 */
+    {705, pg_read_text, SOURCE_TEXT},     /* unknown */
+    {790, pg_read_text, SOURCE_BLOB},     /* money */
+    {1042, pg_read_text, SOURCE_TEXT},    /* char(n) */
+    {1043, pg_read_text, SOURCE_TEXT},    /* varchar */
+    {1082, pg_read_text, SOURCE_BLOB},    /* date */
+    {1083, pg_read_text, SOURCE_BLOB},    /* time */
+    {1114, read_timestamp, SOURCE_BLOB},  /* timestamp */
+    {1184, pg_read_zoned, SOURCE_BLOB},   /* timestamptz */
+    {1186, pg_read_text, SOURCE_BLOB},    /* interval */
+    {1700, read_numeric, SOURCE_NUMERIC}, /* numeric */
+    {2950, pg_read_text, SOURCE_BLOB},    /* uuid */
+    {3802, read_json, SOURCE_JSON},       /* jsonb */
+    {3910, pg_read_zoned, SOURCE_BLOB},   /* tstzrange */
+    {4534, pg_read_zoned, SOURCE_BLOB},   /* tstzmultirange */
 };
+
+enum source_kind pg_type_kind(Oid type)
+{
+    for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++) {
+        if (readers[i].type == type)
+            return readers[i].kind;
+    }
+    return SOURCE_NULL;
+}
 
 pg_read_fn *pg_type_reader(Oid type)
 {

@@ -70,6 +70,17 @@ const char *source_column_name(const struct source_query *query, size_t column)
     return query->ops->column_name(query, column);
 }
 
+enum source_kind source_column_type(const struct source_query *query, size_t column,
+                                    char name[SOURCE_TYPE_TEXT])
+{
+    return query->ops->column_type(query, column, name);
+}
+
+int source_rehearse(struct source_query *query, struct err *err)
+{
+    return query->ops->rehearse != NULL ? query->ops->rehearse(query, err) : 0;
+}
+
 int source_step(struct source_query *query, struct source_value *row, struct err *err)
 {
     return query->ops->step(query, row, err);

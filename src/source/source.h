@@ -43,6 +43,11 @@ struct source_spec {
     const char *temp_folder; /* where the database may spill a sort; NULL: its default */
     int64_t temp_limit;      /* bytes a report may spill there; 0: no limit. A server has its own */
     atomic_bool *stopped;    /* set by another thread: do not wait for a lock; NULL: never */
+    /* For the author of a definition, who may see values (reportd check, reportd try): gets what
+     * the database says besides, such as NOTICE and WARNING, and err->detail its full words, HINT
+     * and all. NULL: nobody gets it. */
+    void (*notice)(void *context, const char *text);
+    void *context;
 };
 
 /* Session parameters are bound like declared ones: `session_user` is always there. */
@@ -52,9 +57,9 @@ struct source_session {
     int64_t timeout_ms;    /* for a database that can enforce it by itself; 0: none */
 };
 
-/* All errors: err->text is for the user, err->detail for the log. No detail has a value in it that
- * was bound or read: what a database says of a running query may quote one, so then its code stands
- * for it. */
+/* All errors: err->text is for the user, err->detail for the log. Without a spec->notice no detail
+ * has a value in it that was bound or read: what a database says of a running query may quote one,
+ * so then its code stands for it. */
 
 /* Open a connection; -E_SOURCE; -E_CANCELLED:
  * it would have waited, and spec->stopped is set. */
@@ -81,6 +86,17 @@ void source_query_free(struct source_query *query);
 
 size_t source_columns(const struct source_query *query);
 const char *source_column_name(const struct source_query *query, size_t column); /* borrowed */
+
+enum { SOURCE_TYPE_TEXT = 64 };
+
+/* What the database declares a column's values to be, before the first row; SOURCE_NULL: it does
+ * not say. SOURCE_BLOB stands for all that is no number, boolean, text or JSON. `name` is what the
+ * database calls the type. */
+enum source_kind source_column_type(const struct source_query *query, size_t column,
+                                    char name[SOURCE_TYPE_TEXT]);
+/* Whether the statement would be run, as far as the database knows without running it: rights, and
+ * that it does not write; before its first row. -E_SOURCE says why not. */
+int source_rehearse(struct source_query *query, struct err *err);
 
 /* 1: `row` (source_columns() values) is filled; 0: no more rows; -E_CANCELLED after
  * source_interrupt(); -E_SOURCE otherwise. One query at a time: between its first row and its end

@@ -29,6 +29,9 @@ struct source_ops {
     void (*query_free)(struct source_query *query); /* never NULL */
     size_t (*columns)(const struct source_query *query);
     const char *(*column_name)(const struct source_query *query, size_t column);
+    enum source_kind (*column_type)(const struct source_query *query, size_t column,
+                                    char name[SOURCE_TYPE_TEXT]);
+    int (*rehearse)(struct source_query *query, struct err *err); /* NULL: query() knows it all */
     int (*step)(struct source_query *query, struct source_value *row, struct err *err);
     void (*interrupt)(struct source *source);
     void (*resume)(struct source *source);

@@ -34,7 +34,9 @@ struct sqlite_source {
     atomic_bool interrupted;
     atomic_bool *stopped; /* of the spec, while it is being opened; then NULL */
     int64_t temp_limit;
+    bool author;           /* may see values: errors of running queries in SQLite's own words */
     bool own_transaction;  /* the authorizer lets BEGIN and COMMIT through */
+    bool own_pragma_names; /* the schema has tables that are named as SQLite's pragma_… are */
     const char *user_name; /* of the session; borrowed from source_begin() to source_end() */
 };
 
@@ -109,7 +111,9 @@ static int fail(struct sqlite_source *source, int code, int line, struct err *er
 /* Of a running query: SQLite's own words may quote values. */
 static int fail_running(struct sqlite_query *query, int code, struct err *err)
 {
-    return fail_with(query->source, code, sqlite3_errstr(code), query->line, err);
+    return query->source->author
+               ? fail(query->source, code, query->line, err)
+               : fail_with(query->source, code, sqlite3_errstr(code), query->line, err);
 }
 
 /* Which permission is missing, as far as it can be told: added to the log's detail. */
@@ -180,8 +184,11 @@ static int on_authorize(void *context, int action, const char *first, const char
     (void)database;
     (void)trigger;
     switch (action) {
-    case SQLITE_SELECT:
     case SQLITE_READ:
+        /* Its PRAGMA is not seen before it is run. */
+        return !source->own_pragma_names && sqlite3_strnicmp(first, "pragma_", 7) == 0 ? SQLITE_DENY
+                                                                                       : SQLITE_OK;
+    case SQLITE_SELECT:
     case SQLITE_RECURSIVE:
         return SQLITE_OK;
     case SQLITE_FUNCTION:
@@ -248,6 +255,16 @@ static void set_limits(sqlite3 *db)
         sqlite3_limit(db, limits[i][0], limits[i][1]);
 }
 
+static int on_pragma_name(void *context, int count, char **values, char **names)
+{
+    struct sqlite_source *source = context;
+
+    (void)count;
+    (void)names;
+    source->own_pragma_names = str_eq(values[0], "1");
+    return 0;
+}
+
 /* Pragmas and first read, while the authorizer is not there yet. */
 static int prepare_connection(struct sqlite_source *source, struct err *err)
 {
@@ -260,9 +277,9 @@ static int prepare_connection(struct sqlite_source *source, struct err *err)
     set_limits(source->db);
     snprintf(pragmas, sizeof(pragmas),
              "PRAGMA query_only = 1; PRAGMA cache_size = -%d; PRAGMA temp_store = FILE;"
-             "SELECT count(*) FROM sqlite_schema",
+             "SELECT count(*) > 0 FROM sqlite_schema WHERE name LIKE 'pragma\\_%%' ESCAPE '\\'",
              CACHE_KIB);
-    code = sqlite3_exec(source->db, pragmas, NULL, NULL, NULL);
+    code = sqlite3_exec(source->db, pragmas, on_pragma_name, source, NULL);
     if (code != SQLITE_OK)
         return fail(source, code, 0, err);
     sqlite3_set_authorizer(source->db, on_authorize, source);
@@ -302,8 +319,11 @@ static int open_path(struct sqlite_source *source, const char *path, struct err 
         int rc;
 
         if (!sqlite_file_look(&source->file, path)) {
+            bool strange = source->file.stat.st_mode != 0 && !S_ISREG(source->file.stat.st_mode);
+            const char *why = strange ? "is not a regular file" : strerror(errno);
+
             err_set(err, -E_SOURCE, "%s", words_for(SQLITE_CANTOPEN));
-            return err_detail(err, "sqlite: '%s': %s", path, strerror(errno));
+            return err_detail(err, "sqlite: '%s': %s", path, why);
         }
         rc = open_file(source, err);
         if (rc == -E_CANCELLED || sqlite_file_is_same(&source->file))
@@ -331,6 +351,7 @@ static int sqlite_open(const struct source_spec *spec, const char *path, struct 
     source->base.ops = &source_sqlite;
     source->stopped = spec->stopped;
     source->temp_limit = spec->temp_limit;
+    source->author = spec->notice != NULL;
     rc = open_path(source, path, err);
     if (rc < 0) {
         sqlite_close(&source->base);
@@ -653,6 +674,25 @@ static const char *sqlite_column_name(const struct source_query *base, size_t co
     return name != NULL ? name : ""; /* NULL: no memory */
 }
 
+/* Of the declared types only REAL says something about the values: numbers are stored as REAL
+ * (https://www.sqlite.org/datatype3.html, 3.1). */
+static enum source_kind sqlite_column_type(const struct source_query *base, size_t column,
+                                           char name[SOURCE_TYPE_TEXT])
+{
+    const char *type =
+        sqlite3_column_decltype(((const struct sqlite_query *)base)->stmt, (int)column);
+
+    str_copy(name, SOURCE_TYPE_TEXT, type != NULL ? type : "");
+    if (strcasestr(name, "INT") != NULL || strcasestr(name, "CHAR") != NULL ||
+        strcasestr(name, "CLOB") != NULL || strcasestr(name, "TEXT") != NULL ||
+        strcasestr(name, "BLOB") != NULL)
+        return SOURCE_NULL;
+    return strcasestr(name, "REAL") != NULL || strcasestr(name, "FLOA") != NULL ||
+                   strcasestr(name, "DOUB") != NULL
+               ? SOURCE_REAL
+               : SOURCE_NULL;
+}
+
 /* False: no memory for the text. Through sqlite3_column_value(), which looks each column up once;
  * its "unprotected" values are safe while, as here, one thread uses the connection. */
 static bool read_value(sqlite3_value *from, struct source_value *value)
@@ -723,6 +763,7 @@ const struct source_ops source_sqlite = {
     .query_free = sqlite_query_free,
     .columns = sqlite_columns,
     .column_name = sqlite_column_name,
+    .column_type = sqlite_column_type,
     .step = sqlite_step,
     .interrupt = sqlite_interrupt,
     .resume = sqlite_resume,

@@ -137,6 +137,8 @@ SELECT pg_typeof(:Text)::text AS "types.text", pg_typeof(:Number)::text AS "type
 WHERE :Text IS NULL OR :Text = :Text
 """,
     "Cast": "-- parameter: Text string\n-- results\nSELECT :Text::integer AS i",
+    "Casts": "-- parameter: First string\n-- parameter: Second string\n"
+             "-- results\nSELECT :First::integer AS a, :Second::integer AS b",
     "Mine": '-- results\nSELECT item_id AS "itemID", current_setting(\'reportd.user\') AS "user" FROM item ORDER BY 1',
     "Sleep": "-- results\nSELECT pg_sleep(600)::text AS a",
     "Hasty": "-- timeout: 300ms\n-- results\nSELECT pg_sleep(600)::text AS a",
@@ -280,9 +282,17 @@ def test_what_a_report_may_not_do_or_say_ends_in_error(pg, name):
 
 
 def test_an_error_of_the_database_puts_no_value_into_the_log(pg):
-    assert pg.refusal("Cast", Text='a "open-sesame" b') == "The report's query failed."
+    pg.refusal("Cast", Text='a "open-sesame" b')
     pg.detail("(22P02)")
     assert "open-sesame" not in pg.log_text()
+
+
+def test_the_caller_learns_which_parameter_the_database_cannot_read(pg):
+    words = "The report's database cannot read the value of parameter '%s'. Correct it."
+    assert pg.refusal("Cast", Text='a "open-sesame" b') == words % "Text"
+    assert pg.refusal("Casts", First="1", Second="two") == words % "Second"
+    assert pg.refusal("Casts", First="x", Second="x") == "The report's query failed."  # which of them?
+    assert pg.refusal("Casts", First="", Second="2") == "The report's query failed."  # quoted is "", as it may be otherwise
 
 
 def test_a_check_that_fails_speaks_and_one_of_many_rows_does_not_hinder(pg):
@@ -577,14 +587,16 @@ def test_check_compiles_every_statement_and_names_the_line(shop, tmp_path):
     ("postgresql://127.0.0.1:1,127.0.0.1:1/x", "Connection refused"),
     ("postgresql://u:s%65cret@127.0.0.1:1/x", "Connection refused"),
     ("postgresql://h/x?colour=red", 'invalid URI query parameter: "colour"'),
-    ("mysql://h/x", "must begin with 'sqlite:' or 'postgresql:'"),
+    ("mysql://u:secret@h/x", "source data needs the url of an SQLite or PostgreSQL database"),
+    ("sqlite:", "source data needs the url of an SQLite or PostgreSQL database"),
 ])
 def test_check_says_what_is_wrong_with_the_url_but_not_the_password(tmp_path, url, words):
     server = PgServer.made(tmp_path / "server", source=url)
     define(server, {"One": "-- results\nSELECT 1 AS a"})
     done = server.run("check", "-c", "reportd.conf")
     assert done.returncode == 1
-    assert words in done.stdout and "secret" not in done.stdout, done.stdout
+    said = done.stdout + done.stderr
+    assert words in said and "secret" not in said, said
 
 
 class Silent:

@@ -243,6 +243,28 @@ static void only_one_statement_is_taken_and_only_if_it_reads(void **state)
     assert_int_equal(number(b->source, "SELECT 1; -- a comment /* and more\n  "), 1);
 }
 
+/* SQLite sees their PRAGMA only when it runs. */
+static void the_tables_of_pragmas_are_refused_before_they_run(void **state)
+{
+    struct bench *b = *state;
+    struct source_query *q;
+    struct source *own;
+    struct err err = {0};
+
+    assert_int_equal(
+        query(b->source, "SELECT count(*) FROM PRAGMA_table_info('t')", NULL, 0, &q, &err),
+        -E_SOURCE);
+    assert_string_equal(err.text, "The report's query tries to do what a report may not do.");
+    sqlite3_close(
+        folder_database(b->folder, "own.db", "CREATE TABLE pragma_notes AS SELECT 5 AS n"));
+    own = open_database(b, "own.db", NULL);
+    assert_int_equal(source_begin(own, &session, NULL), 0);
+    assert_int_equal(number(own, "SELECT n FROM pragma_notes"), 5);
+    refused(own, "SELECT * FROM pragma_table_info('t')", err.text, "line 10: ");
+    source_end(own, NULL);
+    source_free(own);
+}
+
 static void writing_and_all_else_is_refused_by_the_database(void **state)
 {
     static const char *const statements[] = {
@@ -391,9 +413,17 @@ static void what_is_no_database_says_so_without_its_path(void **state)
     struct bench *b = *state;
     struct err err = {0};
 
+    char path[600];
+
     assert_null(open_database(b, "missing.db", &err));
     assert_int_equal(err.code, -E_SOURCE);
     assert_string_equal(err.text, "The report's database cannot be opened.");
+    snprintf(path, sizeof(path), "%s/pipe", b->folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_null(open_database(b, "pipe", &err));
+    assert_non_null(strstr(err.detail, "pipe': is not a regular file"));
+    assert_null(open_database(b, ".", &err));
+    assert_non_null(strstr(err.detail, "': is not a regular file"));
     assert_int_equal(
         source_open(&(struct source_spec){.url = "oracle:x"}, &(struct source *){NULL}, &err),
         -E_SOURCE);
@@ -508,6 +538,7 @@ int main(void)
         TEST(an_error_behind_a_list_has_its_line),
         TEST(a_parameter_that_is_not_declared_is_refused),
         TEST(only_one_statement_is_taken_and_only_if_it_reads),
+        TEST(the_tables_of_pragmas_are_refused_before_they_run),
         TEST(writing_and_all_else_is_refused_by_the_database),
         TEST(functions_and_table_functions_can_be_used),
         TEST(a_full_text_index_can_be_searched),
