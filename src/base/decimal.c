@@ -228,3 +228,20 @@ bool decimal_add_scaled(struct buf *out, const char *text, size_t len, int scale
     add_number(out, &number, scale);
     return true;
 }
+
+bool decimal_equal(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    struct number x, y;
+
+    if (!parse_number(a, a_len, &x) || !parse_number(b, b_len, &y))
+        return false;
+    if (x.count == 0 || y.count == 0)
+        return x.count == y.count;
+    if (x.negative != y.negative || x.point != y.point)
+        return false;
+    for (size_t i = 0; i < x.count || i < y.count; i++) {
+        if (digit_at(&x, (long)i) != digit_at(&y, (long)i))
+            return false;
+    }
+    return true;
+}

@@ -4,121 +4,80 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "base/json.h"
+#include "render/json_path.h"
 #include "render/json_value.h"
 
 enum {
-    NAME_MAX_BYTES = 1024,
     KEY_BYTES_MAX = 64 << 10, /* of what stands before one value */
-    PREVIOUS_MAX = 256 << 20, /* bytes of the previous row's plain texts */
-};
-
-/* "array[].object.leaf", the first two or one of them absent: views into `name`. */
-struct part {
-    const char *at;
-    size_t len;
-};
-
-struct path {
-    struct part array, object, leaf;
+    PREVIOUS_MAX = 256 << 20, /* bytes of the previous row's texts in one level */
+    NUMBER_TEXT_MAX = 64,     /* bytes of an integer or a double as text */
 };
 
 struct plan_column {
     char *name;
     const struct column *declared; /* borrowed from the definition; NULL: none */
-    struct path path;
+    struct json_path path;
     struct buf before; /* all that stands between the previous value and this one */
 };
 
-struct json_rows {
-    size_t count, plain; /* columns; the first `plain` ones are not in the array */
-    bool in_object;      /* an object with an array is open … */
-    bool in_array;       /* … and has an element */
-    bool any;            /* an object has been written */
-    struct buf open_array, close_plain, close_element;
-    struct source_value *previous; /* plain values of the open object; texts in … */
-    struct buf previous_text;
-    struct plan_column columns[];
+/* The columns of the row's object, of an element of its array, or of one of the array in that. */
+struct level {
+    size_t first, end;
+    bool any;  /* its array has an element; of the first level: an object has been written */
+    bool open; /* an object is open, and the array of the next level in it */
+    struct buf
+        close; /* behind the columns: the end of the object, or the array of the next level */
+    struct buf previous_text; /* of the open object: the texts among its values */
 };
 
-static bool part_eq(const struct part *a, const struct part *b)
-{
-    return a->len == b->len && memcmp(a->at, b->at, a->len) == 0;
-}
+enum { LEVELS_MAX = JSON_ARRAYS_MAX + 1 };
 
-/* The key a column takes at the top of its object or element. */
-static const struct part *top_key(const struct path *path)
-{
-    return path->object.len > 0 ? &path->object : &path->leaf;
-}
-
-static bool has_array(const struct path *path)
-{
-    return path->array.len > 0;
-}
+struct json_rows {
+    size_t count; /* columns, level by level */
+    struct level levels[LEVELS_MAX];
+    size_t last;                   /* the deepest level there is */
+    struct source_value *previous; /* of the open objects: the values of their columns */
+    struct plan_column columns[];
+};
 
 static int misfit(const char *name, const char *why, struct err *err)
 {
     return err_set(err, -E_SOURCE, "The column '%s' %s.", name, why);
 }
 
-/* Cut the first component, up to `separator`, off *rest; false if there is no separator. */
-static bool cut(const char **rest, const char *separator, struct part *ret)
+/* The key a column takes at the top of its object or element. */
+static const struct json_part *top_key(const struct json_path *path)
 {
-    const char *end = strstr(*rest, separator);
-
-    if (end == NULL)
-        return false;
-    *ret = (struct part){.at = *rest, .len = (size_t)(end - *rest)};
-    *rest = end + strlen(separator);
-    return true;
-}
-
-static int parse_path(const char *name, struct path *ret, struct err *err)
-{
-    struct path path = {0};
-    const char *rest = name;
-    bool array = cut(&rest, "[].", &path.array);
-    bool object = cut(&rest, ".", &path.object);
-
-    path.leaf = (struct part){.at = rest, .len = strlen(rest)};
-    if (path.leaf.len == 0 || (array && path.array.len == 0) || (object && path.object.len == 0))
-        return misfit(name, "has an empty name or part of a name", err);
-    if (path.leaf.len + path.object.len + path.array.len > NAME_MAX_BYTES)
-        return misfit(name, "has a name that is too long", err);
-    if (memchr(path.array.at != NULL ? path.array.at : "", '.', path.array.len) != NULL ||
-        strstr(rest, "[]") != NULL || (object && memmem(path.object.at, path.object.len, "[]", 2)))
-        return misfit(name, "puts an array inside another; write 'array[].name'", err);
-    if (strchr(rest, '.') != NULL)
-        return misfit(name, "nests too deep; write 'object.name'", err);
-    *ret = path;
-    return 0;
+    return path->object.len > 0 ? &path->object : &path->leaf;
 }
 
 /* Does column `at` stand in the same object as the one before it? */
-static bool same_object(const struct json_rows *rows, size_t first, size_t at)
+static bool same_object(const struct json_rows *rows, const struct level *level, size_t at)
 {
-    const struct path *path = &rows->columns[at].path;
+    const struct json_path *path = &rows->columns[at].path;
 
-    return at > first && path->object.len > 0 &&
-           part_eq(&path->object, &rows->columns[at - 1].path.object);
+    return at > level->first && path->object.len > 0 &&
+           json_part_eq(&path->object, &rows->columns[at - 1].path.object);
 }
 
-/* Against the columns before it in its group: the same key twice makes invalid JSON. */
-static int check_keys(const struct json_rows *rows, size_t first, size_t at, struct err *err)
+/* Against the columns before it in its level: the same key twice makes invalid JSON. */
+static int check_keys(const struct json_rows *rows, const struct level *level, size_t at,
+                      struct err *err)
 {
     const struct plan_column *column = &rows->columns[at];
-    bool same_run = same_object(rows, first, at);
+    bool same_run = same_object(rows, level, at);
 
-    for (size_t i = at; i-- > first;) {
-        const struct path *other = &rows->columns[i].path;
+    for (size_t i = at; i-- > level->first;) {
+        const struct json_path *other = &rows->columns[i].path;
 
-        if (same_run && part_eq(&other->object, &column->path.object)) {
-            if (part_eq(&other->leaf, &column->path.leaf))
+        if (same_run && json_part_eq(&other->object, &column->path.object)) {
+            if (json_part_eq(&other->leaf, &column->path.leaf))
                 return misfit(column->name, "is there twice", err);
             continue;
         }
-        if (part_eq(top_key(other), top_key(&column->path)))
+        if (json_part_eq(top_key(other), top_key(&column->path)))
             return misfit(column->name,
                           "has the key of another column, or columns of one object do not stand "
                           "together",
@@ -127,29 +86,40 @@ static int check_keys(const struct json_rows *rows, size_t first, size_t at, str
     return 0;
 }
 
-static int check_shape(const struct json_rows *rows, struct err *err)
+/* Against the array that stands in the objects of its level. */
+static int check_arrays(const struct json_rows *rows, size_t at, struct err *err)
 {
-    for (size_t i = 0; i < rows->count; i++) {
-        const struct plan_column *column = &rows->columns[i];
-        const struct path *path = &column->path;
-        size_t first = i >= rows->plain ? rows->plain : 0;
-        int rc;
+    const struct plan_column *column = &rows->columns[at];
+    const struct json_path *path = &column->path, *deepest = &rows->columns[rows->count - 1].path;
+    const struct json_path *before = &rows->columns[at > 0 ? at - 1 : 0].path;
 
-        if (i >= rows->plain && !has_array(path))
-            return misfit(column->name, "must stand before the columns of the array", err);
-        if (i > rows->plain && !part_eq(&path->array, &rows->columns[rows->plain].path.array))
-            return misfit(column->name, "begins a second array; a report may have one", err);
-        if (i < rows->plain && rows->plain < rows->count &&
-            part_eq(top_key(path), &rows->columns[rows->plain].path.array))
-            return misfit(column->name, "has the key of the array", err);
-        rc = check_keys(rows, first, i, err);
-        if (rc < 0)
-            return rc;
+    if (path->level < before->level)
+        return misfit(column->name, "must stand before the columns of the array", err);
+    for (size_t i = 0; i < before->level; i++) {
+        if (!json_part_eq(&path->arrays[i], &before->arrays[i]))
+            return misfit(column->name,
+                          "belongs to a second array; there is one in the object of a row, and one "
+                          "in its elements",
+                          err);
     }
+    if (path->level < deepest->level && json_part_eq(top_key(path), &deepest->arrays[path->level]))
+        return misfit(column->name, "has the key of the array", err);
     return 0;
 }
 
-static bool add_key(struct buf *b, const struct part *key, const char *opening)
+static int check_shape(const struct json_rows *rows, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < rows->count; i++) {
+        rc = check_arrays(rows, i, err);
+        if (rc == 0)
+            rc = check_keys(rows, &rows->levels[rows->columns[i].path.level], i, err);
+    }
+    return rc;
+}
+
+static bool add_key(struct buf *b, const struct json_part *key, const char *opening)
 {
     if (!json_add_text(b, key->at, key->len))
         return false;
@@ -158,13 +128,13 @@ static bool add_key(struct buf *b, const struct part *key, const char *opening)
     return true;
 }
 
-/* What stands before the value of column `at` of the group that begins with column `first`. */
-static bool plan_before(struct json_rows *rows, size_t first, size_t at)
+/* What stands before the value of column `at`. */
+static bool plan_before(struct json_rows *rows, const struct level *level, size_t at)
 {
     struct plan_column *column = &rows->columns[at];
-    bool same = same_object(rows, first, at);
+    bool same = same_object(rows, level, at);
 
-    if (at == first)
+    if (at == level->first)
         buf_add_char(&column->before, '{');
     else if (rows->columns[at - 1].path.object.len > 0 && !same)
         buf_add_str(&column->before, "},");
@@ -176,30 +146,37 @@ static bool plan_before(struct json_rows *rows, size_t first, size_t at)
     return add_key(&column->before, &column->path.leaf, "");
 }
 
+/* What stands behind the columns of the level. */
+static bool plan_close(struct json_rows *rows, size_t number)
+{
+    struct level *level = &rows->levels[number];
+    bool none = level->first == level->end;
+    bool in_object = !none && rows->columns[level->end - 1].path.object.len > 0;
+
+    if (number == rows->last) {
+        buf_add_str(&level->close, in_object ? "}}" : "}");
+        return true;
+    }
+    buf_add_str(&level->close, none ? "{" : in_object ? "}," : ",");
+    return add_key(&level->close, &rows->columns[rows->count - 1].path.arrays[number], "[");
+}
+
 static int plan(struct json_rows *rows, struct err *err)
 {
-    bool plain_object = rows->plain > 0 && rows->columns[rows->plain - 1].path.object.len > 0;
-
     for (size_t i = 0; i < rows->count; i++) {
-        if (!plan_before(rows, i >= rows->plain ? rows->plain : 0, i))
+        if (!plan_before(rows, &rows->levels[rows->columns[i].path.level], i))
             return misfit(rows->columns[i].name, "has a name that is not UTF-8", err);
     }
-    if (rows->plain == rows->count) {
-        buf_add_str(&rows->close_plain, plain_object ? "}}" : "}");
-        return 0;
+    for (size_t i = 0; i <= rows->last; i++) {
+        if (!plan_close(rows, i))
+            return misfit(rows->columns[rows->count - 1].name, "has a name that is not UTF-8", err);
     }
-    buf_add_str(&rows->open_array, rows->plain == 0 ? "{" : plain_object ? "}," : ",");
-    if (!add_key(&rows->open_array, &rows->columns[rows->plain].path.array, "["))
-        return misfit(rows->columns[rows->plain].name, "has a name that is not UTF-8", err);
-    buf_add_str(&rows->close_element,
-                rows->columns[rows->count - 1].path.object.len > 0 ? "}}" : "}");
     return 0;
 }
 
 static int name_columns(struct json_rows *rows, const struct definition *def,
                         const char *const *columns, struct err *err)
 {
-    rows->plain = rows->count;
     for (size_t i = 0; i < rows->count; i++) {
         struct plan_column *column = &rows->columns[i];
         int rc;
@@ -209,13 +186,25 @@ static int name_columns(struct json_rows *rows, const struct definition *def,
         column->name = strdup(columns[i]);
         if (column->name == NULL)
             return err_set(err, -E_NOMEM, "Out of memory.");
-        rc = parse_path(column->name, &column->path, err);
+        rc = json_path_parse(column->name, &column->path, err);
         if (rc < 0)
             return rc;
-        if (has_array(&column->path) && rows->plain == rows->count)
-            rows->plain = i;
     }
     return 0;
+}
+
+/* Where each level begins, if the columns stand level by level. */
+static void divide(struct json_rows *rows)
+{
+    size_t at = 0;
+
+    rows->last = rows->count > 0 ? rows->columns[rows->count - 1].path.level : 0;
+    for (size_t i = 0; i <= rows->last; i++) {
+        rows->levels[i].first = at;
+        while (at < rows->count && rows->columns[at].path.level <= i)
+            at++;
+        rows->levels[i].end = at;
+    }
 }
 
 int json_rows_new(const struct definition *def, const char *const *columns, size_t count,
@@ -227,15 +216,17 @@ int json_rows_new(const struct definition *def, const char *const *columns, size
     if (rows == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
     rows->count = count;
-    buf_init(&rows->open_array, KEY_BYTES_MAX);
-    buf_init(&rows->close_plain, KEY_BYTES_MAX);
-    buf_init(&rows->close_element, KEY_BYTES_MAX);
-    buf_init(&rows->previous_text, PREVIOUS_MAX);
+    for (size_t i = 0; i < LEVELS_MAX; i++) {
+        buf_init(&rows->levels[i].close, KEY_BYTES_MAX);
+        buf_init(&rows->levels[i].previous_text, PREVIOUS_MAX);
+    }
     rows->previous = calloc(count + 1, sizeof(rows->previous[0]));
     rc = rows->previous == NULL ? err_set(err, -E_NOMEM, "Out of memory.")
                                 : name_columns(rows, def, columns, err);
-    if (rc == 0)
+    if (rc == 0) {
+        divide(rows);
         rc = check_shape(rows, err);
+    }
     if (rc == 0)
         rc = plan(rows, err);
     if (rc < 0) {
@@ -254,72 +245,121 @@ void json_rows_free(struct json_rows *rows)
         free(rows->columns[i].name);
         buf_done(&rows->columns[i].before);
     }
-    buf_done(&rows->open_array);
-    buf_done(&rows->close_plain);
-    buf_done(&rows->close_element);
-    buf_done(&rows->previous_text);
+    for (size_t i = 0; i < LEVELS_MAX; i++) {
+        buf_done(&rows->levels[i].close);
+        buf_done(&rows->levels[i].previous_text);
+    }
     free(rows->previous);
     free(rows);
 }
 
-static bool value_eq(const struct source_value *a, const struct source_value *b)
+/* ---- keys of parents ---- */
+
+/* In a column that is declared decimal, texts are numbers too. */
+static bool is_number(const struct source_value *value, const struct column *declared)
 {
-    if (a->kind != b->kind)
-        return false;
-    switch (a->kind) {
-    case SOURCE_NULL:
-        return true;
-    case SOURCE_INTEGER:
-    case SOURCE_BOOLEAN:
-        return a->integer == b->integer;
-    case SOURCE_REAL:
-        return a->real == b->real;
-    default:
-        return a->text.len == b->text.len && memcmp(a->text.data, b->text.data, a->text.len) == 0;
+    return value->kind == SOURCE_INTEGER || value->kind == SOURCE_REAL ||
+           value->kind == SOURCE_NUMERIC ||
+           (value->kind == SOURCE_TEXT && declared != NULL && declared->type == COLUMN_DECIMAL);
+}
+
+/* The number as decimal text, in `scratch` if it is kept in another way. */
+static struct json_part number_text(const struct source_value *value, struct buf *scratch)
+{
+    if (value->kind == SOURCE_NUMERIC || value->kind == SOURCE_TEXT)
+        return (struct json_part){.at = value->text.data, .len = value->text.len};
+    json_value_add(scratch, value, "", NULL, &(struct err){0});
+    return (struct json_part){.at = buf_str(scratch), .len = scratch->len};
+}
+
+/* Numbers that are not written or stored alike: 1.0, 1.00 and 1 are one. */
+static bool number_eq(const struct source_value *a, const struct source_value *b)
+{
+    struct buf scratch[2];
+    struct json_part x, y;
+    bool equal;
+
+    buf_init(&scratch[0], NUMBER_TEXT_MAX);
+    buf_init(&scratch[1], NUMBER_TEXT_MAX);
+    x = number_text(a, &scratch[0]);
+    y = number_text(b, &scratch[1]);
+    equal = decimal_equal(x.at, x.len, y.at, y.len);
+    buf_done(&scratch[0]);
+    buf_done(&scratch[1]);
+    return equal;
+}
+
+static bool text_eq(const struct source_value *a, const struct source_value *b)
+{
+    return a->text.len == b->text.len && memcmp(a->text.data, b->text.data, a->text.len) == 0;
+}
+
+static bool value_eq(const struct source_value *a, const struct source_value *b,
+                     const struct column *declared)
+{
+    if (a->kind == b->kind) {
+        switch (a->kind) {
+        case SOURCE_NULL:
+            return true;
+        case SOURCE_INTEGER:
+        case SOURCE_BOOLEAN:
+            return a->integer == b->integer;
+        case SOURCE_REAL:
+            return a->real == b->real;
+        default:
+            if (text_eq(a, b))
+                return true;
+        }
     }
+    return is_number(a, declared) && is_number(b, declared) && number_eq(a, b);
 }
 
 /* Is the row of the object that is open? Compared from the right, where rows differ first. */
-static bool continues(const struct json_rows *rows, const struct source_value *row)
+static bool continues(const struct json_rows *rows, const struct level *level,
+                      const struct source_value *row)
 {
-    if (!rows->in_object)
+    if (!level->open)
         return false;
-    for (size_t i = rows->plain; i-- > 0;) {
-        if (!value_eq(&rows->previous[i], &row[i]))
+    for (size_t i = level->end; i-- > level->first;) {
+        if (!value_eq(&rows->previous[i], &row[i], rows->columns[i].declared))
             return false;
     }
     return true;
 }
 
-/* Keep a copy of the plain values, for continues(). */
-static int remember(struct json_rows *rows, const struct source_value *row, struct err *err)
+/* Keep a copy of the values of the level, for continues(). */
+static int remember(struct json_rows *rows, struct level *level, const struct source_value *row,
+                    struct err *err)
 {
+    struct buf *text = &level->previous_text;
     size_t at = 0;
 
-    buf_reset(&rows->previous_text);
-    for (size_t i = 0; i < rows->plain; i++) {
+    buf_reset(text);
+    for (size_t i = level->first; i < level->end; i++) {
         rows->previous[i] = row[i];
         if (row[i].kind >= SOURCE_TEXT)
-            buf_add(&rows->previous_text, row[i].text.data, row[i].text.len);
+            buf_add(text, row[i].text.data, row[i].text.len);
     }
-    if (buf_is_starved(&rows->previous_text))
+    if (buf_is_starved(text))
         return err_set(err, -E_NOMEM, "Out of memory.");
-    if (buf_failed(&rows->previous_text))
+    if (buf_failed(text))
         return err_set(err, -E_SOURCE, "A row of the report is too large.");
     /* The buffer does not move any more. */
-    for (size_t i = 0; i < rows->plain; i++) {
+    for (size_t i = level->first; i < level->end; i++) {
         if (row[i].kind < SOURCE_TEXT)
             continue;
-        rows->previous[i].text.data = rows->previous_text.data + at;
+        rows->previous[i].text.data = text->data + at;
         at += row[i].text.len;
     }
     return 0;
 }
 
-static int add_values(struct json_rows *rows, size_t first, size_t end,
+/* ---- rows ---- */
+
+static int add_values(struct json_rows *rows, const struct level *level,
                       const struct source_value *row, struct buf *out, struct err *err)
 {
-    for (size_t i = first; i < end; i++) {
+    for (size_t i = level->first; i < level->end; i++) {
         const struct plan_column *column = &rows->columns[i];
         int rc;
 
@@ -335,57 +375,63 @@ static int add_values(struct json_rows *rows, size_t first, size_t end,
     return 0;
 }
 
-static bool all_null(const struct json_rows *rows, const struct source_value *row)
+/* Of the columns from `first` on. */
+static bool all_null(const struct json_rows *rows, size_t first, const struct source_value *row)
 {
-    for (size_t i = rows->plain; i < rows->count; i++) {
+    for (size_t i = first; i < rows->count; i++) {
         if (row[i].kind != SOURCE_NULL)
             return false;
     }
     return true;
 }
 
-static int add_element(struct json_rows *rows, const struct source_value *row, struct buf *out,
-                       struct err *err)
+/* The objects that are open, from the innermost to that of the level. */
+static void close_levels(struct json_rows *rows, size_t number, struct buf *out)
 {
+    for (size_t i = rows->last; i-- > number;) {
+        if (!rows->levels[i].open)
+            continue;
+        buf_add(out, "]}", 2);
+        rows->levels[i].open = rows->levels[i + 1].any = false;
+    }
+}
+
+/* One object of the level, which stays open if there is a level below it. */
+static int add_object(struct json_rows *rows, size_t number, const struct source_value *row,
+                      struct buf *out, struct err *err)
+{
+    struct level *level = &rows->levels[number];
     int rc;
 
-    if (all_null(rows, row))
-        return 0;
-    if (rows->in_array)
+    if (level->any)
         buf_add_char(out, ',');
-    rows->in_array = true;
-    rc = add_values(rows, rows->plain, rows->count, row, out, err);
-    buf_add(out, rows->close_element.data, rows->close_element.len);
-    return rc;
+    level->any = true;
+    rc = add_values(rows, level, row, out, err);
+    buf_add(out, level->close.data, level->close.len);
+    if (rc < 0 || number == rows->last)
+        return rc;
+    level->open = true;
+    return remember(rows, level, row, err);
 }
 
 int json_rows_add(struct json_rows *rows, const struct source_value *row, struct buf *out,
                   struct err *err)
 {
-    int rc;
+    size_t number = 0;
+    int rc = 0;
 
-    if (continues(rows, row))
-        return add_element(rows, row, out, err);
-    json_rows_end(rows, out);
-    if (rows->any)
-        buf_add_char(out, ',');
-    rows->any = true;
-    rc = add_values(rows, 0, rows->plain, row, out, err);
-    if (rc < 0)
-        return rc;
-    if (rows->plain == rows->count) {
-        buf_add(out, rows->close_plain.data, rows->close_plain.len);
-        return 0;
+    while (number < rows->last && continues(rows, &rows->levels[number], row))
+        number++;
+    close_levels(rows, number, out);
+    for (; rc == 0 && number <= rows->last; number++) {
+        if (number > 0 && all_null(rows, rows->levels[number].first, row))
+            break;
+        rc = add_object(rows, number, row, out, err);
     }
-    buf_add(out, rows->open_array.data, rows->open_array.len);
-    rows->in_object = true;
-    rc = remember(rows, row, err);
-    return rc < 0 ? rc : add_element(rows, row, out, err);
+    return rc;
 }
 
 void json_rows_end(struct json_rows *rows, struct buf *out)
 {
-    if (rows->in_object)
-        buf_add(out, "]}", 2);
-    rows->in_object = rows->in_array = false;
+    close_levels(rows, 0, out);
 }

@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -14,17 +15,24 @@ SCHEMA = """
 """
 
 
+def peak(pid):
+    """The most memory that a process had so far, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) << 10
+
+
 class Engines:
     """Two servers with the same definitions over the same tables, on SQLite and on PostgreSQL."""
 
     def __init__(self, folder, postgres):
         database = postgres.create_database("language")
-        postgres.sql(SCHEMA, database)
+        postgres.sql(SCHEMA + ORDERS, database)
         self.servers = []
         for name, source in (("sqlite", "sqlite:sales.db"), ("postgres", postgres.url(database))):
-            server = Server.made(folder / name, source=source)
+            server = Server.made(folder / name, source=source, workers=1)
+            server.environment["ASAN_OPTIONS"] = "quarantine_size_mb=1"  # not the last 256 MiB that were freed
             with sqlite3.connect(server.folder / "sales.db") as db:
-                db.executescript(SCHEMA)
+                db.executescript(SCHEMA + ORDERS)
             db.close()
             server.add_user("alice")
             self.servers.append(server.start())
@@ -182,3 +190,67 @@ def test_an_error_in_a_set_names_its_line(engines):
 def test_a_declaration_that_meets_no_column_of_any_section_is_refused(engines):
     for message, line in engines.fails(SETS, "-- column: cents scaled(2)\n" + AMOUNT):
         assert "declares the column 'cents'" in message and line == 3
+
+
+# --- nesting ----------------------------------------------------------------------------------------
+
+ORDERS = """
+    CREATE TABLE customer (customer_id integer PRIMARY KEY, rate numeric NOT NULL);
+    CREATE TABLE item_order (order_id integer PRIMARY KEY, customer_id integer NOT NULL);
+    CREATE TABLE line (line_id integer PRIMARY KEY, order_id integer NOT NULL, sku varchar(10), quantity integer);
+    INSERT INTO customer VALUES (1, 1.5), (2, 2.5), (3, 2.5);
+    INSERT INTO item_order VALUES (10, 1), (11, 1), (12, 2);
+    INSERT INTO line VALUES (1, 10, 'nut', 5), (2, 10, 'bolt', NULL), (3, 12, NULL, 7), (4, 12, NULL, NULL);
+"""
+TREE = """-- results
+SELECT c.customer_id AS "id", o.order_id AS "orders[].id", l.sku AS "orders[].lines[].sku",
+       l.quantity AS "orders[].lines[].detail.quantity"
+FROM customer AS c LEFT JOIN item_order AS o ON o.customer_id = c.customer_id
+LEFT JOIN line AS l ON l.order_id = o.order_id
+ORDER BY c.customer_id, o.order_id, l.line_id"""
+
+
+def test_an_array_may_stand_in_the_elements_of_another(engines):
+    assert engines.run(TREE) == (
+        '"results":[{"id":1,"orders":[{"id":10,"lines":[{"sku":"nut","detail":{"quantity":5}},'
+        '{"sku":"bolt","detail":{"quantity":null}}]},{"id":11,"lines":[]}]},'
+        '{"id":2,"orders":[{"id":12,"lines":[{"sku":null,"detail":{"quantity":7}}]}]},'
+        '{"id":3,"orders":[]}],"summary":{}}')
+
+
+def test_keys_of_parents_compare_as_values(engines):
+    """A column that is 1 in one row and 1.0 in another: of no type in SQLite, and in PostgreSQL numeric."""
+    text = engines.run("""-- results
+SELECT key AS "key", id AS "rows[].id" FROM (
+    SELECT CAST(1 AS numeric) AS key, 1 AS id UNION ALL SELECT 1.00, 2 UNION ALL SELECT 1.5, 3 UNION ALL SELECT 1.50, 4
+) AS t ORDER BY id""", "-- column: key decimal(1)\n")
+    assert text.startswith('"results":[{"key":1.0,"rows":[{"id":1},{"id":2}]},{"key":1.5,"rows":[{"id":3},{"id":4}]}]')
+
+
+@pytest.mark.parametrize("names, words", [
+    (("a[].x", "a[].b[].c[].y"), "nests arrays too deep"),
+    (("a[].x", "b[].y"), "belongs to a second array"),
+    (("a[].b[].x", "a[].y"), "must stand before the columns of the array"),
+])
+def test_names_that_make_no_tree_are_refused(engines, names, words):
+    columns = ", ".join(f'1 AS "{name}"' for name in names)
+    for message, _ in engines.fails(f"-- results\nSELECT {columns}"):
+        assert words in message and names[1] in message
+
+
+def test_a_deep_report_needs_no_more_memory_than_a_short_one(engines):
+    sections = """-- with
+RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < :Most)
+-- results
+SELECT 1 AS "one", i % 2 AS "halves[].half", i AS "halves[].numbers[].number" FROM n ORDER BY i % 2, i"""
+    engines.define(sections, "-- parameter: Most integer required\n")
+    for server in engines.servers:
+        client = server.client_of("alice")
+        sizes = []
+        for most in (1000, 600_000):
+            reference = client.complete("Told", Most=str(most))
+            numbers = client.result(reference).json()["data"]["results"][0]["halves"]
+            assert [len(half["numbers"]) for half in numbers] == [most // 2, most // 2]
+            sizes.append(max(peak(pid) for pid in server.workers()))
+            client.delete(reference)
+        assert sizes[1] - sizes[0] < 24 << 20

@@ -366,6 +366,24 @@ static void every_count_of_digits_prints_exactly(void **state)
     }
 }
 
+static void decimals_are_equal_by_value(void **state)
+{
+    static const char *const equal[][2] = {{"1.0", "1.00"}, {"1", "+1."},   {"-0.50", "-.5"},
+                                           {"0", "-0.000"}, {"10e-1", "1"}, {"1e2", "100.0"},
+                                           {"007", "7"},    {"0e999", "0"}, {"12.5", "12.5"}};
+    static const char *const other[][2] = {{"1.0", "1.01"}, {"1", "-1"},   {"10", "1"},
+                                           {"0", "1"},      {"1", "1x"},   {"", ""},
+                                           {"x", "x"},      {"1e3", "1e2"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(equal) / sizeof(equal[0]); i++)
+        assert_true(
+            decimal_equal(equal[i][0], strlen(equal[i][0]), equal[i][1], strlen(equal[i][1])));
+    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
+        assert_false(
+            decimal_equal(other[i][0], strlen(other[i][0]), other[i][1], strlen(other[i][1])));
+}
+
 static void plain_decimals_are_json_numbers_without_exponent(void **state)
 {
     static const char *const good[] = {"0", "-0", "12.50", "-0.05", "1234567890123456789012345"};
@@ -555,6 +573,7 @@ int main(void)
         cmocka_unit_test(scaled_integers_print_exactly),
         cmocka_unit_test(every_count_of_digits_prints_exactly),
         cmocka_unit_test(plain_decimals_are_json_numbers_without_exponent),
+        cmocka_unit_test(decimals_are_equal_by_value),
         cmocka_unit_test(json_texts_are_escaped),
         cmocka_unit_test(what_is_escaped_is_escaped_wherever_it_stands),
         cmocka_unit_test(json_texts_that_are_not_utf8_add_nothing),

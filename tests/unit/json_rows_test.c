@@ -155,20 +155,27 @@ static void rows_with_equal_plain_columns_share_an_array(void **state)
 static void the_previous_row_is_remembered_not_pointed_at(void **state)
 {
     char text[] = "same";
-    struct source_value row[] = {{.kind = SOURCE_TEXT, .text = {text, 4}}, N(1)};
+    struct source_value row[] = {
+        {.kind = SOURCE_TEXT, .text = {text, 4}}, {.kind = SOURCE_TEXT, .text = {text, 2}}, N(1)};
+    const char *const names[] = {"t", "a[].u", "a[].b[].x"};
     struct definition def = {0};
     struct json_rows *plan;
     struct buf out;
 
     (void)state;
     buf_init(&out, OUT_MAX);
-    assert_int_equal(json_rows_new(&def, (const char *const[]){"t", "a[].x"}, 2, &plan, NULL), 0);
+    assert_int_equal(json_rows_new(&def, names, 3, &plan, NULL), 0);
     assert_int_equal(json_rows_add(plan, row, &out, NULL), 0);
-    memcpy(text, "else", 4); /* as a database reuses its row */
+    memcpy(text, "sane", 4); /* as a database reuses its row */
+    assert_int_equal(json_rows_add(plan, row, &out, NULL), 0);
+    row[1].text.len = 3;
+    assert_int_equal(json_rows_add(plan, row, &out, NULL), 0);
+    row[1].text.data = "san";
     assert_int_equal(json_rows_add(plan, row, &out, NULL), 0);
     json_rows_end(plan, &out);
-    assert_string_equal(buf_str(&out),
-                        "{\"t\":\"same\",\"a\":[{\"x\":1}]},{\"t\":\"else\",\"a\":[{\"x\":1}]}");
+    assert_string_equal(buf_str(&out), "{\"t\":\"same\",\"a\":[{\"u\":\"sa\",\"b\":[{\"x\":1}]}]},"
+                                       "{\"t\":\"sane\",\"a\":[{\"u\":\"sa\",\"b\":[{\"x\":1}]},"
+                                       "{\"u\":\"san\",\"b\":[{\"x\":1},{\"x\":1}]}]}");
     json_rows_free(plan);
     buf_done(&out);
 }
@@ -192,6 +199,82 @@ static void without_plain_columns_all_rows_are_one_array(void **state)
 
     (void)state;
     prints(&def, (const char *const[]){"a[].x", NULL}, rows, 2, "[{\"a\":[{\"x\":1},{\"x\":2}]}]");
+}
+
+static void an_array_may_stand_in_the_elements_of_another(void **state)
+{
+    static const struct source_value rows[][COLUMNS_MAX] = {
+        {N(1), N(10), T("x"), N(100)}, {N(1), N(10), T("x"), N(101)}, {N(1), N(10), T("y"), N(100)},
+        {N(1), N(11), T("y"), NUL},    {N(1), NUL, NUL, NUL},         {N(1), NUL, NUL, N(102)},
+        {N(2), NUL, NUL, NUL},         {N(3), N(11), T("y"), N(103)}, {N(3), NUL, NUL, NUL},
+        {N(3), N(11), T("y"), N(104)},
+    };
+    struct definition def = {0};
+
+    (void)state;
+    prints(&def, (const char *const[]){"id", "a[].n", "a[].o.t", "a[].c[].q.z", NULL}, rows, 10,
+           "[{\"id\":1,\"a\":["
+           "{\"n\":10,\"o\":{\"t\":\"x\"},\"c\":[{\"q\":{\"z\":100}},{\"q\":{\"z\":101}}]},"
+           "{\"n\":10,\"o\":{\"t\":\"y\"},\"c\":[{\"q\":{\"z\":100}}]},"
+           "{\"n\":11,\"o\":{\"t\":\"y\"},\"c\":[]},"
+           "{\"n\":null,\"o\":{\"t\":null},\"c\":[{\"q\":{\"z\":102}}]}]},"
+           "{\"id\":2,\"a\":[]},"
+           "{\"id\":3,\"a\":[{\"n\":11,\"o\":{\"t\":\"y\"},\"c\":[{\"q\":{\"z\":103}}]},"
+           "{\"n\":11,\"o\":{\"t\":\"y\"},\"c\":[{\"q\":{\"z\":104}}]}]}]");
+    prints(&def, (const char *const[]){"id", "a[].c[].x", NULL},
+           (const struct source_value[][COLUMNS_MAX]){{N(1), N(2)}, {N(1), N(3)}, {N(2), NUL}}, 3,
+           "[{\"id\":1,\"a\":[{\"c\":[{\"x\":2},{\"x\":3}]}]},{\"id\":2,\"a\":[]}]");
+    prints(&def, (const char *const[]){"a[].c[].x", NULL},
+           (const struct source_value[][COLUMNS_MAX]){{N(1)}, {N(2)}}, 2,
+           "[{\"a\":[{\"c\":[{\"x\":1},{\"x\":2}]}]}]");
+}
+
+/* Two rows with these keys are of one parent, which prints as the first of them; or of two. */
+static void keys(struct column *column, struct source_value a, struct source_value b, bool same)
+{
+    struct definition def = {.columns = column, .column_count = column != NULL};
+    struct source_value rows[2][COLUMNS_MAX] = {{a, N(1)}, {b, N(2)}};
+    struct json_rows *plan;
+    struct err err = {0};
+    struct buf out;
+
+    buf_init(&out, OUT_MAX);
+    assert_int_equal(json_rows_new(&def, (const char *const[]){"c", "a[].x"}, 2, &plan, &err), 0);
+    assert_int_equal(json_rows_add(plan, rows[0], &out, &err), 0);
+    assert_int_equal(json_rows_add(plan, rows[1], &out, &err), 0);
+    json_rows_end(plan, &out);
+    if ((strstr(buf_str(&out), "{\"x\":1},{\"x\":2}") != NULL) != same)
+        fail_msg("%s", buf_str(&out));
+    json_rows_free(plan);
+    buf_done(&out);
+}
+
+static void keys_of_parents_compare_as_values(void **state)
+{
+    struct column decimal = declared(COLUMN_DECIMAL, 2), text = declared(COLUMN_STRING, 0);
+    struct source_value one = N(1), real = R(1), minus = R(-0.0), zero = R(0), nul = NUL;
+    struct source_value numeric = NUMERIC("1.0"), longer = NUMERIC("1.00"), more = NUMERIC("1.001");
+    struct source_value a = T("1.0"), b = T("1.00"), empty = T("");
+    struct source_value most = N(INT64_MAX), nearly = R(9223372036854775807.0);
+
+    (void)state;
+    keys(NULL, numeric, longer, true);
+    keys(NULL, numeric, more, false);
+    keys(&decimal, numeric, more, false); /* which print alike */
+    keys(NULL, one, real, true);
+    keys(NULL, real, one, true);
+    keys(NULL, zero, minus, true);
+    keys(NULL, most, nearly, false);
+    keys(NULL, a, b, false);
+    keys(&text, a, b, false);
+    keys(&decimal, a, b, true);
+    keys(&decimal, a, one, true);
+    keys(NULL, a, one, false);
+    keys(NULL, nul, nul, true);
+    keys(NULL, nul, empty, false);
+    keys(NULL, nul, (struct source_value)N(0), false);
+    keys(NULL, one, (struct source_value){.kind = SOURCE_BOOLEAN, .integer = 1}, false);
+    keys(NULL, a, (struct source_value){.kind = SOURCE_BLOB, .text = {"1.0", 3}}, false);
 }
 
 static void a_column_of_an_array_is_declared_by_its_whole_name(void **state)
@@ -226,14 +309,31 @@ static void names_that_make_no_shape_are_refused(void **state)
     misfits(NAMES(""), "The column '' has an empty name or part of a name.");
     misfits(NAMES("a."), "The column 'a.' has an empty name or part of a name.");
     misfits(NAMES("[].a"), "The column '[].a' has an empty name or part of a name.");
-    misfits(NAMES("a[].x", "b[].x"),
-            "The column 'b[].x' begins a second array; a report may have one.");
+    misfits(
+        NAMES("a[].x", "b[].x"),
+        "The column 'b[].x' belongs to a second array; there is one in the object of a row, and "
+        "one in its elements.");
+    misfits(
+        NAMES("a[].x", "a[].c[].x", "a[].d[].x"),
+        "The column 'a[].d[].x' belongs to a second array; there is one in the object of a row, "
+        "and one in its elements.");
+    misfits(
+        NAMES("a[].x", "b[].c[].x"),
+        "The column 'b[].c[].x' belongs to a second array; there is one in the object of a row, "
+        "and one in its elements.");
+    misfits(NAMES("a[].c[].x", "a[].x"),
+            "The column 'a[].x' must stand before the columns of the array.");
+    misfits(NAMES("a[].c", "a[].c[].x"), "The column 'a[].c' has the key of the array.");
+    misfits(NAMES("a[].x", "a[].c[].y", "a[].c[].y"),
+            "The column 'a[].c[].y' has the key of another column, or columns of one object do not "
+            "stand together.");
+    misfits(NAMES("a[].b[].c[].d"), "The column 'a[].b[].c[].d' nests arrays too deep; write "
+                                    "'array[].array[].name'.");
+    misfits(NAMES("a[]"), "The column 'a[]' names no column of the array; write 'array[].name'.");
     misfits(NAMES("a[].x", "b"), "The column 'b' must stand before the columns of the array.");
     misfits(NAMES("a", "a[].x"), "The column 'a' has the key of the array.");
-    misfits(NAMES("a[].b[].c"),
-            "The column 'a[].b[].c' puts an array inside another; write 'array[].name'.");
     misfits(NAMES("o.a[].c"),
-            "The column 'o.a[].c' puts an array inside another; write 'array[].name'.");
+            "The column 'o.a[].c' puts an array into an object; write 'array[].name'.");
     misfits(NAMES("a.b.c"), "The column 'a.b.c' nests too deep; write 'object.name'.");
     misfits(NAMES("a\xff"), "The column 'a\xff' has a name that is not UTF-8.");
 }
@@ -454,6 +554,8 @@ int main(void)
         cmocka_unit_test(the_previous_row_is_remembered_not_pointed_at),
         cmocka_unit_test(an_element_of_only_nulls_is_left_out),
         cmocka_unit_test(without_plain_columns_all_rows_are_one_array),
+        cmocka_unit_test(an_array_may_stand_in_the_elements_of_another),
+        cmocka_unit_test(keys_of_parents_compare_as_values),
         cmocka_unit_test(a_column_of_an_array_is_declared_by_its_whole_name),
         cmocka_unit_test(names_that_make_no_shape_are_refused),
         cmocka_unit_test(integers_print_to_the_last_digit),
