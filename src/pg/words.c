@@ -16,10 +16,10 @@ static const struct {
     {"57014", PG_STOPPED, true}, {"25006", PG_READ_ONLY, true}, {"42501", PG_FORBIDDEN, true},
     {"40", PG_BUSY, true},       {"55P03", PG_BUSY, true},      {"53", PG_SHORT, true},
     {"54", PG_TOO_MUCH, true},   {"08", PG_AWAY, true},         {"57P", PG_AWAY, true},
-    {"25P03", PG_AWAY, true},    {"58", PG_DAMAGED, true},      {"XX", PG_DAMAGED, false},
-    {"0A", PG_OTHER, true},      {"23", PG_OTHER, true},        {"25", PG_OTHER, true},
-    {"28", PG_OTHER, true},      {"42", PG_OTHER, true},        {"55", PG_OTHER, true},
-    {"57", PG_OTHER, true},      {"", PG_OTHER, false},
+    {"25P03", PG_AWAY, true},    {"25P04", PG_STOPPED, true},   {"58", PG_DAMAGED, true},
+    {"XX", PG_DAMAGED, false},   {"0A", PG_OTHER, true},        {"23", PG_OTHER, true},
+    {"25", PG_OTHER, true},      {"28", PG_OTHER, true},        {"42", PG_OTHER, true},
+    {"55", PG_OTHER, true},      {"57", PG_OTHER, true},        {"", PG_OTHER, false},
 };
 
 static size_t find(const char *state)
@@ -63,22 +63,39 @@ void pg_line(const char *message, char out[PG_WORDS])
         *out = *out == '\n' || *out == '\t' ? ' ' : *out;
 }
 
-/* A password ends at the last '@', wherever libpq finds the end of it. */
-static bool may_quote(const char *url)
+/* Are all of its %XX such as libpq takes? */
+static bool is_encoded(const char *url)
 {
-    const char *start = strstr(url, "://"), *end = strrchr(url, '@'), *port;
-
     for (const char *c = strchr(url, '%'); c != NULL; c = strchr(c + 1, '%')) {
-        if (strspn(c + 1, "0123456789abcdefABCDEF") < 2)
+        if (strspn(c + 1, "0123456789abcdefABCDEF") < 2 || str_starts(c, "%00"))
             return false;
     }
-    if (start == NULL)
-        return end == NULL;
+    return true;
+}
+
+/* May a password stand where libpq takes it for something else? It ends at the last '@', wherever
+ * libpq finds the end of it; one among the parameters may have an '&'. */
+static bool may_quote(const char *url)
+{
+    const char *start = strchr(url, ':'), *end = strrchr(url, '@'), *port;
+
+    if (start == NULL || !str_starts(start, "://") || !is_encoded(url))
+        return false;
     start += 3;
+    if (strcasestr(start, "password=") != NULL) {
+        PQconninfoOption *options = PQconninfoParse(url, NULL);
+        bool is_understood = options != NULL;
+
+        PQconninfoFree(options);
+        if (!is_understood)
+            return false;
+    }
     if (end != NULL)
         return end >= start && strcspn(start, "/?#@[] ") == (size_t)(end - start);
     /* "user:password" without a host is a host with a strange port. */
-    port = *start == '[' ? NULL : memchr(start, ':', strcspn(start, "/?"));
+    if (*start == '[')
+        start += strcspn(start, "]");
+    port = memchr(start, ':', strcspn(start, "/?"));
     return port == NULL || strspn(port, "0123456789,:.") + 1 > strcspn(port, "/?,");
 }
 

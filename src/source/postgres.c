@@ -79,35 +79,44 @@ static int run(struct pg_source *source, const char *sql, struct err *err)
     return rc < 0 ? rc : pg_finish(source, PQsendQuery(source->conn, sql), NULL, NULL, err);
 }
 
-/* How values are written, which is what postgres_value.c reads, whatever the role or the database
- * has set, except for what changes their meaning: the time zone and the order of DateStyle stay;
- * who asks; and what ends the query if we can't: statement_timeout, and the server's own look at
- * the connection (from version 14, and on Linux), for a worker that was killed. The SELECT also
- * takes the snapshot, and from then on the transaction can't be made to write. */
+/* How values are written, which is what postgres_value.c reads, and how statements are read, which
+ * is what core/sql_text.c does, whatever the role or the database has set, except for what changes
+ * the meaning of values: the time zone and the order of DateStyle stay; who asks; and what ends the
+ * query if we can't: statement_timeout, unless the role's own is lower, and the server's look at
+ * the connection (from version 14, and on Linux), for a worker that was killed. All names are
+ * qualified, since the search_path is not ours. The SELECT also takes the snapshot, and from then
+ * on the transaction can't be made to write. */
+#define SET "pg_catalog.set_config"
+#define GET "pg_catalog.current_setting"
+#define IS_LESS "OPERATOR(pg_catalog.<)"
 static const char settings_sql[] =
-    "SELECT set_config('DateStyle', 'ISO', true),"
-    " set_config('IntervalStyle', 'iso_8601', true), set_config('extra_float_digits', '1', true),"
-    " set_config('bytea_output', 'hex', true),"
-    " set_config('application_name', $1, true), set_config('reportd.user', $2, true),"
-    " CASE WHEN $3 <> '0' THEN set_config('statement_timeout', $3, true) END,"
-    " CASE WHEN version() LIKE '%linux%'"
-    "      AND current_setting('client_connection_check_interval', true) IS NOT NULL"
-    "      THEN set_config('client_connection_check_interval', '1s', true) END";
+    "SELECT " SET "('DateStyle', 'ISO', true), " SET "('IntervalStyle', 'iso_8601', true),"
+    " " SET "('extra_float_digits', '1', true), " SET "('bytea_output', 'hex', true),"
+    " " SET "('standard_conforming_strings', 'on', true),"
+    " " SET "('application_name', $1, true), " SET "('reportd.user', $2, true),"
+    " CASE WHEN " GET "('statement_timeout')::pg_catalog.interval " IS_LESS " '1ms'"
+    "      OR $3::pg_catalog.interval " IS_LESS " " GET "('statement_timeout')::pg_catalog.interval"
+    "      THEN " SET "('statement_timeout', $3, true) END,"
+    " CASE WHEN 0 " IS_LESS " pg_catalog.strpos(pg_catalog.version(), 'linux')"
+    "      AND " GET "('client_connection_check_interval', true) IS NOT NULL"
+    "      THEN " SET "('client_connection_check_interval', '1s', true) END";
 
 static int start_transaction(struct pg_source *source, const struct source_session *session,
                              struct err *err)
 {
+    static const Oid texts[] = {25, 25, 25};
     char name[64], timeout[32];
-    const char *const values[] = {name, session->user_name, timeout};
     int64_t timeout_ms = session->timeout_ms < INT32_MAX ? session->timeout_ms : INT32_MAX;
+    const char *const values[] = {name, session->user_name, timeout_ms > 0 ? timeout : NULL};
     int rc = run(source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
 
     if (rc < 0)
         return rc;
     snprintf(name, sizeof(name), "reportd %s", session->reference);
-    snprintf(timeout, sizeof(timeout), "%lld", (long long)timeout_ms);
+    if (timeout_ms > 0)
+        snprintf(timeout, sizeof(timeout), "%lldms", (long long)timeout_ms);
     return pg_finish(source,
-                     PQsendQueryParams(source->conn, settings_sql, 3, NULL, values, NULL, NULL, 0),
+                     PQsendQueryParams(source->conn, settings_sql, 3, texts, values, NULL, NULL, 0),
                      NULL, NULL, err);
 }
 
@@ -134,23 +143,31 @@ static int pg_begin(struct source *base, const struct source_session *session, s
         pg_drop(source);
         return rc;
     }
+    source->begun = true;
     source->prepared = 0;
+    source->unread = (struct err){.code = 0};
     source->session_user = (struct param_value){
         .name = "session_user", .type = PARAM_STRING, .text = (char *)session->user_name};
     return 0;
 }
 
-/* Nothing of a report may be seen by the next one: settings, prepared statements, locks and
- * temporary tables go, or else the connection. */
+/* Nothing of a report may be seen by the next one, or else the connection goes. ROLLBACK undoes all
+ * but prepared statements and locks. Not DISCARD ALL: it forgets the `role` that a role, the
+ * database or the URL sets. One message, so that a pooler of transactions lets nobody in between.
+ */
+static const char end_sql[] =
+    "ROLLBACK; DEALLOCATE ALL; SELECT pg_catalog.pg_advisory_unlock_all()";
+
 static int pg_end(struct source *base, struct err *err)
 {
     struct pg_source *source = to_pg(base);
 
     (void)err;
     source->session_user = (struct param_value){0};
+    source->begun = false;
     if (source->conn != NULL &&
         (source->spoiled || PQtransactionStatus(source->conn) == PQTRANS_ACTIVE ||
-         run(source, "ROLLBACK", NULL) < 0 || run(source, "DISCARD ALL", NULL) < 0))
+         run(source, end_sql, NULL) < 0))
         pg_drop(source);
     return 0;
 }

@@ -24,10 +24,12 @@ struct pg_source {
     atomic_bool interrupted;
     void (*notice)(void *context, const char *text); /* of the spec */
     void *notice_context;
-    bool spoiled;                    /* a cancel is on its way to it: close it, never reuse it */
+    bool begun;   /* a statement of a report may run, which to stop takes a cancel */
+    bool spoiled; /* a cancel is on its way to it: close it, never reuse it */
     struct param_value session_user; /* its text is borrowed from source_begin() to source_end() */
     const struct pg_query *reading;  /* whose rows are on the wire; NULL: nobody's */
     unsigned prepared;               /* statements of this transaction, to name the next one */
+    struct err unread; /* what rows that nobody wanted ended with: the transaction's end */
 };
 
 /* ---- postgres_link.c: the connection; every wait ends when the source is interrupted ---- */

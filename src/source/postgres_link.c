@@ -80,13 +80,15 @@ void pg_drop(struct pg_source *source)
 
 /* ---- waiting ---- */
 
-/* Have the server stop what runs, and see it end. Done here and not in the thread that interrupts,
+/* Have the server stop what runs, and see it end. One of our own statements at most waits for a
+ * pooler, which ends it with the connection. Done here and not in the thread that interrupts,
  * so that no cancel can meet a connection that is closed, or a later query. */
 static int stop(struct pg_source *source, struct err *err)
 {
     int64_t give_up_ms = clock_mono_ms() + CANCEL_GIVE_UP_MS;
     PGcancel *cancel = PQgetCancel(source->conn);
-    bool ended = cancel == NULL || PQtransactionStatus(source->conn) != PQTRANS_ACTIVE;
+    bool ended =
+        cancel == NULL || !source->begun || PQtransactionStatus(source->conn) != PQTRANS_ACTIVE;
     PGresult *rest = NULL;
     char why[256];
 

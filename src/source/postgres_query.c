@@ -59,10 +59,14 @@ static int describe(struct pg_query *query, struct err *err)
 }
 
 /* The element of a type that is an array (and not one of the few that look like one): its type, or
- * what that is a domain over, and what stands between two of them. */
+ * what that is a domain over, and what stands between two of them. No operator is looked up in the
+ * search_path. */
 static const char element_sql[] =
-    "SELECT coalesce(nullif(e.typbasetype, 0), e.oid), e.typdelim FROM pg_catalog.pg_type AS a"
-    " JOIN pg_catalog.pg_type AS e ON e.oid = a.typelem WHERE a.oid = $1 AND e.typarray = a.oid";
+    "SELECT CASE WHEN e.typbasetype OPERATOR(pg_catalog.=) 0 THEN e.oid ELSE e.typbasetype END,"
+    "       e.typdelim"
+    " FROM pg_catalog.pg_type AS a"
+    " JOIN pg_catalog.pg_type AS e ON e.oid OPERATOR(pg_catalog.=) a.typelem"
+    " WHERE a.oid OPERATOR(pg_catalog.=) $1 AND e.typarray OPERATOR(pg_catalog.=) a.oid";
 
 static int find_element(struct pg_source *source, Oid type, struct pg_column *column,
                         struct err *err)
@@ -114,6 +118,10 @@ static int plan_columns(struct pg_query *query, struct err *err)
 /* Rows of one query at a time: those of another one are on the wire. */
 static int may_send(const struct pg_source *source, const struct pg_query *query, struct err *err)
 {
+    if (source->unread.code < 0) {
+        *err = source->unread;
+        return err->code;
+    }
     if (source->conn != NULL && source->reading == NULL)
         return pg_may_start(source, err);
     err_set(err, -E_SOURCE, "The report's query failed.");
@@ -355,8 +363,12 @@ static void leave(struct pg_query *query)
 
     if (query->source->reading != query)
         return;
-    while (!query->source->spoiled && pg_next(query->source, &result, NULL) == 0 && result != NULL)
+    while (!query->source->spoiled && pg_next(query->source, &result, NULL) == 0 &&
+           result != NULL) {
+        if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+            pg_fail(query->source, result, &query->sent, &query->source->unread);
         PQclear(result);
+    }
     query->source->reading = NULL;
 }
 
