@@ -24,6 +24,7 @@ struct json_path {
 /* Read `name`, which lives as long as the path. -E_SOURCE names a column that makes no path. */
 int json_path_parse(const char *name, struct json_path *ret, struct err *err);
 
+/* Whether both are the same key. */
 bool json_part_eq(const struct json_part *a, const struct json_part *b);
 
 #endif
