@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+
 static const struct {
     int status;
     const char *title;
@@ -16,6 +18,21 @@ static const struct {
 #undef X
 };
 
+/* Cut at ERR_TEXT_MAX - 1, or before a letter that would be cut in two. */
+__attribute__((format(printf, 2, 0))) static void format_text(char text[ERR_TEXT_MAX],
+                                                              const char *format, va_list args)
+{
+    size_t at = ERR_TEXT_MAX - 1;
+
+    if (vsnprintf(text, ERR_TEXT_MAX, format, args) < ERR_TEXT_MAX)
+        return;
+    while (at > ERR_TEXT_MAX - 4 && ((unsigned char)text[at - 1] & 0xc0) == 0x80)
+        at--;
+    at--; /* the first byte of the last letter */
+    if (str_utf8_length(text + at, ERR_TEXT_MAX - 1 - at) == 0)
+        text[at] = '\0';
+}
+
 /* The names of both stand in brackets, so that they are not the macros of the header. */
 int(err_set)(struct err *err, int code, const char *format, ...)
 {
@@ -23,7 +40,7 @@ int(err_set)(struct err *err, int code, const char *format, ...)
         va_list args;
 
         va_start(args, format);
-        vsnprintf(err->text, sizeof(err->text), format, args);
+        format_text(err->text, format, args);
         va_end(args);
         err->code = code;
         err->detail[0] = '\0';
@@ -40,7 +57,7 @@ int(err_errno)(struct err *err, int code, const char *format, ...)
         size_t len;
 
         va_start(args, format);
-        vsnprintf(err->text, sizeof(err->text), format, args);
+        format_text(err->text, format, args);
         va_end(args);
         len = strlen(err->text);
         snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(saved));
@@ -58,7 +75,7 @@ int err_detail(struct err *err, const char *format, ...)
     if (err == NULL)
         return -E_INTERNAL;
     va_start(args, format);
-    vsnprintf(err->detail, sizeof(err->detail), format, args);
+    format_text(err->detail, format, args);
     va_end(args);
     return err->code;
 }

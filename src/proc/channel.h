@@ -3,28 +3,22 @@
 #ifndef PROC_CHANNEL_H
 #define PROC_CHANNEL_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "proc/loop.h"
 #include "proc/wire.h"
 
-enum {
-    CHANNEL_ANSWER_MAX = 32 << 10, /* bytes of a frame from a worker */
-    CHANNEL_QUEUE_MAX = 8,         /* frames that wait: a RUN and its CANCEL are two */
-};
+enum { CHANNEL_QUEUE_MAX = 4 /* orders that wait: a RUN and its CANCEL are two */ };
 
 struct channel {
     struct loop *loop;
     struct loop_watch watch;
-    int fd; /* -1: closed */
-    struct wire_frame *first, **last;
-    size_t queued;
-    struct buf in; /* what has come of the next frame */
-    /* A frame has come; its strings are the channel's. May close the channel. */
-    void (*heard)(struct channel *channel, const struct wire_message *m);
+    int fd;                                     /* -1: closed */
+    struct wire_order queue[CHANNEL_QUEUE_MAX]; /* a ring; their descriptors are the channel's */
+    size_t first, queued;
+    /* An answer has come. May close the channel. */
+    void (*heard)(struct channel *channel, const struct wire_answer *answer);
     /* The other side has closed it (why->code 0), or it is broken: close it. Not called by
      * channel_close(). */
     void (*ended)(struct channel *channel, const struct err *why);
@@ -37,8 +31,8 @@ int channel_open(struct channel *channel, struct loop *loop, int fd, struct err 
 void channel_close(struct channel *channel);
 
 /* Send, or queue behind what waits already; descriptors are duplicated if need be. -E_IO: it is
- * closed or broken, the message makes no frame, or CHANNEL_QUEUE_MAX frames wait. */
-int channel_send(struct channel *channel, const struct wire_message *m, struct err *err);
+ * closed or broken, or CHANNEL_QUEUE_MAX orders wait. */
+int channel_send(struct channel *channel, const struct wire_order *order, struct err *err);
 
 /* Take all that has come, of a worker that is dead. */
 void channel_drain(struct channel *channel);

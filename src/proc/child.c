@@ -53,7 +53,7 @@ int child_spawn(struct child *ret, int *ret_socket, struct err *err)
     struct child child = {.pidfd = -1};
     int sockets[2];
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
         return err_errno(err, -E_IO, "can't make the socket of a worker");
     if (spawn_on(sockets[1], &child.pid) < 0) {
         err_errno(err, -E_IO, "can't start a worker");

@@ -253,20 +253,21 @@ static int read_result(struct job *job, size_t len, struct err *err)
 
 /* A result that is not on the disk goes with FINISH, and its file before that: so whoever sees the
  * report complete finds no file. */
-static int take_result(struct job *job, const struct wire_message *m, struct err *err)
+static int take_result(struct job *job, const struct wire_answer *answer, struct err *err)
 {
-    if (m->unsynced != seal_stored_size(m->bytes, job->sealed) || m->unsynced > job->row_results)
+    if (answer->unsynced != seal_stored_size(answer->bytes, job->sealed) ||
+        answer->unsynced > job->row_results)
         return err_set(err, -E_SPOOL, "the worker did not sync %lld bytes of a result",
-                       (long long)m->unsynced);
-    if (read_result(job, (size_t)m->unsynced, err) < 0)
+                       (long long)answer->unsynced);
+    if (read_result(job, (size_t)answer->unsynced, err) < 0)
         return err->code;
     job->end = JOB_END_COMPLETE_IN_ROW;
     job->write.op.finish.result = job->result;
-    job->write.op.finish.result_len = (size_t)m->unsynced;
+    job->write.op.finish.result_len = (size_t)answer->unsynced;
     return 0;
 }
 
-static void end_complete(struct job *job, const struct wire_message *m)
+static void end_complete(struct job *job, const struct wire_answer *answer)
 {
     struct store_finish *finish = &job->write.op.finish;
     struct err err = {0};
@@ -275,12 +276,12 @@ static void end_complete(struct job *job, const struct wire_message *m)
     *finish = (struct store_finish){.id = job->report.id,
                                     .attempt = job->report.attempt,
                                     .state = REPORT_COMPLETE,
-                                    .rows = m->rows,
-                                    .bytes = m->bytes};
-    memcpy(finish->digest, m->digest, sizeof(finish->digest));
+                                    .rows = answer->rows,
+                                    .bytes = answer->bytes};
+    memcpy(finish->digest, answer->digest, sizeof(finish->digest));
     finish->key = job->key;
     finish->sealed = job->sealed;
-    if (m->unsynced != 0 && take_result(job, m, &err) < 0) {
+    if (answer->unsynced != 0 && take_result(job, answer, &err) < 0) {
         log_error("spool.unavailable", "error=%s detail=%s", err.text, err.detail);
         plan_error(job, NOT_STORED);
     }
@@ -290,24 +291,24 @@ static void end_complete(struct job *job, const struct wire_message *m)
 /* --- the worker has answered, or ended ----------------------------------------------------------
  */
 
-void job_answered(struct job *job, const struct wire_message *m)
+void job_answered(struct job *job, const struct wire_answer *answer)
 {
     char reference[GUID_TEXT];
 
     SEAM_STEP("job", "end", "answered");
     guid_format(&job->report.id, reference);
-    if (m->outcome == WIRE_FAILED)
+    if (answer->outcome == WIRE_FAILED)
         /* Not the message: it is for the user, and may quote parameters. */
         log_warn("report.failed", "reference=%s report=%s detail=%s", reference, job->report.name,
-                 m->detail);
+                 answer->detail);
     if (job->stops != NULL)
         job_over(job);
-    else if (m->outcome == WIRE_COMPLETE)
-        end_complete(job, m);
-    else if (m->outcome == WIRE_CANCELLED)
+    else if (answer->outcome == WIRE_COMPLETE)
+        end_complete(job, answer);
+    else if (answer->outcome == WIRE_CANCELLED)
         end_in_queue(job, job->phase != JOB_STOPPING);
     else
-        end_in_error(job, m->message != NULL ? m->message : "The report failed.");
+        end_in_error(job, answer->message[0] != '\0' ? answer->message : "The report failed.");
 }
 
 /* Its worker has ended for a reason that another try would meet again; false: it has not. */
@@ -407,45 +408,61 @@ static int64_t least(int64_t own, int64_t general)
     return own != 0 && own < general ? own : general;
 }
 
+/* What the worker has to know, but the file. */
+static struct wire_order make_order(const struct job *job, const struct definition *def)
+{
+    const struct supervisor_spec *spec = &job->supervisor->spec;
+    const struct config *config = spec->config;
+    bool in_database = spool_is_in_database(spec->spool);
+
+    return (struct wire_order){
+        .run = {.head = {.type = WIRE_RUN, .attempt = job->report.attempt, .id = job->report.id},
+                .timeout_ms =
+                    def->timeout_ms != 0 ? def->timeout_ms : config->report_timeout.number,
+                .clock_ahead_ms = store_clock_ahead_ms(spec->store),
+                .row_limit = least(def->row_limit, config->row_limit.number),
+                .size_limit = least(def->size_limit, config->size_limit.number),
+                .row_results = job->supervisor->shared ? 0 : config->row_results.number,
+                .temp_limit = config->temp_limit.number,
+                .sealed = in_database || str_eq(config->spool_encryption.text, "on")},
+        .texts = {.definition_file = def->file,
+                  .definition_text = def->text,
+                  .parameters = job->report.parameters,
+                  .user_name = job->report.user_name,
+                  .source_url = config_source_url(config, def->source),
+                  .temp_folder = spool_temp_folder(spec->spool)},
+        .fd = -1,
+        .texts_fd = -1,
+    };
+}
+
 /* Make the .part file and hand everything to the worker. */
 static int send_job(struct job *job, struct worker_handle *worker, const struct definition *def,
                     struct err *err)
 {
-    const struct supervisor_spec *spec = &job->supervisor->spec;
-    const struct config *config = spec->config;
-    struct wire_message m = {
-        .type = WIRE_RUN,
-        .id = job->report.id,
-        .attempt = job->report.attempt,
-        .definition_file = def->file,
-        .definition_text = def->text,
-        .parameters = job->report.parameters,
-        .user_name = job->report.user_name,
-        .source_url = (char *)config_source_url(config, def->source),
-        .temp_folder = (char *)spool_temp_folder(spec->spool),
-        .timeout_ms = def->timeout_ms != 0 ? def->timeout_ms : config->report_timeout.number,
-        .clock_ahead_ms = store_clock_ahead_ms(spec->store),
-        .row_limit = least(def->row_limit, config->row_limit.number),
-        .size_limit = least(def->size_limit, config->size_limit.number),
-        .row_results = job->supervisor->shared ? 0 : config->row_results.number,
-        .temp_limit = config->temp_limit.number,
-    };
+    struct wire_order order = make_order(job, def);
+    int rc;
 
-    if (m.source_url == NULL)
+    if (order.texts.source_url == NULL)
         return err_set(err, -E_SOURCE, "The report's database is not configured any more.");
-    job->fd = m.fd = spool_create(spec->spool, &job->report.id, job->report.attempt, err);
-    if (m.fd < 0)
-        return m.fd;
+    rc = wire_order_write_texts(&order, err);
+    if (rc < 0)
+        return rc;
+    job->fd = order.fd =
+        spool_create(job->supervisor->spec.spool, &job->report.id, job->report.attempt, err);
+    if (order.fd < 0) {
+        wire_order_done(&order);
+        return order.fd;
+    }
     SEAM_STEP("job", "start", "created");
-    job->row_results = m.row_results;
-    job->sealed = m.sealed =
-        str_eq(config->spool_encryption.text, "on") || spool_is_in_database(spec->spool);
-    if (m.sealed)
-        memcpy(m.key, job->key, sizeof(m.key));
-    job->timeout_ms = m.timeout_ms;
+    job->row_results = order.run.row_results;
+    job->timeout_ms = order.run.timeout_ms;
+    job->sealed = order.run.sealed != 0;
+    if (job->sealed)
+        memcpy(order.run.key, job->key, sizeof(order.run.key));
     job_enter(job, JOB_RUNNING);
-    worker_run(worker, job, &m);
-    sodium_memzero(m.key, sizeof(m.key));
+    worker_run(worker, job, &order);
+    wire_order_done(&order);
     SEAM_STEP("job", "start", "sent");
     return 0;
 }

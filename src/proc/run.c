@@ -15,7 +15,7 @@
 #include "render/json_rows.h"
 
 struct run {
-    const struct wire_message *job;
+    const struct wire_order *job;
     struct source *source;
     struct run_progress *progress;
     struct definition *def;
@@ -180,16 +180,16 @@ static void write_header(struct run *run)
     struct buf *out = sink_block(run->sink);
     char now[CLOCK_TEXT];
 
-    clock_format(clock_now_ms() - run->job->clock_ahead_ms, now);
+    clock_format(clock_now_ms() - run->job->run.clock_ahead_ms, now);
     buf_add_str(out, "{\"result\":true,\"message\":\"\",\"data\":{\"reportName\":");
     json_add_string(out, run->def->name);
     buf_add_format(out, ",\"generatedDate\":\"%s\",\"parameters\":", now);
-    buf_add_str(out, run->job->parameters);
+    buf_add_str(out, run->job->texts.parameters);
 }
 
 static int check_limits(const struct run *run, int64_t rows, int64_t bytes, struct err *err)
 {
-    const struct wire_message *job = run->job;
+    const struct wire_run *job = &run->job->run;
 
     if (job->row_limit > 0 && rows > job->row_limit)
         return err_set(err, -E_SOURCE,
@@ -308,13 +308,13 @@ static int write_report(struct run *run, struct err *err)
 static int run_transaction(struct run *run, struct err *err)
 {
     char reference[GUID_TEXT];
-    struct source_session session = {.user_name = run->job->user_name,
+    struct source_session session = {.user_name = run->job->texts.user_name,
                                      .reference = reference,
-                                     .timeout_ms = run->job->timeout_ms};
+                                     .timeout_ms = run->job->run.timeout_ms};
     struct err changed;
     int rc, ended;
 
-    guid_format(&run->job->id, reference);
+    guid_format(&run->job->run.head.id, reference);
     rc = source_begin(run->source, &session, err);
     if (rc < 0)
         return rc;
@@ -328,9 +328,10 @@ static int run_transaction(struct run *run, struct err *err)
 
 static int prepare(struct run *run, struct err *err)
 {
-    const struct wire_message *job = run->job;
-    int rc = definition_parse(job->definition_file, job->definition_text,
-                              strlen(job->definition_text), &run->def, err);
+    const struct wire_order *job = run->job;
+    const struct wire_texts *texts = &job->texts;
+    int rc = definition_parse(texts->definition_file, texts->definition_text,
+                              strlen(texts->definition_text), &run->def, err);
 
     if (rc < 0) {
         /* Its words name a file and a line: for the operator, not for the user. */
@@ -339,14 +340,14 @@ static int prepare(struct run *run, struct err *err)
         err_set(err, rc, "The report's definition is broken.");
         return err_detail(err, "%s", why.text);
     }
-    rc = params_values(run->def, job->parameters, &run->values, err);
+    rc = params_values(run->def, texts->parameters, &run->values, err);
     if (rc == -E_PARAM) /* its words quote the value */
         return err_detail(err, "the parameters do not fit the definition, which has changed");
-    return rc < 0 ? rc : sink_new(job->fd, job->sealed ? job->key : NULL, &run->sink, err);
+    return rc < 0 ? rc : sink_new(job->fd, job->run.sealed ? job->run.key : NULL, &run->sink, err);
 }
 
-int run_report(const struct wire_message *job, struct source *source, struct run_progress *progress,
-               struct wire_message *ret, struct err *err)
+int run_report(const struct wire_order *job, struct source *source, struct run_progress *progress,
+               struct wire_answer *ret, struct err *err)
 {
     struct run run = {.job = job, .source = source, .progress = progress};
     int rc = prepare(&run, err);
@@ -356,7 +357,7 @@ int run_report(const struct wire_message *job, struct source *source, struct run
         rc = run_transaction(&run, err);
     SEAM_STEP("worker", "run", "rendered");
     if (rc == 0)
-        rc = sink_finish(run.sink, job->row_results, ret->digest, &ret->unsynced, err);
+        rc = sink_finish(run.sink, job->run.row_results, ret->digest, &ret->unsynced, err);
     SEAM_STEP("worker", "run", "synced");
     if (rc == 0)
         atomic_store(&progress->bytes, sink_bytes(run.sink));

@@ -15,12 +15,12 @@ struct run_progress {
     _Atomic int64_t rows, bytes;
 };
 
-/* Run the report of a RUN message. 0: the file is complete, *ret has its `digest`, whether it is on
+/* Run the report of a RUN. 0: the file is complete, *ret has its `digest`, whether it is on
  * the disk (`unsynced`), and the progress its final size. Otherwise why not, with words for the
  * user: -E_CANCELLED after source_interrupt(), -E_SOURCE for what query, data and limits do,
  * -E_SPOOL for the disk, -E_DEFINITION, -E_PARAM, -E_NOMEM. */
-int run_report(const struct wire_message *job, struct source *source, struct run_progress *progress,
-               struct wire_message *ret, struct err *err);
+int run_report(const struct wire_order *job, struct source *source, struct run_progress *progress,
+               struct wire_answer *ret, struct err *err);
 
 /* Why a report has met a limit, in words for the user: -E_SOURCE. `timeout_ms` of time, or of
  * processor time; `limit` bytes of memory, 0: the machine's. */

@@ -156,8 +156,8 @@ void worker_init(struct worker_handle *worker, struct supervisor *supervisor);
 void worker_start(struct worker_handle *worker);
 /* An idle one, or NULL. */
 struct worker_handle *worker_find_idle(struct supervisor *supervisor);
-/* Give the job to an idle worker; `m` is complete. */
-void worker_run(struct worker_handle *worker, struct job *job, const struct wire_message *m);
+/* Give the job to an idle worker; `order` is complete. */
+void worker_run(struct worker_handle *worker, struct job *job, const struct wire_order *order);
 /* Tell it to stop what it runs. */
 void worker_cancel(struct worker_handle *worker);
 /* Kill it, with the reason for the log. The job is told when the process has ended. */
@@ -173,7 +173,7 @@ void job_free(struct job *job);                     /* one that was never starte
  * end. */
 void job_start(struct job *job, struct report *report);
 /* The worker has answered. */
-void job_answered(struct job *job, const struct wire_message *m);
+void job_answered(struct job *job, const struct wire_answer *answer);
 /* The worker has ended without an answer. */
 void job_orphaned(struct job *job, const struct child_end *end);
 /* Someone waits for its end, since it is deleted. */

@@ -1,369 +1,324 @@
-/* src/proc/wire.c -- frames over a socketpair: JSON with a length before it, and one descriptor. */
+/* src/proc/wire.c -- frames over a socketpair: fixed structs, two descriptors, texts in a memfd. */
 #include "proc/wire.h"
 
 #include <errno.h>
-#include <jansson.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/seam.h"
+#include "base/str.h"
+
 enum {
-    DESCRIPTORS_MAX = 8,
-    DIGEST_TEXT = 2 * REPORT_DIGEST_BYTES + 1,
-    KEY_TEXT = 2 * REPORT_KEY_BYTES + 1,
+    DESCRIPTORS = 2, /* of a RUN */
+    SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE,
 };
 
-enum field_kind { FIELD_TEXT, FIELD_NUMBER };
-
-#define IN(type) (1u << WIRE_##type)
-#define FIELD(kind, member, needed)                                                                \
-    {                                                                                              \
-#member, FIELD_##kind, offsetof(struct wire_message, member), needed                       \
-    }
-
-/* The members that travel as they are; `needed`: the types of message that must have it. */
-static const struct field {
-    const char *name;
-    enum field_kind kind;
-    size_t offset;
-    unsigned needed;
-} fields[] = {
-    FIELD(TEXT, definition_file, IN(RUN)),
-    FIELD(TEXT, definition_text, IN(RUN)),
-    FIELD(TEXT, parameters, IN(RUN)),
-    FIELD(TEXT, user_name, IN(RUN)),
-    FIELD(TEXT, source_url, IN(RUN)),
-    FIELD(TEXT, temp_folder, IN(RUN)),
-    FIELD(NUMBER, timeout_ms, IN(RUN)),
-    FIELD(NUMBER, clock_ahead_ms, IN(RUN)),
-    FIELD(NUMBER, row_limit, IN(RUN)),
-    FIELD(NUMBER, size_limit, IN(RUN)),
-    FIELD(NUMBER, row_results, IN(RUN)),
-    FIELD(NUMBER, temp_limit, IN(RUN)),
-    FIELD(NUMBER, rows, IN(PROGRESS) | IN(DONE)),
-    FIELD(NUMBER, bytes, IN(PROGRESS) | IN(DONE)),
-    FIELD(NUMBER, unsynced, IN(DONE)),
-    FIELD(TEXT, message, 0),
-    FIELD(TEXT, detail, 0),
-};
-
-enum { FIELD_COUNT = sizeof(fields) / sizeof(fields[0]) };
-
-static char **text_of(const struct wire_message *m, const struct field *field)
-{
-    return (char **)((char *)m + field->offset);
-}
-
-static int64_t *number_of(const struct wire_message *m, const struct field *field)
-{
-    return (int64_t *)((char *)m + field->offset);
-}
-
-void wire_message_done(struct wire_message *m)
-{
-    for (size_t i = 0; i < FIELD_COUNT; i++) {
-        if (fields[i].kind != FIELD_TEXT)
-            continue;
-        free(*text_of(m, &fields[i]));
-        *text_of(m, &fields[i]) = NULL;
-    }
-    sodium_memzero(m->key, sizeof(m->key));
-}
+/* No padding: no byte of a stack or a heap goes along. */
+_Static_assert(sizeof(struct wire_run) == sizeof(struct wire_head) + sizeof(int64_t[7]) +
+                                              REPORT_KEY_BYTES + sizeof(uint32_t) * WIRE_TEXT_COUNT,
+               "struct wire_run has padding");
+_Static_assert(sizeof(struct wire_answer) == sizeof(struct wire_head) + sizeof(int64_t[4]) +
+                                                 REPORT_DIGEST_BYTES +
+                                                 sizeof(char[2][WIRE_WORDS_MAX]),
+               "struct wire_answer has padding");
 
 static int malformed(struct err *err, const char *what)
 {
     return err_set(err, -E_IO, "malformed frame: %s", what);
 }
 
-/* ---- sending ---- */
+/* Room for the descriptors of a frame, and no more: the kernel closes what does not fit, and says
+ * so (MSG_CTRUNC). */
+union control {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(DESCRIPTORS * sizeof(int))];
+};
 
-/* Let go of the JSON of a message, the key in it overwritten. */
-static void forget(json_t *json)
+static void close_both(const int fds[DESCRIPTORS])
 {
-    const char *key = json_string_value(json_object_get(json, "key"));
-
-    if (key != NULL)
-        sodium_memzero((char *)key, strlen(key));
-    json_decref(json);
-}
-
-static int add_key(json_t *json, const struct wire_message *m)
-{
-    char text[KEY_TEXT];
-    int failed = 0;
-
-    if (m->sealed) {
-        sodium_bin2hex(text, sizeof(text), m->key, sizeof(m->key));
-        failed = json_object_set_new(json, "key", json_string(text));
-        sodium_memzero(text, sizeof(text));
-    }
-    return failed;
-}
-
-static json_t *to_json(const struct wire_message *m)
-{
-    char id[GUID_TEXT], digest[DIGEST_TEXT];
-    json_t *json;
-    int failed = 0;
-
-    guid_format(&m->id, id);
-    sodium_bin2hex(digest, sizeof(digest), m->digest, sizeof(m->digest));
-    json = json_pack("{s:i, s:s, s:i, s:i, s:s}", "type", (int)m->type, "id", id, "attempt",
-                     m->attempt, "outcome", (int)m->outcome, "digest", digest);
-    for (size_t i = 0; i < FIELD_COUNT; i++) {
-        const char *text = fields[i].kind == FIELD_TEXT ? *text_of(m, &fields[i]) : NULL;
-
-        if (fields[i].kind == FIELD_NUMBER)
-            failed |=
-                json_object_set_new(json, fields[i].name, json_integer(*number_of(m, &fields[i])));
-        else if (text != NULL)
-            failed |= json_object_set_new(json, fields[i].name, json_string(text));
-    }
-    failed |= add_key(json, m);
-    if (failed == 0)
-        return json;
-    forget(json);
-    return NULL;
-}
-
-struct wire_frame *wire_frame_new(const struct wire_message *m, struct err *err)
-{
-    json_t *json = to_json(m);
-    size_t size = json != NULL ? json_dumpb(json, NULL, 0, JSON_COMPACT) : 0;
-    struct wire_frame *frame = size > 0 && size <= WIRE_FRAME_MAX
-                                   ? malloc(sizeof(*frame) + sizeof(uint32_t) + size)
-                                   : NULL;
-    uint32_t length = (uint32_t)size;
-
-    if (frame == NULL) {
-        malformed(err, "text that is not UTF-8, or too long, or no memory");
-    } else {
-        *frame = (struct wire_frame){.len = sizeof(length) + size,
-                                     .fd = m->type == WIRE_RUN ? m->fd : -1};
-        memcpy(frame->data, &length, sizeof(length));
-        json_dumpb(json, frame->data + sizeof(length), size, JSON_COMPACT);
-    }
-    forget(json);
-    return frame;
-}
-
-void wire_frame_free(struct wire_frame *frame)
-{
-    if (frame == NULL)
-        return;
-    sodium_memzero(frame->data, frame->len);
-    free(frame);
-}
-
-int wire_frame_send(int socket, struct wire_frame *frame, int flags, struct err *err)
-{
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-
-    while (frame->sent < frame->len) {
-        struct iovec io = {.iov_base = frame->data + frame->sent,
-                           .iov_len = frame->len - frame->sent};
-        struct msghdr message = {.msg_iov = &io, .msg_iovlen = 1};
-        ssize_t n;
-
-        if (frame->fd >= 0 && frame->sent == 0) {
-            control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)),
-                                              .cmsg_level = SOL_SOCKET,
-                                              .cmsg_type = SCM_RIGHTS};
-            memcpy(CMSG_DATA(&control.header), &frame->fd, sizeof(frame->fd));
-            message.msg_control = &control;
-            message.msg_controllen = sizeof(control.room);
-        }
-        n = sendmsg(socket, &message, flags | MSG_NOSIGNAL);
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return err_errno(err, -E_IO, "send a frame");
-        frame->sent += n > 0 ? (size_t)n : 0;
-    }
-    return 1;
-}
-
-int wire_send(int socket, const struct wire_message *m, struct err *err)
-{
-    struct wire_frame *frame = wire_frame_new(m, err);
-    int rc = frame != NULL ? wire_frame_send(socket, frame, 0, err) : -E_IO;
-
-    wire_frame_free(frame);
-    return rc < 0 ? rc : 0;
-}
-
-/* ---- receiving ---- */
-
-/* Keep the first descriptor that came in *fd, close what comes beyond it. */
-static void take_descriptors(struct msghdr *message, int *fd)
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (size_t i = 0; i < count; i++) {
-            int got;
-
-            memcpy(&got, CMSG_DATA(c) + i * sizeof(got), sizeof(got));
-            if (*fd < 0)
-                *fd = got;
-            else
-                close(got);
-        }
+    for (int i = 0; i < DESCRIPTORS; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
     }
 }
 
-/* 1: all `len` bytes are there; 0: the end before the first; -E_IO. Without `fd` no descriptor is
- * taken: the kernel drops it. */
-static int receive_all(int socket, char *data, size_t len, int *fd, struct err *err)
+/* ---- texts ---- */
+
+static const char **text_at(struct wire_texts *texts, size_t i)
 {
-    size_t have = 0;
+    return (const char **)texts + i;
+}
 
-    while (have < len) {
-        union {
-            struct cmsghdr header;
-            char room[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
-        } control;
-        struct iovec io = {.iov_base = data + have, .iov_len = len - have};
-        struct msghdr message = {.msg_iov = &io,
-                                 .msg_iovlen = 1,
-                                 .msg_control = fd != NULL ? &control : NULL,
-                                 .msg_controllen = fd != NULL ? sizeof(control.room) : 0};
-        ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+/* Bytes of all of them, with their NULs. */
+static size_t texts_size(const struct wire_run *run)
+{
+    size_t size = 0;
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_errno(err, -E_IO, "receive a frame");
-        if (n == 0)
-            return have == 0 ? 0 : malformed(err, "it ends too early");
-        if (fd != NULL)
-            take_descriptors(&message, fd);
-        have += (size_t)n;
+    for (size_t i = 0; i < WIRE_TEXT_COUNT; i++)
+        size += (size_t)run->text_bytes[i] + 1;
+    return size;
+}
+
+int wire_order_write_texts(struct wire_order *order, struct err *err)
+{
+    struct iovec pieces[WIRE_TEXT_COUNT];
+    int fd;
+
+    for (size_t i = 0; i < WIRE_TEXT_COUNT; i++) {
+        const char *text = *text_at(&order->texts, i);
+        size_t len = strlen(text);
+
+        if (len > WIRE_TEXTS_MAX)
+            return err_set(err, -E_IO, "the texts of a report are too long for its worker");
+        pieces[i] = (struct iovec){.iov_base = (char *)text, .iov_len = len + 1};
+        order->run.text_bytes[i] = (uint32_t)len;
     }
-    return 1;
-}
-
-static int read_field(const json_t *json, const struct field *field, struct wire_message *m,
-                      struct err *err)
-{
-    const json_t *value = json_object_get(json, field->name);
-    bool needed = (field->needed & (1u << m->type)) != 0;
-
-    if (value == NULL)
-        return needed ? malformed(err, field->name) : 0;
-    if (field->kind == FIELD_NUMBER) {
-        if (!json_is_integer(value))
-            return malformed(err, field->name);
-        *number_of(m, field) = json_integer_value(value);
-        return 0;
+    if (texts_size(&order->run) > WIRE_TEXTS_MAX)
+        return err_set(err, -E_IO, "the texts of a report are too long for its worker");
+    fd = SEAM_FAILS("wire.memfd") ? -1
+                                  : memfd_create("reportd-texts", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return err_errno(err, -E_IO, "make room for the texts of a report");
+    if (SEAM_FAILS("wire.texts") ||
+        writev(fd, pieces, WIRE_TEXT_COUNT) != (ssize_t)texts_size(&order->run) ||
+        fcntl(fd, F_ADD_SEALS, SEALS) < 0) {
+        err_errno(err, -E_IO, "keep the texts of a report");
+        close(fd);
+        return -E_IO;
     }
-    if (!json_is_string(value))
-        return malformed(err, field->name);
-    *text_of(m, field) = strdup(json_string_value(value));
-    return *text_of(m, field) != NULL ? 0 : err_set(err, -E_NOMEM, "Out of memory.");
-}
-
-/* Exactly `len` bytes in hexadecimal. */
-static bool read_hex(const char *text, uint8_t *out, size_t len)
-{
-    size_t read;
-
-    return sodium_hex2bin(out, len, text, strlen(text), NULL, &read, NULL) == 0 && read == len;
-}
-
-static int read_key(const json_t *json, struct wire_message *m)
-{
-    const json_t *value = json_object_get(json, "key");
-    const char *text = json_string_value(value);
-
-    m->sealed = value != NULL;
-    return value == NULL || (text != NULL && read_hex(text, m->key, sizeof(m->key))) ? 0 : -1;
-}
-
-static int from_json(json_t *json, struct wire_message *m, struct err *err)
-{
-    const char *id, *digest;
-    int type, outcome;
-
-    if (json_unpack(json, "{s:i, s:s, s:i, s:i, s:s}", "type", &type, "id", &id, "attempt",
-                    &m->attempt, "outcome", &outcome, "digest", &digest) != 0)
-        return malformed(err, "a member is missing");
-    if (type < WIRE_RUN || type > WIRE_DONE || outcome < WIRE_COMPLETE ||
-        outcome > WIRE_CANCELLED || !guid_parse(id, &m->id))
-        return malformed(err, "type, outcome or id");
-    if (!read_hex(digest, m->digest, sizeof(m->digest)))
-        return malformed(err, "digest");
-    m->type = (enum wire_type)type;
-    m->outcome = (enum wire_outcome)outcome;
-    if (read_key(json, m) < 0)
-        return malformed(err, "key");
-    for (size_t i = 0; i < FIELD_COUNT; i++) {
-        int rc = read_field(json, &fields[i], m, err);
-
-        if (rc < 0)
-            return rc;
-    }
-    if ((m->type == WIRE_RUN) != (m->fd >= 0))
-        return malformed(err, "a descriptor comes with RUN, and only with RUN");
+    order->texts_fd = fd;
     return 0;
 }
 
-int wire_read(const char *payload, size_t len, int fd, struct wire_message *ret, struct err *err)
+/* Map what the other side cannot change any more. */
+static int map_texts(struct wire_order *order, int fd, struct err *err)
 {
-    struct wire_message m = {.fd = fd};
-    json_t *json = json_loadb(payload, len, 0, NULL);
-    int rc =
-        json_is_object(json) ? from_json(json, &m, err) : malformed(err, "it is no JSON object");
+    size_t size = texts_size(&order->run), at = 0;
+    int seals = fcntl(fd, F_GET_SEALS);
+    struct stat st;
+    char *map;
 
-    forget(json);
-    if (rc == 0)
-        *ret = m;
-    else
-        wire_message_done(&m);
-    sodium_memzero(m.key, sizeof(m.key));
-    return rc;
+    if (seals < 0 || (seals & SEALS) != SEALS)
+        return malformed(err, "its texts are not sealed");
+    if (size > WIRE_TEXTS_MAX || fstat(fd, &st) < 0 || st.st_size != (off_t)size)
+        return malformed(err, "the size of its texts");
+    map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED)
+        return err_errno(err, -E_IO, "map the texts of a report");
+    for (size_t i = 0; i < WIRE_TEXT_COUNT; i++) {
+        *text_at(&order->texts, i) = map + at;
+        at += order->run.text_bytes[i];
+        if (map[at++] != '\0') {
+            munmap(map, size);
+            return malformed(err, "a text without its end");
+        }
+    }
+    order->map = map;
+    return 0;
 }
 
-/* The payload of a frame whose length has been read. */
-static int receive_payload(int socket, size_t len, int fd, struct wire_message *ret,
-                           struct err *err)
+void wire_order_done(struct wire_order *order)
 {
-    char *payload = malloc(len);
+    if (order->texts_fd >= 0)
+        close(order->texts_fd);
+    if (order->map != NULL)
+        munmap(order->map, texts_size(&order->run));
+    order->texts_fd = -1;
+    order->map = NULL;
+    order->texts = (struct wire_texts){0};
+    sodium_memzero(order->run.key, sizeof(order->run.key));
+}
+
+/* ---- packets ---- */
+
+/* 1: it is sent; 0: the socket is full; -E_IO. `fds`: NULL, or DESCRIPTORS. */
+static int send_packet(int socket, struct iovec frame, const int *fds, int flags, struct err *err)
+{
+    union control control = {0};
+    struct msghdr message = {.msg_iov = &frame, .msg_iovlen = 1};
+    ssize_t n;
+
+    if (fds != NULL) {
+        control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(DESCRIPTORS * sizeof(int)),
+                                          .cmsg_level = SOL_SOCKET,
+                                          .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.header), fds, DESCRIPTORS * sizeof(int));
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control.room);
+    }
+    do
+        n = sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return 0;
+    return n < 0 ? err_errno(err, -E_IO, "send a frame") : 1;
+}
+
+static void take_descriptors(struct msghdr *message, int fds[DESCRIPTORS])
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(message);
+
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+}
+
+/* 1: a packet of *ret_len bytes is in `frame`; 0: the end; WIRE_NOTHING; -E_IO. On 1 the
+ * descriptors in `fds` (NULL: none may come) are the caller's. */
+static int receive_packet(int socket, struct iovec frame, int *fds, int flags, size_t *ret_len,
+                          struct err *err)
+{
+    union control control;
+    struct msghdr message;
+    ssize_t n;
+
+    do {
+        message = (struct msghdr){.msg_iov = &frame,
+                                  .msg_iovlen = 1,
+                                  .msg_control = fds != NULL ? &control : NULL,
+                                  .msg_controllen = fds != NULL ? sizeof(control.room) : 0};
+        n = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
+        /* ECONNRESET, once: the other side died before it had read everything. What it has sent is
+         * still to come. */
+    } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return WIRE_NOTHING;
+    if (n < 0)
+        return err_errno(err, -E_IO, "receive a frame");
+    if (fds != NULL)
+        take_descriptors(&message, fds);
+    *ret_len = (size_t)n;
+    if (n > 0 && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
+        return 1;
+    if (fds != NULL)
+        close_both(fds);
+    return n == 0 ? 0 : malformed(err, "it is too long, or has descriptors it should not have");
+}
+
+/* ---- orders ---- */
+
+int wire_send_order(int socket, const struct wire_order *order, int flags, struct err *err)
+{
+    const int fds[DESCRIPTORS] = {order->fd, order->texts_fd};
+    bool is_run = order->run.head.type == WIRE_RUN;
+    struct iovec frame = {.iov_base = (void *)&order->run,
+                          .iov_len = is_run ? sizeof(order->run) : sizeof(order->run.head)};
+
+    return send_packet(socket, frame, is_run ? fds : NULL, flags, err);
+}
+
+static int read_run(struct wire_order *order, const int fds[DESCRIPTORS], struct err *err)
+{
     int rc;
 
-    if (payload == NULL)
-        return err_set(err, -E_NOMEM, "Out of memory.");
-    rc = receive_all(socket, payload, len, NULL, err);
-    if (rc == 0)
-        rc = malformed(err, "it ends too early");
-    else if (rc == 1)
-        rc = wire_read(payload, len, fd, ret, err);
-    sodium_memzero(payload, len);
-    free(payload);
-    return rc;
+    if (fds[0] < 0 || fds[1] < 0)
+        return malformed(err, "a report without its descriptors");
+    if (order->run.sealed > 1)
+        return malformed(err, "sealed");
+    rc = map_texts(order, fds[1], err);
+    if (rc < 0)
+        return rc;
+    close(fds[1]);
+    order->fd = fds[0];
+    return 0;
 }
 
-int wire_receive(int socket, struct wire_message *ret, struct err *err)
+int wire_receive_order(int socket, struct wire_order *ret, struct err *err)
 {
-    uint32_t length;
-    int fd = -1;
-    int rc = receive_all(socket, (char *)&length, sizeof(length), &fd, err);
+    struct wire_order order = {.fd = -1, .texts_fd = -1};
+    struct iovec frame = {.iov_base = &order.run, .iov_len = sizeof(order.run)};
+    int fds[DESCRIPTORS] = {-1, -1};
+    size_t len;
+    int rc = receive_packet(socket, frame, fds, 0, &len, err);
 
+    if (rc != 1)
+        return rc;
+    if (len == sizeof(order.run) && order.run.head.type == WIRE_RUN)
+        rc = read_run(&order, fds, err);
+    else if (len == sizeof(order.run.head) && order.run.head.type == WIRE_CANCEL && fds[0] < 0)
+        rc = 0;
+    else
+        rc = malformed(err, "no order, or not of its size");
     if (rc == 0)
-        return 0;
-    if (rc == 1 && (length == 0 || length > WIRE_FRAME_MAX))
-        rc = malformed(err, "its length");
-    else if (rc == 1)
-        rc = receive_payload(socket, length, fd, ret, err);
-    if (rc < 0 && fd >= 0)
-        close(fd);
-    return rc < 0 ? rc : 1;
+        *ret = order;
+    else
+        close_both(fds);
+    sodium_memzero(order.run.key, sizeof(order.run.key));
+    return rc == 0 ? 1 : rc;
+}
+
+/* ---- answers ---- */
+
+static void copy_words(char words[WIRE_WORDS_MAX], const char *text)
+{
+    size_t len = 0, step;
+
+    memset(words, 0, WIRE_WORDS_MAX);
+    for (; text != NULL && *text != '\0'; text += step) {
+        size_t valid = str_utf8_length(text, strnlen(text, 4));
+
+        step = valid > 0 ? valid : 1;
+        if (len + step >= WIRE_WORDS_MAX)
+            return;
+        if (valid > 0)
+            memcpy(words + len, text, valid);
+        else
+            words[len] = '?';
+        len += step;
+    }
+}
+
+static bool are_words(const char words[WIRE_WORDS_MAX])
+{
+    size_t len = strnlen(words, WIRE_WORDS_MAX), step;
+
+    for (size_t at = 0; at < len; at += step) {
+        step = str_utf8_length(words + at, len - at);
+        if (step == 0)
+            return false;
+    }
+    return len < WIRE_WORDS_MAX;
+}
+
+void wire_answer_set_words(struct wire_answer *answer, const char *message, const char *detail)
+{
+    copy_words(answer->message, message);
+    copy_words(answer->detail, detail);
+}
+
+int wire_send_answer(int socket, const struct wire_answer *answer, struct err *err)
+{
+    struct iovec frame = {.iov_base = (void *)answer, .iov_len = sizeof(*answer)};
+    int rc = send_packet(socket, frame, NULL, 0, err);
+
+    return rc < 0 ? rc : 0;
+}
+
+static bool is_answer(const struct wire_answer *answer, size_t len)
+{
+    return len == sizeof(*answer) &&
+           (answer->head.type == WIRE_PROGRESS || answer->head.type == WIRE_DONE) &&
+           answer->outcome < WIRE_OUTCOME_COUNT && answer->rows >= 0 && answer->bytes >= 0 &&
+           answer->unsynced >= 0 && are_words(answer->message) && are_words(answer->detail);
+}
+
+int wire_receive_answer(int socket, struct wire_answer *ret, struct err *err)
+{
+    struct wire_answer answer;
+    struct iovec frame = {.iov_base = &answer, .iov_len = sizeof(answer)};
+    size_t len;
+    int rc = receive_packet(socket, frame, NULL, MSG_DONTWAIT, &len, err);
+
+    if (rc != 1)
+        return rc;
+    if (!is_answer(&answer, len))
+        return malformed(err, "no answer, or not of its size");
+    *ret = answer;
+    return 1;
 }

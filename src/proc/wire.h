@@ -2,7 +2,6 @@
 #ifndef PROC_WIRE_H
 #define PROC_WIRE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,62 +9,92 @@
 #include "base/guid.h"
 #include "core/report.h"
 
-/* A frame is a 4-byte length (host order) and a JSON object of at most WIRE_FRAME_MAX bytes; RUN
- * carries the descriptor of the .part file (SCM_RIGHTS) with its first byte. */
-enum { WIRE_FRAME_MAX = 4 << 20 };
-
+/* A frame is one packet of a SOCK_SEQPACKET socket and one of three structs, whole or not at all;
+ * both ends are the same program, so they agree on its layout. Orders go to the worker: RUN is a
+ * struct wire_run and comes with two descriptors (SCM_RIGHTS), the .part file and a sealed memfd
+ * with the texts; CANCEL is the head alone. Answers go to serve and bring no descriptor. */
 enum wire_type { WIRE_RUN, WIRE_CANCEL, WIRE_PROGRESS, WIRE_DONE };
 
-enum wire_outcome { WIRE_COMPLETE, WIRE_FAILED, WIRE_CANCELLED };
+enum wire_outcome { WIRE_COMPLETE, WIRE_FAILED, WIRE_CANCELLED, WIRE_OUTCOME_COUNT };
 
-struct wire_message {
-    enum wire_type type;
+/* Which attempt of which report a frame is about. */
+struct wire_head {
+    uint32_t type; /* enum wire_type */
+    int32_t attempt;
     struct guid id;
-    int attempt;
-    /* RUN, serve → worker; strings borrowed when sending, owned after receiving */
-    char *definition_file, *definition_text; /* the file's name and its whole text */
-    char *parameters;                        /* canonical */
-    char *user_name, *source_url, *temp_folder;
+};
+
+/* The texts of a RUN; all are needed. */
+#define WIRE_TEXTS(X)                                                                              \
+    X(definition_file) /* its name */                                                              \
+    X(definition_text) /* the whole of it */                                                       \
+    X(parameters)      /* canonical */                                                             \
+    X(user_name)                                                                                   \
+    X(source_url)                                                                                  \
+    X(temp_folder)
+
+struct wire_texts {
+#define X(name) const char *name;
+    WIRE_TEXTS(X)
+#undef X
+};
+
+enum {
+    WIRE_TEXT_COUNT = sizeof(struct wire_texts) / sizeof(const char *),
+    WIRE_TEXTS_MAX = 4 << 20, /* bytes of all of them */
+    WIRE_WORDS_MAX = ERR_TEXT_MAX,
+};
+
+struct wire_run {
+    struct wire_head head;
     int64_t timeout_ms, row_limit, size_limit;
-    int64_t clock_ahead_ms;        /* of this machine, before the store's */
-    int64_t temp_limit;            /* bytes that its sorts may spill; 0: no limit */
-    int64_t row_results;           /* a file of at most so many bytes needs no fsync */
-    bool sealed;                   /* the result is to be encrypted … */
-    uint8_t key[REPORT_KEY_BYTES]; /* … with this */
-    int fd;                        /* .part; sending: borrowed, receiving: yours; else -1 */
-    /* PROGRESS and DONE, worker → serve */
+    int64_t clock_ahead_ms;               /* of this machine, before the store's */
+    int64_t temp_limit;                   /* bytes that its sorts may spill; 0: no limit */
+    int64_t row_results;                  /* a file of at most so many bytes needs no fsync */
+    uint64_t sealed;                      /* 1: the result is to be encrypted … */
+    uint8_t key[REPORT_KEY_BYTES];        /* … with this */
+    uint32_t text_bytes[WIRE_TEXT_COUNT]; /* wire_order_write_texts(): without their NULs */
+};
+
+/* PROGRESS and DONE. */
+struct wire_answer {
+    struct wire_head head;
     int64_t rows, bytes;
-    enum wire_outcome outcome;
-    int64_t unsynced; /* DONE, COMPLETE: bytes of a file that was not fsynced; 0: it was */
-    uint8_t digest[REPORT_DIGEST_BYTES];
-    char *message; /* DONE with WIRE_FAILED: for the user */
-    char *detail;  /* … and for the log, without values of parameters or data */
+    int64_t unsynced;                    /* DONE, COMPLETE: bytes not fsynced; 0: all are */
+    uint8_t digest[REPORT_DIGEST_BYTES]; /* DONE, COMPLETE */
+    uint64_t outcome;                    /* DONE: enum wire_outcome */
+    char message[WIRE_WORDS_MAX];        /* DONE, FAILED: for the user; UTF-8 … */
+    char detail[WIRE_WORDS_MAX];         /* … and for the log: no values of parameters or data */
 };
 
-/* Frees the strings and forgets the key; closes nothing. */
-void wire_message_done(struct wire_message *m);
-
-/* Send a frame, blocking; -E_IO if the other side is gone. */
-int wire_send(int socket, const struct wire_message *m, struct err *err);
-/* Receive a frame, blocking: 1; 0 at the end; -E_IO. On 1 the strings and fd are yours. */
-int wire_receive(int socket, struct wire_message *ret, struct err *err);
-
-/* ---- the same in parts, for the side that may not block: proc/channel.h ---- */
-
-struct wire_frame {
-    struct wire_frame *next; /* the caller's */
-    size_t len, sent;        /* bytes */
-    int fd;                  /* goes with the first byte; -1: none. Borrowed from the message */
-    char data[];
+/* A RUN or CANCEL with what belongs to it. */
+struct wire_order {
+    struct wire_run run;     /* CANCEL: only its head */
+    struct wire_texts texts; /* RUN: borrowed when sending, in `map` when received */
+    int fd;                  /* RUN: .part; borrowed when sending, yours when received; else -1 */
+    int texts_fd;            /* RUN, sending: the memfd; else -1 */
+    void *map;               /* RUN, received: the memfd; else NULL */
 };
-/* NULL: it cannot be one, and `err` says why. Yours: wire_frame_free(), which wipes it. */
-struct wire_frame *wire_frame_new(const struct wire_message *m, struct err *err);
-void wire_frame_free(struct wire_frame *frame); /* NULL is fine */
-/* Send what is left of it, with `flags` of sendmsg(2). 1: all is sent; 0: the socket is full;
- * -E_IO. */
-int wire_frame_send(int socket, struct wire_frame *frame, int flags, struct err *err);
-/* Read the payload of a frame; `fd` came with it (-1: none) and stays yours on failure: -E_IO,
- * -E_NOMEM. */
-int wire_read(const char *payload, size_t len, int fd, struct wire_message *ret, struct err *err);
+
+/* Put the texts into a memfd that nobody can change any more. -E_IO says what failed. */
+int wire_order_write_texts(struct wire_order *order, struct err *err);
+/* Let go of the texts of an order that was received, or of the memfd of one that was sent, and
+ * forget the key; `fd` stays open. */
+void wire_order_done(struct wire_order *order);
+
+/* Send it, with `flags` of sendmsg(2). 1: it is sent; 0: the socket is full; -E_IO. */
+int wire_send_order(int socket, const struct wire_order *order, int flags, struct err *err);
+/* Receive one, blocking: 1, and it is yours: wire_order_done(); 0: the end; -E_IO: broken, or a
+ * frame that is malformed, truncated or without its descriptors. */
+int wire_receive_order(int socket, struct wire_order *ret, struct err *err);
+
+/* Set both texts, cut if need be; what is not UTF-8 becomes '?'. NULL is "". */
+void wire_answer_set_words(struct wire_answer *answer, const char *message, const char *detail);
+/* Send it, blocking; -E_IO if the other side is gone. */
+int wire_send_answer(int socket, const struct wire_answer *answer, struct err *err);
+/* Receive one, without blocking: 1; WIRE_NOTHING: there is none just now; 0: the end; -E_IO. All
+ * that was sent comes before the end, also of a worker that died. */
+enum { WIRE_NOTHING = 2 };
+int wire_receive_answer(int socket, struct wire_answer *ret, struct err *err);
 
 #endif

@@ -42,14 +42,14 @@ struct worker {
     bool has_runner;
     pthread_t runner;
     char *source_url, *temp_folder; /* what the runner was started for */
-    struct wire_message job;        /* while `busy` the runner reads it */
+    struct wire_order job;          /* while `busy` the runner reads it */
     bool busy;
     int runs;            /* of this job so far */
     int64_t deadline_ms; /* monotonic; 0: none, or it has passed */
     int64_t progress_ms; /* when the last one was sent */
     int64_t progress_rows, progress_bytes;
     struct run_progress progress; /* written by the runner */
-    struct wire_message result;   /* written by the runner before it says done */
+    struct wire_answer result;    /* written by the runner before it says done */
     struct err result_err;
     int result_rc;
     pthread_mutex_t mutex; /* guards what follows */
@@ -67,7 +67,7 @@ static int open_source(struct worker *worker, struct err *err)
 {
     struct source_spec spec = {.url = worker->source_url,
                                .temp_folder = worker->temp_folder,
-                               .temp_limit = worker->job.temp_limit,
+                               .temp_limit = worker->job.run.temp_limit,
                                .stopped = &worker->stopped};
     struct source *source = NULL;
     int rc = source_open(&spec, &source, err);
@@ -157,12 +157,13 @@ static void end_runner(struct worker *worker)
 static int ensure_runner(struct worker *worker, struct err *err)
 {
     if (worker->has_runner && worker->source != NULL &&
-        str_eq(worker->source_url, worker->job.source_url) &&
-        str_eq(worker->temp_folder, worker->job.temp_folder) && source_is_current(worker->source))
+        str_eq(worker->source_url, worker->job.texts.source_url) &&
+        str_eq(worker->temp_folder, worker->job.texts.temp_folder) &&
+        source_is_current(worker->source))
         return 0;
     end_runner(worker);
-    worker->source_url = strdup(worker->job.source_url);
-    worker->temp_folder = strdup(worker->job.temp_folder);
+    worker->source_url = strdup(worker->job.texts.source_url);
+    worker->temp_folder = strdup(worker->job.texts.temp_folder);
     if (worker->source_url == NULL || worker->temp_folder == NULL ||
         pthread_create(&worker->runner, NULL, runner_thread, worker) != 0) {
         free(worker->source_url);
@@ -195,7 +196,7 @@ static int64_t memory_limit(void)
 }
 
 /* Turn what the runner left into an outcome and words. */
-static void judge(struct worker *worker, struct wire_message *done)
+static void judge(struct worker *worker, struct wire_answer *done)
 {
     struct err *err = &worker->result_err;
 
@@ -206,22 +207,21 @@ static void judge(struct worker *worker, struct wire_message *done)
     if (worker->result_rc == -E_CANCELLED && worker->stop == STOP_CANCELLED)
         done->outcome = WIRE_CANCELLED;
     else if (worker->result_rc == -E_CANCELLED && worker->stop == STOP_TIMEOUT)
-        run_took_too_long(worker->job.timeout_ms, err);
+        run_took_too_long(worker->job.run.timeout_ms, err);
     else if (worker->result_rc == -E_NOMEM)
         run_needs_memory(memory_limit(), err);
-    done->message = err->text;
     /* Details quote no values; where words have none they have no values either. */
-    done->detail = err->detail[0] != '\0' ? err->detail : err->text;
+    wire_answer_set_words(done, err->text, err->detail[0] != '\0' ? err->detail : err->text);
 }
 
-static struct wire_message answer(const struct worker *worker, enum wire_type type)
+static struct wire_answer answer(const struct worker *worker, enum wire_type type)
 {
-    return (struct wire_message){.type = type,
-                                 .id = worker->job.id,
-                                 .attempt = worker->job.attempt,
-                                 .rows = atomic_load(&worker->progress.rows),
-                                 .bytes = atomic_load(&worker->progress.bytes),
-                                 .fd = -1};
+    struct wire_answer answer = {.head = worker->job.run.head};
+
+    answer.head.type = type;
+    answer.rows = atomic_load(&worker->progress.rows);
+    answer.bytes = atomic_load(&worker->progress.bytes);
+    return answer;
 }
 
 static int launch(struct worker *worker, struct err *err);
@@ -229,7 +229,7 @@ static int launch(struct worker *worker, struct err *err);
 /* The job is over: say so, once. A runner that failed has nothing to keep. */
 static int finish_job(struct worker *worker, struct err *err)
 {
-    struct wire_message done = answer(worker, WIRE_DONE);
+    struct wire_answer done = answer(worker, WIRE_DONE);
     int rc;
 
     if (worker->result_rc == -E_CHANGED && worker->stop == STOP_NONE && worker->runs < RUNS_MAX &&
@@ -241,9 +241,9 @@ static int finish_job(struct worker *worker, struct err *err)
     worker->busy = false;
     close(worker->job.fd);
     SEAM_STEP("worker", "run", "ended");
-    rc = wire_send(WORKER_SOCKET, &done, err);
+    rc = wire_send_answer(WORKER_SOCKET, &done, err);
     SEAM_STEP("worker", "run", "answered");
-    wire_message_done(&worker->job);
+    wire_order_done(&worker->job);
     if (worker->result_rc < 0)
         end_runner(worker);
     return rc;
@@ -253,7 +253,7 @@ static int finish_job(struct worker *worker, struct err *err)
 static int launch(struct worker *worker, struct err *err)
 {
     worker->runs++;
-    worker->result = (struct wire_message){.fd = -1};
+    worker->result = (struct wire_answer){0};
     worker->result_err = (struct err){0};
     atomic_store(&worker->progress.rows, 0);
     atomic_store(&worker->progress.bytes, 0);
@@ -272,51 +272,53 @@ static int launch(struct worker *worker, struct err *err)
     return 0;
 }
 
-static int start_job(struct worker *worker, struct wire_message *run, struct err *err)
+static int start_job(struct worker *worker, struct wire_order *order, struct err *err)
 {
+    const int64_t timeout_ms = order->run.timeout_ms;
+
     SEAM_STEP("worker", "run", "received");
-    worker->job = *run;
+    worker->job = *order;
+    sodium_memzero(order->run.key, sizeof(order->run.key)); /* the job has it */
     worker->busy = true;
     worker->runs = 0;
     worker->progress_ms = clock_mono_ms();
-    worker->deadline_ms = run->timeout_ms > 0 ? worker->progress_ms + run->timeout_ms : 0;
+    worker->deadline_ms = timeout_ms > 0 ? worker->progress_ms + timeout_ms : 0;
     worker->progress_rows = worker->progress_bytes = 0;
-    sandbox_limit_cpu(CPU_THREADS * run->timeout_ms + (run->timeout_ms > 0 ? CPU_SLACK_MS : 0));
+    sandbox_limit_cpu(CPU_THREADS * timeout_ms + (timeout_ms > 0 ? CPU_SLACK_MS : 0));
     return launch(worker, err);
 }
 
-static bool is_current(const struct worker *worker, const struct wire_message *m)
+static bool is_current(const struct worker *worker, const struct wire_head *head)
 {
-    return worker->busy && guid_eq(&worker->job.id, &m->id) && worker->job.attempt == m->attempt;
+    return worker->busy && guid_eq(&worker->job.run.head.id, &head->id) &&
+           worker->job.run.head.attempt == head->attempt;
 }
 
 /* 1: go on; 0: the socket has ended; <0: it is broken. */
 static int hear(struct worker *worker, struct err *err)
 {
-    struct wire_message m;
-    int rc = wire_receive(WORKER_SOCKET, &m, err);
+    struct wire_order order;
+    int rc = wire_receive_order(WORKER_SOCKET, &order, err);
 
     if (rc <= 0)
         return rc;
-    if (m.type == WIRE_RUN && !worker->busy) {
-        rc = start_job(worker, &m, err) < 0 ? err->code : 1;
-        sodium_memzero(m.key, sizeof(m.key)); /* the job has it */
-        return rc;
-    }
-    if (m.type == WIRE_CANCEL) {
-        if (is_current(worker, &m))
+    if (order.run.head.type == WIRE_CANCEL) {
+        if (is_current(worker, &order.run.head))
             stop_job(worker, STOP_CANCELLED);
-        wire_message_done(&m);
         return 1;
     }
-    return err_set(err, -E_IO, "serve sent a message that does not belong here");
+    if (!worker->busy)
+        return start_job(worker, &order, err) < 0 ? err->code : 1;
+    close(order.fd);
+    wire_order_done(&order);
+    return err_set(err, -E_IO, "serve sent a report while another one runs");
 }
 
 /* ---- time ---- */
 
 static int send_progress(struct worker *worker, int64_t now_ms, struct err *err)
 {
-    struct wire_message progress = answer(worker, WIRE_PROGRESS);
+    struct wire_answer progress = answer(worker, WIRE_PROGRESS);
     bool changed =
         progress.rows != worker->progress_rows || progress.bytes != worker->progress_bytes;
 
@@ -325,7 +327,7 @@ static int send_progress(struct worker *worker, int64_t now_ms, struct err *err)
     worker->progress_ms = now_ms;
     worker->progress_rows = progress.rows;
     worker->progress_bytes = progress.bytes;
-    return wire_send(WORKER_SOCKET, &progress, err);
+    return wire_send_answer(WORKER_SOCKET, &progress, err);
 }
 
 static int tick(struct worker *worker, struct err *err)

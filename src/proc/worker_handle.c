@@ -51,15 +51,17 @@ static void on_progressed(struct loop_call *call)
 }
 
 /* Progress is news, not truth: while one is being written the next is skipped. */
-static void take_progress(struct worker_handle *worker, const struct wire_message *m)
+static void take_progress(struct worker_handle *worker, const struct wire_answer *answer)
 {
     struct supervisor *supervisor = worker->supervisor;
 
     if (worker->progress.asking)
         return;
     worker->progress.op = (struct store_op){.verb = STORE_PROGRESS};
-    worker->progress.op.progress = (struct store_progress){
-        .id = m->id, .attempt = m->attempt, .rows = m->rows, .bytes = m->bytes};
+    worker->progress.op.progress = (struct store_progress){.id = answer->head.id,
+                                                           .attempt = answer->head.attempt,
+                                                           .rows = answer->rows,
+                                                           .bytes = answer->bytes};
     loop_ask(supervisor->loop, supervisor->spec.store, &worker->progress, on_progressed);
 }
 
@@ -73,28 +75,29 @@ static struct job *leave_job(struct worker_handle *worker)
     return job;
 }
 
-static void take_done(struct worker_handle *worker, const struct wire_message *m)
+static void take_done(struct worker_handle *worker, const struct wire_answer *answer)
 {
     struct job *job = leave_job(worker);
 
     worker->young_deaths = 0;
     if (worker->state == WORKER_BUSY)
         worker_enter(worker, WORKER_IDLE);
-    job_answered(job, m);
+    job_answered(job, answer);
 }
 
 /* Also of a worker that is dying: it may have finished a report just before. */
-static void on_message(struct channel *channel, const struct wire_message *m)
+static void on_answer(struct channel *channel, const struct wire_answer *answer)
 {
     struct worker_handle *worker = container_of(channel, struct worker_handle, channel);
     const struct report *report = worker->job != NULL ? &worker->job->report : NULL;
 
-    if (report == NULL || !guid_eq(&report->id, &m->id) || report->attempt != m->attempt)
+    if (report == NULL || !guid_eq(&report->id, &answer->head.id) ||
+        report->attempt != answer->head.attempt)
         return;
-    if (m->type == WIRE_PROGRESS)
-        take_progress(worker, m);
-    if (m->type == WIRE_DONE)
-        take_done(worker, m);
+    if (answer->head.type == WIRE_PROGRESS)
+        take_progress(worker, answer);
+    else
+        take_done(worker, answer);
 }
 
 static void on_channel_end(struct channel *channel, const struct err *why)
@@ -180,7 +183,7 @@ void worker_init(struct worker_handle *worker, struct supervisor *supervisor)
     worker->supervisor = supervisor;
     worker->state = WORKER_ABSENT;
     worker->child = (struct child){.pidfd = -1};
-    worker->channel = (struct channel){.fd = -1, .heard = on_message, .ended = on_channel_end};
+    worker->channel = (struct channel){.fd = -1, .heard = on_answer, .ended = on_channel_end};
     worker->timer.run = on_timer;
     worker->exit_watch.ready = on_exit_event;
     atomic_fetch_add(&supervisor->in_state[WORKER_ABSENT], 1);
@@ -205,27 +208,27 @@ void worker_start(struct worker_handle *worker)
         worker_kill(worker, err.text);
 }
 
-void worker_run(struct worker_handle *worker, struct job *job, const struct wire_message *m)
+void worker_run(struct worker_handle *worker, struct job *job, const struct wire_order *order)
 {
     struct err err = {0};
 
     worker->job = job;
     job->worker = worker;
     worker_enter(worker, WORKER_BUSY);
-    if (channel_send(&worker->channel, m, &err) < 0)
+    if (channel_send(&worker->channel, order, &err) < 0)
         worker_kill(worker, err.text); /* its exit hands the report back */
 }
 
 void worker_cancel(struct worker_handle *worker)
 {
-    struct wire_message m = {.type = WIRE_CANCEL, .fd = -1};
+    struct wire_order cancel = {.run.head.type = WIRE_CANCEL, .fd = -1, .texts_fd = -1};
     struct err err = {0};
 
     if (worker->state != WORKER_BUSY)
         return; /* it is dying */
-    m.id = worker->job->report.id;
-    m.attempt = worker->job->report.attempt;
-    if (channel_send(&worker->channel, &m, &err) < 0)
+    cancel.run.head.id = worker->job->report.id;
+    cancel.run.head.attempt = worker->job->report.attempt;
+    if (channel_send(&worker->channel, &cancel, &err) < 0)
         worker_kill(worker, err.text);
 }
 

@@ -343,7 +343,7 @@ def test_a_call_that_fails_ends_a_report_at_worst(template, places, tmp_path, pr
 
 def test_the_walk_knows_every_part(places):
     assert {place.split(".")[0] for place in places[0]} == \
-        {"store", "spool", "job", "removal", "ledger", "http", "password"}
+        {"store", "spool", "job", "removal", "ledger", "http", "password", "wire"}
     assert {place.split(".")[0] for place in places[1]} == {"worker", "sink"}
 
 
@@ -374,7 +374,8 @@ def test_a_file_that_cannot_be_removed_is_removed_later(suffering):
 
 
 @pytest.mark.parametrize("call", ["sink.write=ENOSPC", "sink.fsync=EIO", "spool.create=ENOSPC",
-                                  "spool.rename=EIO", "spool.folder_fsync=EIO"])
+                                  "spool.rename=EIO", "spool.folder_fsync=EIO",
+                                  "wire.memfd=ENOMEM", "wire.texts=ENOMEM"])
 def test_a_report_that_cannot_be_stored_says_so_and_leaves_nothing(suffering, call):
     server, client = suffering(call)
     reference = client.order("Quick", ProductID="1")

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,23 +16,20 @@
 
 #define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
-enum { LARGE = 3 << 20 /* more than any socket's buffer */ };
-
 struct bench {
     struct loop *loop;
     struct channel channel;
     int peer, file;
-    char *text;
     int heard, ended, why;
     int64_t rows;
 };
 
-static void on_heard(struct channel *channel, const struct wire_message *m)
+static void on_heard(struct channel *channel, const struct wire_answer *answer)
 {
     struct bench *b = container_of(channel, struct bench, channel);
 
     b->heard++;
-    b->rows = m->rows;
+    b->rows = answer->rows;
 }
 
 static void on_ended(struct channel *channel, const struct err *why)
@@ -51,13 +47,10 @@ static int setup(void **state)
     int pair[2];
 
     assert_int_equal(loop_new(&b->loop, NULL), 0);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     b->peer = pair[1];
     b->channel = (struct channel){.fd = -1, .heard = on_heard, .ended = on_ended};
     assert_int_equal(channel_open(&b->channel, b->loop, pair[0], NULL), 0);
-    b->text = malloc(LARGE + 1);
-    memset(b->text, 'x', LARGE);
-    b->text[LARGE] = '\0';
     b->file = open("/dev/null", O_WRONLY | O_CLOEXEC);
     *state = b;
     return 0;
@@ -72,147 +65,137 @@ static int teardown(void **state)
     if (b->file >= 0)
         close(b->file);
     close(b->peer);
-    free(b->text);
     free(b);
     return 0;
 }
 
-static struct wire_message large_run(struct bench *b)
+static struct wire_order a_run(const struct bench *b)
 {
-    char *word = (char *)"w";
+    struct wire_order order = {
+        .run = {.head = {.type = WIRE_RUN, .attempt = 1}, .sealed = 1, .key = {1, [31] = 2}},
+        .texts = {"a.sql", "SELECT", "{}", "ann", "sqlite:x", "/t"},
+        .fd = b->file,
+        .texts_fd = -1};
 
-    return (struct wire_message){.type = WIRE_RUN,
-                                 .definition_file = word,
-                                 .definition_text = b->text,
-                                 .parameters = (char *)"{}",
-                                 .user_name = word,
-                                 .source_url = word,
-                                 .temp_folder = word,
-                                 .fd = b->file};
+    assert_int_equal(wire_order_write_texts(&order, NULL), 0);
+    return order;
 }
 
-enum { FRAMES = 4 };
+static struct wire_order a_cancel(int attempt)
+{
+    return (struct wire_order){
+        .run.head = {.type = WIRE_CANCEL, .attempt = attempt}, .fd = -1, .texts_fd = -1};
+}
+
+/* Until the first one waits; the number that was sent. */
+static int fill_socket(struct bench *b)
+{
+    struct wire_order cancel = a_cancel(7);
+    int sent = 0;
+
+    do
+        assert_int_equal(channel_send(&b->channel, &cancel, NULL), 0);
+    while (b->channel.queued == 0 && ++sent > 0);
+    return sent;
+}
 
 struct reader {
     int socket, count;
-    struct wire_message frames[FRAMES];
+    struct wire_order last[CHANNEL_QUEUE_MAX];
 };
 
+/* All that comes, and the last of it is kept. */
 static void *read_all(void *arg)
 {
     struct reader *reader = arg;
+    struct wire_order order;
 
-    while (reader->count < FRAMES &&
-           wire_receive(reader->socket, &reader->frames[reader->count], NULL) == 1)
-        reader->count++;
+    while (wire_receive_order(reader->socket, &order, NULL) == 1)
+        reader->last[reader->count++ % CHANNEL_QUEUE_MAX] = order;
     return NULL;
 }
 
-static void what_a_stopped_peer_does_not_read_waits_in_order_with_its_descriptor(void **state)
+static void what_a_stopped_peer_does_not_read_waits_in_order_with_its_descriptors(void **state)
 {
+    static const uint8_t none[REPORT_KEY_BYTES];
     struct bench *b = *state;
-    struct wire_message run = large_run(b), cancel = {.type = WIRE_CANCEL, .attempt = 7, .fd = -1};
+    int sent = fill_socket(b); /* and one waits; none of this blocks, though nobody reads */
+    struct wire_order run = a_run(b), cancel = a_cancel(9);
     struct reader reader = {.socket = b->peer};
     pthread_t thread;
 
-    /* None of these blocks, though nobody reads. */
-    assert_int_equal(channel_send(&b->channel, &cancel, NULL), 0);
     assert_int_equal(channel_send(&b->channel, &run, NULL), 0);
     assert_int_equal(channel_send(&b->channel, &run, NULL), 0);
     assert_int_equal(channel_send(&b->channel, &cancel, NULL), 0);
-    assert_int_equal(b->channel.queued, FRAMES - 1);
-    close(b->file); /* the channel has its own */
+    assert_int_equal(b->channel.queued, 4);
+    wire_order_done(&run); /* the channel has its own … */
+    close(b->file);        /* … descriptors */
     b->file = -1;
     pthread_create(&thread, NULL, read_all, &reader);
-    while (b->channel.first != NULL)
+    while (b->channel.queued > 0)
         loop_round(b->loop);
+    for (size_t i = 0; i < CHANNEL_QUEUE_MAX; i++)
+        assert_memory_equal(b->channel.queue[i].run.key, none, sizeof(none));
+    channel_close(&b->channel);
     pthread_join(thread, NULL);
-    assert_int_equal(reader.count, FRAMES);
-    for (int i = 0; i < FRAMES; i++) {
-        struct wire_message *m = &reader.frames[i];
+    assert_int_equal(reader.count, sent + 4);
+    for (int i = 0; i < 4; i++) {
+        struct wire_order *order = &reader.last[(reader.count + i) % CHANNEL_QUEUE_MAX];
         bool is_run = i == 1 || i == 2;
 
-        assert_int_equal(m->type, is_run ? WIRE_RUN : WIRE_CANCEL);
-        assert_int_equal(m->attempt, is_run ? 0 : 7);
-        assert_int_equal(fcntl(m->fd, F_GETFD) >= 0, is_run);
+        assert_int_equal(order->run.head.type, is_run ? WIRE_RUN : WIRE_CANCEL);
+        assert_int_equal(order->run.head.attempt, is_run ? 1 : i == 0 ? 7 : 9);
         if (is_run) {
-            assert_int_equal(strlen(m->definition_text), LARGE);
-            close(m->fd);
+            assert_string_equal(order->texts.user_name, "ann");
+            assert_int_equal(order->run.key[31], 2);
+            assert_int_equal(close(order->fd), 0);
         }
-        wire_message_done(m);
+        wire_order_done(order);
     }
 }
 
 static void the_queue_has_an_end(void **state)
 {
     struct bench *b = *state;
-    struct wire_message run = large_run(b);
+    struct wire_order run = a_run(b);
     struct err err = {0};
-    int sent = 0;
 
-    while (channel_send(&b->channel, &run, &err) == 0)
-        sent++;
-    assert_int_equal(sent, CHANNEL_QUEUE_MAX);
-    assert_int_equal(err.code, -E_IO);
+    fill_socket(b);
+    for (int i = 1; i < CHANNEL_QUEUE_MAX; i++)
+        assert_int_equal(channel_send(&b->channel, &run, &err), 0);
+    assert_int_equal(channel_send(&b->channel, &run, &err), -E_IO);
     channel_close(&b->channel);
     assert_int_equal(channel_send(&b->channel, &run, &err), -E_IO);
-}
-
-/* One frame of PROGRESS as bytes. */
-static struct wire_frame *progress(int64_t rows)
-{
-    struct wire_message m = {.type = WIRE_PROGRESS, .rows = rows, .fd = -1};
-
-    return wire_frame_new(&m, NULL);
-}
-
-static void a_frame_that_comes_in_pieces_is_heard_once_it_is_whole(void **state)
-{
-    struct bench *b = *state;
-    struct wire_frame *frame = progress(5);
-
-    for (size_t i = 0; i < frame->len; i++) {
-        assert_int_equal(b->heard, 0);
-        assert_int_equal(write(b->peer, frame->data + i, 1), 1);
-        loop_round(b->loop);
-    }
-    assert_int_equal(b->heard, 1);
-    assert_int_equal(b->rows, 5);
-    wire_frame_free(frame);
+    wire_order_done(&run);
 }
 
 static void what_a_dead_peer_has_said_is_heard_before_its_end(void **state)
 {
     struct bench *b = *state;
-    struct wire_frame *frame = progress(6);
+    struct wire_order unread = a_cancel(1);
+    struct wire_answer progress = {.head.type = WIRE_PROGRESS, .rows = 6};
 
-    assert_int_equal(write(b->peer, frame->data, frame->len), (ssize_t)frame->len);
-    assert_int_equal(write(b->peer, frame->data, frame->len), (ssize_t)frame->len);
-    shutdown(b->peer, SHUT_RDWR);
+    assert_int_equal(channel_send(&b->channel, &unread, NULL), 0);
+    assert_int_equal(wire_send_answer(b->peer, &progress, NULL), 0);
+    assert_int_equal(wire_send_answer(b->peer, &progress, NULL), 0);
+    close(b->peer);
+    b->peer = -1;
     channel_drain(&b->channel);
     assert_int_equal(b->heard, 2);
+    assert_int_equal(b->rows, 6);
     loop_round(b->loop);
     assert_int_equal(b->ended, 1);
     assert_int_equal(b->why, 0);
-    wire_frame_free(frame);
 }
 
-static void a_frame_that_is_too_long_or_no_json_ends_the_channel(void **state)
+static void what_is_no_answer_ends_the_channel(void **state)
 {
-    static const char garbage[] = "\4\0\0\0nope";
     struct bench *b = *state;
-    uint32_t length = CHANNEL_ANSWER_MAX + 1;
 
-    assert_int_equal(write(b->peer, &length, sizeof(length)), sizeof(length));
+    assert_int_equal(write(b->peer, "nope", 4), 4);
     loop_round(b->loop);
     assert_int_equal(b->ended, 1);
     assert_int_equal(b->why, -E_IO);
-    teardown(state);
-    setup(state);
-    b = *state;
-    assert_int_equal(write(b->peer, garbage, 8), 8);
-    loop_round(b->loop);
-    assert_int_equal(b->ended, 1);
     assert_int_equal(b->heard, 0);
 }
 
@@ -221,11 +204,10 @@ static void a_frame_that_is_too_long_or_no_json_ends_the_channel(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CHANNEL_TEST(what_a_stopped_peer_does_not_read_waits_in_order_with_its_descriptor),
+        CHANNEL_TEST(what_a_stopped_peer_does_not_read_waits_in_order_with_its_descriptors),
         CHANNEL_TEST(the_queue_has_an_end),
-        CHANNEL_TEST(a_frame_that_comes_in_pieces_is_heard_once_it_is_whole),
         CHANNEL_TEST(what_a_dead_peer_has_said_is_heard_before_its_end),
-        CHANNEL_TEST(a_frame_that_is_too_long_or_no_json_ends_the_channel),
+        CHANNEL_TEST(what_is_no_answer_ends_the_channel),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

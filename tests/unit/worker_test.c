@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <openssl/evp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/str.h"
 #include "folder.h"
 #include "proc/wire.h"
 #include "proc/worker.h"
@@ -53,7 +55,7 @@ static int setup(void **state)
 
     folder_make(b->folder);
     sqlite3_close(folder_database(b->folder, "a.db", schema));
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     b->pid = fork();
     if (b->pid == 0) {
         close(pair[0]);
@@ -100,71 +102,73 @@ static void part_path(const struct bench *b, char path[300])
 static void send_run(struct bench *b, const struct ask *ask, struct guid *ret_id)
 {
     char url[600], part[300];
-    struct wire_message m = {
-        .type = WIRE_RUN,
-        .id = guid_new(),
-        .attempt = ++b->attempt,
-        .definition_file = (char *)"Test.sql",
-        .definition_text = (char *)ask->definition,
-        .parameters = (char *)(ask->parameters != NULL ? ask->parameters : "{}"),
-        .user_name = (char *)(ask->user != NULL ? ask->user : "u"),
-        .source_url = url,
-        .temp_folder = b->folder,
-        .timeout_ms = ask->timeout_ms,
-        .row_limit = ask->row_limit,
-        .size_limit = ask->size_limit,
-        .row_results = ask->row_results,
-        .temp_limit = ask->temp_limit,
+    struct wire_order order = {
+        .run = {.head = {.type = WIRE_RUN, .attempt = ++b->attempt, .id = guid_new()},
+                .timeout_ms = ask->timeout_ms,
+                .row_limit = ask->row_limit,
+                .size_limit = ask->size_limit,
+                .row_results = ask->row_results,
+                .temp_limit = ask->temp_limit},
+        .texts = {.definition_file = "Test.sql",
+                  .definition_text = ask->definition,
+                  .parameters = ask->parameters != NULL ? ask->parameters : "{}",
+                  .user_name = ask->user != NULL ? ask->user : "u",
+                  .source_url = url,
+                  .temp_folder = b->folder},
+        .texts_fd = -1,
     };
-    struct err err = {0};
 
     snprintf(url, sizeof(url), "sqlite:%s/%s", b->folder,
              ask->database != NULL ? ask->database : "a.db");
     part_path(b, part);
-    m.fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    assert_true(m.fd >= 0);
-    assert_int_equal(wire_send(b->socket, &m, &err), 0);
-    close(m.fd);
-    *ret_id = m.id;
+    order.fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(order.fd >= 0);
+    assert_int_equal(wire_order_write_texts(&order, NULL), 0);
+    assert_int_equal(wire_send_order(b->socket, &order, 0, NULL), 1);
+    close(order.fd);
+    wire_order_done(&order);
+    *ret_id = order.run.head.id;
 }
 
-static void receive(struct bench *b, struct wire_message *ret)
+/* 1: an answer; 0: the end. */
+static int wait_answer(struct bench *b, struct wire_answer *ret)
 {
-    struct err err = {0};
+    struct pollfd fd = {.fd = b->socket, .events = POLLIN};
 
-    assert_int_equal(wire_receive(b->socket, ret, &err), 1);
+    assert_int_equal(poll(&fd, 1, -1), 1);
+    return wire_receive_answer(b->socket, ret, NULL);
+}
+
+static void receive(struct bench *b, struct wire_answer *ret)
+{
+    assert_int_equal(wait_answer(b, ret), 1);
 }
 
 /* The DONE, over all PROGRESS before it. */
-static void receive_done(struct bench *b, struct wire_message *ret)
+static void receive_done(struct bench *b, struct wire_answer *ret)
 {
-    for (;;) {
+    do
         receive(b, ret);
-        if (ret->type == WIRE_DONE)
-            return;
-        assert_int_equal(ret->type, WIRE_PROGRESS);
-        wire_message_done(ret);
-    }
+    while (ret->head.type == WIRE_PROGRESS);
 }
 
-static void run(struct bench *b, const struct ask *ask, struct wire_message *ret)
+static void run(struct bench *b, const struct ask *ask, struct wire_answer *ret)
 {
     struct guid id;
 
     send_run(b, ask, &id);
     receive_done(b, ret);
-    assert_true(guid_eq(&ret->id, &id));
-    assert_int_equal(ret->attempt, b->attempt);
+    assert_true(guid_eq(&ret->head.id, &id));
+    assert_int_equal(ret->head.attempt, b->attempt);
 }
 
 static void fails_with(struct bench *b, const struct ask *ask, const char *message)
 {
-    struct wire_message done;
+    struct wire_answer done;
 
     run(b, ask, &done);
     assert_int_equal(done.outcome, WIRE_FAILED);
     assert_string_equal(done.message, message);
-    wire_message_done(&done);
 }
 
 static char *read_part(const struct bench *b, size_t *ret_len)
@@ -188,7 +192,7 @@ static char *read_part(const struct bench *b, size_t *ret_len)
 static json_t *completes(struct bench *b, const struct ask *ask)
 {
     uint8_t digest[REPORT_DIGEST_BYTES];
-    struct wire_message done;
+    struct wire_answer done;
     json_t *whole, *data;
     size_t len;
     char *text;
@@ -207,7 +211,6 @@ static json_t *completes(struct bench *b, const struct ask *ask)
     data = json_incref(json_object_get(whole, "data"));
     json_decref(whole);
     free(text);
-    wire_message_done(&done);
     return data;
 }
 
@@ -272,7 +275,7 @@ static void a_report_without_rows_is_complete_and_empty(void **state)
 /* What DONE says of the sync, where a result of `ask` has `size` bytes. */
 static int64_t unsynced(struct bench *b, struct ask ask, int64_t row_results, int64_t *ret_size)
 {
-    struct wire_message done;
+    struct wire_answer done;
     size_t len;
 
     ask.row_results = row_results;
@@ -280,7 +283,6 @@ static int64_t unsynced(struct bench *b, struct ask ask, int64_t row_results, in
     assert_int_equal(done.outcome, WIRE_COMPLETE);
     free(read_part(b, &len));
     *ret_size = (int64_t)len;
-    wire_message_done(&done);
     return done.unsynced;
 }
 
@@ -321,9 +323,22 @@ static void a_check_without_a_row_fails_the_report_with_its_message(void **state
                "Entity 77 does not exist.");
 }
 
+/* 479 bytes end inside a letter of two bytes. */
+static void a_message_that_is_cut_is_still_text(void **state)
+{
+    char letters[601], definition[1000], expected[479];
+
+    for (int i = 0; i < 300; i++)
+        memcpy(letters + (ptrdiff_t)2 * i, "\xc3\xa9", 3);
+    str_copy(expected, sizeof(expected), letters);
+    snprintf(definition, sizeof(definition),
+             HEAD "-- check: %s\nSELECT 1 WHERE 0;\n-- results\nSELECT 1 AS \"x\";\n", letters);
+    fails_with(*state, &(struct ask){.definition = definition}, expected);
+}
+
 static void a_query_that_fails_tells_the_user_nothing_of_its_text(void **state)
 {
-    struct wire_message done;
+    struct wire_answer done;
 
     run(*state,
         &(struct ask){.definition = HEAD "-- results\nSELECT\n nope AS \"x\"\nFROM entity;\n"},
@@ -331,7 +346,6 @@ static void a_query_that_fails_tells_the_user_nothing_of_its_text(void **state)
     assert_int_equal(done.outcome, WIRE_FAILED);
     assert_string_equal(done.message, "The report's query failed.");
     assert_string_equal(done.detail, "line 6: sqlite: no such column: nope (1)");
-    wire_message_done(&done);
 }
 
 static void a_worker_goes_on_after_a_report_has_failed(void **state)
@@ -401,47 +415,45 @@ static void a_sort_that_takes_too_long_is_stopped_too(void **state)
 
 static void cancel(struct bench *b, const struct guid *id, int attempt)
 {
-    struct wire_message m = {.type = WIRE_CANCEL, .id = *id, .attempt = attempt, .fd = -1};
+    struct wire_order order = {
+        .run.head = {.type = WIRE_CANCEL, .attempt = attempt, .id = *id}, .fd = -1, .texts_fd = -1};
 
-    assert_int_equal(wire_send(b->socket, &m, NULL), 0);
+    assert_int_equal(wire_send_order(b->socket, &order, 0, NULL), 1);
 }
 
 static void a_cancelled_query_ends_although_it_gives_no_row(void **state)
 {
     struct bench *b = *state;
-    struct wire_message m;
+    struct wire_answer m;
     struct guid id;
 
     send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n"}, &id);
     receive(b, &m); /* a sign of life: it is in the query */
-    assert_int_equal(m.type, WIRE_PROGRESS);
+    assert_int_equal(m.head.type, WIRE_PROGRESS);
     assert_int_equal(m.rows, 0);
-    wire_message_done(&m);
     cancel(b, &id, b->attempt);
     receive_done(b, &m);
     assert_int_equal(m.outcome, WIRE_CANCELLED);
-    wire_message_done(&m);
     json_decref(completes(b, &(struct ask){.definition = HEAD "-- results\nSELECT 1 AS \"x\";\n"}));
 }
 
 static void a_cancel_right_behind_its_report_is_not_lost(void **state)
 {
     struct bench *b = *state;
-    struct wire_message m;
+    struct wire_answer m;
     struct guid id;
 
     send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n"}, &id);
     cancel(b, &id, b->attempt);
     receive_done(b, &m);
     assert_int_equal(m.outcome, WIRE_CANCELLED);
-    wire_message_done(&m);
 }
 
 static void a_cancel_for_another_report_or_attempt_is_not_heeded(void **state)
 {
     struct bench *b = *state;
     struct guid other = guid_new();
-    struct wire_message m;
+    struct wire_answer m;
     struct guid id;
 
     cancel(b, &other, 1);
@@ -451,7 +463,6 @@ static void a_cancel_for_another_report_or_attempt_is_not_heeded(void **state)
     cancel(b, &id, b->attempt + 1);
     receive_done(b, &m);
     assert_int_equal(m.outcome, WIRE_FAILED);
-    wire_message_done(&m);
 }
 
 static void more_rows_than_the_limit_are_an_error(void **state)
@@ -498,13 +509,12 @@ static void a_declared_column_that_no_query_gives_is_an_error(void **state)
 
 static void a_broken_definition_is_told_to_the_operator_only(void **state)
 {
-    struct wire_message done;
+    struct wire_answer done;
 
     run(*state, &(struct ask){.definition = "-- report: Test\n-- nonsense: x\n"}, &done);
     assert_int_equal(done.outcome, WIRE_FAILED);
     assert_string_equal(done.message, "The report's definition is broken.");
     assert_non_null(strstr(done.detail, "Test.sql:"));
-    wire_message_done(&done);
 }
 
 static void the_session_user_can_be_asked_for(void **state)
@@ -598,14 +608,13 @@ static void a_signal_for_the_group_does_not_end_a_worker(void **state)
 static void a_killed_worker_is_seen_at_its_socket(void **state)
 {
     struct bench *b = *state;
-    struct wire_message m;
-    struct err err = {0};
+    struct wire_answer m;
     struct guid id;
 
     send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n"}, &id);
     receive(b, &m);
     kill(b->pid, SIGKILL);
-    assert_int_equal(wire_receive(b->socket, &m, &err), 0);
+    assert_int_equal(wait_answer(b, &m), 0);
 }
 
 static void a_second_report_at_the_same_time_ends_the_worker(void **state)
@@ -616,6 +625,17 @@ static void a_second_report_at_the_same_time_ends_the_worker(void **state)
 
     send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n"}, &id);
     send_run(b, &(struct ask){.definition = HEAD "-- results\n" FOREVER ";\n"}, &id);
+    assert_int_equal(waitpid(b->pid, &status, 0), b->pid);
+    b->pid = 0;
+    assert_int_equal(WEXITSTATUS(status), EXIT_FAILURE);
+}
+
+static void what_is_no_order_ends_the_worker(void **state)
+{
+    struct bench *b = *state;
+    int status;
+
+    assert_int_equal(write(b->socket, "nope", 4), 4);
     assert_int_equal(waitpid(b->pid, &status, 0), b->pid);
     b->pid = 0;
     assert_int_equal(WEXITSTATUS(status), EXIT_FAILURE);
@@ -632,6 +652,7 @@ int main(void)
         TEST(a_report_of_many_blocks_is_whole),
         TEST(only_a_file_up_to_the_limit_is_left_unsynced),
         TEST(a_check_without_a_row_fails_the_report_with_its_message),
+        TEST(a_message_that_is_cut_is_still_text),
         TEST(a_query_that_fails_tells_the_user_nothing_of_its_text),
         TEST(a_worker_goes_on_after_a_report_has_failed),
         TEST(the_next_report_may_read_another_database),
@@ -656,6 +677,7 @@ int main(void)
         TEST(a_signal_for_the_group_does_not_end_a_worker),
         TEST(a_killed_worker_is_seen_at_its_socket),
         TEST(a_second_report_at_the_same_time_ends_the_worker),
+        TEST(what_is_no_order_ends_the_worker),
     };
 
     alarm(120); /* a worker that hangs ends the test, not the machine's patience */
