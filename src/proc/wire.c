@@ -73,10 +73,10 @@ int wire_order_write_texts(struct wire_order *order, struct err *err)
 
     for (size_t i = 0; i < WIRE_TEXT_COUNT; i++) {
         const char *text = *text_at(&order->texts, i);
-        size_t len = strlen(text);
+        size_t len = text != NULL ? strlen(text) : WIRE_TEXTS_MAX;
 
-        if (len > WIRE_TEXTS_MAX)
-            return err_set(err, -E_IO, "the texts of a report are too long for its worker");
+        if (len >= WIRE_TEXTS_MAX)
+            return err_set(err, -E_IO, "a text of a report is missing, or too long for its worker");
         pieces[i] = (struct iovec){.iov_base = (char *)text, .iov_len = len + 1};
         order->run.text_bytes[i] = (uint32_t)len;
     }

@@ -152,6 +152,10 @@ static void texts_that_are_too_long_are_not_sent(void **state)
     text[WIRE_TEXTS_MAX] = '\0';
     order.texts.parameters = text;
     assert_int_equal(wire_order_write_texts(&order, &err), -E_IO);
+    text[WIRE_TEXTS_MAX - 1] = '\0'; /* alone it would fit */
+    assert_int_equal(wire_order_write_texts(&order, &err), -E_IO);
+    order.texts.parameters = NULL;
+    assert_int_equal(wire_order_write_texts(&order, &err), -E_IO);
     assert_int_equal(order.texts_fd, -1);
     free(text);
 }
