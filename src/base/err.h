@@ -23,6 +23,7 @@
     X(KEY_REUSED, 422, "Idempotency-Key reused")                                                   \
     X(LIMIT, 429, "Too many active reports")                                                       \
     X(INTERNAL, 500, "Internal error")                                                             \
+    X(LOST, 500, "Result lost")                                                                    \
     X(NOMEM, 503, "Out of memory")                                                                 \
     X(STORE, 503, "Store unavailable")                                                             \
     X(FULL, 503, "Disk full")                                                                      \

@@ -8,6 +8,7 @@
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "proc/backup.h"
+#include "proc/recovery.h"
 
 static void usage(FILE *out)
 {
@@ -82,9 +83,11 @@ static int back_up(const struct config *config, const char *folder, struct backu
                      "(doc/backup.md)");
     if (rc == 0)
         rc = spool_open(&spool_spec, &spool, err);
+    if (rc == 0)
+        rc = recovery_check_owner(store, spool, err);
     spec.store = store;
     spec.spool = spool;
-    if (rc == 0)
+    if (rc >= 0)
         rc = backup_run(&spec, ret, err);
     spool_free(spool);
     store_free(store);

@@ -12,6 +12,7 @@
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "proc/audit.h"
+#include "proc/recovery.h"
 #include "spool/spool.h"
 #include "store/store.h"
 
@@ -20,6 +21,7 @@ enum { GRACE_MORE_MS = 3000, WORDS_MAX = 256 };
 struct auditing {
     const char *file;
     bool repair, force, json;
+    bool marked; /* the spool says that it is this store's */
     struct config *config;
     struct store *store;
     struct spool *spool;
@@ -48,9 +50,12 @@ static void usage(FILE *out)
         "  --repair           without a server, and in PostgreSQL without any node: remove the\n"
         "                     files, finish the deletions, put running reports back into the\n"
         "                     queue, delete what has expired and the reports whose file is lost\n"
-        "                     or not whole; then look again. Refused if not one file is of this\n"
-        "                     store: then the folder is most likely another or not mounted\n"
-        "  --force            repair all the same: the files are lost\n"
+        "                     or not whole; then look again. Refused if the spool does not say\n"
+        "                     whose it is and not one file is of this store: then it is most\n"
+        "                     likely another or not mounted\n"
+        "  --force            repair all the same: it is this store's, the results are lost; "
+        "never\n"
+        "                     a spool that says that it is another store's\n"
         "  --json             print one JSON object\n"
         "  -h, --help         print this\n\n"
         "The exit status is 0 if all counts are zero (after the repair, if there was one),\n"
@@ -225,6 +230,9 @@ static int open_all(struct auditing *a, struct err *err)
         rc = spool_open(&spool, &a->spool, err);
     if (rc == 0 && a->repair)
         rc = offline_lock_spool(a->spool, err);
+    if (rc == 0)
+        rc = recovery_check_owner(a->store, a->spool, err);
+    a->marked = rc > 0;
     if (rc < 0)
         return rc;
     /* Without repair nodes may live, and start: so what is on its way is waited for. */
@@ -245,7 +253,7 @@ static int check_folder(const struct auditing *a, struct err *err)
     bool none_there = audit->filed > 0 && audit->ours == 0;
     bool none_ours = audit->results > 0 && audit->ours == 0;
 
-    if (a->force || (!none_there && !none_ours))
+    if (a->force || a->marked || (!none_there && !none_ours))
         return 0;
     if (none_there)
         return err_set(err, -E_SPOOL,
@@ -265,6 +273,8 @@ static int repair(struct auditing *a, struct err *err)
     const struct ledger_spec ledger = {.path = a->config->deletion_ledger.text};
     int rc = check_folder(a, err);
 
+    if (rc == 0)
+        rc = recovery_own_spool(a->store, a->spool, RECOVERY_FORCE, err);
     if (rc == 0)
         rc = ledger_open(&ledger, &a->ledger, err);
     if (rc == 0)

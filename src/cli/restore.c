@@ -11,6 +11,7 @@
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "proc/backup.h"
+#include "proc/recovery.h"
 
 enum { LEDGERS_MAX = 1024 };
 
@@ -223,6 +224,8 @@ static int apply_ledgers(struct restore *r, struct err *err)
         mkdir(r->config->temp.text, 0700); /* if this node has none yet; it is empty */
     if (rc == 0)
         rc = open_spool(r, true, err);
+    if (rc == 0)
+        rc = recovery_check_owner(r->store, r->spool, err);
     return rc < 0 ? rc : restore_apply(r->store, r->spool, &r->ledgers, &r->counts, err);
 }
 

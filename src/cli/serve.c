@@ -174,7 +174,7 @@ static int recover(struct node *node, struct err *err)
 {
     const char *store_path = config_store_path(node->config);
     struct recovery found = {0};
-    int rc = recovery_check_spool(node->store, node->spool, err);
+    int rc = recovery_own_spool(node->store, node->spool, RECOVERY_START, err);
 
     if (rc == 0 && store_path != NULL)
         restore_clear(store_path);

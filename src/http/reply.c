@@ -190,6 +190,8 @@ static void public_words(struct exchange *ex, const struct err *err, char words[
         return;
     log_error("http.error", "request=%s title=%s text=%s detail=%s", ex->request_id,
               err_title(code), err->text, err->detail);
+    if (code == E_LOST) /* to try again would not help */
+        return;
     snprintf(words, ERR_TEXT_MAX,
              "%s. Try again in a moment; if it lasts, tell the operator the request id %s.",
              err_title(code), ex->request_id);

@@ -131,7 +131,9 @@ static void result_missing(struct exchange *ex)
         report_reply_unknown(ex);
         return;
     }
-    err_set(&ex->err, -E_INTERNAL, "the result of a complete report is missing");
+    err_set(&ex->err, -E_LOST,
+            "The result of this report was lost on the server: delete the report, and submit "
+            "it again if it is still needed.");
     exchange_reply_error(ex, &ex->err, NULL);
 }
 

@@ -2,6 +2,8 @@
  * go. */
 #include "proc/recovery.h"
 
+#include <string.h>
+
 /* A published result is kept while its row says that it is the result; what another node is at,
  * while that has the report. */
 static bool is_needed(const struct store_find *find, const struct spool_file *file)
@@ -47,54 +49,124 @@ int recovery_run(struct store *store, struct spool *spool, const char *node, str
     return 0;
 }
 
-/* How many of a page have their result as a file, and whether one of these is there. */
-static int look_for_results(struct spool *spool, const struct store_scan *page, int *filed,
-                            bool *ret_found, struct err *err)
-{
-    for (size_t i = 0; i < page->count && !*ret_found; i++) {
-        const struct store_scanned *report = &page->reports[i];
-        int64_t size;
+/* ---- whose the spool is ---- */
 
-        if (report->state != REPORT_COMPLETE || report->in_row)
-            continue;
-        size = spool_result_size(spool, &report->id, report->attempt, err);
-        if (size < 0 && size != -E_NOT_FOUND)
-            return (int)size;
-        ++*filed;
-        *ret_found = size >= 0;
+int recovery_identity(struct store *store, struct guid *ret, struct err *err)
+{
+    struct store_op op = {.verb = STORE_IDENTITY};
+
+    if (store_run(store, &op) < 0) {
+        *err = op.err;
+        return err->code;
     }
+    *ret = op.identity.id;
     return 0;
 }
 
-int recovery_check_spool(struct store *store, struct spool *spool, struct err *err)
+int recovery_check_owner(struct store *store, struct spool *spool, struct err *err)
 {
-    enum { PAGES_MAX = 16 };
-    struct store_op op = {.verb = STORE_SCAN};
-    struct guid after = {0};
+    struct guid id;
+    int rc = recovery_identity(store, &id, err);
+
+    return rc < 0 ? rc : spool_owner(spool, &id, err);
+}
+
+/* Does the store know, in whatever state, one of the reports that the files are of? */
+struct looking {
+    struct store *store;
+    int64_t files;
+    bool known;
+    int rc;
+    struct err *err;
+};
+
+static bool is_deleting(struct looking *l, const struct guid *id)
+{
+    struct store_op op = {.verb = STORE_DELETING};
     bool found = false;
-    int filed = 0;
 
-    for (int page = 0; page < PAGES_MAX && !found; page++) {
-        int rc;
-
-        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after}};
-        rc = store_run(store, &op);
-        if (rc < 0)
-            *err = op.err;
-        else
-            rc = look_for_results(spool, &op.scan, &filed, &found, err);
-        if (rc < 0)
-            return rc;
-        if (op.scan.count < STORE_SCAN_MAX)
-            break;
-        after = op.scan.reports[STORE_SCAN_MAX - 1].id;
+    if (store_run(l->store, &op) < 0) {
+        *l->err = op.err;
+        l->rc = l->err->code;
     }
-    if (found || filed == 0)
-        return 0;
-    return err_set(
-        err, -E_SPOOL,
-        "of the results that the store knows not one of the first %d is in '%s': is it "
-        "the right spool, and is it mounted? If they are lost, delete their reports with "
-        "reportd fsck --repair --force",
-        filed, spool_place(spool));
+    for (size_t i = 0; l->rc == 0 && i < op.deleting.count; i++)
+        found |= memcmp(&op.deleting.refs[i].id, id, sizeof(*id)) == 0;
+    return found;
+}
+
+static void look_at_file(void *context, const struct spool_file *file)
+{
+    struct looking *l = context;
+    struct store_op op = {.verb = STORE_FIND, .find = {.id = file->id}};
+
+    if (file->kind == SPOOL_TEMPORARY || l->known || l->rc < 0)
+        return;
+    l->files++;
+    l->rc = store_run(l->store, &op);
+    if (l->rc < 0)
+        *l->err = op.err;
+    l->known = op.find.found || (l->rc == 0 && is_deleting(l, &file->id));
+    store_op_done(&op);
+}
+
+/* Has the store a complete report whose result is a file? */
+static int has_filed(struct store *store, bool *ret, struct err *err)
+{
+    struct store_op op;
+    struct guid after = {0};
+
+    *ret = false;
+    do {
+        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after}};
+        if (store_run(store, &op) < 0) {
+            *err = op.err;
+            return err->code;
+        }
+        for (size_t i = 0; i < op.scan.count; i++) {
+            after = op.scan.reports[i].id;
+            *ret |= op.scan.reports[i].state == REPORT_COMPLETE && !op.scan.reports[i].in_row;
+        }
+    } while (op.scan.count == STORE_SCAN_MAX && !*ret);
+    return 0;
+}
+
+/* A folder that does not say whose it is: one from before there was a mark, a new one, another
+ * store's, or what is there while the spool is not mounted. */
+static int check_unmarked(struct store *store, struct spool *spool, bool restoring, struct err *err)
+{
+    struct looking l = {.store = store, .err = err};
+    int64_t count = spool_each(spool, look_at_file, &l, err);
+    bool filed = false;
+    int rc = count < 0 ? (int)count : l.rc;
+
+    if (rc == 0 && l.files > 0 && !l.known)
+        return err_set(err, -E_SPOOL,
+                       "there are results in '%s', and not one is of this store: is it the right "
+                       "spool? Name the folder of this store, or an empty one; if the results are "
+                       "of this store and may go, reportd fsck --repair --force removes them",
+                       spool_place(spool));
+    if (rc == 0 && !l.known && !restoring)
+        rc = has_filed(store, &filed, err);
+    if (rc == 0 && filed)
+        return err_set(err, -E_SPOOL,
+                       "'%s' has none of the results that the store knows, and no '" SPOOL_MARK
+                       "': is it the right spool, and is it mounted? If they are lost, delete "
+                       "their reports with reportd fsck --repair --force",
+                       spool_place(spool));
+    return rc;
+}
+
+int recovery_own_spool(struct store *store, struct spool *spool, enum recovery_rule rule,
+                       struct err *err)
+{
+    struct guid id;
+    int rc = recovery_identity(store, &id, err);
+
+    if (rc == 0)
+        rc = spool_owner(spool, &id, err);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    if (rule != RECOVERY_FORCE)
+        rc = check_unmarked(store, spool, rule == RECOVERY_RESTORE, err);
+    return rc < 0 ? rc : spool_own(spool, &id, false, err);
 }

@@ -18,9 +18,19 @@ struct recovery {
 int recovery_run(struct store *store, struct spool *spool, const char *node, struct recovery *ret,
                  struct err *err);
 
-/* -E_SPOOL if of the results that the store has as files not one is there, of those that a start
- * has time to look for: then the folder is another one, or not mounted, and a server on it would
- * answer with errors, delete what it does not have, and sweep what is not its own. */
-int recovery_check_spool(struct store *store, struct spool *spool, struct err *err);
+/* The id of the store. -E_STORE. */
+int recovery_identity(struct store *store, struct guid *ret, struct err *err);
+/* As spool_owner() of this store: 1, 0, -E_SPOOL, -E_STORE. */
+int recovery_check_owner(struct store *store, struct spool *spool, struct err *err);
+
+/* See to it that the spool says that it is this store's, before anything in it is removed. One that
+ * names another store is refused (-E_SPOOL). One that names none is taken if it is empty and the
+ * store misses no result, or if a report that the store knows has a file in it: references are
+ * random, so it is one from before there was a mark. Else it may be another store's, or what is
+ * there while the spool is not mounted: -E_SPOOL. RESTORE: results are missing as yet; FORCE: the
+ * operator says that it is this store's. */
+enum recovery_rule { RECOVERY_START, RECOVERY_RESTORE, RECOVERY_FORCE };
+int recovery_own_spool(struct store *store, struct spool *spool, enum recovery_rule rule,
+                       struct err *err);
 
 #endif

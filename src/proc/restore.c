@@ -21,6 +21,7 @@ struct restoring {
     char *from, *folder_url, *folder_spool; /* of the backup */
     char *temp, *temp_url;                  /* the store until it is whole */
     int lock;                               /* of the store that is overwritten; -1 */
+    struct guid old;                        /* … and its id */
     struct store *store;
     struct spool *spool; /* of the backup; or, of a store that stands, its own */
     int64_t seen, total;
@@ -181,6 +182,8 @@ static int take_old(struct restoring *r, struct err *err)
                      r->spec->store);
     else
         rc = store_open(&spec, &old, err);
+    if (rc == 0)
+        rc = recovery_identity(old, &r->old, err);
     store_free(old);
     free(url);
     return rc;
@@ -229,6 +232,19 @@ static bool copy_result(void *context, const struct store_scanned *report)
     }
     r->rc = rc;
     return false;
+}
+
+/* The spool is the restored store's from here on, if it was nobody's, or that of the store which is
+ * overwritten. */
+static int own_spool(struct restoring *r, struct err *err)
+{
+    struct err ignored;
+    struct guid id;
+    int rc = recovery_identity(r->store, &id, err);
+
+    if (rc == 0 && r->lock >= 0 && spool_owner(r->spec->spool, &r->old, &ignored) > 0)
+        return spool_own(r->spec->spool, &id, true, err);
+    return rc < 0 ? rc : recovery_own_spool(r->store, r->spec->spool, RECOVERY_RESTORE, err);
 }
 
 static int copy_results(struct restoring *r, struct err *err)
@@ -355,6 +371,8 @@ int restore_run(const struct restore_spec *spec, struct restore_counts *ret, str
         rc = check_old(&r, err);
     if (rc == 0)
         rc = make_store(&r, err);
+    if (rc == 0)
+        rc = own_spool(&r, err);
     if (rc == 0)
         rc = copy_results(&r, err);
     if (rc == 0)

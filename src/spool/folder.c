@@ -19,6 +19,8 @@ struct folder {
     char *path;
     int dir; /* all file names are relative to this descriptor */
     struct spool_temp temp;
+    bool owned; /* since the start, and by: */
+    struct guid owner;
 };
 
 static struct folder *of(struct spool *spool)
@@ -170,11 +172,45 @@ static int folder_lock(struct spool *spool, struct err *err)
     return spool_temp_lock(&of(spool)->temp, err);
 }
 
+static int folder_owner(struct spool *spool, const struct guid *store, struct err *err)
+{
+    struct folder *folder = of(spool);
+    int rc = spool_mark_read(folder->dir, folder->path, store, err);
+
+    folder->owned = rc > 0;
+    folder->owner = *store;
+    return rc;
+}
+
+static int folder_own(struct spool *spool, const struct guid *store, bool replace, struct err *err)
+{
+    struct folder *folder = of(spool);
+    int rc = spool_mark_write(folder->dir, folder->path, store, replace, err);
+
+    if (rc == 0)
+        rc = folder_owner(spool, store, err); /* another store may have been faster */
+    return rc < 0 ? rc : 0;
+}
+
+static int check_owner(const struct folder *folder, struct err *err)
+{
+    int rc = folder->owned ? spool_mark_read(folder->dir, folder->path, &folder->owner, err) : 1;
+
+    if (rc == 0)
+        return err_set(err, -E_SPOOL,
+                       "the file '" SPOOL_MARK "' of the folder '%s' is missing: put it back, or "
+                       "restart the server",
+                       folder->path);
+    return rc < 0 ? rc : 0;
+}
+
 static int folder_check(const struct spool *spool, bool try_it, struct err *err)
 {
     const struct folder *folder = of_const(spool);
     int rc = spool_dir_check(folder->dir, folder->path, try_it, err);
 
+    if (rc == 0)
+        rc = check_owner(folder, err);
     return rc < 0 ? rc : spool_dir_check(folder->temp.dir, folder->temp.folder, try_it, err);
 }
 
@@ -329,6 +365,8 @@ const struct spool_ops spool_folder = {
     .place = folder_place,
     .temp_folder = folder_temp,
     .lock = folder_lock,
+    .owner = folder_owner,
+    .own = folder_own,
     .create = folder_create,
     .publish = folder_publish,
     .remove = folder_remove,

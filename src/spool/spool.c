@@ -149,6 +149,16 @@ int spool_lock(struct spool *spool, struct err *err)
     return spool->ops->lock(spool, err);
 }
 
+int spool_owner(struct spool *spool, const struct guid *store, struct err *err)
+{
+    return spool->ops->owner != NULL ? spool->ops->owner(spool, store, err) : 1;
+}
+
+int spool_own(struct spool *spool, const struct guid *store, bool replace, struct err *err)
+{
+    return spool->ops->own != NULL ? spool->ops->own(spool, store, replace, err) : 0;
+}
+
 int spool_check(const struct spool *spool, bool try_it, struct err *err)
 {
     return spool->ops->check(spool, try_it, err);

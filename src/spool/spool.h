@@ -37,6 +37,16 @@ const char *spool_temp_folder(const struct spool *spool);
  * audit, is it already. -E_SPOOL. Ends with spool_free(). */
 int spool_lock(struct spool *spool, struct err *err);
 
+/* Whose results are there? A file in the folder, SPOOL_MARK, has the id of the store. 1: of
+ * `store`; 0: it is not there; -E_SPOOL: it names another store, with words that say what to do, or
+ * cannot be read. A database needs none: 1. Once it is known, spool_check() looks that it stays so.
+ */
+#define SPOOL_MARK "store.id"
+int spool_owner(struct spool *spool, const struct guid *store, struct err *err);
+/* Write that file, durably. `replace`: in place of another store's; else -E_SPOOL if one was made
+ * meanwhile. */
+int spool_own(struct spool *spool, const struct guid *store, bool replace, struct err *err);
+
 /* Begin the result of (id, attempt), anew if there was a try before: a descriptor to write to that
  * is yours, close-on-exec, or -E_SPOOL. Keep it until it is published. */
 int spool_create(struct spool *spool, const struct guid *id, int attempt, struct err *err);

@@ -23,6 +23,8 @@ struct spool_ops {
     const char *(*place)(const struct spool *spool);
     const char *(*temp_folder)(const struct spool *spool);
     int (*lock)(struct spool *spool, struct err *err);
+    int (*owner)(struct spool *spool, const struct guid *store, struct err *err); /* NULL: 1 */
+    int (*own)(struct spool *spool, const struct guid *store, bool replace, struct err *err);
     int (*create)(struct spool *spool, const struct guid *id, int attempt, struct err *err);
     /* Fills rc and err of each; does not call `done`. */
     void (*publish)(struct spool *spool, struct lane_item *batch);
@@ -77,6 +79,12 @@ static inline bool spool_is_shared(const struct spool_spec *spec)
 enum { SPOOL_NAME_CAP = GUID_TEXT + 24 }; /* ID.ATTEMPT.json */
 void spool_file_name(char out[SPOOL_NAME_CAP], const struct guid *id, int attempt,
                      enum spool_kind kind);
+
+/* mark.c: the file that says whose results are in a folder; `path` is for the words. As
+ * spool_owner() and spool_own(). */
+int spool_mark_read(int dir, const char *path, const struct guid *store, struct err *err);
+int spool_mark_write(int dir, const char *path, const struct guid *store, bool replace,
+                     struct err *err);
 
 /* temp.c: a folder where temporary files are, of this node alone. */
 struct spool_temp {

@@ -181,3 +181,17 @@ int postgres_read_scan(struct postgres_conn *c, struct store_scan *arg, struct e
                                                           .sealed = get_bool(c, 5)};
     return 0;
 }
+
+void postgres_send_identity(struct postgres_conn *c, struct store_identity *arg)
+{
+    (void)arg;
+    call_plain(c, PG_IDENTITY);
+}
+
+int postgres_read_identity(struct postgres_conn *c, struct store_identity *arg, struct err *err)
+{
+    if (!results_take(c) || !results_next(c))
+        return results_trouble(c, err);
+    arg->id = get_guid(c, 0);
+    return 0;
+}

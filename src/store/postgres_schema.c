@@ -155,12 +155,16 @@ static const char migration_6[] =
     "ALTER TABLE report DROP COLUMN parameters, DROP COLUMN message, DROP COLUMN digest,"
     "  DROP COLUMN seal_key, DROP COLUMN key, DROP COLUMN key_hash";
 
+/* 7: whose the spool is. */
+static const char migration_7[] = "CREATE TABLE identity (id uuid NOT NULL);"
+                                  "INSERT INTO identity VALUES (gen_random_uuid())";
+
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
                    REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
                "the numbers of the states are kept in every database");
 
-const char *const postgres_migrations[] = {migration_1, migration_2, migration_3,
-                                           migration_4, migration_5, migration_6};
+const char *const postgres_migrations[] = {migration_1, migration_2, migration_3, migration_4,
+                                           migration_5, migration_6, migration_7};
 const int postgres_sealing_migration = 5;
 const int postgres_migration_count = sizeof(postgres_migrations) / sizeof(postgres_migrations[0]);

@@ -352,6 +352,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(SESSION_END_USER, "t",                                                                       \
       "DELETE FROM session WHERE user_id IN (SELECT id FROM account"                               \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1") ")")                           \
+    X(IDENTITY, "", "SELECT id FROM identity")                                                     \
     X(SESSIONS_END, "", "DELETE FROM session")                                                     \
     X(PROBE, "", "LOCK TABLE account, report IN ROW EXCLUSIVE MODE")                               \
     X(SWEEP_SESSIONS, "i",                                                                         \

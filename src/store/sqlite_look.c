@@ -159,3 +159,12 @@ int sqlite_scan(struct store_conn *conn, struct store_scan *arg, struct err *err
                                    .row_bytes = sql_is_null(&q, 7) ? -1 : sql_get_int(&q, 7)};
     return sql_end(&q, err);
 }
+
+int sqlite_identity(struct store_conn *conn, struct store_identity *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_IDENTITY);
+
+    if (sql_next(&q))
+        arg->id = sql_get_guid(&q, 0);
+    return sql_end(&q, err);
+}

@@ -129,5 +129,10 @@ static const char migration_4[] =
     "  data BLOB NOT NULL"
     ") STRICT;";
 
-const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3, migration_4};
+/* 5: whose the spool is. */
+static const char migration_5[] = "CREATE TABLE identity (id BLOB NOT NULL) STRICT;"
+                                  "INSERT INTO identity VALUES (randomblob(16));";
+
+const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3, migration_4,
+                                         migration_5};
 const int sqlite_migration_count = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]);

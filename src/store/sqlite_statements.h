@@ -136,6 +136,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(ROTATE, "UPDATE session SET access = ?2, refresh_hash = ?3, expires_ms = ?4 WHERE id = ?1")  \
     X(SESSION_END, "DELETE FROM session WHERE id = ?1")                                            \
     X(SESSION_END_USER, "DELETE FROM session WHERE user_id = ?1")                                  \
+    X(IDENTITY, "SELECT id FROM identity")                                                         \
     X(SESSIONS_END, "DELETE FROM session")                                                         \
     X(SWEEP_SESSIONS, "DELETE FROM session WHERE expires_ms <= ?1")                                \
     X(SWEEP_KEYS, "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"           \

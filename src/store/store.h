@@ -61,6 +61,7 @@ enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
     X(EXPIRED, expired, STORE_READ)                                                                \
     X(STATS, stats, STORE_READ)                                                                    \
     X(SCAN, scan, STORE_READ)                                                                      \
+    X(IDENTITY, identity, STORE_READ)                                                              \
     X(USER_ADD, user_add, STORE_DURABLE)                                                           \
     X(USER_CHANGE, user_change, STORE_DURABLE)                                                     \
     X(USER_FIND, user_find, STORE_READ)                                                            \
@@ -334,6 +335,12 @@ struct store_scan {
     struct guid after;                            /* in: of the page before; zero: the first page */
     struct store_scanned reports[STORE_SCAN_MAX]; /* out; fewer: there are no more */
     size_t count;
+};
+
+/* The store's own id: random, made with it or at its upgrade, and kept by its backups. So what
+ * belongs to it, such as its spool, can say so. */
+struct store_identity {
+    struct guid id; /* out */
 };
 
 /* A new user. rc is -E_EXISTS if the name is taken. Names are unique without regard to case. */

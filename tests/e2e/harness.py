@@ -22,6 +22,7 @@ REPORTD = Path(os.environ.get("REPORTD_BIN", ROOT / "build/asan/reportd"))
 REPORTCTL = Path(os.environ.get("REPORTCTL_BIN", ROOT / "build/asan/reportctl"))
 
 PASSWORD = "correct horse battery staple"
+SPOOL_MARK = "store.id"  # in the spool: whose it is
 PROBLEM = "application/problem+json"
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 STARTS_WITHIN = 30  # seconds; under ASan on a busy machine
@@ -204,7 +205,7 @@ class Server:
     def files(self):
         """The names of results and of temporary files, wherever they are kept."""
         found = [path.name for folder in (self.spool, self.folder / "temp")
-                 for path in folder.rglob("*") if path.is_file()]
+                 for path in folder.rglob("*") if path.is_file() and path.name != SPOOL_MARK]
         return sorted(found + self.store.results())
 
     def files_of(self, reference):

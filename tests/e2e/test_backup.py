@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from fake_clock import DAY
-from harness import REPORTD, Client, Server, poll, refused
+from harness import REPORTD, SPOOL_MARK, Client, Server, poll, refused
 from seams import Gate, passings, plan
 
 MADE = re.compile(rb'"generatedDate":"[^"]*"')
@@ -405,6 +405,41 @@ def test_a_result_that_the_backup_lost_costs_its_report_only(make_server):
     assert done.returncode == 1 and "1 complete reports are left out" in done.stderr
     check_order(server)
     assert server.start().client("alice").references() == [kept]
+
+
+def test_a_spool_of_another_store_is_neither_backed_up_nor_restored_to(make_server):
+    other, server = make_server(), make_server()
+    reference = other.client("alice").complete("Quick", ProductID="1")
+    server.client("alice").complete("Quick", ProductID="1")
+    backup(server)
+    server.stop()
+    server.configure(spool=other.spool)
+    done = server.run("backup", "-c", "reportd.conf", "second")
+    assert done.returncode == 1 and "of another store" in done.stderr, done.stderr
+    other.stop()
+    for words in (["backup"], ["backup", "--force"]):
+        if words == ["backup"]:
+            (server.folder / "store.db").rename(server.folder / "away")
+        done = restore(server, *words)
+        assert done.returncode == 1 and "of another store" in done.stderr, done.stderr
+        if words == ["backup"]:
+            (server.folder / "away").rename(server.folder / "store.db")
+    done = restore(server, "--ledger", "deletions.ledger")
+    assert done.returncode == 1 and "of another store" in done.stderr, done.stderr
+    assert other.start().client("alice").result(reference).json()["result"] is True
+
+
+def test_a_backup_is_restored_over_another_store_and_its_spool(make_server):
+    old, server = make_server(), make_server()
+    reference = old.client("alice").complete("Quick", ProductID="1")
+    backup(old)
+    server.client("alice").complete("Quick", ProductID="1")
+    server.stop()
+    old.stop()
+    restored(server, "--force", "--ledger", old.folder / "deletions.ledger", old.folder / "backup")
+    check_order(server)
+    assert server.start().client("alice").references() == [reference]
+    assert (server.spool / SPOOL_MARK).read_text() == (old.spool / SPOOL_MARK).read_text()
 
 
 # --- crashes and full disks -------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import requests
 
-from harness import PATIENCE, REPORTD, poll
+from harness import PATIENCE, REPORTD, SPOOL_MARK, failed, poll
 
 STRAY = "0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e"
 KINDS = ["orphan-file", "lost-result", "wrong-size", "stuck", "expired"]
@@ -308,10 +308,23 @@ def test_an_unmounted_spool_costs_no_report(stopped, temp):
     assert client.state(reference) == "complete"
 
 
-def test_results_that_are_all_lost_are_given_up_with_force(stopped):
-    server, _ = stopped
+def lose_all_results(server):
     for path in server.spool.glob("*.json"):
         path.unlink()
+
+
+def test_results_that_are_all_lost_are_given_up(stopped):
+    server, _ = stopped
+    lose_all_results(server)
+    assert counts(server) == {"lost-result": 2}
+    assert counts(server, "--repair") == {}
+    assert server.start().client("alice").references() == []
+
+
+def test_results_that_are_all_lost_are_given_up_with_force_if_the_spool_does_not_say_whose_it_is(stopped):
+    server, _ = stopped
+    lose_all_results(server)
+    (server.spool / SPOOL_MARK).unlink()
     assert "lost-result" in counts(server)
     done = server.run("fsck", "-c", "reportd.conf", "--repair")
     assert done.returncode == 1 and "--force" in done.stderr
@@ -325,6 +338,11 @@ def test_the_spool_of_another_store_is_left_alone(make_server):
     other.stop()
     server.stop()
     server.configure(spool=other.spool)
+    done = server.run("fsck", "-c", "reportd.conf", "--repair")
+    assert done.returncode == 1 and "of another store" in done.stderr, done.stderr
+    done = server.run("fsck", "-c", "reportd.conf", "--repair", "--force")
+    assert done.returncode == 1 and "of another store" in done.stderr, done.stderr
+    (other.spool / SPOOL_MARK).unlink()
     done = server.run("fsck", "-c", "reportd.conf", "--repair")
     assert done.returncode == 1 and "of this store" in done.stderr, done.stderr
     assert other.start().client("alice").result(reference).json()["result"] is True
@@ -413,15 +431,75 @@ def test_a_server_does_not_start_on_a_spool_that_has_none_of_its_results(stopped
     assert server.start().client("alice").result(reference).json()["result"] is True
 
 
-def test_a_server_does_not_sweep_the_results_of_another_store(make_server):
+FILES = pytest.mark.stores("sqlite", "postgres-files")
+
+
+def refused_start(server, *words):
+    done = server.run("serve", "-c", "reportd.conf")
+    assert done.returncode == 1, done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+@FILES
+@pytest.mark.parametrize("marked", [True, False], ids=["marked", "from-before-the-mark"])
+@pytest.mark.parametrize("own", [True, False], ids=["with-results", "without-results"])
+def test_a_server_does_not_sweep_the_results_of_another_store(make_server, own, marked):
     other, server = make_server(workers=1), make_server(workers=1)
     theirs = other.client("alice").complete("Quick", ProductID="1")
-    ours = server.client("alice").complete("Quick", ProductID="1")
+    ours = server.client("alice").complete("Quick", ProductID="1") if own else None
     other.stop()
     server.stop()
+    if not marked:
+        (other.spool / SPOOL_MARK).unlink()
     server.configure(spool=other.spool)
-    done = server.run("serve", "-c", "reportd.conf")
-    assert done.returncode == 1 and "right spool" in done.stderr, done.stderr
+    refused_start(server, "of another store" if marked else "right spool")
     server.configure()
     assert other.start().client("alice").result(theirs).json()["result"] is True
-    assert server.start().client("alice").result(ours).json()["result"] is True
+    client = server.start().client("alice")
+    assert ours is None or client.result(ours).json()["result"] is True
+
+
+@FILES
+@pytest.mark.parametrize("state", ["complete", "processing", "none"])
+def test_a_spool_from_before_the_mark_is_taken_by_its_store(make_server, state):
+    server = make_server(workers=1)
+    client = server.client("alice")
+    reference = client.complete("Quick", ProductID="1") if state == "complete" else None
+    if state == "processing":
+        reference = client.order("Endless")
+        client.wait_for(reference, "processing")
+        server.kill()
+    else:
+        server.stop()
+    mark = (server.spool / SPOOL_MARK).read_text()
+    (server.spool / SPOOL_MARK).unlink()
+    client = server.start().client("alice")
+    assert (server.spool / SPOOL_MARK).read_text() == mark
+    assert reference is None or client.state(reference) in ("complete", "queued", "processing")
+
+
+@FILES
+def test_a_server_starts_though_its_only_result_is_lost(make_server):
+    """That it is the right spool is known; the report says that it is lost, and can be deleted."""
+    server = make_server(workers=1)
+    lost = server.client("alice").complete("Quick", ProductID="1")
+    server.stop()
+    lose_all_results(server)
+    client = server.start().client("alice")
+    failed(client.result(lost), 500, "lost on the server", "submit it again")
+    assert client.delete(lost).json()["result"] is True
+    client.complete("Quick", ProductID="1")
+
+
+def test_nodes_share_a_spool_and_another_store_does_not(make_cluster):
+    cluster = make_cluster(nodes=2)
+    first, _ = cluster.clients("alice")
+    reference = first.complete("Quick", ProductID="1")
+    stranger = make_cluster(nodes=1)
+    node, = stranger.nodes
+    node.stop()
+    path = node.folder / "reportd.conf"
+    path.write_text(path.read_text().replace(str(stranger.folder / "spool"), str(cluster.folder / "spool")))
+    refused_start(node, "of another store")
+    assert first.result(reference).json()["result"] is True

@@ -11,7 +11,7 @@ import requests
 
 from conftest import ALICE, close
 from disks import Disk, MiB, own_mounts
-from harness import PATIENCE, REPORTD, Server, failed, poll
+from harness import PATIENCE, REPORTD, SPOOL_MARK, Server, failed, poll
 
 ANSWERS_WITHIN = 5  # seconds: what a client has to allow for on a busy machine; the server's own bound is 0.9
 
@@ -78,6 +78,19 @@ def test_a_folder_that_is_missing(own, folder):
     fails(server, client, folder)
     path.rmdir()
     (server.folder / "away").rename(path)
+    works(server, client)
+
+
+@pytest.mark.parametrize("how", ["removed", "another"])
+def test_a_spool_that_is_not_said_to_be_ours(own, how):
+    server, client = own
+    mark = server.spool / SPOOL_MARK
+    ours = mark.read_text()
+    mark.unlink()
+    if how == "another":
+        mark.write_text("0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e\n")
+    fails(server, client, SPOOL_MARK)
+    mark.write_text(ours)
     works(server, client)
 
 

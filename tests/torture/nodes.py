@@ -82,7 +82,7 @@ class Alone(Site):
         return f"row_results {row_results}, {'small disk' if self.disk else 'no disk of its own to fill'}"
 
     def files(self):
-        return [path.name for path in (self.nodes[0].data / "spool").rglob("*") if path.is_file()]
+        return [path.name for path in (self.nodes[0].data / "spool").rglob("*") if path.is_file() and path.name != "store.id"]
 
     def rows(self):
         """How many rows each table of reports has."""
@@ -146,7 +146,7 @@ class Cluster(Site):
 
     def files(self):
         folders = [node.data / "temp" for node in self.nodes] + ([self.spool] if self.spool else [])
-        return [path.name for folder in folders for path in folder.rglob("*") if path.is_file()]
+        return [path.name for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != "store.id"]
 
     def rows(self):
         return {table: int(self.sql(f"SELECT count(*) FROM {table}")[0])
