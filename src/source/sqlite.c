@@ -128,7 +128,8 @@ static int explain(const struct sqlite_source *source, struct err *err)
         err,
         "%.200s; the database is in WAL mode%s: let this user read its -wal and write "
         "its -shm, or close it everywhere, or use rollback mode",
-        detail, source->file.foreign ? " and belongs to another user" : "");
+        detail,
+        source->file.foreign ? " and belongs to another user, or its folder is read-only" : "");
 }
 
 /* A statement that SQLite would run and we do not take. */
@@ -403,7 +404,7 @@ static int sqlite_end(struct source *base, struct err *err)
             "The report's database was written to while the report read it. Try again later.");
     return err_detail(
         err,
-        "sqlite: '%s' is in WAL mode and belongs to another user, and was written to while nothing "
+        "sqlite: '%s' is in WAL mode, may only be read here, and was written to while nothing "
         "could keep it still: let this user write in its folder's -shm, or use "
         "rollback mode",
         source->file.path);

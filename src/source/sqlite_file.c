@@ -21,6 +21,17 @@ static bool has_wal(const struct sqlite_file *file)
     return stat(name, &wal) == 0 && wal.st_size > 0;
 }
 
+/* May a -shm be made beside it? Not where the file system is read-only, as under the systemd unit.
+ */
+static bool is_beside_writable(const struct sqlite_file *file)
+{
+    char folder[PATH_MAX];
+
+    snprintf(folder, sizeof(folder), "%.*s/", (int)(strrchr(file->real, '/') - file->real),
+             file->real);
+    return access(folder, W_OK) == 0;
+}
+
 bool sqlite_file_look(struct sqlite_file *file, const char *path)
 {
     unsigned char header[HEADER_BYTES] = {0};
@@ -42,7 +53,7 @@ bool sqlite_file_look(struct sqlite_file *file, const char *path)
     close(fd);
     errno = saved;
     file->wal = n == HEADER_BYTES && header[READ_VERSION] == READ_VERSION_WAL;
-    file->foreign = file->stat.st_uid != geteuid();
+    file->foreign = file->stat.st_uid != geteuid() || !is_beside_writable(file);
     file->immutable = file->wal && file->foreign && !has_wal(file);
     return n >= 0;
 }

@@ -17,7 +17,8 @@ struct sqlite_file {
     char real[PATH_MAX]; /* without symbolic links: its -wal is beside this one */
     struct stat stat;    /* when it was looked at */
     bool wal;            /* in WAL mode: others may make its -wal at any time */
-    bool foreign;   /* of another user: a -wal or -shm made from here could lock that one out */
+    bool foreign;   /* of another user, whom a -wal or -shm made from here could lock out, or none
+                     * can be made */
     bool immutable; /* it is opened without locks, since that makes no -wal and no -shm */
 };
 
