@@ -210,3 +210,39 @@ def test_a_delete_waits_for_a_hung_node_no_longer_than_for_its_lease(nodes):
             slow.got += chunk
     assert len(slow.got) < len(whole) and whole.startswith(slow.got)
     poll(lambda: there.list().status_code == 200, what="the node under another name")
+
+
+@pytest.fixture
+def cut_off(make_cluster):
+    """Two nodes whose results are in PostgreSQL, a client of each, a slow one of the second, whose network
+    to PostgreSQL is cut then, and the result that the slow one reads."""
+    cluster = make_cluster(nodes=2, spool="postgresql", tcp=True, lease="2s")
+    here, there = (node.client("alice") for node in cluster.nodes)
+    reference = here.complete("Big", Rows=BIG)
+    whole = here.result(reference).content
+    slow = SlowClient(there, reference)
+    assert slow.size == len(whole)
+    cluster.proxies[1].cut()
+    yield cluster, here, there, reference, slow, whole
+    cluster.proxies[1].mend()
+    poll(lambda: there.list().status_code == 200, what="the node under another name")
+
+
+def test_a_download_breaks_off_if_the_network_to_the_database_is_cut(cut_off):
+    """The rest cannot be had; what came is short of its Content-Length, and the connection is reset."""
+    cluster, here, there, reference, slow, whole = cut_off
+    assert_ended(slow, whole)
+    assert here.result(reference).content == whole
+    cluster.proxies[1].mend()
+    poll(lambda: there.result(reference).status_code == 200, what="the result again")
+    assert there.result(reference).content == whole
+
+
+def test_a_delete_on_another_node_ends_the_download_of_one_that_is_cut_off(cut_off):
+    cluster, here, there, reference, slow, whole = cut_off
+    assert here.delete(reference).json()["result"] is True
+    assert cluster.sql("SELECT count(*) FROM result_chunk") == ["0"]
+    assert_ended(slow, whole)
+    cluster.proxies[1].mend()
+    poll(lambda: there.result(reference).status_code == 200, what="an answer again")
+    refused(there.result(reference), "Unknown reference")
