@@ -65,7 +65,7 @@ class Violation:
     def __str__(self):
         lines = [f"{self.rule}: {self.words}"]
         for event in self.events:
-            shown = {k: v for k, v in event.items() if k not in ("n", "reports")}
+            shown = {k: v for k, v in event.items() if k not in ("n", "reports", "restored")}
             lines.append(f"    line {event['n']}: {shown}")
         return "\n".join(lines)
 
@@ -134,6 +134,7 @@ class Model:
         self.lists = defaultdict(list)
         self.deletions = []  # of many, each with the reports that it matched for certain
         self.running = []  # what PostgreSQL was seen to run
+        self.restored = []
         self.violations = []
         self.counts = Counter()
         strangers = []
@@ -160,6 +161,8 @@ class Model:
             self.faults.append(event)
         elif "running" in event:
             self.running.append(event)
+        elif "restored" in event:
+            self.restored.append(event)
         else:
             self.events.append(event)
             self.counts[event["op"]] += 1
@@ -426,6 +429,26 @@ def deletes_all_or_none(model):
             yield f"it deleted {len(counted)} reports", event
 
 
+def restored_as_it_was(model):
+    """A restored store has no report whose deletion was answered before, and each that lived all the
+    while, ended if it had ended."""
+    for event in model.restored:
+        states = {reference: state for reference, _, state in event["restored"]}
+        for report in model.reports.values():
+            state = states.get(report.reference)
+            deleted = [e for e in report.is_deleted_by() if e["received"] < event["sent"]]
+            if state is not None and deleted:
+                yield f"{report.reference} is resurrected", deleted[0], event
+            lived = report.born_by() < event["backup"][0] and \
+                all(e["sent"] > event["received"] for e in report.deletes) and \
+                is_before_expiry(model, report, event["received"])
+            if lived and state is None:
+                yield f"{report.reference} is not restored", report.first, event
+            ended = [s for s in report.sights if s.rank == ENDED and s.received < event["backup"][0]]
+            if lived and ended and state not in (None, ended[0].state):
+                yield f"{report.reference} is {state} once it is restored", ended[0].event, event
+
+
 def gone_in_time(model):
     """Not seen much later than its expiry, but for the time that faults took."""
     for report in model.reports.values():
@@ -650,6 +673,7 @@ RULES = {
     "deleted twice": deleted_once,
     "half deleted": deletes_all_or_none,
     "lost": ends_for_a_reason,
+    "restored otherwise": restored_as_it_was,
     "not purged": gone_in_time,
     "two reports for one key": one_report_a_key,
     "a false replay": replayed_what_was_ordered,

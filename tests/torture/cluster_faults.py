@@ -10,7 +10,7 @@ from nodes import LEASE
 
 # What is done how often, to one node …
 NODE_FAULTS = {**FAULTS, "hang server": 9, "cut network": 12}
-del NODE_FAULTS["fill disk"]
+del NODE_FAULTS["fill disk"], NODE_FAULTS["restore"]
 # … and to what they share.
 SHARED_FAULTS = {
     "terminate some": 8, "terminate all": 4, "terminate queries": 3, "restart postgresql": 3,

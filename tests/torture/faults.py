@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -16,7 +17,7 @@ PAUSE = (0.05, 0.9)  # seconds between two faults
 # What is done how often.
 FAULTS = {
     "kill server": 28, "kill worker": 32, "stop worker": 12, "stop server": 6, "fill disk": 6,
-    "end server": 4, "reload": 3,
+    "end server": 4, "reload": 3, "restore": 4,
 }
 KILLS = ("kill server", "kill worker", "crash at a seam")
 
@@ -100,6 +101,7 @@ class Faults(threading.Thread):
             "kill server": self.kill_server, "kill worker": self.kill_worker,
             "stop worker": self.stop_worker, "stop server": self.stop_server,
             "fill disk": self.fill_disk, "end server": self.end_server, "reload": self.reload,
+            "restore": self.restore,
         }
 
     def run(self):
@@ -223,6 +225,26 @@ class Faults(threading.Thread):
         if kills:
             self.note("kill server", began)
             self.restart("")
+
+    def restore(self, choice):
+        """A backup, which is restored beside the server some deletions later; it may die meanwhile."""
+        folder = self.site.folder / f"restore{self.counts.get('restore', 0)}"
+        backup, began = folder / "backup", now_us()
+        folder.mkdir()
+        words = self.site.back_up(backup)
+        copied = [began, now_us()]
+        self.stop.wait(2 * choice.length)
+        if choice.victim < 0.3:
+            self.kill_server(choice)
+        at, rows = now_us(), []
+        if not words:
+            words, rows = self.site.restore(backup, folder / "restored")
+        if words:
+            self.history.mark("no restore", words=words)
+        else:
+            self.history.add({"restored": rows, "backup": copied, "sent": at, "received": now_us()})
+            shutil.rmtree(folder)
+        self.note("restore", began)
 
     def reload(self, choice):
         began = now_us()

@@ -1,15 +1,18 @@
 """What is under torture: one server with a store of its own, or several on one PostgreSQL."""
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import uuid
 from pathlib import Path
 
 from history import now_us
+from load import STATES
 from node import HERE, Node, harness, mount_disk, processes_of
 from postgres import Postgres
 
@@ -68,6 +71,11 @@ class Site:
             subprocess.run(["umount", "-l", self.disk], check=False)
 
 
+def worse_than_expired(words):
+    """What `reportd fsck` says, if it finds something else than what no server has purged yet."""
+    return words if set(re.findall(r"^ +[1-9]\d* (\S+)", words, re.MULTILINE)) != {"expired"} else ""
+
+
 class Alone(Site):
     def __init__(self, folder, reportd):
         super().__init__(folder, reportd)
@@ -83,6 +91,33 @@ class Alone(Site):
 
     def files(self):
         return [path.name for path in (self.nodes[0].data / "spool").rglob("*") if path.is_file() and path.name != "store.id"]
+
+    def run(self, *words, **environment):
+        """A verb of reportd beside the server; what it complains of."""
+        done = subprocess.run([harness.REPORTD, *words], cwd=self.nodes[0].data, env={**os.environ, **environment},
+                              capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr if done.returncode else ""
+
+    def back_up(self, folder):
+        """Words if it fails."""
+        return self.run("backup", "-c", "reportd.conf", folder)
+
+    def restore(self, backup, folder):
+        """The backup with the deletions of the ledger as it is now, in a folder beside the server's; words
+        if it fails, and the reports that are there then: reference, user, state."""
+        folder.mkdir()
+        shutil.copyfile(self.nodes[0].data / "deletions.ledger", folder / "ledger")
+        places = {"REPORTD_STORE": str(folder / "store.db"), "REPORTD_SPOOL": str(folder / "spool"),
+                  "REPORTD_TEMP": str(folder / "temp"), "REPORTD_DELETION_LEDGER": str(folder / "ledger")}
+        words = self.run("restore", "-c", "reportd.conf", backup, **places) or \
+            worse_than_expired(self.run("fsck", "-c", "reportd.conf", **places))
+        if words:
+            return words, []
+        with sqlite3.connect(folder / "store.db") as store:
+            rows = store.execute("SELECT report.id, user.name, state FROM report JOIN user ON user.id = user_id "
+                                 "WHERE state < ?", (len(STATES),)).fetchall()
+        store.close()
+        return "", [[str(uuid.UUID(bytes=row[0])), row[1], STATES[row[2]]] for row in rows]
 
     def rows(self):
         """How many rows each table of reports has."""

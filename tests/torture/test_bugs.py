@@ -18,10 +18,12 @@ CAUGHT_BY = {  # what the report on a bug has to name
     "eleven-active": "more active than allowed",
     "lost-at-a-crash": "does not end",
     "published-by-a-loser": "is seen after it was dead",
+    "resurrected-by-a-restore": "is resurrected",
 }
-OPTIONS = {  # of the bugs that one server alone does not have
+OPTIONS = {  # of the bugs that only show in several nodes, or by one fault
     "published-by-a-loser": ["--nodes", "3", "--threads", "8", "--length", "20s",
                              "--faults", "hang server,stop server"],
+    "resurrected-by-a-restore": ["--faults", "restore"],
 }
 
 

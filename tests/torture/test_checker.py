@@ -264,6 +264,47 @@ def test_a_slot_that_a_deletion_of_many_did_not_give_back(story):
     assert story.rules() == {"refused with slots free"}
 
 
+def restored(story, *rows, at=None):
+    """Backed up now and restored from that, `at` or at once."""
+    backup = [story.now + 1, story.now + 2]
+    return story.add({"restored": [[reference, "ann", state] for reference, state in rows], "backup": backup}, at)
+
+
+def test_a_restore(story):
+    ended(story).submit(B).submit(C)
+    restored(story, (A, "complete"), (B, "queued"), (C, "processing"))
+    story.status(A, "complete").status(B, "complete").status(C, "complete").delete(A)
+    assert story.rules() == set()
+
+
+def test_a_report_that_a_restore_resurrects(story):
+    ended(story).delete(A)
+    restored(story, (A, "complete"))
+    assert story.rules() == {"restored otherwise"}
+
+
+def test_a_report_of_many_that_a_restore_resurrects(story):
+    ended(story).delete_many(state="complete", complete=1)
+    restored(story, (A, "complete"))
+    assert story.rules() == {"restored otherwise"}
+
+
+@pytest.mark.parametrize("rows", [(), [(A, "queued")]])
+def test_a_report_that_a_restore_loses_or_puts_back(story, rows):
+    ended(story)
+    restored(story, *rows)
+    story.status(A, "complete")
+    assert story.rules() == {"restored otherwise"}
+
+
+def test_a_report_that_may_be_gone_is_not_missed_by_a_restore(story):
+    ended(story).delete(A, "none")
+    restored(story)
+    story.status(A, "unknown").submit(B).status(B, "complete")
+    restored(story, at=9)
+    assert story.rules() == set()
+
+
 def test_a_report_that_expires(story):
     ended(story).get(A, expires=DATE % 6).status(A, "unknown", at=6.5)
     assert story.rules() == set()
