@@ -1,43 +1,35 @@
 /* src/cli/check.c -- `reportd check`: what is wrong with report definitions, with file and line. */
+#include "cli/check.h"
+
+#include <dirent.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
+#include "base/str.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
-#include "core/definition.h"
-#include "render/json_rows.h"
-#include "source/source.h"
 
 struct checker {
     struct config *config; /* NULL: only the files are looked at */
-    int definitions, problems;
-};
-
-/* One definition against its database. */
-struct probe {
-    struct checker *checker;
-    const struct definition *def;
-    struct source *source;
-    struct param_value *values; /* every parameter, without a value */
-    bool *column_found;         /* as def->columns */
-    bool columns_known;         /* every statement that has some could be compiled */
-    bool reachable;             /* false: the database is not, which has been told */
+    size_t definitions, problems, warnings;
 };
 
 static void usage(FILE *out)
 {
     fprintf(out,
-            "usage: reportd check [-c FILE] PATH…\n\n"
+            "usage: reportd check [-c FILE] [--strict] PATH…\n\n"
             "Check report definitions: files, and folders of *.sql files. Every problem is one\n"
-            "line, FILE:LINE: what is wrong and what to write. The format: doc/definitions.md.\n\n"
-            "  -c FILE   the configuration: open the source of each definition too, compile\n"
-            "            every statement and check the names of the columns; without a PATH,\n"
-            "            the reports folder of the configuration is checked\n"
+            "line, FILE:LINE: what is wrong and what to write; what works and was probably not\n"
+            "meant is a 'warning:'. The format: doc/definitions.md.\n\n"
+            "  -c FILE   the configuration: ask the database of each definition too, whether\n"
+            "            every statement compiles and may be run, and which columns it gives;\n"
+            "            without a PATH, the reports folder of the configuration is checked\n"
+            "  --strict  a warning counts as a problem\n"
             "  --help    print this\n\n"
             "The exit status is 0 if there is no problem, 1 if there is one, 2 for wrong usage.\n");
 }
@@ -50,146 +42,85 @@ static void on_problem(void *context, const char *text)
     printf("%s\n", text);
 }
 
-__attribute__((format(printf, 4, 5))) static void
-tell(struct checker *checker, const struct definition *def, int line, const char *format, ...)
+static void on_warning(struct checker *checker, const char *folder, const char *name,
+                       const char *why)
 {
-    va_list args;
-
-    checker->problems++;
-    printf("%s:%d: ", def->file, line);
-    va_start(args, format);
-    vprintf(format, args);
-    va_end(args);
-    printf("\n");
+    checker->warnings++;
+    printf("%s/%s: warning: %s\n", folder, name, why);
 }
 
-/* Tell what source or render refused: the detail, which is for the one who writes the SQL, before
- * the words for users. source_query() puts the exact line before the detail. */
-static void tell_err(struct probe *probe, int line, const struct err *err)
+/* By line, as the parser and the database have found them. */
+static void print_problems(struct checker *checker, const char *file, struct problems *problems)
 {
-    const char *detail = err->detail;
-    int exact = 0, skip = 0;
-
-    if (sscanf(detail, "line %d: %n", &exact, &skip) == 1 && skip > 0) {
-        line = exact;
-        detail += skip;
-    }
-    tell(probe->checker, probe->def, line, "%s%s%s", detail, *detail != '\0' ? ". " : "",
-         err->text);
-}
-
-/* The columns of results or summary: can they be rendered, and which declared ones are there? */
-static void probe_columns(struct probe *probe, const struct source_query *query, int line)
-{
-    size_t count = source_columns(query);
-    const char **names = calloc(count + 1, sizeof(*names));
-    struct json_rows *rows = NULL;
-    struct err err = {0};
-
-    for (size_t i = 0; names != NULL && i < count; i++) {
-        names[i] = source_column_name(query, i);
-        for (size_t k = 0; k < probe->def->column_count; k++)
-            probe->column_found[k] |= strcmp(probe->def->columns[k].name, names[i]) == 0;
-    }
-    if (names == NULL)
-        tell(probe->checker, probe->def, line, "out of memory");
-    else if (json_rows_new(probe->def, names, count, &rows, &err) != 0)
-        tell_err(probe, line, &err);
-    json_rows_free(rows);
-    free(names);
-}
-
-/* False: could not. */
-static bool begin(struct probe *probe)
-{
-    const struct source_session session = {.user_name = "check", .reference = "check"};
-    struct err err = {0};
-
-    if (source_begin(probe->source, &session, &err) == 0)
-        return true;
-    tell_err(probe, probe->def->source_line, &err);
-    return false;
-}
-
-/* A transaction for each: in PostgreSQL one ends with the first statement that does not compile. */
-static void probe_statement(struct probe *probe, const struct statement *statement, bool rendered)
-{
-    struct source_query *query = NULL;
-    struct err err = {0};
-
-    if (!probe->reachable || !(probe->reachable = begin(probe)))
-        return;
-    if (source_query(probe->source, statement, probe->values, probe->def->param_count, &query,
-                     &err) != 0) {
-        tell_err(probe, statement->line, &err);
-        probe->columns_known = probe->columns_known && !rendered;
-    } else if (rendered) {
-        probe_columns(probe, query, statement->line);
-    }
-    source_query_free(query);
-    source_end(probe->source, &err); /* nothing was read that could have changed */
-}
-
-static void probe_statements(struct probe *probe)
-{
-    const struct definition *def = probe->def;
-
-    for (size_t i = 0; i < def->check_count; i++)
-        probe_statement(probe, &def->checks[i].statement, false);
-    probe_statement(probe, &def->results, true);
-    for (size_t i = 0; i < def->set_count; i++)
-        probe_statement(probe, &def->sets[i].statement, true);
-    if (def->summary.sql != NULL)
-        probe_statement(probe, &def->summary, true);
-    for (size_t i = 0; probe->columns_known && probe->reachable && i < def->column_count; i++) {
-        if (!probe->column_found[i])
-            tell(probe->checker, def, def->columns[i].line,
-                 "neither results nor summary has a column '%s'; correct the name or remove this "
-                 "line",
-                 def->columns[i].name);
-    }
-}
-
-/* Every statement, compiled by the database with all parameters NULL. */
-static void probe_source(struct probe *probe, const char *url)
-{
-    const struct definition *def = probe->def;
-    const struct source_spec spec = {.url = url};
-    struct err err = {0};
-
-    if (source_open(&spec, &probe->source, &err) != 0) {
-        tell_err(probe, def->source_line, &err);
-        return;
-    }
-    probe_statements(probe);
-    source_free(probe->source);
+    problems_sort(problems);
+    for (size_t i = 0; i < problems->count; i++)
+        printf("%s:%d: %s%s\n", file, problems->list[i].line,
+               problems->list[i].warning ? "warning: " : "", problems->list[i].text);
+    if (problems->dropped > 0)
+        printf("%s: and %zu more\n", file, problems->dropped);
+    checker->problems += problems->errors;
+    checker->warnings += problems->count + problems->dropped - problems->errors;
 }
 
 /* A definition that parsed. */
 static void check_definition(void *context, const struct definition *def)
 {
     struct checker *checker = context;
-    struct probe probe = {.checker = checker, .def = def, .columns_known = true, .reachable = true};
-    const char *url;
+    const char *url =
+        checker->config != NULL ? config_source_url(checker->config, def->source) : NULL;
+    struct problems problems = {0};
 
     checker->definitions++;
-    if (checker->config == NULL)
+    check_sql(def, url != NULL && str_starts(url, "postgres"), &problems);
+    if (url != NULL)
+        check_database(def, url, &problems);
+    else if (checker->config != NULL)
+        problems_add(&problems, def->source_line, false,
+                     "there is no source '%.40s' in the configuration; add it there or correct the "
+                     "name",
+                     def->source);
+    print_problems(checker, def->file, &problems);
+    problems_done(&problems);
+}
+
+/* ---- folders ---- */
+
+/* What the catalog passes over. */
+static void check_entry(struct checker *checker, const char *folder, const char *name,
+                        size_t *definitions)
+{
+    size_t len = strlen(name);
+    char path[4096];
+    struct stat st;
+
+    if (name[0] == '.' || snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
         return;
-    url = config_source_url(checker->config, def->source);
-    probe.values = calloc(def->param_count + 1, sizeof(*probe.values));
-    probe.column_found = calloc(def->column_count + 1, sizeof(*probe.column_found));
-    for (size_t i = 0; probe.values != NULL && i < def->param_count; i++)
-        probe.values[i] = (struct param_value){
-            .name = def->params[i].name, .type = def->params[i].type, .list = def->params[i].list};
-    if (probe.values == NULL || probe.column_found == NULL)
-        tell(checker, def, 1, "out of memory");
-    else if (url == NULL)
-        tell(checker, def, def->source_line,
-             "there is no such source in the configuration; add it there or correct the name");
-    else
-        probe_source(&probe, url);
-    free(probe.column_found);
-    free(probe.values);
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        on_warning(checker, folder, name,
+                   "a folder inside of the reports folder is not read; move its files up");
+    else if (len > 4 && str_eq(name + len - 4, ".sql"))
+        ++*definitions;
+    else if (len > 4 && str_eq_nocase(name + len - 4, ".sql"))
+        on_warning(checker, folder, name, "is not read; the name must end in .sql");
+}
+
+static void check_entries(struct checker *checker, const char *folder)
+{
+    struct dirent **names;
+    int n = scandir(folder, &names, NULL, alphasort);
+    size_t definitions = 0;
+
+    for (int i = 0; i < n; i++) {
+        check_entry(checker, folder, names[i]->d_name, &definitions);
+        free(names[i]);
+    }
+    if (n < 0)
+        return;
+    free(names);
+    if (definitions > 0)
+        return;
+    checker->problems++;
+    printf("%s: there is no definition; put a file here whose name ends in .sql\n", folder);
 }
 
 static void check_folder(struct checker *checker, const char *folder)
@@ -203,6 +134,7 @@ static void check_folder(struct checker *checker, const char *folder)
         on_problem(checker, err.text);
         return;
     }
+    check_entries(checker, folder);
     catalog_each(catalog, check_definition, checker);
     catalog_free(catalog);
 }
@@ -224,32 +156,35 @@ static void check_path(struct checker *checker, const char *path)
     } else if (problems.count == 0) {
         on_problem(checker, err.text);
     }
-    for (size_t i = 0; i < problems.count; i++) {
-        problem_err(&problems.list[i], path, &err);
-        on_problem(checker, err.text);
-    }
+    print_problems(checker, path, &problems);
     problems_done(&problems);
 }
 
-static int check_all(struct checker *checker, char **paths, int count)
+static int check_all(struct checker *checker, bool strict, char **paths, int count)
 {
     for (int i = 0; i < count; i++)
         check_path(checker, paths[i]);
     if (count == 0)
         check_path(checker, checker->config->reports.text);
-    printf("%d definition%s, %d problem%s\n", checker->definitions,
+    printf("%zu definition%s, %zu problem%s", checker->definitions,
            checker->definitions == 1 ? "" : "s", checker->problems,
            checker->problems == 1 ? "" : "s");
-    return checker->problems == 0 ? EXIT_GOOD : EXIT_FAILED;
+    if (checker->warnings > 0)
+        printf(", %zu warning%s", checker->warnings, checker->warnings == 1 ? "" : "s");
+    printf("\n");
+    return checker->problems == 0 && !(strict && checker->warnings > 0) ? EXIT_GOOD : EXIT_FAILED;
 }
 
 int verb_check(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"strict", no_argument, NULL, 's'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     const char *config = NULL;
     struct checker checker = {0};
     struct err err = {0};
+    bool strict = false;
     int c, status;
 
     while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
@@ -257,11 +192,12 @@ int verb_check(int argc, char **argv)
             usage(stdout);
             return EXIT_GOOD;
         }
-        if (c != 'c') {
+        if (c == '?') {
             fprintf(stderr, "try: reportd check --help\n");
             return EXIT_USAGE;
         }
-        config = optarg;
+        strict = strict || c == 's';
+        config = c == 'c' ? optarg : config;
     }
     if (config == NULL && optind == argc) {
         fprintf(stderr, "reportd check: which files or folders? try: reportd check --help\n");
@@ -271,7 +207,7 @@ int verb_check(int argc, char **argv)
         fprintf(stderr, "reportd check: %s\n", err.text);
         return EXIT_FAILED;
     }
-    status = check_all(&checker, argv + optind, argc - optind);
+    status = check_all(&checker, strict, argv + optind, argc - optind);
     config_free(checker.config);
     return status;
 }

@@ -7,7 +7,7 @@
 #define VERBS(X)                                                                                   \
     X(serve, "Serve the API: reportd serve -c FILE")                                               \
     X(user, "Manage users: reportd user add|passwd|disable|enable|grant|revoke|allow|list")        \
-    X(check, "Check report definitions: reportd check [-c FILE] FOLDER|FILE…")                     \
+    X(check, "Check report definitions: reportd check [-c FILE] [--strict] PATH…")                 \
     X(fsck, "Compare store, files and clock: reportd fsck [-c FILE] [--repair] [--json]")          \
     X(receipt, "Check a deletion receipt: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]")      \
     X(backup, "Back up store and results: reportd backup [-c FILE] DIR")                           \

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -205,17 +204,19 @@ static int begin_section(struct parser *p, enum section section, char *rest)
     if ((p->sections & (1u << section)) != 0 && sections[section].rest == NULL)
         return stray_section(p, line, "'-- %s' stands once; remove one, or join them", line);
     if (section > SECTION_RESULTS && p->place < SECTION_RESULTS)
-        return stray_section(p, line, "'-- %s' stands behind '-- results': %s", line, order);
+        return stray_section(p, line, "'-- %s' stands before '-- results'; move it down: %s", line,
+                             order);
     p->sections |= 1u << section;
     p->place = (int)section;
     return sections[section].open(p, rest);
 }
 
+/* One word, or two, alone or before a colon. */
 static bool is_slip(const char *text, const char *word)
 {
-    size_t len = strlen(word);
+    size_t len = strcspn(text, ":");
 
-    return strncasecmp(text, word, len) == 0 && (text[len] == '\0' || text[len] == ':');
+    return hint_is_slip(text, len, word);
 }
 
 /* Of a section that was refused the statement is read all the same. */
@@ -419,6 +420,10 @@ static int sql_token(struct parser *p, const struct sql_walk *walk, const struct
         return 0;
     if (token->kind == SQL_PARAMETER)
         used = use_parameter(p, walk, token);
+    else if (token->kind == SQL_QUOTED)
+        hint_quoted(p, token);
+    else
+        used = hint_placeholder(p, walk, token);
     if (p->section == NULL)
         rc = stray_sql(p, token->line);
     if (rc == 0)
@@ -456,7 +461,15 @@ static void tell_unknown(struct parser *p)
         const struct unknown_name *name = &p->unknown[i];
         int shown = (int)(name->len < DEFINITION_NAME_MAX ? name->len : DEFINITION_NAME_MAX);
 
-        if (!header_use(p, name->text, name->len) && (name->in_message || !is_session_user(name)))
+        const char *other = NULL;
+
+        if (header_use(p, name->text, name->len) || (!name->in_message && is_session_user(name)))
+            continue;
+        other = header_use_nocase(p, name->text, name->len);
+        if (other != NULL)
+            parser_fail(p, name->line, ":%.*s is not declared, but '%s' is; write it alike", shown,
+                        name->text, other);
+        else
             parser_fail(p, name->line,
                         name->in_message
                             ? "the message mentions :%.*s, which is no parameter of this report; "

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/decimal.h"
 #include "base/str.h"
@@ -191,6 +192,9 @@ static int add_allowed(struct parser *p, struct param *param, char *value)
                            "a value of enum(…) of '%s' is empty or longer than %d bytes; write "
                            "enum(A|B|C)",
                            param->name, PARAM_VALUE_MAX);
+    if (*value == '\'' && value[strlen(value) - 1] == '\'')
+        return parser_fail(p, p->line,
+                           "the values of enum(…) stand without quotes; write enum(A|B|C)");
     if (param_accepts(param, value))
         return parser_fail(p, p->line, "'%.60s' stands twice in enum(…) of '%s'; remove one", value,
                            param->name);
@@ -218,6 +222,17 @@ static int parse_enum(struct parser *p, struct param *param, char **at)
                            param->name);
     *at = skip_blanks(close + 1);
     *close = '\0';
+    if (strchr(list, ',') != NULL && strchr(list, '|') == NULL) {
+        char *to = list;
+
+        for (const char *c = list; *c != '\0'; c += is_blank(*c) ? strspn(c, " \t") : 1)
+            *to++ = *c == ',' ? '|' : *c;
+        *to = '\0';
+        for (to = list; (to = strstr(to, "| ")) != NULL; to++)
+            memmove(to + 1, to + 2, strlen(to + 1));
+        return parser_fail(p, p->line, "the values of enum are separated by |; write enum(%.60s)",
+                           list);
+    }
     while (rc == 0 && list != NULL) {
         char *value = strsep(&list, "|");
 
@@ -242,6 +257,13 @@ static int parse_scalar_type(struct parser *p, struct param *param, char **at)
             return 0;
         }
     }
+    if (*word == '\0')
+        return parser_fail(p, p->line,
+                           "parameter '%s' has no type; write one behind it, such as %s integer",
+                           param->name, param->name);
+    if (hint_type(word) != NULL)
+        return parser_fail(p, p->line, "'%.40s' is no type of a parameter; write %s", word,
+                           hint_type(word));
     return parser_fail(p, p->line,
                        "'%.40s' is no type of a parameter; '%s' takes string, integer, decimal, "
                        "date, boolean, enum(A|B|C), or a list of them: list(integer)",
@@ -336,6 +358,10 @@ static int parse_param_rest(struct parser *p, struct param *param, char *at)
     }
     if (rc != 0)
         return rc;
+    if (param->required && str_starts(at, "default"))
+        return parser_fail(p, p->line,
+                           "'%s' is required and has a default, which is never used; remove one",
+                           param->name);
     len = strlen(at);
     if (len > 0 && !(len > 1 && at[0] == '"' && at[len - 1] == '"'))
         return parser_fail(p, p->line,
@@ -368,11 +394,43 @@ static int check_param_name(struct parser *p, const char *name)
     return 0;
 }
 
+static bool is_type(const char *word)
+{
+    for (int i = 0; i < PARAM_TYPE_COUNT; i++) {
+        if (str_eq(word, param_type_name((enum param_type)i)))
+            return true;
+    }
+    return hint_type(word) != NULL;
+}
+
+/* The name, told if it is written with its colon or behind its type, and read all the same. */
+static int take_param_name(struct parser *p, char **at, char **ret_name)
+{
+    char *name = take_word(at), next[DEFINITION_NAME_MAX + 1];
+    size_t len = strcspn(*at, " \t");
+
+    *ret_name = name;
+    if (*name == ':') {
+        *ret_name = name + 1;
+        return parser_fail(p, p->line, "a declaration has no colon before the name; write %.80s",
+                           *ret_name);
+    }
+    if (!is_type(name) || len > DEFINITION_NAME_MAX)
+        return 0;
+    str_copy(next, len + 1, *at);
+    if (is_type(next) || !header_is_name(next))
+        return 0;
+    *ret_name = take_word(at);
+    return parser_fail(p, p->line, "the name stands before the type; write %.80s %.80s", *ret_name,
+                       name);
+}
+
 static int parse_parameter(struct parser *p, char *value)
 {
     struct definition *def = p->def;
     struct param *param = &def->params[def->param_count];
-    char *name = take_word(&value);
+    char *name;
+    int told = take_param_name(p, &value, &name);
     int rc = check_param_name(p, name);
 
     if (rc == 0)
@@ -381,6 +439,8 @@ static int parse_parameter(struct parser *p, char *value)
         return rc;
     p->params[def->param_count].line = p->line;
     def->param_count++; /* from here definition_free() frees it, complete or not */
+    if (told != 0)
+        return told;
     rc = parse_param_type(p, param, &value);
     return rc != 0 ? rc : parse_param_rest(p, param, value);
 }
@@ -421,36 +481,31 @@ bool header_owns(const char *text)
     return find_annotation(text, &behind) >= 0 && behind == ':';
 }
 
-/* One or two words and a colon: meant as an annotation. A link (https://…) is not. */
-static bool looks_like_annotation(const char *text)
+/* The annotation that a comment was probably meant as, by one slip of the keyboard: -1: none. */
+static int find_meant(const char *text)
 {
-    size_t colon = strcspn(text, ":"), words = 0;
+    size_t len = strcspn(text, ":");
 
-    if (text[colon] != ':' || colon == 0 || str_starts(text + colon, "://"))
-        return false;
-    for (size_t i = 0; i < colon; i++) {
-        if (is_blank(text[i]))
-            continue;
-        if (!(text[i] == '_' || text[i] == '-' || sql_name_starts(text[i])))
-            return false;
-        words += i == 0 || is_blank(text[i - 1]);
+    for (int i = 0; text[len] == ':' && i < ANNOTATION_COUNT; i++) {
+        if (hint_is_slip(text, len, annotations[i].key))
+            return i;
     }
-    return words <= 2;
+    return -1;
 }
 
-static int refuse_annotation(struct parser *p, const char *text)
+/* It is read all the same, so that what is missing then is not told too. */
+static int refuse_annotation(struct parser *p, char *text, int meant)
 {
-    char known[128] = "";
+    int rc = parser_fail(p, p->line,
+                         "'-- %.40s' is no annotation; write '-- %s: …' (or, in a plain comment, "
+                         "no colon)",
+                         text, annotations[meant].key);
 
-    for (int i = 0; i < ANNOTATION_COUNT; i++) {
-        size_t len = strlen(known);
-
-        snprintf(known + len, sizeof(known) - len, "%s%s", i > 0 ? ", " : "", annotations[i].key);
-    }
-    return parser_fail(p, p->line,
-                       "'-- %.40s' is no annotation; known are %s. In a plain comment leave out "
-                       "the colon",
-                       text, known);
+    p->seen |= 1u << meant;
+    p->muted = true;
+    annotations[meant].parse(p, skip_blanks(strchr(text, ':') + 1));
+    p->muted = false;
+    return rc;
 }
 
 int header_line(struct parser *p, char *text)
@@ -458,8 +513,10 @@ int header_line(struct parser *p, char *text)
     char behind, *value;
     int found = find_annotation(text, &behind);
 
-    if (found < 0)
-        return looks_like_annotation(text) ? refuse_annotation(p, text) : 0;
+    if (found < 0) {
+        found = find_meant(text);
+        return found < 0 ? 0 : refuse_annotation(p, text, found);
+    }
     if (behind != ':')
         return parser_fail(p, p->line,
                            "write '-- %s: …' with the colon; a plain comment begins with another "
@@ -484,6 +541,18 @@ bool header_use(struct parser *p, const char *name, size_t len)
     return false;
 }
 
+const char *header_use_nocase(struct parser *p, const char *name, size_t len)
+{
+    for (size_t i = 0; i < p->def->param_count; i++) {
+        if (strlen(p->def->params[i].name) == len &&
+            strncasecmp(p->def->params[i].name, name, len) == 0) {
+            p->params[i].used = true;
+            return p->def->params[i].name;
+        }
+    }
+    return NULL;
+}
+
 /* Has the annotation been there, well or badly written? */
 static bool is_seen(const struct parser *p, const char *key)
 {
@@ -503,7 +572,12 @@ int header_finish(struct parser *p)
                     "the report has no source; write '-- source: NAME', a source of the "
                     "configuration, at the top");
     for (size_t i = 0; !p->unclosed && i < p->def->param_count; i++) {
-        if (!p->params[i].used)
+        if (!p->params[i].used && p->params[i].quoted > 0)
+            parser_fail(p, p->params[i].quoted,
+                        ":%s inside of '…' is text, not the parameter; write it without quotes, "
+                        "or '…' || :%s || '…'",
+                        p->def->params[i].name, p->def->params[i].name);
+        else if (!p->params[i].used)
             parser_fail(p, p->params[i].line,
                         "nothing uses parameter '%s'; use :%s in the SQL or remove this line",
                         p->def->params[i].name, p->def->params[i].name);

@@ -30,6 +30,7 @@ struct parser {
     struct {
         int line;
         bool used;
+        int quoted; /* where it stands in a '…', which does not use it; 0: nowhere */
     } params[DEFINITION_PARAMETERS_MAX]; /* as def->params */
     struct unknown_name unknown[UNKNOWN_MAX];
     size_t unknown_count;
@@ -69,6 +70,19 @@ int with_close(struct parser *p, struct statement *with);
 /* Put `with` before the section's own statement, which may begin with a WITH of its own. The lines
  * between the two are kept, as empty ones, so that counting lines leads to those of the file. */
 int with_join(struct parser *p, const struct statement *with, struct statement *section);
+
+/* The same for a name that differs in case: the parameter's; NULL: none. */
+const char *header_use_nocase(struct parser *p, const char *name, size_t len);
+/* definition_hints.c: what was probably meant. */
+
+/* Is `text` but for one slip of the keyboard the word? */
+bool hint_is_slip(const char *text, size_t len, const char *word);
+/* The type of a parameter that is called `word` elsewhere; NULL: none. */
+const char *hint_type(const char *word);
+/* Refuse ?, $1, @p, {{x}} and the like; 0: the token is none of these. */
+int hint_placeholder(struct parser *p, const struct sql_walk *walk, const struct sql_token *token);
+/* Remember which parameters are named inside of a text. */
+void hint_quoted(struct parser *p, const struct sql_token *token);
 
 /* What only the end of the file shows: missing annotations, parameters that nothing uses. */
 int header_finish(struct parser *p);

@@ -5,20 +5,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+
 enum { SHOWN_PATH_MAX = 160 }; /* bytes of a path in a message: the words must fit behind it */
+
+/* What is wrong with `-- with` is found with every statement that has it. */
+static bool is_known(const struct problems *problems, int line, const char *text)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        if (problems->list[i].line == line && str_eq(problems->list[i].text, text))
+            return true;
+    }
+    return false;
+}
 
 void problems_add_list(struct problems *problems, int line, bool warning, const char *format,
                        va_list args)
 {
-    struct problem *problem = &problems->list[problems->count];
+    struct problem *problem;
     char words[ERR_TEXT_MAX];
 
+    vsnprintf(words, sizeof(words), format, args);
+    if (is_known(problems, line, words))
+        return;
     problems->errors += !warning;
     if (problems->count == PROBLEMS_MAX) {
         problems->dropped++;
         return;
     }
-    vsnprintf(words, sizeof(words), format, args);
+    problem = &problems->list[problems->count];
     *problem = (struct problem){.line = line, .warning = warning, .text = strdup(words)};
     if (problem->text == NULL)
         problems->starved = true;

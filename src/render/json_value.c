@@ -301,7 +301,9 @@ int json_value_suits(const struct column *column, enum source_kind kind, const c
 {
     if (kind == SOURCE_NULL || declared[column->type].print[kind] != NULL)
         return 0;
-    return err_set(err, -E_SOURCE, "The column '%s' %s %s%s%s%s.", column->name,
-                   declared[column->type].takes, kind == SOURCE_BLOB ? "" : kind_names[kind],
-                   kind == SOURCE_BLOB ? "" : " (", type, kind == SOURCE_BLOB ? "" : ")");
+    return err_set(err, -E_SOURCE, "the column '%s' %s %s; %s", column->name,
+                   declared[column->type].takes, type,
+                   column->type == COLUMN_SCALED && kind == SOURCE_REAL
+                       ? "declare it decimal(N)"
+                       : "declare it otherwise, or CAST it in the SQL");
 }

@@ -54,7 +54,8 @@ static int describe(struct pg_query *query, struct err *err)
     if (query->count > 0)
         return 0;
     err_set(err, -E_SOURCE, "The report's query failed.");
-    err_detail(err, "line %d: the statement is not a SELECT", query->sent.line);
+    err_detail(err, "line %d: the statement is not a SELECT; a report only reads",
+               query->sent.line);
     return -E_SOURCE;
 }
 

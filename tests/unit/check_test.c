@@ -102,7 +102,7 @@ static void good_definitions_pass(void **state)
         HEAD("A") "-- parameter: ID integer required\n-- column: items[].cents decimal(2)\n"
                   "-- column: total decimal(2)\n"
                   "-- check: No :ID.\nSELECT 1 FROM item WHERE id = :ID;\n"
-                  "-- results\nSELECT id, cents AS \"items[].cents\" FROM item;\n"
+                  "-- results\nSELECT id, cents AS \"items[].cents\" FROM item ORDER BY id;\n"
                   "-- summary\nSELECT sum(cents) AS total, :session_user AS who FROM item;\n");
     assert_int_equal(check(f, "-c", f->config, f->reports), EXIT_GOOD);
     assert_string_equal(f->output, "1 definition, 0 problems\n");
@@ -116,8 +116,8 @@ static void every_broken_file_is_told(void **state)
 
     put(f, "reports/a.sql", HEAD("A") "-- tiemout: 1s\n-- results\nSELECT 1");
     put(f, "reports/b.sql", HEAD("B") "-- results\nSELECT :x");
-    put(f, "reports/c.sql", HEAD("C") "-- results\nSELECT 1");
-    put(f, "reports/d.sql", HEAD("C") "-- results\nSELECT 1");
+    put(f, "reports/c.sql", HEAD("C") "-- results\nSELECT 1 AS n");
+    put(f, "reports/d.sql", HEAD("C") "-- results\nSELECT 1 AS n");
     assert_int_equal(check(f, f->reports, "/nonexistent/x.sql", NULL), EXIT_FAILED);
     expect_output(f, "/reports/a.sql:3: ");
     expect_output(f, "/reports/b.sql:4: ");
@@ -142,13 +142,13 @@ static void the_database_finds_what_the_text_does_not_show(void **state)
         HEAD("A") "-- column: id json\n-- check: x\nSELECT 1\nFROM nowhere;\n-- results\nSELECT "
                   "id,\n  nix FROM item");
     put(f, "reports/b.sql", HEAD("B") "-- results\nDELETE FROM item");
-    put(f, "reports/c.sql", "-- report: C\n-- source: other\n-- results\nSELECT 1");
+    put(f, "reports/c.sql", "-- report: C\n-- source: other\n-- results\nSELECT 1 AS n");
     assert_int_equal(check(f, "-c", f->config, f->reports), EXIT_FAILED);
     expect_output(f, "no such table: nowhere");
     expect_output(f, "/reports/a.sql:9: ");
     expect_output(f, "no such column: nix");
     expect_output(f, "/reports/b.sql:4: ");
-    expect_output(f, "/reports/c.sql:2: there is no such source");
+    expect_output(f, "/reports/c.sql:2: there is no source 'other' in the configuration");
     expect_output(f, "3 definitions, 4 problems\n");
 }
 
@@ -163,7 +163,7 @@ static void columns_must_fit_and_declared_ones_exist(void **state)
     assert_int_equal(check(f, "-c", f->config, f->reports), EXIT_FAILED);
     expect_output(f, "/reports/a.sql:6: ");
     expect_output(f, "'c[].d'");
-    expect_output(f, "/reports/a.sql:4: neither results nor summary has a column 'Cents'");
+    expect_output(f, "/reports/a.sql:4: no column is called 'Cents' exactly");
     expect_output(f, "1 definition, 2 problems\n");
 }
 
@@ -175,6 +175,48 @@ static void a_source_that_cannot_be_opened_is_a_problem(void **state)
     put(f, "reports/a.sql", HEAD("A") "-- results\nSELECT 1");
     assert_int_equal(check(f, "-c", f->config, f->reports), EXIT_FAILED);
     expect_output(f, "/reports/a.sql:2: ");
+}
+
+static void a_warning_fails_only_strictly(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f, "reports/a.sql", HEAD("A") "-- results\nSELECT count(*) FROM item");
+    assert_int_equal(check(f, f->reports, NULL, NULL), EXIT_GOOD);
+    expect_output(f, "/reports/a.sql:4: warning: the column 'count(*)' has no name of its own");
+    expect_output(f, "1 definition, 0 problems, 1 warning\n");
+    assert_int_equal(check(f, "--strict", f->reports, NULL), EXIT_FAILED);
+}
+
+static void what_is_not_read_is_told(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+
+    assert_int_equal(check(f, f->reports, NULL, NULL), EXIT_FAILED);
+    expect_output(f, "/reports: there is no definition; put a file here");
+    snprintf(path, sizeof(path), "%s/old.sql", f->reports);
+    assert_int_equal(mkdir(path, 0700), 0);
+    put(f, "reports/B.SQL", HEAD("B") "-- results\nSELECT 1 AS n");
+    assert_int_equal(check(f, f->reports, NULL, NULL), EXIT_FAILED);
+    expect_output(f,
+                  "/reports/old.sql: warning: a folder inside of the reports folder is not read");
+    expect_output(f, "/reports/B.SQL: warning: is not read; the name must end in .sql");
+    expect_output(f, "0 definitions, 1 problem, 2 warnings\n");
+    put(f, "reports/a.sql", HEAD("A") "-- results\nSELECT 1 AS n");
+    assert_int_equal(check(f, f->reports, NULL, NULL), EXIT_GOOD);
+}
+
+static void a_problem_of_with_is_told_once(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f, "reports/a.sql",
+        HEAD("A") "-- with\nt AS (SELECT nix FROM item)\n-- results\nSELECT * FROM t\n"
+                  "-- summary\nSELECT count(*) AS n FROM t");
+    assert_int_equal(check(f, "-c", f->config, f->reports), EXIT_FAILED);
+    expect_output(f, "/reports/a.sql:4: sqlite: no such column: nix");
+    expect_output(f, "1 definition, 1 problem\n");
 }
 
 static void help_is_help_and_nothing_is_wrong_usage(void **state)
@@ -199,6 +241,9 @@ int main(void)
         TEST(the_database_finds_what_the_text_does_not_show),
         TEST(columns_must_fit_and_declared_ones_exist),
         TEST(a_source_that_cannot_be_opened_is_a_problem),
+        TEST(a_warning_fails_only_strictly),
+        TEST(what_is_not_read_is_told),
+        TEST(a_problem_of_with_is_told_once),
         TEST(help_is_help_and_nothing_is_wrong_usage),
     };
 

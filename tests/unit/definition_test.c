@@ -141,8 +141,7 @@ static void every_problem_is_told_once_and_in_order(void **state)
                     "1: 's t' can't name a source; write the one word that names a source in the "
                     "configuration\n"
                     "1: the report has no name; write '-- report: NAME' at the top\n"
-                    "2: 'int' is no type of a parameter; 'a' takes string, integer, decimal, date, "
-                    "boolean, enum(A|B|C), or a list of them: list(integer)\n"
+                    "2: 'int' is no type of a parameter; write integer\n"
                     "3: nothing uses parameter 'b'; use :b in the SQL or remove this line\n"
                     "4: '5' is no timeout; write a number and its unit, such as 500ms, 30s, 10m or "
                     "2h, at most 7d\n"
@@ -179,10 +178,12 @@ static void every_problem_is_told_once_and_in_order(void **state)
     problems_done(&problems);
 }
 
-static void a_misspelt_annotation_is_refused_with_the_known_ones(void **state)
+static void a_misspelt_annotation_is_refused_with_the_right_one(void **state)
 {
     (void)state;
-    expect_refused(HEAD "-- tiemout: 5m\n" BODY, "t.sql:3: ", "known are report, description");
+    expect_refused(HEAD "-- tiemout: 5m\n" BODY, "t.sql:3: ", "write '-- timeout: …'");
+    expect_parsed(HEAD "-- author: A. Uthor\n-- see also: the wiki\n-- tiemouts: 5m\n" BODY);
+    expect_refused(HEAD "-- timout: 5m\n" BODY, "t.sql:3: ", "write '-- timeout: …'");
     expect_refused(HEAD "-- row limits: 5\n" BODY, "t.sql:3: ", "is no annotation");
     expect_refused("-- Report: R\n-- source: s\n" BODY, "t.sql:1: ", "is no annotation");
     expect_refused(HEAD "-- timeout 5m\n" BODY, "t.sql:3: ", "with the colon");
@@ -406,10 +407,13 @@ static void a_list_stands_only_where_it_means_something(void **state)
 static void a_parameter_line_has_nothing_it_does_not_know(void **state)
 {
     (void)state;
-    refused_parameter("P", "is no type");
-    refused_parameter("P int", "is no type");
+    refused_parameter("P", "has no type; write one");
+    refused_parameter("P int", "write integer");
+    refused_parameter("P intger", "is no type");
+    refused_parameter("integer P", "the name stands before the type; write P integer");
+    refused_parameter(":P integer", "no colon before the name; write P");
     refused_parameter("P integer Required", "is not understood");
-    refused_parameter("P integer required default 5", "is not understood");
+    refused_parameter("P integer required default 5", "is required and has a default");
     refused_parameter("P integer required \"a", "in double quotes");
     refused_parameter("P integer \"a\" required", "in double quotes");
     refused_parameter("9P integer", "can't name a parameter");
@@ -462,7 +466,8 @@ static void a_parameter_that_nothing_uses_is_refused(void **state)
     (void)state;
     expect_refused(HEAD "-- parameter: P integer\n" BODY " -- :P",
                    "t.sql:3: ", "nothing uses parameter 'P'");
-    expect_refused(HEAD "-- parameter: P integer\n" BODY " + ':P'", "t.sql:3: ", "nothing uses");
+    expect_refused(HEAD "-- parameter: P integer\n" BODY " + ':P'",
+                   "t.sql:5: ", ":P inside of '…' is text");
     expect_parsed(HEAD "-- parameter: P integer\n-- check: :P\nSELECT 1\n" BODY);
     expect_parsed(HEAD "-- parameter: P integer\n" BODY "\n-- summary\nSELECT :P");
 }
@@ -507,7 +512,7 @@ static void parameters_are_found_where_quotes_end(void **state)
         "/**/:x",
         "--\n:x",
         "$$a$$||:x",
-        "$1 + :x",
+        "a$1 + :x",
         "array[:x]",
         "(:x)",
         "a$b$ || :x || '$b$'",
@@ -690,7 +695,7 @@ int main(void)
         cmocka_unit_test(line_ends_of_windows_and_a_byte_order_mark_are_fine),
         cmocka_unit_test(plain_comments_and_links_are_no_annotations),
         cmocka_unit_test(every_problem_is_told_once_and_in_order),
-        cmocka_unit_test(a_misspelt_annotation_is_refused_with_the_known_ones),
+        cmocka_unit_test(a_misspelt_annotation_is_refused_with_the_right_one),
         cmocka_unit_test(a_misspelt_section_is_refused),
         cmocka_unit_test(an_annotation_behind_a_section_is_refused),
         cmocka_unit_test(name_and_source_are_required),
