@@ -118,6 +118,32 @@ static void log_change(const struct store_change *change)
                  report_state_name(change->state));
 }
 
+static void shorten(void *context, const struct definition *def)
+{
+    int64_t *retention_ms = context;
+
+    if (def->retention_ms != 0 && def->retention_ms < *retention_ms)
+        *retention_ms = def->retention_ms;
+}
+
+/* What another node has finished, of whatever type, may be due as early as that. */
+static int64_t earliest_expiry(struct node *node)
+{
+    int64_t retention_ms = node->config->retention.number;
+
+    catalog_each(node->catalog, shorten, &retention_ms);
+    return store_now_ms(node->store) + retention_ms;
+}
+
+static void on_finished(void *context, int64_t expires_ms)
+{
+    struct node *node = context;
+    struct remover *remover = node->remover;
+
+    if (remover != NULL) /* else it is about to begin, and to ask for all that expires */
+        remover_expect(remover, expires_ms);
+}
+
 /* Every move of a report, after its commit. */
 static void on_change(void *context, const struct store_change *change)
 {
@@ -129,13 +155,16 @@ static void on_change(void *context, const struct store_change *change)
         supervisor_hear(supervisor, change);
     if (change == NULL) {
         waiters_notify_all(node->waiters);
+        if (remover != NULL)
+            remover_expect(remover, store_now_ms(node->store)); /* it asks when the next is due */
         return;
     }
     log_change(change);
     if (change->state == REPORT_QUEUED && supervisor != NULL)
         supervisor_wake(supervisor);
-    if ((change->state == REPORT_COMPLETE || change->state == REPORT_ERROR) && remover != NULL)
-        remover_expect(remover, store_now_ms(node->store) + node->config->retention.number);
+    if (change->heard && remover != NULL &&
+        (change->state == REPORT_COMPLETE || change->state == REPORT_ERROR))
+        remover_expect(remover, earliest_expiry(node));
     if (change->state == REPORT_DELETING)
         transfers_end(node->transfers, &change->id);
     waiters_notify(node->waiters, &change->id);
@@ -152,6 +181,16 @@ static void on_definition_problem(void *context, const char *text)
 {
     (void)context;
     log_error("definition.broken", "problem=%s", text);
+}
+
+static void warn_of_retention(void *context, const struct definition *def)
+{
+    const struct config *config = context;
+
+    if (def->retention_ms > config->retention.number)
+        log_warn("definition.retention",
+                 "problem=%s: its retention is longer than that of the configuration, which holds",
+                 def->file);
 }
 
 /* --- opening ------------------------------------------------------------------------------------
@@ -245,7 +284,9 @@ static int open_services(struct node *node, struct err *err)
                                    .store = node->store,
                                    .spool = node->spool,
                                    .catalog = node->catalog,
-                                   .node = node_name};
+                                   .node = node_name,
+                                   .finished = on_finished,
+                                   .context = node};
     struct supervisor *supervisor = NULL;
     struct remover *remover = NULL;
     struct services services;
@@ -262,6 +303,7 @@ static int open_services(struct node *node, struct err *err)
     if (rc < 0)
         return rc;
     node->supervisor = supervisor;
+    catalog_each(node->catalog, warn_of_retention, node->config);
     rc = remover_new(&(struct remover_spec){.store = node->store,
                                             .spool = node->spool,
                                             .supervisor = supervisor,
@@ -369,6 +411,7 @@ static void reload(struct node *node)
         log_error("definitions.reload", "error=%s", err.text);
     else
         log_info("definitions.reload", "broken=%d", broken);
+    catalog_each(node->catalog, warn_of_retention, node->config);
     supervisor_wake(node->supervisor); /* it may be able to run more now */
 }
 

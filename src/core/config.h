@@ -56,7 +56,7 @@
       "descriptors for each, and some for workers and files")                                      \
     X(active_limit, INT, "10", 1, 100, "Queued or processing reports a user may have")             \
     X(retention, DURATION, "24h", 1000, INT64_C(31536000000),                                      \
-      "How long a finished report is kept before it is purged")                                    \
+      "How long a finished report is kept before it is purged; a definition may shorten it")       \
     X(report_timeout, DURATION, "10m", 100, INT64_C(604800000),                                    \
       "Longest a report may run, after which it ends in error; a definition may set its own")      \
     X(row_limit, INT, "100000000", 1, INT64_C(1000000000000),                                      \

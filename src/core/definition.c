@@ -598,6 +598,13 @@ static void param_done(struct param *param)
     free(param->description);
 }
 
+static void column_done(struct column *column)
+{
+    free(column->name);
+    free(column->label);
+    free(column->unit);
+}
+
 void definition_free(struct definition *def)
 {
     if (def == NULL)
@@ -605,7 +612,7 @@ void definition_free(struct definition *def)
     for (size_t i = 0; i < def->param_count; i++)
         param_done(&def->params[i]);
     for (size_t i = 0; i < def->column_count; i++)
-        free(def->columns[i].name);
+        column_done(&def->columns[i]);
     for (size_t i = 0; i < def->check_count; i++) {
         free(def->checks[i].message);
         free(def->checks[i].statement.sql);

@@ -18,6 +18,7 @@ enum {
     DEFINITION_CHECKS_MAX = 32,
     DEFINITION_SETS_MAX = 32,
     DEFINITION_COLUMNS_MAX = 256,
+    DEFINITION_UNIT_MAX = 32, /* bytes */
     DEFINITION_ENUM_MAX = 64,
     PARAM_TYPE_TEXT = 24,         /* "list(timestamp)" fits */
     DEFINITION_VERSION_TEXT = 17, /* 16 hexadecimal digits and the NUL */
@@ -50,14 +51,23 @@ struct param {
     size_t allowed_count;
 };
 
-/* How a declared column prints. Undeclared columns print by the type the database gives. */
-enum column_type { COLUMN_DECIMAL, COLUMN_SCALED, COLUMN_JSON, COLUMN_BOOLEAN, COLUMN_STRING };
+/* How a declared column prints. Undeclared columns, and those that only have a label (COLUMN_ANY),
+ * print by the type the database gives. */
+enum column_type {
+    COLUMN_DECIMAL,
+    COLUMN_SCALED,
+    COLUMN_JSON,
+    COLUMN_BOOLEAN,
+    COLUMN_STRING,
+    COLUMN_ANY
+};
 
 struct column {
     char *name; /* as in the SQL: "total", "a.b" or "a[].b" */
     enum column_type type;
-    int scale; /* digits behind the point: COLUMN_DECIMAL, COLUMN_SCALED */
-    int line;  /* in the file, for messages */
+    int scale;          /* digits behind the point: COLUMN_DECIMAL, COLUMN_SCALED */
+    char *label, *unit; /* for people; NULL: none */
+    int line;           /* in the file, for messages */
 };
 
 /* One SQL statement of the file. */
@@ -96,7 +106,8 @@ struct definition {
     size_t set_count;
     int64_t timeout_ms; /* 0: the server's default; likewise the limits */
     int64_t row_limit, size_limit;
-    atomic_int holds; /* the catalog's */
+    int64_t retention_ms; /* 0: the server's, which is the longest that a report is kept */
+    atomic_int holds;     /* the catalog's */
 };
 
 /* Parse `text` (length `len`; `file` is only for messages). On success *ret is yours:

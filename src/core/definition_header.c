@@ -12,6 +12,9 @@
 #include "core/report.h"
 
 enum { TIMEOUT_MAX_MS = 7 * 24 * 3600 * 1000 }; /* that of report_timeout in the config */
+/* Those of retention in the config. */
+#define RETENTION_MIN_MS 1000
+#define RETENTION_MAX_MS INT64_C(31536000000)
 
 static bool is_blank(char c)
 {
@@ -85,6 +88,19 @@ static int parse_timeout(struct parser *p, char *value)
     return 0;
 }
 
+static int parse_retention(struct parser *p, char *value)
+{
+    int64_t ms;
+
+    if (!str_to_duration(value, &ms) || ms < RETENTION_MIN_MS || ms > RETENTION_MAX_MS)
+        return parser_fail(p, p->line,
+                           "'%.40s' is no retention; write a number and its unit, such as 30m, 1h "
+                           "or 7d, from 1s to 365d",
+                           value);
+    p->def->retention_ms = ms;
+    return 0;
+}
+
 static int parse_row_limit(struct parser *p, char *value)
 {
     int64_t rows;
@@ -107,77 +123,6 @@ static int parse_size_limit(struct parser *p, char *value)
                            value);
     p->def->size_limit = bytes;
     return 0;
-}
-
-/* N of "WORD(N)"; false: it is something else. */
-static bool read_scale(const char *text, const char *word, int *ret_scale)
-{
-    int64_t scale;
-    char digits[3];
-    size_t len = strlen(word), all = strlen(text);
-
-    if (!str_starts(text, word) || all < len + 3 || all > len + 4 || text[len] != '(' ||
-        text[all - 1] != ')')
-        return false;
-    str_copy(digits, all - len - 1, text + len + 1);
-    if (digits[0] < '0' || !str_to_int64(digits, &scale) || scale > DECIMAL_SCALE_MAX)
-        return false;
-    *ret_scale = (int)scale;
-    return true;
-}
-
-/* What a column is declared as: decimal(N), scaled(N), json, boolean, string. */
-static bool read_column_type(const char *word, struct column *column)
-{
-    static const char *const names[] = {[COLUMN_DECIMAL] = "decimal",
-                                        [COLUMN_SCALED] = "scaled",
-                                        [COLUMN_JSON] = "json",
-                                        [COLUMN_BOOLEAN] = "boolean",
-                                        [COLUMN_STRING] = "string"};
-
-    for (int i = COLUMN_DECIMAL; i <= COLUMN_STRING; i++) {
-        if (i <= COLUMN_SCALED ? !read_scale(word, names[i], &column->scale)
-                               : !str_eq(word, names[i]))
-            continue;
-        column->type = (enum column_type)i;
-        return true;
-    }
-    return false;
-}
-
-/* NAME TYPE, where the name, as any SQL column name, may have blanks in it. */
-static int parse_column(struct parser *p, char *value)
-{
-    struct definition *def = p->def;
-    struct column *column = &def->columns[def->column_count];
-    char *type = value + strlen(value), *end;
-    int rc;
-
-    while (type > value && !is_blank(type[-1]))
-        type--;
-    for (end = type; end > value && is_blank(end[-1]);)
-        end--;
-    *end = '\0';
-    if (end == value || end - value > DEFINITION_NAME_MAX)
-        return parser_fail(p, p->line,
-                           "a column is declared by its name (at most %d bytes) and "
-                           "its type: -- column: total decimal(2)",
-                           DEFINITION_NAME_MAX);
-    if (def->column_count == DEFINITION_COLUMNS_MAX)
-        return parser_fail(p, p->line, "more than %d columns are declared; declare fewer",
-                           DEFINITION_COLUMNS_MAX);
-    if (definition_column(def, value) != NULL)
-        return parser_fail(p, p->line, "column '%.60s' is declared twice; remove one", value);
-    if (!read_column_type(type, column))
-        return parser_fail(p, p->line,
-                           "'%.40s' is no type of a column; write decimal(N) or scaled(N) with "
-                           "N from 0 to %d, json, boolean or string",
-                           type, DECIMAL_SCALE_MAX);
-    column->line = p->line;
-    rc = parser_copy(p, value, &column->name);
-    if (rc == 0)
-        def->column_count++;
-    return rc;
 }
 
 static int add_allowed(struct parser *p, struct param *param, char *value)
@@ -453,7 +398,8 @@ static const struct {
     {"report", parse_report, false},         {"description", parse_description, false},
     {"source", parse_source, false},         {"parameter", parse_parameter, true},
     {"timeout", parse_timeout, false},       {"row limit", parse_row_limit, false},
-    {"size limit", parse_size_limit, false}, {"column", parse_column, true},
+    {"size limit", parse_size_limit, false}, {"column", column_line, true},
+    {"retention", parse_retention, false},
 };
 
 enum { ANNOTATION_COUNT = sizeof(annotations) / sizeof(annotations[0]) };

@@ -65,6 +65,9 @@ bool header_owns(const char *text);
 bool header_is_name(const char *text);
 /* Whether a :Name is a parameter, which is used now. */
 bool header_use(struct parser *p, const char *name, size_t len);
+/* The declaration of a column, behind the colon; `value` is changed while it is read. */
+int column_line(struct parser *p, char *value);
+
 /* The text of `-- with`: is it what can be put before a statement? */
 int with_close(struct parser *p, struct statement *with);
 /* Put `with` before the section's own statement, which may begin with a WITH of its own. The lines

@@ -37,6 +37,22 @@ static void add_param(struct buf *out, const struct param *param)
     buf_add_char(out, '}');
 }
 
+/* A declared column; its type is told as the API's, null if only the database knows it. */
+static void add_column(struct buf *out, const struct column *column)
+{
+    static const char *const types[] = {
+        [COLUMN_DECIMAL] = "decimal", [COLUMN_SCALED] = "decimal", [COLUMN_JSON] = "json",
+        [COLUMN_BOOLEAN] = "boolean", [COLUMN_STRING] = "string",  [COLUMN_ANY] = NULL,
+    };
+
+    buf_add_char(out, '{');
+    add_text(out, "name", column->name);
+    add_text(out, "type", types[column->type]);
+    add_text(out, "label", column->label);
+    add_text(out, "unit", column->unit);
+    buf_add_char(out, '}');
+}
+
 static void add_definition(void *context, const struct definition *def)
 {
     struct types *types = context;
@@ -53,6 +69,12 @@ static void add_definition(void *context, const struct definition *def)
         if (i > 0)
             buf_add_char(out, ',');
         add_param(out, &def->params[i]);
+    }
+    buf_add_str(out, "],\"columns\":[");
+    for (size_t i = 0; i < def->column_count; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        add_column(out, &def->columns[i]);
     }
     buf_add_str(out, "]}");
 }

@@ -149,7 +149,15 @@ static void on_written(struct loop_call *call)
         post_file(job, SPOOL_DISCARD, on_cleaned);
         return;
     }
+    if (moved && op->verb == STORE_FINISH && job->supervisor->spec.finished != NULL)
+        job->supervisor->spec.finished(job->supervisor->spec.context, op->finish.expires_ms);
     job_over(job);
+}
+
+/* Of a limit of the definition (0: none) and the configuration's. */
+static int64_t least(int64_t own, int64_t general)
+{
+    return own != 0 && own < general ? own : general;
 }
 
 /* What the store is told; a FINISH has its result from plan_complete() or plan_error(). */
@@ -162,7 +170,8 @@ static void post_write(struct job *job)
     if (ends[job->end].verb == STORE_FINISH) {
         /* Each try anew: the retention begins when the end is written, however long that took. */
         finish->now_ms = store_now_ms(job->supervisor->spec.store);
-        finish->expires_ms = finish->now_ms + supervisor->spec.config->retention.number;
+        finish->expires_ms =
+            finish->now_ms + least(job->retention_ms, supervisor->spec.config->retention.number);
     }
     loop_ask(supervisor->loop, supervisor->spec.store, &job->write, on_written);
 }
@@ -403,11 +412,6 @@ void job_put_back(struct job *job)
 /* --- the start ---------------------------------------------------------------------------------
  */
 
-static int64_t least(int64_t own, int64_t general)
-{
-    return own != 0 && own < general ? own : general;
-}
-
 /* What the worker has to know, but the file. */
 static struct wire_order make_order(const struct job *job, const struct definition *def)
 {
@@ -501,6 +505,7 @@ void job_start(struct job *job, struct report *report)
             end_in_error(job, "This type of report is not on offer any more.");
         return;
     }
+    job->retention_ms = def->retention_ms;
     if (job->report.parameters == NULL) { /* of a row that was tampered with */
         end_in_error(job, "The report's parameters cannot be read any more. Submit it again.");
     } else if (send_job(job, worker, def, &err) < 0) {

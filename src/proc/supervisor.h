@@ -25,6 +25,10 @@ struct supervisor_spec {
     struct catalog *catalog;
     struct transfers *transfers; /* told whether this node lives, if the store is shared */
     const char *node;            /* names this claimer in a store that is not shared */
+    /* A report of this node has finished, and is kept until `expires_ms` (UTC). NULL: nobody asks.
+     */
+    void (*finished)(void *context, int64_t expires_ms);
+    void *context;
 };
 
 /* Start the thread and `config->workers` workers. *ret is yours: supervisor_free(). */

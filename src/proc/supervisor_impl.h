@@ -71,6 +71,7 @@ struct job {
     struct loop_call write;
     struct loop_timer timer; /* RUNNING, STOPPING: kill its worker; WAITING: ask the store again */
     int64_t timeout_ms;
+    int64_t retention_ms;          /* of the definition; 0: it has none */
     int fd;                        /* what the worker writes to; -1: nothing yet */
     int64_t row_results;           /* how large a small result may be */
     void *result;                  /* the bytes of a small one, which FINISH takes along */

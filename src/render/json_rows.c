@@ -183,6 +183,8 @@ static int name_columns(struct json_rows *rows, const struct definition *def,
 
         buf_init(&column->before, KEY_BYTES_MAX);
         column->declared = definition_column(def, columns[i]);
+        if (column->declared != NULL && column->declared->type == COLUMN_ANY)
+            column->declared = NULL; /* it only has a label */
         column->name = strdup(columns[i]);
         if (column->name == NULL)
             return err_set(err, -E_NOMEM, "Out of memory.");

@@ -127,7 +127,7 @@ def test_a_type_describes_its_parameters(alice):
 def test_a_required_parameter_says_so(carol):
     (quick,) = types(carol)
     assert [p["required"] for p in quick["parameters"]] == [True, False]
-    assert set(quick) == {"name", "description", "parameters"}
+    assert set(quick) == {"name", "description", "parameters", "columns"}
 
 
 def test_a_new_grant_counts_at_once(server, carol):
@@ -138,3 +138,20 @@ def test_a_new_grant_counts_at_once(server, carol):
     finally:
         server.user("revoke", "carol", "Nested")
     failed(carol.submit("Nested"), 403)
+
+
+def test_a_type_tells_its_declared_columns(alice):
+    (typed,) = [kind for kind in types(alice) if kind["name"] == "Labelled"]
+    assert typed["columns"] == [
+        {"name": "accounts[].balance", "type": "decimal", "label": "Closing balance", "unit": "AUD"},
+        {"name": "accounts[].units", "type": "decimal", "label": None, "unit": None},
+        {"name": "day", "type": None, "label": 'The "day"', "unit": None},
+        {"name": "more", "type": "json", "label": None, "unit": None},
+    ]
+    (quick,) = [kind for kind in types(alice) if kind["name"] == "Hasty"]
+    assert quick["columns"] == []
+
+
+def test_a_column_with_only_a_label_prints_as_the_database_gives_it(alice):
+    results = alice.result(alice.complete("Labelled")).text
+    assert '"results":[{"day":7,"more":[1.50],"accounts":[{"balance":2.00,"units":0.03}]}]' in results

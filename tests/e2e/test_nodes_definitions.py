@@ -173,3 +173,16 @@ def test_on_an_embedded_store_a_report_whose_definition_has_gone_ends_at_once(ma
     client.delete(busy)
     assert client.finish(waiting).json()["data"] == "error"
     refused(client.result(waiting), "not on offer")
+
+
+def test_a_short_retention_holds_though_the_node_that_ran_it_is_dead(cluster, clients):
+    """The others know from their definitions how early a report of another node may be due."""
+    for node in cluster.nodes:
+        give(node, definition(head="-- retention: 5s"))
+    reference = clients[0].complete("New")
+    (runner,) = runners(cluster, [reference])
+    dead = runner.url
+    runner.kill()
+    survivor = next(client for client in clients if client.url != dead)
+    poll(lambda: reference not in survivor.references(), what="the purge by a survivor")
+    poll(lambda: not cluster.row(reference, "state"), what="the end of its row")

@@ -105,6 +105,69 @@ def test_the_retention_is_configured(clock, make_server):
     poll(lambda: client.references() == [], what="the purge")
 
 
+def define_retention(server, retention):
+    for name in ("Quick", "Nested"):
+        text = (server.reports / f"{name}.sql").read_text()
+        (server.reports / f"Kept{name}.sql").write_text(
+            f"-- retention: {retention}\n" + text.replace(f"-- report: {name}", f"-- report: Kept{name}"))
+
+
+def kept(client, name="KeptQuick", product="1"):
+    reference = client.order(name, **({"ProductID": product} if name == "KeptQuick" else {}))
+    client.finish(reference)
+    report = listed(client, reference)
+    return reference, time_of(report["expiresAt"]) - time_of(report["finishedAt"])
+
+
+@pytest.mark.parametrize("product, state", [("1", "complete"), ("99", "error")])
+def test_a_definition_shortens_the_retention(clock, make_server, product, state):
+    server = make_server()
+    define_retention(server, "1h")
+    server.reload()
+    client = server.client("alice")
+    longer = complete(client)
+    reference, time = kept(client, product=product)
+    assert time == HOUR and client.state(reference) == state
+    expires = expiry(client, reference)
+    if state == "complete":
+        header = client.result(reference, method="HEAD").headers["Expires"]
+        assert parsedate_to_datetime(header).timestamp() * 1000 == expires
+    jump_to(clock, client, expires - SECOND)
+    assert client.state(reference) == state
+    jump_to(clock, client, expires + SECOND)
+    poll(lambda: client.references() == [longer], what="the purge of the shorter one alone")
+    assert_gone(client, reference)
+    poll(lambda: server.files_of(reference) == [], what="the end of its file")
+
+
+def test_a_definition_that_changes_holds_for_what_starts_later(clock, make_server):
+    """And what was started before is purged when it expires, though no definition says so any more."""
+    server = make_server()
+    define_retention(server, "1h")
+    server.reload()
+    client = server.client("alice")
+    old, time = kept(client)
+    assert time == HOUR
+    define_retention(server, "2h")
+    server.reload()
+    new, time = kept(client)
+    assert time == 2 * HOUR
+    jump_to(clock, client, expiry(client, old) + SECOND)
+    poll(lambda: client.references() == [new], what="the purge of the older one")
+
+
+def test_a_definition_does_not_lengthen_the_retention(clock, make_server):
+    server = make_server(retention="2h")
+    define_retention(server, "3h")
+    server.reload()
+    assert "definition.retention" in server.log_text() and "KeptQuick.sql" in server.log_text()
+    client = server.client("alice")
+    reference, time = kept(client)
+    assert time == 2 * HOUR
+    jump_to(clock, client, expiry(client, reference) + SECOND)
+    poll(lambda: client.references() == [], what="the purge")
+
+
 def test_the_retention_begins_when_the_end_is_written_down(clock, make_server):
     """However long the disk or the store was unavailable before."""
     server = make_server(workers=1)

@@ -449,6 +449,71 @@ static void columns_have_a_type(void **state)
     expect_refused(HEAD "-- column: a json\n-- column: a json\n" BODY, "t.sql:4: ", "twice");
 }
 
+static struct definition *with_column(const char *rest)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text), HEAD "-- column: %s\n" BODY, rest);
+    return parsed(text);
+}
+
+/* NULL for what is not there. */
+static void declares(const char *rest, const char *name, int type, const char *label,
+                     const char *unit)
+{
+    struct definition *def = with_column(rest);
+    const struct column *column = &def->columns[0];
+
+    assert_int_equal(def->column_count, 1);
+    assert_string_equal(column->name, name);
+    assert_int_equal(column->type, type);
+    assert_int_equal(column->label != NULL, label != NULL);
+    assert_int_equal(column->unit != NULL, unit != NULL);
+    if (label != NULL)
+        assert_string_equal(column->label, label);
+    if (unit != NULL)
+        assert_string_equal(column->unit, unit);
+    definition_free(def);
+}
+
+static void a_column_has_a_label_and_a_unit(void **state)
+{
+    (void)state;
+    declares("balance decimal(2) \"Closing balance\" AUD", "balance", COLUMN_DECIMAL,
+             "Closing balance", "AUD");
+    declares("a[].b scaled(4)\t\"B\"", "a[].b", COLUMN_SCALED, "B", NULL);
+    declares("my total json  \"Sum: \"all\"\"  %", "my total", COLUMN_JSON, "Sum: \"all\"", "%");
+    declares("day \"Day of the order\"", "day", COLUMN_ANY, "Day of the order", NULL);
+    declares("my  day \"Day\" UTC", "my  day", COLUMN_ANY, "Day", "UTC");
+    declares("units decimal(2) units", "units", COLUMN_DECIMAL, NULL, "units");
+    declares("my total decimal(2)", "my total", COLUMN_DECIMAL, NULL, NULL);
+    declares("json \"JSON\"", "json", COLUMN_ANY, "JSON", NULL);
+    declares("e string \"\"", "e", COLUMN_STRING, "", NULL);
+    declares("a decimal(2) json", "a decimal(2)", COLUMN_JSON, NULL, NULL);
+    expect_refused(HEAD "-- column: a Decimal(2) \"A\"\n" BODY, "t.sql:3: ", "is no type");
+    expect_refused(HEAD "-- column: a decimal(19) \"A\"\n" BODY, "t.sql:3: ", "is no type");
+    expect_refused(HEAD "-- column: a decimal(2) \"A\" AUD each\n" BODY, "t.sql:3: ", "is no unit");
+    expect_refused(HEAD "-- column: a decimal(2) \"A\" "
+                        "123456789012345678901234567890123\n" BODY,
+                   "t.sql:3: ", "at most 32 bytes");
+    expect_refused(HEAD "-- column: a decimal(2) \"A\n" BODY, "t.sql:3: ", "is no unit");
+    expect_refused(HEAD "-- column: \"A\"\n" BODY, "t.sql:3: ", "its label");
+    expect_refused(HEAD "-- column: a json \"A\"\n-- column: a \"B\"\n" BODY, "t.sql:4: ", "twice");
+}
+
+static void a_retention_is_a_time(void **state)
+{
+    struct definition *def = parsed(HEAD "-- retention: 90m\n" BODY);
+
+    (void)state;
+    assert_int_equal(def->retention_ms, 5400000);
+    definition_free(def);
+    expect_refused(HEAD "-- retention: 1\n" BODY, "t.sql:3: ", "is no retention");
+    expect_refused(HEAD "-- retention: 999ms\n" BODY, "t.sql:3: ", "from 1s to 365d");
+    expect_refused(HEAD "-- retention: 366d\n" BODY, "t.sql:3: ", "is no retention");
+    expect_refused(HEAD "-- retention: 1h\n-- retention: 2h\n" BODY, "t.sql:4: ", "stands twice");
+}
+
 static void a_name_that_is_not_declared_is_refused_with_its_line(void **state)
 {
     (void)state;
@@ -709,6 +774,8 @@ int main(void)
         cmocka_unit_test(a_list_stands_only_where_it_means_something),
         cmocka_unit_test(a_parameter_line_has_nothing_it_does_not_know),
         cmocka_unit_test(columns_have_a_type),
+        cmocka_unit_test(a_column_has_a_label_and_a_unit),
+        cmocka_unit_test(a_retention_is_a_time),
         cmocka_unit_test(a_name_that_is_not_declared_is_refused_with_its_line),
         cmocka_unit_test(a_parameter_that_nothing_uses_is_refused),
         cmocka_unit_test(names_in_quotes_and_comments_are_no_parameters),

@@ -1,0 +1,171 @@
+/* src/core/definition_column.c -- `-- column:` how a column prints, and what people call it. */
+#include <string.h>
+#include <strings.h>
+
+#include "base/decimal.h"
+#include "base/str.h"
+#include "core/definition_impl.h"
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* N of "WORD(N)"; false: it is something else. */
+static bool read_scale(const char *text, const char *word, int *ret_scale)
+{
+    int64_t scale;
+    char digits[3];
+    size_t len = strlen(word), all = strlen(text);
+
+    if (!str_starts(text, word) || all < len + 3 || all > len + 4 || text[len] != '(' ||
+        text[all - 1] != ')')
+        return false;
+    str_copy(digits, all - len - 1, text + len + 1);
+    if (digits[0] < '0' || !str_to_int64(digits, &scale) || scale > DECIMAL_SCALE_MAX)
+        return false;
+    *ret_scale = (int)scale;
+    return true;
+}
+
+static const char *const type_words[] = {[COLUMN_DECIMAL] = "decimal",
+                                         [COLUMN_SCALED] = "scaled",
+                                         [COLUMN_JSON] = "json",
+                                         [COLUMN_BOOLEAN] = "boolean",
+                                         [COLUMN_STRING] = "string"};
+
+/* What a column is declared as: decimal(N), scaled(N), json, boolean, string. */
+static bool read_type(const char *word, struct column *column)
+{
+    for (int i = COLUMN_DECIMAL; i <= COLUMN_STRING; i++) {
+        if (i <= COLUMN_SCALED ? !read_scale(word, type_words[i], &column->scale)
+                               : !str_eq(word, type_words[i]))
+            continue;
+        column->type = (enum column_type)i;
+        return true;
+    }
+    return false;
+}
+
+/* A type that is written wrong, and no part of a name: Decimal(2), decimal, scaled(19) … */
+static bool is_like_type(const char *word)
+{
+    for (int i = COLUMN_DECIMAL; i <= COLUMN_STRING; i++) {
+        size_t len = strlen(type_words[i]);
+
+        if (strncasecmp(word, type_words[i], len) == 0 && (word[len] == '\0' || word[len] == '('))
+            return true;
+    }
+    return false;
+}
+
+/* Cut the last word off `text` and return it; "" if that is the only one, which stays. */
+static char *cut_word(char *text)
+{
+    char *end = text + strlen(text), *word;
+
+    for (word = end; word > text && !is_blank(word[-1]);)
+        word--;
+    if (word == text)
+        return end;
+    for (end = word; end > text && is_blank(end[-1]);)
+        end--;
+    *end = '\0';
+    return word;
+}
+
+/* Cut "label" and the unit behind it off `text`; NULL: there is no label. It begins behind a blank
+ * and ends before another one or at the end. */
+static char *cut_label(char *text, char **ret_unit)
+{
+    char *open = strchr(text, '"'), *close = strrchr(text, '"');
+    char *unit;
+
+    while (open != NULL && (open == text || !is_blank(open[-1])))
+        open = strchr(open + 1, '"');
+    if (open == NULL || close <= open || (close[1] != '\0' && !is_blank(close[1])))
+        return NULL;
+    for (unit = close + 1; is_blank(*unit);)
+        unit++;
+    *close = '\0';
+    *ret_unit = unit;
+    for (close = open; close > text && is_blank(close[-1]);)
+        close--;
+    *close = '\0';
+    return open + 1;
+}
+
+/* NAME [TYPE] with what was behind it cut off; *unit: the word that stood behind the label. */
+static int read_name_and_type(struct parser *p, char *text, struct column *column, char **unit,
+                              bool labelled)
+{
+    char *word = cut_word(text);
+
+    if (!read_type(word, column) && !labelled && *word != '\0') {
+        char *before = cut_word(text);
+
+        if (!read_type(before, column))
+            return parser_fail(p, p->line,
+                               "'%.40s' is no type of a column; write decimal(N) or scaled(N) with "
+                               "N from 0 to %d, json, boolean or string",
+                               word, DECIMAL_SCALE_MAX);
+        *unit = word;
+        return 0;
+    }
+    if (column->type != COLUMN_ANY || *word == '\0')
+        return 0;
+    if (is_like_type(word))
+        return parser_fail(p, p->line,
+                           "'%.40s' is no type of a column; write decimal(N) or scaled(N) with N "
+                           "from 0 to %d, json, boolean or string",
+                           word, DECIMAL_SCALE_MAX);
+    text[strlen(text)] = ' '; /* it is a part of the name */
+    return 0;
+}
+
+static int keep(struct parser *p, const struct column *read, const char *name, const char *label,
+                const char *unit)
+{
+    struct definition *def = p->def;
+    struct column *column = &def->columns[def->column_count];
+    int rc;
+
+    *column = *read;
+    column->line = p->line;
+    rc = parser_copy(p, name, &column->name);
+    if (rc == 0)
+        def->column_count++; /* from here definition_free() frees it, complete or not */
+    if (rc == 0 && label != NULL)
+        rc = parser_copy(p, label, &column->label);
+    if (rc == 0 && *unit != '\0')
+        rc = parser_copy(p, unit, &column->unit);
+    return rc;
+}
+
+int column_line(struct parser *p, char *value)
+{
+    struct definition *def = p->def;
+    struct column column = {.type = COLUMN_ANY};
+    char none[] = "", *unit = none, *label = cut_label(value, &unit);
+    int rc;
+
+    rc = read_name_and_type(p, value, &column, &unit, label != NULL);
+    if (rc != 0)
+        return rc;
+    if (*value == '\0' || strlen(value) > DEFINITION_NAME_MAX ||
+        (label == NULL && column.type == COLUMN_ANY))
+        return parser_fail(p, p->line,
+                           "a column is declared by its name (at most %d bytes) and its type, or "
+                           "its label, or both: -- column: total decimal(2) \"Total amount\" AUD",
+                           DEFINITION_NAME_MAX);
+    if (strpbrk(unit, " \t\"") != NULL || strlen(unit) > DEFINITION_UNIT_MAX)
+        return parser_fail(
+            p, p->line, "'%.40s' is no unit; write one word of at most %d bytes behind the label",
+            unit, DEFINITION_UNIT_MAX);
+    if (def->column_count == DEFINITION_COLUMNS_MAX)
+        return parser_fail(p, p->line, "more than %d columns are declared; declare fewer",
+                           DEFINITION_COLUMNS_MAX);
+    if (definition_column(def, value) != NULL)
+        return parser_fail(p, p->line, "column '%.60s' is declared twice; remove one", value);
+    return keep(p, &column, value, label, unit);
+}
