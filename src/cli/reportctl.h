@@ -93,7 +93,8 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "Shows state, queue position, rows and time on standard error.\n")                           \
     X("get", "REF", "o", 1, 1, ctl_get, "Fetch the result of a complete report",                   \
       "With -o the result is written to FILE.part, checked against the server's SHA-256 digest\n"  \
-      "and then renamed to FILE. A broken download goes on where it stopped.\n")                   \
+      "and then renamed to FILE. What is no plain file, such as a FIFO, is written to.\n"          \
+      "A broken download goes on where it stopped.\n")                                             \
     X("delete", "[REF]", "TMBDYR", 0, 1, ctl_delete,                                               \
       "Delete a report, or all that match: dequeue, cancel or remove, whatever it takes",          \
       "Without REF all your reports that --state, --name and --before match are deleted, up to\n"  \

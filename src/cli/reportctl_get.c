@@ -184,6 +184,32 @@ static int fetch_file(struct api *api, struct download *download, const char *pa
     return rc;
 }
 
+/* What is no plain file, such as a FIFO or /dev/null, is written to and stays what it is. */
+static int fetch_into(struct api *api, struct download *download, const char *path,
+                      const char *output, struct err *err)
+{
+    int rc;
+
+    download->fd = open(output, O_WRONLY | O_CLOEXEC);
+    if (download->fd < 0)
+        return err_errno(err, -E_IO, "cannot open %s", output);
+    rc = fetch(api, download, path, err);
+    close(download->fd);
+    return rc;
+}
+
+static int fetch_to(struct api *api, struct download *download, const char *path,
+                    const char *output, struct err *err)
+{
+    struct stat st;
+
+    if (output == NULL || str_eq(output, "-"))
+        return fetch(api, download, path, err);
+    if (stat(output, &st) == 0 && !S_ISREG(st.st_mode))
+        return fetch_into(api, download, path, output, err);
+    return fetch_file(api, download, path, output, err);
+}
+
 int step_get(struct api *api, const char *reference, const char *output, struct err *err)
 {
     struct download download = {
@@ -196,8 +222,7 @@ int step_get(struct api *api, const char *reference, const char *output, struct 
     progress_init(&download.progress);
     fflush(stdout);
     if (rc == 0)
-        rc = output == NULL || str_eq(output, "-") ? fetch(api, &download, path, err)
-                                                   : fetch_file(api, &download, path, output, err);
+        rc = fetch_to(api, &download, path, output, err);
     EVP_MD_CTX_free(download.hash);
     return rc;
 }

@@ -5,7 +5,9 @@ import os
 import pty
 import re
 import select
+
 import signal
+import stat
 import subprocess
 
 import pytest
@@ -133,6 +135,18 @@ def test_get_writes_the_file_the_server_has(ctl, alice):
     ctl.good("get", reference, "-o", "big.json")
     assert (ctl.home / "big.json").read_bytes() == alice.result(reference).content
     assert sorted(path.name for path in ctl.home.iterdir()) == [".config", "big.json"]
+
+
+def test_what_is_no_plain_file_is_written_to_and_stays(ctl, alice):
+    fifo = ctl.home / "fifo"
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE, text=True) as reader:
+        ctl.good("run", "Quick", "ProductID=1", "-o", "fifo")
+        assert json.loads(reader.communicate(timeout=PATIENCE)[0])["data"]["results"]
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+    assert alice.references() == []
+    ctl.good("run", "Quick", "ProductID=1", "-o", "/dev/null")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
 def test_run_leaves_the_file_and_no_report(ctl, alice):
