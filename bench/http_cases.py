@@ -6,10 +6,11 @@ import socket
 import sqlite3
 import time
 
-from servers import Constant, Nginx, Reportd
+from servers import Constant, Nginx, Reportd, SharedReportd, private_postgres
 from stage import CONNECTIONS, DATA, LOAD_CORE, SERVER_CORE, Row, alternate, median, run, wrk
 
 FEW, MANY = 1_000, 1_000_000
+TOGETHER = 10_000  # reports that one request deletes
 TO_DELETE = 7  # bytes of a result: loop_commit knows by it what to delete
 DISTINCT = 100_000  # at most so many references are polled in turn …
 WARM_S = 5  # … all of them once before the clock starts
@@ -142,14 +143,25 @@ def all_at_once(server, count, files):
     return count / ms * 1000
 
 
-def delete_many(bench):
+def at_once_beside_one_by_one(bench, server, files):
     """10,000 by one request, a tenth of that one by one: its rate does not depend on how many there are."""
-    many, few = 10_000, bench.scaled(1000, least=200)
-    for files, what in ((False, "no files"), (True, "each with a file")):
-        with Reportd("delete-many") as server:
-            ours, beside = alternate(bench.pairs, lambda: all_at_once(server, many, files),
-                                     lambda: one_by_one(server, few, files))
-        yield Row(f"DELETE of {many:,} at once, {what}", "one by one, one connection", "reports/s", ours, beside, 20)
+    few = bench.scaled(1000, least=200)
+    return alternate(bench.pairs, lambda: all_at_once(server, TOGETHER, files), lambda: one_by_one(server, few, files))
+
+
+def delete_many(bench):
+    postgres = private_postgres()
+    try:
+        for what, files, make in (
+                ("no files", False, lambda: Reportd("delete-many")),
+                ("each with a file", True, lambda: Reportd("delete-many")),
+                ("PostgreSQL, files", True, lambda: SharedReportd("delete-many", postgres, in_rows=False)),
+                ("PostgreSQL, rows", True, lambda: SharedReportd("delete-many", postgres, in_rows=True))):
+            with make() as server:
+                ours, beside = at_once_beside_one_by_one(bench, server, files)
+            yield Row(f"DELETE of {TOGETHER:,} at once, {what}", "one by one, one connection", "reports/s", ours, beside, 20)
+    finally:
+        postgres.close()
 
 
 def download(bench):

@@ -273,6 +273,57 @@ class Reportd:
             os.kill(worker, signal.SIGSTOP)
 
 
+class SharedReportd(Reportd):
+    """The same with a database of its own in PostgreSQL, and results in a folder or in rows."""
+
+    def __init__(self, name, postgres, in_rows):
+        self.postgres, self.database, self.in_rows = postgres, name.replace("-", "_"), in_rows
+        postgres.create_database(self.database)
+        try:
+            super().__init__(name, store=postgres.url(self.database), **({"spool": "postgresql"} if in_rows else {}))
+        except BaseException:
+            postgres.drop_database(self.database)
+            raise
+
+    def __exit__(self, *what):
+        super().__exit__(*what)
+        self.postgres.drop_database(self.database)
+
+    def run(self, *statements):
+        """What is stored by them is on the disk before something is timed, and the planner knows of it."""
+        self.postgres.sql("SET search_path = reportd;" + ";".join(statements) + "; ANALYZE; CHECKPOINT", self.database)
+        os.sync()
+
+    def add_users(self):
+        key, now = (self.folder / "token.key").read_bytes(), int(time.time())
+        accounts, sessions = [], []
+        for number in range(1, USERS + 1):
+            session, access = new_id(), new_id()
+            accounts.append(f"({number}, 'u{number}', '', '*')")
+            sessions.append(f"('{reference(session)}', {number}, '{reference(access)}', '', {STAMP_MS})")
+            self.tokens.append(access_token(key, f"u{number}", session, access, now))
+        self.run(f"INSERT INTO account (id, name, password_hash, grants) OVERRIDING SYSTEM VALUE VALUES {','.join(accounts)}",
+                 f"INSERT INTO session VALUES {','.join(sessions)}")
+
+    def store_reports(self, count, size=8, files=False, most=100_000, users=USERS):
+        """What is sealed is nothing here: a deletion does not open it."""
+        made = [reference(new_id()) for _ in range(count)]
+        rows = ",".join(f"('{text}'::uuid, {1 + i % users})" for i, text in enumerate(made))
+        statements = [
+            f"CREATE TEMPORARY TABLE made (id, user_id) AS VALUES {rows}",
+            "INSERT INTO report (id, user_id, state, slot, attempt, rows, bytes, submitted_ms, started_ms, finished_ms,"
+            " expires_ms, name, key_number, wrapped_key, result_sealed, sealed_parameters, sealed_digest)"
+            f" SELECT id, user_id, 2, false, 1, 1, {size}, {STORED_MS}, {STORED_MS}, {STORED_MS}, {STAMP_MS}, 'Tiny',"
+            " (SELECT max(number) FROM erase_key), decode(repeat('5a', 72), 'hex'), true, decode(repeat('5a', 42), 'hex'),"
+            " decode(repeat('5a', 72), 'hex') FROM made"]
+        if files and self.in_rows:
+            statements.append("INSERT INTO result_chunk SELECT id, 1, 0, decode(repeat('20', %d), 'hex') FROM made" % size)
+        for text in made if files and not self.in_rows else ():
+            (self.spool / f"{text}.1.json").write_bytes(b" " * size)
+        self.run(*statements)
+        return [(made[i], self.tokens[i % users]) for i in range(0, count, max(1, count // most))]
+
+
 # --- the others ---------------------------------------------------------------------------------
 
 

@@ -100,7 +100,7 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "Without REF all your reports that --state, --name and --before match are deleted, up to\n"  \
       "10,000, after asking with their number, unless --yes is given. The receipt is a signed\n"   \
       "statement of what was deleted, which reportd receipt checks; it cannot be had again.\n")    \
-    X("list", "", "TPN", 0, 0, ctl_list, "List your reports, newest first", "")                    \
+    X("list", "", "TMPN", 0, 0, ctl_list, "List your reports, newest first", "")                   \
     X("run", "NAME [Key=Value ...]", "o", 1, 1000, ctl_do_run,                                     \
       "Submit a report, wait, get its result and delete it",                                       \
       "Interrupting (Ctrl-C) deletes the report before reportctl ends.\n")

@@ -1,6 +1,7 @@
 /* src/cli/reportctl_api.c -- calls of the API with tokens. */
 #include "cli/reportctl_api.h"
 
+#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,4 +322,18 @@ int api_reference_path(const char *resource, const char *reference, char path[AP
     guid_format(&id, text);
     snprintf(path, API_PATH_MAX, "/%s?reference=%s", resource, text);
     return 0;
+}
+
+int api_add_query(struct buf *path, const char *name, const char *value, struct err *err)
+{
+    char *escaped;
+
+    if (value == NULL)
+        return 0;
+    escaped = curl_easy_escape(NULL, value, 0);
+    if (escaped == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    buf_add_format(path, "%s%s=%s", path->data[path->len - 1] == '?' ? "" : "&", name, escaped);
+    curl_free(escaped);
+    return buf_failed(path) ? err_set(err, -E_INVALID, "the filters are too long") : 0;
 }

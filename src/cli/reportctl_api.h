@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "cli/reportctl.h"
 #include "cli/reportctl_http.h"
@@ -40,5 +41,9 @@ struct http *api_http(struct api *api); /* for the answer's headers; borrowed */
 enum { API_PATH_MAX = 128 };
 int api_reference_path(const char *resource, const char *reference, char path[API_PATH_MAX],
                        struct err *err);
+enum { API_QUERY_MAX = 1024 };
+/* Append name=value, percent-encoded, to a path that has a '?'; NULL: nothing. -E_INVALID: too long
+ * for the buffer. */
+int api_add_query(struct buf *path, const char *name, const char *value, struct err *err);
 
 #endif

@@ -1,5 +1,4 @@
 /* src/cli/reportctl_delete.c -- delete: one report, or all that match, and the receipt of it. */
-#include <curl/curl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -9,8 +8,6 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "cli/reportctl_commands.h"
-
-enum { QUERY_MAX = 1024 };
 
 /* ---- the receipt ---- */
 
@@ -70,33 +67,19 @@ static int delete_one(struct ctl *ctl, struct api *api, FILE *file, struct err *
 
 /* ---- many ---- */
 
-static int add_filter(struct buf *path, const char *name, const char *value, struct err *err)
-{
-    char *escaped;
-
-    if (value == NULL)
-        return 0;
-    escaped = curl_easy_escape(NULL, value, 0);
-    if (escaped == NULL)
-        return err_set(err, -E_NOMEM, "out of memory");
-    buf_add_format(path, "%s%s=%s", path->data[path->len - 1] == '?' ? "" : "&", name, escaped);
-    curl_free(escaped);
-    return buf_failed(path) ? err_set(err, -E_INVALID, "the filters are too long") : 0;
-}
-
 static int make_path(const struct ctl_options *options, bool dry, struct buf *path, struct err *err)
 {
     int rc;
 
     buf_reset(path);
     buf_add_str(path, "/Report/List?");
-    rc = add_filter(path, "State", options->state, err);
+    rc = api_add_query(path, "State", options->state, err);
     if (rc == 0)
-        rc = add_filter(path, "ReportName", options->name, err);
+        rc = api_add_query(path, "ReportName", options->name, err);
     if (rc == 0)
-        rc = add_filter(path, "Before", options->before, err);
+        rc = api_add_query(path, "Before", options->before, err);
     if (rc == 0)
-        rc = add_filter(path, "dryRun", dry ? "1" : NULL, err);
+        rc = api_add_query(path, "dryRun", dry ? "1" : NULL, err);
     return rc;
 }
 
@@ -120,7 +103,7 @@ static int send_many(const struct ctl_options *options, struct api *api, bool dr
     struct buf path;
     int rc;
 
-    buf_init(&path, QUERY_MAX);
+    buf_init(&path, API_QUERY_MAX);
     rc = make_path(options, dry, &path, err);
     request.path = buf_str(&path);
     request.repeatable = dry;

@@ -80,8 +80,7 @@ static int add_number(struct buf *path, const char *name, const char *text, int6
         return 0;
     if (!str_to_int64(text, &number) || number < 1 || number > most)
         return err_set(err, -E_INVALID, "'%s' is no number from 1 to %lld", text, (long long)most);
-    buf_add_format(path, "&%s=%lld", name, (long long)number);
-    return 0;
+    return api_add_query(path, name, text, err);
 }
 
 static int add_state(struct buf *path, const char *state, struct err *err)
@@ -91,10 +90,8 @@ static int add_state(struct buf *path, const char *state, struct err *err)
     if (state == NULL)
         return 0;
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-        if (str_eq(states[i], state)) {
-            buf_add_format(path, "&State=%s", state);
-            return 0;
-        }
+        if (str_eq(states[i], state))
+            return api_add_query(path, "State", state, err);
     }
     return err_set(err, -E_INVALID,
                    "'%s' is no state; it is one of queued, processing, complete, error", state);
@@ -131,13 +128,15 @@ int ctl_list(struct ctl *ctl, struct err *err)
     struct buf path;
     int rc;
 
-    buf_init(&path, API_PATH_MAX);
+    buf_init(&path, API_QUERY_MAX);
     buf_add_str(&path, "/Report/List?");
     rc = add_number(&path, "PageNumber", options->page, PAGE_MAX, err);
     if (rc == 0)
         rc = add_number(&path, "PageSize", options->page_size, PAGE_SIZE_MAX, err);
     if (rc == 0)
         rc = add_state(&path, options->state, err);
+    if (rc == 0)
+        rc = api_add_query(&path, "ReportName", options->name, err);
     if (rc == 0)
         rc = api_open(options, &api, err);
     if (rc == 0)

@@ -11,100 +11,44 @@
 #include "base/json.h"
 #include "base/seam.h"
 #include "base/str.h"
+#include "http/query.h"
 #include "http/report_receipt.h"
 
 /* ---- what is asked for ---- */
 
-#define QUERIES(X) X(State) X(ReportName) X(Before) X(dryRun)
+enum query { STATE, REPORT_NAME, BEFORE, DRY_RUN, QUERY_COUNT };
+static const char *const query_names[QUERY_COUNT] = {"State", "ReportName", "Before", "dryRun"};
 
-enum query {
-#define X(name) QUERY_##name,
-    QUERIES(X)
-#undef X
-        QUERY_COUNT
-};
-
-static const char *const query_names[] = {
-#define X(name) #name,
-    QUERIES(X)
-#undef X
-};
-
-struct queries {
-    const char *values[QUERY_COUNT]; /* "" if it is given without one; NULL: it is not */
-    const char *unknown, *twice;
-};
-
-static void note_query(void *context, const char *name, const char *value)
-{
-    struct queries *queries = context;
-    int i = 0;
-
-    while (i < QUERY_COUNT && !str_eq_nocase(name, query_names[i]))
-        i++;
-    if (i == QUERY_COUNT)
-        queries->unknown = name;
-    else if (queries->values[i] != NULL)
-        queries->twice = query_names[i];
-    else
-        queries->values[i] = value != NULL ? value : "";
-}
-
-static int check_queries(const struct queries *queries, struct err *err)
-{
-    if (queries->unknown != NULL)
-        return err_set(
-            err, -E_INVALID,
-            "There is no query parameter '%.64s' here: use State, ReportName, Before and "
-            "dryRun. Nothing was deleted.",
-            queries->unknown);
-    if (queries->twice != NULL)
-        return err_set(err, -E_INVALID, "%s occurs twice: give it once. Nothing was deleted.",
-                       queries->twice);
-    if (queries->values[QUERY_State] == NULL && queries->values[QUERY_ReportName] == NULL &&
-        queries->values[QUERY_Before] == NULL)
-        return err_set(err, -E_INVALID,
-                       "Say which reports: give State, ReportName or Before, or several of them. "
-                       "Nothing was deleted.");
-    return 0;
-}
-
-/* -1: in any. */
-static int read_state(const char *text, int *ret, struct err *err)
-{
-    enum report_state state;
-
-    *ret = -1;
-    if (text == NULL)
-        return 0;
-    if (!report_state_parse(text, &state) || state == REPORT_DELETING)
-        return err_set(err, -E_INVALID,
-                       "State must be queued, processing, complete or error. Nothing was deleted.");
-    *ret = (int)state;
-    return 0;
-}
-
-static int read_match(const struct queries *queries, struct store_match *ret, bool *ret_dry,
+static int read_match(const char *values[QUERY_MAX], struct store_match *ret, bool *ret_dry,
                       struct err *err)
 {
-    const char *before = queries->values[QUERY_Before], *dry = queries->values[QUERY_dryRun];
-    int rc = check_queries(queries, err);
+    const char *before = values[BEFORE], *dry = values[DRY_RUN];
 
-    if (rc == 0)
-        rc = read_state(queries->values[QUERY_State], &ret->state, err);
-    if (rc < 0)
-        return rc;
-    ret->name = queries->values[QUERY_ReportName];
-    if (ret->name != NULL && *ret->name == '\0')
-        return err_set(err, -E_INVALID, "ReportName is empty. Nothing was deleted.");
+    if (values[STATE] == NULL && values[REPORT_NAME] == NULL && before == NULL)
+        return err_set(err, -E_INVALID,
+                       "Say which reports: give State, ReportName or Before, or several of them.");
+    if (query_state(values[STATE], &ret->state, err) < 0 ||
+        query_name(values[REPORT_NAME], &ret->name, err) < 0)
+        return -E_INVALID;
     if (before != NULL && (!clock_parse(before, &ret->before_ms) || ret->before_ms == 0))
         return err_set(err, -E_INVALID,
                        "Before must be a UTC time such as 2026-01-31T00:00:00Z, or a date such as "
-                       "2026-01-31. Nothing was deleted.");
+                       "2026-01-31.");
     if (dry != NULL && !str_eq(dry, "1") && !str_eq(dry, "0"))
-        return err_set(err, -E_INVALID, "dryRun must be 1 or 0. Nothing was deleted.");
+        return err_set(err, -E_INVALID, "dryRun must be 1 or 0.");
     *ret_dry = str_eq(dry, "1");
     return 0;
+}
+
+static int read_request(struct exchange *ex, struct store_match *ret, bool *ret_dry)
+{
+    const char *values[QUERY_MAX];
+    struct err err;
+    int rc = query_read(ex, query_names, QUERY_COUNT, values, &err);
+
+    if (rc == 0)
+        rc = read_match(values, ret, ret_dry, &err);
+    return rc == 0 ? 0 : err_set(&ex->err, rc, "%s Nothing was deleted.", err.text);
 }
 
 /* ---- the answer ---- */
@@ -240,13 +184,11 @@ static void matched(struct exchange *ex)
 
 void report_delete_many(struct exchange *ex)
 {
-    struct queries queries = {.unknown = NULL};
     struct store_match match = {.user_id = ex->user->id};
     struct bulk *bulk;
-    bool dry;
+    bool dry = false;
 
-    exchange_each_query(ex, note_query, &queries);
-    if (read_match(&queries, &match, &dry, &ex->err) < 0) {
+    if (read_request(ex, &match, &dry) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "http/query.h"
 
 enum {
     LIST_PAGE_SIZE = 100,
@@ -13,35 +14,38 @@ enum {
     LIST_JSON_MAX = STORE_PAGE_MAX * 8192 + 1024, /* name and message escaped, the rest */
 };
 
-/* A whole number of the query in 1 … most, or `fallback` if it is not given. */
-static int read_number(struct exchange *ex, const char *name, int64_t fallback, int64_t most,
-                       int64_t *ret)
-{
-    const char *text = exchange_query(ex, name);
-    int64_t value = fallback;
+enum query { PAGE_NUMBER, PAGE_SIZE, STATE, REPORT_NAME, QUERY_COUNT };
+static const char *const query_names[QUERY_COUNT] = {"PageNumber", "PageSize", "State",
+                                                     "ReportName"};
 
-    if (text != NULL && (!str_to_int64(text, &value) || value < 1 || value > most))
-        return err_set(&ex->err, -E_INVALID, "%s must be a whole number from 1 to %" PRId64 ".",
-                       name, most);
-    *ret = value;
+/* A whole number in 1 … most, or `fallback` if it is not given. */
+static int read_number(const char *text, const char *name, int64_t most, int64_t fallback,
+                       int64_t *ret, struct err *err)
+{
+    *ret = fallback;
+    if (text != NULL && (!str_to_int64(text, ret) || *ret < 1 || *ret > most))
+        return err_set(err, -E_INVALID, "%s must be a whole number from 1 to %" PRId64 ".", name,
+                       most);
     return 0;
 }
 
-/* *ret is -1 for all states. DELETING is no state that a caller may know of. */
-static int read_state(struct exchange *ex, int *ret)
+static int read_request(struct exchange *ex, struct store_list *ret)
 {
-    const char *text = exchange_query(ex, "State");
-    enum report_state state;
+    const char *values[QUERY_MAX];
+    int64_t size = LIST_PAGE_SIZE;
+    int rc = query_read(ex, query_names, QUERY_COUNT, values, &ex->err);
 
-    *ret = -1;
-    if (text == NULL)
-        return 0;
-    if (!report_state_parse(text, &state) || state == REPORT_DELETING)
-        return err_set(&ex->err, -E_INVALID,
-                       "State must be queued, processing, complete or error; without it all are "
-                       "listed.");
-    *ret = (int)state;
-    return 0;
+    if (rc == 0)
+        rc = read_number(values[PAGE_NUMBER], "PageNumber", LIST_PAGE_MAX, 1, &ret->page, &ex->err);
+    if (rc == 0)
+        rc = read_number(values[PAGE_SIZE], "PageSize", STORE_PAGE_MAX, LIST_PAGE_SIZE, &size,
+                         &ex->err);
+    if (rc == 0)
+        rc = query_state(values[STATE], &ret->state, &ex->err);
+    if (rc == 0)
+        rc = query_name(values[REPORT_NAME], &ret->name, &ex->err);
+    ret->page_size = (int)size;
+    return rc;
 }
 
 static void add_time(struct buf *out, const char *key, int64_t ms)
@@ -101,20 +105,12 @@ static void list_done(struct exchange *ex)
 
 void report_list(struct exchange *ex)
 {
-    int64_t page, size;
-    int state;
-    struct store_list *list;
+    struct store_list list = {.user_id = ex->user->id};
 
-    if (read_number(ex, "PageNumber", 1, LIST_PAGE_MAX, &page) != 0 ||
-        read_number(ex, "PageSize", LIST_PAGE_SIZE, STORE_PAGE_MAX, &size) != 0 ||
-        read_state(ex, &state) != 0) {
+    if (read_request(ex, &list) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }
-    list = &exchange_op(ex, STORE_LIST)->list;
-    list->user_id = ex->user->id;
-    list->state = state;
-    list->page = page;
-    list->page_size = (int)size;
+    exchange_op(ex, STORE_LIST)->list = list;
     exchange_post(ex, list_done);
 }

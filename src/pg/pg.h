@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/guid.h"
 
 enum { PG_WORDS = ERR_TEXT_MAX / 2 };
 
@@ -47,6 +48,19 @@ enum pg_end pg_flush(PGconn *conn, int64_t until_ms);
 enum pg_end pg_results(PGconn *conn, int sent, int64_t until_ms, int wake_fd, PGresult **ret);
 /* Is an idle connection still there, as far as one can know without sending something? */
 bool pg_is_there(PGconn *conn);
+
+/* ---- guids.c: an array of references as a parameter ---- */
+
+enum { PG_GUIDS_MAX = 1024 };
+
+/* A uuid[] in the binary format: start it with how many there will be, at most PG_GUIDS_MAX, then
+ * add each. */
+struct pg_guids {
+    uint8_t bytes[20 + PG_GUIDS_MAX * (4 + GUID_BYTES)];
+    size_t len;
+};
+void pg_guids_start(struct pg_guids *guids, size_t count);
+void pg_guids_add(struct pg_guids *guids, const struct guid *id);
 
 /* ---- words.c: what the server says ---- */
 

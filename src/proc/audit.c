@@ -145,6 +145,10 @@ static void look_at_report(struct look *look, const struct store_scanned *report
     struct audit_finding finding = {
         .id = report->id, .attempt = report->attempt, .state = report->state};
 
+    if (report->locked) {
+        finding.kind = AUDIT_LOCKED;
+        add_finding(look, &finding);
+    }
     if (report->state == REPORT_COMPLETE)
         look_at_result(look, report, &finding);
     if (report->expires_ms != 0 && report->expires_ms <= look->now_ms) {
@@ -312,6 +316,10 @@ void audit_words(const struct audit_finding *finding, char *out, size_t cap)
         snprintf(out, cap, "complete, but its result has %lld bytes in place of %lld",
                  (long long)finding->file_bytes, (long long)finding->bytes);
         break;
+    case AUDIT_LOCKED:
+        snprintf(out, cap, "%s, but no key of erase.key opens it",
+                 report_state_name(finding->state));
+        break;
     case AUDIT_STUCK:
         snprintf(out, cap, "%s, attempt %d, but nobody is at it", report_state_name(finding->state),
                  finding->attempt);
@@ -328,7 +336,7 @@ void audit_words(const struct audit_finding *finding, char *out, size_t cap)
 static bool is_to_be_deleted(const struct audit_finding *finding)
 {
     return finding->kind == AUDIT_LOST_RESULT || finding->kind == AUDIT_WRONG_SIZE ||
-           finding->kind == AUDIT_EXPIRED;
+           finding->kind == AUDIT_LOCKED || finding->kind == AUDIT_EXPIRED;
 }
 
 static int mark_bad(const struct audit_spec *spec, const struct audit *audit, struct err *err)

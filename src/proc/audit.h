@@ -17,6 +17,7 @@
     X(ORPHAN_FILE, "orphan-file", "files that no report explains")                                 \
     X(LOST_RESULT, "lost-result", "complete reports without their result")                         \
     X(WRONG_SIZE, "wrong-size", "complete reports whose result has another size")                  \
+    X(LOCKED, "locked", "reports that no key of erase.key opens, which keep old keys in use")      \
     X(STUCK, "stuck", "reports that nobody generates or deletes any more")                         \
     X(EXPIRED, "expired", "reports past their retention")
 
@@ -81,9 +82,9 @@ struct audit_repair {
 };
 
 /* Put right what `audit` has found: a running report goes back into the queue, files that nothing
- * explains are removed, deletions are finished; an expired report, and a complete one whose file is
- * not there or not whole, is deleted as DELETE would do it, since it cannot be generated again in
- * its user's name. The caller has the locks of store and spool. */
+ * explains are removed, deletions are finished; an expired report, one that no key opens, and a
+ * complete one whose file is not there or not whole, is deleted as DELETE would do it, since it
+ * cannot be generated again in its user's name. The caller has the locks of store and spool. */
 int audit_repair(const struct audit_spec *spec, const struct audit *audit, struct ledger *ledger,
                  struct audit_repair *ret, struct err *err);
 

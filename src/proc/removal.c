@@ -2,31 +2,18 @@
  * in the ledger, drop the row. */
 #include "proc/removal.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/seam.h"
+#include "proc/removal_impl.h"
 
 enum {
     RECHECK_MS = 60 * 1000,        /* the wall clock may be set: look again at least this often */
     RETRY_MS = 5 * 1000,           /* after a file or a row could not be removed */
     SESSION_SWEEP_MS = 600 * 1000, /* expired sessions and idempotency keys go this often */
-};
-
-struct remover {
-    struct remover_spec spec;
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    bool stopping;
-    bool unfinished;        /* something in DELETING is to be tried again */
-    int64_t next_ms;        /* UTC: when the next report expires; 0: none is known to */
-    int64_t swept_ms;       /* monotonic */
-    size_t running;         /* removals that the remover itself has begun */
-    struct histogram times; /* of those that users have */
 };
 
 /* --- of a report that is marked: its query, then its files -------------------------------------
@@ -60,8 +47,7 @@ static void on_stopped(struct supervisor_stop *stop)
     remove_files(item);
 }
 
-/* From here on the reference is dead; what was there decides what is left to do. */
-static void clear_away(struct removal_item *item, enum report_state was, int attempt)
+void removal_clear_away(struct removal_item *item, enum report_state was, int attempt)
 {
     item->files = (struct spool_op){.verb = SPOOL_REMOVE, .id = item->id, .attempt = attempt};
     if (attempt == 0) {
@@ -79,8 +65,7 @@ static void clear_away(struct removal_item *item, enum report_state was, int att
     }
 }
 
-/* Left in DELETING: the thread tries again, and so does every start. */
-static void leave_unfinished(struct remover *remover, const struct err *err)
+void removal_leave_unfinished(struct remover *remover, const struct err *err)
 {
     log_error("removal.unfinished", "error=%s detail=%s", err->text, err->detail);
     pthread_mutex_lock(&remover->mutex);
@@ -89,8 +74,7 @@ static void leave_unfinished(struct remover *remover, const struct err *err)
     pthread_mutex_unlock(&remover->mutex);
 }
 
-/* Nothing is left of it. `timed`: a user has asked for it. */
-static void all_gone(struct remover *remover, const struct guid *id, int64_t began_us, bool timed)
+void removal_all_gone(struct remover *remover, const struct guid *id, int64_t began_us, bool timed)
 {
     int64_t us = clock_mono_us() - began_us;
     char reference[GUID_TEXT];
@@ -114,7 +98,7 @@ static void finish(struct removal *removal, int rc, const struct err *err)
 /* It is marked, but not gone. */
 static void stop_short(struct removal *removal, int rc, const struct err *err)
 {
-    leave_unfinished(removal->item.remover, err);
+    removal_leave_unfinished(removal->item.remover, err);
     finish(removal, rc, err);
 }
 
@@ -127,7 +111,8 @@ static void on_dropped(struct store_op *op)
         return;
     }
     pass_step(&removal->item, "dropped");
-    all_gone(removal->item.remover, &removal->id, removal->item.began_us, removal->user_id != 0);
+    removal_all_gone(removal->item.remover, &removal->id, removal->item.began_us,
+                     removal->user_id != 0);
     finish(removal, 0, NULL);
 }
 
@@ -173,7 +158,7 @@ static void on_marked(struct store_op *op)
         err_set(&unknown, -E_UNKNOWN_REFERENCE, "There is no such report.");
         finish(removal, -E_UNKNOWN_REFERENCE, &unknown);
     } else {
-        clear_away(&removal->item, op->mark.was, op->mark.in_row ? 0 : op->mark.attempt);
+        removal_clear_away(&removal->item, op->mark.was, op->mark.in_row ? 0 : op->mark.attempt);
     }
 }
 
@@ -194,197 +179,6 @@ void removal_start(struct remover *remover, struct removal *removal)
     removal->op = (struct store_op){.verb = STORE_MARK, .done = on_marked, .owner = removal};
     removal->op.mark = (struct store_mark){.id = removal->id, .user_id = removal->user_id};
     store_post(remover->spec.store, &removal->op);
-}
-
-/* --- many: the same steps, each of them for a whole batch --------------------------------------
- */
-
-static void start_batch(struct removal_many *many);
-
-static void finish_many(struct removal_many *many, int rc, const struct err *err)
-{
-    if (rc < 0 && many->rc == 0) {
-        many->rc = rc;
-        many->err = *err;
-    }
-    many->done(many);
-}
-
-/* It is marked, but not all of it is gone. */
-static void stop_many_short(struct removal_many *many, int rc, const struct err *err)
-{
-    leave_unfinished(many->remover, err);
-    finish_many(many, rc, err);
-}
-
-static const struct store_marked *marked_of(const struct removal_many *many, const struct guid *id)
-{
-    const struct store_marked *marked = many->marked;
-
-    while (!guid_eq(&marked->id, id))
-        marked++;
-    return marked;
-}
-
-static void on_many_dropped(struct store_op *op)
-{
-    struct removal_many *many = op->owner;
-
-    if (op->rc < 0) {
-        stop_many_short(many, op->rc, &op->err);
-        return;
-    }
-    SEAM_STEP("removal", "many", "dropped");
-    for (size_t i = 0; i < many->cleared_count; i++) {
-        many->by_state[marked_of(many, &many->cleared[i])->was]++;
-        many->ids[many->gone++] = many->cleared[i];
-        all_gone(many->remover, &many->cleared[i], many->began_us, true);
-    }
-    if (many->rc < 0)
-        finish_many(many, many->rc, &many->err);
-    else
-        start_batch(many);
-}
-
-static void on_many_recorded(struct ledger_op *op)
-{
-    struct removal_many *many = op->owner;
-
-    SEAM_STEP("removal", "many", "recorded");
-    if (op->rc < 0) {
-        stop_many_short(many, op->rc, &op->err);
-        return;
-    }
-    many->op = (struct store_op){.verb = STORE_DROP_MANY, .done = on_many_dropped, .owner = many};
-    many->op.drop_many =
-        (struct store_drop_many){.ids = many->cleared, .count = many->cleared_count};
-    store_post(many->remover->spec.store, &many->op);
-}
-
-/* What could not be cleared stays in DELETING, and the batch is the last one. */
-static void batch_cleared(struct removal_many *many)
-{
-    size_t count = many->cleared_count;
-
-    many->cleared_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct removal_item *item = &many->items[i];
-
-        if (item->files.rc == 0) {
-            many->cleared[many->cleared_count++] = item->id;
-        } else {
-            leave_unfinished(many->remover, &item->files.err);
-            many->rc = item->files.rc;
-            many->err = item->files.err;
-        }
-    }
-    if (many->cleared_count == 0 && many->rc < 0) {
-        finish_many(many, many->rc, &many->err);
-    } else if (many->cleared_count == 0) {
-        start_batch(many);
-    } else {
-        many->record = (struct ledger_op){.ids = many->cleared,
-                                          .count = many->cleared_count,
-                                          .done = on_many_recorded,
-                                          .owner = many};
-        ledger_post(many->remover->spec.ledger, &many->record);
-    }
-}
-
-static void on_item_cleared(struct removal_item *item)
-{
-    struct removal_many *many = item->owner;
-
-    if (atomic_fetch_sub(&many->left, 1) == 1)
-        batch_cleared(many);
-}
-
-static void clear_batch(struct removal_many *many)
-{
-    size_t count =
-        many->op.verb == STORE_MARK_MANY ? many->op.mark_many.count : many->op.held_many.count;
-
-    many->cleared_count = 0; /* until they are: how many begin */
-    for (size_t i = 0; i < count; i++) {
-        if (many->marked[i].found)
-            many->items[many->cleared_count++] = (struct removal_item){.id = many->marked[i].id,
-                                                                       .remover = many->remover,
-                                                                       .verb = "many",
-                                                                       .began_us = many->began_us,
-                                                                       .held = many->marked[i].held,
-                                                                       .cleared = on_item_cleared,
-                                                                       .owner = many};
-    }
-    atomic_store(&many->left, many->cleared_count + 1);
-    for (size_t i = 0, begun = many->cleared_count, next = 0; next < begun; i++) {
-        const struct store_marked *marked = &many->marked[i];
-
-        if (marked->found)
-            clear_away(&many->items[next++], marked->was, marked->in_row ? 0 : marked->attempt);
-    }
-    if (atomic_fetch_sub(&many->left, 1) == 1)
-        batch_cleared(many);
-}
-
-static void on_many_looked(struct store_op *op)
-{
-    struct removal_many *many = op->owner;
-
-    if (op->rc < 0)
-        stop_many_short(many, op->rc, &op->err);
-    else
-        clear_batch(many);
-}
-
-/* Where there are other nodes: do any of them send one of the results? Only what is committed by
- * now keeps them from beginning to. */
-static void on_many_marked(struct store_op *op)
-{
-    struct removal_many *many = op->owner;
-    size_t count = op->mark_many.count;
-
-    SEAM_STEP("removal", "many", "marked");
-    if (op->rc < 0) {
-        finish_many(many, op->rc, &op->err);
-    } else if (store_is_shared(many->remover->spec.store)) {
-        many->op =
-            (struct store_op){.verb = STORE_HELD_MANY, .done = on_many_looked, .owner = many};
-        many->op.held_many = (struct store_held_many){.reports = many->marked, .count = count};
-        store_post(many->remover->spec.store, &many->op);
-    } else {
-        clear_batch(many);
-    }
-}
-
-static void start_batch(struct removal_many *many)
-{
-    size_t count = many->count - many->next;
-
-    if (count == 0) {
-        finish_many(many, 0, NULL);
-        return;
-    }
-    if (count > STORE_BATCH_MAX)
-        count = STORE_BATCH_MAX;
-    for (size_t i = 0; i < count; i++)
-        many->marked[i] = (struct store_marked){.id = many->ids[many->next + i]};
-    many->next += count;
-    many->op = (struct store_op){.verb = STORE_MARK_MANY, .done = on_many_marked, .owner = many};
-    many->op.mark_many = (struct store_mark_many){.user_id = many->user_id,
-                                                  .state = many->state,
-                                                  .token = guid_new(),
-                                                  .reports = many->marked,
-                                                  .count = count};
-    store_post(many->remover->spec.store, &many->op);
-}
-
-void removal_many_start(struct remover *remover, struct removal_many *many)
-{
-    many->remover = remover;
-    many->began_us = clock_mono_us();
-    many->rc = 0;
-    many->next = many->gone = 0;
-    start_batch(many);
 }
 
 /* --- the remover's own: what expired, and what a crash or a full disk left ---------------------
@@ -441,7 +235,7 @@ static int finish_batch(struct remover *remover)
 
         /* As if it were processing: a deletion that is still under way may hold its worker. */
         if (removal != NULL)
-            clear_away(&removal->item, REPORT_PROCESSING, op.deleting.refs[i].attempt);
+            removal_clear_away(&removal->item, REPORT_PROCESSING, op.deleting.refs[i].attempt);
     }
     if (count == 0)
         count = (int)op.deleting.count;

@@ -34,6 +34,8 @@ void remover_stop(struct remover *remover); /* NULL is fine */
 /* Stops first. NULL is fine. */
 void remover_free(struct remover *remover);
 
+enum { REMOVAL_PARTS = 2 }; /* files of a batch are removed by so many threads */
+
 /* A report that is marked, on its way to having no query and no files any more. */
 struct removal_item {
     struct guid id;
@@ -67,12 +69,32 @@ struct removal {
 };
 void removal_start(struct remover *remover, struct removal *removal);
 
-/* Many deletions of one user's reports, in their order, STORE_BATCH_MAX at a time, so that others
- * go on between; each batch is marked in one transaction, and no report is deleted by half. Fill
- * user_id, state, ids, count, done, owner; keep all of it until `done`, which is called once, on
- * any thread. rc 0: all that were still the user's, and in that state, are gone as by
- * removal_start(); else why it has stopped: those that are not gone live, or are in the batch at
- * which it stopped, which is finished as one deletion would be. */
+/* A batch of many deletions. All of it is theirs. */
+struct removal_batch {
+    struct removal_many *many;
+    atomic_int
+        gate; /* how many things have to happen before the batch after the next begins here */
+    struct store_op op;
+    struct ledger_op record;
+    struct store_marked
+        marked[STORE_MANY_MAX];          /* that are being cleared: first those of `refs` … */
+    struct guid cleared[STORE_MANY_MAX]; /* of these the ones that are, in the same order */
+    size_t count;                        /* of both */
+    struct spool_ref refs[STORE_MANY_MAX];
+    size_t ref_count;
+    struct spool_op files[REMOVAL_PARTS]; /* that remove a part of `refs` each */
+    struct removal_item *items;           /* … then those that may still run, or be sent, … */
+    size_t item_count;
+    atomic_size_t left; /* parts and items that are not cleared, and one while they begin */
+};
+
+/* Many deletions of one user's reports, in their order, STORE_MANY_MAX at a time, so that others go
+ * on between; each batch is marked in one transaction, while the one before is being cleared, and
+ * no report is deleted by half. Zero-initialise it and fill user_id, state, ids, count, done,
+ * owner; keep all of it until `done`, which is called once, on any thread. rc 0: all that were
+ * still the user's, and in that state, are gone as by removal_start(); else why it has stopped:
+ * those that are not gone live, or are in one of the two batches at which it stopped, which is
+ * finished as one deletion would be. */
 struct removal_many {
     int64_t user_id;
     int state;        /* enum report_state, or -1: in any */
@@ -87,14 +109,9 @@ struct removal_many {
     /* the remover's */
     struct remover *remover;
     int64_t began_us;
-    size_t next;        /* of `ids`: behind the batch under way */
-    atomic_size_t left; /* items of the batch that are not cleared, and one while they begin */
-    struct store_op op;
-    struct ledger_op record;
-    struct store_marked marked[STORE_BATCH_MAX];
-    struct guid cleared[STORE_BATCH_MAX]; /* of the batch */
-    size_t cleared_count;
-    struct removal_item items[STORE_BATCH_MAX];
+    size_t next;     /* of `ids`: behind the last batch that has begun */
+    atomic_int open; /* batches under way, and one while another may begin */
+    struct removal_batch batches[2];
 };
 void removal_many_start(struct remover *remover, struct removal_many *many);
 

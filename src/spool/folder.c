@@ -76,6 +76,8 @@ static int unlink_result(const struct folder *folder, const char *name)
 {
     int fd = openat(folder->dir, name, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
 
+    if (fd < 0 && errno == ENOENT)
+        return -1;
     if (fd >= 0)
         close(fd);
     SEAM_STEP("spool", "remove", "truncated");
@@ -84,20 +86,33 @@ static int unlink_result(const struct folder *folder, const char *name)
 
 /* The folder is not fsynced: what a power loss brings back has no row, and the sweep takes it
  * before anything is served. */
-static int folder_remove(struct spool *spool, const struct spool_op *op, struct err *err)
+static int remove_attempts(const struct folder *folder, const struct guid *id, int last,
+                           struct err *err)
 {
     int rc = 0;
 
-    for (int attempt = 1; attempt <= op->attempt; attempt++) {
+    for (int attempt = 1; attempt <= last; attempt++) {
         for (enum spool_kind kind = SPOOL_PART; kind <= SPOOL_RESULT; kind++) {
             char name[SPOOL_NAME_CAP];
 
-            spool_file_name(name, &op->id, attempt, kind);
-            if ((SEAM_FAILS("spool.unlink") || unlink_result(of(spool), name) < 0) &&
-                errno != ENOENT)
+            spool_file_name(name, id, attempt, kind);
+            if ((SEAM_FAILS("spool.unlink") || unlink_result(folder, name) < 0) && errno != ENOENT)
                 rc = err_errno(err, -E_SPOOL, "remove '%s'", name);
             SEAM_STEP("spool", "remove", "unlinked");
         }
+    }
+    return rc;
+}
+
+static int folder_remove(struct spool *spool, const struct spool_op *op, struct err *err)
+{
+    int rc = op->refs == NULL ? remove_attempts(of(spool), &op->id, op->attempt, err) : 0;
+
+    for (size_t i = 0; op->refs != NULL && i < op->count; i++) {
+        struct spool_ref *ref = &op->refs[i];
+
+        ref->left = remove_attempts(of(spool), &ref->id, ref->attempt, err) < 0;
+        rc = ref->left ? -E_SPOOL : rc;
     }
     return rc;
 }

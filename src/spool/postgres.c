@@ -23,7 +23,7 @@ enum {
     EACH_MAX = 256,      /* results in one answer of each() */
     AGAIN_MS = 250,      /* between two tries to publish without a database … */
     PATIENCE_MS = 30000, /* … for so long: a restart of PostgreSQL fails no report */
-    SLICE = 64,          /* chunks that one statement removes, 16 MiB: see remove_slices() */
+    SLICE = 64,          /* chunks that one statement removes, 16 MiB: see remove_until_none() */
     PUBLISH_S = 60,      /* for a statement that publishes, and … */
     PUBLISH_BYTES_A_SECOND = 1 << 20, /* … more for a large result */
 };
@@ -49,7 +49,7 @@ static const struct postgres *of_const(const struct spool *spool)
 
 struct place {
     struct guid id;
-    uint32_t attempt, number; /* in network order */
+    uint32_t attempt, number, last; /* in network order */
     struct link_param params[LINK_PARAMS_MAX];
 };
 
@@ -74,6 +74,88 @@ static int64_t int64_of(const PGresult *result, int row, int column)
     for (int i = 0; i < PQgetlength(result, row, column); i++)
         value = value << 8 | byte[i];
     return (int64_t)value;
+}
+
+/* ---- remove ---- */
+
+/* A statement that removes some of what is to go, again and again until there is nothing: one with
+ * all of it would exceed any time limit if that is large, and so it could never be deleted. */
+static int remove_until_none(PGconn *conn, const char *sql, const struct link_param *params,
+                             struct err *err)
+{
+    int64_t removed = 1;
+    int rc = 0;
+
+    while (rc == 0 && removed > 0) {
+        PGresult *result = NULL;
+
+        rc = link_query(conn, sql, params, &result, err);
+        removed = 0;
+        if (rc == 0)
+            str_to_int64(PQcmdTuples(result), &removed);
+        PQclear(result);
+        SEAM_STEP("spool", "remove", "slice");
+    }
+    return rc;
+}
+
+/* What has a chunk `from` or a later one, of the attempts `first` … `last`. */
+static int remove_slices(PGconn *conn, const struct guid *id, int first, int last, int from,
+                         struct err *err)
+{
+    _Static_assert(SLICE == 64, "the statement says so");
+    static const char sql[] =
+        "DELETE FROM reportd.result_chunk WHERE ctid = ANY (ARRAY(SELECT ctid"
+        " FROM reportd.result_chunk WHERE report_id = $1 AND attempt BETWEEN $2 AND $4"
+        " AND number >= $3 LIMIT 64))";
+    struct place place;
+
+    place_init(&place, id, first, from, 3);
+    place.last = htonl((uint32_t)last);
+    place.params[3] = (struct link_param){&place.last, sizeof(place.last)};
+    return remove_until_none(conn, sql, place.params, err);
+}
+
+/* Of many reports, most of which are small: as many chunks in one statement as have the bytes of a
+ * slice, and a few thousand at most. */
+static int remove_refs(PGconn *conn, const struct spool_op *op, struct err *err)
+{
+    _Static_assert((int)SPOOL_REFS_MAX <= (int)PG_GUIDS_MAX, "an array has them all");
+    static const char sql[] =
+        "DELETE FROM reportd.result_chunk WHERE ctid = ANY (ARRAY(SELECT place FROM"
+        " (SELECT ctid AS place, sum(octet_length(data)) OVER (ROWS UNBOUNDED PRECEDING)"
+        " - octet_length(data) AS before FROM reportd.result_chunk WHERE report_id = ANY ($1)"
+        " LIMIT 4096) AS few WHERE before < 16000000))";
+    struct pg_guids ids;
+    struct link_param params[LINK_PARAMS_MAX] = {{ids.bytes, 0}};
+
+    pg_guids_start(&ids, op->count);
+    for (size_t i = 0; i < op->count; i++)
+        pg_guids_add(&ids, &op->refs[i].id);
+    params[0].len = (int)ids.len;
+    return remove_until_none(conn, sql, params, err);
+}
+
+/* All but the first SLICE chunks of a deleted report: these go with its row, by ON DELETE CASCADE.
+ */
+static int remove_on(PGconn *conn, void *context, struct err *err)
+{
+    const struct spool_op *op = context;
+
+    if (op->refs != NULL)
+        return remove_refs(conn, op, err);
+    return remove_slices(conn, &op->id, 1, op->attempt, op->verb == SPOOL_DISCARD ? 0 : SLICE, err);
+}
+
+static int postgres_remove(struct spool *spool, const struct spool_op *op, struct err *err)
+{
+    bool lost;
+    /* What a worker writes here has no name and ends with its descriptor. */
+    int rc = link_run(&of(spool)->pool, remove_on, (void *)op, &lost, err);
+
+    for (size_t i = 0; op->refs != NULL && i < op->count; i++)
+        op->refs[i].left = rc < 0;
+    return rc;
 }
 
 /* ---- publish ---- */
@@ -183,13 +265,17 @@ static int begin_publish(PGconn *conn, const struct spool_op *op, struct err *er
     return link_run_text(conn, text, err);
 }
 
-/* All of it in one transaction, with the leftovers of earlier attempts, and of a try of this one
- * whose commit was not heard. */
+/* All of it in one transaction, with what is left of a try whose commit was not heard; before it,
+ * slice by slice, the leftovers of earlier attempts go. */
 static int publish_on(PGconn *conn, void *context, struct err *err)
 {
     const struct spool_op *op = context;
-    int rc = begin_publish(conn, op, err);
+    int rc = 0;
 
+    if (op->attempt > 1)
+        rc = remove_slices(conn, &op->id, 1, op->attempt - 1, 0, err);
+    if (rc == 0)
+        rc = begin_publish(conn, op, err);
     if (rc == 0)
         rc = remove_chunks(conn, op, err);
     if (rc == 0)
@@ -214,53 +300,6 @@ static void postgres_publish(struct spool *spool, struct lane_item *batch)
         op->rc = link_run(&of(spool)->pool, publish_on, op, &lost, &op->err);
         again = op->rc < 0 && lost && clock_mono_ms() < until_ms;
     } while (again);
-}
-
-/* ---- remove ---- */
-
-/* All but the first SLICE chunks of an attempt and those before it, a few in one statement: in one
- * with the rest, which the report's row takes along, a large result would exceed any time limit,
- * and so could never be deleted. */
-static int remove_slices(PGconn *conn, const struct spool_op *op, struct err *err)
-{
-    _Static_assert(SLICE == 64, "the statement says so, twice");
-    static const char sql[] =
-        "DELETE FROM reportd.result_chunk WHERE ctid = ANY (ARRAY(SELECT ctid"
-        " FROM reportd.result_chunk WHERE report_id = $1 AND attempt <= $2 AND number >= 64"
-        " LIMIT 64))";
-    struct place place;
-    int64_t removed = SLICE;
-    int rc = 0;
-
-    place_init(&place, &op->id, op->attempt, 0, 2);
-    while (rc == 0 && removed == SLICE) {
-        PGresult *result = NULL;
-
-        rc = link_query(conn, sql, place.params, &result, err);
-        removed = 0;
-        if (rc == 0)
-            str_to_int64(PQcmdTuples(result), &removed);
-        PQclear(result);
-        SEAM_STEP("spool", "remove", "slice");
-    }
-    return rc;
-}
-
-static int remove_on(PGconn *conn, void *context, struct err *err)
-{
-    const struct spool_op *op = context;
-    int rc = remove_slices(conn, op, err);
-
-    /* The rest of a deleted report goes by ON DELETE CASCADE. */
-    return rc == 0 && op->verb == SPOOL_DISCARD ? remove_chunks(conn, op, err) : rc;
-}
-
-static int postgres_remove(struct spool *spool, const struct spool_op *op, struct err *err)
-{
-    bool lost;
-
-    /* What a worker writes here has no name and ends with its descriptor. */
-    return link_run(&of(spool)->pool, remove_on, (void *)op, &lost, err);
 }
 
 /* ---- read ---- */
@@ -319,18 +358,20 @@ static void postgres_release(struct spool_row *row)
 }
 
 /* Of this attempt alone: it may be older than the result. */
+static int drop_on(PGconn *conn, void *context, struct err *err)
+{
+    const struct spool_file *file = context;
+
+    return remove_slices(conn, &file->id, file->attempt, file->attempt, 0, err);
+}
+
 static int postgres_drop(struct spool *spool, const struct spool_file *file, struct err *err)
 {
-    struct query query = {
-        .sql = "DELETE FROM reportd.result_chunk WHERE report_id = $1 AND attempt = $2"};
-    int rc;
+    bool lost;
 
     if (file->kind == SPOOL_TEMPORARY)
         return spool_temp_drop(&of(spool)->temp, file, err);
-    place_init(&query.place, &file->id, file->attempt, 0, 2);
-    rc = run_query(spool, &query, err);
-    PQclear(query.result);
-    return rc;
+    return link_run(&of(spool)->pool, drop_on, (void *)file, &lost, err);
 }
 
 /* A result that lacks a chunk in its middle has no size that any row could have. */

@@ -7,7 +7,7 @@
 
 #include "pg/pg.h"
 
-enum { LINK_POOL_MAX = 8, LINK_PARAMS_MAX = 3 };
+enum { LINK_POOL_MAX = 8, LINK_PARAMS_MAX = 4 };
 
 /* Connections that nobody uses now. There is one at most for every thread of the spool. */
 struct link_pool {

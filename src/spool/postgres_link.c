@@ -44,7 +44,7 @@ static int finish(PGconn *conn, int sent, PGresult **ret, struct err *err)
 int link_query(PGconn *conn, const char *sql, const struct link_param *params, PGresult **ret,
                struct err *err)
 {
-    static const int binary[LINK_PARAMS_MAX] = {1, 1, 1};
+    static const int binary[LINK_PARAMS_MAX] = {1, 1, 1, 1};
     const char *values[LINK_PARAMS_MAX];
     int lengths[LINK_PARAMS_MAX], count = 0;
 

@@ -115,7 +115,14 @@ ssize_t spool_reader_read(struct spool_reader *reader, int64_t at, void *out, si
 
 /* ---- publishing and removing ---- */
 
+enum { SPOOL_REFS_MAX = 1024 };
 enum spool_verb { SPOOL_PUBLISH, SPOOL_DISCARD, SPOOL_REMOVE };
+
+struct spool_ref {
+    struct guid id;
+    int attempt;
+    bool left; /* out: it could not be removed */
+};
 
 /* One operation, done off the caller's thread.
  *   PUBLISH  makes the fsynced bytes of (id, attempt) its result, durably.
@@ -127,6 +134,9 @@ struct spool_op {
     enum spool_verb verb;
     struct guid id;
     int attempt;
+    /* REMOVE: instead of `id` and `attempt`, all of these; borrowed until `done`. */
+    struct spool_ref *refs;
+    size_t count;                      /* at most SPOOL_REFS_MAX */
     int fd;                            /* PUBLISH: of spool_create(); stays yours */
     void (*done)(struct spool_op *op); /* called once, on a spool thread; must not block */
     void *owner;

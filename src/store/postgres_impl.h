@@ -135,14 +135,7 @@ void call_guid(struct call *call, const struct guid *id);
 void call_sealed(struct call *call, const uint8_t key[REPORT_KEY_BYTES], enum keyring_value what,
                  const void *data, size_t len);
 void call_null(struct call *call);
-/* An array of up to STORE_BATCH_MAX: start it, then add each. It has to live until call_send(). */
-struct call_guids {
-    uint8_t bytes[20 + STORE_BATCH_MAX * (4 + GUID_BYTES)];
-    size_t len;
-};
-void call_guids_start(struct call_guids *guids, size_t count);
-void call_guids_add(struct call_guids *guids, const struct guid *id);
-void call_guids(struct call *call, const struct call_guids *guids);
+void call_guids(struct call *call, const struct pg_guids *guids);
 void call_send(struct call *call);
 /* A statement without parameters. */
 void call_plain(struct postgres_conn *c, enum postgres_statement which);
@@ -174,6 +167,10 @@ void results_note(struct postgres_conn *c, enum postgres_trouble trouble, const 
 
 /* ---- postgres_report.c ---- */
 
+/* The key of the report `id`, from the columns `number` and `number` + 1; false, and zeros, if no
+ * key of ours opens it, even after another look at the keys there are. */
+bool postgres_unwrap(struct postgres_conn *c, const struct guid *id, int number,
+                     uint8_t ret[REPORT_KEY_BYTES]);
 /* A row that starts with POSTGRES_REPORT_COLUMNS; the key is the report's. */
 void postgres_read_report(struct postgres_conn *c, struct report *ret);
 /* As many rows as there are; *ret_reports is freed by store_op_done(). */

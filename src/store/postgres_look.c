@@ -1,5 +1,6 @@
 /* src/store/postgres_look.c -- looking at reports in PostgreSQL: one, a page, what has expired,
  * all, counts. */
+#include <sodium.h>
 #include <stdlib.h>
 
 #include "store/postgres_impl.h"
@@ -59,6 +60,7 @@ void postgres_send_list(struct postgres_conn *c, struct store_list *arg)
     call_int(&call, arg->state);
     call_int(&call, arg->page_size);
     call_int(&call, (arg->page - 1) * arg->page_size);
+    call_text(&call, arg->name);
     call_send(&call);
 }
 
@@ -172,13 +174,19 @@ int postgres_read_scan(struct postgres_conn *c, struct store_scan *arg, struct e
 {
     if (!results_take(c))
         return results_trouble(c, err);
-    for (arg->count = 0; results_next(c); arg->count++)
-        arg->reports[arg->count] = (struct store_scanned){.id = get_guid(c, 0),
-                                                          .state = (enum report_state)get_int(c, 1),
-                                                          .attempt = (int)get_int(c, 2),
-                                                          .bytes = get_int(c, 3),
-                                                          .expires_ms = get_int(c, 4),
-                                                          .sealed = get_bool(c, 5)};
+    for (arg->count = 0; results_next(c); arg->count++) {
+        struct store_scanned *one = &arg->reports[arg->count];
+        uint8_t key[REPORT_KEY_BYTES];
+
+        *one = (struct store_scanned){.id = get_guid(c, 0),
+                                      .state = (enum report_state)get_int(c, 1),
+                                      .attempt = (int)get_int(c, 2),
+                                      .bytes = get_int(c, 3),
+                                      .expires_ms = get_int(c, 4),
+                                      .sealed = get_bool(c, 5)};
+        one->locked = one->state != REPORT_DELETING && !postgres_unwrap(c, &one->id, 6, key);
+        sodium_memzero(key, sizeof(key));
+    }
     return 0;
 }
 

@@ -9,19 +9,19 @@
 
 /* ---- rows ---- */
 
-enum { MESSAGE = 3, DIGEST = 13, KEY_NUMBER = 14, WRAPPED_KEY = 15 };
+enum { MESSAGE = 3, DIGEST = 13, KEY_NUMBER = 14 }; /* and the wrapped key */
 
-/* The report's key; none if no key of ours opens it, even after another look at the keys there are.
- */
-static void read_key(struct postgres_conn *c, struct report *ret)
+bool postgres_unwrap(struct postgres_conn *c, const struct guid *id, int number,
+                     uint8_t ret[REPORT_KEY_BYTES])
 {
     uint8_t wrapped[KEYRING_WRAPPED_BYTES];
     enum keyring_found found;
 
-    get_blob(c, WRAPPED_KEY, wrapped, sizeof(wrapped));
-    found = keyring_unwrap(c->shared->ring, get_int(c, KEY_NUMBER), &ret->id, wrapped, ret->key);
+    get_blob(c, number + 1, wrapped, sizeof(wrapped));
+    found = keyring_unwrap(c->shared->ring, get_int(c, number), id, wrapped, ret);
     if (found == KEYRING_NO_SUCH_KEY && !c->blind)
         results_note(c, PG_STALE, "a report has a newer key than this node");
+    return found == KEYRING_OPENED;
 }
 
 void postgres_read_report(struct postgres_conn *c, struct report *ret)
@@ -42,8 +42,8 @@ void postgres_read_report(struct postgres_conn *c, struct report *ret)
         .finished_ms = get_int(c, 11),
         .expires_ms = get_int(c, 12),
     };
-    if (!get_null(c, WRAPPED_KEY))
-        read_key(c, ret);
+    if (!get_null(c, KEY_NUMBER))
+        postgres_unwrap(c, &ret->id, KEY_NUMBER, ret->key);
     ret->message = get_sealed_text(c, MESSAGE, ret->key, KEYRING_MESSAGE);
     get_blob(c, DIGEST, digest, sizeof(digest));
     if (!get_null(c, DIGEST) &&
@@ -478,17 +478,19 @@ int postgres_read_drop(struct postgres_conn *c, struct store_drop *arg, struct e
     return results_take(c) ? 0 : results_trouble(c, err);
 }
 
-static void fill_guids(struct call_guids *ret, const struct store_marked *reports, size_t count)
+_Static_assert((int)STORE_MANY_MAX <= (int)PG_GUIDS_MAX, "an array has all of a batch");
+
+static void fill_guids(struct pg_guids *ret, const struct store_marked *reports, size_t count)
 {
-    call_guids_start(ret, count);
+    pg_guids_start(ret, count);
     for (size_t i = 0; i < count; i++)
-        call_guids_add(ret, &reports[i].id);
+        pg_guids_add(ret, &reports[i].id);
 }
 
 void postgres_send_mark_many(struct postgres_conn *c, struct store_mark_many *arg)
 {
     struct call call = call_start(c, PG_MARK_MANY);
-    struct call_guids ids;
+    struct pg_guids ids;
 
     fill_guids(&ids, arg->reports, arg->count);
     call_guids(&call, &ids);
@@ -499,25 +501,32 @@ void postgres_send_mark_many(struct postgres_conn *c, struct store_mark_many *ar
     call_send(&call);
 }
 
+/* They mostly come in the order in which they were asked for: *next is where to look first. */
 static struct store_marked *find_marked(struct store_marked *reports, size_t count,
-                                        const struct guid *id)
+                                        const struct guid *id, size_t *next)
 {
     for (size_t i = 0; i < count; i++) {
-        if (guid_eq(&reports[i].id, id))
-            return &reports[i];
+        size_t at = (*next + i) % count;
+
+        if (guid_eq(&reports[at].id, id)) {
+            *next = at + 1;
+            return &reports[at];
+        }
     }
     return NULL;
 }
 
 int postgres_read_mark_many(struct postgres_conn *c, struct store_mark_many *arg, struct err *err)
 {
+    size_t next = 0;
+
     for (size_t i = 0; i < arg->count; i++)
         arg->reports[i] = (struct store_marked){.id = arg->reports[i].id};
     if (!results_take(c))
         return results_trouble(c, err);
     while (results_next(c)) {
         struct guid id = get_guid(c, 0);
-        struct store_marked *marked = find_marked(arg->reports, arg->count, &id);
+        struct store_marked *marked = find_marked(arg->reports, arg->count, &id, &next);
 
         if (marked == NULL)
             continue;
@@ -533,7 +542,7 @@ int postgres_read_mark_many(struct postgres_conn *c, struct store_mark_many *arg
 void postgres_send_held_many(struct postgres_conn *c, struct store_held_many *arg)
 {
     struct call call = call_start(c, PG_HELD_MANY);
-    struct call_guids ids;
+    struct pg_guids ids;
 
     fill_guids(&ids, arg->reports, arg->count);
     call_guids(&call, &ids);
@@ -542,13 +551,15 @@ void postgres_send_held_many(struct postgres_conn *c, struct store_held_many *ar
 
 int postgres_read_held_many(struct postgres_conn *c, struct store_held_many *arg, struct err *err)
 {
+    size_t next = 0;
+
     for (size_t i = 0; i < arg->count; i++)
         arg->reports[i].held = false;
     if (!results_take(c))
         return results_trouble(c, err);
     while (results_next(c)) {
         struct guid id = get_guid(c, 0);
-        struct store_marked *marked = find_marked(arg->reports, arg->count, &id);
+        struct store_marked *marked = find_marked(arg->reports, arg->count, &id, &next);
 
         if (marked != NULL)
             marked->held = true;
@@ -559,11 +570,11 @@ int postgres_read_held_many(struct postgres_conn *c, struct store_held_many *arg
 void postgres_send_drop_many(struct postgres_conn *c, struct store_drop_many *arg)
 {
     struct call call = call_start(c, PG_DROP_MANY);
-    struct call_guids ids;
+    struct pg_guids ids;
 
-    call_guids_start(&ids, arg->count);
+    pg_guids_start(&ids, arg->count);
     for (size_t i = 0; i < arg->count; i++)
-        call_guids_add(&ids, &arg->ids[i]);
+        pg_guids_add(&ids, &arg->ids[i]);
     call_guids(&call, &ids);
     call_send(&call);
 }

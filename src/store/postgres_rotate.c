@@ -231,7 +231,7 @@ static void log_stuck(struct postgres_rotation *r)
     if (r->unopened > 0 && !r->stuck)
         log_error("erase.failed",
                   "error=%zu reports cannot be opened with any key and keep the old one from being "
-                  "retired: delete them reference=%s",
+                  "retired: see doc/cluster.md reference=%s",
                   r->unopened, reference);
     r->stuck = r->unopened > 0;
 }

@@ -115,33 +115,7 @@ void call_sealed(struct call *call, const uint8_t key[REPORT_KEY_BYTES], enum ke
     add(call, out, out != NULL ? (int)(len + KEYRING_OVERHEAD) : 0);
 }
 
-static void add_int32(struct call_guids *guids, uint32_t value)
-{
-    value = htobe32(value);
-    memcpy(guids->bytes + guids->len, &value, sizeof(value));
-    guids->len += sizeof(value);
-}
-
-/* array_recv(): dimensions, has NULLs, type of the elements; length and first index of the one
- * dimension; then each element behind its length. */
-void call_guids_start(struct call_guids *guids, size_t count)
-{
-    guids->len = 0;
-    add_int32(guids, 1);
-    add_int32(guids, 0);
-    add_int32(guids, 2950);
-    add_int32(guids, (uint32_t)count);
-    add_int32(guids, 1);
-}
-
-void call_guids_add(struct call_guids *guids, const struct guid *id)
-{
-    add_int32(guids, GUID_BYTES);
-    memcpy(guids->bytes + guids->len, id->bytes, GUID_BYTES);
-    guids->len += GUID_BYTES;
-}
-
-void call_guids(struct call *call, const struct call_guids *guids)
+void call_guids(struct call *call, const struct pg_guids *guids)
 {
     add(call, guids->bytes, (int)guids->len);
 }

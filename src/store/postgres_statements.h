@@ -272,12 +272,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                  \
       " AND r.state <> 4")                                                                         \
     /* One statement, so that page and total are of one moment. */                                 \
-    X(LIST, "iiii",                                                                                \
+    X(LIST, "iiiit",                                                                               \
       "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", r.seq FROM " POSTGRES_REPORTS             \
       "   WHERE r.user_id = $1 AND r.state <> 4 AND (r.state = $2 OR $2 < 0)"                      \
+      "   AND ($5 IS NULL OR r.name = $5)"                                                         \
       "   ORDER BY r.seq DESC LIMIT $3 OFFSET $4),"                                                \
       " every AS (SELECT count(*) AS n FROM report"                                                \
-      "   WHERE user_id = $1 AND state <> 4 AND (state = $2 OR $2 < 0))"                           \
+      "   WHERE user_id = $1 AND state <> 4 AND (state = $2 OR $2 < 0)"                            \
+      "   AND ($5 IS NULL OR name = $5))"                                                          \
       " SELECT page.*, every.n FROM every LEFT JOIN page ON true ORDER BY page.seq DESC")          \
     X(EXPIRED, "i",                                                                                \
       "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"                    \
@@ -293,7 +295,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "   ELSE greatest(0, (SELECT n FROM size)"                                                   \
       "     - (SELECT coalesce(sum(n), 0) FROM few))::bigint END")                                 \
     X(SCAN, "gi",                                                                                  \
-      "SELECT id, state, attempt, bytes, expires_ms, result_sealed FROM report"                    \
+      "SELECT id, state, attempt, bytes, expires_ms, result_sealed, key_number, wrapped_key"       \
+      " FROM report"                                                                               \
       " WHERE id > $1 ORDER BY id LIMIT $2")                                                       \
     /* ---- users ---- */                                                                          \
     X(USER_ADD, "ttttb",                                                                           \

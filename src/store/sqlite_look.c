@@ -34,12 +34,15 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
 static int list_total(struct store_conn *conn, struct store_list *arg, const char *active,
                       struct err *err)
 {
-    struct sql q = sql_start(conn, arg->state < 0 ? SQL_LIST_TOTAL : SQL_LIST_STATE_TOTAL);
+    bool all = arg->state < 0 && arg->name == NULL;
+    struct sql q = sql_start(conn, all ? SQL_LIST_TOTAL : SQL_LIST_SOME_TOTAL);
 
     sql_int(&q, 1, arg->user_id);
     sql_json(&q, 2, active);
-    if (arg->state >= 0)
+    if (!all) {
         sql_int(&q, 3, arg->state);
+        sql_text(&q, 4, arg->name);
+    }
     if (sql_next(&q))
         arg->total = sql_get_int(&q, 0);
     return sql_end(&q, err);
@@ -53,8 +56,9 @@ static int list_page(struct store_conn *conn, struct store_list *arg, const char
     sql_int(&q, 1, arg->user_id);
     sql_json(&q, 2, active);
     sql_int(&q, 3, arg->state);
-    sql_int(&q, 4, arg->page_size);
-    sql_int(&q, 5, (arg->page - 1) * arg->page_size);
+    sql_text(&q, 4, arg->name);
+    sql_int(&q, 5, arg->page_size);
+    sql_int(&q, 6, (arg->page - 1) * arg->page_size);
     return sqlite_read_reports(&q, &arg->reports, &arg->count, err);
 }
 

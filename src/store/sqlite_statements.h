@@ -44,8 +44,10 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     " FROM report WHERE seq IN (SELECT value FROM json_each(?2)) AND user_id = ?1"                 \
     " AND state IN (0, 1)"
 
-/* Of the name ?4 and submitted before ?5, if these are given. */
-#define SQLITE_CHOSEN " AND (?4 IS NULL OR name = ?4) AND (?5 = 0 OR submitted_ms < ?5)"
+/* In the state ?3 (-1: any) and of the name ?4, if that is given. */
+#define SQLITE_LISTED " AND (?3 < 0 OR state = ?3) AND (?4 IS NULL OR name = ?4)"
+/* And submitted before ?5, if that is given. */
+#define SQLITE_CHOSEN SQLITE_LISTED " AND (?5 = 0 OR submitted_ms < ?5)"
 
 #define SQLITE_STATEMENTS(X)                                                                       \
     /* ---- transactions ---- */                                                                   \
@@ -91,18 +93,17 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
             " FROM report"                                                                         \
             " WHERE id = ?1 AND (user_id = ?2 OR ?2 = 0) AND state <> 4")                          \
     X(LIST, "SELECT " SQLITE_REPORT_COLUMNS ", seq FROM report WHERE user_id = ?1"                 \
-            " AND state IN (2, 3) AND (?3 < 0 OR state = ?3) UNION ALL"                            \
-            " SELECT " SQLITE_REPORT_COLUMNS ", seq" SQLITE_ACTIVE " AND (?3 < 0 OR state = ?3)"   \
-            " ORDER BY seq DESC LIMIT ?4 OFFSET ?5")                                               \
+            " AND state IN (2, 3)" SQLITE_LISTED " UNION ALL"                                      \
+            " SELECT " SQLITE_REPORT_COLUMNS ", seq" SQLITE_ACTIVE SQLITE_LISTED                   \
+            " ORDER BY seq DESC LIMIT ?5 OFFSET ?6")                                               \
     X(LIST_TOTAL, "SELECT (SELECT count(*) FROM report WHERE user_id = ?1 AND state IN (2, 3))"    \
                   " + (SELECT count(*)" SQLITE_ACTIVE ")")                                         \
-    X(LIST_STATE_TOTAL, "SELECT (SELECT count(*) FROM report WHERE user_id = ?1"                   \
-                        " AND state IN (2, 3) AND state = ?3)"                                     \
-                        " + (SELECT count(*)" SQLITE_ACTIVE " AND state = ?3)")                    \
-    X(MATCH, "SELECT id, state, seq FROM report WHERE user_id = ?1 AND state IN (2, 3)"            \
-             " AND (?3 < 0 OR state = ?3)" SQLITE_CHOSEN " UNION ALL"                              \
-             " SELECT id, state, seq" SQLITE_ACTIVE " AND (?3 < 0 OR state = ?3)" SQLITE_CHOSEN    \
-             " ORDER BY seq")                                                                      \
+    X(LIST_SOME_TOTAL, "SELECT (SELECT count(*) FROM report WHERE user_id = ?1"                    \
+                       " AND state IN (2, 3)" SQLITE_LISTED ")"                                    \
+                       " + (SELECT count(*)" SQLITE_ACTIVE SQLITE_LISTED ")")                      \
+    X(MATCH,                                                                                       \
+      "SELECT id, state, seq FROM report WHERE user_id = ?1 AND state IN (2, 3)" SQLITE_CHOSEN     \
+      " UNION ALL SELECT id, state, seq" SQLITE_ACTIVE SQLITE_CHOSEN " ORDER BY seq")              \
     X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
                " ORDER BY expires_ms LIMIT ?1")                                                    \
     X(STATS, "SELECT node, n FROM tally WHERE node < 5")                                           \

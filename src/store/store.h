@@ -21,6 +21,7 @@ enum {
     STORE_ACTIVE_MAX = 100,  /* highest active limit that can be configured */
     STORE_PAGE_MAX = 1000,   /* reports in one page of a list */
     STORE_BATCH_MAX = 256,   /* ids in one answer of EXPIRED and DELETING */
+    STORE_MANY_MAX = 1024,   /* ids of one MARK_MANY, HELD_MANY or DROP_MANY */
     STORE_SCAN_MAX = 64,     /* reports in one answer of SCAN */
     STORE_MATCH_MAX = 10000, /* ids in one answer of MATCH */
     STORE_VERSION_TEXT = 17, /* of a definition: DEFINITION_VERSION_TEXT */
@@ -185,6 +186,7 @@ struct store_find {
 struct store_list {
     int64_t user_id;
     int state;              /* enum report_state, or -1 for all */
+    const char *name;       /* NULL: all */
     int64_t page;           /* from 1 */
     int page_size;          /* 1 … STORE_PAGE_MAX */
     struct report *reports; /* out */
@@ -224,7 +226,7 @@ struct store_match {
     int64_t total;                        /* out: with those beyond `ids` */
 };
 
-/* MARK for up to STORE_BATCH_MAX reports of one user, all in one transaction. */
+/* MARK for up to STORE_MANY_MAX reports of one user, all in one transaction. */
 struct store_marked {
     struct guid id; /* in */
     bool found;     /* out, as the rest: see struct store_mark */
@@ -241,13 +243,13 @@ struct store_mark_many {
     size_t count;
 };
 
-/* HELD for up to STORE_BATCH_MAX reports that MARK_MANY has found: fills `held` only. */
+/* HELD for up to STORE_MANY_MAX reports that MARK_MANY has found: fills `held` only. */
 struct store_held_many {
     struct store_marked *reports; /* borrowed, with `count` elements */
     size_t count;
 };
 
-/* DROP for up to STORE_BATCH_MAX reports, all in one transaction. */
+/* DROP for up to STORE_MANY_MAX reports, all in one transaction. */
 struct store_drop_many {
     const struct guid *ids;
     size_t count;
@@ -330,6 +332,7 @@ struct store_scanned {
     bool sealed;       /* its result is encrypted as it is kept */
     bool in_row;       /* its result is in the row, or should be: … */
     int64_t row_bytes; /* … so many bytes as they are kept; -1: it is not there */
+    bool locked;       /* no key of erase.key opens it */
 };
 struct store_scan {
     struct guid after;                            /* in: of the page before; zero: the first page */

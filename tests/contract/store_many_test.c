@@ -138,18 +138,18 @@ static void what_is_not_the_users_own_or_has_left_the_state_is_not_marked(void *
 static void a_batch_of_the_largest_size_is_marked_and_dropped(void **state)
 {
     struct fixture *f = *state;
-    struct store_marked reports[STORE_BATCH_MAX];
-    struct guid ids[STORE_BATCH_MAX];
+    struct store_marked reports[STORE_MANY_MAX];
+    struct guid ids[STORE_MANY_MAX];
 
-    for (int i = 0; i < STORE_BATCH_MAX; i++) {
+    for (int i = 0; i < STORE_MANY_MAX; i++) {
         ids[i] = submit(f, f->ann);
         reports[i] = (struct store_marked){.id = ids[i]};
     }
-    mark_many(f, -1, reports, STORE_BATCH_MAX);
-    for (int i = 0; i < STORE_BATCH_MAX; i++)
+    mark_many(f, -1, reports, STORE_MANY_MAX);
+    for (int i = 0; i < STORE_MANY_MAX; i++)
         assert_true(reports[i].found);
     assert_int_equal(count_in(f, REPORT_QUEUED), 0);
-    drop_many(f, ids, STORE_BATCH_MAX);
+    drop_many(f, ids, STORE_MANY_MAX);
     assert_int_equal(count_in(f, REPORT_DELETING), 0);
 }
 

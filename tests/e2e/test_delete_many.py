@@ -19,7 +19,7 @@ pytestmark = pytest.mark.stores(*STORES)
 
 STATES = ("queued", "processing", "complete", "error")
 FUTURE = "9999-12-31"
-BATCH = 256  # STORE_BATCH_MAX
+BATCH = 1024  # STORE_MANY_MAX
 MOST = 10_000  # STORE_MATCH_MAX
 
 
@@ -271,8 +271,7 @@ def test_a_client_that_hangs_up_does_not_stop_the_deletion(make_server):
                        f"Authorization: {alice.token}\r\n\r\n".encode())
         gate.wait()
     gate.open()
-    poll(lambda: alice.references() == [], what="the deletion of all")
-    assert server.files() == []
+    poll(lambda: alice.references() == [] and server.files() == [], what="the deletion of all")
 
 
 def test_a_stop_leaves_nothing_half_deleted(make_server):
@@ -361,6 +360,6 @@ def test_a_disk_that_fails_is_told_and_what_was_deleted_is_counted(make_server):
     plan(server)
     server.start()
     client.url = server.url
-    left = len(client.references())
+    left = client.list(PageSize="1").json()["data"]["totalCount"]
     assert left in (0, 1, BATCH + 1)
     done(ask(client, State="complete"), complete=left)

@@ -355,6 +355,26 @@ def test_a_rotation_that_crashes_at_any_step_is_finished_by_the_next_start(make,
     assert "kept" in server.client("alice").result(reference).text
 
 
+def test_a_report_that_no_key_opens_is_found_and_deleting_it_lets_the_keys_go_on(make, archiving):
+    server = make(archiving, erase_after="1s")
+    client = started(server)
+    kept, damaged, repaired = (client.complete("Marked", Note="kept") for _ in range(3))
+    assert server.run("fsck", "-c", "reportd.conf").returncode == 0
+    archiving.sql("UPDATE reportd.report SET wrapped_key = decode(repeat('00', 72), 'hex')"
+                  f" WHERE id IN ('{damaged}', '{repaired}')", server.database)
+    poll(lambda: "2 reports cannot be opened with any key" in server.log_text(), what="the log")
+    found = server.run("fsck", "-c", "reportd.conf").stdout
+    assert [line.split()[:2] for line in found.splitlines()[:2]] == \
+        [["locked", reference] for reference in sorted((damaged, repaired))], found
+    assert client.delete(damaged).json()["result"] is True
+    assert server.stop() == 0
+    assert "locked" in server.run("fsck", "-c", "reportd.conf", "--repair").stdout
+    server.start()
+    await_rotation(server)
+    client = server.client("alice")
+    assert client.references() == [kept] and "kept" in client.result(kept).text
+
+
 @pytest.mark.parametrize("failing", ["erase.write", "erase.lock"])
 def test_a_file_that_cannot_be_written_is_told_and_loses_nothing(make, archiving, failing):
     server = make(archiving, erase_after="1s")

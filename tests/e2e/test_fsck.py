@@ -12,7 +12,7 @@ import requests
 from harness import PATIENCE, REPORTD, SPOOL_MARK, failed, poll
 
 STRAY = "0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e"
-KINDS = ["orphan-file", "lost-result", "wrong-size", "stuck", "expired"]
+KINDS = ["orphan-file", "lost-result", "wrong-size", "locked", "stuck", "expired"]
 
 
 def fsck(server, *words):

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from harness import failed
+from stores import STORES
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -66,6 +67,24 @@ def test_a_list_by_state(alice):
     assert listed(alice, State="queued")["reports"] == []
 
 
+@pytest.mark.stores(*STORES)
+def test_a_list_by_name(alice):
+    quick = [alice.complete("Quick", ProductID="1") for _ in range(3)]
+    nested = alice.complete("Nested")
+    bad = alice.order("Quick", ProductID="99")
+    alice.finish(bad)
+    running = alice.order("Endless")
+    alice.wait_for(running, "processing")
+    for name, references in (("Quick", [bad, *quick[::-1]]), ("Nested", [nested]), ("Endless", [running]), ("quick", [])):
+        page = listed(alice, ReportName=name)
+        assert [report["reference"] for report in page["reports"]] == references
+        assert page["totalCount"] == len(references)
+    page = listed(alice, ReportName="Quick", State="complete", PageSize=2, PageNumber=2)
+    assert [report["reference"] for report in page["reports"]] == quick[:1] and page["totalCount"] == 3
+    assert listed(alice, ReportName="Endless", State="complete")["totalCount"] == 0
+    assert listed(alice, reportname="Nested")["totalCount"] == 1
+
+
 def test_everybody_sees_only_their_own(alice, bob):
     alice.complete("Nested")
     assert listed(bob)["totalCount"] == 0
@@ -83,6 +102,11 @@ def test_everybody_sees_only_their_own(alice, bob):
     ({"State": "deleting"}, ["State", "queued"]),
     ({"State": "Complete"}, ["State", "complete"]),
     ({"State": ""}, ["State"]),
+    ({"ReportName": ""}, ["ReportName is empty"]),
+    ({"Stat": "error"}, ["no query parameter 'Stat'", "PageNumber, PageSize, State and ReportName"]),
+    ({"Before": "2026-01-01"}, ["no query parameter 'Before'"]),
+    ({"State": ["complete", "error"]}, ["State occurs twice"]),
+    ({"ReportName": "Quick", "reportname": "Nested"}, ["ReportName occurs twice"]),
 ])
 def test_a_bad_query_is_a_400_that_says_the_range(alice, query, words):
     failed(alice.list(**query), 400, *words)

@@ -209,6 +209,7 @@ def test_list_shows_states_and_pages(ctl, alice):
     assert [line.split()[0] for line in lines[1:]] == [endless, done]
     assert ctl.good("list", "--page-size", "1", "--page", "2").split("\n")[1].startswith(done)
     assert re.search(rf"{done} +complete +3 .* Quick", ctl.good("list", "--state", "complete"))
+    assert done in ctl.good("list", "--name", "Quick") and done not in ctl.good("list", "--name", "Nothing")
     assert ctl("list", "--state", "nonsense")[0] == 2
     assert ctl("list", "--page", "0")[0] == 2
 

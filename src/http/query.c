@@ -1,0 +1,82 @@
+/* src/http/query.c -- the query parameters that choose reports in a list. */
+#include "http/query.h"
+
+#include "base/str.h"
+
+struct reading {
+    const char *const *names;
+    int count;
+    const char **values;
+    const char *unknown, *twice;
+};
+
+static void note_query(void *context, const char *name, const char *value)
+{
+    struct reading *reading = context;
+    int i = 0;
+
+    while (i < reading->count && !str_eq_nocase(name, reading->names[i]))
+        i++;
+    if (i == reading->count)
+        reading->unknown = name;
+    else if (reading->values[i] != NULL)
+        reading->twice = reading->names[i];
+    else
+        reading->values[i] = value != NULL ? value : "";
+}
+
+static int unknown_query(const struct reading *reading, struct err *err)
+{
+    struct buf known;
+    int rc;
+
+    buf_init(&known, ERR_TEXT_MAX);
+    for (int i = 0; i < reading->count; i++)
+        buf_add_format(&known, "%s%s",
+                       i == 0                    ? ""
+                       : i + 1 == reading->count ? " and "
+                                                 : ", ",
+                       reading->names[i]);
+    rc = err_set(err, -E_INVALID, "There is no query parameter '%.64s' here: use %s.",
+                 reading->unknown, buf_failed(&known) ? "others" : buf_str(&known));
+    buf_done(&known);
+    return rc;
+}
+
+int query_read(struct exchange *ex, const char *const *names, int count,
+               const char *values[QUERY_MAX], struct err *err)
+{
+    struct reading reading = {.names = names, .count = count, .values = values};
+
+    for (int i = 0; i < QUERY_MAX; i++)
+        values[i] = NULL;
+    exchange_each_query(ex, note_query, &reading);
+    if (reading.unknown != NULL)
+        return unknown_query(&reading, err);
+    if (reading.twice != NULL)
+        return err_set(err, -E_INVALID, "%s occurs twice: give it once.", reading.twice);
+    return 0;
+}
+
+int query_state(const char *text, int *ret, struct err *err)
+{
+    enum report_state state;
+
+    *ret = -1;
+    if (text == NULL)
+        return 0;
+    if (!report_state_parse(text, &state) || state == REPORT_DELETING)
+        return err_set(err, -E_INVALID,
+                       "State must be queued, processing, complete or error; leave it out for all "
+                       "states.");
+    *ret = (int)state;
+    return 0;
+}
+
+int query_name(const char *text, const char **ret, struct err *err)
+{
+    *ret = text;
+    if (text != NULL && *text == '\0')
+        return err_set(err, -E_INVALID, "ReportName is empty: leave it out for all reports.");
+    return 0;
+}

@@ -1,0 +1,20 @@
+/* src/http/query.h -- the query parameters that choose reports in a list. */
+#ifndef HTTP_QUERY_H
+#define HTTP_QUERY_H
+
+#include "http/exchange.h"
+
+enum { QUERY_MAX = 8 };
+
+/* All parameters of the request, each of them one of `names`: values[i] is what names[i] has, ""
+ * without a value, or NULL if it is not given; borrowed. -E_INVALID: there is another one, or one
+ * occurs twice. */
+int query_read(struct exchange *ex, const char *const *names, int count,
+               const char *values[QUERY_MAX], struct err *err);
+
+/* A state that a caller may know of (NULL: *ret is -1, for all) or -E_INVALID. */
+int query_state(const char *text, int *ret, struct err *err);
+/* The name of a report (NULL: all) or -E_INVALID. */
+int query_name(const char *text, const char **ret, struct err *err);
+
+#endif

@@ -1,0 +1,353 @@
+/* src/proc/removal_many.c -- many deletions: the same steps as of one, each of them for a whole
+ * batch, and the next batch is marked while one is cleared. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/seam.h"
+#include "proc/removal_impl.h"
+
+static void start_batch(struct removal_batch *batch);
+
+/* ---- batches after each other ---- */
+
+static void close_one(struct removal_many *many)
+{
+    if (atomic_fetch_sub(&many->open, 1) == 1)
+        many->done(many);
+}
+
+/* A batch begins in this place when the one before it is marked and the one that was here is
+ * over. */
+static void pass_gate(struct removal_batch *batch)
+{
+    if (atomic_fetch_sub(&batch->gate, 1) == 1)
+        start_batch(batch);
+}
+
+static struct removal_batch *other_of(struct removal_batch *batch)
+{
+    struct removal_batch *batches = batch->many->batches;
+
+    return batch == &batches[0] ? &batches[1] : &batches[0];
+}
+
+static void end_batch(struct removal_batch *batch)
+{
+    struct removal_many *many = batch->many;
+
+    free(batch->items);
+    batch->items = NULL;
+    pass_gate(batch);
+    close_one(many);
+}
+
+/* No other batch begins; the first reason is the one that is told. */
+static void stop_many(struct removal_many *many, int rc, const struct err *err)
+{
+    pthread_mutex_lock(&many->remover->mutex);
+    if (many->rc == 0) {
+        many->rc = rc;
+        many->err = *err;
+    }
+    pthread_mutex_unlock(&many->remover->mutex);
+}
+
+static bool has_stopped(struct removal_many *many)
+{
+    bool stopped;
+
+    pthread_mutex_lock(&many->remover->mutex);
+    stopped = many->rc < 0;
+    pthread_mutex_unlock(&many->remover->mutex);
+    return stopped;
+}
+
+/* Of a report that is marked, but not gone. */
+static void stop_short(struct removal_many *many, int rc, const struct err *err)
+{
+    removal_leave_unfinished(many->remover, err);
+    stop_many(many, rc, err);
+}
+
+/* ---- the rows ---- */
+
+static void on_dropped(struct store_op *op)
+{
+    struct removal_batch *batch = op->owner;
+    struct removal_many *many = batch->many;
+
+    if (op->rc < 0) {
+        stop_short(many, op->rc, &op->err);
+        end_batch(batch);
+        return;
+    }
+    SEAM_STEP("removal", "many", "dropped");
+    pthread_mutex_lock(&many->remover->mutex);
+    for (size_t i = 0; i < batch->count; i++) {
+        many->by_state[batch->marked[i].was]++;
+        many->ids[many->gone++] = batch->cleared[i];
+    }
+    pthread_mutex_unlock(&many->remover->mutex);
+    for (size_t i = 0; i < batch->count; i++)
+        removal_all_gone(many->remover, &batch->cleared[i], many->began_us, true);
+    end_batch(batch);
+}
+
+static void on_recorded(struct ledger_op *op)
+{
+    struct removal_batch *batch = op->owner;
+
+    SEAM_STEP("removal", "many", "recorded");
+    if (op->rc < 0) {
+        stop_short(batch->many, op->rc, &op->err);
+        end_batch(batch);
+        return;
+    }
+    batch->op = (struct store_op){.verb = STORE_DROP_MANY, .done = on_dropped, .owner = batch};
+    batch->op.drop_many = (struct store_drop_many){.ids = batch->cleared, .count = batch->count};
+    store_post(batch->many->remover->spec.store, &batch->op);
+}
+
+/* ---- what is to be cleared away ---- */
+
+static bool is_cleared(const struct removal_batch *batch, size_t i)
+{
+    if (i < batch->ref_count)
+        return !batch->refs[i].left;
+    i -= batch->ref_count;
+    return i >= batch->item_count || batch->items[i].files.rc == 0;
+}
+
+static void note_failures(struct removal_batch *batch)
+{
+    for (size_t i = 0; i < REMOVAL_PARTS; i++) {
+        if (batch->files[i].rc < 0)
+            stop_short(batch->many, batch->files[i].rc, &batch->files[i].err);
+    }
+    for (size_t i = 0; i < batch->item_count; i++) {
+        if (batch->items[i].files.rc < 0)
+            stop_short(batch->many, batch->items[i].files.rc, &batch->items[i].files.err);
+    }
+}
+
+/* What could not be cleared stays in DELETING, and no other batch begins. */
+static void batch_cleared(struct removal_batch *batch)
+{
+    size_t count = 0;
+
+    note_failures(batch);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (!is_cleared(batch, i))
+            continue;
+        batch->marked[count] = batch->marked[i];
+        batch->cleared[count++] = batch->marked[i].id;
+    }
+    batch->count = count;
+    if (count == 0) {
+        end_batch(batch);
+        return;
+    }
+    batch->record = (struct ledger_op){
+        .ids = batch->cleared, .count = count, .done = on_recorded, .owner = batch};
+    ledger_post(batch->many->remover->spec.ledger, &batch->record);
+}
+
+static void clear_one(struct removal_batch *batch)
+{
+    if (atomic_fetch_sub(&batch->left, 1) == 1)
+        batch_cleared(batch);
+}
+
+static void on_item_cleared(struct removal_item *item)
+{
+    clear_one(item->owner);
+}
+
+static void on_files_gone(struct spool_op *op)
+{
+    SEAM_STEP("removal", "many", "unlinked");
+    clear_one(op->owner);
+}
+
+/* ---- how each is cleared away ---- */
+
+static bool is_found(const struct store_marked *marked)
+{
+    return marked->found;
+}
+
+static bool has_files(const struct store_marked *marked)
+{
+    return marked->attempt > 0 && !marked->in_row;
+}
+
+static bool may_be_in_use(const struct store_marked *marked)
+{
+    return has_files(marked) && (marked->was == REPORT_PROCESSING || marked->held);
+}
+
+static bool has_idle_files(const struct store_marked *marked)
+{
+    return has_files(marked) && !may_be_in_use(marked);
+}
+
+/* Bring those of `from` … `count` that are wanted to the front; returns where the others begin. */
+static size_t gather(struct store_marked *marked, size_t from, size_t count,
+                     bool (*wanted)(const struct store_marked *))
+{
+    for (size_t i = from; i < count; i++) {
+        struct store_marked one = marked[i];
+
+        if (!wanted(&one))
+            continue;
+        marked[i] = marked[from];
+        marked[from++] = one;
+    }
+    return from;
+}
+
+static void sort_out(struct removal_batch *batch)
+{
+    batch->count = gather(batch->marked, 0, batch->count, is_found);
+    batch->ref_count = gather(batch->marked, 0, batch->count, has_idle_files);
+    batch->item_count =
+        gather(batch->marked, batch->ref_count, batch->count, may_be_in_use) - batch->ref_count;
+    for (size_t i = 0; i < batch->ref_count; i++)
+        batch->refs[i] =
+            (struct spool_ref){.id = batch->marked[i].id, .attempt = batch->marked[i].attempt};
+}
+
+static void remove_files(struct removal_batch *batch)
+{
+    size_t begun = 0;
+
+    for (size_t i = 0; i < REMOVAL_PARTS; i++) {
+        size_t end = batch->ref_count * (i + 1) / REMOVAL_PARTS;
+
+        batch->files[i] = (struct spool_op){.verb = SPOOL_REMOVE,
+                                            .refs = batch->refs + begun,
+                                            .count = end - begun,
+                                            .done = on_files_gone,
+                                            .owner = batch};
+        begun = end;
+    }
+    for (size_t i = 0; i < REMOVAL_PARTS; i++) {
+        if (batch->files[i].count > 0)
+            spool_post(batch->many->remover->spec.spool, &batch->files[i]);
+        else
+            clear_one(batch);
+    }
+}
+
+static void stop_queries(struct removal_batch *batch)
+{
+    const struct store_marked *marked = batch->marked + batch->ref_count;
+    size_t count = batch->item_count; /* with the last of them the batch may be over */
+
+    for (size_t i = 0; i < count; i++)
+        batch->items[i] = (struct removal_item){.id = marked[i].id,
+                                                .remover = batch->many->remover,
+                                                .verb = "many",
+                                                .began_us = batch->many->began_us,
+                                                .held = marked[i].held,
+                                                .cleared = on_item_cleared,
+                                                .owner = batch};
+    for (size_t i = 0; i < count; i++)
+        removal_clear_away(&batch->items[i], marked[i].was, marked[i].attempt);
+}
+
+/* `left` is one more than there is to do until all has begun. */
+static void clear_batch(struct removal_batch *batch)
+{
+    struct err err;
+
+    sort_out(batch);
+    if (batch->item_count > 0)
+        batch->items = calloc(batch->item_count, sizeof(*batch->items));
+    if (batch->item_count > 0 && batch->items == NULL) {
+        stop_short(batch->many, err_set(&err, -E_NOMEM, "No memory to delete the reports."), &err);
+        end_batch(batch);
+        return;
+    }
+    atomic_store(&batch->left, REMOVAL_PARTS + batch->item_count + 1);
+    remove_files(batch);
+    stop_queries(batch);
+    clear_one(batch);
+}
+
+/* ---- marking ---- */
+
+static void on_looked(struct store_op *op)
+{
+    struct removal_batch *batch = op->owner;
+
+    if (op->rc < 0) {
+        stop_short(batch->many, op->rc, &op->err);
+        end_batch(batch);
+    } else {
+        clear_batch(batch);
+    }
+}
+
+/* Where there are other nodes: do any of them send one of the results? Only what is committed by
+ * now keeps them from beginning to. */
+static void on_marked(struct store_op *op)
+{
+    struct removal_batch *batch = op->owner;
+    struct store *store = batch->many->remover->spec.store;
+    bool marked = op->rc == 0;
+
+    SEAM_STEP("removal", "many", "marked");
+    if (!marked)
+        stop_many(batch->many, op->rc, &op->err);
+    pass_gate(other_of(batch));
+    if (!marked) {
+        end_batch(batch);
+    } else if (store_is_shared(store)) {
+        batch->op = (struct store_op){.verb = STORE_HELD_MANY, .done = on_looked, .owner = batch};
+        batch->op.held_many =
+            (struct store_held_many){.reports = batch->marked, .count = batch->count};
+        store_post(store, &batch->op);
+    } else {
+        clear_batch(batch);
+    }
+}
+
+static void start_batch(struct removal_batch *batch)
+{
+    struct removal_many *many = batch->many;
+    size_t count = many->count - many->next;
+
+    if (count == 0 || has_stopped(many)) {
+        close_one(many);
+        return;
+    }
+    if (count > STORE_MANY_MAX)
+        count = STORE_MANY_MAX;
+    for (size_t i = 0; i < count; i++)
+        batch->marked[i] = (struct store_marked){.id = many->ids[many->next + i]};
+    many->next += count;
+    batch->count = count;
+    atomic_fetch_add(&many->open, 1);
+    atomic_store(&batch->gate, 2);
+    batch->op = (struct store_op){.verb = STORE_MARK_MANY, .done = on_marked, .owner = batch};
+    batch->op.mark_many = (struct store_mark_many){.user_id = many->user_id,
+                                                   .state = many->state,
+                                                   .token = guid_new(),
+                                                   .reports = batch->marked,
+                                                   .count = count};
+    store_post(many->remover->spec.store, &batch->op);
+}
+
+void removal_many_start(struct remover *remover, struct removal_many *many)
+{
+    many->remover = remover;
+    many->began_us = clock_mono_us();
+    many->rc = 0;
+    many->next = many->gone = 0;
+    atomic_store(&many->open, 1);
+    for (int i = 0; i < 2; i++)
+        many->batches[i].many = many;
+    atomic_store(&many->batches[1].gate, 1);
+    start_batch(&many->batches[0]);
+}
