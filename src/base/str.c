@@ -107,6 +107,18 @@ bool str_to_size(const char *s, int64_t *ret_bytes)
     return read_with_unit(s, units, ret_bytes);
 }
 
+void str_size(char *out, size_t cap, int64_t bytes)
+{
+    static const char *const names[] = {"", "K", "M", "G", "T"};
+    size_t unit = 0;
+
+    while (bytes != 0 && bytes % 1024 == 0 && unit + 1 < sizeof(names) / sizeof(names[0])) {
+        bytes /= 1024;
+        unit++;
+    }
+    snprintf(out, cap, "%lld%s", (long long)bytes, names[unit]);
+}
+
 void str_human_size(char *out, size_t cap, int64_t bytes)
 {
     static const char *const names[] = {"B", "kB", "MB", "GB", "TB"};

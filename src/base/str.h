@@ -29,6 +29,9 @@ bool str_to_size(const char *s, int64_t *ret_bytes);
 /* "1.5 GB", "312 B" into out[cap]: for people, powers of 1000. */
 void str_human_size(char *out, size_t cap, int64_t bytes);
 
+/* "64M", "4097" into out[cap]: as str_to_size() reads it, with the largest unit that divides. */
+void str_size(char *out, size_t cap, int64_t bytes);
+
 /* "10m", "90s", "1500ms" into out[cap]: the largest unit that divides. */
 void str_human_duration(char *out, size_t cap, int64_t ms);
 

@@ -13,7 +13,7 @@ enum { INPUT_MAX = 2 * RECEIPT_TEXT_MAX }; /* with white space around it */
 struct checking {
     const char *file, *jwks;
     bool rotate;
-    char *receipt; /* NULL: on standard input */
+    char *receipt; /* or a file that has it; NULL: on standard input */
 };
 
 static void usage(FILE *out)
@@ -22,8 +22,8 @@ static void usage(FILE *out)
             "usage: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]\n"
             "       reportd receipt [-c FILE] --rotate\n\n"
             "Check the receipt of a deletion (the header X-Deletion-Receipt, or data.receipt of\n"
-            "DELETE /Report/List) and print its claims as JSON. Without RECEIPT, or with -, it is\n"
-            "read from standard input.\n\n"
+            "DELETE /Report/List) and print its claims as JSON. RECEIPT is a file that has it,\n"
+            "or the receipt itself; without it, or with -, it is read from standard input.\n\n"
             "  -c, --config FILE  the configuration, whose receipt_key_file has the keys\n"
             "                     (default: reportd.conf)\n"
             "  --jwks FILE        take the keys from FILE, a JWK Set as the server publishes it\n"
@@ -88,20 +88,52 @@ static int open_keys(const struct checking *c, struct receipt_keys **ret, struct
     return rc;
 }
 
-/* All of standard input without the white space around it; a failure is the buffer's. */
-static char *read_input(struct buf *ret)
+/* All of the file without the white space around it; a failure is the buffer's. */
+static char *read_input(FILE *file, struct buf *ret)
 {
     char part[1024];
     size_t n, last;
     char *text;
 
-    while ((n = fread(part, 1, sizeof(part), stdin)) > 0)
+    while ((n = fread(part, 1, sizeof(part), file)) > 0)
         buf_add(ret, part, n);
-    if (buf_failed(ret) || ret->len == 0)
+    if (ferror(file) || buf_failed(ret) || ret->len == 0)
         return NULL;
     text = ret->data + strspn(ret->data, " \t\r\n");
     for (last = strlen(text); last > 0 && strchr(" \t\r\n", text[last - 1]) != NULL; last--)
         text[last - 1] = '\0';
+    return text;
+}
+
+static bool may_be_receipt(const char *text)
+{
+    return strchr(text, '/') == NULL && strchr(text, '.') != strrchr(text, '.');
+}
+
+/* The receipt itself, or what is in the file of that name. NULL: `err` says why. */
+static char *find_text(const struct checking *c, struct buf *input, struct err *err)
+{
+    FILE *file;
+    char *text;
+
+    if (c->receipt == NULL) {
+        text = read_input(stdin, input);
+        if (text == NULL)
+            err_set(err, -E_INVALID, "standard input has no receipt");
+        return text;
+    }
+    file = fopen(c->receipt, "re");
+    if (file == NULL && may_be_receipt(c->receipt))
+        return c->receipt;
+    if (file == NULL) {
+        err_errno(err, -E_INVALID, "'%.64s' is neither a receipt nor a file that can be read",
+                  c->receipt);
+        return NULL;
+    }
+    text = read_input(file, input);
+    if (text == NULL)
+        err_set(err, -E_INVALID, "the file '%s' has no receipt", c->receipt);
+    fclose(file);
     return text;
 }
 
@@ -110,16 +142,14 @@ static int check(const struct checking *c, struct err *err)
     struct receipt_keys *keys = NULL;
     json_t *claims;
     struct buf input;
-    char *text = c->receipt;
+    const char *text;
     int rc = open_keys(c, &keys, err);
 
     if (rc < 0)
         return rc;
     buf_init(&input, INPUT_MAX);
-    if (text == NULL)
-        text = read_input(&input);
-    rc = text == NULL ? err_set(err, -E_INVALID, "standard input has no receipt")
-                      : receipt_verify(keys, text, &claims, err);
+    text = find_text(c, &input, err);
+    rc = text == NULL ? -E_INVALID : receipt_verify(keys, text, &claims, err);
     if (rc == 0) {
         json_dumpf(claims, stdout, JSON_INDENT(2));
         putchar('\n');

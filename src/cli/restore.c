@@ -232,9 +232,10 @@ static int apply_ledgers(struct restore *r, struct err *err)
 static void print_counts(const struct restore *r)
 {
     if (r->folder != NULL)
-        printf("%" PRId64 " reports restored, ", r->counts.reports);
-    printf("%" PRId64 " deletions applied again, %" PRId64 " sessions ended\n", r->counts.deleted,
-           r->counts.ended);
+        printf("%" PRId64 " report%s restored, ", r->counts.reports,
+               r->counts.reports == 1 ? "" : "s");
+    printf("%" PRId64 " deletion%s applied again, %" PRId64 " session%s ended\n", r->counts.deleted,
+           r->counts.deleted == 1 ? "" : "s", r->counts.ended, r->counts.ended == 1 ? "" : "s");
     if (r->counts.lost > 0)
         fprintf(stderr,
                 "reportd restore: %" PRId64

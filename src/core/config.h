@@ -64,8 +64,8 @@
     X(size_limit, SIZE, "16G", 4096, INT64_C(1) << 50,                                             \
       "Largest result; a definition may lower it")                                                 \
     X(row_results, SIZE, "16K", 0, 65536,                                                          \
-      "Largest result that is kept in its report's row instead of a file (embedded store only); "  \
-      "0: every result is a file")                                                                 \
+      "Largest result that is kept in its report's row instead of a file (embedded store only), "  \
+      "at most 64K; 0: every result is a file")                                                    \
     X(cancel_grace, DURATION, "2s", 10, 60000,                                                     \
       "How long a query that is deleted or has reached its time limit may take to stop before "    \
       "its "                                                                                       \

@@ -199,7 +199,7 @@ static int check_limits(const struct run *run, int64_t rows, int64_t bytes, stru
     if (job->size_limit > 0 && bytes > job->size_limit) {
         char size[32];
 
-        str_human_size(size, sizeof(size), job->size_limit);
+        str_size(size, sizeof(size), job->size_limit);
         return err_set(err, -E_SOURCE,
                        "The report is larger than its limit of %s and was stopped. Narrow it "
                        "down by its parameters.",
@@ -397,7 +397,7 @@ int run_needs_memory(int64_t limit, struct err *err)
 
     str_copy(detail, sizeof(detail), err->detail);
     if (limit > 0)
-        str_human_size(size, sizeof(size), limit);
+        str_size(size, sizeof(size), limit);
     err_set(err, -E_SOURCE,
             "The report needs more memory than %s%s%s. Narrow it down by its parameters, or ask "
             "the operator for %s.",

@@ -193,7 +193,7 @@ int sqlite_temp_why_full(struct err *err)
     if (!over)
         return err_set(err, -E_SOURCE,
                        "The server's disk for temporary files is full. Try again later.");
-    str_human_size(size, sizeof(size), most);
+    str_size(size, sizeof(size), most);
     return err_set(err, -E_SOURCE,
                    "The report sorts or collects more than the %s that it may keep in temporary "
                    "files (temp_limit), and was stopped. Narrow it down by its parameters, or ask "

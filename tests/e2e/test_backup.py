@@ -101,7 +101,7 @@ def test_a_restore_says_what_it_did(make_server):
     backup(server)
     client.delete(references[0])
     lose_everything(server)
-    assert restored(server, "backup") == "2 reports restored, 1 deletions applied again, 1 sessions ended\n"
+    assert restored(server, "backup") == "2 reports restored, 1 deletion applied again, 1 session ended\n"
 
 
 def test_the_manifest_tells_version_time_and_counts(make_server):
@@ -244,7 +244,7 @@ def test_a_purged_report_does_not_come_back(make_server, clock):
     poll(lambda: client.references() == [], what="the purge")
     lose_everything(server)
     clock.jump(-2 * DAY)
-    assert "1 deletions applied again" in restored(server, "backup")
+    assert "1 deletion applied again" in restored(server, "backup")
     client = server.start().client("alice")
     refused(client.status(reference), "Unknown reference")
 
@@ -269,7 +269,7 @@ def test_without_the_ledger_a_restore_is_refused(make_server):
     done = restore(server, "backup")
     assert done.returncode == 1 and "--resurrect" in done.stderr and "no deletion ledger" in done.stderr
     assert tree(server.folder) == before
-    assert "1 deletions applied again" in restored(server, "backup", "--ledger", "away")
+    assert "1 deletion applied again" in restored(server, "backup", "--ledger", "away")
     client = server.start().client("alice")
     refused(client.status(reference), "Unknown reference")
 
@@ -574,7 +574,7 @@ def test_ledgers_are_applied_to_a_copy_of_the_files(make_server):
     lose_everything(server)
     (server.folder / "copied").rename(server.spool)
     (server.folder / "copied.db").rename(server.folder / "store.db")
-    assert restored(server, "--ledger", "deletions.ledger") == "1 deletions applied again, 1 sessions ended\n"
+    assert restored(server, "--ledger", "deletions.ledger") == "1 deletion applied again, 1 session ended\n"
     assert restored(server, "--ledger", "deletions.ledger") == "0 deletions applied again, 0 sessions ended\n"
     assert server.files() == [f"{kept}.1.json"]
     client.url = server.start().url

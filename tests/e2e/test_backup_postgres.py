@@ -93,7 +93,7 @@ def test_what_was_deleted_since_the_backup_stays_deleted(make_cluster, own_postg
     done = poll(lambda: "runs out in" not in (done := restore(cluster, *ledgers(cluster))).stderr and done,
                 what="the end of the leases in the backup")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "3 deletions applied again, 1 sessions ended\n"
+    assert done.stdout == "3 deletions applied again, 1 session ended\n"
     assert restore(cluster, *ledgers(cluster)).stdout == "0 deletions applied again, 0 sessions ended\n"
     if spool == "folder":
         assert [path.name for path in (cluster.folder / "spool").glob("*.json")] == [f"{kept}.1.json"]

@@ -1,6 +1,7 @@
 """Receipts of deletions: signed, checked by another implementation, and given once."""
 
 import json
+import os
 import subprocess
 import time
 
@@ -91,9 +92,12 @@ def test_the_verb_checks_a_receipt_and_prints_its_claims(server, alice, tmp_path
     reference = alice.complete("Quick", ProductID="1")
     receipt = deleted(alice, reference)
     (tmp_path / "jwks.json").write_text(published(server.url))
+    file = tmp_path / "receipt.jws"
+    file.write_text(f"{receipt}\n")
     for done in (receipt_verb(server.folder, receipt),
                  receipt_verb(server.folder, stdin=f"  {receipt}\r\n"),
                  receipt_verb(server.folder, "-", stdin=receipt),
+                 receipt_verb(server.folder, str(file)),
                  receipt_verb(tmp_path, "--jwks", "jwks.json", receipt)):
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == checked(receipt, published(server.url))
@@ -113,6 +117,9 @@ def test_the_verb_refuses_what_is_not_genuine(server, alice, tmp_path):
     assert done.returncode == 1 and "not among the known" in done.stderr
     assert receipt_verb(tmp_path, "--jwks", "missing.json", receipt).returncode == 1
     assert receipt_verb(server.folder, receipt, receipt).returncode == 2
+    for name, words in (("nothing.jws", "neither"), ("/no/where.a.b", "neither"), (os.devnull, "has no receipt")):
+        done = receipt_verb(server.folder, name)
+        assert done.returncode == 1 and words in done.stderr
 
 
 def test_receipts_signed_elsewhere_by_the_same_key_are_told_apart_by_their_type(server):

@@ -150,7 +150,7 @@ def test_a_report_that_uses_up_its_processor_time_ends_in_error_at_once(make_ser
 
 def test_a_sort_that_spills_more_than_temp_limit_ends_in_error_and_says_so(make_server):
     server, client = make(make_server, workers=1, temp_limit="2M")
-    assert_ended_once(server, client, client.order("Sort"), "more than the 2.1 MB that it may keep in temporary files")
+    assert_ended_once(server, client, client.order("Sort"), "more than the 2M that it may keep in temporary files")
     assert not events(server, "worker.died") and list((server.spool / "temp").iterdir()) == []
 
 

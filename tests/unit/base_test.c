@@ -177,6 +177,22 @@ static void sizes_are_shown_for_people(void **state)
     assert_string_equal(out, "5000.0 TB");
 }
 
+static void limits_are_shown_as_they_are_written(void **state)
+{
+    static const char *const texts[] = {"0", "312", "4097", "4K", "64M", "16G", "1025M", "2048T"};
+    char out[32];
+    int64_t bytes;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_true(str_to_size(texts[i], &bytes));
+        str_size(out, sizeof(out), bytes);
+        assert_string_equal(out, texts[i]);
+    }
+    str_size(out, sizeof(out), INT64_C(2048) << 10);
+    assert_string_equal(out, "2M");
+}
+
 static void utf8_is_what_the_rfc_says(void **state)
 {
     static const struct {
@@ -563,6 +579,7 @@ int main(void)
         cmocka_unit_test(numbers_are_read_whole_or_not_at_all),
         cmocka_unit_test(durations_and_sizes_need_their_unit),
         cmocka_unit_test(sizes_are_shown_for_people),
+        cmocka_unit_test(limits_are_shown_as_they_are_written),
         cmocka_unit_test(utf8_is_what_the_rfc_says),
         cmocka_unit_test(a_guid_prints_as_it_is_parsed),
         cmocka_unit_test(what_is_no_guid_is_refused),
