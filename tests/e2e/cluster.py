@@ -1,10 +1,12 @@
 """Several nodes of reportd on one PostgreSQL, with one spool and one key."""
 
+import contextlib
 import itertools
 import select
 import shutil
 import socket
 import threading
+import time
 
 from harness import Client, Server, poll
 
@@ -21,6 +23,7 @@ class Proxy:
         self.whole = threading.Event()
         self.whole.set()
         self.ends = []
+        self.held_since = None  # when a connection came while it was cut
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -37,6 +40,8 @@ class Proxy:
         return socket.create_connection(("127.0.0.1", self.target))
 
     def carry(self, near):
+        if not self.whole.is_set():
+            self.held_since = self.held_since or time.monotonic()
         self.whole.wait()
         with near, self.connect() as far:
             self.ends += [near, far]
@@ -55,6 +60,16 @@ class Proxy:
 
     def cut(self):
         self.whole.clear()
+
+    def has_held(self, seconds):
+        """A new connection, for so long?"""
+        return self.held_since is not None and time.monotonic() - self.held_since >= seconds
+
+    def drop(self):
+        """End every connection, as a proxy that is restarted."""
+        for end in self.ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def mend(self):
         self.whole.set()

@@ -1,6 +1,7 @@
 """Nodes whose PostgreSQL restarts, ends their sessions or cannot be reached: nothing is lost or done twice."""
 
 import hashlib
+import signal
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from harness import REPORT_ENDS_WITHIN, failed, poll, soon
 from postgres import Postgres
 from seams import Gate, plan
 
+CONNECTS_WITHIN = 4  # seconds; a node gives a try to connect up before that
 ANSWERED_WITHIN = 120  # seconds, with restarts of PostgreSQL between
 
 
@@ -114,6 +116,24 @@ def test_a_session_that_is_ended_after_a_while_is_made_anew_as_well(make_cluster
         poll(lambda: cluster.sql(LISTS_WAITING % cluster.database), what="a list that waits")
         lock.communicate("ROLLBACK;")
         assert listing.result() == [reference]
+
+
+def test_a_node_that_hangs_while_it_connects_tries_again(make_cluster):
+    """The time that it had for connecting is over when it wakes up; the database was there all the while."""
+    cluster = make_cluster(nodes=1, tcp=True, lease="30s")
+    client, = cluster.clients(ALICE)
+    (node,), (proxy,) = cluster.nodes, cluster.proxies
+    assert client.references() == []
+    proxy.cut()
+    proxy.drop()
+    with ThreadPoolExecutor(1) as pool:
+        listing = pool.submit(client.list)
+        poll(lambda: proxy.has_held(0), what="a try to connect")
+        node.process.send_signal(signal.SIGSTOP)
+        poll(lambda: proxy.has_held(CONNECTS_WITHIN), what="the end of the time for it")
+        proxy.mend()
+        node.process.send_signal(signal.SIGCONT)
+        assert listing.result().status_code == 200
 
 
 @pytest.mark.parametrize("how", ["SIGINT", "SIGQUIT"])
