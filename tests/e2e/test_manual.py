@@ -1,0 +1,187 @@
+"""Every example of README.md, doc/tutorial.md and doc/definitions.md is run: definitions by a server, shell lines literally."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import PASSWORD, PATIENCE, REPORTCTL, REPORTD, ROOT, Server
+
+BLOCK = re.compile(r"(?:^(?P<before>[^\n]+)\n\n?)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+FILE = re.compile(r"`([\w./]+\.(?:conf|sql))`(?::| — [^`]*:)$")
+
+# What the examples of doc/definitions.md are about, on both engines.
+TABLES = """
+CREATE TABLE product (product_id integer PRIMARY KEY, name text NOT NULL);
+INSERT INTO product VALUES (1, 'Bonds');
+CREATE TABLE account (account_id integer PRIMARY KEY, product_id integer, biz_entity_id integer, cents integer, opened date);
+INSERT INTO account VALUES (1, 1, 10, 3050, '2024-01-12'), (2, 1, 10, 5, '2024-01-13');
+CREATE TABLE customer (id integer PRIMARY KEY, name text NOT NULL, country text NOT NULL);
+INSERT INTO customer VALUES (7, 'Ada', 'AU'), (8, 'Bob', 'NZ');
+CREATE TABLE orders (id integer PRIMARY KEY, order_id integer, customer_id integer, ordered_on date, ordered timestamp,
+                     total_cents integer);
+INSERT INTO orders VALUES (101, 101, 7, '2024-03-01', '2024-03-01 09:30:00', 3050);
+CREATE TABLE line (order_id integer, line_no integer);
+INSERT INTO line VALUES (101, 1), (101, 2);
+CREATE TABLE box (order_id integer, line_no integer, serial text);
+INSERT INTO box VALUES (101, 1, 'x'), (101, 1, 'y');
+CREATE TABLE item (item_id integer, owner text, paint text);
+"""
+# Of parameters that are required and have no default.
+VALUES = {"ProductID": "1", "CustomerID": "7", "FromDate": "2024-01-01", "ToDate": "2024-12-31",
+          "From": "2024-01-01T00:00:00Z", "To": "2024-12-31T00:00:00Z"}
+
+
+def blocks(page):
+    """(the paragraph's last line before it, kind, text) of each fenced block."""
+    found = [(match["before"] or "", match["kind"], match["text"]) for match in BLOCK.finditer((ROOT / page).read_text())]
+    assert len(found) == (ROOT / page).read_text().count("\n```") // 2, page
+    return found
+
+
+class Reader:
+    """Somebody who does what a page says, in a folder of their own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        self.server, self.said, self.place = None, "", os.memfd_create("pwd")
+        programs = folder.parent / "bin"
+        programs.mkdir()
+        for program in (REPORTD, REPORTCTL):
+            (programs / program.name).symlink_to(program)
+        self.environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "REPORTD_WORKER_MEMORY": "0",
+                            "HOME": str(folder), "XDG_CONFIG_HOME": str(folder / ".config")}
+
+    def write(self, path, text):
+        path = self.folder / path
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def serve(self):
+        self.server = Server.of_folder(self.folder)
+        self.server.start()
+
+    def shell(self, text):
+        """Its lines as they stand, except for the port of the server; where it goes, the next ones start."""
+        if text.startswith("kill -HUP"):
+            self.server.reload()
+            return
+        if self.server:
+            text = text.replace("http://127.0.0.1:8080", self.server.url)
+        first, serve, rest = text.partition("reportd serve -c reportd.conf\n")
+        assert not rest, "nothing comes after it in one terminal"
+        self.run(first)
+        if serve:
+            self.serve()
+
+    def run(self, text):
+        done = subprocess.run(["bash", "-ec", text + "\npwd >&3"], cwd=self.folder, env=self.environment, text=True, timeout=PATIENCE,
+                              input=PASSWORD + "\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                              preexec_fn=lambda: os.dup2(self.place, 3), pass_fds=(3,))
+        assert done.returncode == 0, text + done.stdout
+        os.lseek(self.place, 0, os.SEEK_SET)
+        self.folder = Path(os.read(self.place, 4096).decode().split("\n")[0])
+        os.ftruncate(self.place, 0)
+        os.lseek(self.place, 0, os.SEEK_SET)
+        self.said = done.stdout
+
+    def follow(self, page):
+        for before, kind, text in blocks(page):
+            named = FILE.search(before)
+            if named:
+                self.write(named.group(1), text)
+            elif kind == "text":
+                assert self.said.strip() == text.strip()
+            elif text.startswith("make"):
+                self.make(*text.split("\n", 1))
+            elif kind in ("sh", ""):
+                self.shell(text)
+            else:
+                raise AssertionError(f"{page}: what is this? {text}")
+
+    def make(self, line, rest):
+        """What it would do: a test makes no demo, does not check and installs nothing."""
+        for words in line.replace("sudo ", "").split(" && "):
+            subprocess.run([*words.split(), "-n"], cwd=ROOT, check=True, capture_output=True)
+        self.run(rest)
+
+    def close(self):
+        os.close(self.place)
+        if self.server:
+            assert self.server.stop() == 0
+            self.server.check_log()
+
+
+@pytest.fixture
+def reader(tmp_path):
+    reader = Reader(tmp_path / "home")
+    yield reader
+    reader.close()
+
+
+def test_the_tutorial_works_as_it_stands(reader):
+    reader.follow("doc/tutorial.md")
+
+
+def test_the_readme_works_as_it_stands(reader):
+    (reader.folder / "shop").mkdir()
+    subprocess.run(["sqlite3", reader.folder / "shop/shop.db"], input=TABLES, text=True, check=True)
+    reader.follow("README.md")
+
+
+def as_definition(text, number, source):
+    """An example as a whole file: what it leaves out is put before it."""
+    if "-- report:" not in text:
+        header = f"-- report: Example{number}\n-- source: {source}\n"
+        text = header + (text if "-- results" in text else "-- results\n" + text)
+    return re.sub(r"^-- source: \w+", f"-- source: {source}", text, flags=re.M)
+
+
+def examples():
+    return [text for _, kind, text in blocks("doc/definitions.md") if kind == "sql" and not text.startswith(("ALTER", "CREATE"))]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_every_definition_of_the_manual_is_good_and_gives_rows(tmp_path, postgres, engine):
+    if engine == "postgres":
+        database = postgres.create_database("manual", TABLES)
+        source = postgres.url(database)
+    else:
+        subprocess.run(["sqlite3", tmp_path / "manual.db"], input=TABLES, text=True, check=True)
+        source = f"sqlite:{tmp_path}/manual.db"
+    server = Server.made(tmp_path / "server", source=source)
+    for path in server.reports.iterdir():
+        path.unlink()
+    names = []
+    for number, text in enumerate(examples()):
+        text = as_definition(text, number, "data")
+        names.append(re.search(r"-- report: (\w+)", text).group(1))
+        (server.reports / f"{names[-1]}.sql").write_text(text)
+    checked = server.run("check", "-c", "reportd.conf", "--strict", "reports")
+    assert checked.returncode == 0, checked.stdout
+    server.add_user("alice")
+    server.start()
+    alice = server.client("alice")
+    for name in names:
+        text = (server.reports / f"{name}.sql").read_text()
+        given = {key: VALUES[key] for key in re.findall(r"^-- parameter: (\w+) .*\brequired\b", text, re.M)}
+        assert alice.result(alice.complete(name, **given)).json()["data"]["results"], name
+    assert server.stop() == 0
+    server.check_log()
+
+
+def test_the_other_lines_of_the_manual_work(reader, postgres):
+    """Shell lines on a folder of reports; statements for PostgreSQL in PostgreSQL."""
+    reader.write("reportd.conf", 'source registry { url = "sqlite:manual.db" }\n')
+    subprocess.run(["sqlite3", reader.folder / "manual.db"], input=TABLES, text=True, check=True)
+    reader.write("reports/One.sql", as_definition(examples()[0], 0, "registry"))
+    database = postgres.create_database("lines", TABLES)
+    for _, kind, text in blocks("doc/definitions.md"):
+        if text.startswith(("CREATE ROLE", "ALTER TABLE")):
+            role = "" if text.startswith("CREATE ROLE") else "CREATE ROLE reader;"
+            postgres.sql(f"BEGIN; {role} {text}; ROLLBACK", database)
+        elif kind != "sql":
+            reader.shell(text)
