@@ -94,7 +94,7 @@ class Reader:
             if named:
                 self.write(named.group(1), text)
             elif kind == "text":
-                assert self.said.strip() == text.strip()
+                assert self.said.strip().splitlines()[-text.count("\n"):] == text.splitlines(), page
             elif text.startswith("make"):
                 self.make(*text.split("\n", 1))
             elif kind in ("sh", ""):
