@@ -71,7 +71,8 @@ static void probe_column(struct probe *probe, const struct source_query *query, 
 }
 
 /* Those of results, a set or the summary: can they be rendered? */
-static void probe_columns(struct probe *probe, const struct source_query *query)
+static void probe_columns(struct probe *probe, const struct statement *statement,
+                          const struct source_query *query)
 {
     size_t count = source_columns(query);
     const char **names = calloc(count + 1, sizeof(*names));
@@ -84,7 +85,7 @@ static void probe_columns(struct probe *probe, const struct source_query *query)
     }
     if (names == NULL)
         problems_add(probe->problems, probe->line, false, "out of memory");
-    else if (json_rows_new(probe->def, names, count, &rows, &err) != 0)
+    else if (json_rows_new(probe->def, statement, names, count, &rows, &err) != 0)
         tell_err(probe, probe->line, &err);
     json_rows_free(rows);
     free(names);
@@ -142,7 +143,7 @@ static void probe_statement(struct probe *probe, const struct statement *stateme
         probe->columns_known = probe->columns_known && !rendered;
     } else {
         if (rendered)
-            probe_columns(probe, query);
+            probe_columns(probe, statement, query);
         if (source_rehearse(query, &err) != 0)
             tell_err(probe, statement->line, &err);
     }

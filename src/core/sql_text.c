@@ -246,3 +246,35 @@ bool sql_null_test_follows(const struct sql_walk *walk)
     return next_is(&ahead, "IS") && sql_walk_solid(&ahead, &token) &&
            (sql_is_word(&token, "NULL") || (sql_is_word(&token, "NOT") && next_is(&ahead, "NULL")));
 }
+
+enum { CUT_NAME_MIN = 60, CUT_NAME_MAX = 63 }; /* bytes; 3 more may be of one character */
+
+/* Is the quoted token that name, or, if it was cut, does it begin with it? */
+static bool quotes(const struct sql_token *token, const char *name)
+{
+    size_t len = strlen(name), at = 1, end = token->len - 1;
+
+    for (size_t i = 0; i < len; i++, at++) {
+        if (at >= end || token->text[at] != name[i])
+            return false;
+        at += token->text[at] == token->text[0]; /* doubled */
+    }
+    return at == end || (len >= CUT_NAME_MIN && len <= CUT_NAME_MAX);
+}
+
+void sql_find_aliases(const char *text, const char *const *names, size_t count, bool *found)
+{
+    struct sql_walk walk;
+    struct sql_token token;
+    bool behind_as = false;
+
+    sql_walk_init(&walk, text, strlen(text), 1);
+    while (sql_walk_next(&walk, &token)) {
+        if (token.kind == SQL_LINE_COMMENT || token.kind == SQL_BLOCK_COMMENT)
+            continue;
+        for (size_t i = 0; behind_as && token.kind == SQL_QUOTED && i < count; i++)
+            found[i] |= quotes(&token, names[i]);
+        behind_as = token.kind == SQL_OTHER && token.len == 2 &&
+                    strncasecmp(token.text, "as", token.len) == 0;
+    }
+}

@@ -54,6 +54,10 @@ bool sql_walk_solid(struct sql_walk *walk, struct sql_token *ret);
 /* Whether the token is this keyword, in any case. */
 bool sql_is_word(const struct sql_token *token, const char *word);
 
+/* Which of the names stand behind an AS of the text, in quotes of whatever kind: found[i] is set
+ * for names[i]. A name that PostgreSQL has cut to its 63 bytes counts too. */
+void sql_find_aliases(const char *text, const char *const *names, size_t count, bool *found);
+
 /* Bytes at text[0 … len) that a name may have behind its first character: letters, digits, _, $
  * and what is not ASCII. */
 size_t sql_name_length(const char *text, size_t len);

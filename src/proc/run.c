@@ -120,7 +120,7 @@ static int part_init(struct part *part, struct run *run, const struct statement 
     }
     for (size_t i = 0; i < count; i++)
         names[i] = source_column_name(part->query, i);
-    rc = json_rows_new(run->def, names, count, &part->rows, err);
+    rc = json_rows_new(run->def, statement, names, count, &part->rows, err);
     free(names);
     return rc;
 }

@@ -37,26 +37,57 @@ static const char *add_part(struct json_path *path, struct json_part part)
     return NULL;
 }
 
-int json_path_parse(const char *name, struct json_path *ret, struct err *err)
+/* Move the part at *at, up to a dot or the end, into *keys; *at is behind the dot then, NULL behind
+ * the last part. */
+static struct json_part cut_part(const char **at, char **keys)
+{
+    struct json_part part = {.at = *keys};
+    const char *from = *at;
+
+    for (; *from != '\0' && *from != '.'; from++) {
+        from += from[0] == '\\' && from[1] == '.';
+        *(*keys)++ = *from;
+    }
+    part.len = (size_t)(*keys - part.at);
+    *at = *from == '.' ? from + 1 : NULL;
+    return part;
+}
+
+static const char *parse(const char *name, char *keys, struct json_path *path)
+{
+    for (const char *at = name; at != NULL;) {
+        struct json_part part = cut_part(&at, &keys);
+        const char *why = NULL;
+
+        if (part.len == 0 || (at != NULL && part.len == 2 && is_array(&part)))
+            return "has an empty name or part of a name";
+        if (at != NULL)
+            why = add_part(path, part);
+        else if (is_array(&part))
+            return "names no column of the array; write 'array[].name'";
+        else
+            path->leaf = part;
+        if (why != NULL)
+            return why;
+    }
+    return NULL;
+}
+
+int json_path_parse(const char *name, bool nests, char *keys, struct json_path *ret,
+                    struct err *err)
 {
     struct json_path path = {.level = 0};
-    const char *at = name, *dot, *why = NULL;
+    const char *why = NULL;
+    size_t len = strlen(name);
 
-    if (strlen(name) > NAME_MAX_BYTES)
-        return misfit(name, "has a name that is too long", err);
-    for (; why == NULL && (dot = strchr(at, '.')) != NULL; at = dot + 1) {
-        struct json_part part = {.at = at, .len = (size_t)(dot - at)};
-
-        if (part.len == 0 || (part.len == 2 && is_array(&part)))
-            why = "has an empty name or part of a name";
-        else
-            why = add_part(&path, part);
-    }
-    path.leaf = (struct json_part){.at = at, .len = strlen(at)};
-    if (why == NULL && path.leaf.len == 0)
+    if (len > NAME_MAX_BYTES)
+        why = "has a name that is too long";
+    else if (len == 0)
         why = "has an empty name or part of a name";
-    if (why == NULL && is_array(&path.leaf))
-        why = "names no column of the array; write 'array[].name'";
+    else if (nests)
+        why = parse(name, keys, &path);
+    else
+        path.leaf = (struct json_part){.at = memcpy(keys, name, len), .len = len};
     if (why != NULL)
         return misfit(name, why, err);
     *ret = path;

@@ -21,8 +21,11 @@ struct json_path {
     size_t level; /* number of arrays */
 };
 
-/* Read `name`, which lives as long as the path. -E_SOURCE names a column that makes no path. */
-int json_path_parse(const char *name, struct json_path *ret, struct err *err);
+/* Read `name` into `keys`, which has room for as many bytes and lives as long as the path. Unless
+ * it `nests` it is one key, whatever is in it; else "\." is a dot in a key. -E_SOURCE names a
+ * column that makes no path. */
+int json_path_parse(const char *name, bool nests, char *keys, struct json_path *ret,
+                    struct err *err);
 
 /* Whether both are the same key. */
 bool json_part_eq(const struct json_part *a, const struct json_part *b);

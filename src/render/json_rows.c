@@ -6,6 +6,7 @@
 
 #include "base/decimal.h"
 #include "base/json.h"
+#include "core/sql_text.h"
 #include "render/json_path.h"
 #include "render/json_value.h"
 
@@ -17,6 +18,7 @@ enum {
 
 struct plan_column {
     char *name;
+    char *keys;                    /* as in the JSON: what the path's parts are of */
     const struct column *declared; /* borrowed from the definition; NULL: none */
     struct json_path path;
     struct buf before; /* all that stands between the previous value and this one */
@@ -174,25 +176,47 @@ static int plan(struct json_rows *rows, struct err *err)
     return 0;
 }
 
-static int name_columns(struct json_rows *rows, const struct definition *def,
-                        const char *const *columns, struct err *err)
+/* Which of the columns have a name that nests; NULL: no memory. Yours to free(). */
+static bool *find_nesting(const struct statement *statement, const char *const *columns,
+                          size_t count)
 {
-    for (size_t i = 0; i < rows->count; i++) {
-        struct plan_column *column = &rows->columns[i];
-        int rc;
+    bool *nests = calloc(count + 1, sizeof(*nests));
+    bool marks = false;
 
-        buf_init(&column->before, KEY_BYTES_MAX);
-        column->declared = definition_column(def, columns[i]);
-        if (column->declared != NULL && column->declared->type == COLUMN_ANY)
-            column->declared = NULL; /* it only has a label */
-        column->name = strdup(columns[i]);
-        if (column->name == NULL)
-            return err_set(err, -E_NOMEM, "Out of memory.");
-        rc = json_path_parse(column->name, &column->path, err);
-        if (rc < 0)
-            return rc;
+    for (size_t i = 0; i < count; i++)
+        marks |= strpbrk(columns[i], ".[") != NULL;
+    if (marks && nests != NULL)
+        sql_find_aliases(statement->sql, columns, count, nests);
+    return nests;
+}
+
+static int name_column(struct plan_column *column, const struct definition *def, const char *name,
+                       bool nests, struct err *err)
+{
+    column->declared = definition_column(def, name);
+    if (column->declared != NULL && column->declared->type == COLUMN_ANY)
+        column->declared = NULL; /* it only has a label */
+    column->name = strdup(name);
+    column->keys = malloc(strlen(name) + 1);
+    if (column->name == NULL || column->keys == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    return json_path_parse(column->name, nests, column->keys, &column->path, err);
+}
+
+static int name_columns(struct json_rows *rows, const struct definition *def,
+                        const struct statement *statement, const char *const *columns,
+                        struct err *err)
+{
+    bool *nests = find_nesting(statement, columns, rows->count);
+    int rc = nests != NULL ? 0 : err_set(err, -E_NOMEM, "Out of memory.");
+
+    for (size_t i = 0; i < rows->count; i++) {
+        buf_init(&rows->columns[i].before, KEY_BYTES_MAX);
+        if (rc == 0)
+            rc = name_column(&rows->columns[i], def, columns[i], nests[i], err);
     }
-    return 0;
+    free(nests);
+    return rc;
 }
 
 /* Where each level begins, if the columns stand level by level. */
@@ -209,8 +233,8 @@ static void divide(struct json_rows *rows)
     }
 }
 
-int json_rows_new(const struct definition *def, const char *const *columns, size_t count,
-                  struct json_rows **ret, struct err *err)
+int json_rows_new(const struct definition *def, const struct statement *statement,
+                  const char *const *columns, size_t count, struct json_rows **ret, struct err *err)
 {
     struct json_rows *rows = calloc(1, sizeof(*rows) + count * sizeof(rows->columns[0]));
     int rc;
@@ -224,7 +248,7 @@ int json_rows_new(const struct definition *def, const char *const *columns, size
     }
     rows->previous = calloc(count + 1, sizeof(rows->previous[0]));
     rc = rows->previous == NULL ? err_set(err, -E_NOMEM, "Out of memory.")
-                                : name_columns(rows, def, columns, err);
+                                : name_columns(rows, def, statement, columns, err);
     if (rc == 0) {
         divide(rows);
         rc = check_shape(rows, err);
@@ -245,6 +269,7 @@ void json_rows_free(struct json_rows *rows)
         return;
     for (size_t i = 0; i < rows->count; i++) {
         free(rows->columns[i].name);
+        free(rows->columns[i].keys);
         buf_done(&rows->columns[i].before);
     }
     for (size_t i = 0; i < LEVELS_MAX; i++) {

@@ -254,3 +254,12 @@ SELECT 1 AS "one", i % 2 AS "halves[].half", i AS "halves[].numbers[].number" FR
             sizes.append(max(peak(pid) for pid in server.workers()))
             client.delete(reference)
         assert sizes[1] - sizes[0] < 24 << 20
+
+
+def test_a_dot_nests_only_in_a_name_that_is_given_with_as(engines):
+    text = engines.run("""-- with
+w AS (SELECT 1 AS "in.with", 2 AS x)
+-- results
+SELECT v.*, "in.with", x AS "o.x", x + 1 AS "o.y", x AS "v\\.1" FROM (SELECT 5 "plain.dot") AS v, w""",
+                       "-- column: v\\.1 decimal(1)\n-- column: plain.dot scaled(1)\n")
+    assert text.startswith('"results":[{"plain.dot":0.5,"in":{"with":1},"o":{"x":2,"y":3},"v.1":2.0}]')

@@ -5,12 +5,24 @@
 #include <string.h>
 
 #include "core/definition.h"
+#include "core/sql_text.h"
+
+/* Whatever the text: looking for names in it ends, and stays in it. */
+static void find_aliases(const char *sql)
+{
+    static const char *const names[] = {
+        "", "a.b", "c[].d", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.a"};
+    bool found[sizeof(names) / sizeof(names[0])] = {0};
+
+    sql_find_aliases(sql, names, sizeof(names) / sizeof(names[0]), found);
+}
 
 /* Its own first line is there, below those that stand in `-- with`. */
 static void check_statement(const struct statement *statement)
 {
     int lines = 0;
 
+    find_aliases(statement->sql);
     for (const char *c = statement->sql; *c != '\0'; c++)
         lines += *c == '\n';
     if (statement->line < 1 || statement->above < 0 || lines < statement->above)

@@ -46,6 +46,23 @@ static size_t name_count(const char *const *names)
     return n;
 }
 
+/* As json_rows_new(), of a statement that gives the columns with AS. */
+static int plan_of(const struct definition *def, const char *const *names, size_t count,
+                   struct json_rows **ret, struct err *err)
+{
+    struct buf sql;
+    struct statement statement;
+    int rc;
+
+    buf_init(&sql, OUT_MAX);
+    for (size_t i = 0; i < count; i++)
+        buf_add_format(&sql, "%s AS \"%s\"", i > 0 ? ", 1" : "SELECT 1", names[i]);
+    statement = (struct statement){.sql = (char *)buf_str(&sql)};
+    rc = json_rows_new(def, &statement, names, count, ret, err);
+    buf_done(&sql);
+    return rc;
+}
+
 /* All rows of the table, in brackets, are `expected`. */
 static void prints(const struct definition *def, const char *const *names,
                    const struct source_value (*rows)[COLUMNS_MAX], size_t count,
@@ -57,7 +74,7 @@ static void prints(const struct definition *def, const char *const *names,
     json_t *json;
 
     buf_init(&out, OUT_MAX);
-    assert_int_equal(json_rows_new(def, names, name_count(names), &plan, &err), 0);
+    assert_int_equal(plan_of(def, names, name_count(names), &plan, &err), 0);
     buf_add_char(&out, '[');
     for (size_t i = 0; i < count; i++)
         assert_int_equal(json_rows_add(plan, rows[i], &out, &err), 0);
@@ -77,7 +94,7 @@ static void misfits(const char *const *names, const char *words)
     struct json_rows *plan = NULL;
     struct err err = {0};
 
-    assert_int_equal(json_rows_new(&def, names, name_count(names), &plan, &err), -E_SOURCE);
+    assert_int_equal(plan_of(&def, names, name_count(names), &plan, &err), -E_SOURCE);
     assert_string_equal(err.text, words);
     assert_null(plan);
 }
@@ -101,7 +118,7 @@ static void value_fails(struct column *column, struct source_value value, const 
     struct buf out;
 
     buf_init(&out, OUT_MAX);
-    assert_int_equal(json_rows_new(&def, (const char *const[]){"c"}, 1, &plan, &err), 0);
+    assert_int_equal(plan_of(&def, (const char *const[]){"c"}, 1, &plan, &err), 0);
     assert_int_equal(json_rows_add(plan, &value, &out, &err), -E_SOURCE);
     assert_string_equal(err.text, words);
     json_rows_free(plan);
@@ -164,7 +181,7 @@ static void the_previous_row_is_remembered_not_pointed_at(void **state)
 
     (void)state;
     buf_init(&out, OUT_MAX);
-    assert_int_equal(json_rows_new(&def, names, 3, &plan, NULL), 0);
+    assert_int_equal(plan_of(&def, names, 3, &plan, NULL), 0);
     assert_int_equal(json_rows_add(plan, row, &out, NULL), 0);
     memcpy(text, "sane", 4); /* as a database reuses its row */
     assert_int_equal(json_rows_add(plan, row, &out, NULL), 0);
@@ -239,7 +256,7 @@ static void keys(struct column *column, struct source_value a, struct source_val
     struct buf out;
 
     buf_init(&out, OUT_MAX);
-    assert_int_equal(json_rows_new(&def, (const char *const[]){"c", "a[].x"}, 2, &plan, &err), 0);
+    assert_int_equal(plan_of(&def, (const char *const[]){"c", "a[].x"}, 2, &plan, &err), 0);
     assert_int_equal(json_rows_add(plan, rows[0], &out, &err), 0);
     assert_int_equal(json_rows_add(plan, rows[1], &out, &err), 0);
     json_rows_end(plan, &out);
@@ -336,6 +353,65 @@ static void names_that_make_no_shape_are_refused(void **state)
             "The column 'o.a[].c' puts an array into an object; write 'array[].name'.");
     misfits(NAMES("a.b.c"), "The column 'a.b.c' nests too deep; write 'object.name'.");
     misfits(NAMES("a\xff"), "The column 'a\xff' has a name that is not UTF-8.");
+}
+
+/* The columns, with 1 in each, of the statement are `expected`. */
+static void nests_as(const char *sql, const char *const *names, const char *expected)
+{
+    const struct statement statement = {.sql = (char *)sql};
+    struct source_value row[COLUMNS_MAX] = {N(1), N(1), N(1), N(1), N(1), N(1), N(1), N(1)};
+    struct definition def = {0};
+    struct json_rows *plan;
+    struct err err = {0};
+    struct buf out;
+
+    buf_init(&out, OUT_MAX);
+    if (json_rows_new(&def, &statement, names, name_count(names), &plan, &err) != 0)
+        fail_msg("%s: %s", sql, err.text);
+    assert_int_equal(json_rows_add(plan, row, &out, &err), 0);
+    json_rows_end(plan, &out);
+    assert_string_equal(buf_str(&out), expected);
+    json_rows_free(plan);
+    buf_done(&out);
+}
+
+static void a_dot_nests_only_in_a_name_that_is_given_with_as(void **state)
+{
+    static const char long_name[] =
+        "a.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    char sql[256], expected[256];
+
+    (void)state;
+    nests_as("SELECT count(t.x), * FROM t", NAMES("count(t.x)", "a[].b", "1.5", "a\\.b", "c[]"),
+             "{\"count(t.x)\":1,\"a[].b\":1,\"1.5\":1,\"a\\\\.b\":1,\"c[]\":1}");
+    nests_as(
+        "SELECT x AS \"a.b\", y as 'a.c', z /**/ As -- why\n `d.e`, w AS [f.g], v \"h.i\", 'j.k'",
+        NAMES("a.b", "a.c", "d.e", "f.g", "h.i", "j.k"),
+        "{\"a\":{\"b\":1,\"c\":1},\"d\":{\"e\":1},\"f\":{\"g\":1},\"h.i\":1,\"j.k\":1}");
+    nests_as("WITH t AS (SELECT 1 AS \"a[].b\") SELECT * FROM t", NAMES("a[].b"),
+             "{\"a\":[{\"b\":1}]}");
+    nests_as("SELECT 1 AS \"a\"\".b\", 2 AS \"a\"", NAMES("a\".b", "a"),
+             "{\"a\\\"\":{\"b\":1},\"a\":1}");
+    nests_as("SELECT 1 AS \"a.bc\", \"a.b\"", NAMES("a.bc", "a.b"), "{\"a\":{\"bc\":1},\"a.b\":1}");
+    /* PostgreSQL cuts a name to 63 bytes. */
+    snprintf(sql, sizeof(sql), "SELECT 1 AS \"%syyy\"", long_name);
+    snprintf(expected, sizeof(expected), "{\"a\":{\"%s\":1}}", long_name + 2);
+    assert_int_equal(strlen(long_name), 63);
+    nests_as(sql, NAMES(long_name), expected);
+}
+
+static void a_dot_behind_a_backslash_is_a_dot_in_a_key(void **state)
+{
+    static const struct source_value rows[][COLUMNS_MAX] = {{N(1), N(2), N(3), N(4)}};
+    struct column column = {.name = (char *)"v\\.1", .type = COLUMN_SCALED, .scale = 2};
+    struct definition def = {.columns = &column, .column_count = 1};
+
+    (void)state;
+    prints(&def, NAMES("v\\.1", "o\\.p.q\\.r", "a\\x", "a\\.b[].c\\.d"), rows, 1,
+           "[{\"v.1\":0.01,\"o.p\":{\"q.r\":2},\"a\\\\x\":3,\"a.b\":[{\"c.d\":4}]}]");
+    misfits(NAMES("a\\.b", "c", "a\\.b"),
+            "The column 'a\\.b' has the key of another column, or columns of "
+            "one object do not stand together.");
 }
 
 static void integers_print_to_the_last_digit(void **state)
@@ -558,6 +634,8 @@ int main(void)
         cmocka_unit_test(keys_of_parents_compare_as_values),
         cmocka_unit_test(a_column_of_an_array_is_declared_by_its_whole_name),
         cmocka_unit_test(names_that_make_no_shape_are_refused),
+        cmocka_unit_test(a_dot_nests_only_in_a_name_that_is_given_with_as),
+        cmocka_unit_test(a_dot_behind_a_backslash_is_a_dot_in_a_key),
         cmocka_unit_test(integers_print_to_the_last_digit),
         cmocka_unit_test(reals_print_as_short_as_they_read_back),
         cmocka_unit_test(what_is_no_finite_number_names_its_column),
