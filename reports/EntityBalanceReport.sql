@@ -13,16 +13,10 @@
 -- column: grandTotalUnits scaled(2)
 -- column: averageBalance scaled(2)
 
--- check: Product :ProductID does not exist.
-SELECT 1 FROM product WHERE product_id = :ProductID;
-
--- check: FromDate :FromDate is after ToDate :ToDate.
-SELECT 1 WHERE :FromDate IS NULL OR :FromDate <= :ToDate;
-
--- results
+-- with
 -- Units have 2 decimals and prices 4, so units × price is 10000 times the cents: rounded half up per account.
 -- It runs on SQLite and PostgreSQL: there a sum of bigint is numeric, and would divide as such; here CROSS JOIN fixes the order of the tables.
-WITH quote AS MATERIALIZED (
+quote AS MATERIALIZED (
     SELECT i.investment_id,
            coalesce((SELECT p.price FROM price AS p
                      WHERE p.investment_id = i.investment_id AND p.price_date <= :ToDate
@@ -38,8 +32,16 @@ holding AS (
     WHERE t.account_id = a.account_id AND a.product_id = :ProductID AND t.transaction_date <= :ToDate AND t.status <> 'RolledBack'
     GROUP BY a.biz_entity_id, a.account_id
     HAVING sum(t.units_delta) <> 0 OR :IncludeClosingBalances
-),
-balance AS (
+)
+
+-- check: Product :ProductID does not exist.
+SELECT 1 FROM product WHERE product_id = :ProductID;
+
+-- check: FromDate :FromDate is after ToDate :ToDate.
+SELECT 1 WHERE :FromDate IS NULL OR :FromDate <= :ToDate;
+
+-- results
+WITH balance AS (
     SELECT h.*, (h.units * q.price + 5000) / 10000 AS balance,
            max(h.last_date) OVER (PARTITION BY h.biz_entity_id) AS entity_last_date
     FROM holding AS h
@@ -64,24 +66,7 @@ WHERE e.biz_entity_id = b.biz_entity_id AND (:FromDate IS NULL OR b.entity_last_
 ORDER BY b.biz_entity_id, b.account_id;
 
 -- summary
-WITH quote AS MATERIALIZED (
-    SELECT i.investment_id,
-           coalesce((SELECT p.price FROM price AS p
-                     WHERE p.investment_id = i.investment_id AND p.price_date <= :ToDate
-                     ORDER BY p.price_date DESC LIMIT 1), 0) AS price
-    FROM investment AS i
-    WHERE i.product_id = :ProductID
-),
-holding AS (
-    SELECT a.biz_entity_id, a.account_id, a.investment_id,
-           CAST(sum(t.units_delta) AS bigint) AS units, max(t.transaction_date) AS last_date
-    FROM account AS a
-    CROSS JOIN biz_transaction AS t
-    WHERE t.account_id = a.account_id AND a.product_id = :ProductID AND t.transaction_date <= :ToDate AND t.status <> 'RolledBack'
-    GROUP BY a.biz_entity_id, a.account_id
-    HAVING sum(t.units_delta) <> 0 OR :IncludeClosingBalances
-),
-entity AS (
+WITH entity AS (
     SELECT h.biz_entity_id, count(*) AS accounts, CAST(sum(h.units) AS bigint) AS units,
            CAST(sum((h.units * q.price + 5000) / 10000) AS bigint) AS balance
     FROM holding AS h

@@ -1,8 +1,8 @@
 -- report: InvoiceLines
 -- description: Every line of every invoice, with what was bought.
 -- source: chinook
--- column: unitPrice decimal(2)
--- column: totalAmount decimal(2)
+-- column: unitPrice decimal(2) "Price of one" USD
+-- column: totalAmount decimal(2) "Sold for, in all" USD
 
 -- results
 SELECT l.InvoiceLineId     AS "invoiceLineID",

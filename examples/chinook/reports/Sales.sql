@@ -4,19 +4,16 @@
 -- parameter: By enum(Genre|Artist|Country|MediaType) default Genre  "What to group by"
 -- parameter: FromDate date required  "Invoices from this date on"
 -- parameter: ToDate date default today  "Invoices up to the end of this date"
--- column: amount scaled(2)
--- column: totalAmount scaled(2)
+-- column: amount scaled(2) "Sold for" USD
+-- column: totalAmount scaled(2) "Sold for, in all" USD
 
--- check: FromDate :FromDate is after ToDate :ToDate.
-SELECT 1 WHERE :FromDate <= :ToDate;
-
--- results
-WITH sale AS (
+-- with
+sale AS (
     SELECT CASE :By WHEN 'Genre' THEN g.Name
                     WHEN 'Artist' THEN r.Name
                     WHEN 'Country' THEN i.BillingCountry
                     ELSE m.Name END AS name,
-           l.Quantity AS quantity,
+           i.InvoiceId AS invoice, l.Quantity AS quantity,
            CAST(round(l.UnitPrice * 100) AS INTEGER) * l.Quantity AS cents
     FROM Invoice AS i
     JOIN InvoiceLine AS l ON l.InvoiceId = i.InvoiceId
@@ -27,6 +24,11 @@ WITH sale AS (
     LEFT JOIN Artist AS r ON r.ArtistId = a.ArtistId
     WHERE date(i.InvoiceDate) BETWEEN :FromDate AND :ToDate
 )
+
+-- check: FromDate :FromDate is after ToDate :ToDate.
+SELECT 1 WHERE :FromDate <= :ToDate;
+
+-- results
 SELECT name          AS "name",
        sum(quantity) AS "tracks",
        sum(cents)    AS "amount"
@@ -35,9 +37,7 @@ GROUP BY name
 ORDER BY sum(cents) DESC, name;
 
 -- summary
-SELECT count(DISTINCT i.InvoiceId)                                             AS "invoices",
-       coalesce(sum(l.Quantity), 0)                                            AS "tracks",
-       coalesce(sum(CAST(round(l.UnitPrice * 100) AS INTEGER) * l.Quantity), 0) AS "totalAmount"
-FROM Invoice AS i
-JOIN InvoiceLine AS l ON l.InvoiceId = i.InvoiceId
-WHERE date(i.InvoiceDate) BETWEEN :FromDate AND :ToDate;
+SELECT count(DISTINCT invoice)    AS "invoices",
+       coalesce(sum(quantity), 0) AS "tracks",
+       coalesce(sum(cents), 0)    AS "totalAmount"
+FROM sale;

@@ -2,32 +2,37 @@
 -- description: Every customer with the invoices they were sent: an array in each result.
 -- source: chinook
 -- parameter: Country string  "Only customers from this country, as the database writes it"
--- column: total decimal(2)
--- column: invoices[].total decimal(2)
--- column: grandTotal decimal(2)
+-- column: customerID "Customer"
+-- column: total decimal(2) "Invoiced in all" USD
+-- column: invoices[].total decimal(2) "Invoice total" USD
+-- column: grandTotal decimal(2) "Total of all customers" USD
+
+-- with
+sent AS (
+    SELECT c.CustomerId, c.FirstName || ' ' || c.LastName AS Name, c.City, c.Country,
+           i.InvoiceId, i.InvoiceDate, i.Total
+    FROM Customer AS c
+    LEFT JOIN Invoice AS i ON i.CustomerId = c.CustomerId
+    WHERE :Country IS NULL OR c.Country = :Country
+)
 
 -- check: There is no customer from :Country.
 SELECT 1 FROM Customer WHERE :Country IS NULL OR Country = :Country LIMIT 1;
 
 -- results
--- Chinook keeps money as floating point numbers with two decimals; cents are exact.
-SELECT c.CustomerId                           AS "customerID",
-       c.FirstName || ' ' || c.LastName       AS "name",
-       c.City                                 AS "address.city",
-       c.Country                              AS "address.country",
-       sum(CAST(round(i.Total * 100) AS INTEGER)) OVER (PARTITION BY c.CustomerId) AS "total",
-       i.InvoiceId                            AS "invoices[].invoiceID",
-       date(i.InvoiceDate)                    AS "invoices[].date",
-       CAST(round(i.Total * 100) AS INTEGER)  AS "invoices[].total"
-FROM Customer AS c
-LEFT JOIN Invoice AS i ON i.CustomerId = c.CustomerId
-WHERE :Country IS NULL OR c.Country = :Country
-ORDER BY c.CustomerId, i.InvoiceDate, i.InvoiceId;
+SELECT CustomerId                                AS "customerID",
+       Name                                      AS "name",
+       City                                      AS "address.city",
+       Country                                   AS "address.country",
+       sum(Total) OVER (PARTITION BY CustomerId) AS "total",
+       InvoiceId                                 AS "invoices[].invoiceID",
+       date(InvoiceDate)                         AS "invoices[].date",
+       Total                                     AS "invoices[].total"
+FROM sent
+ORDER BY CustomerId, InvoiceDate, InvoiceId;
 
 -- summary
-SELECT count(DISTINCT c.CustomerId)                                AS "customers",
-       count(i.InvoiceId)                                          AS "invoices",
-       coalesce(sum(CAST(round(i.Total * 100) AS INTEGER)), 0)     AS "grandTotal"
-FROM Customer AS c
-LEFT JOIN Invoice AS i ON i.CustomerId = c.CustomerId
-WHERE :Country IS NULL OR c.Country = :Country;
+SELECT count(DISTINCT CustomerId) AS "customers",
+       count(InvoiceId)           AS "invoices",
+       coalesce(sum(Total), 0)    AS "grandTotal"
+FROM sent;

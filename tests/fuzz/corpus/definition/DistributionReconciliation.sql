@@ -23,6 +23,28 @@
 -- column: totalReinvested scaled(2)
 -- column: totalVariance scaled(2)
 
+-- with
+-- Units have 2 decimals and the amount per unit 6, so their product is 1000000 times the cents: rounded half up per
+-- account, since that is what each account is owed. A component's amount is its share of the calculated amount; the
+-- shares are differences of rounded running totals, so they add up to it to the cent. The CASTs are for PostgreSQL, where a
+-- sum of bigint is numeric, and would divide as such.
+total AS (
+    SELECT d.corporate_action_id, d.name, d.investment_id, i.security_code, d.record_date, d.payment_date,
+           d.status, d.amount_per_unit, d.declared_amount,
+           CAST(coalesce(sum(a.units), 0) AS bigint) AS units,
+           CAST(coalesce(sum((a.units * d.amount_per_unit + 500000) / 1000000), 0) AS bigint) AS calculated,
+           CAST(coalesce(sum(a.paid_amount), 0) AS bigint) AS paid,
+           CAST(coalesce(sum(a.withheld_amount), 0) AS bigint) AS withheld,
+           CAST(coalesce(sum(a.reinvested_amount), 0) AS bigint) AS reinvested
+    FROM investment AS i
+    JOIN distribution AS d ON d.investment_id = i.investment_id
+    LEFT JOIN distribution_account AS a ON a.corporate_action_id = d.corporate_action_id
+    WHERE i.product_id = :ProductID
+      AND (:InvestmentID IS NULL OR i.investment_id = :InvestmentID)
+      AND d.record_date BETWEEN coalesce(:FromDate, '0001-01-01') AND coalesce(:ToDate, '9999-12-31')
+    GROUP BY d.corporate_action_id, i.investment_id
+)
+
 -- check: Product :ProductID does not exist.
 SELECT 1 FROM product WHERE product_id = :ProductID;
 
@@ -34,28 +56,9 @@ SELECT 1 WHERE :InvestmentID IS NULL
 SELECT 1 WHERE :FromDate IS NULL OR :ToDate IS NULL OR :FromDate <= :ToDate;
 
 -- results
--- Units have 2 decimals and the amount per unit 6, so their product is 1000000 times the cents: rounded half up per
--- account, since that is what each account is owed. A component's amount is its share of the calculated amount; the
--- shares are differences of rounded running totals, so they add up to it to the cent.
-WITH total AS (
-    SELECT d.corporate_action_id, d.name, d.investment_id, i.security_code, d.record_date, d.payment_date,
-           d.status, d.amount_per_unit, d.declared_amount,
-           coalesce(sum(a.units), 0) AS units,
-           coalesce(sum((a.units * d.amount_per_unit + 500000) / 1000000), 0) AS calculated,
-           coalesce(sum(a.paid_amount), 0) AS paid,
-           coalesce(sum(a.withheld_amount), 0) AS withheld,
-           coalesce(sum(a.reinvested_amount), 0) AS reinvested
-    FROM investment AS i
-    JOIN distribution AS d ON d.investment_id = i.investment_id
-    LEFT JOIN distribution_account AS a ON a.corporate_action_id = d.corporate_action_id
-    WHERE i.product_id = :ProductID
-      AND (:InvestmentID IS NULL OR i.investment_id = :InvestmentID)
-      AND d.record_date BETWEEN coalesce(:FromDate, '0001-01-01') AND coalesce(:ToDate, '9999-12-31')
-    GROUP BY d.corporate_action_id
-),
-running AS (
+WITH running AS (
     SELECT corporate_action_id, position, component, percent,
-           sum(percent) OVER (PARTITION BY corporate_action_id ORDER BY position) AS upto
+           CAST(sum(percent) OVER (PARTITION BY corporate_action_id ORDER BY position) AS bigint) AS upto
     FROM distribution_component
 )
 SELECT t.corporate_action_id           AS "corporateActionID",
@@ -82,26 +85,12 @@ LEFT JOIN running AS c ON c.corporate_action_id = t.corporate_action_id
 ORDER BY t.record_date, t.corporate_action_id, c.position;
 
 -- summary
-WITH total AS (
-    SELECT d.declared_amount AS declared,
-           coalesce(sum((a.units * d.amount_per_unit + 500000) / 1000000), 0) AS calculated,
-           coalesce(sum(a.paid_amount), 0) AS paid,
-           coalesce(sum(a.withheld_amount), 0) AS withheld,
-           coalesce(sum(a.reinvested_amount), 0) AS reinvested
-    FROM investment AS i
-    JOIN distribution AS d ON d.investment_id = i.investment_id
-    LEFT JOIN distribution_account AS a ON a.corporate_action_id = d.corporate_action_id
-    WHERE i.product_id = :ProductID
-      AND (:InvestmentID IS NULL OR i.investment_id = :InvestmentID)
-      AND d.record_date BETWEEN coalesce(:FromDate, '0001-01-01') AND coalesce(:ToDate, '9999-12-31')
-    GROUP BY d.corporate_action_id
-)
-SELECT count(*)                                 AS "totalDistributions",
-       coalesce(sum(calculated), 0)             AS "totalCalculated",
-       coalesce(sum(declared), 0)               AS "totalDeclared",
-       coalesce(sum(paid), 0)                   AS "totalPaid",
-       coalesce(sum(withheld), 0)               AS "totalWithheld",
-       coalesce(sum(reinvested), 0)             AS "totalReinvested",
-       coalesce(sum(declared - calculated), 0)  AS "totalVariance",
-       count(*) FILTER (WHERE declared <> calculated) AS "unreconciled"
+SELECT count(*)                                AS "totalDistributions",
+       coalesce(sum(calculated), 0)            AS "totalCalculated",
+       coalesce(sum(declared_amount), 0)              AS "totalDeclared",
+       coalesce(sum(paid), 0)                  AS "totalPaid",
+       coalesce(sum(withheld), 0)              AS "totalWithheld",
+       coalesce(sum(reinvested), 0)            AS "totalReinvested",
+       coalesce(sum(declared_amount - calculated), 0) AS "totalVariance",
+       count(*) FILTER (WHERE declared_amount <> calculated) AS "unreconciled"
 FROM total;

@@ -13,15 +13,10 @@
 -- column: grandTotalUnits scaled(2)
 -- column: averageBalance scaled(2)
 
--- check: Product :ProductID does not exist.
-SELECT 1 FROM product WHERE product_id = :ProductID;
-
--- check: FromDate :FromDate is after ToDate :ToDate.
-SELECT 1 WHERE :FromDate IS NULL OR :FromDate <= :ToDate;
-
--- results
+-- with
 -- Units have 2 decimals and prices 4, so units × price is 10000 times the cents: rounded half up per account.
-WITH quote AS MATERIALIZED (
+-- It runs on SQLite and PostgreSQL: there a sum of bigint is numeric, and would divide as such; here CROSS JOIN fixes the order of the tables.
+quote AS MATERIALIZED (
     SELECT i.investment_id,
            coalesce((SELECT p.price FROM price AS p
                      WHERE p.investment_id = i.investment_id AND p.price_date <= :ToDate
@@ -31,18 +26,27 @@ WITH quote AS MATERIALIZED (
 ),
 holding AS (
     SELECT a.biz_entity_id, a.account_id, a.investment_id, a.external_account_id, a.account_number,
-           sum(t.units_delta) AS units, max(t.transaction_date) AS last_date
+           CAST(sum(t.units_delta) AS bigint) AS units, max(t.transaction_date) AS last_date
     FROM account AS a
-    CROSS JOIN biz_transaction AS t ON t.account_id = a.account_id
-    WHERE a.product_id = :ProductID AND t.transaction_date <= :ToDate AND t.status <> 'RolledBack'
+    CROSS JOIN biz_transaction AS t
+    WHERE t.account_id = a.account_id AND a.product_id = :ProductID AND t.transaction_date <= :ToDate AND t.status <> 'RolledBack'
     GROUP BY a.biz_entity_id, a.account_id
     HAVING sum(t.units_delta) <> 0 OR :IncludeClosingBalances
-),
-balance AS (
+)
+
+-- check: Product :ProductID does not exist.
+SELECT 1 FROM product WHERE product_id = :ProductID;
+
+-- check: FromDate :FromDate is after ToDate :ToDate.
+SELECT 1 WHERE :FromDate IS NULL OR :FromDate <= :ToDate;
+
+-- results
+WITH balance AS (
     SELECT h.*, (h.units * q.price + 5000) / 10000 AS balance,
            max(h.last_date) OVER (PARTITION BY h.biz_entity_id) AS entity_last_date
     FROM holding AS h
-    CROSS JOIN quote AS q ON q.investment_id = h.investment_id
+    CROSS JOIN quote AS q
+    WHERE q.investment_id = h.investment_id
 )
 SELECT b.biz_entity_id                                       AS "entityID",
        e.external_biz_entity_id                              AS "externalBizEntityId",
@@ -57,39 +61,28 @@ SELECT b.biz_entity_id                                       AS "entityID",
        b.units                                               AS "accounts[].units",
        b.last_date                                           AS "accounts[].lastTransactionDate"
 FROM balance AS b
-CROSS JOIN biz_entity AS e ON e.biz_entity_id = b.biz_entity_id
-WHERE :FromDate IS NULL OR b.entity_last_date >= :FromDate
+CROSS JOIN biz_entity AS e
+WHERE e.biz_entity_id = b.biz_entity_id AND (:FromDate IS NULL OR b.entity_last_date >= :FromDate)
 ORDER BY b.biz_entity_id, b.account_id;
 
 -- summary
-WITH quote AS MATERIALIZED (
-    SELECT i.investment_id,
-           coalesce((SELECT p.price FROM price AS p
-                     WHERE p.investment_id = i.investment_id AND p.price_date <= :ToDate
-                     ORDER BY p.price_date DESC LIMIT 1), 0) AS price
-    FROM investment AS i
-    WHERE i.product_id = :ProductID
-),
-holding AS (
-    SELECT a.biz_entity_id, a.account_id, a.investment_id,
-           sum(t.units_delta) AS units, max(t.transaction_date) AS last_date
-    FROM account AS a
-    CROSS JOIN biz_transaction AS t ON t.account_id = a.account_id
-    WHERE a.product_id = :ProductID AND t.transaction_date <= :ToDate AND t.status <> 'RolledBack'
-    GROUP BY a.biz_entity_id, a.account_id
-    HAVING sum(t.units_delta) <> 0 OR :IncludeClosingBalances
-),
-entity AS (
-    SELECT h.biz_entity_id, count(*) AS accounts, sum(h.units) AS units,
-           sum((h.units * q.price + 5000) / 10000) AS balance
+WITH entity AS (
+    SELECT h.biz_entity_id, count(*) AS accounts, CAST(sum(h.units) AS bigint) AS units,
+           CAST(sum((h.units * q.price + 5000) / 10000) AS bigint) AS balance
     FROM holding AS h
-    CROSS JOIN quote AS q ON q.investment_id = h.investment_id
+    CROSS JOIN quote AS q
+    WHERE q.investment_id = h.investment_id
     GROUP BY h.biz_entity_id
     HAVING :FromDate IS NULL OR max(h.last_date) >= :FromDate
+),
+total AS (
+    SELECT count(*) AS entities, CAST(sum(accounts) AS bigint) AS accounts, CAST(sum(balance) AS bigint) AS balance,
+           CAST(sum(units) AS bigint) AS units
+    FROM entity
 )
-SELECT count(*)                        AS "totalEntities",
-       coalesce(sum(accounts), 0)      AS "totalAccounts",
-       coalesce(sum(balance), 0)       AS "grandTotalBalance",
-       coalesce(sum(units), 0)         AS "grandTotalUnits",
-       coalesce((2 * sum(balance) + count(*)) / (2 * count(*)), 0) AS "averageBalance"
-FROM entity;
+SELECT entities              AS "totalEntities",
+       coalesce(accounts, 0) AS "totalAccounts",
+       coalesce(balance, 0)  AS "grandTotalBalance",
+       coalesce(units, 0)    AS "grandTotalUnits",
+       coalesce((2 * balance + entities) / (2 * nullif(entities, 0)), 0) AS "averageBalance"
+FROM total;

@@ -30,7 +30,8 @@ SELECT 1 WHERE :FromDate IS NULL OR :ToDate IS NULL OR :FromDate <= :ToDate;
 
 -- results
 -- quantity is what the transaction states: the change in units, or for SetQuantity the new holding.
--- CROSS JOIN fixes the order of the tables, so that the rows come in order of date from the index, without a sort.
+-- It runs on SQLite and PostgreSQL. In SQLite CROSS JOIN fixes the order of the tables, so that the rows come in order of
+-- date from the index, without a sort.
 SELECT t.biz_transaction_id          AS "bizTransactionID",
        t.external_biz_transaction_id AS "externalBizTransactionId",
        t.transaction_date            AS "transactionDate",
@@ -47,11 +48,14 @@ SELECT t.biz_transaction_id          AS "bizTransactionID",
        t.quantity                    AS "quantity",
        t.price_per_unit              AS "pricePerUnit",
        t.comment                     AS "comment"
-FROM biz_transaction AS t INDEXED BY biz_transaction_by_date
-CROSS JOIN account AS a ON a.account_id = t.account_id
-CROSS JOIN biz_entity AS e ON e.biz_entity_id = a.biz_entity_id
-CROSS JOIN investment AS i ON i.investment_id = a.investment_id
-WHERE t.product_id = :ProductID
+FROM biz_transaction AS t
+CROSS JOIN account AS a
+CROSS JOIN biz_entity AS e
+CROSS JOIN investment AS i
+WHERE a.account_id = t.account_id
+  AND e.biz_entity_id = a.biz_entity_id
+  AND i.investment_id = a.investment_id
+  AND t.product_id = :ProductID
   AND t.transaction_date BETWEEN coalesce(:FromDate, '0001-01-01') AND coalesce(:ToDate, '9999-12-31')
   AND (:TransactionType IS NULL OR t.transaction_type = :TransactionType)
   AND (:Status IS NULL OR t.status = :Status)
@@ -60,11 +64,13 @@ WHERE t.product_id = :ProductID
 ORDER BY t.transaction_date, t.biz_transaction_id;
 
 -- summary
--- The amounts in byType are written with their two decimals here, since a json column is passed through as it is.
-WITH type AS (
-    SELECT t.transaction_type AS name, count(*) AS count, sum(t.amount) AS amount, sum(t.quantity) AS quantity,
+-- The JSON of byType is written by hand, since each database has functions of its own for that, and the amounts shall have
+-- their two decimals: one object a type, appended to one another in order of name. No name holds what JSON would escape.
+WITH RECURSIVE type AS (
+    SELECT row_number() OVER (ORDER BY t.transaction_type) AS place, t.transaction_type AS name, count(*) AS count,
+           CAST(sum(t.amount) AS bigint) AS amount, CAST(sum(t.quantity) AS bigint) AS quantity,
            min(t.transaction_date) AS first_date, max(t.transaction_date) AS last_date
-    FROM biz_transaction AS t INDEXED BY biz_transaction_by_date
+    FROM biz_transaction AS t
     WHERE t.product_id = :ProductID
       AND t.transaction_date BETWEEN coalesce(:FromDate, '0001-01-01') AND coalesce(:ToDate, '9999-12-31')
       AND (:TransactionType IS NULL OR t.transaction_type = :TransactionType)
@@ -72,16 +78,25 @@ WITH type AS (
       AND (:EntityID IS NULL OR t.account_id IN (SELECT account_id FROM account WHERE biz_entity_id = :EntityID))
       AND (:AccountID IS NULL OR t.account_id = :AccountID)
     GROUP BY t.transaction_type
+),
+object AS (
+    SELECT place, '{"transactionType":"' || name || '","count":' || count
+           || ',"amount":' || CASE WHEN amount < 0 THEN '-' ELSE '' END
+           || (abs(amount) / 100) || '.' || substr(CAST(100 + abs(amount) % 100 AS text), 2)
+           || ',"quantity":' || CASE WHEN quantity < 0 THEN '-' ELSE '' END
+           || (abs(quantity) / 100) || '.' || substr(CAST(100 + abs(quantity) % 100 AS text), 2) || '}' AS json
+    FROM type
+),
+joined AS (
+    SELECT CAST(0 AS bigint) AS place, '' AS json
+    UNION ALL
+    SELECT o.place, j.json || CASE o.place WHEN 1 THEN '' ELSE ',' END || o.json
+    FROM joined AS j JOIN object AS o ON o.place = j.place + 1
 )
 SELECT coalesce(sum(count), 0)    AS "totalTransactions",
        coalesce(sum(amount), 0)   AS "totalAmount",
        coalesce(sum(quantity), 0) AS "totalQuantity",
-       min(first_date)            AS "firstTransactionDate",
-       max(last_date)             AS "lastTransactionDate",
-       json_group_array(json_object(
-           'transactionType', name,
-           'count', count,
-           'amount', json(format('%s%d.%02d', iif(amount < 0, '-', ''), abs(amount) / 100, abs(amount) % 100)),
-           'quantity', json(format('%s%d.%02d', iif(quantity < 0, '-', ''), abs(quantity) / 100, abs(quantity) % 100))
-       ))                         AS "byType"
+       min(first_date)                            AS "firstTransactionDate",
+       max(last_date)                             AS "lastTransactionDate",
+       (SELECT '[' || json || ']' FROM joined ORDER BY place DESC LIMIT 1) AS "byType"
 FROM type;
