@@ -270,7 +270,7 @@ static int check_folder(const struct auditing *a, struct err *err)
 
 static int repair(struct auditing *a, struct err *err)
 {
-    const struct ledger_spec ledger = {.path = a->config->deletion_ledger.text};
+    const struct ledger_spec ledger = {.path = a->config->deletion_ledger.text, .store = a->store};
     int rc = check_folder(a, err);
 
     if (rc == 0)

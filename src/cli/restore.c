@@ -33,7 +33,7 @@ static void usage(FILE *out)
     fprintf(
         out,
         "usage: reportd restore [-c FILE] [--ledger FILE]... [--resurrect] [--force] DIR\n"
-        "       reportd restore [-c FILE] --ledger FILE...\n\n"
+        "       reportd restore [-c FILE] [--resurrect] --ledger FILE...\n\n"
         "Bring back the store and the results of DIR, which reportd backup has made, to where\n"
         "the configuration says; no server may run. Every deletion of which the deletion\n"
         "ledger knows is applied again, and all sessions end. It may be repeated if it was\n"
@@ -44,9 +44,9 @@ static void usage(FILE *out)
         "  -c, --config FILE  the configuration (default: reportd.conf)\n"
         "  --ledger FILE      a deletion ledger, in place of the configuration's; one --ledger\n"
         "                     for each\n"
-        "  --resurrect        go on though a ledger is missing, damaged or does not reach back to "
-        "the\n"
-        "                     backup: reports that were deleted since come back\n"
+        "  --resurrect        go on though a ledger is missing, damaged, cut off, another store's, "
+        "or\n"
+        "                     has forgotten too much: reports that were deleted since come back\n"
         "  --force            overwrite the store that is there\n"
         "  -h, --help         print this\n\n"
         "The exit status is 0 if all is restored, 1 if not, 2 for wrong usage.\n");
@@ -68,8 +68,8 @@ static int check_arguments(int argc, char **argv, struct restore *r)
         return wrong_usage(
             "name the folder of a backup, or, with --ledger, the ledgers to apply to "
             "the store that stands");
-    if (r->folder == NULL && (r->resurrect || r->force))
-        return wrong_usage("--resurrect and --force are for the folder of a backup");
+    if (r->folder == NULL && r->force)
+        return wrong_usage("--force is for the folder of a backup");
     return 0;
 }
 
@@ -129,7 +129,7 @@ static int read_ledger(struct restore *r, const char *path, struct err *err)
     if (rc < 0)
         return rc;
     r->ledgers.count++;
-    if (ledger_copy_damaged(*copy) > 0 && r->folder != NULL && !r->resurrect)
+    if (ledger_copy_damaged(*copy) > 0 && !r->resurrect)
         return err_set(err, -E_LEDGER,
                        "%zu records of the deletion ledger '%s' cannot be read, and their reports "
                        "would come back: accept that with --resurrect",
@@ -141,24 +141,15 @@ static int read_ledger(struct restore *r, const char *path, struct err *err)
     return 0;
 }
 
-/* A ledger that was made anew, or has forgotten, knows not all that was deleted since. */
-static int check_reach(const struct restore *r, const struct manifest *manifest, struct err *err)
+/* Have the ledgers all that was deleted since? */
+static int check_ledgers(const struct restore *r, const struct backup_state *state, struct err *err)
 {
-    int64_t since_ms = INT64_MAX;
-    char made[CLOCK_TEXT], since[CLOCK_TEXT];
+    int rc = ledgers_check(&r->ledgers, state, err);
 
-    for (size_t i = 0; i < r->ledgers.count; i++) {
-        if (ledger_copy_since_ms(r->copies[i]) < since_ms)
-            since_ms = ledger_copy_since_ms(r->copies[i]);
-    }
-    if (since_ms <= manifest->made_ms || r->resurrect)
-        return 0;
-    clock_format(manifest->made_ms, made);
-    clock_format(since_ms, since);
-    return err_set(err, -E_LEDGER,
-                   "the backup is of %s, but the deletion ledger only knows what was deleted since "
-                   "%s: what was deleted before then would come back; accept that with --resurrect",
-                   made, since);
+    if (rc == 0 || !r->resurrect)
+        return rc;
+    fprintf(stderr, "reportd restore: %s\n", err->text);
+    return 0;
 }
 
 static int read_ledgers(struct restore *r, struct err *err)
@@ -192,9 +183,10 @@ static int restore_folder(struct restore *r, struct err *err)
                                 .store = config_store_path(r->config),
                                 .overwrite = r->force,
                                 .ledgers = &r->ledgers,
+                                .unchecked = r->resurrect,
                                 .progress = offline_tell,
                                 .context = &progress};
-    struct manifest manifest;
+    struct manifest manifest = {0};
     int rc;
 
     if (spec.store == NULL)
@@ -203,7 +195,8 @@ static int restore_folder(struct restore *r, struct err *err)
                        "run reportd restore --ledger FILE (doc/backup.md)");
     rc = manifest_read(r->folder, &manifest, err);
     if (rc == 0)
-        rc = check_reach(r, &manifest, err);
+        rc = check_ledgers(r, &manifest.state, err);
+    backup_state_done(&manifest.state);
     if (rc == 0)
         rc = open_spool(r, false, err);
     spec.spool = r->spool;
@@ -216,10 +209,16 @@ static int apply_ledgers(struct restore *r, struct err *err)
                                     .alone = true,
                                     .upgrade = true,
                                     .erase_key = r->config->erase_key_file.text};
+    struct backup_state state = {0};
     int rc = store_open(&spec, &r->store, err);
 
     if (rc == 0)
         rc = offline_check_nodes(r->store, err);
+    if (rc == 0)
+        rc = backup_state_of(r->store, &state, err);
+    if (rc == 0)
+        rc = check_ledgers(r, &state, err);
+    backup_state_done(&state);
     if (rc == 0 && store_is_shared(r->store))
         mkdir(r->config->temp.text, 0700); /* if this node has none yet; it is empty */
     if (rc == 0)

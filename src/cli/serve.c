@@ -254,9 +254,9 @@ static int open_data(struct node *node, struct err *err)
     const struct spool_spec spool = {.place = node->config->spool.text,
                                      .store = node->config->store.text,
                                      .temp = node->config->temp.text};
-    const struct ledger_spec ledger = {.path = node->config->deletion_ledger.text,
-                                       .horizon_ms = node->config->backup_horizon.number,
-                                       .create = true};
+    struct ledger_spec ledger = {.path = node->config->deletion_ledger.text,
+                                 .horizon_ms = node->config->backup_horizon.number,
+                                 .create = true};
     int rc = token_key_open(node->config->key_file.text, &node->key, err);
 
     if (rc == 0)
@@ -271,6 +271,7 @@ static int open_data(struct node *node, struct err *err)
         rc = store_open(&store, &node->store, err);
     if (rc == 0)
         rc = check_receipt_key(node, err);
+    ledger.store = node->store;
     if (rc == 0)
         rc = ledger_open(&ledger, &node->ledger, err);
     if (rc == 0)

@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/seam.h"
 #include "spool/seal.h"
@@ -203,6 +202,9 @@ static int copy_results(struct backing *b, struct err *err)
     if (erased < 0 || b->rc < 0)
         return b->rc < 0 ? b->rc : (int)erased;
     SEAM_STEP("backup", "results", "copied");
+    rc = backup_state_of(b->store, &b->manifest.state, err);
+    if (rc < 0)
+        return rc;
     store_free(b->store);
     b->store = NULL;
     return spool_sync(b->spool, err);
@@ -222,7 +224,7 @@ static int copy_store(struct backing *b, struct err *err)
     const struct store_backup_watch watch = {.progress = tell_store, .context = b};
     int rc;
 
-    b->manifest.made_ms = clock_now_ms(); /* before that moment: what is deleted from now on … */
+    b->manifest.state.made_ms = store_now_ms(b->spec->store); /* before that moment */
     rc = store_backup(b->spec->store, b->store_path, &watch, err);
     SEAM_STEP("backup", "store", "copied");
     return rc;
@@ -246,6 +248,7 @@ static void close_backup(struct backing *b, bool failed)
 
     spool_free(b->spool);
     store_free(b->store);
+    backup_state_done(&b->manifest.state);
     if (failed && b->owned && b->temp != NULL && sweep(b, &ignored) == 0)
         rmdir(b->temp);
     if (b->dir >= 0)

@@ -38,11 +38,24 @@ struct backup_counts {
  * -E_EXISTS, -E_BUSY, -E_IO, -E_STORE, -E_SPOOL, -E_NOMEM. */
 int backup_run(const struct backup_spec *spec, struct backup_counts *ret, struct err *err);
 
-struct manifest {
+/* What tells whether the ledgers at hand have every deletion since. */
+struct backup_state {
     int64_t made_ms; /* UTC: what was deleted from then on may be in it */
+    bool known;      /* the rest is; a backup of an older version does not say */
+    struct guid store;
+    struct store_ledger *ledgers; /* owned: that the store's servers wrote, with their records */
+    size_t count;
+};
+void backup_state_done(struct backup_state *state); /* NULL is fine */
+/* Of a store that stands; made_ms is 0. -E_STORE. */
+int backup_state_of(struct store *store, struct backup_state *ret, struct err *err);
+
+struct manifest {
+    struct backup_state state;
     struct backup_counts counts;
 };
-/* -E_NOT_FOUND: that folder is no whole backup; -E_CONFIG: it is of a later version. */
+/* *ret is yours on success: backup_state_done(&ret->state).
+ * -E_NOT_FOUND: that folder is no whole backup; -E_CONFIG: it is of a later version. */
 int manifest_read(const char *folder, struct manifest *ret, struct err *err);
 int manifest_write(const char *folder, const struct manifest *manifest, struct err *err);
 
@@ -51,6 +64,9 @@ struct ledgers {
     struct ledger_copy **items;
     size_t count;
 };
+/* Have they every deletion since that state? -E_LEDGER with words: one is not there, is another
+ * store's, has lost its end, or has forgotten too much. */
+int ledgers_check(const struct ledgers *ledgers, const struct backup_state *state, struct err *err);
 
 struct restore_counts {
     int64_t reports; /* restored */
@@ -70,6 +86,7 @@ struct restore_spec {
     struct spool *spool; /* to put the results into; the caller has its lock */
     bool overwrite;      /* the store that is there, which no server may use */
     const struct ledgers *ledgers;
+    bool unchecked; /* against what the store that is overwritten knows of them */
     backup_progress_fn *progress;
     void *context;
 };

@@ -11,10 +11,11 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "base/version.h"
 #include "proc/backup_impl.h"
 
-enum { FORMAT = 1, MANIFEST_MAX = 4096 };
+enum { FORMAT = 1, MANIFEST_MAX = 64 * 1024 };
 
 static void add_number(struct buf *b, const char *key, int64_t value)
 {
@@ -30,20 +31,44 @@ static void add_text(struct buf *b, const char *key, const char *text)
     json_add_string(b, text);
 }
 
+/* Where each was is for whoever has to find it. */
+static void add_ledgers(struct buf *b, const struct backup_state *state)
+{
+    char id[GUID_TEXT];
+
+    guid_format(&state->store, id);
+    add_text(b, "store", id);
+    buf_add_str(b, "\n ");
+    json_add_key(b, "ledgers");
+    buf_add_char(b, '[');
+    for (size_t i = 0; i < state->count; i++) {
+        guid_format(&state->ledgers[i].id, id);
+        buf_add_str(b, i > 0 ? ",\n {" : "\n {");
+        json_add_key(b, "id");
+        json_add_string(b, id);
+        json_add_key(b, "place");
+        json_add_string(b, state->ledgers[i].place);
+        json_add_key(b, "records");
+        buf_add_format(b, "%" PRId64 "}", state->ledgers[i].records);
+    }
+    buf_add_char(b, ']');
+}
+
 static void print(struct buf *b, const struct manifest *manifest)
 {
     char time[CLOCK_TEXT];
 
-    clock_format(manifest->made_ms, time);
+    clock_format(manifest->state.made_ms, time);
     buf_add_char(b, '{');
     json_add_key(b, "format");
     buf_add_format(b, "%d", FORMAT);
     add_text(b, "version", REPORTD_VERSION);
     add_text(b, "made", time);
-    add_number(b, "made_ms", manifest->made_ms);
+    add_number(b, "made_ms", manifest->state.made_ms);
     add_number(b, "reports", manifest->counts.reports);
     add_number(b, "results", manifest->counts.results);
     add_number(b, "bytes", manifest->counts.bytes);
+    add_ledgers(b, &manifest->state);
     buf_add_str(b, "}\n");
 }
 
@@ -82,6 +107,37 @@ static bool get_number(const json_t *json, const char *key, int64_t *ret)
     return json_is_integer(value);
 }
 
+static bool get_id(const json_t *json, const char *key, struct guid *ret)
+{
+    const char *text = json_string_value(json_object_get(json, key));
+
+    return text != NULL && guid_parse(text, ret);
+}
+
+/* A backup of an older version has none. */
+static int read_ledgers(const json_t *json, struct backup_state *ret, struct err *err)
+{
+    const json_t *list = json_object_get(json, "ledgers");
+
+    ret->known = get_id(json, "store", &ret->store) && json_is_array(list);
+    if (!ret->known)
+        return 0;
+    ret->ledgers = calloc(json_array_size(list) + 1, sizeof(*ret->ledgers));
+    if (ret->ledgers == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        struct store_ledger *ledger = &ret->ledgers[ret->count++];
+        const char *place = json_string_value(json_object_get(item, "place"));
+
+        if (!get_id(item, "id", &ledger->id) || !get_number(item, "records", &ledger->records) ||
+            place == NULL)
+            return err_set(err, -E_NOT_FOUND, "the ledgers in " BACKUP_MANIFEST " cannot be read");
+        str_copy(ledger->place, sizeof(ledger->place), place);
+    }
+    return 0;
+}
+
 int manifest_read(const char *folder, struct manifest *ret, struct err *err)
 {
     char *path = backup_path(folder, BACKUP_MANIFEST);
@@ -90,7 +146,7 @@ int manifest_read(const char *folder, struct manifest *ret, struct err *err)
     int rc = 0;
 
     *ret = (struct manifest){0};
-    if (!get_number(json, "format", &format) || !get_number(json, "made_ms", &ret->made_ms) ||
+    if (!get_number(json, "format", &format) || !get_number(json, "made_ms", &ret->state.made_ms) ||
         !get_number(json, "reports", &ret->counts.reports) ||
         !get_number(json, "results", &ret->counts.results) ||
         !get_number(json, "bytes", &ret->counts.bytes))
@@ -101,6 +157,10 @@ int manifest_read(const char *folder, struct manifest *ret, struct err *err)
     else if (format != FORMAT)
         rc = err_set(err, -E_CONFIG, "the backup '%s' was made by a later version of reportd",
                      folder);
+    else
+        rc = read_ledgers(json, &ret->state, err);
+    if (rc < 0)
+        backup_state_done(&ret->state);
     json_decref(json);
     free(path);
     return rc;

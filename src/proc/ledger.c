@@ -17,28 +17,33 @@
 #include "base/log.h"
 #include "base/seam.h"
 #include "proc/ledger_impl.h"
+#include "proc/recovery.h"
 
 enum {
     RECORDS_AT_ONCE = 1024,   /* in one write */
     RESERVE = 64 * 1024,      /* bytes allocated ahead: deletions go on while the disk is full */
     HORIZON_PARTS = 30,       /* the file is rewritten when a 30th of it is too old, … */
     LOOK_MS = 10 * 60 * 1000, /* … for which is looked so often */
+    NOTE_MS = 1000,           /* the store is told of new records, at most so often */
 };
 
 /* All but `lane` and `path` belong to the lane's one thread. */
 struct ledger {
     struct lane *lane;
+    struct store *store;
     char *path;
     char *temp;         /* beside it: the next one, while it is made */
     int64_t horizon_ms; /* 0: records are kept */
     int fd;             /* locked */
     struct ledger_head head;
-    int64_t end;            /* of what is durable */
-    int64_t reserved;       /* allocated up to there */
-    int64_t oldest_ms;      /* of the first record; 0: there is none */
-    int64_t look_ms;        /* monotonic: when to look for old ones again */
-    bool renamed;           /* and the folder is not fsynced since */
-    struct ledger_op first; /* the one that has the thread look for old records */
+    int64_t end;              /* of what is durable */
+    int64_t reserved;         /* allocated up to there */
+    int64_t oldest_ms;        /* of the first record; 0: there is none */
+    int64_t look_ms;          /* monotonic: when to look for old ones again */
+    bool renamed;             /* and the folder is not fsynced since */
+    struct ledger_op first;   /* the one that has the thread look for old records */
+    int64_t noted_ms;         /* monotonic: when the store was told last, … */
+    struct store_ledger note; /* … and what */
     struct ledger_record records[RECORDS_AT_ONCE];
 };
 
@@ -107,7 +112,10 @@ static int write_batch(struct ledger *ledger, struct lane_item *batch, int64_t n
         const struct ledger_op *op = op_of(item);
 
         for (size_t i = 0; i < op->count; i++) {
-            ledger_record_init(&ledger->head, &op->ids[i], now_ms, &ledger->records[filled++]);
+            int64_t number = ledger_number(&ledger->head, *ret_end) + (int64_t)filled;
+
+            ledger_record_init(&ledger->head, &op->ids[i], number, now_ms,
+                               &ledger->records[filled++]);
             if (filled < RECORDS_AT_ONCE)
                 continue;
             if (write_records(ledger, filled, ret_end) < 0)
@@ -129,7 +137,7 @@ static int sync_name(struct ledger *ledger)
 
 static int append(struct ledger *ledger, struct lane_item *batch, struct err *err)
 {
-    int64_t now_ms = clock_now_ms(), end;
+    int64_t now_ms = store_now_ms(ledger->store), end;
 
     if (write_batch(ledger, batch, now_ms, &end) < 0)
         return unwritable(ledger, "write", err);
@@ -224,11 +232,14 @@ static int open_temp(const struct ledger *ledger, int *ret_fd, struct err *err)
 static int make_file(struct ledger *ledger, struct err *err)
 {
     struct ledger_head head;
-    int fd, rc = open_temp(ledger, &fd, err);
+    struct guid store;
+    int fd = -1, rc = recovery_identity(ledger->store, &store, err);
 
+    if (rc == 0)
+        rc = open_temp(ledger, &fd, err);
     if (rc < 0)
         return rc;
-    ledger_head_init(&head, clock_now_ms());
+    ledger_head_init(&head, &store, store_now_ms(ledger->store));
     SEAM_STEP("ledger", "make", "opened");
     if (file_write_all(fd, &head, sizeof(head), 0) < 0 || fsync(fd) < 0 ||
         (link(ledger->temp, ledger->path) < 0 && errno != EEXIST) ||
@@ -240,11 +251,13 @@ static int make_file(struct ledger *ledger, struct err *err)
     return rc;
 }
 
-static bool note_oldest(void *context, const struct ledger_record *record)
+static bool note_oldest(void *context, const struct ledger_record *record, int64_t number,
+                        bool good)
 {
     struct ledger *ledger = context;
 
-    if (ledger->oldest_ms == 0)
+    (void)number;
+    if (good && ledger->oldest_ms == 0)
         ledger->oldest_ms = ledger_record_time(record);
     return true;
 }
@@ -292,11 +305,14 @@ static int open_file(struct ledger *ledger, bool create, struct err *err)
 
 /* ---- the horizon ---- */
 
-/* The copy of what is young enough, through the buffer of the appends. */
+/* The copy of what is young enough, through the buffer of the appends. It begins with a record that
+ * is, and has all that stand behind it, so that they keep their numbers. */
 struct copying {
     struct ledger *ledger;
+    struct ledger_head head; /* of the copy */
     int fd;
     int64_t cut_ms, end, oldest_ms;
+    bool begun;
     size_t filled;
     int rc;
 };
@@ -311,30 +327,39 @@ static int flush_copy(struct copying *copying)
     return rc;
 }
 
-static bool copy_record(void *context, const struct ledger_record *record)
+/* One that is damaged stays so, and is told at a restore. */
+static bool copy_record(void *context, const struct ledger_record *record, int64_t number,
+                        bool good)
 {
     struct copying *copying = context;
-    int64_t time_ms = ledger_record_time(record);
+    struct ledger_record *copy = &copying->ledger->records[copying->filled];
 
-    if (time_ms < copying->cut_ms)
+    if (!copying->begun && (!good || ledger_record_time(record) < copying->cut_ms))
         return true;
-    if (copying->oldest_ms == 0)
-        copying->oldest_ms = time_ms;
-    copying->ledger->records[copying->filled++] = *record;
+    if (!copying->begun) {
+        copying->begun = true;
+        copying->oldest_ms = ledger_record_time(record);
+        ledger_head_set(&copying->head, number, ledger_head_since(&copying->head));
+    }
+    *copy = *record;
+    if (good)
+        ledger_record_number(&copying->head, number, copy);
+    copying->filled++;
     if (copying->filled == RECORDS_AT_ONCE)
         copying->rc = flush_copy(copying);
     return copying->rc == 0;
 }
 
-static int copy_young(struct copying *copying, struct ledger_head *head)
+static int copy_young(struct copying *copying)
 {
     struct ledger *ledger = copying->ledger;
     struct ledger_scan scan;
 
-    ledger_head_set_since(head, copying->cut_ms);
-    if (SEAM_FAILS("ledger.rewrite") || file_write_all(copying->fd, head, sizeof(*head), 0) < 0 ||
+    if (SEAM_FAILS("ledger.rewrite") ||
         ledger_each(ledger->fd, &ledger->head, copy_record, copying, &scan) < 0 ||
-        copying->rc < 0 || flush_copy(copying) < 0 || fsync(copying->fd) < 0)
+        copying->rc < 0 || flush_copy(copying) < 0 ||
+        file_write_all(copying->fd, &copying->head, sizeof(copying->head), 0) < 0 ||
+        fsync(copying->fd) < 0)
         return -1;
     SEAM_STEP("ledger", "expire", "copied");
     if (!is_in_place(ledger) || rename(ledger->temp, ledger->path) < 0)
@@ -343,17 +368,17 @@ static int copy_young(struct copying *copying, struct ledger_head *head)
     return 0;
 }
 
-/* Remove what is older than the horizon: write the rest into a file beside and give it the name. */
-static int expire(struct ledger *ledger, int64_t now_ms, struct err *err)
+/* Write what is not older than `cut_ms` into a file beside and give it the name. */
+static int rewrite(struct ledger *ledger, int64_t cut_ms, const struct ledger_head *head,
+                   struct err *err)
 {
     struct copying copying = {
-        .ledger = ledger, .cut_ms = now_ms - ledger->horizon_ms, .end = sizeof(struct ledger_head)};
-    struct ledger_head head = ledger->head;
+        .ledger = ledger, .head = *head, .cut_ms = cut_ms, .end = sizeof(struct ledger_head)};
     int rc = open_temp(ledger, &copying.fd, err);
 
     if (rc < 0)
         return rc;
-    if (copy_young(&copying, &head) < 0) {
+    if (copy_young(&copying) < 0) {
         rc = err_errno(err, -E_LEDGER, "rewrite the deletion ledger '%s'", ledger->path);
         unlink(ledger->temp);
         close(copying.fd);
@@ -361,13 +386,27 @@ static int expire(struct ledger *ledger, int64_t now_ms, struct err *err)
     }
     close(ledger->fd);
     ledger->fd = copying.fd;
-    ledger->head = head;
+    ledger->head = copying.head;
     ledger->end = copying.end;
     ledger->reserved = 0;
     ledger->oldest_ms = copying.oldest_ms;
     ledger->renamed = true;
-    reserve_ahead(ledger);
     return 0;
+}
+
+/* Remove what is older than the horizon. */
+static int expire(struct ledger *ledger, int64_t now_ms, struct err *err)
+{
+    struct ledger_head head = ledger->head;
+    int64_t cut_ms = now_ms - ledger->horizon_ms;
+    int rc;
+
+    /* In case that nothing is kept. */
+    ledger_head_set(&head, ledger_number(&ledger->head, ledger->end), cut_ms);
+    rc = rewrite(ledger, cut_ms, &head, err);
+    if (rc == 0)
+        reserve_ahead(ledger);
+    return rc;
 }
 
 /* The file is rewritten when a good part of it is too old, not for each record. */
@@ -379,19 +418,108 @@ static bool has_old_records(const struct ledger *ledger, int64_t now_ms)
            ledger->oldest_ms + kept_ms <= now_ms;
 }
 
+/* ---- what the store knows of it ---- */
+
+static int note_now(struct ledger *ledger, struct err *err)
+{
+    struct store_op op = {.verb = STORE_LEDGER_NOTE,
+                          .ledger_note = {&ledger->note, ledger->horizon_ms}};
+
+    ledger->noted_ms = clock_mono_ms();
+    ledger->note.records = ledger_number(&ledger->head, ledger->end);
+    if (store_run(ledger->store, &op) < 0)
+        return err_set(err, -E_LEDGER, "%s", op.err.text);
+    return 0;
+}
+
+/* Milliseconds after which it is to be called again. If the store cannot be told it is again after
+ * the next record: what it knows is a least number. */
+static int64_t note_records(struct ledger *ledger)
+{
+    int64_t wait_ms = ledger->noted_ms + NOTE_MS - clock_mono_ms();
+    struct err ignored;
+
+    if (ledger->note.records == ledger_number(&ledger->head, ledger->end))
+        return 0;
+    if (wait_ms > 0)
+        return wait_ms;
+    note_now(ledger, &ignored);
+    return 0;
+}
+
+static int check_note(const struct ledger *ledger, const struct store_ledger *known,
+                      struct err *err)
+{
+    if (!guid_eq(&known->id, &ledger->note.id) || known->records <= ledger->note.records)
+        return 0;
+    return err_set(err, -E_LEDGER,
+                   "the deletion ledger '%s' has lost its end: it has %lld records, and the store "
+                   "knows of %lld. Put back the whole file; if it is lost, move this one away: a "
+                   "new one is made, and backups made before then are not restored without "
+                   "--resurrect",
+                   ledger->path, (long long)ledger->note.records, (long long)known->records);
+}
+
+/* Is it this store's, and has it all that the store knows of? Then the store is told of it. */
+static int check_store(struct ledger *ledger, struct err *err)
+{
+    struct store_op op = {.verb = STORE_LEDGERS};
+    struct guid store;
+    int rc = recovery_identity(ledger->store, &store, err);
+
+    if (rc == 0 && !ledger_head_is_old(&ledger->head) && !guid_eq(&store, &ledger->head.store))
+        return err_set(err, -E_LEDGER,
+                       "the deletion ledger '%s' is of another store: name a file of this store's "
+                       "own in deletion_ledger, or move this one away; a new one is made",
+                       ledger->path);
+    if (rc < 0)
+        return rc;
+    ledger->note.id = ledger_head_id(&ledger->head);
+    ledger->note.records = ledger_number(&ledger->head, ledger->end);
+    rc = store_run(ledger->store, &op);
+    if (rc < 0)
+        *err = op.err;
+    for (size_t i = 0; i < op.ledgers.count && rc == 0; i++)
+        rc = check_note(ledger, &op.ledgers.items[i], err);
+    store_op_done(&op);
+    return rc < 0 ? rc : note_now(ledger, err);
+}
+
+/* A file of format 1 becomes one of this store's with numbered records. If that cannot be, for
+ * want of room perhaps, it goes on as it is. */
+static void upgrade(struct ledger *ledger)
+{
+    struct ledger_head head = ledger->head;
+    struct guid store;
+    struct err err;
+
+    if (!ledger_head_is_old(&head) || recovery_identity(ledger->store, &store, &err) < 0)
+        return;
+    head.store = store;
+    ledger_head_set(&head, 0, ledger_head_since(&head));
+    if (rewrite(ledger, INT64_MIN, &head, &err) < 0)
+        log_warn("ledger.upgrade", "error=%s", err.text);
+}
+
+static int64_t sooner(int64_t one, int64_t other)
+{
+    return one != 0 && one < other ? one : other;
+}
+
 static int64_t tend(void *context)
 {
     struct ledger *ledger = context;
-    int64_t now_ms = clock_now_ms(), wait_ms = ledger->look_ms - clock_mono_ms();
+    int64_t now_ms = store_now_ms(ledger->store), wait_ms = ledger->look_ms - clock_mono_ms();
+    int64_t note_ms = note_records(ledger);
     struct err err;
 
     if (wait_ms > 0)
-        return wait_ms;
+        return sooner(note_ms, wait_ms);
     if (has_old_records(ledger, now_ms) && expire(ledger, now_ms, &err) < 0)
         log_error("ledger.expire", "error=%s", err.text);
     wait_ms = SEAM_PATIENCE_MS(LOOK_MS);
     ledger->look_ms = clock_mono_ms() + wait_ms;
-    return wait_ms;
+    return sooner(note_ms, wait_ms);
 }
 
 /* ---- the life of it ---- */
@@ -399,6 +527,18 @@ static int64_t tend(void *context)
 static void nothing(struct ledger_op *op)
 {
     (void)op;
+}
+
+/* In a shared store: on which machine. */
+static void name_place(struct ledger *ledger)
+{
+    char host[HOST_NAME_MAX + 1] = "";
+    bool shared = store_is_shared(ledger->store);
+
+    if (shared)
+        gethostname(host, sizeof(host) - 1);
+    snprintf(ledger->note.place, sizeof(ledger->note.place), "%s%s%s", host, shared ? ":" : "",
+             ledger->path);
 }
 
 /* A symbolic link is followed now: a rewritten ledger replaces the file and not the link. */
@@ -421,6 +561,8 @@ static int find_path(struct ledger *ledger, const char *path, struct err *err)
     } else {
         return err_errno(err, -E_LEDGER, "find the deletion ledger '%s'", path);
     }
+    if (ledger->path != NULL)
+        name_place(ledger);
     if (ledger->path == NULL || asprintf(&ledger->temp, "%s.new", ledger->path) < 0) {
         ledger->temp = NULL;
         return err_set(err, -E_NOMEM, "out of memory");
@@ -454,11 +596,16 @@ int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err 
     if (ledger == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     ledger->fd = -1;
+    ledger->store = spec->store;
     ledger->horizon_ms = spec->horizon_ms;
     rc = sodium_init() < 0 ? err_set(err, -E_CONFIG, "libsodium can't be used on this machine")
                            : find_path(ledger, spec->path, err);
     if (rc == 0)
         rc = open_file(ledger, spec->create, err);
+    if (rc == 0)
+        upgrade(ledger);
+    if (rc == 0)
+        rc = check_store(ledger, err);
     if (rc == 0)
         rc = start(ledger, err);
     if (rc < 0) {
@@ -471,9 +618,13 @@ int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err 
 
 void ledger_free(struct ledger *ledger)
 {
+    struct err ignored;
+
     if (ledger == NULL)
         return;
     lane_free(ledger->lane);
+    if (ledger->lane != NULL && ledger->note.records != ledger_number(&ledger->head, ledger->end))
+        note_now(ledger, &ignored);
     if (ledger->fd >= 0)
         close(ledger->fd);
     sodium_memzero(&ledger->head, sizeof(ledger->head));

@@ -10,16 +10,20 @@
 #include "base/err.h"
 #include "base/guid.h"
 #include "base/lane.h"
+#include "store/store.h"
 
 struct ledger;
 
 struct ledger_spec {
     const char *path;
-    int64_t horizon_ms; /* older records are removed, at once and as long as it is open; 0: none */
-    bool create;        /* make it if it is not there */
+    struct store *store; /* borrowed: whose deletions it has, and whose clock counts */
+    int64_t horizon_ms;  /* older records are removed, at once and as long as it is open; 0: none */
+    bool create;         /* make it if it is not there */
 };
 
-/* Open the ledger and take its lock. A record that a crash has left torn at the end is cut off.
+/* Open the ledger and take its lock. A record that a crash has left torn at the end is cut off. The
+ * store is told which ledger it is, and from then on, within a second, how many records it has: one
+ * that has fewer than the store knows, or is another store's, is refused.
  * -E_LEDGER with words that name the path and what to do. *ret is yours: ledger_free(). */
 int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err *err);
 /* Waits for what is posted, then closes. NULL is fine. */
@@ -49,7 +53,14 @@ void ledger_copy_free(struct ledger_copy *copy); /* NULL is fine */
 bool ledger_copy_has(const struct ledger_copy *copy, const struct guid *id);
 /* UTC: every deletion from then on is in it. */
 int64_t ledger_copy_since_ms(const struct ledger_copy *copy);
-/* Records that cannot be read, in its middle: the medium has lost them. */
+/* Which ledger it is, whatever it is called, and whether this store's (true if it does not say). */
+struct guid ledger_copy_id(const struct ledger_copy *copy);
+bool ledger_copy_is_of(const struct ledger_copy *copy, const struct guid *store);
+/* The numbers of the first record that it still has, and of the next one it would get. */
+int64_t ledger_copy_first(const struct ledger_copy *copy);
+int64_t ledger_copy_records(const struct ledger_copy *copy);
+/* Records that cannot be read: the medium has lost them; or, at its end, a power cut has left one
+ * that was never answered for, which cannot be told apart. */
 size_t ledger_copy_damaged(const struct ledger_copy *copy);
 
 #endif

@@ -15,6 +15,7 @@ struct ledger_copy {
     size_t count, cap;
     bool failed; /* no memory */
     size_t damaged;
+    int64_t records; /* the number that the next one would have */
 };
 
 static int compare(const void *left, const void *right)
@@ -22,10 +23,13 @@ static int compare(const void *left, const void *right)
     return memcmp(left, right, LEDGER_HASH_BYTES);
 }
 
-static bool add_hash(void *context, const struct ledger_record *record)
+static bool add_hash(void *context, const struct ledger_record *record, int64_t number, bool good)
 {
     struct ledger_copy *copy = context;
 
+    (void)number;
+    if (!good)
+        return true;
     if (copy->count == copy->cap) {
         size_t cap = copy->cap == 0 ? 1024 : copy->cap * 2;
         uint8_t(*grown)[LEDGER_HASH_BYTES] = reallocarray(copy->hashes, cap, LEDGER_HASH_BYTES);
@@ -51,7 +55,8 @@ static int read_all(int fd, const char *path, struct ledger_copy *copy, struct e
         return err_errno(err, -E_LEDGER, "read the deletion ledger '%s'", path);
     if (copy->failed)
         return err_set(err, -E_NOMEM, "out of memory");
-    copy->damaged = scan.damaged;
+    copy->damaged = scan.damaged + scan.behind;
+    copy->records = ledger_number(&copy->head, scan.end);
     if (copy->count > 0)
         qsort(copy->hashes, copy->count, LEDGER_HASH_BYTES, compare);
     return 0;
@@ -110,4 +115,24 @@ int64_t ledger_copy_since_ms(const struct ledger_copy *copy)
 size_t ledger_copy_damaged(const struct ledger_copy *copy)
 {
     return copy->damaged;
+}
+
+struct guid ledger_copy_id(const struct ledger_copy *copy)
+{
+    return ledger_head_id(&copy->head);
+}
+
+bool ledger_copy_is_of(const struct ledger_copy *copy, const struct guid *store)
+{
+    return ledger_head_is_old(&copy->head) || guid_eq(&copy->head.store, store);
+}
+
+int64_t ledger_copy_first(const struct ledger_copy *copy)
+{
+    return ledger_head_first(&copy->head);
+}
+
+int64_t ledger_copy_records(const struct ledger_copy *copy)
+{
+    return copy->records;
 }

@@ -8,7 +8,8 @@
 
 enum { READ_AT_ONCE = 2048 }; /* records */
 
-static const char magic[LEDGER_MAGIC_BYTES] = "reportd ledger1";
+static const char magic_1[LEDGER_MAGIC_BYTES] = "reportd ledger1";
+static const char magic[LEDGER_MAGIC_BYTES] = "reportd ledger2";
 
 _Static_assert(LEDGER_KEY_BYTES == crypto_generichash_KEYBYTES &&
                    LEDGER_HASH_BYTES == crypto_generichash_BYTES_MIN &&
@@ -16,24 +17,53 @@ _Static_assert(LEDGER_KEY_BYTES == crypto_generichash_KEYBYTES &&
                    LEDGER_KEY_BYTES >= crypto_shorthash_KEYBYTES,
                "the layout is that of libsodium's hashes");
 
-/* Of what stands before it. */
 static void make_check(const struct ledger_head *head, const void *data, size_t len,
                        uint8_t out[LEDGER_CHECK_BYTES])
 {
     crypto_shorthash(out, data, len, head->key);
 }
 
-void ledger_head_init(struct ledger_head *head, int64_t now_ms)
+/* Of its number, and of what stands before it. */
+static void make_record_check(const struct ledger_head *head, int64_t number,
+                              const struct ledger_record *record, uint8_t out[LEDGER_CHECK_BYTES])
 {
-    memcpy(head->magic, magic, sizeof(magic));
-    randombytes_buf(head->key, sizeof(head->key));
-    ledger_head_set_since(head, now_ms);
+    struct __attribute__((packed)) {
+        uint64_t number;
+        uint8_t record[offsetof(struct ledger_record, check)];
+    } checked = {.number = htole64((uint64_t)number)};
+
+    memcpy(checked.record, record, sizeof(checked.record));
+    if (ledger_head_is_old(head))
+        make_check(head, checked.record, sizeof(checked.record), out);
+    else
+        make_check(head, &checked, sizeof(checked), out);
 }
 
-void ledger_head_set_since(struct ledger_head *head, int64_t since_ms)
+/* ---- the head ---- */
+
+void ledger_head_init(struct ledger_head *head, const struct guid *store, int64_t now_ms)
 {
+    *head = (struct ledger_head){.store = *store};
+    randombytes_buf(head->key, sizeof(head->key));
+    ledger_head_set(head, 0, now_ms);
+}
+
+void ledger_head_set(struct ledger_head *head, int64_t first, int64_t since_ms)
+{
+    memcpy(head->magic, magic, sizeof(magic));
+    head->first = (int64_t)htole64((uint64_t)first);
     head->since_ms = (int64_t)htole64((uint64_t)since_ms);
     make_check(head, head, offsetof(struct ledger_head, check), head->check);
+}
+
+bool ledger_head_is_old(const struct ledger_head *head)
+{
+    return memcmp(head->magic, magic_1, sizeof(magic_1)) == 0;
+}
+
+int64_t ledger_head_size(const struct ledger_head *head)
+{
+    return ledger_head_is_old(head) ? sizeof(struct ledger_head_1) : sizeof(struct ledger_head);
 }
 
 int64_t ledger_head_since(const struct ledger_head *head)
@@ -41,13 +71,52 @@ int64_t ledger_head_since(const struct ledger_head *head)
     return (int64_t)le64toh((uint64_t)head->since_ms);
 }
 
+int64_t ledger_head_first(const struct ledger_head *head)
+{
+    return (int64_t)le64toh((uint64_t)head->first);
+}
+
+struct guid ledger_head_id(const struct ledger_head *head)
+{
+    struct guid id;
+
+    crypto_generichash(id.bytes, GUID_BYTES, (const unsigned char *)magic, sizeof(magic), head->key,
+                       LEDGER_KEY_BYTES);
+    return id;
+}
+
+int64_t ledger_number(const struct ledger_head *head, int64_t end)
+{
+    return ledger_head_first(head) +
+           (end - ledger_head_size(head)) / (int64_t)sizeof(struct ledger_record);
+}
+
+static bool take_old(const void *bytes, ssize_t len, struct ledger_head *ret)
+{
+    uint8_t check[LEDGER_CHECK_BYTES];
+    struct ledger_head_1 old;
+
+    if (len < (ssize_t)sizeof(old))
+        return false;
+    memcpy(&old, bytes, sizeof(old));
+    *ret = (struct ledger_head){.since_ms = old.since_ms};
+    memcpy(ret->magic, old.magic, sizeof(old.magic));
+    memcpy(ret->key, old.key, sizeof(old.key));
+    make_check(ret, &old, offsetof(struct ledger_head_1, check), check);
+    return ledger_head_is_old(ret) && memcmp(check, old.check, sizeof(check)) == 0;
+}
+
 int ledger_head_read(int fd, const char *path, struct ledger_head *ret, struct err *err)
 {
     uint8_t check[LEDGER_CHECK_BYTES];
-    ssize_t n = file_read_all(fd, ret, sizeof(*ret), 0);
+    struct ledger_head head;
+    ssize_t n = file_read_all(fd, &head, sizeof(head), 0);
 
     if (n < 0)
         return err_errno(err, -E_LEDGER, "read the deletion ledger '%s'", path);
+    if (take_old(&head, n, ret))
+        return 0;
+    *ret = head;
     make_check(ret, ret, offsetof(struct ledger_head, check), check);
     if (n == sizeof(*ret) && memcmp(ret->magic, magic, sizeof(magic)) == 0 &&
         memcmp(check, ret->check, sizeof(check)) == 0)
@@ -59,18 +128,26 @@ int ledger_head_read(int fd, const char *path, struct ledger_head *ret, struct e
                    path);
 }
 
+/* ---- records ---- */
+
 void ledger_hash(const struct ledger_head *head, const struct guid *id,
                  uint8_t out[LEDGER_HASH_BYTES])
 {
     crypto_generichash(out, LEDGER_HASH_BYTES, id->bytes, GUID_BYTES, head->key, LEDGER_KEY_BYTES);
 }
 
-void ledger_record_init(const struct ledger_head *head, const struct guid *id, int64_t now_ms,
-                        struct ledger_record *ret)
+void ledger_record_init(const struct ledger_head *head, const struct guid *id, int64_t number,
+                        int64_t now_ms, struct ledger_record *ret)
 {
     ledger_hash(head, id, ret->hash);
     ret->time_ms = (int64_t)htole64((uint64_t)now_ms);
-    make_check(head, ret, offsetof(struct ledger_record, check), ret->check);
+    ledger_record_number(head, number, ret);
+}
+
+void ledger_record_number(const struct ledger_head *head, int64_t number,
+                          struct ledger_record *record)
+{
+    make_record_check(head, number, record, record->check);
 }
 
 int64_t ledger_record_time(const struct ledger_record *record)
@@ -78,11 +155,12 @@ int64_t ledger_record_time(const struct ledger_record *record)
     return (int64_t)le64toh((uint64_t)record->time_ms);
 }
 
-static bool is_good(const struct ledger_head *head, const struct ledger_record *record)
+static bool is_good(const struct ledger_head *head, int64_t number,
+                    const struct ledger_record *record)
 {
     uint8_t check[LEDGER_CHECK_BYTES];
 
-    make_check(head, record, offsetof(struct ledger_record, check), check);
+    make_record_check(head, number, record, check);
     return memcmp(check, record->check, sizeof(check)) == 0;
 }
 
@@ -90,23 +168,24 @@ int ledger_each(int fd, const struct ledger_head *head, ledger_each_fn *each, vo
                 struct ledger_scan *ret)
 {
     struct ledger_record records[READ_AT_ONCE];
-    int64_t at = sizeof(*head);
+    int64_t at = ledger_head_size(head), number = ledger_head_first(head);
     size_t bad = 0;
     ssize_t n;
 
     *ret = (struct ledger_scan){.end = at};
     do {
         n = file_read_all(fd, records, sizeof(records), at);
-        for (ssize_t i = 0; i < n / (ssize_t)sizeof(*records); i++) {
+        for (ssize_t i = 0; i < n / (ssize_t)sizeof(*records); i++, number++) {
+            bool good = is_good(head, number, &records[i]);
+
             at += sizeof(*records);
-            if (!is_good(head, &records[i])) {
-                bad++;
-                continue;
-            }
-            *ret = (struct ledger_scan){.end = at, .damaged = bad};
-            if (!each(context, &records[i]))
+            bad += !good;
+            if (good)
+                *ret = (struct ledger_scan){.end = at, .damaged = bad};
+            if (!each(context, &records[i], number, good))
                 return 0;
         }
     } while (n == sizeof(records));
+    ret->behind = bad - ret->damaged + (n > 0 && n % (ssize_t)sizeof(*records) != 0);
     return n < 0 ? -1 : 0;
 }

@@ -2,8 +2,6 @@
  * go. */
 #include "proc/recovery.h"
 
-#include <string.h>
-
 /* A published result is kept while its row says that it is the result; what another node is at,
  * while that has the report. */
 static bool is_needed(const struct store_find *find, const struct spool_file *file)
@@ -90,7 +88,7 @@ static bool is_deleting(struct looking *l, const struct guid *id)
         l->rc = l->err->code;
     }
     for (size_t i = 0; l->rc == 0 && i < op.deleting.count; i++)
-        found |= memcmp(&op.deleting.refs[i].id, id, sizeof(*id)) == 0;
+        found |= guid_eq(&op.deleting.refs[i].id, id);
     return found;
 }
 

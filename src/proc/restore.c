@@ -22,6 +22,7 @@ struct restoring {
     char *temp, *temp_url;                  /* the store until it is whole */
     int lock;                               /* of the store that is overwritten; -1 */
     struct guid old;                        /* … and its id */
+    struct manifest manifest;
     struct store *store;
     struct spool *spool; /* of the backup; or, of a store that stands, its own */
     int64_t seen, total;
@@ -162,6 +163,19 @@ void restore_clear(const char *store)
     free(temp);
 }
 
+/* The store that is overwritten, if it is the same one, knows best how many records there were. */
+static int check_against(struct restoring *r, struct store *old, struct err *err)
+{
+    struct backup_state state = {0};
+    int rc = backup_state_of(old, &state, err);
+
+    if (rc == 0 && state.known && r->manifest.state.known &&
+        guid_eq(&state.store, &r->manifest.state.store))
+        rc = ledgers_check(r->ledgers, &state, err);
+    backup_state_done(&state);
+    return rc;
+}
+
 /* The store that is there is to be overwritten: nobody may use it, and what its log has must be in
  * it, since a log that was left beside the new one would be taken for that one's. One that cannot
  * be opened is to be moved away by hand. */
@@ -184,6 +198,8 @@ static int take_old(struct restoring *r, struct err *err)
         rc = store_open(&spec, &old, err);
     if (rc == 0)
         rc = recovery_identity(old, &r->old, err);
+    if (rc == 0 && !r->spec->unchecked)
+        rc = check_against(r, old, err);
     store_free(old);
     free(url);
     return rc;
@@ -361,10 +377,9 @@ static int sweep(const struct restoring *r, struct err *err)
 int restore_run(const struct restore_spec *spec, struct restore_counts *ret, struct err *err)
 {
     struct restoring r = {.spec = spec, .ledgers = spec->ledgers, .lock = -1, .err = err};
-    struct manifest manifest;
-    int rc = manifest_read(spec->folder, &manifest, err);
+    int rc = manifest_read(spec->folder, &r.manifest, err);
 
-    r.total = manifest.counts.reports;
+    r.total = r.manifest.counts.reports;
     if (rc == 0)
         rc = fill_names(&r, err);
     if (rc == 0)
@@ -390,6 +405,7 @@ int restore_run(const struct restore_spec *spec, struct restore_counts *ret, str
     free(r.folder_spool);
     free(r.temp);
     free(r.temp_url);
+    backup_state_done(&r.manifest.state);
     if (rc == 0)
         *ret = r.counts;
     return rc;

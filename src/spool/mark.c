@@ -29,7 +29,7 @@ int spool_mark_read(int dir, const char *path, const struct guid *store, struct 
         close(fd);
     if (n < 0)
         return -E_SPOOL;
-    if (guid_parse(text, &found) && memcmp(&found, store, sizeof(found)) == 0)
+    if (guid_parse(text, &found) && guid_eq(&found, store))
         return 1;
     return err_set(err, -E_SPOOL,
                    "the folder '%s' is the spool of another store, as its file '" SPOOL_MARK

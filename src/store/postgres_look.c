@@ -3,6 +3,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "base/str.h"
 #include "store/postgres_impl.h"
 
 /* Committed before the report is looked up. So either the look-up sees the tombstone of a deletion,
@@ -202,4 +203,52 @@ int postgres_read_identity(struct postgres_conn *c, struct store_identity *arg, 
         return results_trouble(c, err);
     arg->id = get_guid(c, 0);
     return 0;
+}
+
+void postgres_send_ledgers(struct postgres_conn *c, struct store_ledgers *arg)
+{
+    (void)arg;
+    call_plain(c, PG_LEDGERS);
+}
+
+int postgres_read_ledgers(struct postgres_conn *c, struct store_ledgers *arg, struct err *err)
+{
+    arg->count = 0;
+    if (!results_take(c))
+        return results_trouble(c, err);
+    arg->items = calloc(results_rows(c) + 1, sizeof(*arg->items));
+    if (arg->items == NULL)
+        return results_no_memory(c, err);
+    while (results_next(c)) {
+        struct store_ledger *ledger = &arg->items[arg->count++];
+        char *place = get_text(c, 2);
+
+        ledger->id = get_guid(c, 0);
+        ledger->records = get_int(c, 1);
+        if (place != NULL)
+            str_copy(ledger->place, sizeof(ledger->place), place);
+        free(place);
+    }
+    return 0;
+}
+
+void postgres_send_ledger_note(struct postgres_conn *c, struct store_ledger_note *arg)
+{
+    struct call forget = call_start(c, PG_LEDGERS_FORGET), note = call_start(c, PG_LEDGER_NOTE);
+
+    call_guid(&forget, &arg->ledger->id);
+    call_text(&forget, arg->ledger->place);
+    call_int(&forget, arg->horizon_ms);
+    call_send(&forget);
+    call_guid(&note, &arg->ledger->id);
+    call_text(&note, arg->ledger->place);
+    call_int(&note, arg->ledger->records);
+    call_send(&note);
+}
+
+int postgres_read_ledger_note(struct postgres_conn *c, struct store_ledger_note *arg,
+                              struct err *err)
+{
+    (void)arg;
+    return results_take(c) && results_take(c) ? 0 : results_trouble(c, err);
 }

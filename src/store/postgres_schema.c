@@ -159,12 +159,20 @@ static const char migration_6[] =
 static const char migration_7[] = "CREATE TABLE identity (id uuid NOT NULL);"
                                   "INSERT INTO identity VALUES (gen_random_uuid())";
 
+/* 8: which deletion ledgers a restore needs. */
+static const char migration_8[] = "CREATE TABLE ledger ("
+                                  "  id uuid PRIMARY KEY,"
+                                  "  place text NOT NULL,"
+                                  "  records bigint NOT NULL,"
+                                  "  noted timestamptz NOT NULL"
+                                  ")";
+
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
                    REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
                "the numbers of the states are kept in every database");
 
 const char *const postgres_migrations[] = {migration_1, migration_2, migration_3, migration_4,
-                                           migration_5, migration_6, migration_7};
+                                           migration_5, migration_6, migration_7, migration_8};
 const int postgres_sealing_migration = 5;
 const int postgres_migration_count = sizeof(postgres_migrations) / sizeof(postgres_migrations[0]);

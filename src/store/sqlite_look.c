@@ -1,9 +1,12 @@
 /* src/store/sqlite_look.c -- looking at reports in SQLite: one, a page, what has expired, all,
  * counts.
  */
+#include <stdlib.h>
+
 #include <string.h>
 
 #include "base/seam.h"
+#include "base/str.h"
 #include "store/sqlite_impl.h"
 
 int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err)
@@ -171,4 +174,42 @@ int sqlite_identity(struct store_conn *conn, struct store_identity *arg, struct 
     if (sql_next(&q))
         arg->id = sql_get_guid(&q, 0);
     return sql_end(&q, err);
+}
+
+int sqlite_ledgers(struct store_conn *conn, struct store_ledgers *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_LEDGERS);
+    void *items = NULL;
+
+    for (arg->count = 0; sql_next(&q); arg->count++) {
+        struct store_ledger *ledger = sql_grow(&q, &items, arg->count, sizeof(*ledger));
+        char *place = sql_get_text(&q, 2);
+
+        if (ledger == NULL || place == NULL) {
+            free(place);
+            break;
+        }
+        ledger->id = sql_get_guid(&q, 0);
+        ledger->records = sql_get_int(&q, 1);
+        str_copy(ledger->place, sizeof(ledger->place), place);
+        free(place);
+    }
+    arg->items = items;
+    return sql_end(&q, err);
+}
+
+int sqlite_ledger_note(struct store_conn *conn, struct store_ledger_note *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_LEDGERS_FORGET);
+    int rc;
+
+    sql_guid(&q, 1, &arg->ledger->id);
+    rc = sql_run(&q, err);
+    if (rc < 0)
+        return rc;
+    q = sql_start(conn, SQL_LEDGER_NOTE);
+    sql_guid(&q, 1, &arg->ledger->id);
+    sql_text(&q, 2, arg->ledger->place);
+    sql_int(&q, 3, arg->ledger->records);
+    return sql_run(&q, err);
 }

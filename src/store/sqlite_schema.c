@@ -133,6 +133,13 @@ static const char migration_4[] =
 static const char migration_5[] = "CREATE TABLE identity (id BLOB NOT NULL) STRICT;"
                                   "INSERT INTO identity VALUES (randomblob(16));";
 
-const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3, migration_4,
-                                         migration_5};
+/* 6: which deletion ledger a restore needs. */
+static const char migration_6[] = "CREATE TABLE ledger ("
+                                  "  id BLOB PRIMARY KEY,"
+                                  "  place TEXT NOT NULL,"
+                                  "  records INTEGER NOT NULL"
+                                  ") STRICT;";
+
+const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3,
+                                         migration_4, migration_5, migration_6};
 const int sqlite_migration_count = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]);

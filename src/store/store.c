@@ -730,6 +730,10 @@ void store_op_done(struct store_op *op)
     case STORE_LIST:
         reports_free(&op->list.reports, &op->list.count);
         break;
+    case STORE_LEDGERS:
+        free(op->ledgers.items);
+        op->ledgers.items = NULL;
+        break;
     case STORE_USER_FIND:
         user_done(&op->user_find.user);
         break;

@@ -63,6 +63,8 @@ enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
     X(STATS, stats, STORE_READ)                                                                    \
     X(SCAN, scan, STORE_READ)                                                                      \
     X(IDENTITY, identity, STORE_READ)                                                              \
+    X(LEDGERS, ledgers, STORE_READ)                                                                \
+    X(LEDGER_NOTE, ledger_note, STORE_VISIBLE)                                                     \
     X(USER_ADD, user_add, STORE_DURABLE)                                                           \
     X(USER_CHANGE, user_change, STORE_DURABLE)                                                     \
     X(USER_FIND, user_find, STORE_READ)                                                            \
@@ -344,6 +346,28 @@ struct store_scan {
  * belongs to it, such as its spool, can say so. */
 struct store_identity {
     struct guid id; /* out */
+};
+
+/* The deletion ledgers that servers of this store write, and how many records each had, at least,
+ * when it was last noted: a restore needs each of them from that record on, and a ledger with fewer
+ * has lost its end. */
+enum { STORE_PLACE_MAX = 512 };
+struct store_ledger {
+    struct guid id;
+    int64_t records;
+    char place[STORE_PLACE_MAX]; /* for people; cut if it is longer */
+};
+struct store_ledgers {
+    struct store_ledger *items; /* out */
+    size_t count;
+};
+
+/* Note it, in the place of the one that was in its place; in an embedded store, which has one
+ * server, in that of all others. Others that were noted `horizon_ms` ago (0: never) are forgotten:
+ * no backup that needs them is kept. */
+struct store_ledger_note {
+    const struct store_ledger *ledger;
+    int64_t horizon_ms;
 };
 
 /* A new user. rc is -E_EXISTS if the name is taken. Names are unique without regard to case. */

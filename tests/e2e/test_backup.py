@@ -292,7 +292,7 @@ def test_a_ledger_that_was_made_anew_does_not_reach_back(make_server):
     server.start()
     lose_everything(server)
     done = restore(server, "backup")
-    assert done.returncode == 1 and "only knows what was deleted since" in done.stderr, done.stderr
+    assert done.returncode == 1 and "is not among those at hand" in done.stderr, done.stderr
     assert not (server.folder / "store.db").exists()
     restored(server, "backup", "--resurrect")
 
@@ -304,10 +304,107 @@ def test_a_ledger_that_has_forgotten_does_not_reach_back(make_server, clock):
     backup(server)
     client.delete(references[0])
     clock.jump(20 * DAY)
-    poll(lambda: (server.folder / "deletions.ledger").stat().st_size == 64, what="the horizon")
+    poll(lambda: (server.folder / "deletions.ledger").stat().st_size == 96, what="the horizon")
     lose_everything(server)
     done = restore(server, "backup")
     assert done.returncode == 1 and "only knows" in done.stderr, done.stderr
+
+
+def refuses(server, words, *arguments):
+    done = restore(server, *arguments)
+    assert done.returncode == 1 and words in done.stderr and "--resurrect" in done.stderr, done.stderr
+
+
+def test_the_ledger_of_another_store_is_refused_however_old_it_is(make_server):
+    other = make_server()
+    server, reference = deleted_since_the_backup(make_server)
+    other.stop()
+    refuses(server, "of another store", "backup", "--ledger", other.folder / "deletions.ledger")
+    restored(server, "backup")
+    refused(server.start().client("alice").status(reference), "Unknown reference")
+
+
+def test_the_manifest_names_the_ledgers_that_a_restore_needs(make_server):
+    server = make_server()
+    client = server.client("alice")
+    client.delete(client.complete("Quick", ProductID="1"))
+    poll(lambda: server.store.sql("SELECT records FROM ledger") == ["1"], what="the note")
+    manifest = json.loads((backup(server) / "manifest.json").read_text())
+    (ledger,) = manifest["ledgers"]
+    assert ledger["place"] == str(server.folder / "deletions.ledger") and ledger["records"] == 1
+    assert manifest["store"] == (server.spool / SPOOL_MARK).read_text().strip()
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-32], lambda data: data[:-16], lambda data: data[:-1] + b"x",
+                                    lambda data: data[:-32] + bytes(32), lambda data: data[:-64] + data[-32:]],
+                         ids=["cut", "torn", "altered", "zeros", "moved"])
+def test_a_ledger_that_has_lost_its_end_is_refused(make_server, damage):
+    """What stands there, or stood, may be a deletion; the store that is there says how many there were."""
+    server = make_server()
+    client = server.client("alice")
+    references = [client.complete("Quick", ProductID="1") for _ in range(3)]
+    backup(server)
+    for reference in references[:2]:
+        client.delete(reference)
+    server.stop()
+    path = server.folder / "deletions.ledger"
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    done = restore(server, "--force", "backup")
+    assert done.returncode == 1 and "--resurrect" in done.stderr, done.stderr
+    assert "lost its end" in done.stderr or "cannot be read" in done.stderr
+    path.write_bytes(whole)
+    restored(server, "--force", "backup")
+    assert server.start().client("alice").references() == [references[2]]
+
+
+def test_a_ledger_that_is_shorter_than_at_the_backup_is_refused(make_server):
+    server = make_server()
+    client = server.client("alice")
+    for _ in range(2):
+        client.delete(client.complete("Quick", ProductID="1"))
+    poll(lambda: server.store.sql("SELECT records FROM ledger") == ["2"], what="the note")
+    backup(server)
+    lose_everything(server)
+    path = server.folder / "deletions.ledger"
+    path.write_bytes(path.read_bytes()[:-32])
+    refuses(server, "lost its end", "backup")
+
+
+def test_of_several_ledgers_all_are_needed(make_server):
+    """The first was moved without its file, so that the server made another one."""
+    server = make_server()
+    client = server.client("alice")
+    first, second, kept = (client.complete("Quick", ProductID="1") for _ in range(3))
+    backup(server)
+    client.delete(first)
+    server.stop()
+    server.configure(deletion_ledger="elsewhere")
+    client.url = server.start().url
+    client.delete(second)
+    server.stop()
+    refuses(server, "elsewhere", "--force", "backup", "--ledger", "deletions.ledger")
+    refuses(server, "deletions.ledger", "--force", "backup")
+    restored(server, "--force", "backup", "--ledger", "deletions.ledger", "--ledger", "elsewhere")
+    assert server.start().client("alice").references() == [kept]
+
+
+def test_a_backup_that_names_no_ledgers_needs_all_that_are_given_to_reach_back(make_server, tmp_path):
+    """One of a version before."""
+    server = make_server()
+    client = server.client("alice")
+    reference = client.complete("Quick", ProductID="1")
+    path = backup(server) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in manifest.items() if key not in ("store", "ledgers")}))
+    client.delete(reference)
+    server.stop()
+    server.configure(deletion_ledger="elsewhere")
+    server.start()
+    lose_everything(server)
+    refuses(server, "only knows what was deleted since", "backup", "--ledger", "deletions.ledger",
+            "--ledger", "elsewhere")
+    restored(server, "backup", "--ledger", "deletions.ledger")
 
 
 def test_beside_a_server_nothing_is_restored(make_server):
@@ -438,6 +535,7 @@ def test_a_backup_is_restored_over_another_store_and_its_spool(make_server):
     old.stop()
     restored(server, "--force", "--ledger", old.folder / "deletions.ledger", old.folder / "backup")
     check_order(server)
+    (server.folder / "deletions.ledger").unlink()  # of the store that is gone
     assert server.start().client("alice").references() == [reference]
     assert (server.spool / SPOOL_MARK).read_text() == (old.spool / SPOOL_MARK).read_text()
 

@@ -133,3 +133,23 @@ def test_a_missing_ledger_is_told(make_cluster):
     cluster.nodes[0].stop()
     done = restore(cluster, ledgers(cluster)[0], "missing")
     assert done.returncode == 1 and "missing" in done.stderr
+
+
+def test_a_ledger_that_is_not_given_is_missed(make_cluster):
+    cluster = make_cluster(nodes=2)
+    for client in cluster.clients(ALICE):
+        client.delete(client.complete("Quick", ProductID="1"))
+    for node in cluster.nodes:
+        node.stop()
+    for given in ledgers(cluster):
+        done = restore(cluster, given)
+        assert done.returncode == 1 and "is not among those at hand" in done.stderr, done.stderr
+    first, second = ledgers(cluster)
+    whole = second.read_bytes()
+    second.write_bytes(whole[:-32])
+    done = restore(cluster, first, second)
+    assert done.returncode == 1 and "has lost its end" in done.stderr, done.stderr
+    second.write_bytes(whole)
+    assert restore(cluster, first, second).returncode == 0
+    done = cluster.nodes[0].run("restore", "-c", "reportd.conf", "--resurrect", "--ledger", first)
+    assert done.returncode == 0 and "is not among those at hand" in done.stderr, done.stderr

@@ -1,6 +1,7 @@
 """The deletion ledger: written before a DELETE is answered, and what becomes of it when it cannot be."""
 
 import contextlib
+import hashlib
 import os
 import signal
 import struct
@@ -13,7 +14,8 @@ from fake_clock import DAY, MINUTE
 from harness import PATIENCE, REPORTD, failed, poll, refused
 from seams import DEATH, Gate, passings, plan
 
-HEAD, RECORD = 64, 32
+HEAD, RECORD = 96, 32
+OLD_HEAD = 64  # of format 1
 
 
 def ledger_of(server):
@@ -22,7 +24,7 @@ def ledger_of(server):
 
 def records(server):
     data = ledger_of(server).read_bytes()
-    assert data.startswith(b"reportd ledger1\0") and (len(data) - HEAD) % RECORD == 0
+    assert data.startswith(b"reportd ledger2\0") and (len(data) - HEAD) % RECORD == 0
     return [data[at:at + RECORD] for at in range(HEAD, len(data), RECORD)]
 
 
@@ -259,7 +261,7 @@ def test_the_ledger_is_beside_the_store_or_where_one_says(make_server, tmp_path)
     server = make_server(store=tmp_path / "disk" / "store.db")
     assert (tmp_path / "disk" / "deletions.ledger").exists()
     server.stop()
-    server.configure(deletion_ledger="elsewhere")
+    server.configure(store=tmp_path / "disk" / "store.db", deletion_ledger="elsewhere")
     server.start()
     assert (server.folder / "elsewhere").exists()
 
@@ -340,3 +342,103 @@ def test_each_node_writes_its_own(make_cluster):
     assert first.delete(references[0]).json()["result"] is True
     assert second.delete(references[1]).json()["result"] is True
     assert [len(records(node)) for node in cluster.nodes] == [1, 1]
+
+
+def siphash(key, data):
+    """SipHash-2-4 (https://www.aumasson.jp/siphash/siphash.pdf) under 16 bytes of key, as 8 bytes."""
+    mask = (1 << 64) - 1
+    k0, k1 = struct.unpack("<QQ", key[:16])
+    v = [k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573]
+
+    def rotate(x, bits):
+        return (x << bits | x >> (64 - bits)) & mask
+
+    def rounds(count):
+        for _ in range(count):
+            for a, b, first, second in ((0, 1, 13, 32), (2, 3, 16, 0)):
+                v[a] = (v[a] + v[b]) & mask
+                v[b] = rotate(v[b], first) ^ v[a]
+                v[a] = rotate(v[a], second) if second else v[a]
+            for a, b, first, second in ((0, 3, 21, 0), (2, 1, 17, 32)):
+                v[a] = (v[a] + v[b]) & mask
+                v[b] = rotate(v[b], first) ^ v[a]
+                v[a] = rotate(v[a], second) if second else v[a]
+
+    padded = data + bytes(-(len(data) + 1) % 8) + bytes([len(data) & 255])
+    for (word,) in struct.iter_unpack("<Q", padded):
+        v[3] ^= word
+        rounds(2)
+        v[0] ^= word
+    v[2] ^= 0xff
+    rounds(4)
+    return struct.pack("<Q", v[0] ^ v[1] ^ v[2] ^ v[3])
+
+
+def test_the_file_is_as_its_description_says(make_server):
+    """So that another program can read it; and siphash() above is right."""
+    server = make_server()
+    client = server.client("alice")
+    reference = complete(client)
+    client.delete(reference)
+    data = ledger_of(server).read_bytes()
+    key, record = data[16:48], data[HEAD:]
+    assert record[:16] == hashlib.blake2b(bytes.fromhex(reference.replace("-", "")), key=key, digest_size=16).digest()
+    assert data[HEAD - 8:HEAD] == siphash(key, data[:HEAD - 8])
+    assert record[24:] == siphash(key, struct.pack("<Q", 0) + record[:24])
+
+
+def test_a_ledger_of_format_1_is_rewritten_with_all_that_it_knows(make_server):
+    server = make_server()
+    client = server.client("alice")
+    for _ in range(2):
+        client.delete(complete(client))
+    server.stop()
+    data = ledger_of(server).read_bytes()
+    key = data[16:48]
+    head = b"reportd ledger1\0" + data[16:56]
+    old = [record[:24] + siphash(key, record[:24]) for record in records(server)]
+    server.store.sql("DELETE FROM ledger")
+    ledger_of(server).write_bytes(head + siphash(key, head) + b"".join(old))
+    assert ledger_of(server).stat().st_size == OLD_HEAD + 2 * RECORD
+    client.url = server.start().url
+    client.delete(complete(client))
+    now = ledger_of(server).read_bytes()
+    assert now[:HEAD + 2 * RECORD] == data[:HEAD + 2 * RECORD] and len(now) == HEAD + 3 * RECORD
+
+
+def test_a_ledger_that_has_lost_its_end_is_not_gone_on_with(make_server, tmp_path):
+    server = make_server()
+    client = server.client("alice")
+    for _ in range(3):
+        client.delete(complete(client))
+    server.stop()
+    whole = ledger_of(server).read_bytes()
+    ledger_of(server).write_bytes(whole[:-RECORD])
+    start_refused(server, "has lost its end", "2 records", "3")
+    ledger_of(server).write_bytes(whole[:-RECORD] + bytes(RECORD))  # as a disk does that lost it
+    start_refused(server, "has lost its end")
+    ledger_of(server).rename(tmp_path / "away")
+    server.start()
+    server.stop()
+    ledger_of(server).write_bytes(whole)
+    server.start()
+
+
+def test_the_store_knows_of_a_record_within_a_second(make_server):
+    server = make_server()
+    client = server.client("alice")
+    client.delete(complete(client))
+    poll(lambda: server.store.sql("SELECT records FROM ledger") == ["1"], what="the note")
+    server.kill()
+    ledger_of(server).write_bytes(ledger_of(server).read_bytes()[:-RECORD])
+    start_refused(server, "has lost its end")
+
+
+def test_the_ledger_of_another_store_is_not_written_to(make_server):
+    first, second = make_server(), make_server()
+    first.stop()
+    second.stop()
+    before = ledger_of(first).read_bytes()
+    second.configure(deletion_ledger=ledger_of(first))
+    start_refused(second, "of another store")
+    assert ledger_of(first).read_bytes() == before
