@@ -19,6 +19,7 @@
 #include "core/catalog.h"
 #include "core/config.h"
 #include "http/health.h"
+#include "http/listener.h"
 #include "http/receipt.h"
 #include "http/server.h"
 #include "http/token.h"
@@ -438,7 +439,8 @@ static int64_t reserved_descriptors(const struct config *config)
            + 8 * config->workers.number           /* sockets, process, file of the result */
            + 8 * config->http_threads.number      /* epoll, wake-up, three of SQLite */
            + 2 * config->store_connections.number /* with PostgreSQL; as many may be … */
-           + 16;                                  /* … of its spool */
+           + 16                                   /* … of its spool */
+           + LISTENER_REFUSED_MAX;
 }
 
 /* A connection may take two descriptors: its own, and that of the result which it is sent. */

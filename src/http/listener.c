@@ -1,17 +1,72 @@
-/* src/http/listener.c -- listening sockets from addresses in the configuration. */
+/* src/http/listener.c -- listening sockets from addresses in the configuration, and the thread that
+ * accepts their connections.
+ *
+ * The HTTP library could do that, but it asks again and again, with all of a processor, when there
+ * is no descriptor for a connection, and it leaves those beyond its limit waiting for as long as
+ * others are idle. */
 #include "http/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
-#include <stdbool.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 
-enum { BACKLOG = 1024 }; /* connections the kernel keeps for us */
+enum {
+    BACKLOG = 1024,   /* connections the kernel keeps for us */
+    SOCKETS_MAX = 8,  /* addresses */
+    AT_ONCE = 64,     /* accepted from a socket before the others are looked at */
+    PAUSE_MS = 250,   /* without a descriptor, or what else a connection takes */
+    LINGER_MS = 2000, /* for a client that is refused to read it and close */
+};
+
+/* A client that was told to come back: what it sends is read until it closes, since closing first
+ * could take the answer away from it. */
+struct refused {
+    int fd;
+    int64_t until_ms; /* monotonic */
+};
+
+/* All but the counts belong to the thread once it runs. */
+struct listener {
+    int sockets[SOCKETS_MAX];
+    int count;
+    char url[LISTENER_URL_TEXT];
+    int limit;
+    listener_accept_fn *accept;
+    void *context;
+    pthread_t thread;
+    bool running;
+    int wake;  /* eventfd: to stop, or a connection has ended while it pauses; -1 */
+    int spare; /* a descriptor for who comes when there is none; -1 */
+    atomic_int open;
+    atomic_bool stopping, paused;
+    struct refused refused[LISTENER_REFUSED_MAX];
+    int refused_count;
+    bool short_of; /* told in the log */
+};
+
+#define BODY                                                                                       \
+    "{\"result\": false, \"message\": \"The server has too many connections. Try again in a "      \
+    "moment.\", \"data\": {}}\n"
+static const char answer_503[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                                 "Content-Type: application/json; charset=utf-8\r\n"
+                                 "Retry-After: 5\r\n"
+                                 "Connection: close\r\n"
+                                 "Content-Length: 104\r\n"
+                                 "\r\n" BODY;
+_Static_assert(sizeof(BODY) == 104 + 1, "Content-Length");
 
 /* Split "HOST:PORT" or "[IPv6]:PORT". */
 static bool split_listen(const char *listen_at, char host[LISTENER_HOST_TEXT], char port[8])
@@ -37,7 +92,7 @@ static bool split_listen(const char *listen_at, char host[LISTENER_HOST_TEXT], c
     return str_copy(port, 8, colon + 1);
 }
 
-int listener_open(const char *listen_at, struct err *err)
+static int open_socket(const char *listen_at, struct err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
@@ -64,7 +119,7 @@ int listener_open(const char *listen_at, struct err *err)
     return fd >= 0 ? fd : err_errno(err, -E_CONFIG, "listen on %s", listen_at);
 }
 
-void listener_url(int socket, char ret_url[LISTENER_URL_TEXT])
+static void read_url(int socket, char ret_url[LISTENER_URL_TEXT])
 {
     struct sockaddr_storage bound = {0};
     socklen_t len = sizeof(bound);
@@ -77,4 +132,235 @@ void listener_url(int socket, char ret_url[LISTENER_URL_TEXT])
         return;
     snprintf(ret_url, LISTENER_URL_TEXT,
              bound.ss_family == AF_INET6 ? "http://[%s]:%s" : "http://%s:%s", host, port);
+}
+
+int listener_new(const char *listen_at, struct listener **ret, struct err *err)
+{
+    struct listener *listener = calloc(1, sizeof(*listener));
+    int rc;
+
+    if (listener == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    listener->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    listener->spare = -1;
+    rc = listener->wake < 0 ? err_errno(err, -E_CONFIG, "make an eventfd") : 0;
+    if (rc == 0)
+        rc = open_socket(listen_at, err);
+    if (rc < 0) {
+        listener_free(listener);
+        return rc;
+    }
+    listener->sockets[listener->count++] = rc;
+    read_url(listener->sockets[0], listener->url);
+    *ret = listener;
+    return 0;
+}
+
+const char *listener_url(const struct listener *listener)
+{
+    return listener->url;
+}
+
+/* ---- refusing ---- */
+
+static void drop_refused(struct listener *listener, int i)
+{
+    close(listener->refused[i].fd);
+    listener->refused[i] = listener->refused[--listener->refused_count];
+}
+
+/* `keep`: there is a descriptor for a while. */
+static void refuse(struct listener *listener, int fd, bool keep)
+{
+    char bytes[4096];
+
+    /* It is short enough for the buffer of a new socket. */
+    if (send(fd, answer_503, sizeof(answer_503) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ||
+        shutdown(fd, SHUT_WR) < 0 || !keep) {
+        while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+            ;
+        close(fd);
+        return;
+    }
+    if (listener->refused_count == LISTENER_REFUSED_MAX)
+        drop_refused(listener, 0);
+    listener->refused[listener->refused_count++] =
+        (struct refused){.fd = fd, .until_ms = clock_mono_ms() + LINGER_MS};
+}
+
+/* Read what they send; those that have closed, or had their time, go. */
+static void tend_refused(struct listener *listener)
+{
+    int64_t now_ms = clock_mono_ms();
+    char bytes[4096];
+
+    for (int i = listener->refused_count - 1; i >= 0; i--) {
+        ssize_t n = recv(listener->refused[i].fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) ||
+            listener->refused[i].until_ms <= now_ms)
+            drop_refused(listener, i);
+    }
+}
+
+/* ---- accepting ---- */
+
+static void open_spare(struct listener *listener)
+{
+    if (listener->spare < 0)
+        listener->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* The next connection of a socket, or -1: with EAGAIN there is none, else it cannot be had now.
+ * With the last descriptor it can only be refused, and with it those that were before. */
+static int accept_one(struct listener *listener, int socket, struct sockaddr_storage *address,
+                      socklen_t *len, bool *ret_refuse)
+{
+    int fd;
+
+    *len = sizeof(*address);
+    *ret_refuse = false;
+    fd = accept4(socket, (struct sockaddr *)address, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 || (errno != EMFILE && errno != ENFILE))
+        return fd;
+    if (!listener->short_of)
+        log_warn("http.no_descriptors", "connections=%d", atomic_load(&listener->open));
+    listener->short_of = true;
+    while (listener->refused_count > 0)
+        drop_refused(listener, 0);
+    if (listener->spare >= 0)
+        close(listener->spare);
+    listener->spare = -1;
+    *len = sizeof(*address);
+    *ret_refuse = true;
+    return accept4(socket, (struct sockaddr *)address, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static void take(struct listener *listener, int fd, const struct sockaddr_storage *address,
+                 socklen_t len)
+{
+    if (atomic_load(&listener->open) >= listener->limit) {
+        refuse(listener, fd, true);
+        return;
+    }
+    atomic_fetch_add(&listener->open, 1);
+    if (!listener->accept(listener->context, fd, (const struct sockaddr *)address, len))
+        atomic_fetch_sub(&listener->open, 1);
+}
+
+/* False: there are more, but no descriptor or memory for them. */
+static bool accept_some(struct listener *listener, int socket)
+{
+    for (int i = 0; i < AT_ONCE; i++) {
+        struct sockaddr_storage address;
+        socklen_t len;
+        bool full;
+        int fd = accept_one(listener, socket, &address, &len, &full);
+
+        if (fd < 0)
+            return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
+        if (full) {
+            refuse(listener, fd, false);
+            open_spare(listener);
+            continue;
+        }
+        listener->short_of = false;
+        take(listener, fd, &address, len);
+    }
+    return true;
+}
+
+/* Until something comes, or while it pauses a descriptor may be free again. The sockets are the
+ * first in `polled`. */
+static void await(struct listener *listener, struct pollfd *polled)
+{
+    int count = 0, sockets = listener->paused ? 0 : listener->count;
+    int wait_ms = listener->paused || listener->refused_count > 0 ? PAUSE_MS : -1;
+    eventfd_t ignored;
+
+    for (int i = 0; i < listener->count; i++)
+        polled[count++] =
+            (struct pollfd){.fd = i < sockets ? listener->sockets[i] : -1, .events = POLLIN};
+    polled[count++] = (struct pollfd){.fd = listener->wake, .events = POLLIN};
+    for (int i = 0; i < listener->refused_count; i++)
+        polled[count++] = (struct pollfd){.fd = listener->refused[i].fd, .events = POLLIN};
+    poll(polled, (nfds_t)count, wait_ms);
+    eventfd_read(listener->wake, &ignored);
+}
+
+static void *run(void *arg)
+{
+    struct listener *listener = arg;
+    struct pollfd polled[SOCKETS_MAX + 1 + LISTENER_REFUSED_MAX];
+
+    while (!listener->stopping) {
+        bool good = true;
+
+        await(listener, polled);
+        tend_refused(listener);
+        open_spare(listener);
+        for (int i = 0; i < listener->count && !listener->stopping; i++) {
+            if (listener->paused || (polled[i].revents & POLLIN) != 0)
+                good &= accept_some(listener, listener->sockets[i]);
+        }
+        listener->paused = !good;
+    }
+    return NULL;
+}
+
+int listener_start(struct listener *listener, int limit, listener_accept_fn *accept, void *context,
+                   struct err *err)
+{
+    sigset_t all, old;
+    int rc;
+
+    listener->limit = limit;
+    listener->accept = accept;
+    listener->context = context;
+    open_spare(listener);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&listener->thread, NULL, run, listener);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc != 0)
+        return err_set(err, -E_CONFIG, "start the thread that accepts connections: %s",
+                       strerror(rc));
+    listener->running = true;
+    pthread_setname_np(listener->thread, "listener");
+    return 0;
+}
+
+void listener_ended(struct listener *listener)
+{
+    atomic_fetch_sub(&listener->open, 1);
+    if (listener->paused)
+        eventfd_write(listener->wake, 1);
+}
+
+void listener_stop(struct listener *listener)
+{
+    if (listener == NULL)
+        return;
+    listener->stopping = true;
+    if (listener->running) {
+        eventfd_write(listener->wake, 1);
+        pthread_join(listener->thread, NULL);
+    }
+    listener->running = false;
+    while (listener->refused_count > 0)
+        drop_refused(listener, 0);
+    while (listener->count > 0)
+        close(listener->sockets[--listener->count]);
+}
+
+void listener_free(struct listener *listener)
+{
+    if (listener == NULL)
+        return;
+    listener_stop(listener);
+    if (listener->wake >= 0)
+        close(listener->wake);
+    if (listener->spare >= 0)
+        close(listener->spare);
+    free(listener);
 }

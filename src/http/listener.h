@@ -1,15 +1,41 @@
-/* src/http/listener.h -- the address that is served: parsed, bound, and named. */
+/* src/http/listener.h -- the addresses that are served: parsed, bound, named, and the thread that
+ * accepts their connections, as many as there may be. */
 #ifndef HTTP_LISTENER_H
 #define HTTP_LISTENER_H
 
+#include <stdbool.h>
+#include <sys/socket.h>
+
 #include "base/err.h"
 
-enum { LISTENER_HOST_TEXT = 80, LISTENER_URL_TEXT = LISTENER_HOST_TEXT + 32 };
+enum {
+    LISTENER_HOST_TEXT = 80,
+    LISTENER_URL_TEXT = LISTENER_HOST_TEXT + 32,
+    LISTENER_REFUSED_MAX = 32, /* descriptors of connections that are told to come back */
+};
 
-/* A listening socket, yours, close-on-exec and non-blocking, on "HOST:PORT" or "[IPv6]:PORT".
- * -E_CONFIG says why not. */
-int listener_open(const char *listen_at, struct err *err);
-/* "http://127.0.0.1:8080", with the port that was bound; "" if the socket does not say. */
-void listener_url(int socket, char ret_url[LISTENER_URL_TEXT]);
+struct listener;
+
+/* Take a connection: `fd`, which is yours, whether or not it is taken (false). */
+typedef bool listener_accept_fn(void *context, int fd, const struct sockaddr *address,
+                                socklen_t len);
+
+/* Bind "HOST:PORT" or "[IPv6]:PORT". Nothing is accepted yet, but clients may connect. -E_CONFIG
+ * says why not. *ret is yours: listener_free(). */
+int listener_new(const char *listen_at, struct listener **ret, struct err *err);
+/* "http://127.0.0.1:8080", with the port that was bound; borrowed; "" if the socket does not say.
+ */
+const char *listener_url(const struct listener *listener);
+
+/* Start to accept. While `limit` connections are open, or there is no descriptor for one more, a
+ * new one is answered 503 with Retry-After and closed. -E_CONFIG: no thread. */
+int listener_start(struct listener *listener, int limit, listener_accept_fn *accept, void *context,
+                   struct err *err);
+/* A connection that was taken is closed now. Any thread. */
+void listener_ended(struct listener *listener);
+/* Stop to accept: from here on clients are refused by the kernel. Connections that were taken live
+ * on. */
+void listener_stop(struct listener *listener);
+void listener_free(struct listener *listener); /* NULL is fine */
 
 #endif

@@ -30,8 +30,7 @@ struct server {
     struct lane *password_lane;
     struct bearers *bearers;
     struct completed *completed;
-    int socket; /* ours only until the daemon has it; else -1 */
-    char url[LISTENER_URL_TEXT];
+    struct listener *listener;
     int64_t began_ms;         /* monotonic */
     char first_id[GUID_TEXT]; /* of a request: the others count on from it */
     atomic_ullong ids_made;
@@ -86,6 +85,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         peer_free(*state);
         *state = NULL;
+        listener_ended(server->listener);
         return;
     }
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -93,34 +93,35 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         *state = peer_new(server->services.transfers, info->connect_fd);
 }
 
-/* At the very end a new connection is closed at once. MHD_quiesce_daemon() would do it sooner, but
- * that of 0.9.75 races with its own threads for the epoll entry, and aborts when it loses. */
-static enum MHD_Result on_accept(void *context, const struct sockaddr *address, socklen_t len)
+/* At the very end a new connection is closed at once. The library closes what it does not take. */
+static bool on_accept(void *context, int fd, const struct sockaddr *address, socklen_t len)
 {
     struct server *server = context;
 
-    (void)address;
-    (void)len;
-    return gate_is_open(&server->gate) ? MHD_YES : MHD_NO;
+    if (gate_is_open(&server->gate))
+        return MHD_add_connection(server->daemon, fd, address, len) == MHD_YES;
+    close(fd);
+    return false;
 }
 
 static int start_daemon(struct server *server, struct err *err)
 {
     const struct config *config = server->services.config;
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                     MHD_USE_NO_LISTEN_SOCKET;
 
     server->daemon = MHD_start_daemon(
-        flags, 0, on_accept, server, on_request, server, /**/
-        MHD_OPTION_LISTEN_SOCKET, server->socket, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, /**/
+        flags, 0, NULL, NULL, on_request, server, /**/
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, server, /**/
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)config->http_threads.number,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections.number,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
     if (server->daemon == NULL)
         return err_errno(err, -E_CONFIG, "start the HTTP threads (see http_threads, connections)");
-    server->socket = -1;
-    return 0;
+    return listener_start(server->listener, (int)config->connections.number, on_accept, server,
+                          err);
 }
 
 int server_new(const struct services *services, struct server **ret, struct err *err)
@@ -140,16 +141,13 @@ int server_new(const struct services *services, struct server **ret, struct err 
     server->password_lane = user_lane_new();
     server->bearers = bearers_new();
     server->completed = completed_new();
-    server->socket = listener_open(services->config->listen.text, err);
-    rc = server->socket < 0 ? server->socket : 0;
+    rc = listener_new(services->config->listen.text, &server->listener, err);
     if (rc == 0 && (server->bearers == NULL || server->completed == NULL))
         rc = err_set(err, -E_NOMEM, "start the server: out of memory");
     if (rc == 0 && server->password_lane == NULL)
         rc = err_set(err, -E_NOMEM, "start the threads that check passwords: out of memory");
-    if (rc == 0) {
-        listener_url(server->socket, server->url);
+    if (rc == 0)
         rc = start_daemon(server, err);
-    }
     if (rc != 0) {
         server_free(server);
         return rc;
@@ -160,7 +158,7 @@ int server_new(const struct services *services, struct server **ret, struct err 
 
 const char *server_url(const struct server *server)
 {
-    return server->url;
+    return listener_url(server->listener);
 }
 
 void server_drain(struct server *server)
@@ -188,10 +186,10 @@ void server_free(struct server *server)
     if (server->daemon != NULL) {
         server_drain(server);
         server_close(server);
+        listener_stop(server->listener);
         MHD_stop_daemon(server->daemon);
     }
-    if (server->socket >= 0)
-        close(server->socket);
+    listener_free(server->listener);
     lane_free(server->password_lane);
     while (server->spare_count > 0)
         free(server->spares[--server->spare_count]);

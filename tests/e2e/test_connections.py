@@ -1,10 +1,12 @@
 """RLIMIT_NOFILE: connections never take the descriptors of files, workers and databases."""
 
 import contextlib
+import json
 import os
 import re
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -77,3 +79,56 @@ def test_a_limit_that_is_too_low_is_refused_with_the_figures(tmp_path):
                           capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert "RLIMIT_NOFILE allows 100 descriptors" in done.stderr and "LimitNOFILE" in done.stderr
+
+
+def answer_to(server, request=b""):
+    """All that a new connection is sent until it is closed."""
+    with connect(server) as one:
+        one.settimeout(PATIENCE)
+        one.sendall(request)
+        return b"".join(iter(lambda: one.recv(4096), b""))
+
+
+def idle_until_refused(server, stack):
+    """Idle connections, more than there may be: those beyond are refused at once."""
+    for _ in range(IDLE):
+        stack.enter_context(connect(server))
+
+
+REQUEST = b"GET /Common/HealthCheck HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+def is_refusal(answer):
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return (head.startswith(b"HTTP/1.1 503 ") and b"Retry-After: " in head
+            and f"Content-Length: {len(body)}".encode() in head and json.loads(body)["result"] is False)
+
+
+def test_a_connection_beyond_the_limit_is_told_to_come_back(limited):
+    with contextlib.ExitStack() as stack:
+        idle_until_refused(limited, stack)
+        assert is_refusal(answer_to(limited, REQUEST))
+        assert is_refusal(answer_to(limited))
+    poll(lambda: answer_to(limited, REQUEST).startswith(b"HTTP/1.1 200 "), what="room for a connection")
+
+
+def state_of_listener(server):
+    """Of the thread that accepts: S asleep, R running."""
+    for task in Path(f"/proc/{server.process.pid}/task").iterdir():
+        if (task / "comm").read_text().strip() == "listener":
+            return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    raise AssertionError("there is no listener")
+
+
+def test_without_descriptors_new_connections_are_refused_and_nothing_spins(limited):
+    """The limit is lowered while it runs, so that accept() fails, again and again."""
+    client = limited.client("alice")
+    taken = open_files(limited)
+    subprocess.run(["prlimit", f"--pid={limited.process.pid}", f"--nofile={taken}:{LIMIT}"], check=True)
+    assert is_refusal(answer_to(limited, REQUEST))
+    assert is_refusal(answer_to(limited, REQUEST))
+    assert "http.no_descriptors" in limited.log_text()
+    assert client.list().status_code == 200
+    poll(lambda: state_of_listener(limited) == "S", what="the end of its work")
+    subprocess.run(["prlimit", f"--pid={limited.process.pid}", f"--nofile={LIMIT}:{LIMIT}"], check=True)
+    poll(lambda: answer_to(limited, REQUEST).startswith(b"HTTP/1.1 200 "), what="an answer")
