@@ -152,9 +152,8 @@ static int pg_begin(struct source *base, const struct source_session *session, s
 }
 
 /* Nothing of a report may be seen by the next one, or else the connection goes. ROLLBACK undoes all
- * but prepared statements and locks. Not DISCARD ALL: it forgets the `role` that a role, the
- * database or the URL sets. One message, so that a pooler of transactions lets nobody in between.
- */
+ * but prepared statements and locks. One message, so that a pooler of transactions gives nobody the
+ * session before: DISCARD ALL would be a second one. */
 static const char end_sql[] =
     "ROLLBACK; DEALLOCATE ALL; SELECT pg_catalog.pg_advisory_unlock_all()";
 
