@@ -79,6 +79,10 @@ static void check_definition(void *context, const struct definition *def)
                      "there is no source '%.40s' in the configuration; add it there or correct the "
                      "name",
                      def->source);
+    if (checker->config != NULL && def->retention_ms > checker->config->retention.number)
+        problems_add(&problems, def->retention_line, true,
+                     "the configuration's retention is shorter than this one, and holds; shorten "
+                     "this one, or remove the line");
     print_problems(checker, def->file, &problems);
     problems_done(&problems);
 }

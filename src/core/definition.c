@@ -223,9 +223,11 @@ static bool is_slip(const char *text, const char *word)
 static int refuse_section(struct parser *p, int i, char *text)
 {
     const char *follows = sections[i].rest;
-    int rc =
-        parser_fail(p, p->line, "'-- %.40s' is not understood; write '-- %s%s%s'", text,
-                    sections[i].line, follows != NULL ? " " : "", follows != NULL ? follows : "");
+    int rc = parser_fail(
+        p, p->line, "'-- %.40s' is not understood; write '-- %s%s%s'%s", text, sections[i].line,
+        follows != NULL ? " " : "", follows != NULL ? follows : "",
+        i == SECTION_WITH && strchr(text, ' ') != NULL ? ", and RECURSIVE before the first name"
+                                                       : "");
     char *rest = strchr(text, ':');
 
     p->muted = true;

@@ -107,7 +107,8 @@ struct definition {
     int64_t timeout_ms; /* 0: the server's default; likewise the limits */
     int64_t row_limit, size_limit;
     int64_t retention_ms; /* 0: the server's, which is the longest that a report is kept */
-    atomic_int holds;     /* the catalog's */
+    int retention_line;
+    atomic_int holds; /* the catalog's */
 };
 
 /* Parse `text` (length `len`; `file` is only for messages). On success *ret is yours:

@@ -104,6 +104,11 @@ static int read_name_and_type(struct parser *p, char *text, struct column *colum
     if (!read_type(word, column) && !labelled && *word != '\0') {
         char *before = cut_word(text);
 
+        if (strchr(word, '\'') != NULL)
+            return parser_fail(p, p->line,
+                               "'%.40s' is no type of a column; a label stands in double quotes, "
+                               "behind the type",
+                               word);
         if (!read_type(before, column))
             return parser_fail(p, p->line,
                                "'%.40s' is no type of a column; write decimal(N) or scaled(N) with "

@@ -98,6 +98,7 @@ static int parse_retention(struct parser *p, char *value)
                            "or 7d, from 1s to 365d",
                            value);
     p->def->retention_ms = ms;
+    p->def->retention_line = p->line;
     return 0;
 }
 

@@ -27,7 +27,7 @@ static void sections_stand_in_order_and_results_once(void **state)
     expect_refused(HEAD, "t.sql:3: ", "without a '-- results'");
     expect_refused(HEAD "-- check: x\nSELECT 1", "t.sql:4: ", "without a '-- results'");
     expect_refused(HEAD BODY "\n" BODY, "t.sql:5: ", "stands once");
-    expect_refused(HEAD "-- summary\nSELECT 1\n" BODY, "t.sql:3: ", "behind '-- results'");
+    expect_refused(HEAD "-- summary\nSELECT 1\n" BODY, "t.sql:3: ", "stands before '-- results'");
     expect_refused(HEAD BODY "\n-- summary\nSELECT 1\n-- summary\nSELECT 1", "t.sql:7: ", "once");
     expect_refused(HEAD BODY "\n-- check: x\nSELECT 1", "t.sql:5: ", "move it up");
     expect_refused(HEAD "SELECT 1;\n" BODY, "t.sql:3: ", "before the first section");
@@ -129,7 +129,7 @@ static void sets_stand_between_results_and_summary(void **state)
     assert_string_equal(def->sets[1].name, "byDay");
     assert_string_equal(def->sets[1].statement.sql, "WITH a AS (SELECT 1)\n\n\n\n\n\n SELECT 3");
     definition_free(def);
-    expect_refused(HEAD "-- set: a\nSELECT 1\n" BODY, "t.sql:3: ", "behind '-- results'");
+    expect_refused(HEAD "-- set: a\nSELECT 1\n" BODY, "t.sql:3: ", "stands before '-- results'");
     expect_refused(HEAD BODY "\n-- summary\nSELECT 1\n-- set: a\nSELECT 1",
                    "t.sql:7: ", "move it up");
     expect_refused(HEAD BODY "\n-- Set: a\nSELECT 1", "t.sql:5: ", "write '-- set: NAME'");
