@@ -61,6 +61,7 @@ static const char *const kind_words[] = {
     [CONFIG_SIZE] = "A size in bytes; K, M, G or T may follow the number.",
     [CONFIG_LIMIT] = "A size in bytes; K, M, G or T may follow the number.",
     [CONFIG_CHOICE] = "",
+    [CONFIG_ZONE] = "A name of the tz database.",
 };
 
 static void config_manual(void)
@@ -75,7 +76,8 @@ static void config_manual(void)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        printf(".It Ic %s Pq default: Li %.*s\n", keys[i].name, (int)strcspn(keys[i].fallback, "|"),
+        printf(".It Ic %s Pq default: %s%.*s\n", keys[i].name,
+               *keys[i].fallback != '\0' ? "Li " : "none", (int)strcspn(keys[i].fallback, "|"),
                keys[i].fallback);
         print_sentence(keys[i].what);
         if (keys[i].kind == CONFIG_CHOICE)

@@ -127,10 +127,18 @@ static void check_entries(struct checker *checker, const char *folder)
     printf("%s: there is no definition; put a file here whose name ends in .sql\n", folder);
 }
 
+static const char *timezone_of(const struct checker *checker)
+{
+    return checker->config != NULL ? config_timezone(checker->config) : NULL;
+}
+
 static void check_folder(struct checker *checker, const char *folder)
 {
     /* The catalog's own look at the sources is left out: check_definition() does it. */
-    const struct catalog_spec spec = {.folder = folder, .problem = on_problem, .context = checker};
+    const struct catalog_spec spec = {.folder = folder,
+                                      .timezone = timezone_of(checker),
+                                      .problem = on_problem,
+                                      .context = checker};
     struct catalog *catalog;
     struct err err = {0};
 
@@ -155,7 +163,10 @@ static void check_path(struct checker *checker, const char *path)
         return;
     }
     if (definition_load(path, &problems, &def, &err) == 0) {
-        check_definition(checker, def);
+        if (definition_set_timezone(def, timezone_of(checker), &err) == 0)
+            check_definition(checker, def);
+        else
+            on_problem(checker, err.text);
         definition_free(def);
     } else if (problems.count == 0) {
         on_problem(checker, err.text);

@@ -115,7 +115,8 @@ static void tell_missing(struct probe *probe)
 /* False: could not. */
 static bool begin(struct probe *probe)
 {
-    const struct source_session session = {.user_name = "check", .reference = "check"};
+    const struct source_session session = {
+        .user_name = "check", .reference = "check", .timezone = probe->def->timezone};
     struct err err = {0};
 
     if (source_begin(probe->source, &session, &err) == 0)

@@ -243,6 +243,7 @@ static int check_receipt_key(struct node *node, struct err *err)
 static int open_data(struct node *node, struct err *err)
 {
     const struct catalog_spec catalog = {.folder = node->config->reports.text,
+                                         .timezone = config_timezone(node->config),
                                          .source_known = source_known,
                                          .problem = on_definition_problem,
                                          .context = node};
@@ -483,6 +484,7 @@ static void prepare_process(const struct config *config, sigset_t *signals)
     signals_ignore();
     snprintf(memory, sizeof(memory), "%lld", (long long)config->worker_memory.number);
     setenv("REPORTD_WORKER_MEMORY", memory, 1);
+    setenv("REPORTD_TIMEZONE", config->timezone.text, 1);
     umask(077);
 }
 

@@ -112,6 +112,8 @@ static int load_file(struct catalog *catalog, const char *file, struct list *lis
     int rc = definition_load(file, &problems, &def, &err);
 
     if (rc == 0)
+        rc = definition_set_timezone(def, catalog->spec.timezone, &err);
+    if (rc == 0)
         rc = check_surroundings(&catalog->spec, list, def, &err);
     if (rc == 0) {
         atomic_init(&def->holds, 1);

@@ -15,6 +15,7 @@ struct catalog;
  * …". */
 struct catalog_spec {
     const char *folder;
+    const char *timezone; /* of definitions that do not set their own; NULL: none. Borrowed */
     int (*source_known)(void *context, const char *source);
     void (*problem)(void *context, const char *text);
     void *context;

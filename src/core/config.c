@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/zone.h"
 
 struct key {
     const char *name;
@@ -62,6 +63,21 @@ static bool choice_has(const char *choices, const char *text)
     return false;
 }
 
+static bool zone_problem(const char *key, const char *text, char *out, size_t cap)
+{
+    struct zone *zone;
+    struct err err = {0};
+
+    if (*text == '\0')
+        return false;
+    if (zone_open(text, &zone, &err) == 0) {
+        zone_free(zone);
+        return false;
+    }
+    snprintf(out, cap, "%s: %s", key, err.text);
+    return true;
+}
+
 /* What is wrong with `text` as the value of `key`, into out; false if it is good. */
 static bool value_problem(const struct key *key, const char *text, int64_t *number, char *out,
                           size_t cap)
@@ -89,6 +105,8 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
             return false;
         snprintf(out, cap, "%s = '%s': it takes one of %s", key->name, text, key->fallback);
         return true;
+    case CONFIG_ZONE:
+        return zone_problem(key->name, text, out, cap);
     default:
         if (*text != '\0')
             return false;
@@ -408,6 +426,11 @@ void config_free(struct config *config)
     free(config);
 }
 
+const char *config_timezone(const struct config *config)
+{
+    return *config->timezone.text != '\0' ? config->timezone.text : NULL;
+}
+
 const char *config_source_url(const struct config *config, const char *name)
 {
     for (size_t i = 0; i < config->source_count; i++) {
@@ -426,7 +449,7 @@ void config_print_help(FILE *out)
         char *fallback = key_default(&keys[i]);
 
         fprintf(out, "  %-15s %s\n  %-15s (default: %s", keys[i].name, keys[i].what, "",
-                fallback != NULL ? fallback : "");
+                fallback != NULL && *fallback != '\0' ? fallback : "none");
         if (keys[i].kind == CONFIG_CHOICE)
             fprintf(out, "; one of %s", keys[i].fallback);
         fprintf(out, ")\n");
@@ -441,8 +464,10 @@ void config_print_markdown(FILE *out)
     for (int i = 0; i < KEY_COUNT; i++) {
         char *fallback = key_default(&keys[i]);
 
-        fprintf(out, "| `%s` | `%s` | %s", keys[i].name, fallback != NULL ? fallback : "",
-                keys[i].what);
+        fprintf(out, "| `%s` | ", keys[i].name);
+        if (fallback != NULL && *fallback != '\0')
+            fprintf(out, "`%s` ", fallback);
+        fprintf(out, "| %s", keys[i].what);
         if (keys[i].kind == CONFIG_CHOICE) {
             fprintf(out, " (one of");
             for (const char *c = keys[i].fallback; *c != '\0'; c += strcspn(c, "|"), c += *c == '|')

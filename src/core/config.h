@@ -13,7 +13,7 @@
 /* Kinds of value: TEXT as it is; PATH relative to the folder of the file; STORE a path or a URL;
  * SPOOL a path or "postgresql"; LEDGER a path, whose default is beside the store if that is a file;
  * INT in a range; DURATION ("24h") in ms; SIZE ("1G") in bytes; LIMIT a size, or 0 for none; CHOICE
- * one of a|b. */
+ * one of a|b; ZONE a name of the tz database, or nothing. */
 #define CONFIG_KEYS(X)                                                                             \
     /* name, kind, default, lowest, highest, what it is */                                         \
     X(listen, TEXT, "127.0.0.1:8080", 0, 0,                                                        \
@@ -59,6 +59,10 @@
       "How long a finished report is kept before it is purged; a definition may shorten it")       \
     X(report_timeout, DURATION, "10m", 100, INT64_C(604800000),                                    \
       "Longest a report may run, after which it ends in error; a definition may set its own")      \
+    X(timezone, ZONE, "", 0, 0,                                                                    \
+      "Time zone of today and of local timestamps in parameters, such as Australia/Sydney, and "   \
+      "of sessions in PostgreSQL sources; a definition may set its own. Without it UTC, and the "  \
+      "zone that PostgreSQL's role, database or URL sets")                                         \
     X(row_limit, INT, "100000000", 1, INT64_C(1000000000000),                                      \
       "Most rows a report may have; a definition may lower it")                                    \
     X(size_limit, SIZE, "16G", 4096, INT64_C(1) << 50,                                             \
@@ -94,6 +98,7 @@ enum config_kind {
     CONFIG_SIZE,
     CONFIG_LIMIT,
     CONFIG_CHOICE,
+    CONFIG_ZONE,
 };
 
 struct config_source {
@@ -101,7 +106,7 @@ struct config_source {
 };
 
 union config_value {
-    char *text;     /* TEXT, STORE, SPOOL, LEDGER, PATH, CHOICE: owned by the config */
+    char *text;     /* TEXT, STORE, SPOOL, LEDGER, PATH, CHOICE, ZONE: owned by the config */
     int64_t number; /* INT, DURATION (ms), SIZE and LIMIT (bytes) */
 };
 
@@ -121,6 +126,8 @@ void config_free(struct config *config); /* NULL is fine */
 
 /* The path of an embedded store, borrowed; NULL if the store is in PostgreSQL. */
 const char *config_store_path(const struct config *config);
+/* The configured time zone, borrowed; NULL if none is. */
+const char *config_timezone(const struct config *config);
 /* Borrowed; NULL if there is no such source. */
 const char *config_source_url(const struct config *config, const char *name);
 

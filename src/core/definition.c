@@ -632,6 +632,8 @@ void definition_free(struct definition *def)
     free(def->summary.sql);
     free(def->name);
     free(def->description);
+    free(def->timezone);
+    zone_free(def->zone);
     free(def->source);
     free(def->file);
     free(def->text);
@@ -712,6 +714,30 @@ const char *param_type_name(enum param_type type)
     };
 
     return names[type];
+}
+
+int definition_set_timezone(struct definition *def, const char *name, struct err *err)
+{
+    struct problems problems = {0};
+    struct err why = {0};
+    int rc = 0;
+
+    if (def->timezone != NULL || name == NULL)
+        return 0;
+    def->timezone = strdup(name);
+    if (def->timezone == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    rc = zone_open(name, &def->zone, &why);
+    if (rc == -E_NOMEM)
+        return err_set(err, rc, "out of memory");
+    if (rc != 0)
+        problems_add(&problems, 1, false, "%s", why.text);
+    else
+        check_defaults(def, &problems);
+    if (problems.count > 0)
+        rc = problem_err(&problems.list[0], def->file, err);
+    problems_done(&problems);
+    return rc;
 }
 
 void param_type_text(const struct param *param, char out[PARAM_TYPE_TEXT])

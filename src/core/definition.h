@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/zone.h"
 #include "core/problems.h"
 
 enum {
@@ -30,6 +31,8 @@ enum {
     X(INTEGER, "integer", "an integer such as 42")                                                 \
     X(DECIMAL, "decimal", "a decimal number such as 12.50")                                        \
     X(DATE, "date", "a date written YYYY-MM-DD")                                                   \
+    X(TIMESTAMP, "timestamp",                                                                      \
+      "a timestamp such as 2024-01-12T03:04:05Z, or local time such as 2024-01-12 14:04")          \
     X(BOOLEAN, "boolean", "true or false")                                                         \
     X(ENUM, "enum", "one of its allowed values")
 
@@ -43,9 +46,10 @@ enum param_type {
 struct param {
     char *name;
     enum param_type type;
+    int line;  /* in the file, for messages */
     bool list; /* of values of that type */
     bool required;
-    char *fallback;    /* the default as written ("today" stays "today"); NULL: none */
+    char *fallback;    /* the default as written (today stays today); NULL: none */
     char *description; /* "" if none */
     char **allowed;    /* enum only */
     size_t allowed_count;
@@ -94,6 +98,8 @@ struct definition {
     char version[DEFINITION_VERSION_TEXT]; /* a hash of the text, for nodes that compare theirs */
     char *name, *description, *source;
     int name_line, source_line; /* in the file, for messages */
+    char *timezone;             /* NULL: none is set */
+    struct zone *zone;          /* of that name; NULL: UTC */
     struct param *params;
     size_t param_count;
     struct column *columns;
@@ -117,6 +123,10 @@ struct definition {
 int definition_parse(const char *file, const char *text, size_t len, struct definition **ret,
                      struct err *err);
 void definition_free(struct definition *def); /* NULL is fine */
+
+/* The time zone of a definition that does not set its own; NULL: none. -E_DEFINITION "FILE:LINE:
+ * …": there is no such zone, or a default does not exist in it. */
+int definition_set_timezone(struct definition *def, const char *name, struct err *err);
 
 /* The same, with every problem of the text added to `problems`, in the order of their lines; err is
  * the first of them. */

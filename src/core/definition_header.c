@@ -7,8 +7,9 @@
 
 #include "base/decimal.h"
 #include "base/str.h"
+#include "core/day.h"
 #include "core/definition_impl.h"
-#include "core/param.h"
+#include "core/param_check.h"
 #include "core/report.h"
 
 enum { TIMEOUT_MAX_MS = 7 * 24 * 3600 * 1000 }; /* that of report_timeout in the config */
@@ -73,6 +74,16 @@ static int parse_source(struct parser *p, char *value)
                            value);
     p->def->source_line = p->line;
     return parser_copy(p, value, &p->def->source);
+}
+
+static int parse_timezone(struct parser *p, char *value)
+{
+    struct err why = {0};
+    int rc = zone_open(value, &p->def->zone, &why);
+
+    if (rc == -E_INVALID)
+        return parser_fail(p, p->line, "%s", why.text);
+    return rc == 0 ? parser_copy(p, value, &p->def->timezone) : err_set(p->err, rc, "%s", why.text);
 }
 
 static int parse_timeout(struct parser *p, char *value)
@@ -212,7 +223,7 @@ static int parse_scalar_type(struct parser *p, struct param *param, char **at)
                            hint_type(word));
     return parser_fail(p, p->line,
                        "'%.40s' is no type of a parameter; '%s' takes string, integer, decimal, "
-                       "date, boolean, enum(A|B|C), or a list of them: list(integer)",
+                       "date, timestamp, boolean, enum(A|B|C), or a list of them: list(integer)",
                        word, param->name);
 }
 
@@ -268,18 +279,17 @@ static char *take_default(char **at)
 
 static int parse_default(struct parser *p, struct param *param, char **at)
 {
-    char *value = take_default(at);
-    bool today =
-        value != NULL && param->type == PARAM_DATE && !param->list && str_eq(value, "today");
-    char type[PARAM_TYPE_TEXT];
+    char *value = take_default(at), type[PARAM_TYPE_TEXT], day[CLOCK_DATE_TEXT];
+    bool is_date = param->type == PARAM_DATE && !param->list;
+    bool word = value != NULL && is_date && day_of_word(value, clock_now_ms(), NULL, day);
 
     param_type_text(param, type);
-    if (value == NULL || (!today && !param_accepts(param, value)))
+    if (value == NULL || (!word && !param_accepts(param, value)))
         return parser_fail(p, p->line,
                            "'%.40s' is no default for '%s' of type %s; write a value of that "
                            "type%s, in '…' if it has blanks",
                            value != NULL ? value : *at, param->name, type,
-                           param->type == PARAM_DATE && !param->list ? " or today" : "");
+                           is_date ? ", " DAY_WORDS : "");
     return parser_copy(p, value, &param->fallback);
 }
 
@@ -384,6 +394,7 @@ static int parse_parameter(struct parser *p, char *value)
     if (rc != 0)
         return rc;
     p->params[def->param_count].line = p->line;
+    param->line = p->line;
     def->param_count++; /* from here definition_free() frees it, complete or not */
     if (told != 0)
         return told;
@@ -400,7 +411,7 @@ static const struct {
     {"source", parse_source, false},         {"parameter", parse_parameter, true},
     {"timeout", parse_timeout, false},       {"row limit", parse_row_limit, false},
     {"size limit", parse_size_limit, false}, {"column", column_line, true},
-    {"retention", parse_retention, false},
+    {"retention", parse_retention, false},   {"timezone", parse_timezone, false},
 };
 
 enum { ANNOTATION_COUNT = sizeof(annotations) / sizeof(annotations[0]) };
@@ -510,6 +521,21 @@ static bool is_seen(const struct parser *p, const char *key)
     return (p->seen & (1u << i)) != 0;
 }
 
+void check_defaults(const struct definition *def, struct problems *problems)
+{
+    for (size_t i = 0; i < def->param_count; i++) {
+        const struct param *param = &def->params[i];
+        struct param_value value = {0};
+        struct err why = {0};
+
+        if (param->fallback == NULL || !param_accepts(param, param->fallback))
+            continue; /* a word such as today */
+        if (param_take(def, param, param->fallback, &value, &why) == -E_PARAM)
+            problems_add(problems, param->line, false, "the default is refused: %s", why.text);
+        free(value.text);
+    }
+}
+
 int header_finish(struct parser *p)
 {
     if (!is_seen(p, "report"))
@@ -518,6 +544,7 @@ int header_finish(struct parser *p)
         parser_fail(p, 1,
                     "the report has no source; write '-- source: NAME', a source of the "
                     "configuration, at the top");
+    check_defaults(p->def, p->problems);
     for (size_t i = 0; !p->unclosed && i < p->def->param_count; i++) {
         if (!p->params[i].used && p->params[i].quoted > 0)
             parser_fail(p, p->params[i].quoted,

@@ -86,6 +86,8 @@ const char *hint_type(const char *word);
 int hint_placeholder(struct parser *p, const struct sql_walk *walk, const struct sql_token *token);
 /* Remember which parameters are named inside of a text. */
 void hint_quoted(struct parser *p, const struct sql_token *token);
+/* Add a problem for each default that is no value of its parameter. */
+void check_defaults(const struct definition *def, struct problems *problems);
 
 /* What only the end of the file shows: missing annotations, parameters that nothing uses. */
 int header_finish(struct parser *p);

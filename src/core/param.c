@@ -1,266 +1,91 @@
 /* src/core/param.c -- the values of a report's parameters. */
 #include "core/param.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/decimal.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "core/day.h"
 #include "core/json_read.h"
+#include "core/param_check.h"
 #include "core/param_list.h"
 #include "core/report.h"
-
-enum {
-    SHOWN_MAX = 48, /* bytes of a caller's text that a message repeats */
-    LIST_MAX = 240, /* bytes of the names or values that a message lists */
-};
-
-static bool is_text(const struct param *param, const char *text)
-{
-    (void)param;
-    (void)text;
-    return true;
-}
-
-static bool is_integer(const struct param *param, const char *text)
-{
-    int64_t value;
-
-    (void)param;
-    return str_to_int64(text, &value);
-}
-
-static bool is_decimal(const struct param *param, const char *text)
-{
-    (void)param;
-    return decimal_is_plain(text, strlen(text));
-}
-
-static bool is_date(const struct param *param, const char *text)
-{
-    (void)param;
-    return clock_is_date(text);
-}
-
-static bool is_boolean(const struct param *param, const char *text)
-{
-    (void)param;
-    return str_eq(text, "true") || str_eq(text, "false");
-}
-
-static bool is_allowed(const struct param *param, const char *text)
-{
-    for (size_t i = 0; i < param->allowed_count; i++) {
-        if (str_eq(param->allowed[i], text))
-            return true;
-    }
-    return false;
-}
-
-static bool (*const accepts[PARAM_TYPE_COUNT])(const struct param *param, const char *text) = {
-    [PARAM_STRING] = is_text, [PARAM_INTEGER] = is_integer, [PARAM_DECIMAL] = is_decimal,
-    [PARAM_DATE] = is_date,   [PARAM_BOOLEAN] = is_boolean, [PARAM_ENUM] = is_allowed,
-};
-
-static const char *const takes[PARAM_TYPE_COUNT] = {
-#define X(name, word, what) [PARAM_##name] = what,
-    PARAM_TYPES(X)
-#undef X
-};
-
-static bool accepts_value(const struct param *param, const char *text)
-{
-    return strlen(text) <= PARAM_VALUE_MAX && accepts[param->type](param, text);
-}
-
-/* The first of `count` values that is not one of the parameter's; NULL: all are. */
-static const char *first_other(const struct param *param, const char *items, size_t count)
-{
-    for (size_t i = 0; i < count; i++, items += strlen(items) + 1) {
-        if (!accepts_value(param, items))
-            return items;
-    }
-    return NULL;
-}
-
-bool param_accepts(const struct param *param, const char *text)
-{
-    struct buf items;
-    size_t count;
-    bool good;
-
-    if (!param->list)
-        return accepts_value(param, text);
-    buf_init(&items, REPORT_LISTS_MAX);
-    good = param_list_split(text, &items, &count) == NULL && !buf_failed(&items) &&
-           first_other(param, buf_str(&items), count) == NULL;
-    buf_done(&items);
-    return good;
-}
-
-/* What a message repeats of a caller's text: cut between two characters. */
-static void show(char out[SHOWN_MAX + 4], const char *text)
-{
-    size_t n = strlen(text);
-    bool cut = n > SHOWN_MAX;
-
-    if (cut)
-        for (n = SHOWN_MAX; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80;)
-            n--;
-    snprintf(out, SHOWN_MAX + 4, "%.*s%s", (int)n, text, cut ? "..." : "");
-}
-
-/* Add ", name" to a list that a message will show; what does not fit becomes one "...". */
-static void list_add(char list[LIST_MAX], const char *name)
-{
-    static const char more[] = ", ...";
-    size_t len = strlen(list), room = LIST_MAX - sizeof(more);
-
-    if (len >= sizeof(more) && str_eq(list + len - strlen(more), more))
-        return;
-    if (len + strlen(name) + 2 > room)
-        str_copy(list + len, LIST_MAX - len, more);
-    else
-        snprintf(list + len, LIST_MAX - len, "%s%s", len > 0 ? ", " : "", name);
-}
-
-/* What stands before what each value of a list takes. */
-static const char *plural(const struct param *param)
-{
-    return param->list ? "a list with commas, each value " : "";
-}
-
-static int refuse_value(const struct param *param, const char *text, struct err *err)
-{
-    char shown[SHOWN_MAX + 4], allowed[LIST_MAX] = "";
-
-    if (strlen(text) > PARAM_VALUE_MAX)
-        return err_set(err, -E_PARAM, "Parameter '%s' takes at most %d bytes%s; it was given %zu.",
-                       param->name, PARAM_VALUE_MAX, param->list ? " per value" : "", strlen(text));
-    if (*text == '\0')
-        return err_set(err, -E_PARAM,
-                       "Parameter '%s' takes %s%s; an empty text is not one. Leave the parameter "
-                       "out to give it no value.",
-                       param->name, plural(param), takes[param->type]);
-    show(shown, text);
-    for (size_t i = 0; i < param->allowed_count; i++)
-        list_add(allowed, param->allowed[i]);
-    return err_set(err, -E_PARAM, "Parameter '%s' takes %s%s%s%s%s; '%s' is not one.", param->name,
-                   plural(param), takes[param->type], *allowed != '\0' ? " (" : "", allowed,
-                   *allowed != '\0' ? ")" : "", shown);
-}
 
 static int no_memory(struct err *err)
 {
     return err_set(err, -E_NOMEM, "out of memory");
 }
 
-/* The default: as written, but for today. */
-static const char *fallback_text(const struct param *param, int64_t now_ms,
-                                 char day[CLOCK_DATE_TEXT])
+/* Append the value as callers see it; nothing for NULL. */
+static void add_shown(struct buf *out, const struct param_value *value)
 {
-    if (param->type != PARAM_DATE || !str_eq(param->fallback, "today"))
-        return param->fallback;
-    clock_format_date(now_ms, day);
-    return day;
+    if (value->list && value->text != NULL)
+        param_list_add(out, value->text, value->count);
+    else if (value->text != NULL)
+        buf_add_str(out, value->text);
 }
 
-/* Append the one form of a value: an integer without leading zeros, all else as it is. */
-static void add_canonical(struct buf *out, const struct param *param, const char *text)
+/* The default: as written, or the day that it means now. */
+static const char *fallback_text(const struct definition *def, const struct param *param,
+                                 int64_t now_ms, char day[CLOCK_DATE_TEXT])
 {
-    int64_t value;
-
-    if (param->type == PARAM_INTEGER && str_to_int64(text, &value))
-        buf_add_format(out, "%" PRId64, value);
-    else
-        buf_add_str(out, text);
+    return param->fallback != NULL && param->type == PARAM_DATE && !param->list &&
+                   day_of_word(param->fallback, now_ms, def->zone, day)
+               ? day
+               : param->fallback;
 }
 
-static int take_list(const struct param *param, const char *text, struct param_value *ret,
-                     struct buf *items, struct err *err)
+int param_default(const struct definition *def, const struct param *param, int64_t now_ms,
+                  struct buf *out, struct err *err)
 {
-    struct buf canonical;
-    const char *why = param_list_split(text, items, &ret->count), *other;
+    struct param_value value = {.list = param->list};
+    char day[CLOCK_DATE_TEXT];
+    const char *text = fallback_text(def, param, now_ms, day);
+    int rc = text != NULL ? param_take(def, param, text, &value, err) : 0;
 
-    if (buf_is_starved(items))
-        return no_memory(err);
-    if (buf_failed(items))
-        why = "takes a list of at most 196608 bytes.";
-    if (why != NULL)
-        return err_set(err, -E_PARAM, "Parameter '%s' %s", param->name, why);
-    other = first_other(param, buf_str(items), ret->count);
-    if (other != NULL)
-        return refuse_value(param, other, err);
-    buf_init(&canonical, (size_t)2 * REPORT_LISTS_MAX);
-    other = buf_str(items);
-    for (size_t i = 0; i < ret->count; i++, other += strlen(other) + 1) {
-        add_canonical(&canonical, param, other);
-        buf_add_char(&canonical, '\0');
-    }
-    ret->text = buf_take(&canonical);
-    return ret->text != NULL ? 0 : no_memory(err);
-}
-
-static int take_text(const struct param *param, const char *text, struct param_value *ret,
-                     struct err *err)
-{
-    struct buf out;
-    int rc;
-
-    buf_init(&out, param->list ? REPORT_LISTS_MAX : PARAM_VALUE_MAX);
-    if (param->list) {
-        rc = take_list(param, text, ret, &out, err);
-        buf_done(&out);
-        return rc;
-    }
-    if (!accepts_value(param, text))
-        return refuse_value(param, text, err);
-    add_canonical(&out, param, text);
-    ret->text = buf_take(&out);
-    return ret->text != NULL ? 0 : no_memory(err);
+    add_shown(out, &value);
+    free(value.text);
+    return rc != 0 ? rc : text != NULL;
 }
 
 /* The value of one parameter from what was given (NULL: nothing): its text is yours, NULL for none.
  */
-static int take_value(const struct param *param, const json_t *given, int64_t now_ms,
-                      struct param_value *ret, struct err *err)
+static int take_value(const struct definition *def, const struct param *param, const json_t *given,
+                      int64_t now_ms, struct param_value *ret, struct err *err)
 {
     const json_t *value = json_object_get(given, param->name);
     const char *text = json_string_value(value);
-    char day[CLOCK_DATE_TEXT];
+    char day[CLOCK_DATE_TEXT], takes[PARAM_TAKES_TEXT];
 
+    param_takes(param, takes);
     if (value != NULL && text == NULL)
-        return err_set(
-            err, -E_PARAM,
-            "Parameter '%s' must be a JSON string (%s%s, in double quotes); leave it out "
-            "to give it no value.",
-            param->name, plural(param), takes[param->type]);
+        return err_set(err, -E_PARAM,
+                       "Parameter '%s' must be a JSON string (%s, in double quotes); leave it out "
+                       "to give it no value.",
+                       param->name, takes);
     if (value != NULL && strlen(text) != json_string_length(value))
         return err_set(err, -E_PARAM, "Parameter '%s' may not contain the character U+0000.",
                        param->name);
     if (value == NULL && param->required)
-        return err_set(err, -E_PARAM, "Parameter '%s' is required: %s%s.", param->name,
-                       plural(param), takes[param->type]);
+        return err_set(err, -E_PARAM, "Parameter '%s' is required: %s.", param->name, takes);
     if (value == NULL)
-        text = fallback_text(param, now_ms, day);
-    return text != NULL ? take_text(param, text, ret, err) : 0;
+        text = fallback_text(def, param, now_ms, day);
+    return text != NULL ? param_take(def, param, text, ret, err) : 0;
 }
 
 static int refuse_unknown(const struct definition *def, const char *name, struct err *err)
 {
-    char shown[SHOWN_MAX + 4], known[LIST_MAX] = "";
+    char shown[PARAM_SHOWN_TEXT], known[PARAM_NAMES_TEXT] = "";
 
-    show(shown, name);
+    param_show(name, shown);
     for (size_t i = 0; i < def->param_count; i++) {
         if (str_eq_nocase(def->params[i].name, name))
             return err_set(err, -E_PARAM,
                            "Report '%s' has no parameter '%s'; it is written '%s' there.",
                            def->name, shown, def->params[i].name);
-        list_add(known, def->params[i].name);
+        param_list_names(known, def->params[i].name);
     }
     return err_set(err, -E_PARAM, "Report '%s' has no parameter '%s'; it takes %s.", def->name,
                    shown, *known != '\0' ? known : "none");
@@ -294,7 +119,7 @@ static int take_values(const struct definition *def, const json_t *given, int64_
         values[i].name = def->params[i].name;
         values[i].type = def->params[i].type;
         values[i].list = def->params[i].list;
-        rc = take_value(&def->params[i], given, now_ms, &values[i], err);
+        rc = take_value(def, &def->params[i], given, now_ms, &values[i], err);
     }
     if (rc != 0) {
         params_free(values, def->param_count);
@@ -302,15 +127,6 @@ static int take_values(const struct definition *def, const json_t *given, int64_
     }
     *ret_values = values;
     return 0;
-}
-
-/* Append the value as callers see it; nothing for NULL. */
-static void add_shown(struct buf *out, const struct param_value *value)
-{
-    if (value->list && value->text != NULL)
-        param_list_add(out, value->text, value->count);
-    else if (value->text != NULL)
-        buf_add_str(out, value->text);
 }
 
 static void add_members(struct buf *json, const struct param_value *values, size_t count)

@@ -20,12 +20,17 @@ bool param_accepts(const struct param *param, const char *text);
  * *ret_len is the length of the name behind the colon: letters, digits and _. */
 const char *param_mention(const char *message, size_t *ret_len);
 
+/* Append the parameter's default as it would be taken now: 1, or 0 without one; -E_PARAM if it
+ * would be refused. */
+int param_default(const struct definition *def, const struct param *param, int64_t now_ms,
+                  struct buf *out, struct err *err);
+
 /* Check `given` (a JSON object of strings, or NULL for none) against the definition. Missing takes
- * the default; `today` is the UTC day of `now_ms`. On success *ret_canonical is yours to free(): a
- * compact JSON object of strings in the order of the definition, defaults filled in, parameters
- * without a value left out. On failure -E_PARAM, and err->text names the parameter and says what it
- * takes. Empty is a value only for string, and the empty list. A list is written as
- * param_list_add() does. */
+ * the default; `today` is the day of `now_ms` in the definition's time zone. On success
+ * *ret_canonical is yours to free(): a compact JSON object of strings in the order of the
+ * definition, defaults filled in, parameters without a value left out. On failure -E_PARAM, and
+ * err->text names the parameter and says what it takes. Empty is a value only for string, and the
+ * empty list. A list is written as param_list_add() does. */
 int params_canonical(const struct definition *def, const json_t *given, int64_t now_ms,
                      char **ret_canonical, struct err *err);
 

@@ -2,11 +2,14 @@
 #include "http/report.h"
 
 #include "base/json.h"
+#include "core/param.h"
+#include "core/report.h"
 
 enum { TYPES_JSON_MAX = 16 << 20 };
 
 struct types {
     const struct user *user;
+    int64_t now_ms;
     struct buf json;
 };
 
@@ -16,8 +19,21 @@ static void add_text(struct buf *out, const char *key, const char *text)
     json_add_string(out, text);
 }
 
-static void add_param(struct buf *out, const struct param *param)
+/* As it would be taken now: a day for `today`. */
+static void add_default(struct types *types, const struct definition *def,
+                        const struct param *param)
 {
+    struct buf text;
+
+    buf_init(&text, REPORT_LISTS_MAX);
+    add_text(&types->json, "default",
+             param_default(def, param, types->now_ms, &text, NULL) == 1 ? buf_str(&text) : NULL);
+    buf_done(&text);
+}
+
+static void add_param(struct types *types, const struct definition *def, const struct param *param)
+{
+    struct buf *out = &types->json;
     char type[PARAM_TYPE_TEXT];
 
     param_type_text(param, type);
@@ -26,7 +42,7 @@ static void add_param(struct buf *out, const struct param *param)
     add_text(out, "type", type);
     json_add_key(out, "required");
     buf_add_str(out, param->required ? "true" : "false");
-    add_text(out, "default", param->fallback);
+    add_default(types, def, param);
     json_add_key(out, "allowedValues");
     for (size_t i = 0; i < param->allowed_count; i++) {
         buf_add_char(out, i > 0 ? ',' : '[');
@@ -68,7 +84,7 @@ static void add_definition(void *context, const struct definition *def)
     for (size_t i = 0; i < def->param_count; i++) {
         if (i > 0)
             buf_add_char(out, ',');
-        add_param(out, &def->params[i]);
+        add_param(types, def, &def->params[i]);
     }
     buf_add_str(out, "],\"columns\":[");
     for (size_t i = 0; i < def->column_count; i++) {
@@ -81,7 +97,7 @@ static void add_definition(void *context, const struct definition *def)
 
 void report_types(struct exchange *ex)
 {
-    struct types types = {.user = ex->user};
+    struct types types = {.user = ex->user, .now_ms = store_now_ms(ex->services->store)};
 
     buf_init(&types.json, TYPES_JSON_MAX);
     buf_add_char(&types.json, '[');

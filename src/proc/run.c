@@ -310,7 +310,8 @@ static int run_transaction(struct run *run, struct err *err)
     char reference[GUID_TEXT];
     struct source_session session = {.user_name = run->job->texts.user_name,
                                      .reference = reference,
-                                     .timeout_ms = run->job->run.timeout_ms};
+                                     .timeout_ms = run->job->run.timeout_ms,
+                                     .timezone = run->def->timezone};
     struct err changed;
     int rc, ended;
 
@@ -326,6 +327,14 @@ static int run_transaction(struct run *run, struct err *err)
     return ended;
 }
 
+/* The configuration's. */
+static const char *default_timezone(void)
+{
+    const char *name = getenv("REPORTD_TIMEZONE");
+
+    return name != NULL && *name != '\0' ? name : NULL;
+}
+
 static int prepare(struct run *run, struct err *err)
 {
     const struct wire_order *job = run->job;
@@ -333,6 +342,8 @@ static int prepare(struct run *run, struct err *err)
     int rc = definition_parse(texts->definition_file, texts->definition_text,
                               strlen(texts->definition_text), &run->def, err);
 
+    if (rc == 0)
+        rc = definition_set_timezone(run->def, default_timezone(), err);
     if (rc < 0) {
         /* Its words name a file and a line: for the operator, not for the user. */
         struct err why = *err;

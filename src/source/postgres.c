@@ -81,11 +81,11 @@ static int run(struct pg_source *source, const char *sql, struct err *err)
 
 /* How values are written, which is what postgres_value.c reads, and how statements are read, which
  * is what core/sql_text.c does, whatever the role or the database has set, except for what changes
- * the meaning of values: the time zone and the order of DateStyle stay; who asks; and what ends the
- * query if we can't: statement_timeout, unless the role's own is lower, and the server's look at
- * the connection (from version 14, and on Linux), for a worker that was killed. All names are
- * qualified, since the search_path is not ours. The SELECT also takes the snapshot, and from then
- * on the transaction can't be made to write. */
+ * the meaning of values: the order of DateStyle stays, and the time zone unless reportd has one;
+ * who asks; and what ends the query if we can't: statement_timeout, unless the role's own is lower,
+ * and the server's look at the connection (from version 14, and on Linux), for a worker that was
+ * killed. All names are qualified, since the search_path is not ours. The SELECT also takes the
+ * snapshot, and from then on the transaction can't be made to write. */
 #define SET "pg_catalog.set_config"
 #define GET "pg_catalog.current_setting"
 #define IS_LESS "OPERATOR(pg_catalog.<)"
@@ -93,6 +93,7 @@ static const char settings_sql[] =
     "SELECT " SET "('DateStyle', 'ISO', true), " SET "('IntervalStyle', 'iso_8601', true),"
     " " SET "('extra_float_digits', '1', true), " SET "('bytea_output', 'hex', true),"
     " " SET "('standard_conforming_strings', 'on', true),"
+    " CASE WHEN $4 IS NOT NULL THEN " SET "('TimeZone', $4, true) END,"
     " " SET "('application_name', $1, true), " SET "('reportd.user', $2, true),"
     " CASE WHEN " GET "('statement_timeout')::pg_catalog.interval " IS_LESS " '1ms'"
     "      OR $3::pg_catalog.interval " IS_LESS " " GET "('statement_timeout')::pg_catalog.interval"
@@ -104,10 +105,11 @@ static const char settings_sql[] =
 static int start_transaction(struct pg_source *source, const struct source_session *session,
                              struct err *err)
 {
-    static const Oid texts[] = {25, 25, 25};
+    static const Oid texts[] = {25, 25, 25, 25};
     char name[64], timeout[32];
     int64_t timeout_ms = session->timeout_ms < INT32_MAX ? session->timeout_ms : INT32_MAX;
-    const char *const values[] = {name, session->user_name, timeout_ms > 0 ? timeout : NULL};
+    const char *const values[] = {name, session->user_name, timeout_ms > 0 ? timeout : NULL,
+                                  session->timezone};
     int rc = run(source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
 
     if (rc < 0)
@@ -116,7 +118,7 @@ static int start_transaction(struct pg_source *source, const struct source_sessi
     if (timeout_ms > 0)
         snprintf(timeout, sizeof(timeout), "%lldms", (long long)timeout_ms);
     return pg_finish(source,
-                     PQsendQueryParams(source->conn, settings_sql, 3, texts, values, NULL, NULL, 0),
+                     PQsendQueryParams(source->conn, settings_sql, 4, texts, values, NULL, NULL, 0),
                      NULL, NULL, err);
 }
 

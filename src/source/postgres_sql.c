@@ -15,8 +15,9 @@ enum {
 static const struct {
     Oid scalar, array;
 } parameter_types[PARAM_TYPE_COUNT] = {
-    [PARAM_STRING] = {25, 1009}, [PARAM_INTEGER] = {20, 1016}, [PARAM_DECIMAL] = {1700, 1231},
-    [PARAM_DATE] = {1082, 1182}, [PARAM_BOOLEAN] = {16, 1000}, [PARAM_ENUM] = {25, 1009},
+    [PARAM_STRING] = {25, 1009}, [PARAM_INTEGER] = {20, 1016},     [PARAM_DECIMAL] = {1700, 1231},
+    [PARAM_DATE] = {1082, 1182}, [PARAM_TIMESTAMP] = {1184, 1185}, [PARAM_BOOLEAN] = {16, 1000},
+    [PARAM_ENUM] = {25, 1009},
 };
 
 static bool is_named(const struct param_value *value, const char *name, size_t len)

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "base/timestamp.h"
 #include "core/sql_text.h"
 #include "source/source_impl.h"
 #include "source/sqlite_file.h"
@@ -545,6 +546,14 @@ static int bind_real(sqlite3_stmt *stmt, int place, const char *digits)
     return code;
 }
 
+static int bind_timestamp(sqlite3_stmt *stmt, int place, const char *utc)
+{
+    char text[TIMESTAMP_TEXT];
+
+    timestamp_for_sqlite(utc, text);
+    return bind_text(stmt, place, text);
+}
+
 static int bind_list(sqlite3_stmt *stmt, int place, const struct param_value *list)
 {
     struct buf json;
@@ -570,6 +579,8 @@ static int bind_value(sqlite3_stmt *stmt, int place, const struct param_value *v
         return bind_list(stmt, place, value);
     if (value->type == PARAM_BOOLEAN)
         return sqlite3_bind_int(stmt, place, str_eq(value->text, "true"));
+    if (value->type == PARAM_TIMESTAMP)
+        return bind_timestamp(stmt, place, value->text);
     if (value->type != PARAM_INTEGER && value->type != PARAM_DECIMAL)
         return bind_text(stmt, place, value->text);
     if (str_to_int64(value->text, &number))

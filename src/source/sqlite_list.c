@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/timestamp.h"
 #include "core/sql_text.h"
 
 static bool is_list(const struct sql_token *token, const struct param_value *values, size_t count)
@@ -39,6 +40,14 @@ void sqlite_list_rewrite(struct buf *out, const char *sql, const struct param_va
     buf_add_str(out, done);
 }
 
+static void add_timestamp(struct buf *out, const char *utc)
+{
+    char text[TIMESTAMP_TEXT];
+
+    timestamp_for_sqlite(utc, text);
+    json_add_string(out, text);
+}
+
 void sqlite_list_add(struct buf *out, const struct param_value *list)
 {
     const char *item = list->text;
@@ -48,7 +57,9 @@ void sqlite_list_add(struct buf *out, const struct param_value *list)
     buf_add_char(out, '[');
     for (size_t i = 0; i < list->count; i++, item += strlen(item) + 1) {
         buf_add_str(out, i > 0 ? "," : "");
-        if (bare)
+        if (list->type == PARAM_TIMESTAMP)
+            add_timestamp(out, item);
+        else if (bare)
             buf_add_str(out, item);
         else
             json_add_string(out, item);

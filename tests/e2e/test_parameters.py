@@ -6,11 +6,16 @@ import sqlite3
 
 import pytest
 
+from fake_clock import FakeClock, time_of
 from harness import Server, failed
 
 HEAD = "-- report: {name}\n-- source: data\n{header}-- results\n{sql}\n"
 
 TABLE = """
+CREATE TABLE visit (id {integer}, moment {moment});
+INSERT INTO visit VALUES (1, '2024-01-11 13:00:00{zero}'), (2, '2024-01-12 12:59:59{zero}'),
+ (3, '2024-01-12 13:00:00{zero}'), (4, '2024-01-12 13:00:00.500{zero}'), (5, '2024-01-12 23:59:59.999999{zero}'),
+ (6, NULL), (7, '2024-07-01 00:00:00{zero}');
 CREATE TABLE item (id {integer}, code text, price {decimal}, day {date}, yes {boolean}, big {integer});
 INSERT INTO item VALUES
  (1, 'plain', 2, '2024-01-12', {true}, 9223372036854775807),
@@ -24,20 +29,21 @@ INSERT INTO item VALUES
  (9, 'NULL', 123456789012345678901, '2024-01-15', {true}, 5);
 """
 TYPES = {
-    "sqlite": {"integer": "INTEGER", "decimal": "NUMERIC", "date": "TEXT", "boolean": "INTEGER", "true": 1, "false": 0},
+    "sqlite": {"integer": "INTEGER", "decimal": "NUMERIC", "date": "TEXT", "boolean": "INTEGER", "true": 1, "false": 0,
+               "moment": "TEXT", "zero": ""},
     "postgres": {"integer": "bigint", "decimal": "numeric", "date": "date", "boolean": "boolean", "true": "true",
-                 "false": "false"},
+                 "false": "false", "moment": "timestamptz", "zero": "+00"},
 }
 
 
 class Engines:
     """One server per engine over the same rows; what they answer has to be the same."""
 
-    def __init__(self, folder, postgres):
+    def __init__(self, folder, postgres, name):
         with sqlite3.connect(folder / "items.db") as db:
             db.executescript(TABLE.format(**TYPES["sqlite"]))
         db.close()
-        database = postgres.create_database("items")
+        database = postgres.create_database(name)
         postgres.sql(TABLE.format(**TYPES["postgres"]), database)
         self.count = 0
         self.servers = []
@@ -46,11 +52,11 @@ class Engines:
             server.add_user("alice")
             self.servers.append(server.start())
 
-    def define(self, header, sql):
-        """A report of this header and statement on both; its name."""
+    def define(self, header, sql, only=None):
+        """A report of this header and statement on both, or only one; its name."""
         self.count += 1
         name = f"Report{self.count}"
-        for server in self.servers:
+        for server in [only] if only else self.servers:
             (server.reports / f"{name}.sql").write_text(HEAD.format(name=name, header=header, sql=sql))
             server.reload()
         return name
@@ -81,7 +87,7 @@ class Engines:
 
 @pytest.fixture(scope="module")
 def engines(postgres, tmp_path_factory):
-    made = Engines(tmp_path_factory.mktemp("parameters"), postgres)
+    made = Engines(tmp_path_factory.mktemp("parameters"), postgres, "items")
     yield made
     made.close()
 
@@ -153,7 +159,7 @@ def test_a_list_is_shown_in_one_form(engines):
     for client in engines.clients():
         typed = next(t for t in client.get("/Report/Types").json()["data"] if t["name"] == name)
         assert [(p["type"], p["required"], p["default"]) for p in typed["parameters"]] == [
-            ("list(string)", False, "a, b"), ("list(integer)", True, None)]
+            ("list(string)", False, "a,b"), ("list(integer)", True, None)]
 
 
 @pytest.mark.parametrize("of, given, words", [
@@ -204,3 +210,137 @@ def test_any_texts_survive_the_way_to_the_database(engines):
         others = sorted(texts - {text})
         assert engines.ids(name, T=text, L=json.dumps([*others, text]))[0] == [1]
         assert engines.ids(name, T=text, L=json.dumps(others, ensure_ascii=False))[0] == []
+
+
+SYDNEY = "-- timezone: Australia/Sydney\n"
+
+
+@pytest.mark.parametrize("given, shown, found", [
+    ("2024-01-12T13:00:00Z", "2024-01-12T13:00:00Z", [3, 4, 5, 7]),
+    ("2024-01-13 00:00", "2024-01-12T13:00:00Z", [3, 4, 5, 7]),
+    ("2024-01-13T00:00:00.5", "2024-01-12T13:00:00.5Z", [4, 5, 7]),
+    ("2024-01-12T14:00:00.500001+01:00", "2024-01-12T13:00:00.500001Z", [5, 7]),
+    ("2024-01-12t23:59:59.999999z", "2024-01-12T23:59:59.999999Z", [5, 7]),
+    ("2024-07-01 10:00", "2024-07-01T00:00:00Z", [7]),
+    ("2024-07-01 10:00:00.000001", "2024-07-01T00:00:00.000001Z", []),
+])
+def test_a_timestamp_is_a_moment_on_both_engines(engines, given, shown, found):
+    name = engines.define(SYDNEY + "-- parameter: From timestamp required\n",
+                          "SELECT id FROM visit WHERE moment >= :From ORDER BY id")
+    assert engines.ids(name, From=given) == (found, {"From": shown})
+
+
+def test_timestamps_may_be_a_list_and_a_default(engines):
+    name = engines.define(
+        SYDNEY + "-- parameter: L list(timestamp) default '2024-01-13 00:00, 2024-07-01T00:00Z'\n",
+        "SELECT id FROM visit WHERE moment IN (:L) ORDER BY id")
+    assert engines.ids(name) == ([3, 7], {"L": "2024-01-12T13:00:00Z,2024-07-01T00:00:00Z"})
+    assert engines.ids(name, L='["2024-01-12T13:00:00.500Z"]') == ([4], {"L": "2024-01-12T13:00:00.5Z"})
+    for client in engines.clients():
+        typed = next(t for t in client.get("/Report/Types").json()["data"] if t["name"] == name)
+        assert typed["parameters"][0]["default"] == "2024-01-12T13:00:00Z,2024-07-01T00:00:00Z"
+
+
+def test_a_local_time_that_does_not_exist_or_exists_twice_is_refused(engines):
+    name = engines.define(SYDNEY + "-- parameter: From timestamp\n", "SELECT id FROM visit WHERE moment >= :From")
+    engines.refused(name, {"From": "2024-10-06 02:30"}, "'From'", "2024-10-06 02:30 does not exist in Australia/Sydney")
+    engines.refused(name, {"From": "2024-04-07 02:30"}, "'From'", "2024-04-07 02:30 exists twice in Australia/Sydney",
+                    "offset")
+    engines.refused(name, {"From": "2024-01-12"}, "'From'", "local time such as 2024-01-12 14:04", "'2024-01-12'")
+
+
+def test_a_range_of_days_includes_the_last_one(tmp_path, postgres):
+    """As the manual has it, on each engine in its way, and on both with timestamps."""
+    header = ("-- timezone: Australia/Sydney\n-- parameter: FromDate {kind} required\n"
+              "-- parameter: ToDate {kind} required\n")
+    made = Engines(tmp_path, postgres, "ranges")
+    sqlite, pg = made.clients()
+    found = []
+    for client, until in ((sqlite, "date(:ToDate, '+1 day')"), (pg, ":ToDate + 1"), (pg, ":ToDate")):
+        name = made.define(header.format(kind="date"),
+                           f"SELECT id FROM visit WHERE moment >= :FromDate AND moment < {until} ORDER BY id",
+                           only=made.servers[0 if client is sqlite else 1])
+        data = client.result(client.complete(name, FromDate="2024-01-12", ToDate="2024-01-12")).json()["data"]
+        found.append([row["id"] for row in data["results"]])
+    assert found == [[2, 3, 4, 5], [1, 2], []]  # SQLite's days are those of the column: UTC
+    name = made.define(header.format(kind="timestamp"),
+                       "SELECT id FROM visit WHERE moment >= :FromDate AND moment < :ToDate ORDER BY id")
+    assert made.ids(name, FromDate="2024-01-12 00:00", ToDate="2024-01-13 00:00")[0] == [1, 2]
+    made.close()
+
+
+class TestZoneOfTheConfiguration:
+    """`timezone` in reportd.conf, and what stands before it."""
+
+    @pytest.fixture(scope="class")
+    def sydney(self, tmp_path_factory, postgres):
+        folder = tmp_path_factory.mktemp("zone")
+        clock = FakeClock(folder / "clock")
+        database = postgres.create_database("zoned")
+        postgres.sql("CREATE ROLE kathmandu LOGIN; ALTER ROLE kathmandu SET TimeZone = 'Asia/Kathmandu'")
+        servers = {}
+        for name, config in (("sydney", {"timezone": "Australia/Sydney"}), ("none", {})):
+            server = Server.made(folder / name, source=postgres.url(database, "kathmandu"), **config)
+            server.environment["REPORTD_SEAMS_CLOCK"] = str(clock.path)
+            server.add_user("alice")
+            for report, header in (("Zone", ""), ("Own", "-- timezone: America/New_York\n")):
+                (server.reports / f"{report}.sql").write_text(
+                    f"-- report: {report}\n-- source: data\n{header}-- parameter: Day date default today\n"
+                    "-- parameter: At timestamp default '2024-01-12 12:00'\n"
+                    "-- results\nSELECT current_setting('TimeZone') AS zone, :Day AS day, :At AS moment\n")
+            servers[name] = server.start()
+        yield clock, servers["sydney"], servers["none"]
+        for server in servers.values():
+            assert server.stop() == 0
+            server.check_log()
+
+    @staticmethod
+    def row(server, name):
+        client = server.client_of("alice")
+        (row,) = client.result(client.complete(name)).json()["data"]["results"]
+        return row
+
+    def test_it_is_that_of_today_of_local_times_and_of_the_session(self, sydney):
+        clock, server, none = sydney
+        clock.jump_to(time_of("2024-02-29T13:30:00Z"))
+        assert self.row(server, "Zone") == {
+            "zone": "Australia/Sydney", "day": "2024-03-01", "moment": "2024-01-12T01:00:00Z"}
+        assert self.row(server, "Own") == {
+            "zone": "America/New_York", "day": "2024-02-29", "moment": "2024-01-12T17:00:00Z"}
+        assert self.row(none, "Zone") == {
+            "zone": "Asia/Kathmandu", "day": "2024-02-29", "moment": "2024-01-12T12:00:00Z"}
+        assert self.row(none, "Own")["zone"] == "America/New_York"
+        # and the next report of the same connection has its own again
+        assert self.row(none, "Zone")["zone"] == "Asia/Kathmandu"
+
+    def test_a_default_is_shown_as_the_day_it_is(self, sydney):
+        clock, server, none = sydney
+        clock.jump_to(time_of("2024-02-29T13:30:00Z"))
+        for shown, day in ((server, "2024-03-01"), (none, "2024-02-29")):
+            typed = next(t for t in shown.client_of("alice").get("/Report/Types").json()["data"] if t["name"] == "Zone")
+            assert typed["parameters"][0]["default"] == day
+
+
+def test_a_zone_that_does_not_exist_is_refused_at_the_start_and_in_a_definition(tmp_path):
+    server = Server.made(tmp_path / "server", timezone="Australia/Sidney")
+    done = server.run("serve", "-c", "reportd.conf")
+    assert done.returncode != 0
+    assert "reportd.conf:" in done.stderr and "timezone: 'Australia/Sidney' is no time zone" in done.stderr
+    (server.reports / "Bad.sql").write_text(
+        "-- report: Bad\n-- source: data\n-- timezone: Mars/Olympus\n-- results\nSELECT 1 AS a\n")
+    done = server.run("check", "reports/Bad.sql")
+    assert done.returncode == 1
+    assert done.stdout.startswith("reports/Bad.sql:3: 'Mars/Olympus' is no time zone of this machine's tz database")
+
+
+def test_a_default_that_does_not_exist_in_the_configured_zone_is_told(tmp_path):
+    server = Server.made(tmp_path / "server", timezone="Australia/Sydney")
+    (server.reports / "Twice.sql").write_text(
+        "-- report: Twice\n-- source: data\n-- parameter: At timestamp default '2024-04-07 02:30'\n"
+        "-- results\nSELECT :At AS a\n")
+    assert server.run("check", "reports/Twice.sql").returncode == 0  # in UTC it is good
+    for path in ("reports/Twice.sql", "reports"):
+        done = server.run("check", "-c", "reportd.conf", path)
+        assert done.returncode == 1
+        assert "Twice.sql:3: the default is refused: Parameter 'At': the local time 2024-04-07 02:30 exists twice" \
+            in done.stdout

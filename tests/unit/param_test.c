@@ -142,6 +142,129 @@ static void an_integer_is_64_bits_and_kept_in_one_form(void **state)
     assert_non_null(strstr(canonical(*state, "{\"ProductID\": \"-0\"}"), "\"ProductID\":\"0\""));
 }
 
+/* The canonical parameters of a report with this header, at `now_ms`, or the error's words. */
+static const char *of_header(const char *header, int64_t now_ms, const char *json)
+{
+    static char out[2048];
+    struct definition *def = NULL;
+    struct err err = {0};
+    json_t *given = json_loads(json, 0, NULL);
+    char *got = NULL;
+
+    snprintf(out, sizeof(out), "-- report: R\n-- source: s\n%s-- results\nSELECT :P", header);
+    if (definition_parse("t.sql", out, strlen(out), &def, &err) != 0 ||
+        params_canonical(def, given, now_ms, &got, &err) != 0)
+        snprintf(out, sizeof(out), "%s", err.text);
+    else
+        snprintf(out, sizeof(out), "%s", got);
+    free(got);
+    json_decref(given);
+    definition_free(def);
+    return out;
+}
+
+static void a_timestamp_is_kept_in_utc(void **state)
+{
+    static const char sydney[] = "-- parameter: P timestamp\n-- timezone: Australia/Sydney\n";
+
+    (void)state;
+    assert_string_equal(of_header(sydney, 0, "{\"P\": \"2024-01-12 14:04\"}"),
+                        "{\"P\":\"2024-01-12T03:04:00Z\"}");
+    assert_string_equal(
+        of_header("-- parameter: P timestamp\n", 0, "{\"P\": \"2024-01-12 14:04\"}"),
+        "{\"P\":\"2024-01-12T14:04:00Z\"}");
+    assert_string_equal(of_header(sydney, 0, "{\"P\": \"2024-01-12T14:04:00.50+01:00\"}"),
+                        "{\"P\":\"2024-01-12T13:04:00.5Z\"}");
+    assert_string_equal(of_header(sydney, 0, "{\"P\": \"2024-01-12\"}"),
+                        "Parameter 'P' takes a timestamp such as 2024-01-12T03:04:05Z, or local "
+                        "time such as 2024-01-12 14:04; '2024-01-12' is not one.");
+    assert_non_null(strstr(of_header(sydney, 0, "{\"P\": \"2024-10-06 02:30\"}"),
+                           "Parameter 'P': the local time 2024-10-06 02:30 does not exist in "
+                           "Australia/Sydney, where the clocks are put forward over it."));
+    assert_non_null(strstr(of_header(sydney, 0, "{\"P\": \"2024-04-07 02:30\"}"),
+                           "Parameter 'P': the local time 2024-04-07 02:30 exists twice in "
+                           "Australia/Sydney, where the clocks are put back over it."));
+    assert_string_equal(
+        of_header("-- parameter: P timestamp default '2024-04-07 02:30'\n"
+                  "-- timezone: Australia/Sydney\n",
+                  0, "{}"),
+        "t.sql:3: the default is refused: Parameter 'P': the local time 2024-04-07 "
+        "02:30 exists twice in Australia/Sydney, where the clocks are put back over "
+        "it. Say which by its offset, such as 2024-01-12T14:04:00+11:00.");
+    assert_string_equal(of_header("-- parameter: P timestamp default '2024-01-12 14:04'\n"
+                                  "-- timezone: Australia/Sydney\n",
+                                  0, "{}"),
+                        "{\"P\":\"2024-01-12T03:04:00Z\"}");
+}
+
+static void today_is_the_day_of_the_zone(void **state)
+{
+    (void)state;
+    assert_string_equal(of_header("-- parameter: P date default today\n", noon_ms, "{}"),
+                        "{\"P\":\"2024-02-29\"}");
+    assert_string_equal(
+        of_header("-- parameter: P date default today\n-- timezone: Pacific/Auckland\n", noon_ms,
+                  "{}"),
+        "{\"P\":\"2024-03-01\"}"); /* it is one o'clock there */
+    assert_string_equal(
+        of_header("-- parameter: P date default today\n-- timezone: Pacific/Pago_Pago\n",
+                  noon_ms - INT64_C(2) * 3600 * 1000, "{}"),
+        "{\"P\":\"2024-02-28\"}");
+    assert_string_equal(of_header("-- timezone: Australia/Sidney\n", 0, "{}"),
+                        "t.sql:3: 'Australia/Sidney' is no time zone of this machine's tz database "
+                        "(the package tzdata); write a name such as Australia/Sydney");
+}
+
+static void a_default_may_be_a_day_by_its_distance(void **state)
+{
+    /* On 29 February 2024, and on 31 January 2023. */
+    static const char *const days[][3] = {
+        {"today", "2024-02-29", "2023-01-31"},
+        {"today-30d", "2024-01-30", "2023-01-01"},
+        {"today-0d", "2024-02-29", "2023-01-31"},
+        {"today+1d", "2024-03-01", "2023-02-01"},
+        {"today-00366d", "2023-02-28", "2022-01-30"},
+        {"month-start", "2024-02-01", "2023-01-01"},
+        {"month-end", "2024-02-29", "2023-01-31"},
+        {"last-month-start", "2024-01-01", "2022-12-01"},
+        {"last-month-end", "2024-01-31", "2022-12-31"},
+        {"year-start", "2024-01-01", "2023-01-01"},
+    };
+    static const char *const wrong[] = {"today-",    "today-30", "today-d",       "today-30days",
+                                        "Today",     "month",    "today-999999d", "today -30d",
+                                        "yesterday", "today*2d", "month-start-1d"};
+    char header[200], want[60];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
+        snprintf(header, sizeof(header), "-- parameter: P date default %s\n", days[i][0]);
+        snprintf(want, sizeof(want), "{\"P\":\"%s\"}", days[i][1]);
+        assert_string_equal(of_header(header, noon_ms, "{}"), want);
+        snprintf(want, sizeof(want), "{\"P\":\"%s\"}", days[i][2]);
+        assert_string_equal(of_header(header, INT64_C(1675166400000), "{}"), want);
+        assert_string_equal(of_header(header, 0, "{\"P\": \"2000-01-01\"}"),
+                            "{\"P\":\"2000-01-01\"}");
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(header, sizeof(header), "-- parameter: P date default %s\n", wrong[i]);
+        assert_true(strstr(of_header(header, noon_ms, "{}"), "t.sql:3: ") != NULL);
+    }
+    assert_non_null(strstr(of_header("-- parameter: P date default yesterday\n", 0, "{}"),
+                           "'yesterday' is no default for 'P' of type date; write a value of that "
+                           "type, today, today-30d, month-start, month-end, last-month-start, "
+                           "last-month-end or year-start, in"));
+    /* A word is no value for callers, and no other type has it. */
+    assert_non_null(strstr(of_header("-- parameter: P date\n", 0, "{\"P\": \"today\"}"),
+                           "takes a date written YYYY-MM-DD; 'today' is not one."));
+    assert_string_equal(of_header("-- parameter: P string default month-end\n", 0, "{}"),
+                        "{\"P\":\"month-end\"}");
+    /* Months and years begin by the zone's clocks: in Kiritimati it is already March. */
+    assert_string_equal(of_header("-- parameter: P date default month-start\n"
+                                  "-- timezone: Pacific/Kiritimati\n",
+                                  noon_ms, "{}"),
+                        "{\"P\":\"2024-03-01\"}");
+}
+
 static void dates_are_days_that_exist(void **state)
 {
     static const char *const bad[] = {"\"\"",         "\"2024-02-30\"", "\"2023-02-29\"",
@@ -156,7 +279,7 @@ static void dates_are_days_that_exist(void **state)
 
 static void booleans_and_decimals_have_one_way_to_be_written(void **state)
 {
-    static const char *const no_booleans[] = {"\"\"", "\"True\"", "\"1\"", "\"yes\""};
+    static const char *const no_booleans[] = {"\"\"", "\"t\"", "\"1\"", "\"yes\""};
     static const char *const no_decimals[] = {"\"\"", "\"1,5\"", "\"1e5\"", "\".5\"", "\"NaN\""};
 
     for (size_t i = 0; i < sizeof(no_booleans) / sizeof(no_booleans[0]); i++)
@@ -164,6 +287,7 @@ static void booleans_and_decimals_have_one_way_to_be_written(void **state)
     for (size_t i = 0; i < sizeof(no_decimals) / sizeof(no_decimals[0]); i++)
         check_value(*state, "Price", no_decimals[i], "takes a decimal number");
     check_value(*state, "Closed", "\"true\"", NULL);
+    check_value(*state, "Closed", "\"FALSE\"", "\"Closed\":\"false\""); /* in any letter case */
     check_value(*state, "Price", "\"-0.05\"", NULL);
 }
 
@@ -349,6 +473,9 @@ int main(void)
         TEST(a_refusal_says_what_the_parameter_takes),
         TEST(only_strings_are_values),
         TEST(an_integer_is_64_bits_and_kept_in_one_form),
+        TEST(a_timestamp_is_kept_in_utc),
+        TEST(today_is_the_day_of_the_zone),
+        TEST(a_default_may_be_a_day_by_its_distance),
         TEST(dates_are_days_that_exist),
         TEST(booleans_and_decimals_have_one_way_to_be_written),
         TEST(empty_is_a_value_only_for_string),

@@ -1,0 +1,28 @@
+/* src/base/zone.h -- time zones of the system's tz database, any number at a time, for any thread.
+ */
+#ifndef BASE_ZONE_H
+#define BASE_ZONE_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Of libc's functions those for local time know one zone per process, which no thread may change
+ * while others use it; hence a reader of the files themselves. A zone does not change once it is
+ * open. NULL is UTC. */
+struct zone;
+
+/* The zone of that name, such as Australia/Sydney, from /usr/share/zoneinfo (RFC 9636; versions
+ * with leap seconds are refused). *ret is yours: zone_free(). -E_INVALID: there is none; -E_NOMEM.
+ */
+int zone_open(const char *name, struct zone **ret, struct err *err);
+void zone_free(struct zone *zone);
+
+/* Seconds that the zone's clocks are ahead of UTC, `s` seconds after 1970 began in UTC. */
+int64_t zone_offset(const struct zone *zone, int64_t s);
+
+/* At how many moments (0, 1 or 2) do the zone's clocks show `local`: seconds as if it were UTC?
+ * *ret is the first of them, in seconds since 1970; untouched if there is none. */
+int zone_moments(const struct zone *zone, int64_t local, int64_t *ret);
+
+#endif

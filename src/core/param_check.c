@@ -1,0 +1,253 @@
+/* src/core/param_check.c -- one value of a parameter. */
+#include "core/param_check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/decimal.h"
+#include "base/str.h"
+#include "base/timestamp.h"
+#include "core/param_list.h"
+#include "core/report.h"
+
+static bool is_text(const struct param *param, const char *text)
+{
+    (void)param;
+    (void)text;
+    return true;
+}
+
+static bool is_integer(const struct param *param, const char *text)
+{
+    int64_t value;
+
+    (void)param;
+    return str_to_int64(text, &value);
+}
+
+static bool is_decimal(const struct param *param, const char *text)
+{
+    (void)param;
+    return decimal_is_plain(text, strlen(text));
+}
+
+static bool is_date(const struct param *param, const char *text)
+{
+    (void)param;
+    return clock_is_date(text);
+}
+
+/* In UTC, where every local time exists once. */
+static bool is_timestamp(const struct param *param, const char *text)
+{
+    char utc[TIMESTAMP_TEXT];
+
+    (void)param;
+    return timestamp_read(text, NULL, utc) == TIMESTAMP_GOOD;
+}
+
+static bool is_boolean(const struct param *param, const char *text)
+{
+    (void)param;
+    return str_eq_nocase(text, "true") || str_eq_nocase(text, "false");
+}
+
+static bool is_allowed(const struct param *param, const char *text)
+{
+    for (size_t i = 0; i < param->allowed_count; i++) {
+        if (str_eq(param->allowed[i], text))
+            return true;
+    }
+    return false;
+}
+
+static bool (*const accepts[PARAM_TYPE_COUNT])(const struct param *param, const char *text) = {
+    [PARAM_STRING] = is_text,         [PARAM_INTEGER] = is_integer, [PARAM_DECIMAL] = is_decimal,
+    [PARAM_DATE] = is_date,           [PARAM_BOOLEAN] = is_boolean, [PARAM_ENUM] = is_allowed,
+    [PARAM_TIMESTAMP] = is_timestamp,
+};
+
+static bool accepts_value(const struct param *param, const char *text)
+{
+    return strlen(text) <= PARAM_VALUE_MAX && accepts[param->type](param, text);
+}
+
+bool param_accepts(const struct param *param, const char *text)
+{
+    struct buf items;
+    const char *item;
+    size_t count;
+    bool good;
+
+    if (!param->list)
+        return accepts_value(param, text);
+    buf_init(&items, REPORT_LISTS_MAX);
+    good = param_list_split(text, &items, &count) == NULL && !buf_failed(&items);
+    item = buf_str(&items);
+    for (size_t i = 0; good && i < count; i++, item += strlen(item) + 1)
+        good = accepts_value(param, item);
+    buf_done(&items);
+    return good;
+}
+
+/* ---- words ---- */
+
+void param_show(const char *text, char out[PARAM_SHOWN_TEXT])
+{
+    size_t n = strlen(text), most = PARAM_SHOWN_TEXT - 4;
+    bool cut = n > most;
+
+    if (cut)
+        for (n = most; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80;)
+            n--;
+    snprintf(out, PARAM_SHOWN_TEXT, "%.*s%s", (int)n, text, cut ? "..." : "");
+}
+
+void param_list_names(char list[PARAM_NAMES_TEXT], const char *name)
+{
+    static const char more[] = ", ...";
+    size_t len = strlen(list), room = PARAM_NAMES_TEXT - sizeof(more);
+
+    if (len >= sizeof(more) && str_eq(list + len - strlen(more), more))
+        return;
+    if (len + strlen(name) + 2 > room)
+        str_copy(list + len, PARAM_NAMES_TEXT - len, more);
+    else
+        snprintf(list + len, PARAM_NAMES_TEXT - len, "%s%s", len > 0 ? ", " : "", name);
+}
+
+void param_takes(const struct param *param, char out[PARAM_TAKES_TEXT])
+{
+    static const char *const takes[PARAM_TYPE_COUNT] = {
+#define X(name, word, what) [PARAM_##name] = what,
+        PARAM_TYPES(X)
+#undef X
+    };
+    char allowed[PARAM_NAMES_TEXT] = "";
+
+    for (size_t i = 0; i < param->allowed_count; i++)
+        param_list_names(allowed, param->allowed[i]);
+    snprintf(out, PARAM_TAKES_TEXT, "%s%s%s%s%s",
+             param->list ? "a list with commas, each value " : "", takes[param->type],
+             *allowed != '\0' ? " (" : "", allowed, *allowed != '\0' ? ")" : "");
+}
+
+static int refuse_value(const struct param *param, const char *text, struct err *err)
+{
+    char shown[PARAM_SHOWN_TEXT], takes[PARAM_TAKES_TEXT];
+
+    if (strlen(text) > PARAM_VALUE_MAX)
+        return err_set(err, -E_PARAM, "Parameter '%s' takes at most %d bytes%s; it was given %zu.",
+                       param->name, PARAM_VALUE_MAX, param->list ? " per value" : "", strlen(text));
+    param_takes(param, takes);
+    if (*text == '\0')
+        return err_set(err, -E_PARAM,
+                       "Parameter '%s' takes %s; an empty text is not one. Leave the parameter "
+                       "out to give it no value.",
+                       param->name, takes);
+    param_show(text, shown);
+    return err_set(err, -E_PARAM, "Parameter '%s' takes %s; '%s' is not one.", param->name, takes,
+                   shown);
+}
+
+static int no_memory(struct err *err)
+{
+    return err_set(err, -E_NOMEM, "out of memory");
+}
+
+/* ---- the one form of a value ---- */
+
+/* In UTC. A local time has to exist once; what is unreadable has been refused. */
+static int take_timestamp(const struct definition *def, const struct param *param, const char *text,
+                          struct buf *out, struct err *err)
+{
+    const char *zone = def->timezone != NULL ? def->timezone : "UTC";
+    char utc[TIMESTAMP_TEXT], shown[PARAM_SHOWN_TEXT];
+    enum timestamp_reading reading = timestamp_read(text, def->zone, utc);
+
+    param_show(text, shown);
+    if (reading == TIMESTAMP_SKIPPED)
+        return err_set(err, -E_PARAM,
+                       "Parameter '%s': the local time %s does not exist in %s, where the clocks "
+                       "are put forward over it. Give another time, or one with its offset, such "
+                       "as 2024-01-12T14:04:00+11:00.",
+                       param->name, shown, zone);
+    if (reading == TIMESTAMP_TWICE)
+        return err_set(err, -E_PARAM,
+                       "Parameter '%s': the local time %s exists twice in %s, where the clocks are "
+                       "put back over it. Say which by its offset, such as "
+                       "2024-01-12T14:04:00+11:00.",
+                       param->name, shown, zone);
+    if (reading != TIMESTAMP_GOOD) /* only local time at the ends of year 1 and 9999 */
+        return refuse_value(param, text, err);
+    buf_add_str(out, utc);
+    return 0;
+}
+
+/* Append the one form of a value: an integer without leading zeros, a boolean in small letters, a
+ * timestamp in UTC, all else as it is. */
+static int take_one(const struct definition *def, const struct param *param, const char *text,
+                    struct buf *out, struct err *err)
+{
+    int64_t value;
+
+    if (!accepts_value(param, text))
+        return refuse_value(param, text, err);
+    if (param->type == PARAM_TIMESTAMP)
+        return take_timestamp(def, param, text, out, err);
+    if (param->type == PARAM_INTEGER && str_to_int64(text, &value))
+        buf_add_format(out, "%" PRId64, value);
+    else if (param->type == PARAM_BOOLEAN)
+        buf_add_str(out, str_eq_nocase(text, "true") ? "true" : "false");
+    else
+        buf_add_str(out, text);
+    return 0;
+}
+
+/* Each value of a list, and how many there are. */
+static int take_list(const struct definition *def, const struct param *param, const char *text,
+                     struct param_value *ret, struct err *err)
+{
+    struct buf items, out;
+    const char *why, *item;
+    int rc = 0;
+
+    buf_init(&items, REPORT_LISTS_MAX);
+    buf_init(&out, (size_t)2 * REPORT_LISTS_MAX);
+    why = param_list_split(text, &items, &ret->count);
+    item = buf_str(&items);
+    if (buf_failed(&items))
+        why = "takes a list of at most 196608 bytes.";
+    if (why != NULL)
+        rc = err_set(err, -E_PARAM, "Parameter '%s' %s", param->name, why);
+    for (size_t i = 0; rc == 0 && i < ret->count; i++, item += strlen(item) + 1) {
+        rc = take_one(def, param, item, &out, err);
+        buf_add_char(&out, '\0');
+    }
+    if (buf_is_starved(&items))
+        rc = no_memory(err);
+    buf_done(&items);
+    if (rc == 0)
+        ret->text = buf_take(&out);
+    buf_done(&out);
+    return rc == 0 && ret->text == NULL ? no_memory(err) : rc;
+}
+
+int param_take(const struct definition *def, const struct param *param, const char *text,
+               struct param_value *ret, struct err *err)
+{
+    struct buf out;
+    int rc;
+
+    if (param->list)
+        return take_list(def, param, text, ret, err);
+    buf_init(&out, PARAM_VALUE_MAX);
+    rc = take_one(def, param, text, &out, err);
+    if (rc == 0)
+        ret->text = buf_take(&out);
+    buf_done(&out);
+    return rc == 0 && ret->text == NULL ? no_memory(err) : rc;
+}

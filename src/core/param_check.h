@@ -1,0 +1,27 @@
+/* src/core/param_check.h -- one value of a parameter: is it one, and its one form. */
+#ifndef CORE_PARAM_CHECK_H
+#define CORE_PARAM_CHECK_H
+
+#include "base/err.h"
+#include "core/param.h"
+
+enum {
+    PARAM_SHOWN_TEXT = 52,  /* of a caller's text, as a message repeats it */
+    PARAM_NAMES_TEXT = 240, /* of the names or values that a message lists */
+    PARAM_TAKES_TEXT = 400,
+};
+
+/* What the parameter takes, for messages: "an integer such as 42". */
+void param_takes(const struct param *param, char out[PARAM_TAKES_TEXT]);
+
+/* Check a value of the parameter, or a list, and put it into `ret` in its one form. -E_PARAM with
+ * words: it is none. The text is the caller's to free(). */
+int param_take(const struct definition *def, const struct param *param, const char *text,
+               struct param_value *ret, struct err *err);
+
+/* A caller's text, cut between two characters if it is long. */
+void param_show(const char *text, char out[PARAM_SHOWN_TEXT]);
+/* Add ", name" to a list that a message will show; what does not fit becomes one "...". */
+void param_list_names(char list[PARAM_NAMES_TEXT], const char *name);
+
+#endif
