@@ -189,9 +189,10 @@ class Postgres:
         return [program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database, user)]
 
     def sql(self, text, database="postgres", user=SUPERUSER):
-        """Run statements; returns the rows as lines, columns separated by |."""
+        """Run statements, whatever time the database gives them; returns the rows as lines, columns separated by |."""
+        environment = {**os.environ, "PGCLIENTENCODING": "UTF8", "PGOPTIONS": "-c statement_timeout=0"}
         done = subprocess.run(self.psql(database, user), input=text, text=True, capture_output=True,
-                              env={**os.environ, "PGCLIENTENCODING": "UTF8"}, check=False)
+                              env=environment, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 

@@ -81,7 +81,7 @@ def test_sessions_have_our_settings_whatever_the_role_and_the_database_have(make
     life(cluster)
     assert postgres.sql(listening) == ["2"] and postgres.sql(ears) == before, "a listener's session was ended"
     counts = "SELECT (SELECT count(*) FROM reportd.report), (SELECT count(*) FROM reportd.result_chunk)"
-    assert postgres.sql("SET search_path = reportd; SET statement_timeout = 0; " + counts, name) == ["0|0"]
+    assert postgres.sql("SET search_path = reportd; " + counts, name) == ["0|0"]
 
 
 def test_options_of_the_url_hold_but_for_ours(make_cluster, hostile, tmp_path):
