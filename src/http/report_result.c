@@ -124,17 +124,28 @@ static void send_part(struct exchange *ex, struct sending *sending)
         exchange_reply_reader(ex, status, reader, sending->first, sending->length);
 }
 
-/* The result was not there although the row said complete: deleted in between, or lost. */
+/* What is stored is not there, or not what was written, although the row said complete: deleted in
+ * between, lost, or damaged. */
 static void result_missing(struct exchange *ex)
 {
     if (!ex->op.find.found) {
         report_reply_unknown(ex);
         return;
     }
-    err_set(&ex->err, -E_LOST,
-            "The result of this report was lost on the server: delete the report, and submit "
-            "it again if it is still needed.");
+    if (ex->err.code == -E_NOT_FOUND)
+        err_set(&ex->err, -E_LOST,
+                "The result of this report was lost on the server: delete the report, and submit "
+                "it again if it is still needed.");
     exchange_reply_error(ex, &ex->err, NULL);
+}
+
+/* `ex->err` says why the result cannot be sent; a deletion that cuts the file off comes first. */
+static void reply_trouble(struct exchange *ex)
+{
+    if (ex->err.code == -E_NOT_FOUND || ex->err.code == -E_INTERNAL)
+        report_find(ex, &ex->op.find.id, result_missing);
+    else
+        exchange_reply_error(ex, &ex->err, NULL);
 }
 
 /* Is the first byte what was written? Said while there is a status to say it with. A step. */
@@ -146,12 +157,8 @@ static void result_ready(struct exchange *ex)
     char byte;
     ssize_t n = spool_reader_read(sending->reader, sending->first, &byte, 1, &ex->err);
 
-    if (n == -E_NOT_FOUND) {
-        report_find(ex, &ex->op.find.id, result_missing);
-        return;
-    }
     if (n < 0) {
-        exchange_reply_error(ex, &ex->err, NULL);
+        reply_trouble(ex);
         return;
     }
     if (!transfer_send(ex->transfer)) {
@@ -202,10 +209,7 @@ static void reply_result(struct exchange *ex, const struct report *report, const
 
     if (rc < 0) {
         free(sending);
-        if (rc == -E_NOT_FOUND)
-            report_find(ex, &report->id, result_missing);
-        else
-            exchange_reply_error(ex, &ex->err, NULL);
+        reply_trouble(ex);
         return;
     }
     ex->state = sending;

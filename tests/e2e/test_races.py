@@ -38,18 +38,18 @@ def pool():
 
 @pytest.fixture
 def gated(new_server, pool, clock):
-    """A server with one worker and a client; whoever first comes to the place waits at the gate,
+    """A server with one worker and a client; whoever first comes to a place waits at its gate,
     which is open before the pool has to end."""
     gates = []
 
-    def make(place, at=1, **config):
+    def make(*places, at=1, **config):
         server = new_server(workers=1, **config)
-        gate = Gate(server, place, at)
-        gates.append(gate)
-        plan(server, gate.seam, trace=gate.trace, clock=clock.path)
+        own = [Gate(server, place, at) for place in places]
+        gates.extend(own)
+        plan(server, *(gate.seam for gate in own), trace=own[0].trace, clock=clock.path)
         client = server.start().client("alice")
-        poll(lambda: posted(gate, "claim") > 0, what="the claim that finds nothing")
-        return server, client, gate
+        poll(lambda: posted(own[0], "claim") > 0, what="the claim that finds nothing")
+        return server, client, *own
 
     yield make
     for gate in gates:
@@ -255,6 +255,23 @@ def test_a_result_that_is_deleted_while_it_is_being_opened_is_unknown(gated, poo
     gate.open()  # nodes that share a store wait for the transfer's end before they answer
     assert deleted.result().json()["result"] is True
     refused(download.result(), "Unknown reference")
+    assert_in_order(server, client)
+
+
+@pytest.mark.stores("sqlite")  # nodes that share a store touch no file before the transfer has ended
+@pytest.mark.parametrize("encryption", ["off", "on"])
+def test_a_result_that_is_opened_after_its_file_was_cut_off_is_unknown(gated, pool, encryption):
+    server, client, opening, cut_off = gated("http.result.found", "spool.remove.truncated",
+                                             spool_encryption=encryption)
+    reference = client.complete("Quick", ProductID="1")
+    download = pool.submit(Client(client.url, client.token).result, reference)
+    opening.wait()
+    deleted = pool.submit(Client(client.url, client.token).delete, reference)
+    cut_off.wait()
+    opening.open()
+    refused(download.result(), "Unknown reference")
+    cut_off.open()
+    assert deleted.result().json()["result"] is True
     assert_in_order(server, client)
 
 
