@@ -30,6 +30,7 @@ SLOT_WITHIN = 20 * SECOND  # a deletion without answer gives its slot back
 STOPS_WITHIN = 3 * SECOND  # a query in PostgreSQL whose worker has died
 LATE_COMMIT = 8 * SECOND  # PostgreSQL may carry out what it has got so long after the node died
 CAUSE_LASTS = 2 * SECOND  # what a fault causes may show so much later
+INFINITY = float("inf")
 ACTIVE, ENDED, DEAD = 0, 1, 2
 RANKS = {"queued": ACTIVE, "processing": ACTIVE, "complete": ENDED, "error": ENDED, "unknown": DEAD}
 
@@ -101,22 +102,24 @@ class Report:
         """The deletions of which an answer says that they are done."""
         return [event for event in self.deletes if event["answer"] == "deleted"] + self.swept
 
-    def matches(self, event):
-        """Does a deletion of many mean it? True, False, or None: it may."""
-        if event["sent"] < self.born_by():
-            return None if self.first["sent"] < event["received"] else False
-        dead = any(s.rank == DEAD and s.received < event["sent"] for s in self.sights)
-        if dead or event.get("report") not in (None, self.name or event.get("report")):
+    def matches(self, event, since):
+        """Does a deletion of many mean it? True, False, or None: it may. `since`: when each state had been
+        seen first."""
+        if self.first["sent"] >= event["received"] or since.get("unknown", INFINITY) < event["sent"] or \
+                event.get("report") not in (None, self.name or event.get("report")):
             return False
-        named = event.get("report") is None or self.name is not None
         state = event.get("state")
         if state is None:
-            return named or None
-        if RANKS[state] == ACTIVE:
-            return False if any(s.rank > ACTIVE and s.received < event["sent"] for s in self.sights) else None
-        if any(s.rank == ENDED and s.state != state for s in self.sights):
-            return False
-        return named and any(s.state == state and s.received < event["sent"] for s in self.sights) or None
+            is_certain = event.get("report") is None or self.name is not None
+        elif RANKS[state] == ACTIVE:
+            is_certain = False
+            if min(since.get("complete", INFINITY), since.get("error", INFINITY)) < event["sent"]:
+                return False
+        else:
+            is_certain = since.get(state, INFINITY) < event["sent"]
+            if {"complete": "error", "error": "complete"}[state] in since:
+                return False
+        return is_certain and self.born_by() < event["sent"] or None
 
     def born_by(self):
         """When it had been accepted for certain."""
@@ -135,6 +138,7 @@ class Model:
         self.deletions = []  # of many, each with the reports that it matched for certain
         self.running = []  # what PostgreSQL was seen to run
         self.restored = []
+        self.delays, self.longest = None, 0  # spans of faults that take time, sorted
         self.violations = []
         self.counts = Counter()
         strangers = []
@@ -144,8 +148,7 @@ class Model:
             self._about_stranger(event)
         for user in self.lists:
             self._see_absences(user)
-        for event, certain in self.deletions:
-            self._see_deletion(event, certain)
+        self._see_deletions()
 
     def violate(self, rule, words, *events):
         self.violations.append(Violation(rule, words, *events))
@@ -270,8 +273,13 @@ class Model:
 
     def delayed(self, since, until):
         """How much of the time between the two faults have taken."""
-        return sum(max(0, min(f["received"], until) - max(f["sent"], since)) for f in self.faults
-                   if f["fault"] in DELAYS or f["fault"] == "seams" and f["seams"])
+        if self.delays is None:
+            self.delays = sorted((f["sent"], f["received"]) for f in self.faults
+                                 if f["fault"] in DELAYS or f["fault"] == "seams" and f["seams"])
+            self.longest = max((end - begin for begin, end in self.delays), default=0)
+        first = bisect_left(self.delays, (since - self.longest,))
+        last = bisect_right(self.delays, (until, INFINITY))
+        return sum(max(0, min(end, until) - max(begin, since)) for begin, end in self.delays[first:last])
 
     def over_by(self, event):
         """When a request without an answer has been carried out, or will never be."""
@@ -306,18 +314,33 @@ class Model:
                                            for s in report.sights):
             report.sights.append(Sight(event, "unknown"))
 
-    def _see_deletion(self, event, certain):
+    def _see_deletions(self):
         """What is certain to have matched a deletion of many is dead once that is answered."""
-        for report in self.reports.values():
-            matches = report.matches(event) if report.user == event["user"] else False
-            if matches is False:
-                continue
+        since = {reference: {} for reference in self.reports}  # when each state had been seen first
+        living = defaultdict(list)  # of each user
+        for reference, report in self.reports.items():
+            living[report.user].append(report)
+            for sight in report.sights:
+                seen = since[reference]
+                seen[sight.state] = min(sight.received, seen.get(sight.state, INFINITY))
+        for event, certain in sorted(self.deletions, key=lambda pair: pair[0]["sent"]):
+            own = [r for r in living[event["user"]]
+                   if since[r.reference].get("unknown", INFINITY) >= event["sent"]]
+            living[event["user"]] = own
+            for report in own:
+                self._see_deletion(event, certain, report, since[report.reference])
+
+    @staticmethod
+    def _see_deletion(event, certain, report, since):
+        matches = report.matches(event, since)
+        if matches is not False:
             report.deletes.append(event)
-            if matches:
-                certain.append(report)
-            if matches and event["answer"] == "done":
-                report.swept.append(event)
-                report.sights.append(Sight(event, "unknown", sent=event["received"]))
+        if matches:
+            certain.append(report)
+        if matches and event["answer"] == "done":
+            report.swept.append(event)
+            report.sights.append(Sight(event, "unknown", sent=event["received"]))
+            since["unknown"] = min(event["received"], since.get("unknown", INFINITY))
 
     def utc(self, at):
         return at + self.offset
@@ -439,14 +462,17 @@ def restored_as_it_was(model):
             deleted = [e for e in report.is_deleted_by() if e["received"] < event["sent"]]
             if state is not None and deleted:
                 yield f"{report.reference} is resurrected", deleted[0], event
-            lived = report.born_by() < event["backup"][0] and \
-                all(e["sent"] > event["received"] for e in report.deletes) and \
-                is_before_expiry(model, report, event["received"])
-            if lived and state is None:
-                yield f"{report.reference} is not restored", report.first, event
             ended = [s for s in report.sights if s.rank == ENDED and s.received < event["backup"][0]]
-            if lived and ended and state not in (None, ended[0].state):
-                yield f"{report.reference} is {state} once it is restored", ended[0].event, event
+            as_it_was = state == ended[0].state if ended else state is not None
+            if not as_it_was and lives_through(model, report, event):
+                yield f"{report.reference} is {state or 'not there'} once it is restored", report.first, event
+
+
+def lives_through(model, report, event):
+    """From before the backup until after the restore."""
+    return report.born_by() < event["backup"][0] and \
+        all(e["sent"] > event["received"] for e in report.deletes) and \
+        is_before_expiry(model, report, event["received"])
 
 
 def gone_in_time(model):
