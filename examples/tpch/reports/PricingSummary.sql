@@ -2,11 +2,11 @@
 -- description: What was shipped up to a day, by return flag and line status (TPC-H query 1).
 -- source: tpch
 -- parameter: ToDate date default 1998-09-02  "Shipped on this day or before"
--- column: sumPrice decimal(2)
--- column: sumDiscounted decimal(4)
--- column: sumCharged decimal(6)
--- column: averagePrice decimal(2)
--- column: averageDiscount decimal(4)
+-- column: sumPrice decimal(2) "List price" USD
+-- column: sumDiscounted decimal(4) "Discounted price" USD
+-- column: sumCharged decimal(6) "With tax" USD
+-- column: averagePrice decimal(2) "Average list price" USD
+-- column: averageDiscount decimal(4) "Average discount"
 
 -- with
 shipped AS (SELECT l.*, l_extendedprice * (1 - l_discount) AS discounted FROM lineitem AS l WHERE l_shipdate <= :ToDate)
