@@ -1,8 +1,10 @@
 /* src/cli/reportctl_get.c -- fetch a result: into FILE.part, checked, renamed; or to a pipe. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -156,11 +158,13 @@ static int fetch(struct api *api, struct download *download, const char *path, s
     return rc == 0 ? check_digest(download, err) : rc;
 }
 
-/* Fetch into `output`.part and rename: whoever sees `output` sees all of it. */
+/* Fetch into `output`.part and rename: whoever sees `output` sees all of it. A file that was there
+ * keeps its mode. */
 static int fetch_file(struct api *api, struct download *download, const char *path,
                       const char *output, struct err *err)
 {
     struct buf part;
+    struct stat st;
     int rc = 0;
 
     buf_init(&part, 4096);
@@ -171,6 +175,8 @@ static int fetch_file(struct api *api, struct download *download, const char *pa
         rc = err_errno(err, -E_IO, "cannot create %s.part", output);
     } else {
         rc = fetch(api, download, path, err);
+        if (rc == 0 && stat(output, &st) == 0 && fchmod(download->fd, st.st_mode & 07777) != 0)
+            rc = err_errno(err, -E_IO, "cannot give %s the mode of %s", download->path, output);
         if (rc == 0 && fsync(download->fd) != 0 && errno != EINVAL)
             rc = err_errno(err, -E_IO, "cannot write %s", download->path);
         if (rc == 0 && rename(download->path, output) != 0)
@@ -201,13 +207,15 @@ static int fetch_into(struct api *api, struct download *download, const char *pa
 static int fetch_to(struct api *api, struct download *download, const char *path,
                     const char *output, struct err *err)
 {
+    char real[PATH_MAX];
     struct stat st;
 
     if (output == NULL || str_eq(output, "-"))
         return fetch(api, download, path, err);
     if (stat(output, &st) == 0 && !S_ISREG(st.st_mode))
         return fetch_into(api, download, path, output, err);
-    return fetch_file(api, download, path, output, err);
+    /* A link stays one: the file that it names is replaced. */
+    return fetch_file(api, download, path, realpath(output, real) != NULL ? real : output, err);
 }
 
 int step_get(struct api *api, const char *reference, const char *output, struct err *err)

@@ -72,7 +72,8 @@ static void usage(FILE *out)
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
             "  -h, --help         print this\n\n"
             "Keys of the configuration; KEY of the file is REPORTD_KEY in the environment,\n"
-            "which wins. Paths are relative to the file.\n\n");
+            "which wins. Paths are relative to the file's folder; if FILE is a pipe, to the\n"
+            "working folder.\n\n");
     config_print_help(out);
 }
 
@@ -323,6 +324,7 @@ static int open_services(struct node *node, struct err *err)
         return rc;
     node->health = health_new(&(struct health_spec){.store = node->store,
                                                     .spool = node->spool,
+                                                    .ledger = node->ledger,
                                                     .supervisor = supervisor,
                                                     .waiters = node->waiters});
     if (node->health == NULL)

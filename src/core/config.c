@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "base/zone.h"
@@ -368,12 +370,16 @@ static int read_file(struct config *config, struct err *err)
     return rc;
 }
 
-/* The absolute folder of a file: paths in the file are relative to it. */
+/* The absolute folder of a file: paths in the file are relative to it. What is no file, such as a
+ * pipe that a shell calls /dev/fd/63, has none: the working folder. */
 static char *folder_of(const char *path)
 {
     char resolved[PATH_MAX];
+    struct stat st;
     char *slash;
 
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        return getcwd(resolved, sizeof(resolved)) != NULL ? strdup(resolved) : NULL;
     if (realpath(path, resolved) == NULL)
         return NULL;
     slash = strrchr(resolved, '/');

@@ -82,6 +82,17 @@ static int probe_store(struct health *health, struct err *err)
     return rc;
 }
 
+/* A DELETE would be answered that it is not recorded. */
+static int probe_ledger(struct health *health, struct err *err)
+{
+    struct err found;
+
+    if (ledger_run(health->spec.ledger, NULL, 0, &found) == 0)
+        return 0;
+    err_set(err, -E_LEDGER, "Deletions cannot be recorded now; the log says why.");
+    return err_detail(err, "%s", found.detail);
+}
+
 static int probe_workers(struct health *health, struct err *err)
 {
     struct supervisor_stats stats;
@@ -101,6 +112,8 @@ static void run_probe(void *context, struct lane_item *item)
     (void)item;
     if (rc == 0)
         rc = probe_store(health, &err);
+    if (rc == 0)
+        rc = probe_ledger(health, &err);
     if (rc == 0)
         rc = probe_workers(health, &err);
     if (rc == 0)

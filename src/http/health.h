@@ -1,10 +1,12 @@
-/* src/http/health.h -- would a POST be accepted and its report be generated now? */
+/* src/http/health.h -- would a POST be accepted, its report be generated, and a DELETE be recorded
+ * now? */
 #ifndef HTTP_HEALTH_H
 #define HTTP_HEALTH_H
 
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "proc/ledger.h"
 #include "proc/supervisor.h"
 #include "proc/waiters.h"
 #include "spool/spool.h"
@@ -17,6 +19,7 @@ enum { HEALTH_ANSWER_MS = 900 }; /* a check is answered by then, whatever hangs 
 struct health_spec {
     struct store *store;
     struct spool *spool;
+    struct ledger *ledger;
     struct supervisor *supervisor;
     struct waiters *waiters; /* all borrowed */
 };

@@ -186,11 +186,11 @@ static void public_words(struct exchange *ex, const struct err *err, char words[
     int code = abs(err->code);
 
     str_copy(words, ERR_TEXT_MAX, err->text);
-    if (err_status(code) < 500 || code == E_BUSY || code == E_DOUBT || code == E_LEDGER)
+    if (err_status(code) < 500 || code == E_BUSY || code == E_DOUBT)
         return;
     log_error("http.error", "request=%s title=%s text=%s detail=%s", ex->request_id,
               err_title(code), err->text, err->detail);
-    if (code == E_LOST) /* to try again would not help */
+    if (code == E_LOST || code == E_LEDGER) /* they say what to do, and have no path */
         return;
     snprintf(words, ERR_TEXT_MAX,
              "%s. Try again in a moment; if it lasts, tell the operator the request id %s.",

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -135,6 +136,21 @@ static int sync_name(struct ledger *ledger)
     return 0;
 }
 
+/* Could a record be written now? */
+static int check(struct ledger *ledger, struct err *err)
+{
+    struct statvfs vfs;
+
+    if (!is_in_place(ledger) || access(ledger->path, W_OK) < 0)
+        return unwritable(ledger, "removed, replaced or not to be written:", err);
+    reserve_ahead(ledger);
+    if (ledger->reserved - ledger->end >= (int64_t)sizeof(struct ledger_record) ||
+        fstatvfs(ledger->fd, &vfs) < 0 || vfs.f_bavail > 0)
+        return 0;
+    errno = ENOSPC;
+    return unwritable(ledger, "write", err);
+}
+
 static int append(struct ledger *ledger, struct lane_item *batch, struct err *err)
 {
     int64_t now_ms = store_now_ms(ledger->store), end;
@@ -142,7 +158,7 @@ static int append(struct ledger *ledger, struct lane_item *batch, struct err *er
     if (write_batch(ledger, batch, now_ms, &end) < 0)
         return unwritable(ledger, "write", err);
     if (end == ledger->end)
-        return 0;
+        return check(ledger, err);
     SEAM_STEP("ledger", "append", "written");
     if (SEAM_FAILS("ledger.fdatasync") || fdatasync(ledger->fd) < 0 || sync_name(ledger) < 0)
         return unwritable(ledger, "fsync", err);

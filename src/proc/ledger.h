@@ -41,7 +41,7 @@ struct ledger_op {
     struct lane_item item; /* the ledger's */
 };
 void ledger_post(struct ledger *ledger, struct ledger_op *op); /* any thread */
-/* Post and wait. 0 or -E_LEDGER. */
+/* Post and wait. 0 or -E_LEDGER. Of none, it says whether one could be recorded now. */
 int ledger_run(struct ledger *ledger, const struct guid *ids, size_t count, struct err *err);
 
 /* What a ledger that no server has open remembers. */

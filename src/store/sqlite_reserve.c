@@ -59,14 +59,6 @@ static bool is_whole(const struct sqlite_shared *shared)
     return true;
 }
 
-bool sqlite_has_reserve(struct store_conn *conn)
-{
-    struct sqlite_conn *c = (struct sqlite_conn *)conn;
-
-    c->whole = is_whole(c->shared); /* another process may have taken it, or removed the files */
-    return c->whole;
-}
-
 static void close_file(struct sqlite_shared *shared, int i)
 {
     if (shared->reserve[i] >= 0)
@@ -166,6 +158,25 @@ bool sqlite_reserve_make(struct sqlite_shared *shared)
         make_part(shared, i);
     SEAM_STEP("store", "reserve", "made");
     return is_whole(shared);
+}
+
+static bool is_removed(const struct sqlite_shared *shared)
+{
+    for (int i = 0; i < SQLITE_RESERVE_FILES; i++) {
+        if (size_of(shared->reserve[i]) < 0)
+            return true;
+    }
+    return false;
+}
+
+/* Another process may have taken it, which is put right by sqlite_tend(), or removed the files, of
+ * which nobody else would know. */
+bool sqlite_has_reserve(struct store_conn *conn)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+
+    c->whole = is_whole(c->shared) || (is_removed(c->shared) && sqlite_reserve_make(c->shared));
+    return c->whole;
 }
 
 bool sqlite_reserve_take(struct sqlite_shared *shared, int files)

@@ -141,3 +141,15 @@ def test_without_dev_null_a_program_ends(tmp_path):
                                             'mount -t tmpfs none /dev && exec "$0" --version <&-',
                                             program], tmp_path)
         assert status == 1 and "/dev/null" in err, (status, err)
+
+
+def test_the_configuration_may_come_through_a_pipe(make_server):
+    """As a shell's <(…) does; its paths are relative to the working folder."""
+    server = make_server()
+    read, write = os.pipe()
+    os.write(write, (server.folder / "reportd.conf").read_bytes())
+    os.close(write)
+    done = subprocess.run([REPORTD, "fsck", "-c", f"/dev/fd/{read}"], cwd=server.folder, pass_fds=[read],
+                          capture_output=True, text=True, timeout=PATIENCE)
+    os.close(read)
+    assert done.returncode == 0 and "a server is running" in done.stdout, done.stderr

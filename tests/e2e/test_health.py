@@ -94,6 +94,31 @@ def test_a_spool_that_is_not_said_to_be_ours(own, how):
     works(server, client)
 
 
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_ledger_that_is_not_there(own, how):
+    """A POST is accepted all the same; a DELETE would not be recorded."""
+    server, client = own
+    path, away = server.folder / "deletions.ledger", server.folder / "away"
+    path.rename(away)
+    if how == "replaced":
+        path.write_bytes(away.read_bytes())
+    answer = requests.get(server.url + "/Common/HealthCheck", timeout=ANSWERS_WITHIN)
+    failed(answer, 503, "Deletions cannot be recorded")
+    failed(client.delete(client.complete("Quick", ProductID="1")), 503, "not yet recorded")
+    poll(lambda: "deletions.ledger" in server.log_text(), what="the reason")
+    away.rename(path)
+    works(server, client)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_reserve_that_is_removed_is_made_again_at_once(own, number):
+    server, client = own
+    path = server.folder / f"store.db-reserve{number}"
+    path.unlink()
+    client.order("Quick", ProductID="1")
+    assert path.stat().st_size == 512 * 1024
+
+
 @pytest.mark.parametrize("name", ["store.db", "store.db-wal", "store.db-shm"])
 @pytest.mark.parametrize("how", ["removed", "replaced"])
 def test_a_file_of_the_store_that_is_not_there(own, name, how):

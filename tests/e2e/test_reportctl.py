@@ -145,8 +145,18 @@ def test_what_is_no_plain_file_is_written_to_and_stays(ctl, alice):
         assert json.loads(reader.communicate(timeout=PATIENCE)[0])["data"]["results"]
     assert stat.S_ISFIFO(fifo.stat().st_mode)
     assert alice.references() == []
-    ctl.good("run", "Quick", "ProductID=1", "-o", "/dev/null")
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_a_file_that_is_replaced_keeps_its_mode_and_a_link_to_it_stays_one(ctl):
+    target, link = ctl.home / "target.json", ctl.home / "link.json"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to("target.json")
+    for name in ("link.json", "target.json"):
+        ctl.good("run", "Quick", "ProductID=1", "-o", name)
+        assert link.is_symlink() and json.loads(target.read_text())["data"]["results"]
+        assert stat.S_IMODE(target.stat().st_mode) == 0o640
+        target.write_text("old")
 
 
 def test_run_leaves_the_file_and_no_report(ctl, alice):
