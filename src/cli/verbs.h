@@ -8,6 +8,7 @@
     X(serve, "Serve the API: reportd serve -c FILE")                                               \
     X(user, "Manage users: reportd user add|passwd|disable|enable|grant|revoke|allow|list")        \
     X(check, "Check report definitions: reportd check [-c FILE] [--strict] PATH…")                 \
+    X(try, "Run a report without a server: reportd try [-c FILE] REPORT [NAME=VALUE…]")            \
     X(fsck, "Compare store, files and clock: reportd fsck [-c FILE] [--repair] [--json]")          \
     X(receipt, "Check a deletion receipt: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]")      \
     X(backup, "Back up store and results: reportd backup [-c FILE] DIR")                           \

@@ -421,11 +421,7 @@ static struct wire_order make_order(const struct job *job, const struct definiti
 
     return (struct wire_order){
         .run = {.head = {.type = WIRE_RUN, .attempt = job->report.attempt, .id = job->report.id},
-                .timeout_ms =
-                    def->timeout_ms != 0 ? def->timeout_ms : config->report_timeout.number,
                 .clock_ahead_ms = store_clock_ahead_ms(spec->store),
-                .row_limit = least(def->row_limit, config->row_limit.number),
-                .size_limit = least(def->size_limit, config->size_limit.number),
                 .row_results = job->supervisor->shared ? 0 : config->row_results.number,
                 .temp_limit = config->temp_limit.number,
                 .sealed = in_database || str_eq(config->spool_encryption.text, "on")},
@@ -447,6 +443,7 @@ static int send_job(struct job *job, struct worker_handle *worker, const struct 
     struct wire_order order = make_order(job, def);
     int rc;
 
+    run_limits(job->supervisor->spec.config, def, &order.run);
     if (order.texts.source_url == NULL)
         return err_set(err, -E_SOURCE, "The report's database is not configured any more.");
     rc = wire_order_write_texts(&order, err);

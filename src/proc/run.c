@@ -379,6 +379,18 @@ int run_report(const struct wire_order *job, struct source *source, struct run_p
     return rc;
 }
 
+static int64_t least(int64_t own, int64_t general)
+{
+    return own != 0 && own < general ? own : general;
+}
+
+void run_limits(const struct config *config, const struct definition *def, struct wire_run *ret)
+{
+    ret->timeout_ms = def->timeout_ms != 0 ? def->timeout_ms : config->report_timeout.number;
+    ret->row_limit = least(def->row_limit, config->row_limit.number);
+    ret->size_limit = least(def->size_limit, config->size_limit.number);
+}
+
 int run_took_too_long(int64_t timeout_ms, struct err *err)
 {
     char duration[32];

@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/config.h"
+#include "core/definition.h"
 #include "core/report.h"
 #include "proc/wire.h"
 #include "source/source.h"
@@ -14,6 +16,12 @@
 struct run_progress {
     _Atomic int64_t rows, bytes;
 };
+
+/* How often a report is run while its database changes under it (-E_CHANGED). */
+enum { RUN_TRIES_MAX = 3 };
+
+/* The limits of time, rows and bytes of a report: the definition's own, if they are lower. */
+void run_limits(const struct config *config, const struct definition *def, struct wire_run *ret);
 
 /* Run the report of a RUN. 0: the file is complete, *ret has its `digest`, whether it is on
  * the disk (`unsynced`), and the progress its final size. Otherwise why not, with words for the

@@ -27,7 +27,6 @@
 enum {
     PROGRESS_EVERY_MS = 250,  /* at most */
     PROGRESS_LEAST_MS = 1000, /* also when nothing changed, as a sign of life */
-    RUNS_MAX = 3,             /* of one job, while its database changes under it */
     CPU_THREADS = 2, /* one runs the query, one hashes and writes: each may be busy all the time */
     CPU_SLACK_MS = 2000,
 };
@@ -232,8 +231,9 @@ static int finish_job(struct worker *worker, struct err *err)
     struct wire_answer done = answer(worker, WIRE_DONE);
     int rc;
 
-    if (worker->result_rc == -E_CHANGED && worker->stop == STOP_NONE && worker->runs < RUNS_MAX &&
-        ftruncate(worker->job.fd, 0) == 0 && lseek(worker->job.fd, 0, SEEK_SET) == 0)
+    if (worker->result_rc == -E_CHANGED && worker->stop == STOP_NONE &&
+        worker->runs < RUN_TRIES_MAX && ftruncate(worker->job.fd, 0) == 0 &&
+        lseek(worker->job.fd, 0, SEEK_SET) == 0)
         return launch(worker, err);
     judge(worker, &done);
     memcpy(done.digest, worker->result.digest, sizeof(done.digest));

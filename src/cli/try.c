@@ -1,0 +1,487 @@
+/* src/cli/try.c -- `reportd try`: runs a definition as a worker does, without a server, and keeps
+ * nothing. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/signals.h"
+#include "base/str.h"
+#include "cli/try_rows.h"
+#include "cli/verbs.h"
+#include "core/catalog.h"
+#include "core/config.h"
+#include "core/param.h"
+#include "proc/run.h"
+#include "proc/sandbox.h"
+
+enum {
+    ROWS_SHOWN = 20,            /* of a table */
+    RESULT_BYTES_MAX = 1 << 30, /* held in memory, since nothing is to be kept on a disk */
+    EXIT_STOPPED = 130,         /* as a shell says it of SIGINT */
+};
+
+enum format { FORMAT_JSON, FORMAT_CSV, FORMAT_TABLE };
+
+/* What is to be run. */
+struct trial {
+    struct config *config;
+    struct catalog *catalog; /* NULL: the definition is a file of its own */
+    const struct definition *def;
+    struct definition *own; /* the file's */
+    char *parameters;       /* canonical */
+    const char *user;
+    enum format format;
+    int result_fd;                 /* a memfd */
+    char temp_folder[64];          /* for sorts; made and removed here */
+    struct run_progress *progress; /* shared with the process that runs it */
+};
+
+static void usage(FILE *out)
+{
+    fprintf(out,
+            "usage: reportd try [-c FILE] [--csv | --table] [--user NAME] REPORT [NAME=VALUE…]\n\n"
+            "Run a report once, as a worker of the server would, and print it: no server is\n"
+            "needed, and nothing is kept. REPORT is the name of a report in the reports folder of\n"
+            "the configuration, or the path of a file (with a / or ending in .sql).\n\n"
+            "  -c FILE      the configuration (reportd.conf in the current folder)\n"
+            "  --csv        print results as CSV, a row for each element of an array\n"
+            "  --table      print the first %d rows of results and sets, and the summary\n"
+            "  --user NAME  who asks, for :session_user and reportd.user (try)\n"
+            "  --help       print this\n\n"
+            "Rows, bytes and time go to standard error, with what the database says. Ctrl-C\n"
+            "cancels the query. The exit status is 0 if the report is complete, 1 if it is not,\n"
+            "2 for wrong usage, 130 if it was stopped.\n",
+            ROWS_SHOWN);
+}
+
+/* ---- the process that runs the report, with a worker's sandbox and limits ---- */
+
+struct runner {
+    const struct trial *trial;
+    struct wire_order order;
+    struct source *source;
+    pthread_mutex_t mutex; /* guards `source` while it is opened, and `stopped` */
+    atomic_bool stopped;
+    int done_fd; /* eventfd: it has ended */
+    int rc;
+    struct err err;
+};
+
+static void on_notice(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+static int open_source(struct runner *runner)
+{
+    struct source_spec spec = {.url = runner->order.texts.source_url,
+                               .temp_folder = runner->trial->temp_folder,
+                               .temp_limit = runner->order.run.temp_limit,
+                               .stopped = &runner->stopped,
+                               .notice = on_notice};
+    struct source *source = NULL;
+    int rc = source_open(&spec, &source, &runner->err);
+
+    if (rc < 0)
+        return rc;
+    sandbox_thread(runner->trial->temp_folder);
+    pthread_mutex_lock(&runner->mutex);
+    runner->source = source;
+    if (atomic_load(&runner->stopped))
+        source_interrupt(source);
+    pthread_mutex_unlock(&runner->mutex);
+    return 0;
+}
+
+static void close_source(struct runner *runner)
+{
+    struct source *source;
+
+    pthread_mutex_lock(&runner->mutex);
+    source = runner->source;
+    runner->source = NULL;
+    pthread_mutex_unlock(&runner->mutex);
+    source_free(source);
+}
+
+static int run_once(struct runner *runner)
+{
+    struct wire_answer answer;
+    int rc = open_source(runner);
+
+    if (rc == 0)
+        rc = run_report(&runner->order, runner->source, runner->trial->progress, &answer,
+                        &runner->err);
+    close_source(runner);
+    return rc;
+}
+
+static void *runner_thread(void *arg)
+{
+    struct runner *runner = arg;
+
+    for (int i = 0; i < RUN_TRIES_MAX; i++) {
+        runner->rc = run_once(runner);
+        if (runner->rc != -E_CHANGED || ftruncate(runner->order.fd, 0) < 0 ||
+            lseek(runner->order.fd, 0, SEEK_SET) < 0)
+            break;
+    }
+    eventfd_write(runner->done_fd, 1);
+    return NULL;
+}
+
+static void stop(struct runner *runner)
+{
+    pthread_mutex_lock(&runner->mutex);
+    atomic_store(&runner->stopped, true);
+    if (runner->source != NULL)
+        source_interrupt(runner->source);
+    pthread_mutex_unlock(&runner->mutex);
+}
+
+/* Wait for the end of the report, a signal, or the time limit. True: the report has ended. */
+static bool watch(struct runner *runner, int signal_fd, int64_t until_ms, bool *ret_signal)
+{
+    struct pollfd fds[] = {{.fd = runner->done_fd, .events = POLLIN},
+                           {.fd = signal_fd, .events = POLLIN}};
+    struct signalfd_siginfo info;
+    int64_t left_ms = until_ms - clock_mono_ms();
+    int n = 0;
+
+    while (left_ms > 0 && (n = poll(fds, 2, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX)) < 0 &&
+           errno == EINTR)
+        left_ms = until_ms - clock_mono_ms();
+    *ret_signal = n > 0 && fds[1].revents != 0 && read(signal_fd, &info, sizeof(info)) > 0;
+    return n > 0 && fds[0].revents != 0;
+}
+
+/* The words for the caller, then those for the author, with their place in the file. */
+static void tell_failure(const struct runner *runner)
+{
+    const char *detail = runner->err.detail;
+    int line = 0, skip = 0;
+
+    fprintf(stderr, "reportd try: %s\n", runner->err.text);
+    if (sscanf(detail, "line %d: %n", &line, &skip) == 1 && skip > 0)
+        fprintf(stderr, "%s:%d: ", runner->trial->def->file, line);
+    if (*detail != '\0')
+        fprintf(stderr, "%s\n", detail + skip);
+}
+
+/* Returns the exit status. */
+static int run_watched(struct runner *runner, int signal_fd)
+{
+    const struct wire_run *run = &runner->order.run;
+    int64_t grace_ms = runner->trial->config->cancel_grace.number;
+    bool signalled = false, again, late;
+
+    if (watch(runner, signal_fd, clock_mono_ms() + run->timeout_ms, &signalled)) {
+        if (runner->rc == -E_NOMEM)
+            run_needs_memory(runner->trial->config->worker_memory.number, &runner->err);
+        if (runner->rc < 0)
+            tell_failure(runner);
+        return runner->rc == 0 ? EXIT_GOOD : EXIT_FAILED;
+    }
+    late = !signalled;
+    stop(runner);
+    watch(runner, signal_fd, clock_mono_ms() + grace_ms, &again);
+    if (late) {
+        run_took_too_long(run->timeout_ms, &runner->err);
+        tell_failure(runner);
+        return EXIT_FAILED;
+    }
+    fprintf(stderr, "reportd try: the report was stopped\n");
+    return EXIT_STOPPED;
+}
+
+static int run_sandboxed(const struct trial *trial, const sigset_t *signals)
+{
+    struct runner runner = {.trial = trial, .mutex = PTHREAD_MUTEX_INITIALIZER};
+    int signal_fd = signalfd(-1, signals, SFD_CLOEXEC);
+    pthread_t thread;
+
+    runner.order = (struct wire_order){
+        .run = {.temp_limit = trial->config->temp_limit.number},
+        .texts = {.definition_file = trial->def->file,
+                  .definition_text = trial->def->text,
+                  .parameters = trial->parameters,
+                  .user_name = trial->user,
+                  .source_url = config_source_url(trial->config, trial->def->source),
+                  .temp_folder = trial->temp_folder},
+        .fd = trial->result_fd,
+        .texts_fd = -1};
+    run_limits(trial->config, trial->def, &runner.order.run);
+    if (runner.order.run.size_limit > RESULT_BYTES_MAX)
+        runner.order.run.size_limit = RESULT_BYTES_MAX;
+    sandbox_process(trial->config->worker_memory.number);
+    runner.done_fd = eventfd(0, EFD_CLOEXEC);
+    if (signal_fd < 0 || runner.done_fd < 0 ||
+        pthread_create(&thread, NULL, runner_thread, &runner) != 0) {
+        fprintf(stderr, "reportd try: out of memory\n");
+        return EXIT_FAILED;
+    }
+    return run_watched(&runner, signal_fd);
+}
+
+/* ---- the process that prints it ---- */
+
+/* Run the report in a process of its own; returns the exit status. What stops this process stops
+ * the other one first. */
+static int run(const struct trial *trial)
+{
+    sigset_t signals;
+    pid_t pid, self = getpid();
+    int status;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    fflush(NULL);
+    pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != self)
+            _exit(EXIT_FAILED);
+        _exit(run_sandboxed(trial, &signals));
+    }
+    if (pid < 0) {
+        fprintf(stderr, "reportd try: no process: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    sigaddset(&signals, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        int number = sigwaitinfo(&signals, NULL);
+
+        if (number > 0 && number != SIGCHLD)
+            kill(pid, SIGTERM);
+    }
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    if (WTERMSIG(status) == SIGXCPU)
+        fprintf(stderr, "reportd try: the report used more processor time than its limit allows\n");
+    else
+        fprintf(stderr, "reportd try: the report ended with signal %d (%s)\n", WTERMSIG(status),
+                strsignal(WTERMSIG(status)));
+    return EXIT_FAILED;
+}
+
+static int print_result(const struct trial *trial)
+{
+    off_t len = lseek(trial->result_fd, 0, SEEK_END);
+    const char *json;
+    int rc = 0;
+
+    /* One more byte, which is NUL. */
+    if (len <= 0 || ftruncate(trial->result_fd, len + 1) < 0)
+        return -E_IO;
+    json = mmap(NULL, (size_t)len + 1, PROT_READ, MAP_SHARED, trial->result_fd, 0);
+    if (json == MAP_FAILED)
+        return -E_NOMEM;
+    if (trial->format == FORMAT_CSV)
+        rc = try_rows_csv(stdout, json, (size_t)len);
+    else if (trial->format == FORMAT_TABLE)
+        rc = try_rows_table(stdout, json, (size_t)len, ROWS_SHOWN);
+    else if (fwrite(json, 1, (size_t)len, stdout) == (size_t)len)
+        putchar('\n');
+    if (fflush(stdout) != 0 || ferror(stdout))
+        rc = -E_IO;
+    munmap((void *)json, (size_t)len + 1);
+    return rc;
+}
+
+static int run_and_print(const struct trial *trial)
+{
+    int64_t begin_ms = clock_mono_ms(), rows, bytes;
+    int status = run(trial);
+    char size[32];
+
+    if (status != EXIT_GOOD)
+        return status;
+    rows = atomic_load(&trial->progress->rows);
+    bytes = atomic_load(&trial->progress->bytes);
+    begin_ms = clock_mono_ms() - begin_ms;
+    if (print_result(trial) < 0) {
+        fprintf(stderr, "reportd try: the result could not be printed\n");
+        return EXIT_FAILED;
+    }
+    str_human_size(size, sizeof(size), bytes);
+    fprintf(stderr, "%" PRId64 " row%s, %s, %" PRId64 ".%03" PRId64 " s\n", rows,
+            rows == 1 ? "" : "s", size, begin_ms / 1000, begin_ms % 1000);
+    return EXIT_GOOD;
+}
+
+/* ---- what is to be run ---- */
+
+static void on_problem(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+static int find_file(struct trial *trial, const char *path, struct err *err)
+{
+    struct problems problems = {0};
+    int rc = definition_load(path, &problems, &trial->own, err);
+
+    for (size_t i = 0; i < problems.count; i++) {
+        problem_err(&problems.list[i], path, err);
+        on_problem(NULL, err->text);
+    }
+    if (problems.count > 0)
+        err_set(err, rc, "the definition is broken");
+    problems_done(&problems);
+    trial->def = trial->own;
+    return rc;
+}
+
+static int find_name(struct trial *trial, const char *name, struct err *err)
+{
+    const struct catalog_spec spec = {.folder = trial->config->reports.text, .problem = on_problem};
+    int rc = catalog_new(&spec, &trial->catalog, err);
+
+    if (rc < 0)
+        return rc;
+    trial->def = catalog_hold(trial->catalog, name);
+    if (trial->def != NULL)
+        return 0;
+    return err_set(err, -E_NOT_FOUND, "there is no report '%.128s' in %.200s", name,
+                   trial->config->reports.text);
+}
+
+static int find_definition(struct trial *trial, const char *name, struct err *err)
+{
+    size_t len = strlen(name);
+    bool file = strchr(name, '/') != NULL || (len > 4 && str_eq(name + len - 4, ".sql"));
+    int rc = file ? find_file(trial, name, err) : find_name(trial, name, err);
+
+    if (rc < 0)
+        return rc;
+    if (config_source_url(trial->config, trial->def->source) != NULL)
+        return 0;
+    return err_set(err, -E_DEFINITION, "%.200s:%d: there is no source '%.40s' in the configuration",
+                   trial->def->file, trial->def->source_line, trial->def->source);
+}
+
+/* NAME=VALUE words, checked as the server does. */
+static int take_parameters(struct trial *trial, char **words, struct err *err)
+{
+    json_t *given = json_object();
+    int rc = 0;
+
+    for (; rc == 0 && given != NULL && *words != NULL; words++) {
+        char *value = strchr(*words, '=');
+
+        if (value == NULL || value == *words)
+            rc = err_set(err, -E_INVALID, "'%.80s' is no parameter; write NAME=VALUE", *words);
+        else if (json_object_setn_new(given, *words, (size_t)(value - *words),
+                                      json_string(value + 1)) < 0)
+            rc = err_set(err, -E_PARAM, "the value of %.*s is not UTF-8", (int)(value - *words),
+                         *words);
+    }
+    if (rc == 0)
+        rc = params_canonical(trial->def, given, clock_now_ms(), &trial->parameters, err);
+    json_decref(given);
+    return rc;
+}
+
+static int make_places(struct trial *trial, struct err *err)
+{
+    const char *folder = getenv("TMPDIR");
+
+    trial->progress = mmap(NULL, sizeof(*trial->progress), PROT_READ | PROT_WRITE,
+                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    trial->result_fd = memfd_create("reportd-try", MFD_CLOEXEC);
+    if (trial->progress == MAP_FAILED || trial->result_fd < 0)
+        return err_errno(err, -E_NOMEM, "no memory for the result");
+    if (folder == NULL || strlen(folder) > 32)
+        folder = "/tmp";
+    snprintf(trial->temp_folder, sizeof(trial->temp_folder), "%s/reportd-try.XXXXXX", folder);
+    if (mkdtemp(trial->temp_folder) != NULL)
+        return 0;
+    trial->temp_folder[0] = '\0';
+    return err_errno(err, -E_IO, "no folder for temporary files in %s", folder);
+}
+
+static void trial_done(struct trial *trial)
+{
+    if (trial->temp_folder[0] != '\0')
+        rmdir(trial->temp_folder);
+    if (trial->result_fd >= 0)
+        close(trial->result_fd);
+    if (trial->progress != NULL && trial->progress != MAP_FAILED)
+        munmap(trial->progress, sizeof(*trial->progress));
+    free(trial->parameters);
+    if (trial->catalog != NULL)
+        catalog_release(trial->catalog, trial->def);
+    catalog_free(trial->catalog);
+    definition_free(trial->own);
+    config_free(trial->config);
+}
+
+static int try_report(struct trial *trial, const char *config, char **words)
+{
+    struct err err = {0};
+    int rc = config_load(config, &trial->config, &err);
+
+    if (rc == 0)
+        rc = find_definition(trial, words[0], &err);
+    if (rc == 0)
+        rc = take_parameters(trial, words + 1, &err);
+    if (rc == 0)
+        rc = make_places(trial, &err);
+    if (rc == 0)
+        return run_and_print(trial);
+    fprintf(stderr, "reportd try: %s\n", err.text);
+    return EXIT_FAILED;
+}
+
+int verb_try(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"csv", no_argument, NULL, 'v'},
+        {"table", no_argument, NULL, 't'},        {"user", required_argument, NULL, 'u'},
+        {"help", no_argument, NULL, 'h'},         {0}};
+    struct trial trial = {.user = "try", .result_fd = -1};
+    const char *config = "reportd.conf";
+    int c, status;
+
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (c == 'h') {
+            usage(stdout);
+            return EXIT_GOOD;
+        }
+        if (c == '?') {
+            fprintf(stderr, "try: reportd try --help\n");
+            return EXIT_USAGE;
+        }
+        config = c == 'c' ? optarg : config;
+        trial.user = c == 'u' ? optarg : trial.user;
+        trial.format = c == 'v' ? FORMAT_CSV : c == 't' ? FORMAT_TABLE : trial.format;
+    }
+    if (optind == argc) {
+        fprintf(stderr, "reportd try: which report? try: reportd try --help\n");
+        return EXIT_USAGE;
+    }
+    signals_ignore();
+    status = try_report(&trial, config, argv + optind);
+    trial_done(&trial);
+    return status;
+}

@@ -1,0 +1,187 @@
+"""`reportd try`: a report without a server, run as a worker does, of which nothing stays."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from harness import PATIENCE, Server, poll, processes_below
+
+EXIT_STOPPED = 130
+SCRIPT = """
+CREATE ROLE trier LOGIN PASSWORD '%s';
+CREATE TABLE item (item_id integer PRIMARY KEY, owner text NOT NULL);
+INSERT INTO item VALUES (1, 'ann'), (2, 'bob');
+CREATE FUNCTION tell(said text) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN RAISE NOTICE 'it is %%', said; RETURN said; END $$;
+GRANT SELECT ON item TO trier;
+"""
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS \"n\" FROM n"
+
+
+class Bench:
+    """A folder with a configuration, and no server."""
+
+    def __init__(self, folder, **config):
+        self.server = Server.made(folder, **config)
+        self.temp = self.server.folder / "temp"
+        self.temp.mkdir()
+        self.environment = {**os.environ, "TMPDIR": "temp"}
+
+    def define(self, name, sql, header=""):
+        (self.server.reports / f"{name}.sql").write_text(f"-- report: {name}\n-- source: data\n{header}{sql}\n")
+
+    def files(self):
+        return sorted(str(path.relative_to(self.server.folder)) for path in self.server.folder.rglob("*"))
+
+    def start(self, *words):
+        return subprocess.Popen([*self.server.program, "try", *words], cwd=self.server.folder, env=self.environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run(self, *words, status=0):
+        """Standard output as it is, and standard error."""
+        process = self.start(*words)
+        out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == status, err.decode()
+        return out.decode(), err.decode()
+
+
+@pytest.fixture()
+def bench(tmp_path):
+    return Bench(tmp_path / "bench")
+
+
+@pytest.fixture(scope="module")
+def pg(postgres, tmp_path_factory):
+    postgres.create_database("trials", SCRIPT % postgres.password)
+    made = Bench(tmp_path_factory.mktemp("try") / "bench", source=postgres.url("trials", "trier"))
+    made.postgres = postgres
+    return made
+
+
+def test_the_json_is_that_of_the_server(bench):
+    out, err = bench.run("Nested")
+    server = bench.server
+    server.add_user("alice")
+    server.start()
+    alice = server.client("alice")
+    served = alice.result(alice.complete("Nested")).text
+    assert server.stop() == 0
+    cut = served.index('"parameters":')  # behind the time of its generation
+    assert out[out.index('"parameters":'):] == served[cut:] + "\n"
+    assert err.startswith("4 rows, ")
+
+
+def test_nothing_is_stored(bench):
+    before = bench.files()
+    bench.run("Nested")
+    bench.define("Sorted", "-- results\n" + ENDLESS + " ORDER BY 1", "-- timeout: 100ms\n")
+    bench.run("Sorted", status=1)
+    bench.run("Typed", "Number=x", status=1)
+    (bench.server.reports / "Sorted.sql").unlink()
+    assert bench.files() == before
+
+
+def test_csv_has_a_row_for_each_element(bench):
+    out, _ = bench.run("--csv", "Nested")
+    rows = list(csv.reader(io.StringIO(out, newline="")))
+    assert rows == [["owner", "product.name", "product.id", "items[].itemID", "items[].amount"],
+                    ["Ada", "Bonds", "1", "1", "1250000.00"], ["Ada", "Bonds", "1", "2", "0.01"],
+                    ["Bob", 'Shares "A"', "2", "4", "9007199254740993.67"], ["Żaneta", "Bonds", "1", "3", "-2.05"]]
+
+
+def test_csv_of_two_levels_of_empty_arrays_and_of_what_needs_quotes(bench):
+    bench.define("Deep", """-- results
+SELECT 1 AS "a", 'x' AS "b[].c", NULL AS "b[].d[].e"
+UNION ALL SELECT 2, 'y, "z"', 'p' UNION ALL SELECT 2, 'y, "z"', 'q' || char(10) UNION ALL SELECT 3, NULL, NULL ORDER BY 1, 2, 3""")
+    out, _ = bench.run("--csv", "Deep")
+    assert out == ('a,b[].c,b[].d[].e\r\n1,x,\r\n2,"y, ""z""",p\r\n2,"y, ""z""","q\n"\r\n3,,\r\n')
+
+
+def test_a_table_shows_the_first_rows_sets_and_the_summary(bench):
+    bench.define("Many", """-- results
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30) SELECT i AS "i", 'é' || i AS "text" FROM n
+-- set: more
+SELECT 'b' || char(27) AS "a"
+-- summary
+SELECT 30 AS "rows" """)
+    out, err = bench.run("--table", "Many")
+    lines = out.splitlines()
+    assert lines[:4] == ["results:", "i   text", "--  ----", "1   é1"]
+    assert lines[22:25] == ["20  é20", "… the first 20 rows", ""]
+    assert lines[25:] == ["more:", "a", "--", "b ", "", 'summary: {"rows":30}']
+    assert err.startswith("30 rows, ")
+
+
+def test_parameters_are_those_of_the_server(bench):
+    out, _ = bench.run("--user", "ann", "-c", "reportd.conf", "Typed", "Text=a=b", "Colour=Red")
+    assert json.loads(out)["data"]["results"][0]["text"] == "a=b"
+    assert "'Number'" in bench.run("Typed", "Number=x", status=1)[1]
+    assert "write NAME=VALUE" in bench.run("Typed", "Number", status=1)[1]
+    assert "there is no report 'Nix'" in bench.run("Nix", status=1)[1]
+    assert "which report?" in bench.run(status=2)[1]
+    bench.define("Who", '-- results\nSELECT :session_user AS "who"')
+    assert '"who":"ann"' in bench.run("--user", "ann", "Who")[0]
+
+
+def test_a_file_that_is_not_in_the_folder_and_all_that_is_wrong_with_it(bench):
+    draft = bench.server.folder / "draft.sql"
+    draft.write_text("-- report: Draft\n-- source: data\n-- results\nSELECT 5 AS n")
+    assert '"results":[{"n":5}]' in bench.run("draft.sql")[0]
+    draft.write_text("-- report: Draft 1\n-- source: data\n-- timeout: 5\n-- results\nSELECT 5 AS n")
+    _, err = bench.run("./draft.sql", status=1)
+    assert "./draft.sql:1: 'Draft 1'" in err and "./draft.sql:3: '5' is no timeout" in err
+    draft.write_text("-- report: Draft\n-- source: elsewhere\n-- results\nSELECT 5 AS n")
+    assert "draft.sql:2: there is no source 'elsewhere'" in bench.run("draft.sql", status=1)[1]
+
+
+def test_what_a_worker_may_not_do_it_may_not_do_either(bench):
+    bench.define("Check", "-- check: No item :ID.\nSELECT 1 FROM item WHERE item_id = :ID\n-- results\nSELECT 1 AS n",
+                 "-- parameter: ID integer required\n")
+    out, err = bench.run("Check", "ID=99", status=1)
+    assert out == "" and "No item 99." in err and "Check.sql:5: check: No item :ID." in err
+    bench.define("Writes", "-- results\nDELETE FROM item RETURNING item_id")
+    assert "may not do" in bench.run("Writes", status=1)[1]
+    bench.define("Rows", "-- results\nSELECT item_id FROM item", "-- row limit: 2\n")
+    assert "more rows than its limit of 2" in bench.run("Rows", status=1)[1]
+    bench.define("Late", "-- results\n" + ENDLESS, "-- timeout: 200ms\n")
+    assert "longer than its limit of 200ms" in bench.run("Late", status=1)[1]
+
+
+def test_ctrl_c_stops_it(bench):
+    bench.define("Endless", "-- results\n" + ENDLESS)
+    process = bench.start("Endless")
+    poll(lambda: processes_below(process.pid), what="the process that runs it")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (EXIT_STOPPED, b"", b"reportd try: the report was stopped\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_query_ends_in_the_database(pg, number):
+    pg.define("Sleep", "-- results\nSELECT pg_sleep(600)::text AS a")
+
+    def sleeping():
+        return pg.postgres.sql("SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND state = 'active'"
+                               " AND pid <> pg_backend_pid()")
+    process = pg.start("Sleep")
+    poll(sleeping, what="the query")
+    process.send_signal(number)
+    process.communicate(timeout=PATIENCE)
+    poll(lambda: not sleeping(), what="the end of the query")
+    assert process.returncode == (-number if number == signal.SIGKILL else EXIT_STOPPED)
+
+
+def test_the_author_sees_all_that_the_database_says(pg):
+    pg.define("Cast", "-- results\nSELECT :Text::integer AS i", "-- parameter: Text string\n")
+    _, err = pg.run("Cast", "Text=open sesame", status=1)
+    assert "cannot read the value of parameter 'Text'" in err
+    assert 'Cast.sql:5: postgresql: invalid input syntax for type integer: "open sesame" (22P02)' in err
+    pg.define("Notice", "-- results\nSELECT tell(owner) AS owner FROM item ORDER BY item_id")
+    out, err = pg.run("Notice")
+    assert '"results":[{"owner":"ann"},{"owner":"bob"}]' in out
+    assert "NOTICE: it is ann (00000)\nNOTICE: it is bob (00000)\n" in err
