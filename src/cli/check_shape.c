@@ -162,7 +162,7 @@ static bool read_item(struct shape *shape, struct shape_range range, struct shap
 
         if (as || (ends_value(shape, last - 1) && !is_any(shape, last, endings))) {
             item->expression.to = as ? last - 1 : last;
-            name = last;
+            name = item->alias = last;
         }
     }
     if (name == 0 && !is_column(shape, range, &name))

@@ -21,7 +21,8 @@ struct shape_range {
 
 struct shape_item {
     struct shape_range expression;
-    char *name; /* of the column, without quotes; NULL: the database makes one up */
+    size_t alias; /* the token; 0: there is none, or it is the column's own name */
+    char *name;   /* of the column, without quotes; NULL: the database makes one up */
 };
 
 struct shape {

@@ -103,6 +103,24 @@ static void check_function(const struct sql_check *check, size_t i)
     }
 }
 
+/* Comparing with NULL, and texts that are added. */
+static void check_operator(const struct sql_check *check, size_t i)
+{
+    static const char *const types[] = {"date", "time", "timestamp", "timestamptz", "interval"};
+    const struct sql_token *token = token_at(check, i);
+    const struct sql_token *before = i > 0 ? token_at(check, i - 1) : token;
+    bool typed = false; /* date '…' */
+
+    for (size_t k = 0; i > 1 && k < sizeof(types) / sizeof(types[0]); k++)
+        typed |= shape_is(&check->shape, i - 2, types[k]);
+    if (shape_is(&check->shape, i, "null") && before->kind == SQL_OTHER &&
+        strchr("=>", *before->text) != NULL && !(*before->text == '>' && before->text[-1] == '='))
+        warn(check, token->line,
+             "nothing is equal to NULL, nor unequal; write IS NULL or IS NOT NULL");
+    if (*token->text == '+' && before->kind == SQL_QUOTED && *before->text == '\'' && !typed)
+        warn(check, token->line, "+ adds numbers, also those that it makes of texts; write ||");
+}
+
 static void check_name(const struct sql_check *check, size_t i)
 {
     const struct sql_token *token = token_at(check, i);
@@ -125,6 +143,7 @@ static void check_tokens(const struct sql_check *check)
         check_in(check, i);
         check_order(check, i);
         check_function(check, i);
+        check_operator(check, i);
         check_name(check, i);
     }
 }
@@ -216,6 +235,20 @@ static void check_check(const struct sql_check *check)
 
 /* ---- results, sets and summary ---- */
 
+/* PostgreSQL makes the letters of a name small that is not quoted. */
+static void check_case(const struct sql_check *check, const struct shape_item *item)
+{
+    const struct sql_token *token = token_at(check, item->alias);
+    size_t i = 0;
+
+    while (i < token->len && !(token->text[i] >= 'A' && token->text[i] <= 'Z'))
+        i++;
+    if (check->postgres && item->alias > 0 && token->kind == SQL_OTHER && i < token->len)
+        warn(check, token->line,
+             "PostgreSQL writes %.*s in small letters, since it is not quoted; write AS \"%.*s\"",
+             (int)token->len, token->text, (int)token->len, token->text);
+}
+
 static void check_aliases(const struct sql_check *check)
 {
     for (size_t i = 0; i < check->shape.item_count; i++) {
@@ -223,6 +256,7 @@ static void check_aliases(const struct sql_check *check)
         const struct shape_range range = item->expression;
         const char *from, *end;
 
+        check_case(check, item);
         if (item->name != NULL || range.from >= range.to ||
             *token_at(check, range.to - 1)->text == '*')
             continue;
@@ -257,6 +291,31 @@ static int level_of(const char *name)
     return level;
 }
 
+/* Of a term that is no column: the level of those that are made of it, or come from its table; -1:
+ * there are none. */
+static int kin_level(const struct sql_check *check, struct shape_range term)
+{
+    const struct shape *shape = &check->shape;
+    bool table = term.to - term.from == 3 && *token_at(check, term.from + 1)->text == '.';
+    const struct shape_range name = {term.from, term.from + 1};
+    int level = -1;
+
+    if (term.to - term.from != 1 && !table)
+        return -1;
+    for (size_t i = 0; i < shape->item_count; i++) {
+        const struct shape_range from = shape->items[i].expression;
+        int other = level_of(shape->items[i].name);
+
+        for (size_t k = from.from; k < from.to; k++) {
+            bool dot = k + 1 < from.to && *token_at(check, k + 1)->text == '.';
+
+            if (dot == table && shape_same(shape, (struct shape_range){k, k + 1}, name))
+                level = level < 0 || other < level ? other : level;
+        }
+    }
+    return level;
+}
+
 /* The level of the column that the term sorts by; -1: of none. */
 static int term_level(const struct sql_check *check, struct shape_range term)
 {
@@ -281,7 +340,7 @@ static int term_level(const struct sql_check *check, struct shape_range term)
         if (shape_same(shape, term, shape->items[i].expression))
             return level_of(name);
     }
-    return -1;
+    return kin_level(check, term);
 }
 
 static const struct shape_item *item_of_level(const struct sql_check *check, int level)
@@ -310,9 +369,9 @@ static void check_nesting(const struct sql_check *check)
 
         if (parent == NULL)
             continue;
-        found = at < shape->term_count && shape->terms[at].from < shape->terms[at].to
-                    ? term_level(check, shape->terms[at])
-                    : -1;
+        while (at < shape->term_count && term_level(check, shape->terms[at]) < 0)
+            at++; /* not known, and perhaps the parent's key */
+        found = at < shape->term_count ? term_level(check, shape->terms[at]) : -1;
         if (found != level) {
             warn(check, check->statement->line,
                  "rows of one '%s' need not stand together, and each time they do not, another "

@@ -354,7 +354,7 @@ static int find_file(struct trial *trial, const char *path, struct err *err)
 
 static int find_name(struct trial *trial, const char *name, struct err *err)
 {
-    const struct catalog_spec spec = {.folder = trial->config->reports.text, .problem = on_problem};
+    struct catalog_spec spec = {.folder = trial->config->reports.text};
     int rc = catalog_new(&spec, &trial->catalog, err);
 
     if (rc < 0)
@@ -362,6 +362,14 @@ static int find_name(struct trial *trial, const char *name, struct err *err)
     trial->def = catalog_hold(trial->catalog, name);
     if (trial->def != NULL)
         return 0;
+    /* It may be one of those that are broken. */
+    catalog_free(trial->catalog);
+    spec.problem = on_problem;
+    rc = catalog_new(&spec, &trial->catalog, err);
+    if (rc < 0) {
+        trial->catalog = NULL;
+        return rc;
+    }
     return err_set(err, -E_NOT_FOUND, "there is no report '%.128s' in %.200s", name,
                    trial->config->reports.text);
 }

@@ -73,8 +73,11 @@ struct walk {
     struct slice key, value;
 };
 
+/* Of nothing, if there is no container. */
 static struct walk walk_of(struct slice container)
 {
+    if (container.at == NULL)
+        return (struct walk){.at = "]"};
     return (struct walk){.at = container.at + 1, .object = *container.at == '{', .first = true};
 }
 
