@@ -245,3 +245,43 @@ bool decimal_equal(const char *a, size_t a_len, const char *b, size_t b_len)
     }
     return true;
 }
+
+static int sign_of(const char *text)
+{
+    if (text[strspn(text, "-0.")] == '\0')
+        return 0;
+    return *text == '-' ? -1 : 1;
+}
+
+/* Digits behind the point; those behind the last one are zeros. */
+static int compare_fractions(const char *a, const char *b)
+{
+    a += *a == '.';
+    b += *b == '.';
+    while (*a != '\0' || *b != '\0') {
+        int left = *a != '\0' ? *a++ : '0', right = *b != '\0' ? *b++ : '0';
+
+        if (left != right)
+            return left < right ? -1 : 1;
+    }
+    return 0;
+}
+
+int decimal_compare(const char *a, const char *b)
+{
+    int sign = sign_of(a), size;
+    size_t whole_a, whole_b;
+
+    if (sign != sign_of(b))
+        return sign < sign_of(b) ? -1 : 1;
+    a += *a == '-';
+    b += *b == '-';
+    whole_a = strcspn(a, ".");
+    whole_b = strcspn(b, ".");
+    if (whole_a != whole_b)
+        return whole_a < whole_b ? -sign : sign;
+    size = strncmp(a, b, whole_a);
+    if (size == 0)
+        size = compare_fractions(a + whole_a, b + whole_b);
+    return size < 0 ? -sign : size > 0 ? sign : 0;
+}

@@ -597,6 +597,9 @@ static void param_done(struct param *param)
     free(param->allowed);
     free(param->name);
     free(param->fallback);
+    free(param->least);
+    free(param->most);
+    pattern_free(param->pattern);
     free(param->description);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/zone.h"
+#include "core/pattern.h"
 #include "core/problems.h"
 
 enum {
@@ -49,9 +50,11 @@ struct param {
     int line;  /* in the file, for messages */
     bool list; /* of values of that type */
     bool required;
-    char *fallback;    /* the default as written (today stays today); NULL: none */
-    char *description; /* "" if none */
-    char **allowed;    /* enum only */
+    char *fallback;          /* the default as written (today stays today); NULL: none */
+    char *description;       /* "" if none */
+    char *least, *most;      /* of a value, as written; NULL: no limit */
+    struct pattern *pattern; /* string only: what a value has to match; NULL: anything */
+    char **allowed;          /* enum only */
     size_t allowed_count;
 };
 

@@ -293,28 +293,113 @@ static int parse_default(struct parser *p, struct param *param, char **at)
     return parser_copy(p, value, &param->fallback);
 }
 
-/* What may stand behind the type: [required | default VALUE] ["description"]. */
+static int parse_limit(struct parser *p, struct param *param, char **at, bool least)
+{
+    char **into = least ? &param->least : &param->most, *value = take_default(at);
+    const char *word = least ? "min" : "max";
+
+    if (!param_has_order(param->type))
+        return parser_fail(p, p->line,
+                           "%s is for integer, decimal, date and timestamp, and '%s' is none of "
+                           "these; remove it",
+                           word, param->name);
+    if (*into != NULL)
+        return parser_fail(p, p->line, "%s of '%s' stands twice; remove one", word, param->name);
+    if (value == NULL || !param_accepts_value(param, value))
+        return parser_fail(p, p->line,
+                           "'%.40s' is no %s for '%s'; write a value of type %s, in '…' if it has "
+                           "blanks",
+                           value != NULL ? value : *at, word, param->name,
+                           param_type_name(param->type));
+    return parser_copy(p, value, into);
+}
+
+/* Cut "…", with "" for a quote in it, off *at. NULL: there is none, or it is not closed. */
+static char *take_quoted(char **at)
+{
+    char *from = *at + 1, *start = from, *to = from;
+
+    if (**at != '"')
+        return NULL;
+    for (; *from != '\0' && !(from[0] == '"' && from[1] != '"'); from++) {
+        from += from[0] == '"';
+        *to++ = *from;
+    }
+    if (*from == '\0')
+        return NULL;
+    *at = skip_blanks(from + 1);
+    *to = '\0';
+    return start;
+}
+
+static int parse_matching(struct parser *p, struct param *param, char **at)
+{
+    char *text = take_quoted(at);
+    struct err why = {0};
+    int rc;
+
+    if (param->type != PARAM_STRING)
+        return parser_fail(p, p->line, "matching is for string, and '%s' is none; remove it",
+                           param->name);
+    if (param->pattern != NULL)
+        return parser_fail(p, p->line, "matching of '%s' stands twice; remove one", param->name);
+    if (text == NULL)
+        return parser_fail(p, p->line,
+                           "matching takes an expression in double quotes; write matching "
+                           "\"[A-Z]+\"");
+    rc = pattern_new(text, &param->pattern, &why);
+    if (rc == -E_INVALID)
+        return parser_fail(p, p->line,
+                           "matching \"%.60s\" of '%s' is no POSIX extended expression: %s", text,
+                           param->name, why.text);
+    return rc == 0 ? 0 : err_set(p->err, rc, "%s", why.text);
+}
+
+/* One of the words behind the type, and what belongs to it. */
+static int parse_param_word(struct parser *p, struct param *param, char **at)
+{
+    char *word = take_word(at);
+
+    if (str_eq(word, "min") || str_eq(word, "max"))
+        return parse_limit(p, param, at, word[1] == 'i');
+    if (str_eq(word, "matching"))
+        return parse_matching(p, param, at);
+    if (str_eq(word, "default") && param->fallback == NULL)
+        return parse_default(p, param, at);
+    if (str_eq(word, "required") && !param->required) {
+        param->required = true;
+        return 0;
+    }
+    return parser_fail(p, p->line,
+                       "'%.40s' is not understood; behind the type of '%s' stands required or "
+                       "default VALUE, min VALUE, max VALUE, matching \"EXPRESSION\", then a "
+                       "\"description\"",
+                       word, param->name);
+}
+
+/* Does one of the words begin here, or nothing that has been before? */
+static bool goes_on(const char *at, bool first)
+{
+    static const char *const words[] = {"required", "default", "min", "max", "matching"};
+    size_t len = strcspn(at, " \t");
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        first |= strlen(words[i]) == len && strncmp(at, words[i], len) == 0;
+    return first && *at != '"' && *at != '\0';
+}
+
+/* What may stand behind the type: words in any order, then a "description". */
 static int parse_param_rest(struct parser *p, struct param *param, char *at)
 {
     size_t len;
     int rc = 0;
 
     at = skip_blanks(at);
-    if (*at != '"' && *at != '\0') {
-        char *word = take_word(&at);
-
-        param->required = str_eq(word, "required");
-        if (str_eq(word, "default"))
-            rc = parse_default(p, param, &at);
-        else if (!param->required)
-            rc = parser_fail(p, p->line,
-                             "'%.40s' is not understood; behind the type of '%s' stands required "
-                             "or default VALUE, then a \"description\"",
-                             word, param->name);
-    }
+    for (bool first = true; rc == 0 && goes_on(at, first); first = false)
+        rc = parse_param_word(p, param, &at);
     if (rc != 0)
         return rc;
-    if (param->required && str_starts(at, "default"))
+    if (param->required && param->fallback != NULL)
         return parser_fail(p, p->line,
                            "'%s' is required and has a default, which is never used; remove one",
                            param->name);
@@ -525,14 +610,18 @@ void check_defaults(const struct definition *def, struct problems *problems)
 {
     for (size_t i = 0; i < def->param_count; i++) {
         const struct param *param = &def->params[i];
-        struct param_value value = {0};
+        struct buf value;
         struct err why = {0};
 
-        if (param->fallback == NULL || !param_accepts(param, param->fallback))
-            continue; /* a word such as today */
-        if (param_take(def, param, param->fallback, &value, &why) == -E_PARAM)
+        buf_init(&value, REPORT_LISTS_MAX);
+        if (param->least != NULL && param->most != NULL &&
+            param_compare(def, param->type, param->least, param->most) > 0)
+            problems_add(problems, param->line, false,
+                         "no value of '%s' is at least %.40s and at most %.40s; correct min or max",
+                         param->name, param->least, param->most);
+        else if (param_default(def, param, clock_now_ms(), &value, &why) == -E_PARAM)
             problems_add(problems, param->line, false, "the default is refused: %s", why.text);
-        free(value.text);
+        buf_done(&value);
     }
 }
 

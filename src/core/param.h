@@ -16,6 +16,13 @@ enum { PARAM_VALUE_MAX = 4096 }; /* bytes of one value; a list has up to PARAM_L
  * of such values. */
 bool param_accepts(const struct param *param, const char *text);
 
+/* The same for one value, of a list too. */
+bool param_accepts_value(const struct param *param, const char *text);
+/* Whether values of the type have an order: they may have `min` and `max`. */
+bool param_has_order(enum param_type type);
+/* Compare two such values, in the order of the type: below 0, 0, above 0. */
+int param_compare(const struct definition *def, enum param_type type, const char *a, const char *b);
+
 /* The first :Name of a message (`::` is none): points at its colon, NULL if there is none.
  * *ret_len is the length of the name behind the colon: letters, digits and _. */
 const char *param_mention(const char *message, size_t *ret_len);

@@ -70,7 +70,7 @@ static bool (*const accepts[PARAM_TYPE_COUNT])(const struct param *param, const 
     [PARAM_TIMESTAMP] = is_timestamp,
 };
 
-static bool accepts_value(const struct param *param, const char *text)
+bool param_accepts_value(const struct param *param, const char *text)
 {
     return strlen(text) <= PARAM_VALUE_MAX && accepts[param->type](param, text);
 }
@@ -83,14 +83,71 @@ bool param_accepts(const struct param *param, const char *text)
     bool good;
 
     if (!param->list)
-        return accepts_value(param, text);
+        return param_accepts_value(param, text);
     buf_init(&items, REPORT_LISTS_MAX);
     good = param_list_split(text, &items, &count) == NULL && !buf_failed(&items);
     item = buf_str(&items);
     for (size_t i = 0; good && i < count; i++, item += strlen(item) + 1)
-        good = accepts_value(param, item);
+        good = param_accepts_value(param, item);
     buf_done(&items);
     return good;
+}
+
+/* ---- limits ---- */
+
+bool param_has_order(enum param_type type)
+{
+    return type == PARAM_INTEGER || type == PARAM_DECIMAL || type == PARAM_DATE ||
+           type == PARAM_TIMESTAMP;
+}
+
+/* Of two moments, in UTC: 05.5Z is behind 05Z. */
+static int compare_moments(const struct zone *zone, const char *a, const char *b)
+{
+    char left[TIMESTAMP_TEXT] = "", right[TIMESTAMP_TEXT] = "";
+
+    timestamp_read(a, zone, left);
+    timestamp_read(b, zone, right);
+    left[strcspn(left, "Z")] = right[strcspn(right, "Z")] = '\0';
+    return strcmp(left, right);
+}
+
+int param_compare(const struct definition *def, enum param_type type, const char *a, const char *b)
+{
+    int64_t left = 0, right = 0;
+
+    switch (type) {
+    case PARAM_INTEGER:
+        str_to_int64(a, &left);
+        str_to_int64(b, &right);
+        return left < right ? -1 : left > right;
+    case PARAM_DECIMAL:
+        return decimal_compare(a, b);
+    case PARAM_TIMESTAMP:
+        return compare_moments(def->zone, a, b);
+    default:
+        return strcmp(a, b);
+    }
+}
+
+/* Is a value of the type within its limits? */
+static bool is_within(const struct definition *def, const struct param *param, const char *text)
+{
+    return (param->least == NULL || param_compare(def, param->type, text, param->least) >= 0) &&
+           (param->most == NULL || param_compare(def, param->type, text, param->most) <= 0) &&
+           (param->pattern == NULL || pattern_matches(param->pattern, text));
+}
+
+/* ", from 1 to 500", ", matching [A-Z]+" */
+static void add_limits(const struct param *param, char *out, size_t cap)
+{
+    if (param->least != NULL && param->most != NULL)
+        snprintf(out, cap, ", from %.60s to %.60s", param->least, param->most);
+    else if (param->least != NULL || param->most != NULL)
+        snprintf(out, cap, ", at %s %.60s", param->least != NULL ? "least" : "most",
+                 param->least != NULL ? param->least : param->most);
+    else if (param->pattern != NULL)
+        snprintf(out, cap, ", matching %.120s", pattern_text(param->pattern));
 }
 
 /* ---- words ---- */
@@ -126,13 +183,14 @@ void param_takes(const struct param *param, char out[PARAM_TAKES_TEXT])
         PARAM_TYPES(X)
 #undef X
     };
-    char allowed[PARAM_NAMES_TEXT] = "";
+    char allowed[PARAM_NAMES_TEXT] = "", limits[144] = "";
 
     for (size_t i = 0; i < param->allowed_count; i++)
         param_list_names(allowed, param->allowed[i]);
-    snprintf(out, PARAM_TAKES_TEXT, "%s%s%s%s%s",
+    add_limits(param, limits, sizeof(limits));
+    snprintf(out, PARAM_TAKES_TEXT, "%s%s%s%s%s%s",
              param->list ? "a list with commas, each value " : "", takes[param->type],
-             *allowed != '\0' ? " (" : "", allowed, *allowed != '\0' ? ")" : "");
+             *allowed != '\0' ? " (" : "", allowed, *allowed != '\0' ? ")" : "", limits);
 }
 
 static int refuse_value(const struct param *param, const char *text, struct err *err)
@@ -194,10 +252,15 @@ static int take_one(const struct definition *def, const struct param *param, con
 {
     int64_t value;
 
-    if (!accepts_value(param, text))
+    if (!param_accepts_value(param, text))
         return refuse_value(param, text, err);
-    if (param->type == PARAM_TIMESTAMP)
-        return take_timestamp(def, param, text, out, err);
+    if (param->type == PARAM_TIMESTAMP) {
+        int rc = take_timestamp(def, param, text, out, err);
+
+        return rc != 0 || is_within(def, param, text) ? rc : refuse_value(param, text, err);
+    }
+    if (!is_within(def, param, text))
+        return refuse_value(param, text, err);
     if (param->type == PARAM_INTEGER && str_to_int64(text, &value))
         buf_add_format(out, "%" PRId64, value);
     else if (param->type == PARAM_BOOLEAN)

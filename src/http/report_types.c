@@ -49,6 +49,9 @@ static void add_param(struct types *types, const struct definition *def, const s
         json_add_string(out, param->allowed[i]);
     }
     buf_add_str(out, param->allowed_count > 0 ? "]" : "null");
+    add_text(out, "min", param->least);
+    add_text(out, "max", param->most);
+    add_text(out, "matching", param->pattern != NULL ? pattern_text(param->pattern) : NULL);
     add_text(out, "description", param->description);
     buf_add_char(out, '}');
 }

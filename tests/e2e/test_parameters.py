@@ -344,3 +344,25 @@ def test_a_default_that_does_not_exist_in_the_configured_zone_is_told(tmp_path):
         assert done.returncode == 1
         assert "Twice.sql:3: the default is refused: Parameter 'At': the local time 2024-04-07 02:30 exists twice" \
             in done.stdout
+
+
+@pytest.mark.parametrize("declared, good, bad, words", [
+    ("list(integer) min 1 max 9", "1,9", "1,10", ["each value an integer such as 42, from 1 to 9", "'10' is not one"]),
+    ("list(string) matching \"[a-z]+\"", "plain", "plain,X", ["a text, matching [a-z]+", "'X' is not one"]),
+])
+def test_each_value_of_a_list_keeps_the_limits(engines, declared, good, bad, words):
+    column = "id" if "integer" in declared else "code"
+    name = engines.define(f"-- parameter: L {declared}\n", f"SELECT id FROM item WHERE {column} IN (:L) ORDER BY id")
+    assert engines.ids(name, L=good)[0]
+    engines.refused(name, {"L": bad}, "'L'", *words)
+
+
+def test_limits_are_told_by_the_types(engines):
+    name = engines.define("-- parameter: N integer default 5 min 1 max 500\n"
+                          "-- parameter: C string matching \"[A-Z]{3}\" \"A code\"\n",
+                          "SELECT id FROM item WHERE id = :N OR code = :C ORDER BY id")
+    assert engines.ids(name) == ([5], {"N": "5"})
+    for client in engines.clients():
+        typed = next(t for t in client.get("/Report/Types").json()["data"] if t["name"] == name)
+        assert [(p["min"], p["max"], p["matching"]) for p in typed["parameters"]] == [
+            ("1", "500", None), (None, None, "[A-Z]{3}")]

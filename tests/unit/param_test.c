@@ -265,6 +265,93 @@ static void a_default_may_be_a_day_by_its_distance(void **state)
                         "{\"P\":\"2024-03-01\"}");
 }
 
+static void a_value_keeps_its_limits(void **state)
+{
+    static const struct {
+        const char *declared, *good[4], *bad[4];
+    } cases[] = {
+        {"integer min -5 max 500", {"-5", "500", "0"}, {"-6", "501", "9223372036854775807"}},
+        {"integer max 500", {"500", "-9223372036854775808"}, {"501"}},
+        {"decimal min 0.10 max 12.5", {"0.1", "12.50", "1"}, {"0.0999", "12.51", "100", "-1"}},
+        {"decimal min -2.5 max -0", {"-2.50", "0", "-0.0"}, {"-2.51", "0.001", "-10"}},
+        {"date min 2024-01-01 max 2024-12-31",
+         {"2024-01-01", "2024-12-31"},
+         {"2023-12-31", "2025-01-01"}},
+        {"timestamp min 2024-01-01T00:00:00Z max '2024-01-01 12:00'",
+         {"2024-01-01T00:00:00Z", "2024-01-01T23:00:00+11:00", "2024-01-01T00:00:00.5Z"},
+         {"2023-12-31T23:59:59.9Z", "2024-01-01T12:00:00.000001Z"}},
+        {"string matching \"[A-Z]{3}|x+\"", {"ABC", "xx"}, {"AB", "ABCx", "aABC", "ABC\\n"}},
+        {"string matching \".{2}\"", {"é€", "ab"}, {"é", "abc"}},
+        {"string matching \"say \"\"hi\"\"\" \"d\"", {"say \\\"hi\\\""}, {"say hi"}},
+    };
+    char header[200], json[100];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(header, sizeof(header), "-- parameter: P %s\n", cases[i].declared);
+        for (size_t k = 0; k < 4 && cases[i].good[k] != NULL; k++) {
+            snprintf(json, sizeof(json), "{\"P\": \"%s\"}", cases[i].good[k]);
+            if (*of_header(header, 0, json) != '{')
+                fail_msg("%s: %s: %s", header, json, of_header(header, 0, json));
+        }
+        for (size_t k = 0; k < 4 && cases[i].bad[k] != NULL; k++) {
+            snprintf(json, sizeof(json), "{\"P\": \"%s\"}", cases[i].bad[k]);
+            if (strncmp(of_header(header, 0, json), "Parameter 'P' takes ", 20) != 0)
+                fail_msg("%s: %s: %s", header, json, of_header(header, 0, json));
+        }
+    }
+    assert_string_equal(
+        of_header("-- parameter: P integer max 500 min 1\n", 0, "{\"P\": \"501\"}"),
+        "Parameter 'P' takes an integer such as 42, from 1 to 500; '501' is not one.");
+    assert_string_equal(of_header("-- parameter: P string required matching \"[A-Z]+\"\n", 0, "{}"),
+                        "Parameter 'P' is required: a text, matching [A-Z]+.");
+    assert_string_equal(
+        of_header("-- parameter: P decimal min 0.5\n", 0, "{\"P\": \"0\"}"),
+        "Parameter 'P' takes a decimal number such as 12.50, at least 0.5; '0' is not "
+        "one.");
+}
+
+static void limits_that_contradict_are_errors_of_the_definition(void **state)
+{
+    static const char *const cases[][2] = {
+        {"integer min 5 max 4", "no value of 'P' is at least 5 and at most 4; correct min or max"},
+        {"decimal min 1.1 max 1.09", "no value of 'P' is at least 1.1"},
+        {"date min 2024-01-02 max 2024-01-01", "no value of 'P'"},
+        {"integer default 600 max 500",
+         "the default is refused: Parameter 'P' takes an integer such as 42, "
+         "at most 500; '600' is not one."},
+        {"date default today max 2020-01-01", "the default is refused: Parameter 'P'"},
+        {"string default a matching \"b\"",
+         "the default is refused: Parameter 'P' takes a text, matching b"},
+        {"integer min x", "'x' is no min for 'P'; write a value of type integer"},
+        {"integer min", "'' is no min for 'P'"},
+        {"integer min 1 min 2", "min of 'P' stands twice"},
+        {"string max 5", "max is for integer, decimal, date and timestamp"},
+        {"integer matching \"a\"", "matching is for string"},
+        {"string matching a", "matching takes an expression in double quotes"},
+        {"string matching \"a", "matching takes an expression in double quotes"},
+        {"string matching \"(a\"", "is no POSIX extended expression: "},
+        {"string matching \"a)(b\"", "is no POSIX extended expression: "},
+        {"string matching \"(a)\\1\"", "has no references"},
+        {"string matching \"(a{200}){200}\"",
+         "the counts in its braces multiply to more than 10000"},
+        {"string matching \"a\" matching \"a\"", "matching of 'P' stands twice"},
+        {"integer required required", "'required' is not understood"},
+        {"integer min 1 required default 2", "'P' is required and has a default"},
+    };
+    char header[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *got;
+
+        snprintf(header, sizeof(header), "-- parameter: P %s\n", cases[i][0]);
+        got = of_header(header, 0, "{}");
+        if (strncmp(got, "t.sql:3: ", 9) != 0 || strstr(got, cases[i][1]) == NULL)
+            fail_msg("%s: %s", cases[i][0], got);
+    }
+}
+
 static void dates_are_days_that_exist(void **state)
 {
     static const char *const bad[] = {"\"\"",         "\"2024-02-30\"", "\"2023-02-29\"",
@@ -476,6 +563,8 @@ int main(void)
         TEST(a_timestamp_is_kept_in_utc),
         TEST(today_is_the_day_of_the_zone),
         TEST(a_default_may_be_a_day_by_its_distance),
+        TEST(a_value_keeps_its_limits),
+        TEST(limits_that_contradict_are_errors_of_the_definition),
         TEST(dates_are_days_that_exist),
         TEST(booleans_and_decimals_have_one_way_to_be_written),
         TEST(empty_is_a_value_only_for_string),

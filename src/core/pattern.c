@@ -1,0 +1,128 @@
+/* src/core/pattern.c -- what a text has to match. */
+#include "core/pattern.h"
+
+#include <locale.h>
+#include <pthread.h>
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pattern {
+    char *text;
+    regex_t regex;
+};
+
+/* The process has the C locale, in which a character is a byte. */
+static locale_t utf8;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void open_locale(void)
+{
+    utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+}
+
+static locale_t enter(void)
+{
+    pthread_once(&once, open_locale);
+    return utf8 != (locale_t)0 ? uselocale(utf8) : (locale_t)0;
+}
+
+static void leave(locale_t before)
+{
+    if (before != (locale_t)0)
+        uselocale(before);
+}
+
+/* The product of the highest counts in braces: {2,5}. */
+static bool is_bounded(const char *text)
+{
+    long product = 1;
+
+    for (const char *at = strchr(text, '{'); at != NULL; at = strchr(at + 1, '{')) {
+        const char *last = at + 1 + strcspn(at + 1, "},");
+        long count = strtol(*last == ',' && last[1] != '}' ? last + 1 : at + 1, NULL, 10);
+
+        if (count > PATTERN_COUNT_MAX)
+            return false;
+        product *= count > 1 ? count : 1;
+        if (product > PATTERN_COUNT_MAX)
+            return false;
+    }
+    return true;
+}
+
+/* \1 … \9 are not POSIX, and may take time without end. */
+static bool has_reference(const char *text)
+{
+    for (const char *at = strchr(text, '\\'); at != NULL && at[1] != '\0';
+         at = strchr(at + 2, '\\')) {
+        if (at[1] >= '0' && at[1] <= '9')
+            return true;
+    }
+    return false;
+}
+
+int pattern_new(const char *text, struct pattern **ret, struct err *err)
+{
+    struct pattern *pattern;
+    char *whole, why[128];
+    locale_t before;
+    int rc;
+
+    if (has_reference(text))
+        return err_set(err, -E_INVALID,
+                       "a POSIX extended expression has no references such as \\1");
+    if (!is_bounded(text))
+        return err_set(err, -E_INVALID, "the counts in its braces multiply to more than %d",
+                       PATTERN_COUNT_MAX);
+    pattern = calloc(1, sizeof(*pattern));
+    if (pattern == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    pattern->text = strdup(text);
+    if (pattern->text == NULL || asprintf(&whole, "^(%s)$", text) < 0) {
+        free(pattern->text);
+        free(pattern);
+        return err_set(err, -E_NOMEM, "out of memory");
+    }
+    before = enter();
+    rc = regcomp(&pattern->regex, text, REG_EXTENDED | REG_NOSUB); /* "a)(b" is none by itself */
+    if (rc == 0) {
+        regfree(&pattern->regex);
+        rc = regcomp(&pattern->regex, whole, REG_EXTENDED | REG_NOSUB);
+    }
+    if (rc != 0)
+        regerror(rc, &pattern->regex, why, sizeof(why));
+    leave(before);
+    free(whole);
+    if (rc == 0) {
+        *ret = pattern;
+        return 0;
+    }
+    free(pattern->text);
+    free(pattern);
+    return err_set(err, rc == REG_ESPACE ? -E_NOMEM : -E_INVALID, "%s", why);
+}
+
+void pattern_free(struct pattern *pattern)
+{
+    if (pattern == NULL)
+        return;
+    regfree(&pattern->regex);
+    free(pattern->text);
+    free(pattern);
+}
+
+const char *pattern_text(const struct pattern *pattern)
+{
+    return pattern->text;
+}
+
+bool pattern_matches(const struct pattern *pattern, const char *text)
+{
+    locale_t before = enter();
+    bool matches = regexec(&pattern->regex, text, 0, NULL, 0) == 0;
+
+    leave(before);
+    return matches;
+}

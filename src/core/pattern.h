@@ -1,0 +1,22 @@
+/* src/core/pattern.h -- what a text has to match: a POSIX extended regular expression, in UTF-8. */
+#ifndef CORE_PATTERN_H
+#define CORE_PATTERN_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+struct pattern;
+
+/* The whole of a text has to match. -E_INVALID: why it is no expression, or one whose counts in
+ * braces multiply to more than PATTERN_COUNT_MAX, which would take memory without end. *ret is
+ * yours: pattern_free(). */
+enum { PATTERN_COUNT_MAX = 10000 };
+int pattern_new(const char *text, struct pattern **ret, struct err *err);
+void pattern_free(struct pattern *pattern); /* NULL is fine */
+
+const char *pattern_text(const struct pattern *pattern); /* borrowed */
+/* Any thread. */
+bool pattern_matches(const struct pattern *pattern, const char *text);
+
+#endif
