@@ -120,23 +120,6 @@ static void log_change(const struct store_change *change)
                  report_state_name(change->state));
 }
 
-static void shorten(void *context, const struct definition *def)
-{
-    int64_t *retention_ms = context;
-
-    if (def->retention_ms != 0 && def->retention_ms < *retention_ms)
-        *retention_ms = def->retention_ms;
-}
-
-/* What another node has finished, of whatever type, may be due as early as that. */
-static int64_t earliest_expiry(struct node *node)
-{
-    int64_t retention_ms = node->config->retention.number;
-
-    catalog_each(node->catalog, shorten, &retention_ms);
-    return store_now_ms(node->store) + retention_ms;
-}
-
 static void on_finished(void *context, int64_t expires_ms)
 {
     struct node *node = context;
@@ -158,15 +141,12 @@ static void on_change(void *context, const struct store_change *change)
     if (change == NULL) {
         waiters_notify_all(node->waiters);
         if (remover != NULL)
-            remover_expect(remover, store_now_ms(node->store)); /* it asks when the next is due */
+            remover_expect(remover, store_now_ms(node->store)); /* what a dead node has finished */
         return;
     }
     log_change(change);
     if (change->state == REPORT_QUEUED && supervisor != NULL)
         supervisor_wake(supervisor);
-    if (change->heard && remover != NULL &&
-        (change->state == REPORT_COMPLETE || change->state == REPORT_ERROR))
-        remover_expect(remover, earliest_expiry(node));
     if (change->state == REPORT_DELETING)
         transfers_end(node->transfers, &change->id);
     waiters_notify(node->waiters, &change->id);

@@ -176,7 +176,7 @@ def test_on_an_embedded_store_a_report_whose_definition_has_gone_ends_at_once(ma
 
 
 def test_a_short_retention_holds_though_the_node_that_ran_it_is_dead(cluster, clients):
-    """The others know from their definitions how early a report of another node may be due."""
+    """The others look now and then for what a dead node has left to be purged."""
     for node in cluster.nodes:
         give(node, definition(head="-- retention: 5s"))
     reference = clients[0].complete("New")
