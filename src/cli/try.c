@@ -211,20 +211,27 @@ static int run_watched(struct runner *runner, int signal_fd)
 
 static int run_sandboxed(const struct trial *trial, const sigset_t *signals)
 {
-    struct runner runner = {.trial = trial, .mutex = PTHREAD_MUTEX_INITIALIZER};
+    static const struct wire_texts no_texts = {
+#define X(name) .name = "",
+        WIRE_TEXTS(X)
+#undef X
+    };
+    static struct runner runner; /* outlives this function: the thread may still be in it */
     int signal_fd = signalfd(-1, signals, SFD_CLOEXEC);
     pthread_t thread;
 
-    runner.order = (struct wire_order){
-        .run = {.temp_limit = trial->config->temp_limit.number},
-        .texts = {.definition_file = trial->def->file,
-                  .definition_text = trial->def->text,
-                  .parameters = trial->parameters,
-                  .user_name = trial->user,
-                  .source_url = config_source_url(trial->config, trial->def->source),
-                  .temp_folder = trial->temp_folder},
-        .fd = trial->result_fd,
-        .texts_fd = -1};
+    runner.trial = trial;
+    pthread_mutex_init(&runner.mutex, NULL);
+    runner.order = (struct wire_order){.run = {.temp_limit = trial->config->temp_limit.number},
+                                       .texts = no_texts,
+                                       .fd = trial->result_fd,
+                                       .texts_fd = -1};
+    runner.order.texts.definition_file = trial->def->file;
+    runner.order.texts.definition_text = trial->def->text;
+    runner.order.texts.parameters = trial->parameters;
+    runner.order.texts.user_name = trial->user;
+    runner.order.texts.source_url = config_source_url(trial->config, trial->def->source);
+    runner.order.texts.temp_folder = trial->temp_folder;
     run_limits(trial->config, trial->def, &runner.order.run);
     if (runner.order.run.size_limit > RESULT_BYTES_MAX)
         runner.order.run.size_limit = RESULT_BYTES_MAX;
