@@ -153,8 +153,8 @@ def delete_many(bench):
     postgres = private_postgres()
     try:
         for what, files, make in (
-                ("no files", False, lambda: Reportd("delete-many")),
-                ("each with a file", True, lambda: Reportd("delete-many")),
+                ("no files", False, lambda: Reportd("delete-many", core=None)),
+                ("each with a file", True, lambda: Reportd("delete-many", core=None)),
                 ("PostgreSQL, files", True, lambda: SharedReportd("delete-many", postgres, in_rows=False)),
                 ("PostgreSQL, rows", True, lambda: SharedReportd("delete-many", postgres, in_rows=True))):
             with make() as server:

@@ -280,7 +280,7 @@ class SharedReportd(Reportd):
         self.postgres, self.database, self.in_rows = postgres, name.replace("-", "_"), in_rows
         postgres.create_database(self.database)
         try:
-            super().__init__(name, store=postgres.url(self.database), **({"spool": "postgresql"} if in_rows else {}))
+            super().__init__(name, core=None, store=postgres.url(self.database), **({"spool": "postgresql"} if in_rows else {}))
         except BaseException:
             postgres.drop_database(self.database)
             raise

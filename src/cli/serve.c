@@ -418,7 +418,7 @@ static void serve_until_signal(struct node *node)
 /* Descriptors that are not for connections: what is always open, and what each part may open. */
 static int64_t reserved_descriptors(const struct config *config)
 {
-    return 64                                     /* log, locks, folders, wake-ups, definitions */
+    return 72 /* log, locks, folders, wake-ups, definitions, files that are removed */
            + 8 * config->workers.number           /* sockets, process, file of the result */
            + 8 * config->http_threads.number      /* epoll, wake-up, three of SQLite */
            + 2 * config->store_connections.number /* with PostgreSQL; as many may be … */

@@ -34,7 +34,7 @@ void remover_stop(struct remover *remover); /* NULL is fine */
 /* Stops first. NULL is fine. */
 void remover_free(struct remover *remover);
 
-enum { REMOVAL_PARTS = 2 }; /* files of a batch are removed by so many threads */
+enum { REMOVAL_PARTS = 8 }; /* files of a batch are removed by so many threads at most */
 
 /* A report that is marked, on its way to having no query and no files any more. */
 struct removal_item {

@@ -375,6 +375,9 @@ static int64_t folder_each(struct spool *spool, spool_each_fn *each, void *conte
 
 const struct spool_ops spool_folder = {
     .publish_threads = 1, /* what waits meanwhile shares the next fsync */
+    /* A truncation may wait for the disk (that is mounted with discard, or has a journal to write),
+     * and one of gigabytes takes a while: others need not wait for it. */
+    .remove_threads = 8,
     .open = folder_open,
     .close = folder_close,
     .place = folder_place,

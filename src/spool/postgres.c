@@ -19,6 +19,7 @@
 
 enum {
     PUBLISH_THREADS = 2, /* two results are copied at the same time: the disk is the limit */
+    REMOVE_THREADS = 2,  /* a result of gigabytes takes a while; others need not wait for it */
     FETCH_THREADS = 4,   /* connections that all downloads share */
     EACH_MAX = 256,      /* results in one answer of each() */
     AGAIN_MS = 250,      /* between two tries to publish without a database … */
@@ -547,6 +548,7 @@ static int postgres_open(const struct spool_spec *spec, struct spool **ret, stru
 
 const struct spool_ops spool_postgres = {
     .publish_threads = PUBLISH_THREADS,
+    .remove_threads = REMOVE_THREADS,
     .publish_batch = 1,
     .fetch_threads = FETCH_THREADS,
     .open = postgres_open,

@@ -8,9 +8,6 @@
 #include "base/str.h"
 #include "spool/spool_impl.h"
 
-/* A file of gigabytes takes a while to remove; others need not wait for it. */
-enum { REMOVE_THREADS = 2 };
-
 static const char IN_DATABASE[] = "postgresql";
 
 static void run_publish(void *context, struct lane_item *batch)
@@ -84,7 +81,7 @@ static int start_lanes(struct spool *spool, struct err *err)
                                                   .run = run_publish,
                                                   .context = spool});
     spool->remove = lane_new(&(struct lane_spec){.name = "spool-remove",
-                                                 .threads = REMOVE_THREADS,
+                                                 .threads = ops->remove_threads,
                                                  .batch_max = 1,
                                                  .run = run_remove,
                                                  .context = spool});

@@ -17,7 +17,7 @@ struct spool_row {
 /* A backend. All but open and close may be called by several threads at the same time. */
 struct spool_ops {
     size_t publish_batch; /* operations that `publish` is given at most; 0: all that wait */
-    int publish_threads, fetch_threads;
+    int publish_threads, remove_threads, fetch_threads;
     int (*open)(const struct spool_spec *spec, struct spool **ret, struct err *err);
     void (*close)(struct spool *spool);
     const char *(*place)(const struct spool *spool);

@@ -313,6 +313,31 @@ static void discarding_takes_every_attempt_up_to_that_one(void **state)
     assert_int_equal(run(b, SPOOL_DISCARD, 3, -1), 0); /* already gone */
 }
 
+/* In one operation: all attempts, those that are there no more, and nothing else. */
+static void removing_many_takes_all_of_each(void **state)
+{
+    struct bench *b = *state;
+    struct spool_ref refs[] = {{.id = guid_new(), .attempt = 2, .left = true},
+                               {.id = b->id, .attempt = 3, .left = true}};
+    struct spool_op op = {
+        .verb = SPOOL_REMOVE, .refs = refs, .count = 1, .done = on_done, .owner = b};
+
+    publish(b, 1, 3);
+    publish(b, 3, 2 * ROW + 3);
+    spool_post(b->spool, &op);
+    sem_wait(&b->done);
+    assert_int_equal(op.rc, 0);
+    assert_false(refs[0].left);
+    assert_int_equal(size(b, 3), 2 * ROW + 3);
+    op.count = 2;
+    spool_post(b->spool, &op);
+    sem_wait(&b->done);
+    assert_int_equal(op.rc, 0);
+    assert_false(refs[1].left);
+    assert_int_equal(size(b, 1), -E_NOT_FOUND);
+    assert_int_equal(size(b, 3), -E_NOT_FOUND);
+}
+
 static int keep_second(void *context, const struct spool_file *file)
 {
     return guid_eq(&file->id, context) && file->attempt == 2 && file->kind == SPOOL_RESULT;
@@ -548,6 +573,7 @@ int main(void)
         BOTH(a_result_of_another_size_than_its_row_says_is_not_read),
         BOTH(creating_again_begins_anew),
         BOTH(discarding_takes_every_attempt_up_to_that_one),
+        BOTH(removing_many_takes_all_of_each),
         BOTH(a_sweep_takes_what_is_not_to_be_kept),
         BOTH(every_file_is_seen_once),
         BOTH(one_process_at_a_time_has_the_lock),

@@ -258,15 +258,30 @@ def test_a_node_stops_while_somebody_downloads_slowly(two):
     download.close()
 
 
-def test_a_result_too_large_for_one_statement_is_deleted_all_the_same(two):
+def with_slow_chunks(cluster, reference, attempt):
     """Each of its chunks takes a while to go, as those of many gigabytes do, and a statement has 8 s."""
-    cluster, first, second = two
-    reference = first.complete("Quick", ProductID="1")
     cluster.sql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
                 "'BEGIN PERFORM pg_sleep(0.05); RETURN OLD; END';"
                 "CREATE TRIGGER slow BEFORE DELETE ON result_chunk FOR EACH ROW EXECUTE FUNCTION slow();"
                 "INSERT INTO result_chunk "
-                f"SELECT '{reference}', 1, number, 'x' FROM generate_series(1, 249) AS number")
+                f"SELECT '{reference}', {attempt}, number, 'x' FROM generate_series(1, 249) AS number")
+
+
+def test_leftovers_too_large_for_one_statement_go_at_the_start(two):
+    cluster, first, _ = two
+    cluster.nodes[1].stop()
+    reference = first.order("Quick", ProductID="99")
+    first.finish(reference)
+    with_slow_chunks(cluster, reference, 1)
+    cluster.sql(f"INSERT INTO result_chunk VALUES ('{reference}', 1, 0, 'x')")
+    cluster.nodes[1].start()
+    assert cluster.sql("SELECT count(*) FROM result_chunk") == ["0"]
+
+
+def test_a_result_too_large_for_one_statement_is_deleted_all_the_same(two):
+    cluster, first, second = two
+    reference = first.complete("Quick", ProductID="1")
+    with_slow_chunks(cluster, reference, 1)
     assert second.delete(reference).json()["result"] is True
     assert cluster.sql("SELECT count(*) FROM report") == ["0"]
     assert cluster.sql("SELECT count(*) FROM result_chunk") == ["0"]
