@@ -27,11 +27,13 @@ CREATE TABLE line (order_id integer, line_no integer);
 INSERT INTO line VALUES (101, 1), (101, 2);
 CREATE TABLE box (order_id integer, line_no integer, serial text);
 INSERT INTO box VALUES (101, 1, 'x'), (101, 1, 'y');
+CREATE TABLE event (id integer, moment timestamptz);
+INSERT INTO event VALUES (1, '2024-03-01 09:30:00');
 CREATE TABLE item (item_id integer, owner text, paint text);
 """
 # Of parameters that are required and have no default.
 VALUES = {"ProductID": "1", "CustomerID": "7", "FromDate": "2024-01-01", "ToDate": "2024-12-31",
-          "From": "2024-01-01T00:00:00Z", "To": "2024-12-31T00:00:00Z"}
+          "Begin": "2024-01-01T00:00:00Z", "End": "2024-12-31T00:00:00Z"}
 
 
 def blocks(page):
@@ -140,8 +142,23 @@ def as_definition(text, number, source):
     return re.sub(r"^-- source: \w+", f"-- source: {source}", text, flags=re.M)
 
 
-def examples():
-    return [text for _, kind, text in blocks("doc/definitions.md") if kind == "sql" and not text.startswith(("ALTER", "CREATE"))]
+def of_where(text):
+    """Definitions for an example of WHERE alone, after a comment that says for which engine: (engine, text)."""
+    types = {"FromDate": "date", "ToDate": "date", "Begin": "timestamp", "End": "timestamp"}
+    for part in text.strip().split("\n\n"):
+        engine = {"PostgreSQL": "postgres", "SQLite": "sqlite", "either": ""}[re.match(r"-- (\w+)", part).group(1)]
+        header = "".join(f"-- parameter: {name} {types[name]} required\n" for name in re.findall(r":(\w+)", part))
+        yield engine, f"{header}-- results\nSELECT id FROM event {part[part.index('WHERE'):]}"
+
+
+def examples(engine):
+    found = []
+    for _, kind, text in blocks("doc/definitions.md"):
+        if kind == "sql" and "\nWHERE" in text and "SELECT" not in text:
+            found += [each for only, each in of_where(text) if only in ("", engine)]
+        elif kind == "sql" and not text.startswith(("ALTER", "CREATE")):
+            found.append(text)
+    return found
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
@@ -156,7 +173,7 @@ def test_every_definition_of_the_manual_is_good_and_gives_rows(tmp_path, postgre
     for path in server.reports.iterdir():
         path.unlink()
     names = []
-    for number, text in enumerate(examples()):
+    for number, text in enumerate(examples(engine)):
         text = as_definition(text, number, "data")
         names.append(re.search(r"-- report: (\w+)", text).group(1))
         (server.reports / f"{names[-1]}.sql").write_text(text)
@@ -177,8 +194,9 @@ def test_the_other_lines_of_the_manual_work(reader, postgres):
     """Shell lines on a folder of reports; statements for PostgreSQL in PostgreSQL."""
     reader.write("reportd.conf", 'source registry { url = "sqlite:manual.db" }\n')
     subprocess.run(["sqlite3", reader.folder / "manual.db"], input=TABLES, text=True, check=True)
-    reader.write("reports/One.sql", as_definition(examples()[0], 0, "registry"))
+    reader.write("reports/One.sql", as_definition(examples("sqlite")[0], 0, "registry"))
     reader.write("draft.sql", as_definition("SELECT count(*) AS accounts FROM account", 1, "registry"))
+    reader.write("draft.sql", as_definition("SELECT 1 AS one", 0, "registry"))
     database = postgres.create_database("lines", TABLES)
     for _, kind, text in blocks("doc/definitions.md"):
         if text.startswith(("CREATE ROLE", "ALTER TABLE")):
