@@ -124,8 +124,7 @@ static void send_part(struct exchange *ex, struct sending *sending)
         exchange_reply_reader(ex, status, reader, sending->first, sending->length);
 }
 
-/* What is stored is not there, or not what was written, although the row said complete: deleted in
- * between, lost, or damaged. */
+/* It cannot be sent although the row said complete: deleted in between, or `ex->err`. */
 static void result_missing(struct exchange *ex)
 {
     if (!ex->op.find.found) {
@@ -161,8 +160,9 @@ static void result_ready(struct exchange *ex)
         reply_trouble(ex);
         return;
     }
-    if (!transfer_send(ex->transfer)) {
-        report_reply_unknown(ex);
+    if (!transfer_send(ex->transfer)) { /* by a deletion, or since this node has lost its lease */
+        transfer_out_of_touch(&ex->err);
+        report_find(ex, &ex->op.find.id, result_missing);
         return;
     }
     tags_make(&ex->op.find.report, &tags);

@@ -184,6 +184,12 @@ static bool add_named(struct transfers *transfers, struct transfer *transfer)
     return named;
 }
 
+int transfer_out_of_touch(struct err *err)
+{
+    return err_set(err, -E_BUSY,
+                   "This node has lost touch with the others: try again in a moment.");
+}
+
 int transfer_begin(struct peer *peer, const struct guid *id, struct transfer **ret, struct err *err)
 {
     struct transfer *transfer = NULL;
@@ -199,8 +205,7 @@ int transfer_begin(struct peer *peer, const struct guid *id, struct transfer **r
     transfer->row = guid_new();
     if (!add_named(peer->transfers, transfer)) {
         free(transfer);
-        return err_set(err, -E_BUSY,
-                       "This node has lost touch with the others: try again in a moment.");
+        return transfer_out_of_touch(err);
     }
     *ret = transfer;
     return 0;

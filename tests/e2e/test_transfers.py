@@ -7,10 +7,12 @@ import re
 import signal
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import Client, poll, refused
+from harness import Client, failed, poll, refused
+from seams import Gate, plan
 
 BIG = "300000"  # rows: some 13 MB, more than the kernel keeps for a client
 WINDOW = 4096  # of the slow client's socket
@@ -236,6 +238,28 @@ def test_a_download_breaks_off_if_the_network_to_the_database_is_cut(cut_off):
     cluster.proxies[1].mend()
     poll(lambda: there.result(reference).status_code == 200, what="the result again")
     assert there.result(reference).content == whole
+
+
+def test_a_result_is_not_unknown_because_its_node_was_cut_off(make_cluster):
+    """The look-up has found it, and before its first byte is sent the lease of the node has run out."""
+    cluster = make_cluster(nodes=2, spool="postgresql", tcp=True, lease="2s")
+    here, node, proxy = cluster.nodes[0].client("alice"), cluster.nodes[1], cluster.proxies[1]
+    reference = here.complete("Quick", ProductID="1")
+    assert node.stop() == 0
+    gate = Gate(node, "http.result.found")
+    plan(node, gate.seam, trace=gate.trace)
+    there = node.start().client("alice")
+    with ThreadPoolExecutor(1) as pool:
+        download = pool.submit(there.result, reference)
+        try:
+            gate.wait()
+            proxy.cut()
+            poll(lambda: cluster.sql("SELECT count(*) FROM node") == ["1"], what="the end of the lease")
+        finally:
+            proxy.mend()
+            gate.open()
+        failed(download.result(), 503, "lost touch")
+    poll(lambda: Client(there.url, there.token).result(reference).status_code == 200, what="the result")
 
 
 def test_a_delete_on_another_node_ends_the_download_of_one_that_is_cut_off(cut_off):

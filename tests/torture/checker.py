@@ -45,8 +45,8 @@ EXCUSES = (
 )
 # Faults that make the server answer 503.
 TROUBLE = ("fill disk", "seams", "end server", "cut network") + AWAY
-# Faults in which a node does not come to make a session anew that has been ended, and after which it
-# starts no transfer before it has renewed its lease.
+# Faults in which a node does not come to make a session anew that has been ended. After either it starts no
+# transfer before it has renewed its lease; the answer to a HEAD has no words that say so.
 HELD = ("stop server", "hang server")
 NO_LEASE = "lost touch with the others"
 # Faults that take time in which nothing goes on.
@@ -264,12 +264,13 @@ class Model:
         return False
 
     def robbed(self, event):
-        """Was the node that answered held, and has lost its lease, or sessions that were ended meanwhile?"""
+        """Was the node that answered held while sessions were ended, or has either cost it its lease?"""
+        if (NO_LEASE in event["words"] or event["op"] == "head") and self.caused(event, *HELD, *ENDED_SESSIONS):
+            return True
         return any(fault["fault"] in HELD and fault.get("node") == event.get("node") and
                    fault["sent"] <= event["received"] and
                    event["sent"] <= fault["received"] + CAUSE_LASTS and
-                   (NO_LEASE in event["words"] or self.caused(fault, *ENDED_SESSIONS))
-                   for fault in self.faults)
+                   self.caused(fault, *ENDED_SESSIONS) for fault in self.faults)
 
     def delayed(self, since, until):
         """How much of the time between the two faults have taken."""
