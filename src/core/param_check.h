@@ -8,7 +8,7 @@
 enum {
     PARAM_SHOWN_TEXT = 52,  /* of a caller's text, as a message repeats it */
     PARAM_NAMES_TEXT = 240, /* of the names or values that a message lists */
-    PARAM_TAKES_TEXT = 400,
+    PARAM_TAKES_TEXT = 448,
 };
 
 /* What the parameter takes, for messages: "an integer such as 42". */
