@@ -483,7 +483,7 @@ static void more_bytes_than_the_limit_are_an_error(void **state)
                                  HEAD "-- results\nWITH RECURSIVE n(i) AS (SELECT 1 UNION ALL "
                                       "SELECT i + 1 FROM n) SELECT i AS \"i\" FROM n;\n",
                              .size_limit = 3000000},
-               "The report is larger than its limit of 3.0 MB and was stopped. Narrow it down by "
+               "The report is larger than its limit of 3000000 and was stopped. Narrow it down by "
                "its parameters.");
 }
 
@@ -548,11 +548,10 @@ static void a_sort_that_spills_more_than_its_limit_is_stopped_in_words(void **st
 {
     /* Twice: what the first one has spilled does not count for the second. */
     for (int i = 0; i < 2; i++)
-        fails_with(
-            *state, &(struct ask){.definition = SPILL, .temp_limit = 2 << 20},
-            "The report sorts or collects more than the 2.1 MB that it may keep in temporary "
-            "files (temp_limit), and was stopped. Narrow it down by its parameters, or ask "
-            "the operator for a higher limit or a query that sorts less.");
+        fails_with(*state, &(struct ask){.definition = SPILL, .temp_limit = 2 << 20},
+                   "The report sorts or collects more than the 2M that it may keep in temporary "
+                   "files (temp_limit), and was stopped. Narrow it down by its parameters, or ask "
+                   "the operator for a higher limit or a query that sorts less.");
 }
 
 static void a_sort_within_its_limit_gives_back_what_it_has_used(void **state)
