@@ -125,6 +125,19 @@ static bool begin(struct probe *probe)
     return false;
 }
 
+/* The query of a parameter's values gives a value and a label. */
+static void probe_choices(struct probe *probe, const struct source_query *query,
+                          const struct statement *statement)
+{
+    size_t count = source_columns(query);
+
+    for (size_t i = 0; i < probe->def->param_count; i++) {
+        if (&probe->def->params[i].values == statement && (count < 1 || count > 2))
+            problems_add(probe->problems, statement->line, false,
+                         "'-- values' gives %zu columns; select a value and a label", count);
+    }
+}
+
 /* A transaction for each: in PostgreSQL one ends with the first statement that does not compile. */
 static void probe_statement(struct probe *probe, const struct statement *statement, bool rendered)
 {
@@ -145,6 +158,7 @@ static void probe_statement(struct probe *probe, const struct statement *stateme
     } else {
         if (rendered)
             probe_columns(probe, statement, query);
+        probe_choices(probe, query, statement);
         if (source_rehearse(query, &err) != 0)
             tell_err(probe, statement->line, &err);
     }
@@ -156,6 +170,8 @@ static void probe_statements(struct probe *probe)
 {
     const struct definition *def = probe->def;
 
+    for (size_t i = 0; i < def->param_count; i++)
+        probe_statement(probe, &def->params[i].values, false);
     for (size_t i = 0; i < def->check_count; i++)
         probe_statement(probe, &def->checks[i].statement, false);
     probe_statement(probe, &def->results, true);

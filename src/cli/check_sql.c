@@ -397,7 +397,7 @@ static void check_summary(const struct sql_check *check)
 
 /* ---- a definition ---- */
 
-enum part { PART_WITH, PART_CHECK, PART_ROWS, PART_SUMMARY };
+enum part { PART_WITH, PART_VALUES, PART_CHECK, PART_ROWS, PART_SUMMARY };
 
 static void check_statement(struct sql_check *check, const struct statement *statement,
                             enum part part)
@@ -426,6 +426,8 @@ void check_sql(const struct definition *def, bool postgres, struct problems *pro
     struct sql_check check = {.def = def, .problems = problems, .postgres = postgres};
 
     check_statement(&check, &def->with, PART_WITH);
+    for (size_t i = 0; i < def->param_count; i++)
+        check_statement(&check, &def->params[i].values, PART_VALUES);
     for (size_t i = 0; i < def->check_count; i++)
         check_statement(&check, &def->checks[i].statement, PART_CHECK);
     check_statement(&check, &def->results, PART_ROWS);

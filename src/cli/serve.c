@@ -25,6 +25,7 @@
 #include "http/token.h"
 #include "proc/auditor.h"
 #include "proc/backup.h"
+#include "proc/choices.h"
 #include "proc/ledger.h"
 #include "proc/recovery.h"
 #include "proc/removal.h"
@@ -46,6 +47,7 @@ struct node {
     struct spool *spool;
     struct ledger *ledger;
     struct waiters *waiters;
+    struct choices *choices;
     struct health *health;
     struct transfers *transfers;
     /* Atomic: on_change() may already run on the store's thread when they are set. */
@@ -302,6 +304,9 @@ static int open_services(struct node *node, struct err *err)
         rc = store_hear(node->store, err);
     if (rc < 0)
         return rc;
+    rc = choices_new(node->config, spool_temp_folder(node->spool), &node->choices, err);
+    if (rc < 0)
+        return rc;
     node->health = health_new(&(struct health_spec){.store = node->store,
                                                     .spool = node->spool,
                                                     .ledger = node->ledger,
@@ -314,6 +319,7 @@ static int open_services(struct node *node, struct err *err)
                                  .spool = node->spool,
                                  .catalog = node->catalog,
                                  .supervisor = supervisor,
+                                 .choices = node->choices,
                                  .remover = remover,
                                  .auditor = node->auditor,
                                  .waiters = node->waiters,
@@ -352,6 +358,7 @@ static void drain_node(struct node *node)
 
     if (node->waiters != NULL)
         waiters_stop(node->waiters);
+    choices_stop(node->choices);
     server_drain(node->server);
     auditor_free(node->auditor);
     remover_stop(node->remover);
@@ -370,6 +377,7 @@ static void close_node(struct node *node)
 {
     drain_node(node);
     server_free(node->server);
+    choices_free(node->choices);
     health_free(node->health);
     supervisor_free(node->supervisor);
     remover_free(node->remover); /* on_change() told it of the last reports that finished */
@@ -397,6 +405,7 @@ static void reload(struct node *node)
     else
         log_info("definitions.reload", "broken=%d", broken);
     catalog_each(node->catalog, warn_of_retention, node->config);
+    choices_forget(node->choices);
     supervisor_wake(node->supervisor); /* it may be able to run more now */
 }
 
@@ -418,7 +427,7 @@ static void serve_until_signal(struct node *node)
 /* Descriptors that are not for connections: what is always open, and what each part may open. */
 static int64_t reserved_descriptors(const struct config *config)
 {
-    return 72 /* log, locks, folders, wake-ups, definitions, files that are removed */
+    return 80 /* log, locks, folders, wake-ups, definitions, files that are removed, choices */
            + 8 * config->workers.number           /* sockets, process, file of the result */
            + 8 * config->http_threads.number      /* epoll, wake-up, three of SQLite */
            + 2 * config->store_connections.number /* with PostgreSQL; as many may be … */

@@ -38,6 +38,7 @@ int parser_copy(struct parser *p, const char *text, char **ret)
 /* In the order in which they stand. */
 enum section {
     SECTION_WITH,
+    SECTION_VALUES,
     SECTION_CHECK,
     SECTION_RESULTS,
     SECTION_SET,
@@ -122,6 +123,43 @@ static int open_with(struct parser *p, char *rest)
     return open_section(p, &p->def->with, "-- with");
 }
 
+static int open_values(struct parser *p, char *name)
+{
+    struct param *param = (struct param *)definition_param(p->def, name);
+
+    if (param == NULL)
+        return stray_section(p, "-- values",
+                             "'-- values: %.40s' is for no parameter of this report; declare it "
+                             "at the top of the file, or correct the name",
+                             name);
+    if (param->type == PARAM_ENUM || param->type == PARAM_BOOLEAN)
+        return stray_section(p, "-- values",
+                             "the values of '%s' are those of its type, %s; remove this section, "
+                             "or declare it as string",
+                             name, param_type_name(param->type));
+    if (param->type == PARAM_TIMESTAMP)
+        return stray_section(p, "-- values",
+                             "a timestamp such as '%s' has no list of values; declare it as date "
+                             "or string, or remove this section",
+                             name);
+    if (param->values.sql != NULL)
+        return stray_section(p, "-- values", "the values of '%s' are there already; remove one",
+                             name);
+    return open_section(p, &param->values, "-- values");
+}
+
+/* The form asks for the choices before it has values. */
+static void values_name(struct parser *p, const struct sql_token *token)
+{
+    static const char user[] = ":session_user";
+
+    if (token->len != strlen(user) || memcmp(token->text, user, token->len) != 0)
+        parser_fail(p, token->line,
+                    "'-- values' can't use %.*s: a form asks for the choices before it has "
+                    "values; the one parameter there is %s",
+                    (int)token->len, token->text, user);
+}
+
 static int open_results(struct parser *p, char *rest)
 {
     (void)rest;
@@ -186,6 +224,7 @@ static const struct {
     const char *rest; /* what stands behind the colon; NULL: there is none, and it stands once */
 } sections[SECTION_COUNT] = {
     [SECTION_WITH] = {"with", {"with", "with recursive"}, open_with, NULL},
+    [SECTION_VALUES] = {"values:", {"values", "value"}, open_values, "PARAMETER"},
     [SECTION_CHECK] = {"check:", {"check", "checks"}, open_check, "MESSAGE"},
     [SECTION_RESULTS] = {"results", {"results", "result"}, open_results, NULL},
     [SECTION_SET] = {"set:", {"set", "sets"}, open_set, "NAME"},
@@ -195,7 +234,8 @@ static const struct {
 /* Begin the section, if this is its place. */
 static int begin_section(struct parser *p, enum section section, char *rest)
 {
-    static const char order[] = "the order of sections is with, checks, results, sets, summary";
+    static const char order[] =
+        "the order of sections is with, values, checks, results, sets, summary";
     const char *line = sections[section].line;
 
     if (p->sections != 0 && (int)section < p->place)
@@ -420,7 +460,9 @@ static int sql_token(struct parser *p, const struct sql_walk *walk, const struct
     }
     if (token->kind == SQL_LINE_COMMENT || token->kind == SQL_BLOCK_COMMENT)
         return 0;
-    if (token->kind == SQL_PARAMETER)
+    if (token->kind == SQL_PARAMETER && p->section != NULL && p->place == SECTION_VALUES)
+        values_name(p, token);
+    else if (token->kind == SQL_PARAMETER)
         used = use_parameter(p, walk, token);
     else if (token->kind == SQL_QUOTED)
         hint_quoted(p, token);
@@ -600,6 +642,7 @@ static void param_done(struct param *param)
     free(param->least);
     free(param->most);
     pattern_free(param->pattern);
+    free(param->values.sql);
     free(param->description);
 }
 

@@ -44,6 +44,13 @@ enum param_type {
         PARAM_TYPE_COUNT
 };
 
+/* One SQL statement of the file. */
+struct statement {
+    char *sql; /* without the annotation line; parameters are :Name */
+    int line;  /* of its first line in the file */
+    int above; /* lines of `sql` that come before that line: those of `-- with` */
+};
+
 struct param {
     char *name;
     enum param_type type;
@@ -56,6 +63,7 @@ struct param {
     struct pattern *pattern; /* string only: what a value has to match; NULL: anything */
     char **allowed;          /* enum only */
     size_t allowed_count;
+    struct statement values; /* gives its choices; sql NULL: every value of the type is one */
 };
 
 /* How a declared column prints. Undeclared columns, and those that only have a label (COLUMN_ANY),
@@ -75,13 +83,6 @@ struct column {
     int scale;          /* digits behind the point: COLUMN_DECIMAL, COLUMN_SCALED */
     char *label, *unit; /* for people; NULL: none */
     int line;           /* in the file, for messages */
-};
-
-/* One SQL statement of the file. */
-struct statement {
-    char *sql; /* without the annotation line; parameters are :Name */
-    int line;  /* of its first line in the file */
-    int above; /* lines of `sql` that come before that line: those of `-- with` */
 };
 
 struct check {

@@ -143,11 +143,11 @@ void exchange_reply_text(struct exchange *ex, int status, const char *type, cons
 /* No body: 304. */
 void exchange_reply_status(struct exchange *ex, int status);
 /* The error in `err` as its code says: 200 with result false for business errors (UNKNOWN_REPORT,
- * UNKNOWN_REFERENCE, PARAM, NOT_COMPLETE), their REST status as problem details if the client wants
- * these, and the proper status for all others (WWW-Authenticate, Retry-After and Allow where they
- * belong). `data` is JSON text for the envelope, NULL for {}. The words of a 5xx (but for BUSY and
- * DOUBT) go
- * to the log only; the client is told the title, to try again, and the request id. */
+ * UNKNOWN_REFERENCE, PARAM, NOT_COMPLETE, CHOICES), their REST status as problem details if the
+ * client wants these, and the proper status for all others (WWW-Authenticate, Retry-After and Allow
+ * where they belong). `data` is JSON text for the envelope, NULL for {}. The words of a 5xx (but
+ * for BUSY and DOUBT) go to the log only; the client is told the title, to try again, and the
+ * request id. */
 void exchange_reply_error(struct exchange *ex, const struct err *err, const char *data);
 /* Bytes first … first+length-1 of a file by sendfile; status 200 or 206; takes `fd`. */
 void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first, int64_t length);

@@ -176,7 +176,7 @@ static void add_error_headers(struct exchange *ex, int code)
 static bool is_business(int code)
 {
     return code == E_UNKNOWN_REPORT || code == E_UNKNOWN_REFERENCE || code == E_PARAM ||
-           code == E_NOT_COMPLETE;
+           code == E_NOT_COMPLETE || code == E_CHOICES;
 }
 
 /* The words for the client. What an inner module says of its own failure may name paths and
@@ -186,7 +186,7 @@ static void public_words(struct exchange *ex, const struct err *err, char words[
     int code = abs(err->code);
 
     str_copy(words, ERR_TEXT_MAX, err->text);
-    if (err_status(code) < 500 || code == E_BUSY || code == E_DOUBT)
+    if (err_status(code) < 500 || code == E_BUSY || code == E_DOUBT || code == E_CHOICES)
         return;
     log_error("http.error", "request=%s title=%s text=%s detail=%s", ex->request_id,
               err_title(code), err->text, err->detail);

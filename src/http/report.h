@@ -12,7 +12,10 @@ exchange_step report_delete;      /* DELETE /Report?reference= */
 exchange_step report_status;      /* GET    /Report/Status?reference= */
 exchange_step report_list;        /* GET    /Report/List?PageNumber=&PageSize=&State= */
 exchange_step report_delete_many; /* DELETE /Report/List?State=&ReportName=&Before=&dryRun= */
-exchange_step report_types;       /* GET    /Report/Types */
+exchange_step report_types;       /* GET    /Report/Types?values= */
 exchange_step report_keys;        /* GET    /.well-known/jwks.json, public: the keys of receipts */
+
+/* GET /Report/Types with `values`: the choices of that parameter, "NAME.Param". */
+void report_choices(struct exchange *ex, const char *values);
 
 #endif

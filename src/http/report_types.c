@@ -52,6 +52,11 @@ static void add_param(struct types *types, const struct definition *def, const s
     add_text(out, "min", param->least);
     add_text(out, "max", param->most);
     add_text(out, "matching", param->pattern != NULL ? pattern_text(param->pattern) : NULL);
+    json_add_key(out, "values");
+    if (param->values.sql != NULL)
+        buf_add_format(out, "\"%s.%s\"", def->name, param->name);
+    else
+        buf_add_str(out, "null");
     add_text(out, "description", param->description);
     buf_add_char(out, '}');
 }
@@ -100,8 +105,13 @@ static void add_definition(void *context, const struct definition *def)
 
 void report_types(struct exchange *ex)
 {
+    const char *values = exchange_query(ex, "values");
     struct types types = {.user = ex->user, .now_ms = store_now_ms(ex->services->store)};
 
+    if (values != NULL) {
+        report_choices(ex, values);
+        return;
+    }
     buf_init(&types.json, TYPES_JSON_MAX);
     buf_add_char(&types.json, '[');
     catalog_each(ex->services->catalog, add_definition, &types);

@@ -9,6 +9,7 @@
 #include "core/catalog.h"
 #include "core/config.h"
 #include "proc/auditor.h"
+#include "proc/choices.h"
 #include "proc/removal.h"
 #include "proc/supervisor.h"
 #include "proc/transfers.h"
@@ -29,6 +30,7 @@ struct services {
     struct spool *spool;
     struct catalog *catalog;
     struct supervisor *supervisor;
+    struct choices *choices;
     struct remover *remover;
     struct auditor *auditor;
     struct waiters *waiters;

@@ -430,7 +430,8 @@ static struct wire_order make_order(const struct job *job, const struct definiti
                   .parameters = job->report.parameters,
                   .user_name = job->report.user_name,
                   .source_url = config_source_url(config, def->source),
-                  .temp_folder = spool_temp_folder(spec->spool)},
+                  .temp_folder = spool_temp_folder(spec->spool),
+                  .choices = ""},
         .fd = -1,
         .texts_fd = -1,
     };

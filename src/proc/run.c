@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "core/definition.h"
 #include "core/param.h"
+#include "proc/choices_run.h"
 #include "proc/sink.h"
 #include "render/json_rows.h"
 
@@ -36,6 +37,11 @@ struct parts {
     struct part list[DEFINITION_SETS_MAX + 2];
     size_t count;
 };
+
+static bool is_choices(const struct wire_order *job)
+{
+    return *job->texts.choices != '\0';
+}
 
 static int out_of_memory(struct err *err)
 {
@@ -63,6 +69,18 @@ static int check_failed(struct run *run, const struct check *check, struct err *
     err_set(err, -E_SOURCE, "%s", buf_failed(&message) ? check->message : buf_str(&message));
     buf_done(&message);
     return err_detail(err, "line %d: check: %s", check->statement.line, check->message);
+}
+
+/* Every value that was given must be among the choices of its parameter. */
+static int check_values(struct run *run, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < run->def->param_count; i++) {
+        if (run->def->params[i].values.sql != NULL)
+            rc = choices_check(run->source, &run->def->params[i], &run->values[i], err);
+    }
+    return rc;
 }
 
 /* One row or more: passed. */
@@ -294,8 +312,10 @@ static int write_parts(struct run *run, struct parts *parts, struct err *err)
 static int write_report(struct run *run, struct err *err)
 {
     struct parts parts = {.count = 0};
-    int rc = run_checks(run, err);
+    int rc = check_values(run, err);
 
+    if (rc == 0)
+        rc = run_checks(run, err);
     if (rc == 0)
         rc = compile_parts(run, &parts, err);
     if (rc == 0)
@@ -303,6 +323,16 @@ static int write_report(struct run *run, struct err *err)
     for (size_t i = 0; i < parts.count; i++)
         part_done(&parts.list[i]);
     return rc;
+}
+
+/* Not the report, but what a form shows. */
+static int write_choices(struct run *run, struct err *err)
+{
+    const struct param *param = definition_param(run->def, run->job->texts.choices);
+
+    if (param == NULL || param->values.sql == NULL)
+        return err_set(err, -E_DEFINITION, "The report's definition is broken.");
+    return choices_list(run->source, param, sink_block(run->sink), err);
 }
 
 static int run_transaction(struct run *run, struct err *err)
@@ -319,7 +349,7 @@ static int run_transaction(struct run *run, struct err *err)
     rc = source_begin(run->source, &session, err);
     if (rc < 0)
         return rc;
-    rc = write_report(run, err);
+    rc = is_choices(run->job) ? write_choices(run, err) : write_report(run, err);
     ended = source_end(run->source, &changed);
     if (ended == 0 || rc == -E_CANCELLED)
         return rc;
@@ -351,7 +381,8 @@ static int prepare(struct run *run, struct err *err)
         err_set(err, rc, "The report's definition is broken.");
         return err_detail(err, "%s", why.text);
     }
-    rc = params_values(run->def, texts->parameters, &run->values, err);
+    if (!is_choices(job))
+        rc = params_values(run->def, texts->parameters, &run->values, err);
     if (rc == -E_PARAM) /* its words quote the value */
         return err_detail(err, "the parameters do not fit the definition, which has changed");
     return rc < 0 ? rc : sink_new(job->fd, job->run.sealed ? job->run.key : NULL, &run->sink, err);

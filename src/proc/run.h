@@ -23,10 +23,10 @@ enum { RUN_TRIES_MAX = 3 };
 /* The limits of time, rows and bytes of a report: the definition's own, if they are lower. */
 void run_limits(const struct config *config, const struct definition *def, struct wire_run *ret);
 
-/* Run the report of a RUN. 0: the file is complete, *ret has its `digest`, whether it is on
- * the disk (`unsynced`), and the progress its final size. Otherwise why not, with words for the
- * user: -E_CANCELLED after source_interrupt(), -E_SOURCE for what query, data and limits do,
- * -E_SPOOL for the disk, -E_DEFINITION, -E_PARAM, -E_NOMEM. */
+/* Run the report of a RUN, or list the choices that it asks for. 0: the file is complete, *ret has
+ * its `digest`, whether it is on the disk (`unsynced`), and the progress its final size. Otherwise
+ * why not, with words for the user: -E_CANCELLED after source_interrupt(), -E_SOURCE for what
+ * query, data and limits do, -E_SPOOL for the disk, -E_DEFINITION, -E_PARAM, -E_NOMEM. */
 int run_report(const struct wire_order *job, struct source *source, struct run_progress *progress,
                struct wire_answer *ret, struct err *err);
 

@@ -31,7 +31,8 @@ struct wire_head {
     X(parameters)      /* canonical */                                                             \
     X(user_name)                                                                                   \
     X(source_url)                                                                                  \
-    X(temp_folder)
+    X(temp_folder)                                                                                 \
+    X(choices) /* the parameter whose choices are asked for; "": the report is to run */
 
 struct wire_texts {
 #define X(name) const char *name;
@@ -51,7 +52,7 @@ struct wire_run {
     int64_t clock_ahead_ms;               /* of this machine, before the store's */
     int64_t temp_limit;                   /* bytes that its sorts may spill; 0: no limit */
     int64_t row_results;                  /* a file of at most so many bytes needs no fsync */
-    uint64_t sealed;                      /* 1: the result is to be encrypted … */
+    uint32_t sealed;                      /* 1: the result is to be encrypted … */
     uint8_t key[REPORT_KEY_BYTES];        /* … with this */
     uint32_t text_bytes[WIRE_TEXT_COUNT]; /* wire_order_write_texts(): without their NULs */
 };
@@ -71,7 +72,8 @@ struct wire_answer {
 struct wire_order {
     struct wire_run run;     /* CANCEL: only its head */
     struct wire_texts texts; /* RUN: borrowed when sending, in `map` when received */
-    int fd;                  /* RUN: .part; borrowed when sending, yours when received; else -1 */
+    int fd;                  /* RUN: what is written to; borrowed when sending, yours when received;
+                              * else -1 */
     int texts_fd;            /* RUN, sending: the memfd; else -1 */
     void *map;               /* RUN, received: the memfd; else NULL */
 };

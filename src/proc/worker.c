@@ -205,6 +205,8 @@ static void judge(struct worker *worker, struct wire_answer *done)
     done->outcome = WIRE_FAILED;
     if (worker->result_rc == -E_CANCELLED && worker->stop == STOP_CANCELLED)
         done->outcome = WIRE_CANCELLED;
+    else if (worker->result_rc == -E_CANCELLED && *worker->job.texts.choices != '\0')
+        err_set(err, -E_SOURCE, "The database took too long.");
     else if (worker->result_rc == -E_CANCELLED && worker->stop == STOP_TIMEOUT)
         run_took_too_long(worker->job.run.timeout_ms, err);
     else if (worker->result_rc == -E_NOMEM)

@@ -140,7 +140,8 @@ def test_a_type_describes_its_parameters(alice):
 
     def param(name, kind, default=None, allowed=None, description=""):
         return {"name": name, "type": kind, "required": False, "default": default,
-                "allowedValues": allowed, "min": None, "max": None, "matching": None, "description": description}
+                "allowedValues": allowed, "min": None, "max": None, "matching": None, "values": None,
+                "description": description}
 
     assert typed["parameters"] == [
         param("Text", "string", description="Any text"),

@@ -108,10 +108,48 @@ static void with_holds_named_queries_and_nothing_else(void **state)
     expect_refused(HEAD "-- With:\na AS (SELECT 1)\n" BODY, "t.sql:3: ", "write '-- with'");
     expect_refused(HEAD BODY "\n-- with\na AS (SELECT 1)", "t.sql:5: ", "move it up");
     expect_refused(HEAD "-- check: m\nSELECT 1\n-- with\na AS (SELECT 1)\n" BODY,
-                   "t.sql:5: ", "the order of sections is with, checks, results");
+                   "t.sql:5: ", "the order of sections is with, values, checks, results");
     expect_refused(HEAD "-- with\na AS (SELECT 1)\n-- with\nb AS (SELECT 1)\n" BODY,
                    "t.sql:5: ", "stands once");
     expect_parsed(HEAD "-- parameter: P integer\n-- with\na AS (SELECT :P AS x)\n" BODY);
+}
+
+static void values_are_a_select_for_a_parameter(void **state)
+{
+    struct definition *def =
+        parsed(HEAD "-- parameter: A list(integer)\n-- parameter: B string\n"
+                    "-- with\na AS (SELECT 1)\n-- values: B\nSELECT :session_user;\n"
+                    "-- values: A\nSELECT 1, 'x'\n-- check: m\nSELECT 1\n" BODY
+                    " WHERE 1 IN (:A) OR :B = ''");
+
+    (void)state;
+    assert_string_equal(def->params[0].values.sql, "SELECT 1, 'x'");
+    assert_int_equal(def->params[0].values.line, 10);
+    assert_string_equal(def->params[1].values.sql, "SELECT :session_user");
+    definition_free(def);
+#define ONE(type) HEAD "-- parameter: P " type "\n"
+    expect_refused(ONE("string") "-- values: Q\nSELECT 1\n" BODY " WHERE :P",
+                   "t.sql:4: ", "no parameter of this report");
+    expect_refused(ONE("string") "-- values:\nSELECT 1\n" BODY " WHERE :P",
+                   "t.sql:4: ", "write '-- values: PARAMETER'");
+    expect_refused(ONE("string") "-- Values P\nSELECT 1\n-- value: P\nSELECT 1\n" BODY " WHERE :P",
+                   "t.sql:6: ", "write '-- values: PARAMETER'");
+    expect_refused(ONE("boolean") "-- values: P\nSELECT 1\n" BODY " WHERE :P",
+                   "t.sql:4: ", "those of its type, boolean");
+    expect_refused(ONE("timestamp") "-- values: P\nSELECT 1\n" BODY " WHERE :P",
+                   "t.sql:4: ", "a timestamp");
+    expect_refused(ONE("enum(A|B)") "-- values: P\nSELECT 1\n" BODY " WHERE :P",
+                   "t.sql:4: ", "those of its type, enum");
+    expect_refused(ONE("string") "-- values: P\nSELECT 1\n-- values: P\nSELECT 2\n" BODY
+                                 " WHERE :P",
+                   "t.sql:6: ", "are there already");
+    expect_refused(ONE("string") "-- values: P\nSELECT 1\nWHERE :P\n" BODY " WHERE :P",
+                   "t.sql:6: ", "can't use :P");
+    expect_refused(ONE("string") "-- values: P\n" BODY " WHERE :P",
+                   "t.sql:4: ", "has no statement");
+    expect_refused(ONE("string") "-- check: m\nSELECT 1\n-- values: P\nSELECT 1\n" BODY " WHERE :P",
+                   "t.sql:6: ", "move it up");
+    expect_refused(ONE("string") "-- values: P\nSELECT 1\n" BODY, "t.sql:3: ", "P");
 }
 
 static void sets_stand_between_results_and_summary(void **state)
@@ -169,6 +207,7 @@ int main(void)
         cmocka_unit_test(what_stands_in_with_goes_before_results_and_summary),
         cmocka_unit_test(a_statement_with_its_own_with_gets_both),
         cmocka_unit_test(with_holds_named_queries_and_nothing_else),
+        cmocka_unit_test(values_are_a_select_for_a_parameter),
         cmocka_unit_test(sets_stand_between_results_and_summary),
         cmocka_unit_test(a_set_has_a_name_of_its_own),
     };

@@ -40,7 +40,7 @@ struct bench {
 
 /* What a test asks for; zero means the usual. */
 struct ask {
-    const char *definition, *parameters, *database, *user;
+    const char *definition, *parameters, *database, *user, *choices;
     int64_t timeout_ms, row_limit, size_limit, row_results, temp_limit;
 };
 
@@ -114,7 +114,8 @@ static void send_run(struct bench *b, const struct ask *ask, struct guid *ret_id
                   .parameters = ask->parameters != NULL ? ask->parameters : "{}",
                   .user_name = ask->user != NULL ? ask->user : "u",
                   .source_url = url,
-                  .temp_folder = b->folder},
+                  .temp_folder = b->folder,
+                  .choices = ask->choices != NULL ? ask->choices : ""},
         .texts_fd = -1,
     };
 
@@ -334,6 +335,50 @@ static void a_message_that_is_cut_is_still_text(void **state)
     snprintf(definition, sizeof(definition),
              HEAD "-- check: %s\nSELECT 1 WHERE 0;\n-- results\nSELECT 1 AS \"x\";\n", letters);
     fails_with(*state, &(struct ask){.definition = definition}, expected);
+}
+
+#define CHOICES                                                                                    \
+    HEAD "-- parameter: N decimal\n-- parameter: L list(integer)\n-- values: N\n"                  \
+         "SELECT 0.0, 'zero' UNION ALL SELECT 1.5, NULL UNION ALL SELECT NULL, 'none' "            \
+         "UNION ALL SELECT 10, 'ten' UNION ALL SELECT '2.50', ''\n"                                \
+         "-- values: L\nSELECT id FROM entity\n"                                                   \
+         "-- results\nSELECT :N AS \"n\" WHERE :L IS NULL OR 1 IN (:L)\n"
+
+static void choices_are_listed_as_a_parameter_is_written(void **state)
+{
+    struct bench *b = *state;
+    struct wire_answer done;
+    size_t len;
+    char *text;
+
+    run(b, &(struct ask){.definition = CHOICES, .choices = "N"}, &done);
+    assert_int_equal(done.outcome, WIRE_COMPLETE);
+    text = read_part(b, &len);
+    assert_int_equal(done.bytes, len);
+    assert_string_equal(text, "[{\"value\":\"0.0\",\"label\":\"zero\"},"
+                              "{\"value\":\"1.5\",\"label\":\"1.5\"},"
+                              "{\"value\":\"10\",\"label\":\"ten\"},"
+                              "{\"value\":\"2.50\",\"label\":\"\"}]");
+    free(text);
+}
+
+static void what_is_given_is_compared_with_the_choices_as_a_value(void **state)
+{
+    static const char *const good[] = {"{\"N\":\"0\"}",     "{\"N\":\"-0.00\"}",
+                                       "{\"N\":\"1.500\"}", "{\"N\":\"10.0\"}",
+                                       "{\"N\":\"2.5\"}",   "{}",
+                                       "{\"L\":\"\"}",      "{\"L\":\"3,1,3,2\"}"};
+    static const char *const bad[] = {"{\"N\":\"1\"}", "{\"N\":\"1.5001\"}",
+                                      "{\"N\":\"0.000000000000000001\"}", "{\"L\":\"1,2,4\"}",
+                                      "{\"L\":\"0\"}"};
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        json_decref(completes(*state, &(struct ask){.definition = CHOICES, .parameters = good[i]}));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        fails_with(*state, &(struct ask){.definition = CHOICES, .parameters = bad[i]},
+                   bad[i][2] == 'N'
+                       ? "The parameter 'N' has a value that is not among its choices."
+                       : "The parameter 'L' has a value that is not among its choices.");
 }
 
 static void a_query_that_fails_tells_the_user_nothing_of_its_text(void **state)
@@ -652,6 +697,8 @@ int main(void)
         TEST(only_a_file_up_to_the_limit_is_left_unsynced),
         TEST(a_check_without_a_row_fails_the_report_with_its_message),
         TEST(a_message_that_is_cut_is_still_text),
+        TEST(choices_are_listed_as_a_parameter_is_written),
+        TEST(what_is_given_is_compared_with_the_choices_as_a_value),
         TEST(a_query_that_fails_tells_the_user_nothing_of_its_text),
         TEST(a_worker_goes_on_after_a_report_has_failed),
         TEST(the_next_report_may_read_another_database),

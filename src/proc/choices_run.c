@@ -1,0 +1,289 @@
+/* src/proc/choices_run.c -- the choices of a parameter: listed, and checked against. */
+#include "proc/choices_run.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/decimal.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "render/json_value.h"
+
+enum {
+    COLUMNS_MAX = 2, /* value, label */
+    KEY_MAX = PARAM_VALUE_MAX + 64,
+    KEYS_MAX = 8 << 20, /* of a list */
+};
+
+/* The query, its row, and the two texts of a row. */
+struct choices {
+    const struct param *param;
+    struct source_query *query;
+    size_t columns;
+    struct source_value row[COLUMNS_MAX];
+    struct buf value, label;
+};
+
+static int out_of_memory(struct err *err)
+{
+    return err_set(err, -E_NOMEM, "The server is out of memory. Try again later.");
+}
+
+/* What is wrong is the definition's: the line is for its author. */
+__attribute__((format(printf, 3, 4))) static int spoilt(const struct choices *choices,
+                                                        struct err *err, const char *format, ...)
+{
+    char words[ERR_TEXT_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(words, sizeof(words), format, args);
+    va_end(args);
+    err_set(err, -E_SOURCE, "The query for the values of '%s' %s", choices->param->name, words);
+    return err_detail(err, "line %d: -- values: %s", choices->param->values.line, words);
+}
+
+static void choices_end(struct choices *choices)
+{
+    source_query_free(choices->query);
+    buf_done(&choices->value);
+    buf_done(&choices->label);
+}
+
+static int choices_begin(struct choices *choices, struct source *source, const struct param *param,
+                         struct err *err)
+{
+    int rc;
+
+    *choices = (struct choices){.param = param};
+    buf_init(&choices->value, PARAM_VALUE_MAX + 1);
+    buf_init(&choices->label, PARAM_VALUE_MAX + 1);
+    rc = source_query(source, &param->values, NULL, 0, &choices->query, err);
+    if (rc < 0)
+        return rc;
+    choices->columns = source_columns(choices->query);
+    if (choices->columns < 1 || choices->columns > COLUMNS_MAX)
+        return spoilt(choices, err, "gives %zu columns; it must give a value and a label.",
+                      choices->columns);
+    return 0;
+}
+
+/* As a parameter is written: text as it is, everything else as a report prints it. */
+static int add_text(struct choices *choices, struct buf *out, const struct source_value *value,
+                    struct err *err)
+{
+    int rc = 0;
+
+    buf_reset(out);
+    if (value->kind == SOURCE_TEXT || value->kind == SOURCE_NUMERIC || value->kind == SOURCE_JSON)
+        buf_add(out, value->text.data, value->text.len);
+    else if (value->kind == SOURCE_BLOB)
+        return spoilt(choices, err, "gives bytes; cast them to text.");
+    else
+        rc = json_value_add(out, value, choices->param->name, NULL, err);
+    buf_add(out, "", 0); /* its NUL: not all who print set it */
+    if (rc == 0 && buf_is_starved(out))
+        return out_of_memory(err);
+    if (rc == 0 && buf_failed(out))
+        return spoilt(choices, err, "gives a text of more than %d bytes.", PARAM_VALUE_MAX);
+    return rc;
+}
+
+/* 1: choices->value and label are the next ones; 0: there is no other; <0: err. */
+static int choices_next(struct choices *choices, struct err *err)
+{
+    int rc;
+
+    do
+        rc = source_step(choices->query, choices->row, err);
+    while (rc > 0 && choices->row[0].kind == SOURCE_NULL);
+    if (rc <= 0)
+        return rc;
+    rc = add_text(choices, &choices->value, &choices->row[0], err);
+    if (rc == 0 && choices->columns == COLUMNS_MAX && choices->row[1].kind != SOURCE_NULL)
+        rc = add_text(choices, &choices->label, &choices->row[1], err);
+    else if (rc == 0)
+        rc = add_text(choices, &choices->label, &choices->row[0], err);
+    return rc < 0 ? rc : 1;
+}
+
+/* ---- for a form ---- */
+
+static int add_choice(struct choices *choices, size_t rows, struct buf *out, struct err *err)
+{
+    struct param one = *choices->param;
+    const char *value = buf_str(&choices->value);
+
+    one.list = false; /* a choice is one value of it */
+    if (strlen(value) != choices->value.len || !param_accepts(&one, value))
+        return spoilt(choices, err, "gives a value that is not of the parameter's type, %s.",
+                      param_type_name(one.type));
+    if (rows > CHOICES_ROWS_MAX)
+        return spoilt(choices, err, "gives more than %d rows, too many to choose from.",
+                      CHOICES_ROWS_MAX);
+    buf_add_str(out, rows > 1 ? ",{" : "{");
+    json_add_key(out, "value");
+    if (!json_add_text(out, value, choices->value.len))
+        return spoilt(choices, err, "gives text that is not UTF-8.");
+    json_add_key(out, "label");
+    if (!json_add_text(out, buf_str(&choices->label), choices->label.len))
+        return spoilt(choices, err, "gives text that is not UTF-8.");
+    buf_add_char(out, '}');
+    if (out->len > CHOICES_BYTES_MAX)
+        return spoilt(choices, err, "gives more than %d bytes, too many to choose from.",
+                      CHOICES_BYTES_MAX);
+    return 0;
+}
+
+int choices_list(struct source *source, const struct param *param, struct buf *out, struct err *err)
+{
+    struct choices choices;
+    size_t rows = 0;
+    int rc = choices_begin(&choices, source, param, err);
+
+    buf_add_char(out, '[');
+    while (rc >= 0 && (rc = choices_next(&choices, err)) > 0)
+        rc = add_choice(&choices, ++rows, out, err);
+    buf_add_char(out, ']');
+    choices_end(&choices);
+    return rc;
+}
+
+/* ---- for a report ---- */
+
+static bool is_number(const struct param *param)
+{
+    return param->type == PARAM_INTEGER || param->type == PARAM_DECIMAL;
+}
+
+/* 1.0 and 1 are one number, and so are -0 and 0. False: it is none, and so no choice. */
+static bool add_key(struct buf *out, const struct param *param, const char *text, size_t len)
+{
+    const char *key;
+
+    buf_reset(out);
+    if (!is_number(param)) {
+        buf_add(out, text, len);
+        return true;
+    }
+    if (!decimal_add_rounded(out, text, len, DECIMAL_SCALE_MAX))
+        return false;
+    key = buf_str(out);
+    if (*key == '-' && strspn(key, "-0.") == out->len) {
+        buf_reset(out);
+        return decimal_add_rounded(out, "0", 1, DECIMAL_SCALE_MAX);
+    }
+    return true;
+}
+
+/* What was given, in the form in which equal values are the same text. */
+struct wanted {
+    struct buf keys;
+    const char **list; /* into `keys`, sorted; each once */
+    size_t count;
+    bool *found; /* as `list` */
+};
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void wanted_done(struct wanted *wanted)
+{
+    buf_done(&wanted->keys);
+    free(wanted->list);
+    free(wanted->found);
+}
+
+static void sort_keys(struct wanted *wanted, size_t count)
+{
+    const char *at = buf_str(&wanted->keys);
+
+    for (size_t i = 0; i < count; i++, at += strlen(at) + 1)
+        wanted->list[i] = at;
+    qsort(wanted->list, count, sizeof(*wanted->list), compare);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || strcmp(wanted->list[i], wanted->list[wanted->count - 1]) != 0)
+            wanted->list[wanted->count++] = wanted->list[i];
+    }
+}
+
+static int wanted_init(struct wanted *wanted, const struct param *param,
+                       const struct param_value *value, struct err *err)
+{
+    size_t count = value->list ? value->count : 1;
+    const char *text = value->text;
+    struct buf key;
+
+    *wanted = (struct wanted){.list = calloc(count + 1, sizeof(*wanted->list)),
+                              .found = calloc(count + 1, sizeof(*wanted->found))};
+    buf_init(&wanted->keys, KEYS_MAX);
+    buf_init(&key, KEY_MAX);
+    for (size_t i = 0; i < count; i++, text += strlen(text) + 1) {
+        add_key(&key, param, text, strlen(text));
+        buf_add(&wanted->keys, buf_str(&key), key.len + 1);
+    }
+    if (buf_failed(&key) || buf_failed(&wanted->keys) || wanted->list == NULL ||
+        wanted->found == NULL) {
+        buf_done(&key);
+        wanted_done(wanted);
+        return out_of_memory(err);
+    }
+    buf_done(&key);
+    sort_keys(wanted, count);
+    return 0;
+}
+
+/* Step until all are found: those that are missing, or <0. */
+static int find_all(struct choices *choices, struct wanted *wanted, struct err *err)
+{
+    size_t missing = wanted->count;
+    struct buf key;
+    int rc = 0;
+
+    buf_init(&key, KEY_MAX);
+    while (missing > 0 && (rc = choices_next(choices, err)) > 0) {
+        const char *text;
+        const char **hit = NULL;
+
+        if (add_key(&key, choices->param, buf_str(&choices->value), choices->value.len)) {
+            text = buf_str(&key);
+            hit = bsearch(&text, wanted->list, wanted->count, sizeof(*wanted->list), compare);
+        }
+        if (hit != NULL && !wanted->found[hit - wanted->list]) {
+            wanted->found[hit - wanted->list] = true;
+            missing--;
+        }
+    }
+    buf_done(&key);
+    return rc < 0 ? rc : (int)missing;
+}
+
+int choices_check(struct source *source, const struct param *param, const struct param_value *value,
+                  struct err *err)
+{
+    struct choices choices;
+    struct wanted wanted;
+    int rc;
+
+    if (value->text == NULL || (value->list && value->count == 0))
+        return 0;
+    rc = wanted_init(&wanted, param, value, err);
+    if (rc < 0)
+        return rc;
+    rc = choices_begin(&choices, source, param, err);
+    if (rc == 0)
+        rc = find_all(&choices, &wanted, err);
+    choices_end(&choices);
+    wanted_done(&wanted);
+    if (rc <= 0)
+        return rc;
+    err_set(err, -E_SOURCE, "The parameter '%s' has a value that is not among its choices.",
+            param->name);
+    return err_detail(err, "line %d: -- values: %s: a value that is not among them",
+                      param->values.line, param->name);
+}

@@ -1,0 +1,27 @@
+/* src/proc/choices_run.h -- the choices of a parameter (`-- values`), in a worker: listed for a
+ * form, and what was given checked against them. */
+#ifndef PROC_CHOICES_RUN_H
+#define PROC_CHOICES_RUN_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/param.h"
+#include "source/source.h"
+
+enum {
+    CHOICES_ROWS_MAX = 10000,
+    CHOICES_BYTES_MAX = 1 << 20, /* of the list as JSON */
+};
+
+/* Append [{"value":"1","label":"Ann"},…] in the query's order; rows whose value is NULL are left
+ * out, a label that is NULL or missing is the value. -E_SOURCE says what is wrong with the query or
+ * with what it gives; -E_CANCELLED. */
+int choices_list(struct source *source, const struct param *param, struct buf *out,
+                 struct err *err);
+
+/* Is every value, of a list too, among the choices? -E_SOURCE if not: the words name the parameter
+ * and quote no value. No value at all is always one. -E_CANCELLED. */
+int choices_check(struct source *source, const struct param *param, const struct param_value *value,
+                  struct err *err);
+
+#endif
