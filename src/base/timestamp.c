@@ -83,7 +83,7 @@ static int take_offset(const char *at, int64_t *ret)
     at++;
     if (!take_two(&at, 23, &hours) || *at++ != ':' || !take_two(&at, 59, &minutes) || *at != '\0')
         return -1;
-    *ret = sign * (hours * 3600 + minutes * 60);
+    *ret = (int64_t)sign * (hours * 3600 + minutes * 60);
     return 1;
 }
 

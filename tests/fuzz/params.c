@@ -6,13 +6,17 @@
 
 #include "core/param.h"
 
-static const char text[] =
-    "-- report: R\n-- source: s\n"
-    "-- parameter: i integer\n-- parameter: d date default today\n"
-    "-- parameter: s string\n-- parameter: n decimal\n"
-    "-- parameter: b boolean default false\n-- parameter: e enum(A|B)\n"
-    "-- parameter: l list(string)\n-- parameter: m list(decimal)\n"
-    "-- results\nSELECT :i, :d, :s, :n, :b, :e WHERE :s IN (:l) OR :n IN (:m)\n";
+static const char text[] = "-- report: R\n-- source: s\n"
+                           "-- parameter: i integer\n-- parameter: d date default today\n"
+                           "-- parameter: s string\n-- parameter: n decimal\n"
+                           "-- parameter: b boolean default false\n-- parameter: e enum(A|B)\n"
+                           "-- parameter: l list(string)\n-- parameter: m list(decimal)\n"
+                           "-- parameter: t timestamp default '2024-01-12 14:04'\n"
+                           "-- parameter: u list(timestamp) min 1900-01-01T00:00:00Z\n"
+                           "-- parameter: c string matching \"[a-z]{2}(x|y)*\"\n"
+                           "-- timezone: Australia/Sydney\n"
+                           "-- results\nSELECT :i, :d, :s, :n, :b, :e, :t, :c WHERE :s IN (:l) OR "
+                           ":n IN (:m) OR :t IN (:u)\n";
 
 /* The canonical form, yours to free(); NULL: refused. */
 static char *canonical(const struct definition *def, const char *json, size_t len)
