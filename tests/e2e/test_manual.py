@@ -196,7 +196,6 @@ def test_the_other_lines_of_the_manual_work(reader, postgres):
     subprocess.run(["sqlite3", reader.folder / "manual.db"], input=TABLES, text=True, check=True)
     reader.write("reports/One.sql", as_definition(examples("sqlite")[0], 0, "registry"))
     reader.write("draft.sql", as_definition("SELECT count(*) AS accounts FROM account", 1, "registry"))
-    reader.write("draft.sql", as_definition("SELECT 1 AS one", 0, "registry"))
     database = postgres.create_database("lines", TABLES)
     for _, kind, text in blocks("doc/definitions.md"):
         if text.startswith(("CREATE ROLE", "ALTER TABLE")):
