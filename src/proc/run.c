@@ -32,10 +32,8 @@ struct part {
     struct source_value *row;
 };
 
-/* Results, then the sets, then the summary. */
 struct parts {
-    struct part list[DEFINITION_SETS_MAX + 2];
-    size_t count;
+    struct part results, sets[DEFINITION_SETS_MAX], summary;
 };
 
 static bool is_choices(const struct wire_order *job)
@@ -143,18 +141,24 @@ static int part_init(struct part *part, struct run *run, const struct statement 
     return rc;
 }
 
-static bool has_column(const struct parts *parts, const char *name)
+static bool part_has_column(const struct part *part, const char *name)
 {
-    for (size_t i = 0; i < parts->count; i++) {
-        const struct source_query *query = parts->list[i].query;
-        size_t count = query != NULL ? source_columns(query) : 0;
+    size_t count = part->query != NULL ? source_columns(part->query) : 0;
 
-        for (size_t k = 0; k < count; k++) {
-            if (str_eq(source_column_name(query, k), name))
-                return true;
-        }
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq(source_column_name(part->query, i), name))
+            return true;
     }
     return false;
+}
+
+static bool has_column(const struct parts *parts, size_t set_count, const char *name)
+{
+    bool found = part_has_column(&parts->results, name) || part_has_column(&parts->summary, name);
+
+    for (size_t i = 0; !found && i < set_count; i++)
+        found = part_has_column(&parts->sets[i], name);
+    return found;
 }
 
 /* A declaration that meets no column is a slip of the pen, and the column it was meant for would
@@ -164,7 +168,7 @@ static int check_declarations(const struct run *run, const struct parts *parts, 
     for (size_t i = 0; i < run->def->column_count; i++) {
         const struct column *column = &run->def->columns[i];
 
-        if (has_column(parts, column->name))
+        if (has_column(parts, run->def->set_count, column->name))
             continue;
         err_set(err, -E_SOURCE,
                 "The report declares the column '%s', which its query does not give.",
@@ -179,12 +183,11 @@ static int compile_parts(struct run *run, struct parts *parts, struct err *err)
     const struct definition *def = run->def;
     int rc;
 
-    parts->count = def->set_count + 2;
-    rc = part_init(&parts->list[0], run, &def->results, err);
+    rc = part_init(&parts->results, run, &def->results, err);
     for (size_t i = 0; rc == 0 && i < def->set_count; i++)
-        rc = part_init(&parts->list[1 + i], run, &def->sets[i].statement, err);
+        rc = part_init(&parts->sets[i], run, &def->sets[i].statement, err);
     if (rc == 0)
-        rc = part_init(&parts->list[1 + def->set_count], run, &def->summary, err);
+        rc = part_init(&parts->summary, run, &def->summary, err);
     return rc < 0 ? rc : check_declarations(run, parts, err);
 }
 
@@ -295,13 +298,13 @@ static int write_parts(struct run *run, struct parts *parts, struct err *err)
     int rc;
 
     write_header(run);
-    rc = write_set(run, &parts->list[0], "results", err);
+    rc = write_set(run, &parts->results, "results", err);
     for (size_t i = 0; rc == 0 && i < def->set_count; i++)
-        rc = write_set(run, &parts->list[1 + i], def->sets[i].name, err);
+        rc = write_set(run, &parts->sets[i], def->sets[i].name, err);
     if (rc < 0)
         return rc;
     add_text(run, ",\"summary\":");
-    rc = write_summary(run, &parts->list[1 + def->set_count], err);
+    rc = write_summary(run, &parts->summary, err);
     if (rc < 0)
         return rc;
     add_text(run, "}}");
@@ -311,7 +314,7 @@ static int write_parts(struct run *run, struct parts *parts, struct err *err)
 /* In the transaction: all statements are compiled before the first row is written. */
 static int write_report(struct run *run, struct err *err)
 {
-    struct parts parts = {.count = 0};
+    struct parts parts = {0};
     int rc = check_values(run, err);
 
     if (rc == 0)
@@ -320,8 +323,10 @@ static int write_report(struct run *run, struct err *err)
         rc = compile_parts(run, &parts, err);
     if (rc == 0)
         rc = write_parts(run, &parts, err);
-    for (size_t i = 0; i < parts.count; i++)
-        part_done(&parts.list[i]);
+    part_done(&parts.results);
+    for (size_t i = 0; i < run->def->set_count; i++)
+        part_done(&parts.sets[i]);
+    part_done(&parts.summary);
     return rc;
 }
 

@@ -87,7 +87,7 @@ int json_path_parse(const char *name, bool nests, char *keys, struct json_path *
     else if (nests)
         why = parse(name, keys, &path);
     else
-        path.leaf = (struct json_part){.at = memcpy(keys, name, len), .len = len};
+        path.leaf = (struct json_part){.at = memcpy(keys, name, len + 1), .len = len};
     if (why != NULL)
         return misfit(name, why, err);
     *ret = path;

@@ -21,7 +21,7 @@ struct json_path {
     size_t level; /* number of arrays */
 };
 
-/* Read `name` into `keys`, which has room for as many bytes and lives as long as the path. Unless
+/* Read `name` into `keys`, which has room for it with its NUL and lives as long as the path. Unless
  * it `nests` it is one key, whatever is in it; else "\." is a dot in a key. -E_SOURCE names a
  * column that makes no path. */
 int json_path_parse(const char *name, bool nests, char *keys, struct json_path *ret,
