@@ -86,7 +86,7 @@ static int64_t change_in(const struct change *change, int year)
 static int64_t offset_by_rule(const struct zone *zone, int64_t s)
 {
     int64_t start, end;
-    bool daylight;
+    bool in_daylight;
     int year;
 
     if (!zone->has_daylight)
@@ -94,8 +94,8 @@ static int64_t offset_by_rule(const struct zone *zone, int64_t s)
     year = year_of(s + zone->standard);
     start = change_in(&zone->start, year) - zone->standard;
     end = change_in(&zone->end, year) - zone->daylight;
-    daylight = start < end ? s >= start && s < end : s >= start || s < end;
-    return daylight ? zone->daylight : zone->standard;
+    in_daylight = start < end ? s >= start && s < end : s >= start || s < end;
+    return in_daylight ? zone->daylight : zone->standard;
 }
 
 /* ---- the rule at the end of a file: a POSIX TZ string ---- */
