@@ -18,8 +18,8 @@ CREATE TABLE product (product_id integer PRIMARY KEY, name text NOT NULL);
 INSERT INTO product VALUES (1, 'Bonds');
 CREATE TABLE account (account_id integer PRIMARY KEY, product_id integer, biz_entity_id integer, cents integer, opened date);
 INSERT INTO account VALUES (1, 1, 10, 3050, '2024-01-12'), (2, 1, 10, 5, '2024-01-13');
-CREATE TABLE customer (id integer PRIMARY KEY, name text NOT NULL, country text NOT NULL);
-INSERT INTO customer VALUES (7, 'Ada', 'AU'), (8, 'Bob', 'NZ');
+CREATE TABLE customer (id integer PRIMARY KEY, name text NOT NULL, country text NOT NULL, customer_id integer, owner text);
+INSERT INTO customer VALUES (7, 'Ada', 'AU', 7, 'alice'), (8, 'Bob', 'NZ', 8, 'bob');
 CREATE TABLE orders (id integer PRIMARY KEY, order_id integer, customer_id integer, ordered_on date, ordered timestamp,
                      total_cents integer);
 INSERT INTO orders VALUES (101, 101, 7, '2024-03-01', '2024-03-01 09:30:00', 3050);
@@ -33,7 +33,7 @@ CREATE TABLE item (item_id integer, owner text, paint text);
 """
 # Of parameters that are required and have no default.
 VALUES = {"ProductID": "1", "CustomerID": "7", "FromDate": "2024-01-01", "ToDate": "2024-12-31",
-          "Begin": "2024-01-01T00:00:00Z", "End": "2024-12-31T00:00:00Z"}
+          **{key: "2024-01-01T00:00:00Z" for key in ("Begin", "From")}, **{key: "2024-12-31T00:00:00Z" for key in ("End", "To")}}
 
 
 def blocks(page):
@@ -138,6 +138,8 @@ def as_definition(text, number, source):
     """An example as a whole file: what it leaves out is put before it."""
     if "-- report:" not in text:
         header = f"-- report: Example{number}\n-- source: {source}\n"
+        if "-- values:" in text:
+            text += "\n-- results\nSELECT name FROM customer WHERE id = :CustomerID\n"
         text = header + (text if "-- results" in text else "-- results\n" + text)
     return re.sub(r"^-- source: \w+", f"-- source: {source}", text, flags=re.M)
 
@@ -181,12 +183,14 @@ def test_every_definition_of_the_manual_is_good_and_gives_rows(tmp_path, postgre
     assert checked.returncode == 0, checked.stdout
     server.add_user("alice")
     server.start()
-    alice = server.client("alice")
-    for name in names:
-        text = (server.reports / f"{name}.sql").read_text()
-        given = {key: VALUES[key] for key in re.findall(r"^-- parameter: (\w+) .*\brequired\b", text, re.M)}
-        assert alice.result(alice.complete(name, **given)).json()["data"]["results"], name
-    assert server.stop() == 0
+    try:
+        alice = server.client("alice")
+        for name in names:
+            text = (server.reports / f"{name}.sql").read_text()
+            given = {key: VALUES[key] for key in re.findall(r"^-- parameter: (\w+) .*\brequired\b", text, re.M)}
+            assert alice.result(alice.complete(name, **given)).json()["data"]["results"], name
+    finally:
+        assert server.stop() == 0
     server.check_log()
 
 
