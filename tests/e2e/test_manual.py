@@ -15,7 +15,7 @@ FILE = re.compile(r"`([\w./]+\.(?:conf|sql))`(?::| — [^`]*:)$")
 # What the examples of doc/definitions.md are about, on both engines.
 TABLES = """
 CREATE TABLE product (product_id integer PRIMARY KEY, name text NOT NULL);
-INSERT INTO product VALUES (1, 'Bonds');
+INSERT INTO product VALUES (1, 'Bonds'), (123, 'Shares');
 CREATE TABLE account (account_id integer PRIMARY KEY, product_id integer, biz_entity_id integer, cents integer, opened date);
 INSERT INTO account VALUES (1, 1, 10, 3050, '2024-01-12'), (2, 1, 10, 5, '2024-01-13');
 CREATE TABLE customer (id integer PRIMARY KEY, name text NOT NULL, country text NOT NULL, customer_id integer, owner text);
