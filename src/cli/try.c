@@ -60,7 +60,7 @@ static void usage(FILE *out)
             "  -c FILE      the configuration (reportd.conf in the current folder)\n"
             "  --csv        print results as CSV, a row for each element of an array\n"
             "  --table      print the first %d rows of results and sets, and the summary\n"
-            "  --user NAME  who asks, for :session_user and reportd.user (try)\n"
+            "  --user NAME  who asks, for :session_user and reportd.user (default: try)\n"
             "  --help       print this\n\n"
             "Rows, bytes and time go to standard error, with what the database says. Ctrl-C\n"
             "cancels the query. The exit status is 0 if the report is complete, 1 if it is not,\n"
