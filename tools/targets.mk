@@ -49,13 +49,13 @@ format: ## Format the code in place
 docs: programs ## Make again the pages that come from tables in the code
 	@tools/gen-docs
 
-demo: deps-if-missing ## See the whole life of three reports, on a registry made for it
+demo: deps-if-missing ## Show the whole life of three reports, on a registry made for it
 	@tools/demo-run
 
-run: deps-if-missing ## The same, and keep serving
+run: deps-if-missing ## Run the demo and keep serving
 	@tools/demo-run --keep-serving
 
-demo-cluster: cluster-deps programs ## See 300 reports over three nodes, one of them killed, on a PostgreSQL made for it
+demo-cluster: cluster-deps programs ## Show 300 reports over three nodes, one of them killed, on a PostgreSQL made for it
 	@$(PYTHON) tools/demo-cluster
 
 cluster-deps: ## Install what the demo of a cluster needs (Debian packages)
