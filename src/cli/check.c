@@ -24,8 +24,8 @@ static void usage(FILE *out)
     fprintf(out,
             "usage: reportd check [-c FILE] [--strict] PATH…\n\n"
             "Check report definitions: files, and folders of *.sql files. Every problem is one\n"
-            "line, FILE:LINE: what is wrong and what to write; what works and was probably not\n"
-            "meant is a 'warning:'. The format: doc/definitions.md.\n\n"
+            "line, FILE:LINE: what is wrong and what to write; what works but is probably not\n"
+            "intended is a 'warning:'. The format: doc/definitions.md.\n\n"
             "  -c FILE   the configuration: ask the database of each definition too, whether\n"
             "            every statement compiles and may be run, and which columns it gives;\n"
             "            without a PATH, the reports folder of the configuration is checked\n"
