@@ -101,7 +101,8 @@ def commit():
 
 def machine():
     cpu = [text.split(":")[1].strip() for text in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in text]
-    return f"{os.cpu_count()} × {cpu[0] if cpu else platform.machine()}, {platform.system()} {platform.release()}"
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{os.cpu_count()} × {cpu[0] if cpu else platform.machine()}, {platform.system()} {kernel}"
 
 
 def load(file):
