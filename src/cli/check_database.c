@@ -100,7 +100,7 @@ static void tell_missing(struct probe *probe)
 
         if (!probe->column_found[i] && probe->column_alike[i])
             problems_add(probe->problems, def->columns[i].line, false,
-                         "no column is called '%s' exactly, but for upper and lower case; write it "
+                         "no column is called '%s', but one differs only in case; write it "
                          "alike, in the SQL in double quotes: AS \"%s\"",
                          name, name);
         else if (!probe->column_found[i])

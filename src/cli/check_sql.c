@@ -263,8 +263,8 @@ static void check_aliases(const struct sql_check *check)
         if (range.to - range.from > 2 && shape_is(&check->shape, range.to - 2, "as")) {
             from = token_at(check, range.to - 1)->text;
             warn(check, token_at(check, range.to - 1)->line,
-                 "a name stands in double quotes; write AS \"%.*s\"", (int)strcspn(from + 1, "'"),
-                 from + 1);
+                 "a name is written in double quotes; write AS \"%.*s\"",
+                 (int)strcspn(from + 1, "'"), from + 1);
             continue;
         }
         from = token_at(check, range.from)->text;

@@ -66,7 +66,7 @@ static int check_arguments(int argc, char **argv, struct restore *r)
     if (r->folder == NULL && r->path_count == 0)
         return wrong_usage(
             "name the folder of a backup, or, with --ledger, the ledgers to apply to "
-            "the store that stands");
+            "the store that is there");
     if (r->folder == NULL && r->force)
         return wrong_usage("--force is for the folder of a backup");
     return 0;

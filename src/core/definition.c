@@ -53,7 +53,7 @@ static int close_section(struct parser *p)
         return 0;
     if (p->sql == NULL)
         return parser_fail(p, p->section_line,
-                           "'%s' has no statement; write one SELECT behind this line",
+                           "'%s' has no statement; write one SELECT after this line",
                            p->section_name);
     p->section->sql = strndup(p->sql, (size_t)(p->sql_end - p->sql));
     if (p->section->sql == NULL)
@@ -239,12 +239,12 @@ static int begin_section(struct parser *p, enum section section, char *rest)
     const char *line = sections[section].line;
 
     if (p->sections != 0 && (int)section < p->place)
-        return stray_section(p, line, "'-- %s' stands behind '-- %s'; move it up: %s", line,
+        return stray_section(p, line, "'-- %s' comes after '-- %s'; move it up: %s", line,
                              sections[p->place].line, order);
     if ((p->sections & (1u << section)) != 0 && sections[section].rest == NULL)
-        return stray_section(p, line, "'-- %s' stands once; remove one, or join them", line);
+        return stray_section(p, line, "duplicate '-- %s'; remove one, or join them", line);
     if (section > SECTION_RESULTS && p->place < SECTION_RESULTS)
-        return stray_section(p, line, "'-- %s' stands before '-- results'; move it down: %s", line,
+        return stray_section(p, line, "'-- %s' comes before '-- results'; move it down: %s", line,
                              order);
     p->sections |= 1u << section;
     p->place = (int)section;
@@ -291,7 +291,7 @@ static int section_line(struct parser *p, char *text)
                 return rc;
             rest += strspn(rest, " \t");
             if (follows && *rest == '\0')
-                parser_fail(p, p->line, "'-- %s' has nothing behind the colon; write '-- %s %s'",
+                parser_fail(p, p->line, "'-- %s' has nothing after the colon; write '-- %s %s'",
                             sections[i].line, sections[i].line, sections[i].rest);
             rc = begin_section(p, (enum section)i, rest);
             return rc != 0 ? rc : 1;
@@ -308,7 +308,7 @@ static int section_line(struct parser *p, char *text)
 static int late_annotation(struct parser *p, char *text)
 {
     int rc = parser_fail(p, p->line,
-                         "'-- %.40s' stands behind '%s'; annotations stand at the top of the "
+                         "'-- %.40s' comes after '%s'; annotations belong at the top of the "
                          "file, before the first section",
                          text, p->section_name);
 
@@ -353,7 +353,7 @@ static int comment_line(struct parser *p, const struct sql_token *token)
 static int stray_sql(struct parser *p, int line)
 {
     int rc = parser_fail(p, line,
-                         "SQL stands before the first section; write '-- results' (or "
+                         "SQL comes before the first section; write '-- results' (or "
                          "'-- check: MESSAGE') above it");
 
     p->has_stray = true;
@@ -384,9 +384,10 @@ static int statement_token(struct parser *p, const struct sql_token *token)
         if (p->section != &p->def->with)
             return 0;
         p->sql_surplus = true;
-        return parser_fail(p, token->line,
-                           "'-- with' has a semicolon; remove it: what stands here is put before "
-                           "other statements");
+        return parser_fail(
+            p, token->line,
+            "'-- with' has a semicolon; remove it: what is written here is put before "
+            "other statements");
     }
     if (first) {
         p->sql = token->text;
@@ -417,7 +418,7 @@ static int check_list(struct parser *p, const struct sql_walk *walk, const struc
     if (token->text == p->in_name || (begins_condition(&p->last) && sql_null_test_follows(walk)))
         return 0;
     return parser_fail(p, token->line,
-                       "%.*s is a list, which stands only in IN (%.*s), NOT IN (%.*s) and "
+                       "%.*s is a list, which may only be used in IN (%.*s), NOT IN (%.*s) and "
                        "%.*s IS NULL; write one of these",
                        len, token->text, len, token->text, len, token->text, len, token->text);
 }

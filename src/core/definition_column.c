@@ -105,10 +105,11 @@ static int read_name_and_type(struct parser *p, char *text, struct column *colum
         char *before = cut_word(text);
 
         if (strchr(word, '\'') != NULL)
-            return parser_fail(p, p->line,
-                               "'%.40s' is no type of a column; a label stands in double quotes, "
-                               "behind the type",
-                               word);
+            return parser_fail(
+                p, p->line,
+                "'%.40s' is no type of a column; a label is written in double quotes, "
+                "after the type",
+                word);
         if (!read_type(before, column))
             return parser_fail(p, p->line,
                                "'%.40s' is no type of a column; write decimal(N) or scaled(N) with "
@@ -164,9 +165,9 @@ int column_line(struct parser *p, char *value)
                            "its label, or both: -- column: total decimal(2) \"Total amount\" AUD",
                            DEFINITION_NAME_MAX);
     if (strpbrk(unit, " \t\"") != NULL || strlen(unit) > DEFINITION_UNIT_MAX)
-        return parser_fail(
-            p, p->line, "'%.40s' is no unit; write one word of at most %d bytes behind the label",
-            unit, DEFINITION_UNIT_MAX);
+        return parser_fail(p, p->line,
+                           "'%.40s' is no unit; write one word of at most %d bytes after the label",
+                           unit, DEFINITION_UNIT_MAX);
     if (def->column_count == DEFINITION_COLUMNS_MAX)
         return parser_fail(p, p->line, "more than %d columns are declared; declare fewer",
                            DEFINITION_COLUMNS_MAX);

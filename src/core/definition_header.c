@@ -151,10 +151,10 @@ static int add_allowed(struct parser *p, struct param *param, char *value)
                            param->name, PARAM_VALUE_MAX);
     if (*value == '\'' && value[strlen(value) - 1] == '\'')
         return parser_fail(p, p->line,
-                           "the values of enum(…) stand without quotes; write enum(A|B|C)");
+                           "the values of enum(…) are written without quotes; write enum(A|B|C)");
     if (param_accepts(param, value))
-        return parser_fail(p, p->line, "'%.60s' stands twice in enum(…) of '%s'; remove one", value,
-                           param->name);
+        return parser_fail(p, p->line, "duplicate value '%.60s' in enum(…) of '%s'; remove one",
+                           value, param->name);
     if (param->allowed_count == DEFINITION_ENUM_MAX)
         return parser_fail(p, p->line, "enum(…) of '%s' has more than %d values; use string",
                            param->name, DEFINITION_ENUM_MAX);
@@ -216,7 +216,7 @@ static int parse_scalar_type(struct parser *p, struct param *param, char **at)
     }
     if (*word == '\0')
         return parser_fail(p, p->line,
-                           "parameter '%s' has no type; write one behind it, such as %s integer",
+                           "parameter '%s' has no type; write one after it, such as %s integer",
                            param->name, param->name);
     if (hint_type(word) != NULL)
         return parser_fail(p, p->line, "'%.40s' is no type of a parameter; write %s", word,
@@ -304,7 +304,7 @@ static int parse_limit(struct parser *p, struct param *param, char **at, bool le
                            "these; remove it",
                            word, param->name);
     if (*into != NULL)
-        return parser_fail(p, p->line, "%s of '%s' stands twice; remove one", word, param->name);
+        return parser_fail(p, p->line, "duplicate %s of '%s'; remove one", word, param->name);
     if (value == NULL || !param_accepts_value(param, value))
         return parser_fail(p, p->line,
                            "'%.40s' is no %s for '%s'; write a value of type %s, in '…' if it has "
@@ -342,7 +342,7 @@ static int parse_matching(struct parser *p, struct param *param, char **at)
         return parser_fail(p, p->line, "matching is for string, and '%s' is none; remove it",
                            param->name);
     if (param->pattern != NULL)
-        return parser_fail(p, p->line, "matching of '%s' stands twice; remove one", param->name);
+        return parser_fail(p, p->line, "duplicate matching of '%s'; remove one", param->name);
     if (text == NULL)
         return parser_fail(p, p->line,
                            "matching takes an expression in double quotes; write matching "
@@ -371,7 +371,7 @@ static int parse_param_word(struct parser *p, struct param *param, char **at)
         return 0;
     }
     return parser_fail(p, p->line,
-                       "'%.40s' is not understood; behind the type of '%s' stands required or "
+                       "'%.40s' is not understood; after the type of '%s' come required or "
                        "default VALUE, min VALUE, max VALUE, matching \"EXPRESSION\", then a "
                        "\"description\"",
                        word, param->name);
@@ -462,7 +462,7 @@ static int take_param_name(struct parser *p, char **at, char **ret_name)
     if (is_type(next) || !header_is_name(next))
         return 0;
     *ret_name = take_word(at);
-    return parser_fail(p, p->line, "the name stands before the type; write %.80s %.80s", *ret_name,
+    return parser_fail(p, p->line, "the name comes before the type; write %.80s %.80s", *ret_name,
                        name);
 }
 
@@ -567,10 +567,10 @@ int header_line(struct parser *p, char *text)
                            annotations[found].key);
     value = skip_blanks(text + strlen(annotations[found].key) + 1);
     if (*value == '\0')
-        return parser_fail(p, p->line, "'-- %s:' has no value; write one behind the colon",
+        return parser_fail(p, p->line, "'-- %s:' has no value; write one after the colon",
                            annotations[found].key);
     if (!annotations[found].many && (p->seen & (1u << found)) != 0)
-        return parser_fail(p, p->line, "'-- %s:' stands twice; remove one", annotations[found].key);
+        return parser_fail(p, p->line, "duplicate '-- %s:'; remove one", annotations[found].key);
     p->seen |= 1u << found;
     return annotations[found].parse(p, value);
 }

@@ -163,7 +163,7 @@ static void columns_must_fit_and_declared_ones_exist(void **state)
     assert_int_equal(check(f, "-c", f->config, f->reports), EXIT_FAILED);
     expect_output(f, "/reports/a.sql:6: ");
     expect_output(f, "'c[].d'");
-    expect_output(f, "/reports/a.sql:4: no column is called 'Cents' exactly");
+    expect_output(f, "/reports/a.sql:4: no column is called 'Cents', but one differs only in case");
     expect_output(f, "1 definition, 2 problems\n");
 }
 

@@ -26,9 +26,10 @@ static void sections_stand_in_order_and_results_once(void **state)
     (void)state;
     expect_refused(HEAD, "t.sql:3: ", "without a '-- results'");
     expect_refused(HEAD "-- check: x\nSELECT 1", "t.sql:4: ", "without a '-- results'");
-    expect_refused(HEAD BODY "\n" BODY, "t.sql:5: ", "stands once");
-    expect_refused(HEAD "-- summary\nSELECT 1\n" BODY, "t.sql:3: ", "stands before '-- results'");
-    expect_refused(HEAD BODY "\n-- summary\nSELECT 1\n-- summary\nSELECT 1", "t.sql:7: ", "once");
+    expect_refused(HEAD BODY "\n" BODY, "t.sql:5: ", "duplicate");
+    expect_refused(HEAD "-- summary\nSELECT 1\n" BODY, "t.sql:3: ", "comes before '-- results'");
+    expect_refused(HEAD BODY "\n-- summary\nSELECT 1\n-- summary\nSELECT 1",
+                   "t.sql:7: ", "duplicate");
     expect_refused(HEAD BODY "\n-- check: x\nSELECT 1", "t.sql:5: ", "move it up");
     expect_refused(HEAD "SELECT 1;\n" BODY, "t.sql:3: ", "before the first section");
 }
@@ -110,7 +111,7 @@ static void with_holds_named_queries_and_nothing_else(void **state)
     expect_refused(HEAD "-- check: m\nSELECT 1\n-- with\na AS (SELECT 1)\n" BODY,
                    "t.sql:5: ", "the order of sections is with, values, checks, results");
     expect_refused(HEAD "-- with\na AS (SELECT 1)\n-- with\nb AS (SELECT 1)\n" BODY,
-                   "t.sql:5: ", "stands once");
+                   "t.sql:5: ", "duplicate");
     expect_parsed(HEAD "-- parameter: P integer\n-- with\na AS (SELECT :P AS x)\n" BODY);
 }
 
@@ -167,12 +168,12 @@ static void sets_stand_between_results_and_summary(void **state)
     assert_string_equal(def->sets[1].name, "byDay");
     assert_string_equal(def->sets[1].statement.sql, "WITH a AS (SELECT 1)\n\n\n\n\n\n SELECT 3");
     definition_free(def);
-    expect_refused(HEAD "-- set: a\nSELECT 1\n" BODY, "t.sql:3: ", "stands before '-- results'");
+    expect_refused(HEAD "-- set: a\nSELECT 1\n" BODY, "t.sql:3: ", "comes before '-- results'");
     expect_refused(HEAD BODY "\n-- summary\nSELECT 1\n-- set: a\nSELECT 1",
                    "t.sql:7: ", "move it up");
     expect_refused(HEAD BODY "\n-- Set: a\nSELECT 1", "t.sql:5: ", "write '-- set: NAME'");
     expect_refused(HEAD BODY "\n-- sets: a\nSELECT 1", "t.sql:5: ", "write '-- set: NAME'");
-    expect_refused(HEAD BODY "\n-- set:\nSELECT 1", "t.sql:5: ", "nothing behind the colon");
+    expect_refused(HEAD BODY "\n-- set:\nSELECT 1", "t.sql:5: ", "nothing after the colon");
     expect_refused(HEAD BODY "\n-- set: a\n", "t.sql:5: ", "has no statement");
     expect_parsed(HEAD BODY "\n-- settle: it is a comment\n");
 }

@@ -145,26 +145,26 @@ static void every_problem_is_told_once_and_in_order(void **state)
                     "3: nothing uses parameter 'b'; use :b in the SQL or remove this line\n"
                     "4: '5' is no timeout; write a number and its unit, such as 500ms, 30s, 10m or "
                     "2h, at most 7d\n"
-                    "5: '-- check:' has nothing behind the colon; write '-- check: MESSAGE'\n"
+                    "5: '-- check:' has nothing after the colon; write '-- check: MESSAGE'\n"
                     "6: :x is not declared; add '-- parameter: x TYPE' at the top of the file, or "
                     "correct the name\n"
                     "8: '-- results' has a second statement; a section has one, which may end in "
                     "one semicolon\n"
                     "8: :z is not declared; add '-- parameter: z TYPE' at the top of the file, or "
                     "correct the name\n"
-                    "9: '-- row limit: 0' stands behind '-- results'; annotations stand at the top "
+                    "9: '-- row limit: 0' comes after '-- results'; annotations belong at the top "
                     "of the file, before the first section\n"
-                    "10: '-- results' stands once; remove one, or join them\n"
+                    "10: duplicate '-- results'; remove one, or join them\n"
                     "12: '-- Summary' is not understood; write '-- summary'\n");
     /* What is read in spite of a problem is no second one. */
     expect_problems("SELECT :a\n-- parameter: a integer\n" HEAD,
-                    "1: SQL stands before the first section; write '-- results' (or '-- check: "
+                    "1: SQL comes before the first section; write '-- results' (or '-- check: "
                     "MESSAGE') above it\n"
-                    "2: '-- parameter: a integer' stands behind 'the first SQL'; annotations stand "
+                    "2: '-- parameter: a integer' comes after 'the first SQL'; annotations belong "
                     "at the top of the file, before the first section\n"
-                    "3: '-- report: R' stands behind 'the first SQL'; annotations stand at the top "
+                    "3: '-- report: R' comes after 'the first SQL'; annotations belong at the top "
                     "of the file, before the first section\n"
-                    "4: '-- source: s' stands behind 'the first SQL'; annotations stand at the top "
+                    "4: '-- source: s' comes after 'the first SQL'; annotations belong at the top "
                     "of the file, before the first section\n");
     expect_problems(HEAD "-- parameter: a date\n-- results\nSELECT 'x\n, :a FROM t\n-- summary\n",
                     "5: the quote or comment that begins here is never closed; close it\n");
@@ -231,7 +231,7 @@ static void an_annotation_that_stands_once_may_not_stand_twice(void **state)
         char text[200];
 
         snprintf(text, sizeof(text), "-- %s\n-- %s\n" BODY, twice[i], twice[i]);
-        expect_refused(text, "t.sql:2: ", "stands twice");
+        expect_refused(text, "t.sql:2: ", "duplicate");
     }
 }
 
@@ -329,7 +329,7 @@ static void an_enum_lists_its_values(void **state)
     definition_free(def);
     refused_parameter("P enum(A||B)", "is empty");
     refused_parameter("P enum()", "is empty");
-    refused_parameter("P enum(A|B|A)", "stands twice");
+    refused_parameter("P enum(A|B|A)", "duplicate");
     refused_parameter("P enum(A|B", "is not closed");
     refused_parameter("P enum(A)B", "is not closed");
     refused_parameter("P enum", "is no type");
@@ -398,9 +398,10 @@ static void a_list_stands_only_where_it_means_something(void **state)
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         snprintf(text, sizeof(text), HEAD "-- parameter: L list(integer)\n-- results\n\n%s",
                  wrong[i]);
-        expect_refused(text, "t.sql:6: ",
-                       ":L is a list, which stands only in IN (:L), NOT IN (:L) and :L IS NULL; "
-                       "write one of these");
+        expect_refused(
+            text, "t.sql:6: ",
+            ":L is a list, which may only be used in IN (:L), NOT IN (:L) and :L IS NULL; "
+            "write one of these");
     }
 }
 
@@ -410,7 +411,7 @@ static void a_parameter_line_has_nothing_it_does_not_know(void **state)
     refused_parameter("P", "has no type; write one");
     refused_parameter("P int", "write integer");
     refused_parameter("P intger", "is no type");
-    refused_parameter("integer P", "the name stands before the type; write P integer");
+    refused_parameter("integer P", "the name comes before the type; write P integer");
     refused_parameter(":P integer", "no colon before the name; write P");
     refused_parameter("P integer Required", "is not understood");
     refused_parameter("P integer required default 5", "is required and has a default");
@@ -511,7 +512,7 @@ static void a_retention_is_a_time(void **state)
     expect_refused(HEAD "-- retention: 1\n" BODY, "t.sql:3: ", "is no retention");
     expect_refused(HEAD "-- retention: 999ms\n" BODY, "t.sql:3: ", "from 1s to 365d");
     expect_refused(HEAD "-- retention: 366d\n" BODY, "t.sql:3: ", "is no retention");
-    expect_refused(HEAD "-- retention: 1h\n-- retention: 2h\n" BODY, "t.sql:4: ", "stands twice");
+    expect_refused(HEAD "-- retention: 1h\n-- retention: 2h\n" BODY, "t.sql:4: ", "duplicate");
 }
 
 static void a_name_that_is_not_declared_is_refused_with_its_line(void **state)

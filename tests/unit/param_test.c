@@ -325,7 +325,7 @@ static void limits_that_contradict_are_errors_of_the_definition(void **state)
          "the default is refused: Parameter 'P' takes a text, matching b"},
         {"integer min x", "'x' is no min for 'P'; write a value of type integer"},
         {"integer min", "'' is no min for 'P'"},
-        {"integer min 1 min 2", "min of 'P' stands twice"},
+        {"integer min 1 min 2", "duplicate min of 'P'"},
         {"string max 5", "max is for integer, decimal, date and timestamp"},
         {"integer matching \"a\"", "matching is for string"},
         {"string matching a", "matching takes an expression in double quotes"},
@@ -335,7 +335,7 @@ static void limits_that_contradict_are_errors_of_the_definition(void **state)
         {"string matching \"(a)\\1\"", "has no references"},
         {"string matching \"(a{200}){200}\"",
          "the counts in its braces multiply to more than 10000"},
-        {"string matching \"a\" matching \"a\"", "matching of 'P' stands twice"},
+        {"string matching \"a\" matching \"a\"", "duplicate matching of 'P'"},
         {"integer required required", "'required' is not understood"},
         {"integer min 1 required default 2", "'P' is required and has a default"},
     };
