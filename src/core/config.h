@@ -25,13 +25,13 @@
       "Connections to a store in PostgreSQL, half of them for reading; one more listens")          \
     X(lease, DURATION, "10s", 500, 600000,                                                         \
       "How long a node that shares a store in PostgreSQL may be silent before the others take "    \
-      "its reports over")                                                                          \
+      "over its reports")                                                                          \
     X(spool, SPOOL, "spool", 0, 0,                                                                 \
       "Where results are kept: a folder, which all nodes that have one store share; or "           \
       "postgresql, the store's database, so that a result goes with its report's row")             \
     X(temp, PATH, "temp", 0, 0,                                                                    \
-      "Folder of this node alone, if the store is PostgreSQL: results under way and sorts that "   \
-      "spill; else the spool has it")                                                              \
+      "With a store in PostgreSQL, folder of this node alone for unfinished results and spilled "  \
+      "sorts; else it is in the spool")                                                            \
     X(reports, PATH, "reports", 0, 0, "Folder of the report definitions (*.sql)")                  \
     X(key_file, PATH, "token.key", 0, 0,                                                           \
       "Key that signs access tokens; made at the first start, mode 0600")                          \
@@ -39,16 +39,15 @@
       "Keys of deletion receipts, the first of which signs; the same on all nodes; made at the "   \
       "first start, mode 0600")                                                                    \
     X(deletion_ledger, LEDGER, "deletions.ledger", 0, 0,                                           \
-      "File that remembers deletions for a restore, by default beside the store; better on "       \
+      "File that records deletions for a restore, by default beside the store; better on "         \
       "another disk; each node has its own")                                                       \
     X(backup_horizon, DURATION, "30d", 1000, INT64_C(315360000000),                                \
-      "How long the deletion ledger remembers: as long as backups are kept")                       \
+      "How long the deletion ledger keeps a record: no shorter than backups are kept")             \
     X(erase_key_file, PATH, "erase.key", 0, 0,                                                     \
-      "Key that opens what a store in PostgreSQL has of reports; made at the first start, mode "   \
+      "Key that decrypts the reports in a store in PostgreSQL; made at the first start, mode "     \
       "0600; each node has its own copy")                                                          \
     X(erase_after, DURATION, "1h", 1000, INT64_C(2592000000),                                      \
-      "How old that key gets before the next one takes its place: a deleted report can be opened " \
-      "by nobody once it is gone")                                                                 \
+      "Age at which that key is replaced: once it is gone, nobody can read what was deleted")      \
     X(workers, INT, "2", 1, 64, "Worker processes: reports generated at the same time")            \
     X(http_threads, INT, "2", 1, 64, "Threads that serve HTTP")                                    \
     X(connections, INT, "5000", 10, 100000,                                                        \
