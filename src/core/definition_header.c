@@ -544,6 +544,8 @@ static int refuse_annotation(struct parser *p, char *text, int meant)
                          "no colon)",
                          text, annotations[meant].key);
 
+    if (!annotations[meant].many && (p->seen & (1u << meant)) != 0)
+        return rc;
     p->seen |= 1u << meant;
     p->muted = true;
     annotations[meant].parse(p, skip_blanks(strchr(text, ':') + 1));

@@ -9,9 +9,9 @@
 struct pattern;
 
 /* The whole of a text has to match. -E_INVALID: why it is no expression, or one whose counts in
- * braces multiply to more than PATTERN_COUNT_MAX, which would take memory without end. *ret is
- * yours: pattern_free(). */
-enum { PATTERN_COUNT_MAX = 10000 };
+ * braces multiply to more than PATTERN_COUNT_MAX, which would take memory and time without end.
+ * *ret is yours: pattern_free(). */
+enum { PATTERN_COUNT_MAX = 200 };
 int pattern_new(const char *text, struct pattern **ret, struct err *err);
 void pattern_free(struct pattern *pattern); /* NULL is fine */
 

@@ -1,4 +1,4 @@
-/* src/http/server.c -- libmicrohttpd: the thread pool, the way into an exchange. */
+/* src/http/server.c -- libmicrohttpd: the HTTP threads, the way into an exchange. */
 #include "http/server.h"
 
 #include <pthread.h>
@@ -24,9 +24,18 @@ enum {
     SPARES = 64, /* some 10 KB each */
 };
 
+/* One thread, with its own part of the connections. */
+struct http_thread {
+    struct server *server;
+    struct MHD_Daemon *daemon;
+    atomic_int connections;
+    atomic_bool busy; /* in a request */
+};
+
 struct server {
     struct services services;
-    struct MHD_Daemon *daemon;
+    struct http_thread *threads;
+    int thread_count; /* those that have been started */
     struct lane *password_lane;
     struct bearers *bearers;
     struct completed *completed;
@@ -47,21 +56,22 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   const char *method, const char *version, const char *data,
                                   size_t *size, void **state)
 {
+    struct http_thread *thread = context;
     struct exchange *ex = *state;
     bool good;
 
     (void)version;
+    atomic_store(&thread->busy, true);
     if (ex == NULL) {
-        *state = ex = exchange_new(context, connection, method, url);
-        if (ex == NULL)
-            return MHD_NO;
-        good = !exchange_is_hopeless(ex) || exchange_run(ex);
+        *state = ex = exchange_new(thread->server, connection, method, url);
+        good = ex != NULL && (!exchange_is_hopeless(ex) || exchange_run(ex));
     } else if (*size > 0) {
         good = exchange_receive(ex, data, *size);
         *size = 0;
     } else {
         good = exchange_run(ex);
     }
+    atomic_store(&thread->busy, false);
     return good ? MHD_YES : MHD_NO;
 }
 
@@ -79,12 +89,14 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 static void on_connection(void *context, struct MHD_Connection *connection, void **state,
                           enum MHD_ConnectionNotificationCode code)
 {
-    struct server *server = context;
+    struct http_thread *thread = context;
+    struct server *server = thread->server;
     const union MHD_ConnectionInfo *info;
 
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         peer_free(*state);
         *state = NULL;
+        atomic_fetch_sub(&thread->connections, 1);
         listener_ended(server->listener);
         return;
     }
@@ -93,35 +105,74 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         *state = peer_new(server->services.transfers, info->connect_fd);
 }
 
+/* A thread that is not in a request, of these the one with the fewest connections. */
+static struct http_thread *idlest_thread(struct server *server)
+{
+    struct http_thread *best = &server->threads[0];
+
+    for (int i = 1; i < server->thread_count; i++) {
+        struct http_thread *thread = &server->threads[i];
+        int more_busy = (int)atomic_load(&thread->busy) - (int)atomic_load(&best->busy);
+
+        if (more_busy < 0 ||
+            (more_busy == 0 && atomic_load(&thread->connections) < atomic_load(&best->connections)))
+            best = thread;
+    }
+    return best;
+}
+
 /* At the very end a new connection is closed at once. The library closes what it does not take. */
 static bool on_accept(void *context, int fd, const struct sockaddr *address, socklen_t len)
 {
     struct server *server = context;
+    struct http_thread *thread;
 
-    if (gate_is_open(&server->gate))
-        return MHD_add_connection(server->daemon, fd, address, len) == MHD_YES;
-    close(fd);
+    if (!gate_is_open(&server->gate)) {
+        close(fd);
+        return false;
+    }
+    thread = idlest_thread(server);
+    atomic_fetch_add(&thread->connections, 1);
+    if (MHD_add_connection(thread->daemon, fd, address, len) == MHD_YES)
+        return true;
+    atomic_fetch_sub(&thread->connections, 1);
     return false;
 }
 
-static int start_daemon(struct server *server, struct err *err)
+/* The library's own pool would give a connection to the thread that its descriptor's number
+ * names, be it in a request or not. */
+static int start_thread(struct server *server, struct http_thread *thread, struct err *err)
 {
-    const struct config *config = server->services.config;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                      MHD_USE_NO_LISTEN_SOCKET;
 
-    server->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, server, /**/
+    thread->server = server;
+    thread->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, thread, /**/
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, server, /**/
-        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)config->http_threads.number,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections.number,
+        on_connection, thread, /**/
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->services.config->connections.number,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
-    if (server->daemon == NULL)
+    if (thread->daemon == NULL)
         return err_errno(err, -E_CONFIG, "start the HTTP threads (see http_threads, connections)");
-    return listener_start(server->listener, (int)config->connections.number, on_accept, server,
-                          err);
+    server->thread_count++;
+    return 0;
+}
+
+static int start_threads(struct server *server, struct err *err)
+{
+    const struct config *config = server->services.config;
+    int rc = 0;
+
+    server->threads = calloc((size_t)config->http_threads.number, sizeof(server->threads[0]));
+    if (server->threads == NULL)
+        return err_set(err, -E_NOMEM, "start the HTTP threads: out of memory");
+    for (int i = 0; rc == 0 && i < (int)config->http_threads.number; i++)
+        rc = start_thread(server, &server->threads[i], err);
+    return rc < 0 ? rc
+                  : listener_start(server->listener, (int)config->connections.number, on_accept,
+                                   server, err);
 }
 
 int server_new(const struct services *services, struct server **ret, struct err *err)
@@ -147,7 +198,7 @@ int server_new(const struct services *services, struct server **ret, struct err 
     if (rc == 0 && server->password_lane == NULL)
         rc = err_set(err, -E_NOMEM, "start the threads that check passwords: out of memory");
     if (rc == 0)
-        rc = start_daemon(server, err);
+        rc = start_threads(server, err);
     if (rc != 0) {
         server_free(server);
         return rc;
@@ -183,12 +234,14 @@ void server_free(struct server *server)
 {
     if (server == NULL)
         return;
-    if (server->daemon != NULL) {
+    if (server->thread_count > 0) {
         server_drain(server);
         server_close(server);
         listener_stop(server->listener);
-        MHD_stop_daemon(server->daemon);
+        for (int i = 0; i < server->thread_count; i++)
+            MHD_stop_daemon(server->threads[i].daemon);
     }
+    free(server->threads);
     listener_free(server->listener);
     lane_free(server->password_lane);
     while (server->spare_count > 0)

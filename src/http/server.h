@@ -1,4 +1,4 @@
-/* src/http/server.h -- the HTTP server: libmicrohttpd's epoll thread pool over the routes of the
+/* src/http/server.h -- the HTTP server: libmicrohttpd's epoll threads over the routes of the
  * API. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H

@@ -299,7 +299,8 @@ int json_value_add(struct buf *out, const struct source_value *value, const char
 int json_value_suits(const struct column *column, enum source_kind kind, const char *type,
                      struct err *err)
 {
-    if (kind == SOURCE_NULL || declared[column->type].print[kind] != NULL)
+    if (column->type == COLUMN_ANY || kind == SOURCE_NULL ||
+        declared[column->type].print[kind] != NULL)
         return 0;
     return err_set(err, -E_SOURCE, "the column '%s' %s %s; %s", column->name,
                    declared[column->type].takes, type,

@@ -334,7 +334,7 @@ static void limits_that_contradict_are_errors_of_the_definition(void **state)
         {"string matching \"a)(b\"", "is no POSIX extended expression: "},
         {"string matching \"(a)\\1\"", "has no references"},
         {"string matching \"(a{200}){200}\"",
-         "the counts in its braces multiply to more than 10000"},
+         "the counts in its braces multiply to more than 200"},
         {"string matching \"a\" matching \"a\"", "duplicate matching of 'P'"},
         {"integer required required", "'required' is not understood"},
         {"integer min 1 required default 2", "'P' is required and has a default"},
