@@ -150,6 +150,14 @@ def stat_of(pid):
         return "S"
 
 
+def once_back(ask, reference):
+    """What a node answers that may notice only now that it has lost its lease, and says so until it has another."""
+    def answered():
+        answer = ask(reference)
+        return answer if answer.status_code != 503 else None
+    return poll(answered, what="a node that is back")
+
+
 def test_a_report_deleted_while_its_node_hung_is_not_served_by_it(cluster, alices):
     reference = alices[0].order("Endless")
     victim = cluster.node_of(reference)
@@ -161,10 +169,8 @@ def test_a_report_deleted_while_its_node_hung_is_not_served_by_it(cluster, alice
         assert cluster.row(reference, "state") is None
     finally:
         victim.process.send_signal(signal.SIGCONT)
-    # It may have lost its lease, and says so until it has another.
-    poll(lambda: alices[at].list().status_code == 200, what="a node that is back")
-    refused(alices[at].status(reference), "no such report")
-    refused(alices[at].result(reference), "no such report")
+    refused(once_back(alices[at].status, reference), "no such report")
+    refused(once_back(alices[at].result, reference), "no such report")
     poll(lambda: victim.metric("workers_busy") == 0, what="the end of its work")
     assert victim.files_of(reference) == []
 
