@@ -95,6 +95,14 @@ static bool check_route(struct exchange *ex)
     return (ex->route != NULL && fits) || refuse(ex);
 }
 
+static bool check_target(struct exchange *ex)
+{
+    if (!ex->has_nul)
+        return true;
+    err_set(&ex->err, -E_INVALID, "The path or the query has a NUL (%%00): leave it out.");
+    return refuse(ex);
+}
+
 static bool check_version(struct exchange *ex)
 {
     enum route_access access = ex->route->access;
@@ -179,7 +187,8 @@ void admit_enter(struct exchange *ex)
 
 void admit(struct exchange *ex)
 {
-    static admit_check *const checks[] = {check_running, check_route, check_size, check_version};
+    static admit_check *const checks[] = {check_running, check_route, check_target, check_size,
+                                          check_version};
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         if (!checks[i](ex))

@@ -78,6 +78,7 @@ struct exchange {
     atomic_int waiting;  /* enum exchange_waiting */
     bool posted;         /* the wait is for `op` */
     bool begun, replied, too_large;
+    bool has_nul;    /* %00 in the path or the query */
     size_t received; /* bytes of the body so far, kept or not */
     int status;
     size_t header_count;

@@ -1,4 +1,4 @@
-/* src/http/query.c -- the query parameters that choose reports in a list. */
+/* src/http/query.c -- reading query parameters, and those that choose reports in a list. */
 #include "http/query.h"
 
 #include "base/str.h"
@@ -43,6 +43,13 @@ static int unknown_query(const struct reading *reading, struct err *err)
     return rc;
 }
 
+static int check_twice(const struct reading *reading, struct err *err)
+{
+    if (reading->twice != NULL)
+        return err_set(err, -E_INVALID, "%s occurs twice: give it once.", reading->twice);
+    return 0;
+}
+
 int query_read(struct exchange *ex, const char *const *names, int count,
                const char *values[QUERY_MAX], struct err *err)
 {
@@ -53,9 +60,16 @@ int query_read(struct exchange *ex, const char *const *names, int count,
     exchange_each_query(ex, note_query, &reading);
     if (reading.unknown != NULL)
         return unknown_query(&reading, err);
-    if (reading.twice != NULL)
-        return err_set(err, -E_INVALID, "%s occurs twice: give it once.", reading.twice);
-    return 0;
+    return check_twice(&reading, err);
+}
+
+int query_one(struct exchange *ex, const char *name, const char **ret, struct err *err)
+{
+    struct reading reading = {.names = &name, .count = 1, .values = ret};
+
+    *ret = NULL;
+    exchange_each_query(ex, note_query, &reading);
+    return check_twice(&reading, err);
 }
 
 int query_state(const char *text, int *ret, struct err *err)

@@ -1,4 +1,4 @@
-/* src/http/query.h -- the query parameters that choose reports in a list. */
+/* src/http/query.h -- reading query parameters, and those that choose reports in a list. */
 #ifndef HTTP_QUERY_H
 #define HTTP_QUERY_H
 
@@ -11,6 +11,10 @@ enum { QUERY_MAX = 8 };
  * occurs twice. */
 int query_read(struct exchange *ex, const char *const *names, int count,
                const char *values[QUERY_MAX], struct err *err);
+
+/* The value of one parameter, whatever others there are: "" without a value, NULL if it is not
+ * given; borrowed. -E_INVALID: it occurs twice. */
+int query_one(struct exchange *ex, const char *name, const char **ret, struct err *err);
 
 /* A state that a caller may know of (NULL: *ret is -1, for all) or -E_INVALID. */
 int query_state(const char *text, int *ret, struct err *err);

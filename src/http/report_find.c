@@ -4,27 +4,14 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/str.h"
+#include "http/query.h"
 #include "store/remember.h"
-
-static enum MHD_Result count_reference(void *context, enum MHD_ValueKind kind, const char *key,
-                                       const char *value)
-{
-    int *count = context;
-
-    (void)kind;
-    (void)value;
-    *count += str_eq_nocase(key, "reference");
-    return MHD_YES;
-}
 
 bool report_reference(struct exchange *ex, struct guid *ret_id)
 {
-    const char *text = exchange_query(ex, "reference");
-    int count = 0;
+    const char *text;
 
-    MHD_get_connection_values(ex->connection, MHD_GET_ARGUMENT_KIND, count_reference, &count);
-    if (text == NULL || *text == '\0' || count > 1) {
+    if (query_one(ex, "reference", &text, &ex->err) != 0 || text == NULL || *text == '\0') {
         err_set(&ex->err, -E_INVALID,
                 "Give one query parameter 'reference': the GUID that POST /Report answered, as in "
                 "%s?reference=0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e.",

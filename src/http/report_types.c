@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "core/param.h"
 #include "core/report.h"
+#include "http/query.h"
 
 enum { TYPES_JSON_MAX = 16 << 20 };
 
@@ -105,9 +106,13 @@ static void add_definition(void *context, const struct definition *def)
 
 void report_types(struct exchange *ex)
 {
-    const char *values = exchange_query(ex, "values");
+    const char *values;
     struct types types = {.user = ex->user, .now_ms = store_now_ms(ex->services->store)};
 
+    if (query_one(ex, "values", &values, &ex->err) != 0) {
+        exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
     if (values != NULL) {
         report_choices(ex, values);
         return;

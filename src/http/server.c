@@ -49,6 +49,17 @@ struct server {
     struct gate gate;
 };
 
+static char malformed; /* the state of a request until on_request(), instead of NULL */
+
+/* The library decodes %00, and whoever reads the path or a value as a string would see its
+ * beginning only: DELETE /Report?reference=GUID%00… is not about that report. */
+static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
+{
+    (void)context;
+    (void)connection;
+    return strstr(target, "%00") != NULL ? &malformed : NULL;
+}
+
 /* The library calls this when the headers are there, for each part of the body, and at its end;
  * then again after each suspension, until an answer is queued. An answer to the first call closes
  * the connection, so ordinary ones wait for the last. */
@@ -57,13 +68,15 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   size_t *size, void **state)
 {
     struct http_thread *thread = context;
-    struct exchange *ex = *state;
-    bool good;
+    bool good, has_nul = *state == &malformed;
+    struct exchange *ex = has_nul ? NULL : *state;
 
     (void)version;
     atomic_store(&thread->busy, true);
     if (ex == NULL) {
         *state = ex = exchange_new(thread->server, connection, method, url);
+        if (ex != NULL)
+            ex->has_nul = has_nul;
         good = ex != NULL && (!exchange_is_hopeless(ex) || exchange_run(ex));
     } else if (*size > 0) {
         good = exchange_receive(ex, data, *size);
@@ -81,7 +94,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     (void)context;
     (void)connection;
     (void)why;
-    exchange_free(*state);
+    if (*state != &malformed)
+        exchange_free(*state);
     *state = NULL;
 }
 
@@ -149,8 +163,8 @@ static int start_thread(struct server *server, struct http_thread *thread, struc
     thread->server = server;
     thread->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, thread, /**/
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, thread, /**/
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, thread, /**/
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->services.config->connections.number,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY, MHD_OPTION_END);

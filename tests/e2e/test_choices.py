@@ -159,6 +159,11 @@ def test_a_question_without_both_names_is_malformed(chooser, values):
     failed(chooser.alice.get("/Report/Types", params={"values": values}), 400, "values=")
 
 
+def test_a_question_that_is_asked_twice_is_malformed(chooser):
+    twice = {"values": "Chosen.Customer", "VALUES": "Chosen.Customer"}
+    failed(chooser.alice.get("/Report/Types", params=twice), 400, "values occurs twice")
+
+
 def test_questions_that_have_no_answer(chooser):
     refused(ask(chooser.alice, "Customer", "Nothing"), "Unknown report 'Nothing'")
     refused(ask(chooser.alice, "Customer", "X" * 5000), "Unknown report")

@@ -29,6 +29,25 @@ def test_400_without_the_version_header(alice, version):
     failed(alice.get("/Report/List", {"Version": version}), 400, "Version: 2.0")
 
 
+@pytest.mark.parametrize("method, path", [
+    ("DELETE", "/Report?reference=%s%%00junk"), ("DELETE", "/Report%%00x?reference=%s"),
+    ("DELETE", "/Report?reference=%s&a%%00b"), ("DELETE", "/Report?reference%%00x=%s"),
+    ("GET", "/Report?reference=%s%%00"), ("GET", "/Report/Status?reference=%s%%00"),
+    ("DELETE", "/Report/List?ReportName=Quick%%00%s"), ("GET", "/Report/List?ReportName=Quick%%00%s"),
+    ("DELETE", "/Report/List?State=complete&dryRun%%00=1&%s"),
+    ("GET", "/Report/Types?values=Chosen.Region%%00%s"), ("GET", "/Common/HealthCheck%%00%s")])
+def test_400_for_a_nul_in_the_path_or_the_query(alice, method, path):
+    """It does not cut off what it follows: nothing is done to the report that is named before it."""
+    reference = alice.complete("Quick", ProductID="1")
+    failed(alice.call(method, path % reference), 400, "%00")
+    assert alice.result(reference).status_code == 200
+    assert alice.delete(reference).json()["result"] is True
+
+
+def test_a_percent_sign_before_zeros_is_no_nul(alice):
+    refused(alice.get("/Report?reference=%2500"), "'%00'")
+
+
 def test_401_without_a_token(alice):
     answer = alice.get("/Report/List", {"Authorization": None})
     failed(answer, 401)
