@@ -435,7 +435,8 @@ static int64_t reserved_descriptors(const struct config *config)
            + LISTENER_REFUSED_MAX;
 }
 
-/* A connection may take two descriptors: its own, and that of the result which it is sent. */
+/* A connection may take two descriptors: its own, and that of the result which it is sent; one that
+ * is closed while its client still receives a result counts as open, and keeps one. */
 static int fit_connections(struct config *config, struct err *err)
 {
     int64_t asked = config->connections.number, most, reserved = reserved_descriptors(config);

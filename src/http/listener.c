@@ -45,6 +45,7 @@ struct listener {
     char url[LISTENER_URL_TEXT];
     int limit;
     listener_accept_fn *accept;
+    listener_tend_fn *tend;
     void *context;
     pthread_t thread;
     bool running;
@@ -270,14 +271,16 @@ static bool accept_some(struct listener *listener, int socket)
     return true;
 }
 
-/* Until something comes, or while it pauses a descriptor may be free again. The sockets are the
- * first in `polled`. */
-static void await(struct listener *listener, struct pollfd *polled)
+/* Until something comes, or while it pauses a descriptor may be free again, or `tend_ms` are over.
+ * The sockets are the first in `polled`. */
+static void await(struct listener *listener, struct pollfd *polled, int tend_ms)
 {
     int count = 0, sockets = listener->paused ? 0 : listener->count;
     int wait_ms = listener->paused || listener->refused_count > 0 ? PAUSE_MS : -1;
     eventfd_t ignored;
 
+    if (tend_ms >= 0 && (wait_ms < 0 || tend_ms < wait_ms))
+        wait_ms = tend_ms;
     for (int i = 0; i < listener->count; i++)
         polled[count++] =
             (struct pollfd){.fd = i < sockets ? listener->sockets[i] : -1, .events = POLLIN};
@@ -296,7 +299,7 @@ static void *run(void *arg)
     while (!listener->stopping) {
         bool good = true;
 
-        await(listener, polled);
+        await(listener, polled, listener->tend(listener->context));
         tend_refused(listener);
         open_spare(listener);
         for (int i = 0; i < listener->count && !listener->stopping; i++) {
@@ -308,14 +311,15 @@ static void *run(void *arg)
     return NULL;
 }
 
-int listener_start(struct listener *listener, int limit, listener_accept_fn *accept, void *context,
-                   struct err *err)
+int listener_start(struct listener *listener, int limit, listener_accept_fn *accept,
+                   listener_tend_fn *tend, void *context, struct err *err)
 {
     sigset_t all, old;
     int rc;
 
     listener->limit = limit;
     listener->accept = accept;
+    listener->tend = tend;
     listener->context = context;
     open_spare(listener);
     sigfillset(&all);
@@ -330,11 +334,16 @@ int listener_start(struct listener *listener, int limit, listener_accept_fn *acc
     return 0;
 }
 
+void listener_wake(struct listener *listener)
+{
+    eventfd_write(listener->wake, 1);
+}
+
 void listener_ended(struct listener *listener)
 {
     atomic_fetch_sub(&listener->open, 1);
     if (listener->paused)
-        eventfd_write(listener->wake, 1);
+        listener_wake(listener);
 }
 
 void listener_stop(struct listener *listener)
@@ -343,7 +352,7 @@ void listener_stop(struct listener *listener)
         return;
     listener->stopping = true;
     if (listener->running) {
-        eventfd_write(listener->wake, 1);
+        listener_wake(listener);
         pthread_join(listener->thread, NULL);
     }
     listener->running = false;

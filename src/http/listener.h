@@ -20,6 +20,10 @@ struct listener;
 typedef bool listener_accept_fn(void *context, int fd, const struct sockaddr *address,
                                 socklen_t len);
 
+/* Called by the thread when something came, after listener_wake(), and after as many milliseconds
+ * as it returned; -1: it need not. */
+typedef int listener_tend_fn(void *context);
+
 /* Bind "HOST:PORT" or "[IPv6]:PORT". Nothing is accepted yet, but clients may connect. -E_CONFIG
  * says why not. *ret is yours: listener_free(). */
 int listener_new(const char *listen_at, struct listener **ret, struct err *err);
@@ -29,8 +33,10 @@ const char *listener_url(const struct listener *listener);
 
 /* Start to accept. While `limit` connections are open, or there is no descriptor for one more, a
  * new one is answered 503 with Retry-After and closed. -E_CONFIG: no thread. */
-int listener_start(struct listener *listener, int limit, listener_accept_fn *accept, void *context,
-                   struct err *err);
+int listener_start(struct listener *listener, int limit, listener_accept_fn *accept,
+                   listener_tend_fn *tend, void *context, struct err *err);
+/* Have `tend` called. Any thread. */
+void listener_wake(struct listener *listener);
 /* A connection that was taken is closed now. Any thread. */
 void listener_ended(struct listener *listener);
 /* Stop to accept: from here on clients are refused by the kernel. Connections that were taken live

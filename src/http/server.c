@@ -108,10 +108,12 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     const union MHD_ConnectionInfo *info;
 
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        peer_free(*state);
+        if (peer_close(*state))
+            listener_ended(server->listener);
+        else
+            listener_wake(server->listener); /* it counts until on_tend() finds it over */
         *state = NULL;
         atomic_fetch_sub(&thread->connections, 1);
-        listener_ended(server->listener);
         return;
     }
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -153,6 +155,19 @@ static bool on_accept(void *context, int fd, const struct sockaddr *address, soc
     return false;
 }
 
+static int on_tend(void *context)
+{
+    struct server *server = context;
+    int gone, wait_ms;
+
+    if (server->services.transfers == NULL)
+        return -1;
+    wait_ms = transfers_tend(server->services.transfers, clock_mono_ms(), &gone);
+    while (gone-- > 0)
+        listener_ended(server->listener);
+    return wait_ms;
+}
+
 /* The library's own pool would give a connection to the thread that its descriptor's number
  * names, be it in a request or not. */
 static int start_thread(struct server *server, struct http_thread *thread, struct err *err)
@@ -186,7 +201,7 @@ static int start_threads(struct server *server, struct err *err)
         rc = start_thread(server, &server->threads[i], err);
     return rc < 0 ? rc
                   : listener_start(server->listener, (int)config->connections.number, on_accept,
-                                   server, err);
+                                   on_tend, server, err);
 }
 
 int server_new(const struct services *services, struct server **ret, struct err *err)
@@ -254,6 +269,8 @@ void server_free(struct server *server)
         listener_stop(server->listener);
         for (int i = 0; i < server->thread_count; i++)
             MHD_stop_daemon(server->threads[i].daemon);
+        if (server->services.transfers != NULL)
+            transfers_finish(server->services.transfers);
     }
     free(server->threads);
     listener_free(server->listener);

@@ -2,17 +2,29 @@
  * deletion ends are reset. */
 #include "proc/transfers.h"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/str.h"
 
-enum { BUCKETS = 1024 }; /* a power of two */
+enum {
+    BUCKETS = 1024,     /* a power of two */
+    STALLED_MS = 60000, /* a closed connection whose client takes nothing for so long is reset */
+    SOON_MS = 20,       /* clients that read receive the rest within a few round trips */
+    LATER_MS = 250,     /* the others are looked at less often … */
+    YOUNG_MS = 1000,    /* … from this age on */
+    STOP_MS = 2000,     /* at the end of the server */
+};
 
 struct transfer {
     struct guid id;
@@ -33,6 +45,10 @@ struct peer {
     struct transfers *transfers;
     int fd;
     struct transfer *done;
+    /* Once it is closed and lingers, `fd` is its own. */
+    struct peer *next;
+    int left;                    /* bytes that were not acknowledged when … */
+    int64_t moved_ms, closed_ms; /* … they last became fewer; both monotonic */
 };
 
 struct transfers {
@@ -41,6 +57,8 @@ struct transfers {
     pthread_cond_t named;
     char node[GUID_TEXT];    /* "": the node has no name */
     struct transfer *untold; /* that the store did not take SENT of, by `next` */
+    struct peer *lingering;
+    int64_t due_ms; /* when they are to be looked at */
     struct transfer *buckets[BUCKETS];
 };
 
@@ -133,12 +151,38 @@ static void forget_done(struct peer *peer)
     }
 }
 
-/* Has the client's machine acknowledged all that was sent? */
+/* Bytes that the client's machine has not acknowledged; -1: unknown. */
+static int unacknowledged(const struct peer *peer)
+{
+    int left;
+
+    return ioctl(peer->fd, SIOCOUTQ, &left) == 0 ? left : -1;
+}
+
 static bool is_received(const struct peer *peer)
 {
-    int unacknowledged = 0;
+    return unacknowledged(peer) == 0;
+}
 
-    return ioctl(peer->fd, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged == 0;
+/* Such as by a reset: then the kernel has dropped what it had. */
+static bool is_broken(const struct peer *peer)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+
+    return getsockopt(peer->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+           info.tcpi_state == TCP_CLOSE;
+}
+
+/* To AF_UNSPEC a TCP socket disconnects at once: the client gets a reset, and what was not sent is
+ * dropped (connect(2)); shutdown() would have it sent first. The library sees a broken connection,
+ * and closes it. Sockets of another kind have nothing that waits for the network. */
+static void break_off(const struct peer *peer)
+{
+    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+    if (connect(peer->fd, &nowhere, sizeof(nowhere)) < 0)
+        shutdown(peer->fd, SHUT_RDWR);
 }
 
 struct peer *peer_new(struct transfers *transfers, int fd)
@@ -150,14 +194,113 @@ struct peer *peer_new(struct transfers *transfers, int fd)
     return peer;
 }
 
-void peer_free(struct peer *peer)
+/* A closed connection whose client may still receive some of a result lingers: its socket is kept
+ * so that a deletion can reset it. After close() nobody could, and the kernel would go on sending.
+ * False: there is no descriptor for that, and it is reset. The mutex is held. */
+static bool linger(struct peer *peer)
 {
+    struct transfers *transfers = peer->transfers;
+    int fd = fcntl(peer->fd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd < 0) {
+        break_off(peer);
+        return false;
+    }
+    shutdown(fd, SHUT_WR); /* the end comes after what is left, as with close() */
+    peer->fd = fd;
+    peer->left = INT32_MAX;
+    peer->closed_ms = peer->moved_ms = clock_mono_ms();
+    if (transfers->lingering == NULL || transfers->due_ms > peer->closed_ms + SOON_MS)
+        transfers->due_ms = peer->closed_ms + SOON_MS;
+    peer->next = transfers->lingering;
+    transfers->lingering = peer;
+    return true;
+}
+
+bool peer_close(struct peer *peer)
+{
+    struct transfers *transfers;
+    bool lingers;
+
     if (peer == NULL)
-        return;
-    pthread_mutex_lock(&peer->transfers->mutex);
-    forget_done(peer);
-    pthread_mutex_unlock(&peer->transfers->mutex);
-    free(peer);
+        return true;
+    transfers = peer->transfers;
+    pthread_mutex_lock(&transfers->mutex);
+    lingers = peer->done != NULL && !is_received(peer) && !is_broken(peer) && linger(peer);
+    if (!lingers)
+        forget_done(peer);
+    pthread_mutex_unlock(&transfers->mutex);
+    if (!lingers)
+        free(peer);
+    return !lingers;
+}
+
+/* Has the client received all, or is the connection broken, by itself or since it stalls? The mutex
+ * is held. */
+static bool is_over(struct peer *peer, int64_t now_ms)
+{
+    int left = unacknowledged(peer);
+
+    if (left < peer->left) {
+        peer->left = left;
+        peer->moved_ms = now_ms;
+    } else if (now_ms - peer->moved_ms >= STALLED_MS) {
+        break_off(peer);
+    }
+    return left == 0 || is_broken(peer);
+}
+
+/* Close those that are over, and return how many. The mutex is held. */
+static int look_at_lingering(struct transfers *transfers, int64_t now_ms)
+{
+    struct peer **link = &transfers->lingering, *peer;
+    int gone = 0;
+
+    transfers->due_ms = now_ms + LATER_MS;
+    while ((peer = *link) != NULL) {
+        if (!is_over(peer, now_ms)) {
+            if (now_ms - peer->closed_ms < YOUNG_MS)
+                transfers->due_ms = now_ms + SOON_MS;
+            link = &peer->next;
+            continue;
+        }
+        *link = peer->next;
+        forget_done(peer);
+        close(peer->fd);
+        free(peer);
+        gone++;
+    }
+    return gone;
+}
+
+int transfers_tend(struct transfers *transfers, int64_t now_ms, int *ret_gone)
+{
+    int wait_ms = -1;
+
+    *ret_gone = 0;
+    pthread_mutex_lock(&transfers->mutex);
+    if (transfers->lingering != NULL && transfers->due_ms <= now_ms)
+        *ret_gone = look_at_lingering(transfers, now_ms);
+    if (transfers->lingering != NULL)
+        wait_ms = (int)(transfers->due_ms - now_ms);
+    pthread_mutex_unlock(&transfers->mutex);
+    return wait_ms;
+}
+
+void transfers_finish(struct transfers *transfers)
+{
+    int64_t now_ms = clock_mono_ms(), until_ms = now_ms + STOP_MS;
+    int wait_ms, gone;
+
+    while ((wait_ms = transfers_tend(transfers, now_ms, &gone)) >= 0 && now_ms < until_ms) {
+        poll(NULL, 0, wait_ms);
+        now_ms = clock_mono_ms();
+    }
+    pthread_mutex_lock(&transfers->mutex);
+    for (struct peer *peer = transfers->lingering; peer != NULL; peer = peer->next)
+        break_off(peer);
+    look_at_lingering(transfers, now_ms);
+    pthread_mutex_unlock(&transfers->mutex);
 }
 
 /* The mutex is held. */
@@ -257,17 +400,6 @@ void transfer_done(struct transfer *transfer)
         forget(transfer);
     }
     pthread_mutex_unlock(&peer->transfers->mutex);
-}
-
-/* To AF_UNSPEC a TCP socket disconnects at once: the client gets a reset, and what was not sent is
- * dropped (connect(2)); shutdown() would have it sent first. The library sees a broken connection,
- * and closes it. Sockets of another kind have nothing that waits for the network. */
-static void break_off(const struct peer *peer)
-{
-    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-
-    if (connect(peer->fd, &nowhere, sizeof(nowhere)) < 0)
-        shutdown(peer->fd, SHUT_RDWR);
 }
 
 /* False: it is over already, and gone, with others of its connection. The mutex is held. */

@@ -29,11 +29,18 @@ void transfers_name(struct transfers *transfers, const char *node);
 /* Wait until the node has a name, or for so long; at once if the store is not shared. */
 void transfers_await_name(struct transfers *transfers, int64_t patience_ms);
 
-/* A connection on the socket `fd`, borrowed until peer_free(); NULL: no memory. */
+/* A connection on the socket `fd`, borrowed until peer_close(); NULL: no memory. */
 struct peer *peer_new(struct transfers *transfers, int fd);
-/* Before the socket is closed: its number may be another connection's right after that. NULL is
- * fine. */
-void peer_free(struct peer *peer);
+/* Before the socket is closed: its number may be another connection's right after that. False: the
+ * client has not received all of a result, and a duplicate of the socket is open until
+ * transfers_tend() finds that it has, or that it takes nothing any more. NULL is fine: true. */
+bool peer_close(struct peer *peer);
+/* If it is time at `now_ms` (monotonic), close the duplicates that are over: *ret_gone of them; one
+ * whose client has taken nothing for a minute is reset. Returns after how many milliseconds to look
+ * again; -1: none is left. Any thread. */
+int transfers_tend(struct transfers *transfers, int64_t now_ms, int *ret_gone);
+/* When all connections are closed: wait some seconds for the clients, then reset what is left. */
+void transfers_finish(struct transfers *transfers);
 
 /* Yours: transfer_done(). -E_NOMEM, as always if `peer` is NULL; -E_BUSY: the node has no name. */
 int transfer_begin(struct peer *peer, const struct guid *id, struct transfer **ret,

@@ -17,6 +17,7 @@ from seams import Gate, plan
 BIG = "300000"  # rows: some 13 MB, more than the kernel keeps for a client
 WINDOW = 4096  # of the slow client's socket
 DAY_MS = 24 * 3600 * 1000
+FIN_WAIT1 = 4  # in /proc/net/tcp: closed here, and not all is acknowledged
 
 
 @contextlib.contextmanager
@@ -38,14 +39,14 @@ def free_bytes(path):
 class SlowClient:
     """Has begun to read a result, and reads nothing more for now."""
 
-    def __init__(self, client, reference, requests=1):
+    def __init__(self, client, reference, requests=1, version="HTTP/1.1", header=""):
         host, port = client.url.removeprefix("http://").split(":")
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
         self.socket.settimeout(60)
         self.socket.connect((host, int(port)))
-        self.socket.sendall(f"GET /Report?reference={reference} HTTP/1.1\r\nHost: x\r\nVersion: 2.0\r\n"
-                            f"Authorization: {client.token}\r\n\r\n".encode() * requests)
+        self.socket.sendall(f"GET /Report?reference={reference} {version}\r\nHost: x\r\nVersion: 2.0\r\n"
+                            f"{header}Authorization: {client.token}\r\n\r\n".encode() * requests)
         self.got = b""
         while b"\r\n\r\n" not in self.got:
             self.got += self.socket.recv(1)
@@ -119,15 +120,75 @@ def test_what_the_kernel_has_of_a_small_result_is_dropped(make_server, encryptio
     assert_ended(slow, whole)
 
 
-def unreceived(server, port):
-    """What the server's kernel keeps for the client at that port; None: they are not connected."""
+@pytest.mark.parametrize("version, header", [("HTTP/1.1", "Connection: close\r\n"), ("HTTP/1.0", "")])
+def test_what_the_kernel_has_for_a_connection_that_is_closed_is_dropped(make_server, version, header):
+    """The server closes it when it has handed all to the kernel; the client has yet to read."""
+    server = make_server()
+    client = server.client("alice")
+    reference = client.complete("Big", Rows="20000")
+    whole = client.result(reference).content
+    before = sockets(server)
+    slow = SlowClient(client, reference, version=version, header=header)
+    port = slow.socket.getsockname()[1]
+    poll(lambda: state_of(server, port) == FIN_WAIT1, what="the close by the server")
+    assert client.delete(reference).json()["result"] is True
+    assert_ended(slow, whole)
+    poll(lambda: sockets(server) == before, what="the release of its descriptor")
+
+
+def test_a_connection_that_is_closed_is_read_to_its_end(make_server):
+    server = make_server()
+    client = server.client("alice")
+    reference = client.complete("Big", Rows="20000")
+    whole = client.result(reference).content
+    before = sockets(server)
+    slow = SlowClient(client, reference, header="Connection: close\r\n")
+    poll(lambda: state_of(server, slow.socket.getsockname()[1]) == FIN_WAIT1, what="the close by the server")
+    while chunk := slow.socket.recv(65536):
+        slow.got += chunk
+    assert slow.got == whole
+    poll(lambda: sockets(server) == before, what="the release of its descriptor")
+
+
+def test_a_stop_leaves_nothing_of_a_result_to_the_kernel(make_server):
+    """A DELETE at the next start, or on another node, could not take it back."""
+    server = make_server()
+    client = server.client("alice")
+    reference = client.complete("Big", Rows="20000")
+    whole = client.result(reference).content
+    slow = SlowClient(client, reference, header="Connection: close\r\n")
+    poll(lambda: state_of(server, slow.socket.getsockname()[1]) == FIN_WAIT1, what="the close by the server")
+    assert server.stop() == 0
+    assert_ended(slow, whole)
+
+
+def connection(server, port):
+    """The state of the server's end with the client at that port, and what its kernel keeps for it."""
     own = int(server.url.rpartition(":")[2])
     for line in open("/proc/net/tcp").read().splitlines()[1:]:
         fields = line.split()
         local, remote = (int(field.rpartition(":")[2], 16) for field in fields[1:3])
         if (local, remote) == (own, port):
-            return int(fields[4].partition(":")[0], 16)
-    return None
+            return int(fields[3], 16), int(fields[4].partition(":")[0], 16)
+    return None, None
+
+
+def sockets(server):
+    """How many the server has open."""
+    count = 0
+    for entry in os.scandir(f"/proc/{server.process.pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            count += os.readlink(entry.path).startswith("socket:")
+    return count
+
+
+def state_of(server, port):
+    return connection(server, port)[0]
+
+
+def unreceived(server, port):
+    """What the server's kernel keeps for the client at that port; None: they are not connected."""
+    return connection(server, port)[1]
 
 
 def test_ranges_and_pipelined_requests_are_ended_too(make_server):

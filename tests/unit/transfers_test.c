@@ -8,12 +8,15 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "proc/transfers.h"
 
 /* A connection over TCP: the server's end and the client's. */
@@ -58,7 +61,8 @@ static int drop(void **state)
 {
     struct line *line = *state;
 
-    peer_free(line->peer);
+    peer_close(line->peer);
+    transfers_finish(line->transfers);
     transfers_free(line->transfers);
     close(line->server);
     close(line->client);
@@ -92,12 +96,18 @@ static bool is_reset(const struct line *line)
     return n < 0 && errno == ECONNRESET;
 }
 
+static int unacknowledged(int socket)
+{
+    int left;
+
+    assert_return_code(ioctl(socket, SIOCOUTQ, &left), errno);
+    return left;
+}
+
 static void await_acknowledgement(const struct line *line)
 {
-    int left = 1;
-
-    while (left > 0)
-        assert_return_code(ioctl(line->server, SIOCOUTQ, &left), errno);
+    while (unacknowledged(line->server) > 0)
+        ;
 }
 
 static void what_is_being_sent_is_broken_off(void **state)
@@ -169,6 +179,116 @@ static void another_report_ends_nothing(void **state)
     transfer_done(transfer);
 }
 
+/* How many are released at a time that is so far from now; then that none is left. */
+static int tend(const struct line *line, int64_t after_ms)
+{
+    int gone, wait_ms = transfers_tend(line->transfers, clock_mono_ms() + after_ms, &gone);
+
+    assert_true(gone > 0 ? wait_ms == -1 : wait_ms > 0);
+    return gone;
+}
+
+static void await_release(const struct line *line)
+{
+    while (tend(line, 0) == 0)
+        ;
+}
+
+/* As after `Connection: close`, or of one that was idle for long. */
+static struct guid close_unread(struct line *line)
+{
+    struct guid id = guid_new();
+    struct transfer *transfer = begin(line, &id);
+
+    transfer_send(transfer);
+    send_bytes(line, 60000);
+    transfer_done(transfer);
+    assert_false(peer_close(line->peer));
+    line->peer = NULL;
+    close(line->server);
+    line->server = -1;
+    return id;
+}
+
+static void a_closed_connection_is_broken_off_too(void **state)
+{
+    struct line *line = *state;
+    struct guid id = close_unread(line);
+
+    assert_int_equal(tend(line, 1000), 0);
+    transfers_end(line->transfers, &id);
+    assert_true(is_reset(line));
+    assert_int_equal(tend(line, 2000), 1);
+}
+
+static void a_closed_connection_is_received_to_its_end_and_released(void **state)
+{
+    struct line *line = *state;
+    int descriptor = dup(line->server); /* the number that the duplicate will have */
+    size_t got = 0;
+    char bytes[4096];
+    ssize_t n;
+
+    close(descriptor);
+    close_unread(line);
+    assert_return_code(fcntl(descriptor, F_GETFD), errno);
+    while ((n = recv(line->client, bytes, sizeof(bytes), 0)) > 0)
+        got += (size_t)n;
+    assert_int_equal(n, 0);
+    assert_int_equal(got, 60000);
+    await_release(line);
+    assert_int_equal(fcntl(descriptor, F_GETFD), -1);
+}
+
+static void what_the_client_breaks_off_is_released(void **state)
+{
+    struct line *line = *state;
+
+    close_unread(line);
+    close(line->client); /* with bytes unread: a reset */
+    line->client = -1;
+    await_release(line);
+}
+
+static void a_client_that_takes_nothing_is_broken_off_in_the_end(void **state)
+{
+    struct line *line = *state;
+    int watched = dup(line->server), before;
+    char bytes[4096];
+
+    close_unread(line);
+    assert_int_equal(tend(line, 1000), 0);
+    before = unacknowledged(watched);
+    while (unacknowledged(watched) == before)
+        recv(line->client, bytes, sizeof(bytes), MSG_DONTWAIT);
+    assert_true(unacknowledged(watched) > 0);
+    assert_int_equal(tend(line, 50000), 0); /* it has taken some */
+    assert_int_equal(tend(line, 100000), 0);
+    assert_int_equal(tend(line, 110000), 1);
+    assert_true(is_reset(line));
+    close(watched);
+}
+
+static void without_a_descriptor_it_is_broken_off(void **state)
+{
+    struct line *line = *state;
+    struct guid id = guid_new();
+    struct transfer *transfer = begin(line, &id);
+    struct rlimit files, none;
+
+    transfer_send(transfer);
+    send_bytes(line, 60000);
+    transfer_done(transfer);
+    assert_return_code(getrlimit(RLIMIT_NOFILE, &files), errno);
+    none = files;
+    none.rlim_cur = 3;
+    assert_return_code(setrlimit(RLIMIT_NOFILE, &none), errno);
+    assert_true(peer_close(line->peer));
+    line->peer = NULL;
+    assert_return_code(setrlimit(RLIMIT_NOFILE, &files), errno);
+    assert_true(is_reset(line));
+}
+
 static void a_descriptor_that_is_another_connections_by_now_is_left_alone(void **state)
 {
     struct line *line = *state;
@@ -179,13 +299,14 @@ static void a_descriptor_that_is_another_connections_by_now_is_left_alone(void *
     transfer_send(transfer);
     send_bytes(line, 60000);
     transfer_done(transfer);
-    peer_free(line->peer);
+    assert_false(peer_close(line->peer));
     line->peer = NULL;
     connect_line(&next);
     assert_return_code(dup2(next.server, line->server), errno);
     transfers_end(line->transfers, &id);
+    assert_true(is_reset(line));
     assert_false(is_reset(&next));
-    peer_free(next.peer);
+    peer_close(next.peer);
     close(next.server);
     close(next.client);
 }
@@ -200,6 +321,11 @@ int main(void)
         test(what_the_kernel_still_has_is_dropped),
         test(a_connection_that_has_received_all_stays),
         test(another_report_ends_nothing),
+        test(a_closed_connection_is_broken_off_too),
+        test(a_closed_connection_is_received_to_its_end_and_released),
+        test(what_the_client_breaks_off_is_released),
+        test(a_client_that_takes_nothing_is_broken_off_in_the_end),
+        test(without_a_descriptor_it_is_broken_off),
         test(a_descriptor_that_is_another_connections_by_now_is_left_alone),
     };
 
