@@ -80,6 +80,7 @@ struct removal_batch {
         marked[STORE_MANY_MAX];          /* that are being cleared: first those of `refs` … */
     struct guid cleared[STORE_MANY_MAX]; /* of these the ones that are, in the same order */
     size_t count;                        /* of both */
+    size_t dropped, dropping;            /* of `cleared`, from the first on: gone, and going */
     struct spool_ref refs[STORE_MANY_MAX];
     size_t ref_count;
     struct spool_op files[REMOVAL_PARTS]; /* that remove a part of `refs` each */
@@ -88,13 +89,13 @@ struct removal_batch {
     atomic_size_t left; /* parts and items that are not cleared, and one while they begin */
 };
 
-/* Many deletions of one user's reports, in their order, STORE_MANY_MAX at a time, so that others go
- * on between; each batch is marked in one transaction, while the one before is being cleared, and
- * no report is deleted by half. Zero-initialise it and fill user_id, state, ids, count, done,
- * owner; keep all of it until `done`, which is called once, on any thread. rc 0: all that were
- * still the user's, and in that state, are gone as by removal_start(); else why it has stopped:
- * those that are not gone live, or are in one of the two batches at which it stopped, which is
- * finished as one deletion would be. */
+/* Many deletions of one user's reports, in their order, STORE_MANY_MAX at a time, or fewer if the
+ * disk is full, so that others go on between; each batch is marked in one transaction, while the
+ * one before is being cleared, and no report is deleted by half. Zero-initialise it and fill
+ * user_id, state, ids, count, done, owner; keep all of it until `done`, which is called once, on
+ * any thread. rc 0: all that were still the user's, and in that state, are gone as by
+ * removal_start(); else why it has stopped: those that are not gone live, or are in one of the two
+ * batches at which it stopped, which is finished as one deletion would be. */
 struct removal_many {
     int64_t user_id;
     int state;        /* enum report_state, or -1: in any */
@@ -109,8 +110,9 @@ struct removal_many {
     /* the remover's */
     struct remover *remover;
     int64_t began_us;
-    size_t next;     /* of `ids`: behind the last batch that has begun */
-    atomic_int open; /* batches under way, and one while another may begin */
+    size_t next;        /* of `ids`: behind the last batch that has begun */
+    atomic_size_t most; /* of a transaction: STORE_MANY_MAX, and less on a full disk */
+    atomic_int open;    /* batches under way, and one while another may begin */
     struct removal_batch batches[2];
 };
 void removal_many_start(struct remover *remover, struct removal_many *many);

@@ -69,13 +69,41 @@ static void stop_short(struct removal_many *many, int rc, const struct err *err)
     stop_many(many, rc, err);
 }
 
+/* ---- a full disk ---- */
+
+/* Has a transaction over `count` reports had no room on the disk, where one over fewer may have?
+ * From then on each has so few. */
+static bool take_fewer(struct removal_many *many, const struct store_op *op, size_t count)
+{
+    if (op->rc == 0 || op->err.code != -E_FULL || count <= 1)
+        return false;
+    SEAM_STEP("removal", "many", "split");
+    atomic_store(&many->most, count > STORE_MANY_FULL ? STORE_MANY_FULL : 1);
+    return true;
+}
+
+/* Of `count` reports: how many one transaction has. */
+static size_t at_most(struct removal_many *many, size_t count)
+{
+    size_t most = atomic_load(&many->most);
+
+    return count < most ? count : most;
+}
+
 /* ---- the rows ---- */
+
+static void drop_some(struct removal_batch *batch);
 
 static void on_dropped(struct store_op *op)
 {
     struct removal_batch *batch = op->owner;
     struct removal_many *many = batch->many;
+    size_t begin = batch->dropped, end = begin + batch->dropping;
 
+    if (take_fewer(many, op, batch->dropping)) {
+        drop_some(batch);
+        return;
+    }
     if (op->rc < 0) {
         stop_short(many, op->rc, &op->err);
         end_batch(batch);
@@ -83,14 +111,27 @@ static void on_dropped(struct store_op *op)
     }
     SEAM_STEP("removal", "many", "dropped");
     pthread_mutex_lock(&many->remover->mutex);
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = begin; i < end; i++) {
         many->by_state[batch->marked[i].was]++;
         many->ids[many->gone++] = batch->cleared[i];
     }
     pthread_mutex_unlock(&many->remover->mutex);
-    for (size_t i = 0; i < batch->count; i++)
+    for (size_t i = begin; i < end; i++)
         removal_all_gone(many->remover, &batch->cleared[i], many->began_us, true);
-    end_batch(batch);
+    batch->dropped = end;
+    if (end < batch->count)
+        drop_some(batch);
+    else
+        end_batch(batch);
+}
+
+static void drop_some(struct removal_batch *batch)
+{
+    batch->dropping = at_most(batch->many, batch->count - batch->dropped);
+    batch->op = (struct store_op){.verb = STORE_DROP_MANY, .done = on_dropped, .owner = batch};
+    batch->op.drop_many =
+        (struct store_drop_many){.ids = batch->cleared + batch->dropped, .count = batch->dropping};
+    store_post(batch->many->remover->spec.store, &batch->op);
 }
 
 static void on_recorded(struct ledger_op *op)
@@ -103,9 +144,8 @@ static void on_recorded(struct ledger_op *op)
         end_batch(batch);
         return;
     }
-    batch->op = (struct store_op){.verb = STORE_DROP_MANY, .done = on_dropped, .owner = batch};
-    batch->op.drop_many = (struct store_drop_many){.ids = batch->cleared, .count = batch->count};
-    store_post(batch->many->remover->spec.store, &batch->op);
+    batch->dropped = 0;
+    drop_some(batch);
 }
 
 /* ---- what is to be cleared away ---- */
@@ -277,6 +317,8 @@ static void clear_batch(struct removal_batch *batch)
 
 /* ---- marking ---- */
 
+static void mark_batch(struct removal_batch *batch);
+
 static void on_looked(struct store_op *op)
 {
     struct removal_batch *batch = op->owner;
@@ -297,6 +339,11 @@ static void on_marked(struct store_op *op)
     struct store *store = batch->many->remover->spec.store;
     bool marked = op->rc == 0;
 
+    if (take_fewer(batch->many, op, batch->count)) {
+        batch->many->next -= batch->count;
+        mark_batch(batch);
+        return;
+    }
     SEAM_STEP("removal", "many", "marked");
     if (!marked)
         stop_many(batch->many, op->rc, &op->err);
@@ -313,23 +360,15 @@ static void on_marked(struct store_op *op)
     }
 }
 
-static void start_batch(struct removal_batch *batch)
+static void mark_batch(struct removal_batch *batch)
 {
     struct removal_many *many = batch->many;
-    size_t count = many->count - many->next;
+    size_t count = at_most(many, many->count - many->next);
 
-    if (count == 0 || has_stopped(many)) {
-        close_one(many);
-        return;
-    }
-    if (count > STORE_MANY_MAX)
-        count = STORE_MANY_MAX;
     for (size_t i = 0; i < count; i++)
         batch->marked[i] = (struct store_marked){.id = many->ids[many->next + i]};
     many->next += count;
     batch->count = count;
-    atomic_fetch_add(&many->open, 1);
-    atomic_store(&batch->gate, 2);
     batch->op = (struct store_op){.verb = STORE_MARK_MANY, .done = on_marked, .owner = batch};
     batch->op.mark_many = (struct store_mark_many){.user_id = many->user_id,
                                                    .state = many->state,
@@ -339,12 +378,26 @@ static void start_batch(struct removal_batch *batch)
     store_post(many->remover->spec.store, &batch->op);
 }
 
+static void start_batch(struct removal_batch *batch)
+{
+    struct removal_many *many = batch->many;
+
+    if (many->next == many->count || has_stopped(many)) {
+        close_one(many);
+        return;
+    }
+    atomic_fetch_add(&many->open, 1);
+    atomic_store(&batch->gate, 2);
+    mark_batch(batch);
+}
+
 void removal_many_start(struct remover *remover, struct removal_many *many)
 {
     many->remover = remover;
     many->began_us = clock_mono_us();
     many->rc = 0;
     many->next = many->gone = 0;
+    atomic_store(&many->most, STORE_MANY_MAX);
     atomic_store(&many->open, 1);
     for (int i = 0; i < 2; i++)
         many->batches[i].many = many;

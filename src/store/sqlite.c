@@ -122,7 +122,7 @@ static bool sqlite_make_room(struct store_conn *conn, const struct store_op *op,
         empty_log(c);
         return true;
     }
-    if (!sqlite_reserve_take(c->shared, sqlite_reserve_for(op->verb)))
+    if (!sqlite_reserve_take(c->shared, sqlite_reserve_for(op)))
         return false;
     c->whole = false;
     c->taken = true;

@@ -104,8 +104,8 @@ void sqlite_reserve_close(struct sqlite_shared *shared);
 int sqlite_reserve_pages(struct store_conn *conn, struct err *err);
 /* As far as there is room for it; is it whole now? */
 bool sqlite_reserve_make(struct sqlite_shared *shared);
-/* How many of the files a verb may take. */
-int sqlite_reserve_for(enum store_verb verb);
+/* How many of the files an operation may take. */
+int sqlite_reserve_for(const struct store_op *op);
 /* Give the blocks of one of the first `files` back to the disk; false: they have none left. */
 bool sqlite_reserve_take(struct sqlite_shared *shared, int files);
 /* Give back the files themselves, too: a start may need their inodes. */

@@ -21,10 +21,16 @@
 
 enum { PART_LEAST = 16 * 1024, /* bytes; not worth keeping below */ CHUNK = 16 * 1024 };
 
-/* The verbs that are not named let the store grow a little, or not at all. */
-int sqlite_reserve_for(enum store_verb verb)
+/* What it has no room for it would take in vain. */
+static int reserve_for_many(size_t count)
 {
-    switch (verb) {
+    return count <= STORE_MANY_FULL ? SQLITE_RESERVE_FILES : 0;
+}
+
+/* The verbs that are not named let the store grow a little, or not at all. */
+int sqlite_reserve_for(const struct store_op *op)
+{
+    switch (op->verb) {
     case STORE_SUBMIT:
     case STORE_PROBE:
     case STORE_CLAIM:
@@ -37,6 +43,10 @@ int sqlite_reserve_for(enum store_verb verb)
     case STORE_RECOVER:
     case STORE_SWEEP:
         return SQLITE_RESERVE_FILES;
+    case STORE_MARK_MANY:
+        return reserve_for_many(op->mark_many.count);
+    case STORE_DROP_MANY:
+        return reserve_for_many(op->drop_many.count);
     default:
         return 1;
     }

@@ -22,6 +22,7 @@ enum {
     STORE_PAGE_MAX = 1000,   /* reports in one page of a list */
     STORE_BATCH_MAX = 256,   /* ids in one answer of EXPIRED and DELETING */
     STORE_MANY_MAX = 1024,   /* ids of one MARK_MANY, HELD_MANY or DROP_MANY */
+    STORE_MANY_FULL = 16,    /* … MARK_MANY or DROP_MANY that may succeed on a full disk */
     STORE_SCAN_MAX = 64,     /* reports in one answer of SCAN */
     STORE_MATCH_MAX = 10000, /* ids in one answer of MATCH */
     STORE_VERSION_TEXT = 17, /* of a definition: DEFINITION_VERSION_TEXT */

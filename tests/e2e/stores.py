@@ -69,6 +69,9 @@ class SqliteStore:
         with contextlib.closing(sqlite3.connect(self.path)) as db, db:
             db.executemany(f"INSERT INTO report (id, {columns}) SELECT ?, {columns} FROM report WHERE id = ?",
                            [(uuid.UUID(copy).bytes, uuid.UUID(reference).bytes) for copy in copies])
+            db.executemany("INSERT INTO small_result SELECT (SELECT seq FROM report WHERE id = ?), data FROM "
+                           "small_result WHERE seq = (SELECT seq FROM report WHERE id = ?)",
+                           [(uuid.UUID(copy).bytes, uuid.UUID(reference).bytes) for copy in copies])
             db.execute("UPDATE tally SET n = n + ? WHERE node = 2", (len(copies),))
 
     def results(self):

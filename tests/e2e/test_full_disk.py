@@ -1,6 +1,7 @@
 """Full file systems under store and spool: a report at most is lost, and with it what filled them."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -8,7 +9,8 @@ import requests
 from conftest import ALICE, close
 from disks import Disk, MiB, own_mounts
 from harness import ENDS_WITHIN, PASSWORD, Client, Server, failed, poll, refused
-from seams import DEATH, plan
+from seams import DEATH, passings, plan
+from test_delete_many import BATCH, copies_of, done, held
 
 LARGE = {"Rows": "1000000"}  # of Big: more than any of these disks has room for
 ROWS_OF_RESULT = 3
@@ -42,6 +44,7 @@ def on_disk(mounts, tmp_path):
                              row_results=row_results, deletion_ledger=disk.folder / "deletions",
                              **config)
         server.spool = disk.folder / "spool"
+        server.store.path = disk.folder / "store.db"
         made.append((server, disk))
         server.add_user(ALICE)
         return server.start(), disk
@@ -165,6 +168,33 @@ def test_a_server_starts_on_a_full_disk(on_disk, disk_spec, how):
     check_whole(server)
 
 
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+@pytest.mark.parametrize("spec", [("tmpfs", 32 * MiB, "off", "0"), ("tmpfs", 32 * MiB, "on", "0"),
+                                  ("tmpfs", 32 * MiB, "off", "16K"),
+                                  ("ext4", 48 * MiB, "on", "16K")],
+                         ids=["files", "encrypted", "rows", "ext4-encrypted-rows"])
+def test_all_reports_go_in_one_request_on_a_full_disk(on_disk, spec, restarted):
+    """Results that are rows are overwritten in the log first: a batch of them has no room there."""
+    server, disk = on_disk(spec, workers=1)
+    client = server.client(ALICE)
+    reports = [client.complete("Big", Rows="200")]  # of 7 KB
+    reports += copies_of(server, reports[0], BATCH + 100)
+    client = server.client(ALICE)
+    if restarted:
+        server.kill()
+    disk.fill()
+    if restarted:
+        client = server.start().client(ALICE)
+        disk.fill()
+    failed(client.submit("Quick", {"ProductID": "1"}), 503, "Disk full")
+    done(client.call("DELETE", "/Report/List", params={"State": "complete"}), complete=len(reports))
+    assert client.references() == []
+    assert not list(server.spool.glob("*.json"))
+    disk.room()
+    works(client)
+    check_whole(server)
+
+
 def test_a_queued_report_waits_for_room(on_disk, disk_spec):
     server, disk = on_disk(disk_spec, workers=1)
     client, reports = fill_with_reports(server, disk)
@@ -204,6 +234,27 @@ def test_without_a_free_inode_reports_are_refused_and_go(on_disk):
     assert log_in(server).status_code == 200
     disk.room()
     works(client)
+
+
+def test_a_batch_marked_before_the_disk_was_full_goes(on_disk):
+    """It is more than a full disk has room for: its rows go in parts."""
+    server, disk = on_disk(("tmpfs", 32 * MiB, "off", "16K"), workers=1)
+    first = server.client(ALICE).complete("Big", Rows="200")
+    count = 1 + len(copies_of(server, first, BATCH // 2))
+    gate = held(server, "removal.many.recorded")
+    client = server.client(ALICE)
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(client.call, "DELETE", "/Report/List", params={"State": "complete"})
+        gate.wait()
+        poll(lambda: (disk.folder / "store.db-wal").stat().st_size == 0, what="an empty log")
+        disk.fill()
+        gate.open()
+        done(answer.result(), complete=count)
+    assert "removal.many.split" in [place for _, place in passings(gate.trace)]
+    assert server.store.sql("SELECT count(*) FROM report") == ["0"]
+    disk.room()
+    works(client)
+    check_whole(server)
 
 
 def test_a_full_disk_of_temporary_files_fails_the_report_that_spills(mounts, tmp_path):
