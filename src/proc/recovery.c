@@ -2,6 +2,8 @@
  * go. */
 #include "proc/recovery.h"
 
+#include "base/log.h"
+
 /* A published result is kept while its row says that it is the result; what another node is at,
  * while that has the report. */
 static bool is_needed(const struct store_find *find, const struct spool_file *file)
@@ -166,5 +168,10 @@ int recovery_own_spool(struct store *store, struct spool *spool, enum recovery_r
         return rc < 0 ? rc : 0;
     if (rule != RECOVERY_FORCE)
         rc = check_unmarked(store, spool, rule == RECOVERY_RESTORE, err);
-    return rc < 0 ? rc : spool_own(spool, &id, false, err);
+    if (rc == 0)
+        rc = spool_own(spool, &id, false, err);
+    if (rc != -E_FULL || rule != RECOVERY_START)
+        return rc;
+    log_warn("start.unmarked", "error=%s detail=%s", err->text, err->detail);
+    return 0;
 }

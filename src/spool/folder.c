@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,10 @@ struct folder {
     char *path;
     int dir; /* all file names are relative to this descriptor */
     struct spool_temp temp;
-    bool owned; /* since the start, and by: */
     struct guid owner;
+    /* What is known of the mark: it says `owner`; it is to be made once there is room. */
+    atomic_bool owned, unmarked;
+    pthread_mutex_t marking;
 };
 
 static struct folder *of(struct spool *spool)
@@ -31,6 +34,65 @@ static struct folder *of(struct spool *spool)
 static const struct folder *of_const(const struct spool *spool)
 {
     return (const struct folder *)spool;
+}
+
+/* ---- whose it is ---- */
+
+static int folder_owner(struct spool *spool, const struct guid *store, struct err *err)
+{
+    struct folder *folder = of(spool);
+    int rc = spool_mark_read(folder->dir, folder->path, store, err);
+
+    folder->owner = *store;
+    atomic_store(&folder->owned, rc > 0);
+    return rc;
+}
+
+static int folder_own(struct spool *spool, const struct guid *store, bool replace, struct err *err)
+{
+    struct folder *folder = of(spool);
+    int rc = spool_mark_write(folder->dir, folder->path, store, replace, err);
+
+    if (rc == 0)
+        rc = folder_owner(spool, store, err); /* another store may have been faster */
+    else
+        atomic_store(&folder->unmarked, rc == -E_FULL && !replace);
+    return rc < 0 ? rc : 0;
+}
+
+/* Make the mark for which there was no room; another store's is not replaced. */
+static void mark_later(struct folder *folder)
+{
+    struct err ignored;
+
+    if (!atomic_load(&folder->unmarked))
+        return;
+    pthread_mutex_lock(&folder->marking);
+    if (atomic_load(&folder->unmarked) &&
+        spool_mark_write(folder->dir, folder->path, &folder->owner, false, &ignored) == 0) {
+        atomic_store(&folder->owned, true);
+        atomic_store(&folder->unmarked, false);
+    }
+    pthread_mutex_unlock(&folder->marking);
+}
+
+static int check_owner(struct folder *folder, bool try_it, struct err *err)
+{
+    bool unmarked;
+    int rc;
+
+    if (try_it)
+        mark_later(folder);
+    unmarked = atomic_load(&folder->unmarked); /* before the look: it may be made meanwhile */
+    if (!unmarked && !atomic_load(&folder->owned))
+        return 0; /* nobody has asked */
+    rc = spool_mark_read(folder->dir, folder->path, &folder->owner, err);
+    if (rc == 0 && !unmarked)
+        return err_set(err, -E_SPOOL,
+                       "the file '" SPOOL_MARK "' of the folder '%s' is missing: put it back, or "
+                       "restart the server",
+                       folder->path);
+    return rc < 0 ? rc : 0;
 }
 
 /* ---- publish ---- */
@@ -50,9 +112,10 @@ static void rename_one(const struct folder *folder, struct spool_op *op)
 /* All renames share one fsync of the folder. */
 static void folder_publish(struct spool *spool, struct lane_item *batch)
 {
-    const struct folder *folder = of(spool);
+    struct folder *folder = of(spool);
     struct err synced = {0};
 
+    mark_later(folder);
     for (struct lane_item *item = batch; item != NULL; item = item->next)
         rename_one(folder, spool_op_of(item));
     if (SEAM_FAILS("spool.folder_fsync") || fsync(folder->dir) < 0)
@@ -136,6 +199,7 @@ static void folder_close(struct spool *spool)
     if (folder->path != NULL)
         close(folder->dir);
     free(folder->path);
+    pthread_mutex_destroy(&folder->marking);
     free(folder);
 }
 
@@ -161,6 +225,7 @@ static int folder_open(const struct spool_spec *spec, struct spool **ret, struct
 
     if (folder == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
+    pthread_mutex_init(&folder->marking, NULL);
     rc = spool_dir_open(spec->place, spec->existing, &folder->dir, &folder->path, err);
     if (rc == 0)
         rc = open_temp(folder, spec, err);
@@ -184,48 +249,20 @@ static const char *folder_temp(const struct spool *spool)
 
 static int folder_lock(struct spool *spool, struct err *err)
 {
-    return spool_temp_lock(&of(spool)->temp, err);
-}
+    int rc = spool_temp_lock(&of(spool)->temp, err);
 
-static int folder_owner(struct spool *spool, const struct guid *store, struct err *err)
-{
-    struct folder *folder = of(spool);
-    int rc = spool_mark_read(folder->dir, folder->path, store, err);
-
-    folder->owned = rc > 0;
-    folder->owner = *store;
+    if (rc > 0)
+        spool_mark_tidy(of(spool)->dir);
     return rc;
 }
 
-static int folder_own(struct spool *spool, const struct guid *store, bool replace, struct err *err)
+static int folder_check(struct spool *spool, bool try_it, struct err *err)
 {
     struct folder *folder = of(spool);
-    int rc = spool_mark_write(folder->dir, folder->path, store, replace, err);
-
-    if (rc == 0)
-        rc = folder_owner(spool, store, err); /* another store may have been faster */
-    return rc < 0 ? rc : 0;
-}
-
-static int check_owner(const struct folder *folder, struct err *err)
-{
-    int rc = folder->owned ? spool_mark_read(folder->dir, folder->path, &folder->owner, err) : 1;
-
-    if (rc == 0)
-        return err_set(err, -E_SPOOL,
-                       "the file '" SPOOL_MARK "' of the folder '%s' is missing: put it back, or "
-                       "restart the server",
-                       folder->path);
-    return rc < 0 ? rc : 0;
-}
-
-static int folder_check(const struct spool *spool, bool try_it, struct err *err)
-{
-    const struct folder *folder = of_const(spool);
     int rc = spool_dir_check(folder->dir, folder->path, try_it, err);
 
     if (rc == 0)
-        rc = check_owner(folder, err);
+        rc = check_owner(folder, try_it, err);
     return rc < 0 ? rc : spool_dir_check(folder->temp.dir, folder->temp.folder, try_it, err);
 }
 

@@ -10,8 +10,7 @@
 #include "base/seam.h"
 #include "spool/spool_impl.h"
 
-static const char NEXT[] =
-    SPOOL_MARK ".new"; /* until it is whole; what a crash leaves is written over */
+static const char NEXT[] = SPOOL_MARK ".new"; /* until it is whole */
 
 int spool_mark_read(int dir, const char *path, const struct guid *store, struct err *err)
 {
@@ -38,7 +37,8 @@ int spool_mark_read(int dir, const char *path, const struct guid *store, struct 
                    path);
 }
 
-/* The name is given to a whole file. link() does not replace what another process has made. */
+/* The name is given to a whole file. link() does not replace what another process has made, and
+ * which may have taken NEXT away with its own. */
 static int publish(int dir, int fd, const struct guid *store, bool replace)
 {
     char text[GUID_TEXT + 1];
@@ -50,7 +50,8 @@ static int publish(int dir, int fd, const struct guid *store, bool replace)
     SEAM_STEP("spool", "mark", "written");
     if (replace)
         return renameat(dir, NEXT, dir, SPOOL_MARK);
-    return linkat(dir, NEXT, dir, SPOOL_MARK, 0) == 0 || errno == EEXIST ? 0 : -1;
+    return linkat(dir, NEXT, dir, SPOOL_MARK, 0) == 0 || errno == EEXIST || errno == ENOENT ? 0
+                                                                                            : -1;
 }
 
 int spool_mark_write(int dir, const char *path, const struct guid *store, bool replace,
@@ -59,7 +60,8 @@ int spool_mark_write(int dir, const char *path, const struct guid *store, bool r
     int fd = openat(dir, NEXT, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600), rc = 0;
 
     if (fd < 0 || publish(dir, fd, store, replace) < 0)
-        rc = err_errno(err, -E_SPOOL, "make '" SPOOL_MARK "' in the folder '%s'", path);
+        rc = err_errno(err, errno == ENOSPC || errno == EDQUOT ? -E_FULL : -E_SPOOL,
+                       "make '" SPOOL_MARK "' in the folder '%s'", path);
     SEAM_STEP("spool", "mark", "named");
     if (fd >= 0)
         close(fd);
@@ -67,4 +69,10 @@ int spool_mark_write(int dir, const char *path, const struct guid *store, bool r
     if (rc == 0 && fsync(dir) < 0)
         rc = err_errno(err, -E_SPOOL, "fsync the folder '%s'", path);
     return rc;
+}
+
+void spool_mark_tidy(int dir)
+{
+    if (faccessat(dir, SPOOL_MARK, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        unlinkat(dir, NEXT, 0);
 }

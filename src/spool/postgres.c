@@ -500,7 +500,7 @@ static int postgres_lock(struct spool *spool, struct err *err)
 }
 
 /* Whether the database is there the store says. */
-static int postgres_check(const struct spool *spool, bool try_it, struct err *err)
+static int postgres_check(struct spool *spool, bool try_it, struct err *err)
 {
     const struct spool_temp *temp = &of_const(spool)->temp;
 

@@ -156,7 +156,7 @@ int spool_own(struct spool *spool, const struct guid *store, bool replace, struc
     return spool->ops->own != NULL ? spool->ops->own(spool, store, replace, err) : 0;
 }
 
-int spool_check(const struct spool *spool, bool try_it, struct err *err)
+int spool_check(struct spool *spool, bool try_it, struct err *err)
 {
     return spool->ops->check(spool, try_it, err);
 }

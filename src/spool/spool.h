@@ -44,7 +44,8 @@ int spool_lock(struct spool *spool, struct err *err);
 #define SPOOL_MARK "store.id"
 int spool_owner(struct spool *spool, const struct guid *store, struct err *err);
 /* Write that file, durably. `replace`: in place of another store's; else -E_SPOOL if one was made
- * meanwhile. */
+ * meanwhile, and -E_FULL if there is no room for it: then it is made as soon as a spool_check()
+ * that tries, or a PUBLISH, finds that there is. */
 int spool_own(struct spool *spool, const struct guid *store, bool replace, struct err *err);
 
 /* Begin the result of (id, attempt), anew if there was a try before: a descriptor to write to that
@@ -77,7 +78,7 @@ int64_t spool_sweep(struct spool *spool, int (*keep)(void *context, const struct
 /* Could a report be generated now? -E_FULL: there is no room to begin one; -E_SPOOL, with the
  * reason for the log: a folder of this node is missing, another one has taken its place, or it
  * cannot be written to. `try_it`: a file is written, too, that nobody ever sees. */
-int spool_check(const struct spool *spool, bool try_it, struct err *err);
+int spool_check(struct spool *spool, bool try_it, struct err *err);
 
 /* ---- reading ---- */
 

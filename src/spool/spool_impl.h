@@ -37,7 +37,7 @@ struct spool_ops {
     int64_t (*each_idle)(struct spool *spool, spool_each_fn *each, void *context, struct err *err);
     /* Remove one that `each` has shown. */
     int (*drop)(struct spool *spool, const struct spool_file *file, struct err *err);
-    int (*check)(const struct spool *spool, bool try_it, struct err *err);
+    int (*check)(struct spool *spool, bool try_it, struct err *err);
     /* As spool_copy(), both of this backend, and spool_sync(); NULL: it can't. */
     int (*copy)(struct spool *from, struct spool *to, const struct spool_file *file, int64_t bytes,
                 struct err *err);
@@ -85,6 +85,7 @@ void spool_file_name(char out[SPOOL_NAME_CAP], const struct guid *id, int attemp
 int spool_mark_read(int dir, const char *path, const struct guid *store, struct err *err);
 int spool_mark_write(int dir, const char *path, const struct guid *store, bool replace,
                      struct err *err);
+void spool_mark_tidy(int dir); /* remove what a crash has left beside the mark */
 
 /* temp.c: a folder where temporary files are, of this node alone. */
 struct spool_temp {

@@ -8,7 +8,7 @@ import requests
 
 from conftest import ALICE, close
 from disks import Disk, MiB, own_mounts
-from harness import ENDS_WITHIN, PASSWORD, Client, Server, failed, poll, refused
+from harness import ENDS_WITHIN, PASSWORD, SPOOL_MARK, Client, Server, failed, poll, refused
 from seams import DEATH, passings, plan
 from test_delete_many import BATCH, copies_of, done, held
 
@@ -39,10 +39,10 @@ def on_disk(mounts, tmp_path):
     def make(spec, options="", **config):
         kind, size, encryption, row_results = spec
         disk = Disk(tmp_path / f"disk{len(made)}", kind, size, options)
-        server = Server.made(tmp_path / f"server{len(made)}", store=disk.folder / "store.db",
-                             spool=disk.folder / "spool", spool_encryption=encryption,
-                             row_results=row_results, deletion_ledger=disk.folder / "deletions",
-                             **config)
+        places = {"store": disk.folder / "store.db", "spool": disk.folder / "spool",
+                  "deletion_ledger": disk.folder / "deletions"}
+        server = Server.made(tmp_path / f"server{len(made)}", spool_encryption=encryption,
+                             row_results=row_results, **places | config)
         server.spool = disk.folder / "spool"
         server.store.path = disk.folder / "store.db"
         made.append((server, disk))
@@ -255,6 +255,77 @@ def test_a_batch_marked_before_the_disk_was_full_goes(on_disk):
     disk.room()
     works(client)
     check_whole(server)
+
+
+def from_before_the_mark(server, disk, what):
+    """A spool that does not say whose it is, on a disk that has no room to say so."""
+    server.stop()
+    mark = server.spool / SPOOL_MARK
+    owner = mark.read_text()
+    mark.unlink()
+    disk.fill()
+    if what == "inodes":
+        disk.fill_inodes()
+    return mark, owner
+
+
+@pytest.mark.parametrize("what", ["blocks", "inodes"])
+@pytest.mark.parametrize("row_results", ["0", "16K"], ids=["files", "rows"])
+def test_a_spool_is_marked_as_soon_as_there_is_room(on_disk, tmp_path, what, row_results):
+    # The start frees a block of the store's for a moment, which the mark could get.
+    elsewhere = {"store": tmp_path / "store.db", "deletion_ledger": tmp_path / "deletions"}
+    server, disk = on_disk(("tmpfs", 6 * MiB, "off", row_results), ",nr_inodes=40", workers=1,
+                           **elsewhere if what == "blocks" else {})
+    client = server.client(ALICE)
+    reports = [client.complete("Quick", ProductID="1") for _ in range(2)]
+    mark, owner = from_before_the_mark(server, disk, what)
+    for reference in reports:  # each start finds it so
+        client = server.start().client(ALICE)
+        assert "start.unmarked" in server.log_text()
+        failed(client.submit("Quick", {"ProductID": "1"}), 503, "Disk full")
+        assert client.delete(reference).json()["result"] is True
+        assert not mark.exists()
+        if reference == reports[0]:
+            server.kill()
+            disk.fill()
+    disk.room()
+    poll(lambda: requests.get(server.url + "/Common/HealthCheck", timeout=ENDS_WITHIN).ok,
+         what="health")
+    assert mark.read_text() == owner
+    works(client)
+    mark.unlink()
+    failed(client.submit("Quick", {"ProductID": "1"}), 503)
+    mark.write_text(owner)
+    check_whole(server)
+
+
+def test_a_result_is_not_published_into_a_spool_without_its_mark(on_disk):
+    server, disk = on_disk(("tmpfs", 6 * MiB, "off", "0"), ",nr_inodes=40", workers=1)
+    mark, owner = from_before_the_mark(server, disk, "inodes")
+    client = server.start().client(ALICE)
+    assert not mark.exists()
+    disk.room()
+    works(client)
+    assert mark.read_text() == owner
+
+
+def test_no_room_for_the_mark_does_not_make_a_spool_of_another_store_ours(on_disk, tmp_path):
+    other, disk = on_disk(("tmpfs", 6 * MiB, "off", "0"), ",nr_inodes=40", workers=1)
+    server = Server.made(tmp_path / "another", workers=1, spool=other.spool)
+    theirs = other.client(ALICE).complete("Quick", ProductID="1")
+    from_before_the_mark(other, disk, "blocks")
+    refused = server.run("serve", "-c", "reportd.conf")
+    assert refused.returncode == 1 and "right spool" in refused.stderr, refused.stderr
+    assert other.start().client(ALICE).result(theirs).json()["result"] is True
+
+
+def test_what_a_crash_leaves_beside_the_mark_goes_at_the_start(on_disk):
+    server, _ = on_disk(("tmpfs", 6 * MiB, "off", "0"), workers=1)
+    server.stop()
+    left = server.spool / f"{SPOOL_MARK}.new"
+    left.touch()
+    server.start()
+    assert not left.exists()
 
 
 def test_a_full_disk_of_temporary_files_fails_the_report_that_spills(mounts, tmp_path):
