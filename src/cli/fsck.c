@@ -20,7 +20,7 @@ enum { GRACE_MORE_MS = 3000, WORDS_MAX = 256 };
 
 struct auditing {
     const char *file;
-    bool repair, force, json;
+    bool repair, force, json, new_ledger;
     bool marked; /* the spool says that it is this store's */
     struct config *config;
     struct store *store;
@@ -35,7 +35,7 @@ static void usage(FILE *out)
 {
     fprintf(
         out,
-        "usage: reportd fsck [-c FILE] [--repair [--force]] [--json]\n\n"
+        "usage: reportd fsck [-c FILE] [--repair [--force]] [--new-ledger] [--json]\n\n"
         "Compare the store with the files of the spool, and both with the clock. Every finding\n"
         "is one line: its kind, the reference, what is wrong. The last lines are the counts:\n\n");
     for (int i = 0; i < AUDIT_KIND_COUNT; i++)
@@ -45,7 +45,7 @@ static void usage(FILE *out)
         "\nIt may run while the server does (it sees that by the store's lock): an operation\n"
         "under way then has a few seconds to finish before it counts. Without a server no\n"
         "operation is under way, and no server can start until fsck has ended. It makes no\n"
-        "file and no folder.\n\n"
+        "file and no folder, except with --new-ledger.\n\n"
         "  -c, --config FILE  the configuration (default: reportd.conf)\n"
         "  --repair           without a server, and in PostgreSQL without any node: remove the\n"
         "                     files, finish the deletions, put running reports back into the\n"
@@ -55,6 +55,10 @@ static void usage(FILE *out)
         "                     another spool or not mounted\n"
         "  --force            repair all the same: the spool is this store's, its results are\n"
         "                     lost; never if store.id names another store\n"
+        "  --new-ledger       without a server of this node: give up the deletion ledger that the\n"
+        "                     store knows and that is lost for good, and make another, or go on\n"
+        "                     with the one in its place: backups made before then are not\n"
+        "                     restored without --resurrect\n"
         "  --json             print one JSON object\n"
         "  -h, --help         print this\n\n"
         "The exit status is 0 if all counts are zero (after the repair, if there was one),\n"
@@ -64,10 +68,13 @@ static void usage(FILE *out)
 /* 0: go on; otherwise the exit status + 1. */
 static int read_arguments(int argc, char **argv, struct auditing *a)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"repair", no_argument, NULL, 'r'},
-        {"force", no_argument, NULL, 'f'},        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"repair", no_argument, NULL, 'r'},
+                                            {"force", no_argument, NULL, 'f'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"new-ledger", no_argument, NULL, 'n'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
@@ -83,6 +90,9 @@ static int read_arguments(int argc, char **argv, struct auditing *a)
             break;
         case 'j':
             a->json = true;
+            break;
+        case 'n':
+            a->new_ledger = true;
             break;
         case 'h':
             usage(stdout);
@@ -200,6 +210,10 @@ static int open_store(struct auditing *a, bool *ret_serving, struct err *err)
     *ret_serving = rc == -E_BUSY;
     if (rc != -E_BUSY)
         return rc;
+    if (a->new_ledger)
+        return err_set(err, -E_BUSY,
+                       "a server is running on this store, with a deletion ledger; "
+                       "stop it before another is made");
     if (a->repair)
         return err_set(err, -E_BUSY,
                        "a server is running on this store: it purges and finishes deletions by "
@@ -227,7 +241,7 @@ static int open_all(struct auditing *a, struct err *err)
         rc = offline_check_nodes(a->store, err);
     if (rc == 0)
         rc = spool_open(&spool, &a->spool, err);
-    if (rc == 0 && a->repair)
+    if (rc == 0 && (a->repair || a->new_ledger))
         rc = offline_lock_spool(a->spool, err);
     if (rc == 0)
         rc = recovery_check_owner(a->store, a->spool, err);
@@ -267,15 +281,24 @@ static int check_folder(const struct auditing *a, struct err *err)
                    audit->results, spool_place(a->spool));
 }
 
+static int open_ledger(struct auditing *a, struct err *err)
+{
+    const struct ledger_spec spec = {.path = a->config->deletion_ledger.text,
+                                     .store = a->store,
+                                     .create = a->new_ledger,
+                                     .give_up = a->new_ledger};
+
+    return ledger_open(&spec, &a->ledger, err);
+}
+
 static int repair(struct auditing *a, struct err *err)
 {
-    const struct ledger_spec ledger = {.path = a->config->deletion_ledger.text, .store = a->store};
     int rc = check_folder(a, err);
 
     if (rc == 0)
         rc = recovery_own_spool(a->store, a->spool, RECOVERY_FORCE, err);
-    if (rc == 0)
-        rc = ledger_open(&ledger, &a->ledger, err);
+    if (rc == 0 && a->ledger == NULL)
+        rc = open_ledger(a, err);
     if (rc == 0)
         rc = audit_repair(&a->spec, &a->audit, a->ledger, &a->repaired, err);
     if (rc < 0)
@@ -294,6 +317,8 @@ static int run(struct auditing *a, struct err *err)
 {
     int rc = open_all(a, err);
 
+    if (rc == 0 && a->new_ledger)
+        rc = open_ledger(a, err);
     if (rc == 0)
         rc = audit_run(&a->spec, &a->audit, err);
     if (rc == 0 && a->repair)

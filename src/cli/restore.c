@@ -214,7 +214,7 @@ static int apply_ledgers(struct restore *r, struct err *err)
     if (rc == 0)
         rc = offline_check_nodes(r->store, err);
     if (rc == 0)
-        rc = backup_state_of(r->store, &state, err);
+        rc = backup_state_of(r->store, 0, &state, err);
     if (rc == 0)
         rc = check_ledgers(r, &state, err);
     backup_state_done(&state);

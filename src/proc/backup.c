@@ -202,7 +202,7 @@ static int copy_results(struct backing *b, struct err *err)
     if (erased < 0 || b->rc < 0)
         return b->rc < 0 ? b->rc : (int)erased;
     SEAM_STEP("backup", "results", "copied");
-    rc = backup_state_of(b->store, &b->manifest.state, err);
+    rc = backup_state_of(b->store, 0, &b->manifest.state, err);
     if (rc < 0)
         return rc;
     store_free(b->store);

@@ -47,8 +47,10 @@ struct backup_state {
     size_t count;
 };
 void backup_state_done(struct backup_state *state); /* NULL is fine */
-/* Of a store that stands; made_ms is 0. -E_STORE. */
-int backup_state_of(struct store *store, struct backup_state *ret, struct err *err);
+/* Of a store that stands, as of `made_ms`: without the ledgers that were given up before then; 0:
+ * of now, and those in use alone. made_ms stays as it is. -E_STORE. */
+int backup_state_of(struct store *store, int64_t made_ms, struct backup_state *ret,
+                    struct err *err);
 
 struct manifest {
     struct backup_state state;
@@ -67,6 +69,10 @@ struct ledgers {
 /* Have they every deletion since that state? -E_LEDGER with words: one is not there, is another
  * store's, has lost its end, or has forgotten too much. */
 int ledgers_check(const struct ledgers *ledgers, const struct backup_state *state, struct err *err);
+
+/* The store, which was restored, goes on with these ledgers; those that are not at hand are given
+ * up. -E_STORE. */
+int ledgers_note(const struct ledgers *ledgers, struct store *store, struct err *err);
 
 struct restore_counts {
     int64_t reports; /* restored */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "proc/backup_impl.h"
 #include "proc/recovery.h"
 
@@ -14,7 +15,7 @@ void backup_state_done(struct backup_state *state)
 }
 
 /* A store that no server has opened since its schema was brought up to date knows of no ledger. */
-int backup_state_of(struct store *store, struct backup_state *ret, struct err *err)
+int backup_state_of(struct store *store, int64_t made_ms, struct backup_state *ret, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
     int rc = recovery_identity(store, &ret->store, err);
@@ -26,8 +27,14 @@ int backup_state_of(struct store *store, struct backup_state *ret, struct err *e
         return err->code;
     }
     ret->ledgers = op.ledgers.items;
-    ret->count = op.ledgers.count;
-    ret->known = ret->count > 0;
+    ret->count = 0;
+    for (size_t i = 0; i < op.ledgers.count; i++) {
+        int64_t given_up_ms = ret->ledgers[i].given_up_ms;
+
+        if (given_up_ms == 0 || (made_ms != 0 && given_up_ms >= made_ms))
+            ret->ledgers[ret->count++] = ret->ledgers[i];
+    }
+    ret->known = op.ledgers.count > 0;
     return 0;
 }
 
@@ -107,5 +114,62 @@ int ledgers_check(const struct ledgers *ledgers, const struct backup_state *stat
     }
     for (size_t i = 0; i < state->count && rc == 0; i++)
         rc = check_one(ledgers, &state->ledgers[i], err);
+    return rc;
+}
+
+static int note(struct store *store, const struct store_ledger *ledger, struct err *err)
+{
+    struct store_op op = {.verb = STORE_LEDGER_NOTE, .ledger_note = {ledger, 0}};
+    int rc = store_run(store, &op);
+
+    if (rc < 0)
+        *err = op.err;
+    return rc;
+}
+
+static int note_copy(struct store *store, const struct store_ledgers *known,
+                     const struct ledger_copy *copy, struct err *err)
+{
+    struct store_ledger ledger = {.id = ledger_copy_id(copy), .records = ledger_copy_records(copy)};
+
+    str_copy(ledger.place, sizeof(ledger.place), ledger_copy_path(copy));
+    for (size_t i = 0; i < known->count; i++) {
+        if (guid_eq(&known->items[i].id, &ledger.id))
+            str_copy(ledger.place, sizeof(ledger.place), known->items[i].place);
+    }
+    return note(store, &ledger, err);
+}
+
+static int note_all(const struct ledgers *ledgers, struct store *store,
+                    const struct store_ledgers *known, struct err *err)
+{
+    struct guid id;
+    int rc = recovery_identity(store, &id, err);
+
+    for (size_t i = 0; i < ledgers->count && rc == 0; i++) {
+        if (ledger_copy_is_of(ledgers->items[i], &id))
+            rc = note_copy(store, known, ledgers->items[i], err);
+    }
+    for (size_t i = 0; i < known->count && rc == 0; i++) {
+        struct store_ledger missing = known->items[i];
+
+        if (missing.given_up_ms != 0 || find(ledgers, &missing.id) != NULL)
+            continue;
+        missing.given_up_ms = store_now_ms(store);
+        rc = note(store, &missing, err);
+    }
+    return rc;
+}
+
+int ledgers_note(const struct ledgers *ledgers, struct store *store, struct err *err)
+{
+    struct store_op op = {.verb = STORE_LEDGERS};
+    int rc = store_run(store, &op);
+
+    if (rc < 0)
+        *err = op.err;
+    else
+        rc = note_all(ledgers, store, &op.ledgers, err);
+    store_op_done(&op);
     return rc;
 }

@@ -34,6 +34,7 @@ struct ledger {
     struct store *store;
     char *path;
     char *temp;         /* beside it: the next one, while it is made */
+    bool give_up;       /* what the store knows in its place */
     int64_t horizon_ms; /* 0: records are kept */
     int fd;             /* locked */
     struct ledger_head head;
@@ -214,6 +215,32 @@ int ledger_run(struct ledger *ledger, const struct guid *ids, size_t count, stru
 
 /* ---- opening ---- */
 
+#define IF_LOST                                                                                    \
+    "If it is lost for good, have another made with reportd fsck --new-ledger: backups made "      \
+    "before then are not restored without --resurrect"
+
+/* The one that this node has lost, if it opens the one that `note` names (or none). An embedded
+ * store has one server; in a shared one, others may have the same place on another machine of the
+ * same name. */
+static const struct store_ledger *find_missed(const struct ledger *ledger,
+                                              const struct store_ledgers *known)
+{
+    const struct store_ledger *missed = NULL;
+
+    for (size_t i = 0; i < known->count; i++) {
+        const struct store_ledger *one = &known->items[i];
+
+        if (one->given_up_ms != 0)
+            continue;
+        if (guid_eq(&one->id, &ledger->note.id))
+            return NULL;
+        if (one->records > 0 &&
+            (!store_is_shared(ledger->store) || strcmp(one->place, ledger->note.place) == 0))
+            missed = one;
+    }
+    return missed;
+}
+
 static int lock_file(int fd, const char *path, struct err *err)
 {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
@@ -301,13 +328,36 @@ static int read_file(struct ledger *ledger, struct err *err)
     return 0;
 }
 
+/* The disk that it is on may not be mounted: another in its place would not know its deletions, nor
+ * it the other's. */
+static int check_absent(const struct ledger *ledger, struct err *err)
+{
+    struct store_op op = {.verb = STORE_LEDGERS};
+    const struct store_ledger *missed;
+    int rc = store_run(ledger->store, &op);
+
+    if (rc < 0)
+        *err = op.err;
+    missed = find_missed(ledger, &op.ledgers);
+    if (missed != NULL && !ledger->give_up)
+        rc = err_set(
+            err, -E_LEDGER,
+            "there is no deletion ledger '%s', and the store knows of one, '%s', with "
+            "%lld records: mount its disk, put it back, or name it in deletion_ledger. " IF_LOST,
+            ledger->path, missed->place, (long long)missed->records);
+    store_op_done(&op);
+    return rc;
+}
+
 static int open_file(struct ledger *ledger, bool create, struct err *err)
 {
     int rc = 0;
 
     ledger->fd = SEAM_FAILS("ledger.open") ? -1 : open(ledger->path, O_RDWR | O_CLOEXEC);
     if (ledger->fd < 0 && errno == ENOENT && create) {
-        rc = make_file(ledger, err);
+        rc = check_absent(ledger, err);
+        if (rc == 0)
+            rc = make_file(ledger, err);
         if (rc < 0)
             return rc;
         log_info("ledger.made", "path=%s", ledger->path);
@@ -436,10 +486,15 @@ static bool has_old_records(const struct ledger *ledger, int64_t now_ms)
 
 /* ---- what the store knows of it ---- */
 
+static int64_t forget_ms(const struct ledger *ledger)
+{
+    return ledger->horizon_ms == 0 ? 0 : store_now_ms(ledger->store) - ledger->horizon_ms;
+}
+
 static int note_now(struct ledger *ledger, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGER_NOTE,
-                          .ledger_note = {&ledger->note, ledger->horizon_ms}};
+                          .ledger_note = {&ledger->note, forget_ms(ledger)}};
 
     ledger->noted_ms = clock_mono_ms();
     ledger->note.records = ledger_number(&ledger->head, ledger->end);
@@ -470,10 +525,44 @@ static int check_note(const struct ledger *ledger, const struct store_ledger *kn
         return 0;
     return err_set(err, -E_LEDGER,
                    "the deletion ledger '%s' has lost its end: it has %lld records, and the store "
-                   "knows of %lld. Put back the whole file; if it is lost, move this one away: a "
-                   "new one is made, and backups made before then are not restored without "
-                   "--resurrect",
+                   "knows of %lld. Put back the whole file, or move this one away. " IF_LOST,
                    ledger->path, (long long)ledger->note.records, (long long)known->records);
+}
+
+/* The others are what a restore of an older backup still needs. */
+static int give_up_others(struct ledger *ledger, const struct store_ledgers *known, struct err *err)
+{
+    bool shared = store_is_shared(ledger->store);
+
+    for (size_t i = 0; i < known->count; i++) {
+        struct store_ledger other = known->items[i];
+        struct store_op op = {.verb = STORE_LEDGER_NOTE, .ledger_note = {&other, 0}};
+
+        if (other.given_up_ms != 0 || guid_eq(&other.id, &ledger->note.id) ||
+            (shared && (!ledger->give_up || strcmp(other.place, ledger->note.place) != 0)))
+            continue;
+        other.given_up_ms = store_now_ms(ledger->store);
+        if (store_run(ledger->store, &op) < 0)
+            return err_set(err, -E_LEDGER, "%s", op.err.text);
+        log_warn("ledger.given_up", "place=%s records=%lld", other.place, (long long)other.records);
+    }
+    return 0;
+}
+
+static int check_known(const struct ledger *ledger, const struct store_ledgers *known,
+                       struct err *err)
+{
+    const struct store_ledger *missed = find_missed(ledger, known);
+    int rc = 0;
+
+    for (size_t i = 0; i < known->count && rc == 0; i++)
+        rc = check_note(ledger, &known->items[i], err);
+    if (rc < 0 || missed == NULL || ledger->give_up)
+        return rc;
+    return err_set(err, -E_LEDGER,
+                   "the deletion ledger '%s' is not the one that the store knows, '%s' with %lld "
+                   "records: put that one back, or name it in deletion_ledger. " IF_LOST,
+                   ledger->path, missed->place, (long long)missed->records);
 }
 
 /* Is it this store's, and has it all that the store knows of? Then the store is told of it. */
@@ -486,7 +575,7 @@ static int check_store(struct ledger *ledger, struct err *err)
     if (rc == 0 && !ledger_head_is_old(&ledger->head) && !guid_eq(&store, &ledger->head.store))
         return err_set(err, -E_LEDGER,
                        "the deletion ledger '%s' is of another store: name a file of this store's "
-                       "own in deletion_ledger, or move this one away; a new one is made",
+                       "own in deletion_ledger, or move this one away",
                        ledger->path);
     if (rc < 0)
         return rc;
@@ -495,10 +584,14 @@ static int check_store(struct ledger *ledger, struct err *err)
     rc = store_run(ledger->store, &op);
     if (rc < 0)
         *err = op.err;
-    for (size_t i = 0; i < op.ledgers.count && rc == 0; i++)
-        rc = check_note(ledger, &op.ledgers.items[i], err);
+    if (rc == 0)
+        rc = check_known(ledger, &op.ledgers, err);
+    if (rc == 0)
+        rc = note_now(ledger, err);
+    if (rc == 0)
+        rc = give_up_others(ledger, &op.ledgers, err);
     store_op_done(&op);
-    return rc < 0 ? rc : note_now(ledger, err);
+    return rc;
 }
 
 /* A file of format 1 becomes one of this store's with numbered records. If that cannot be, for
@@ -614,6 +707,7 @@ int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err 
     ledger->fd = -1;
     ledger->store = spec->store;
     ledger->horizon_ms = spec->horizon_ms;
+    ledger->give_up = spec->give_up;
     rc = sodium_init() < 0 ? err_set(err, -E_CONFIG, "libsodium can't be used on this machine")
                            : find_path(ledger, spec->path, err);
     if (rc == 0)

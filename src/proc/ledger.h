@@ -18,12 +18,14 @@ struct ledger_spec {
     const char *path;
     struct store *store; /* borrowed: whose deletions it has, and whose clock counts */
     int64_t horizon_ms;  /* older records are removed, at once and as long as it is open; 0: none */
-    bool create;         /* make it if it is not there */
+    bool create;         /* make it if it is not there, and the store misses none of this node */
+    bool give_up;        /* the one that the store knows is lost: make one, or go on with this */
 };
 
 /* Open the ledger and take its lock. A record that a crash has left torn at the end is cut off. The
  * store is told which ledger it is, and from then on, within a second, how many records it has: one
- * that has fewer than the store knows, or is another store's, is refused.
+ * that has fewer than the store knows, is another store's, or is not the one with records that the
+ * store knows in its place, is refused.
  * -E_LEDGER with words that name the path and what to do. *ret is yours: ledger_free(). */
 int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err *err);
 /* Waits for what is posted, then closes. NULL is fine. */
@@ -56,6 +58,7 @@ int64_t ledger_copy_since_ms(const struct ledger_copy *copy);
 /* Which ledger it is, whatever it is called, and whether this store's (true if it does not say). */
 struct guid ledger_copy_id(const struct ledger_copy *copy);
 bool ledger_copy_is_of(const struct ledger_copy *copy, const struct guid *store);
+const char *ledger_copy_path(const struct ledger_copy *copy); /* where it is; the copy's */
 /* The numbers of the first record that it still has, and of the next one it would get. */
 int64_t ledger_copy_first(const struct ledger_copy *copy);
 int64_t ledger_copy_records(const struct ledger_copy *copy);

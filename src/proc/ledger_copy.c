@@ -16,6 +16,7 @@ struct ledger_copy {
     bool failed; /* no memory */
     size_t damaged;
     int64_t records; /* the number that the next one would have */
+    char *path;
 };
 
 static int compare(const void *left, const void *right)
@@ -74,7 +75,9 @@ int ledger_copy_new(const char *path, struct ledger_copy **ret, struct err *err)
         return err_errno(err, errno == ENOENT ? -E_NOT_FOUND : -E_LEDGER,
                          "open the deletion ledger '%s'", path);
     copy = calloc(1, sizeof(*copy));
-    if (copy == NULL)
+    if (copy != NULL)
+        copy->path = strdup(path);
+    if (copy == NULL || copy->path == NULL)
         rc = err_set(err, -E_NOMEM, "out of memory");
     else if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
         rc = err_set(err, -E_BUSY,
@@ -95,6 +98,7 @@ void ledger_copy_free(struct ledger_copy *copy)
     if (copy == NULL)
         return;
     free(copy->hashes);
+    free(copy->path);
     free(copy);
 }
 
@@ -135,4 +139,9 @@ int64_t ledger_copy_first(const struct ledger_copy *copy)
 int64_t ledger_copy_records(const struct ledger_copy *copy)
 {
     return copy->records;
+}
+
+const char *ledger_copy_path(const struct ledger_copy *copy)
+{
+    return copy->path;
 }

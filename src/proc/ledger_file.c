@@ -122,9 +122,9 @@ int ledger_head_read(int fd, const char *path, struct ledger_head *ret, struct e
         memcmp(check, ret->check, sizeof(check)) == 0)
         return 0;
     return err_set(err, -E_LEDGER,
-                   "'%s' is not a deletion ledger, or its head is damaged: put back a copy of it, "
-                   "or name another file in deletion_ledger (a new one is made, and backups made "
-                   "before then are not restored without --resurrect)",
+                   "'%s' is not a deletion ledger, or its head is damaged: put back a copy of it; "
+                   "if it is lost, move this one away and have another made with reportd fsck "
+                   "--new-ledger (backups made before then are not restored without --resurrect)",
                    path);
 }
 

@@ -87,6 +87,9 @@ int restore_apply(struct store *store, struct spool *spool, const struct ledgers
     if (r.rc < 0 || r.counts.deleted < 0)
         return r.rc < 0 ? r.rc : (int)r.counts.deleted;
     SEAM_STEP("restore", "deletions", "applied");
+    rc = ledgers_note(ledgers, store, err);
+    if (rc < 0)
+        return rc;
     *ret = r.counts;
     return 0;
 }
@@ -167,7 +170,7 @@ void restore_clear(const char *store)
 static int check_against(struct restoring *r, struct store *old, struct err *err)
 {
     struct backup_state state = {0};
-    int rc = backup_state_of(old, &state, err);
+    int rc = backup_state_of(old, r->manifest.state.made_ms, &state, err);
 
     if (rc == 0 && state.known && r->manifest.state.known &&
         guid_eq(&state.store, &r->manifest.state.store))
@@ -333,7 +336,7 @@ static int make_store(struct restoring *r, struct err *err)
         return rc;
     r->counts.deleted = erase_reports(r->store, is_named, r, err);
     SEAM_STEP("restore", "deletions", "applied");
-    return r->counts.deleted < 0 ? (int)r->counts.deleted : 0;
+    return r->counts.deleted < 0 ? (int)r->counts.deleted : ledgers_note(r->ledgers, r->store, err);
 }
 
 /* link(), since rename() would replace a store that a server has made meanwhile. */

@@ -225,6 +225,7 @@ int postgres_read_ledgers(struct postgres_conn *c, struct store_ledgers *arg, st
 
         ledger->id = get_guid(c, 0);
         ledger->records = get_int(c, 1);
+        ledger->given_up_ms = get_int(c, 3);
         if (place != NULL)
             str_copy(ledger->place, sizeof(ledger->place), place);
         free(place);
@@ -237,12 +238,12 @@ void postgres_send_ledger_note(struct postgres_conn *c, struct store_ledger_note
     struct call forget = call_start(c, PG_LEDGERS_FORGET), note = call_start(c, PG_LEDGER_NOTE);
 
     call_guid(&forget, &arg->ledger->id);
-    call_text(&forget, arg->ledger->place);
-    call_int(&forget, arg->horizon_ms);
+    call_int(&forget, arg->forget_ms);
     call_send(&forget);
     call_guid(&note, &arg->ledger->id);
     call_text(&note, arg->ledger->place);
     call_int(&note, arg->ledger->records);
+    call_int(&note, arg->ledger->given_up_ms);
     call_send(&note);
 }
 

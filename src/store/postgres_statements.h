@@ -356,14 +356,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "DELETE FROM session WHERE user_id IN (SELECT id FROM account"                               \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1") ")")                           \
     X(IDENTITY, "", "SELECT id FROM identity")                                                     \
-    X(LEDGERS, "", "SELECT id, records, place FROM ledger")                                        \
-    X(LEDGERS_FORGET, "gti",                                                                       \
+    X(LEDGERS, "", "SELECT id, records, place, given_up_ms FROM ledger")                           \
+    X(LEDGERS_FORGET, "gi",                                                                        \
       "DELETE FROM ledger WHERE id = ANY (ARRAY(SELECT id FROM ledger WHERE id <> $1"              \
-      " AND (place = $2 OR $3 > 0 AND noted < clock_timestamp() - $3 * interval '1 millisecond')"  \
-      " FOR UPDATE SKIP LOCKED))")                                                                 \
-    X(LEDGER_NOTE, "gti",                                                                          \
-      "INSERT INTO ledger VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT (id) DO UPDATE"       \
-      " SET place = $2, records = greatest(ledger.records, $3), noted = clock_timestamp()")        \
+      " AND noted < to_timestamp($2 / 1000.0) FOR UPDATE SKIP LOCKED))")                           \
+    X(LEDGER_NOTE, "gtii",                                                                         \
+      "INSERT INTO ledger VALUES ($1, $2, $3, clock_timestamp(), $4) ON CONFLICT (id) DO UPDATE"   \
+      " SET place = $2, records = greatest(ledger.records, $3), noted = clock_timestamp(),"        \
+      " given_up_ms = $4")                                                                         \
     X(SESSIONS_END, "", "DELETE FROM session")                                                     \
     X(PROBE, "", "LOCK TABLE account, report IN ROW EXCLUSIVE MODE")                               \
     X(SWEEP_SESSIONS, "i",                                                                         \

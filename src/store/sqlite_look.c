@@ -191,6 +191,7 @@ int sqlite_ledgers(struct store_conn *conn, struct store_ledgers *arg, struct er
         }
         ledger->id = sql_get_guid(&q, 0);
         ledger->records = sql_get_int(&q, 1);
+        ledger->given_up_ms = sql_get_int(&q, 3);
         str_copy(ledger->place, sizeof(ledger->place), place);
         free(place);
     }
@@ -204,6 +205,7 @@ int sqlite_ledger_note(struct store_conn *conn, struct store_ledger_note *arg, s
     int rc;
 
     sql_guid(&q, 1, &arg->ledger->id);
+    sql_int(&q, 2, arg->forget_ms);
     rc = sql_run(&q, err);
     if (rc < 0)
         return rc;
@@ -211,5 +213,6 @@ int sqlite_ledger_note(struct store_conn *conn, struct store_ledger_note *arg, s
     sql_guid(&q, 1, &arg->ledger->id);
     sql_text(&q, 2, arg->ledger->place);
     sql_int(&q, 3, arg->ledger->records);
+    sql_int(&q, 4, arg->ledger->given_up_ms);
     return sql_run(&q, err);
 }

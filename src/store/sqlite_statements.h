@@ -138,10 +138,12 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(SESSION_END, "DELETE FROM session WHERE id = ?1")                                            \
     X(SESSION_END_USER, "DELETE FROM session WHERE user_id = ?1")                                  \
     X(IDENTITY, "SELECT id FROM identity")                                                         \
-    X(LEDGERS, "SELECT id, records, place FROM ledger")                                            \
-    X(LEDGERS_FORGET, "DELETE FROM ledger WHERE id <> ?1")                                         \
-    X(LEDGER_NOTE, "INSERT INTO ledger (id, place, records) VALUES (?1, ?2, ?3)"                   \
-                   " ON CONFLICT DO UPDATE SET place = ?2, records = max(records, ?3)")            \
+    X(LEDGERS, "SELECT id, records, place, given_up_ms FROM ledger")                               \
+    X(LEDGERS_FORGET,                                                                              \
+      "DELETE FROM ledger WHERE id <> ?1 AND given_up_ms > 0 AND given_up_ms < ?2")                \
+    X(LEDGER_NOTE,                                                                                 \
+      "INSERT INTO ledger (id, place, records, given_up_ms) VALUES (?1, ?2, ?3, ?4)"               \
+      " ON CONFLICT DO UPDATE SET place = ?2, records = max(records, ?3), given_up_ms = ?4")       \
     X(SESSIONS_END, "DELETE FROM session")                                                         \
     X(SWEEP_SESSIONS, "DELETE FROM session WHERE expires_ms <= ?1")                                \
     X(SWEEP_KEYS, "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"           \

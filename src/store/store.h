@@ -356,6 +356,7 @@ enum { STORE_PLACE_MAX = 512 };
 struct store_ledger {
     struct guid id;
     int64_t records;
+    int64_t given_up_ms; /* UTC: since then it is lost, or another has its place; 0: in use */
     char place[STORE_PLACE_MAX]; /* for people; cut if it is longer */
 };
 struct store_ledgers {
@@ -363,12 +364,12 @@ struct store_ledgers {
     size_t count;
 };
 
-/* Note it, in the place of the one that was in its place; in an embedded store, which has one
- * server, in that of all others. Others that were noted `horizon_ms` ago (0: never) are forgotten:
- * no backup that needs them is kept. */
+/* Note it; its number of records never falls. Others that were given up, or in a shared store not
+ * noted, since `forget_ms` (UTC by the store's clock; 0: none) are forgotten: no backup that needs
+ * them is kept. */
 struct store_ledger_note {
     const struct store_ledger *ledger;
-    int64_t horizon_ms;
+    int64_t forget_ms;
 };
 
 /* A new user. rc is -E_EXISTS if the name is taken. Names are unique without regard to case. */

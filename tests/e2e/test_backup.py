@@ -40,6 +40,11 @@ def restored(server, *words):
     return done.stdout
 
 
+def new_ledger(server):
+    done = server.run("fsck", "-c", "reportd.conf", "--new-ledger")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def lose_everything(server):
     """As a disk does that dies; the ledger is on another."""
     if server.process is not None:
@@ -270,6 +275,7 @@ def test_without_the_ledger_a_restore_is_refused(make_server):
     assert done.returncode == 1 and "--resurrect" in done.stderr and "no deletion ledger" in done.stderr
     assert tree(server.folder) == before
     assert "1 deletion applied again" in restored(server, "backup", "--ledger", "away")
+    (server.folder / "away").rename(server.folder / "deletions.ledger")
     client = server.start().client("alice")
     refused(client.status(reference), "Unknown reference")
 
@@ -289,6 +295,7 @@ def test_a_ledger_that_was_made_anew_does_not_reach_back(make_server):
     backup(server)
     server.stop()
     (server.folder / "deletions.ledger").unlink()
+    new_ledger(server)
     server.start()
     lose_everything(server)
     done = restore(server, "backup")
@@ -380,6 +387,7 @@ def test_of_several_ledgers_all_are_needed(make_server):
     client.delete(first)
     server.stop()
     server.configure(deletion_ledger="elsewhere")
+    new_ledger(server)
     client.url = server.start().url
     client.delete(second)
     server.stop()
@@ -387,6 +395,42 @@ def test_of_several_ledgers_all_are_needed(make_server):
     refuses(server, "deletions.ledger", "--force", "backup")
     restored(server, "--force", "backup", "--ledger", "deletions.ledger", "--ledger", "elsewhere")
     assert server.start().client("alice").references() == [kept]
+
+
+def test_a_ledger_between_two_others_is_needed_by_the_backups_before_it_only(make_server):
+    """The store keeps which ledgers it has had."""
+    server = make_server()
+    client = server.client("alice")
+    references = [client.complete("Quick", ProductID="1") for _ in range(4)]
+    backup(server)
+    for name, reference in zip(("one", "two", "three"), references):
+        server.stop()
+        server.configure(deletion_ledger=name)
+        new_ledger(server)
+        client.url = server.start().url
+        client.delete(reference)
+    (ledger,) = json.loads((backup(server, "late") / "manifest.json").read_text())["ledgers"]
+    assert ledger["place"].endswith("/three")
+    server.stop()
+    words = [word for name in ("deletions.ledger", "one", "three") for word in ("--ledger", name)]
+    refuses(server, "/two' is not among", "--force", "backup", *words)
+    restored(server, "--force", "late")
+    assert server.start().client("alice").references() == [references[3]]
+
+
+def test_a_ledger_that_is_cut_between_a_restore_and_the_start_is_noticed(make_server):
+    server = make_server()
+    client = server.client("alice")
+    references = [client.complete("Quick", ProductID="1") for _ in range(2)]
+    backup(server)
+    for reference in references:
+        client.delete(reference)
+    lose_everything(server)
+    restored(server, "backup")
+    path = server.folder / "deletions.ledger"
+    path.write_bytes(path.read_bytes()[:-32])
+    done = server.run("serve", "-c", "reportd.conf")
+    assert done.returncode == 1 and "has lost its end" in done.stderr, done.stderr
 
 
 def test_a_backup_that_names_no_ledgers_needs_all_that_are_given_to_reach_back(make_server, tmp_path):
@@ -400,6 +444,7 @@ def test_a_backup_that_names_no_ledgers_needs_all_that_are_given_to_reach_back(m
     client.delete(reference)
     server.stop()
     server.configure(deletion_ledger="elsewhere")
+    new_ledger(server)
     server.start()
     lose_everything(server)
     refuses(server, "only knows what was deleted since", "backup", "--ledger", "deletions.ledger",

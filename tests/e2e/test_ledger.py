@@ -418,10 +418,69 @@ def test_a_ledger_that_has_lost_its_end_is_not_gone_on_with(make_server, tmp_pat
     ledger_of(server).write_bytes(whole[:-RECORD] + bytes(RECORD))  # as a disk does that lost it
     start_refused(server, "has lost its end")
     ledger_of(server).rename(tmp_path / "away")
-    server.start()
-    server.stop()
+    start_refused(server, "there is no deletion ledger", "3 records")
     ledger_of(server).write_bytes(whole)
     server.start()
+
+
+def give_up(server):
+    done = server.run("fsck", "-c", "reportd.conf", "--new-ledger")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_ledger_that_is_not_there_is_not_made_anew_until_it_is_given_up(make_server, tmp_path):
+    """Its disk is not mounted, perhaps."""
+    server = make_server()
+    client = server.client("alice")
+    client.delete(complete(client))
+    assert server.run("fsck", "-c", "reportd.conf", "--new-ledger").returncode == 1  # beside a server
+    server.stop()
+    first = ledger_of(server).rename(tmp_path / "first")
+    start_refused(server, "there is no deletion ledger", str(ledger_of(server)), "1 records", "mount", "--new-ledger")
+    assert not ledger_of(server).exists()
+    give_up(server)
+    client.url = server.start().url
+    client.delete(complete(client))
+    server.stop()
+    second = ledger_of(server).rename(tmp_path / "second")
+    first.rename(ledger_of(server))
+    before = ledger_of(server).read_bytes()
+    start_refused(server, "is not the one that the store knows", "put that one back")
+    assert ledger_of(server).read_bytes() == before
+    second.rename(ledger_of(server))
+    server.start()
+
+
+def test_a_node_does_not_make_its_ledger_anew(make_cluster):
+    cluster = make_cluster(nodes=2)
+    for client in cluster.clients("alice"):
+        client.delete(complete(client))
+    for node in cluster.nodes:
+        node.stop()
+    first = cluster.nodes[0]
+    ledger_of(first).unlink()
+    start_refused(first, "there is no deletion ledger", "1 records", "--new-ledger")
+    give_up(first)
+    for node in cluster.nodes:
+        node.start()
+    assert cluster.sql("SELECT count(*) FROM ledger WHERE given_up_ms = 0") == ["2"]
+    assert cluster.sql("SELECT count(*) FROM ledger WHERE given_up_ms > 0") == ["1"]
+
+
+def test_nodes_on_machines_of_one_name_keep_each_others_ledger(make_cluster):
+    """The first's place is now that of the second, as it is in containers."""
+    cluster = make_cluster(nodes=2)
+    clients = cluster.clients("alice")
+    clients[0].delete(complete(clients[0]))
+    cluster.nodes[0].stop()
+    cluster.sql("UPDATE ledger SET place = (SELECT place FROM ledger WHERE records = 0) WHERE records = 1")
+    for _ in range(2):
+        clients[1].delete(complete(clients[1]))
+    poll(lambda: "2" in cluster.sql("SELECT records FROM ledger"), what="the note of the second")
+    assert sorted(cluster.sql("SELECT records FROM ledger")) == ["1", "2"]
+    cluster.nodes[1].stop()
+    for node in cluster.nodes:
+        node.start()
 
 
 def test_the_store_knows_of_a_record_within_a_second(make_server):

@@ -336,7 +336,7 @@ static void a_slot_let_go_in_a_batch_is_free_in_the_same(void **state)
     store_op_done(&ops[2]);
 }
 
-/* What schemas 3 to 6 have made out of schema 2, undone. */
+/* What schemas 3 to 7 have made out of schema 2, undone. */
 static const char to_schema_2[] =
     "DROP TABLE small_result; ALTER TABLE report DROP COLUMN in_row;"
     "DROP TABLE tally; DROP INDEX report_of_user;"
