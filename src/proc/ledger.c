@@ -67,17 +67,25 @@ static int unwritable(const struct ledger *ledger, const char *what, struct err 
 }
 
 /* Somebody may have moved or replaced the file: what goes into the one that is open would never be
- * read. */
+ * read. Or cut it: what was behind `end` is gone, and a hole is where it was. */
 static bool is_in_place(const struct ledger *ledger)
 {
     struct stat named, open;
 
     if (stat(ledger->path, &named) < 0 || fstat(ledger->fd, &open) < 0)
         return false;
-    if (named.st_dev == open.st_dev && named.st_ino == open.st_ino)
+    if (named.st_dev == open.st_dev && named.st_ino == open.st_ino && open.st_size >= ledger->end)
         return true;
     errno = ESTALE;
     return false;
+}
+
+static int misplaced(const struct ledger *ledger, struct err *err)
+{
+    return unwritable(ledger,
+                      "removed, cut off or replaced while the server runs; put it back, or "
+                      "restart the server:",
+                      err);
 }
 
 /* A file system that can't is no trouble until it is full. */
@@ -142,8 +150,8 @@ static int check(struct ledger *ledger, struct err *err)
 {
     struct statvfs vfs;
 
-    if (!is_in_place(ledger) || access(ledger->path, W_OK) < 0)
-        return unwritable(ledger, "removed, replaced or not to be written:", err);
+    if (access(ledger->path, W_OK) < 0)
+        return unwritable(ledger, "not to be written:", err);
     reserve_ahead(ledger);
     if (ledger->reserved - ledger->end >= (int64_t)sizeof(struct ledger_record) ||
         fstatvfs(ledger->fd, &vfs) < 0 || vfs.f_bavail > 0)
@@ -156,6 +164,8 @@ static int append(struct ledger *ledger, struct lane_item *batch, struct err *er
 {
     int64_t now_ms = store_now_ms(ledger->store), end;
 
+    if (!is_in_place(ledger)) /* before a write hides that it was cut */
+        return misplaced(ledger, err);
     if (write_batch(ledger, batch, now_ms, &end) < 0)
         return unwritable(ledger, "write", err);
     if (end == ledger->end)
@@ -164,10 +174,7 @@ static int append(struct ledger *ledger, struct lane_item *batch, struct err *er
     if (SEAM_FAILS("ledger.fdatasync") || fdatasync(ledger->fd) < 0 || sync_name(ledger) < 0)
         return unwritable(ledger, "fsync", err);
     if (!is_in_place(ledger))
-        return unwritable(ledger,
-                          "removed or replaced while the server runs; put it back, or "
-                          "restart the server:",
-                          err);
+        return misplaced(ledger, err);
     SEAM_STEP("ledger", "append", "synced");
     ledger->end = end;
     if (ledger->oldest_ms == 0)

@@ -9,6 +9,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 
 from fake_clock import DAY, MINUTE
 from harness import PATIENCE, REPORTD, failed, poll, refused
@@ -225,6 +226,25 @@ def test_a_ledger_that_is_taken_away_is_noticed(make_server, remove):
     server.stop()
     server.start()
     poll(lambda: len(records(server)) == 1, what="the record after the restart")
+
+
+@pytest.mark.parametrize("size", [0, HEAD + RECORD])
+def test_a_ledger_that_is_cut_off_under_the_server_is_noticed(make_server, size):
+    """As logrotate's copytruncate does it. What was cut off is written back, as long as nothing hides it."""
+    server = make_server(workers=1)
+    client = server.client("alice")
+    for _ in range(3):
+        client.delete(complete(client))
+    whole = ledger_of(server).read_bytes()
+    os.truncate(ledger_of(server), size)
+    failed(requests.get(server.url + "/Common/HealthCheck", timeout=PATIENCE), 503, "Deletions cannot be recorded")
+    reference = complete(client)
+    failed(client.delete(reference), 503, "not yet recorded")
+    refused(client.status(reference), "Unknown reference")
+    assert "cut off" in server.log_text() and ledger_of(server).stat().st_size == size
+    ledger_of(server).write_bytes(whole)
+    poll(lambda: len(records(server)) == 4, what="the record")
+    assert ledger_of(server).read_bytes()[:len(whole)] == whole
 
 
 def start_refused(server, *words):
