@@ -41,8 +41,9 @@ int backup_run(const struct backup_spec *spec, struct backup_counts *ret, struct
 /* What tells whether the ledgers at hand have every deletion since. */
 struct backup_state {
     int64_t made_ms; /* UTC: what was deleted from then on may be in it */
-    bool known;      /* the rest is; a backup of an older version does not say */
+    bool named;      /* the store is; a backup of an older version does not say */
     struct guid store;
+    bool known;                   /* the ledgers are: a server has opened it since its upgrade */
     struct store_ledger *ledgers; /* owned: that the store's servers wrote, with their records */
     size_t count;
 };

@@ -34,6 +34,7 @@ int backup_state_of(struct store *store, int64_t made_ms, struct backup_state *r
         if (given_up_ms == 0 || (made_ms != 0 && given_up_ms >= made_ms))
             ret->ledgers[ret->count++] = ret->ledgers[i];
     }
+    ret->named = true;
     ret->known = op.ledgers.count > 0;
     return 0;
 }
@@ -104,14 +105,14 @@ int ledgers_check(const struct ledgers *ledgers, const struct backup_state *stat
 {
     int rc = 0;
 
-    if (!state->known)
-        return check_times(ledgers, state->made_ms, err);
-    for (size_t i = 0; i < ledgers->count; i++) {
+    for (size_t i = 0; i < ledgers->count && state->named; i++) {
         if (!ledger_copy_is_of(ledgers->items[i], &state->store))
             return err_set(err, -E_LEDGER,
                            "a deletion ledger is of another store than the backup: name the one "
                            "of this store with --ledger, or go on without with --resurrect");
     }
+    if (!state->known)
+        return check_times(ledgers, state->made_ms, err);
     for (size_t i = 0; i < state->count && rc == 0; i++)
         rc = check_one(ledgers, &state->ledgers[i], err);
     return rc;

@@ -114,12 +114,14 @@ static bool get_id(const json_t *json, const char *key, struct guid *ret)
     return text != NULL && guid_parse(text, ret);
 }
 
-/* A backup of an older version has none. */
+/* A backup of an older version has none; one that was made before a server had opened the store
+ * names none, and needs all the same what was deleted since. */
 static int read_ledgers(const json_t *json, struct backup_state *ret, struct err *err)
 {
     const json_t *list = json_object_get(json, "ledgers");
 
-    ret->known = get_id(json, "store", &ret->store) && json_is_array(list);
+    ret->named = get_id(json, "store", &ret->store);
+    ret->known = ret->named && json_array_size(list) > 0;
     if (!ret->known)
         return 0;
     ret->ledgers = calloc(json_array_size(list) + 1, sizeof(*ret->ledgers));

@@ -452,6 +452,24 @@ def test_a_backup_that_names_no_ledgers_needs_all_that_are_given_to_reach_back(m
     restored(server, "backup", "--ledger", "deletions.ledger")
 
 
+def test_a_backup_from_before_the_first_start_needs_a_ledger_that_reaches_back(make_server):
+    """The store was brought up to date by another command than serve: its list of ledgers is empty."""
+    server = make_server()
+    client = server.client("alice")
+    reference = client.complete("Quick", ProductID="1")
+    server.stop()
+    server.store.sql("DELETE FROM ledger")
+    assert json.loads((backup(server) / "manifest.json").read_text())["ledgers"] == []
+    client.url = server.start().url
+    client.delete(reference)
+    server.stop()
+    (server.folder / "deletions.ledger").rename(server.folder / "first")
+    new_ledger(server)
+    lose_everything(server)
+    refuses(server, "only knows what was deleted since", "backup")
+    assert "1 deletion applied again" in restored(server, "backup", "--ledger", "first")
+
+
 def test_beside_a_server_nothing_is_restored(make_server):
     server = make_server()
     client = server.client("alice")
