@@ -72,8 +72,9 @@ struct ledgers {
 int ledgers_check(const struct ledgers *ledgers, const struct backup_state *state, struct err *err);
 
 /* The store, which was restored, goes on with these ledgers; those that are not at hand are given
- * up. -E_STORE. */
-int ledgers_note(const struct ledgers *ledgers, struct store *store, struct err *err);
+ * up. It learns what the one that it replaces knew (`kept`; NULL: nothing). -E_STORE. */
+int ledgers_note(const struct ledgers *ledgers, const struct backup_state *kept,
+                 struct store *store, struct err *err);
 
 struct restore_counts {
     int64_t reports; /* restored */

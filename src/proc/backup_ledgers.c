@@ -141,6 +141,24 @@ static int note_copy(struct store *store, const struct store_ledgers *known,
     return note(store, &ledger, err);
 }
 
+/* Those that are not at hand are given up; no number of records falls. */
+static int note_known(const struct ledgers *ledgers, struct store *store,
+                      const struct store_ledger *known, size_t count, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        struct store_ledger ledger = known[i];
+
+        if (find(ledgers, &ledger.id) != NULL)
+            ledger.given_up_ms = 0;
+        else if (ledger.given_up_ms == 0)
+            ledger.given_up_ms = store_now_ms(store);
+        rc = note(store, &ledger, err);
+    }
+    return rc;
+}
+
 static int note_all(const struct ledgers *ledgers, struct store *store,
                     const struct store_ledgers *known, struct err *err)
 {
@@ -151,18 +169,11 @@ static int note_all(const struct ledgers *ledgers, struct store *store,
         if (ledger_copy_is_of(ledgers->items[i], &id))
             rc = note_copy(store, known, ledgers->items[i], err);
     }
-    for (size_t i = 0; i < known->count && rc == 0; i++) {
-        struct store_ledger missing = known->items[i];
-
-        if (missing.given_up_ms != 0 || find(ledgers, &missing.id) != NULL)
-            continue;
-        missing.given_up_ms = store_now_ms(store);
-        rc = note(store, &missing, err);
-    }
-    return rc;
+    return rc < 0 ? rc : note_known(ledgers, store, known->items, known->count, err);
 }
 
-int ledgers_note(const struct ledgers *ledgers, struct store *store, struct err *err)
+int ledgers_note(const struct ledgers *ledgers, const struct backup_state *kept,
+                 struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
     int rc = store_run(store, &op);
@@ -172,5 +183,7 @@ int ledgers_note(const struct ledgers *ledgers, struct store *store, struct err 
     else
         rc = note_all(ledgers, store, &op.ledgers, err);
     store_op_done(&op);
+    if (rc == 0 && kept != NULL)
+        rc = note_known(ledgers, store, kept->ledgers, kept->count, err);
     return rc;
 }

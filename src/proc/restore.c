@@ -22,6 +22,7 @@ struct restoring {
     char *temp, *temp_url;                  /* the store until it is whole */
     int lock;                               /* of the store that is overwritten; -1 */
     struct guid old;                        /* … and its id */
+    struct backup_state kept; /* … and all ledgers that it knows, if it is the same */
     struct manifest manifest;
     struct store *store;
     struct spool *spool; /* of the backup; or, of a store that stands, its own */
@@ -87,7 +88,7 @@ int restore_apply(struct store *store, struct spool *spool, const struct ledgers
     if (r.rc < 0 || r.counts.deleted < 0)
         return r.rc < 0 ? r.rc : (int)r.counts.deleted;
     SEAM_STEP("restore", "deletions", "applied");
-    rc = ledgers_note(ledgers, store, err);
+    rc = ledgers_note(ledgers, NULL, store, err);
     if (rc < 0)
         return rc;
     *ret = r.counts;
@@ -166,14 +167,19 @@ void restore_clear(const char *store)
     free(temp);
 }
 
-/* The store that is overwritten, if it is the same one, knows best how many records there were. */
+/* The store that is overwritten, unless it is another one, knows best how many records there were.
+ * A backup that does not say whose it is is taken for one of the same. */
 static int check_against(struct restoring *r, struct store *old, struct err *err)
 {
     struct backup_state state = {0};
-    int rc = backup_state_of(old, r->manifest.state.made_ms, &state, err);
+    int rc = 0;
 
-    if (rc == 0 && state.known && r->manifest.state.known &&
-        guid_eq(&state.store, &r->manifest.state.store))
+    if (r->manifest.state.named && !guid_eq(&r->old, &r->manifest.state.store))
+        return 0;
+    rc = backup_state_of(old, 1, &r->kept, err);
+    if (rc == 0 && !r->spec->unchecked)
+        rc = backup_state_of(old, r->manifest.state.made_ms, &state, err);
+    if (rc == 0 && state.known)
         rc = ledgers_check(r->ledgers, &state, err);
     backup_state_done(&state);
     return rc;
@@ -201,7 +207,7 @@ static int take_old(struct restoring *r, struct err *err)
         rc = store_open(&spec, &old, err);
     if (rc == 0)
         rc = recovery_identity(old, &r->old, err);
-    if (rc == 0 && !r->spec->unchecked)
+    if (rc == 0)
         rc = check_against(r, old, err);
     store_free(old);
     free(url);
@@ -336,7 +342,8 @@ static int make_store(struct restoring *r, struct err *err)
         return rc;
     r->counts.deleted = erase_reports(r->store, is_named, r, err);
     SEAM_STEP("restore", "deletions", "applied");
-    return r->counts.deleted < 0 ? (int)r->counts.deleted : ledgers_note(r->ledgers, r->store, err);
+    return r->counts.deleted < 0 ? (int)r->counts.deleted
+                                 : ledgers_note(r->ledgers, &r->kept, r->store, err);
 }
 
 /* link(), since rename() would replace a store that a server has made meanwhile. */
@@ -409,6 +416,7 @@ int restore_run(const struct restore_spec *spec, struct restore_counts *ret, str
     free(r.temp);
     free(r.temp_url);
     backup_state_done(&r.manifest.state);
+    backup_state_done(&r.kept);
     if (rc == 0)
         *ret = r.counts;
     return rc;

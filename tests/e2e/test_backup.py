@@ -452,6 +452,46 @@ def test_a_backup_that_names_no_ledgers_needs_all_that_are_given_to_reach_back(m
     restored(server, "backup", "--ledger", "deletions.ledger")
 
 
+@pytest.mark.parametrize("lacking", [("store", "ledgers"), ("ledgers",)], ids=["unnamed", "named"])
+def test_a_backup_that_names_no_ledgers_is_checked_against_the_store_that_stands(make_server, lacking):
+    server = make_server()
+    client = server.client("alice")
+    references = [client.complete("Quick", ProductID="1") for _ in range(3)]
+    path = backup(server) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in manifest.items() if key not in lacking}))
+    for reference in references[:2]:
+        client.delete(reference)
+    server.stop()
+    ledger = server.folder / "deletions.ledger"
+    whole = ledger.read_bytes()
+    ledger.write_bytes(whole[:-32])
+    refuses(server, "lost its end", "--force", "backup")
+    ledger.write_bytes(whole)
+    restored(server, "--force", "backup")
+    assert server.start().client("alice").references() == [references[2]]
+
+
+def test_what_the_store_knows_of_ledgers_outlives_a_restore_over_it(make_server):
+    server = make_server()
+    client = server.client("alice")
+    kept, deleted = (client.complete("Quick", ProductID="1") for _ in range(2))
+    backup(server, "first")
+    backup(server, "second")
+    server.stop()
+    server.configure(deletion_ledger="elsewhere")
+    new_ledger(server)
+    client.url = server.start().url
+    client.delete(deleted)
+    server.stop()
+    (server.folder / "elsewhere").rename(server.folder / "away")
+    restored(server, "--force", "first", "--resurrect", "--ledger", "deletions.ledger")
+    refuses(server, "/elsewhere' is not among", "--force", "second", "--ledger", "deletions.ledger")
+    restored(server, "--force", "second", "--ledger", "deletions.ledger", "--ledger", "away")
+    (server.folder / "away").rename(server.folder / "elsewhere")
+    assert server.start().client("alice").references() == [kept]
+
+
 def test_a_backup_from_before_the_first_start_needs_a_ledger_that_reaches_back(make_server):
     """The store was brought up to date by another command than serve: its list of ledgers is empty."""
     server = make_server()
