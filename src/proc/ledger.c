@@ -228,7 +228,8 @@ int ledger_run(struct ledger *ledger, const struct guid *ids, size_t count, stru
 
 /* The one that this node has lost, if it opens the one that `note` names (or none). An embedded
  * store has one server; in a shared one, others may have the same place on another machine of the
- * same name. */
+ * same name. One of format 1 says not whose it is: where another is in use, it is another store's.
+ */
 static const struct store_ledger *find_missed(const struct ledger *ledger,
                                               const struct store_ledgers *known)
 {
@@ -241,7 +242,7 @@ static const struct store_ledger *find_missed(const struct ledger *ledger,
             continue;
         if (guid_eq(&one->id, &ledger->note.id))
             return NULL;
-        if (one->records > 0 &&
+        if ((one->records > 0 || ledger_head_is_old(&ledger->head)) &&
             (!store_is_shared(ledger->store) || strcmp(one->place, ledger->note.place) == 0))
             missed = one;
     }
@@ -720,9 +721,9 @@ int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err 
     if (rc == 0)
         rc = open_file(ledger, spec->create, err);
     if (rc == 0)
-        upgrade(ledger);
-    if (rc == 0)
         rc = check_store(ledger, err);
+    if (rc == 0)
+        upgrade(ledger);
     if (rc == 0)
         rc = start(ledger, err);
     if (rc < 0) {

@@ -407,6 +407,28 @@ def test_the_file_is_as_its_description_says(make_server):
     assert record[24:] == siphash(key, struct.pack("<Q", 0) + record[:24])
 
 
+def of_format_1(data):
+    """The same ledger as an older version wrote it."""
+    key, head = data[16:48], b"reportd ledger1\0" + data[16:56]
+    old = [data[at:at + 24] + siphash(key, data[at:at + 24]) for at in range(HEAD, len(data), RECORD)]
+    return head + siphash(key, head) + b"".join(old)
+
+
+def test_a_ledger_of_format_1_that_the_store_does_not_know_is_not_made_its_own(make_server):
+    server, other = make_server(), make_server()
+    client = other.client("alice")
+    client.delete(complete(client))
+    server.stop()
+    other.stop()
+    own, foreign = ledger_of(server).read_bytes(), of_format_1(ledger_of(other).read_bytes())
+    ledger_of(server).write_bytes(foreign)
+    start_refused(server, "is not the one that the store knows")
+    assert ledger_of(server).read_bytes() == foreign
+    ledger_of(server).write_bytes(of_format_1(own))
+    server.start()
+    assert ledger_of(server).read_bytes() == own
+
+
 def test_a_ledger_of_format_1_is_rewritten_with_all_that_it_knows(make_server):
     server = make_server()
     client = server.client("alice")
@@ -414,11 +436,8 @@ def test_a_ledger_of_format_1_is_rewritten_with_all_that_it_knows(make_server):
         client.delete(complete(client))
     server.stop()
     data = ledger_of(server).read_bytes()
-    key = data[16:48]
-    head = b"reportd ledger1\0" + data[16:56]
-    old = [record[:24] + siphash(key, record[:24]) for record in records(server)]
     server.store.sql("DELETE FROM ledger")
-    ledger_of(server).write_bytes(head + siphash(key, head) + b"".join(old))
+    ledger_of(server).write_bytes(of_format_1(data))
     assert ledger_of(server).stat().st_size == OLD_HEAD + 2 * RECORD
     client.url = server.start().url
     client.delete(complete(client))
