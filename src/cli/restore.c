@@ -202,6 +202,19 @@ static int restore_folder(struct restore *r, struct err *err)
     return rc < 0 ? rc : restore_run(&spec, &r->counts, err);
 }
 
+/* A database from before stores had an id got one at its upgrade: it takes back the one that the
+ * ledgers know it by, unless the spool says that it is another store's. */
+static int take_identity(const struct restore *r, const struct backup_state *state, struct err *err)
+{
+    struct err ignored;
+    struct guid id;
+
+    if (state->known || !ledgers_store(&r->ledgers, &id) ||
+        spool_owner(r->spool, &id, &ignored) < 0)
+        return 0;
+    return recovery_take_identity(r->store, &id, err);
+}
+
 static int apply_ledgers(struct restore *r, struct err *err)
 {
     const struct store_spec spec = {.url = r->config->store.text,
@@ -217,11 +230,13 @@ static int apply_ledgers(struct restore *r, struct err *err)
         rc = backup_state_of(r->store, 0, &state, err);
     if (rc == 0)
         rc = check_ledgers(r, &state, err);
-    backup_state_done(&state);
     if (rc == 0 && store_is_shared(r->store))
         mkdir(r->config->temp.text, 0700); /* if this node has none yet; it is empty */
     if (rc == 0)
         rc = open_spool(r, true, err);
+    if (rc == 0)
+        rc = take_identity(r, &state, err);
+    backup_state_done(&state);
     if (rc == 0)
         rc = recovery_check_owner(r->store, r->spool, err);
     return rc < 0 ? rc : restore_apply(r->store, r->spool, &r->ledgers, &r->counts, err);

@@ -34,8 +34,8 @@ int backup_state_of(struct store *store, int64_t made_ms, struct backup_state *r
         if (given_up_ms == 0 || (made_ms != 0 && given_up_ms >= made_ms))
             ret->ledgers[ret->count++] = ret->ledgers[i];
     }
-    ret->named = true;
     ret->known = op.ledgers.count > 0;
+    ret->named = ret->known; /* perhaps its id was made by this very upgrade */
     return 0;
 }
 
@@ -116,6 +116,15 @@ int ledgers_check(const struct ledgers *ledgers, const struct backup_state *stat
     for (size_t i = 0; i < state->count && rc == 0; i++)
         rc = check_one(ledgers, &state->ledgers[i], err);
     return rc;
+}
+
+bool ledgers_store(const struct ledgers *ledgers, struct guid *ret)
+{
+    for (size_t i = 0; i < ledgers->count; i++) {
+        if (ledger_copy_store(ledgers->items[i], ret))
+            return true;
+    }
+    return false;
 }
 
 static int note(struct store *store, const struct store_ledger *ledger, struct err *err)

@@ -58,6 +58,8 @@ int64_t ledger_copy_since_ms(const struct ledger_copy *copy);
 /* Which ledger it is, whatever it is called, and whether this store's (true if it does not say). */
 struct guid ledger_copy_id(const struct ledger_copy *copy);
 bool ledger_copy_is_of(const struct ledger_copy *copy, const struct guid *store);
+/* False: it does not say whose it is. */
+bool ledger_copy_store(const struct ledger_copy *copy, struct guid *ret);
 const char *ledger_copy_path(const struct ledger_copy *copy); /* where it is; the copy's */
 /* The numbers of the first record that it still has, and of the next one it would get. */
 int64_t ledger_copy_first(const struct ledger_copy *copy);

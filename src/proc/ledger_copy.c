@@ -145,3 +145,9 @@ const char *ledger_copy_path(const struct ledger_copy *copy)
 {
     return copy->path;
 }
+
+bool ledger_copy_store(const struct ledger_copy *copy, struct guid *ret)
+{
+    *ret = copy->head.store;
+    return !ledger_head_is_old(&copy->head);
+}

@@ -63,6 +63,16 @@ int recovery_identity(struct store *store, struct guid *ret, struct err *err)
     return 0;
 }
 
+int recovery_take_identity(struct store *store, const struct guid *id, struct err *err)
+{
+    struct store_op op = {.verb = STORE_IDENTITY_TAKE, .identity_take = {*id}};
+    int rc = store_run(store, &op);
+
+    if (rc < 0)
+        *err = op.err;
+    return rc;
+}
+
 int recovery_check_owner(struct store *store, struct spool *spool, struct err *err)
 {
     struct guid id;

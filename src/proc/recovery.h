@@ -20,6 +20,8 @@ int recovery_run(struct store *store, struct spool *spool, const char *node, str
 
 /* The id of the store. -E_STORE. */
 int recovery_identity(struct store *store, struct guid *ret, struct err *err);
+/* Give it another. -E_STORE. */
+int recovery_take_identity(struct store *store, const struct guid *id, struct err *err);
 /* As spool_owner() of this store: 1, 0, -E_SPOOL, -E_STORE. */
 int recovery_check_owner(struct store *store, struct spool *spool, struct err *err);
 

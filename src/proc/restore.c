@@ -322,6 +322,17 @@ static int requeue(struct store *store, struct err *err)
     return rc;
 }
 
+/* A backup from before stores had an id got one at random just now: it takes back the one that the
+ * ledger, and the spool, know it by. */
+static int take_identity(struct restoring *r, struct err *err)
+{
+    struct guid id = r->old;
+
+    if (r->manifest.state.named || (!ledgers_store(r->ledgers, &id) && r->lock < 0))
+        return 0;
+    return recovery_take_identity(r->store, &id, err);
+}
+
 /* The new store, under its temporary name, with everything that it may still lack but the results.
  */
 static int make_store(struct restoring *r, struct err *err)
@@ -334,6 +345,8 @@ static int make_store(struct restoring *r, struct err *err)
     SEAM_STEP("restore", "store", "copied");
     if (rc == 0)
         rc = store_open(&spec, &r->store, err);
+    if (rc == 0)
+        rc = take_identity(r, err);
     if (rc == 0)
         rc = end_sessions(r->store, &r->counts.ended, err);
     if (rc == 0)

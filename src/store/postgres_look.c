@@ -205,6 +205,21 @@ int postgres_read_identity(struct postgres_conn *c, struct store_identity *arg, 
     return 0;
 }
 
+void postgres_send_identity_take(struct postgres_conn *c, struct store_identity_take *arg)
+{
+    struct call take = call_start(c, PG_IDENTITY_TAKE);
+
+    call_guid(&take, &arg->id);
+    call_send(&take);
+}
+
+int postgres_read_identity_take(struct postgres_conn *c, struct store_identity_take *arg,
+                                struct err *err)
+{
+    (void)arg;
+    return results_take(c) ? 0 : results_trouble(c, err);
+}
+
 void postgres_send_ledgers(struct postgres_conn *c, struct store_ledgers *arg)
 {
     (void)arg;

@@ -355,6 +355,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(SESSION_END_USER, "t",                                                                       \
       "DELETE FROM session WHERE user_id IN (SELECT id FROM account"                               \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1") ")")                           \
+    X(IDENTITY_TAKE, "g", "UPDATE identity SET id = $1")                                           \
     X(IDENTITY, "", "SELECT id FROM identity")                                                     \
     X(LEDGERS, "", "SELECT id, records, place, given_up_ms FROM ledger")                           \
     X(LEDGERS_FORGET, "gi",                                                                        \

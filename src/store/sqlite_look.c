@@ -176,6 +176,14 @@ int sqlite_identity(struct store_conn *conn, struct store_identity *arg, struct 
     return sql_end(&q, err);
 }
 
+int sqlite_identity_take(struct store_conn *conn, struct store_identity_take *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_IDENTITY_TAKE);
+
+    sql_guid(&q, 1, &arg->id);
+    return sql_run(&q, err);
+}
+
 int sqlite_ledgers(struct store_conn *conn, struct store_ledgers *arg, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_LEDGERS);

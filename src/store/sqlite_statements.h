@@ -137,6 +137,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(ROTATE, "UPDATE session SET access = ?2, refresh_hash = ?3, expires_ms = ?4 WHERE id = ?1")  \
     X(SESSION_END, "DELETE FROM session WHERE id = ?1")                                            \
     X(SESSION_END_USER, "DELETE FROM session WHERE user_id = ?1")                                  \
+    X(IDENTITY_TAKE, "UPDATE identity SET id = ?1")                                                \
     X(IDENTITY, "SELECT id FROM identity")                                                         \
     X(LEDGERS, "SELECT id, records, place, given_up_ms FROM ledger")                               \
     X(LEDGERS_FORGET,                                                                              \

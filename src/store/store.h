@@ -64,6 +64,7 @@ enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
     X(STATS, stats, STORE_READ)                                                                    \
     X(SCAN, scan, STORE_READ)                                                                      \
     X(IDENTITY, identity, STORE_READ)                                                              \
+    X(IDENTITY_TAKE, identity_take, STORE_VISIBLE)                                                 \
     X(LEDGERS, ledgers, STORE_READ)                                                                \
     X(LEDGER_NOTE, ledger_note, STORE_VISIBLE)                                                     \
     X(USER_ADD, user_add, STORE_DURABLE)                                                           \
@@ -347,6 +348,10 @@ struct store_scan {
  * belongs to it, such as its spool, can say so. */
 struct store_identity {
     struct guid id; /* out */
+};
+/* The id that the store had before a restore to a copy from before there was one. */
+struct store_identity_take {
+    struct guid id;
 };
 
 /* The deletion ledgers that servers of this store write, and how many records each had, at least,

@@ -1,10 +1,12 @@
 """`reportd backup` and `reportd restore`: whole while the server works, and what was deleted stays deleted."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import threading
 
@@ -490,6 +492,29 @@ def test_what_the_store_knows_of_ledgers_outlives_a_restore_over_it(make_server)
     restored(server, "--force", "second", "--ledger", "deletions.ledger", "--ledger", "away")
     (server.folder / "away").rename(server.folder / "elsewhere")
     assert server.start().client("alice").references() == [kept]
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["anew", "over"])
+@pytest.mark.parametrize("kind", ["files", "rows"])
+def test_a_backup_from_before_stores_had_an_id_gets_it_from_the_ledger(make_server, kind, over):
+    server = make_server(**KINDS[kind])
+    client = server.client("alice")
+    deleted, kept = (client.complete("Quick", ProductID="1") for _ in range(2))
+    path = backup(server) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in manifest.items() if key not in ("store", "ledgers")}))
+    with contextlib.closing(sqlite3.connect(path.with_name("store.db"))) as db:
+        db.executescript("DROP TABLE identity; DROP TABLE ledger; PRAGMA user_version = 4")
+    client.delete(deleted)
+    if over:
+        server.stop()
+        restored(server, "--force", "backup")
+    else:
+        lose_everything(server)
+        restored(server, "backup")
+    client = server.start().client("alice")
+    assert client.references() == [kept] and client.result(kept).status_code == 200
+    check_order(server)
 
 
 def test_a_backup_from_before_the_first_start_needs_a_ledger_that_reaches_back(make_server):

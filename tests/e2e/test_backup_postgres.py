@@ -128,6 +128,20 @@ def test_a_folder_is_not_restored_into_postgresql(make_cluster):
         assert done.returncode == 1 and "PostgreSQL" in done.stderr, done.stderr
     assert not (cluster.nodes[0].folder / "folder").exists()
 
+@pytest.mark.parametrize("spool", SPOOLS)
+def test_a_database_from_before_stores_had_an_id_gets_it_from_the_ledgers(make_cluster, spool):
+    cluster = make_cluster(nodes=2, **SPOOLS[spool])
+    for client in cluster.clients(ALICE):
+        client.delete(client.complete("Quick", ProductID="1"))
+    for node in cluster.nodes:
+        node.stop()
+    cluster.sql("DROP TABLE identity; DROP TABLE ledger; DELETE FROM schema_version;"
+                "INSERT INTO schema_version VALUES (6)")
+    assert restore(cluster, *ledgers(cluster)).returncode == 0
+    for node in cluster.nodes:
+        node.start()
+
+
 def test_a_missing_ledger_is_told(make_cluster):
     cluster = make_cluster(nodes=1)
     cluster.nodes[0].stop()
