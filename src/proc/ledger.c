@@ -501,13 +501,14 @@ static int64_t forget_ms(const struct ledger *ledger)
 
 static int note_now(struct ledger *ledger, struct err *err)
 {
-    struct store_op op = {.verb = STORE_LEDGER_NOTE,
-                          .ledger_note = {&ledger->note, forget_ms(ledger)}};
+    struct store_ledger note = ledger->note;
+    struct store_op op = {.verb = STORE_LEDGER_NOTE, .ledger_note = {&note, forget_ms(ledger)}};
 
     ledger->noted_ms = clock_mono_ms();
-    ledger->note.records = ledger_number(&ledger->head, ledger->end);
+    note.records = ledger_number(&ledger->head, ledger->end);
     if (store_run(ledger->store, &op) < 0)
         return err_set(err, -E_LEDGER, "%s", op.err.text);
+    ledger->note.records = note.records;
     return 0;
 }
 

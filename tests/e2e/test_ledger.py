@@ -511,6 +511,7 @@ def test_nodes_on_machines_of_one_name_keep_each_others_ledger(make_cluster):
     cluster = make_cluster(nodes=2)
     clients = cluster.clients("alice")
     clients[0].delete(complete(clients[0]))
+    poll(lambda: "1" in cluster.sql("SELECT records FROM ledger"), what="the note of the first")
     cluster.nodes[0].stop()
     cluster.sql("UPDATE ledger SET place = (SELECT place FROM ledger WHERE records = 0) WHERE records = 1")
     for _ in range(2):
