@@ -420,21 +420,6 @@ def test_a_ledger_between_two_others_is_needed_by_the_backups_before_it_only(mak
     assert server.start().client("alice").references() == [references[3]]
 
 
-def test_a_ledger_that_is_cut_between_a_restore_and_the_start_is_noticed(make_server):
-    server = make_server()
-    client = server.client("alice")
-    references = [client.complete("Quick", ProductID="1") for _ in range(2)]
-    backup(server)
-    for reference in references:
-        client.delete(reference)
-    lose_everything(server)
-    restored(server, "backup")
-    path = server.folder / "deletions.ledger"
-    path.write_bytes(path.read_bytes()[:-32])
-    done = server.run("serve", "-c", "reportd.conf")
-    assert done.returncode == 1 and "has lost its end" in done.stderr, done.stderr
-
-
 def test_a_backup_that_names_no_ledgers_needs_all_that_are_given_to_reach_back(make_server, tmp_path):
     """One of a version before."""
     server = make_server()

@@ -462,6 +462,19 @@ def test_a_ledger_that_has_lost_its_end_is_not_gone_on_with(make_server, tmp_pat
     server.start()
 
 
+def test_a_ledger_that_is_cut_between_a_restore_and_the_start_is_noticed(make_server):
+    server = make_server()
+    client = server.client("alice")
+    assert server.run("backup", "-c", "reportd.conf", "backup").returncode == 0
+    for _ in range(2):
+        client.delete(complete(client))
+    server.stop()
+    done = server.run("restore", "-c", "reportd.conf", "--force", "backup")
+    assert done.returncode == 0, done.stderr
+    os.truncate(ledger_of(server), HEAD + RECORD)
+    start_refused(server, "has lost its end", "1 records", "2")
+
+
 def give_up(server):
     done = server.run("fsck", "-c", "reportd.conf", "--new-ledger")
     assert done.returncode == 0, done.stdout + done.stderr
