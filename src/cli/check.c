@@ -68,12 +68,15 @@ static void check_definition(void *context, const struct definition *def)
     struct checker *checker = context;
     const char *url =
         checker->config != NULL ? config_source_url(checker->config, def->source) : NULL;
+    enum check_engine engine = url == NULL                   ? CHECK_UNKNOWN
+                               : str_starts(url, "postgres") ? CHECK_POSTGRES
+                                                             : CHECK_SQLITE;
     struct problems problems = {0};
 
     checker->definitions++;
-    check_sql(def, url != NULL && str_starts(url, "postgres"), &problems);
+    check_sql(def, engine, &problems);
     if (url != NULL)
-        check_database(def, url, &problems);
+        check_database(def, engine, url, &problems);
     else if (checker->config != NULL)
         problems_add(&problems, def->source_line, false,
                      "there is no source '%.40s' in the configuration; add it there or correct the "

@@ -8,12 +8,19 @@
 #include "core/definition.h"
 #include "core/problems.h"
 
-/* check_sql.c: warnings about SQL that is valid, and probably not meant so. Asks no database;
- * `postgres`: it is one, which cuts long names. */
-void check_sql(const struct definition *def, bool postgres, struct problems *problems);
+enum check_engine { CHECK_UNKNOWN, CHECK_SQLITE, CHECK_POSTGRES };
+
+/* check_sql.c: warnings about SQL that is valid, and probably not meant so. Asks no database. */
+void check_sql(const struct definition *def, enum check_engine engine, struct problems *problems);
+
+/* check_columns.c: the same about the columns of results, a set or the summary, for which the
+ * database gives `names`. */
+void check_columns(const struct statement *statement, const char *const *names, size_t count,
+                   enum check_engine engine, struct problems *problems);
 
 /* check_database.c: every statement, compiled and rehearsed by the database at `url` with all
- * parameters NULL; the names and types of the columns. */
-void check_database(const struct definition *def, const char *url, struct problems *problems);
+ * parameters NULL; the names and types of the columns, which check_columns() looks at too. */
+void check_database(const struct definition *def, enum check_engine engine, const char *url,
+                    struct problems *problems);
 
 #endif

@@ -16,6 +16,7 @@
 struct probe {
     const struct definition *def;
     struct problems *problems;
+    enum check_engine engine;
     struct source *source;
     struct param_value *values; /* every parameter, without a value */
     bool *column_found;         /* as def->columns */
@@ -31,14 +32,22 @@ static void tell_err(struct probe *probe, int line, const struct err *err)
 {
     const char *detail = err->detail;
     const char *text = str_eq(err->text, "The report's query failed.") ? "" : err->text;
+    const char *behind;
     int exact = 0, skip = 0;
 
     if (sscanf(detail, "line %d: %n", &exact, &skip) == 1 && skip > 0) {
         line = exact;
         detail += skip;
     }
+    if (strstr(detail, "operator does not exist: unknown + ") != NULL ||
+        strstr(detail, "operator does not exist: text + ") != NULL)
+        text = "To join texts, write ||.";
+    behind = detail + strlen(detail) - (*detail != '\0');
     problems_add(probe->problems, line, false, "%s%s%s", *detail == '\0' ? err->text : detail,
-                 *detail != '\0' && *text != '\0' ? ". " : "", *detail == '\0' ? "" : text);
+                 *detail == '\0' || *text == '\0' ? ""
+                 : strchr(".?!", *behind) != NULL ? " "
+                                                  : ". ",
+                 *detail == '\0' ? "" : text);
 }
 
 static void on_notice(void *context, const char *text)
@@ -87,6 +96,8 @@ static void probe_columns(struct probe *probe, const struct statement *statement
         problems_add(probe->problems, probe->line, false, "out of memory");
     else if (json_rows_new(probe->def, statement, names, count, &rows, &err) != 0)
         tell_err(probe, probe->line, &err);
+    else
+        check_columns(statement, names, count, probe->engine, probe->problems);
     json_rows_free(rows);
     free(names);
 }
@@ -182,10 +193,14 @@ static void probe_statements(struct probe *probe)
         tell_missing(probe);
 }
 
-void check_database(const struct definition *def, const char *url, struct problems *problems)
+void check_database(const struct definition *def, enum check_engine engine, const char *url,
+                    struct problems *problems)
 {
-    struct probe probe = {
-        .def = def, .problems = problems, .columns_known = true, .reachable = true};
+    struct probe probe = {.def = def,
+                          .problems = problems,
+                          .engine = engine,
+                          .columns_known = true,
+                          .reachable = true};
     const struct source_spec spec = {.url = url, .notice = on_notice, .context = &probe};
     struct err err = {0};
 

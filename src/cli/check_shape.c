@@ -10,12 +10,6 @@ static const struct sql_token *token_at(const struct shape *shape, size_t i)
     return &shape->tokens[i].token;
 }
 
-static bool is_char(const struct shape *shape, size_t i, char c)
-{
-    return i < shape->count && token_at(shape, i)->kind == SQL_OTHER &&
-           token_at(shape, i)->len == 1 && *token_at(shape, i)->text == c;
-}
-
 bool shape_is(const struct shape *shape, size_t i, const char *word)
 {
     return i < shape->count && token_at(shape, i)->kind == SQL_OTHER &&
@@ -46,14 +40,11 @@ static bool is_quoted_name(const struct sql_token *token)
     return token->kind == SQL_QUOTED && strchr("\"`[", *token->text) != NULL;
 }
 
-static bool is_word(const struct sql_token *token)
+bool shape_is_name(const struct shape *shape, size_t i)
 {
-    return token->kind == SQL_OTHER && sql_name_starts(*token->text);
-}
-
-static bool is_name(const struct shape *shape, size_t i)
-{
-    return is_word(token_at(shape, i)) || is_quoted_name(token_at(shape, i));
+    return i < shape->count &&
+           (is_quoted_name(token_at(shape, i)) ||
+            (token_at(shape, i)->kind == SQL_OTHER && sql_name_starts(*token_at(shape, i)->text)));
 }
 
 /* ---- the tokens ---- */
@@ -70,13 +61,13 @@ static bool read_tokens(struct shape *shape, const struct statement *statement)
         return false;
     sql_walk_init(&walk, statement->sql, room - 1, statement->line - statement->above);
     while (sql_walk_next(&walk, &token)) {
-        bool closes = token.kind == SQL_OTHER && *token.text == ')';
+        bool other = token.kind == SQL_OTHER;
 
         if (token.kind == SQL_LINE_COMMENT || token.kind == SQL_BLOCK_COMMENT)
             continue;
-        depth -= closes;
+        depth -= other && strchr(")]", *token.text) != NULL;
         shape->tokens[shape->count++] = (struct shape_token){.token = token, .depth = depth};
-        depth += token.kind == SQL_OTHER && *token.text == '(';
+        depth += other && strchr("([", *token.text) != NULL;
     }
     return true;
 }
@@ -89,7 +80,7 @@ static struct shape_range *split(const struct shape *shape, struct shape_range r
     size_t count = 0, from = range.from;
 
     for (size_t i = range.from; parts != NULL && i <= range.to && range.from < range.to; i++) {
-        if (i < range.to && !(shape->tokens[i].depth == depth && is_char(shape, i, ',')))
+        if (i < range.to && !(shape->tokens[i].depth == depth && shape_is(shape, i, ",")))
             continue;
         parts[count++] = (struct shape_range){from, i};
         from = i + 1;
@@ -100,87 +91,19 @@ static struct shape_range *split(const struct shape *shape, struct shape_range r
 
 /* ---- the select list ---- */
 
-static char *unquote(const struct sql_token *token)
-{
-    bool quoted = token->kind == SQL_QUOTED;
-    char *name = strndup(token->text + quoted, token->len - (quoted ? 2 : 0));
-    char *to = name;
-
-    for (const char *from = name; name != NULL && *from != '\0'; from++) {
-        from += quoted && from[0] == *token->text && from[1] == from[0];
-        *to++ = *from;
-    }
-    if (to != NULL)
-        *to = '\0';
-    return name;
-}
-
-/* Does a value end with this token, so that a name behind it names the column? */
-static bool ends_value(const struct shape *shape, size_t i)
-{
-    static const char *const operators[] = {
-        "is",      "not", "and",  "or",   "like", "ilike", "in",     "between", "escape",
-        "collate", "at",  "zone", "when", "then", "else",  "case",   "from",    "select",
-        "any",     "all", "some", "glob", "to",   "over",  "regexp", "match",   NULL};
-    const struct sql_token *token = token_at(shape, i);
-
-    if (token->kind == SQL_QUOTED || token->kind == SQL_PARAMETER)
-        return true;
-    return (is_word(token) || strchr(")]", *token->text) != NULL ||
-            (*token->text >= '0' && *token->text <= '9')) &&
-           !is_any(shape, i, operators);
-}
-
-/* a, t.a, "t"."a", and in PostgreSQL a::type, which keep their names. */
-static bool is_column(const struct shape *shape, struct shape_range range, size_t *ret_name)
-{
-    size_t i = range.from;
-
-    while (i < range.to && is_name(shape, i) && is_char(shape, i + 1, '.') && i + 2 < range.to)
-        i += 2;
-    *ret_name = i;
-    if (i >= range.to || !is_name(shape, i))
-        return false;
-    return i + 1 == range.to ||
-           (token_at(shape, i + 1)->len == 2 && memcmp(token_at(shape, i + 1)->text, "::", 2) == 0);
-}
-
-static bool read_item(struct shape *shape, struct shape_range range, struct shape_item *item)
-{
-    static const char *const endings[] = {"end", "null", "true", "false", NULL};
-    size_t last = range.to - 1, name = 0;
-
-    item->expression = range;
-    if (range.from == range.to)
-        return true;
-    if (is_char(shape, last, '*')) {
-        shape->star = true;
-        return true;
-    }
-    if (range.to - range.from > 1 && is_name(shape, last)) {
-        bool as = shape_is(shape, last - 1, "as");
-
-        if (as || (ends_value(shape, last - 1) && !is_any(shape, last, endings))) {
-            item->expression.to = as ? last - 1 : last;
-            name = item->alias = last;
-        }
-    }
-    if (name == 0 && !is_column(shape, range, &name))
-        return true;
-    item->name = unquote(token_at(shape, name));
-    return item->name != NULL;
-}
-
+/* Where the clause behind the list begins. Such a word can also be a name, or belong to another
+ * one: IS DISTINCT FROM, WITHIN GROUP (…). */
 static size_t list_end(const struct shape *shape, size_t from)
 {
     static const char *const behind[] = {"from",  "where",  "group",     "having", "window",
                                          "order", "limit",  "offset",    "fetch",  "union",
                                          "into",  "except", "intersect", "for",    NULL};
+    static const char *const before[] = {",", ".", "as", "distinct", "within", NULL};
     size_t i = from;
 
     while (i < shape->count &&
            !(shape->tokens[i].depth == 0 && is_any(shape, i, behind) &&
-             !(shape_is(shape, i, "from") && i > from && shape_is(shape, i - 1, "distinct"))))
+             (i == from ? shape_is(shape, i, "from") : !is_any(shape, i - 1, before))))
         i++;
     return i;
 }
@@ -188,28 +111,25 @@ static size_t list_end(const struct shape *shape, size_t from)
 static bool read_list(struct shape *shape)
 {
     const struct shape_range all = {0, shape->count};
-    struct shape_range *parts;
-    size_t from = shape_find(shape, all, 0, "select"), count;
-    bool ok = true;
+    size_t from = shape_find(shape, all, 0, "select");
 
+    shape->list = (struct shape_range){shape->count, shape->count};
     if (from == shape->count)
         return true;
     from++;
     from += shape_is(shape, from, "all") || shape_is(shape, from, "distinct");
-    if (shape_is(shape, from, "on") && is_char(shape, from + 1, '(')) {
+    if (shape_is(shape, from, "on") && shape_is(shape, from + 1, "(")) {
         for (from += 2; from < shape->count && shape->tokens[from].depth > 0; from++)
             continue;
         from++;
     }
+    from = from < shape->count ? from : shape->count;
     shape->list = (struct shape_range){from, list_end(shape, from)};
-    if (shape->list.from > shape->list.to)
-        shape->list.to = shape->list.from;
-    parts = split(shape, shape->list, 0, &count);
-    shape->items = calloc(count + 1, sizeof(*shape->items));
-    for (size_t i = 0; parts != NULL && shape->items != NULL && ok && i < count; i++)
-        ok = read_item(shape, parts[i], &shape->items[shape->item_count++]);
-    free(parts);
-    return ok && parts != NULL && shape->items != NULL;
+    shape->items = split(shape, shape->list, 0, &shape->item_count);
+    for (size_t i = 0; shape->items != NULL && i < shape->item_count; i++)
+        shape->star |= shape->items[i].to > shape->items[i].from &&
+                       shape_is(shape, shape->items[i].to - 1, "*");
+    return shape->items != NULL;
 }
 
 /* ---- ORDER BY ---- */
@@ -261,15 +181,71 @@ bool shape_init(struct shape *shape, const struct statement *statement)
 
 void shape_done(struct shape *shape)
 {
-    for (size_t i = 0; i < shape->item_count; i++)
-        free(shape->items[i].name);
     free(shape->items);
     free(shape->terms);
     free(shape->tokens);
     *shape = (struct shape){0};
 }
 
-/* ---- comparing ---- */
+/* ---- columns ---- */
+
+struct shape_range shape_column_from(const struct shape *shape, size_t from)
+{
+    size_t to = from;
+
+    while (shape_is_name(shape, to) && shape_is(shape, to + 1, "."))
+        to += 2;
+    return (struct shape_range){from, shape_is_name(shape, to) ? to + 1 : from};
+}
+
+struct shape_range shape_column_to(const struct shape *shape, size_t to)
+{
+    size_t from = to;
+
+    if (from > 0 && shape_is_name(shape, from - 1))
+        from--;
+    while (from < to && from > 1 && shape_is(shape, from - 1, ".") &&
+           shape_is_name(shape, from - 2))
+        from -= 2;
+    return (struct shape_range){from, to};
+}
+
+bool shape_is_value(const struct shape *shape, struct shape_range range)
+{
+    const struct sql_token *token = token_at(shape, range.from);
+
+    return range.to - range.from == 1 &&
+           (token->kind == SQL_PARAMETER || (token->kind == SQL_QUOTED && *token->text == '\'') ||
+            (token->kind == SQL_OTHER && *token->text >= '0' && *token->text <= '9'));
+}
+
+/* What stands on a side of the sign: a column, or one token. */
+static bool read_side(const struct shape *shape, struct shape_range *side, bool left)
+{
+    const struct shape_range column =
+        left ? shape_column_to(shape, side->to) : shape_column_from(shape, side->from);
+
+    if (column.to > column.from)
+        *side = column;
+    return column.to > column.from || shape_is_value(shape, *side);
+}
+
+bool shape_next_equal(const struct shape *shape, size_t *at, struct shape_range *ret_left,
+                      struct shape_range *ret_right)
+{
+    for (size_t i = *at + 1; i + 1 < shape->count; i++) {
+        struct shape_range left = {i - 1, i}, right = {i + 1, i + 2};
+
+        if (!shape_is(shape, i, "=") || !read_side(shape, &left, true) ||
+            !read_side(shape, &right, false))
+            continue;
+        *ret_left = left;
+        *ret_right = right;
+        *at = i;
+        return true;
+    }
+    return false;
+}
 
 static bool same_token(const struct sql_token *a, const struct sql_token *b)
 {
@@ -282,11 +258,11 @@ static bool same_token(const struct sql_token *a, const struct sql_token *b)
 
 bool shape_same(const struct shape *shape, struct shape_range a, struct shape_range b)
 {
-    size_t a_name, b_name;
+    bool columns = a.to > a.from && b.to > b.from && shape_column_from(shape, a.from).to == a.to &&
+                   shape_column_from(shape, b.from).to == b.to;
 
-    if (is_column(shape, a, &a_name) && is_column(shape, b, &b_name) &&
-        (a_name == a.from || b_name == b.from))
-        return same_token(token_at(shape, a_name), token_at(shape, b_name));
+    if (columns && (a.to - a.from == 1 || b.to - b.from == 1))
+        return same_token(token_at(shape, a.to - 1), token_at(shape, b.to - 1));
     if (a.to - a.from != b.to - b.from)
         return false;
     for (size_t i = 0; i < a.to - a.from; i++) {

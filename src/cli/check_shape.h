@@ -11,7 +11,7 @@
 /* What is no comment. */
 struct shape_token {
     struct sql_token token;
-    int depth; /* of parentheses: those of a pair count outside of it */
+    int depth; /* of parentheses and brackets: those of a pair count outside of it */
 };
 
 /* Tokens [from, to) of the statement. */
@@ -19,19 +19,13 @@ struct shape_range {
     size_t from, to;
 };
 
-struct shape_item {
-    struct shape_range expression;
-    size_t alias; /* the token; 0: there is none, or it is the column's own name */
-    char *name;   /* of the column, without quotes; NULL: the database makes one up */
-};
-
 struct shape {
     struct shape_token *tokens;
     size_t count;
-    struct shape_item *items; /* of the outermost SELECT, the first one of a UNION */
+    struct shape_range list;   /* of the outermost SELECT, the first one of a UNION; empty: none */
+    struct shape_range *items; /* what stands between its commas */
     size_t item_count;
     bool star;                 /* there is a *: more columns than items */
-    struct shape_range list;   /* its select list; empty: there is no such SELECT */
     struct shape_range *terms; /* of the outermost ORDER BY */
     size_t term_count;
     bool compound; /* UNION and the like */
@@ -41,10 +35,22 @@ struct shape {
 bool shape_init(struct shape *shape, const struct statement *statement);
 void shape_done(struct shape *shape);
 
-/* Is token `i` this word, in any case? False behind the end. */
+/* Is token `i` this word, in any case, or this one character? False behind the end. */
 bool shape_is(const struct shape *shape, size_t i, const char *word);
+/* Is it a word, or a quoted name? */
+bool shape_is_name(const struct shape *shape, size_t i);
+/* The name, with those of its table and schema before it (t.c), that begins with token `from`, or
+ * ends before token `to`; empty: there is none. */
+struct shape_range shape_column_from(const struct shape *shape, size_t from);
+struct shape_range shape_column_to(const struct shape *shape, size_t to);
 /* The first such word at `depth` in the range; range.to: there is none. */
 size_t shape_find(const struct shape *shape, struct shape_range range, int depth, const char *word);
+/* The next equality behind token *at (0 at first), which moves on: `left` and `right` are each a
+ * column or a value. False: there is none. */
+bool shape_next_equal(const struct shape *shape, size_t *at, struct shape_range *ret_left,
+                      struct shape_range *ret_right);
+/* Is it one parameter, number or text? */
+bool shape_is_value(const struct shape *shape, struct shape_range range);
 /* Do the two ranges say the same, in any case, apart from blanks? A name without its table counts
  * as the same name with one. */
 bool shape_same(const struct shape *shape, struct shape_range a, struct shape_range b);

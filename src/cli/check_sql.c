@@ -14,7 +14,7 @@ struct sql_check {
     struct problems *problems;
     const struct statement *statement;
     struct shape shape;
-    bool postgres;
+    enum check_engine engine;
 };
 
 #define warn(check, line, ...) problems_add((check)->problems, (line), true, __VA_ARGS__)
@@ -26,8 +26,13 @@ static const struct sql_token *token_at(const struct sql_check *check, size_t i)
 
 static bool is_open(const struct sql_check *check, size_t i)
 {
-    return i < check->shape.count && token_at(check, i)->len == 1 &&
-           *token_at(check, i)->text == '(';
+    return shape_is(&check->shape, i, "(");
+}
+
+static bool is_text(const struct sql_check *check, size_t i)
+{
+    return i < check->shape.count && token_at(check, i)->kind == SQL_QUOTED &&
+           *token_at(check, i)->text == '\'';
 }
 
 static bool is_parameter(const struct sql_check *check, size_t i)
@@ -103,22 +108,70 @@ static void check_function(const struct sql_check *check, size_t i)
     }
 }
 
-/* Comparing with NULL, and texts that are added. */
-static void check_operator(const struct sql_check *check, size_t i)
+/* = NULL, <> NULL, != NULL; not b => NULL and b := NULL, which give an argument. */
+static void check_null(const struct sql_check *check, size_t i)
 {
-    static const char *const types[] = {"date", "time", "timestamp", "timestamptz", "interval"};
-    const struct sql_token *token = token_at(check, i);
-    const struct sql_token *before = i > 0 ? token_at(check, i - 1) : token;
-    bool typed = false; /* date '…' */
+    const char *sign = i > 0 ? token_at(check, i - 1)->text : "";
+    char before = i > 1 ? sign[-1] : ' ';
 
-    for (size_t k = 0; i > 1 && k < sizeof(types) / sizeof(types[0]); k++)
-        typed |= shape_is(&check->shape, i - 2, types[k]);
-    if (shape_is(&check->shape, i, "null") && before->kind == SQL_OTHER &&
-        strchr("=>", *before->text) != NULL && !(*before->text == '>' && before->text[-1] == '='))
-        warn(check, token->line,
+    if (shape_is(&check->shape, i, "null") &&
+        ((shape_is(&check->shape, i - 1, "=") && before != ':') ||
+         (shape_is(&check->shape, i - 1, ">") && before == '<')))
+        warn(check, token_at(check, i)->line,
              "nothing is equal to NULL, nor unequal; write IS NULL or IS NOT NULL");
-    if (*token->text == '+' && before->kind == SQL_QUOTED && *before->text == '\'' && !typed)
-        warn(check, token->line, "+ adds numbers, also those that it makes of texts; write ||");
+}
+
+/* SQLite makes numbers of the texts; PostgreSQL refuses, except where the text is a date or the
+ * like. JSON's -> '…' and ->> '…' may give a number. */
+static void check_plus(const struct sql_check *check, size_t i)
+{
+    const struct shape *shape = &check->shape;
+
+    if (check->engine == CHECK_SQLITE && i > 0 && shape_is(shape, i, "+") &&
+        is_text(check, i - 1) && !(i > 1 && shape_is(shape, i - 2, ">")))
+        warn(check, token_at(check, i)->line,
+             "+ adds numbers, also those that it makes of texts; write ||");
+}
+
+/* AS '…', which SQLite takes. */
+static void check_alias(const struct sql_check *check, size_t i)
+{
+    const struct sql_token *token = token_at(check, i);
+
+    if (i > 0 && is_text(check, i) && shape_is(&check->shape, i - 1, "as"))
+        warn(check, token->line, "a name is written in double quotes; write AS \"%.*s\"",
+             (int)token->len - 2, token->text + 1);
+}
+
+/* Does the text have :Name in it, by itself? 'HH24:MI' has no :MI. */
+static bool mentions(const struct sql_token *token, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t at = 1; at + len < token->len; at++) {
+        const char *colon = token->text + at;
+
+        if (*colon == ':' && memcmp(colon + 1, name, len) == 0 && colon[-1] != ':' &&
+            sql_name_length(colon - 1, 1) == 0 && sql_name_length(colon + 1, len + 1) == len)
+            return true;
+    }
+    return false;
+}
+
+/* A parameter that is used elsewhere too: otherwise the parser has told it. */
+static void check_quoted(const struct sql_check *check, size_t i)
+{
+    const struct sql_token *token = token_at(check, i);
+
+    for (size_t k = 0; is_text(check, i) && k < check->def->param_count; k++) {
+        const char *name = check->def->params[k].name;
+
+        if (mentions(token, name))
+            warn(check, token->line,
+                 ":%s inside of '…' is text, not the parameter; write it without quotes, or '…' || "
+                 ":%s || '…'",
+                 name, name);
+    }
 }
 
 static void check_name(const struct sql_check *check, size_t i)
@@ -127,7 +180,7 @@ static void check_name(const struct sql_check *check, size_t i)
     bool quoted = token->kind == SQL_QUOTED && *token->text == '"';
     size_t len = token->len - (quoted ? 2 : 0);
 
-    if (!check->postgres || len <= POSTGRES_NAME_MAX ||
+    if (check->engine != CHECK_POSTGRES || len <= POSTGRES_NAME_MAX ||
         !(quoted || (token->kind == SQL_OTHER && sql_name_starts(*token->text))))
         return;
     warn(check, token->line,
@@ -143,7 +196,10 @@ static void check_tokens(const struct sql_check *check)
         check_in(check, i);
         check_order(check, i);
         check_function(check, i);
-        check_operator(check, i);
+        check_null(check, i);
+        check_plus(check, i);
+        check_alias(check, i);
+        check_quoted(check, i);
         check_name(check, i);
     }
 }
@@ -166,6 +222,18 @@ static bool has_comma(const struct sql_check *check, size_t open, size_t close)
                       check->shape.tokens[open].depth + 1, ",") < close;
 }
 
+/* What follows the call that is closed at token `close`, without its FILTER (…) and the like. */
+static size_t behind_call(const struct sql_check *check, size_t close)
+{
+    size_t i = close + 1;
+
+    if (shape_is(&check->shape, i, "within") && shape_is(&check->shape, i + 1, "group"))
+        i = closing(check, i + 2) + 1;
+    if (shape_is(&check->shape, i, "filter") && is_open(check, i + 1))
+        i = closing(check, i + 1) + 1;
+    return i;
+}
+
 /* A call of an aggregate function at token `i`; those with OVER are none, nor is SQLite's max(a,
  * b).
  */
@@ -180,7 +248,7 @@ static bool is_aggregate(const struct sql_check *check, size_t i)
         if (!shape_is(&check->shape, i, names[k]) || !is_open(check, i + 1))
             continue;
         close = closing(check, i + 1);
-        return !shape_is(&check->shape, close + 1, "over") &&
+        return !shape_is(&check->shape, behind_call(check, close), "over") &&
                !(names[k][0] == 'm' && has_comma(check, i + 1, close));
     }
     return false;
@@ -233,155 +301,15 @@ static void check_check(const struct sql_check *check)
              "this check always gives a row, so it never fails; write SELECT 1 FROM … WHERE …");
 }
 
-/* ---- results, sets and summary ---- */
-
-/* PostgreSQL makes the letters of a name small that is not quoted. */
-static void check_case(const struct sql_check *check, const struct shape_item *item)
+/* WHERE id = :ID: of one group. */
+static bool is_of_one(const struct shape *shape)
 {
-    const struct sql_token *token = token_at(check, item->alias);
-    size_t i = 0;
+    struct shape_range left, right;
+    bool one = false;
 
-    while (i < token->len && !(token->text[i] >= 'A' && token->text[i] <= 'Z'))
-        i++;
-    if (check->postgres && item->alias > 0 && token->kind == SQL_OTHER && i < token->len)
-        warn(check, token->line,
-             "PostgreSQL writes %.*s in small letters, since it is not quoted; write AS \"%.*s\"",
-             (int)token->len, token->text, (int)token->len, token->text);
-}
-
-static void check_aliases(const struct sql_check *check)
-{
-    for (size_t i = 0; i < check->shape.item_count; i++) {
-        const struct shape_item *item = &check->shape.items[i];
-        const struct shape_range range = item->expression;
-        const char *from, *end;
-
-        check_case(check, item);
-        if (item->name != NULL || range.from >= range.to ||
-            *token_at(check, range.to - 1)->text == '*')
-            continue;
-        if (range.to - range.from > 2 && shape_is(&check->shape, range.to - 2, "as")) {
-            from = token_at(check, range.to - 1)->text;
-            warn(check, token_at(check, range.to - 1)->line,
-                 "a name is written in double quotes; write AS \"%.*s\"",
-                 (int)strcspn(from + 1, "'"), from + 1);
-            continue;
-        }
-        from = token_at(check, range.from)->text;
-        end = token_at(check, range.to - 1)->text + token_at(check, range.to - 1)->len;
-        warn(check, token_at(check, range.from)->line,
-             "the column '%.*s%s' has no name of its own, and each database makes up another; "
-             "write: AS \"name\"",
-             end - from < 40 ? (int)strcspn(from, "\n") < end - from ? (int)strcspn(from, "\n")
-                                                                     : (int)(end - from)
-                             : 40,
-             from, end - from < 40 ? "" : "…");
-    }
-}
-
-/* How many arrays the column is in. */
-static int level_of(const char *name)
-{
-    int level = 0;
-
-    while (name != NULL && (name = strstr(name, "[].")) != NULL) {
-        level++;
-        name += strlen("[].");
-    }
-    return level;
-}
-
-/* Of a term that is no column: the level of those that are made of it, or come from its table; -1:
- * there are none. */
-static int kin_level(const struct sql_check *check, struct shape_range term)
-{
-    const struct shape *shape = &check->shape;
-    bool table = term.to - term.from == 3 && *token_at(check, term.from + 1)->text == '.';
-    const struct shape_range name = {term.from, term.from + 1};
-    int level = -1;
-
-    if (term.to - term.from != 1 && !table)
-        return -1;
-    for (size_t i = 0; i < shape->item_count; i++) {
-        const struct shape_range from = shape->items[i].expression;
-        int other = level_of(shape->items[i].name);
-
-        for (size_t k = from.from; k < from.to; k++) {
-            bool dot = k + 1 < from.to && *token_at(check, k + 1)->text == '.';
-
-            if (dot == table && shape_same(shape, (struct shape_range){k, k + 1}, name))
-                level = level < 0 || other < level ? other : level;
-        }
-    }
-    return level;
-}
-
-/* The level of the column that the term sorts by; -1: of none. */
-static int term_level(const struct sql_check *check, struct shape_range term)
-{
-    const struct shape *shape = &check->shape;
-    const struct sql_token *token = token_at(check, term.from);
-    char number[8] = "";
-    int64_t place;
-
-    if (term.to - term.from == 1 && token->len < sizeof(number)) {
-        memcpy(number, token->text, token->len);
-        if (str_to_int64(number, &place) && place >= 1 && place <= (int64_t)shape->item_count)
-            return level_of(shape->items[place - 1].name);
-    }
-    for (size_t i = 0; i < shape->item_count; i++) {
-        const char *name = shape->items[i].name;
-        bool quoted = token->kind == SQL_QUOTED;
-
-        if (name != NULL && term.to - term.from == 1 &&
-            strlen(name) == token->len - (quoted ? 2 : 0) &&
-            strncasecmp(name, token->text + quoted, strlen(name)) == 0)
-            return level_of(name);
-        if (shape_same(shape, term, shape->items[i].expression))
-            return level_of(name);
-    }
-    return kin_level(check, term);
-}
-
-static const struct shape_item *item_of_level(const struct sql_check *check, int level)
-{
-    for (size_t i = 0; i < check->shape.item_count; i++) {
-        if (check->shape.items[i].name != NULL && level_of(check->shape.items[i].name) == level)
-            return &check->shape.items[i];
-    }
-    return NULL;
-}
-
-/* Elements go to the parent of the row before, so rows of one parent have to stand together. */
-static void check_nesting(const struct sql_check *check)
-{
-    const struct shape *shape = &check->shape;
-    int deepest = 0;
-    size_t at = 0;
-
-    for (size_t i = 0; i < shape->item_count; i++) {
-        if (level_of(shape->items[i].name) > deepest)
-            deepest = level_of(shape->items[i].name);
-    }
-    for (int level = 0; level < deepest && !shape->star; level++) {
-        const struct shape_item *parent = item_of_level(check, level);
-        int found;
-
-        if (parent == NULL)
-            continue;
-        while (at < shape->term_count && term_level(check, shape->terms[at]) < 0)
-            at++; /* not known, and perhaps the parent's key */
-        found = at < shape->term_count ? term_level(check, shape->terms[at]) : -1;
-        if (found != level) {
-            warn(check, check->statement->line,
-                 "rows of one '%s' need not stand together, and each time they do not, another "
-                 "object begins; let ORDER BY begin with the columns outside of the array%s",
-                 parent->name, deepest > 1 ? ", then those of the outer array" : "");
-            return;
-        }
-        while (at < shape->term_count && term_level(check, shape->terms[at]) == level)
-            at++;
-    }
+    for (size_t at = shape->list.to; shape_next_equal(shape, &at, &left, &right);)
+        one |= shape_is_value(shape, left) != shape_is_value(shape, right);
+    return one;
 }
 
 static void check_summary(const struct sql_check *check)
@@ -389,7 +317,8 @@ static void check_summary(const struct sql_check *check)
     const struct shape *shape = &check->shape;
     size_t i = shape_find(shape, (struct shape_range){shape->list.to, shape->count}, 0, "group");
 
-    if (i < shape->count && shape_is(shape, i + 1, "by"))
+    if (i < shape->count && shape_is(shape, i + 1, "by") && !has(check, "limit") &&
+        !has(check, "fetch") && !is_of_one(shape))
         warn(check, token_at(check, i)->line,
              "a summary has exactly one row, and GROUP BY gives one for each group; leave it out, "
              "or make it a set: -- set: NAME");
@@ -397,7 +326,7 @@ static void check_summary(const struct sql_check *check)
 
 /* ---- a definition ---- */
 
-enum part { PART_WITH, PART_VALUES, PART_CHECK, PART_ROWS, PART_SUMMARY };
+enum part { PART_CHECK, PART_SUMMARY, PART_OTHER };
 
 static void check_statement(struct sql_check *check, const struct statement *statement,
                             enum part part)
@@ -411,27 +340,23 @@ static void check_statement(struct sql_check *check, const struct statement *sta
         check_tokens(check);
         if (part == PART_CHECK)
             check_check(check);
-        if (part == PART_ROWS || part == PART_SUMMARY)
-            check_aliases(check);
-        if (part == PART_ROWS)
-            check_nesting(check);
         if (part == PART_SUMMARY)
             check_summary(check);
     }
     shape_done(&check->shape);
 }
 
-void check_sql(const struct definition *def, bool postgres, struct problems *problems)
+void check_sql(const struct definition *def, enum check_engine engine, struct problems *problems)
 {
-    struct sql_check check = {.def = def, .problems = problems, .postgres = postgres};
+    struct sql_check check = {.def = def, .problems = problems, .engine = engine};
 
-    check_statement(&check, &def->with, PART_WITH);
+    check_statement(&check, &def->with, PART_OTHER);
     for (size_t i = 0; i < def->param_count; i++)
-        check_statement(&check, &def->params[i].values, PART_VALUES);
+        check_statement(&check, &def->params[i].values, PART_OTHER);
     for (size_t i = 0; i < def->check_count; i++)
         check_statement(&check, &def->checks[i].statement, PART_CHECK);
-    check_statement(&check, &def->results, PART_ROWS);
+    check_statement(&check, &def->results, PART_OTHER);
     for (size_t i = 0; i < def->set_count; i++)
-        check_statement(&check, &def->sets[i].statement, PART_ROWS);
+        check_statement(&check, &def->sets[i].statement, PART_OTHER);
     check_statement(&check, &def->summary, PART_SUMMARY);
 }

@@ -78,14 +78,34 @@ static size_t read_dollar_quoted(const char *text, size_t len, size_t tag)
     return close != NULL ? (size_t)(close - text) + tag : 0;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Is the word before, but for blanks, ARRAY? */
+static bool follows_array(const struct sql_walk *walk)
+{
+    static const char word[] = "array";
+    const size_t len = sizeof(word) - 1;
+    const char *end = walk->at;
+
+    while (end > walk->text && is_space(end[-1]))
+        end--;
+    return (size_t)(end - walk->text) >= len && strncasecmp(end - len, word, len) == 0 &&
+           (end - len == walk->text || !is_name_char(end[-1 - (ptrdiff_t)len]));
+}
+
 /* A [ directly behind a name, a closing bracket or a quoted name subscripts it; one inside of
- * another's brackets begins an array: ARRAY[[1, 2], [3, 4]]. */
+ * another's brackets, or behind ARRAY, begins an array: ARRAY [[1, 2], [3, 4]]. No name begins
+ * as a parameter does. */
 static bool is_subscript(const struct sql_walk *walk)
 {
     char before = walk->at > walk->text ? walk->at[-1] : ' ';
 
     return walk->brackets > 0 || is_name_char(before) || before == ']' || before == ')' ||
-           before == '"';
+           before == '"' || follows_array(walk) ||
+           (walk->end - walk->at > 2 && walk->at[1] == ':' && sql_name_starts(walk->at[2]));
 }
 
 static size_t read_word(const char *text, size_t len, enum sql_kind *kind)
@@ -161,11 +181,6 @@ void sql_walk_init(struct sql_walk *walk, const char *text, size_t len, int line
 {
     *walk = (struct sql_walk){
         .text = text, .at = text, .end = text + len, .line = line, .starts_line = true};
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 static void skip_space(struct sql_walk *walk)

@@ -1,0 +1,17 @@
+CREATE TABLE region (r_regionkey integer PRIMARY KEY, r_name text NOT NULL);
+CREATE TABLE nation (n_nationkey integer PRIMARY KEY, n_name text NOT NULL, n_regionkey integer NOT NULL);
+CREATE TABLE supplier (s_suppkey integer PRIMARY KEY, s_name text NOT NULL, s_address text, s_nationkey integer NOT NULL, s_phone text, s_acctbal numeric(15, 2), s_comment text);
+CREATE TABLE part (p_partkey integer PRIMARY KEY, p_name text NOT NULL, p_mfgr text, p_brand text, p_type text, p_size integer, p_container text, p_retailprice numeric(15, 2));
+CREATE TABLE partsupp (ps_partkey integer, ps_suppkey integer, ps_availqty integer, ps_supplycost numeric(15, 2), PRIMARY KEY (ps_partkey, ps_suppkey));
+CREATE TABLE customer (c_custkey integer PRIMARY KEY, c_name text NOT NULL, c_address text, c_nationkey integer NOT NULL, c_phone text, c_acctbal numeric(15, 2), c_mktsegment text, c_comment text);
+CREATE TABLE orders (o_orderkey integer PRIMARY KEY, o_custkey integer NOT NULL, o_orderstatus text, o_totalprice numeric(15, 2), o_orderdate date NOT NULL, o_orderpriority text, o_comment text);
+CREATE TABLE lineitem (l_orderkey integer, l_partkey integer, l_suppkey integer, l_linenumber integer, l_quantity numeric(15, 2), l_extendedprice numeric(15, 2), l_discount numeric(15, 2), l_tax numeric(15, 2), l_returnflag text, l_linestatus text, l_shipdate date, l_commitdate date, l_receiptdate date, l_shipinstruct text, l_shipmode text, PRIMARY KEY (l_orderkey, l_linenumber));
+CREATE TABLE employee (id integer PRIMARY KEY, manager_id integer, name text NOT NULL, title text, hired date, salary integer NOT NULL, department text);
+CREATE TABLE invoice (id integer PRIMARY KEY, customer_id integer NOT NULL, issued timestamp NOT NULL, cents integer NOT NULL, currency text NOT NULL, note text);
+CREATE TABLE film (film_id integer PRIMARY KEY, title text NOT NULL, rating text, length integer, rental_rate numeric(4, 2));
+CREATE TABLE actor (actor_id integer PRIMARY KEY, first_name text, last_name text);
+CREATE TABLE film_actor (actor_id integer, film_id integer, PRIMARY KEY (actor_id, film_id));
+CREATE TABLE "Order Details" ("OrderID" integer, "ProductID" integer, "UnitPrice" numeric(10, 2), "Quantity" integer, "Discount" real);
+CREATE TABLE setting (name text PRIMARY KEY, document text);
+INSERT INTO employee VALUES (1, NULL, 'Ann', 'CEO', '2020-01-01', 900000, 'Board'), (2, 1, 'Bob', 'CTO', '2021-01-01', 800000, 'IT');
+INSERT INTO setting VALUES ('a', '{"x": {"y": [1, 2]}}');
