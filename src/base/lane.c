@@ -1,18 +1,16 @@
 /* src/base/lane.c -- a queue with threads behind it. */
 #include "base/lane.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 struct lane {
     struct lane_spec spec;
-    pthread_mutex_t mutex;
+    struct lock lock;
     pthread_cond_t wake;
     struct lane_item *first, **last;
     size_t waiting;
@@ -21,13 +19,14 @@ struct lane {
     pthread_t threads[];
 };
 
-/* Take up to batch_max items off the queue; the mutex is held. */
+/* Take up to batch_max items off the queue. */
 static struct lane_item *take_batch(struct lane *lane)
 {
     struct lane_item *batch = lane->first;
     struct lane_item **end = &lane->first;
     size_t n = 0;
 
+    lock_check_held(&lane->lock);
     while (*end != NULL && (lane->spec.batch_max == 0 || n < lane->spec.batch_max)) {
         end = &(*end)->next;
         n++;
@@ -36,6 +35,7 @@ static struct lane_item *take_batch(struct lane *lane)
     *end = NULL;
     if (lane->first == NULL)
         lane->last = &lane->first;
+    CHECK(n <= lane->waiting);
     lane->waiting -= n;
     return batch;
 }
@@ -45,20 +45,20 @@ static void let_others_push(struct lane *lane)
 {
     if (!lane->spec.gather)
         return;
-    pthread_mutex_unlock(&lane->mutex);
+    lock_release(&lane->lock);
     sched_yield();
-    pthread_mutex_lock(&lane->mutex);
+    lock_take(&lane->lock);
 }
 
-/* Call `tend` with the mutex let go; returns when it wants the next call, monotonic ms, 0: not. */
+/* Call `tend` with the lock let go; returns when it wants the next call, monotonic ms, 0: not. */
 static int64_t call_tend(struct lane *lane)
 {
     int64_t wait_ms = 0;
 
     if (lane->spec.tend != NULL) {
-        pthread_mutex_unlock(&lane->mutex);
+        lock_release(&lane->lock);
         wait_ms = lane->spec.tend(lane->spec.context);
-        pthread_mutex_lock(&lane->mutex);
+        lock_take(&lane->lock);
     }
     return wait_ms > 0 ? clock_mono_ms() + wait_ms : 0;
 }
@@ -66,14 +66,13 @@ static int64_t call_tend(struct lane *lane)
 /* Wait for a push or the stop, or until `due_ms` (0: for ever); true if that time has come. */
 static bool wait_for_work(struct lane *lane, int64_t due_ms)
 {
-    struct timespec due = {.tv_sec = due_ms / 1000, .tv_nsec = due_ms % 1000 * 1000000};
     bool late = false;
 
     while (lane->first == NULL && !lane->stopping && !late) {
         if (due_ms == 0)
-            pthread_cond_wait(&lane->wake, &lane->mutex);
+            lock_wait(&lane->lock, &lane->wake);
         else
-            late = pthread_cond_timedwait(&lane->wake, &lane->mutex, &due) == ETIMEDOUT;
+            late = !lock_wait_until(&lane->lock, &lane->wake, due_ms);
     }
     return late && lane->first == NULL && !lane->stopping;
 }
@@ -83,7 +82,7 @@ static void *lane_thread(void *arg)
     struct lane *lane = arg;
     int64_t due_ms = 0;
 
-    pthread_mutex_lock(&lane->mutex);
+    lock_take(&lane->lock);
     for (;;) {
         if (!wait_for_work(lane, due_ms)) {
             struct lane_item *batch;
@@ -92,42 +91,22 @@ static void *lane_thread(void *arg)
                 break;
             let_others_push(lane);
             batch = take_batch(lane);
-            pthread_mutex_unlock(&lane->mutex);
+            lock_release(&lane->lock);
             lane->spec.run(lane->spec.context, batch);
-            pthread_mutex_lock(&lane->mutex);
+            lock_take(&lane->lock);
         }
         due_ms = call_tend(lane);
     }
-    pthread_mutex_unlock(&lane->mutex);
+    lock_release(&lane->lock);
     return NULL;
 }
 
 static bool start_threads(struct lane *lane)
 {
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (lane->started < lane->spec.threads) {
-        pthread_t *thread = &lane->threads[lane->started];
-
-        if (pthread_create(thread, NULL, lane_thread, lane) != 0)
-            break;
-        pthread_setname_np(*thread, lane->spec.name);
+    while (lane->started < lane->spec.threads &&
+           thread_start(&lane->threads[lane->started], lane->spec.name, lane_thread, lane) == 0)
         lane->started++;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return lane->started == lane->spec.threads;
-}
-
-static void init_monotonic(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
 }
 
 struct lane *lane_new(const struct lane_spec *spec)
@@ -138,8 +117,8 @@ struct lane *lane_new(const struct lane_spec *spec)
         return NULL;
     lane->spec = *spec;
     lane->last = &lane->first;
-    pthread_mutex_init(&lane->mutex, NULL);
-    init_monotonic(&lane->wake);
+    lock_init(&lane->lock);
+    lock_cond_init(&lane->wake);
     if (!start_threads(lane)) {
         lane_free(lane);
         return NULL;
@@ -152,7 +131,7 @@ bool lane_push(struct lane *lane, struct lane_item *item)
     bool room;
 
     item->next = NULL;
-    pthread_mutex_lock(&lane->mutex);
+    lock_take(&lane->lock);
     room = lane->spec.queue_max == 0 || lane->waiting < lane->spec.queue_max;
     if (room) {
         *lane->last = item;
@@ -160,7 +139,7 @@ bool lane_push(struct lane *lane, struct lane_item *item)
         lane->waiting++;
         pthread_cond_signal(&lane->wake);
     }
-    pthread_mutex_unlock(&lane->mutex);
+    lock_release(&lane->lock);
     return room;
 }
 
@@ -168,13 +147,13 @@ void lane_free(struct lane *lane)
 {
     if (lane == NULL)
         return;
-    pthread_mutex_lock(&lane->mutex);
+    lock_take(&lane->lock);
     lane->stopping = true;
     pthread_cond_broadcast(&lane->wake);
-    pthread_mutex_unlock(&lane->mutex);
+    lock_release(&lane->lock);
     for (int i = 0; i < lane->started; i++)
         pthread_join(lane->threads[i], NULL);
     pthread_cond_destroy(&lane->wake);
-    pthread_mutex_destroy(&lane->mutex);
+    lock_done(&lane->lock);
     free(lane);
 }

@@ -4,21 +4,21 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 struct log_queue {
     int fd;
     void (*on_room)(void);
     pthread_t thread;
-    pthread_mutex_t mutex;
+    struct lock lock;
     pthread_cond_t wake, written;
-    /* under the mutex */
+    /* under the lock */
     bool stopping, writing, idle;
     unsigned long writes;
     size_t len;
@@ -62,22 +62,23 @@ static void write_all(struct log_queue *queue, const char *lines, size_t len)
         write_piece(queue->fd, lines, piece);
         lines += piece;
         len -= piece;
-        pthread_mutex_lock(&queue->mutex);
+        lock_take(&queue->lock);
         queue->writes++;
         pthread_cond_broadcast(&queue->written);
-        pthread_mutex_unlock(&queue->mutex);
+        lock_release(&queue->lock);
     }
 }
 
-/* Wait for lines and take them; how many bytes; 0: the end. The mutex is held. */
+/* Wait for lines and take them; how many bytes; 0: the end. */
 static size_t take(struct log_queue *queue)
 {
     char *lines = queue->adding;
     size_t len;
 
+    lock_check_held(&queue->lock);
     while (queue->len == 0 && !queue->stopping) {
         queue->idle = true;
-        pthread_cond_wait(&queue->wake, &queue->mutex);
+        lock_wait(&queue->lock, &queue->wake);
     }
     queue->idle = false;
     len = queue->len;
@@ -93,16 +94,16 @@ static void *queue_thread(void *arg)
     struct log_queue *queue = arg;
     size_t len;
 
-    pthread_mutex_lock(&queue->mutex);
+    lock_take(&queue->lock);
     while ((len = take(queue)) > 0) {
-        pthread_mutex_unlock(&queue->mutex);
+        lock_release(&queue->lock);
         write_all(queue, queue->out, len);
         queue->on_room();
-        pthread_mutex_lock(&queue->mutex);
+        lock_take(&queue->lock);
         queue->writing = false;
         pthread_cond_broadcast(&queue->written);
     }
-    pthread_mutex_unlock(&queue->mutex);
+    lock_release(&queue->lock);
     return NULL;
 }
 
@@ -110,30 +111,15 @@ static void release(struct log_queue *queue)
 {
     pthread_cond_destroy(&queue->written);
     pthread_cond_destroy(&queue->wake);
-    pthread_mutex_destroy(&queue->mutex);
+    lock_done(&queue->lock);
     free(queue->adding);
     free(queue->out);
     free(queue);
 }
 
-static bool start_thread(struct log_queue *queue)
-{
-    sigset_t all, before;
-    bool started;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    started = pthread_create(&queue->thread, NULL, queue_thread, queue) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (started)
-        pthread_setname_np(queue->thread, "log");
-    return started;
-}
-
 struct log_queue *log_queue_new(int fd, void (*on_room)(void))
 {
     struct log_queue *queue = calloc(1, sizeof(*queue));
-    pthread_condattr_t monotonic;
 
     if (queue == NULL)
         return NULL;
@@ -141,13 +127,11 @@ struct log_queue *log_queue_new(int fd, void (*on_room)(void))
     queue->on_room = on_room;
     queue->adding = malloc(LOG_QUEUE_BYTES);
     queue->out = malloc(LOG_QUEUE_BYTES);
-    pthread_mutex_init(&queue->mutex, NULL);
+    lock_init(&queue->lock);
     pthread_cond_init(&queue->wake, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&queue->written, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    if (queue->adding == NULL || queue->out == NULL || !start_thread(queue)) {
+    lock_cond_init(&queue->written);
+    if (queue->adding == NULL || queue->out == NULL ||
+        thread_start(&queue->thread, "log", queue_thread, queue) != 0) {
         release(queue);
         return NULL;
     }
@@ -158,7 +142,7 @@ bool log_queue_add(struct log_queue *queue, const char *line, size_t len)
 {
     bool room;
 
-    pthread_mutex_lock(&queue->mutex);
+    lock_take(&queue->lock);
     room = len <= LOG_QUEUE_BYTES - queue->len;
     if (room) {
         memcpy(queue->adding + queue->len, line, len);
@@ -166,7 +150,7 @@ bool log_queue_add(struct log_queue *queue, const char *line, size_t len)
     }
     if (queue->idle)
         pthread_cond_signal(&queue->wake);
-    pthread_mutex_unlock(&queue->mutex);
+    lock_release(&queue->lock);
     return room;
 }
 
@@ -174,18 +158,17 @@ bool log_queue_free(struct log_queue *queue, int patience_ms)
 {
     bool taken = true;
 
-    pthread_mutex_lock(&queue->mutex);
+    lock_take(&queue->lock);
     while (taken && (queue->len > 0 || queue->writing)) {
         int64_t until_ms = clock_mono_ms() + patience_ms;
-        struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
         unsigned long writes = queue->writes;
 
-        if (pthread_cond_timedwait(&queue->written, &queue->mutex, &until) == ETIMEDOUT)
+        if (!lock_wait_until(&queue->lock, &queue->written, until_ms))
             taken = queue->writes != writes;
     }
     queue->stopping = taken;
     pthread_cond_signal(&queue->wake);
-    pthread_mutex_unlock(&queue->mutex);
+    lock_release(&queue->lock);
     if (!taken)
         return false;
     pthread_join(queue->thread, NULL);

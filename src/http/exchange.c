@@ -146,6 +146,7 @@ static void run_step(struct exchange *ex)
 {
     exchange_step *step = ex->step;
 
+    CHECK(step != NULL);
     ex->step = NULL;
     atomic_store(&ex->waiting, WAIT_NONE);
     if (ex->posted) {
@@ -179,6 +180,7 @@ bool exchange_run(struct exchange *ex)
 
 void exchange_await(struct exchange *ex, exchange_step *next)
 {
+    CHECK(!ex->replied);
     ex->step = next;
     atomic_store(&ex->waiting, WAIT_ARMED);
 }

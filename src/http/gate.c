@@ -4,30 +4,26 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 enum { SEND_GRACE_MS = 5000 }; /* from the beginning of the drain, for answers on their way */
 
 void gate_init(struct gate *gate)
 {
-    pthread_condattr_t attr;
-
     *gate = (struct gate){0};
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&gate->change, &attr);
-    pthread_condattr_destroy(&attr);
-    pthread_mutex_init(&gate->mutex, NULL);
+    lock_cond_init(&gate->change);
+    lock_init(&gate->lock);
 }
 
 void gate_done(struct gate *gate)
 {
     pthread_cond_destroy(&gate->change);
-    pthread_mutex_destroy(&gate->mutex);
+    lock_done(&gate->lock);
 }
 
-/* The mutex is held. */
 static void tell(struct gate *gate)
 {
+    lock_check_held(&gate->lock);
     if (gate->draining)
         pthread_cond_signal(&gate->change);
 }
@@ -36,11 +32,11 @@ bool gate_begin(struct gate *gate)
 {
     bool open;
 
-    pthread_mutex_lock(&gate->mutex);
+    lock_take(&gate->lock);
     open = !gate->draining;
     gate->unanswered += open;
     gate->unsent += open;
-    pthread_mutex_unlock(&gate->mutex);
+    lock_release(&gate->lock);
     return open;
 }
 
@@ -48,90 +44,89 @@ void gate_answered(struct gate *gate, int status)
 {
     int class = status / 100;
 
-    pthread_mutex_lock(&gate->mutex);
+    lock_take(&gate->lock);
+    CHECK(gate->unanswered > 0);
     gate->unanswered--;
     gate->answers[class > 0 && class < GATE_CLASSES ? class : 0]++;
     tell(gate);
-    pthread_mutex_unlock(&gate->mutex);
+    lock_release(&gate->lock);
 }
 
 void gate_end(struct gate *gate, bool answered)
 {
-    pthread_mutex_lock(&gate->mutex);
+    lock_take(&gate->lock);
+    CHECK(gate->unsent > 0 && gate->unanswered >= !answered);
     gate->unsent--;
     gate->unanswered -= !answered;
     tell(gate);
-    pthread_mutex_unlock(&gate->mutex);
+    lock_release(&gate->lock);
 }
 
 bool gate_suspend(struct gate *gate)
 {
     bool may;
 
-    pthread_mutex_lock(&gate->mutex);
+    lock_take(&gate->lock);
     may = !gate->closed;
     gate->suspended += may;
-    pthread_mutex_unlock(&gate->mutex);
+    lock_release(&gate->lock);
     return may;
 }
 
 void gate_resumed(struct gate *gate)
 {
-    pthread_mutex_lock(&gate->mutex);
+    lock_take(&gate->lock);
+    CHECK(gate->suspended > 0);
     gate->suspended--;
     tell(gate);
-    pthread_mutex_unlock(&gate->mutex);
+    lock_release(&gate->lock);
 }
 
 bool gate_is_open(struct gate *gate)
 {
     bool open;
 
-    pthread_mutex_lock(&gate->mutex);
+    lock_take(&gate->lock);
     open = !gate->closed;
-    pthread_mutex_unlock(&gate->mutex);
+    lock_release(&gate->lock);
     return open;
 }
 
 void gate_counts(struct gate *gate, int64_t ret[GATE_CLASSES])
 {
-    pthread_mutex_lock(&gate->mutex);
+    lock_take(&gate->lock);
     memcpy(ret, gate->answers, sizeof(gate->answers));
-    pthread_mutex_unlock(&gate->mutex);
+    lock_release(&gate->lock);
 }
 
 void gate_drain(struct gate *gate)
 {
-    pthread_mutex_lock(&gate->mutex);
+    lock_take(&gate->lock);
     if (!gate->draining)
         gate->drained_ms = clock_mono_ms();
     gate->draining = true;
     while (gate->unanswered > 0)
-        pthread_cond_wait(&gate->change, &gate->mutex);
-    pthread_mutex_unlock(&gate->mutex);
+        lock_wait(&gate->lock, &gate->change);
+    lock_release(&gate->lock);
 }
 
 void gate_close(struct gate *gate)
 {
-    int64_t until_ms;
-    struct timespec until;
-    int rc = 0;
+    bool early = true;
 
-    pthread_mutex_lock(&gate->mutex);
-    until_ms = gate->drained_ms + SEND_GRACE_MS;
-    until = (struct timespec){until_ms / 1000, until_ms % 1000 * 1000000};
-    while (gate->unsent > 0 && !gate->hurried && rc == 0)
-        rc = pthread_cond_timedwait(&gate->change, &gate->mutex, &until);
+    lock_take(&gate->lock);
+    while (gate->unsent > 0 && !gate->hurried && early)
+        early = lock_wait_until(&gate->lock, &gate->change, gate->drained_ms + SEND_GRACE_MS);
     gate->closed = true;
     while (gate->suspended > 0)
-        pthread_cond_wait(&gate->change, &gate->mutex);
-    pthread_mutex_unlock(&gate->mutex);
+        lock_wait(&gate->lock, &gate->change);
+    lock_release(&gate->lock);
 }
 
 void gate_hurry(struct gate *gate)
 {
-    pthread_mutex_lock(&gate->mutex);
+    lock_take(&gate->lock);
     gate->hurried = true;
     tell(gate);
-    pthread_mutex_unlock(&gate->mutex);
+    lock_release(&gate->lock);
 }

@@ -7,11 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/thread.h"
+
 enum { GATE_CLASSES = 6 }; /* of HTTP status: 2 is 2xx */
 
 /* Embedded by the server; the fields are gate.c's. */
 struct gate {
-    pthread_mutex_t mutex;
+    struct lock lock;
     pthread_cond_t change;
     bool draining, hurried, closed;
     int64_t drained_ms;         /* monotonic: when the draining began */

@@ -64,6 +64,7 @@ static void log_answer(struct exchange *ex)
 static void send_response(struct exchange *ex, int status, const char *type,
                           struct MHD_Response *response)
 {
+    CHECK(!ex->replied);
     ex->replied = true;
     if (ex->begun)
         gate_answered(server_gate(ex->server),

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "core/password.h"
 #include "http/exchange_impl.h"
 #include "http/token.h"
@@ -147,8 +148,7 @@ static void check_passwords(void *context, struct lane_item *batch)
 {
     (void)context;
     while (batch != NULL) {
-        struct login *login =
-            (struct login *)(void *)((char *)batch - offsetof(struct login, item));
+        struct login *login = container_of(batch, struct login, item);
 
         batch = batch->next;
         login->verified = password_verify(login->hash[0] != '\0' ? login->hash : NULL,

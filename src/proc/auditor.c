@@ -2,11 +2,11 @@
 #include "proc/auditor.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 enum {
     EVERY_MS = 60 * 1000,
@@ -16,7 +16,7 @@ enum {
 struct auditor {
     struct audit_spec spec;
     pthread_t thread;
-    pthread_mutex_t mutex;
+    struct lock lock;
     pthread_cond_t wake;
     bool stopping;
     struct auditor_counts counts;
@@ -27,15 +27,13 @@ static bool pause_for(void *context, int64_t ms)
 {
     struct auditor *auditor = context;
     int64_t until_ms = clock_mono_ms() + ms;
-    struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
-    bool go;
-    int rc = 0;
+    bool go, early = true;
 
-    pthread_mutex_lock(&auditor->mutex);
-    while (!auditor->stopping && rc == 0)
-        rc = pthread_cond_timedwait(&auditor->wake, &auditor->mutex, &until);
+    lock_take(&auditor->lock);
+    while (!auditor->stopping && early)
+        early = lock_wait_until(&auditor->lock, &auditor->wake, until_ms);
     go = !auditor->stopping;
-    pthread_mutex_unlock(&auditor->mutex);
+    lock_release(&auditor->lock);
     return go;
 }
 
@@ -43,14 +41,14 @@ static void take_counts(struct auditor *auditor, const struct audit *audit)
 {
     int64_t before, after = (int64_t)audit->count;
 
-    pthread_mutex_lock(&auditor->mutex);
+    lock_take(&auditor->lock);
     before = 0;
     for (int i = 0; i < AUDIT_KIND_COUNT; i++) {
         before += auditor->counts.findings[i];
         auditor->counts.findings[i] = audit->counts[i];
     }
     auditor->counts.audits++;
-    pthread_mutex_unlock(&auditor->mutex);
+    lock_release(&auditor->lock);
     if (after != before) /* each is in the metrics; `reportd fsck` names them */
         log_warn("audit.findings", "now=%ld before=%ld", (long)after, (long)before);
 }
@@ -77,25 +75,10 @@ static void *auditor_thread(void *arg)
     return NULL;
 }
 
-static int start_thread(struct auditor *auditor, struct err *err)
-{
-    sigset_t all, before;
-    int rc;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&auditor->thread, NULL, auditor_thread, auditor);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0)
-        return err_set(err, -E_NOMEM, "can't start the auditor's thread");
-    pthread_setname_np(auditor->thread, "auditor");
-    return 0;
-}
-
 static void free_all(struct auditor *auditor)
 {
     pthread_cond_destroy(&auditor->wake);
-    pthread_mutex_destroy(&auditor->mutex);
+    lock_done(&auditor->lock);
     free(auditor);
 }
 
@@ -103,8 +86,6 @@ int auditor_new(struct store *store, struct spool *spool, int64_t grace_ms, stru
                 struct err *err)
 {
     struct auditor *auditor = calloc(1, sizeof(*auditor));
-    pthread_condattr_t attributes;
-    int rc;
 
     if (auditor == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
@@ -114,15 +95,11 @@ int auditor_new(struct store *store, struct spool *spool, int64_t grace_ms, stru
                                         .grace_ms = grace_ms,
                                         .pause = pause_for,
                                         .context = auditor};
-    pthread_mutex_init(&auditor->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&auditor->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
-    rc = start_thread(auditor, err);
-    if (rc < 0) {
+    lock_init(&auditor->lock);
+    lock_cond_init(&auditor->wake);
+    if (thread_start(&auditor->thread, "auditor", auditor_thread, auditor) != 0) {
         free_all(auditor);
-        return rc;
+        return err_set(err, -E_NOMEM, "can't start the auditor's thread");
     }
     *ret = auditor;
     return 0;
@@ -132,17 +109,17 @@ void auditor_free(struct auditor *auditor)
 {
     if (auditor == NULL)
         return;
-    pthread_mutex_lock(&auditor->mutex);
+    lock_take(&auditor->lock);
     auditor->stopping = true;
     pthread_cond_signal(&auditor->wake);
-    pthread_mutex_unlock(&auditor->mutex);
+    lock_release(&auditor->lock);
     pthread_join(auditor->thread, NULL);
     free_all(auditor);
 }
 
 void auditor_counts(struct auditor *auditor, struct auditor_counts *ret)
 {
-    pthread_mutex_lock(&auditor->mutex);
+    lock_take(&auditor->lock);
     *ret = auditor->counts;
-    pthread_mutex_unlock(&auditor->mutex);
+    lock_release(&auditor->lock);
 }

@@ -108,6 +108,7 @@ static void claim_for_idle(struct supervisor *supervisor)
 
 void claim_all(struct supervisor *supervisor)
 {
+    loop_check(supervisor->loop);
     claim_for_idle(supervisor);
     if (count_idle(supervisor) == 0)
         return;

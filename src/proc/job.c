@@ -304,6 +304,7 @@ void job_answered(struct job *job, const struct wire_answer *answer)
 {
     char reference[GUID_TEXT];
 
+    loop_check(job->supervisor->loop);
     SEAM_STEP("job", "end", "answered");
     guid_format(&job->report.id, reference);
     if (answer->outcome == WIRE_FAILED)
@@ -352,6 +353,7 @@ void job_orphaned(struct job *job, const struct child_end *end)
     char reference[GUID_TEXT];
     struct err err = {0};
 
+    loop_check(job->supervisor->loop);
     SEAM_STEP("job", "end", "orphaned");
     guid_format(&job->report.id, reference);
     log_warn("report.orphaned", "reference=%s report=%s attempt=%d how=%s", reference,
@@ -392,6 +394,7 @@ static void on_timer(struct loop_timer *timer)
 
 void job_stop(struct job *job, struct supervisor_stop *stop)
 {
+    loop_check(job->supervisor->loop);
     SEAM_STEP("job", "stop", "asked");
     stop->next = job->stops;
     job->stops = stop;
@@ -476,6 +479,8 @@ void job_start(struct job *job, struct report *report)
     const struct definition *def;
     struct err err = {0};
 
+    loop_check(supervisor->loop);
+    CHECK(job->phase == JOB_NEW);
     SEAM_STEP("job", "start", "claimed");
     job->report = *report;
     *report = (struct report){0};

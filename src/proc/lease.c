@@ -171,6 +171,7 @@ void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop)
 {
     struct lease *lease = &supervisor->lease;
 
+    loop_check(supervisor->loop);
     stop->next = lease->parked;
     stop->looked = lease->beats - 1; /* at once: it may have been released before it was parked */
     lease->parked = stop;
@@ -181,6 +182,7 @@ void lease_started(struct supervisor *supervisor, struct job *job)
 {
     struct supervisor_stop *stop;
 
+    loop_check(supervisor->loop);
     while ((stop = unpark(&supervisor->lease, &job->report.id)) != NULL)
         job_stop(job, stop);
 }

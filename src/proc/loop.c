@@ -10,8 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-
-#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+#include "base/thread.h"
 
 enum { WAIT_MAX_MS = 60 * 1000 };
 
@@ -23,14 +22,30 @@ struct place {
 };
 
 struct loop {
+    struct thread_owner owner;
     int epoll, wake_fd;
     struct loop_watch wake_watch;
     struct place places[LOOP_WATCHES_MAX];
     struct loop_timer *timers; /* the next one that is due first */
     size_t asking;
-    pthread_mutex_t mutex; /* guards what follows */
+    struct lock lock; /* guards what follows */
     struct loop_message *first, **last;
 };
+
+void loop_enter(struct loop *loop)
+{
+    thread_own(&loop->owner);
+}
+
+void loop_leave(struct loop *loop)
+{
+    thread_disown(&loop->owner);
+}
+
+void loop_check(const struct loop *loop)
+{
+    THREAD_CHECK(&loop->owner);
+}
 
 /* ---- messages ---- */
 
@@ -45,24 +60,25 @@ void loop_wake(struct loop *loop)
 
 void loop_post(struct loop *loop, struct loop_message *message)
 {
+    CHECK(message->run != NULL);
     message->next = NULL;
-    pthread_mutex_lock(&loop->mutex);
+    lock_take(&loop->lock);
     *loop->last = message;
     loop->last = &message->next;
     /* Inside the lock: once a message is taken the loop may end, and its descriptor with it. */
     loop_wake(loop);
-    pthread_mutex_unlock(&loop->mutex);
+    lock_release(&loop->lock);
 }
 
 struct loop_message *loop_take_messages(struct loop *loop)
 {
     struct loop_message *message;
 
-    pthread_mutex_lock(&loop->mutex);
+    lock_take(&loop->lock);
     message = loop->first;
     loop->first = NULL;
     loop->last = &loop->first;
-    pthread_mutex_unlock(&loop->mutex);
+    lock_release(&loop->lock);
     return message;
 }
 
@@ -113,6 +129,8 @@ static void insert(struct loop_timer **link, struct loop_timer *timer)
 
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due_ms)
 {
+    loop_check(loop);
+    CHECK(timer->run != NULL);
     loop_timer_cancel(timer);
     timer->due_ms = due_ms;
     insert(&loop->timers, timer);
@@ -172,6 +190,8 @@ int loop_watch(struct loop *loop, struct loop_watch *watch, int fd, uint32_t eve
 {
     uint32_t index = 0;
 
+    loop_check(loop);
+    CHECK(watch->ready != NULL && fd >= 0);
     while (index < LOOP_WATCHES_MAX && loop->places[index].watch != NULL)
         index++;
     if (index == LOOP_WATCHES_MAX)
@@ -193,6 +213,7 @@ void loop_unwatch(struct loop *loop, struct loop_watch *watch)
 {
     struct place *place = &loop->places[key_index(watch->key)];
 
+    loop_check(loop);
     if (place->watch != watch)
         return;
     control(loop, EPOLL_CTL_DEL, watch, 0);
@@ -211,7 +232,10 @@ static void run_event(struct loop *loop, uint64_t key)
 void loop_round(struct loop *loop)
 {
     struct epoll_event events[LOOP_WATCHES_MAX];
-    int count = epoll_wait(loop->epoll, events, LOOP_WATCHES_MAX, patience_ms(loop));
+    int count;
+
+    loop_check(loop);
+    count = epoll_wait(loop->epoll, events, LOOP_WATCHES_MAX, patience_ms(loop));
 
     for (int i = 0; i < count; i++)
         run_event(loop, events[i].data.u64);
@@ -225,6 +249,7 @@ static void on_store_answer(struct loop_message *message)
 {
     struct loop_call *call = container_of(message, struct loop_call, message);
 
+    CHECK(call->asking && call->loop->asking > 0);
     call->asking = false;
     call->loop->asking--;
     call->answered(call);
@@ -240,6 +265,8 @@ static void store_answered(struct store_op *op)
 void loop_ask(struct loop *loop, struct store *store, struct loop_call *call,
               void (*answered)(struct loop_call *call))
 {
+    loop_check(loop);
+    CHECK(!call->asking);
     call->loop = loop;
     call->asking = true;
     call->answered = answered;
@@ -254,6 +281,7 @@ static void on_spool_answer(struct loop_message *message)
 {
     struct loop_spool_call *call = container_of(message, struct loop_spool_call, message);
 
+    CHECK(call->loop->asking > 0);
     call->loop->asking--;
     call->answered(call);
 }
@@ -268,6 +296,7 @@ static void spool_answered(struct spool_op *op)
 void loop_ask_spool(struct loop *loop, struct spool *spool, struct loop_spool_call *call,
                     void (*answered)(struct loop_spool_call *call))
 {
+    loop_check(loop);
     call->loop = loop;
     call->answered = answered;
     call->message.run = on_spool_answer;
@@ -292,7 +321,7 @@ int loop_new(struct loop **ret, struct err *err)
         return err_set(err, -E_NOMEM, "out of memory");
     loop->last = &loop->first;
     loop->wake_watch.ready = on_wake;
-    pthread_mutex_init(&loop->mutex, NULL);
+    lock_init(&loop->lock);
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->epoll < 0 || loop->wake_fd < 0 ||
@@ -313,6 +342,6 @@ void loop_free(struct loop *loop)
         close(loop->epoll);
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
-    pthread_mutex_destroy(&loop->mutex);
+    lock_done(&loop->lock);
     free(loop);
 }

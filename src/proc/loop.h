@@ -12,7 +12,8 @@
 #include "store/store.h"
 
 /* Only loop_post() and loop_wake() may be called by any thread; everything else belongs to the
- * thread that calls loop_round(), and so does every callback. No callback may block. */
+ * thread that calls loop_enter(), from then until it calls loop_leave(), and so does every
+ * callback: a CHECK() sees to it. No callback may block. */
 struct loop;
 
 enum { LOOP_WATCHES_MAX = 256 };
@@ -20,6 +21,12 @@ enum { LOOP_WATCHES_MAX = 256 };
 /* -E_INTERNAL, -E_NOMEM. *ret is yours: loop_free(). */
 int loop_new(struct loop **ret, struct err *err);
 void loop_free(struct loop *loop); /* NULL is fine */
+
+/* At the beginning and at the end of the thread. */
+void loop_enter(struct loop *loop);
+void loop_leave(struct loop *loop);
+/* At the head of what belongs to the thread. */
+void loop_check(const struct loop *loop);
 
 /* Wait for the next events and run what they call for: descriptors first, then messages, then the
  * timers that are due. So what a worker said before its deadline counts, however late it is read.

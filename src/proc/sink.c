@@ -14,6 +14,7 @@
 
 #include "base/lane.h"
 #include "base/seam.h"
+#include "base/thread.h"
 #include "spool/seal.h"
 
 enum { BLOCKS = 2, KEEP_MAX = 4 * SINK_BLOCK /* a block that grew beyond gives its memory back */ };
@@ -115,7 +116,7 @@ static void put_block(struct sink *sink, struct block *block)
 
 static void run_lane(void *context, struct lane_item *item)
 {
-    struct block *block = (struct block *)((char *)item - offsetof(struct block, item));
+    struct block *block = container_of(item, struct block, item);
 
     put_block(context, block);
     sem_post(&block->sink->free_blocks);

@@ -1,10 +1,10 @@
 /* src/proc/supervisor.c -- the supervisor's thread: its rounds, its start and its end. */
 #include "proc/supervisor.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "proc/supervisor_impl.h"
 
 /* While all workers are busy it takes no switch of threads for each report that is submitted: the
@@ -55,10 +55,12 @@ static void *supervisor_thread(void *arg)
 {
     struct supervisor *supervisor = arg;
 
+    loop_enter(supervisor->loop);
     while (!is_finished(supervisor)) {
         claim_all(supervisor);
         loop_round(supervisor->loop);
     }
+    loop_leave(supervisor->loop);
     return NULL;
 }
 
@@ -122,21 +124,6 @@ static void free_all(struct supervisor *supervisor)
     free(supervisor);
 }
 
-static int start_thread(struct supervisor *supervisor, struct err *err)
-{
-    sigset_t all, before;
-    int rc;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&supervisor->thread, NULL, supervisor_thread, supervisor);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0)
-        return err_set(err, -E_NOMEM, "can't start the supervisor's thread");
-    pthread_setname_np(supervisor->thread, "supervisor");
-    return 0;
-}
-
 static void start_workers(struct supervisor *supervisor, size_t count)
 {
     supervisor->worker_count = count;
@@ -177,9 +164,10 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
     if (rc == 0) {
         lease_init(supervisor);
         start_workers(supervisor, count);
-        rc = start_thread(supervisor, err);
-        if (rc < 0)
+        if (thread_start(&supervisor->thread, "supervisor", supervisor_thread, supervisor) != 0) {
+            rc = err_set(err, -E_NOMEM, "can't start the supervisor's thread");
             stop_workers(supervisor);
+        }
     }
     if (rc < 0) {
         free_all(supervisor);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/thread.h"
 #include "core/report.h"
 #include "proc/channel.h"
 #include "proc/child.h"
@@ -14,8 +15,6 @@
 #include "proc/states.h"
 #include "proc/supervisor.h"
 #include "proc/wire.h"
-
-#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 struct job;
 

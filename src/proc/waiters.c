@@ -2,12 +2,11 @@
 #include "proc/waiters.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 enum {
     WAITERS_BUCKETS = 1024, /* a power of two; about one for every five connections */
@@ -15,7 +14,7 @@ enum {
 };
 
 struct waiters {
-    pthread_mutex_t mutex;
+    struct lock lock;
     pthread_cond_t sooner; /* next_ms became less, or stopping */
     pthread_t thread;
     bool stopping;
@@ -42,7 +41,7 @@ static void take(struct waiter **link, struct waiter **taken)
     *taken = waiter;
 }
 
-/* Outside the mutex: `wake` may free its waiter, or add it again. */
+/* Outside the lock: `wake` may free its waiter, or add it again. */
 static void wake_all(struct waiter *taken)
 {
     while (taken != NULL) {
@@ -53,11 +52,12 @@ static void wake_all(struct waiter *taken)
     }
 }
 
-/* Take out who is due at `now_ms`, and find when the next one is. The mutex is held. */
+/* Take out those that are due at `now_ms`, and find when the next one is. */
 static struct waiter *take_due(struct waiters *waiters, int64_t now_ms)
 {
     struct waiter *due = NULL;
 
+    lock_check_held(&waiters->lock);
     waiters->next_ms = INT64_MAX;
     for (int i = 0; i < WAITERS_BUCKETS; i++) {
         struct waiter **link = &waiters->buckets[i];
@@ -76,27 +76,20 @@ static struct waiter *take_due(struct waiters *waiters, int64_t now_ms)
     return due;
 }
 
-/* Wait until next_ms, or until told to look again. The mutex is held. */
+/* Wait until next_ms, or until told to look again. */
 static void sleep_until_due(struct waiters *waiters)
 {
-    int64_t until = waiters->next_ms;
-    struct timespec at;
-
-    if (until == INT64_MAX) {
-        pthread_cond_wait(&waiters->sooner, &waiters->mutex);
-        return;
-    }
-    until += WAITERS_TICK_MS;
-    at.tv_sec = until / 1000;
-    at.tv_nsec = until % 1000 * 1000000;
-    pthread_cond_timedwait(&waiters->sooner, &waiters->mutex, &at);
+    if (waiters->next_ms == INT64_MAX)
+        lock_wait(&waiters->lock, &waiters->sooner);
+    else
+        lock_wait_until(&waiters->lock, &waiters->sooner, waiters->next_ms + WAITERS_TICK_MS);
 }
 
 static void *deadline_thread(void *arg)
 {
     struct waiters *waiters = arg;
 
-    pthread_mutex_lock(&waiters->mutex);
+    lock_take(&waiters->lock);
     while (!waiters->stopping) {
         struct waiter *due;
 
@@ -105,49 +98,31 @@ static void *deadline_thread(void *arg)
             continue;
         }
         due = take_due(waiters, clock_mono_ms());
-        pthread_mutex_unlock(&waiters->mutex);
+        lock_release(&waiters->lock);
         wake_all(due);
-        pthread_mutex_lock(&waiters->mutex);
+        lock_take(&waiters->lock);
     }
-    pthread_mutex_unlock(&waiters->mutex);
+    lock_release(&waiters->lock);
     return NULL;
-}
-
-static bool start_thread(struct waiters *waiters)
-{
-    sigset_t all, before;
-    bool started;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    started = pthread_create(&waiters->thread, NULL, deadline_thread, waiters) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (started)
-        pthread_setname_np(waiters->thread, "waiters");
-    return started;
 }
 
 static void release(struct waiters *waiters)
 {
     pthread_cond_destroy(&waiters->sooner);
-    pthread_mutex_destroy(&waiters->mutex);
+    lock_done(&waiters->lock);
     free(waiters);
 }
 
 struct waiters *waiters_new(void)
 {
     struct waiters *waiters = calloc(1, sizeof(*waiters));
-    pthread_condattr_t monotonic;
 
     if (waiters == NULL)
         return NULL;
     waiters->next_ms = INT64_MAX;
-    pthread_mutex_init(&waiters->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&waiters->sooner, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    if (!start_thread(waiters)) {
+    lock_init(&waiters->lock);
+    lock_cond_init(&waiters->sooner);
+    if (thread_start(&waiters->thread, "waiters", deadline_thread, waiters) != 0) {
         release(waiters);
         return NULL;
     }
@@ -158,11 +133,11 @@ void waiters_stop(struct waiters *waiters)
 {
     struct waiter *all;
 
-    pthread_mutex_lock(&waiters->mutex);
+    lock_take(&waiters->lock);
     waiters->stopping = true;
     all = take_due(waiters, INT64_MAX);
     pthread_cond_signal(&waiters->sooner);
-    pthread_mutex_unlock(&waiters->mutex);
+    lock_release(&waiters->lock);
     wake_all(all);
 }
 
@@ -180,7 +155,7 @@ void waiters_add(struct waiters *waiters, struct waiter *waiter)
     struct waiter **bucket = bucket_of(waiters, &waiter->id);
     bool stopping;
 
-    pthread_mutex_lock(&waiters->mutex);
+    lock_take(&waiters->lock);
     stopping = waiters->stopping;
     waiter->timed_out = stopping;
     if (!stopping) {
@@ -191,7 +166,7 @@ void waiters_add(struct waiters *waiters, struct waiter *waiter)
             pthread_cond_signal(&waiters->sooner);
         }
     }
-    pthread_mutex_unlock(&waiters->mutex);
+    lock_release(&waiters->lock);
     if (stopping)
         waiter->wake(waiter);
 }
@@ -201,13 +176,13 @@ bool waiters_cancel(struct waiters *waiters, struct waiter *waiter)
     struct waiter **link = bucket_of(waiters, &waiter->id);
     bool found;
 
-    pthread_mutex_lock(&waiters->mutex);
+    lock_take(&waiters->lock);
     while (*link != NULL && *link != waiter)
         link = &(*link)->next;
     found = *link != NULL;
     if (found)
         *link = waiter->next;
-    pthread_mutex_unlock(&waiters->mutex);
+    lock_release(&waiters->lock);
     return found;
 }
 
@@ -216,14 +191,14 @@ void waiters_notify(struct waiters *waiters, const struct guid *id)
     struct waiter **link = bucket_of(waiters, id);
     struct waiter *moved = NULL;
 
-    pthread_mutex_lock(&waiters->mutex);
+    lock_take(&waiters->lock);
     while (*link != NULL) {
         if (guid_eq(&(*link)->id, id))
             take(link, &moved);
         else
             link = &(*link)->next;
     }
-    pthread_mutex_unlock(&waiters->mutex);
+    lock_release(&waiters->lock);
     wake_all(moved);
 }
 
@@ -231,11 +206,11 @@ void waiters_notify_all(struct waiters *waiters)
 {
     struct waiter *all = NULL;
 
-    pthread_mutex_lock(&waiters->mutex);
+    lock_take(&waiters->lock);
     for (int i = 0; i < WAITERS_BUCKETS; i++) {
         while (waiters->buckets[i] != NULL)
             take(&waiters->buckets[i], &all);
     }
-    pthread_mutex_unlock(&waiters->mutex);
+    lock_release(&waiters->lock);
     wake_all(all);
 }

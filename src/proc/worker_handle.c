@@ -212,6 +212,8 @@ void worker_run(struct worker_handle *worker, struct job *job, const struct wire
 {
     struct err err = {0};
 
+    loop_check(worker->supervisor->loop);
+    CHECK(worker->state == WORKER_IDLE && worker->job == NULL && job->worker == NULL);
     worker->job = job;
     job->worker = worker;
     worker_enter(worker, WORKER_BUSY);
@@ -224,8 +226,10 @@ void worker_cancel(struct worker_handle *worker)
     struct wire_order cancel = {.run.head.type = WIRE_CANCEL, .fd = -1, .texts_fd = -1};
     struct err err = {0};
 
+    loop_check(worker->supervisor->loop);
     if (worker->state != WORKER_BUSY)
         return; /* it is dying */
+    CHECK(worker->job != NULL);
     cancel.run.head.id = worker->job->report.id;
     cancel.run.head.attempt = worker->job->report.attempt;
     if (channel_send(&worker->channel, &cancel, &err) < 0)
@@ -234,6 +238,7 @@ void worker_cancel(struct worker_handle *worker)
 
 void worker_kill(struct worker_handle *worker, const char *reason)
 {
+    loop_check(worker->supervisor->loop);
     if (worker->state == WORKER_DYING || worker->state == WORKER_ABSENT)
         return;
     log_warn("worker.killed", "pid=%d reason=%s", (int)worker->child.pid, reason);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "spool/spool_impl.h"
 
 struct spool_reader {
@@ -125,8 +126,7 @@ bool spool_reader_is_ready(const struct spool_reader *reader, int64_t at)
 
 void spool_reader_run(void *context, struct lane_item *item)
 {
-    struct spool_reader *reader =
-        (struct spool_reader *)((char *)item - offsetof(struct spool_reader, item));
+    struct spool_reader *reader = container_of(item, struct spool_reader, item);
     const struct spool_file file = {
         .kind = SPOOL_RESULT, .id = reader->id, .attempt = reader->attempt};
     int64_t left = reader->stored - reader->number * SPOOL_ROW_BYTES;

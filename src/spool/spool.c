@@ -34,6 +34,7 @@ static void run_remove(void *context, struct lane_item *batch)
 
 void spool_post(struct spool *spool, struct spool_op *op)
 {
+    CHECK(op->done != NULL);
     /* The lanes have no queue_max, so they take all. */
     lane_push(op->verb == SPOOL_PUBLISH ? spool->publish : spool->remove, &op->item);
 }

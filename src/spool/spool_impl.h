@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/str.h"
+#include "base/thread.h"
 #include "spool/spool.h"
 
 /* A chunk in memory. */
@@ -63,7 +64,7 @@ extern const struct spool_ops spool_postgres;
 
 static inline struct spool_op *spool_op_of(struct lane_item *item)
 {
-    return (struct spool_op *)((char *)item - offsetof(struct spool_op, item));
+    return container_of(item, struct spool_op, item);
 }
 
 /* reader.c: run by the fetching threads. */

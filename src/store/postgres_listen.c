@@ -2,7 +2,6 @@
  */
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "store/postgres_impl.h"
 
 enum {
@@ -163,20 +163,6 @@ static void *ear_thread(void *arg)
     return NULL;
 }
 
-static bool start_thread(struct postgres_ear *ear)
-{
-    sigset_t all, before;
-    bool started;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    started = pthread_create(&ear->thread, NULL, ear_thread, ear) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (started)
-        pthread_setname_np(ear->thread, "store-listen");
-    return started;
-}
-
 static void ear_free(struct postgres_ear *ear)
 {
     PQfinish(ear->pg);
@@ -200,7 +186,7 @@ int postgres_hear(struct store_conn *conn, struct err *err)
         rc = err_errno(err, -E_INTERNAL, "cannot listen to the store");
     else if (!connect_ear(ear, err))
         rc = -E_STORE;
-    else if (!start_thread(ear))
+    else if (thread_start(&ear->thread, "store-listen", ear_thread, ear) != 0)
         rc = err_set(err, -E_NOMEM, "no thread to listen to the store");
     if (rc < 0)
         ear_free(ear);

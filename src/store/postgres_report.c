@@ -1,6 +1,5 @@
 /* src/store/postgres_report.c -- the life of a report in PostgreSQL: submit, claim, finish, delete.
  */
-#include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,7 +290,7 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
     bool complete = arg->state == REPORT_COMPLETE;
     const char *message = complete ? NULL : arg->message;
 
-    assert(arg->result == NULL && arg->key != NULL); /* no place for one, nothing in clear */
+    CHECK(arg->result == NULL && arg->key != NULL); /* no place for one, nothing in clear */
     call_guid(&call, &arg->id);
     call_int(&call, arg->attempt);
     call_int(&call, arg->state);

@@ -2,7 +2,6 @@
  * wrapped by it, and retires the one before. Any node may do it, one at a time does. */
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -11,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/seam.h"
+#include "base/thread.h"
 #include "store/postgres_impl.h"
 
 enum {
@@ -306,20 +306,6 @@ static void *rotation_thread(void *arg)
     return NULL;
 }
 
-static bool start_thread(struct postgres_rotation *r)
-{
-    sigset_t all, before;
-    bool started;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    started = pthread_create(&r->thread, NULL, rotation_thread, r) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (started)
-        pthread_setname_np(r->thread, "store-keys");
-    return started;
-}
-
 static void rotation_free(struct postgres_rotation *r)
 {
     if (r->c != NULL)
@@ -341,7 +327,8 @@ int postgres_rotation_start(struct postgres_shared *shared, struct err *err)
     r->tick_ms = r->tick_ms > TICK_MOST_MS ? TICK_MOST_MS : r->tick_ms;
     r->stop = eventfd(0, EFD_CLOEXEC);
     r->c = postgres_conn_new(shared);
-    if (r->stop < 0 || r->c == NULL || !start_thread(r)) {
+    if (r->stop < 0 || r->c == NULL ||
+        thread_start(&r->thread, "store-keys", rotation_thread, r) != 0) {
         rotation_free(r);
         return err_set(err, -E_NOMEM, "no thread for the keys of the store");
     }

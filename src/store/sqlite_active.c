@@ -8,6 +8,7 @@
 #include <search.h>
 #include <stdlib.h>
 
+#include "base/thread.h"
 #include "store/sqlite_impl.h"
 
 struct holder {
@@ -123,10 +124,10 @@ static void *exchange_holders(struct sqlite_shared *shared, void *holders)
 {
     void *before;
 
-    pthread_mutex_lock(&shared->mutex);
+    lock_take(&shared->lock);
     before = shared->holders;
     shared->holders = holders;
-    pthread_mutex_unlock(&shared->mutex);
+    lock_release(&shared->lock);
     return before;
 }
 
@@ -159,10 +160,10 @@ void sqlite_active_commit(struct store_conn *conn)
 
     if (c->release_count == 0)
         return;
-    pthread_mutex_lock(&c->shared->mutex);
+    lock_take(&c->shared->lock);
     for (size_t i = 0; i < c->release_count; i++)
         remove_seq(&c->shared->holders, &c->releases[i]);
-    pthread_mutex_unlock(&c->shared->mutex);
+    lock_release(&c->shared->lock);
     c->release_count = 0;
 }
 
@@ -172,10 +173,10 @@ int sqlite_active_count(struct store_conn *conn, int64_t user_id)
     struct holder *holder;
     int held;
 
-    pthread_mutex_lock(&shared->mutex);
+    lock_take(&shared->lock);
     holder = find_holder(&shared->holders, user_id);
     held = holder != NULL ? holder->held : 0;
-    pthread_mutex_unlock(&shared->mutex);
+    lock_release(&shared->lock);
     return held;
 }
 
@@ -184,9 +185,9 @@ int sqlite_active_take(struct store_conn *conn, int64_t user_id, int64_t seq, st
     struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
     int rc;
 
-    pthread_mutex_lock(&shared->mutex);
+    lock_take(&shared->lock);
     rc = add_seq(&shared->holders, user_id, seq, err);
-    pthread_mutex_unlock(&shared->mutex);
+    lock_release(&shared->lock);
     return rc;
 }
 
@@ -212,11 +213,11 @@ void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     struct holder *holder;
 
-    pthread_mutex_lock(&c->shared->mutex);
+    lock_take(&c->shared->lock);
     holder = find_holder(&c->shared->holders, user_id);
     if (holder != NULL)
         holder->held--;
-    pthread_mutex_unlock(&c->shared->mutex);
+    lock_release(&c->shared->lock);
     note_release(c, user_id, seq);
 }
 
@@ -229,11 +230,11 @@ char *sqlite_active_list(struct store_conn *conn, int64_t user_id)
     struct holder *holder;
 
     sqlite3_str_appendchar(text, 1, '[');
-    pthread_mutex_lock(&shared->mutex);
+    lock_take(&shared->lock);
     holder = find_holder(&shared->holders, user_id);
     for (size_t i = 0; holder != NULL && i < holder->count; i++)
         sqlite3_str_appendf(text, "%s%lld", i == 0 ? "" : ",", (long long)holder->seqs[i]);
-    pthread_mutex_unlock(&shared->mutex);
+    lock_release(&shared->lock);
     sqlite3_str_appendchar(text, 1, ']');
     return sqlite3_str_finish(text);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/thread.h"
 #include "store/sqlite_statements.h"
 #include "store/store_impl.h"
 
@@ -48,7 +49,7 @@ struct sqlite_shared {
     int reserve[SQLITE_RESERVE_FILES];         /* sqlite_reserve.c; -1: not there */
     char *names[SQLITE_FILES];                 /* sqlite_place.c */
     struct sqlite_file_id files[SQLITE_FILES]; /* … as they were opened */
-    pthread_mutex_t mutex;                     /* guards `running` and `holders` */
+    struct lock lock;                          /* guards `running` and `holders` */
     struct sqlite_running *running;            /* few: one a worker */
     void *holders;                             /* who holds slots: see sqlite_active.c */
 };

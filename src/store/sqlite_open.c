@@ -213,7 +213,7 @@ void sqlite_close(struct store_conn *conn)
         sqlite_place_done(c->shared);
         sqlite_active_free(c);
         sqlite_running_free(c->shared);
-        pthread_mutex_destroy(&c->shared->mutex);
+        lock_done(&c->shared->lock);
         if (c->shared->fd >= 0)
             close(c->shared->fd);
         free(c->shared->path);
@@ -294,7 +294,7 @@ int sqlite_open(const struct store_spec *spec, const char *path, struct store_co
     shared->fd = -1;
     for (int i = 0; i < SQLITE_RESERVE_FILES; i++)
         shared->reserve[i] = -1;
-    pthread_mutex_init(&shared->mutex, NULL);
+    lock_init(&shared->lock);
     rc = open_file(shared, err);
     if (rc == 0 && spec->alone)
         rc = take_alone(shared, err);

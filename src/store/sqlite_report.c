@@ -1,5 +1,4 @@
 /* src/store/sqlite_report.c -- the life of a report in SQLite: submit, claim, finish, delete. */
-#include <assert.h>
 #include <string.h>
 
 #include "store/sqlite_impl.h"
@@ -111,7 +110,7 @@ static int move_report(struct sql *q, const struct place *place, enum report_sta
     bool slot = holds_slot(place->state, to);
     int rc;
 
-    assert(report_may_move(place->state, to));
+    CHECK(report_may_move(place->state, to));
     sql_int(q, 1, to);
     sql_int(q, 2, slot);
     sql_int(q, 3, place->seq);

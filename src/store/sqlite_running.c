@@ -14,15 +14,16 @@ static struct sqlite_shared *lock_shared(struct store_conn *conn)
 {
     struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
 
-    pthread_mutex_lock(&shared->mutex);
+    lock_take(&shared->lock);
     return shared;
 }
 
-/* The link to the report's entry, or the end of the list; the mutex is held. */
+/* The link to the report's entry, or the end of the list. */
 static struct sqlite_running **find_running(struct sqlite_shared *shared, const struct guid *id)
 {
     struct sqlite_running **link = &shared->running;
 
+    lock_check_held(&shared->lock);
     while (*link != NULL && !guid_eq(&(*link)->id, id))
         link = &(*link)->next;
     return link;
@@ -37,7 +38,7 @@ void sqlite_running_start(struct store_conn *conn, const struct guid *id, int at
         *link = calloc(1, sizeof(**link));
     if (*link != NULL) /* without memory its progress is not shown, nothing worse */
         **link = (struct sqlite_running){.next = (*link)->next, .id = *id, .attempt = attempt};
-    pthread_mutex_unlock(&shared->mutex);
+    lock_release(&shared->lock);
 }
 
 void sqlite_running_end(struct store_conn *conn, const struct guid *id)
@@ -50,7 +51,7 @@ void sqlite_running_end(struct store_conn *conn, const struct guid *id)
         *link = gone->next;
         free(gone);
     }
-    pthread_mutex_unlock(&shared->mutex);
+    lock_release(&shared->lock);
 }
 
 int sqlite_progress(struct store_conn *conn, struct store_progress *arg, struct err *err)
@@ -63,7 +64,7 @@ int sqlite_progress(struct store_conn *conn, struct store_progress *arg, struct 
         running->rows = arg->rows;
         running->bytes = arg->bytes;
     }
-    pthread_mutex_unlock(&shared->mutex);
+    lock_release(&shared->lock);
     return 0;
 }
 
@@ -76,7 +77,7 @@ void sqlite_running_read(struct store_conn *conn, struct report *report)
         report->rows = running->rows;
         report->bytes = running->bytes;
     }
-    pthread_mutex_unlock(&shared->mutex);
+    lock_release(&shared->lock);
 }
 
 void sqlite_running_free(struct sqlite_shared *shared)

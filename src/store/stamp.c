@@ -6,12 +6,12 @@
 void stamps_init(struct stamps *stamps)
 {
     stamps->all = 1;
-    pthread_mutex_init(&stamps->mutex, NULL);
+    lock_init(&stamps->lock);
 }
 
 void stamps_done(struct stamps *stamps)
 {
-    pthread_mutex_destroy(&stamps->mutex);
+    lock_done(&stamps->lock);
 }
 
 void stamps_watch(struct stamps *stamps, const struct stamp_watch *watch, struct store_conn *conn)
@@ -35,9 +35,9 @@ static bool looks_as_seen(const struct stamps *stamps, const struct stamp_glance
     return memcmp(now->state, stamps->seen.state, sizeof(now->state)) == 0;
 }
 
-/* The mutex is held. */
 static void see(struct stamps *stamps, const struct stamp_glance *now, bool known)
 {
+    lock_check_held(&stamps->lock);
     if (!known)
         stamps->all++;
     stamps->seen = *now;
@@ -50,7 +50,7 @@ uint64_t stamps_of(struct stamps *stamps, const struct guid *id)
 
     if (stamps->place == NULL)
         return 0;
-    pthread_mutex_lock(&stamps->mutex);
+    lock_take(&stamps->lock);
     if (stamps->watch->glance(stamps->place, &now)) {
         bool known = looks_as_seen(stamps, &now);
 
@@ -59,7 +59,7 @@ uint64_t stamps_of(struct stamps *stamps, const struct guid *id)
         if (known || !stamps->writing)
             stamp = stamps->all + *shard_of(stamps, id);
     }
-    pthread_mutex_unlock(&stamps->mutex);
+    lock_release(&stamps->lock);
     return stamp;
 }
 
@@ -70,21 +70,21 @@ void stamps_begin(struct stamps *stamps)
     if (stamps->place == NULL)
         return;
     stamps->written = stamps->watch->written(stamps->conn);
-    pthread_mutex_lock(&stamps->mutex);
+    lock_take(&stamps->lock);
     if (!stamps->watch->glance(stamps->place, &now) || !looks_as_seen(stamps, &now))
         see(stamps, &now, false);
     stamps->writing = true;
-    pthread_mutex_unlock(&stamps->mutex);
+    lock_release(&stamps->lock);
 }
 
 void stamps_touch(struct stamps *stamps, const struct guid *id)
 {
-    pthread_mutex_lock(&stamps->mutex);
+    lock_take(&stamps->lock);
     if (id == NULL)
         stamps->all++;
     else
         ++*shard_of(stamps, id);
-    pthread_mutex_unlock(&stamps->mutex);
+    lock_release(&stamps->lock);
 }
 
 void stamps_settle(struct stamps *stamps, bool committed)
@@ -95,7 +95,7 @@ void stamps_settle(struct stamps *stamps, bool committed)
     if (stamps->place == NULL)
         return;
     commits = committed && stamps->watch->written(stamps->conn) != stamps->written;
-    pthread_mutex_lock(&stamps->mutex);
+    lock_take(&stamps->lock);
     if (!stamps->watch->glance(stamps->place, &now))
         see(stamps, &(struct stamp_glance){0}, false); /* looks like nothing there is */
     else /* One commit more, and another process was there. Its recovery counts from 0 again. */
@@ -103,5 +103,5 @@ void stamps_settle(struct stamps *stamps, bool committed)
             looks_as_seen(stamps, &now) ||
                 (now.commits != 0 && now.commits == stamps->seen.commits + commits));
     stamps->writing = false;
-    pthread_mutex_unlock(&stamps->mutex);
+    lock_release(&stamps->lock);
 }

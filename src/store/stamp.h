@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/guid.h"
+#include "base/thread.h"
 
 enum {
     STAMP_SHARDS = 65536,   /* a change of one id ends what is remembered of its shard */
@@ -42,8 +43,8 @@ struct stamps {
     const volatile void *place; /* NULL: nothing can be seen, so no answer holds */
     struct store_conn *conn;
     int64_t written; /* when the writer began; its own */
-    pthread_mutex_t mutex;
-    /* under the mutex */
+    struct lock lock;
+    /* under the lock */
     struct stamp_glance seen;
     bool writing;
     uint64_t all, of[STAMP_SHARDS];

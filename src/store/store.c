@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/latch.h"
 #include "base/seam.h"
+#include "base/thread.h"
 #include "store/remember.h"
 #include "store/stamp.h"
 #include "store/store_impl.h"
@@ -53,7 +54,7 @@ struct store {
     struct store_conn *first;     /* what `ops->open` has opened; in the pool of the writers */
     struct pool writing, reading; /* reading: over a network only */
     pthread_key_t reader_key;     /* embedded: this thread's struct reader */
-    pthread_mutex_t mutex;        /* guards `readers` and the pools */
+    struct lock lock;             /* guards `readers` and the pools */
     struct reader *readers;
     struct stamps stamps;       /* of what the embedded kind answers */
     atomic_llong check_ms;      /* embedded: when reads look again whether the files are in place */
@@ -84,19 +85,19 @@ static struct store_conn *take_conn(struct store *store, struct pool *pool)
 {
     struct store_conn *conn;
 
-    pthread_mutex_lock(&store->mutex);
+    lock_take(&store->lock);
     conn = pool->idle;
     pool->idle = conn->next;
-    pthread_mutex_unlock(&store->mutex);
+    lock_release(&store->lock);
     return conn;
 }
 
 static void give_conn(struct store *store, struct pool *pool, struct store_conn *conn)
 {
-    pthread_mutex_lock(&store->mutex);
+    lock_take(&store->lock);
     conn->next = pool->idle;
     pool->idle = conn;
-    pthread_mutex_unlock(&store->mutex);
+    lock_release(&store->lock);
 }
 
 static void close_conn(struct store_conn *conn)
@@ -401,9 +402,9 @@ static void reader_thread_ends(void *value)
     struct reader *reader = value;
     struct store *store = reader->store;
 
-    pthread_mutex_lock(&store->mutex);
+    lock_take(&store->lock);
     reader_free(reader);
-    pthread_mutex_unlock(&store->mutex);
+    lock_release(&store->lock);
 }
 
 /* This thread's connection, opened at its first read. NULL: `err` says why. */
@@ -426,13 +427,13 @@ static struct store_conn *reader_conn(struct store *store, struct err *err)
     }
     reader->store = store;
     reader->conn->store = store;
-    pthread_mutex_lock(&store->mutex);
+    lock_take(&store->lock);
     reader->next = store->readers;
     reader->link = &store->readers;
     if (reader->next != NULL)
         reader->next->link = &reader->next;
     store->readers = reader;
-    pthread_mutex_unlock(&store->mutex);
+    lock_release(&store->lock);
     return reader->conn;
 }
 
@@ -479,7 +480,7 @@ static struct store *store_alloc(const struct store_ops *ops)
         return NULL;
     }
     store->ops = ops;
-    pthread_mutex_init(&store->mutex, NULL);
+    lock_init(&store->lock);
     pthread_rwlock_init(&store->listening, NULL);
     stamps_init(&store->stamps);
     return store;
@@ -588,7 +589,7 @@ void store_free(struct store *store)
         close_conn(store->first);
     stamps_done(&store->stamps);
     pthread_rwlock_destroy(&store->listening);
-    pthread_mutex_destroy(&store->mutex);
+    lock_done(&store->lock);
     free(store);
 }
 
@@ -635,6 +636,7 @@ void store_post(struct store *store, struct store_op *op)
 {
     bool reads = kinds[op->verb] == STORE_READ;
 
+    CHECK(op->verb < STORE_VERB_COUNT && op->done != NULL);
     if (store->reading.lane == NULL && (reads || kinds[op->verb] == STORE_TOLD)) {
         run_read(store, op);
         op->done(op);

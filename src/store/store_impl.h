@@ -2,6 +2,7 @@
 #ifndef STORE_STORE_IMPL_H
 #define STORE_STORE_IMPL_H
 
+#include "base/thread.h"
 #include "store/store.h"
 
 /* One connection: the backend's, embedded first in its own struct. Used by one thread at a time. */
@@ -88,7 +89,7 @@ extern const struct store_ops store_postgres;
 /* The operation that a lane's item is embedded in. */
 static inline struct store_op *store_op_of(struct lane_item *item)
 {
-    return (struct store_op *)((char *)item - offsetof(struct store_op, item));
+    return container_of(item, struct store_op, item);
 }
 
 #endif

@@ -1,0 +1,11 @@
+/* src/base/check.c -- the end of a process that does not hold what it must. */
+#include "base/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void check_failed(const char *file, int line, const char *function, const char *condition)
+{
+    fprintf(stderr, "reportd: %s:%d: %s: not true: %s\n", file, line, function, condition);
+    abort();
+}

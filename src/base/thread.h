@@ -1,0 +1,53 @@
+/* src/base/thread.h -- threads with a name and without signals; what belongs to one of
+ * them, and locks, check who they are used by. */
+#ifndef BASE_THREAD_H
+#define BASE_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/check.h"
+
+/* Start a thread in which all signals are blocked; `name`: at most 15 characters
+ * (pthread_setname_np(3)). 0, or what pthread_create(3) returned; then *ret is untouched. */
+int thread_start(pthread_t *ret, const char *name, void *(*run)(void *context), void *context);
+
+/* ---- what belongs to one thread ---- */
+
+/* Zeroed: nobody's yet. */
+struct thread_owner {
+    _Atomic(const void *) thread;
+};
+/* From here on until thread_disown() the calling thread's. CHECK: nobody else's. */
+void thread_own(struct thread_owner *owner);
+void thread_disown(struct thread_owner *owner);
+/* The calling thread's, or nobody's: before its thread starts, and after it has ended. */
+bool thread_may_use(const struct thread_owner *owner);
+#define THREAD_CHECK(owner) CHECK(thread_may_use(owner))
+
+/* ---- locks that know who holds them ---- */
+
+struct lock {
+    pthread_mutex_t mutex;
+    struct thread_owner holder;
+};
+void lock_init(struct lock *lock);
+void lock_done(struct lock *lock);
+void lock_take(struct lock *lock);
+void lock_release(struct lock *lock);
+/* At the head of what is called with the lock held. */
+void lock_check_held(const struct lock *lock);
+
+/* A condition whose time-outs are of the monotonic clock. */
+void lock_cond_init(pthread_cond_t *cond);
+void lock_wait(struct lock *lock, pthread_cond_t *cond);
+/* False: `until_ms` (clock_mono_ms()) has come. */
+bool lock_wait_until(struct lock *lock, pthread_cond_t *cond, int64_t until_ms);
+
+/* The struct of which `pointer` points to `member`. */
+#define container_of(pointer, type, member)                                                        \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+#endif
