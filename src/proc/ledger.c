@@ -25,7 +25,6 @@ enum {
     RESERVE = 64 * 1024,      /* bytes allocated ahead: deletions go on while the disk is full */
     HORIZON_PARTS = 30,       /* the file is rewritten when a 30th of it is too old, … */
     LOOK_MS = 10 * 60 * 1000, /* … for which is looked so often */
-    NOTE_MS = 1000,           /* the store is told of new records, at most so often */
 };
 
 /* All but `lane` and `path` belong to the lane's one thread. */
@@ -44,8 +43,7 @@ struct ledger {
     int64_t look_ms;          /* monotonic: when to look for old ones again */
     bool renamed;             /* and the folder is not fsynced since */
     struct ledger_op first;   /* the one that has the thread look for old records */
-    int64_t noted_ms;         /* monotonic: when the store was told last, … */
-    struct store_ledger note; /* … and what */
+    struct store_ledger note; /* what the store was told last */
     struct ledger_record records[RECORDS_AT_ONCE];
 };
 
@@ -160,9 +158,35 @@ static int check(struct ledger *ledger, struct err *err)
     return unwritable(ledger, "write", err);
 }
 
+/* ---- what the store knows of it ---- */
+
+static int64_t forget_ms(const struct ledger *ledger)
+{
+    return ledger->horizon_ms == 0 ? 0 : store_now_ms(ledger->store) - ledger->horizon_ms;
+}
+
+/* How many records there are. It is committed before the row of any of them goes, so it covers each
+ * deletion that has left no tombstone: neither a crash nor a power cut takes it back and not that.
+ */
+static int note_now(struct ledger *ledger, struct err *err)
+{
+    struct store_ledger note = ledger->note;
+    struct store_op op = {.verb = STORE_LEDGER_NOTE, .ledger_note = {&note, forget_ms(ledger)}};
+    int rc;
+
+    note.records = ledger_number(&ledger->head, ledger->end);
+    rc = store_run(ledger->store, &op);
+    if (rc < 0)
+        *err = op.err;
+    else
+        ledger->note.records = note.records;
+    return rc;
+}
+
 static int append(struct ledger *ledger, struct lane_item *batch, struct err *err)
 {
     int64_t now_ms = store_now_ms(ledger->store), end;
+    int rc;
 
     if (!is_in_place(ledger)) /* before a write hides that it was cut */
         return misplaced(ledger, err);
@@ -180,7 +204,9 @@ static int append(struct ledger *ledger, struct lane_item *batch, struct err *er
     if (ledger->oldest_ms == 0)
         ledger->oldest_ms = now_ms;
     reserve_ahead(ledger);
-    return 0;
+    rc = note_now(ledger, err);
+    SEAM_STEP("ledger", "append", "noted");
+    return rc;
 }
 
 static void run_batch(void *context, struct lane_item *batch)
@@ -242,8 +268,7 @@ static const struct store_ledger *find_missed(const struct ledger *ledger,
             continue;
         if (guid_eq(&one->id, &ledger->note.id))
             return NULL;
-        if ((one->records > 0 || ledger_head_is_old(&ledger->head)) &&
-            (!store_is_shared(ledger->store) || strcmp(one->place, ledger->note.place) == 0))
+        if (!store_is_shared(ledger->store) || strcmp(one->place, ledger->note.place) == 0)
             missed = one;
     }
     return missed;
@@ -492,40 +517,7 @@ static bool has_old_records(const struct ledger *ledger, int64_t now_ms)
            ledger->oldest_ms + kept_ms <= now_ms;
 }
 
-/* ---- what the store knows of it ---- */
-
-static int64_t forget_ms(const struct ledger *ledger)
-{
-    return ledger->horizon_ms == 0 ? 0 : store_now_ms(ledger->store) - ledger->horizon_ms;
-}
-
-static int note_now(struct ledger *ledger, struct err *err)
-{
-    struct store_ledger note = ledger->note;
-    struct store_op op = {.verb = STORE_LEDGER_NOTE, .ledger_note = {&note, forget_ms(ledger)}};
-
-    ledger->noted_ms = clock_mono_ms();
-    note.records = ledger_number(&ledger->head, ledger->end);
-    if (store_run(ledger->store, &op) < 0)
-        return err_set(err, -E_LEDGER, "%s", op.err.text);
-    ledger->note.records = note.records;
-    return 0;
-}
-
-/* Milliseconds after which it is to be called again. If the store cannot be told it is again after
- * the next record: what it knows is a least number. */
-static int64_t note_records(struct ledger *ledger)
-{
-    int64_t wait_ms = ledger->noted_ms + NOTE_MS - clock_mono_ms();
-    struct err ignored;
-
-    if (ledger->note.records == ledger_number(&ledger->head, ledger->end))
-        return 0;
-    if (wait_ms > 0)
-        return wait_ms;
-    note_now(ledger, &ignored);
-    return 0;
-}
+/* ---- the store that it belongs to ---- */
 
 static int check_note(const struct ledger *ledger, const struct store_ledger *known,
                       struct err *err)
@@ -619,25 +611,19 @@ static void upgrade(struct ledger *ledger)
         log_warn("ledger.upgrade", "error=%s", err.text);
 }
 
-static int64_t sooner(int64_t one, int64_t other)
-{
-    return one != 0 && one < other ? one : other;
-}
-
 static int64_t tend(void *context)
 {
     struct ledger *ledger = context;
     int64_t now_ms = store_now_ms(ledger->store), wait_ms = ledger->look_ms - clock_mono_ms();
-    int64_t note_ms = note_records(ledger);
     struct err err;
 
     if (wait_ms > 0)
-        return sooner(note_ms, wait_ms);
+        return wait_ms;
     if (has_old_records(ledger, now_ms) && expire(ledger, now_ms, &err) < 0)
         log_error("ledger.expire", "error=%s", err.text);
     wait_ms = SEAM_PATIENCE_MS(LOOK_MS);
     ledger->look_ms = clock_mono_ms() + wait_ms;
-    return sooner(note_ms, wait_ms);
+    return wait_ms;
 }
 
 /* ---- the life of it ---- */
@@ -737,13 +723,9 @@ int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err 
 
 void ledger_free(struct ledger *ledger)
 {
-    struct err ignored;
-
     if (ledger == NULL)
         return;
     lane_free(ledger->lane);
-    if (ledger->lane != NULL && ledger->note.records != ledger_number(&ledger->head, ledger->end))
-        note_now(ledger, &ignored);
     if (ledger->fd >= 0)
         close(ledger->fd);
     sodium_memzero(&ledger->head, sizeof(ledger->head));

@@ -23,9 +23,9 @@ struct ledger_spec {
 };
 
 /* Open the ledger and take its lock. A record that a crash has left torn at the end is cut off. The
- * store is told which ledger it is, and from then on, within a second, how many records it has: one
- * that has fewer than the store knows, is another store's, or is not the one with records that the
- * store knows in its place, is refused.
+ * store is told which ledger it is, and how many records it has before an operation is done: one
+ * that has fewer than the store knows, is another store's, or is not the one that the store knows
+ * in its place, is refused.
  * -E_LEDGER with words that name the path and what to do. *ret is yours: ledger_free(). */
 int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err *err);
 /* Waits for what is posted, then closes. NULL is fine. */
@@ -38,12 +38,14 @@ struct ledger_op {
     size_t count;
     void (*done)(struct ledger_op *op); /* called once, on the ledger's thread; must not block */
     void *owner;
-    int rc; /* 0: durable, each of them; -E_LEDGER: perhaps none, post it again later */
+    /* 0: durable, each of them, and the store, unless it loses what is committed from now on too,
+     * knows of them; -E_LEDGER, -E_STORE: perhaps none, post it again later */
+    int rc;
     struct err err;
     struct lane_item item; /* the ledger's */
 };
 void ledger_post(struct ledger *ledger, struct ledger_op *op); /* any thread */
-/* Post and wait. 0 or -E_LEDGER. Of none, it says whether one could be recorded now. */
+/* Post and wait. 0, -E_LEDGER or -E_STORE. Of none, it says whether one could be recorded now. */
 int ledger_run(struct ledger *ledger, const struct guid *ids, size_t count, struct err *err);
 
 /* What a ledger that no server has open remembers. */

@@ -38,6 +38,7 @@ int sqlite_reserve_for(const struct store_op *op)
         return 0;
     case STORE_MARK:
     case STORE_DROP:
+    case STORE_LEDGER_NOTE: /* without which no row is dropped */
     case STORE_FINISH:
     case STORE_REQUEUE:
     case STORE_RECOVER:

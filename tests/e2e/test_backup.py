@@ -648,7 +648,7 @@ def test_a_backup_is_restored_over_another_store_and_its_spool(make_server):
     old.stop()
     restored(server, "--force", "--ledger", old.folder / "deletions.ledger", old.folder / "backup")
     check_order(server)
-    (server.folder / "deletions.ledger").unlink()  # of the store that is gone
+    (old.folder / "deletions.ledger").replace(server.folder / "deletions.ledger")  # the other's store is gone
     assert server.start().client("alice").references() == [reference]
     assert (server.spool / SPOOL_MARK).read_text() == (old.spool / SPOOL_MARK).read_text()
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import signal
+import sqlite3
 import struct
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -224,6 +225,9 @@ def test_a_ledger_that_is_taken_away_is_noticed(make_server, remove):
     refused(client.status(reference), "Unknown reference")
     assert "replaced while the server runs" in server.log_text()
     server.stop()
+    if not ledger_of(server).exists():
+        start_refused(server, "there is no deletion ledger", "0 records", "--new-ledger")
+        server.run("fsck", "-c", "reportd.conf", "--new-ledger")  # and it finds what is stuck
     server.start()
     poll(lambda: len(records(server)) == 1, what="the record after the restart")
 
@@ -279,11 +283,11 @@ def test_two_nodes_cannot_have_one_ledger(make_server):
 def test_the_ledger_is_beside_the_store_or_where_one_says(make_server, tmp_path):
     (tmp_path / "disk").mkdir()
     server = make_server(store=tmp_path / "disk" / "store.db")
-    assert (tmp_path / "disk" / "deletions.ledger").exists()
     server.stop()
+    (tmp_path / "disk" / "deletions.ledger").rename(server.folder / "elsewhere")
     server.configure(store=tmp_path / "disk" / "store.db", deletion_ledger="elsewhere")
     server.start()
-    assert (server.folder / "elsewhere").exists()
+    assert [path.name for path in (tmp_path / "disk").glob("*.ledger")] == []
 
 
 def test_a_link_to_another_disk_stays_a_link(make_server, clock, tmp_path):
@@ -346,6 +350,7 @@ def test_a_crash_while_the_ledger_is_made_leaves_a_start(make_server, step):
     server = make_server()
     server.stop()
     ledger_of(server).unlink()
+    server.store.sql("DELETE FROM ledger")  # as before the first start
     plan(server, f"ledger.make.{step}=crash")
     done = subprocess.run([REPORTD, "serve", "-c", "reportd.conf"], cwd=server.folder,
                           env=server.environment, capture_output=True)
@@ -503,6 +508,23 @@ def test_a_ledger_that_is_not_there_is_not_made_anew_until_it_is_given_up(make_s
     server.start()
 
 
+@pytest.mark.parametrize("replaced", [False, True], ids=["missing", "replaced"])
+def test_an_empty_ledger_that_the_store_knows_is_not_replaced_either(make_server, tmp_path, replaced):
+    """A backup names it."""
+    server = make_server()
+    server.stop()
+    own = ledger_of(server).rename(tmp_path / "own")
+    if replaced:
+        give_up(server)  # makes another
+        server.store.sql("UPDATE ledger SET given_up_ms = (given_up_ms = 0)")
+        start_refused(server, "is not the one that the store knows", str(ledger_of(server)), "0 records", "--new-ledger")
+    else:
+        start_refused(server, "there is no deletion ledger", "0 records", "mount", "--new-ledger")
+        assert not ledger_of(server).exists()
+    own.replace(ledger_of(server))
+    server.start()
+
+
 def test_a_node_does_not_make_its_ledger_anew(make_cluster):
     cluster = make_cluster(nodes=2)
     for client in cluster.clients("alice"):
@@ -536,14 +558,79 @@ def test_nodes_on_machines_of_one_name_keep_each_others_ledger(make_cluster):
         node.start()
 
 
-def test_the_store_knows_of_a_record_within_a_second(make_server):
+@pytest.mark.parametrize("row_results", ["0", "16K"], ids=["files", "rows"])
+def test_an_older_copy_is_noticed_even_if_it_lacks_the_last_deletion_before_a_crash_only(make_server, row_results):
+    server = make_server(row_results=row_results)
+    client = server.client("alice")
+    for _ in range(3):
+        older = ledger_of(server).read_bytes()
+        client.delete(complete(client))
+    server.kill()
+    ledger_of(server).write_bytes(older)
+    start_refused(server, "has lost its end", "2 records", "3")
+
+
+def test_a_node_notices_an_older_copy_too(make_cluster):
+    cluster = make_cluster(nodes=2)
+    (node, other), (client, _) = cluster.nodes, cluster.clients("alice")
+    client.delete(complete(client))
+    older = ledger_of(node).read_bytes()
+    client.delete(complete(client))
+    node.kill()
+    ledger_of(node).write_bytes(older)
+    start_refused(node, "has lost its end", "1 records", "2")
+    other.stop()
+    other.start()
+
+
+def test_an_older_copy_that_lacks_many_that_were_deleted_at_once_is_noticed(make_server):
     server = make_server()
     client = server.client("alice")
-    client.delete(complete(client))
-    poll(lambda: server.store.sql("SELECT records FROM ledger") == ["1"], what="the note")
+    for _ in range(3):
+        complete(client)
+    older = ledger_of(server).read_bytes()
+    answer = client.call("DELETE", "/Report/List", params={"State": "complete"}).json()
+    assert answer["data"]["deleted"]["complete"] == 3
     server.kill()
-    ledger_of(server).write_bytes(ledger_of(server).read_bytes()[:-RECORD])
-    start_refused(server, "has lost its end")
+    ledger_of(server).write_bytes(older)
+    start_refused(server, "has lost its end", "0 records", "3")
+
+
+@pytest.mark.parametrize("step", ["written", "synced", "noted"])
+def test_a_deletion_of_which_the_store_has_not_heard_is_recorded_in_an_older_copy_again(suffering, step):
+    """Its row is there as long as it is not counted."""
+    server, client = suffering(f"ledger.append.{step}=crash")
+    reference, older = complete(client), ledger_of(server).read_bytes()
+    with pytest.raises(OSError):
+        client.delete(reference)
+    assert server.process.wait() == DEATH
+    server.kill()
+    plan(server)
+    whole = ledger_of(server).read_bytes()
+    ledger_of(server).write_bytes(older)
+    if step == "noted":
+        start_refused(server, "has lost its end", "0 records", "1")
+        ledger_of(server).write_bytes(whole)
+    client.url = server.start().url
+    refused(client.status(reference), "Unknown reference")
+    poll(lambda: server.store.sql("SELECT count(*) FROM report") == ["0"], what="the end of its row")
+    hashed = hashlib.blake2b(bytes.fromhex(reference.replace("-", "")), key=whole[16:48], digest_size=16).digest()
+    assert hashed in {record[:16] for record in records(server)}
+
+
+@pytest.mark.parametrize("row_results", ["0", "16K"], ids=["files", "rows"])
+def test_a_row_does_not_go_before_the_store_knows_how_many_records_there_are(suffering, row_results):
+    server, client = suffering(row_results=row_results)
+    first, second = complete(client), complete(client)
+    assert client.delete(first).json()["result"] is True
+    with contextlib.closing(sqlite3.connect(server.folder / "store.db")) as db:
+        db.execute("CREATE TRIGGER deaf BEFORE UPDATE ON ledger BEGIN SELECT RAISE(ABORT, 'deaf'); END")
+        failed(client.delete(second), 503)
+        refused(client.status(second), "Unknown reference")
+        assert db.execute("SELECT count(*) FROM report").fetchall() == [(1,)]
+        db.execute("DROP TRIGGER deaf")
+    poll(lambda: server.store.sql("SELECT count(*) FROM report") == ["0"], what="the second try")
+    assert server.store.sql("SELECT records FROM ledger") == [str(len(records(server)))]
 
 
 def test_the_ledger_of_another_store_is_not_written_to(make_server):
