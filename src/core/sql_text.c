@@ -83,29 +83,30 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Is the word before, but for blanks, ARRAY? */
-static bool follows_array(const struct sql_walk *walk)
+/* Behind blanks a [ begins a name, except of ARRAY [1, 2], and except [:Name, as no name begins. */
+static bool is_array(const struct sql_walk *walk, const char *before)
 {
     static const char word[] = "array";
     const size_t len = sizeof(word) - 1;
-    const char *end = walk->at;
+    bool parameter = walk->end - walk->at > 2 && walk->at[1] == ':' && sql_name_starts(walk->at[2]);
 
-    while (end > walk->text && is_space(end[-1]))
-        end--;
-    return (size_t)(end - walk->text) >= len && strncasecmp(end - len, word, len) == 0 &&
-           (end - len == walk->text || !is_name_char(end[-1 - (ptrdiff_t)len]));
+    return parameter ||
+           ((size_t)(before - walk->text) >= len && strncasecmp(before - len, word, len) == 0 &&
+            ((size_t)(before - walk->text) == len || !is_name_char(*(before - len - 1))));
 }
 
 /* A [ directly behind a name, a closing bracket or a quoted name subscripts it; one inside of
- * another's brackets, or behind ARRAY, begins an array: ARRAY [[1, 2], [3, 4]]. No name begins
- * as a parameter does. */
+ * another's brackets begins an array: ARRAY[[1, 2], [3, 4]]. */
 static bool is_subscript(const struct sql_walk *walk)
 {
-    char before = walk->at > walk->text ? walk->at[-1] : ' ';
+    const char *before = walk->at;
+    bool follows;
 
-    return walk->brackets > 0 || is_name_char(before) || before == ']' || before == ')' ||
-           before == '"' || follows_array(walk) ||
-           (walk->end - walk->at > 2 && walk->at[1] == ':' && sql_name_starts(walk->at[2]));
+    while (before > walk->text && is_space(before[-1]))
+        before--;
+    follows =
+        before > walk->text && (is_name_char(before[-1]) || strchr("])\"", before[-1]) != NULL);
+    return walk->brackets > 0 || (follows && (before == walk->at || is_array(walk, before)));
 }
 
 static size_t read_word(const char *text, size_t len, enum sql_kind *kind)

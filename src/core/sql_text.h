@@ -7,9 +7,8 @@
 
 /* The lexical rules are those that SQLite and PostgreSQL have in common, and those of either that
  * the other can't mistake: '…' "…" `…` with doubled quotes, E'…' with backslashes, [name] unless it
- * follows a name directly (then it is a subscript), follows ARRAY, stands in a subscript or begins
- * as [:Name does, $tag$…$tag$, -- and
- * (not nested) block comments. */
+ * follows a name directly (then it is a subscript), as do ARRAY [ and name [:Name, or stands in a
+ * subscript, $tag$…$tag$, -- and (not nested) block comments. */
 enum sql_kind {
     SQL_OTHER, /* a word, a number, or one character of anything else */
     SQL_LINE_COMMENT,
