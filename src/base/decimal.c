@@ -214,6 +214,21 @@ bool decimal_add_rounded(struct buf *out, const char *text, size_t len, int scal
     return true;
 }
 
+bool decimal_add_exact(struct buf *out, const char *text, size_t len)
+{
+    struct number number;
+    long digits;
+
+    if (!parse_number(text, len, &number))
+        return false;
+    digits = (long)number.count;
+    while (digits > 0 && digit_at(&number, digits - 1) == '0')
+        digits--;
+    number.negative = number.negative && digits > 0;
+    add_number(out, &number, (int)(digits > number.point ? digits - number.point : 0));
+    return true;
+}
+
 bool decimal_add_scaled(struct buf *out, const char *text, size_t len, int scale)
 {
     struct number number;

@@ -29,6 +29,10 @@ bool decimal_add_rounded(struct buf *out, const char *text, size_t len, int scal
 /* Whether both are such numbers, and of the same value: 1.0, 1.00, +1 and 10e-1 are. */
 bool decimal_equal(const char *a, size_t a_len, const char *b, size_t b_len);
 
+/* Append the number exactly, and in the one way that all spellings of its value share: no exponent,
+ * no zeros that do not count, no +, no -0. False, with nothing appended: `text` is not a number. */
+bool decimal_add_exact(struct buf *out, const char *text, size_t len);
+
 /* Append the whole number in `text` divided by 10^scale, exactly. A fraction of zeros is taken as
  * none. False, with nothing appended: `text` is not a whole number. */
 bool decimal_add_scaled(struct buf *out, const char *text, size_t len, int scale);

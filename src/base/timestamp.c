@@ -51,7 +51,7 @@ static bool take_clock(const char **at, struct tm *ret, char fraction[FRACTION_M
     if (**at != ':')
         return true;
     ++*at;
-    if (!take_two(at, 59, &ret->tm_sec))
+    if (!take_two(at, 60, &ret->tm_sec))
         return false;
     if (**at != '.')
         return true;
@@ -102,6 +102,18 @@ static enum timestamp_reading write_utc(int64_t s, const char *fraction, char ou
     return TIMESTAMP_GOOD;
 }
 
+/* Is it the moment behind a leap second, of which RFC 3339 (appendix D) knows those at the end of
+ * June and December? */
+static bool ends_half_year(int64_t s)
+{
+    time_t seconds = (time_t)s;
+    struct tm tm = {0};
+
+    gmtime_r(&seconds, &tm);
+    return tm.tm_hour == 0 && tm.tm_min == 0 && tm.tm_sec == 0 && tm.tm_mday == 1 &&
+           tm.tm_mon % 6 == 0;
+}
+
 enum timestamp_reading timestamp_read(const char *text, const struct zone *zone,
                                       char out[TIMESTAMP_TEXT])
 {
@@ -109,6 +121,7 @@ enum timestamp_reading timestamp_read(const char *text, const struct zone *zone,
     struct tm tm = {0};
     int64_t s, offset;
     int has_offset, moments;
+    bool leap;
 
     if (!take_date(&text, &tm) || *text == '\0' || strchr("Tt ", *text) == NULL)
         return TIMESTAMP_UNREADABLE;
@@ -118,10 +131,13 @@ enum timestamp_reading timestamp_read(const char *text, const struct zone *zone,
     has_offset = take_offset(text, &offset);
     if (has_offset < 0)
         return TIMESTAMP_UNREADABLE;
+    leap = tm.tm_sec == 60;
     s = (int64_t)timegm(&tm) - offset;
     moments = has_offset ? 1 : zone_moments(zone, s, &s);
     if (moments != 1)
         return moments == 0 ? TIMESTAMP_SKIPPED : TIMESTAMP_TWICE;
+    if (leap && !ends_half_year(s))
+        return TIMESTAMP_UNREADABLE;
     return write_utc(s, fraction, out);
 }
 

@@ -16,9 +16,10 @@ enum timestamp_reading {
 };
 
 /* Read YYYY-MM-DD, a T or a blank, HH:MM[:SS[.fraction]], and Z or ±HH:MM; without these it is
- * local time in `zone`. `out` is untouched unless it is good: then it is the same moment in UTC,
- * such as 2024-01-12T03:04:05.5Z, with a fraction only if it is not zero, and without zeros at its
- * end. */
+ * local time in `zone`. A leap second, 23:59:60 UTC at the end of June or December, is the second
+ * behind it, as PostgreSQL has it. `out` is untouched unless it is good: then it is the same moment
+ * in UTC, such as 2024-01-12T03:04:05.5Z, with a fraction only if it is not zero, and without zeros
+ * at its end. */
 enum timestamp_reading timestamp_read(const char *text, const struct zone *zone,
                                       char out[TIMESTAMP_TEXT]);
 

@@ -476,7 +476,6 @@ static void prepare_process(const struct config *config, sigset_t *signals)
     signals_ignore();
     snprintf(memory, sizeof(memory), "%lld", (long long)config->worker_memory.number);
     setenv("REPORTD_WORKER_MEMORY", memory, 1);
-    setenv("REPORTD_TIMEZONE", config->timezone.text, 1);
     umask(077);
 }
 

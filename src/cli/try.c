@@ -232,6 +232,7 @@ static int run_sandboxed(const struct trial *trial, const sigset_t *signals)
     runner.order.texts.user_name = trial->user;
     runner.order.texts.source_url = config_source_url(trial->config, trial->def->source);
     runner.order.texts.temp_folder = trial->temp_folder;
+    runner.order.texts.timezone = trial->config->timezone.text;
     run_limits(trial->config, trial->def, &runner.order.run);
     if (runner.order.run.size_limit > RESULT_BYTES_MAX)
         runner.order.run.size_limit = RESULT_BYTES_MAX;

@@ -137,11 +137,6 @@ static int open_values(struct parser *p, char *name)
                              "the values of '%s' are those of its type, %s; remove this section, "
                              "or declare it as string",
                              name, param_type_name(param->type));
-    if (param->type == PARAM_TIMESTAMP)
-        return stray_section(p, "-- values",
-                             "a timestamp such as '%s' has no list of values; declare it as date "
-                             "or string, or remove this section",
-                             name);
     if (param->values.sql != NULL)
         return stray_section(p, "-- values", "the values of '%s' are there already; remove one",
                              name);

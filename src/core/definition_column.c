@@ -74,6 +74,17 @@ static char *cut_word(char *text)
     return word;
 }
 
+void undouble_quotes(char *text)
+{
+    char *to = text;
+
+    for (; *text != '\0'; text++) {
+        text += text[0] == '"' && text[1] == '"';
+        *to++ = *text;
+    }
+    *to = '\0';
+}
+
 /* Cut "label" and the unit behind it off `text`; NULL: there is no label. It begins behind a blank
  * and ends before another one or at the end. */
 static char *cut_label(char *text, char **ret_unit)
@@ -88,6 +99,7 @@ static char *cut_label(char *text, char **ret_unit)
     for (unit = close + 1; is_blank(*unit);)
         unit++;
     *close = '\0';
+    undouble_quotes(open + 1);
     *ret_unit = unit;
     for (close = open; close > text && is_blank(close[-1]);)
         close--;

@@ -411,7 +411,7 @@ static int parse_param_rest(struct parser *p, struct param *param, char *at)
                            at, param->name);
     if (len > 0) {
         at[len - 1] = '\0';
-        at++;
+        undouble_quotes(++at);
     }
     return parser_copy(p, at, &param->description);
 }
@@ -608,6 +608,13 @@ static bool is_seen(const struct parser *p, const char *key)
     return (p->seen & (1u << i)) != 0;
 }
 
+/* today and the like: whether the day is within the limits is for each request to find out. */
+static bool defaults_to_day(const struct param *param)
+{
+    return param->type == PARAM_DATE && !param->list && param->fallback != NULL &&
+           !clock_is_date(param->fallback);
+}
+
 void check_defaults(const struct definition *def, struct problems *problems)
 {
     for (size_t i = 0; i < def->param_count; i++) {
@@ -621,7 +628,8 @@ void check_defaults(const struct definition *def, struct problems *problems)
             problems_add(problems, param->line, false,
                          "no value of '%s' is at least %.40s and at most %.40s; correct min or max",
                          param->name, param->least, param->most);
-        else if (param_default(def, param, clock_now_ms(), &value, &why) == -E_PARAM)
+        else if (!defaults_to_day(param) &&
+                 param_default(def, param, clock_now_ms(), &value, &why) == -E_PARAM)
             problems_add(problems, param->line, false, "the default is refused: %s", why.text);
         buf_done(&value);
     }

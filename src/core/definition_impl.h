@@ -65,6 +65,8 @@ bool header_owns(const char *text);
 bool header_is_name(const char *text);
 /* Whether a :Name is a parameter, which is used now. */
 bool header_use(struct parser *p, const char *name, size_t len);
+/* Each "" of a text that stood in quotes becomes one ", in place. */
+void undouble_quotes(char *text);
 /* The declaration of a column, behind the colon; `value` is changed while it is read. */
 int column_line(struct parser *p, char *value);
 

@@ -72,7 +72,14 @@ static int take_value(const struct definition *def, const struct param *param, c
         return err_set(err, -E_PARAM, "Parameter '%s' is required: %s.", param->name, takes);
     if (value == NULL)
         text = fallback_text(def, param, now_ms, day);
-    return text != NULL ? param_take(def, param, text, ret, err) : 0;
+    if (text == NULL)
+        return 0;
+    if (text == day && !param_is_within(def, param, day))
+        return err_set(err, -E_PARAM,
+                       "Parameter '%s' has to be given now: it takes %s, and its default, %s, is "
+                       "%s today.",
+                       param->name, takes, param->fallback, day);
+    return param_take(def, param, text, ret, err);
 }
 
 static int refuse_unknown(const struct definition *def, const char *name, struct err *err)

@@ -130,8 +130,7 @@ int param_compare(const struct definition *def, enum param_type type, const char
     }
 }
 
-/* Is a value of the type within its limits? */
-static bool is_within(const struct definition *def, const struct param *param, const char *text)
+bool param_is_within(const struct definition *def, const struct param *param, const char *text)
 {
     return (param->least == NULL || param_compare(def, param->type, text, param->least) >= 0) &&
            (param->most == NULL || param_compare(def, param->type, text, param->most) <= 0) &&
@@ -245,8 +244,8 @@ static int take_timestamp(const struct definition *def, const struct param *para
     return 0;
 }
 
-/* Append the one form of a value: an integer without leading zeros, a boolean in small letters, a
- * timestamp in UTC, all else as it is. */
+/* Append the one form of a value: an integer without leading zeros, a decimal as it is but without
+ * the sign of a zero, a boolean in small letters, a timestamp in UTC, all else as it is. */
 static int take_one(const struct definition *def, const struct param *param, const char *text,
                     struct buf *out, struct err *err)
 {
@@ -257,14 +256,16 @@ static int take_one(const struct definition *def, const struct param *param, con
     if (param->type == PARAM_TIMESTAMP) {
         int rc = take_timestamp(def, param, text, out, err);
 
-        return rc != 0 || is_within(def, param, text) ? rc : refuse_value(param, text, err);
+        return rc != 0 || param_is_within(def, param, text) ? rc : refuse_value(param, text, err);
     }
-    if (!is_within(def, param, text))
+    if (!param_is_within(def, param, text))
         return refuse_value(param, text, err);
     if (param->type == PARAM_INTEGER && str_to_int64(text, &value))
         buf_add_format(out, "%" PRId64, value);
     else if (param->type == PARAM_BOOLEAN)
         buf_add_str(out, str_eq_nocase(text, "true") ? "true" : "false");
+    else if (param->type == PARAM_DECIMAL && text[strspn(text, "-0.")] == '\0')
+        buf_add_str(out, text + (*text == '-'));
     else
         buf_add_str(out, text);
     return 0;

@@ -19,6 +19,9 @@ void param_takes(const struct param *param, char out[PARAM_TAKES_TEXT]);
 int param_take(const struct definition *def, const struct param *param, const char *text,
                struct param_value *ret, struct err *err);
 
+/* Is a value of the parameter's type within its min, max and matching? */
+bool param_is_within(const struct definition *def, const struct param *param, const char *text);
+
 /* A caller's text, cut between two characters if it is long. */
 void param_show(const char *text, char out[PARAM_SHOWN_TEXT]);
 /* Add ", name" to a list that a message will show; what does not fit becomes one "...". */

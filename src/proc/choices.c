@@ -131,13 +131,19 @@ static struct entry *oldest(const struct choices *choices, enum entry_state stat
     return entry;
 }
 
+/* For how long answers are kept; a test may make it jump. */
+static int64_t kept_clock_ms(void)
+{
+    return clock_mono_ms() + SEAM_CLOCK_MS();
+}
+
 /* It is answered; keep it, and let the oldest go if that is too much. */
 static void keep(struct choices *choices, struct entry *entry, char *json)
 {
     entry->json = json;
     entry->size = strlen(json);
     entry->state = ENTRY_KEPT;
-    entry->due_ms = clock_mono_ms() + CHOICES_KEPT_MS;
+    entry->due_ms = kept_clock_ms() + CHOICES_KEPT_MS;
     choices->running = NULL;
     choices->kept++;
     choices->kept_bytes += entry->size;
@@ -285,6 +291,7 @@ static int send_question(struct choices *choices, struct entry *entry, struct er
                   .user_name = entry->user,
                   .source_url = config_source_url(config, def->source),
                   .temp_folder = choices->temp_folder,
+                  .timezone = config->timezone.text,
                   .choices = entry->parameter},
         .texts_fd = -1,
     };
@@ -426,17 +433,18 @@ void choices_ask(struct choices *choices, struct choices_ask *ask)
 /* Is it too late for this one? */
 static void look_at(struct choices *choices, struct entry *entry, int64_t now_ms)
 {
+    if (entry->state == ENTRY_KEPT) {
+        if (kept_clock_ms() >= entry->due_ms)
+            entry_remove(choices, entry);
+        return;
+    }
     if (entry->state == ENTRY_RUNNING && now_ms >= entry->due_ms) {
         /* The worker stops its query by itself; one that does not is given a while. */
         if (now_ms < entry->due_ms + choices->config->cancel_grace.number)
             return;
         kill_worker(choices);
     }
-    if (now_ms < entry->due_ms)
-        return;
-    if (entry->state == ENTRY_KEPT)
-        entry_remove(choices, entry);
-    else
+    if (now_ms >= entry->due_ms)
         fail(choices, entry, TOO_LONG);
 }
 

@@ -10,12 +10,14 @@
 #include "base/decimal.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "base/timestamp.h"
+#include "core/param_check.h"
 #include "render/json_value.h"
 
 enum {
-    COLUMNS_MAX = 2, /* value, label */
-    KEY_MAX = PARAM_VALUE_MAX + 64,
-    KEYS_MAX = 8 << 20, /* of a list */
+    COLUMNS_MAX = 2,                  /* value, label */
+    KEY_MAX = PARAM_VALUE_MAX + 1024, /* a REAL has up to 309 digits before the point */
+    KEYS_MAX = 8 << 20,               /* of a list */
 };
 
 /* The query, its row, and the two texts of a row. */
@@ -25,7 +27,13 @@ struct choices {
     size_t columns;
     struct source_value row[COLUMNS_MAX];
     struct buf value, label;
+    int listed; /* for a form */
 };
+
+static bool is_number(const struct param *param)
+{
+    return param->type == PARAM_INTEGER || param->type == PARAM_DECIMAL;
+}
 
 static int out_of_memory(struct err *err)
 {
@@ -92,6 +100,34 @@ static int add_text(struct choices *choices, struct buf *out, const struct sourc
     return rc;
 }
 
+/* As callers write it: a moment in UTC with its Z, a number without exponent or, for an integer,
+ * without fraction. What is none stays. */
+static int spell(struct choices *choices, struct err *err)
+{
+    const struct param *param = choices->param;
+    struct buf *value = &choices->value, exact;
+    char utc[TIMESTAMP_TEXT];
+
+    if (param->type == PARAM_TIMESTAMP &&
+        timestamp_read(buf_str(value), NULL, utc) == TIMESTAMP_GOOD) {
+        buf_reset(value);
+        buf_add_str(value, utc);
+    }
+    if (!is_number(param) || param_accepts_value(param, buf_str(value)))
+        return 0;
+    buf_init(&exact, KEY_MAX);
+    if (decimal_add_exact(&exact, buf_str(value), value->len)) {
+        buf_reset(value);
+        buf_add(value, buf_str(&exact), exact.len);
+    }
+    buf_done(&exact);
+    if (buf_is_starved(&exact) || buf_is_starved(value))
+        return out_of_memory(err);
+    return buf_failed(value)
+               ? spoilt(choices, err, "gives a number of more than %d digits.", PARAM_VALUE_MAX)
+               : 0;
+}
+
 /* 1: choices->value and label are the next ones; 0: there is no other; <0: err. */
 static int choices_next(struct choices *choices, struct err *err)
 {
@@ -107,24 +143,32 @@ static int choices_next(struct choices *choices, struct err *err)
         rc = add_text(choices, &choices->label, &choices->row[1], err);
     else if (rc == 0)
         rc = add_text(choices, &choices->label, &choices->row[0], err);
+    if (rc == 0)
+        rc = spell(choices, err);
     return rc < 0 ? rc : 1;
 }
 
 /* ---- for a form ---- */
 
-static int add_choice(struct choices *choices, size_t rows, struct buf *out, struct err *err)
+/* 1: the value of a row is one that the parameter takes; 0: it is outside its limits; <0: err. */
+static int is_choice(const struct choices *choices, const struct definition *def, struct err *err)
 {
-    struct param one = *choices->param;
     const char *value = buf_str(&choices->value);
 
-    one.list = false; /* a choice is one value of it */
-    if (strlen(value) != choices->value.len || !param_accepts(&one, value))
+    if (strlen(value) != choices->value.len || !param_accepts_value(choices->param, value))
         return spoilt(choices, err, "gives a value that is not of the parameter's type, %s.",
-                      param_type_name(one.type));
-    if (rows > CHOICES_ROWS_MAX)
+                      param_type_name(choices->param->type));
+    return param_is_within(def, choices->param, value);
+}
+
+static int add_choice(struct choices *choices, struct buf *out, struct err *err)
+{
+    const char *value = buf_str(&choices->value);
+
+    if (++choices->listed > CHOICES_ROWS_MAX)
         return spoilt(choices, err, "gives more than %d rows, too many to choose from.",
                       CHOICES_ROWS_MAX);
-    buf_add_str(out, rows > 1 ? ",{" : "{");
+    buf_add_str(out, choices->listed > 1 ? ",{" : "{");
     json_add_key(out, "value");
     if (!json_add_text(out, value, choices->value.len))
         return spoilt(choices, err, "gives text that is not UTF-8.");
@@ -138,15 +182,18 @@ static int add_choice(struct choices *choices, size_t rows, struct buf *out, str
     return 0;
 }
 
-int choices_list(struct source *source, const struct param *param, struct buf *out, struct err *err)
+int choices_list(struct source *source, const struct definition *def, const struct param *param,
+                 struct buf *out, struct err *err)
 {
     struct choices choices;
-    size_t rows = 0;
     int rc = choices_begin(&choices, source, param, err);
 
     buf_add_char(out, '[');
-    while (rc >= 0 && (rc = choices_next(&choices, err)) > 0)
-        rc = add_choice(&choices, ++rows, out, err);
+    while (rc >= 0 && (rc = choices_next(&choices, err)) > 0) {
+        rc = is_choice(&choices, def, err);
+        if (rc > 0)
+            rc = add_choice(&choices, out, err);
+    }
     buf_add_char(out, ']');
     choices_end(&choices);
     return rc;
@@ -154,28 +201,13 @@ int choices_list(struct source *source, const struct param *param, struct buf *o
 
 /* ---- for a report ---- */
 
-static bool is_number(const struct param *param)
-{
-    return param->type == PARAM_INTEGER || param->type == PARAM_DECIMAL;
-}
-
 /* 1.0 and 1 are one number, and so are -0 and 0. False: it is none, and so no choice. */
 static bool add_key(struct buf *out, const struct param *param, const char *text, size_t len)
 {
-    const char *key;
-
     buf_reset(out);
-    if (!is_number(param)) {
-        buf_add(out, text, len);
-        return true;
-    }
-    if (!decimal_add_rounded(out, text, len, DECIMAL_SCALE_MAX))
-        return false;
-    key = buf_str(out);
-    if (*key == '-' && strspn(key, "-0.") == out->len) {
-        buf_reset(out);
-        return decimal_add_rounded(out, "0", 1, DECIMAL_SCALE_MAX);
-    }
+    if (is_number(param))
+        return decimal_add_exact(out, text, len);
+    buf_add(out, text, len);
     return true;
 }
 

@@ -13,11 +13,12 @@ enum {
     CHOICES_BYTES_MAX = 1 << 20, /* of the list as JSON */
 };
 
-/* Append [{"value":"1","label":"Ann"},…] in the query's order; rows whose value is NULL are left
- * out, a label that is NULL or missing is the value. -E_SOURCE says what is wrong with the query or
- * with what it gives; -E_CANCELLED. */
-int choices_list(struct source *source, const struct param *param, struct buf *out,
-                 struct err *err);
+/* Append [{"value":"1","label":"Ann"},…] in the query's order; rows whose value is NULL or outside
+ * the limits of the parameter are left out, a label that is NULL or missing is the value. A moment
+ * without an offset is in UTC, as parameters are bound; the value is in RFC 3339. -E_SOURCE says
+ * what is wrong with the query or with what it gives; -E_CANCELLED. */
+int choices_list(struct source *source, const struct definition *def, const struct param *param,
+                 struct buf *out, struct err *err);
 
 /* Is every value, of a list too, among the choices? -E_SOURCE if not: the words name the parameter
  * and quote no value. No value at all is always one. -E_CANCELLED. */

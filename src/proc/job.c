@@ -434,6 +434,7 @@ static struct wire_order make_order(const struct job *job, const struct definiti
                   .user_name = job->report.user_name,
                   .source_url = config_source_url(config, def->source),
                   .temp_folder = spool_temp_folder(spec->spool),
+                  .timezone = config->timezone.text,
                   .choices = ""},
         .fd = -1,
         .texts_fd = -1,

@@ -337,7 +337,7 @@ static int write_choices(struct run *run, struct err *err)
 
     if (param == NULL || param->values.sql == NULL)
         return err_set(err, -E_DEFINITION, "The report's definition is broken.");
-    return choices_list(run->source, param, sink_block(run->sink), err);
+    return choices_list(run->source, run->def, param, sink_block(run->sink), err);
 }
 
 static int run_transaction(struct run *run, struct err *err)
@@ -362,14 +362,6 @@ static int run_transaction(struct run *run, struct err *err)
     return ended;
 }
 
-/* The configuration's. */
-static const char *default_timezone(void)
-{
-    const char *name = getenv("REPORTD_TIMEZONE");
-
-    return name != NULL && *name != '\0' ? name : NULL;
-}
-
 static int prepare(struct run *run, struct err *err)
 {
     const struct wire_order *job = run->job;
@@ -378,7 +370,8 @@ static int prepare(struct run *run, struct err *err)
                               strlen(texts->definition_text), &run->def, err);
 
     if (rc == 0)
-        rc = definition_set_timezone(run->def, default_timezone(), err);
+        rc = definition_set_timezone(run->def, *texts->timezone != '\0' ? texts->timezone : NULL,
+                                     err);
     if (rc < 0) {
         /* Its words name a file and a line: for the operator, not for the user. */
         struct err why = *err;

@@ -22,7 +22,7 @@ enum {
 
 /* No padding: no byte of a stack or a heap goes along. */
 _Static_assert(sizeof(struct wire_run) == sizeof(struct wire_head) + sizeof(int64_t[6]) +
-                                              sizeof(uint32_t) + REPORT_KEY_BYTES +
+                                              sizeof(uint64_t) + REPORT_KEY_BYTES +
                                               sizeof(uint32_t) * WIRE_TEXT_COUNT,
                "struct wire_run has padding");
 _Static_assert(sizeof(struct wire_answer) == sizeof(struct wire_head) + sizeof(int64_t[4]) +

@@ -32,7 +32,8 @@ struct wire_head {
     X(user_name)                                                                                   \
     X(source_url)                                                                                  \
     X(temp_folder)                                                                                 \
-    X(choices) /* the parameter whose choices are asked for; "": the report is to run */
+    X(timezone) /* of a definition that sets none; "": none */                                     \
+    X(choices)  /* the parameter whose choices are asked for; "": the report is to run */
 
 struct wire_texts {
 #define X(name) const char *name;
@@ -52,7 +53,7 @@ struct wire_run {
     int64_t clock_ahead_ms;               /* of this machine, before the store's */
     int64_t temp_limit;                   /* bytes that its sorts may spill; 0: no limit */
     int64_t row_results;                  /* a file of at most so many bytes needs no fsync */
-    uint32_t sealed;                      /* 1: the result is to be encrypted … */
+    uint64_t sealed;                      /* 1: the result is to be encrypted … */
     uint8_t key[REPORT_KEY_BYTES];        /* … with this */
     uint32_t text_bytes[WIRE_TEXT_COUNT]; /* wire_order_write_texts(): without their NULs */
 };

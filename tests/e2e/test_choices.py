@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from conftest import close
+from fake_clock import SECOND
 from harness import Server, failed, poll, refused
 from seams import plan
 
@@ -150,7 +151,8 @@ def test_a_value_that_is_no_choice_ends_the_report_with_the_name_of_its_paramete
     answer = chooser.alice.finish(chooser.alice.order("Chosen", **given)).json()
     assert answer["data"] == "error"
     assert answer["message"] == f"The parameter '{name}' has a value that is not among its choices."
-    assert f'values: {name}: a value that is not among them"' in chooser.server.log_text()
+    logged = f'values: {name}: a value that is not among them"'
+    poll(lambda: logged in chooser.server.log_text(), what="the line of the log")
     assert "88887777" not in chooser.server.log_text()
 
 
@@ -184,12 +186,86 @@ def test_answers_are_kept_until_the_definitions_are_read_again(chooser):
     assert choices(chooser.alice, "P", "Kept") == [("a", "a"), ("b", "b")]
 
 
+class Aging:
+    """A server whose answers age by the test's clock, over a table of one row."""
+
+    def __init__(self, folder, clock):
+        self.clock = clock
+        self.made = Chooser(folder, "sqlite", None)
+        self.made.sql("CREATE TABLE mark (name); INSERT INTO mark VALUES ('old')")
+
+    def mark(self, text):
+        self.made.sql(f"UPDATE mark SET name = '{text}'")
+
+    def ask(self, report, parameter="P"):
+        """What the mark was when the answer was fetched; asking takes no time."""
+        self.clock.jump(-2 * SECOND)
+        return choices(self.made.alice, parameter, report)[0][1]
+
+
+@pytest.fixture
+def aging(tmp_path, clock):
+    made = Aging(tmp_path / "server", clock)
+    yield made
+    close(made.made.server)
+
+
+def test_an_answer_is_kept_for_a_minute(aging):
+    aging.made.define("Kept", "SELECT name FROM mark")
+    assert aging.ask("Kept") == "old"
+    aging.mark("new")
+    aging.clock.jump(30 * SECOND)
+    assert aging.ask("Kept") == "old"
+    aging.clock.jump(60 * SECOND)
+    poll(lambda: choices(aging.made.alice, "P", "Kept")[0][1] == "new", what="the end of the minute")
+
+
+def test_of_too_many_answers_the_oldest_goes_first(aging):
+    names = [f"P{i}" for i in range(64)]
+    for report in range(5):
+        aging.made.define(f"Many{report}", "SELECT name FROM mark", names)
+    asks = [(f"Many{i // 64}", f"P{i % 64}") for i in range(257)]
+    assert {aging.ask(*one) for one in asks[:256]} == {"old"}
+    aging.mark("new")
+    assert aging.ask(*asks[256]) == "new"  # one more than are kept
+    assert aging.ask(*asks[1]) == "old"
+    assert aging.ask(*asks[0]) == "new"
+    assert aging.ask(*asks[1]) == "new"  # since now it was the oldest
+
+
+def test_answers_that_take_too_much_room_go_too(aging):
+    rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) "
+    aging.made.define("Large", rows + "SELECT printf('%077d', i), name FROM n, mark", [f"P{i}" for i in range(9)])
+    assert {aging.ask("Large", f"P{i}") for i in range(8)} == {"old"}
+    aging.mark("new")
+    assert aging.ask("Large", "P0") == "old"
+    assert aging.ask("Large", "P8") == "new"  # 9 times 0.91 MiB is more than 8 MiB
+    assert aging.ask("Large", "P1") == "old"
+    assert aging.ask("Large", "P0") == "new"
+
+
+def test_moments_are_choices(chooser):
+    chooser.sql("CREATE TABLE tide (high timestamp); INSERT INTO tide VALUES ('2024-01-12 03:04:05')")
+    high = "high" if chooser.engine == "sqlite" else "high AT TIME ZONE 'UTC'"
+    (chooser.server.reports / "Tide.sql").write_text(
+        "-- report: Tide\n-- source: data\n-- timezone: Australia/Sydney\n-- parameter: At timestamp\n"
+        f"-- values: At\nSELECT {high}, 'high'  FROM tide\n-- results\nSELECT count(*) AS n FROM tide WHERE {high} = :At\n")
+    chooser.server.reload()
+    assert choices(chooser.alice, "At", "Tide") == [("2024-01-12T03:04:05Z", "high")]
+    for given in ("2024-01-12T03:04:05Z", "2024-01-12 14:04:05"):
+        reference = chooser.alice.complete("Tide", At=given)
+        assert chooser.alice.result(reference).json()["data"]["results"] == [{"n": 1}]
+    answer = chooser.alice.finish(chooser.alice.order("Tide", At="2024-01-12 03:04:05")).json()
+    assert answer["message"] == "The parameter 'At' has a value that is not among its choices."
+
+
 def test_a_query_that_fails_is_told_and_not_kept(chooser):
     chooser.define("Failing", "SELECT name FROM later")
     refused(ask(chooser.alice, "P", "Failing"), "The choices of 'P' cannot be had just now")
     answer = ask(chooser.alice, "P", "Failing", {"Accept": "application/problem+json"})
     assert (answer.status_code, answer.json()["title"]) == (503, "Choices not available")
-    assert "later" in chooser.server.log_text() and "later" not in answer.text
+    assert "later" not in answer.text
+    poll(lambda: "later" in chooser.server.log_text(), what="the line of the log")
     chooser.sql("CREATE TABLE later (name varchar(20)); INSERT INTO later VALUES ('x')")
     assert choices(chooser.alice, "P", "Failing") == [("x", "x")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server
+from harness import Server, poll
 
 SCHEMA = """
     CREATE TABLE sale (sale_id integer PRIMARY KEY, country varchar(20) NOT NULL, cents integer NOT NULL);
@@ -69,6 +69,7 @@ class Engines:
             reference = client.order("Told", **parameters)
             answer = client.finish(reference).json()
             assert answer["data"] == "error", answer
+            poll(lambda: f"report.failed reference={reference}" in server.log_text(), what="the line of the log")
             lines = re.findall(rf"{reference}.*line (\d+)", server.log_text())
             client.delete(reference)
             yield answer["message"], int(lines[-1]) if lines else None
@@ -225,6 +226,22 @@ SELECT key AS "key", id AS "rows[].id" FROM (
     SELECT CAST(1 AS numeric) AS key, 1 AS id UNION ALL SELECT 1.00, 2 UNION ALL SELECT 1.5, 3 UNION ALL SELECT 1.50, 4
 ) AS t ORDER BY id""", "-- column: key decimal(1)\n")
     assert text.startswith('"results":[{"key":1.0,"rows":[{"id":1},{"id":2}]},{"key":1.5,"rows":[{"id":3},{"id":4}]}]')
+
+
+@pytest.mark.parametrize("keys", [
+    ("'{\"b\": 2, \"a\": [1.0]}'::jsonb", "'{\"a\": [1.00], \"b\": 2.0}'::jsonb"),
+    ("ARRAY[1.0, 2]", "ARRAY[1.00, 2.00]"),
+])
+def test_documents_and_arrays_as_keys_compare_as_postgres_compares_them(engines, keys):
+    one, other = keys
+    postgres = engines.servers[1]
+    (postgres.reports / "Keys.sql").write_text(
+        f"-- report: Keys\n-- source: data\n-- results\nSELECT k AS \"k\", i AS \"rows[].i\"\n"
+        f"FROM (VALUES ({one}, 1), ({other}, 2)) AS t (k, i) WHERE {one} = {other} ORDER BY k, i\n")
+    postgres.reload()
+    client = postgres.client_of("alice")
+    (parent,) = client.result(client.complete("Keys")).json()["data"]["results"]
+    assert parent["rows"] == [{"i": 1}, {"i": 2}]
 
 
 @pytest.mark.parametrize("names, words", [

@@ -400,6 +400,38 @@ static void decimals_are_equal_by_value(void **state)
             decimal_equal(other[i][0], strlen(other[i][0]), other[i][1], strlen(other[i][1])));
 }
 
+static void equal_decimals_are_one_text(void **state)
+{
+    static const char *const cases[][2] = {
+        {"1.0", "1"},
+        {"+1.", "1"},
+        {"-0.50", "-0.5"},
+        {"-.5", "-0.5"},
+        {"-0.000", "0"},
+        {"0e999", "0"},
+        {"10e-1", "1"},
+        {"1e2", "100"},
+        {"007", "7"},
+        {"1e-3", "0.001"},
+        {"12.5e1", "125"},
+        {"120", "120"},
+        {"0.1234567890123456789012345", "0.1234567890123456789012345"},
+        {"99999999999999999999999.90", "99999999999999999999999.9"},
+    };
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 2000);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        buf_reset(&out);
+        assert_true(decimal_add_exact(&out, cases[i][0], strlen(cases[i][0])));
+        assert_string_equal(buf_str(&out), cases[i][1]);
+    }
+    assert_false(decimal_add_exact(&out, "1x", 2));
+    assert_false(decimal_add_exact(&out, "", 0));
+    buf_done(&out);
+}
+
 static void plain_decimals_are_json_numbers_without_exponent(void **state)
 {
     static const char *const good[] = {"0", "-0", "12.50", "-0.05", "1234567890123456789012345"};
@@ -591,6 +623,7 @@ int main(void)
         cmocka_unit_test(every_count_of_digits_prints_exactly),
         cmocka_unit_test(plain_decimals_are_json_numbers_without_exponent),
         cmocka_unit_test(decimals_are_equal_by_value),
+        cmocka_unit_test(equal_decimals_are_one_text),
         cmocka_unit_test(json_texts_are_escaped),
         cmocka_unit_test(what_is_escaped_is_escaped_wherever_it_stands),
         cmocka_unit_test(json_texts_that_are_not_utf8_add_nothing),

@@ -137,8 +137,6 @@ static void values_are_a_select_for_a_parameter(void **state)
                    "t.sql:6: ", "write '-- values: PARAMETER'");
     expect_refused(ONE("boolean") "-- values: P\nSELECT 1\n" BODY " WHERE :P",
                    "t.sql:4: ", "those of its type, boolean");
-    expect_refused(ONE("timestamp") "-- values: P\nSELECT 1\n" BODY " WHERE :P",
-                   "t.sql:4: ", "a timestamp");
     expect_refused(ONE("enum(A|B)") "-- values: P\nSELECT 1\n" BODY " WHERE :P",
                    "t.sql:4: ", "those of its type, enum");
     expect_refused(ONE("string") "-- values: P\nSELECT 1\n-- values: P\nSELECT 2\n" BODY

@@ -319,13 +319,14 @@ static void a_default_must_be_of_its_type(void **state)
 
 static void an_enum_lists_its_values(void **state)
 {
-    struct definition *def = with_parameter("enum(Deposit| Not started |C) required \"d\"");
+    struct definition *def =
+        with_parameter("enum(Deposit| Not started |C) required \"d \"\"e\"\"\"");
 
     (void)state;
     assert_int_equal(def->params[0].allowed_count, 3);
     assert_string_equal(def->params[0].allowed[1], "Not started");
     assert_true(def->params[0].required);
-    assert_string_equal(def->params[0].description, "d");
+    assert_string_equal(def->params[0].description, "d \"e\"");
     definition_free(def);
     refused_parameter("P enum(A||B)", "is empty");
     refused_parameter("P enum()", "is empty");
@@ -484,6 +485,7 @@ static void a_column_has_a_label_and_a_unit(void **state)
              "Closing balance", "AUD");
     declares("a[].b scaled(4)\t\"B\"", "a[].b", COLUMN_SCALED, "B", NULL);
     declares("my total json  \"Sum: \"all\"\"  %", "my total", COLUMN_JSON, "Sum: \"all\"", "%");
+    declares("a json \"Say \"\"hi\"\", \"\"\" %", "a", COLUMN_JSON, "Say \"hi\", \"", "%");
     declares("day \"Day of the order\"", "day", COLUMN_ANY, "Day of the order", NULL);
     declares("my  day \"Day\" UTC", "my  day", COLUMN_ANY, "Day", "UTC");
     declares("units decimal(2) units", "units", COLUMN_DECIMAL, NULL, "units");

@@ -30,6 +30,10 @@
     {                                                                                              \
         .kind = SOURCE_NUMERIC, .text = {(s), sizeof(s) - 1 }                                      \
     }
+#define JSON(s)                                                                                    \
+    {                                                                                              \
+        .kind = SOURCE_JSON, .text = {(s), sizeof(s) - 1 }                                         \
+    }
 #define NUL                                                                                        \
     {                                                                                              \
         .kind = SOURCE_NULL                                                                        \
@@ -292,6 +296,33 @@ static void keys_of_parents_compare_as_values(void **state)
     keys(NULL, nul, (struct source_value)N(0), false);
     keys(NULL, one, (struct source_value){.kind = SOURCE_BOOLEAN, .integer = 1}, false);
     keys(NULL, a, (struct source_value){.kind = SOURCE_BLOB, .text = {"1.0", 3}}, false);
+}
+
+static void documents_that_are_keys_compare_as_values(void **state)
+{
+    static const struct {
+        struct source_value a, b;
+        bool same;
+    } cases[] = {
+        {JSON("[1.0,-2]"), JSON("[1.00, -2.0]"), true},
+        {JSON("{\"a\": 1.0, \"b\": [true, null]}"), JSON("{\"a\": 1, \"b\": [true, null]}"), true},
+        {JSON("[1e20]"), JSON("[100000000000000000000]"), true},
+        {JSON("[1.0]"), JSON("[1.01]"), false},
+        {JSON("[1]"), JSON("[1,1]"), false},
+        {JSON("[1,1]"), JSON("[1]"), false},
+        {JSON("[1,2]"), JSON("[12]"), false},
+        {JSON("[\"1.0\"]"), JSON("[\"1.00\"]"), false},
+        {JSON("[\"a\\\" 1.0\"]"), JSON("[\"a\\\" 1.00\"]"), false},
+        {JSON("[\"1.0\"]"), JSON("[1.0]"), false},
+        {JSON("[true]"), JSON("[false]"), false},
+        {JSON("\"a b\""), JSON("\"ab\""), false},
+        {JSON("[1.0]"), T("[1.00]"), false},
+        {T("[1.0]"), T("[1.00]"), false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        keys(NULL, cases[i].a, cases[i].b, cases[i].same);
 }
 
 static void a_column_of_an_array_is_declared_by_its_whole_name(void **state)
@@ -632,6 +663,7 @@ int main(void)
         cmocka_unit_test(without_plain_columns_all_rows_are_one_array),
         cmocka_unit_test(an_array_may_stand_in_the_elements_of_another),
         cmocka_unit_test(keys_of_parents_compare_as_values),
+        cmocka_unit_test(documents_that_are_keys_compare_as_values),
         cmocka_unit_test(a_column_of_an_array_is_declared_by_its_whole_name),
         cmocka_unit_test(names_that_make_no_shape_are_refused),
         cmocka_unit_test(a_dot_nests_only_in_a_name_that_is_given_with_as),

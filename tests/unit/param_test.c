@@ -146,12 +146,13 @@ static void an_integer_is_64_bits_and_kept_in_one_form(void **state)
 static const char *of_header(const char *header, int64_t now_ms, const char *json)
 {
     static char out[2048];
+    const char *sql = strstr(header, " list(") != NULL ? "1 IN (:P)" : ":P";
     struct definition *def = NULL;
     struct err err = {0};
     json_t *given = json_loads(json, 0, NULL);
     char *got = NULL;
 
-    snprintf(out, sizeof(out), "-- report: R\n-- source: s\n%s-- results\nSELECT :P", header);
+    snprintf(out, sizeof(out), "-- report: R\n-- source: s\n%s-- results\nSELECT %s", header, sql);
     if (definition_parse("t.sql", out, strlen(out), &def, &err) != 0 ||
         params_canonical(def, given, now_ms, &got, &err) != 0)
         snprintf(out, sizeof(out), "%s", err.text);
@@ -320,7 +321,6 @@ static void limits_that_contradict_are_errors_of_the_definition(void **state)
         {"integer default 600 max 500",
          "the default is refused: Parameter 'P' takes an integer such as 42, "
          "at most 500; '600' is not one."},
-        {"date default today max 2020-01-01", "the default is refused: Parameter 'P'"},
         {"string default a matching \"b\"",
          "the default is refused: Parameter 'P' takes a text, matching b"},
         {"integer min x", "'x' is no min for 'P'; write a value of type integer"},
@@ -349,6 +349,32 @@ static void limits_that_contradict_are_errors_of_the_definition(void **state)
         if (strncmp(got, "t.sql:3: ", 9) != 0 || strstr(got, cases[i][1]) == NULL)
             fail_msg("%s: %s", cases[i][0], got);
     }
+}
+
+static void a_default_that_the_calendar_moves_out_of_its_limits_breaks_nothing(void **state)
+{
+    static const char header[] = "-- parameter: P date default today max 2020-01-01\n";
+
+    (void)state;
+    assert_string_equal(of_header(header, INT64_C(1577880000000), "{}"), /* noon of that day */
+                        "{\"P\":\"2020-01-01\"}");
+    assert_string_equal(of_header(header, INT64_C(1577966400000), "{}"),
+                        "Parameter 'P' has to be given now: it takes a date written YYYY-MM-DD, at "
+                        "most 2020-01-01, and its default, today, is 2020-01-02 today.");
+    assert_string_equal(of_header(header, INT64_C(1577966400000), "{\"P\": \"2019-12-31\"}"),
+                        "{\"P\":\"2019-12-31\"}");
+}
+
+static void a_zero_has_no_sign(void **state)
+{
+    (void)state;
+    assert_string_equal(of_header("-- parameter: P decimal\n", 0, "{\"P\": \"-0.00\"}"),
+                        "{\"P\":\"0.00\"}");
+    assert_string_equal(
+        of_header("-- parameter: P list(decimal)\n", 0, "{\"P\": \"-0,-0.0,-0.01,0\"}"),
+        "{\"P\":\"0,0.0,-0.01,0\"}");
+    assert_string_equal(of_header("-- parameter: P decimal default -0\n", 0, "{}"),
+                        "{\"P\":\"0\"}");
 }
 
 static void dates_are_days_that_exist(void **state)
@@ -560,6 +586,8 @@ int main(void)
         TEST(only_strings_are_values),
         TEST(an_integer_is_64_bits_and_kept_in_one_form),
         TEST(a_timestamp_is_kept_in_utc),
+        TEST(a_default_that_the_calendar_moves_out_of_its_limits_breaks_nothing),
+        TEST(a_zero_has_no_sign),
         TEST(today_is_the_day_of_the_zone),
         TEST(a_default_may_be_a_day_by_its_distance),
         TEST(a_value_keeps_its_limits),

@@ -40,7 +40,7 @@ struct bench {
 
 /* What a test asks for; zero means the usual. */
 struct ask {
-    const char *definition, *parameters, *database, *user, *choices;
+    const char *definition, *parameters, *database, *user, *choices, *timezone;
     int64_t timeout_ms, row_limit, size_limit, row_results, temp_limit;
 };
 
@@ -115,6 +115,7 @@ static void send_run(struct bench *b, const struct ask *ask, struct guid *ret_id
                   .user_name = ask->user != NULL ? ask->user : "u",
                   .source_url = url,
                   .temp_folder = b->folder,
+                  .timezone = ask->timezone != NULL ? ask->timezone : "",
                   .choices = ask->choices != NULL ? ask->choices : ""},
         .texts_fd = -1,
     };
@@ -337,10 +338,31 @@ static void a_message_that_is_cut_is_still_text(void **state)
     fails_with(*state, &(struct ask){.definition = definition}, expected);
 }
 
+static void the_time_zone_of_the_configuration_comes_with_the_order(void **state)
+{
+    static const char *const cases[][2] = {
+        {"Australia/Sydney", "[{\"t\":\"2024-01-11 13:00:00\"}]"},
+        {"", "[{\"t\":\"2024-01-12 00:00:00\"}]"}, /* nothing is left of the one before */
+    };
+    struct ask ask = {.definition =
+                          HEAD "-- parameter: T timestamp\n-- results\nSELECT :T AS \"t\"",
+                      .parameters = "{\"T\":\"2024-01-12 00:00\"}"};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        json_t *data;
+
+        ask.timezone = cases[i][0];
+        data = completes(*state, &ask);
+        member_is(data, "results", cases[i][1]);
+        json_decref(data);
+    }
+}
+
 #define CHOICES                                                                                    \
     HEAD "-- parameter: N decimal\n-- parameter: L list(integer)\n-- values: N\n"                  \
          "SELECT 0.0, 'zero' UNION ALL SELECT 1.5, NULL UNION ALL SELECT NULL, 'none' "            \
-         "UNION ALL SELECT 10, 'ten' UNION ALL SELECT '2.50', ''\n"                                \
+         "UNION ALL SELECT 10, 'ten' UNION ALL SELECT '2.50', '' "                                 \
+         "UNION ALL SELECT '0.12345678901234567890', 'long' UNION ALL SELECT 1e20, 'big'\n"        \
          "-- values: L\nSELECT id FROM entity\n"                                                   \
          "-- results\nSELECT :N AS \"n\" WHERE :L IS NULL OR 1 IN (:L)\n"
 
@@ -358,18 +380,63 @@ static void choices_are_listed_as_a_parameter_is_written(void **state)
     assert_string_equal(text, "[{\"value\":\"0.0\",\"label\":\"zero\"},"
                               "{\"value\":\"1.5\",\"label\":\"1.5\"},"
                               "{\"value\":\"10\",\"label\":\"ten\"},"
-                              "{\"value\":\"2.50\",\"label\":\"\"}]");
+                              "{\"value\":\"2.50\",\"label\":\"\"},"
+                              "{\"value\":\"0.12345678901234567890\",\"label\":\"long\"},"
+                              "{\"value\":\"100000000000000000000\",\"label\":\"big\"}]");
     free(text);
+}
+
+static void choices_keep_to_the_limits_of_their_parameter(void **state)
+{
+#define ONE(value) "[{\"value\":\"" value "\",\"label\":\"\"}]"
+    static const struct {
+        const char *parameter, *query, *want;
+    } cases[] = {
+        {"integer min 2 max 2", "SELECT id, '' FROM entity", ONE("2")},
+        {"integer", "SELECT 7.0, ''", ONE("7")}, /* a number, however it is stored */
+        {"decimal max 2.5", "SELECT '2.500', '' UNION ALL SELECT 2.51, ''", ONE("2.500")},
+        {"string matching \"A[a-z]+\"", "SELECT name, '' FROM entity", ONE("Ann")},
+        {"timestamp min 2024-01-01T00:00:00Z", /* a column of SQLite is in UTC, as what is bound */
+         "SELECT '2024-01-01 00:00:00.5', '' UNION ALL SELECT '2023-12-31 23:59:59', ''",
+         ONE("2024-01-01T00:00:00.5Z")},
+        {"list(integer) max 0", "SELECT id FROM entity", "[]"},
+    };
+    struct wire_answer done;
+    char definition[600], *text;
+    size_t len;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(definition, sizeof(definition),
+                 HEAD "-- parameter: P %s\n-- values: P\n%s\n"
+                      "-- results\nSELECT 1 AS \"n\" WHERE 1 IN (:P)\n",
+                 cases[i].parameter, cases[i].query);
+        run(*state,
+            &(struct ask){.definition = definition, .choices = "P", .timezone = "Australia/Sydney"},
+            &done);
+        text = read_part(*state, &len);
+        assert_string_equal(text, cases[i].want);
+        free(text);
+    }
 }
 
 static void what_is_given_is_compared_with_the_choices_as_a_value(void **state)
 {
-    static const char *const good[] = {"{\"N\":\"0\"}",     "{\"N\":\"-0.00\"}",
-                                       "{\"N\":\"1.500\"}", "{\"N\":\"10.0\"}",
-                                       "{\"N\":\"2.5\"}",   "{}",
-                                       "{\"L\":\"\"}",      "{\"L\":\"3,1,3,2\"}"};
-    static const char *const bad[] = {"{\"N\":\"1\"}", "{\"N\":\"1.5001\"}",
-                                      "{\"N\":\"0.000000000000000001\"}", "{\"L\":\"1,2,4\"}",
+    static const char *const good[] = {"{\"N\":\"0\"}",
+                                       "{\"N\":\"-0.00\"}",
+                                       "{\"N\":\"1.500\"}",
+                                       "{\"N\":\"10.0\"}",
+                                       "{\"N\":\"2.5\"}",
+                                       "{}",
+                                       "{\"N\":\"0.1234567890123456789\"}",
+                                       "{\"N\":\"100000000000000000000.0\"}",
+                                       "{\"L\":\"\"}",
+                                       "{\"L\":\"3,1,3,2\"}"};
+    static const char *const bad[] = {"{\"N\":\"1\"}",
+                                      "{\"N\":\"1.5001\"}",
+                                      "{\"N\":\"0.0000000000000000001\"}",
+                                      "{\"N\":\"0.12345678901234567891\"}",
+                                      "{\"N\":\"100000000000000000000.00000000000000000001\"}",
+                                      "{\"L\":\"1,2,4\"}",
                                       "{\"L\":\"0\"}"};
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
@@ -699,6 +766,8 @@ int main(void)
         TEST(a_message_that_is_cut_is_still_text),
         TEST(choices_are_listed_as_a_parameter_is_written),
         TEST(what_is_given_is_compared_with_the_choices_as_a_value),
+        TEST(choices_keep_to_the_limits_of_their_parameter),
+        TEST(the_time_zone_of_the_configuration_comes_with_the_order),
         TEST(a_query_that_fails_tells_the_user_nothing_of_its_text),
         TEST(a_worker_goes_on_after_a_report_has_failed),
         TEST(the_next_report_may_read_another_database),
