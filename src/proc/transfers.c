@@ -4,10 +4,11 @@
 
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h> /* the one of netinet/ is short of tcpi_bytes_acked … */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -24,13 +25,15 @@ enum {
     LATER_MS = 250,     /* the others are looked at less often … */
     YOUNG_MS = 1000,    /* … from this age on */
     STOP_MS = 2000,     /* at the end of the server */
+    TCP_CLOSE = 7,      /* … this one of the state */
 };
 
 struct transfer {
     struct guid id;
     struct peer *peer;
     bool sending, ended;
-    bool done;                     /* by the server; the kernel may still have bytes */
+    bool done;                     /* by the server; the kernel may still have bytes, … */
+    uint64_t end;                  /* … until the client's has acknowledged so many in all */
     struct transfer *next, **link; /* of its bucket */
     struct transfer *sibling;      /* of its connection, once it is done */
     struct transfers *transfers;
@@ -44,7 +47,8 @@ struct transfer {
 struct peer {
     struct transfers *transfers;
     int fd;
-    struct transfer *done;
+    _Atomic(struct transfer *) done; /* in the order in which they end, … */
+    struct transfer *last;           /* … to this one, if there is any */
     /* Once it is closed and lingers, `fd` is its own. */
     struct peer *next;
     int left;                    /* bytes that were not acknowledged when … */
@@ -140,17 +144,6 @@ static void forget(struct transfer *transfer)
         free(transfer);
 }
 
-/* The mutex is held. */
-static void forget_done(struct peer *peer)
-{
-    while (peer->done != NULL) {
-        struct transfer *transfer = peer->done;
-
-        peer->done = transfer->sibling;
-        forget(transfer);
-    }
-}
-
 /* Bytes that the client's machine has not acknowledged; -1: unknown. */
 static int unacknowledged(const struct peer *peer)
 {
@@ -159,19 +152,66 @@ static int unacknowledged(const struct peer *peer)
     return ioctl(peer->fd, SIOCOUTQ, &left) == 0 ? left : -1;
 }
 
-static bool is_received(const struct peer *peer)
+static bool read_info(const struct peer *peer, struct tcp_info *info)
 {
-    return unacknowledged(peer) == 0;
+    socklen_t len = sizeof(*info);
+
+    return getsockopt(peer->fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0 &&
+           len > offsetof(struct tcp_info, tcpi_bytes_acked);
+}
+
+/* Of the bytes that were ever sent on the connection. */
+static uint64_t acknowledged(const struct peer *peer)
+{
+    struct tcp_info info;
+
+    return read_info(peer, &info) ? info.tcpi_bytes_acked : 0;
+}
+
+/* Where, counted so, what the kernel has been given by now ends. */
+static uint64_t end_of_bytes(const struct peer *peer)
+{
+    uint64_t before, after = acknowledged(peer);
+    int left;
+
+    do { /* until both are of the same moment */
+        before = after;
+        left = unacknowledged(peer);
+        after = acknowledged(peer);
+    } while (after != before);
+    return left >= 0 ? after + (uint64_t)left : UINT64_MAX;
 }
 
 /* Such as by a reset: then the kernel has dropped what it had. */
 static bool is_broken(const struct peer *peer)
 {
     struct tcp_info info;
-    socklen_t len = sizeof(info);
 
-    return getsockopt(peer->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-           info.tcpi_state == TCP_CLOSE;
+    return read_info(peer, &info) && info.tcpi_state == TCP_CLOSE;
+}
+
+/* Those that end at so many bytes, or before. The mutex is held. */
+static void forget_until(struct peer *peer, uint64_t end)
+{
+    struct transfer *transfer;
+
+    while ((transfer = peer->done) != NULL && transfer->end <= end) {
+        peer->done = transfer->sibling;
+        forget(transfer);
+    }
+}
+
+/* The mutex is held. */
+static void forget_done(struct peer *peer)
+{
+    forget_until(peer, UINT64_MAX);
+}
+
+/* Those of which the client's machine has all. The mutex is held. */
+static void forget_received(struct peer *peer)
+{
+    if (peer->done != NULL)
+        forget_until(peer, acknowledged(peer));
 }
 
 /* To AF_UNSPEC a TCP socket disconnects at once: the client gets a reset, and what was not sent is
@@ -217,6 +257,15 @@ static bool linger(struct peer *peer)
     return true;
 }
 
+void peer_asked(struct peer *peer)
+{
+    if (peer == NULL || peer->done == NULL)
+        return;
+    pthread_mutex_lock(&peer->transfers->mutex);
+    forget_received(peer);
+    pthread_mutex_unlock(&peer->transfers->mutex);
+}
+
 bool peer_close(struct peer *peer)
 {
     struct transfers *transfers;
@@ -226,7 +275,8 @@ bool peer_close(struct peer *peer)
         return true;
     transfers = peer->transfers;
     pthread_mutex_lock(&transfers->mutex);
-    lingers = peer->done != NULL && !is_received(peer) && !is_broken(peer) && linger(peer);
+    forget_received(peer);
+    lingers = peer->done != NULL && !is_broken(peer) && linger(peer);
     if (!lingers)
         forget_done(peer);
     pthread_mutex_unlock(&transfers->mutex);
@@ -235,19 +285,20 @@ bool peer_close(struct peer *peer)
     return !lingers;
 }
 
-/* Has the client received all, or is the connection broken, by itself or since it stalls? The mutex
- * is held. */
+/* Has the client received the results, or is the connection broken, by itself or since it stalls?
+ * The mutex is held. */
 static bool is_over(struct peer *peer, int64_t now_ms)
 {
     int left = unacknowledged(peer);
 
+    forget_received(peer);
     if (left < peer->left) {
         peer->left = left;
         peer->moved_ms = now_ms;
     } else if (now_ms - peer->moved_ms >= STALLED_MS) {
         break_off(peer);
     }
-    return left == 0 || is_broken(peer);
+    return peer->done == NULL || is_broken(peer);
 }
 
 /* Close those that are over, and return how many. The mutex is held. */
@@ -392,10 +443,13 @@ void transfer_done(struct transfer *transfer)
     pthread_mutex_lock(&peer->transfers->mutex);
     if (transfer->sending) {
         transfer->done = true;
-        transfer->sibling = peer->done;
-        peer->done = transfer;
-        if (is_received(peer))
-            forget_done(peer);
+        transfer->end = end_of_bytes(peer);
+        if (peer->done == NULL)
+            peer->done = transfer;
+        else
+            peer->last->sibling = transfer;
+        peer->last = transfer;
+        forget_received(peer);
     } else {
         forget(transfer);
     }
@@ -405,10 +459,11 @@ void transfer_done(struct transfer *transfer)
 /* False: it is over already, and gone, with others of its connection. The mutex is held. */
 static bool end(struct transfer *transfer)
 {
-    bool received = transfer->done && is_received(transfer->peer);
+    uint64_t acked = transfer->done ? acknowledged(transfer->peer) : 0;
+    bool received = transfer->done && transfer->end <= acked;
 
     if (received)
-        forget_done(transfer->peer);
+        forget_until(transfer->peer, acked);
     else if (transfer->sending && !transfer->ended)
         break_off(transfer->peer);
     if (!received)

@@ -31,6 +31,8 @@ void transfers_await_name(struct transfers *transfers, int64_t patience_ms);
 
 /* A connection on the socket `fd`, borrowed until peer_close(); NULL: no memory. */
 struct peer *peer_new(struct transfers *transfers, int fd);
+/* A request has come on it: forget the results that the client has by then. NULL is fine. */
+void peer_asked(struct peer *peer);
 /* Before the socket is closed: its number may be another connection's right after that. False: the
  * client has not received all of a result, and a duplicate of the socket is open until
  * transfers_tend() finds that it has, or that it takes nothing any more. NULL is fine: true. */

@@ -45,6 +45,9 @@ class SlowClient:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
         self.socket.settimeout(60)
         self.socket.connect((host, int(port)))
+        self.ask(client, reference, requests, version, header)
+
+    def ask(self, client, reference, requests=1, version="HTTP/1.1", header=""):
         self.socket.sendall(f"GET /Report?reference={reference} {version}\r\nHost: x\r\nVersion: 2.0\r\n"
                             f"{header}Authorization: {client.token}\r\n\r\n".encode() * requests)
         self.got = b""
@@ -222,6 +225,22 @@ def test_connections_that_have_received_a_result_stay(make_server):
     assert connection.sock.getsockname()[1] == port
     while len(slow.got) < len(whole):
         slow.got += slow.socket.recv(1 << 20)
+    assert slow.got == whole
+
+
+def test_what_comes_later_on_the_same_connection_outlives_the_deletion(make_server):
+    """The client has all of the deleted result, and another one is on its way to it."""
+    server = make_server()
+    client = server.client("alice")
+    deleted, kept = (client.complete("Big", Rows="20000") for _ in range(2))
+    slow = SlowClient(client, deleted)
+    whole = client.result(kept).content
+    while len(slow.got) < slow.size:
+        slow.got += slow.socket.recv(65536)
+    slow.ask(client, kept)
+    assert client.delete(deleted).json()["result"] is True
+    while len(slow.got) < slow.size:
+        slow.got += slow.socket.recv(65536)
     assert slow.got == whole
 
 

@@ -110,6 +110,14 @@ static void await_acknowledgement(const struct line *line)
         ;
 }
 
+static void receive_all(const struct line *line)
+{
+    char bytes[4096];
+
+    while (unacknowledged(line->server) > 0)
+        recv(line->client, bytes, sizeof(bytes), MSG_DONTWAIT);
+}
+
 static void what_is_being_sent_is_broken_off(void **state)
 {
     struct line *line = *state;
@@ -162,6 +170,42 @@ static void a_connection_that_has_received_all_stays(void **state)
     await_acknowledgement(line);
     transfers_end(line->transfers, &id);
     assert_false(is_reset(line));
+}
+
+/* Of later answers nothing is acknowledged yet. */
+static void a_later_answer_is_not_taken_for_a_result_that_was_received(void **state)
+{
+    struct line *line = *state;
+    struct guid id = guid_new();
+    struct transfer *transfer = begin(line, &id);
+
+    transfer_send(transfer);
+    send_bytes(line, 60000);
+    transfer_done(transfer);
+    receive_all(line);
+    send_bytes(line, 60000);
+    transfers_end(line->transfers, &id);
+    assert_false(is_reset(line));
+}
+
+static void of_two_results_the_one_that_was_not_received_is_dropped(void **state)
+{
+    struct line *line = *state;
+    struct guid received = guid_new(), other = guid_new();
+    struct transfer *first = begin(line, &received), *second = begin(line, &other);
+
+    transfer_send(first);
+    transfer_send(second);
+    send_bytes(line, 60000);
+    transfer_done(first);
+    receive_all(line);
+    send_bytes(line, 60000);
+    transfer_done(second);
+    peer_asked(line->peer);
+    transfers_end(line->transfers, &received);
+    assert_true(unacknowledged(line->server) > 0);
+    transfers_end(line->transfers, &other);
+    assert_true(is_reset(line));
 }
 
 static void another_report_ends_nothing(void **state)
@@ -320,6 +364,8 @@ int main(void)
         test(what_has_not_begun_to_be_sent_is_told),
         test(what_the_kernel_still_has_is_dropped),
         test(a_connection_that_has_received_all_stays),
+        test(a_later_answer_is_not_taken_for_a_result_that_was_received),
+        test(of_two_results_the_one_that_was_not_received_is_dropped),
         test(another_report_ends_nothing),
         test(a_closed_connection_is_broken_off_too),
         test(a_closed_connection_is_received_to_its_end_and_released),
