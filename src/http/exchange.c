@@ -194,11 +194,7 @@ void exchange_wake(struct exchange *ex)
 
 bool exchange_transfer(struct exchange *ex, const struct guid *id)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(ex->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-    if (transfer_begin(info != NULL ? info->socket_context : NULL, id, &ex->transfer, &ex->err) ==
-        0)
+    if (transfer_begin(server_peer(ex->connection), id, &ex->transfer, &ex->err) == 0)
         return true;
     exchange_reply_error(ex, &ex->err, NULL);
     return false;

@@ -45,6 +45,8 @@ struct gate *server_gate(struct server *server);
 int64_t server_uptime_ms(const struct server *server);
 /* An id for a request that brought none: another one each time, on every server; no secret. */
 void server_name_request(struct server *server, char out[GUID_TEXT]);
+/* Of a connection, for its transfers; NULL: no memory. */
+struct peer *server_peer(struct MHD_Connection *connection);
 /* The memory of an exchange that has ended, for the next one: NULL if there is none; and back. */
 void *server_take_spare(struct server *server);
 void server_give_spare(struct server *server, void *spare);

@@ -14,11 +14,12 @@
 #include "http/completed.h"
 #include "http/exchange_impl.h"
 #include "http/gate.h"
+#include "http/idle.h"
 #include "http/listener.h"
 #include "http/user.h"
 
 enum {
-    IDLE_S = 60, /* a connection that says nothing is closed */
+    STALLED_S = 60, /* a client that stops within a request, or takes no more of the answer */
     /* Request headers of up to 10 KB; 431 above. The library clears it after each request. */
     CONNECTION_MEMORY = 12 * 1024,
     SPARES = 64, /* some 10 KB each */
@@ -32,6 +33,12 @@ struct http_thread {
     atomic_bool busy; /* in a request */
 };
 
+/* A client's, of which the library keeps the address. */
+struct connection {
+    struct peer *peer; /* NULL: no memory, or no results are served */
+    struct idle idle;
+};
+
 struct server {
     struct services services;
     struct http_thread *threads;
@@ -40,6 +47,7 @@ struct server {
     struct bearers *bearers;
     struct completed *completed;
     struct listener *listener;
+    struct idle_list *idle;
     int64_t began_ms;         /* monotonic */
     char first_id[GUID_TEXT]; /* of a request: the others count on from it */
     atomic_ullong ids_made;
@@ -49,14 +57,51 @@ struct server {
     struct gate gate;
 };
 
+static struct connection *connection_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info != NULL ? info->socket_context : NULL;
+}
+
+struct peer *server_peer(struct MHD_Connection *connection)
+{
+    struct connection *own = connection_of(connection);
+
+    return own != NULL ? own->peer : NULL;
+}
+
+/* The library's time-out is for the time of a request, idle.h for that between two. */
+static void begin_request(struct server *server, struct MHD_Connection *connection)
+{
+    struct connection *own = connection_of(connection);
+
+    if (own != NULL) {
+        idle_end(server->idle, &own->idle);
+        peer_asked(own->peer);
+    }
+    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)STALLED_S);
+}
+
+static void end_request(struct server *server, struct MHD_Connection *connection)
+{
+    struct connection *own = connection_of(connection);
+
+    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
+    if (own != NULL)
+        idle_begin(server->idle, &own->idle, clock_mono_ms());
+}
+
 static char malformed; /* the state of a request until on_request(), instead of NULL */
 
 /* The library decodes %00, and whoever reads the path or a value as a string would see its
  * beginning only: DELETE /Report?reference=GUID%00… is not about that report. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
-    (void)context;
-    (void)connection;
+    struct http_thread *thread = context;
+
+    begin_request(thread->server, connection);
     return strstr(target, "%00") != NULL ? &malformed : NULL;
 }
 
@@ -91,12 +136,37 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static void on_completed(void *context, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode why)
 {
-    (void)context;
-    (void)connection;
-    (void)why;
+    struct http_thread *thread = context;
+
     if (*state != &malformed)
         exchange_free(*state);
     *state = NULL;
+    if (why == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        end_request(thread->server, connection);
+}
+
+static struct connection *open_connection(struct server *server, int fd)
+{
+    struct connection *own = calloc(1, sizeof(*own));
+
+    if (own == NULL)
+        return NULL;
+    own->idle.fd = fd;
+    if (server->services.transfers != NULL)
+        own->peer = peer_new(server->services.transfers, fd);
+    idle_begin(server->idle, &own->idle, clock_mono_ms());
+    return own;
+}
+
+static void close_connection(struct server *server, struct connection *own)
+{
+    if (own != NULL)
+        idle_end(server->idle, &own->idle);
+    if (peer_close(own != NULL ? own->peer : NULL))
+        listener_ended(server->listener);
+    else
+        listener_wake(server->listener); /* it counts until on_tend() finds it over */
+    free(own);
 }
 
 /* The library calls this before it closes the socket, too. */
@@ -104,21 +174,17 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http_thread *thread = context;
-    struct server *server = thread->server;
     const union MHD_ConnectionInfo *info;
 
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        if (peer_close(*state))
-            listener_ended(server->listener);
-        else
-            listener_wake(server->listener); /* it counts until on_tend() finds it over */
+        close_connection(thread->server, *state);
         *state = NULL;
         atomic_fetch_sub(&thread->connections, 1);
         return;
     }
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (info != NULL && server->services.transfers != NULL)
-        *state = peer_new(server->services.transfers, info->connect_fd);
+    if (info != NULL)
+        *state = open_connection(thread->server, info->connect_fd);
 }
 
 /* A thread that is not in a request, of these the one with the fewest connections. */
@@ -158,14 +224,15 @@ static bool on_accept(void *context, int fd, const struct sockaddr *address, soc
 static int on_tend(void *context)
 {
     struct server *server = context;
-    int gone, wait_ms;
+    int64_t now_ms = clock_mono_ms();
+    int idle_ms = idle_tend(server->idle, now_ms), gone, wait_ms;
 
     if (server->services.transfers == NULL)
-        return -1;
-    wait_ms = transfers_tend(server->services.transfers, clock_mono_ms(), &gone);
+        return idle_ms;
+    wait_ms = transfers_tend(server->services.transfers, now_ms, &gone);
     while (gone-- > 0)
         listener_ended(server->listener);
-    return wait_ms;
+    return wait_ms >= 0 && wait_ms < idle_ms ? wait_ms : idle_ms;
 }
 
 /* The library's own pool would give a connection to the thread that its descriptor's number
@@ -178,11 +245,10 @@ static int start_thread(struct server *server, struct http_thread *thread, struc
     thread->server = server;
     thread->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, thread, /**/
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-        NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, thread, /**/
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, thread, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        thread, MHD_OPTION_NOTIFY_CONNECTION, on_connection, thread, /**/
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->services.config->connections.number,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
     if (thread->daemon == NULL)
         return err_errno(err, -E_CONFIG, "start the HTTP threads (see http_threads, connections)");
     server->thread_count++;
@@ -221,8 +287,9 @@ int server_new(const struct services *services, struct server **ret, struct err 
     server->password_lane = user_lane_new();
     server->bearers = bearers_new();
     server->completed = completed_new();
+    server->idle = idle_list_new();
     rc = listener_new(services->config->listen.text, &server->listener, err);
-    if (rc == 0 && (server->bearers == NULL || server->completed == NULL))
+    if (rc == 0 && (server->bearers == NULL || server->completed == NULL || server->idle == NULL))
         rc = err_set(err, -E_NOMEM, "start the server: out of memory");
     if (rc == 0 && server->password_lane == NULL)
         rc = err_set(err, -E_NOMEM, "start the threads that check passwords: out of memory");
@@ -280,6 +347,7 @@ void server_free(struct server *server)
     pthread_mutex_destroy(&server->spare_mutex);
     bearers_free(server->bearers);
     completed_free(server->completed);
+    idle_list_free(server->idle);
     gate_done(&server->gate);
     free(server);
 }

@@ -31,6 +31,7 @@ TOKEN_SECONDS = 1200  # an access token's life
 PATIENCE = 60  # for anything else that has to happen at last
 REPORT_ENDS_WITHIN = 240  # it needs the processor, which others may have
 SOON = 30  # less than the longest `Prefer: wait`
+IDLE_SECONDS = 60  # after them the server closes a connection, maybe just when a request is on its way
 SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error):?.*")
 
 
@@ -258,10 +259,14 @@ class Client:
         self.refresh_token = None
         self.session = requests.Session()
         self.session.trust_env = False
+        self.called = 0  # monotonic
 
     def call(self, method, path, headers=None, **arguments):
         """One request with the usual headers; a header given as None is left out."""
         sent = {"Version": "2.0", "Authorization": self.token, **(headers or {})}
+        if time.monotonic() - self.called > IDLE_SECONDS / 2:
+            self.session.close()  # the next one is another connection
+        self.called = time.monotonic()
         return self.session.request(method, self.url + path, timeout=PATIENCE + 60,
                                     headers={k: v for k, v in sent.items() if v is not None},
                                     **arguments)

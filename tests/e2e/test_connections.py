@@ -1,16 +1,19 @@
 """RLIMIT_NOFILE: connections never take the descriptors of files, workers and databases."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
+import signal
 import socket
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from harness import PATIENCE, REPORTD, Server, poll
+from harness import IDLE_SECONDS, PATIENCE, REPORTD, Server, poll
 
 LIMIT = 1024
 IDLE = 1100  # connections: more than descriptors
@@ -132,3 +135,26 @@ def test_without_descriptors_new_connections_are_refused_and_nothing_spins(limit
     poll(lambda: state_of_listener(limited) == "S", what="the end of its work")
     subprocess.run(["prlimit", f"--pid={limited.process.pid}", f"--nofile={LIMIT}:{LIMIT}"], check=True)
     poll(lambda: answer_to(limited, REQUEST).startswith(b"HTTP/1.1 200 "), what="an answer")
+
+
+def silence(connection):
+    """For how many seconds nothing has come on it: tcpi_last_data_recv."""
+    return struct.unpack_from("I", connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 52)[0] / 1000
+
+
+def test_an_idle_connection_is_closed_after_a_minute_but_no_request_that_has_arrived_is_lost(limited):
+    """The server is held, as on a machine that gives it no time, until both have been idle for longer."""
+    host = limited.url.removeprefix("http://")
+    silent, late = (http.client.HTTPConnection(host, timeout=PATIENCE) for _ in range(2))
+    with contextlib.closing(silent), contextlib.closing(late):
+        for one in (silent, late):
+            one.request("GET", "/Common/HealthCheck")
+            assert one.getresponse().read()
+        limited.process.send_signal(signal.SIGSTOP)
+        try:
+            late.request("GET", "/Common/HealthCheck")
+            poll(lambda: silence(late) > IDLE_SECONDS + 1, 2 * IDLE_SECONDS, "the end of the minute")
+        finally:
+            limited.process.send_signal(signal.SIGCONT)
+        assert late.getresponse().status == 200
+        assert silent.sock.recv(1) == b""

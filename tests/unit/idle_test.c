@@ -1,0 +1,155 @@
+/* tests/unit/idle_test.c -- what is idle for a minute is closed, and no byte that came is lost. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http/idle.h"
+
+enum { MINUTE_MS = 60 * 1000 };
+
+/* Two connections over TCP: the server's ends and the clients'. */
+struct line {
+    struct idle idle;
+    int client;
+};
+
+struct fixture {
+    struct idle_list *list;
+    struct line first, second;
+};
+
+static void connect_line(struct line *line)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_return_code(bind(listener, (struct sockaddr *)&address, len), errno);
+    assert_return_code(listen(listener, 1), errno);
+    assert_return_code(getsockname(listener, (struct sockaddr *)&address, &len), errno);
+    line->client = socket(AF_INET, SOCK_STREAM, 0);
+    assert_return_code(connect(line->client, (struct sockaddr *)&address, len), errno);
+    line->idle = (struct idle){.fd = accept(listener, NULL, NULL)};
+    assert_true(line->idle.fd >= 0);
+    close(listener);
+}
+
+static int make(void **state)
+{
+    static struct fixture fixture;
+
+    fixture.list = idle_list_new();
+    if (fixture.list == NULL)
+        return -1;
+    connect_line(&fixture.first);
+    connect_line(&fixture.second);
+    *state = &fixture;
+    return 0;
+}
+
+static void drop_line(struct fixture *fixture, struct line *line)
+{
+    idle_end(fixture->list, &line->idle);
+    close(line->idle.fd);
+    close(line->client);
+}
+
+static int drop(void **state)
+{
+    struct fixture *fixture = *state;
+
+    drop_line(fixture, &fixture->first);
+    drop_line(fixture, &fixture->second);
+    idle_list_free(fixture->list);
+    return 0;
+}
+
+/* What the library would read: -1: nothing yet; 0: the end. */
+static ssize_t read_one(const struct line *line)
+{
+    char byte;
+
+    return recv(line->idle.fd, &byte, 1, MSG_DONTWAIT);
+}
+
+static void say(const struct line *line)
+{
+    int there = 0;
+
+    assert_int_equal(send(line->client, "x", 1, 0), 1);
+    while (there == 0)
+        assert_return_code(ioctl(line->idle.fd, FIONREAD, &there), errno);
+}
+
+static void each_is_closed_after_its_minute(void **state)
+{
+    struct fixture *fixture = *state;
+
+    assert_int_equal(idle_tend(fixture->list, 500), MINUTE_MS);
+    idle_begin(fixture->list, &fixture->first.idle, 1000);
+    idle_begin(fixture->list, &fixture->second.idle, 3000);
+    assert_int_equal(idle_tend(fixture->list, 1000 + MINUTE_MS - 1), 1);
+    assert_int_equal(read_one(&fixture->first), -1);
+    assert_int_equal(idle_tend(fixture->list, 1000 + MINUTE_MS), 2000);
+    assert_int_equal(read_one(&fixture->first), 0);
+    assert_int_equal(read_one(&fixture->second), -1);
+    assert_int_equal(idle_tend(fixture->list, 3000 + MINUTE_MS), MINUTE_MS);
+    assert_int_equal(read_one(&fixture->second), 0);
+}
+
+static void a_request_is_not_idle(void **state)
+{
+    struct fixture *fixture = *state;
+
+    idle_begin(fixture->list, &fixture->first.idle, 1000);
+    idle_end(fixture->list, &fixture->first.idle);
+    idle_end(fixture->list, &fixture->first.idle);
+    assert_int_equal(idle_tend(fixture->list, 2 * MINUTE_MS), MINUTE_MS);
+    assert_int_equal(read_one(&fixture->first), -1);
+    idle_begin(fixture->list, &fixture->first.idle, 2 * MINUTE_MS);
+    assert_int_equal(idle_tend(fixture->list, 2 * MINUTE_MS + 1), MINUTE_MS - 1);
+}
+
+static void what_has_arrived_is_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+
+    idle_begin(fixture->list, &fixture->first.idle, 1000);
+    say(&fixture->first);
+    assert_int_equal(idle_tend(fixture->list, 1000 + MINUTE_MS), MINUTE_MS);
+    assert_int_equal(read_one(&fixture->first), 1);
+    assert_int_equal(read_one(&fixture->first), -1);
+}
+
+static void what_arrives_behind_the_end_is_read_before_it(void **state)
+{
+    struct fixture *fixture = *state;
+
+    idle_begin(fixture->list, &fixture->first.idle, 1000);
+    idle_tend(fixture->list, 1000 + MINUTE_MS);
+    say(&fixture->first);
+    assert_int_equal(read_one(&fixture->first), 1);
+    assert_int_equal(read_one(&fixture->first), 0);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, make, drop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(each_is_closed_after_its_minute),
+        test(a_request_is_not_idle),
+        test(what_has_arrived_is_waited_for),
+        test(what_arrives_behind_the_end_is_read_before_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
