@@ -1,7 +1,6 @@
 /* src/cli/try.c -- `reportd try`: runs a definition as a worker does, without a server, and keeps
  * nothing. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <poll.h>
@@ -20,18 +19,20 @@
 #include "base/clock.h"
 #include "base/signals.h"
 #include "base/str.h"
+#include "cli/options.h"
 #include "cli/try_rows.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
 #include "core/param.h"
+#include "proc/connection.h"
 #include "proc/run.h"
 #include "proc/sandbox.h"
 
 enum {
     ROWS_SHOWN = 20,            /* of a table */
     RESULT_BYTES_MAX = 1 << 30, /* held in memory, since nothing is to be kept on a disk */
-    EXIT_STOPPED = 130,         /* as a shell says it of SIGINT */
+    EXIT_SIGNAL = 128,          /* and the signal's number, as a shell has it */
 };
 
 enum format { FORMAT_JSON, FORMAT_CSV, FORMAT_TABLE };
@@ -53,18 +54,21 @@ struct trial {
 static void usage(FILE *out)
 {
     fprintf(out,
-            "usage: reportd try [-c FILE] [--csv | --table] [--user NAME] REPORT [NAME=VALUE…]\n\n"
+            "usage: reportd try [-c FILE] [--csv | --table] [--user NAME]\n"
+            "                   REPORT [NAME=VALUE…]\n\n"
             "Run a report once, as a worker of the server would, and print it: no server is\n"
-            "needed, and nothing is kept. REPORT is the name of a report in the reports folder of\n"
-            "the configuration, or the path of a file (with a / or ending in .sql).\n\n"
-            "  -c FILE      the configuration (reportd.conf in the current folder)\n"
-            "  --csv        print results as CSV, a row for each element of an array\n"
-            "  --table      print the first %d rows of results and sets, and the summary\n"
-            "  --user NAME  who asks, for :session_user and reportd.user (default: try)\n"
-            "  --help       print this\n\n"
+            "needed, and nothing is kept. REPORT is the name of a report in the reports\n"
+            "folder of the configuration, or the path of a file (with a / or ending in\n"
+            ".sql).\n\n"
+            "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+            "  --csv              print results as CSV, a row for each element of an array\n"
+            "  --table            print the first %d rows of results and sets, and summary\n"
+            "  --user NAME        who asks, for :session_user and reportd.user (default: try)\n"
+            "  -h, --help         print this\n\n"
             "Rows, bytes and time go to standard error, with what the database says. Ctrl-C\n"
-            "cancels the query. The exit status is 0 if the report is complete, 1 if it is not,\n"
-            "2 for wrong usage, 130 if it was stopped.\n",
+            "cancels the query. The exit status is 0 if the report is complete, 1 if it is\n"
+            "not, 2 for wrong usage, 128 and the number of the signal that stopped it: 130,\n"
+            "143.\n",
             ROWS_SHOWN);
 }
 
@@ -73,9 +77,7 @@ static void usage(FILE *out)
 struct runner {
     const struct trial *trial;
     struct wire_order order;
-    struct source *source;
-    pthread_mutex_t mutex; /* guards `source` while it is opened, and `stopped` */
-    atomic_bool stopped;
+    struct connection connection;
     int done_fd; /* eventfd: it has ended */
     int rc;
     struct err err;
@@ -87,47 +89,19 @@ static void on_notice(void *context, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
-static int open_source(struct runner *runner)
-{
-    struct source_spec spec = {.url = runner->order.texts.source_url,
-                               .temp_folder = runner->trial->temp_folder,
-                               .temp_limit = runner->order.run.temp_limit,
-                               .stopped = &runner->stopped,
-                               .notice = on_notice};
-    struct source *source = NULL;
-    int rc = source_open(&spec, &source, &runner->err);
-
-    if (rc < 0)
-        return rc;
-    sandbox_thread(runner->trial->temp_folder);
-    pthread_mutex_lock(&runner->mutex);
-    runner->source = source;
-    if (atomic_load(&runner->stopped))
-        source_interrupt(source);
-    pthread_mutex_unlock(&runner->mutex);
-    return 0;
-}
-
-static void close_source(struct runner *runner)
-{
-    struct source *source;
-
-    pthread_mutex_lock(&runner->mutex);
-    source = runner->source;
-    runner->source = NULL;
-    pthread_mutex_unlock(&runner->mutex);
-    source_free(source);
-}
-
 static int run_once(struct runner *runner)
 {
+    const struct source_spec spec = {.url = runner->order.texts.source_url,
+                                     .temp_folder = runner->trial->temp_folder,
+                                     .temp_limit = runner->order.run.temp_limit,
+                                     .notice = on_notice};
     struct wire_answer answer;
-    int rc = open_source(runner);
+    int rc = connection_open(&runner->connection, spec, &runner->err);
 
     if (rc == 0)
-        rc = run_report(&runner->order, runner->source, runner->trial->progress, &answer,
+        rc = run_report(&runner->order, runner->connection.source, runner->trial->progress, &answer,
                         &runner->err);
-    close_source(runner);
+    connection_close(&runner->connection);
     return rc;
 }
 
@@ -145,17 +119,9 @@ static void *runner_thread(void *arg)
     return NULL;
 }
 
-static void stop(struct runner *runner)
-{
-    pthread_mutex_lock(&runner->mutex);
-    atomic_store(&runner->stopped, true);
-    if (runner->source != NULL)
-        source_interrupt(runner->source);
-    pthread_mutex_unlock(&runner->mutex);
-}
-
-/* Wait for the end of the report, a signal, or the time limit. True: the report has ended. */
-static bool watch(struct runner *runner, int signal_fd, int64_t until_ms, bool *ret_signal)
+/* Wait for the end of the report, for a signal (unless signal_fd is -1), or until a time. True: the
+ * report has ended; otherwise *ret_signal is the signal's number, or 0. */
+static bool watch(struct runner *runner, int signal_fd, int64_t until_ms, int *ret_signal)
 {
     struct pollfd fds[] = {{.fd = runner->done_fd, .events = POLLIN},
                            {.fd = signal_fd, .events = POLLIN}};
@@ -166,7 +132,9 @@ static bool watch(struct runner *runner, int signal_fd, int64_t until_ms, bool *
     while (left_ms > 0 && (n = poll(fds, 2, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX)) < 0 &&
            errno == EINTR)
         left_ms = until_ms - clock_mono_ms();
-    *ret_signal = n > 0 && fds[1].revents != 0 && read(signal_fd, &info, sizeof(info)) > 0;
+    *ret_signal = n > 0 && fds[1].revents != 0 && read(signal_fd, &info, sizeof(info)) > 0
+                      ? (int)info.ssi_signo
+                      : 0;
     return n > 0 && fds[0].revents != 0;
 }
 
@@ -188,25 +156,24 @@ static int run_watched(struct runner *runner, int signal_fd)
 {
     const struct wire_run *run = &runner->order.run;
     int64_t grace_ms = runner->trial->config->cancel_grace.number;
-    bool signalled = false, again, late;
+    int number, none;
 
-    if (watch(runner, signal_fd, clock_mono_ms() + run->timeout_ms, &signalled)) {
+    if (watch(runner, signal_fd, clock_mono_ms() + run->timeout_ms, &number)) {
         if (runner->rc == -E_NOMEM)
             run_needs_memory(runner->trial->config->worker_memory.number, &runner->err);
         if (runner->rc < 0)
             tell_failure(runner);
         return runner->rc == 0 ? EXIT_GOOD : EXIT_FAILED;
     }
-    late = !signalled;
-    stop(runner);
-    watch(runner, signal_fd, clock_mono_ms() + grace_ms, &again);
-    if (late) {
+    connection_stop(&runner->connection);
+    watch(runner, -1, clock_mono_ms() + grace_ms, &none);
+    if (number == 0) {
         run_took_too_long(run->timeout_ms, &runner->err);
         tell_failure(runner);
         return EXIT_FAILED;
     }
     fprintf(stderr, "reportd try: the report was stopped\n");
-    return EXIT_STOPPED;
+    return EXIT_SIGNAL + number;
 }
 
 static int run_sandboxed(const struct trial *trial, const sigset_t *signals)
@@ -221,7 +188,7 @@ static int run_sandboxed(const struct trial *trial, const sigset_t *signals)
     pthread_t thread;
 
     runner.trial = trial;
-    pthread_mutex_init(&runner.mutex, NULL);
+    connection_init(&runner.connection);
     runner.order = (struct wire_order){.run = {.temp_limit = trial->config->temp_limit.number},
                                        .texts = no_texts,
                                        .fd = trial->result_fd,
@@ -279,7 +246,7 @@ static int run(const struct trial *trial)
         int number = sigwaitinfo(&signals, NULL);
 
         if (number > 0 && number != SIGCHLD)
-            kill(pid, SIGTERM);
+            kill(pid, number);
     }
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
@@ -289,6 +256,12 @@ static int run(const struct trial *trial)
         fprintf(stderr, "reportd try: the report ended with signal %d (%s)\n", WTERMSIG(status),
                 strsignal(WTERMSIG(status)));
     return EXIT_FAILED;
+}
+
+static bool keeps_silent(const struct trial *trial)
+{
+    return trial->format == FORMAT_CSV &&
+           (trial->def->set_count > 0 || trial->def->summary.sql != NULL);
 }
 
 static int print_result(const struct trial *trial)
@@ -330,6 +303,8 @@ static int run_and_print(const struct trial *trial)
         fprintf(stderr, "reportd try: the result could not be printed\n");
         return EXIT_FAILED;
     }
+    if (keeps_silent(trial))
+        fprintf(stderr, "CSV has the rows of results only; the summary and sets are left out\n");
     str_human_size(size, sizeof(size), bytes);
     fprintf(stderr, "%" PRId64 " row%s, %s, %" PRId64 ".%03" PRId64 " s\n", rows,
             rows == 1 ? "" : "s", size, begin_ms / 1000, begin_ms % 1000);
@@ -405,12 +380,15 @@ static int take_parameters(struct trial *trial, char **words, struct err *err)
     for (; rc == 0 && given != NULL && *words != NULL; words++) {
         char *value = strchr(*words, '=');
 
-        if (value == NULL || value == *words)
+        if (value == NULL || value == *words) {
             rc = err_set(err, -E_INVALID, "'%.80s' is no parameter; write NAME=VALUE", *words);
-        else if (json_object_setn_new(given, *words, (size_t)(value - *words),
-                                      json_string(value + 1)) < 0)
-            rc = err_set(err, -E_PARAM, "the value of %.*s is not UTF-8", (int)(value - *words),
-                         *words);
+            break;
+        }
+        *value = '\0';
+        if (json_object_get(given, *words) != NULL)
+            rc = err_set(err, -E_INVALID, "the parameter %.80s is given twice", *words);
+        else if (json_object_set_new(given, *words, json_string(value + 1)) < 0)
+            rc = err_set(err, -E_PARAM, "'%.80s' and its value must be UTF-8", *words);
     }
     if (rc == 0)
         rc = params_canonical(trial->def, given, clock_now_ms(), &trial->parameters, err);
@@ -471,31 +449,23 @@ static int try_report(struct trial *trial, const char *config, char **words)
 
 int verb_try(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"csv", no_argument, NULL, 'v'},
-        {"table", no_argument, NULL, 't'},        {"user", required_argument, NULL, 'u'},
-        {"help", no_argument, NULL, 'h'},         {0}};
     struct trial trial = {.user = "try", .result_fd = -1};
     const char *config = "reportd.conf";
-    int c, status;
+    bool csv = false, table = false;
+    const struct verb_option options[] = {{.name = "config", .text = &config},
+                                          {.name = "csv", .flag = &csv},
+                                          {.name = "table", .flag = &table},
+                                          {.name = "user", .text = &trial.user},
+                                          {0}};
+    int status = options_read(&(struct verb_line){"try", usage, options}, argc, argv);
 
-    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (c == 'h') {
-            usage(stdout);
-            return EXIT_GOOD;
-        }
-        if (c == '?') {
-            fprintf(stderr, "try: reportd try --help\n");
-            return EXIT_USAGE;
-        }
-        config = c == 'c' ? optarg : config;
-        trial.user = c == 'u' ? optarg : trial.user;
-        trial.format = c == 'v' ? FORMAT_CSV : c == 't' ? FORMAT_TABLE : trial.format;
-    }
-    if (optind == argc) {
-        fprintf(stderr, "reportd try: which report? try: reportd try --help\n");
-        return EXIT_USAGE;
-    }
+    if (status != 0)
+        return status - 1;
+    if (csv && table)
+        return options_wrong("try", "--csv and --table exclude each other");
+    if (optind == argc)
+        return options_wrong("try", "which report?");
+    trial.format = csv ? FORMAT_CSV : table ? FORMAT_TABLE : FORMAT_JSON;
     signals_ignore();
     status = try_report(&trial, config, argv + optind);
     trial_done(&trial);

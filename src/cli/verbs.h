@@ -4,20 +4,25 @@
 
 #include <stdio.h>
 
+/* Name, arguments, one line. */
 #define VERBS(X)                                                                                   \
-    X(serve, "Serve the API: reportd serve -c FILE")                                               \
-    X(user, "Manage users: reportd user add|passwd|disable|enable|grant|revoke|allow|list")        \
-    X(check, "Check report definitions: reportd check [-c FILE] [--strict] PATH…")                 \
-    X(try, "Run a report without a server: reportd try [-c FILE] REPORT [NAME=VALUE…]")            \
-    X(fsck, "Compare store, files and clock: reportd fsck [-c FILE] [--repair] [--json]")          \
-    X(receipt, "Check a deletion receipt: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]")      \
-    X(backup, "Back up store and results: reportd backup [-c FILE] DIR")                           \
-    X(restore, "Restore what was not deleted since: reportd restore [-c FILE] DIR")                \
-    X(demo, "Make the demo registry: reportd demo DIR [--entities N] [--seed S]")                  \
-    X(worker, "Run one worker (started by serve, not by hand)")
+    X(serve, "[-c FILE]", "Serve the API")                                                         \
+    X(user, "add|passwd|disable|enable|grant|revoke|allow|list [-c FILE] [ARGUMENTS]",             \
+      "Manage the users of the API")                                                               \
+    X(check, "[-c FILE] [--strict] PATH…", "Check report definitions")                             \
+    X(try, "[-c FILE] [--csv | --table] [--user NAME] REPORT [NAME=VALUE…]",                       \
+      "Run a report without a server")                                                             \
+    X(fsck, "[-c FILE] [--repair [--force]] [--new-ledger] [--json]",                              \
+      "Compare store, files and clock")                                                            \
+    X(receipt, "[-c FILE] [--jwks FILE | --rotate] [RECEIPT]", "Check a deletion receipt")         \
+    X(backup, "[-c FILE] DIR", "Back up store and results")                                        \
+    X(restore, "[-c FILE] [--ledger FILE]… [--resurrect] [--force] [DIR]",                         \
+      "Restore what was not deleted since")                                                        \
+    X(demo, "DIR [--entities N] [--seed S] [--force]", "Make the demo registry")                   \
+    X(worker, "", "Run one worker (started by serve, not by hand)")
 
 /* Each gets argv with argv[0] = the verb; returns the exit status: 0 good, 1 failed, 2 usage. */
-#define X(name, what) int verb_##name(int argc, char **argv);
+#define X(name, arguments, what) int verb_##name(int argc, char **argv);
 VERBS(X)
 #undef X
 

@@ -17,7 +17,7 @@
     X(ORPHAN_FILE, "orphan-file", "files that no report explains")                                 \
     X(LOST_RESULT, "lost-result", "complete reports without their result")                         \
     X(WRONG_SIZE, "wrong-size", "complete reports whose result has another size")                  \
-    X(LOCKED, "locked", "reports that no key of erase.key opens, which keep old keys in use")      \
+    X(LOCKED, "locked", "reports that no key of erase.key opens: they keep old keys in use")       \
     X(STUCK, "stuck", "reports that nobody generates or deletes any more")                         \
     X(EXPIRED, "expired", "reports past their retention")
 

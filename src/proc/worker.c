@@ -19,10 +19,10 @@
 #include "base/log.h"
 #include "base/seam.h"
 #include "base/str.h"
+#include "proc/connection.h"
 #include "proc/run.h"
 #include "proc/sandbox.h"
 #include "proc/wire.h"
-#include "source/source.h"
 
 enum {
     PROGRESS_EVERY_MS = 250,  /* at most */
@@ -51,36 +51,14 @@ struct worker {
     struct wire_answer result;    /* written by the runner before it says done */
     struct err result_err;
     int result_rc;
-    pthread_mutex_t mutex; /* guards what follows */
+    enum stop stop;               /* of this job */
+    struct connection connection; /* of the runner */
+    pthread_mutex_t mutex;        /* guards what follows */
     pthread_cond_t wake;
-    bool start, quit;      /* for the runner */
-    enum stop stop;        /* of this job */
-    atomic_bool stopped;   /* the same for who opens the database, which may wait for a lock */
-    struct source *source; /* of the runner, once it is open */
+    bool start, quit; /* for the runner */
 };
 
 /* ---- the runner ---- */
-
-/* Open the database and let the listener see it; what was stopped meanwhile stays stopped. */
-static int open_source(struct worker *worker, struct err *err)
-{
-    struct source_spec spec = {.url = worker->source_url,
-                               .temp_folder = worker->temp_folder,
-                               .temp_limit = worker->job.run.temp_limit,
-                               .stopped = &worker->stopped};
-    struct source *source = NULL;
-    int rc = source_open(&spec, &source, err);
-
-    if (rc < 0)
-        return rc;
-    sandbox_thread(worker->temp_folder); /* as far as the kernel has it: logged at the start */
-    pthread_mutex_lock(&worker->mutex);
-    worker->source = source;
-    if (worker->stop != STOP_NONE)
-        source_interrupt(source);
-    pthread_mutex_unlock(&worker->mutex);
-    return 0;
-}
 
 /* Wait for a job; false: quit. */
 static bool next_job(struct worker *worker)
@@ -96,17 +74,6 @@ static bool next_job(struct worker *worker)
     return go;
 }
 
-static void close_source(struct worker *worker)
-{
-    struct source *source;
-
-    pthread_mutex_lock(&worker->mutex);
-    source = worker->source;
-    worker->source = NULL;
-    pthread_mutex_unlock(&worker->mutex);
-    source_free(source);
-}
-
 static void say_done(struct worker *worker, int rc)
 {
     uint64_t one = 1;
@@ -119,18 +86,24 @@ static void say_done(struct worker *worker, int rc)
 static void *runner_thread(void *arg)
 {
     struct worker *worker = arg;
+    struct connection *connection = &worker->connection;
     int rc = 0;
 
     while (rc == 0 && next_job(worker)) {
-        rc = worker->source != NULL ? 0 : open_source(worker, &worker->result_err);
+        const struct source_spec spec = {.url = worker->source_url,
+                                         .temp_folder = worker->temp_folder,
+                                         .temp_limit = worker->job.run.temp_limit};
+
+        if (connection->source == NULL)
+            rc = connection_open(connection, spec, &worker->result_err);
         if (rc == 0)
-            rc = run_report(&worker->job, worker->source, &worker->progress, &worker->result,
+            rc = run_report(&worker->job, connection->source, &worker->progress, &worker->result,
                             &worker->result_err);
-        if (rc < 0 || !source_is_current(worker->source))
-            close_source(worker);
+        if (rc < 0 || !source_is_current(connection->source))
+            connection_close(connection);
         say_done(worker, rc);
     }
-    close_source(worker);
+    connection_close(connection);
     return NULL;
 }
 
@@ -155,10 +128,10 @@ static void end_runner(struct worker *worker)
  */
 static int ensure_runner(struct worker *worker, struct err *err)
 {
-    if (worker->has_runner && worker->source != NULL &&
+    if (worker->has_runner && worker->connection.source != NULL &&
         str_eq(worker->source_url, worker->job.texts.source_url) &&
         str_eq(worker->temp_folder, worker->job.texts.temp_folder) &&
-        source_is_current(worker->source))
+        source_is_current(worker->connection.source))
         return 0;
     end_runner(worker);
     worker->source_url = strdup(worker->job.texts.source_url);
@@ -176,12 +149,8 @@ static int ensure_runner(struct worker *worker, struct err *err)
 
 static void stop_job(struct worker *worker, enum stop stop)
 {
-    pthread_mutex_lock(&worker->mutex);
     worker->stop = stop;
-    atomic_store(&worker->stopped, true);
-    if (worker->source != NULL)
-        source_interrupt(worker->source);
-    pthread_mutex_unlock(&worker->mutex);
+    connection_stop(&worker->connection);
 }
 
 /* ---- messages ---- */
@@ -262,12 +231,10 @@ static int launch(struct worker *worker, struct err *err)
     worker->result_rc = ensure_runner(worker, &worker->result_err);
     if (worker->result_rc < 0)
         return finish_job(worker, err);
-    pthread_mutex_lock(&worker->mutex);
     worker->stop = STOP_NONE;
-    atomic_store(&worker->stopped, false);
     /* A CANCEL that came too late for the report before must not hit this one. */
-    if (worker->source != NULL)
-        source_resume(worker->source);
+    connection_resume(&worker->connection);
+    pthread_mutex_lock(&worker->mutex);
     worker->start = true;
     pthread_cond_signal(&worker->wake);
     pthread_mutex_unlock(&worker->mutex);
@@ -401,6 +368,7 @@ int worker_main(void)
              sandbox_offers_landlock() ? "yes" : "no");
     worker.done_fd = eventfd(0, EFD_CLOEXEC);
     pthread_mutex_init(&worker.mutex, NULL);
+    connection_init(&worker.connection);
     pthread_cond_init(&worker.wake, NULL);
     rc = worker.done_fd < 0 ? err_errno(&err, -E_IO, "eventfd") : listen_and_run(&worker, &err);
     if (rc < 0)

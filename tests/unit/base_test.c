@@ -17,7 +17,9 @@
 #include "base/err.h"
 #include "base/guid.h"
 #include "base/json.h"
+#include "base/nearest.h"
 #include "base/str.h"
+#include "base/wrap.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -599,6 +601,51 @@ static void a_time_is_read_strictly(void **state)
     assert_int_equal(ms, INT64_C(1769903999000));
 }
 
+static const char *near_to(const char *typed)
+{
+    static const char *const names[] = {"listen", "store", "store_connections", "temp"};
+    struct nearest nearest = {.typed = typed};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        nearest_try(&nearest, names[i]);
+    return nearest.name;
+}
+
+static void a_mistyped_name_is_near_the_one_that_was_meant(void **state)
+{
+    struct nearest nearest = {.typed = "cvs"};
+    char words[NEAREST_TEXT];
+
+    (void)state;
+    assert_string_equal(near_to("listn"), "listen");
+    assert_string_equal(near_to("LISTEN"), "listen");
+    assert_string_equal(near_to("sotre"), "store");
+    assert_string_equal(near_to("store_conections"), "store_connections");
+    assert_null(near_to("port"));
+    assert_null(near_to(""));
+    assert_null(near_to("a_word_that_is_longer_than_any_name_could_be"));
+    assert_string_equal(nearest_words(&nearest, "--", words), "");
+    nearest_try(&nearest, "csv");
+    assert_string_equal(nearest_words(&nearest, "--", words), " (did you mean --csv?)");
+}
+
+static void text_is_wrapped_between_words(void **state)
+{
+    char words[17 * 6 + 1] = "", want[sizeof(words) + 8] = "", *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    (void)state;
+    for (int i = 0; i < 17; i++) { /* 16 words of four letters fit into 80 columns */
+        strcat(words, i > 0 ? " wörd" : "wörd");
+        strcat(want, i == 0 ? "wörd" : i < 16 ? " wörd" : "\n  wörd\n");
+    }
+    wrap_print(out, 0, 2, words);
+    fclose(out);
+    assert_string_equal(text, want);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -632,6 +679,8 @@ int main(void)
         cmocka_unit_test(an_error_of_the_system_says_so_and_keeps_errno),
         cmocka_unit_test(long_words_are_cut),
         cmocka_unit_test(a_code_has_its_http_status_and_title),
+        cmocka_unit_test(a_mistyped_name_is_near_the_one_that_was_meant),
+        cmocka_unit_test(text_is_wrapped_between_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,24 @@
+/* src/base/nearest.h -- which of some names a mistyped one stands for. */
+#ifndef BASE_NEAREST_H
+#define BASE_NEAREST_H
+
+#include <stddef.h>
+
+/* Begin with {.typed = WORD}; `typed` and `name` are borrowed. */
+struct nearest {
+    const char *typed;
+    const char *name; /* the best one so far; NULL: none is near */
+    size_t distance;
+};
+
+enum { NEAREST_TEXT = 96 };
+
+/* Take `name` if it is nearer than what was tried before: by letters put in, left out, changed or
+ * swapped, of either case, and few for the length of the word. */
+void nearest_try(struct nearest *nearest, const char *name);
+
+/* Write " (did you mean PREFIXname?)", or nothing if none is near; returns `out`. */
+const char *nearest_words(const struct nearest *nearest, const char *prefix,
+                          char out[NEAREST_TEXT]);
+
+#endif

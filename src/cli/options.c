@@ -1,0 +1,97 @@
+/* src/cli/options.c -- the options of a command line. */
+#include "cli/options.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/nearest.h"
+#include "base/str.h"
+#include "cli/verbs.h"
+
+enum { OPTIONS_MAX = 16, FIRST_LONG = 256 };
+
+/* What getopt_long() did not take, as '?' and ':' tell. */
+static int refuse(int found, char *const *argv, const struct option *longs, struct err *err)
+{
+    const char *word = argv[optind - 1];
+    struct nearest nearest = {.typed = str_starts(word, "--") ? word + 2 : ""};
+    size_t typed = strcspn(nearest.typed, "=");
+    char name[64], words[NEAREST_TEXT];
+
+    if (found == ':')
+        return err_set(err, -E_INVALID, "%.64s needs a value", word);
+    str_copy(name, typed < sizeof(name) ? typed + 1 : sizeof(name), nearest.typed);
+    for (const struct option *one = longs; one->name != NULL; one++) {
+        if (optopt != 0 && one->val == optopt && typed > 0 && strncmp(one->name, name, typed) == 0)
+            return err_set(err, -E_INVALID, "--%s takes no value", one->name);
+    }
+    if (optopt != 0)
+        return err_set(err, -E_INVALID, "there is no option -%c", optopt);
+    nearest.typed = name;
+    for (const struct option *one = longs; one->name != NULL; one++)
+        nearest_try(&nearest, one->name);
+    return err_set(err, -E_INVALID, "there is no option --%s%s", name,
+                   nearest_words(&nearest, "--", words));
+}
+
+int options_next(int argc, char **argv, const char *letters, const struct option *longs,
+                 struct err *err)
+{
+    int found;
+
+    opterr = 0;
+    found = getopt_long(argc, argv, letters, longs, NULL);
+    if (found != '?' && found != ':')
+        return found;
+    refuse(found, argv, longs, err);
+    return '?';
+}
+
+int(options_wrong)(const char *verb, const char *format, ...)
+{
+    const char *space = *verb != '\0' ? " " : "";
+    va_list args;
+
+    fprintf(stderr, "reportd%s%s: ", space, verb);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "; try: reportd%s%s --help\n", space, verb);
+    return EXIT_USAGE;
+}
+
+static int take(const struct verb_option *option, struct err *err)
+{
+    if (option->text != NULL)
+        *option->text = optarg;
+    if (option->flag != NULL)
+        *option->flag = true;
+    return option->take != NULL ? option->take(option->context, optarg, err) : 0;
+}
+
+int options_read(const struct verb_line *line, int argc, char **argv)
+{
+    struct option longs[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, 'h'}};
+    const char *letters = ":h";
+    struct err err = {0};
+    int found, config = 0, rc = 0;
+
+    for (int i = 0; line->options[i].name != NULL; i++) {
+        longs[i + 1] = (struct option){.name = line->options[i].name,
+                                       .has_arg = line->options[i].flag == NULL,
+                                       .val = FIRST_LONG + i};
+        if (str_eq(line->options[i].name, "config")) {
+            letters = ":hc:";
+            config = longs[i + 1].val;
+        }
+    }
+    while (rc == 0 && (found = options_next(argc, argv, letters, longs, &err)) != -1) {
+        if (found == 'h') {
+            line->usage(stdout);
+            return EXIT_GOOD + 1;
+        }
+        found = found == 'c' ? config : found;
+        rc = found == '?' ? err.code : take(&line->options[found - FIRST_LONG], &err);
+    }
+    return rc == 0 ? 0 : options_wrong(line->verb, "%s", err.text) + 1;
+}

@@ -1,0 +1,49 @@
+/* src/cli/options.h -- the options of a command line, and one way to say what is wrong with it. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "cli/verbs.h"
+
+/* getopt_long() that says nothing by itself: the next option's letter, -1 after the last; '?' with
+ * what is wrong in `err`, -E_INVALID. `letters` begins with ':', or with "-:". */
+int options_next(int argc, char **argv, const char *letters, const struct option *longs,
+                 struct err *err);
+
+/* An option of a verb: it sets what it has of these. A name of NULL ends a list of them. */
+struct verb_option {
+    const char *name;
+    const char **text; /* its value, borrowed from argv; the last one if it is given again */
+    bool *flag;
+    /* For each value; 0, or -E_INVALID with the words. */
+    int (*take)(void *context, const char *text, struct err *err);
+    void *context;
+};
+
+/* A verb of reportd: every one has --help (-h), and the short form of --config is -c. */
+struct verb_line {
+    const char *verb;
+    void (*usage)(FILE *out);
+    const struct verb_option *options;
+};
+
+/* Read the options, wherever they stand; the other words are then argv[optind] and so on. 0: go on;
+ * otherwise the exit status + 1: help was printed, or options_wrong() was called. */
+int options_read(const struct verb_line *line, int argc, char **argv);
+
+/* Say on standard error in one line what is wrong with the use of a verb ("": of reportd itself),
+ * and where the help is; returns EXIT_USAGE. */
+int options_wrong(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* As a macro it lets the compiler see that. */
+#define options_wrong(...)                                                                         \
+    __extension__({                                                                                \
+        options_wrong(__VA_ARGS__);                                                                \
+        EXIT_USAGE;                                                                                \
+    })
+
+#endif

@@ -1,0 +1,29 @@
+/* src/proc/connection.h -- a report's database: one thread opens and uses it, another stops it. */
+#ifndef PROC_CONNECTION_H
+#define PROC_CONNECTION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/err.h"
+#include "source/source.h"
+
+struct connection {
+    pthread_mutex_t mutex; /* guards `source` against being stopped and closed at once */
+    struct source *source; /* NULL: not open. Set by the thread that runs the report */
+    atomic_bool stopped;   /* also for who is opening it, which may wait for a lock */
+};
+
+/* Not open, and not stopped; there is nothing to undo but connection_close(). */
+void connection_init(struct connection *connection);
+
+/* Open the database and give up the thread's rights but to spec->temp_folder (sandbox_thread());
+ * what was stopped meanwhile stays stopped. As source_open(); spec->stopped is set here. */
+int connection_open(struct connection *connection, struct source_spec spec, struct err *err);
+void connection_close(struct connection *connection); /* fine if it is not open */
+
+/* Any thread, which does not wait: stop what runs and what starts, until it is resumed. */
+void connection_stop(struct connection *connection);
+void connection_resume(struct connection *connection);
+
+#endif
