@@ -3,14 +3,16 @@
 #include <string.h>
 
 #include "base/descriptors.h"
+#include "base/nearest.h"
 #include "base/version.h"
+#include "cli/options.h"
 #include "cli/verbs.h"
 
 static const struct {
     const char *name, *what;
     int (*run)(int argc, char **argv);
 } verbs[] = {
-#define X(name, what) {#name, what, verb_##name},
+#define X(name, arguments, what) {#name, what, verb_##name},
     VERBS(X)
 #undef X
 };
@@ -21,18 +23,15 @@ static void usage(FILE *out)
                  "usage: reportd VERB [ARGUMENTS]\n       reportd VERB --help\n\n");
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].what);
-    fprintf(out, "\n  --version  print the version\n  --help     print this\n");
+    fprintf(out, "\n  --version   print the version\n  -h, --help  print this\n");
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
+    struct nearest nearest = {.typed = argv[1]};
+    char words[NEAREST_TEXT];
     static char fsck[] = "fsck";
 
-    descriptors_fill_standard();
-    if (argc < 2) {
-        usage(stderr);
-        return EXIT_USAGE;
-    }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         usage(stdout);
         return EXIT_GOOD;
@@ -41,12 +40,32 @@ int main(int argc, char **argv)
         printf("reportd %s\n", REPORTD_VERSION);
         return EXIT_GOOD;
     }
+    if (argv[1][0] == '-')
+        return options_wrong("", "there is no option %s", argv[1]);
     if (strcmp(argv[1], "audit") == 0) /* as fsck was called */
         argv[1] = fsck;
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(argv[1], verbs[i].name) == 0)
             return verbs[i].run(argc - 1, argv + 1);
+        nearest_try(&nearest, verbs[i].name);
     }
-    fprintf(stderr, "reportd: there is no verb '%s'; try: reportd --help\n", argv[1]);
-    return EXIT_USAGE;
+    return options_wrong("", "there is no verb '%s'%s", argv[1],
+                         nearest_words(&nearest, "", words));
+}
+
+int main(int argc, char **argv)
+{
+    int status;
+
+    descriptors_fill_standard();
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    status = run(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_GOOD) {
+        fprintf(stderr, "reportd %s: cannot write standard output\n", argv[1]);
+        return EXIT_FAILED;
+    }
+    return status;
 }

@@ -51,7 +51,7 @@ static void config_table(void)
 }
 
 static const char *const kind_words[] = {
-    [CONFIG_TEXT] = "Text.",
+    [CONFIG_LISTEN] = "An address and a port.",
     [CONFIG_SPOOL] = "A path relative to the file, or `postgresql`.",
     [CONFIG_LEDGER] = "A path relative to the file.",
     [CONFIG_STORE] = "A path relative to the file, or a URL.",
@@ -173,8 +173,8 @@ static void states_drawing(void)
 
 static void verbs_manual(void)
 {
-#define X(name, what)                                                                              \
-    puts(".It Ic " #name);                                                                         \
+#define X(name, arguments, what)                                                                   \
+    puts(*arguments != '\0' ? ".It Ic " #name " Ar \"" arguments "\"" : ".It Ic " #name);          \
     print_sentence(what);
     VERBS(X)
 #undef X

@@ -73,7 +73,8 @@ install: programs ## Install programs, man pages and the systemd unit under PREF
 	install -D -m 755 $(O)/reportctl $(DESTDIR)$(PREFIX)/bin/reportctl
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/reportd.1 man/reportctl.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/reportd.conf.5
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system etc/reportd.service
+	sed 's|/usr/local/|$(PREFIX)/|' etc/reportd.service | \
+		install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/reportd.service
 
 clean: ## Remove what was built
 	rm -rf build

@@ -1,10 +1,10 @@
 /* src/cli/backup.c -- `reportd backup`: the store and its results, while a server uses them. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #include "cli/offline.h"
+#include "cli/options.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "proc/backup.h"
@@ -12,19 +12,19 @@
 
 static void usage(FILE *out)
 {
-    fprintf(
-        out,
-        "usage: reportd backup [-c FILE] DIR\n\n"
-        "Write the store and its results to the folder DIR, which is made; it must not be there\n"
-        "or be empty. The server may run: the backup is of one moment, and whole or not there.\n"
-        "DIR has " BACKUP_STORE ", " BACKUP_SPOOL "/ and " BACKUP_MANIFEST
-        ". Not in it are the configuration, the\n"
-        "definitions, the keys and the deletion ledger: the ledger has to outlive what is\n"
-        "restored, so keep it on another disk (deletion_ledger). A store in PostgreSQL is\n"
-        "backed up with PostgreSQL's own tools.\n\n"
-        "  -c, --config FILE  the configuration (default: reportd.conf)\n"
-        "  -h, --help         print this\n\n"
-        "The exit status is 0 if the backup is whole, 1 if there is none, 2 for wrong usage.\n");
+    fprintf(out,
+            "usage: reportd backup [-c FILE] DIR\n\n"
+            "Write the store and its results to the folder DIR, which is made; it must not\n"
+            "be there or be empty. The server may run: the backup is of one moment, and whole\n"
+            "or not there. DIR has " BACKUP_STORE ", " BACKUP_SPOOL "/ and " BACKUP_MANIFEST
+            ". Not in it are\n"
+            "the configuration, the definitions, the keys and the deletion ledger: the ledger\n"
+            "has to outlive what is restored, so keep it on another disk (deletion_ledger). A\n"
+            "store in PostgreSQL is backed up with PostgreSQL's own tools.\n\n"
+            "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+            "  -h, --help         print this\n\n"
+            "The exit status is 0 if the backup is whole, 1 if there is none, 2 for wrong\n"
+            "usage.\n");
 }
 
 struct arguments {
@@ -34,31 +34,13 @@ struct arguments {
 /* 0: go on; otherwise the exit status + 1. */
 static int read_arguments(int argc, char **argv, struct arguments *ret)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    int c;
+    const struct verb_option options[] = {{.name = "config", .text = &ret->config}, {0}};
+    int rc = options_read(&(struct verb_line){"backup", usage, options}, argc, argv);
 
-    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (c) {
-        case 'c':
-            ret->config = optarg;
-            break;
-        case 'h':
-            usage(stdout);
-            return EXIT_GOOD + 1;
-        default:
-            fprintf(stderr, "try: reportd backup --help\n");
-            return EXIT_USAGE + 1;
-        }
-    }
-    if (optind != argc - 1) {
-        fprintf(stderr, "reportd backup: name one folder for the backup; try: reportd backup "
-                        "--help\n");
-        return EXIT_USAGE + 1;
-    }
+    if (rc == 0 && optind != argc - 1)
+        return options_wrong("backup", "name one folder for the backup") + 1;
     ret->folder = argv[optind];
-    return 0;
+    return rc;
 }
 
 static int back_up(const struct config *config, const char *folder, struct backup_counts *ret,
@@ -122,5 +104,5 @@ int verb_backup(int argc, char **argv)
                 " complete reports are left out, since their results are "
                 "not there: reportd fsck names them\n",
                 counts.lost);
-    return fflush(stdout) == 0 ? EXIT_GOOD : EXIT_FAILED;
+    return EXIT_GOOD;
 }

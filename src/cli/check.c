@@ -2,7 +2,6 @@
 #include "cli/check.h"
 
 #include <dirent.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/str.h"
+#include "cli/options.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
@@ -21,17 +21,18 @@ struct checker {
 
 static void usage(FILE *out)
 {
-    fprintf(out,
-            "usage: reportd check [-c FILE] [--strict] PATH…\n\n"
-            "Check report definitions: files, and folders of *.sql files. Every problem is one\n"
-            "line, FILE:LINE: what is wrong and what to write; what works but is probably not\n"
-            "intended is a 'warning:'. The format: doc/definitions.md.\n\n"
-            "  -c FILE   the configuration: ask the database of each definition too, whether\n"
-            "            every statement compiles and may be run, and which columns it gives;\n"
-            "            without a PATH, the reports folder of the configuration is checked\n"
-            "  --strict  a warning counts as a problem\n"
-            "  --help    print this\n\n"
-            "The exit status is 0 if there is no problem, 1 if there is one, 2 for wrong usage.\n");
+    fprintf(out, "usage: reportd check [-c FILE] [--strict] PATH…\n\n"
+                 "Check report definitions: files, and folders of *.sql files. Every problem is\n"
+                 "one line, FILE:LINE: what is wrong and what to write; what works but is\n"
+                 "probably not intended is a 'warning:'. The format: doc/definitions.md.\n\n"
+                 "  -c, --config FILE  the configuration: ask the database of each definition\n"
+                 "                     too, whether every statement compiles and may be run, and\n"
+                 "                     which columns it gives; without a PATH, the reports folder\n"
+                 "                     of the configuration is checked\n"
+                 "  --strict           a warning counts as a problem\n"
+                 "  -h, --help         print this\n\n"
+                 "The exit status is 0 if there is no problem, 1 if there is one, 2 for wrong\n"
+                 "usage.\n");
 }
 
 static void on_problem(void *context, const char *text)
@@ -195,32 +196,18 @@ static int check_all(struct checker *checker, bool strict, char **paths, int cou
 
 int verb_check(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"strict", no_argument, NULL, 's'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     const char *config = NULL;
     struct checker checker = {0};
     struct err err = {0};
     bool strict = false;
-    int c, status;
+    const struct verb_option options[] = {
+        {.name = "config", .text = &config}, {.name = "strict", .flag = &strict}, {0}};
+    int status = options_read(&(struct verb_line){"check", usage, options}, argc, argv);
 
-    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (c == 'h') {
-            usage(stdout);
-            return EXIT_GOOD;
-        }
-        if (c == '?') {
-            fprintf(stderr, "try: reportd check --help\n");
-            return EXIT_USAGE;
-        }
-        strict = strict || c == 's';
-        config = c == 'c' ? optarg : config;
-    }
-    if (config == NULL && optind == argc) {
-        fprintf(stderr, "reportd check: which files or folders? try: reportd check --help\n");
-        return EXIT_USAGE;
-    }
+    if (status != 0)
+        return status - 1;
+    if (config == NULL && optind == argc)
+        return options_wrong("check", "which files or folders?");
     if (config != NULL && config_load(config, &checker.config, &err) != 0) {
         fprintf(stderr, "reportd check: %s\n", err.text);
         return EXIT_FAILED;

@@ -2,7 +2,6 @@
  * user. */
 #include <dirent.h>
 #include <errno.h>
-#include <getopt.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "base/str.h"
 #include "cli/demo_files.h"
 #include "cli/demo_registry.h"
+#include "cli/options.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "core/password.h"
@@ -26,18 +26,21 @@ struct options {
     bool force;
 };
 
-static const char usage_text[] =
-    "usage: reportd demo DIR [--entities N] [--seed S] [--force]\n\n"
-    "Make a demo in the folder DIR: a registry of made-up entities, accounts and\n"
-    "transactions (registry.db), three reports over it (reports/), a configuration\n"
-    "(reportd.conf) and the user 'demo', whose password is printed once.\n\n"
-    "  --entities N  entities, 1 to 1000000 (default 10000); each has 1.5 accounts\n"
-    "                and 100 transactions on average\n"
-    "  --seed S      another seed makes another registry, the same seed the same one\n"
-    "                (default 1)\n"
-    "  --force       write into a folder that is not empty, over an earlier demo; its\n"
-    "                user 'demo' gets a new password\n"
-    "  --help        print this\n";
+static void usage(FILE *out)
+{
+    fputs("usage: reportd demo DIR [--entities N] [--seed S] [--force]\n\n"
+          "Make a demo in the folder DIR: a registry of made-up entities, accounts and\n"
+          "transactions (registry.db), three reports over it (reports/), a configuration\n"
+          "(reportd.conf) and the user 'demo', whose password is printed once.\n\n"
+          "  --entities N  entities, 1 to 1000000 (default 10000); each has 1.5 accounts\n"
+          "                and 100 transactions on average\n"
+          "  --seed S      another seed makes another registry, the same seed the same one\n"
+          "                (default 1)\n"
+          "  --force       write into a folder that is not empty, over an earlier demo; its\n"
+          "                user 'demo' gets a new password\n"
+          "  -h, --help    print this\n",
+          out);
+}
 
 static const char config_text[] = "# reportd.conf -- the demo. Every key: reportd serve --help\n"
                                   "# Paths are relative to this file.\n"
@@ -215,58 +218,44 @@ static int read_number(const char *option, const char *text, int64_t lowest, int
 {
     int64_t value;
 
-    if (!str_to_int64(text, &value) || value < lowest || value > highest) {
-        fprintf(stderr, "reportd demo: --%s takes a number from %lld to %lld, not '%s'\n", option,
-                (long long)lowest, (long long)highest, text);
-        return EXIT_USAGE;
-    }
+    if (text == NULL)
+        return EXIT_GOOD;
+    if (!str_to_int64(text, &value) || value < lowest || value > highest)
+        return options_wrong("demo", "--%s takes a number from %lld to %lld, not '%s'", option,
+                             (long long)lowest, (long long)highest, text);
     *ret = value;
     return EXIT_GOOD;
 }
 
-/* EXIT_GOOD: `ret` is filled, its folder NULL if only help was asked for. */
-static int read_options(int argc, char **argv, struct options *ret)
+/* 0: go on; otherwise the exit status + 1. */
+static int read_arguments(int argc, char **argv, struct options *ret)
 {
-    static const struct option known[] = {
-        {"entities", required_argument, NULL, 'e'},
-        {"seed", required_argument, NULL, 's'},
-        {"force", no_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    int letter, rc = EXIT_GOOD;
+    const char *entities = NULL, *seed = NULL;
+    const struct verb_option options[] = {{.name = "entities", .text = &entities},
+                                          {.name = "seed", .text = &seed},
+                                          {.name = "force", .flag = &ret->force},
+                                          {0}};
+    int rc = options_read(&(struct verb_line){"demo", usage, options}, argc, argv);
 
-    *ret = (struct options){.entities = DEMO_ENTITIES, .seed = 1};
-    while (rc == EXIT_GOOD && (letter = getopt_long(argc, argv, "h", known, NULL)) != -1) {
-        if (letter == 'h') {
-            fputs(usage_text, stdout);
-            return EXIT_GOOD;
-        }
-        if (letter == 'e')
-            rc = read_number("entities", optarg, 1, DEMO_ENTITIES_MAX, &ret->entities);
-        else if (letter == 's')
-            rc = read_number("seed", optarg, 0, INT64_MAX, &ret->seed);
-        else if (letter == 'f')
-            ret->force = true;
-        else
-            rc = EXIT_USAGE;
-    }
-    if (rc == EXIT_GOOD && argc - optind != 1) {
-        fprintf(stderr, "reportd demo: name one folder; try: reportd demo --help\n");
-        return EXIT_USAGE;
-    }
+    if (rc != 0)
+        return rc;
+    if (argc - optind != 1)
+        return options_wrong("demo", "name one folder") + 1;
     ret->folder = argv[optind];
-    return rc;
+    rc = read_number("entities", entities, 1, DEMO_ENTITIES_MAX, &ret->entities);
+    if (rc == EXIT_GOOD)
+        rc = read_number("seed", seed, 0, INT64_MAX, &ret->seed);
+    return rc == EXIT_GOOD ? 0 : rc + 1;
 }
 
 int verb_demo(int argc, char **argv)
 {
-    struct options options;
+    struct options options = {.entities = DEMO_ENTITIES, .seed = 1};
     struct err err = {0};
-    int rc = read_options(argc, argv, &options);
+    int rc = read_arguments(argc, argv, &options);
 
-    if (rc != EXIT_GOOD || options.folder == NULL)
-        return rc;
+    if (rc != 0)
+        return rc - 1;
     rc = write_files(&options, &err);
     if (rc == 0)
         rc = write_registry(&options, &err);

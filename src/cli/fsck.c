@@ -1,5 +1,4 @@
 /* src/cli/fsck.c -- `reportd fsck`: do rows, files and states agree? */
-#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "cli/offline.h"
+#include "cli/options.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "proc/audit.h"
@@ -33,81 +33,49 @@ struct auditing {
 
 static void usage(FILE *out)
 {
-    fprintf(
-        out,
-        "usage: reportd fsck [-c FILE] [--repair [--force]] [--new-ledger] [--json]\n\n"
-        "Compare the store with the files of the spool, and both with the clock. Every finding\n"
-        "is one line: its kind, the reference, what is wrong. The last lines are the counts:\n\n");
+    fprintf(out, "usage: reportd fsck [-c FILE] [--repair [--force]] [--new-ledger] [--json]\n\n"
+                 "Compare the store with the files of the spool, and both with the clock. Every\n"
+                 "finding is one line: its kind, the reference, what is wrong. The last lines are\n"
+                 "the counts:\n\n");
     for (int i = 0; i < AUDIT_KIND_COUNT; i++)
         fprintf(out, "  %-12s %s\n", audit_kind_name(i), audit_kind_what(i));
-    fprintf(
-        out,
-        "\nIt may run while the server does (it sees that by the store's lock): an operation\n"
-        "under way then has a few seconds to finish before it counts. Without a server no\n"
-        "operation is under way, and no server can start until fsck has ended. It makes no\n"
-        "file and no folder, except with --new-ledger.\n\n"
-        "  -c, --config FILE  the configuration (default: reportd.conf)\n"
-        "  --repair           without a server, and in PostgreSQL without any node: remove the\n"
-        "                     files, finish the deletions, put running reports back into the\n"
-        "                     queue, delete what has expired and the reports whose file is lost\n"
-        "                     or not whole; then look again. Refused if the spool has neither\n"
-        "                     store.id nor a file of this store: then it is most likely\n"
-        "                     another spool or not mounted\n"
-        "  --force            repair all the same: the spool is this store's, its results are\n"
-        "                     lost; never if store.id names another store\n"
-        "  --new-ledger       without a server of this node: give up the deletion ledger that the\n"
-        "                     store knows and that is lost for good, and make another, or go on\n"
-        "                     with the one in its place: backups made before then are not\n"
-        "                     restored without --resurrect\n"
-        "  --json             print one JSON object\n"
-        "  -h, --help         print this\n\n"
-        "The exit status is 0 if all counts are zero (after the repair, if there was one),\n"
-        "1 if not, 2 for wrong usage.\n");
+    fprintf(out, "\n"
+                 "It may run while the server does (it sees that by the store's lock): an\n"
+                 "operation under way then has a few seconds to finish before it counts. Without\n"
+                 "a server no operation is under way, and no server can start until fsck has\n"
+                 "ended. It makes no file and no folder, except with --new-ledger.\n\n"
+                 "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+                 "  --repair           without a server, and in PostgreSQL without any node:\n"
+                 "                     remove the files, finish the deletions, put running\n"
+                 "                     reports back into the queue, delete what has expired and\n"
+                 "                     the reports whose file is lost or not whole; then look\n"
+                 "                     again. Refused if the spool has neither store.id nor a\n"
+                 "                     file of this store: then it is most likely another spool\n"
+                 "                     or not mounted\n"
+                 "  --force            repair all the same: the spool is this store's, its\n"
+                 "                     results are lost; never if store.id names another store\n"
+                 "  --new-ledger       without a server of this node: give up the deletion ledger\n"
+                 "                     that the store knows and that is lost for good, and make\n"
+                 "                     another, or go on with the one in its place: backups made\n"
+                 "                     before then are not restored without --resurrect\n"
+                 "  --json             print one JSON object\n"
+                 "  -h, --help         print this\n\n"
+                 "The exit status is 0 if all counts are zero (after the repair, if there was\n"
+                 "one), 1 if not, 2 for wrong usage.\n");
 }
 
 /* 0: go on; otherwise the exit status + 1. */
 static int read_arguments(int argc, char **argv, struct auditing *a)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"repair", no_argument, NULL, 'r'},
-                                            {"force", no_argument, NULL, 'f'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"new-ledger", no_argument, NULL, 'n'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    int c;
+    const struct verb_option options[] = {
+        {.name = "config", .text = &a->file},           {.name = "repair", .flag = &a->repair},
+        {.name = "force", .flag = &a->force},           {.name = "json", .flag = &a->json},
+        {.name = "new-ledger", .flag = &a->new_ledger}, {0}};
+    int rc = options_read(&(struct verb_line){"fsck", usage, options}, argc, argv);
 
-    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (c) {
-        case 'c':
-            a->file = optarg;
-            break;
-        case 'r':
-            a->repair = true;
-            break;
-        case 'f':
-            a->force = true;
-            break;
-        case 'j':
-            a->json = true;
-            break;
-        case 'n':
-            a->new_ledger = true;
-            break;
-        case 'h':
-            usage(stdout);
-            return EXIT_GOOD + 1;
-        default:
-            fprintf(stderr, "try: reportd fsck --help\n");
-            return EXIT_USAGE + 1;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "reportd fsck: '%s' is one argument too many; try: reportd fsck --help\n",
-                argv[optind]);
-        return EXIT_USAGE + 1;
-    }
-    return 0;
+    if (rc == 0 && optind < argc)
+        return options_wrong("fsck", "'%s' is one argument too many", argv[optind]) + 1;
+    return rc;
 }
 
 /* ---- printing ---- */
@@ -334,7 +302,7 @@ static int print(const struct auditing *a)
         print_findings(&a->audit);
         print_counts(a);
     }
-    return a->audit.count == 0 && fflush(stdout) == 0 ? EXIT_GOOD : EXIT_FAILED;
+    return a->audit.count == 0 ? EXIT_GOOD : EXIT_FAILED;
 }
 
 int verb_fsck(int argc, char **argv)

@@ -1,9 +1,9 @@
 /* src/cli/receipt.c -- `reportd receipt`: is a deletion receipt genuine, and what does it say? */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "cli/options.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "http/receipt.h"
@@ -18,57 +18,37 @@ struct checking {
 
 static void usage(FILE *out)
 {
-    fprintf(out,
-            "usage: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]\n"
-            "       reportd receipt [-c FILE] --rotate\n\n"
-            "Check the receipt of a deletion (the header X-Deletion-Receipt, or data.receipt of\n"
-            "DELETE /Report/List) and print its claims as JSON. RECEIPT is a file that has it,\n"
-            "or the receipt itself; without it, or with -, it is read from standard input.\n\n"
-            "  -c, --config FILE  the configuration, whose receipt_key_file has the keys\n"
-            "                     (default: reportd.conf)\n"
-            "  --jwks FILE        take the keys from FILE, a JWK Set as the server publishes it\n"
-            "                     at /.well-known/jwks.json, and read no configuration\n"
-            "  --rotate           put a new key before those in receipt_key_file, which stay\n"
-            "                     listed; copy the file to every node, then restart them\n"
-            "  -h, --help         print this\n\n"
-            "The exit status is 0 if the receipt is genuine, 1 if not, 2 for wrong usage.\n");
+    fprintf(out, "usage: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]\n"
+                 "       reportd receipt [-c FILE] --rotate\n\n"
+                 "Check the receipt of a deletion (the header X-Deletion-Receipt, or data.receipt\n"
+                 "of DELETE /Report/List) and print its claims as JSON. RECEIPT is a file that\n"
+                 "has it, or the receipt itself; without it, or with -, it is read from standard\n"
+                 "input.\n\n"
+                 "  -c, --config FILE  the configuration, whose receipt_key_file has the keys\n"
+                 "                     (default: reportd.conf)\n"
+                 "  --jwks FILE        take the keys from FILE, a JWK Set as the server publishes\n"
+                 "                     it at /.well-known/jwks.json, and read no configuration\n"
+                 "  --rotate           put a new key before those in receipt_key_file, which stay\n"
+                 "                     listed; copy the file to every node, then restart them\n"
+                 "  -h, --help         print this\n\n"
+                 "The exit status is 0 if the receipt is genuine, 1 if not, 2 for wrong usage.\n");
 }
 
 /* 0: go on; otherwise the exit status + 1. */
 static int read_arguments(int argc, char **argv, struct checking *ret)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"jwks", required_argument, NULL, 'j'},
-                                            {"rotate", no_argument, NULL, 'r'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    int c;
+    const struct verb_option options[] = {{.name = "config", .text = &ret->file},
+                                          {.name = "jwks", .text = &ret->jwks},
+                                          {.name = "rotate", .flag = &ret->rotate},
+                                          {0}};
+    int rc = options_read(&(struct verb_line){"receipt", usage, options}, argc, argv);
 
-    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (c) {
-        case 'c':
-            ret->file = optarg;
-            break;
-        case 'j':
-            ret->jwks = optarg;
-            break;
-        case 'r':
-            ret->rotate = true;
-            break;
-        case 'h':
-            usage(stdout);
-            return EXIT_GOOD + 1;
-        default:
-            fprintf(stderr, "try: reportd receipt --help\n");
-            return EXIT_USAGE + 1;
-        }
-    }
+    if (rc != 0)
+        return rc;
     if (optind < argc && strcmp(argv[optind], "-") != 0)
         ret->receipt = argv[optind];
-    if (optind + 1 < argc || (ret->rotate && (optind < argc || ret->jwks != NULL))) {
-        fprintf(stderr, "reportd receipt: too many arguments; try: reportd receipt --help\n");
-        return EXIT_USAGE + 1;
-    }
+    if (optind + 1 < argc || (ret->rotate && (optind < argc || ret->jwks != NULL)))
+        return options_wrong("receipt", "too many arguments") + 1;
     return 0;
 }
 
@@ -186,5 +166,5 @@ int verb_receipt(int argc, char **argv)
     rc = checking.rotate ? rotate(&checking, &err) : check(&checking, &err);
     if (rc < 0)
         fprintf(stderr, "reportd receipt: %s\n", err.text);
-    return rc < 0 || fflush(stdout) != 0 ? EXIT_FAILED : EXIT_GOOD;
+    return rc < 0 ? EXIT_FAILED : EXIT_GOOD;
 }

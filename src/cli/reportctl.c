@@ -2,12 +2,14 @@
 #include "cli/reportctl.h"
 
 #include <curl/curl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/descriptors.h"
+#include "base/nearest.h"
 #include "base/version.h"
+#include "base/wrap.h"
+#include "cli/options.h"
 #include "cli/reportctl_signal.h"
 
 struct command {
@@ -38,6 +40,7 @@ static const struct option_row option_rows[] = {
 };
 
 enum {
+    HELP_INDENT = 25,
     COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]),
     OPTION_COUNT = sizeof(option_rows) / sizeof(option_rows[0]),
 };
@@ -87,9 +90,10 @@ static void print_options(const struct command *command)
         snprintf(text, sizeof(text), "--%s%s%s", row->name, row->argument != NULL ? " " : "",
                  row->argument != NULL ? row->argument : "");
         if (row->letter >= 'a')
-            printf("  -%c, %-18s %s\n", row->letter, text, row->what);
+            printf("  -%c, %-18s ", row->letter, text);
         else
-            printf("      %-18s %s\n", text, row->what);
+            printf("      %-18s ", text);
+        wrap_print(stdout, HELP_INDENT, HELP_INDENT, row->what);
     }
 }
 
@@ -107,8 +111,10 @@ static void print_help(const struct command *command)
         printf("reportctl %s -- %s\n\nusage: reportctl %s [OPTIONS]%s%s\n", command->name,
                command->what, command->name, command->arguments[0] != '\0' ? " " : "",
                command->arguments);
-        if (command->more[0] != '\0')
-            printf("\n%s", command->more);
+        if (command->more[0] != '\0') {
+            putchar('\n');
+            wrap_print(stdout, 0, 0, command->more);
+        }
     } else {
         printf("reportctl -- the client of reportd, the report server\n\n"
                "usage: reportctl COMMAND [ARGUMENTS]\n       reportctl COMMAND --help\n\n");
@@ -119,12 +125,19 @@ static void print_help(const struct command *command)
     print_exits();
 }
 
-static const struct command *find_command(const char *name)
+/* NULL: there is none, and `err` (NULL is fine) says so. */
+static const struct command *find_command(const char *name, struct err *err)
 {
+    struct nearest nearest = {.typed = name};
+    char words[NEAREST_TEXT];
+
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(commands[i].name, name) == 0)
             return &commands[i];
+        nearest_try(&nearest, commands[i].name);
     }
+    err_set(err, -E_INVALID, "there is no command '%s'%s", name,
+            nearest_words(&nearest, "", words));
     return NULL;
 }
 
@@ -134,24 +147,22 @@ static int read_options(int argc, char **argv, struct ctl_options *ret, char *re
 {
     struct option longs[OPTION_COUNT + 1] = {{NULL, 0, NULL, 0}};
     size_t seen = 0;
-    int found, at = 0;
+    int found;
 
     for (size_t i = 0; i < OPTION_COUNT; i++)
         longs[i] = (struct option){option_rows[i].name, option_rows[i].argument != NULL, NULL,
                                    option_rows[i].letter};
-    opterr = 0;
-    while ((found = getopt_long(argc, argv, ":hu:o:", longs, &at)) != -1) {
-        if (found == '?' || found == ':')
-            return err_set(err, -E_INVALID,
-                           found == ':' ? "%s needs a value" : "there is no option %s",
-                           argv[optind - 1]);
+    while ((found = options_next(argc, argv, ":hu:o:", longs, err)) != -1) {
+        if (found == '?')
+            return err->code;
         for (size_t i = 0; i < OPTION_COUNT; i++) {
             const char **value = (const char **)((char *)ret + option_rows[i].offset);
 
-            if (option_rows[i].letter == found && *value == NULL) {
-                *value = optarg != NULL ? optarg : "";
+            if (option_rows[i].letter != found)
+                continue;
+            if (*value == NULL)
                 ret_seen[seen++] = (char)found;
-            }
+            *value = optarg != NULL ? optarg : "";
         }
     }
     return 0;
@@ -183,6 +194,8 @@ static int run(int argc, char **argv, const struct command **ret_command, struct
     char seen[OPTION_COUNT + 1] = "";
     int rc = read_options(argc, argv, &ctl.options, seen, err);
 
+    for (int i = 1; i < argc && rc != 0 && *ret_command == NULL; i++)
+        *ret_command = find_command(argv[i], NULL); /* whose help may help */
     if (rc != 0)
         return rc;
     if (ctl.options.version != NULL) {
@@ -190,9 +203,9 @@ static int run(int argc, char **argv, const struct command **ret_command, struct
         return 0;
     }
     if (optind < argc) {
-        *ret_command = find_command(argv[optind]);
+        *ret_command = find_command(argv[optind], err);
         if (*ret_command == NULL)
-            return err_set(err, -E_INVALID, "there is no command '%s'", argv[optind]);
+            return err->code;
     }
     if (ctl.options.help != NULL) {
         print_help(*ret_command);
@@ -217,14 +230,14 @@ int main(int argc, char **argv)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     status = exit_status(run(argc, argv, &command, &err));
     curl_global_cleanup();
-    if (fflush(stdout) != 0 && status == CTL_GOOD) {
-        err_errno(&err, -E_IO, "cannot write standard output");
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == CTL_GOOD) {
+        err_set(&err, -E_IO, "cannot write standard output");
         status = CTL_LOCAL;
     }
-    if (status != CTL_GOOD)
-        fprintf(stderr, "reportctl: %s\n", err.text);
     if (status == CTL_USAGE)
-        fprintf(stderr, "try: reportctl%s%s --help\n", command != NULL ? " " : "",
-                command != NULL ? command->name : "");
+        fprintf(stderr, "reportctl: %s; try: reportctl%s%s --help\n", err.text,
+                command != NULL ? " " : "", command != NULL ? command->name : "");
+    else if (status != CTL_GOOD)
+        fprintf(stderr, "reportctl: %s\n", err.text);
     return status;
 }

@@ -80,29 +80,31 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
  * and json are everybody's), least and most arguments, function, one line, more lines. */
 #define CTL_COMMANDS(X)                                                                            \
     X("login", "", "u", 0, 0, ctl_login, "Log in and keep the tokens",                             \
-      "Asks for what is not given. The password comes from a prompt, or is one line of standard\n" \
-      "input when that is no terminal; it is never an argument and never kept.\n")                 \
+      "Asks for what is not given. The password comes from a prompt, or is one line of standard "  \
+      "input when that is no terminal; it is never an argument and never kept.")                   \
     X("logout", "", "", 0, 0, ctl_logout, "Forget the tokens kept by login", "")                   \
-    X("types", "", "", 0, 0, ctl_types, "Show what reports you may run, and their parameters", "") \
+    X("types", "[NAME.Parameter]", "", 0, 1, ctl_types,                                            \
+      "Show what reports you may run, and their parameters",                                       \
+      "With NAME.Parameter the choices of a parameter that has some: a line of value and label.")  \
     X("submit", "NAME [Key=Value ...]", "WK", 1, 1000, ctl_submit,                                 \
       "Submit a report and print its reference",                                                   \
       "Sent again safely if the connection breaks: an Idempotency-Key is made if none is "         \
-      "given.\n")                                                                                  \
+      "given.")                                                                                    \
     X("status", "REF", "", 1, 1, ctl_status, "Show how far a report is", "")                       \
     X("wait", "REF", "", 1, 1, ctl_wait, "Wait until a report has finished",                       \
-      "Shows state, queue position, rows and time on standard error.\n")                           \
+      "Shows state, queue position, rows and time on standard error.")                             \
     X("get", "REF", "o", 1, 1, ctl_get, "Fetch the result of a complete report",                   \
-      "With -o the result is written to FILE.part, checked against the server's SHA-256 digest\n"  \
-      "and then renamed to FILE. What is no plain file, such as a FIFO, is written to.\n"          \
-      "A broken download goes on where it stopped.\n")                                             \
-    X("delete", "[REF]", "TMBDYR", 0, 1, ctl_delete,                                               \
-      "Delete a report, or all that match: dequeue, cancel or remove, whatever it takes",          \
-      "Without REF all your reports that --state, --name and --before match are deleted, up to\n"  \
-      "10,000, after asking with their number, unless --yes is given. The receipt is a signed\n"   \
-      "statement of what was deleted, which reportd receipt checks; it cannot be had again.\n")    \
+      "With -o the result is written to FILE.part, checked against the server's SHA-256 digest "   \
+      "and then renamed to FILE. What is no plain file, such as a FIFO, is written to. "           \
+      "A broken download goes on where it stopped.")                                               \
+    X("delete", "[REF]", "TMBDYR", 0, 1, ctl_delete, "Delete a report, or all that match",         \
+      "A report is dequeued, cancelled or removed, whatever it takes. Without REF all your "       \
+      "reports that --state, --name and --before match are deleted, up to "                        \
+      "10,000, after asking with their number, unless --yes is given. The receipt is a signed "    \
+      "statement of what was deleted, which reportd receipt checks; it cannot be had again.")      \
     X("list", "", "TMPN", 0, 0, ctl_list, "List your reports, newest first", "")                   \
     X("run", "NAME [Key=Value ...]", "o", 1, 1000, ctl_do_run,                                     \
       "Submit a report, wait, get its result and delete it",                                       \
-      "Interrupting (Ctrl-C) deletes the report before reportctl ends.\n")
+      "Interrupting (Ctrl-C) deletes the report before reportctl ends.")
 
 #endif

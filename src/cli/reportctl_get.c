@@ -29,6 +29,7 @@ struct download {
     const char *path; /* of the file being written; NULL: standard output */
     int fd;
     int64_t len, total;       /* bytes written; bytes in all, 0: not known yet */
+    char last;                /* byte written */
     bool begun;               /* the present request has brought something */
     char digest[DIGEST_TEXT]; /* base64 as the server gave it, "" if it gave none */
     char etag[ETAG_TEXT];     /* "" if the server gave none */
@@ -101,6 +102,8 @@ static int on_content(void *context, long status, const void *data, size_t len)
     if (write_all(download, data, len) != 0)
         return -E_IO;
     EVP_DigestUpdate(download->hash, data, len);
+    if (len > 0)
+        download->last = ((const char *)data)[len - 1];
     download->len += (int64_t)len;
     if (download->path != NULL)
         progress_bar(&download->progress, download->len, download->total);
@@ -204,6 +207,19 @@ static int fetch_into(struct api *api, struct download *download, const char *pa
     return rc;
 }
 
+/* To standard output; a terminal's next line is not the prompt's. */
+static int fetch_out(struct api *api, struct download *download, const char *path, struct err *err)
+{
+    int rc = fetch(api, download, path, err);
+
+    if (rc == 0 && download->last != '\n' && isatty(download->fd) &&
+        write_all(download, "\n", 1) != 0) {
+        *err = download->err;
+        rc = err->code;
+    }
+    return rc;
+}
+
 static int fetch_to(struct api *api, struct download *download, const char *path,
                     const char *output, struct err *err)
 {
@@ -211,7 +227,7 @@ static int fetch_to(struct api *api, struct download *download, const char *path
     struct stat st;
 
     if (output == NULL || str_eq(output, "-"))
-        return fetch(api, download, path, err);
+        return fetch_out(api, download, path, err);
     if (stat(output, &st) == 0 && !S_ISREG(st.st_mode))
         return fetch_into(api, download, path, output, err);
     /* A link stays one: the file that it names is replaced. */

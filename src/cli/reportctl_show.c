@@ -5,9 +5,15 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "base/wrap.h"
 #include "cli/reportctl_commands.h"
 
-enum { PAGE_MAX = 1000000, PAGE_SIZE_MAX = 1000 };
+enum {
+    PAGE_MAX = 1000000,
+    PAGE_SIZE_MAX = 1000,
+    TYPE_INDENT = 4,
+    LINE_MAX_BYTES = 1 << 20,
+};
 
 static const char *text_of(const json_t *object, const char *member)
 {
@@ -149,43 +155,136 @@ int ctl_list(struct ctl *ctl, struct err *err)
     return rc;
 }
 
+/* ---- types ---- */
+
+static void print_indented(const char *text)
+{
+    printf("%*s", TYPE_INDENT, "");
+    wrap_print(stdout, TYPE_INDENT, 2 * TYPE_INDENT, text);
+}
+
+static void add_limits(struct buf *line, const json_t *parameter)
+{
+    const char *least = text_of(parameter, "min"), *most = text_of(parameter, "max");
+
+    if (*least != '\0' && *most != '\0')
+        buf_add_format(line, ", from %s to %s", least, most);
+    else if (*least != '\0')
+        buf_add_format(line, ", at least %s", least);
+    else if (*most != '\0')
+        buf_add_format(line, ", at most %s", most);
+}
+
+static void add_member(struct buf *line, const json_t *object, const char *member,
+                       const char *before)
+{
+    const char *text = text_of(object, member);
+
+    if (*text != '\0')
+        buf_add_format(line, "%s%s", before, text);
+}
+
 static void print_parameter(const json_t *parameter)
 {
-    const json_t *fallback = json_object_get(parameter, "default");
     const json_t *allowed = json_object_get(parameter, "allowedValues");
     const json_t *value;
+    struct buf line;
     size_t i;
 
-    printf("    %s (%s%s", text_of(parameter, "name"), text_of(parameter, "type"),
-           json_is_true(json_object_get(parameter, "required")) ? ", required" : "");
-    if (json_is_string(fallback))
-        printf(", default %s", json_string_value(fallback));
-    printf(")");
+    buf_init(&line, LINE_MAX_BYTES);
+    buf_add_format(&line, "%s (%s%s", text_of(parameter, "name"), text_of(parameter, "type"),
+                   json_is_true(json_object_get(parameter, "required")) ? ", required" : "");
+    add_limits(&line, parameter);
+    add_member(&line, parameter, "matching", ", matching ");
+    add_member(&line, parameter, "default", ", default ");
+    buf_add_char(&line, ')');
     json_array_foreach(allowed, i, value)
-        printf("%s%s", i == 0 ? ": " : "|", json_string_value(value));
-    if (text_of(parameter, "description")[0] != '\0')
-        printf("  %s", text_of(parameter, "description"));
-    printf("\n");
+        buf_add_format(&line, "%s%s", i == 0 ? ": " : " | ", json_string_value(value));
+    add_member(&line, parameter, "values", ": reportctl types ");
+    add_member(&line, parameter, "description", "  ");
+    print_indented(buf_str(&line));
+    buf_done(&line);
+}
+
+/* What a person is told of the columns: those that have a label or a unit. */
+static void print_columns(const json_t *columns)
+{
+    const json_t *column;
+    bool any = false;
+    struct buf line;
+    size_t i;
+
+    buf_init(&line, LINE_MAX_BYTES);
+    json_array_foreach(columns, i, column)
+    {
+        const char *label = text_of(column, "label"), *unit = text_of(column, "unit");
+
+        if (*label == '\0' && *unit == '\0')
+            continue;
+        buf_add_format(&line, "%s%s", any ? ", " : "columns: ", text_of(column, "name"));
+        if (*label != '\0')
+            buf_add_format(&line, " \"%s\"", label);
+        if (*unit != '\0')
+            buf_add_format(&line, " in %s", unit);
+        any = true;
+    }
+    if (any)
+        print_indented(buf_str(&line));
+    buf_done(&line);
+}
+
+static void print_type(const json_t *type)
+{
+    const json_t *parameter;
+    size_t i;
+
+    printf("%s\n", text_of(type, "name"));
+    if (text_of(type, "description")[0] != '\0')
+        print_indented(text_of(type, "description"));
+    json_array_foreach(json_object_get(type, "parameters"), i, parameter)
+        print_parameter(parameter);
+    print_columns(json_object_get(type, "columns"));
+}
+
+static void print_choice(const json_t *choice)
+{
+    const char *value = text_of(choice, "value"), *label = text_of(choice, "label");
+
+    printf("%s%s%s\n", value, str_eq(value, label) ? "" : "  ", str_eq(value, label) ? "" : label);
 }
 
 int ctl_types(struct ctl *ctl, struct err *err)
 {
-    struct api *api;
+    const bool choices = ctl->count > 0;
+    struct api *api = NULL;
     json_t *envelope = NULL;
-    const json_t *type, *parameter;
-    size_t i, j;
-    int rc = api_open(&ctl->options, &api, err);
+    const json_t *one;
+    struct buf path;
+    size_t i;
+    int rc = 0;
 
-    if (rc != 0)
-        return rc;
-    rc = look(ctl, api, "/Report/Types", &envelope, err);
-    json_array_foreach(json_object_get(envelope, "data"), i, type)
+    buf_init(&path, API_QUERY_MAX);
+    buf_add_str(&path, "/Report/Types");
+    if (choices && strchr(ctl->arguments[0], '.') == NULL)
+        rc = err_set(err, -E_INVALID, "'%s' is no NAME.Parameter, such as Orders.CustomerID",
+                     ctl->arguments[0]);
+    if (choices && rc == 0) {
+        buf_add_char(&path, '?');
+        rc = api_add_query(&path, "values", ctl->arguments[0], err);
+    }
+    if (rc == 0)
+        rc = api_open(&ctl->options, &api, err);
+    if (rc == 0)
+        rc = look(ctl, api, buf_str(&path), &envelope, err);
+    json_array_foreach(json_object_get(envelope, "data"), i, one)
     {
-        printf("%s\n    %s\n", text_of(type, "name"), text_of(type, "description"));
-        json_array_foreach(json_object_get(type, "parameters"), j, parameter)
-            print_parameter(parameter);
+        if (choices)
+            print_choice(one);
+        else
+            print_type(one);
     }
     json_decref(envelope);
     api_free(api);
+    buf_done(&path);
     return rc;
 }

@@ -1,5 +1,4 @@
 /* src/cli/restore.c -- `reportd restore`: a backup comes back, what was deleted since does not. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "cli/offline.h"
+#include "cli/options.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "proc/backup.h"
@@ -30,82 +30,60 @@ struct restore {
 
 static void usage(FILE *out)
 {
-    fprintf(
-        out,
-        "usage: reportd restore [-c FILE] [--ledger FILE]... [--resurrect] [--force] DIR\n"
-        "       reportd restore [-c FILE] [--resurrect] --ledger FILE...\n\n"
-        "Bring back the store and the results of DIR, which reportd backup has made, to where\n"
-        "the configuration says; no server may run. Every deletion of which the deletion\n"
-        "ledger knows is applied again, and all sessions end. It may be repeated if it was\n"
-        "killed.\n\n"
-        "Without DIR the store is there already, restored by PostgreSQL's tools or as a copy of\n"
-        "its files: every report that a ledger names is deleted from it, with its result, and\n"
-        "all sessions end. Run it before the first node starts, with the ledgers of all nodes.\n\n"
-        "  -c, --config FILE  the configuration (default: reportd.conf)\n"
-        "  --ledger FILE      a deletion ledger, in place of the configuration's; one --ledger\n"
-        "                     for each\n"
-        "  --resurrect        go on though a ledger is missing, damaged, cut off, another store's\n"
-        "                     or too short: reports that were deleted since come back\n"
-        "  --force            overwrite an existing store\n"
-        "  -h, --help         print this\n\n"
-        "The exit status is 0 if all is restored, 1 if not, 2 for wrong usage.\n");
+    fprintf(out, "usage: reportd restore [-c FILE] [--ledger FILE]... [--resurrect] [--force] DIR\n"
+                 "       reportd restore [-c FILE] [--resurrect] --ledger FILE...\n\n"
+                 "Bring back the store and the results of DIR, which reportd backup has made, to\n"
+                 "where the configuration says; no server may run. Every deletion of which the\n"
+                 "deletion ledger knows is applied again, and all sessions end. It may be\n"
+                 "repeated if it was killed.\n\n"
+                 "Without DIR the store is there already, restored by PostgreSQL's tools or as a\n"
+                 "copy of its files: every report that a ledger names is deleted from it, with\n"
+                 "its result, and all sessions end. Run it before the first node starts, with the\n"
+                 "ledgers of all nodes.\n\n"
+                 "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+                 "  --ledger FILE      a deletion ledger, in place of the configuration's; one\n"
+                 "                     --ledger for each\n"
+                 "  --resurrect        go on though a ledger is missing, damaged, cut off,\n"
+                 "                     another store's or too short: reports that were deleted\n"
+                 "                     since come back\n"
+                 "  --force            overwrite an existing store\n"
+                 "  -h, --help         print this\n\n"
+                 "The exit status is 0 if all is restored, 1 if not, 2 for wrong usage.\n");
 }
 
-static int wrong_usage(const char *what)
+static int take_ledger(void *restore, const char *path, struct err *err)
 {
-    fprintf(stderr, "reportd restore: %s; try: reportd restore --help\n", what);
-    return EXIT_USAGE + 1;
-}
+    struct restore *r = restore;
 
-static int check_arguments(int argc, char **argv, struct restore *r)
-{
-    if (optind < argc - 1)
-        return wrong_usage("there is one folder to restore");
-    if (optind < argc)
-        r->folder = argv[optind];
-    if (r->folder == NULL && r->path_count == 0)
-        return wrong_usage(
-            "name the folder of a backup, or, with --ledger, the ledgers to apply to "
-            "the store that is there");
-    if (r->folder == NULL && r->force)
-        return wrong_usage("--force is for the folder of a backup");
+    if (r->path_count == LEDGERS_MAX)
+        return err_set(err, -E_INVALID, "there are too many ledgers");
+    r->paths[r->path_count++] = path;
     return 0;
 }
 
 /* 0: go on; otherwise the exit status + 1. */
 static int read_arguments(int argc, char **argv, struct restore *r)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"ledger", required_argument, NULL, 'l'},
-        {"resurrect", no_argument, NULL, 'r'},    {"force", no_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
-    int c;
+    const struct verb_option options[] = {{.name = "config", .text = &r->file},
+                                          {.name = "ledger", .take = take_ledger, .context = r},
+                                          {.name = "resurrect", .flag = &r->resurrect},
+                                          {.name = "force", .flag = &r->force},
+                                          {0}};
+    int rc = options_read(&(struct verb_line){"restore", usage, options}, argc, argv);
 
-    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (c) {
-        case 'c':
-            r->file = optarg;
-            break;
-        case 'l':
-            if (r->path_count == LEDGERS_MAX)
-                return wrong_usage("there are too many ledgers");
-            r->paths[r->path_count++] = optarg;
-            break;
-        case 'r':
-            r->resurrect = true;
-            break;
-        case 'f':
-            r->force = true;
-            break;
-        case 'h':
-            usage(stdout);
-            return EXIT_GOOD + 1;
-        default:
-            fprintf(stderr, "try: reportd restore --help\n");
-            return EXIT_USAGE + 1;
-        }
-    }
-    return check_arguments(argc, argv, r);
+    if (rc != 0)
+        return rc;
+    if (optind < argc - 1)
+        return options_wrong("restore", "there is one folder to restore") + 1;
+    if (optind < argc)
+        r->folder = argv[optind];
+    if (r->folder == NULL && r->path_count == 0)
+        return options_wrong("restore", "name the folder of a backup, or, with --ledger, the "
+                                        "ledgers to apply to the store that is there") +
+               1;
+    if (r->folder == NULL && r->force)
+        return options_wrong("restore", "--force is for the folder of a backup") + 1;
+    return 0;
 }
 
 /* ---- the ledgers ---- */
@@ -282,5 +260,5 @@ int verb_restore(int argc, char **argv)
     for (size_t i = 0; i < r.ledgers.count; i++)
         ledger_copy_free(r.copies[i]);
     config_free(r.config);
-    return rc < 0 || r.counts.lost > 0 || fflush(stdout) != 0 ? EXIT_FAILED : EXIT_GOOD;
+    return rc < 0 || r.counts.lost > 0 ? EXIT_FAILED : EXIT_GOOD;
 }

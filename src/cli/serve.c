@@ -1,6 +1,5 @@
 /* src/cli/serve.c -- `reportd serve`: open everything in order, answer until a signal, close in
  * turn. */
-#include <getopt.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +14,7 @@
 #include "base/log.h"
 #include "base/signals.h"
 #include "base/version.h"
+#include "cli/options.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
@@ -82,30 +82,12 @@ static void usage(FILE *out)
 /* 0: serve; otherwise the exit status + 1. */
 static int read_arguments(int argc, char **argv, const char **ret_file)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    int c;
+    const struct verb_option options[] = {{.name = "config", .text = ret_file}, {0}};
+    int rc = options_read(&(struct verb_line){"serve", usage, options}, argc, argv);
 
-    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        switch (c) {
-        case 'c':
-            *ret_file = optarg;
-            break;
-        case 'h':
-            usage(stdout);
-            return EXIT_GOOD + 1;
-        default:
-            fprintf(stderr, "try: reportd serve --help\n");
-            return EXIT_USAGE + 1;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "reportd serve: '%s' is one argument too many; try: reportd serve --help\n",
-                argv[optind]);
-        return EXIT_USAGE + 1;
-    }
-    return 0;
+    if (rc == 0 && optind < argc)
+        return options_wrong("serve", "'%s' is one argument too many", argv[optind]) + 1;
+    return rc;
 }
 
 /* --- what the parts tell each other ------------------------------------------------------------
@@ -413,8 +395,7 @@ static void serve_until_signal(struct node *node)
 {
     int signal_number;
 
-    printf("ready on %s\n", server_url(node->server));
-    fflush(stdout);
+    dprintf(STDOUT_FILENO, "ready on %s\n", server_url(node->server));
     log_info("start.ready", "url=%s version=%s", server_url(node->server), REPORTD_VERSION);
     while (sigwait(&node->signals, &signal_number) == 0) {
         if (signal_number != SIGHUP)

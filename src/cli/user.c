@@ -1,15 +1,17 @@
 /* src/cli/user.c -- `reportd user`: who may use the API, straight in the store. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/nearest.h"
 #include "base/str.h"
+#include "cli/options.h"
 #include "cli/user_list.h"
 #include "cli/user_password.h"
 #include "cli/verbs.h"
+#include "core/catalog.h"
 #include "core/config.h"
 #include "core/password.h"
 #include "core/report.h"
@@ -73,15 +75,15 @@ static void usage(FILE *out)
         fprintf(out, "  %s %s\n      %s\n", actions[i].name, actions[i].takes, actions[i].what);
     fprintf(out,
             "\n"
-            "  -c FILE           the configuration; reportd.conf in this folder if not given\n"
-            "  --grant REPORT…   add: report types the user may run; '*': all\n"
-            "  --allow CIDR…     add: addresses the user may log in from, such as 10.0.0.0/8 or\n"
-            "                    2001:db8::1; anywhere if not given\n"
-            "  --json            list: as JSON\n"
-            "  --help            print this\n\n"
-            "A password is asked for on the terminal, or is one line of standard input; it has 1\n"
-            "to %d bytes. For names of users a to z are the same as A to Z, for names of reports\n"
-            "they are not.\n\n"
+            "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+            "  --grant REPORT…    add: report types the user may run; '*': all\n"
+            "  --allow CIDR…      add: addresses the user may log in from, such as 10.0.0.0/8\n"
+            "                     or 2001:db8::1; anywhere if not given\n"
+            "  --json             list: as JSON\n"
+            "  -h, --help         print this\n\n"
+            "A password is asked for on the terminal, or is one line of standard input; it\n"
+            "has 1 to %d bytes. For names of users a to z are the same as A to Z, for names\n"
+            "of reports they are not.\n\n"
             "The exit status is 0 if it was done, 1 if it failed, 2 for wrong usage.\n",
             USER_PASSWORD_MAX);
 }
@@ -245,6 +247,38 @@ static int read_hash(char hash[PASSWORD_HASH_TEXT], struct err *err)
     return rc;
 }
 
+/* ---- grants of what is not there ---- */
+
+static void try_name(void *nearest, const struct definition *def)
+{
+    nearest_try(nearest, def->name);
+}
+
+/* A grant of a report that comes later is fine, one of a mistyped name is not: say so. */
+static void warn_of_unknown(const struct config *config, const struct words *grants)
+{
+    const struct catalog_spec spec = {.folder = config->reports.text};
+    struct catalog *catalog;
+    struct err err;
+
+    if (catalog_new(&spec, &catalog, &err) < 0)
+        return;
+    for (size_t i = 0; i < grants->count; i++) {
+        struct nearest nearest = {.typed = grants->items[i]};
+        const struct definition *def = catalog_hold(catalog, nearest.typed);
+        char words[NEAREST_TEXT];
+
+        if (def != NULL) {
+            catalog_release(catalog, def);
+        } else if (!str_eq(nearest.typed, "*")) {
+            catalog_each(catalog, try_name, &nearest);
+            fprintf(stderr, "reportd user: warning: there is no report '%s' in %s yet%s\n",
+                    nearest.typed, config->reports.text, nearest_words(&nearest, "", words));
+        }
+    }
+    catalog_free(catalog);
+}
+
 /* ---- the actions ---- */
 
 static int check_name(const char *name, struct err *err)
@@ -384,19 +418,18 @@ static int do_list(struct command *command, struct err *err)
 
 /* ---- the command line ---- */
 
-static int wrong_usage(const char *problem, const char *word)
-{
-    fprintf(stderr, "reportd user: %s%s%s%s; try: reportd user --help\n", problem,
-            word != NULL ? " '" : "", word != NULL ? word : "", word != NULL ? "'" : "");
-    return EXIT_USAGE;
-}
-
+/* NULL: options_wrong() was called. */
 static const struct action *find_action(const char *name)
 {
+    struct nearest nearest = {.typed = name};
+    char words[NEAREST_TEXT];
+
     for (int i = 0; i < ACTION_COUNT; i++) {
         if (str_eq(actions[i].name, name))
             return &actions[i];
+        nearest_try(&nearest, actions[i].name);
     }
+    options_wrong("user", "there is no action '%s'%s", name, nearest_words(&nearest, "", words));
     return NULL;
 }
 
@@ -408,13 +441,12 @@ static int read_options(int argc, char **argv, struct command *ret)
         {"allow", required_argument, NULL, 'a'},  {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
-    static char name[] = "reportd user"; /* getopt's complaints start with it */
     struct words *words = &ret->words;
+    struct err err = {0};
     int letter;
 
-    argv[0] = name;
     /* "-": words between the options come in their order, as the argument of option 1. */
-    while ((letter = getopt_long(argc, argv, "-c:h", known, NULL)) != -1) {
+    while ((letter = options_next(argc, argv, "-:c:h", known, &err)) != -1) {
         switch (letter) {
         case 'c':
             ret->config = optarg;
@@ -433,11 +465,11 @@ static int read_options(int argc, char **argv, struct command *ret)
             break;
         case 1:
             break;
-        default: /* getopt has said what is wrong */
-            return EXIT_USAGE;
+        default:
+            return options_wrong("user", "%s", err.text);
         }
         if (words->count == WORDS_MAX)
-            return wrong_usage("there are too many words", NULL);
+            return options_wrong("user", "there are too many words");
         words->items[words->count++] = optarg;
     }
     while (optind < argc && words->count < WORDS_MAX)
@@ -451,18 +483,18 @@ static int check_usage(struct command *command)
     const struct action *action;
 
     if (words->count == 0)
-        return wrong_usage("name an action", NULL);
+        return options_wrong("user", "name an action");
     action = find_action(words->items[0]);
     if (action == NULL)
-        return wrong_usage("there is no action", words->items[0]);
+        return EXIT_USAGE;
     if (words->count - 1 < action->least)
-        return wrong_usage(words->count == 1 ? "name a user" : "name a report", NULL);
+        return options_wrong("user", words->count == 1 ? "name a user" : "name a report");
     if (words->count - 1 > action->most)
-        return wrong_usage("too much is", words->items[1 + action->most]);
+        return options_wrong("user", "'%s' is too much", words->items[1 + action->most]);
     if (action->options != TAKES_LISTS && command->grants.count + command->allow.count > 0)
-        return wrong_usage("only add takes --grant and --allow", NULL);
+        return options_wrong("user", "only add takes --grant and --allow");
     if (action->options != TAKES_JSON && command->json)
-        return wrong_usage("only list takes --json", NULL);
+        return options_wrong("user", "only list takes --json");
     command->action = action;
     command->name = action->least > 0 ? words->items[1] : NULL;
     for (size_t i = 2; i < words->count; i++)
@@ -485,6 +517,10 @@ static int run_action(struct command *command, struct err *err)
                         &command->store, err);
     if (rc == 0)
         rc = command->action->run(command, err);
+    if (rc == 0 && command->action->run == do_add)
+        warn_of_unknown(config, &command->grants);
+    if (rc == 0 && command->action->run == do_grant)
+        warn_of_unknown(config, &command->rest);
     store_free(command->store);
     config_free(config);
     return rc;

@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "base/str.h"
+#include "base/wrap.h"
 #include "base/zone.h"
 
 struct key {
@@ -31,7 +33,10 @@ static const struct key keys[] = {
 #undef X
 };
 
-enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
+enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]), HELP_INDENT = 20 };
+
+static const char environment_prefix[] = "REPORTD_";
+enum { ENVIRONMENT_TEXT = 64 };
 
 /* libconfuse hands its error callback no context, so the reader leaves one here. */
 static _Thread_local struct err *reading_err;
@@ -63,6 +68,58 @@ static bool choice_has(const char *choices, const char *text)
         choices += n + 1;
     }
     return false;
+}
+
+bool config_split_listen(const char *listen, char host[CONFIG_HOST_TEXT],
+                         char port[CONFIG_PORT_TEXT])
+{
+    const char *colon = strrchr(listen, ':');
+    const char *start = listen, *end = colon;
+    int64_t number;
+
+    if (colon == NULL || !str_to_int64(colon + 1, &number) || number < 0 || number > 65535)
+        return false;
+    if (*start == '[') {
+        start++;
+        end--;
+        if (end <= start || *end != ']')
+            return false;
+    } else if (memchr(start, ':', (size_t)(end - start)) != NULL) {
+        return false;
+    }
+    if (end == start || end - start >= CONFIG_HOST_TEXT)
+        return false;
+    memcpy(host, start, (size_t)(end - start));
+    host[end - start] = '\0';
+    return str_copy(port, CONFIG_PORT_TEXT, colon + 1);
+}
+
+static bool listen_problem(const char *text, char *out, size_t cap)
+{
+    char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
+
+    if (config_split_listen(text, host, port))
+        return false;
+    snprintf(out, cap,
+             "listen = '%s': it takes ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, with a "
+             "port from 0 to 65535",
+             text);
+    return true;
+}
+
+/* As store/store.c takes it: letters before a colon are a kind. */
+static bool store_problem(const char *text, char *out, size_t cap)
+{
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz");
+
+    if (len == 0 || text[len] != ':' || str_starts(text, "sqlite:") ||
+        str_starts(text, "postgresql:"))
+        return false;
+    snprintf(out, cap,
+             "store: there is none of kind '%.*s': it takes a path, sqlite:PATH or "
+             "postgresql://USER@HOST/DATABASE",
+             (int)len, text);
+    return true;
 }
 
 static bool zone_problem(const char *key, const char *text, char *out, size_t cap)
@@ -107,11 +164,13 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
             return false;
         snprintf(out, cap, "%s = '%s': it takes one of %s", key->name, text, key->fallback);
         return true;
+    case CONFIG_LISTEN:
+        return listen_problem(text, out, cap);
     case CONFIG_ZONE:
         return zone_problem(key->name, text, out, cap);
     default:
         if (*text != '\0')
-            return false;
+            return key->kind == CONFIG_STORE && store_problem(text, out, cap);
         snprintf(out, cap, "%s is empty: give it a value or leave the line out", key->name);
         return true;
     }
@@ -190,8 +249,9 @@ static char *join_ledger(const struct config *config, const char *text, bool is_
     return joined;
 }
 
-static int set_value(struct config *config, const struct key *key, const char *text,
-                     struct err *err)
+/* `origin`: the file, or the variable that has the text. */
+static int set_value(struct config *config, const struct key *key, const char *origin,
+                     const char *text, struct err *err)
 {
     union config_value *value = key_value(config, key);
     char problem[256];
@@ -199,7 +259,7 @@ static int set_value(struct config *config, const struct key *key, const char *t
     char *copy = NULL;
 
     if (value_problem(key, text, &number, problem, sizeof(problem)))
-        return err_set(err, -E_CONFIG, "%s: %s", config->file, problem);
+        return err_set(err, -E_CONFIG, "%s: %s", origin, problem);
     switch (key->kind) {
     case CONFIG_INT:
     case CONFIG_DURATION:
@@ -229,38 +289,72 @@ static int set_value(struct config *config, const struct key *key, const char *t
 }
 
 /* REPORTD_ and the key in upper case. */
-static const char *environment_value(const struct key *key)
+static const char *environment_name(const struct key *key, char name[ENVIRONMENT_TEXT])
 {
-    char name[64] = "REPORTD_";
-    size_t at = strlen(name);
+    size_t at = strlen(environment_prefix);
 
-    for (const char *c = key->name; *c != '\0' && at + 1 < sizeof(name); c++)
+    memcpy(name, environment_prefix, at);
+    for (const char *c = key->name; *c != '\0' && at + 1 < ENVIRONMENT_TEXT; c++)
         name[at++] = (char)toupper((unsigned char)*c);
     name[at] = '\0';
-    return getenv(name);
+    return name;
+}
+
+/* A variable that is nearly a key's is an error. Others may be anybody's: Kubernetes sets
+ * REPORTD_PORT for a service of that name. */
+static int check_environment(struct err *err)
+{
+    char name[ENVIRONMENT_TEXT], better[ENVIRONMENT_TEXT];
+
+    for (char **one = environ; *one != NULL; one++) {
+        const char *equals = strchr(*one, '=');
+        struct nearest nearest = {.typed = name};
+        const struct key *key = NULL;
+
+        if (!str_starts(*one, environment_prefix) || equals == NULL ||
+            equals - *one >= ENVIRONMENT_TEXT)
+            continue;
+        str_copy(name, (size_t)(equals - *one) + 1, *one);
+        nearest.typed += strlen(environment_prefix);
+        for (int i = 0; i < KEY_COUNT; i++) {
+            nearest_try(&nearest, keys[i].name);
+            key = nearest.name == keys[i].name ? &keys[i] : key;
+        }
+        if (key != NULL && !str_eq(name, environment_name(key, better)))
+            return err_set(err, -E_CONFIG,
+                           "the environment variable %s stands for no key (did you mean %s?): "
+                           "correct it or unset it",
+                           name, better);
+    }
+    return 0;
 }
 
 static int take_values(struct config *config, cfg_t *cfg, struct err *err)
 {
-    for (int i = 0; i < KEY_COUNT; i++) {
-        const char *text = environment_value(&keys[i]);
-        int rc;
+    char name[ENVIRONMENT_TEXT];
 
-        if (text == NULL)
-            text = cfg_getstr(cfg, keys[i].name);
-        rc = set_value(config, &keys[i], text, err);
+    for (int i = 0; i < KEY_COUNT; i++) {
+        const char *text = getenv(environment_name(&keys[i], name));
+        int rc = text != NULL ? set_value(config, &keys[i], name, text, err)
+                              : set_value(config, &keys[i], config->file,
+                                          cfg_getstr(cfg, keys[i].name), err);
+
         if (rc < 0)
             return rc;
     }
     return 0;
 }
 
+#define SOURCE_URL                                                                                 \
+    "needs the url of an SQLite or PostgreSQL database: url = \"sqlite:PATH\" or "                 \
+    "\"postgresql://USER@HOST/DATABASE\""
+
 /* Of a kind that reports can be made from (source/source.c), and with something behind it. */
 static bool is_source_url(const char *url)
 {
     static const char *const schemes[] = {"sqlite:", "postgresql://", "postgres://"};
 
-    for (size_t i = 0; url != NULL && i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
         if (str_starts(url, schemes[i]) && url[strlen(schemes[i])] != '\0')
             return true;
     }
@@ -279,11 +373,9 @@ static int take_sources(struct config *config, cfg_t *cfg, struct err *err)
         const char *url = cfg_getstr(section, "url");
         struct config_source *source = &config->sources[config->source_count];
 
-        if (!is_source_url(url)) /* which is not quoted: it may have a password */
-            return err_set(err, -E_CONFIG,
-                           "%s: source %s needs the url of an SQLite or PostgreSQL database: "
-                           "source %s { url = \"sqlite:PATH\" } or \"postgresql://USER@HOST/DB\"",
-                           config->file, cfg_title(section), cfg_title(section));
+        if (url == NULL)
+            return err_set(err, -E_CONFIG, "%s: source %s " SOURCE_URL, config->file,
+                           cfg_title(section));
         source->name = strdup(cfg_title(section));
         source->url = join_url(config->folder, url);
         config->source_count++;
@@ -293,16 +385,38 @@ static int take_sources(struct config *config, cfg_t *cfg, struct err *err)
     return 0;
 }
 
-/* libconfuse's words with file and line; only the first error of a file is kept. */
+/* libconfuse's words, with those of its errors that say too little put better. */
+static void explain(cfg_t *cfg, const char *words, char *out, size_t cap)
+{
+    char name[64], near[NEAREST_TEXT];
+    struct nearest nearest = {.typed = name};
+    cfg_t *first;
+
+    if (sscanf(words, "found duplicate title '%63[^']'", name) == 1 &&
+        (first = cfg_gettsec(cfg, "source", name)) != NULL) {
+        snprintf(out, cap, "there is a source %s already, which ends in line %d: rename one", name,
+                 first->line);
+    } else if (sscanf(words, "no such option '%63[^']'", name) == 1) {
+        for (const cfg_opt_t *option = cfg->opts; option->name != NULL; option++)
+            nearest_try(&nearest, option->name);
+        snprintf(out, cap, "there is no key '%s'%s; reportd serve --help lists the keys", name,
+                 nearest_words(&nearest, "", near));
+    } else {
+        snprintf(out, cap, "%s", words);
+    }
+}
+
+/* With file and line; only the first error of a file is kept. */
 __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *format,
                                                            va_list args)
 {
-    char words[300];
+    char words[300], better[400];
 
     vsnprintf(words, sizeof(words), format, args);
+    explain(cfg, words, better, sizeof(better));
     if (reading_err != NULL && reading_err->code == 0)
-        err_set(reading_err, -E_CONFIG, "%s:%d: %s (reportd serve --help lists the keys)",
-                cfg->filename != NULL ? cfg->filename : "?", cfg->line, words);
+        err_set(reading_err, -E_CONFIG, "%s:%d: %s", cfg->filename != NULL ? cfg->filename : "?",
+                cfg->line, better);
 }
 
 /* Called by libconfuse as soon as a key's value is read, so that the line is known. */
@@ -322,6 +436,14 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt)
     return 0;
 }
 
+static int on_source_url(cfg_t *cfg, cfg_opt_t *opt)
+{
+    if (is_source_url(cfg_opt_getnstr(opt, 0)))
+        return 0;
+    cfg_error(cfg, "source %s " SOURCE_URL, cfg_title(cfg)); /* its own may have a password */
+    return -1;
+}
+
 static cfg_t *make_parser(char *defaults[KEY_COUNT])
 {
     static cfg_opt_t source_options[] = {CFG_STR("url", NULL, CFGF_NODEFAULT), CFG_END()};
@@ -339,6 +461,7 @@ static cfg_t *make_parser(char *defaults[KEY_COUNT])
     cfg_set_error_function(cfg, on_error);
     for (int i = 0; i < KEY_COUNT; i++)
         cfg_set_validate_func(cfg, keys[i].name, on_value);
+    cfg_set_validate_func(cfg, "source|url", on_source_url);
     return cfg;
 }
 
@@ -360,6 +483,8 @@ static int read_file(struct config *config, struct err *err)
     else if (rc == CFG_PARSE_ERROR)
         rc = err_set(err, -E_CONFIG, "%s", local.code != 0 ? local.text : "bad configuration");
     else
+        rc = check_environment(err);
+    if (rc == 0)
         rc = take_values(config, cfg, err);
     if (rc == 0)
         rc = take_sources(config, cfg, err);
@@ -449,19 +574,27 @@ const char *config_source_url(const struct config *config, const char *name)
 static const char source_what[] = "A database to report on, by the name that definitions give: "
                                   "sqlite:PATH or postgresql://USER@HOST/DATABASE (a libpq URI)";
 
+static void print_key(FILE *out, const char *name, const char *what)
+{
+    fprintf(out, "  %-18s", name);
+    wrap_print(out, HELP_INDENT, HELP_INDENT, what);
+}
+
 void config_print_help(FILE *out)
 {
     for (int i = 0; i < KEY_COUNT; i++) {
         char *fallback = key_default(&keys[i]);
 
-        fprintf(out, "  %-15s %s\n  %-15s (default: %s", keys[i].name, keys[i].what, "",
+        print_key(out, keys[i].name, keys[i].what);
+        fprintf(out, "%*s(default: %s", HELP_INDENT, "",
                 fallback != NULL && *fallback != '\0' ? fallback : "none");
         if (keys[i].kind == CONFIG_CHOICE)
             fprintf(out, "; one of %s", keys[i].fallback);
         fprintf(out, ")\n");
         free(fallback);
     }
-    fprintf(out, "  %-15s %s:\n  %-15s source NAME { url = \"URL\" }\n", "source", source_what, "");
+    print_key(out, "source", source_what);
+    fprintf(out, "%*ssource NAME { url = \"URL\" }\n", HELP_INDENT, "");
 }
 
 void config_print_markdown(FILE *out)

@@ -10,13 +10,13 @@
 
 #include "base/err.h"
 
-/* Kinds of value: TEXT as it is; PATH relative to the folder of the file; STORE a path or a URL;
- * SPOOL a path or "postgresql"; LEDGER a path, whose default is beside the store if that is a file;
- * INT in a range; DURATION ("24h") in ms; SIZE ("1G") in bytes; LIMIT a size, or 0 for none; CHOICE
- * one of a|b; ZONE a name of the tz database, or nothing. */
+/* Kinds of value: LISTEN an address and a port; PATH relative to the folder of the file; STORE a
+ * path or a URL; SPOOL a path or "postgresql"; LEDGER a path, whose default is beside the store if
+ * that is a file; INT in a range; DURATION ("24h") in ms; SIZE ("1G") in bytes; LIMIT a size, or 0
+ * for none; CHOICE one of a|b; ZONE a name of the tz database, or nothing. */
 #define CONFIG_KEYS(X)                                                                             \
     /* name, kind, default, lowest, highest, what it is */                                         \
-    X(listen, TEXT, "127.0.0.1:8080", 0, 0,                                                        \
+    X(listen, LISTEN, "127.0.0.1:8080", 0, 0,                                                      \
       "Address and port to serve HTTP on; port 0 picks a free one; an IPv6 address goes in []")    \
     X(store, STORE, "reportd.db", 0, 0,                                                            \
       "Where requests, users and sessions are kept: a path, sqlite:PATH, or, for many nodes, "     \
@@ -87,7 +87,7 @@
     X(log_format, CHOICE, "text|json", 0, 0, "How a log line is written")
 
 enum config_kind {
-    CONFIG_TEXT,
+    CONFIG_LISTEN,
     CONFIG_STORE,
     CONFIG_SPOOL,
     CONFIG_LEDGER,
@@ -105,7 +105,7 @@ struct config_source {
 };
 
 union config_value {
-    char *text;     /* TEXT, STORE, SPOOL, LEDGER, PATH, CHOICE, ZONE: owned by the config */
+    char *text;     /* LISTEN, STORE, SPOOL, LEDGER, PATH, CHOICE, ZONE: owned by the config */
     int64_t number; /* INT, DURATION (ms), SIZE and LIMIT (bytes) */
 };
 
@@ -122,6 +122,11 @@ struct config {
  * "FILE:LINE: what is wrong and what it takes". *ret is yours: config_free(). */
 int config_load(const char *path, struct config **ret, struct err *err);
 void config_free(struct config *config); /* NULL is fine */
+
+/* Split "HOST:PORT" or "[IPv6]:PORT"; false: it is neither, or the port is none. */
+enum { CONFIG_HOST_TEXT = 256, CONFIG_PORT_TEXT = 8 };
+bool config_split_listen(const char *listen, char host[CONFIG_HOST_TEXT],
+                         char port[CONFIG_PORT_TEXT]);
 
 /* The path of an embedded store, borrowed; NULL if the store is in PostgreSQL. */
 const char *config_store_path(const struct config *config);

@@ -69,41 +69,15 @@ static const char answer_503[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                  "\r\n" BODY;
 _Static_assert(sizeof(BODY) == 104 + 1, "Content-Length");
 
-/* Split "HOST:PORT" or "[IPv6]:PORT". */
-static bool split_listen(const char *listen_at, char host[LISTENER_HOST_TEXT], char port[8])
-{
-    const char *colon = strrchr(listen_at, ':');
-    const char *start = listen_at, *end = colon;
-    int64_t number;
-
-    if (colon == NULL || !str_to_int64(colon + 1, &number) || number < 0 || number > 65535)
-        return false;
-    if (*start == '[') {
-        start++;
-        end--;
-        if (end <= start || *end != ']')
-            return false;
-    } else if (memchr(start, ':', (size_t)(end - start)) != NULL) {
-        return false;
-    }
-    if (end == start || end - start >= LISTENER_HOST_TEXT)
-        return false;
-    memcpy(host, start, (size_t)(end - start));
-    host[end - start] = '\0';
-    return str_copy(port, 8, colon + 1);
-}
-
 static int open_socket(const char *listen_at, struct err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    char host[LISTENER_HOST_TEXT], port[8];
+    char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
     int on = 1, fd;
 
-    if (!split_listen(listen_at, host, port))
-        return err_set(err, -E_CONFIG,
-                       "listen = \"%s\": write ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080",
-                       listen_at);
+    if (!config_split_listen(listen_at, host, port))
+        return err_set(err, -E_CONFIG, "listen = \"%s\" is no ADDRESS:PORT", listen_at);
     if (getaddrinfo(host, port, &hints, &found) != 0)
         return err_set(err, -E_CONFIG, "listen = \"%s\": there is no address '%s'", listen_at,
                        host);
@@ -124,7 +98,7 @@ static void read_url(int socket, char ret_url[LISTENER_URL_TEXT])
 {
     struct sockaddr_storage bound = {0};
     socklen_t len = sizeof(bound);
-    char host[LISTENER_HOST_TEXT], port[8];
+    char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
 
     ret_url[0] = '\0';
     if (getsockname(socket, (struct sockaddr *)&bound, &len) != 0 ||

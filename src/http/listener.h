@@ -7,10 +7,10 @@
 #include <sys/socket.h>
 
 #include "base/err.h"
+#include "core/config.h"
 
 enum {
-    LISTENER_HOST_TEXT = 80,
-    LISTENER_URL_TEXT = LISTENER_HOST_TEXT + 32,
+    LISTENER_URL_TEXT = CONFIG_HOST_TEXT + 32,
     LISTENER_REFUSED_MAX = 32, /* descriptors of connections that are told to come back */
 };
 

@@ -208,8 +208,56 @@ def test_the_same_key_makes_one_report(ctl, alice):
 def test_types_shows_the_parameters(ctl):
     types = ctl.good("types")
     assert "Quick\n    The items of a product.\n" in types
-    assert "ProductID (integer, required)  The product to report on" in types
-    assert "Colour (enum): Red|Green|Blue  What to paint it" in types
+    assert "    ProductID (integer, required)  The product to report on\n" in types
+    assert "    Colour (enum): Red | Green | Blue  What to paint it" in types
+    assert "    Price (decimal, default 12.50)\n" in types
+
+
+EVERYTHING = """-- report: Everything
+-- description: Ten words of which one is Ünïcödé stand here, and further ones on the next line.
+-- source: data
+-- parameter: Low integer min 1
+-- parameter: High integer default 7 max 9
+-- parameter: Both date required min 2024-01-01 max 2024-12-31 "The day"
+-- parameter: Code string matching "[A-Z]{2}"
+-- parameter: Item integer
+-- column: amount decimal(2) "Amount paid" AUD
+-- column: plain decimal(2)
+-- values: Item
+SELECT 3, 'the third' UNION ALL SELECT 4, NULL ORDER BY 1
+-- results
+SELECT 1 AS "amount", 2 AS "plain", :Low AS "a", :High AS "b", :Both AS "c", :Code AS "d", :Item AS "e"
+"""
+
+
+def test_types_tells_all_that_a_caller_needs_in_80_columns(make_server, tmp_path):
+    server = make_server(workers=1)
+    (server.reports / "Everything.sql").write_text(EVERYTHING)
+    server.reload()
+    ctl = Ctl(tmp_path, server.url, "alice")
+    assert ctl.login()[0] == 0
+    types = ctl.good("types")
+    assert """Everything
+    Ten words of which one is Ünïcödé stand here, and further ones on the next
+        line.
+    Low (integer, at least 1)
+    High (integer, at most 9, default 7)
+    Both (date, required, from 2024-01-01 to 2024-12-31)  The day
+    Code (string, matching [A-Z]{2})
+    Item (integer): reportctl types Everything.Item
+    columns: amount "Amount paid" in AUD
+""" in types + "\n"
+    assert ctl.good("types", "Everything.Item") == "3  the third\n4"
+    assert json.loads(ctl.good("types", "Everything.Item", "--json"))["data"][1] == {"value": "4", "label": "4"}
+    assert ctl("types", "Everything.Low")[0] == 1
+    assert ctl("types", "Everything")[0] == 2
+
+
+def test_a_result_on_a_terminal_ends_its_line(ctl, alice):
+    status, seen = on_terminal(ctl, "run", "Quick", "ProductID=1")
+    assert status == 0 and seen.endswith("}\r\n"), seen
+    reference = alice.complete("Quick", ProductID="1")
+    assert ctl("get", reference)[1] == alice.result(reference).text  # and elsewhere nothing is added
 
 
 def test_list_shows_states_and_pages(ctl, alice):

@@ -11,7 +11,7 @@ import pytest
 
 from harness import PATIENCE, Server, poll, processes_below
 
-EXIT_STOPPED = 130
+EXIT_SIGNAL = 128
 SCRIPT = """
 CREATE ROLE trier LOGIN PASSWORD '%s';
 CREATE TABLE item (item_id integer PRIMARY KEY, owner text NOT NULL);
@@ -87,7 +87,8 @@ def test_nothing_is_stored(bench):
 
 
 def test_csv_has_a_row_for_each_element(bench):
-    out, _ = bench.run("--csv", "Nested")
+    out, err = bench.run("--csv", "Nested")
+    assert err.startswith("4 rows, ")
     rows = list(csv.reader(io.StringIO(out, newline="")))
     assert rows == [["owner", "product.name", "product.id", "items[].itemID", "items[].amount"],
                     ["Ada", "Bonds", "1", "1", "1250000.00"], ["Ada", "Bonds", "1", "2", "0.01"],
@@ -115,6 +116,7 @@ SELECT 30 AS "rows" """)
     assert lines[22:25] == ["20  é20", "… the first 20 rows", ""]
     assert lines[25:] == ["more:", "a", "--", "b ", "", 'summary: {"rows":30}']
     assert err.startswith("30 rows, ")
+    assert bench.run("--csv", "Many")[1].startswith("CSV has the rows of results only; the summary and sets are left")
 
 
 def test_parameters_are_those_of_the_server(bench):
@@ -123,7 +125,9 @@ def test_parameters_are_those_of_the_server(bench):
     assert "'Number'" in bench.run("Typed", "Number=x", status=1)[1]
     assert "write NAME=VALUE" in bench.run("Typed", "Number", status=1)[1]
     assert "there is no report 'Nix'" in bench.run("Nix", status=1)[1]
+    assert "the parameter Number is given twice" in bench.run("Typed", "Number=1", "Number=2", status=1)[1]
     assert "which report?" in bench.run(status=2)[1]
+    assert "exclude each other" in bench.run("--csv", "--table", "Typed", status=2)[1]
     bench.define("Who", '-- results\nSELECT :session_user AS "who"')
     assert '"who":"ann"' in bench.run("--user", "ann", "Who")[0]
 
@@ -158,10 +162,10 @@ def test_ctrl_c_stops_it(bench):
     poll(lambda: processes_below(process.pid), what="the process that runs it")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, out, err) == (EXIT_STOPPED, b"", b"reportd try: the report was stopped\n")
+    assert (process.returncode, out, err) == (EXIT_SIGNAL + signal.SIGINT, b"", b"reportd try: the report was stopped\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_the_query_ends_in_the_database(pg, number):
     pg.define("Sleep", "-- results\nSELECT pg_sleep(600)::text AS a")
 
@@ -173,7 +177,7 @@ def test_the_query_ends_in_the_database(pg, number):
     process.send_signal(number)
     process.communicate(timeout=PATIENCE)
     poll(lambda: not sleeping(), what="the end of the query")
-    assert process.returncode == (-number if number == signal.SIGKILL else EXIT_STOPPED)
+    assert process.returncode == (-number if number == signal.SIGKILL else EXIT_SIGNAL + number)
 
 
 def test_the_author_sees_all_that_the_database_says(pg):

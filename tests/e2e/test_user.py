@@ -64,8 +64,15 @@ def test_what_cannot_be_done_is_explained(place, words, said):
     ["list", "--grant", "Quick"], ["disable", "dora", "--json"], ["--nope"],
 ])
 def test_wrong_usage_ends_with_2_and_names_the_help(place, words):
-    said = user(place, *words, status=2)
-    assert "--help" in said or "--nope" in said
+    assert user(place, *words, status=2).endswith("; try: reportd user --help\n")
+
+
+def test_a_grant_of_what_is_not_there_is_warned_of(place):
+    done = place.run("user", "add", "dora", "--grant", "*", "Quick", "Quik", stdin=PASSWORD + "\n")
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1 and "no report 'Quik' in " in done.stderr and "mean Quick?" in done.stderr
+    assert "no report 'Nix' in " in place.run("user", "grant", "dora", "Slow", "Nix").stderr
+    assert users(place)["dora"]["grants"] == ["*", "Quick", "Quik", "Slow", "Nix"]
 
 
 @pytest.mark.parametrize("stdin, said", [

@@ -1,0 +1,125 @@
+"""The command lines of reportd and reportctl: their options, help, manuals, and what is wrong with them."""
+
+import re
+import subprocess
+
+import pytest
+
+from harness import PATIENCE, REPORTCTL, REPORTD, ROOT
+
+VERBS = ["serve", "user", "check", "try", "fsck", "receipt", "backup", "restore", "demo"]
+COMMANDS = ["login", "logout", "types", "submit", "status", "wait", "get", "delete", "list", "run"]
+BOTH = [(REPORTD, "reportd", verb) for verb in VERBS] + [(REPORTCTL, "reportctl", command) for command in COMMANDS]
+OPTION = re.compile(r"--[a-z][a-z-]+")
+COLUMNS = 80
+
+
+def run(*words, **options):
+    return subprocess.run(words, text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE,
+                          **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
+
+
+def manual(page):
+    """The words of a manual page without its markup."""
+    return re.sub(r"[ \n]+", " ", re.sub(r"\\(?:&|-)|^\.[A-Z][a-z] ", "",
+                                        re.sub(r"Fl -", "--", (ROOT / "man" / page).read_text()), flags=re.M))
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("program, name, verb", BOTH)
+def test_a_wrong_option_is_told_in_one_way(program, name, verb, tmp_path):
+    hint = f"; try: {name} {verb} --help\n"
+    for words, said in [(["--hlep"], "there is no option --hlep (did you mean --help?)"), (["--help=me"], "--help takes no value"),
+                        (["--zzzzz"], "there is no option --zzzzz"), (["-Z"], "there is no option -Z")]:
+        done = run(program, verb, *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert re.fullmatch(f"{name} ?(?:{verb})?: " + re.escape(said + hint), done.stderr), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("program, words", [
+    (REPORTD, ["serve", "-c"]), (REPORTD, ["try", "--user"]), (REPORTD, ["user", "add", "a", "--grant"]),
+    (REPORTD, ["restore", "--ledger"]), (REPORTD, ["demo", "--seed"]), (REPORTD, ["receipt", "--jwks"]),
+    (REPORTCTL, ["get", "-o"]), (REPORTCTL, ["submit", "R", "--key"]),
+])
+def test_a_missing_value_is_told(program, words):
+    done = run(program, *words)
+    assert done.returncode == 2 and f": {words[-1]} needs a value; try: " in done.stderr
+
+
+@pytest.mark.parametrize("program, word, said", [
+    (REPORTD, "bakup", "there is no verb 'bakup' (did you mean backup?); try: reportd --help"),
+    (REPORTD, "--nope", "there is no option --nope; try: reportd --help"),
+    (REPORTD, "worker", "it is started by reportd serve, not by hand; try: reportd worker --help"),
+    (REPORTCTL, "lst", "there is no command 'lst' (did you mean list?); try: reportctl --help"),
+])
+def test_an_unknown_verb_is_told(program, word, said):
+    done = run(program, word)
+    assert done.returncode == 2 and done.stderr.endswith(f": {said}\n")
+
+
+@pytest.mark.parametrize("program, name, verb", [*BOTH, (REPORTD, "reportd", "worker"), (REPORTD, "reportd", None),
+                                                 (REPORTCTL, "reportctl", None)])
+def test_the_help_fits_a_terminal_and_its_options_are_in_the_manual(program, name, verb):
+    for option in ["--help", "-h"]:
+        done = run(program, *([verb] if verb else []), option)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert not [line for line in done.stdout.splitlines() if len(line) > COLUMNS]
+        assert "usage: " + " ".join(filter(None, [name, verb])) in done.stdout
+    words = manual(f"{name}.1")
+    assert not {option for option in OPTION.findall(done.stdout) if option not in words}
+    assert verb is None or f"{verb} " in words
+
+
+@pytest.mark.parametrize("program, words", [(REPORTD, ["--version"]), (REPORTD, ["--help"]), (REPORTD, ["check", "--help"]),
+                                            (REPORTCTL, ["--version"]), (REPORTCTL, ["--help"])])
+def test_what_cannot_be_printed_is_a_failure(program, words):
+    with open("/dev/full", "w") as full:
+        done = run(program, *words, stdout=full)
+    assert done.returncode == (1 if program == REPORTD else 6)
+    assert "cannot write standard output" in done.stderr
+
+
+@pytest.mark.parametrize("config, environment, said", [
+    ('source shop {\n url = "sqlite:a.db"\n}\n\nsource shop { url = "sqlite:b.db" }\n', {},
+     "c:5: there is a source shop already, which ends in line 3: rename one"),
+    ("\nworkrs = 3\n", {}, "c:2: there is no key 'workrs' (did you mean workers?); reportd serve --help lists the keys"),
+    ('\nsource a {\n url = "mysql://u:secret@h/d"\n}', {}, "c:3: source a needs the url of an SQLite or PostgreSQL database"),
+    ("source a { }", {}, "c: source a needs the url of an SQLite or PostgreSQL database"),
+    ('store = "mysql://u:secret@h/d"', {}, "c:1: store: there is none of kind 'mysql'"),
+    ('listen = "127.0.0.1:99999"', {}, "c:1: listen = '127.0.0.1:99999': it takes ADDRESS:PORT"),
+    ('listen = "localhost"', {}, "c:1: listen = 'localhost': it takes ADDRESS:PORT"),
+    ("", {"REPORTD_LISTEN": "::1:80"}, "REPORTD_LISTEN: listen = '::1:80': it takes ADDRESS:PORT"),
+    ("", {"REPORTD_LISTN": ":1"}, "the environment variable REPORTD_LISTN stands for no key (did you mean REPORTD_LISTEN?)"),
+])
+def test_a_wrong_configuration_is_told_by_its_check(tmp_path, monkeypatch, config, environment, said):
+    (tmp_path / "c").write_text(config)
+    (tmp_path / "reports").mkdir()
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = run(REPORTD, "check", "-c", "c")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"reportd check: {said}") and "secret" not in done.stderr, done.stderr
+
+
+def test_a_variable_that_is_near_no_key_may_be_anybodys(tmp_path, monkeypatch):
+    (tmp_path / "c").write_text("")
+    (tmp_path / "reports").mkdir()
+    monkeypatch.setenv("REPORTD_PORT", "tcp://10.0.0.1:80")
+    assert "no definition" in run(REPORTD, "check", "-c", "c").stdout
+
+
+@pytest.mark.parametrize("prefix", ["/usr", "/opt/reports"])
+def test_the_installed_unit_runs_the_installed_program(tmp_path, prefix):
+    """What `make install` does, but for the building and copying of the programs."""
+    rules = run("make", "-n", "install", f"PREFIX={prefix}", f"DESTDIR={tmp_path}", cwd=ROOT).stdout
+    rule = re.search(r"^sed [^\n]*\\\n[^\n]*$", rules, re.M).group()
+    assert run("sh", "-c", rule, cwd=ROOT).returncode == 0
+    unit = (tmp_path / prefix[1:] / "lib/systemd/system/reportd.service").read_text()
+    assert f"\nExecStart={prefix}/bin/reportd serve -c /etc/reportd/reportd.conf\n" in unit
+    assert "/usr/local" not in unit.replace(prefix, "")
