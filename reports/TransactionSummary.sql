@@ -14,7 +14,19 @@
 -- column: pricePerUnit scaled(4)
 -- column: totalAmount scaled(2)
 -- column: totalQuantity scaled(2)
--- column: byType json
+-- column: byType[].amount scaled(2)
+-- column: byType[].quantity scaled(2)
+
+-- with
+chosen AS (
+    SELECT * FROM biz_transaction
+    WHERE product_id = :ProductID
+      AND transaction_date BETWEEN coalesce(:FromDate, '0001-01-01') AND coalesce(:ToDate, '9999-12-31')
+      AND (:TransactionType IS NULL OR transaction_type = :TransactionType)
+      AND (:Status IS NULL OR status = :Status)
+      AND (:EntityID IS NULL OR account_id IN (SELECT account_id FROM account WHERE biz_entity_id = :EntityID))
+      AND (:AccountID IS NULL OR account_id = :AccountID)
+)
 
 -- check: Product :ProductID does not exist.
 SELECT 1 FROM product WHERE product_id = :ProductID;
@@ -48,55 +60,35 @@ SELECT t.biz_transaction_id          AS "bizTransactionID",
        t.quantity                    AS "quantity",
        t.price_per_unit              AS "pricePerUnit",
        t.comment                     AS "comment"
-FROM biz_transaction AS t
+FROM chosen AS t
 CROSS JOIN account AS a
 CROSS JOIN biz_entity AS e
 CROSS JOIN investment AS i
 WHERE a.account_id = t.account_id
   AND e.biz_entity_id = a.biz_entity_id
   AND i.investment_id = a.investment_id
-  AND t.product_id = :ProductID
-  AND t.transaction_date BETWEEN coalesce(:FromDate, '0001-01-01') AND coalesce(:ToDate, '9999-12-31')
-  AND (:TransactionType IS NULL OR t.transaction_type = :TransactionType)
-  AND (:Status IS NULL OR t.status = :Status)
-  AND (:EntityID IS NULL OR a.biz_entity_id = :EntityID)
-  AND (:AccountID IS NULL OR t.account_id = :AccountID)
 ORDER BY t.transaction_date, t.biz_transaction_id;
 
 -- summary
--- The JSON of byType is written by hand, since each database has functions of its own for that, and the amounts shall have
--- their two decimals: one object a type, appended to one another in order of name. No name holds what JSON would escape.
-WITH RECURSIVE type AS (
-    SELECT row_number() OVER (ORDER BY t.transaction_type) AS place, t.transaction_type AS name, count(*) AS count,
-           CAST(sum(t.amount) AS bigint) AS amount, CAST(sum(t.quantity) AS bigint) AS quantity,
-           min(t.transaction_date) AS first_date, max(t.transaction_date) AS last_date
-    FROM biz_transaction AS t
-    WHERE t.product_id = :ProductID
-      AND t.transaction_date BETWEEN coalesce(:FromDate, '0001-01-01') AND coalesce(:ToDate, '9999-12-31')
-      AND (:TransactionType IS NULL OR t.transaction_type = :TransactionType)
-      AND (:Status IS NULL OR t.status = :Status)
-      AND (:EntityID IS NULL OR t.account_id IN (SELECT account_id FROM account WHERE biz_entity_id = :EntityID))
-      AND (:AccountID IS NULL OR t.account_id = :AccountID)
-    GROUP BY t.transaction_type
+WITH type AS (
+    SELECT transaction_type AS name, count(*) AS count, sum(amount) AS amount, sum(quantity) AS quantity,
+           min(transaction_date) AS first_date, max(transaction_date) AS last_date
+    FROM chosen
+    GROUP BY transaction_type
 ),
-object AS (
-    SELECT place, '{"transactionType":"' || name || '","count":' || count
-           || ',"amount":' || CASE WHEN amount < 0 THEN '-' ELSE '' END
-           || (abs(amount) / 100) || '.' || substr(CAST(100 + abs(amount) % 100 AS text), 2)
-           || ',"quantity":' || CASE WHEN quantity < 0 THEN '-' ELSE '' END
-           || (abs(quantity) / 100) || '.' || substr(CAST(100 + abs(quantity) % 100 AS text), 2) || '}' AS json
+total AS (
+    SELECT coalesce(sum(count), 0) AS count, coalesce(sum(amount), 0) AS amount, coalesce(sum(quantity), 0) AS quantity,
+           min(first_date) AS first_date, max(last_date) AS last_date
     FROM type
-),
-joined AS (
-    SELECT CAST(0 AS bigint) AS place, '' AS json
-    UNION ALL
-    SELECT o.place, j.json || CASE o.place WHEN 1 THEN '' ELSE ',' END || o.json
-    FROM joined AS j JOIN object AS o ON o.place = j.place + 1
 )
-SELECT coalesce(sum(count), 0)    AS "totalTransactions",
-       coalesce(sum(amount), 0)   AS "totalAmount",
-       coalesce(sum(quantity), 0) AS "totalQuantity",
-       min(first_date)                            AS "firstTransactionDate",
-       max(last_date)                             AS "lastTransactionDate",
-       (SELECT '[' || json || ']' FROM joined ORDER BY place DESC LIMIT 1) AS "byType"
-FROM type;
+SELECT total.count      AS "totalTransactions",
+       total.amount     AS "totalAmount",
+       total.quantity   AS "totalQuantity",
+       total.first_date AS "firstTransactionDate",
+       total.last_date  AS "lastTransactionDate",
+       type.name        AS "byType[].transactionType",
+       type.count       AS "byType[].count",
+       type.amount      AS "byType[].amount",
+       type.quantity    AS "byType[].quantity"
+FROM total LEFT JOIN type ON 1 = 1
+ORDER BY type.name;

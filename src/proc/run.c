@@ -266,29 +266,30 @@ static int write_set(struct run *run, struct part *part, const char *name, struc
     return rc;
 }
 
-/* Exactly one row; `{}` without a summary section. */
+/* Exactly one object, of one row or of rows that nest into it; `{}` without a summary section. */
 static int write_summary(struct run *run, struct part *part, struct err *err)
 {
-    struct buf *out = sink_block(run->sink);
     int rc;
 
     if (part->query == NULL) {
         add_text(run, "{}");
         return 0;
     }
-    rc = source_step(part->query, part->row, err);
-    if (rc < 0)
-        return rc;
-    if (rc == 0)
+    while ((rc = source_step(part->query, part->row, err)) > 0) {
+        rc = json_rows_add(part->rows, part->row, sink_block(run->sink), err);
+        if (rc == 0 && json_rows_objects(part->rows) > 1)
+            rc = err_set(err, -E_SOURCE,
+                         "The report's summary has more than one row; it must have one.");
+        if (rc == 0)
+            rc = check_limits(run, 0, sink_bytes(run->sink), err);
+        if (rc == 0)
+            rc = sink_pass(run->sink, err);
+        if (rc < 0)
+            return rc;
+    }
+    if (rc == 0 && json_rows_objects(part->rows) == 0)
         return err_set(err, -E_SOURCE, "The report's summary has no row; it must have one.");
-    rc = json_rows_add(part->rows, part->row, out, err);
-    if (rc < 0)
-        return rc;
-    json_rows_end(part->rows, out);
-    rc = source_step(part->query, part->row, err);
-    if (rc > 0)
-        return err_set(err, -E_SOURCE,
-                       "The report's summary has more than one row; it must have one.");
+    json_rows_end(part->rows, sink_block(run->sink));
     return rc;
 }
 
@@ -323,6 +324,8 @@ static int write_report(struct run *run, struct err *err)
         rc = compile_parts(run, &parts, err);
     if (rc == 0)
         rc = write_parts(run, &parts, err);
+    if (rc < 0)
+        source_interrupt(run->source); /* or else PostgreSQL sends all rows that are left */
     part_done(&parts.results);
     for (size_t i = 0; i < run->def->set_count; i++)
         part_done(&parts.sets[i]);

@@ -40,6 +40,7 @@ struct json_rows {
     size_t count; /* columns, level by level */
     struct level levels[LEVELS_MAX];
     size_t last;                   /* the deepest level there is */
+    size_t objects;                /* of the first level, so far */
     struct source_value *previous; /* of the open objects: the values of their columns */
     struct plan_column columns[];
 };
@@ -470,6 +471,7 @@ static int add_object(struct json_rows *rows, size_t number, const struct source
     if (level->any)
         buf_add_char(out, ',');
     level->any = true;
+    rows->objects += number == 0;
     rc = add_values(rows, level, row, out, err);
     buf_add(out, level->close.data, level->close.len);
     if (rc < 0 || number == rows->last)
@@ -493,6 +495,11 @@ int json_rows_add(struct json_rows *rows, const struct source_value *row, struct
         rc = add_object(rows, number, row, out, err);
     }
     return rc;
+}
+
+size_t json_rows_objects(const struct json_rows *rows)
+{
+    return rows->objects;
 }
 
 void json_rows_end(struct json_rows *rows, struct buf *out)

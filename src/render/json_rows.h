@@ -31,4 +31,7 @@ int json_rows_add(struct json_rows *rows, const struct source_value *row, struct
                   struct err *err);
 void json_rows_end(struct json_rows *rows, struct buf *out);
 
+/* How many objects the rows have begun: rows that nest into one count once. */
+size_t json_rows_objects(const struct json_rows *rows);
+
 #endif

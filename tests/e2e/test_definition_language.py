@@ -82,6 +82,53 @@ def engines(postgres, tmp_path_factory):
     made.close()
 
 
+# --- numbers --------------------------------------------------------------------------------------------
+
+NUMBERS = [  # a value, as it prints with decimal(2)
+    ("2", "2.00"), ("9.8", "9.80"), ("CAST(1.5 AS numeric)", "1.50"), ("CAST('2.5' AS varchar(5))", "2.50"),
+    ("CAST(289746.10000000003 AS double precision)", "289746.10"), ("CAST(2 AS double precision)", "2.00"),
+    ("CAST(2.675 AS double precision)", "2.68"), ("CAST(1.005 AS double precision)", "1.01"),
+    ("CAST(-0.004 AS double precision)", "-0.00"), ("CAST(-2.675 AS double precision)", "-2.68"), ("NULL", "null"),
+]
+WHOLE = [  # in units of a hundredth
+    ("CAST(3050 AS integer)", "30.50"), ("CAST(3050 AS bigint)", "30.50"), ("CAST(3050 AS numeric)", "30.50"), ("-5", "-0.05"),
+    ("(SELECT sum(quantity) FROM line)", "0.12"), ("(SELECT sum(x) FROM (SELECT CAST(3050 AS bigint) AS x) AS t)", "30.50"),
+]
+
+
+@pytest.mark.parametrize("kind, values", [("decimal(2)", NUMBERS), ("scaled(2)", WHOLE)])
+def test_a_number_prints_alike_in_results_sets_and_summary(engines, kind, values):
+    declared = "".join(f"-- column: n{i} {kind}\n-- column: a[].n{i} {kind}\n" for i in range(len(values)))
+    plain = "SELECT " + ", ".join(f'{sql} AS "n{i}"' for i, (sql, _) in enumerate(values))
+    nested = plain.replace('AS "', 'AS "a[].')
+    text = engines.run(f"-- results\n{plain};\n-- set: more\n{nested};\n-- summary\n{plain}", declared)
+    printed = "{" + ",".join(f'"n{i}":{shown}' for i, (_, shown) in enumerate(values)) + "}"
+    assert text == f'"results":[{printed}],"more":[{{"a":[{printed}]}}],"summary":{printed}}}'
+
+
+@pytest.mark.parametrize("kind, sql, words", [
+    ("decimal(2)", "CAST('2.5 m' AS varchar(9))", "The column 'odd' is declared decimal and holds text that is not a decimal"),
+    ("scaled(2)", "CAST(3050 AS double precision)", "The column 'odd' is declared scaled and takes integers; the query gives a real"),
+    ("scaled(2)", "CAST(30.5 AS double precision)", "The column 'odd' is declared scaled and takes integers; the query gives a real"),
+])
+def test_what_is_not_such_a_number_ends_the_report_and_names_the_column(engines, kind, sql, words):
+    for message, _ in engines.fails(f'-- results\nSELECT {sql} AS "odd"', f"-- column: odd {kind}\n"):
+        assert words in message
+
+
+@pytest.mark.parametrize("given", ["2", "2.00", "9.8", "1000", "999.99", "-0.5", "0", "4294967296", "123456.789"])
+def test_a_decimal_parameter_is_the_number_that_it_is_in_the_shell(engines, given):
+    """Compared, calculated with and in HAVING: as the same digits written into the SQL."""
+    sql = """-- results
+SELECT CASE WHEN {min} < 1000 THEN 1 ELSE 0 END AS "below", {min} * 1 AS "same", {min} + 0.25 AS "more",
+       (SELECT count(*) FROM sale WHERE cents / 100.0 >= {min}) AS "sales";
+-- set: countries
+SELECT country AS "country" FROM sale GROUP BY country HAVING sum(cents) > {min} ORDER BY country"""
+    columns = "-- column: same decimal(3)\n-- column: more decimal(3)\n"
+    written = engines.run(sql.format(min=given), columns)
+    assert engines.run(sql.format(min=":Min"), "-- parameter: Min decimal required\n" + columns, Min=given) == written
+
+
 # --- with -------------------------------------------------------------------------------------------
 
 WITH = """-- with
@@ -140,6 +187,23 @@ def test_an_error_of_the_database_names_the_line_of_the_file(engines, sections, 
 
 
 # --- sets -------------------------------------------------------------------------------------------
+
+# More rows than any engine gives within the patience of a test.
+ENDLESS = """-- with
+RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 2000000000)
+-- results
+"""
+
+
+@pytest.mark.parametrize("column, header, words", [
+    ("i", "-- row limit: 1000\n", "more rows than its limit of 1000"),
+    ("i", "-- size limit: 1M\n", "larger than its limit of 1M"),
+    ("CASE i WHEN 9 THEN 'nine' ELSE '1' END", "-- column: i decimal(0)\n", "holds text that is not a decimal number"),
+])
+def test_a_report_that_ends_in_error_does_not_wait_for_the_rows_that_are_left(engines, column, header, words):
+    for message, _ in engines.fails(f'{ENDLESS}SELECT {column} AS "i" FROM n', header):
+        assert words in message
+
 
 SETS = """-- with
 big AS (SELECT * FROM sale WHERE cents >= 25)
@@ -271,6 +335,35 @@ SELECT 1 AS "one", i % 2 AS "halves[].half", i AS "halves[].numbers[].number" FR
             sizes.append(max(peak(pid) for pid in server.workers()))
             client.delete(reference)
         assert sizes[1] - sizes[0] < 24 << 20
+
+
+SUMMARY = """-- with
+country AS (SELECT country AS name, count(*) AS n, sum(cents) AS cents FROM sale WHERE cents > :Least GROUP BY country)
+-- results
+SELECT 1 AS "one";
+-- summary
+SELECT t.n AS "total", c.name AS "countries[].name", c.cents AS "countries[].amount"
+FROM (SELECT count(*) AS n FROM country) AS t LEFT JOIN country AS c ON {condition} ORDER BY c.name"""
+IN_SUMMARY = LEAST + "-- column: countries[].amount scaled(2)\n"
+
+
+def test_the_rows_of_a_summary_may_nest_into_its_one_object(engines):
+    text = engines.run(SUMMARY.format(condition="1 = 1"), IN_SUMMARY)
+    assert text == ('"results":[{"one":1}],"summary":{"total":2,"countries":[{"name":"AU","amount":10.75},'
+                    '{"name":"NZ","amount":7.00}]}}')
+    text = engines.run(SUMMARY.format(condition="1 = 1"), IN_SUMMARY, Least="9999")
+    assert text == '"results":[{"one":1}],"summary":{"total":0,"countries":[]}}'
+
+
+def test_a_summary_is_one_object_within_the_limits(engines):
+    words = "The report's summary has more than one row; it must have one."
+    for message, _ in engines.fails(SUMMARY.format(condition="1 = 1").replace("t.n AS", "c.cents AS"), IN_SUMMARY):
+        assert message == words
+    for message, _ in engines.fails(SUMMARY.format(condition="1 = 1") + " LIMIT 0", IN_SUMMARY):
+        assert message == "The report's summary has no row; it must have one."
+    endless = ENDLESS + 'SELECT 1 AS "one";\n-- summary\nSELECT 1 AS "one", i AS "numbers[].number" FROM n'
+    for message, _ in engines.fails(endless, "-- size limit: 1M\n"):
+        assert "larger than its limit of 1M" in message
 
 
 def test_a_dot_nests_only_in_a_name_that_is_given_with_as(engines):
