@@ -14,9 +14,9 @@ enum check_engine { CHECK_UNKNOWN, CHECK_SQLITE, CHECK_POSTGRES };
 void check_sql(const struct definition *def, enum check_engine engine, struct problems *problems);
 
 /* check_columns.c: the same about the columns of results, a set or the summary, for which the
- * database gives `names`. */
+ * database gives `names`. A summary is `one_object`: a run tells if its rows are of two. */
 void check_columns(const struct statement *statement, const char *const *names, size_t count,
-                   enum check_engine engine, struct problems *problems);
+                   bool one_object, enum check_engine engine, struct problems *problems);
 
 /* check_database.c: every statement, compiled and rehearsed by the database at `url` with all
  * parameters NULL; the names and types of the columns, which check_columns() looks at too. */

@@ -19,6 +19,7 @@ struct columns {
     struct problems *problems;
     const char *const *names;
     size_t count;
+    bool one_object; /* the rows are of one, which a run makes sure of */
     bool postgres;
     struct shape shape;
 };
@@ -283,7 +284,7 @@ static void check_nesting(const struct columns *columns)
 
     for (size_t i = 0; i < columns->count; i++)
         deepest = level_of(columns->names[i]) > deepest ? level_of(columns->names[i]) : deepest;
-    for (int level = 0; level < deepest; level++) {
+    for (int level = columns->one_object; level < deepest; level++) {
         size_t parent = varying_item(columns, level);
         int found = deepest;
 
@@ -307,9 +308,10 @@ static void check_nesting(const struct columns *columns)
 }
 
 void check_columns(const struct statement *statement, const char *const *names, size_t count,
-                   enum check_engine engine, struct problems *problems)
+                   bool one_object, enum check_engine engine, struct problems *problems)
 {
     struct columns columns = {.statement = statement,
+                              .one_object = one_object,
                               .problems = problems,
                               .names = names,
                               .count = count,

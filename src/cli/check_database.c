@@ -97,7 +97,8 @@ static void probe_columns(struct probe *probe, const struct statement *statement
     else if (json_rows_new(probe->def, statement, names, count, &rows, &err) != 0)
         tell_err(probe, probe->line, &err);
     else
-        check_columns(statement, names, count, probe->engine, probe->problems);
+        check_columns(statement, names, count, statement == &probe->def->summary, probe->engine,
+                      probe->problems);
     json_rows_free(rows);
     free(names);
 }

@@ -318,12 +318,8 @@ static void check_summary(const struct sql_check *check)
     const struct shape *shape = &check->shape;
     size_t i = shape_find(shape, (struct shape_range){shape->list.to, shape->count}, 0, "group");
 
-    for (size_t k = 0; k < shape->item_count; k++) {
-        if (shape->items[k].name != NULL && strstr(shape->items[k].name, "[].") != NULL)
-            return;
-    }
     if (i < shape->count && shape_is(shape, i + 1, "by") && !has(check, "limit") &&
-        !has(check, "fetch") && !is_of_one(shape))
+        !has(check, "fetch") && !is_of_one(shape) && strstr(check->statement->sql, "[].") == NULL)
         warn(check, token_at(check, i)->line,
              "a summary has exactly one row, and GROUP BY gives one for each group; leave it out, "
              "or make it a set: -- set: NAME");
