@@ -11,12 +11,18 @@
 #include "base/str.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
-#include "core/catalog.h"
 #include "core/config.h"
+
+/* The report that a file of the folder defines. */
+struct entry {
+    char *name, *file;
+};
 
 struct checker {
     struct config *config; /* NULL: only the files are looked at */
     size_t definitions, problems, warnings;
+    struct entry *entries; /* of the folder that is being checked */
+    size_t entry_count;
 };
 
 static void usage(FILE *out)
@@ -35,19 +41,10 @@ static void usage(FILE *out)
                  "usage.\n");
 }
 
-static void on_problem(void *context, const char *text)
+static void tell(struct checker *checker, const char *text)
 {
-    struct checker *checker = context;
-
     checker->problems++;
     printf("%s\n", text);
-}
-
-static void on_warning(struct checker *checker, const char *folder, const char *name,
-                       const char *why)
-{
-    checker->warnings++;
-    printf("%s/%s: warning: %s\n", folder, name, why);
 }
 
 /* By line, as the parser and the database have found them. */
@@ -63,120 +60,148 @@ static void print_problems(struct checker *checker, const char *file, struct pro
     checker->warnings += problems->count + problems->dropped - problems->errors;
 }
 
-/* A definition that parsed. */
-static void check_definition(void *context, const struct definition *def)
+/* Two reports of one folder cannot have one name. */
+static void check_twin(struct checker *checker, const struct definition *def,
+                       struct problems *problems)
 {
-    struct checker *checker = context;
+    struct entry *entries;
+
+    for (size_t i = 0; i < checker->entry_count; i++) {
+        if (str_eq(checker->entries[i].name, def->name))
+            problems_add(problems, def->name_line, false,
+                         "report '%.40s' is already defined in %s; give one of them another name",
+                         def->name, checker->entries[i].file);
+    }
+    entries = realloc(checker->entries, (checker->entry_count + 1) * sizeof(*entries));
+    if (entries == NULL)
+        return;
+    checker->entries = entries;
+    entries[checker->entry_count++] =
+        (struct entry){.name = strdup(def->name), .file = strdup(def->file)};
+}
+
+/* A definition that parsed. */
+static void check_definition(struct checker *checker, const struct definition *def,
+                             struct problems *problems)
+{
     const char *url =
         checker->config != NULL ? config_source_url(checker->config, def->source) : NULL;
     enum check_engine engine = url == NULL                   ? CHECK_UNKNOWN
                                : str_starts(url, "postgres") ? CHECK_POSTGRES
                                                              : CHECK_SQLITE;
-    struct problems problems = {0};
 
-    checker->definitions++;
-    check_sql(def, engine, &problems);
+    check_sql(def, engine, problems);
     if (url != NULL)
-        check_database(def, engine, url, &problems);
+        check_database(def, engine, url, problems);
     else if (checker->config != NULL)
-        problems_add(&problems, def->source_line, false,
+        problems_add(problems, def->source_line, false,
                      "there is no source '%.40s' in the configuration; add it there or correct the "
                      "name",
                      def->source);
     if (checker->config != NULL && def->retention_ms > checker->config->retention.number)
-        problems_add(&problems, def->retention_line, true,
-                     "the configuration's retention is shorter than this one, and holds; shorten "
-                     "this one, or remove the line");
-    print_problems(checker, def->file, &problems);
+        problems_add(problems, def->retention_line, true,
+                     "this retention is longer than the configuration's, which applies; shorten "
+                     "it, or remove this line");
+}
+
+/* In a folder, the other files of it matter too. */
+static void check_file(struct checker *checker, const char *path, bool in_folder)
+{
+    const char *timezone = checker->config != NULL ? config_timezone(checker->config) : NULL;
+    struct problems problems = {0};
+    struct definition *def = NULL;
+    struct err err = {0};
+    int rc = definition_load(path, &problems, &def, &err);
+
+    checker->definitions += rc == 0 || rc == -E_DEFINITION;
+    if (rc == 0)
+        rc = definition_set_timezone(def, timezone, &err);
+    if (rc != 0 && problems.count == 0)
+        tell(checker, err.text);
+    if (rc == 0 && in_folder)
+        check_twin(checker, def, &problems);
+    if (rc == 0)
+        check_definition(checker, def, &problems);
+    print_problems(checker, path, &problems);
     problems_done(&problems);
+    definition_free(def);
 }
 
 /* ---- folders ---- */
 
-/* What the catalog passes over. */
-static void check_entry(struct checker *checker, const char *folder, const char *name,
-                        size_t *definitions)
+/* One that is not a definition, although it may be meant as one, is told. */
+static void check_entry(struct checker *checker, const char *path)
 {
-    size_t len = strlen(name);
-    char path[4096];
+    const char *why = "this subfolder is not read; move its files into the reports folder";
+    size_t len = strlen(path);
     struct stat st;
+    bool found = stat(path, &st) == 0;
 
-    if (name[0] == '.' || snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
-        return;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        on_warning(checker, folder, name,
-                   "a folder inside of the reports folder is not read; move its files up");
-    else if (len > 4 && str_eq(name + len - 4, ".sql"))
-        ++*definitions;
-    else if (len > 4 && str_eq_nocase(name + len - 4, ".sql"))
-        on_warning(checker, folder, name, "is not read; the name must end in .sql");
-}
-
-static void check_entries(struct checker *checker, const char *folder)
-{
-    struct dirent **names;
-    int n = scandir(folder, &names, NULL, alphasort);
-    size_t definitions = 0;
-
-    for (int i = 0; i < n; i++) {
-        check_entry(checker, folder, names[i]->d_name, &definitions);
-        free(names[i]);
+    if (!found || !S_ISDIR(st.st_mode)) {
+        if (len <= 4 || !str_eq_nocase(path + len - 4, ".sql"))
+            return;
+        if (str_eq(path + len - 4, ".sql")) {
+            /* A link to nothing is read, and its problem told. */
+            if (!found || S_ISREG(st.st_mode))
+                check_file(checker, path, true);
+            return;
+        }
+        why = "this file is not read; rename it so that its name ends in .sql";
     }
-    if (n < 0)
-        return;
-    free(names);
-    if (definitions > 0)
-        return;
-    checker->problems++;
-    printf("%s: there is no definition; put a file here whose name ends in .sql\n", folder);
+    checker->warnings++;
+    printf("%s: warning: %s\n", path, why);
 }
 
-static const char *timezone_of(const struct checker *checker)
+static void forget_entries(struct checker *checker)
 {
-    return checker->config != NULL ? config_timezone(checker->config) : NULL;
+    for (size_t i = 0; i < checker->entry_count; i++) {
+        free(checker->entries[i].name);
+        free(checker->entries[i].file);
+    }
+    free(checker->entries);
+    checker->entries = NULL;
+    checker->entry_count = 0;
 }
 
+/* The files that a server would read, in its order, and those that it would not. */
 static void check_folder(struct checker *checker, const char *folder)
 {
-    /* The catalog's own look at the sources is left out: check_definition() does it. */
-    const struct catalog_spec spec = {.folder = folder,
-                                      .timezone = timezone_of(checker),
-                                      .problem = on_problem,
-                                      .context = checker};
-    struct catalog *catalog;
+    size_t len = strlen(folder), before = checker->definitions;
+    struct dirent **names;
+    char path[4096];
     struct err err = {0};
+    int n = scandir(folder, &names, NULL, alphasort);
 
-    if (catalog_new(&spec, &catalog, &err) != 0) {
-        on_problem(checker, err.text);
+    if (n < 0) {
+        err_errno(&err, -E_IO, "the folder %s cannot be read", folder);
+        tell(checker, err.text);
         return;
     }
-    check_entries(checker, folder);
-    catalog_each(catalog, check_definition, checker);
-    catalog_free(catalog);
+    while (len > 1 && folder[len - 1] == '/')
+        len--;
+    for (int i = 0; i < n; i++) {
+        if (names[i]->d_name[0] != '.' && snprintf(path, sizeof(path), "%.*s/%s", (int)len, folder,
+                                                   names[i]->d_name) < (int)sizeof(path))
+            check_entry(checker, path);
+        free(names[i]);
+    }
+    free(names);
+    forget_entries(checker);
+    if (checker->definitions > before)
+        return;
+    checker->problems++;
+    printf("%.*s: this folder has no definition; add a file whose name ends in .sql\n", (int)len,
+           folder);
 }
 
 static void check_path(struct checker *checker, const char *path)
 {
-    struct problems problems = {0};
-    struct definition *def;
-    struct err err = {0};
     struct stat st;
 
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         check_folder(checker, path);
-        return;
-    }
-    if (definition_load(path, &problems, &def, &err) == 0) {
-        if (definition_set_timezone(def, timezone_of(checker), &err) == 0)
-            check_definition(checker, def);
-        else
-            on_problem(checker, err.text);
-        definition_free(def);
-    } else if (problems.count == 0) {
-        on_problem(checker, err.text);
-    }
-    print_problems(checker, path, &problems);
-    problems_done(&problems);
+    else
+        check_file(checker, path, false);
 }
 
 static int check_all(struct checker *checker, bool strict, char **paths, int count)

@@ -34,7 +34,13 @@ static const struct sql_token *token_at(const struct columns *columns, size_t i)
 /* Is each column one item of the select list? Otherwise its text has not been understood. */
 static bool is_understood(const struct columns *columns)
 {
-    return columns->shape.item_count == columns->count && !columns->shape.star;
+    const struct shape *shape = &columns->shape;
+
+    for (size_t i = 0; i < shape->item_count; i++) {
+        if (shape->items[i].from == shape->items[i].to)
+            return false;
+    }
+    return shape->item_count == columns->count && !shape->star;
 }
 
 /* ---- names ---- */

@@ -113,17 +113,19 @@ static void good_definitions_pass(void **state)
 static void every_broken_file_is_told(void **state)
 {
     struct fixture *f = *state;
+    char folder[128];
 
     put(f, "reports/a.sql", HEAD("A") "-- tiemout: 1s\n-- results\nSELECT 1");
     put(f, "reports/b.sql", HEAD("B") "-- results\nSELECT :x");
     put(f, "reports/c.sql", HEAD("C") "-- results\nSELECT 1 AS n");
     put(f, "reports/d.sql", HEAD("C") "-- results\nSELECT 1 AS n");
-    assert_int_equal(check(f, f->reports, "/nonexistent/x.sql", NULL), EXIT_FAILED);
+    snprintf(folder, sizeof(folder), "%s//", f->reports);
+    assert_int_equal(check(f, folder, "/nonexistent/x.sql", NULL), EXIT_FAILED);
     expect_output(f, "/reports/a.sql:3: ");
     expect_output(f, "/reports/b.sql:4: ");
     expect_output(f, "/reports/d.sql:1: report 'C' is already defined");
     expect_output(f, "/nonexistent/x.sql: ");
-    expect_output(f, "1 definition, 4 problems\n");
+    expect_output(f, "4 definitions, 4 problems\n");
 }
 
 static void without_a_configuration_no_database_is_asked(void **state)
@@ -194,14 +196,13 @@ static void what_is_not_read_is_told(void **state)
     char path[128];
 
     assert_int_equal(check(f, f->reports, NULL, NULL), EXIT_FAILED);
-    expect_output(f, "/reports: there is no definition; put a file here");
+    expect_output(f, "/reports: this folder has no definition; add a file");
     snprintf(path, sizeof(path), "%s/old.sql", f->reports);
     assert_int_equal(mkdir(path, 0700), 0);
     put(f, "reports/B.SQL", HEAD("B") "-- results\nSELECT 1 AS n");
     assert_int_equal(check(f, f->reports, NULL, NULL), EXIT_FAILED);
-    expect_output(f,
-                  "/reports/old.sql: warning: a folder inside of the reports folder is not read");
-    expect_output(f, "/reports/B.SQL: warning: is not read; the name must end in .sql");
+    expect_output(f, "/reports/old.sql: warning: this subfolder is not read");
+    expect_output(f, "/reports/B.SQL: warning: this file is not read; rename it");
     expect_output(f, "0 definitions, 1 problem, 2 warnings\n");
     put(f, "reports/a.sql", HEAD("A") "-- results\nSELECT 1 AS n");
     assert_int_equal(check(f, f->reports, NULL, NULL), EXIT_GOOD);
