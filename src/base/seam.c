@@ -20,8 +20,8 @@ enum { CLOCK_LOOK_MS = 20 }; /* how soon a jump of a test's clock is seen */
 static const struct {
     const char *name;
     int value;
-} errors[] = {
-    {"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EDQUOT", EDQUOT}, {"EINTR", EINTR}, {"ENOMEM", ENOMEM}};
+} errors[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},       {"EDQUOT", EDQUOT},
+              {"EINTR", EINTR},   {"ENOMEM", ENOMEM}, {"EOPNOTSUPP", EOPNOTSUPP}};
 
 static const char crash[] = "crash", wait_prefix[] = "wait:";
 

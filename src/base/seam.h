@@ -15,15 +15,16 @@
  *                                         the N-th on. ACTION is
  *       crash        SIGKILL to this process, as kill -9 does
  *       wait:FIFO    until a writer opens FIFO
- *       ENAME        the call at the place fails with this errno (ENOSPC, EIO, EDQUOT, EINTR,
- * ENOMEM) REPORTD_SEAMS_TRACE=FILE             append "PID PLACE" for every place that is passed
+ *       ENAME        the call at the place fails with this errno, of those in seam.c
+ *   REPORTD_SEAMS_TRACE=FILE             append "PID PLACE" for every place that is passed
  *   REPORTD_SEAMS_CLOCK=FILE             its 8 bytes (int64, host order, mapped: a test may rewrite
  *                                         them at any time) are milliseconds added to the UTC
- * clock, and to what a database says that it is REPORTD_SEAMS_SKEW=FILE              the same for
- * this process's clock alone A place is "part.verb.step", such as "store.submit.committed", or,
- * before a call, "part.call". SEAM_PATIENCE_MS is for who sleeps until a time of the UTC clock: how
- * long it may sleep at most before it looks at the clock again, which is soon if a test may make it
- * jump. */
+ *                                         clock, and to what a database says that it is
+ *   REPORTD_SEAMS_SKEW=FILE              the same for this process's clock alone
+ *
+ * A place is "part.verb.step", such as "store.submit.committed", or, before a call, "part.call".
+ * SEAM_PATIENCE_MS is for who sleeps until a time of the UTC clock: how long it may sleep at most
+ * before it looks at the clock again, which is soon if a test may make it jump. */
 #ifdef REPORTD_SEAMS
 #include <errno.h>
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,12 +56,67 @@ static int read_file(const struct key_file *file, int fd, struct buf *ret, struc
 
 /* ---- making ---- */
 
-/* "PATH.XXXXXX", NULL: no memory. */
+/* Where one without a name cannot be made: "PATH.new", NULL: no memory. */
 static char *temporary_name(const struct key_file *file)
 {
     char *name;
 
-    return asprintf(&name, "%s.XXXXXX", file->path) < 0 ? NULL : name;
+    return asprintf(&name, "%s.new", file->path) < 0 ? NULL : name;
+}
+
+static bool has_name(int fd, const char *name)
+{
+    struct stat opened, named;
+
+    return fstat(fd, &opened) == 0 && lstat(name, &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
+static int close_failed(int fd)
+{
+    int saved = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* That file, locked as long as it has its name and empty, or -1. What a crash has left of one may
+ * be another name of the key that is in use, so it goes and is not written to. */
+static int open_temporary(const char *name)
+{
+    for (;;) {
+        int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        bool made = fd >= 0;
+
+        if (!made && errno != EEXIST)
+            return -1;
+        if (!made)
+            fd = open(name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT)
+            continue;
+        if (fd < 0 || flock(fd, LOCK_EX) < 0)
+            return close_failed(fd);
+        if (made && has_name(fd, name))
+            return fd;
+        if (has_name(fd, name))
+            unlink(name);
+        close(fd);
+    }
+}
+
+/* What a crash has left: a secret that nobody uses, or another name of the file. */
+static void sweep(const struct key_file *file)
+{
+    char *name = temporary_name(file);
+    int fd = name != NULL ? open(name, O_RDWR | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && has_name(fd, name))
+        unlink(name);
+    if (fd >= 0)
+        close(fd);
+    free(name);
 }
 
 /* Descriptor of the folder that the file is in, or -1. */
@@ -109,7 +165,7 @@ static bool publish_nameless(const struct key_file *file, int fd, const struct b
 static bool publish_named(const struct key_file *file, const struct buf *content)
 {
     char *name = temporary_name(file);
-    int fd = name != NULL ? mkostemp(name, O_CLOEXEC) : -1; /* O_EXCL, mode 0600 */
+    int fd = name != NULL ? open_temporary(name) : -1;
     bool good = false;
 
     if (fd >= 0) {
@@ -117,8 +173,9 @@ static bool publish_named(const struct key_file *file, const struct buf *content
 
         good = write_all(fd, content) && (link(name, file->path) == 0 || errno == EEXIST);
         saved = errno;
-        close(fd);
+        SEAM_STEP("key_file", "make", "linked");
         unlink(name);
+        close(fd);
         errno = saved;
     }
     free(name);
@@ -137,7 +194,7 @@ static int make_file(const struct key_file *file, struct err *err)
         key_file_done(&content);
         return err_set(err, -E_NOMEM, "out of memory for a new %s", file->what);
     }
-    fd = open_folder(file, O_TMPFILE | O_RDWR);
+    fd = SEAM_FAILS("key_file.nameless") ? -1 : open_folder(file, O_TMPFILE | O_RDWR);
     good = fd >= 0 ? publish_nameless(file, fd, &content) : publish_named(file, &content);
     if (!good)
         rc = failed(file, "make", err);
@@ -151,11 +208,13 @@ static int make_file(const struct key_file *file, struct err *err)
 
 int key_file_open(const struct key_file *file, struct buf *ret, struct err *err)
 {
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    int rc;
+    int fd, rc;
 
     if (sodium_init() < 0)
         return err_set(err, -E_CONFIG, "libsodium can't be used on this machine");
+    if (!file->is_public)
+        sweep(file);
+    fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0 && errno == ENOENT && file->make != NULL) {
         rc = make_file(file, err);
         if (rc < 0)
@@ -172,7 +231,7 @@ int key_file_open(const struct key_file *file, struct buf *ret, struct err *err)
 int key_file_replace(const struct key_file *file, const struct buf *content, struct err *err)
 {
     char *name = temporary_name(file);
-    int fd = name != NULL ? mkostemp(name, O_CLOEXEC) : -1;
+    int fd = name != NULL ? open_temporary(name) : -1;
     int rc = 0;
 
     if (fd < 0 || !write_all(fd, content) || rename(name, file->path) != 0) {

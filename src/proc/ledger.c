@@ -286,7 +286,7 @@ static int lock_file(int fd, const char *path, struct err *err)
                    path);
 }
 
-/* The empty, locked file that becomes the next ledger; what a crash has left of one goes. */
+/* The empty, locked file that becomes the next ledger. */
 static int open_temp(const struct ledger *ledger, int *ret_fd, struct err *err)
 {
     int fd = open(ledger->temp, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -399,7 +399,10 @@ static int open_file(struct ledger *ledger, bool create, struct err *err)
     if (ledger->fd < 0)
         return err_errno(err, -E_LEDGER, "open the deletion ledger '%s'", ledger->path);
     rc = lock_file(ledger->fd, ledger->path, err);
-    return rc == 0 ? read_file(ledger, err) : rc;
+    if (rc < 0)
+        return rc;
+    unlink(ledger->temp); /* of a crash: perhaps another name of this very file */
+    return read_file(ledger, err);
 }
 
 /* ---- the horizon ---- */

@@ -1,11 +1,18 @@
 """The files that hold the server's secrets: made whole or not at all, for their owner only."""
 
+import subprocess
+
 import pytest
 
-from harness import Server
-from seams import plan
+from conftest import close
+from harness import REPORTD, Server
+from seams import DEATH, plan
+from stores import STORES, store_of
 
 KEY_FILES = ["receipt.key", "token.key"]
+KEYS = ["token.key", "receipt.key", "erase.key"]  # in the order in which a start makes them
+NAMELESS = "key_file.nameless=EOPNOTSUPP@1+"
+CASES = [(kind, name) for kind in STORES for name in KEYS if name != "erase.key" or kind != "sqlite"]
 
 
 @pytest.fixture
@@ -42,3 +49,76 @@ def test_a_full_disk_while_a_key_file_is_made_leaves_none(made, nth):
     with pytest.raises(AssertionError, match="No space left on device"):
         made.start()
     assert len(keys_in(made.folder)) == nth - 1
+
+
+# --- where the file system has no files without a name ------------------------------------------------------
+
+
+@pytest.fixture
+def unused(tmp_path, store_kind, shared_postgres):
+    """A server on a store that no command has used."""
+    server = Server.made(tmp_path / "unused", store_of(store_kind, shared_postgres))
+    yield server
+    close(server)
+
+
+def crash(server, *words):
+    done = subprocess.run([REPORTD, *words], cwd=server.folder, env=server.environment, capture_output=True)
+    assert done.returncode == DEATH, done.stderr
+    plan(server)
+
+
+def left_over(server):
+    return sorted(path.name for path in server.folder.iterdir() if ".key." in path.name)
+
+
+def assert_in_order(server, kind):
+    assert left_over(server) == []
+    for name in KEYS if kind != "sqlite" else KEYS[:2]:
+        found = (server.folder / name).stat()
+        assert (found.st_mode & 0o777, found.st_nlink) == (0o600, 1)
+
+
+@pytest.mark.parametrize("step", ["written", "linked"])
+@pytest.mark.parametrize("store_kind, name", CASES, indirect=["store_kind"])
+def test_what_a_crash_leaves_of_a_key_goes_at_the_next_start(unused, store_kind, name, step):
+    server = unused
+    plan(server, NAMELESS, f"key_file.make.{step}=crash@{KEYS.index(name) + 1}")
+    crash(server, "serve", "-c", "reportd.conf")
+    assert left_over(server) == [name + ".new"] and (server.folder / name).exists() == (step == "linked")
+    server.start()
+    assert_in_order(server, store_kind)
+
+
+@pytest.mark.parametrize("store_kind", STORES, indirect=True)
+def test_keys_are_made_where_no_file_is_without_a_name(unused, store_kind):
+    plan(unused, NAMELESS)
+    unused.start()
+    assert_in_order(unused, store_kind)
+
+
+def test_what_a_crash_leaves_of_a_rotation_goes_at_the_next(make_server):
+    server = make_server()
+    key = server.folder / "receipt.key"
+    before = key.read_bytes()
+    plan(server, "key_file.make.written=crash")
+    crash(server, "receipt", "-c", "reportd.conf", "--rotate")
+    assert left_over(server) == ["receipt.key.new"] and key.read_bytes() == before
+    assert server.run("receipt", "-c", "reportd.conf", "--rotate").returncode == 0
+    assert left_over(server) == [] and key.read_bytes() != before
+    server.stop()
+    server.start()
+
+
+def test_a_name_that_is_taken_is_told(make_server):
+    server = make_server()
+    server.stop()
+    (server.folder / "token.key").unlink()
+    (server.folder / "token.key.new").mkdir()
+    plan(server, NAMELESS)
+    done = subprocess.run([REPORTD, "serve", "-c", "reportd.conf"], cwd=server.folder, env=server.environment,
+                          capture_output=True, text=True)
+    assert done.returncode == 1 and "make the key file" in done.stderr and "token.key" in done.stderr
+    (server.folder / "token.key.new").rmdir()
+    plan(server)
+    server.start()

@@ -358,6 +358,20 @@ def test_a_crash_while_the_ledger_is_made_leaves_a_start(make_server, step):
     plan(server)
     server.start()
     assert records(server) == []
+    assert not ledger_of(server).with_name("deletions.ledger.new").exists()
+
+
+def test_what_a_crash_has_left_beside_the_ledger_does_not_keep_old_records_in_it(make_server, clock):
+    """It may be another name of the ledger itself."""
+    server = make_server(backup_horizon="10d")
+    client = server.client("alice")
+    client.delete(complete(client))
+    server.kill()
+    os.link(ledger_of(server), ledger_of(server).with_name("deletions.ledger.new"))
+    server.start()
+    assert len(records(server)) == 1 and ledger_of(server).stat().st_nlink == 1
+    clock.jump(11 * DAY)
+    poll(lambda: records(server) == [], what="the horizon")
 
 
 def test_each_node_writes_its_own(make_cluster):
