@@ -38,13 +38,10 @@ static void choose_request_id(struct exchange *ex)
 struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
                               const char *method, const char *path)
 {
-    struct exchange *ex = server_take_spare(server);
+    struct exchange *ex = calloc(1, sizeof(*ex));
 
     if (ex == NULL)
-        ex = malloc(sizeof(*ex));
-    if (ex == NULL)
         return NULL;
-    memset(ex, 0, offsetof(struct exchange, op));
     ex->op.verb = STORE_VERB_COUNT;
     ex->services = server_services(server);
     ex->server = server;
@@ -62,13 +59,10 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
 
 void exchange_free(struct exchange *ex)
 {
-    struct server *server;
-
     if (ex == NULL)
         return;
-    server = ex->server;
     if (ex->begun)
-        gate_end(server_gate(server), ex->replied);
+        gate_end(server_gate(ex->server), ex->replied);
     if (ex->state_free != NULL)
         ex->state_free(ex->state);
     transfer_done(ex->transfer);
@@ -79,7 +73,7 @@ void exchange_free(struct exchange *ex)
         sodium_memzero(ex->raw.data, ex->raw.len); /* it may hold a password */
     buf_done(&ex->raw);
     free(ex->long_value);
-    server_give_spare(server, ex);
+    free(ex);
 }
 
 bool exchange_is_hopeless(struct exchange *ex)
@@ -205,18 +199,10 @@ static void op_answered(struct store_op *op)
     exchange_wake(op->owner);
 }
 
-/* Of the verbs' members: some take kilobytes, which other requests need not zero. */
-static const size_t sizes[STORE_VERB_COUNT] = {
-#define X(name, member, kind) [STORE_##name] = sizeof(struct store_##member),
-    STORE_VERBS(X)
-#undef X
-};
-
 struct store_op *exchange_op(struct exchange *ex, enum store_verb verb)
 {
     store_op_done(&ex->op);
-    memset(&ex->op, 0, offsetof(struct store_op, submit) + sizes[verb]);
-    ex->op.verb = verb;
+    ex->op = (struct store_op){.verb = verb};
     return &ex->op;
 }
 

@@ -82,7 +82,6 @@ struct exchange {
     size_t received; /* bytes of the body so far, kept or not */
     int status;
     size_t header_count;
-    /* From here on nothing is zeroed at the start: it is large, and most requests need little. */
     struct store_op op; /* for exchange_post(): one at a time; verb STORE_VERB_COUNT: none yet */
     struct err err;     /* scratch for the steps: set before it is read */
     char header_names[EXCHANGE_HEADERS_MAX][48];

@@ -47,9 +47,6 @@ int64_t server_uptime_ms(const struct server *server);
 void server_name_request(struct server *server, char out[GUID_TEXT]);
 /* Of a connection, for its transfers; NULL: no memory. */
 struct peer *server_peer(struct MHD_Connection *connection);
-/* The memory of an exchange that has ended, for the next one: NULL if there is none; and back. */
-void *server_take_spare(struct server *server);
-void server_give_spare(struct server *server, void *spare);
 /* What is remembered of tokens, and of complete reports. */
 struct bearers *server_bearers(struct server *server);
 struct completed *server_completed(struct server *server);

@@ -22,7 +22,6 @@ enum {
     STALLED_S = 60, /* a client that stops within a request, or takes no more of the answer */
     /* Request headers of up to 10 KB; 431 above. The library clears it after each request. */
     CONNECTION_MEMORY = 12 * 1024,
-    SPARES = 64, /* some 10 KB each */
 };
 
 /* One thread, with its own part of the connections. */
@@ -51,9 +50,6 @@ struct server {
     int64_t began_ms;         /* monotonic */
     char first_id[GUID_TEXT]; /* of a request: the others count on from it */
     atomic_ullong ids_made;
-    pthread_mutex_t spare_mutex;
-    void *spares[SPARES]; /* see server_take_spare() */
-    int spare_count;
     struct gate gate;
 };
 
@@ -283,7 +279,6 @@ int server_new(const struct services *services, struct server **ret, struct err 
     id = guid_new();
     guid_format(&id, server->first_id);
     gate_init(&server->gate);
-    pthread_mutex_init(&server->spare_mutex, NULL);
     server->password_lane = user_lane_new();
     server->bearers = bearers_new();
     server->completed = completed_new();
@@ -342,9 +337,6 @@ void server_free(struct server *server)
     free(server->threads);
     listener_free(server->listener);
     lane_free(server->password_lane);
-    while (server->spare_count > 0)
-        free(server->spares[--server->spare_count]);
-    pthread_mutex_destroy(&server->spare_mutex);
     bearers_free(server->bearers);
     completed_free(server->completed);
     idle_list_free(server->idle);
@@ -371,28 +363,6 @@ void server_name_request(struct server *server, char out[GUID_TEXT])
     memcpy(out, server->first_id, GUID_TEXT);
     for (int i = GUID_TEXT - 2; i >= GUID_TEXT - 13; i--, count >>= 4)
         out[i] = digits[count & 15];
-}
-
-void *server_take_spare(struct server *server)
-{
-    void *spare = NULL;
-
-    pthread_mutex_lock(&server->spare_mutex);
-    if (server->spare_count > 0)
-        spare = server->spares[--server->spare_count];
-    pthread_mutex_unlock(&server->spare_mutex);
-    return spare;
-}
-
-void server_give_spare(struct server *server, void *spare)
-{
-    pthread_mutex_lock(&server->spare_mutex);
-    if (server->spare_count < SPARES) {
-        server->spares[server->spare_count++] = spare;
-        spare = NULL;
-    }
-    pthread_mutex_unlock(&server->spare_mutex);
-    free(spare);
 }
 
 struct bearers *server_bearers(struct server *server)

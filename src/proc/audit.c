@@ -164,21 +164,22 @@ static void look_at_report(struct look *look, const struct store_scanned *report
 
 static void look_at_reports(struct look *look)
 {
-    struct store_op op = {.verb = STORE_SCAN};
+    struct store_scanned reports[STORE_SCAN_MAX] = {0};
+    struct store_op op;
     struct guid after = {0};
 
     do {
-        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after}};
+        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
         look->rc = store_run(look->spec->store, &op);
         if (look->rc < 0) {
             *look->err = op.err;
             return;
         }
         for (size_t i = 0; i < op.scan.count && look->rc == 0; i++)
-            look_at_report(look, &op.scan.reports[i]);
+            look_at_report(look, &reports[i]);
         look->audit->reports += (int64_t)op.scan.count;
         if (op.scan.count > 0)
-            after = op.scan.reports[op.scan.count - 1].id;
+            after = reports[op.scan.count - 1].id;
     } while (op.scan.count == STORE_SCAN_MAX && look->rc == 0);
 }
 
@@ -382,12 +383,13 @@ static int drop_batch(const struct audit_spec *spec, const struct store_op *dele
 static int drop_deleting(const struct audit_spec *spec, struct ledger *ledger, int64_t *ret_dropped,
                          struct err *err)
 {
+    struct store_ref refs[STORE_BATCH_MAX];
     struct store_op op;
     int rc;
 
     *ret_dropped = 0;
     do {
-        op = (struct store_op){.verb = STORE_DELETING};
+        op = (struct store_op){.verb = STORE_DELETING, .deleting = {.refs = refs}};
         rc = store_run(spec->store, &op);
         if (rc < 0)
             *err = op.err;

@@ -55,6 +55,7 @@ static int erase(struct store *store, const struct guid *ids, size_t count, stru
 
 int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, struct err *err)
 {
+    struct store_scanned reports[STORE_SCAN_MAX];
     struct store_op op;
     struct guid after = {0}, ids[STORE_SCAN_MAX];
     int64_t erased = 0;
@@ -63,15 +64,15 @@ int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, stru
         size_t count = 0;
         int rc;
 
-        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after}};
+        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
         rc = store_run(store, &op);
         if (rc < 0) {
             *err = op.err;
             return rc;
         }
         for (size_t i = 0; i < op.scan.count; i++) {
-            after = op.scan.reports[i].id;
-            if (wanted(context, &op.scan.reports[i]))
+            after = reports[i].id;
+            if (wanted(context, &reports[i]))
                 ids[count++] = after;
         }
         rc = erase(store, ids, count, err);

@@ -273,7 +273,8 @@ static void on_due(struct loop_timer *timer)
                                                         .host = lease->host,
                                                         .offer = lease->offer,
                                                         .begin = !lease->begun,
-                                                        .lease_ms = lease_ms(supervisor)};
+                                                        .lease_ms = lease_ms(supervisor),
+                                                        .running = lease->running};
     loop_ask(supervisor->loop, supervisor->spec.store, &lease->beat, on_beaten);
 }
 
@@ -368,8 +369,9 @@ void lease_done(struct supervisor *supervisor)
     supervisor->shared = false; /* hears no more */
     drop_news(supervisor);
     free(supervisor->lease.offer);
-    op.heartbeat =
-        (struct store_heartbeat){.node = supervisor->lease.node, .host = supervisor->lease.host};
+    op.heartbeat = (struct store_heartbeat){.node = supervisor->lease.node,
+                                            .host = supervisor->lease.host,
+                                            .running = supervisor->lease.running};
     store_run(supervisor->spec.store, &op);
     store_op_done(&op);
 }

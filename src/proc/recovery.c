@@ -92,7 +92,8 @@ struct looking {
 
 static bool is_deleting(struct looking *l, const struct guid *id)
 {
-    struct store_op op = {.verb = STORE_DELETING};
+    struct store_ref refs[STORE_BATCH_MAX];
+    struct store_op op = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
     bool found = false;
 
     if (store_run(l->store, &op) < 0) {
@@ -100,7 +101,7 @@ static bool is_deleting(struct looking *l, const struct guid *id)
         l->rc = l->err->code;
     }
     for (size_t i = 0; l->rc == 0 && i < op.deleting.count; i++)
-        found |= guid_eq(&op.deleting.refs[i].id, id);
+        found |= guid_eq(&refs[i].id, id);
     return found;
 }
 
@@ -122,19 +123,20 @@ static void look_at_file(void *context, const struct spool_file *file)
 /* Has the store a complete report whose result is a file? */
 static int has_filed(struct store *store, bool *ret, struct err *err)
 {
+    struct store_scanned reports[STORE_SCAN_MAX] = {0};
     struct store_op op;
     struct guid after = {0};
 
     *ret = false;
     do {
-        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after}};
+        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
         if (store_run(store, &op) < 0) {
             *err = op.err;
             return err->code;
         }
         for (size_t i = 0; i < op.scan.count; i++) {
-            after = op.scan.reports[i].id;
-            *ret |= op.scan.reports[i].state == REPORT_COMPLETE && !op.scan.reports[i].in_row;
+            after = reports[i].id;
+            *ret |= reports[i].state == REPORT_COMPLETE && !reports[i].in_row;
         }
     } while (op.scan.count == STORE_SCAN_MAX && !*ret);
     return 0;

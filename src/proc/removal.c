@@ -227,15 +227,16 @@ static void wait_for_own(struct remover *remover)
 /* Finish one batch of what is in DELETING; returns how many there were, or -E_STORE. */
 static int finish_batch(struct remover *remover)
 {
-    struct store_op op = {.verb = STORE_DELETING};
+    struct store_ref refs[STORE_BATCH_MAX] = {0};
+    struct store_op op = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
     int count = store_run(remover->spec.store, &op);
 
     for (size_t i = 0; count == 0 && i < op.deleting.count; i++) {
-        struct removal *removal = own_removal(remover, &op.deleting.refs[i].id);
+        struct removal *removal = own_removal(remover, &refs[i].id);
 
         /* As if it were processing: a deletion that is still under way may hold its worker. */
         if (removal != NULL)
-            removal_clear_away(&removal->item, REPORT_PROCESSING, op.deleting.refs[i].attempt);
+            removal_clear_away(&removal->item, REPORT_PROCESSING, refs[i].attempt);
     }
     if (count == 0)
         count = (int)op.deleting.count;
@@ -265,7 +266,8 @@ static void finish_deleting(struct remover *remover)
 /* Purge one batch of expired reports; returns how many, or -E_STORE. */
 static int purge_batch(struct remover *remover)
 {
-    struct store_op op = {.verb = STORE_EXPIRED};
+    struct store_ref refs[STORE_BATCH_MAX] = {0};
+    struct store_op op = {.verb = STORE_EXPIRED, .expired = {.refs = refs}};
     int count;
 
     /* Unknown until the store has answered; remover_expect() may be called while it is asked. */
@@ -275,7 +277,7 @@ static int purge_batch(struct remover *remover)
     op.expired.now_ms = store_now_ms(remover->spec.store);
     count = store_run(remover->spec.store, &op);
     for (size_t i = 0; count == 0 && i < op.expired.count; i++) {
-        struct removal *removal = own_removal(remover, &op.expired.refs[i].id);
+        struct removal *removal = own_removal(remover, &refs[i].id);
 
         SEAM_STEP("removal", "purge", "found");
         if (removal != NULL)

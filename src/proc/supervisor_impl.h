@@ -94,8 +94,9 @@ struct lease {
         end; /* the others let the node live at least so long; not set: not any more */
     int64_t clock_ahead_ms; /* of the database's, as last warned of; 0: it is right */
     struct loop_call beat;
-    char *offer;                    /* told with it */
-    struct supervisor_stop *parked; /* what other nodes are still running */
+    struct store_ref running[STORE_RUNNING_MAX]; /* told by it */
+    char *offer;                                 /* told with it */
+    struct supervisor_stop *parked;              /* what other nodes are still running */
     struct guid looked_up;
     struct loop_call look; /* is one of them still held? */
 };

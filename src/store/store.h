@@ -283,7 +283,8 @@ struct store_heartbeat {
     int64_t lease_ms;
     bool alive;       /* out: false: it was given up; nothing of it is left */
     int64_t requeued; /* out: reports of dead nodes */
-    struct store_ref running[STORE_RUNNING_MAX]; /* out: what `node` is processing */
+    /* Out: what `node` is processing; room for STORE_RUNNING_MAX, the caller's. */
+    struct store_ref *running;
     size_t count;
     /* Of deletions that `node` sends the results of, changes are told once more. */
 };
@@ -309,14 +310,14 @@ struct store_nodes {
 
 /* Reports in DELETING that no node holds (left by a crash). */
 struct store_deleting {
-    struct store_ref refs[STORE_BATCH_MAX]; /* out */
+    struct store_ref *refs; /* out; room for STORE_BATCH_MAX, the caller's */
     size_t count;
 };
 
 /* Reports whose expires_ms has come, oldest first, and when the next one after these comes. */
 struct store_expired {
     int64_t now_ms;
-    struct store_ref refs[STORE_BATCH_MAX]; /* out */
+    struct store_ref *refs; /* out; room for STORE_BATCH_MAX, the caller's */
     size_t count;
     int64_t next_ms; /* out: 0: none */
 };
@@ -339,8 +340,8 @@ struct store_scanned {
     bool locked;       /* no key of erase.key opens it */
 };
 struct store_scan {
-    struct guid after;                            /* in: of the page before; zero: the first page */
-    struct store_scanned reports[STORE_SCAN_MAX]; /* out; fewer: there are no more */
+    struct guid after;             /* of the page before; zero: the first page */
+    struct store_scanned *reports; /* out; room for STORE_SCAN_MAX, the caller's */
     size_t count;
 };
 

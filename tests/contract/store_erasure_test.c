@@ -6,7 +6,8 @@
 
 static struct store_scan scan_after(struct fixture *f, struct guid after)
 {
-    struct store_op op = {.verb = STORE_SCAN, .scan = {.after = after}};
+    static struct store_scanned reports[STORE_SCAN_MAX];
+    struct store_op op = {.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
 
     assert_int_equal(run(f->store, &op), 0);
     return op.scan;

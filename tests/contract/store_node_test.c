@@ -7,10 +7,11 @@ enum { LEASE_MS = 60 * 1000 };
 static struct store_heartbeat beat_for(struct fixture *f, const char *node, bool begin,
                                        int64_t lease_ms)
 {
+    static struct store_ref running[STORE_RUNNING_MAX];
     struct store_op op = {.verb = STORE_HEARTBEAT};
 
     op.heartbeat = (struct store_heartbeat){
-        .node = node, .host = "test", .begin = begin, .lease_ms = lease_ms};
+        .node = node, .host = "test", .begin = begin, .lease_ms = lease_ms, .running = running};
     assert_int_equal(run(f->store, &op), 0);
     return op.heartbeat;
 }
@@ -180,8 +181,8 @@ static void recovery_takes_from_the_living_nothing(void **state)
 static void a_deletion_knows_that_a_node_holds_the_report(void **state)
 {
     struct fixture *f = *state;
-    struct store_ref ref, done;
-    struct store_op op = {.verb = STORE_DELETING};
+    struct store_ref ref, done, refs[STORE_BATCH_MAX];
+    struct store_op op = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
 
     beat(f, "a", true);
     done = running_on(f, "a");
@@ -193,7 +194,7 @@ static void a_deletion_knows_that_a_node_holds_the_report(void **state)
     assert_true(held(f, ref.id));
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(op.deleting.count, 1);
-    assert_true(guid_eq(&op.deleting.refs[0].id, &done.id));
+    assert_true(guid_eq(&refs[0].id, &done.id));
 }
 
 struct heard {
@@ -614,10 +615,15 @@ static void a_node_is_given_the_oldest_report_that_it_offers_to_run(void **state
 
 static void offer(struct fixture *f, const char *node, const char *text, int64_t lease_ms)
 {
+    struct store_ref running[STORE_RUNNING_MAX];
     struct store_op op = {.verb = STORE_HEARTBEAT};
 
-    op.heartbeat = (struct store_heartbeat){
-        .node = node, .host = "test", .offer = text, .begin = true, .lease_ms = lease_ms};
+    op.heartbeat = (struct store_heartbeat){.node = node,
+                                            .host = "test",
+                                            .offer = text,
+                                            .begin = true,
+                                            .lease_ms = lease_ms,
+                                            .running = running};
     assert_int_equal(run(f->store, &op), 0);
 }
 

@@ -139,7 +139,8 @@ static void a_mark_erases_at_once_what_has_no_file(void **state)
 {
     struct fixture *f = *state;
     struct store_ref ref = complete(f);
-    struct store_op deleting = {.verb = STORE_DELETING};
+    struct store_ref refs[STORE_BATCH_MAX];
+    struct store_op deleting = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
     struct store_mark marked = mark(f, ref.id, f->ann);
 
     assert_true(marked.found && marked.in_row);
@@ -180,14 +181,15 @@ static void counts_and_slots_are_right_after_a_drop(void **state)
 static void a_scan_tells_the_size_of_a_result_in_a_row(void **state)
 {
     struct fixture *f = *state;
-    struct store_op op = {.verb = STORE_SCAN};
+    struct store_scanned reports[STORE_SCAN_MAX];
+    struct store_op op = {.verb = STORE_SCAN, .scan = {.reports = reports}};
 
     complete(f);
     report_in(f, f->ann, REPORT_COMPLETE);
     assert_int_equal(run(f->store, &op), 0);
-    assert_true(op.scan.reports[0].in_row);
-    assert_int_equal(op.scan.reports[0].row_bytes, strlen(marker));
-    assert_false(op.scan.reports[1].in_row);
+    assert_true(reports[0].in_row);
+    assert_int_equal(reports[0].row_bytes, strlen(marker));
+    assert_false(reports[1].in_row);
 }
 
 static void the_bytes_of_a_deleted_result_are_gone_soon(void **state)

@@ -564,7 +564,8 @@ static void a_report_is_deleted_once(void **state)
 
 static struct store_deleting deleting(struct fixture *f)
 {
-    struct store_op op = {.verb = STORE_DELETING};
+    static struct store_ref refs[STORE_BATCH_MAX];
+    struct store_op op = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
 
     assert_int_equal(run(f->store, &op), 0);
     return op.deleting;
@@ -598,7 +599,8 @@ static void a_report_that_is_not_deleting_is_not_dropped(void **state)
 
 static struct store_expired expired(struct fixture *f, int64_t now_ms)
 {
-    struct store_op op = {.verb = STORE_EXPIRED, .expired = {.now_ms = now_ms}};
+    static struct store_ref refs[STORE_BATCH_MAX];
+    struct store_op op = {.verb = STORE_EXPIRED, .expired = {.now_ms = now_ms, .refs = refs}};
 
     assert_int_equal(run(f->store, &op), 0);
     return op.expired;
