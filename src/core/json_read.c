@@ -2,6 +2,7 @@
 #include "core/json_read.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static json_malloc_t allocate;
@@ -31,6 +32,8 @@ json_t *json_read(const char *text, size_t len, json_error_t *where, bool *ret_s
     starved = false;
     root = json_loadb(text, len, JSON_REJECT_DUPLICATES, where);
     *ret_starved = starved;
+    if (root == NULL && where != NULL && json_error_code(where) == json_error_null_character)
+        snprintf(where->text, sizeof(where->text), "the character U+0000 is not allowed in a text");
     if (!starved)
         return root;
     json_decref(root); /* its lexer goes on without the characters it had no room for */

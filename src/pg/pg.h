@@ -76,6 +76,7 @@ enum pg_class {
     PG_TOO_MUCH,  /* above a limit of the program */
     PG_AWAY,      /* the connection has ended, or the server is about to */
     PG_DAMAGED,   /* it cannot read its files */
+    PG_NOT_TEXT,  /* bytes that are no text in its encoding, or have no place in the other one */
 };
 
 /* Is the result that of a statement that has worked (or of a COPY that has begun)? NULL is not. */

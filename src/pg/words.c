@@ -13,13 +13,14 @@ static const struct {
     enum pg_class class;
     bool plain;
 } states[] = {
-    {"57014", PG_STOPPED, true}, {"25006", PG_READ_ONLY, true}, {"42501", PG_FORBIDDEN, true},
-    {"40", PG_BUSY, true},       {"55P03", PG_BUSY, true},      {"53", PG_SHORT, true},
-    {"54", PG_TOO_MUCH, true},   {"08", PG_AWAY, true},         {"57P", PG_AWAY, true},
-    {"25P03", PG_AWAY, true},    {"25P04", PG_STOPPED, true},   {"58", PG_DAMAGED, true},
-    {"XX", PG_DAMAGED, false},   {"0A", PG_OTHER, true},        {"23", PG_OTHER, true},
-    {"25", PG_OTHER, true},      {"28", PG_OTHER, true},        {"42", PG_OTHER, true},
-    {"55", PG_OTHER, true},      {"57", PG_OTHER, true},        {"", PG_OTHER, false},
+    {"57014", PG_STOPPED, true},   {"25006", PG_READ_ONLY, true}, {"42501", PG_FORBIDDEN, true},
+    {"40", PG_BUSY, true},         {"55P03", PG_BUSY, true},      {"53", PG_SHORT, true},
+    {"54", PG_TOO_MUCH, true},     {"08", PG_AWAY, true},         {"57P", PG_AWAY, true},
+    {"22021", PG_NOT_TEXT, false}, {"22P05", PG_NOT_TEXT, false}, {"25P03", PG_AWAY, true},
+    {"25P04", PG_STOPPED, true},   {"58", PG_DAMAGED, true},      {"XX", PG_DAMAGED, false},
+    {"0A", PG_OTHER, true},        {"23", PG_OTHER, true},        {"25", PG_OTHER, true},
+    {"28", PG_OTHER, true},        {"42", PG_OTHER, true},        {"55", PG_OTHER, true},
+    {"57", PG_OTHER, true},        {"", PG_OTHER, false},
 };
 
 static size_t find(const char *state)

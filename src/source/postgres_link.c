@@ -21,6 +21,7 @@ static const char *const words[] = {
     [PG_TOO_MUCH] = "The report's query needs more than its database allows.",
     [PG_AWAY] = "The connection to the report's database was lost. Try again later.",
     [PG_DAMAGED] = "The report's database cannot be read.",
+    [PG_NOT_TEXT] = "The report's database has text that is not in its encoding, or not in UTF-8.",
 };
 
 static int cancelled(struct err *err)

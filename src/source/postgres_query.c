@@ -60,14 +60,17 @@ static int describe(struct pg_query *query, struct err *err)
 }
 
 /* The element of a type that is an array (and not one of the few that look like one): its type, or
- * what that is a domain over, and what stands between two of them. No operator is looked up in the
- * search_path. */
+ * what that is a domain over in the end, and what stands between two of them. No operator is looked
+ * up in the search_path. */
 static const char element_sql[] =
-    "SELECT CASE WHEN e.typbasetype OPERATOR(pg_catalog.=) 0 THEN e.oid ELSE e.typbasetype END,"
-    "       e.typdelim"
+    "WITH RECURSIVE t AS ("
+    "SELECT e.oid, e.typbasetype, e.typdelim"
     " FROM pg_catalog.pg_type AS a"
     " JOIN pg_catalog.pg_type AS e ON e.oid OPERATOR(pg_catalog.=) a.typelem"
-    " WHERE a.oid OPERATOR(pg_catalog.=) $1 AND e.typarray OPERATOR(pg_catalog.=) a.oid";
+    " WHERE a.oid OPERATOR(pg_catalog.=) $1 AND e.typarray OPERATOR(pg_catalog.=) a.oid"
+    " UNION ALL SELECT b.oid, b.typbasetype, t.typdelim"
+    " FROM t JOIN pg_catalog.pg_type AS b ON b.oid OPERATOR(pg_catalog.=) t.typbasetype)"
+    " SELECT t.oid, t.typdelim FROM t WHERE t.typbasetype OPERATOR(pg_catalog.=) 0";
 
 static int find_element(struct pg_source *source, Oid type, struct pg_column *column,
                         struct err *err)

@@ -48,7 +48,9 @@ bool sqlite_file_look(struct sqlite_file *file, const char *path)
     fd = open(file->real, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return false;
-    n = fstat(fd, &file->stat) == 0 ? pread(fd, header, sizeof(header), 0) : -1;
+    n = fstat(fd, &file->stat) == 0 && S_ISREG(file->stat.st_mode)
+            ? pread(fd, header, sizeof(header), 0)
+            : -1;
     saved = errno;
     close(fd);
     errno = saved;

@@ -25,10 +25,10 @@ class Engines:
     """Two servers with the same definitions over the same tables, on SQLite and on PostgreSQL."""
 
     def __init__(self, folder, postgres):
-        database = postgres.create_database("language")
-        postgres.sql(SCHEMA + ORDERS, database)
+        self.postgres, self.database = postgres, postgres.create_database("language")
+        postgres.sql(SCHEMA + ORDERS, self.database)
         self.servers = []
-        for name, source in (("sqlite", "sqlite:sales.db"), ("postgres", postgres.url(database))):
+        for name, source in (("sqlite", "sqlite:sales.db"), ("postgres", postgres.url(self.database))):
             server = Server.made(folder / name, source=source, workers=1)
             server.environment["ASAN_OPTIONS"] = "quarantine_size_mb=1"  # not the last 256 MiB that were freed
             with sqlite3.connect(server.folder / "sales.db") as db:

@@ -25,11 +25,11 @@ def as_role(shop, tmp_path):
     """A server that connects as a new role of which these statements are true: as_role("SET work_mem = '7MB'")."""
     made = []
 
-    def make(*settings, workers=1, reports=None, **options):
+    def make(*settings, workers=1, reports=None, database=DATABASE, **options):
         role = f"role{len(shop.sql('SELECT rolname FROM pg_roles'))}"
         shop.sql(f"CREATE ROLE {role} LOGIN; GRANT {READER} TO {role};" +
                  "".join(f"ALTER ROLE {role} {setting};" for setting in settings))
-        server = PgServer.on(shop, tmp_path / f"as{len(made)}", shop.url(DATABASE, role, **options), workers=workers)
+        server = PgServer.on(shop, tmp_path / f"as{len(made)}", shop.url(database, role, **options), workers=workers)
         server.role = role
         made.append(server)
         for name, text in (reports or {}).items():
@@ -62,6 +62,24 @@ def test_no_setting_of_a_role_changes_how_values_are_written_or_statements_read(
     for _ in range(2):
         assert f'"results":[{{{expected}}}]' in server.raw("Values")
         assert server.results("Strings", Said="Zoë €") == [{"a": "a\\", "said": "Zoë €", "b": ":Said\\"}]
+
+
+@pytest.mark.parametrize("encoding, query, given, expected", [
+    ("LATIN1", r"SELECT E'\xe9' AS v, length(:P) AS n, ARRAY[:P] AS a", "é", {"v": "é", "n": 1, "a": ["é"]}),
+    ("WIN1252", r"SELECT E'\x80' AS v, :P AS p", "€", {"v": "€", "p": "€"}),
+    ("SQL_ASCII", "SELECT :P AS p", "😀", {"p": "😀"}),
+    ("LATIN1", "SELECT :P AS p", "😀", "The report's database cannot read the value of parameter 'P'. Correct it."),
+    ("SQL_ASCII", r"SELECT E'\xe9' AS v, :P AS p", "x", "The report's database has text that is not in its encoding, or not in UTF-8."),
+])
+def test_the_encoding_of_a_database_is_its_own_business(shop, as_role, encoding, query, given, expected):
+    name = f"of_{encoding.lower()}"
+    if name not in shop.sql("SELECT datname FROM pg_database"):
+        shop.sql(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    server = as_role(database=name, reports={"Text": f"-- parameter: P string\n-- results\n{query}"})
+    if isinstance(expected, str):
+        assert server.refusal("Text", P=given) == expected
+    else:
+        assert server.results("Text", P=given) == [expected]
 
 
 @pytest.mark.parametrize("setting, name, expected", [

@@ -22,6 +22,10 @@ CREATE ROLE {READER} LOGIN PASSWORD '%s';
 CREATE TYPE colour AS ENUM ('Red', 'Green');
 CREATE TYPE pair AS (a integer, b text);
 CREATE DOMAIN cents AS bigint;
+CREATE DOMAIN fee AS cents CHECK (VALUE >= 0);
+CREATE TYPE floats AS RANGE (subtype = float8);
+CREATE EXTENSION hstore;
+CREATE EXTENSION citext;
 CREATE TABLE item (item_id integer PRIMARY KEY, owner text NOT NULL, paint colour, price numeric(12, 2), day date);
 INSERT INTO item VALUES (1, 'alice', 'Red', 1250000.00, '2024-01-12'), (2, 'alice', 'Green', 0.05, '2024-01-13'),
                         (3, 'bob', 'Red', -2.50, NULL);
@@ -91,6 +95,18 @@ VALUES = [
     ("ROW(1, 'x')::pair", '"(1,x)"'),
     ("int4range(1, 5)", '"[1,5)"'),
     ("inet '10.0.0.1/8'", '"10.0.0.1/8"'),
+    ("7::fee", "7"),
+    ("ARRAY[7, NULL]::fee[]", "[7,null]"),
+    ("'[1.5,2]'::floats", '"[1.5,2]"'),
+    ("'{[1,3),[5,7)}'::int4multirange", '"{[1,3),[5,7)}"'),
+    ("money '-1234.50'", '"-$1,234.50"'),
+    ("B'0101'", '"0101"'),
+    ("'a=>\"b c\"'::hstore", '"\\"a\\"=>\\"b c\\""'),
+    ("'Zoë'::citext", '"Zoë"'),
+    ("ARRAY['x']::citext[]", '["x"]'),
+    ("'<a b=\"1\"/>'::xml", '"<a b=\\"1\\"/>"'),
+    ("ARRAY[int4range(1, 3)]", '["[1,3)"]'),
+    ("10::numeric ^ 38", "100000000000000000000000000000000000000.0000000000000000"),
     ("'1 2'::int2vector", '"1 2"'),
     ("4294967295::oid", "4294967295"),
 ]

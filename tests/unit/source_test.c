@@ -424,6 +424,10 @@ static void what_is_no_database_says_so_without_its_path(void **state)
     assert_non_null(strstr(err.detail, "pipe': is not a regular file"));
     assert_null(open_database(b, ".", &err));
     assert_non_null(strstr(err.detail, "': is not a regular file"));
+    assert_int_equal(source_open(&(struct source_spec){.url = "sqlite:/dev/null"},
+                                 &(struct source *){NULL}, &err),
+                     -E_SOURCE); /* not an empty database */
+    assert_non_null(strstr(err.detail, "'/dev/null': is not a regular file"));
     assert_int_equal(
         source_open(&(struct source_spec){.url = "oracle:x"}, &(struct source *){NULL}, &err),
         -E_SOURCE);
