@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/lane.h"
+#include "base/thread.h"
 
 enum { STORE_ANSWER_MS = 700 };
 
@@ -17,9 +18,9 @@ struct health {
     struct lane *lane;
     struct lane_item item; /* in the lane while `asked` */
     struct guid id;        /* what is waited for */
-    pthread_mutex_t mutex;
+    struct lock lock;
     pthread_cond_t answer;
-    /* under the mutex */
+    /* under the lock */
     bool asked;
     struct err found;
     struct store_op op;
@@ -30,39 +31,38 @@ static void on_answer(struct store_op *op)
 {
     struct health *health = op->owner;
 
-    pthread_mutex_lock(&health->mutex);
+    lock_take(&health->lock);
     health->answered = true;
     pthread_cond_signal(&health->answer);
-    pthread_mutex_unlock(&health->mutex);
+    lock_release(&health->lock);
 }
 
 static void post_op(struct health *health)
 {
     bool post;
 
-    pthread_mutex_lock(&health->mutex);
+    lock_take(&health->lock);
     post = !health->posted || health->answered; /* answered: an earlier question, too late */
     if (post) {
         health->op = (struct store_op){.verb = STORE_PROBE, .done = on_answer, .owner = health};
         health->posted = true;
         health->answered = false;
     }
-    pthread_mutex_unlock(&health->mutex);
+    lock_release(&health->lock);
     if (post)
         store_post(health->spec.store, &health->op);
 }
 
-/* Until the store has answered, or in time: is there an answer? The mutex is held. */
+/* Until the store has answered, or in time: is there an answer? */
 static bool await_answer(struct health *health)
 {
     int64_t until_ms = clock_mono_ms() + STORE_ANSWER_MS;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    bool early = true;
 
-    while (!health->answered) {
-        if (pthread_cond_timedwait(&health->answer, &health->mutex, &until) != 0)
-            return health->answered;
-    }
-    return true;
+    lock_check_held(&health->lock);
+    while (!health->answered && early)
+        early = lock_wait_until(&health->lock, &health->answer, until_ms);
+    return health->answered;
 }
 
 static int probe_store(struct health *health, struct err *err)
@@ -70,7 +70,7 @@ static int probe_store(struct health *health, struct err *err)
     int rc;
 
     post_op(health);
-    pthread_mutex_lock(&health->mutex);
+    lock_take(&health->lock);
     if (!await_answer(health)) {
         rc = err_set(err, -E_STORE, "The store has not answered within %d ms.", STORE_ANSWER_MS);
     } else {
@@ -78,7 +78,7 @@ static int probe_store(struct health *health, struct err *err)
         rc = health->op.rc;
         *err = health->op.err;
     }
-    pthread_mutex_unlock(&health->mutex);
+    lock_release(&health->lock);
     return rc;
 }
 
@@ -118,27 +118,23 @@ static void run_probe(void *context, struct lane_item *item)
         rc = probe_workers(health, &err);
     if (rc == 0)
         err = (struct err){0};
-    pthread_mutex_lock(&health->mutex);
+    lock_take(&health->lock);
     health->found = err;
     health->asked = false;
-    pthread_mutex_unlock(&health->mutex);
+    lock_release(&health->lock);
     waiters_notify(health->spec.waiters, &health->id);
 }
 
 struct health *health_new(const struct health_spec *spec)
 {
     struct health *health = calloc(1, sizeof(*health));
-    pthread_condattr_t attributes;
 
     if (health == NULL)
         return NULL;
     health->spec = *spec;
     health->id = guid_new();
-    pthread_mutex_init(&health->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&health->answer, &attributes);
-    pthread_condattr_destroy(&attributes);
+    lock_init(&health->lock);
+    lock_cond_init(&health->answer);
     health->lane = lane_new(&(struct lane_spec){
         .name = "health", .threads = 1, .batch_max = 1, .run = run_probe, .context = health});
     if (health->lane == NULL) {
@@ -153,12 +149,12 @@ void health_free(struct health *health)
     if (health == NULL)
         return;
     lane_free(health->lane);
-    pthread_mutex_lock(&health->mutex);
+    lock_take(&health->lock);
     while (health->posted && !health->answered)
-        pthread_cond_wait(&health->answer, &health->mutex);
-    pthread_mutex_unlock(&health->mutex);
+        lock_wait(&health->lock, &health->answer);
+    lock_release(&health->lock);
     pthread_cond_destroy(&health->answer);
-    pthread_mutex_destroy(&health->mutex);
+    lock_done(&health->lock);
     free(health);
 }
 
@@ -169,10 +165,10 @@ void health_ask(struct health *health, struct waiter *waiter)
     waiter->id = health->id;
     waiter->deadline_ms = clock_mono_ms() + HEALTH_ANSWER_MS;
     waiters_add(health->spec.waiters, waiter);
-    pthread_mutex_lock(&health->mutex);
+    lock_take(&health->lock);
     asked = health->asked;
     health->asked = true;
-    pthread_mutex_unlock(&health->mutex);
+    lock_release(&health->lock);
     if (!asked)
         lane_push(health->lane, &health->item);
 }
@@ -182,8 +178,8 @@ int health_read(struct health *health, bool late, struct err *err)
     if (late)
         return err_set(err, -E_SPOOL, "The check of spool and store has not ended in %d ms.",
                        HEALTH_ANSWER_MS);
-    pthread_mutex_lock(&health->mutex);
+    lock_take(&health->lock);
     *err = health->found;
-    pthread_mutex_unlock(&health->mutex);
+    lock_release(&health->lock);
     return err->code;
 }

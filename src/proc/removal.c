@@ -2,7 +2,6 @@
  * in the ledger, drop the row. */
 #include "proc/removal.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -68,10 +67,10 @@ void removal_clear_away(struct removal_item *item, enum report_state was, int at
 void removal_leave_unfinished(struct remover *remover, const struct err *err)
 {
     log_error("removal.unfinished", "error=%s detail=%s", err->text, err->detail);
-    pthread_mutex_lock(&remover->mutex);
+    lock_take(&remover->lock);
     remover->unfinished = true;
     pthread_cond_broadcast(&remover->wake);
-    pthread_mutex_unlock(&remover->mutex);
+    lock_release(&remover->lock);
 }
 
 void removal_all_gone(struct remover *remover, const struct guid *id, int64_t began_us, bool timed)
@@ -194,10 +193,10 @@ static void own_done(struct removal *removal)
     }
     store_op_done(&removal->op);
     free(removal);
-    pthread_mutex_lock(&remover->mutex);
+    lock_take(&remover->lock);
     remover->running--;
     pthread_cond_broadcast(&remover->wake);
-    pthread_mutex_unlock(&remover->mutex);
+    lock_release(&remover->lock);
 }
 
 static struct removal *own_removal(struct remover *remover, const struct guid *id)
@@ -209,19 +208,19 @@ static struct removal *own_removal(struct remover *remover, const struct guid *i
     removal->id = *id;
     removal->done = own_done;
     begin_item(removal, remover);
-    pthread_mutex_lock(&remover->mutex);
+    lock_take(&remover->lock);
     remover->running++;
-    pthread_mutex_unlock(&remover->mutex);
+    lock_release(&remover->lock);
     return removal;
 }
 
 /* A batch is over before the next one begins, so that a purge never fills the store's queue. */
 static void wait_for_own(struct remover *remover)
 {
-    pthread_mutex_lock(&remover->mutex);
+    lock_take(&remover->lock);
     while (remover->running > 0)
-        pthread_cond_wait(&remover->wake, &remover->mutex);
-    pthread_mutex_unlock(&remover->mutex);
+        lock_wait(&remover->lock, &remover->wake);
+    lock_release(&remover->lock);
 }
 
 /* Finish one batch of what is in DELETING; returns how many there were, or -E_STORE. */
@@ -249,17 +248,17 @@ static void finish_deleting(struct remover *remover)
 {
     bool again;
 
-    pthread_mutex_lock(&remover->mutex);
+    lock_take(&remover->lock);
     remover->unfinished = false;
-    pthread_mutex_unlock(&remover->mutex);
+    lock_release(&remover->lock);
     do {
         int count = finish_batch(remover);
 
-        pthread_mutex_lock(&remover->mutex);
+        lock_take(&remover->lock);
         if (count < 0)
             remover->unfinished = true;
         again = count == STORE_BATCH_MAX && !remover->unfinished && !remover->stopping;
-        pthread_mutex_unlock(&remover->mutex);
+        lock_release(&remover->lock);
     } while (again);
 }
 
@@ -271,9 +270,9 @@ static int purge_batch(struct remover *remover)
     int count;
 
     /* Unknown until the store has answered; remover_expect() may be called while it is asked. */
-    pthread_mutex_lock(&remover->mutex);
+    lock_take(&remover->lock);
     remover->next_ms = 0;
-    pthread_mutex_unlock(&remover->mutex);
+    lock_release(&remover->lock);
     op.expired.now_ms = store_now_ms(remover->spec.store);
     count = store_run(remover->spec.store, &op);
     for (size_t i = 0; count == 0 && i < op.expired.count; i++) {
@@ -307,11 +306,10 @@ static void sweep_sessions(struct remover *remover)
     store_op_done(&op);
 }
 
-/* Sleep until a report expires, something is to be tried again, or the end; the mutex is held. */
+/* Sleep until a report expires, something is to be tried again, or the end. */
 static void wait_until_due(struct remover *remover)
 {
     int64_t wait_ms = SEAM_PATIENCE_MS(RECHECK_MS);
-    struct timespec until;
 
     if (remover->next_ms != 0 && remover->next_ms - store_now_ms(remover->spec.store) < wait_ms)
         wait_ms = remover->next_ms - store_now_ms(remover->spec.store);
@@ -319,14 +317,7 @@ static void wait_until_due(struct remover *remover)
         wait_ms = RETRY_MS;
     if (wait_ms <= 0)
         return;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += (wait_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_cond_timedwait(&remover->wake, &remover->mutex, &until);
+    lock_wait_until(&remover->lock, &remover->wake, clock_mono_ms() + wait_ms);
 }
 
 static void *remover_thread(void *arg)
@@ -340,16 +331,16 @@ static void *remover_thread(void *arg)
         while (due && purge_batch(remover) == STORE_BATCH_MAX)
             ;
         sweep_sessions(remover);
-        pthread_mutex_lock(&remover->mutex);
+        lock_take(&remover->lock);
         if (remover->stopping)
             break;
         wait_until_due(remover);
         /* A node that died at a deletion has left it to the others. */
         unfinished = remover->unfinished || store_is_shared(remover->spec.store);
         due = remover->next_ms == 0 || remover->next_ms <= store_now_ms(remover->spec.store);
-        pthread_mutex_unlock(&remover->mutex);
+        lock_release(&remover->lock);
     }
-    pthread_mutex_unlock(&remover->mutex);
+    lock_release(&remover->lock);
     return NULL;
 }
 
@@ -360,38 +351,27 @@ void remover_times(struct remover *remover, struct histogram_counts *ret)
 
 void remover_expect(struct remover *remover, int64_t expires_ms)
 {
-    pthread_mutex_lock(&remover->mutex);
+    lock_take(&remover->lock);
     if (remover->next_ms == 0 || expires_ms < remover->next_ms) {
         remover->next_ms = expires_ms;
         pthread_cond_broadcast(&remover->wake);
     }
-    pthread_mutex_unlock(&remover->mutex);
+    lock_release(&remover->lock);
 }
 
 int remover_new(const struct remover_spec *spec, struct remover **ret, struct err *err)
 {
     struct remover *remover = calloc(1, sizeof(*remover));
-    pthread_condattr_t attributes;
-    sigset_t all, before;
-    int rc;
 
     if (remover == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     remover->spec = *spec;
-    pthread_mutex_init(&remover->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&remover->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&remover->thread, NULL, remover_thread, remover);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0) {
+    lock_init(&remover->lock);
+    lock_cond_init(&remover->wake);
+    if (thread_start(&remover->thread, "remover", remover_thread, remover) != 0) {
         free(remover);
         return err_set(err, -E_NOMEM, "can't start the remover's thread");
     }
-    pthread_setname_np(remover->thread, "remover");
     *ret = remover;
     return 0;
 }
@@ -400,10 +380,10 @@ void remover_stop(struct remover *remover)
 {
     if (remover == NULL || remover->stopping)
         return;
-    pthread_mutex_lock(&remover->mutex);
+    lock_take(&remover->lock);
     remover->stopping = true;
     pthread_cond_broadcast(&remover->wake);
-    pthread_mutex_unlock(&remover->mutex);
+    lock_release(&remover->lock);
     pthread_join(remover->thread, NULL);
 }
 
@@ -413,6 +393,6 @@ void remover_free(struct remover *remover)
         return;
     remover_stop(remover);
     pthread_cond_destroy(&remover->wake);
-    pthread_mutex_destroy(&remover->mutex);
+    lock_done(&remover->lock);
     free(remover);
 }

@@ -4,12 +4,13 @@
 
 #include <pthread.h>
 
+#include "base/thread.h"
 #include "proc/removal.h"
 
 struct remover {
     struct remover_spec spec;
     pthread_t thread;
-    pthread_mutex_t mutex;
+    struct lock lock;
     pthread_cond_t wake;
     bool stopping;
     bool unfinished;        /* something in DELETING is to be tried again */

@@ -44,21 +44,21 @@ static void end_batch(struct removal_batch *batch)
 /* No other batch begins; the first reason is the one that is told. */
 static void stop_many(struct removal_many *many, int rc, const struct err *err)
 {
-    pthread_mutex_lock(&many->remover->mutex);
+    lock_take(&many->remover->lock);
     if (many->rc == 0) {
         many->rc = rc;
         many->err = *err;
     }
-    pthread_mutex_unlock(&many->remover->mutex);
+    lock_release(&many->remover->lock);
 }
 
 static bool has_stopped(struct removal_many *many)
 {
     bool stopped;
 
-    pthread_mutex_lock(&many->remover->mutex);
+    lock_take(&many->remover->lock);
     stopped = many->rc < 0;
-    pthread_mutex_unlock(&many->remover->mutex);
+    lock_release(&many->remover->lock);
     return stopped;
 }
 
@@ -110,12 +110,12 @@ static void on_dropped(struct store_op *op)
         return;
     }
     SEAM_STEP("removal", "many", "dropped");
-    pthread_mutex_lock(&many->remover->mutex);
+    lock_take(&many->remover->lock);
     for (size_t i = begin; i < end; i++) {
         many->by_state[batch->marked[i].was]++;
         many->ids[many->gone++] = batch->cleared[i];
     }
-    pthread_mutex_unlock(&many->remover->mutex);
+    lock_release(&many->remover->lock);
     for (size_t i = begin; i < end; i++)
         removal_all_gone(many->remover, &batch->cleared[i], many->began_us, true);
     batch->dropped = end;

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/thread.h"
 
 enum {
     BUCKETS = 1024,     /* a power of two */
@@ -56,8 +57,8 @@ struct peer {
 };
 
 struct transfers {
-    struct store *store;   /* NULL: it is not shared */
-    pthread_mutex_t mutex; /* while it is held, no socket is closed */
+    struct store *store; /* NULL: it is not shared */
+    struct lock lock;    /* while it is held, no socket is closed */
     pthread_cond_t named;
     char node[GUID_TEXT];    /* "": the node has no name */
     struct transfer *untold; /* that the store did not take SENT of, by `next` */
@@ -69,17 +70,13 @@ struct transfers {
 struct transfers *transfers_new(struct store *store)
 {
     struct transfers *transfers = calloc(1, sizeof(*transfers));
-    pthread_condattr_t monotonic;
 
     if (transfers == NULL)
         return NULL;
     if (store != NULL && store_is_shared(store))
         transfers->store = store;
-    pthread_mutex_init(&transfers->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&transfers->named, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    lock_init(&transfers->lock);
+    lock_cond_init(&transfers->named);
     return transfers;
 }
 
@@ -94,7 +91,7 @@ void transfers_free(struct transfers *transfers)
         free(transfer);
     }
     pthread_cond_destroy(&transfers->named);
-    pthread_mutex_destroy(&transfers->mutex);
+    lock_done(&transfers->lock);
     free(transfers);
 }
 
@@ -116,10 +113,10 @@ static void on_sent(struct store_op *op)
         free(transfer);
         return;
     }
-    pthread_mutex_lock(&transfers->mutex);
+    lock_take(&transfers->lock);
     transfer->next = transfers->untold;
     transfers->untold = transfer;
-    pthread_mutex_unlock(&transfers->mutex);
+    lock_release(&transfers->lock);
 }
 
 /* Whoever deletes the report on another node may be waiting for this. */
@@ -132,9 +129,9 @@ static void tell(struct transfer *transfer)
     store_post(transfer->transfers->store, op);
 }
 
-/* The mutex is held. */
 static void forget(struct transfer *transfer)
 {
+    lock_check_held(&transfer->transfers->lock);
     *transfer->link = transfer->next;
     if (transfer->next != NULL)
         transfer->next->link = transfer->link;
@@ -190,26 +187,28 @@ static bool is_broken(const struct peer *peer)
     return read_info(peer, &info) && info.tcpi_state == TCP_CLOSE;
 }
 
-/* Those that end at so many bytes, or before. The mutex is held. */
+/* Those that end at so many bytes, or before. */
 static void forget_until(struct peer *peer, uint64_t end)
 {
     struct transfer *transfer;
 
+    lock_check_held(&peer->transfers->lock);
     while ((transfer = peer->done) != NULL && transfer->end <= end) {
         peer->done = transfer->sibling;
         forget(transfer);
     }
 }
 
-/* The mutex is held. */
 static void forget_done(struct peer *peer)
 {
+    lock_check_held(&peer->transfers->lock);
     forget_until(peer, UINT64_MAX);
 }
 
-/* Those of which the client's machine has all. The mutex is held. */
+/* Those of which the client's machine has all. */
 static void forget_received(struct peer *peer)
 {
+    lock_check_held(&peer->transfers->lock);
     if (peer->done != NULL)
         forget_until(peer, acknowledged(peer));
 }
@@ -236,12 +235,13 @@ struct peer *peer_new(struct transfers *transfers, int fd)
 
 /* A closed connection whose client may still receive some of a result lingers: its socket is kept
  * so that a deletion can reset it. After close() nobody could, and the kernel would go on sending.
- * False: there is no descriptor for that, and it is reset. The mutex is held. */
+ * False: there is no descriptor for that, and it is reset. */
 static bool linger(struct peer *peer)
 {
     struct transfers *transfers = peer->transfers;
     int fd = fcntl(peer->fd, F_DUPFD_CLOEXEC, 0);
 
+    lock_check_held(&peer->transfers->lock);
     if (fd < 0) {
         break_off(peer);
         return false;
@@ -261,9 +261,9 @@ void peer_asked(struct peer *peer)
 {
     if (peer == NULL || peer->done == NULL)
         return;
-    pthread_mutex_lock(&peer->transfers->mutex);
+    lock_take(&peer->transfers->lock);
     forget_received(peer);
-    pthread_mutex_unlock(&peer->transfers->mutex);
+    lock_release(&peer->transfers->lock);
 }
 
 bool peer_close(struct peer *peer)
@@ -274,23 +274,24 @@ bool peer_close(struct peer *peer)
     if (peer == NULL)
         return true;
     transfers = peer->transfers;
-    pthread_mutex_lock(&transfers->mutex);
+    lock_take(&transfers->lock);
     forget_received(peer);
     lingers = peer->done != NULL && !is_broken(peer) && linger(peer);
     if (!lingers)
         forget_done(peer);
-    pthread_mutex_unlock(&transfers->mutex);
+    lock_release(&transfers->lock);
     if (!lingers)
         free(peer);
     return !lingers;
 }
 
 /* Has the client received the results, or is the connection broken, by itself or since it stalls?
- * The mutex is held. */
+ */
 static bool is_over(struct peer *peer, int64_t now_ms)
 {
     int left = unacknowledged(peer);
 
+    lock_check_held(&peer->transfers->lock);
     forget_received(peer);
     if (left < peer->left) {
         peer->left = left;
@@ -301,12 +302,13 @@ static bool is_over(struct peer *peer, int64_t now_ms)
     return peer->done == NULL || is_broken(peer);
 }
 
-/* Close those that are over, and return how many. The mutex is held. */
+/* Close those that are over, and return how many. */
 static int look_at_lingering(struct transfers *transfers, int64_t now_ms)
 {
     struct peer **link = &transfers->lingering, *peer;
     int gone = 0;
 
+    lock_check_held(&transfers->lock);
     transfers->due_ms = now_ms + LATER_MS;
     while ((peer = *link) != NULL) {
         if (!is_over(peer, now_ms)) {
@@ -329,12 +331,12 @@ int transfers_tend(struct transfers *transfers, int64_t now_ms, int *ret_gone)
     int wait_ms = -1;
 
     *ret_gone = 0;
-    pthread_mutex_lock(&transfers->mutex);
+    lock_take(&transfers->lock);
     if (transfers->lingering != NULL && transfers->due_ms <= now_ms)
         *ret_gone = look_at_lingering(transfers, now_ms);
     if (transfers->lingering != NULL)
         wait_ms = (int)(transfers->due_ms - now_ms);
-    pthread_mutex_unlock(&transfers->mutex);
+    lock_release(&transfers->lock);
     return wait_ms;
 }
 
@@ -347,16 +349,16 @@ void transfers_finish(struct transfers *transfers)
         poll(NULL, 0, wait_ms);
         now_ms = clock_mono_ms();
     }
-    pthread_mutex_lock(&transfers->mutex);
+    lock_take(&transfers->lock);
     for (struct peer *peer = transfers->lingering; peer != NULL; peer = peer->next)
         break_off(peer);
     look_at_lingering(transfers, now_ms);
-    pthread_mutex_unlock(&transfers->mutex);
+    lock_release(&transfers->lock);
 }
 
-/* The mutex is held. */
 static void add(struct transfers *transfers, struct transfer *transfer)
 {
+    lock_check_held(&transfers->lock);
     transfer->link = bucket_of(transfers, &transfer->id);
     transfer->next = *transfer->link;
     if (transfer->next != NULL)
@@ -370,11 +372,11 @@ static bool add_named(struct transfers *transfers, struct transfer *transfer)
 {
     bool named;
 
-    pthread_mutex_lock(&transfers->mutex);
+    lock_take(&transfers->lock);
     named = transfers->store == NULL || transfers->node[0] != '\0';
     if (named)
         add(transfers, transfer);
-    pthread_mutex_unlock(&transfers->mutex);
+    lock_release(&transfers->lock);
     return named;
 }
 
@@ -416,9 +418,9 @@ bool transfer_send(struct transfer *transfer)
 {
     struct transfers *transfers = transfer->peer->transfers;
 
-    pthread_mutex_lock(&transfers->mutex);
+    lock_take(&transfers->lock);
     transfer->sending = !transfer->ended;
-    pthread_mutex_unlock(&transfers->mutex);
+    lock_release(&transfers->lock);
     return transfer->sending;
 }
 
@@ -427,9 +429,9 @@ bool transfer_is_ended(struct transfer *transfer)
     struct transfers *transfers = transfer->peer->transfers;
     bool ended;
 
-    pthread_mutex_lock(&transfers->mutex);
+    lock_take(&transfers->lock);
     ended = transfer->ended;
-    pthread_mutex_unlock(&transfers->mutex);
+    lock_release(&transfers->lock);
     return ended;
 }
 
@@ -440,7 +442,7 @@ void transfer_done(struct transfer *transfer)
     if (transfer == NULL)
         return;
     peer = transfer->peer;
-    pthread_mutex_lock(&peer->transfers->mutex);
+    lock_take(&peer->transfers->lock);
     if (transfer->sending) {
         transfer->done = true;
         transfer->end = end_of_bytes(peer);
@@ -453,12 +455,13 @@ void transfer_done(struct transfer *transfer)
     } else {
         forget(transfer);
     }
-    pthread_mutex_unlock(&peer->transfers->mutex);
+    lock_release(&peer->transfers->lock);
 }
 
-/* False: it is over already, and gone, with others of its connection. The mutex is held. */
+/* False: it is over already, and gone, with others of its connection. */
 static bool end(struct transfer *transfer)
 {
+    lock_check_held(&transfer->transfers->lock);
     uint64_t acked = transfer->done ? acknowledged(transfer->peer) : 0;
     bool received = transfer->done && transfer->end <= acked;
 
@@ -471,7 +474,7 @@ static bool end(struct transfer *transfer)
     return !received;
 }
 
-/* Those of one report, or, if `id` is NULL, all. The mutex is held. */
+/* Those of one report, or, if `id` is NULL, all. */
 static void end_bucket(struct transfer **bucket, const struct guid *id)
 {
     struct transfer *transfer = *bucket;
@@ -485,21 +488,21 @@ static void end_bucket(struct transfer **bucket, const struct guid *id)
 
 void transfers_end(struct transfers *transfers, const struct guid *id)
 {
-    pthread_mutex_lock(&transfers->mutex);
+    lock_take(&transfers->lock);
     end_bucket(bucket_of(transfers, id), id);
-    pthread_mutex_unlock(&transfers->mutex);
+    lock_release(&transfers->lock);
 }
 
-/* The mutex is held. */
 static void end_all(struct transfers *transfers)
 {
+    lock_check_held(&transfers->lock);
     for (int i = 0; i < BUCKETS; i++)
         end_bucket(&transfers->buckets[i], NULL);
 }
 
 void transfers_name(struct transfers *transfers, const char *node)
 {
-    pthread_mutex_lock(&transfers->mutex);
+    lock_take(&transfers->lock);
     if (node == NULL || !str_eq(transfers->node, node))
         end_all(transfers);
     str_copy(transfers->node, sizeof(transfers->node), node != NULL ? node : "");
@@ -510,17 +513,16 @@ void transfers_name(struct transfers *transfers, const char *node)
         tell(transfer);
     }
     pthread_cond_broadcast(&transfers->named);
-    pthread_mutex_unlock(&transfers->mutex);
+    lock_release(&transfers->lock);
 }
 
 void transfers_await_name(struct transfers *transfers, int64_t patience_ms)
 {
     int64_t until_ms = clock_mono_ms() + patience_ms;
-    struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
-    int rc = 0;
+    bool early = true;
 
-    pthread_mutex_lock(&transfers->mutex);
-    while (transfers->store != NULL && transfers->node[0] == '\0' && rc == 0)
-        rc = pthread_cond_timedwait(&transfers->named, &transfers->mutex, &until);
-    pthread_mutex_unlock(&transfers->mutex);
+    lock_take(&transfers->lock);
+    while (transfers->store != NULL && transfers->node[0] == '\0' && early)
+        early = lock_wait_until(&transfers->lock, &transfers->named, until_ms);
+    lock_release(&transfers->lock);
 }
