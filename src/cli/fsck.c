@@ -20,7 +20,7 @@ enum { GRACE_MORE_MS = 3000, WORDS_MAX = 256 };
 
 struct auditing {
     const char *file;
-    bool repair, force, json, new_ledger;
+    bool repair, force, json, new_ledger, new_identity;
     bool marked; /* the spool says that it is this store's */
     struct config *config;
     struct store *store;
@@ -33,7 +33,8 @@ struct auditing {
 
 static void usage(FILE *out)
 {
-    fprintf(out, "usage: reportd fsck [-c FILE] [--repair [--force]] [--new-ledger] [--json]\n\n"
+    fprintf(out, "usage: reportd fsck [-c FILE] [--repair [--force]] [--new-ledger] [--json]\n"
+                 "       reportd fsck [-c FILE] --new-identity\n\n"
                  "Compare the store with the files of the spool, and both with the clock. Every\n"
                  "finding is one line: its kind, the reference, what is wrong. The last lines are\n"
                  "the counts:\n\n");
@@ -58,6 +59,9 @@ static void usage(FILE *out)
                  "                     that the store knows and that is lost for good, and make\n"
                  "                     another, or go on with the one in its place: backups made\n"
                  "                     before then are not restored without --resurrect\n"
+                 "  --new-identity     without a server: this store is a copy whose original goes\n"
+                 "                     on; give it an id of its own, without the original's\n"
+                 "                     ledgers and sessions, and do nothing else\n"
                  "  --json             print one JSON object\n"
                  "  -h, --help         print this\n\n"
                  "The exit status is 0 if all counts are zero (after the repair, if there was\n"
@@ -67,14 +71,19 @@ static void usage(FILE *out)
 /* 0: go on; otherwise the exit status + 1. */
 static int read_arguments(int argc, char **argv, struct auditing *a)
 {
-    const struct verb_option options[] = {
-        {.name = "config", .text = &a->file},           {.name = "repair", .flag = &a->repair},
-        {.name = "force", .flag = &a->force},           {.name = "json", .flag = &a->json},
-        {.name = "new-ledger", .flag = &a->new_ledger}, {0}};
+    const struct verb_option options[] = {{.name = "config", .text = &a->file},
+                                          {.name = "repair", .flag = &a->repair},
+                                          {.name = "force", .flag = &a->force},
+                                          {.name = "json", .flag = &a->json},
+                                          {.name = "new-ledger", .flag = &a->new_ledger},
+                                          {.name = "new-identity", .flag = &a->new_identity},
+                                          {0}};
     int rc = options_read(&(struct verb_line){"fsck", usage, options}, argc, argv);
 
     if (rc == 0 && optind < argc)
         return options_wrong("fsck", "'%s' is one argument too many", argv[optind]) + 1;
+    if (rc == 0 && a->new_identity && (a->repair || a->force || a->json || a->new_ledger))
+        return options_wrong("fsck", "--new-identity goes alone, before the rest") + 1;
     return rc;
 }
 
@@ -178,6 +187,8 @@ static int open_store(struct auditing *a, bool *ret_serving, struct err *err)
     *ret_serving = rc == -E_BUSY;
     if (rc != -E_BUSY)
         return rc;
+    if (a->new_identity)
+        return err_set(err, -E_BUSY, "a server is running on this store; stop it first");
     if (a->new_ledger)
         return err_set(err, -E_BUSY,
                        "a server is running on this store, with a deletion ledger; "
@@ -189,6 +200,14 @@ static int open_store(struct auditing *a, bool *ret_serving, struct err *err)
                        "without it, stop it first");
     spec.alone = false;
     return store_open(&spec, &a->store, err);
+}
+
+/* May it be changed? */
+static int check_store(struct auditing *a, struct err *err)
+{
+    int rc = a->repair ? offline_check_nodes(a->store, err) : 0;
+
+    return rc == 0 && (a->repair || a->new_ledger) ? recovery_check_home(a->store, err) : rc;
 }
 
 static int open_all(struct auditing *a, struct err *err)
@@ -205,8 +224,8 @@ static int open_all(struct auditing *a, struct err *err)
                                 .existing = true};
     /* First: that there is a store shows that the configuration is the right one. */
     rc = open_store(a, &serving, err);
-    if (rc == 0 && a->repair)
-        rc = offline_check_nodes(a->store, err);
+    if (rc == 0)
+        rc = check_store(a, err);
     if (rc == 0)
         rc = spool_open(&spool, &a->spool, err);
     if (rc == 0 && (a->repair || a->new_ledger))
@@ -281,6 +300,23 @@ static int repair(struct auditing *a, struct err *err)
     return audit_run(&a->spec, &a->audit, err);
 }
 
+static int renew_identity(struct auditing *a, struct err *err)
+{
+    bool serving;
+    int rc = config_load(a->file, &a->config, err);
+
+    if (rc == 0)
+        rc = open_store(a, &serving, err);
+    if (rc == 0)
+        rc = offline_check_nodes(a->store, err);
+    if (rc == 0)
+        rc = recovery_renew_identity(a->store, err);
+    if (rc == 0)
+        printf("the store has an id of its own now: give it a spool and a deletion_ledger of its "
+               "own (doc/backup.md)\n");
+    return rc;
+}
+
 static int run(struct auditing *a, struct err *err)
 {
     int rc = open_all(a, err);
@@ -314,8 +350,10 @@ int verb_fsck(int argc, char **argv)
     if (status != 0)
         return status - 1;
     status = EXIT_FAILED;
-    if (run(&a, &err) < 0)
+    if ((a.new_identity ? renew_identity(&a, &err) : run(&a, &err)) < 0)
         fprintf(stderr, "reportd fsck: %s\n", err.text);
+    else if (a.new_identity)
+        status = EXIT_GOOD;
     else
         status = print(&a);
     audit_done(&a.audit);

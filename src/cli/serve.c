@@ -238,6 +238,8 @@ static int open_data(struct node *node, struct err *err)
         rc = store_open(&store, &node->store, err);
     if (rc == 0)
         rc = check_receipt_key(node, err);
+    if (rc == 0)
+        rc = recovery_check_home(node->store, err);
     ledger.store = node->store;
     if (rc == 0)
         rc = ledger_open(&ledger, &node->ledger, err);

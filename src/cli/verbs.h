@@ -12,7 +12,7 @@
     X(check, "[-c FILE] [--strict] PATH…", "Check report definitions")                             \
     X(try, "[-c FILE] [--csv | --table] [--user NAME] REPORT [NAME=VALUE…]",                       \
       "Run a report without a server")                                                             \
-    X(fsck, "[-c FILE] [--repair [--force]] [--new-ledger] [--json]",                              \
+    X(fsck, "[-c FILE] [--repair [--force]] [--new-ledger] [--new-identity] [--json]",             \
       "Compare store, files and clock")                                                            \
     X(receipt, "[-c FILE] [--jwks FILE | --rotate] [RECEIPT]", "Check a deletion receipt")         \
     X(backup, "[-c FILE] DIR", "Back up store and results")                                        \

@@ -73,6 +73,71 @@ int recovery_take_identity(struct store *store, const struct guid *id, struct er
     return rc;
 }
 
+int recovery_check_home(struct store *store, struct err *err)
+{
+    struct store_op op = {.verb = STORE_IDENTITY};
+
+    if (store_run(store, &op) < 0) {
+        *err = op.err;
+        return err->code;
+    }
+    if (op.identity.home == STORE_AT_HOME)
+        return 0;
+    if (op.identity.home == STORE_HOME_UNKNOWN)
+        return recovery_take_identity(store, &op.identity.id, err);
+    return err_set(err, -E_STORE,
+                   "this database is a copy, or was restored or moved: it is not the one that got "
+                   "the id of this store. If the original is gone, or is not used any more, run "
+                   "reportd restore --ledger FILE with the deletion ledgers of all nodes; if the "
+                   "original goes on, give this copy an id of its own with reportd fsck "
+                   "--new-identity (doc/backup.md)");
+}
+
+static int end_sessions(struct store *store, struct err *err)
+{
+    struct store_op op = {.verb = STORE_SESSIONS_END};
+    int rc = store_run(store, &op);
+
+    if (rc < 0)
+        *err = op.err;
+    return rc;
+}
+
+/* They are the original's. */
+static int give_up_ledgers(struct store *store, struct err *err)
+{
+    struct store_op op = {.verb = STORE_LEDGERS};
+    int rc = store_run(store, &op);
+
+    if (rc < 0)
+        *err = op.err;
+    for (size_t i = 0; rc == 0 && i < op.ledgers.count; i++) {
+        struct store_ledger *ledger = &op.ledgers.items[i];
+        struct store_op note = {.verb = STORE_LEDGER_NOTE, .ledger_note = {ledger, 0}};
+
+        if (ledger->given_up_ms != 0)
+            continue;
+        ledger->given_up_ms = store_now_ms(store);
+        rc = store_run(store, &note);
+        if (rc < 0)
+            *err = note.err;
+    }
+    store_op_done(&op);
+    return rc;
+}
+
+int recovery_renew_identity(struct store *store, struct err *err)
+{
+    struct guid id = guid_new();
+    int rc = end_sessions(store, err);
+
+    if (rc == 0)
+        rc = give_up_ledgers(store, err);
+    if (rc < 0)
+        return rc;
+    return recovery_take_identity(store, &id, err);
+}
+
 int recovery_check_owner(struct store *store, struct spool *spool, struct err *err)
 {
     struct guid id;

@@ -74,6 +74,15 @@ static int end_sessions(struct store *store, int64_t *ret_ended, struct err *err
     return rc;
 }
 
+/* Nodes start on it where it is now: the end. */
+static int settle(struct store *store, struct err *err)
+{
+    struct guid id;
+    int rc = recovery_identity(store, &id, err);
+
+    return rc < 0 ? rc : recovery_take_identity(store, &id, err);
+}
+
 /* Sessions first: whoever starts a server on a store of which this was not the end lets in nobody
  * by an old token. */
 int restore_apply(struct store *store, struct spool *spool, const struct ledgers *ledgers,
@@ -89,6 +98,8 @@ int restore_apply(struct store *store, struct spool *spool, const struct ledgers
         return r.rc < 0 ? r.rc : (int)r.counts.deleted;
     SEAM_STEP("restore", "deletions", "applied");
     rc = ledgers_note(ledgers, NULL, store, err);
+    if (rc == 0)
+        rc = settle(store, err);
     if (rc < 0)
         return rc;
     *ret = r.counts;

@@ -202,6 +202,7 @@ int postgres_read_identity(struct postgres_conn *c, struct store_identity *arg, 
     if (!results_take(c) || !results_next(c))
         return results_trouble(c, err);
     arg->id = get_guid(c, 0);
+    arg->home = (enum store_home)get_int(c, 1);
     return 0;
 }
 

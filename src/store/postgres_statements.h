@@ -40,6 +40,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
 
 #define POSTGRES_CLOCK "(1000 * extract(epoch FROM clock_timestamp()))::bigint"
 
+/* Which database of which PostgreSQL this is: a base backup keeps it, as a standby has it. */
+#define POSTGRES_HERE                                                                              \
+    "(SELECT system_identifier || '/' || oid FROM pg_control_system(), pg_database"                \
+    " WHERE datname = current_database())"
+
 /* A report whose node is not there any more. */
 #define POSTGRES_ORPHANED                                                                          \
     "r.node IS NOT NULL AND NOT EXISTS (SELECT FROM node n WHERE n.id = r.node)"
@@ -355,8 +360,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(SESSION_END_USER, "t",                                                                       \
       "DELETE FROM session WHERE user_id IN (SELECT id FROM account"                               \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1") ")")                           \
-    X(IDENTITY_TAKE, "g", "UPDATE identity SET id = $1")                                           \
-    X(IDENTITY, "", "SELECT id FROM identity")                                                     \
+    X(IDENTITY_TAKE, "g", "UPDATE identity SET id = $1, home = " POSTGRES_HERE)                    \
+    X(IDENTITY, "",                                                                                \
+      "SELECT id, CASE WHEN home IS NULL THEN 0 WHEN home = " POSTGRES_HERE " THEN 1 ELSE 2 END"   \
+      " FROM identity")                                                                            \
     X(LEDGERS, "", "SELECT id, records, place, given_up_ms FROM ledger")                           \
     X(LEDGERS_FORGET, "gi",                                                                        \
       "DELETE FROM ledger WHERE id = ANY (ARRAY(SELECT id FROM ledger WHERE id <> $1"              \

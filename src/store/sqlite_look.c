@@ -173,6 +173,7 @@ int sqlite_identity(struct store_conn *conn, struct store_identity *arg, struct 
 
     if (sql_next(&q))
         arg->id = sql_get_guid(&q, 0);
+    arg->home = STORE_AT_HOME;
     return sql_end(&q, err);
 }
 

@@ -346,11 +346,14 @@ struct store_scan {
 };
 
 /* The store's own id: random, made with it or at its upgrade, and kept by its backups. So what
- * belongs to it, such as its spool, can say so. */
+ * belongs to it, such as its spool, can say so. A database says where it was when it got the id:
+ * one that is elsewhere was moved, or is a copy, which has the id of the original. */
+enum store_home { STORE_HOME_UNKNOWN, STORE_AT_HOME, STORE_ELSEWHERE };
 struct store_identity {
-    struct guid id; /* out */
+    struct guid id;       /* out */
+    enum store_home home; /* out; a file is always at home */
 };
-/* The id that the store had before a restore to a copy from before there was one. */
+/* Another id, or the same: the store is at home where it is now. */
 struct store_identity_take {
     struct guid id;
 };
