@@ -230,6 +230,8 @@ int main(int argc, char **argv)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     status = exit_status(run(argc, argv, &command, &err));
     curl_global_cleanup();
+    if (status == CTL_INTERRUPTED && signal_last() != 0)
+        status = 128 + signal_last(); /* as a shell has it */
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == CTL_GOOD) {
         err_set(&err, -E_IO, "cannot write standard output");
         status = CTL_LOCAL;

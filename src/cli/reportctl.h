@@ -19,7 +19,7 @@
     X(LIMIT, 5, "A limit is reached: delete a report, or try again later")                         \
     X(LOCAL, 6, "A local file cannot be read or written, or a download arrived damaged")           \
     X(UNKNOWN, 7, "The server knows no such reference or report type")                             \
-    X(INTERRUPTED, 130, "Interrupted")
+    X(INTERRUPTED, 130, "Interrupted (by SIGTERM: 143, by SIGHUP: 129)")
 
 enum ctl_exit {
 #define X(name, number, what) CTL_##name = number,

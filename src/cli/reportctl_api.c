@@ -66,9 +66,8 @@ static int refuse(struct http *http, const struct http_answer *answer, json_t **
     words = words_of(*ret_json);
     if (words != NULL)
         return err_set(err, refusal_code(answer->status), "%s", words);
-    return err_set(err, refusal_code(answer->status),
-                   "%s answers with status %ld and no words; is it a reportd?", http_server(http),
-                   answer->status);
+    return err_set(err, -E_BUSY, "%s answers with status %ld and no words; is it a reportd?",
+                   http_server(http), answer->status);
 }
 
 /* Read a pair of tokens out of an answer; -E_BUSY if they are not in it. */
@@ -244,6 +243,12 @@ static int send_with_token(struct api *api, struct http_request *request, struct
     return http_send(api->http, request, &api->answer, err);
 }
 
+int api_unexpected(const struct api *api, struct err *err)
+{
+    return err_set(err, -E_BUSY, "%s does not answer as a reportd does; is it one?",
+                   http_server(api->http));
+}
+
 /* The answer's JSON; a refusal in a plain envelope is one, too. */
 static int open_envelope(struct api *api, json_t **ret_envelope, struct err *err)
 {
@@ -251,10 +256,9 @@ static int open_envelope(struct api *api, json_t **ret_envelope, struct err *err
         json_loadb(buf_str(&api->answer.body), api->answer.body.len, JSON_REJECT_DUPLICATES, NULL);
     const char *words = words_of(envelope);
 
-    if (!json_is_object(envelope)) {
+    if (!json_is_boolean(json_object_get(envelope, "result"))) {
         json_decref(envelope);
-        return err_set(err, -E_BUSY, "%s does not answer in JSON; is it a reportd?",
-                       http_server(api->http));
+        return api_unexpected(api, err);
     }
     /* A report's status is a string, whatever `result` says. */
     if (json_is_false(json_object_get(envelope, "result")) &&

@@ -29,6 +29,9 @@ int api_call(struct api *api, struct http_request *request, json_t **ret_envelop
 /* Print the last answer's body as it came: for --json. */
 void api_print(const struct api *api);
 
+/* The last answer is a success, but not one that a reportd gives: -E_BUSY, with words. */
+int api_unexpected(const struct api *api, struct err *err);
+
 /* The last answer: JSON of a refusal, or NULL (borrowed until the next call), and how often it took
  * to send it. */
 const json_t *api_refusal(const struct api *api);

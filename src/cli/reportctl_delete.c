@@ -110,6 +110,11 @@ static int send_many(const struct ctl_options *options, struct api *api, bool dr
     if (rc == 0)
         rc = api_call(api, &request, ret, err);
     buf_done(&path);
+    if (rc == 0 && !json_is_object(json_object_get(json_object_get(*ret, "data"), "deleted"))) {
+        json_decref(*ret);
+        *ret = NULL;
+        rc = api_unexpected(api, err);
+    }
     return rc;
 }
 

@@ -92,10 +92,19 @@ static int start_over(struct download *download)
     return 0;
 }
 
+static bool is_result(struct http *http)
+{
+    const char *type = http_header(http, "Content-Type");
+
+    return type != NULL && str_starts(type, "application/json");
+}
+
 static int on_content(void *context, long status, const void *data, size_t len)
 {
     struct download *download = context;
 
+    if (!download->begun && !is_result(download->http))
+        return -E_IO;
     if (!download->begun && status == 200 && start_over(download) != 0)
         return -E_IO;
     download->begun = true;
@@ -131,6 +140,7 @@ static int fetch_once(struct api *api, struct download *download, const char *pa
     char range[RANGE_TEXT], if_range[ETAG_TEXT + 16];
     struct http_request request = {
         .method = "GET", .path = path, .write = on_content, .context = download};
+    int rc;
 
     download->begun = false;
     if (download->len > 0 && download->etag[0] != '\0') {
@@ -139,7 +149,11 @@ static int fetch_once(struct api *api, struct download *download, const char *pa
         request.headers[0] = range;
         request.headers[1] = if_range;
     }
-    return api_call(api, &request, NULL, err);
+    rc = api_call(api, &request, NULL, err);
+    /* Not even a 200 of another program, or an empty one, is a result. */
+    if ((rc == 0 || (rc == -E_IO && download->err.code == 0)) && !download->begun)
+        return api_unexpected(api, err);
+    return rc;
 }
 
 static int fetch(struct api *api, struct download *download, const char *path, struct err *err)

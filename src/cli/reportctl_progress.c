@@ -3,39 +3,53 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/wrap.h"
 
-enum { BAR_WIDTH = 30, BAR_EVERY_MS = 100 };
+enum { BAR_WIDTH = 30, BAR_EVERY_MS = 100, LINE_MAX_BYTES = 256 };
 
 void progress_init(struct progress *progress)
 {
-    *progress = (struct progress){.live = isatty(STDERR_FILENO), .began_ms = clock_mono_ms()};
+    const char *terminal = getenv("TERM");
+
+    *progress = (struct progress){.live = isatty(STDERR_FILENO) && terminal != NULL &&
+                                          !str_eq(terminal, "dumb"),
+                                  .began_ms = clock_mono_ms()};
 }
 
-static void begin_line(struct progress *progress)
+/* Draw the live line anew: what does not fit the terminal would stay behind in a line above. */
+__attribute__((format(printf, 2, 3))) static void draw(struct progress *progress,
+                                                       const char *format, ...)
 {
-    if (progress->live)
-        fputs("\r\033[K", stderr);
-    progress->drawn = progress->live;
+    char line[LINE_MAX_BYTES];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    fprintf(stderr, "\r\033[K%.*s", wrap_columns(stderr) - 1, line);
+    fflush(stderr);
+    progress->drawn = true;
 }
 
 void progress_line(struct progress *progress, const char *format, ...)
 {
+    char words[LINE_MAX_BYTES];
     va_list args;
 
-    begin_line(progress);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(words, sizeof(words), format, args);
     va_end(args);
     if (progress->live)
-        fprintf(stderr, ", %lld s", (long long)(clock_mono_ms() - progress->began_ms) / 1000);
+        draw(progress, "%s, %lld s", words,
+             (long long)(clock_mono_ms() - progress->began_ms) / 1000);
     else
-        fputc('\n', stderr);
-    fflush(stderr);
+        fprintf(stderr, "%s\n", words);
 }
 
 void progress_bar(struct progress *progress, int64_t done, int64_t total)
@@ -44,21 +58,17 @@ void progress_bar(struct progress *progress, int64_t done, int64_t total)
     int64_t now = clock_mono_ms();
     int64_t ms = now - progress->began_ms;
     char size[32], speed[32];
-    int filled;
 
     if (!progress->live || (done != total && now - progress->drawn_ms < BAR_EVERY_MS))
         return;
     progress->drawn_ms = now;
     str_human_size(size, sizeof(size), done);
     str_human_size(speed, sizeof(speed), ms > 0 ? done * 1000 / ms : 0);
-    begin_line(progress);
-    if (total > 0) {
-        filled = (int)((double)done / (double)total * BAR_WIDTH);
-        fprintf(stderr, "[%-*.*s] %3.0f %%  ", BAR_WIDTH, filled, full,
-                (double)done * 100 / (double)total);
-    }
-    fprintf(stderr, "%s  %s/s", size, speed);
-    fflush(stderr);
+    if (total > 0)
+        draw(progress, "%3.0f %%  %s  %s/s  [%-*.*s]", (double)done * 100 / (double)total, size,
+             speed, BAR_WIDTH, (int)((double)done / (double)total * BAR_WIDTH), full);
+    else
+        draw(progress, "%s  %s/s", size, speed);
 }
 
 void progress_done(struct progress *progress)

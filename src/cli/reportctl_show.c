@@ -69,7 +69,9 @@ int ctl_status(struct ctl *ctl, struct err *err)
         rc = api_open(&ctl->options, &api, err);
     if (rc == 0)
         rc = look(ctl, api, path, &envelope, err);
-    if (envelope != NULL)
+    if (envelope != NULL && text_of(envelope, "data")[0] == '\0')
+        rc = api_unexpected(api, err);
+    else if (envelope != NULL)
         print_status(api_http(api), text_of(envelope, "data"), text_of(envelope, "message"));
     json_decref(envelope);
     api_free(api);
@@ -131,6 +133,7 @@ int ctl_list(struct ctl *ctl, struct err *err)
     const struct ctl_options *options = &ctl->options;
     struct api *api = NULL;
     json_t *envelope = NULL;
+    const json_t *data;
     struct buf path;
     int rc;
 
@@ -147,8 +150,11 @@ int ctl_list(struct ctl *ctl, struct err *err)
         rc = api_open(options, &api, err);
     if (rc == 0)
         rc = look(ctl, api, buf_str(&path), &envelope, err);
-    if (envelope != NULL)
-        print_reports(json_object_get(envelope, "data"));
+    data = json_object_get(envelope, "data");
+    if (envelope != NULL && !json_is_array(json_object_get(data, "reports")))
+        rc = api_unexpected(api, err);
+    else if (envelope != NULL)
+        print_reports(data);
     json_decref(envelope);
     api_free(api);
     buf_done(&path);
@@ -199,7 +205,8 @@ static void print_parameter(const json_t *parameter)
     add_member(&line, parameter, "default", ", default ");
     buf_add_char(&line, ')');
     json_array_foreach(allowed, i, value)
-        buf_add_format(&line, "%s%s", i == 0 ? ": " : " | ", json_string_value(value));
+        buf_add_format(&line, "%s%.*s", i == 0 ? ": " : " | ", (int)json_string_length(value),
+                       json_is_string(value) ? json_string_value(value) : "");
     add_member(&line, parameter, "values", ": reportctl types ");
     add_member(&line, parameter, "description", "  ");
     print_indented(buf_str(&line));
@@ -276,6 +283,8 @@ int ctl_types(struct ctl *ctl, struct err *err)
         rc = api_open(&ctl->options, &api, err);
     if (rc == 0)
         rc = look(ctl, api, buf_str(&path), &envelope, err);
+    if (envelope != NULL && !json_is_array(json_object_get(envelope, "data")))
+        rc = api_unexpected(api, err);
     json_array_foreach(json_object_get(envelope, "data"), i, one)
     {
         if (choices)

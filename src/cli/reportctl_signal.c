@@ -6,12 +6,12 @@
 #include <time.h>
 
 /* Static because a handler has no argument. */
-static volatile sig_atomic_t came;
+static volatile sig_atomic_t came, last;
 
 static void note(int number)
 {
-    (void)number;
     came = 1;
+    last = number;
 }
 
 void signal_catch(void)
@@ -30,6 +30,11 @@ void signal_catch(void)
 bool signal_came(void)
 {
     return came != 0;
+}
+
+int signal_last(void)
+{
+    return last;
 }
 
 void signal_clear(void)

@@ -8,6 +8,8 @@
 /* From now on SIGINT, SIGTERM and SIGHUP set the flag and SIGPIPE is ignored. */
 void signal_catch(void);
 bool signal_came(void);
+/* The number of the last one, 0 if none came; signal_clear() keeps it. */
+int signal_last(void);
 /* Forget it, to clean up; the next one counts again. */
 void signal_clear(void);
 /* Sleep `ms`, less if a signal comes. */

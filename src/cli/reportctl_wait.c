@@ -45,7 +45,9 @@ static int poll_status(struct api *api, const char *path, int wait_s, struct err
     data = json_string_value(json_object_get(envelope, "data"));
     if (str_eq(data, "incomplete")) {
         rc = 1;
-    } else if (!str_eq(data, "complete")) {
+    } else if (!str_eq(data, "complete") && !str_eq(data, "error")) {
+        rc = api_unexpected(api, err);
+    } else if (str_eq(data, "error")) {
         const char *words = json_string_value(json_object_get(envelope, "message"));
 
         rc = err_set(err, -E_SOURCE, "the report failed: %s", words != NULL ? words : "no reason");

@@ -4,11 +4,15 @@ A small HTTP server plays the faults; everything else is tested against reportd 
 """
 
 import base64
+import fcntl
 import hashlib
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
+import termios
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -53,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         data = data if isinstance(data, bytes) else json.dumps(data).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
-        for name, value in (headers or {}).items():
+        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data if cut is None else data[:cut])
@@ -205,6 +209,94 @@ def test_a_redirect_is_not_followed(ctl, server):
     run = ctl("types")
     assert run.returncode == 3 and "/elsewhere" in run.err
     assert [path for _, path, _, _ in server.asked] == ["/Report/Types"]
+
+
+EVERY_COMMAND = [["types"], ["types", "R.P"], ["list"], ["status", REFERENCE], ["wait", REFERENCE], ["get", REFERENCE],
+                 ["delete", REFERENCE], ["delete", "--name", "R", "--dry-run"], ["submit", "R"], ["run", "R"]]
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=" ".join)
+@pytest.mark.parametrize("status, data, kind", [
+    (200, b"<html>Hello</html>", "text/html"), (200, b"", "application/json"), (200, b"[]", "text/plain"),
+    (404, b"<html>Nope</html>", "text/html"), (500, b"", "text/plain"), (302, b"", "text/html"),
+])
+def test_another_program_is_no_reportd(ctl, server, command, status, data, kind):
+    server.script = [lambda h: h.answer(status, data, {"Content-Type": kind})]
+    run = ctl(*command)
+    assert (run.returncode, run.out) == (3, "")
+    assert server.url in run.err and "is it a" in run.err or "is it one?" in run.err, run.err
+
+
+@pytest.mark.parametrize("data", [None, 17, {"a": [1]}], ids=str)
+def test_an_answer_of_another_shape_is_none(ctl, server, data):
+    server.script = [done(data)]
+    for command in EVERY_COMMAND:
+        run = ctl(*command)
+        if command[0] == "get" or command == ["delete", REFERENCE]:
+            continue  # a result is not looked into, and a deletion has nothing to say
+        assert run.returncode == 3 and server.url in run.err, (command, run.out, run.err)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"server": "http://127.0.0.1:1"}', '{"server": 1}'])
+def test_damaged_credentials_are_told_and_replaced_by_a_login(ctl, server, content):
+    server.script = [done([])]
+    ctl.credentials.write_text(content)
+    run = ctl("types")
+    assert run.returncode == 6 and f"{ctl.credentials} is damaged; run: reportctl login" in run.err
+    assert ctl("login", "--server", server.url, "-u", "u", password="secret\n").returncode == 0
+    assert ctl("types").returncode == 0
+
+
+def test_without_a_home_there_is_no_place_for_tokens(ctl, server):
+    for command in (["types"], ["logout"], ["login", "--server", server.url, "-u", "u"]):
+        run = ctl(*command, password="secret\n", HOME="")
+        assert run.returncode == 6 and "neither XDG_CONFIG_HOME nor HOME" in run.err
+
+
+@pytest.mark.parametrize("command", [["types"], ["status", REFERENCE], ["get", REFERENCE], ["submit", "R"], ["types", "--json"]])
+def test_a_full_disk_behind_standard_output_is_a_failure(ctl, server, command):
+    server.script = [{"types": done([{"name": "R"}]), "get": result, "submit": done(REFERENCE)}.get(command[0], done("complete"))]
+    with open("/dev/full", "w") as full:
+        run = subprocess.run([REPORTCTL, *command], env={"HOME": str(ctl.folder)}, text=True, stdout=full,
+                             stderr=subprocess.PIPE, timeout=60)
+    assert run.returncode == 6 and "cannot write standard output" in run.stderr
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_is_in_the_exit_status(ctl, server, number, status):
+    server.script = [incomplete]
+    process = ctl("wait", REFERENCE, start=True)
+    process.stderr.readline()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == status
+
+
+def on_terminal(ctl, columns, *words, **more):
+    """Standard error of it on a terminal of so many columns, up to the second live line."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen([REPORTCTL, *words], stdin=its, stdout=subprocess.DEVNULL, stderr=its,
+                               env={"HOME": str(ctl.folder), **more})
+    os.close(its)
+    seen = ""
+    while seen.count("queue") < 2:
+        seen += os.read(ours, 4096).decode()
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    os.close(ours)
+    return seen
+
+
+def test_a_live_line_fits_a_narrow_terminal(ctl, server):
+    server.script = [incomplete]
+    lines = on_terminal(ctl, 24, "wait", REFERENCE, TERM="xterm").split("\r\033[K")
+    assert "queued, number 3 in the" in lines and max(map(len, lines)) < 24
+
+
+def test_a_dumb_terminal_gets_plain_lines(ctl, server):
+    server.script = [incomplete]
+    assert "\033" not in on_terminal(ctl, 80, "wait", REFERENCE, TERM="dumb")
 
 
 def test_a_submit_is_repeated_with_the_same_key(ctl, server):
