@@ -8,36 +8,11 @@ import requests
 
 from fake_clock import MINUTE
 from harness import PATIENCE, PROBLEM, Client, failed, poll, refused
+from report_states import STATES, complete, error, processing, queued
 from stores import STORES
 
 pytestmark = pytest.mark.stores(*STORES)
 UNKNOWN = "0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e"
-
-
-def queued(client):
-    """Endless reports fill the workers; the last one stays queued."""
-    for _ in range(2):
-        client.wait_for(client.order("Endless"), "processing")
-    return client.order("Nested")
-
-
-def processing(client):
-    reference = client.order("Endless")
-    client.wait_for(reference, "processing")
-    return reference
-
-
-def complete(client):
-    return client.complete("Quick", ProductID="1")
-
-
-def error(client):
-    reference = client.order("Quick", ProductID="99")
-    client.finish(reference)
-    return reference
-
-
-STATES = [queued, processing, complete, error]
 
 
 def assert_dead(client, reference, etag='"x"'):

@@ -14,6 +14,7 @@ import requests
 
 from fake_clock import DAY, MINUTE
 from harness import PATIENCE, REPORTD, failed, poll, refused
+from report_states import complete, error, processing, queued
 from seams import DEATH, Gate, passings, plan
 
 HEAD, RECORD = 96, 32
@@ -45,28 +46,6 @@ def suffering(make_server):
         return server, server.start().client("alice")
 
     return make
-
-
-def queued(client):
-    for _ in range(2):
-        client.wait_for(client.order("Endless"), "processing")
-    return client.order("Quick", ProductID="1")
-
-
-def processing(client):
-    reference = client.order("Endless")
-    client.wait_for(reference, "processing")
-    return reference
-
-
-def complete(client):
-    return client.complete("Quick", ProductID="1")
-
-
-def error(client):
-    reference = client.order("Quick", ProductID="99")
-    assert client.finish(reference).json()["data"] == "error"
-    return reference
 
 
 @pytest.mark.parametrize("row_results", ["0", "16K"], ids=["files", "rows"])

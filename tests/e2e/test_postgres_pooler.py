@@ -7,20 +7,13 @@ import pytest
 
 from harness import poll
 from pgbouncer import Pgbouncer
-from postgres import Postgres, program
-from test_postgres_source import DATABASE, SCRIPT, VALUES, PgServer, define
+from postgres import program
+from test_postgres_source import DATABASE, VALUES, PgServer, define, own_shop
+
+shop = own_shop  # it is stopped now and then
 
 AWAY = "The connection to the report's database was lost. Try again later."
 UNREACHED = "The report's database cannot be reached. Try again later."
-
-
-@pytest.fixture(scope="module")
-def shop():
-    """A server of this file's own: it is stopped now and then."""
-    own = Postgres()
-    own.create_database(DATABASE, SCRIPT % own.password)
-    yield own
-    own.close()
 
 
 @pytest.fixture

@@ -5,19 +5,11 @@ import subprocess
 import pytest
 
 from harness import poll
-from postgres import Postgres
-from test_postgres_source import DATABASE, READER, SCRIPT, VALUES, PgServer
+from test_postgres_source import DATABASE, READER, VALUES, PgServer, own_shop
+
+shop = own_shop  # its roles are this file's, and it is stopped now and then
 
 AWAY = "The connection to the report's database was lost. Try again later."
-
-
-@pytest.fixture(scope="module")
-def shop():
-    """A server of this file's own: its roles are this file's, and it is stopped now and then."""
-    own = Postgres()
-    own.create_database(DATABASE, SCRIPT % own.password)
-    yield own
-    own.close()
 
 
 @pytest.fixture

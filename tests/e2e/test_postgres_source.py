@@ -247,6 +247,15 @@ class PgServer(Server):
 
 
 @pytest.fixture(scope="module")
+def own_shop():
+    """A PostgreSQL for the tests of one file, with the database of this one."""
+    own = Postgres()
+    own.create_database(DATABASE, SCRIPT % own.password)
+    yield own
+    own.close()
+
+
+@pytest.fixture(scope="module")
 def shop(postgres):
     """A database of items."""
     postgres.create_database(DATABASE, SCRIPT % postgres.password)

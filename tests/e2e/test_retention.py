@@ -8,21 +8,12 @@ import pytest
 
 from fake_clock import DAY, HOUR, SECOND, time_of
 from harness import poll, refused
+from report_states import complete, error
 from seams import Gate, plan
 from stores import STORES
 
 pytestmark = pytest.mark.stores(*STORES)
 MANY = 1000
-
-
-def complete(client):
-    return client.complete("Quick", ProductID="1")
-
-
-def error(client):
-    reference = client.order("Quick", ProductID="99")
-    assert client.finish(reference).json()["data"] == "error"
-    return reference
 
 
 def listed(client, reference):

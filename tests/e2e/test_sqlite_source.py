@@ -1,5 +1,6 @@
 """SQLite databases as they are in practice: replaced, in WAL mode, of another user, with all that a schema may have."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -183,15 +184,15 @@ class Foreign(Server):
         self.data.chmod(0o755)
 
 
-@pytest.fixture
-def foreign():
-    folder = Path(tempfile.mkdtemp(prefix="reportd-foreign-", dir="/tmp"))  # pytest's own is closed to others
+@contextlib.contextmanager
+def handed_over(kind, source, **definitions):
+    """A server of this kind with the user alice, whose folder others may look into, as pytest's own they may not."""
+    folder = Path(tempfile.mkdtemp(prefix="reportd-foreign-", dir="/tmp"))
     folder.chmod(0o755)
-    server = Foreign.made(folder / "server", workers=1, source="sqlite:data/source.db")
+    server = kind.made(folder / "server", workers=1, source=source)
     definition(server, "R", "SELECT v FROM t ORDER BY v")
-    definition(server, "Long", "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :Steps)"
-                               " SELECT (SELECT count(*) FROM n) + (SELECT count(*) FROM t) AS v",
-               "-- parameter: Steps integer required\n")
+    for name, (sql, header) in definitions.items():
+        definition(server, name, sql, header)
     server.hand_over()
     server.add_user("alice")
     server.start()
@@ -199,6 +200,16 @@ def foreign():
     assert server.stop() == 0
     server.check_log()
     shutil.rmtree(folder)
+
+
+LONG = ("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :Steps)"
+        " SELECT (SELECT count(*) FROM n) + (SELECT count(*) FROM t) AS v", "-- parameter: Steps integer required\n")
+
+
+@pytest.fixture
+def foreign():
+    with handed_over(Foreign, "sqlite:data/source.db", Long=LONG) as server:
+        yield server
 
 
 WAL = "PRAGMA journal_mode = wal; CREATE TABLE t (v); INSERT INTO t VALUES ('one');"

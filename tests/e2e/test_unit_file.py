@@ -6,13 +6,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
 from harness import HERE, REPORTD, ROOT, Server
-from test_sqlite_source import NOBODY, WAL, definition, make, values
+from test_sqlite_source import NOBODY, WAL, handed_over, make, names, values
 
 UNIT = ROOT / "etc/reportd.service"
 SANDBOX = HERE / "unit_sandbox.py"
@@ -25,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 class Confined(Server):
     """A server as the unit has it: its folder is the state directory, and of nothing else may it write."""
 
-    def confine(self):
+    def hand_over(self):
         folder = self.folder.parent
         self.data = folder / "data"
         self.data.mkdir()
@@ -36,27 +34,16 @@ class Confined(Server):
         self.program = [sys.executable, sandbox, unit, self.folder, str(NOBODY.pw_uid), str(NOBODY.pw_gid), program]
 
 
+SORTED = ("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
+          " SELECT count(*) AS v FROM (SELECT DISTINCT printf('%099d', i * 7) AS x FROM n ORDER BY x DESC)", "")
+
+
 @pytest.fixture
 def confined(monkeypatch):
     # The unit lets no program look into another, as the search for leaks does.
     monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
-    folder = Path(tempfile.mkdtemp(prefix="reportd-unit-", dir="/tmp"))  # pytest's own is closed to others
-    folder.chmod(0o755)
-    server = Confined.made(folder / "state", workers=1, source=f"sqlite:{folder}/data/source.db")
-    definition(server, "R", "SELECT v FROM t ORDER BY v")
-    definition(server, "Sorted", "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
-                                 " SELECT count(*) AS v FROM (SELECT DISTINCT printf('%099d', i * 7) AS x FROM n ORDER BY x DESC)")
-    server.confine()
-    server.add_user("alice")
-    server.start()
-    yield server
-    assert server.stop() == 0
-    server.check_log()
-    shutil.rmtree(folder)
-
-
-def names(server):
-    return sorted(path.name for path in server.data.iterdir())
+    with handed_over(Confined, "sqlite:../data/source.db", Sorted=SORTED) as server:
+        yield server
 
 
 def test_the_unit_has_no_fault_that_systemd_knows(tmp_path):
