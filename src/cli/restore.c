@@ -153,6 +153,33 @@ static int open_spool(struct restore *r, bool existing, struct err *err)
     return rc < 0 ? rc : offline_lock_spool(r->spool, err);
 }
 
+/* A backup that names no ledgers is checked against the store that it replaces, if there is one:
+ * that is done later. The configuration's ledger is one of those that it needs, and not given
+ * may mean forgotten. */
+static int check_manifest(struct restore *r, const struct manifest *manifest, struct err *err)
+{
+    const char *own = r->config->deletion_ledger.text;
+    struct ledger_copy *copy = NULL;
+    bool forgotten;
+    int rc;
+
+    if (manifest->state.known || r->resurrect)
+        return check_ledgers(r, &manifest->state, err);
+    if (!r->force && (rc = ledgers_check(&r->ledgers, &manifest->state, err)) < 0)
+        return rc;
+    if (ledger_copy_new(own, &copy, err) < 0)
+        return 0; /* it is not there, or given and at fault: read_ledgers() has told */
+    forgotten = ledgers_lack(&r->ledgers, copy);
+    ledger_copy_free(copy);
+    return !forgotten
+               ? 0
+               : err_set(err, -E_LEDGER,
+                         "the backup does not say which deletion ledgers it needs, and '%s', "
+                         "the configuration's, is of the same store: name it with --ledger, "
+                         "too",
+                         own);
+}
+
 static int restore_folder(struct restore *r, struct err *err)
 {
     struct offline_progress progress = {.verb = "restore"};
@@ -172,7 +199,7 @@ static int restore_folder(struct restore *r, struct err *err)
                        "run reportd restore --ledger FILE (doc/backup.md)");
     rc = manifest_read(r->folder, &manifest, err);
     if (rc == 0)
-        rc = check_ledgers(r, &manifest.state, err);
+        rc = check_manifest(r, &manifest, err);
     backup_state_done(&manifest.state);
     if (rc == 0)
         rc = open_spool(r, false, err);

@@ -71,6 +71,8 @@ struct ledgers {
  * store's, has lost its end, or has forgotten too much. */
 int ledgers_check(const struct ledgers *ledgers, const struct backup_state *state, struct err *err);
 
+/* Is it one of the same store, and not among them? */
+bool ledgers_lack(const struct ledgers *ledgers, const struct ledger_copy *copy);
 /* Whose the ledgers are, by the first that says so. */
 bool ledgers_store(const struct ledgers *ledgers, struct guid *ret);
 /* The store, which was restored, goes on with these ledgers; those that are not at hand are given

@@ -80,7 +80,8 @@ static int check_one(const struct ledgers *ledgers, const struct store_ledger *w
                    wanted->place, since);
 }
 
-/* Of a backup that does not say which ledgers it needs: it needs all, and from then on. */
+/* Of a backup that does not say which ledgers it needs: it needs all, and from then on. If one was
+ * begun since, another was given up, and whether there were more in between nothing tells. */
 static int check_times(const struct ledgers *ledgers, int64_t made_ms, struct err *err)
 {
     char made[CLOCK_TEXT], since[CLOCK_TEXT];
@@ -93,10 +94,11 @@ static int check_times(const struct ledgers *ledgers, int64_t made_ms, struct er
         clock_format(made_ms, made);
         clock_format(since_ms, since);
         return err_set(err, -E_LEDGER,
-                       "the backup is of %s, but a deletion ledger only knows what was deleted "
-                       "since %s: what was deleted before then would come back; accept that with "
-                       "--resurrect",
-                       made, since);
+                       "the backup is of %s and does not say which deletion ledgers it needs, and "
+                       "'%s' only knows what was deleted since %s. Name each ledger that the store "
+                       "has had since the backup, and accept with --resurrect that what none of "
+                       "them knows comes back: what they know stays deleted",
+                       made, ledger_copy_path(ledgers->items[i]), since);
     }
     return 0;
 }
@@ -125,6 +127,14 @@ bool ledgers_store(const struct ledgers *ledgers, struct guid *ret)
             return true;
     }
     return false;
+}
+
+bool ledgers_lack(const struct ledgers *ledgers, const struct ledger_copy *copy)
+{
+    struct guid id = ledger_copy_id(copy), store, other;
+
+    return find(ledgers, &id) == NULL && ledgers_store(ledgers, &store) &&
+           ledger_copy_store(copy, &other) && guid_eq(&store, &other);
 }
 
 static int note(struct store *store, const struct store_ledger *ledger, struct err *err)

@@ -23,6 +23,7 @@ struct restoring {
     int lock;                               /* of the store that is overwritten; -1 */
     struct guid old;                        /* … and its id */
     struct backup_state kept; /* … and all ledgers that it knows, if it is the same */
+    bool checked;             /* against that one */
     struct manifest manifest;
     struct store *store;
     struct spool *spool; /* of the backup; or, of a store that stands, its own */
@@ -192,6 +193,7 @@ static int check_against(struct restoring *r, struct store *old, struct err *err
         rc = backup_state_of(old, r->manifest.state.made_ms, &state, err);
     if (rc == 0 && state.known)
         rc = ledgers_check(r->ledgers, &state, err);
+    r->checked = state.known;
     backup_state_done(&state);
     return rc;
 }
@@ -418,6 +420,8 @@ int restore_run(const struct restore_spec *spec, struct restore_counts *ret, str
         rc = fill_names(&r, err);
     if (rc == 0)
         rc = check_old(&r, err);
+    if (rc == 0 && !r.checked && !spec->unchecked)
+        rc = ledgers_check(spec->ledgers, &r.manifest.state, err);
     if (rc == 0)
         rc = make_store(&r, err);
     if (rc == 0)

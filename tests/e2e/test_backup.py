@@ -420,23 +420,51 @@ def test_a_ledger_between_two_others_is_needed_by_the_backups_before_it_only(mak
     assert server.start().client("alice").references() == [references[3]]
 
 
+def name_no_ledgers(folder, lacking=("store", "ledgers")):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in manifest.items() if key not in lacking}))
+
+
 def test_a_backup_that_names_no_ledgers_needs_all_that_are_given_to_reach_back(make_server, tmp_path):
     """One of a version before."""
     server = make_server()
     client = server.client("alice")
-    reference = client.complete("Quick", ProductID="1")
-    path = backup(server) / "manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({key: value for key, value in manifest.items() if key not in ("store", "ledgers")}))
-    client.delete(reference)
+    first, second, kept = (client.complete("Quick", ProductID="1") for _ in range(3))
+    name_no_ledgers(backup(server))
+    client.delete(first)
     server.stop()
     server.configure(deletion_ledger="elsewhere")
     new_ledger(server)
-    server.start()
+    client.url = server.start().url
+    client.delete(second)
     lose_everything(server)
-    refuses(server, "only knows what was deleted since", "backup", "--ledger", "deletions.ledger",
-            "--ledger", "elsewhere")
-    restored(server, "backup", "--ledger", "deletions.ledger")
+    both = ["backup", "--ledger", "deletions.ledger", "--ledger", "elsewhere"]
+    refuses(server, "elsewhere' only knows what was deleted since", *both)
+    done = restore(server, "backup", "--ledger", "deletions.ledger")
+    assert done.returncode == 1 and "elsewhere', the configuration's, is of the same store" in done.stderr, done.stderr
+    done = restore(server, *both, "--resurrect")
+    assert done.returncode == 0 and "does not say which deletion ledgers it needs" in done.stderr
+    assert "2 deletions applied again" in done.stdout
+    assert server.start().client("alice").references() == [kept]
+
+
+def test_a_backup_that_names_no_ledgers_is_restored_over_a_store_that_knows_which_it_has_had(make_server):
+    server = make_server()
+    client = server.client("alice")
+    first, second, kept = (client.complete("Quick", ProductID="1") for _ in range(3))
+    name_no_ledgers(backup(server))
+    client.delete(first)
+    server.stop()
+    server.configure(deletion_ledger="elsewhere")
+    new_ledger(server)
+    client.url = server.start().url
+    client.delete(second)
+    server.stop()
+    both = ["--force", "backup", "--ledger", "deletions.ledger", "--ledger", "elsewhere"]
+    refuses(server, "/deletions.ledger' is not among", "--force", "backup")
+    assert restored(server, *both).startswith("1 report restored, 2 deletions applied again")
+    assert server.start().client("alice").references() == [kept]
 
 
 @pytest.mark.parametrize("lacking", [("store", "ledgers"), ("ledgers",)], ids=["unnamed", "named"])
@@ -444,9 +472,7 @@ def test_a_backup_that_names_no_ledgers_is_checked_against_the_store_that_stands
     server = make_server()
     client = server.client("alice")
     references = [client.complete("Quick", ProductID="1") for _ in range(3)]
-    path = backup(server) / "manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({key: value for key, value in manifest.items() if key not in lacking}))
+    name_no_ledgers(backup(server), lacking)
     for reference in references[:2]:
         client.delete(reference)
     server.stop()
@@ -485,10 +511,9 @@ def test_a_backup_from_before_stores_had_an_id_gets_it_from_the_ledger(make_serv
     server = make_server(**KINDS[kind])
     client = server.client("alice")
     deleted, kept = (client.complete("Quick", ProductID="1") for _ in range(2))
-    path = backup(server) / "manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({key: value for key, value in manifest.items() if key not in ("store", "ledgers")}))
-    with contextlib.closing(sqlite3.connect(path.with_name("store.db"))) as db:
+    folder = backup(server)
+    name_no_ledgers(folder)
+    with contextlib.closing(sqlite3.connect(folder / "store.db")) as db:
         db.executescript("DROP TABLE identity; DROP TABLE ledger; PRAGMA user_version = 4")
     client.delete(deleted)
     if over:
@@ -517,7 +542,9 @@ def test_a_backup_from_before_the_first_start_needs_a_ledger_that_reaches_back(m
     new_ledger(server)
     lose_everything(server)
     refuses(server, "only knows what was deleted since", "backup")
-    assert "1 deletion applied again" in restored(server, "backup", "--ledger", "first")
+    words = ["backup", "--ledger", "first", "--ledger", "deletions.ledger"]
+    refuses(server, "only knows what was deleted since", *words)
+    assert "1 deletion applied again" in restored(server, "--resurrect", *words)
 
 
 def test_beside_a_server_nothing_is_restored(make_server):
