@@ -1,17 +1,18 @@
 /* src/http/idle.c -- connections that are idle, in a list by the time since when they are. */
 #include "http/idle.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#include "base/thread.h"
 
 enum { IDLE_MS = 60 * 1000 };
 
 TAILQ_HEAD(idle_queue, idle);
 
 struct idle_list {
-    pthread_mutex_t mutex; /* while it is held, no socket in the list is closed */
+    struct lock lock; /* while it is held, no socket in the list is closed */
     struct idle_queue queue;
 };
 
@@ -21,7 +22,7 @@ struct idle_list *idle_list_new(void)
 
     if (list == NULL)
         return NULL;
-    pthread_mutex_init(&list->mutex, NULL);
+    lock_init(&list->lock);
     TAILQ_INIT(&list->queue);
     return list;
 }
@@ -30,21 +31,21 @@ void idle_list_free(struct idle_list *list)
 {
     if (list == NULL)
         return;
-    pthread_mutex_destroy(&list->mutex);
+    lock_done(&list->lock);
     free(list);
 }
 
-/* The mutex is held. */
 static void take_out(struct idle_list *list, struct idle *idle)
 {
+    lock_check_held(&list->lock);
     if (idle->listed)
         TAILQ_REMOVE(&list->queue, idle, entry);
     idle->listed = false;
 }
 
-/* The mutex is held. */
 static void append(struct idle_list *list, struct idle *idle, int64_t now_ms)
 {
+    lock_check_held(&list->lock);
     idle->since_ms = now_ms;
     idle->listed = true;
     TAILQ_INSERT_TAIL(&list->queue, idle, entry);
@@ -52,17 +53,17 @@ static void append(struct idle_list *list, struct idle *idle, int64_t now_ms)
 
 void idle_begin(struct idle_list *list, struct idle *idle, int64_t now_ms)
 {
-    pthread_mutex_lock(&list->mutex);
+    lock_take(&list->lock);
     take_out(list, idle);
     append(list, idle, now_ms);
-    pthread_mutex_unlock(&list->mutex);
+    lock_release(&list->lock);
 }
 
 void idle_end(struct idle_list *list, struct idle *idle)
 {
-    pthread_mutex_lock(&list->mutex);
+    lock_take(&list->lock);
     take_out(list, idle);
-    pthread_mutex_unlock(&list->mutex);
+    lock_release(&list->lock);
 }
 
 static bool has_unread(int fd)
@@ -77,7 +78,7 @@ int idle_tend(struct idle_list *list, int64_t now_ms)
     int64_t wait_ms = IDLE_MS;
     struct idle *idle;
 
-    pthread_mutex_lock(&list->mutex);
+    lock_take(&list->lock);
     while ((idle = TAILQ_FIRST(&list->queue)) != NULL && now_ms - idle->since_ms >= IDLE_MS) {
         take_out(list, idle);
         if (has_unread(idle->fd))
@@ -87,6 +88,6 @@ int idle_tend(struct idle_list *list, int64_t now_ms)
     }
     if (idle != NULL)
         wait_ms = idle->since_ms + IDLE_MS - now_ms;
-    pthread_mutex_unlock(&list->mutex);
+    lock_release(&list->lock);
     return (int)wait_ms;
 }

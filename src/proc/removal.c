@@ -86,8 +86,30 @@ void removal_all_gone(struct remover *remover, const struct guid *id, int64_t be
 
 /* --- one removal ------------------------------------------------------------------------------ */
 
+static void list(struct removal *removal)
+{
+    struct remover *remover = removal->item.remover;
+
+    lock_take(&remover->lock);
+    TAILQ_INSERT_TAIL(&remover->removals, removal, entry);
+    removal->listed = true;
+    lock_release(&remover->lock);
+}
+
+static void unlist(struct removal *removal)
+{
+    struct remover *remover = removal->item.remover;
+
+    lock_take(&remover->lock);
+    if (removal->listed)
+        TAILQ_REMOVE(&remover->removals, removal, entry);
+    removal->listed = false;
+    lock_release(&remover->lock);
+}
+
 static void finish(struct removal *removal, int rc, const struct err *err)
 {
+    unlist(removal);
     removal->rc = rc;
     if (rc < 0)
         removal->err = *err;
@@ -97,6 +119,7 @@ static void finish(struct removal *removal, int rc, const struct err *err)
 /* It is marked, but not gone. */
 static void stop_short(struct removal *removal, int rc, const struct err *err)
 {
+    unlist(removal);
     removal_leave_unfinished(removal->item.remover, err);
     finish(removal, rc, err);
 }
@@ -175,6 +198,7 @@ static void begin_item(struct removal *removal, struct remover *remover)
 void removal_start(struct remover *remover, struct removal *removal)
 {
     begin_item(removal, remover);
+    list(removal);
     removal->op = (struct store_op){.verb = STORE_MARK, .done = on_marked, .owner = removal};
     removal->op.mark = (struct store_mark){.id = removal->id, .user_id = removal->user_id};
     store_post(remover->spec.store, &removal->op);
@@ -223,23 +247,96 @@ static void wait_for_own(struct remover *remover)
     lock_release(&remover->lock);
 }
 
+static bool is_under_way(struct remover *remover, const struct guid *id)
+{
+    const struct removal *removal;
+    const struct removal_batch *batch;
+
+    lock_check_held(&remover->lock);
+    TAILQ_FOREACH(removal, &remover->removals, entry)
+    {
+        if (guid_eq(&removal->id, id))
+            return true;
+    }
+    TAILQ_FOREACH(batch, &remover->batches, entry)
+    {
+        for (size_t i = 0; i < batch->listed; i++) {
+            if (guid_eq(&batch->cleared[i], id))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Their own deletions finish them; whether they could is looked at later. Returns how many stay. */
+static size_t leave_out_what_is_under_way(struct remover *remover, struct store_ref *refs,
+                                          size_t count)
+{
+    size_t left = 0;
+
+    lock_take(&remover->lock);
+    for (size_t i = 0; i < count; i++) {
+        if (is_under_way(remover, &refs[i].id))
+            remover->unfinished = true;
+        else
+            refs[left++] = refs[i];
+    }
+    lock_release(&remover->lock);
+    return left;
+}
+
+static bool is_among(const struct store_ref *refs, size_t count, const struct guid *id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (guid_eq(&refs[i].id, id))
+            return true;
+    }
+    return false;
+}
+
+/* What is in DELETING: returns how many there are, STORE_BATCH_MAX at most, or -E_STORE. */
+static int find_deleting(struct remover *remover, struct store_ref refs[STORE_BATCH_MAX])
+{
+    struct store_op op = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
+    int rc = store_run(remover->spec.store, &op);
+    int count = rc < 0 ? rc : (int)op.deleting.count;
+
+    store_op_done(&op);
+    return count;
+}
+
+/* The same without what a deletion of this node is at: asked twice, since one may end between the
+ * question and the look at those that are under way. */
+static int find_abandoned(struct remover *remover, struct store_ref refs[STORE_BATCH_MAX])
+{
+    struct store_ref still[STORE_BATCH_MAX] = {0};
+    int found = find_deleting(remover, refs), count = 0, again;
+    size_t left;
+
+    if (found <= 0)
+        return found;
+    left = leave_out_what_is_under_way(remover, refs, (size_t)found);
+    again = left > 0 ? find_deleting(remover, still) : 0;
+    for (size_t i = 0; i < left && again > 0; i++) {
+        if (is_among(still, (size_t)again, &refs[i].id))
+            refs[count++] = refs[i];
+    }
+    return again < 0 ? again : count;
+}
+
 /* Finish one batch of what is in DELETING; returns how many there were, or -E_STORE. */
 static int finish_batch(struct remover *remover)
 {
     struct store_ref refs[STORE_BATCH_MAX] = {0};
-    struct store_op op = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
-    int count = store_run(remover->spec.store, &op);
+    int count = find_abandoned(remover, refs);
 
-    for (size_t i = 0; count == 0 && i < op.deleting.count; i++) {
+    for (int i = 0; i < count; i++) {
         struct removal *removal = own_removal(remover, &refs[i].id);
 
         /* As if it were processing: a deletion that is still under way may hold its worker. */
         if (removal != NULL)
             removal_clear_away(&removal->item, REPORT_PROCESSING, refs[i].attempt);
     }
-    if (count == 0)
-        count = (int)op.deleting.count;
-    store_op_done(&op);
     wait_for_own(remover);
     return count;
 }
@@ -367,6 +464,8 @@ int remover_new(const struct remover_spec *spec, struct remover **ret, struct er
         return err_set(err, -E_NOMEM, "out of memory");
     remover->spec = *spec;
     lock_init(&remover->lock);
+    TAILQ_INIT(&remover->removals);
+    TAILQ_INIT(&remover->batches);
     lock_cond_init(&remover->wake);
     if (thread_start(&remover->thread, "remover", remover_thread, remover) != 0) {
         free(remover);

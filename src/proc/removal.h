@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/err.h"
 #include "base/guid.h"
@@ -63,6 +64,8 @@ struct removal {
     struct err err;
     enum report_state was; /* the state it was in, if rc is 0 */
     /* the remover's */
+    bool listed;
+    TAILQ_ENTRY(removal) entry;
     struct removal_item item;
     struct store_op op;
     struct ledger_op record;
@@ -78,9 +81,12 @@ struct removal_batch {
     struct ledger_op record;
     struct store_marked
         marked[STORE_MANY_MAX];          /* that are being cleared: first those of `refs` … */
-    struct guid cleared[STORE_MANY_MAX]; /* of these the ones that are, in the same order */
+    struct guid cleared[STORE_MANY_MAX]; /* of these the ones that are, in the same order; until
+                                          * then all that are to be marked */
     size_t count;                        /* of both */
-    size_t dropped, dropping;            /* of `cleared`, from the first on: gone, and going */
+    size_t listed;                       /* of `cleared`: whose deletion is under way */
+    TAILQ_ENTRY(removal_batch) entry;
+    size_t dropped, dropping; /* of `cleared`, from the first on: gone, and going */
     struct spool_ref refs[STORE_MANY_MAX];
     size_t ref_count;
     struct spool_op files[REMOVAL_PARTS]; /* that remove a part of `refs` each */

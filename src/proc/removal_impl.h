@@ -7,10 +7,15 @@
 #include "base/thread.h"
 #include "proc/removal.h"
 
+TAILQ_HEAD(removals, removal);
+TAILQ_HEAD(removal_batches, removal_batch);
+
 struct remover {
     struct remover_spec spec;
     pthread_t thread;
     struct lock lock;
+    struct removals removals; /* deletions that are under way, … */
+    struct removal_batches batches;
     pthread_cond_t wake;
     bool stopping;
     bool unfinished;        /* something in DELETING is to be tried again */

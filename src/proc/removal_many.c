@@ -31,10 +31,33 @@ static struct removal_batch *other_of(struct removal_batch *batch)
     return batch == &batches[0] ? &batches[1] : &batches[0];
 }
 
+/* `count` of `cleared` are under way from now on. */
+static void list(struct removal_batch *batch, size_t count)
+{
+    struct removal_batches *batches = &batch->many->remover->batches;
+
+    lock_check_held(&batch->many->remover->lock);
+    if (count > 0 && batch->listed == 0)
+        TAILQ_INSERT_TAIL(batches, batch, entry);
+    else if (count == 0 && batch->listed > 0)
+        TAILQ_REMOVE(batches, batch, entry);
+    batch->listed = count;
+}
+
+static void unlist(struct removal_batch *batch)
+{
+    struct remover *remover = batch->many->remover;
+
+    lock_take(&remover->lock);
+    list(batch, 0);
+    lock_release(&remover->lock);
+}
+
 static void end_batch(struct removal_batch *batch)
 {
     struct removal_many *many = batch->many;
 
+    unlist(batch);
     free(batch->items);
     batch->items = NULL;
     pass_gate(batch);
@@ -62,11 +85,19 @@ static bool has_stopped(struct removal_many *many)
     return stopped;
 }
 
-/* Of a report that is marked, but not gone. */
+/* Reports are marked, but not gone. */
 static void stop_short(struct removal_many *many, int rc, const struct err *err)
 {
     removal_leave_unfinished(many->remover, err);
     stop_many(many, rc, err);
+}
+
+/* None of the batch that was not dropped will be. */
+static void give_up(struct removal_batch *batch, int rc, const struct err *err)
+{
+    unlist(batch);
+    stop_short(batch->many, rc, err);
+    end_batch(batch);
 }
 
 /* ---- a full disk ---- */
@@ -105,8 +136,7 @@ static void on_dropped(struct store_op *op)
         return;
     }
     if (op->rc < 0) {
-        stop_short(many, op->rc, &op->err);
-        end_batch(batch);
+        give_up(batch, op->rc, &op->err);
         return;
     }
     SEAM_STEP("removal", "many", "dropped");
@@ -140,8 +170,7 @@ static void on_recorded(struct ledger_op *op)
 
     SEAM_STEP("removal", "many", "recorded");
     if (op->rc < 0) {
-        stop_short(batch->many, op->rc, &op->err);
-        end_batch(batch);
+        give_up(batch, op->rc, &op->err);
         return;
     }
     batch->dropped = 0;
@@ -173,9 +202,10 @@ static void note_failures(struct removal_batch *batch)
 /* What could not be cleared stays in DELETING, and no other batch begins. */
 static void batch_cleared(struct removal_batch *batch)
 {
+    struct lock *lock = &batch->many->remover->lock;
     size_t count = 0;
 
-    note_failures(batch);
+    lock_take(lock);
     for (size_t i = 0; i < batch->count; i++) {
         if (!is_cleared(batch, i))
             continue;
@@ -183,6 +213,9 @@ static void batch_cleared(struct removal_batch *batch)
         batch->cleared[count++] = batch->marked[i].id;
     }
     batch->count = count;
+    list(batch, count);
+    lock_release(lock);
+    note_failures(batch);
     if (count == 0) {
         end_batch(batch);
         return;
@@ -305,8 +338,7 @@ static void clear_batch(struct removal_batch *batch)
     if (batch->item_count > 0)
         batch->items = calloc(batch->item_count, sizeof(*batch->items));
     if (batch->item_count > 0 && batch->items == NULL) {
-        stop_short(batch->many, err_set(&err, -E_NOMEM, "No memory to delete the reports."), &err);
-        end_batch(batch);
+        give_up(batch, err_set(&err, -E_NOMEM, "No memory to delete the reports."), &err);
         return;
     }
     atomic_store(&batch->left, REMOVAL_PARTS + batch->item_count + 1);
@@ -324,8 +356,7 @@ static void on_looked(struct store_op *op)
     struct removal_batch *batch = op->owner;
 
     if (op->rc < 0) {
-        stop_short(batch->many, op->rc, &op->err);
-        end_batch(batch);
+        give_up(batch, op->rc, &op->err);
     } else {
         clear_batch(batch);
     }
@@ -365,8 +396,14 @@ static void mark_batch(struct removal_batch *batch)
     struct removal_many *many = batch->many;
     size_t count = at_most(many, many->count - many->next);
 
-    for (size_t i = 0; i < count; i++)
+    unlist(batch);
+    lock_take(&many->remover->lock);
+    for (size_t i = 0; i < count; i++) {
         batch->marked[i] = (struct store_marked){.id = many->ids[many->next + i]};
+        batch->cleared[i] = many->ids[many->next + i];
+    }
+    list(batch, count);
+    lock_release(&many->remover->lock);
     many->next += count;
     batch->count = count;
     batch->op = (struct store_op){.verb = STORE_MARK_MANY, .done = on_marked, .owner = batch};
