@@ -55,6 +55,21 @@ static bool read_int64(const char **s, bool sign, int64_t *ret)
     return true;
 }
 
+void str_drop_cut(char *text)
+{
+    size_t len = strlen(text), step;
+    char *to = text;
+
+    for (const char *from = text; len > 0; from += step, len -= step) {
+        size_t whole = str_utf8_length(from, len);
+
+        step = whole > 0 ? whole : 1;
+        memmove(to, from, whole);
+        to += whole;
+    }
+    *to = '\0';
+}
+
 bool str_to_int64(const char *s, int64_t *ret)
 {
     int64_t value;

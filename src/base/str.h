@@ -17,6 +17,9 @@ bool str_copy(char *dst, size_t cap, const char *src);
 /* Bytes of the UTF-8 sequence (RFC 3629) at bytes[0]; 0 if there is none in `len` (≥ 1) bytes. */
 size_t str_utf8_length(const char *bytes, size_t len);
 
+/* Remove what is not UTF-8: what "%.40s" has left of a letter. */
+void str_drop_cut(char *text);
+
 /* The whole of `s` as a decimal number, with nothing before or after; false: *ret untouched. */
 bool str_to_int64(const char *s, int64_t *ret);
 

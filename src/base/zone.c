@@ -348,7 +348,7 @@ int zone_open(const char *name, struct zone **ret, struct err *err)
     zone_free(zone);
     return err_set(err, rc,
                    rc == -E_NOMEM ? "out of memory"
-                                  : "'%.60s' is no time zone of this machine's tz database (the "
+                                  : "'%.60s' is not a time zone of this machine's tz database (the "
                                     "package tzdata); write a name such as Australia/Sydney",
                    name);
 }

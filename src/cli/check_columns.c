@@ -36,6 +36,8 @@ static bool is_understood(const struct columns *columns)
 {
     const struct shape *shape = &columns->shape;
 
+    if (!shape_is(shape, 0, "select") && !shape_is(shape, 0, "with"))
+        return false; /* EXPLAIN SELECT … */
     for (size_t i = 0; i < shape->item_count; i++) {
         if (shape->items[i].from == shape->items[i].to)
             return false;
@@ -90,8 +92,8 @@ static void check_name(const struct columns *columns, size_t i)
     end = token_at(columns, item.to - 1)->text + token_at(columns, item.to - 1)->len;
     len = strcspn(from, "\n") < (size_t)(end - from) ? strcspn(from, "\n") : (size_t)(end - from);
     warn(columns, token_at(columns, item.from)->line,
-         "the column '%.*s%s' has no name of its own, and each database makes up another; write: "
-         "AS \"name\"",
+         "the column '%.*s%s' has no name, and each database makes up a different one; add AS "
+         "\"name\"",
          (int)(len < SHOWN_MAX ? len : SHOWN_MAX), from,
          len < (size_t)(end - from) || len > SHOWN_MAX ? "…" : "");
 }
@@ -117,7 +119,7 @@ static void check_case(const struct columns *columns, size_t i)
         !shape_is(&columns->shape, alias - 1, ".") && has_both_cases(token) &&
         is_called(columns, alias, columns->names[i]))
         warn(columns, token->line,
-             "PostgreSQL writes %.*s in small letters, since it is not quoted; write AS \"%.*s\"",
+             "PostgreSQL folds %.*s to lower case, since it is not quoted; write AS \"%.*s\"",
              (int)token->len, token->text, (int)token->len, token->text);
 }
 
@@ -305,8 +307,8 @@ static void check_nesting(const struct columns *columns)
         }
         if (at == shape->term_count || found > level) {
             warn(columns, columns->statement->line,
-                 "rows of one '%s' need not stand together, and each time they do not, another "
-                 "object begins; let ORDER BY begin with the columns outside of the array%s",
+                 "the rows of one '%s' may not be adjacent, and each gap begins another object; "
+                 "begin ORDER BY with the columns outside the array%s",
                  columns->names[parent], deepest > 1 ? ", then those of the outer array" : "");
             return;
         }

@@ -8,9 +8,15 @@
 #include "base/str.h"
 #include "cli/check.h"
 #include "core/param.h"
+#include "core/sql_text.h"
 #include "render/json_rows.h"
 #include "render/json_value.h"
 #include "source/source.h"
+
+enum {
+    HINT_MAX = 192,         /* bytes */
+    COLUMNS_TOLD_MAX = 256, /* of a statement with more, only the first mistake in a name is told */
+};
 
 /* One definition against its database. */
 struct probe {
@@ -18,36 +24,85 @@ struct probe {
     struct problems *problems;
     enum check_engine engine;
     struct source *source;
-    struct param_value *values; /* every parameter, without a value */
-    bool *column_found;         /* as def->columns */
-    bool *column_alike;         /* there is one whose name is the same but for case */
-    bool columns_known;         /* every statement that has some could be compiled */
-    bool reachable;             /* false: the database is not, which has been told */
-    int line;                   /* of the statement that the database is asked about */
+    struct param_value *values;        /* every parameter, without a value */
+    bool *column_found;                /* as def->columns */
+    bool *column_alike;                /* there is one whose name is the same but for case */
+    bool columns_known;                /* every statement that has some could be compiled */
+    bool reachable;                    /* false: the database is not, which has been told */
+    const struct statement *statement; /* that the database is asked about; NULL: none */
+    int line;                          /* of it */
 };
 
-/* Tell what source or render refused: the detail, which is for the one who writes the SQL, before
- * the words for users. source_query() puts the exact line before the detail. */
+/* Has the statement the word in quotes of names, other than as an alias? */
+static bool quotes(const struct statement *statement, const char *word, size_t len)
+{
+    struct sql_walk walk;
+    struct sql_token token;
+    bool found = false;
+
+    sql_walk_init(&walk, statement->sql, strlen(statement->sql), 1);
+    for (bool as = false; sql_walk_solid(&walk, &token); as = sql_is_word(&token, "as"))
+        found |= !as && token.kind == SQL_QUOTED && strchr("\"`", *token.text) != NULL &&
+                 token.len == len + 2 && memcmp(token.text + 1, word, len) == 0;
+    return found;
+}
+
+/* What was probably meant by what the database does not understand; "": that is not known. */
+static const char *hint(const struct probe *probe, const char *detail, char room[HINT_MAX])
+{
+    static const char sqlite[] = "no such column: ", postgres[] = "column \"";
+    const char *word;
+    size_t len;
+
+    if (strstr(detail, "operator does not exist: unknown + ") != NULL ||
+        strstr(detail, "operator does not exist: text + ") != NULL)
+        return "To join texts, write ||.";
+    if (strstr(detail, "unrecognized token: \":\"") != NULL)
+        return "SQLite has no x::type; write CAST(x AS type).";
+    if (strstr(detail, "\"#\"") != NULL)
+        return "A comment begins with --.";
+    if (strstr(detail, "‘") != NULL || strstr(detail, "’") != NULL || strstr(detail, "“") != NULL)
+        return "Write straight quotes: 'text', \"name\".";
+    if ((word = strstr(detail, sqlite)) != NULL)
+        len = strcspn(word += strlen(sqlite), " ");
+    else if ((word = strstr(detail, postgres)) != NULL && strstr(word, "not exist") != NULL)
+        len = strcspn(word += strlen(postgres), "\"");
+    else
+        return "";
+    if (probe->statement == NULL || len > DEFINITION_NAME_MAX ||
+        !quotes(probe->statement, word, len))
+        return "";
+    snprintf(room, HINT_MAX, "If it is a text, write it in single quotes: '%.*s'.", (int)len, word);
+    return room;
+}
+
+/* Tell what the source refused: the detail, which is for the one who writes the SQL, before the
+ * words for users. source_query() puts the exact line before the detail. */
 static void tell_err(struct probe *probe, int line, const struct err *err)
 {
-    const char *detail = err->detail;
-    const char *text = str_eq(err->text, "The report's query failed.") ? "" : err->text;
-    const char *behind;
+    const char *detail = err->detail, *text = err->text;
+    char room[HINT_MAX];
     int exact = 0, skip = 0;
 
+    if (*detail == '\0') {
+        problems_add(probe->problems, line, false, "%s", text);
+        return;
+    }
     if (sscanf(detail, "line %d: %n", &exact, &skip) == 1 && skip > 0) {
         line = exact;
         detail += skip;
     }
-    if (strstr(detail, "operator does not exist: unknown + ") != NULL ||
-        strstr(detail, "operator does not exist: text + ") != NULL)
-        text = "To join texts, write ||.";
-    behind = detail + strlen(detail) - (*detail != '\0');
-    problems_add(probe->problems, line, false, "%s%s%s", *detail == '\0' ? err->text : detail,
-                 *detail == '\0' || *text == '\0' ? ""
-                 : strchr(".?!", *behind) != NULL ? " "
-                                                  : ". ",
-                 *detail == '\0' ? "" : text);
+    if (str_eq(detail, "sqlite: not authorized (23)")) {
+        detail = "the statement is not a SELECT; a report only reads";
+        text = "";
+    }
+    if (str_eq(text, "The report's query failed."))
+        text = hint(probe, detail, room);
+    problems_add(probe->problems, line, false, "%s%s%s", detail,
+                 *text == '\0'                                       ? ""
+                 : strchr(".?!", detail[strlen(detail) - 1]) != NULL ? " "
+                                                                     : ". ",
+                 text);
 }
 
 static void on_notice(void *context, const char *text)
@@ -79,14 +134,57 @@ static void probe_column(struct probe *probe, const struct source_query *query, 
         problems_add(probe->problems, column->line, false, "%s", err.text);
 }
 
-/* Those of results, a set or the summary: can they be rendered? */
-static void probe_columns(struct probe *probe, const struct statement *statement,
-                          const struct source_query *query)
+/* The line of the name, which the statement gives with AS. */
+static int line_of(const struct statement *statement, const char *name)
 {
-    size_t count = source_columns(query);
-    const char **names = calloc(count + 1, sizeof(*names));
+    struct sql_walk walk;
+    struct sql_token token;
+    size_t len = strlen(name);
+    int line = statement->line;
+
+    sql_walk_init(&walk, statement->sql, strlen(statement->sql),
+                  statement->line - statement->above);
+    for (bool as = false; sql_walk_solid(&walk, &token); as = sql_is_word(&token, "as")) {
+        if (as && token.kind == SQL_QUOTED && token.len == len + 2 &&
+            memcmp(token.text + 1, name, len) == 0)
+            line = token.line;
+    }
+    return line;
+}
+
+/* Have the columns a place in the JSON? If not, the last of them is told. */
+static bool have_place(struct probe *probe, const char *const *names, size_t count, bool tell)
+{
     struct json_rows *rows = NULL;
     struct err err = {0};
+    bool good = json_rows_new(probe->def, probe->statement, names, count, &rows, &err) == 0;
+    size_t len = strlen(err.text);
+
+    if (!good && tell) /* "The column 'x' appears twice." */
+        problems_add(probe->problems, line_of(probe->statement, names[count - 1]), false, "%c%.*s",
+                     *err.text == 'T' ? 't' : *err.text, (int)(len > 2 ? len - 2 : len),
+                     err.text + 1);
+    json_rows_free(rows);
+    return good;
+}
+
+/* Each column without a place is told, and left out for those behind it. */
+static void tell_names(struct probe *probe, const char **names, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        names[kept] = names[i];
+        kept += have_place(probe, names, kept + 1, true);
+    }
+}
+
+/* Those of results, a set or the summary: can they be rendered? */
+static void probe_columns(struct probe *probe, const struct source_query *query)
+{
+    const struct statement *statement = probe->statement;
+    size_t count = source_columns(query);
+    const char **names = calloc(count + 1, sizeof(*names));
 
     for (size_t i = 0; names != NULL && i < count; i++) {
         names[i] = source_column_name(query, i);
@@ -94,12 +192,11 @@ static void probe_columns(struct probe *probe, const struct statement *statement
     }
     if (names == NULL)
         problems_add(probe->problems, probe->line, false, "out of memory");
-    else if (json_rows_new(probe->def, statement, names, count, &rows, &err) != 0)
-        tell_err(probe, probe->line, &err);
-    else
+    else if (have_place(probe, names, count, count > COLUMNS_TOLD_MAX))
         check_columns(statement, names, count, statement == &probe->def->summary, probe->engine,
                       probe->problems);
-    json_rows_free(rows);
+    else if (count <= COLUMNS_TOLD_MAX)
+        tell_names(probe, names, count);
     free(names);
 }
 
@@ -110,14 +207,17 @@ static void tell_missing(struct probe *probe)
     for (size_t i = 0; i < def->column_count; i++) {
         const char *name = def->columns[i].name;
 
-        if (!probe->column_found[i] && probe->column_alike[i])
+        if (!probe->column_found[i] && *name == '"')
             problems_add(probe->problems, def->columns[i].line, false,
-                         "no column is called '%s', but one differs only in case; write it "
-                         "alike, in the SQL in double quotes: AS \"%s\"",
+                         "no statement returns a column '%s'; write the name without quotes", name);
+        else if (!probe->column_found[i] && probe->column_alike[i])
+            problems_add(probe->problems, def->columns[i].line, false,
+                         "no statement returns a column '%s', but one that differs in case; use "
+                         "the same case, in the SQL in double quotes: AS \"%s\"",
                          name, name);
         else if (!probe->column_found[i])
             problems_add(probe->problems, def->columns[i].line, false,
-                         "no statement gives a column '%s'; correct the name or remove this line",
+                         "no statement returns a column '%s'; correct the name or remove this line",
                          name);
     }
 }
@@ -146,7 +246,7 @@ static void probe_choices(struct probe *probe, const struct source_query *query,
     for (size_t i = 0; i < probe->def->param_count; i++) {
         if (&probe->def->params[i].values == statement && (count < 1 || count > 2))
             problems_add(probe->problems, statement->line, false,
-                         "'-- values' gives %zu columns; select a value and a label", count);
+                         "'-- values' returns %zu columns; select a value and a label", count);
     }
 }
 
@@ -159,17 +259,19 @@ static void probe_statement(struct probe *probe, const struct statement *stateme
     if (statement->sql == NULL || !probe->reachable)
         return;
     probe->line = probe->def->source_line;
+    probe->statement = NULL;
     probe->reachable = begin(probe);
     if (!probe->reachable)
         return;
     probe->line = statement->line;
+    probe->statement = statement;
     if (source_query(probe->source, statement, probe->values, probe->def->param_count, &query,
                      &err) != 0) {
         tell_err(probe, statement->line, &err);
         probe->columns_known = probe->columns_known && !rendered;
     } else {
         if (rendered)
-            probe_columns(probe, statement, query);
+            probe_columns(probe, query);
         probe_choices(probe, query, statement);
         if (source_rehearse(query, &err) != 0)
             tell_err(probe, statement->line, &err);

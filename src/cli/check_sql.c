@@ -65,7 +65,8 @@ static void check_in(const struct sql_check *check, size_t i)
     token = token_at(check, i + 2);
     if (!is_list(check, token))
         warn(check, token->line,
-             "IN (%.*s) compares with one value, whatever commas are in it; declare '-- parameter: "
+             "IN (%.*s) compares with a single value, even if it contains commas; declare '-- "
+             "parameter: "
              "%.*s list(TYPE)', or write = %.*s",
              (int)token->len, token->text, (int)token->len - 1, token->text + 1, (int)token->len,
              token->text);
@@ -85,8 +86,8 @@ static void check_order(const struct sql_check *check, size_t i)
     token = token_at(check, i + 2);
     if (end || strchr(",)", *token_at(check, i + 3)->text) != NULL)
         warn(check, token->line,
-             "ORDER BY %.*s sorts by one value that is the same in all rows, so not at all; write "
-             "ORDER BY CASE %.*s WHEN 'name' THEN name END for each column",
+             "ORDER BY %.*s does not sort, since the value is the same in every row; write ORDER "
+             "BY CASE %.*s WHEN 'name' THEN name END for each column",
              (int)token->len, token->text, (int)token->len, token->text);
 }
 
@@ -96,10 +97,10 @@ static void check_function(const struct sql_check *check, size_t i)
     static const struct {
         const char *name, *why;
     } functions[] = {
-        {"set_config",
-         "changes settings, reportd.user of the row-level security too; leave it out"},
-        {"nextval", "writes, which a report may not do; leave it out"},
-        {"setval", "writes, which a report may not do; leave it out"},
+        {"set_config", "changes settings of the session, such as the reportd.user of row-level "
+                       "security; remove it"},
+        {"nextval", "writes to the database, which a report may not do; remove it"},
+        {"setval", "writes to the database, which a report may not do; remove it"},
     };
 
     for (size_t k = 0; k < sizeof(functions) / sizeof(functions[0]); k++) {
@@ -118,7 +119,7 @@ static void check_null(const struct sql_check *check, size_t i)
         ((shape_is(&check->shape, i - 1, "=") && before != ':') ||
          (shape_is(&check->shape, i - 1, ">") && before == '<')))
         warn(check, token_at(check, i)->line,
-             "nothing is equal to NULL, nor unequal; write IS NULL or IS NOT NULL");
+             "a comparison with NULL is never true; write IS NULL or IS NOT NULL");
 }
 
 /* SQLite makes numbers of the texts; PostgreSQL refuses, except where the text is a date or the
@@ -130,7 +131,7 @@ static void check_plus(const struct sql_check *check, size_t i)
     if (check->engine == CHECK_SQLITE && i > 0 && shape_is(shape, i, "+") &&
         is_text(check, i - 1) && !(i > 1 && shape_is(shape, i - 2, ">")))
         warn(check, token_at(check, i)->line,
-             "+ adds numbers, also those that it makes of texts; write ||");
+             "+ makes numbers of texts and adds them; to join texts, write ||");
 }
 
 /* AS '…', which SQLite takes. */
@@ -168,7 +169,7 @@ static void check_quoted(const struct sql_check *check, size_t i)
 
         if (mentions(token, name))
             warn(check, token->line,
-                 ":%s inside of '…' is text, not the parameter; write it without quotes, or '…' || "
+                 ":%s inside quotes is text, not the parameter; write it without quotes, or '…' || "
                  ":%s || '…'",
                  name, name);
     }
@@ -184,7 +185,7 @@ static void check_name(const struct sql_check *check, size_t i)
         !(quoted || (token->kind == SQL_OTHER && sql_name_starts(*token->text))))
         return;
     warn(check, token->line,
-         "the name %.*s has %zu bytes, of which PostgreSQL keeps %d; shorten it",
+         "the name %.*s has %zu bytes, and PostgreSQL truncates it to %d; shorten it",
          (int)(token->len < 120 ? token->len : 120), token->text, len, POSTGRES_NAME_MAX);
 }
 
@@ -290,15 +291,16 @@ static void check_check(const struct sql_check *check)
     line = token_at(check, shape->list.from)->line;
     if (plain && shape_is(shape, shape->list.from, "exists"))
         warn(check, line,
-             "this check always gives a row, so it never fails: EXISTS (…) gives false in one; "
-             "write SELECT 1 FROM … WHERE …");
+             "this check never fails, because EXISTS always returns a row; write SELECT 1 FROM … "
+             "WHERE …");
     else if (aggregates(check))
         warn(check, line,
-             "this check always gives a row, so it never fails: a count of 0 is a row too; write "
+             "this check never fails, because an aggregate always returns a row; write "
              "SELECT 1 FROM … WHERE …, or add HAVING count(*) > 0");
     else if (plain && shape->list.to - shape->list.from == 1)
         warn(check, line,
-             "this check always gives a row, so it never fails; write SELECT 1 FROM … WHERE …");
+             "this check never fails, because it always returns a row; write SELECT 1 FROM … WHERE "
+             "…");
 }
 
 /* WHERE id = :ID: of one group. */
@@ -321,8 +323,8 @@ static void check_summary(const struct sql_check *check)
     if (i < shape->count && shape_is(shape, i + 1, "by") && !has(check, "limit") &&
         !has(check, "fetch") && !is_of_one(shape) && strstr(check->statement->sql, "[].") == NULL)
         warn(check, token_at(check, i)->line,
-             "a summary has exactly one row, and GROUP BY gives one for each group; leave it out, "
-             "or make it a set: -- set: NAME");
+             "a summary has exactly one row, but GROUP BY returns one per group; remove it, or "
+             "make this a set: -- set: NAME");
 }
 
 /* ---- a definition ---- */

@@ -104,7 +104,7 @@ static int open_check(struct parser *p, char *message)
     int rc;
 
     if (def->check_count == DEFINITION_CHECKS_MAX)
-        return stray_section(p, "-- check", "there are more than %d checks; join some of them",
+        return stray_section(p, "-- check", "there are more than %d checks; combine some of them",
                              DEFINITION_CHECKS_MAX);
     rc = parser_copy(p, message, &check->message);
     if (rc != 0)
@@ -129,17 +129,16 @@ static int open_values(struct parser *p, char *name)
 
     if (param == NULL)
         return stray_section(p, "-- values",
-                             "'-- values: %.40s' is for no parameter of this report; declare it "
-                             "at the top of the file, or correct the name",
+                             "'-- values: %.40s' names no parameter of this report; declare it at "
+                             "the top of the file, or correct the name",
                              name);
     if (param->type == PARAM_ENUM || param->type == PARAM_BOOLEAN)
         return stray_section(p, "-- values",
-                             "the values of '%s' are those of its type, %s; remove this section, "
-                             "or declare it as string",
+                             "'%s' is of type %s, whose values are known; remove this section, or "
+                             "declare it as string",
                              name, param_type_name(param->type));
     if (param->values.sql != NULL)
-        return stray_section(p, "-- values", "the values of '%s' are there already; remove one",
-                             name);
+        return stray_section(p, "-- values", "duplicate '-- values: %s'; remove one", name);
     return open_section(p, &param->values, "-- values");
 }
 
@@ -150,8 +149,8 @@ static void values_name(struct parser *p, const struct sql_token *token)
 
     if (token->len != strlen(user) || memcmp(token->text, user, token->len) != 0)
         parser_fail(p, token->line,
-                    "'-- values' can't use %.*s: a form asks for the choices before it has "
-                    "values; the one parameter there is %s",
+                    "'-- values' cannot use %.*s, since a form asks for the choices before it has "
+                    "values; only %s can be used here",
                     (int)token->len, token->text, user);
 }
 
@@ -186,14 +185,15 @@ static int open_set(struct parser *p, char *name)
 
     if (*name != '\0' && !header_is_name(name))
         return stray_section(p, "-- set",
-                             "'%.40s' can't name a set; write a letter, then letters, digits and "
-                             "_, at most %d",
+                             "'%.40s' is not a valid name for a set; use at most %d letters, "
+                             "digits and _, and begin with a letter",
                              name, DEFINITION_NAME_MAX);
     if (is_taken(def, name))
-        return stray_section(p, "-- set",
-                             "a set can't be called '%s', which the report's data has already (in "
-                             "whatever case); give it another name",
-                             name);
+        return stray_section(
+            p, "-- set",
+            "the name '%s' is taken in the report's data, where case does not count; "
+            "give the set another name",
+            name);
     if (def->set_count == DEFINITION_SETS_MAX)
         return stray_section(p, "-- set", "there are more than %d sets; make two reports",
                              DEFINITION_SETS_MAX);
@@ -237,7 +237,7 @@ static int begin_section(struct parser *p, enum section section, char *rest)
         return stray_section(p, line, "'-- %s' comes after '-- %s'; move it up: %s", line,
                              sections[p->place].line, order);
     if ((p->sections & (1u << section)) != 0 && sections[section].rest == NULL)
-        return stray_section(p, line, "duplicate '-- %s'; remove one, or join them", line);
+        return stray_section(p, line, "duplicate '-- %s'; remove one, or combine them", line);
     if (section > SECTION_RESULTS && p->place < SECTION_RESULTS)
         return stray_section(p, line, "'-- %s' comes before '-- results'; move it down: %s", line,
                              order);
@@ -288,7 +288,9 @@ static int section_line(struct parser *p, char *text)
             if (follows && *rest == '\0')
                 parser_fail(p, p->line, "'-- %s' has nothing after the colon; write '-- %s %s'",
                             sections[i].line, sections[i].line, sections[i].rest);
+            p->muted = follows && *rest == '\0';
             rc = begin_section(p, (enum section)i, rest);
+            p->muted = false;
             return rc != 0 ? rc : 1;
         }
         if (is_slip(text, sections[i].slips[0]) || is_slip(text, sections[i].slips[1])) {
@@ -367,8 +369,8 @@ static int statement_token(struct parser *p, const struct sql_token *token)
         p->sql_surplus = true;
         if (!first)
             return parser_fail(p, token->line,
-                               "'%s' has a second statement; a section has one, which may end in "
-                               "one semicolon",
+                               "'%s' has a second statement; write one per section, with at most "
+                               "one semicolon, at its end",
                                p->section_name);
         p->sql = p->sql_end = token->text;
         return parser_fail(p, token->line, "the statement of '%s' is empty; write one SELECT",
@@ -381,8 +383,7 @@ static int statement_token(struct parser *p, const struct sql_token *token)
         p->sql_surplus = true;
         return parser_fail(
             p, token->line,
-            "'-- with' has a semicolon; remove it: what is written here is put before "
-            "other statements");
+            "'-- with' has a semicolon; remove it: this text is put in front of other statements");
     }
     if (first) {
         p->sql = token->text;
@@ -413,9 +414,8 @@ static int check_list(struct parser *p, const struct sql_walk *walk, const struc
     if (token->text == p->in_name || (begins_condition(&p->last) && sql_null_test_follows(walk)))
         return 0;
     return parser_fail(p, token->line,
-                       "%.*s is a list, which may only be used in IN (%.*s), NOT IN (%.*s) and "
-                       "%.*s IS NULL; write one of these",
-                       len, token->text, len, token->text, len, token->text, len, token->text);
+                       "%.*s is a list; write IN (%.*s), NOT IN (%.*s) or %.*s IS NULL", len,
+                       token->text, len, token->text, len, token->text, len, token->text);
 }
 
 static int use_parameter(struct parser *p, const struct sql_walk *walk,
@@ -501,19 +501,21 @@ static void tell_unknown(struct parser *p)
         const struct unknown_name *name = &p->unknown[i];
         int shown = (int)(name->len < DEFINITION_NAME_MAX ? name->len : DEFINITION_NAME_MAX);
 
-        const char *other = NULL;
+        const char *other;
 
         if (header_use(p, name->text, name->len) || (!name->in_message && is_session_user(name)))
             continue;
         other = header_use_nocase(p, name->text, name->len);
-        if (other != NULL)
-            parser_fail(p, name->line, ":%.*s is not declared, but '%s' is; write it alike", shown,
-                        name->text, other);
+        if (is_session_user(name))
+            parser_fail(p, name->line, "a message cannot show :session_user; remove it");
+        else if (other != NULL)
+            parser_fail(p, name->line, ":%.*s is not declared, but :%s is; use the same case",
+                        shown, name->text, other);
         else
             parser_fail(p, name->line,
                         name->in_message
-                            ? "the message mentions :%.*s, which is no parameter of this report; "
-                              "declare it: -- parameter: %.*s TYPE"
+                            ? "the message mentions :%.*s, which is not declared; add '-- "
+                              "parameter: %.*s TYPE' at the top of the file, or correct the name"
                             : ":%.*s is not declared; add '-- parameter: %.*s TYPE' at the top of "
                               "the file, or correct the name",
                         shown, name->text, shown, name->text);

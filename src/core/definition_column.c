@@ -117,14 +117,13 @@ static int read_name_and_type(struct parser *p, char *text, struct column *colum
         char *before = cut_word(text);
 
         if (strchr(word, '\'') != NULL)
-            return parser_fail(
-                p, p->line,
-                "'%.40s' is no type of a column; a label is written in double quotes, "
-                "after the type",
-                word);
+            return parser_fail(p, p->line,
+                               "'%.40s' is not a column type; a label is written in double quotes, "
+                               "after the type",
+                               word);
         if (!read_type(before, column))
             return parser_fail(p, p->line,
-                               "'%.40s' is no type of a column; write decimal(N) or scaled(N) with "
+                               "'%.40s' is not a column type; write decimal(N) or scaled(N) with "
                                "N from 0 to %d, json, boolean or string",
                                word, DECIMAL_SCALE_MAX);
         *unit = word;
@@ -134,7 +133,7 @@ static int read_name_and_type(struct parser *p, char *text, struct column *colum
         return 0;
     if (is_like_type(word))
         return parser_fail(p, p->line,
-                           "'%.40s' is no type of a column; write decimal(N) or scaled(N) with N "
+                           "'%.40s' is not a column type; write decimal(N) or scaled(N) with N "
                            "from 0 to %d, json, boolean or string",
                            word, DECIMAL_SCALE_MAX);
     text[strlen(text)] = ' '; /* it is a part of the name */
@@ -173,17 +172,21 @@ int column_line(struct parser *p, char *value)
     if (*value == '\0' || strlen(value) > DEFINITION_NAME_MAX ||
         (label == NULL && column.type == COLUMN_ANY))
         return parser_fail(p, p->line,
-                           "a column is declared by its name (at most %d bytes) and its type, or "
-                           "its label, or both: -- column: total decimal(2) \"Total amount\" AUD",
+                           "a column needs a name of at most %d bytes, then a type, a label or "
+                           "both: -- column: total decimal(2) \"Total amount\" AUD",
                            DEFINITION_NAME_MAX);
-    if (strpbrk(unit, " \t\"") != NULL || strlen(unit) > DEFINITION_UNIT_MAX)
-        return parser_fail(p, p->line,
-                           "'%.40s' is no unit; write one word of at most %d bytes after the label",
-                           unit, DEFINITION_UNIT_MAX);
+    if (strchr(unit, '"') != NULL)
+        return parser_fail(p, p->line, "the label %.40s is not closed; put it in double quotes",
+                           unit);
+    if (strpbrk(unit, " \t") != NULL || strlen(unit) > DEFINITION_UNIT_MAX)
+        return parser_fail(
+            p, p->line,
+            "'%.40s' is not a valid unit; write one word of at most %d bytes after the label", unit,
+            DEFINITION_UNIT_MAX);
     if (def->column_count == DEFINITION_COLUMNS_MAX)
         return parser_fail(p, p->line, "more than %d columns are declared; declare fewer",
                            DEFINITION_COLUMNS_MAX);
     if (definition_column(def, value) != NULL)
-        return parser_fail(p, p->line, "column '%.60s' is declared twice; remove one", value);
+        return parser_fail(p, p->line, "duplicate column '%.60s'; remove one", value);
     return keep(p, &column, value, label, unit);
 }

@@ -53,8 +53,8 @@ static int parse_report(struct parser *p, char *value)
     _Static_assert((int)DEFINITION_NAME_MAX == (int)REPORT_NAME_MAX, "one check serves both");
     if (!header_is_name(value))
         return parser_fail(p, p->line,
-                           "'%.40s' can't name a report; write a letter, then letters, digits and "
-                           "_, at most %d",
+                           "'%.40s' is not a valid name for a report; use at most %d letters, "
+                           "digits and _, and begin with a letter",
                            value, REPORT_NAME_MAX);
     p->def->name_line = p->line;
     return parser_copy(p, value, &p->def->name);
@@ -69,8 +69,8 @@ static int parse_source(struct parser *p, char *value)
 {
     if (strpbrk(value, " \t") != NULL || strlen(value) > DEFINITION_NAME_MAX)
         return parser_fail(p, p->line,
-                           "'%.40s' can't name a source; write the one word that names a source "
-                           "in the configuration",
+                           "'%.40s' is not a valid name for a source; write the one word that the "
+                           "configuration calls it by",
                            value);
     p->def->source_line = p->line;
     return parser_copy(p, value, &p->def->source);
@@ -91,10 +91,11 @@ static int parse_timeout(struct parser *p, char *value)
     int64_t ms;
 
     if (!str_to_duration(value, &ms) || ms < 1 || ms > TIMEOUT_MAX_MS)
-        return parser_fail(p, p->line,
-                           "'%.40s' is no timeout; write a number and its unit, such as 500ms, "
-                           "30s, 10m or 2h, at most 7d",
-                           value);
+        return parser_fail(
+            p, p->line,
+            "'%.40s' is not a valid timeout; write a number and its unit, such as 500ms, "
+            "30s, 10m or 2h, at most 7d",
+            value);
     p->def->timeout_ms = ms;
     return 0;
 }
@@ -104,10 +105,11 @@ static int parse_retention(struct parser *p, char *value)
     int64_t ms;
 
     if (!str_to_duration(value, &ms) || ms < RETENTION_MIN_MS || ms > RETENTION_MAX_MS)
-        return parser_fail(p, p->line,
-                           "'%.40s' is no retention; write a number and its unit, such as 30m, 1h "
-                           "or 7d, from 1s to 365d",
-                           value);
+        return parser_fail(
+            p, p->line,
+            "'%.40s' is not a valid retention; write a number and its unit, such as 30m, 1h "
+            "or 7d, from 1s to 365d",
+            value);
     p->def->retention_ms = ms;
     p->def->retention_line = p->line;
     return 0;
@@ -118,8 +120,8 @@ static int parse_row_limit(struct parser *p, char *value)
     int64_t rows;
 
     if (!str_to_int64(value, &rows) || rows < 1)
-        return parser_fail(p, p->line, "'%.40s' is no row limit; write a number such as 100000",
-                           value);
+        return parser_fail(
+            p, p->line, "'%.40s' is not a valid row limit; write a number such as 100000", value);
     p->def->row_limit = rows;
     return 0;
 }
@@ -130,8 +132,8 @@ static int parse_size_limit(struct parser *p, char *value)
 
     if (!str_to_size(value, &bytes) || bytes < 1)
         return parser_fail(p, p->line,
-                           "'%.40s' is no size limit; write a number of bytes, or such as 64K, "
-                           "512M or 2G",
+                           "'%.40s' is not a valid size limit; write a number of bytes, such as "
+                           "1000000, 64K, 512M or 2G",
                            value);
     p->def->size_limit = bytes;
     return 0;
@@ -201,6 +203,7 @@ static int parse_enum(struct parser *p, struct param *param, char **at)
 static int parse_scalar_type(struct parser *p, struct param *param, char **at)
 {
     char *word;
+    size_t len;
 
     if (str_starts(*at, "enum(")) {
         *at += strlen("enum(");
@@ -219,12 +222,20 @@ static int parse_scalar_type(struct parser *p, struct param *param, char **at)
                            "parameter '%s' has no type; write one after it, such as %s integer",
                            param->name, param->name);
     if (hint_type(word) != NULL)
-        return parser_fail(p, p->line, "'%.40s' is no type of a parameter; write %s", word,
+        return parser_fail(p, p->line, "'%.40s' is not a parameter type; write %s", word,
                            hint_type(word));
-    return parser_fail(p, p->line,
-                       "'%.40s' is no type of a parameter; '%s' takes string, integer, decimal, "
-                       "date, timestamp, boolean, enum(A|B|C), or a list of them: list(integer)",
-                       word, param->name);
+    len = strlen(word);
+    if (len > 2 && str_eq(word + len - 2, "[]"))
+        return parser_fail(p, p->line, "'%.40s' is not a parameter type; write list(%.*s)", word,
+                           (int)(len < 40 ? len - 2 : 38), word);
+    if (word[len - 1] == ',')
+        return parser_fail(p, p->line,
+                           "'%.40s' is not a parameter type; declare one parameter per line", word);
+    return parser_fail(
+        p, p->line,
+        "'%.40s' is not a parameter type; the type of '%s' may be string, integer, decimal, "
+        "date, timestamp, boolean, enum(A|B|C), or a list of them: list(integer)",
+        word, param->name);
 }
 
 /* list(TYPE): its closing parenthesis is cut off, so that a scalar type is left. */
@@ -240,6 +251,9 @@ static int parse_param_type(struct parser *p, struct param *param, char **at)
     if (!list)
         return parse_scalar_type(p, param, at);
     *at += strlen(word);
+    if (str_starts(*at, word))
+        return parser_fail(p, p->line, "a list cannot hold lists; write %s list(integer)",
+                           param->name);
     close = strchr(*at, ')');
     if (close != NULL && str_starts(*at, "enum("))
         close = strchr(close + 1, ')');
@@ -279,16 +293,23 @@ static char *take_default(char **at)
 
 static int parse_default(struct parser *p, struct param *param, char **at)
 {
-    char *value = take_default(at), type[PARAM_TYPE_TEXT], day[CLOCK_DATE_TEXT];
+    bool quoted = **at == '"';
+    char *value = take_default(at), takes[PARAM_TAKES_TEXT], day[CLOCK_DATE_TEXT];
     bool is_date = param->type == PARAM_DATE && !param->list;
     bool word = value != NULL && is_date && day_of_word(value, clock_now_ms(), NULL, day);
 
-    param_type_text(param, type);
+    if (value == NULL && quoted)
+        return parser_fail(p, p->line,
+                           "a default is written without double quotes, in '…' if it contains "
+                           "blanks");
+    if (value == NULL && **at == '\0')
+        return parser_fail(p, p->line, "'default' is not followed by a value; write one, or ''");
+    param_takes(param, takes);
     if (value == NULL || (!word && !param_accepts(param, value)))
         return parser_fail(p, p->line,
-                           "'%.40s' is no default for '%s' of type %s; write a value of that "
-                           "type%s, in '…' if it has blanks",
-                           value != NULL ? value : *at, param->name, type,
+                           "'%.40s' is not a valid default for '%s'; use %s%s, in '…' if it "
+                           "contains blanks",
+                           value != NULL ? value : *at, param->name, takes,
                            is_date ? ", " DAY_WORDS : "");
     return parser_copy(p, value, &param->fallback);
 }
@@ -300,15 +321,15 @@ static int parse_limit(struct parser *p, struct param *param, char **at, bool le
 
     if (!param_has_order(param->type))
         return parser_fail(p, p->line,
-                           "%s is for integer, decimal, date and timestamp, and '%s' is none of "
-                           "these; remove it",
+                           "%s is for integer, decimal, date and timestamp only, and '%s' is none "
+                           "of these; remove it",
                            word, param->name);
     if (*into != NULL)
         return parser_fail(p, p->line, "duplicate %s of '%s'; remove one", word, param->name);
     if (value == NULL || !param_accepts_value(param, value))
         return parser_fail(p, p->line,
-                           "'%.40s' is no %s for '%s'; write a value of type %s, in '…' if it has "
-                           "blanks",
+                           "'%.40s' is not a valid %s for '%s'; write a value of type %s, in '…' "
+                           "if it contains blanks",
                            value != NULL ? value : *at, word, param->name,
                            param_type_name(param->type));
     return parser_copy(p, value, into);
@@ -339,8 +360,8 @@ static int parse_matching(struct parser *p, struct param *param, char **at)
     int rc;
 
     if (param->type != PARAM_STRING)
-        return parser_fail(p, p->line, "matching is for string, and '%s' is none; remove it",
-                           param->name);
+        return parser_fail(
+            p, p->line, "matching is for string only, and '%s' is not one; remove it", param->name);
     if (param->pattern != NULL)
         return parser_fail(p, p->line, "duplicate matching of '%s'; remove one", param->name);
     if (text == NULL)
@@ -349,9 +370,9 @@ static int parse_matching(struct parser *p, struct param *param, char **at)
                            "\"[A-Z]+\"");
     rc = pattern_new(text, &param->pattern, &why);
     if (rc == -E_INVALID)
-        return parser_fail(p, p->line,
-                           "matching \"%.60s\" of '%s' is no POSIX extended expression: %s", text,
-                           param->name, why.text);
+        return parser_fail(
+            p, p->line, "matching \"%.60s\" of '%s' is not a POSIX extended regular expression: %s",
+            text, param->name, why.text);
     return rc == 0 ? 0 : err_set(p->err, rc, "%s", why.text);
 }
 
@@ -370,11 +391,11 @@ static int parse_param_word(struct parser *p, struct param *param, char **at)
         param->required = true;
         return 0;
     }
-    return parser_fail(p, p->line,
-                       "'%.40s' is not understood; after the type of '%s' come required or "
-                       "default VALUE, min VALUE, max VALUE, matching \"EXPRESSION\", then a "
-                       "\"description\"",
-                       word, param->name);
+    return parser_fail(
+        p, p->line,
+        "'%.40s' is not understood; after the type of '%s', write required or default VALUE, min "
+        "VALUE, max VALUE, matching \"EXPRESSION\", then a \"description\"",
+        word, param->name);
 }
 
 /* Does one of the words begin here, or nothing that has been before? */
@@ -401,14 +422,19 @@ static int parse_param_rest(struct parser *p, struct param *param, char *at)
         return rc;
     if (param->required && param->fallback != NULL)
         return parser_fail(p, p->line,
-                           "'%s' is required and has a default, which is never used; remove one",
+                           "'%s' is required, so its default is never used; remove one of the two",
                            param->name);
     len = strlen(at);
-    if (len > 0 && !(len > 1 && at[0] == '"' && at[len - 1] == '"'))
+    if (len > 0 && *at != '"' && param->fallback != NULL)
         return parser_fail(p, p->line,
-                           "'%.40s' is not understood; '%s' may end with one description in "
-                           "double quotes",
-                           at, param->name);
+                           "'%.40s' is not understood; a default is one word, or stands in '…', "
+                           "and a description in double quotes",
+                           at);
+    if (len > 0 && !(len > 1 && at[0] == '"' && at[len - 1] == '"'))
+        return parser_fail(
+            p, p->line,
+            "'%.40s' is not understood; put the description of '%s' in double quotes, at the end",
+            at, param->name);
     if (len > 0) {
         at[len - 1] = '\0';
         undouble_quotes(++at);
@@ -420,15 +446,15 @@ static int check_param_name(struct parser *p, const char *name)
 {
     if (!header_is_name(name))
         return parser_fail(p, p->line,
-                           "'%.40s' can't name a parameter; write a letter, then letters, digits "
-                           "and _, at most %d",
+                           "'%.40s' is not a valid name for a parameter; use at most %d letters, "
+                           "digits and _, and begin with a letter",
                            name, DEFINITION_NAME_MAX);
     if (str_eq_nocase(name, "session_user"))
         return parser_fail(p, p->line,
-                           "session_user is the name of who asks and always there; give this "
+                           "session_user is reserved for the name of the calling user; give this "
                            "parameter another name");
     if (definition_param(p->def, name) != NULL)
-        return parser_fail(p, p->line, "parameter '%s' is declared twice; remove one", name);
+        return parser_fail(p, p->line, "duplicate parameter '%s'; remove one", name);
     if (p->def->param_count == DEFINITION_PARAMETERS_MAX)
         return parser_fail(p, p->line, "more than %d parameters are declared; declare fewer",
                            DEFINITION_PARAMETERS_MAX);
@@ -453,7 +479,8 @@ static int take_param_name(struct parser *p, char **at, char **ret_name)
     *ret_name = name;
     if (*name == ':') {
         *ret_name = name + 1;
-        return parser_fail(p, p->line, "a declaration has no colon before the name; write %.80s",
+        return parser_fail(p, p->line,
+                           "a parameter is declared without a colon before its name; write %.80s",
                            *ret_name);
     }
     if (!is_type(name) || len > DEFINITION_NAME_MAX)
@@ -539,10 +566,10 @@ static int find_meant(const char *text)
 /* It is read all the same, so that what is missing then is not told too. */
 static int refuse_annotation(struct parser *p, char *text, int meant)
 {
-    int rc = parser_fail(p, p->line,
-                         "'-- %.40s' is no annotation; write '-- %s: …' (or, in a plain comment, "
-                         "no colon)",
-                         text, annotations[meant].key);
+    int rc = parser_fail(
+        p, p->line,
+        "'-- %.40s' is not understood; write '-- %s: …', or remove the colon if this is a comment",
+        text, annotations[meant].key);
 
     if (!annotations[meant].many && (p->seen & (1u << meant)) != 0)
         return rc;
@@ -564,8 +591,8 @@ int header_line(struct parser *p, char *text)
     }
     if (behind != ':')
         return parser_fail(p, p->line,
-                           "write '-- %s: …' with the colon; a plain comment begins with another "
-                           "word",
+                           "the colon is missing; write '-- %s: …', or begin with another word if "
+                           "this is a comment",
                            annotations[found].key);
     value = skip_blanks(text + strlen(annotations[found].key) + 1);
     if (*value == '\0')
@@ -630,7 +657,7 @@ void check_defaults(const struct definition *def, struct problems *problems)
                          param->name, param->least, param->most);
         else if (!defaults_to_day(param) &&
                  param_default(def, param, clock_now_ms(), &value, &why) == -E_PARAM)
-            problems_add(problems, param->line, false, "the default is refused: %s", why.text);
+            problems_add(problems, param->line, false, "the default is rejected: %s", why.text);
         buf_done(&value);
     }
 }
@@ -647,8 +674,8 @@ int header_finish(struct parser *p)
     for (size_t i = 0; !p->unclosed && i < p->def->param_count; i++) {
         if (!p->params[i].used && p->params[i].quoted > 0)
             parser_fail(p, p->params[i].quoted,
-                        ":%s inside of '…' is text, not the parameter; write it without quotes, "
-                        "or '…' || :%s || '…'",
+                        ":%s inside quotes is text, not the parameter; write it without quotes, or "
+                        "'…' || :%s || '…'",
                         p->def->params[i].name, p->def->params[i].name);
         else if (!p->params[i].used)
             parser_fail(p, p->params[i].line,

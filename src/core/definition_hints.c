@@ -53,6 +53,7 @@ const char *hint_type(const char *word)
         {"timestamptz", "timestamp"},
         {"array", "list(TYPE), such as list(integer)"},
         {"list", "list(TYPE), such as list(integer)"},
+        {"enum", "enum(A|B|C)"},
     };
     size_t len = strcspn(word, "(");
 
@@ -125,9 +126,26 @@ static size_t sign(const struct sql_walk *walk, const char *text)
     return 0;
 }
 
+/* Bytes of %s, %(x)s and &x, where an operand is missing. What stands directly behind a sign may be
+ * the end of one of PostgreSQL's operators. */
+static size_t format(const struct sql_walk *walk, const char *text, const struct sql_token *before)
+{
+    size_t left = (size_t)(walk->end - text), len = 1;
+
+    if ((*text != '%' && *text != '&') || left < 2 || text == walk->text ||
+        strchr(" \t\r\n=(,", text[-1]) == NULL || !wants_value(before))
+        return 0;
+    if (*text == '%' && text[1] == '(')
+        len += strcspn(text + 1, ")\n") + 1;
+    if (len >= left || !sql_name_starts(text[len]))
+        return 0;
+    return len + sql_name_length(text + len, left - len);
+}
+
 int hint_placeholder(struct parser *p, const struct sql_walk *walk, const struct sql_token *token)
 {
     static const struct sql_token none = {.text = ""};
+    const struct sql_token *last = p->last.len > 0 ? &p->last : &none;
     const char *text = token->text;
     size_t len;
 
@@ -136,13 +154,15 @@ int hint_placeholder(struct parser *p, const struct sql_walk *walk, const struct
     len = sign(walk, text);
     if (*text == '{' || (strchr("$#", *text) != NULL && text + 1 < walk->end && text[1] == '{'))
         len = braces(walk, text);
-    else if (is_question_mark(p->last.len > 0 ? &p->last : &none, text))
+    else if (is_question_mark(last, text))
         len = 1;
+    if (len == 0)
+        len = format(walk, text, last);
     if (len == 0)
         return 0;
     return parser_fail(p, token->line,
-                       "'%.*s' is no parameter here; write :Name, and declare "
-                       "'-- parameter: Name TYPE' at the top of the file",
+                       "'%.*s' is not how a parameter is written; write :Name, and '-- parameter: "
+                       "Name TYPE' at the top of the file",
                        (int)(len < DEFINITION_NAME_MAX ? len : DEFINITION_NAME_MAX), text);
 }
 

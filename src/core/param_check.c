@@ -146,7 +146,9 @@ static void add_limits(const struct param *param, char *out, size_t cap)
         snprintf(out, cap, ", at %s %.60s", param->least != NULL ? "least" : "most",
                  param->least != NULL ? param->least : param->most);
     else if (param->pattern != NULL)
-        snprintf(out, cap, ", matching %.120s", pattern_text(param->pattern));
+        snprintf(out, cap, ", matching %.120s%s", pattern_text(param->pattern),
+                 strlen(pattern_text(param->pattern)) > 120 ? "…" : "");
+    str_drop_cut(out);
 }
 
 /* ---- words ---- */

@@ -26,6 +26,7 @@ void problems_add_list(struct problems *problems, int line, bool warning, const 
     char words[ERR_TEXT_MAX];
 
     vsnprintf(words, sizeof(words), format, args);
+    str_drop_cut(words);
     if (is_known(problems, line, words))
         return;
     problems->errors += !warning;

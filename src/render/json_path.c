@@ -25,13 +25,13 @@ static const char *add_part(struct json_path *path, struct json_part part)
 {
     if (path->object.len > 0)
         return is_array(&part) ? "puts an array into an object; write 'array[].name'"
-                               : "nests too deep; write 'object.name'";
+                               : "nests too deeply; write 'object.name'";
     if (!is_array(&part)) {
         path->object = part;
         return NULL;
     }
     if (path->level == JSON_ARRAYS_MAX)
-        return "nests arrays too deep; write 'array[].array[].name'";
+        return "nests arrays too deeply; write 'array[].array[].name'";
     part.len -= 2;
     path->arrays[path->level++] = part;
     return NULL;
@@ -60,7 +60,7 @@ static const char *parse(const char *name, char *keys, struct json_path *path)
         const char *why = NULL;
 
         if (part.len == 0 || (at != NULL && part.len == 2 && is_array(&part)))
-            return "has an empty name or part of a name";
+            return "has an empty name, or an empty part in it";
         if (at != NULL)
             why = add_part(path, part);
         else if (is_array(&part))
@@ -83,7 +83,7 @@ int json_path_parse(const char *name, bool nests, char *keys, struct json_path *
     if (len > NAME_MAX_BYTES)
         why = "has a name that is too long";
     else if (len == 0)
-        why = "has an empty name or part of a name";
+        why = "has an empty name, or an empty part in it";
     else if (nests)
         why = parse(name, keys, &path);
     else

@@ -69,6 +69,7 @@ static bool same_object(const struct json_rows *rows, const struct level *level,
 static int check_keys(const struct json_rows *rows, const struct level *level, size_t at,
                       struct err *err)
 {
+    static const char twice[] = "appears twice; give one of them another name";
     const struct plan_column *column = &rows->columns[at];
     bool same_run = same_object(rows, level, at);
 
@@ -77,14 +78,21 @@ static int check_keys(const struct json_rows *rows, const struct level *level, s
 
         if (same_run && json_part_eq(&other->object, &column->path.object)) {
             if (json_part_eq(&other->leaf, &column->path.leaf))
-                return misfit(column->name, "is there twice", err);
+                return misfit(column->name, twice, err);
             continue;
         }
-        if (json_part_eq(top_key(other), top_key(&column->path)))
+        if (!json_part_eq(top_key(other), top_key(&column->path)))
+            continue;
+        if (other->object.len > 0 && column->path.object.len > 0)
             return misfit(column->name,
-                          "has the key of another column, or columns of one object do not stand "
-                          "together",
+                          "belongs to an object whose columns are not next to each other; move it "
+                          "there",
                           err);
+        return misfit(column->name,
+                      other->object.len > 0 || column->path.object.len > 0
+                          ? "has the same key as an object; give one of them another name"
+                          : twice,
+                      err);
     }
     return 0;
 }
@@ -97,16 +105,16 @@ static int check_arrays(const struct json_rows *rows, size_t at, struct err *err
     const struct json_path *before = &rows->columns[at > 0 ? at - 1 : 0].path;
 
     if (path->level < before->level)
-        return misfit(column->name, "must stand before the columns of the array", err);
+        return misfit(column->name, "must come before the columns of the array", err);
     for (size_t i = 0; i < before->level; i++) {
         if (!json_part_eq(&path->arrays[i], &before->arrays[i]))
-            return misfit(column->name,
-                          "belongs to a second array; there is one in the object of a row, and one "
-                          "in its elements",
-                          err);
+            return misfit(
+                column->name,
+                "belongs to a second array; a row may have one array, and each of its elements one",
+                err);
     }
     if (path->level < deepest->level && json_part_eq(top_key(path), &deepest->arrays[path->level]))
-        return misfit(column->name, "has the key of the array", err);
+        return misfit(column->name, "has the same key as the array", err);
     return 0;
 }
 

@@ -306,5 +306,5 @@ int json_value_suits(const struct column *column, enum source_kind kind, const c
                    declared[column->type].takes, type,
                    column->type == COLUMN_SCALED && kind == SOURCE_REAL
                        ? "declare it decimal(N)"
-                       : "declare it otherwise, or CAST it in the SQL");
+                       : "change the declaration, or CAST it in the SQL");
 }

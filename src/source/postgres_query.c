@@ -182,7 +182,21 @@ const char *pg_column_name(const struct source_query *base, size_t column)
     return PQfname(((const struct pg_query *)base)->description, (int)column);
 }
 
-static const char type_sql[] = "SELECT pg_catalog.format_type($1, $2)";
+/* Of a type that is not one of PostgreSQL's own, such as an enum, the category says what it is. */
+static const char type_sql[] =
+    "SELECT pg_catalog.format_type($1, $2), typcategory FROM pg_catalog.pg_type"
+    " WHERE oid OPERATOR(pg_catalog.=) $1";
+
+static enum source_kind kind_of(Oid type, char category)
+{
+    enum source_kind kind = pg_type_kind(type);
+
+    if (kind != SOURCE_NULL)
+        return kind;
+    return category == 'S'                  ? SOURCE_TEXT
+           : strchr("NU", category) != NULL ? SOURCE_NULL
+                                            : SOURCE_BLOB;
+}
 
 enum source_kind pg_column_type(const struct source_query *base, size_t column,
                                 char name[SOURCE_TYPE_TEXT])
@@ -192,17 +206,20 @@ enum source_kind pg_column_type(const struct source_query *base, size_t column,
     Oid type = PQftype(query->description, (int)column);
     PGconn *conn = query->source->conn;
     PGresult *result = NULL;
-    char oid[16], modifier[16];
+    char oid[16], modifier[16], category = 'U';
     const char *const values[] = {oid, modifier};
 
     snprintf(oid, sizeof(oid), "%u", type);
     snprintf(modifier, sizeof(modifier), "%d", PQfmod(query->description, (int)column));
     name[0] = '\0';
     if (pg_finish(query->source, PQsendQueryParams(conn, type_sql, 2, types, values, NULL, NULL, 0),
-                  NULL, &result, NULL) == 0)
+                  NULL, &result, NULL) == 0 &&
+        PQntuples(result) == 1) {
         str_copy(name, SOURCE_TYPE_TEXT, PQgetvalue(result, 0, 0));
+        category = *PQgetvalue(result, 0, 1);
+    }
     PQclear(result);
-    return query->columns[column].read == pg_read_array ? SOURCE_JSON : pg_type_kind(type);
+    return query->columns[column].read == pg_read_array ? SOURCE_JSON : kind_of(type, category);
 }
 
 /* EXPLAIN starts the statement, which is when rights are looked at, and does not run it. That it

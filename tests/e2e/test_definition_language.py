@@ -311,7 +311,7 @@ def test_documents_and_arrays_as_keys_compare_as_postgres_compares_them(engines,
 @pytest.mark.parametrize("names, words", [
     (("a[].x", "a[].b[].c[].y"), "nests arrays too deep"),
     (("a[].x", "b[].y"), "belongs to a second array"),
-    (("a[].b[].x", "a[].y"), "must stand before the columns of the array"),
+    (("a[].b[].x", "a[].y"), "must come before the columns of the array"),
 ])
 def test_names_that_make_no_tree_are_refused(engines, names, words):
     columns = ", ".join(f'1 AS "{name}"' for name in names)

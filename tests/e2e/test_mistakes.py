@@ -60,6 +60,7 @@ def answers(postgres, tmp_path_factory):
         database.executescript(script)
     database.close()
     postgres.create_database("mistakes", script + f"CREATE ROLE {READER} LOGIN PASSWORD '{postgres.password}';"
+                                                  "CREATE TYPE mood AS ENUM ('sad', 'ok');"
                                                   f"GRANT SELECT ON customer, orders, line TO {READER};")
     return {"sqlite": Answers(folders["sqlite"], "sqlite:shop.db"),
             "postgres": Answers(folders["postgres"], postgres.url("mistakes", READER))}

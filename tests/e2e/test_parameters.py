@@ -325,12 +325,12 @@ def test_a_zone_that_does_not_exist_is_refused_at_the_start_and_in_a_definition(
     server = Server.made(tmp_path / "server", timezone="Australia/Sidney")
     done = server.run("serve", "-c", "reportd.conf")
     assert done.returncode != 0
-    assert "reportd.conf:" in done.stderr and "timezone: 'Australia/Sidney' is no time zone" in done.stderr
+    assert "reportd.conf:" in done.stderr and "timezone: 'Australia/Sidney' is not a time zone" in done.stderr
     (server.reports / "Bad.sql").write_text(
         "-- report: Bad\n-- source: data\n-- timezone: Mars/Olympus\n-- results\nSELECT 1 AS a\n")
     done = server.run("check", "reports/Bad.sql")
     assert done.returncode == 1
-    assert done.stdout.startswith("reports/Bad.sql:3: 'Mars/Olympus' is no time zone of this machine's tz database")
+    assert done.stdout.startswith("reports/Bad.sql:3: 'Mars/Olympus' is not a time zone of this machine's tz database")
 
 
 def test_a_default_that_does_not_exist_in_the_configured_zone_is_told(tmp_path):
@@ -342,7 +342,7 @@ def test_a_default_that_does_not_exist_in_the_configured_zone_is_told(tmp_path):
     for path in ("reports/Twice.sql", "reports"):
         done = server.run("check", "-c", "reportd.conf", path)
         assert done.returncode == 1
-        assert "Twice.sql:3: the default is refused: Parameter 'At': the local time 2024-04-07 02:30 exists twice" \
+        assert "Twice.sql:3: the default is rejected: Parameter 'At': the local time 2024-04-07 02:30 exists twice" \
             in done.stdout
 
 

@@ -590,7 +590,7 @@ def test_check_compiles_every_statement_and_names_the_line(shop, tmp_path):
     assert done.returncode == 1
     for words in ['Misspelt.sql:5: postgresql: column "ownr" does not exist (42703)',
                   'Misspelt.sql:8: postgresql: relation "nowhere" does not exist (42P01)',
-                  "Undeclared.sql:3: no statement gives a column 'amuont'",
+                  "Undeclared.sql:3: no statement returns a column 'amuont'",
                   "Mistyped.sql:6: postgresql: operator does not exist: colour = text (42883)",
                   "Writes.sql:4: the statement is not a SELECT",
                   "Two.sql:4: "]:

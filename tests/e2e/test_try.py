@@ -138,7 +138,7 @@ def test_a_file_that_is_not_in_the_folder_and_all_that_is_wrong_with_it(bench):
     assert '"results":[{"n":5}]' in bench.run("draft.sql")[0]
     draft.write_text("-- report: Draft 1\n-- source: data\n-- timeout: 5\n-- results\nSELECT 5 AS n")
     _, err = bench.run("./draft.sql", status=1)
-    assert "./draft.sql:1: 'Draft 1'" in err and "./draft.sql:3: '5' is no timeout" in err
+    assert "./draft.sql:1: 'Draft 1'" in err and "./draft.sql:3: '5' is not a valid timeout" in err
     draft.write_text("-- report: Draft\n-- source: elsewhere\n-- results\nSELECT 5 AS n")
     assert "draft.sql:2: there is no source 'elsewhere'" in bench.run("draft.sql", status=1)[1]
 

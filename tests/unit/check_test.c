@@ -165,7 +165,8 @@ static void columns_must_fit_and_declared_ones_exist(void **state)
     assert_int_equal(check(f, "-c", f->config, f->reports), EXIT_FAILED);
     expect_output(f, "/reports/a.sql:6: ");
     expect_output(f, "'c[].d'");
-    expect_output(f, "/reports/a.sql:4: no column is called 'Cents', but one differs only in case");
+    expect_output(
+        f, "/reports/a.sql:4: no statement returns a column 'Cents', but one that differs in case");
     expect_output(f, "1 definition, 2 problems\n");
 }
 
@@ -185,7 +186,7 @@ static void a_warning_fails_only_strictly(void **state)
 
     put(f, "reports/a.sql", HEAD("A") "-- results\nSELECT id FROM item WHERE id = NULL");
     assert_int_equal(check(f, f->reports, NULL, NULL), EXIT_GOOD);
-    expect_output(f, "/reports/a.sql:4: warning: nothing is equal to NULL");
+    expect_output(f, "/reports/a.sql:4: warning: a comparison with NULL is never true");
     expect_output(f, "1 definition, 0 problems, 1 warning\n");
     assert_int_equal(check(f, "--strict", f->reports, NULL), EXIT_FAILED);
 }

@@ -136,14 +136,14 @@ static void values_are_a_select_for_a_parameter(void **state)
     expect_refused(ONE("string") "-- Values P\nSELECT 1\n-- value: P\nSELECT 1\n" BODY " WHERE :P",
                    "t.sql:6: ", "write '-- values: PARAMETER'");
     expect_refused(ONE("boolean") "-- values: P\nSELECT 1\n" BODY " WHERE :P",
-                   "t.sql:4: ", "those of its type, boolean");
+                   "t.sql:4: ", "is of type boolean");
     expect_refused(ONE("enum(A|B)") "-- values: P\nSELECT 1\n" BODY " WHERE :P",
-                   "t.sql:4: ", "those of its type, enum");
+                   "t.sql:4: ", "is of type enum");
     expect_refused(ONE("string") "-- values: P\nSELECT 1\n-- values: P\nSELECT 2\n" BODY
                                  " WHERE :P",
-                   "t.sql:6: ", "are there already");
+                   "t.sql:6: ", "duplicate");
     expect_refused(ONE("string") "-- values: P\nSELECT 1\nWHERE :P\n" BODY " WHERE :P",
-                   "t.sql:6: ", "can't use :P");
+                   "t.sql:6: ", "cannot use :P");
     expect_refused(ONE("string") "-- values: P\n" BODY " WHERE :P",
                    "t.sql:4: ", "has no statement");
     expect_refused(ONE("string") "-- check: m\nSELECT 1\n-- values: P\nSELECT 1\n" BODY " WHERE :P",
@@ -187,11 +187,14 @@ static void a_set_has_a_name_of_its_own(void **state)
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
         snprintf(text, sizeof(text), HEAD BODY "\n-- set: twice\nSELECT 1\n-- set: %s\nSELECT 1",
                  taken[i]);
-        expect_refused(text, "t.sql:7: ", "give it another name");
+        expect_refused(text, "t.sql:7: ", "give the set another name");
     }
-    expect_refused(HEAD BODY "\n-- set: by country\nSELECT 1", "t.sql:5: ", "can't name a set");
-    expect_refused(HEAD BODY "\n-- set: 2nd\nSELECT 1", "t.sql:5: ", "can't name a set");
-    expect_refused(HEAD BODY "\n-- set: a\"b\nSELECT 1", "t.sql:5: ", "can't name a set");
+    expect_refused(HEAD BODY "\n-- set: by country\nSELECT 1",
+                   "t.sql:5: ", "is not a valid name for a set");
+    expect_refused(HEAD BODY "\n-- set: 2nd\nSELECT 1",
+                   "t.sql:5: ", "is not a valid name for a set");
+    expect_refused(HEAD BODY "\n-- set: a\"b\nSELECT 1",
+                   "t.sql:5: ", "is not a valid name for a set");
     len = (size_t)snprintf(text, sizeof(text), HEAD BODY);
     for (int i = 0; i < DEFINITION_SETS_MAX + 1; i++)
         len += (size_t)snprintf(text + len, sizeof(text) - len, "\n-- set: s%d\nSELECT 1", i);

@@ -134,28 +134,29 @@ static void every_problem_is_told_once_and_in_order(void **state)
     struct err err = {0};
 
     (void)state;
-    expect_problems("-- source: s t\n-- parameter: a int\n-- parameter: b date\n-- timeout: 5\n"
-                    "-- check:\nSELECT 1 FROM t WHERE x = :x OR y = :x;\n"
-                    "-- results\nSELECT 1; SELECT :z, :a; SELECT 3\n"
-                    "-- row limit: 0\n-- results\nSELECT 1\n-- Summary\nSELECT 1\n",
-                    "1: 's t' can't name a source; write the one word that names a source in the "
-                    "configuration\n"
-                    "1: the report has no name; write '-- report: NAME' at the top\n"
-                    "2: 'int' is no type of a parameter; write integer\n"
-                    "3: nothing uses parameter 'b'; use :b in the SQL or remove this line\n"
-                    "4: '5' is no timeout; write a number and its unit, such as 500ms, 30s, 10m or "
-                    "2h, at most 7d\n"
-                    "5: '-- check:' has nothing after the colon; write '-- check: MESSAGE'\n"
-                    "6: :x is not declared; add '-- parameter: x TYPE' at the top of the file, or "
-                    "correct the name\n"
-                    "8: '-- results' has a second statement; a section has one, which may end in "
-                    "one semicolon\n"
-                    "8: :z is not declared; add '-- parameter: z TYPE' at the top of the file, or "
-                    "correct the name\n"
-                    "9: '-- row limit: 0' comes after '-- results'; annotations belong at the top "
-                    "of the file, before the first section\n"
-                    "10: duplicate '-- results'; remove one, or join them\n"
-                    "12: '-- Summary' is not understood; write '-- summary'\n");
+    expect_problems(
+        "-- source: s t\n-- parameter: a int\n-- parameter: b date\n-- timeout: 5\n"
+        "-- check:\nSELECT 1 FROM t WHERE x = :x OR y = :x;\n"
+        "-- results\nSELECT 1; SELECT :z, :a; SELECT 3\n"
+        "-- row limit: 0\n-- results\nSELECT 1\n-- Summary\nSELECT 1\n",
+        "1: 's t' is not a valid name for a source; write the one word that the configuration "
+        "calls it by\n"
+        "1: the report has no name; write '-- report: NAME' at the top\n"
+        "2: 'int' is not a parameter type; write integer\n"
+        "3: nothing uses parameter 'b'; use :b in the SQL or remove this line\n"
+        "4: '5' is not a valid timeout; write a number and its unit, such as 500ms, 30s, 10m or "
+        "2h, at most 7d\n"
+        "5: '-- check:' has nothing after the colon; write '-- check: MESSAGE'\n"
+        "6: :x is not declared; add '-- parameter: x TYPE' at the top of the file, or "
+        "correct the name\n"
+        "8: '-- results' has a second statement; write one per section, with at most one "
+        "semicolon, at its end\n"
+        "8: :z is not declared; add '-- parameter: z TYPE' at the top of the file, or "
+        "correct the name\n"
+        "9: '-- row limit: 0' comes after '-- results'; annotations belong at the top "
+        "of the file, before the first section\n"
+        "10: duplicate '-- results'; remove one, or combine them\n"
+        "12: '-- Summary' is not understood; write '-- summary'\n");
     /* What is read in spite of a problem is no second one. */
     expect_problems("SELECT :a\n-- parameter: a integer\n" HEAD,
                     "1: SQL comes before the first section; write '-- results' (or '-- check: "
@@ -184,9 +185,9 @@ static void a_misspelt_annotation_is_refused_with_the_right_one(void **state)
     expect_refused(HEAD "-- tiemout: 5m\n" BODY, "t.sql:3: ", "write '-- timeout: …'");
     expect_parsed(HEAD "-- author: A. Uthor\n-- see also: the wiki\n-- tiemouts: 5m\n" BODY);
     expect_refused(HEAD "-- timout: 5m\n" BODY, "t.sql:3: ", "write '-- timeout: …'");
-    expect_refused(HEAD "-- row limits: 5\n" BODY, "t.sql:3: ", "is no annotation");
-    expect_refused("-- Report: R\n-- source: s\n" BODY, "t.sql:1: ", "is no annotation");
-    expect_refused(HEAD "-- timeout 5m\n" BODY, "t.sql:3: ", "with the colon");
+    expect_refused(HEAD "-- row limits: 5\n" BODY, "t.sql:3: ", "is not understood");
+    expect_refused("-- Report: R\n-- source: s\n" BODY, "t.sql:1: ", "is not understood");
+    expect_refused(HEAD "-- timeout 5m\n" BODY, "t.sql:3: ", "the colon is missing");
     expect_refused(HEAD "-- description:\n" BODY, "t.sql:3: ", "has no value");
 }
 
@@ -243,7 +244,7 @@ static void a_report_has_a_plain_name(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         snprintf(text, sizeof(text), "-- report: %s\n-- source: s\n" BODY, bad[i]);
-        expect_refused(text, "t.sql:1: ", "can't name a report");
+        expect_refused(text, "t.sql:1: ", "is not a valid name for a report");
     }
     snprintf(text, sizeof(text), "-- report: %0128d\n-- source: s\n" BODY, 1);
     memset(text + 11, 'a', 128);
@@ -306,15 +307,16 @@ static void a_default_may_be_quoted(void **state)
 static void a_default_must_be_of_its_type(void **state)
 {
     static const char *const bad[] = {
-        "P integer default x",  "P integer default today", "P date default 2024-02-30",
-        "P boolean default 1",  "P enum(A|B) default C",   "P decimal default 1e5",
-        "P string default",     "P string default \"x\"",  "P string default 'x",
-        "P integer default ''",
+        "P integer default x", "P integer default today", "P date default 2024-02-30",
+        "P boolean default 1", "P enum(A|B) default C",   "P decimal default 1e5",
+        "P string default 'x", "P integer default ''",
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        refused_parameter(bad[i], "is no default");
+        refused_parameter(bad[i], "is not a valid default");
+    refused_parameter("P string default", "'default' is not followed by a value");
+    refused_parameter("P string default \"x\"", "a default is written without double quotes");
 }
 
 static void an_enum_lists_its_values(void **state)
@@ -333,7 +335,7 @@ static void an_enum_lists_its_values(void **state)
     refused_parameter("P enum(A|B|A)", "duplicate");
     refused_parameter("P enum(A|B", "is not closed");
     refused_parameter("P enum(A)B", "is not closed");
-    refused_parameter("P enum", "is no type");
+    refused_parameter("P enum", "type");
 }
 
 static void a_list_is_of_scalar_values(void **state)
@@ -352,15 +354,16 @@ static void a_list_is_of_scalar_values(void **state)
     assert_string_equal(def->params[1].description, "of ()");
     assert_true(def->params[2].required);
     definition_free(def);
-    refused_parameter("A list", "'list' is no type of a parameter");
+    refused_parameter("A list", "'list' is not a parameter type");
     refused_parameter("A list(integer", "list of 'A' is not closed; write list(integer)");
     refused_parameter("A list(integer)required", "list of 'A' is not closed");
     refused_parameter("A list(enum(a|b)", "list of 'A' is not closed");
-    refused_parameter("A list(list(integer))", "not closed");
-    refused_parameter("A list(int)", "'int' is no type of a parameter");
-    refused_parameter("A list(integer) default 1,x",
-                      "'1,x' is no default for 'A' of type list(integer)");
-    refused_parameter("A list(date) default today", "is no default for 'A' of type list(date)");
+    refused_parameter("A list(list(integer))", "a list cannot hold lists");
+    refused_parameter("A list(int)", "'int' is not a parameter type");
+    refused_parameter(
+        "A list(integer) default 1,x",
+        "'1,x' is not a valid default for 'A'; use a list with commas, each value an integer");
+    refused_parameter("A list(date) default today", "is not a valid default for 'A'");
 }
 
 static void a_list_stands_only_where_it_means_something(void **state)
@@ -399,10 +402,7 @@ static void a_list_stands_only_where_it_means_something(void **state)
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         snprintf(text, sizeof(text), HEAD "-- parameter: L list(integer)\n-- results\n\n%s",
                  wrong[i]);
-        expect_refused(
-            text, "t.sql:6: ",
-            ":L is a list, which may only be used in IN (:L), NOT IN (:L) and :L IS NULL; "
-            "write one of these");
+        expect_refused(text, "t.sql:6: ", ":L is a list; write IN (:L), NOT IN (:L) or :L IS NULL");
     }
 }
 
@@ -411,17 +411,17 @@ static void a_parameter_line_has_nothing_it_does_not_know(void **state)
     (void)state;
     refused_parameter("P", "has no type; write one");
     refused_parameter("P int", "write integer");
-    refused_parameter("P intger", "is no type");
+    refused_parameter("P intger", "type");
     refused_parameter("integer P", "the name comes before the type; write P integer");
-    refused_parameter(":P integer", "no colon before the name; write P");
+    refused_parameter(":P integer", "without a colon before its name; write P");
     refused_parameter("P integer Required", "is not understood");
-    refused_parameter("P integer required default 5", "is required and has a default");
+    refused_parameter("P integer required default 5", "is required, so its default is never used");
     refused_parameter("P integer required \"a", "in double quotes");
     refused_parameter("P integer \"a\" required", "in double quotes");
-    refused_parameter("9P integer", "can't name a parameter");
+    refused_parameter("9P integer", "is not a valid name for a parameter");
     refused_parameter("session_user string", "session_user");
     expect_refused(HEAD "-- parameter: P integer\n-- parameter: P date\n" BODY "+ :P",
-                   "t.sql:4: ", "declared twice");
+                   "t.sql:4: ", "duplicate parameter");
 }
 
 static void columns_have_a_type(void **state)
@@ -440,15 +440,15 @@ static void columns_have_a_type(void **state)
     assert_null(definition_column(def, "D"));
     definition_free(def);
     expect_refused(HEAD "-- column: a decimal(19)\n" BODY, "t.sql:3: ", "from 0 to 18");
-    expect_refused(HEAD "-- column: a decimal\n" BODY, "t.sql:3: ", "is no type");
-    expect_refused(HEAD "-- column: a decimal(-1)\n" BODY, "t.sql:3: ", "is no type");
-    expect_refused(HEAD "-- column: a decimal(2)x\n" BODY, "t.sql:3: ", "is no type");
-    expect_refused(HEAD "-- column: a scaled()\n" BODY, "t.sql:3: ", "is no type");
-    expect_refused(HEAD "-- column: a scaled(+2)\n" BODY, "t.sql:3: ", "is no type");
-    expect_refused(HEAD "-- column: a scaled(19)\n" BODY, "t.sql:3: ", "is no type");
-    expect_refused(HEAD "-- column: a money\n" BODY, "t.sql:3: ", "is no type");
-    expect_refused(HEAD "-- column: json\n" BODY, "t.sql:3: ", "its type");
-    expect_refused(HEAD "-- column: a json\n-- column: a json\n" BODY, "t.sql:4: ", "twice");
+    expect_refused(HEAD "-- column: a decimal\n" BODY, "t.sql:3: ", "type");
+    expect_refused(HEAD "-- column: a decimal(-1)\n" BODY, "t.sql:3: ", "type");
+    expect_refused(HEAD "-- column: a decimal(2)x\n" BODY, "t.sql:3: ", "type");
+    expect_refused(HEAD "-- column: a scaled()\n" BODY, "t.sql:3: ", "type");
+    expect_refused(HEAD "-- column: a scaled(+2)\n" BODY, "t.sql:3: ", "type");
+    expect_refused(HEAD "-- column: a scaled(19)\n" BODY, "t.sql:3: ", "type");
+    expect_refused(HEAD "-- column: a money\n" BODY, "t.sql:3: ", "type");
+    expect_refused(HEAD "-- column: json\n" BODY, "t.sql:3: ", "a type");
+    expect_refused(HEAD "-- column: a json\n-- column: a json\n" BODY, "t.sql:4: ", "duplicate");
 }
 
 static struct definition *with_column(const char *rest)
@@ -493,15 +493,17 @@ static void a_column_has_a_label_and_a_unit(void **state)
     declares("json \"JSON\"", "json", COLUMN_ANY, "JSON", NULL);
     declares("e string \"\"", "e", COLUMN_STRING, "", NULL);
     declares("a decimal(2) json", "a decimal(2)", COLUMN_JSON, NULL, NULL);
-    expect_refused(HEAD "-- column: a Decimal(2) \"A\"\n" BODY, "t.sql:3: ", "is no type");
-    expect_refused(HEAD "-- column: a decimal(19) \"A\"\n" BODY, "t.sql:3: ", "is no type");
-    expect_refused(HEAD "-- column: a decimal(2) \"A\" AUD each\n" BODY, "t.sql:3: ", "is no unit");
+    expect_refused(HEAD "-- column: a Decimal(2) \"A\"\n" BODY, "t.sql:3: ", "type");
+    expect_refused(HEAD "-- column: a decimal(19) \"A\"\n" BODY, "t.sql:3: ", "type");
+    expect_refused(HEAD "-- column: a decimal(2) \"A\" AUD each\n" BODY,
+                   "t.sql:3: ", "is not a valid unit");
     expect_refused(HEAD "-- column: a decimal(2) \"A\" "
                         "123456789012345678901234567890123\n" BODY,
                    "t.sql:3: ", "at most 32 bytes");
-    expect_refused(HEAD "-- column: a decimal(2) \"A\n" BODY, "t.sql:3: ", "is no unit");
-    expect_refused(HEAD "-- column: \"A\"\n" BODY, "t.sql:3: ", "its label");
-    expect_refused(HEAD "-- column: a json \"A\"\n-- column: a \"B\"\n" BODY, "t.sql:4: ", "twice");
+    expect_refused(HEAD "-- column: a decimal(2) \"A\n" BODY, "t.sql:3: ", "the label");
+    expect_refused(HEAD "-- column: \"A\"\n" BODY, "t.sql:3: ", "a label");
+    expect_refused(HEAD "-- column: a json \"A\"\n-- column: a \"B\"\n" BODY,
+                   "t.sql:4: ", "duplicate");
 }
 
 static void a_retention_is_a_time(void **state)
@@ -511,9 +513,9 @@ static void a_retention_is_a_time(void **state)
     (void)state;
     assert_int_equal(def->retention_ms, 5400000);
     definition_free(def);
-    expect_refused(HEAD "-- retention: 1\n" BODY, "t.sql:3: ", "is no retention");
+    expect_refused(HEAD "-- retention: 1\n" BODY, "t.sql:3: ", "is not a valid retention");
     expect_refused(HEAD "-- retention: 999ms\n" BODY, "t.sql:3: ", "from 1s to 365d");
-    expect_refused(HEAD "-- retention: 366d\n" BODY, "t.sql:3: ", "is no retention");
+    expect_refused(HEAD "-- retention: 366d\n" BODY, "t.sql:3: ", "is not a valid retention");
     expect_refused(HEAD "-- retention: 1h\n-- retention: 2h\n" BODY, "t.sql:4: ", "duplicate");
 }
 
@@ -535,7 +537,7 @@ static void a_parameter_that_nothing_uses_is_refused(void **state)
     expect_refused(HEAD "-- parameter: P integer\n" BODY " -- :P",
                    "t.sql:3: ", "nothing uses parameter 'P'");
     expect_refused(HEAD "-- parameter: P integer\n" BODY " + ':P'",
-                   "t.sql:5: ", ":P inside of '…' is text");
+                   "t.sql:5: ", ":P inside quotes is text");
     expect_parsed(HEAD "-- parameter: P integer\n-- check: :P\nSELECT 1\n" BODY);
     expect_parsed(HEAD "-- parameter: P integer\n" BODY "\n-- summary\nSELECT :P");
 }

@@ -338,51 +338,42 @@ static void a_column_of_an_array_is_declared_by_its_whole_name(void **state)
 
 static void names_that_make_no_shape_are_refused(void **state)
 {
-    static const char key[] =
-        "has the key of another column, or columns of one object do not stand "
-        "together";
-    char words[200];
-
     (void)state;
 #define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
-    snprintf(words, sizeof(words), "The column 'a' %s.", key);
-    misfits(NAMES("a", "b", "a"), words);
-    misfits(NAMES("a.x", "b", "a"), words);
-    snprintf(words, sizeof(words), "The column 'a.y' %s.", key);
-    misfits(NAMES("a.x", "b", "a.y"), words);
-    misfits(NAMES("a", "a.y"), words);
-    snprintf(words, sizeof(words), "The column 'r[].a' %s.", key);
-    misfits(NAMES("x", "r[].a", "r[].b", "r[].a"), words);
-    misfits(NAMES("a.x", "a.x"), "The column 'a.x' is there twice.");
-    misfits(NAMES(""), "The column '' has an empty name or part of a name.");
-    misfits(NAMES("a."), "The column 'a.' has an empty name or part of a name.");
-    misfits(NAMES("[].a"), "The column '[].a' has an empty name or part of a name.");
-    misfits(
-        NAMES("a[].x", "b[].x"),
-        "The column 'b[].x' belongs to a second array; there is one in the object of a row, and "
-        "one in its elements.");
-    misfits(
-        NAMES("a[].x", "a[].c[].x", "a[].d[].x"),
-        "The column 'a[].d[].x' belongs to a second array; there is one in the object of a row, "
-        "and one in its elements.");
-    misfits(
-        NAMES("a[].x", "b[].c[].x"),
-        "The column 'b[].c[].x' belongs to a second array; there is one in the object of a row, "
-        "and one in its elements.");
+    misfits(NAMES("a", "b", "a"), "The column 'a' appears twice; give one of them another name.");
+    misfits(NAMES("a.x", "b", "a"),
+            "The column 'a' has the same key as an object; give one of them another name.");
+    misfits(NAMES("a", "a.y"),
+            "The column 'a.y' has the same key as an object; give one of them another name.");
+    misfits(NAMES("a.x", "b", "a.y"),
+            "The column 'a.y' belongs to an object whose columns are not next to each other; move "
+            "it there.");
+    misfits(NAMES("x", "r[].a", "r[].b", "r[].a"),
+            "The column 'r[].a' appears twice; give one of them another name.");
+    misfits(NAMES("a.x", "a.x"), "The column 'a.x' appears twice; give one of them another name.");
+    misfits(NAMES(""), "The column '' has an empty name, or an empty part in it.");
+    misfits(NAMES("a."), "The column 'a.' has an empty name, or an empty part in it.");
+    misfits(NAMES("[].a"), "The column '[].a' has an empty name, or an empty part in it.");
+    misfits(NAMES("a[].x", "b[].x"), "The column 'b[].x' belongs to a second array; a row may have "
+                                     "one array, and each of its elements one.");
+    misfits(NAMES("a[].x", "a[].c[].x", "a[].d[].x"),
+            "The column 'a[].d[].x' belongs to a second array; a row may have one array, and each "
+            "of its elements one.");
+    misfits(NAMES("a[].x", "b[].c[].x"), "The column 'b[].c[].x' belongs to a second array; a row "
+                                         "may have one array, and each of its elements one.");
     misfits(NAMES("a[].c[].x", "a[].x"),
-            "The column 'a[].x' must stand before the columns of the array.");
-    misfits(NAMES("a[].c", "a[].c[].x"), "The column 'a[].c' has the key of the array.");
+            "The column 'a[].x' must come before the columns of the array.");
+    misfits(NAMES("a[].c", "a[].c[].x"), "The column 'a[].c' has the same key as the array.");
     misfits(NAMES("a[].x", "a[].c[].y", "a[].c[].y"),
-            "The column 'a[].c[].y' has the key of another column, or columns of one object do not "
-            "stand together.");
-    misfits(NAMES("a[].b[].c[].d"), "The column 'a[].b[].c[].d' nests arrays too deep; write "
+            "The column 'a[].c[].y' appears twice; give one of them another name.");
+    misfits(NAMES("a[].b[].c[].d"), "The column 'a[].b[].c[].d' nests arrays too deeply; write "
                                     "'array[].array[].name'.");
     misfits(NAMES("a[]"), "The column 'a[]' names no column of the array; write 'array[].name'.");
-    misfits(NAMES("a[].x", "b"), "The column 'b' must stand before the columns of the array.");
-    misfits(NAMES("a", "a[].x"), "The column 'a' has the key of the array.");
+    misfits(NAMES("a[].x", "b"), "The column 'b' must come before the columns of the array.");
+    misfits(NAMES("a", "a[].x"), "The column 'a' has the same key as the array.");
     misfits(NAMES("o.a[].c"),
             "The column 'o.a[].c' puts an array into an object; write 'array[].name'.");
-    misfits(NAMES("a.b.c"), "The column 'a.b.c' nests too deep; write 'object.name'.");
+    misfits(NAMES("a.b.c"), "The column 'a.b.c' nests too deeply; write 'object.name'.");
     misfits(NAMES("a\xff"), "The column 'a\xff' has a name that is not UTF-8.");
 }
 
@@ -441,8 +432,7 @@ static void a_dot_behind_a_backslash_is_a_dot_in_a_key(void **state)
     prints(&def, NAMES("v\\.1", "o\\.p.q\\.r", "a\\x", "a\\.b[].c\\.d"), rows, 1,
            "[{\"v.1\":0.01,\"o.p\":{\"q.r\":2},\"a\\\\x\":3,\"a.b\":[{\"c.d\":4}]}]");
     misfits(NAMES("a\\.b", "c", "a\\.b"),
-            "The column 'a\\.b' has the key of another column, or columns of "
-            "one object do not stand together.");
+            "The column 'a\\.b' appears twice; give one of them another name.");
 }
 
 static void integers_print_to_the_last_digit(void **state)

@@ -189,7 +189,7 @@ static void a_timestamp_is_kept_in_utc(void **state)
         of_header("-- parameter: P timestamp default '2024-04-07 02:30'\n"
                   "-- timezone: Australia/Sydney\n",
                   0, "{}"),
-        "t.sql:3: the default is refused: Parameter 'P': the local time 2024-04-07 "
+        "t.sql:3: the default is rejected: Parameter 'P': the local time 2024-04-07 "
         "02:30 exists twice in Australia/Sydney, where the clocks are put back over "
         "it. Say which by its offset, such as 2024-01-12T14:04:00+11:00.");
     assert_string_equal(of_header("-- parameter: P timestamp default '2024-01-12 14:04'\n"
@@ -211,9 +211,10 @@ static void today_is_the_day_of_the_zone(void **state)
         of_header("-- parameter: P date default today\n-- timezone: Pacific/Pago_Pago\n",
                   noon_ms - INT64_C(2) * 3600 * 1000, "{}"),
         "{\"P\":\"2024-02-28\"}");
-    assert_string_equal(of_header("-- timezone: Australia/Sidney\n", 0, "{}"),
-                        "t.sql:3: 'Australia/Sidney' is no time zone of this machine's tz database "
-                        "(the package tzdata); write a name such as Australia/Sydney");
+    assert_string_equal(
+        of_header("-- timezone: Australia/Sidney\n", 0, "{}"),
+        "t.sql:3: 'Australia/Sidney' is not a time zone of this machine's tz database "
+        "(the package tzdata); write a name such as Australia/Sydney");
 }
 
 static void a_default_may_be_a_day_by_its_distance(void **state)
@@ -250,10 +251,11 @@ static void a_default_may_be_a_day_by_its_distance(void **state)
         snprintf(header, sizeof(header), "-- parameter: P date default %s\n", wrong[i]);
         assert_true(strstr(of_header(header, noon_ms, "{}"), "t.sql:3: ") != NULL);
     }
-    assert_non_null(strstr(of_header("-- parameter: P date default yesterday\n", 0, "{}"),
-                           "'yesterday' is no default for 'P' of type date; write a value of that "
-                           "type, today, today-30d, month-start, month-end, last-month-start, "
-                           "last-month-end or year-start, in"));
+    assert_non_null(
+        strstr(of_header("-- parameter: P date default yesterday\n", 0, "{}"),
+               "'yesterday' is not a valid default for 'P'; use a date written YYYY-MM-DD, today, "
+               "today-30d, month-start, month-end, last-month-start, "
+               "last-month-end or year-start, in"));
     /* A word is no value for callers, and no other type has it. */
     assert_non_null(strstr(of_header("-- parameter: P date\n", 0, "{\"P\": \"today\"}"),
                            "takes a date written YYYY-MM-DD; 'today' is not one."));
@@ -319,24 +321,24 @@ static void limits_that_contradict_are_errors_of_the_definition(void **state)
         {"decimal min 1.1 max 1.09", "no value of 'P' is at least 1.1"},
         {"date min 2024-01-02 max 2024-01-01", "no value of 'P'"},
         {"integer default 600 max 500",
-         "the default is refused: Parameter 'P' takes an integer such as 42, "
+         "the default is rejected: Parameter 'P' takes an integer such as 42, "
          "at most 500; '600' is not one."},
         {"string default a matching \"b\"",
-         "the default is refused: Parameter 'P' takes a text, matching b"},
-        {"integer min x", "'x' is no min for 'P'; write a value of type integer"},
-        {"integer min", "'' is no min for 'P'"},
+         "the default is rejected: Parameter 'P' takes a text, matching b"},
+        {"integer min x", "'x' is not a valid min for 'P'; write a value of type integer"},
+        {"integer min", "'' is not a valid min for 'P'"},
         {"integer min 1 min 2", "duplicate min of 'P'"},
         {"string max 5", "max is for integer, decimal, date and timestamp"},
         {"integer matching \"a\"", "matching is for string"},
         {"string matching a", "matching takes an expression in double quotes"},
         {"string matching \"a", "matching takes an expression in double quotes"},
-        {"string matching \"(a\"", "is no POSIX extended expression: "},
-        {"string matching \"a)(b\"", "is no POSIX extended expression: "},
+        {"string matching \"(a\"", "is not a POSIX extended regular expression: "},
+        {"string matching \"a)(b\"", "is not a POSIX extended regular expression: "},
         {"string matching \"(a)\\1\"", "has no references"},
         {"string matching \"(a{200}){200}\"", "the counts in its braces multiply to more than 200"},
         {"string matching \"a\" matching \"a\"", "duplicate matching of 'P'"},
         {"integer required required", "'required' is not understood"},
-        {"integer min 1 required default 2", "'P' is required and has a default"},
+        {"integer min 1 required default 2", "'P' is required, so its default is never used"},
     };
     char header[200];
 

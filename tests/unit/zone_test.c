@@ -113,7 +113,7 @@ static void what_is_no_zone_is_refused(void **state)
         if (zone_open(names[i], &zone, &err) != -E_INVALID)
             fail_msg("%s is a zone", names[i]);
         assert_null(zone);
-        assert_non_null(strstr(err.text, "is no time zone"));
+        assert_non_null(strstr(err.text, "is not a time zone"));
     }
 }
 
