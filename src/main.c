@@ -1,4 +1,5 @@
 /* src/main.c -- reportd: find the verb, run it. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ int main(int argc, char **argv)
     int status;
 
     descriptors_fill_standard();
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error, as a full disk is */
     if (argc < 2) {
         usage(stderr);
         return EXIT_USAGE;

@@ -6,8 +6,9 @@
 
 void signals_ignore(void)
 {
-    static const int list[] = {SIGUSR1, SIGUSR2,   SIGALRM, SIGQUIT, SIGPIPE,  SIGXFSZ,
-                               SIGPROF, SIGVTALRM, SIGIO,   SIGPWR,  SIGWINCH, SIGSTKFLT};
+    static const int list[] = {SIGUSR1,  SIGUSR2,   SIGALRM, SIGQUIT, SIGPIPE,
+                               SIGXFSZ,  SIGXCPU,   SIGPROF, SIGIO,   SIGPWR,
+                               SIGWINCH, SIGVTALRM, SIGTTIN, SIGTTOU, SIGSTKFLT};
 
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
         signal(list[i], SIG_IGN);

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* From now on SIGINT, SIGTERM and SIGHUP set the flag and SIGPIPE is ignored. */
+/* From now on SIGINT, SIGTERM and SIGHUP set the flag; SIGPIPE and SIGXFSZ are ignored. */
 void signal_catch(void);
 bool signal_came(void);
 /* The number of the last one, 0 if none came; signal_clear() keeps it. */

@@ -446,17 +446,23 @@ static int fit_connections(struct config *config, struct err *err)
     return 0;
 }
 
-/* Before any thread starts: signals come to serve_until_signal() only, and what workers inherit. */
-static void prepare_process(const struct config *config, sigset_t *signals)
+/* Before any thread starts, and before anything takes time: signals come to serve_until_signal()
+ * only. */
+static void prepare_signals(sigset_t *signals)
 {
-    char memory[24];
-
     sigemptyset(signals);
     sigaddset(signals, SIGTERM);
     sigaddset(signals, SIGINT);
     sigaddset(signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     signals_ignore();
+}
+
+/* What workers inherit. */
+static void prepare_process(const struct config *config)
+{
+    char memory[24];
+
     snprintf(memory, sizeof(memory), "%lld", (long long)config->worker_memory.number);
     setenv("REPORTD_WORKER_MEMORY", memory, 1);
     umask(077);
@@ -482,6 +488,7 @@ int verb_serve(int argc, char **argv)
 
     if (rc != 0)
         return rc - 1;
+    prepare_signals(&node.signals);
     rc = config_load(file, &node.config, &err);
     if (rc < 0) {
         fprintf(stderr, "reportd serve: %s\n", err.text);
@@ -489,7 +496,7 @@ int verb_serve(int argc, char **argv)
     }
     log_init(log_level_of(node.config->log_level.text),
              strcmp(node.config->log_format.text, "json") == 0);
-    prepare_process(node.config, &node.signals);
+    prepare_process(node.config);
     log_start(); /* without it lines are written at once */
     rc = fit_connections(node.config, &err);
     if (rc == 0)

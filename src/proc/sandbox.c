@@ -6,6 +6,7 @@
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -47,6 +48,7 @@ void sandbox_limit_cpu(int64_t ms)
     limit.rlim_cur = (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec + 2 + (ms + 999) / 1000);
     if (ms == 0 || limit.rlim_cur > limit.rlim_max)
         limit.rlim_cur = limit.rlim_max; /* the service manager's, or none */
+    signal(SIGXCPU, SIG_DFL);
     setrlimit(RLIMIT_CPU, &limit);
 }
 

@@ -13,7 +13,8 @@
 bool sandbox_process(int64_t memory);
 
 /* The processor time of the process: `ms` more from now on (0: no limit), rounded up to seconds; at
- * the end of it SIGXCPU, which ends the process. Each call replaces what the one before has set. */
+ * the end of it SIGXCPU, which from now on ends the process. Each call replaces what the one before
+ * has set. */
 void sandbox_limit_cpu(int64_t ms);
 
 /* The calling thread and those it starts from now on: no file may be opened for writing, made or

@@ -3,16 +3,21 @@ log that stops."""
 
 import os
 import re
+import resource
 import signal
+import subprocess
 import threading
 
 import pytest
 import requests
 
-from harness import ENDS_WITHIN, poll
+from harness import ENDS_WITHIN, PATIENCE, failed, poll
 
-HARMLESS = ["SIGUSR1", "SIGUSR2", "SIGALRM", "SIGQUIT", "SIGPIPE", "SIGVTALRM", "SIGPROF", "SIGIO",
-            "SIGWINCH", "SIGPWR", "SIGXFSZ", "SIGRTMIN", "SIGRTMAX"]
+# What is meant to end or stop a server or to continue it, or says that it has a fault.
+MEANT = {"SIGTERM", "SIGINT", "SIGKILL", "SIGSTOP", "SIGTSTP", "SIGCONT",
+         "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGSYS"}
+HARMLESS = sorted(signal.valid_signals() - {getattr(signal, name) for name in MEANT})
+MiB = 1024 * 1024
 PIPE = 65536  # bytes that the kernel keeps for a reader
 QUEUE = 2 * 256 * 1024  # … and the server
 LINE = 300  # at least, of an answer with a request id as long as it may be
@@ -44,17 +49,57 @@ def draining(make_server):
         assert stopped(server) == 0
 
 
-@pytest.mark.parametrize("name", HARMLESS)
-def test_a_signal_that_says_nothing_ends_neither_server_nor_worker(server, alice, name):
+@pytest.mark.parametrize("number", HARMLESS)
+def test_a_signal_that_says_nothing_ends_neither_server_nor_worker(server, alice, number):
     workers = server.workers()
-    number = getattr(signal, name)
-    for pid in [server.process.pid, *workers]:
+    os.kill(server.process.pid, number)
+    for pid in workers if number != signal.SIGXCPU else []:  # which ends a report that takes too much
         os.kill(pid, number)
-    for pid in workers:  # "read the definitions again", sent to all that is called reportd
-        os.kill(pid, signal.SIGHUP)
     alice.complete("Quick", ProductID="1")
     alice.complete("Quick", ProductID="2")
     assert server.process.poll() is None and server.workers() == workers
+
+
+def test_a_signal_to_read_the_definitions_does_not_end_a_server_that_is_not_ready(make_server):
+    """It is sent while the server reads a configuration that does not come."""
+    server = make_server()
+    server.stop()
+    path = server.folder / "reportd.conf"
+    words = path.read_text()
+    path.unlink()
+    os.mkfifo(path)
+    with open(server.log, "ab") as log:
+        server.process = subprocess.Popen([*server.program, "serve", "-c", path], env=server.environment,
+                                          cwd=server.folder, stdout=subprocess.PIPE, stderr=log)
+    with open(path, "w") as fifo:  # which waits until the server has opened it
+        for name in ("SIGHUP", "SIGUSR1", "SIGQUIT", "SIGALRM"):
+            server.process.send_signal(getattr(signal, name))
+        fifo.write(words)
+    assert server.process.stdout.readline().startswith(b"ready on ")
+    assert server.stop() == 0
+
+
+def limit_files(size, *pids):
+    for pid in pids:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def test_a_limit_on_the_size_of_files_is_an_error_like_others(make_server):
+    """Of the store, of the log, of a result: what cannot be written is answered so, and nothing ends."""
+    server = make_server(workers=1)
+    client = server.client("alice")
+    client.complete("Quick", ProductID="1")
+    pids = [server.process.pid, *server.workers()]
+    limit_files(4096, *pids)
+    failed(client.submit("Quick", {"ProductID": "1"}), 503)
+    assert requests.get(server.url + "/Common/HealthCheck", timeout=PATIENCE).status_code == 503
+    limit_files(resource.RLIM_INFINITY, pids[0])
+    limit_files(MiB, pids[1])
+    answer = client.finish(client.order("Big", Rows="300000"))
+    assert answer.json()["data"] == "error", answer.text
+    limit_files(resource.RLIM_INFINITY, *pids)
+    client.complete("Big", Rows="300000")
+    assert [server.process.pid, *server.workers()] == pids and server.process.poll() is None
 
 
 def test_while_it_drains_everything_that_comes_is_told_to_come_back(draining):
