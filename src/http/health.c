@@ -1,7 +1,8 @@
 /* src/http/health.c -- probes of the store, the spool and the workers, one at a time, whoever asks.
  *
- * The store is asked to write, as a POST would (STORE_PROBE), and the folders get a file. Anything
- * of that may hang: so a thread does it, and whoever asks is woken by a deadline. */
+ * The store is asked what a POST asks it: does a session live (STORE_SESSION), and would a report
+ * be stored (STORE_PROBE); once on each of its connections, since any of them may hang. The folders
+ * get a file. A thread does all that, and whoever asks is woken by a deadline. */
 #include "http/health.h"
 
 #include <pthread.h>
@@ -11,7 +12,7 @@
 #include "base/lane.h"
 #include "base/thread.h"
 
-enum { STORE_ANSWER_MS = 700 };
+enum { STORE_ANSWER_MS = 700, QUESTIONS = 2 };
 
 struct health {
     struct health_spec spec;
@@ -23,8 +24,8 @@ struct health {
     /* under the lock */
     bool asked;
     struct err found;
-    struct store_op op;
-    bool posted, answered; /* a store that hangs is not asked again */
+    struct store_op ops[QUESTIONS];
+    int unanswered; /* of `ops`: a store that hangs is not asked again */
 };
 
 static void on_answer(struct store_op *op)
@@ -32,53 +33,54 @@ static void on_answer(struct store_op *op)
     struct health *health = op->owner;
 
     lock_take(&health->lock);
-    health->answered = true;
+    health->unanswered--;
     pthread_cond_signal(&health->answer);
     lock_release(&health->lock);
 }
 
-static void post_op(struct health *health)
+/* Until the store has answered all, or in time. */
+static int await_answers(struct health *health, int64_t until_ms, struct err *err)
 {
-    bool post;
+    bool early = true, answered;
 
     lock_take(&health->lock);
-    post = !health->posted || health->answered; /* answered: an earlier question, too late */
-    if (post) {
-        health->op = (struct store_op){.verb = STORE_PROBE, .done = on_answer, .owner = health};
-        health->posted = true;
-        health->answered = false;
-    }
+    while (health->unanswered > 0 && early)
+        early = lock_wait_until(&health->lock, &health->answer, until_ms);
+    answered = health->unanswered == 0;
     lock_release(&health->lock);
-    if (post)
-        store_post(health->spec.store, &health->op);
+    if (answered)
+        return 0;
+    return err_set(err, -E_STORE, "The store has not answered within %d ms.", STORE_ANSWER_MS);
 }
 
-/* Until the store has answered, or in time: is there an answer? */
-static bool await_answer(struct health *health)
+/* Both questions, once: of the session zero, which is nobody's. */
+static int ask_store(struct health *health, int64_t until_ms, struct err *err)
 {
-    int64_t until_ms = clock_mono_ms() + STORE_ANSWER_MS;
-    bool early = true;
+    static const enum store_verb verbs[QUESTIONS] = {STORE_SESSION, STORE_PROBE};
+    int rc = await_answers(health, until_ms, err); /* to earlier ones, which came too late */
 
-    lock_check_held(&health->lock);
-    while (!health->answered && early)
-        early = lock_wait_until(&health->lock, &health->answer, until_ms);
-    return health->answered;
+    if (rc < 0)
+        return rc;
+    health->unanswered = QUESTIONS;
+    for (int i = 0; i < QUESTIONS; i++)
+        health->ops[i] = (struct store_op){.verb = verbs[i], .done = on_answer, .owner = health};
+    for (int i = 0; i < QUESTIONS; i++)
+        store_post(health->spec.store, &health->ops[i]);
+    rc = await_answers(health, until_ms, err);
+    for (int i = 0; rc == 0 && i < QUESTIONS; i++) {
+        rc = health->ops[i].rc;
+        *err = health->ops[i].err;
+    }
+    return rc;
 }
 
 static int probe_store(struct health *health, struct err *err)
 {
-    int rc;
+    int64_t until_ms = clock_mono_ms() + STORE_ANSWER_MS;
+    int rc = 0;
 
-    post_op(health);
-    lock_take(&health->lock);
-    if (!await_answer(health)) {
-        rc = err_set(err, -E_STORE, "The store has not answered within %d ms.", STORE_ANSWER_MS);
-    } else {
-        health->posted = false;
-        rc = health->op.rc;
-        *err = health->op.err;
-    }
-    lock_release(&health->lock);
+    for (int i = store_connections(health->spec.store); i > 0 && rc == 0; i--)
+        rc = ask_store(health, until_ms, err);
     return rc;
 }
 
@@ -150,7 +152,7 @@ void health_free(struct health *health)
         return;
     lane_free(health->lane);
     lock_take(&health->lock);
-    while (health->posted && !health->answered)
+    while (health->unanswered > 0)
         lock_wait(&health->lock, &health->answer);
     lock_release(&health->lock);
     pthread_cond_destroy(&health->answer);

@@ -10,13 +10,14 @@
 #include "store/postgres_impl.h"
 
 enum {
-    BATCH_MAX = 64,     /* as the engine's */
-    ANSWER_MS = 10000,  /* longest wait for the answers to a batch */
-    DOUBT_MS = 15000,   /* how long to find out whether a batch was committed */
-    BLINK_MS = 1000,    /* how long a database that has just gone away may take to come back */
-    LOST_MAX = 5,       /* tries of a batch whose session is ended each time */
-    PAUSE_MS = 20,      /* between tries */
-    CONFLICTS_MAX = 5,  /* tries of a batch that loses against another */
+    BATCH_MAX = 64,    /* as the engine's */
+    ALIVE_MS = 2000,   /* longest wait for a sign of life, before anything that may take its time */
+    ANSWER_MS = 10000, /* … and then for the answers to a batch */
+    DOUBT_MS = 15000,  /* how long to find out whether a batch was committed */
+    BLINK_MS = 1000,   /* how long a database that has just gone away may take to come back */
+    LOST_MAX = 5,      /* tries of a batch whose session is ended each time */
+    PAUSE_MS = 20,     /* between tries */
+    CONFLICTS_MAX = 5, /* tries of a batch that loses against another */
     CONFLICT_MS = 2000, /* a lock that took so long is no other batch's */
     STALE_MAX = 3,      /* tries with newer keys, before what no key opens is given up */
 };
@@ -163,11 +164,11 @@ static void read_owed(struct postgres_conn *c)
         c->trouble = PG_GOOD;
 }
 
-/* Does the batch write something down that the newest key has to seal? */
+/* Does the batch write something down that the newest key has to seal, or would it? */
 static bool seals(const struct place *places, int count)
 {
     for (int i = 0; i < count; i++) {
-        if (places[i].op->verb == STORE_SUBMIT)
+        if (places[i].op->verb == STORE_SUBMIT || places[i].op->verb == STORE_PROBE)
             return true;
     }
     return false;
@@ -191,8 +192,6 @@ static void send_hold(struct postgres_conn *c)
 static void send_batch(struct postgres_conn *c, const struct place *places, int count,
                        enum store_kind kind)
 {
-    if (kind != STORE_READ)
-        call_plain(c, PG_BEGIN);
     if (kind != STORE_READ && kind != STORE_DURABLE)
         call_plain(c, PG_HASTE);
     if (seals(places, count))
@@ -210,8 +209,9 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
 static void read_batch(struct postgres_conn *c, const struct place *places, int count,
                        enum store_kind kind)
 {
-    bool good = kind == STORE_READ || results_take(c);
+    bool good = kind != STORE_READ || results_take(c);
 
+    c->deadline_ms = clock_mono_ms() + ANSWER_MS;
     if (good && kind != STORE_READ && kind != STORE_DURABLE)
         good = results_take(c);
     if (good && seals(places, count))
@@ -241,12 +241,29 @@ static void roll_back(struct postgres_conn *c)
         c->trouble = trouble;
 }
 
+/* A session that hangs is found by what takes no time. What writes sends nothing else until that is
+ * answered: so there is no doubt that nothing was committed. */
+static bool begin(struct postgres_conn *c, enum store_kind kind)
+{
+    c->trouble = PG_GOOD;
+    c->sent = false;
+    c->sent_ms = clock_mono_ms();
+    c->deadline_ms = c->sent_ms + ALIVE_MS;
+    call_plain(c, kind == STORE_READ ? PG_ALIVE : PG_BEGIN);
+    call_flush(c);
+    if (kind != STORE_READ && !results_take(c))
+        c->trouble = PG_LOST;
+    return c->trouble == PG_GOOD;
+}
+
 static enum postgres_trouble try_batch(struct postgres_conn *c, const struct place *places,
                                        int count, enum store_kind kind)
 {
-    c->trouble = PG_GOOD;
-    c->sent_ms = clock_mono_ms();
-    c->deadline_ms = c->sent_ms + ANSWER_MS;
+    if (!begin(c, kind)) {
+        postgres_disconnect(c);
+        return PG_LOST;
+    }
+    c->sent = kind != STORE_READ;
     send_batch(c, places, count, kind);
     read_batch(c, places, count, kind);
     if (c->trouble == PG_GOOD && c->base.changes_lost)
@@ -266,7 +283,7 @@ static enum postgres_trouble try_batch(struct postgres_conn *c, const struct pla
 static int find_connection(struct postgres_conn *c, struct err *err)
 {
     c->trouble = PG_GOOD;
-    c->deadline_ms = clock_mono_ms() + ANSWER_MS;
+    c->deadline_ms = clock_mono_ms() + ALIVE_MS;
     if (c->pg != NULL) {
         read_owed(c);
         if (c->trouble == PG_LOST || !pg_is_there(c->pg))
@@ -338,7 +355,7 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
         return PG_GOOD;
     *err = c->err;
     forget_found(c, places, count);
-    c->again = c->again || ((trouble == PG_LOST || trouble == PG_STALE) && kind != STORE_READ);
+    c->again = c->again || ((trouble == PG_LOST || trouble == PG_STALE) && c->sent);
     return trouble == PG_STALE ? take_new_keys(c, ++tries->stale, err) : trouble;
 }
 

@@ -59,6 +59,7 @@ struct postgres_conn {
     int owed;                     /* notifications sent whose answers nobody has read */
     /* of the batch under way */
     bool again;                    /* it may have been committed before */
+    bool sent;                     /* it writes, and more of it was sent than its BEGIN */
     bool blind;                    /* what no key opens is given as not there */
     struct erase_key sealing;      /* what SUBMIT seals with */
     enum postgres_trouble trouble; /* sticky */
@@ -139,6 +140,8 @@ void call_guids(struct call *call, const struct pg_guids *guids);
 void call_send(struct call *call);
 /* A statement without parameters. */
 void call_plain(struct postgres_conn *c, enum postgres_statement which);
+/* The server is to answer what was sent so far without waiting for the rest of the pipeline. */
+void call_flush(struct postgres_conn *c);
 /* What was sent is a pipeline; it goes out now. */
 void call_sync(struct postgres_conn *c);
 

@@ -146,6 +146,12 @@ void call_plain(struct postgres_conn *c, enum postgres_statement which)
     call_send(&call);
 }
 
+void call_flush(struct postgres_conn *c)
+{
+    if (c->trouble == PG_GOOD && PQsendFlushRequest(c->pg) == 0)
+        note_lost(c, PG_GONE);
+}
+
 void call_sync(struct postgres_conn *c)
 {
     if (c->trouble == PG_GOOD && (PQpipelineSync(c->pg) == 0 || PQflush(c->pg) < 0))

@@ -60,6 +60,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
 /* Name, types of the parameters (b boolean, g uuid, G uuid[], i bigint, t text, x bytea), text. */
 #define POSTGRES_STATEMENTS(X)                                                                     \
     /* ---- transactions ---- */                                                                   \
+    X(ALIVE, "", "SELECT")                                                                         \
     X(BEGIN, "", "BEGIN")                                                                          \
     X(HASTE, "", "SET LOCAL synchronous_commit = off")                                             \
     X(COMMIT, "", "COMMIT")                                                                        \

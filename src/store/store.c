@@ -46,7 +46,8 @@ struct reader {
 /* The connections that a lane's threads share: each batch takes one. */
 struct pool {
     struct lane *lane;
-    struct store_conn *idle;
+    struct store_conn *idle, **last; /* in the order in which they were given back */
+    int count;
 };
 
 struct store {
@@ -88,15 +89,19 @@ static struct store_conn *take_conn(struct store *store, struct pool *pool)
     lock_take(&store->lock);
     conn = pool->idle;
     pool->idle = conn->next;
+    if (pool->idle == NULL)
+        pool->last = &pool->idle;
     lock_release(&store->lock);
     return conn;
 }
 
+/* Behind the others: so all of them are used, however little there is to do. */
 static void give_conn(struct store *store, struct pool *pool, struct store_conn *conn)
 {
     lock_take(&store->lock);
-    conn->next = pool->idle;
-    pool->idle = conn;
+    conn->next = NULL;
+    *pool->last = conn;
+    pool->last = &conn->next;
     lock_release(&store->lock);
 }
 
@@ -407,13 +412,16 @@ static void reader_thread_ends(void *value)
     lock_release(&store->lock);
 }
 
-/* This thread's connection, opened at its first read. NULL: `err` says why. */
+/* This thread's connection, opened at its first read, unless a file is missing, since to open the
+ * store would make another. NULL: `err` says why. */
 static struct store_conn *reader_conn(struct store *store, struct err *err)
 {
     struct reader *reader = pthread_getspecific(store->reader_key);
 
     if (reader != NULL)
         return reader->conn;
+    if (store->ops->check(store->first, err) < 0)
+        return NULL;
     reader = calloc(1, sizeof(*reader));
     if (reader == NULL || pthread_setspecific(store->reader_key, reader) != 0) {
         free(reader);
@@ -480,6 +488,8 @@ static struct store *store_alloc(const struct store_ops *ops)
         return NULL;
     }
     store->ops = ops;
+    store->writing.last = &store->writing.idle;
+    store->reading.last = &store->reading.idle;
     lock_init(&store->lock);
     pthread_rwlock_init(&store->listening, NULL);
     stamps_init(&store->stamps);
@@ -501,6 +511,7 @@ static int open_pool(struct store *store, struct pool *pool, struct lane_spec sp
         conn->store = store;
         give_conn(store, pool, conn);
     }
+    pool->count = have;
     spec.context = store;
     pool->lane = lane_new(&spec);
     if (pool->lane == NULL)
@@ -606,6 +617,13 @@ int64_t store_clock_ahead_ms(const struct store *store)
 bool store_is_shared(const struct store *store)
 {
     return store->ops->shared;
+}
+
+int store_connections(const struct store *store)
+{
+    const int writing = store->writing.count, reading = store->reading.count;
+
+    return writing > reading ? writing : reading;
 }
 
 int store_hear(struct store *store, struct err *err)

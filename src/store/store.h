@@ -510,6 +510,10 @@ struct store_backup_watch {
 int store_backup(struct store *store, const char *path, const struct store_backup_watch *watch,
                  struct err *err);
 
+/* Connections to write, or to read if those are more. An operation takes the one that was idle for
+ * the longest: so many operations of a kind, one after the other, meet each that hangs. */
+int store_connections(const struct store *store);
+
 /* Do other nodes use it? Then claims have leases, which HEARTBEAT keeps up. */
 bool store_is_shared(const struct store *store);
 

@@ -1,8 +1,10 @@
 """GET /Common/HealthCheck is 503, within a second, whenever a POST is refused, and when no worker can be started."""
 
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -221,14 +223,113 @@ def test_a_full_disk_of_the_store(mounts, tmp_path):
     disk.unmount()
 
 
-def test_a_table_that_is_locked(make_cluster, postgres):
+@pytest.fixture
+def one_node(make_cluster, own_postgres):
+    """The node, and the processes of its PostgreSQL, which are continued at the end."""
+    cluster = make_cluster(nodes=1, server=own_postgres)
+    processes = Processes(own_postgres)
+    yield cluster.nodes[0], processes
+    processes.resume()
+
+
+class Processes:
+    """Of a PostgreSQL, by what they do."""
+
+    def __init__(self, postgres):
+        self.postgres = postgres
+        self.postmaster = int((postgres.folder / "data/postmaster.pid").read_text().splitlines()[0])
+        self.stopped = []
+
+    def of(self, condition):
+        return [int(pid) for pid in self.postgres.sql(
+            f"SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {condition}")]
+
+    def pause(self, *pids):
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+            self.stopped.append(pid)
+
+    def resume(self):
+        for pid in self.stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self.stopped = []
+
+
+READS, WRITES = "query LIKE '%FROM session s JOIN account%'", "query = 'COMMIT'"
+
+
+@pytest.mark.parametrize("what", [READS, WRITES], ids=["reads", "writes"])
+def test_sessions_that_hang_and_cannot_be_replaced(one_node, what):
+    """All that read, or all that write: a POST needs both."""
+    node, processes = one_node
+    client = node.client(ALICE)
+    works(node, client)
+
+    def of_the_kind():
+        check(node)  # uses each
+        pids = processes.of(f"application_name = 'reportd' AND {what}")
+        return pids if len(pids) == 2 else None
+
+    processes.pause(processes.postmaster, *poll(of_the_kind, what="the sessions"))
+    assert check(node) == 503
+    failed(client.submit("Quick", {"ProductID": "1"}), 503)
+    assert check(node) == 503
+    processes.resume()
+    works(node, client)
+
+
+def test_a_process_of_postgresql_that_hangs_refuses_no_post(one_node):
+    """Each that there is, one after the other: a session that hangs is replaced."""
+    node, processes = one_node
+    client = node.client(ALICE)
+    works(node, client)
+    for pid in processes.of("true"):
+        processes.pause(pid)
+        for _ in range(4):  # on each connection
+            reference = client.order("Quick", ProductID="1")
+        poll(lambda: is_healthy(node), what="health")
+        processes.resume()
+        assert client.finish(reference).json()["data"] == "complete"
+        client.delete_all()
+    processes.pause(processes.postmaster)
+    for _ in range(4):
+        client.complete("Quick", ProductID="1")
+    assert check(node) == 200
+    processes.resume()
+
+
+def test_all_sessions_that_hang_at_once_are_replaced(one_node):
+    node, processes = one_node
+    client = node.client(ALICE)
+    works(node, client)
+    processes.pause(*processes.of("application_name LIKE 'reportd%'"))
+    client.order("Quick", ProductID="1")
+    works(node, client)
+
+
+def test_a_network_that_swallows_everything(make_cluster):
+    cluster = make_cluster(nodes=1, tcp=True)
+    node, = cluster.nodes
+    client = node.client(ALICE)
+    works(node, client)
+    cluster.proxies[0].cut()
+    assert check(node) == 503
+    failed(client.submit("Quick", {"ProductID": "1"}), 503)
+    assert check(node) == 503
+    cluster.proxies[0].mend()
+    works(node, client)
+
+
+@pytest.mark.parametrize("table", ["report", "account", "session", "erase_key"])
+def test_a_table_that_is_locked(make_cluster, postgres, table):
     cluster = make_cluster(nodes=1)
     node, = cluster.nodes
     client = node.client(ALICE)
-    assert check(node) == 200
+    works(node, client)
     lock = subprocess.Popen(postgres.psql(cluster.database), stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE, text=True)
-    lock.stdin.write("BEGIN; LOCK TABLE reportd.report; SELECT 'locked';\n")
+    lock.stdin.write(f"BEGIN; LOCK TABLE reportd.{table}; SELECT 'locked';\n")
     lock.stdin.flush()
     assert lock.stdout.readline() == "locked\n"
     assert check(node) == 503
@@ -238,6 +339,17 @@ def test_a_table_that_is_locked(make_cluster, postgres):
     lock.stdin.close()
     lock.wait(PATIENCE)
     works(node, client)
+
+
+def test_a_store_that_another_process_writes_to(own):
+    server, client = own
+    with contextlib.closing(sqlite3.connect(server.folder / "store.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert check(server) == 503
+        failed(client.submit("Quick", {"ProductID": "1"}), 503)
+        assert check(server) == 503
+        other.execute("ROLLBACK")
+    works(server, client)
 
 
 def test_a_database_that_is_away(make_cluster, own_postgres):
