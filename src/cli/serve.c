@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,7 @@
 /* Everything that runs, in the order in which it is opened. */
 struct node {
     sigset_t signals; /* that stop it, or have it read the definitions; blocked in all threads */
+    atomic_bool drained;
     struct config *config;
     struct token_key *key;
     struct receipt_keys *receipt_keys;
@@ -316,13 +318,14 @@ static int open_services(struct node *node, struct err *err)
     return server_new(&services, &node->server, err);
 }
 
-/* Until it is cancelled: another signal to stop ends what the drain waits for. */
+/* Until the drain is over: another signal to stop ends what it waits for. The thread is not
+ * cancelled, since it may have a lock. */
 static void *hurry_thread(void *arg)
 {
     struct node *node = arg;
     int signal_number;
 
-    while (sigwait(&node->signals, &signal_number) == 0) {
+    while (sigwait(&node->signals, &signal_number) == 0 && !atomic_load(&node->drained)) {
         if (signal_number == SIGHUP)
             continue;
         log_warn("stop.hurried", "signal=%d", signal_number);
@@ -352,7 +355,8 @@ static void drain_node(struct node *node)
         supervisor_drain(node->supervisor, node->config->drain_grace.number);
     server_close(node->server);
     if (may_hurry) {
-        pthread_cancel(hurry);
+        atomic_store(&node->drained, true);
+        pthread_kill(hurry, SIGHUP);
         pthread_join(hurry, NULL);
     }
 }
