@@ -335,10 +335,17 @@ static int find_file(struct trial *trial, const char *path, struct err *err)
     return rc;
 }
 
+static void on_broken(void *context, const char *text)
+{
+    *(bool *)context = true;
+    on_problem(NULL, text);
+}
+
 static int find_name(struct trial *trial, const char *name, struct err *err)
 {
     struct catalog_spec spec = {.folder = trial->config->reports.text};
     int rc = catalog_new(&spec, &trial->catalog, err);
+    bool broken = false;
 
     if (rc < 0)
         return rc;
@@ -347,14 +354,16 @@ static int find_name(struct trial *trial, const char *name, struct err *err)
         return 0;
     /* It may be one of those that are broken. */
     catalog_free(trial->catalog);
-    spec.problem = on_problem;
+    spec.problem = on_broken;
+    spec.context = &broken;
     rc = catalog_new(&spec, &trial->catalog, err);
     if (rc < 0) {
         trial->catalog = NULL;
         return rc;
     }
-    return err_set(err, -E_NOT_FOUND, "there is no report '%.128s' in %.200s", name,
-                   trial->config->reports.text);
+    return err_set(err, -E_NOT_FOUND, "there is no report '%.128s' in %.200s%s", name,
+                   trial->config->reports.text,
+                   broken ? ", unless it is in a file with problems: correct these first" : "");
 }
 
 static int find_definition(struct trial *trial, const char *name, struct err *err)

@@ -456,7 +456,8 @@ static int sql_token(struct parser *p, const struct sql_walk *walk, const struct
     }
     if (token->kind == SQL_LINE_COMMENT || token->kind == SQL_BLOCK_COMMENT)
         return 0;
-    if (token->kind == SQL_PARAMETER && p->section != NULL && p->place == SECTION_VALUES)
+    if (token->kind == SQL_PARAMETER && p->section != NULL && p->section != &p->stray &&
+        p->place == SECTION_VALUES)
         values_name(p, token);
     else if (token->kind == SQL_PARAMETER)
         used = use_parameter(p, walk, token);

@@ -124,7 +124,11 @@ def test_parameters_are_those_of_the_server(bench):
     assert json.loads(out)["data"]["results"][0]["text"] == "a=b"
     assert "'Number'" in bench.run("Typed", "Number=x", status=1)[1]
     assert "write NAME=VALUE" in bench.run("Typed", "Number", status=1)[1]
-    assert "there is no report 'Nix'" in bench.run("Nix", status=1)[1]
+    assert bench.run("Nix", status=1)[1].endswith("/reports\n")
+    (bench.server.reports / "Nix.sql").write_text("-- report: Nix\n-- source: shop\n-- results\nSELECT :x AS x\n")
+    err = bench.run("Nix", status=1)[1]
+    (bench.server.reports / "Nix.sql").unlink()
+    assert ":x" in err and "/reports, unless it is in a file with problems: correct these first" in err
     assert "the parameter Number is given twice" in bench.run("Typed", "Number=1", "Number=2", status=1)[1]
     assert "which report?" in bench.run(status=2)[1]
     assert "exclude each other" in bench.run("--csv", "--table", "Typed", status=2)[1]
