@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from datetime import datetime, timezone
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
@@ -31,6 +32,8 @@ CASES = [
     ("ShippingModes", {"Modes": "REG AIR,TRUCK,FOB", "Year": "1997"}),
     ("ReturnedItems", {}),
     ("ReturnedItems", {"Year": "1994", "Quarter": "1", "MinBalance": "5000"}),
+    ("CustomerOrders", {"Customer": "76"}),
+    ("CustomerOrders", {"Customer": "76", "From": "1993-04-27T13:42:57+10:00", "To": "1998-01-01 00:00", "Most": "3"}),
 ]
 
 
@@ -65,7 +68,7 @@ class Definition:
 
     def __init__(self, name, given):
         text = (TPCH / f"reports/{name}.sql").read_text()
-        header, *sections = re.split(r"^-- (with|check: .*|results|set: \w+|summary)\n", text, flags=re.M)
+        header, *sections = re.split(r"^-- (with|values: \w+|check: .*|results|set: \w+|summary)\n", text, flags=re.M)
         self.columns = dict(re.findall(r"^-- column: (\S+) decimal\((\d+)\)", header, re.M))
         self.types = dict(re.findall(r"^-- parameter: (\w+) (\S+)", header, re.M))
         defaults = re.findall(r"^-- parameter: (\w+) \S+ default ('[^']*'|\S+)", header, re.M)
@@ -81,6 +84,10 @@ class Definition:
             return "(" + ", ".join(f"'{each}'" for each in value.split(",") if each or engine == "sqlite") + ")"
         if value is None:
             return "NULL"
+        if kind == "timestamp":  # the report's zone is UTC
+            moment = datetime.fromisoformat(value)
+            value = (moment if moment.tzinfo is None else moment.astimezone(timezone.utc)).strftime("%Y-%m-%d %H:%M:%S")
+            return f"timestamp '{value}'" if engine == "postgres" else f"'{value}'"
         if kind == "date":
             return f"date '{value}'" if engine == "postgres" else f"'{value}'"
         return f"'{value}'" if kind.startswith("enum") else value
@@ -129,7 +136,7 @@ class Definition:
     def expected(self, engine, shell):
         data = {}
         for section in self.sections:
-            rows = shell(self.sql(engine, section)) if not section.startswith(("with", "check")) else []
+            rows = shell(self.sql(engine, section)) if not section.startswith(("with", "values", "check")) else []
             if section == "results" or section.startswith("set: "):
                 data[section.removeprefix("set: ")] = self.nested(rows)
             elif section == "summary":
@@ -145,6 +152,13 @@ def test_reports_are_what_the_shells_answer_and_the_same_on_both(pair, name, par
     for engine, shell in pair.shells.items():
         definition = Definition(name, parameters)
         assert data == definition.expected(engine, shell), engine
+
+
+def test_a_form_gets_the_customers_that_the_shells_know(pair):
+    for server, shell in zip(pair.servers, pair.shells.values()):
+        given = server.client("alice").get("/Report/Types", params={"values": "CustomerOrders.Customer"}).json()["data"]
+        rows = shell(Definition("CustomerOrders", {}).sections["values: Customer"])
+        assert given == [{"value": str(row["c_custkey"]), "label": row["c_name"]} for row in rows] and given
 
 
 def test_money_is_printed_with_all_its_digits(pair):
