@@ -7,6 +7,7 @@ import select
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import threading
 import time
@@ -76,14 +77,14 @@ def make_database(path):
 def processes_below(pid):
     """The living children of a process, by pid."""
     found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            text = stat.read_text()
+            text = path.read_text()
         except OSError:
             continue
         state, parent = text.rpartition(")")[2].split()[:2]
         if int(parent) == pid and state != "Z":
-            found.append(int(stat.parent.name))
+            found.append(int(path.parent.name))
     return sorted(found)
 
 
@@ -224,6 +225,19 @@ class Server:
         """The names of the files and tables that have any of these bytes, or are called so."""
         return {name for name, data in self.stored()
                 if any(bytes_ in data or bytes_ in name.encode() for bytes_ in wanted)}
+
+    def nameless(self):
+        """Files without a name, in memory or unlinked, that it and its workers have open or mapped: pairs as of stored()."""
+        for pid in [self.process.pid, *processes_below(self.process.pid)]:
+            for kind in ("fd", "map_files"):
+                with contextlib.suppress(OSError):
+                    for path in Path(f"/proc/{pid}/{kind}").iterdir():
+                        with contextlib.suppress(OSError):
+                            if stat.S_ISREG(path.stat().st_mode) and path.stat().st_nlink == 0:
+                                yield os.readlink(path), path.read_bytes()
+
+    def holding_without_a_name(self, *wanted):
+        return {name for name, data in self.nameless() if any(bytes_ in data for bytes_ in wanted)}
 
     def metric(self, name):
         text = requests.get(self.url + "/metrics", timeout=PATIENCE).text

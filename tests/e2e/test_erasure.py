@@ -13,6 +13,7 @@ from fake_clock import MINUTE
 from harness import Client, poll
 from seams import passings, plan
 from stores import STORES
+from test_transfers import SlowClient
 
 pytestmark = pytest.mark.stores(*STORES)
 MARKED = """-- report: Marked
@@ -97,6 +98,8 @@ def traces(*texts):
 def assert_gone(server, marker, reference, *more):
     wanted = traces(marker, reference, *more)
     poll(lambda: not server.holding(*wanted), what=lambda: f"the end of what is in {server.holding(*wanted)}")
+    poll(lambda: not server.holding_without_a_name(*wanted),
+         what=lambda: f"the end of what is in {server.holding_without_a_name(*wanted)}")
     assert_log(server, marker, reference)
 
 
@@ -158,6 +161,36 @@ def test_nothing_is_left_of_a_deleted_report(shared, client, make):
         poll(lambda: any(is_result(name) for name in shared.holding(marker.encode())), what="the result")
     assert client.delete(reference).json()["result"] is True
     assert_gone(shared, marker, reference)
+
+
+def test_nothing_is_left_in_memory_that_looks_like_a_file(shared, client):
+    """The worker is given the parameters in one."""
+    marker = new_marker()
+    reference = processing(client, marker)
+    poll(lambda: any("reportd-texts" in name for name in shared.holding_without_a_name(marker.encode())),
+         what="the parameters of the worker")
+    client.delete(reference)
+    assert_gone(shared, marker, reference)
+
+
+def test_nothing_is_left_of_reports_that_are_deleted_at_once(own_server):
+    server, client = own_server(row_results="16K", workers=2)
+    markers = {make: new_marker() for make in (complete, small, error, queued)}
+    references = [make(client, marker) for make, marker in markers.items()]
+    answer = client.call("DELETE", "/Report/List", params={"Before": "2100-01-01T00:00:00Z"})
+    assert answer.json()["data"]["remaining"] == 0, answer.text
+    for marker, reference in zip(markers.values(), references):
+        assert_gone(server, marker, reference)
+
+
+def test_nothing_is_left_of_a_report_that_is_being_downloaded(own_server):
+    server, client = own_server()
+    marker = new_marker()
+    reference = client.complete("Marked", Note=marker, Rows="20000")
+    slow = SlowClient(client, reference)
+    client.delete(reference)
+    assert_gone(server, marker, reference)
+    slow.rest()
 
 
 def test_nothing_is_left_of_an_idempotency_key(shared, client):
