@@ -8,9 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* While it matches, regexec() remembers every state that it meets, and forgets none: as many as one
+ * for each byte, of any size. So the expression is compiled again after so many bytes. */
+enum { FRESH_BYTES = 4096 };
+
 struct pattern {
-    char *text;
+    char *text, *whole;
+    pthread_mutex_t mutex; /* regexec() has one of its own */
     regex_t regex;
+    bool stale;     /* there was no memory to compile it again: `regex` is nothing */
+    size_t matched; /* bytes, since it was compiled */
 };
 
 /* The process has the C locale, in which a character is a byte. */
@@ -63,10 +70,19 @@ static bool has_reference(const char *text)
     return false;
 }
 
+static int compile(struct pattern *pattern)
+{
+    int rc = regcomp(&pattern->regex, pattern->whole, REG_EXTENDED | REG_NOSUB);
+
+    pattern->stale = rc != 0;
+    pattern->matched = 0;
+    return rc;
+}
+
 int pattern_new(const char *text, struct pattern **ret, struct err *err)
 {
     struct pattern *pattern;
-    char *whole, why[128];
+    char why[128];
     locale_t before;
     int rc;
 
@@ -79,28 +95,28 @@ int pattern_new(const char *text, struct pattern **ret, struct err *err)
     pattern = calloc(1, sizeof(*pattern));
     if (pattern == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
+    pthread_mutex_init(&pattern->mutex, NULL);
+    pattern->stale = true; /* until it is compiled */
     pattern->text = strdup(text);
-    if (pattern->text == NULL || asprintf(&whole, "^(%s)$", text) < 0) {
-        free(pattern->text);
-        free(pattern);
+    if (pattern->text == NULL || asprintf(&pattern->whole, "^(%s)$", text) < 0) {
+        pattern->whole = NULL;
+        pattern_free(pattern);
         return err_set(err, -E_NOMEM, "out of memory");
     }
     before = enter();
     rc = regcomp(&pattern->regex, text, REG_EXTENDED | REG_NOSUB); /* "a)(b" is none by itself */
     if (rc == 0) {
         regfree(&pattern->regex);
-        rc = regcomp(&pattern->regex, whole, REG_EXTENDED | REG_NOSUB);
+        rc = compile(pattern);
     }
     if (rc != 0)
         regerror(rc, &pattern->regex, why, sizeof(why));
     leave(before);
-    free(whole);
     if (rc == 0) {
         *ret = pattern;
         return 0;
     }
-    free(pattern->text);
-    free(pattern);
+    pattern_free(pattern);
     return err_set(err, rc == REG_ESPACE ? -E_NOMEM : -E_INVALID, "%s", why);
 }
 
@@ -108,7 +124,10 @@ void pattern_free(struct pattern *pattern)
 {
     if (pattern == NULL)
         return;
-    regfree(&pattern->regex);
+    if (!pattern->stale)
+        regfree(&pattern->regex);
+    pthread_mutex_destroy(&pattern->mutex);
+    free(pattern->whole);
     free(pattern->text);
     free(pattern);
 }
@@ -118,11 +137,22 @@ const char *pattern_text(const struct pattern *pattern)
     return pattern->text;
 }
 
-bool pattern_matches(const struct pattern *pattern, const char *text)
+bool pattern_matches(struct pattern *pattern, const char *text)
 {
     locale_t before = enter();
-    bool matches = regexec(&pattern->regex, text, 0, NULL, 0) == 0;
+    bool matches;
 
+    pthread_mutex_lock(&pattern->mutex);
+    if (pattern->matched > FRESH_BYTES) {
+        regfree(&pattern->regex);
+        pattern->stale = true;
+        pattern->matched = 0;
+    }
+    if (pattern->stale)
+        compile(pattern);
+    matches = !pattern->stale && regexec(&pattern->regex, text, 0, NULL, 0) == 0;
+    pattern->matched += strlen(text);
+    pthread_mutex_unlock(&pattern->mutex);
     leave(before);
     return matches;
 }

@@ -16,7 +16,8 @@ int pattern_new(const char *text, struct pattern **ret, struct err *err);
 void pattern_free(struct pattern *pattern); /* NULL is fine */
 
 const char *pattern_text(const struct pattern *pattern); /* borrowed */
-/* Any thread. */
-bool pattern_matches(const struct pattern *pattern, const char *text);
+/* Any thread; one at a time, the others wait. Without memory nothing matches. What it keeps does
+ * not grow with the texts. */
+bool pattern_matches(struct pattern *pattern, const char *text);
 
 #endif

@@ -214,7 +214,7 @@ def test_an_answer_is_kept_for_a_minute(aging):
     aging.made.define("Kept", "SELECT name FROM mark")
     assert aging.ask("Kept") == "old"
     aging.mark("new")
-    aging.clock.jump(30 * SECOND)
+    aging.clock.jump(10 * SECOND)
     assert aging.ask("Kept") == "old"
     aging.clock.jump(60 * SECOND)
     poll(lambda: choices(aging.made.alice, "P", "Kept")[0][1] == "new", what="the end of the minute")

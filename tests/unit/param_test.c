@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -379,6 +380,41 @@ static void a_zero_has_no_sign(void **state)
                         "{\"P\":\"0\"}");
 }
 
+/* Bytes that are allocated: under ASan what is freed stays for a while, but does not count. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t allocated(void)
+{
+    return __sanitizer_get_current_allocated_bytes != NULL
+               ? __sanitizer_get_current_allocated_bytes()
+               : mallinfo2().uordblks;
+}
+
+static void memory_does_not_grow_with_the_texts_that_a_pattern_has_met(void **state)
+{
+    enum { TEXTS = 20, AT_MOST = 64 << 20 }; /* they take 370 MiB if nothing is let go */
+    static char value[PARAM_VALUE_MAX + 1];
+    struct pattern *pattern;
+    size_t before = allocated();
+    unsigned bits = 1;
+
+    (void)state;
+    assert_int_equal(pattern_new("(a|b)*a(a|b){49}", &pattern, NULL), 0);
+    for (int i = 0; i < TEXTS; i++) {
+        bool matches;
+
+        for (size_t k = 0; k < PARAM_VALUE_MAX; k++) {
+            bits = bits * 1103515245u + 12345u;
+            value[k] = (bits >> 16 & 1) != 0 ? 'a' : 'b';
+        }
+        matches = value[PARAM_VALUE_MAX - 50] == 'a';
+        assert_int_equal(pattern_matches(pattern, value), matches);
+    }
+    if (allocated() > before + AT_MOST)
+        fail_msg("%zu MiB", (allocated() - before) >> 20);
+    pattern_free(pattern);
+}
+
 static void dates_are_days_that_exist(void **state)
 {
     static const char *const bad[] = {"\"\"",         "\"2024-02-30\"", "\"2023-02-29\"",
@@ -590,6 +626,7 @@ int main(void)
         TEST(a_timestamp_is_kept_in_utc),
         TEST(a_default_that_the_calendar_moves_out_of_its_limits_breaks_nothing),
         TEST(a_zero_has_no_sign),
+        TEST(memory_does_not_grow_with_the_texts_that_a_pattern_has_met),
         TEST(today_is_the_day_of_the_zone),
         TEST(a_default_may_be_a_day_by_its_distance),
         TEST(a_value_keeps_its_limits),
