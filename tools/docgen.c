@@ -51,7 +51,7 @@ static void config_table(void)
 }
 
 static const char *const kind_words[] = {
-    [CONFIG_LISTEN] = "An address and a port.",
+    [CONFIG_LISTEN] = "",
     [CONFIG_SPOOL] = "A path relative to the file, or `postgresql`.",
     [CONFIG_LEDGER] = "A path relative to the file.",
     [CONFIG_STORE] = "A path relative to the file, or a URL.",

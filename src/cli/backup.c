@@ -37,7 +37,7 @@ static int read_arguments(int argc, char **argv, struct arguments *ret)
     const struct verb_option options[] = {{.name = "config", .text = &ret->config}, {0}};
     int rc = options_read(&(struct verb_line){"backup", usage, options}, argc, argv);
 
-    if (rc == 0 && optind != argc - 1)
+    if (rc == 0 && (optind != argc - 1 || argv[optind][0] == '\0'))
         return options_wrong("backup", "name one folder for the backup") + 1;
     ret->folder = argv[optind];
     return rc;

@@ -239,7 +239,7 @@ static int read_arguments(int argc, char **argv, struct options *ret)
 
     if (rc != 0)
         return rc;
-    if (argc - optind != 1)
+    if (argc - optind != 1 || argv[optind][0] == '\0')
         return options_wrong("demo", "name one folder") + 1;
     ret->folder = argv[optind];
     rc = read_number("entities", entities, 1, DEMO_ENTITIES_MAX, &ret->entities);

@@ -34,6 +34,17 @@ static int refuse(int found, char *const *argv, const struct option *longs, stru
                    nearest_words(&nearest, "--", words));
 }
 
+/* No option means anything with an empty value, which is what an unset variable of a script gives.
+ */
+static int refuse_empty(int found, const struct option *longs, struct err *err)
+{
+    for (; longs->name != NULL; longs++) {
+        if (longs->val == found)
+            return err_set(err, -E_INVALID, "--%s needs a value", longs->name);
+    }
+    return err_set(err, -E_INVALID, "-%c needs a value", found);
+}
+
 int options_next(int argc, char **argv, const char *letters, const struct option *longs,
                  struct err *err)
 {
@@ -41,9 +52,12 @@ int options_next(int argc, char **argv, const char *letters, const struct option
 
     opterr = 0;
     found = getopt_long(argc, argv, letters, longs, NULL);
-    if (found != '?' && found != ':')
+    if (found == '?' || found == ':')
+        refuse(found, argv, longs, err);
+    else if (found > 1 && optarg != NULL && *optarg == '\0') /* 1 is a word that is no option */
+        refuse_empty(found, longs, err);
+    else
         return found;
-    refuse(found, argv, longs, err);
     return '?';
 }
 

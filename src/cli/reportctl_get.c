@@ -213,6 +213,7 @@ static int fetch_into(struct api *api, struct download *download, const char *pa
 {
     int rc;
 
+    download->path = output;
     download->fd = open(output, O_WRONLY | O_CLOEXEC);
     if (download->fd < 0)
         return err_errno(err, -E_IO, "cannot open %s", output);

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cli/reportctl_api.h"
 #include "cli/reportctl_credentials.h"
+#include "cli/reportctl_http.h"
 #include "cli/reportctl_signal.h"
 
 enum { ANSWER_MAX = 1024 };
@@ -69,6 +70,7 @@ int ctl_login(struct ctl *ctl, struct err *err)
 {
     char server[ANSWER_MAX], user[ANSWER_MAX], password[ANSWER_MAX];
     struct credentials last = {.server = NULL};
+    struct http *http = NULL;
     int rc = 0;
 
     credentials_load(&last, NULL);
@@ -80,6 +82,9 @@ int ctl_login(struct ctl *ctl, struct err *err)
         rc = ask("user", "-u USER", last.user, user, err);
     else if (rc == 0 && !str_copy(user, sizeof(user), ctl->options.user))
         rc = err_set(err, -E_INVALID, "the user's name is too long");
+    if (rc == 0)
+        rc = http_new(server, &http, err); /* wrong words are told before a password is asked for */
+    http_free(http);
     if (rc == 0)
         rc = read_password(password, err);
     if (rc == 0)

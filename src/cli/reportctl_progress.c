@@ -17,8 +17,7 @@ void progress_init(struct progress *progress)
 {
     const char *terminal = getenv("TERM");
 
-    *progress = (struct progress){.live = isatty(STDERR_FILENO) && terminal != NULL &&
-                                          !str_eq(terminal, "dumb"),
+    *progress = (struct progress){.live = isatty(STDERR_FILENO) && !str_eq(terminal, "dumb"),
                                   .began_ms = clock_mono_ms()};
 }
 

@@ -343,6 +343,8 @@ static void on_broken(void *context, const char *text)
 
 static int find_name(struct trial *trial, const char *name, struct err *err)
 {
+    struct nearest nearest = {.typed = name};
+    char words[NEAREST_TEXT];
     struct catalog_spec spec = {.folder = trial->config->reports.text};
     int rc = catalog_new(&spec, &trial->catalog, err);
     bool broken = false;
@@ -361,8 +363,9 @@ static int find_name(struct trial *trial, const char *name, struct err *err)
         trial->catalog = NULL;
         return rc;
     }
-    return err_set(err, -E_NOT_FOUND, "there is no report '%.128s' in %.200s%s", name,
-                   trial->config->reports.text,
+    catalog_nearest(trial->catalog, &nearest);
+    return err_set(err, -E_NOT_FOUND, "there is no report '%.128s' in %.200s%s%s", name,
+                   trial->config->reports.text, nearest_words(&nearest, "", words),
                    broken ? ", unless it is in a file with problems: correct these first" : "");
 }
 

@@ -249,11 +249,6 @@ static int read_hash(char hash[PASSWORD_HASH_TEXT], struct err *err)
 
 /* ---- grants of what is not there ---- */
 
-static void try_name(void *nearest, const struct definition *def)
-{
-    nearest_try(nearest, def->name);
-}
-
 /* A grant of a report that comes later is fine, one of a mistyped name is not: say so. */
 static void warn_of_unknown(const struct config *config, const struct words *grants)
 {
@@ -271,7 +266,7 @@ static void warn_of_unknown(const struct config *config, const struct words *gra
         if (def != NULL) {
             catalog_release(catalog, def);
         } else if (!str_eq(nearest.typed, "*")) {
-            catalog_each(catalog, try_name, &nearest);
+            catalog_nearest(catalog, &nearest);
             fprintf(stderr, "reportd user: warning: there is no report '%s' in %s yet%s\n",
                     nearest.typed, config->reports.text, nearest_words(&nearest, "", words));
         }

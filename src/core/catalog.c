@@ -263,3 +263,13 @@ char *catalog_offer(struct catalog *catalog)
     catalog_each(catalog, add_offer, &text);
     return buf_take(&text);
 }
+
+static void try_name(void *nearest, const struct definition *def)
+{
+    nearest_try(nearest, def->name);
+}
+
+void catalog_nearest(struct catalog *catalog, struct nearest *nearest)
+{
+    catalog_each(catalog, try_name, nearest);
+}

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/nearest.h"
 #include "core/definition.h"
 
 struct catalog;
@@ -43,5 +44,8 @@ char *catalog_offer(struct catalog *catalog);
 /* Call `each` for every definition in order of name, under the catalog's read lock. */
 void catalog_each(struct catalog *catalog,
                   void (*each)(void *context, const struct definition *def), void *context);
+
+/* Try every definition's name. */
+void catalog_nearest(struct catalog *catalog, struct nearest *nearest);
 
 #endif

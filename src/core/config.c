@@ -503,7 +503,11 @@ static char *folder_of(const char *path)
     struct stat st;
     char *slash;
 
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        errno = EISDIR; /* what libconfuse reads it with would end the process */
+        return NULL;
+    }
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return getcwd(resolved, sizeof(resolved)) != NULL ? strdup(resolved) : NULL;
     if (realpath(path, resolved) == NULL)
         return NULL;

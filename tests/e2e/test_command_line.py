@@ -50,6 +50,9 @@ def test_a_wrong_option_is_told_in_one_way(program, name, verb, tmp_path):
 def test_a_missing_value_is_told(program, words):
     done = run(program, *words)
     assert done.returncode == 2 and f": {words[-1]} needs a value; try: " in done.stderr
+    for empty in ([*words, ""], [*words[:-1], words[-1] + "="] if words[-1].startswith("--") else [*words, ""]):
+        done = run(program, *empty)
+        assert done.returncode == 2 and " needs a value; try: " in done.stderr
 
 
 @pytest.mark.parametrize("program, word, said", [
@@ -105,6 +108,13 @@ def test_a_wrong_configuration_is_told_by_its_check(tmp_path, monkeypatch, confi
     done = run(REPORTD, "check", "-c", "c")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"reportd check: {said}") and "secret" not in done.stderr, done.stderr
+
+
+def test_a_folder_is_no_configuration(tmp_path):
+    for verb in (["check"], ["fsck"], ["serve"], ["user", "list"], ["try", "R"]):
+        done = run(REPORTD, *verb, "-c", tmp_path)
+        assert (done.returncode, done.stderr) == \
+            (1, f"reportd {verb[0]}: can't read the configuration '{tmp_path}': Is a directory\n")
 
 
 def test_a_variable_that_is_near_no_key_may_be_anybodys(tmp_path, monkeypatch):

@@ -306,6 +306,16 @@ def test_refusals(ctl, words, status, said):
     assert said in err
 
 
+def test_a_device_that_is_full_is_named(ctl, alice):
+    status, _, err = ctl("get", alice.complete("Quick", ProductID="1"), "-o", "/dev/full")
+    assert status == 6 and "cannot write /dev/full: No space left on device" in err
+
+
+def test_a_wrong_server_is_told_before_the_password_is_asked_for(ctl):
+    status, seen = on_terminal(ctl, "login", "--server", "ftp://example.org", "-u", "alice")
+    assert status == 2 and "no server URL" in seen and "password" not in seen
+
+
 def test_get_of_a_report_that_runs_is_refused(ctl, alice):
     status, out, err = ctl("get", alice.order("Endless"), "-o", "out")
     assert status == 1 and out == "" and err

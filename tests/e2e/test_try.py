@@ -129,6 +129,7 @@ def test_parameters_are_those_of_the_server(bench):
     err = bench.run("Nix", status=1)[1]
     (bench.server.reports / "Nix.sql").unlink()
     assert ":x" in err and "/reports, unless it is in a file with problems: correct these first" in err
+    assert "(did you mean Typed?)" in bench.run("Tpyed", status=1)[1]
     assert "the parameter Number is given twice" in bench.run("Typed", "Number=1", "Number=2", status=1)[1]
     assert "which report?" in bench.run(status=2)[1]
     assert "exclude each other" in bench.run("--csv", "--table", "Typed", status=2)[1]
