@@ -179,10 +179,23 @@ static void tell_names(struct probe *probe, const char **names, size_t count)
     }
 }
 
+static void check_names(struct probe *probe, const char **names, size_t count)
+{
+    const struct statement *statement = probe->statement;
+    bool good = have_place(probe, names, count, count > COLUMNS_TOLD_MAX), arrays = false;
+
+    for (size_t i = 0; i < count; i++)
+        arrays |= strstr(names[i], "[]") != NULL;
+    if (good || !arrays) /* how arrays are sorted matters when they have their place */
+        check_columns(statement, names, count, statement == &probe->def->summary, probe->engine,
+                      probe->problems);
+    if (!good && count <= COLUMNS_TOLD_MAX)
+        tell_names(probe, names, count);
+}
+
 /* Those of results, a set or the summary: can they be rendered? */
 static void probe_columns(struct probe *probe, const struct source_query *query)
 {
-    const struct statement *statement = probe->statement;
     size_t count = source_columns(query);
     const char **names = calloc(count + 1, sizeof(*names));
 
@@ -192,11 +205,8 @@ static void probe_columns(struct probe *probe, const struct source_query *query)
     }
     if (names == NULL)
         problems_add(probe->problems, probe->line, false, "out of memory");
-    else if (have_place(probe, names, count, count > COLUMNS_TOLD_MAX))
-        check_columns(statement, names, count, statement == &probe->def->summary, probe->engine,
-                      probe->problems);
-    else if (count <= COLUMNS_TOLD_MAX)
-        tell_names(probe, names, count);
+    else
+        check_names(probe, names, count);
     free(names);
 }
 
