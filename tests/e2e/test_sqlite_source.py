@@ -290,3 +290,70 @@ def test_a_database_that_never_stays_still_ends_the_report_with_the_reason(forei
     answer = alice.status(reference).json()
     assert answer["data"] == "error" and "written to while the report read it" in answer["message"]
     assert "WAL mode" in foreign.log_text()
+
+
+ODD_TABLES = """
+    PRAGMA encoding = 'UTF-16le';
+    CREATE TABLE bare (a INTEGER PRIMARY KEY, b TEXT) WITHOUT ROWID; INSERT INTO bare VALUES (1, 'é€😀');
+    CREATE TABLE made (a, b AS (a * 2) STORED, c AS (a || 'x')); INSERT INTO made (a) VALUES (4);
+    CREATE TABLE strict (a INT, b REAL, c BLOB, d ANY) STRICT; INSERT INTO strict VALUES (1, 2, x'00ff', '7');
+    CREATE TABLE number (i, v); INSERT INTO number VALUES
+        (1, 9223372036854775807), (2, 9223372036854775808), (3, -9223372036854775809), (4, 0.1 + 0.2), (5, x''), (6, 'a' || char(0) || 'b');
+    CREATE TABLE day (d date, t datetime, s timestamp); INSERT INTO day VALUES ('2024-01-12', 2460321.5, 1705017600);
+    CREATE TABLE "select" ("from", "a.b", "x[]"); INSERT INTO "select" VALUES (1, 2, 3);
+"""
+
+
+def test_tables_and_values_of_every_kind_print_as_they_are(source):
+    queries = {
+        "Bare": ("SELECT * FROM bare", '{"a":1,"b":"é€😀"}'),
+        "Made": ("SELECT * FROM made", '{"a":4,"b":8,"c":"4x"}'),
+        "Strict": ("SELECT * FROM strict", '{"a":1,"b":2.0,"c":"AP8=","d":"7"}'),
+        "Number": ("SELECT v FROM number ORDER BY i", '{"v":9223372036854775807},{"v":9.223372036854776e+18},{"v":-9.223372036854776e+18},'
+                   '{"v":0.30000000000000004},{"v":""},{"v":"a\\u0000b"}'),
+        "Day": ("SELECT * FROM day", '{"d":"2024-01-12","t":2460321.5,"s":1705017600}'),
+        "Keyword": ('SELECT * FROM "select"', '{"from":1,"a.b":2,"x[]":3}'),
+    }
+    _, alice = source(ODD_TABLES, **{name: sql for name, (sql, _) in queries.items()})
+    for name, (_, expected) in queries.items():
+        text = alice.result(alice.complete(name)).text
+        assert f'"results":[{expected}]' in text, name
+
+
+@pytest.mark.parametrize("value, words", [
+    ("CAST(x'ff41' AS TEXT)", "holds text that is not UTF-8"), ("1e400", "is not a finite number"), ("-1e400", "is not a finite number"),
+])
+def test_a_value_that_no_json_has_is_an_error_that_names_its_column(source, value, words):
+    _, alice = source("CREATE TABLE t (v)", R=f"SELECT {value} AS \"odd\"")
+    message = alice.finish(alice.order("R")).json()["message"]
+    assert message.startswith("The column 'odd' ") and words in message
+
+
+def test_a_file_that_is_no_database_is_told_and_the_next_one_is_read(source):
+    big = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) INSERT INTO t SELECT i FROM n;"
+    server, alice = source("CREATE TABLE t (v);" + big, R="SELECT count(v) AS n FROM t")
+    path = server.folder / "source.db"
+    good = path.read_bytes()
+    for name, make_file, message, detail in (
+        ("empty", lambda: path.write_bytes(b""), "query failed", "no such table: t"),
+        ("text", lambda: path.write_text("hello " * 1000), "cannot be read", "file is not a database"),
+        ("encrypted", lambda: path.write_bytes(os.urandom(8192)), "cannot be read", "file is not a database"),
+        ("header", lambda: path.write_bytes(good[:50]), "cannot be read", "sqlite: "),
+        ("half", lambda: path.write_bytes(good[:len(good) // 2]), "cannot be read", "malformed"),
+        ("corrupt", lambda: path.write_bytes(good[:100] + b"\xff" * 200 + good[300:]), "cannot be read", "malformed"),
+        ("folder", path.mkdir, "cannot be opened", "is not a regular file"),
+        ("device", lambda: path.symlink_to("/dev/zero"), "cannot be opened", "is not a regular file"),
+        ("loop", lambda: path.symlink_to("source.db"), "cannot be opened", "Too many levels of symbolic links"),
+        ("missing", lambda: None, "cannot be opened", "No such file or directory"),
+    ):
+        path.unlink()
+        make_file()
+        reference = alice.order("R")
+        assert message in alice.finish(reference).json()["message"], name
+        poll(lambda: any(reference in line and detail in line for line in server.log_text().splitlines()), what=f"the reason for {name}")
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+        path.write_bytes(good)
+        assert values(alice, "R") == [9000], name
