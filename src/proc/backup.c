@@ -41,10 +41,16 @@ static int no_memory(struct err *err)
 /* A folder that is not there, or is and has nothing in it. */
 static int check_target(const char *folder, struct err *err)
 {
-    DIR *dir = opendir(folder);
     const struct dirent *entry;
+    struct stat st;
     bool empty = true;
+    DIR *dir;
 
+    if (lstat(folder, &st) == 0 && !S_ISDIR(st.st_mode))
+        return err_set(err, -E_EXISTS,
+                       "'%s' is a file or a symbolic link; name a folder that is not there yet",
+                       folder);
+    dir = opendir(folder);
     if (dir == NULL)
         return errno == ENOENT ? 0 : err_errno(err, -E_IO, "open the folder '%s'", folder);
     while (empty && (entry = readdir(dir)) != NULL)

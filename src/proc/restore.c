@@ -24,6 +24,7 @@ struct restoring {
     struct guid old;                        /* … and its id */
     struct backup_state kept; /* … and all ledgers that it knows, if it is the same */
     bool checked;             /* against that one */
+    bool taken, named;        /* its spool is the new one's; its name is */
     struct manifest manifest;
     struct store *store;
     struct spool *spool; /* of the backup; or, of a store that stands, its own */
@@ -280,8 +281,11 @@ static int own_spool(struct restoring *r, struct err *err)
     struct guid id;
     int rc = recovery_identity(r->store, &id, err);
 
-    if (rc == 0 && r->lock >= 0 && spool_owner(r->spec->spool, &r->old, &ignored) > 0)
-        return spool_own(r->spec->spool, &id, true, err);
+    if (rc == 0 && r->lock >= 0 && spool_owner(r->spec->spool, &r->old, &ignored) > 0) {
+        rc = spool_own(r->spec->spool, &id, true, err);
+        r->taken = rc == 0;
+        return rc;
+    }
     return rc < 0 ? rc : recovery_own_spool(r->store, r->spec->spool, RECOVERY_RESTORE, err);
 }
 
@@ -346,18 +350,28 @@ static int take_identity(struct restoring *r, struct err *err)
     return recovery_take_identity(r->store, &id, err);
 }
 
+static int open_new(struct restoring *r, struct err *err)
+{
+    const struct store_spec spec = {.url = r->temp_url, .upgrade = true, .alone = true};
+    struct err why;
+
+    if (store_open(&spec, &r->store, &why) == 0)
+        return 0;
+    return err_set(err, why.code, "the store of the backup, '%s', cannot be used: %s", r->from,
+                   why.text);
+}
+
 /* The new store, under its temporary name, with everything that it may still lack but the results.
  */
 static int make_store(struct restoring *r, struct err *err)
 {
-    const struct store_spec spec = {.url = r->temp_url, .upgrade = true, .alone = true};
     int rc;
 
     remove_beside(r->temp); /* of a restore that was killed */
     rc = copy_file(r->from, r->temp, err);
     SEAM_STEP("restore", "store", "copied");
     if (rc == 0)
-        rc = store_open(&spec, &r->store, err);
+        rc = open_new(r, err);
     if (rc == 0)
         rc = take_identity(r, err);
     if (rc == 0)
@@ -384,6 +398,7 @@ static int publish(struct restoring *r, struct err *err)
         rc = err_errno(err, -E_IO, "write '%s'", r->temp);
     else if ((r->lock >= 0 ? rename(r->temp, r->spec->store) : link(r->temp, r->spec->store)) < 0)
         rc = err_errno(err, -E_IO, "give '%s' the name '%s'", r->temp, r->spec->store);
+    r->named = rc == 0;
     SEAM_STEP("restore", "store", "named");
     if (rc == 0 && file_sync_folder_of(r->spec->store) < 0)
         rc = err_errno(err, -E_IO, "write the folder of '%s'", r->spec->store);
@@ -410,6 +425,17 @@ static int sweep(const struct restoring *r, struct err *err)
     return rc;
 }
 
+/* The store that was to be overwritten goes on, and with its spool. */
+static void undo(const struct restoring *r)
+{
+    struct err ignored;
+
+    if (r->temp != NULL)
+        remove_beside(r->temp);
+    if (r->taken && !r->named)
+        spool_own(r->spec->spool, &r->old, true, &ignored);
+}
+
 int restore_run(const struct restore_spec *spec, struct restore_counts *ret, struct err *err)
 {
     struct restoring r = {.spec = spec, .ledgers = spec->ledgers, .lock = -1, .err = err};
@@ -434,8 +460,8 @@ int restore_run(const struct restore_spec *spec, struct restore_counts *ret, str
         rc = sweep(&r, err);
     spool_free(r.spool);
     store_free(r.store);
-    if (rc < 0 && r.temp != NULL)
-        remove_beside(r.temp);
+    if (rc < 0)
+        undo(&r);
     if (r.lock >= 0)
         close(r.lock);
     free(r.from);
