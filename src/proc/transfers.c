@@ -458,20 +458,34 @@ void transfer_done(struct transfer *transfer)
     lock_release(&peer->transfers->lock);
 }
 
-/* False: it is over already, and gone, with others of its connection. */
+/* One that is done is over when the connection is reset: the kernel has dropped the rest. Nobody
+ * else would say so while a later request on the connection waits, maybe for this deletion. */
+static void end_done(const struct transfer *transfer)
+{
+    struct peer *peer = transfer->peer;
+    uint64_t acked = acknowledged(peer);
+
+    lock_check_held(&transfer->transfers->lock);
+    if (transfer->end <= acked) {
+        forget_until(peer, acked);
+    } else {
+        break_off(peer);
+        forget_done(peer);
+    }
+}
+
+/* False: it is gone, maybe with others of its connection. */
 static bool end(struct transfer *transfer)
 {
     lock_check_held(&transfer->transfers->lock);
-    uint64_t acked = transfer->done ? acknowledged(transfer->peer) : 0;
-    bool received = transfer->done && transfer->end <= acked;
-
-    if (received)
-        forget_until(transfer->peer, acked);
-    else if (transfer->sending && !transfer->ended)
+    if (transfer->done) {
+        end_done(transfer);
+        return false;
+    }
+    if (transfer->sending && !transfer->ended)
         break_off(transfer->peer);
-    if (!received)
-        transfer->ended = true;
-    return !received;
+    transfer->ended = true;
+    return true;
 }
 
 /* Those of one report, or, if `id` is NULL, all. */

@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import Client, failed, poll, refused
+from harness import Client, failed, poll, refused, soon
 from seams import Gate, plan
+from stores import STORES
 
 BIG = "300000"  # rows: some 13 MB, more than the kernel keeps for a client
 WINDOW = 4096  # of the slow client's socket
@@ -242,6 +243,40 @@ def test_what_comes_later_on_the_same_connection_outlives_the_deletion(make_serv
     while len(slow.got) < slow.size:
         slow.got += slow.socket.recv(65536)
     assert slow.got == whole
+
+
+def ask(slow, client, method, path, header=""):
+    """Another request on its connection, whose answer comes behind what it has not read."""
+    slow.socket.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nVersion: 2.0\r\n{header}"
+                        f"Authorization: {client.token}\r\n\r\n".encode())
+
+
+@pytest.mark.stores(*STORES)
+def test_a_delete_behind_the_result_on_the_same_connection_does_not_wait_for_itself(make_server):
+    server = make_server()
+    client = server.client("alice")
+    reference = client.complete("Big", Rows="20000")
+    whole = client.result(reference).content
+    slow = SlowClient(client, reference)
+    ask(slow, client, "DELETE", f"/Report?reference={reference}")
+    poll(lambda: f"report.deleted reference={reference}" in server.log_text(), what="the deletion")
+    assert_ended(slow, whole)
+    assert server.store.row(reference, "state") is None
+    assert server.stop() == 0
+
+
+@pytest.mark.stores(*STORES)
+def test_a_later_request_that_waits_on_the_same_connection_does_not_delay_a_deletion(make_server):
+    server = make_server()
+    client = server.client("alice")
+    reference, endless = client.complete("Big", Rows="20000"), client.order("Endless")
+    whole = client.result(reference).content
+    slow = SlowClient(client, reference)
+    ask(slow, client, "GET", f"/Report/Status?reference={endless}", "Prefer: wait=45\r\n")
+    answer = soon(lambda: Client(client.url, client.token).delete(reference))
+    assert answer.json()["result"] is True
+    assert_ended(slow, whole)
+    assert client.delete(endless).json()["result"] is True
 
 
 @pytest.fixture(params=["folder", "postgresql"])
