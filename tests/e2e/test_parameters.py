@@ -230,6 +230,47 @@ def test_a_timestamp_is_a_moment_on_both_engines(engines, given, shown, found):
     assert engines.ids(name, From=given) == (found, {"From": shown})
 
 
+@pytest.mark.parametrize("given, text", [
+    ("2024-01-12T14:00:00+01:00", "2024-01-12 13:00:00"), ("2024-01-13 00:00", "2024-01-12 13:00:00"),
+    ("2024-01-12T13:00:00.5Z", "2024-01-12 13:00:00.500"), ("2024-01-12T13:00:00.250000Z", "2024-01-12 13:00:00.250"),
+    ("2024-01-12T13:00:00.000001Z", "2024-01-12 13:00:00.000001"),
+])
+def test_a_timestamp_is_bound_as_text_of_utc_or_as_timestamptz(engines, given, text):
+    sqlite, postgres = engines.servers
+    header = SYDNEY + "-- parameter: At timestamp required\n"
+    for server, sql, bound in (
+            (sqlite, "SELECT typeof(:At) || ' ' || :At AS bound", f"text {text}"),
+            (postgres, "SELECT pg_typeof(:At)::text AS bound", "timestamp with time zone")):
+        client = server.client_of("alice")
+        reference = client.complete(engines.define(header, sql, only=server), At=given)
+        assert client.result(reference).json()["data"]["results"] == [{"bound": bound}]
+        client.delete(reference)
+
+
+def test_a_list_stands_in_every_section_that_has_a_condition(engines):
+    name = engines.define("-- parameter: L list(integer) required\n", """WITH own AS (SELECT id FROM item WHERE id IN (:L))
+        SELECT id FROM own ORDER BY id;
+        -- set: others
+        SELECT id FROM item WHERE id NOT IN (:L) ORDER BY id;
+        -- summary
+        SELECT count(*) AS n FROM item WHERE id IN (:L)""")
+    checked = HEAD.format(name=name, header="-- parameter: L list(integer) required\n"
+                          "-- with\nchosen AS (SELECT id FROM item WHERE id IN (:L))\n"
+                          "-- check: None of :L is there.\nSELECT 1 FROM item WHERE id IN (:L) LIMIT 1;\n",
+                          sql="SELECT id FROM chosen ORDER BY id;\n-- set: others\nSELECT id FROM item WHERE id NOT IN (:L) ORDER BY id;\n"
+                              "-- summary\nSELECT count(*) AS n FROM chosen")
+    for server in engines.servers:
+        client = server.client_of("alice")
+        for _ in range(2):
+            data = client.result(client.complete(name, L="2,9,77")).json()["data"]
+            assert [row["id"] for row in data["results"]] == [2, 9] and data["summary"] == {"n": 2}
+            assert [row["id"] for row in data["others"]] == [1, 3, 4, 5, 6, 7, 8]
+            (server.reports / f"{name}.sql").write_text(checked)
+            server.reload()
+        answer = client.finish(client.order(name, L="77,78")).json()
+        assert (answer["data"], answer["message"]) == ("error", "None of 77,78 is there.")
+
+
 def test_timestamps_may_be_a_list_and_a_default(engines):
     name = engines.define(
         SYDNEY + "-- parameter: L list(timestamp) default '2024-01-13 00:00, 2024-07-01T00:00Z'\n",
@@ -319,6 +360,8 @@ class TestZoneOfTheConfiguration:
         for shown, day in ((server, "2024-03-01"), (none, "2024-02-29")):
             typed = next(t for t in shown.client_of("alice").get("/Report/Types").json()["data"] if t["name"] == "Zone")
             assert typed["parameters"][0]["default"] == day
+            client = shown.client_of("alice")
+            assert client.result(client.complete("Zone")).json()["data"]["parameters"]["Day"] == day
 
 
 def test_a_zone_that_does_not_exist_is_refused_at_the_start_and_in_a_definition(tmp_path):
