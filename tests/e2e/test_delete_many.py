@@ -344,6 +344,36 @@ def test_a_crash_at_any_step_leaves_each_report_whole_or_gone(make_server, store
     done(ask(client, State="complete"), complete=len(alive))
 
 
+def said(client, reference):
+    """Whether it is there, as list, status and result say."""
+    dead = "Unknown reference"
+    return (reference in client.references(), dead not in client.status(reference).json()["message"],
+            dead not in client.result(reference).json()["message"])
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_at_any_step_all_answers_agree_on_what_is_gone(make_server, store_kind, place):
+    """Also on a report whose result was lost before, and one that is remembered."""
+    if (store_kind, place) in NOT_PASSED:
+        return
+    server = make_server(workers=2)
+    gate = held(server, place)
+    alice = server.client("alice")
+    references = [alice.complete("Quick", ProductID="1") for _ in range(3)]
+    if store_kind == "postgres-files":
+        (server.spool / server.files_of(references[0])[0]).unlink()
+    assert [alice.state(reference) for reference in references] == ["complete"] * 3
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(ask, alice, State="complete")
+        gate.wait()
+        other = Client(server.url, alice.token)
+        answers = {said(other, reference) for reference in references}
+        gate.open()
+        done(answer.result(), complete=3)
+    assert answers in ({(True,) * 3}, {(False,) * 3})
+    gone(server, alice, references)
+
+
 def start_with_few_commits(server):
     """The disk fails soon after the start, whose commits differ from store to store."""
     for last in range(5, 50):
