@@ -331,6 +331,8 @@ static int find_file(struct trial *trial, const char *path, struct err *err)
     if (problems.count > 0)
         err_set(err, rc, "the definition is broken");
     problems_done(&problems);
+    if (rc == 0)
+        rc = definition_set_timezone(trial->own, config_timezone(trial->config), err);
     trial->def = trial->own;
     return rc;
 }
@@ -345,7 +347,8 @@ static int find_name(struct trial *trial, const char *name, struct err *err)
 {
     struct nearest nearest = {.typed = name};
     char words[NEAREST_TEXT];
-    struct catalog_spec spec = {.folder = trial->config->reports.text};
+    struct catalog_spec spec = {.folder = trial->config->reports.text,
+                                .timezone = config_timezone(trial->config)};
     int rc = catalog_new(&spec, &trial->catalog, err);
     bool broken = false;
 

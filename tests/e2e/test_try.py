@@ -137,6 +137,16 @@ def test_parameters_are_those_of_the_server(bench):
     assert '"who":"ann"' in bench.run("--user", "ann", "Who")[0]
 
 
+def test_local_time_is_in_the_zone_of_the_configuration(tmp_path):
+    bench = Bench(tmp_path / "bench", timezone="Australia/Sydney")
+    bench.define("Local", 'SELECT :At AS "at"', "-- parameter: At timestamp required\n-- results\n")
+    for word in ("Local", "./reports/Local.sql"):
+        out, _ = bench.run(word, "At=2024-01-12 14:04")
+        assert json.loads(out)["data"]["results"] == [{"at": "2024-01-12 03:04:00"}]
+        _, err = bench.run(word, "At=2024-04-07 02:30", status=1)
+        assert "twice" in err, err
+
+
 def test_a_file_that_is_not_in_the_folder_and_all_that_is_wrong_with_it(bench):
     draft = bench.server.folder / "draft.sql"
     draft.write_text("-- report: Draft\n-- source: data\n-- results\nSELECT 5 AS n")
