@@ -41,14 +41,23 @@ static void leave(locale_t before)
         uselocale(before);
 }
 
-/* The product of the highest counts in braces: {2,5}. */
+/* How often `at` has what it repeats compiled: {2,5}, or a + after a group or a repetition. */
+static long copies(const char *text, const char *at)
+{
+    const char *last = at + 1 + strcspn(at + 1, "},");
+
+    if (*at == '{')
+        return strtol(*last == ',' && last[1] != '}' ? last + 1 : at + 1, NULL, 10);
+    return at > text && strchr(")}*?+", at[-1]) != NULL ? 2 : 1;
+}
+
+/* The product of these. */
 static bool is_bounded(const char *text)
 {
     long product = 1;
 
-    for (const char *at = strchr(text, '{'); at != NULL; at = strchr(at + 1, '{')) {
-        const char *last = at + 1 + strcspn(at + 1, "},");
-        long count = strtol(*last == ',' && last[1] != '}' ? last + 1 : at + 1, NULL, 10);
+    for (const char *at = strpbrk(text, "{+"); at != NULL; at = strpbrk(at + 1, "{+")) {
+        long count = copies(text, at);
 
         if (count > PATTERN_COUNT_MAX)
             return false;
@@ -57,6 +66,16 @@ static bool is_bounded(const char *text)
             return false;
     }
     return true;
+}
+
+/* regcomp() calls itself for each level of groups, and for each of what may be skipped in a row. */
+static bool is_short(const char *text)
+{
+    size_t groups = 0;
+
+    for (const char *at = strchr(text, '('); at != NULL; at = strchr(at + 1, '('))
+        groups++;
+    return groups <= PATTERN_COUNT_MAX && strlen(text) <= PATTERN_BYTES_MAX;
 }
 
 /* \1 … \9 are not POSIX, and may take time without end. */
@@ -89,9 +108,14 @@ int pattern_new(const char *text, struct pattern **ret, struct err *err)
     if (has_reference(text))
         return err_set(err, -E_INVALID,
                        "a POSIX extended expression has no references such as \\1");
+    if (!is_short(text))
+        return err_set(err, -E_INVALID, "it has more than %d groups or %d bytes", PATTERN_COUNT_MAX,
+                       PATTERN_BYTES_MAX);
     if (!is_bounded(text))
-        return err_set(err, -E_INVALID, "the counts in its braces multiply to more than %d",
-                       PATTERN_COUNT_MAX);
+        return err_set(
+            err, -E_INVALID,
+            "the counts in its braces, and 2 for each + after ), multiply to more than %d",
+            PATTERN_COUNT_MAX);
     pattern = calloc(1, sizeof(*pattern));
     if (pattern == NULL)
         return err_set(err, -E_NOMEM, "out of memory");

@@ -9,9 +9,10 @@
 struct pattern;
 
 /* The whole of a text has to match. -E_INVALID: why it is no expression, or one whose counts in
- * braces multiply to more than PATTERN_COUNT_MAX, which would take memory and time without end.
+ * braces, and 2 for each + after a group or a repetition, multiply to more than PATTERN_COUNT_MAX,
+ * or that is longer or has more groups: it would take memory and time without end.
  * *ret is yours: pattern_free(). */
-enum { PATTERN_COUNT_MAX = 200 };
+enum { PATTERN_COUNT_MAX = 200, PATTERN_BYTES_MAX = 4096 };
 int pattern_new(const char *text, struct pattern **ret, struct err *err);
 void pattern_free(struct pattern *pattern); /* NULL is fine */
 

@@ -13,6 +13,7 @@
 
 #include "base/str.h"
 #include "core/param.h"
+#include "core/pattern.h"
 #include "core/report.h"
 
 static const int64_t noon_ms = INT64_C(1709208000000); /* 2024-02-29T12:00:00Z */
@@ -336,7 +337,9 @@ static void limits_that_contradict_are_errors_of_the_definition(void **state)
         {"string matching \"(a\"", "is not a POSIX extended regular expression: "},
         {"string matching \"a)(b\"", "is not a POSIX extended regular expression: "},
         {"string matching \"(a)\\1\"", "has no references"},
-        {"string matching \"(a{200}){200}\"", "the counts in its braces multiply to more than 200"},
+        {"string matching \"(a{200}){200}\"", "multiply to more than 200"},
+        {"string matching \"((((((((a+)+)+)+)+)+)+)+)+\"", "multiply to more than 200"},
+        {"string matching \"a+++++++++\"", "multiply to more than 200"},
         {"string matching \"a\" matching \"a\"", "duplicate matching of 'P'"},
         {"integer required required", "'required' is not understood"},
         {"integer min 1 required default 2", "'P' is required, so its default is never used"},
@@ -351,6 +354,29 @@ static void limits_that_contradict_are_errors_of_the_definition(void **state)
         got = of_header(header, 0, "{}");
         if (strncmp(got, "t.sql:3: ", 9) != 0 || strstr(got, cases[i][1]) == NULL)
             fail_msg("%s: %s", cases[i][0], got);
+    }
+}
+
+static void an_expression_has_an_end(void **state)
+{
+    static const struct {
+        const char *part;
+        size_t times;
+    } cases[] = {{"(", 100000}, {"a?", 2049}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t length = strlen(cases[i].part);
+        char *long_one = calloc(cases[i].times, length + 1);
+        struct pattern *pattern = NULL;
+        struct err err = {0};
+
+        assert_non_null(long_one);
+        for (size_t at = 0; at < cases[i].times; at++)
+            memcpy(long_one + at * length, cases[i].part, length);
+        assert_int_equal(pattern_new(long_one, &pattern, &err), -E_INVALID);
+        assert_non_null(strstr(err.text, "more than 200 groups or 4096 bytes"));
+        free(long_one);
     }
 }
 
@@ -624,6 +650,7 @@ int main(void)
         TEST(only_strings_are_values),
         TEST(an_integer_is_64_bits_and_kept_in_one_form),
         TEST(a_timestamp_is_kept_in_utc),
+        TEST(an_expression_has_an_end),
         TEST(a_default_that_the_calendar_moves_out_of_its_limits_breaks_nothing),
         TEST(a_zero_has_no_sign),
         TEST(memory_does_not_grow_with_the_texts_that_a_pattern_has_met),
