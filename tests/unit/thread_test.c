@@ -52,11 +52,17 @@ static void in_another_thread(void *(*run)(void *), void *context)
     pthread_join(thread, NULL);
 }
 
+static struct lock lock;
+static pthread_cond_t cond;
+
+/* Once the test has let go of the lock: the name comes from the thread that starts it. */
 static void *look_at_itself(void *context)
 {
     sigset_t *blocked = context;
     char name[16];
 
+    lock_take(&lock);
+    lock_release(&lock);
     pthread_sigmask(SIG_SETMASK, NULL, blocked);
     return pthread_getname_np(pthread_self(), name, sizeof(name)) == 0 ? strdup(name) : NULL;
 }
@@ -69,17 +75,18 @@ static void a_thread_has_a_name_and_no_signals(void **state)
 
     (void)state;
     pthread_sigmask(SIG_SETMASK, NULL, &before);
+    lock_init(&lock);
+    lock_take(&lock);
     assert_int_equal(thread_start(&thread, "its name", look_at_itself, &blocked), 0);
+    lock_release(&lock);
     assert_int_equal(pthread_join(thread, &name), 0);
     assert_string_equal(name, "its name");
     free(name);
+    lock_done(&lock);
     assert_true(sigismember(&blocked, SIGTERM) == 1 && sigismember(&blocked, SIGUSR1) == 1);
     pthread_sigmask(SIG_SETMASK, NULL, &after);
     assert_int_equal(sigismember(&after, SIGTERM), sigismember(&before, SIGTERM));
 }
-
-static struct lock lock;
-static pthread_cond_t cond;
 
 static void a_wait_ends_with_its_time_and_holds_the_lock_again(void **state)
 {
