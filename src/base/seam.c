@@ -25,12 +25,13 @@ static const struct {
 
 static const char crash[] = "crash", wait_prefix[] = "wait:";
 
-/* One "PLACE=ACTION@N" of the environment. */
+/* One "PLACE=ACTION@N?FILE" of the environment. */
 struct plan {
-    char text[PLAN_TEXT_MAX]; /* what the next two point into */
+    char text[PLAN_TEXT_MAX]; /* what the next three point into */
     const char *place, *action;
-    long at;     /* the passing that it is for */
-    int onwards; /* and all after it */
+    const char *when; /* a file: nothing is counted until it is there; NULL: at once */
+    long at;          /* the passing that it is for */
+    int onwards;      /* and all after it */
     atomic_long passed;
 };
 
@@ -60,7 +61,7 @@ static int is_action(const char *text)
 static void read_plan(const char *text, size_t len)
 {
     struct plan *plan = &plans[plan_count];
-    char *equals, *at;
+    char *equals, *at, *when;
 
     if (plan_count == PLANS_MAX || len >= sizeof(plan->text))
         abort();
@@ -71,6 +72,10 @@ static void read_plan(const char *text, size_t len)
     *equals = '\0';
     plan->place = plan->text;
     plan->action = equals + 1;
+    when = strchr(equals + 1, '?');
+    if (when != NULL)
+        *when++ = '\0';
+    plan->when = when;
     at = strrchr(equals + 1, '@');
     plan->at = at != NULL ? strtol(at + 1, NULL, 10) : 1;
     plan->onwards = at != NULL && strchr(at, '+') != NULL;
@@ -132,7 +137,8 @@ static const char *action_at(const char *place)
     for (int i = 0; i < plan_count; i++) {
         long passed;
 
-        if (strcmp(plans[i].place, place) != 0)
+        if (strcmp(plans[i].place, place) != 0 ||
+            (plans[i].when != NULL && access(plans[i].when, F_OK) != 0))
             continue;
         passed = atomic_fetch_add(&plans[i].passed, 1) + 1;
         if (passed == plans[i].at || (plans[i].onwards && passed > plans[i].at))

@@ -11,8 +11,9 @@
  *     if (SEAM_FAILS("spool.rename") || renameat(…) < 0)
  *
  * The environment says what happens where, and a word that it does not know aborts the process:
- *   REPORTD_SEAMS="PLACE=ACTION[@N] …"   at the N-th passing of PLACE (default 1), once; @N+ from
- *                                         the N-th on. ACTION is
+ *   REPORTD_SEAMS="PLACE=ACTION[@N][?FILE] …"   at the N-th passing of PLACE (default 1), once;
+ *                                         @N+ from the N-th on; counted when FILE is there, so that
+ *                                         a test can begin while the server runs. ACTION is
  *       crash        SIGKILL to this process, as kill -9 does
  *       wait:FIFO    until a writer opens FIFO
  *       ENAME        the call at the place fails with this errno, of those in seam.c
