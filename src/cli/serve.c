@@ -1,5 +1,6 @@
 /* src/cli/serve.c -- `reportd serve`: open everything in order, answer until a signal, close in
  * turn. */
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -63,6 +64,7 @@ static const char node_name[] = "local"; /* an embedded store has one node */
 enum {
     GRACE_MORE_MS = 3000,   /* of an audit, beyond that of a cancelled query */
     CONNECTIONS_LEAST = 10, /* as in the configuration */
+    HURRY_S = 15,           /* after a second signal what still hangs is left to the next start */
 };
 
 static void usage(FILE *out)
@@ -318,22 +320,37 @@ static int open_services(struct node *node, struct err *err)
     return server_new(&services, &node->server, err);
 }
 
-/* Until the drain is over: another signal to stop ends what it waits for. The thread is not
- * cancelled, since it may have a lock. */
+/* A request or a deletion hangs, such as on a disk or a database that does not answer. What an
+ * abrupt end leaves is what kill -9 leaves, and the next start is made for that. */
+static void force_stop(void)
+{
+    log_error("stop.forced", "waited_s=%d", HURRY_S);
+    log_stop();
+    _exit(EXIT_FAILED);
+}
+
+/* Until the drain is over: another signal to stop ends what it waits for, and soon the process. The
+ * thread is not cancelled, since it may have a lock. */
 static void *hurry_thread(void *arg)
 {
+    const struct timespec *patience = NULL, grace = {.tv_sec = HURRY_S};
     struct node *node = arg;
-    int signal_number;
 
-    while (sigwait(&node->signals, &signal_number) == 0 && !atomic_load(&node->drained)) {
-        if (signal_number == SIGHUP)
+    for (;;) {
+        int signal_number = sigtimedwait(&node->signals, NULL, patience);
+
+        if (atomic_load(&node->drained))
+            return NULL;
+        if (signal_number < 0 && errno == EAGAIN)
+            force_stop();
+        if (signal_number != SIGTERM && signal_number != SIGINT)
             continue;
         log_warn("stop.hurried", "signal=%d", signal_number);
         server_hurry(node->server);
         if (node->supervisor != NULL)
             supervisor_hurry(node->supervisor);
+        patience = &grace;
     }
-    return NULL;
 }
 
 /* Requests first, then deletions, then running reports: each may need what ends after it. Requests

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from harness import ENDS_WITHIN, PATIENCE, failed, poll
+from seams import Gate, plan
 
 # What is meant to end or stop a server or to continue it, or says that it has a fault.
 MEANT = {"SIGTERM", "SIGINT", "SIGKILL", "SIGSTOP", "SIGTSTP", "SIGCONT",
@@ -134,6 +135,32 @@ def test_a_second_signal_does_not_wait_for_a_slow_client(make_server):
         poll(lambda: "stop.begun" in server.log_text(), what="the stop")
         server.process.send_signal(signal.SIGTERM)
         assert stopped(server) == 0
+
+
+def test_a_second_signal_ends_a_server_in_which_a_request_hangs(make_server):
+    """As on a disk that does not answer. What it left is what kill -9 leaves."""
+    server = make_server()
+    server.stop()
+    gate = Gate(server, "store.submit.posted")
+    plan(server, gate.seam, trace=gate.trace)
+    server.start()
+    client = server.client("alice")
+
+    def submit():
+        with pytest.raises(requests.ConnectionError):
+            client.submit("Quick", {"ProductID": "1"})
+
+    sender = threading.Thread(target=submit)
+    sender.start()
+    gate.wait()
+    for _ in range(2):
+        server.process.send_signal(signal.SIGTERM)
+        poll(lambda: "stop.begun" in server.log_text(), what="the stop")
+    assert stopped(server) == 1
+    sender.join()
+    assert "stop.hurried" in server.log_text() and "stop.forced" in server.log_text()
+    plan(server)
+    assert server.start().client("alice").references() == []
 
 
 @pytest.fixture
