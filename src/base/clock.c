@@ -24,6 +24,11 @@ int64_t clock_mono_us(void)
     return read_us(CLOCK_MONOTONIC);
 }
 
+int64_t clock_cpu_ms(void)
+{
+    return read_us(CLOCK_THREAD_CPUTIME_ID) / 1000;
+}
+
 int64_t clock_mono_ms(void)
 {
     return clock_mono_us() / 1000;

@@ -11,6 +11,7 @@ enum { CLOCK_TEXT = 21, CLOCK_DATE_TEXT = 11, CLOCK_HTTP_TEXT = 30 }; /* with th
 int64_t clock_now_ms(void);
 int64_t clock_mono_ms(void); /* monotonic milliseconds; only differences mean something */
 int64_t clock_mono_us(void);
+int64_t clock_cpu_ms(void); /* processor time of the calling thread, milliseconds */
 
 /* YYYY-MM-DDTHH:MM:SSZ, cut to the second. */
 void clock_format(int64_t ms, char text[CLOCK_TEXT]);

@@ -13,6 +13,8 @@
 #include "core/param_list.h"
 #include "core/report.h"
 
+enum { MATCHING_MS = 200 }; /* processor time for the values of one list */
+
 static bool is_text(const struct param *param, const char *text)
 {
     (void)param;
@@ -273,12 +275,24 @@ static int take_one(const struct definition *def, const struct param *param, con
     return 0;
 }
 
+/* An expression may meet a new state at each byte of each value, and a list has 192 KiB of them. */
+static int watch_matching(const struct param *param, int64_t began_ms, struct err *err)
+{
+    if (param->pattern == NULL || clock_cpu_ms() - began_ms <= MATCHING_MS)
+        return 0;
+    return err_set(err, -E_PARAM,
+                   "Parameter '%s': it takes too long to compare so many values with %.120s. Give "
+                   "fewer or shorter ones.",
+                   param->name, pattern_text(param->pattern));
+}
+
 /* Each value of a list, and how many there are. */
 static int take_list(const struct definition *def, const struct param *param, const char *text,
                      struct param_value *ret, struct err *err)
 {
     struct buf items, out;
     const char *why, *item;
+    int64_t began_ms = clock_cpu_ms();
     int rc = 0;
 
     buf_init(&items, REPORT_LISTS_MAX);
@@ -290,7 +304,9 @@ static int take_list(const struct definition *def, const struct param *param, co
     if (why != NULL)
         rc = err_set(err, -E_PARAM, "Parameter '%s' %s", param->name, why);
     for (size_t i = 0; rc == 0 && i < ret->count; i++, item += strlen(item) + 1) {
-        rc = take_one(def, param, item, &out, err);
+        rc = watch_matching(param, began_ms, err);
+        if (rc == 0)
+            rc = take_one(def, param, item, &out, err);
         buf_add_char(&out, '\0');
     }
     if (buf_is_starved(&items))

@@ -441,6 +441,29 @@ static void memory_does_not_grow_with_the_texts_that_a_pattern_has_met(void **st
     pattern_free(pattern);
 }
 
+static void a_list_does_not_take_the_processor_for_as_long_as_it_likes(void **state)
+{
+    enum { VALUES = 45, LEN = 4000 }; /* seconds, if nothing ends it */
+    static const char header[] = "-- parameter: P list(string) matching \"[ab]*a[ab]{190}\"\n";
+    static char body[VALUES * (LEN + 1) + 32] = "{\"P\": \"";
+    size_t len = strlen(body);
+    unsigned bits = 1;
+
+    (void)state;
+    for (int i = 0; i < VALUES; i++, len += LEN + 1) {
+        for (size_t k = 0; k < LEN; k++) {
+            bits = bits * 1103515245u + 12345u;
+            body[len + k] = (bits >> 16 & 1) != 0 ? 'a' : 'b';
+        }
+        body[len + LEN - 191] = 'a';
+        body[len + LEN] = ',';
+    }
+    memcpy(body + len - 1, "\"}", 3);
+    assert_string_equal(of_header(header, 0, body),
+                        "Parameter 'P': it takes too long to compare so many values with "
+                        "[ab]*a[ab]{190}. Give fewer or shorter ones.");
+}
+
 static void dates_are_days_that_exist(void **state)
 {
     static const char *const bad[] = {"\"\"",         "\"2024-02-30\"", "\"2023-02-29\"",
@@ -654,6 +677,7 @@ int main(void)
         TEST(a_default_that_the_calendar_moves_out_of_its_limits_breaks_nothing),
         TEST(a_zero_has_no_sign),
         TEST(memory_does_not_grow_with_the_texts_that_a_pattern_has_met),
+        TEST(a_list_does_not_take_the_processor_for_as_long_as_it_likes),
         TEST(today_is_the_day_of_the_zone),
         TEST(a_default_may_be_a_day_by_its_distance),
         TEST(a_value_keeps_its_limits),
