@@ -197,6 +197,10 @@ class Server:
     def workers(self):
         return processes_below(self.process.pid)
 
+    def await_log(self, words):
+        """Until the log has them: its lines come a moment after what they are about."""
+        poll(lambda: words in self.log_text(), what=lambda: f"{words!r} in the log\n{self.log_text()[-2000:]}")
+
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 

@@ -130,7 +130,7 @@ def test_without_descriptors_new_connections_are_refused_and_nothing_spins(limit
     subprocess.run(["prlimit", f"--pid={limited.process.pid}", f"--nofile={taken}:{LIMIT}"], check=True)
     assert is_refusal(answer_to(limited, REQUEST))
     assert is_refusal(answer_to(limited, REQUEST))
-    assert "http.no_descriptors" in limited.log_text()
+    limited.await_log("http.no_descriptors")
     assert client.list().status_code == 200
     poll(lambda: state_of_listener(limited) == "S", what="the end of its work")
     subprocess.run(["prlimit", f"--pid={limited.process.pid}", f"--nofile={LIMIT}:{LIMIT}"], check=True)

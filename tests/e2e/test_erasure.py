@@ -320,7 +320,7 @@ def test_no_value_is_logged_whatever_the_database_says(shared, client):
     marker = new_marker()
     reference = client.order("Tangled", Note="$[" + marker)
     assert client.finish(reference).json()["data"] == "error"
-    assert "report.failed" in shared.log_text()
+    shared.await_log("report.failed")
     client.delete(reference)
     assert_gone(shared, marker, reference)
 

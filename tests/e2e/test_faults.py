@@ -427,7 +427,7 @@ def test_a_report_that_ends_while_the_store_fails_is_written_down_later(sufferin
     while client.submit("Quick", {"ProductID": "99"}).status_code == 200:
         pass
     assert client.finish(reference).json()["data"] == "complete"
-    assert "store.unavailable" in server.log_text()
+    server.await_log("store.unavailable")
 
 
 def test_the_server_stops_while_the_store_fails(suffering):

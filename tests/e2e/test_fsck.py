@@ -217,7 +217,7 @@ def test_the_server_counts_as_well(make_server):
     text = requests.get(server.url + "/metrics", timeout=PATIENCE).text
     assert 'reportd_audit_findings{kind="lost-result"} 1' in text
     assert 'reportd_audit_findings{kind="orphan-file"} 0' in text
-    assert "audit.findings now=1" in server.log_text()
+    server.await_log("audit.findings now=1")
 
 
 def test_a_server_does_not_start_during_an_audit(stopped):

@@ -281,7 +281,7 @@ def test_a_spool_is_marked_as_soon_as_there_is_room(on_disk, tmp_path, what, row
     mark, owner = from_before_the_mark(server, disk, what)
     for reference in reports:  # each start finds it so
         client = server.start().client(ALICE)
-        assert "start.unmarked" in server.log_text()
+        server.await_log("start.unmarked")
         failed(client.submit("Quick", {"ProductID": "1"}), 503, "Disk full")
         assert client.delete(reference).json()["result"] is True
         assert not mark.exists()

@@ -170,7 +170,7 @@ def test_a_torn_end_is_cut(make_server, torn):
         ledger.write(torn)
     server.start()
     assert records(server) == before
-    assert f"ledger.cut path={ledger_of(server)} bytes={len(torn)}" in server.log_text()
+    server.await_log(f"ledger.cut path={ledger_of(server)} bytes={len(torn)}")
     client.url = server.url
     client.delete(complete(client))
     assert records(server)[:-1] == before
@@ -188,7 +188,7 @@ def test_a_record_that_the_medium_has_lost_costs_no_other(make_server):
         ledger.write(b"x" * RECORD)
     server.start()
     assert records(server)[2] == before[2]
-    assert "ledger.damaged" in server.log_text()
+    server.await_log("ledger.damaged")
 
 
 @pytest.mark.parametrize("remove", [lambda path: path.unlink(), lambda path: path.rename(f"{path}.moved"),
@@ -202,7 +202,7 @@ def test_a_ledger_that_is_taken_away_is_noticed(make_server, remove):
     remove(ledger_of(server))
     failed(client.delete(reference), 503, "not yet recorded")
     refused(client.status(reference), "Unknown reference")
-    assert "replaced while the server runs" in server.log_text()
+    server.await_log("replaced while the server runs")
     server.stop()
     if not ledger_of(server).exists():
         start_refused(server, "there is no deletion ledger", "0 records", "--new-ledger")
@@ -224,7 +224,8 @@ def test_a_ledger_that_is_cut_off_under_the_server_is_noticed(make_server, size)
     reference = complete(client)
     failed(client.delete(reference), 503, "not yet recorded")
     refused(client.status(reference), "Unknown reference")
-    assert "cut off" in server.log_text() and ledger_of(server).stat().st_size == size
+    server.await_log("cut off")
+    assert ledger_of(server).stat().st_size == size
     ledger_of(server).write_bytes(whole)
     poll(lambda: len(records(server)) == 4, what="the record")
     assert ledger_of(server).read_bytes()[:len(whole)] == whole

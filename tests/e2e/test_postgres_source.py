@@ -548,7 +548,7 @@ def test_tcp_names_and_passwords_work_in_the_workers_sandbox(make_pg, shop):
     server.wait_until_active(reference)
     server.alice.delete(reference)
     assert_gone(server, reference)
-    assert "seccomp=yes" in server.log_text()
+    server.await_log("seccomp=yes")
 
 
 def test_the_password_is_in_no_message_and_no_log(make_pg, shop):

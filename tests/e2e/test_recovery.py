@@ -202,7 +202,7 @@ def test_sighup_keeps_the_old_definition_of_a_broken_file(one):
     server, client = one
     (server.reports / "Quick.sql").write_text(BROKEN)
     server.reload(broken=1)
-    assert "Quick.sql:" in server.log_text()
+    server.await_log("Quick.sql:")
     assert client.complete("Quick", ProductID="1")
 
 

@@ -151,7 +151,8 @@ def test_a_definition_does_not_lengthen_the_retention(clock, make_server):
     server = make_server(retention="2h")
     define_retention(server, "3h")
     server.reload()
-    assert "definition.retention" in server.log_text() and "KeptQuick.sql" in server.log_text()
+    server.await_log("definition.retention")
+    server.await_log("KeptQuick.sql")
     client = server.client("alice")
     reference, time = kept(client)
     assert time == 2 * HOUR

@@ -248,7 +248,7 @@ def test_an_end_that_the_store_does_not_take_is_written_down_later(suffering):
     while client.submit("Quick", {"ProductID": "99"}).status_code == 200:
         pass
     assert client.finish(reference).json()["data"] == "complete"
-    assert "store.unavailable" in server.log_text()
+    server.await_log("store.unavailable")
     assert kept(server, reference) == client.result(reference).content
 
 
@@ -264,7 +264,7 @@ def test_a_file_that_is_shorter_than_its_worker_says_is_no_result(make_server):
     part.write_bytes(part.read_bytes()[:-1])
     gate.open()
     assert client.finish(reference).json()["data"] == "error"
-    assert "the result ends too early" in server.log_text()
+    server.await_log("the result ends too early")
     assert server.files() == [] and kept(server, reference) is None
 
 

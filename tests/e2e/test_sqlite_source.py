@@ -289,7 +289,7 @@ def test_a_database_that_never_stays_still_ends_the_report_with_the_reason(forei
     poll(ended, what="the end of the report")
     answer = alice.status(reference).json()
     assert answer["data"] == "error" and "written to while the report read it" in answer["message"]
-    assert "WAL mode" in foreign.log_text()
+    foreign.await_log("WAL mode")
 
 
 ODD_TABLES = """
