@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "base/thread.h"
 #include "base/version.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
@@ -358,7 +359,7 @@ static void *hurry_thread(void *arg)
 static void drain_node(struct node *node)
 {
     pthread_t hurry;
-    bool may_hurry = pthread_create(&hurry, NULL, hurry_thread, node) == 0;
+    bool may_hurry = thread_start(&hurry, "hurry", hurry_thread, node) == 0;
 
     if (node->waiters != NULL)
         waiters_stop(node->waiters);

@@ -11,7 +11,6 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 
 enum {
     BACKLOG = 1024,   /* connections the kernel keeps for us */
@@ -288,7 +288,6 @@ static void *run(void *arg)
 int listener_start(struct listener *listener, int limit, listener_accept_fn *accept,
                    listener_tend_fn *tend, void *context, struct err *err)
 {
-    sigset_t all, old;
     int rc;
 
     listener->limit = limit;
@@ -296,15 +295,11 @@ int listener_start(struct listener *listener, int limit, listener_accept_fn *acc
     listener->tend = tend;
     listener->context = context;
     open_spare(listener);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&listener->thread, NULL, run, listener);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    rc = thread_start(&listener->thread, "listener", run, listener);
     if (rc != 0)
         return err_set(err, -E_CONFIG, "start the thread that accepts connections: %s",
                        strerror(rc));
     listener->running = true;
-    pthread_setname_np(listener->thread, "listener");
     return 0;
 }
 

@@ -15,11 +15,10 @@
 #include "base/log.h"
 #include "base/seam.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "proc/channel.h"
 #include "proc/child.h"
 #include "proc/choices_run.h"
-
-#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 enum { IDLE_MS = 60 * 1000, TICK_MS = 1000, LAST_PATIENCE_MS = 2000 };
 
@@ -518,24 +517,11 @@ static void *choices_thread(void *arg)
 {
     struct choices *choices = arg;
 
+    loop_enter(choices->loop);
     while (!choices->over)
         loop_round(choices->loop);
+    loop_leave(choices->loop);
     return NULL;
-}
-
-static int start_thread(struct choices *choices, struct err *err)
-{
-    sigset_t all, before;
-    int rc;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&choices->thread, NULL, choices_thread, choices);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0)
-        return err_set(err, -E_NOMEM, "can't start the thread of the choices");
-    pthread_setname_np(choices->thread, "choices");
-    return 0;
 }
 
 int choices_new(const struct config *config, const char *temp_folder, struct choices **ret,
@@ -558,7 +544,9 @@ int choices_new(const struct config *config, const char *temp_folder, struct cho
     choices->quit.run = on_quit;
     rc = loop_new(&choices->loop, err);
     if (rc == 0)
-        rc = start_thread(choices, err);
+        rc = thread_start(&choices->thread, "choices", choices_thread, choices) == 0
+                 ? 0
+                 : err_set(err, -E_NOMEM, "can't start the thread of the choices");
     if (rc < 0) {
         loop_free(choices->loop);
         free(choices);

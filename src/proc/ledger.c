@@ -17,6 +17,7 @@
 #include "base/latch.h"
 #include "base/log.h"
 #include "base/seam.h"
+#include "base/thread.h"
 #include "proc/ledger_impl.h"
 #include "proc/recovery.h"
 
@@ -49,7 +50,7 @@ struct ledger {
 
 static struct ledger_op *op_of(struct lane_item *item)
 {
-    return (struct ledger_op *)((char *)item - offsetof(struct ledger_op, item));
+    return container_of(item, struct ledger_op, item);
 }
 
 /* ---- appending ---- */
