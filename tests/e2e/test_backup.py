@@ -426,8 +426,8 @@ def name_no_ledgers(folder, lacking=("store", "ledgers")):
     path.write_text(json.dumps({key: value for key, value in manifest.items() if key not in lacking}))
 
 
-def test_a_backup_that_names_no_ledgers_needs_all_that_are_given_to_reach_back(make_server, tmp_path):
-    """One of a version before."""
+def with_two_ledgers(make_server):
+    """A backup of three reports that names no ledger; after it each of two ledgers had one deletion. What is kept."""
     server = make_server()
     client = server.client("alice")
     first, second, kept = (client.complete("Quick", ProductID="1") for _ in range(3))
@@ -438,6 +438,12 @@ def test_a_backup_that_names_no_ledgers_needs_all_that_are_given_to_reach_back(m
     new_ledger(server)
     client.url = server.start().url
     client.delete(second)
+    return server, kept
+
+
+def test_a_backup_that_names_no_ledgers_needs_all_that_are_given_to_reach_back(make_server, tmp_path):
+    """One of a version before."""
+    server, kept = with_two_ledgers(make_server)
     lose_everything(server)
     both = ["backup", "--ledger", "deletions.ledger", "--ledger", "elsewhere"]
     refuses(server, "elsewhere' only knows what was deleted since", *both)
@@ -450,16 +456,7 @@ def test_a_backup_that_names_no_ledgers_needs_all_that_are_given_to_reach_back(m
 
 
 def test_a_backup_that_names_no_ledgers_is_restored_over_a_store_that_knows_which_it_has_had(make_server):
-    server = make_server()
-    client = server.client("alice")
-    first, second, kept = (client.complete("Quick", ProductID="1") for _ in range(3))
-    name_no_ledgers(backup(server))
-    client.delete(first)
-    server.stop()
-    server.configure(deletion_ledger="elsewhere")
-    new_ledger(server)
-    client.url = server.start().url
-    client.delete(second)
+    server, kept = with_two_ledgers(make_server)
     server.stop()
     both = ["--force", "backup", "--ledger", "deletions.ledger", "--ledger", "elsewhere"]
     refuses(server, "/deletions.ledger' is not among", "--force", "backup")
