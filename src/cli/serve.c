@@ -29,9 +29,9 @@
 #include "proc/auditor.h"
 #include "proc/backup.h"
 #include "proc/choices.h"
+#include "proc/deletion.h"
 #include "proc/ledger.h"
 #include "proc/recovery.h"
-#include "proc/removal.h"
 #include "proc/supervisor.h"
 #include "proc/transfers.h"
 #include "proc/waiters.h"
@@ -56,7 +56,7 @@ struct node {
     struct transfers *transfers;
     /* Atomic: on_change() may already run on the store's thread when they are set. */
     _Atomic(struct supervisor *) supervisor;
-    _Atomic(struct remover *) remover;
+    _Atomic(struct purger *) purger;
     struct auditor *auditor;
     struct server *server;
 };
@@ -112,10 +112,10 @@ static void log_change(const struct store_change *change)
 static void on_finished(void *context, int64_t expires_ms)
 {
     struct node *node = context;
-    struct remover *remover = node->remover;
+    struct purger *purger = node->purger;
 
-    if (remover != NULL) /* else it is about to begin, and to ask for all that expires */
-        remover_expect(remover, expires_ms);
+    if (purger != NULL) /* else it is about to begin, and to ask for all that expires */
+        purger_expect(purger, expires_ms);
 }
 
 /* Every move of a report, after its commit. */
@@ -123,14 +123,14 @@ static void on_change(void *context, const struct store_change *change)
 {
     struct node *node = context;
     struct supervisor *supervisor = node->supervisor;
-    struct remover *remover = node->remover;
+    struct purger *purger = node->purger;
 
     if (supervisor != NULL)
-        supervisor_hear(supervisor, change);
+        supervisor_on_change(supervisor, change);
     if (change == NULL) {
         waiters_notify_all(node->waiters);
-        if (remover != NULL)
-            remover_expect(remover, store_now_ms(node->store)); /* what a dead node has finished */
+        if (purger != NULL)
+            purger_expect(purger, store_now_ms(node->store)); /* what a dead node has finished */
         return;
     }
     log_change(change);
@@ -263,7 +263,7 @@ static int open_services(struct node *node, struct err *err)
                                    .finished = on_finished,
                                    .context = node};
     struct supervisor *supervisor = NULL;
-    struct remover *remover = NULL;
+    struct purger *purger = NULL;
     struct services services;
     int rc;
 
@@ -279,18 +279,18 @@ static int open_services(struct node *node, struct err *err)
         return rc;
     node->supervisor = supervisor;
     catalog_each(node->catalog, warn_of_retention, node->config);
-    rc = remover_new(&(struct remover_spec){.store = node->store,
-                                            .spool = node->spool,
-                                            .supervisor = supervisor,
-                                            .ledger = node->ledger},
-                     &remover, err);
+    rc = purger_new(&(struct purger_spec){.store = node->store,
+                                          .spool = node->spool,
+                                          .supervisor = supervisor,
+                                          .ledger = node->ledger},
+                    &purger, err);
     if (rc < 0)
         return rc;
-    node->remover = remover;
+    node->purger = purger;
     rc = auditor_new(node->store, node->spool, node->config->cancel_grace.number + GRACE_MORE_MS,
                      &node->auditor, err);
     if (rc == 0)
-        rc = store_hear(node->store, err);
+        rc = store_subscribe(node->store, err);
     if (rc < 0)
         return rc;
     rc = choices_new(node->config, spool_temp_folder(node->spool), &node->choices, err);
@@ -309,7 +309,7 @@ static int open_services(struct node *node, struct err *err)
                                  .catalog = node->catalog,
                                  .supervisor = supervisor,
                                  .choices = node->choices,
-                                 .remover = remover,
+                                 .purger = purger,
                                  .auditor = node->auditor,
                                  .waiters = node->waiters,
                                  .health = node->health,
@@ -366,9 +366,9 @@ static void drain_node(struct node *node)
     choices_stop(node->choices);
     server_drain(node->server);
     auditor_free(node->auditor);
-    remover_stop(node->remover);
+    purger_stop(node->purger);
     if (node->store != NULL)
-        store_deafen(node->store);
+        store_unsubscribe(node->store);
     if (node->supervisor != NULL)
         supervisor_drain(node->supervisor, node->config->drain_grace.number);
     server_close(node->server);
@@ -386,7 +386,7 @@ static void close_node(struct node *node)
     choices_free(node->choices);
     health_free(node->health);
     supervisor_free(node->supervisor);
-    remover_free(node->remover); /* on_change() told it of the last reports that finished */
+    purger_free(node->purger); /* on_change() told it of the last reports that finished */
     ledger_free(node->ledger);
     store_free(node->store);
     waiters_free(node->waiters);

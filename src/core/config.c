@@ -20,15 +20,15 @@
 struct key {
     const char *name;
     enum config_kind kind;
-    const char *fallback;
+    const char *default_value;
     int64_t lowest, highest;
     const char *what;
     size_t offset; /* of its union config_value in struct config */
 };
 
 static const struct key keys[] = {
-#define X(name, kind, fallback, lowest, highest, what)                                             \
-    {#name, CONFIG_##kind, fallback, lowest, highest, what, offsetof(struct config, name)},
+#define X(name, kind, default_value, lowest, highest, what)                                        \
+    {#name, CONFIG_##kind, default_value, lowest, highest, what, offsetof(struct config, name)},
     CONFIG_KEYS(X)
 #undef X
 };
@@ -49,9 +49,10 @@ static union config_value *key_value(struct config *config, const struct key *ke
 /* The first of a CHOICE's a|b|c is its default; other defaults stand as they are. */
 static char *key_default(const struct key *key)
 {
-    size_t len = key->kind == CONFIG_CHOICE ? strcspn(key->fallback, "|") : strlen(key->fallback);
+    size_t len =
+        key->kind == CONFIG_CHOICE ? strcspn(key->default_value, "|") : strlen(key->default_value);
 
-    return strndup(key->fallback, len);
+    return strndup(key->default_value, len);
 }
 
 static bool choice_has(const char *choices, const char *text)
@@ -160,9 +161,9 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
         takes = "a size in bytes such as 65536, 512K, 64M or 2G";
         break;
     case CONFIG_CHOICE:
-        if (choice_has(key->fallback, text))
+        if (choice_has(key->default_value, text))
             return false;
-        snprintf(out, cap, "%s = '%s': it takes one of %s", key->name, text, key->fallback);
+        snprintf(out, cap, "%s = '%s': it takes one of %s", key->name, text, key->default_value);
         return true;
     case CONFIG_LISTEN:
         return listen_problem(text, out, cap);
@@ -277,7 +278,7 @@ static int set_value(struct config *config, const struct key *key, const char *o
         copy = join_store(config->folder, text);
         break;
     case CONFIG_LEDGER:
-        copy = join_ledger(config, text, str_eq(text, key->fallback));
+        copy = join_ledger(config, text, str_eq(text, key->default_value));
         break;
     default:
         copy = strdup(text);
@@ -587,15 +588,15 @@ static void print_key(FILE *out, const char *name, const char *what)
 void config_print_help(FILE *out)
 {
     for (int i = 0; i < KEY_COUNT; i++) {
-        char *fallback = key_default(&keys[i]);
+        char *default_value = key_default(&keys[i]);
 
         print_key(out, keys[i].name, keys[i].what);
         fprintf(out, "%*s(default: %s", HELP_INDENT, "",
-                fallback != NULL && *fallback != '\0' ? fallback : "none");
+                default_value != NULL && *default_value != '\0' ? default_value : "none");
         if (keys[i].kind == CONFIG_CHOICE)
-            fprintf(out, "; one of %s", keys[i].fallback);
+            fprintf(out, "; one of %s", keys[i].default_value);
         fprintf(out, ")\n");
-        free(fallback);
+        free(default_value);
     }
     print_key(out, "source", source_what);
     fprintf(out, "%*ssource NAME { url = \"URL\" }\n", HELP_INDENT, "");
@@ -605,20 +606,21 @@ void config_print_markdown(FILE *out)
 {
     fprintf(out, "| key | default | what it is |\n|---|---|---|\n");
     for (int i = 0; i < KEY_COUNT; i++) {
-        char *fallback = key_default(&keys[i]);
+        char *default_value = key_default(&keys[i]);
 
         fprintf(out, "| `%s` | ", keys[i].name);
-        if (fallback != NULL && *fallback != '\0')
-            fprintf(out, "`%s` ", fallback);
+        if (default_value != NULL && *default_value != '\0')
+            fprintf(out, "`%s` ", default_value);
         fprintf(out, "| %s", keys[i].what);
         if (keys[i].kind == CONFIG_CHOICE) {
             fprintf(out, " (one of");
-            for (const char *c = keys[i].fallback; *c != '\0'; c += strcspn(c, "|"), c += *c == '|')
+            for (const char *c = keys[i].default_value; *c != '\0';
+                 c += strcspn(c, "|"), c += *c == '|')
                 fprintf(out, " `%.*s`", (int)strcspn(c, "|"), c);
             fprintf(out, ")");
         }
         fprintf(out, " |\n");
-        free(fallback);
+        free(default_value);
     }
     fprintf(out, "| `source NAME { url = \"URL\" }` | | %s |\n", source_what);
 }

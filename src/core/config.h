@@ -111,7 +111,7 @@ union config_value {
 
 struct config {
     char *file, *folder;
-#define X(name, kind, fallback, lowest, highest, what) union config_value name;
+#define X(name, kind, default_value, lowest, highest, what) union config_value name;
     CONFIG_KEYS(X)
 #undef X
     struct config_source *sources;

@@ -637,7 +637,7 @@ static void param_done(struct param *param)
         free(param->allowed[i]);
     free(param->allowed);
     free(param->name);
-    free(param->fallback);
+    free(param->default_value);
     free(param->least);
     free(param->most);
     pattern_free(param->pattern);

@@ -57,7 +57,7 @@ struct param {
     int line;  /* in the file, for messages */
     bool list; /* of values of that type */
     bool required;
-    char *fallback;          /* the default as written (today stays today); NULL: none */
+    char *default_value;     /* the default as written (today stays today); NULL: none */
     char *description;       /* "" if none */
     char *least, *most;      /* of a value, as written; NULL: no limit */
     struct pattern *pattern; /* string only: what a value has to match; NULL: anything */

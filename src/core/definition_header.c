@@ -311,7 +311,7 @@ static int parse_default(struct parser *p, struct param *param, char **at)
                            "contains blanks",
                            value != NULL ? value : *at, param->name, takes,
                            is_date ? ", " DAY_WORDS : "");
-    return parser_copy(p, value, &param->fallback);
+    return parser_copy(p, value, &param->default_value);
 }
 
 static int parse_limit(struct parser *p, struct param *param, char **at, bool least)
@@ -385,7 +385,7 @@ static int parse_param_word(struct parser *p, struct param *param, char **at)
         return parse_limit(p, param, at, word[1] == 'i');
     if (str_eq(word, "matching"))
         return parse_matching(p, param, at);
-    if (str_eq(word, "default") && param->fallback == NULL)
+    if (str_eq(word, "default") && param->default_value == NULL)
         return parse_default(p, param, at);
     if (str_eq(word, "required") && !param->required) {
         param->required = true;
@@ -420,12 +420,12 @@ static int parse_param_rest(struct parser *p, struct param *param, char *at)
         rc = parse_param_word(p, param, &at);
     if (rc != 0)
         return rc;
-    if (param->required && param->fallback != NULL)
+    if (param->required && param->default_value != NULL)
         return parser_fail(p, p->line,
                            "'%s' is required, so its default is never used; remove one of the two",
                            param->name);
     len = strlen(at);
-    if (len > 0 && *at != '"' && param->fallback != NULL)
+    if (len > 0 && *at != '"' && param->default_value != NULL)
         return parser_fail(p, p->line,
                            "'%.40s' is not understood; a default is one word, or stands in '…', "
                            "and a description in double quotes",
@@ -638,8 +638,8 @@ static bool is_seen(const struct parser *p, const char *key)
 /* today and the like: whether the day is within the limits is for each request to find out. */
 static bool defaults_to_day(const struct param *param)
 {
-    return param->type == PARAM_DATE && !param->list && param->fallback != NULL &&
-           !clock_is_date(param->fallback);
+    return param->type == PARAM_DATE && !param->list && param->default_value != NULL &&
+           !clock_is_date(param->default_value);
 }
 
 void check_defaults(const struct definition *def, struct problems *problems)

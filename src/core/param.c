@@ -28,13 +28,13 @@ static void add_shown(struct buf *out, const struct param_value *value)
 }
 
 /* The default: as written, or the day that it means now. */
-static const char *fallback_text(const struct definition *def, const struct param *param,
-                                 int64_t now_ms, char day[CLOCK_DATE_TEXT])
+static const char *default_value_text(const struct definition *def, const struct param *param,
+                                      int64_t now_ms, char day[CLOCK_DATE_TEXT])
 {
-    return param->fallback != NULL && param->type == PARAM_DATE && !param->list &&
-                   day_of_word(param->fallback, now_ms, def->zone, day)
+    return param->default_value != NULL && param->type == PARAM_DATE && !param->list &&
+                   day_of_word(param->default_value, now_ms, def->zone, day)
                ? day
-               : param->fallback;
+               : param->default_value;
 }
 
 int param_default(const struct definition *def, const struct param *param, int64_t now_ms,
@@ -42,7 +42,7 @@ int param_default(const struct definition *def, const struct param *param, int64
 {
     struct param_value value = {.list = param->list};
     char day[CLOCK_DATE_TEXT];
-    const char *text = fallback_text(def, param, now_ms, day);
+    const char *text = default_value_text(def, param, now_ms, day);
     int rc = text != NULL ? param_take(def, param, text, &value, err) : 0;
 
     add_shown(out, &value);
@@ -71,14 +71,14 @@ static int take_value(const struct definition *def, const struct param *param, c
     if (value == NULL && param->required)
         return err_set(err, -E_PARAM, "Parameter '%s' is required: %s.", param->name, takes);
     if (value == NULL)
-        text = fallback_text(def, param, now_ms, day);
+        text = default_value_text(def, param, now_ms, day);
     if (text == NULL)
         return 0;
     if (text == day && !param_is_within(def, param, day))
         return err_set(err, -E_PARAM,
                        "Parameter '%s' has to be given now: it takes %s, and its default, %s, is "
                        "%s today.",
-                       param->name, takes, param->fallback, day);
+                       param->name, takes, param->default_value, day);
     return param_take(def, param, text, ret, err);
 }
 

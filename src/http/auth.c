@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "http/token.h"
-#include "store/remember.h"
+#include "store/store.h"
 
 void auth_refuse(struct exchange *ex)
 {
@@ -28,7 +28,7 @@ static const char *given_token(struct exchange *ex)
 }
 
 /* Read the token, unless it is `known`; false: replied. */
-static bool read_claims(struct exchange *ex, const char *text, const struct bearer *known)
+static bool read_claims(struct exchange *ex, const char *text, const struct cached_token *known)
 {
     int rc = text != NULL ? 1 : 0;
 
@@ -50,30 +50,31 @@ bool auth_signature(struct exchange *ex)
     return read_claims(ex, given_token(ex), NULL);
 }
 
-static void enter_with(struct exchange *ex, struct bearer *bearer)
+static void enter_with(struct exchange *ex, struct cached_token *cached_token)
 {
-    ex->bearer = bearer;
-    ex->user = &bearer->user;
-    admit_enter(ex);
+    ex->cached_token = cached_token;
+    ex->user = &cached_token->user;
+    dispatch(ex);
 }
 
 /* The store knows whether the session still lives. */
 static void session_found(struct exchange *ex)
 {
-    struct bearer *bearer;
+    struct cached_token *cached_token;
 
     if (ex->op.rc != 0 || !ex->op.session.found) {
         auth_refuse(ex);
         return;
     }
-    bearer = bearer_new(given_token(ex), &ex->claims, &ex->op.session.user, ex->stamp);
-    if (bearer == NULL) {
+    cached_token =
+        cached_token_new(given_token(ex), &ex->claims, &ex->op.session.user, ex->version);
+    if (cached_token == NULL) {
         err_set(&ex->err, -E_NOMEM, "No memory for the session.");
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }
-    bearers_keep(server_bearers(ex->server), bearer);
-    enter_with(ex, bearer);
+    token_cache_keep(server_token_cache(ex->server), cached_token);
+    enter_with(ex, cached_token);
 }
 
 static void ask_store(struct exchange *ex)
@@ -98,23 +99,24 @@ static bool has_expired(const struct exchange *ex)
 void auth_token(struct exchange *ex)
 {
     const char *text = given_token(ex);
-    struct bearer *known = text != NULL ? bearers_find(server_bearers(ex->server), text) : NULL;
+    struct cached_token *known =
+        text != NULL ? token_cache_find(server_token_cache(ex->server), text) : NULL;
 
     if (!read_claims(ex, text, known)) {
-        bearer_release(known);
+        cached_token_release(known);
         return;
     }
     if (has_expired(ex)) {
-        bearer_release(known);
+        cached_token_release(known);
         auth_refuse(ex);
         return;
     }
-    ex->stamp = store_stamp(ex->services->store, &ex->claims.session);
-    if (known != NULL && ex->stamp != 0 && known->stamp == ex->stamp) {
+    ex->version = store_version(ex->services->store, &ex->claims.session);
+    if (known != NULL && ex->version != 0 && known->version == ex->version) {
         enter_with(ex, known);
         return;
     }
-    bearer_release(known);
+    cached_token_release(known);
     ask_store(ex);
 }
 

@@ -110,11 +110,11 @@ static void add_histogram(struct buf *out, const char *name, const struct histog
                    (double)counts->sum_us / 1e6, name, (long long)counts->upto[HISTOGRAM_BOUNDS]);
 }
 
-static void add_durations(struct buf *out, struct remover *remover, const struct measured *m)
+static void add_durations(struct buf *out, struct purger *purger, const struct measured *m)
 {
     struct histogram_counts deletes;
 
-    remover_times(remover, &deletes);
+    purger_times(purger, &deletes);
     add_histogram(out, "cancel_seconds", &m->workers.cancels,
                   "From the DELETE of a running report to its worker idle or ended");
     add_histogram(out, "delete_seconds", &deletes, "From a DELETE to nothing left of the report");
@@ -171,7 +171,7 @@ static void metrics_known(struct exchange *ex)
     add_plain(&out, &measured);
     add_stored(&out, &ex->op);
     add_labelled(&out, &measured);
-    add_durations(&out, ex->services->remover, &measured);
+    add_durations(&out, ex->services->purger, &measured);
     add_audit(&out, ex->services->auditor);
     exchange_reply_text(ex, 200, "text/plain; version=0.0.4", buf_str(&out));
     buf_done(&out);

@@ -50,7 +50,7 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
     ex->path = path;
     ex->began_us = clock_mono_us();
     ex->head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
-    ex->step = admit;
+    ex->step = request_check;
     atomic_init(&ex->waiting, WAIT_NONE);
     buf_init(&ex->raw, EXCHANGE_BODY_MAX);
     choose_request_id(ex);
@@ -67,7 +67,7 @@ void exchange_free(struct exchange *ex)
         ex->state_free(ex->state);
     transfer_done(ex->transfer);
     store_op_done(&ex->op);
-    bearer_release(ex->bearer);
+    cached_token_release(ex->cached_token);
     json_decref(ex->body);
     if (ex->raw.data != NULL)
         sodium_memzero(ex->raw.data, ex->raw.len); /* it may hold a password */
@@ -76,7 +76,7 @@ void exchange_free(struct exchange *ex)
     free(ex);
 }
 
-bool exchange_is_hopeless(struct exchange *ex)
+bool exchange_body_too_large(struct exchange *ex)
 {
     const char *length = exchange_header(ex, MHD_HTTP_HEADER_CONTENT_LENGTH);
     int64_t announced;

@@ -12,9 +12,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/user.h"
-#include "http/bearer.h"
 #include "http/server.h"
 #include "http/token.h"
+#include "http/token_cache.h"
 #include "proc/transfers.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -65,10 +65,10 @@ struct exchange {
     json_t *body;               /* parsed, NULL without one; read it with exchange_member() */
     const struct user *user;    /* ROUTE_TOKEN; the bearer's */
     struct token_claims claims; /* of the token */
-    struct bearer *bearer;      /* held */
-    struct transfer *transfer;  /* of a result, from before it is looked up; NULL: none */
-    uint64_t stamp;             /* taken before `op` was posted, where its answer is remembered */
-    void *state;                /* the handler's own, freed by … */
+    struct cached_token *cached_token; /* held */
+    struct transfer *transfer;         /* of a result, from before it is looked up; NULL: none */
+    uint64_t version; /* taken before `op` was posted, where its answer is remembered */
+    void *state;      /* the handler's own, freed by … */
     void (*state_free)(void *state); /* … this, when the exchange ends */
     const char *long_name;           /* a header longer than EXCHANGE_HEADER_TEXT, … */
     char *long_value;                /* … NULL: none */

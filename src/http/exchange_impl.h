@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/lane.h"
+#include "base/work_queue.h"
 #include "http/exchange.h"
 #include "http/gate.h"
 
@@ -19,7 +19,7 @@ void exchange_free(struct exchange *ex);
 /* Part of the body; what is too much is read but not kept. False: give the connection up. */
 bool exchange_receive(struct exchange *ex, const char *data, size_t len);
 /* True if the body that is announced is so large that reading it to its end is not worth while. */
-bool exchange_is_hopeless(struct exchange *ex);
+bool exchange_body_too_large(struct exchange *ex);
 /* Run steps until one has replied or must wait; then the connection is suspended. False: no answer
  * could be queued. */
 bool exchange_run(struct exchange *ex);
@@ -27,12 +27,12 @@ bool exchange_run(struct exchange *ex);
 void exchange_each_header(struct exchange *ex, const char *name,
                           void (*each)(void *context, const char *value), void *context);
 
-/* admit.c: the first step of every exchange checks what holds for all routes, up to the token;
- * admit_enter() reads the body and goes to the route's own first step. */
-exchange_step admit, admit_enter;
+/* request_check.c: the first step of every exchange checks what holds for all routes, up to the
+ * token; dispatch() reads the body and goes to the route's own first step. */
+exchange_step request_check, dispatch;
 
 /* auth.c: who asks. A step: replies 401, or sets ex->user and ex->claims and goes on with
- * admit_enter(). */
+ * dispatch(). */
 exchange_step auth_token;
 /* The signature of the token must hold, nothing more: ex->claims. False: replied. */
 bool auth_signature(struct exchange *ex);
@@ -48,10 +48,10 @@ void server_name_request(struct server *server, char out[GUID_TEXT]);
 /* Of a connection, for its transfers; NULL: no memory. */
 struct peer *server_peer(struct MHD_Connection *connection);
 /* What is remembered of tokens, and of complete reports. */
-struct bearers *server_bearers(struct server *server);
-struct completed *server_completed(struct server *server);
+struct token_cache *server_token_cache(struct server *server);
+struct status_cache *server_status_cache(struct server *server);
 /* Where argon2id runs: pushing here can be refused. */
-struct lane *server_password_lane(struct server *server);
+struct work_queue *server_password_queue(struct server *server);
 const struct services *server_services(const struct server *server);
 
 #endif

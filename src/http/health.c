@@ -9,15 +9,15 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/lane.h"
 #include "base/thread.h"
+#include "base/work_queue.h"
 
 enum { STORE_ANSWER_MS = 700, QUESTIONS = 2 };
 
 struct health {
     struct health_spec spec;
-    struct lane *lane;
-    struct lane_item item; /* in the lane while `asked` */
+    struct work_queue *work_queue;
+    struct work_item item; /* in the work queue while `asked` */
     struct guid id;        /* what is waited for */
     struct lock lock;
     pthread_cond_t answer;
@@ -105,7 +105,7 @@ static int probe_workers(struct health *health, struct err *err)
     return err_set(err, -E_BUSY, "No worker process is running; the log says why.");
 }
 
-static void run_probe(void *context, struct lane_item *item)
+static void run_probe(void *context, struct work_item *item)
 {
     struct health *health = context;
     struct err err = {0};
@@ -137,9 +137,9 @@ struct health *health_new(const struct health_spec *spec)
     health->id = guid_new();
     lock_init(&health->lock);
     lock_cond_init(&health->answer);
-    health->lane = lane_new(&(struct lane_spec){
+    health->work_queue = work_queue_new(&(struct work_queue_spec){
         .name = "health", .threads = 1, .batch_max = 1, .run = run_probe, .context = health});
-    if (health->lane == NULL) {
+    if (health->work_queue == NULL) {
         health_free(health);
         return NULL;
     }
@@ -150,7 +150,7 @@ void health_free(struct health *health)
 {
     if (health == NULL)
         return;
-    lane_free(health->lane);
+    work_queue_free(health->work_queue);
     lock_take(&health->lock);
     while (health->unanswered > 0)
         lock_wait(&health->lock, &health->answer);
@@ -172,7 +172,7 @@ void health_ask(struct health *health, struct waiter *waiter)
     health->asked = true;
     lock_release(&health->lock);
     if (!asked)
-        lane_push(health->lane, &health->item);
+        work_queue_push(health->work_queue, &health->item);
 }
 
 int health_read(struct health *health, bool late, struct err *err)

@@ -73,7 +73,7 @@ static bool has_unread(int fd)
     return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
-int idle_tend(struct idle_list *list, int64_t now_ms)
+int idle_maintain(struct idle_list *list, int64_t now_ms)
 {
     int64_t wait_ms = IDLE_MS;
     struct idle *idle;

@@ -31,6 +31,6 @@ void idle_begin(struct idle_list *list, struct idle *idle, int64_t now_ms);
 void idle_end(struct idle_list *list, struct idle *idle);
 /* End those that have been idle for a minute at `now_ms`; returns after how many milliseconds to
  * look again. Any thread. */
-int idle_tend(struct idle_list *list, int64_t now_ms);
+int idle_maintain(struct idle_list *list, int64_t now_ms);
 
 #endif

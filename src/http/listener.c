@@ -45,7 +45,7 @@ struct listener {
     char url[LISTENER_URL_TEXT];
     int limit;
     listener_accept_fn *accept;
-    listener_tend_fn *tend;
+    listener_maintain_fn *maintain;
     void *context;
     pthread_t thread;
     bool running;
@@ -164,7 +164,7 @@ static void refuse(struct listener *listener, int fd, bool keep)
 }
 
 /* Read what they send; those that have closed, or had their time, go. */
-static void tend_refused(struct listener *listener)
+static void maintain_refused(struct listener *listener)
 {
     int64_t now_ms = clock_mono_ms();
     char bytes[4096];
@@ -245,16 +245,16 @@ static bool accept_some(struct listener *listener, int socket)
     return true;
 }
 
-/* Until something comes, or while it pauses a descriptor may be free again, or `tend_ms` are over.
- * The sockets are the first in `polled`. */
-static void await(struct listener *listener, struct pollfd *polled, int tend_ms)
+/* Until something comes, or while it pauses a descriptor may be free again, or `maintain_ms` are
+ * over. The sockets are the first in `polled`. */
+static void await(struct listener *listener, struct pollfd *polled, int maintain_ms)
 {
     int count = 0, sockets = listener->paused ? 0 : listener->count;
     int wait_ms = listener->paused || listener->refused_count > 0 ? PAUSE_MS : -1;
     eventfd_t ignored;
 
-    if (tend_ms >= 0 && (wait_ms < 0 || tend_ms < wait_ms))
-        wait_ms = tend_ms;
+    if (maintain_ms >= 0 && (wait_ms < 0 || maintain_ms < wait_ms))
+        wait_ms = maintain_ms;
     for (int i = 0; i < listener->count; i++)
         polled[count++] =
             (struct pollfd){.fd = i < sockets ? listener->sockets[i] : -1, .events = POLLIN};
@@ -273,8 +273,8 @@ static void *run(void *arg)
     while (!listener->stopping) {
         bool good = true;
 
-        await(listener, polled, listener->tend(listener->context));
-        tend_refused(listener);
+        await(listener, polled, listener->maintain(listener->context));
+        maintain_refused(listener);
         open_spare(listener);
         for (int i = 0; i < listener->count && !listener->stopping; i++) {
             if (listener->paused || (polled[i].revents & POLLIN) != 0)
@@ -286,13 +286,13 @@ static void *run(void *arg)
 }
 
 int listener_start(struct listener *listener, int limit, listener_accept_fn *accept,
-                   listener_tend_fn *tend, void *context, struct err *err)
+                   listener_maintain_fn *maintain, void *context, struct err *err)
 {
     int rc;
 
     listener->limit = limit;
     listener->accept = accept;
-    listener->tend = tend;
+    listener->maintain = maintain;
     listener->context = context;
     open_spare(listener);
     rc = thread_start(&listener->thread, "listener", run, listener);

@@ -22,7 +22,7 @@ typedef bool listener_accept_fn(void *context, int fd, const struct sockaddr *ad
 
 /* Called by the thread when something came, after listener_wake(), and after as many milliseconds
  * as it returned; -1: it need not. */
-typedef int listener_tend_fn(void *context);
+typedef int listener_maintain_fn(void *context);
 
 /* Bind "HOST:PORT" or "[IPv6]:PORT". Nothing is accepted yet, but clients may connect. -E_CONFIG
  * says why not. *ret is yours: listener_free(). */
@@ -34,7 +34,7 @@ const char *listener_url(const struct listener *listener);
 /* Start to accept. While `limit` connections are open, or there is no descriptor for one more, a
  * new one is answered 503 with Retry-After and closed. -E_CONFIG: no thread. */
 int listener_start(struct listener *listener, int limit, listener_accept_fn *accept,
-                   listener_tend_fn *tend, void *context, struct err *err);
+                   listener_maintain_fn *maintain, void *context, struct err *err);
 /* Have `tend` called. Any thread. */
 void listener_wake(struct listener *listener);
 /* A connection that was taken is closed now. Any thread. */

@@ -7,14 +7,14 @@
 #include "http/report_find.h"
 #include "http/report_receipt.h"
 
-static void removed(struct removal *removal)
+static void removed(struct deletion *deletion)
 {
-    exchange_wake(removal->owner);
+    exchange_wake(deletion->owner);
 }
 
-static void reply_deleted(struct exchange *ex, const struct removal *removal)
+static void reply_deleted(struct exchange *ex, const struct deletion *deletion)
 {
-    struct receipt receipt = {.reference = &removal->id, .state = removal->was};
+    struct receipt receipt = {.reference = &deletion->id, .state = deletion->was};
 
     exchange_add_long(ex, "X-Deletion-Receipt", report_receipt(ex, &receipt));
     exchange_reply(ex, true, "Report request has been deleted.", NULL);
@@ -22,36 +22,36 @@ static void reply_deleted(struct exchange *ex, const struct removal *removal)
 
 static void delete_done(struct exchange *ex)
 {
-    const struct removal *removal = ex->state;
+    const struct deletion *deletion = ex->state;
 
     SEAM_STEP("http", "delete", "removed");
-    if (removal->rc == 0)
-        reply_deleted(ex, removal);
-    else if (removal->rc == -E_UNKNOWN_REFERENCE)
+    if (deletion->rc == 0)
+        reply_deleted(ex, deletion);
+    else if (deletion->rc == -E_UNKNOWN_REFERENCE)
         report_reply_unknown(ex);
     else
-        exchange_reply_error(ex, &removal->err, NULL);
+        exchange_reply_error(ex, &deletion->err, NULL);
 }
 
 void report_delete(struct exchange *ex)
 {
-    struct removal *removal;
+    struct deletion *deletion;
     struct guid id;
 
     if (!report_reference(ex, &id))
         return;
-    removal = calloc(1, sizeof(*removal));
-    if (removal == NULL) {
+    deletion = calloc(1, sizeof(*deletion));
+    if (deletion == NULL) {
         err_set(&ex->err, -E_NOMEM, "No memory to delete the report.");
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }
-    ex->state = removal;
+    ex->state = deletion;
     ex->state_free = free;
-    removal->id = id;
-    removal->user_id = ex->user->id;
-    removal->done = removed;
-    removal->owner = ex;
+    deletion->id = id;
+    deletion->user_id = ex->user->id;
+    deletion->done = removed;
+    deletion->owner = ex;
     exchange_await(ex, delete_done);
-    removal_start(ex->services->remover, removal);
+    deletion_start(ex->services->purger, deletion);
 }

@@ -54,7 +54,7 @@ static int read_request(struct exchange *ex, struct store_match *ret, bool *ret_
 /* ---- the answer ---- */
 
 struct bulk {
-    struct removal_many many;
+    struct deletion_many many;
     int64_t beyond; /* reports that match, but are more than one request deletes */
     bool dry;
 };
@@ -89,7 +89,7 @@ static void hash_ids(struct guid *ids, size_t count, uint8_t out[RECEIPT_HASH_BY
 }
 
 /* NULL: nothing was deleted, or there is no memory. */
-static char *make_receipt(struct exchange *ex, struct removal_many *many)
+static char *make_receipt(struct exchange *ex, struct deletion_many *many)
 {
     struct receipt receipt = {.reference = NULL};
 
@@ -122,7 +122,7 @@ static void add_data(struct buf *out, const struct bulk *bulk, int64_t remaining
 
 static void reply(struct exchange *ex, struct bulk *bulk)
 {
-    struct removal_many *many = &bulk->many;
+    struct deletion_many *many = &bulk->many;
     int64_t count = 0;
     char *receipt = bulk->dry ? NULL : make_receipt(ex, many);
     char message[96];
@@ -147,7 +147,7 @@ static void reply(struct exchange *ex, struct bulk *bulk)
 
 /* ---- the steps ---- */
 
-static void many_done(struct removal_many *many)
+static void many_done(struct deletion_many *many)
 {
     exchange_wake(many->owner);
 }
@@ -162,7 +162,7 @@ static void matched(struct exchange *ex)
 {
     struct store_match *match = &ex->op.match;
     struct bulk *bulk = ex->state;
-    struct removal_many *many = &bulk->many;
+    struct deletion_many *many = &bulk->many;
 
     SEAM_STEP("http", "delete_many", "matched");
     bulk->beyond = match->total - (int64_t)match->count;
@@ -179,7 +179,7 @@ static void matched(struct exchange *ex)
     many->done = many_done;
     many->owner = ex;
     exchange_await(ex, delete_done);
-    removal_many_start(ex->services->remover, many);
+    deletion_many_start(ex->services->purger, many);
 }
 
 void report_delete_many(struct exchange *ex)

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "http/query.h"
-#include "store/remember.h"
+#include "store/store.h"
 
 bool report_reference(struct exchange *ex, struct guid *ret_id)
 {
@@ -40,7 +40,7 @@ static void find(struct exchange *ex, const struct guid *id, bool want_result, e
     struct guid wanted = *id; /* `id` may lie in the operation that is about to be zeroed */
     struct store_op *op = exchange_op(ex, STORE_FIND);
 
-    ex->stamp = store_stamp(ex->services->store, &wanted);
+    ex->version = store_version(ex->services->store, &wanted);
     op->find.id = wanted;
     op->find.user_id = ex->user->id;
     op->find.want_result = want_result;

@@ -17,8 +17,8 @@ bool report_reference(struct exchange *ex, struct guid *ret_id);
  * another user's, so that nobody learns that it exists. */
 void report_reply_unknown(struct exchange *ex);
 
-/* Find the caller's report; `next` has the answer in ex->op.find, which holds as long as its stamp
- * is ex->stamp. */
+/* Find the caller's report; `next` has the answer in ex->op.find, which holds as long as its
+ * version is ex->version. */
 void report_find(struct exchange *ex, const struct guid *id, exchange_step *next);
 
 /* The same, and its result if the row has it: in ex->op.find, too; after exchange_transfer(). */

@@ -19,10 +19,10 @@ static const char *const query_names[QUERY_COUNT] = {"PageNumber", "PageSize", "
                                                      "ReportName"};
 
 /* A whole number in 1 … most, or `fallback` if it is not given. */
-static int read_number(const char *text, const char *name, int64_t most, int64_t fallback,
+static int read_number(const char *text, const char *name, int64_t most, int64_t default_value,
                        int64_t *ret, struct err *err)
 {
-    *ret = fallback;
+    *ret = default_value;
     if (text != NULL && (!str_to_int64(text, ret) || *ret < 1 || *ret > most))
         return err_set(err, -E_INVALID, "%s must be a whole number from 1 to %" PRId64 ".", name,
                        most);

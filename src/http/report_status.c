@@ -5,11 +5,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "http/completed.h"
 #include "http/conditional.h"
 #include "http/exchange_impl.h"
 #include "http/report_find.h"
-#include "store/remember.h"
+#include "http/status_cache.h"
+#include "store/store.h"
 
 enum { STATUS_ETAG_TEXT = 80, STATUS_RETRY_S = 1 };
 
@@ -60,7 +60,7 @@ static void status_found(struct exchange *ex)
         report_reply_unknown(ex);
         return;
     }
-    completed_keep(server_completed(ex->server), &find->report, ex->stamp);
+    status_cache_keep(server_status_cache(ex->server), &find->report, ex->version);
     reply_status(ex, &find->report, find->position);
 }
 
@@ -74,8 +74,8 @@ void report_status(struct exchange *ex)
         return;
     if (wait >= 0)
         exchange_add_header(ex, "Preference-Applied", "wait=%d", wait);
-    if (completed_find(server_completed(ex->server), &id, ex->user->id,
-                       store_stamp(ex->services->store, &id), &known))
+    if (status_cache_find(server_status_cache(ex->server), &id, ex->user->id,
+                          store_version(ex->services->store, &id), &known))
         reply_status(ex, &known, 0);
     else
         report_find_ended(ex, &id, wait, status_found);

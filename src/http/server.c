@@ -10,12 +10,12 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "http/bearer.h"
-#include "http/completed.h"
 #include "http/exchange_impl.h"
 #include "http/gate.h"
 #include "http/idle.h"
 #include "http/listener.h"
+#include "http/status_cache.h"
+#include "http/token_cache.h"
 #include "http/user.h"
 
 enum {
@@ -42,9 +42,9 @@ struct server {
     struct services services;
     struct http_thread *threads;
     int thread_count; /* those that have been started */
-    struct lane *password_lane;
-    struct bearers *bearers;
-    struct completed *completed;
+    struct work_queue *password_queue;
+    struct token_cache *token_cache;
+    struct status_cache *status_cache;
     struct listener *listener;
     struct idle_list *idle;
     int64_t began_ms;         /* monotonic */
@@ -118,7 +118,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *state = ex = exchange_new(thread->server, connection, method, url);
         if (ex != NULL)
             ex->has_nul = has_nul;
-        good = ex != NULL && (!exchange_is_hopeless(ex) || exchange_run(ex));
+        good = ex != NULL && (!exchange_body_too_large(ex) || exchange_run(ex));
     } else if (*size > 0) {
         good = exchange_receive(ex, data, *size);
         *size = 0;
@@ -161,7 +161,7 @@ static void close_connection(struct server *server, struct connection *own)
     if (peer_close(own != NULL ? own->peer : NULL))
         listener_ended(server->listener);
     else
-        listener_wake(server->listener); /* it counts until on_tend() finds it over */
+        listener_wake(server->listener); /* it counts until on_maintain() finds it over */
     free(own);
 }
 
@@ -217,15 +217,15 @@ static bool on_accept(void *context, int fd, const struct sockaddr *address, soc
     return false;
 }
 
-static int on_tend(void *context)
+static int on_maintain(void *context)
 {
     struct server *server = context;
     int64_t now_ms = clock_mono_ms();
-    int idle_ms = idle_tend(server->idle, now_ms), gone, wait_ms;
+    int idle_ms = idle_maintain(server->idle, now_ms), gone, wait_ms;
 
     if (server->services.transfers == NULL)
         return idle_ms;
-    wait_ms = transfers_tend(server->services.transfers, now_ms, &gone);
+    wait_ms = transfers_maintain(server->services.transfers, now_ms, &gone);
     while (gone-- > 0)
         listener_ended(server->listener);
     return wait_ms >= 0 && wait_ms < idle_ms ? wait_ms : idle_ms;
@@ -263,7 +263,7 @@ static int start_threads(struct server *server, struct err *err)
         rc = start_thread(server, &server->threads[i], err);
     return rc < 0 ? rc
                   : listener_start(server->listener, (int)config->connections.number, on_accept,
-                                   on_tend, server, err);
+                                   on_maintain, server, err);
 }
 
 int server_new(const struct services *services, struct server **ret, struct err *err)
@@ -279,14 +279,15 @@ int server_new(const struct services *services, struct server **ret, struct err 
     id = guid_new();
     guid_format(&id, server->first_id);
     gate_init(&server->gate);
-    server->password_lane = user_lane_new();
-    server->bearers = bearers_new();
-    server->completed = completed_new();
+    server->password_queue = user_password_queue_new();
+    server->token_cache = token_cache_new();
+    server->status_cache = status_cache_new();
     server->idle = idle_list_new();
     rc = listener_new(services->config->listen.text, &server->listener, err);
-    if (rc == 0 && (server->bearers == NULL || server->completed == NULL || server->idle == NULL))
+    if (rc == 0 &&
+        (server->token_cache == NULL || server->status_cache == NULL || server->idle == NULL))
         rc = err_set(err, -E_NOMEM, "start the server: out of memory");
-    if (rc == 0 && server->password_lane == NULL)
+    if (rc == 0 && server->password_queue == NULL)
         rc = err_set(err, -E_NOMEM, "start the threads that check passwords: out of memory");
     if (rc == 0)
         rc = start_threads(server, err);
@@ -336,9 +337,9 @@ void server_free(struct server *server)
     }
     free(server->threads);
     listener_free(server->listener);
-    lane_free(server->password_lane);
-    bearers_free(server->bearers);
-    completed_free(server->completed);
+    work_queue_free(server->password_queue);
+    token_cache_free(server->token_cache);
+    status_cache_free(server->status_cache);
     idle_list_free(server->idle);
     gate_done(&server->gate);
     free(server);
@@ -365,19 +366,19 @@ void server_name_request(struct server *server, char out[GUID_TEXT])
         out[i] = digits[count & 15];
 }
 
-struct bearers *server_bearers(struct server *server)
+struct token_cache *server_token_cache(struct server *server)
 {
-    return server->bearers;
+    return server->token_cache;
 }
 
-struct completed *server_completed(struct server *server)
+struct status_cache *server_status_cache(struct server *server)
 {
-    return server->completed;
+    return server->status_cache;
 }
 
-struct lane *server_password_lane(struct server *server)
+struct work_queue *server_password_queue(struct server *server)
 {
-    return server->password_lane;
+    return server->password_queue;
 }
 
 const struct services *server_services(const struct server *server)

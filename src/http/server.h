@@ -10,7 +10,7 @@
 #include "core/config.h"
 #include "proc/auditor.h"
 #include "proc/choices.h"
-#include "proc/removal.h"
+#include "proc/deletion.h"
 #include "proc/supervisor.h"
 #include "proc/transfers.h"
 #include "proc/waiters.h"
@@ -31,7 +31,7 @@ struct services {
     struct catalog *catalog;
     struct supervisor *supervisor;
     struct choices *choices;
-    struct remover *remover;
+    struct purger *purger;
     struct auditor *auditor;
     struct waiters *waiters;
     struct health *health;

@@ -25,7 +25,7 @@ static const int64_t refresh_life_ms = INT64_C(30) * 24 * 3600 * 1000;
 /* A login under way, or a refresh: what must outlive the steps, cleared at the end. */
 struct login {
     struct exchange *ex;
-    struct lane_item item;
+    struct work_item item;
     char name[USER_NAME_MAX + 1];
     char password[USER_PASSWORD_MAX + 1];
     char hash[PASSWORD_HASH_TEXT];  /* "": there is nothing to compare with */
@@ -143,8 +143,8 @@ static void password_checked(struct exchange *ex)
     exchange_post(ex, login_recorded);
 }
 
-/* On a thread of the lane. */
-static void check_passwords(void *context, struct lane_item *batch)
+/* On a thread of the work queue. */
+static void check_passwords(void *context, struct work_item *batch)
 {
     (void)context;
     while (batch != NULL) {
@@ -158,15 +158,15 @@ static void check_passwords(void *context, struct lane_item *batch)
     }
 }
 
-struct lane *user_lane_new(void)
+struct work_queue *user_password_queue_new(void)
 {
-    struct lane_spec spec = {.name = "password",
-                             .threads = PASSWORD_THREADS,
-                             .batch_max = 1,
-                             .queue_max = PASSWORD_QUEUE,
-                             .run = check_passwords};
+    struct work_queue_spec spec = {.name = "password",
+                                   .threads = PASSWORD_THREADS,
+                                   .batch_max = 1,
+                                   .queue_max = PASSWORD_QUEUE,
+                                   .run = check_passwords};
 
-    return lane_new(&spec);
+    return work_queue_new(&spec);
 }
 
 /* Known or not, allowed or not: the same work from here on, so that the time does not tell. */
@@ -188,7 +188,7 @@ static void user_looked_up(struct exchange *ex)
             login->user_id = user->id;
     }
     exchange_await(ex, password_checked);
-    if (lane_push(server_password_lane(ex->server), &login->item))
+    if (work_queue_push(server_password_queue(ex->server), &login->item))
         return;
     err_set(&ex->err, -E_BUSY, "Too many logins at the same time: try again in a moment.");
     exchange_reply_error(ex, &ex->err, NULL);

@@ -8,6 +8,6 @@
 exchange_step user_login, user_refresh;
 
 /* The threads that check passwords for user_login(), off the HTTP threads; NULL: no memory. */
-struct lane *user_lane_new(void);
+struct work_queue *user_password_queue_new(void);
 
 #endif

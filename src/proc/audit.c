@@ -343,7 +343,7 @@ static bool is_to_be_deleted(const struct audit_finding *finding)
 static int mark_bad(const struct audit_spec *spec, const struct audit *audit, struct err *err)
 {
     for (size_t i = 0; i < audit->count; i++) {
-        struct store_op op = {.verb = STORE_MARK, .mark = {.id = audit->findings[i].id}};
+        struct store_op op = {.verb = STORE_TOMBSTONE, .tombstone = {.id = audit->findings[i].id}};
 
         if (!is_to_be_deleted(&audit->findings[i]))
             continue;
@@ -365,11 +365,12 @@ static int record_deleting(const struct store_op *op, struct ledger *ledger, str
     return ledger_run(ledger, ids, op->deleting.count, err);
 }
 
-static int drop_batch(const struct audit_spec *spec, const struct store_op *deleting,
-                      struct err *err)
+static int delete_batch(const struct audit_spec *spec, const struct store_op *deleting,
+                        struct err *err)
 {
     for (size_t i = 0; i < deleting->deleting.count; i++) {
-        struct store_op op = {.verb = STORE_DROP, .drop = {.id = deleting->deleting.refs[i].id}};
+        struct store_op op = {.verb = STORE_DELETE_ROW,
+                              .delete_row = {.id = deleting->deleting.refs[i].id}};
 
         if (store_run(spec->store, &op) < 0) {
             *err = op.err;
@@ -380,8 +381,8 @@ static int drop_batch(const struct audit_spec *spec, const struct store_op *dele
 }
 
 /* Drop the rows in DELETING, their files are gone. */
-static int drop_deleting(const struct audit_spec *spec, struct ledger *ledger, int64_t *ret_dropped,
-                         struct err *err)
+static int delete_tombstoned(const struct audit_spec *spec, struct ledger *ledger,
+                             int64_t *ret_dropped, struct err *err)
 {
     struct store_ref refs[STORE_BATCH_MAX];
     struct store_op op;
@@ -396,7 +397,7 @@ static int drop_deleting(const struct audit_spec *spec, struct ledger *ledger, i
         if (rc == 0)
             rc = record_deleting(&op, ledger, err);
         if (rc == 0)
-            rc = drop_batch(spec, &op, err);
+            rc = delete_batch(spec, &op, err);
         *ret_dropped += (int64_t)op.deleting.count;
     } while (rc == 0 && op.deleting.count > 0);
     return rc;
@@ -416,7 +417,7 @@ int audit_repair(const struct audit_spec *spec, const struct audit *audit, struc
     if (rc == 0)
         rc = recovery_run(spec->store, spec->spool, "local", &recovery, err);
     if (rc == 0)
-        rc = drop_deleting(spec, ledger, &deleted, err);
+        rc = delete_tombstoned(spec, ledger, &deleted, err);
     if (rc == 0)
         *ret = (struct audit_repair){
             .requeued = recovery.requeued, .deleted = deleted, .files = recovery.removed};

@@ -29,10 +29,10 @@ static int run_verb(struct store *store, enum store_verb verb, const struct guid
         return err_set(err, -E_NOMEM, "out of memory");
     for (size_t i = 0; i < count; i++) {
         ops[i].verb = verb;
-        if (verb == STORE_MARK)
-            ops[i].mark.id = ids[i];
+        if (verb == STORE_TOMBSTONE)
+            ops[i].tombstone.id = ids[i];
         else
-            ops[i].drop.id = ids[i];
+            ops[i].delete_row.id = ids[i];
     }
     rc = store_run_all(store, ops, count);
     for (size_t i = 0; i < count && rc < 0; i++) {
@@ -49,8 +49,8 @@ static int erase(struct store *store, const struct guid *ids, size_t count, stru
 
     if (count == 0)
         return 0;
-    rc = run_verb(store, STORE_MARK, ids, count, err);
-    return rc < 0 ? rc : run_verb(store, STORE_DROP, ids, count, err);
+    rc = run_verb(store, STORE_TOMBSTONE, ids, count, err);
+    return rc < 0 ? rc : run_verb(store, STORE_DELETE_ROW, ids, count, err);
 }
 
 int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, struct err *err)

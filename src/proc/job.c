@@ -348,7 +348,7 @@ static void try_again(struct job *job, const char *how)
     end_in_error(job, message);
 }
 
-void job_orphaned(struct job *job, const struct child_end *end)
+void job_worker_died(struct job *job, const struct child_end *end)
 {
     char reference[GUID_TEXT];
     struct err err = {0};
@@ -404,7 +404,7 @@ void job_stop(struct job *job, struct supervisor_stop *stop)
         stop_worker(job);
 }
 
-void job_put_back(struct job *job)
+void job_requeue(struct job *job)
 {
     if (job->phase == JOB_RUNNING)
         stop_worker(job);

@@ -61,7 +61,7 @@ const char *lease_node(const struct supervisor *supervisor)
 /* ---- running reports that are not ours any more ---- */
 
 /* Stop it; what it says at its end the store ignores, but for a deletion that waits for it. */
-static void give_up(struct job *job, const char *reason)
+static void abandon(struct job *job, const char *reason)
 {
     char reference[GUID_TEXT];
 
@@ -70,13 +70,13 @@ static void give_up(struct job *job, const char *reason)
     guid_format(&job->report.id, reference);
     log_warn("report.given_up", "reference=%s attempt=%d reason=%s", reference, job->report.attempt,
              reason);
-    job_put_back(job);
+    job_requeue(job);
 }
 
-static void give_up_all(struct supervisor *supervisor, const char *reason)
+static void abandon_all(struct supervisor *supervisor, const char *reason)
 {
     for (struct job *job = supervisor->jobs; job != NULL; job = job->next)
-        give_up(job, reason);
+        abandon(job, reason);
 }
 
 static bool is_running(const struct store_heartbeat *beat, const struct job *job)
@@ -91,11 +91,11 @@ static bool is_running(const struct store_heartbeat *beat, const struct job *job
 
 /* What the store did not name was deleted, or taken over, and the news of it got lost. A job that
  * started after the heartbeat was sent could not be named. */
-static void give_up_unnamed(struct supervisor *supervisor, const struct store_heartbeat *beat)
+static void abandon_unnamed(struct supervisor *supervisor, const struct store_heartbeat *beat)
 {
     for (struct job *job = supervisor->jobs; job != NULL; job = job->next) {
         if (job->since_beat != supervisor->lease.beats && !is_running(beat, job))
-            give_up(job, "the store says that it is not ours");
+            abandon(job, "the store says that it is not ours");
     }
 }
 
@@ -215,7 +215,7 @@ static void on_alive(struct supervisor *supervisor)
     loop_timer_set(supervisor->loop, &lease->end, lease->sent_ms + lease_ms(supervisor));
     loop_timer_set(supervisor->loop, &lease->due,
                    lease->sent_ms + lease_ms(supervisor) / BEATS_IN_A_LEASE);
-    give_up_unnamed(supervisor, &lease->beat.op.heartbeat);
+    abandon_unnamed(supervisor, &lease->beat.op.heartbeat);
     watch_clock(supervisor);
     supervisor->work = true; /* the news of it may have got lost */
     look(supervisor);
@@ -227,7 +227,7 @@ static void on_dead(struct supervisor *supervisor)
     struct lease *lease = &supervisor->lease;
 
     log_error("node.given_up", "node=%s", lease->node);
-    give_up_all(supervisor, "the other nodes have taken it over");
+    abandon_all(supervisor, "the other nodes have taken it over");
     transfers_name(supervisor->spec.transfers, NULL);
     take_name(lease);
     loop_timer_cancel(&lease->end);
@@ -283,7 +283,7 @@ static void on_end(struct loop_timer *timer)
 {
     struct supervisor *supervisor = container_of(timer, struct supervisor, lease.end);
 
-    give_up_all(supervisor, "the lease has run out, the store does not answer");
+    abandon_all(supervisor, "the lease has run out, the store does not answer");
     transfers_name(supervisor->spec.transfers, NULL);
 }
 
@@ -310,7 +310,7 @@ static void on_deleting(struct supervisor *supervisor, const struct guid *id)
 {
     for (struct job *job = supervisor->jobs; job != NULL; job = job->next) {
         if (guid_eq(&job->report.id, id) && job->stops == NULL)
-            give_up(job, "it is being deleted");
+            abandon(job, "it is being deleted");
     }
 }
 
@@ -328,7 +328,7 @@ static void on_news(struct loop_message *message)
     free(news);
 }
 
-void supervisor_hear(struct supervisor *supervisor, const struct store_change *change)
+void supervisor_on_change(struct supervisor *supervisor, const struct store_change *change)
 {
     struct news *news;
 

@@ -28,9 +28,9 @@ enum {
     LOOK_MS = 10 * 60 * 1000, /* … for which is looked so often */
 };
 
-/* All but `lane` and `path` belong to the lane's one thread. */
+/* All but `work queue` and `path` belong to the work queue's one thread. */
 struct ledger {
-    struct lane *lane;
+    struct work_queue *work_queue;
     struct store *store;
     char *path;
     char *temp;         /* beside it: the next one, while it is made */
@@ -48,7 +48,7 @@ struct ledger {
     struct ledger_record records[RECORDS_AT_ONCE];
 };
 
-static struct ledger_op *op_of(struct lane_item *item)
+static struct ledger_op *op_of(struct work_item *item)
 {
     return container_of(item, struct ledger_op, item);
 }
@@ -111,13 +111,13 @@ static int write_records(struct ledger *ledger, size_t count, int64_t *at)
 }
 
 /* The records of a batch, from `end` on; what an earlier try has left there is overwritten. */
-static int write_batch(struct ledger *ledger, struct lane_item *batch, int64_t now_ms,
+static int write_batch(struct ledger *ledger, struct work_item *batch, int64_t now_ms,
                        int64_t *ret_end)
 {
     size_t filled = 0;
 
     *ret_end = ledger->end;
-    for (struct lane_item *item = batch; item != NULL; item = item->next) {
+    for (struct work_item *item = batch; item != NULL; item = item->next) {
         const struct ledger_op *op = op_of(item);
 
         for (size_t i = 0; i < op->count; i++) {
@@ -184,7 +184,7 @@ static int note_now(struct ledger *ledger, struct err *err)
     return rc;
 }
 
-static int append(struct ledger *ledger, struct lane_item *batch, struct err *err)
+static int append(struct ledger *ledger, struct work_item *batch, struct err *err)
 {
     int64_t now_ms = store_now_ms(ledger->store), end;
     int rc;
@@ -210,7 +210,7 @@ static int append(struct ledger *ledger, struct lane_item *batch, struct err *er
     return rc;
 }
 
-static void run_batch(void *context, struct lane_item *batch)
+static void run_batch(void *context, struct work_item *batch)
 {
     struct err err = {0};
     int rc = append(context, batch, &err);
@@ -227,7 +227,7 @@ static void run_batch(void *context, struct lane_item *batch)
 
 void ledger_post(struct ledger *ledger, struct ledger_op *op)
 {
-    lane_push(ledger->lane, &op->item); /* it has no queue_max, so it takes all */
+    work_queue_push(ledger->work_queue, &op->item); /* it has no queue_max, so it takes all */
 }
 
 static void op_done(struct ledger_op *op)
@@ -615,7 +615,7 @@ static void upgrade(struct ledger *ledger)
         log_warn("ledger.upgrade", "error=%s", err.text);
 }
 
-static int64_t tend(void *context)
+static int64_t maintain(void *context)
 {
     struct ledger *ledger = context;
     int64_t now_ms = store_now_ms(ledger->store), wait_ms = ledger->look_ms - clock_mono_ms();
@@ -680,16 +680,16 @@ static int find_path(struct ledger *ledger, const char *path, struct err *err)
 
 static int start(struct ledger *ledger, struct err *err)
 {
-    const struct lane_spec spec = {.name = "ledger",
-                                   .threads = 1,
-                                   .gather = true,
-                                   .run = run_batch,
-                                   .tend = tend,
-                                   .context = ledger};
+    const struct work_queue_spec spec = {.name = "ledger",
+                                         .threads = 1,
+                                         .gather = true,
+                                         .run = run_batch,
+                                         .maintain = maintain,
+                                         .context = ledger};
 
     reserve_ahead(ledger);
-    ledger->lane = lane_new(&spec);
-    if (ledger->lane == NULL)
+    ledger->work_queue = work_queue_new(&spec);
+    if (ledger->work_queue == NULL)
         return err_set(err, -E_NOMEM, "can't start the deletion ledger's thread");
     ledger->first.done = nothing;
     ledger_post(ledger, &ledger->first);
@@ -729,7 +729,7 @@ void ledger_free(struct ledger *ledger)
 {
     if (ledger == NULL)
         return;
-    lane_free(ledger->lane);
+    work_queue_free(ledger->work_queue);
     if (ledger->fd >= 0)
         close(ledger->fd);
     sodium_memzero(&ledger->head, sizeof(ledger->head));

@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "base/guid.h"
-#include "base/lane.h"
+#include "base/work_queue.h"
 #include "store/store.h"
 
 struct ledger;
@@ -42,7 +42,7 @@ struct ledger_op {
      * knows of them; -E_LEDGER, -E_STORE: perhaps none, post it again later */
     int rc;
     struct err err;
-    struct lane_item item; /* the ledger's */
+    struct work_item item; /* the ledger's */
 };
 void ledger_post(struct ledger *ledger, struct ledger_op *op); /* any thread */
 /* Post and wait. 0, -E_LEDGER or -E_STORE. Of none, it says whether one could be recorded now. */

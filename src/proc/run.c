@@ -12,7 +12,7 @@
 #include "core/definition.h"
 #include "core/param.h"
 #include "proc/choices_run.h"
-#include "proc/sink.h"
+#include "proc/result_writer.h"
 #include "render/json_rows.h"
 
 struct run {
@@ -21,7 +21,7 @@ struct run {
     struct run_progress *progress;
     struct definition *def;
     struct param_value *values;
-    struct sink *sink;
+    struct result_writer *result_writer;
     int64_t rows; /* of results and sets, for the limit */
 };
 
@@ -193,12 +193,12 @@ static int compile_parts(struct run *run, struct parts *parts, struct err *err)
 
 static void add_text(struct run *run, const char *text)
 {
-    buf_add_str(sink_block(run->sink), text);
+    buf_add_str(result_writer_block(run->result_writer), text);
 }
 
 static void write_header(struct run *run)
 {
-    struct buf *out = sink_block(run->sink);
+    struct buf *out = result_writer_block(run->result_writer);
     char now[CLOCK_TEXT];
 
     clock_format(clock_now_ms() - run->job->run.clock_ahead_ms, now);
@@ -237,13 +237,13 @@ static int write_rows(struct run *run, struct part *part, bool is_results, struc
     while ((rc = source_step(part->query, part->row, err)) > 0) {
         int64_t bytes;
 
-        rc = json_rows_add(part->rows, part->row, sink_block(run->sink), err);
+        rc = json_rows_add(part->rows, part->row, result_writer_block(run->result_writer), err);
         if (rc < 0)
             return rc;
-        bytes = sink_bytes(run->sink);
+        bytes = result_writer_bytes(run->result_writer);
         rc = check_limits(run, ++run->rows, bytes, err);
         if (rc == 0)
-            rc = sink_pass(run->sink, err);
+            rc = result_writer_pass(run->result_writer, err);
         if (rc < 0)
             return rc;
         if (is_results)
@@ -251,7 +251,7 @@ static int write_rows(struct run *run, struct part *part, bool is_results, struc
         atomic_store_explicit(&run->progress->bytes, bytes, memory_order_relaxed);
     }
     if (rc == 0)
-        json_rows_end(part->rows, sink_block(run->sink));
+        json_rows_end(part->rows, result_writer_block(run->result_writer));
     return rc;
 }
 
@@ -260,7 +260,7 @@ static int write_set(struct run *run, struct part *part, const char *name, struc
 {
     int rc;
 
-    buf_add_format(sink_block(run->sink), ",\"%s\":[", name);
+    buf_add_format(result_writer_block(run->result_writer), ",\"%s\":[", name);
     rc = write_rows(run, part, str_eq(name, "results"), err);
     add_text(run, "]");
     return rc;
@@ -276,20 +276,20 @@ static int write_summary(struct run *run, struct part *part, struct err *err)
         return 0;
     }
     while ((rc = source_step(part->query, part->row, err)) > 0) {
-        rc = json_rows_add(part->rows, part->row, sink_block(run->sink), err);
+        rc = json_rows_add(part->rows, part->row, result_writer_block(run->result_writer), err);
         if (rc == 0 && json_rows_objects(part->rows) > 1)
             rc = err_set(err, -E_SOURCE,
                          "The report's summary has more than one row; it must have one.");
         if (rc == 0)
-            rc = check_limits(run, 0, sink_bytes(run->sink), err);
+            rc = check_limits(run, 0, result_writer_bytes(run->result_writer), err);
         if (rc == 0)
-            rc = sink_pass(run->sink, err);
+            rc = result_writer_pass(run->result_writer, err);
         if (rc < 0)
             return rc;
     }
     if (rc == 0 && json_rows_objects(part->rows) == 0)
         return err_set(err, -E_SOURCE, "The report's summary has no row; it must have one.");
-    json_rows_end(part->rows, sink_block(run->sink));
+    json_rows_end(part->rows, result_writer_block(run->result_writer));
     return rc;
 }
 
@@ -309,7 +309,7 @@ static int write_parts(struct run *run, struct parts *parts, struct err *err)
     if (rc < 0)
         return rc;
     add_text(run, "}}");
-    return check_limits(run, 0, sink_bytes(run->sink), err);
+    return check_limits(run, 0, result_writer_bytes(run->result_writer), err);
 }
 
 /* In the transaction: all statements are compiled before the first row is written. */
@@ -340,7 +340,7 @@ static int write_choices(struct run *run, struct err *err)
 
     if (param == NULL || param->values.sql == NULL)
         return err_set(err, -E_DEFINITION, "The report's definition is broken.");
-    return choices_list(run->source, run->def, param, sink_block(run->sink), err);
+    return choices_list(run->source, run->def, param, result_writer_block(run->result_writer), err);
 }
 
 static int run_transaction(struct run *run, struct err *err)
@@ -386,7 +386,9 @@ static int prepare(struct run *run, struct err *err)
         rc = params_values(run->def, texts->parameters, &run->values, err);
     if (rc == -E_PARAM) /* its words quote the value */
         return err_detail(err, "the parameters do not fit the definition, which has changed");
-    return rc < 0 ? rc : sink_new(job->fd, job->run.sealed ? job->run.key : NULL, &run->sink, err);
+    return rc < 0 ? rc
+                  : result_writer_new(job->fd, job->run.sealed ? job->run.key : NULL,
+                                      &run->result_writer, err);
 }
 
 int run_report(const struct wire_order *job, struct source *source, struct run_progress *progress,
@@ -400,11 +402,12 @@ int run_report(const struct wire_order *job, struct source *source, struct run_p
         rc = run_transaction(&run, err);
     SEAM_STEP("worker", "run", "rendered");
     if (rc == 0)
-        rc = sink_finish(run.sink, job->run.row_results, ret->digest, &ret->unsynced, err);
+        rc = result_writer_finish(run.result_writer, job->run.row_results, ret->digest,
+                                  &ret->unsynced, err);
     SEAM_STEP("worker", "run", "synced");
     if (rc == 0)
-        atomic_store(&progress->bytes, sink_bytes(run.sink));
-    sink_free(run.sink);
+        atomic_store(&progress->bytes, result_writer_bytes(run.result_writer));
+    result_writer_free(run.result_writer);
     if (run.def != NULL)
         params_free(run.values, run.def->param_count);
     definition_free(run.def);

@@ -81,7 +81,7 @@ static void end_drain(struct supervisor *supervisor)
         struct worker_handle *worker = job->worker;
 
         next = job->next;
-        job_put_back(job);
+        job_requeue(job);
         if (supervisor->hurried && worker != NULL)
             worker_kill(worker, "the server is to stop at once");
     }

@@ -49,7 +49,7 @@ void supervisor_wake(struct supervisor *supervisor);
 /* What another node may have changed, or the same for this one; NULL: anything. A report that is
  * deleted elsewhere stops here. Any thread, never blocks; without effect if the store is not
  * shared. */
-void supervisor_hear(struct supervisor *supervisor, const struct store_change *change);
+void supervisor_on_change(struct supervisor *supervisor, const struct store_change *change);
 
 /* Stop the query of a report that was marked for deletion. `done` is called once, on any thread,
  * when nothing of it runs any more (at once if nothing did): the query has ended in the database or

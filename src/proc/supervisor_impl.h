@@ -176,11 +176,11 @@ void job_start(struct job *job, struct report *report);
 /* The worker has answered. */
 void job_answered(struct job *job, const struct wire_answer *answer);
 /* The worker has ended without an answer. */
-void job_orphaned(struct job *job, const struct child_end *end);
+void job_worker_died(struct job *job, const struct child_end *end);
 /* Someone waits for its end, since it is deleted. */
 void job_stop(struct job *job, struct supervisor_stop *stop);
 /* Stop it and put it back into the queue, uncounted; what the store does not take is left to the
  * next start. */
-void job_put_back(struct job *job);
+void job_requeue(struct job *job);
 
 #endif

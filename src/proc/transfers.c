@@ -326,7 +326,7 @@ static int look_at_lingering(struct transfers *transfers, int64_t now_ms)
     return gone;
 }
 
-int transfers_tend(struct transfers *transfers, int64_t now_ms, int *ret_gone)
+int transfers_maintain(struct transfers *transfers, int64_t now_ms, int *ret_gone)
 {
     int wait_ms = -1;
 
@@ -345,7 +345,7 @@ void transfers_finish(struct transfers *transfers)
     int64_t now_ms = clock_mono_ms(), until_ms = now_ms + STOP_MS;
     int wait_ms, gone;
 
-    while ((wait_ms = transfers_tend(transfers, now_ms, &gone)) >= 0 && now_ms < until_ms) {
+    while ((wait_ms = transfers_maintain(transfers, now_ms, &gone)) >= 0 && now_ms < until_ms) {
         poll(NULL, 0, wait_ms);
         now_ms = clock_mono_ms();
     }

@@ -35,12 +35,12 @@ struct peer *peer_new(struct transfers *transfers, int fd);
 void peer_asked(struct peer *peer);
 /* Before the socket is closed: its number may be another connection's right after that. False: the
  * client has not received all of a result, and a duplicate of the socket is open until
- * transfers_tend() finds that it has, or that it takes nothing any more. NULL is fine: true. */
+ * transfers_maintain() finds that it has, or that it takes nothing any more. NULL is fine: true. */
 bool peer_close(struct peer *peer);
 /* If it is time at `now_ms` (monotonic), close the duplicates that are over: *ret_gone of them; one
  * whose client has taken nothing for a minute is reset. Returns after how many milliseconds to look
  * again; -1: none is left. Any thread. */
-int transfers_tend(struct transfers *transfers, int64_t now_ms, int *ret_gone);
+int transfers_maintain(struct transfers *transfers, int64_t now_ms, int *ret_gone);
 /* When all connections are closed: wait some seconds for the clients, then reset what is left. */
 void transfers_finish(struct transfers *transfers);
 

@@ -164,7 +164,7 @@ static int64_t memory_limit(void)
 }
 
 /* Turn what the runner left into an outcome and words. */
-static void judge(struct worker *worker, struct wire_answer *done)
+static void classify_result(struct worker *worker, struct wire_answer *done)
 {
     struct err *err = &worker->result_err;
 
@@ -206,7 +206,7 @@ static int finish_job(struct worker *worker, struct err *err)
         worker->runs < RUN_TRIES_MAX && ftruncate(worker->job.fd, 0) == 0 &&
         lseek(worker->job.fd, 0, SEEK_SET) == 0)
         return launch(worker, err);
-    judge(worker, &done);
+    classify_result(worker, &done);
     memcpy(done.digest, worker->result.digest, sizeof(done.digest));
     done.unsynced = worker->result.unsynced;
     worker->busy = false;
@@ -264,7 +264,7 @@ static bool is_current(const struct worker *worker, const struct wire_head *head
 }
 
 /* 1: go on; 0: the socket has ended; <0: it is broken. */
-static int hear(struct worker *worker, struct err *err)
+static int receive_request(struct worker *worker, struct err *err)
 {
     struct wire_order order;
     int rc = wire_receive_order(WORKER_SOCKET, &order, err);
@@ -338,7 +338,7 @@ static int listen_and_run(struct worker *worker, struct err *err)
         if (fds[1].revents != 0 && read(worker->done_fd, &count, sizeof(count)) > 0)
             rc = finish_job(worker, err) < 0 ? err->code : 1;
         if (rc > 0 && fds[0].revents != 0)
-            rc = hear(worker, err);
+            rc = receive_request(worker, err);
         if (rc <= 0)
             return rc;
         rc = tick(worker, err);

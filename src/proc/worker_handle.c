@@ -152,7 +152,7 @@ static void on_exit_event(struct loop_watch *watch)
     worker_enter(worker, WORKER_ABSENT);
     job = leave_job(worker);
     if (job != NULL)
-        job_orphaned(job, &end);
+        job_worker_died(job, &end);
     start_again(worker);
 }
 
@@ -165,7 +165,7 @@ static void on_immortal(struct worker_handle *worker)
     log_error("worker.unkillable", "pid=%d reason=%s", (int)worker->child.pid,
               "it waits for a disk or a file server that does not answer");
     if (job != NULL)
-        job_orphaned(job, &end);
+        job_worker_died(job, &end);
 }
 
 static void on_timer(struct loop_timer *timer)

@@ -61,7 +61,7 @@ static int folder_own(struct spool *spool, const struct guid *store, bool replac
 }
 
 /* Make the mark for which there was no room; another store's is not replaced. */
-static void mark_later(struct folder *folder)
+static void tombstone_later(struct folder *folder)
 {
     struct err ignored;
 
@@ -82,7 +82,7 @@ static int check_owner(struct folder *folder, bool try_it, struct err *err)
     int rc;
 
     if (try_it)
-        mark_later(folder);
+        tombstone_later(folder);
     unmarked = atomic_load(&folder->unmarked); /* before the look: it may be made meanwhile */
     if (!unmarked && !atomic_load(&folder->owned))
         return 0; /* nobody has asked */
@@ -110,18 +110,18 @@ static void rename_one(const struct folder *folder, struct spool_op *op)
 }
 
 /* All renames share one fsync of the folder. */
-static void folder_publish(struct spool *spool, struct lane_item *batch)
+static void folder_publish(struct spool *spool, struct work_item *batch)
 {
     struct folder *folder = of(spool);
     struct err synced = {0};
 
-    mark_later(folder);
-    for (struct lane_item *item = batch; item != NULL; item = item->next)
+    tombstone_later(folder);
+    for (struct work_item *item = batch; item != NULL; item = item->next)
         rename_one(folder, spool_op_of(item));
     if (SEAM_FAILS("spool.folder_fsync") || fsync(folder->dir) < 0)
         err_errno(&synced, -E_SPOOL, "fsync '%s'", folder->path);
     SEAM_STEP("spool", "publish", "synced");
-    for (struct lane_item *item = batch; item != NULL && synced.code != 0; item = item->next) {
+    for (struct work_item *item = batch; item != NULL && synced.code != 0; item = item->next) {
         struct spool_op *op = spool_op_of(item);
 
         if (op->rc == 0) {

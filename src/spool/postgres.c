@@ -288,7 +288,7 @@ static int publish_on(PGconn *conn, void *context, struct err *err)
     return rc;
 }
 
-static void postgres_publish(struct spool *spool, struct lane_item *batch)
+static void postgres_publish(struct spool *spool, struct work_item *batch)
 {
     static const struct timespec pause = {0, AGAIN_MS * 1000000L};
     struct spool_op *op = spool_op_of(batch);

@@ -24,7 +24,7 @@ struct spool_reader {
     /* The fetch under way. */
     void (*done)(void *owner);
     void *owner;
-    struct lane_item item;
+    struct work_item item;
 };
 
 static int damaged(struct err *err)
@@ -124,7 +124,7 @@ bool spool_reader_is_ready(const struct spool_reader *reader, int64_t at)
            reader->number == number_at(reader, at);
 }
 
-void spool_reader_run(void *context, struct lane_item *item)
+void spool_reader_run(void *context, struct work_item *item)
 {
     struct spool_reader *reader = container_of(item, struct spool_reader, item);
     const struct spool_file file = {
@@ -148,7 +148,7 @@ void spool_reader_fetch(struct spool_reader *reader, int64_t at, void (*done)(vo
     reader->number = number_at(reader, at);
     reader->done = done;
     reader->owner = owner;
-    lane_push(reader->spool->fetch, &reader->item);
+    work_queue_push(reader->spool->fetch, &reader->item);
 }
 
 /* ---- the result ---- */

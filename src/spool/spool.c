@@ -10,7 +10,7 @@
 
 static const char IN_DATABASE[] = "postgresql";
 
-static void run_publish(void *context, struct lane_item *batch)
+static void run_publish(void *context, struct work_item *batch)
 {
     struct spool *spool = context;
 
@@ -23,7 +23,7 @@ static void run_publish(void *context, struct lane_item *batch)
     }
 }
 
-static void run_remove(void *context, struct lane_item *batch)
+static void run_remove(void *context, struct work_item *batch)
 {
     struct spool *spool = context;
     struct spool_op *op = spool_op_of(batch);
@@ -35,8 +35,8 @@ static void run_remove(void *context, struct lane_item *batch)
 void spool_post(struct spool *spool, struct spool_op *op)
 {
     CHECK(op->done != NULL);
-    /* The lanes have no queue_max, so they take all. */
-    lane_push(op->verb == SPOOL_PUBLISH ? spool->publish : spool->remove, &op->item);
+    /* The work queues have no queue_max, so they take all. */
+    work_queue_push(op->verb == SPOOL_PUBLISH ? spool->publish : spool->remove, &op->item);
 }
 
 static void op_done(struct spool_op *op)
@@ -76,22 +76,22 @@ static int start_lanes(struct spool *spool, struct err *err)
 {
     const struct spool_ops *ops = spool->ops;
 
-    spool->publish = lane_new(&(struct lane_spec){.name = "spool-publish",
-                                                  .threads = ops->publish_threads,
-                                                  .batch_max = ops->publish_batch,
-                                                  .run = run_publish,
-                                                  .context = spool});
-    spool->remove = lane_new(&(struct lane_spec){.name = "spool-remove",
-                                                 .threads = ops->remove_threads,
-                                                 .batch_max = 1,
-                                                 .run = run_remove,
-                                                 .context = spool});
+    spool->publish = work_queue_new(&(struct work_queue_spec){.name = "spool-publish",
+                                                              .threads = ops->publish_threads,
+                                                              .batch_max = ops->publish_batch,
+                                                              .run = run_publish,
+                                                              .context = spool});
+    spool->remove = work_queue_new(&(struct work_queue_spec){.name = "spool-remove",
+                                                             .threads = ops->remove_threads,
+                                                             .batch_max = 1,
+                                                             .run = run_remove,
+                                                             .context = spool});
     if (ops->fetch != NULL)
-        spool->fetch = lane_new(&(struct lane_spec){.name = "spool-fetch",
-                                                    .threads = ops->fetch_threads,
-                                                    .batch_max = 1,
-                                                    .run = spool_reader_run,
-                                                    .context = spool});
+        spool->fetch = work_queue_new(&(struct work_queue_spec){.name = "spool-fetch",
+                                                                .threads = ops->fetch_threads,
+                                                                .batch_max = 1,
+                                                                .run = spool_reader_run,
+                                                                .context = spool});
     if (spool->publish == NULL || spool->remove == NULL ||
         (ops->fetch != NULL && spool->fetch == NULL))
         return err_set(err, -E_SPOOL, "cannot start the threads of the spool");
@@ -121,9 +121,9 @@ void spool_free(struct spool *spool)
 {
     if (spool == NULL)
         return;
-    lane_free(spool->publish);
-    lane_free(spool->remove);
-    lane_free(spool->fetch);
+    work_queue_free(spool->publish);
+    work_queue_free(spool->remove);
+    work_queue_free(spool->fetch);
     spool->ops->close(spool);
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 #include "base/guid.h"
-#include "base/lane.h"
+#include "base/work_queue.h"
 #include "core/report.h"
 #include "spool/seal.h"
 
@@ -143,7 +143,7 @@ struct spool_op {
     void *owner;
     int rc;
     struct err err;
-    struct lane_item item; /* the spool's */
+    struct work_item item; /* the spool's */
 };
 void spool_post(struct spool *spool, struct spool_op *op);
 /* Run it and wait; returns op->rc. */

@@ -28,7 +28,7 @@ struct spool_ops {
     int (*own)(struct spool *spool, const struct guid *store, bool replace, struct err *err);
     int (*create)(struct spool *spool, const struct guid *id, int attempt, struct err *err);
     /* Fills rc and err of each; does not call `done`. */
-    void (*publish)(struct spool *spool, struct lane_item *batch);
+    void (*publish)(struct spool *spool, struct work_item *batch);
     int (*remove)(struct spool *spool, const struct spool_op *op, struct err *err);
     /* -E_NOT_FOUND, -E_SPOOL */
     int64_t (*size)(struct spool *spool, const struct guid *id, int attempt, struct err *err);
@@ -55,20 +55,20 @@ struct spool_ops {
 struct spool {
     const struct spool_ops *ops;
     /* the engine's */
-    struct lane *publish, *remove, *fetch;
+    struct work_queue *publish, *remove, *fetch;
     atomic_int readers; /* that fetch */
 };
 
 extern const struct spool_ops spool_folder;
 extern const struct spool_ops spool_postgres;
 
-static inline struct spool_op *spool_op_of(struct lane_item *item)
+static inline struct spool_op *spool_op_of(struct work_item *item)
 {
     return container_of(item, struct spool_op, item);
 }
 
 /* reader.c: run by the fetching threads. */
-void spool_reader_run(void *context, struct lane_item *batch);
+void spool_reader_run(void *context, struct work_item *batch);
 
 /* Is the spool used by other nodes too? */
 static inline bool spool_is_shared(const struct spool_spec *spec)

@@ -66,16 +66,16 @@ static struct place place_of(struct store_op *op)
         place.rank = RANK_REPORT;
         place.id = op->requeue.id;
         break;
-    case STORE_MARK:
+    case STORE_TOMBSTONE:
         place.rank = RANK_REPORT;
-        place.id = op->mark.id;
+        place.id = op->tombstone.id;
         break;
-    case STORE_DROP:
+    case STORE_DELETE_ROW:
         place.rank = RANK_REPORT;
-        place.id = op->drop.id;
+        place.id = op->delete_row.id;
         break;
-    case STORE_MARK_MANY: /* in its own order by id: a deadlock is rare, and tried again */
-    case STORE_DROP_MANY:
+    case STORE_TOMBSTONE_MANY: /* in its own order by id: a deadlock is rare, and tried again */
+    case STORE_DELETE_ROWS:
         place.rank = RANK_REPORTS;
         break;
     default:
@@ -98,11 +98,11 @@ static int compare_places(const void *left, const void *right)
     return order != 0 ? order : a->posted - b->posted;
 }
 
-static int order_batch(struct lane_item *batch, struct place places[BATCH_MAX])
+static int order_batch(struct work_item *batch, struct place places[BATCH_MAX])
 {
     int count = 0;
 
-    for (struct lane_item *item = batch; item != NULL; item = item->next, count++) {
+    for (struct work_item *item = batch; item != NULL; item = item->next, count++) {
         places[count] = place_of(store_op_of(item));
         places[count].posted = count;
     }
@@ -387,21 +387,21 @@ static enum batch_fate run_batch(struct postgres_conn *c, const struct place *pl
 }
 
 /* A crash of the server may take back what it did not wait for, while nodes live on that go by it:
- * of a lost CLAIM two would run the same attempt, and what a lost REQUEUE or DROP has let go of
- * would stay with a node that knows nothing of it. Only what is said again soon may be lost. */
+ * of a lost CLAIM two would run the same attempt, and what a lost REQUEUE or DELETE_ROW has let go
+ * of would stay with a node that knows nothing of it. Only what is said again soon may be lost. */
 static enum store_kind kind_here(const struct place *places, int count, enum store_kind kind)
 {
     for (int i = 0; i < count; i++) {
         enum store_verb verb = places[i].op->verb;
 
-        if (verb == STORE_CLAIM || verb == STORE_REQUEUE || verb == STORE_DROP ||
-            verb == STORE_DROP_MANY)
+        if (verb == STORE_CLAIM || verb == STORE_REQUEUE || verb == STORE_DELETE_ROW ||
+            verb == STORE_DELETE_ROWS)
             return STORE_DURABLE;
     }
     return kind;
 }
 
-static enum batch_fate postgres_transact(struct store_conn *conn, struct lane_item *batch,
+static enum batch_fate postgres_transact(struct store_conn *conn, struct work_item *batch,
                                          enum store_kind kind, struct err *err)
 {
     struct postgres_conn *c = (struct postgres_conn *)conn;
@@ -422,7 +422,7 @@ const struct store_ops store_postgres = {.scheme = "postgresql",
                                          .close = postgres_close,
                                          .transact = postgres_transact,
                                          .publish = postgres_publish,
-                                         .hear = postgres_hear,
-                                         .deafen = postgres_deafen,
+                                         .subscribe = postgres_subscribe,
+                                         .unsubscribe = postgres_unsubscribe,
                                          .now_ms = postgres_now_ms,
                                          .check_key = postgres_check_key};

@@ -89,7 +89,7 @@ static bool prepare_all(struct postgres_conn *c)
 
 /* It was then between our looks at our own clock: what fits that stays, so that the time does not
  * jump with every answer that is slow. */
-void postgres_hear_time(struct postgres_conn *c, int64_t server_ms)
+void postgres_subscribe_time(struct postgres_conn *c, int64_t server_ms)
 {
     int64_t heard_ms = clock_mono_ms(), known_ms = atomic_load(&c->shared->clock_ms);
     int64_t least_ms = server_ms - heard_ms, most_ms = server_ms - c->sent_ms;
@@ -111,7 +111,7 @@ static void ask_time(struct postgres_conn *c)
     call_plain(c, PG_CLOCK);
     call_sync(c);
     if (results_take(c) && results_next(c))
-        postgres_hear_time(c, get_int(c, 0));
+        postgres_subscribe_time(c, get_int(c, 0));
     results_drain(c);
 }
 

@@ -30,9 +30,9 @@ extern const int postgres_sealing_migration; /* after this one rows are sealed *
 /* What all connections of one store share. */
 struct postgres_shared {
     char *url;
-    char origin[POSTGRES_ORIGIN_TEXT]; /* marks our notifications, which we need not hear */
-    struct postgres_ear *ear;          /* NULL: not listening */
-    char *erase_key;                   /* the file's path */
+    char origin[POSTGRES_ORIGIN_TEXT];  /* marks our notifications, which we need not hear */
+    struct postgres_listener *listener; /* NULL: not listening */
+    char *erase_key;                    /* the file's path */
     struct keyring *ring;
     pthread_mutex_t refreshing; /* held while the keys are brought up to date */
     int64_t erase_after_ms;
@@ -79,7 +79,7 @@ PGconn *postgres_connect_plain(const struct postgres_shared *shared, struct err 
  * returns is PQclear()ed by the caller; NULL: `err` says why. */
 PGresult *postgres_exec(PGconn *pg, const char *text, struct err *err);
 /* The server has said what time it is since `sent_ms`. */
-void postgres_hear_time(struct postgres_conn *c, int64_t server_ms);
+void postgres_subscribe_time(struct postgres_conn *c, int64_t server_ms);
 int64_t postgres_now_ms(const struct store_conn *conn);
 /* "The store is unavailable: …", and for the log, in one line, why. */
 int postgres_unavailable(const char *detail, struct err *err);
@@ -182,8 +182,8 @@ int postgres_read_reports(struct postgres_conn *c, struct report **ret_reports, 
 
 /* ---- postgres_listen.c ---- */
 void postgres_publish(struct store_conn *conn);
-int postgres_hear(struct store_conn *conn, struct err *err);
-void postgres_deafen(struct store_conn *conn);
+int postgres_subscribe(struct store_conn *conn, struct err *err);
+void postgres_unsubscribe(struct store_conn *conn);
 
 /* The verbs: send_… sends a verb's statements, read_… reads their results. */
 #define X(name, member, kind)                                                                      \

@@ -21,7 +21,7 @@ enum {
     RETRY_MAX_MS = 1000,
 };
 
-struct postgres_ear {
+struct postgres_listener {
     struct postgres_shared *shared;
     struct store *store;
     pthread_t thread;
@@ -73,7 +73,7 @@ void postgres_publish(struct store_conn *conn)
 
 /* ---- hearing ---- */
 
-static void hear_one(struct postgres_ear *ear, const char *text)
+static void handle_change(struct postgres_listener *listener, const char *text)
 {
     struct store_change change = {0};
     char id[GUID_TEXT];
@@ -87,75 +87,75 @@ static void hear_one(struct postgres_ear *ear, const char *text)
     change.state = (enum report_state)state;
     change.released = released != 0;
     change.heard = true;
-    store_heard(ear->store, &change);
+    store_notify(listener->store, &change);
 }
 
-static void hear_payload(struct postgres_ear *ear, const char *payload)
+static void handle_payload(struct postgres_listener *listener, const char *payload)
 {
     const char *next = strchr(payload, ' ');
 
-    if (strncmp(payload, ear->shared->origin, strlen(ear->shared->origin)) == 0)
+    if (strncmp(payload, listener->shared->origin, strlen(listener->shared->origin)) == 0)
         return; /* this process was told without the detour */
     while (next != NULL) {
-        hear_one(ear, next + 1);
+        handle_change(listener, next + 1);
         next = strchr(next + 1, ' ');
     }
 }
 
 /* False: the connection is lost. */
-static bool hear_all(struct postgres_ear *ear)
+static bool handle_notifications(struct postgres_listener *listener)
 {
     PGnotify *notify;
 
-    if (PQconsumeInput(ear->pg) == 0)
+    if (PQconsumeInput(listener->pg) == 0)
         return false;
-    while ((notify = PQnotifies(ear->pg)) != NULL) {
-        hear_payload(ear, notify->extra);
+    while ((notify = PQnotifies(listener->pg)) != NULL) {
+        handle_payload(listener, notify->extra);
         PQfreemem(notify);
     }
-    return !pg_is_lost(ear->pg);
+    return !pg_is_lost(listener->pg);
 }
 
-static bool connect_ear(struct postgres_ear *ear, struct err *err)
+static bool connect_listener(struct postgres_listener *listener, struct err *err)
 {
     PGresult *result = NULL;
 
-    ear->pg = postgres_connect_plain(ear->shared, err);
-    if (ear->pg != NULL)
-        result = postgres_exec(ear->pg, "LISTEN reportd", err);
+    listener->pg = postgres_connect_plain(listener->shared, err);
+    if (listener->pg != NULL)
+        result = postgres_exec(listener->pg, "LISTEN reportd", err);
     PQclear(result);
     if (result != NULL)
         return true;
-    PQfinish(ear->pg);
-    ear->pg = NULL;
+    PQfinish(listener->pg);
+    listener->pg = NULL;
     return false;
 }
 
 /* Sleep until there is news or `wait_ms` has passed; false: it is to end. */
-static bool wait_for_news(const struct postgres_ear *ear, int64_t wait_ms)
+static bool wait_for_news(const struct postgres_listener *listener, int64_t wait_ms)
 {
-    return pg_sleep(ear->pg, POLLIN, clock_mono_ms() + wait_ms, ear->stop) != PG_WOKEN;
+    return pg_sleep(listener->pg, POLLIN, clock_mono_ms() + wait_ms, listener->stop) != PG_WOKEN;
 }
 
-static void *ear_thread(void *arg)
+static void *listen_thread(void *arg)
 {
-    struct postgres_ear *ear = arg;
+    struct postgres_listener *listener = arg;
     int64_t retry_ms = RETRY_FIRST_MS, look_ms = clock_mono_ms() + LOOK_MS;
 
-    while (wait_for_news(ear, ear->pg != NULL ? LOOK_MS : retry_ms)) {
+    while (wait_for_news(listener, listener->pg != NULL ? LOOK_MS : retry_ms)) {
         struct err ignored; /* whoever needs the database notices, too */
 
         if (clock_mono_ms() >= look_ms) {
             look_ms = clock_mono_ms() + LOOK_MS;
-            store_heard(ear->store, NULL);
+            store_notify(listener->store, NULL);
         }
-        if (ear->pg != NULL && hear_all(ear)) {
+        if (listener->pg != NULL && handle_notifications(listener)) {
             retry_ms = RETRY_FIRST_MS;
-        } else if (ear->pg != NULL) {
-            PQfinish(ear->pg);
-            ear->pg = NULL;
-        } else if (connect_ear(ear, &ignored)) {
-            store_heard(ear->store, NULL);
+        } else if (listener->pg != NULL) {
+            PQfinish(listener->pg);
+            listener->pg = NULL;
+        } else if (connect_listener(listener, &ignored)) {
+            store_notify(listener->store, NULL);
         } else {
             retry_ms = retry_ms * 2 < RETRY_MAX_MS ? retry_ms * 2 : RETRY_MAX_MS;
         }
@@ -163,49 +163,49 @@ static void *ear_thread(void *arg)
     return NULL;
 }
 
-static void ear_free(struct postgres_ear *ear)
+static void free_listener(struct postgres_listener *listener)
 {
-    PQfinish(ear->pg);
-    if (ear->stop >= 0)
-        close(ear->stop);
-    free(ear);
+    PQfinish(listener->pg);
+    if (listener->stop >= 0)
+        close(listener->stop);
+    free(listener);
 }
 
-int postgres_hear(struct store_conn *conn, struct err *err)
+int postgres_subscribe(struct store_conn *conn, struct err *err)
 {
     struct postgres_conn *c = (struct postgres_conn *)conn;
-    struct postgres_ear *ear = calloc(1, sizeof(*ear));
+    struct postgres_listener *listener = calloc(1, sizeof(*listener));
     int rc = 0;
 
-    if (ear == NULL)
+    if (listener == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
-    ear->shared = c->shared;
-    ear->store = conn->store;
-    ear->stop = eventfd(0, EFD_CLOEXEC);
-    if (ear->stop < 0)
+    listener->shared = c->shared;
+    listener->store = conn->store;
+    listener->stop = eventfd(0, EFD_CLOEXEC);
+    if (listener->stop < 0)
         rc = err_errno(err, -E_INTERNAL, "cannot listen to the store");
-    else if (!connect_ear(ear, err))
+    else if (!connect_listener(listener, err))
         rc = -E_STORE;
-    else if (thread_start(&ear->thread, "store-listen", ear_thread, ear) != 0)
+    else if (thread_start(&listener->thread, "store-listen", listen_thread, listener) != 0)
         rc = err_set(err, -E_NOMEM, "no thread to listen to the store");
     if (rc < 0)
-        ear_free(ear);
+        free_listener(listener);
     else
-        c->shared->ear = ear;
+        c->shared->listener = listener;
     return rc < 0 ? rc : postgres_rotation_start(c->shared, err);
 }
 
-void postgres_deafen(struct store_conn *conn)
+void postgres_unsubscribe(struct store_conn *conn)
 {
     struct postgres_conn *c = (struct postgres_conn *)conn;
-    struct postgres_ear *ear = c->shared->ear;
+    struct postgres_listener *listener = c->shared->listener;
     const uint64_t one = 1;
 
     postgres_rotation_stop(c->shared);
-    if (ear == NULL)
+    if (listener == NULL)
         return;
-    if (write(ear->stop, &one, sizeof(one)) == sizeof(one))
-        pthread_join(ear->thread, NULL);
-    c->shared->ear = NULL;
-    ear_free(ear);
+    if (write(listener->stop, &one, sizeof(one)) == sizeof(one))
+        pthread_join(listener->thread, NULL);
+    c->shared->listener = NULL;
+    free_listener(listener);
 }

@@ -108,7 +108,7 @@ static int seal_store(PGconn *pg, struct postgres_shared *shared, struct err *er
 static int apply_missing(PGconn *pg, struct postgres_shared *shared, struct err *err)
 {
     int64_t version;
-    char mark[96];
+    char tombstone[96];
     int rc = exec(pg,
                   "SELECT pg_advisory_xact_lock(1380996164, -1);"
                   "CREATE SCHEMA IF NOT EXISTS reportd;"
@@ -124,9 +124,9 @@ static int apply_missing(PGconn *pg, struct postgres_shared *shared, struct err 
             rc = seal_store(pg, shared, err);
         if (rc < 0)
             break;
-        snprintf(mark, sizeof(mark), "INSERT INTO schema_version VALUES (%lld)",
+        snprintf(tombstone, sizeof(tombstone), "INSERT INTO schema_version VALUES (%lld)",
                  (long long)version);
-        rc = exec(pg, mark, err);
+        rc = exec(pg, tombstone, err);
     }
     return rc;
 }

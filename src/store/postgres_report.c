@@ -420,7 +420,7 @@ int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg
         return results_trouble(c, err);
     arg->alive = results_next(c);
     if (arg->alive)
-        postgres_hear_time(c, get_int(c, 0));
+        postgres_subscribe_time(c, get_int(c, 0));
     if (!results_take(c) || read_reap(c, &arg->requeued, err) < 0 || !results_take(c) ||
         !results_take(c))
         return results_trouble(c, err);
@@ -432,9 +432,9 @@ int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg
 
 /* ---- deletion ---- */
 
-void postgres_send_mark(struct postgres_conn *c, struct store_mark *arg)
+void postgres_send_tombstone(struct postgres_conn *c, struct store_tombstone *arg)
 {
-    struct call call = call_start(c, PG_MARK);
+    struct call call = call_start(c, PG_TOMBSTONE);
 
     call_guid(&call, &arg->id);
     call_int(&call, arg->user_id);
@@ -448,7 +448,7 @@ static enum report_state state_before(int64_t noted)
     return noted >= 0 && noted < REPORT_DELETING ? (enum report_state)noted : REPORT_PROCESSING;
 }
 
-int postgres_read_mark(struct postgres_conn *c, struct store_mark *arg, struct err *err)
+int postgres_read_tombstone(struct postgres_conn *c, struct store_tombstone *arg, struct err *err)
 {
     if (!results_take(c))
         return results_trouble(c, err);
@@ -463,15 +463,15 @@ int postgres_read_mark(struct postgres_conn *c, struct store_mark *arg, struct e
     return 0;
 }
 
-void postgres_send_drop(struct postgres_conn *c, struct store_drop *arg)
+void postgres_send_delete_row(struct postgres_conn *c, struct store_delete_row *arg)
 {
-    struct call call = call_start(c, PG_DROP);
+    struct call call = call_start(c, PG_DELETE_ROW);
 
     call_guid(&call, &arg->id);
     call_send(&call);
 }
 
-int postgres_read_drop(struct postgres_conn *c, struct store_drop *arg, struct err *err)
+int postgres_read_delete_row(struct postgres_conn *c, struct store_delete_row *arg, struct err *err)
 {
     (void)arg;
     return results_take(c) ? 0 : results_trouble(c, err);
@@ -486,9 +486,9 @@ static void fill_guids(struct pg_guids *ret, const struct store_marked *reports,
         pg_guids_add(ret, &reports[i].id);
 }
 
-void postgres_send_mark_many(struct postgres_conn *c, struct store_mark_many *arg)
+void postgres_send_tombstone_many(struct postgres_conn *c, struct store_tombstone_many *arg)
 {
-    struct call call = call_start(c, PG_MARK_MANY);
+    struct call call = call_start(c, PG_TOMBSTONE_MANY);
     struct pg_guids ids;
 
     fill_guids(&ids, arg->reports, arg->count);
@@ -515,7 +515,8 @@ static struct store_marked *find_marked(struct store_marked *reports, size_t cou
     return NULL;
 }
 
-int postgres_read_mark_many(struct postgres_conn *c, struct store_mark_many *arg, struct err *err)
+int postgres_read_tombstone_many(struct postgres_conn *c, struct store_tombstone_many *arg,
+                                 struct err *err)
 {
     size_t next = 0;
 
@@ -566,9 +567,9 @@ int postgres_read_held_many(struct postgres_conn *c, struct store_held_many *arg
     return 0;
 }
 
-void postgres_send_drop_many(struct postgres_conn *c, struct store_drop_many *arg)
+void postgres_send_delete_rows(struct postgres_conn *c, struct store_delete_rows *arg)
 {
-    struct call call = call_start(c, PG_DROP_MANY);
+    struct call call = call_start(c, PG_DELETE_ROWS);
     struct pg_guids ids;
 
     pg_guids_start(&ids, arg->count);
@@ -578,7 +579,8 @@ void postgres_send_drop_many(struct postgres_conn *c, struct store_drop_many *ar
     call_send(&call);
 }
 
-int postgres_read_drop_many(struct postgres_conn *c, struct store_drop_many *arg, struct err *err)
+int postgres_read_delete_rows(struct postgres_conn *c, struct store_delete_rows *arg,
+                              struct err *err)
 {
     (void)arg;
     return results_take(c) ? 0 : results_trouble(c, err);

@@ -19,7 +19,7 @@ enum {
     TICK_MOST_MS = 30000,     /* … but not less often: so long a node keeps a retired key */
     STAY_CONNECTED_MS = 5000, /* between looks that are nearer to each other than this */
     ANSWER_MS = 10000,
-    REWRAP_MAX = 256, /* rows in a transaction, which FINISH and MARK of these wait for */
+    REWRAP_MAX = 256, /* rows in a transaction, which FINISH and TOMBSTONE of these wait for */
 };
 
 struct postgres_rotation {

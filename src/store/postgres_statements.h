@@ -46,12 +46,12 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     " WHERE datname = current_database())"
 
 /* A report whose node is not there any more. */
-#define POSTGRES_ORPHANED                                                                          \
+#define POSTGRES_NODE_DIED                                                                         \
     "r.node IS NOT NULL AND NOT EXISTS (SELECT FROM node n WHERE n.id = r.node)"
 
 /* What is left of a report that is marked. Its `rows` say in which state it was, for a try that
  * finds it marked by one whose answer was lost. */
-#define POSTGRES_MARKED                                                                            \
+#define POSTGRES_TOMBSTONED                                                                        \
     "state = 4, slot = r.slot AND old.state IN (1, 4), expires_ms = NULL,"                         \
     " rows = CASE old.state WHEN 4 THEN r.rows ELSE old.state END,"                                \
     " key_mac = NULL, request_mac = NULL, key_expires_ms = NULL, key_number = NULL,"               \
@@ -174,24 +174,24 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(RELEASE, "gi",                                                                               \
       "UPDATE report SET node = NULL"                                                              \
       " WHERE id = $1 AND attempt = $2 AND state = 4 AND node IS NOT NULL RETURNING user_id")      \
-    X(MARK, "gib",                                                                                 \
+    X(TOMBSTONE, "gib",                                                                            \
       "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
       "   WHERE id = $1 AND (user_id = $2 OR $2 = 0) AND (state <> 4 OR $3) FOR UPDATE)"           \
-      " UPDATE report r SET " POSTGRES_MARKED " FROM old WHERE r.seq = old.seq"                    \
+      " UPDATE report r SET " POSTGRES_TOMBSTONED " FROM old WHERE r.seq = old.seq"                \
       " RETURNING r.user_id, r.rows, old.attempt,"                                                 \
       " EXISTS (SELECT FROM node n WHERE n.id = old.node)")                                        \
-    X(DROP, "g",                                                                                   \
+    X(DELETE_ROW, "g",                                                                             \
       "WITH gone AS (DELETE FROM progress WHERE id = $1)"                                          \
       " DELETE FROM report WHERE id = $1 AND state = 4")                                           \
     /* What an earlier try has marked has its token. */                                            \
-    X(MARK_MANY, "Giigb",                                                                          \
+    X(TOMBSTONE_MANY, "Giigb",                                                                     \
       "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
       "   WHERE id = ANY ($1) AND user_id = $2 AND (state <> 4 AND (state = $3 OR $3 < 0)"         \
       "   OR state = 4 AND token = $4 AND $5) ORDER BY id FOR UPDATE)"                             \
-      " UPDATE report r SET " POSTGRES_MARKED ", token = $4 FROM old WHERE r.seq = old.seq"        \
+      " UPDATE report r SET " POSTGRES_TOMBSTONED ", token = $4 FROM old WHERE r.seq = old.seq"    \
       " RETURNING r.id, r.user_id, r.rows, old.attempt,"                                           \
       " EXISTS (SELECT FROM node n WHERE n.id = old.node)")                                        \
-    X(DROP_MANY, "G",                                                                              \
+    X(DELETE_ROWS, "G",                                                                            \
       "WITH old AS (SELECT seq FROM report WHERE id = ANY ($1) AND state = 4 ORDER BY id"          \
       "   FOR UPDATE), gone AS (DELETE FROM progress WHERE id = ANY ($1))"                         \
       " DELETE FROM report WHERE seq = ANY (ARRAY(SELECT seq FROM old))")                          \
@@ -201,7 +201,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       " AND ($3 IS NULL OR name = $3) AND ($4 = 0 OR submitted_ms < $4) ORDER BY seq LIMIT $5")    \
     X(DELETING, "i",                                                                               \
       "SELECT id, attempt FROM report r"                                                           \
-      " WHERE state = 4 AND (node IS NULL OR " POSTGRES_ORPHANED ") LIMIT $1")                     \
+      " WHERE state = 4 AND (node IS NULL OR " POSTGRES_NODE_DIED ") LIMIT $1")                    \
     X(HELD, "g",                                                                                   \
       "SELECT EXISTS (SELECT FROM report r JOIN node n ON n.id = r.node"                           \
       " WHERE r.id = $1 AND r.state = 4) OR EXISTS (SELECT FROM transfer t"                        \
@@ -237,10 +237,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(REAP, "t",                                                                                   \
       "UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL"                     \
       " WHERE seq = ANY (ARRAY(SELECT seq FROM report r WHERE state = 1"                           \
-      " AND (node = $1 OR " POSTGRES_ORPHANED ") FOR UPDATE SKIP LOCKED)) RETURNING id, user_id")  \
+      " AND (node = $1 OR " POSTGRES_NODE_DIED ") FOR UPDATE SKIP LOCKED)) RETURNING id, user_id") \
     X(REAP_DELETING, "",                                                                           \
       "UPDATE report SET node = NULL WHERE seq = ANY (ARRAY(SELECT seq FROM report r"              \
-      " WHERE state = 4 AND " POSTGRES_ORPHANED " FOR UPDATE SKIP LOCKED))"                        \
+      " WHERE state = 4 AND " POSTGRES_NODE_DIED " FOR UPDATE SKIP LOCKED))"                       \
       " RETURNING id, user_id")                                                                    \
     X(NODES, "",                                                                                   \
       "SELECT count(*), coalesce(ceil(1000 * extract(epoch FROM max(until) - clock_timestamp()))," \

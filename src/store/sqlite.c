@@ -21,7 +21,7 @@ static void sqlite_rollback(struct store_conn *conn)
 
     if (sqlite3_get_autocommit(c->db) == 0) /* a full disk has rolled it back already */
         sqlite_exec(c, "ROLLBACK");
-    c->tally_count = 0;
+    c->counts_add = 0;
     c->holders_stale = true;
 }
 
@@ -51,7 +51,7 @@ static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
 static int sqlite_commit(struct store_conn *conn, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
-    int rc = sqlite_tally_write(conn, err);
+    int rc = sqlite_counts_write(conn, err);
 
     if (rc == 0)
         rc = sqlite_reserve_pages(conn, err);
@@ -93,7 +93,7 @@ static bool empty_log(struct sqlite_conn *c)
     return rc == SQLITE_OK;
 }
 
-static int64_t sqlite_tend(struct store_conn *conn)
+static int64_t sqlite_maintain(struct store_conn *conn)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     int64_t now = clock_mono_ms();
@@ -143,7 +143,7 @@ const struct store_ops store_sqlite = {.scheme = "sqlite",
                                        .rollback = sqlite_rollback,
                                        .make_room = sqlite_make_room,
                                        .check = sqlite_check,
-                                       .tend = sqlite_tend,
+                                       .maintain = sqlite_maintain,
                                        .backup = sqlite_backup,
 #define X(name, member, kind) .member = sqlite_##member,
                                        STORE_VERBS(X)

@@ -25,7 +25,7 @@ enum {
     SQLITE_PAGE = 4096,    /* bytes of a page */
     /* So many pages (137 GB) that the first byte of a page number is 0 or 1: see sqlite_scrub.c. */
     SQLITE_PAGES_MAX = 0x01ffffff,
-    SQLITE_TALLY_MAX = 64, /* nodes that a transaction changes before they are written */
+    SQLITE_COUNTS_MAX = 64, /* nodes that a transaction changes before they are written */
     SQLITE_RESERVE_FILES = 2,
     SQLITE_RESERVE_BYTES = 512 * 1024, /* of each */
     SQLITE_FILES = 3,                  /* of a database: itself, -wal, -shm */
@@ -55,7 +55,7 @@ struct sqlite_shared {
 };
 
 /* What a transaction adds to one node of the tallies. */
-struct sqlite_tally {
+struct sqlite_counts {
     int64_t node, n;
 };
 
@@ -83,8 +83,8 @@ struct sqlite_conn {
     int64_t data_version;  /* of SQLite, when they were read: another process's commit changes it */
     struct sqlite_release *releases; /* of the transaction under way */
     size_t release_count, release_cap;
-    struct sqlite_tally tallies[SQLITE_TALLY_MAX]; /* of the transaction under way */
-    int tally_count;
+    struct sqlite_counts tallies[SQLITE_COUNTS_MAX]; /* of the transaction under way */
+    int counts_add;
 };
 
 /* sqlite_open.c */
@@ -170,12 +170,12 @@ void sqlite_running_end(struct store_conn *conn, const struct guid *id);
 void sqlite_running_read(struct store_conn *conn, struct report *report);
 void sqlite_running_free(struct sqlite_shared *shared);
 
-/* sqlite_tally.c: a report goes from a state to another; SQLITE_NOWHERE: it comes, or it goes for
+/* sqlite_counts.c: a report goes from a state to another; SQLITE_NOWHERE: it comes, or it goes for
  * ever. 0 or -E_STORE. */
 enum { SQLITE_NOWHERE = -1 };
-int sqlite_tally(struct store_conn *conn, int64_t seq, int from, int to, struct err *err);
+int sqlite_counts(struct store_conn *conn, int64_t seq, int from, int to, struct err *err);
 /* Write what the transaction has added; before the commit. */
-int sqlite_tally_write(struct store_conn *conn, struct err *err);
+int sqlite_counts_write(struct store_conn *conn, struct err *err);
 
 /* sqlite_active.c: who holds slots. All but sqlite_active_list() are the writer's, inside a
  * transaction, which sqlite_active_begin() starts and sqlite_active_commit() ends; a rollback sets

@@ -121,17 +121,18 @@ static int check_owner(struct sqlite_conn *c, struct err *err)
 static int migrate_once(struct sqlite_conn *c, int64_t *ret_version)
 {
     int64_t version = 0;
-    char mark[96];
+    char tombstone[96];
     int rc = sqlite_exec(c, "BEGIN IMMEDIATE");
 
     if (rc == SQLITE_OK)
         rc = read_number(c, "PRAGMA user_version", &version);
     if (rc == SQLITE_OK && version < sqlite_migration_count) {
-        snprintf(mark, sizeof(mark), "PRAGMA application_id = %d; PRAGMA user_version = %lld",
-                 APPLICATION_ID, (long long)++version);
+        snprintf(tombstone, sizeof(tombstone),
+                 "PRAGMA application_id = %d; PRAGMA user_version = %lld", APPLICATION_ID,
+                 (long long)++version);
         rc = sqlite_exec(c, sqlite_migrations[version - 1]);
         if (rc == SQLITE_OK)
-            rc = sqlite_exec(c, mark);
+            rc = sqlite_exec(c, tombstone);
     }
     if (rc == SQLITE_OK)
         rc = sqlite_exec(c, "COMMIT");

@@ -116,7 +116,7 @@ static int move_report(struct sql *q, const struct place *place, enum report_sta
     sql_int(q, 3, place->seq);
     rc = sql_run(q, err);
     if (rc == 0)
-        rc = sqlite_tally(conn, place->seq, place->state, to, err);
+        rc = sqlite_counts(conn, place->seq, place->state, to, err);
     if (rc < 0)
         return rc;
     if (place->slot && !slot)
@@ -216,7 +216,7 @@ static int accept_report(struct store_conn *conn, struct store_submit *arg, stru
     int64_t seq = sqlite3_last_insert_rowid(((struct sqlite_conn *)conn)->db);
 
     if (rc == 0)
-        rc = sqlite_tally(conn, seq, SQLITE_NOWHERE, REPORT_QUEUED, err);
+        rc = sqlite_counts(conn, seq, SQLITE_NOWHERE, REPORT_QUEUED, err);
     if (rc == 0)
         rc = sqlite_active_take(conn, arg->user_id, seq, err);
     if (rc < 0)
@@ -403,14 +403,14 @@ int sqlite_nodes(struct store_conn *conn, struct store_nodes *arg, struct err *e
 static int drop_row(struct store_conn *conn, const struct place *place, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
-    struct sql q = sql_start(conn, SQL_DROP);
+    struct sql q = sql_start(conn, SQL_DELETE_ROW);
     int rc;
 
-    c->dropped = true; /* see sqlite_tend() */
+    c->dropped = true; /* see sqlite_maintain() */
     sql_int(&q, 1, place->seq);
     rc = sql_run(&q, err);
     if (rc == 0)
-        rc = sqlite_tally(conn, place->seq, REPORT_DELETING, SQLITE_NOWHERE, err);
+        rc = sqlite_counts(conn, place->seq, REPORT_DELETING, SQLITE_NOWHERE, err);
     return rc;
 }
 
@@ -423,8 +423,8 @@ static int erase_result(struct store_conn *conn, int64_t seq, struct err *err)
 }
 
 /* `ret->id` of the user (0: whoever's), if it is in `state` (-1: in any). */
-static int mark_one(struct store_conn *conn, int64_t user_id, int state, struct store_marked *ret,
-                    struct err *err)
+static int tombstone_one(struct store_conn *conn, int64_t user_id, int state,
+                         struct store_marked *ret, struct err *err)
 {
     struct place place;
     struct sql q;
@@ -439,16 +439,16 @@ static int mark_one(struct store_conn *conn, int64_t user_id, int state, struct 
     ret->was = place.state;
     ret->attempt = place.attempt;
     ret->in_row = place.state == REPORT_COMPLETE && place.in_row;
-    ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_tend() */
-    q = sql_start(conn, SQL_MARK);
+    ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_maintain() */
+    q = sql_start(conn, SQL_TOMBSTONE);
     rc = move_report(&q, &place, REPORT_DELETING, err);
     return rc == 0 && ret->in_row ? erase_result(conn, place.seq, err) : rc;
 }
 
-int sqlite_mark(struct store_conn *conn, struct store_mark *arg, struct err *err)
+int sqlite_tombstone(struct store_conn *conn, struct store_tombstone *arg, struct err *err)
 {
     struct store_marked one = {.id = arg->id};
-    int rc = mark_one(conn, arg->user_id, -1, &one, err);
+    int rc = tombstone_one(conn, arg->user_id, -1, &one, err);
 
     arg->found = one.found;
     arg->was = one.was;
@@ -458,16 +458,17 @@ int sqlite_mark(struct store_conn *conn, struct store_mark *arg, struct err *err
     return rc;
 }
 
-int sqlite_mark_many(struct store_conn *conn, struct store_mark_many *arg, struct err *err)
+int sqlite_tombstone_many(struct store_conn *conn, struct store_tombstone_many *arg,
+                          struct err *err)
 {
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < arg->count; i++)
-        rc = mark_one(conn, arg->user_id, arg->state, &arg->reports[i], err);
+        rc = tombstone_one(conn, arg->user_id, arg->state, &arg->reports[i], err);
     return rc;
 }
 
-int sqlite_drop(struct store_conn *conn, struct store_drop *arg, struct err *err)
+int sqlite_delete_row(struct store_conn *conn, struct store_delete_row *arg, struct err *err)
 {
     struct place place;
     int rc = find_place(conn, &arg->id, &place, err);
@@ -480,12 +481,12 @@ int sqlite_drop(struct store_conn *conn, struct store_drop *arg, struct err *err
     return rc;
 }
 
-int sqlite_drop_many(struct store_conn *conn, struct store_drop_many *arg, struct err *err)
+int sqlite_delete_rows(struct store_conn *conn, struct store_delete_rows *arg, struct err *err)
 {
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < arg->count; i++)
-        rc = sqlite_drop(conn, &(struct store_drop){.id = arg->ids[i]}, err);
+        rc = sqlite_delete_row(conn, &(struct store_delete_row){.id = arg->ids[i]}, err);
     return rc;
 }
 

@@ -36,18 +36,18 @@ int sqlite_reserve_for(const struct store_op *op)
     case STORE_CLAIM:
     case STORE_USER_ADD:
         return 0;
-    case STORE_MARK:
-    case STORE_DROP:
+    case STORE_TOMBSTONE:
+    case STORE_DELETE_ROW:
     case STORE_LEDGER_NOTE: /* without which no row is dropped */
     case STORE_FINISH:
     case STORE_REQUEUE:
     case STORE_RECOVER:
     case STORE_SWEEP:
         return SQLITE_RESERVE_FILES;
-    case STORE_MARK_MANY:
-        return reserve_for_many(op->mark_many.count);
-    case STORE_DROP_MANY:
-        return reserve_for_many(op->drop_many.count);
+    case STORE_TOMBSTONE_MANY:
+        return reserve_for_many(op->tombstone_many.count);
+    case STORE_DELETE_ROWS:
+        return reserve_for_many(op->delete_rows.count);
     default:
         return 1;
     }
@@ -180,8 +180,8 @@ static bool is_removed(const struct sqlite_shared *shared)
     return false;
 }
 
-/* Another process may have taken it, which is put right by sqlite_tend(), or removed the files, of
- * which nobody else would know. */
+/* Another process may have taken it, which is put right by sqlite_maintain(), or removed the files,
+ * of which nobody else would know. */
 bool sqlite_has_reserve(struct store_conn *conn)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;

@@ -97,7 +97,7 @@ _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE =
 /* 2: the key of an encrypted result. */
 static const char migration_2[] = "ALTER TABLE report ADD COLUMN seal_key BLOB;";
 
-/* 3: a submit writes less. The tallies (sqlite_tally.c) take the place of the counts and of their
+/* 3: a submit writes less. The tallies (sqlite_counts.c) take the place of the counts and of their
  * triggers; who holds slots is known in memory (sqlite_active.c); and a report enters the index of
  * its user when it has finished: so nothing that a submit writes lies where its user's id falls,
  * and the pages that a group of submits writes are few, whatever the number of users. */

@@ -16,7 +16,7 @@ enum { SQLITE_REPORT_COLUMN_COUNT = 14 };
     ") AND node < (" level " << 58) + (" to " >> " shift "))"
 
 /* The place of `report` in the queue: by whole blocks of it, the largest first (see
- * sqlite_tally.c), and what is before it in its own block of 64. */
+ * sqlite_counts.c), and what is before it in its own block of 64. */
 #define SQLITE_POSITION                                                                            \
     SQLITE_QUEUED("3", "18", "0", "report.seq")                                                    \
     " + " SQLITE_QUEUED("2", "12", "(report.seq >> 18 << 18)", "report.seq") " + " SQLITE_QUEUED(  \
@@ -80,11 +80,11 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
                           " digest = ?8, message = ?9, seal_key = ?10, in_row = ?11" SQLITE_MOVED) \
     X(KEEP_RESULT, "INSERT OR REPLACE INTO small_result (seq, data) VALUES (?1, ?2)")              \
     X(REQUEUE, SQLITE_MOVE ", started_ms = 0, failures = failures + ?4" SQLITE_MOVED)              \
-    X(MARK, SQLITE_MOVE                                                                            \
+    X(TOMBSTONE, SQLITE_MOVE                                                                       \
       ", expires_ms = NULL, key = NULL, key_hash = NULL, key_expires_ms = NULL, digest = NULL,"    \
       " message = NULL, seal_key = NULL, in_row = 0, name = '', parameters = ''" SQLITE_MOVED)     \
     X(ERASE_RESULT, "DELETE FROM small_result WHERE seq = ?1")                                     \
-    X(DROP, "DELETE FROM report WHERE seq = ?1")                                                   \
+    X(DELETE_ROW, "DELETE FROM report WHERE seq = ?1")                                             \
     X(DELETING, "SELECT id, attempt FROM report WHERE state = 4 AND state NOT IN (2, 3) LIMIT ?1") \
     /* ---- looking ---- */                                                                        \
     X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL),"                         \
@@ -110,8 +110,8 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(SCAN, "SELECT id, state, attempt, bytes, expires_ms, seal_key IS NOT NULL, in_row,"          \
             " (SELECT length(data) FROM small_result WHERE seq = report.seq) FROM report"          \
             " WHERE id > ?1 ORDER BY id LIMIT ?2")                                                 \
-    X(TALLY, "INSERT INTO tally (node, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2")   \
-    X(TALLY_EMPTY, "DELETE FROM tally WHERE node = ?1 AND n = 0")                                  \
+    X(COUNTS, "INSERT INTO tally (node, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2")  \
+    X(COUNTS_EMPTY, "DELETE FROM tally WHERE node = ?1 AND n = 0")                                 \
     /* ---- users ---- */                                                                          \
     X(USER_ADD, "INSERT INTO user (name, password_hash, allow, grants) VALUES (?1, ?2, ?3, ?4)")   \
     X(USER_CHANGE, "UPDATE user SET password_hash = coalesce(?2, password_hash),"                  \

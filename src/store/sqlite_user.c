@@ -262,7 +262,7 @@ int sqlite_sweep(struct store_conn *conn, struct store_sweep *arg, struct err *e
         arg->removed += sqlite3_changes(q.conn->db);
     }
     if (arg->removed > 0)
-        ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_tend() */
+        ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_maintain() */
     return 0;
 }
 

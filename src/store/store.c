@@ -1,5 +1,5 @@
-/* src/store/store.c -- the engine over every backend: a writing lane that commits in groups; reads
- * on the caller's thread, or, over a network, in a lane of their own. */
+/* src/store/store.c -- the engine over every backend: a writing work queue that commits in groups;
+ * reads on the caller's thread, or, over a network, in a work queue of their own. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -10,9 +10,9 @@
 #include "base/latch.h"
 #include "base/seam.h"
 #include "base/thread.h"
-#include "store/remember.h"
-#include "store/stamp.h"
+#include "store/store.h"
 #include "store/store_impl.h"
+#include "store/versions.h"
 
 static const struct store_ops *const backends[] = {&store_sqlite, &store_postgres};
 
@@ -43,9 +43,9 @@ struct reader {
     struct reader *next, **link;
 };
 
-/* The connections that a lane's threads share: each batch takes one. */
+/* The connections that a work queue's threads share: each batch takes one. */
 struct pool {
-    struct lane *lane;
+    struct work_queue *work_queue;
     struct store_conn *idle, **last; /* in the order in which they were given back */
     int count;
 };
@@ -57,7 +57,7 @@ struct store {
     pthread_key_t reader_key;     /* embedded: this thread's struct reader */
     struct lock lock;             /* guards `readers` and the pools */
     struct reader *readers;
-    struct stamps stamps;       /* of what the embedded kind answers */
+    struct versions versions;   /* of what the embedded kind answers */
     atomic_llong check_ms;      /* embedded: when reads look again whether the files are in place */
     pthread_rwlock_t listening; /* held for writing while the listener changes */
     store_listen_fn *listen;
@@ -135,7 +135,7 @@ void store_forget_changes(struct store_conn *conn)
     conn->changes_lost = false;
 }
 
-void store_heard(struct store *store, const struct store_change *change)
+void store_notify(struct store *store, const struct store_change *change)
 {
     pthread_rwlock_rdlock(&store->listening);
     if (store->listen != NULL)
@@ -148,24 +148,24 @@ static void tell_changes(struct store_conn *conn)
     if (conn->ops->publish != NULL && conn->change_count > 0)
         conn->ops->publish(conn);
     for (size_t i = 0; i < conn->change_count; i++)
-        store_heard(conn->store, &conn->changes[i]);
+        store_notify(conn->store, &conn->changes[i]);
     store_forget_changes(conn);
 }
 
-/* ---- the writing lane ---- */
+/* ---- the writing work queue ---- */
 
-static void pass_step(struct lane_item *batch, const char *step)
+static void pass_step(struct work_item *batch, const char *step)
 {
-    for (struct lane_item *item = batch; item != NULL; item = item->next)
+    for (struct work_item *item = batch; item != NULL; item = item->next)
         SEAM_STEP("store", verb_names[store_op_of(item)->verb], step);
 }
 
 /* What the most demanding operation of a batch needs. */
-static enum store_kind kind_of(struct lane_item *batch)
+static enum store_kind kind_of(struct work_item *batch)
 {
     enum store_kind kind = STORE_READ;
 
-    for (struct lane_item *item = batch; item != NULL; item = item->next) {
+    for (struct work_item *item = batch; item != NULL; item = item->next) {
         if (kinds[store_op_of(item)->verb] > kind)
             kind = kinds[store_op_of(item)->verb];
     }
@@ -173,9 +173,9 @@ static enum store_kind kind_of(struct lane_item *batch)
 }
 
 /* Run every verb of the batch; -E_STORE as soon as one says so. */
-static int run_verbs(struct store_conn *conn, struct lane_item *batch, struct err *err)
+static int run_verbs(struct store_conn *conn, struct work_item *batch, struct err *err)
 {
-    for (struct lane_item *item = batch; item != NULL; item = item->next) {
+    for (struct work_item *item = batch; item != NULL; item = item->next) {
         struct store_op *op = store_op_of(item);
 
         op->rc = run_verb(conn, op);
@@ -200,33 +200,33 @@ static int commit(struct store_conn *conn, struct err *err)
 
 /* The readers may see what was committed by now: count what it has changed, so that nothing older
  * is remembered, and only then say that it was ours. */
-static void count_changes(struct store_conn *conn, struct lane_item *batch)
+static void count_changes(struct store_conn *conn, struct work_item *batch)
 {
-    struct stamps *stamps = &conn->store->stamps;
+    struct versions *versions = &conn->store->versions;
 
     for (size_t i = 0; i < conn->change_count; i++)
-        stamps_touch(stamps, &conn->changes[i].id);
-    for (struct lane_item *item = batch; item != NULL; item = item->next) {
+        stamps_touch(versions, &conn->changes[i].id);
+    for (struct work_item *item = batch; item != NULL; item = item->next) {
         struct store_op *op = store_op_of(item);
 
         if (op->verb == STORE_ROTATE)
-            stamps_touch(stamps, &op->rotate.session);
+            stamps_touch(versions, &op->rotate.session);
         else if (op->verb == STORE_USER_CHANGE || op->verb == STORE_SWEEP ||
                  op->verb == STORE_SESSIONS_END)
-            stamps_touch(stamps, NULL);
+            stamps_touch(versions, NULL);
     }
-    stamps_settle(stamps, true);
+    versions_settle(versions, true);
 }
 
 /* One transaction over the batch. Unless it is committed, `err` says why and nothing happened. */
-static enum batch_fate try_transaction(struct store_conn *conn, struct lane_item *batch,
+static enum batch_fate try_transaction(struct store_conn *conn, struct work_item *batch,
                                        struct err *err)
 {
     const struct store_ops *ops = conn->ops;
 
     if (ops->begin(conn, kind_of(batch) == STORE_DURABLE, err) < 0)
         return BATCH_NOT_BEGUN;
-    stamps_begin(&conn->store->stamps);
+    stamps_begin(&conn->store->versions);
     if (run_verbs(conn, batch, err) == 0) {
         pass_step(batch, "written");
         if (commit(conn, err) == 0) {
@@ -235,24 +235,24 @@ static enum batch_fate try_transaction(struct store_conn *conn, struct lane_item
         }
     }
     ops->rollback(conn);
-    stamps_settle(&conn->store->stamps, false);
+    versions_settle(&conn->store->versions, false);
     return BATCH_ROLLED_BACK;
 }
 
 /* A batch of one has failed: can it be tried again with more room on the disk? */
-static bool make_room(struct store_conn *conn, struct lane_item *batch, int tries)
+static bool make_room(struct store_conn *conn, struct work_item *batch, int tries)
 {
     bool made;
 
     if (batch->next != NULL)
         return false;
-    stamps_begin(&conn->store->stamps);
+    stamps_begin(&conn->store->versions);
     made = conn->ops->make_room(conn, store_op_of(batch), tries);
-    stamps_settle(&conn->store->stamps, false);
+    versions_settle(&conn->store->versions, false);
     return made;
 }
 
-static enum batch_fate run_transaction(struct store_conn *conn, struct lane_item *batch,
+static enum batch_fate run_transaction(struct store_conn *conn, struct work_item *batch,
                                        struct err *err)
 {
     for (int tries = 1;; tries++) {
@@ -265,7 +265,7 @@ static enum batch_fate run_transaction(struct store_conn *conn, struct lane_item
     }
 }
 
-static enum batch_fate transact(struct store_conn *conn, struct lane_item *batch, struct err *err)
+static enum batch_fate transact(struct store_conn *conn, struct work_item *batch, struct err *err)
 {
     enum batch_fate fate;
 
@@ -281,13 +281,13 @@ static enum batch_fate transact(struct store_conn *conn, struct lane_item *batch
     return fate;
 }
 
-static void finish_batch(struct store_conn *conn, struct lane_item *batch,
+static void finish_batch(struct store_conn *conn, struct work_item *batch,
                          const struct err *failure)
 {
-    struct lane_item *next;
+    struct work_item *next;
 
     tell_changes(conn);
-    for (struct lane_item *item = batch; item != NULL; item = next) {
+    for (struct work_item *item = batch; item != NULL; item = next) {
         struct store_op *op = store_op_of(item);
         enum store_verb verb = op->verb; /* `op` is its owner's again after done */
 
@@ -302,7 +302,7 @@ static void finish_batch(struct store_conn *conn, struct lane_item *batch,
     }
 }
 
-static enum batch_fate run_and_finish(struct store_conn *conn, struct lane_item *batch)
+static enum batch_fate run_and_finish(struct store_conn *conn, struct work_item *batch)
 {
     struct err err = {0};
     enum batch_fate fate = transact(conn, batch, &err);
@@ -312,13 +312,13 @@ static enum batch_fate run_and_finish(struct store_conn *conn, struct lane_item 
 }
 
 /* One bad operation must not fail its neighbours: each gets a transaction of its own. */
-static void run_one_by_one(struct store_conn *conn, struct lane_item *batch)
+static void run_one_by_one(struct store_conn *conn, struct work_item *batch)
 {
-    struct lane_item *next = NULL;
+    struct work_item *next = NULL;
 
-    for (struct lane_item *item = batch; item != NULL; item = item->next)
+    for (struct work_item *item = batch; item != NULL; item = item->next)
         store_op_done(store_op_of(item)); /* what the attempt that was rolled back has found */
-    for (struct lane_item *item = batch; item != NULL; item = next) {
+    for (struct work_item *item = batch; item != NULL; item = next) {
         next = item->next;
         item->next = NULL;
         if (run_and_finish(conn, item) == BATCH_NOT_BEGUN)
@@ -328,7 +328,7 @@ static void run_one_by_one(struct store_conn *conn, struct lane_item *batch)
         run_and_finish(conn, next);
 }
 
-static void run_batch(struct store *store, struct pool *pool, struct lane_item *batch)
+static void run_batch(struct store *store, struct pool *pool, struct work_item *batch)
 {
     struct store_conn *conn = take_conn(store, pool);
     struct err err = {0};
@@ -341,14 +341,14 @@ static void run_batch(struct store *store, struct pool *pool, struct lane_item *
     give_conn(store, pool, conn);
 }
 
-static void run_writes(void *context, struct lane_item *batch)
+static void run_writes(void *context, struct work_item *batch)
 {
     struct store *store = context;
 
     run_batch(store, &store->writing, batch);
 }
 
-static void run_reads(void *context, struct lane_item *batch)
+static void run_reads(void *context, struct work_item *batch)
 {
     struct store *store = context;
 
@@ -356,15 +356,15 @@ static void run_reads(void *context, struct lane_item *batch)
 }
 
 /* Embedded only: its one thread has its one connection. */
-static int64_t tend(void *context)
+static int64_t maintain(void *context)
 {
     struct store *store = context;
 
     int64_t wait_ms;
 
-    stamps_begin(&store->stamps);
-    wait_ms = store->ops->tend(store->first);
-    stamps_settle(&store->stamps, false);
+    stamps_begin(&store->versions);
+    wait_ms = store->ops->maintain(store->first);
+    versions_settle(&store->versions, false);
     return wait_ms;
 }
 
@@ -383,11 +383,11 @@ static bool is_in_place(struct store *store, struct err *err)
     return true;
 }
 
-uint64_t store_stamp(struct store *store, const struct guid *id)
+uint64_t store_version(struct store *store, const struct guid *id)
 {
     if (!is_in_place(store, NULL))
         return 0;
-    return stamps_of(&store->stamps, id);
+    return versions_of(&store->versions, id);
 }
 
 /* ---- reading ---- */
@@ -492,12 +492,12 @@ static struct store *store_alloc(const struct store_ops *ops)
     store->reading.last = &store->reading.idle;
     lock_init(&store->lock);
     pthread_rwlock_init(&store->listening, NULL);
-    stamps_init(&store->stamps);
+    versions_init(&store->versions);
     return store;
 }
 
-/* Fill the pool up to `count` connections, of which `have` are there, and start its lane. */
-static int open_pool(struct store *store, struct pool *pool, struct lane_spec spec,
+/* Fill the pool up to `count` connections, of which `have` are there, and start its work queue. */
+static int open_pool(struct store *store, struct pool *pool, struct work_queue_spec spec,
                      const struct pool *like, struct err *err)
 {
     int have = pool == like ? 1 : 0;
@@ -513,20 +513,20 @@ static int open_pool(struct store *store, struct pool *pool, struct lane_spec sp
     }
     pool->count = have;
     spec.context = store;
-    pool->lane = lane_new(&spec);
-    if (pool->lane == NULL)
+    pool->work_queue = work_queue_new(&spec);
+    if (pool->work_queue == NULL)
         return err_set(err, -E_STORE, "Cannot open the store: no thread for it.");
     return 0;
 }
 
 static int open_pools(struct store *store, int connections, struct err *err)
 {
-    struct lane_spec writes = {.name = "store", .threads = 1, .run = run_writes};
-    struct lane_spec reads = {.name = "store-read", .run = run_reads};
+    struct work_queue_spec writes = {.name = "store", .threads = 1, .run = run_writes};
+    struct work_queue_spec reads = {.name = "store-read", .run = run_reads};
     int rc;
 
     if (store->ops->transact == NULL) {
-        writes.tend = tend;
+        writes.maintain = maintain;
         writes.gather = true; /* one fsync for all */
         return open_pool(store, &store->writing, writes, &store->writing, err);
     }
@@ -557,7 +557,7 @@ int store_open(const struct store_spec *spec, struct store **ret, struct err *er
     if (rc == 0) {
         store->first->store = store;
         if (ops == &store_sqlite)
-            stamps_watch(&store->stamps, &stamp_sqlite, store->first);
+            versions_watch(&store->versions, &version_sqlite, store->first);
         give_conn(store, &store->writing, store->first);
         rc = open_pools(store, spec->connections, err);
     }
@@ -571,7 +571,7 @@ int store_open(const struct store_spec *spec, struct store **ret, struct err *er
 
 static void close_pool(struct store *store, struct pool *pool)
 {
-    lane_free(pool->lane);
+    work_queue_free(pool->work_queue);
     while (pool->idle != NULL) {
         struct store_conn *conn = pool->idle;
 
@@ -585,9 +585,9 @@ void store_free(struct store *store)
 {
     if (store == NULL)
         return;
-    store_deafen(store);
-    lane_free(store->writing.lane); /* its `done` may still post reads */
-    store->writing.lane = NULL;
+    store_unsubscribe(store);
+    work_queue_free(store->writing.work_queue); /* its `done` may still post reads */
+    store->writing.work_queue = NULL;
     close_pool(store, &store->reading);
     close_pool(store, &store->writing);
     pthread_key_delete(store->reader_key);
@@ -598,7 +598,7 @@ void store_free(struct store *store)
     }
     if (store->first != NULL)
         close_conn(store->first);
-    stamps_done(&store->stamps);
+    versions_done(&store->versions);
     pthread_rwlock_destroy(&store->listening);
     lock_done(&store->lock);
     free(store);
@@ -626,15 +626,15 @@ int store_connections(const struct store *store)
     return writing > reading ? writing : reading;
 }
 
-int store_hear(struct store *store, struct err *err)
+int store_subscribe(struct store *store, struct err *err)
 {
-    return store->ops->hear != NULL ? store->ops->hear(store->first, err) : 0;
+    return store->ops->subscribe != NULL ? store->ops->subscribe(store->first, err) : 0;
 }
 
-void store_deafen(struct store *store)
+void store_unsubscribe(struct store *store)
 {
-    if (store->ops->deafen != NULL && store->first != NULL)
-        store->ops->deafen(store->first);
+    if (store->ops->unsubscribe != NULL && store->first != NULL)
+        store->ops->unsubscribe(store->first);
 }
 
 int store_check_key(struct store *store, const struct store_key_file *file, struct err *err)
@@ -655,14 +655,14 @@ void store_post(struct store *store, struct store_op *op)
     bool reads = kinds[op->verb] == STORE_READ;
 
     CHECK(op->verb < STORE_VERB_COUNT && op->done != NULL);
-    if (store->reading.lane == NULL && (reads || kinds[op->verb] == STORE_TOLD)) {
+    if (store->reading.work_queue == NULL && (reads || kinds[op->verb] == STORE_VOLATILE)) {
         run_read(store, op);
         op->done(op);
         return;
     }
     SEAM_STEP("store", verb_names[op->verb], "posted");
-    /* The lanes have no queue_max, so they take all. */
-    lane_push(reads ? store->reading.lane : store->writing.lane, &op->item);
+    /* The work queues have no queue_max, so they take all. */
+    work_queue_push(reads ? store->reading.work_queue : store->writing.work_queue, &op->item);
 }
 
 static void op_done(struct store_op *op)

@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "base/guid.h"
-#include "base/lane.h"
+#include "base/work_queue.h"
 #include "core/report.h"
 #include "core/user.h"
 
@@ -21,8 +21,8 @@ enum {
     STORE_ACTIVE_MAX = 100,  /* highest active limit that can be configured */
     STORE_PAGE_MAX = 1000,   /* reports in one page of a list */
     STORE_BATCH_MAX = 256,   /* ids in one answer of EXPIRED and DELETING */
-    STORE_MANY_MAX = 1024,   /* ids of one MARK_MANY, HELD_MANY or DROP_MANY */
-    STORE_MANY_FULL = 16,    /* … MARK_MANY or DROP_MANY that may succeed on a full disk */
+    STORE_MANY_MAX = 1024,   /* ids of one TOMBSTONE_MANY, HELD_MANY or DELETE_ROWS */
+    STORE_MANY_FULL = 16,    /* … TOMBSTONE_MANY or DELETE_ROWS that may succeed on a full disk */
     STORE_SCAN_MAX = 64,     /* reports in one answer of SCAN */
     STORE_MATCH_MAX = 10000, /* ids in one answer of MATCH */
     STORE_VERSION_TEXT = 17, /* of a definition: DEFINITION_VERSION_TEXT */
@@ -36,28 +36,28 @@ enum {
  *   VISIBLE  committed, survives kill -9, may be lost by a power cut.
  *   DURABLE  committed and fsynced before `done`.
  * Concurrent writes share one transaction and one fsync (group commit). */
-enum store_kind { STORE_READ, STORE_TOLD, STORE_VISIBLE, STORE_DURABLE };
+enum store_kind { STORE_READ, STORE_VOLATILE, STORE_VISIBLE, STORE_DURABLE };
 
 /* The verbs: enum, member of struct store_op and name of the backend's function, kind. */
 #define STORE_VERBS(X)                                                                             \
     X(SUBMIT, submit, STORE_DURABLE)                                                               \
     X(KEY, key, STORE_READ)                                                                        \
     X(CLAIM, claim, STORE_VISIBLE)                                                                 \
-    X(PROGRESS, progress, STORE_TOLD)                                                              \
+    X(PROGRESS, progress, STORE_VOLATILE)                                                          \
     X(FINISH, finish, STORE_DURABLE)                                                               \
     X(REQUEUE, requeue, STORE_VISIBLE)                                                             \
     X(FIND, find, STORE_READ)                                                                      \
     X(LIST, list, STORE_READ)                                                                      \
-    X(MARK, mark, STORE_DURABLE)                                                                   \
-    X(DROP, drop, STORE_VISIBLE)                                                                   \
+    X(TOMBSTONE, tombstone, STORE_DURABLE)                                                         \
+    X(DELETE_ROW, delete_row, STORE_VISIBLE)                                                       \
     X(MATCH, match, STORE_READ)                                                                    \
-    X(MARK_MANY, mark_many, STORE_DURABLE)                                                         \
-    X(DROP_MANY, drop_many, STORE_VISIBLE)                                                         \
+    X(TOMBSTONE_MANY, tombstone_many, STORE_DURABLE)                                               \
+    X(DELETE_ROWS, delete_rows, STORE_VISIBLE)                                                     \
     X(HELD_MANY, held_many, STORE_READ)                                                            \
     X(RECOVER, recover, STORE_DURABLE)                                                             \
     X(HEARTBEAT, heartbeat, STORE_VISIBLE)                                                         \
     X(HELD, held, STORE_READ)                                                                      \
-    X(SENT, sent, STORE_TOLD)                                                                      \
+    X(SENT, sent, STORE_VOLATILE)                                                                  \
     X(NODES, nodes, STORE_READ)                                                                    \
     X(DELETING, deleting, STORE_READ)                                                              \
     X(EXPIRED, expired, STORE_READ)                                                                \
@@ -199,10 +199,10 @@ struct store_list {
 };
 
 /* Deletion, first half: any state → DELETING. From `done` on the reference is dead. The row keeps
- * the user's slot if the report was PROCESSING, until DROP; a QUEUED one frees it at once. A result
- * that is in the row is erased at once, and in an embedded store all else that the row says of the
- * report: what is left until DROP is its reference. */
-struct store_mark {
+ * the user's slot if the report was PROCESSING, until DELETE_ROW; a QUEUED one frees it at once. A
+ * result that is in the row is erased at once, and in an embedded store all else that the row says
+ * of the report: what is left until DELETE_ROW is its reference. */
+struct store_tombstone {
     struct guid id;
     int64_t user_id; /* 0: whoever's (purge) */
     bool found;
@@ -214,7 +214,7 @@ struct store_mark {
 
 /* Deletion, second half: the row and its idempotency key go. Only from DELETING; nothing happens
  * to a report in another state or gone already. */
-struct store_drop {
+struct store_delete_row {
     struct guid id;
 };
 
@@ -230,15 +230,15 @@ struct store_match {
     int64_t total;                        /* out: with those beyond `ids` */
 };
 
-/* MARK for up to STORE_MANY_MAX reports of one user, all in one transaction. */
+/* TOMBSTONE for up to STORE_MANY_MAX reports of one user, all in one transaction. */
 struct store_marked {
     struct guid id; /* in */
-    bool found;     /* out, as the rest: see struct store_mark */
+    bool found;     /* out, as the rest: see struct store_tombstone */
     enum report_state was;
     int attempt;
     bool held, in_row;
 };
-struct store_mark_many {
+struct store_tombstone_many {
     int64_t user_id;
     int state; /* only those that are still in this state; -1: in any */
     /* Of this operation: over a network it may be repeated, and then finds what it has marked. */
@@ -247,14 +247,14 @@ struct store_mark_many {
     size_t count;
 };
 
-/* HELD for up to STORE_MANY_MAX reports that MARK_MANY has found: fills `held` only. */
+/* HELD for up to STORE_MANY_MAX reports that TOMBSTONE_MANY has found: fills `held` only. */
 struct store_held_many {
     struct store_marked *reports; /* borrowed, with `count` elements */
     size_t count;
 };
 
-/* DROP for up to STORE_MANY_MAX reports, all in one transaction. */
-struct store_drop_many {
+/* DELETE_ROW for up to STORE_MANY_MAX reports, all in one transaction. */
+struct store_delete_rows {
     const struct guid *ids;
     size_t count;
 };
@@ -470,7 +470,7 @@ struct store_op {
         STORE_VERBS(X)
 #undef X
     };
-    struct lane_item item; /* the store's */
+    struct work_item item; /* the store's */
 };
 
 /* What changed, told after the commit and before any `done` of that commit. */
@@ -540,8 +540,8 @@ int store_check_key(struct store *store, const struct store_key_file *file, stru
 void store_listen(struct store *store, store_listen_fn *fn, void *context);
 /* Tell it of what other nodes change, too, from a thread of the store's; and end that. Both do
  * nothing to a store that is not shared. */
-int store_hear(struct store *store, struct err *err);
-void store_deafen(struct store *store);
+int store_subscribe(struct store *store, struct err *err);
+void store_unsubscribe(struct store *store);
 
 /* Start the operation. Any thread. */
 void store_post(struct store *store, struct store_op *op);
@@ -551,5 +551,12 @@ int store_run(struct store *store, struct store_op *op);
 int store_run_all(struct store *store, struct store_op *ops, size_t count);
 /* Free what the `out` part owns. The operation can be used again after being zeroed. */
 void store_op_done(struct store_op *op);
+
+/* For remembering an answer about the report or session `id`: a number that is another one as soon
+ * as that, or anything, may have changed, by this process or another one on the same database.
+ * Take it before the STORE_READ is posted; its answer may be given again, in the place of a READ,
+ * as long as the version is the same. 0: now nothing may be remembered (always so in a store of
+ * many nodes). Any thread, and much cheaper than a READ. */
+uint64_t store_version(struct store *store, const struct guid *id);
 
 #endif

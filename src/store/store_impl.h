@@ -23,17 +23,17 @@ void store_changed(struct store_conn *conn, const struct store_change *change);
 void store_forget_changes(struct store_conn *conn);
 /* Tell this process's listener at once of what another node has changed; any thread. NULL:
  * anything may have changed. */
-void store_heard(struct store *store, const struct store_change *change);
+void store_notify(struct store *store, const struct store_change *change);
 
 enum batch_fate { BATCH_COMMITTED, BATCH_ROLLED_BACK, BATCH_NOT_BEGUN };
 
 /* A backend, of one of two kinds.
  *
  * Embedded (SQLite): verbs run inside begin … commit on the one writing connection, several to a
- * batch, or, for STORE_READ and STORE_TOLD, alone on a reading connection of the calling thread. A
- * verb returns 0, or a logical refusal (-E_EXISTS, -E_NOT_FOUND) having written nothing, or
- * -E_STORE: then the whole batch is rolled back and its operations are tried again one by one. So a
- * verb may run twice: it sets its whole `out` part each time (what it owns has been freed).
+ * batch, or, for STORE_READ and STORE_VOLATILE, alone on a reading connection of the calling
+ * thread. A verb returns 0, or a logical refusal (-E_EXISTS, -E_NOT_FOUND) having written nothing,
+ * or -E_STORE: then the whole batch is rolled back and its operations are tried again one by one.
+ * So a verb may run twice: it sets its whole `out` part each time (what it owns has been freed).
  *
  * Over a network (PostgreSQL): `transact` runs a whole batch, so that its operations share round
  * trips; several connections run batches at the same time, and some only batches of reads. */
@@ -48,14 +48,14 @@ struct store_ops {
     /* Run `batch` in one transaction, as the comment above says for verbs: fill each op's rc, err
      * and `out` part. NOT_BEGUN: the store cannot be reached, trying one by one is of no use.
      * NULL: the kind with begin, verbs and commit. */
-    enum batch_fate (*transact)(struct store_conn *conn, struct lane_item *batch,
+    enum batch_fate (*transact)(struct store_conn *conn, struct work_item *batch,
                                 enum store_kind kind, struct err *err);
     /* Tell the other nodes of what this connection's batch has changed; NULL: there are none. */
     void (*publish)(struct store_conn *conn);
-    /* Start hearing what other nodes have changed (store_heard()), and end that; NULL: no others.
+    /* Start hearing what other nodes have changed (store_notify()), and end that; NULL: no others.
      */
-    int (*hear)(struct store_conn *conn, struct err *err);
-    void (*deafen)(struct store_conn *conn);
+    int (*subscribe)(struct store_conn *conn, struct err *err);
+    void (*unsubscribe)(struct store_conn *conn);
     /* Its clock, from any thread; NULL: this machine's. */
     int64_t (*now_ms)(const struct store_conn *conn);
     int (*check_key)(struct store_conn *conn, const struct store_key_file *file, struct err *err);
@@ -73,7 +73,7 @@ struct store_ops {
     /* Housekeeping (checkpoint) on the writing thread, between batches: so cheap when there is
      * nothing to do that it can be called after each. Returns the milliseconds after which it wants
      * to be called though nothing is posted; 0: not before the next batch. */
-    int64_t (*tend)(struct store_conn *conn);
+    int64_t (*maintain)(struct store_conn *conn);
     /* As store_backup(), on a connection for reading that nobody else uses. */
     int (*backup)(struct store_conn *conn, const char *path, const struct store_backup_watch *watch,
                   struct err *err);
@@ -86,8 +86,8 @@ struct store_ops {
 extern const struct store_ops store_sqlite;
 extern const struct store_ops store_postgres;
 
-/* The operation that a lane's item is embedded in. */
-static inline struct store_op *store_op_of(struct lane_item *item)
+/* The operation that a work queue's item is embedded in. */
+static inline struct store_op *store_op_of(struct work_item *item)
 {
     return container_of(item, struct store_op, item);
 }

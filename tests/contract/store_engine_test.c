@@ -82,7 +82,7 @@ static void counts_slots_and_places_are_right_after_a_rollback(void **state)
     struct guid first = submit(f, f->ann);
     struct store_op ops[] = {submit_op(f->ann),
                              {.verb = STORE_CLAIM},
-                             {.verb = STORE_MARK, .mark = {.id = first}},
+                             {.verb = STORE_TOMBSTONE, .tombstone = {.id = first}},
                              bad_op(f->ann)};
     struct guid second = ops[0].submit.id;
     struct store_op more;
@@ -201,9 +201,9 @@ static void every_move_is_told(void **state)
     finish(f, ref, REPORT_COMPLETE);
     claim(f, &ref);
     finish(f, ref, REPORT_COMPLETE);
-    mark(f, ref.id, f->ann);
-    mark(f, ref.id, f->ann);
-    drop(f, ref.id);
+    tombstone(f, ref.id, f->ann);
+    tombstone(f, ref.id, f->ann);
+    delete_row(f, ref.id);
     assert_int_equal(witness.count, 6);
     for (int i = 0; i < 6; i++) {
         assert_int_equal(witness.changes[i].state, moves[i]);
@@ -318,7 +318,7 @@ static void everything_is_there_after_reopening(void **state)
     struct store_ref gone = report_in(f, f->ann, REPORT_COMPLETE);
     struct guid queued = submit(f, f->ann);
 
-    mark(f, gone.id, f->ann);
+    tombstone(f, gone.id, f->ann);
     reopen_store(f);
     assert_int_equal(state_of(f, complete.id, f->ann), REPORT_COMPLETE);
     assert_int_equal(state_of(f, queued, f->ann), REPORT_QUEUED);
@@ -379,8 +379,8 @@ static void the_bytes_of_a_deleted_report_are_gone_soon(void **state)
         op.submit.parameters = "{\"ProductID\":\"a-marker-to-look-for\"}";
         assert_int_equal(run(f->store, &op), 0);
         assert_true(f->backend->holds_bytes(f, marker, strlen(marker)));
-        mark(f, op.submit.id, f->ann);
-        drop(f, op.submit.id);
+        tombstone(f, op.submit.id, f->ann);
+        delete_row(f, op.submit.id);
         await_without(f, marker);
     }
 }

@@ -26,7 +26,7 @@ static void a_scan_sees_the_reports_of_all_users_in_every_state(void **state)
 
     for (int i = REPORT_COMPLETE; i <= REPORT_DELETING; i++)
         refs[i] = report_in(f, f->ann, i == REPORT_DELETING ? REPORT_COMPLETE : i);
-    mark(f, refs[REPORT_DELETING].id, f->ann);
+    tombstone(f, refs[REPORT_DELETING].id, f->ann);
     refs[REPORT_PROCESSING] = report_in(f, f->bob, REPORT_PROCESSING);
     refs[REPORT_QUEUED] = report_in(f, f->bob, REPORT_QUEUED);
     scan = scan_after(f, (struct guid){0});
@@ -160,8 +160,8 @@ static void nothing_of_a_deleted_report_is_left_among_many(void **state)
     for (int i = 0; i < MANY && claim(f, &ref); i++)
         finish(f, ref, i % 2 == 0 ? REPORT_COMPLETE : REPORT_ERROR);
     for (int i = 0; i < MANY; i += 3) {
-        mark(f, ids[i], f->ann);
-        drop(f, ids[i]);
+        tombstone(f, ids[i], f->ann);
+        delete_row(f, ids[i]);
     }
     store_free(f->store); /* folds the log into the file */
     f->store = NULL;

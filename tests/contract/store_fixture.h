@@ -44,7 +44,7 @@ struct fixture {
     char dir[64];
     char url[256];
     int connections; /* of the stores opened from now on; 0: as few as can be, so that there is one
-                      * lane of writes, as in SQLite */
+                      * work queue of writes, as in SQLite */
     struct store *store;
     int64_t ann, bob; /* two users */
 };
@@ -300,18 +300,18 @@ MAYBE bool requeue(struct fixture *f, struct store_ref ref, bool failed)
     return op.requeue.moved;
 }
 
-MAYBE struct store_mark mark(struct fixture *f, struct guid id, int64_t user_id)
+MAYBE struct store_tombstone tombstone(struct fixture *f, struct guid id, int64_t user_id)
 {
-    struct store_op op = {.verb = STORE_MARK};
+    struct store_op op = {.verb = STORE_TOMBSTONE};
 
-    op.mark = (struct store_mark){.id = id, .user_id = user_id};
+    op.tombstone = (struct store_tombstone){.id = id, .user_id = user_id};
     assert_int_equal(run(f->store, &op), 0);
-    return op.mark;
+    return op.tombstone;
 }
 
-MAYBE void drop(struct fixture *f, struct guid id)
+MAYBE void delete_row(struct fixture *f, struct guid id)
 {
-    struct store_op op = {.verb = STORE_DROP, .drop = {.id = id}};
+    struct store_op op = {.verb = STORE_DELETE_ROW, .delete_row = {.id = id}};
 
     assert_int_equal(run(f->store, &op), 0);
 }
@@ -384,7 +384,7 @@ MAYBE void done_latch(struct store_op *op)
     latch_down(op->owner);
 }
 
-/* What holds the lane in run_as_one_batch(). */
+/* What holds the work queue in run_as_one_batch(). */
 struct hold {
     struct latch held, gate;
 };
@@ -397,7 +397,7 @@ MAYBE void done_holds(struct store_op *op)
     latch_await(&hold->gate);
 }
 
-/* Post operations so that they make one batch: the lane is held while they are posted. */
+/* Post operations so that they make one batch: the work queue is held while they are posted. */
 MAYBE void run_as_one_batch(struct fixture *f, struct store_op *ops, int count)
 {
     struct hold hold = {LATCH(1), LATCH(1)};

@@ -12,22 +12,22 @@ static struct store_op match(struct fixture *f, struct store_match arg)
     return op;
 }
 
-static struct store_op mark_many(struct fixture *f, int state, struct store_marked *reports,
-                                 size_t count)
+static struct store_op tombstone_many(struct fixture *f, int state, struct store_marked *reports,
+                                      size_t count)
 {
-    struct store_op op = {.verb = STORE_MARK_MANY};
+    struct store_op op = {.verb = STORE_TOMBSTONE_MANY};
 
-    op.mark_many = (struct store_mark_many){
+    op.tombstone_many = (struct store_tombstone_many){
         .user_id = f->ann, .state = state, .token = guid_new(), .reports = reports, .count = count};
     assert_int_equal(run(f->store, &op), 0);
     return op;
 }
 
-static void drop_many(struct fixture *f, const struct guid *ids, size_t count)
+static void delete_rows(struct fixture *f, const struct guid *ids, size_t count)
 {
-    struct store_op op = {.verb = STORE_DROP_MANY};
+    struct store_op op = {.verb = STORE_DELETE_ROWS};
 
-    op.drop_many = (struct store_drop_many){.ids = ids, .count = count};
+    op.delete_rows = (struct store_delete_rows){.ids = ids, .count = count};
     assert_int_equal(run(f->store, &op), 0);
 }
 
@@ -99,7 +99,7 @@ static void marked_reports_are_dead_and_dropped_ones_gone(void **state)
         reports[i] = (struct store_marked){.id = ref.id};
         ids[i] = ref.id;
     }
-    mark_many(f, -1, reports, 4);
+    tombstone_many(f, -1, reports, 4);
     for (int i = 0; i < 4; i++) {
         struct store_op find = {.verb = STORE_FIND};
 
@@ -112,7 +112,7 @@ static void marked_reports_are_dead_and_dropped_ones_gone(void **state)
         store_op_done(&find);
     }
     assert_int_equal(count_in(f, REPORT_DELETING), 4);
-    drop_many(f, ids, 4);
+    delete_rows(f, ids, 4);
     assert_int_equal(count_in(f, REPORT_DELETING), 0);
 }
 
@@ -123,14 +123,14 @@ static void what_is_not_the_users_own_or_has_left_the_state_is_not_marked(void *
     struct guid kept, dead = submit(f, f->ann);
 
     reports[2].id = dead;
-    mark(f, dead, f->ann);
+    tombstone(f, dead, f->ann);
     kept = reports[3].id = report_in(f, f->ann, REPORT_COMPLETE).id;
     reports[4].id = submit(f, f->ann);
-    mark_many(f, REPORT_QUEUED, reports, 5);
+    tombstone_many(f, REPORT_QUEUED, reports, 5);
     for (int i = 0; i < 4; i++)
         assert_false(reports[i].found);
     assert_true(reports[4].found);
-    drop_many(f, &kept, 1); /* it lives */
+    delete_rows(f, &kept, 1); /* it lives */
     assert_int_equal(count_in(f, REPORT_COMPLETE), 1);
     assert_int_equal(count_in(f, REPORT_QUEUED), 1); /* bob's */
 }
@@ -145,11 +145,11 @@ static void a_batch_of_the_largest_size_is_marked_and_dropped(void **state)
         ids[i] = submit(f, f->ann);
         reports[i] = (struct store_marked){.id = ids[i]};
     }
-    mark_many(f, -1, reports, STORE_MANY_MAX);
+    tombstone_many(f, -1, reports, STORE_MANY_MAX);
     for (int i = 0; i < STORE_MANY_MAX; i++)
         assert_true(reports[i].found);
     assert_int_equal(count_in(f, REPORT_QUEUED), 0);
-    drop_many(f, ids, STORE_MANY_MAX);
+    delete_rows(f, ids, STORE_MANY_MAX);
     assert_int_equal(count_in(f, REPORT_DELETING), 0);
 }
 
@@ -160,12 +160,12 @@ static void a_slot_is_free_when_a_queued_report_is_marked_and_a_running_one_drop
     struct store_marked reports[2] = {{.id = running.id}, {.id = submit(f, f->ann)}};
     struct store_op op = submit_op(f->ann);
 
-    mark_many(f, -1, reports, 2);
+    tombstone_many(f, -1, reports, 2);
     op.submit.active_limit = 1;
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(op.submit.outcome, SUBMIT_LIMIT);
     store_op_done(&op);
-    drop_many(f, &running.id, 1);
+    delete_rows(f, &running.id, 1);
     op = submit_op(f->ann);
     op.submit.active_limit = 1;
     assert_int_equal(run(f->store, &op), 0);

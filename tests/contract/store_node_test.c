@@ -125,7 +125,7 @@ static void a_heartbeat_names_what_the_node_runs(void **state)
     assert_true(guid_eq(&told.running[0].id, &ref.id));
     assert_int_equal(told.running[0].attempt, 1);
     assert_int_equal(beat(f, "b", false).count, 0);
-    mark(f, ref.id, f->ann);
+    tombstone(f, ref.id, f->ann);
     assert_int_equal(beat(f, "a", false).count, 0);
 }
 
@@ -188,8 +188,8 @@ static void a_deletion_knows_that_a_node_holds_the_report(void **state)
     done = running_on(f, "a");
     finish(f, done, REPORT_COMPLETE);
     ref = running_on(f, "a");
-    assert_false(mark(f, done.id, f->ann).held);
-    assert_true(mark(f, ref.id, f->ann).held);
+    assert_false(tombstone(f, done.id, f->ann).held);
+    assert_true(tombstone(f, ref.id, f->ann).held);
     assert_false(held(f, done.id));
     assert_true(held(f, ref.id));
     assert_int_equal(run(f->store, &op), 0);
@@ -223,7 +223,7 @@ static void the_end_of_the_attempt_lets_go_of_the_report(void **state)
     for (int i = 0; i < 2; i++) {
         struct store_ref ref = running_on(f, "a");
 
-        mark(f, ref.id, f->ann);
+        tombstone(f, ref.id, f->ann);
         assert_int_equal(heard.released, i);
         if (i == 0)
             assert_false(finish(f, ref, REPORT_COMPLETE));
@@ -244,7 +244,7 @@ static void the_death_of_its_node_lets_go_of_the_report(void **state)
 
     beat(f, "a", true);
     ref = running_on(f, "a");
-    mark(f, ref.id, f->ann);
+    tombstone(f, ref.id, f->ann);
     store_listen(f->store, note_release, &heard);
     let_die(f, "a");
     assert_int_equal(heard.released, 1);
@@ -323,10 +323,10 @@ static void another_nodes_changes_are_heard(void **state)
 
     heard_latch = (struct latch)LATCH(1);
     store_listen(f->store, note_heard, NULL);
-    assert_int_equal(store_hear(f->store, &err), 0);
+    assert_int_equal(store_subscribe(f->store, &err), 0);
     assert_int_equal(run(other, &op), 0);
     latch_await(&heard_latch);
-    store_deafen(f->store);
+    store_unsubscribe(f->store);
     assert_true(guid_eq(&heard_change.id, &op.submit.id));
     assert_int_equal(heard_change.user_id, f->ann);
     assert_int_equal(heard_change.state, REPORT_QUEUED);
@@ -367,9 +367,9 @@ static void *live(void *arg)
             struct store_ref ref = {end.claim.report.id, end.claim.report.attempt};
 
             store_op_done(&end);
-            end = (struct store_op){.verb = STORE_MARK, .mark = {.id = ref.id}};
+            end = (struct store_op){.verb = STORE_TOMBSTONE, .tombstone = {.id = ref.id}};
             crowd->failed += store_run(store, &end) != 0;
-            end = (struct store_op){.verb = STORE_DROP, .drop = {.id = ref.id}};
+            end = (struct store_op){.verb = STORE_DELETE_ROW, .delete_row = {.id = ref.id}};
             crowd->failed += store_run(store, &end) != 0;
         }
         store_op_done(&end);
@@ -565,7 +565,7 @@ static void a_session_that_was_ended_is_replaced_unseen(void **state)
         postgres_server_exec(ended);
         assert_int_equal(state_of(f, id, f->ann), REPORT_QUEUED);
         postgres_server_exec(ended);
-        assert_true(mark(f, id, f->ann).found);
+        assert_true(tombstone(f, id, f->ann).found);
     }
 }
 

@@ -141,15 +141,15 @@ static void a_mark_erases_at_once_what_has_no_file(void **state)
     struct store_ref ref = complete(f);
     struct store_ref refs[STORE_BATCH_MAX];
     struct store_op deleting = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
-    struct store_mark marked = mark(f, ref.id, f->ann);
+    struct store_tombstone marked = tombstone(f, ref.id, f->ann);
 
     assert_true(marked.found && marked.in_row);
     assert_int_equal(state_of(f, ref.id, 0), -1);
     assert_int_equal(kept(f), 0);
     assert_int_equal(run(f->store, &deleting), 0);
     assert_int_equal(deleting.deleting.count, 1);
-    assert_false(mark(f, ref.id, f->ann).found);
-    drop(f, ref.id);
+    assert_false(tombstone(f, ref.id, f->ann).found);
+    delete_row(f, ref.id);
     assert_int_equal(run(f->store, &deleting), 0);
     assert_int_equal(deleting.deleting.count, 0);
 }
@@ -158,9 +158,9 @@ static void a_mark_tells_what_may_have_files(void **state)
 {
     struct fixture *f = *state;
 
-    assert_false(mark(f, report_in(f, f->ann, REPORT_COMPLETE).id, f->ann).in_row);
-    assert_false(mark(f, report_in(f, f->ann, REPORT_ERROR).id, f->ann).in_row);
-    assert_false(mark(f, report_in(f, f->ann, REPORT_PROCESSING).id, f->ann).in_row);
+    assert_false(tombstone(f, report_in(f, f->ann, REPORT_COMPLETE).id, f->ann).in_row);
+    assert_false(tombstone(f, report_in(f, f->ann, REPORT_ERROR).id, f->ann).in_row);
+    assert_false(tombstone(f, report_in(f, f->ann, REPORT_PROCESSING).id, f->ann).in_row);
 }
 
 static void counts_and_slots_are_right_after_a_drop(void **state)
@@ -170,8 +170,8 @@ static void counts_and_slots_are_right_after_a_drop(void **state)
 
     struct guid id = complete(f).id;
 
-    mark(f, id, f->ann);
-    drop(f, id);
+    tombstone(f, id, f->ann);
+    delete_row(f, id);
     complete(f);
     assert_int_equal(run(f->store, &op), 0);
     for (int i = 0; i < REPORT_STATE_COUNT; i++)
@@ -202,8 +202,8 @@ static void the_bytes_of_a_deleted_result_are_gone_soon(void **state)
     memcpy(result + LARGE - strlen(marker), marker, strlen(marker));
     assert_true(finish_with(f, large, result, LARGE));
     assert_true(f->backend->holds_bytes(f, marker, strlen(marker)));
-    mark(f, ref.id, f->ann);
-    mark(f, large.id, f->ann);
+    tombstone(f, ref.id, f->ann);
+    tombstone(f, large.id, f->ann);
     await_without(f, marker);
 }
 

@@ -85,7 +85,7 @@ static void a_deleted_queued_report_frees_its_slot_at_once(void **state)
 {
     struct fixture *f = *state;
 
-    mark(f, submit(f, f->ann), f->ann);
+    tombstone(f, submit(f, f->ann), f->ann);
     assert_int_equal(submit_limited(f, 1), SUBMIT_ACCEPTED);
 }
 
@@ -94,9 +94,9 @@ static void a_deleted_running_report_keeps_its_slot_until_it_is_dropped(void **s
     struct fixture *f = *state;
     struct store_ref ref = report_in(f, f->ann, REPORT_PROCESSING);
 
-    mark(f, ref.id, f->ann);
+    tombstone(f, ref.id, f->ann);
     assert_int_equal(submit_limited(f, 1), SUBMIT_LIMIT);
-    drop(f, ref.id);
+    delete_row(f, ref.id);
     assert_int_equal(submit_limited(f, 1), SUBMIT_ACCEPTED);
 }
 
@@ -105,7 +105,7 @@ static void a_deleted_report_is_not_named_among_the_active(void **state)
     struct fixture *f = *state;
     struct store_op op = submit_op(f->ann);
 
-    mark(f, report_in(f, f->ann, REPORT_PROCESSING).id, f->ann);
+    tombstone(f, report_in(f, f->ann, REPORT_PROCESSING).id, f->ann);
     op.submit.active_limit = 1;
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(op.submit.outcome, SUBMIT_LIMIT);
@@ -189,7 +189,7 @@ static void a_look_at_a_key_tells_what_a_submit_would_find(void **state)
     assert_int_equal(look(f, f->ann, 2, NOW_MS).outcome, SUBMIT_KEY_REUSED);
     assert_int_equal(look(f, f->bob, 1, NOW_MS).outcome, SUBMIT_ACCEPTED);
     assert_int_equal(look(f, f->ann, 1, NOW_MS + DAY_MS).outcome, SUBMIT_ACCEPTED);
-    mark(f, first.id, f->ann);
+    tombstone(f, first.id, f->ann);
     assert_int_equal(look(f, f->ann, 1, NOW_MS).outcome, SUBMIT_ACCEPTED);
 }
 
@@ -219,9 +219,9 @@ static void the_key_of_a_deleted_report_is_free(void **state)
     struct fixture *f = *state;
     struct store_submit first = submit_keyed(f, keyed_op(f->ann, "k", 1));
 
-    mark(f, first.id, f->ann);
+    tombstone(f, first.id, f->ann);
     assert_int_equal(submit_keyed(f, keyed_op(f->ann, "k", 1)).outcome, SUBMIT_ACCEPTED);
-    drop(f, first.id);
+    delete_row(f, first.id);
     assert_int_equal(submit_keyed(f, keyed_op(f->ann, "k", 1)).outcome, SUBMIT_REPLAYED);
 }
 
@@ -296,7 +296,7 @@ static void the_position_counts_the_reports_before(void **state)
     assert_int_equal(position_of(f, ids[0]), 1);
     assert_int_equal(position_of(f, ids[COUNT - 1]), COUNT);
     assert_true(claim(f, &ref));
-    mark(f, ids[600], f->ann);
+    tombstone(f, ids[600], f->ann);
     assert_int_equal(position_of(f, ids[0]), 0);
     assert_int_equal(position_of(f, ids[1]), 1);
     assert_int_equal(position_of(f, ids[599]), 599);
@@ -366,7 +366,7 @@ static void a_deleted_report_cannot_be_published(void **state)
     struct fixture *f = *state;
     struct store_ref ref = report_in(f, f->ann, REPORT_PROCESSING);
 
-    mark(f, ref.id, f->ann);
+    tombstone(f, ref.id, f->ann);
     assert_false(finish(f, ref, REPORT_COMPLETE));
     assert_false(requeue(f, ref, false));
     assert_int_equal(state_of(f, ref.id, f->ann), -1);
@@ -499,7 +499,7 @@ static void a_list_may_be_of_one_state(void **state)
     struct store_ref complete = report_in(f, f->ann, REPORT_COMPLETE);
     struct store_op op;
 
-    mark(f, report_in(f, f->ann, REPORT_COMPLETE).id, f->ann);
+    tombstone(f, report_in(f, f->ann, REPORT_COMPLETE).id, f->ann);
     submit(f, f->ann);
     op = list(f, REPORT_COMPLETE, 1, 10);
     assert_int_equal(op.list.total, 1);
@@ -523,7 +523,7 @@ static void every_state_can_be_deleted(void **state)
 
     for (int s = REPORT_QUEUED; s <= REPORT_ERROR; s++) {
         struct store_ref ref = report_in(f, f->ann, (enum report_state)s);
-        struct store_mark marked = mark(f, ref.id, f->ann);
+        struct store_tombstone marked = tombstone(f, ref.id, f->ann);
 
         assert_true(marked.found);
         assert_int_equal(marked.was, s);
@@ -537,7 +537,7 @@ static void a_deleted_queued_report_is_never_claimed(void **state)
     struct fixture *f = *state;
     struct store_ref ref;
 
-    mark(f, submit(f, f->ann), f->ann);
+    tombstone(f, submit(f, f->ann), f->ann);
     assert_false(claim(f, &ref));
 }
 
@@ -546,10 +546,10 @@ static void only_its_user_or_the_purge_can_delete_a_report(void **state)
     struct fixture *f = *state;
     struct guid id = submit(f, f->ann);
 
-    assert_false(mark(f, id, f->bob).found);
-    assert_false(mark(f, guid_new(), f->ann).found);
+    assert_false(tombstone(f, id, f->bob).found);
+    assert_false(tombstone(f, guid_new(), f->ann).found);
     assert_int_equal(state_of(f, id, f->ann), REPORT_QUEUED);
-    assert_true(mark(f, id, 0).found);
+    assert_true(tombstone(f, id, 0).found);
 }
 
 static void a_report_is_deleted_once(void **state)
@@ -557,9 +557,9 @@ static void a_report_is_deleted_once(void **state)
     struct fixture *f = *state;
     struct guid id = submit(f, f->ann);
 
-    assert_true(mark(f, id, f->ann).found);
-    assert_false(mark(f, id, f->ann).found);
-    assert_false(mark(f, id, 0).found);
+    assert_true(tombstone(f, id, f->ann).found);
+    assert_false(tombstone(f, id, f->ann).found);
+    assert_false(tombstone(f, id, 0).found);
 }
 
 static struct store_deleting deleting(struct fixture *f)
@@ -577,13 +577,13 @@ static void what_is_deleting_is_known_until_it_is_dropped(void **state)
     struct store_ref ref = report_in(f, f->ann, REPORT_PROCESSING);
 
     assert_int_equal(deleting(f).count, 0);
-    mark(f, ref.id, f->ann);
+    tombstone(f, ref.id, f->ann);
     assert_int_equal(deleting(f).count, 1);
     assert_true(guid_eq(&deleting(f).refs[0].id, &ref.id));
     assert_int_equal(deleting(f).refs[0].attempt, 1);
-    drop(f, ref.id);
+    delete_row(f, ref.id);
     assert_int_equal(deleting(f).count, 0);
-    drop(f, ref.id);
+    delete_row(f, ref.id);
 }
 
 static void a_report_that_is_not_deleting_is_not_dropped(void **state)
@@ -591,7 +591,7 @@ static void a_report_that_is_not_deleting_is_not_dropped(void **state)
     struct fixture *f = *state;
     struct guid id = submit(f, f->ann);
 
-    drop(f, id);
+    delete_row(f, id);
     assert_int_equal(state_of(f, id, f->ann), REPORT_QUEUED);
 }
 
@@ -618,7 +618,7 @@ static void finished_reports_expire_in_their_time(void **state)
     assert_int_equal(expired(f, NOW_MS + DAY_MS).next_ms, 0);
     assert_true(guid_eq(&expired(f, NOW_MS + DAY_MS).refs[0].id, &ref.id));
     assert_int_equal(expired(f, NOW_MS + DAY_MS).refs[0].attempt, 1);
-    mark(f, ref.id, 0);
+    tombstone(f, ref.id, 0);
     assert_int_equal(expired(f, NOW_MS + DAY_MS).count, 0);
 }
 
@@ -633,7 +633,7 @@ static void more_expired_than_fit_come_in_turns(void **state)
     assert_int_equal(found.count, STORE_BATCH_MAX);
     assert_int_equal(found.next_ms, NOW_MS + DAY_MS);
     for (size_t i = 0; i < found.count; i++)
-        mark(f, found.refs[i].id, 0);
+        tombstone(f, found.refs[i].id, 0);
     assert_int_equal(expired(f, NOW_MS + DAY_MS).count, 1);
 }
 
@@ -672,7 +672,7 @@ static void a_list_has_active_and_finished_reports_by_their_age(void **state)
     assert_true(finish(f, ref, REPORT_COMPLETE));
     assert_true(claim(f, &ref));
     assert_true(finish(f, ref, REPORT_ERROR));
-    mark(f, ids[4], f->ann);
+    tombstone(f, ids[4], f->ann);
     for (int page = 1; page <= COUNT; page++) {
         static const int expected[] = {5, 3, 2, 1, 0};
         struct store_op op = {.verb = STORE_LIST};
@@ -695,9 +695,9 @@ static void stats_count_every_state(void **state)
     report_in(f, f->ann, REPORT_ERROR);
     report_in(f, f->ann, REPORT_COMPLETE);
     report_in(f, f->bob, REPORT_COMPLETE);
-    mark(f, report_in(f, f->bob, REPORT_COMPLETE).id, f->bob);
-    mark(f, report_in(f, f->ann, REPORT_PROCESSING).id, f->ann);
-    drop(f, deleting(f).refs[0].id);
+    tombstone(f, report_in(f, f->bob, REPORT_COMPLETE).id, f->bob);
+    tombstone(f, report_in(f, f->ann, REPORT_PROCESSING).id, f->ann);
+    delete_row(f, deleting(f).refs[0].id);
     report_in(f, f->ann, REPORT_PROCESSING);
     report_in(f, f->ann, REPORT_QUEUED);
     assert_int_equal(run(f->store, &op), 0);

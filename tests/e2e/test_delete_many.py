@@ -247,7 +247,7 @@ def test_what_two_requests_match_is_deleted_and_counted_once(make_server):
 
 def test_a_report_that_finishes_meanwhile_is_gone_all_the_same(make_server):
     server = make_server(workers=1)
-    gate = held(server, "removal.many.marked")
+    gate = held(server, "deletion.many.marked")
     alice = server.client("alice")
     reference = alice.order("Pause")
     alice.wait_for(reference, "processing")
@@ -264,7 +264,7 @@ def test_a_client_that_hangs_up_does_not_stop_the_deletion(make_server):
     server = make_server()
     alice = server.client("alice")
     copies_of(server, alice.complete("Quick", ProductID="1"), 2 * BATCH)
-    gate = held(server, "removal.many.marked")
+    gate = held(server, "deletion.many.marked")
     alice.url = server.url
     with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
         client.sendall("DELETE /Report/List?State=complete HTTP/1.1\r\nHost: localhost\r\nVersion: 2.0\r\n"
@@ -278,7 +278,7 @@ def test_a_stop_leaves_nothing_half_deleted(make_server):
     server = make_server()
     alice = server.client("alice")
     copies_of(server, alice.complete("Quick", ProductID="1"), 2 * BATCH)
-    gate = held(server, "removal.many.marked")
+    gate = held(server, "deletion.many.marked")
     alice.url = server.url
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(ask, alice, State="complete")
@@ -305,13 +305,13 @@ def whole(server, client, references):
     return alive
 
 
-PLACES = [f"store.mark_many.{step}" for step in ("posted", "taken", "written", "committed", "answered")] + \
-    [f"removal.many.{step}" for step in ("marked", "unlinked", "recorded", "dropped")] + \
-    [f"store.drop_many.{step}" for step in ("posted", "taken", "written", "committed", "answered")] + \
+PLACES = [f"store.tombstone_many.{step}" for step in ("posted", "taken", "written", "committed", "answered")] + \
+    [f"deletion.many.{step}" for step in ("marked", "unlinked", "recorded", "dropped")] + \
+    [f"store.delete_rows.{step}" for step in ("posted", "taken", "written", "committed", "answered")] + \
     ["http.delete_many.matched", "http.delete_many.removed", "spool.remove.unlinked"]
 
 
-NOT_PASSED = {*((kind, f"store.{verb}.written") for kind in SHARED_STORES for verb in ("mark_many", "drop_many")),
+NOT_PASSED = {*((kind, f"store.{verb}.written") for kind in SHARED_STORES for verb in ("tombstone_many", "delete_rows")),
               ("postgres-rows", "spool.remove.unlinked")}
 
 

@@ -251,7 +251,7 @@ def template(tmp_path_factory, row_results):
     clock = server.folder / "clock"
     server.add_user("alice")
     clock.write_bytes(struct.pack("=q", -25 * HOUR_MS))  # retention is 24 h
-    plan(server, "removal.delete.marked=crash", clock=clock)
+    plan(server, "deletion.delete.marked=crash", clock=clock)
     client = server.start().client("alice")
     left = {name: client.complete("Quick", ProductID="1") for name in ("expired", "deleting")}
     (worker,) = server.workers()
@@ -268,7 +268,7 @@ def template(tmp_path_factory, row_results):
 def matters(place, row_results):
     """The store's steps are the same wherever results are, except those that know of them."""
     return row_results == "0" or not place.startswith("store.") or \
-        place.startswith(("store.finish.", "store.mark"))
+        place.startswith(("store.finish.", "store.tombstone"))
 
 
 @pytest.fixture(scope="module")
@@ -336,7 +336,7 @@ def at_first_and_last(places, action, part):
             for n in ((1, count) if count > 1 else (1,)) if place.split(".")[0] == part]
 
 
-@pytest.mark.parametrize("part", ["store", "spool", "job", "removal", "ledger", "http"])
+@pytest.mark.parametrize("part", ["store", "spool", "job", "deletion", "ledger", "http"])
 def test_a_crash_of_the_server_at_any_step_loses_nothing(template, places, tmp_path, part):
     walk(template, tmp_path, at_first_and_last(places[0], "crash", part))
 
@@ -356,7 +356,7 @@ def test_a_call_that_fails_ends_a_report_at_worst(template, places, tmp_path, pr
 
 def test_the_walk_knows_every_part(places):
     assert {place.split(".")[0] for place in places[0]} == \
-        {"store", "spool", "job", "removal", "ledger", "http", "password", "wire"}
+        {"store", "spool", "job", "deletion", "ledger", "http", "password", "wire"}
     assert {place.split(".")[0] for place in places[1]} == {"worker", "sink"}
 
 

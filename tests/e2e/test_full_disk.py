@@ -241,7 +241,7 @@ def test_a_batch_marked_before_the_disk_was_full_goes(on_disk):
     server, disk = on_disk(("tmpfs", 32 * MiB, "off", "16K"), workers=1)
     first = server.client(ALICE).complete("Big", Rows="200")
     count = 1 + len(copies_of(server, first, BATCH // 2))
-    gate = held(server, "removal.many.recorded")
+    gate = held(server, "deletion.many.recorded")
     client = server.client(ALICE)
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(client.call, "DELETE", "/Report/List", params={"State": "complete"})
@@ -250,7 +250,7 @@ def test_a_batch_marked_before_the_disk_was_full_goes(on_disk):
         disk.fill()
         gate.open()
         done(answer.result(), complete=count)
-    assert "removal.many.split" in [place for _, place in passings(gate.trace)]
+    assert "deletion.many.split" in [place for _, place in passings(gate.trace)]
     assert server.store.sql("SELECT count(*) FROM report") == ["0"]
     disk.room()
     works(client)

@@ -94,7 +94,7 @@ def test_deletions_that_wait_share_an_fsync(suffering):
     with ThreadPoolExecutor(20) as pool:
         answers = [pool.submit(client.delete, reference) for reference in references]
         gate.wait()
-        poll(lambda: sum(place == "removal.delete.unlinked" for _, place in passings(gate.trace)) == 20,
+        poll(lambda: sum(place == "deletion.delete.unlinked" for _, place in passings(gate.trace)) == 20,
              what="all deletions at the ledger")
         gate.open()
         assert all(answer.result().json()["result"] for answer in answers)
@@ -119,7 +119,7 @@ def test_a_deletion_that_cannot_be_recorded_is_no_success_but_dead(suffering, ca
 
 
 def test_a_crash_before_the_record_leaves_it_to_the_next_start(suffering):
-    server, client = suffering("removal.delete.unlinked=crash")
+    server, client = suffering("deletion.delete.unlinked=crash")
     reference = complete(client)
     with pytest.raises(OSError):
         client.delete(reference)

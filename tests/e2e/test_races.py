@@ -63,9 +63,9 @@ def posted(gate, verb):
 
 def deletion(pool, gate, client, reference):
     """A DELETE on a connection of its own, as far as the store's queue."""
-    before = posted(gate, "mark")
+    before = posted(gate, "tombstone")
     answer = pool.submit(Client(client.url, client.token).delete, reference)
-    poll(lambda: posted(gate, "mark") > before, what="the deletion's mark")
+    poll(lambda: posted(gate, "tombstone") > before, what="the deletion's mark")
     return answer
 
 
@@ -128,9 +128,9 @@ def test_a_report_that_is_deleted_while_it_completes_is_never_seen_complete(gate
 # -- against other deletions --
 
 
-@pytest.mark.parametrize("place", ["store.mark.taken", "store.mark.committed",
-                                   "removal.delete.marked", "removal.delete.unlinked",
-                                   "store.drop.taken", "removal.delete.dropped"])
+@pytest.mark.parametrize("place", ["store.tombstone.taken", "store.tombstone.committed",
+                                   "deletion.delete.marked", "deletion.delete.unlinked",
+                                   "store.delete_row.taken", "deletion.delete.dropped"])
 def test_of_two_deletes_the_second_finds_nothing(gated, pool, place):
     server, client, gate = gated(place, **ONE_WRITER)
     reference = client.complete("Quick", ProductID="1")
@@ -147,7 +147,7 @@ def test_of_two_deletes_the_second_finds_nothing(gated, pool, place):
 @pytest.mark.stores(*SHARED_STORES)
 @pytest.mark.parametrize("rival", ["delete", "purge"])
 def test_a_delete_that_overtakes_another_deletion_on_its_own_connection_wins(gated, pool, clock, rival):
-    server, client, gate = gated("store.mark.taken", retention="10m")
+    server, client, gate = gated("store.tombstone.taken", retention="10m")
     reference = client.complete("Quick", ProductID="1")
     held = deletion(pool, gate, client, reference) if rival == "delete" else clock.jump(11 * MINUTE)
     gate.wait()
@@ -175,7 +175,7 @@ def test_of_two_deletes_that_stop_a_query_the_second_finds_nothing(gated, pool):
 
 
 def test_a_delete_before_the_purge_is_answered_as_any_other(gated, clock):
-    server, client, gate = gated("removal.purge.found", retention="10m")
+    server, client, gate = gated("deletion.purge.found", retention="10m")
     reference = client.complete("Quick", ProductID="1")
     clock.jump(11 * MINUTE)
     gate.wait()
@@ -184,8 +184,8 @@ def test_a_delete_before_the_purge_is_answered_as_any_other(gated, clock):
     assert_gone(server, client, reference)
 
 
-@pytest.mark.parametrize("place", ["store.mark.taken", "removal.purge.marked",
-                                   "removal.purge.unlinked", "store.drop.taken"])
+@pytest.mark.parametrize("place", ["store.tombstone.taken", "deletion.purge.marked",
+                                   "deletion.purge.unlinked", "store.delete_row.taken"])
 def test_a_delete_during_the_purge_finds_nothing(gated, pool, clock, place):
     server, client, gate = gated(place, retention="10m", **ONE_WRITER)
     reference = client.complete("Quick", ProductID="1")
@@ -207,11 +207,11 @@ def test_of_delete_and_purge_in_one_transaction_one_wins(gated, pool, clock, pur
     gate.wait()
     if purge_first:
         clock.jump(11 * MINUTE)
-        poll(lambda: posted(gate, "mark") == 1, what="the purge")
+        poll(lambda: posted(gate, "tombstone") == 1, what="the purge")
     answer = deletion(pool, gate, client, reference)
     if not purge_first:
         clock.jump(11 * MINUTE)
-    poll(lambda: posted(gate, "mark") == 2, what="both marks")
+    poll(lambda: posted(gate, "tombstone") == 2, what="both marks")
     gate.open()
     deleted = answer.result().json()["result"]
     assert not (deleted and purge_first)
@@ -224,10 +224,10 @@ def test_of_delete_and_purge_in_one_transaction_one_wins(gated, pool, clock, pur
 
 @pytest.mark.stores(*SHARED_STORES)
 @pytest.mark.parametrize("place, ask", [
-    ("removal.delete.marked", lambda client, reference: client.delete(reference)),
-    ("removal.delete.unlinked", lambda client, reference: client.delete(reference)),
-    ("removal.many.marked", lambda client, _: client.call("DELETE", "/Report/List", params={"State": "complete"})),
-    ("removal.many.recorded", lambda client, _: client.call("DELETE", "/Report/List", params={"State": "complete"})),
+    ("deletion.delete.marked", lambda client, reference: client.delete(reference)),
+    ("deletion.delete.unlinked", lambda client, reference: client.delete(reference)),
+    ("deletion.many.marked", lambda client, _: client.call("DELETE", "/Report/List", params={"State": "complete"})),
+    ("deletion.many.recorded", lambda client, _: client.call("DELETE", "/Report/List", params={"State": "complete"})),
 ])
 def test_a_deletion_under_way_is_not_taken_for_one_that_a_dead_node_has_left(gated, pool, place, ask):
     """With a clock that may jump the server looks for those all the time; what is done twice is logged twice."""

@@ -217,7 +217,7 @@ def test_a_thousand_purged_reports_hold_up_no_request(clock, make_server):
     multiply(server, reference, MANY - 1)
     gate = server.folder / "gate"
     os.mkfifo(gate)
-    server.environment["REPORTD_SEAMS"] = f"removal.purge.found=wait:{gate}@300"
+    server.environment["REPORTD_SEAMS"] = f"deletion.purge.found=wait:{gate}@300"
     server.start()
     client.url = server.url
     assert completed(server) == MANY and len(server.files()) == MANY

@@ -148,8 +148,8 @@ def test_a_delete_leaves_nothing_and_looks_for_no_file(suffering):
     assert server.files() == []
     refused(client.result(reference), "Unknown reference")
     passed = {place for _, place in passings(server.folder / "trace")}
-    assert "store.mark.committed" in passed and "removal.delete.dropped" in passed
-    assert "removal.delete.recorded" in passed and "removal.delete.unlinked" not in passed
+    assert "store.tombstone.committed" in passed and "deletion.delete.dropped" in passed
+    assert "deletion.delete.recorded" in passed and "deletion.delete.unlinked" not in passed
 
 
 def test_no_file_is_published_and_none_is_there_when_it_is_complete(suffering):

@@ -28,10 +28,10 @@ FAILING = {
     "store.commit": ("EIO", "ENOSPC"),
 }
 # … and steps at the N-th passing of which it, or a worker, crashes.
-CRASHING = [f"store.{verb}.{step}" for verb in ("submit", "claim", "finish", "requeue", "mark", "drop",
-                                                    "mark_many", "drop_many")
+CRASHING = [f"store.{verb}.{step}" for verb in ("submit", "claim", "finish", "requeue", "tombstone", "delete_row",
+                                                    "tombstone_many", "delete_rows")
             for step in ("posted", "taken", "written", "committed", "answered")]
-CRASHING += [f"removal.{why}.{step}" for why in ("delete", "purge")
+CRASHING += [f"deletion.{why}.{step}" for why in ("delete", "purge")
              for step in ("marked", "stopped", "unlinked", "dropped")]
 CRASHING += [f"job.{step}" for step in (
     "start.claimed", "start.created", "start.sent", "stop.asked", "end.answered", "end.orphaned",
@@ -41,8 +41,8 @@ CRASHING += [f"worker.run.{step}" for step in (
 CRASHING += [
     "store.recover.written", "store.recover.committed", "spool.sweep.found", "spool.sweep.unlinked",
     "spool.publish.renamed", "spool.publish.synced", "spool.remove.truncated", "spool.remove.unlinked",
-    "removal.many.recorded", "removal.many.marked", "removal.many.dropped",
-    "http.delete_many.matched", "http.delete_many.removed", "http.delete.removed", "http.result.found", "store.list.counted", "removal.purge.found"]
+    "deletion.many.recorded", "deletion.many.marked", "deletion.many.dropped",
+    "http.delete_many.matched", "http.delete_many.removed", "http.delete.removed", "http.result.found", "store.list.counted", "deletion.purge.found"]
 
 
 def one_of(things, fraction):

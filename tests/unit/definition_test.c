@@ -73,9 +73,9 @@ static void the_example_of_the_format_is_read_whole(void **state)
     assert_int_equal(def->param_count, 3);
     assert_true(def->params[0].required);
     assert_int_equal(def->params[0].type, PARAM_INTEGER);
-    assert_null(def->params[0].fallback);
+    assert_null(def->params[0].default_value);
     assert_string_equal(def->params[0].description, "The product to report on");
-    assert_string_equal(def->params[1].fallback, "today");
+    assert_string_equal(def->params[1].default_value, "today");
     assert_false(def->params[2].required);
     assert_string_equal(def->params[2].description, "");
     assert_int_equal(def->column_count, 2);
@@ -299,7 +299,7 @@ static void a_default_may_be_quoted(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct definition *def = with_parameter(cases[i][0]);
 
-        assert_string_equal(def->params[0].fallback, cases[i][1]);
+        assert_string_equal(def->params[0].default_value, cases[i][1]);
         definition_free(def);
     }
 }
@@ -348,9 +348,9 @@ static void a_list_is_of_scalar_values(void **state)
     (void)state;
     assert_true(def->params[0].list);
     assert_int_equal(def->params[0].type, PARAM_INTEGER);
-    assert_string_equal(def->params[0].fallback, "1,2");
+    assert_string_equal(def->params[0].default_value, "1,2");
     assert_int_equal(def->params[1].allowed_count, 2);
-    assert_string_equal(def->params[1].fallback, "");
+    assert_string_equal(def->params[1].default_value, "");
     assert_string_equal(def->params[1].description, "of ()");
     assert_true(def->params[2].required);
     definition_free(def);

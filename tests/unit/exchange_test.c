@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/lane.h"
 #include "base/log.h"
+#include "base/work_queue.h"
 #include "http/exchange.h"
 #include "http/router.h"
 #include "http/server.h"
@@ -25,7 +25,7 @@ static const char json_header[] = "Version: 2.0\r\nContent-Type: application/jso
 
 /* Handlers have no context of their own: what the tests' routes share. */
 static struct {
-    struct lane *lane;
+    struct work_queue *work_queue;
     sem_t held;
     struct exchange *held_one;
     pthread_t stopper;
@@ -50,7 +50,7 @@ static void echo(struct exchange *ex)
 
 struct hop {
     struct exchange *ex;
-    struct lane_item item;
+    struct work_item item;
     int left;
 };
 
@@ -80,7 +80,7 @@ static void inline_chain(struct exchange *ex)
     exchange_wake(ex);
 }
 
-static void wake_batch(void *context, struct lane_item *batch)
+static void wake_batch(void *context, struct work_item *batch)
 {
     (void)context;
     while (batch != NULL) {
@@ -101,7 +101,7 @@ static void thread_chain(struct exchange *ex)
         return;
     }
     exchange_await(ex, thread_chain);
-    lane_push(shared.lane, &hop->item);
+    work_queue_push(shared.work_queue, &hop->item);
 }
 
 static void held_go(struct exchange *ex)
@@ -180,7 +180,7 @@ struct fixture {
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct lane_spec spec = {.name = "waker", .threads = 2, .run = wake_batch};
+    struct work_queue_spec spec = {.name = "waker", .threads = 2, .run = wake_batch};
     struct services services = {.config = &f->config, .router = &router};
     struct err err;
 
@@ -189,7 +189,7 @@ static int setup(void **state)
     f->config.listen.text = f->listen;
     f->config.http_threads.number = 2;
     f->config.connections.number = 100;
-    shared.lane = lane_new(&spec);
+    shared.work_queue = work_queue_new(&spec);
     sem_init(&shared.held, 0, 0);
     assert_int_equal(server_new(&services, &f->server, &err), 0);
     f->url = server_url(f->server);
@@ -202,7 +202,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     server_free(f->server);
-    lane_free(shared.lane);
+    work_queue_free(shared.work_queue);
     free(f);
     return 0;
 }

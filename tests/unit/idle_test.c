@@ -93,15 +93,15 @@ static void each_is_closed_after_its_minute(void **state)
 {
     struct fixture *fixture = *state;
 
-    assert_int_equal(idle_tend(fixture->list, 500), MINUTE_MS);
+    assert_int_equal(idle_maintain(fixture->list, 500), MINUTE_MS);
     idle_begin(fixture->list, &fixture->first.idle, 1000);
     idle_begin(fixture->list, &fixture->second.idle, 3000);
-    assert_int_equal(idle_tend(fixture->list, 1000 + MINUTE_MS - 1), 1);
+    assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS - 1), 1);
     assert_int_equal(read_one(&fixture->first), -1);
-    assert_int_equal(idle_tend(fixture->list, 1000 + MINUTE_MS), 2000);
+    assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS), 2000);
     assert_int_equal(read_one(&fixture->first), 0);
     assert_int_equal(read_one(&fixture->second), -1);
-    assert_int_equal(idle_tend(fixture->list, 3000 + MINUTE_MS), MINUTE_MS);
+    assert_int_equal(idle_maintain(fixture->list, 3000 + MINUTE_MS), MINUTE_MS);
     assert_int_equal(read_one(&fixture->second), 0);
 }
 
@@ -112,10 +112,10 @@ static void a_request_is_not_idle(void **state)
     idle_begin(fixture->list, &fixture->first.idle, 1000);
     idle_end(fixture->list, &fixture->first.idle);
     idle_end(fixture->list, &fixture->first.idle);
-    assert_int_equal(idle_tend(fixture->list, 2 * MINUTE_MS), MINUTE_MS);
+    assert_int_equal(idle_maintain(fixture->list, 2 * MINUTE_MS), MINUTE_MS);
     assert_int_equal(read_one(&fixture->first), -1);
     idle_begin(fixture->list, &fixture->first.idle, 2 * MINUTE_MS);
-    assert_int_equal(idle_tend(fixture->list, 2 * MINUTE_MS + 1), MINUTE_MS - 1);
+    assert_int_equal(idle_maintain(fixture->list, 2 * MINUTE_MS + 1), MINUTE_MS - 1);
 }
 
 static void what_has_arrived_is_waited_for(void **state)
@@ -124,7 +124,7 @@ static void what_has_arrived_is_waited_for(void **state)
 
     idle_begin(fixture->list, &fixture->first.idle, 1000);
     say(&fixture->first);
-    assert_int_equal(idle_tend(fixture->list, 1000 + MINUTE_MS), MINUTE_MS);
+    assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS), MINUTE_MS);
     assert_int_equal(read_one(&fixture->first), 1);
     assert_int_equal(read_one(&fixture->first), -1);
 }
@@ -134,7 +134,7 @@ static void what_arrives_behind_the_end_is_read_before_it(void **state)
     struct fixture *fixture = *state;
 
     idle_begin(fixture->list, &fixture->first.idle, 1000);
-    idle_tend(fixture->list, 1000 + MINUTE_MS);
+    idle_maintain(fixture->list, 1000 + MINUTE_MS);
     say(&fixture->first);
     assert_int_equal(read_one(&fixture->first), 1);
     assert_int_equal(read_one(&fixture->first), 0);

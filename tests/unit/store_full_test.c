@@ -144,9 +144,9 @@ static struct store_op login_op(const struct scene *scene)
 
 static struct store_op mark_op(struct guid id)
 {
-    struct store_op op = {.verb = STORE_MARK};
+    struct store_op op = {.verb = STORE_TOMBSTONE};
 
-    op.mark.id = id;
+    op.tombstone.id = id;
     return op;
 }
 
@@ -291,8 +291,8 @@ static void delete_and_log_in(struct scene *scene)
     struct store_op op = mark_op(scene->error);
 
     assert_int_equal(run(scene->f.store, &op), 0);
-    assert_true(op.mark.found);
-    op = (struct store_op){.verb = STORE_DROP, .drop = {.id = scene->error}};
+    assert_true(op.tombstone.found);
+    op = (struct store_op){.verb = STORE_DELETE_ROW, .delete_row = {.id = scene->error}};
     assert_int_equal(run(scene->f.store, &op), 0);
     op = login_op(scene);
     assert_int_equal(run(scene->f.store, &op), 0);
@@ -437,8 +437,8 @@ static void every_report_can_be_deleted_from_a_full_disk(void **state)
         ids[i] = submit(&scene.f, scene.f.ann);
     fill(0);
     for (int i = 0; i < REPORTS / 2; i++) { /* one by one … */
-        mark(&scene.f, ids[i], scene.f.ann);
-        drop(&scene.f, ids[i]);
+        tombstone(&scene.f, ids[i], scene.f.ann);
+        delete_row(&scene.f, ids[i]);
     }
     for (int i = REPORTS / 2; i < REPORTS; i++) /* … and all at once */
         ops[i] = mark_op(ids[i]);
@@ -465,8 +465,8 @@ static void the_log_can_always_be_emptied(void **state)
     open_scene(&scene);
     assert_int_equal(repeat(&scene, make_error, 1), 1);
     for (int i = 0; i < LARGE; i++) {
-        mark(&scene.f, scene.queued, scene.f.ann);
-        drop(&scene.f, scene.queued);
+        tombstone(&scene.f, scene.queued, scene.f.ann);
+        delete_row(&scene.f, scene.queued);
         scene.queued = ids[i] = submit(&scene.f, scene.f.ann);
         assert_true(claim(&scene.f, &scene.running));
         assert_int_equal(repeat(&scene, make_complete, 1), 1);
@@ -474,7 +474,7 @@ static void the_log_can_always_be_emptied(void **state)
     }
     fill(0);
     for (int i = 0; i < LARGE; i++)
-        assert_true(mark(&scene.f, ids[i], scene.f.ann).found);
+        assert_true(tombstone(&scene.f, ids[i], scene.f.ann).found);
     delete_and_log_in(&scene);
     make_room();
     await_room(&scene);
@@ -495,7 +495,7 @@ static void a_program_that_takes_what_is_given_back_takes_not_all(void **state)
         ids[i] = submit(&scene.f, scene.f.ann);
     fill(0);
     for (int i = 0; i < 8; i++) {
-        mark(&scene.f, ids[i], scene.f.ann);
+        tombstone(&scene.f, ids[i], scene.f.ann);
         fill(0);
     }
     delete_and_log_in(&scene);

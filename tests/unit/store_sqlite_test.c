@@ -259,7 +259,7 @@ static void a_place_in_the_queue_is_found_across_blocks_of_every_size(void **sta
         assert_int_equal(position_of(f, ids[i]), i + 1);
     assert_true(claim(f, &ref));
     assert_true(guid_eq(&ref.id, &ids[0]));
-    mark(f, ids[100], f->ann);
+    tombstone(f, ids[100], f->ann);
     assert_int_equal(position_of(f, ids[99]), 99);
     assert_int_equal(position_of(f, ids[COUNT - 1]), COUNT - 2);
 }
@@ -287,7 +287,7 @@ static void an_empty_queue_leaves_no_tallies(void **state)
     struct fixture *f = *state;
 
     for (int i = 0; i < 200; i++)
-        mark(f, submit(f, f->ann), f->ann);
+        tombstone(f, submit(f, f->ann), f->ann);
     assert_int_equal(number(f, "SELECT count(*) FROM tally WHERE node > 4"), 0);
     assert_int_equal(number(f, "SELECT n FROM tally WHERE node = 4"), 200);
 }
@@ -313,8 +313,8 @@ static void a_slot_that_another_process_frees_is_free(void **state)
 
     assert_int_equal(submit_limited(f, 1), SUBMIT_LIMIT);
     other.store = open_store(&other);
-    mark(&other, id, 0);
-    drop(&other, id);
+    tombstone(&other, id, 0);
+    delete_row(&other, id);
     assert_int_equal(submit_limited(f, 1), SUBMIT_ACCEPTED);
     assert_int_equal(submit_limited(f, 1), SUBMIT_LIMIT);
     assert_int_equal(submit_limited(&other, 1), SUBMIT_LIMIT);
@@ -325,8 +325,9 @@ static void a_slot_let_go_in_a_batch_is_free_in_the_same(void **state)
 {
     struct fixture *f = *state;
     struct guid first = submit(f, f->ann);
-    struct store_op ops[] = {
-        {.verb = STORE_MARK, .mark = {.id = first}}, submit_op(f->ann), submit_op(f->ann)};
+    struct store_op ops[] = {{.verb = STORE_TOMBSTONE, .tombstone = {.id = first}},
+                             submit_op(f->ann),
+                             submit_op(f->ann)};
 
     ops[1].submit.active_limit = ops[2].submit.active_limit = 1;
     run_as_one_batch(f, ops, 3);

@@ -226,7 +226,7 @@ static void another_report_ends_nothing(void **state)
 /* How many are released at a time that is so far from now; then that none is left. */
 static int tend(const struct line *line, int64_t after_ms)
 {
-    int gone, wait_ms = transfers_tend(line->transfers, clock_mono_ms() + after_ms, &gone);
+    int gone, wait_ms = transfers_maintain(line->transfers, clock_mono_ms() + after_ms, &gone);
 
     assert_true(gone > 0 ? wait_ms == -1 : wait_ms > 0);
     return gone;

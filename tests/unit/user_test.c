@@ -198,11 +198,12 @@ static void a_login_gives_a_pair_whose_access_token_opens(void **state)
 {
     struct fixture *f = *state;
     struct pair pair = read_pair(try_login(f, right));
-    char bearer[TOKEN_TEXT_MAX + 64];
+    char cached_token[TOKEN_TEXT_MAX + 64];
 
     assert_int_equal(who_status(f, pair.header), 200);
-    snprintf(bearer, sizeof(bearer), "Version: 2.0\r\nAuthorization: bearer %s\r\n", pair.access);
-    assert_int_equal(who_status(f, bearer), 200);
+    snprintf(cached_token, sizeof(cached_token), "Version: 2.0\r\nAuthorization: bearer %s\r\n",
+             pair.access);
+    assert_int_equal(who_status(f, cached_token), 200);
     assert_int_equal(who_status(f, "Version: 2.0\r\nAuthorization: Basic abc\r\n"), 401);
 }
 

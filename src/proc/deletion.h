@@ -1,8 +1,8 @@
-/* src/proc/removal.h -- deletion: mark, stop the query, remove the files, record it in the deletion
- * ledger, drop the row. One way for DELETE, for the purge after retention and for what a crash left
- * half done. */
-#ifndef PROC_REMOVAL_H
-#define PROC_REMOVAL_H
+/* src/proc/deletion.h -- deletion: tombstone, stop the query, remove the files, record it in the
+ * deletion ledger, delete the row. One way for DELETE, for the purge after retention and for what a
+ * crash left half done. */
+#ifndef PROC_DELETION_H
+#define PROC_DELETION_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,10 +17,10 @@
 #include "spool/spool.h"
 #include "store/store.h"
 
-struct remover;
+struct purger;
 
-/* All borrowed until remover_free(). */
-struct remover_spec {
+/* All borrowed until purger_free(). */
+struct purger_spec {
     struct store *store;
     struct spool *spool;
     struct supervisor *supervisor;
@@ -29,25 +29,25 @@ struct remover_spec {
 
 /* Starts the purge of expired reports, woken when the next one is due, and finishes what is in
  * DELETING. */
-int remover_new(const struct remover_spec *spec, struct remover **ret, struct err *err);
-/* End the purge, after finishing the batch it is at; remover_expect() may still be called. */
-void remover_stop(struct remover *remover); /* NULL is fine */
+int purger_new(const struct purger_spec *spec, struct purger **ret, struct err *err);
+/* End the purge, after finishing the batch it is at; purger_expect() may still be called. */
+void purger_stop(struct purger *purger); /* NULL is fine */
 /* Stops first. NULL is fine. */
-void remover_free(struct remover *remover);
+void purger_free(struct purger *purger);
 
-enum { REMOVAL_PARTS = 8 }; /* files of a batch are removed by so many threads at most */
+enum { DELETION_PARTS = 8 }; /* files of a batch are removed by so many threads at most */
 
 /* A report that is marked, on its way to having no query and no files any more. */
-struct removal_item {
+struct deletion_item {
     struct guid id;
-    /* the remover's */
-    struct remover *remover;
+    /* the purger's */
+    struct purger *purger;
     const char *verb; /* of its seams: "delete", "many" or "purge" */
     int64_t began_us; /* monotonic */
     bool held;        /* another node may run it */
     struct supervisor_stop stop;
-    struct spool_op files;                      /* rc 0, or why they are not gone */
-    void (*cleared)(struct removal_item *item); /* any thread */
+    struct spool_op files;                       /* rc 0, or why they are not gone */
+    void (*cleared)(struct deletion_item *item); /* any thread */
     void *owner;
 };
 
@@ -55,26 +55,26 @@ struct removal_item {
  * thread: rc 0 when reference, query, files and row are gone and the ledger has it;
  * -E_UNKNOWN_REFERENCE if the user has no such report; -E_STORE if nothing was done. Once the mark
  * is durable the deletion is finished whatever happens, at the latest by the next start. */
-struct removal {
+struct deletion {
     struct guid id;
     int64_t user_id; /* 0: whoever's */
-    void (*done)(struct removal *removal);
+    void (*done)(struct deletion *deletion);
     void *owner;
     int rc;
     struct err err;
     enum report_state was; /* the state it was in, if rc is 0 */
-    /* the remover's */
+    /* the purger's */
     bool listed;
-    TAILQ_ENTRY(removal) entry;
-    struct removal_item item;
+    TAILQ_ENTRY(deletion) entry;
+    struct deletion_item item;
     struct store_op op;
     struct ledger_op record;
 };
-void removal_start(struct remover *remover, struct removal *removal);
+void deletion_start(struct purger *purger, struct deletion *deletion);
 
 /* A batch of many deletions. All of it is theirs. */
-struct removal_batch {
-    struct removal_many *many;
+struct deletion_batch {
+    struct deletion_many *many;
     atomic_int
         gate; /* how many things have to happen before the batch after the next begins here */
     struct store_op op;
@@ -85,12 +85,12 @@ struct removal_batch {
                                           * then all that are to be marked */
     size_t count;                        /* of both */
     size_t listed;                       /* of `cleared`: whose deletion is under way */
-    TAILQ_ENTRY(removal_batch) entry;
+    TAILQ_ENTRY(deletion_batch) entry;
     size_t dropped, dropping; /* of `cleared`, from the first on: gone, and going */
     struct spool_ref refs[STORE_MANY_MAX];
     size_t ref_count;
-    struct spool_op files[REMOVAL_PARTS]; /* that remove a part of `refs` each */
-    struct removal_item *items;           /* … then those that may still run, or be sent, … */
+    struct spool_op files[DELETION_PARTS]; /* that remove a part of `refs` each */
+    struct deletion_item *items;           /* … then those that may still run, or be sent, … */
     size_t item_count;
     atomic_size_t left; /* parts and items that are not cleared, and one while they begin */
 };
@@ -100,33 +100,33 @@ struct removal_batch {
  * one before is being cleared, and no report is deleted by half. Zero-initialise it and fill
  * user_id, state, ids, count, done, owner; keep all of it until `done`, which is called once, on
  * any thread. rc 0: all that were still the user's, and in that state, are gone as by
- * removal_start(); else why it has stopped: those that are not gone live, or are in one of the two
+ * deletion_start(); else why it has stopped: those that are not gone live, or are in one of the two
  * batches at which it stopped, which is finished as one deletion would be. */
-struct removal_many {
+struct deletion_many {
     int64_t user_id;
     int state;        /* enum report_state, or -1: in any */
     struct guid *ids; /* borrowed; out: begins with those that are gone, in no order … */
     size_t count;
     size_t gone;                          /* … so many … */
     int64_t by_state[REPORT_STATE_COUNT]; /* … that were in these states */
-    void (*done)(struct removal_many *many);
+    void (*done)(struct deletion_many *many);
     void *owner;
     int rc;
     struct err err;
-    /* the remover's */
-    struct remover *remover;
+    /* the purger's */
+    struct purger *purger;
     int64_t began_us;
     size_t next;        /* of `ids`: behind the last batch that has begun */
     atomic_size_t most; /* of a transaction: STORE_MANY_MAX, and less on a full disk */
     atomic_int open;    /* batches under way, and one while another may begin */
-    struct removal_batch batches[2];
+    struct deletion_batch batches[2];
 };
-void removal_many_start(struct remover *remover, struct removal_many *many);
+void deletion_many_start(struct purger *purger, struct deletion_many *many);
 
 /* How long the deletions that users asked for have taken, from being asked for to all gone. */
-void remover_times(struct remover *remover, struct histogram_counts *ret);
+void purger_times(struct purger *purger, struct histogram_counts *ret);
 
 /* A report now expires at `expires_ms` (UTC): the purge wakes then. */
-void remover_expect(struct remover *remover, int64_t expires_ms);
+void purger_expect(struct purger *purger, int64_t expires_ms);
 
 #endif

@@ -10,16 +10,16 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#include "base/lane.h"
+#include "base/work_queue.h"
 
 enum { ITEMS = 1000, PUSHERS = 4 };
 
 struct item {
-    struct lane_item link; /* first */
+    struct work_item link; /* first */
     int number;
 };
 
-/* What a lane's thread sees; `gate` holds a batch until the test lets it go. */
+/* What a work queue's thread sees; `gate` holds a batch until the test lets it go. */
 struct log {
     sem_t entered, gate;
     bool gated;
@@ -28,7 +28,7 @@ struct log {
     size_t batches[ITEMS];
     size_t batch_count;
     atomic_int again; /* items that `run` itself pushes */
-    struct lane *lane;
+    struct work_queue *work_queue;
     struct item extra;
     sigset_t blocked;
     atomic_int tended;
@@ -36,7 +36,7 @@ struct log {
     atomic_llong tend_wait; /* what tend answers, once */
 };
 
-static void run(void *context, struct lane_item *batch)
+static void run(void *context, struct work_item *batch)
 {
     struct log *log = context;
     size_t n = 0;
@@ -51,7 +51,7 @@ static void run(void *context, struct lane_item *batch)
     log->batches[log->batch_count++] = n;
     if (atomic_exchange(&log->again, 0) != 0) {
         log->extra.number = -1;
-        assert_true(lane_push(log->lane, &log->extra.link));
+        assert_true(work_queue_push(log->work_queue, &log->extra.link));
     }
 }
 
@@ -72,32 +72,32 @@ static void log_done(struct log *log)
 
 static struct log shared;
 
-static struct lane *start(size_t batch_max, size_t queue_max, bool gated)
+static struct work_queue *start(size_t batch_max, size_t queue_max, bool gated)
 {
-    const struct lane_spec spec = {.name = "test",
-                                   .threads = 1,
-                                   .batch_max = batch_max,
-                                   .queue_max = queue_max,
-                                   .run = run,
-                                   .context = &shared};
+    const struct work_queue_spec spec = {.name = "test",
+                                         .threads = 1,
+                                         .batch_max = batch_max,
+                                         .queue_max = queue_max,
+                                         .run = run,
+                                         .context = &shared};
 
     log_init(&shared, gated);
-    shared.lane = lane_new(&spec);
-    assert_non_null(shared.lane);
-    return shared.lane;
+    shared.work_queue = work_queue_new(&spec);
+    assert_non_null(shared.work_queue);
+    return shared.work_queue;
 }
 
 static void items_run_in_the_order_they_were_pushed(void **state)
 {
     static struct item items[ITEMS];
-    struct lane *lane = start(7, 0, false);
+    struct work_queue *work_queue = start(7, 0, false);
 
     (void)state;
     for (int i = 0; i < ITEMS; i++) {
         items[i].number = i;
-        assert_true(lane_push(lane, &items[i].link));
+        assert_true(work_queue_push(work_queue, &items[i].link));
     }
-    lane_free(lane);
+    work_queue_free(work_queue);
     assert_int_equal(shared.count, ITEMS);
     for (int i = 0; i < ITEMS; i++)
         assert_int_equal(shared.numbers[i], i);
@@ -113,17 +113,17 @@ static void what_waits_is_one_batch_unless_it_is_limited(void **state)
     (void)state;
     for (int l = 0; l < 2; l++) {
         struct item items[10];
-        struct lane *lane = start(limits[l], 0, true);
+        struct work_queue *work_queue = start(limits[l], 0, true);
 
         for (int i = 0; i < 10; i++) {
             items[i].number = i;
-            lane_push(lane, &items[i].link);
+            work_queue_push(work_queue, &items[i].link);
             if (i == 0) /* the thread holds the first alone */
                 sem_wait(&shared.entered);
         }
         for (int i = 0; i < 10; i++)
             sem_post(&shared.gate);
-        lane_free(lane);
+        work_queue_free(work_queue);
         assert_int_equal(shared.count, 10);
         assert_int_equal(shared.batches[0], 1);
         assert_int_equal(shared.batches[1], limits[l] == 0 ? 9 : 4);
@@ -134,17 +134,17 @@ static void what_waits_is_one_batch_unless_it_is_limited(void **state)
 static void a_full_queue_refuses_and_the_item_stays_the_callers(void **state)
 {
     struct item items[4] = {{.number = 0}, {.number = 1}, {.number = 2}, {.number = 3}};
-    struct lane *lane = start(1, 2, true);
+    struct work_queue *work_queue = start(1, 2, true);
 
     (void)state;
-    assert_true(lane_push(lane, &items[0].link));
+    assert_true(work_queue_push(work_queue, &items[0].link));
     sem_wait(&shared.entered);
-    assert_true(lane_push(lane, &items[1].link));
-    assert_true(lane_push(lane, &items[2].link));
-    assert_false(lane_push(lane, &items[3].link));
+    assert_true(work_queue_push(work_queue, &items[1].link));
+    assert_true(work_queue_push(work_queue, &items[2].link));
+    assert_false(work_queue_push(work_queue, &items[3].link));
     for (int i = 0; i < 4; i++)
         sem_post(&shared.gate);
-    lane_free(lane);
+    work_queue_free(work_queue);
     assert_int_equal(shared.count, 3);
     log_done(&shared);
 }
@@ -152,12 +152,12 @@ static void a_full_queue_refuses_and_the_item_stays_the_callers(void **state)
 static void what_run_pushes_while_the_lane_ends_still_runs(void **state)
 {
     struct item item = {.number = 5};
-    struct lane *lane = start(0, 0, false);
+    struct work_queue *work_queue = start(0, 0, false);
 
     (void)state;
     shared.again = 1;
-    assert_true(lane_push(lane, &item.link));
-    lane_free(lane);
+    assert_true(work_queue_push(work_queue, &item.link));
+    work_queue_free(work_queue);
     assert_int_equal(shared.count, 2);
     assert_int_equal(shared.numbers[1], -1);
     log_done(&shared);
@@ -169,9 +169,9 @@ static void signals_are_blocked_in_the_threads(void **state)
     sigset_t here;
 
     (void)state;
-    lane_free(NULL);
-    lane_push(start(0, 0, false), &item.link);
-    lane_free(shared.lane);
+    work_queue_free(NULL);
+    work_queue_push(start(0, 0, false), &item.link);
+    work_queue_free(shared.work_queue);
     assert_int_equal(sigismember(&shared.blocked, SIGTERM), 1);
     assert_int_equal(sigismember(&shared.blocked, SIGHUP), 1);
     pthread_sigmask(SIG_SETMASK, NULL, &here);
@@ -180,7 +180,7 @@ static void signals_are_blocked_in_the_threads(void **state)
 }
 
 struct pusher {
-    struct lane *lane;
+    struct work_queue *work_queue;
     struct item items[ITEMS / PUSHERS];
 };
 
@@ -189,13 +189,13 @@ static void *push_all(void *context)
     struct pusher *pusher = context;
 
     for (int i = 0; i < ITEMS / PUSHERS; i++)
-        lane_push(pusher->lane, &pusher->items[i].link);
+        work_queue_push(pusher->work_queue, &pusher->items[i].link);
     return NULL;
 }
 
 static atomic_int ran[ITEMS];
 
-static void count_each(void *context, struct lane_item *batch)
+static void count_each(void *context, struct work_item *batch)
 {
     (void)context;
     for (; batch != NULL; batch = batch->next)
@@ -205,21 +205,22 @@ static void count_each(void *context, struct lane_item *batch)
 static void many_threads_push_and_run_every_item_once(void **state)
 {
     static struct pusher pushers[PUSHERS];
-    const struct lane_spec spec = {.name = "many", .threads = 3, .batch_max = 2, .run = count_each};
-    struct lane *lane = lane_new(&spec);
+    const struct work_queue_spec spec = {
+        .name = "many", .threads = 3, .batch_max = 2, .run = count_each};
+    struct work_queue *work_queue = work_queue_new(&spec);
     pthread_t threads[PUSHERS];
 
     (void)state;
-    assert_non_null(lane);
+    assert_non_null(work_queue);
     for (int p = 0; p < PUSHERS; p++) {
-        pushers[p].lane = lane;
+        pushers[p].work_queue = work_queue;
         for (int i = 0; i < ITEMS / PUSHERS; i++)
             pushers[p].items[i].number = p * (ITEMS / PUSHERS) + i;
         assert_int_equal(pthread_create(&threads[p], NULL, push_all, &pushers[p]), 0);
     }
     for (int p = 0; p < PUSHERS; p++)
         pthread_join(threads[p], NULL);
-    lane_free(lane);
+    work_queue_free(work_queue);
     for (int i = 0; i < ITEMS; i++)
         assert_int_equal(ran[i], 1);
 }
@@ -237,19 +238,19 @@ static int64_t tend(void *context)
 
 static void a_lane_is_tended_after_a_batch_and_once_more_when_it_asks(void **state)
 {
-    const struct lane_spec spec = {
-        .name = "tended", .threads = 1, .run = run, .tend = tend, .context = &shared};
+    const struct work_queue_spec spec = {
+        .name = "tended", .threads = 1, .run = run, .maintain = tend, .context = &shared};
     struct item item = {.number = 1};
 
     (void)state;
     log_init(&shared, false);
     shared.tend_wait = 1;
-    shared.lane = lane_new(&spec);
-    assert_non_null(shared.lane);
-    assert_true(lane_push(shared.lane, &item.link));
+    shared.work_queue = work_queue_new(&spec);
+    assert_non_null(shared.work_queue);
+    assert_true(work_queue_push(shared.work_queue, &item.link));
     sem_wait(&shared.tend_called); /* after the batch */
     sem_wait(&shared.tend_called); /* after the millisecond it asked for */
-    lane_free(shared.lane);
+    work_queue_free(shared.work_queue);
     assert_int_equal(shared.tended, 2);
     log_done(&shared);
 }

@@ -1,4 +1,4 @@
-/* src/http/admit.c -- what every request must pass before its route's own first step. */
+/* src/http/request_check.c -- what every request must pass before its route's own first step. */
 #include "http/exchange_impl.h"
 
 #include <ctype.h>
@@ -12,7 +12,7 @@
 #include "http/router.h"
 
 /* A check returns true to go on; false: it has replied. */
-typedef bool admit_check(struct exchange *ex);
+typedef bool request_check_fn(struct exchange *ex);
 
 static bool refuse(struct exchange *ex)
 {
@@ -178,17 +178,17 @@ static bool parse_body(struct exchange *ex)
     return ex->body != NULL || refuse(ex);
 }
 
-void admit_enter(struct exchange *ex)
+void dispatch(struct exchange *ex)
 {
     if (ex->route->body && (!check_media_type(ex) || !parse_body(ex)))
         return;
     ex->route->start(ex);
 }
 
-void admit(struct exchange *ex)
+void request_check(struct exchange *ex)
 {
-    static admit_check *const checks[] = {check_running, check_route, check_target, check_size,
-                                          check_version};
+    static request_check_fn *const checks[] = {check_running, check_route, check_target, check_size,
+                                               check_version};
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         if (!checks[i](ex))
@@ -200,17 +200,17 @@ void admit(struct exchange *ex)
         return;
     case ROUTE_EXPIRED:
         if (auth_signature(ex))
-            admit_enter(ex);
+            dispatch(ex);
         return;
     case ROUTE_LOOPBACK:
         if (auth_is_loopback(ex))
-            admit_enter(ex);
+            dispatch(ex);
         else
             auth_token(ex);
         return;
     case ROUTE_PUBLIC:
     case ROUTE_VERSION:
-        admit_enter(ex);
+        dispatch(ex);
         return;
     }
 }

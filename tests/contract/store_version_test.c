@@ -4,13 +4,13 @@
 
 #include <stdatomic.h>
 
-#include "store/remember.h"
+#include "store/store.h"
 
 enum { REPORTS = 48, READERS = 3 };
 
 static uint64_t stamp_of(struct fixture *f, struct guid id)
 {
-    return store_stamp(f->store, &id);
+    return store_version(f->store, &id);
 }
 
 static struct guid complete_report(struct fixture *f)
@@ -33,21 +33,21 @@ static void a_stamp_stays_while_nothing_changes(void **state)
 {
     struct fixture *f = *state;
     struct guid id = complete_report(f);
-    uint64_t stamp = stamp_of(f, id);
+    uint64_t version = stamp_of(f, id);
 
-    assert_int_not_equal(stamp, 0);
+    assert_int_not_equal(version, 0);
     assert_int_equal(state_of(f, id, f->ann), REPORT_COMPLETE);
-    assert_int_equal(stamp_of(f, id), stamp);
+    assert_int_equal(stamp_of(f, id), version);
 }
 
 static void a_deletion_changes_the_stamp(void **state)
 {
     struct fixture *f = *state;
     struct guid id = complete_report(f);
-    uint64_t stamp = stamp_of(f, id);
+    uint64_t version = stamp_of(f, id);
 
-    mark(f, id, f->ann);
-    assert_int_not_equal(stamp_of(f, id), stamp);
+    tombstone(f, id, f->ann);
+    assert_int_not_equal(stamp_of(f, id), version);
     assert_int_not_equal(stamp_of(f, id), 0);
 }
 
@@ -69,17 +69,17 @@ static void a_deletion_leaves_most_other_stamps(void **state)
 {
     struct fixture *f = *state;
     struct guid gone = complete_report(f), others[12];
-    uint64_t stamps[12];
+    uint64_t versions[12];
     int kept = 0;
 
     for (int i = 0; i < 12; i++)
         others[i] = complete_report(f);
     for (int i = 0; i < 12; i++)
-        stamps[i] = stamp_of(f, others[i]);
-    mark(f, gone, f->ann);
-    drop(f, gone);
+        versions[i] = stamp_of(f, others[i]);
+    tombstone(f, gone, f->ann);
+    delete_row(f, gone);
     for (int i = 0; i < 12; i++)
-        kept += stamp_of(f, others[i]) == stamps[i];
+        kept += stamp_of(f, others[i]) == versions[i];
     assert_in_range(kept, 10, 12);
 }
 
@@ -87,13 +87,13 @@ static void a_write_of_another_process_changes_every_stamp(void **state)
 {
     struct fixture *f = *state;
     struct guid id = complete_report(f);
-    uint64_t stamp = stamp_of(f, id);
+    uint64_t version = stamp_of(f, id);
 
     change_user_elsewhere(f);
-    assert_int_not_equal(stamp_of(f, id), stamp);
-    stamp = stamp_of(f, id);
-    assert_int_not_equal(stamp, 0);
-    assert_int_equal(stamp_of(f, id), stamp);
+    assert_int_not_equal(stamp_of(f, id), version);
+    version = stamp_of(f, id);
+    assert_int_not_equal(version, 0);
+    assert_int_equal(stamp_of(f, id), version);
 }
 
 /* What the writer finds when it begins may not be taken for its own. */
@@ -101,21 +101,21 @@ static void a_write_of_another_process_before_ours_changes_every_stamp(void **st
 {
     struct fixture *f = *state;
     struct guid id = complete_report(f);
-    uint64_t stamp = stamp_of(f, id);
+    uint64_t version = stamp_of(f, id);
 
     change_user_elsewhere(f);
     submit(f, f->bob);
-    assert_int_not_equal(stamp_of(f, id), stamp);
+    assert_int_not_equal(stamp_of(f, id), version);
 }
 
 static void a_write_that_finds_nothing_changes_no_stamp(void **state)
 {
     struct fixture *f = *state;
     struct guid id = complete_report(f);
-    uint64_t stamp = stamp_of(f, id);
+    uint64_t version = stamp_of(f, id);
 
-    assert_false(mark(f, guid_new(), f->ann).found);
-    assert_int_equal(stamp_of(f, id), stamp);
+    assert_false(tombstone(f, guid_new(), f->ann).found);
+    assert_int_equal(stamp_of(f, id), version);
 }
 
 static void rotate(struct fixture *f, struct guid session)
@@ -131,10 +131,10 @@ static void a_refresh_changes_the_stamp_of_its_session(void **state)
 {
     struct fixture *f = *state;
     struct guid session = guid_new();
-    uint64_t stamp = stamp_of(f, session);
+    uint64_t version = stamp_of(f, session);
 
     rotate(f, session);
-    assert_int_not_equal(stamp_of(f, session), stamp);
+    assert_int_not_equal(stamp_of(f, session), version);
 }
 
 static void a_change_of_a_user_changes_every_stamp(void **state)
@@ -142,11 +142,11 @@ static void a_change_of_a_user_changes_every_stamp(void **state)
     struct fixture *f = *state;
     struct store_op op = {.verb = STORE_USER_CHANGE};
     struct guid session = guid_new();
-    uint64_t stamp = stamp_of(f, session);
+    uint64_t version = stamp_of(f, session);
 
     op.user_change = (struct store_user_change){.name = "Bob", .disabled = 1};
     assert_int_equal(run(f->store, &op), 0);
-    assert_int_not_equal(stamp_of(f, session), stamp);
+    assert_int_not_equal(stamp_of(f, session), version);
 }
 
 static void sweeping_sessions_changes_every_stamp(void **state)
@@ -154,10 +154,10 @@ static void sweeping_sessions_changes_every_stamp(void **state)
     struct fixture *f = *state;
     struct store_op op = {.verb = STORE_SWEEP, .sweep = {.now_ms = NOW_MS}};
     struct guid session = guid_new();
-    uint64_t stamp = stamp_of(f, session);
+    uint64_t version = stamp_of(f, session);
 
     assert_int_equal(run(f->store, &op), 0);
-    assert_int_not_equal(stamp_of(f, session), stamp);
+    assert_int_not_equal(stamp_of(f, session), version);
 }
 
 /* ---- under fire ---- */
@@ -179,17 +179,17 @@ static void *remember(void *arg)
     for (unsigned round = 0; atomic_load(&field->left) > 0; round++) {
         unsigned i = round * 7 % REPORTS;
         bool gone = atomic_load(&field->gone[i]);
-        uint64_t stamp = store_stamp(field->f->store, &field->ids[i]);
+        uint64_t version = store_version(field->f->store, &field->ids[i]);
         struct store_op op = {.verb = STORE_FIND};
 
-        if (stamp != 0 && stamp == remembered[i]) {
+        if (version != 0 && version == remembered[i]) {
             atomic_fetch_add(&field->hits, 1);
             atomic_fetch_add(&field->lies, gone);
             continue;
         }
         op.find = (struct store_find){.id = field->ids[i], .user_id = field->f->ann};
         store_run(field->f->store, &op);
-        remembered[i] = op.rc == 0 && op.find.found ? stamp : 0;
+        remembered[i] = op.rc == 0 && op.find.found ? version : 0;
         store_op_done(&op);
     }
     return NULL;
@@ -200,7 +200,7 @@ static void *delete_all(void *arg)
     struct field *field = arg;
 
     for (int i = 0; i < REPORTS; i++) {
-        mark(field->f, field->ids[i], field->f->ann);
+        tombstone(field->f, field->ids[i], field->f->ann);
         atomic_store(&field->gone[i], true);
         atomic_fetch_sub(&field->left, 1);
     }
@@ -214,9 +214,9 @@ static void *delete_all_elsewhere(void *arg)
     struct store *store = open_store(field->f);
 
     for (int i = REPORTS - 1; i >= 0; i--) {
-        struct store_op op = {.verb = STORE_MARK};
+        struct store_op op = {.verb = STORE_TOMBSTONE};
 
-        op.mark = (struct store_mark){.id = field->ids[i], .user_id = field->f->ann};
+        op.tombstone = (struct store_tombstone){.id = field->ids[i], .user_id = field->f->ann};
         store_run(store, &op);
         if (op.rc == 0)
             atomic_store(&field->gone[i], true);

@@ -1,7 +1,7 @@
-/* src/store/sqlite_tally.c -- how many reports are in each state, and queued in each part of the
+/* src/store/sqlite_counts.c -- how many reports are in each state, and queued in each part of the
  * queue: so that counting them, and finding a place in the queue, reads a few rows.
  *
- * The table `tally` has a number for each node. Node S counts state S; node LEVEL << 58 | BLOCK
+ * The table `counts` has a number for each node. Node S counts state S; node LEVEL << 58 | BLOCK
  * counts what is queued in a block of 64^LEVEL seq, LEVEL 1 … 3 (SQLITE_POSITION adds them up). A
  * transaction notes what it adds, and writes it once before its commit: a group of submits changes
  * the same five nodes. */
@@ -11,13 +11,13 @@ enum { LEVELS = 3, LEVEL_SHIFT = 58, BLOCK_SHIFT = 6, NODES_OF_MOVE = 2 + 2 * LE
 
 static void note(struct sqlite_conn *c, int64_t node, int n)
 {
-    for (int i = 0; i < c->tally_count; i++) {
+    for (int i = 0; i < c->counts_add; i++) {
         if (c->tallies[i].node == node) {
             c->tallies[i].n += n;
             return;
         }
     }
-    c->tallies[c->tally_count++] = (struct sqlite_tally){.node = node, .n = n};
+    c->tallies[c->counts_add++] = (struct sqlite_counts){.node = node, .n = n};
 }
 
 static void note_report(struct sqlite_conn *c, int64_t seq, int state, int n)
@@ -29,13 +29,13 @@ static void note_report(struct sqlite_conn *c, int64_t seq, int state, int n)
         note(c, ((int64_t)level << LEVEL_SHIFT) + (seq >> (BLOCK_SHIFT * level)), n);
 }
 
-int sqlite_tally(struct store_conn *conn, int64_t seq, int from, int to, struct err *err)
+int sqlite_counts(struct store_conn *conn, int64_t seq, int from, int to, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     int rc = 0;
 
-    if (c->tally_count + NODES_OF_MOVE > SQLITE_TALLY_MAX)
-        rc = sqlite_tally_write(conn, err);
+    if (c->counts_add + NODES_OF_MOVE > SQLITE_COUNTS_MAX)
+        rc = sqlite_counts_write(conn, err);
     if (rc < 0)
         return rc;
     note_report(c, seq, from, -1);
@@ -44,30 +44,30 @@ int sqlite_tally(struct store_conn *conn, int64_t seq, int from, int to, struct 
 }
 
 /* A block that is empty keeps no row: the queue wanders on for ever. */
-static int write_one(struct store_conn *conn, const struct sqlite_tally *tally, struct err *err)
+static int write_one(struct store_conn *conn, const struct sqlite_counts *counts, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_TALLY);
+    struct sql q = sql_start(conn, SQL_COUNTS);
     int rc;
 
-    sql_int(&q, 1, tally->node);
-    sql_int(&q, 2, tally->n);
+    sql_int(&q, 1, counts->node);
+    sql_int(&q, 2, counts->n);
     rc = sql_run(&q, err);
-    if (rc < 0 || tally->n > 0)
+    if (rc < 0 || counts->n > 0)
         return rc;
-    q = sql_start(conn, SQL_TALLY_EMPTY);
-    sql_int(&q, 1, tally->node);
+    q = sql_start(conn, SQL_COUNTS_EMPTY);
+    sql_int(&q, 1, counts->node);
     return sql_run(&q, err);
 }
 
-int sqlite_tally_write(struct store_conn *conn, struct err *err)
+int sqlite_counts_write(struct store_conn *conn, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     int rc = 0;
 
-    for (int i = 0; rc == 0 && i < c->tally_count; i++) {
+    for (int i = 0; rc == 0 && i < c->counts_add; i++) {
         if (c->tallies[i].n != 0)
             rc = write_one(conn, &c->tallies[i], err);
     }
-    c->tally_count = 0;
+    c->counts_add = 0;
     return rc;
 }

@@ -1,16 +1,16 @@
-/* src/proc/removal_many.c -- many deletions: the same steps as of one, each of them for a whole
+/* src/proc/deletion_many.c -- many deletions: the same steps as of one, each of them for a whole
  * batch, and the next batch is marked while one is cleared. */
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/seam.h"
-#include "proc/removal_impl.h"
+#include "proc/deletion_impl.h"
 
-static void start_batch(struct removal_batch *batch);
+static void start_batch(struct deletion_batch *batch);
 
 /* ---- batches after each other ---- */
 
-static void close_one(struct removal_many *many)
+static void close_one(struct deletion_many *many)
 {
     if (atomic_fetch_sub(&many->open, 1) == 1)
         many->done(many);
@@ -18,25 +18,25 @@ static void close_one(struct removal_many *many)
 
 /* A batch begins in this place when the one before it is marked and the one that was here is
  * over. */
-static void pass_gate(struct removal_batch *batch)
+static void pass_gate(struct deletion_batch *batch)
 {
     if (atomic_fetch_sub(&batch->gate, 1) == 1)
         start_batch(batch);
 }
 
-static struct removal_batch *other_of(struct removal_batch *batch)
+static struct deletion_batch *other_of(struct deletion_batch *batch)
 {
-    struct removal_batch *batches = batch->many->batches;
+    struct deletion_batch *batches = batch->many->batches;
 
     return batch == &batches[0] ? &batches[1] : &batches[0];
 }
 
 /* `count` of `cleared` are under way from now on. */
-static void list(struct removal_batch *batch, size_t count)
+static void list(struct deletion_batch *batch, size_t count)
 {
-    struct removal_batches *batches = &batch->many->remover->batches;
+    struct deletion_batches *batches = &batch->many->purger->batches;
 
-    lock_check_held(&batch->many->remover->lock);
+    lock_check_held(&batch->many->purger->lock);
     if (count > 0 && batch->listed == 0)
         TAILQ_INSERT_TAIL(batches, batch, entry);
     else if (count == 0 && batch->listed > 0)
@@ -44,18 +44,18 @@ static void list(struct removal_batch *batch, size_t count)
     batch->listed = count;
 }
 
-static void unlist(struct removal_batch *batch)
+static void unlist(struct deletion_batch *batch)
 {
-    struct remover *remover = batch->many->remover;
+    struct purger *purger = batch->many->purger;
 
-    lock_take(&remover->lock);
+    lock_take(&purger->lock);
     list(batch, 0);
-    lock_release(&remover->lock);
+    lock_release(&purger->lock);
 }
 
-static void end_batch(struct removal_batch *batch)
+static void end_batch(struct deletion_batch *batch)
 {
-    struct removal_many *many = batch->many;
+    struct deletion_many *many = batch->many;
 
     unlist(batch);
     free(batch->items);
@@ -65,35 +65,35 @@ static void end_batch(struct removal_batch *batch)
 }
 
 /* No other batch begins; the first reason is the one that is told. */
-static void stop_many(struct removal_many *many, int rc, const struct err *err)
+static void stop_many(struct deletion_many *many, int rc, const struct err *err)
 {
-    lock_take(&many->remover->lock);
+    lock_take(&many->purger->lock);
     if (many->rc == 0) {
         many->rc = rc;
         many->err = *err;
     }
-    lock_release(&many->remover->lock);
+    lock_release(&many->purger->lock);
 }
 
-static bool has_stopped(struct removal_many *many)
+static bool has_stopped(struct deletion_many *many)
 {
     bool stopped;
 
-    lock_take(&many->remover->lock);
+    lock_take(&many->purger->lock);
     stopped = many->rc < 0;
-    lock_release(&many->remover->lock);
+    lock_release(&many->purger->lock);
     return stopped;
 }
 
 /* Reports are marked, but not gone. */
-static void stop_short(struct removal_many *many, int rc, const struct err *err)
+static void stop_short(struct deletion_many *many, int rc, const struct err *err)
 {
-    removal_leave_unfinished(many->remover, err);
+    deletion_leave_unfinished(many->purger, err);
     stop_many(many, rc, err);
 }
 
 /* None of the batch that was not dropped will be. */
-static void give_up(struct removal_batch *batch, int rc, const struct err *err)
+static void fail_batch(struct deletion_batch *batch, int rc, const struct err *err)
 {
     unlist(batch);
     stop_short(batch->many, rc, err);
@@ -104,17 +104,17 @@ static void give_up(struct removal_batch *batch, int rc, const struct err *err)
 
 /* Has a transaction over `count` reports had no room on the disk, where one over fewer may have?
  * From then on each has so few. */
-static bool take_fewer(struct removal_many *many, const struct store_op *op, size_t count)
+static bool take_fewer(struct deletion_many *many, const struct store_op *op, size_t count)
 {
     if (op->rc == 0 || op->err.code != -E_FULL || count <= 1)
         return false;
-    SEAM_STEP("removal", "many", "split");
+    SEAM_STEP("deletion", "many", "split");
     atomic_store(&many->most, count > STORE_MANY_FULL ? STORE_MANY_FULL : 1);
     return true;
 }
 
 /* Of `count` reports: how many one transaction has. */
-static size_t at_most(struct removal_many *many, size_t count)
+static size_t at_most(struct deletion_many *many, size_t count)
 {
     size_t most = atomic_load(&many->most);
 
@@ -123,63 +123,63 @@ static size_t at_most(struct removal_many *many, size_t count)
 
 /* ---- the rows ---- */
 
-static void drop_some(struct removal_batch *batch);
+static void delete_some_rows(struct deletion_batch *batch);
 
 static void on_dropped(struct store_op *op)
 {
-    struct removal_batch *batch = op->owner;
-    struct removal_many *many = batch->many;
+    struct deletion_batch *batch = op->owner;
+    struct deletion_many *many = batch->many;
     size_t begin = batch->dropped, end = begin + batch->dropping;
 
     if (take_fewer(many, op, batch->dropping)) {
-        drop_some(batch);
+        delete_some_rows(batch);
         return;
     }
     if (op->rc < 0) {
-        give_up(batch, op->rc, &op->err);
+        fail_batch(batch, op->rc, &op->err);
         return;
     }
-    SEAM_STEP("removal", "many", "dropped");
-    lock_take(&many->remover->lock);
+    SEAM_STEP("deletion", "many", "dropped");
+    lock_take(&many->purger->lock);
     for (size_t i = begin; i < end; i++) {
         many->by_state[batch->marked[i].was]++;
         many->ids[many->gone++] = batch->cleared[i];
     }
-    lock_release(&many->remover->lock);
+    lock_release(&many->purger->lock);
     for (size_t i = begin; i < end; i++)
-        removal_all_gone(many->remover, &batch->cleared[i], many->began_us, true);
+        deletion_all_gone(many->purger, &batch->cleared[i], many->began_us, true);
     batch->dropped = end;
     if (end < batch->count)
-        drop_some(batch);
+        delete_some_rows(batch);
     else
         end_batch(batch);
 }
 
-static void drop_some(struct removal_batch *batch)
+static void delete_some_rows(struct deletion_batch *batch)
 {
     batch->dropping = at_most(batch->many, batch->count - batch->dropped);
-    batch->op = (struct store_op){.verb = STORE_DROP_MANY, .done = on_dropped, .owner = batch};
-    batch->op.drop_many =
-        (struct store_drop_many){.ids = batch->cleared + batch->dropped, .count = batch->dropping};
-    store_post(batch->many->remover->spec.store, &batch->op);
+    batch->op = (struct store_op){.verb = STORE_DELETE_ROWS, .done = on_dropped, .owner = batch};
+    batch->op.delete_rows = (struct store_delete_rows){.ids = batch->cleared + batch->dropped,
+                                                       .count = batch->dropping};
+    store_post(batch->many->purger->spec.store, &batch->op);
 }
 
 static void on_recorded(struct ledger_op *op)
 {
-    struct removal_batch *batch = op->owner;
+    struct deletion_batch *batch = op->owner;
 
-    SEAM_STEP("removal", "many", "recorded");
+    SEAM_STEP("deletion", "many", "recorded");
     if (op->rc < 0) {
-        give_up(batch, op->rc, &op->err);
+        fail_batch(batch, op->rc, &op->err);
         return;
     }
     batch->dropped = 0;
-    drop_some(batch);
+    delete_some_rows(batch);
 }
 
 /* ---- what is to be cleared away ---- */
 
-static bool is_cleared(const struct removal_batch *batch, size_t i)
+static bool is_cleared(const struct deletion_batch *batch, size_t i)
 {
     if (i < batch->ref_count)
         return !batch->refs[i].left;
@@ -187,9 +187,9 @@ static bool is_cleared(const struct removal_batch *batch, size_t i)
     return i >= batch->item_count || batch->items[i].files.rc == 0;
 }
 
-static void note_failures(struct removal_batch *batch)
+static void note_failures(struct deletion_batch *batch)
 {
-    for (size_t i = 0; i < REMOVAL_PARTS; i++) {
+    for (size_t i = 0; i < DELETION_PARTS; i++) {
         if (batch->files[i].rc < 0)
             stop_short(batch->many, batch->files[i].rc, &batch->files[i].err);
     }
@@ -200,9 +200,9 @@ static void note_failures(struct removal_batch *batch)
 }
 
 /* What could not be cleared stays in DELETING, and no other batch begins. */
-static void batch_cleared(struct removal_batch *batch)
+static void batch_cleared(struct deletion_batch *batch)
 {
-    struct lock *lock = &batch->many->remover->lock;
+    struct lock *lock = &batch->many->purger->lock;
     size_t count = 0;
 
     lock_take(lock);
@@ -222,23 +222,23 @@ static void batch_cleared(struct removal_batch *batch)
     }
     batch->record = (struct ledger_op){
         .ids = batch->cleared, .count = count, .done = on_recorded, .owner = batch};
-    ledger_post(batch->many->remover->spec.ledger, &batch->record);
+    ledger_post(batch->many->purger->spec.ledger, &batch->record);
 }
 
-static void clear_one(struct removal_batch *batch)
+static void clear_one(struct deletion_batch *batch)
 {
     if (atomic_fetch_sub(&batch->left, 1) == 1)
         batch_cleared(batch);
 }
 
-static void on_item_cleared(struct removal_item *item)
+static void on_item_cleared(struct deletion_item *item)
 {
     clear_one(item->owner);
 }
 
 static void on_files_gone(struct spool_op *op)
 {
-    SEAM_STEP("removal", "many", "unlinked");
+    SEAM_STEP("deletion", "many", "unlinked");
     clear_one(op->owner);
 }
 
@@ -279,7 +279,7 @@ static size_t gather(struct store_marked *marked, size_t from, size_t count,
     return from;
 }
 
-static void sort_out(struct removal_batch *batch)
+static void sort_out(struct deletion_batch *batch)
 {
     batch->count = gather(batch->marked, 0, batch->count, is_found);
     batch->ref_count = gather(batch->marked, 0, batch->count, has_idle_files);
@@ -290,12 +290,12 @@ static void sort_out(struct removal_batch *batch)
             (struct spool_ref){.id = batch->marked[i].id, .attempt = batch->marked[i].attempt};
 }
 
-static void remove_files(struct removal_batch *batch)
+static void remove_files(struct deletion_batch *batch)
 {
     size_t begun = 0;
 
-    for (size_t i = 0; i < REMOVAL_PARTS; i++) {
-        size_t end = batch->ref_count * (i + 1) / REMOVAL_PARTS;
+    for (size_t i = 0; i < DELETION_PARTS; i++) {
+        size_t end = batch->ref_count * (i + 1) / DELETION_PARTS;
 
         batch->files[i] = (struct spool_op){.verb = SPOOL_REMOVE,
                                             .refs = batch->refs + begun,
@@ -304,33 +304,33 @@ static void remove_files(struct removal_batch *batch)
                                             .owner = batch};
         begun = end;
     }
-    for (size_t i = 0; i < REMOVAL_PARTS; i++) {
+    for (size_t i = 0; i < DELETION_PARTS; i++) {
         if (batch->files[i].count > 0)
-            spool_post(batch->many->remover->spec.spool, &batch->files[i]);
+            spool_post(batch->many->purger->spec.spool, &batch->files[i]);
         else
             clear_one(batch);
     }
 }
 
-static void stop_queries(struct removal_batch *batch)
+static void stop_queries(struct deletion_batch *batch)
 {
     const struct store_marked *marked = batch->marked + batch->ref_count;
     size_t count = batch->item_count; /* with the last of them the batch may be over */
 
     for (size_t i = 0; i < count; i++)
-        batch->items[i] = (struct removal_item){.id = marked[i].id,
-                                                .remover = batch->many->remover,
-                                                .verb = "many",
-                                                .began_us = batch->many->began_us,
-                                                .held = marked[i].held,
-                                                .cleared = on_item_cleared,
-                                                .owner = batch};
+        batch->items[i] = (struct deletion_item){.id = marked[i].id,
+                                                 .purger = batch->many->purger,
+                                                 .verb = "many",
+                                                 .began_us = batch->many->began_us,
+                                                 .held = marked[i].held,
+                                                 .cleared = on_item_cleared,
+                                                 .owner = batch};
     for (size_t i = 0; i < count; i++)
-        removal_clear_away(&batch->items[i], marked[i].was, marked[i].attempt);
+        deletion_clear_away(&batch->items[i], marked[i].was, marked[i].attempt);
 }
 
 /* `left` is one more than there is to do until all has begun. */
-static void clear_batch(struct removal_batch *batch)
+static void clear_batch(struct deletion_batch *batch)
 {
     struct err err;
 
@@ -338,10 +338,10 @@ static void clear_batch(struct removal_batch *batch)
     if (batch->item_count > 0)
         batch->items = calloc(batch->item_count, sizeof(*batch->items));
     if (batch->item_count > 0 && batch->items == NULL) {
-        give_up(batch, err_set(&err, -E_NOMEM, "No memory to delete the reports."), &err);
+        fail_batch(batch, err_set(&err, -E_NOMEM, "No memory to delete the reports."), &err);
         return;
     }
-    atomic_store(&batch->left, REMOVAL_PARTS + batch->item_count + 1);
+    atomic_store(&batch->left, DELETION_PARTS + batch->item_count + 1);
     remove_files(batch);
     stop_queries(batch);
     clear_one(batch);
@@ -349,14 +349,14 @@ static void clear_batch(struct removal_batch *batch)
 
 /* ---- marking ---- */
 
-static void mark_batch(struct removal_batch *batch);
+static void tombstone_batch(struct deletion_batch *batch);
 
 static void on_looked(struct store_op *op)
 {
-    struct removal_batch *batch = op->owner;
+    struct deletion_batch *batch = op->owner;
 
     if (op->rc < 0) {
-        give_up(batch, op->rc, &op->err);
+        fail_batch(batch, op->rc, &op->err);
     } else {
         clear_batch(batch);
     }
@@ -366,16 +366,16 @@ static void on_looked(struct store_op *op)
  * now keeps them from beginning to. */
 static void on_marked(struct store_op *op)
 {
-    struct removal_batch *batch = op->owner;
-    struct store *store = batch->many->remover->spec.store;
+    struct deletion_batch *batch = op->owner;
+    struct store *store = batch->many->purger->spec.store;
     bool marked = op->rc == 0;
 
     if (take_fewer(batch->many, op, batch->count)) {
         batch->many->next -= batch->count;
-        mark_batch(batch);
+        tombstone_batch(batch);
         return;
     }
-    SEAM_STEP("removal", "many", "marked");
+    SEAM_STEP("deletion", "many", "marked");
     if (!marked)
         stop_many(batch->many, op->rc, &op->err);
     pass_gate(other_of(batch));
@@ -391,33 +391,33 @@ static void on_marked(struct store_op *op)
     }
 }
 
-static void mark_batch(struct removal_batch *batch)
+static void tombstone_batch(struct deletion_batch *batch)
 {
-    struct removal_many *many = batch->many;
+    struct deletion_many *many = batch->many;
     size_t count = at_most(many, many->count - many->next);
 
     unlist(batch);
-    lock_take(&many->remover->lock);
+    lock_take(&many->purger->lock);
     for (size_t i = 0; i < count; i++) {
         batch->marked[i] = (struct store_marked){.id = many->ids[many->next + i]};
         batch->cleared[i] = many->ids[many->next + i];
     }
     list(batch, count);
-    lock_release(&many->remover->lock);
+    lock_release(&many->purger->lock);
     many->next += count;
     batch->count = count;
-    batch->op = (struct store_op){.verb = STORE_MARK_MANY, .done = on_marked, .owner = batch};
-    batch->op.mark_many = (struct store_mark_many){.user_id = many->user_id,
-                                                   .state = many->state,
-                                                   .token = guid_new(),
-                                                   .reports = batch->marked,
-                                                   .count = count};
-    store_post(many->remover->spec.store, &batch->op);
+    batch->op = (struct store_op){.verb = STORE_TOMBSTONE_MANY, .done = on_marked, .owner = batch};
+    batch->op.tombstone_many = (struct store_tombstone_many){.user_id = many->user_id,
+                                                             .state = many->state,
+                                                             .token = guid_new(),
+                                                             .reports = batch->marked,
+                                                             .count = count};
+    store_post(many->purger->spec.store, &batch->op);
 }
 
-static void start_batch(struct removal_batch *batch)
+static void start_batch(struct deletion_batch *batch)
 {
-    struct removal_many *many = batch->many;
+    struct deletion_many *many = batch->many;
 
     if (many->next == many->count || has_stopped(many)) {
         close_one(many);
@@ -425,12 +425,12 @@ static void start_batch(struct removal_batch *batch)
     }
     atomic_fetch_add(&many->open, 1);
     atomic_store(&batch->gate, 2);
-    mark_batch(batch);
+    tombstone_batch(batch);
 }
 
-void removal_many_start(struct remover *remover, struct removal_many *many)
+void deletion_many_start(struct purger *purger, struct deletion_many *many)
 {
-    many->remover = remover;
+    many->purger = purger;
     many->began_us = clock_mono_us();
     many->rc = 0;
     many->next = many->gone = 0;

@@ -1,12 +1,12 @@
-/* src/store/sqlite_glance.c -- has any process written to the database? Seen without a system call.
- * In WAL mode each commit ends with a new header of the wal-index, which all processes have mapped,
- * and a reader's snapshot is what that header says (https://sqlite.org/walformat.html, 2). So as
- * long as the header is the same, a new transaction would read what the one before read. */
+/* src/store/sqlite_wal_index.c -- has any process written to the database? Seen without a system
+ * call. In WAL mode each commit ends with a new header of the wal-index, which all processes have
+ * mapped, and a reader's snapshot is what that header says (https://sqlite.org/walformat.html, 2).
+ * So as long as the header is the same, a new transaction would read what the one before read. */
 #include "store/sqlite_impl.h"
-#include "store/stamp.h"
+#include "store/versions.h"
 
 enum {
-    HEADER_WORDS = (int)STAMP_STATE_WORDS, /* 48 bytes, twice; the second copy is written first */
+    HEADER_WORDS = (int)VERSION_STATE_WORDS, /* 48 bytes, twice; the second copy is written first */
     HEADER_VERSION = 3007000,
     WORD_VERSION = 0,
     WORD_CHANGE = 2,          /* iChange, one more with each transaction that writes */
@@ -26,7 +26,7 @@ static const volatile void *find_header(struct store_conn *conn)
     return region;
 }
 
-static bool glance(const volatile void *place, struct stamp_glance *ret)
+static bool read_wal_index(const volatile void *place, struct wal_index *ret)
 {
     const volatile uint32_t *header = place;
     bool whole = true;
@@ -49,4 +49,4 @@ static int64_t written(struct store_conn *conn)
     return pages;
 }
 
-const struct stamp_watch stamp_sqlite = {find_header, glance, written};
+const struct version_watch version_sqlite = {find_header, read_wal_index, written};

@@ -1,0 +1,96 @@
+/* src/http/status_cache.c -- complete reports in a table of small sets, a lock for many sets. */
+#include "http/status_cache.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* 16 MiB when it is full, of which only what was used is in memory. */
+enum { SETS = 65536, WAYS = 4, LOCKS = 64 };
+
+struct place {
+    uint64_t version; /* 0: nothing is here */
+    struct guid id;
+    int64_t user_id, rows, expires_ms;
+    int attempt;
+};
+
+struct status_cache {
+    pthread_mutex_t locks[LOCKS];
+    struct place sets[SETS][WAYS];
+};
+
+struct status_cache *status_cache_new(void)
+{
+    struct status_cache *status_cache = calloc(1, sizeof(*status_cache));
+
+    for (int i = 0; status_cache != NULL && i < LOCKS; i++)
+        pthread_mutex_init(&status_cache->locks[i], NULL);
+    return status_cache;
+}
+
+void status_cache_free(struct status_cache *status_cache)
+{
+    for (int i = 0; status_cache != NULL && i < LOCKS; i++)
+        pthread_mutex_destroy(&status_cache->locks[i]);
+    free(status_cache);
+}
+
+static unsigned set_of(const struct guid *id)
+{
+    unsigned index;
+
+    /* Other random bytes of a version 7 GUID than store_version() uses. */
+    memcpy(&index, id->bytes + GUID_BYTES - 2 * sizeof(index), sizeof(index));
+    return (index >> 8) % SETS;
+}
+
+bool status_cache_find(struct status_cache *status_cache, const struct guid *id, int64_t user_id,
+                       uint64_t version, struct report *ret)
+{
+    unsigned set = set_of(id);
+    struct place found = {0};
+
+    if (version == 0)
+        return false;
+    pthread_mutex_lock(&status_cache->locks[set % LOCKS]);
+    for (int way = 0; way < WAYS && found.version == 0; way++) {
+        if (guid_eq(&status_cache->sets[set][way].id, id))
+            found = status_cache->sets[set][way];
+    }
+    pthread_mutex_unlock(&status_cache->locks[set % LOCKS]);
+    if (found.version != version || found.user_id != user_id || found.expires_ms <= clock_now_ms())
+        return false;
+    *ret = (struct report){.id = found.id,
+                           .user_id = found.user_id,
+                           .state = REPORT_COMPLETE,
+                           .attempt = found.attempt,
+                           .rows = found.rows,
+                           .expires_ms = found.expires_ms};
+    return true;
+}
+
+void status_cache_keep(struct status_cache *status_cache, const struct report *report,
+                       uint64_t version)
+{
+    unsigned set = set_of(&report->id);
+    struct place *places = status_cache->sets[set];
+    int way = 0;
+
+    if (version == 0 || report->state != REPORT_COMPLETE)
+        return;
+    pthread_mutex_lock(&status_cache->locks[set % LOCKS]);
+    while (way < WAYS && places[way].version != 0 && !guid_eq(&places[way].id, &report->id))
+        way++;
+    if (way == WAYS) /* the new one says by a random byte who makes room */
+        way = (int)(report->id.bytes[GUID_BYTES - 1] % WAYS);
+    places[way] = (struct place){.version = version,
+                                 .id = report->id,
+                                 .user_id = report->user_id,
+                                 .rows = report->rows,
+                                 .expires_ms = report->expires_ms,
+                                 .attempt = report->attempt};
+    pthread_mutex_unlock(&status_cache->locks[set % LOCKS]);
+}

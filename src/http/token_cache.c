@@ -1,0 +1,144 @@
+/* src/http/token_cache.c -- known tokens in a table of small sets, each with its lock. */
+#include "http/token_cache.h"
+
+#include <pthread.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SETS = 4096, /* a token takes about 700 bytes: 11 MB when it is full */
+    WAYS = 4,
+    HASHED = 44, /* a signature and its dot */
+};
+
+struct set {
+    pthread_mutex_t mutex;
+    struct cached_token *ways[WAYS];
+    unsigned next; /* who makes room */
+};
+
+struct token_cache {
+    /* Of the hash: nobody can choose tokens that meet in one set. And since tokens are compared
+     * only when their hashes are the same, the time it takes says nothing of how much of a guess is
+     * right. */
+    unsigned char key[crypto_shorthash_KEYBYTES];
+    struct set sets[SETS];
+};
+
+struct token_cache *token_cache_new(void)
+{
+    struct token_cache *token_cache = calloc(1, sizeof(*token_cache));
+
+    if (token_cache == NULL)
+        return NULL;
+    randombytes_buf(token_cache->key, sizeof(token_cache->key));
+    for (int i = 0; i < SETS; i++)
+        pthread_mutex_init(&token_cache->sets[i].mutex, NULL);
+    return token_cache;
+}
+
+void token_cache_free(struct token_cache *token_cache)
+{
+    if (token_cache == NULL)
+        return;
+    for (int i = 0; i < SETS; i++) {
+        for (int way = 0; way < WAYS; way++)
+            cached_token_release(token_cache->sets[i].ways[way]);
+        pthread_mutex_destroy(&token_cache->sets[i].mutex);
+    }
+    free(token_cache);
+}
+
+/* Of the end of the token, where its signature is: as good as random, and unknown to who does not
+ * have the token. */
+static uint64_t hash_of(const struct token_cache *token_cache, const char *token, size_t len)
+{
+    size_t tail = len < HASHED ? len : HASHED;
+    unsigned char bytes[crypto_shorthash_BYTES];
+    uint64_t hash;
+
+    crypto_shorthash(bytes, (const unsigned char *)token + len - tail, tail, token_cache->key);
+    memcpy(&hash, bytes, sizeof(hash));
+    return hash;
+}
+
+static struct set *set_of(struct token_cache *token_cache, uint64_t hash)
+{
+    return &token_cache->sets[hash % SETS];
+}
+
+/* The place of that token in the set, or -1; the set is locked. */
+static int way_of(const struct set *set, uint64_t hash, const char *token, size_t len)
+{
+    for (int way = 0; way < WAYS; way++) {
+        const struct cached_token *cached_token = set->ways[way];
+
+        if (cached_token != NULL && cached_token->hash == hash && cached_token->len == len &&
+            memcmp(cached_token->token, token, len) == 0)
+            return way;
+    }
+    return -1;
+}
+
+struct cached_token *token_cache_find(struct token_cache *token_cache, const char *token)
+{
+    size_t len = strlen(token);
+    uint64_t hash = hash_of(token_cache, token, len);
+    struct set *set = set_of(token_cache, hash);
+    struct cached_token *found = NULL;
+    int way;
+
+    pthread_mutex_lock(&set->mutex);
+    way = way_of(set, hash, token, len);
+    if (way >= 0) {
+        found = set->ways[way];
+        atomic_fetch_add(&found->holders, 1);
+    }
+    pthread_mutex_unlock(&set->mutex);
+    return found;
+}
+
+void token_cache_keep(struct token_cache *token_cache, struct cached_token *cached_token)
+{
+    struct set *set;
+    struct cached_token *gone;
+    int way;
+
+    cached_token->hash = hash_of(token_cache, cached_token->token, cached_token->len);
+    set = set_of(token_cache, cached_token->hash);
+    atomic_fetch_add(&cached_token->holders, 1);
+    pthread_mutex_lock(&set->mutex);
+    way = way_of(set, cached_token->hash, cached_token->token, cached_token->len);
+    if (way < 0)
+        way = (int)(set->next++ % WAYS);
+    gone = set->ways[way];
+    set->ways[way] = cached_token;
+    pthread_mutex_unlock(&set->mutex);
+    cached_token_release(gone);
+}
+
+struct cached_token *cached_token_new(const char *token, const struct token_claims *claims,
+                                      struct user *user, uint64_t version)
+{
+    size_t len = strlen(token);
+    struct cached_token *cached_token = malloc(sizeof(*cached_token) + len + 1);
+
+    if (cached_token == NULL)
+        return NULL;
+    *cached_token =
+        (struct cached_token){.claims = *claims, .user = *user, .version = version, .len = len};
+    *user = (struct user){0};
+    atomic_init(&cached_token->holders, 1);
+    memcpy(cached_token->token, token, len + 1);
+    return cached_token;
+}
+
+void cached_token_release(struct cached_token *cached_token)
+{
+    if (cached_token == NULL || atomic_fetch_sub(&cached_token->holders, 1) != 1)
+        return;
+    user_done(&cached_token->user);
+    sodium_memzero(cached_token->token, cached_token->len);
+    free(cached_token);
+}

@@ -1,0 +1,42 @@
+/* src/http/token_cache.h -- access tokens that were found good, and whose they are, so that a token
+ * is not verified anew with each request. Bounded: an old one makes room. Any thread. */
+#ifndef HTTP_TOKEN_CACHE_H
+#define HTTP_TOKEN_CACHE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/user.h"
+#include "http/token.h"
+
+/* Does not change once it is made, and lives as long as somebody holds it. That it is known says
+ * only that its signature is good: whether it has expired is to be checked each time, and `user`
+ * holds only while the session has this version (see store_version()). */
+struct cached_token {
+    struct token_claims claims;
+    struct user user;
+    uint64_t version; /* 0: the store must be asked each time */
+    /* bearer.c's own */
+    atomic_int holders;
+    uint64_t hash;
+    size_t len;
+    char token[];
+};
+
+struct token_cache;
+
+struct token_cache *token_cache_new(void); /* NULL: no memory */
+void token_cache_free(struct token_cache *token_cache);
+
+/* Yours to cached_token_release(). NULL: it is not known. */
+struct cached_token *token_cache_find(struct token_cache *token_cache, const char *token);
+/* Know it from now on, in the place of the one with the same token. */
+void token_cache_keep(struct token_cache *token_cache, struct cached_token *cached_token);
+
+/* Takes `user` (and leaves it empty) unless it returns NULL: no memory. Yours to release. */
+struct cached_token *cached_token_new(const char *token, const struct token_claims *claims,
+                                      struct user *user, uint64_t version);
+void cached_token_release(struct cached_token *cached_token); /* NULL is fine */
+
+#endif

@@ -1,0 +1,109 @@
+/* src/store/versions.c -- counters of changes, by shards of ids, and whether they know everything.
+ */
+#include "store/versions.h"
+
+#include <string.h>
+
+void versions_init(struct versions *versions)
+{
+    versions->all = 1;
+    lock_init(&versions->lock);
+}
+
+void versions_done(struct versions *versions)
+{
+    lock_done(&versions->lock);
+}
+
+void versions_watch(struct versions *versions, const struct version_watch *watch,
+                    struct store_conn *conn)
+{
+    versions->watch = watch;
+    versions->conn = conn;
+    versions->place = watch->find(conn);
+}
+
+static uint64_t *shard_of(struct versions *versions, const struct guid *id)
+{
+    unsigned index;
+
+    /* The last bytes of a version 7 GUID are the random ones. */
+    memcpy(&index, id->bytes + GUID_BYTES - sizeof(index), sizeof(index));
+    return &versions->of[index % VERSION_SHARDS];
+}
+
+static bool looks_as_seen(const struct versions *versions, const struct wal_index *now)
+{
+    return memcmp(now->state, versions->seen.state, sizeof(now->state)) == 0;
+}
+
+static void see(struct versions *versions, const struct wal_index *now, bool known)
+{
+    lock_check_held(&versions->lock);
+    if (!known)
+        versions->all++;
+    versions->seen = *now;
+}
+
+uint64_t versions_of(struct versions *versions, const struct guid *id)
+{
+    struct wal_index now;
+    uint64_t version = 0;
+
+    if (versions->place == NULL)
+        return 0;
+    lock_take(&versions->lock);
+    if (versions->watch->read_wal_index(versions->place, &now)) {
+        bool known = looks_as_seen(versions, &now);
+
+        if (!known && !versions->writing)
+            see(versions, &now, false);
+        if (known || !versions->writing)
+            version = versions->all + *shard_of(versions, id);
+    }
+    lock_release(&versions->lock);
+    return version;
+}
+
+void stamps_begin(struct versions *versions)
+{
+    struct wal_index now = {0};
+
+    if (versions->place == NULL)
+        return;
+    versions->written = versions->watch->written(versions->conn);
+    lock_take(&versions->lock);
+    if (!versions->watch->read_wal_index(versions->place, &now) || !looks_as_seen(versions, &now))
+        see(versions, &now, false);
+    versions->writing = true;
+    lock_release(&versions->lock);
+}
+
+void stamps_touch(struct versions *versions, const struct guid *id)
+{
+    lock_take(&versions->lock);
+    if (id == NULL)
+        versions->all++;
+    else
+        ++*shard_of(versions, id);
+    lock_release(&versions->lock);
+}
+
+void versions_settle(struct versions *versions, bool committed)
+{
+    struct wal_index now = {0};
+    uint32_t commits; /* of our own: one that has nothing to write leaves the file as it is */
+
+    if (versions->place == NULL)
+        return;
+    commits = committed && versions->watch->written(versions->conn) != versions->written;
+    lock_take(&versions->lock);
+    if (!versions->watch->read_wal_index(versions->place, &now))
+        see(versions, &(struct wal_index){0}, false); /* looks like nothing there is */
+    else /* One commit more, and another process was there. Its recovery counts from 0 again. */
+        see(versions, &now,
+            looks_as_seen(versions, &now) ||
+                (now.commits != 0 && now.commits == versions->seen.commits + commits));
+    versions->writing = false;
+    lock_release(&versions->lock);
+}
