@@ -1,4 +1,4 @@
-/* src/base/work queue.c -- a queue with threads behind it. */
+/* src/base/work_queue.c -- a queue with threads behind it. */
 #include "base/work_queue.h"
 
 #include <pthread.h>

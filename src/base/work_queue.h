@@ -1,4 +1,4 @@
-/* src/base/work queue.h -- a queue with threads behind it: callers push items, threads take
+/* src/base/work_queue.h -- a queue with threads behind it: callers push items, threads take
  * batches. */
 #ifndef BASE_WORK_QUEUE_H
 #define BASE_WORK_QUEUE_H

@@ -136,7 +136,7 @@ def test_a_node_that_hung_longer_than_its_lease_can_publish_nothing(make_cluster
     poll(lambda: victim.metric("workers_busy") == 0, what="the end of its work")
     assert cluster.row(reference, "attempt || '|' || state") == "2|2"
     assert clients[at].result(reference).content == body
-    assert [name.split(".")[1] for name in victim.files_of(reference)] == ["2"]
+    poll(lambda: [name.split(".")[1] for name in victim.files_of(reference)] == ["2"], what="the end of its file")
     # It goes on as a new node.
     for client in clients:
         client.complete("Quick", ProductID="1")
