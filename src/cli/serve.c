@@ -26,10 +26,12 @@
 #include "http/receipt.h"
 #include "http/server.h"
 #include "http/token.h"
+#include "http/user.h"
 #include "proc/auditor.h"
 #include "proc/backup.h"
 #include "proc/choices.h"
 #include "proc/deletion.h"
+#include "proc/events.h"
 #include "proc/ledger.h"
 #include "proc/recovery.h"
 #include "proc/supervisor.h"
@@ -54,10 +56,13 @@ struct node {
     struct choices *choices;
     struct health *health;
     struct transfers *transfers;
-    /* Atomic: on_change() may already run on the store's thread when they are set. */
-    _Atomic(struct supervisor *) supervisor;
-    _Atomic(struct purger *) purger;
+    struct events *events;
+    struct supervisor *supervisor;
+    struct purger *purger;
     struct auditor *auditor;
+    struct token_cache *token_cache;
+    struct status_cache *status_cache;
+    struct work_queue *passwords;
     struct server *server;
 };
 
@@ -95,51 +100,8 @@ static int read_arguments(int argc, char **argv, const char **ret_file)
     return rc;
 }
 
-/* --- what the parts tell each other ------------------------------------------------------------
+/* --- opening ------------------------------------------------------------------------------------
  */
-
-/* By the node that has done it. */
-static void log_change(const struct store_change *change)
-{
-    char reference[GUID_TEXT];
-
-    guid_format(&change->id, reference);
-    if (!change->heard && !change->released)
-        log_info("report.state", "reference=%s state=%s", reference,
-                 report_state_name(change->state));
-}
-
-static void on_finished(void *context, int64_t expires_ms)
-{
-    struct node *node = context;
-    struct purger *purger = node->purger;
-
-    if (purger != NULL) /* else it is about to begin, and to ask for all that expires */
-        purger_expect(purger, expires_ms);
-}
-
-/* Every move of a report, after its commit. */
-static void on_change(void *context, const struct store_change *change)
-{
-    struct node *node = context;
-    struct supervisor *supervisor = node->supervisor;
-    struct purger *purger = node->purger;
-
-    if (supervisor != NULL)
-        supervisor_on_change(supervisor, change);
-    if (change == NULL) {
-        waiters_notify_all(node->waiters);
-        if (purger != NULL)
-            purger_expect(purger, store_now_ms(node->store)); /* what a dead node has finished */
-        return;
-    }
-    log_change(change);
-    if (change->state == REPORT_QUEUED && supervisor != NULL)
-        supervisor_wake(supervisor);
-    if (change->state == REPORT_DELETING)
-        transfers_end(node->transfers, &change->id);
-    waiters_notify(node->waiters, &change->id);
-}
 
 static int source_known(void *context, const char *source)
 {
@@ -163,9 +125,6 @@ static void warn_of_retention(void *context, const struct definition *def)
                  "problem=%s: its retention is longer than that of the configuration, which holds",
                  def->file);
 }
-
-/* --- opening ------------------------------------------------------------------------------------
- */
 
 /* Two servers on one spool would sweep away each other's files. */
 static int lock_spool(struct node *node, struct err *err)
@@ -253,70 +212,78 @@ static int open_data(struct node *node, struct err *err)
     return rc;
 }
 
-static int open_services(struct node *node, struct err *err)
+static int out_of_memory(struct err *err)
+{
+    return err_set(err, -E_NOMEM, "out of memory");
+}
+
+/* What runs and removes reports, and those who are told of it. */
+static int open_reports(struct node *node, struct err *err)
 {
     struct supervisor_spec spec = {.config = node->config,
                                    .store = node->store,
                                    .spool = node->spool,
                                    .catalog = node->catalog,
                                    .node = node_name,
-                                   .finished = on_finished,
-                                   .context = node};
-    struct supervisor *supervisor = NULL;
-    struct purger *purger = NULL;
-    struct services services;
+                                   .finished = events_report_finished};
+    struct purger_spec purge = {.store = node->store, .spool = node->spool, .ledger = node->ledger};
     int rc;
 
-    gethostname(node->host, sizeof(node->host) - 1);
     node->waiters = waiters_new();
     node->transfers = transfers_new(node->store);
-    if (node->waiters == NULL || node->transfers == NULL)
-        return err_set(err, -E_NOMEM, "out of memory");
-    store_listen(node->store, on_change, node);
+    if (node->waiters != NULL && node->transfers != NULL)
+        node->events = events_new(node->store, node->waiters, node->transfers);
+    if (node->events == NULL)
+        return out_of_memory(err);
     spec.transfers = node->transfers;
-    rc = supervisor_new(&spec, &supervisor, err);
+    spec.context = node->events;
+    rc = supervisor_new(&spec, &node->supervisor, err);
     if (rc < 0)
         return rc;
-    node->supervisor = supervisor;
+    events_add_supervisor(node->events, node->supervisor);
     catalog_each(node->catalog, warn_of_retention, node->config);
-    rc = purger_new(&(struct purger_spec){.store = node->store,
-                                          .spool = node->spool,
-                                          .supervisor = supervisor,
-                                          .ledger = node->ledger},
-                    &purger, err);
+    purge.supervisor = node->supervisor;
+    rc = purger_new(&purge, &node->purger, err);
     if (rc < 0)
         return rc;
-    node->purger = purger;
+    events_add_purger(node->events, node->purger);
     rc = auditor_new(node->store, node->spool, node->config->cancel_grace.number + GRACE_MORE_MS,
                      &node->auditor, err);
-    if (rc == 0)
-        rc = store_subscribe(node->store, err);
+    return rc < 0 ? rc : store_subscribe(node->store, err);
+}
+
+static int open_server(struct node *node, struct err *err)
+{
+    struct services services = {.config = node->config,
+                                .store = node->store,
+                                .spool = node->spool,
+                                .catalog = node->catalog,
+                                .supervisor = node->supervisor,
+                                .purger = node->purger,
+                                .auditor = node->auditor,
+                                .waiters = node->waiters,
+                                .transfers = node->transfers,
+                                .key = node->key,
+                                .receipt_keys = node->receipt_keys,
+                                .node = node->host};
+    int rc = choices_new(node->config, spool_temp_folder(node->spool), &node->choices, err);
+
     if (rc < 0)
         return rc;
-    rc = choices_new(node->config, spool_temp_folder(node->spool), &node->choices, err);
-    if (rc < 0)
-        return rc;
+    gethostname(node->host, sizeof(node->host) - 1);
     node->health = health_new(&(struct health_spec){.store = node->store,
                                                     .spool = node->spool,
                                                     .ledger = node->ledger,
-                                                    .supervisor = supervisor,
+                                                    .supervisor = node->supervisor,
                                                     .waiters = node->waiters});
-    if (node->health == NULL)
-        return err_set(err, -E_NOMEM, "out of memory");
-    services = (struct services){.config = node->config,
-                                 .store = node->store,
-                                 .spool = node->spool,
-                                 .catalog = node->catalog,
-                                 .supervisor = supervisor,
-                                 .choices = node->choices,
-                                 .purger = purger,
-                                 .auditor = node->auditor,
-                                 .waiters = node->waiters,
-                                 .health = node->health,
-                                 .transfers = node->transfers,
-                                 .key = node->key,
-                                 .receipt_keys = node->receipt_keys,
-                                 .node = node->host};
+    services.choices = node->choices;
+    services.health = node->health;
+    services.token_cache = node->token_cache = token_cache_new();
+    services.status_cache = node->status_cache = status_cache_new();
+    services.passwords = node->passwords = user_password_queue_new();
+    if (node->health == NULL || node->token_cache == NULL || node->status_cache == NULL ||
+        node->passwords == NULL)
+        return out_of_memory(err);
     transfers_await_name(node->transfers, node->config->lease.number);
     return server_new(&services, &node->server, err);
 }
@@ -383,12 +350,16 @@ static void close_node(struct node *node)
 {
     drain_node(node);
     server_free(node->server);
+    work_queue_free(node->passwords);
+    token_cache_free(node->token_cache);
+    status_cache_free(node->status_cache);
     choices_free(node->choices);
     health_free(node->health);
     supervisor_free(node->supervisor);
-    purger_free(node->purger); /* on_change() told it of the last reports that finished */
+    purger_free(node->purger); /* the hub told it of the last reports that finished */
     ledger_free(node->ledger);
     store_free(node->store);
+    events_free(node->events);
     waiters_free(node->waiters);
     transfers_free(node->transfers);
     spool_free(node->spool);
@@ -524,7 +495,9 @@ int verb_serve(int argc, char **argv)
     if (rc == 0)
         rc = open_data(&node, &err);
     if (rc == 0)
-        rc = open_services(&node, &err);
+        rc = open_reports(&node, &err);
+    if (rc == 0)
+        rc = open_server(&node, &err);
     if (rc == 0)
         serve_until_signal(&node);
     else

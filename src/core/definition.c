@@ -12,7 +12,6 @@
 
 #include "base/str.h"
 #include "core/definition_impl.h"
-#include "core/param.h"
 
 int parser_fail(struct parser *p, int line, const char *format, ...)
 {
@@ -111,7 +110,7 @@ static int open_check(struct parser *p, char *message)
         return rc;
     def->check_count++;
     /* The reader gets the values of the :Names in it. */
-    for (message = check->message; (colon = param_mention(message, &len)) != NULL;
+    for (message = check->message; (colon = sql_mention(message, &len)) != NULL;
          message = (char *)colon + 1 + len)
         use_name(p, colon + 1, len, p->line, true);
     return open_section(p, &check->statement, "-- check");

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "core/day.h"
 #include "core/definition_impl.h"
+#include "core/param.h"
 #include "core/param_check.h"
 #include "core/report.h"
 

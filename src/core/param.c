@@ -9,9 +9,9 @@
 #include "base/str.h"
 #include "core/day.h"
 #include "core/json_read.h"
-#include "core/param_check.h"
 #include "core/param_list.h"
 #include "core/report.h"
+#include "core/sql_text.h"
 
 static int no_memory(struct err *err)
 {
@@ -219,29 +219,6 @@ void params_free(struct param_value *values, size_t count)
     free(values);
 }
 
-static bool is_mention_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-const char *param_mention(const char *message, size_t *ret_len)
-{
-    const char *colon = message;
-
-    while ((colon = strchr(colon, ':')) != NULL) {
-        size_t colons = strspn(colon, ":"), len = 0;
-
-        while (is_mention_char(colon[colons + len]))
-            len++;
-        if (colons == 1 && len > 0 && !(colon[1] >= '0' && colon[1] <= '9')) {
-            *ret_len = len;
-            return colon;
-        }
-        colon += colons;
-    }
-    return NULL;
-}
-
 static const struct param_value *find_value(const struct param_value *values, size_t count,
                                             const char *name, size_t len)
 {
@@ -258,7 +235,7 @@ void params_fill(struct buf *out, const char *message, const struct param_value 
     const char *colon;
     size_t len;
 
-    while ((colon = param_mention(message, &len)) != NULL) {
+    while ((colon = sql_mention(message, &len)) != NULL) {
         const struct param_value *value = find_value(values, count, colon + 1, len);
 
         buf_add(out, message, (size_t)(colon - message));

@@ -9,23 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/definition.h"
-
-enum { PARAM_VALUE_MAX = 4096 }; /* bytes of one value; a list has up to PARAM_LIST_MAX */
-
-/* Whether `text` is a value of the parameter's type (for enum: one of its allowed ones), or a list
- * of such values. */
-bool param_accepts(const struct param *param, const char *text);
-
-/* The same for one value, of a list too. */
-bool param_accepts_value(const struct param *param, const char *text);
-/* Whether values of the type have an order: they may have `min` and `max`. */
-bool param_has_order(enum param_type type);
-/* Compare two such values, in the order of the type: below 0, 0, above 0. */
-int param_compare(const struct definition *def, enum param_type type, const char *a, const char *b);
-
-/* The first :Name of a message (`::` is none): points at its colon, NULL if there is none.
- * *ret_len is the length of the name behind the colon: letters, digits and _. */
-const char *param_mention(const char *message, size_t *ret_len);
+#include "core/param_check.h"
 
 /* Append the parameter's default as it would be taken now: 1, or 0 without one; -E_PARAM if it
  * would be refused. */
@@ -40,15 +24,6 @@ int param_default(const struct definition *def, const struct param *param, int64
  * empty list. A list is written as param_list_add() does. */
 int params_canonical(const struct definition *def, const json_t *given, int64_t now_ms,
                      char **ret_canonical, struct err *err);
-
-/* A value to bind: `text` is NULL for SQL NULL. */
-struct param_value {
-    const char *name; /* borrowed from the definition */
-    enum param_type type;
-    char *text;   /* owned */
-    bool list;    /* `text` is NULL, or … */
-    size_t count; /* … so many values one behind the other, each ended by a NUL */
-};
 
 /* The values of all the definition's parameters, in its order, from canonical parameters (checked
  * again: the definition may have changed since). *ret_values is yours: params_free() it. */

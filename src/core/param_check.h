@@ -2,14 +2,38 @@
 #ifndef CORE_PARAM_CHECK_H
 #define CORE_PARAM_CHECK_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "base/err.h"
-#include "core/param.h"
+#include "core/definition.h"
 
 enum {
+    PARAM_VALUE_MAX = 4096, /* bytes of one value; a list has up to PARAM_LIST_MAX */
     PARAM_SHOWN_TEXT = 52,  /* of a caller's text, as a message repeats it */
     PARAM_NAMES_TEXT = 240, /* of the names or values that a message lists */
     PARAM_TAKES_TEXT = 448,
 };
+
+/* A value to bind: `text` is NULL for SQL NULL. */
+struct param_value {
+    const char *name; /* borrowed from the definition */
+    enum param_type type;
+    char *text;   /* owned */
+    bool list;    /* `text` is NULL, or … */
+    size_t count; /* … so many values one behind the other, each ended by a NUL */
+};
+
+/* Whether `text` is a value of the parameter's type (for enum: one of its allowed ones), or a list
+ * of such values. */
+bool param_accepts(const struct param *param, const char *text);
+
+/* The same for one value, of a list too. */
+bool param_accepts_value(const struct param *param, const char *text);
+/* Whether values of the type have an order: they may have `min` and `max`. */
+bool param_has_order(enum param_type type);
+/* Compare two such values, in the order of the type: below 0, 0, above 0. */
+int param_compare(const struct definition *def, enum param_type type, const char *a, const char *b);
 
 /* What the parameter takes, for messages: "an integer such as 42". */
 void param_takes(const struct param *param, char out[PARAM_TAKES_TEXT]);

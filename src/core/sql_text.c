@@ -294,3 +294,26 @@ void sql_find_aliases(const char *text, const char *const *names, size_t count, 
                     strncasecmp(token.text, "as", token.len) == 0;
     }
 }
+
+static bool is_mention_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+const char *sql_mention(const char *message, size_t *ret_len)
+{
+    const char *colon = message;
+
+    while ((colon = strchr(colon, ':')) != NULL) {
+        size_t colons = strspn(colon, ":"), len = 0;
+
+        while (is_mention_char(colon[colons + len]))
+            len++;
+        if (colons == 1 && len > 0 && !(colon[1] >= '0' && colon[1] <= '9')) {
+            *ret_len = len;
+            return colon;
+        }
+        colon += colons;
+    }
+    return NULL;
+}

@@ -58,6 +58,10 @@ bool sql_is_word(const struct sql_token *token, const char *word);
  * for names[i]. A name that PostgreSQL has cut to its 63 bytes counts too. */
 void sql_find_aliases(const char *text, const char *const *names, size_t count, bool *found);
 
+/* The first :Name of a message (`::` is none): points at its colon, NULL if there is none.
+ * *ret_len is the length of the name behind the colon: letters, digits and _. */
+const char *sql_mention(const char *message, size_t *ret_len);
+
 /* Bytes at text[0 … len) that a name may have behind its first character: letters, digits, _, $
  * and what is not ASCII. */
 size_t sql_name_length(const char *text, size_t len);

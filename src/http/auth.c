@@ -73,7 +73,7 @@ static void session_found(struct exchange *ex)
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }
-    token_cache_keep(server_token_cache(ex->server), cached_token);
+    token_cache_keep(ex->services->token_cache, cached_token);
     enter_with(ex, cached_token);
 }
 
@@ -100,7 +100,7 @@ void auth_token(struct exchange *ex)
 {
     const char *text = given_token(ex);
     struct cached_token *known =
-        text != NULL ? token_cache_find(server_token_cache(ex->server), text) : NULL;
+        text != NULL ? token_cache_find(ex->services->token_cache, text) : NULL;
 
     if (!read_claims(ex, text, known)) {
         cached_token_release(known);

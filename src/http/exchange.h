@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/user.h"
-#include "http/server.h"
+#include "http/services.h"
 #include "http/token.h"
 #include "http/token_cache.h"
 #include "proc/transfers.h"
@@ -20,6 +20,7 @@
 #include "store/store.h"
 
 struct exchange;
+struct server;
 
 /* A handler is a chain of steps, each run on an HTTP thread. A step ends by replying (exactly once)
  * or by awaiting the next step; it returns at once either way. */

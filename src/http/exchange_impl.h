@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/work_queue.h"
 #include "http/exchange.h"
 #include "http/gate.h"
 
@@ -47,11 +46,6 @@ int64_t server_uptime_ms(const struct server *server);
 void server_name_request(struct server *server, char out[GUID_TEXT]);
 /* Of a connection, for its transfers; NULL: no memory. */
 struct peer *server_peer(struct MHD_Connection *connection);
-/* What is remembered of tokens, and of complete reports. */
-struct token_cache *server_token_cache(struct server *server);
-struct status_cache *server_status_cache(struct server *server);
-/* Where argon2id runs: pushing here can be refused. */
-struct work_queue *server_password_queue(struct server *server);
 const struct services *server_services(const struct server *server);
 
 #endif

@@ -60,7 +60,7 @@ static void status_found(struct exchange *ex)
         report_reply_unknown(ex);
         return;
     }
-    status_cache_keep(server_status_cache(ex->server), &find->report, ex->version);
+    status_cache_keep(ex->services->status_cache, &find->report, ex->version);
     reply_status(ex, &find->report, find->position);
 }
 
@@ -74,7 +74,7 @@ void report_status(struct exchange *ex)
         return;
     if (wait >= 0)
         exchange_add_header(ex, "Preference-Applied", "wait=%d", wait);
-    if (status_cache_find(server_status_cache(ex->server), &id, ex->user->id,
+    if (status_cache_find(ex->services->status_cache, &id, ex->user->id,
                           store_version(ex->services->store, &id), &known))
         reply_status(ex, &known, 0);
     else

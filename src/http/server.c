@@ -14,9 +14,6 @@
 #include "http/gate.h"
 #include "http/idle.h"
 #include "http/listener.h"
-#include "http/status_cache.h"
-#include "http/token_cache.h"
-#include "http/user.h"
 
 enum {
     STALLED_S = 60, /* a client that stops within a request, or takes no more of the answer */
@@ -42,9 +39,6 @@ struct server {
     struct services services;
     struct http_thread *threads;
     int thread_count; /* those that have been started */
-    struct work_queue *password_queue;
-    struct token_cache *token_cache;
-    struct status_cache *status_cache;
     struct listener *listener;
     struct idle_list *idle;
     int64_t began_ms;         /* monotonic */
@@ -279,16 +273,10 @@ int server_new(const struct services *services, struct server **ret, struct err 
     id = guid_new();
     guid_format(&id, server->first_id);
     gate_init(&server->gate);
-    server->password_queue = user_password_queue_new();
-    server->token_cache = token_cache_new();
-    server->status_cache = status_cache_new();
     server->idle = idle_list_new();
     rc = listener_new(services->config->listen.text, &server->listener, err);
-    if (rc == 0 &&
-        (server->token_cache == NULL || server->status_cache == NULL || server->idle == NULL))
+    if (rc == 0 && server->idle == NULL)
         rc = err_set(err, -E_NOMEM, "start the server: out of memory");
-    if (rc == 0 && server->password_queue == NULL)
-        rc = err_set(err, -E_NOMEM, "start the threads that check passwords: out of memory");
     if (rc == 0)
         rc = start_threads(server, err);
     if (rc != 0) {
@@ -337,9 +325,6 @@ void server_free(struct server *server)
     }
     free(server->threads);
     listener_free(server->listener);
-    work_queue_free(server->password_queue);
-    token_cache_free(server->token_cache);
-    status_cache_free(server->status_cache);
     idle_list_free(server->idle);
     gate_done(&server->gate);
     free(server);
@@ -364,21 +349,6 @@ void server_name_request(struct server *server, char out[GUID_TEXT])
     memcpy(out, server->first_id, GUID_TEXT);
     for (int i = GUID_TEXT - 2; i >= GUID_TEXT - 13; i--, count >>= 4)
         out[i] = digits[count & 15];
-}
-
-struct token_cache *server_token_cache(struct server *server)
-{
-    return server->token_cache;
-}
-
-struct status_cache *server_status_cache(struct server *server)
-{
-    return server->status_cache;
-}
-
-struct work_queue *server_password_queue(struct server *server)
-{
-    return server->password_queue;
 }
 
 const struct services *server_services(const struct server *server)

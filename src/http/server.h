@@ -3,44 +3,10 @@
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
-#include <stdint.h>
-
 #include "base/err.h"
-#include "core/catalog.h"
-#include "core/config.h"
-#include "proc/auditor.h"
-#include "proc/choices.h"
-#include "proc/deletion.h"
-#include "proc/supervisor.h"
-#include "proc/transfers.h"
-#include "proc/waiters.h"
-#include "spool/spool.h"
-#include "store/store.h"
+#include "http/services.h"
 
-struct receipt_keys;
-struct health;
-struct router;
 struct server;
-struct token_key;
-
-/* What the handlers work with; all borrowed until server_free(). */
-struct services {
-    const struct config *config;
-    struct store *store;
-    struct spool *spool;
-    struct catalog *catalog;
-    struct supervisor *supervisor;
-    struct choices *choices;
-    struct purger *purger;
-    struct auditor *auditor;
-    struct waiters *waiters;
-    struct health *health;
-    struct transfers *transfers;
-    const struct token_key *key;
-    const struct receipt_keys *receipt_keys;
-    const char *node;            /* of receipts: this machine's name */
-    const struct router *router; /* NULL: the API's own routes */
-};
 
 /* Bind config->listen and serve. -E_CONFIG if it can't be bound, saying why. *ret is yours:
  * server_free(). */

@@ -188,7 +188,7 @@ static void user_looked_up(struct exchange *ex)
             login->user_id = user->id;
     }
     exchange_await(ex, password_checked);
-    if (work_queue_push(server_password_queue(ex->server), &login->item))
+    if (work_queue_push(ex->services->passwords, &login->item))
         return;
     err_set(&ex->err, -E_BUSY, "Too many logins at the same time: try again in a moment.");
     exchange_reply_error(ex, &ex->err, NULL);

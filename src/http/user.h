@@ -7,7 +7,8 @@
 /* First steps of the routes (see http/router.c). */
 exchange_step user_login, user_refresh;
 
-/* The threads that check passwords for user_login(), off the HTTP threads; NULL: no memory. */
+/* The threads that run argon2id for user_login(), off the HTTP threads: pushing can be refused.
+ * NULL: no memory. */
 struct work_queue *user_password_queue_new(void);
 
 #endif

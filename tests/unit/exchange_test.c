@@ -173,6 +173,7 @@ static const struct router router = {routes, sizeof(routes) / sizeof(routes[0])}
 struct fixture {
     struct config config;
     char listen[32];
+    struct token_cache *token_cache;
     struct server *server;
     const char *url;
 };
@@ -191,6 +192,7 @@ static int setup(void **state)
     f->config.connections.number = 100;
     shared.work_queue = work_queue_new(&spec);
     sem_init(&shared.held, 0, 0);
+    services.token_cache = f->token_cache = token_cache_new();
     assert_int_equal(server_new(&services, &f->server, &err), 0);
     f->url = server_url(f->server);
     *state = f;
@@ -202,6 +204,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     server_free(f->server);
+    token_cache_free(f->token_cache);
     work_queue_free(shared.work_queue);
     free(f);
     return 0;

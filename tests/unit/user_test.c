@@ -45,6 +45,8 @@ struct fixture {
     struct token_key *key;
     struct store *store;
     struct spool *spool;
+    struct token_cache *token_cache;
+    struct work_queue *passwords;
     struct server *server;
     const char *url;
 };
@@ -121,6 +123,8 @@ static int setup(void **state)
     services.key = f->key;
     services.store = f->store;
     services.spool = f->spool;
+    services.token_cache = f->token_cache = token_cache_new();
+    services.passwords = f->passwords = user_password_queue_new();
     assert_int_equal(server_new(&services, &f->server, &err), 0);
     f->url = server_url(f->server);
     add_user(f, "ann");
@@ -134,6 +138,8 @@ static int teardown(void **state)
     char command[128];
 
     server_free(f->server);
+    work_queue_free(f->passwords);
+    token_cache_free(f->token_cache);
     store_free(f->store);
     spool_free(f->spool);
     token_key_free(f->key);

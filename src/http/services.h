@@ -1,0 +1,46 @@
+/* src/http/services.h -- what the handlers of requests work with. */
+#ifndef HTTP_SERVICES_H
+#define HTTP_SERVICES_H
+
+#include "base/work_queue.h"
+#include "core/catalog.h"
+#include "core/config.h"
+#include "http/status_cache.h"
+#include "http/token_cache.h"
+#include "proc/auditor.h"
+#include "proc/choices.h"
+#include "proc/deletion.h"
+#include "proc/supervisor.h"
+#include "proc/transfers.h"
+#include "proc/waiters.h"
+#include "spool/spool.h"
+#include "store/store.h"
+
+struct receipt_keys;
+struct health;
+struct router;
+struct token_key;
+
+/* All of it is made by who makes the server, and borrowed until server_free(). */
+struct services {
+    const struct config *config;
+    struct store *store;
+    struct spool *spool;
+    struct catalog *catalog;
+    struct supervisor *supervisor;
+    struct choices *choices;
+    struct purger *purger;
+    struct auditor *auditor;
+    struct waiters *waiters;
+    struct health *health;
+    struct transfers *transfers;
+    struct token_cache *token_cache;
+    struct status_cache *status_cache;
+    struct work_queue *passwords; /* user_password_queue_new() */
+    const struct token_key *key;
+    const struct receipt_keys *receipt_keys;
+    const char *node;            /* of receipts: this machine's name */
+    const struct router *router; /* NULL: the API's own routes */
+};
+
+#endif

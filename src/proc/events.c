@@ -1,0 +1,114 @@
+/* src/proc/events.c -- the table of those who are told of each change. */
+#include "proc/events.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+
+struct events {
+    struct store *store;
+    struct waiters *waiters;
+    struct transfers *transfers;
+    _Atomic(struct supervisor *) supervisor; /* NULL: it has not begun */
+    _Atomic(struct purger *) purger;
+};
+
+static void tell_supervisor(struct events *events, const struct store_change *change)
+{
+    struct supervisor *supervisor = events->supervisor;
+
+    if (supervisor == NULL)
+        return;
+    supervisor_on_change(supervisor, change);
+    if (change != NULL && change->state == REPORT_QUEUED)
+        supervisor_wake(supervisor);
+}
+
+/* By the node that has done it. */
+static void log_change(struct events *events, const struct store_change *change)
+{
+    char reference[GUID_TEXT];
+
+    (void)events;
+    if (change == NULL || change->heard || change->released)
+        return;
+    guid_format(&change->id, reference);
+    log_info("report.state", "reference=%s state=%s", reference, report_state_name(change->state));
+}
+
+static void end_transfers(struct events *events, const struct store_change *change)
+{
+    if (change != NULL && change->state == REPORT_DELETING)
+        transfers_end(events->transfers, &change->id);
+}
+
+/* Another node may have finished reports, and be gone. */
+static void tell_purger(struct events *events, const struct store_change *change)
+{
+    if (change == NULL)
+        events_report_finished(events, store_now_ms(events->store));
+}
+
+static void wake_waiters(struct events *events, const struct store_change *change)
+{
+    if (change != NULL)
+        waiters_notify(events->waiters, &change->id);
+    else
+        waiters_notify_all(events->waiters);
+}
+
+/* In this order, each of them of every change, on a thread of the store: none may block. Without a
+ * change (NULL) anything may have changed. What http remembers is not told: it compares versions
+ * (store/remember.h). */
+static void (*const subscribers[])(struct events *events, const struct store_change *change) = {
+    tell_supervisor,                /* a claim; a query to stop */
+    log_change,      end_transfers, /* before whoever waits sees that the report is deleted */
+    tell_purger,     wake_waiters,
+};
+
+static void on_change(void *context, const struct store_change *change)
+{
+    for (size_t i = 0; i < sizeof(subscribers) / sizeof(subscribers[0]); i++)
+        subscribers[i](context, change);
+}
+
+void events_report_finished(void *context, int64_t expires_ms)
+{
+    struct events *events = context;
+    struct purger *purger = events->purger;
+
+    if (purger != NULL)
+        purger_expect(purger, expires_ms);
+}
+
+void events_add_supervisor(struct events *events, struct supervisor *supervisor)
+{
+    CHECK(events->supervisor == NULL);
+    events->supervisor = supervisor;
+}
+
+void events_add_purger(struct events *events, struct purger *purger)
+{
+    CHECK(events->purger == NULL);
+    events->purger = purger;
+}
+
+struct events *events_new(struct store *store, struct waiters *waiters, struct transfers *transfers)
+{
+    struct events *events = calloc(1, sizeof(*events));
+
+    if (events == NULL)
+        return NULL;
+    events->store = store;
+    events->waiters = waiters;
+    events->transfers = transfers;
+    store_listen(store, on_change, events);
+    return events;
+}
+
+void events_free(struct events *events)
+{
+    free(events);
+}

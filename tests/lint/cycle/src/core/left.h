@@ -1,0 +1,1 @@
+/* src/core/left.h -- the header needs nothing, … */

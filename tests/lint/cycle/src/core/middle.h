@@ -1,0 +1,2 @@
+/* src/core/middle.h -- … which needs the right, … */
+#include "core/right.h"

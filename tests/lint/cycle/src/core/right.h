@@ -1,0 +1,2 @@
+/* src/core/right.h -- … which needs the left. */
+#include "core/left.h"
