@@ -32,10 +32,11 @@ LIBS = $(PKG_LIBS) -lm
 # What a command is echoed as: its step and its target, or in full with V=1.
 say = @$(if $(V),,echo "  $(1)	$@";)
 
-SRC := $(filter-out src/cli/reportctl%.c src/main.c,$(wildcard src/*/*.c))
-CTL_SRC := $(wildcard src/cli/reportctl*.c)
+# Three programs: a main.c in each of three folders; what they share is in the library.
+SRC := $(filter-out src/cli/main.c src/ctl/% src/demo/%,$(wildcard src/*/*.c))
+CTL_OBJ := $(patsubst src/%.c,$(O)/obj/%.o,$(wildcard src/ctl/*.c))
+DEMO_OBJ := $(patsubst src/%.c,$(O)/obj/%.o,$(wildcard src/demo/*.c)) $(O)/obj/demo/files.o
 OBJ := $(SRC:src/%.c=$(O)/obj/%.o)
-CTL_OBJ := $(CTL_SRC:src/%.c=$(O)/obj/%.o)
 LIB := $(O)/libreportd.a
 UNIT := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/*_test.c)) \
 	$(patsubst tests/contract/%.c,$(O)/tests/%,$(wildcard tests/contract/*_test.c))
@@ -48,7 +49,7 @@ all: build
 
 include tools/targets.mk
 
-build: programs ## Build reportd and reportctl into build/MODE (the default)
+build: programs ## Build reportd, reportctl and reportd-demo into build/MODE (the default)
 
 $(O)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -64,11 +65,14 @@ $(O)/obj/http/common.o: src/http/openapi.json
 
 include tests/fuzz/Makefile.inc
 
-$(O)/reportd: $(O)/obj/main.o $(LIB)
+$(O)/reportd: $(O)/obj/cli/main.o $(LIB)
 	$(call say,LD) $(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS)
 
 $(O)/reportctl: $(CTL_OBJ) $(LIB)
 	$(call say,LD) $(CC) $(ALL_LDFLAGS) $^ -o $@ $(CTL_LIBS)
+
+$(O)/reportd-demo: $(DEMO_OBJ) $(LIB)
+	$(call say,LD) $(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS)
 
 $(O)/tests/%: tests/unit/%.c $(LIB)
 	@mkdir -p $(@D)
@@ -78,4 +82,4 @@ $(O)/tests/%: tests/contract/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(call say,CC) $(CC) $(ALL_CFLAGS) -MMD -MP -Itests $< $(LIB) -o $@ $(ALL_LDFLAGS) $(LIBS) $(TEST_LIBS)
 
--include $(OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(O)/obj/main.d $(UNIT:=.d)
+-include $(OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(O)/obj/cli/main.d $(DEMO_OBJ:.o=.d) $(UNIT:=.d)

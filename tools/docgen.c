@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/reportctl.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "core/report.h"
+#include "ctl/ctl.h"
 #include "proc/states.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))

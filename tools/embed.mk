@@ -1,8 +1,6 @@
-# tools/embed.mk -- put the demo's schema and reports into the binary. Include it after LIB is defined.
+# tools/embed.mk -- put the demo's schema and reports into reportd-demo.
 
-$(LIB): $(O)/obj/cli/demo_files.o
-
-$(O)/obj/cli/demo_files.o: src/cli/demo_files.S demo/schema.sql reports/EntityBalanceReport.sql \
+$(O)/obj/demo/files.o: src/demo/files.S demo/schema.sql reports/EntityBalanceReport.sql \
 		reports/TransactionSummary.sql reports/DistributionReconciliation.sql
 	@mkdir -p $(@D)
 	$(call say,AS) $(CC) -c $< -o $@

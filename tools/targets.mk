@@ -12,7 +12,7 @@ deps-if-missing:
 	@tools/deps --if-missing
 
 programs: deps-if-missing
-	@$(MAKE) --no-print-directory $(O)/reportd $(O)/reportctl
+	@$(MAKE) --no-print-directory $(O)/reportd $(O)/reportctl $(O)/reportd-demo
 
 unit-programs: deps-if-missing
 	@$(MAKE) --no-print-directory $(UNIT)
@@ -70,7 +70,7 @@ bench-deps: ## Install what the bench needs (Debian packages, peers from npm int
 PREFIX ?= /usr/local
 install: programs ## Install programs, man pages and the systemd unit under PREFIX
 	install -D -m 755 $(O)/reportd $(DESTDIR)$(PREFIX)/bin/reportd
-	install -D -m 755 $(O)/reportctl $(DESTDIR)$(PREFIX)/bin/reportctl
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(O)/reportctl $(O)/reportd-demo
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/reportd.1 man/reportctl.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/reportd.conf.5
 	sed 's|/usr/local/|$(PREFIX)/|' etc/reportd.service | \

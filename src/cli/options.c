@@ -109,3 +109,11 @@ int options_read(const struct verb_line *line, int argc, char **argv)
     }
     return rc == 0 ? 0 : options_wrong(line->verb, "%s", err.text) + 1;
 }
+
+int options_flush(const char *verb, int status)
+{
+    if ((fflush(stdout) == 0 && ferror(stdout) == 0) || status != EXIT_GOOD)
+        return status;
+    fprintf(stderr, "reportd %s: cannot write standard output\n", verb);
+    return EXIT_FAILED;
+}

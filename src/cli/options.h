@@ -46,4 +46,8 @@ int options_wrong(const char *verb, const char *format, ...) __attribute__((form
         EXIT_USAGE;                                                                                \
     })
 
+/* The exit status after `status` of a verb: EXIT_FAILED, and why on standard error, if what it
+ * printed cannot be written. */
+int options_flush(const char *verb, int status);
+
 #endif

@@ -402,7 +402,8 @@ def test_a_wrong_command_line_is_told_and_makes_nothing(tmp_path, words, complai
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_binary_carries_its_reports_wherever_it_is(tmp_path):
+def test_the_programs_carry_their_reports_wherever_they_are(tmp_path):
+    shutil.copy(REPORTD.with_name("reportd-demo"), tmp_path)
     binary = shutil.copy(REPORTD, tmp_path / "elsewhere")
     done = subprocess.run([binary, "demo", "made", "--entities", "1"], text=True, capture_output=True,
                           cwd=tmp_path, timeout=GENERATED_WITHIN)

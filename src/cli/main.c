@@ -1,0 +1,66 @@
+/* src/cli/main.c -- reportd: find the verb, run it. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/descriptors.h"
+#include "base/nearest.h"
+#include "base/version.h"
+#include "cli/options.h"
+#include "cli/verbs.h"
+
+static const struct {
+    const char *name, *what;
+    int (*run)(int argc, char **argv);
+} verbs[] = {
+#define X(name, arguments, what) {#name, what, verb_##name},
+    VERBS(X)
+#undef X
+};
+
+static void usage(FILE *out)
+{
+    fprintf(out, "reportd -- an asynchronous report server\n\n"
+                 "usage: reportd VERB [ARGUMENTS]\n       reportd VERB --help\n\n");
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].what);
+    fprintf(out, "\n  --version   print the version\n  -h, --help  print this\n");
+}
+
+static int run(int argc, char **argv)
+{
+    struct nearest nearest = {.typed = argv[1]};
+    char words[NEAREST_TEXT];
+    static char fsck[] = "fsck";
+
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        usage(stdout);
+        return EXIT_GOOD;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("reportd %s\n", REPORTD_VERSION);
+        return EXIT_GOOD;
+    }
+    if (argv[1][0] == '-')
+        return options_wrong("", "there is no option %s", argv[1]);
+    if (strcmp(argv[1], "audit") == 0) /* as fsck was called */
+        argv[1] = fsck;
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return verbs[i].run(argc - 1, argv + 1);
+        nearest_try(&nearest, verbs[i].name);
+    }
+    return options_wrong("", "there is no verb '%s'%s", argv[1],
+                         nearest_words(&nearest, "", words));
+}
+
+int main(int argc, char **argv)
+{
+    descriptors_fill_standard();
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error, as a full disk is */
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    return options_flush(argv[1], run(argc, argv));
+}

@@ -1,0 +1,343 @@
+/* src/ctl/api.c -- calls of the API with tokens. */
+#include "ctl/api.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/guid.h"
+#include "base/str.h"
+#include "ctl/credentials.h"
+
+struct api {
+    struct http *http;
+    struct credentials credentials;
+    struct http_answer answer; /* the last one */
+    json_t *refusal;           /* its JSON, if it was one */
+    bool json;
+};
+
+/* What a status means here; one that is not listed is a refusal like any other. */
+static const struct {
+    long status;
+    int code;
+} refusals[] = {
+    {401, -E_AUTH},         {403, -E_FORBIDDEN}, {404, -E_UNKNOWN_REFERENCE},
+    {409, -E_NOT_COMPLETE}, {422, -E_PARAM},     {429, -E_LIMIT},
+    {502, -E_BUSY},         {503, -E_BUSY},      {504, -E_BUSY},
+};
+
+static int refusal_code(long status)
+{
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        if (refusals[i].status == status)
+            return refusals[i].code;
+    }
+    return -E_SOURCE;
+}
+
+/* The server's words: of the envelope, or of problem details (RFC 9457); NULL if there are none. */
+static const char *words_of(const json_t *answer)
+{
+    static const char *const members[] = {"message", "detail", "title"};
+
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        const char *words = json_string_value(json_object_get(answer, members[i]));
+
+        if (words != NULL && words[0] != '\0')
+            return words;
+    }
+    return NULL;
+}
+
+/* The answer is an error: its words into err. */
+static int refuse(struct http *http, const struct http_answer *answer, json_t **ret_json,
+                  struct err *err)
+{
+    const char *location = http_header(http, "Location");
+    const char *words;
+
+    if (answer->status >= 300 && answer->status < 400 && location != NULL)
+        return err_set(err, -E_BUSY, "%s sends on to %s; log in with --server as it says there",
+                       http_server(http), location);
+    *ret_json = json_loadb(buf_str(&answer->body), answer->body.len, 0, NULL);
+    words = words_of(*ret_json);
+    if (words != NULL)
+        return err_set(err, refusal_code(answer->status), "%s", words);
+    return err_set(err, -E_BUSY, "%s answers with status %ld and no words; is it a reportd?",
+                   http_server(http), answer->status);
+}
+
+/* Read a pair of tokens out of an answer; -E_BUSY if they are not in it. */
+static int take_tokens(const struct http *http, const struct http_answer *answer,
+                       struct credentials *credentials, struct err *err)
+{
+    json_t *pair = json_loadb(buf_str(&answer->body), answer->body.len, 0, NULL);
+    const char *access = json_string_value(json_object_get(pair, "accessToken"));
+    const char *refresh = json_string_value(json_object_get(pair, "refreshToken"));
+    char *new_access = access != NULL ? strdup(access) : NULL;
+    char *new_refresh = refresh != NULL ? strdup(refresh) : NULL;
+
+    json_decref(pair);
+    if (new_access == NULL || new_refresh == NULL) {
+        free(new_access);
+        free(new_refresh);
+        return err_set(err, -E_BUSY, "%s does not answer with tokens; is it a reportd?",
+                       http_server(http));
+    }
+    free(credentials->access_token);
+    free(credentials->refresh_token);
+    credentials->access_token = new_access;
+    credentials->refresh_token = new_refresh;
+    return 0;
+}
+
+/* Ask for a pair of tokens with `body` and put it into `credentials`. Never repeated: a failed
+ * login counts, and a refresh token used twice ends its session. */
+static int get_tokens(struct http *http, const char *path, json_t *body,
+                      struct credentials *credentials, struct err *err)
+{
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct http_request request = {
+        .method = "POST", .path = path, .body = text, .token = credentials->access_token};
+    struct http_answer answer;
+    json_t *json = NULL;
+    int rc;
+
+    if (text == NULL)
+        return err_set(err, -E_INVALID, "user and password must be UTF-8");
+    rc = http_send(http, &request, &answer, err);
+    if (rc == 0)
+        rc = answer.status == 200 ? take_tokens(http, &answer, credentials, err)
+                                  : refuse(http, &answer, &json, err);
+    json_decref(json);
+    http_answer_done(&answer);
+    free(text);
+    return rc;
+}
+
+int api_login(const char *server, const char *user, const char *password, struct err *err)
+{
+    struct credentials credentials = {.server = NULL};
+    struct http *http;
+    json_t *body;
+    int lock;
+    int rc = http_new(server, &http, err);
+
+    if (rc != 0)
+        return rc;
+    if (http_is_exposed(http))
+        fprintf(stderr, "reportctl: warning: %s is not encrypted; others may read the password\n",
+                http_server(http));
+    body = json_pack("{ss ss}", "username", user, "password", password);
+    rc = get_tokens(http, "/User/Login", body, &credentials, err);
+    if (rc == 0)
+        rc = credentials_lock(&lock, err);
+    if (rc == 0) {
+        credentials.server = strdup(http_server(http));
+        credentials.user = strdup(user);
+        rc = credentials.server != NULL && credentials.user != NULL
+                 ? credentials_save(&credentials, err)
+                 : err_set(err, -E_NOMEM, "out of memory");
+        close(lock);
+    }
+    json_decref(body);
+    credentials_done(&credentials);
+    http_free(http);
+    return rc;
+}
+
+/* -E_AUTH if the user asks for another server than the tokens are of. */
+static int check_server(const struct api *api, const char *server, struct err *err)
+{
+    struct http *other;
+    int rc;
+
+    if (server == NULL)
+        return 0;
+    rc = http_new(server, &other, err);
+    if (rc != 0)
+        return rc;
+    if (!str_eq(http_server(other), http_server(api->http)))
+        rc = err_set(err, -E_AUTH, "logged in at %s, not at %s; run: reportctl login --server %s",
+                     http_server(api->http), http_server(other), http_server(other));
+    http_free(other);
+    return rc;
+}
+
+int api_open(const struct ctl_options *options, struct api **ret, struct err *err)
+{
+    struct api *api = calloc(1, sizeof(*api));
+    int rc;
+
+    if (api == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    api->json = options->json != NULL;
+    rc = credentials_load(&api->credentials, err);
+    if (rc == 0)
+        rc = http_new(api->credentials.server, &api->http, err);
+    if (rc == 0)
+        rc = check_server(api, options->server, err);
+    if (rc != 0) {
+        api_free(api);
+        return rc;
+    }
+    *ret = api;
+    return 0;
+}
+
+void api_free(struct api *api)
+{
+    if (api == NULL)
+        return;
+    json_decref(api->refusal);
+    http_answer_done(&api->answer);
+    http_free(api->http);
+    credentials_done(&api->credentials);
+    free(api);
+}
+
+/* Exchange the refresh token, unless another reportctl has just done so: both hold the same pair,
+ * and the second exchange of one refresh token would end the session for both. */
+static int refresh(struct api *api, struct err *err)
+{
+    struct credentials now;
+    json_t *body;
+    int lock;
+    int rc = credentials_lock(&lock, err);
+
+    if (rc != 0)
+        return rc;
+    rc = credentials_load(&now, err);
+    if (rc == 0 && (!str_eq(now.server, api->credentials.server) ||
+                    !str_eq(now.user, api->credentials.user))) {
+        credentials_done(&now);
+        rc = err_set(err, -E_AUTH, "somebody else has logged in meanwhile; run this again");
+    }
+    if (rc == 0 && str_eq(now.access_token, api->credentials.access_token)) {
+        body = json_pack("{ss}", "refreshToken", now.refresh_token);
+        rc = get_tokens(api->http, "/User/RefreshToken", body, &now, err);
+        json_decref(body);
+        if (rc == 0)
+            rc = credentials_save(&now, err);
+        else if (rc == -E_AUTH)
+            err_set(err, -E_AUTH, "the login has ended; run: reportctl login --server %s -u %s",
+                    now.server, now.user);
+        if (rc != 0)
+            credentials_done(&now);
+    }
+    close(lock);
+    if (rc == 0) {
+        credentials_done(&api->credentials);
+        api->credentials = now;
+    }
+    return rc;
+}
+
+static int send_with_token(struct api *api, struct http_request *request, struct err *err)
+{
+    http_answer_done(&api->answer);
+    request->token = api->credentials.access_token;
+    return http_send(api->http, request, &api->answer, err);
+}
+
+int api_unexpected(const struct api *api, struct err *err)
+{
+    return err_set(err, -E_BUSY, "%s does not answer as a reportd does; is it one?",
+                   http_server(api->http));
+}
+
+/* The answer's JSON; a refusal in a plain envelope is one, too. */
+static int open_envelope(struct api *api, json_t **ret_envelope, struct err *err)
+{
+    json_t *envelope =
+        json_loadb(buf_str(&api->answer.body), api->answer.body.len, JSON_REJECT_DUPLICATES, NULL);
+    const char *words = words_of(envelope);
+
+    if (!json_is_boolean(json_object_get(envelope, "result"))) {
+        json_decref(envelope);
+        return api_unexpected(api, err);
+    }
+    /* A report's status is a string, whatever `result` says. */
+    if (json_is_false(json_object_get(envelope, "result")) &&
+        !json_is_string(json_object_get(envelope, "data"))) {
+        err_set(err, -E_SOURCE, "%s", words != NULL ? words : "refused without words");
+        api->refusal = envelope;
+        return -E_SOURCE;
+    }
+    *ret_envelope = envelope;
+    return 0;
+}
+
+int api_call(struct api *api, struct http_request *request, json_t **ret_envelope, struct err *err)
+{
+    int rc;
+
+    json_decref(api->refusal);
+    api->refusal = NULL;
+    rc = send_with_token(api, request, err);
+    if (rc == 0 && api->answer.status == 401) {
+        rc = refresh(api, err);
+        if (rc == 0)
+            rc = send_with_token(api, request, err);
+    }
+    if (rc != 0)
+        return rc;
+    if (api->answer.status < 200 || api->answer.status > 299)
+        rc = refuse(api->http, &api->answer, &api->refusal, err);
+    else if (ret_envelope != NULL)
+        rc = open_envelope(api, ret_envelope, err);
+    if (api->refusal != NULL && api->json)
+        api_print(api);
+    return rc;
+}
+
+void api_print(const struct api *api)
+{
+    printf("%s\n", buf_str(&api->answer.body));
+}
+
+const json_t *api_refusal(const struct api *api)
+{
+    return api->refusal;
+}
+
+int api_tries(const struct api *api)
+{
+    return api->answer.tries;
+}
+
+struct http *api_http(struct api *api)
+{
+    return api->http;
+}
+
+int api_reference_path(const char *resource, const char *reference, char path[API_PATH_MAX],
+                       struct err *err)
+{
+    struct guid id;
+    char text[GUID_TEXT];
+
+    if (!guid_parse(reference, &id))
+        return err_set(err, -E_INVALID,
+                       "'%s' is no reference; submit prints one and list shows yours", reference);
+    guid_format(&id, text);
+    snprintf(path, API_PATH_MAX, "/%s?reference=%s", resource, text);
+    return 0;
+}
+
+int api_add_query(struct buf *path, const char *name, const char *value, struct err *err)
+{
+    char *escaped;
+
+    if (value == NULL)
+        return 0;
+    escaped = curl_easy_escape(NULL, value, 0);
+    if (escaped == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    buf_add_format(path, "%s%s=%s", path->data[path->len - 1] == '?' ? "" : "&", name, escaped);
+    curl_free(escaped);
+    return buf_failed(path) ? err_set(err, -E_INVALID, "the filters are too long") : 0;
+}

@@ -1,0 +1,52 @@
+/* src/ctl/api.h -- calls of the API as the user who is logged in: tokens, errors. */
+#ifndef CTL_API_H
+#define CTL_API_H
+
+#include <jansson.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "ctl/ctl.h"
+#include "ctl/http.h"
+
+struct api;
+
+/* Log in at `server` and save the tokens. -E_AUTH if the server refuses, with its words. */
+int api_login(const char *server, const char *user, const char *password, struct err *err);
+
+/* Open the server that login saved; -E_AUTH if there is none, or if --server is another one: a
+ * token goes to no server but its own. *ret is yours: api_free(). */
+int api_open(const struct ctl_options *options, struct api **ret, struct err *err);
+void api_free(struct api *api); /* NULL is fine */
+
+/* Send it with the access token, which is replaced once if the server calls it expired. 0: the
+ * server did it, and *ret_envelope (if not NULL) is the answer's JSON, yours to json_decref().
+ * Else -E_*, with the server's words and what to do: -E_AUTH, -E_LIMIT, -E_UNKNOWN_REFERENCE (also
+ * for an unknown report name), -E_BUSY (no server), -E_CANCELLED, -E_IO, and others for a refusal.
+ * With --json a refusal is printed as it came. */
+int api_call(struct api *api, struct http_request *request, json_t **ret_envelope, struct err *err);
+
+/* Print the last answer's body as it came: for --json. */
+void api_print(const struct api *api);
+
+/* The last answer is a success, but not one that a reportd gives: -E_BUSY, with words. */
+int api_unexpected(const struct api *api, struct err *err);
+
+/* The last answer: JSON of a refusal, or NULL (borrowed until the next call), and how often it took
+ * to send it. */
+const json_t *api_refusal(const struct api *api);
+int api_tries(const struct api *api);
+
+struct http *api_http(struct api *api); /* for the answer's headers; borrowed */
+
+/* "/Report?reference=…" for a reference typed by the user, made lower case, into `path`; -E_INVALID
+ * if it is none. `resource` is "Report" or "Report/Status". */
+enum { API_PATH_MAX = 128 };
+int api_reference_path(const char *resource, const char *reference, char path[API_PATH_MAX],
+                       struct err *err);
+enum { API_QUERY_MAX = 1024 };
+/* Append name=value, percent-encoded, to a path that has a '?'; NULL: nothing. -E_INVALID: too long
+ * for the buffer. */
+int api_add_query(struct buf *path, const char *name, const char *value, struct err *err);
+
+#endif

@@ -1,0 +1,110 @@
+/* src/ctl/ctl.h -- reportctl's own words: exit statuses, options, commands, each one table.
+ */
+#ifndef CTL_H
+#define CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Exit statuses: name, number, words for --help and the man page. */
+#define CTL_EXITS(X)                                                                               \
+    X(GOOD, 0, "Done")                                                                             \
+    X(FAILED, 1, "The report ended in error, or the server refused the request")                   \
+    X(USAGE, 2, "The command line is wrong")                                                       \
+    X(UNREACHABLE, 3, "The server cannot be reached or is unavailable")                            \
+    X(AUTH, 4, "Not logged in, or the server does not let you in")                                 \
+    X(LIMIT, 5, "A limit is reached: delete a report, or try again later")                         \
+    X(LOCAL, 6, "A local file cannot be read or written, or a download arrived damaged")           \
+    X(UNKNOWN, 7, "The server knows no such reference or report type")                             \
+    X(INTERRUPTED, 130, "Interrupted (by SIGTERM: 143, by SIGHUP: 129)")
+
+enum ctl_exit {
+#define X(name, number, what) CTL_##name = number,
+    CTL_EXITS(X)
+#undef X
+};
+
+/* Options: member of struct ctl_options, letter (how a command lists it), long name, argument. A
+ * capital letter has no short form. */
+#define CTL_OPTIONS(X)                                                                             \
+    X(server, 'S', "server", "URL", "The server, for example https://reports.example.org")         \
+    X(json, 'J', "json", NULL, "Print what the server answered, as JSON")                          \
+    X(help, 'h', "help", NULL, "Print help, of the command if one is given")                       \
+    X(version, 'V', "version", NULL, "Print the version")                                          \
+    X(user, 'u', "user", "USER", "The name to log in with")                                        \
+    X(wait, 'W', "wait", NULL, "Wait until the report has finished")                               \
+    X(key, 'K', "key", "KEY", "Idempotency-Key: the same key never makes a second report")         \
+    X(output, 'o', "output", "FILE", "Write the result to FILE; - or none: standard output")       \
+    X(state, 'T', "state", "STATE", "Only reports that are queued, processing, complete or error") \
+    X(name, 'M', "name", "NAME", "Only reports of this type")                                      \
+    X(before, 'B', "before", "TIME",                                                               \
+      "Only reports submitted before this UTC time: 2026-01-31T00:00:00Z or 2026-01-31")           \
+    X(dry_run, 'D', "dry-run", NULL, "Only tell how many would be deleted")                        \
+    X(yes, 'Y', "yes", NULL, "Do not ask before deleting many")                                    \
+    X(receipt, 'R', "receipt", "FILE", "Save the server's receipt in FILE; -: standard output")    \
+    X(page, 'P', "page", "N", "Which page, from 1")                                                \
+    X(page_size, 'N', "page-size", "N", "Reports a page, 100 unless told, 1000 at most")
+
+/* The options as given: NULL where not given, "" for one that takes no argument. */
+struct ctl_options {
+#define X(member, letter, name, argument, what) const char *member;
+    CTL_OPTIONS(X)
+#undef X
+};
+
+struct ctl {
+    struct ctl_options options;
+    char **arguments; /* behind the command's name */
+    size_t count;
+};
+
+/* A command does its work and prints its result on standard output: 0, or -E_* with the words for
+ * the user in `err`; main() turns the code into the exit status. */
+typedef int ctl_run(struct ctl *ctl, struct err *err);
+
+ctl_run ctl_login;  /* ask for the password, save the tokens */
+ctl_run ctl_logout; /* remove the saved tokens */
+ctl_run ctl_types;  /* what may be run */
+ctl_run ctl_submit; /* submit NAME Key=Value… */
+ctl_run ctl_status; /* status REF */
+ctl_run ctl_wait;   /* wait REF */
+ctl_run ctl_get;    /* get REF */
+ctl_run ctl_delete; /* delete REF, or all that match */
+ctl_run ctl_list;   /* the user's reports */
+ctl_run ctl_do_run; /* submit, wait, get, delete */
+
+/* Commands: name, arguments as the usage shows them, letters of its options (help, version, server
+ * and json are everybody's), least and most arguments, function, one line, more lines. */
+#define CTL_COMMANDS(X)                                                                            \
+    X("login", "", "u", 0, 0, ctl_login, "Log in and keep the tokens",                             \
+      "Asks for what is not given. The password comes from a prompt, or is one line of standard "  \
+      "input when that is no terminal; it is never an argument and never kept.")                   \
+    X("logout", "", "", 0, 0, ctl_logout, "Forget the tokens kept by login", "")                   \
+    X("types", "[NAME.Parameter]", "", 0, 1, ctl_types,                                            \
+      "Show what reports you may run, and their parameters",                                       \
+      "With NAME.Parameter the choices of a parameter that has some: a line of value and label.")  \
+    X("submit", "NAME [Key=Value ...]", "WK", 1, 1000, ctl_submit,                                 \
+      "Submit a report and print its reference",                                                   \
+      "Sent again safely if the connection breaks: an Idempotency-Key is made if none is "         \
+      "given.")                                                                                    \
+    X("status", "REF", "", 1, 1, ctl_status, "Show how far a report is", "")                       \
+    X("wait", "REF", "", 1, 1, ctl_wait, "Wait until a report has finished",                       \
+      "Shows state, queue position, rows and time on standard error.")                             \
+    X("get", "REF", "o", 1, 1, ctl_get, "Fetch the result of a complete report",                   \
+      "With -o the result is written to FILE.part, checked against the server's SHA-256 digest "   \
+      "and then renamed to FILE. What is no plain file, such as a FIFO, is written to. "           \
+      "A broken download goes on where it stopped.")                                               \
+    X("delete", "[REF]", "TMBDYR", 0, 1, ctl_delete, "Delete a report, or all that match",         \
+      "A report is dequeued, cancelled or removed, whatever it takes. Without REF all your "       \
+      "reports that --state, --name and --before match are deleted, up to "                        \
+      "10,000, after asking with their number, unless --yes is given. The receipt is a signed "    \
+      "statement of what was deleted, which reportd receipt checks; it cannot be had again.")      \
+    X("list", "", "TMPN", 0, 0, ctl_list, "List your reports, newest first", "")                   \
+    X("run", "NAME [Key=Value ...]", "o", 1, 1000, ctl_do_run,                                     \
+      "Submit a report, wait, get its result and delete it",                                       \
+      "Interrupting (Ctrl-C) deletes the report before reportctl ends.")
+
+#endif

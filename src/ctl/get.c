@@ -1,0 +1,279 @@
+/* src/ctl/get.c -- fetch a result: into FILE.part, checked, renamed; or to a pipe. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "ctl/commands.h"
+#include "ctl/progress.h"
+#include "ctl/signal.h"
+
+enum {
+    DIGEST_BYTES = 32,
+    DIGEST_TEXT = 45, /* of 32 bytes in base64, with the NUL */
+    RANGE_TEXT = 64,
+    ETAG_TEXT = 160,
+    STALLS_MAX = 3, /* tries that brought nothing, one after the other */
+};
+
+/* A download. It may take several requests: each goes on where the last one broke. */
+struct download {
+    struct http *http;
+    const char *path; /* of the file being written; NULL: standard output */
+    int fd;
+    int64_t len, total;       /* bytes written; bytes in all, 0: not known yet */
+    char last;                /* byte written */
+    bool begun;               /* the present request has brought something */
+    char digest[DIGEST_TEXT]; /* base64 as the server gave it, "" if it gave none */
+    char etag[ETAG_TEXT];     /* "" if the server gave none */
+    EVP_MD_CTX *hash;
+    struct progress progress;
+    struct err err; /* why the writing failed */
+};
+
+static int write_all(struct download *download, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(download->fd, data, len);
+
+        if (n < 0 && errno == EINTR && !signal_came())
+            continue;
+        if (n < 0)
+            return err_errno(&download->err, -E_IO, "cannot write %s",
+                             download->path != NULL ? download->path : "standard output");
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Note the digest out of `sha-256=:BASE64:` (RFC 9530). */
+static void note_digest(struct download *download, const char *header)
+{
+    const char *text = header != NULL ? strstr(header, "sha-256=:") : NULL;
+    const char *end;
+
+    if (text == NULL)
+        return;
+    text += strlen("sha-256=:");
+    end = strchr(text, ':');
+    if (end == NULL || end - text != DIGEST_TEXT - 1)
+        return;
+    memcpy(download->digest, text, DIGEST_TEXT - 1);
+    download->digest[DIGEST_TEXT - 1] = '\0';
+}
+
+/* The whole result comes (again) from its first byte. */
+static int start_over(struct download *download)
+{
+    const char *etag = http_header(download->http, "ETag");
+
+    if (download->len > 0 && (download->path == NULL || ftruncate(download->fd, 0) != 0 ||
+                              lseek(download->fd, 0, SEEK_SET) != 0))
+        return err_set(&download->err, -E_IO, "the result changed while it was fetched; try again");
+    download->len = 0;
+    download->etag[0] = '\0';
+    download->digest[0] = '\0';
+    if (etag != NULL && !str_copy(download->etag, sizeof(download->etag), etag))
+        download->etag[0] = '\0';
+    /* Of a 200 both digests are of the whole; of a 206 only Repr-Digest would be. */
+    note_digest(download, http_header(download->http, "Content-Digest"));
+    note_digest(download, http_header(download->http, "Repr-Digest"));
+    download->total = http_header_number(download->http, "Content-Length", 0);
+    if (EVP_DigestInit_ex(download->hash, EVP_sha256(), NULL) != 1)
+        return err_set(&download->err, -E_NOMEM, "SHA-256 does not start");
+    return 0;
+}
+
+static bool is_result(struct http *http)
+{
+    const char *type = http_header(http, "Content-Type");
+
+    return type != NULL && str_starts(type, "application/json");
+}
+
+static int on_content(void *context, long status, const void *data, size_t len)
+{
+    struct download *download = context;
+
+    if (!download->begun && !is_result(download->http))
+        return -E_IO;
+    if (!download->begun && status == 200 && start_over(download) != 0)
+        return -E_IO;
+    download->begun = true;
+    if (write_all(download, data, len) != 0)
+        return -E_IO;
+    EVP_DigestUpdate(download->hash, data, len);
+    if (len > 0)
+        download->last = ((const char *)data)[len - 1];
+    download->len += (int64_t)len;
+    if (download->path != NULL)
+        progress_bar(&download->progress, download->len, download->total);
+    return 0;
+}
+
+static int check_digest(struct download *download, struct err *err)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE], text[DIGEST_TEXT];
+
+    if (download->digest[0] == '\0')
+        return 0;
+    EVP_DigestFinal_ex(download->hash, digest, NULL);
+    EVP_EncodeBlock(text, digest, DIGEST_BYTES);
+    if (!str_eq((const char *)text, download->digest))
+        return err_set(err, -E_IO,
+                       "the result arrived damaged (its SHA-256 is not what the server "
+                       "says); fetch it again");
+    return 0;
+}
+
+/* One request for the rest, or for the whole if nothing is here yet. */
+static int fetch_once(struct api *api, struct download *download, const char *path, struct err *err)
+{
+    char range[RANGE_TEXT], if_range[ETAG_TEXT + 16];
+    struct http_request request = {
+        .method = "GET", .path = path, .write = on_content, .context = download};
+    int rc;
+
+    download->begun = false;
+    if (download->len > 0 && download->etag[0] != '\0') {
+        snprintf(range, sizeof(range), "Range: bytes=%lld-", (long long)download->len);
+        snprintf(if_range, sizeof(if_range), "If-Range: %s", download->etag);
+        request.headers[0] = range;
+        request.headers[1] = if_range;
+    }
+    rc = api_call(api, &request, NULL, err);
+    /* Not even a 200 of another program, or an empty one, is a result. */
+    if ((rc == 0 || (rc == -E_IO && download->err.code == 0)) && !download->begun)
+        return api_unexpected(api, err);
+    return rc;
+}
+
+static int fetch(struct api *api, struct download *download, const char *path, struct err *err)
+{
+    int stalls = 0;
+    int rc;
+
+    do {
+        int64_t had = download->len;
+
+        if (stalls > 0)
+            http_pause(download->http, stalls);
+        rc = fetch_once(api, download, path, err);
+        if (rc == -E_IO && download->err.code != 0)
+            *err = download->err;
+        stalls = download->len > had ? 1 : stalls + 1;
+    } while (rc == -E_BUSY && stalls < STALLS_MAX && !signal_came());
+    progress_done(&download->progress);
+    return rc == 0 ? check_digest(download, err) : rc;
+}
+
+/* Fetch into `output`.part and rename: whoever sees `output` sees all of it. A file that was there
+ * keeps its mode. */
+static int fetch_file(struct api *api, struct download *download, const char *path,
+                      const char *output, struct err *err)
+{
+    struct buf part;
+    struct stat st;
+    int rc = 0;
+
+    buf_init(&part, 4096);
+    buf_add_format(&part, "%s.part", output);
+    download->path = buf_str(&part);
+    download->fd = open(download->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (download->fd < 0 || buf_failed(&part)) {
+        rc = err_errno(err, -E_IO, "cannot create %s.part", output);
+    } else {
+        rc = fetch(api, download, path, err);
+        if (rc == 0 && stat(output, &st) == 0 && fchmod(download->fd, st.st_mode & 07777) != 0)
+            rc = err_errno(err, -E_IO, "cannot give %s the mode of %s", download->path, output);
+        if (rc == 0 && fsync(download->fd) != 0 && errno != EINVAL)
+            rc = err_errno(err, -E_IO, "cannot write %s", download->path);
+        if (rc == 0 && rename(download->path, output) != 0)
+            rc = err_errno(err, -E_IO, "cannot rename %s to %s", download->path, output);
+        if (rc != 0)
+            unlink(download->path);
+    }
+    if (download->fd >= 0)
+        close(download->fd);
+    buf_done(&part);
+    return rc;
+}
+
+/* What is no plain file, such as a FIFO or /dev/null, is written to and stays what it is. */
+static int fetch_into(struct api *api, struct download *download, const char *path,
+                      const char *output, struct err *err)
+{
+    int rc;
+
+    download->path = output;
+    download->fd = open(output, O_WRONLY | O_CLOEXEC);
+    if (download->fd < 0)
+        return err_errno(err, -E_IO, "cannot open %s", output);
+    rc = fetch(api, download, path, err);
+    close(download->fd);
+    return rc;
+}
+
+/* To standard output; a terminal's next line is not the prompt's. */
+static int fetch_out(struct api *api, struct download *download, const char *path, struct err *err)
+{
+    int rc = fetch(api, download, path, err);
+
+    if (rc == 0 && download->last != '\n' && isatty(download->fd) &&
+        write_all(download, "\n", 1) != 0) {
+        *err = download->err;
+        rc = err->code;
+    }
+    return rc;
+}
+
+static int fetch_to(struct api *api, struct download *download, const char *path,
+                    const char *output, struct err *err)
+{
+    char real[PATH_MAX];
+    struct stat st;
+
+    if (output == NULL || str_eq(output, "-"))
+        return fetch_out(api, download, path, err);
+    if (stat(output, &st) == 0 && !S_ISREG(st.st_mode))
+        return fetch_into(api, download, path, output, err);
+    /* A link stays one: the file that it names is replaced. */
+    return fetch_file(api, download, path, realpath(output, real) != NULL ? real : output, err);
+}
+
+int step_get(struct api *api, const char *reference, const char *output, struct err *err)
+{
+    struct download download = {
+        .http = api_http(api), .fd = STDOUT_FILENO, .hash = EVP_MD_CTX_new()};
+    char path[API_PATH_MAX];
+    int rc = api_reference_path("Report", reference, path, err);
+
+    if (rc == 0 && download.hash == NULL)
+        rc = err_set(err, -E_NOMEM, "out of memory");
+    progress_init(&download.progress);
+    fflush(stdout);
+    if (rc == 0)
+        rc = fetch_to(api, &download, path, output, err);
+    EVP_MD_CTX_free(download.hash);
+    return rc;
+}
+
+int ctl_get(struct ctl *ctl, struct err *err)
+{
+    struct api *api;
+    int rc = api_open(&ctl->options, &api, err);
+
+    if (rc != 0)
+        return rc;
+    rc = step_get(api, ctl->arguments[0], ctl->options.output, err);
+    api_free(api);
+    return rc;
+}

@@ -1,0 +1,281 @@
+/* src/ctl/http.c -- HTTP by libcurl. */
+#include "ctl/http.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/version.h"
+#include "ctl/signal.h"
+
+struct http {
+    CURL *curl;
+    char *server;
+    char reason[CURL_ERROR_SIZE];
+    bool exposed;
+};
+
+/* What curl's callbacks see of one transfer. */
+struct transfer {
+    struct http *http;
+    const struct http_request *request;
+    struct http_answer *answer;
+    bool write_failed;
+};
+
+static bool is_loopback(const char *host)
+{
+    return str_eq(host, "localhost") || str_starts(host, "127.") || str_eq(host, "[::1]");
+}
+
+/* Take the URL apart and put it together again, so that equal servers are equal strings. */
+static int normalise(struct http *http, const char *server, struct err *err)
+{
+    CURLU *url = curl_url();
+    char *scheme = NULL, *host = NULL, *query = NULL, *user = NULL, *whole = NULL;
+    int rc = 0;
+
+    if (url == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    if (curl_url_set(url, CURLUPART_URL, server, 0) != CURLUE_OK ||
+        curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+        curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+        (!str_eq(scheme, "http") && !str_eq(scheme, "https")) ||
+        curl_url_get(url, CURLUPART_QUERY, &query, 0) == CURLUE_OK ||
+        curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK ||
+        curl_url_get(url, CURLUPART_URL, &whole, CURLU_NO_DEFAULT_PORT) != CURLUE_OK) {
+        rc = err_set(err, -E_INVALID,
+                     "'%s' is no server URL; it is written like http://127.0.0.1:8080", server);
+    } else {
+        size_t len = strlen(whole);
+
+        while (len > 0 && whole[len - 1] == '/')
+            len--;
+        http->server = strndup(whole, len);
+        http->exposed = str_eq(scheme, "http") && !is_loopback(host);
+        if (http->server == NULL)
+            rc = err_set(err, -E_NOMEM, "out of memory");
+    }
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(query);
+    curl_free(user);
+    curl_free(whole);
+    curl_url_cleanup(url);
+    return rc;
+}
+
+int http_new(const char *server, struct http **ret, struct err *err)
+{
+    struct http *http = calloc(1, sizeof(*http));
+    int rc;
+
+    if (http == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    rc = normalise(http, server, err);
+    if (rc == 0) {
+        http->curl = curl_easy_init();
+        if (http->curl == NULL)
+            rc = err_set(err, -E_NOMEM, "libcurl cannot start");
+    }
+    if (rc != 0) {
+        http_free(http);
+        return rc;
+    }
+    *ret = http;
+    return 0;
+}
+
+void http_free(struct http *http)
+{
+    if (http == NULL)
+        return;
+    curl_easy_cleanup(http->curl);
+    free(http->server);
+    free(http);
+}
+
+const char *http_server(const struct http *http)
+{
+    return http->server;
+}
+
+bool http_is_exposed(const struct http *http)
+{
+    return http->exposed;
+}
+
+static size_t on_data(char *data, size_t one, size_t len, void *context)
+{
+    struct transfer *transfer = context;
+    long status = 0;
+
+    (void)one;
+    curl_easy_getinfo(transfer->http->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (transfer->request->write != NULL && (status == 200 || status == 206)) {
+        if (transfer->request->write(transfer->request->context, status, data, len) != 0) {
+            transfer->write_failed = true;
+            return 0;
+        }
+        return len;
+    }
+    buf_add(&transfer->answer->body, data, len);
+    return buf_failed(&transfer->answer->body) ? 0 : len;
+}
+
+static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off_t up_total,
+                       curl_off_t up_now)
+{
+    (void)context, (void)total, (void)now, (void)up_total, (void)up_now;
+    return signal_came() ? 1 : 0;
+}
+
+static struct curl_slist *make_headers(const struct http_request *request)
+{
+    struct curl_slist *list = NULL;
+    struct buf line;
+
+    list = curl_slist_append(list, "Version: " API_VERSION);
+    /* Problem details, so that the status tells an unknown reference from a bad parameter. */
+    list = curl_slist_append(list, "Accept: application/json, application/problem+json");
+    if (request->body != NULL)
+        list = curl_slist_append(list, "Content-Type: application/json");
+    if (request->token != NULL) {
+        buf_init(&line, 16384);
+        buf_add_format(&line, "Authorization: %s", request->token);
+        list = curl_slist_append(list, buf_str(&line));
+        buf_done(&line);
+    }
+    for (size_t i = 0; i < HTTP_HEADERS_MAX; i++) {
+        if (request->headers[i] != NULL)
+            list = curl_slist_append(list, request->headers[i]);
+    }
+    return list;
+}
+
+static void set_options(struct transfer *transfer, const char *url, struct curl_slist *headers)
+{
+    const struct http_request *request = transfer->request;
+    CURL *curl = transfer->http->curl;
+
+    curl_easy_reset(curl);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "reportctl/" REPORTD_VERSION);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)HTTP_STALLED_S);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->http->reason);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    if (request->body != NULL)
+        curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, request->body);
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+/* What a transfer came to; `retriable` says whether trying again may help. */
+static int outcome(struct transfer *transfer, CURLcode code, bool *ret_retriable, struct err *err)
+{
+    struct http *http = transfer->http;
+
+    *ret_retriable = false;
+    if (code == CURLE_ABORTED_BY_CALLBACK || signal_came())
+        return err_set(err, -E_CANCELLED, "interrupted");
+    if (transfer->write_failed)
+        return -E_IO; /* `write` knows the words */
+    if (buf_failed(&transfer->answer->body))
+        return err_set(err, -E_BUSY, "the answer of %s is too large", http->server);
+    if (code == CURLE_OK) {
+        curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &transfer->answer->status);
+        *ret_retriable = http_is_unavailable(transfer->answer->status);
+        return 0;
+    }
+    *ret_retriable = code == CURLE_COULDNT_CONNECT || code == CURLE_GOT_NOTHING ||
+                     code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
+                     code == CURLE_PARTIAL_FILE;
+    return err_set(err, -E_BUSY, "cannot reach %s: %s; is it running, is the URL right?",
+                   http->server, http->reason[0] != '\0' ? http->reason : curl_easy_strerror(code));
+}
+
+static int send_once(struct transfer *transfer, bool *ret_retriable, struct err *err)
+{
+    struct curl_slist *headers = make_headers(transfer->request);
+    struct buf url;
+    CURLcode code;
+    int rc;
+
+    transfer->answer->status = 0;
+    transfer->http->reason[0] = '\0';
+    buf_reset(&transfer->answer->body);
+    buf_init(&url, 16384);
+    buf_add_format(&url, "%s%s", transfer->http->server, transfer->request->path);
+    set_options(transfer, buf_str(&url), headers);
+    code = curl_easy_perform(transfer->http->curl);
+    rc = outcome(transfer, code, ret_retriable, err);
+    curl_slist_free_all(headers);
+    buf_done(&url);
+    return rc;
+}
+
+int http_send(struct http *http, const struct http_request *request, struct http_answer *ret,
+              struct err *err)
+{
+    struct transfer transfer = {.http = http, .request = request, .answer = ret};
+    bool retriable;
+    int rc;
+
+    *ret = (struct http_answer){.tries = 0};
+    buf_init(&ret->body, HTTP_BODY_MAX);
+    for (;;) {
+        rc = send_once(&transfer, &retriable, err);
+        ret->tries++;
+        if (!retriable || !request->repeatable || ret->tries == HTTP_TRIES)
+            return rc;
+        http_pause(http, ret->tries);
+    }
+}
+
+void http_answer_done(struct http_answer *answer)
+{
+    buf_done(&answer->body);
+}
+
+bool http_is_unavailable(long status)
+{
+    return status == 502 || status == 503 || status == 504;
+}
+
+void http_pause(struct http *http, int tried)
+{
+    int64_t seconds = http_header_number(http, "Retry-After", tried);
+
+    if (seconds < 0 || seconds > HTTP_RETRY_AFTER_MAX)
+        seconds = HTTP_RETRY_AFTER_MAX;
+    signal_sleep(seconds * 1000);
+}
+
+const char *http_header(struct http *http, const char *name)
+{
+    struct curl_header *header;
+
+    if (curl_easy_header(http->curl, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return NULL;
+    return header->value;
+}
+
+int64_t http_header_number(struct http *http, const char *name, int64_t otherwise)
+{
+    const char *text = http_header(http, name);
+    int64_t number = otherwise;
+
+    if (text != NULL)
+        str_to_int64(text, &number);
+    return number;
+}

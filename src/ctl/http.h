@@ -1,0 +1,71 @@
+/* src/ctl/http.h -- one HTTP request by libcurl, repeated where that is safe. */
+#ifndef CTL_HTTP_H
+#define CTL_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum {
+    HTTP_TRIES = 3,
+    HTTP_HEADERS_MAX = 4,
+    HTTP_BODY_MAX = 16 << 20,  /* bytes of an answer that is kept in memory */
+    HTTP_RETRY_AFTER_MAX = 30, /* seconds: longer than that is for the user to wait */
+    HTTP_STALLED_S = 120,      /* no byte for so long: give up (a long poll takes 60) */
+    HTTP_CONNECT_TIMEOUT_MS = 10000,
+};
+
+struct http;
+
+/* Where the content of a 200 or 206 goes as it comes; others are kept in the answer. 0, or -E_IO to
+ * end the transfer. `status` is the answer's. */
+typedef int http_write_fn(void *context, long status, const void *data, size_t len);
+
+struct http_request {
+    const char *method, *path; /* "GET", "/Report?reference=…"; the server's URL comes before it */
+    const char *token;         /* for Authorization; NULL: none */
+    const char *body;          /* JSON; NULL: none */
+    const char *headers[HTTP_HEADERS_MAX]; /* further ones, "Name: value"; NULL: none */
+    bool repeatable; /* may be sent again after a broken connection or a 503 */
+    http_write_fn *write;
+    void *context;
+};
+
+struct http_answer {
+    long status;
+    struct buf body;
+    int tries; /* how often it was sent */
+};
+
+/* `server`: an http or https URL without query (checked: -E_INVALID). *ret is yours: http_free().
+ */
+int http_new(const char *server, struct http **ret, struct err *err);
+void http_free(struct http *http);            /* NULL is fine */
+const char *http_server(const struct http *); /* normalised: no trailing slash; borrowed */
+
+/* True if what is sent there can be read on the way: http to another machine. */
+bool http_is_exposed(const struct http *http);
+
+/* Send it and wait; redirects are not followed. 0: there is an answer, of whatever status;
+ * -E_BUSY: there is none, and err says why; -E_CANCELLED: a signal came; -E_IO: `write` failed.
+ * A repeatable request is sent HTTP_TRIES times at most. The answer (in every case) is yours:
+ * http_answer_done(). */
+int http_send(struct http *http, const struct http_request *request, struct http_answer *ret,
+              struct err *err);
+void http_answer_done(struct http_answer *answer);
+
+/* True for an answer status that says "not now" (502, 503, 504). */
+bool http_is_unavailable(long status);
+
+/* Sleep before the next try: as the last answer's Retry-After says, else `tried` seconds. */
+void http_pause(struct http *http, int tried);
+
+/* A header of the last answer, borrowed until the next request; NULL if absent. */
+const char *http_header(struct http *http, const char *name);
+/* … as a number; `otherwise` if absent or no number. */
+int64_t http_header_number(struct http *http, const char *name, int64_t otherwise);
+
+#endif

@@ -1,0 +1,201 @@
+/* src/ctl/run.c -- submit, and run: from submit to delete. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "ctl/commands.h"
+#include "ctl/signal.h"
+
+enum { KEY_MAX = 255 }; /* bytes of an Idempotency-Key: the server's limit */
+
+static int add_parameter(json_t *parameters, const char *argument, struct err *err)
+{
+    const char *equals = strchr(argument, '=');
+    char *key;
+    json_t *value;
+    int rc = 0;
+
+    if (equals == NULL || equals == argument)
+        return err_set(err, -E_INVALID, "'%s' is no parameter; write Key=Value", argument);
+    key = strndup(argument, (size_t)(equals - argument));
+    value = json_string(equals + 1);
+    if (key != NULL && json_object_get(parameters, key) != NULL)
+        rc = err_set(err, -E_INVALID, "the parameter %s is given twice", key);
+    else if (value == NULL || key == NULL || json_object_set(parameters, key, value) != 0)
+        rc = err_set(err, -E_INVALID, "'%s' is not UTF-8", argument);
+    json_decref(value);
+    free(key);
+    return rc;
+}
+
+int step_make_body(char **arguments, size_t count, char **ret, struct err *err)
+{
+    json_t *parameters = json_object();
+    json_t *body;
+    char *text = NULL;
+    int rc = 0;
+
+    for (size_t i = 1; i < count && rc == 0; i++)
+        rc = add_parameter(parameters, arguments[i], err);
+    body = json_pack("{ss so}", "reportName", arguments[0], "parameters", parameters);
+    if (rc == 0) {
+        text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+        if (text == NULL)
+            rc = err_set(err, -E_INVALID, "'%s' is not UTF-8", arguments[0]);
+    }
+    json_decref(body);
+    if (rc == 0)
+        *ret = text;
+    return rc;
+}
+
+/* Over the limit: the server lists the reports that take the places; so do we. */
+static void show_active(const json_t *refusal)
+{
+    const json_t *data = json_object_get(refusal, "data");
+    const json_t *active = json_object_get(data != NULL ? data : refusal, "active");
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(active, i, one)
+    {
+        const char *reference = json_string_value(json_object_get(one, "reference"));
+        const char *state = json_string_value(json_object_get(one, "state"));
+        const char *name = json_string_value(json_object_get(one, "reportName"));
+
+        fprintf(stderr, "  %s  %-10s  %s\n", reference != NULL ? reference : "?",
+                state != NULL ? state : "?", name != NULL ? name : "?");
+    }
+}
+
+int step_submit(struct api *api, const char *body, const char *key, char reference[GUID_TEXT],
+                struct err *err)
+{
+    char header[KEY_MAX + 32];
+    struct http_request request = {
+        .method = "POST", .path = "/Report", .body = body, .headers = {header}, .repeatable = true};
+    struct guid id;
+    json_t *envelope = NULL;
+    const char *data;
+    int rc;
+
+    if (key[0] == '\0' || strlen(key) > KEY_MAX || strpbrk(key, "\r\n") != NULL)
+        return err_set(err, -E_INVALID, "a key has 1 to %d characters on one line", KEY_MAX);
+    snprintf(header, sizeof(header), "Idempotency-Key: %s", key);
+    rc = api_call(api, &request, &envelope, err);
+    if (rc != 0) {
+        if (rc == -E_LIMIT)
+            show_active(api_refusal(api));
+        return rc;
+    }
+    data = json_string_value(json_object_get(envelope, "data"));
+    if (data == NULL || !guid_parse(data, &id))
+        rc = err_set(err, -E_BUSY, "%s does not answer with a reference; is it a reportd?",
+                     http_server(api_http(api)));
+    else
+        guid_format(&id, reference);
+    json_decref(envelope);
+    return rc;
+}
+
+int step_delete(struct api *api, const char *reference, struct err *err)
+{
+    char path[API_PATH_MAX];
+    struct http_request request = {.method = "DELETE", .path = path, .repeatable = true};
+    json_t *envelope = NULL;
+    int rc = api_reference_path("Report", reference, path, err);
+
+    if (rc != 0)
+        return rc;
+    rc = api_call(api, &request, &envelope, err);
+    json_decref(envelope);
+    /* The connection broke after the server had done it: the second try finds nothing. */
+    if (rc == -E_UNKNOWN_REFERENCE && api_tries(api) > 1)
+        rc = 0;
+    return rc;
+}
+
+int ctl_submit(struct ctl *ctl, struct err *err)
+{
+    char made[GUID_TEXT], reference[GUID_TEXT];
+    const char *key = ctl->options.key;
+    bool json = ctl->options.json != NULL;
+    struct api *api = NULL;
+    struct guid id = guid_new();
+    char *body = NULL;
+    int rc = step_make_body(ctl->arguments, ctl->count, &body, err);
+
+    guid_format(&id, made);
+    if (rc == 0)
+        rc = api_open(&ctl->options, &api, err);
+    if (rc == 0)
+        rc = step_submit(api, body, key != NULL ? key : made, reference, err);
+    if (rc == 0 && json)
+        api_print(api);
+    else if (rc == 0)
+        puts(reference);
+    fflush(stdout);
+    if (rc == 0 && ctl->options.wait != NULL) {
+        rc = step_wait(api, reference, err);
+        if (json && (rc == 0 || rc == -E_SOURCE) && api_refusal(api) == NULL)
+            api_print(api);
+    }
+    api_free(api);
+    free(body);
+    return rc;
+}
+
+/* Whatever became of the report, it must not be left behind; the first error stays in `err`. But a
+ * complete result that could not be written here, or not be fetched, is not thrown away. */
+static int clean_up(struct api *api, const char *reference, bool complete, int rc, struct err *err)
+{
+    struct err why = {.code = 0};
+
+    if (complete && (rc == -E_IO || rc == -E_BUSY)) {
+        fprintf(stderr, "reportctl: the report is kept: reportctl get %s\n", reference);
+        return rc;
+    }
+    if (signal_came())
+        signal_clear();
+    if (step_delete(api, reference, &why) != 0) {
+        fprintf(stderr, "reportctl: %s is not deleted: %s\n", reference, why.text);
+        if (rc == 0) {
+            *err = why;
+            rc = why.code;
+        }
+    }
+    return rc;
+}
+
+int ctl_do_run(struct ctl *ctl, struct err *err)
+{
+    char key[GUID_TEXT], reference[GUID_TEXT] = "";
+    struct api *api = NULL;
+    struct guid id = guid_new();
+    char *body = NULL;
+    bool complete = false;
+    int rc = step_make_body(ctl->arguments, ctl->count, &body, err);
+
+    guid_format(&id, key);
+    if (rc == 0)
+        rc = api_open(&ctl->options, &api, err);
+    if (rc == 0)
+        rc = step_submit(api, body, key, reference, err);
+    if (rc == -E_CANCELLED && api != NULL) {
+        /* It may have been accepted or not: the same key tells its reference either way. */
+        signal_clear();
+        step_submit(api, body, key, reference, NULL);
+    } else if (rc == 0) {
+        rc = step_wait(api, reference, err);
+        complete = rc == 0;
+    }
+    if (complete)
+        rc = step_get(api, reference, ctl->options.output, err);
+    if (reference[0] != '\0')
+        rc = clean_up(api, reference, complete, rc, err);
+    api_free(api);
+    free(body);
+    return rc;
+}

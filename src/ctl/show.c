@@ -1,0 +1,299 @@
+/* src/ctl/show.c -- commands that only look: status, list, types. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "base/wrap.h"
+#include "ctl/commands.h"
+
+enum {
+    PAGE_MAX = 1000000,
+    PAGE_SIZE_MAX = 1000,
+    TYPE_INDENT = 4,
+    LINE_MAX_BYTES = 1 << 20,
+};
+
+static const char *text_of(const json_t *object, const char *member)
+{
+    const char *text = json_string_value(json_object_get(object, member));
+
+    return text != NULL ? text : "";
+}
+
+/* GET `path`, and give its envelope, unless --json has it printed as it came. 0 with *ret NULL:
+ * there is nothing more to show. */
+static int look(struct ctl *ctl, struct api *api, const char *path, json_t **ret, struct err *err)
+{
+    struct http_request request = {.method = "GET", .path = path, .repeatable = true};
+    json_t *envelope = NULL;
+    int rc = api_call(api, &request, &envelope, err);
+
+    if (rc == 0 && ctl->options.json != NULL) {
+        api_print(api);
+        json_decref(envelope);
+        envelope = NULL;
+    }
+    *ret = envelope;
+    return rc;
+}
+
+static void print_status(struct http *http, const char *data, const char *message)
+{
+    const char *header = http_header(http, "X-Report-State");
+    char state[32];
+    int64_t position;
+
+    if (!str_eq(data, "incomplete")) {
+        printf("%s%s%s\n", data, str_eq(data, "error") ? ": " : "",
+               str_eq(data, "error") ? message : "");
+        return;
+    }
+    str_copy(state, sizeof(state), header != NULL ? header : data);
+    position = http_header_number(http, "X-Report-Queue-Position", 0);
+    if (position > 0)
+        printf("%s, number %lld in the queue\n", state, (long long)position);
+    else
+        printf("%s, %lld rows\n", state, (long long)http_header_number(http, "X-Report-Rows", 0));
+}
+
+int ctl_status(struct ctl *ctl, struct err *err)
+{
+    char path[API_PATH_MAX];
+    struct api *api = NULL;
+    json_t *envelope = NULL;
+    int rc = api_reference_path("Report/Status", ctl->arguments[0], path, err);
+
+    if (rc == 0)
+        rc = api_open(&ctl->options, &api, err);
+    if (rc == 0)
+        rc = look(ctl, api, path, &envelope, err);
+    if (envelope != NULL && text_of(envelope, "data")[0] == '\0')
+        rc = api_unexpected(api, err);
+    else if (envelope != NULL)
+        print_status(api_http(api), text_of(envelope, "data"), text_of(envelope, "message"));
+    json_decref(envelope);
+    api_free(api);
+    return rc;
+}
+
+/* Append `&name=value` if the number was given; -E_INVALID if it is none from 1 to `most`. */
+static int add_number(struct buf *path, const char *name, const char *text, int64_t most,
+                      struct err *err)
+{
+    int64_t number;
+
+    if (text == NULL)
+        return 0;
+    if (!str_to_int64(text, &number) || number < 1 || number > most)
+        return err_set(err, -E_INVALID, "'%s' is no number from 1 to %lld", text, (long long)most);
+    return api_add_query(path, name, text, err);
+}
+
+static int add_state(struct buf *path, const char *state, struct err *err)
+{
+    static const char *const states[] = {"queued", "processing", "complete", "error"};
+
+    if (state == NULL)
+        return 0;
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        if (str_eq(states[i], state))
+            return api_add_query(path, "State", state, err);
+    }
+    return err_set(err, -E_INVALID,
+                   "'%s' is no state; it is one of queued, processing, complete, error", state);
+}
+
+static void print_reports(const json_t *data)
+{
+    const json_t *reports = json_object_get(data, "reports");
+    const json_t *report;
+    size_t i;
+
+    json_array_foreach(reports, i, report)
+    {
+        char size[32];
+
+        if (i == 0)
+            printf("%-36s  %-10s  %11s  %9s  %-20s  %s\n", "REFERENCE", "STATE", "ROWS", "SIZE",
+                   "SUBMITTED", "REPORT");
+        str_human_size(size, sizeof(size), json_integer_value(json_object_get(report, "bytes")));
+        printf("%-36s  %-10s  %11lld  %9s  %-20s  %s\n", text_of(report, "reference"),
+               text_of(report, "state"),
+               (long long)json_integer_value(json_object_get(report, "rows")), size,
+               text_of(report, "submittedAt"), text_of(report, "reportName"));
+    }
+    fprintf(stderr, "%zu of %lld reports\n", json_array_size(reports),
+            (long long)json_integer_value(json_object_get(data, "totalCount")));
+}
+
+int ctl_list(struct ctl *ctl, struct err *err)
+{
+    const struct ctl_options *options = &ctl->options;
+    struct api *api = NULL;
+    json_t *envelope = NULL;
+    const json_t *data;
+    struct buf path;
+    int rc;
+
+    buf_init(&path, API_QUERY_MAX);
+    buf_add_str(&path, "/Report/List?");
+    rc = add_number(&path, "PageNumber", options->page, PAGE_MAX, err);
+    if (rc == 0)
+        rc = add_number(&path, "PageSize", options->page_size, PAGE_SIZE_MAX, err);
+    if (rc == 0)
+        rc = add_state(&path, options->state, err);
+    if (rc == 0)
+        rc = api_add_query(&path, "ReportName", options->name, err);
+    if (rc == 0)
+        rc = api_open(options, &api, err);
+    if (rc == 0)
+        rc = look(ctl, api, buf_str(&path), &envelope, err);
+    data = json_object_get(envelope, "data");
+    if (envelope != NULL && !json_is_array(json_object_get(data, "reports")))
+        rc = api_unexpected(api, err);
+    else if (envelope != NULL)
+        print_reports(data);
+    json_decref(envelope);
+    api_free(api);
+    buf_done(&path);
+    return rc;
+}
+
+/* ---- types ---- */
+
+static void print_indented(const char *text)
+{
+    printf("%*s", TYPE_INDENT, "");
+    wrap_print(stdout, TYPE_INDENT, 2 * TYPE_INDENT, text);
+}
+
+static void add_limits(struct buf *line, const json_t *parameter)
+{
+    const char *least = text_of(parameter, "min"), *most = text_of(parameter, "max");
+
+    if (*least != '\0' && *most != '\0')
+        buf_add_format(line, ", from %s to %s", least, most);
+    else if (*least != '\0')
+        buf_add_format(line, ", at least %s", least);
+    else if (*most != '\0')
+        buf_add_format(line, ", at most %s", most);
+}
+
+static void add_member(struct buf *line, const json_t *object, const char *member,
+                       const char *before)
+{
+    const char *text = text_of(object, member);
+
+    if (*text != '\0')
+        buf_add_format(line, "%s%s", before, text);
+}
+
+static void print_parameter(const json_t *parameter)
+{
+    const json_t *allowed = json_object_get(parameter, "allowedValues");
+    const json_t *value;
+    struct buf line;
+    size_t i;
+
+    buf_init(&line, LINE_MAX_BYTES);
+    buf_add_format(&line, "%s (%s%s", text_of(parameter, "name"), text_of(parameter, "type"),
+                   json_is_true(json_object_get(parameter, "required")) ? ", required" : "");
+    add_limits(&line, parameter);
+    add_member(&line, parameter, "matching", ", matching ");
+    add_member(&line, parameter, "default", ", default ");
+    buf_add_char(&line, ')');
+    json_array_foreach(allowed, i, value)
+        buf_add_format(&line, "%s%.*s", i == 0 ? ": " : " | ", (int)json_string_length(value),
+                       json_is_string(value) ? json_string_value(value) : "");
+    add_member(&line, parameter, "values", ": reportctl types ");
+    add_member(&line, parameter, "description", "  ");
+    print_indented(buf_str(&line));
+    buf_done(&line);
+}
+
+/* What a person is told of the columns: those that have a label or a unit. */
+static void print_columns(const json_t *columns)
+{
+    const json_t *column;
+    bool any = false;
+    struct buf line;
+    size_t i;
+
+    buf_init(&line, LINE_MAX_BYTES);
+    json_array_foreach(columns, i, column)
+    {
+        const char *label = text_of(column, "label"), *unit = text_of(column, "unit");
+
+        if (*label == '\0' && *unit == '\0')
+            continue;
+        buf_add_format(&line, "%s%s", any ? ", " : "columns: ", text_of(column, "name"));
+        if (*label != '\0')
+            buf_add_format(&line, " \"%s\"", label);
+        if (*unit != '\0')
+            buf_add_format(&line, " in %s", unit);
+        any = true;
+    }
+    if (any)
+        print_indented(buf_str(&line));
+    buf_done(&line);
+}
+
+static void print_type(const json_t *type)
+{
+    const json_t *parameter;
+    size_t i;
+
+    printf("%s\n", text_of(type, "name"));
+    if (text_of(type, "description")[0] != '\0')
+        print_indented(text_of(type, "description"));
+    json_array_foreach(json_object_get(type, "parameters"), i, parameter)
+        print_parameter(parameter);
+    print_columns(json_object_get(type, "columns"));
+}
+
+static void print_choice(const json_t *choice)
+{
+    const char *value = text_of(choice, "value"), *label = text_of(choice, "label");
+
+    printf("%s%s%s\n", value, str_eq(value, label) ? "" : "  ", str_eq(value, label) ? "" : label);
+}
+
+int ctl_types(struct ctl *ctl, struct err *err)
+{
+    const bool choices = ctl->count > 0;
+    struct api *api = NULL;
+    json_t *envelope = NULL;
+    const json_t *one;
+    struct buf path;
+    size_t i;
+    int rc = 0;
+
+    buf_init(&path, API_QUERY_MAX);
+    buf_add_str(&path, "/Report/Types");
+    if (choices && strchr(ctl->arguments[0], '.') == NULL)
+        rc = err_set(err, -E_INVALID, "'%s' is no NAME.Parameter, such as Orders.CustomerID",
+                     ctl->arguments[0]);
+    if (choices && rc == 0) {
+        buf_add_char(&path, '?');
+        rc = api_add_query(&path, "values", ctl->arguments[0], err);
+    }
+    if (rc == 0)
+        rc = api_open(&ctl->options, &api, err);
+    if (rc == 0)
+        rc = look(ctl, api, buf_str(&path), &envelope, err);
+    if (envelope != NULL && !json_is_array(json_object_get(envelope, "data")))
+        rc = api_unexpected(api, err);
+    json_array_foreach(json_object_get(envelope, "data"), i, one)
+    {
+        if (choices)
+            print_choice(one);
+        else
+            print_type(one);
+    }
+    json_decref(envelope);
+    api_free(api);
+    buf_done(&path);
+    return rc;
+}

@@ -1,0 +1,52 @@
+/* src/ctl/signal.c -- Ctrl-C as a flag. */
+#include "ctl/signal.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <time.h>
+
+/* Static because a handler has no argument. */
+static volatile sig_atomic_t came, last;
+
+static void note(int number)
+{
+    came = 1;
+    last = number;
+}
+
+void signal_catch(void)
+{
+    /* No SA_RESTART: reading a password has to end. */
+    struct sigaction action = {.sa_handler = note};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGXFSZ, &action, NULL);
+}
+
+bool signal_came(void)
+{
+    return came != 0;
+}
+
+int signal_last(void)
+{
+    return last;
+}
+
+void signal_clear(void)
+{
+    came = 0;
+}
+
+void signal_sleep(int64_t ms)
+{
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    if (!signal_came())
+        nanosleep(&left, NULL);
+}

@@ -1,0 +1,18 @@
+/* src/ctl/signal.h -- Ctrl-C as a flag that the waiting places look at. */
+#ifndef CTL_SIGNAL_H
+#define CTL_SIGNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* From now on SIGINT, SIGTERM and SIGHUP set the flag; SIGPIPE and SIGXFSZ are ignored. */
+void signal_catch(void);
+bool signal_came(void);
+/* The number of the last one, 0 if none came; signal_clear() keeps it. */
+int signal_last(void);
+/* Forget it, to clean up; the next one counts again. */
+void signal_clear(void);
+/* Sleep `ms`, less if a signal comes. */
+void signal_sleep(int64_t ms);
+
+#endif

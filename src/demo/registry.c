@@ -1,0 +1,308 @@
+/* src/demo/registry.c -- make the registry: products, prices, entities, accounts, then day by
+ * day. */
+#include "demo/registry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "demo/names.h"
+#include "demo/progress.h"
+#include "demo/world.h"
+
+enum { FIRST_ENTITY_ID = 10001, FIRST_ACCOUNT_ID = 500001, TRANSACTIONS_EACH = 100 };
+
+static int month_of(const struct demo_day *day)
+{
+    return (day->text[5] - '0') * 10 + day->text[6] - '0';
+}
+
+static void make_calendar(struct demo_world *world)
+{
+    int count = 0;
+
+    for (int64_t day = DEMO_FIRST_DAY; day <= DEMO_LAST_DAY; day++) {
+        int weekday = (int)((day - DEMO_FIRST_DAY) % 7); /* 0: Monday */
+
+        if (weekday < 5)
+            clock_format_date(day * INT64_C(86400000), world->days[count++].text);
+    }
+    for (int i = 0; i < DEMO_DAYS; i++) {
+        int month = month_of(&world->days[i]);
+        bool month_ends = i + 1 == DEMO_DAYS || month_of(&world->days[i + 1]) != month;
+
+        world->days[i].is_record_date = month_ends && month % 3 == 0;
+    }
+}
+
+static void insert_products(struct demo_world *world)
+{
+    for (size_t i = 0; i < demo_product_count; i++) {
+        const struct demo_product *product = &demo_products[i];
+
+        demo_db_insert(world->db, DEMO_product,
+                       (const struct demo_cell[]){DEMO_INT(product->id), DEMO_STR(product->name),
+                                                  DEMO_STR("AUD")},
+                       3);
+    }
+    for (int i = 0; i < DEMO_INVESTMENTS; i++) {
+        const struct demo_investment *investment = &demo_investments[i];
+
+        demo_db_insert(world->db, DEMO_investment,
+                       (const struct demo_cell[]){
+                           DEMO_INT(investment->id),
+                           DEMO_INT(demo_products[investment->product].id),
+                           DEMO_STR(investment->code),
+                           DEMO_STR(investment->name),
+                       },
+                       4);
+    }
+}
+
+/* A random walk, kept 10000 times finer than the price so that small moves add up. */
+static void make_prices(struct demo_world *world, int index)
+{
+    const struct demo_investment *investment = &demo_investments[index];
+    int64_t fine = investment->opening_price * 10000;
+
+    for (int day = 0; fine > 0 && day < DEMO_DAYS; day++) {
+        int64_t move = investment->drift +
+                       demo_random_in(&world->random, -investment->swing, investment->swing);
+
+        world->prices[index][day] = fine / 10000;
+        demo_db_insert(world->db, DEMO_price,
+                       (const struct demo_cell[]){DEMO_INT(investment->id),
+                                                  DEMO_STR(world->days[day].text),
+                                                  DEMO_INT(fine / 10000)},
+                       3);
+        fine += fine / 100000 * move;
+    }
+}
+
+static void make_entities(struct demo_world *world, int64_t count)
+{
+    struct demo_progress progress;
+    char name[DEMO_NAME], external[24];
+
+    demo_progress_begin(&progress, "entities");
+    for (int64_t i = 0; i < count; i++) {
+        const char *kind = demo_name(&world->random, name);
+
+        snprintf(external, sizeof(external), "BE-%07lld", (long long)i + 1);
+        demo_db_insert(world->db, DEMO_biz_entity,
+                       (const struct demo_cell[]){DEMO_INT(FIRST_ENTITY_ID + i), DEMO_STR(external),
+                                                  DEMO_STR(name), DEMO_STR(kind)},
+                       4);
+        demo_progress_show(&progress, i + 1, count);
+    }
+    demo_progress_end(&progress);
+}
+
+static int draw_product(struct demo_world *world)
+{
+    int64_t drawn = demo_random_in(&world->random, 0, 99);
+    int product = 0;
+
+    while (drawn >= demo_products[product].share)
+        drawn -= demo_products[product++].share;
+    return product;
+}
+
+static int draw_investment(struct demo_world *world, int product)
+{
+    const struct demo_product *of = &demo_products[product];
+
+    return of->first_investment + (int)demo_random_in(&world->random, 0, of->investments - 1);
+}
+
+/* Six in ten open during the first twenty days, the others over the first four fifths of the time.
+ * Account numbers rise with the days. */
+static int open_day(int index, int count)
+{
+    int64_t early = (int64_t)count * 6 / 10, late = count - early;
+
+    if (index < early)
+        return (int)((int64_t)index * 20 / early);
+    return (int)(20 + (index - early) * (DEMO_DAYS * 4 / 5 - 20) / late);
+}
+
+static int draw_close_day(struct demo_world *world, int opens)
+{
+    if (opens + 60 >= DEMO_DAYS || !demo_random_permille(&world->random, 60))
+        return DEMO_NEVER;
+    return (int)demo_random_in(&world->random, opens + 60, DEMO_DAYS - 1);
+}
+
+/* Decide what the account at `index` holds, for whom. The first account of every entity comes in
+ * order; the rest belong to anyone, mostly in a product that the entity knows. */
+static void draw_account(struct demo_world *world, int index, int64_t entities)
+{
+    struct demo_account *account = &world->accounts[index], *first = NULL;
+    int64_t owner = index < entities ? index : demo_random_in(&world->random, 0, entities - 1);
+    int product = draw_product(world);
+
+    if (index == 0)
+        product = 2; /* 123 has someone in it, however small the demo */
+    if (owner != index) {
+        first = &world->accounts[owner];
+        if (demo_random_permille(&world->random, 700))
+            product = demo_investment_of(first)->product;
+    }
+    *account = (struct demo_account){
+        .id = FIRST_ACCOUNT_ID + index,
+        .entity_id = FIRST_ENTITY_ID + owner,
+        .investment = draw_investment(world, product),
+        .sibling = DEMO_NOBODY,
+        .place = DEMO_NOBODY,
+        .open_day = open_day(index, world->account_count),
+        .withholding = demo_random_permille(&world->random, 50) ? 47 : 0,
+        .reinvests = demo_random_permille(&world->random, 350),
+    };
+    /* The first account stays open, so that there is always one to trade in. */
+    account->close_day = index > 0 ? draw_close_day(world, account->open_day) : DEMO_NEVER;
+    if (first != NULL && first->sibling == DEMO_NOBODY &&
+        demo_investment_of(first)->product == product && first->investment != account->investment) {
+        first->sibling = index;
+        account->sibling = (int)owner;
+    }
+}
+
+static void insert_account(struct demo_world *world, const struct demo_account *account)
+{
+    char external[24], number[24];
+    bool closes = account->close_day != DEMO_NEVER;
+
+    snprintf(external, sizeof(external), "AC-%lld", (long long)account->id);
+    /* Spread over the numbers of nine digits: the multiplier and the modulus are coprime. */
+    snprintf(number, sizeof(number), "%09lld",
+             (long long)(account->id * 379721 % INT64_C(1000000000)));
+    demo_db_insert(world->db, DEMO_account,
+                   (const struct demo_cell[]){
+                       DEMO_INT(account->id),
+                       DEMO_STR(external),
+                       DEMO_STR(number),
+                       DEMO_INT(account->entity_id),
+                       DEMO_INT(demo_products[demo_investment_of(account)->product].id),
+                       DEMO_INT(demo_investment_of(account)->id),
+                       DEMO_STR(world->days[account->open_day].text),
+                       DEMO_STR_OR_NULL(closes ? world->days[account->close_day].text : NULL),
+                   },
+                   8);
+}
+
+static void make_accounts(struct demo_world *world, int64_t entities)
+{
+    struct demo_progress progress;
+
+    demo_progress_begin(&progress, "accounts");
+    for (int i = 0; i < world->account_count; i++) {
+        draw_account(world, i, entities);
+        insert_account(world, &world->accounts[i]);
+        demo_progress_show(&progress, i + 1, world->account_count);
+    }
+    demo_progress_end(&progress);
+}
+
+static void run_days(struct demo_world *world, int64_t transactions)
+{
+    struct demo_progress progress;
+
+    demo_progress_begin(&progress, "transactions");
+    for (world->day = 0; world->day < DEMO_DAYS; world->day++) {
+        world->target = transactions * (world->day + 1) / DEMO_DAYS;
+        demo_pay_distributions(world);
+        demo_trade_day(world);
+        demo_declare_distributions(world);
+        demo_progress_show(&progress, world->day + 1, DEMO_DAYS);
+    }
+    demo_progress_end(&progress);
+}
+
+static int fill(struct demo_world *world, const struct demo_spec *spec, struct err *err)
+{
+    struct demo_progress progress;
+    int rc;
+
+    make_calendar(world);
+    insert_products(world);
+    for (int i = 0; i < DEMO_INVESTMENTS; i++)
+        make_prices(world, i);
+    make_entities(world, spec->entities);
+    make_accounts(world, spec->entities);
+    run_days(world, spec->entities * TRANSACTIONS_EACH);
+    demo_progress_begin(&progress, "indexes");
+    rc = demo_db_finish(world->db, err);
+    if (rc == 0)
+        demo_progress_end(&progress);
+    return rc;
+}
+
+static struct demo_world *world_new(const struct demo_spec *spec)
+{
+    struct demo_world *world = calloc(1, sizeof(*world));
+
+    if (world == NULL)
+        return NULL;
+    world->random.state = spec->seed;
+    world->account_count = (int)(spec->entities + (spec->entities + 1) / 2);
+    world->accounts = calloc((size_t)world->account_count, sizeof(*world->accounts));
+    world->active = calloc((size_t)world->account_count, sizeof(*world->active));
+    return world;
+}
+
+static void world_free(struct demo_world *world)
+{
+    if (world == NULL)
+        return;
+    demo_db_close(world->db);
+    free(world->accounts);
+    free(world->active);
+    free(world);
+}
+
+static int make(const struct demo_spec *spec, const char *path, struct demo_totals *ret_totals,
+                struct err *err)
+{
+    struct demo_world *world = world_new(spec);
+    int rc;
+
+    if (world == NULL || world->accounts == NULL || world->active == NULL) {
+        world_free(world);
+        return err_set(err, -E_NOMEM, "out of memory for %lld entities", (long long)spec->entities);
+    }
+    rc = demo_db_create(path, &world->db, err);
+    if (rc == 0)
+        rc = fill(world, spec, err);
+    if (rc == 0) {
+        *ret_totals = (struct demo_totals){
+            .entities = spec->entities,
+            .accounts = world->account_count,
+            .transactions = world->transactions,
+            .distributions = world->distributions,
+        };
+    }
+    world_free(world);
+    return rc;
+}
+
+int demo_generate(const struct demo_spec *spec, struct demo_totals *ret_totals, struct err *err)
+{
+    struct buf part;
+    int rc;
+
+    buf_init(&part, 4096);
+    buf_add_format(&part, "%s.part", spec->path);
+    if (buf_failed(&part)) {
+        buf_done(&part);
+        return err_set(err, -E_IO, "the path is too long");
+    }
+    (void)unlink(buf_str(&part)); /* what an interrupted run left */
+    rc = make(spec, buf_str(&part), ret_totals, err);
+    if (rc == 0 && rename(buf_str(&part), spec->path) != 0)
+        rc = err_errno(err, -E_IO, "cannot rename %s", buf_str(&part));
+    if (rc != 0)
+        (void)unlink(buf_str(&part));
+    buf_done(&part);
+    return rc;
+}

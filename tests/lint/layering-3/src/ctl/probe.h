@@ -1,0 +1,2 @@
+/* src/ctl/probe.h -- the client looks into the server. */
+#include "core/report.h"
