@@ -1,6 +1,5 @@
 /* src/source/postgres_time.c -- timestamps with a zone, in whatever zone the session writes them, →
  * RFC 3339 in UTC. */
-#include <stdio.h>
 #include <string.h>
 
 #include "source/postgres_impl.h"

@@ -2,7 +2,6 @@
 #ifndef SOURCE_SQLITE_LIST_H
 #define SOURCE_SQLITE_LIST_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"

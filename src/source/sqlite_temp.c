@@ -6,7 +6,6 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "base/seam.h"
 #include "base/str.h"

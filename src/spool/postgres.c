@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/seam.h"
 #include "base/str.h"
 #include "spool/postgres_impl.h"

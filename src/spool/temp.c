@@ -12,7 +12,6 @@
 
 #include "base/file.h"
 #include "base/seam.h"
-#include "base/str.h"
 #include "spool/spool_impl.h"
 
 enum { CHECK_BYTES = 16 * 1024 }; /* with less a report cannot be begun */

@@ -10,7 +10,6 @@
 #include "store/postgres_impl.h"
 
 enum {
-    BATCH_MAX = 64,    /* as the engine's */
     ALIVE_MS = 2000,   /* longest wait for a sign of life, before anything that may take its time */
     ANSWER_MS = 10000, /* … and then for the answers to a batch */
     DOUBT_MS = 15000,  /* how long to find out whether a batch was committed */
@@ -98,11 +97,12 @@ static int compare_places(const void *left, const void *right)
     return order != 0 ? order : a->posted - b->posted;
 }
 
-static int order_batch(struct work_item *batch, struct place places[BATCH_MAX])
+static int order_batch(struct work_item *batch, struct place places[NETWORK_BATCH_MAX])
 {
     int count = 0;
 
     for (struct work_item *item = batch; item != NULL; item = item->next, count++) {
+        CHECK(count < NETWORK_BATCH_MAX);
         places[count] = place_of(store_op_of(item));
         places[count].posted = count;
     }
@@ -405,7 +405,7 @@ static enum batch_fate postgres_transact(struct store_conn *conn, struct work_it
                                          enum store_kind kind, struct err *err)
 {
     struct postgres_conn *c = (struct postgres_conn *)conn;
-    struct place places[BATCH_MAX];
+    struct place places[NETWORK_BATCH_MAX];
     int count = order_batch(batch, places);
 
     if (SEAM_FAILS("store.commit")) {
@@ -420,6 +420,7 @@ const struct store_ops store_postgres = {.scheme = "postgresql",
                                          .open = postgres_open,
                                          .open_another = postgres_open_another,
                                          .close = postgres_close,
+                                         .start = network_start,
                                          .transact = postgres_transact,
                                          .publish = postgres_publish,
                                          .subscribe = postgres_subscribe,

@@ -1,8 +1,6 @@
 /* src/store/postgres_keys.c -- the keys of erase.key and what the database says of them: a node
  * takes the next key from it, and forgets the one that is retired. */
 #include <sodium.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/seam.h"

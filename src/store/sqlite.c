@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/seam.h"
 #include "store/sqlite_impl.h"
+#include "store/versions.h"
 
 enum {
     CHECKPOINT_EVERY_MS = 1000,  /* at most so often, and so soon after the last deletion */
@@ -138,6 +139,10 @@ const struct store_ops store_sqlite = {.scheme = "sqlite",
                                        .open = sqlite_open,
                                        .open_another = sqlite_open_reader,
                                        .close = sqlite_close,
+                                       .start = embedded_start,
+                                       .transact = embedded_transact,
+                                       .read = embedded_read,
+                                       .watch = &version_sqlite,
                                        .begin = sqlite_begin,
                                        .commit = sqlite_commit,
                                        .rollback = sqlite_rollback,

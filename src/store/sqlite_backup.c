@@ -1,5 +1,4 @@
 /* src/store/sqlite_backup.c -- a copy of the store as it is at one moment, while it is used. */
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 

@@ -3,7 +3,6 @@
 #ifndef STORE_SQLITE_IMPL_H
 #define STORE_SQLITE_IMPL_H
 
-#include <pthread.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>

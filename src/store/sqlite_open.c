@@ -1,10 +1,8 @@
 /* src/store/sqlite_open.c -- open and close a SQLite store: the file, the settings, the schema. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 

@@ -3,7 +3,6 @@
  * A file that was removed or replaced can be written to for as long as it is open, and is found by
  * nobody after that. So it is not written to: nothing is acknowledged that the next start would not
  * find. If the same files come back to their place, all goes on. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>

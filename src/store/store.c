@@ -1,458 +1,17 @@
-/* src/store/store.c -- the engine over every backend: a writing work queue that commits in groups;
- * reads on the caller's thread, or, over a network, in a work queue of their own. */
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stddef.h>
+/* src/store/store.c -- what callers see: the store of a URL, and its operations, in the work queues
+ * that the backend's kind has. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/latch.h"
-#include "base/seam.h"
-#include "base/thread.h"
-#include "store/store.h"
-#include "store/store_impl.h"
-#include "store/versions.h"
+#include "store/engine_impl.h"
 
 static const struct store_ops *const backends[] = {&store_sqlite, &store_postgres};
 
-enum {
-    BACKEND_COUNT = sizeof(backends) / sizeof(backends[0]),
-    DEFAULT_CONNECTIONS = 4,
-    NETWORK_BATCH_MAX = 64, /* so that the other connections get work, too */
-    CHECK_EVERY_MS = 100,
-};
+enum { BACKEND_COUNT = sizeof(backends) / sizeof(backends[0]), DEFAULT_CONNECTIONS = 4 };
 
-static const enum store_kind kinds[STORE_VERB_COUNT] = {
-#define X(name, member, kind) [STORE_##name] = (kind),
-    STORE_VERBS(X)
-#undef X
-};
-
-/* In the names of the seams. */
-static const char *const verb_names[STORE_VERB_COUNT] = {
-#define X(name, member, kind) [STORE_##name] = #member,
-    STORE_VERBS(X)
-#undef X
-};
-
-/* One thread's connection for reading, in the store's list so that store_free() finds it. */
-struct reader {
-    struct store_conn *conn;
-    struct store *store;
-    struct reader *next, **link;
-};
-
-/* The connections that a work queue's threads share: each batch takes one. */
-struct pool {
-    struct work_queue *work_queue;
-    struct store_conn *idle, **last; /* in the order in which they were given back */
-    int count;
-};
-
-struct store {
-    const struct store_ops *ops;
-    struct store_conn *first;     /* what `ops->open` has opened; in the pool of the writers */
-    struct pool writing, reading; /* reading: over a network only */
-    pthread_key_t reader_key;     /* embedded: this thread's struct reader */
-    struct lock lock;             /* guards `readers` and the pools */
-    struct reader *readers;
-    struct versions versions;   /* of what the embedded kind answers */
-    atomic_llong check_ms;      /* embedded: when reads look again whether the files are in place */
-    pthread_rwlock_t listening; /* held for writing while the listener changes */
-    store_listen_fn *listen;
-    void *listen_context;
-};
-
-static int run_verb(struct store_conn *conn, struct store_op *op)
-{
-    op->err = (struct err){0};
-    switch (op->verb) {
-#define X(name, member, kind)                                                                      \
-    case STORE_##name:                                                                             \
-        return conn->ops->member(conn, &op->member, &op->err);
-        STORE_VERBS(X)
-#undef X
-    case STORE_VERB_COUNT:
-        break;
-    }
-    return err_set(&op->err, -E_INTERNAL, "The store has no such verb.");
-}
-
-/* ---- connections ---- */
-
-/* There are as many connections as threads, so there is one. */
-static struct store_conn *take_conn(struct store *store, struct pool *pool)
-{
-    struct store_conn *conn;
-
-    lock_take(&store->lock);
-    conn = pool->idle;
-    pool->idle = conn->next;
-    if (pool->idle == NULL)
-        pool->last = &pool->idle;
-    lock_release(&store->lock);
-    return conn;
-}
-
-/* Behind the others: so all of them are used, however little there is to do. */
-static void give_conn(struct store *store, struct pool *pool, struct store_conn *conn)
-{
-    lock_take(&store->lock);
-    conn->next = NULL;
-    *pool->last = conn;
-    pool->last = &conn->next;
-    lock_release(&store->lock);
-}
-
-static void close_conn(struct store_conn *conn)
-{
-    free(conn->changes);
-    conn->ops->close(conn);
-}
-
-/* ---- changes ---- */
-
-void store_changed(struct store_conn *conn, const struct store_change *change)
-{
-    if (conn->change_count == conn->change_cap) {
-        size_t cap = conn->change_cap == 0 ? 64 : conn->change_cap * 2;
-        struct store_change *grown = realloc(conn->changes, cap * sizeof(*grown));
-
-        if (grown == NULL) {
-            conn->changes_lost = true;
-            return;
-        }
-        conn->changes = grown;
-        conn->change_cap = cap;
-    }
-    conn->changes[conn->change_count++] = *change;
-}
-
-void store_forget_changes(struct store_conn *conn)
-{
-    conn->change_count = 0;
-    conn->changes_lost = false;
-}
-
-void store_notify(struct store *store, const struct store_change *change)
-{
-    pthread_rwlock_rdlock(&store->listening);
-    if (store->listen != NULL)
-        store->listen(store->listen_context, change);
-    pthread_rwlock_unlock(&store->listening);
-}
-
-static void tell_changes(struct store_conn *conn)
-{
-    if (conn->ops->publish != NULL && conn->change_count > 0)
-        conn->ops->publish(conn);
-    for (size_t i = 0; i < conn->change_count; i++)
-        store_notify(conn->store, &conn->changes[i]);
-    store_forget_changes(conn);
-}
-
-/* ---- the writing work queue ---- */
-
-static void pass_step(struct work_item *batch, const char *step)
-{
-    for (struct work_item *item = batch; item != NULL; item = item->next)
-        SEAM_STEP("store", verb_names[store_op_of(item)->verb], step);
-}
-
-/* What the most demanding operation of a batch needs. */
-static enum store_kind kind_of(struct work_item *batch)
-{
-    enum store_kind kind = STORE_READ;
-
-    for (struct work_item *item = batch; item != NULL; item = item->next) {
-        if (kinds[store_op_of(item)->verb] > kind)
-            kind = kinds[store_op_of(item)->verb];
-    }
-    return kind;
-}
-
-/* Run every verb of the batch; -E_STORE as soon as one says so. */
-static int run_verbs(struct store_conn *conn, struct work_item *batch, struct err *err)
-{
-    for (struct work_item *item = batch; item != NULL; item = item->next) {
-        struct store_op *op = store_op_of(item);
-
-        op->rc = run_verb(conn, op);
-        if (op->rc == -E_STORE) {
-            *err = op->err;
-            return -E_STORE;
-        }
-    }
-    if (conn->changes_lost)
-        return err_set(err, -E_STORE, "The store is unavailable: out of memory, try again.");
-    return 0;
-}
-
-static int commit(struct store_conn *conn, struct err *err)
-{
-    if (conn->ops->check(conn, err) < 0)
-        return -E_STORE;
-    if (SEAM_FAILS("store.commit"))
-        return err_errno(err, -E_STORE, "cannot commit");
-    return conn->ops->commit(conn, err);
-}
-
-/* The readers may see what was committed by now: count what it has changed, so that nothing older
- * is remembered, and only then say that it was ours. */
-static void count_changes(struct store_conn *conn, struct work_item *batch)
-{
-    struct versions *versions = &conn->store->versions;
-
-    for (size_t i = 0; i < conn->change_count; i++)
-        stamps_touch(versions, &conn->changes[i].id);
-    for (struct work_item *item = batch; item != NULL; item = item->next) {
-        struct store_op *op = store_op_of(item);
-
-        if (op->verb == STORE_ROTATE)
-            stamps_touch(versions, &op->rotate.session);
-        else if (op->verb == STORE_USER_CHANGE || op->verb == STORE_SWEEP ||
-                 op->verb == STORE_SESSIONS_END)
-            stamps_touch(versions, NULL);
-    }
-    versions_settle(versions, true);
-}
-
-/* One transaction over the batch. Unless it is committed, `err` says why and nothing happened. */
-static enum batch_fate try_transaction(struct store_conn *conn, struct work_item *batch,
-                                       struct err *err)
-{
-    const struct store_ops *ops = conn->ops;
-
-    if (ops->begin(conn, kind_of(batch) == STORE_DURABLE, err) < 0)
-        return BATCH_NOT_BEGUN;
-    stamps_begin(&conn->store->versions);
-    if (run_verbs(conn, batch, err) == 0) {
-        pass_step(batch, "written");
-        if (commit(conn, err) == 0) {
-            count_changes(conn, batch);
-            return BATCH_COMMITTED;
-        }
-    }
-    ops->rollback(conn);
-    versions_settle(&conn->store->versions, false);
-    return BATCH_ROLLED_BACK;
-}
-
-/* A batch of one has failed: can it be tried again with more room on the disk? */
-static bool make_room(struct store_conn *conn, struct work_item *batch, int tries)
-{
-    bool made;
-
-    if (batch->next != NULL)
-        return false;
-    stamps_begin(&conn->store->versions);
-    made = conn->ops->make_room(conn, store_op_of(batch), tries);
-    versions_settle(&conn->store->versions, false);
-    return made;
-}
-
-static enum batch_fate run_transaction(struct store_conn *conn, struct work_item *batch,
-                                       struct err *err)
-{
-    for (int tries = 1;; tries++) {
-        enum batch_fate fate = try_transaction(conn, batch, err);
-
-        if (fate == BATCH_COMMITTED || !make_room(conn, batch, tries))
-            return fate;
-        store_forget_changes(conn);
-        store_op_done(store_op_of(batch));
-    }
-}
-
-static enum batch_fate transact(struct store_conn *conn, struct work_item *batch, struct err *err)
-{
-    enum batch_fate fate;
-
-    pass_step(batch, "taken");
-    if (conn->ops->transact != NULL)
-        fate = conn->ops->transact(conn, batch, kind_of(batch), err);
-    else
-        fate = run_transaction(conn, batch, err);
-    if (fate == BATCH_COMMITTED)
-        pass_step(batch, "committed");
-    else
-        store_forget_changes(conn);
-    return fate;
-}
-
-static void finish_batch(struct store_conn *conn, struct work_item *batch,
-                         const struct err *failure)
-{
-    struct work_item *next;
-
-    tell_changes(conn);
-    for (struct work_item *item = batch; item != NULL; item = next) {
-        struct store_op *op = store_op_of(item);
-        enum store_verb verb = op->verb; /* `op` is its owner's again after done */
-
-        next = item->next;
-        if (failure != NULL) {
-            store_op_done(op); /* what the attempt that was rolled back has found */
-            op->rc = -E_STORE;
-            op->err = *failure;
-        }
-        op->done(op);
-        SEAM_STEP("store", verb_names[verb], "answered");
-    }
-}
-
-static enum batch_fate run_and_finish(struct store_conn *conn, struct work_item *batch)
-{
-    struct err err = {0};
-    enum batch_fate fate = transact(conn, batch, &err);
-
-    finish_batch(conn, batch, fate == BATCH_COMMITTED ? NULL : &err);
-    return fate;
-}
-
-/* One bad operation must not fail its neighbours: each gets a transaction of its own. */
-static void run_one_by_one(struct store_conn *conn, struct work_item *batch)
-{
-    struct work_item *next = NULL;
-
-    for (struct work_item *item = batch; item != NULL; item = item->next)
-        store_op_done(store_op_of(item)); /* what the attempt that was rolled back has found */
-    for (struct work_item *item = batch; item != NULL; item = next) {
-        next = item->next;
-        item->next = NULL;
-        if (run_and_finish(conn, item) == BATCH_NOT_BEGUN)
-            break; /* the store is gone, not the operation bad: do not wait for each */
-    }
-    if (next != NULL)
-        run_and_finish(conn, next);
-}
-
-static void run_batch(struct store *store, struct pool *pool, struct work_item *batch)
-{
-    struct store_conn *conn = take_conn(store, pool);
-    struct err err = {0};
-    enum batch_fate fate = transact(conn, batch, &err);
-
-    if (fate == BATCH_ROLLED_BACK && batch->next != NULL)
-        run_one_by_one(conn, batch);
-    else
-        finish_batch(conn, batch, fate == BATCH_COMMITTED ? NULL : &err);
-    give_conn(store, pool, conn);
-}
-
-static void run_writes(void *context, struct work_item *batch)
-{
-    struct store *store = context;
-
-    run_batch(store, &store->writing, batch);
-}
-
-static void run_reads(void *context, struct work_item *batch)
-{
-    struct store *store = context;
-
-    run_batch(store, &store->reading, batch);
-}
-
-/* Embedded only: its one thread has its one connection. */
-static int64_t maintain(void *context)
-{
-    struct store *store = context;
-
-    int64_t wait_ms;
-
-    stamps_begin(&store->versions);
-    wait_ms = store->ops->maintain(store->first);
-    versions_settle(&store->versions, false);
-    return wait_ms;
-}
-
-/* ---- what may be remembered ---- */
-
-/* For what only reads: seldom looked at while all is well, since a look is three system calls. */
-static bool is_in_place(struct store *store, struct err *err)
-{
-    int64_t now_ms = clock_mono_ms();
-
-    if (store->ops->check == NULL || now_ms < atomic_load(&store->check_ms))
-        return true;
-    if (store->ops->check(store->first, err) < 0)
-        return false;
-    atomic_store(&store->check_ms, now_ms + CHECK_EVERY_MS);
-    return true;
-}
-
-uint64_t store_version(struct store *store, const struct guid *id)
-{
-    if (!is_in_place(store, NULL))
-        return 0;
-    return versions_of(&store->versions, id);
-}
-
-/* ---- reading ---- */
-
-static void reader_free(struct reader *reader)
-{
-    *reader->link = reader->next;
-    if (reader->next != NULL)
-        reader->next->link = reader->link;
-    close_conn(reader->conn);
-    free(reader);
-}
-
-/* A thread that has read ends. */
-static void reader_thread_ends(void *value)
-{
-    struct reader *reader = value;
-    struct store *store = reader->store;
-
-    lock_take(&store->lock);
-    reader_free(reader);
-    lock_release(&store->lock);
-}
-
-/* This thread's connection, opened at its first read, unless a file is missing, since to open the
- * store would make another. NULL: `err` says why. */
-static struct store_conn *reader_conn(struct store *store, struct err *err)
-{
-    struct reader *reader = pthread_getspecific(store->reader_key);
-
-    if (reader != NULL)
-        return reader->conn;
-    if (store->ops->check(store->first, err) < 0)
-        return NULL;
-    reader = calloc(1, sizeof(*reader));
-    if (reader == NULL || pthread_setspecific(store->reader_key, reader) != 0) {
-        free(reader);
-        err_set(err, -E_STORE, "The store is unavailable: out of memory, try again.");
-        return NULL;
-    }
-    if (store->ops->open_another(store->first, &reader->conn, err) < 0) {
-        pthread_setspecific(store->reader_key, NULL);
-        free(reader);
-        return NULL;
-    }
-    reader->store = store;
-    reader->conn->store = store;
-    lock_take(&store->lock);
-    reader->next = store->readers;
-    reader->link = &store->readers;
-    if (reader->next != NULL)
-        reader->next->link = &reader->next;
-    store->readers = reader;
-    lock_release(&store->lock);
-    return reader->conn;
-}
-
-static void run_read(struct store *store, struct store_op *op)
-{
-    struct store_conn *conn = reader_conn(store, &op->err);
-
-    op->rc = conn != NULL && is_in_place(store, &op->err) ? run_verb(conn, op) : -E_STORE;
-}
-
-/* ---- what callers see ---- */
+/* ---- open and close ---- */
 
 /* The backend of the URL and where its path starts; a name without a known form is a path. */
 static int parse_url(const char *url, const struct store_ops **ret_ops, const char **ret_path,
@@ -483,7 +42,7 @@ static struct store *store_alloc(const struct store_ops *ops)
 
     if (store == NULL)
         return NULL;
-    if (pthread_key_create(&store->reader_key, reader_thread_ends) != 0) {
+    if (readers_init(store) < 0) {
         free(store);
         return NULL;
     }
@@ -496,22 +55,17 @@ static struct store *store_alloc(const struct store_ops *ops)
     return store;
 }
 
-/* Fill the pool up to `count` connections, of which `have` are there, and start its work queue. */
-static int open_pool(struct store *store, struct pool *pool, struct work_queue_spec spec,
-                     const struct pool *like, struct err *err)
+int pool_open(struct store *store, struct pool *pool, struct work_queue_spec spec, struct err *err)
 {
-    int have = pool == like ? 1 : 0;
-
-    for (; have < spec.threads; have++) {
+    for (; pool->count < spec.threads; pool->count++) {
         struct store_conn *conn = NULL;
         int rc = store->ops->open_another(store->first, &conn, err);
 
         if (rc < 0)
             return rc;
         conn->store = store;
-        give_conn(store, pool, conn);
+        pool_add(store, pool, conn);
     }
-    pool->count = have;
     spec.context = store;
     pool->work_queue = work_queue_new(&spec);
     if (pool->work_queue == NULL)
@@ -519,26 +73,20 @@ static int open_pool(struct store *store, struct pool *pool, struct work_queue_s
     return 0;
 }
 
-static int open_pools(struct store *store, int connections, struct err *err)
+int network_start(struct store *store, int connections, struct err *err)
 {
-    struct work_queue_spec writes = {.name = "store", .threads = 1, .run = run_writes};
-    struct work_queue_spec reads = {.name = "store-read", .run = run_reads};
+    struct work_queue_spec writes = {
+        .name = "store", .batch_max = NETWORK_BATCH_MAX, .run = store_run_writes};
+    struct work_queue_spec reads = {
+        .name = "store-read", .batch_max = NETWORK_BATCH_MAX, .run = store_run_reads};
     int rc;
 
-    if (store->ops->transact == NULL) {
-        writes.maintain = maintain;
-        writes.gather = true; /* one fsync for all */
-        return open_pool(store, &store->writing, writes, &store->writing, err);
-    }
     if (connections == 0)
         connections = DEFAULT_CONNECTIONS;
     reads.threads = connections / 2;
     writes.threads = connections - reads.threads;
-    reads.batch_max = writes.batch_max = NETWORK_BATCH_MAX;
-    rc = open_pool(store, &store->writing, writes, &store->writing, err);
-    if (rc == 0)
-        rc = open_pool(store, &store->reading, reads, &store->writing, err);
-    return rc;
+    rc = pool_open(store, &store->writing, writes, err);
+    return rc == 0 ? pool_open(store, &store->reading, reads, err) : rc;
 }
 
 int store_open(const struct store_spec *spec, struct store **ret, struct err *err)
@@ -556,10 +104,9 @@ int store_open(const struct store_spec *spec, struct store **ret, struct err *er
     rc = ops->open(spec, path, &store->first, err);
     if (rc == 0) {
         store->first->store = store;
-        if (ops == &store_sqlite)
-            versions_watch(&store->versions, &version_sqlite, store->first);
-        give_conn(store, &store->writing, store->first);
-        rc = open_pools(store, spec->connections, err);
+        pool_add(store, &store->writing, store->first);
+        store->writing.count = 1;
+        rc = ops->start(store, spec->connections, err);
     }
     if (rc < 0) {
         store_free(store);
@@ -567,6 +114,12 @@ int store_open(const struct store_spec *spec, struct store **ret, struct err *er
     }
     *ret = store;
     return 0;
+}
+
+void store_close_conn(struct store_conn *conn)
+{
+    free(conn->changes);
+    conn->ops->close(conn);
 }
 
 static void close_pool(struct store *store, struct pool *pool)
@@ -577,7 +130,7 @@ static void close_pool(struct store *store, struct pool *pool)
 
         pool->idle = conn->next;
         if (conn != store->first)
-            close_conn(conn);
+            store_close_conn(conn);
     }
 }
 
@@ -590,14 +143,9 @@ void store_free(struct store *store)
     store->writing.work_queue = NULL;
     close_pool(store, &store->reading);
     close_pool(store, &store->writing);
-    pthread_key_delete(store->reader_key);
-    for (struct reader *reader = store->readers, *next; reader != NULL; reader = next) {
-        next = reader->next;
-        close_conn(reader->conn);
-        free(reader);
-    }
+    readers_done(store);
     if (store->first != NULL)
-        close_conn(store->first);
+        store_close_conn(store->first);
     versions_done(&store->versions);
     pthread_rwlock_destroy(&store->listening);
     lock_done(&store->lock);
@@ -652,20 +200,23 @@ void store_listen(struct store *store, store_listen_fn *fn, void *context)
 
 void store_post(struct store *store, struct store_op *op)
 {
-    bool reads = kinds[op->verb] == STORE_READ;
+    enum store_kind kind = store_kind_of(op);
 
-    CHECK(op->verb < STORE_VERB_COUNT && op->done != NULL);
-    if (store->reading.work_queue == NULL && (reads || kinds[op->verb] == STORE_VOLATILE)) {
-        run_read(store, op);
-        op->done(op);
+    CHECK(op->done != NULL && !op->posted);
+    op->posted = true;
+    op->item.next = NULL;
+    if (store->ops->read != NULL && (kind == STORE_READ || kind == STORE_VOLATILE)) {
+        store->ops->read(store, op);
+        store_answer(op);
         return;
     }
-    SEAM_STEP("store", verb_names[op->verb], "posted");
+    store_pass_step(&op->item, "posted");
     /* The work queues have no queue_max, so they take all. */
-    work_queue_push(reads ? store->reading.work_queue : store->writing.work_queue, &op->item);
+    work_queue_push((kind == STORE_READ ? &store->reading : &store->writing)->work_queue,
+                    &op->item);
 }
 
-static void op_done(struct store_op *op)
+static void store_has_run(struct store_op *op)
 {
     latch_count_down(op->owner);
 }
@@ -676,7 +227,7 @@ int store_run_all(struct store *store, struct store_op *ops, size_t count)
     int rc = 0;
 
     for (size_t i = 0; i < count; i++) {
-        ops[i].done = op_done;
+        ops[i].done = store_has_run;
         ops[i].owner = &latch;
         store_post(store, &ops[i]);
     }
@@ -707,7 +258,7 @@ int store_backup(struct store *store, const char *path, const struct store_backu
     if (rc < 0)
         return rc;
     rc = store->ops->backup(conn, path, watch, err);
-    close_conn(conn);
+    store_close_conn(conn);
     return rc;
 }
 

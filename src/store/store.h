@@ -470,7 +470,8 @@ struct store_op {
         STORE_VERBS(X)
 #undef X
     };
-    struct work_item item; /* the store's */
+    struct work_item item; /* the store's, as is `posted` */
+    bool posted;           /* and not yet answered */
 };
 
 /* What changed, told after the commit and before any `done` of that commit. */

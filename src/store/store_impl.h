@@ -10,7 +10,8 @@ struct store_conn {
     const struct store_ops *ops;
     /* the engine's */
     struct store *store;
-    struct store_conn *next; /* idle like this one */
+    struct store_conn *next;  /* idle like this one */
+    struct thread_owner user; /* whose batch, or reads, it runs */
     /* What the batch under way has changed. */
     struct store_change *changes;
     size_t change_count, change_cap;
@@ -27,7 +28,9 @@ void store_notify(struct store *store, const struct store_change *change);
 
 enum batch_fate { BATCH_COMMITTED, BATCH_ROLLED_BACK, BATCH_NOT_BEGUN };
 
-/* A backend, of one of two kinds.
+enum { NETWORK_BATCH_MAX = 64 }; /* operations; so that the other connections get work, too */
+
+/* A backend, of one of two kinds, which `start`, `transact` and `read` are of.
  *
  * Embedded (SQLite): verbs run inside begin … commit on the one writing connection, several to a
  * batch, or, for STORE_READ and STORE_VOLATILE, alone on a reading connection of the calling
@@ -35,8 +38,8 @@ enum batch_fate { BATCH_COMMITTED, BATCH_ROLLED_BACK, BATCH_NOT_BEGUN };
  * or -E_STORE: then the whole batch is rolled back and its operations are tried again one by one.
  * So a verb may run twice: it sets its whole `out` part each time (what it owns has been freed).
  *
- * Over a network (PostgreSQL): `transact` runs a whole batch, so that its operations share round
- * trips; several connections run batches at the same time, and some only batches of reads. */
+ * Over a network (PostgreSQL): its own `transact` runs a whole batch, so that its operations share
+ * round trips; several connections run batches at the same time, and some only batches of reads. */
 struct store_ops {
     const char *scheme; /* the URL's first word */
     bool shared;        /* by many nodes: see store_is_shared() */
@@ -45,11 +48,15 @@ struct store_ops {
     /* One more connection to the store that `like` is open on; embedded: for reading. */
     int (*open_another)(struct store_conn *like, struct store_conn **ret, struct err *err);
     void (*close)(struct store_conn *conn); /* the one of `open` is closed last */
+    /* Start the work queues of the kind, which use connections to write and, if they have one for
+     * reads, to read: as in struct store_spec. -E_STORE. */
+    int (*start)(struct store *store, int connections, struct err *err);
     /* Run `batch` in one transaction, as the comment above says for verbs: fill each op's rc, err
-     * and `out` part. NOT_BEGUN: the store cannot be reached, trying one by one is of no use.
-     * NULL: the kind with begin, verbs and commit. */
+     * and `out` part. NOT_BEGUN: the store cannot be reached, trying one by one is of no use. */
     enum batch_fate (*transact)(struct store_conn *conn, struct work_item *batch,
                                 enum store_kind kind, struct err *err);
+    /* Run what only reads, or is volatile, on the calling thread; NULL: reads are batches, too. */
+    void (*read)(struct store *store, struct store_op *op);
     /* Tell the other nodes of what this connection's batch has changed; NULL: there are none. */
     void (*publish)(struct store_conn *conn);
     /* Start hearing what other nodes have changed (store_notify()), and end that; NULL: no others.
@@ -60,6 +67,7 @@ struct store_ops {
     int64_t (*now_ms)(const struct store_conn *conn);
     int (*check_key)(struct store_conn *conn, const struct store_key_file *file, struct err *err);
     /* From here on: of the embedded kind only. */
+    const struct version_watch *watch;
     /* `durable`: the commit of what begins here is to be fsynced. */
     int (*begin)(struct store_conn *conn, bool durable, struct err *err);
     int (*commit)(struct store_conn *conn, struct err *err);
@@ -82,6 +90,14 @@ struct store_ops {
     STORE_VERBS(X)
 #undef X
 };
+
+/* The embedded kind's: embedded.c and readers.c. */
+int embedded_start(struct store *store, int connections, struct err *err);
+enum batch_fate embedded_transact(struct store_conn *conn, struct work_item *batch,
+                                  enum store_kind kind, struct err *err);
+void embedded_read(struct store *store, struct store_op *op);
+/* The other's: store.c. */
+int network_start(struct store *store, int connections, struct err *err);
 
 extern const struct store_ops store_sqlite;
 extern const struct store_ops store_postgres;

@@ -65,7 +65,7 @@ uint64_t versions_of(struct versions *versions, const struct guid *id)
     return version;
 }
 
-void stamps_begin(struct versions *versions)
+void versions_begin(struct versions *versions)
 {
     struct wal_index now = {0};
 
@@ -79,7 +79,7 @@ void stamps_begin(struct versions *versions)
     lock_release(&versions->lock);
 }
 
-void stamps_touch(struct versions *versions, const struct guid *id)
+void versions_touch(struct versions *versions, const struct guid *id)
 {
     lock_take(&versions->lock);
     if (id == NULL)

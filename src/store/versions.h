@@ -3,7 +3,6 @@
 #ifndef STORE_VERSIONS_H
 #define STORE_VERSIONS_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -61,10 +60,10 @@ void versions_watch(struct versions *versions, const struct version_watch *watch
 uint64_t versions_of(struct versions *versions, const struct guid *id);
 
 /* The writer: it has the database's write lock, or is about to tidy up. */
-void stamps_begin(struct versions *versions);
+void versions_begin(struct versions *versions);
 /* It has committed, and this is what may have changed (NULL: anything). Not earlier: who took the
  * new version and read before the commit would keep what was. */
-void stamps_touch(struct versions *versions, const struct guid *id);
+void versions_touch(struct versions *versions, const struct guid *id);
 /* All that it has changed was told. */
 void versions_settle(struct versions *versions, bool committed);
 

@@ -1,0 +1,219 @@
+/* src/store/batch.c -- the batches of the work queues: one transaction, its changes told, its
+ * operations answered. */
+#include <stdlib.h>
+
+#include "base/seam.h"
+#include "store/engine_impl.h"
+
+static const enum store_kind kinds[STORE_VERB_COUNT] = {
+#define X(name, member, kind) [STORE_##name] = (kind),
+    STORE_VERBS(X)
+#undef X
+};
+
+/* In the names of the seams. */
+static const char *const verb_names[STORE_VERB_COUNT] = {
+#define X(name, member, kind) [STORE_##name] = #member,
+    STORE_VERBS(X)
+#undef X
+};
+
+enum store_kind store_kind_of(const struct store_op *op)
+{
+    CHECK(op->verb < STORE_VERB_COUNT);
+    return kinds[op->verb];
+}
+
+/* What the most demanding operation of a batch needs. */
+static enum store_kind kind_of_batch(struct work_item *batch)
+{
+    enum store_kind kind = STORE_READ;
+
+    for (struct work_item *item = batch; item != NULL; item = item->next) {
+        if (store_kind_of(store_op_of(item)) > kind)
+            kind = store_kind_of(store_op_of(item));
+    }
+    return kind;
+}
+
+void store_pass_step(struct work_item *batch, const char *step)
+{
+    for (struct work_item *item = batch; item != NULL; item = item->next)
+        SEAM_STEP("store", verb_names[store_op_of(item)->verb], step);
+}
+
+/* ---- connections ---- */
+
+void pool_add(struct store *store, struct pool *pool, struct store_conn *conn)
+{
+    lock_take(&store->lock);
+    conn->next = NULL;
+    *pool->last = conn;
+    pool->last = &conn->next;
+    lock_release(&store->lock);
+}
+
+/* There are as many connections as threads, so there is one. */
+static struct store_conn *take_conn(struct store *store, struct pool *pool)
+{
+    struct store_conn *conn;
+
+    lock_take(&store->lock);
+    conn = pool->idle;
+    CHECK(conn != NULL);
+    pool->idle = conn->next;
+    if (pool->idle == NULL)
+        pool->last = &pool->idle;
+    lock_release(&store->lock);
+    thread_own(&conn->user);
+    return conn;
+}
+
+static void give_conn(struct store *store, struct pool *pool, struct store_conn *conn)
+{
+    thread_disown(&conn->user);
+    pool_add(store, pool, conn);
+}
+
+/* ---- changes ---- */
+
+void store_changed(struct store_conn *conn, const struct store_change *change)
+{
+    THREAD_CHECK(&conn->user);
+    if (conn->change_count == conn->change_cap) {
+        size_t cap = conn->change_cap == 0 ? 64 : conn->change_cap * 2;
+        struct store_change *grown = realloc(conn->changes, cap * sizeof(*grown));
+
+        if (grown == NULL) {
+            conn->changes_lost = true;
+            return;
+        }
+        conn->changes = grown;
+        conn->change_cap = cap;
+    }
+    conn->changes[conn->change_count++] = *change;
+}
+
+void store_forget_changes(struct store_conn *conn)
+{
+    THREAD_CHECK(&conn->user);
+    conn->change_count = 0;
+    conn->changes_lost = false;
+}
+
+void store_notify(struct store *store, const struct store_change *change)
+{
+    pthread_rwlock_rdlock(&store->listening);
+    if (store->listen != NULL)
+        store->listen(store->listen_context, change);
+    pthread_rwlock_unlock(&store->listening);
+}
+
+static void tell_changes(struct store_conn *conn)
+{
+    if (conn->ops->publish != NULL && conn->change_count > 0)
+        conn->ops->publish(conn);
+    for (size_t i = 0; i < conn->change_count; i++)
+        store_notify(conn->store, &conn->changes[i]);
+    store_forget_changes(conn);
+}
+
+/* ---- batches ---- */
+
+void store_answer(struct store_op *op)
+{
+    CHECK(op->posted);
+    op->posted = false; /* it is its owner's again */
+    op->done(op);
+}
+
+static enum batch_fate transact(struct store_conn *conn, struct work_item *batch, struct err *err)
+{
+    enum batch_fate fate;
+
+    CHECK(conn->change_count == 0 && !conn->changes_lost);
+    store_pass_step(batch, "taken");
+    fate = conn->ops->transact(conn, batch, kind_of_batch(batch), err);
+    if (fate == BATCH_COMMITTED)
+        store_pass_step(batch, "committed");
+    else
+        store_forget_changes(conn);
+    return fate;
+}
+
+static void finish_batch(struct store_conn *conn, struct work_item *batch,
+                         const struct err *failure)
+{
+    struct work_item *next;
+
+    tell_changes(conn);
+    for (struct work_item *item = batch; item != NULL; item = next) {
+        struct store_op *op = store_op_of(item);
+        enum store_verb verb = op->verb; /* `op` is its owner's again after done */
+
+        next = item->next;
+        if (failure != NULL) {
+            CHECK(failure->code < 0);
+            store_op_done(op); /* what the attempt that was rolled back has found */
+            op->rc = -E_STORE;
+            op->err = *failure;
+        }
+        store_answer(op);
+        SEAM_STEP("store", verb_names[verb], "answered");
+    }
+}
+
+static enum batch_fate run_and_finish(struct store_conn *conn, struct work_item *batch)
+{
+    struct err err = {0};
+    enum batch_fate fate = transact(conn, batch, &err);
+
+    finish_batch(conn, batch, fate == BATCH_COMMITTED ? NULL : &err);
+    return fate;
+}
+
+/* One bad operation must not fail its neighbours: each gets a transaction of its own. */
+static void run_one_by_one(struct store_conn *conn, struct work_item *batch)
+{
+    struct work_item *next = NULL;
+
+    for (struct work_item *item = batch; item != NULL; item = item->next)
+        store_op_done(store_op_of(item)); /* what the attempt that was rolled back has found */
+    for (struct work_item *item = batch; item != NULL; item = next) {
+        next = item->next;
+        item->next = NULL;
+        if (run_and_finish(conn, item) == BATCH_NOT_BEGUN)
+            break; /* the store is gone, not the operation bad: do not wait for each */
+    }
+    if (next != NULL)
+        run_and_finish(conn, next);
+}
+
+static void run_batch(struct store *store, struct pool *pool, struct work_item *batch)
+{
+    struct store_conn *conn = take_conn(store, pool);
+    struct err err = {0};
+    enum batch_fate fate;
+
+    CHECK((kind_of_batch(batch) == STORE_READ) == (pool == &store->reading));
+    fate = transact(conn, batch, &err);
+    if (fate == BATCH_ROLLED_BACK && batch->next != NULL)
+        run_one_by_one(conn, batch);
+    else
+        finish_batch(conn, batch, fate == BATCH_COMMITTED ? NULL : &err);
+    give_conn(store, pool, conn);
+}
+
+void store_run_writes(void *context, struct work_item *batch)
+{
+    struct store *store = context;
+
+    run_batch(store, &store->writing, batch);
+}
+
+void store_run_reads(void *context, struct work_item *batch)
+{
+    struct store *store = context;
+
+    run_batch(store, &store->reading, batch);
+}
