@@ -23,7 +23,7 @@ void str_drop_cut(char *text);
 /* The whole of `s` as a decimal number, with nothing before or after; false: *ret untouched. */
 bool str_to_int64(const char *s, int64_t *ret);
 
-/* "250ms" "10s" "5m" "24h" "7d" → milliseconds. A bare number is refused, but for 0. */
+/* "250ms" "10s" "5m" "24h" "7d" → milliseconds. A bare number is rejected, except 0. */
 bool str_to_duration(const char *s, int64_t *ret_ms);
 
 /* "4096" "64K" "512M" "10G" (powers of 1024) → bytes. */

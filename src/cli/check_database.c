@@ -26,7 +26,7 @@ struct probe {
     struct source *source;
     struct param_value *values;        /* every parameter, without a value */
     bool *column_found;                /* as def->columns */
-    bool *column_alike;                /* there is one whose name is the same but for case */
+    bool *column_alike;                /* there is one whose name is the same except for case */
     bool columns_known;                /* every statement that has some could be compiled */
     bool reachable;                    /* false: the database is not, which has been told */
     const struct statement *statement; /* that the database is asked about; NULL: none */

@@ -80,7 +80,7 @@ int with_join(struct parser *p, const struct statement *with, struct statement *
 const char *header_use_nocase(struct parser *p, const char *name, size_t len);
 /* definition_hints.c: what was probably meant. */
 
-/* Is `text` but for one slip of the keyboard the word? */
+/* Is `text` the word, except for one slip of the keyboard? */
 bool hint_is_slip(const char *text, size_t len, const char *word);
 /* The type of a parameter that is called `word` elsewhere; NULL: none. */
 const char *hint_type(const char *word);

@@ -45,7 +45,7 @@ static size_t read_block_comment(const char *text, size_t len)
     return close != NULL ? (size_t)(close - text) + 2 : 0;
 }
 
-/* text[0] is the opening quote; a doubled closing quote stands for itself, but for a bracket. */
+/* text[0] is the opening quote; a doubled closing quote stands for itself, except a bracket. */
 static size_t read_quoted(const char *text, size_t len, char close, bool backslashes)
 {
     for (size_t i = 1; i < len; i++) {

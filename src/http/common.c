@@ -71,7 +71,7 @@ struct measured {
     int64_t uptime_ms, answers[GATE_CLASSES];
 };
 
-/* The metrics but for those with a label: name, type, value in struct measured, what it is. */
+/* The metrics, except those with a label: name, type, value in struct measured, what it is. */
 #define METRICS(X)                                                                                 \
     X(uptime_seconds, gauge, m->uptime_ms / 1000, "Seconds since the start")                       \
     X(clock_ahead_milliseconds, gauge, m->clock_ahead_ms,                                          \

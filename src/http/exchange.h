@@ -103,7 +103,7 @@ int exchange_prefer_wait(struct exchange *ex, int most);
 /* Numeric address of the client, without the port. */
 void exchange_address(struct exchange *ex, char out[64]);
 
-/* Free the results of the last operation and hand out ex->op, zeroed but for its verb. */
+/* Free the results of the last operation and hand out ex->op, zeroed except for its verb. */
 struct store_op *exchange_op(struct exchange *ex, enum store_verb verb);
 
 /* Post ex->op (verb and arguments filled in; done and owner are set here) and go on with `next`

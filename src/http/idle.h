@@ -12,7 +12,7 @@
 
 struct idle_list;
 
-/* A connection that can be idle; yours, zero-initialised but for `fd`, which is borrowed. */
+/* A connection that can be idle; yours, zero-initialised except for `fd`, which is borrowed. */
 struct idle {
     int fd;
     /* the list's */

@@ -35,7 +35,7 @@ const char *listener_url(const struct listener *listener);
  * new one is answered 503 with Retry-After and closed. -E_CONFIG: no thread. */
 int listener_start(struct listener *listener, int limit, listener_accept_fn *accept,
                    listener_maintain_fn *maintain, void *context, struct err *err);
-/* Have `tend` called. Any thread. */
+/* Have `maintain` called. Any thread. */
 void listener_wake(struct listener *listener);
 /* A connection that was taken is closed now. Any thread. */
 void listener_ended(struct listener *listener);

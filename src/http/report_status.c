@@ -13,7 +13,7 @@
 
 enum { STATUS_ETAG_TEXT = 80, STATUS_RETRY_S = 1 };
 
-/* What each state answers; the words of the original API, but for the first two messages. */
+/* What each state answers; the words of the original API, except the first two messages. */
 static const struct {
     bool result;
     const char *message, *data; /* message NULL: the report's own */

@@ -60,7 +60,7 @@ const char *lease_node(const struct supervisor *supervisor)
 
 /* ---- running reports that are not ours any more ---- */
 
-/* Stop it; what it says at its end the store ignores, but for a deletion that waits for it. */
+/* Stop it; what it says at its end the store ignores, except for a deletion that waits for it. */
 static void abandon(struct job *job, const char *reason)
 {
     char reference[GUID_TEXT];

@@ -63,7 +63,7 @@ struct spool_file {
     const char
         *name; /* ID.ATTEMPT.json, ID.ATTEMPT.part, "temp/NAME" for temporary ones; borrowed */
     enum spool_kind kind;
-    struct guid id; /* but for a temporary one, as is `attempt` */
+    struct guid id; /* not for a temporary one, as is `attempt` */
     int attempt;
 };
 typedef void spool_each_fn(void *context, const struct spool_file *file);

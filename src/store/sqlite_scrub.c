@@ -15,7 +15,7 @@ enum {
     CHILD_POINTER = 4, /* more, in the header of an interior page */
 };
 
-/* Behind SQLite's own file object: its methods, but for the one we replace. */
+/* Behind SQLite's own file object: its methods, except the one we replace. */
 struct scrubbed {
     struct sqlite3_io_methods methods;
     const struct sqlite3_io_methods *real;

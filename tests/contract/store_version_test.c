@@ -1,4 +1,5 @@
-/* tests/contract/store_stamp_test.c -- what is remembered by a stamp is never older than the store.
+/* tests/contract/store_version_test.c -- what is remembered with a version is never older than the
+ * store.
  */
 #include "contract/store_fixture.h"
 
@@ -170,7 +171,7 @@ struct field {
     atomic_int hits, lies;
 };
 
-/* What a server does: answer from memory while the stamp holds, else ask and remember. */
+/* What a server does: answer from memory while the version is the same, else ask and remember. */
 static void *remember(void *arg)
 {
     struct field *field = arg;

@@ -71,11 +71,11 @@ class Proxy:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def mend(self):
+    def repair(self):
         self.whole.set()
 
     def close(self):
-        self.mend()
+        self.repair()
         self.listener.close()
 
 

@@ -126,7 +126,7 @@ def test_a_variable_that_is_near_no_key_may_be_anybodys(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("prefix", ["/usr", "/opt/reports"])
 def test_the_installed_unit_runs_the_installed_program(tmp_path, prefix):
-    """What `make install` does, but for the building and copying of the programs."""
+    """What `make install` does, except the building and copying of the programs."""
     rules = run("make", "-n", "install", f"PREFIX={prefix}", f"DESTDIR={tmp_path}", cwd=ROOT).stdout
     rule = re.search(r"^sed [^\n]*\\\n[^\n]*$", rules, re.M).group()
     assert run("sh", "-c", rule, cwd=ROOT).returncode == 0

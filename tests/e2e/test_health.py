@@ -317,7 +317,7 @@ def test_a_network_that_swallows_everything(make_cluster):
     assert check(node) == 503
     failed(client.submit("Quick", {"ProductID": "1"}), 503)
     assert check(node) == 503
-    cluster.proxies[0].mend()
+    cluster.proxies[0].repair()
     works(node, client)
 
 

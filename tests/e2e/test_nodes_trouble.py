@@ -131,7 +131,7 @@ def test_a_node_that_hangs_while_it_connects_tries_again(make_cluster):
         poll(lambda: proxy.has_held(0), what="a try to connect")
         node.process.send_signal(signal.SIGSTOP)
         poll(lambda: proxy.has_held(CONNECTS_WITHIN), what="the end of the time for it")
-        proxy.mend()
+        proxy.repair()
         node.process.send_signal(signal.SIGCONT)
         assert listing.result().status_code == 200
 
@@ -230,7 +230,7 @@ def test_a_node_that_is_cut_off_loses_its_reports_and_comes_back_as_another(make
     poll(lambda: victim.metric("store_up") == 0, what="the news that the store is away")
     poll(lambda: victim.metric("workers_busy") == 0, what="the end of its work")
     poll(lambda: "the lease has run out" in victim.log_text(), what="the end of its lease")
-    cluster.proxies[at].mend()
+    cluster.proxies[at].repair()
     assert poll(lambda: "node.given_up" in victim.log_text(), what="the news of its death")
     poll(lambda: clients[at].list().status_code == 200, what="an answer of the node that is back")
     assert clients[at].finish(reference).json()["data"] == "complete"

@@ -26,7 +26,7 @@ def one(make_server):
 
 
 def serve_again(server, **values):
-    """Another server with the first one's configuration but for `values`: its exit status and words."""
+    """Another server with the first one's configuration except for `values`: its exit status and words."""
     lines = [line for line in (server.folder / "reportd.conf").read_text().splitlines()
              if line.partition(" ")[0] not in values]
     conf = server.folder / "again.conf"  # paths are relative to it

@@ -341,7 +341,7 @@ def cut_off(make_cluster):
     assert slow.size == len(whole)
     cluster.proxies[1].cut()
     yield cluster, here, there, reference, slow, whole
-    cluster.proxies[1].mend()
+    cluster.proxies[1].repair()
     poll(lambda: there.list().status_code == 200, what="the node under another name")
 
 
@@ -350,7 +350,7 @@ def test_a_download_breaks_off_if_the_network_to_the_database_is_cut(cut_off):
     cluster, here, there, reference, slow, whole = cut_off
     assert_ended(slow, whole)
     assert here.result(reference).content == whole
-    cluster.proxies[1].mend()
+    cluster.proxies[1].repair()
     poll(lambda: there.result(reference).status_code == 200, what="the result again")
     assert there.result(reference).content == whole
 
@@ -371,7 +371,7 @@ def test_a_result_is_not_unknown_because_its_node_was_cut_off(make_cluster):
             proxy.cut()
             poll(lambda: cluster.sql("SELECT count(*) FROM node") == ["1"], what="the end of the lease")
         finally:
-            proxy.mend()
+            proxy.repair()
             gate.open()
         failed(download.result(), 503, "lost touch")
     poll(lambda: Client(there.url, there.token).result(reference).status_code == 200, what="the result")
@@ -382,6 +382,6 @@ def test_a_delete_on_another_node_ends_the_download_of_one_that_is_cut_off(cut_o
     assert here.delete(reference).json()["result"] is True
     assert cluster.sql("SELECT count(*) FROM result_chunk") == ["0"]
     assert_ended(slow, whole)
-    cluster.proxies[1].mend()
+    cluster.proxies[1].repair()
     poll(lambda: there.result(reference).status_code == 200, what="an answer again")
     refused(there.result(reference), "Unknown reference")

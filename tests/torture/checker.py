@@ -477,7 +477,7 @@ def lives_through(model, report, event):
 
 
 def gone_in_time(model):
-    """Not seen much later than its expiry, but for the time that faults took."""
+    """Not seen much later than its expiry, except for the time that faults took."""
     for report in model.reports.values():
         last = max((s for s in report.sights if s.rank < DEAD), key=lambda s: s.sent, default=None)
         if report.expires is None or last is None:

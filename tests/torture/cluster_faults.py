@@ -51,7 +51,7 @@ class NodeFaults(faults.Faults):
         self.stop.wait(LEASE * (choice.length if choice.size < 0.5 else 1.1 + choice.length))
         if kills:
             self.node.kill()
-        wire.tell("mend")
+        wire.tell("repair")
         self.note("cut network", began)
         if kills:
             self.note("kill server", began)

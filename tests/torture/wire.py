@@ -1,6 +1,6 @@
 """A port that leads to another one, until it is cut: told so by the lines of standard input.
 
-usage: wire.py PORT      prints its own port; obeys `cut` and `mend`, answering each with a line
+usage: wire.py PORT      prints its own port; obeys `cut` and `repair`, answering each with a line
 """
 
 import sys
@@ -22,7 +22,7 @@ def main():
     wire = Wire(int(sys.argv[1]))
     print(wire.port, flush=True)
     for line in sys.stdin:
-        {"cut": wire.cut, "mend": wire.mend}[line.strip()]()
+        {"cut": wire.cut, "repair": wire.repair}[line.strip()]()
         print(flush=True)
 
 

@@ -81,7 +81,7 @@ static void filler_path(char path[96])
     snprintf(path, 96, "%s/filler", mount_point);
 }
 
-/* Fill the disk but for so many pages. */
+/* Fill the disk except for so many pages. */
 static void fill(int free_pages)
 {
     static const char page[PAGE] = {1};

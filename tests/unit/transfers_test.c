@@ -224,7 +224,7 @@ static void another_report_ends_nothing(void **state)
 }
 
 /* How many are released at a time that is so far from now; then that none is left. */
-static int tend(const struct line *line, int64_t after_ms)
+static int maintain(const struct line *line, int64_t after_ms)
 {
     int gone, wait_ms = transfers_maintain(line->transfers, clock_mono_ms() + after_ms, &gone);
 
@@ -234,7 +234,7 @@ static int tend(const struct line *line, int64_t after_ms)
 
 static void await_release(const struct line *line)
 {
-    while (tend(line, 0) == 0)
+    while (maintain(line, 0) == 0)
         ;
 }
 
@@ -259,10 +259,10 @@ static void a_closed_connection_is_broken_off_too(void **state)
     struct line *line = *state;
     struct guid id = close_unread(line);
 
-    assert_int_equal(tend(line, 1000), 0);
+    assert_int_equal(maintain(line, 1000), 0);
     transfers_end(line->transfers, &id);
     assert_true(is_reset(line));
-    assert_int_equal(tend(line, 2000), 1);
+    assert_int_equal(maintain(line, 2000), 1);
 }
 
 static void a_closed_connection_is_received_to_its_end_and_released(void **state)
@@ -301,14 +301,14 @@ static void a_client_that_takes_nothing_is_broken_off_in_the_end(void **state)
     char bytes[4096];
 
     close_unread(line);
-    assert_int_equal(tend(line, 1000), 0);
+    assert_int_equal(maintain(line, 1000), 0);
     before = unacknowledged(watched);
     while (unacknowledged(watched) == before)
         recv(line->client, bytes, sizeof(bytes), MSG_DONTWAIT);
     assert_true(unacknowledged(watched) > 0);
-    assert_int_equal(tend(line, 50000), 0); /* it has taken some */
-    assert_int_equal(tend(line, 100000), 0);
-    assert_int_equal(tend(line, 110000), 1);
+    assert_int_equal(maintain(line, 50000), 0); /* it has taken some */
+    assert_int_equal(maintain(line, 100000), 0);
+    assert_int_equal(maintain(line, 110000), 1);
     assert_true(is_reset(line));
     close(watched);
 }

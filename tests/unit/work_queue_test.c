@@ -33,7 +33,7 @@ struct log {
     sigset_t blocked;
     atomic_int tended;
     sem_t tend_called;
-    atomic_llong tend_wait; /* what tend answers, once */
+    atomic_llong maintain_wait; /* what maintain answers, once */
 };
 
 static void run(void *context, struct work_item *batch)
@@ -225,11 +225,11 @@ static void many_threads_push_and_run_every_item_once(void **state)
         assert_int_equal(ran[i], 1);
 }
 
-/* Answers `tend_wait` once, then that it needs no further call. */
-static int64_t tend(void *context)
+/* Answers `maintain_wait` once, then that it needs no further call. */
+static int64_t maintain(void *context)
 {
     struct log *log = context;
-    int64_t wait = atomic_exchange(&log->tend_wait, 0);
+    int64_t wait = atomic_exchange(&log->maintain_wait, 0);
 
     atomic_fetch_add(&log->tended, 1);
     sem_post(&log->tend_called);
@@ -239,12 +239,12 @@ static int64_t tend(void *context)
 static void a_lane_is_tended_after_a_batch_and_once_more_when_it_asks(void **state)
 {
     const struct work_queue_spec spec = {
-        .name = "tended", .threads = 1, .run = run, .maintain = tend, .context = &shared};
+        .name = "maintained", .threads = 1, .run = run, .maintain = maintain, .context = &shared};
     struct item item = {.number = 1};
 
     (void)state;
     log_init(&shared, false);
-    shared.tend_wait = 1;
+    shared.maintain_wait = 1;
     shared.work_queue = work_queue_new(&spec);
     assert_non_null(shared.work_queue);
     assert_true(work_queue_push(shared.work_queue, &item.link));
