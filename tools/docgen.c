@@ -5,6 +5,7 @@
 
 #include "cli/verbs.h"
 #include "core/config.h"
+#include "core/places.h"
 #include "core/report.h"
 #include "ctl/ctl.h"
 #include "proc/states.h"
@@ -157,6 +158,47 @@ static void worker_states(void)
     phases_table(phases, ARRAY_SIZE(phases));
 }
 
+/* Its words, each as code, behind a prefix unless it has a folder. */
+static void print_words(const char *words, const char *prefix, const char *folder)
+{
+    const char *comma = "";
+
+    while (*(words += strspn(words, " ")) != '\0') {
+        size_t len = strcspn(words, " ");
+
+        printf("%s`%s%.*s`", comma, memchr(words, '/', len) != NULL ? folder : prefix, (int)len,
+               words);
+        comma = ", ";
+        words += len;
+    }
+}
+
+static void places_table(void)
+{
+    static const struct {
+        const char *what, *where, *stores, *erased, *lasts, *fsck, *tests;
+    } places[] = {
+#define X(name, stores, where, made, what, erased, lasts, fsck, seams, tests)                      \
+    {what, where, stores, erased, lasts, #fsck, tests},
+        REPORT_PLACES(X)
+#undef X
+    };
+
+    printf("| place | where | stores | erased by | may stay | `reportd fsck` | tests |\n"
+           "|---|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        printf("| %s | %s%s%s | ", places[i].what, *places[i].where != '\0' ? "`" : "",
+               places[i].where, *places[i].where != '\0' ? "`" : "");
+        fputs(strcmp(places[i].stores, PLACE_ALL) == 0 ? "all" : places[i].stores, stdout);
+        fputs(" | ", stdout);
+        print_words(places[i].erased, "", "");
+        printf(" | %s | %s | ", places[i].lasts,
+               strcmp(places[i].fsck, "fsck_nothing") == 0 ? "" : "looks");
+        print_words(places[i].tests, "tests/e2e/", "tests/");
+        puts(" |");
+    }
+}
+
 static void states_drawing(void)
 {
     printf("```mermaid\nstateDiagram-v2\n    [*] --> %s\n", states[0].name);
@@ -261,11 +303,12 @@ int main(int argc, char **argv)
         const char *name;
         void (*print)(void);
     } sections[] = {
-        {"config-table", config_table},     {"config-manual", config_manual},
-        {"states-table", states_table},     {"states-drawing", states_drawing},
-        {"job-phases", job_phases},         {"worker-states", worker_states},
-        {"verbs-manual", verbs_manual},     {"commands-manual", commands_manual},
-        {"options-manual", options_manual}, {"exits-manual", exits_manual},
+        {"config-table", config_table},       {"config-manual", config_manual},
+        {"states-table", states_table},       {"states-drawing", states_drawing},
+        {"job-phases", job_phases},           {"worker-states", worker_states},
+        {"places-table", places_table},       {"verbs-manual", verbs_manual},
+        {"commands-manual", commands_manual}, {"options-manual", options_manual},
+        {"exits-manual", exits_manual},
     };
 
     for (size_t i = 0; argc == 2 && i < ARRAY_SIZE(sections); i++) {

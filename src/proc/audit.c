@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "core/places.h"
 #include "proc/backup.h"
 #include "proc/recovery.h"
 #include "spool/seal.h"
@@ -162,7 +163,7 @@ static void look_at_report(struct look *look, const struct store_scanned *report
     }
 }
 
-static void look_at_reports(struct look *look)
+static void fsck_rows(struct look *look)
 {
     struct store_scanned reports[STORE_SCAN_MAX] = {0};
     struct store_op op;
@@ -233,7 +234,40 @@ static void look_at_left(void *context, const char *path)
     add_finding(look, &finding);
 }
 
+static void fsck_files(struct look *look)
+{
+    look->audit->files = spool_each(look->spec->spool, look_at_file, look, look->err);
+    if (look->rc == 0 && look->audit->files < 0)
+        look->rc = (int)look->audit->files;
+}
+
+static void fsck_restores(struct look *look)
+{
+    if (look->spec->store_path != NULL)
+        restore_each_left(look->spec->store_path, look_at_left, look);
+}
+
 /* ---- all of it ---- */
+
+/* Each place of a report has its function, which may be another one's, too. */
+static void fsck_nothing(struct look *look)
+{
+    (void)look;
+}
+
+static void (*const looks[])(struct look *look) = {
+#define X(name, stores, where, made, what, erased, lasts, fsck, seams, tests) fsck,
+    REPORT_PLACES(X)
+#undef X
+};
+
+static bool was_called(size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (looks[i] == looks[at])
+            return true;
+    return false;
+}
 
 static int look_once(const struct audit_spec *spec, struct audit *ret, struct err *err)
 {
@@ -241,13 +275,9 @@ static int look_once(const struct audit_spec *spec, struct audit *ret, struct er
     struct look look = {
         .spec = spec, .audit = &audit, .now_ms = store_now_ms(spec->store), .err = err};
 
-    look_at_reports(&look);
-    if (spec->store_path != NULL)
-        restore_each_left(spec->store_path, look_at_left, &look);
-    if (look.rc == 0)
-        audit.files = spool_each(spec->spool, look_at_file, &look, err);
-    if (look.rc == 0 && audit.files < 0)
-        look.rc = (int)audit.files;
+    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]) && look.rc == 0; i++)
+        if (!was_called(i))
+            looks[i](&look);
     if (look.rc < 0) {
         audit_done(&audit);
         return look.rc;

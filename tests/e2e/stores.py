@@ -43,6 +43,7 @@ def line(row):
 class SqliteStore:
     """The embedded store: store.db in the server's folder, with results in its folder spool."""
 
+    kind = "sqlite"
     config = {"store": "store.db", "spool": "spool"}
     is_readable = True  # by who has its files; PostgreSQL is sent nothing readable of what a report says
 
@@ -62,6 +63,17 @@ class SqliteStore:
         """Of a report: its columns as one line, or None."""
         rows = self.sql(f"SELECT {columns} FROM report WHERE id = {self.literal(reference)}")
         return rows[0] if rows else None
+
+    COLUMNS = ("SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' "
+               "UNION ALL SELECT 'index', name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+
+    def columns(self):
+        """{table: [column]}; "index" has the indexes, except for those of constraints."""
+        found = {}
+        for row in self.sql(self.COLUMNS):
+            table, column = row.split("|")
+            found.setdefault(table, []).append(column)
+        return found
 
     def copy_report(self, reference, copies):
         """Add copies of a complete report; the store's server is not running."""
@@ -95,6 +107,7 @@ class PostgresStore(SqliteStore):
         self.postgres = postgres
         self.database = postgres.create_database(f"server{next(_numbers)}")
         self.in_rows = in_rows
+        self.kind = "postgres-rows" if in_rows else "postgres-files"
         self.config = {"store": postgres.url(self.database), "spool": "postgresql" if in_rows else "spool"}
 
     def sql(self, text):
@@ -103,6 +116,10 @@ class PostgresStore(SqliteStore):
     @staticmethod
     def literal(reference):
         return f"'{reference}'"
+
+    COLUMNS = ("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'reportd' "
+               "UNION ALL SELECT 'index', indexname FROM pg_indexes WHERE schemaname = 'reportd' AND NOT EXISTS "
+               "(SELECT FROM pg_constraint WHERE conname = indexname)")
 
     def copy_report(self, reference, copies):
         columns = ", ".join(self.sql("SELECT column_name FROM information_schema.columns WHERE table_schema = "
