@@ -151,6 +151,7 @@
     X(RESERVE, "{store}-reserve*", "sqlite_reserve:make_part", "blocks of zeros")                  \
     X(CHECK, "", "temp:try_to_write", "zeros, to see whether a folder can be written to")          \
     X(CHOICES, "memfd:reportd-choices", "choices:send_question",                                   \
-      "choices of forms: data of the source, asked for without a report")
+      "choices of forms: data of the source, asked for without a report")                          \
+    X(TRIAL, "memfd:reportd-try", "try:make_places", "what `reportd try` prints: nothing is stored")
 
 #endif
