@@ -40,8 +40,14 @@ static void log_change(struct events *events, const struct store_change *change)
 
 static void end_transfers(struct events *events, const struct store_change *change)
 {
-    if (change != NULL && change->state == REPORT_DELETING)
+    static const struct guid none;
+
+    if (change == NULL)
+        transfers_look(events->transfers);
+    else if (change->state == REPORT_DELETING)
         transfers_end(events->transfers, &change->id);
+    if (change != NULL && !guid_eq(&change->transfer, &none))
+        transfers_settle(events->transfers, &change->id, &change->transfer);
 }
 
 /* Another node may have finished reports, and be gone. */

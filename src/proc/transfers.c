@@ -409,7 +409,9 @@ int transfer_begin(struct peer *peer, const struct guid *id, struct transfer **r
 
 void transfer_enter(struct transfer *transfer, struct store_find *find)
 {
+    lock_take(&transfer->transfers->lock);
     transfer->entered = transfer->transfers->store != NULL;
+    lock_release(&transfer->transfers->lock);
     find->node = transfer->entered ? transfer->node : NULL;
     find->transfer = transfer->row;
 }
@@ -505,6 +507,113 @@ void transfers_end(struct transfers *transfers, const struct guid *id)
     lock_take(&transfers->lock);
     end_bucket(bucket_of(transfers, id), id);
     lock_release(&transfers->lock);
+}
+
+/* ---- what the store knows of them ---- */
+
+/* A question to it about one transfer, which may be over by the time of the answer. */
+struct inquiry {
+    struct store_op op;
+    struct transfers *transfers;
+    struct guid id, row;
+    char node[GUID_TEXT];
+    struct inquiry *next;
+};
+
+static struct inquiry *inquire(struct transfers *transfers, const struct guid *id,
+                               const struct guid *row)
+{
+    struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
+
+    if (inquiry != NULL)
+        *inquiry = (struct inquiry){.transfers = transfers, .id = *id, .row = *row};
+    return inquiry;
+}
+
+static bool is_known(struct transfers *transfers, const struct guid *id, const struct guid *row)
+{
+    const struct transfer *transfer;
+
+    lock_take(&transfers->lock);
+    transfer = *bucket_of(transfers, id);
+    while (transfer != NULL && !guid_eq(&transfer->row, row))
+        transfer = transfer->next;
+    lock_release(&transfers->lock);
+    return transfer != NULL;
+}
+
+static void on_settled(struct store_op *op)
+{
+    free(op->owner); /* if it failed, the next heartbeat says so again */
+}
+
+/* Whether the store has just been told that it is over makes no difference. */
+static void settle(struct inquiry *inquiry)
+{
+    if (is_known(inquiry->transfers, &inquiry->id, &inquiry->row)) {
+        free(inquiry);
+        return;
+    }
+    inquiry->op = (struct store_op){.verb = STORE_SENT, .done = on_settled, .owner = inquiry};
+    inquiry->op.sent = (struct store_sent){.id = inquiry->id, .transfer = inquiry->row};
+    store_post(inquiry->transfers->store, &inquiry->op);
+}
+
+void transfers_settle(struct transfers *transfers, const struct guid *id, const struct guid *row)
+{
+    struct inquiry *inquiry = inquire(transfers, id, row);
+
+    if (inquiry != NULL)
+        settle(inquiry);
+}
+
+static void on_looked(struct store_op *op)
+{
+    struct inquiry *inquiry = op->owner;
+    bool deleted = op->rc == 0 && !op->find.found;
+
+    store_op_done(op);
+    if (deleted)
+        transfers_end(inquiry->transfers, &inquiry->id);
+    settle(inquiry);
+}
+
+/* All that the store was told of, by `next`. */
+static struct inquiry *inquire_of_all(struct transfers *transfers)
+{
+    struct inquiry *first = NULL;
+
+    lock_take(&transfers->lock);
+    for (int i = 0; i < BUCKETS; i++) {
+        const struct transfer *transfer = transfers->buckets[i];
+
+        for (; transfer != NULL; transfer = transfer->next) {
+            struct inquiry *inquiry =
+                transfer->entered ? inquire(transfers, &transfer->id, &transfer->row) : NULL;
+
+            if (inquiry == NULL)
+                continue;
+            memcpy(inquiry->node, transfer->node, sizeof(inquiry->node));
+            inquiry->next = first;
+            first = inquiry;
+        }
+    }
+    lock_release(&transfers->lock);
+    return first;
+}
+
+void transfers_look(struct transfers *transfers)
+{
+    struct inquiry *inquiry = inquire_of_all(transfers), *next;
+
+    for (; inquiry != NULL; inquiry = next) {
+        next = inquiry->next;
+        inquiry->op =
+            (struct store_op){.verb = STORE_FIND, .done = on_looked, .owner = inquiry};
+        inquiry->op.find = (struct store_find){
+            .id = inquiry->id, .node = inquiry->node, .transfer = inquiry->row};
+        store_post(transfers->store, &inquiry->op);
+    }
 }
 
 static void end_all(struct transfers *transfers)

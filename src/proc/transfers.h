@@ -63,5 +63,11 @@ void transfer_done(struct transfer *transfer);
 /* The report is deleted: on return the connections that its result was being sent on are broken
  * off, and what the kernel had of it for them is dropped. Cheap when there are none. */
 void transfers_end(struct transfers *transfers, const struct guid *id);
+/* Where the store and this node differ about what it sends, since a crash of the database may take
+ * back what was not waited for. The store has `row` as a transfer of this report: if there is none,
+ * say once more that it is over, as a deletion waits for that. */
+void transfers_settle(struct transfers *transfers, const struct guid *id, const struct guid *row);
+/* News may have been missed: enter all transfers once more, and end those of deleted reports. */
+void transfers_look(struct transfers *transfers);
 
 #endif

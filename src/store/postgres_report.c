@@ -410,7 +410,8 @@ static int read_deleted(struct postgres_conn *c, struct err *err)
         store_changed(&c->base, &(struct store_change){.id = get_guid(c, 0),
                                                        .user_id = get_int(c, 1),
                                                        .state = REPORT_DELETING,
-                                                       .heard = true});
+                                                       .heard = true,
+                                                       .transfer = get_guid(c, 2)});
     return 0;
 }
 

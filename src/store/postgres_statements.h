@@ -216,7 +216,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "WITH gone AS (DELETE FROM transfer WHERE id = $2)"                                          \
       " SELECT user_id FROM report WHERE id = $1 AND state = 4")                                   \
     X(TRANSFERS_DELETED, "t",                                                                      \
-      "SELECT DISTINCT t.report_id, coalesce(r.user_id, 0) FROM transfer t"                        \
+      "SELECT t.report_id, coalesce(r.user_id, 0), t.id FROM transfer t"                           \
       " LEFT JOIN report r ON r.id = t.report_id WHERE t.node = $1"                                \
       " AND (r.id IS NULL OR r.state = 4)")                                                        \
     X(SWEEP_TRANSFERS, "",                                                                         \

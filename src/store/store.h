@@ -481,6 +481,8 @@ struct store_change {
     enum report_state state; /* REPORT_DELETING: the reference is dead */
     bool released; /* DELETING: and the node that ran it says that nothing runs any more */
     bool heard;    /* another node has done it */
+    /* In a heartbeat's news of a deletion: a transfer of this node's that holds it up; else 0. */
+    struct guid transfer;
 };
 /* `change` is NULL after news of other nodes may have been missed: anything may have changed. */
 typedef void store_listen_fn(void *context, const struct store_change *change);

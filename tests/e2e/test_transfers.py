@@ -310,6 +310,44 @@ def test_a_deletion_whose_news_got_lost_ends_the_transfers_all_the_same(nodes):
     assert_ended(slow, whole)
 
 
+def test_the_end_of_a_transfer_that_a_crash_of_postgresql_took_back_holds_up_no_deletion(nodes):
+    cluster, (here, there) = nodes
+    reference = here.complete("Quick", ProductID="1")
+    assert there.result(reference).status_code == 200
+    there.session.close()
+    poll(lambda: cluster.sql("SELECT count(*) FROM transfer") == ["0"], what="the end of the transfer")
+    cluster.sql(f"INSERT INTO transfer SELECT gen_random_uuid(), '{reference}', id FROM node")
+    assert soon(lambda: here.delete(reference)).json()["result"] is True
+    assert cluster.sql("SELECT count(*) FROM transfer") == ["0"]
+
+
+def test_a_transfer_that_a_crash_of_postgresql_took_back_is_ended_by_a_deletion(nodes):
+    """A node that may have missed news says once more what it sends."""
+    cluster, (here, there) = nodes
+    reference = here.complete("Big", Rows=BIG)
+    whole = here.result(reference).content
+    here.session.close()
+    slow = SlowClient(there, reference)
+    cluster.sql("DELETE FROM transfer")
+    cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN reportd'")
+    poll(lambda: cluster.sql("SELECT report_id FROM transfer") == [reference], what="the transfer's entry")
+    assert here.delete(reference).json()["result"] is True
+    assert cluster.sql("SELECT count(*) FROM transfer") == ["0"]
+    assert_ended(slow, whole)
+
+
+def test_a_node_that_missed_a_deletion_ends_its_transfers_when_it_listens_again(nodes):
+    cluster, (here, there) = nodes
+    reference = here.complete("Big", Rows=BIG)
+    whole = here.result(reference).content
+    slow = SlowClient(there, reference)
+    cluster.sql("DELETE FROM transfer")
+    cluster.sql(f"DELETE FROM report WHERE id = '{reference}'")
+    cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN reportd'")
+    assert_ended(slow, whole)
+    poll(lambda: cluster.sql("SELECT count(*) FROM transfer") == ["0"], what="the end of the transfer")
+
+
 def test_a_delete_waits_for_a_hung_node_no_longer_than_for_its_lease(nodes):
     cluster, (here, there) = nodes
     reference = here.complete("Big", Rows=BIG)
