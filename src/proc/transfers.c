@@ -608,10 +608,9 @@ void transfers_look(struct transfers *transfers)
 
     for (; inquiry != NULL; inquiry = next) {
         next = inquiry->next;
-        inquiry->op =
-            (struct store_op){.verb = STORE_FIND, .done = on_looked, .owner = inquiry};
-        inquiry->op.find = (struct store_find){
-            .id = inquiry->id, .node = inquiry->node, .transfer = inquiry->row};
+        inquiry->op = (struct store_op){.verb = STORE_FIND, .done = on_looked, .owner = inquiry};
+        inquiry->op.find =
+            (struct store_find){.id = inquiry->id, .node = inquiry->node, .transfer = inquiry->row};
         store_post(transfers->store, &inquiry->op);
     }
 }
