@@ -70,6 +70,18 @@ void str_drop_cut(char *text)
     *to = '\0';
 }
 
+void str_plain(char *text)
+{
+    for (unsigned char *c = (unsigned char *)text; *c != '\0'; c++) {
+        bool is_c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0; /* U+0080 to U+009F */
+
+        if (is_c1)
+            c[1] = ' ';
+        if (is_c1 || *c < ' ' || *c == 0x7f)
+            *c = ' ';
+    }
+}
+
 bool str_to_int64(const char *s, int64_t *ret)
 {
     int64_t value;

@@ -20,6 +20,9 @@ size_t str_utf8_length(const char *bytes, size_t len);
 /* Remove what is not UTF-8: what "%.40s" has left of a letter. */
 void str_drop_cut(char *text);
 
+/* Make blanks of control characters, which a terminal could take for orders of its own. */
+void str_plain(char *text);
+
 /* The whole of `s` as a decimal number, with nothing before or after; false: *ret untouched. */
 bool str_to_int64(const char *s, int64_t *ret);
 

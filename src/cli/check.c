@@ -8,10 +8,13 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "base/buf.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "core/config.h"
+#include "core/param.h"
 
 /* The report that a file of the folder defines. */
 struct entry {
@@ -44,7 +47,7 @@ static void usage(FILE *out)
 static void tell(struct checker *checker, const char *text)
 {
     checker->problems++;
-    printf("%s\n", text);
+    say_line(stdout, "%s", text);
 }
 
 /* By line, as the parser and the database have found them. */
@@ -52,10 +55,10 @@ static void print_problems(struct checker *checker, const char *file, struct pro
 {
     problems_sort(problems);
     for (size_t i = 0; i < problems->count; i++)
-        printf("%s:%d: %s%s\n", file, problems->list[i].line,
-               problems->list[i].warning ? "warning: " : "", problems->list[i].text);
+        say_line(stdout, "%s:%d: %s%s", file, problems->list[i].line,
+                 problems->list[i].warning ? "warning: " : "", problems->list[i].text);
     if (problems->dropped > 0)
-        printf("%s: and %zu more\n", file, problems->dropped);
+        say_line(stdout, "%s: and %zu more", file, problems->dropped);
     checker->problems += problems->errors;
     checker->warnings += problems->count + problems->dropped - problems->errors;
 }
@@ -80,6 +83,27 @@ static void check_twin(struct checker *checker, const struct definition *def,
         (struct entry){.name = strdup(def->name), .file = strdup(def->file)};
 }
 
+/* A day of the past may have been allowed, or be again. */
+static void check_defaults(const struct definition *def, struct problems *problems)
+{
+    struct err err = {0};
+    struct buf value;
+
+    buf_init(&value, ERR_TEXT_MAX);
+    for (size_t i = 0; i < def->param_count; i++) {
+        const struct param *param = &def->params[i];
+
+        if (param->default_value != NULL &&
+            param_default(def, param, clock_now_ms(), &value, &err) == -E_PARAM)
+            problems_add(problems, param->line, true,
+                         "today the default of '%s', %.40s, is not within its min and max, so that "
+                         "a request has to give the parameter; change the limits or the default",
+                         param->name, param->default_value);
+        buf_reset(&value);
+    }
+    buf_done(&value);
+}
+
 /* A definition that parsed. */
 static void check_definition(struct checker *checker, const struct definition *def,
                              struct problems *problems)
@@ -90,6 +114,7 @@ static void check_definition(struct checker *checker, const struct definition *d
                                : str_starts(url, "postgres") ? CHECK_POSTGRES
                                                              : CHECK_SQLITE;
 
+    check_defaults(def, problems);
     check_sql(def, engine, problems);
     if (url != NULL)
         check_database(def, engine, url, problems);
@@ -149,7 +174,7 @@ static void check_entry(struct checker *checker, const char *path)
         why = "this file is not read; rename it so that its name ends in .sql";
     }
     checker->warnings++;
-    printf("%s: warning: %s\n", path, why);
+    say_line(stdout, "%s: warning: %s", path, why);
 }
 
 static void forget_entries(struct checker *checker)
@@ -190,8 +215,8 @@ static void check_folder(struct checker *checker, const char *folder)
     if (checker->definitions > before)
         return;
     checker->problems++;
-    printf("%.*s: this folder has no definition; add a file whose name ends in .sql\n", (int)len,
-           folder);
+    say_line(stdout, "%.*s: this folder has no definition; add a file whose name ends in .sql",
+             (int)len, folder);
 }
 
 static void check_path(struct checker *checker, const char *path)

@@ -1,4 +1,4 @@
-/* src/cli/check_sql.c -- warnings about SQL that works, and seldom does what was meant. */
+/* src/cli/check_sql.c -- SQL that cannot work or seldom does what was meant, without a database. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -7,7 +7,10 @@
 #include "cli/check.h"
 #include "cli/check_shape.h"
 
-enum { POSTGRES_NAME_MAX = 63 }; /* bytes; the rest is cut off (NAMEDATALEN) */
+enum {
+    POSTGRES_NAME_MAX = 63, /* bytes; the rest is cut off (NAMEDATALEN) */
+    NESTING_MAX = 10000,    /* of PostgreSQL (YYMAXDEPTH); of SQLite it is 100 */
+};
 
 struct sql_check {
     const struct definition *def;
@@ -15,6 +18,7 @@ struct sql_check {
     const struct statement *statement;
     struct shape shape;
     enum check_engine engine;
+    bool uneven; /* in `-- with`, which the statements behind it begin with */
 };
 
 #define warn(check, line, ...) problems_add((check)->problems, (line), true, __VA_ARGS__)
@@ -329,6 +333,34 @@ static void check_summary(const struct sql_check *check)
 
 /* ---- a definition ---- */
 
+/* The innermost ( that is not closed, or the first ) too many. */
+static bool check_parentheses(const struct sql_check *check)
+{
+    const struct shape *shape = &check->shape;
+    int depth = 0;
+
+    for (size_t i = 0; i < shape->count; i++) {
+        depth += is_open(check, i) - shape_is(shape, i, ")");
+        if (depth >= 0 && depth <= NESTING_MAX)
+            continue;
+        problems_add(check->problems, token_at(check, i)->line, false,
+                     depth < 0
+                         ? "there is no '(' for this ')'; remove it"
+                         : "parentheses in parentheses, deeper than a database reads; simplify "
+                           "the expression");
+        return false;
+    }
+    for (size_t i = shape->count, closed = 0; depth > 0 && i-- > 0;) {
+        closed += shape_is(shape, i, ")");
+        if (is_open(check, i) && closed-- == 0) {
+            problems_add(check->problems, token_at(check, i)->line, false,
+                         "the '(' is never closed; add a ')'");
+            return false;
+        }
+    }
+    return true;
+}
+
 enum part { PART_CHECK, PART_SUMMARY, PART_OTHER };
 
 static void check_statement(struct sql_check *check, const struct statement *statement,
@@ -341,6 +373,8 @@ static void check_statement(struct sql_check *check, const struct statement *sta
         problems_add(check->problems, statement->line, false, "out of memory");
     } else {
         check_tokens(check);
+        if (!check->uneven && !check_parentheses(check))
+            check->uneven = statement == &check->def->with;
         if (part == PART_CHECK)
             check_check(check);
         if (part == PART_SUMMARY)

@@ -2,6 +2,7 @@
 #include "cli/options.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/nearest.h"
@@ -116,4 +117,19 @@ int options_flush(const char *verb, int status)
         return status;
     fprintf(stderr, "reportd %s: cannot write standard output\n", verb);
     return EXIT_FAILED;
+}
+
+void say_line(FILE *out, const char *format, ...)
+{
+    char *line = NULL;
+    va_list args;
+
+    va_start(args, format);
+    if (vasprintf(&line, format, args) < 0)
+        line = NULL;
+    va_end(args);
+    if (line != NULL)
+        str_plain(line);
+    fprintf(out, "%s\n", line != NULL ? line : "out of memory");
+    free(line);
 }

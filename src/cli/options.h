@@ -1,4 +1,5 @@
-/* src/cli/options.h -- the options of a command line, and one way to say what is wrong with it. */
+/* src/cli/options.h -- the options of a command line, and one way to say what is wrong.
+ */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
@@ -38,6 +39,9 @@ int options_read(const struct verb_line *line, int argc, char **argv);
 /* Say on standard error in one line what is wrong with the use of a verb ("": of reportd itself),
  * and where the help is; returns EXIT_USAGE. */
 int options_wrong(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Print one line, without control characters: it may quote what somebody else has written. */
+void say_line(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* As a macro it lets the compiler see that. */
 #define options_wrong(...)                                                                         \

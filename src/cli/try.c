@@ -86,7 +86,7 @@ struct runner {
 static void on_notice(void *context, const char *text)
 {
     (void)context;
-    fprintf(stderr, "%s\n", text);
+    say_line(stderr, "%s", text);
 }
 
 static int run_once(struct runner *runner)
@@ -144,11 +144,11 @@ static void tell_failure(const struct runner *runner)
     const char *detail = runner->err.detail;
     int line = 0, skip = 0;
 
-    fprintf(stderr, "reportd try: %s\n", runner->err.text);
+    say_line(stderr, "reportd try: %s", runner->err.text);
     if (sscanf(detail, "line %d: %n", &line, &skip) == 1 && skip > 0)
-        fprintf(stderr, "%s:%d: ", runner->trial->def->file, line);
-    if (*detail != '\0')
-        fprintf(stderr, "%s\n", detail + skip);
+        say_line(stderr, "%s:%d: %s", runner->trial->def->file, line, detail + skip);
+    else if (*detail != '\0')
+        say_line(stderr, "%s", detail);
 }
 
 /* Returns the exit status. */
@@ -316,7 +316,7 @@ static int run_and_print(const struct trial *trial)
 static void on_problem(void *context, const char *text)
 {
     (void)context;
-    fprintf(stderr, "%s\n", text);
+    say_line(stderr, "%s", text);
 }
 
 static int find_file(struct trial *trial, const char *path, struct err *err)
@@ -458,7 +458,7 @@ static int try_report(struct trial *trial, const char *config, char **words)
         rc = make_places(trial, &err);
     if (rc == 0)
         return run_and_print(trial);
-    fprintf(stderr, "reportd try: %s\n", err.text);
+    say_line(stderr, "reportd try: %s", err.text);
     return EXIT_FAILED;
 }
 

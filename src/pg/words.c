@@ -130,12 +130,6 @@ void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS])
     snprintf(out, PG_WORDS, "%.*s (%s)", PG_WORDS - 16, line, state);
 }
 
-static void one_line(char *text)
-{
-    for (; *text != '\0'; text++)
-        *text = (unsigned char)*text < ' ' ? ' ' : *text;
-}
-
 void pg_said_all(const PGresult *result, char out[ERR_TEXT_MAX])
 {
     static const struct {
@@ -161,5 +155,5 @@ void pg_said_all(const PGresult *result, char out[ERR_TEXT_MAX])
                                 parts[i].before + (ended && *parts[i].before == '.'), said,
                                 parts[i].behind);
     }
-    one_line(out);
+    str_plain(out);
 }

@@ -7,7 +7,7 @@ enum { NAME_MAX_BYTES = 1024 };
 
 static int misfit(const char *name, const char *why, struct err *err)
 {
-    return err_set(err, -E_SOURCE, "The column '%s' %s.", name, why);
+    return err_set(err, -E_SOURCE, "The column '%.128s' %s.", name, why);
 }
 
 bool json_part_eq(const struct json_part *a, const struct json_part *b)
@@ -81,7 +81,7 @@ int json_path_parse(const char *name, bool nests, char *keys, struct json_path *
     size_t len = strlen(name);
 
     if (len > NAME_MAX_BYTES)
-        why = "has a name that is too long";
+        why = "has a name that is too long; give it a shorter one";
     else if (len == 0)
         why = "has an empty name, or an empty part in it";
     else if (nests)

@@ -47,7 +47,7 @@ struct json_rows {
 
 static int misfit(const char *name, const char *why, struct err *err)
 {
-    return err_set(err, -E_SOURCE, "The column '%s' %s.", name, why);
+    return err_set(err, -E_SOURCE, "The column '%.128s' %s.", name, why);
 }
 
 /* The key a column takes at the top of its object or element. */

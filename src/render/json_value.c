@@ -284,15 +284,15 @@ int json_value_add(struct buf *out, const struct source_value *value, const char
     if (column != NULL) {
         print = declared[column->type].print[value->kind];
         if (print == NULL)
-            return err_set(err, -E_SOURCE, "The column '%s' %s %s.", name,
+            return err_set(err, -E_SOURCE, "The column '%.128s' %s %s.", name,
                            declared[column->type].takes, kind_names[value->kind]);
     }
     if (value->kind >= SOURCE_TEXT && value->text.len > JSON_VALUE_MAX)
-        return err_set(err, -E_SOURCE, "The column '%s' holds a value larger than %d MiB.", name,
-                       JSON_VALUE_MAX >> 20);
+        return err_set(err, -E_SOURCE, "The column '%.128s' holds a value larger than %d MiB.",
+                       name, JSON_VALUE_MAX >> 20);
     why = print(out, value, column != NULL ? column->scale : 0);
     if (why != NULL)
-        return err_set(err, -E_SOURCE, "The column '%s' %s.", name, why);
+        return err_set(err, -E_SOURCE, "The column '%.128s' %s.", name, why);
     return 0;
 }
 

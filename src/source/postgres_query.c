@@ -288,8 +288,8 @@ static int read_row(struct pg_query *query, struct source_value *row, struct err
                             buf_is_starved(&column->element)))
             return err_set(err, -E_NOMEM, "Out of memory.");
         if (why != NULL)
-            return err_set(err, -E_SOURCE, "The column '%s' %s.", pg_column_name(&query->base, i),
-                           why);
+            return err_set(err, -E_SOURCE, "The column '%.128s' %s.",
+                           pg_column_name(&query->base, i), why);
     }
     return 1;
 }

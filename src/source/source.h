@@ -55,7 +55,7 @@ struct source_session {
     const char *user_name;
     const char *reference; /* for the database's own monitoring */
     int64_t timeout_ms;    /* for a database that can enforce it by itself; 0: none */
-    const char *timezone;  /* of a database that has one per session; NULL: it keeps its own */
+    const char *timezone;  /* of local time in SQL; NULL: UTC, or what PostgreSQL's session has */
 };
 
 /* All errors: err->text is for the user, err->detail for the log. Without a spec->notice no detail

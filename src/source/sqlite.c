@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "base/timestamp.h"
 #include "core/sql_text.h"
@@ -22,7 +24,7 @@ enum {
                                * times as much is at most 3 % faster, sorting or joining */
     INTERRUPT_OPS = 1000,     /* steps of SQLite's machine between two looks at the flag */
     BUSY_WAIT_US = 5000,      /* between two tries at a lock … */
-    BUSY_WAITS_MAX = 1000,    /* … so 5 s in all */
+    BUSY_MS = 30000,          /* … for so long */
     SQL_BYTES_MAX = 16 << 20, /* of a statement in which lists are read */
     LIST_BYTES_MAX = 2 << 20, /* a parameter's values, escaped */
     LOOKS_MAX = 10,           /* at a file that is being replaced */
@@ -35,6 +37,7 @@ struct sqlite_source {
     atomic_bool interrupted;
     atomic_bool *stopped; /* of the spec, while it is being opened; then NULL */
     int64_t temp_limit;
+    int64_t busy_until_ms; /* of the lock that is waited for */
     bool author;           /* may see values: errors of running queries in SQLite's own words */
     bool own_transaction;  /* the authorizer lets BEGIN and COMMIT through */
     bool own_pragma_names; /* the schema has tables that are named as SQLite's pragma_… are */
@@ -152,7 +155,9 @@ static int on_busy(void *context, int tries)
 {
     struct sqlite_source *source = context;
 
-    if (tries >= BUSY_WAITS_MAX || is_stopped(source))
+    if (tries == 0)
+        source->busy_until_ms = clock_mono_ms() + BUSY_MS;
+    if (clock_mono_ms() > source->busy_until_ms || is_stopped(source))
         return 0;
     usleep(BUSY_WAIT_US);
     return 1;
@@ -212,23 +217,6 @@ static int on_authorize(void *context, int action, const char *first, const char
     default:
         return SQLITE_DENY;
     }
-}
-
-/* Where sorts spill. SQLite has one such folder a process and reads it without a lock: set before
- * the first connection, and again only when it changes, in a process that runs one report at a
- * time. */
-static int set_temp_folder(const char *folder, struct err *err)
-{
-    char *copy;
-
-    if (folder == NULL || str_eq(sqlite3_temp_directory, folder))
-        return 0;
-    copy = sqlite3_mprintf("%s", folder);
-    if (copy == NULL)
-        return err_set(err, -E_NOMEM, "Out of memory.");
-    sqlite3_free(sqlite3_temp_directory);
-    sqlite3_temp_directory = copy;
-    return 0;
 }
 
 static void set_limits(sqlite3 *db)
@@ -343,7 +331,7 @@ static int sqlite_open(const struct source_spec *spec, const char *path, struct 
                        struct err *err)
 {
     struct sqlite_source *source;
-    int rc = set_temp_folder(spec->temp_folder, err);
+    int rc = sqlite_temp_folder(spec->temp_folder, err);
 
     if (rc < 0)
         return rc;
@@ -399,7 +387,7 @@ static int sqlite_end(struct source *base, struct err *err)
     struct sqlite_source *source = to_sqlite(base);
 
     roll_back(source);
-    if (!source->file.immutable || sqlite_file_was_still(&source->file))
+    if (!source->file.immutable || sqlite_file_is_same(&source->file))
         return 0;
     err_set(err, -E_CHANGED,
             "The report's database was written to while the report read it. Try again later.");
@@ -411,12 +399,24 @@ static int sqlite_end(struct source *base, struct err *err)
         source->file.path);
 }
 
+/* The zone of 'localtime' and 'utc' in its date functions is that of the process, which runs one
+ * report at a time. */
+static int set_zone(const char *name, struct err *err)
+{
+    if (setenv("TZ", name != NULL ? name : "UTC", 1) < 0)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    tzset();
+    return 0;
+}
+
 /* The first read pins the snapshot: all statements see the database as it is now. */
 static int sqlite_begin(struct source *base, const struct source_session *session, struct err *err)
 {
     struct sqlite_source *source = to_sqlite(base);
     int code = atomic_load(&source->interrupted) ? SQLITE_INTERRUPT : SQLITE_OK;
 
+    if (set_zone(session->timezone, err) < 0)
+        return err->code;
     sqlite_temp_limit(source->temp_limit);
     if (code == SQLITE_OK)
         code = transact(source, "BEGIN DEFERRED");

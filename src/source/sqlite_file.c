@@ -78,15 +78,13 @@ bool sqlite_file_is_same(const struct sqlite_file *file)
     const struct stat *then = &file->stat;
     struct stat now;
 
+    /* Its owner may also have opened it, or closed it, which changes how it may be opened. */
+    if (file->wal && file->foreign && file->immutable == has_wal(file))
+        return false;
     return stat(file->path, &now) == 0 && now.st_dev == then->st_dev &&
            now.st_ino == then->st_ino && now.st_size == then->st_size &&
            now.st_mtim.tv_sec == then->st_mtim.tv_sec &&
            now.st_mtim.tv_nsec == then->st_mtim.tv_nsec &&
            now.st_ctim.tv_sec == then->st_ctim.tv_sec && /* cp -p sets the other one back */
            now.st_ctim.tv_nsec == then->st_ctim.tv_nsec;
-}
-
-bool sqlite_file_was_still(const struct sqlite_file *file)
-{
-    return !has_wal(file) && sqlite_file_is_same(file);
 }

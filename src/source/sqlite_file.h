@@ -28,11 +28,8 @@ bool sqlite_file_look(struct sqlite_file *file, const char *path);
 /* Append a URI for sqlite3_open_v2() with SQLITE_OPEN_URI. */
 void sqlite_file_uri(const struct sqlite_file *file, struct buf *out);
 
-/* Is the path's file still the one that was looked at, and unchanged: device, inode, size, times?
- */
+/* Is the path's file still the one that was looked at, unchanged (device, inode, size, times), and
+ * still to be opened in the same way? */
 bool sqlite_file_is_same(const struct sqlite_file *file);
-
-/* After reading an immutable one: has nobody written to it meanwhile? */
-bool sqlite_file_was_still(const struct sqlite_file *file);
 
 #endif

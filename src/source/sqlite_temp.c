@@ -225,3 +225,18 @@ int sqlite_temp_vfs(const char **ret_name, struct err *err)
     *ret_name = name;
     return 0;
 }
+
+/* SQLite reads its variable without a lock. */
+int sqlite_temp_folder(const char *folder, struct err *err)
+{
+    char *copy;
+
+    if (folder == NULL || str_eq(sqlite3_temp_directory, folder))
+        return 0;
+    copy = sqlite3_mprintf("%s", folder);
+    if (copy == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    sqlite3_free(sqlite3_temp_directory);
+    sqlite3_temp_directory = copy;
+    return 0;
+}

@@ -14,6 +14,10 @@
  * are counted. -E_NOMEM. */
 int sqlite_temp_vfs(const char **ret_name, struct err *err);
 
+/* Where they are from now on (NULL: as before): set before the first connection, and again only
+ * when it changes. -E_NOMEM. */
+int sqlite_temp_folder(const char *folder, struct err *err);
+
 /* All temporary files together may be `limit` bytes long from now on; 0: no limit. Beyond it a
  * write fails with SQLITE_FULL, as on a full disk. */
 void sqlite_temp_limit(int64_t limit);

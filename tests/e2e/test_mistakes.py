@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import REPORTD, ROOT
+from harness import PATIENCE, REPORTD, ROOT
 
 MISTAKES = ROOT / "tests/mistakes"
 READER = "mistaken"
@@ -74,3 +74,19 @@ def test_there_are_many():
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
 def test_a_mistake_is_answered_with_what_to_write(answers, engine, case):
     assert answers[engine].of(case) == CASES[case][1][engine]
+
+
+def test_what_is_quoted_is_short_and_cannot_steer_a_terminal(tmp_path):
+    """Of a file that somebody else has written: the reason stands behind even the longest name."""
+    (tmp_path / "reportd.conf").write_text('source shop { url = "sqlite:shop.db" }\n')
+    sqlite3.connect(tmp_path / "shop.db").executescript("CREATE TABLE t (v)")
+    (tmp_path / "x\x1b[2J.sql").write_text(
+        "-- report: R\n-- source: shop\n-- tiemout: \x1b]0;x\x07\u009b2J\n-- results\nSELECT 1 AS a\n")
+    (tmp_path / "long.sql").write_text(
+        f'-- report: L\n-- source: shop\n-- results\nSELECT 1 AS "{"x" * 900000}"\n')
+    for words in (["check", "-c", "reportd.conf", "."], ["try", "./x\x1b[2J.sql"], ["try", "./long.sql"]):
+        done = subprocess.run([REPORTD, *words], cwd=tmp_path, text=True, capture_output=True, timeout=PATIENCE)
+        said = done.stdout + done.stderr
+        assert done.returncode == 1 and not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", said), said
+        assert "long" not in words[-1] or "has a name that is too long; give it a shorter one" in said, said
+        assert all(len(line) < 300 for line in said.splitlines()), said

@@ -297,17 +297,47 @@ def test_a_range_of_days_includes_the_last_one(tmp_path, postgres):
     made = Engines(tmp_path, postgres, "ranges")
     sqlite, pg = made.clients()
     found = []
-    for client, until in ((sqlite, "date(:ToDate, '+1 day')"), (pg, ":ToDate + 1"), (pg, ":ToDate")):
+    seconds = "CAST(strftime('%s', moment) AS integer)"
+    for client, column, since, until in (
+            (sqlite, "moment", ":FromDate", "date(:ToDate, '+1 day')"), (pg, "moment", ":FromDate", ":ToDate + 1"),
+            (pg, "moment", ":FromDate", ":ToDate"),
+            (sqlite, "moment", "datetime(:FromDate, 'utc')", "datetime(:ToDate, '+1 day', 'utc')"),
+            (sqlite, seconds, "unixepoch(:FromDate, 'utc')", "unixepoch(:ToDate, '+1 day', 'utc')"),
+            (sqlite, "date(moment, 'localtime')", ":FromDate", "date(:ToDate, '+1 day')"),
+            (sqlite, f"date({seconds}, 'unixepoch', 'localtime')", ":FromDate", "date(:ToDate, '+1 day')")):
         name = made.define(header.format(kind="date"),
-                           f"SELECT id FROM visit WHERE moment >= :FromDate AND moment < {until} ORDER BY id",
+                           f"SELECT id FROM visit WHERE {column} >= {since} AND {column} < {until} ORDER BY id",
                            only=made.servers[0 if client is sqlite else 1])
         data = client.result(client.complete(name, FromDate="2024-01-12", ToDate="2024-01-12")).json()["data"]
         found.append([row["id"] for row in data["results"]])
-    assert found == [[2, 3, 4, 5], [1, 2], []]  # SQLite's days are those of the column: UTC
+    # SQLite's days are those of the column, UTC, unless the report asks for those of its zone.
+    assert found == [[2, 3, 4, 5], [1, 2], []] + [[1, 2]] * 4
     name = made.define(header.format(kind="timestamp"),
                        "SELECT id FROM visit WHERE moment >= :FromDate AND moment < :ToDate ORDER BY id")
     assert made.ids(name, FromDate="2024-01-12 00:00", ToDate="2024-01-13 00:00")[0] == [1, 2]
     made.close()
+
+
+def test_local_time_in_sqlite_is_that_of_the_report(tmp_path):
+    """Of each report, on one connection, whatever the zone of the machine."""
+    moment = "'2024-10-05 16:30:00'"
+    zones = {"Zone": ("", "2024-10-06 03:30:00", "2024-10-05 06:30:00"),
+             "Own": ("-- timezone: America/New_York\n", "2024-10-05 12:30:00", "2024-10-05 20:30:00")}
+    for folder, config in (("sydney", {"timezone": "Australia/Sydney"}), ("none", {})):
+        server = Server.made(tmp_path / folder, workers=1, **config)
+        server.environment["TZ"] = "Asia/Kathmandu"
+        for name, (header, _, _) in zones.items():
+            (server.reports / f"{name}.sql").write_text(
+                f"-- report: {name}\n-- source: data\n{header}-- results\n"
+                f"SELECT datetime({moment}, 'localtime') AS local, datetime({moment}, 'utc') AS utc\n")
+        server.add_user("alice")
+        client = server.start().client("alice")
+        for name in ("Zone", "Own", "Zone"):
+            (row,) = client.result(client.complete(name)).json()["data"]["results"]
+            local, utc = zones[name][1:] if config or name == "Own" else (moment[1:-1], moment[1:-1])
+            assert row == {"local": local, "utc": utc}, (folder, name)
+        assert server.stop() == 0
+        server.check_log()
 
 
 class TestZoneOfTheConfiguration:

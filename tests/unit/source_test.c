@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -16,6 +17,7 @@
 
 #include "folder.h"
 #include "source/source.h"
+#include "source/sqlite_file.h"
 
 enum { ROW_MAX = 16, NOBODY = 65534 };
 
@@ -375,6 +377,34 @@ static void a_closed_database_in_wal_mode_can_be_read(void **state)
     source_free(source);
 }
 
+/* How a file of another user is opened depends on whether that user has it open. */
+static void a_wal_that_comes_or_goes_is_a_change(void **state)
+{
+    struct bench *b = *state;
+    char path[600], wal[620];
+    struct sqlite_file file;
+    int fd;
+
+    sqlite3_close(
+        folder_database(b->folder, "wal.db", "PRAGMA journal_mode = WAL; CREATE TABLE t(i)"));
+    snprintf(path, sizeof(path), "%s/wal.db", b->folder);
+    snprintf(wal, sizeof(wal), "%s-wal", path);
+    assert_int_equal(geteuid() == 0 ? chown(path, NOBODY, NOBODY) : chmod(b->folder, 0500), 0);
+    assert_true(sqlite_file_look(&file, path));
+    assert_true(file.foreign && file.immutable && sqlite_file_is_same(&file));
+    assert_int_equal(chmod(b->folder, 0700), 0);
+    fd = creat(wal, 0600);
+    assert_int_equal(write(fd, "pages", 5), 5);
+    close(fd);
+    assert_false(sqlite_file_is_same(&file));
+    assert_int_equal(geteuid() == 0 ? 0 : chmod(b->folder, 0500), 0);
+    assert_true(sqlite_file_look(&file, path));
+    assert_true(file.foreign && !file.immutable && sqlite_file_is_same(&file));
+    assert_int_equal(chmod(b->folder, 0700), 0);
+    assert_int_equal(unlink(wal), 0);
+    assert_false(sqlite_file_is_same(&file));
+}
+
 /* As a user whom the folder's mode binds, even if the tests run as root. */
 static int read_unprivileged(const struct bench *b)
 {
@@ -550,6 +580,7 @@ int main(void)
         TEST(an_error_names_the_line_of_the_definition),
         TEST(all_queries_of_a_report_see_the_same_moment),
         TEST(a_closed_database_in_wal_mode_can_be_read),
+        TEST(a_wal_that_comes_or_goes_is_a_change),
         TEST(a_database_in_a_read_only_folder_can_be_read),
         TEST(what_is_no_database_says_so_without_its_path),
         TEST(an_interrupt_stops_what_runs_and_what_starts),
