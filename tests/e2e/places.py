@@ -1,14 +1,18 @@
 """REPORT_PLACES of src/core/places.h, for all that walks it: the tests of erasure, the torture, the linter.
 
     places.read()                       the places, and what is none, as a Place each
+    places.traces("text", reference)    the bytes to look for in them
     places.columns_of_schema(text)      {table: columns} of the migrations in a *_schema.c
     place.names_file("store.db-wal")    whether a file of a server's folder is in this place
 """
 
 import re
+import uuid
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+# What the log may say of a reference: what happened to it.
+AUDIT_LINE = re.compile(r" (report\.(state|failed|deleted|orphaned)|http\.answer) ")
 HEADER = Path(__file__).resolve().parents[2] / "src/core/places.h"
 # What the tests' servers, and those of the torture, have for the keys of the configuration.
 KEYS = {"store": "store.db", "spool": "spool", "temp": "temp", "deletion_ledger": "deletions.ledger",
@@ -32,6 +36,13 @@ class Place:
     def names_file(self, name):
         """Of a file, or of one without a name: as the kernel tells what it is, from the server's folder on."""
         return any(fnmatchcase(name, pattern) for pattern in self.files)
+
+
+def traces(*texts):
+    """What to look for: texts, and of references their bytes too."""
+    found = [text.encode() for text in texts]
+    found += [uuid.UUID(text).bytes for text in texts if re.fullmatch(r"[0-9a-f-]{36}", text)]
+    return found
 
 
 def arguments(text, words):

@@ -11,6 +11,7 @@ import pytest
 from conftest import SharedServers, add_users
 from fake_clock import MINUTE
 from harness import Client, poll
+from places import AUDIT_LINE, traces
 from seams import passings, plan
 from stores import STORES
 from test_transfers import SlowClient
@@ -40,8 +41,6 @@ TANGLED = """-- report: Tangled
 -- results
 SELECT json_extract('{}', :Note) AS "value";
 """
-# What the log may say of a reference: what happened to it.
-AUDIT_LINE = re.compile(r" (report\.(state|failed|deleted|orphaned)|http\.answer) ")
 
 
 def prepare(server):
@@ -86,13 +85,6 @@ def own_server(tmp_path, store_kind, shared_postgres):
 
 def new_marker(word="marker"):
     return f"{word}-{uuid.uuid4().hex}"
-
-
-def traces(*texts):
-    """What to look for: texts, and of references their bytes too."""
-    found = [text.encode() for text in texts]
-    found += [uuid.UUID(text).bytes for text in texts if re.fullmatch(r"[0-9a-f-]{36}", text)]
-    return found
 
 
 def assert_gone(server, marker, reference, *more):

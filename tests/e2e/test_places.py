@@ -8,8 +8,9 @@ import pytest
 
 import places
 from harness import poll
+from places import AUDIT_LINE, traces
 from stores import STORES, store_of
-from test_erasure import AUDIT_LINE, SharedServers, error, new_marker, prepare, queued, small, traces
+from test_erasure import SharedServers, error, new_marker, prepare, queued, small
 from test_transfers import SlowClient
 
 WALKED = "test_places.py::test_a_place_keeps_a_report_until_its_deletion"

@@ -25,6 +25,7 @@ OPERATIONS = {
 # Which reports are ordered how often.
 REPORTS = {"Rows": 55, "Slow": 18, "Huge": 6, "Failing": 8, "TooLong": 5, "Endless": 3}
 
+MARKER = "tortured-"  # in the parameters, messages, results and keys of all reports, and in nothing else
 IN_DOUBT = "whether the request was carried out is not known"  # words of an answer 503
 STATES = ("queued", "processing", "complete", "error")
 DATA_STATES = {"complete": "complete", "error": "error"}
@@ -49,7 +50,7 @@ class Draw:
         self.report = pick(REPORTS, rng.random())
         self.size, self.target, self.whose = rng.random(), rng.random(), rng.random()
         self.key, self.reuse, self.wait, self.other = (rng.random() for _ in range(4))
-        self.tag = f"{rng.getrandbits(64):016x}"
+        self.tag = f"{MARKER}{rng.getrandbits(64):016x}"
         self.guid = str(uuid.UUID(int=rng.getrandbits(128)))
         self.node = rng.random()
         self.request = None  # what was chosen to be ordered, so that trying again orders the same
@@ -97,7 +98,7 @@ class Book:
             if draw.reuse < 0.5 and again is not None:
                 return again if draw.reuse < 0.42 else (again[0], name, parameters)
             self.key_count += 1
-            keyed = f"{self.user}-{self.key_count}-{draw.tag[:4]}", name, parameters
+            keyed = f"{self.user}-{self.key_count}-{draw.tag}", name, parameters
             self.keys.append(keyed)
             return keyed
 

@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 from history import now_us
+from leftovers import PLACES, Traces, in_folder, with_marker
 from load import STATES
 from node import HERE, Node, harness, mount_disk, processes_of
 from postgres import Postgres
@@ -49,6 +50,16 @@ class Site:
         done = subprocess.run([harness.REPORTD, "fsck", "-c", "reportd.conf"], cwd=self.nodes[0].data,
                               capture_output=True, text=True, check=False)
         return done.stdout + done.stderr if done.returncode else ""
+
+    def folders(self):
+        """Where the nodes keep what they have in files."""
+        return [node.data for node in self.nodes]
+
+    def leftovers(self, references):
+        """Of deleted reports, as (place, name, what), once the nodes have ended."""
+        traces = Traces(references)
+        found = [each for folder in self.folders() for each in in_folder(folder, traces)]
+        return found + [("LOG", *each) for each in with_marker(*(node.log for node in self.nodes))]
 
     def complaints(self):
         """Of the sanitizers."""
@@ -183,9 +194,17 @@ class Cluster(Site):
         folders = [node.data / "temp" for node in self.nodes] + ([self.spool] if self.spool else [])
         return [path.name for folder in folders for path in folder.rglob("*") if path.is_file() and path.name != "store.id"]
 
+    def folders(self):
+        return super().folders() + ([self.spool.parent] if self.spool else [])
+
+    def leftovers(self, references):
+        """What is in the database is sealed, in its log and its WAL, too."""
+        return super().leftovers(references) + [("DATABASE", *each) for each in with_marker(self.postgres.folder)]
+
     def rows(self):
-        return {table: int(self.sql(f"SELECT count(*) FROM {table}")[0])
-                for table in ("report", "result_chunk", "node")}
+        places = (place for place in PLACES if place.keeps_a_report and place.name != "DATABASE")
+        tables = {table for place in places if "postgres-rows" in place.stores for table in place.tables} - {"index"}
+        return {table: int(self.sql(f"SELECT count(*) FROM {table}")[0]) for table in sorted(tables | {"node"})}
 
     def save(self):
         super().save()

@@ -16,6 +16,8 @@ ROUNDS = 20  # until it is caught, each with choices of its own
 CAUGHT_BY = {  # what the report on a bug has to name
     "alive-after-delete": "is seen after it was dead",
     "eleven-active": "more active than allowed",
+    "kept-beside-the-spool": "something of a deleted report is left",
+    "kept-in-the-store": "something of a deleted report is left",
     "lost-at-a-crash": "does not end",
     "published-by-a-loser": "is seen after it was dead",
     "resurrected-by-a-restore": "is resurrected",

@@ -25,7 +25,7 @@ from cluster_faults import NodeFaults, SharedFaults
 from content import Contents
 from faults import KILLS, Faults
 from history import History, now_us, read
-from load import Book, Caller, Client
+from load import MARKER, Book, Caller, Client
 from node import harness
 from nodes import Alone, Cluster, Watcher
 
@@ -198,7 +198,7 @@ class Run:
         """Exactly LIMIT are free."""
         taken = []
         for number in range(LIMIT + 1):
-            _, reference = caller.submit(None, "Forever", {"Tag": f"slot-{caller.book.user}-{number}"})
+            _, reference = caller.submit(None, "Forever", {"Tag": f"{MARKER}slot-{caller.book.user}-{number}"})
             taken.append(reference)
             caller.move_on()
         if None in taken[:LIMIT] or taken[LIMIT] is not None:
@@ -226,6 +226,9 @@ class Run:
         for table, rows in self.site.rows().items():
             if rows:
                 self.history.mark("rows are left", table=table, rows=rows)
+        left = self.site.leftovers({reference for caller in self.callers for reference in caller.book.ever})
+        if left:
+            self.history.mark("something of a deleted report is left", where=left[:20])
         for complaint in self.site.complaints():
             self.history.mark("a sanitizer complains", words=complaint)
         self.history.add({"fault": "end", "sent": began, "received": now_us()})

@@ -1,0 +1,53 @@
+"""What is left of deleted reports: every file is read for a marker that all reports had, and for their references."""
+
+import contextlib
+import re
+from fnmatch import fnmatchcase
+
+import node  # noqa: F401: it knows where the modules of tests/e2e are
+import places
+from load import MARKER
+
+PLACES = places.read()
+OUR_OWN = ("reports/*", "data.db*", "reportd.conf", "ballast")  # what the run itself puts into a node's folder
+
+
+class Traces:
+    """Finds thousands of references in one pass: they were made at about the same time, so that they begin alike."""
+
+    def __init__(self, references):
+        self.known = set(places.traces(*references))
+        heads = {trace[:3 if len(trace) == 16 else 6] for trace in self.known}
+        self.pattern = re.compile(b"|".join(map(re.escape, [MARKER.encode(), *sorted(heads)])))
+
+    def in_bytes(self, data):
+        """The marker or a reference that they have, or None."""
+        for match in self.pattern.finditer(data):
+            at = match.start()
+            if match.group() == MARKER.encode():
+                return MARKER
+            for size in (16, 36):
+                if data[at:at + size] in self.known:
+                    return "a reference"
+        return None
+
+
+def in_folder(folder, traces):
+    """(place, file, what) of what is left in a node's folder, and of files that no place explains."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(path.relative_to(folder))
+        if any(fnmatchcase(name, own) for own in OUR_OWN):
+            continue
+        place = next((place.name for place in PLACES if place.names_file(name)), None)
+        what = traces.in_bytes(path.read_bytes()) or traces.in_bytes(name.encode())
+        if what or place is None:
+            yield place or "in no place", name, what or "not known"
+
+
+def with_marker(*roots):
+    """(file, marker) of what should never have had it: logs, and the files of a database that runs."""
+    for root in roots:
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file() and MARKER.encode() in path.read_bytes():
+                    yield path.name, MARKER
