@@ -3,8 +3,11 @@
 
 MODE ?= release
 CC ?= cc
+ifeq ($(origin CXX),default)
+CXX := $(if $(findstring clang,$(CC)),clang++,g++)
+endif
 O := build/$(MODE)
-PKGS := libmicrohttpd sqlite3 libpq jansson libsodium libconfuse libcrypto libseccomp
+PKGS := libmicrohttpd sqlite3 libpq jansson libsodium libconfuse libcrypto libseccomp re2
 CTL_PKGS := libcurl jansson libcrypto
 TEST_PKGS := cmocka
 
@@ -27,8 +30,10 @@ CTL_LIBS := $(shell pkg-config --libs $(CTL_PKGS) 2>/dev/null)
 TEST_LIBS := $(shell pkg-config --libs $(TEST_PKGS) 2>/dev/null)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Isrc -pthread $(WARN) $(WERROR) $(CFLAGS_$(MODE)) \
 	$(PKG_CFLAGS) $(CFLAGS)
+ALL_CXXFLAGS = -std=c++17 -Isrc -pthread $(filter-out -Wstrict-prototypes \
+	-Wmissing-prototypes,$(WARN)) $(WERROR) $(CFLAGS_$(MODE)) $(CXXFLAGS)
 ALL_LDFLAGS = -pthread $(LDFLAGS_$(MODE)) $(LDFLAGS)
-LIBS = $(PKG_LIBS) -lm
+LIBS = $(PKG_LIBS) -lstdc++ -lm
 # What a command is echoed as: its step and its target, or in full with V=1.
 say = @$(if $(V),,echo "  $(1)	$@";)
 
@@ -36,7 +41,7 @@ say = @$(if $(V),,echo "  $(1)	$@";)
 SRC := $(filter-out src/cli/main.c src/ctl/% src/demo/%,$(wildcard src/*/*.c))
 CTL_OBJ := $(patsubst src/%.c,$(O)/obj/%.o,$(wildcard src/ctl/*.c))
 DEMO_OBJ := $(patsubst src/%.c,$(O)/obj/%.o,$(wildcard src/demo/*.c)) $(O)/obj/demo/files.o
-OBJ := $(SRC:src/%.c=$(O)/obj/%.o)
+OBJ := $(SRC:src/%.c=$(O)/obj/%.o) $(patsubst src/%.cc,$(O)/obj/%.o,$(wildcard src/*/*.cc))
 LIB := $(O)/libreportd.a
 UNIT := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/*_test.c)) \
 	$(patsubst tests/contract/%.c,$(O)/tests/%,$(wildcard tests/contract/*_test.c))
@@ -54,6 +59,10 @@ build: programs ## Build reportd, reportctl and reportd-demo into build/MODE (th
 $(O)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(call say,CC) $(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(O)/obj/%.o: src/%.cc
+	@mkdir -p $(@D)
+	$(call say,CXX) $(CXX) $(ALL_CXXFLAGS) -MMD -MP -c $< -o $@
 
 $(LIB): $(OBJ)
 	@rm -f $@

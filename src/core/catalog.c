@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "base/thread.h"
 
 enum { OFFER_MAX = 64 << 20 };
 
@@ -20,10 +21,10 @@ struct list {
 };
 
 struct catalog {
-    struct catalog_spec spec;  /* .folder is the catalog's own copy */
-    pthread_mutex_t reloading; /* one reload at a time */
-    pthread_rwlock_t lock;     /* guards `list` */
-    struct list list;          /* by name */
+    struct catalog_spec spec; /* .folder is the catalog's own copy */
+    struct lock reloading;    /* one reload at a time */
+    pthread_rwlock_t lock;    /* guards `list` */
+    struct list list;         /* by name */
 };
 
 static void release(struct definition *def)
@@ -148,13 +149,14 @@ static int load_entry(struct catalog *catalog, const char *name, struct list *li
 }
 
 /* Read the folder into `list`; the number of broken files, or -E_*. Only the reloading thread
- * writes catalog->list, so reading it here takes no lock. */
+ * writes catalog->list, so reading it here takes no other lock. */
 static int load_folder(struct catalog *catalog, struct list *list, struct err *err)
 {
     struct dirent **names;
     int n = scandir(catalog->spec.folder, &names, is_definition_file, by_file_name);
     int broken = 0;
 
+    lock_check_held(&catalog->reloading);
     if (n < 0)
         return err_errno(err, -E_IO, "reports folder '%s' can't be read", catalog->spec.folder);
     list->defs = calloc((size_t)n + 1, sizeof(struct definition *));
@@ -175,7 +177,7 @@ int catalog_reload(struct catalog *catalog, struct err *err)
     struct list list = {0}, old;
     int broken;
 
-    pthread_mutex_lock(&catalog->reloading);
+    lock_take(&catalog->reloading);
     broken = load_folder(catalog, &list, err);
     if (broken >= 0) {
         qsort(list.defs, list.count, sizeof(struct definition *), by_name);
@@ -186,7 +188,7 @@ int catalog_reload(struct catalog *catalog, struct err *err)
         list = old;
     }
     list_done(&list);
-    pthread_mutex_unlock(&catalog->reloading);
+    lock_release(&catalog->reloading);
     return broken;
 }
 
@@ -199,7 +201,7 @@ int catalog_new(const struct catalog_spec *spec, struct catalog **ret, struct er
         return err_set(err, -E_NOMEM, "out of memory");
     catalog->spec = *spec;
     catalog->spec.folder = strdup(spec->folder);
-    pthread_mutex_init(&catalog->reloading, NULL);
+    lock_init(&catalog->reloading);
     pthread_rwlock_init(&catalog->lock, NULL);
     rc = catalog->spec.folder != NULL ? catalog_reload(catalog, err)
                                       : err_set(err, -E_NOMEM, "out of memory");
@@ -217,7 +219,7 @@ void catalog_free(struct catalog *catalog)
         return;
     list_done(&catalog->list);
     pthread_rwlock_destroy(&catalog->lock);
-    pthread_mutex_destroy(&catalog->reloading);
+    lock_done(&catalog->reloading);
     free((char *)catalog->spec.folder);
     free(catalog);
 }

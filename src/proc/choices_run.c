@@ -128,24 +128,30 @@ static int spell(struct choices *choices, struct err *err)
                : 0;
 }
 
-/* 1: choices->value and label are the next ones; 0: there is no other; <0: err. */
-static int choices_next(struct choices *choices, struct err *err)
+/* 1: choices->row is the next one that has a value; 0: there is no other; <0: err. */
+static int next_row(struct choices *choices, struct err *err)
 {
     int rc;
 
     do
         rc = source_step(choices->query, choices->row, err);
     while (rc > 0 && choices->row[0].kind == SOURCE_NULL);
-    if (rc <= 0)
-        return rc;
-    rc = add_text(choices, &choices->value, &choices->row[0], err);
-    if (rc == 0 && choices->columns == COLUMNS_MAX && choices->row[1].kind != SOURCE_NULL)
-        rc = add_text(choices, &choices->label, &choices->row[1], err);
-    else if (rc == 0)
-        rc = add_text(choices, &choices->label, &choices->row[0], err);
-    if (rc == 0)
-        rc = spell(choices, err);
-    return rc < 0 ? rc : 1;
+    return rc;
+}
+
+/* choices->value from the row. -E_SOURCE: it cannot be one of any parameter. */
+static int read_value(struct choices *choices, struct err *err)
+{
+    int rc = add_text(choices, &choices->value, &choices->row[0], err);
+
+    return rc == 0 ? spell(choices, err) : rc;
+}
+
+static int read_label(struct choices *choices, struct err *err)
+{
+    bool labelled = choices->columns == COLUMNS_MAX && choices->row[1].kind != SOURCE_NULL;
+
+    return add_text(choices, &choices->label, &choices->row[labelled], err);
 }
 
 /* ---- for a form ---- */
@@ -189,8 +195,12 @@ int choices_list(struct source *source, const struct definition *def, const stru
     int rc = choices_begin(&choices, source, param, err);
 
     buf_add_char(out, '[');
-    while (rc >= 0 && (rc = choices_next(&choices, err)) > 0) {
-        rc = is_choice(&choices, def, err);
+    while (rc >= 0 && (rc = next_row(&choices, err)) > 0) {
+        rc = read_value(&choices, err);
+        if (rc == 0)
+            rc = read_label(&choices, err);
+        if (rc == 0)
+            rc = is_choice(&choices, def, err);
         if (rc > 0)
             rc = add_choice(&choices, out, err);
     }
@@ -270,19 +280,25 @@ static int wanted_init(struct wanted *wanted, const struct param *param,
     return 0;
 }
 
-/* Step until all are found: those that are missing, or <0. */
+/* Step until all are found: those that are missing, or <0. A row that can be no choice fails only
+ * what is not found: its place among the others does not matter. */
 static int find_all(struct choices *choices, struct wanted *wanted, struct err *err)
 {
     size_t missing = wanted->count;
     struct buf key;
-    int rc = 0;
+    int rc = 0, unfit = 0;
 
     buf_init(&key, KEY_MAX);
-    while (missing > 0 && (rc = choices_next(choices, err)) > 0) {
+    while (missing > 0 && (rc = next_row(choices, err)) > 0) {
         const char *text;
         const char **hit = NULL;
 
-        if (add_key(&key, choices->param, buf_str(&choices->value), choices->value.len)) {
+        rc = read_value(choices, err);
+        if (rc < 0 && rc != -E_SOURCE)
+            break;
+        unfit = rc < 0 ? rc : unfit;
+        if (rc == 0 &&
+            add_key(&key, choices->param, buf_str(&choices->value), choices->value.len)) {
             text = buf_str(&key);
             hit = bsearch(&text, wanted->list, wanted->count, sizeof(*wanted->list), compare);
         }
@@ -292,6 +308,8 @@ static int find_all(struct choices *choices, struct wanted *wanted, struct err *
         }
     }
     buf_done(&key);
+    if (rc == 0 && missing > 0 && unfit < 0)
+        return unfit;
     return rc < 0 ? rc : (int)missing;
 }
 

@@ -287,6 +287,25 @@ def test_a_value_of_another_type_is_told(chooser):
     refused(ask(chooser.alice, "P", "Typo"), "not of the parameter's type, integer")
 
 
+def test_the_place_of_a_row_that_is_no_choice_decides_nothing(aging):
+    for name, query in ("First", "SELECT x'00' UNION ALL SELECT 'a'"), ("Last", "SELECT 'a' UNION ALL SELECT x'00'"):
+        aging.made.define(name, query)
+        assert aging.made.alice.complete(name, P="a")
+        answer = aging.made.alice.finish(aging.made.alice.order(name, P="b")).json()
+        assert (answer["data"], answer["message"]) == (
+            "error", "The query for the values of 'P' gives bytes; cast them to text.")
+        refused(ask(aging.made.alice, "P", name), "gives bytes")
+
+
+def test_an_answer_that_is_kept_is_only_for_those_who_may_run_the_report(aging):
+    aging.made.define("Granted", "SELECT name FROM mark")
+    aging.made.server.user("grant", "carol", "Granted")
+    carol = aging.made.server.client("carol")
+    assert choices(carol, "P", "Granted") == [("old", "old")]
+    aging.made.server.user("revoke", "carol", "Granted")
+    poll(lambda: ask(carol, "P", "Granted").status_code == 403, what="the end of the grant")
+
+
 def test_forms_and_reports_do_not_wait_for_each_other(chooser):
     chooser.define("Endless", "SELECT 'x'", rest=f", ({FOREVER[chooser.engine]}) AS n")
     chooser.define_slow("Slow", [f"P{i}" for i in range(12)])

@@ -3,11 +3,12 @@
 import json
 import random
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from fake_clock import FakeClock, time_of
-from harness import Server, failed
+from harness import Client, Server, failed, soon
 
 HEAD = "-- report: {name}\n-- source: data\n{header}-- results\n{sql}\n"
 
@@ -439,3 +440,27 @@ def test_limits_are_told_by_the_types(engines):
         typed = next(t for t in client.get("/Report/Types").json()["data"] if t["name"] == name)
         assert [(p["min"], p["max"], p["matching"]) for p in typed["parameters"]] == [
             ("1", "500", None), (None, None, "[A-Z]{3}")]
+
+
+def test_no_value_of_matching_keeps_other_requests_waiting(tmp_path):
+    """Text that an expression matches by trying, for as long as it likes, and one HTTP thread."""
+    server = Server.made(tmp_path / "server", http_threads=1)
+    hostile = ["(a+)+", "(a|aa)*", "(.*a.{100}|.*b.{150})*c", "([ab]*a[ab]{90})*c"]
+    declared = "".join(f"-- parameter: P{i} string default '' matching \"()|{text}\"\n" for i, text in enumerate(hostile))
+    used = ", ".join(f":P{i}" for i in range(len(hostile)))
+    (server.reports / "Hostile.sql").write_text(
+        f"-- report: Hostile\n-- source: data\n{declared}-- results\nSELECT {used}\n")
+    server.add_user("alice")
+    server.start()
+    alice = server.client("alice")
+    reference = alice.order("Hostile")
+    texts = ["a" * 4000 + "!"] + ["".join(random.Random(seed).choices("ab", k=4000)) for seed in range(7)]
+    with ThreadPoolExecutor(4) as callers:
+        asked = [callers.submit(Client(server.url, alice.token).submit, "Hostile", {f"P{n % len(hostile)}": text})
+                 for n, text in enumerate(texts * 2)]
+        polls = 0
+        while polls < 10 or not all(each.done() for each in asked):
+            assert soon(lambda: alice.status(reference)).status_code == 200
+            polls += 1
+    for each in asked:
+        assert each.result().json()["result"] is False, each.result().text

@@ -6,14 +6,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "core/param.h"
-#include "core/pattern.h"
 #include "core/report.h"
 
 static const int64_t noon_ms = INT64_C(1709208000000); /* 2024-02-29T12:00:00Z */
@@ -336,10 +334,7 @@ static void limits_that_contradict_are_errors_of_the_definition(void **state)
         {"string matching \"a", "matching takes an expression in double quotes"},
         {"string matching \"(a\"", "is not a POSIX extended regular expression: "},
         {"string matching \"a)(b\"", "is not a POSIX extended regular expression: "},
-        {"string matching \"(a)\\1\"", "has no references"},
-        {"string matching \"(a{200}){200}\"", "multiply to more than 200"},
-        {"string matching \"((((((((a+)+)+)+)+)+)+)+)+\"", "multiply to more than 200"},
-        {"string matching \"a+++++++++\"", "multiply to more than 200"},
+        {"string matching \"(a)\\1\"", "there are no references"},
         {"string matching \"a\" matching \"a\"", "duplicate matching of 'P'"},
         {"integer required required", "'required' is not understood"},
         {"integer min 1 required default 2", "'P' is required, so its default is never used"},
@@ -354,29 +349,6 @@ static void limits_that_contradict_are_errors_of_the_definition(void **state)
         got = of_header(header, 0, "{}");
         if (strncmp(got, "t.sql:3: ", 9) != 0 || strstr(got, cases[i][1]) == NULL)
             fail_msg("%s: %s", cases[i][0], got);
-    }
-}
-
-static void an_expression_has_an_end(void **state)
-{
-    static const struct {
-        const char *part;
-        size_t times;
-    } cases[] = {{"(", 100000}, {"a?", 2049}};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        size_t length = strlen(cases[i].part);
-        char *long_one = calloc(cases[i].times, length + 1);
-        struct pattern *pattern = NULL;
-        struct err err = {0};
-
-        assert_non_null(long_one);
-        for (size_t at = 0; at < cases[i].times; at++)
-            memcpy(long_one + at * length, cases[i].part, length);
-        assert_int_equal(pattern_new(long_one, &pattern, &err), -E_INVALID);
-        assert_non_null(strstr(err.text, "more than 200 groups or 4096 bytes"));
-        free(long_one);
     }
 }
 
@@ -406,45 +378,10 @@ static void a_zero_has_no_sign(void **state)
                         "{\"P\":\"0\"}");
 }
 
-/* Bytes that are allocated: under ASan what is freed stays for a while, but does not count. */
-size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
-
-static size_t allocated(void)
-{
-    return __sanitizer_get_current_allocated_bytes != NULL
-               ? __sanitizer_get_current_allocated_bytes()
-               : mallinfo2().uordblks;
-}
-
-static void memory_does_not_grow_with_the_texts_that_a_pattern_has_met(void **state)
-{
-    enum { TEXTS = 20, AT_MOST = 64 << 20 }; /* they take 370 MiB if nothing is let go */
-    static char value[PARAM_VALUE_MAX + 1];
-    struct pattern *pattern;
-    size_t before = allocated();
-    unsigned bits = 1;
-
-    (void)state;
-    assert_int_equal(pattern_new("(a|b)*a(a|b){49}", &pattern, NULL), 0);
-    for (int i = 0; i < TEXTS; i++) {
-        bool matches;
-
-        for (size_t k = 0; k < PARAM_VALUE_MAX; k++) {
-            bits = bits * 1103515245u + 12345u;
-            value[k] = (bits >> 16 & 1) != 0 ? 'a' : 'b';
-        }
-        matches = value[PARAM_VALUE_MAX - 50] == 'a';
-        assert_int_equal(pattern_matches(pattern, value), matches);
-    }
-    if (allocated() > before + AT_MOST)
-        fail_msg("%zu MiB", (allocated() - before) >> 20);
-    pattern_free(pattern);
-}
-
 static void a_list_does_not_take_the_processor_for_as_long_as_it_likes(void **state)
 {
     enum { VALUES = 45, LEN = 4000 }; /* seconds, if nothing ends it */
-    static const char header[] = "-- parameter: P list(string) matching \"[ab]*a[ab]{190}\"\n";
+    static const char header[] = "-- parameter: P list(string) matching \"[ab]*a[ab]{900}\"\n";
     static char body[VALUES * (LEN + 1) + 32] = "{\"P\": \"";
     size_t len = strlen(body);
     unsigned bits = 1;
@@ -455,13 +392,13 @@ static void a_list_does_not_take_the_processor_for_as_long_as_it_likes(void **st
             bits = bits * 1103515245u + 12345u;
             body[len + k] = (bits >> 16 & 1) != 0 ? 'a' : 'b';
         }
-        body[len + LEN - 191] = 'a';
+        body[len + LEN - 901] = 'a';
         body[len + LEN] = ',';
     }
     memcpy(body + len - 1, "\"}", 3);
     assert_string_equal(of_header(header, 0, body),
                         "Parameter 'P': it takes too long to compare so many values with "
-                        "[ab]*a[ab]{190}. Give fewer or shorter ones.");
+                        "[ab]*a[ab]{900}. Give fewer or shorter ones.");
 }
 
 static void dates_are_days_that_exist(void **state)
@@ -673,10 +610,8 @@ int main(void)
         TEST(only_strings_are_values),
         TEST(an_integer_is_64_bits_and_kept_in_one_form),
         TEST(a_timestamp_is_kept_in_utc),
-        TEST(an_expression_has_an_end),
         TEST(a_default_that_the_calendar_moves_out_of_its_limits_breaks_nothing),
         TEST(a_zero_has_no_sign),
-        TEST(memory_does_not_grow_with_the_texts_that_a_pattern_has_met),
         TEST(a_list_does_not_take_the_processor_for_as_long_as_it_likes),
         TEST(today_is_the_day_of_the_zone),
         TEST(a_default_may_be_a_day_by_its_distance),
