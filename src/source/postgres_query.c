@@ -146,6 +146,24 @@ static int compile(struct pg_query *query, struct err *err)
     return rc < 0 ? rc : plan_columns(query, err);
 }
 
+/* "$1" in what the server says of the statement that was sent, as the definition has it. */
+static void name_parameters(const struct pg_sql *sql, struct err *err)
+{
+    char said[ERR_TEXT_MAX], number[32];
+
+    for (size_t i = 0; i < sql->count; i++) {
+        const char *at;
+
+        snprintf(number, sizeof(number), "\"$%zu\"", i + 1);
+        at = strstr(err->detail, number);
+        if (at == NULL)
+            continue;
+        str_copy(said, sizeof(said), err->detail);
+        err_detail(err, "%.*s\":%s\"%s", (int)(at - err->detail), said, sql->values[i]->name,
+                   said + (at - err->detail) + strlen(number));
+    }
+}
+
 int pg_query(struct source *base, const struct statement *statement,
              const struct param_value *values, size_t count, struct source_query **ret,
              struct err *err)
@@ -164,6 +182,8 @@ int pg_query(struct source *base, const struct statement *statement,
     query->sent.sql = (char *)buf_str(&query->sql.text);
     if (rc == 0)
         rc = compile(query, err);
+    if (rc == -E_SOURCE && err != NULL)
+        name_parameters(&query->sql, err);
     if (rc < 0) {
         pg_query_free(&query->base);
         return rc;
