@@ -87,12 +87,12 @@ static int probe_store(struct health *health, struct err *err)
 /* A DELETE would be answered that it is not recorded. */
 static int probe_ledger(struct health *health, struct err *err)
 {
-    struct err found;
+    struct ledger_op op = {.count = 0};
 
-    if (ledger_run(health->spec.ledger, NULL, 0, &found) == 0)
+    if (ledger_run(health->spec.ledger, &op) == 0)
         return 0;
     err_set(err, -E_LEDGER, "Deletions cannot be recorded now; the log says why.");
-    return err_detail(err, "%s", found.detail);
+    return err_detail(err, "%s", op.err.detail);
 }
 
 static int probe_workers(struct health *health, struct err *err)

@@ -385,24 +385,24 @@ static int mark_bad(const struct audit_spec *spec, const struct audit *audit, st
     return 0;
 }
 
-/* The references that are in DELETING, of which a batch is in `op`. */
-static int record_deleting(const struct store_op *op, struct ledger *ledger, struct err *err)
+/* Those of one answer of DELETING. One by one: a full disk has room for that. */
+static int delete_batch(struct store *store, struct ledger *ledger,
+                        const struct store_deleting *deleting, struct err *err)
 {
     struct guid ids[STORE_BATCH_MAX];
+    struct ledger_op record = {.ids = ids, .count = deleting->count};
 
-    for (size_t i = 0; i < op->deleting.count; i++)
-        ids[i] = op->deleting.refs[i].id;
-    return ledger_run(ledger, ids, op->deleting.count, err);
-}
+    for (size_t i = 0; i < deleting->count; i++)
+        ids[i] = deleting->refs[i].id;
+    if (ledger_run(ledger, &record) < 0) {
+        *err = record.err;
+        return record.rc;
+    }
+    for (size_t i = 0; i < deleting->count; i++) {
+        struct store_op op = {.verb = STORE_DELETE_ROW};
 
-static int delete_batch(const struct audit_spec *spec, const struct store_op *deleting,
-                        struct err *err)
-{
-    for (size_t i = 0; i < deleting->deleting.count; i++) {
-        struct store_op op = {.verb = STORE_DELETE_ROW,
-                              .delete_row = {.id = deleting->deleting.refs[i].id}};
-
-        if (store_run(spec->store, &op) < 0) {
+        op.delete_row = (struct store_delete_row){.id = ids[i], .counted = record.counted};
+        if (store_run(store, &op) < 0) {
             *err = op.err;
             return err->code;
         }
@@ -425,9 +425,7 @@ static int delete_tombstoned(const struct audit_spec *spec, struct ledger *ledge
         if (rc < 0)
             *err = op.err;
         if (rc == 0)
-            rc = record_deleting(&op, ledger, err);
-        if (rc == 0)
-            rc = delete_batch(spec, &op, err);
+            rc = delete_batch(spec->store, ledger, &op.deleting, err);
         *ret_dropped += (int64_t)op.deleting.count;
     } while (rc == 0 && op.deleting.count > 0);
     return rc;

@@ -150,7 +150,7 @@ static void on_recorded(struct ledger_op *op)
     }
     deletion->op =
         (struct store_op){.verb = STORE_DELETE_ROW, .done = on_dropped, .owner = deletion};
-    deletion->op.delete_row.id = deletion->id;
+    deletion->op.delete_row = (struct store_delete_row){.id = deletion->id, .counted = op->counted};
     store_post(deletion->item.purger->spec.store, &deletion->op);
 }
 

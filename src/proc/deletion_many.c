@@ -160,7 +160,8 @@ static void delete_some_rows(struct deletion_batch *batch)
     batch->dropping = at_most(batch->many, batch->count - batch->dropped);
     batch->op = (struct store_op){.verb = STORE_DELETE_ROWS, .done = on_dropped, .owner = batch};
     batch->op.delete_rows = (struct store_delete_rows){.ids = batch->cleared + batch->dropped,
-                                                       .count = batch->dropping};
+                                                       .count = batch->dropping,
+                                                       .counted = batch->record.counted};
     store_post(batch->many->purger->spec.store, &batch->op);
 }
 

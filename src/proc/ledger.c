@@ -44,7 +44,7 @@ struct ledger {
     int64_t look_ms;          /* monotonic: when to look for old ones again */
     bool renamed;             /* and the folder is not fsynced since */
     struct ledger_op first;   /* the one that has the thread look for old records */
-    struct store_ledger note; /* what the store was told last */
+    struct store_ledger note; /* what the store was told last, but by DELETE_ROW */
     struct ledger_record records[RECORDS_AT_ONCE];
 };
 
@@ -166,9 +166,7 @@ static int64_t forget_ms(const struct ledger *ledger)
     return ledger->horizon_ms == 0 ? 0 : store_now_ms(ledger->store) - ledger->horizon_ms;
 }
 
-/* How many records there are. It is committed before the row of any of them goes, so it covers each
- * deletion that has left no tombstone: neither a crash nor a power cut takes it back and not that.
- */
+/* How many records there are. */
 static int note_now(struct ledger *ledger, struct err *err)
 {
     struct store_ledger note = ledger->note;
@@ -184,6 +182,9 @@ static int note_now(struct ledger *ledger, struct err *err)
     return rc;
 }
 
+/* The store knows of the records before, or with, the end of each of their rows. So the count
+ * covers each deletion that has left no tombstone: neither a crash nor a power cut takes it back
+ * and not that. */
 static int append(struct ledger *ledger, struct work_item *batch, struct err *err)
 {
     int64_t now_ms = store_now_ms(ledger->store), end;
@@ -205,6 +206,8 @@ static int append(struct ledger *ledger, struct work_item *batch, struct err *er
     if (ledger->oldest_ms == 0)
         ledger->oldest_ms = now_ms;
     reserve_ahead(ledger);
+    if (!store_is_shared(ledger->store))
+        return 0; /* DELETE_ROW tells it */
     rc = note_now(ledger, err);
     SEAM_STEP("ledger", "append", "noted");
     return rc;
@@ -212,13 +215,17 @@ static int append(struct ledger *ledger, struct work_item *batch, struct err *er
 
 static void run_batch(void *context, struct work_item *batch)
 {
+    struct ledger *ledger = context;
     struct err err = {0};
-    int rc = append(context, batch, &err);
+    int rc = append(ledger, batch, &err);
+    const struct store_counted counted = {ledger->note.id,
+                                          ledger_number(&ledger->head, ledger->end)};
 
     while (batch != NULL) {
         struct ledger_op *op = op_of(batch);
 
         batch = batch->next; /* the op is its owner's again after done */
+        op->counted = counted;
         op->rc = rc;
         op->err = err;
         op->done(op);
@@ -235,16 +242,15 @@ static void op_done(struct ledger_op *op)
     latch_count_down(op->owner);
 }
 
-int ledger_run(struct ledger *ledger, const struct guid *ids, size_t count, struct err *err)
+int ledger_run(struct ledger *ledger, struct ledger_op *op)
 {
     struct latch latch = LATCH_OF(1);
-    struct ledger_op op = {.ids = ids, .count = count, .done = op_done, .owner = &latch};
 
-    ledger_post(ledger, &op);
+    op->done = op_done;
+    op->owner = &latch;
+    ledger_post(ledger, op);
     latch_wait(&latch);
-    if (op.rc < 0)
-        *err = op.err;
-    return op.rc;
+    return op->rc;
 }
 
 /* ---- opening ---- */
@@ -625,6 +631,9 @@ static int64_t maintain(void *context)
         return wait_ms;
     if (has_old_records(ledger, now_ms) && expire(ledger, now_ms, &err) < 0)
         log_error("ledger.expire", "error=%s", err.text);
+    /* Which forgets those that were given up long ago; the first time the start has done it. */
+    if (ledger->look_ms != 0 && note_now(ledger, &err) < 0)
+        log_warn("ledger.note", "error=%s detail=%s", err.text, err.detail);
     wait_ms = SEAM_PATIENCE_MS(LOOK_MS);
     ledger->look_ms = clock_mono_ms() + wait_ms;
     return wait_ms;

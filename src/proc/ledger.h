@@ -38,15 +38,16 @@ struct ledger_op {
     size_t count;
     void (*done)(struct ledger_op *op); /* called once, on the ledger's thread; must not block */
     void *owner;
-    /* 0: durable, each of them, and the store, unless it loses what is committed from now on too,
-     * knows of them; -E_LEDGER, -E_STORE: perhaps none, post it again later */
+    /* 0: durable, each of them; -E_LEDGER, -E_STORE: perhaps none, post it again later */
     int rc;
     struct err err;
-    struct work_item item; /* the ledger's */
+    struct store_counted counted; /* out: for the DELETE_ROW of each of them */
+    struct work_item item;        /* the ledger's */
 };
 void ledger_post(struct ledger *ledger, struct ledger_op *op); /* any thread */
-/* Post and wait. 0, -E_LEDGER or -E_STORE. Of none, it says whether one could be recorded now. */
-int ledger_run(struct ledger *ledger, const struct guid *ids, size_t count, struct err *err);
+/* Post and wait; returns op->rc. Of no ids, it says whether one could be recorded now. For the
+ * command line and the health probe: `done` is not used. */
+int ledger_run(struct ledger *ledger, struct ledger_op *op);
 
 /* What a ledger that no server has open remembers. */
 struct ledger_copy;

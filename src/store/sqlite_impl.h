@@ -190,6 +190,10 @@ void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq
 char *sqlite_active_list(struct store_conn *conn, int64_t user_id);
 void sqlite_active_free(struct sqlite_conn *c); /* of the writer */
 
+/* sqlite_look.c: in the transaction under way; -E_STORE if the store knows no such ledger. */
+int sqlite_ledger_count(struct store_conn *conn, const struct store_counted *counted,
+                        struct err *err);
+
 /* sqlite_report.c: a row that starts with SQLITE_REPORT_COLUMNS. */
 void sqlite_read_report(struct sql *q, struct report *ret);
 /* As many rows as there are; *ret_reports is freed by store_op_done(). */

@@ -225,3 +225,21 @@ int sqlite_ledger_note(struct store_conn *conn, struct store_ledger_note *arg, s
     sql_int(&q, 4, arg->ledger->given_up_ms);
     return sql_run(&q, err);
 }
+
+int sqlite_ledger_count(struct store_conn *conn, const struct store_counted *counted,
+                        struct err *err)
+{
+    struct sql q;
+    int rc;
+
+    if (counted->records == 0)
+        return 0;
+    q = sql_start(conn, SQL_LEDGER_COUNT);
+    sql_guid(&q, 1, &counted->ledger);
+    sql_int(&q, 2, counted->records);
+    rc = sql_run(&q, err);
+    if (rc == 0 && sqlite3_changes(q.conn->db) == 0)
+        rc = err_set(err, -E_STORE,
+                     "The store has lost what it knew of the deletion ledger; restart the server.");
+    return rc;
+}

@@ -468,10 +468,10 @@ int sqlite_tombstone_many(struct store_conn *conn, struct store_tombstone_many *
     return rc;
 }
 
-int sqlite_delete_row(struct store_conn *conn, struct store_delete_row *arg, struct err *err)
+static int delete_row(struct store_conn *conn, const struct guid *id, struct err *err)
 {
     struct place place;
-    int rc = find_place(conn, &arg->id, &place, err);
+    int rc = find_place(conn, id, &place, err);
 
     if (rc < 0 || !place.found || place.state != REPORT_DELETING)
         return rc;
@@ -481,12 +481,19 @@ int sqlite_delete_row(struct store_conn *conn, struct store_delete_row *arg, str
     return rc;
 }
 
+int sqlite_delete_row(struct store_conn *conn, struct store_delete_row *arg, struct err *err)
+{
+    int rc = sqlite_ledger_count(conn, &arg->counted, err);
+
+    return rc < 0 ? rc : delete_row(conn, &arg->id, err);
+}
+
 int sqlite_delete_rows(struct store_conn *conn, struct store_delete_rows *arg, struct err *err)
 {
-    int rc = 0;
+    int rc = sqlite_ledger_count(conn, &arg->counted, err);
 
     for (size_t i = 0; rc == 0 && i < arg->count; i++)
-        rc = sqlite_delete_row(conn, &(struct store_delete_row){.id = arg->ids[i]}, err);
+        rc = delete_row(conn, &arg->ids[i], err);
     return rc;
 }
 

@@ -145,6 +145,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(LEDGER_NOTE,                                                                                 \
       "INSERT INTO ledger (id, place, records, given_up_ms) VALUES (?1, ?2, ?3, ?4)"               \
       " ON CONFLICT DO UPDATE SET place = ?2, records = max(records, ?3), given_up_ms = ?4")       \
+    X(LEDGER_COUNT, "UPDATE ledger SET records = max(records, ?2) WHERE id = ?1")                  \
     X(SESSIONS_END, "DELETE FROM session")                                                         \
     X(SWEEP_SESSIONS, "DELETE FROM session WHERE expires_ms <= ?1")                                \
     X(SWEEP_KEYS, "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"           \

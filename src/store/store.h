@@ -212,10 +212,19 @@ struct store_tombstone {
     bool in_row;           /* out: its result was in its row: there is no file */
 };
 
+/* How many records a deletion ledger has, at least. `records` 0: nothing is said of any. */
+struct store_counted {
+    struct guid ledger;
+    int64_t records;
+};
+
 /* Deletion, second half: the row and its idempotency key go. Only from DELETING; nothing happens
  * to a report in another state or gone already. */
 struct store_delete_row {
     struct guid id;
+    /* Noted in the same transaction, of a ledger that LEDGER_NOTE has named. In an embedded store
+     * only: in a shared one the deletions of a node would wait for each other at that row. */
+    struct store_counted counted;
 };
 
 /* Which of a user's reports match, oldest first, as they are at one moment. */
@@ -257,6 +266,7 @@ struct store_held_many {
 struct store_delete_rows {
     const struct guid *ids;
     size_t count;
+    struct store_counted counted;
 };
 
 /* At start: every report that `node` or no living node was processing → QUEUED (that counts no

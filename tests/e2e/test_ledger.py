@@ -502,6 +502,19 @@ def test_a_ledger_that_is_not_there_is_not_made_anew_until_it_is_given_up(make_s
     server.start()
 
 
+def test_a_ledger_that_was_given_up_is_forgotten_after_the_horizon(make_server, clock):
+    """A backup that is made from then on does not need it, and the server need not start anew for that."""
+    server = make_server(backup_horizon="10d")
+    server.stop()
+    ledger_of(server).unlink()
+    give_up(server)
+    server.start()
+    assert server.store.sql("SELECT count(*) FROM ledger") == ["2"]
+    clock.jump(11 * DAY)
+    poll(lambda: server.store.sql("SELECT count(*) FROM ledger WHERE given_up_ms = 0") ==
+         server.store.sql("SELECT count(*) FROM ledger") == ["1"], what="the horizon")
+
+
 @pytest.mark.parametrize("replaced", [False, True], ids=["missing", "replaced"])
 def test_an_empty_ledger_that_the_store_knows_is_not_replaced_either(make_server, tmp_path, replaced):
     """A backup names it."""
@@ -590,10 +603,11 @@ def test_an_older_copy_that_lacks_many_that_were_deleted_at_once_is_noticed(make
     start_refused(server, "has lost its end", "0 records", "3")
 
 
-@pytest.mark.parametrize("step", ["written", "synced", "noted"])
-def test_a_deletion_of_which_the_store_has_not_heard_is_recorded_in_an_older_copy_again(suffering, step):
+@pytest.mark.parametrize("place", ["ledger.append.written", "ledger.append.synced", "store.delete_row.taken",
+                                   "store.delete_row.written", "store.delete_row.committed"])
+def test_a_deletion_of_which_the_store_has_not_heard_is_recorded_in_an_older_copy_again(suffering, place):
     """Its row is there as long as it is not counted."""
-    server, client = suffering(f"ledger.append.{step}=crash")
+    server, client = suffering(f"{place}=crash")
     reference, older = complete(client), ledger_of(server).read_bytes()
     with pytest.raises(OSError):
         client.delete(reference)
@@ -602,7 +616,7 @@ def test_a_deletion_of_which_the_store_has_not_heard_is_recorded_in_an_older_cop
     plan(server)
     whole = ledger_of(server).read_bytes()
     ledger_of(server).write_bytes(older)
-    if step == "noted":
+    if place == "store.delete_row.committed":
         start_refused(server, "has lost its end", "0 records", "1")
         ledger_of(server).write_bytes(whole)
     client.url = server.start().url

@@ -376,6 +376,51 @@ static void a_store_of_schema_2_is_brought_up_to_date(void **state)
     assert_int_equal(submit_limited(f, 72), SUBMIT_ACCEPTED);
 }
 
+static int64_t records_of_the_ledger(struct fixture *f)
+{
+    struct store_op op = {.verb = STORE_LEDGERS};
+    int64_t records;
+
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.ledgers.count, 1);
+    records = op.ledgers.items[0].records;
+    store_op_done(&op);
+    return records;
+}
+
+static int delete_counted(struct fixture *f, struct guid id, struct guid ledger, int64_t records)
+{
+    struct store_op op = {.verb = STORE_DELETE_ROW};
+
+    op.delete_row = (struct store_delete_row){id, {ledger, records}};
+    return run(f->store, &op);
+}
+
+/* Nor does the row go if the count cannot be noted. */
+static void a_row_goes_with_the_count_of_the_ledger(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ledger ledger = {.id = guid_new(), .place = "here"};
+    struct store_op op = {.verb = STORE_LEDGER_NOTE, .ledger_note = {&ledger, 0}};
+    struct guid ids[2];
+
+    assert_int_equal(run(f->store, &op), 0);
+    for (int i = 0; i < 2; i++) {
+        ids[i] = report_in(f, f->ann, REPORT_COMPLETE).id;
+        assert_true(tombstone(f, ids[i], f->ann).found);
+    }
+    assert_int_equal(delete_counted(f, ids[0], guid_new(), 7), -E_STORE);
+    op = (struct store_op){.verb = STORE_STATS};
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.stats.by_state[REPORT_DELETING], 2);
+    assert_int_equal(delete_counted(f, ids[0], ledger.id, 7), 0);
+    assert_int_equal(records_of_the_ledger(f), 7);
+    op = (struct store_op){.verb = STORE_DELETE_ROWS};
+    op.delete_rows = (struct store_delete_rows){ids, 2, {ledger.id, 6}};
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(records_of_the_ledger(f), 7); /* it never falls */
+}
+
 /* Also after a commit that was only visible, which switches the setting. */
 static void what_is_durable_is_fsynced_before_done(void **state)
 {
@@ -440,6 +485,7 @@ int main(void)
         STORE_TEST(a_slot_let_go_in_a_batch_is_free_in_the_same),
         STORE_TEST(a_slot_that_another_process_frees_is_free),
         STORE_TEST(a_store_of_schema_2_is_brought_up_to_date),
+        STORE_TEST(a_row_goes_with_the_count_of_the_ledger),
         STORE_TEST(what_is_durable_is_fsynced_before_done),
         STORE_TEST(what_is_only_visible_costs_no_fsync),
         STORE_TEST(concurrent_submits_share_one_fsync),
