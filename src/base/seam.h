@@ -6,26 +6,32 @@
 
 #include <stdint.h>
 
+/* clang-format off: it would join the lines of the table */
 /* The macros at the end are for the code; where a call may fail, write
  *
  *     if (SEAM_FAILS("spool.rename") || renameat(…) < 0)
  *
  * The environment says what happens where, and a word that it does not know aborts the process:
- *   REPORTD_SEAMS="PLACE=ACTION[@N][?FILE] …"   at the N-th passing of PLACE (default 1), once;
- *                                         @N+ from the N-th on; counted when FILE is there, so that
- *                                         a test can begin while the server runs. ACTION is
- *       crash        SIGKILL to this process, as kill -9 does
- *       wait:FIFO    until a writer opens FIFO
- *       ENAME        the call at the place fails with this errno, of those in seam.c
- *   REPORTD_SEAMS_TRACE=FILE             append "PID PLACE" for every place that is passed
- *   REPORTD_SEAMS_CLOCK=FILE             its 8 bytes (int64, host order, mapped: a test may rewrite
- *                                         them at any time) are milliseconds added to the UTC
- *                                         clock, and to what a database says that it is
- *   REPORTD_SEAMS_SKEW=FILE              the same for this process's clock alone
+ *
+ *   REPORTD_SEAMS="PLACE=ACTION[@N][?FILE] …"
+ *       the ACTION happens at the N-th passing of PLACE (default 1), once; @N+: from the N-th on.
+ *       ?FILE: passings count while FILE is there, so that a test can begin while the server runs.
+ *       ACTION is
+ *         crash      SIGKILL to this process, as kill -9 does
+ *         wait:FIFO  until a writer opens FIFO
+ *         ENAME      the call at the place fails with this errno, of those in seam.c
+ *   REPORTD_SEAMS_TRACE=FILE
+ *       append "PID PLACE" for every place that is passed
+ *   REPORTD_SEAMS_CLOCK=FILE
+ *       its 8 bytes (int64, host order, mapped: a test may rewrite them at any time) are
+ *       milliseconds added to the UTC clock, and to the time that a database gives
+ *   REPORTD_SEAMS_SKEW=FILE
+ *       the same for this process's clock alone
  *
  * A place is "part.verb.step", such as "store.submit.committed", or, before a call, "part.call".
  * SEAM_PATIENCE_MS is for who sleeps until a time of the UTC clock: how long it may sleep at most
  * before it looks at the clock again, which is soon if a test may make it jump. */
+/* clang-format on */
 #ifdef REPORTD_SEAMS
 #include <errno.h>
 

@@ -157,6 +157,24 @@ static int check_server(PGconn *pg, struct err *err)
     return 0;
 }
 
+/* Which the identity of the store needs: see POSTGRES_HERE. Every role may, unless it was revoked.
+ */
+static int check_rights(PGconn *pg, struct err *err)
+{
+    int64_t may = 0;
+    int rc = read_number(
+        pg, "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')::int", &may,
+        err);
+
+    if (rc < 0 || may == 1)
+        return rc;
+    return err_set(err, -E_STORE,
+                   "The store's role may not call pg_control_system(), which tells its database "
+                   "from a copy: as a superuser, in that database, run: "
+                   "GRANT EXECUTE ON FUNCTION pg_control_system() TO \"%.63s\"",
+                   PQuser(pg));
+}
+
 static int check_schema(PGconn *pg, const struct store_spec *spec, struct postgres_shared *shared,
                         struct err *err)
 {
@@ -187,6 +205,8 @@ static int open_schema(struct postgres_shared *shared, const struct store_spec *
     PGconn *pg = postgres_connect_plain(shared, err);
     int rc = pg != NULL ? check_server(pg, err) : open_trouble(err);
 
+    if (rc == 0)
+        rc = check_rights(pg, err);
     if (rc == 0)
         rc = check_schema(pg, spec, shared, err);
     PQfinish(pg);

@@ -99,3 +99,14 @@ def test_a_role_whose_foreign_keys_do_not_work_is_refused(postgres, hostile, tmp
     assert done.returncode != 0 and "session_replication_role" in done.stderr
     postgres.sql("ALTER ROLE careless RESET session_replication_role")
     node.add_user(ALICE)
+
+
+def test_a_role_that_may_not_ask_which_database_it_is_in_is_told_what_to_grant(postgres, hostile, tmp_path):
+    url = hostile("uninformed", {})
+    node = Server.made(tmp_path / "node", store=url, spool="postgresql")
+    postgres.sql("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC", "uninformed")
+    done = node.run("serve", "-c", "reportd.conf")
+    grant = 'GRANT EXECUTE ON FUNCTION pg_control_system() TO "uninformed"'
+    assert done.returncode == 1 and grant in done.stderr, done.stderr
+    postgres.sql(grant, "uninformed")
+    node.add_user(ALICE)
