@@ -1,6 +1,7 @@
 /* src/cli/serve.c -- `reportd serve`: open everything in order, answer until a signal, close in
  * turn. */
 #include <errno.h>
+#include <libgen.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -471,6 +473,64 @@ static enum log_level log_level_of(const char *name)
     return (enum log_level)level;
 }
 
+/* What a start writes: the log of the store and its index, and files that are not there yet. */
+enum { START_ROOM_KIB = 1024 };
+
+/* Of the file system that `path` is, or is to be, in; false: it is not full, or not to be asked. */
+static bool is_on_full_disk(const char *path, dev_t *ret_device, long *ret_free_kib)
+{
+    char *copy = strdup(path);
+    const char *folder = copy != NULL ? dirname(copy) : "/";
+    struct statvfs vfs;
+    struct stat st;
+    bool full = false;
+
+    if (statvfs(folder, &vfs) == 0 && stat(folder, &st) == 0) {
+        *ret_device = st.st_dev;
+        *ret_free_kib = (long)(vfs.f_bavail * vfs.f_frsize / 1024);
+        full = *ret_free_kib < START_ROOM_KIB || (vfs.f_files > 0 && vfs.f_favail == 0);
+    }
+    free(copy);
+    return full;
+}
+
+/* SQLite and the system say that something failed; this says what to do. */
+static void name_full_disks(const struct config *config)
+{
+    const struct {
+        const char *key, *path; /* NULL: in a database */
+    } places[] = {
+        {"store", config_store_path(config)},
+        {"deletion_ledger", config->deletion_ledger.text},
+        {"spool", strcmp(config->spool.text, "postgresql") == 0 ? NULL : config->spool.text},
+        {"key_file", config->key_file.text},
+        {"receipt_key_file", config->receipt_key_file.text},
+        {"erase_key_file", config->erase_key_file.text}};
+    dev_t device, told = 0;
+    long free_kib;
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        const char *path = places[i].path;
+
+        if (path == NULL || !is_on_full_disk(path, &device, &free_kib) || device == told)
+            continue;
+        told = device;
+        log_error("start.full", "key=%s path=%s free_kib=%ld needed_kib=%d", places[i].key, path,
+                  free_kib, START_ROOM_KIB);
+        fprintf(stderr,
+                "reportd serve: the disk of %s '%s' is full (%ld KiB are free, or no inode is): "
+                "free %d KiB and one inode or more there, then start again\n",
+                places[i].key, path, free_kib, START_ROOM_KIB);
+    }
+}
+
+static void tell_failure(const struct config *config, const struct err *err)
+{
+    log_error("start.failed", "error=%s detail=%s", err->text, err->detail);
+    fprintf(stderr, "reportd serve: %s\n", err->text);
+    name_full_disks(config);
+}
+
 int verb_serve(int argc, char **argv)
 {
     struct node node = {0};
@@ -501,12 +561,10 @@ int verb_serve(int argc, char **argv)
     if (rc == 0)
         serve_until_signal(&node);
     else
-        log_error("start.failed", "error=%s detail=%s", err.text, err.detail);
+        tell_failure(node.config, &err);
     close_node(&node);
     if (rc == 0)
         log_info("stop.done", "uptime_ms=%ld", (long)(clock_mono_ms() - began_ms));
     log_stop();
-    if (rc < 0)
-        fprintf(stderr, "reportd serve: %s\n", err.text);
     return rc < 0 ? EXIT_FAILED : EXIT_GOOD;
 }

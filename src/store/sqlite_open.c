@@ -15,7 +15,8 @@ enum { APPLICATION_ID = 0x52505444 };
 static int open_trouble(struct sqlite_conn *c, int rc, struct err *err)
 {
     c->full = sqlite_is_full(c, rc);
-    err_set(err, -E_STORE, "Cannot open the store '%s': %s.", c->shared->path, sqlite3_errstr(rc));
+    err_set(err, -E_STORE, "Cannot open the store '%s': %s.", c->shared->path,
+            c->full ? "its disk is full" : sqlite3_errstr(rc));
     return err_detail(err, "sqlite: %s (code %d)", c->db != NULL ? sqlite3_errmsg(c->db) : "", rc);
 }
 

@@ -257,6 +257,43 @@ def test_a_batch_marked_before_the_disk_was_full_goes(on_disk):
     check_whole(server)
 
 
+def start_refused_for(server, key, path):
+    done = server.run("serve", "-c", "reportd.conf")
+    assert done.returncode == 1, done.stderr
+    assert f"the disk of {key} '{path}' is full" in done.stderr and "free 1024 KiB" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("encryption", ["off", "on"])
+def test_a_start_whose_reserve_another_program_has_taken_says_how_much_room_it_needs(on_disk, encryption):
+    server, disk = on_disk(("tmpfs", 6 * MiB, encryption, "16K"), workers=1)
+    kept = server.client(ALICE).complete("Quick", ProductID="1")
+    server.stop()
+    for reserve in disk.folder.glob("store.db-reserve*"):
+        reserve.unlink()
+    disk.fill()
+    start_refused_for(server, "store", disk.folder / "store.db")
+    assert "its disk is full" in server.run("user", "list", "-c", "reportd.conf").stderr
+    disk.room()
+    disk.fill(leave=MiB)
+    client = server.start().client(ALICE)
+    assert client.delete(kept).json()["result"] is True
+    disk.room()
+    works(client)
+    check_whole(server)
+
+
+@pytest.mark.parametrize("key", ["store", "deletion_ledger", "key_file", "receipt_key_file"])
+def test_a_first_start_on_a_full_disk_names_the_disk(mounts, tmp_path, key):
+    disk = Disk(tmp_path / "disk")
+    server = Server.made(tmp_path / "server", **{key: disk.folder / "file"})
+    disk.fill()
+    start_refused_for(server, key, disk.folder / "file")
+    disk.room()
+    server.start()
+    close(server)
+    disk.unmount()
+
+
 def from_before_the_mark(server, disk, what):
     """A spool that does not say whose it is, on a disk that has no room to say so."""
     server.stop()
