@@ -77,6 +77,11 @@ include tests/fuzz/Makefile.inc
 $(O)/reportd: $(O)/obj/cli/main.o $(LIB)
 	$(call say,LD) $(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS)
 
+# What tests/e2e preload into the programs: no sanitizer of its own.
+$(O)/%.so: tests/e2e/%.c
+	@mkdir -p $(@D)
+	$(call say,CC) $(CC) -std=gnu11 $(WARN) $(WERROR) -O1 -fPIC -shared $< -o $@
+
 $(O)/reportctl: $(CTL_OBJ) $(LIB)
 	$(call say,LD) $(CC) $(ALL_LDFLAGS) $^ -o $@ $(CTL_LIBS)
 

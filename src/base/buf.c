@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+
 enum { BUF_FIRST_CAP = 256 };
 
 void buf_init(struct buf *b, size_t max)
@@ -13,9 +15,16 @@ void buf_init(struct buf *b, size_t max)
     *b = (struct buf){.max = max};
 }
 
+void buf_init_in(struct buf *b, char *room, size_t size)
+{
+    room[0] = '\0';
+    *b = (struct buf){.data = room, .cap = size, .max = size - 1, .borrowed = true};
+}
+
 void buf_done(struct buf *b)
 {
-    free(b->data);
+    if (!b->borrowed)
+        free(b->data);
     *b = (struct buf){.max = b->max};
 }
 
@@ -43,6 +52,7 @@ static bool enlarge(struct buf *b, size_t need)
     size_t cap = b->cap != 0 ? b->cap : BUF_FIRST_CAP;
     char *data;
 
+    CHECK(!b->borrowed); /* it has room for its maximum */
     while (cap < need)
         cap *= 2;
     if (cap > b->max)
@@ -95,6 +105,7 @@ char *buf_take(struct buf *b)
 {
     char *data = b->failed ? NULL : b->data;
 
+    CHECK(!b->borrowed);
     if (data == NULL && !b->failed)
         return strdup("");
     if (b->failed)

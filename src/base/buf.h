@@ -14,8 +14,11 @@ struct buf {
     size_t cap; /* at most max + 1 */
     size_t max;
     bool failed, starved;
+    bool borrowed; /* `data` */
 };
 
+/* Its memory is room[size], which is borrowed: at most size - 1 bytes. Not for buf_take(). */
+void buf_init_in(struct buf *b, char *room, size_t size);
 void buf_init(struct buf *b, size_t max); /* `max` bytes of content at most */
 void buf_done(struct buf *b);
 void buf_reset(struct buf *b); /* empty, not failed; keeps the memory */

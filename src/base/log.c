@@ -144,6 +144,12 @@ static int add_fields(struct buf *line, bool json, const char *fields, va_list *
     return dropped;
 }
 
+static void limit(struct buf *line, size_t max)
+{
+    line->max = max;
+    line->cap = max + 1;
+}
+
 static void format_line(struct buf *line, enum log_level level, const char *event,
                         const char *fields, va_list *args)
 {
@@ -152,7 +158,7 @@ static void format_line(struct buf *line, enum log_level level, const char *even
     char count[16];
     int dropped;
 
-    buf_init(line, LOG_LINE_MAX - LOG_TAIL_MAX);
+    limit(line, LOG_LINE_MAX - LOG_TAIL_MAX);
     clock_format(clock_now_ms(), stamp);
     if (json)
         buf_add_format(line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", stamp,
@@ -160,7 +166,7 @@ static void format_line(struct buf *line, enum log_level level, const char *even
     else
         buf_add_format(line, "%s %s %s", stamp, level_names[level], event);
     dropped = add_fields(line, json, fields, args);
-    line->max = LOG_LINE_MAX;
+    limit(line, LOG_LINE_MAX);
     if (dropped > 0) {
         snprintf(count, sizeof(count), "%d", dropped);
         add_field(line, json, "dropped", count, true);
@@ -173,8 +179,6 @@ static bool put(const struct buf *line)
 {
     struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-    if (line->len == 0)
-        return true; /* no memory for it */
     if (sink.queue != NULL)
         return log_queue_add(sink.queue, line->data, line->len);
     if (sink.impatient && poll(&ready, 1, 0) == 0)
@@ -184,15 +188,16 @@ static bool put(const struct buf *line)
 
 static bool put_notice(const char *fields, ...)
 {
+    char room[LOG_LINE_MAX + 1];
     struct buf line;
     va_list args;
     bool done;
 
+    buf_init_in(&line, room, sizeof(room));
     va_start(args, fields);
     format_line(&line, LOG_WARN, "log.dropped", fields, &args);
     va_end(args);
     done = put(&line);
-    buf_done(&line);
     return done;
 }
 
@@ -233,14 +238,15 @@ void log_stop(void)
 
 void log_event(enum log_level level, const char *event, const char *fields, ...)
 {
+    char room[LOG_LINE_MAX + 1];
     struct buf line;
     va_list args;
 
     if (!log_is_on(level))
         return;
+    buf_init_in(&line, room, sizeof(room));
     va_start(args, fields);
     format_line(&line, level, event, fields, &args);
     va_end(args);
     deliver(&line);
-    buf_done(&line);
 }

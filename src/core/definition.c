@@ -329,20 +329,17 @@ static int comment_text(struct parser *p, char *text)
 static int comment_line(struct parser *p, const struct sql_token *token)
 {
     const char *start = token->text + 2, *end = token->text + token->len;
-    char *text;
-    int rc;
 
     while (start < end && strchr(" \t", *start) != NULL)
         start++;
     while (end > start && strchr(" \t\r", end[-1]) != NULL)
         end--;
-    text = strndup(start, (size_t)(end - start));
-    if (text == NULL)
+    buf_reset(&p->text);
+    buf_add(&p->text, start, (size_t)(end - start));
+    if (buf_failed(&p->text))
         return err_set(p->err, -E_NOMEM, "out of memory");
     p->line = token->line;
-    rc = comment_text(p, text);
-    free(text);
-    return rc;
+    return comment_text(p, p->text.data);
 }
 
 /* Text outside of any section: told once, and read as a section of no name. */
@@ -547,20 +544,30 @@ static int parse_tokens(struct parser *p, const char *text, size_t len)
     return rc;
 }
 
+/* A definition with the room for its lists. */
+struct whole {
+    struct definition def; /* first */
+    struct param params[DEFINITION_PARAMETERS_MAX];
+    struct column columns[DEFINITION_COLUMNS_MAX];
+    struct check checks[DEFINITION_CHECKS_MAX];
+    struct set sets[DEFINITION_SETS_MAX];
+};
+
 static struct definition *definition_alloc(const char *file, const char *text, size_t len)
 {
-    struct definition *def = calloc(1, sizeof(*def));
+    struct whole *whole = calloc(1, sizeof(*whole));
+    struct definition *def;
 
-    if (def == NULL)
+    if (whole == NULL)
         return NULL;
+    def = &whole->def;
+    def->params = whole->params;
+    def->columns = whole->columns;
+    def->checks = whole->checks;
+    def->sets = whole->sets;
     def->file = strdup(file);
     def->text = strndup(text, len);
-    def->params = calloc(DEFINITION_PARAMETERS_MAX, sizeof(*def->params));
-    def->columns = calloc(DEFINITION_COLUMNS_MAX, sizeof(*def->columns));
-    def->checks = calloc(DEFINITION_CHECKS_MAX, sizeof(*def->checks));
-    def->sets = calloc(DEFINITION_SETS_MAX, sizeof(*def->sets));
-    if (def->file == NULL || def->text == NULL || def->params == NULL || def->columns == NULL ||
-        def->checks == NULL || def->sets == NULL) {
+    if (def->file == NULL || def->text == NULL) {
         definition_free(def);
         return NULL;
     }
@@ -610,8 +617,11 @@ int definition_parse_all(const char *file, const char *text, size_t len, struct 
                          struct definition **ret, struct err *err)
 {
     struct parser p = {.problems = problems, .err = err};
-    int rc = conclude(&p, file, parse_text(&p, file, text, len), err);
+    int rc;
 
+    buf_init(&p.text, DEFINITION_FILE_MAX);
+    rc = conclude(&p, file, parse_text(&p, file, text, len), err);
+    buf_done(&p.text);
     if (rc != 0) {
         definition_free(p.def);
         return rc;
@@ -667,10 +677,6 @@ void definition_free(struct definition *def)
         free(def->sets[i].name);
         free(def->sets[i].statement.sql);
     }
-    free(def->params);
-    free(def->columns);
-    free(def->checks);
-    free(def->sets);
     free(def->with.sql);
     free(def->results.sql);
     free(def->summary.sql);

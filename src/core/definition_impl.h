@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "core/definition.h"
 #include "core/sql_text.h"
 
@@ -25,8 +26,9 @@ struct parser {
     struct problems *problems;
     bool muted; /* problems are known already, and not added */
     struct err *err;
-    int line;      /* of the annotation that is being read */
-    unsigned seen; /* annotations that may stand once: a bit each */
+    int line;        /* of the annotation that is being read, … */
+    struct buf text; /* … and its text, without the blanks around it */
+    unsigned seen;   /* annotations that may stand once: a bit each */
     struct {
         int line;
         bool used;

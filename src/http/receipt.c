@@ -66,9 +66,10 @@ void receipt_issue(const struct receipt_keys *keys, const struct receipt *receip
 {
     unsigned char signature[crypto_sign_BYTES];
     size_t start = out->len;
+    char room[RECEIPT_TEXT_MAX / 2];
     struct buf part;
 
-    buf_init(&part, RECEIPT_TEXT_MAX / 2);
+    buf_init_in(&part, room, sizeof(room));
     buf_add_format(&part, "{\"alg\":\"EdDSA\",\"kid\":\"%s\",\"typ\":\"%s\"}",
                    receipt_keys_id(keys), type);
     base64url_add(out, buf_str(&part), part.len);
@@ -77,7 +78,6 @@ void receipt_issue(const struct receipt_keys *keys, const struct receipt *receip
     add_claims(&part, receipt);
     base64url_add(out, buf_str(&part), part.len);
     out->failed = out->failed || buf_failed(&part);
-    buf_done(&part);
     if (buf_failed(out))
         return;
     crypto_sign_detached(signature, NULL, (const unsigned char *)out->data + start,

@@ -8,6 +8,7 @@
 enum {
     ERASED_S = 5, /* an embedded store has overwritten what was freed, and cut its log */
     KEYS_MAX = RECEIPT_KEYS_MAX * 256,
+    USUAL_BYTES = 1024, /* of a receipt */
 };
 
 /* With PostgreSQL: the next rotation of erase.key begins within `erase_after` and takes at most as
@@ -28,6 +29,7 @@ char *report_receipt(struct exchange *ex, struct receipt *receipt)
     receipt->now_s = store_now_ms(ex->services->store) / 1000;
     receipt->erased_s = receipt->now_s + erased_within_s(ex->services);
     buf_init(&text, RECEIPT_TEXT_MAX);
+    buf_reserve(&text, USUAL_BYTES);
     receipt_issue(ex->services->receipt_keys, receipt, &text);
     taken = buf_take(&text);
     if (taken == NULL)

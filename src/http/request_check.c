@@ -133,26 +133,26 @@ static bool check_media_type(struct exchange *ex)
  * become the same, which is `twice` then, or there is no memory. The values are shared. */
 static json_t *fold_keys(json_t *object, const char **twice)
 {
-    json_t *folded = json_object();
+    json_t *folded = json_object(), *value;
     const char *key;
-    json_t *value;
+    struct buf lower;
 
+    buf_init(&lower, EXCHANGE_BODY_MAX);
     json_object_foreach(object, key, value)
     {
-        char *lower = strdup(key);
-
-        for (char *c = lower; c != NULL && *c != '\0'; c++)
-            *c = (char)tolower((unsigned char)*c);
-        if (lower != NULL && json_object_get(folded, lower) != NULL)
+        buf_reset(&lower);
+        for (const char *c = key; *c != '\0'; c++)
+            buf_add_char(&lower, (char)tolower((unsigned char)*c));
+        if (json_object_get(folded, buf_str(&lower)) != NULL)
             *twice = key;
-        if (lower == NULL || *twice != NULL || json_object_set(folded, lower, value) != 0) {
+        if (buf_failed(&lower) || *twice != NULL ||
+            json_object_set(folded, buf_str(&lower), value) != 0) {
             json_decref(folded);
             folded = NULL;
+            break;
         }
-        free(lower);
-        if (folded == NULL)
-            return NULL;
     }
+    buf_done(&lower);
     return folded;
 }
 

@@ -51,8 +51,8 @@ static void ask(struct claim *claim)
     if (claim->job == NULL)
         claim->job = job_new(supervisor);
     free(claim->offer);
-    claim->offer = catalog_offer(supervisor->spec.catalog);
-    if (claim->job == NULL || claim->offer == NULL)
+    claim->offer = supervisor->shared ? catalog_offer(supervisor->spec.catalog) : NULL;
+    if (claim->job == NULL || (supervisor->shared && claim->offer == NULL))
         return; /* no memory: the next wake tries again */
     claim->wakes = atomic_load(&supervisor->wakes);
     claim->call.op = (struct store_op){.verb = STORE_CLAIM};

@@ -39,7 +39,7 @@ struct claim {
     struct guid token; /* until it is answered … */
     bool doubt;        /* … for certain: the last answer was a failure */
     struct job *job;
-    char *offer;    /* what is asked for */
+    char *offer;    /* what is asked for, if the store is shared */
     unsigned wakes; /* supervisor->wakes when it was asked */
 };
 

@@ -12,8 +12,8 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/timestamp.h"
-#include "core/sql_text.h"
 #include "source/source_impl.h"
+#include "source/sqlite_compile.h"
 #include "source/sqlite_file.h"
 #include "source/sqlite_list.h"
 #include "source/sqlite_temp.h"
@@ -25,14 +25,20 @@ enum {
     INTERRUPT_OPS = 1000,     /* steps of SQLite's machine between two looks at the flag */
     BUSY_WAIT_US = 5000,      /* between two tries at a lock … */
     BUSY_MS = 30000,          /* … for so long */
-    SQL_BYTES_MAX = 16 << 20, /* of a statement in which lists are read */
     LIST_BYTES_MAX = 2 << 20, /* a parameter's values, escaped */
     LOOKS_MAX = 10,           /* at a file that is being replaced */
 };
 
+/* Our own statements, around those of a definition. The first read pins the snapshot: all
+ * statements see the database as it is then. */
+enum own { OWN_BEGIN, OWN_PIN, OWN_ROLLBACK, OWN_COUNT };
+static const char *const own_sql[OWN_COUNT] = {"BEGIN DEFERRED",
+                                               "SELECT 1 FROM sqlite_schema LIMIT 1", "ROLLBACK"};
+
 struct sqlite_source {
     struct source base;
     sqlite3 *db;
+    sqlite3_stmt *own[OWN_COUNT]; /* compiled at first use */
     struct sqlite_file file;
     atomic_bool interrupted;
     atomic_bool *stopped; /* of the spec, while it is being opened; then NULL */
@@ -280,6 +286,8 @@ static void sqlite_close(struct source *base)
 {
     struct sqlite_source *source = to_sqlite(base);
 
+    for (int i = 0; i < OWN_COUNT; i++)
+        sqlite3_finalize(source->own[i]);
     sqlite3_close(source->db);
     free(source);
 }
@@ -360,13 +368,19 @@ static bool sqlite_is_current(const struct source *base)
     return !source->file.wal && sqlite_file_is_same(&source->file);
 }
 
-/* Run one of our own transaction statements. */
-static int transact(struct sqlite_source *source, const char *sql)
+static int run_own(struct sqlite_source *source, enum own which)
 {
-    int code;
+    sqlite3_stmt **stmt = &source->own[which];
+    int code = SQLITE_OK;
 
     source->own_transaction = true;
-    code = sqlite3_exec(source->db, sql, NULL, NULL, NULL);
+    if (*stmt == NULL)
+        code = sqlite3_prepare_v3(source->db, own_sql[which], -1, SQLITE_PREPARE_PERSISTENT, stmt,
+                                  NULL);
+    if (code == SQLITE_OK) {
+        sqlite3_step(*stmt);
+        code = sqlite3_reset(*stmt); /* the step's */
+    }
     source->own_transaction = false;
     return code;
 }
@@ -377,7 +391,7 @@ static void roll_back(struct sqlite_source *source)
     /* Also after an interrupt, which must not keep the transaction (and its lock) open; one that
      * comes just now stops even the ROLLBACK. */
     sqlite3_progress_handler(source->db, 0, NULL, NULL);
-    while (!sqlite3_get_autocommit(source->db) && transact(source, "ROLLBACK") == SQLITE_INTERRUPT)
+    while (!sqlite3_get_autocommit(source->db) && run_own(source, OWN_ROLLBACK) == SQLITE_INTERRUPT)
         continue;
     sqlite3_progress_handler(source->db, INTERRUPT_OPS, on_progress, source);
 }
@@ -409,7 +423,6 @@ static int set_zone(const char *name, struct err *err)
     return 0;
 }
 
-/* The first read pins the snapshot: all statements see the database as it is now. */
 static int sqlite_begin(struct source *base, const struct source_session *session, struct err *err)
 {
     struct sqlite_source *source = to_sqlite(base);
@@ -419,9 +432,9 @@ static int sqlite_begin(struct source *base, const struct source_session *sessio
         return err->code;
     sqlite_temp_limit(source->temp_limit);
     if (code == SQLITE_OK)
-        code = transact(source, "BEGIN DEFERRED");
+        code = run_own(source, OWN_BEGIN);
     if (code == SQLITE_OK)
-        code = sqlite3_exec(source->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+        code = run_own(source, OWN_PIN);
     if (code != SQLITE_OK) {
         int rc = fail(source, code, 0, err);
 
@@ -443,76 +456,21 @@ static int error_line(sqlite3 *db, const struct statement *statement)
     return line;
 }
 
-/* Anything behind the first statement but space and comments? */
-static bool has_more(sqlite3 *db, const char *tail)
-{
-    sqlite3_stmt *stmt = NULL;
-    bool more = sqlite3_prepare_v2(db, tail, -1, &stmt, NULL) != SQLITE_OK || stmt != NULL;
-
-    sqlite3_finalize(stmt);
-    return more;
-}
-
-/* `sql` with every "name" written as `name`, which SQLite never takes for a text. */
-static char *with_backticks(const char *sql)
-{
-    struct sql_walk walk;
-    struct sql_token token;
-    struct buf out;
-
-    buf_init(&out, (size_t)2 * SQL_BYTES_MAX);
-    sql_walk_init(&walk, sql, strlen(sql), 1);
-    for (const char *at = sql; sql_walk_next(&walk, &token); at = token.text + token.len) {
-        buf_add(&out, at, (size_t)(token.text - at)); /* blanks */
-        if (token.kind != SQL_QUOTED || token.text[0] != '"') {
-            buf_add(&out, token.text, token.len);
-            continue;
-        }
-        buf_add_char(&out, '`');
-        for (size_t i = 1; i + 1 < token.len; i++) {
-            i += token.text[i] == '"'; /* doubled */
-            buf_add(&out, "``", token.text[i] == '`' ? 2 : 0);
-            if (token.text[i] != '`')
-                buf_add_char(&out, token.text[i]);
-        }
-        buf_add_char(&out, '`');
-    }
-    return buf_take(&out);
-}
-
-/* A view of the database may have "text" for 'text', as SQLite lets it. The definition may not,
- * since that would hide a typing error: it has to compile with backticks too. */
-static int check_names(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *stmt = NULL;
-    char *safe;
-    int code;
-
-    if (strchr(sql, '"') == NULL)
-        return SQLITE_OK;
-    safe = with_backticks(sql);
-    code = safe != NULL ? sqlite3_prepare_v2(db, safe, -1, &stmt, NULL) : SQLITE_NOMEM;
-    sqlite3_finalize(stmt);
-    free(safe);
-    return code;
-}
-
 static int compile(struct sqlite_source *source, const struct statement *statement,
                    sqlite3_stmt **ret, struct err *err)
 {
     sqlite3_stmt *stmt = NULL;
-    const char *tail = NULL, *why = NULL;
-    int code = check_names(source->db, statement->sql);
+    const char *why = NULL;
+    bool more = false;
+    int code = sqlite_compile(source->db, statement->sql, &stmt, &more);
 
-    if (code == SQLITE_OK)
-        code = sqlite3_prepare_v2(source->db, statement->sql, -1, &stmt, &tail);
     if (code != SQLITE_OK)
         return fail(source, code, error_line(source->db, statement), err);
     if (stmt == NULL)
         why = "there is no statement; write one SELECT";
     else if (!sqlite3_stmt_readonly(stmt) || sqlite3_column_count(stmt) == 0)
         why = "the statement is not a SELECT";
-    else if (has_more(source->db, tail))
+    else if (more)
         why = "there is more than one statement; write one SELECT";
     if (why != NULL) {
         sqlite3_finalize(stmt);
@@ -639,7 +597,7 @@ static int compile_with_lists(struct sqlite_query *query, const struct statement
     struct buf sql;
     int rc;
 
-    buf_init(&sql, SQL_BYTES_MAX);
+    buf_init(&sql, SQLITE_SQL_MAX);
     sqlite_list_rewrite(&sql, statement->sql, values, count);
     sent.sql = (char *)buf_str(&sql);
     rc = buf_failed(&sql) ? err_set(err, -E_NOMEM, "Out of memory.")

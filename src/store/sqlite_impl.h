@@ -75,6 +75,7 @@ struct sqlite_conn {
     bool full;             /* the last trouble was a full disk */
     int64_t pages;         /* of the database, whose blocks are in its file */
     int64_t pages_then;    /* … once the transaction under way is committed */
+    int64_t changes;       /* rows that had been changed when that was looked at */
     bool whole;            /* the reserve was, when it was last looked at … */
     bool taken;            /* … and some of it was taken since, to be put back at once */
     int64_t checkpoint_ms; /* monotonic: of the last one */

@@ -118,9 +118,15 @@ static int write_blocks(int fd, int64_t from, int64_t size)
 int sqlite_reserve_pages(struct store_conn *conn, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
-    struct sql q = sql_start(conn, SQL_PAGE_COUNT);
+    int64_t changes = sqlite3_total_changes64(c->db);
+    struct sql q;
     int rc;
 
+    c->pages_then = c->pages;
+    if (changes == c->changes)
+        return 0; /* such as a claim that has found nothing: SQLite would compile the question */
+    c->changes = changes;
+    q = sql_start(conn, SQL_PAGE_COUNT);
     if (sql_next(&q))
         c->pages_then = sql_get_int(&q, 0);
     rc = sql_end(&q, err);
