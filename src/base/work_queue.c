@@ -28,6 +28,7 @@ static struct work_item *take_batch(struct work_queue *work_queue)
 
     lock_check_held(&work_queue->lock);
     while (*end != NULL && (work_queue->spec.batch_max == 0 || n < work_queue->spec.batch_max)) {
+        (*end)->queued = false;
         end = &(*end)->next;
         n++;
     }
@@ -133,10 +134,12 @@ bool work_queue_push(struct work_queue *work_queue, struct work_item *item)
 {
     bool room;
 
+    CHECK(!item->queued);
     item->next = NULL;
     lock_take(&work_queue->lock);
     room = work_queue->spec.queue_max == 0 || work_queue->waiting < work_queue->spec.queue_max;
     if (room) {
+        item->queued = true;
         *work_queue->last = item;
         work_queue->last = &item->next;
         work_queue->waiting++;

@@ -10,6 +10,7 @@
 /* Embedded in what is queued; the item belongs to the work queue from push until `run` gets it. */
 struct work_item {
     struct work_item *next;
+    bool queued; /* the work queue's: zeroed at first */
 };
 
 struct work_queue;

@@ -106,9 +106,8 @@ void exchange_add_text(struct exchange *ex, const char *name, const char *value)
 {
     size_t i = ex->header_count, len = strnlen(value, EXCHANGE_HEADER_TEXT - 1);
 
-    if (i == EXCHANGE_HEADERS_MAX ||
-        !str_copy(ex->header_names[i], sizeof(ex->header_names[i]), name))
-        abort(); /* a handler's mistake, whatever the client sent */
+    CHECK(!ex->replied && i < EXCHANGE_HEADERS_MAX && strlen(name) < sizeof(ex->header_names[i]));
+    str_copy(ex->header_names[i], sizeof(ex->header_names[i]), name);
     memcpy(ex->header_values[i], value, len);
     ex->header_values[i][len] = '\0';
     ex->header_count++;
@@ -140,6 +139,7 @@ static void run_step(struct exchange *ex)
 {
     exchange_step *step = ex->step;
 
+    THREAD_CHECK(ex->thread);
     CHECK(step != NULL);
     ex->step = NULL;
     atomic_store(&ex->waiting, WAIT_NONE);
@@ -166,15 +166,18 @@ bool exchange_run(struct exchange *ex)
         if (atomic_load(&ex->waiting) == WAIT_WOKEN)
             continue;
         MHD_suspend_connection(ex->connection);
-        if (!atomic_compare_exchange_strong(&ex->waiting, &armed, WAIT_SUSPENDED))
+        if (!atomic_compare_exchange_strong(&ex->waiting, &armed, WAIT_SUSPENDED)) {
+            CHECK(armed == WAIT_WOKEN);
             MHD_resume_connection(ex->connection); /* woken since: nobody else will do it */
+        }
         return true;
     }
 }
 
 void exchange_await(struct exchange *ex, exchange_step *next)
 {
-    CHECK(!ex->replied);
+    THREAD_CHECK(ex->thread);
+    CHECK(!ex->replied && ex->step == NULL && next != NULL);
     ex->step = next;
     atomic_store(&ex->waiting, WAIT_ARMED);
 }
@@ -182,12 +185,16 @@ void exchange_await(struct exchange *ex, exchange_step *next)
 void exchange_wake(struct exchange *ex)
 {
     /* Unless it was suspended, `ex` may be gone right after the exchange. */
-    if (atomic_exchange(&ex->waiting, WAIT_WOKEN) == WAIT_SUSPENDED)
+    int waiting = atomic_exchange(&ex->waiting, WAIT_WOKEN);
+
+    CHECK(waiting == WAIT_ARMED || waiting == WAIT_SUSPENDED);
+    if (waiting == WAIT_SUSPENDED)
         MHD_resume_connection(ex->connection);
 }
 
 bool exchange_transfer(struct exchange *ex, const struct guid *id)
 {
+    CHECK(ex->transfer == NULL);
     if (transfer_begin(server_peer(ex->connection), id, &ex->transfer, &ex->err) == 0)
         return true;
     exchange_reply_error(ex, &ex->err, NULL);

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/thread.h"
 #include "core/user.h"
 #include "http/services.h"
 #include "http/token.h"
@@ -55,6 +56,7 @@ enum {
 struct exchange {
     const struct services *services;
     struct server *server;
+    const struct thread_owner *thread; /* the HTTP thread that all steps run on */
     struct MHD_Connection *connection;
     const struct route *route;
     const char *method, *path; /* as sent, but without the query string */

@@ -17,6 +17,7 @@ void gate_init(struct gate *gate)
 
 void gate_done(struct gate *gate)
 {
+    CHECK(gate->unanswered == 0 && gate->unsent == 0 && gate->suspended == 0);
     pthread_cond_destroy(&gate->change);
     lock_done(&gate->lock);
 }

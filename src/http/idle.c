@@ -46,6 +46,7 @@ static void take_out(struct idle_list *list, struct idle *idle)
 static void append(struct idle_list *list, struct idle *idle, int64_t now_ms)
 {
     lock_check_held(&list->lock);
+    CHECK(!idle->listed);
     idle->since_ms = now_ms;
     idle->listed = true;
     TAILQ_INSERT_TAIL(&list->queue, idle, entry);

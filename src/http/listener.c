@@ -40,6 +40,7 @@ struct refused {
 
 /* All but the counts belong to the thread once it runs. */
 struct listener {
+    struct thread_owner owner;
     int sockets[SOCKETS_MAX];
     int count;
     char url[LISTENER_URL_TEXT];
@@ -140,6 +141,8 @@ const char *listener_url(const struct listener *listener)
 
 static void drop_refused(struct listener *listener, int i)
 {
+    THREAD_CHECK(&listener->owner);
+    CHECK(i < listener->refused_count);
     close(listener->refused[i].fd);
     listener->refused[i] = listener->refused[--listener->refused_count];
 }
@@ -270,6 +273,7 @@ static void *run(void *arg)
     struct listener *listener = arg;
     struct pollfd polled[SOCKETS_MAX + 1 + LISTENER_REFUSED_MAX];
 
+    thread_own(&listener->owner);
     while (!listener->stopping) {
         bool good = true;
 
@@ -282,6 +286,7 @@ static void *run(void *arg)
         }
         listener->paused = !good;
     }
+    thread_disown(&listener->owner);
     return NULL;
 }
 
@@ -310,7 +315,9 @@ void listener_wake(struct listener *listener)
 
 void listener_ended(struct listener *listener)
 {
-    atomic_fetch_sub(&listener->open, 1);
+    int open = atomic_fetch_sub(&listener->open, 1);
+
+    CHECK(open > 0);
     if (listener->paused)
         listener_wake(listener);
 }

@@ -19,15 +19,12 @@ static const char json_media_type[] = "application/json";
 void exchange_add_header(struct exchange *ex, const char *name, const char *format, ...)
 {
     va_list args;
-    size_t i = ex->header_count;
+    char value[EXCHANGE_HEADER_TEXT];
 
-    if (i == EXCHANGE_HEADERS_MAX ||
-        !str_copy(ex->header_names[i], sizeof(ex->header_names[i]), name))
-        abort(); /* a handler's mistake, whatever the client sent */
     va_start(args, format);
-    vsnprintf(ex->header_values[i], EXCHANGE_HEADER_TEXT, format, args);
+    vsnprintf(value, sizeof(value), format, args);
     va_end(args);
-    ex->header_count++;
+    exchange_add_text(ex, name, value);
 }
 
 static bool has_header(const struct exchange *ex, const char *name)
@@ -64,6 +61,7 @@ static void log_answer(struct exchange *ex)
 static void send_response(struct exchange *ex, int status, const char *type,
                           struct MHD_Response *response)
 {
+    THREAD_CHECK(ex->thread);
     CHECK(!ex->replied);
     ex->replied = true;
     if (ex->begun)

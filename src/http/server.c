@@ -25,6 +25,7 @@ enum {
 struct http_thread {
     struct server *server;
     struct MHD_Daemon *daemon;
+    struct thread_owner owner; /* while it is in a request */
     atomic_int connections;
     atomic_bool busy; /* in a request */
 };
@@ -107,11 +108,14 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     struct exchange *ex = has_nul ? NULL : *state;
 
     (void)version;
+    thread_own(&thread->owner);
     atomic_store(&thread->busy, true);
     if (ex == NULL) {
         *state = ex = exchange_new(thread->server, connection, method, url);
-        if (ex != NULL)
+        if (ex != NULL) {
+            ex->thread = &thread->owner;
             ex->has_nul = has_nul;
+        }
         good = ex != NULL && (!exchange_body_too_large(ex) || exchange_run(ex));
     } else if (*size > 0) {
         good = exchange_receive(ex, data, *size);
@@ -120,6 +124,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         good = exchange_run(ex);
     }
     atomic_store(&thread->busy, false);
+    thread_disown(&thread->owner);
     return good ? MHD_YES : MHD_NO;
 }
 

@@ -1,11 +1,11 @@
 /* src/http/status_cache.c -- complete reports in a table of small sets, a lock for many sets. */
 #include "http/status_cache.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 /* 16 MiB when it is full, of which only what was used is in memory. */
 enum { SETS = 65536, WAYS = 4, LOCKS = 64 };
@@ -18,7 +18,7 @@ struct place {
 };
 
 struct status_cache {
-    pthread_mutex_t locks[LOCKS];
+    struct lock locks[LOCKS];
     struct place sets[SETS][WAYS];
 };
 
@@ -27,14 +27,14 @@ struct status_cache *status_cache_new(void)
     struct status_cache *status_cache = calloc(1, sizeof(*status_cache));
 
     for (int i = 0; status_cache != NULL && i < LOCKS; i++)
-        pthread_mutex_init(&status_cache->locks[i], NULL);
+        lock_init(&status_cache->locks[i]);
     return status_cache;
 }
 
 void status_cache_free(struct status_cache *status_cache)
 {
     for (int i = 0; status_cache != NULL && i < LOCKS; i++)
-        pthread_mutex_destroy(&status_cache->locks[i]);
+        lock_done(&status_cache->locks[i]);
     free(status_cache);
 }
 
@@ -55,12 +55,12 @@ bool status_cache_find(struct status_cache *status_cache, const struct guid *id,
 
     if (version == 0)
         return false;
-    pthread_mutex_lock(&status_cache->locks[set % LOCKS]);
+    lock_take(&status_cache->locks[set % LOCKS]);
     for (int way = 0; way < WAYS && found.version == 0; way++) {
         if (guid_eq(&status_cache->sets[set][way].id, id))
             found = status_cache->sets[set][way];
     }
-    pthread_mutex_unlock(&status_cache->locks[set % LOCKS]);
+    lock_release(&status_cache->locks[set % LOCKS]);
     if (found.version != version || found.user_id != user_id || found.expires_ms <= clock_now_ms())
         return false;
     *ret = (struct report){.id = found.id,
@@ -81,7 +81,7 @@ void status_cache_keep(struct status_cache *status_cache, const struct report *r
 
     if (version == 0 || report->state != REPORT_COMPLETE)
         return;
-    pthread_mutex_lock(&status_cache->locks[set % LOCKS]);
+    lock_take(&status_cache->locks[set % LOCKS]);
     while (way < WAYS && places[way].version != 0 && !guid_eq(&places[way].id, &report->id))
         way++;
     if (way == WAYS) /* the new one says by a random byte who makes room */
@@ -92,5 +92,5 @@ void status_cache_keep(struct status_cache *status_cache, const struct report *r
                                  .rows = report->rows,
                                  .expires_ms = report->expires_ms,
                                  .attempt = report->attempt};
-    pthread_mutex_unlock(&status_cache->locks[set % LOCKS]);
+    lock_release(&status_cache->locks[set % LOCKS]);
 }

@@ -1,10 +1,11 @@
 /* src/http/token_cache.c -- known tokens in a table of small sets, each with its lock. */
 #include "http/token_cache.h"
 
-#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/thread.h"
 
 enum {
     SETS = 4096, /* a token takes about 700 bytes: 11 MB when it is full */
@@ -13,7 +14,7 @@ enum {
 };
 
 struct set {
-    pthread_mutex_t mutex;
+    struct lock lock;
     struct cached_token *ways[WAYS];
     unsigned next; /* who makes room */
 };
@@ -34,7 +35,7 @@ struct token_cache *token_cache_new(void)
         return NULL;
     randombytes_buf(token_cache->key, sizeof(token_cache->key));
     for (int i = 0; i < SETS; i++)
-        pthread_mutex_init(&token_cache->sets[i].mutex, NULL);
+        lock_init(&token_cache->sets[i].lock);
     return token_cache;
 }
 
@@ -45,7 +46,7 @@ void token_cache_free(struct token_cache *token_cache)
     for (int i = 0; i < SETS; i++) {
         for (int way = 0; way < WAYS; way++)
             cached_token_release(token_cache->sets[i].ways[way]);
-        pthread_mutex_destroy(&token_cache->sets[i].mutex);
+        lock_done(&token_cache->sets[i].lock);
     }
     free(token_cache);
 }
@@ -68,9 +69,10 @@ static struct set *set_of(struct token_cache *token_cache, uint64_t hash)
     return &token_cache->sets[hash % SETS];
 }
 
-/* The place of that token in the set, or -1; the set is locked. */
+/* The place of that token in the set, or -1. */
 static int way_of(const struct set *set, uint64_t hash, const char *token, size_t len)
 {
+    lock_check_held(&set->lock);
     for (int way = 0; way < WAYS; way++) {
         const struct cached_token *cached_token = set->ways[way];
 
@@ -89,13 +91,13 @@ struct cached_token *token_cache_find(struct token_cache *token_cache, const cha
     struct cached_token *found = NULL;
     int way;
 
-    pthread_mutex_lock(&set->mutex);
+    lock_take(&set->lock);
     way = way_of(set, hash, token, len);
     if (way >= 0) {
         found = set->ways[way];
         atomic_fetch_add(&found->holders, 1);
     }
-    pthread_mutex_unlock(&set->mutex);
+    lock_release(&set->lock);
     return found;
 }
 
@@ -108,13 +110,13 @@ void token_cache_keep(struct token_cache *token_cache, struct cached_token *cach
     cached_token->hash = hash_of(token_cache, cached_token->token, cached_token->len);
     set = set_of(token_cache, cached_token->hash);
     atomic_fetch_add(&cached_token->holders, 1);
-    pthread_mutex_lock(&set->mutex);
+    lock_take(&set->lock);
     way = way_of(set, cached_token->hash, cached_token->token, cached_token->len);
     if (way < 0)
         way = (int)(set->next++ % WAYS);
     gone = set->ways[way];
     set->ways[way] = cached_token;
-    pthread_mutex_unlock(&set->mutex);
+    lock_release(&set->lock);
     cached_token_release(gone);
 }
 
@@ -136,7 +138,10 @@ struct cached_token *cached_token_new(const char *token, const struct token_clai
 
 void cached_token_release(struct cached_token *cached_token)
 {
-    if (cached_token == NULL || atomic_fetch_sub(&cached_token->holders, 1) != 1)
+    int holders = cached_token != NULL ? atomic_fetch_sub(&cached_token->holders, 1) : 0;
+
+    CHECK(cached_token == NULL || holders > 0);
+    if (holders != 1)
         return;
     user_done(&cached_token->user);
     sodium_memzero(cached_token->token, cached_token->len);

@@ -24,6 +24,7 @@ static struct wire_order *oldest(struct channel *channel)
 
 static void drop_oldest(struct channel *channel)
 {
+    CHECK(channel->queued > 0);
     order_forget(oldest(channel));
     channel->first = (channel->first + 1) % CHANNEL_QUEUE_MAX;
     channel->queued--;
@@ -58,6 +59,7 @@ int channel_send(struct channel *channel, const struct wire_order *order, struct
 
     if (channel->fd < 0)
         return err_set(err, -E_IO, "it is closed");
+    loop_check(channel->loop);
     if (channel->queued == 0)
         rc = wire_send_order(channel->fd, order, MSG_DONTWAIT, err);
     if (rc == 0)
@@ -123,6 +125,7 @@ void channel_drain(struct channel *channel)
 
 int channel_open(struct channel *channel, struct loop *loop, int fd, struct err *err)
 {
+    CHECK(channel->fd < 0 && fd >= 0);
     channel->loop = loop;
     channel->fd = fd;
     channel->first = channel->queued = 0;

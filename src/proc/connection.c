@@ -7,7 +7,7 @@
 
 void connection_init(struct connection *connection)
 {
-    pthread_mutex_init(&connection->mutex, NULL);
+    lock_init(&connection->lock);
 }
 
 int connection_open(struct connection *connection, struct source_spec spec, struct err *err)
@@ -20,11 +20,11 @@ int connection_open(struct connection *connection, struct source_spec spec, stru
     if (rc < 0)
         return rc;
     sandbox_thread(spec.temp_folder); /* as far as the kernel has it */
-    pthread_mutex_lock(&connection->mutex);
+    lock_take(&connection->lock);
     connection->source = source;
     if (atomic_load(&connection->stopped))
         source_interrupt(source);
-    pthread_mutex_unlock(&connection->mutex);
+    lock_release(&connection->lock);
     return 0;
 }
 
@@ -32,27 +32,27 @@ void connection_close(struct connection *connection)
 {
     struct source *source;
 
-    pthread_mutex_lock(&connection->mutex);
+    lock_take(&connection->lock);
     source = connection->source;
     connection->source = NULL;
-    pthread_mutex_unlock(&connection->mutex);
+    lock_release(&connection->lock);
     source_free(source);
 }
 
 void connection_stop(struct connection *connection)
 {
-    pthread_mutex_lock(&connection->mutex);
+    lock_take(&connection->lock);
     atomic_store(&connection->stopped, true);
     if (connection->source != NULL)
         source_interrupt(connection->source);
-    pthread_mutex_unlock(&connection->mutex);
+    lock_release(&connection->lock);
 }
 
 void connection_resume(struct connection *connection)
 {
-    pthread_mutex_lock(&connection->mutex);
+    lock_take(&connection->lock);
     atomic_store(&connection->stopped, false);
     if (connection->source != NULL)
         source_resume(connection->source);
-    pthread_mutex_unlock(&connection->mutex);
+    lock_release(&connection->lock);
 }

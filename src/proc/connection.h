@@ -2,14 +2,14 @@
 #ifndef PROC_CONNECTION_H
 #define PROC_CONNECTION_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/err.h"
+#include "base/thread.h"
 #include "source/source.h"
 
 struct connection {
-    pthread_mutex_t mutex; /* guards `source` against being stopped and closed at once */
+    struct lock lock;      /* guards `source` against being stopped and closed at once */
     struct source *source; /* NULL: not open. Set by the thread that runs the report */
     atomic_bool stopped;   /* also for who is opening it, which may wait for a lock */
 };

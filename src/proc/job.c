@@ -68,6 +68,7 @@ void job_free(struct job *job)
 {
     if (job == NULL)
         return;
+    CHECK(job->worker == NULL && !job->write.asking && !loop_timer_is_set(&job->timer));
     report_done(&job->report);
     free(job->result);
     sodium_memzero(job->key, sizeof(job->key));
@@ -87,8 +88,10 @@ static void job_over(struct job *job)
     struct supervisor_stop *stop = job->stops;
 
     job_enter(job, JOB_OVER);
-    while (*place != job)
+    while (*place != job) {
+        CHECK(*place != NULL);
         place = &(*place)->next;
+    }
     *place = job->next;
     job_free(job);
     while (stop != NULL) {
@@ -178,6 +181,7 @@ static void post_write(struct job *job)
 
 static void plan(struct job *job, enum job_end end)
 {
+    CHECK(!job->write.asking);
     job->end = end;
     job->write.op = (struct store_op){.verb = ends[end].verb};
 }

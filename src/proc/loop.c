@@ -63,6 +63,7 @@ void loop_post(struct loop *loop, struct loop_message *message)
     CHECK(message->run != NULL);
     message->next = NULL;
     lock_take(&loop->lock);
+    CHECK(loop->last != &message->next); /* it waits already */
     *loop->last = message;
     loop->last = &message->next;
     /* Inside the lock: once a message is taken the loop may end, and its descriptor with it. */
@@ -206,6 +207,8 @@ int loop_watch(struct loop *loop, struct loop_watch *watch, int fd, uint32_t eve
 
 void loop_watch_change(struct loop *loop, struct loop_watch *watch, uint32_t events)
 {
+    loop_check(loop);
+    CHECK(loop->places[key_index(watch->key)].watch == watch);
     control(loop, EPOLL_CTL_MOD, watch, events); /* fails for no descriptor that is watched */
 }
 

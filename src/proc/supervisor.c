@@ -196,6 +196,7 @@ void supervisor_free(struct supervisor *supervisor)
 {
     if (supervisor == NULL)
         return;
+    CHECK(supervisor->jobs == NULL);
     lease_done(supervisor); /* from here on nobody waits for what is sent */
     stop_workers(supervisor);
     free_all(supervisor);

@@ -421,6 +421,7 @@ bool transfer_send(struct transfer *transfer)
     struct transfers *transfers = transfer->peer->transfers;
 
     lock_take(&transfers->lock);
+    CHECK(!transfer->sending && !transfer->done);
     transfer->sending = !transfer->ended;
     lock_release(&transfers->lock);
     return transfer->sending;
@@ -445,6 +446,7 @@ void transfer_done(struct transfer *transfer)
         return;
     peer = transfer->peer;
     lock_take(&peer->transfers->lock);
+    CHECK(!transfer->done);
     if (transfer->sending) {
         transfer->done = true;
         transfer->end = end_of_bytes(peer);

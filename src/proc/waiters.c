@@ -155,7 +155,9 @@ void waiters_add(struct waiters *waiters, struct waiter *waiter)
     struct waiter **bucket = bucket_of(waiters, &waiter->id);
     bool stopping;
 
+    CHECK(waiter->wake != NULL);
     lock_take(&waiters->lock);
+    CHECK(*bucket != waiter);
     stopping = waiters->stopping;
     waiter->timed_out = stopping;
     if (!stopping) {

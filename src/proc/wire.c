@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/seam.h"
 #include "base/str.h"
 
@@ -211,6 +212,7 @@ int wire_send_order(int socket, const struct wire_order *order, int flags, struc
     struct iovec frame = {.iov_base = (void *)&order->run,
                           .iov_len = is_run ? sizeof(order->run) : sizeof(order->run.head)};
 
+    CHECK(is_run ? order->fd >= 0 && order->texts_fd >= 0 : order->run.head.type == WIRE_CANCEL);
     return send_packet(socket, frame, is_run ? fds : NULL, flags, err);
 }
 

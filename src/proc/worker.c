@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/seam.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "proc/connection.h"
 #include "proc/run.h"
 #include "proc/sandbox.h"
@@ -37,6 +38,7 @@ enum stop { STOP_NONE, STOP_CANCELLED, STOP_TIMEOUT };
  * with one connection: it ends when a report fails or needs another database, so that every
  * connection begins fresh and unrestricted, opens its files, and only then gives up its rights. */
 struct worker {
+    struct thread_owner listener;
     int done_fd; /* eventfd: the runner has finished the job */
     bool has_runner;
     pthread_t runner;
@@ -53,7 +55,7 @@ struct worker {
     int result_rc;
     enum stop stop;               /* of this job */
     struct connection connection; /* of the runner */
-    pthread_mutex_t mutex;        /* guards what follows */
+    struct lock lock;             /* guards what follows */
     pthread_cond_t wake;
     bool start, quit; /* for the runner */
 };
@@ -65,12 +67,12 @@ static bool next_job(struct worker *worker)
 {
     bool go;
 
-    pthread_mutex_lock(&worker->mutex);
+    lock_take(&worker->lock);
     while (!worker->start && !worker->quit)
-        pthread_cond_wait(&worker->wake, &worker->mutex);
+        lock_wait(&worker->lock, &worker->wake);
     go = worker->start;
     worker->start = false;
-    pthread_mutex_unlock(&worker->mutex);
+    lock_release(&worker->lock);
     return go;
 }
 
@@ -113,10 +115,10 @@ static void end_runner(struct worker *worker)
 {
     if (!worker->has_runner)
         return;
-    pthread_mutex_lock(&worker->mutex);
+    lock_take(&worker->lock);
     worker->quit = true;
     pthread_cond_signal(&worker->wake);
-    pthread_mutex_unlock(&worker->mutex);
+    lock_release(&worker->lock);
     pthread_join(worker->runner, NULL);
     worker->quit = worker->has_runner = false;
     free(worker->source_url);
@@ -149,6 +151,8 @@ static int ensure_runner(struct worker *worker, struct err *err)
 
 static void stop_job(struct worker *worker, enum stop stop)
 {
+    THREAD_CHECK(&worker->listener);
+    CHECK(worker->busy);
     worker->stop = stop;
     connection_stop(&worker->connection);
 }
@@ -202,6 +206,8 @@ static int finish_job(struct worker *worker, struct err *err)
     struct wire_answer done = answer(worker, WIRE_DONE);
     int rc;
 
+    THREAD_CHECK(&worker->listener);
+    CHECK(worker->busy);
     if (worker->result_rc == -E_CHANGED && worker->stop == STOP_NONE &&
         worker->runs < RUN_TRIES_MAX && ftruncate(worker->job.fd, 0) == 0 &&
         lseek(worker->job.fd, 0, SEEK_SET) == 0)
@@ -234,10 +240,10 @@ static int launch(struct worker *worker, struct err *err)
     worker->stop = STOP_NONE;
     /* A CANCEL that came too late for the report before must not hit this one. */
     connection_resume(&worker->connection);
-    pthread_mutex_lock(&worker->mutex);
+    lock_take(&worker->lock);
     worker->start = true;
     pthread_cond_signal(&worker->wake);
-    pthread_mutex_unlock(&worker->mutex);
+    lock_release(&worker->lock);
     return 0;
 }
 
@@ -245,6 +251,8 @@ static int start_job(struct worker *worker, struct wire_order *order, struct err
 {
     const int64_t timeout_ms = order->run.timeout_ms;
 
+    THREAD_CHECK(&worker->listener);
+    CHECK(!worker->busy);
     SEAM_STEP("worker", "run", "received");
     worker->job = *order;
     sodium_memzero(order->run.key, sizeof(order->run.key)); /* the job has it */
@@ -366,10 +374,11 @@ int worker_main(void)
     seccomp = sandbox_process(memory_limit());
     log_info("worker.sandbox", "seccomp=%s landlock=%s", seccomp ? "yes" : "no",
              sandbox_offers_landlock() ? "yes" : "no");
+    thread_own(&worker.listener);
     worker.done_fd = eventfd(0, EFD_CLOEXEC);
-    pthread_mutex_init(&worker.mutex, NULL);
+    lock_init(&worker.lock);
     connection_init(&worker.connection);
-    pthread_cond_init(&worker.wake, NULL);
+    lock_cond_init(&worker.wake);
     rc = worker.done_fd < 0 ? err_errno(&err, -E_IO, "eventfd") : listen_and_run(&worker, &err);
     if (rc < 0)
         log_error("worker.end", "error=%s", err.text);

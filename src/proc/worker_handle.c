@@ -195,6 +195,7 @@ void worker_start(struct worker_handle *worker)
     struct err err = {0};
     int socket;
 
+    CHECK(worker->state == WORKER_ABSENT && worker->job == NULL);
     worker->spawned_ms = clock_mono_ms();
     if (child_spawn(&worker->child, &socket, &err) < 0) {
         log_error("worker.spawn", "error=%s", err.text);

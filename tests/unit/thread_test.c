@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "base/work_queue.h"
 #include "proc/loop.h"
 
 /* Run it in a process of its own; does that end with SIGABRT, and these words? */
@@ -165,6 +166,37 @@ static void a_loop_is_used_by_its_thread_alone(void **state)
     assert_aborts(use_the_loop_of_another_thread, "loop_check: not true");
 }
 
+static void ignore_message(struct loop_message *message)
+{
+    (void)message;
+}
+
+static void post_what_waits(void)
+{
+    static struct loop_message message = {.run = ignore_message};
+    struct loop *loop;
+    struct err err;
+
+    if (loop_new(&loop, &err) < 0)
+        _exit(1);
+    loop_post(loop, &message);
+    loop_post(loop, &message);
+}
+
+static void push_what_waits(void)
+{
+    static struct work_item item = {.queued = true};
+
+    work_queue_push(NULL, &item);
+}
+
+static void what_waits_in_a_queue_is_not_queued_again(void **state)
+{
+    (void)state;
+    assert_aborts(post_what_waits, "loop_post: not true");
+    assert_aborts(push_what_waits, "work_queue_push: not true");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +204,7 @@ int main(void)
         cmocka_unit_test(a_wait_ends_with_its_time_and_holds_the_lock_again),
         cmocka_unit_test(a_lock_knows_who_holds_it),
         cmocka_unit_test(a_loop_is_used_by_its_thread_alone),
+        cmocka_unit_test(what_waits_in_a_queue_is_not_queued_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,7 +112,7 @@ static void what_waits_is_one_batch_unless_it_is_limited(void **state)
 
     (void)state;
     for (int l = 0; l < 2; l++) {
-        struct item items[10];
+        struct item items[10] = {0};
         struct work_queue *work_queue = start(limits[l], 0, true);
 
         for (int i = 0; i < 10; i++) {
