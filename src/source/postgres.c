@@ -159,18 +159,50 @@ static int pg_begin(struct source *base, const struct source_session *session, s
 static const char end_sql[] =
     "ROLLBACK; DEALLOCATE ALL; SELECT pg_catalog.pg_advisory_unlock_all()";
 
+/* A table that was written anew (TRUNCATE, ALTER TABLE, DROP and CREATE) after the snapshot was
+ * taken and before the report had its lock looks empty, as PostgreSQL warns
+ * (https://www.postgresql.org/docs/15/mvcc-caveats.html). Then the snapshot knows another file of
+ * it, or no such table. The locks are there until the transaction ends. */
+static const char rewritten_sql[] =
+    "SELECT l.relation::pg_catalog.regclass FROM pg_catalog.pg_locks AS l"
+    " LEFT JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) l.relation"
+    " WHERE l.locktype OPERATOR(pg_catalog.=) 'relation'"
+    " AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
+    " AND l.database OPERATOR(pg_catalog.<>) 0"
+    " AND (c.oid IS NULL OR c.relkind OPERATOR(pg_catalog.=) ANY ('{r,m}')"
+    " AND c.relfilenode OPERATOR(pg_catalog.<>) 0"
+    " AND c.relfilenode OPERATOR(pg_catalog.<>) pg_catalog.pg_relation_filenode(c.oid)) LIMIT 1";
+
+static int look_for_rewritten(struct pg_source *source, struct err *err)
+{
+    PGresult *result = NULL;
+    int rc = pg_finish(source, PQsendQuery(source->conn, rewritten_sql), NULL, &result, err);
+
+    if (rc == 0 && PQntuples(result) > 0) {
+        rc = err_set(
+            err, -E_CHANGED,
+            "A table of the report was replaced while the report read it. Try again later.");
+        err_detail(err, "postgresql: %.128s was truncated, rewritten or made anew",
+                   PQgetvalue(result, 0, 0));
+    }
+    PQclear(result);
+    return rc == -E_CHANGED ? rc : 0;
+}
+
 static int pg_end(struct source *base, struct err *err)
 {
     struct pg_source *source = to_pg(base);
+    bool whole = source->conn != NULL && !source->spoiled &&
+                 PQtransactionStatus(source->conn) == PQTRANS_INTRANS;
+    int rc = whole ? look_for_rewritten(source, err) : 0;
 
-    (void)err;
     source->session_user = (struct param_value){0};
     source->begun = false;
     if (source->conn != NULL &&
         (source->spoiled || PQtransactionStatus(source->conn) == PQTRANS_ACTIVE ||
          run(source, end_sql, NULL) < 0))
         pg_drop(source);
-    return 0;
+    return rc;
 }
 
 static void pg_interrupt(struct source *base)

@@ -70,8 +70,8 @@ void source_free(struct source *source); /* NULL is fine */
 /* One read-only transaction a report: begin, any number of queries, end (also after a failure). A
  * server is first connected to here. After a query has failed no other one can be compiled. */
 int source_begin(struct source *source, const struct source_session *session, struct err *err);
-/* -E_CHANGED: the rows may not be of one state, since somebody wrote meanwhile and nothing could
- * prevent it: open the source anew, and run the report again. */
+/* -E_CHANGED: the rows may not be of one state, since somebody wrote or replaced a table meanwhile
+ * and nothing could prevent it: open the source anew, and run the report again. */
 int source_end(struct source *source, struct err *err);
 /* Between reports, any thread: may the next one use this connection? False: open a new one, since
  * the database is another by now, or nothing may stay open between reports. Only looks. */

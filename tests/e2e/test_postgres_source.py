@@ -376,6 +376,35 @@ def test_all_statements_see_one_snapshot(pg, shop):
     assert data["results"][0]["price"] == 0.05 and data["summary"]["price"] == 0.05
 
 
+MIGRATIONS = {
+    "ALTER": "ALTER TABLE moved ALTER COLUMN v TYPE bigint USING v + 100;",
+    "TRUNCATE": "TRUNCATE moved; INSERT INTO moved VALUES (101), (102);",
+    "DROP": "DROP TABLE moved; CREATE TABLE moved AS SELECT v FROM (VALUES (101), (102)) AS t (v);"
+            f"GRANT SELECT ON moved TO {READER};",
+}
+
+
+@pytest.mark.parametrize("name", MIGRATIONS)
+def test_a_table_that_is_written_anew_under_a_report_does_not_look_empty(pg, shop, name):
+    """The report's snapshot is older than its lock on the table: it is run again."""
+    shop.sql("DROP TABLE IF EXISTS moved; CREATE TABLE moved AS SELECT v FROM (VALUES (1), (2)) AS t (v);"
+             f"GRANT SELECT ON moved TO {READER}", DATABASE)
+    (pg.reports / "Moved.sql").write_text("-- report: Moved\n-- source: data\n-- results\nSELECT v FROM moved ORDER BY v\n")
+    pg.reload()
+    holder = subprocess.Popen(shop.psql(DATABASE), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        holder.stdin.write(f"BEGIN; {MIGRATIONS[name]} SELECT 'held';\n")
+        holder.stdin.flush()
+        assert "held" in holder.stdout.readline()
+        reference = pg.alice.order("Moved")
+        poll(lambda: pg.activity(reference, "wait_event_type") == ["Lock"], what="the wait for the lock")
+    finally:
+        holder.communicate("COMMIT;")
+    assert pg.alice.finish(reference).json()["data"] == "complete"
+    assert [row["v"] for row in pg.alice.result(reference).json()["data"]["results"]] == [101, 102]
+    pg.alice.delete(reference)
+
+
 # --- stopping ---------------------------------------------------------------------------------------
 
 
