@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include "pg/pg.h"
 
-enum { SETUP_MS = 10000 };
+enum { SETUP_MS = 10000, BACKOFF_FIRST_MS = 50, BACKOFF_MAX_MS = 1000 };
 
 /* Sent with the connection itself, so that they hold for the first statement, and go before what
  * the role, the database and the server have. No hung session holds locks for long. */
@@ -101,26 +101,21 @@ static const char *establish(PGconn *conn, int wake_fd)
 
 static const char *set_up(PGconn *conn, char said[PG_WORDS])
 {
-    PGresult *result;
-    enum pg_end end =
-        pg_results(conn, PQsendQuery(conn, own_session), clock_mono_ms() + SETUP_MS, -1, &result);
-    const char *trouble = NULL;
+    PGresult *result =
+        pg_result(conn, PQsendQuery(conn, own_session), clock_mono_ms() + SETUP_MS, said);
+    const char *trouble = said;
 
-    if (end == PG_LATE) {
-        trouble = "the server does not answer";
-    } else if (!pg_is_good(result)) {
-        pg_said(conn, result, said);
-        trouble = said;
-    } else if (*PQgetvalue(result, 0, 0) != 't') {
-        trouble =
-            "session_replication_role is 'replica' for this role or database, so results would"
-            " not be deleted with their reports: reset it (ALTER ROLE … RESET)";
-    }
+    if (result != NULL)
+        trouble = *PQgetvalue(result, 0, 0) == 't'
+                      ? NULL
+                      : "session_replication_role is 'replica' for this role or database, so"
+                        " results would not be deleted with their reports: reset it (ALTER ROLE …"
+                        " RESET)";
     PQclear(result);
     return trouble;
 }
 
-static PGconn *begin(const struct pg_spec *spec, const char *options)
+static PGconn *start_connecting(const struct pg_spec *spec, const char *options)
 {
     /* What stands before dbname the URL may override; what stands after it may not. */
     static const char *const names[] = {"connect_timeout",  "application_name",
@@ -140,7 +135,7 @@ static PGconn *begin(const struct pg_spec *spec, const char *options)
 PGconn *pg_connect(const struct pg_spec *spec, char why[PG_WORDS])
 {
     char *options = spec->own ? own_options(spec->url) : NULL;
-    PGconn *conn = options != NULL || !spec->own ? begin(spec, options) : NULL;
+    PGconn *conn = options != NULL || !spec->own ? start_connecting(spec, options) : NULL;
     const char *trouble = conn == NULL ? "out of memory" : NULL;
     char said[PG_WORDS];
 
@@ -158,4 +153,11 @@ PGconn *pg_connect(const struct pg_spec *spec, char why[PG_WORDS])
     pg_url_trouble(spec->url, trouble, why);
     PQfinish(conn);
     return NULL;
+}
+
+int64_t pg_backoff_ms(int64_t before_ms)
+{
+    if (before_ms == 0)
+        return BACKOFF_FIRST_MS;
+    return before_ms * 2 < BACKOFF_MAX_MS ? before_ms * 2 : BACKOFF_MAX_MS;
 }

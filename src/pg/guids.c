@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "pg/pg.h"
 
 enum { OID_UUID = 2950 };
@@ -17,6 +18,7 @@ static void add_int32(struct pg_guids *guids, uint32_t value)
  * dimension; then each element behind its length. */
 void pg_guids_start(struct pg_guids *guids, size_t count)
 {
+    CHECK(count <= PG_GUIDS_MAX);
     guids->len = 0;
     add_int32(guids, 1);
     add_int32(guids, 0);
@@ -27,6 +29,7 @@ void pg_guids_start(struct pg_guids *guids, size_t count)
 
 void pg_guids_add(struct pg_guids *guids, const struct guid *id)
 {
+    CHECK(guids->len + 4 + GUID_BYTES <= sizeof(guids->bytes));
     add_int32(guids, GUID_BYTES);
     memcpy(guids->bytes + guids->len, id->bytes, GUID_BYTES);
     guids->len += GUID_BYTES;

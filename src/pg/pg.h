@@ -27,6 +27,8 @@ struct pg_spec {
 /* Connect, in UTF-8, with keepalives; the connection does not block and is yours: PQfinish(). NULL:
  * `why` says why, in one line for the log. */
 PGconn *pg_connect(const struct pg_spec *spec, char why[PG_WORDS]);
+/* How long to wait after a try that has failed; `before_ms`: after the one before, 0: it worked. */
+int64_t pg_backoff_ms(int64_t before_ms);
 
 /* ---- wait.c: waiting ----
  *
@@ -40,12 +42,15 @@ enum pg_end { PG_READY, PG_LATE, PG_WOKEN, PG_GONE };
 enum pg_end pg_sleep(const PGconn *conn, short events, int64_t until_ms, int wake_fd);
 /* Until the next PQgetResult() does not block. */
 enum pg_end pg_wait(PGconn *conn, int64_t until_ms, int wake_fd);
-/* Until all that was given to libpq is sent. */
-enum pg_end pg_flush(PGconn *conn, int64_t until_ms);
 /* Until all results are there of what was sent with the status `sent` (1: it went out). *ret is the
  * last one or that of the statement that failed, yours to PQclear(), and NULL if there is none; a
  * COPY FROM STDIN has begun and has no end yet. PG_LATE, PG_WOKEN: *ret is NULL. */
 enum pg_end pg_results(PGconn *conn, int sent, int64_t until_ms, int wake_fd, PGresult **ret);
+/* The same, of what has a good end: the result, yours to PQclear(). NULL: `why` says why, in one
+ * line for the log; what does not answer in time is lost from then on. */
+PGresult *pg_result(PGconn *conn, int sent, int64_t until_ms, char why[PG_WORDS]);
+/* Send this to a COPY FROM STDIN that has begun; false: as above. */
+bool pg_copy_add(PGconn *conn, const void *data, int len, int64_t until_ms, char why[PG_WORDS]);
 /* Is an idle connection still there, as far as one can know without sending something? */
 bool pg_is_there(PGconn *conn);
 
@@ -89,8 +94,6 @@ void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS]);
 /* All that was said in `result`, which has an SQLSTATE: message, DETAIL, HINT and the severity of
  * what is no error, in one line. It may quote values: for the one who wrote the statement. */
 void pg_said_all(const PGresult *result, char out[ERR_TEXT_MAX]);
-/* The same for a message of libpq's, which has several lines, the last one ended. */
-void pg_line(const char *message, char out[PG_WORDS]);
 /* A message of libpq's about a URL and the connection it makes, in one line for the log, unless it
  * may quote a password that is not percent-encoded as it must be (RFC 3986, 3.2.1): then what to do
  * about that. */

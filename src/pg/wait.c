@@ -1,8 +1,11 @@
 /* src/pg/wait.c -- waiting for PostgreSQL, with an end. */
 #include <limits.h>
 #include <poll.h>
+#include <sys/socket.h>
 
+#include "base/check.h"
 #include "base/clock.h"
+#include "base/str.h"
 #include "pg/pg.h"
 
 enum { IDLE_NEWS_MAX = 16 };
@@ -36,18 +39,9 @@ enum pg_end pg_wait(PGconn *conn, int64_t until_ms, int wake_fd)
 {
     enum pg_end end = PG_READY;
 
+    CHECK(pg_is_lost(conn) || PQisnonblocking(conn));
     while (end == PG_READY && PQisBusy(conn))
         end = await_news(conn, PQflush(conn), until_ms, wake_fd);
-    return end;
-}
-
-enum pg_end pg_flush(PGconn *conn, int64_t until_ms)
-{
-    enum pg_end end = PG_READY;
-    int unsent;
-
-    while (end == PG_READY && (unsent = PQflush(conn)) != 0)
-        end = await_news(conn, unsent, until_ms, -1);
     return end;
 }
 
@@ -69,6 +63,42 @@ enum pg_end pg_results(PGconn *conn, int sent, int64_t until_ms, int wake_fd, PG
     }
     *ret = last;
     return end;
+}
+
+/* Why there is no good result; closing the socket makes libpq see that the connection is lost. */
+static void say_why(PGconn *conn, const PGresult *result, enum pg_end end, char why[PG_WORDS])
+{
+    if (end != PG_LATE) {
+        pg_said(conn, result, why);
+        return;
+    }
+    str_copy(why, PG_WORDS, "no answer in time");
+    shutdown(PQsocket(conn), SHUT_RDWR);
+    PQconsumeInput(conn);
+}
+
+PGresult *pg_result(PGconn *conn, int sent, int64_t until_ms, char why[PG_WORDS])
+{
+    PGresult *result;
+    enum pg_end end = pg_results(conn, sent, until_ms, -1, &result);
+
+    if (pg_is_good(result))
+        return result;
+    say_why(conn, result, end, why);
+    PQclear(result);
+    return NULL;
+}
+
+bool pg_copy_add(PGconn *conn, const void *data, int len, int64_t until_ms, char why[PG_WORDS])
+{
+    enum pg_end end = PQputCopyData(conn, data, len) == 1 ? PG_READY : PG_GONE;
+    int unsent;
+
+    while (end == PG_READY && (unsent = PQflush(conn)) != 0)
+        end = await_news(conn, unsent, until_ms, -1);
+    if (end != PG_READY)
+        say_why(conn, NULL, end, why);
+    return end == PG_READY;
 }
 
 bool pg_is_there(PGconn *conn)

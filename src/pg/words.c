@@ -23,7 +23,7 @@ static const struct {
     {"57", PG_OTHER, true},        {"", PG_OTHER, false},
 };
 
-static size_t find(const char *state)
+static size_t find_state(const char *state)
 {
     size_t i = 0;
 
@@ -49,11 +49,12 @@ enum pg_class pg_class_of(const PGconn *conn, const PGresult *result)
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
     if (state != NULL)
-        return states[find(state)].class;
+        return states[find_state(state)].class;
     return pg_is_lost(conn) ? PG_AWAY : PG_OTHER;
 }
 
-void pg_line(const char *message, char out[PG_WORDS])
+/* A message of libpq's has several lines, the last one ended. */
+static void put_line(const char *message, char out[PG_WORDS])
 {
     size_t len;
 
@@ -111,7 +112,7 @@ void pg_url_trouble(const char *url, const char *message, char out[PG_WORDS])
                  "%25 for %");
         return;
     }
-    pg_line(message, out);
+    put_line(message, out);
     if (quoted != NULL && strstr(quoted, "://") != NULL && quoted - message < PG_WORDS)
         out[quoted - message] = '\0'; /* the whole URL */
 }
@@ -123,10 +124,10 @@ void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS])
     char line[PG_WORDS];
 
     if (state == NULL || primary == NULL) {
-        pg_line(PQerrorMessage(conn), out);
+        put_line(PQerrorMessage(conn), out);
         return;
     }
-    pg_line(states[find(state)].plain ? primary : "what it says may quote values", line);
+    put_line(states[find_state(state)].plain ? primary : "what it says may quote values", line);
     snprintf(out, PG_WORDS, "%.*s (%s)", PG_WORDS - 16, line, state);
 }
 

@@ -365,7 +365,7 @@ static int failed(struct pg_query *query, struct err *err)
 }
 
 /* Behind the last row, or at the error. */
-static int finish(struct pg_query *query, struct err *err)
+static int finish_rows(struct pg_query *query, struct err *err)
 {
     PGresult *nothing = NULL;
     int rc = PQresultStatus(query->row) == PGRES_TUPLES_OK ? pg_next(query->source, &nothing, err)
@@ -382,6 +382,7 @@ int pg_step(struct source_query *base, struct source_value *row, struct err *err
     struct pg_query *query = to_query(base);
     int rc = 0;
 
+    THREAD_CHECK(&query->source->base.user);
     if (query->ended)
         return 0;
     if (!query->executed)
@@ -394,7 +395,7 @@ int pg_step(struct source_query *base, struct source_value *row, struct err *err
         return rc;
     if (PQresultStatus(query->row) == PGRES_SINGLE_TUPLE)
         return read_row(query, row, err);
-    return finish(query, err);
+    return finish_rows(query, err);
 }
 
 /* Rows that nobody wanted are read and thrown away: to stop them would end the transaction. */

@@ -86,7 +86,8 @@ struct values {
     size_t count;
 };
 
-static const struct param_value *find(const struct values *values, const struct sql_token *token)
+static const struct param_value *find_value(const struct values *values,
+                                            const struct sql_token *token)
 {
     const char *name = token->text + 1;
     size_t len = token->len - 1;
@@ -110,7 +111,7 @@ static int add_token(struct pg_sql *sql, const struct values *values, const stru
         buf_add(&sql->text, token->text, token->len);
         return 0;
     }
-    value = find(values, token);
+    value = find_value(values, token);
     number = value != NULL ? number_of(sql, value) : 0;
     if (number == 0)
         return refuse(token, "is not declared; declare it with '-- parameter:'", err);
@@ -130,7 +131,7 @@ static int add_in(struct pg_sql *sql, const struct values *values, struct sql_wa
 
     if (!sql_in_begins(walk, token, &in))
         return 0;
-    value = find(values, &in.name);
+    value = find_value(values, &in.name);
     number = value != NULL && value->list ? number_of(sql, value) : 0;
     if (number == 0)
         return 0;

@@ -34,11 +34,23 @@ void source_free(struct source *source)
 
 int source_begin(struct source *source, const struct source_session *session, struct err *err)
 {
-    return source->ops->begin(source, session, err);
+    int rc;
+
+    CHECK(!source->begun);
+    thread_own(&source->user);
+    rc = source->ops->begin(source, session, err);
+    source->begun = rc == 0;
+    if (rc < 0)
+        thread_disown(&source->user);
+    return rc;
 }
 
 int source_end(struct source *source, struct err *err)
 {
+    THREAD_CHECK(&source->user);
+    if (source->begun)
+        thread_disown(&source->user);
+    source->begun = false;
     return source->ops->end(source, err);
 }
 
@@ -51,6 +63,7 @@ int source_query(struct source *source, const struct statement *statement,
                  const struct param_value *values, size_t count, struct source_query **ret,
                  struct err *err)
 {
+    THREAD_CHECK(&source->user);
     return source->ops->query(source, statement, values, count, ret, err);
 }
 

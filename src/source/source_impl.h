@@ -2,11 +2,14 @@
 #ifndef SOURCE_SOURCE_IMPL_H
 #define SOURCE_SOURCE_IMPL_H
 
+#include "base/thread.h"
 #include "source/source.h"
 
 /* Each backend embeds these first in its own structs. */
 struct source {
     const struct source_ops *ops;
+    struct thread_owner user; /* from begin to end */
+    bool begun;
 };
 
 struct source_query {

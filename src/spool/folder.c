@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,7 @@ struct folder {
     struct guid owner;
     /* What is known of the mark: it says `owner`; it is to be made once there is room. */
     atomic_bool owned, unmarked;
-    pthread_mutex_t marking;
+    struct lock marking; /* held while it is made */
 };
 
 static struct folder *of(struct spool *spool)
@@ -67,16 +66,16 @@ static void tombstone_later(struct folder *folder)
 
     if (!atomic_load(&folder->unmarked))
         return;
-    pthread_mutex_lock(&folder->marking);
+    lock_take(&folder->marking);
     if (atomic_load(&folder->unmarked) &&
         spool_mark_write(folder->dir, folder->path, &folder->owner, false, &ignored) == 0) {
         atomic_store(&folder->owned, true);
         atomic_store(&folder->unmarked, false);
     }
-    pthread_mutex_unlock(&folder->marking);
+    lock_release(&folder->marking);
 }
 
-static int check_owner(struct folder *folder, bool try_it, struct err *err)
+static int check_mark(struct folder *folder, bool try_it, struct err *err)
 {
     bool unmarked;
     int rc;
@@ -199,7 +198,7 @@ static void folder_close(struct spool *spool)
     if (folder->path != NULL)
         close(folder->dir);
     free(folder->path);
-    pthread_mutex_destroy(&folder->marking);
+    lock_done(&folder->marking);
     free(folder);
 }
 
@@ -225,7 +224,7 @@ static int folder_open(const struct spool_spec *spec, struct spool **ret, struct
 
     if (folder == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
-    pthread_mutex_init(&folder->marking, NULL);
+    lock_init(&folder->marking);
     rc = spool_dir_open(spec->place, spec->existing, &folder->dir, &folder->path, err);
     if (rc == 0)
         rc = open_temp(folder, spec, err);
@@ -262,7 +261,7 @@ static int folder_check(struct spool *spool, bool try_it, struct err *err)
     int rc = spool_dir_check(folder->dir, folder->path, try_it, err);
 
     if (rc == 0)
-        rc = check_owner(folder, try_it, err);
+        rc = check_mark(folder, try_it, err);
     return rc < 0 ? rc : spool_dir_check(folder->temp.dir, folder->temp.folder, try_it, err);
 }
 

@@ -39,7 +39,7 @@ int spool_mark_read(int dir, const char *path, const struct guid *store, struct 
 
 /* The name is given to a whole file. link() does not replace what another process has made, and
  * which may have taken NEXT away with its own. */
-static int publish(int dir, int fd, const struct guid *store, bool replace)
+static int publish_mark(int dir, int fd, const struct guid *store, bool replace)
 {
     char text[GUID_TEXT + 1];
 
@@ -59,7 +59,7 @@ int spool_mark_write(int dir, const char *path, const struct guid *store, bool r
 {
     int fd = openat(dir, NEXT, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600), rc = 0;
 
-    if (fd < 0 || publish(dir, fd, store, replace) < 0)
+    if (fd < 0 || publish_mark(dir, fd, store, replace) < 0)
         rc = err_errno(err, errno == ENOSPC || errno == EDQUOT ? -E_FULL : -E_SPOOL,
                        "make '" SPOOL_MARK "' in the folder '%s'", path);
     SEAM_STEP("spool", "mark", "named");

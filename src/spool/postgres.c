@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -228,7 +227,7 @@ static int remove_chunks(PGconn *conn, const struct spool_op *op, struct err *er
                       place.params, NULL, err);
 }
 
-static int copy_file(PGconn *conn, const struct spool_op *op, struct err *err)
+static int copy_result(PGconn *conn, const struct spool_op *op, struct err *err)
 {
     struct copy_row *row = malloc(sizeof(*row));
     int rc;
@@ -279,7 +278,7 @@ static int publish_on(PGconn *conn, void *context, struct err *err)
     if (rc == 0)
         rc = remove_chunks(conn, op, err);
     if (rc == 0)
-        rc = copy_file(conn, op, err);
+        rc = copy_result(conn, op, err);
     if (rc == 0)
         rc = link_query(conn, "COMMIT", NULL, NULL, err);
     if (rc == 0)
@@ -289,14 +288,14 @@ static int publish_on(PGconn *conn, void *context, struct err *err)
 
 static void postgres_publish(struct spool *spool, struct work_item *batch)
 {
-    static const struct timespec pause = {0, AGAIN_MS * 1000000L};
     struct spool_op *op = spool_op_of(batch);
     int64_t until_ms = clock_mono_ms() + PATIENCE_MS;
     bool lost = true, again = false;
 
+    CHECK(batch->next == NULL);
     do {
         if (again)
-            nanosleep(&pause, NULL);
+            pg_sleep(NULL, 0, clock_mono_ms() + AGAIN_MS, -1);
         op->rc = link_run(&of(spool)->pool, publish_on, op, &lost, &op->err);
         again = op->rc < 0 && lost && clock_mono_ms() < until_ms;
     } while (again);

@@ -3,16 +3,15 @@
 #ifndef SPOOL_POSTGRES_IMPL_H
 #define SPOOL_POSTGRES_IMPL_H
 
-#include <pthread.h>
-
+#include "base/thread.h"
 #include "pg/pg.h"
 
 enum { LINK_POOL_MAX = 8, LINK_PARAMS_MAX = 4 };
 
 /* Connections that nobody uses now. There is one at most for every thread of the spool. */
 struct link_pool {
-    const char *url; /* borrowed */
-    pthread_mutex_t mutex;
+    const char *url;  /* borrowed */
+    struct lock lock; /* guards what follows */
     PGconn *idle[LINK_POOL_MAX];
     int count;
 };

@@ -1,44 +1,28 @@
 /* src/spool/postgres_link.c -- the spool's connections to PostgreSQL: pooled, with a time limit on
  * every wait. */
-#include <sys/socket.h>
-
 #include "base/clock.h"
 #include "spool/postgres_impl.h"
 
 enum { ANSWER_MS = 20 * 1000 }; /* that the server may be silent */
 
-static int fail(PGconn *conn, const PGresult *result, struct err *err)
+static int fail(const char *why, struct err *err)
 {
-    char said[PG_WORDS];
-
-    pg_said(conn, result, said);
-    return err_set(err, -E_SPOOL, "the database of the results: %s", said);
-}
-
-static int silent(PGconn *conn, struct err *err)
-{
-    /* Closing the socket makes libpq see that it is lost. */
-    shutdown(PQsocket(conn), SHUT_RDWR);
-    PQconsumeInput(conn);
-    return err_set(err, -E_SPOOL, "the database of the results does not answer");
+    return err_set(err, -E_SPOOL, "the database of the results: %s", why);
 }
 
 /* The one result of what was sent with that status; of several the last. */
 static int finish(PGconn *conn, int sent, PGresult **ret, struct err *err)
 {
-    PGresult *result;
-    enum pg_end end = pg_results(conn, sent, clock_mono_ms() + ANSWER_MS, -1, &result);
-    int rc = 0;
+    char why[PG_WORDS];
+    PGresult *result = pg_result(conn, sent, clock_mono_ms() + ANSWER_MS, why);
 
-    if (end == PG_LATE)
-        rc = silent(conn, err);
-    else if (!pg_is_good(result))
-        rc = fail(conn, result, err);
-    if (rc == 0 && ret != NULL)
+    if (result == NULL)
+        return fail(why, err);
+    if (ret != NULL)
         *ret = result;
     else
         PQclear(result);
-    return rc;
+    return 0;
 }
 
 int link_query(PGconn *conn, const char *sql, const struct link_param *params, PGresult **ret,
@@ -65,12 +49,9 @@ int link_run_text(PGconn *conn, const char *sql, struct err *err)
 
 int link_copy_add(PGconn *conn, const void *data, int len, struct err *err)
 {
-    enum pg_end end =
-        PQputCopyData(conn, data, len) == 1 ? pg_flush(conn, clock_mono_ms() + ANSWER_MS) : PG_GONE;
+    char why[PG_WORDS];
 
-    if (end == PG_LATE)
-        return silent(conn, err);
-    return end == PG_READY ? 0 : fail(conn, NULL, err);
+    return pg_copy_add(conn, data, len, clock_mono_ms() + ANSWER_MS, why) ? 0 : fail(why, err);
 }
 
 int link_copy_end(PGconn *conn, struct err *err)
@@ -83,37 +64,38 @@ int link_copy_end(PGconn *conn, struct err *err)
 void link_pool_init(struct link_pool *pool, const char *url)
 {
     *pool = (struct link_pool){.url = url};
-    pthread_mutex_init(&pool->mutex, NULL);
+    lock_init(&pool->lock);
 }
 
 void link_pool_done(struct link_pool *pool)
 {
     for (int i = 0; i < pool->count; i++)
         PQfinish(pool->idle[i]);
-    pthread_mutex_destroy(&pool->mutex);
+    lock_done(&pool->lock);
 }
 
 static PGconn *take_idle(struct link_pool *pool)
 {
     PGconn *conn = NULL;
 
-    pthread_mutex_lock(&pool->mutex);
+    lock_take(&pool->lock);
     if (pool->count > 0)
         conn = pool->idle[--pool->count];
-    pthread_mutex_unlock(&pool->mutex);
+    lock_release(&pool->lock);
     return conn;
 }
 
 /* Nothing of a session may be left to the next user but the session. */
 static void give_back(struct link_pool *pool, PGconn *conn)
 {
+    CHECK(conn != NULL);
     if (!pg_is_lost(conn) && PQtransactionStatus(conn) == PQTRANS_IDLE) {
-        pthread_mutex_lock(&pool->mutex);
+        lock_take(&pool->lock);
         if (pool->count < LINK_POOL_MAX) {
             pool->idle[pool->count++] = conn;
             conn = NULL;
         }
-        pthread_mutex_unlock(&pool->mutex);
+        lock_release(&pool->lock);
     }
     PQfinish(conn);
 }
@@ -127,7 +109,7 @@ static PGconn *connect_to(const char *url, struct err *err)
         why);
 
     if (conn == NULL)
-        err_set(err, -E_SPOOL, "the database of the results: %s", why);
+        fail(why, err);
     return conn;
 }
 

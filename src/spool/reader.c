@@ -21,7 +21,7 @@ struct spool_reader {
     int64_t number; /* -1: none was fetched */
     struct spool_row row;
     struct err err;
-    /* The fetch under way. */
+    /* The fetch under way; NULL: none is. */
     void (*done)(void *owner);
     void *owner;
     struct work_item item;
@@ -33,7 +33,7 @@ static int damaged(struct err *err)
 }
 
 /* The chunk that has the byte at this place of the result. */
-static int64_t number_at(const struct spool_reader *reader, int64_t at)
+static int64_t chunk_at(const struct spool_reader *reader, int64_t at)
 {
     return at / (reader->unseal != NULL ? SEAL_SEGMENT : SPOOL_ROW_BYTES);
 }
@@ -68,8 +68,8 @@ static ssize_t read_memory(const struct spool_reader *reader, int64_t at, void *
     return (ssize_t)n;
 }
 
-static ssize_t read_row(const struct spool_reader *reader, int64_t at, void *out, size_t max,
-                        struct err *err)
+static ssize_t read_chunk(const struct spool_reader *reader, int64_t at, void *out, size_t max,
+                          struct err *err)
 {
     size_t from = (size_t)(at % SPOOL_ROW_BYTES), n;
 
@@ -94,7 +94,7 @@ static ssize_t read_stored(const struct spool_reader *reader, int64_t at, void *
     if (reader->memory != NULL)
         return read_memory(reader, at, out, max);
     return reader->fd >= 0 ? read_file(reader, at, out, max, err)
-                           : read_row(reader, at, out, max, err);
+                           : read_chunk(reader, at, out, max, err);
 }
 
 /* An unseal_source_fn. */
@@ -121,7 +121,7 @@ static int read_exactly(void *context, int64_t at, void *out, size_t len, struct
 bool spool_reader_is_ready(const struct spool_reader *reader, int64_t at)
 {
     return reader->fd >= 0 || reader->memory != NULL || at >= reader->bytes ||
-           reader->number == number_at(reader, at);
+           reader->number == chunk_at(reader, at);
 }
 
 void spool_reader_run(void *context, struct work_item *item)
@@ -130,6 +130,7 @@ void spool_reader_run(void *context, struct work_item *item)
     const struct spool_file file = {
         .kind = SPOOL_RESULT, .id = reader->id, .attempt = reader->attempt};
     int64_t left = reader->stored - reader->number * SPOOL_ROW_BYTES;
+    void (*done)(void *owner) = reader->done;
     struct err err = {0};
     int rc = reader->spool->ops->fetch(context, &file, (int32_t)reader->number, &reader->row, &err);
 
@@ -137,15 +138,17 @@ void spool_reader_run(void *context, struct work_item *item)
         reader->err = err;
     else if (reader->row.len != (size_t)(left < SPOOL_ROW_BYTES ? left : SPOOL_ROW_BYTES))
         damaged(&reader->err);
-    reader->done(reader->owner);
+    reader->done = NULL; /* from here on it may be freed */
+    done(reader->owner);
 }
 
 void spool_reader_fetch(struct spool_reader *reader, int64_t at, void (*done)(void *owner),
                         void *owner)
 {
+    CHECK(done != NULL && reader->done == NULL && reader->fd < 0);
     let_go(reader);
     reader->err = (struct err){0};
-    reader->number = number_at(reader, at);
+    reader->number = chunk_at(reader, at);
     reader->done = done;
     reader->owner = owner;
     work_queue_push(reader->spool->fetch, &reader->item);
@@ -154,7 +157,7 @@ void spool_reader_fetch(struct spool_reader *reader, int64_t at, void (*done)(vo
 /* ---- the result ---- */
 
 /* The file is what the row says, or it is not read at all. */
-static int open_file(struct spool_reader *reader, struct err *err)
+static int open_result(struct spool_reader *reader, struct err *err)
 {
     struct stat st;
     int fd = reader->spool->ops->open_result(reader->spool, &reader->id, reader->attempt, err);
@@ -235,7 +238,7 @@ int spool_reader_new(struct spool *spool, const struct report *report, struct sp
     if (reader == NULL)
         return -E_NOMEM;
     reader->spool = spool;
-    rc = spool->ops->fetch != NULL ? join_fetchers(reader, err) : open_file(reader, err);
+    rc = spool->ops->fetch != NULL ? join_fetchers(reader, err) : open_result(reader, err);
     return complete_reader(reader, report, rc, ret, err);
 }
 
@@ -243,6 +246,7 @@ void spool_reader_free(struct spool_reader *reader)
 {
     if (reader == NULL)
         return;
+    CHECK(reader->done == NULL);
     if (reader->spool != NULL && reader->spool->ops->fetch != NULL)
         atomic_fetch_sub(&reader->spool->readers, 1);
     unseal_free(reader->unseal);

@@ -10,7 +10,14 @@
 
 static const char IN_DATABASE[] = "postgresql";
 
-static void run_publish(void *context, struct work_item *batch)
+static void answer(struct spool_op *op)
+{
+    CHECK(op->posted);
+    op->posted = false; /* it is its owner's again */
+    op->done(op);
+}
+
+static void spool_run_publish(void *context, struct work_item *batch)
 {
     struct spool *spool = context;
 
@@ -18,28 +25,31 @@ static void run_publish(void *context, struct work_item *batch)
     while (batch != NULL) {
         struct spool_op *op = spool_op_of(batch);
 
-        batch = batch->next; /* the op is its owner's again after done */
-        op->done(op);
+        batch = batch->next;
+        answer(op);
     }
 }
 
-static void run_remove(void *context, struct work_item *batch)
+static void spool_run_remove(void *context, struct work_item *batch)
 {
     struct spool *spool = context;
     struct spool_op *op = spool_op_of(batch);
 
+    CHECK(batch->next == NULL && op->verb != SPOOL_PUBLISH);
     op->rc = spool->ops->remove(spool, op, &op->err);
-    op->done(op);
+    answer(op);
 }
 
 void spool_post(struct spool *spool, struct spool_op *op)
 {
-    CHECK(op->done != NULL);
+    CHECK(op->done != NULL && !op->posted);
+    CHECK(op->refs == NULL || op->count <= SPOOL_REFS_MAX);
+    op->posted = true;
     /* The work queues have no queue_max, so they take all. */
     work_queue_push(op->verb == SPOOL_PUBLISH ? spool->publish : spool->remove, &op->item);
 }
 
-static void op_done(struct spool_op *op)
+static void spool_has_run(struct spool_op *op)
 {
     latch_count_down(op->owner);
 }
@@ -48,7 +58,7 @@ int spool_run(struct spool *spool, struct spool_op *op)
 {
     struct latch latch = LATCH_OF(1);
 
-    op->done = op_done;
+    op->done = spool_has_run;
     op->owner = &latch;
     spool_post(spool, op);
     latch_wait(&latch);
@@ -79,12 +89,12 @@ static int start_lanes(struct spool *spool, struct err *err)
     spool->publish = work_queue_new(&(struct work_queue_spec){.name = "spool-publish",
                                                               .threads = ops->publish_threads,
                                                               .batch_max = ops->publish_batch,
-                                                              .run = run_publish,
+                                                              .run = spool_run_publish,
                                                               .context = spool});
     spool->remove = work_queue_new(&(struct work_queue_spec){.name = "spool-remove",
                                                              .threads = ops->remove_threads,
                                                              .batch_max = 1,
-                                                             .run = run_remove,
+                                                             .run = spool_run_remove,
                                                              .context = spool});
     if (ops->fetch != NULL)
         spool->fetch = work_queue_new(&(struct work_queue_spec){.name = "spool-fetch",

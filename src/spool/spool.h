@@ -143,7 +143,8 @@ struct spool_op {
     void *owner;
     int rc;
     struct err err;
-    struct work_item item; /* the spool's */
+    struct work_item item; /* the spool's, as is `posted` */
+    bool posted;           /* and not yet answered */
 };
 void spool_post(struct spool *spool, struct spool_op *op);
 /* Run it and wait; returns op->rc. */

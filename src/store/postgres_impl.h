@@ -3,7 +3,6 @@
 #ifndef STORE_POSTGRES_IMPL_H
 #define STORE_POSTGRES_IMPL_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,7 +33,7 @@ struct postgres_shared {
     struct postgres_listener *listener; /* NULL: not listening */
     char *erase_key;                    /* the file's path */
     struct keyring *ring;
-    pthread_mutex_t refreshing; /* held while the keys are brought up to date */
+    struct lock refreshing; /* held while the keys are brought up to date */
     int64_t erase_after_ms;
     struct postgres_rotation *rotation; /* NULL: keys do not rotate */
     atomic_uint reached;                /* connections made so far */
@@ -52,7 +51,7 @@ struct postgres_conn {
     bool first;                   /* owns `shared` */
     PGconn *pg;                   /* NULL: not connected */
     bool away;                    /* the last try to connect has failed */
-    int64_t retry_ms, backoff_ms; /* monotonic: no try to connect before; the wait after the next */
+    int64_t retry_ms, backoff_ms; /* monotonic: no try to connect before; after so long a wait */
     unsigned reached;             /* of the shared ones, at that try: if another one has been made
                                    * since, the server is back */
     int64_t sent_ms, deadline_ms; /* monotonic: of what is under way */
@@ -75,11 +74,12 @@ int postgres_connect(struct postgres_conn *c, struct err *err);
 void postgres_disconnect(struct postgres_conn *c);
 /* A connection like all, set up but without prepared statements; NULL: `err` says why. */
 PGconn *postgres_connect_plain(const struct postgres_shared *shared, struct err *err);
-/* Unprepared text, before the connection is in pipeline mode, as long as it may take; what it
- * returns is PQclear()ed by the caller; NULL: `err` says why. */
+/* The result of what was sent before the connection is in pipeline mode, with `sent` as its status,
+ * as long as it may take; and that of unprepared text. PQclear() it; NULL: `err` says why. */
+PGresult *postgres_result(PGconn *pg, int sent, struct err *err);
 PGresult *postgres_exec(PGconn *pg, const char *text, struct err *err);
 /* The server has said what time it is since `sent_ms`. */
-void postgres_subscribe_time(struct postgres_conn *c, int64_t server_ms);
+void postgres_note_time(struct postgres_conn *c, int64_t server_ms);
 int64_t postgres_now_ms(const struct store_conn *conn);
 /* "The store is unavailable: …", and for the log, in one line, why. */
 int postgres_unavailable(const char *detail, struct err *err);
@@ -176,9 +176,6 @@ bool postgres_unwrap(struct postgres_conn *c, const struct guid *id, int number,
                      uint8_t ret[REPORT_KEY_BYTES]);
 /* A row that starts with POSTGRES_REPORT_COLUMNS; the key is the report's. */
 void postgres_read_report(struct postgres_conn *c, struct report *ret);
-/* As many rows as there are; *ret_reports is freed by store_op_done(). */
-int postgres_read_reports(struct postgres_conn *c, struct report **ret_reports, size_t *ret_count,
-                          struct err *err);
 
 /* ---- postgres_listen.c ---- */
 void postgres_publish(struct store_conn *conn);

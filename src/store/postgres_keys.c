@@ -101,9 +101,11 @@ static int read_chain(struct postgres_conn *c, struct walk *walk, struct err *er
 
 static int refresh(struct postgres_conn *c, struct walk *walk, struct err *err)
 {
-    int rc = read_chain(c, walk, err);
     struct err ignored;
+    int rc;
 
+    lock_check_held(&c->shared->refreshing);
+    rc = read_chain(c, walk, err);
     if (rc == 0 && (walk->newest == 0 || walk->found.key[0].number != walk->newest))
         return does_not_fit(c, walk, err);
     /* That the file cannot be written is no reason to refuse requests: postgres_keys_save(). */
@@ -119,10 +121,10 @@ int postgres_keys_refresh(struct postgres_conn *c, bool *ret_pending, struct err
     struct walk walk = {0};
     int rc;
 
-    pthread_mutex_lock(&c->shared->refreshing);
+    lock_take(&c->shared->refreshing);
     walk.ours = keyring_keys(c->shared->ring);
     rc = refresh(c, &walk, err);
-    pthread_mutex_unlock(&c->shared->refreshing);
+    lock_release(&c->shared->refreshing);
     if (rc == 0 && ret_pending != NULL)
         *ret_pending = walk.in_use > 1;
     sodium_memzero(&walk, sizeof(walk));
@@ -133,9 +135,9 @@ int postgres_keys_save(struct postgres_shared *shared, struct err *err)
 {
     int rc;
 
-    pthread_mutex_lock(&shared->refreshing);
+    lock_take(&shared->refreshing);
     rc = keyring_save(shared->ring, err);
-    pthread_mutex_unlock(&shared->refreshing);
+    lock_release(&shared->refreshing);
     return rc;
 }
 

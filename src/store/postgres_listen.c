@@ -17,15 +17,14 @@ enum {
     LOOK_MS =
         10000, /* a notification may get lost with its sender: so listeners look now and then */
     PAYLOAD_MAX = 7900, /* the server takes less than 8000 bytes */
-    RETRY_FIRST_MS = 50,
-    RETRY_MAX_MS = 1000,
 };
 
 struct postgres_listener {
     struct postgres_shared *shared;
     struct store *store;
     pthread_t thread;
-    int stop; /* an eventfd */
+    struct thread_owner owner; /* that thread */
+    int stop;                  /* an eventfd */
     PGconn *pg;
 };
 
@@ -107,6 +106,7 @@ static bool handle_notifications(struct postgres_listener *listener)
 {
     PGnotify *notify;
 
+    THREAD_CHECK(&listener->owner);
     if (PQconsumeInput(listener->pg) == 0)
         return false;
     while ((notify = PQnotifies(listener->pg)) != NULL) {
@@ -120,6 +120,8 @@ static bool connect_listener(struct postgres_listener *listener, struct err *err
 {
     PGresult *result = NULL;
 
+    THREAD_CHECK(&listener->owner);
+    CHECK(listener->pg == NULL);
     listener->pg = postgres_connect_plain(listener->shared, err);
     if (listener->pg != NULL)
         result = postgres_exec(listener->pg, "LISTEN reportd", err);
@@ -140,8 +142,9 @@ static bool wait_for_news(const struct postgres_listener *listener, int64_t wait
 static void *listen_thread(void *arg)
 {
     struct postgres_listener *listener = arg;
-    int64_t retry_ms = RETRY_FIRST_MS, look_ms = clock_mono_ms() + LOOK_MS;
+    int64_t retry_ms = pg_backoff_ms(0), look_ms = clock_mono_ms() + LOOK_MS;
 
+    thread_own(&listener->owner);
     while (wait_for_news(listener, listener->pg != NULL ? LOOK_MS : retry_ms)) {
         struct err ignored; /* whoever needs the database notices, too */
 
@@ -150,14 +153,14 @@ static void *listen_thread(void *arg)
             store_notify(listener->store, NULL);
         }
         if (listener->pg != NULL && handle_notifications(listener)) {
-            retry_ms = RETRY_FIRST_MS;
+            retry_ms = pg_backoff_ms(0);
         } else if (listener->pg != NULL) {
             PQfinish(listener->pg);
             listener->pg = NULL;
         } else if (connect_listener(listener, &ignored)) {
             store_notify(listener->store, NULL);
         } else {
-            retry_ms = retry_ms * 2 < RETRY_MAX_MS ? retry_ms * 2 : RETRY_MAX_MS;
+            retry_ms = pg_backoff_ms(retry_ms);
         }
     }
     return NULL;
@@ -177,6 +180,7 @@ int postgres_subscribe(struct store_conn *conn, struct err *err)
     struct postgres_listener *listener = calloc(1, sizeof(*listener));
     int rc = 0;
 
+    CHECK(c->shared->listener == NULL);
     if (listener == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     listener->shared = c->shared;

@@ -14,19 +14,19 @@ enum {
     ERASE_AFTER_MS = 3600 * 1000L,
 };
 
+PGresult *postgres_result(PGconn *pg, int sent, struct err *err)
+{
+    char why[PG_WORDS];
+    PGresult *result = pg_result(pg, sent, clock_mono_ms() + SCHEMA_MS, why);
+
+    if (result == NULL)
+        postgres_unavailable(why, err);
+    return result;
+}
+
 PGresult *postgres_exec(PGconn *pg, const char *text, struct err *err)
 {
-    PGresult *result;
-    enum pg_end end =
-        pg_results(pg, PQsendQuery(pg, text), clock_mono_ms() + SCHEMA_MS, -1, &result);
-    char said[PG_WORDS];
-
-    if (pg_is_good(result))
-        return result;
-    pg_said(pg, result, said);
-    postgres_unavailable(end == PG_LATE ? "no answer in time" : said, err);
-    PQclear(result);
-    return NULL;
+    return postgres_result(pg, PQsendQuery(pg, text), err);
 }
 
 static int open_trouble(struct err *err)
@@ -248,7 +248,7 @@ void postgres_close(struct store_conn *conn)
     postgres_disconnect(c);
     if (c->first) {
         keyring_free(c->shared->ring);
-        pthread_mutex_destroy(&c->shared->refreshing);
+        lock_done(&c->shared->refreshing);
         free(c->shared->erase_key);
         free(c->shared->url);
         free(c->shared);
@@ -270,7 +270,7 @@ int postgres_open(const struct store_spec *spec, const char *path, struct store_
         return err_set(err, -E_STORE, "Cannot open the store: out of memory.");
     }
     c->first = true;
-    pthread_mutex_init(&shared->refreshing, NULL);
+    lock_init(&shared->refreshing);
     shared->url = strdup(spec->url);
     shared->erase_key = spec->erase_key != NULL ? strdup(spec->erase_key) : NULL;
     shared->erase_after_ms = spec->erase_after_ms != 0 ? spec->erase_after_ms : ERASE_AFTER_MS;

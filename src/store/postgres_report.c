@@ -50,8 +50,9 @@ void postgres_read_report(struct postgres_conn *c, struct report *ret)
         memset(ret->digest, 0, sizeof(ret->digest));
 }
 
-int postgres_read_reports(struct postgres_conn *c, struct report **ret_reports, size_t *ret_count,
-                          struct err *err)
+/* As many rows as there are; *ret_reports is freed by store_op_done(). */
+static int read_reports(struct postgres_conn *c, struct report **ret_reports, size_t *ret_count,
+                        struct err *err)
 {
     struct report *reports = NULL;
     size_t count = 0;
@@ -195,7 +196,7 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg, stru
     outcome = get_int(c, 0);
     known = get_guid(c, 1);
     if (outcome == SUBMIT_LIMIT)
-        rc = postgres_read_reports(c, &arg->active, &arg->active_count, err);
+        rc = read_reports(c, &arg->active, &arg->active_count, err);
     else
         rc = results_take(c) ? 0 : results_trouble(c, err);
     if (rc < 0)
@@ -421,7 +422,7 @@ int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg
         return results_trouble(c, err);
     arg->alive = results_next(c);
     if (arg->alive)
-        postgres_subscribe_time(c, get_int(c, 0));
+        postgres_note_time(c, get_int(c, 0));
     if (!results_take(c) || read_reap(c, &arg->requeued, err) < 0 || !results_take(c) ||
         !results_take(c))
         return results_trouble(c, err);

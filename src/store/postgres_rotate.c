@@ -36,7 +36,7 @@ struct postgres_rotation {
 
 /* ---- transactions ---- */
 
-static void begin(struct postgres_conn *c)
+static void begin_change(struct postgres_conn *c)
 {
     c->trouble = PG_GOOD;
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
@@ -44,7 +44,7 @@ static void begin(struct postgres_conn *c)
 }
 
 /* What a statement after `begin` has changed, once all is committed; or an error. */
-static int64_t commit(struct postgres_conn *c, int statements, struct err *err)
+static int64_t commit_change(struct postgres_conn *c, int statements, struct err *err)
 {
     int64_t changed = 0;
 
@@ -74,7 +74,7 @@ static int ask(struct call *call, bool *ret, struct err *err)
 
 /* Nobody has it, not even we, before it is read back from the database: so a crash at any place
  * leaves a key that all nodes find, or none. */
-static int publish(struct postgres_conn *c, const struct erase_key *newest, struct err *err)
+static int publish_key(struct postgres_conn *c, const struct erase_key *newest, struct err *err)
 {
     struct call add = call_start(c, PG_KEYS_ADD);
     uint8_t next[ERASE_KEY_BYTES], wrapped[KEYRING_WRAPPED_BYTES], print[KEYRING_PRINT_BYTES];
@@ -84,14 +84,14 @@ static int publish(struct postgres_conn *c, const struct erase_key *newest, stru
     keyring_wrap_next(newest, next, wrapped);
     keyring_print(next, sizeof(next), print);
     sodium_memzero(next, sizeof(next));
-    begin(c);
+    begin_change(c);
     call_plain(c, PG_KEYS_PATIENCE);
     call_plain(c, PG_KEYS_HOLD_ALONE);
     call_int(&add, newest->number + 1);
     call_blob(&add, wrapped, sizeof(wrapped));
     call_blob(&add, print, sizeof(print));
     call_send(&add);
-    added = commit(c, 4, err);
+    added = commit_change(c, 4, err);
     SEAM_STEP("erase", "rotate", "published");
     if (added > 0)
         log_info("erase.rotated", "key=%lld", (long long)newest->number + 1);
@@ -109,7 +109,7 @@ static int publish_if_due(struct postgres_rotation *r, struct err *err)
     call_int(&due, r->shared->erase_after_ms);
     rc = ask(&due, &is_due, err);
     if (rc == 0 && is_due)
-        rc = publish(r->c, &keys.key[0], err);
+        rc = publish_key(r->c, &keys.key[0], err);
     sodium_memzero(&keys, sizeof(keys));
     return rc;
 }
@@ -156,7 +156,7 @@ static int rewrap_page(struct postgres_rotation *r, const struct erase_key *newe
     size_t count = 0;
     int64_t rc;
 
-    begin(c);
+    begin_change(c);
     call_int(&old, *last);
     call_int(&old, newest->number);
     call_int(&old, REWRAP_MAX);
@@ -176,7 +176,7 @@ static int rewrap_page(struct postgres_rotation *r, const struct erase_key *newe
         call_blob(&call, rows[i].wrapped, KEYRING_WRAPPED_BYTES);
         call_send(&call);
     }
-    rc = commit(c, (int)count, err);
+    rc = commit_change(c, (int)count, err);
     SEAM_STEP("erase", "rotate", "rewrapped");
     return rc < 0 ? (int)rc : 0;
 }
@@ -212,10 +212,10 @@ static int retire(struct postgres_conn *c, int64_t newest, struct err *err)
     struct call call = call_start(c, PG_KEYS_RETIRE);
     int64_t retired;
 
-    begin(c);
+    begin_change(c);
     call_int(&call, newest);
     call_send(&call);
-    retired = commit(c, 2, err);
+    retired = commit_change(c, 2, err);
     SEAM_STEP("erase", "rotate", "retired");
     if (retired > 0)
         log_info("erase.retired", "before=%lld", (long long)newest);
@@ -295,6 +295,7 @@ static void *rotation_thread(void *arg)
 {
     struct postgres_rotation *r = arg;
 
+    thread_own(&r->c->base.user);
     while (!wait_stop(r, r->tick_ms)) {
         struct err err = {0};
         int rc = look(r, &err);

@@ -42,12 +42,6 @@ struct row {
     bool no_memory;
 };
 
-static int failed(PGconn *pg, PGresult *result, struct err *err)
-{
-    PQclear(result);
-    return postgres_unavailable(PQerrorMessage(pg), err);
-}
-
 static const void *field(const struct row *row, int column, size_t *ret_len)
 {
     *ret_len = (size_t)PQgetlength(row->from, row->at, column);
@@ -130,28 +124,28 @@ static int seal_row(PGconn *pg, struct row *row, struct keyring *ring, struct er
     row->values[0] = PQgetvalue(row->from, row->at, SEQ);
     row->values[1] = row->values[2] != NULL ? number : NULL;
     if (!row->no_memory)
-        result = PQexecParams(pg, seal, SEAL_PARAMS, NULL, row->values, row->lengths, formats, 0);
+        result = postgres_result(
+            pg,
+            PQsendQueryParams(pg, seal, SEAL_PARAMS, NULL, row->values, row->lengths, formats, 0),
+            err);
     sodium_memzero(row->key, sizeof(row->key));
     sodium_memzero(&keys, sizeof(keys));
     for (int i = 0; i < SEAL_PARAMS; i++)
         free(row->owned[i]);
     if (row->no_memory)
         return err_set(err, -E_NOMEM, "Out of memory.");
-    if (PQresultStatus(result) != PGRES_COMMAND_OK)
-        return failed(pg, result, err);
     PQclear(result);
-    return 0;
+    return result != NULL ? 0 : -E_STORE;
 }
 
 /* Those after `seq`, which becomes the last of them: how many, or an error. */
 static int seal_page(PGconn *pg, struct keyring *ring, char seq[24], struct err *err)
 {
     const char *values[1] = {seq};
-    PGresult *page = PQexecParams(pg, pick, 1, NULL, values, NULL, NULL, 1);
-    int count = PQntuples(page), rc = 0;
+    PGresult *page =
+        postgres_result(pg, PQsendQueryParams(pg, pick, 1, NULL, values, NULL, NULL, 1), err);
+    int count = PQntuples(page), rc = page != NULL ? 0 : -E_STORE;
 
-    if (PQresultStatus(page) != PGRES_TUPLES_OK)
-        return failed(pg, page, err);
     for (int i = 0; rc == 0 && i < count; i++) {
         struct row row = {.from = page, .at = i};
 
@@ -176,19 +170,18 @@ static int write_first_key(PGconn *pg, struct keyring *ring, struct err *err)
     snprintf(number, sizeof(number), "%lld", (long long)keys.key[0].number);
     keyring_print(keys.key[0].bytes, ERASE_KEY_BYTES, print);
     sodium_memzero(&keys, sizeof(keys));
-    result = PQexecParams(pg, first_key, 2, NULL, values, lengths, formats, 0);
-    if (PQresultStatus(result) != PGRES_COMMAND_OK)
-        return failed(pg, result, err);
+    result = postgres_result(
+        pg, PQsendQueryParams(pg, first_key, 2, NULL, values, lengths, formats, 0), err);
     PQclear(result);
-    return 0;
+    return result != NULL ? 0 : -E_STORE;
 }
 
 static int check_rows(PGconn *pg, struct err *err)
 {
-    PGresult *result = PQexec(pg, check);
+    PGresult *result = postgres_exec(pg, check, err);
 
-    if (PQresultStatus(result) != PGRES_TUPLES_OK)
-        return failed(pg, result, err);
+    if (result == NULL)
+        return -E_STORE;
     if (!str_eq(PQgetvalue(result, 0, 0), "0")) {
         PQclear(result);
         return postgres_unavailable("rows were left unsealed; nothing was changed", err);

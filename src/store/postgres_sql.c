@@ -69,8 +69,9 @@ struct call call_start(struct postgres_conn *c, enum postgres_statement which)
     return (struct call){.conn = c, .which = which};
 }
 
-static void add(struct call *call, const void *data, int len)
+static void add_value(struct call *call, const void *data, int len)
 {
+    CHECK(call->count < POSTGRES_PARAMETERS_MAX);
     call->values[call->count] = data;
     call->lengths[call->count++] = len;
 }
@@ -78,27 +79,27 @@ static void add(struct call *call, const void *data, int len)
 void call_int(struct call *call, int64_t value)
 {
     call->numbers[call->count] = htobe64((uint64_t)value);
-    add(call, &call->numbers[call->count], sizeof(uint64_t));
+    add_value(call, &call->numbers[call->count], sizeof(uint64_t));
 }
 
 void call_bool(struct call *call, bool value)
 {
-    add(call, value ? "\1" : "\0", 1);
+    add_value(call, value ? "\1" : "\0", 1);
 }
 
 void call_text(struct call *call, const char *text)
 {
-    add(call, text, text != NULL ? (int)strlen(text) : 0);
+    add_value(call, text, text != NULL ? (int)strlen(text) : 0);
 }
 
 void call_blob(struct call *call, const void *data, int len)
 {
-    add(call, data, len);
+    add_value(call, data, len);
 }
 
 void call_guid(struct call *call, const struct guid *id)
 {
-    add(call, id != NULL ? id->bytes : NULL, GUID_BYTES);
+    add_value(call, id != NULL ? id->bytes : NULL, GUID_BYTES);
 }
 
 void call_sealed(struct call *call, const uint8_t key[REPORT_KEY_BYTES], enum keyring_value what,
@@ -109,20 +110,21 @@ void call_sealed(struct call *call, const uint8_t key[REPORT_KEY_BYTES], enum ke
     if (data != NULL && out == NULL)
         results_note(call->conn, PG_REFUSED, "out of memory");
     if (out != NULL) {
+        CHECK(call->sealed_count < POSTGRES_SEALED_MAX);
         keyring_seal(key, what, data, len, out);
         call->sealed[call->sealed_count++] = out;
     }
-    add(call, out, out != NULL ? (int)(len + KEYRING_OVERHEAD) : 0);
+    add_value(call, out, out != NULL ? (int)(len + KEYRING_OVERHEAD) : 0);
 }
 
 void call_guids(struct call *call, const struct pg_guids *guids)
 {
-    add(call, guids->bytes, (int)guids->len);
+    add_value(call, guids->bytes, (int)guids->len);
 }
 
 void call_null(struct call *call)
 {
-    add(call, NULL, 0);
+    add_value(call, NULL, 0);
 }
 
 void call_send(struct call *call)
@@ -131,6 +133,7 @@ void call_send(struct call *call)
     struct postgres_conn *c = call->conn;
     char name[12];
 
+    THREAD_CHECK(&c->base.user);
     snprintf(name, sizeof(name), "%d", call->which);
     if (c->trouble == PG_GOOD &&
         PQsendQueryPrepared(c->pg, name, call->count, call->values, call->lengths, binary, 1) == 0)
@@ -182,6 +185,7 @@ bool results_take(struct postgres_conn *c)
 {
     ExecStatusType status;
 
+    THREAD_CHECK(&c->base.user);
     PQclear(c->result);
     c->result = NULL;
     c->row = -1;

@@ -15,7 +15,7 @@ struct reader {
 };
 
 /* For what only reads: seldom looked at while all is well, since a look is three system calls. */
-static bool is_in_place(struct store *store, struct err *err)
+static bool files_are_in_place(struct store *store, struct err *err)
 {
     int64_t now_ms = clock_mono_ms();
 
@@ -29,7 +29,7 @@ static bool is_in_place(struct store *store, struct err *err)
 
 uint64_t store_version(struct store *store, const struct guid *id)
 {
-    if (store->ops->watch == NULL || !is_in_place(store, NULL))
+    if (store->ops->watch == NULL || !files_are_in_place(store, NULL))
         return 0;
     return versions_of(&store->versions, id);
 }
@@ -108,5 +108,6 @@ void embedded_read(struct store *store, struct store_op *op)
 {
     struct store_conn *conn = reader_conn(store, &op->err);
 
-    op->rc = conn != NULL && is_in_place(store, &op->err) ? embedded_run_verb(conn, op) : -E_STORE;
+    op->rc = conn != NULL && files_are_in_place(store, &op->err) ? embedded_run_verb(conn, op)
+                                                                 : -E_STORE;
 }

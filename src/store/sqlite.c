@@ -22,7 +22,7 @@ static void sqlite_rollback(struct store_conn *conn)
 
     if (sqlite3_get_autocommit(c->db) == 0) /* a full disk has rolled it back already */
         sqlite_exec(c, "ROLLBACK");
-    c->counts_add = 0;
+    c->counts_used = 0;
     c->holders_stale = true;
 }
 
@@ -31,6 +31,7 @@ static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     int rc = SQLITE_OK;
 
+    CHECK(c->writes && c->counts_used == 0);
     /* In WAL mode FULL fsyncs the log at commit, and with it all commits before. It cannot be
      * changed inside a transaction. */
     if (durable != c->synchronous_full) {

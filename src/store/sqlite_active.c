@@ -60,6 +60,13 @@ static struct holder *make_holder(void **holders, int64_t user_id)
     return holder;
 }
 
+/* Those that all connections see. */
+static void **shared_holders(struct sqlite_shared *shared)
+{
+    lock_check_held(&shared->lock);
+    return &shared->holders;
+}
+
 static int no_memory(struct err *err)
 {
     return err_set(err, -E_STORE, "The store is unavailable: out of memory, try again.");
@@ -162,7 +169,7 @@ void sqlite_active_commit(struct store_conn *conn)
         return;
     lock_take(&c->shared->lock);
     for (size_t i = 0; i < c->release_count; i++)
-        remove_seq(&c->shared->holders, &c->releases[i]);
+        remove_seq(shared_holders(c->shared), &c->releases[i]);
     lock_release(&c->shared->lock);
     c->release_count = 0;
 }
@@ -174,7 +181,7 @@ int sqlite_active_count(struct store_conn *conn, int64_t user_id)
     int held;
 
     lock_take(&shared->lock);
-    holder = find_holder(&shared->holders, user_id);
+    holder = find_holder(shared_holders(shared), user_id);
     held = holder != NULL ? holder->held : 0;
     lock_release(&shared->lock);
     return held;
@@ -186,7 +193,7 @@ int sqlite_active_take(struct store_conn *conn, int64_t user_id, int64_t seq, st
     int rc;
 
     lock_take(&shared->lock);
-    rc = add_seq(&shared->holders, user_id, seq, err);
+    rc = add_seq(shared_holders(shared), user_id, seq, err);
     lock_release(&shared->lock);
     return rc;
 }
@@ -214,7 +221,7 @@ void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq
     struct holder *holder;
 
     lock_take(&c->shared->lock);
-    holder = find_holder(&c->shared->holders, user_id);
+    holder = find_holder(shared_holders(c->shared), user_id);
     if (holder != NULL)
         holder->held--;
     lock_release(&c->shared->lock);
@@ -231,7 +238,7 @@ char *sqlite_active_list(struct store_conn *conn, int64_t user_id)
 
     sqlite3_str_appendchar(text, 1, '[');
     lock_take(&shared->lock);
-    holder = find_holder(&shared->holders, user_id);
+    holder = find_holder(shared_holders(shared), user_id);
     for (size_t i = 0; holder != NULL && i < holder->count; i++)
         sqlite3_str_appendf(text, "%s%lld", i == 0 ? "" : ",", (long long)holder->seqs[i]);
     lock_release(&shared->lock);

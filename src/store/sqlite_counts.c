@@ -9,24 +9,25 @@
 
 enum { LEVELS = 3, LEVEL_SHIFT = 58, BLOCK_SHIFT = 6, NODES_OF_MOVE = 2 + 2 * LEVELS };
 
-static void note(struct sqlite_conn *c, int64_t node, int n)
+static void add_to_node(struct sqlite_conn *c, int64_t node, int n)
 {
-    for (int i = 0; i < c->counts_add; i++) {
-        if (c->tallies[i].node == node) {
-            c->tallies[i].n += n;
+    for (int i = 0; i < c->counts_used; i++) {
+        if (c->counts[i].node == node) {
+            c->counts[i].n += n;
             return;
         }
     }
-    c->tallies[c->counts_add++] = (struct sqlite_counts){.node = node, .n = n};
+    CHECK(c->counts_used < SQLITE_COUNTS_MAX);
+    c->counts[c->counts_used++] = (struct sqlite_counts){.node = node, .n = n};
 }
 
 static void note_report(struct sqlite_conn *c, int64_t seq, int state, int n)
 {
     if (state == SQLITE_NOWHERE)
         return;
-    note(c, state, n);
+    add_to_node(c, state, n);
     for (int level = 1; state == REPORT_QUEUED && level <= LEVELS; level++)
-        note(c, ((int64_t)level << LEVEL_SHIFT) + (seq >> (BLOCK_SHIFT * level)), n);
+        add_to_node(c, ((int64_t)level << LEVEL_SHIFT) + (seq >> (BLOCK_SHIFT * level)), n);
 }
 
 int sqlite_counts(struct store_conn *conn, int64_t seq, int from, int to, struct err *err)
@@ -34,7 +35,7 @@ int sqlite_counts(struct store_conn *conn, int64_t seq, int from, int to, struct
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     int rc = 0;
 
-    if (c->counts_add + NODES_OF_MOVE > SQLITE_COUNTS_MAX)
+    if (c->counts_used + NODES_OF_MOVE > SQLITE_COUNTS_MAX)
         rc = sqlite_counts_write(conn, err);
     if (rc < 0)
         return rc;
@@ -64,10 +65,10 @@ int sqlite_counts_write(struct store_conn *conn, struct err *err)
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     int rc = 0;
 
-    for (int i = 0; rc == 0 && i < c->counts_add; i++) {
-        if (c->tallies[i].n != 0)
-            rc = write_one(conn, &c->tallies[i], err);
+    for (int i = 0; rc == 0 && i < c->counts_used; i++) {
+        if (c->counts[i].n != 0)
+            rc = write_one(conn, &c->counts[i], err);
     }
-    c->counts_add = 0;
+    c->counts_used = 0;
     return rc;
 }

@@ -53,7 +53,7 @@ struct sqlite_shared {
     void *holders;                             /* who holds slots: see sqlite_active.c */
 };
 
-/* What a transaction adds to one node of the tallies. */
+/* What a transaction adds to one node of the counts. */
 struct sqlite_counts {
     int64_t node, n;
 };
@@ -83,8 +83,8 @@ struct sqlite_conn {
     int64_t data_version;  /* of SQLite, when they were read: another process's commit changes it */
     struct sqlite_release *releases; /* of the transaction under way */
     size_t release_count, release_cap;
-    struct sqlite_counts tallies[SQLITE_COUNTS_MAX]; /* of the transaction under way */
-    int counts_add;
+    struct sqlite_counts counts[SQLITE_COUNTS_MAX]; /* of the transaction under way */
+    int counts_used;
 };
 
 /* sqlite_open.c */

@@ -99,7 +99,7 @@ static int take_alone(struct sqlite_shared *shared, struct err *err)
 /* ---- the schema ---- */
 
 /* Refuse what is no store of ours, before anything in it is touched. */
-static int check_owner(struct sqlite_conn *c, struct err *err)
+static int check_application(struct sqlite_conn *c, struct err *err)
 {
     int64_t id = 0, tables = 0;
     int rc = read_number(c, "PRAGMA application_id", &id);
@@ -225,7 +225,7 @@ void sqlite_close(struct store_conn *conn)
 _Static_assert(SQLITE_PAGE == 4096 && SQLITE_PAGES_MAX == 33554431, "set_up_writer() sets them");
 
 /* Who holds slots is asked by readers, too, so it is known before anything is written. */
-static int read_holders(struct sqlite_conn *c, struct err *err)
+static int load_holders(struct sqlite_conn *c, struct err *err)
 {
     int rc = sqlite_exec(c, "BEGIN");
 
@@ -241,7 +241,7 @@ static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
 {
     int rc;
 
-    if (connect_db(c, err) < 0 || check_owner(c, err) < 0)
+    if (connect_db(c, err) < 0 || check_application(c, err) < 0)
         return -E_STORE;
     rc = sqlite_exec(c, "PRAGMA page_size = 4096;"
                         "PRAGMA max_page_count = 33554431;"
@@ -256,7 +256,7 @@ static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
         return open_trouble(c, rc, err);
     c->synchronous_full = true;
     c->dropped = true; /* by the process before, perhaps, and it crashed */
-    if (migrate(c, create, err) < 0 || read_holders(c, err) < 0)
+    if (migrate(c, create, err) < 0 || load_holders(c, err) < 0)
         return -E_STORE;
     return sqlite_place_note(c->shared, err);
 }

@@ -61,7 +61,7 @@ static int64_t size_of(int fd)
     return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 0 ? st.st_size : -1;
 }
 
-static bool is_whole(const struct sqlite_shared *shared)
+static bool has_all_blocks(const struct sqlite_shared *shared)
 {
     for (int i = 0; i < SQLITE_RESERVE_FILES; i++) {
         if (size_of(shared->reserve[i]) < SQLITE_RESERVE_BYTES)
@@ -70,14 +70,14 @@ static bool is_whole(const struct sqlite_shared *shared)
     return true;
 }
 
-static void close_file(struct sqlite_shared *shared, int i)
+static void close_reserve(struct sqlite_shared *shared, int i)
 {
     if (shared->reserve[i] >= 0)
         close(shared->reserve[i]);
     shared->reserve[i] = -1;
 }
 
-static void open_file(struct sqlite_shared *shared, int i, int flags)
+static void open_reserve(struct sqlite_shared *shared, int i, int flags)
 {
     char *path;
 
@@ -90,13 +90,13 @@ static void open_file(struct sqlite_shared *shared, int i, int flags)
 void sqlite_reserve_open(struct sqlite_shared *shared)
 {
     for (int i = 0; i < SQLITE_RESERVE_FILES; i++)
-        open_file(shared, i, 0);
+        open_reserve(shared, i, 0);
 }
 
 void sqlite_reserve_close(struct sqlite_shared *shared)
 {
     for (int i = 0; i < SQLITE_RESERVE_FILES; i++)
-        close_file(shared, i);
+        close_reserve(shared, i);
 }
 
 /* Where a file system cannot be asked for blocks it has to be given bytes, which it must not be
@@ -158,8 +158,8 @@ static void make_part(struct sqlite_shared *shared, int i)
     int64_t have = size_of(shared->reserve[i]);
 
     if (have < 0) {
-        close_file(shared, i);
-        open_file(shared, i, O_CREAT);
+        close_reserve(shared, i);
+        open_reserve(shared, i, O_CREAT);
         have = size_of(shared->reserve[i]);
     }
     for (int64_t size = SQLITE_RESERVE_BYTES; have >= 0 && size >= PART_LEAST && size > have;
@@ -174,7 +174,7 @@ bool sqlite_reserve_make(struct sqlite_shared *shared)
     for (int i = 0; i < SQLITE_RESERVE_FILES; i++)
         make_part(shared, i);
     SEAM_STEP("store", "reserve", "made");
-    return is_whole(shared);
+    return has_all_blocks(shared);
 }
 
 static bool is_removed(const struct sqlite_shared *shared)
@@ -192,7 +192,8 @@ bool sqlite_has_reserve(struct store_conn *conn)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
 
-    c->whole = is_whole(c->shared) || (is_removed(c->shared) && sqlite_reserve_make(c->shared));
+    c->whole =
+        has_all_blocks(c->shared) || (is_removed(c->shared) && sqlite_reserve_make(c->shared));
     return c->whole;
 }
 
@@ -214,7 +215,7 @@ bool sqlite_reserve_remove(struct sqlite_shared *shared)
     for (int i = 0; i < SQLITE_RESERVE_FILES; i++) {
         char *path;
 
-        close_file(shared, i);
+        close_reserve(shared, i);
         if (asprintf(&path, "%s-reserve%d", shared->path, i + 1) < 0)
             continue;
         removed |= unlink(path) == 0;

@@ -19,7 +19,7 @@ static struct sqlite_shared *lock_shared(struct store_conn *conn)
 }
 
 /* The link to the report's entry, or the end of the list. */
-static struct sqlite_running **find_running(struct sqlite_shared *shared, const struct guid *id)
+static struct sqlite_running **find_entry(struct sqlite_shared *shared, const struct guid *id)
 {
     struct sqlite_running **link = &shared->running;
 
@@ -32,7 +32,7 @@ static struct sqlite_running **find_running(struct sqlite_shared *shared, const 
 void sqlite_running_start(struct store_conn *conn, const struct guid *id, int attempt)
 {
     struct sqlite_shared *shared = lock_shared(conn);
-    struct sqlite_running **link = find_running(shared, id);
+    struct sqlite_running **link = find_entry(shared, id);
 
     if (*link == NULL)
         *link = calloc(1, sizeof(**link));
@@ -44,7 +44,7 @@ void sqlite_running_start(struct store_conn *conn, const struct guid *id, int at
 void sqlite_running_end(struct store_conn *conn, const struct guid *id)
 {
     struct sqlite_shared *shared = lock_shared(conn);
-    struct sqlite_running **link = find_running(shared, id);
+    struct sqlite_running **link = find_entry(shared, id);
     struct sqlite_running *gone = *link;
 
     if (gone != NULL) {
@@ -57,7 +57,7 @@ void sqlite_running_end(struct store_conn *conn, const struct guid *id)
 int sqlite_progress(struct store_conn *conn, struct store_progress *arg, struct err *err)
 {
     struct sqlite_shared *shared = lock_shared(conn);
-    struct sqlite_running *running = *find_running(shared, &arg->id);
+    struct sqlite_running *running = *find_entry(shared, &arg->id);
 
     (void)err;
     if (running != NULL && running->attempt == arg->attempt) {
@@ -71,7 +71,7 @@ int sqlite_progress(struct store_conn *conn, struct store_progress *arg, struct 
 void sqlite_running_read(struct store_conn *conn, struct report *report)
 {
     struct sqlite_shared *shared = lock_shared(conn);
-    struct sqlite_running *running = *find_running(shared, &report->id);
+    struct sqlite_running *running = *find_entry(shared, &report->id);
 
     if (running != NULL) {
         report->rows = running->rows;

@@ -36,7 +36,7 @@ static struct scrubbed *of_file(sqlite3_file *file)
     return (struct scrubbed *)((char *)file + real_vfs()->szOsFile);
 }
 
-static size_t number_at(const unsigned char *at)
+static size_t page_number_at(const unsigned char *at)
 {
     return (size_t)at[0] << 8 | at[1];
 }
@@ -51,8 +51,9 @@ static bool find_gap(const unsigned char *page, size_t header, size_t *ret_from,
 
     if (!interior && btree[0] != 10 && btree[0] != 13)
         return false;
-    *ret_from = header + BTREE_HEADER + (interior ? CHILD_POINTER : 0) + 2 * number_at(btree + 3);
-    *ret_to = number_at(btree + 5);
+    *ret_from =
+        header + BTREE_HEADER + (interior ? CHILD_POINTER : 0) + 2 * page_number_at(btree + 3);
+    *ret_to = page_number_at(btree + 5);
     return *ret_from < *ret_to && *ret_to <= SQLITE_PAGE;
 }
 

@@ -12,7 +12,7 @@ static const char *const texts[SQL_COUNT] = {
 #undef X
 };
 
-static void note(struct sql *q, int rc)
+static void note_trouble(struct sql *q, int rc)
 {
     if (q->rc == SQLITE_OK && rc != SQLITE_OK)
         q->rc = rc;
@@ -23,9 +23,11 @@ struct sql sql_start(struct store_conn *conn, enum sqlite_statement which)
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     struct sql q = {.conn = c};
 
+    THREAD_CHECK(&conn->user);
+    CHECK(!sqlite3_stmt_busy(c->statements[which])); /* its last use has ended */
     if (c->statements[which] == NULL)
-        note(&q, sqlite3_prepare_v3(c->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT,
-                                    &c->statements[which], NULL));
+        note_trouble(&q, sqlite3_prepare_v3(c->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT,
+                                            &c->statements[which], NULL));
     q.stmt = c->statements[which];
     return q;
 }
@@ -33,19 +35,19 @@ struct sql sql_start(struct store_conn *conn, enum sqlite_statement which)
 void sql_int(struct sql *q, int n, int64_t value)
 {
     if (q->rc == SQLITE_OK)
-        note(q, sqlite3_bind_int64(q->stmt, n, value));
+        note_trouble(q, sqlite3_bind_int64(q->stmt, n, value));
 }
 
 void sql_text(struct sql *q, int n, const char *text)
 {
     if (q->rc == SQLITE_OK)
-        note(q, sqlite3_bind_text(q->stmt, n, text, -1, SQLITE_STATIC));
+        note_trouble(q, sqlite3_bind_text(q->stmt, n, text, -1, SQLITE_STATIC));
 }
 
 void sql_json(struct sql *q, int n, const char *list)
 {
     if (list == NULL)
-        note(q, SQLITE_NOMEM);
+        note_trouble(q, SQLITE_NOMEM);
     else
         sql_text(q, n, list);
 }
@@ -53,7 +55,7 @@ void sql_json(struct sql *q, int n, const char *list)
 void sql_blob(struct sql *q, int n, const void *data, int len)
 {
     if (q->rc == SQLITE_OK)
-        note(q, sqlite3_bind_blob(q->stmt, n, data, len, SQLITE_STATIC));
+        note_trouble(q, sqlite3_bind_blob(q->stmt, n, data, len, SQLITE_STATIC));
 }
 
 void sql_guid(struct sql *q, int n, const struct guid *id)
@@ -69,7 +71,7 @@ bool sql_next(struct sql *q)
         return false;
     rc = sqlite3_step(q->stmt);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-        note(q, rc);
+        note_trouble(q, rc);
     return rc == SQLITE_ROW;
 }
 
@@ -98,7 +100,7 @@ char *sql_get_text(struct sql *q, int column)
     text = (const char *)sqlite3_column_text(q->stmt, column);
     copy = text != NULL ? strdup(text) : NULL;
     if (copy == NULL)
-        note(q, SQLITE_NOMEM);
+        note_trouble(q, SQLITE_NOMEM);
     return copy;
 }
 
@@ -121,7 +123,7 @@ void *sql_copy_blob(struct sql *q, int column, size_t *ret_len)
         return NULL;
     copy = malloc(len + 1); /* it may be empty */
     if (copy == NULL) {
-        note(q, SQLITE_NOMEM);
+        note_trouble(q, SQLITE_NOMEM);
         return NULL;
     }
     if (len > 0)
@@ -207,7 +209,7 @@ void *sql_grow(struct sql *q, void **array, size_t count, size_t size)
         void *grown = reallocarray(*array, count == 0 ? 1 : count * 2, size);
 
         if (grown == NULL) {
-            note(q, SQLITE_NOMEM);
+            note_trouble(q, SQLITE_NOMEM);
             return NULL;
         }
         *array = grown;

@@ -33,7 +33,6 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
 
 /* What move_report() has to know before it moves a report. */
 #define SQLITE_PLACE_COLUMNS "seq, id, user_id, state, slot, attempt, in_row"
-enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
 
 /* The start of every move and its end: ?1 to, ?2 its slot, ?3 seq; bound by move_report(). */
 #define SQLITE_MOVE "UPDATE report SET state = ?1, slot = ?2"

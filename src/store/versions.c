@@ -75,6 +75,7 @@ void versions_begin(struct versions *versions)
     lock_take(&versions->lock);
     if (!versions->watch->read_wal_index(versions->place, &now) || !looks_as_seen(versions, &now))
         see(versions, &now, false);
+    CHECK(!versions->writing);
     versions->writing = true;
     lock_release(&versions->lock);
 }
@@ -82,6 +83,7 @@ void versions_begin(struct versions *versions)
 void versions_touch(struct versions *versions, const struct guid *id)
 {
     lock_take(&versions->lock);
+    CHECK(versions->writing || versions->place == NULL);
     if (id == NULL)
         versions->all++;
     else
@@ -104,6 +106,7 @@ void versions_settle(struct versions *versions, bool committed)
         see(versions, &now,
             looks_as_seen(versions, &now) ||
                 (now.commits != 0 && now.commits == versions->seen.commits + commits));
+    CHECK(versions->writing);
     versions->writing = false;
     lock_release(&versions->lock);
 }

@@ -1,4 +1,5 @@
-/* tests/unit/thread_test.c -- threads, locks and loops notice that the wrong thread uses them. */
+/* tests/unit/thread_test.c -- threads, locks, loops and operations notice that they are used by the
+ * wrong thread, or twice. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,10 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "base/work_queue.h"
+#include "pg/pg.h"
 #include "proc/loop.h"
+#include "spool/spool.h"
+#include "store/store.h"
 
 /* Run it in a process of its own; does that end with SIGABRT, and these words? */
 static void assert_aborts(void (*run)(void), const char *words)
@@ -197,6 +201,49 @@ static void what_waits_in_a_queue_is_not_queued_again(void **state)
     assert_aborts(push_what_waits, "work_queue_push: not true");
 }
 
+/* Both as they are between their post and `done`. */
+static void post_an_operation_of_the_store_again(void)
+{
+    struct store_op op = {.verb = STORE_STATS, .posted = true, .done = store_op_done};
+
+    store_post(NULL, &op);
+}
+
+static void ignore_answer(struct spool_op *op)
+{
+    (void)op;
+}
+
+static void post_an_operation_of_the_spool_again(void)
+{
+    struct spool_op op = {.verb = SPOOL_REMOVE, .posted = true, .done = ignore_answer};
+
+    spool_post(NULL, &op);
+}
+
+static void add_one_reference_too_many(void)
+{
+    static struct pg_guids guids;
+    const struct guid id = {{0}};
+
+    pg_guids_start(&guids, PG_GUIDS_MAX);
+    for (int i = 0; i <= PG_GUIDS_MAX; i++)
+        pg_guids_add(&guids, &id);
+}
+
+static void an_operation_is_posted_once(void **state)
+{
+    (void)state;
+    assert_aborts(post_an_operation_of_the_store_again, "store_post: not true");
+    assert_aborts(post_an_operation_of_the_spool_again, "spool_post: not true");
+}
+
+static void an_array_of_references_has_its_limit(void **state)
+{
+    (void)state;
+    assert_aborts(add_one_reference_too_many, "pg_guids_add: not true");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +252,8 @@ int main(void)
         cmocka_unit_test(a_lock_knows_who_holds_it),
         cmocka_unit_test(a_loop_is_used_by_its_thread_alone),
         cmocka_unit_test(what_waits_in_a_queue_is_not_queued_again),
+        cmocka_unit_test(an_operation_is_posted_once),
+        cmocka_unit_test(an_array_of_references_has_its_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
