@@ -19,6 +19,11 @@ int base64url_read(const char *text, size_t len, void *out, size_t cap)
     size_t got;
     const char *end;
 
+    /* libsodium takes some bytes above ASCII for letters. */
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] >= 0x80)
+            return -1;
+    }
     if (sodium_base642bin(out, cap, text, len, NULL, &got, &end,
                           sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
         end != text + len)

@@ -1,0 +1,34 @@
+/* tests/fuzz/headers.c -- whatever a header says, what is made of it stays within its bounds. */
+#include "fuzz.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "http/conditional.h"
+#include "http/headers.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *text = strndup((const char *)data, size);
+    struct accept_fit fit = {0};
+    int64_t first = 0, length = 0;
+    int wait;
+
+    if (text == NULL)
+        return 0;
+    accept_feed(&fit, text, "application/json");
+    CHECK(fit.specificity >= 0 && fit.specificity <= 3 && fit.q >= 0 && fit.q <= 1000);
+    accept_feed(&fit, text, "text/csv");
+    wait = prefer_wait(text, 60);
+    CHECK(wait >= -1 && wait <= 60);
+    media_type_is(text, "application/json");
+    etag_listed(text, "\"abc\"");
+    if_range_holds(text, "\"abc\"", "Mon, 01 Jan 2024 00:00:00 GMT");
+    if (range_read(text, 1000, &first, &length) == RANGE_PART)
+        CHECK(first >= 0 && length > 0 && first < 1000 && length <= 1000 - first);
+    if (range_read(text, 0, &first, &length) == RANGE_PART)
+        abort();
+    free(text);
+    return 0;
+}
