@@ -43,7 +43,16 @@ static void on_stopped(struct supervisor_stop *stop)
     struct deletion_item *item = stop->owner;
 
     pass_step(item, "stopped");
-    remove_files(item);
+    if (stop->rc == 0) {
+        remove_files(item);
+        return;
+    }
+    item->files.rc = stop->rc;
+    err_set(
+        &item->files.err, -E_DOUBT,
+        "The report can no longer be read, but another node may still run it: its deletion will "
+        "be finished once the store answers.");
+    item->cleared(item);
 }
 
 void deletion_clear_away(struct deletion_item *item, enum report_state was, int attempt)
@@ -242,7 +251,9 @@ static struct deletion *own_deletion(struct purger *purger, const struct guid *i
     return deletion;
 }
 
-/* A batch is over before the next one begins, so that a purge never fills the store's queue. */
+/* A batch is over before the next one begins, so that a purge never fills the store's queue. What
+ * each waits for has a limit: cancel_grace, another node's lease or, if the store does not answer,
+ * this one's; a disk that hangs is left to whoever stops the server a second time. */
 static void wait_for_own(struct purger *purger)
 {
     lock_take(&purger->lock);

@@ -146,6 +146,19 @@ static void on_free(struct supervisor *supervisor, const struct guid *id)
     }
 }
 
+/* Without a limit they would wait, and a stop of the server with them, until the store answers. */
+static void fail_parked(struct lease *lease)
+{
+    struct supervisor_stop *stop = lease->parked, *next;
+
+    lease->parked = NULL;
+    for (; stop != NULL; stop = next) {
+        next = stop->next;
+        stop->rc = -E_STORE;
+        stop->done(stop);
+    }
+}
+
 /* One node does not; another one may. */
 static void on_released(struct supervisor *supervisor, const struct guid *id)
 {
@@ -234,6 +247,16 @@ static void on_dead(struct supervisor *supervisor)
     loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
 }
 
+/* Whoever waits for a deletion is told by then that it is not known how it stands. */
+static void on_unheard(struct supervisor *supervisor)
+{
+    struct lease *lease = &supervisor->lease;
+
+    loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms() + RETRY_MS);
+    if (!lease_holds(supervisor))
+        fail_parked(lease);
+}
+
 static void on_beaten(struct loop_call *call)
 {
     struct supervisor *supervisor = container_of(call, struct supervisor, lease.beat);
@@ -241,7 +264,7 @@ static void on_beaten(struct loop_call *call)
     const struct store_heartbeat *heartbeat = &call->op.heartbeat;
 
     if (call->op.rc < 0)
-        loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms() + RETRY_MS);
+        on_unheard(supervisor);
     else if (heartbeat->alive)
         on_alive(supervisor);
     else

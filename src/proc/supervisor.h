@@ -54,13 +54,15 @@ void supervisor_on_change(struct supervisor *supervisor, const struct store_chan
 /* Stop the query of a report that was marked for deletion. `done` is called once, on any thread,
  * when nothing of it runs any more (at once if nothing did): the query has ended in the database or
  * its worker has been killed, and nobody will write its files any more. If another node runs it, it
- * is waited for until that says so or its lease has run out. */
+ * is waited for until that says so or its lease has run out, and no longer than this node can ask.
+ */
 struct supervisor_stop {
     struct guid id;
     bool held;        /* another node may run it, or send its result: ask the store */
     int64_t began_us; /* monotonic: when the deletion of a running one was asked for; else 0 */
     void (*done)(struct supervisor_stop *stop);
     void *owner;
+    int rc; /* 0: nothing of it runs any more; -E_STORE: the store does not say whether */
     /* the supervisor's */
     struct supervisor *supervisor;
     struct loop_message message;

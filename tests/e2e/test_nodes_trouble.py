@@ -1,6 +1,7 @@
 """Nodes whose PostgreSQL restarts, ends their sessions or cannot be reached: nothing is lost or done twice."""
 
 import hashlib
+import os
 import signal
 import subprocess
 import threading
@@ -11,7 +12,7 @@ import pytest
 from conftest import ALICE
 from harness import REPORT_ENDS_WITHIN, failed, poll, soon
 from postgres import Postgres
-from seams import Gate, plan
+from seams import Gate, passings, plan
 
 CONNECTS_WITHIN = 4  # seconds; a node gives a try to connect up before that
 ANSWERED_WITHIN = 120  # seconds, with restarts of PostgreSQL between
@@ -237,6 +238,34 @@ def test_a_node_that_is_cut_off_loses_its_reports_and_comes_back_as_another(make
     assert cluster.row(reference, "attempt || '|' || state") == "2|2"
     poll(lambda: [name.split(".")[1] for name in victim.files_of(reference)] == ["2"], what="the end of the other's file")
     clients[at].complete("Quick", ProductID="1")
+
+
+def test_a_deletion_waits_for_another_node_no_longer_than_the_store_answers(make_cluster):
+    """Nor does a stop, which waits for deletions. The other node's query cannot be stopped for a minute."""
+    cluster = make_cluster(nodes=2, tcp=True, cancel_grace="1m")
+    for node in cluster.nodes:
+        node.stop()
+        plan(node, trace=node.folder / "trace")
+        node.start()
+    clients = cluster.clients(ALICE)
+    reference = clients[0].order("Endless")
+    runner = cluster.node_of(reference)
+    here = 1 - cluster.nodes.index(runner)
+    stuck = runner.workers()
+    for pid in stuck:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(clients[here].delete, reference)
+            marked = (cluster.nodes[here].folder / "trace", "deletion.delete.marked")
+            poll(lambda: marked[1] in [place for _, place in passings(marked[0])], what="its tombstone")
+            cluster.proxies[here].cut()
+            failed(answer.result(), 503, "another node may still run it")
+    finally:
+        cluster.proxies[here].repair()
+        for pid in stuck:
+            os.kill(pid, signal.SIGCONT)
+    poll(lambda: cluster.row(reference, "state") is None, what="the end of the deletion")
 
 
 def test_news_that_got_lost_is_looked_for(make_cluster):
