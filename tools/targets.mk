@@ -40,11 +40,11 @@ bench-cancel: programs ## Time 200 deletes of running queries (MODE=release)
 
 lint: deps-if-missing ## Enforce the rules of the code
 	@tools/lint
-	@tools/lint --self-test
+	@tests/lint/self_test.py
 	@tools/gen-docs --check
 
 format: ## Format the code in place
-	clang-format -i $(wildcard src/*/*.[ch] src/*.c tests/*/*.[ch])
+	clang-format -i $(wildcard src/*/*.[ch] tests/*/*.[ch])
 
 docs: programs ## Make again the pages that come from tables in the code
 	@tools/gen-docs

@@ -8,7 +8,7 @@ import requests
 
 from fake_clock import MINUTE
 from harness import PATIENCE, PROBLEM, Client, failed, poll, refused
-from report_states import STATES, complete, error, processing, queued
+from report_states import STATES, complete, error, processing
 from stores import STORES
 
 pytestmark = pytest.mark.stores(*STORES)

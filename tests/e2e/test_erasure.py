@@ -1,6 +1,5 @@
 """Nothing left behind: after a DELETE no byte of the report is in any file of the data folder."""
 
-import re
 import sqlite3
 import threading
 import uuid

@@ -3,7 +3,7 @@
 import pytest
 
 from conftest import ALICE
-from harness import Server, poll, refused
+from harness import Server, refused
 from test_nodes import at_once
 
 LONG = "20000"  # rows of Big: many chunks

@@ -9,7 +9,7 @@ import pytest
 import places
 from harness import poll
 from places import AUDIT_LINE, traces
-from stores import STORES, store_of
+from stores import STORES
 from test_erasure import SharedServers, error, new_marker, prepare, queued, small
 from test_transfers import SlowClient
 

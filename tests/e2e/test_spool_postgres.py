@@ -86,8 +86,8 @@ def test_what_is_stored_of_an_encrypted_result_is_encrypted(make_cluster):
     assert hashlib.sha256(whole).hexdigest() == second.result(reference).headers["ETag"].strip('"')
     part = second.result(reference, {"Range": f"bytes={3 * CHUNK}-{3 * CHUNK + 99999}"})
     assert part.content == whole[3 * CHUNK:3 * CHUNK + 100000]
-    plain = cluster.sql(f"SELECT count(*) FROM result_chunk WHERE position('\"rows\"'::bytea IN data) > 0 "
-                        f"OR position('summary'::bytea IN data) > 0")
+    plain = cluster.sql("SELECT count(*) FROM result_chunk WHERE position('\"rows\"'::bytea IN data) > 0 "
+                        "OR position('summary'::bytea IN data) > 0")
     assert plain == ["0"] and chunks(cluster) > 5
     cluster.sql("UPDATE result_chunk SET data = set_byte(data, 5000, get_byte(data, 5000) # 1) WHERE number = 4")
     got = read_on(second.result(reference, stream=True))

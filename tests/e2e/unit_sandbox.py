@@ -107,7 +107,6 @@ def make_read_only(state):
 
 
 def main(unit, state, uid, gid, *program):
-    pairs = service_lines(unit)
     make_read_only(state)
     setpriv = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--no-new-privs", "--bounding-set=-all",
                "--inh-caps=-all"]

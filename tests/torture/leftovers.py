@@ -2,9 +2,11 @@
 
 import contextlib
 import re
+import sys
 from fnmatch import fnmatchcase
+from pathlib import Path
 
-import node  # noqa: F401: it knows where the modules of tests/e2e are
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "e2e"))
 import places
 from load import MARKER
 

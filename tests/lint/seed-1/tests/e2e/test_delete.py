@@ -1,6 +1,7 @@
 """DELETE."""
 
 import pytest
+from stores import STORES
 
 pytestmark = pytest.mark.stores(*STORES)
 

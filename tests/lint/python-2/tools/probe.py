@@ -1,0 +1,2 @@
+"""Imports what it does not use."""
+import os
