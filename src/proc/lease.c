@@ -83,7 +83,7 @@ static bool is_running(const struct store_heartbeat *beat, const struct job *job
 {
     for (size_t i = 0; i < beat->count; i++) {
         if (guid_eq(&beat->running[i].id, &job->report.id) &&
-            beat->running[i].attempt == job->report.attempt)
+            beat->running[i].attempt == job->report.attempt && !beat->running[i].deleted)
             return true;
     }
     return false;
@@ -96,6 +96,43 @@ static void abandon_unnamed(struct supervisor *supervisor, const struct store_he
     for (struct job *job = supervisor->jobs; job != NULL; job = job->next) {
         if (job->since_beat != supervisor->lease.beats && !is_running(beat, job))
             abandon(job, "the store says that it is not ours");
+    }
+}
+
+static bool is_here(const struct supervisor *supervisor, const struct guid *id)
+{
+    const struct job *job = supervisor->jobs;
+
+    while (job != NULL && !guid_eq(&job->report.id, id))
+        job = job->next;
+    return job != NULL;
+}
+
+static void on_let_go(struct store_op *op)
+{
+    free(op); /* if it failed, the next heartbeat tells again */
+}
+
+/* What is deleted and does not run here, but is still ours in the store: of a deletion that stopped
+ * it and then failed, or of a claim whose answer was lost. As long as we have it nobody finishes
+ * its deletion. A claim under way may be of one that is not here yet. */
+static void let_go_of_deleted(struct supervisor *supervisor, const struct store_heartbeat *beat)
+{
+    for (size_t i = 0; i < supervisor->worker_count; i++) {
+        if (supervisor->claims[i].call.asking)
+            return;
+    }
+    for (size_t i = 0; i < beat->count; i++) {
+        const struct store_ref *ref = &beat->running[i];
+        struct store_op *op = NULL;
+
+        if (ref->deleted && !is_here(supervisor, &ref->id))
+            op = calloc(1, sizeof(*op));
+        if (op == NULL)
+            continue;
+        *op = (struct store_op){.verb = STORE_REQUEUE, .done = on_let_go};
+        op->requeue = (struct store_requeue){.id = ref->id, .attempt = ref->attempt};
+        store_post(supervisor->spec.store, op);
     }
 }
 
@@ -229,6 +266,7 @@ static void on_alive(struct supervisor *supervisor)
     loop_timer_set(supervisor->loop, &lease->due,
                    lease->sent_ms + lease_ms(supervisor) / BEATS_IN_A_LEASE);
     abandon_unnamed(supervisor, &lease->beat.op.heartbeat);
+    let_go_of_deleted(supervisor, &lease->beat.op.heartbeat);
     watch_clock(supervisor);
     supervisor->work = true; /* the news of it may have got lost */
     look(supervisor);

@@ -427,8 +427,8 @@ int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg
         !results_take(c))
         return results_trouble(c, err);
     for (arg->count = 0; results_next(c); arg->count++)
-        arg->running[arg->count] =
-            (struct store_ref){.id = get_guid(c, 0), .attempt = (int)get_int(c, 1)};
+        arg->running[arg->count] = (struct store_ref){
+            .id = get_guid(c, 0), .attempt = (int)get_int(c, 1), .deleted = get_bool(c, 2)};
     return read_deleted(c, err);
 }
 

@@ -270,7 +270,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       " UPDATE report SET definition = CASE WHEN definition IS NULL THEN '' END"                   \
       " WHERE seq = ANY (ARRAY(SELECT seq FROM report WHERE state = 0"                             \
       "   AND " POSTGRES_WANTED " IN (SELECT wanted FROM late) FOR UPDATE SKIP LOCKED))")          \
-    X(RUNNING, "ti", "SELECT id, attempt FROM report WHERE node = $1 AND state = 1 LIMIT $2")      \
+    X(RUNNING, "ti",                                                                               \
+      "SELECT id, attempt, state = 4 FROM report WHERE node = $1 AND state IN (1, 4)"              \
+      " ORDER BY state LIMIT $2")                                                                  \
     /* ---- looking ---- */                                                                        \
     X(FIND, "gib",                                                                                 \
       "SELECT " POSTGRES_REPORT_COLUMNS ", CASE WHEN $3 THEN r.sealed_parameters END,"             \

@@ -279,6 +279,7 @@ struct store_recover {
 struct store_ref {
     struct guid id;
     int attempt;
+    bool deleted; /* HEARTBEAT only: it is in DELETING */
 };
 
 /* A node of a shared store lives as long as it says so: `lease_ms` after each HEARTBEAT, by the
@@ -293,7 +294,8 @@ struct store_heartbeat {
     int64_t lease_ms;
     bool alive;       /* out: false: it was given up; nothing of it is left */
     int64_t requeued; /* out: reports of dead nodes */
-    /* Out: what `node` is processing; room for STORE_RUNNING_MAX, the caller's. */
+    /* Out: what `node` is processing, then what was deleted while it was and is still its own; room
+     * for STORE_RUNNING_MAX, the caller's. */
     struct store_ref *running;
     size_t count;
     /* Of deletions that `node` sends the results of, changes are told once more. */

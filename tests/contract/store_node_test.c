@@ -125,7 +125,12 @@ static void a_heartbeat_names_what_the_node_runs(void **state)
     assert_true(guid_eq(&told.running[0].id, &ref.id));
     assert_int_equal(told.running[0].attempt, 1);
     assert_int_equal(beat(f, "b", false).count, 0);
+    assert_false(told.running[0].deleted);
     tombstone(f, ref.id, f->ann);
+    told = beat(f, "a", false);
+    assert_int_equal(told.count, 1);
+    assert_true(guid_eq(&told.running[0].id, &ref.id) && told.running[0].deleted);
+    assert_false(requeue(f, ref, false));
     assert_int_equal(beat(f, "a", false).count, 0);
 }
 

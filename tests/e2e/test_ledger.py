@@ -16,6 +16,7 @@ from fake_clock import DAY, MINUTE
 from harness import PATIENCE, REPORTD, failed, poll, refused
 from report_states import complete, error, processing, queued
 from seams import DEATH, Gate, passings, plan
+from stores import STORES
 
 HEAD, RECORD = 96, 32
 OLD_HEAD = 64  # of format 1
@@ -116,6 +117,19 @@ def test_a_deletion_that_cannot_be_recorded_is_no_success_but_dead(suffering, ca
     refused(client.delete(reference), "Unknown reference")
     assert client.delete(complete(client)).json()["result"] is True
     assert len(records(server)) == 2
+
+
+@pytest.mark.stores(*STORES)
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+def test_the_deletion_of_a_running_report_that_cannot_be_recorded_is_finished_later(suffering, many):
+    """By the server that ran it; where it is one of many, the others would take it for busy."""
+    server, client = suffering("ledger.write=EIO", lease="5s")
+    reference = processing(client)
+    answer = client.call("DELETE", "/Report/List", params={"State": "processing"}) if many else client.delete(reference)
+    failed(answer, 503, "deletion ledger")
+    refused(client.status(reference), "Unknown reference")
+    poll(lambda: server.store.row(reference, "state") is None, what="the end of the deletion")
+    assert len(records(server)) == 1
 
 
 def test_a_crash_before_the_record_leaves_it_to_the_next_start(suffering):
