@@ -64,7 +64,9 @@
       fsck_files, "spool.publish.copied spool.remove.slice", PLACE_WALKED PLACE_DELETED)           \
     X(PROGRESS, PLACE_POSTGRES, "progress(id attempt rows bytes)", "",                             \
       "the reference, rows and bytes of a running report", "postgres_send_delete_row",             \
-      "not at all", fsck_nothing, "deletion.delete.dropped", PLACE_WALKED PLACE_DELETED)           \
+      "not at all", fsck_nothing, "deletion.delete.dropped",                                       \
+      PLACE_WALKED PLACE_DELETED                                                                   \
+      " test_erasure.py::test_progress_that_is_written_during_a_deletion_does_not_outlive_it")     \
     X(TRANSFER, PLACE_POSTGRES,                                                                    \
       "transfer(id report_id node) index(transfer_of_report transfer_of_node)", "",                \
       "the reference of a result that is being sent", "transfers_end", "until its node is dead",   \

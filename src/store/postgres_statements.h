@@ -153,9 +153,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "     UNION ALL SELECT seq FROM other)) RETURNING *)"                                        \
       " SELECT " POSTGRES_REPORT_COLUMNS ", r.sealed_parameters, a.name, r.definition = ''"        \
       " FROM taken r JOIN account a ON a.id = r.user_id LEFT JOIN progress p ON false")            \
+    /* The lock keeps a deletion from coming between: the row would outlive it. */                 \
     X(PROGRESS, "giii",                                                                            \
       "INSERT INTO progress SELECT $1, $2, $3, $4 FROM report"                                     \
-      " WHERE id = $1 AND attempt = $2 AND state = 1 ON CONFLICT (id) DO UPDATE"                   \
+      " WHERE id = $1 AND attempt = $2 AND state = 1 FOR KEY SHARE ON CONFLICT (id) DO UPDATE"     \
       " SET attempt = EXCLUDED.attempt, rows = EXCLUDED.rows, bytes = EXCLUDED.bytes")             \
     X(FINISH, "giiiiiixxb",                                                                        \
       "WITH moved AS (UPDATE report SET state = $3, slot = false, rows = $4, bytes = $5,"          \

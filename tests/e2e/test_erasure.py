@@ -1,6 +1,7 @@
 """Nothing left behind: after a DELETE no byte of the report is in any file of the data folder."""
 
 import sqlite3
+import subprocess
 import threading
 import uuid
 from contextlib import closing, contextmanager
@@ -12,7 +13,7 @@ from fake_clock import MINUTE
 from harness import Client, poll
 from places import AUDIT_LINE, traces
 from seams import passings, plan
-from stores import STORES
+from stores import SHARED_STORES, STORES
 from test_transfers import SlowClient
 
 pytestmark = pytest.mark.stores(*STORES)
@@ -262,6 +263,36 @@ def test_a_small_result_is_in_its_row_and_nowhere_else(shared, client):
     assert all(name.startswith("store.db") for name in shared.holding(marker.encode()))
     client.delete(reference)
     assert_gone(shared, marker, reference)
+
+
+# --- what PostgreSQL has of a running report beside its row ------------------------------------------------
+
+HOLD = """CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(77); RETURN NULL; END';
+CREATE TRIGGER hold AFTER INSERT OR UPDATE ON progress FOR EACH ROW EXECUTE FUNCTION hold()"""
+WAITS = """SELECT locktype FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE datname = current_database() AND NOT granted"""
+
+
+@pytest.mark.stores(*SHARED_STORES)
+def test_progress_that_is_written_during_a_deletion_does_not_outlive_it(own_server):
+    """Its transaction has written it and is not committed yet, when the deletion comes."""
+    server, client = own_server()
+    server.store.sql(HOLD)
+    holder = subprocess.Popen(server.store.postgres.psql(server.store.database), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder.stdin.write("BEGIN; SELECT pg_advisory_xact_lock(77); SELECT 'held';\n")
+    holder.stdin.flush()
+    while "held" not in holder.stdout.readline():
+        continue
+    reference = processing(client, new_marker())
+    poll(lambda: "advisory" in server.store.sql(WAITS), what="the progress")
+    deletion = threading.Thread(target=lambda: client.delete(reference))
+    deletion.start()
+    poll(lambda: not deletion.is_alive() or "transactionid" in server.store.sql(WAITS), what="the deletion, or that it waits")
+    holder.stdin.close()
+    holder.wait()
+    deletion.join()
+    poll(lambda: "advisory" not in server.store.sql(WAITS), what="the end of the progress")
+    assert server.store.sql("SELECT id FROM progress") == []
 
 
 # --- beside others ----------------------------------------------------------------------------------------
