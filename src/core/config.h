@@ -30,38 +30,39 @@
       "Where results are kept: a folder, which all nodes that have one store share; or "           \
       "postgresql, the store's database, so that a result goes with its report's row")             \
     X(temp, PATH, "temp", 0, 0,                                                                    \
-      "With a store in PostgreSQL, folder of this node alone for unfinished results and spilled "  \
-      "sorts; else it is in the spool")                                                            \
+      "With a store in PostgreSQL, a folder of this node alone for unfinished results and "        \
+      "spilled sorts; otherwise it is in the spool")                                               \
     X(reports, PATH, "reports", 0, 0, "Folder of the report definitions (*.sql)")                  \
     X(key_file, PATH, "token.key", 0, 0,                                                           \
-      "Key that signs access tokens; made at the first start, mode 0600")                          \
+      "Key that signs access tokens; created at the first start, mode 0600")                       \
     X(receipt_key_file, PATH, "receipt.key", 0, 0,                                                 \
-      "Keys of deletion receipts, the first of which signs; the same on all nodes; made at the "   \
-      "first start, mode 0600")                                                                    \
+      "Keys of deletion receipts, the first of which signs; the same on all nodes; created "       \
+      "at the first start, mode 0600")                                                             \
     X(deletion_ledger, LEDGER, "deletions.ledger", 0, 0,                                           \
-      "File that records deletions for a restore, by default beside the store; better on "         \
+      "File that records deletions for a restore, by default beside the store, preferably on "     \
       "another disk; each node has its own")                                                       \
     X(backup_horizon, DURATION, "30d", 1000, INT64_C(315360000000),                                \
-      "How long the deletion ledger keeps a record: no shorter than backups are kept")             \
+      "How long the deletion ledger keeps a record; at least as long as backups are kept")         \
     X(erase_key_file, PATH, "erase.key", 0, 0,                                                     \
-      "Key that decrypts the reports in a store in PostgreSQL; made at the first start, mode "     \
-      "0600; each node has its own copy")                                                          \
+      "Key that decrypts the reports in a store in PostgreSQL; created at the first start, "       \
+      "mode 0600; each node has its own copy")                                                     \
     X(erase_after, DURATION, "1h", 1000, INT64_C(2592000000),                                      \
-      "Age at which that key is replaced: once it is gone, nobody can read what was deleted")      \
-    X(workers, INT, "2", 1, 64, "Worker processes: reports generated at the same time")            \
+      "Age at which the key in erase_key_file is replaced, after which reports deleted "           \
+      "before cannot be read")                                                                     \
+    X(workers, INT, "2", 1, 64, "Worker processes, that is, reports generated at the same time")   \
     X(http_threads, INT, "2", 1, 64, "Threads that serve HTTP")                                    \
     X(connections, INT, "5000", 10, 100000,                                                        \
-      "HTTP connections open at the same time; fewer if RLIMIT_NOFILE does not allow two "         \
-      "descriptors for each, and some for workers and files")                                      \
-    X(active_limit, INT, "10", 1, 100, "Queued or processing reports a user may have")             \
+      "Most HTTP connections open at the same time; fewer if RLIMIT_NOFILE does not allow "        \
+      "two descriptors for each, and some for workers and files")                                  \
+    X(active_limit, INT, "10", 1, 100, "Most queued or processing reports per user")               \
     X(retention, DURATION, "24h", 1000, INT64_C(31536000000),                                      \
       "How long a finished report is kept before it is purged; a definition may shorten it")       \
     X(report_timeout, DURATION, "10m", 100, INT64_C(604800000),                                    \
       "Longest a report may run, after which it ends in error; a definition may set its own")      \
     X(timezone, ZONE, "", 0, 0,                                                                    \
       "Time zone of today and of local timestamps in parameters, such as Australia/Sydney, and "   \
-      "of sessions in PostgreSQL sources; a definition may set its own. Without it UTC, and the "  \
-      "zone that PostgreSQL's role, database or URL sets")                                         \
+      "of sessions in PostgreSQL sources; a definition may set its own. Without it, "              \
+      "parameters use UTC, and sessions the zone that PostgreSQL's role, database or URL sets")    \
     X(row_limit, INT, "100000000", 1, INT64_C(1000000000000),                                      \
       "Most rows a report may have; a definition may lower it")                                    \
     X(size_limit, SIZE, "16G", 4096, INT64_C(1) << 50,                                             \
@@ -74,17 +75,18 @@
       "its "                                                                                       \
       "worker is killed")                                                                          \
     X(drain_grace, DURATION, "10s", 0, 3600000,                                                    \
-      "How long running reports may go on after SIGTERM before they are put back into the queue")  \
+      "How long running reports may continue after SIGTERM before they are put back into the "     \
+      "queue")                                                                                     \
     X(worker_memory, LIMIT, "1G", 64 << 20, INT64_C(1) << 50,                                      \
-      "Address space of one worker, at least 64M; a report that needs more ends in error; 0: no "  \
-      "limit")                                                                                     \
+      "Most address space of one worker, at least 64M; a report that needs more ends in "          \
+      "error; 0: no limit")                                                                        \
     X(temp_limit, LIMIT, "10G", 1 << 20, INT64_C(1) << 50,                                         \
-      "Most that the sorts and temporary tables of one report on an SQLite source may write to "   \
-      "the folder of temporary files; 0: no limit")                                                \
+      "Most bytes that the sorts and temporary tables of one report on an SQLite source may "      \
+      "write to the folder of temporary files; 0: no limit")                                       \
     X(spool_encryption, CHOICE, "off|on", 0, 0,                                                    \
       "Whether result files are encrypted, each with a key that only its report's row has")        \
-    X(log_level, CHOICE, "info|debug|warn|error", 0, 0, "Least level that is logged")              \
-    X(log_format, CHOICE, "text|json", 0, 0, "How a log line is written")
+    X(log_level, CHOICE, "info|debug|warn|error", 0, 0, "Lowest level that is logged")             \
+    X(log_format, CHOICE, "text|json", 0, 0, "Format of log lines")
 
 enum config_kind {
     CONFIG_LISTEN,

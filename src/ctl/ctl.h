@@ -12,13 +12,13 @@
 /* Exit statuses: name, number, words for --help and the man page. */
 #define CTL_EXITS(X)                                                                               \
     X(GOOD, 0, "Done")                                                                             \
-    X(FAILED, 1, "The report ended in error, or the server refused the request")                   \
+    X(FAILED, 1, "The report ended in error, or the server rejected the request")                  \
     X(USAGE, 2, "The command line is wrong")                                                       \
     X(UNREACHABLE, 3, "The server cannot be reached or is unavailable")                            \
-    X(AUTH, 4, "Not logged in, or the server does not let you in")                                 \
+    X(AUTH, 4, "Not logged in, or not permitted")                                                  \
     X(LIMIT, 5, "A limit is reached: delete a report, or try again later")                         \
-    X(LOCAL, 6, "A local file cannot be read or written, or a download arrived damaged")           \
-    X(UNKNOWN, 7, "The server knows no such reference or report type")                             \
+    X(LOCAL, 6, "A local file cannot be read or written, or a download is damaged")                \
+    X(UNKNOWN, 7, "The reference or report type is unknown")                                       \
     X(INTERRUPTED, 130, "Interrupted (by SIGTERM: 143, by SIGHUP: 129)")
 
 enum ctl_exit {
@@ -31,8 +31,8 @@ enum ctl_exit {
  * capital letter has no short form. */
 #define CTL_OPTIONS(X)                                                                             \
     X(server, 'S', "server", "URL", "The server, for example https://reports.example.org")         \
-    X(json, 'J', "json", NULL, "Print what the server answered, as JSON")                          \
-    X(help, 'h', "help", NULL, "Print help, of the command if one is given")                       \
+    X(json, 'J', "json", NULL, "Print the server's answer as JSON")                                \
+    X(help, 'h', "help", NULL, "Print help, for the command if one is given")                      \
     X(version, 'V', "version", NULL, "Print the version")                                          \
     X(user, 'u', "user", "USER", "The name to log in with")                                        \
     X(wait, 'W', "wait", NULL, "Wait until the report has finished")                               \
@@ -42,11 +42,11 @@ enum ctl_exit {
     X(name, 'M', "name", "NAME", "Only reports of this type")                                      \
     X(before, 'B', "before", "TIME",                                                               \
       "Only reports submitted before this UTC time: 2026-01-31T00:00:00Z or 2026-01-31")           \
-    X(dry_run, 'D', "dry-run", NULL, "Only tell how many would be deleted")                        \
+    X(dry_run, 'D', "dry-run", NULL, "Only print how many would be deleted")                       \
     X(yes, 'Y', "yes", NULL, "Do not ask before deleting many")                                    \
     X(receipt, 'R', "receipt", "FILE", "Save the server's receipt in FILE; -: standard output")    \
-    X(page, 'P', "page", "N", "Which page, from 1")                                                \
-    X(page_size, 'N', "page-size", "N", "Reports a page, 100 unless told, 1000 at most")
+    X(page, 'P', "page", "N", "Number of the page, from 1")                                        \
+    X(page_size, 'N', "page-size", "N", "Reports per page: default 100, at most 1000")
 
 /* The options as given: NULL where not given, "" for one that takes no argument. */
 struct ctl_options {
@@ -80,28 +80,32 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
  * and json are everybody's), least and most arguments, function, one line, more lines. */
 #define CTL_COMMANDS(X)                                                                            \
     X("login", "", "u", 0, 0, ctl_login, "Log in and keep the tokens",                             \
-      "Asks for what is not given. The password comes from a prompt, or is one line of standard "  \
-      "input when that is no terminal; it is never an argument and never kept.")                   \
+      "Asks for the server and the user if they are not given, and for the password. The "         \
+      "password is read from the "                                                                 \
+      "terminal, or is one line of standard input if that is not a terminal; it is never an "      \
+      "argument and never kept.")                                                                  \
     X("logout", "", "", 0, 0, ctl_logout, "Forget the tokens kept by login", "")                   \
     X("types", "[NAME.Parameter]", "", 0, 1, ctl_types,                                            \
-      "Show what reports you may run, and their parameters",                                       \
-      "With NAME.Parameter the choices of a parameter that has some: a line of value and label.")  \
+      "Show the reports you may run, and their parameters",                                        \
+      "With NAME.Parameter, shows the choices of a parameter: one line for each, with value "      \
+      "and label.")                                                                                \
     X("submit", "NAME [Key=Value ...]", "WK", 1, 1000, ctl_submit,                                 \
       "Submit a report and print its reference",                                                   \
-      "Sent again safely if the connection breaks: an Idempotency-Key is made if none is "         \
-      "given.")                                                                                    \
-    X("status", "REF", "", 1, 1, ctl_status, "Show how far a report is", "")                       \
+      "If the connection breaks, the request is repeated safely: reportctl makes an "              \
+      "Idempotency-Key if none is given.")                                                         \
+    X("status", "REF", "", 1, 1, ctl_status, "Show the status of a report", "")                    \
     X("wait", "REF", "", 1, 1, ctl_wait, "Wait until a report has finished",                       \
       "Shows state, queue position, rows and time on standard error.")                             \
     X("get", "REF", "o", 1, 1, ctl_get, "Fetch the result of a complete report",                   \
       "With -o the result is written to FILE.part, checked against the server's SHA-256 digest "   \
-      "and then renamed to FILE. What is no plain file, such as a FIFO, is written to. "           \
-      "A broken download goes on where it stopped.")                                               \
+      "and then renamed to FILE. A FILE that is not a plain file, such as a FIFO, is written "     \
+      "to directly. A broken download continues where it stopped.")                                \
     X("delete", "[REF]", "TMBDYR", 0, 1, ctl_delete, "Delete a report, or all that match",         \
-      "A report is dequeued, cancelled or removed, whatever it takes. Without REF all your "       \
-      "reports that --state, --name and --before match are deleted, up to "                        \
-      "10,000, after asking with their number, unless --yes is given. The receipt is a signed "    \
-      "statement of what was deleted, which reportd receipt checks; it cannot be had again.")      \
+      "Works in every state: a queued report never starts, a running one is cancelled, a "         \
+      "finished one is removed. Without REF, deletes all your reports that match --state, "        \
+      "--name and --before, up to 10,000. It shows their number and asks first, unless --yes "     \
+      "is given. The receipt is a signed statement of what was deleted, which reportd "            \
+      "receipt checks; the server does not keep it.")                                              \
     X("list", "", "TMPN", 0, 0, ctl_list, "List your reports, newest first", "")                   \
     X("run", "NAME [Key=Value ...]", "o", 1, 1000, ctl_do_run,                                     \
       "Submit a report, wait, get its result and delete it",                                       \

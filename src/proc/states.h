@@ -11,20 +11,20 @@
     /* name, text, moves, what it means */                                                         \
     X(NEW, "new", JOB_TO(RUNNING) | JOB_TO(FILING) | JOB_TO(OVER), "its report is being claimed")  \
     X(RUNNING, "running", JOB_TO(STOPPING) | JOB_TO(OVERDUE) | JOB_TO(FILING) | JOB_TO(OVER),      \
-      "a worker runs it; at timeout + cancel_grace the worker is killed")                          \
+      "a worker runs it; after timeout + cancel_grace the worker is killed")                       \
     X(STOPPING, "stopping", JOB_TO(FILING) | JOB_TO(OVER),                                         \
-      "its worker was told to stop; after cancel_grace the worker is killed")                      \
+      "its worker was asked to stop; after cancel_grace the worker is killed")                     \
     X(OVERDUE, "overdue", JOB_TO(FILING) | JOB_TO(OVER),                                           \
       "its worker was killed because it ran too long")                                             \
     X(FILING, "filing", JOB_TO(FILING) | JOB_TO(WRITING) | JOB_TO(OVER),                           \
       "the spool publishes or removes its file")                                                   \
     X(WRITING, "writing", JOB_TO(WAITING) | JOB_TO(CLEANING) | JOB_TO(OVER),                       \
-      "the store is told how it ended")                                                            \
+      "its end is being written to the store")                                                     \
     X(WAITING, "waiting", JOB_TO(WRITING) | JOB_TO(OVER),                                          \
-      "the store is not available and is asked again")                                             \
+      "the store is not available; its end will be written again")                                 \
     X(CLEANING, "cleaning", JOB_TO(OVER),                                                          \
-      "another attempt has the report: the spool removes the file")                                \
-    X(OVER, "over", 0, "whoever waits for its end is told")
+      "another attempt has the report; the spool removes the file")                                \
+    X(OVER, "over", 0, "it has ended; everything that waited for its end is notified")
 
 enum job_phase {
 #define X(name, text, moves, what) JOB_##name,
@@ -37,7 +37,7 @@ enum job_phase {
 #define WORKER_TO(state) (1u << WORKER_##state)
 #define WORKER_STATES(X)                                                                           \
     /* name, text, moves, what it means */                                                         \
-    X(ABSENT, "absent", WORKER_TO(ABSENT) | WORKER_TO(IDLE), "no process; one is started in time") \
+    X(ABSENT, "absent", WORKER_TO(ABSENT) | WORKER_TO(IDLE), "no process; one will be started")    \
     X(IDLE, "idle", WORKER_TO(BUSY) | WORKER_TO(DYING) | WORKER_TO(ABSENT), "it waits for a job")  \
     X(BUSY, "busy", WORKER_TO(IDLE) | WORKER_TO(DYING) | WORKER_TO(ABSENT), "it runs a job")       \
     X(DYING, "dying", WORKER_TO(ABSENT), "it was killed and has not ended yet")
