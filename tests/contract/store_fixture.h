@@ -265,7 +265,7 @@ MAYBE bool claim(struct fixture *f, struct store_ref *ret)
     op.claim = (struct store_claim){.node = "here", .now_ms = NOW_MS + 1};
     assert_int_equal(run(f->store, &op), 0);
     if (op.claim.found)
-        *ret = (struct store_ref){op.claim.report.id, op.claim.report.attempt};
+        *ret = (struct store_ref){.id = op.claim.report.id, .attempt = op.claim.report.attempt};
     store_op_done(&op);
     return op.claim.found;
 }
