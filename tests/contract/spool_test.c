@@ -590,6 +590,6 @@ int main(void)
         ON(a_database_that_is_not_there_is_an_error, POSTGRES),
     };
 
-    alarm(120);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,7 +66,7 @@ static struct store_ref running_on(struct fixture *f, const char *node)
     submit(f, f->ann);
     assert_int_equal(run(f->store, &op), 0);
     assert_true(op.claim.found);
-    ref = (struct store_ref){op.claim.report.id, op.claim.report.attempt};
+    ref = (struct store_ref){.id = op.claim.report.id, .attempt = op.claim.report.attempt};
     store_op_done(&op);
     return ref;
 }
@@ -369,7 +369,7 @@ static void *live(void *arg)
         store_op_done(&op);
         crowd->failed += store_run(store, &end) != 0;
         if (end.claim.found) {
-            struct store_ref ref = {end.claim.report.id, end.claim.report.attempt};
+            struct store_ref ref = {.id = end.claim.report.id, .attempt = end.claim.report.attempt};
 
             store_op_done(&end);
             end = (struct store_op){.verb = STORE_TOMBSTONE, .tombstone = {.id = ref.id}};
@@ -655,7 +655,7 @@ static void what_nobody_offers_gives_way_first_to_any_version_and_then_to_any_no
     assert_claimed(f, "Balance\nBalance 2\n", nothing);
     offer(f, "a", "Balance\nBalance 2\n", 0);
     assert_claimed(f, "Balance\nBalance 2\n", first);
-    finish(f, (struct store_ref){first, 1}, REPORT_COMPLETE);
+    finish(f, (struct store_ref){.id = first, .attempt = 1}, REPORT_COMPLETE);
     offer(f, "a", "Stock\n", 0);
     assert_claimed(f, "Stock\n", nothing);
     offer(f, "a", "Stock\n", 0);

@@ -192,6 +192,6 @@ int main(void)
         cmocka_unit_test(without_a_folder_nothing_can_be_written),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -589,6 +589,6 @@ int main(void)
         TEST(an_interrupt_at_the_end_leaves_no_transaction_open),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -289,6 +289,6 @@ int main(void)
         TEST(nodes_share_the_folder_but_not_the_temporary_one),
     };
 
-    alarm(60);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -795,6 +795,6 @@ int main(void)
         TEST(what_is_no_order_ends_the_worker),
     };
 
-    alarm(120); /* a worker that hangs ends the test, not the machine's patience */
+    alarm(300); /* a worker that hangs ends the test, not the machine's patience */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
