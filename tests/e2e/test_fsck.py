@@ -377,8 +377,10 @@ def test_in_postgresql_a_repair_is_refused_while_a_lease_lives(make_cluster, spo
     done = first.run("fsck", "-c", "reportd.conf", "--repair")
     assert done.returncode == 1 and "1 nodes use this store" in done.stderr, done.stderr
     second.kill()
+    cluster.sql("UPDATE node SET alive_until = now() + interval '1 hour'")
     done = first.run("fsck", "-c", "reportd.conf", "--repair")
     assert done.returncode == 1 and "runs out in" in done.stderr, done.stderr
+    cluster.sql("UPDATE node SET alive_until = now()")
     cluster.sql(f"UPDATE report SET expires_ms = 1 WHERE id = '{gone}'")
     done = poll(lambda: (done := first.run("fsck", "-c", "reportd.conf", "--repair")).returncode == 0 and done,
                 what="the end of the lease")
