@@ -107,7 +107,7 @@ def test_the_query_of_a_running_report_is_stopped(server, alice, name):
     died = server.metric("workers_died_total") + server.metric("workers_killed_total")
     reference = alice.order(name)
     alice.wait_for(reference, "processing")
-    assert server.metric("workers_busy") == 1
+    poll(lambda: server.metric("workers_busy") == 1, what="the worker that its node knows of, a moment after the store")
     alice.delete(reference)
     poll(lambda: server.metric("workers_busy") == 0, what="an idle worker")
     assert server.metric("workers_died_total") + server.metric("workers_killed_total") == died

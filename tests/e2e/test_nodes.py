@@ -65,7 +65,7 @@ def test_a_deletion_on_another_node_stops_the_query(cluster, alices):
     reference = alices[0].order("Endless")
     runner = cluster.node_of(reference)
     elsewhere = alices[cluster.nodes.index(cluster.others(runner)[0])]
-    assert runner.metric("workers_busy") == 1
+    poll(lambda: runner.metric("workers_busy") == 1, what="the worker that its node knows of, a moment after the store")
     assert elsewhere.delete(reference).json()["result"] is True
     assert runner.metric("workers_busy") == 0
     assert cluster.row(reference, "state") is None
