@@ -67,7 +67,7 @@ static void wake_waiters(struct events *events, const struct store_change *chang
 
 /* In this order, each of them of every change, on a thread of the store: none may block. Without a
  * change (NULL) anything may have changed. What http remembers is not told: it compares versions
- * (store/remember.h). */
+ * (store_version()). */
 static void (*const subscribers[])(struct events *events, const struct store_change *change) = {
     tell_supervisor,                /* a claim; a query to stop */
     log_change,      end_transfers, /* before whoever waits sees that the report is deleted */

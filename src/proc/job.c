@@ -408,6 +408,15 @@ void job_stop(struct job *job, struct supervisor_stop *stop)
         stop_worker(job);
 }
 
+struct job *job_find(const struct supervisor *supervisor, const struct guid *id)
+{
+    struct job *job = supervisor->jobs;
+
+    while (job != NULL && !guid_eq(&job->report.id, id))
+        job = job->next;
+    return job;
+}
+
 void job_requeue(struct job *job)
 {
     if (job->phase == JOB_RUNNING)

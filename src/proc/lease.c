@@ -99,15 +99,6 @@ static void abandon_unnamed(struct supervisor *supervisor, const struct store_he
     }
 }
 
-static bool is_here(const struct supervisor *supervisor, const struct guid *id)
-{
-    const struct job *job = supervisor->jobs;
-
-    while (job != NULL && !guid_eq(&job->report.id, id))
-        job = job->next;
-    return job != NULL;
-}
-
 static void on_let_go(struct store_op *op)
 {
     free(op); /* if it failed, the next heartbeat tells again */
@@ -126,7 +117,7 @@ static void let_go_of_deleted(struct supervisor *supervisor, const struct store_
         const struct store_ref *ref = &beat->running[i];
         struct store_op *op = NULL;
 
-        if (ref->deleted && !is_here(supervisor, &ref->id))
+        if (ref->deleted && job_find(supervisor, &ref->id) == NULL)
             op = calloc(1, sizeof(*op));
         if (op == NULL)
             continue;

@@ -22,14 +22,11 @@ static void on_stop(struct loop_message *message)
 {
     struct supervisor_stop *stop = container_of(message, struct supervisor_stop, message);
     struct supervisor *supervisor = stop->supervisor;
+    struct job *job = job_find(supervisor, &stop->id);
 
-    for (struct job *job = supervisor->jobs; job != NULL; job = job->next) {
-        if (guid_eq(&job->report.id, &stop->id)) {
-            job_stop(job, stop);
-            return;
-        }
-    }
-    if (stop->held)
+    if (job != NULL)
+        job_stop(job, stop);
+    else if (stop->held)
         lease_park(supervisor, stop);
     else
         stop->done(stop);

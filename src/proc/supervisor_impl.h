@@ -179,6 +179,8 @@ void job_answered(struct job *job, const struct wire_answer *answer);
 void job_worker_died(struct job *job, const struct child_end *end);
 /* Someone waits for its end, since it is deleted. */
 void job_stop(struct job *job, struct supervisor_stop *stop);
+/* The job of a report; NULL: none is on this node. */
+struct job *job_find(const struct supervisor *supervisor, const struct guid *id);
 /* Stop it and put it back into the queue, uncounted; what the store does not take is left to the
  * next start. */
 void job_requeue(struct job *job);
