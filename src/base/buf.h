@@ -1,6 +1,5 @@
 /* src/base/buf.h -- a growable byte buffer with a maximum from birth. */
-#ifndef BASE_BUF_H
-#define BASE_BUF_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -63,5 +62,3 @@ void buf_add_format(struct buf *b, const char *format, ...) __attribute__((forma
 char *buf_take(struct buf *b);
 /* The content as a string, borrowed until the next change; "" when empty. */
 const char *buf_str(const struct buf *b);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/base/check.h -- assertions that are in every build: going on after one fails could lose or
  * resurrect a report. */
-#ifndef BASE_CHECK_H
-#define BASE_CHECK_H
+#pragma once
 
 /* End the process with SIGABRT, and a line on standard error that names the place, unless the
  * condition holds. For what only a fault in the program can make false, never for input. */
@@ -11,5 +10,3 @@
 /* Writes past the log's queue, whose thread may be what is broken. */
 __attribute__((noreturn, cold)) void check_failed(const char *file, int line, const char *function,
                                                   const char *condition);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/base/clock.h -- the time: UTC for people and rules, monotonic for waiting and measuring. */
-#ifndef BASE_CLOCK_H
-#define BASE_CLOCK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,5 +24,3 @@ void clock_format_http(int64_t ms, char out[CLOCK_HTTP_TEXT]);
 bool clock_parse(const char *text, int64_t *ret_ms);
 /* True for an existing day written YYYY-MM-DD (years 0001 to 9999), nothing before or after. */
 bool clock_is_date(const char *text);
-
-#endif

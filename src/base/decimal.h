@@ -1,7 +1,6 @@
 /* src/base/decimal.h -- exact decimals: scaled integers printed, decimal text checked and rounded.
  */
-#ifndef BASE_DECIMAL_H
-#define BASE_DECIMAL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,5 +35,3 @@ bool decimal_add_exact(struct buf *out, const char *text, size_t len);
 /* Append the whole number in `text` divided by 10^scale, exactly. A fraction of zeros is taken as
  * none. False, with nothing appended: `text` is not a whole number. */
 bool decimal_add_scaled(struct buf *out, const char *text, size_t len, int scale);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/base/err.h -- what went wrong: one code from one table, words for the reader, detail for the
  * log. */
-#ifndef BASE_ERR_H
-#define BASE_ERR_H
+#pragma once
 
 /* The table of errors: code, HTTP status, title. Functions return 0 or -E_*; the words go into
  * `struct err`. "Business" errors are answered with HTTP 200 in the envelope and with this status
@@ -85,5 +84,3 @@ int err_detail(struct err *err, const char *format, ...) __attribute__((format(p
 /* The HTTP status and the title of a code (either sign); 500 for one that is not in the table. */
 int err_status(int code);
 const char *err_title(int code);
-
-#endif

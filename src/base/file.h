@@ -1,6 +1,5 @@
 /* src/base/file.h -- files: what several modules do to them in the same way. */
-#ifndef BASE_FILE_H
-#define BASE_FILE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,5 +17,3 @@ ssize_t file_read_all(int fd, void *data, size_t len, int64_t offset);
 /* Copy up to `bytes` from one file to another, both from where they stand, in the kernel and
  * sharing blocks where the file system can: how many there were, or -1 with errno. */
 int64_t file_copy(int from, int to, int64_t bytes);
-
-#endif

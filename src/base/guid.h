@@ -1,6 +1,5 @@
 /* src/base/guid.h -- GUIDs (RFC 9562): made time-ordered (version 7), printed lower case. */
-#ifndef BASE_GUID_H
-#define BASE_GUID_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,5 +18,3 @@ struct guid guid_new(void);
 bool guid_parse(const char *text, struct guid *ret);
 void guid_format(const struct guid *id, char text[GUID_TEXT]);
 bool guid_eq(const struct guid *a, const struct guid *b);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/base/histogram.h -- how long something takes: counts by duration, added to from any thread.
  */
-#ifndef BASE_HISTOGRAM_H
-#define BASE_HISTOGRAM_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -25,5 +24,3 @@ struct histogram_counts {
 void histogram_add(struct histogram *histogram, int64_t us);
 /* The counts so far; while others add, the sum may be a little ahead of them. */
 void histogram_read(struct histogram *histogram, struct histogram_counts *ret);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/base/json.h -- JSON text written straight into a buffer: strings escaped, UTF-8 checked. */
-#ifndef BASE_JSON_H
-#define BASE_JSON_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,5 +14,3 @@ void json_add_string(struct buf *b, const char *text);
 
 /* `"key":` with a comma before it unless an object or array has just been opened. */
 void json_add_key(struct buf *b, const char *key);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/base/latch.h -- wait until a number of things that other threads do are done. */
-#ifndef BASE_LATCH_H
-#define BASE_LATCH_H
+#pragma once
 
 #include <pthread.h>
 #include <stddef.h>
@@ -18,5 +17,3 @@ struct latch {
 
 void latch_count_down(struct latch *latch); /* any thread; the last call may be the latch's end */
 void latch_wait(struct latch *latch);
-
-#endif

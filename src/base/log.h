@@ -1,6 +1,5 @@
 /* src/base/log.h -- the log: one line an event on standard error, as text or as JSON. */
-#ifndef BASE_LOG_H
-#define BASE_LOG_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -38,5 +37,3 @@ void log_event(enum log_level level, const char *event, const char *fields, ...)
 #define log_info(...) log_event(LOG_INFO, __VA_ARGS__)
 #define log_warn(...) log_event(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_event(LOG_ERROR, __VA_ARGS__)
-
-#endif

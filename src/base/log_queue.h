@@ -1,6 +1,5 @@
 /* src/base/log_queue.h -- lines on their way to a descriptor, written by a thread of their own. */
-#ifndef BASE_LOG_QUEUE_H
-#define BASE_LOG_QUEUE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,5 +18,3 @@ bool log_queue_add(struct log_queue *queue, const char *line, size_t len);
 /* Write what is queued, unless whoever reads takes nothing for `patience_ms`; then end the thread
  * and free. False: it was not taken; the queue stays, with its thread. */
 bool log_queue_free(struct log_queue *queue, int patience_ms);
-
-#endif

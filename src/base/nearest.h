@@ -1,6 +1,5 @@
 /* src/base/nearest.h -- which of some names a mistyped one stands for. */
-#ifndef BASE_NEAREST_H
-#define BASE_NEAREST_H
+#pragma once
 
 #include <stddef.h>
 
@@ -20,5 +19,3 @@ void nearest_try(struct nearest *nearest, const char *name);
 /* Write " (did you mean PREFIXname?)", or nothing if none is near; returns `out`. */
 const char *nearest_words(const struct nearest *nearest, const char *prefix,
                           char out[NEAREST_TEXT]);
-
-#endif

@@ -1,8 +1,7 @@
 /* src/base/seam.h -- named places where a test may make the process crash or wait, a call fail, or
  * the clock jump. Compiled in with -DREPORTD_SEAMS only (the sanitizer builds), never in a release.
  */
-#ifndef BASE_SEAM_H
-#define BASE_SEAM_H
+#pragma once
 
 #include <stdint.h>
 
@@ -55,6 +54,4 @@ int64_t seam_patience_ms(int64_t ms);
 #define SEAM_CLOCK_MS() 0
 #define SEAM_SKEW_MS() 0
 #define SEAM_PATIENCE_MS(ms) (ms)
-#endif
-
 #endif

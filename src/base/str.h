@@ -1,7 +1,6 @@
 /* src/base/str.h -- small strings: compare, copy, and read numbers, durations and sizes strictly.
  */
-#ifndef BASE_STR_H
-#define BASE_STR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,5 +39,3 @@ void str_size(char *out, size_t cap, int64_t bytes);
 
 /* "10m", "90s", "1500ms" into out[cap]: the largest unit that divides. */
 void str_human_duration(char *out, size_t cap, int64_t ms);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/base/thread.h -- threads with a name and without signals; what belongs to one of
  * them, and locks, check who they are used by. */
-#ifndef BASE_THREAD_H
-#define BASE_THREAD_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -49,5 +48,3 @@ bool lock_wait_until(struct lock *lock, pthread_cond_t *cond, int64_t until_ms);
 /* The struct of which `pointer` points to `member`. */
 #define container_of(pointer, type, member)                                                        \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
-
-#endif

@@ -1,8 +1,5 @@
 /* src/base/timestamp.h -- moments as people write them (RFC 3339, or local time), in UTC. */
-#ifndef BASE_TIMESTAMP_H
-#define BASE_TIMESTAMP_H
-
-#include <stdint.h>
+#pragma once
 
 #include "base/zone.h"
 
@@ -26,5 +23,3 @@ enum timestamp_reading timestamp_read(const char *text, const struct zone *zone,
 /* The same moment, given as timestamp_read() writes it, as SQLite's own functions write it:
  * YYYY-MM-DD HH:MM:SS, with .SSS if there are milliseconds, .SSSSSS if microseconds. */
 void timestamp_for_sqlite(const char *utc, char out[TIMESTAMP_TEXT]);
-
-#endif

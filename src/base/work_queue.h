@@ -1,7 +1,6 @@
 /* src/base/work_queue.h -- a queue with threads behind it: callers push items, threads take
  * batches. */
-#ifndef BASE_WORK_QUEUE_H
-#define BASE_WORK_QUEUE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,5 +41,3 @@ bool work_queue_push(struct work_queue *work_queue, struct work_item *item);
 /* Run what is queued to the end, join the threads, free. Nothing may be pushed any more, except
  * by `run` itself. NULL is fine. */
 void work_queue_free(struct work_queue *work_queue);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/base/wrap.h -- text for people in lines that fit a terminal. */
-#ifndef BASE_WRAP_H
-#define BASE_WRAP_H
+#pragma once
 
 #include <stdio.h>
 
@@ -10,5 +9,3 @@ int wrap_columns(FILE *out);
 /* Print the words of `text` (UTF-8), with the cursor in column `column`, in lines of at most
  * wrap_columns(); the further ones begin in column `indent`. Ends the line. */
 void wrap_print(FILE *out, int column, int indent, const char *text);
-
-#endif

@@ -10,8 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/str.h"
-
 enum {
     NAME_MAX_BYTES = 64,
     FILE_MAX = 256 << 10, /* the largest one has 4 KiB */

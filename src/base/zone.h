@@ -1,7 +1,6 @@
 /* src/base/zone.h -- time zones of the system's tz database, any number at a time, for any thread.
  */
-#ifndef BASE_ZONE_H
-#define BASE_ZONE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -24,5 +23,3 @@ int64_t zone_offset(const struct zone *zone, int64_t s);
 /* At how many moments (0, 1 or 2) do the zone's clocks show `local`: seconds as if it were UTC?
  * *ret is the first of them, in seconds since 1970; untouched if there is none. */
 int zone_moments(const struct zone *zone, int64_t local, int64_t *ret);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/cli/check.h -- the parts of `reportd check`: what the text of the SQL shows, what the
  * database says. */
-#ifndef CLI_CHECK_H
-#define CLI_CHECK_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -22,5 +21,3 @@ void check_columns(const struct statement *statement, const char *const *names, 
  * parameters NULL; the names and types of the columns, which check_columns() looks at too. */
 void check_database(const struct definition *def, enum check_engine engine, const char *url,
                     struct problems *problems);
-
-#endif

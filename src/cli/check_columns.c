@@ -1,6 +1,4 @@
 /* src/cli/check_columns.c -- warnings about columns, by the names that the database gives them. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 

@@ -1,13 +1,12 @@
 /* src/cli/check_database.c -- a definition against its database: does every statement compile, may
  * it be run, and do its columns suit their declarations? */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "cli/check.h"
-#include "core/param.h"
+#include "core/param_check.h"
 #include "core/sql_text.h"
 #include "render/json_rows.h"
 #include "render/json_value.h"

@@ -1,6 +1,5 @@
 /* src/cli/check_shape.h -- the outline of one SQL statement: its columns and how it is sorted. */
-#ifndef CLI_CHECK_SHAPE_H
-#define CLI_CHECK_SHAPE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -54,5 +53,3 @@ bool shape_is_value(const struct shape *shape, struct shape_range range);
 /* Do the two ranges say the same, in any case, apart from blanks? A name without its table counts
  * as the same name with one. */
 bool shape_same(const struct shape *shape, struct shape_range a, struct shape_range b);
-
-#endif

@@ -1,9 +1,7 @@
 /* src/cli/check_sql.c -- SQL that cannot work or seldom does what was meant, without a database. */
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
-#include "base/str.h"
 #include "cli/check.h"
 #include "cli/check_shape.h"
 

@@ -1,6 +1,5 @@
 /* src/cli/offline.h -- what verbs ask that change a store while no server may use it. */
-#ifndef CLI_OFFLINE_H
-#define CLI_OFFLINE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -20,5 +19,3 @@ struct offline_progress {
     int64_t told_ms; /* monotonic */
 };
 void offline_tell(void *progress, const char *what, int64_t done, int64_t total);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/cli/options.h -- the options of a command line, and one way to say what is wrong.
  */
-#ifndef CLI_OPTIONS_H
-#define CLI_OPTIONS_H
+#pragma once
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -53,5 +52,3 @@ void say_line(FILE *out, const char *format, ...) __attribute__((format(printf, 
 /* The exit status after `status` of a verb: EXIT_FAILED, and why on standard error, if what it
  * printed cannot be written. */
 int options_flush(const char *verb, int status);
-
-#endif

@@ -1,11 +1,8 @@
 /* src/cli/restore.c -- `reportd restore`: a backup comes back, what was deleted since does not. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
-#include "base/clock.h"
-#include "base/str.h"
 #include "cli/offline.h"
 #include "cli/options.h"
 #include "cli/verbs.h"

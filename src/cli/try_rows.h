@@ -1,6 +1,5 @@
 /* src/cli/try_rows.h -- a report's JSON as flat rows: CSV, or a table for a terminal. */
-#ifndef CLI_TRY_ROWS_H
-#define CLI_TRY_ROWS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdio.h>
@@ -14,5 +13,3 @@ int try_rows_csv(FILE *out, const char *json, size_t len);
 /* The first `most` rows of results and of each further set, in columns, then the summary. -E_NOMEM.
  */
 int try_rows_table(FILE *out, const char *json, size_t len, size_t most);
-
-#endif

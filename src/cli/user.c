@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/nearest.h"
 #include "base/str.h"
 #include "cli/options.h"

@@ -1,6 +1,5 @@
 /* src/cli/user_list.h -- the users as a table for people or as JSON. */
-#ifndef CLI_USER_LIST_H
-#define CLI_USER_LIST_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,5 +12,3 @@
  * be written. */
 int user_list_print(const struct user *users, size_t count, bool json, int64_t now_ms,
                     struct err *err);
-
-#endif

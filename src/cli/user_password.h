@@ -1,6 +1,5 @@
 /* src/cli/user_password.h -- a new password for a user: from the terminal, or a line of input. */
-#ifndef CLI_USER_PASSWORD_H
-#define CLI_USER_PASSWORD_H
+#pragma once
 
 #include "base/err.h"
 #include "core/user.h"
@@ -11,5 +10,3 @@ enum { USER_PASSWORD_TEXT = USER_PASSWORD_MAX + 1 };
  * password, a longer one than USER_PASSWORD_MAX bytes, or no UTF-8 text; -E_CANCELLED: a signal.
  * Wipe `ret_password` with explicit_bzero() after use. */
 int user_password_read(char ret_password[USER_PASSWORD_TEXT], struct err *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/cli/verbs.h -- the verbs of reportd: one table makes the dispatch and the usage text. */
-#ifndef CLI_VERBS_H
-#define CLI_VERBS_H
+#pragma once
 
 #include <stdio.h>
 
@@ -27,5 +26,3 @@ VERBS(X)
 #undef X
 
 enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-
-#endif

@@ -1,9 +1,6 @@
 /* src/core/catalog.h -- the report types on offer: the folder's definitions, reloadable while in
  * use. */
-#ifndef CORE_CATALOG_H
-#define CORE_CATALOG_H
-
-#include <stddef.h>
+#pragma once
 
 #include "base/err.h"
 #include "base/nearest.h"
@@ -47,5 +44,3 @@ void catalog_each(struct catalog *catalog,
 
 /* Try every definition's name. */
 void catalog_nearest(struct catalog *catalog, struct nearest *nearest);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/core/config.h -- the configuration: one table makes the struct, the file's keys, the
  * environment names, doc/config.md and `reportd serve --help`. */
-#ifndef CORE_CONFIG_H
-#define CORE_CONFIG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -140,5 +139,3 @@ const char *config_source_url(const struct config *config, const char *name);
 /* Print every key: as lines for --help, or as the table of doc/config.md. */
 void config_print_help(FILE *out);
 void config_print_markdown(FILE *out);
-
-#endif

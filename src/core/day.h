@@ -1,7 +1,6 @@
 /* src/core/day.h -- days that a definition names by how they stand to today: today-30d, month-end.
  */
-#ifndef CORE_DAY_H
-#define CORE_DAY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,5 +16,3 @@
  * False: it is none of the words, or a day outside of the years 1 to 9999. */
 bool day_of_word(const char *word, int64_t now_ms, const struct zone *zone,
                  char out[CLOCK_DATE_TEXT]);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/core/definition.h -- a report type: one annotated .sql file, parsed. Format:
  * doc/definitions.md. */
-#ifndef CORE_DEFINITION_H
-#define CORE_DEFINITION_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -147,5 +146,3 @@ const struct column *definition_column(const struct definition *def, const char 
 const char *param_type_name(enum param_type type);
 /* The type as it is declared, without the values of an enum: "integer", "list(integer)". */
 void param_type_text(const struct param *param, char out[PARAM_TYPE_TEXT]);
-
-#endif

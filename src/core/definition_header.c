@@ -5,7 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/decimal.h"
 #include "base/str.h"
 #include "core/day.h"
 #include "core/definition_impl.h"

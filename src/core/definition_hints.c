@@ -3,9 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/str.h"
 #include "core/definition_impl.h"
-#include "core/param.h"
 
 static char lower(char c)
 {

@@ -1,6 +1,5 @@
 /* src/core/definition_impl.h -- what the two halves of the definition parser share. */
-#ifndef CORE_DEFINITION_IMPL_H
-#define CORE_DEFINITION_IMPL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -95,5 +94,3 @@ void check_defaults(const struct definition *def, struct problems *problems);
 
 /* What only the end of the file shows: missing annotations, parameters that nothing uses. */
 int header_finish(struct parser *p);
-
-#endif

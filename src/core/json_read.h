@@ -1,7 +1,6 @@
 /* src/core/json_read.h -- JSON texts read with jansson, which does not tell a text that is wrong
  * from a want of memory. */
-#ifndef CORE_JSON_READ_H
-#define CORE_JSON_READ_H
+#pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -10,5 +9,3 @@
 /* As json_loadb(), keys twice refused. NULL: `where` (may be NULL) says what is wrong, unless
  * *ret_starved: there was no memory, and nothing is known of the text. */
 json_t *json_read(const char *text, size_t len, json_error_t *where, bool *ret_starved);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/core/key_file.h -- files that hold a secret of the server: made at the first start, mode
  * 0600, and durable before they have their name. */
-#ifndef CORE_KEY_FILE_H
-#define CORE_KEY_FILE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -28,5 +27,3 @@ int key_file_replace(const struct key_file *file, const struct buf *content, str
 
 /* Clear the secret and free the buffer. */
 void key_file_done(struct buf *content);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/core/param.h -- the values of a report's parameters: checked, defaulted, made canonical. */
-#ifndef CORE_PARAM_H
-#define CORE_PARAM_H
+#pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -36,5 +35,3 @@ void params_free(struct param_value *values, size_t count); /* NULL is fine */
 /* Append `message` with every :Name of a parameter replaced by its value ("" for NULL). */
 void params_fill(struct buf *out, const char *message, const struct param_value *values,
                  size_t count);
-
-#endif

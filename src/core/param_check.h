@@ -1,6 +1,5 @@
 /* src/core/param_check.h -- one value of a parameter: is it one, and its one form. */
-#ifndef CORE_PARAM_CHECK_H
-#define CORE_PARAM_CHECK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,5 +49,3 @@ bool param_is_within(const struct definition *def, const struct param *param, co
 void param_show(const char *text, char out[PARAM_SHOWN_TEXT]);
 /* Add ", name" to a list that a message will show; what does not fit becomes one "...". */
 void param_list_names(char list[PARAM_NAMES_TEXT], const char *name);
-
-#endif

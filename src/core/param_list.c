@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/str.h"
 #include "core/json_read.h"
 
 static const char blanks[] = " \t\r\n";

@@ -1,6 +1,5 @@
 /* src/core/param_list.h -- the value of a list parameter: split, and written in its one form. */
-#ifndef CORE_PARAM_LIST_H
-#define CORE_PARAM_LIST_H
+#pragma once
 
 #include <stddef.h>
 
@@ -17,5 +16,3 @@ const char *param_list_split(const char *text, struct buf *out, size_t *ret_coun
 /* Append `count` values, each ended by a NUL, as a list: with commas, or, where these would not say
  * it, as a JSON array of strings. */
 void param_list_add(struct buf *out, const char *items, size_t count);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/core/password.h -- passwords by argon2id (libsodium), 19 MiB and 2 passes: about 20 ms of
  * CPU. */
-#ifndef CORE_PASSWORD_H
-#define CORE_PASSWORD_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -14,5 +13,3 @@ bool password_hash(const char *password, char out[PASSWORD_HASH_TEXT]); /* false
 /* 1: it is the password. 0: it is not; always so if `hash` is NULL (no such user), after the same
  * work. -E_NOMEM: nobody knows, there was no memory for the work; -E_INTERNAL: `hash` is none. */
 int password_verify(const char *hash, const char *password, struct err *err);
-
-#endif

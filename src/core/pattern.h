@@ -1,6 +1,5 @@
 /* src/core/pattern.h -- what a text has to match: a POSIX extended regular expression, in UTF-8. */
-#ifndef CORE_PATTERN_H
-#define CORE_PATTERN_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -20,5 +19,3 @@ const char *pattern_text(const struct pattern *pattern); /* borrowed */
 /* Any thread, many at once. The time grows with the length of the text and never faster; all the
  * memory is in PATTERN_MEMORY. Without memory nothing matches. */
 bool pattern_matches(const struct pattern *pattern, const char *text);
-
-#endif

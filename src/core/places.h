@@ -1,6 +1,5 @@
 /* src/core/places.h -- every place that keeps something of a report, and what erases it there. */
-#ifndef CORE_PLACES_H
-#define CORE_PLACES_H
+#pragma once
 
 /* A column, an index, a file, a cache or a log that is to keep a part of a report is entered here
  * first. `make docs` generates the table of doc/guarantees.md from it, `reportd fsck` calls the
@@ -155,5 +154,3 @@
     X(CHOICES, "memfd:reportd-choices", "choices:send_question",                                   \
       "choices of forms: data of the source, asked for without a report")                          \
     X(TRIAL, "memfd:reportd-try", "try:make_places", "what `reportd try` prints: nothing is stored")
-
-#endif

@@ -1,8 +1,7 @@
 /* src/core/problems.h -- what is wrong with a file, line by line, as far as it can be known at
  * once.
  */
-#ifndef CORE_PROBLEMS_H
-#define CORE_PROBLEMS_H
+#pragma once
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -39,5 +38,3 @@ void problems_done(struct problems *problems);
 /* "FILE:LINE: text" of one into `err`, as -E_DEFINITION, which is returned. Of a long path the end
  * is left. */
 int problem_err(const struct problem *problem, const char *file, struct err *err);
-
-#endif

@@ -1,9 +1,7 @@
 /* src/core/report.h -- one report request, from submit to result. No SQL, no sockets here. */
-#ifndef CORE_REPORT_H
-#define CORE_REPORT_H
+#pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/guid.h"
@@ -61,5 +59,3 @@ struct report {
 
 /* Free what the report owns and zero it; NULL is fine. */
 void report_done(struct report *report);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/core/sql_text.h -- SQL text, token by token: where comments, strings and :Names stand. */
-#ifndef CORE_SQL_TEXT_H
-#define CORE_SQL_TEXT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,5 +66,3 @@ const char *sql_mention(const char *message, size_t *ret_len);
 size_t sql_name_length(const char *text, size_t len);
 /* Whether a name may begin with `c`. */
 bool sql_name_starts(char c);
-
-#endif

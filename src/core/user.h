@@ -1,9 +1,7 @@
 /* src/core/user.h -- a user of the API: name, password hash, what it may run, from where. */
-#ifndef CORE_USER_H
-#define CORE_USER_H
+#pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -34,5 +32,3 @@ bool user_is_locked(const struct user *user, int64_t now_ms);
 
 /* True for a usable allow-list (see struct user). */
 bool user_allow_is_valid(const char *allow);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/ctl/api.h -- calls of the API as the user who is logged in: tokens, errors. */
-#ifndef CTL_API_H
-#define CTL_API_H
+#pragma once
 
 #include <jansson.h>
 
@@ -48,5 +47,3 @@ enum { API_QUERY_MAX = 1024 };
 /* Append name=value, percent-encoded, to a path that has a '?'; NULL: nothing. -E_INVALID: too long
  * for the buffer. */
 int api_add_query(struct buf *path, const char *name, const char *value, struct err *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/ctl/commands.h -- the steps that several commands are made of. */
-#ifndef CTL_COMMANDS_H
-#define CTL_COMMANDS_H
+#pragma once
 
 #include "base/err.h"
 #include "base/guid.h"
@@ -24,5 +23,3 @@ int step_get(struct api *api, const char *reference, const char *output, struct 
 
 /* Delete the report. */
 int step_delete(struct api *api, const char *reference, struct err *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/ctl/credentials.h -- who is logged in where: a 0600 file of the user's. */
-#ifndef CTL_CREDENTIALS_H
-#define CTL_CREDENTIALS_H
+#pragma once
 
 #include "base/err.h"
 
@@ -28,5 +27,3 @@ int credentials_remove(struct err *err);
 /* Wait until no other reportctl exchanges tokens. *ret_fd is yours: close() it to let the next one.
  * -E_IO; -E_CANCELLED if a signal came. */
 int credentials_lock(int *ret_fd, struct err *err);
-
-#endif

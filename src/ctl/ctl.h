@@ -1,11 +1,8 @@
 /* src/ctl/ctl.h -- reportctl's own words: exit statuses, options, commands, each one table.
  */
-#ifndef CTL_H
-#define CTL_H
+#pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/err.h"
 
@@ -110,5 +107,3 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
     X("run", "NAME [Key=Value ...]", "o", 1, 1000, ctl_do_run,                                     \
       "Submit a report, wait, get its result and delete it",                                       \
       "Interrupting (Ctrl-C) deletes the report before reportctl ends.")
-
-#endif

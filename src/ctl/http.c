@@ -2,7 +2,6 @@
 #include "ctl/http.h"
 
 #include <curl/curl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* src/ctl/http.h -- one HTTP request by libcurl, repeated where that is safe. */
-#ifndef CTL_HTTP_H
-#define CTL_HTTP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,5 +66,3 @@ void http_pause(struct http *http, int tried);
 const char *http_header(struct http *http, const char *name);
 /* … as a number; `otherwise` if absent or no number. */
 int64_t http_header_number(struct http *http, const char *name, int64_t otherwise);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/ctl/login.c -- login and logout: asking for what is not given. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>

@@ -1,7 +1,6 @@
 /* src/ctl/progress.h -- progress on standard error: one live line on a terminal, else
  * plain lines. */
-#ifndef CTL_PROGRESS_H
-#define CTL_PROGRESS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,5 +24,3 @@ void progress_bar(struct progress *progress, int64_t done, int64_t total);
 
 /* Take the live line away. */
 void progress_done(struct progress *progress);
-
-#endif

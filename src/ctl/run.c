@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
 #include "ctl/commands.h"
 #include "ctl/signal.h"
 

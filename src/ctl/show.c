@@ -6,7 +6,8 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "base/wrap.h"
-#include "ctl/commands.h"
+#include "ctl/api.h"
+#include "ctl/ctl.h"
 
 enum {
     PAGE_MAX = 1000000,

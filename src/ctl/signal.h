@@ -1,6 +1,5 @@
 /* src/ctl/signal.h -- Ctrl-C as a flag that the waiting places look at. */
-#ifndef CTL_SIGNAL_H
-#define CTL_SIGNAL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,5 +13,3 @@ int signal_last(void);
 void signal_clear(void);
 /* Sleep `ms`, less if a signal comes. */
 void signal_sleep(int64_t ms);
-
-#endif

@@ -1,7 +1,5 @@
 /* src/ctl/wait.c -- wait for a report by long polls, and show how it goes. */
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/str.h"

@@ -1,6 +1,5 @@
 /* src/demo/db.h -- the registry's database while it is filled: one bulk load of whole rows. */
-#ifndef DEMO_DB_H
-#define DEMO_DB_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -57,5 +56,3 @@ int demo_db_failed(const struct demo_db *db, struct err *err);
 /* Add the indexes, analyze, commit: the file is whole. */
 int demo_db_finish(struct demo_db *db, struct err *err);
 void demo_db_close(struct demo_db *db); /* NULL is fine */
-
-#endif

@@ -1,6 +1,5 @@
 /* src/demo/files.h -- the texts that `reportd demo` writes, carried inside the binary. */
-#ifndef DEMO_FILES_H
-#define DEMO_FILES_H
+#pragma once
 
 /* NUL-terminated; put there by demo_files.S, so that the demo works wherever reportd is installed.
  */
@@ -8,5 +7,3 @@ extern const char demo_schema_sql[];
 extern const char demo_entity_balance_report_sql[];
 extern const char demo_transaction_summary_sql[];
 extern const char demo_distribution_reconciliation_sql[];
-
-#endif

@@ -1,6 +1,5 @@
 /* src/demo/names.h -- made-up names of entities. */
-#ifndef DEMO_NAMES_H
-#define DEMO_NAMES_H
+#pragma once
 
 #include "demo/random.h"
 
@@ -9,5 +8,3 @@ enum { DEMO_NAME = 120 }; /* bytes of a name with its NUL */
 /* Write a name (UTF-8); returns the kind of entity it belongs to, static, one that the schema
  * knows. */
 const char *demo_name(struct demo_random *random, char name[DEMO_NAME]);
-
-#endif

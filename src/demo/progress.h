@@ -1,7 +1,6 @@
 /* src/demo/progress.h -- how far the demo has come: a bar on a terminal, else a line a phase.
  */
-#ifndef DEMO_PROGRESS_H
-#define DEMO_PROGRESS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,5 +18,3 @@ void demo_progress_begin(struct demo_progress *progress, const char *phase);
 void demo_progress_show(struct demo_progress *progress, int64_t done, int64_t total);
 /* It is all done: print how long it took. */
 void demo_progress_end(struct demo_progress *progress);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/demo/random.h -- repeatable pseudo-random numbers for the demo's data; not for secrets.
  */
-#ifndef DEMO_RANDOM_H
-#define DEMO_RANDOM_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,5 +34,3 @@ static inline bool demo_random_permille(struct demo_random *random, int share)
 {
     return demo_random_in(random, 0, 999) < share;
 }
-
-#endif

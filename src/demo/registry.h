@@ -1,6 +1,5 @@
 /* src/demo/registry.h -- make the demo's registry: the same database for the same seed. */
-#ifndef DEMO_REGISTRY_H
-#define DEMO_REGISTRY_H
+#pragma once
 
 #include <stdint.h>
 
@@ -21,5 +20,3 @@ struct demo_totals {
 /* Write the database, showing progress on standard error. It appears under its name only when it
  * is whole. -E_IO if it can't be written. */
 int demo_generate(const struct demo_spec *spec, struct demo_totals *ret_totals, struct err *err);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/demo/world.h -- the registry in the generator's memory, moving day by day. Units,
  * quantities, prices and money are scaled as in demo/schema.sql. */
-#ifndef DEMO_WORLD_H
-#define DEMO_WORLD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -90,5 +89,3 @@ static inline int64_t demo_price_today(const struct demo_world *world, int inves
 {
     return world->prices[investment][world->day];
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* src/http/base64url.h -- base64url without padding, as JOSE writes bytes (RFC 7515, 2). */
-#ifndef HTTP_BASE64URL_H
-#define HTTP_BASE64URL_H
+#pragma once
 
 #include <stddef.h>
 
@@ -12,5 +11,3 @@ void base64url_add(struct buf *out, const void *data, size_t len);
 /* Decode exactly `len` characters into out[cap]: how many bytes, or -1 if they are not base64url
  * as base64url_add() writes it, or do not fit. */
 int base64url_read(const char *text, size_t len, void *out, size_t cap);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/http/common.h -- GET /Common/HealthCheck, /openapi.json and /metrics. */
-#ifndef HTTP_COMMON_H
-#define HTTP_COMMON_H
+#pragma once
 
 #include "http/exchange.h"
 
@@ -9,5 +8,3 @@ exchange_step common_health, common_openapi, common_metrics;
 
 /* The text of /openapi.json. */
 const char *common_openapi_text(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/http/conditional.h -- conditional and range requests (RFC 9110, 13 and 14). Pure text. */
-#ifndef HTTP_CONDITIONAL_H
-#define HTTP_CONDITIONAL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,5 +17,3 @@ bool if_range_holds(const char *header, const char *etag, const char *modified);
 enum range_kind { RANGE_WHOLE, RANGE_PART, RANGE_NONE };
 enum range_kind range_read(const char *header, int64_t size, int64_t *ret_first,
                            int64_t *ret_length);
-
-#endif

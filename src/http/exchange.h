@@ -1,6 +1,5 @@
 /* src/http/exchange.h -- one request and its answer: what a handler sees of HTTP. */
-#ifndef HTTP_EXCHANGE_H
-#define HTTP_EXCHANGE_H
+#pragma once
 
 #include <jansson.h>
 #include <microhttpd.h>
@@ -158,5 +157,3 @@ void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first,
  * out not to be what was written, the connection is broken off, so that the client misses bytes. */
 void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader *reader,
                            int64_t first, int64_t length);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/http/exchange_impl.h -- what the framework's own files share; handlers see exchange.h. */
-#ifndef HTTP_EXCHANGE_IMPL_H
-#define HTTP_EXCHANGE_IMPL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,5 +46,3 @@ void server_name_request(struct server *server, char out[GUID_TEXT]);
 /* Of a connection, for its transfers; NULL: no memory. */
 struct peer *server_peer(struct MHD_Connection *connection);
 const struct services *server_services(const struct server *server);
-
-#endif

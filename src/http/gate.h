@@ -1,7 +1,6 @@
 /* src/http/gate.h -- the requests under way: they begin, are answered and end; counted, and waited
  * for when the server stops. Any thread. */
-#ifndef HTTP_GATE_H
-#define HTTP_GATE_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -46,5 +45,3 @@ void gate_drain(struct gate *gate);
 void gate_close(struct gate *gate);
 /* Do not wait for slow clients. */
 void gate_hurry(struct gate *gate);
-
-#endif

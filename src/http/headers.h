@@ -1,6 +1,5 @@
 /* src/http/headers.h -- what request headers say: Accept, Prefer, media types. Pure text. */
-#ifndef HTTP_HEADERS_H
-#define HTTP_HEADERS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -17,5 +16,3 @@ int prefer_wait(const char *header, int most);
 
 /* True if a Content-Type header names `type`, whatever its parameters. NULL names nothing. */
 bool media_type_is(const char *header, const char *type);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/http/health.h -- would a POST be accepted, its report be generated, and a DELETE be recorded
  * now? */
-#ifndef HTTP_HEALTH_H
-#define HTTP_HEALTH_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -35,5 +34,3 @@ void health_ask(struct health *health, struct waiter *waiter);
 /* What the last probe has found: 0, or why not (-E_STORE, -E_SPOOL, -E_FULL), with the detail for
  * the log. `late`: of a probe that has not ended in time. */
 int health_read(struct health *health, bool late, struct err *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/http/idle.h -- connections that are idle between requests, closed after a minute. */
-#ifndef HTTP_IDLE_H
-#define HTTP_IDLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,5 +31,3 @@ void idle_end(struct idle_list *list, struct idle *idle);
 /* End those that have been idle for a minute at `now_ms`; returns after how many milliseconds to
  * look again. Any thread. */
 int idle_maintain(struct idle_list *list, int64_t now_ms);
-
-#endif

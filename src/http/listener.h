@@ -1,7 +1,6 @@
 /* src/http/listener.h -- the addresses that are served: parsed, bound, named, and the thread that
  * accepts their connections, as many as there may be. */
-#ifndef HTTP_LISTENER_H
-#define HTTP_LISTENER_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -43,5 +42,3 @@ void listener_ended(struct listener *listener);
  * on. */
 void listener_stop(struct listener *listener);
 void listener_free(struct listener *listener); /* NULL is fine */
-
-#endif

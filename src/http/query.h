@@ -1,6 +1,5 @@
 /* src/http/query.h -- reading query parameters, and those that choose reports in a list. */
-#ifndef HTTP_QUERY_H
-#define HTTP_QUERY_H
+#pragma once
 
 #include "http/exchange.h"
 
@@ -20,5 +19,3 @@ int query_one(struct exchange *ex, const char *name, const char **ret, struct er
 int query_state(const char *text, int *ret, struct err *err);
 /* The name of a report (NULL: all) or -E_INVALID. */
 int query_name(const char *text, const char **ret, struct err *err);
-
-#endif

@@ -1,10 +1,8 @@
 /* src/http/receipt.h -- deletion receipts: JWSs signed with Ed25519 (RFC 7515, RFC 8037), their
  * keys and the check of one. */
-#ifndef HTTP_RECEIPT_H
-#define HTTP_RECEIPT_H
+#pragma once
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -63,5 +61,3 @@ void receipt_issue(const struct receipt_keys *keys, const struct receipt *receip
  * is no receipt, or nobody of them has; `err` says which. */
 int receipt_verify(const struct receipt_keys *keys, const char *text, json_t **ret_claims,
                    struct err *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/http/receipt_impl.h -- what the files of receipts share: the keys as they are in memory. */
-#ifndef HTTP_RECEIPT_IMPL_H
-#define HTTP_RECEIPT_IMPL_H
+#pragma once
 
 #include <sodium.h>
 
@@ -16,5 +15,3 @@ struct receipt_keys {
     size_t count;
     struct receipt_key keys[RECEIPT_KEYS_MAX];
 };
-
-#endif

@@ -1,6 +1,5 @@
 /* src/http/report.h -- the Report resource: the first step of each of its routes. */
-#ifndef HTTP_REPORT_H
-#define HTTP_REPORT_H
+#pragma once
 
 #include "http/exchange.h"
 
@@ -17,5 +16,3 @@ exchange_step report_keys;        /* GET    /.well-known/jwks.json, public: the 
 
 /* GET /Report/Types with `values`: the choices of that parameter, "NAME.Param". */
 void report_choices(struct exchange *ex, const char *values);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/http/report_find.h -- the caller's report that a request is about: found, or waited for. */
-#ifndef HTTP_REPORT_FIND_H
-#define HTTP_REPORT_FIND_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -28,5 +27,3 @@ void report_find_result(struct exchange *ex, const struct guid *id, exchange_ste
  * Replaces ex->state. */
 void report_find_ended(struct exchange *ex, const struct guid *id, int seconds,
                        exchange_step *next);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/http/report_receipt.c -- receipts for deletions, and GET /.well-known/jwks.json. */
 #include "http/report_receipt.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "http/report.h"
 

@@ -1,6 +1,5 @@
 /* src/http/report_receipt.h -- the receipt that the answer to a deletion carries. */
-#ifndef HTTP_REPORT_RECEIPT_H
-#define HTTP_REPORT_RECEIPT_H
+#pragma once
 
 #include "http/exchange.h"
 #include "http/receipt.h"
@@ -8,5 +7,3 @@
 /* Fill in who asked, node and times, and sign it: yours to free(). NULL: no memory, which is
  * logged; what is deleted stays so. */
 char *report_receipt(struct exchange *ex, struct receipt *receipt);
-
-#endif

@@ -2,7 +2,6 @@
 #include "http/exchange_impl.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"

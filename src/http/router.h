@@ -1,6 +1,5 @@
 /* src/http/router.h -- the table of routes, and finding one. */
-#ifndef HTTP_ROUTER_H
-#define HTTP_ROUTER_H
+#pragma once
 
 #include <stddef.h>
 
@@ -20,5 +19,3 @@ extern const struct router router_api; /* the routes of the API */
  * `allow` lists the methods of the path as the header Allow has them; "": there is no such path. */
 const struct route *router_find(const struct router *router, const char *method, const char *path,
                                 char allow[ROUTER_ALLOW_TEXT]);
-
-#endif

@@ -1,15 +1,12 @@
 /* src/http/server.c -- libmicrohttpd: the HTTP threads, the way into an exchange. */
 #include "http/server.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/str.h"
 #include "http/exchange_impl.h"
 #include "http/gate.h"
 #include "http/idle.h"

@@ -1,7 +1,6 @@
 /* src/http/server.h -- the HTTP server: libmicrohttpd's epoll threads over the routes of the
  * API. */
-#ifndef HTTP_SERVER_H
-#define HTTP_SERVER_H
+#pragma once
 
 #include "base/err.h"
 #include "http/services.h"
@@ -22,5 +21,3 @@ void server_close(struct server *server);
 void server_hurry(struct server *server);
 /* Drains and closes unless that was done; frees. NULL is fine, as for the others. */
 void server_free(struct server *server);
-
-#endif

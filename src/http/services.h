@@ -1,6 +1,5 @@
 /* src/http/services.h -- what the handlers of requests work with. */
-#ifndef HTTP_SERVICES_H
-#define HTTP_SERVICES_H
+#pragma once
 
 #include "base/work_queue.h"
 #include "core/catalog.h"
@@ -42,5 +41,3 @@ struct services {
     const char *node;            /* of receipts: this machine's name */
     const struct router *router; /* NULL: the API's own routes */
 };
-
-#endif

@@ -1,7 +1,6 @@
 /* src/http/status_cache.h -- what Status says of complete reports, remembered: it stays the same
  * until they are deleted. Bounded: an old one makes room. Any thread. */
-#ifndef HTTP_STATUS_CACHE_H
-#define HTTP_STATUS_CACHE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,5 +20,3 @@ bool status_cache_find(struct status_cache *status_cache, const struct guid *id,
  * happens to one that is not complete, or if the version is 0. */
 void status_cache_keep(struct status_cache *status_cache, const struct report *report,
                        uint64_t version);
-
-#endif

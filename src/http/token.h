@@ -1,9 +1,6 @@
 /* src/http/token.h -- access tokens: JWTs signed with HS256 (RFC 7515, RFC 7519), and their key. */
-#ifndef HTTP_TOKEN_H
-#define HTTP_TOKEN_H
+#pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -41,5 +38,3 @@ int token_read(const struct token_key *key, const char *text, struct token_claim
 /* A secret for a refresh token: 32 random bytes as base64url without padding. */
 enum { TOKEN_SECRET_TEXT = 44 };
 void token_secret(char out[TOKEN_SECRET_TEXT]);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/http/token_cache.h -- access tokens that were found good, and whose they are, so that a token
  * is not verified anew with each request. Bounded: an old one makes room. Any thread. */
-#ifndef HTTP_TOKEN_CACHE_H
-#define HTTP_TOKEN_CACHE_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -38,5 +37,3 @@ void token_cache_keep(struct token_cache *token_cache, struct cached_token *cach
 struct cached_token *cached_token_new(const char *token, const struct token_claims *claims,
                                       struct user *user, uint64_t version);
 void cached_token_release(struct cached_token *cached_token); /* NULL is fine */
-
-#endif

@@ -1,6 +1,5 @@
 /* src/http/user.h -- POST /User/Login and /User/RefreshToken. */
-#ifndef HTTP_USER_H
-#define HTTP_USER_H
+#pragma once
 
 #include "http/exchange.h"
 
@@ -10,5 +9,3 @@ exchange_step user_login, user_refresh;
 /* The threads that run argon2id for user_login(), off the HTTP threads: pushing can be refused.
  * NULL: no memory. */
 struct work_queue *user_password_queue_new(void);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/pg/pg.h -- connections to PostgreSQL on which nobody waits for ever: made, waited on, and
  * what the server says. */
-#ifndef PG_PG_H
-#define PG_PG_H
+#pragma once
 
 #include <libpq-fe.h>
 #include <stdbool.h>
@@ -100,5 +99,3 @@ void pg_said_all(const PGresult *result, char out[ERR_TEXT_MAX]);
 void pg_url_trouble(const char *url, const char *message, char out[PG_WORDS]);
 /* A connection of which nothing is to be expected any more. */
 bool pg_is_lost(const PGconn *conn);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/proc/audit.h -- do rows, files and states agree? What does not is a finding. */
-#ifndef PROC_AUDIT_H
-#define PROC_AUDIT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,5 +86,3 @@ struct audit_repair {
  * cannot be generated again in its user's name. The caller has the locks of store and spool. */
 int audit_repair(const struct audit_spec *spec, const struct audit *audit, struct ledger *ledger,
                  struct audit_repair *ret, struct err *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/proc/auditor.h -- the server's own audit: a thread that looks every minute and counts. */
-#ifndef PROC_AUDITOR_H
-#define PROC_AUDITOR_H
+#pragma once
 
 #include <stdint.h>
 
@@ -21,5 +20,3 @@ struct auditor_counts {
     int64_t audits;                     /* finished since the start */
 };
 void auditor_counts(struct auditor *auditor, struct auditor_counts *ret);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/proc/backup.h -- a backup of an embedded store and its results while they are used, and the
  * way back, on which no deleted report comes with it. */
-#ifndef PROC_BACKUP_H
-#define PROC_BACKUP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -111,5 +110,3 @@ void restore_clear(const char *store);
 /* The path of each such file. */
 void restore_each_left(const char *store, void (*each)(void *context, const char *path),
                        void *context);
-
-#endif

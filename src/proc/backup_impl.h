@@ -1,7 +1,6 @@
 /* src/proc/backup_impl.h -- what backup and restore share. Only src/proc/{backup,restore}*.c
  * includes this. */
-#ifndef PROC_BACKUP_IMPL_H
-#define PROC_BACKUP_IMPL_H
+#pragma once
 
 #include "proc/backup.h"
 
@@ -14,5 +13,3 @@ int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, stru
 /* FOLDER/NAME, yours; NULL: no memory. */
 char *backup_path(const char *folder, const char *name);
 char *backup_store_url(const char *path); /* the same of a store's URL; `path` may be NULL */
-
-#endif

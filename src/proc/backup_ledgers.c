@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "proc/backup_impl.h"
+#include "proc/backup.h"
 #include "proc/recovery.h"
 
 void backup_state_done(struct backup_state *state)

@@ -1,10 +1,8 @@
 /* src/proc/backup_manifest.c -- what a backup says of itself, in a file of JSON. */
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"

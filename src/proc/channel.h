@@ -1,7 +1,6 @@
 /* src/proc/channel.h -- the server's end of a worker's socket: what is sent waits in a queue, so
  * that the loop never waits for a worker. */
-#ifndef PROC_CHANNEL_H
-#define PROC_CHANNEL_H
+#pragma once
 
 #include <stddef.h>
 
@@ -36,5 +35,3 @@ int channel_send(struct channel *channel, const struct wire_order *order, struct
 
 /* Take all that has come, of a worker that is dead. */
 void channel_drain(struct channel *channel);
-
-#endif

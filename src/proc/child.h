@@ -1,6 +1,5 @@
 /* src/proc/child.h -- a worker as its parent sees it: spawned, killed, reaped. */
-#ifndef PROC_CHILD_H
-#define PROC_CHILD_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -30,5 +29,3 @@ void child_kill(const struct child *child);
 /* Has it ended, now or within `patience_ms`? Then it is reaped: pidfd is closed, `child` cleared
  * and *ret_end says how. */
 bool child_reap(struct child *child, int patience_ms, struct child_end *ret_end);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/proc/choices.h -- the choices of a parameter, for a form: fetched by a worker process of
  * their own, kept for a minute for each user. */
-#ifndef PROC_CHOICES_H
-#define PROC_CHOICES_H
+#pragma once
 
 #include "base/err.h"
 #include "core/config.h"
@@ -52,5 +51,3 @@ void choices_forget(struct choices *choices);
 void choices_stop(struct choices *choices);
 /* When nobody asks any more; NULL is fine. */
 void choices_free(struct choices *choices);
-
-#endif

@@ -9,7 +9,6 @@
 
 #include "base/decimal.h"
 #include "base/json.h"
-#include "base/str.h"
 #include "base/timestamp.h"
 #include "core/param_check.h"
 #include "render/json_value.h"

@@ -1,11 +1,10 @@
 /* src/proc/choices_run.h -- the choices of a parameter (`-- values`), in a worker: listed for a
  * form, and what was given checked against them. */
-#ifndef PROC_CHOICES_RUN_H
-#define PROC_CHOICES_RUN_H
+#pragma once
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "core/param.h"
+#include "core/param_check.h"
 #include "source/source.h"
 
 enum {
@@ -24,5 +23,3 @@ int choices_list(struct source *source, const struct definition *def, const stru
  * and quote no value. No value at all is always one. -E_CANCELLED. */
 int choices_check(struct source *source, const struct param *param, const struct param_value *value,
                   struct err *err);
-
-#endif

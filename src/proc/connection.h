@@ -1,6 +1,5 @@
 /* src/proc/connection.h -- a report's database: one thread opens and uses it, another stops it. */
-#ifndef PROC_CONNECTION_H
-#define PROC_CONNECTION_H
+#pragma once
 
 #include <stdatomic.h>
 
@@ -25,5 +24,3 @@ void connection_close(struct connection *connection); /* fine if it is not open 
 /* Any thread, which does not wait: stop what runs and what starts, until it is resumed. */
 void connection_stop(struct connection *connection);
 void connection_resume(struct connection *connection);
-
-#endif

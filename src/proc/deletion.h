@@ -1,8 +1,7 @@
 /* src/proc/deletion.h -- deletion: tombstone, stop the query, remove the files, record it in the
  * deletion ledger, delete the row. One way for DELETE, for the purge after retention and for what a
  * crash left half done. */
-#ifndef PROC_DELETION_H
-#define PROC_DELETION_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -128,5 +127,3 @@ void purger_times(struct purger *purger, struct histogram_counts *ret);
 
 /* A report now expires at `expires_ms` (UTC): the purge wakes then. */
 void purger_expect(struct purger *purger, int64_t expires_ms);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/proc/deletion_impl.h -- the purger, as its own files see it. */
-#ifndef PROC_DELETION_IMPL_H
-#define PROC_DELETION_IMPL_H
+#pragma once
 
 #include <pthread.h>
 
@@ -33,5 +32,3 @@ void deletion_clear_away(struct deletion_item *item, enum report_state was, int 
 void deletion_leave_unfinished(struct purger *purger, const struct err *err);
 /* Nothing is left of it. `timed`: a user has asked for it. */
 void deletion_all_gone(struct purger *purger, const struct guid *id, int64_t began_us, bool timed);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/proc/events.h -- the hub: what a change in the store means for the parts of this node. */
-#ifndef PROC_EVENTS_H
-#define PROC_EVENTS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -27,5 +26,3 @@ void events_add_purger(struct events *events, struct purger *purger);
 
 /* For struct supervisor_spec; `events` is the hub. */
 void events_report_finished(void *events, int64_t expires_ms);
-
-#endif

@@ -2,7 +2,6 @@
  * was given up, and deletions that wait for another node to stop. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"

@@ -1,7 +1,6 @@
 /* src/proc/ledger.h -- the deletion ledger: a file outside the store that remembers which reports
  * were deleted, so that a backup of the store that is restored does not bring them back. */
-#ifndef PROC_LEDGER_H
-#define PROC_LEDGER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,5 +69,3 @@ int64_t ledger_copy_records(const struct ledger_copy *copy);
 /* Records that cannot be read: the medium has lost them; or, at its end, a power cut has left one
  * that was never answered for, which cannot be told apart. */
 size_t ledger_copy_damaged(const struct ledger_copy *copy);
-
-#endif

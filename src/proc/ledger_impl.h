@@ -1,7 +1,6 @@
 /* src/proc/ledger_impl.h -- the file of a deletion ledger: a head, then records of one length. Only
  * src/proc/ledger*.c includes this. */
-#ifndef PROC_LEDGER_IMPL_H
-#define PROC_LEDGER_IMPL_H
+#pragma once
 
 #include "proc/ledger.h"
 
@@ -75,5 +74,3 @@ struct ledger_scan {
 /* 0, or -1 with errno. */
 int ledger_each(int fd, const struct ledger_head *head, ledger_each_fn *each, void *context,
                 struct ledger_scan *ret);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/proc/loop.h -- the events of one thread: descriptors, timers, messages from other threads and
  * the answers of store and spool. */
-#ifndef PROC_LOOP_H
-#define PROC_LOOP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -103,5 +102,3 @@ void loop_ask_spool(struct loop *loop, struct spool *spool, struct loop_spool_ca
 
 /* How many questions are not answered yet. */
 size_t loop_asking(const struct loop *loop);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/proc/recovery.h -- what a crash left, put in order before anything runs. */
-#ifndef PROC_RECOVERY_H
-#define PROC_RECOVERY_H
+#pragma once
 
 #include <stdint.h>
 
@@ -41,5 +40,3 @@ int recovery_check_owner(struct store *store, struct spool *spool, struct err *e
 enum recovery_rule { RECOVERY_START, RECOVERY_RESTORE, RECOVERY_FORCE };
 int recovery_own_spool(struct store *store, struct spool *spool, enum recovery_rule rule,
                        struct err *err);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/proc/result_writer.h -- a result file being written: blocks of bytes, hashed and written
  * behind the back of the thread that makes them. */
-#ifndef PROC_RESULT_WRITER_H
-#define PROC_RESULT_WRITER_H
+#pragma once
 
 #include <stdint.h>
 
@@ -39,5 +38,3 @@ int64_t result_writer_bytes(struct result_writer *result_writer);
 int result_writer_finish(struct result_writer *result_writer, int64_t unsynced_max,
                          uint8_t digest[REPORT_DIGEST_BYTES], int64_t *ret_unsynced,
                          struct err *err);
-
-#endif

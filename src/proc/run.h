@@ -1,6 +1,5 @@
 /* src/proc/run.h -- one report: checks, rows, summary, from an open database to its .part file. */
-#ifndef PROC_RUN_H
-#define PROC_RUN_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -35,5 +34,3 @@ int run_report(const struct wire_order *job, struct source *source, struct run_p
 int run_needs_memory(int64_t limit, struct err *err);
 int run_took_too_long(int64_t timeout_ms, struct err *err);
 int run_used_too_much_time(int64_t timeout_ms, struct err *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/proc/sandbox.h -- what a worker may not do, whatever a query makes it do. */
-#ifndef PROC_SANDBOX_H
-#define PROC_SANDBOX_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,5 +21,3 @@ void sandbox_limit_cpu(int64_t ms);
  * false if the kernel has no Landlock, as sandbox_offers_landlock() tells before. */
 bool sandbox_thread(const char *folder);
 bool sandbox_offers_landlock(void);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/proc/states.h -- the phases of a job and the states of a worker: one table each makes the
  * enum, the names, the legal moves and doc/states.md. */
-#ifndef PROC_STATES_H
-#define PROC_STATES_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -58,5 +57,3 @@ bool worker_may_enter(enum worker_state from, enum worker_state to);
  * state that was not thought of could lose or resurrect a report. In every build. */
 void job_check_move(enum job_phase from, enum job_phase to);
 void worker_check_move(enum worker_state from, enum worker_state to);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/proc/supervisor.h -- the workers of this node: spawns them, hands them claimed reports, stops
  * them, publishes what they finish. */
-#ifndef PROC_SUPERVISOR_H
-#define PROC_SUPERVISOR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -78,5 +77,3 @@ struct supervisor_stats {
     struct histogram_counts cancels;
 };
 void supervisor_stats(struct supervisor *supervisor, struct supervisor_stats *ret);
-
-#endif

@@ -1,8 +1,7 @@
 /* src/proc/supervisor_impl.h -- what supervisor.c, claim.c, worker_handle.c, job.c and lease.c
  * share. All of it belongs to the supervisor's one thread, except what is atomic. Only these files
  * include this. */
-#ifndef PROC_SUPERVISOR_IMPL_H
-#define PROC_SUPERVISOR_IMPL_H
+#pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -184,5 +183,3 @@ struct job *job_find(const struct supervisor *supervisor, const struct guid *id)
 /* Stop it and put it back into the queue, uncounted; what the store does not take is left to the
  * next start. */
 void job_requeue(struct job *job);
-
-#endif

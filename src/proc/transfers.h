@@ -1,7 +1,6 @@
 /* src/proc/transfers.h -- the results that are on their way to clients, by report, so that a
  * deletion ends them, however slowly a client reads. */
-#ifndef PROC_TRANSFERS_H
-#define PROC_TRANSFERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -69,5 +68,3 @@ void transfers_end(struct transfers *transfers, const struct guid *id);
 void transfers_settle(struct transfers *transfers, const struct guid *id, const struct guid *row);
 /* News may have been missed: enter all transfers once more, and end those of deleted reports. */
 void transfers_look(struct transfers *transfers);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/proc/waiters.h -- who waits for a report to change: woken by its next move, or by time. */
-#ifndef PROC_WAITERS_H
-#define PROC_WAITERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,5 +34,3 @@ bool waiters_cancel(struct waiters *waiters, struct waiter *waiter);
 void waiters_notify(struct waiters *waiters, const struct guid *id);
 /* Any report may have changed: wake everyone. */
 void waiters_notify_all(struct waiters *waiters);
-
-#endif

@@ -1,8 +1,6 @@
 /* src/proc/wire.h -- what serve and a worker say to each other over their socketpair. */
-#ifndef PROC_WIRE_H
-#define PROC_WIRE_H
+#pragma once
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -99,5 +97,3 @@ int wire_send_answer(int socket, const struct wire_answer *answer, struct err *e
  * that was sent comes before the end, also of a worker that died. */
 enum { WIRE_NOTHING = 2 };
 int wire_receive_answer(int socket, struct wire_answer *ret, struct err *err);
-
-#endif

@@ -1,11 +1,8 @@
 /* src/proc/worker.h -- the worker process: one report at a time, from its socket to its .part file.
  */
-#ifndef PROC_WORKER_H
-#define PROC_WORKER_H
+#pragma once
 
 enum { WORKER_SOCKET = 3 }; /* the descriptor serve leaves the socket on */
 
 /* Serve jobs until the socket ends; returns the exit status. Called by `reportd worker`. */
 int worker_main(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/render/json_path.h -- the name of a column → where its value stands in the JSON object. */
-#ifndef RENDER_JSON_PATH_H
-#define RENDER_JSON_PATH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +28,3 @@ int json_path_parse(const char *name, bool nests, char *keys, struct json_path *
 
 /* Whether both are the same key. */
 bool json_part_eq(const struct json_part *a, const struct json_part *b);
-
-#endif

@@ -1,8 +1,6 @@
 /* src/render/json_rows.h -- rows of columns → JSON objects, nested as the column names say. */
-#ifndef RENDER_JSON_ROWS_H
-#define RENDER_JSON_ROWS_H
+#pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -33,5 +31,3 @@ void json_rows_end(struct json_rows *rows, struct buf *out);
 
 /* How many objects the rows have begun: rows that nest into one count once. */
 size_t json_rows_objects(const struct json_rows *rows);
-
-#endif

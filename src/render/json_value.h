@@ -1,6 +1,5 @@
 /* src/render/json_value.h -- one value of a row → JSON, as its column is declared. */
-#ifndef RENDER_JSON_VALUE_H
-#define RENDER_JSON_VALUE_H
+#pragma once
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -19,5 +18,3 @@ int json_value_add(struct buf *out, const struct source_value *value, const char
  * SOURCE_NULL: the kind is not known. -E_SOURCE says what it takes. */
 int json_value_suits(const struct column *column, enum source_kind kind, const char *type,
                      struct err *err);
-
-#endif

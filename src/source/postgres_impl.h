@@ -1,6 +1,5 @@
 /* src/source/postgres_impl.h -- the parts of the PostgreSQL backend, for one another. */
-#ifndef SOURCE_POSTGRES_IMPL_H
-#define SOURCE_POSTGRES_IMPL_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -111,5 +110,3 @@ enum source_kind pg_column_type(const struct source_query *base, size_t column,
                                 char name[SOURCE_TYPE_TEXT]);
 int pg_rehearse(struct source_query *base, struct err *err);
 int pg_step(struct source_query *base, struct source_value *row, struct err *err);
-
-#endif

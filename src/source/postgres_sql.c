@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/param.h"
 #include "core/sql_text.h"
 #include "source/postgres_impl.h"
 

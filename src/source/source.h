@@ -1,6 +1,5 @@
 /* src/source/source.h -- rows of the reported database, read-only, in one transaction. */
-#ifndef SOURCE_SOURCE_H
-#define SOURCE_SOURCE_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -8,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "core/param.h"
+#include "core/param_check.h"
 
 struct source;
 struct source_query;
@@ -107,5 +106,3 @@ int source_step(struct source_query *query, struct source_value *row, struct err
 /* Stop whatever runs and whatever starts until source_resume(); any thread; does not wait. */
 void source_interrupt(struct source *source);
 void source_resume(struct source *source);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/source/source_impl.h -- what a backend implements. Only src/source/ includes this. */
-#ifndef SOURCE_SOURCE_IMPL_H
-#define SOURCE_SOURCE_IMPL_H
+#pragma once
 
 #include "base/thread.h"
 #include "source/source.h"
@@ -41,5 +40,3 @@ struct source_ops {
 };
 
 extern const struct source_ops source_sqlite, source_postgres;
-
-#endif

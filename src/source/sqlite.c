@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/timestamp.h"
+#include "core/param.h"
 #include "source/source_impl.h"
 #include "source/sqlite_compile.h"
 #include "source/sqlite_file.h"

@@ -1,6 +1,5 @@
 /* src/source/sqlite_compile.h -- a definition's statement, compiled by SQLite. */
-#ifndef SOURCE_SQLITE_COMPILE_H
-#define SOURCE_SQLITE_COMPILE_H
+#pragma once
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -12,5 +11,3 @@ enum { SQLITE_SQL_MAX = 16 << 20 /* bytes of a statement in which lists are read
  * typing error: there, "text" is a name and nothing else. A code of SQLite; on SQLITE_OK *ret is
  * yours: sqlite3_finalize(); NULL if there is no statement. */
 int sqlite_compile(sqlite3 *db, const char *sql, sqlite3_stmt **ret, bool *ret_more);
-
-#endif

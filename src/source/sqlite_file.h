@@ -1,8 +1,7 @@
 /* src/source/sqlite_file.h -- which file an SQLite source is at the moment, and how it may be
  * opened so that nobody else is disturbed (https://www.sqlite.org/wal.html, 5). Only sqlite.c
  * includes this. */
-#ifndef SOURCE_SQLITE_FILE_H
-#define SOURCE_SQLITE_FILE_H
+#pragma once
 
 #include <limits.h>
 #include <stdbool.h>
@@ -31,5 +30,3 @@ void sqlite_file_uri(const struct sqlite_file *file, struct buf *out);
 /* Is the path's file still the one that was looked at, unchanged (device, inode, size, times), and
  * still to be opened in the same way? */
 bool sqlite_file_is_same(const struct sqlite_file *file);
-
-#endif

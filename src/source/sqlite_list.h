@@ -1,11 +1,10 @@
 /* src/source/sqlite_list.h -- lists for SQLite: bound as one JSON array, read by json_each(). */
-#ifndef SOURCE_SQLITE_LIST_H
-#define SOURCE_SQLITE_LIST_H
+#pragma once
 
 #include <stddef.h>
 
 #include "base/buf.h"
-#include "core/param.h"
+#include "core/param_check.h"
 
 /* Append `sql` with every IN (:Name) of a list reading the list's values, on the same lines. A
  * value keeps what it means in IN (1, 2): the affinity of the left side holds. In a list that was
@@ -15,5 +14,3 @@ void sqlite_list_rewrite(struct buf *out, const char *sql, const struct param_va
 
 /* Append the list as a JSON array whose values SQLite reads as it does the scalar ones. */
 void sqlite_list_add(struct buf *out, const struct param_value *list);
-
-#endif

@@ -1,8 +1,7 @@
 /* src/source/sqlite_temp.h -- the temporary files of SQLite, counted: what a sort spills has a
  * limit.
  */
-#ifndef SOURCE_SQLITE_TEMP_H
-#define SOURCE_SQLITE_TEMP_H
+#pragma once
 
 #include <stdint.h>
 
@@ -24,5 +23,3 @@ void sqlite_temp_limit(int64_t limit);
 
 /* Why the last SQLITE_FULL was: -E_SOURCE, in words for the user. */
 int sqlite_temp_why_full(struct err *err);
-
-#endif

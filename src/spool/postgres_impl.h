@@ -1,7 +1,6 @@
 /* src/spool/postgres_impl.h -- connections of the spool to PostgreSQL, on which nobody waits for
  * ever. */
-#ifndef SPOOL_POSTGRES_IMPL_H
-#define SPOOL_POSTGRES_IMPL_H
+#pragma once
 
 #include "base/thread.h"
 #include "pg/pg.h"
@@ -44,5 +43,3 @@ int link_run_text(PGconn *conn, const char *sql, struct err *err);
 /* COPY … FROM STDIN, begun by one of those: send, end. -E_SPOOL. */
 int link_copy_add(PGconn *conn, const void *data, int len, struct err *err);
 int link_copy_end(PGconn *conn, struct err *err);
-
-#endif

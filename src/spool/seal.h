@@ -8,8 +8,7 @@
  * The file's last chunk says that it is the last, and the reader is told the size of the result, so
  * that nothing can be cut off. Reading from the middle begins at a segment: at most 256 KiB are
  * decrypted in vain. */
-#ifndef SPOOL_SEAL_H
-#define SPOOL_SEAL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,5 +59,3 @@ void unseal_free(struct unseal *unseal); /* NULL is fine; forgets the key */
  * -E_INTERNAL if the file is not what was written with this key, or what the source says. To read
  * on where the last read ended costs nothing more. */
 ssize_t unseal_read(struct unseal *unseal, int64_t at, void *out, size_t max, struct err *err);
-
-#endif

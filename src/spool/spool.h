@@ -1,7 +1,6 @@
 /* src/spool/spool.h -- results: written by one worker, published as a whole, read by any node. One
  * interface over files in a folder and chunks in a table of PostgreSQL. */
-#ifndef SPOOL_SPOOL_H
-#define SPOOL_SPOOL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -157,5 +156,3 @@ int spool_run(struct spool *spool, struct spool_op *op);
 int spool_copy(struct spool *from, struct spool *to, const struct guid *id, int attempt,
                int64_t bytes, struct err *err);
 int spool_sync(struct spool *spool, struct err *err);
-
-#endif

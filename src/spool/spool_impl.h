@@ -1,6 +1,5 @@
 /* src/spool/spool_impl.h -- what a backend implements. Only src/spool/ includes this. */
-#ifndef SPOOL_SPOOL_IMPL_H
-#define SPOOL_SPOOL_IMPL_H
+#pragma once
 
 #include <stdatomic.h>
 
@@ -105,5 +104,3 @@ int spool_dir_check(int dir, const char *path, bool try_it, struct err *err);
  * its absolute path, yours. */
 int spool_dir_open(const char *folder, bool existing, int *ret_dir, char **ret_path,
                    struct err *err);
-
-#endif

@@ -1,7 +1,6 @@
 /* src/store/engine_impl.h -- what the files of the engine share: the store, its connections, and
  * who runs what. Only store.c, batch.c, embedded.c and readers.c include this. */
-#ifndef STORE_ENGINE_IMPL_H
-#define STORE_ENGINE_IMPL_H
+#pragma once
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -58,5 +57,3 @@ int embedded_run_verb(struct store_conn *conn, struct store_op *op); /* returns 
 int readers_init(struct store *store); /* -1: no memory */
 /* Once no thread reads any more. */
 void readers_done(struct store *store);
-
-#endif

@@ -5,8 +5,7 @@
  * for numbered keys. A key is added to the place that is free, or has the lower number, and is
  * removed by being overwritten; so nothing is renamed, no temporary file can be left, and the
  * blocks of an old key are not freed with the key in them. A sector that was torn is free. */
-#ifndef STORE_ERASE_FILE_H
-#define STORE_ERASE_FILE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,5 +31,3 @@ int erase_file_read(const char *path, bool make, struct erase_keys *ret, struct 
  * not wanted any more is overwritten. A key newer than all of these is left, and one older than the
  * newest in the file is not added: another process on the same file is ahead. -E_CONFIG. */
 int erase_file_write(const char *path, const struct erase_keys *keys, struct err *err);
-
-#endif

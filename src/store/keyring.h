@@ -4,8 +4,7 @@
  * All of it is XChaCha20-Poly1305 with a random nonce before it. A report's key is bound to its
  * reference and to the number of the key that wraps it; what it seals, to what it is. Any thread.
  */
-#ifndef STORE_KEYRING_H
-#define STORE_KEYRING_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -75,5 +74,3 @@ bool keyring_unwrap_next(const struct erase_key *key, const uint8_t wrapped[KEYR
 
 /* By which nodes see that they have the same key; says nothing of it. Any key that is random. */
 void keyring_print(const void *key, size_t len, uint8_t out[KEYRING_PRINT_BYTES]);
-
-#endif

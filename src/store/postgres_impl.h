@@ -1,7 +1,6 @@
 /* src/store/postgres_impl.h -- what the files of the PostgreSQL backend share: connections, the
  * statements sent and the results read. Only src/store/postgres*.c includes this. */
-#ifndef STORE_POSTGRES_IMPL_H
-#define STORE_POSTGRES_IMPL_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -189,5 +188,3 @@ void postgres_unsubscribe(struct store_conn *conn);
                                struct err *err);
 STORE_VERBS(X)
 #undef X
-
-#endif

@@ -4,8 +4,7 @@
  * A transaction runs in READ COMMITTED, where each statement sees what was committed before it
  * began. So whatever decides by what others have written locks first, in a statement of its own.
  * What may meet other batches' locks in another order skips what is locked. */
-#ifndef STORE_POSTGRES_STATEMENTS_H
-#define STORE_POSTGRES_STATEMENTS_H
+#pragma once
 
 /* Read by postgres_read_report(), from POSTGRES_REPORTS or anything with the same aliases. */
 #define POSTGRES_REPORT_COLUMNS                                                                    \
@@ -389,5 +388,3 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "DELETE FROM progress WHERE id = ANY (ARRAY(SELECT id FROM progress p"                       \
       " WHERE NOT EXISTS (SELECT FROM report r"                                                    \
       " WHERE r.id = p.id AND r.attempt = p.attempt AND r.state = 1) FOR UPDATE SKIP LOCKED))")
-
-#endif

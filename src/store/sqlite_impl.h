@@ -1,7 +1,6 @@
 /* src/store/sqlite_impl.h -- what the files of the SQLite backend share: the connection, its
  * statements, the running reports. Only src/store/sqlite*.c includes this. */
-#ifndef STORE_SQLITE_IMPL_H
-#define STORE_SQLITE_IMPL_H
+#pragma once
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -206,5 +205,3 @@ int sqlite_read_reports(struct sql *q, struct report **ret_reports, size_t *ret_
     int sqlite_##member(struct store_conn *conn, struct store_##member *arg, struct err *err);
 STORE_VERBS(X)
 #undef X
-
-#endif

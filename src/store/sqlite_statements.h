@@ -1,8 +1,7 @@
 /* src/store/sqlite_statements.h -- every SQL statement of the SQLite backend's verbs.
  * Queued is state 0, processing 1, complete 2, error 3, deleting 4 (see sqlite_schema.c). A query
  * on state 0, 1 or 4 repeats "state NOT IN (2, 3)" so that the partial index serves it. */
-#ifndef STORE_SQLITE_STATEMENTS_H
-#define STORE_SQLITE_STATEMENTS_H
+#pragma once
 
 /* Read by sqlite_read_report(). */
 #define SQLITE_REPORT_COLUMNS                                                                      \
@@ -149,5 +148,3 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(SWEEP_SESSIONS, "DELETE FROM session WHERE expires_ms <= ?1")                                \
     X(SWEEP_KEYS, "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"           \
                   " WHERE key_expires_ms <= ?1")
-
-#endif

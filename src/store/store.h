@@ -1,7 +1,6 @@
 /* src/store/store.h -- the truth about reports, users and sessions: durable, asynchronous, one
  * interface over every backend. */
-#ifndef STORE_STORE_H
-#define STORE_STORE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -573,5 +572,3 @@ void store_op_done(struct store_op *op);
  * as long as the version is the same. 0: now nothing may be remembered (always so in a store of
  * many nodes). Any thread, and much cheaper than a READ. */
 uint64_t store_version(struct store *store, const struct guid *id);
-
-#endif

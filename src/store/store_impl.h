@@ -1,6 +1,5 @@
 /* src/store/store_impl.h -- what a backend implements. Only src/store/ includes this. */
-#ifndef STORE_STORE_IMPL_H
-#define STORE_STORE_IMPL_H
+#pragma once
 
 #include "base/thread.h"
 #include "store/store.h"
@@ -107,5 +106,3 @@ static inline struct store_op *store_op_of(struct work_item *item)
 {
     return container_of(item, struct store_op, item);
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* src/store/versions.h -- how long an answer holds: counters that move when something has changed,
  * by this process or by another one. Only src/store/ includes this; callers see store_version(). */
-#ifndef STORE_VERSIONS_H
-#define STORE_VERSIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,5 +65,3 @@ void versions_begin(struct versions *versions);
 void versions_touch(struct versions *versions, const struct guid *id);
 /* All that it has changed was told. */
 void versions_settle(struct versions *versions, bool committed);
-
-#endif

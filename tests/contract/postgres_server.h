@@ -1,7 +1,6 @@
 /* tests/contract/postgres_server.h -- a private PostgreSQL for one test program, started when it is
  * first needed and gone with the program: its keeper is tests/e2e/postgres.py. */
-#ifndef CONTRACT_POSTGRES_SERVER_H
-#define CONTRACT_POSTGRES_SERVER_H
+#pragma once
 
 #include <fcntl.h>
 #include <libpq-fe.h>
@@ -103,5 +102,3 @@ static inline void postgres_server_order(const char *words)
     fflush(postgres_server.orders);
     postgres_server_hear(line, sizeof(line));
 }
-
-#endif

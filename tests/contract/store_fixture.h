@@ -1,7 +1,6 @@
 /* tests/contract/store_fixture.h -- the backends that the store's tests run on, and a store made
  * anew for each test. Included by one test program each. */
-#ifndef CONTRACT_STORE_FIXTURE_H
-#define CONTRACT_STORE_FIXTURE_H
+#pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -414,5 +413,3 @@ MAYBE void run_as_one_batch(struct fixture *f, struct store_op *ops, int count)
     latch_down(&hold.gate);
     latch_await(&all);
 }
-
-#endif
