@@ -1,7 +1,6 @@
 /* src/render/form.h -- a stored result in another form: NDJSON, CSV, XLSX, made a block at a time.
  */
-#ifndef RENDER_FORM_H
-#define RENDER_FORM_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,9 +49,9 @@ struct form_writer; /* of one download */
 /* *ret is yours: form_free(). -E_PARAM: the result cannot take this form, with words that say
  * why (a text too long for a cell). */
 int form_new(const struct form_spec *spec, struct form_writer **ret, struct err *err);
-/* Append the next bytes, at least one and about FORM_BLOCK: 1; 0: that was the end; else a negative
- * code: -E_INTERNAL, the stored result is not what was written. */
-enum { FORM_BLOCK = 64 << 10 };
+/* Append the next bytes, about FORM_BLOCK of them: 1; 0: they were the last, if there were any;
+ * else a negative code: -E_INTERNAL, the stored result is not what was written. */
+enum { FORM_BLOCK = 128 << 10 };
 int form_more(struct form_writer *writer, struct buf *out, struct err *err);
 void form_free(struct form_writer *writer); /* NULL is fine */
 
@@ -82,4 +81,6 @@ struct form_table {
     bool all_parts; /* also the sets and the summary */
 };
 
-#endif
+/* CSV. *ret is form_csv_table's. */
+extern const struct form_table form_csv_table;
+int form_csv_new(const struct form_spec *spec, void **ret, struct err *err);

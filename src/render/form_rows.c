@@ -1,0 +1,575 @@
+/* src/render/form_rows.c -- the stored JSON of a part → its rows, compared with what its columns
+ * say. */
+#include "render/form_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "base/json.h"
+
+enum {
+    WINDOW = 256 << 10,     /* bytes that are read at once … */
+    WINDOW_MAX = 256 << 20, /* … and at most for one object */
+    SLACK = 32,             /* zeros behind the window, where every search stops */
+    KEYS_MAX = 64 << 10,    /* bytes before one value */
+    LEVELS_MAX = FOOTER_ARRAYS_MAX + 1,
+};
+
+/* The columns of the part's objects, of the elements of their array, or of the array in that. */
+struct level {
+    size_t first, end;
+    bool any;         /* an object of the open array has been read */
+    struct buf close; /* what stands behind the last value: the object's end, or the next array */
+    struct buf kept;  /* the values of the open object, if it has an array */
+};
+
+struct form_rows {
+    form_read_fn *read;
+    void *context;
+    int64_t bytes; /* of the stored JSON */
+    const struct footer_part *part;
+    struct level levels[LEVELS_MAX];
+    size_t last, depth; /* the deepest level, and that of the next object */
+    struct buf *before; /* what stands before the value of each column; as many as the part has */
+    struct form_value *values;
+    /* The window: `len` bytes of the JSON from `base` on, read up to `at`. */
+    char *data;
+    size_t cap, len, at;
+    int64_t base;
+    bool damaged;
+    struct buf *lines; /* NULL: values are wanted; else the window from `copied` on goes there */
+    size_t copied;
+};
+
+static int out_of_memory(struct err *err)
+{
+    return err_set(err, -E_NOMEM, "Out of memory.");
+}
+
+static int is_damaged(struct err *err)
+{
+    return err_set(err, -E_INTERNAL, "the stored result is not what was written");
+}
+
+/* ---- the window ---- */
+
+static void copy_lines(struct form_rows *rows)
+{
+    if (rows->lines != NULL)
+        buf_add(rows->lines, rows->data + rows->copied, rows->at - rows->copied);
+    rows->copied = rows->at;
+}
+
+static int widen(struct form_rows *rows, struct err *err)
+{
+    size_t cap = rows->cap > 0 ? rows->cap * 2 : WINDOW;
+    char *data;
+
+    if (cap > WINDOW_MAX)
+        return is_damaged(err); /* no row is as large */
+    data = realloc(rows->data, cap + SLACK);
+    if (data == NULL)
+        return out_of_memory(err);
+    rows->data = data;
+    rows->cap = cap;
+    return 0;
+}
+
+/* Let go of what has been read, and read on. */
+static int read_more(struct form_rows *rows, struct err *err)
+{
+    int64_t left = rows->part->end - (rows->base + (int64_t)rows->len);
+    size_t room;
+    int rc = 0;
+
+    if (left <= 0)
+        return is_damaged(err);
+    copy_lines(rows);
+    rows->len -= rows->at;
+    rows->base += (int64_t)rows->at;
+    if (rows->len > 0)
+        memmove(rows->data, rows->data + rows->at, rows->len);
+    rows->at = rows->copied = 0;
+    if (rows->len == rows->cap)
+        rc = widen(rows, err);
+    if (rc < 0)
+        return rc;
+    room = rows->cap - rows->len;
+    room = left < (int64_t)room ? (size_t)left : room;
+    rc = rows->read(rows->context, rows->base + (int64_t)rows->len, rows->data + rows->len, room,
+                    err);
+    if (rc < 0)
+        return rc;
+    rows->len += room;
+    memset(rows->data + rows->len, 0, SLACK);
+    return 0;
+}
+
+/* ---- values: each returns the place behind what it has read. NULL: there is more of it behind the
+ * window, or rows->damaged ---- */
+
+static char *damage(struct form_rows *rows)
+{
+    rows->damaged = true;
+    return NULL;
+}
+
+/* The next '"', '\' or control character, of which there is one in the slack. */
+#ifdef __SSE2__
+static char *find_special(char *at)
+{
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'),
+                  control = _mm_set1_epi8(0x1f);
+
+    for (;; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+        __m128i found = _mm_or_si128(
+            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+            _mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes));
+        int mask = _mm_movemask_epi8(found);
+
+        if (mask != 0)
+            return at + __builtin_ctz((unsigned)mask);
+    }
+}
+#else
+static char *find_special(char *at)
+{
+    while ((unsigned char)*at >= ' ' && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+#endif
+
+/* From behind the opening quote to behind the closing one. */
+static char *read_text(struct form_rows *rows, char *at, const char *end)
+{
+    for (;;) {
+        at = find_special(at);
+        if (at >= end)
+            return NULL;
+        if (*at == '"')
+            return at + 1;
+        if (*at != '\\')
+            return damage(rows);
+        at += 2;
+        if (at >= end)
+            return NULL;
+    }
+}
+
+enum { BLANK = 1, DIGIT, STRING, OPENING, CLOSING, OUTSIDE };
+
+static const unsigned char classes[256] = {
+    [0 ... '\t' - 1] = OUTSIDE,
+    ['\t'] = BLANK,
+    ['\n'] = BLANK,
+    ['\n' + 1 ... '\r' - 1] = OUTSIDE,
+    ['\r'] = BLANK,
+    ['\r' + 1 ... ' ' - 1] = OUTSIDE,
+    [' '] = BLANK,
+    ['0' ... '9'] = DIGIT,
+    ['-'] = DIGIT,
+    ['+'] = DIGIT,
+    ['.'] = DIGIT,
+    ['e'] = DIGIT,
+    ['E'] = DIGIT,
+    ['"'] = STRING,
+    ['['] = OPENING,
+    ['{'] = OPENING,
+    [']'] = CLOSING,
+    ['}'] = CLOSING,
+};
+
+/* A line has no line break of its own: those outside of texts mean as much as a blank. */
+static char *skip_blanks(const struct form_rows *rows, char *at)
+{
+    for (; classes[(unsigned char)*at] == BLANK; at++) {
+        if (rows->lines != NULL)
+            *at = ' ';
+    }
+    return at;
+}
+
+/* An array or an object, which is taken as it is. */
+static char *read_nested(struct form_rows *rows, char *at, const char *end)
+{
+    int64_t depth = 0;
+
+    for (;;) {
+        unsigned char class = classes[(unsigned char)*at];
+
+        if (at >= end)
+            return NULL;
+        if (class == OUTSIDE)
+            return damage(rows);
+        if (class == STRING) {
+            at = read_text(rows, at + 1, end);
+            if (at == NULL)
+                return NULL;
+            continue;
+        }
+        if (class == BLANK) {
+            at = skip_blanks(rows, at);
+            continue;
+        }
+        at++;
+        depth += (class == OPENING) - (class == CLOSING);
+        if (depth == 0)
+            return at;
+    }
+}
+
+static char *read_word(struct form_rows *rows, char *at, const char *end, struct form_value *value)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+        enum form_kind kind;
+    } words[] = {{"null", 4, FORM_NULL}, {"true", 4, FORM_TRUE}, {"false", 5, FORM_FALSE}};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        size_t left = (size_t)(end - at), len = words[i].len < left ? words[i].len : left;
+
+        if (memcmp(at, words[i].text, len) != 0)
+            continue;
+        value->kind = words[i].kind;
+        return len == words[i].len ? at + len : NULL;
+    }
+    return damage(rows);
+}
+
+static char *read_number(char *at, const char *end, struct form_value *value)
+{
+    const char *first = at;
+
+    while (classes[(unsigned char)*at] == DIGIT)
+        at++;
+    *value = (struct form_value){FORM_NUMBER, first, (size_t)(at - first)};
+    return at < end ? at : NULL;
+}
+
+static char *read_value(struct form_rows *rows, char *at, const char *end, struct form_value *value)
+{
+    char *first = at = skip_blanks(rows, at);
+
+    if (at >= end)
+        return NULL;
+    switch (classes[(unsigned char)*at]) {
+    case DIGIT:
+        if (*at != 'e' && *at != 'E')
+            at = read_number(at, end, value);
+        else
+            at = damage(rows);
+        break;
+    case STRING:
+        at = read_text(rows, at + 1, end);
+        if (at != NULL)
+            *value = (struct form_value){FORM_TEXT, first + 1, (size_t)(at - first) - 2};
+        break;
+    case OPENING:
+        at = read_nested(rows, at, end);
+        if (at != NULL)
+            *value = (struct form_value){FORM_VALUE, first, (size_t)(at - first)};
+        break;
+    default:
+        at = read_word(rows, at, end, value);
+    }
+    return at != NULL ? skip_blanks(rows, at) : NULL;
+}
+
+/* ---- objects ---- */
+
+static char *read_keys(struct form_rows *rows, char *at, const char *end, const struct buf *keys)
+{
+    if ((size_t)(end - at) < keys->len)
+        return NULL;
+    return memcmp(at, keys->data, keys->len) == 0 ? at + keys->len : damage(rows);
+}
+
+static char *read_object(struct form_rows *rows, char *at, const char *end)
+{
+    const struct level *level = &rows->levels[rows->depth];
+
+    for (size_t i = level->first; i < level->end; i++) {
+        at = read_keys(rows, at, end, &rows->before[i]);
+        if (at != NULL)
+            at = read_value(rows, at, end, &rows->values[i]);
+        if (at == NULL)
+            return NULL;
+    }
+    return read_keys(rows, at, end, &level->close);
+}
+
+/* The values of an object stay while the elements of its array go by. */
+static int keep_values(struct form_rows *rows, struct err *err)
+{
+    struct level *level = &rows->levels[rows->depth];
+    size_t at = 0;
+
+    if (rows->lines != NULL)
+        return 0;
+    buf_reset(&level->kept);
+    for (size_t i = level->first; i < level->end; i++)
+        buf_add(&level->kept, rows->values[i].at, rows->values[i].len);
+    if (buf_failed(&level->kept))
+        return out_of_memory(err);
+    for (size_t i = level->first; i < level->end; i++) {
+        rows->values[i].at = level->kept.data + at; /* the buffer does not move any more */
+        at += rows->values[i].len;
+    }
+    return 0;
+}
+
+/* The values of the levels from the one at rows->depth on are not there. */
+static void clear_values(struct form_rows *rows)
+{
+    for (size_t i = rows->levels[rows->depth].first; i < rows->part->column_count; i++)
+        rows->values[i] = (struct form_value){FORM_NULL, "", 0};
+}
+
+enum { STEP_END, STEP_ROW, STEP_ON };
+
+/* The end of the array whose elements are at rows->depth, and of the object that has it. */
+static char *leave(struct form_rows *rows, char *at, const char *end, int *ret_step)
+{
+    static const struct buf closing = {.data = (char *)"]}", .len = 2};
+
+    at = read_keys(rows, at, end, &closing);
+    if (at == NULL)
+        return NULL;
+    *ret_step = STEP_ON;
+    if (!rows->levels[rows->depth].any) {
+        clear_values(rows);
+        *ret_step = STEP_ROW;
+    }
+    rows->depth--;
+    return at;
+}
+
+/* The next object, or the end of an array. */
+static char *take_step(struct form_rows *rows, int *ret_step)
+{
+    char *first = rows->data + rows->at, *at = first;
+    const char *end = rows->data + rows->len;
+    struct level *level = &rows->levels[rows->depth];
+
+    if (at >= end)
+        return NULL;
+    if (rows->depth > 0 && *at == ']')
+        return leave(rows, at, end, ret_step);
+    if (level->any && *at++ != ',')
+        return damage(rows);
+    at = read_object(rows, at, end);
+    if (at == NULL)
+        return NULL;
+    if (rows->lines != NULL && rows->depth == 0 && level->any)
+        *first = '\n';
+    level->any = true;
+    *ret_step = rows->depth == rows->last ? STEP_ROW : STEP_ON;
+    return at;
+}
+
+/* STEP_END, STEP_ROW or STEP_ON, or a negative code. */
+static int step(struct form_rows *rows, struct err *err)
+{
+    int result = STEP_END, rc = 0;
+    size_t depth = rows->depth;
+    char *at;
+
+    if (depth == 0 && rows->base + (int64_t)rows->at == rows->part->end)
+        return STEP_END;
+    while ((at = take_step(rows, &result)) == NULL) {
+        rc = rows->damaged ? is_damaged(err) : read_more(rows, err);
+        if (rc < 0)
+            return rc;
+    }
+    rows->at = (size_t)(at - rows->data);
+    if (result != STEP_ON || rows->depth < depth)
+        return result;
+    rc = keep_values(rows, err);
+    rows->depth++;
+    rows->levels[rows->depth].any = false;
+    return rc < 0 ? rc : STEP_ON;
+}
+
+int form_rows_next(struct form_rows *rows, const struct form_value **ret, struct err *err)
+{
+    int rc;
+
+    do
+        rc = step(rows, err);
+    while (rc == STEP_ON);
+    *ret = rows->values;
+    return rc;
+}
+
+int form_rows_lines(struct form_rows *rows, size_t least, struct buf *out, struct err *err)
+{
+    size_t before = out->len;
+    int rc;
+
+    rows->lines = out;
+    do
+        rc = step(rows, err);
+    while (rc > STEP_END && out->len - before + rows->at - rows->copied < least);
+    if (rc < 0)
+        return rc;
+    copy_lines(rows);
+    if (rc == STEP_END && rows->levels[0].any)
+        buf_add_char(out, '\n');
+    return rc != STEP_END;
+}
+
+/* ---- the plan ---- */
+
+static bool add_key(struct buf *out, const char *key, const char *opening)
+{
+    bool good = key != NULL && json_add_text(out, key, strlen(key));
+
+    buf_add_char(out, ':');
+    buf_add_str(out, opening);
+    return good;
+}
+
+static bool same_object(const struct footer_column *a, const struct footer_column *b)
+{
+    return a->object != NULL && b->object != NULL && strcmp(a->object, b->object) == 0;
+}
+
+static bool plan_before(struct form_rows *rows, const struct level *level, size_t i)
+{
+    const struct footer_column *column = &rows->part->columns[i];
+    const struct footer_column *previous = i > level->first ? column - 1 : NULL;
+    bool same = previous != NULL && same_object(previous, column), good = true;
+    struct buf *before = &rows->before[i];
+
+    if (previous == NULL)
+        buf_add_char(before, '{');
+    else
+        buf_add_str(before, previous->object != NULL && !same ? "}," : ",");
+    if (column->object != NULL && !same)
+        good = add_key(before, column->object, "{");
+    return add_key(before, column->leaf, "") && good && !buf_failed(before);
+}
+
+static bool plan_close(struct form_rows *rows, size_t number)
+{
+    struct level *level = &rows->levels[number];
+    bool none = level->first == level->end;
+    bool in_object = !none && rows->part->columns[level->end - 1].object != NULL;
+
+    if (number == rows->last) {
+        buf_add_str(&level->close, in_object ? "}}" : "}");
+        return !none && !buf_failed(&level->close);
+    }
+    buf_add_str(&level->close, none ? "{" : in_object ? "}," : ",");
+    return add_key(&level->close, rows->part->arrays[number], "[") && !buf_failed(&level->close);
+}
+
+/* Where each level begins: the columns stand level by level. */
+static bool divide(struct form_rows *rows)
+{
+    const struct footer_part *part = rows->part;
+    size_t at = 0;
+
+    rows->last = 0;
+    if (part->column_count > 0 && part->columns[part->column_count - 1].level > 0)
+        rows->last = (size_t)part->columns[part->column_count - 1].level;
+    for (size_t i = 0; i <= rows->last && i < LEVELS_MAX; i++) {
+        rows->levels[i].first = at;
+        while (at < part->column_count && part->columns[at].level == (int)i)
+            at++;
+        rows->levels[i].end = at;
+    }
+    return rows->last < LEVELS_MAX && at == part->column_count;
+}
+
+/* 0, -E_NOMEM, or -E_INTERNAL: the columns are not those of a result. */
+static int plan(struct form_rows *rows, struct err *err)
+{
+    bool good = divide(rows), starved = false;
+
+    for (size_t i = 0; good && i <= rows->last; i++) {
+        for (size_t j = rows->levels[i].first; good && j < rows->levels[i].end; j++) {
+            good = plan_before(rows, &rows->levels[i], j);
+            starved = buf_is_starved(&rows->before[j]);
+        }
+        good = good && plan_close(rows, i);
+        starved = starved || buf_is_starved(&rows->levels[i].close);
+    }
+    if (starved)
+        return out_of_memory(err);
+    return good ? 0 : is_damaged(err);
+}
+
+static void forget_part(struct form_rows *rows)
+{
+    for (size_t i = 0; rows->before != NULL && i < rows->part->column_count; i++)
+        buf_done(&rows->before[i]);
+    free(rows->before);
+    free(rows->values);
+    rows->before = NULL;
+    rows->values = NULL;
+    for (size_t i = 0; i < LEVELS_MAX; i++) {
+        buf_done(&rows->levels[i].close);
+        buf_done(&rows->levels[i].kept);
+        rows->levels[i] = (struct level){0};
+        buf_init(&rows->levels[i].close, KEYS_MAX);
+        buf_init(&rows->levels[i].kept, WINDOW_MAX);
+    }
+}
+
+int form_rows_begin(struct form_rows *rows, const struct footer_part *part, struct err *err)
+{
+    if (rows->part != NULL)
+        forget_part(rows);
+    rows->part = part;
+    rows->before = calloc(part->column_count + 1, sizeof(rows->before[0]));
+    rows->values = calloc(part->column_count + 1, sizeof(rows->values[0]));
+    if (rows->before == NULL || rows->values == NULL)
+        return out_of_memory(err);
+    for (size_t i = 0; i < part->column_count; i++)
+        buf_init(&rows->before[i], KEYS_MAX);
+    rows->base = part->at;
+    rows->len = rows->at = rows->copied = rows->depth = 0;
+    if (part->at < 0 || part->at > part->end || part->end > rows->bytes)
+        return is_damaged(err);
+    if (part->rows > 0)
+        return plan(rows, err);
+    rows->base = part->end; /* there is nothing to read */
+    return 0;
+}
+
+int form_rows_new(const struct form_spec *spec, struct form_rows **ret, struct err *err)
+{
+    struct form_rows *rows = calloc(1, sizeof(*rows));
+    int rc;
+
+    if (rows == NULL)
+        return out_of_memory(err);
+    rows->read = spec->read;
+    rows->context = spec->context;
+    rows->bytes = spec->bytes;
+    forget_part(rows);
+    rc = widen(rows, err);
+    if (rc < 0) {
+        form_rows_free(rows);
+        return rc;
+    }
+    memset(rows->data, 0, SLACK);
+    *ret = rows;
+    return 0;
+}
+
+void form_rows_free(struct form_rows *rows)
+{
+    if (rows == NULL)
+        return;
+    forget_part(rows);
+    free(rows->data);
+    free(rows);
+}
