@@ -24,6 +24,9 @@ static int open_table(struct form_writer *writer, struct err *err)
     case FORM_CSV:
         writer->ops = &form_csv_table;
         return form_csv_new(&writer->spec, &writer->table, err);
+    case FORM_XLSX:
+        writer->ops = &form_xlsx_table;
+        return form_xlsx_new(&writer->spec, &writer->table, err);
     default:
         return err_set(err, -E_NOT_ACCEPTABLE, "There is no such form.");
     }

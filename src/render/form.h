@@ -75,7 +75,6 @@ struct form_table {
      * the values around it repeated. */
     int (*row)(void *table, const struct form_value *values, struct buf *out, struct err *err);
     int (*end_part)(void *table, struct buf *out, struct err *err);
-    /* `head` is the JSON before `results`: reportName, generatedDate, parameters. */
     int (*end)(void *table, struct buf *out, struct err *err);
     void (*free)(void *table);
     bool all_parts; /* also the sets and the summary */
@@ -84,3 +83,9 @@ struct form_table {
 /* CSV. *ret is form_csv_table's. */
 extern const struct form_table form_csv_table;
 int form_csv_new(const struct form_spec *spec, void **ret, struct err *err);
+
+/* XLSX (ECMA-376): a sheet for each part, and one about the report, for which the JSON before the
+ * results is read here. *ret is form_xlsx_table's. -E_PARAM: a text or a part is too large for a
+ * sheet. */
+extern const struct form_table form_xlsx_table;
+int form_xlsx_new(const struct form_spec *spec, void **ret, struct err *err);
