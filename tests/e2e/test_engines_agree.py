@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 import pytest
 
+from harness import ROOT
 from test_definition_language import Engines
 
 WORDS = [
@@ -182,3 +183,50 @@ def test_lists(engines, kind, values, column):
         text = engines.run(f'-- results\nSELECT count(*) AS "n" FROM sale WHERE {column} {operator} (:L)', header,
                            L=json.dumps(values) if values else "")
         assert f'"n":{sum((sale in wanted) == (operator == "IN") for sale in sales)}' in text, operator
+
+
+# --- doc/definitions.md, "One definition for both engines" ---------------------------------------------
+
+SHOWN = ["0001-01-01 00:00:00", "1969-12-31 23:59:59.999", "2024-01-12 03:04:05", "2024-03-31 23:10:00.5", "9999-12-31 23:59:59"]
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
+def test_the_manual_prints_a_column_of_moments_alike(engines, kind):
+    page = (ROOT / "doc/definitions.md").read_text()
+    example = next(text for text in page.split("```sql\n") if text.startswith("-- timezone: UTC")).split("```")[0]
+    sqlite, _ = engines.servers
+    with sqlite3.connect(sqlite.folder / "sales.db") as db:
+        db.executescript("DROP TABLE IF EXISTS event; CREATE TABLE event (id INTEGER PRIMARY KEY, moment TEXT)")
+        db.executemany("INSERT INTO event (moment) VALUES (?)", [(text,) for text in SHOWN])
+        db.execute("INSERT INTO event (moment) VALUES (NULL)")
+    db.close()
+    rows = ", ".join(f"('{text}')" for text in SHOWN) + ", (NULL)"
+    engines.postgres.sql(f"SET TimeZone = 'UTC'; DROP TABLE IF EXISTS event; CREATE TABLE event (id serial, moment {kind}); "
+                         f"INSERT INTO event (moment) VALUES {rows}", engines.database)
+    header, results = example.split("\n\n", 1)
+    found = json.loads("{" + engines.run(results, header + "\n"))["results"]
+    seconds = [text[:19] for text in SHOWN]
+    assert found == [{"moment": text, "rfc3339": text.replace(" ", "T") + "Z", "day": text[:10]} for text in seconds] + [
+        {"moment": None, "rfc3339": None, "day": None}]
+
+
+@pytest.mark.parametrize("sql, values", [
+    ('SELECT w AS "v" FROM ordered ORDER BY w COLLATE "binary"', ["A", "Z", "a", "b", "\u00e9"]),
+    ('SELECT x AS "v" FROM known ORDER BY x NULLS LAST', [1, 2, None]),
+    ('SELECT x AS "v" FROM known ORDER BY x DESC NULLS FIRST', [None, 2, 1]),
+    ("SELECT w AS \"v\" FROM ordered WHERE lower(w) LIKE 'a%' ORDER BY w COLLATE \"binary\"", ["A", "a"]),
+    ('SELECT 6 / nullif(x - 1, 0) AS "v" FROM known ORDER BY x NULLS LAST', [None, 6, None]),
+    ('SELECT CAST(round(x + 0.9) AS integer) AS "v" FROM known ORDER BY x NULLS LAST', [2, 3, None]),
+])
+def test_what_the_manual_writes_for_both_means_the_same(engines, sql, values):
+    sqlite, _ = engines.servers
+    script = ("CREATE TABLE ordered (w text{}); INSERT INTO ordered VALUES ('b'), ('a'), ('Z'), ('\u00e9'), ('A');"
+              "CREATE TABLE known (x integer); INSERT INTO known VALUES (2), (NULL), (1);")
+    with sqlite3.connect(sqlite.folder / "sales.db") as db:
+        db.executescript("DROP TABLE IF EXISTS ordered; DROP TABLE IF EXISTS known;" + script.format(""))
+    db.close()
+    natural = "CREATE COLLATION IF NOT EXISTS people (provider = icu, locale = 'en');"
+    engines.postgres.sql("CREATE COLLATION IF NOT EXISTS \"binary\" FROM \"C\"; DROP TABLE IF EXISTS ordered, known;" + natural
+                         + script.format(" COLLATE people"), engines.database)
+    found = json.loads("{" + engines.run("-- results\n" + sql))["results"]
+    assert [row["v"] for row in found] == values
