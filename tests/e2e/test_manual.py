@@ -1,4 +1,4 @@
-"""Every example of README.md, doc/tutorial.md and doc/definitions.md is run: definitions by a server, shell lines literally."""
+"""Every example of the READMEs, doc/tutorial.md and doc/definitions.md is run: definitions by a server, shell lines literally."""
 
 import os
 import re
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness import PASSWORD, PATIENCE, REPORTCTL, REPORTD, ROOT, Server
+from postgres import SUPERUSER
+from test_postgres_portable import CHINOOK_POSTGRES, CHINOOK_SQLITE
 
 BLOCK = re.compile(r"(?:^(?P<before>[^\n]+)\n\n?)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 FILE = re.compile(r"`([\w./]+\.(?:conf|sql))`(?::| — [^`]*:)$")
@@ -110,11 +112,15 @@ class Reader:
             subprocess.run([*words.split(), "-n"], cwd=ROOT, check=True, capture_output=True)
         self.run(rest)
 
-    def close(self):
-        os.close(self.place)
+    def stop(self):
         if self.server:
             assert self.server.stop() == 0
             self.server.check_log()
+        self.server = None
+
+    def close(self):
+        os.close(self.place)
+        self.stop()
 
 
 @pytest.fixture
@@ -132,6 +138,36 @@ def test_the_readme_works_as_it_stands(reader):
     (reader.folder / "shop").mkdir()
     subprocess.run(["sqlite3", reader.folder / "shop/shop.db"], input=TABLES, text=True, check=True)
     reader.follow("README.md")
+
+
+@pytest.mark.parametrize("example", ["chinook", "tpch"])
+def test_the_readme_of_an_example_works_as_it_stands(reader, postgres, example):
+    """On SQLite by a server, then on PostgreSQL by check and try."""
+    names = {"PATH/TO/Chinook_Sqlite.sqlite": CHINOOK_SQLITE, "PATH/TO/Chinook_PostgreSql.sql": CHINOOK_POSTGRES}
+    if example == "chinook" and not all(path.is_file() for path in names.values()):
+        pytest.skip("there is no Chinook; name its files in CHINOOK_SQLITE, CHINOOK_POSTGRES")
+    (reader.folder / "examples").symlink_to(ROOT / "examples")
+    reader.environment |= {"PGHOST": str(postgres.folder), "PGPORT": str(postgres.port), "PGUSER": SUPERUSER}
+    try:
+        for _, _, text in blocks(f"examples/{example}/README.md"):
+            for name, path in names.items():
+                text = text.replace(name, str(path))
+            if text.startswith("source "):
+                url = re.search(r'"(.*)"', text).group(1)
+                host = f"postgresql://reader@%2F{str(postgres.folder)[1:].replace('/', '%2F')}:{postgres.port}/"
+                conf = (reader.folder / "reportd.conf").read_text()
+                text = text.replace(url, url.replace("postgresql://reader@localhost/", host))
+                reader.write("reportd.conf", re.sub(r"^source .*\n}\n", lambda _, text=text: text, conf, flags=re.S | re.M))
+            else:
+                reader.shell(text)
+        reader.run("reportd check --strict -c reportd.conf reports")
+        report = {"chinook": "InvoiceLines", "tpch": "PricingSummary"}[example]
+        reader.run(f"reportd try -c reportd.conf {report} 2> try.log")
+        assert '"results":[{' in reader.said
+    finally:
+        reader.stop()
+        postgres.sql(f"DROP DATABASE IF EXISTS {example} WITH (FORCE)")
+        postgres.sql("DROP ROLE IF EXISTS reader")
 
 
 def as_definition(text, number, source):
