@@ -29,36 +29,28 @@ static void sqlite_rollback(struct store_conn *conn)
 static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
-    int rc = SQLITE_OK;
 
     CHECK(c->writes && c->counts_used == 0);
-    /* In WAL mode FULL fsyncs the log at commit, and with it all commits before. It cannot be
-     * changed inside a transaction. */
-    if (durable != c->synchronous_full) {
-        rc = sqlite_exec(c, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
-        if (rc == SQLITE_OK)
-            c->synchronous_full = durable;
-    }
-    if (rc != SQLITE_OK)
-        return sqlite_trouble(c, rc, err);
     if (run_plain(conn, SQL_BEGIN, err) < 0)
         return -E_STORE;
     if (sqlite_active_begin(conn, err) < 0) {
         sqlite_rollback(conn);
         return -E_STORE;
     }
+    c->durable = durable;
     return 0;
 }
 
+/* A durable commit syncs the log, and with it all commits before. */
 static int sqlite_commit(struct store_conn *conn, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     int rc = sqlite_counts_write(conn, err);
 
-    if (rc == 0)
-        rc = sqlite_reserve_pages(conn, err);
+    c->pages_then = c->pages;
     if (rc == 0)
         rc = run_plain(conn, SQL_COMMIT, err);
+    c->ending = false; /* it is, if a commit fails before its sync */
     if (rc < 0)
         return rc;
     c->pages = c->pages_then;

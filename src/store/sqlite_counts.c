@@ -53,7 +53,7 @@ static int write_one(struct store_conn *conn, const struct sqlite_counts *counts
     sql_int(&q, 1, counts->node);
     sql_int(&q, 2, counts->n);
     rc = sql_run(&q, err);
-    if (rc < 0 || counts->n > 0)
+    if (rc < 0 || counts->n > 0 || counts->node <= REPORT_DELETING)
         return rc;
     q = sql_start(conn, SQL_COUNTS_EMPTY);
     sql_int(&q, 1, counts->node);

@@ -69,12 +69,14 @@ struct sqlite_conn {
     bool writes;
     sqlite3_stmt *statements[SQL_COUNT]; /* prepared at first use */
     /* of the writer */
-    bool synchronous_full; /* PRAGMA synchronous as it stands */
-    bool dropped;          /* deleted bytes may still be in the write-ahead log */
-    bool full;             /* the last trouble was a full disk */
+    struct sqlite3_io_methods log_methods; /* sqlite_log.c: of the log's file */
+    const struct sqlite3_io_methods *log_real;
+    bool durable;          /* the transaction under way */
+    bool ending;           /* … and its last frame is being written */
     int64_t pages;         /* of the database, whose blocks are in its file */
     int64_t pages_then;    /* … once the transaction under way is committed */
-    int64_t changes;       /* rows that had been changed when that was looked at */
+    bool dropped;          /* deleted bytes may still be in the write-ahead log */
+    bool full;             /* the last trouble was a full disk */
     bool whole;            /* the reserve was, when it was last looked at … */
     bool taken;            /* … and some of it was taken since, to be put back at once */
     int64_t checkpoint_ms; /* monotonic: of the last one */
@@ -100,8 +102,6 @@ int sqlite_backup(struct store_conn *conn, const char *path, const struct store_
 bool sqlite_has_reserve(struct store_conn *conn);
 void sqlite_reserve_open(struct sqlite_shared *shared); /* as it is, maybe not there */
 void sqlite_reserve_close(struct sqlite_shared *shared);
-/* Before a commit: blocks in the file for the pages that come with it. */
-int sqlite_reserve_pages(struct store_conn *conn, struct err *err);
 /* As far as there is room for it; is it whole now? */
 bool sqlite_reserve_make(struct sqlite_shared *shared);
 /* How many of the files an operation may take. */
@@ -110,6 +110,10 @@ int sqlite_reserve_for(const struct store_op *op);
 bool sqlite_reserve_take(struct sqlite_shared *shared, int files);
 /* Give back the files themselves, too: a start may need their inodes. */
 bool sqlite_reserve_remove(struct sqlite_shared *shared);
+
+/* sqlite_log.c: from now on each commit gives blocks to the pages it adds (SQLITE_FULL: there are
+ * none) and syncs the log if `durable` says so. The log is open. Returns SQLite's code. */
+int sqlite_log_watch(struct sqlite_conn *c);
 
 /* sqlite_place.c: remember which files are open; -E_STORE: there are others in their places. */
 int sqlite_place_note(struct sqlite_shared *shared, struct err *err);

@@ -254,10 +254,12 @@ static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
                         "PRAGMA wal_autocheckpoint = 4096");
     if (rc != SQLITE_OK)
         return open_trouble(c, rc, err);
-    c->synchronous_full = true;
     c->dropped = true; /* by the process before, perhaps, and it crashed */
     if (migrate(c, create, err) < 0 || load_holders(c, err) < 0)
         return -E_STORE;
+    rc = sqlite_log_watch(c);
+    if (rc != SQLITE_OK)
+        return open_trouble(c, rc, err);
     return sqlite_place_note(c->shared, err);
 }
 

@@ -8,7 +8,7 @@
  * makes the store grow a little, so it may take one of the files only.
  *
  * The log can always be emptied, since what it has is given blocks in the database before it is
- * committed. */
+ * committed (sqlite_log.c). */
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -109,36 +109,6 @@ static int write_blocks(int fd, int64_t from, int64_t size)
     for (int64_t at = from; at < size; at += CHUNK) {
         if (pwrite(fd, chunk, sizeof(chunk), at) != (ssize_t)sizeof(chunk))
             return -1;
-    }
-    return 0;
-}
-
-/* The log may have many pages that are not in the file yet. If they had no blocks there, the log
- * could not be emptied on a full disk. */
-int sqlite_reserve_pages(struct store_conn *conn, struct err *err)
-{
-    struct sqlite_conn *c = (struct sqlite_conn *)conn;
-    int64_t changes = sqlite3_total_changes64(c->db);
-    struct sql q;
-    int rc;
-
-    c->pages_then = c->pages;
-    if (changes == c->changes)
-        return 0; /* such as a claim that has found nothing: SQLite would compile the question */
-    c->changes = changes;
-    q = sql_start(conn, SQL_PAGE_COUNT);
-    if (sql_next(&q))
-        c->pages_then = sql_get_int(&q, 0);
-    rc = sql_end(&q, err);
-    if (rc < 0 || c->pages_then <= c->pages)
-        return rc;
-    /* Some file systems have no such call, and need none if there is room. */
-    if ((SEAM_FAILS("store.grow") ||
-         fallocate(c->shared->fd, FALLOC_FL_KEEP_SIZE, c->pages * SQLITE_PAGE,
-                   (c->pages_then - c->pages) * SQLITE_PAGE) < 0) &&
-        (errno == ENOSPC || errno == EDQUOT)) {
-        c->full = true;
-        return sqlite_full(err);
     }
     return 0;
 }

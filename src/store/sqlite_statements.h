@@ -52,7 +52,6 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(COMMIT, "COMMIT")                                                                            \
     X(DATA_VERSION, "PRAGMA data_version")                                                         \
-    X(PAGE_COUNT, "PRAGMA page_count")                                                             \
     /* writes the first page, as it is: sqlite_open.c */                                           \
     X(PROBE, "PRAGMA application_id = 1380996164")                                                 \
     /* ---- report ---- */                                                                         \
