@@ -1,7 +1,8 @@
 """How often serve and its worker allocate memory for one report: what grows unseen shows here.
 
-Counted by tests/e2e/allocations.c. SQLite takes most of it: Debian's has no memory of its own for small
-pieces (OMIT_LOOKASIDE). Other threads may allocate meanwhile, so the least of some tries counts."""
+Counted by tests/e2e/allocations.c. Two thirds are SQLite's: Debian's has no memory of its own for small
+pieces (OMIT_LOOKASIDE), and compiles each statement of a report anew. Other threads may allocate
+meanwhile, so the least of some tries counts."""
 
 import mmap
 import os
@@ -13,7 +14,9 @@ import pytest
 from harness import ROOT
 
 TRIES = 6
-POST_MAX, DELETE_MAX = 250, 105
+DELETE_MAX = 70
+# Quick has three statements, which its worker's SQLite compiles with 116 allocations.
+POST_MAX = {"OneQuery": 215, "Quick": 350}
 
 ONE_QUERY = """-- report: OneQuery
 -- description: The items of a product.
@@ -58,15 +61,16 @@ def counted(new_server, tmp_path):
     return server.start(), allocations
 
 
-def test_a_post_and_the_result_take_few_allocations(counted):
+@pytest.mark.parametrize("name", POST_MAX)
+def test_a_post_and_the_result_take_few_allocations(counted, name):
     server, allocations = counted
     alice = server.client("alice")
 
     def walk():
-        reference = alice.order("OneQuery", ProductID="1")
+        reference = alice.order(name, ProductID="1")
         server.await_log(f"reference={reference} state=complete")
 
-    assert min(allocations.of(walk) for _ in range(TRIES)) <= POST_MAX
+    assert min(allocations.of(walk) for _ in range(TRIES)) <= POST_MAX[name]
 
 
 def test_a_delete_of_a_running_report_takes_few_allocations(counted):
