@@ -16,7 +16,7 @@ struct cached_token {
     struct token_claims claims;
     struct user user;
     uint64_t version; /* 0: the store must be asked each time */
-    /* bearer.c's own */
+    /* token_cache.c's own */
     atomic_int holders;
     uint64_t hash;
     size_t len;

@@ -78,8 +78,10 @@ static void add_value(struct call *call, const void *data, int len)
 
 void call_int(struct call *call, int64_t value)
 {
-    call->numbers[call->count] = htobe64((uint64_t)value);
-    add_value(call, &call->numbers[call->count], sizeof(uint64_t));
+    uint64_t *number = &call->numbers[call->count];
+
+    add_value(call, number, sizeof(*number));
+    *number = htobe64((uint64_t)value);
 }
 
 void call_bool(struct call *call, bool value)

@@ -5,11 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "proc/states.h"
 
@@ -51,42 +47,12 @@ static void a_job_that_ended_or_was_stopped_does_not_run_again(void **state)
     assert_string_equal(job_phase_name(JOB_OVERDUE), "overdue");
 }
 
-static void break_a_rule(int which)
-{
-    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-    dup2(null, STDERR_FILENO);
-    signal(SIGABRT, SIG_DFL);
-    if (which == 0)
-        job_check_move(JOB_OVER, JOB_RUNNING);
-    else
-        worker_check_move(WORKER_DYING, WORKER_BUSY);
-    _exit(0);
-}
-
-static void a_move_that_is_not_in_the_table_ends_the_process(void **state)
-{
-    (void)state;
-    job_check_move(JOB_NEW, JOB_RUNNING);
-    worker_check_move(WORKER_IDLE, WORKER_BUSY);
-    for (int which = 0; which < 2; which++) {
-        pid_t pid = fork();
-        int status;
-
-        if (pid == 0)
-            break_a_rule(which);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_job_phase_is_reached_and_leads_to_the_end),
         cmocka_unit_test(a_worker_that_was_killed_gets_no_work_before_its_process_has_ended),
         cmocka_unit_test(a_job_that_ended_or_was_stopped_does_not_run_again),
-        cmocka_unit_test(a_move_that_is_not_in_the_table_ends_the_process),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
