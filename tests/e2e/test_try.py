@@ -1,10 +1,12 @@
 """`reportd try`: a report without a server, run as a worker does, of which nothing stays."""
 
+import contextlib
 import csv
 import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 
 import pytest
@@ -178,6 +180,22 @@ def test_ctrl_c_stops_it(bench):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (EXIT_SIGNAL + signal.SIGINT, b"", b"reportd try: the report was stopped\n")
+
+
+def test_it_waits_for_a_lock_and_ctrl_c_ends_the_wait(bench):
+    bench.define("One", "-- results\nSELECT count(*) AS n FROM item")
+    with contextlib.closing(sqlite3.connect(bench.server.folder / "data.db", isolation_level=None)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        stopped, waiting = bench.start("One"), bench.start("One")
+        for process in (stopped, waiting):
+            poll(lambda pid=process.pid: processes_below(pid), what="the process that runs it")
+        stopped.send_signal(signal.SIGINT)
+        out, err = stopped.communicate(timeout=PATIENCE)
+        assert (stopped.returncode, out, err) == (EXIT_SIGNAL + signal.SIGINT, b"", b"reportd try: the report was stopped\n")
+        assert waiting.poll() is None
+        db.execute("COMMIT")
+    out, err = waiting.communicate(timeout=PATIENCE)
+    assert waiting.returncode == 0 and b'"results":[{"n":' in out, err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
