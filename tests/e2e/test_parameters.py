@@ -200,6 +200,14 @@ def test_ten_thousand_values_are_a_list(engines):
     assert engines.ids(long, L=json.dumps(values[1:]))[0] == [2, 3, 4, 5, 6, 7, 9]
 
 
+def test_the_lists_of_a_request_have_their_limit_together(engines):
+    name = engines.define("-- parameter: L list(string)\n-- parameter: M list(string)\n",
+                          "SELECT id FROM item WHERE code IN (:L) AND code IN (:M) ORDER BY id")
+    half = ",".join(["plain"] + ["x" * 40] * 2_300)  # some 94 KB
+    assert engines.ids(name, L=half, M=half)[0] == [1]
+    engines.refused(name, {"L": half, "M": half + ("," + "x" * 40) * 800}, "196608 bytes")
+
+
 def test_any_texts_survive_the_way_to_the_database(engines):
     """What is selected by a list of random texts is what was in the list: nothing is cut, split or unescaped."""
     rng = random.Random(11)
