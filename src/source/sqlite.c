@@ -563,6 +563,16 @@ static int bind_by_name(struct sqlite_query *query, int place, const struct para
     return SQLITE_NOTFOUND;
 }
 
+/* SQLite takes ":Name::type" for the name of one parameter. */
+static const char *why_unbound(const char *name, int code)
+{
+    if (code != SQLITE_NOTFOUND)
+        return "cannot be bound";
+    return name != NULL && strstr(name, "::") != NULL
+               ? "has a cast of PostgreSQL; SQLite has no x::type: write CAST(:Name AS type)"
+               : "is not declared; declare it with '-- parameter:'";
+}
+
 static int bind_all(struct sqlite_query *query, const struct param_value *values, size_t count,
                     struct err *err)
 {
@@ -576,9 +586,7 @@ static int bind_all(struct sqlite_query *query, const struct param_value *values
             continue;
         err_set(err, -E_SOURCE, "%s", words_for(code));
         return err_detail(err, "line %d: parameter '%s' %s", query->line, name != NULL ? name : "?",
-                          code == SQLITE_NOTFOUND
-                              ? "is not declared; declare it with '-- parameter:'"
-                              : "cannot be bound");
+                          why_unbound(name, code));
     }
     return 0;
 }
