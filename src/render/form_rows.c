@@ -236,7 +236,7 @@ static char *read_word(struct form_rows *rows, char *at, const char *end, struct
 
         if (memcmp(at, words[i].text, len) != 0)
             continue;
-        value->kind = words[i].kind;
+        *value = (struct form_value){words[i].kind, "", 0};
         return len == words[i].len ? at + len : NULL;
     }
     return damage(rows);

@@ -206,6 +206,11 @@ static void nested_arrays_repeat_their_parents(void **state)
           "acc[].n\r\n1\r\n2\r\n\r\n");
     gives(NAMES("id", "a[].b[].c"), "{\"id\":1,\"a\":[{\"b\":[{\"c\":2}]},{\"b\":[]}]}", FORM_CSV,
           plain, "id,a[].b[].c\r\n1,2\r\n1,\r\n");
+    /* A value of the parent before is not kept for one that is null. */
+    gives(NAMES("id", "doc", "a[].n"),
+          "{\"id\":1,\"doc\":\"twenty bytes of text\",\"a\":[{\"n\":1}]},"
+          "{\"id\":10,\"doc\":null,\"a\":[{\"n\":2}]}",
+          FORM_CSV, plain, "id,doc,a[].n\r\n1,twenty bytes of text,1\r\n10,,2\r\n");
 }
 
 static void options_change_the_csv(void **state)
