@@ -228,13 +228,23 @@ int key_file_open(const struct key_file *file, struct buf *ret, struct err *err)
     return rc;
 }
 
+/* The operator may replace it as root: it stays the server's, which could not read it otherwise. */
+static bool keep_owner(const struct key_file *file, int fd)
+{
+    struct stat old;
+
+    return stat(file->path, &old) == 0 &&
+           (old.st_uid == geteuid() || fchown(fd, old.st_uid, old.st_gid) == 0);
+}
+
 int key_file_replace(const struct key_file *file, const struct buf *content, struct err *err)
 {
     char *name = temporary_name(file);
     int fd = name != NULL ? open_temporary(name) : -1;
     int rc = 0;
 
-    if (fd < 0 || !write_all(fd, content) || rename(name, file->path) != 0) {
+    if (fd < 0 || !keep_owner(file, fd) || !write_all(fd, content) ||
+        rename(name, file->path) != 0) {
         rc = failed(file, "replace", err);
         if (fd >= 0)
             unlink(name);

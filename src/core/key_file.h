@@ -22,7 +22,8 @@ struct key_file {
  * read or made; then `ret` may have a part. Whoever frees `ret` clears it first. */
 int key_file_open(const struct key_file *file, struct buf *ret, struct err *err);
 
-/* Put `content` in the place of the file, durably: at any time there is the old or the new. */
+/* Put `content` in the place of the file, durably: at any time there is the old or the new, with
+ * the owner that it had. -E_CONFIG if it can't be written or given to that owner. */
 int key_file_replace(const struct key_file *file, const struct buf *content, struct err *err);
 
 /* Clear the secret and free the buffer. */

@@ -1,5 +1,7 @@
 """The files that hold the server's secrets: made whole or not at all, for their owner only."""
 
+import os
+import pwd
 import subprocess
 
 import pytest
@@ -108,6 +110,19 @@ def test_what_a_crash_leaves_of_a_rotation_goes_at_the_next(make_server):
     assert left_over(server) == [] and key.read_bytes() != before
     server.stop()
     server.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files to another user takes root")
+def test_a_rotation_by_root_leaves_the_key_to_the_servers_user(make_server):
+    key = make_server().folder / "receipt.key"
+    nobody = pwd.getpwnam("nobody")
+    os.chown(key, nobody.pw_uid, nobody.pw_gid)
+    before = key.read_bytes()
+    done = subprocess.run([REPORTD, "receipt", "-c", "reportd.conf", "--rotate"], cwd=key.parent, capture_output=True,
+                          text=True)
+    assert done.returncode == 0 and key.read_bytes() != before, done.stderr
+    status = key.stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (nobody.pw_uid, nobody.pw_gid, 0o600)
 
 
 def test_a_name_that_is_taken_is_told(make_server):
