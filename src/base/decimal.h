@@ -1,5 +1,4 @@
-/* src/base/decimal.h -- exact decimals: scaled integers printed, decimal text checked and rounded.
- */
+/* src/base/decimal.h -- exact decimals: print scaled integers, check and round decimal text. */
 #pragma once
 
 #include <stdbool.h>

@@ -5,8 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* fsync the folder that `path` is in, so that the name survives a power cut. 0, or -1 with errno.
- */
+/* fsync the folder of `path`, so that the name survives a power cut. 0, or -1 with errno. */
 int file_sync_folder_of(const char *path);
 
 /* All `len` bytes at `offset`, whatever pwrite() and pread() leave over. 0, or -1 with errno. */

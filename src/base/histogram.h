@@ -1,5 +1,4 @@
-/* src/base/histogram.h -- how long something takes: counts by duration, added to from any thread.
- */
+/* src/base/histogram.h -- how long something takes: counts by duration, from any thread. */
 #pragma once
 
 #include <stdatomic.h>

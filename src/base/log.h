@@ -9,8 +9,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 void log_init(enum log_level least, bool json);
 
 /* The same for a process that is started: a word to pass to it ("warn,json"), and back; its lines
- * are dropped, and counted, while nobody reads. False: it is no such word, and nothing has changed.
- */
+ * are dropped, and counted, while nobody reads. False: there is no such word; nothing changed. */
 enum { LOG_WORD = 16 };
 void log_word(char out[LOG_WORD]);
 bool log_init_by_word(const char *word);
@@ -19,8 +18,7 @@ bool log_init_by_word(const char *word);
  * waits for whoever reads them; when there is no room, lines are dropped, and "log.dropped" tells
  * how many as soon as there is. False: no memory or no thread, and all is as before. */
 bool log_start(void);
-/* Write what is queued, unless nobody reads, and end the thread. Does nothing if it never started.
- */
+/* Write what is queued, unless nobody reads, and end the thread, if it was started. */
 void log_stop(void);
 
 /* Is a line of this level written? To spare the work that makes one. */

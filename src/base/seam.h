@@ -1,6 +1,5 @@
 /* src/base/seam.h -- named places where a test may make the process crash or wait, a call fail, or
- * the clock jump. Compiled in with -DREPORTD_SEAMS only (the sanitizer builds), never in a release.
- */
+ * the clock jump. Compiled only with -DREPORTD_SEAMS (the sanitizer builds), never in a release. */
 #pragma once
 
 #include <stdint.h>

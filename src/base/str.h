@@ -1,5 +1,4 @@
-/* src/base/str.h -- small strings: compare, copy, and read numbers, durations and sizes strictly.
- */
+/* src/base/str.h -- small strings: compare, copy; read numbers, durations and sizes strictly. */
 #pragma once
 
 #include <stdbool.h>

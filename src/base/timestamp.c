@@ -39,8 +39,7 @@ static bool take_date(const char **at, struct tm *ret)
     return true;
 }
 
-/* HH:MM[:SS[.fraction]]; the fraction, with its point and without zeros at its end, is `fraction`.
- */
+/* HH:MM[:SS[.fraction]]; `fraction` has its point and no trailing zeros. */
 static bool take_clock(const char **at, struct tm *ret, char fraction[FRACTION_MAX + 2])
 {
     size_t digits;

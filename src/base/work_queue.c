@@ -51,8 +51,7 @@ static void let_others_push(struct work_queue *work_queue)
     lock_take(&work_queue->lock);
 }
 
-/* Call `maintain` with the lock let go; returns when it wants the next call, monotonic ms, 0: not.
- */
+/* Call `maintain` without the lock; returns when to call it again, monotonic ms; 0: never. */
 static int64_t call_maintain(struct work_queue *work_queue)
 {
     int64_t wait_ms = 0;

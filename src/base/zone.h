@@ -1,5 +1,4 @@
-/* src/base/zone.h -- time zones of the system's tz database, any number at a time, for any thread.
- */
+/* src/base/zone.h -- time zones of the system's tz database, any number at once, in any thread. */
 #pragma once
 
 #include <stdint.h>
@@ -12,8 +11,7 @@
 struct zone;
 
 /* The zone of that name, such as Australia/Sydney, from /usr/share/zoneinfo (RFC 9636; versions
- * with leap seconds are refused). *ret is yours: zone_free(). -E_INVALID: there is none; -E_NOMEM.
- */
+ * with leap seconds are rejected). *ret is yours: zone_free(). -E_INVALID: unknown; -E_NOMEM. */
 int zone_open(const char *name, struct zone **ret, struct err *err);
 void zone_free(struct zone *zone);
 

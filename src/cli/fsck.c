@@ -244,8 +244,7 @@ static int open_all(struct auditing *a, struct err *err)
     return 0;
 }
 
-/* With the wrong folder, or one that is not mounted, every result is lost and every file an orphan.
- */
+/* In a wrong folder, or one not mounted, every result is lost and every file an orphan. */
 static int check_folder(const struct auditing *a, struct err *err)
 {
     const struct audit *audit = &a->audit;

@@ -35,8 +35,7 @@ static int refuse(int found, char *const *argv, const struct option *longs, stru
                    nearest_words(&nearest, "--", words));
 }
 
-/* No option means anything with an empty value, which is what an unset variable of a script gives.
- */
+/* No option takes an empty value, which is what a script's unset variable gives. */
 static int refuse_empty(int found, const struct option *longs, struct err *err)
 {
     for (; longs->name != NULL; longs++) {

@@ -1,5 +1,4 @@
-/* src/cli/options.h -- the options of a command line, and one way to say what is wrong.
- */
+/* src/cli/options.h -- the options of a command line, and one way to say what is wrong. */
 #pragma once
 
 #include <getopt.h>

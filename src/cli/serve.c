@@ -102,8 +102,7 @@ static int read_arguments(int argc, char **argv, const char **ret_file)
     return rc;
 }
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static int source_known(void *context, const char *source)
 {
@@ -371,8 +370,7 @@ static void close_node(struct node *node)
     config_free(node->config);
 }
 
-/* --- serving ------------------------------------------------------------------------------------
- */
+/* ---- serving ---- */
 
 static void reload(struct node *node)
 {

@@ -10,6 +10,5 @@
 
 /* All of results as CSV with a header (RFC 4180). -E_NOMEM. */
 int try_rows_csv(FILE *out, const char *json, size_t len);
-/* The first `most` rows of results and of each further set, in columns, then the summary. -E_NOMEM.
- */
+/* The first `most` rows of results and each other set, in columns, then the summary. -E_NOMEM. */
 int try_rows_table(FILE *out, const char *json, size_t len, size_t most);

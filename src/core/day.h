@@ -1,5 +1,4 @@
-/* src/core/day.h -- days that a definition names by how they stand to today: today-30d, month-end.
- */
+/* src/core/day.h -- days that a definition names relative to today: today-30d, month-end. */
 #pragma once
 
 #include <stdbool.h>

@@ -519,8 +519,7 @@ static void tell_unknown(struct parser *p)
     }
 }
 
-/* A problem is in p->problems, and the next line may have one too; anything else ends the reading.
- */
+/* A problem goes to p->problems and reading goes on; anything else ends it. */
 static int parse_tokens(struct parser *p, const char *text, size_t len)
 {
     struct sql_walk walk;

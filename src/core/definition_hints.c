@@ -110,8 +110,7 @@ static size_t braces(const struct sql_walk *walk, const char *text)
     return len;
 }
 
-/* $1, $x, @x and :1. Where a name may follow, `@` is also the end of one of PostgreSQL's operators.
- */
+/* $1, $x, @x and :1. Before a name, `@` may also end one of PostgreSQL's operators. */
 static size_t sign(const struct sql_walk *walk, const char *text)
 {
     char next = text + 1 < walk->end ? text[1] : '\0';

@@ -1,5 +1,4 @@
-/* src/core/definition_with.c -- `-- with`: what is written once and put before several statements.
- */
+/* src/core/definition_with.c -- `-- with`: written once and put before several statements. */
 #include <stdlib.h>
 #include <string.h>
 

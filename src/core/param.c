@@ -50,8 +50,7 @@ int param_default(const struct definition *def, const struct param *param, int64
     return rc != 0 ? rc : text != NULL;
 }
 
-/* The value of one parameter from what was given (NULL: nothing): its text is yours, NULL for none.
- */
+/* One parameter's value from what was given (NULL: nothing); its text is yours, NULL for none. */
 static int take_value(const struct definition *def, const struct param *param, const json_t *given,
                       int64_t now_ms, struct param_value *ret, struct err *err)
 {

@@ -3,8 +3,7 @@
 
 #include "base/err.h"
 
-/* $XDG_CONFIG_HOME/reportctl/credentials.json (~/.config without it). The password is never kept.
- */
+/* $XDG_CONFIG_HOME/reportctl/credentials.json (default ~/.config). The password is never kept. */
 struct credentials {
     char *server; /* as http_server() gives it */
     char *user;
@@ -17,8 +16,7 @@ void credentials_done(struct credentials *credentials); /* frees the strings, ze
  * open to others or is damaged. *ret is yours: credentials_done(). */
 int credentials_load(struct credentials *ret, struct err *err);
 
-/* Write them: a new file, renamed over the old one, so that a crash leaves one of the two. -E_IO.
- */
+/* Write them: a new file, renamed over the old one, so that a crash leaves either. -E_IO. */
 int credentials_save(const struct credentials *credentials, struct err *err);
 
 /* Remove the file; 0 also if there is none. -E_IO. */

@@ -1,5 +1,4 @@
-/* src/ctl/ctl.h -- reportctl's own words: exit statuses, options, commands, each one table.
- */
+/* src/ctl/ctl.h -- reportctl's exit statuses, options and commands, one table each. */
 #pragma once
 
 #include <stddef.h>

@@ -39,8 +39,7 @@ struct http_answer {
     int tries; /* how often it was sent */
 };
 
-/* `server`: an http or https URL without query (checked: -E_INVALID). *ret is yours: http_free().
- */
+/* `server`: an http or https URL without a query; -E_INVALID. *ret is yours: http_free(). */
 int http_new(const char *server, struct http **ret, struct err *err);
 void http_free(struct http *http);            /* NULL is fine */
 const char *http_server(const struct http *); /* normalised: no trailing slash; borrowed */

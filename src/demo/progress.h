@@ -1,5 +1,4 @@
-/* src/demo/progress.h -- how far the demo has come: a bar on a terminal, else a line a phase.
- */
+/* src/demo/progress.h -- progress of the demo: a bar on a terminal, else a line per phase. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,4 @@
-/* src/demo/random.h -- repeatable pseudo-random numbers for the demo's data; not for secrets.
- */
+/* src/demo/random.h -- repeatable pseudo-random numbers for the demo's data; not for secrets. */
 #pragma once
 
 #include <stdbool.h>

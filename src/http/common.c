@@ -120,8 +120,7 @@ static void add_durations(struct buf *out, struct purger *purger, const struct m
     add_histogram(out, "delete_seconds", &deletes, "From a DELETE to nothing left of the report");
 }
 
-/* What only the store knows. Without it the rest is told all the same: it is then that it is asked.
- */
+/* What only the store knows. When the store fails the rest is answered: it is needed then. */
 static void add_stored(struct buf *out, const struct store_op *op)
 {
     add_head(out, "store_up", "gauge", "1: the store has answered; 0: it has not");

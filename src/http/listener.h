@@ -26,8 +26,7 @@ typedef int listener_maintain_fn(void *context);
 /* Bind "HOST:PORT" or "[IPv6]:PORT". Nothing is accepted yet, but clients may connect. -E_CONFIG
  * says why not. *ret is yours: listener_free(). */
 int listener_new(const char *listen_at, struct listener **ret, struct err *err);
-/* "http://127.0.0.1:8080", with the port that was bound; borrowed; "" if the socket does not say.
- */
+/* "http://127.0.0.1:8080", with the port that was bound, or "" if unknown; borrowed. */
 const char *listener_url(const struct listener *listener);
 
 /* Start to accept. While `limit` connections are open, or there is no descriptor for one more, a

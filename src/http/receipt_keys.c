@@ -1,5 +1,4 @@
-/* src/http/receipt_keys.c -- the keys of receipts: receipt.key, and the JWK Set that is published.
- */
+/* src/http/receipt_keys.c -- the keys of receipts: receipt.key, and the published JWK Set. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
-/* src/http/report_choices.c -- GET /Report/Types?values=NAME.Param: what a form lets choose from.
- */
+/* src/http/report_choices.c -- GET /Report/Types?values=NAME.Param: the choices of a form. */
 #include "http/report.h"
 
 #include <stdlib.h>

@@ -1,5 +1,4 @@
-/* src/http/report_result.c -- GET /Report: the result, whole or in part, from its file or its row.
- */
+/* src/http/report_result.c -- GET /Report: the result, whole or in part, from its file or row. */
 #include "http/report.h"
 
 #include <inttypes.h>

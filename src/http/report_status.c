@@ -1,5 +1,4 @@
-/* src/http/report_status.c -- GET /Report/Status: where a report stands, now or when it has ended.
- */
+/* src/http/report_status.c -- GET /Report/Status: a report's state, now or once it has ended. */
 #include "http/report.h"
 
 #include <inttypes.h>

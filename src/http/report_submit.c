@@ -1,5 +1,4 @@
-/* src/http/report_submit.c -- POST /Report: check a request, accept it durably, maybe wait for it.
- */
+/* src/http/report_submit.c -- POST /Report: check a request, accept it durably, maybe wait. */
 #include "http/report.h"
 
 #include <openssl/evp.h>

@@ -44,8 +44,7 @@ static const char *value_of(const PQconninfoOption *options, const char *keyword
     return options != NULL && options->keyword != NULL ? options->val : NULL;
 }
 
-/* Ours behind those of the URL or the environment, which may name what we do not; yours to free().
- */
+/* Our options after those of the URL or the environment, which may set others; yours to free(). */
 static char *own_options(const char *url)
 {
     PQconninfoOption *parsed = PQconninfoParse(url, NULL);
@@ -61,8 +60,7 @@ static char *own_options(const char *url)
 }
 
 /* The time a connection attempt may take: connect_timeout for each host, as in libpq, which leaves
- * it to those who do not let it wait. A host that does not answer at all ends by tcp_user_timeout.
- */
+ * it to the caller. A host that does not answer at all ends by tcp_user_timeout. */
 static int64_t patience_ms(PGconn *conn)
 {
     PQconninfoOption *options = PQconninfo(conn);

@@ -84,8 +84,7 @@ static int flush(struct channel *channel, struct err *err)
 
 /* ---- receiving ---- */
 
-/* 1: an answer was heard; 0: nothing just now; -E_IO with err->code 0: the end; else it is broken.
- */
+/* 1: an answer; 0: nothing just now; -E_IO with err->code 0: the end; else it is broken. */
 static int receive(struct channel *channel, struct err *err)
 {
     struct wire_answer answer;

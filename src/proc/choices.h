@@ -44,8 +44,7 @@ struct choices_ask {
 /* Any thread; never blocks. */
 void choices_ask(struct choices *choices, struct choices_ask *ask);
 
-/* The definitions were read again: nothing that was fetched before is given any more. Any thread.
- */
+/* The definitions were read again: nothing fetched before is given any more. Any thread. */
 void choices_forget(struct choices *choices);
 /* Answer what waits, and what comes from now on, with -E_BUSY. Any thread. */
 void choices_stop(struct choices *choices);

@@ -15,8 +15,7 @@ enum {
     SESSION_SWEEP_MS = 600 * 1000, /* expired sessions and idempotency keys go this often */
 };
 
-/* --- of a report that is marked: its query, then its files -------------------------------------
- */
+/* ---- of a report that is marked: its query, then its files ---- */
 
 static void pass_step(const struct deletion_item *item, const char *step)
 {
@@ -93,8 +92,7 @@ void deletion_all_gone(struct purger *purger, const struct guid *id, int64_t beg
         histogram_add(&purger->times, us);
 }
 
-/* --- one deletion ------------------------------------------------------------------------------
- */
+/* ---- one deletion ---- */
 
 static void list(struct deletion *deletion)
 {
@@ -217,8 +215,7 @@ void deletion_start(struct purger *purger, struct deletion *deletion)
     store_post(purger->spec.store, &deletion->op);
 }
 
-/* --- the purger's own: what expired, and what a crash or a full disk left ---------------------
- */
+/* ---- the purger's own: what expired, and what a crash or a full disk left ---- */
 
 static void own_done(struct deletion *deletion)
 {

@@ -1,5 +1,4 @@
-/* src/proc/job.c -- one claimed report: handed to its worker, published or put back, written down.
- */
+/* src/proc/job.c -- one claimed report: handed to a worker, published or requeued, recorded. */
 #include <errno.h>
 #include <signal.h>
 #include <sodium.h>
@@ -77,8 +76,7 @@ void job_free(struct job *job)
     free(job);
 }
 
-/* --- the end: file, then store, then whoever waits ---------------------------------------------
- */
+/* ---- the end: file, then store, then waiting requests ---- */
 
 /* Nothing of it runs any more and nobody will write its files. */
 static void job_over(struct job *job)
@@ -301,8 +299,7 @@ static void end_complete(struct job *job, const struct wire_answer *answer)
     end_as_planned(job);
 }
 
-/* --- the worker has answered, or ended ----------------------------------------------------------
- */
+/* ---- the worker has answered, or ended ---- */
 
 void job_answered(struct job *job, const struct wire_answer *answer)
 {
@@ -372,8 +369,7 @@ void job_worker_died(struct job *job, const struct child_end *end)
         try_again(job, end->words);
 }
 
-/* --- being stopped ------------------------------------------------------------------------------
- */
+/* ---- being stopped ---- */
 
 static void stop_worker(struct job *job)
 {
@@ -425,8 +421,7 @@ void job_requeue(struct job *job)
         job_over(job); /* the next start finds it PROCESSING */
 }
 
-/* --- the start ---------------------------------------------------------------------------------
- */
+/* ---- the start ---- */
 
 /* What the worker has to know, but the file. */
 static struct wire_order make_order(const struct job *job, const struct definition *def)

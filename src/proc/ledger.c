@@ -261,8 +261,7 @@ int ledger_run(struct ledger *ledger, struct ledger_op *op)
 
 /* The one that this node has lost, if it opens the one that `note` names (or none). An embedded
  * store has one server; in a shared one, others may have the same place on another machine of the
- * same name. One of format 1 says not whose it is: where another is in use, it is another store's.
- */
+ * same name. Format 1 does not say whose it is: where another is in use, it is another store's. */
 static const struct store_ledger *find_missed(const struct ledger *ledger,
                                               const struct store_ledgers *known)
 {

@@ -28,8 +28,7 @@ void loop_leave(struct loop *loop);
 void loop_check(const struct loop *loop);
 
 /* Wait for the next events and run what they call for: descriptors first, then messages, then the
- * timers that are due. So what a worker said before its deadline counts, however late it is read.
- */
+ * timers that are due. So a worker's answer before its deadline counts, however late it is read. */
 void loop_round(struct loop *loop);
 
 /* ---- messages ---- */

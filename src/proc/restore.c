@@ -358,8 +358,7 @@ static int open_new(struct restoring *r, struct err *err)
                    why.text);
 }
 
-/* The new store, under its temporary name, with everything that it may still lack but the results.
- */
+/* The new store, under its temporary name, with everything it may still lack except the results. */
 static int make_store(struct restoring *r, struct err *err)
 {
     int rc;

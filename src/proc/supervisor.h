@@ -24,8 +24,7 @@ struct supervisor_spec {
     struct catalog *catalog;
     struct transfers *transfers; /* told whether this node lives, if the store is shared */
     const char *node;            /* names this claimer in a store that is not shared */
-    /* A report of this node has finished, and is kept until `expires_ms` (UTC). NULL: nobody asks.
-     */
+    /* A report of this node has finished and is kept until `expires_ms` (UTC). NULL: not wanted. */
     void (*finished)(void *context, int64_t expires_ms);
     void *context;
 };
@@ -53,8 +52,7 @@ void supervisor_on_change(struct supervisor *supervisor, const struct store_chan
 /* Stop the query of a report that was marked for deletion. `done` is called once, on any thread,
  * when nothing of it runs any more (at once if nothing did): the query has ended in the database or
  * its worker has been killed, and nobody will write its files any more. If another node runs it, it
- * is waited for until that says so or its lease has run out, and no longer than this node can ask.
- */
+ * is waited for until that says so or its lease has run out, and only while this node can ask. */
 struct supervisor_stop {
     struct guid id;
     bool held;        /* another node may run it, or send its result: ask the store */

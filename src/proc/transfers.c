@@ -285,8 +285,7 @@ bool peer_close(struct peer *peer)
     return !lingers;
 }
 
-/* Has the client received the results, or is the connection broken, by itself or since it stalls?
- */
+/* Has the client received the results, or is the connection broken, perhaps by a stall? */
 static bool is_over(struct peer *peer, int64_t now_ms)
 {
     int left = unacknowledged(peer);

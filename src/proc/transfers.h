@@ -48,8 +48,7 @@ int transfer_begin(struct peer *peer, const struct guid *id, struct transfer **r
                    struct err *err);
 /* Have the look-up of its report enter the transfer into a store that is shared. */
 void transfer_enter(struct transfer *transfer, struct store_find *find);
-/* -E_BUSY: a transfer cannot be begun, or was ended though its report lives: the node has no lease.
- */
+/* -E_BUSY: a transfer cannot begin, or was ended though its report lives: the node has no lease. */
 int transfer_out_of_touch(struct err *err);
 /* From here on bytes of the result go to the client. False: send none, it was ended, by a deletion
  * or since the node has lost its lease. */

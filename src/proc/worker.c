@@ -126,8 +126,7 @@ static void end_runner(struct worker *worker)
     worker->source_url = worker->temp_folder = NULL;
 }
 
-/* A runner for the job's database: the one there is, if its connection fits and may be used again.
- */
+/* A runner for the job's database: the present one, if its connection fits and is usable. */
 static int ensure_runner(struct worker *worker, struct err *err)
 {
     if (worker->has_runner && worker->connection.source != NULL &&

@@ -1,5 +1,4 @@
-/* src/proc/worker.h -- the worker process: one report at a time, from its socket to its .part file.
- */
+/* src/proc/worker.h -- the worker process: one report at a time, from socket to .part file. */
 #pragma once
 
 enum { WORKER_SOCKET = 3 }; /* the descriptor serve leaves the socket on */

@@ -95,8 +95,7 @@ pg_read_fn *pg_type_reader(Oid type);
 /* What they are then, as source_column_type() says it. */
 enum source_kind pg_type_kind(Oid type);
 pg_read_fn pg_read_text, pg_read_array;
-/* postgres_time.c: timestamptz and ranges of it, in UTC and RFC 3339 whatever zone the session has.
- */
+/* postgres_time.c: timestamptz and its ranges, in UTC and RFC 3339 whatever the session's zone. */
 pg_read_fn pg_read_zoned;
 
 /* postgres_query.c: its verbs on queries, as in source_impl.h. */

@@ -45,8 +45,7 @@ static char *with_backticks(const char *sql)
     return buf_take(&out);
 }
 
-/* Is a column named after the statement's text, which has backticks where the definition has none?
- */
+/* Is a column named after the statement's text, which has backticks that the definition lacks? */
 static bool shows_backticks(sqlite3_stmt *stmt)
 {
     for (int i = 0; i < sqlite3_column_count(stmt); i++) {

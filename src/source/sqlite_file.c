@@ -1,5 +1,4 @@
-/* src/source/sqlite_file.c -- the file of an SQLite source: which one it is, and how it is opened.
- */
+/* src/source/sqlite_file.c -- the file of an SQLite source: which it is, and how it is opened. */
 #include "source/sqlite_file.h"
 
 #include <errno.h>
@@ -21,8 +20,7 @@ static bool has_wal(const struct sqlite_file *file)
     return stat(name, &wal) == 0 && wal.st_size > 0;
 }
 
-/* May a -shm be made beside it? Not where the file system is read-only, as under the systemd unit.
- */
+/* May a -shm be made beside it? Not in a read-only file system, as under the systemd unit. */
 static bool is_beside_writable(const struct sqlite_file *file)
 {
     char folder[PATH_MAX];

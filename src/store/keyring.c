@@ -1,5 +1,4 @@
-/* src/store/keyring.c -- wrapping and sealing with libsodium, and the keys of erase.key in memory.
- */
+/* src/store/keyring.c -- wrapping and sealing with libsodium; the keys of erase.key in memory. */
 #include "store/keyring.h"
 
 #include <endian.h>

@@ -2,8 +2,7 @@
  * the key of each report, and that seals what the report says.
  *
  * All of it is XChaCha20-Poly1305 with a random nonce before it. A report's key is bound to its
- * reference and to the number of the key that wraps it; what it seals, to what it is. Any thread.
- */
+ * reference and the number of the key that wraps it; what it seals, to what it is. Any thread. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,4 @@
-/* src/store/postgres_listen.c -- LISTEN and NOTIFY: what a node has changed is told to the others.
- */
+/* src/store/postgres_listen.c -- LISTEN and NOTIFY: each node tells the others its changes. */
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>

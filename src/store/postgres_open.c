@@ -1,5 +1,4 @@
-/* src/store/postgres_open.c -- open and close a PostgreSQL store: the first connection, the schema.
- */
+/* src/store/postgres_open.c -- open and close a PostgreSQL store: first connection, schema. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,8 +156,7 @@ static int check_server(PGconn *pg, struct err *err)
     return 0;
 }
 
-/* Which the identity of the store needs: see POSTGRES_HERE. Every role may, unless it was revoked.
- */
+/* The identity of the store needs it: see POSTGRES_HERE. Every role may, unless it was revoked. */
 static int check_rights(PGconn *pg, struct err *err)
 {
     int64_t may = 0;

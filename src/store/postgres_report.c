@@ -1,5 +1,4 @@
-/* src/store/postgres_report.c -- the life of a report in PostgreSQL: submit, claim, finish, delete.
- */
+/* src/store/postgres_report.c -- a report's life in PostgreSQL: submit, claim, finish, delete. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>

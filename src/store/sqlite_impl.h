@@ -189,8 +189,7 @@ int sqlite_active_count(struct store_conn *conn, int64_t user_id); /* slots that
 int sqlite_active_take(struct store_conn *conn, int64_t user_id, int64_t seq, struct err *err);
 void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq);
 /* A JSON list of seqs that has all that hold a slot of this user's in whatever this connection
- * begins to read from now on; the query tells which of them do. sqlite3_free() it; NULL: no memory.
- */
+ * begins to read from now on; the query says which do. sqlite3_free() it; NULL: no memory. */
 char *sqlite_active_list(struct store_conn *conn, int64_t user_id);
 void sqlite_active_free(struct sqlite_conn *c); /* of the writer */
 

@@ -58,8 +58,7 @@ struct store_ops {
     void (*read)(struct store *store, struct store_op *op);
     /* Tell the other nodes of what this connection's batch has changed; NULL: there are none. */
     void (*publish)(struct store_conn *conn);
-    /* Start hearing what other nodes have changed (store_notify()), and end that; NULL: no others.
-     */
+    /* Start and stop hearing what other nodes change (store_notify()); NULL: there are none. */
     int (*subscribe)(struct store_conn *conn, struct err *err);
     void (*unsubscribe)(struct store_conn *conn);
     /* Its clock, from any thread; NULL: this machine's. */

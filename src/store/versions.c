@@ -1,5 +1,4 @@
-/* src/store/versions.c -- counters of changes, by shards of ids, and whether they know everything.
- */
+/* src/store/versions.c -- counters of changes, by shards of ids, and whether they are complete. */
 #include "store/versions.h"
 
 #include <string.h>
