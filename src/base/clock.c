@@ -68,64 +68,33 @@ void clock_format_http(int64_t ms, char out[CLOCK_HTTP_TEXT])
         out[0] = '\0';
 }
 
-static int digits_at(const char *text, int n)
+/* All of `text`, of `len` characters, by strptime(): not 31 April, and no leap second. */
+static bool read_all(const char *text, size_t len, const char *format, struct tm *ret)
 {
-    int value = 0;
+    bool exact = strlen(text) == len && strchr(text, ' ') == NULL; /* digits are not padded */
+    const char *end = exact ? strptime(text, format, ret) : NULL;
+    struct tm written = *ret;
 
-    for (int i = 0; i < n; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return -1;
-        value = value * 10 + (text[i] - '0');
-    }
-    return value;
+    timegm(ret);
+    return end != NULL && *end == '\0' && ret->tm_mday == written.tm_mday &&
+           ret->tm_sec == written.tm_sec && ret->tm_year + 1900 >= 1;
 }
 
 bool clock_is_date(const char *text)
 {
-    static const int month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year, month, day, last;
+    struct tm tm = {0};
 
-    if (strlen(text) != CLOCK_DATE_TEXT - 1 || text[4] != '-' || text[7] != '-')
-        return false;
-    year = digits_at(text, 4);
-    month = digits_at(text + 5, 2);
-    day = digits_at(text + 8, 2);
-    if (year < 1 || month < 1 || month > 12)
-        return false;
-    last = month_days[month - 1];
-    if (month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0))
-        last = 29;
-    return day >= 1 && day <= last;
-}
-
-/* THH:MM:SSZ */
-static bool read_time(const char *text, struct tm *tm)
-{
-    tm->tm_hour = digits_at(text + 1, 2);
-    tm->tm_min = digits_at(text + 4, 2);
-    tm->tm_sec = digits_at(text + 7, 2);
-    return text[0] == 'T' && text[3] == ':' && text[6] == ':' && text[9] == 'Z' &&
-           tm->tm_hour >= 0 && tm->tm_hour < 24 && tm->tm_min >= 0 && tm->tm_min < 60 &&
-           tm->tm_sec >= 0 && tm->tm_sec < 60;
+    return read_all(text, CLOCK_DATE_TEXT - 1, "%Y-%m-%d", &tm);
 }
 
 bool clock_parse(const char *text, int64_t *ret_ms)
 {
-    size_t len = strlen(text);
-    struct tm tm = {0};
-    char date[CLOCK_DATE_TEXT];
+    struct tm day = {0}, second = {0};
+    bool is_day = read_all(text, CLOCK_DATE_TEXT - 1, "%Y-%m-%d", &day);
+    struct tm *tm = is_day ? &day : &second;
 
-    if (len != CLOCK_DATE_TEXT - 1 && len != CLOCK_TEXT - 1)
+    if ((!is_day && !read_all(text, CLOCK_TEXT - 1, "%Y-%m-%dT%H:%M:%SZ", tm)) || tm->tm_year < 70)
         return false;
-    memcpy(date, text, CLOCK_DATE_TEXT - 1);
-    date[CLOCK_DATE_TEXT - 1] = '\0';
-    if (!clock_is_date(date) || digits_at(text, 4) < 1970)
-        return false;
-    tm.tm_year = digits_at(text, 4) - 1900;
-    tm.tm_mon = digits_at(text + 5, 2) - 1;
-    tm.tm_mday = digits_at(text + 8, 2);
-    if (len == CLOCK_TEXT - 1 && !read_time(text + CLOCK_DATE_TEXT - 1, &tm))
-        return false;
-    *ret_ms = (int64_t)timegm(&tm) * 1000;
+    *ret_ms = (int64_t)timegm(tm) * 1000;
     return true;
 }

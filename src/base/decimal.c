@@ -3,29 +3,9 @@
 
 #include <string.h>
 
-/* 10^n; 0 has a digit as 1 has, hence the first one. */
-static const uint64_t powers[] = {
-    0,
-    10,
-    100,
-    1000,
-    10000,
-    100000,
-    1000000,
-    10000000,
-    100000000,
-    1000000000,
-    10000000000,
-    100000000000,
-    1000000000000,
-    10000000000000,
-    100000000000000,
-    1000000000000000,
-    10000000000000000,
-    100000000000000000,
-    1000000000000000000,
-    10000000000000000000u,
-};
+/* 10^n (a double has each of these exactly); 0 has a digit as 1 has, hence the first one. */
+static const uint64_t powers[] = {0,    1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,
+                                  1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19};
 
 /* 1233 / 4096 is log10(2), near enough for 64 bits: it says the number of digits, or one less. */
 static int count_digits(uint64_t value)

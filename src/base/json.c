@@ -105,3 +105,9 @@ void json_add_key(struct buf *b, const char *key)
     json_add_string(b, key);
     buf_add_char(b, ':');
 }
+
+void json_add_member(struct buf *b, const char *key, const char *text)
+{
+    json_add_key(b, key);
+    json_add_string(b, text);
+}

@@ -14,3 +14,5 @@ void json_add_string(struct buf *b, const char *text);
 
 /* `"key":` with a comma before it unless an object or array has just been opened. */
 void json_add_key(struct buf *b, const char *key);
+/* The same with a value, as json_add_string(). */
+void json_add_member(struct buf *b, const char *key, const char *text);

@@ -111,3 +111,20 @@ bool lock_wait_until(struct lock *lock, pthread_cond_t *cond, int64_t until_ms)
     thread_own(&lock->holder);
     return rc != ETIMEDOUT;
 }
+
+void latch_count_down(struct latch *latch)
+{
+    pthread_mutex_lock(&latch->mutex);
+    CHECK(latch->left > 0);
+    if (--latch->left == 0)
+        pthread_cond_signal(&latch->wake);
+    pthread_mutex_unlock(&latch->mutex);
+}
+
+void latch_wait(struct latch *latch)
+{
+    pthread_mutex_lock(&latch->mutex);
+    while (latch->left > 0)
+        pthread_cond_wait(&latch->wake, &latch->mutex);
+    pthread_mutex_unlock(&latch->mutex);
+}

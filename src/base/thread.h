@@ -48,3 +48,19 @@ bool lock_wait_until(struct lock *lock, pthread_cond_t *cond, int64_t until_ms);
 /* The struct of which `pointer` points to `member`. */
 #define container_of(pointer, type, member)                                                        \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* ---- waiting until a number of things that other threads do are done ---- */
+
+struct latch {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    size_t left;
+};
+
+#define LATCH_OF(count)                                                                            \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, (count)                               \
+    }
+
+void latch_count_down(struct latch *latch); /* any thread; the last call may be the latch's end */
+void latch_wait(struct latch *latch);

@@ -88,9 +88,8 @@ int verb_backup(int argc, char **argv)
     if (status != 0)
         return status - 1;
     umask(077);
-    rc = config_load(arguments.config, &config, &err);
-    if (rc == 0)
-        rc = back_up(config, arguments.folder, &counts, &err);
+    rc = config_load(arguments.config, &config, &err)
+             ?: back_up(config, arguments.folder, &counts, &err);
     config_free(config);
     if (rc < 0) {
         fprintf(stderr, "reportd backup: %s\n", err.text);

@@ -106,12 +106,9 @@ static void add_findings(struct buf *b, const struct audit *audit)
         guid_format(&finding->id, reference);
         audit_words(finding, words, sizeof(words));
         buf_add_str(b, i > 0 ? ",\n{" : "\n{");
-        json_add_key(b, "kind");
-        json_add_string(b, audit_kind_name(finding->kind));
-        json_add_key(b, "reference");
-        json_add_string(b, reference);
-        json_add_key(b, "what");
-        json_add_string(b, words);
+        json_add_member(b, "kind", audit_kind_name(finding->kind));
+        json_add_member(b, "reference", reference);
+        json_add_member(b, "what", words);
         buf_add_char(b, '}');
     }
     buf_add_char(b, ']');
@@ -222,11 +219,7 @@ static int open_all(struct auditing *a, struct err *err)
                                 .temp = a->config->temp.text,
                                 .existing = true};
     /* First: that there is a store shows that the configuration is the right one. */
-    rc = open_store(a, &serving, err);
-    if (rc == 0)
-        rc = check_store(a, err);
-    if (rc == 0)
-        rc = spool_open(&spool, &a->spool, err);
+    rc = open_store(a, &serving, err) ?: check_store(a, err) ?: spool_open(&spool, &a->spool, err);
     if (rc == 0 && (a->repair || a->new_ledger))
         rc = offline_lock_spool(a->spool, err);
     if (rc == 0)
@@ -278,10 +271,8 @@ static int open_ledger(struct auditing *a, struct err *err)
 
 static int repair(struct auditing *a, struct err *err)
 {
-    int rc = check_folder(a, err);
+    int rc = check_folder(a, err) ?: recovery_own_spool(a->store, a->spool, RECOVERY_FORCE, err);
 
-    if (rc == 0)
-        rc = recovery_own_spool(a->store, a->spool, RECOVERY_FORCE, err);
     if (rc == 0 && a->ledger == NULL)
         rc = open_ledger(a, err);
     if (rc == 0)
@@ -301,14 +292,11 @@ static int repair(struct auditing *a, struct err *err)
 static int renew_identity(struct auditing *a, struct err *err)
 {
     bool serving;
-    int rc = config_load(a->file, &a->config, err);
+    int rc = config_load(a->file, &a->config, err)
+                 ?: open_store(a, &serving, err)
+                 ?: offline_check_nodes(a->store, err)
+                 ?: recovery_renew_identity(a->store, err);
 
-    if (rc == 0)
-        rc = open_store(a, &serving, err);
-    if (rc == 0)
-        rc = offline_check_nodes(a->store, err);
-    if (rc == 0)
-        rc = recovery_renew_identity(a->store, err);
     if (rc == 0)
         printf("the store has an id of its own now: give it a spool and a deletion_ledger of its "
                "own (doc/backup.md)\n");

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/descriptors.h"
 #include "base/nearest.h"
+#include "base/process.h"
 #include "base/version.h"
 #include "cli/options.h"
 #include "cli/verbs.h"

@@ -12,10 +12,8 @@ int offline_check_nodes(struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_NODES};
 
-    if (store_run(store, &op) < 0) {
-        *err = op.err;
+    if (store_ask(store, &op, err) < 0)
         return err->code;
-    }
     if (op.nodes.count == 0)
         return 0;
     return err_set(err, -E_BUSY,

@@ -194,9 +194,7 @@ static int restore_folder(struct restore *r, struct err *err)
         return err_set(err, -E_CONFIG,
                        "the store is in PostgreSQL: restore it with PostgreSQL's own tools, then "
                        "run reportd restore --ledger FILE (doc/backup.md)");
-    rc = manifest_read(r->folder, &manifest, err);
-    if (rc == 0)
-        rc = check_manifest(r, &manifest, err);
+    rc = manifest_read(r->folder, &manifest, err) ?: check_manifest(r, &manifest, err);
     backup_state_done(&manifest.state);
     if (rc == 0)
         rc = open_spool(r, false, err);
@@ -224,14 +222,11 @@ static int apply_ledgers(struct restore *r, struct err *err)
                                     .upgrade = true,
                                     .erase_key = r->config->erase_key_file.text};
     struct backup_state state = {0};
-    int rc = store_open(&spec, &r->store, err);
+    int rc = store_open(&spec, &r->store, err)
+                 ?: offline_check_nodes(r->store, err)
+                 ?: backup_state_of(r->store, 0, &state, err)
+                 ?: check_ledgers(r, &state, err);
 
-    if (rc == 0)
-        rc = offline_check_nodes(r->store, err);
-    if (rc == 0)
-        rc = backup_state_of(r->store, 0, &state, err);
-    if (rc == 0)
-        rc = check_ledgers(r, &state, err);
     if (rc == 0 && store_is_shared(r->store))
         mkdir(r->config->temp.text, 0700); /* if this node has none yet; it is empty */
     if (rc == 0)
@@ -270,11 +265,9 @@ int verb_restore(int argc, char **argv)
         return status - 1;
     umask(077);
     r.ledgers.items = r.copies;
-    rc = config_load(r.file, &r.config, &err);
-    if (rc == 0)
-        rc = read_ledgers(&r, &err);
-    if (rc == 0)
-        rc = r.folder != NULL ? restore_folder(&r, &err) : apply_ledgers(&r, &err);
+    rc = config_load(r.file, &r.config, &err)
+             ?: read_ledgers(&r, &err)
+             ?: (r.folder != NULL ? restore_folder(&r, &err) : apply_ledgers(&r, &err));
     if (rc < 0)
         fprintf(stderr, "reportd restore: %s\n", err.text);
     else

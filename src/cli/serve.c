@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/signals.h"
+#include "base/process.h"
 #include "base/thread.h"
 #include "base/version.h"
 #include "cli/options.h"
@@ -189,22 +189,15 @@ static int open_data(struct node *node, struct err *err)
     struct ledger_spec ledger = {.path = node->config->deletion_ledger.text,
                                  .horizon_ms = node->config->backup_horizon.number,
                                  .create = true};
-    int rc = token_key_open(node->config->key_file.text, &node->key, err);
+    int rc = token_key_open(node->config->key_file.text, &node->key, err)
+                 ?: receipt_keys_open(node->config->receipt_key_file.text, &node->receipt_keys, err)
+                 ?: catalog_new(&catalog, &node->catalog, err)
+                 ?: spool_open(&spool, &node->spool, err)
+                 ?: lock_spool(node, err)
+                 ?: store_open(&store, &node->store, err)
+                 ?: check_receipt_key(node, err)
+                 ?: recovery_check_home(node->store, err);
 
-    if (rc == 0)
-        rc = receipt_keys_open(node->config->receipt_key_file.text, &node->receipt_keys, err);
-    if (rc == 0)
-        rc = catalog_new(&catalog, &node->catalog, err);
-    if (rc == 0)
-        rc = spool_open(&spool, &node->spool, err);
-    if (rc == 0)
-        rc = lock_spool(node, err);
-    if (rc == 0)
-        rc = store_open(&store, &node->store, err);
-    if (rc == 0)
-        rc = check_receipt_key(node, err);
-    if (rc == 0)
-        rc = recovery_check_home(node->store, err);
     ledger.store = node->store;
     if (rc == 0)
         rc = ledger_open(&ledger, &node->ledger, err);
@@ -549,13 +542,10 @@ int verb_serve(int argc, char **argv)
              strcmp(node.config->log_format.text, "json") == 0);
     prepare_process(node.config);
     log_start(); /* without it lines are written at once */
-    rc = fit_connections(node.config, &err);
-    if (rc == 0)
-        rc = open_data(&node, &err);
-    if (rc == 0)
-        rc = open_reports(&node, &err);
-    if (rc == 0)
-        rc = open_server(&node, &err);
+    rc = fit_connections(node.config, &err)
+             ?: open_data(&node, &err)
+             ?: open_reports(&node, &err)
+             ?: open_server(&node, &err);
     if (rc == 0)
         serve_until_signal(&node);
     else

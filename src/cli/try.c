@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/signals.h"
+#include "base/process.h"
 #include "base/str.h"
 #include "cli/options.h"
 #include "cli/try_rows.h"
@@ -96,11 +96,10 @@ static int run_once(struct runner *runner)
                                      .temp_limit = runner->order.run.temp_limit,
                                      .notice = on_notice};
     struct wire_answer answer;
-    int rc = connection_open(&runner->connection, spec, &runner->err);
+    int rc = connection_open(&runner->connection, spec, &runner->err)
+                 ?: run_report(&runner->order, runner->connection.source, runner->trial->progress,
+                               &answer, &runner->err);
 
-    if (rc == 0)
-        rc = run_report(&runner->order, runner->connection.source, runner->trial->progress, &answer,
-                        &runner->err);
     connection_close(&runner->connection);
     return rc;
 }
@@ -448,14 +447,11 @@ static void trial_done(struct trial *trial)
 static int try_report(struct trial *trial, const char *config, char **words)
 {
     struct err err = {0};
-    int rc = config_load(config, &trial->config, &err);
+    int rc = config_load(config, &trial->config, &err)
+                 ?: find_definition(trial, words[0], &err)
+                 ?: take_parameters(trial, words + 1, &err)
+                 ?: make_places(trial, &err);
 
-    if (rc == 0)
-        rc = find_definition(trial, words[0], &err);
-    if (rc == 0)
-        rc = take_parameters(trial, words + 1, &err);
-    if (rc == 0)
-        rc = make_places(trial, &err);
     if (rc == 0)
         return run_and_print(trial);
     say_line(stderr, "reportd try: %s", err.text);

@@ -203,21 +203,11 @@ static int allow_list(const struct words *words, char **ret, struct err *err)
 
 /* ---- the store ---- */
 
-/* Run an operation; what went wrong becomes `err`. */
-static int run_op(struct command *command, struct store_op *op, struct err *err)
-{
-    int rc = store_run(command->store, op);
-
-    if (rc < 0)
-        *err = op->err;
-    return rc;
-}
-
 /* The user as it is; `ret` is yours: user_done(). */
 static int find_user(struct command *command, struct user *ret, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = command->name}};
-    int rc = run_op(command, &op, err);
+    int rc = store_ask(command->store, &op, err);
 
     if (rc < 0)
         return rc;
@@ -232,7 +222,7 @@ static int change_user(struct command *command, struct store_user_change change,
     struct store_op op = {.verb = STORE_USER_CHANGE, .user_change = change};
 
     op.user_change.name = command->name;
-    return run_op(command, &op, err);
+    return store_ask(command->store, &op, err);
 }
 
 static int read_hash(char hash[PASSWORD_HASH_TEXT], struct err *err)
@@ -296,10 +286,8 @@ static int check_name(const char *name, struct err *err)
 static int check_new(struct command *command, struct err *err)
 {
     struct user user;
-    int rc = check_name(command->name, err);
+    int rc = check_name(command->name, err) ?: find_user(command, &user, err);
 
-    if (rc == 0)
-        rc = find_user(command, &user, err);
     if (rc == 0) {
         user_done(&user);
         return err_set(err, -E_EXISTS, "There is a user '%s' already.", command->name);
@@ -312,18 +300,15 @@ static int do_add(struct command *command, struct err *err)
     struct store_op op = {.verb = STORE_USER_ADD};
     char *grants = NULL, *allow = NULL;
     char hash[PASSWORD_HASH_TEXT];
-    int rc = check_new(command, err);
+    int rc = check_new(command, err)
+                 ?: grants_with("", &command->grants, &grants, err)
+                 ?: allow_list(&command->allow, &allow, err)
+                 ?: read_hash(hash, err);
 
-    if (rc == 0)
-        rc = grants_with("", &command->grants, &grants, err);
-    if (rc == 0)
-        rc = allow_list(&command->allow, &allow, err);
-    if (rc == 0)
-        rc = read_hash(hash, err);
     op.user_add = (struct store_user_add){
         .name = command->name, .password_hash = hash, .allow = allow, .grants = grants};
     if (rc == 0)
-        rc = run_op(command, &op, err);
+        rc = store_ask(command->store, &op, err);
     if (rc == 0 && command->grants.count == 0)
         fprintf(stderr, "'%s' may run no report yet; try: reportd user grant '%s' REPORT\n",
                 command->name, command->name);
@@ -341,11 +326,10 @@ static int do_passwd(struct command *command, struct err *err)
     if (rc < 0)
         return rc;
     user_done(&user);
-    rc = read_hash(hash, err);
-    if (rc == 0)
-        rc = change_user(command, (struct store_user_change){.password_hash = hash, .disabled = -1},
-                         err);
-    return rc;
+    return read_hash(hash, err)
+               ?: change_user(command,
+                              (struct store_user_change){.password_hash = hash, .disabled = -1},
+                              err);
 }
 
 static int do_disable(struct command *command, struct err *err)
@@ -390,10 +374,10 @@ static int do_revoke(struct command *command, struct err *err)
 static int do_allow(struct command *command, struct err *err)
 {
     char *allow = NULL;
-    int rc = allow_list(&command->rest, &allow, err);
+    int rc = allow_list(&command->rest, &allow, err)
+                 ?: change_user(command, (struct store_user_change){.allow = allow, .disabled = -1},
+                                err);
 
-    if (rc == 0)
-        rc = change_user(command, (struct store_user_change){.allow = allow, .disabled = -1}, err);
     free(allow);
     return rc;
 }
@@ -401,11 +385,10 @@ static int do_allow(struct command *command, struct err *err)
 static int do_list(struct command *command, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_LIST};
-    int rc = run_op(command, &op, err);
+    int rc = store_ask(command->store, &op, err)
+                 ?: user_list_print(op.user_list.users, op.user_list.count, command->json,
+                                    store_now_ms(command->store), err);
 
-    if (rc == 0)
-        rc = user_list_print(op.user_list.users, op.user_list.count, command->json,
-                             store_now_ms(command->store), err);
     store_op_done(&op);
     return rc;
 }

@@ -82,12 +82,10 @@ static void add_user(struct buf *b, const struct user *user, int64_t now_ms)
 
     clock_format(user->locked_until_ms, until);
     buf_add_char(b, '{');
-    json_add_key(b, "name");
-    json_add_string(b, user->name);
+    json_add_member(b, "name", user->name);
     json_add_key(b, "disabled");
     buf_add_str(b, user->disabled ? "true" : "false");
-    json_add_key(b, "lockedUntil");
-    json_add_string(b, locked ? until : NULL);
+    json_add_member(b, "lockedUntil", locked ? until : NULL);
     add_entries(b, "allow", user->allow, ' ');
     add_entries(b, "grants", user->grants, '\n');
     buf_add_char(b, '}');

@@ -132,10 +132,8 @@ static int ask(const char *prompt, char ret_password[USER_PASSWORD_TEXT], struct
 static int ask_twice(char ret_password[USER_PASSWORD_TEXT], struct err *err)
 {
     char again[USER_PASSWORD_TEXT];
-    int rc = ask("new password: ", ret_password, err);
+    int rc = ask("new password: ", ret_password, err) ?: ask("once more: ", again, err);
 
-    if (rc == 0)
-        rc = ask("once more: ", again, err);
     if (rc == 0 && strcmp(ret_password, again) != 0)
         rc = err_set(err, -E_INVALID, "the two passwords differ; nothing was changed");
     explicit_bzero(again, sizeof(again));

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "base/signals.h"
+#include "base/process.h"
 #include "base/str.h"
 #include "cli/options.h"
 #include "cli/verbs.h"

@@ -110,12 +110,10 @@ static int load_file(struct catalog *catalog, const char *file, struct list *lis
     struct definition *def = NULL, *old;
     struct problems problems = {0};
     struct err err = {0};
-    int rc = definition_load(file, &problems, &def, &err);
+    int rc = definition_load(file, &problems, &def, &err)
+                 ?: definition_set_timezone(def, catalog->spec.timezone, &err)
+                 ?: check_surroundings(&catalog->spec, list, def, &err);
 
-    if (rc == 0)
-        rc = definition_set_timezone(def, catalog->spec.timezone, &err);
-    if (rc == 0)
-        rc = check_surroundings(&catalog->spec, list, def, &err);
     if (rc == 0) {
         atomic_init(&def->holds, 1);
         list->defs[list->count++] = def;

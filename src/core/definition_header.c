@@ -499,10 +499,8 @@ static int parse_parameter(struct parser *p, char *value)
     struct param *param = &def->params[def->param_count];
     char *name;
     int told = take_param_name(p, &value, &name);
-    int rc = check_param_name(p, name);
+    int rc = check_param_name(p, name) ?: parser_copy(p, name, &param->name);
 
-    if (rc == 0)
-        rc = parser_copy(p, name, &param->name);
     if (rc != 0)
         return rc;
     p->params[def->param_count].line = p->line;

@@ -148,8 +148,7 @@ static void add_members(struct buf *json, const struct param_value *values, size
         add_shown(&shown, &values[i]);
         json->failed = json->failed || shown.failed;
         json->starved = json->starved || shown.starved;
-        json_add_key(json, values[i].name);
-        json_add_string(json, buf_str(&shown)); /* jansson lets only UTF-8 in */
+        json_add_member(json, values[i].name, buf_str(&shown)); /* jansson lets only UTF-8 in */
     }
     buf_add_char(json, '}');
     buf_done(&shown);

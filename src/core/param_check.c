@@ -303,9 +303,7 @@ static int take_list(const struct definition *def, const struct param *param, co
     if (why != NULL)
         rc = err_set(err, -E_PARAM, "Parameter '%s' %s", param->name, why);
     for (size_t i = 0; rc == 0 && i < ret->count; i++, item += strlen(item) + 1) {
-        rc = watch_matching(param, began_ms, err);
-        if (rc == 0)
-            rc = take_one(def, param, item, &out, err);
+        rc = watch_matching(param, began_ms, err) ?: take_one(def, param, item, &out, err);
         buf_add_char(&out, '\0');
     }
     if (buf_is_starved(&items))

@@ -108,10 +108,9 @@ static int get_tokens(struct http *http, const char *path, json_t *body,
 
     if (text == NULL)
         return err_set(err, -E_INVALID, "user and password must be UTF-8");
-    rc = http_send(http, &request, &answer, err);
-    if (rc == 0)
-        rc = answer.status == 200 ? take_tokens(http, &answer, credentials, err)
-                                  : refuse(http, &answer, &json, err);
+    rc = http_send(http, &request, &answer, err)
+             ?: (answer.status == 200 ? take_tokens(http, &answer, credentials, err)
+                                      : refuse(http, &answer, &json, err));
     json_decref(json);
     http_answer_done(&answer);
     free(text);
@@ -132,9 +131,7 @@ int api_login(const char *server, const char *user, const char *password, struct
         fprintf(stderr, "reportctl: warning: %s is not encrypted; others may read the password\n",
                 http_server(http));
     body = json_pack("{ss ss}", "username", user, "password", password);
-    rc = get_tokens(http, "/User/Login", body, &credentials, err);
-    if (rc == 0)
-        rc = credentials_lock(&lock, err);
+    rc = get_tokens(http, "/User/Login", body, &credentials, err) ?: credentials_lock(&lock, err);
     if (rc == 0) {
         credentials.server = strdup(http_server(http));
         credentials.user = strdup(user);
@@ -175,11 +172,9 @@ int api_open(const struct ctl_options *options, struct api **ret, struct err *er
     if (api == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     api->json = options->json != NULL;
-    rc = credentials_load(&api->credentials, err);
-    if (rc == 0)
-        rc = http_new(api->credentials.server, &api->http, err);
-    if (rc == 0)
-        rc = check_server(api, options->server, err);
+    rc = credentials_load(&api->credentials, err)
+             ?: http_new(api->credentials.server, &api->http, err)
+             ?: check_server(api, options->server, err);
     if (rc != 0) {
         api_free(api);
         return rc;
@@ -279,9 +274,7 @@ int api_call(struct api *api, struct http_request *request, json_t **ret_envelop
     api->refusal = NULL;
     rc = send_with_token(api, request, err);
     if (rc == 0 && api->answer.status == 401) {
-        rc = refresh(api, err);
-        if (rc == 0)
-            rc = send_with_token(api, request, err);
+        rc = refresh(api, err) ?: send_with_token(api, request, err);
     }
     if (rc != 0)
         return rc;

@@ -99,9 +99,7 @@ int credentials_load(struct credentials *ret, struct err *err)
     int rc;
 
     buf_init(&path, PATH_BYTES_MAX);
-    rc = add_path(&path, "credentials.json", false, err);
-    if (rc == 0)
-        rc = read_file(buf_str(&path), &object, err);
+    rc = add_path(&path, "credentials.json", false, err) ?: read_file(buf_str(&path), &object, err);
     if (rc == 0) {
         found = (struct credentials){take_text(object, "server"), take_text(object, "user"),
                                      take_text(object, "accessToken"),
@@ -146,9 +144,8 @@ int credentials_save(const struct credentials *credentials, struct err *err)
 
     buf_init(&path, PATH_BYTES_MAX);
     buf_init(&part, PATH_BYTES_MAX);
-    rc = text != NULL ? 0 : err_set(err, -E_NOMEM, "out of memory");
-    if (rc == 0)
-        rc = add_path(&path, "credentials.json", true, err);
+    rc = (text != NULL ? 0 : err_set(err, -E_NOMEM, "out of memory"))
+             ?: add_path(&path, "credentials.json", true, err);
     if (rc == 0) {
         buf_add_format(&part, "%s.%ld", buf_str(&path), (long)getpid());
         rc = write_file(buf_str(&part), text, err);

@@ -68,18 +68,12 @@ static int delete_one(struct ctl *ctl, struct api *api, FILE *file, struct err *
 
 static int make_path(const struct ctl_options *options, bool dry, struct buf *path, struct err *err)
 {
-    int rc;
-
     buf_reset(path);
     buf_add_str(path, "/Report/List?");
-    rc = api_add_query(path, "State", options->state, err);
-    if (rc == 0)
-        rc = api_add_query(path, "ReportName", options->name, err);
-    if (rc == 0)
-        rc = api_add_query(path, "Before", options->before, err);
-    if (rc == 0)
-        rc = api_add_query(path, "dryRun", dry ? "1" : NULL, err);
-    return rc;
+    return api_add_query(path, "State", options->state, err)
+               ?: api_add_query(path, "ReportName", options->name, err)
+               ?: api_add_query(path, "Before", options->before, err)
+               ?: api_add_query(path, "dryRun", dry ? "1" : NULL, err);
 }
 
 static int64_t sum_of(const json_t *deleted)
@@ -202,10 +196,8 @@ int ctl_delete(struct ctl *ctl, struct err *err)
     struct api *api = NULL;
     FILE *file = NULL;
     bool go_on = true;
-    int rc = check_options(ctl, err);
+    int rc = check_options(ctl, err) ?: api_open(&ctl->options, &api, err);
 
-    if (rc == 0)
-        rc = api_open(&ctl->options, &api, err);
     if (rc == 0 && ctl->count == 0 && (ctl->options.yes == NULL || ctl->options.dry_run != NULL))
         rc = count_many(ctl, api, &go_on, err);
     if (rc == 0 && go_on)

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/descriptors.h"
 #include "base/nearest.h"
+#include "base/process.h"
 #include "base/version.h"
 #include "base/wrap.h"
 #include "cli/options.h"

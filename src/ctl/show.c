@@ -64,12 +64,10 @@ int ctl_status(struct ctl *ctl, struct err *err)
     char path[API_PATH_MAX];
     struct api *api = NULL;
     json_t *envelope = NULL;
-    int rc = api_reference_path("Report/Status", ctl->arguments[0], path, err);
+    int rc = api_reference_path("Report/Status", ctl->arguments[0], path, err)
+                 ?: api_open(&ctl->options, &api, err)
+                 ?: look(ctl, api, path, &envelope, err);
 
-    if (rc == 0)
-        rc = api_open(&ctl->options, &api, err);
-    if (rc == 0)
-        rc = look(ctl, api, path, &envelope, err);
     if (envelope != NULL && text_of(envelope, "data")[0] == '\0')
         rc = api_unexpected(api, err);
     else if (envelope != NULL)
@@ -140,17 +138,12 @@ int ctl_list(struct ctl *ctl, struct err *err)
 
     buf_init(&path, API_QUERY_MAX);
     buf_add_str(&path, "/Report/List?");
-    rc = add_number(&path, "PageNumber", options->page, PAGE_MAX, err);
-    if (rc == 0)
-        rc = add_number(&path, "PageSize", options->page_size, PAGE_SIZE_MAX, err);
-    if (rc == 0)
-        rc = add_state(&path, options->state, err);
-    if (rc == 0)
-        rc = api_add_query(&path, "ReportName", options->name, err);
-    if (rc == 0)
-        rc = api_open(options, &api, err);
-    if (rc == 0)
-        rc = look(ctl, api, buf_str(&path), &envelope, err);
+    rc = add_number(&path, "PageNumber", options->page, PAGE_MAX, err)
+             ?: add_number(&path, "PageSize", options->page_size, PAGE_SIZE_MAX, err)
+             ?: add_state(&path, options->state, err)
+             ?: api_add_query(&path, "ReportName", options->name, err)
+             ?: api_open(options, &api, err)
+             ?: look(ctl, api, buf_str(&path), &envelope, err);
     data = json_object_get(envelope, "data");
     if (envelope != NULL && !json_is_array(json_object_get(data, "reports")))
         rc = api_unexpected(api, err);

@@ -43,16 +43,9 @@ static void book_account(struct demo_world *world, const struct action *action,
         account->reinvest_due = paid;
         paid = 0;
     }
-    demo_db_insert(world->db, DEMO_distribution_account,
-                   (const struct demo_cell[]){
-                       DEMO_INT(action->id),
-                       DEMO_INT(account->id),
-                       DEMO_INT(account->units),
-                       DEMO_INT(paid),
-                       DEMO_INT(withheld),
-                       DEMO_INT(account->reinvest_due),
-                   },
-                   6);
+    DEMO_INSERT(world, distribution_account, DEMO_INT(action->id), DEMO_INT(account->id),
+                DEMO_INT(account->units), DEMO_INT(paid), DEMO_INT(withheld),
+                DEMO_INT(account->reinvest_due));
 }
 
 /* Between three and all of the components, in shares that total exactly 100 %. */
@@ -70,10 +63,8 @@ static void insert_components(struct demo_world *world, const struct action *act
             later == 0 ? rest : demo_random_in(&world->random, 1, (rest - later) * 2 / (later + 2));
 
         rest -= percent;
-        demo_db_insert(world->db, DEMO_distribution_component,
-                       (const struct demo_cell[]){DEMO_INT(action->id), DEMO_INT(i + 1),
-                                                  DEMO_STR(names[i]), DEMO_INT(percent)},
-                       4);
+        DEMO_INSERT(world, distribution_component, DEMO_INT(action->id), DEMO_INT(i + 1),
+                    DEMO_STR(names[i]), DEMO_INT(percent));
     }
 }
 
@@ -91,18 +82,11 @@ static void insert_action(struct demo_world *world, const struct action *action)
     /* Ten days of business are fourteen of the calendar. */
     clock_format_date(
         (DEMO_FIRST_DAY + world->day / 5 * 7 + world->day % 5 + 14) * INT64_C(86400000), payment);
-    demo_db_insert(world->db, DEMO_distribution,
-                   (const struct demo_cell[]){
-                       DEMO_INT(action->id),
-                       DEMO_INT(demo_investments[action->investment].id),
-                       DEMO_STR(name),
-                       DEMO_STR(today),
-                       DEMO_STR(payment),
-                       DEMO_STR(action->payment_day == DEMO_NEVER ? "Announced" : "Paid"),
-                       DEMO_INT(action->rate),
-                       DEMO_INT(declared),
-                   },
-                   8);
+    DEMO_INSERT(world, distribution, DEMO_INT(action->id),
+                DEMO_INT(demo_investments[action->investment].id), DEMO_STR(name), DEMO_STR(today),
+                DEMO_STR(payment),
+                DEMO_STR(action->payment_day == DEMO_NEVER ? "Announced" : "Paid"),
+                DEMO_INT(action->rate), DEMO_INT(declared));
 }
 
 static void declare(struct demo_world *world, int investment)

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
-#include "base/descriptors.h"
+#include "base/process.h"
 #include "base/str.h"
 #include "cli/options.h"
 #include "core/config.h"
@@ -191,13 +191,12 @@ static int make_user(const struct options *options, struct err *err)
     char password[PASSWORD_LENGTH + 1], hash[PASSWORD_HASH_TEXT];
     struct config *config = NULL;
     struct store *store = NULL;
-    int rc = path != NULL ? config_load(path, &config, err) : err_set(err, -E_NOMEM, "no memory");
+    int rc = (path != NULL ? config_load(path, &config, err) : err_set(err, -E_NOMEM, "no memory"))
+                 ?: store_open(&(struct store_spec){.url = config->store.text,
+                                                    .create = true,
+                                                    .erase_key = config->erase_key_file.text},
+                               &store, err);
 
-    if (rc == 0)
-        rc = store_open(&(struct store_spec){.url = config->store.text,
-                                             .create = true,
-                                             .erase_key = config->erase_key_file.text},
-                        &store, err);
     if (rc == 0 && !(make_password(password) && password_hash(password, hash)))
         rc = err_set(err, -E_NOMEM, "out of memory for the password's hash");
     if (rc == 0)
@@ -255,11 +254,7 @@ static int run(int argc, char **argv)
 
     if (rc != 0)
         return rc - 1;
-    rc = write_files(&options, &err);
-    if (rc == 0)
-        rc = write_registry(&options, &err);
-    if (rc == 0)
-        rc = make_user(&options, &err);
+    rc = write_files(&options, &err) ?: write_registry(&options, &err) ?: make_user(&options, &err);
     if (rc != 0) {
         fprintf(stderr, "reportd demo: %s\n", err.text);
         return EXIT_FAILED;

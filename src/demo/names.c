@@ -1,8 +1,7 @@
 /* src/demo/names.c -- names put together from parts: people, couples, companies, trusts. */
-#include "demo/names.h"
-
-#include <stddef.h>
 #include <stdio.h>
+
+#include "demo/world.h"
 
 #define COUNT(array) ((int64_t)(sizeof(array) / sizeof((array)[0])))
 

@@ -7,11 +7,54 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "demo/names.h"
-#include "demo/progress.h"
+#include "base/clock.h"
 #include "demo/world.h"
 
-enum { FIRST_ENTITY_ID = 10001, FIRST_ACCOUNT_ID = 500001, TRANSACTIONS_EACH = 100 };
+enum { FIRST_ENTITY_ID = 10001, FIRST_ACCOUNT_ID = 500001, TRANSACTIONS_EACH = 100, BAR = 40 };
+
+/* ---- progress: a bar on a terminal, else a line per phase ---- */
+
+struct progress {
+    const char *phase; /* borrowed */
+    bool terminal;     /* standard error is one */
+    int shown;         /* percent, -1 before the first */
+    int64_t began_ms;  /* monotonic */
+};
+
+static void progress_show(struct progress *progress, int64_t done, int64_t total)
+{
+    static const char full[] = "########################################";
+    int percent = total > 0 ? (int)(done * 100 / total) : 100;
+    int filled = percent * BAR / 100;
+
+    if (!progress->terminal || percent == progress->shown)
+        return;
+    progress->shown = percent;
+    fprintf(stderr, "\r%-14s [%.*s%*s] %3d %%", progress->phase, filled, full, BAR - filled, "",
+            percent);
+}
+
+static void progress_begin(struct progress *progress, const char *phase)
+{
+    *progress = (struct progress){.phase = phase,
+                                  .terminal = isatty(STDERR_FILENO) == 1,
+                                  .shown = -1,
+                                  .began_ms = clock_mono_ms()};
+    progress_show(progress, 0, 1);
+}
+
+static void progress_end(struct progress *progress)
+{
+    double seconds = (double)(clock_mono_ms() - progress->began_ms) / 1000;
+
+    progress_show(progress, 1, 1);
+    if (progress->terminal)
+        fprintf(stderr, " %6.1f s\n", seconds);
+    else
+        fprintf(stderr, "%s: done in %.1f s\n", progress->phase, seconds);
+}
+
+/* ---- the registry ---- */
 
 static int month_of(const struct demo_day *day)
 {
@@ -41,22 +84,15 @@ static void insert_products(struct demo_world *world)
     for (size_t i = 0; i < demo_product_count; i++) {
         const struct demo_product *product = &demo_products[i];
 
-        demo_db_insert(world->db, DEMO_product,
-                       (const struct demo_cell[]){DEMO_INT(product->id), DEMO_STR(product->name),
-                                                  DEMO_STR("AUD")},
-                       3);
+        DEMO_INSERT(world, product, DEMO_INT(product->id), DEMO_STR(product->name),
+                    DEMO_STR("AUD"));
     }
     for (int i = 0; i < DEMO_INVESTMENTS; i++) {
         const struct demo_investment *investment = &demo_investments[i];
 
-        demo_db_insert(world->db, DEMO_investment,
-                       (const struct demo_cell[]){
-                           DEMO_INT(investment->id),
-                           DEMO_INT(demo_products[investment->product].id),
-                           DEMO_STR(investment->code),
-                           DEMO_STR(investment->name),
-                       },
-                       4);
+        DEMO_INSERT(world, investment, DEMO_INT(investment->id),
+                    DEMO_INT(demo_products[investment->product].id), DEMO_STR(investment->code),
+                    DEMO_STR(investment->name));
     }
 }
 
@@ -71,32 +107,27 @@ static void make_prices(struct demo_world *world, int index)
                        demo_random_in(&world->random, -investment->swing, investment->swing);
 
         world->prices[index][day] = fine / 10000;
-        demo_db_insert(world->db, DEMO_price,
-                       (const struct demo_cell[]){DEMO_INT(investment->id),
-                                                  DEMO_STR(world->days[day].text),
-                                                  DEMO_INT(fine / 10000)},
-                       3);
+        DEMO_INSERT(world, price, DEMO_INT(investment->id), DEMO_STR(world->days[day].text),
+                    DEMO_INT(fine / 10000));
         fine += fine / 100000 * move;
     }
 }
 
 static void make_entities(struct demo_world *world, int64_t count)
 {
-    struct demo_progress progress;
+    struct progress progress;
     char name[DEMO_NAME], external[24];
 
-    demo_progress_begin(&progress, "entities");
+    progress_begin(&progress, "entities");
     for (int64_t i = 0; i < count; i++) {
         const char *kind = demo_name(&world->random, name);
 
         snprintf(external, sizeof(external), "BE-%07lld", (long long)i + 1);
-        demo_db_insert(world->db, DEMO_biz_entity,
-                       (const struct demo_cell[]){DEMO_INT(FIRST_ENTITY_ID + i), DEMO_STR(external),
-                                                  DEMO_STR(name), DEMO_STR(kind)},
-                       4);
-        demo_progress_show(&progress, i + 1, count);
+        DEMO_INSERT(world, biz_entity, DEMO_INT(FIRST_ENTITY_ID + i), DEMO_STR(external),
+                    DEMO_STR(name), DEMO_STR(kind));
+        progress_show(&progress, i + 1, count);
     }
-    demo_progress_end(&progress);
+    progress_end(&progress);
 }
 
 static int draw_product(struct demo_world *world)
@@ -149,16 +180,15 @@ static void draw_account(struct demo_world *world, int index, int64_t entities)
         if (demo_random_permille(&world->random, 700))
             product = demo_investment_of(first)->product;
     }
-    *account = (struct demo_account){
-        .id = FIRST_ACCOUNT_ID + index,
-        .entity_id = FIRST_ENTITY_ID + owner,
-        .investment = draw_investment(world, product),
-        .sibling = DEMO_NOBODY,
-        .place = DEMO_NOBODY,
-        .open_day = open_day(index, world->account_count),
-        .withholding = demo_random_permille(&world->random, 50) ? 47 : 0,
-        .reinvests = demo_random_permille(&world->random, 350),
-    };
+    *account =
+        (struct demo_account){.id = FIRST_ACCOUNT_ID + index,
+                              .entity_id = FIRST_ENTITY_ID + owner,
+                              .investment = draw_investment(world, product),
+                              .sibling = DEMO_NOBODY,
+                              .place = DEMO_NOBODY,
+                              .open_day = open_day(index, world->account_count),
+                              .withholding = demo_random_permille(&world->random, 50) ? 47 : 0,
+                              .reinvests = demo_random_permille(&world->random, 350)};
     /* The first account stays open, so that there is always one to trade in. */
     account->close_day = index > 0 ? draw_close_day(world, account->open_day) : DEMO_NEVER;
     if (first != NULL && first->sibling == DEMO_NOBODY &&
@@ -177,51 +207,45 @@ static void insert_account(struct demo_world *world, const struct demo_account *
     /* Spread over the numbers of nine digits: the multiplier and the modulus are coprime. */
     snprintf(number, sizeof(number), "%09lld",
              (long long)(account->id * 379721 % INT64_C(1000000000)));
-    demo_db_insert(world->db, DEMO_account,
-                   (const struct demo_cell[]){
-                       DEMO_INT(account->id),
-                       DEMO_STR(external),
-                       DEMO_STR(number),
-                       DEMO_INT(account->entity_id),
-                       DEMO_INT(demo_products[demo_investment_of(account)->product].id),
-                       DEMO_INT(demo_investment_of(account)->id),
-                       DEMO_STR(world->days[account->open_day].text),
-                       DEMO_STR_OR_NULL(closes ? world->days[account->close_day].text : NULL),
-                   },
-                   8);
+    DEMO_INSERT(world, account, DEMO_INT(account->id), DEMO_STR(external), DEMO_STR(number),
+                DEMO_INT(account->entity_id),
+                DEMO_INT(demo_products[demo_investment_of(account)->product].id),
+                DEMO_INT(demo_investment_of(account)->id),
+                DEMO_STR(world->days[account->open_day].text),
+                DEMO_STR_OR_NULL(closes ? world->days[account->close_day].text : NULL));
 }
 
 static void make_accounts(struct demo_world *world, int64_t entities)
 {
-    struct demo_progress progress;
+    struct progress progress;
 
-    demo_progress_begin(&progress, "accounts");
+    progress_begin(&progress, "accounts");
     for (int i = 0; i < world->account_count; i++) {
         draw_account(world, i, entities);
         insert_account(world, &world->accounts[i]);
-        demo_progress_show(&progress, i + 1, world->account_count);
+        progress_show(&progress, i + 1, world->account_count);
     }
-    demo_progress_end(&progress);
+    progress_end(&progress);
 }
 
 static void run_days(struct demo_world *world, int64_t transactions)
 {
-    struct demo_progress progress;
+    struct progress progress;
 
-    demo_progress_begin(&progress, "transactions");
+    progress_begin(&progress, "transactions");
     for (world->day = 0; world->day < DEMO_DAYS; world->day++) {
         world->target = transactions * (world->day + 1) / DEMO_DAYS;
         demo_pay_distributions(world);
         demo_trade_day(world);
         demo_declare_distributions(world);
-        demo_progress_show(&progress, world->day + 1, DEMO_DAYS);
+        progress_show(&progress, world->day + 1, DEMO_DAYS);
     }
-    demo_progress_end(&progress);
+    progress_end(&progress);
 }
 
 static int fill(struct demo_world *world, const struct demo_spec *spec, struct err *err)
 {
-    struct demo_progress progress;
+    struct progress progress;
     int rc;
 
     make_calendar(world);
@@ -231,10 +255,10 @@ static int fill(struct demo_world *world, const struct demo_spec *spec, struct e
     make_entities(world, spec->entities);
     make_accounts(world, spec->entities);
     run_days(world, spec->entities * TRANSACTIONS_EACH);
-    demo_progress_begin(&progress, "indexes");
+    progress_begin(&progress, "indexes");
     rc = demo_db_finish(world->db, err);
     if (rc == 0)
-        demo_progress_end(&progress);
+        progress_end(&progress);
     return rc;
 }
 
@@ -271,16 +295,12 @@ static int make(const struct demo_spec *spec, const char *path, struct demo_tota
         world_free(world);
         return err_set(err, -E_NOMEM, "out of memory for %lld entities", (long long)spec->entities);
     }
-    rc = demo_db_create(path, &world->db, err);
-    if (rc == 0)
-        rc = fill(world, spec, err);
+    rc = demo_db_create(path, &world->db, err) ?: fill(world, spec, err);
     if (rc == 0) {
-        *ret_totals = (struct demo_totals){
-            .entities = spec->entities,
-            .accounts = world->account_count,
-            .transactions = world->transactions,
-            .distributions = world->distributions,
-        };
+        *ret_totals = (struct demo_totals){.entities = spec->entities,
+                                           .accounts = world->account_count,
+                                           .transactions = world->transactions,
+                                           .distributions = world->distributions};
     }
     world_free(world);
     return rc;

@@ -22,22 +22,11 @@ static void post(struct demo_world *world, const struct posting *p)
     if (p->status != rolled_back)
         p->account->units += p->delta;
     snprintf(external, sizeof(external), "TX%010lld", (long long)id);
-    demo_db_insert(world->db, DEMO_biz_transaction,
-                   (const struct demo_cell[]){
-                       DEMO_INT(id),
-                       DEMO_STR(external),
-                       DEMO_INT(demo_products[demo_investment_of(p->account)->product].id),
-                       DEMO_INT(p->account->id),
-                       DEMO_STR(world->days[world->day].text),
-                       DEMO_STR(p->type),
-                       DEMO_STR(p->status),
-                       DEMO_INT(p->quantity),
-                       DEMO_INT(p->delta),
-                       DEMO_INT_OR_NULL(p->price),
-                       DEMO_INT(p->amount),
-                       DEMO_STR_OR_NULL(p->comment),
-                   },
-                   12);
+    DEMO_INSERT(world, biz_transaction, DEMO_INT(id), DEMO_STR(external),
+                DEMO_INT(demo_products[demo_investment_of(p->account)->product].id),
+                DEMO_INT(p->account->id), DEMO_STR(world->days[world->day].text), DEMO_STR(p->type),
+                DEMO_STR(p->status), DEMO_INT(p->quantity), DEMO_INT(p->delta),
+                DEMO_INT_OR_NULL(p->price), DEMO_INT(p->amount), DEMO_STR_OR_NULL(p->comment));
 }
 
 static const char *draw_status(struct demo_world *world)
@@ -88,12 +77,10 @@ void demo_allot(struct demo_world *world, struct demo_account *account, int64_t 
 static void deposit(struct demo_world *world, struct demo_account *account)
 {
     bool regular = demo_random_permille(&world->random, 700);
-    struct posting p = {
-        .account = account,
-        .type = "Deposit",
-        .status = draw_status(world),
-        .comment = regular ? "Regular savings plan" : NULL,
-    };
+    struct posting p = {.account = account,
+                        .type = "Deposit",
+                        .status = draw_status(world),
+                        .comment = regular ? "Regular savings plan" : NULL};
     int64_t amount = regular ? demo_random_in(&world->random, 2, 40) * 5000
                              : demo_random_in(&world->random, 50000, 3000000);
 

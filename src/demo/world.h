@@ -43,6 +43,12 @@ extern const struct demo_product demo_products[];
 extern const size_t demo_product_count;
 extern const struct demo_investment demo_investments[DEMO_INVESTMENTS];
 
+enum { DEMO_NAME = 120 }; /* bytes of a name with its NUL */
+
+/* demo_names.c: write an entity's name (UTF-8); returns the kind of entity it belongs to, static,
+ * one that the schema knows. */
+const char *demo_name(struct demo_random *random, char name[DEMO_NAME]);
+
 struct demo_account {
     int64_t id, entity_id;
     int investment; /* index */
@@ -68,6 +74,11 @@ struct demo_world {
     int64_t transactions, distributions; /* so far; their last ids */
     int64_t target;                      /* transactions there shall be by the end of today */
 };
+
+/* Insert a row: one cell a column. */
+#define DEMO_INSERT(world, table, ...)                                                             \
+    demo_db_insert((world)->db, DEMO_##table, (const struct demo_cell[]){__VA_ARGS__},             \
+                   sizeof((const struct demo_cell[]){__VA_ARGS__}) / sizeof(struct demo_cell))
 
 /* demo_trades.c: open, close and trade until today has its share of the transactions. */
 void demo_trade_day(struct demo_world *world);

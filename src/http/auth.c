@@ -10,10 +10,10 @@
 
 void auth_refuse(struct exchange *ex)
 {
-    err_set(&ex->err, -E_AUTH,
-            "The access token is missing, unknown or expired: log in with POST /User/Login (or "
-            "POST /User/RefreshToken) and send its accessToken in the header Authorization.");
-    exchange_reply_error(ex, &ex->err, NULL);
+    exchange_fail(
+        ex, -E_AUTH,
+        "The access token is missing, unknown or expired: log in with POST /User/Login (or "
+        "POST /User/RefreshToken) and send its accessToken in the header Authorization.");
 }
 
 /* The raw token, or `Bearer` and the token; NULL if there is none. */
@@ -35,12 +35,10 @@ static bool read_claims(struct exchange *ex, const char *text, const struct cach
         ex->claims = known->claims;
     else if (text != NULL)
         rc = token_read(ex->services->key, text, &ex->claims);
-    if (rc < 0) {
-        err_set(&ex->err, rc, "no memory to read a token");
-        exchange_reply_error(ex, &ex->err, NULL);
-    } else if (rc == 0) {
+    if (rc < 0)
+        exchange_fail(ex, rc, "no memory to read a token");
+    else if (rc == 0)
         auth_refuse(ex);
-    }
     return rc == 1;
 }
 
@@ -68,8 +66,7 @@ static void session_found(struct exchange *ex)
     cached_token =
         cached_token_new(given_token(ex), &ex->claims, &ex->op.session.user, ex->version);
     if (cached_token == NULL) {
-        err_set(&ex->err, -E_NOMEM, "No memory for the session.");
-        exchange_reply_error(ex, &ex->err, NULL);
+        exchange_fail(ex, -E_NOMEM, "No memory for the session.");
         return;
     }
     token_cache_keep(ex->services->token_cache, cached_token);

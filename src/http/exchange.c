@@ -150,8 +150,7 @@ static void run_step(struct exchange *ex)
     }
     step(ex);
     if (!ex->replied && ex->step == NULL) {
-        err_set(&ex->err, -E_INTERNAL, "a step of %s neither replied nor waits", ex->route->path);
-        exchange_reply_error(ex, &ex->err, NULL);
+        exchange_fail(ex, -E_INTERNAL, "a step of %s neither replied nor waits", ex->route->path);
     }
 }
 

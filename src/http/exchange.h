@@ -151,6 +151,12 @@ void exchange_reply_status(struct exchange *ex, int status);
  * for BUSY and DOUBT) go to the log only; the client is told the title, to try again, and the
  * request id. */
 void exchange_reply_error(struct exchange *ex, const struct err *err, const char *data);
+/* The same with code and message as in err_set(). */
+#define exchange_fail(ex, ...)                                                                     \
+    do {                                                                                           \
+        err_set(&(ex)->err, __VA_ARGS__);                                                          \
+        exchange_reply_error((ex), &(ex)->err, NULL);                                              \
+    } while (0)
 /* Bytes first … first+length-1 of a file by sendfile; status 200 or 206; takes `fd`. */
 void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first, int64_t length);
 /* The same of a result that is read as it is sent; takes `reader`. Where that fails, or it turns

@@ -118,9 +118,8 @@ int listener_new(const char *listen_at, struct listener **ret, struct err *err)
         return err_set(err, -E_NOMEM, "out of memory");
     listener->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     listener->spare = -1;
-    rc = listener->wake < 0 ? err_errno(err, -E_CONFIG, "make an eventfd") : 0;
-    if (rc == 0)
-        rc = open_socket(listen_at, err);
+    rc = (listener->wake < 0 ? err_errno(err, -E_CONFIG, "make an eventfd") : 0)
+             ?: open_socket(listen_at, err);
     if (rc < 0) {
         listener_free(listener);
         return rc;

@@ -14,12 +14,6 @@ static const char type[] = "deletion-receipt+jwt";
 
 /* ---- signing ---- */
 
-static void add_text(struct buf *out, const char *key, const char *text)
-{
-    json_add_key(out, key);
-    json_add_string(out, text);
-}
-
 static void add_number(struct buf *out, const char *key, int64_t number)
 {
     json_add_key(out, key);
@@ -31,8 +25,8 @@ static void add_one(struct buf *out, const struct receipt *receipt)
     char reference[GUID_TEXT];
 
     guid_format(receipt->reference, reference);
-    add_text(out, "reference", reference);
-    add_text(out, "state", report_state_name(receipt->state));
+    json_add_member(out, "reference", reference);
+    json_add_member(out, "state", report_state_name(receipt->state));
 }
 
 static void add_many(struct buf *out, const struct receipt *receipt)
@@ -44,21 +38,21 @@ static void add_many(struct buf *out, const struct receipt *receipt)
     for (int i = 0; i < REPORT_DELETING; i++)
         add_number(out, report_state_name(i), receipt->by_state[i]);
     buf_add_char(out, '}');
-    add_text(out, "referencesSha256",
-             sodium_bin2hex(hash, sizeof(hash), receipt->references, RECEIPT_HASH_BYTES));
+    json_add_member(out, "referencesSha256",
+                    sodium_bin2hex(hash, sizeof(hash), receipt->references, RECEIPT_HASH_BYTES));
 }
 
 static void add_claims(struct buf *out, const struct receipt *receipt)
 {
     buf_add_char(out, '{');
-    add_text(out, "sub", receipt->user);
+    json_add_member(out, "sub", receipt->user);
     if (receipt->reference != NULL)
         add_one(out, receipt);
     else
         add_many(out, receipt);
     add_number(out, "iat", receipt->now_s);
     add_number(out, "erasedBy", receipt->erased_s);
-    add_text(out, "node", receipt->node);
+    json_add_member(out, "node", receipt->node);
     buf_add_char(out, '}');
 }
 

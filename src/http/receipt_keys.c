@@ -185,9 +185,7 @@ static int open_keys(const struct key_file *file, struct receipt_keys **ret, str
     int rc;
 
     buf_init(&content, FILE_MAX);
-    rc = key_file_open(file, &content, err);
-    if (rc == 0)
-        rc = read_keys(file, &content, ret, err);
+    rc = key_file_open(file, &content, err) ?: read_keys(file, &content, ret, err);
     key_file_done(&content);
     return rc;
 }

@@ -92,9 +92,9 @@ void report_choices(struct exchange *ex, const char *values)
     const struct definition *def;
 
     if (point == NULL || point == values || point[1] == '\0') {
-        err_set(&ex->err, -E_INVALID,
-                "Give the report and its parameter, as in /Report/Types?values=Orders.CustomerID.");
-        exchange_reply_error(ex, &ex->err, NULL);
+        exchange_fail(
+            ex, -E_INVALID,
+            "Give the report and its parameter, as in /Report/Types?values=Orders.CustomerID.");
         return;
     }
     if (point - values <= REPORT_NAME_MAX)

@@ -42,8 +42,7 @@ void report_delete(struct exchange *ex)
         return;
     deletion = calloc(1, sizeof(*deletion));
     if (deletion == NULL) {
-        err_set(&ex->err, -E_NOMEM, "No memory to delete the report.");
-        exchange_reply_error(ex, &ex->err, NULL);
+        exchange_fail(ex, -E_NOMEM, "No memory to delete the report.");
         return;
     }
     ex->state = deletion;

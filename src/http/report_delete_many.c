@@ -44,10 +44,8 @@ static int read_request(struct exchange *ex, struct store_match *ret, bool *ret_
 {
     const char *values[QUERY_MAX];
     struct err err;
-    int rc = query_read(ex, query_names, QUERY_COUNT, values, &err);
-
-    if (rc == 0)
-        rc = read_match(values, ret, ret_dry, &err);
+    int rc = query_read(ex, query_names, QUERY_COUNT, values, &err)
+                 ?: read_match(values, ret, ret_dry, &err);
     return rc == 0 ? 0 : err_set(&ex->err, rc, "%s Nothing was deleted.", err.text);
 }
 
@@ -194,8 +192,7 @@ void report_delete_many(struct exchange *ex)
     }
     bulk = calloc(1, sizeof(*bulk));
     if (bulk == NULL) {
-        err_set(&ex->err, -E_NOMEM, "No memory to delete the reports.");
-        exchange_reply_error(ex, &ex->err, NULL);
+        exchange_fail(ex, -E_NOMEM, "No memory to delete the reports.");
         return;
     }
     bulk->dry = dry;

@@ -12,11 +12,11 @@ bool report_reference(struct exchange *ex, struct guid *ret_id)
     const char *text;
 
     if (query_one(ex, "reference", &text, &ex->err) != 0 || text == NULL || *text == '\0') {
-        err_set(&ex->err, -E_INVALID,
-                "Give one query parameter 'reference': the GUID that POST /Report answered, as in "
-                "%s?reference=0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e.",
-                ex->route->path);
-        exchange_reply_error(ex, &ex->err, NULL);
+        exchange_fail(
+            ex, -E_INVALID,
+            "Give one query parameter 'reference': the GUID that POST /Report answered, as in "
+            "%s?reference=0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e.",
+            ex->route->path);
         return false;
     }
     if (!guid_parse(text, ret_id)) {

@@ -33,17 +33,14 @@ static int read_request(struct exchange *ex, struct store_list *ret)
 {
     const char *values[QUERY_MAX];
     int64_t size = LIST_PAGE_SIZE;
-    int rc = query_read(ex, query_names, QUERY_COUNT, values, &ex->err);
+    int rc = query_read(ex, query_names, QUERY_COUNT, values, &ex->err)
+                 ?: read_number(values[PAGE_NUMBER], "PageNumber", LIST_PAGE_MAX, 1, &ret->page,
+                                &ex->err)
+                 ?: read_number(values[PAGE_SIZE], "PageSize", STORE_PAGE_MAX, LIST_PAGE_SIZE,
+                                &size, &ex->err)
+                 ?: query_state(values[STATE], &ret->state, &ex->err)
+                 ?: query_name(values[REPORT_NAME], &ret->name, &ex->err);
 
-    if (rc == 0)
-        rc = read_number(values[PAGE_NUMBER], "PageNumber", LIST_PAGE_MAX, 1, &ret->page, &ex->err);
-    if (rc == 0)
-        rc = read_number(values[PAGE_SIZE], "PageSize", STORE_PAGE_MAX, LIST_PAGE_SIZE, &size,
-                         &ex->err);
-    if (rc == 0)
-        rc = query_state(values[STATE], &ret->state, &ex->err);
-    if (rc == 0)
-        rc = query_name(values[REPORT_NAME], &ret->name, &ex->err);
     ret->page_size = (int)size;
     return rc;
 }
@@ -64,17 +61,14 @@ static void add_report(struct buf *out, const struct report *report)
 
     guid_format(&report->id, guid);
     buf_add_format(out, "{\"reference\":\"%s\"", guid);
-    json_add_key(out, "reportName");
-    json_add_string(out, report->name);
-    json_add_key(out, "state");
-    json_add_string(out, report_state_name(report->state));
+    json_add_member(out, "reportName", report->name);
+    json_add_member(out, "state", report_state_name(report->state));
     buf_add_format(out, ",\"rows\":%" PRId64 ",\"bytes\":%" PRId64, report->rows, report->bytes);
     add_time(out, "submittedAt", report->submitted_ms);
     add_time(out, "startedAt", report->started_ms);
     add_time(out, "finishedAt", report->finished_ms);
     add_time(out, "expiresAt", report->expires_ms);
-    json_add_key(out, "message");
-    json_add_string(out, report->message);
+    json_add_member(out, "message", report->message);
     buf_add_char(out, '}');
 }
 
@@ -94,12 +88,10 @@ static void list_done(struct exchange *ex)
         add_report(&data, &list->reports[i]);
     }
     buf_add_str(&data, "]}");
-    if (buf_failed(&data)) {
-        err_set(&ex->err, -E_NOMEM, "no memory for a list of %zu reports", list->count);
-        exchange_reply_error(ex, &ex->err, NULL);
-    } else {
+    if (buf_failed(&data))
+        exchange_fail(ex, -E_NOMEM, "no memory for a list of %zu reports", list->count);
+    else
         exchange_reply(ex, true, "", buf_str(&data));
-    }
     buf_done(&data);
 }
 

@@ -42,11 +42,9 @@ void report_keys(struct exchange *ex)
 
     buf_init(&text, KEYS_MAX);
     receipt_keys_publish(ex->services->receipt_keys, &text);
-    if (buf_failed(&text)) {
-        err_set(&ex->err, -E_NOMEM, "no memory for the keys of receipts");
-        exchange_reply_error(ex, &ex->err, NULL);
-    } else {
+    if (buf_failed(&text))
+        exchange_fail(ex, -E_NOMEM, "no memory for the keys of receipts");
+    else
         exchange_reply_json(ex, buf_str(&text));
-    }
     buf_done(&text);
 }

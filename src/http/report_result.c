@@ -104,9 +104,8 @@ static bool choose_part(struct exchange *ex, const struct tags *tags, struct sen
     if (sending->kind != RANGE_NONE)
         return true;
     exchange_add_header(ex, "Content-Range", "bytes */%" PRId64, size);
-    err_set(&ex->err, -E_RANGE, "The result has %" PRId64 " bytes: ask for a range in 0-%" PRId64,
-            size, size - 1);
-    exchange_reply_error(ex, &ex->err, NULL);
+    exchange_fail(ex, -E_RANGE, "The result has %" PRId64 " bytes: ask for a range in 0-%" PRId64,
+                  size, size - 1);
     return false;
 }
 

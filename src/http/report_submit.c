@@ -80,10 +80,8 @@ static int read_body(struct exchange *ex, const char **ret_name, const json_t **
 static int read_request(struct exchange *ex, struct request *ret)
 {
     struct request request = {0};
-    int rc = read_key(ex, &request.key);
+    int rc = read_key(ex, &request.key) ?: read_body(ex, &request.name, &request.given);
 
-    if (rc == 0)
-        rc = read_body(ex, &request.name, &request.given);
     if (rc == 0 && request.key != NULL && !hash_request(request.name, request.given, request.hash))
         rc = err_set(&ex->err, -E_NOMEM, "No memory to hash the request.");
     if (rc == 0)
@@ -162,10 +160,8 @@ static void reply_limit(struct exchange *ex)
 
         guid_format(&report->id, guid);
         buf_add_format(&data, "%s{\"reference\":\"%s\"", i > 0 ? "," : "", guid);
-        json_add_key(&data, "reportName");
-        json_add_string(&data, report->name);
-        json_add_key(&data, "state");
-        json_add_string(&data, report_state_name(report->state));
+        json_add_member(&data, "reportName", report->name);
+        json_add_member(&data, "state", report_state_name(report->state));
         buf_add_char(&data, '}');
     }
     buf_add_str(&data, "]}");
@@ -180,10 +176,10 @@ static void reply_limit(struct exchange *ex)
 
 static void reply_key_reused(struct exchange *ex)
 {
-    err_set(&ex->err, -E_KEY_REUSED,
-            "This Idempotency-Key was used for another request in the last 24 hours. Send a new "
-            "key with a new request, and the same key only with the same body.");
-    exchange_reply_error(ex, &ex->err, NULL);
+    exchange_fail(
+        ex, -E_KEY_REUSED,
+        "This Idempotency-Key was used for another request in the last 24 hours. Send a new "
+        "key with a new request, and the same key only with the same body.");
 }
 
 /* The report is there: answer when it has ended, if the client would wait for that. */

@@ -14,12 +14,6 @@ struct types {
     struct buf json;
 };
 
-static void add_text(struct buf *out, const char *key, const char *text)
-{
-    json_add_key(out, key);
-    json_add_string(out, text);
-}
-
 /* As it would be taken now: a day for `today`. */
 static void add_default(struct types *types, const struct definition *def,
                         const struct param *param)
@@ -27,8 +21,9 @@ static void add_default(struct types *types, const struct definition *def,
     struct buf text;
 
     buf_init(&text, REPORT_LISTS_MAX);
-    add_text(&types->json, "default",
-             param_default(def, param, types->now_ms, &text, NULL) == 1 ? buf_str(&text) : NULL);
+    json_add_member(&types->json, "default",
+                    param_default(def, param, types->now_ms, &text, NULL) == 1 ? buf_str(&text)
+                                                                               : NULL);
     buf_done(&text);
 }
 
@@ -39,8 +34,8 @@ static void add_param(struct types *types, const struct definition *def, const s
 
     param_type_text(param, type);
     buf_add_char(out, '{');
-    add_text(out, "name", param->name);
-    add_text(out, "type", type);
+    json_add_member(out, "name", param->name);
+    json_add_member(out, "type", type);
     json_add_key(out, "required");
     buf_add_str(out, param->required ? "true" : "false");
     add_default(types, def, param);
@@ -50,15 +45,15 @@ static void add_param(struct types *types, const struct definition *def, const s
         json_add_string(out, param->allowed[i]);
     }
     buf_add_str(out, param->allowed_count > 0 ? "]" : "null");
-    add_text(out, "min", param->least);
-    add_text(out, "max", param->most);
-    add_text(out, "matching", param->pattern != NULL ? pattern_text(param->pattern) : NULL);
+    json_add_member(out, "min", param->least);
+    json_add_member(out, "max", param->most);
+    json_add_member(out, "matching", param->pattern != NULL ? pattern_text(param->pattern) : NULL);
     json_add_key(out, "values");
     if (param->values.sql != NULL)
         buf_add_format(out, "\"%s.%s\"", def->name, param->name);
     else
         buf_add_str(out, "null");
-    add_text(out, "description", param->description);
+    json_add_member(out, "description", param->description);
     buf_add_char(out, '}');
 }
 
@@ -71,10 +66,10 @@ static void add_column(struct buf *out, const struct column *column)
     };
 
     buf_add_char(out, '{');
-    add_text(out, "name", column->name);
-    add_text(out, "type", types[column->type]);
-    add_text(out, "label", column->label);
-    add_text(out, "unit", column->unit);
+    json_add_member(out, "name", column->name);
+    json_add_member(out, "type", types[column->type]);
+    json_add_member(out, "label", column->label);
+    json_add_member(out, "unit", column->unit);
     buf_add_char(out, '}');
 }
 
@@ -86,8 +81,8 @@ static void add_definition(void *context, const struct definition *def)
     if (!user_may_run(types->user, def->name))
         return;
     buf_add_str(out, out->len > 1 ? ",{" : "{");
-    add_text(out, "name", def->name);
-    add_text(out, "description", def->description);
+    json_add_member(out, "name", def->name);
+    json_add_member(out, "description", def->description);
     json_add_key(out, "parameters");
     buf_add_char(out, '[');
     for (size_t i = 0; i < def->param_count; i++) {
@@ -121,11 +116,9 @@ void report_types(struct exchange *ex)
     buf_add_char(&types.json, '[');
     catalog_each(ex->services->catalog, add_definition, &types);
     buf_add_char(&types.json, ']');
-    if (buf_failed(&types.json)) {
-        err_set(&ex->err, -E_NOMEM, "no memory for the list of report types");
-        exchange_reply_error(ex, &ex->err, NULL);
-    } else {
+    if (buf_failed(&types.json))
+        exchange_fail(ex, -E_NOMEM, "no memory for the list of report types");
+    else
         exchange_reply(ex, true, "", buf_str(&types.json));
-    }
     buf_done(&types.json);
 }

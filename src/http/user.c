@@ -46,8 +46,7 @@ static struct login *new_login(struct exchange *ex)
     struct login *login = calloc(1, sizeof(*login));
 
     if (login == NULL) {
-        err_set(&ex->err, -E_NOMEM, "out of memory");
-        exchange_reply_error(ex, &ex->err, NULL);
+        exchange_fail(ex, -E_NOMEM, "out of memory");
         return NULL;
     }
     login->ex = ex;
@@ -66,8 +65,7 @@ static bool take_text(struct exchange *ex, const char *key, char *out, size_t ca
         sodium_memzero((char *)(uintptr_t)text, json_string_length(value));
         return true;
     }
-    err_set(&ex->err, -E_INVALID, "Send \"%s\": a text of at most %zu bytes.", key, cap - 1);
-    exchange_reply_error(ex, &ex->err, NULL);
+    exchange_fail(ex, -E_INVALID, "Send \"%s\": a text of at most %zu bytes.", key, cap - 1);
     return false;
 }
 
@@ -88,8 +86,7 @@ static void reply_pair(struct exchange *ex, const char *user, const struct login
     token_issue(ex->services->key, user, &claims, &answer);
     buf_add_format(&answer, "\", \"refreshToken\": \"%s\"}", login->secret);
     if (buf_failed(&answer)) {
-        err_set(&ex->err, -E_NOMEM, "no memory to sign an access token");
-        exchange_reply_error(ex, &ex->err, NULL);
+        exchange_fail(ex, -E_NOMEM, "no memory to sign an access token");
     } else {
         exchange_reply_json(ex, buf_str(&answer));
         sodium_memzero(answer.data, answer.len);
@@ -99,11 +96,11 @@ static void reply_pair(struct exchange *ex, const char *user, const struct login
 
 static void refuse_login(struct exchange *ex)
 {
-    err_set(&ex->err, -E_AUTH,
-            "Login failed: check username and password. After %d failures an account is locked "
-            "for %d minutes.",
-            USER_FAILURES_MAX, USER_LOCK_MS / 60000);
-    exchange_reply_error(ex, &ex->err, NULL);
+    exchange_fail(
+        ex, -E_AUTH,
+        "Login failed: check username and password. After %d failures an account is locked "
+        "for %d minutes.",
+        USER_FAILURES_MAX, USER_LOCK_MS / 60000);
 }
 
 static void login_recorded(struct exchange *ex)
@@ -188,8 +185,7 @@ static void user_looked_up(struct exchange *ex)
     exchange_await(ex, password_checked);
     if (work_queue_push(ex->services->passwords, &login->item))
         return;
-    err_set(&ex->err, -E_BUSY, "Too many logins at the same time: try again in a moment.");
-    exchange_reply_error(ex, &ex->err, NULL);
+    exchange_fail(ex, -E_BUSY, "Too many logins at the same time: try again in a moment.");
 }
 
 void user_login(struct exchange *ex)

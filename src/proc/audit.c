@@ -171,11 +171,9 @@ static void fsck_rows(struct look *look)
 
     do {
         op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
-        look->rc = store_run(look->spec->store, &op);
-        if (look->rc < 0) {
-            *look->err = op.err;
+        look->rc = store_ask(look->spec->store, &op, look->err);
+        if (look->rc < 0)
             return;
-        }
         for (size_t i = 0; i < op.scan.count && look->rc == 0; i++)
             look_at_report(look, &reports[i]);
         look->audit->reports += (int64_t)op.scan.count;
@@ -210,9 +208,7 @@ static void look_at_file(void *context, const struct spool_file *file)
     if (file->kind == SPOOL_TEMPORARY) {
         explained = look->spec->serving; /* of a query that runs */
     } else {
-        look->rc = store_run(look->spec->store, &op);
-        if (look->rc < 0)
-            *look->err = op.err;
+        look->rc = store_ask(look->spec->store, &op, look->err);
         explained = look->rc < 0 || is_explained(&op.find, file);
         store_op_done(&op);
     }
@@ -377,10 +373,8 @@ static int mark_bad(const struct audit_spec *spec, const struct audit *audit, st
 
         if (!is_to_be_deleted(&audit->findings[i]))
             continue;
-        if (store_run(spec->store, &op) < 0) {
-            *err = op.err;
+        if (store_ask(spec->store, &op, err) < 0)
             return err->code;
-        }
     }
     return 0;
 }
@@ -402,10 +396,8 @@ static int delete_batch(struct store *store, struct ledger *ledger,
         struct store_op op = {.verb = STORE_DELETE_ROW};
 
         op.delete_row = (struct store_delete_row){.id = ids[i], .counted = record.counted};
-        if (store_run(store, &op) < 0) {
-            *err = op.err;
+        if (store_ask(store, &op, err) < 0)
             return err->code;
-        }
     }
     return 0;
 }
@@ -421,9 +413,7 @@ static int delete_tombstoned(const struct audit_spec *spec, struct ledger *ledge
     *ret_dropped = 0;
     do {
         op = (struct store_op){.verb = STORE_DELETING, .deleting = {.refs = refs}};
-        rc = store_run(spec->store, &op);
-        if (rc < 0)
-            *err = op.err;
+        rc = store_ask(spec->store, &op, err);
         if (rc == 0)
             rc = delete_batch(spec->store, ledger, &op.deleting, err);
         *ret_dropped += (int64_t)op.deleting.count;

@@ -134,9 +134,7 @@ static bool is_gone(struct backing *b, const struct guid *id)
     struct store_op op = {.verb = STORE_FIND, .find = {.id = *id}};
     bool gone;
 
-    b->rc = store_run(b->spec->store, &op);
-    if (b->rc < 0)
-        *b->err = op.err;
+    b->rc = store_ask(b->spec->store, &op, b->err);
     gone = !op.find.found || op.find.report.state != REPORT_COMPLETE;
     store_op_done(&op);
     return gone;
@@ -180,10 +178,8 @@ static int count_reports(struct backing *b, struct err *err)
 {
     struct store_op op = {.verb = STORE_STATS};
 
-    if (store_run(b->store, &op) < 0) {
-        *err = op.err;
+    if (store_ask(b->store, &op, err) < 0)
         return err->code;
-    }
     for (int i = 0; i < REPORT_STATE_COUNT; i++)
         b->total += op.stats.by_state[i];
     return 0;
@@ -196,12 +192,10 @@ static int copy_results(struct backing *b, struct err *err)
     const struct store_spec store = {.url = b->store_url};
     const struct spool_spec spool = {.place = b->spool_path, .store = b->store_url};
     int64_t erased;
-    int rc = store_open(&store, &b->store, err);
+    int rc = store_open(&store, &b->store, err)
+                 ?: spool_open(&spool, &b->spool, err)
+                 ?: count_reports(b, err);
 
-    if (rc == 0)
-        rc = spool_open(&spool, &b->spool, err);
-    if (rc == 0)
-        rc = count_reports(b, err);
     if (rc < 0)
         return rc;
     erased = erase_reports(b->store, is_unwanted, b, err);
@@ -268,14 +262,11 @@ static void close_backup(struct backing *b, bool failed)
 int backup_run(const struct backup_spec *spec, struct backup_counts *ret, struct err *err)
 {
     struct backing b = {.spec = spec, .dir = -1, .err = err};
-    int rc = open_folder(&b, err);
+    int rc = open_folder(&b, err)
+                 ?: copy_store(&b, err)
+                 ?: copy_results(&b, err)
+                 ?: publish(&b, err);
 
-    if (rc == 0)
-        rc = copy_store(&b, err);
-    if (rc == 0)
-        rc = copy_results(&b, err);
-    if (rc == 0)
-        rc = publish(&b, err);
     close_backup(&b, rc < 0);
     if (rc == 0)
         *ret = b.manifest.counts;

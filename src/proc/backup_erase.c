@@ -65,11 +65,9 @@ int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, stru
         int rc;
 
         op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
-        rc = store_run(store, &op);
-        if (rc < 0) {
-            *err = op.err;
+        rc = store_ask(store, &op, err);
+        if (rc < 0)
             return rc;
-        }
         for (size_t i = 0; i < op.scan.count; i++) {
             after = reports[i].id;
             if (wanted(context, &reports[i]))

@@ -22,10 +22,8 @@ int backup_state_of(struct store *store, int64_t made_ms, struct backup_state *r
 
     if (rc < 0)
         return rc;
-    if (store_run(store, &op) < 0) {
-        *err = op.err;
+    if (store_ask(store, &op, err) < 0)
         return err->code;
-    }
     ret->ledgers = op.ledgers.items;
     ret->count = 0;
     for (size_t i = 0; i < op.ledgers.count; i++) {
@@ -140,11 +138,8 @@ bool ledgers_lack(const struct ledgers *ledgers, const struct ledger_copy *copy)
 static int note(struct store *store, const struct store_ledger *ledger, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGER_NOTE, .ledger_note = {ledger, 0}};
-    int rc = store_run(store, &op);
 
-    if (rc < 0)
-        *err = op.err;
-    return rc;
+    return store_ask(store, &op, err);
 }
 
 static int note_copy(struct store *store, const struct store_ledgers *known,
@@ -195,11 +190,9 @@ int ledgers_note(const struct ledgers *ledgers, const struct backup_state *kept,
                  struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
-    int rc = store_run(store, &op);
+    int rc = store_ask(store, &op, err);
 
-    if (rc < 0)
-        *err = op.err;
-    else
+    if (rc >= 0)
         rc = note_all(ledgers, store, &op.ledgers, err);
     store_op_done(&op);
     if (rc == 0 && kept != NULL)

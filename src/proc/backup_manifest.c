@@ -25,8 +25,7 @@ static void add_number(struct buf *b, const char *key, int64_t value)
 static void add_text(struct buf *b, const char *key, const char *text)
 {
     buf_add_str(b, "\n ");
-    json_add_key(b, key);
-    json_add_string(b, text);
+    json_add_member(b, key, text);
 }
 
 /* Where each was is for whoever has to find it. */
@@ -42,10 +41,8 @@ static void add_ledgers(struct buf *b, const struct backup_state *state)
     for (size_t i = 0; i < state->count; i++) {
         guid_format(&state->ledgers[i].id, id);
         buf_add_str(b, i > 0 ? ",\n {" : "\n {");
-        json_add_key(b, "id");
-        json_add_string(b, id);
-        json_add_key(b, "place");
-        json_add_string(b, state->ledgers[i].place);
+        json_add_member(b, "id", id);
+        json_add_member(b, "place", state->ledgers[i].place);
         json_add_key(b, "records");
         buf_add_format(b, "%" PRId64 "}", state->ledgers[i].records);
     }

@@ -302,9 +302,7 @@ static int send_question(struct choices *choices, struct entry *entry, struct er
     if (order.fd < 0)
         return err_errno(err, -E_IO, "make room for choices");
     choices->result_fd = order.fd;
-    rc = wire_order_write_texts(&order, err);
-    if (rc == 0)
-        rc = channel_send(&choices->channel, &order, err);
+    rc = wire_order_write_texts(&order, err) ?: channel_send(&choices->channel, &order, err);
     wire_order_done(&order);
     return rc;
 }
@@ -542,11 +540,10 @@ int choices_new(const struct config *config, const char *temp_folder, struct cho
     choices->forget.run = on_forget;
     choices->stop.run = on_stop;
     choices->quit.run = on_quit;
-    rc = loop_new(&choices->loop, err);
-    if (rc == 0)
-        rc = thread_start(&choices->thread, "choices", choices_thread, choices) == 0
-                 ? 0
-                 : err_set(err, -E_NOMEM, "can't start the thread of the choices");
+    rc = loop_new(&choices->loop, err)
+             ?: (thread_start(&choices->thread, "choices", choices_thread, choices) == 0
+                     ? 0
+                     : err_set(err, -E_NOMEM, "can't start the thread of the choices"));
     if (rc < 0) {
         loop_free(choices->loop);
         free(choices);

@@ -195,11 +195,9 @@ int choices_list(struct source *source, const struct definition *def, const stru
 
     buf_add_char(out, '[');
     while (rc >= 0 && (rc = next_row(&choices, err)) > 0) {
-        rc = read_value(&choices, err);
-        if (rc == 0)
-            rc = read_label(&choices, err);
-        if (rc == 0)
-            rc = is_choice(&choices, def, err);
+        rc = read_value(&choices, err)
+                 ?: read_label(&choices, err)
+                 ?: is_choice(&choices, def, err);
         if (rc > 0)
             rc = add_choice(&choices, out, err);
     }
@@ -324,9 +322,7 @@ int choices_check(struct source *source, const struct param *param, const struct
     rc = wanted_init(&wanted, param, value, err);
     if (rc < 0)
         return rc;
-    rc = choices_begin(&choices, source, param, err);
-    if (rc == 0)
-        rc = find_all(&choices, &wanted, err);
+    rc = choices_begin(&choices, source, param, err) ?: find_all(&choices, &wanted, err);
     choices_end(&choices);
     wanted_done(&wanted);
     if (rc <= 0)

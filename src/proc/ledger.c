@@ -14,7 +14,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/latch.h"
 #include "base/log.h"
 #include "base/seam.h"
 #include "base/thread.h"
@@ -174,10 +173,8 @@ static int note_now(struct ledger *ledger, struct err *err)
     int rc;
 
     note.records = ledger_number(&ledger->head, ledger->end);
-    rc = store_run(ledger->store, &op);
-    if (rc < 0)
-        *err = op.err;
-    else
+    rc = store_ask(ledger->store, &op, err);
+    if (rc >= 0)
         ledger->note.records = note.records;
     return rc;
 }
@@ -373,10 +370,8 @@ static int check_absent(const struct ledger *ledger, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
     const struct store_ledger *missed;
-    int rc = store_run(ledger->store, &op);
+    int rc = store_ask(ledger->store, &op, err);
 
-    if (rc < 0)
-        *err = op.err;
     missed = find_missed(ledger, &op.ledgers);
     if (missed != NULL && !ledger->give_up)
         rc = err_set(
@@ -394,9 +389,7 @@ static int open_file(struct ledger *ledger, bool create, struct err *err)
 
     ledger->fd = SEAM_FAILS("ledger.open") ? -1 : open(ledger->path, O_RDWR | O_CLOEXEC);
     if (ledger->fd < 0 && errno == ENOENT && create) {
-        rc = check_absent(ledger, err);
-        if (rc == 0)
-            rc = make_file(ledger, err);
+        rc = check_absent(ledger, err) ?: make_file(ledger, err);
         if (rc < 0)
             return rc;
         log_info("ledger.made", "path=%s", ledger->path);
@@ -591,9 +584,7 @@ static int check_store(struct ledger *ledger, struct err *err)
         return rc;
     ledger->note.id = ledger_head_id(&ledger->head);
     ledger->note.records = ledger_number(&ledger->head, ledger->end);
-    rc = store_run(ledger->store, &op);
-    if (rc < 0)
-        *err = op.err;
+    rc = store_ask(ledger->store, &op, err);
     if (rc == 0)
         rc = check_known(ledger, &op.ledgers, err);
     if (rc == 0)

@@ -37,11 +37,9 @@ int recovery_run(struct store *store, struct spool *spool, const char *node, str
     int rc;
 
     op.recover.node = node;
-    rc = store_run(store, &op);
-    if (rc < 0) {
-        *err = op.err;
+    rc = store_ask(store, &op, err);
+    if (rc < 0)
         return rc;
-    }
     removed = spool_sweep(spool, keep, store, err);
     if (removed < 0)
         return (int)removed;
@@ -55,10 +53,8 @@ int recovery_identity(struct store *store, struct guid *ret, struct err *err)
 {
     struct store_op op = {.verb = STORE_IDENTITY};
 
-    if (store_run(store, &op) < 0) {
-        *err = op.err;
+    if (store_ask(store, &op, err) < 0)
         return err->code;
-    }
     *ret = op.identity.id;
     return 0;
 }
@@ -66,21 +62,16 @@ int recovery_identity(struct store *store, struct guid *ret, struct err *err)
 int recovery_take_identity(struct store *store, const struct guid *id, struct err *err)
 {
     struct store_op op = {.verb = STORE_IDENTITY_TAKE, .identity_take = {*id}};
-    int rc = store_run(store, &op);
 
-    if (rc < 0)
-        *err = op.err;
-    return rc;
+    return store_ask(store, &op, err);
 }
 
 int recovery_check_home(struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_IDENTITY};
 
-    if (store_run(store, &op) < 0) {
-        *err = op.err;
+    if (store_ask(store, &op, err) < 0)
         return err->code;
-    }
     if (op.identity.home == STORE_AT_HOME)
         return 0;
     if (op.identity.home == STORE_HOME_UNKNOWN)
@@ -96,21 +87,16 @@ int recovery_check_home(struct store *store, struct err *err)
 static int end_sessions(struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_SESSIONS_END};
-    int rc = store_run(store, &op);
 
-    if (rc < 0)
-        *err = op.err;
-    return rc;
+    return store_ask(store, &op, err);
 }
 
 /* They are the original's. */
 static int give_up_ledgers(struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
-    int rc = store_run(store, &op);
+    int rc = store_ask(store, &op, err);
 
-    if (rc < 0)
-        *err = op.err;
     for (size_t i = 0; rc == 0 && i < op.ledgers.count; i++) {
         struct store_ledger *ledger = &op.ledgers.items[i];
         struct store_op note = {.verb = STORE_LEDGER_NOTE, .ledger_note = {ledger, 0}};
@@ -118,9 +104,7 @@ static int give_up_ledgers(struct store *store, struct err *err)
         if (ledger->given_up_ms != 0)
             continue;
         ledger->given_up_ms = store_now_ms(store);
-        rc = store_run(store, &note);
-        if (rc < 0)
-            *err = note.err;
+        rc = store_ask(store, &note, err);
     }
     store_op_done(&op);
     return rc;
@@ -129,10 +113,8 @@ static int give_up_ledgers(struct store *store, struct err *err)
 int recovery_renew_identity(struct store *store, struct err *err)
 {
     struct guid id = guid_new();
-    int rc = end_sessions(store, err);
+    int rc = end_sessions(store, err) ?: give_up_ledgers(store, err);
 
-    if (rc == 0)
-        rc = give_up_ledgers(store, err);
     if (rc < 0)
         return rc;
     return recovery_take_identity(store, &id, err);
@@ -161,10 +143,7 @@ static bool is_deleting(struct looking *l, const struct guid *id)
     struct store_op op = {.verb = STORE_DELETING, .deleting = {.refs = refs}};
     bool found = false;
 
-    if (store_run(l->store, &op) < 0) {
-        *l->err = op.err;
-        l->rc = l->err->code;
-    }
+    l->rc = store_ask(l->store, &op, l->err);
     for (size_t i = 0; l->rc == 0 && i < op.deleting.count; i++)
         found |= guid_eq(&refs[i].id, id);
     return found;
@@ -178,9 +157,7 @@ static void look_at_file(void *context, const struct spool_file *file)
     if (file->kind == SPOOL_TEMPORARY || l->known || l->rc < 0)
         return;
     l->files++;
-    l->rc = store_run(l->store, &op);
-    if (l->rc < 0)
-        *l->err = op.err;
+    l->rc = store_ask(l->store, &op, l->err);
     l->known = op.find.found || (l->rc == 0 && is_deleting(l, &file->id));
     store_op_done(&op);
 }
@@ -195,10 +172,8 @@ static int has_filed(struct store *store, bool *ret, struct err *err)
     *ret = false;
     do {
         op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
-        if (store_run(store, &op) < 0) {
-            *err = op.err;
+        if (store_ask(store, &op, err) < 0)
             return err->code;
-        }
         for (size_t i = 0; i < op.scan.count; i++) {
             after = reports[i].id;
             *ret |= reports[i].state == REPORT_COMPLETE && !reports[i].in_row;
@@ -237,10 +212,8 @@ int recovery_own_spool(struct store *store, struct spool *spool, enum recovery_r
                        struct err *err)
 {
     struct guid id;
-    int rc = recovery_identity(store, &id, err);
+    int rc = recovery_identity(store, &id, err) ?: spool_owner(spool, &id, err);
 
-    if (rc == 0)
-        rc = spool_owner(spool, &id, err);
     if (rc != 0)
         return rc < 0 ? rc : 0;
     if (rule != RECOVERY_FORCE)

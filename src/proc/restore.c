@@ -64,10 +64,8 @@ static bool remove_deleted(void *context, const struct store_scanned *report)
 static int end_sessions(struct store *store, int64_t *ret_ended, struct err *err)
 {
     struct store_op op = {.verb = STORE_SESSIONS_END};
-    int rc = store_run(store, &op);
+    int rc = store_ask(store, &op, err);
 
-    if (rc < 0)
-        *err = op.err;
     *ret_ended = op.sessions_end.ended;
     SEAM_STEP("restore", "sessions", "ended");
     return rc;
@@ -96,9 +94,7 @@ int restore_apply(struct store *store, struct spool *spool, const struct ledgers
     if (r.rc < 0 || r.counts.deleted < 0)
         return r.rc < 0 ? r.rc : (int)r.counts.deleted;
     SEAM_STEP("restore", "deletions", "applied");
-    rc = ledgers_note(ledgers, NULL, store, err);
-    if (rc == 0)
-        rc = settle(store, err);
+    rc = ledgers_note(ledgers, NULL, store, err) ?: settle(store, err);
     if (rc < 0)
         return rc;
     *ret = r.counts;
@@ -329,11 +325,8 @@ static int fill_names(struct restoring *r, struct err *err)
 static int requeue(struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_RECOVER, .recover = {.node = "local"}};
-    int rc = store_run(store, &op);
 
-    if (rc < 0)
-        *err = op.err;
-    return rc;
+    return store_ask(store, &op, err);
 }
 
 /* A backup from before stores had an id got one at random just now: it takes back the one that the
@@ -412,10 +405,9 @@ static int sweep(const struct restoring *r, struct err *err)
     const struct store_spec spec = {.url = url, .alone = true};
     struct store *store = NULL;
     struct recovery found;
-    int rc = url != NULL ? store_open(&spec, &store, err) : no_memory(err);
+    int rc = (url != NULL ? store_open(&spec, &store, err) : no_memory(err))
+                 ?: recovery_run(store, r->spec->spool, "restore", &found, err);
 
-    if (rc == 0)
-        rc = recovery_run(store, r->spec->spool, "restore", &found, err);
     store_free(store);
     free(url);
     return rc;

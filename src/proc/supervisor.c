@@ -203,12 +203,11 @@ void supervisor_stats(struct supervisor *supervisor, struct supervisor_stats *re
 {
     int64_t busy = atomic_load(&supervisor->in_state[WORKER_BUSY]);
 
-    *ret = (struct supervisor_stats){
-        .workers = busy + atomic_load(&supervisor->in_state[WORKER_IDLE]),
-        .busy = busy,
-        .spawned = atomic_load(&supervisor->spawned),
-        .died = atomic_load(&supervisor->died),
-        .killed = atomic_load(&supervisor->killed),
-    };
+    *ret =
+        (struct supervisor_stats){.workers = busy + atomic_load(&supervisor->in_state[WORKER_IDLE]),
+                                  .busy = busy,
+                                  .spawned = atomic_load(&supervisor->spawned),
+                                  .died = atomic_load(&supervisor->died),
+                                  .killed = atomic_load(&supervisor->killed)};
     histogram_read(&supervisor->cancels, &ret->cancels);
 }

@@ -123,9 +123,8 @@ static int check_shape(const struct json_rows *rows, struct err *err)
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < rows->count; i++) {
-        rc = check_arrays(rows, i, err);
-        if (rc == 0)
-            rc = check_keys(rows, &rows->levels[rows->columns[i].path.level], i, err);
+        rc = check_arrays(rows, i, err)
+                 ?: check_keys(rows, &rows->levels[rows->columns[i].path.level], i, err);
     }
     return rc;
 }

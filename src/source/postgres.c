@@ -222,18 +222,16 @@ static void pg_resume(struct source *base)
     eventfd_read(source->wake_fd, &count);
 }
 
-const struct source_ops source_postgres = {
-    .open = pg_open,
-    .close = pg_close,
-    .begin = pg_begin,
-    .end = pg_end,
-    .query = pg_query,
-    .query_free = pg_query_free,
-    .columns = pg_columns,
-    .column_name = pg_column_name,
-    .column_type = pg_column_type,
-    .rehearse = pg_rehearse,
-    .step = pg_step,
-    .interrupt = pg_interrupt,
-    .resume = pg_resume,
-};
+const struct source_ops source_postgres = {.open = pg_open,
+                                           .close = pg_close,
+                                           .begin = pg_begin,
+                                           .end = pg_end,
+                                           .query = pg_query,
+                                           .query_free = pg_query_free,
+                                           .columns = pg_columns,
+                                           .column_name = pg_column_name,
+                                           .column_type = pg_column_type,
+                                           .rehearse = pg_rehearse,
+                                           .step = pg_step,
+                                           .interrupt = pg_interrupt,
+                                           .resume = pg_resume};

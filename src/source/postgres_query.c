@@ -137,12 +137,8 @@ static int may_send(const struct pg_source *source, const struct pg_query *query
 
 static int compile(struct pg_query *query, struct err *err)
 {
-    int rc = may_send(query->source, query, err);
+    int rc = may_send(query->source, query, err) ?: prepare(query, err) ?: describe(query, err);
 
-    if (rc == 0)
-        rc = prepare(query, err);
-    if (rc == 0)
-        rc = describe(query, err);
     return rc < 0 ? rc : plan_columns(query, err);
 }
 

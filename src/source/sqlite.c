@@ -628,10 +628,9 @@ static int sqlite_query(struct source *base, const struct statement *statement,
     query->base.ops = &source_sqlite;
     query->source = source;
     query->line = statement->line;
-    rc = params_have_list(values, count) ? compile_with_lists(query, statement, values, count, err)
-                                         : compile(source, statement, &query->stmt, err);
-    if (rc == 0)
-        rc = bind_all(query, values, count, err);
+    rc = (params_have_list(values, count) ? compile_with_lists(query, statement, values, count, err)
+                                          : compile(source, statement, &query->stmt, err))
+             ?: bind_all(query, values, count, err);
     if (rc < 0) {
         sqlite_query_free(&query->base);
         return rc;
@@ -732,18 +731,16 @@ static void sqlite_resume(struct source *base)
     atomic_store(&to_sqlite(base)->interrupted, false);
 }
 
-const struct source_ops source_sqlite = {
-    .open = sqlite_open,
-    .close = sqlite_close,
-    .begin = sqlite_begin,
-    .end = sqlite_end,
-    .is_current = sqlite_is_current,
-    .query = sqlite_query,
-    .query_free = sqlite_query_free,
-    .columns = sqlite_columns,
-    .column_name = sqlite_column_name,
-    .column_type = sqlite_column_type,
-    .step = sqlite_step,
-    .interrupt = sqlite_interrupt,
-    .resume = sqlite_resume,
-};
+const struct source_ops source_sqlite = {.open = sqlite_open,
+                                         .close = sqlite_close,
+                                         .begin = sqlite_begin,
+                                         .end = sqlite_end,
+                                         .is_current = sqlite_is_current,
+                                         .query = sqlite_query,
+                                         .query_free = sqlite_query_free,
+                                         .columns = sqlite_columns,
+                                         .column_name = sqlite_column_name,
+                                         .column_type = sqlite_column_type,
+                                         .step = sqlite_step,
+                                         .interrupt = sqlite_interrupt,
+                                         .resume = sqlite_resume};

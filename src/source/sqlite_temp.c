@@ -145,23 +145,21 @@ static int temp_unfetch(sqlite3_file *file, sqlite3_int64 at, void *page)
 }
 
 /* Version 3, for xFetch; the methods of shared memory (2) are asked of no temporary file. */
-static const sqlite3_io_methods methods = {
-    .iVersion = 3,
-    .xClose = temp_close,
-    .xRead = temp_read,
-    .xWrite = temp_write,
-    .xTruncate = temp_truncate,
-    .xSync = temp_sync,
-    .xFileSize = temp_size,
-    .xLock = temp_lock,
-    .xUnlock = temp_unlock,
-    .xCheckReservedLock = temp_is_reserved,
-    .xFileControl = temp_control,
-    .xSectorSize = temp_sector,
-    .xDeviceCharacteristics = temp_traits,
-    .xFetch = temp_fetch,
-    .xUnfetch = temp_unfetch,
-};
+static const sqlite3_io_methods methods = {.iVersion = 3,
+                                           .xClose = temp_close,
+                                           .xRead = temp_read,
+                                           .xWrite = temp_write,
+                                           .xTruncate = temp_truncate,
+                                           .xSync = temp_sync,
+                                           .xFileSize = temp_size,
+                                           .xLock = temp_lock,
+                                           .xUnlock = temp_unlock,
+                                           .xCheckReservedLock = temp_is_reserved,
+                                           .xFileControl = temp_control,
+                                           .xSectorSize = temp_sector,
+                                           .xDeviceCharacteristics = temp_traits,
+                                           .xFetch = temp_fetch,
+                                           .xUnfetch = temp_unfetch};
 
 static int open_file(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *file, int flags,
                      int *ret_flags)

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 
-#include "base/latch.h"
 #include "base/seam.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "spool/spool_impl.h"
 
 static const char IN_DATABASE[] = "postgresql";

@@ -192,10 +192,9 @@ static int check_print(struct postgres_conn *c, const struct store_key_file *fil
 int postgres_check_key(struct store_conn *conn, const struct store_key_file *file, struct err *err)
 {
     struct postgres_conn *c = postgres_conn_new(((struct postgres_conn *)conn)->shared);
-    int rc = c == NULL ? err_set(err, -E_NOMEM, "Out of memory.") : postgres_connect(c, err);
+    int rc = (c == NULL ? err_set(err, -E_NOMEM, "Out of memory.") : postgres_connect(c, err))
+                 ?: check_print(c, file, err);
 
-    if (rc == 0)
-        rc = check_print(c, file, err);
     if (c != NULL)
         postgres_close(&c->base);
     return rc;

@@ -94,13 +94,9 @@ static int check_alone(PGconn *pg, struct err *err)
  * nodes by the operator. */
 static int seal_store(PGconn *pg, struct postgres_shared *shared, struct err *err)
 {
-    int rc = check_alone(pg, err);
-
-    if (rc == 0)
-        rc = keyring_open(shared->erase_key, true, &shared->ring, err);
-    if (rc == 0)
-        rc = postgres_seal_rows(pg, shared->ring, err);
-    return rc;
+    return check_alone(pg, err)
+               ?: keyring_open(shared->erase_key, true, &shared->ring, err)
+               ?: postgres_seal_rows(pg, shared->ring, err);
 }
 
 /* Inside the transaction that holds the lock of migrations. */
@@ -113,10 +109,9 @@ static int apply_missing(PGconn *pg, struct postgres_shared *shared, struct err 
                   "CREATE SCHEMA IF NOT EXISTS reportd;"
                   "SET LOCAL search_path = reportd, pg_temp;"
                   "CREATE TABLE IF NOT EXISTS schema_version (version bigint NOT NULL)",
-                  err);
+                  err)
+                 ?: read_version(pg, &version, err);
 
-    if (rc == 0)
-        rc = read_version(pg, &version, err);
     while (rc == 0 && version < postgres_migration_count) {
         rc = exec(pg, postgres_migrations[version++], err);
         if (rc == 0 && version == postgres_sealing_migration)
@@ -133,10 +128,9 @@ static int apply_missing(PGconn *pg, struct postgres_shared *shared, struct err 
 static int migrate(PGconn *pg, struct postgres_shared *shared, struct err *err)
 {
     struct err ignored;
-    int rc = exec(pg, "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0", err);
+    int rc = exec(pg, "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0", err)
+                 ?: apply_missing(pg, shared, err);
 
-    if (rc == 0)
-        rc = apply_missing(pg, shared, err);
     if (rc == 0)
         return exec(pg, "COMMIT", err);
     exec(pg, "ROLLBACK", &ignored);
@@ -201,12 +195,10 @@ static int open_schema(struct postgres_shared *shared, const struct store_spec *
                        struct err *err)
 {
     PGconn *pg = postgres_connect_plain(shared, err);
-    int rc = pg != NULL ? check_server(pg, err) : open_trouble(err);
+    int rc = (pg != NULL ? check_server(pg, err) : open_trouble(err))
+                 ?: check_rights(pg, err)
+                 ?: check_schema(pg, spec, shared, err);
 
-    if (rc == 0)
-        rc = check_rights(pg, err);
-    if (rc == 0)
-        rc = check_schema(pg, spec, shared, err);
     PQfinish(pg);
     return rc;
 }

@@ -26,20 +26,18 @@ void postgres_read_report(struct postgres_conn *c, struct report *ret)
 {
     uint8_t digest[REPORT_DIGEST_BYTES + KEYRING_OVERHEAD];
 
-    *ret = (struct report){
-        .id = get_guid(c, 0),
-        .user_id = get_int(c, 1),
-        .name = get_text(c, 2),
-        .state = (enum report_state)get_int(c, 4),
-        .attempt = (int)get_int(c, 5),
-        .failures = (int)get_int(c, 6),
-        .rows = get_int(c, 7),
-        .bytes = get_int(c, 8),
-        .submitted_ms = get_int(c, 9),
-        .started_ms = get_int(c, 10),
-        .finished_ms = get_int(c, 11),
-        .expires_ms = get_int(c, 12),
-    };
+    *ret = (struct report){.id = get_guid(c, 0),
+                           .user_id = get_int(c, 1),
+                           .name = get_text(c, 2),
+                           .state = (enum report_state)get_int(c, 4),
+                           .attempt = (int)get_int(c, 5),
+                           .failures = (int)get_int(c, 6),
+                           .rows = get_int(c, 7),
+                           .bytes = get_int(c, 8),
+                           .submitted_ms = get_int(c, 9),
+                           .started_ms = get_int(c, 10),
+                           .finished_ms = get_int(c, 11),
+                           .expires_ms = get_int(c, 12)};
     if (!get_null(c, KEY_NUMBER))
         postgres_unwrap(c, &ret->id, KEY_NUMBER, ret->key);
     ret->message = get_sealed_text(c, MESSAGE, ret->key, KEYRING_MESSAGE);

@@ -272,12 +272,10 @@ static int look(struct postgres_rotation *r, struct err *err)
     struct call lock = call_start(r->c, PG_KEYS_ROTATOR);
     struct call unlock = call_start(r->c, PG_KEYS_ROTATOR_DONE);
     bool is_ours = false, was_ours;
-    int rc = postgres_connect(r->c, err);
+    int rc = postgres_connect(r->c, err)
+                 ?: ask(&lock, &is_ours, err)
+                 ?: (is_ours ? rotate(r, err) : postgres_keys_refresh(r->c, NULL, err));
 
-    if (rc == 0)
-        rc = ask(&lock, &is_ours, err);
-    if (rc == 0)
-        rc = is_ours ? rotate(r, err) : postgres_keys_refresh(r->c, NULL, err);
     if (rc == 0 && is_ours)
         rc = ask(&unlock, &was_ours, err);
     return rc == 0 ? postgres_keys_save(r->shared, err) : rc;

@@ -6,16 +6,14 @@
 /* A row that starts with POSTGRES_USER_COLUMNS. */
 static void read_user(struct postgres_conn *c, struct user *ret)
 {
-    *ret = (struct user){
-        .id = get_int(c, 0),
-        .name = get_text(c, 1),
-        .disabled = get_bool(c, 2),
-        .failures = (int)get_int(c, 3),
-        .first_failure_ms = get_int(c, 4),
-        .locked_until_ms = get_int(c, 5),
-        .allow = get_text(c, 6),
-        .grants = get_text(c, 7),
-    };
+    *ret = (struct user){.id = get_int(c, 0),
+                         .name = get_text(c, 1),
+                         .disabled = get_bool(c, 2),
+                         .failures = (int)get_int(c, 3),
+                         .first_failure_ms = get_int(c, 4),
+                         .locked_until_ms = get_int(c, 5),
+                         .allow = get_text(c, 6),
+                         .grants = get_text(c, 7)};
 }
 
 /* ---- users ---- */

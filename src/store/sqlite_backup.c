@@ -58,9 +58,7 @@ int sqlite_backup(struct store_conn *conn, const char *path, const struct store_
     if (rc != SQLITE_OK)
         return sqlite_trouble(c, rc, err);
     SEAM_STEP("store", "backup", "begun");
-    rc = make_copy(path, &copy, err);
-    if (rc == 0)
-        rc = copy_pages(c, copy, watch, err);
+    rc = make_copy(path, &copy, err) ?: copy_pages(c, copy, watch, err);
     if (sqlite3_close(copy) != SQLITE_OK && rc == 0)
         rc = trouble(copy, SQLITE_IOERR, "close", err);
     sqlite_exec(c, "COMMIT"); /* nothing was written that it could fail on */

@@ -7,21 +7,19 @@
 
 void sqlite_read_report(struct sql *q, struct report *ret)
 {
-    *ret = (struct report){
-        .id = sql_get_guid(q, 0),
-        .user_id = sql_get_int(q, 1),
-        .name = sql_get_text(q, 2),
-        .message = sql_get_text(q, 3),
-        .state = (enum report_state)sql_get_int(q, 4),
-        .attempt = (int)sql_get_int(q, 5),
-        .failures = (int)sql_get_int(q, 6),
-        .rows = sql_get_int(q, 7),
-        .bytes = sql_get_int(q, 8),
-        .submitted_ms = sql_get_int(q, 9),
-        .started_ms = sql_get_int(q, 10),
-        .finished_ms = sql_get_int(q, 11),
-        .expires_ms = sql_get_int(q, 12),
-    };
+    *ret = (struct report){.id = sql_get_guid(q, 0),
+                           .user_id = sql_get_int(q, 1),
+                           .name = sql_get_text(q, 2),
+                           .message = sql_get_text(q, 3),
+                           .state = (enum report_state)sql_get_int(q, 4),
+                           .attempt = (int)sql_get_int(q, 5),
+                           .failures = (int)sql_get_int(q, 6),
+                           .rows = sql_get_int(q, 7),
+                           .bytes = sql_get_int(q, 8),
+                           .submitted_ms = sql_get_int(q, 9),
+                           .started_ms = sql_get_int(q, 10),
+                           .finished_ms = sql_get_int(q, 11),
+                           .expires_ms = sql_get_int(q, 12)};
     sql_get_blob(q, 13, ret->digest, REPORT_DIGEST_BYTES);
     if (ret->state == REPORT_PROCESSING)
         sqlite_running_read(&q->conn->base, ret);
@@ -114,9 +112,7 @@ static int move_report(struct sql *q, const struct place *place, enum report_sta
     sql_int(q, 1, to);
     sql_int(q, 2, slot);
     sql_int(q, 3, place->seq);
-    rc = sql_run(q, err);
-    if (rc == 0)
-        rc = sqlite_counts(conn, place->seq, place->state, to, err);
+    rc = sql_run(q, err) ?: sqlite_counts(conn, place->seq, place->state, to, err);
     if (rc < 0)
         return rc;
     if (place->slot && !slot)
@@ -283,10 +279,8 @@ int sqlite_claim(struct store_conn *conn, struct store_claim *arg, struct err *e
         return sqlite_full(err);
     q = sql_start(conn, SQL_CLAIM);
     sql_int(&q, 4, arg->now_ms);
-    rc = move_report(&q, &place, REPORT_PROCESSING, err);
-    if (rc == 0)
-        rc = read_claimed(conn, place.seq, &arg->report, err);
-    return rc;
+    return move_report(&q, &place, REPORT_PROCESSING, err)
+               ?: read_claimed(conn, place.seq, &arg->report, err);
 }
 
 static int keep_result(struct store_conn *conn, int64_t seq, const struct store_finish *arg,
@@ -404,14 +398,11 @@ static int drop_row(struct store_conn *conn, const struct place *place, struct e
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     struct sql q = sql_start(conn, SQL_DELETE_ROW);
-    int rc;
 
     c->dropped = true; /* see sqlite_maintain() */
     sql_int(&q, 1, place->seq);
-    rc = sql_run(&q, err);
-    if (rc == 0)
-        rc = sqlite_counts(conn, place->seq, REPORT_DELETING, SQLITE_NOWHERE, err);
-    return rc;
+    return sql_run(&q, err)
+               ?: sqlite_counts(conn, place->seq, REPORT_DELETING, SQLITE_NOWHERE, err);
 }
 
 static int erase_result(struct store_conn *conn, int64_t seq, struct err *err)

@@ -4,16 +4,14 @@
 /* A row that starts with SQLITE_USER_COLUMNS. */
 static void read_user(struct sql *q, struct user *ret)
 {
-    *ret = (struct user){
-        .id = sql_get_int(q, 0),
-        .name = sql_get_text(q, 1),
-        .disabled = sql_get_bool(q, 2),
-        .failures = (int)sql_get_int(q, 3),
-        .first_failure_ms = sql_get_int(q, 4),
-        .locked_until_ms = sql_get_int(q, 5),
-        .allow = sql_get_text(q, 6),
-        .grants = sql_get_text(q, 7),
-    };
+    *ret = (struct user){.id = sql_get_int(q, 0),
+                         .name = sql_get_text(q, 1),
+                         .disabled = sql_get_bool(q, 2),
+                         .failures = (int)sql_get_int(q, 3),
+                         .first_failure_ms = sql_get_int(q, 4),
+                         .locked_until_ms = sql_get_int(q, 5),
+                         .allow = sql_get_text(q, 6),
+                         .grants = sql_get_text(q, 7)};
 }
 
 /* ---- users ---- */

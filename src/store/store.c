@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/latch.h"
+#include "base/thread.h"
 #include "store/engine_impl.h"
 
 static const struct store_ops *const backends[] = {&store_sqlite, &store_postgres};
@@ -244,6 +244,15 @@ int store_run_all(struct store *store, struct store_op *ops, size_t count)
 int store_run(struct store *store, struct store_op *op)
 {
     return store_run_all(store, op, 1);
+}
+
+int store_ask(struct store *store, struct store_op *op, struct err *err)
+{
+    int rc = store_run(store, op);
+
+    if (rc < 0)
+        *err = op->err;
+    return rc;
 }
 
 int store_backup(struct store *store, const char *path, const struct store_backup_watch *watch,

@@ -561,6 +561,8 @@ void store_unsubscribe(struct store *store);
 void store_post(struct store *store, struct store_op *op);
 /* Run it and wait; returns op->rc. For the command line and for start-up: `done` is not used. */
 int store_run(struct store *store, struct store_op *op);
+/* The same, with a failure in `err`. */
+int store_ask(struct store *store, struct store_op *op, struct err *err);
 /* Several at the same time, so that they share commits; returns the first rc that is not 0. */
 int store_run_all(struct store *store, struct store_op *ops, size_t count);
 /* Free what the `out` part owns. The operation can be used again after being zeroed. */

@@ -1,7 +1,8 @@
-/* src/base/descriptors.c -- take the closed ones of descriptors 0, 1 and 2. */
-#include "base/descriptors.h"
+/* src/base/process.c -- standard streams and signals of a process. */
+#include "base/process.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,4 +18,16 @@ void descriptors_fill_standard(void)
             _exit(EXIT_FAILURE);
         }
     }
+}
+
+void signals_ignore(void)
+{
+    static const int list[] = {SIGUSR1,  SIGUSR2,   SIGALRM, SIGQUIT, SIGPIPE,
+                               SIGXFSZ,  SIGXCPU,   SIGPROF, SIGIO,   SIGPWR,
+                               SIGWINCH, SIGVTALRM, SIGTTIN, SIGTTOU, SIGSTKFLT};
+
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        signal(list[i], SIG_IGN);
+    for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+        signal(number, SIG_IGN);
 }
