@@ -1,10 +1,10 @@
-/* src/base/err.h -- what went wrong: one code from one table, words for the reader, detail for the
- * log. */
+/* src/base/err.h -- what went wrong: one code from one table, message for the reader, detail for
+ * the log. */
 #pragma once
 
-/* The table of errors: code, HTTP status, title. Functions return 0 or -E_*; the words go into
- * `struct err`. "Business" errors are answered with HTTP 200 in the envelope and with this status
- * as problem details (see http/envelope.h). */
+/* The table of errors: code, HTTP status, title. Functions return 0 or -E_*; the message goes
+ * into `struct err`. "Business" errors are answered with HTTP 200 in the envelope and with this
+ * status as problem details (http/reply.c). */
 #define ERR_CODES(X)                                                                               \
     X(INVALID, 400, "Malformed request")                                                           \
     X(AUTH, 401, "Not authenticated")                                                              \

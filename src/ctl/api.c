@@ -38,7 +38,8 @@ static int refusal_code(long status)
     return -E_SOURCE;
 }
 
-/* The server's words: of the envelope, or of problem details (RFC 9457); NULL if there are none. */
+/* The server's message: of the envelope, or of problem details (RFC 9457); NULL if there are none.
+ */
 static const char *words_of(const json_t *answer)
 {
     static const char *const members[] = {"message", "detail", "title"};
@@ -52,7 +53,7 @@ static const char *words_of(const json_t *answer)
     return NULL;
 }
 
-/* The answer is an error: its words into err. */
+/* The answer is an error: its message goes into `err`. */
 static int refuse(struct http *http, const struct http_answer *answer, json_t **ret_json,
                   struct err *err)
 {

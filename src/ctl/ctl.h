@@ -5,7 +5,7 @@
 
 #include "base/err.h"
 
-/* Exit statuses: name, number, words for --help and the man page. */
+/* Exit statuses: name, number, text for --help and the man page. */
 #define CTL_EXITS(X)                                                                               \
     X(GOOD, 0, "Done")                                                                             \
     X(FAILED, 1, "The report ended in error, or the server rejected the request")                  \
@@ -57,7 +57,7 @@ struct ctl {
     size_t count;
 };
 
-/* A command does its work and prints its result on standard output: 0, or -E_* with the words for
+/* A command does its work and prints its result on standard output: 0, or -E_* with the message for
  * the user in `err`; main() turns the code into the exit status. */
 typedef int ctl_run(struct ctl *ctl, struct err *err);
 

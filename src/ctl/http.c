@@ -188,7 +188,7 @@ static int outcome(struct transfer *transfer, CURLcode code, bool *ret_retriable
     if (code == CURLE_ABORTED_BY_CALLBACK || signal_came())
         return err_set(err, -E_CANCELLED, "interrupted");
     if (transfer->write_failed)
-        return -E_IO; /* `write` knows the words */
+        return -E_IO; /* `write` has the message */
     if (buf_failed(&transfer->answer->body))
         return err_set(err, -E_BUSY, "the answer of %s is too large", http->server);
     if (code == CURLE_OK) {

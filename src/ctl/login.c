@@ -82,7 +82,7 @@ int ctl_login(struct ctl *ctl, struct err *err)
     else if (rc == 0 && !str_copy(user, sizeof(user), ctl->options.user))
         rc = err_set(err, -E_INVALID, "the user's name is too long");
     if (rc == 0)
-        rc = http_new(server, &http, err); /* wrong words are told before a password is asked for */
+        rc = http_new(server, &http, err); /* reports a wrong option before the password */
     http_free(http);
     if (rc == 0)
         rc = read_password(password, err);

@@ -147,9 +147,9 @@ void exchange_reply_status(struct exchange *ex, int status);
 /* The error in `err` as its code says: 200 with result false for business errors (UNKNOWN_REPORT,
  * UNKNOWN_REFERENCE, PARAM, NOT_COMPLETE, CHOICES), their REST status as problem details if the
  * client wants these, and the proper status for all others (WWW-Authenticate, Retry-After and Allow
- * where they belong). `data` is JSON text for the envelope, NULL for {}. The words of a 5xx (but
- * for BUSY and DOUBT) go to the log only; the client is told the title, to try again, and the
- * request id. */
+ * where they belong). `data` is JSON text for the envelope, NULL for {}. The message of a 5xx
+ * (except for BUSY and DOUBT) go to the log only; the client is told the title, to try again, and
+ * the request id. */
 void exchange_reply_error(struct exchange *ex, const struct err *err, const char *data);
 /* The same with code and message as in err_set(). */
 #define exchange_fail(ex, ...)                                                                     \

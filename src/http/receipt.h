@@ -23,8 +23,8 @@ enum {
  * are those that it has replaced, so that their receipts can still be checked. */
 struct receipt_keys;
 
-/* Read receipt.key, or make it with one key: see key_file_open(). -E_CONFIG, with words that say
- * what to do, if it is not such a set. *ret is yours: receipt_keys_free(). */
+/* Read receipt.key, or make it with one key: see key_file_open(). -E_CONFIG, with a message that
+ * says what to do, if it is not such a set. *ret is yours: receipt_keys_free(). */
 int receipt_keys_open(const char *path, struct receipt_keys **ret, struct err *err);
 /* Read a JWK Set of public keys, as the server publishes it; keys of other kinds are skipped. */
 int receipt_keys_read(const char *path, struct receipt_keys **ret, struct err *err);

@@ -178,7 +178,7 @@ static bool is_business(int code)
            code == E_NOT_COMPLETE || code == E_CHOICES;
 }
 
-/* The words for the client. What an inner module says of its own failure may name paths and
+/* The message for the client. What an inner module says of its own failure may name paths and
  * tables: that is for the log. */
 static void public_words(struct exchange *ex, const struct err *err, char words[ERR_TEXT_MAX])
 {

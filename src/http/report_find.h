@@ -12,7 +12,7 @@ enum { REPORT_WAIT_MAX_S = 60 }; /* of `Prefer: wait=N` */
  * been answered. */
 bool report_reference(struct exchange *ex, struct guid *ret_id);
 
-/* Answer that the caller has no such report: the same words whether it never was, is gone or is
+/* Answer that the caller has no such report: the same message whether it never was, is gone or is
  * another user's, so that nobody learns that it exists. */
 void report_reply_unknown(struct exchange *ex);
 

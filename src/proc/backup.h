@@ -66,7 +66,7 @@ struct ledgers {
     struct ledger_copy **items;
     size_t count;
 };
-/* Have they every deletion since that state? -E_LEDGER with words: one is not there, is another
+/* Have they every deletion since that state? -E_LEDGER with a message: one is not there, is another
  * store's, has lost its end, or has forgotten too much. */
 int ledgers_check(const struct ledgers *ledgers, const struct backup_state *state, struct err *err);
 

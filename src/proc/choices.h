@@ -35,7 +35,7 @@ struct choices_ask {
     void *owner;
     /* the answer */
     char *json;     /* yours to free(): an array, as choices_list() makes it. NULL: … */
-    struct err err; /* … -E_CHOICES, in words for the user, or -E_BUSY */
+    struct err err; /* … -E_CHOICES, with a message for the user, or -E_BUSY */
     /* the choices' own */
     struct choices *choices;
     struct loop_message message;

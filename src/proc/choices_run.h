@@ -19,7 +19,7 @@ enum {
 int choices_list(struct source *source, const struct definition *def, const struct param *param,
                  struct buf *out, struct err *err);
 
-/* Is every value, of a list too, among the choices? -E_SOURCE if not: the words name the parameter
- * and quote no value. No value at all is always one. -E_CANCELLED. */
+/* Is every value, of a list too, among the choices? -E_SOURCE if not: the message names the
+ * parameter and quote no value. No value at all is always one. -E_CANCELLED. */
 int choices_check(struct source *source, const struct param *param, const struct param_value *value,
                   struct err *err);

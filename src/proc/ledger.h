@@ -25,7 +25,7 @@ struct ledger_spec {
  * store is told which ledger it is, and how many records it has before an operation is done: one
  * that has fewer than the store knows, is another store's, or is not the one that the store knows
  * in its place, is refused.
- * -E_LEDGER with words that name the path and what to do. *ret is yours: ledger_free(). */
+ * -E_LEDGER, whose message names the path and what to do. *ret is yours: ledger_free(). */
 int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err *err);
 /* Waits for what is posted, then closes. NULL is fine. */
 void ledger_free(struct ledger *ledger);

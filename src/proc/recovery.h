@@ -22,7 +22,7 @@ int recovery_identity(struct store *store, struct guid *ret, struct err *err);
 /* Give it this one, where it is now. -E_STORE. */
 int recovery_take_identity(struct store *store, const struct guid *id, struct err *err);
 /* Is the store where it got its id? One that does not say yet is at home here from now on.
- * -E_STORE: it is a copy, or was moved; the words say what to do. */
+ * -E_STORE: it is a copy, or was moved; the message says what to do. */
 int recovery_check_home(struct store *store, struct err *err);
 /* The store, which no server uses, is a copy whose original goes on: it gets an id of its own, has
  * no ledger in use, and no session. -E_STORE. */

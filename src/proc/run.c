@@ -376,7 +376,7 @@ static int prepare(struct run *run, struct err *err)
         rc = definition_set_timezone(run->def, *texts->timezone != '\0' ? texts->timezone : NULL,
                                      err);
     if (rc < 0) {
-        /* Its words name a file and a line: for the operator, not for the user. */
+        /* Its message names a file and a line: for the operator, not for the user. */
         struct err why = *err;
 
         err_set(err, rc, "The report's definition is broken.");
@@ -384,7 +384,7 @@ static int prepare(struct run *run, struct err *err)
     }
     if (!is_choices(job))
         rc = params_values(run->def, texts->parameters, &run->values, err);
-    if (rc == -E_PARAM) /* its words quote the value */
+    if (rc == -E_PARAM) /* its message quotes the value */
         return err_detail(err, "the parameters do not fit the definition, which has changed");
     return rc < 0 ? rc
                   : result_writer_new(job->fd, job->run.sealed ? job->run.key : NULL,

@@ -24,12 +24,12 @@ void run_limits(const struct config *config, const struct definition *def, struc
 
 /* Run the report of a RUN, or list the choices that it asks for. 0: the file is complete, *ret has
  * its `digest`, whether it is on the disk (`unsynced`), and the progress its final size. Otherwise
- * why not, with words for the user: -E_CANCELLED after source_interrupt(), -E_SOURCE for what
+ * why not, with a message for the user: -E_CANCELLED after source_interrupt(), -E_SOURCE for what
  * query, data and limits do, -E_SPOOL for the disk, -E_DEFINITION, -E_PARAM, -E_NOMEM. */
 int run_report(const struct wire_order *job, struct source *source, struct run_progress *progress,
                struct wire_answer *ret, struct err *err);
 
-/* Why a report has met a limit, in words for the user: -E_SOURCE. `timeout_ms` of time, or of
+/* Why a report has met a limit, as a message for the user: -E_SOURCE. `timeout_ms` of time, or of
  * processor time; `limit` bytes of memory, 0: the machine's. */
 int run_needs_memory(int64_t limit, struct err *err);
 int run_took_too_long(int64_t timeout_ms, struct err *err);

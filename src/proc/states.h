@@ -53,7 +53,7 @@ const char *worker_state_name(enum worker_state state); /* static */
 bool job_may_enter(enum job_phase from, enum job_phase to);
 bool worker_may_enter(enum worker_state from, enum worker_state to);
 
-/* Abort, with words on standard error, if the move is not in the table: going on with a job in a
- * state that was not thought of could lose or resurrect a report. In every build. */
+/* Abort, with a message on standard error, if the move is not in the table: going on with a job in
+ * a state that was not thought of could lose or resurrect a report. In every build. */
 void job_check_move(enum job_phase from, enum job_phase to);
 void worker_check_move(enum worker_state from, enum worker_state to);

@@ -183,7 +183,7 @@ static void classify_result(struct worker *worker, struct wire_answer *done)
         run_took_too_long(worker->job.run.timeout_ms, err);
     else if (worker->result_rc == -E_NOMEM)
         run_needs_memory(memory_limit(), err);
-    /* Details quote no values; where words have none they have no values either. */
+    /* Details quote no values; a message without a detail has none either. */
     wire_answer_set_words(done, err->text, err->detail[0] != '\0' ? err->detail : err->text);
 }
 

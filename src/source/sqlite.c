@@ -45,7 +45,7 @@ struct sqlite_source {
     atomic_bool *stopped; /* of the spec, while it is being opened; then NULL */
     int64_t temp_limit;
     int64_t busy_until_ms; /* of the lock that is waited for */
-    bool author;           /* may see values: errors of running queries in SQLite's own words */
+    bool author;           /* may see values: SQLite's own messages of running queries */
     bool own_transaction;  /* the authorizer lets BEGIN and COMMIT through */
     bool own_pragma_names; /* the schema has tables that are named as SQLite's pragma_… are */
     const char *user_name; /* of the session; borrowed from source_begin() to source_end() */
@@ -119,7 +119,7 @@ static int fail(struct sqlite_source *source, int code, int line, struct err *er
     return fail_with(source, code, sqlite3_errmsg(source->db), line, err);
 }
 
-/* Of a running query: SQLite's own words may quote values. */
+/* Of a running query: SQLite's own message may quote values. */
 static int fail_running(struct sqlite_query *query, int code, struct err *err)
 {
     return query->source->author

@@ -21,5 +21,5 @@ int sqlite_temp_folder(const char *folder, struct err *err);
  * write fails with SQLITE_FULL, as on a full disk. */
 void sqlite_temp_limit(int64_t limit);
 
-/* Why the last SQLITE_FULL was: -E_SOURCE, in words for the user. */
+/* Why the last SQLITE_FULL was: -E_SOURCE, with a message for the user. */
 int sqlite_temp_why_full(struct err *err);

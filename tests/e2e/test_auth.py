@@ -1,4 +1,4 @@
-"""Login, tokens, lockout: contract.md § Common rules and § User."""
+"""Login, tokens, lockout: doc/api.md § Every request, § User."""
 
 import base64
 import hashlib

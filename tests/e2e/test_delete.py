@@ -1,4 +1,4 @@
-"""DELETE /Report, in each of the four states: contract.md § Report."""
+"""DELETE /Report, in each of the four states: doc/api.md § Report."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Every status of the error table, and the headers all answers share: contract.md § Common rules."""
+"""Every status of the error table, and the headers all answers share: doc/api.md § Every answer."""
 
 import json
 import re

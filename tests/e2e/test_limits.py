@@ -1,4 +1,4 @@
-"""At most ten active reports a user, whatever happens at the same time: contract.md § Report."""
+"""At most ten active reports a user, whatever happens at the same time: doc/api.md § Report."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""GET /Report/List and /Report/Types: contract.md § Report, extensions."""
+"""GET /Report/List and /Report/Types: doc/api.md § Report."""
 
 import datetime
 import re

@@ -1,4 +1,4 @@
-"""GET /Report: contract.md § Report."""
+"""GET /Report: doc/api.md § Report."""
 
 import base64
 import datetime

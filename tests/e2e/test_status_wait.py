@@ -1,4 +1,4 @@
-"""GET /Report/Status, asked and waited for: contract.md § Report."""
+"""GET /Report/Status, asked and waited for: doc/api.md § Report."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

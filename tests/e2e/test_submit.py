@@ -1,4 +1,4 @@
-"""POST /Report: contract.md § Report."""
+"""POST /Report: doc/api.md § Report."""
 
 import datetime
 import json
