@@ -37,7 +37,6 @@ static char *add_digits(char *place, uint64_t number)
 void xlsx_row_begin(struct xlsx_row *row, uint32_t number)
 {
     row->number_len = (size_t)(add_digits(row->number, number) - row->number);
-    row->adjacent = false;
     buf_add(row->xml, "<row r=\"", 8);
     buf_add(row->xml, row->number, row->number_len);
     buf_add(row->xml, "\">", 2);
@@ -67,18 +66,15 @@ void xlsx_column_init(struct xlsx_column *xlsx, size_t index, const struct foote
     xlsx->style = column != NULL ? number_style(column) : XLSX_GENERAL;
 }
 
-/* `<c r="AB12" s="3"`; there is room. A cell without r is in the column behind the last one. */
+/* `<c r="AB12" s="3"`; there is room. It may be left out of a cell that follows another (18.3.1.4),
+ * but exceljs does not read that. */
 static char *begin_cell(char *place, struct xlsx_row *row, const struct xlsx_column *column,
                         enum xlsx_style style)
 {
-    place = ADD(place, "<c");
-    if (!row->adjacent) {
-        place = ADD(place, " r=\"");
-        place = add_bytes(place, column->letters, column->letter_count);
-        place = add_bytes(place, row->number, row->number_len);
-        *place++ = '"';
-    }
-    row->adjacent = true;
+    place = ADD(place, "<c r=\"");
+    place = add_bytes(place, column->letters, column->letter_count);
+    place = add_bytes(place, row->number, row->number_len);
+    *place++ = '"';
     if (style != XLSX_GENERAL) {
         place = ADD(place, " s=\"");
         place = add_digits(place, style);
@@ -439,9 +435,9 @@ static void add_json(struct xlsx_row *row, const struct xlsx_column *column,
 bool xlsx_add_value(struct xlsx_row *row, const struct xlsx_column *column,
                     const struct form_value *value)
 {
-    if (value->kind == FORM_NULL) {
-        row->adjacent = false;
-    } else if (value->kind == FORM_VALUE || column->type == FOOTER_JSON) {
+    if (value->kind == FORM_NULL)
+        return true;
+    if (value->kind == FORM_VALUE || column->type == FOOTER_JSON) {
         add_json(row, column, value);
     } else if (value->kind == FORM_TEXT) {
         add_string(row, column, value);

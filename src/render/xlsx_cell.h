@@ -47,7 +47,6 @@ struct xlsx_row {
     struct buf *scratch; /* reset and used for texts with escapes */
     char number[8];      /* of the row, from 1 */
     size_t number_len;
-    bool adjacent; /* the next cell follows the last one, and so need not say where it is */
 };
 
 /* Append the beginning of a row. */

@@ -26,9 +26,9 @@ enum {
     METHOD_DEFLATE = 8,
     DAY = 1 << 5 | 1, /* 1980-01-01 00:00: the same result gives the same bytes */
     EXTRA_ZIP64 = 1,
-    ZIP64_END_LEN = 44,  /* of its record behind the length itself */
-    LEVEL = 1,           /* 1: XML of a sheet to 1/8; 6 takes three times as long for 1/10 */
-    MEM_LEVEL = 9,       /* the largest blocks */
+    ZIP64_END_LEN = 44, /* of its record behind the length itself */
+    LEVEL = 1,          /* XML of a sheet at 213 MB/s to 18 %; 6: at 84 MB/s to 14 % */
+    MEM_LEVEL = 8,
     OUT_STEP = 16 << 10, /* room given to deflate at a time */
     ADD_LIMIT = 1 << 30, /* zlib counts in 32 bits */
 };

@@ -224,8 +224,8 @@ static void a_number_has_the_format_of_its_column(void **state)
 
     (void)state;
     writes(columns, values,
-           "<c r=\"A2\" s=\"5\"><v>1</v></c><c s=\"7\"><v>1250000.00</v></c>"
-           "<c><v>0.5</v></c><c><v>1</v></c>");
+           "<c r=\"A2\" s=\"5\"><v>1</v></c><c r=\"B2\" s=\"7\"><v>1250000.00</v></c>"
+           "<c r=\"C2\"><v>0.5</v></c><c r=\"D2\"><v>1</v></c>");
 }
 
 static void a_day_is_a_date_from_march_1900_on(void **state)
@@ -329,12 +329,13 @@ static void a_null_has_no_cell(void **state)
 
     (void)state;
     writes(columns, values,
-           "<c r=\"B2\" t=\"inlineStr\"><is><t></t></is></c><c t=\"b\"><v>1</v></c>"
-           "<c t=\"b\"><v>0</v></c><c r=\"F2\" t=\"inlineStr\"><is><t>[1,\"&lt;\"]</t></is></c>");
+           "<c r=\"B2\" t=\"inlineStr\"><is><t></t></is></c><c r=\"C2\" t=\"b\"><v>1</v></c>"
+           "<c r=\"D2\" t=\"b\"><v>0</v></c><c r=\"F2\" "
+           "t=\"inlineStr\"><is><t>[1,\"&lt;\"]</t></is></c>");
     writes(columns, json,
            "<c r=\"A2\" t=\"inlineStr\"><is><t>x</t></is></c><c r=\"D2\" t=\"b\"><v>1</v></c>"
-           "<c t=\"inlineStr\"><is><t>1</t></is></c>"
-           "<c t=\"inlineStr\"><is><t>\"a\\n\"</t></is></c>");
+           "<c r=\"E2\" t=\"inlineStr\"><is><t>1</t></is></c>"
+           "<c r=\"F2\" t=\"inlineStr\"><is><t>\"a\\n\"</t></is></c>");
 }
 
 static void each_part_has_a_sheet_of_its_own_name(void **state)
@@ -390,14 +391,15 @@ static void the_sheet_about_has_the_parameters(void **state)
     assert_int_equal(form_xlsx_table.end(book.table, &book.bytes, &book.err), 0);
     has_text(&book.bytes, "xl/worksheets/sheet1.xml", "<sheetData><row r=\"1\"></row></sheetData>");
 #define NAME(row, name) "<c r=\"A" row "\" s=\"1\" t=\"inlineStr\"><is><t>" name "</t></is></c>"
-#define TEXT(text) "<c t=\"inlineStr\"><is><t>" text "</t></is></c>"
+#define TEXT(row, text) "<c r=\"B" row "\" t=\"inlineStr\"><is><t>" text "</t></is></c>"
 #define ROW(row, name, cell) "<row r=\"" row "\">" NAME(row, name) cell "</row>"
     has_text(&book.bytes, "xl/worksheets/sheet2.xml",
-             "<sheetData>" ROW("1", "reportName", TEXT("Cells"))
-                 ROW("2", "generatedDate", "<c s=\"3\"><v>46082.416666666667</v></c>")
-                     ROW("3", "Number", "<c><v>12.50</v></c>") ROW("4", "List", TEXT("a"))
-                         ROW("5", "List", TEXT("]\"b")) ROW("6", "Empty", "") ROW("7", "None", "")
-                             ROW("8", "On", "<c t=\"b\"><v>1</v></c>") "</sheetData>");
+             "<sheetData>" ROW("1", "reportName", TEXT("1", "Cells"))
+                 ROW("2", "generatedDate", "<c r=\"B2\" s=\"3\"><v>46082.416666666667</v></c>")
+                     ROW("3", "Number", "<c r=\"B3\"><v>12.50</v></c>")
+                         ROW("4", "List", TEXT("4", "a")) ROW("5", "List", TEXT("5", "]\"b"))
+                             ROW("6", "Empty", "") ROW("7", "None", "")
+                                 ROW("8", "On", "<c r=\"B8\" t=\"b\"><v>1</v></c>") "</sheetData>");
 #undef NAME
 #undef TEXT
 #undef ROW
