@@ -265,12 +265,13 @@ static bool keeps_silent(const struct trial *trial)
 
 static int print_result(const struct trial *trial)
 {
-    off_t len = lseek(trial->result_fd, 0, SEEK_END);
+    off_t len = atomic_load(&trial->progress->bytes);
     const char *json;
     int rc = 0;
 
-    /* One more byte, which is NUL. */
-    if (len <= 0 || ftruncate(trial->result_fd, len + 1) < 0)
+    /* Without the footer, and one more byte, which is NUL. */
+    if (len <= 0 || ftruncate(trial->result_fd, len) < 0 ||
+        ftruncate(trial->result_fd, len + 1) < 0)
         return -E_IO;
     json = mmap(NULL, (size_t)len + 1, PROT_READ, MAP_SHARED, trial->result_fd, 0);
     if (json == MAP_FAILED)

@@ -51,7 +51,7 @@ struct footer_column {
     int level; /* arrays around it: 0 … FOOTER_ARRAYS_MAX */
     enum footer_type type;
     int scale;       /* of DECIMAL; -1: it varies */
-    int64_t longest; /* of its texts, in UTF-16 units; of JSON values, in bytes; 0: none */
+    int64_t longest; /* of its texts and JSON values, in UTF-16 units; 0: none */
 };
 
 /* The rows of results or of a set, or the one object of the summary. */
@@ -86,6 +86,7 @@ int footer_find(const uint8_t trailer[FOOTER_TRAILER], int64_t size, int64_t *re
 int footer_read(const char *text, size_t len, const uint8_t trailer[FOOTER_TRAILER],
                 struct footer **ret, struct err *err);
 void footer_free(struct footer *footer); /* NULL is fine */
+void footer_done(struct footer *footer); /* what it owns, but not itself */
 
 /* Borrowed. */
 const struct footer_part *footer_results(const struct footer *footer);

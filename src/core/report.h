@@ -50,6 +50,7 @@ struct report {
     int attempt;  /* counts claims; the fence of a running report and part of its file name */
     int failures; /* workers that died on it */
     int64_t rows, bytes; /* so far while processing, final when complete */
+    int64_t footer;      /* bytes behind those of the JSON: core/footer.h; 0: none */
     int64_t submitted_ms, started_ms, finished_ms, expires_ms; /* UTC; 0: not yet */
     uint8_t digest[REPORT_DIGEST_BYTES]; /* SHA-256 of the result; zero but in COMPLETE */
     bool in_row;                         /* COMPLETE: its result is in the store, not in a file */

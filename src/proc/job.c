@@ -266,7 +266,7 @@ static int read_result(struct job *job, size_t len, struct err *err)
  * report complete finds no file. */
 static int take_result(struct job *job, const struct wire_answer *answer, struct err *err)
 {
-    if (answer->unsynced != seal_stored_size(answer->bytes, job->sealed) ||
+    if (answer->unsynced != seal_stored_size(answer->bytes + answer->footer, job->sealed) ||
         answer->unsynced > job->row_results)
         return err_set(err, -E_SPOOL, "the worker did not sync %lld bytes of a result",
                        (long long)answer->unsynced);
@@ -288,7 +288,8 @@ static void end_complete(struct job *job, const struct wire_answer *answer)
                                     .attempt = job->report.attempt,
                                     .state = REPORT_COMPLETE,
                                     .rows = answer->rows,
-                                    .bytes = answer->bytes};
+                                    .bytes = answer->bytes,
+                                    .footer = answer->footer};
     memcpy(finish->digest, answer->digest, sizeof(finish->digest));
     finish->key = job->key;
     finish->sealed = job->sealed;

@@ -106,16 +106,19 @@ void result_writer_free(struct result_writer *result_writer)
     free(result_writer);
 }
 
-static void put_block(struct result_writer *result_writer, struct block *block)
+static void put(struct result_writer *result_writer, const struct buf *data)
 {
-    const struct buf *data = &block->data;
-
-    if (result_writer->write_errno == 0) {
-        EVP_DigestUpdate(result_writer->hash, data->data, data->len);
+    if (result_writer->write_errno == 0)
         result_writer->write_errno = result_writer->seal != NULL
                                          ? seal_add(result_writer->seal, data->data, data->len)
                                          : write_all(result_writer, data->data, data->len);
-    }
+}
+
+static void put_block(struct result_writer *result_writer, struct block *block)
+{
+    if (result_writer->write_errno == 0)
+        EVP_DigestUpdate(result_writer->hash, block->data.data, block->data.len);
+    put(result_writer, &block->data);
     if (block->data.cap > KEEP_MAX)
         buf_done(&block->data);
     buf_reset(&block->data);
@@ -176,9 +179,9 @@ int result_writer_pass(struct result_writer *result_writer, struct err *err)
     return result_writer->write_errno != 0 ? failed(result_writer->write_errno, err) : 0;
 }
 
-int result_writer_finish(struct result_writer *result_writer, int64_t unsynced_max,
-                         uint8_t digest[REPORT_DIGEST_BYTES], int64_t *ret_unsynced,
-                         struct err *err)
+int result_writer_finish(struct result_writer *result_writer, const struct buf *footer,
+                         int64_t unsynced_max, uint8_t digest[REPORT_DIGEST_BYTES],
+                         int64_t *ret_unsynced, struct err *err)
 {
     struct block *last = &result_writer->blocks[result_writer->current];
     bool sync;
@@ -191,6 +194,7 @@ int result_writer_finish(struct result_writer *result_writer, int64_t unsynced_m
         return err_set(err, -E_SOURCE, "A row of the report is too large.");
     result_writer->passed += (int64_t)last->data.len;
     put_block(result_writer, last);
+    put(result_writer, footer);
     if (result_writer->write_errno == 0 && result_writer->seal != NULL)
         result_writer->write_errno = seal_finish(result_writer->seal);
     sync = result_writer->written > unsynced_max;

@@ -32,9 +32,9 @@ int result_writer_pass(struct result_writer *result_writer, struct err *err);
 /* Bytes so far, those in the current block included. */
 int64_t result_writer_bytes(struct result_writer *result_writer);
 
-/* Hand on what is left, wait until all is in the file, give the SHA-256 of it all. A file of more
- * than `unsynced_max` bytes is on the disk then (fdatasync), and *ret_unsynced is 0; of another one
- * it is the size. */
-int result_writer_finish(struct result_writer *result_writer, int64_t unsynced_max,
-                         uint8_t digest[REPORT_DIGEST_BYTES], int64_t *ret_unsynced,
-                         struct err *err);
+/* Hand on what is left, then `footer`, wait until all is in the file, give the SHA-256 of all but
+ * the footer. A file of more than `unsynced_max` bytes is on the disk then (fdatasync), and
+ * *ret_unsynced is 0; of another one it is the size. */
+int result_writer_finish(struct result_writer *result_writer, const struct buf *footer,
+                         int64_t unsynced_max, uint8_t digest[REPORT_DIGEST_BYTES],
+                         int64_t *ret_unsynced, struct err *err);

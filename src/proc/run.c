@@ -12,6 +12,7 @@
 #include "core/definition.h"
 #include "core/param.h"
 #include "proc/choices_run.h"
+#include "proc/result_footer.h"
 #include "proc/result_writer.h"
 #include "render/json_rows.h"
 
@@ -22,6 +23,7 @@ struct run {
     struct definition *def;
     struct param_value *values;
     struct result_writer *result_writer;
+    struct result_footer footer;
     int64_t rows; /* of results and sets, for the limit */
 };
 
@@ -229,6 +231,20 @@ static int check_limits(const struct run *run, int64_t rows, int64_t bytes, stru
     return 0;
 }
 
+/* One row of the query; if it begins an object of results, that is for the index. */
+static int write_row(struct run *run, struct part *part, bool is_results, struct err *err)
+{
+    struct buf *out = result_writer_block(run->result_writer);
+    int64_t before = result_writer_bytes(run->result_writer) - (int64_t)out->len;
+    size_t objects = json_rows_objects(part->rows);
+    int rc = json_rows_add(part->rows, part->row, out, err);
+
+    if (is_results && json_rows_objects(part->rows) > objects)
+        result_footer_row(&run->footer, (int64_t)objects,
+                          before + (int64_t)json_rows_object_at(part->rows));
+    return rc;
+}
+
 /* All rows of results, or of a set. */
 static int write_rows(struct run *run, struct part *part, bool is_results, struct err *err)
 {
@@ -237,7 +253,7 @@ static int write_rows(struct run *run, struct part *part, bool is_results, struc
     while ((rc = source_step(part->query, part->row, err)) > 0) {
         int64_t bytes;
 
-        rc = json_rows_add(part->rows, part->row, result_writer_block(run->result_writer), err);
+        rc = write_row(run, part, is_results, err);
         if (rc < 0)
             return rc;
         bytes = result_writer_bytes(run->result_writer);
@@ -255,13 +271,19 @@ static int write_rows(struct run *run, struct part *part, bool is_results, struc
     return rc;
 }
 
-/* "name":[ rows ] */
-static int write_set(struct run *run, struct part *part, const char *name, struct err *err)
+/* "name":[ rows ]; number 0 is results. */
+static int write_set(struct run *run, struct part *part, size_t number, const char *name,
+                     struct err *err)
 {
+    int64_t at;
     int rc;
 
     buf_add_format(result_writer_block(run->result_writer), ",\"%s\":[", name);
-    rc = write_rows(run, part, str_eq(name, "results"), err);
+    at = result_writer_bytes(run->result_writer);
+    rc = write_rows(run, part, number == 0, err);
+    if (rc == 0)
+        rc = result_footer_part(&run->footer, number, at, result_writer_bytes(run->result_writer),
+                                part->rows, run->def, err);
     add_text(run, "]");
     return rc;
 }
@@ -296,16 +318,23 @@ static int write_summary(struct run *run, struct part *part, struct err *err)
 static int write_parts(struct run *run, struct parts *parts, struct err *err)
 {
     const struct definition *def = run->def;
-    int rc;
+    int64_t at;
+    int rc = result_footer_init(&run->footer, def, err);
 
     write_header(run);
-    rc = write_set(run, &parts->results, "results", err);
+    if (rc == 0)
+        rc = write_set(run, &parts->results, 0, "results", err);
     for (size_t i = 0; rc == 0 && i < def->set_count; i++)
-        rc = write_set(run, &parts->sets[i], def->sets[i].name, err);
+        rc = write_set(run, &parts->sets[i], i + 1, def->sets[i].name, err);
     if (rc < 0)
         return rc;
     add_text(run, ",\"summary\":");
+    at = result_writer_bytes(run->result_writer);
     rc = write_summary(run, &parts->summary, err);
+    if (rc == 0)
+        rc = result_footer_part(&run->footer, def->set_count + 1, at,
+                                result_writer_bytes(run->result_writer), parts->summary.rows, def,
+                                err);
     if (rc < 0)
         return rc;
     add_text(run, "}}");
@@ -391,6 +420,24 @@ static int prepare(struct run *run, struct err *err)
                                       &run->result_writer, err);
 }
 
+/* The JSON is complete: behind it comes its footer. The choices of a form have none. */
+static int finish(struct run *run, struct wire_answer *ret, struct err *err)
+{
+    struct buf footer;
+    int rc = 0;
+
+    buf_init(&footer, FOOTER_TEXT_MAX + 2 * FOOTER_INDEX_MAX * sizeof(uint64_t));
+    if (!is_choices(run->job))
+        rc = result_footer_write(&run->footer, result_writer_bytes(run->result_writer), &footer,
+                                 err);
+    if (rc == 0)
+        rc = result_writer_finish(run->result_writer, &footer, run->job->run.row_results,
+                                  ret->digest, &ret->unsynced, err);
+    ret->footer = (int64_t)footer.len;
+    buf_done(&footer);
+    return rc;
+}
+
 int run_report(const struct wire_order *job, struct source *source, struct run_progress *progress,
                struct wire_answer *ret, struct err *err)
 {
@@ -402,12 +449,12 @@ int run_report(const struct wire_order *job, struct source *source, struct run_p
         rc = run_transaction(&run, err);
     SEAM_STEP("worker", "run", "rendered");
     if (rc == 0)
-        rc = result_writer_finish(run.result_writer, job->run.row_results, ret->digest,
-                                  &ret->unsynced, err);
+        rc = finish(&run, ret, err);
     SEAM_STEP("worker", "run", "synced");
     if (rc == 0)
         atomic_store(&progress->bytes, result_writer_bytes(run.result_writer));
     result_writer_free(run.result_writer);
+    result_footer_done(&run.footer);
     if (run.def != NULL)
         params_free(run.values, run.def->param_count);
     definition_free(run.def);

@@ -26,7 +26,7 @@ _Static_assert(sizeof(struct wire_run) == sizeof(struct wire_head) + sizeof(int6
                                               sizeof(uint64_t) + REPORT_KEY_BYTES +
                                               sizeof(uint32_t) * WIRE_TEXT_COUNT,
                "struct wire_run has padding");
-_Static_assert(sizeof(struct wire_answer) == sizeof(struct wire_head) + sizeof(int64_t[4]) +
+_Static_assert(sizeof(struct wire_answer) == sizeof(struct wire_head) + sizeof(int64_t[5]) +
                                                  REPORT_DIGEST_BYTES +
                                                  sizeof(char[2][WIRE_WORDS_MAX]),
                "struct wire_answer has padding");
@@ -308,7 +308,8 @@ static bool is_answer(const struct wire_answer *answer, size_t len)
     return len == sizeof(*answer) &&
            (answer->head.type == WIRE_PROGRESS || answer->head.type == WIRE_DONE) &&
            answer->outcome < WIRE_OUTCOME_COUNT && answer->rows >= 0 && answer->bytes >= 0 &&
-           answer->unsynced >= 0 && are_words(answer->message) && are_words(answer->detail);
+           answer->footer >= 0 && answer->unsynced >= 0 && are_words(answer->message) &&
+           are_words(answer->detail);
 }
 
 int wire_receive_answer(int socket, struct wire_answer *ret, struct err *err)

@@ -60,6 +60,7 @@ struct wire_run {
 struct wire_answer {
     struct wire_head head;
     int64_t rows, bytes;
+    int64_t footer;                      /* DONE, COMPLETE: bytes behind the `bytes` of JSON */
     int64_t unsynced;                    /* DONE, COMPLETE: bytes not fsynced; 0: all are */
     uint8_t digest[REPORT_DIGEST_BYTES]; /* DONE, COMPLETE */
     uint64_t outcome;                    /* DONE: enum wire_outcome */

@@ -213,6 +213,7 @@ static int finish_job(struct worker *worker, struct err *err)
         return launch(worker, err);
     classify_result(worker, &done);
     memcpy(done.digest, worker->result.digest, sizeof(done.digest));
+    done.footer = worker->result.footer;
     done.unsynced = worker->result.unsynced;
     worker->busy = false;
     close(worker->job.fd);

@@ -9,6 +9,7 @@
 #include "core/sql_text.h"
 #include "render/json_path.h"
 #include "render/json_value.h"
+#include "render/seen.h"
 
 enum {
     KEY_BYTES_MAX = 64 << 10, /* of what stands before one value */
@@ -21,6 +22,7 @@ struct plan_column {
     char *keys;                    /* as in the JSON: what the path's parts are of */
     const struct column *declared; /* borrowed from the definition; NULL: none */
     struct json_path path;
+    struct seen seen;
     struct buf before; /* all that stands between the previous value and this one */
 };
 
@@ -40,7 +42,8 @@ struct json_rows {
     size_t count; /* columns, level by level */
     struct level levels[LEVELS_MAX];
     size_t last;                   /* the deepest level there is */
-    size_t objects;                /* of the first level, so far */
+    size_t objects;                /* of the first level, so far … */
+    size_t object_at;              /* … where the last one begins in its buffer */
     struct source_value *previous; /* of the open objects: the values of their columns */
     struct plan_column columns[];
 };
@@ -432,9 +435,10 @@ static int add_values(struct json_rows *rows, const struct level *level,
                       const struct source_value *row, struct buf *out, struct err *err)
 {
     for (size_t i = level->first; i < level->end; i++) {
-        const struct plan_column *column = &rows->columns[i];
+        struct plan_column *column = &rows->columns[i];
         int rc;
 
+        seen_add(&column->seen, &row[i]);
         buf_add(out, column->before.data, column->before.len);
         rc = json_value_add(out, &row[i], column->name, column->declared, err);
         if (rc < 0)
@@ -478,7 +482,10 @@ static int add_object(struct json_rows *rows, size_t number, const struct source
     if (level->any)
         buf_add_char(out, ',');
     level->any = true;
-    rows->objects += number == 0;
+    if (number == 0) {
+        rows->objects++;
+        rows->object_at = out->len;
+    }
     rc = add_values(rows, level, row, out, err);
     buf_add(out, level->close.data, level->close.len);
     if (rc < 0 || number == rows->last)
@@ -512,4 +519,71 @@ size_t json_rows_objects(const struct json_rows *rows)
 void json_rows_end(struct json_rows *rows, struct buf *out)
 {
     close_levels(rows, 0, out);
+}
+
+size_t json_rows_object_at(const struct json_rows *rows)
+{
+    return rows->object_at;
+}
+
+/* ---- what the columns are ---- */
+
+static char *copy_key(const struct json_part *key)
+{
+    return key->len > 0 ? strndup(key->at, key->len) : NULL;
+}
+
+/* "array.object.leaf"; NULL: no memory. */
+static char *full_name(const struct json_path *path)
+{
+    struct buf name;
+
+    buf_init(&name, KEY_BYTES_MAX);
+    for (size_t i = 0; i < path->level; i++) {
+        buf_add(&name, path->arrays[i].at, path->arrays[i].len);
+        buf_add_char(&name, '.');
+    }
+    if (path->object.len > 0) {
+        buf_add(&name, path->object.at, path->object.len);
+        buf_add_char(&name, '.');
+    }
+    buf_add(&name, path->leaf.at, path->leaf.len);
+    return buf_take(&name);
+}
+
+static bool describe_column(const struct plan_column *column, const struct definition *def,
+                            struct footer_column *ret)
+{
+    const struct json_path *path = &column->path;
+    const struct column *declared = definition_column(def, column->name);
+    const char *label = declared != NULL ? declared->label : NULL;
+    const char *unit = declared != NULL ? declared->unit : NULL;
+
+    *ret = (struct footer_column){.name = full_name(path),
+                                  .label = label != NULL ? strdup(label) : NULL,
+                                  .unit = unit != NULL ? strdup(unit) : NULL,
+                                  .object = copy_key(&path->object),
+                                  .leaf = copy_key(&path->leaf),
+                                  .level = (int)path->level,
+                                  .longest = column->seen.longest};
+    ret->type = seen_type(&column->seen, column->declared, &ret->scale);
+    return ret->name != NULL && ret->leaf != NULL && (label == NULL || ret->label != NULL) &&
+           (unit == NULL || ret->unit != NULL) && (path->object.len == 0 || ret->object != NULL);
+}
+
+int json_rows_describe(const struct json_rows *rows, const struct definition *def,
+                       struct footer_part *part, struct err *err)
+{
+    bool good = true;
+
+    part->columns = calloc(rows->count + 1, sizeof(part->columns[0]));
+    if (part->columns == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    for (size_t i = 0; i < rows->count; i++)
+        good &= describe_column(&rows->columns[i], def, &part->columns[part->column_count++]);
+    for (size_t i = 0; i < rows->last; i++) {
+        part->arrays[i] = copy_key(&rows->columns[rows->count - 1].path.arrays[i]);
+        good &= part->arrays[i] != NULL;
+    }
+    return good ? 0 : err_set(err, -E_NOMEM, "Out of memory.");
 }

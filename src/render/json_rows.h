@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "core/definition.h"
+#include "core/footer.h"
 #include "source/source.h"
 
 struct json_rows;
@@ -28,6 +29,14 @@ void json_rows_free(struct json_rows *rows);
 int json_rows_add(struct json_rows *rows, const struct source_value *row, struct buf *out,
                   struct err *err);
 void json_rows_end(struct json_rows *rows, struct buf *out);
+
+/* Where in `out` the last json_rows_add() has begun an object of the first level, if it has. */
+size_t json_rows_object_at(const struct json_rows *rows);
+
+/* What the columns are, by their names, declarations and all values so far, into `part`, of which
+ * only `name`, `at`, `end` and `rows` are left as they are. Yours, also on -E_NOMEM. */
+int json_rows_describe(const struct json_rows *rows, const struct definition *def,
+                       struct footer_part *part, struct err *err);
 
 /* How many objects the rows have begun: rows that nest into one count once. */
 size_t json_rows_objects(const struct json_rows *rows);

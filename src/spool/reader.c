@@ -14,7 +14,8 @@ struct spool_reader {
     char *memory;
     struct guid id;
     int attempt;
-    int64_t bytes, stored; /* of the result, of what is stored: more if it is encrypted */
+    int64_t size;          /* of the result … */
+    int64_t bytes, stored; /* … with its footer, of what is stored: more if it is encrypted */
     struct unseal *unseal; /* NULL: it is not encrypted */
     int fd;                /* -1: it is fetched, or in memory */
     /* The chunk in memory, or why there is none. */
@@ -190,8 +191,9 @@ static struct spool_reader *reader_alloc(const struct report *report, struct err
     *reader = (struct spool_reader){
         .id = report->id,
         .attempt = report->attempt,
-        .bytes = report->bytes,
-        .stored = seal_stored_size(report->bytes, report->sealed),
+        .size = report->bytes,
+        .bytes = report->bytes + report->footer,
+        .stored = seal_stored_size(report->bytes + report->footer, report->sealed),
         .fd = -1,
         .number = -1,
     };
@@ -203,7 +205,7 @@ static int complete_reader(struct spool_reader *reader, const struct report *rep
                            struct spool_reader **ret, struct err *err)
 {
     if (rc == 0 && report->sealed)
-        rc = unseal_new(read_exactly, reader, report->bytes, report->key, &reader->unseal, err);
+        rc = unseal_new(read_exactly, reader, reader->bytes, report->key, &reader->unseal, err);
     if (rc < 0) {
         spool_reader_free(reader);
         return rc;
@@ -258,6 +260,11 @@ void spool_reader_free(struct spool_reader *reader)
 }
 
 int64_t spool_reader_size(const struct spool_reader *reader)
+{
+    return reader->size;
+}
+
+int64_t spool_reader_end(const struct spool_reader *reader)
 {
     return reader->bytes;
 }

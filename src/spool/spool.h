@@ -98,7 +98,8 @@ int spool_reader_new(struct spool *spool, const struct report *report, struct sp
 int spool_reader_of_bytes(const struct report *report, void *bytes, size_t len,
                           struct spool_reader **ret, struct err *err);
 void spool_reader_free(struct spool_reader *reader); /* NULL is fine; not while it fetches */
-int64_t spool_reader_size(const struct spool_reader *reader); /* of the result */
+int64_t spool_reader_size(const struct spool_reader *reader); /* of the result: the JSON */
+int64_t spool_reader_end(const struct spool_reader *reader);  /* of its footer (core/footer.h) */
 /* If it is a file that may be sent as it stands: its descriptor is yours, and the reader freed.
  * -1: it is not, and the reader is as it was. */
 int spool_reader_take_fd(struct spool_reader *reader);

@@ -37,7 +37,8 @@ void postgres_read_report(struct postgres_conn *c, struct report *ret)
                            .submitted_ms = get_int(c, 9),
                            .started_ms = get_int(c, 10),
                            .finished_ms = get_int(c, 11),
-                           .expires_ms = get_int(c, 12)};
+                           .expires_ms = get_int(c, 12),
+                           .footer = get_int(c, 16)};
     if (!get_null(c, KEY_NUMBER))
         postgres_unwrap(c, &ret->id, KEY_NUMBER, ret->key);
     ret->message = get_sealed_text(c, MESSAGE, ret->key, KEYRING_MESSAGE);
@@ -300,6 +301,7 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
                 REPORT_DIGEST_BYTES);
     call_sealed(&call, arg->key, KEYRING_MESSAGE, message, message != NULL ? strlen(message) : 0);
     call_bool(&call, complete && arg->sealed);
+    call_int(&call, arg->footer);
     call_send(&call);
     send_release(c, &arg->id, arg->attempt);
 }

@@ -10,8 +10,9 @@
 #define POSTGRES_REPORT_COLUMNS                                                                    \
     "r.id, r.user_id, r.name, r.sealed_message, r.state, r.attempt, r.failures,"                   \
     " coalesce(p.rows, r.rows), coalesce(p.bytes, r.bytes), r.submitted_ms, r.started_ms,"         \
-    " r.finished_ms, r.expires_ms, r.sealed_digest, r.key_number, r.wrapped_key"
-enum { POSTGRES_REPORT_COLUMN_COUNT = 16 };
+    " r.finished_ms, r.expires_ms, r.sealed_digest, r.key_number, r.wrapped_key,"                  \
+    " r.footer"
+enum { POSTGRES_REPORT_COLUMN_COUNT = 17 };
 #define POSTGRES_REPORTS                                                                           \
     "report r LEFT JOIN progress p ON p.id = r.id AND p.attempt = r.attempt AND r.state = 1"
 
@@ -157,10 +158,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "INSERT INTO progress SELECT $1, $2, $3, $4 FROM report"                                     \
       " WHERE id = $1 AND attempt = $2 AND state = 1 FOR KEY SHARE ON CONFLICT (id) DO UPDATE"     \
       " SET attempt = EXCLUDED.attempt, rows = EXCLUDED.rows, bytes = EXCLUDED.bytes")             \
-    X(FINISH, "giiiiiixxb",                                                                        \
+    X(FINISH, "giiiiiixxbi",                                                                       \
       "WITH moved AS (UPDATE report SET state = $3, slot = false, rows = $4, bytes = $5,"          \
       "   finished_ms = $6, expires_ms = $7,"                                                      \
-      "   sealed_digest = $8, sealed_message = $9, result_sealed = $10,"                           \
+      "   sealed_digest = $8, sealed_message = $9, result_sealed = $10, footer = $11,"             \
       "   node = NULL, token = NULL WHERE id = $1 AND attempt = $2 AND state = 1"                  \
       "   RETURNING user_id),"                                                                     \
       " gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2)"                             \
@@ -303,7 +304,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "   ELSE greatest(0, (SELECT n FROM size)"                                                   \
       "     - (SELECT coalesce(sum(n), 0) FROM few))::bigint END")                                 \
     X(SCAN, "gi",                                                                                  \
-      "SELECT id, state, attempt, bytes, expires_ms, result_sealed, key_number, wrapped_key"       \
+      "SELECT id, state, attempt, bytes + footer, expires_ms, result_sealed, key_number, "         \
+      "wrapped_key"                                                                                \
       " FROM report"                                                                               \
       " WHERE id > $1 ORDER BY id LIMIT $2")                                                       \
     /* ---- users ---- */                                                                          \

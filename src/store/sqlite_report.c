@@ -21,6 +21,7 @@ void sqlite_read_report(struct sql *q, struct report *ret)
                            .finished_ms = sql_get_int(q, 11),
                            .expires_ms = sql_get_int(q, 12)};
     sql_get_blob(q, 13, ret->digest, REPORT_DIGEST_BYTES);
+    ret->footer = sql_get_int(q, 14);
     if (ret->state == REPORT_PROCESSING)
         sqlite_running_read(&q->conn->base, ret);
 }
@@ -315,6 +316,7 @@ int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err 
     sql_text(&q, 9, complete ? NULL : arg->message);
     sql_blob(&q, 10, complete && arg->sealed ? arg->key : NULL, REPORT_KEY_BYTES);
     sql_int(&q, 11, in_row);
+    sql_int(&q, 12, arg->footer);
     return move_report(&q, &place, arg->state, err);
 }
 

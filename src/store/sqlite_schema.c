@@ -144,6 +144,10 @@ static const char migration_6[] = "CREATE TABLE ledger ("
 static const char migration_7[] =
     "ALTER TABLE ledger ADD COLUMN given_up_ms INTEGER NOT NULL DEFAULT 0;";
 
+/* 8: what is stored behind the JSON of a result. */
+static const char migration_8[] =
+    "ALTER TABLE report ADD COLUMN footer INTEGER NOT NULL DEFAULT 0;";
+
 const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3, migration_4,
-                                         migration_5, migration_6, migration_7};
+                                         migration_5, migration_6, migration_7, migration_8};
 const int sqlite_migration_count = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]);

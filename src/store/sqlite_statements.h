@@ -6,8 +6,8 @@
 /* Read by sqlite_read_report(). */
 #define SQLITE_REPORT_COLUMNS                                                                      \
     "id, user_id, name, message, state, attempt, failures, rows, bytes, submitted_ms, "            \
-    "started_ms, finished_ms, expires_ms, digest"
-enum { SQLITE_REPORT_COLUMN_COUNT = 14 };
+    "started_ms, finished_ms, expires_ms, digest, footer"
+enum { SQLITE_REPORT_COLUMN_COUNT = 15 };
 
 /* How many are queued from seq `from` to before seq `to`, both bounds of a block of 64^level. */
 #define SQLITE_QUEUED(level, shift, from, to)                                                      \
@@ -74,7 +74,8 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(CLAIMED, "SELECT " SQLITE_REPORT_COLUMNS ", parameters,"                                     \
                " (SELECT user.name FROM user WHERE user.id = user_id) FROM report WHERE seq = ?1") \
     X(FINISH, SQLITE_MOVE ", rows = ?4, bytes = ?5, finished_ms = ?6, expires_ms = ?7,"            \
-                          " digest = ?8, message = ?9, seal_key = ?10, in_row = ?11" SQLITE_MOVED) \
+                          " digest = ?8, message = ?9, seal_key = ?10, in_row = ?11,"              \
+                          " footer = ?12" SQLITE_MOVED)                                            \
     X(KEEP_RESULT, "INSERT OR REPLACE INTO small_result (seq, data) VALUES (?1, ?2)")              \
     X(REQUEUE, SQLITE_MOVE ", started_ms = 0, failures = failures + ?4" SQLITE_MOVED)              \
     X(TOMBSTONE, SQLITE_MOVE                                                                       \
@@ -104,7 +105,7 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
                " ORDER BY expires_ms LIMIT ?1")                                                    \
     X(STATS, "SELECT node, n FROM tally WHERE node < 5")                                           \
-    X(SCAN, "SELECT id, state, attempt, bytes, expires_ms, seal_key IS NOT NULL, in_row,"          \
+    X(SCAN, "SELECT id, state, attempt, bytes + footer, expires_ms, seal_key IS NOT NULL, in_row," \
             " (SELECT length(data) FROM small_result WHERE seq = report.seq) FROM report"          \
             " WHERE id > ?1 ORDER BY id LIMIT ?2")                                                 \
     X(COUNTS, "INSERT INTO tally (node, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2")  \

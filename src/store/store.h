@@ -144,7 +144,7 @@ struct store_finish {
     struct guid id;
     int attempt;
     enum report_state state; /* REPORT_COMPLETE or REPORT_ERROR */
-    int64_t rows, bytes, now_ms, expires_ms;
+    int64_t rows, bytes, footer, now_ms, expires_ms;
     uint8_t digest[REPORT_DIGEST_BYTES];
     /* REPORT_KEY_BYTES: the one that CLAIM gave, or, if that gave none, one for this attempt, or
      * NULL. What the database may not see is sealed with it. */
@@ -344,11 +344,11 @@ struct store_scanned {
     struct guid id;
     enum report_state state;
     int attempt;
-    int64_t bytes, expires_ms;
-    bool sealed;       /* its result is encrypted as it is kept */
-    bool in_row;       /* its result is in the row, or should be: … */
-    int64_t row_bytes; /* … so many bytes as they are kept; -1: it is not there */
-    bool locked;       /* no key of erase.key opens it */
+    int64_t bytes, expires_ms; /* of JSON and footer */
+    bool sealed;               /* its result is encrypted as it is kept */
+    bool in_row;               /* its result is in the row, or should be: … */
+    int64_t row_bytes;         /* … so many bytes as they are kept; -1: it is not there */
+    bool locked;               /* no key of erase.key opens it */
 };
 struct store_scan {
     struct guid after;             /* of the page before; zero: the first page */

@@ -1,0 +1,138 @@
+/* src/render/seen.c -- dates and timestamps are texts that all look like it. */
+#include "render/seen.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+enum { DATE_TEXT = CLOCK_DATE_TEXT - 1, TIME_TEXT = 8 };
+
+static bool fits(const char *text, const char *form)
+{
+    for (; *form != '\0'; text++, form++) {
+        bool digit = *text >= '0' && *text <= '9';
+
+        if (*form == '0' ? !digit : *text != *form)
+            return false;
+    }
+    return true;
+}
+
+static int two_digits(const char *at)
+{
+    return (at[0] - '0') * 10 + at[1] - '0';
+}
+
+static bool is_date(const char *text, size_t len)
+{
+    char date[CLOCK_DATE_TEXT] = "";
+
+    if (len < DATE_TEXT)
+        return false;
+    memcpy(date, text, DATE_TEXT);
+    return clock_is_date(date);
+}
+
+/* HH:MM:SS[.fraction][Z] */
+static bool is_time(const char *text, size_t len)
+{
+    size_t at = TIME_TEXT;
+
+    if (len < TIME_TEXT || !fits(text, "00:00:00") || two_digits(text) > 23 ||
+        two_digits(text + 3) > 59 || two_digits(text + 6) > 59)
+        return false;
+    if (at < len && text[at] == '.') {
+        size_t begin = ++at;
+
+        while (at < len && text[at] >= '0' && text[at] <= '9')
+            at++;
+        if (at == begin)
+            return false;
+    }
+    return at == len || (at + 1 == len && text[at] == 'Z');
+}
+
+static bool is_timestamp(const char *text, size_t len)
+{
+    return len > DATE_TEXT + 1 && (text[DATE_TEXT] == 'T' || text[DATE_TEXT] == ' ') &&
+           is_date(text, len) && is_time(text + DATE_TEXT + 1, len - DATE_TEXT - 1);
+}
+
+static int64_t utf16_units(const char *text, size_t len)
+{
+    int64_t units = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        units += (c & 0xC0) != 0x80; /* the first byte of a character … */
+        units += (c & 0xF8) == 0xF0; /* … which takes two units beyond U+FFFF */
+    }
+    return units;
+}
+
+void seen_add_text(struct seen *seen, const struct source_value *value)
+{
+    const char *text = value->text.data;
+    size_t len = value->text.len;
+
+    if ((int64_t)len > seen->longest) {
+        int64_t units = value->kind == SOURCE_BLOB ? (int64_t)(len + 2) / 3 * 4 /* base64 */
+                                                   : utf16_units(text, len);
+
+        if (units > seen->longest)
+            seen->longest = units;
+    }
+    if (!seen->not_dates && !(len == DATE_TEXT && is_date(text, len)))
+        seen->not_dates = true;
+    if (!seen->not_timestamps && !is_timestamp(text, len))
+        seen->not_timestamps = true;
+}
+
+static bool only(const struct seen *seen, unsigned kinds)
+{
+    return seen->kinds != 0 && (seen->kinds & ~kinds) == 0;
+}
+
+static enum footer_type type_by_values(unsigned kinds, const struct seen *seen)
+{
+    static const unsigned integer = 1u << SOURCE_INTEGER, real = 1u << SOURCE_REAL,
+                          numeric = 1u << SOURCE_NUMERIC, text = 1u << SOURCE_TEXT;
+    const struct seen some = {.kinds = kinds};
+
+    if (only(&some, integer))
+        return FOOTER_INTEGER;
+    if (only(&some, integer | numeric))
+        return FOOTER_DECIMAL;
+    if (only(&some, integer | numeric | real))
+        return FOOTER_NUMBER;
+    if (only(&some, 1u << SOURCE_BOOLEAN))
+        return FOOTER_BOOLEAN;
+    if (only(&some, 1u << SOURCE_JSON))
+        return FOOTER_JSON;
+    if (only(&some, text) && !seen->not_dates)
+        return FOOTER_DATE;
+    if (only(&some, text) && !seen->not_timestamps)
+        return FOOTER_TIMESTAMP;
+    return FOOTER_STRING;
+}
+
+enum footer_type seen_type(const struct seen *seen, const struct column *declared, int *ret_scale)
+{
+    *ret_scale = -1;
+    if (declared == NULL)
+        return type_by_values(seen->kinds & ~(1u << SOURCE_NULL), seen);
+    switch (declared->type) {
+    case COLUMN_DECIMAL:
+    case COLUMN_SCALED:
+        *ret_scale = declared->scale;
+        return FOOTER_DECIMAL;
+    case COLUMN_JSON:
+        return FOOTER_JSON;
+    case COLUMN_BOOLEAN:
+        return FOOTER_BOOLEAN;
+    default:
+        return FOOTER_STRING;
+    }
+}

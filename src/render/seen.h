@@ -1,0 +1,34 @@
+/* src/render/seen.h -- what the values of a column have turned out to be, for the footer. */
+#ifndef RENDER_SEEN_H
+#define RENDER_SEEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/definition.h"
+#include "core/footer.h"
+#include "source/source.h"
+
+/* Zeroed: nothing was seen. */
+struct seen {
+    unsigned kinds; /* a bit for each enum source_kind */
+    bool not_dates, not_timestamps;
+    int64_t longest; /* text, in UTF-16 units */
+};
+
+/* seen_add() of a value that is no number. */
+void seen_add_text(struct seen *seen, const struct source_value *value);
+
+/* Inline, as every value of a report goes through it. */
+static inline void seen_add(struct seen *seen, const struct source_value *value)
+{
+    seen->kinds |= 1u << value->kind;
+    if (value->kind >= SOURCE_TEXT)
+        seen_add_text(seen, value);
+}
+
+/* The type of the column, declared so (NULL: not) or as it was seen. *ret_scale: -1 if it varies.
+ */
+enum footer_type seen_type(const struct seen *seen, const struct column *declared, int *ret_scale);
+
+#endif
