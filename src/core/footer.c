@@ -46,6 +46,13 @@ static void add_number(struct buf *b, const char *key, int64_t value)
     buf_add_format(b, "%" PRId64, value);
 }
 
+/* What is usual is left out. */
+static void add_unusual(struct buf *b, const char *key, int64_t value, int64_t usual)
+{
+    if (value != usual)
+        add_number(b, key, value);
+}
+
 static void add_text(struct buf *b, const char *key, const char *text)
 {
     if (text == NULL)
@@ -57,15 +64,15 @@ static void add_text(struct buf *b, const char *key, const char *text)
 static void add_column(struct buf *b, const struct footer_column *column)
 {
     buf_add_char(b, '{');
-    add_text(b, "name", column->name);
+    add_text(b, "name", str_eq(column->name, column->leaf) ? NULL : column->name);
     add_text(b, "label", column->label);
     add_text(b, "unit", column->unit);
     add_text(b, "object", column->object);
     add_text(b, "leaf", column->leaf);
     add_text(b, "type", footer_type_name(column->type));
-    add_number(b, "level", column->level);
-    add_number(b, "scale", column->scale);
-    add_number(b, "longest", column->longest);
+    add_unusual(b, "level", column->level, 0);
+    add_unusual(b, "scale", column->scale, -1);
+    add_unusual(b, "longest", column->longest, 0);
     buf_add_char(b, '}');
 }
 
@@ -152,6 +159,11 @@ static int64_t get_number(struct reading *r, const json_t *object, const char *k
     return json_integer_value(value);
 }
 
+static int64_t get_unusual(struct reading *r, const json_t *object, const char *key, int64_t usual)
+{
+    return json_object_get(object, key) != NULL ? get_number(r, object, key) : usual;
+}
+
 /* A copy; NULL: it is not there, which is a fault if it is `needed`. */
 static char *get_text(struct reading *r, const json_t *object, const char *key, bool needed)
 {
@@ -176,15 +188,15 @@ static enum footer_type get_type(struct reading *r, const json_t *object)
 
 static void read_column(struct reading *r, const json_t *json, struct footer_column *ret)
 {
-    *ret = (struct footer_column){.name = get_text(r, json, "name", true),
+    *ret = (struct footer_column){.leaf = get_text(r, json, "leaf", true),
                                   .label = get_text(r, json, "label", false),
                                   .unit = get_text(r, json, "unit", false),
                                   .object = get_text(r, json, "object", false),
-                                  .leaf = get_text(r, json, "leaf", true),
                                   .type = get_type(r, json),
-                                  .level = (int)get_number(r, json, "level"),
-                                  .scale = (int)get_number(r, json, "scale"),
-                                  .longest = get_number(r, json, "longest")};
+                                  .level = (int)get_unusual(r, json, "level", 0),
+                                  .scale = (int)get_unusual(r, json, "scale", -1),
+                                  .longest = get_unusual(r, json, "longest", 0)};
+    ret->name = get_text(r, json, json_object_get(json, "name") != NULL ? "name" : "leaf", true);
     r->ok = r->ok && ret->level >= 0 && ret->level <= FOOTER_ARRAYS_MAX;
 }
 

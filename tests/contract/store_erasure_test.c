@@ -47,7 +47,7 @@ static void a_scan_tells_size_and_expiry(void **state)
 
     report_in(f, f->ann, REPORT_COMPLETE);
     scan = scan_after(f, (struct guid){0});
-    assert_int_equal(scan.reports[0].bytes, 70);
+    assert_int_equal(scan.reports[0].bytes, 100);
     assert_int_equal(scan.reports[0].expires_ms, NOW_MS + DAY_MS);
     assert_false(scan.reports[0].sealed);
 }

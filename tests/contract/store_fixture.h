@@ -281,6 +281,7 @@ MAYBE bool finish(struct fixture *f, struct store_ref ref, enum report_state sta
                                       .state = state,
                                       .rows = 7,
                                       .bytes = 70,
+                                      .footer = 30,
                                       .digest = {1, 2, 3},
                                       .message = "It did not work.",
                                       .now_ms = NOW_MS + 2,

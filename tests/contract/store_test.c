@@ -317,6 +317,7 @@ static void a_complete_report_has_its_figures(void **state)
     assert_int_equal(op.find.report.state, REPORT_COMPLETE);
     assert_int_equal(op.find.report.rows, 7);
     assert_int_equal(op.find.report.bytes, 70);
+    assert_int_equal(op.find.report.footer, 30);
     assert_int_equal(op.find.report.finished_ms, NOW_MS + 2);
     assert_int_equal(op.find.report.expires_ms, NOW_MS + DAY_MS);
     assert_int_equal(op.find.report.digest[2], 3);

@@ -241,6 +241,7 @@ static void a_done_arrives_with_digest_and_words(void **state)
     struct wire_answer sent = {.head = {.type = WIRE_DONE, .attempt = 1, .id = guid_new()},
                                .rows = 10,
                                .bytes = INT64_C(9000000000),
+                               .footer = 300,
                                .unsynced = 77,
                                .outcome = WIRE_FAILED,
                                .digest = {1, 2, [31] = 0xff}};
@@ -470,12 +471,12 @@ static void answers_that_are_none_are_refused(void **state)
 {
     struct bench *b = *state;
     const struct wire_answer good = {.head.type = WIRE_DONE, .outcome = WIRE_FAILED};
-    struct wire_answer bad[8], got;
+    struct wire_answer bad[9], got;
     const int fds[] = {b->null};
     char longer[sizeof(good) + 1] = {0};
     struct err err;
 
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 9; i++)
         bad[i] = good;
     bad[0].head.type = WIRE_RUN;
     bad[1].head.type = WIRE_DONE + 1;
@@ -485,7 +486,8 @@ static void answers_that_are_none_are_refused(void **state)
     bad[5].unsynced = -1;
     memset(bad[6].message, 'x', sizeof(bad[6].message)); /* it has no end */
     memcpy(bad[7].detail, "\xff", 2);
-    for (int i = 0; i < 8; i++) {
+    bad[8].footer = -1;
+    for (int i = 0; i < 9; i++) {
         send_raw(b->pair[1], &bad[i], sizeof(bad[i]), NULL, 0);
         assert_int_equal(wire_receive_answer(b->pair[0], &got, &err), -E_IO);
     }

@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "folder.h"
+#include "core/footer.h"
 #include "proc/wire.h"
 #include "proc/worker.h"
 
@@ -190,6 +191,43 @@ static char *read_part(const struct bench *b, size_t *ret_len)
     return data;
 }
 
+/* The footer of a whole object; footer_free() it. */
+static struct footer *footer_of(const char *text, size_t len)
+{
+    const uint8_t *trailer = (const uint8_t *)text + len - FOOTER_TRAILER;
+    struct footer *footer;
+    int64_t at;
+    size_t words;
+
+    assert_true(len > FOOTER_TRAILER);
+    assert_int_equal(footer_find(trailer, (int64_t)len, &at, &words, NULL), 0);
+    assert_int_equal(footer_read(text + at, words, trailer, &footer, NULL), 0);
+    return footer;
+}
+
+/* Each part is where the footer says, and so is every row in its index. */
+static void footer_fits(const char *text, const struct wire_answer *done)
+{
+    struct footer *footer = footer_of(text, (size_t)(done->bytes + done->footer));
+    const struct footer_part *results = footer_results(footer);
+    uint64_t offset;
+
+    assert_string_equal(results->name, "results");
+    for (size_t i = 0; i + 1 < footer->part_count; i++) {
+        assert_int_equal(text[footer->parts[i].at - 1], '[');
+        assert_int_equal(text[footer->parts[i].end], ']');
+    }
+    assert_memory_equal(text + footer->parts[footer->part_count - 1].end, "}}", 2);
+    assert_int_equal(footer->index_at, done->bytes);
+    assert_int_equal(footer->index_count, (results->rows + footer->stride - 1) / footer->stride);
+    for (int64_t i = 0; i < footer->index_count; i++) {
+        memcpy(&offset, text + footer->index_at + 8 * i, sizeof(offset));
+        assert_in_range(offset, results->at, results->end - 1);
+        assert_memory_equal(text + offset - 1, i == 0 ? "[{" : ",{", 2);
+    }
+    footer_free(footer);
+}
+
 /* Runs it, checks size and digest, gives `data` of the result; json_decref() it. */
 static json_t *completes(struct bench *b, const struct ask *ask)
 {
@@ -204,7 +242,9 @@ static json_t *completes(struct bench *b, const struct ask *ask)
         print_error("%s / %s\n", done.message, done.detail);
     assert_int_equal(done.outcome, WIRE_COMPLETE);
     text = read_part(b, &len);
-    assert_int_equal(done.bytes, len);
+    assert_int_equal(done.bytes + done.footer, len);
+    footer_fits(text, &done);
+    len = (size_t)done.bytes;
     EVP_Digest(text, len, digest, NULL, EVP_sha256(), NULL);
     assert_memory_equal(digest, done.digest, sizeof(digest));
     whole = json_loadb(text, len, 0, NULL);
@@ -272,6 +312,118 @@ static void a_report_without_rows_is_complete_and_empty(void **state)
 
     member_is(data, "results", "[]");
     json_decref(data);
+}
+
+static void a_result_says_what_its_columns_hold(void **state)
+{
+    static const struct ask ask = {
+        .definition =
+            HEAD "-- column: cents decimal(2) \"Amount\" AUD\n"
+                 "-- column: lines[].flag boolean\n"
+                 "-- results\nSELECT id AS \"id\", id * 1.5 AS \"x\", name AS \"who.name\","
+                 " '2024-02-29' AS \"day\", '2024-02-30' AS \"no_day\","
+                 " '2024-02-29T12:00:00.5Z' AS \"moment\", 2 AS \"cents\", NULL AS \"none\","
+                 " iif(id = 1, 7, 'seven') AS \"mixed\","
+                 " char(128512, 97) AS \"a.b\", 1 AS \"lines[].flag\" FROM entity ORDER BY id;\n"
+                 "-- set: more\nSELECT 1 AS \"one\";\n"};
+    static const struct {
+        const char *name, *object, *leaf, *label, *unit;
+        enum footer_type type;
+        int level, scale, longest;
+    } expected[] = {
+        {"id", NULL, "id", NULL, NULL, FOOTER_INTEGER, 0, -1, 0},
+        {"x", NULL, "x", NULL, NULL, FOOTER_NUMBER, 0, -1, 0},
+        {"who.name", "who", "name", NULL, NULL, FOOTER_STRING, 0, -1, 6},
+        {"day", NULL, "day", NULL, NULL, FOOTER_DATE, 0, -1, 10},
+        {"no_day", NULL, "no_day", NULL, NULL, FOOTER_STRING, 0, -1, 10},
+        {"moment", NULL, "moment", NULL, NULL, FOOTER_TIMESTAMP, 0, -1, 22},
+        {"cents", NULL, "cents", "Amount", "AUD", FOOTER_DECIMAL, 0, 2, 0},
+        {"none", NULL, "none", NULL, NULL, FOOTER_STRING, 0, -1, 0},
+        {"mixed", NULL, "mixed", NULL, NULL, FOOTER_STRING, 0, -1, 5},
+        {"a.b", "a", "b", NULL, NULL, FOOTER_STRING, 0, -1, 3},
+        {"lines.flag", NULL, "flag", NULL, NULL, FOOTER_BOOLEAN, 1, -1, 0},
+    };
+    enum { COUNT = sizeof(expected) / sizeof(expected[0]) };
+    struct wire_answer done;
+    struct footer *footer;
+    size_t len;
+    char *text;
+
+    run(*state, &ask, &done);
+    assert_int_equal(done.outcome, WIRE_COMPLETE);
+    text = read_part(*state, &len);
+    footer = footer_of(text, len);
+    assert_int_equal(footer->part_count, 3);
+    assert_string_equal(footer->parts[1].name, "more");
+    assert_int_equal(footer->parts[1].rows, 1);
+    assert_int_equal(footer->parts[0].rows, 3);
+    assert_string_equal(footer->parts[0].arrays[0], "lines");
+    assert_null(footer->parts[0].arrays[1]);
+    assert_int_equal(footer->parts[0].column_count, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        const struct footer_column *column = &footer->parts[0].columns[i];
+
+        assert_string_equal(column->name, expected[i].name);
+        assert_string_equal(column->leaf, expected[i].leaf);
+        assert_string_equal(column->object ? column->object : "",
+                            expected[i].object ? expected[i].object : "");
+        assert_string_equal(column->label ? column->label : "",
+                            expected[i].label ? expected[i].label : "");
+        assert_string_equal(column->unit ? column->unit : "",
+                            expected[i].unit ? expected[i].unit : "");
+        assert_int_equal(column->type, expected[i].type);
+        assert_int_equal(column->level, expected[i].level);
+        assert_int_equal(column->scale, expected[i].scale);
+        assert_int_equal(column->longest, expected[i].longest);
+    }
+    footer_free(footer);
+    free(text);
+}
+
+/* More rows than the index has room for: every second offset goes, again and again. */
+static void the_index_of_a_long_result_is_bounded(void **state)
+{
+    struct wire_answer done;
+    struct footer *footer;
+    size_t len;
+    char *text;
+
+    run(*state,
+        &(struct ask){.definition = HEAD
+                      "-- results\nWITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+                      " WHERE i < 4200000) SELECT 1 AS \"x\" FROM n;\n"},
+        &done);
+    assert_int_equal(done.outcome, WIRE_COMPLETE);
+    text = read_part(*state, &len);
+    footer_fits(text, &done);
+    footer = footer_of(text, len);
+    assert_int_equal(footer->stride, 2 * FOOTER_STRIDE);
+    assert_in_range(footer->index_count, FOOTER_INDEX_MAX / 2, FOOTER_INDEX_MAX);
+    footer_free(footer);
+    free(text);
+}
+
+static void a_footer_that_was_changed_is_not_read(void **state)
+{
+    struct wire_answer done;
+    struct footer *footer;
+    size_t len, words, read_whole = 0;
+    int64_t at;
+    char *text;
+
+    run(*state, &(struct ask){.definition = HEAD "-- results\nSELECT 1 AS \"x\";\n"}, &done);
+    text = read_part(*state, &len);
+    for (size_t i = (size_t)done.bytes + sizeof(uint64_t); i < len; i++) {
+        const uint8_t *trailer = (const uint8_t *)text + len - FOOTER_TRAILER;
+
+        text[i] ^= 1;
+        if (footer_find(trailer, (int64_t)len, &at, &words, NULL) == 0 &&
+            footer_read(text + at, words, trailer, &footer, NULL) == 0)
+            read_whole++;
+        text[i] ^= 1;
+    }
+    assert_int_equal(read_whole, 0);
+    free(text);
 }
 
 /* What DONE says of the sync, where a result of `ask` has `size` bytes. */
@@ -761,6 +913,9 @@ int main(void)
         TEST(a_nested_report_puts_rows_into_the_array_of_their_object),
         TEST(a_report_without_rows_is_complete_and_empty),
         TEST(a_report_of_many_blocks_is_whole),
+        TEST(a_result_says_what_its_columns_hold),
+        TEST(the_index_of_a_long_result_is_bounded),
+        TEST(a_footer_that_was_changed_is_not_read),
         TEST(only_a_file_up_to_the_limit_is_left_unsynced),
         TEST(a_check_without_a_row_fails_the_report_with_its_message),
         TEST(a_message_that_is_cut_is_still_text),
