@@ -12,6 +12,7 @@ int result_footer_init(struct result_footer *rf, const struct definition *def, s
 {
     size_t count = def->set_count + 2;
 
+    rf->def = def;
     rf->footer = (struct footer){.stride = FOOTER_STRIDE,
                                  .parts = calloc(count, sizeof(rf->footer.parts[0]))};
     if (rf->footer.parts == NULL)
@@ -72,7 +73,7 @@ void result_footer_row(struct result_footer *rf, int64_t row, int64_t at)
 }
 
 int result_footer_part(struct result_footer *rf, size_t number, int64_t at, int64_t end,
-                       const struct json_rows *rows, const struct definition *def, struct err *err)
+                       const struct json_rows *rows, struct err *err)
 {
     struct footer_part *part = &rf->footer.parts[number];
 
@@ -81,7 +82,7 @@ int result_footer_part(struct result_footer *rf, size_t number, int64_t at, int6
     if (rows == NULL)
         return 0;
     part->rows = (int64_t)json_rows_objects(rows);
-    return json_rows_describe(rows, def, part, err);
+    return json_rows_describe(rows, rf->def, part, err);
 }
 
 int result_footer_write(struct result_footer *rf, int64_t bytes, struct buf *out, struct err *err)

@@ -9,9 +9,10 @@
 #include "render/json_rows.h"
 
 struct result_footer {
-    struct footer footer; /* its names and columns are owned */
-    uint64_t *offsets;    /* little-endian; owned, as they are read */
-    size_t room;          /* of `offsets` */
+    const struct definition *def; /* borrowed */
+    struct footer footer;         /* its names and columns are owned */
+    uint64_t *offsets;            /* little-endian; owned, as they are read */
+    size_t room;                  /* of `offsets` */
 };
 
 /* Zeroed before. For results, the sets and the summary of `def`. -E_NOMEM */
@@ -24,7 +25,7 @@ void result_footer_row(struct result_footer *rf, int64_t row, int64_t at);
 
 /* Part number `part` is written, from byte `at` to `end`; `rows` NULL: there is no summary. */
 int result_footer_part(struct result_footer *rf, size_t part, int64_t at, int64_t end,
-                       const struct json_rows *rows, const struct definition *def, struct err *err);
+                       const struct json_rows *rows, struct err *err);
 
 /* All of it, as it comes behind `bytes` bytes of JSON. */
 int result_footer_write(struct result_footer *rf, int64_t bytes, struct buf *out, struct err *err);

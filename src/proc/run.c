@@ -283,7 +283,7 @@ static int write_set(struct run *run, struct part *part, size_t number, const ch
     rc = write_rows(run, part, number == 0, err);
     if (rc == 0)
         rc = result_footer_part(&run->footer, number, at, result_writer_bytes(run->result_writer),
-                                part->rows, run->def, err);
+                                part->rows, err);
     add_text(run, "]");
     return rc;
 }
@@ -333,8 +333,7 @@ static int write_parts(struct run *run, struct parts *parts, struct err *err)
     rc = write_summary(run, &parts->summary, err);
     if (rc == 0)
         rc = result_footer_part(&run->footer, def->set_count + 1, at,
-                                result_writer_bytes(run->result_writer), parts->summary.rows, def,
-                                err);
+                                result_writer_bytes(run->result_writer), parts->summary.rows, err);
     if (rc < 0)
         return rc;
     add_text(run, "}}");

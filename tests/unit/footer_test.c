@@ -1,0 +1,125 @@
+/* tests/unit/footer_test.c -- what a worker writes behind a result. */
+#include "worker_fixture.h"
+
+static void a_result_says_what_its_columns_hold(void **state)
+{
+    static const struct ask ask = {
+        .definition =
+            HEAD "-- column: cents decimal(2) \"Amount\" AUD\n"
+                 "-- column: lines[].flag boolean\n"
+                 "-- results\nSELECT id AS \"id\", id * 1.5 AS \"x\", name AS \"who.name\","
+                 " '2024-02-29' AS \"day\", '2024-02-30' AS \"no_day\","
+                 " '2024-02-29T12:00:00.5Z' AS \"moment\", 2 AS \"cents\", NULL AS \"none\","
+                 " iif(id = 1, 7, 'seven') AS \"mixed\","
+                 " char(128512, 97) AS \"a.b\", 1 AS \"lines[].flag\" FROM entity ORDER BY id;\n"
+                 "-- set: more\nSELECT 1 AS \"one\";\n"};
+    static const struct {
+        const char *name, *object, *leaf, *label, *unit;
+        enum footer_type type;
+        int level, scale, longest;
+    } expected[] = {
+        {"id", NULL, "id", NULL, NULL, FOOTER_INTEGER, 0, -1, 0},
+        {"x", NULL, "x", NULL, NULL, FOOTER_NUMBER, 0, -1, 0},
+        {"who.name", "who", "name", NULL, NULL, FOOTER_STRING, 0, -1, 6},
+        {"day", NULL, "day", NULL, NULL, FOOTER_DATE, 0, -1, 10},
+        {"no_day", NULL, "no_day", NULL, NULL, FOOTER_STRING, 0, -1, 10},
+        {"moment", NULL, "moment", NULL, NULL, FOOTER_TIMESTAMP, 0, -1, 22},
+        {"cents", NULL, "cents", "Amount", "AUD", FOOTER_DECIMAL, 0, 2, 0},
+        {"none", NULL, "none", NULL, NULL, FOOTER_STRING, 0, -1, 0},
+        {"mixed", NULL, "mixed", NULL, NULL, FOOTER_STRING, 0, -1, 5},
+        {"a.b", "a", "b", NULL, NULL, FOOTER_STRING, 0, -1, 3},
+        {"lines.flag", NULL, "flag", NULL, NULL, FOOTER_BOOLEAN, 1, -1, 0},
+    };
+    enum { COUNT = sizeof(expected) / sizeof(expected[0]) };
+    struct wire_answer done;
+    struct footer *footer;
+    size_t len;
+    char *text;
+
+    run(*state, &ask, &done);
+    assert_int_equal(done.outcome, WIRE_COMPLETE);
+    text = read_part(*state, &len);
+    footer = footer_of(text, len);
+    assert_int_equal(footer->part_count, 3);
+    assert_string_equal(footer->parts[1].name, "more");
+    assert_int_equal(footer->parts[1].rows, 1);
+    assert_int_equal(footer->parts[0].rows, 3);
+    assert_string_equal(footer->parts[0].arrays[0], "lines");
+    assert_null(footer->parts[0].arrays[1]);
+    assert_int_equal(footer->parts[0].column_count, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        const struct footer_column *column = &footer->parts[0].columns[i];
+
+        assert_string_equal(column->name, expected[i].name);
+        assert_string_equal(column->leaf, expected[i].leaf);
+        assert_string_equal(column->object ? column->object : "",
+                            expected[i].object ? expected[i].object : "");
+        assert_string_equal(column->label ? column->label : "",
+                            expected[i].label ? expected[i].label : "");
+        assert_string_equal(column->unit ? column->unit : "",
+                            expected[i].unit ? expected[i].unit : "");
+        assert_int_equal(column->type, expected[i].type);
+        assert_int_equal(column->level, expected[i].level);
+        assert_int_equal(column->scale, expected[i].scale);
+        assert_int_equal(column->longest, expected[i].longest);
+    }
+    footer_free(footer);
+    free(text);
+}
+
+/* More rows than the index has room for: every second offset goes, again and again. */
+static void the_index_of_a_long_result_is_bounded(void **state)
+{
+    struct wire_answer done;
+    struct footer *footer;
+    size_t len;
+    char *text;
+
+    run(*state,
+        &(struct ask){.definition = HEAD
+                      "-- results\nWITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+                      " WHERE i < 4200000) SELECT 1 AS \"x\" FROM n;\n"},
+        &done);
+    assert_int_equal(done.outcome, WIRE_COMPLETE);
+    text = read_part(*state, &len);
+    footer_fits(text, &done);
+    footer = footer_of(text, len);
+    assert_int_equal(footer->stride, 2 * FOOTER_STRIDE);
+    assert_in_range(footer->index_count, FOOTER_INDEX_MAX / 2, FOOTER_INDEX_MAX);
+    footer_free(footer);
+    free(text);
+}
+
+static void a_footer_that_was_changed_is_not_read(void **state)
+{
+    struct wire_answer done;
+    struct footer *footer;
+    size_t len, words, read_whole = 0;
+    int64_t at;
+    char *text;
+
+    run(*state, &(struct ask){.definition = HEAD "-- results\nSELECT 1 AS \"x\";\n"}, &done);
+    text = read_part(*state, &len);
+    for (size_t i = (size_t)done.bytes + sizeof(uint64_t); i < len; i++) {
+        const uint8_t *trailer = (const uint8_t *)text + len - FOOTER_TRAILER;
+
+        text[i] ^= 1;
+        if (footer_find(trailer, (int64_t)len, &at, &words, NULL) == 0 &&
+            footer_read(text + at, words, trailer, &footer, NULL) == 0)
+            read_whole++;
+        text[i] ^= 1;
+    }
+    assert_int_equal(read_whole, 0);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_result_says_what_its_columns_hold),
+        TEST(the_index_of_a_long_result_is_bounded),
+        TEST(a_footer_that_was_changed_is_not_read),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
