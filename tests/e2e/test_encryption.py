@@ -24,12 +24,16 @@ def the_file(server, reference):
     return server.spool / f"{reference}.1.json"
 
 
-def key_of(server, reference):
+def column(server, reference, name):
     with sqlite3.connect(f"file:{server.folder / 'store.db'}?mode=ro", uri=True) as db:
-        row = db.execute("SELECT seal_key FROM report WHERE id = ?",
+        row = db.execute(f"SELECT {name} FROM report WHERE id = ?",
                          [bytes.fromhex(reference.replace("-", ""))]).fetchone()
     db.close()
     return row and row[0]
+
+
+def key_of(server, reference):
+    return column(server, reference, "seal_key")
 
 
 def change_byte(path, at):
@@ -49,7 +53,7 @@ def test_the_result_is_the_same_and_the_file_is_not(sealed):
     assert int(answer.headers["Content-Length"]) == len(answer.content)
     stored = the_file(server, reference).read_bytes()
     assert note.encode() not in stored and b"itemID" not in stored
-    assert len(stored) == len(answer.content) + 17 + 24
+    assert len(stored) == len(answer.content) + column(server, reference, "footer") + 17 + 24
 
 
 def test_every_report_has_a_key_of_its_own_in_its_row(sealed):
