@@ -1,7 +1,6 @@
 /* src/core/footer.h -- what is stored behind the JSON of a result: where its parts are, what their
  * columns hold, and where every so-manieth row begins. */
-#ifndef CORE_FOOTER_H
-#define CORE_FOOTER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -90,5 +89,3 @@ void footer_done(struct footer *footer); /* what it owns, but not itself */
 
 /* Borrowed. */
 const struct footer_part *footer_results(const struct footer *footer);
-
-#endif

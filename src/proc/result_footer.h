@@ -1,6 +1,5 @@
 /* src/proc/result_footer.h -- what a run notes of its result while it writes it: the footer. */
-#ifndef PROC_RESULT_FOOTER_H
-#define PROC_RESULT_FOOTER_H
+#pragma once
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -29,5 +28,3 @@ int result_footer_part(struct result_footer *rf, size_t part, int64_t at, int64_
 
 /* All of it, as it comes behind `bytes` bytes of JSON. */
 int result_footer_write(struct result_footer *rf, int64_t bytes, struct buf *out, struct err *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* src/render/seen.h -- what the values of a column have turned out to be, for the footer. */
-#ifndef RENDER_SEEN_H
-#define RENDER_SEEN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,5 +29,3 @@ static inline void seen_add(struct seen *seen, const struct source_value *value)
 /* The type of the column, declared so (NULL: not) or as it was seen. *ret_scale: -1 if it varies.
  */
 enum footer_type seen_type(const struct seen *seen, const struct column *declared, int *ret_scale);
-
-#endif

@@ -1,7 +1,6 @@
 /* tests/unit/worker_fixture.h -- a real worker process, real databases, real jobs over its socket.
  */
-#ifndef UNIT_WORKER_FIXTURE_H
-#define UNIT_WORKER_FIXTURE_H
+#pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -264,5 +263,3 @@ MAYBE json_t *completes(struct bench *b, const struct ask *ask)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
-#endif
