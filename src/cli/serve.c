@@ -485,6 +485,13 @@ static bool is_on_full_disk(const char *path, dev_t *ret_device, long *ret_free_
     return full;
 }
 
+static bool is_among(dev_t device, const dev_t *told, size_t count)
+{
+    while (count > 0 && told[count - 1] != device)
+        count--;
+    return count > 0;
+}
+
 /* SQLite and the system say that something failed; this says what to do. */
 static void name_full_disks(const struct config *config)
 {
@@ -497,15 +504,17 @@ static void name_full_disks(const struct config *config)
         {"key_file", config->key_file.text},
         {"receipt_key_file", config->receipt_key_file.text},
         {"erase_key_file", config->erase_key_file.text}};
-    dev_t device, told = 0;
+    dev_t device, told[sizeof(places) / sizeof(places[0])];
+    size_t told_count = 0;
     long free_kib;
 
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         const char *path = places[i].path;
 
-        if (path == NULL || !is_on_full_disk(path, &device, &free_kib) || device == told)
+        if (path == NULL || !is_on_full_disk(path, &device, &free_kib) ||
+            is_among(device, told, told_count))
             continue;
-        told = device;
+        told[told_count++] = device;
         log_error("start.full", "key=%s path=%s free_kib=%ld needed_kib=%d", places[i].key, path,
                   free_kib, START_ROOM_KIB);
         fprintf(stderr,

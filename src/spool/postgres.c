@@ -545,6 +545,7 @@ static int postgres_open(const struct spool_spec *spec, struct spool **ret, stru
 }
 
 const struct spool_ops spool_postgres = {
+    .in_database = true,
     .publish_threads = PUBLISH_THREADS,
     .remove_threads = REMOVE_THREADS,
     .publish_batch = 1,

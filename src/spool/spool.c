@@ -144,7 +144,7 @@ const char *spool_place(const struct spool *spool)
 
 bool spool_is_in_database(const struct spool *spool)
 {
-    return spool->ops == &spool_postgres;
+    return spool->ops->in_database;
 }
 
 const char *spool_temp_folder(const struct spool *spool)

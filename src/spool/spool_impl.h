@@ -16,6 +16,7 @@ struct spool_row {
 
 /* A backend. All but open and close may be called by several threads at the same time. */
 struct spool_ops {
+    bool in_database;
     size_t publish_batch; /* operations that `publish` is given at most; 0: all that wait */
     int publish_threads, remove_threads, fetch_threads;
     int (*open)(const struct spool_spec *spec, struct spool **ret, struct err *err);

@@ -261,6 +261,7 @@ def start_refused_for(server, key, path):
     done = server.run("serve", "-c", "reportd.conf")
     assert done.returncode == 1, done.stderr
     assert f"the disk of {key} '{path}' is full" in done.stderr and "free 1024 KiB" in done.stderr, done.stderr
+    return done.stderr
 
 
 @pytest.mark.parametrize("encryption", ["off", "on"])
@@ -292,6 +293,18 @@ def test_a_first_start_on_a_full_disk_names_the_disk(mounts, tmp_path, key):
     server.start()
     close(server)
     disk.unmount()
+
+
+def test_a_start_names_each_full_disk_once(mounts, tmp_path):
+    one, two = Disk(tmp_path / "one"), Disk(tmp_path / "two")
+    server = Server.made(tmp_path / "server", deletion_ledger=one.folder / "ledger", key_file=two.folder / "key",
+                         receipt_key_file=one.folder / "receipts")
+    one.fill()
+    two.fill()
+    said = start_refused_for(server, "deletion_ledger", one.folder / "ledger")
+    assert said.count("the disk of") == 2 and f"the disk of key_file '{two.folder}/key' is full" in said
+    one.unmount()
+    two.unmount()
 
 
 def from_before_the_mark(server, disk, what):
