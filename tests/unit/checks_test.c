@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/latch.h"
 #include "base/thread.h"
 #include "base/work_queue.h"
 #include "http/exchange_impl.h"
