@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/process.h"
 #include "base/str.h"
 #include "cli/options.h"
@@ -263,28 +264,72 @@ static bool keeps_silent(const struct trial *trial)
            (trial->def->set_count > 0 || trial->def->summary.sql != NULL);
 }
 
-static int print_result(const struct trial *trial)
+static int read_memory(void *context, int64_t at, void *out, size_t len, struct err *err)
 {
-    off_t len = atomic_load(&trial->progress->bytes);
-    const char *json;
-    int rc = 0;
+    int fd = *(int *)context;
 
-    /* Without the footer, and one more byte, which is NUL. */
-    if (len <= 0 || ftruncate(trial->result_fd, len) < 0 ||
-        ftruncate(trial->result_fd, len + 1) < 0)
-        return -E_IO;
-    json = mmap(NULL, (size_t)len + 1, PROT_READ, MAP_SHARED, trial->result_fd, 0);
+    return file_read_all(fd, out, len, at) == (ssize_t)len ? 0
+                                                           : err_set(err, -E_IO, "no such bytes");
+}
+
+static int load_footer(int fd, struct footer **ret, struct err *err)
+{
+    int64_t size = lseek(fd, 0, SEEK_END), at;
+    uint8_t trailer[FOOTER_TRAILER];
+    char *text = NULL;
+    size_t len;
+    int rc = read_memory(&fd, size - FOOTER_TRAILER, trailer, sizeof(trailer), err);
+
+    if (rc == 0)
+        rc = footer_find(trailer, size, &at, &len, err);
+    if (rc < 0)
+        return rc;
+    text = malloc(len + 1);
+    rc = text == NULL ? err_set(err, -E_NOMEM, "out of memory")
+                      : read_memory(&fd, at, text, len, err);
+    if (rc == 0)
+        rc = footer_read(text, len, trailer, ret, err);
+    free(text);
+    return rc;
+}
+
+static int print_rows(const struct trial *trial, struct err *err)
+{
+    struct form_spec spec = {.form = FORM_CSV, .options.delimiter = ',', .read = read_memory};
+    struct footer *footer = NULL;
+    int fd = trial->result_fd, rc = load_footer(fd, &footer, err);
+
+    if (rc < 0)
+        return rc;
+    spec.context = &fd;
+    spec.footer = footer;
+    spec.bytes = atomic_load(&trial->progress->bytes);
+    rc = trial->format == FORMAT_CSV ? try_rows_csv(stdout, &spec, err)
+                                     : try_rows_table(stdout, &spec, ROWS_SHOWN, err);
+    footer_free(footer);
+    return rc;
+}
+
+static int print_json(const struct trial *trial)
+{
+    size_t len = (size_t)atomic_load(&trial->progress->bytes);
+    void *json = mmap(NULL, len, PROT_READ, MAP_SHARED, trial->result_fd, 0);
+
     if (json == MAP_FAILED)
         return -E_NOMEM;
-    if (trial->format == FORMAT_CSV)
-        rc = try_rows_csv(stdout, json, (size_t)len);
-    else if (trial->format == FORMAT_TABLE)
-        rc = try_rows_table(stdout, json, (size_t)len, ROWS_SHOWN);
-    else if (fwrite(json, 1, (size_t)len, stdout) == (size_t)len)
+    if (fwrite(json, 1, len, stdout) == len)
         putchar('\n');
+    munmap(json, len);
+    return 0;
+}
+
+static int print_result(const struct trial *trial)
+{
+    struct err err = {0};
+    int rc = trial->format == FORMAT_JSON ? print_json(trial) : print_rows(trial, &err);
+
     if (fflush(stdout) != 0 || ferror(stdout))
         rc = -E_IO;
-    munmap((void *)json, (size_t)len + 1);
     return rc;
 }
 

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "render/form_impl.h"
+#include "render/form_rows.h"
 
 enum stage { STAGE_BEGIN, STAGE_PART, STAGE_ROWS, STAGE_END, STAGE_OVER };
 

@@ -1,6 +1,6 @@
 /* src/render/form_rows.c -- the stored JSON of a part → its rows, compared with what its columns
  * say. */
-#include "render/form_impl.h"
+#include "render/form_rows.h"
 
 #include <stdlib.h>
 #include <string.h>

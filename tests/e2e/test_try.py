@@ -92,7 +92,7 @@ def test_csv_has_a_row_for_each_element(bench):
     out, err = bench.run("--csv", "Nested")
     assert err.startswith("4 rows, ")
     rows = list(csv.reader(io.StringIO(out, newline="")))
-    assert rows == [["owner", "product.name", "product.id", "items[].itemID", "items[].amount"],
+    assert rows == [["owner", "product.name", "product.id", "items.itemID", "items.amount"],
                     ["Ada", "Bonds", "1", "1", "1250000.00"], ["Ada", "Bonds", "1", "2", "0.01"],
                     ["Bob", 'Shares "A"', "2", "4", "9007199254740993.67"], ["Żaneta", "Bonds", "1", "3", "-2.05"]]
 
@@ -102,7 +102,37 @@ def test_csv_of_two_levels_of_empty_arrays_and_of_what_needs_quotes(bench):
 SELECT 1 AS "a", 'x' AS "b[].c", NULL AS "b[].d[].e"
 UNION ALL SELECT 2, 'y, "z"', 'p' UNION ALL SELECT 2, 'y, "z"', 'q' || char(10) UNION ALL SELECT 3, NULL, NULL ORDER BY 1, 2, 3""")
     out, _ = bench.run("--csv", "Deep")
-    assert out == ('a,b[].c,b[].d[].e\r\n1,x,\r\n2,"y, ""z""",p\r\n2,"y, ""z""","q\n"\r\n3,,\r\n')
+    assert out == ('a,b.c,b.d.e\r\n1,x,\r\n2,"y, ""z""",p\r\n2,"y, ""z""","q\n"\r\n3,,\r\n')
+
+
+DOCUMENTS = [  # what a column of JSON has, as it stands in a cell
+    '{"a": 1.50, "b": [1, null]}', '[{"x": 1}, {"x": 2}]', "[]", "{}", '"text, \\"quoted\\" \\n"', "1.50", "true", "null", "[null]",
+]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_a_column_of_json_is_one_cell_with_its_text(request, tmp_path, engine):
+    """Whatever is in it: it makes neither rows nor columns."""
+    bench = request.getfixturevalue("pg") if engine == "postgres" else Bench(tmp_path / "json")
+    values = ", ".join(f"({i}, '{text}')" for i, text in enumerate(DOCUMENTS)) + ", (98, NULL)"
+    nested = f"""-- results
+SELECT i AS "id", doc AS "doc", 1 AS "items[].no", doc AS "items[].doc", '' AS "items[].empty"
+FROM (SELECT column1 AS i, {"column2::json" if engine == "postgres" else "column2"} AS doc FROM (VALUES {values}) AS v) AS t ORDER BY i"""
+    bench.define("Json", nested, "-- column: doc json\n-- column: items[].doc json\n")
+    out, _ = bench.run("--csv", "Json")
+    head, *rows = list(csv.reader(io.StringIO(out, newline="")))
+    assert head == ["id", "doc", "items.no", "items.doc", "items.empty"]
+    cells = [text if text != "null" else "" for text in DOCUMENTS] + [""]
+    assert [row[1:] for row in rows] == [[text, "1", text, ""] for text in cells]
+    assert out.count(',""\r\n') == len(rows)  # a text without a character, not NULL
+    table = bench.run("--table", "Json")[0].splitlines()
+    assert [word for word in table[1].split()] == head and len(table) == 3 + len(rows) + 2
+
+
+def test_a_report_without_rows_has_the_names_of_its_columns(bench):
+    bench.define("None", '-- results\nSELECT 1 AS "a", 2 AS "b[].c" WHERE 1 = 0\n-- set: more\nSELECT 3 AS "d" WHERE 1 = 0')
+    assert bench.run("--csv", "None")[0] == "a,b.c\r\n"
+    assert bench.run("--table", "None")[0] == "results:\na  b.c\n-  ---\n\nmore:\nd\n-\n\nsummary: {}\n"
 
 
 def test_a_table_shows_the_first_rows_sets_and_the_summary(bench):

@@ -1,4 +1,4 @@
-/* src/render/form_impl.h -- the rows of a stored part, read one after the other through a window.
+/* src/render/form_rows.h -- the rows of a stored part, read one after the other through a window.
  */
 #pragma once
 
