@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import form_cases
 import generate_cases
 import growth_cases
 import http_cases
@@ -33,6 +34,7 @@ CASES = {
     "nested": generate_cases.nested,
     "postgres": generate_cases.from_postgres,
     "download": http_cases.download,
+    "forms": form_cases.forms,
     "trivial": http_cases.trivial,
     "lives": life_cases.lives,
     "memory": growth_cases.memory,

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/thread.h"
@@ -83,6 +84,8 @@ static void *work_queue_thread(void *arg)
     struct work_queue *work_queue = arg;
     int64_t due_ms = 0;
 
+    if (work_queue->spec.nice != 0) /* of this thread alone, on Linux */
+        setpriority(PRIO_PROCESS, 0, work_queue->spec.nice);
     lock_take(&work_queue->lock);
     for (;;) {
         if (!wait_for_work(work_queue, due_ms)) {

@@ -23,6 +23,7 @@ struct work_queue_spec {
     int threads;      /* 1: batches run one after the other, in order */
     size_t batch_max; /* items a call; 0: all there are */
     size_t queue_max; /* items waiting; 0: no limit */
+    int nice;         /* of the threads: setpriority(2) */
     bool gather; /* with one thread: who can run on this core now may push before a batch is taken:
                   * for batches that cost the same whatever is in them */
     work_run_fn *run;

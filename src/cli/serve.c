@@ -23,6 +23,7 @@
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
+#include "http/conversion.h"
 #include "http/health.h"
 #include "http/listener.h"
 #include "http/receipt.h"
@@ -65,6 +66,7 @@ struct node {
     struct token_cache *token_cache;
     struct status_cache *status_cache;
     struct work_queue *passwords;
+    struct conversions *conversions;
     struct server *server;
 };
 
@@ -275,8 +277,9 @@ static int open_server(struct node *node, struct err *err)
     services.token_cache = node->token_cache = token_cache_new();
     services.status_cache = node->status_cache = status_cache_new();
     services.passwords = node->passwords = user_password_queue_new();
+    services.conversions = node->conversions = conversions_new();
     if (node->health == NULL || node->token_cache == NULL || node->status_cache == NULL ||
-        node->passwords == NULL)
+        node->passwords == NULL || node->conversions == NULL)
         return out_of_memory(err);
     transfers_await_name(node->transfers, node->config->lease.number);
     return server_new(&services, &node->server, err);
@@ -345,6 +348,7 @@ static void close_node(struct node *node)
     drain_node(node);
     server_free(node->server);
     work_queue_free(node->passwords);
+    conversions_free(node->conversions);
     token_cache_free(node->token_cache);
     status_cache_free(node->status_cache);
     choices_free(node->choices);

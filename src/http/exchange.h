@@ -19,6 +19,7 @@
 #include "spool/spool.h"
 #include "store/store.h"
 
+struct conversion;
 struct exchange;
 struct server;
 
@@ -35,8 +36,8 @@ enum route_access {
 };
 
 /* The routes are one table (http/router.c): method, path, access, whether a JSON body is read
- * (ex->body is then a JSON object), first step, media type of the answer (NULL: JSON). HEAD goes
- * where GET goes. */
+ * (ex->body is then a JSON object), first step, media type of the answer (NULL: JSON; "":
+ * the first step reads Accept). HEAD goes where GET goes. */
 struct route {
     const char *method, *path;
     enum route_access access;
@@ -93,6 +94,9 @@ struct exchange {
 /* Borrowed; NULL if absent. Query-parameter names match without regard to case. */
 const char *exchange_query(struct exchange *ex, const char *name);
 const char *exchange_header(struct exchange *ex, const char *name);
+/* Call `each` for every header of that name (lists may be spread over several, RFC 9110, 5.3). */
+void exchange_each_header(struct exchange *ex, const char *name,
+                          void (*each)(void *context, const char *value), void *context);
 /* Call `each` for every query parameter, also those that occur twice; `value` may be NULL. */
 void exchange_each_query(struct exchange *ex,
                          void (*each)(void *context, const char *name, const char *value),
@@ -163,3 +167,7 @@ void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first,
  * out not to be what was written, the connection is broken off, so that the client misses bytes. */
 void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader *reader,
                            int64_t first, int64_t length);
+/* A result that is converted as it is sent, by blocks of which the first has been made; takes
+ * `conversion`. Where making one fails, the connection is broken off. */
+void exchange_reply_conversion(struct exchange *ex, const char *type,
+                               struct conversion *conversion);

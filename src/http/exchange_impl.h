@@ -21,9 +21,6 @@ bool exchange_body_too_large(struct exchange *ex);
 /* Run steps until one has replied or must wait; then the connection is suspended. False: no answer
  * could be queued. */
 bool exchange_run(struct exchange *ex);
-/* Call `each` for every header of that name (lists may be spread over several, RFC 9110, 5.3). */
-void exchange_each_header(struct exchange *ex, const char *name,
-                          void (*each)(void *context, const char *value), void *context);
 
 /* request_check.c: the first step of every exchange checks what holds for all routes, up to the
  * token; dispatch() reads the body and goes to the route's own first step. */

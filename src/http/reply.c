@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "http/conversion.h"
 
 enum { ANSWER_MAX = 16 << 20, LOGGED_PATH_MAX = 200 };
 
@@ -230,6 +231,7 @@ struct part {
     struct transfer *transfer;
     struct spool_reader *reader;
     int64_t first, length;
+    struct conversion *conversion; /* NULL: it is sent as it is stored */
 };
 
 static void on_fetched(void *owner)
@@ -274,7 +276,59 @@ static void free_part(void *context)
     struct part *part = context;
 
     spool_reader_free(part->reader);
+    conversion_free(part->conversion);
     free(part);
+}
+
+/* Nor is a block made on one. */
+static ssize_t make_block(struct part *part)
+{
+    if (!gate_suspend(server_gate(part->server)))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    MHD_suspend_connection(part->connection);
+    conversion_next(part->conversion, on_fetched, part);
+    return 0;
+}
+
+static ssize_t read_conversion(void *context, uint64_t offset, char *out, size_t max)
+{
+    struct part *part = context;
+    struct err err = {0};
+    size_t n;
+    int state;
+
+    (void)offset;
+    if (transfer_is_ended(part->transfer))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    state = conversion_state(part->conversion, &err);
+    if (state < 0) {
+        log_error("http.result", "error=%s", err.text);
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    n = conversion_take(part->conversion, out, max);
+    if (n > 0)
+        return (ssize_t)n;
+    return state > 0 ? make_block(part) : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+void exchange_reply_conversion(struct exchange *ex, const char *type, struct conversion *conversion)
+{
+    struct part *part = malloc(sizeof(*part));
+    struct MHD_Response *response = NULL;
+
+    if (part != NULL) {
+        *part = (struct part){.server = ex->server,
+                              .connection = ex->connection,
+                              .transfer = ex->transfer,
+                              .conversion = conversion};
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, SEAL_CHUNK, read_conversion,
+                                                     part, free_part);
+    }
+    if (response == NULL) {
+        conversion_free(conversion);
+        free(part);
+    }
+    send_response(ex, MHD_HTTP_OK, type, response);
 }
 
 void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader *reader,
@@ -284,7 +338,12 @@ void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader 
     struct MHD_Response *response = NULL;
 
     if (part != NULL) {
-        *part = (struct part){ex->server, ex->connection, ex->transfer, reader, first, length};
+        *part = (struct part){.server = ex->server,
+                              .connection = ex->connection,
+                              .transfer = ex->transfer,
+                              .reader = reader,
+                              .first = first,
+                              .length = length};
         response = MHD_create_response_from_callback((uint64_t)length, SEAL_CHUNK, read_part, part,
                                                      free_part);
     }

@@ -1,18 +1,24 @@
-/* src/http/report_result.c -- GET /Report: the result, whole or in part, from its file or row. */
+/* src/http/report_result.c -- GET /Report: the result as it is stored, whole or in part, or in
+ * another form. */
 #include "http/report.h"
 
 #include <inttypes.h>
 #include <openssl/evp.h>
+#include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/seam.h"
 #include "base/str.h"
 #include "http/conditional.h"
+#include "http/conversion.h"
+#include "http/form_choice.h"
 #include "http/report_find.h"
 
 enum {
-    RESULT_ETAG_TEXT = 2 * REPORT_DIGEST_BYTES + 3,              /* hex, quoted, NUL */
+    /* W/, hex, quoted, and which form it is */
+    RESULT_ETAG_TEXT = 2 + 2 * REPORT_DIGEST_BYTES + 2 + FORM_TAG_TEXT,
     RESULT_BASE64_TEXT = 4 * ((REPORT_DIGEST_BYTES + 2) / 3) + 1 /* padded, NUL */
 };
 
@@ -23,30 +29,29 @@ struct tags {
     char modified[CLOCK_HTTP_TEXT], expires[CLOCK_HTTP_TEXT];
 };
 
-static void tags_make(const struct report *report, struct tags *tags)
+static void tags_make(const struct report *report, const struct form_choice *choice,
+                      struct tags *tags)
 {
-    static const char hex[] = "0123456789abcdef";
-    char *at = tags->etag;
+    char digest[2 * REPORT_DIGEST_BYTES + 1], form[FORM_TAG_TEXT] = "";
+    bool weak = choice->form != FORM_JSON;
 
-    *at++ = '"';
-    for (int i = 0; i < REPORT_DIGEST_BYTES; i++) {
-        *at++ = hex[report->digest[i] >> 4];
-        *at++ = hex[report->digest[i] & 15];
-    }
-    *at++ = '"';
-    *at = '\0';
+    sodium_bin2hex(digest, sizeof(digest), report->digest, REPORT_DIGEST_BYTES);
+    if (weak)
+        form_tag(choice, form);
+    snprintf(tags->etag, sizeof(tags->etag), "%s\"%s%s\"", weak ? "W/" : "", digest, form);
     EVP_EncodeBlock((unsigned char *)tags->digest, report->digest, REPORT_DIGEST_BYTES);
     clock_format_http(report->finished_ms, tags->modified);
     clock_format_http(report->expires_ms, tags->expires);
 }
 
-static void add_tags(struct exchange *ex, const struct tags *tags)
+static void add_tags(struct exchange *ex, const struct form_choice *choice, const struct tags *tags)
 {
     exchange_add_header(ex, "ETag", "%s", tags->etag);
     exchange_add_header(ex, "Last-Modified", "%s", tags->modified);
     exchange_add_header(ex, "Expires", "%s", tags->expires);
-    exchange_add_header(ex, "Accept-Ranges", "bytes");
-    exchange_add_header(ex, "Repr-Digest", "sha-256=:%s:", tags->digest);
+    exchange_add_header(ex, "Accept-Ranges", choice->form == FORM_JSON ? "bytes" : "none");
+    if (choice->form == FORM_JSON)
+        exchange_add_header(ex, "Repr-Digest", "sha-256=:%s:", tags->digest);
 }
 
 /* Does the client have it already? */
@@ -78,7 +83,9 @@ static void reply_not_complete(struct exchange *ex, const struct report *report)
 
 /* What is sent of a result, and from where. */
 struct sending {
-    struct spool_reader *reader;
+    struct form_choice choice;
+    struct conversion *conversion; /* NULL: it is sent as it is stored, by … */
+    struct spool_reader *reader;   /* … this */
     enum range_kind kind;
     int64_t first, length;
 };
@@ -87,6 +94,9 @@ static void free_sending(void *state)
 {
     struct sending *sending = state;
 
+    if (sending == NULL)
+        return;
+    conversion_free(sending->conversion);
     spool_reader_free(sending->reader);
     free(sending);
 }
@@ -145,6 +155,51 @@ static void reply_trouble(struct exchange *ex)
         exchange_reply_error(ex, &ex->err, NULL);
 }
 
+/* The day on which it was generated; of a range behind it: on which that began. */
+static void find_date(const struct sending *sending, const struct report *report,
+                      char out[CLOCK_DATE_TEXT])
+{
+    char head[RESULT_HEAD_MAX];
+    ssize_t len = -1;
+
+    if (sending->conversion != NULL) {
+        str_copy(out, CLOCK_DATE_TEXT, conversion_date(sending->conversion));
+        return;
+    }
+    if (spool_reader_is_ready(sending->reader, 0))
+        len = spool_reader_read(sending->reader, 0, head, sizeof(head), NULL);
+    if (len < 0 || !result_date(head, (size_t)len, out))
+        clock_format_date(report->started_ms, out);
+}
+
+static void add_file_name(struct exchange *ex, const struct sending *sending)
+{
+    const struct report *report = &ex->op.find.report;
+    char date[CLOCK_DATE_TEXT];
+
+    if (sending->choice.form == FORM_JSON && !sending->choice.download)
+        return;
+    find_date(sending, report, date);
+    exchange_add_header(ex, "Content-Disposition", "attachment; filename=\"%s-%s.%s\"",
+                        report->name, date, form_word(sending->choice.form));
+}
+
+/* It may be sent: the headers that say what it is. False: replied that it may not. */
+static bool begin_sending(struct exchange *ex, struct tags *tags)
+{
+    struct sending *sending = ex->state;
+
+    if (!transfer_send(ex->transfer)) { /* by a deletion, or since this node has lost its lease */
+        transfer_out_of_touch(&ex->err);
+        report_find(ex, &ex->op.find.id, result_missing);
+        return false;
+    }
+    tags_make(&ex->op.find.report, &sending->choice, tags);
+    add_tags(ex, &sending->choice, tags);
+    add_file_name(ex, sending);
+    return true;
+}
+
 /* Is the first byte what was written? Said while there is a status to say it with. A step. */
 static void result_ready(struct exchange *ex)
 {
@@ -152,19 +207,13 @@ static void result_ready(struct exchange *ex)
     int64_t size = spool_reader_size(sending->reader);
     struct tags tags;
     char byte;
-    ssize_t n = spool_reader_read(sending->reader, sending->first, &byte, 1, &ex->err);
 
-    if (n < 0) {
+    if (spool_reader_read(sending->reader, sending->first, &byte, 1, &ex->err) < 0) {
         reply_trouble(ex);
         return;
     }
-    if (!transfer_send(ex->transfer)) { /* by a deletion, or since this node has lost its lease */
-        transfer_out_of_touch(&ex->err);
-        report_find(ex, &ex->op.find.id, result_missing);
+    if (!begin_sending(ex, &tags))
         return;
-    }
-    tags_make(&ex->op.find.report, &tags);
-    add_tags(ex, &tags);
     if (sending->kind == RANGE_PART)
         exchange_add_header(ex, "Content-Range", "bytes %" PRId64 "-%" PRId64 "/%" PRId64,
                             sending->first, sending->first + sending->length - 1, size);
@@ -173,7 +222,7 @@ static void result_ready(struct exchange *ex)
     send_part(ex, sending);
 }
 
-static void on_fetched(void *owner)
+static void on_ready(void *owner)
 {
     exchange_wake(owner);
 }
@@ -185,7 +234,7 @@ static void get_ready(struct exchange *ex, struct sending *sending)
         return;
     }
     exchange_await(ex, result_ready);
-    spool_reader_fetch(sending->reader, sending->first, on_fetched, ex);
+    spool_reader_fetch(sending->reader, sending->first, on_ready, ex);
 }
 
 static int open_result(struct exchange *ex, const struct report *report, struct sending *sending)
@@ -199,26 +248,59 @@ static int open_result(struct exchange *ex, const struct report *report, struct 
     return spool_reader_of_bytes(report, bytes, find->result_len, &sending->reader, &ex->err);
 }
 
-static void reply_result(struct exchange *ex, const struct report *report, const struct tags *tags)
-{
-    struct sending *sending = calloc(1, sizeof(*sending));
-    int rc = sending != NULL ? open_result(ex, report, sending)
-                             : err_set(&ex->err, -E_NOMEM, "Out of memory.");
+/* ---- another form ---- */
 
-    if (rc < 0) {
-        free(sending);
+/* Its first block is there, or what is wrong with it. A step. */
+static void conversion_ready(struct exchange *ex)
+{
+    struct sending *sending = ex->state;
+    struct conversion *conversion = sending->conversion;
+    struct tags tags;
+
+    if (conversion_state(conversion, &ex->err) < 0) {
         reply_trouble(ex);
         return;
     }
-    ex->state = sending;
-    ex->state_free = free_sending;
-    if (choose_part(ex, tags, sending))
+    if (!begin_sending(ex, &tags))
+        return;
+    sending->conversion = NULL;
+    exchange_reply_conversion(ex, form_media_type(sending->choice.form), conversion);
+}
+
+static void convert(struct exchange *ex, struct sending *sending)
+{
+    const struct conversion_spec spec = {
+        .form = sending->choice.form, .options = sending->choice.options, .transfer = ex->transfer};
+    struct spool_reader *reader = sending->reader;
+
+    sending->reader = NULL;
+    if (conversion_new(ex->services->conversions, reader, &spec, &sending->conversion, &ex->err) <
+        0) {
+        exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    exchange_await(ex, conversion_ready);
+    conversion_next(sending->conversion, on_ready, ex);
+}
+
+/* ---- the steps ---- */
+
+static void reply_result(struct exchange *ex, const struct report *report, const struct tags *tags)
+{
+    struct sending *sending = ex->state;
+
+    if (open_result(ex, report, sending) < 0)
+        reply_trouble(ex);
+    else if (sending->choice.form != FORM_JSON)
+        convert(ex, sending);
+    else if (choose_part(ex, tags, sending))
         get_ready(ex, sending);
 }
 
 static void result_found(struct exchange *ex)
 {
     const struct store_find *find = &ex->op.find;
+    const struct sending *sending = ex->state;
     struct tags tags;
 
     if (!find->found) {
@@ -229,9 +311,17 @@ static void result_found(struct exchange *ex)
         reply_not_complete(ex, &find->report);
         return;
     }
-    tags_make(&find->report, &tags);
+    if (sending->choice.form != FORM_JSON && find->report.footer == 0) {
+        err_set(&ex->err, -E_PARAM,
+                "This result is from an older version of the server, which made JSON only: submit "
+                "the report again, then get it as %s.",
+                form_word(sending->choice.form));
+        exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    tags_make(&find->report, &sending->choice, &tags);
     if (is_cached(ex, &tags)) {
-        add_tags(ex, &tags);
+        add_tags(ex, &sending->choice, &tags);
         exchange_reply_status(ex, MHD_HTTP_NOT_MODIFIED);
         return;
     }
@@ -239,10 +329,25 @@ static void result_found(struct exchange *ex)
     reply_result(ex, &find->report, &tags);
 }
 
+/* What the request wants, as ex->state; false: replied what is wrong with it. */
+static bool begin(struct exchange *ex)
+{
+    struct sending *sending = calloc(1, sizeof(*sending));
+    int rc = sending != NULL ? form_choose(ex, &sending->choice, &ex->err)
+                             : err_set(&ex->err, -E_NOMEM, "Out of memory.");
+
+    ex->state = sending;
+    ex->state_free = free_sending;
+    exchange_add_header(ex, "Vary", "Accept");
+    if (rc < 0)
+        exchange_reply_error(ex, &ex->err, NULL);
+    return rc == 0;
+}
+
 void report_get(struct exchange *ex)
 {
     struct guid id;
 
-    if (report_reference(ex, &id) && exchange_transfer(ex, &id))
+    if (begin(ex) && report_reference(ex, &id) && exchange_transfer(ex, &id))
         report_find_result(ex, &id, result_found);
 }

@@ -84,7 +84,7 @@ static bool check_route(struct exchange *ex)
     ex->route = router_find(router, ex->head ? "GET" : ex->method, ex->path, allow);
     if (ex->route != NULL && ex->route->type != NULL)
         type = ex->route->type;
-    fits = read_accept(ex, type);
+    fits = read_accept(ex, type) || *type == '\0';
     if (ex->route == NULL && allow[0] != '\0')
         return refuse_method(ex, allow);
     if (ex->route == NULL)

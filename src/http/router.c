@@ -16,7 +16,7 @@ static const struct route routes[] = {
     {"POST",   "/User/Login",         ROUTE_VERSION,  true,  user_login,    NULL},
     {"POST",   "/User/RefreshToken",  ROUTE_EXPIRED,  true,  user_refresh,  NULL},
     {"POST",   "/Report",             ROUTE_TOKEN,    true,  report_post,   NULL},
-    {"GET",    "/Report",             ROUTE_TOKEN,    false, report_get,    NULL},
+    {"GET",    "/Report",             ROUTE_TOKEN,    false, report_get,    ""},
     {"DELETE", "/Report",             ROUTE_TOKEN,    false, report_delete, NULL},
     {"GET",    "/Report/Status",      ROUTE_TOKEN,    false, report_status, NULL},
     {"GET",    "/Report/List",        ROUTE_TOKEN,    false, report_list,   NULL},

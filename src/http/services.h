@@ -15,6 +15,7 @@
 #include "spool/spool.h"
 #include "store/store.h"
 
+struct conversions;
 struct receipt_keys;
 struct health;
 struct router;
@@ -36,6 +37,7 @@ struct services {
     struct token_cache *token_cache;
     struct status_cache *status_cache;
     struct work_queue *passwords; /* user_password_queue_new() */
+    struct conversions *conversions;
     const struct token_key *key;
     const struct receipt_keys *receipt_keys;
     const char *node;            /* of receipts: this machine's name */

@@ -3,16 +3,15 @@
 #include <string.h>
 
 #include "render/form.h"
+#include "render/json_text.h"
+
+enum { TEXT_MAX = 256 << 20 }; /* more than any text has */
 
 struct csv {
     struct form_options options;
     const struct footer_part *part; /* borrowed */
+    struct buf decoded;             /* a text without its escapes */
 };
-
-static int no_memory(struct err *err)
-{
-    return err_set(err, -E_NOMEM, "Out of memory.");
-}
 
 static int begin(void *table, struct buf *out, struct err *err)
 {
@@ -51,110 +50,68 @@ static bool is_formula(const struct csv *csv, const char *text, size_t len)
            (*text == '=' || *text == '+' || *text == '-' || *text == '@');
 }
 
-/* A text that is not escaped: a name, or a JSON text. */
-static void add_plain(const struct csv *csv, struct buf *out, const char *text, size_t len)
+static void add_field(const struct csv *csv, struct buf *out, const char *text, size_t len,
+                      bool quoted)
 {
-    bool quoted = len == 0 || has(text, csv->options.delimiter, len) || has(text, '"', len) ||
-                  has(text, '\n', len) || has(text, '\r', len);
-
     if (quoted)
         buf_add_char(out, '"');
     if (is_formula(csv, text, len))
         buf_add_char(out, '\'');
-    add_doubled(out, text, len);
     if (quoted)
-        buf_add_char(out, '"');
-}
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* What the escape at `text` stands for, and its length; 0: results have no such one. */
-static size_t read_escape(const char *text, size_t len, char *ret)
-{
-    static const char shorts[] = "\"\"\\\\b\bf\fn\nr\rt\t";
-
-    for (const char *s = shorts; *s != '\0' && len > 1; s += 2) {
-        if (*s == text[1]) {
-            *ret = s[1];
-            return 2;
-        }
-    }
-    if (len < 6 || memcmp(text, "\\u00", 4) != 0 || hex_digit(text[4]) < 0 ||
-        hex_digit(text[5]) < 0)
-        return 0;
-    *ret = (char)(hex_digit(text[4]) << 4 | hex_digit(text[5]));
-    return 6;
-}
-
-/* Some of its characters are escaped: quoted, whatever these are. */
-static int add_escaped(struct buf *out, const char *text, size_t len, struct err *err)
-{
-    const char *end = text + len, *escape;
-
-    while (text < end && (escape = memchr(text, '\\', (size_t)(end - text))) != NULL) {
-        char c = '\0';
-        size_t n = read_escape(escape, (size_t)(end - escape), &c);
-
-        if (n == 0)
-            return err_set(err, -E_INTERNAL, "the stored result is not what was written");
-        buf_add(out, text, (size_t)(escape - text));
-        add_doubled(out, &c, 1);
-        text = escape + n;
-    }
-    buf_add(out, text, (size_t)(end - text));
-    return 0;
-}
-
-static int add_text(const struct csv *csv, struct buf *out, const struct form_value *value,
-                    struct err *err)
-{
-    bool escaped = has(value->at, '\\', value->len);
-    bool quoted = escaped || value->len == 0 || has(value->at, csv->options.delimiter, value->len);
-    int rc = 0;
-
-    if (quoted)
-        buf_add_char(out, '"');
-    if (is_formula(csv, value->at, value->len))
-        buf_add_char(out, '\'');
-    if (escaped)
-        rc = add_escaped(out, value->at, value->len, err);
+        add_doubled(out, text, len);
     else
-        buf_add(out, value->at, value->len);
+        buf_add(out, text, len);
     if (quoted)
         buf_add_char(out, '"');
-    return rc;
 }
 
-static int add_value(const struct csv *csv, struct buf *out, size_t i,
-                     const struct form_value *value, struct err *err)
+/* A text that is not escaped: a name, or a JSON text. */
+static void add_plain(const struct csv *csv, struct buf *out, const char *text, size_t len)
+{
+    add_field(csv, out, text, len,
+              len == 0 || has(text, csv->options.delimiter, len) || has(text, '"', len) ||
+                  has(text, '\n', len) || has(text, '\r', len));
+}
+
+static void add_text(struct csv *csv, struct buf *out, const struct form_value *value)
+{
+    if (has(value->at, '\\', value->len)) {
+        buf_reset(&csv->decoded);
+        json_text_decode(&csv->decoded, value->at, value->len);
+        out->failed = out->failed || buf_failed(&csv->decoded);
+        add_plain(csv, out, csv->decoded.data, csv->decoded.len);
+    } else { /* it has no quotes and no line breaks */
+        add_field(csv, out, value->at, value->len,
+                  value->len == 0 || has(value->at, csv->options.delimiter, value->len));
+    }
+}
+
+static void add_value(struct csv *csv, struct buf *out, size_t i, const struct form_value *value)
 {
     switch (value->kind) {
     case FORM_NULL:
-        return 0;
+        break;
     case FORM_TRUE:
         buf_add(out, "true", 4);
-        return 0;
+        break;
     case FORM_FALSE:
         buf_add(out, "false", 5);
-        return 0;
+        break;
     case FORM_NUMBER:
         buf_add(out, value->at, value->len);
-        return 0;
+        break;
     case FORM_VALUE:
         add_plain(csv, out, value->at, value->len);
-        return 0;
-    case FORM_TEXT:
         break;
+    case FORM_TEXT:
+        if (csv->part->columns[i].type != FOOTER_JSON) {
+            add_text(csv, out, value);
+            break;
+        }
+        buf_add(out, "\"\"\"", 3); /* a JSON text with its own quotes */
+        add_doubled(out, value->at, value->len);
+        buf_add(out, "\"\"\"", 3);
     }
-    if (csv->part->columns[i].type != FOOTER_JSON)
-        return add_text(csv, out, value, err);
-    buf_add(out, "\"\"\"", 3); /* a JSON text with its own quotes */
-    add_doubled(out, value->at, value->len);
-    buf_add(out, "\"\"\"", 3);
-    return 0;
 }
 
 static void end_field(const struct csv *csv, struct buf *out, size_t i)
@@ -184,14 +141,14 @@ static int begin_part(void *table, const struct footer_part *part, struct buf *o
 
 static int row(void *table, const struct form_value *values, struct buf *out, struct err *err)
 {
-    const struct csv *csv = table;
-    int rc = 0;
+    struct csv *csv = table;
 
-    for (size_t i = 0; rc == 0 && i < csv->part->column_count; i++) {
-        rc = add_value(csv, out, i, &values[i], err);
+    (void)err;
+    for (size_t i = 0; i < csv->part->column_count; i++) {
+        add_value(csv, out, i, &values[i]);
         end_field(csv, out, i);
     }
-    return rc;
+    return 0;
 }
 
 static int nothing(void *table, struct buf *out, struct err *err)
@@ -202,13 +159,21 @@ static int nothing(void *table, struct buf *out, struct err *err)
     return 0;
 }
 
+static void csv_free(void *table)
+{
+    struct csv *csv = table;
+
+    buf_done(&csv->decoded);
+    free(csv);
+}
+
 const struct form_table form_csv_table = {
     .begin = begin,
     .begin_part = begin_part,
     .row = row,
     .end_part = nothing,
     .end = nothing,
-    .free = free,
+    .free = csv_free,
 };
 
 int form_csv_new(const struct form_spec *spec, void **ret, struct err *err)
@@ -216,8 +181,9 @@ int form_csv_new(const struct form_spec *spec, void **ret, struct err *err)
     struct csv *csv = calloc(1, sizeof(*csv));
 
     if (csv == NULL)
-        return no_memory(err);
+        return err_set(err, -E_NOMEM, "Out of memory.");
     csv->options = spec->options;
+    buf_init(&csv->decoded, TEXT_MAX);
     *ret = csv;
     return 0;
 }

@@ -323,27 +323,6 @@ static void what_was_not_written_is_refused(void **state)
     breaks_off(NAMES("id", "a[].n"), "{\"id\":1,\"b\":[]}");
 }
 
-/* Of a text that JSON could have but no result has. */
-static void an_escape_that_is_never_written_is_refused(void **state)
-{
-    static const char *const bad[] = {"\\/", "\\u0041x\\u12", "\\x", "\\u00g0", "\\u2028"};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct buf results, out;
-        struct stored *stored;
-
-        buf_init(&results, OUT_MAX);
-        buf_init(&out, OUT_MAX);
-        buf_add_format(&results, "{\"id\":\"%s\"}", bad[i]);
-        stored = store(NAMES("id"), buf_str(&results), 1);
-        assert_int_equal(convert(stored, FORM_CSV, plain, &out), -E_INTERNAL);
-        stored_free(stored);
-        buf_done(&results);
-        buf_done(&out);
-    }
-}
-
 static void a_footer_that_does_not_fit_is_refused(void **state)
 {
     struct stored *stored = store(NAMES("id", "a[].n"), "{\"id\":1,\"a\":[]}", 1);
@@ -393,7 +372,6 @@ int main(void)
         cmocka_unit_test(labels_head_the_columns),
         cmocka_unit_test(rows_of_any_length_go_through_the_window),
         cmocka_unit_test(what_was_not_written_is_refused),
-        cmocka_unit_test(an_escape_that_is_never_written_is_refused),
         cmocka_unit_test(a_footer_that_does_not_fit_is_refused),
         cmocka_unit_test(an_error_of_the_source_is_passed_on),
     };

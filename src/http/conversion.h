@@ -1,0 +1,43 @@
+/* src/http/conversion.h -- results that are made into another form as they are sent, off the HTTP
+ * threads. */
+#pragma once
+
+#include "base/clock.h"
+#include "proc/transfers.h"
+#include "render/form.h"
+#include "spool/spool.h"
+
+enum { CONVERSIONS_MAX = 64 }; /* at the same time: each has about a MiB */
+
+/* Their queue and its threads; NULL: no memory. */
+struct conversions;
+struct conversions *conversions_new(void);
+void conversions_free(struct conversions *conversions); /* when there is none; NULL is fine */
+
+/* One of them. It makes a block at a time, and only when it is told to. */
+struct conversion;
+struct conversion_spec {
+    enum form form;
+    struct form_options options;
+    struct transfer *transfer; /* borrowed: once it has ended, so does the conversion */
+};
+/* Takes `reader`, in any case. -E_BUSY: there are CONVERSIONS_MAX. *ret is yours:
+ * conversion_free(). */
+int conversion_new(struct conversions *conversions, struct spool_reader *reader,
+                   const struct conversion_spec *spec, struct conversion **ret, struct err *err);
+void conversion_free(struct conversion *conversion); /* not while it makes a block; NULL is fine */
+
+/* Make the next block. `done` is called once, on a thread of the queue, and must not block; from
+ * then on the conversion may be used, or freed. */
+void conversion_next(struct conversion *conversion, void (*done)(void *owner), void *owner);
+/* How making the last block went: 1, or 0, it was the last one; else a negative code: of
+ * form_new(), form_more() or spool_reader_read(), or -E_NOT_FOUND, the transfer has ended. */
+int conversion_state(const struct conversion *conversion, struct err *err);
+/* Take up to `max` bytes of it: how many; 0: all have been taken. */
+size_t conversion_take(struct conversion *conversion, char *out, size_t max);
+/* YYYY-MM-DD of the result's generatedDate; "" before the first block. */
+const char *conversion_date(const struct conversion *conversion);
+
+enum { RESULT_HEAD_MAX = 512 };
+/* The same from the first bytes of a result. False: it is not there. */
+bool result_date(const char *head, size_t len, char out[CLOCK_DATE_TEXT]);

@@ -1,0 +1,189 @@
+/* src/http/form_choice.c -- `format=` and Accept → a form; its options from the query. */
+#include "http/form_choice.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "http/headers.h"
+#include "http/query.h"
+
+static const struct {
+    const char *word, *type;
+} forms[FORM_COUNT] = {
+#define X(name, word, type) {word, type},
+    FORMS(X)
+#undef X
+};
+
+const char *form_word(enum form form)
+{
+    return forms[form].word;
+}
+
+const char *form_media_type(enum form form)
+{
+    return form == FORM_CSV ? "text/csv; charset=utf-8" : forms[form].type;
+}
+
+/* "json, ndjson, csv or xlsx", or their media types. */
+static const char *list_forms(bool types, struct buf *out)
+{
+    for (int i = 0; i < FORM_COUNT; i++)
+        buf_add_format(out, "%s%s",
+                       i == 0               ? ""
+                       : i + 1 < FORM_COUNT ? ", "
+                                            : " or ",
+                       types ? forms[i].type : forms[i].word);
+    return buf_str(out);
+}
+
+static int refuse_form(const char *word, struct err *err)
+{
+    char room[ERR_TEXT_MAX];
+    struct buf known;
+
+    buf_init_in(&known, room, sizeof(room));
+    if (word != NULL)
+        return err_set(err, -E_NOT_ACCEPTABLE, "There is no format '%.32s': use %s.", word,
+                       list_forms(false, &known));
+    return err_set(err, -E_NOT_ACCEPTABLE, "The result is %s: let Accept allow one of them.",
+                   list_forms(true, &known));
+}
+
+static int by_word(const char *word, enum form *ret, struct err *err)
+{
+    for (int i = 0; i < FORM_COUNT; i++) {
+        if (str_eq_nocase(word, forms[i].word)) {
+            *ret = (enum form)i;
+            return 0;
+        }
+    }
+    return refuse_form(word, err);
+}
+
+struct fits {
+    struct accept_fit of[FORM_COUNT];
+    bool any; /* there was an Accept header */
+};
+
+static void feed_fits(void *context, const char *value)
+{
+    struct fits *fits = context;
+
+    fits->any = true;
+    for (int i = 0; i < FORM_COUNT; i++)
+        accept_feed(&fits->of[i], value, forms[i].type);
+}
+
+static bool is_better(const struct accept_fit *fit, const struct accept_fit *best)
+{
+    return fit->q > best->q || (fit->q == best->q && fit->specificity > best->specificity);
+}
+
+static int by_accept(struct exchange *ex, enum form *ret, struct err *err)
+{
+    struct fits fits = {0};
+    int best = FORM_JSON;
+
+    exchange_each_header(ex, MHD_HTTP_HEADER_ACCEPT, feed_fits, &fits);
+    for (int i = 0; i < FORM_COUNT; i++) {
+        if (is_better(&fits.of[i], &fits.of[best]))
+            best = i;
+    }
+    if (fits.any && fits.of[best].q == 0 && !ex->wants_problem)
+        return refuse_form(NULL, err);
+    *ret = (enum form)best;
+    return 0;
+}
+
+/* ---- options ---- */
+
+static int read_flag(const char *name, const char *text, bool *ret, struct err *err)
+{
+    if (text != NULL && !str_eq(text, "1") && !str_eq(text, "0"))
+        return err_set(err, -E_INVALID, "%s must be 1 or 0.", name);
+    *ret = str_eq(text, "1");
+    return 0;
+}
+
+static int read_delimiter(const char *text, char *ret, struct err *err)
+{
+    *ret = ',';
+    if (text == NULL || str_eq(text, ","))
+        return 0;
+    if (str_eq(text, ";") || str_eq(text, "|") || str_eq(text, "\t"))
+        *ret = *text;
+    else if (str_eq_nocase(text, "tab"))
+        *ret = '\t';
+    else
+        return err_set(err, -E_INVALID,
+                       "delimiter must be ',', ';', '|' or tab; in a URL: %%2C, %%3B, %%7C, tab.");
+    return 0;
+}
+
+static int read_formulas(const char *text, bool *ret, struct err *err)
+{
+    *ret = text != NULL;
+    if (text != NULL && !str_eq(text, "text"))
+        return err_set(err, -E_INVALID,
+                       "formulas must be text, which puts ' before a text that begins with = + - "
+                       "or @; leave it out to keep texts as they are.");
+    return 0;
+}
+
+enum option { LABELS, DELIMITER, BOM, FORMULAS, DOWNLOAD, OPTION_COUNT };
+
+static const struct {
+    const char *name;
+    unsigned forms; /* that take it, as bits */
+    const char *words;
+} options[OPTION_COUNT] = {
+    [LABELS] = {"labels", 1u << FORM_CSV | 1u << FORM_XLSX, "csv or xlsx"},
+    [DELIMITER] = {"delimiter", 1u << FORM_CSV, "csv"},
+    [BOM] = {"bom", 1u << FORM_CSV, "csv"},
+    [FORMULAS] = {"formulas", 1u << FORM_CSV, "csv"},
+    [DOWNLOAD] = {"download", ~0u, ""},
+};
+
+static int read_options(const char *const values[OPTION_COUNT], struct form_choice *ret,
+                        struct err *err)
+{
+    int rc = read_flag("labels", values[LABELS], &ret->options.labels, err);
+
+    if (rc == 0)
+        rc = read_delimiter(values[DELIMITER], &ret->options.delimiter, err);
+    if (rc == 0)
+        rc = read_flag("bom", values[BOM], &ret->options.bom, err);
+    if (rc == 0)
+        rc = read_formulas(values[FORMULAS], &ret->options.formulas_text, err);
+    if (rc == 0)
+        rc = read_flag("download", values[DOWNLOAD], &ret->download, err);
+    return rc;
+}
+
+int form_choose(struct exchange *ex, struct form_choice *ret, struct err *err)
+{
+    const char *values[OPTION_COUNT], *word;
+    int rc = query_one(ex, "format", &word, err);
+
+    if (rc == 0)
+        rc = word != NULL ? by_word(word, &ret->form, err) : by_accept(ex, &ret->form, err);
+    for (int i = 0; rc == 0 && i < OPTION_COUNT; i++) {
+        rc = query_one(ex, options[i].name, &values[i], err);
+        if (rc == 0 && values[i] != NULL && (options[i].forms & 1u << ret->form) == 0)
+            rc = err_set(err, -E_INVALID, "%s is for %s: leave it out, or add format=%s.",
+                         options[i].name, options[i].words, form_word(FORM_CSV));
+    }
+    return rc == 0 ? read_options(values, ret, err) : rc;
+}
+
+void form_tag(const struct form_choice *choice, char out[FORM_TAG_TEXT])
+{
+    const struct form_options *given = &choice->options;
+
+    snprintf(out, FORM_TAG_TEXT, "-%s%s%s%s", form_word(choice->form), given->labels ? "-l" : "",
+             given->bom ? "-b" : "", given->formulas_text ? "-f" : "");
+    if (given->delimiter != ',')
+        snprintf(out + strlen(out), FORM_TAG_TEXT - strlen(out), "-%02x", given->delimiter);
+}
