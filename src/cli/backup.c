@@ -14,16 +14,15 @@ static void usage(FILE *out)
 {
     fprintf(out,
             "usage: reportd backup [-c FILE] DIR\n\n"
-            "Write the store and its results to the folder DIR, which is made; it must not\n"
-            "be there or be empty. The server may run: the backup is of one moment, and whole\n"
-            "or not there. DIR has " BACKUP_STORE ", " BACKUP_SPOOL "/ and " BACKUP_MANIFEST
-            ". Not in it are\n"
-            "the configuration, the definitions, the keys and the deletion ledger: the ledger\n"
-            "has to outlive what is restored, so keep it on another disk (deletion_ledger). A\n"
-            "store in PostgreSQL is backed up with PostgreSQL's own tools.\n\n"
+            "Write the store and its results to the folder DIR, which must be empty or not\n"
+            "exist. The server may be running: the backup is of one moment, and complete or\n"
+            "absent. DIR contains " BACKUP_STORE ", " BACKUP_SPOOL "/ and " BACKUP_MANIFEST ",\n"
+            "but not the configuration, the definitions, the keys or the deletion ledger.\n"
+            "The ledger must outlive what is restored, so keep it on another disk\n"
+            "(deletion_ledger). Back up a store in PostgreSQL with PostgreSQL's own tools.\n\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
             "  -h, --help         print this\n\n"
-            "The exit status is 0 if the backup is whole, 1 if there is none, 2 for wrong\n"
+            "The exit status is 0 if the backup is complete, 1 if there is none, 2 for wrong\n"
             "usage.\n");
 }
 

@@ -29,18 +29,19 @@ struct checker {
 
 static void usage(FILE *out)
 {
-    fprintf(out, "usage: reportd check [-c FILE] [--strict] PATH…\n\n"
-                 "Check report definitions: files, and folders of *.sql files. Every problem is\n"
-                 "one line, FILE:LINE: what is wrong and what to write; what works but is\n"
-                 "probably not intended is a 'warning:'. The format: doc/definitions.md.\n\n"
-                 "  -c, --config FILE  the configuration: ask the database of each definition\n"
-                 "                     too, whether every statement compiles and may be run, and\n"
-                 "                     which columns it gives; without a PATH, the reports folder\n"
-                 "                     of the configuration is checked\n"
-                 "  --strict           a warning counts as a problem\n"
-                 "  -h, --help         print this\n\n"
-                 "The exit status is 0 if there is no problem, 1 if there is one, 2 for wrong\n"
-                 "usage.\n");
+    fprintf(out,
+            "usage: reportd check [-c FILE] [--strict] PATH…\n\n"
+            "Check report definitions: files, and folders of *.sql files. Each problem is one\n"
+            "line, FILE:LINE: what is wrong and what to write. A 'warning:' names what works\n"
+            "but is probably not intended. The format: doc/definitions.md.\n\n"
+            "  -c, --config FILE  the configuration: also check in each definition's\n"
+            "                     database that every statement compiles and may be run,\n"
+            "                     and which columns it returns; without a PATH, check the\n"
+            "                     reports folder of the configuration\n"
+            "  --strict           a warning counts as a problem\n"
+            "  -h, --help         print this\n\n"
+            "The exit status is 0 if there is no problem, 1 if there is one, 2 for wrong\n"
+            "usage.\n");
 }
 
 static void tell(struct checker *checker, const char *text)

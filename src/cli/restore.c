@@ -27,25 +27,26 @@ struct restore {
 
 static void usage(FILE *out)
 {
-    fprintf(out, "usage: reportd restore [-c FILE] [--ledger FILE]... [--resurrect] [--force] DIR\n"
-                 "       reportd restore [-c FILE] [--resurrect] --ledger FILE...\n\n"
-                 "Bring back the store and the results of DIR, which reportd backup has made, to\n"
-                 "where the configuration says; no server may run. Every deletion of which the\n"
-                 "deletion ledger knows is applied again, and all sessions end. It may be\n"
-                 "repeated if it was killed.\n\n"
-                 "Without DIR the store is there already, restored by PostgreSQL's tools or as a\n"
-                 "copy of its files: every report that a ledger names is deleted from it, with\n"
-                 "its result, and all sessions end. Run it before the first node starts, with the\n"
-                 "ledgers of all nodes.\n\n"
-                 "  -c, --config FILE  the configuration (default: reportd.conf)\n"
-                 "  --ledger FILE      a deletion ledger, in place of the configuration's; one\n"
-                 "                     --ledger for each\n"
-                 "  --resurrect        go on though a ledger is missing, damaged, cut off,\n"
-                 "                     another store's or too short: reports that were deleted\n"
-                 "                     since come back\n"
-                 "  --force            overwrite an existing store\n"
-                 "  -h, --help         print this\n\n"
-                 "The exit status is 0 if all is restored, 1 if not, 2 for wrong usage.\n");
+    fprintf(out,
+            "usage: reportd restore [-c FILE] [--ledger FILE]... [--resurrect] [--force] DIR\n"
+            "       reportd restore [-c FILE] [--resurrect] --ledger FILE...\n\n"
+            "Restore the store and the results of DIR, which reportd backup made, to where\n"
+            "the configuration says. No server may be running. Every deletion in the\n"
+            "deletion ledger is applied again, and all sessions end. If it was killed, run\n"
+            "it again.\n\n"
+            "Without DIR, the store is already in place, restored by PostgreSQL's tools or by\n"
+            "copying its files: every report that a ledger names is deleted from it, with\n"
+            "its result, and all sessions end. Run it before the first node starts, with the\n"
+            "ledgers of all nodes.\n\n"
+            "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+            "  --ledger FILE      a deletion ledger, in place of the configuration's; may\n"
+            "                     be repeated\n"
+            "  --resurrect        continue although a ledger is missing, damaged, cut off,\n"
+            "                     another store's or too short: reports deleted since then\n"
+            "                     come back\n"
+            "  --force            overwrite an existing store\n"
+            "  -h, --help         print this\n\n"
+            "The exit status is 0 if all is restored, 1 if not, 2 for wrong usage.\n");
 }
 
 static int take_ledger(void *restore, const char *path, struct err *err)

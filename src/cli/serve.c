@@ -82,13 +82,13 @@ static void usage(FILE *out)
     fprintf(out,
             "usage: reportd serve [-c FILE]\n\n"
             "Serve the report API. Prints \"ready on URL\" on standard output once it answers;\n"
-            "the log goes to standard error. SIGTERM and SIGINT stop it (running reports get\n"
-            "drain_grace, then go back into the queue; a second signal puts them back at\n"
-            "once), SIGHUP reads the report definitions again.\n\n"
+            "the log goes to standard error. SIGTERM and SIGINT stop it: running reports have\n"
+            "drain_grace to finish, then return to the queue; a second signal returns them at\n"
+            "once. SIGHUP reads the report definitions again.\n\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
             "  -h, --help         print this\n\n"
-            "Keys of the configuration; KEY of the file is REPORTD_KEY in the environment,\n"
-            "which wins. Paths are relative to the file's folder; if FILE is a pipe, to the\n"
+            "Keys of the configuration. REPORTD_KEY in the environment overrides KEY of the\n"
+            "file. Paths are relative to the file's folder, or, if FILE is a pipe, to the\n"
             "working folder.\n\n");
     config_print_help(out);
 }

@@ -57,19 +57,18 @@ static void usage(FILE *out)
     fprintf(out,
             "usage: reportd try [-c FILE] [--csv | --table] [--user NAME]\n"
             "                   REPORT [NAME=VALUE…]\n\n"
-            "Run a report once, as a worker of the server would, and print it: no server is\n"
+            "Run a report once, as a worker of the server would, and print it. No server is\n"
             "needed, and nothing is kept. REPORT is the name of a report in the reports\n"
             "folder of the configuration, or the path of a file (with a / or ending in\n"
             ".sql).\n\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
-            "  --csv              print results as CSV, a row for each element of an array\n"
+            "  --csv              print results as CSV, one row per element of an array\n"
             "  --table            print the first %d rows of results and sets, and summary\n"
-            "  --user NAME        who asks, for :session_user and reportd.user (default: try)\n"
+            "  --user NAME        the user in :session_user and reportd.user (default: try)\n"
             "  -h, --help         print this\n\n"
-            "Rows, bytes and time go to standard error, with what the database says. Ctrl-C\n"
-            "cancels the query. The exit status is 0 if the report is complete, 1 if it is\n"
-            "not, 2 for wrong usage, 128 and the number of the signal that stopped it: 130,\n"
-            "143.\n",
+            "Rows, bytes, time and the database's notices go to standard error. Ctrl-C\n"
+            "cancels the query. The exit status is 0 if the report is complete, 1 if not, 2\n"
+            "for wrong usage, 128 plus the number of the signal that stopped it (130, 143).\n",
             ROWS_SHOWN);
 }
 

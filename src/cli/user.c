@@ -68,8 +68,8 @@ enum { ACTION_COUNT = sizeof(actions) / sizeof(actions[0]) };
 static void usage(FILE *out)
 {
     fprintf(out, "usage: reportd user ACTION [-c FILE] [ARGUMENTS]\n\n"
-                 "Manage the users of the API. The server may run meanwhile; a change holds from\n"
-                 "its next request on. Only add makes the store if there is none.\n\n");
+                 "Manage the users of the API. The server may be running; a change applies from\n"
+                 "its next request on. Only add creates the store if there is none.\n\n");
     for (int i = 0; i < ACTION_COUNT; i++)
         fprintf(out, "  %s %s\n      %s\n", actions[i].name, actions[i].takes, actions[i].what);
     fprintf(out,
@@ -81,9 +81,9 @@ static void usage(FILE *out)
             "  --json             list: as JSON\n"
             "  -h, --help         print this\n\n"
             "A password is asked for on the terminal, or is one line of standard input; it\n"
-            "has 1 to %d bytes. For names of users a to z are the same as A to Z, for names\n"
-            "of reports they are not.\n\n"
-            "The exit status is 0 if it was done, 1 if it failed, 2 for wrong usage.\n",
+            "has 1 to %d bytes. Case (a to z) does not matter in names of users, but does in\n"
+            "names of reports.\n\n"
+            "The exit status is 0 on success, 1 on failure, 2 for wrong usage.\n",
             USER_PASSWORD_MAX);
 }
 

@@ -33,8 +33,7 @@ static void usage(FILE *out)
           "(reportd.conf) and the user 'demo', whose password is printed once.\n\n"
           "  --entities N  entities, 1 to 1000000 (default 10000); each has 1.5 accounts\n"
           "                and 100 transactions on average\n"
-          "  --seed S      another seed makes another registry, the same seed the same one\n"
-          "                (default 1)\n"
+          "  --seed S      the same seed makes the same registry (default 1)\n"
           "  --force       write into a folder that is not empty, over an earlier demo; its\n"
           "                user 'demo' gets a new password\n"
           "  -h, --help    print this\n",
