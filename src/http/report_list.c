@@ -91,7 +91,7 @@ static void list_done(struct exchange *ex)
     if (buf_failed(&data))
         exchange_fail(ex, -E_NOMEM, "no memory for a list of %zu reports", list->count);
     else
-        exchange_reply(ex, true, "", buf_str(&data));
+        exchange_reply_records(ex, list->count, buf_str(&data));
     buf_done(&data);
 }
 

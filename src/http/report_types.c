@@ -12,6 +12,7 @@ struct types {
     const struct user *user;
     int64_t now_ms;
     struct buf json;
+    size_t count; /* of them, so far */
 };
 
 /* As it would be taken now: a day for `today`. */
@@ -80,7 +81,7 @@ static void add_definition(void *context, const struct definition *def)
 
     if (!user_may_run(types->user, def->name))
         return;
-    buf_add_str(out, out->len > 1 ? ",{" : "{");
+    buf_add_str(out, types->count++ > 0 ? ",{" : "{");
     json_add_member(out, "name", def->name);
     json_add_member(out, "description", def->description);
     json_add_key(out, "parameters");
@@ -119,6 +120,6 @@ void report_types(struct exchange *ex)
     if (buf_failed(&types.json))
         exchange_fail(ex, -E_NOMEM, "no memory for the list of report types");
     else
-        exchange_reply(ex, true, "", buf_str(&types.json));
+        exchange_reply_records(ex, types.count, buf_str(&types.json));
     buf_done(&types.json);
 }

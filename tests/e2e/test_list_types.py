@@ -14,6 +14,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 def listed(client, **query):
     answer = client.list(**query)
     assert answer.status_code == 200 and answer.json()["result"] is True, answer.text
+    assert answer.json()["recordCount"] == len(answer.json()["data"]["reports"])
     return answer.json()["data"]
 
 
@@ -121,6 +122,7 @@ def test_the_limits_of_a_page(alice):
 def types(client):
     answer = client.get("/Report/Types")
     assert answer.status_code == 200 and answer.json()["result"] is True, answer.text
+    assert answer.json()["recordCount"] == len(answer.json()["data"])
     return answer.json()["data"]
 
 
