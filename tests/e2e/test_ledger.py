@@ -100,7 +100,8 @@ def test_deletions_that_wait_share_an_fsync(suffering):
         gate.open()
         assert all(answer.result().json()["result"] for answer in answers)
     assert len(records(server)) == 20
-    assert sum(place == "ledger.fdatasync" for _, place in passings(gate.trace)) == 2
+    # one if all came before the ledger's thread looked, else one for the first of them and one for the rest
+    assert sum(place == "ledger.fdatasync" for _, place in passings(gate.trace)) <= 2
 
 
 @pytest.mark.parametrize("call", ["ledger.write=ENOSPC", "ledger.fdatasync=EIO"])
