@@ -1,6 +1,6 @@
 # tools/targets.mk -- the phony targets: what a person types.
 
-.PHONY: bench bench-deps deps-if-missing programs unit-programs threads torture bench-cancel demo-cluster cluster-deps
+.PHONY: check-slow bench bench-deps deps-if-missing programs unit-programs threads torture bench-cancel demo-cluster cluster-deps
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -19,6 +19,9 @@ unit-programs: deps-if-missing
 
 check: deps-if-missing ## Run every test suite under ASan and UBSan (threads under TSan)
 	@tools/check
+
+check-slow: deps-if-missing ## Run the tests that need LibreOffice and exceljs, or minutes
+	@tools/check slow
 
 unit: ## Run the unit and contract tests only
 	@tools/check unit

@@ -14,6 +14,7 @@ ALICE, BOB, CAROL = "alice", "bob", "carol"
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: for `make check-slow`, which installs what these tests need")
     config.addinivalue_line("markers", "stores(*kinds): run once on each of these stores: stores.py")
 
 
