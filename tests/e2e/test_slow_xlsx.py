@@ -1,7 +1,5 @@
 """XLSX as other programs read it, and more rows than a sheet has: `make check-slow`."""
 
-import csv
-import io
 import json
 import subprocess
 from decimal import Decimal
