@@ -2,47 +2,8 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/buf.h"
-#include "base/err.h"
-#include "core/footer.h"
-
-/* The forms: enum, word of `format=` and ending of a file name, media type. */
-#define FORMS(X)                                                                                   \
-    X(JSON, "json", "application/json")                                                            \
-    X(NDJSON, "ndjson", "application/x-ndjson")                                                    \
-    X(CSV, "csv", "text/csv")                                                                      \
-    X(XLSX, "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
-
-enum form {
-#define X(name, word, type) FORM_##name,
-    FORMS(X)
-#undef X
-        FORM_COUNT
-};
-
-struct form_options {
-    char delimiter;     /* CSV; ',' by default */
-    bool bom;           /* CSV: begin with a byte order mark */
-    bool formulas_text; /* CSV: put ' before a text that begins with = + - @ */
-    bool labels;        /* CSV, XLSX: the header row has the labels of columns that have one */
-};
-
-/* Reads `len` bytes, all of them, from a place of the stored object; blocks. A negative code if it
- * cannot. */
-typedef int form_read_fn(void *context, int64_t at, void *out, size_t len, struct err *err);
-
-struct form_spec {
-    enum form form; /* not JSON */
-    struct form_options options;
-    const struct footer *footer; /* borrowed until form_free() */
-    int64_t bytes;               /* of the JSON, without the footer */
-    form_read_fn *read;
-    void *context;
-};
+#include "render/form_spec.h"
 
 struct form_writer; /* of one download */
 
@@ -55,15 +16,7 @@ enum { FORM_BLOCK = 256 << 10 };
 int form_more(struct form_writer *writer, struct buf *out, struct err *err);
 void form_free(struct form_writer *writer); /* NULL is fine */
 
-/* ---- between the reading of a result and the writers of tables (CSV, XLSX) ---- */
-
-/* One value as the JSON has it. */
-enum form_kind { FORM_NULL, FORM_NUMBER, FORM_TEXT, FORM_TRUE, FORM_FALSE, FORM_VALUE };
-struct form_value {
-    enum form_kind kind;
-    const char *at; /* NUMBER, VALUE (an array or an object): as it is; TEXT: between its quotes, */
-    size_t len;     /* with its escapes. Borrowed until the next row */
-};
+/* ---- tables: CSV, XLSX ---- */
 
 /* A table is written as: begin, then for every part begin_part, its rows, end_part; then end. What
  * is made is appended to `out`. Each returns 0 or a negative code. */

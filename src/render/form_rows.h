@@ -2,7 +2,8 @@
  */
 #pragma once
 
-#include "render/form.h"
+#include "base/buf.h"
+#include "render/form_spec.h"
 
 /* Keys come in the order of the query's columns, so what stands between two values is known, and
  * compared: any other byte is -E_INTERNAL. The memory is that of the largest object. */
