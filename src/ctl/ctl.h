@@ -34,6 +34,9 @@ enum ctl_exit {
     X(wait, 'W', "wait", NULL, "Wait until the report has finished")                               \
     X(key, 'K', "key", "KEY", "Idempotency-Key: the same key never makes a second report")         \
     X(output, 'o', "output", "FILE", "Write the result to FILE; - or none: standard output")       \
+    X(format, 'F', "format", "FORMAT",                                                             \
+      "The form of the result: json (default), ndjson, csv or xlsx")                               \
+    X(labels, 'L', "labels", NULL, "Name columns by their labels, in csv and xlsx")                \
     X(state, 'T', "state", "STATE", "Only reports that are queued, processing, complete or error") \
     X(name, 'M', "name", "NAME", "Only reports of this type")                                      \
     X(before, 'B', "before", "TIME",                                                               \
@@ -92,10 +95,11 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
     X("status", "REF", "", 1, 1, ctl_status, "Show the status of a report", "")                    \
     X("wait", "REF", "", 1, 1, ctl_wait, "Wait until a report has finished",                       \
       "Shows state, queue position, rows and time on standard error.")                             \
-    X("get", "REF", "o", 1, 1, ctl_get, "Fetch the result of a complete report",                   \
+    X("get", "REF", "oFL", 1, 1, ctl_get, "Fetch the result of a complete report",                 \
       "With -o the result is written to FILE.part, checked against the server's SHA-256 digest "   \
       "and then renamed to FILE. A FILE that is not a plain file, such as a FIFO, is written "     \
-      "to directly. A broken download continues where it stopped.")                                \
+      "to directly. A broken download continues where it stopped, or starts again in another "     \
+      "format than json, of which there is no digest.")                                            \
     X("delete", "[REF]", "TMBDYR", 0, 1, ctl_delete, "Delete a report, or all that match",         \
       "Works in every state: a queued report never starts, a running one is cancelled, a "         \
       "finished one is removed. Without REF, deletes all your reports that match --state, "        \
@@ -103,6 +107,6 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "is given. The receipt is a signed statement of what was deleted, which reportd "            \
       "receipt checks; the server does not keep it.")                                              \
     X("list", "", "TMPN", 0, 0, ctl_list, "List your reports, newest first", "")                   \
-    X("run", "NAME [Key=Value ...]", "o", 1, 1000, ctl_do_run,                                     \
+    X("run", "NAME [Key=Value ...]", "oFL", 1, 1000, ctl_do_run,                                   \
       "Submit a report, wait, get its result and delete it",                                       \
       "Interrupting (Ctrl-C) deletes the report before reportctl ends.")

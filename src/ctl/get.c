@@ -23,9 +23,20 @@ enum {
     STALLS_MAX = 3, /* tries that brought nothing, one after the other */
 };
 
+/* The words of --format, the first by default, and what the server calls them. */
+static const struct format {
+    const char *word, *type;
+} formats[] = {
+    {"json", "application/json"},
+    {"ndjson", "application/x-ndjson"},
+    {"csv", "text/csv"},
+    {"xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"},
+};
+
 /* A download. It may take several requests: each goes on where the last one broke. */
 struct download {
     struct http *http;
+    const char *type; /* of the content */
     const char *path; /* of the file being written; NULL: standard output */
     int fd;
     int64_t len, total;       /* bytes written; bytes in all, 0: not known yet */
@@ -77,7 +88,8 @@ static int start_over(struct download *download)
 
     if (download->len > 0 && (download->path == NULL || ftruncate(download->fd, 0) != 0 ||
                               lseek(download->fd, 0, SEEK_SET) != 0))
-        return err_set(&download->err, -E_IO, "the result changed while it was fetched; try again");
+        return err_set(&download->err, -E_IO,
+                       "the download broke off where it cannot be continued; try again");
     download->len = 0;
     download->etag[0] = '\0';
     download->digest[0] = '\0';
@@ -92,18 +104,18 @@ static int start_over(struct download *download)
     return 0;
 }
 
-static bool is_result(struct http *http)
+static bool is_result(const struct download *download)
 {
-    const char *type = http_header(http, "Content-Type");
+    const char *type = http_header(download->http, "Content-Type");
 
-    return type != NULL && str_starts(type, "application/json");
+    return type != NULL && str_starts(type, download->type);
 }
 
 static int on_content(void *context, long status, const void *data, size_t len)
 {
     struct download *download = context;
 
-    if (!download->begun && !is_result(download->http))
+    if (!download->begun && !is_result(download))
         return -E_IO;
     if (!download->begun && status == 200 && start_over(download) != 0)
         return -E_IO;
@@ -249,31 +261,67 @@ static int fetch_to(struct api *api, struct download *download, const char *path
     return fetch_file(api, download, path, realpath(output, real) != NULL ? real : output, err);
 }
 
-int step_get(struct api *api, const char *reference, const char *output, struct err *err)
+/* NULL: there is none of that name. */
+static const struct format *find_format(const char *word)
+{
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        if (word == NULL || str_eq(word, formats[i].word))
+            return &formats[i];
+    }
+    return NULL;
+}
+
+int step_check_format(const struct ctl_options *options, struct err *err)
+{
+    return find_format(options->format) != NULL
+               ? 0
+               : err_set(err, -E_INVALID, "'%s' is no format; write json, ndjson, csv or xlsx",
+                         options->format);
+}
+
+static int result_path(const char *reference, const struct ctl_options *options, struct buf *path,
+                       struct err *err)
+{
+    char base[API_PATH_MAX];
+    int rc = api_reference_path("Report", reference, base, err);
+
+    if (rc == 0)
+        buf_add_str(path, base);
+    return rc ?: api_add_query(path, "format", options->format, err)
+              ?: api_add_query(path, "labels", options->labels != NULL ? "1" : NULL, err);
+}
+
+int step_get(struct api *api, const char *reference, const struct ctl_options *options,
+             struct err *err)
 {
     struct download download = {
         .http = api_http(api), .fd = STDOUT_FILENO, .hash = EVP_MD_CTX_new()};
-    char path[API_PATH_MAX];
-    int rc = api_reference_path("Report", reference, path, err);
+    struct buf path;
+    int rc = step_check_format(options, err);
 
+    buf_init(&path, 2 * API_PATH_MAX);
+    rc = rc ?: result_path(reference, options, &path, err);
+    if (rc == 0)
+        download.type = find_format(options->format)->type;
     if (rc == 0 && download.hash == NULL)
         rc = err_set(err, -E_NOMEM, "out of memory");
     progress_init(&download.progress);
     fflush(stdout);
     if (rc == 0)
-        rc = fetch_to(api, &download, path, output, err);
+        rc = fetch_to(api, &download, buf_str(&path), options->output, err);
     EVP_MD_CTX_free(download.hash);
+    buf_done(&path);
     return rc;
 }
 
 int ctl_get(struct ctl *ctl, struct err *err)
 {
     struct api *api;
-    int rc = api_open(&ctl->options, &api, err);
+    int rc = step_check_format(&ctl->options, err) ?: api_open(&ctl->options, &api, err);
 
     if (rc != 0)
         return rc;
-    rc = step_get(api, ctl->arguments[0], ctl->options.output, err);
+    rc = step_get(api, ctl->arguments[0], &ctl->options, err);
     api_free(api);
     return rc;
 }

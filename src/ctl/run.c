@@ -179,6 +179,8 @@ int ctl_do_run(struct ctl *ctl, struct err *err)
 
     guid_format(&id, key);
     if (rc == 0)
+        rc = step_check_format(&ctl->options, err);
+    if (rc == 0)
         rc = api_open(&ctl->options, &api, err);
     if (rc == 0)
         rc = step_submit(api, body, key, reference, err);
@@ -191,7 +193,7 @@ int ctl_do_run(struct ctl *ctl, struct err *err)
         complete = rc == 0;
     }
     if (complete)
-        rc = step_get(api, reference, ctl->options.output, err);
+        rc = step_get(api, reference, &ctl->options, err);
     if (reference[0] != '\0')
         rc = clean_up(api, reference, complete, rc, err);
     api_free(api);

@@ -425,7 +425,7 @@ static int finish(struct run *run, struct wire_answer *ret, struct err *err)
     struct buf footer;
     int rc = 0;
 
-    buf_init(&footer, FOOTER_TEXT_MAX + 2 * FOOTER_INDEX_MAX * sizeof(uint64_t));
+    buf_init(&footer, sizeof(uint64_t) * FOOTER_INDEX_MAX + FOOTER_TEXT_MAX + FOOTER_TRAILER);
     if (!is_choices(run->job))
         rc = result_footer_write(&run->footer, result_writer_bytes(run->result_writer), &footer,
                                  err);

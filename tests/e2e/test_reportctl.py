@@ -137,6 +137,27 @@ def test_get_writes_the_file_the_server_has(ctl, alice):
     assert sorted(path.name for path in ctl.home.iterdir()) == [".config", "big.json"]
 
 
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "xlsx"])
+def test_get_in_each_format_writes_what_the_server_makes(ctl, alice, form):
+    reference = alice.complete("Labelled")
+    ctl.good("get", reference, "--format", form, "-o", "result")
+    expected = alice.get("/Report", params={"reference": reference, "format": form}).content
+    assert (ctl.home / "result").read_bytes() == expected
+
+
+def test_columns_are_named_by_their_labels_if_asked(ctl, alice):
+    out = ctl.good("run", "Labelled", "--format", "csv", "--labels")
+    assert "Closing balance" in out.splitlines()[0]
+    assert alice.references() == []
+
+
+@pytest.mark.parametrize("words", [["get", UNKNOWN], ["run", "Quick", "ProductID=1"]])
+def test_an_unknown_format_is_refused_before_anything_is_asked(ctl, alice, words):
+    status, out, err = ctl(*words, "--format", "pdf")
+    assert (status, out) == (2, "") and "'pdf' is no format; write json, ndjson, csv or xlsx" in err
+    assert alice.references() == []
+
+
 def test_what_is_no_plain_file_is_written_to_and_stays(ctl, alice):
     fifo = ctl.home / "fifo"
     os.mkfifo(fifo)
