@@ -299,7 +299,7 @@ int step_get(struct api *api, const char *reference, const struct ctl_options *o
     struct buf path;
     int rc = step_check_format(options, err);
 
-    buf_init(&path, 2 * API_PATH_MAX);
+    buf_init(&path, (size_t)2 * API_PATH_MAX);
     rc = rc ?: result_path(reference, options, &path, err);
     if (rc == 0)
         download.type = find_format(options->format)->type;
