@@ -135,8 +135,8 @@ def test_a_database_from_before_stores_had_an_id_gets_it_from_the_ledgers(make_c
         client.delete(client.complete("Quick", ProductID="1"))
     for node in cluster.nodes:
         node.stop()
-    cluster.sql("DROP TABLE identity; DROP TABLE ledger; DELETE FROM schema_version;"
-                "INSERT INTO schema_version VALUES (6)")
+    cluster.sql("DROP TABLE identity; DROP TABLE ledger; ALTER TABLE report DROP COLUMN footer;"
+                "DELETE FROM schema_version; INSERT INTO schema_version VALUES (6)")
     assert restore(cluster, *ledgers(cluster)).returncode == 0
     for node in cluster.nodes:
         node.start()

@@ -455,7 +455,7 @@ def test_a_key_from_the_future_is_due(make, archiving):
 
 BEFORE_IT_WAS_SEALED = """SET search_path = reportd;
 ALTER TABLE report DROP key_number, DROP wrapped_key, DROP result_sealed, DROP sealed_parameters, DROP sealed_message,
-    DROP sealed_digest, DROP key_mac, DROP request_mac, ADD parameters text NOT NULL, ADD message text, ADD digest bytea,
+    DROP sealed_digest, DROP footer, DROP key_mac, DROP request_mac, ADD parameters text NOT NULL, ADD message text, ADD digest bytea,
     ADD seal_key bytea, ADD key text, ADD key_hash bytea;
 DROP TABLE erase_key, key_check, identity, ledger;
 DELETE FROM schema_version WHERE version > 4;
