@@ -30,7 +30,8 @@ struct conversion {
     struct form_writer *writer; /* NULL: before the first block */
     char date[CLOCK_DATE_TEXT];
     struct buf block;
-    size_t taken; /* bytes of it */
+    size_t taken;  /* bytes of it */
+    int64_t count; /* elements in it, of a window */
     int state;
     struct err err;
     struct work_item item;
@@ -126,21 +127,54 @@ static int read_footer(struct conversion *conversion, struct err *err)
     return rc;
 }
 
+static struct form_spec form_spec(struct conversion *conversion)
+{
+    return (struct form_spec){.form = conversion->spec.form,
+                              .options = conversion->spec.options,
+                              .footer = conversion->footer,
+                              .bytes = spool_reader_size(conversion->reader),
+                              .read = read_result,
+                              .context = conversion};
+}
+
+static int make_window(struct conversion *conversion, struct err *err)
+{
+    struct form_rows *rows = NULL;
+    struct form_spec spec;
+    int rc = read_footer(conversion, err);
+
+    spec = form_spec(conversion);
+    rc = rc ?: form_rows_new(&spec, &rows, err);
+    rc = rc
+             ?: form_rows_window(rows, conversion->footer, &conversion->spec.window,
+                                 &conversion->block, &conversion->count, err);
+    form_rows_free(rows);
+    return rc;
+}
+
 static int open_writer(struct conversion *conversion, struct err *err)
 {
-    struct form_spec spec = {
-        .form = conversion->spec.form,
-        .options = conversion->spec.options,
-        .bytes = spool_reader_size(conversion->reader),
-        .read = read_result,
-        .context = conversion,
-    };
+    struct form_spec spec;
     int rc = read_footer(conversion, err);
 
     if (rc == 0)
         rc = read_date(conversion, err);
-    spec.footer = conversion->footer;
+    spec = form_spec(conversion);
     return rc == 0 ? form_new(&spec, &conversion->writer, err) : rc;
+}
+
+/* As conversion_state(). */
+static int fill_block(struct conversion *conversion, struct err *err)
+{
+    int rc = 0;
+
+    if (transfer_is_ended(conversion->spec.transfer))
+        return err_set(err, -E_NOT_FOUND, "the report was deleted");
+    if (conversion->spec.window.count > 0)
+        return make_window(conversion, err);
+    if (conversion->writer == NULL)
+        rc = open_writer(conversion, err);
+    return rc ?: form_more(conversion->writer, &conversion->block, err);
 }
 
 /* A work_run_fn: one at a time. */
@@ -148,18 +182,11 @@ static void make_block(void *context, struct work_item *item)
 {
     struct conversion *conversion = container_of(item, struct conversion, item);
     void (*done)(void *owner) = conversion->done;
-    int rc = 0;
 
     (void)context;
     buf_reset(&conversion->block);
     conversion->taken = 0;
-    if (transfer_is_ended(conversion->spec.transfer))
-        rc = err_set(&conversion->err, -E_NOT_FOUND, "the report was deleted");
-    else if (conversion->writer == NULL)
-        rc = open_writer(conversion, &conversion->err);
-    if (rc == 0)
-        rc = form_more(conversion->writer, &conversion->block, &conversion->err);
-    conversion->state = rc;
+    conversion->state = fill_block(conversion, &conversion->err);
     conversion->done = NULL; /* from here on it may be freed */
     done(conversion->owner);
 }
@@ -255,4 +282,19 @@ size_t conversion_take(struct conversion *conversion, char *out, size_t max)
 const char *conversion_date(const struct conversion *conversion)
 {
     return conversion->date;
+}
+
+int64_t conversion_count(const struct conversion *conversion)
+{
+    return conversion->count;
+}
+
+const struct footer *conversion_footer(const struct conversion *conversion)
+{
+    return conversion->footer;
+}
+
+const struct buf *conversion_block(const struct conversion *conversion)
+{
+    return &conversion->block;
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "proc/transfers.h"
 #include "render/form.h"
+#include "render/form_rows.h"
 #include "spool/spool.h"
 
 enum { CONVERSIONS_MAX = 64 }; /* at the same time: each has about a MiB */
@@ -17,7 +18,8 @@ void conversions_free(struct conversions *conversions); /* when there is none; N
 /* One of them. It makes a block at a time, and only when it is told to. */
 struct conversion;
 struct conversion_spec {
-    enum form form;
+    struct form_window window; /* count > 0: one block, these elements as they are stored */
+    enum form form;            /* else all of it in this form */
     struct form_options options;
     struct transfer *transfer; /* borrowed: once it has ended, so does the conversion */
 };
@@ -35,6 +37,11 @@ void conversion_next(struct conversion *conversion, void (*done)(void *owner), v
 int conversion_state(const struct conversion *conversion, struct err *err);
 /* Take up to `max` bytes of it: how many; 0: all have been taken. */
 size_t conversion_take(struct conversion *conversion, char *out, size_t max);
+/* Of the window: how many elements there are; after the first block. */
+int64_t conversion_count(const struct conversion *conversion);
+/* Borrowed; after the first block. */
+const struct footer *conversion_footer(const struct conversion *conversion);
+const struct buf *conversion_block(const struct conversion *conversion);
 /* YYYY-MM-DD of the result's generatedDate; "" before the first block. */
 const char *conversion_date(const struct conversion *conversion);
 

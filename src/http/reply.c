@@ -334,6 +334,9 @@ void exchange_reply_conversion(struct exchange *ex, const char *type, struct con
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, SEAL_CHUNK, read_conversion,
                                                      part, free_part);
     }
+    /* libmicrohttpd 0.9.75 ends the chunks of a HEAD, which has none: bytes of no answer. */
+    if (ex->head && response != NULL)
+        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     if (response == NULL) {
         conversion_free(conversion);
         free(part);

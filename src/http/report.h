@@ -7,6 +7,7 @@
  * body. */
 exchange_step report_post;        /* POST   /Report: accept a request */
 exchange_step report_get;         /* GET    /Report?reference=: the result */
+exchange_step report_rows;        /* GET    /Report/Rows?reference=&from=&count= */
 exchange_step report_delete;      /* DELETE /Report?reference= */
 exchange_step report_status;      /* GET    /Report/Status?reference= */
 exchange_step report_list;        /* GET    /Report/List?PageNumber=&PageSize=&State= */

@@ -15,6 +15,7 @@
 #include "http/conversion.h"
 #include "http/form_choice.h"
 #include "http/report_find.h"
+#include "http/report_result.h"
 
 enum {
     /* W/, hex, quoted, and which form it is */
@@ -65,7 +66,7 @@ static bool is_cached(struct exchange *ex, const struct tags *tags)
     return since != NULL && str_eq(since, tags->modified);
 }
 
-static void reply_not_complete(struct exchange *ex, const struct report *report)
+void result_not_complete(struct exchange *ex, const struct report *report)
 {
     const char *state = report_state_name(report->state);
 
@@ -147,7 +148,7 @@ static void result_missing(struct exchange *ex)
 }
 
 /* `ex->err` says why the result cannot be sent; a deletion that cuts the file off comes first. */
-static void reply_trouble(struct exchange *ex)
+void result_trouble(struct exchange *ex)
 {
     if (ex->err.code == -E_NOT_FOUND || ex->err.code == -E_INTERNAL)
         report_find(ex, &ex->op.find.id, result_missing);
@@ -184,16 +185,22 @@ static void add_file_name(struct exchange *ex, const struct sending *sending)
                         report->name, date, form_word(sending->choice.form));
 }
 
+bool result_may_be_sent(struct exchange *ex)
+{
+    if (transfer_send(ex->transfer))
+        return true;
+    transfer_out_of_touch(&ex->err);
+    report_find(ex, &ex->op.find.id, result_missing);
+    return false;
+}
+
 /* It may be sent: the headers that say what it is. False: replied that it may not. */
 static bool begin_sending(struct exchange *ex, struct tags *tags)
 {
     struct sending *sending = ex->state;
 
-    if (!transfer_send(ex->transfer)) { /* by a deletion, or since this node has lost its lease */
-        transfer_out_of_touch(&ex->err);
-        report_find(ex, &ex->op.find.id, result_missing);
+    if (!result_may_be_sent(ex))
         return false;
-    }
     tags_make(&ex->op.find.report, &sending->choice, tags);
     add_tags(ex, &sending->choice, tags);
     add_file_name(ex, sending);
@@ -209,7 +216,7 @@ static void result_ready(struct exchange *ex)
     char byte;
 
     if (spool_reader_read(sending->reader, sending->first, &byte, 1, &ex->err) < 0) {
-        reply_trouble(ex);
+        result_trouble(ex);
         return;
     }
     if (!begin_sending(ex, &tags))
@@ -237,15 +244,15 @@ static void get_ready(struct exchange *ex, struct sending *sending)
     spool_reader_fetch(sending->reader, sending->first, on_ready, ex);
 }
 
-static int open_result(struct exchange *ex, const struct report *report, struct sending *sending)
+int result_open(struct exchange *ex, struct spool_reader **ret)
 {
     struct store_find *find = &ex->op.find;
     void *bytes = find->result;
 
-    if (!report->in_row)
-        return spool_reader_new(ex->services->spool, report, &sending->reader, &ex->err);
+    if (!find->report.in_row)
+        return spool_reader_new(ex->services->spool, &find->report, ret, &ex->err);
     find->result = NULL; /* the reader takes them */
-    return spool_reader_of_bytes(report, bytes, find->result_len, &sending->reader, &ex->err);
+    return spool_reader_of_bytes(&find->report, bytes, find->result_len, ret, &ex->err);
 }
 
 /* ---- another form ---- */
@@ -258,7 +265,7 @@ static void conversion_ready(struct exchange *ex)
     struct tags tags;
 
     if (conversion_state(conversion, &ex->err) < 0) {
-        reply_trouble(ex);
+        result_trouble(ex);
         return;
     }
     if (!begin_sending(ex, &tags))
@@ -285,12 +292,12 @@ static void convert(struct exchange *ex, struct sending *sending)
 
 /* ---- the steps ---- */
 
-static void reply_result(struct exchange *ex, const struct report *report, const struct tags *tags)
+static void reply_result(struct exchange *ex, const struct tags *tags)
 {
     struct sending *sending = ex->state;
 
-    if (open_result(ex, report, sending) < 0)
-        reply_trouble(ex);
+    if (result_open(ex, &sending->reader) < 0)
+        result_trouble(ex);
     else if (sending->choice.form != FORM_JSON)
         convert(ex, sending);
     else if (choose_part(ex, tags, sending))
@@ -308,7 +315,7 @@ static void result_found(struct exchange *ex)
         return;
     }
     if (find->report.state != REPORT_COMPLETE) {
-        reply_not_complete(ex, &find->report);
+        result_not_complete(ex, &find->report);
         return;
     }
     if (sending->choice.form != FORM_JSON && find->report.footer == 0) {
@@ -326,7 +333,7 @@ static void result_found(struct exchange *ex)
         return;
     }
     SEAM_STEP("http", "result", "found");
-    reply_result(ex, &find->report, &tags);
+    reply_result(ex, &tags);
 }
 
 /* What the request wants, as ex->state; false: replied what is wrong with it. */

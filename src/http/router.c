@@ -17,6 +17,7 @@ static const struct route routes[] = {
     {"POST",   "/User/RefreshToken",  ROUTE_EXPIRED,  true,  user_refresh,  NULL},
     {"POST",   "/Report",             ROUTE_TOKEN,    true,  report_post,   NULL},
     {"GET",    "/Report",             ROUTE_TOKEN,    false, report_get,    ""},
+    {"GET",    "/Report/Rows",        ROUTE_TOKEN,    false, report_rows,   NULL},
     {"DELETE", "/Report",             ROUTE_TOKEN,    false, report_delete, NULL},
     {"GET",    "/Report/Status",      ROUTE_TOKEN,    false, report_status, NULL},
     {"GET",    "/Report/List",        ROUTE_TOKEN,    false, report_list,   NULL},

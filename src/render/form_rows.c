@@ -2,6 +2,7 @@
  * say. */
 #include "render/form_rows.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef __SSE2__
@@ -40,8 +41,9 @@ struct form_rows {
     size_t cap, len, at;
     int64_t base;
     bool damaged;
-    struct buf *lines; /* NULL: values are wanted; else the window from `copied` on goes there */
+    struct buf *lines; /* NULL: values are wanted; else the window from `copied` on goes there … */
     size_t copied;
+    bool verbatim; /* … as it is */
 };
 
 static int out_of_memory(struct err *err)
@@ -188,7 +190,7 @@ static const unsigned char classes[256] = {
 static char *skip_blanks(const struct form_rows *rows, char *at)
 {
     for (; classes[(unsigned char)*at] == BLANK; at++) {
-        if (rows->lines != NULL)
+        if (rows->lines != NULL && !rows->verbatim)
             *at = ' ';
     }
     return at;
@@ -366,7 +368,7 @@ static char *take_step(struct form_rows *rows, int *ret_step)
     at = read_object(rows, at, end);
     if (at == NULL)
         return NULL;
-    if (rows->lines != NULL && rows->depth == 0 && level->any)
+    if (rows->lines != NULL && !rows->verbatim && rows->depth == 0 && level->any)
         *first = '\n';
     level->any = true;
     *ret_step = rows->depth == rows->last ? STEP_ROW : STEP_ON;
@@ -422,6 +424,93 @@ int form_rows_lines(struct form_rows *rows, size_t least, struct buf *out, struc
     if (rc == STEP_END && rows->levels[0].any)
         buf_add_char(out, '\n');
     return rc != STEP_END;
+}
+
+/* ---- windows ---- */
+
+/* Read on to the next row that has an offset, before row `from`: *ret_row is its number. */
+static int seek(struct form_rows *rows, const struct footer *footer, int64_t from, int64_t *ret_row,
+                struct err *err)
+{
+    int64_t number = from / footer->stride;
+    uint64_t offset;
+    int rc;
+
+    *ret_row = 0;
+    if (number == 0 || number >= footer->index_count)
+        return 0;
+    rc = rows->read(rows->context, footer->index_at + number * (int64_t)sizeof(offset), &offset,
+                    sizeof(offset), err);
+    if (rc < 0)
+        return rc;
+    offset = le64toh(offset);
+    if (offset <= (uint64_t)rows->part->at || offset >= (uint64_t)rows->part->end)
+        return is_damaged(err);
+    rows->base = (int64_t)offset - 1; /* with the comma */
+    rows->levels[0].any = true;
+    *ret_row = number * footer->stride;
+    return 0;
+}
+
+/* Over the next element: 1; 0: there is none. */
+static int pass_element(struct form_rows *rows, struct err *err)
+{
+    int rc;
+
+    do
+        rc = step(rows, err);
+    while (rc > STEP_END && rows->depth > 0);
+    return rc > STEP_END ? 1 : rc;
+}
+
+/* Copy elements as long as they are wanted and fit; the last one that does not is cut off again. */
+static int copy_elements(struct form_rows *rows, const struct form_window *window, struct buf *out,
+                         int64_t *ret_count, struct err *err)
+{
+    size_t before = out->len, fits = out->len;
+    int rc = 1;
+
+    rows->lines = out;
+    rows->copied = rows->at;
+    rows->verbatim = true;
+    while (*ret_count < window->count && rc > 0) {
+        size_t len;
+
+        rc = pass_element(rows, err);
+        len = out->len + rows->at - rows->copied;
+        if (rc <= 0 || len - before > window->most)
+            break;
+        fits = len;
+        ++*ret_count;
+    }
+    if (rc < 0)
+        return rc;
+    copy_lines(rows);
+    if (buf_failed(out))
+        return out_of_memory(err);
+    out->len = fits;
+    if (fits > before && out->data[before] == ',')
+        memmove(out->data + before, out->data + before + 1, --out->len - before);
+    return 0;
+}
+
+int form_rows_window(struct form_rows *rows, const struct footer *footer,
+                     const struct form_window *window, struct buf *out, int64_t *ret_count,
+                     struct err *err)
+{
+    int64_t row = 0;
+    int rc = form_rows_begin(rows, footer_results(footer), err);
+
+    *ret_count = 0;
+    if (rc < 0 || window->from >= rows->part->rows)
+        return rc;
+    rc = seek(rows, footer, window->from, &row, err);
+    for (; rc >= 0 && row < window->from; row++) {
+        rc = pass_element(rows, err);
+        if (rc == 0)
+            return is_damaged(err);
+    }
+    return rc < 0 ? rc : copy_elements(rows, window, out, ret_count, err);
 }
 
 /* ---- the plan ---- */

@@ -22,3 +22,14 @@ int form_rows_next(struct form_rows *rows, const struct form_value **ret, struct
  * stored, each as a line of its own, until at least `least` bytes have come or, 0, that was the
  * last one. 1: there is more. */
 int form_rows_lines(struct form_rows *rows, size_t least, struct buf *out, struct err *err);
+
+/* Instead of these: append elements number `from` (from 0 on) to `from` + `count` - 1 of results,
+ * as they are stored, with their commas, and no more than `most` bytes. *ret_count: how many; 0
+ * behind the end, or if one alone is larger. The time does not depend on `from`. */
+struct form_window {
+    int64_t from, count;
+    size_t most;
+};
+int form_rows_window(struct form_rows *rows, const struct footer *footer,
+                     const struct form_window *window, struct buf *out, int64_t *ret_count,
+                     struct err *err);

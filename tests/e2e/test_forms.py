@@ -99,9 +99,8 @@ def nested_sql(columns):
             + ", ".join(values).replace("CASE WHEN 0 THEN NULL ELSE ", "CASE WHEN 1 = 0 THEN NULL ELSE ") + " FROM n ORDER BY i\n")
 
 
-@pytest.fixture
-def forms(new_server):
-    """A server that has a report for each of NESTED, and Texts."""
+def nested_server(new_server):
+    """A client of a server that has a report for each of NESTED, and Texts."""
     server = new_server(row_results="16K")
     for name, columns in NESTED.items():
         header = "".join(f"-- column: {column} scaled(2)\n" for column in columns if column.split(".")[-1] in ("amount", "balance", "value"))
@@ -110,6 +109,11 @@ def forms(new_server):
     (server.reports / "Texts.sql").write_text("-- report: Texts\n-- source: data\n-- column: v \"The \"\"value\"\"\"\n" + sections)
     server.start()
     return server.client("alice")
+
+
+@pytest.fixture
+def forms(new_server):
+    return nested_server(new_server)
 
 
 def test_every_nesting_is_the_lines_that_the_json_says(forms):
@@ -267,6 +271,18 @@ def test_each_form_has_a_weak_tag_of_its_own(alice):
         assert kept.status_code == 304 and kept.headers["ETag"] == tag and kept.headers["Vary"] == "Accept"
         assert get(alice, reference, "csv", {"If-None-Match": tag[2:]}, **query).status_code == 304
         assert get(alice, reference, "ndjson", {"If-None-Match": tag}).status_code == 200
+
+
+@pytest.mark.stores("sqlite")
+def test_nothing_follows_the_headers_of_a_head(server, alice):
+    reference = alice.complete("Quick", ProductID="1")
+    request = (f"HEAD /Report?reference={reference}&format=csv HTTP/1.1\r\nHost: x\r\nVersion: 2.0\r\n"
+               f"Authorization: {alice.token}\r\nConnection: close\r\n\r\n")
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(request.encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\n") and answer.count(b"\r\n\r\n") == 1
 
 
 @pytest.mark.stores("sqlite")

@@ -1,0 +1,18 @@
+/* src/http/report_result.h -- what GET /Report and GET /Report/Rows have in common: a result that
+ * is opened, or why it cannot be sent. */
+#pragma once
+
+#include "http/exchange.h"
+#include "spool/spool.h"
+
+/* After report_find_result(): open the result of a complete report. *ret is yours. What
+ * spool_reader_new() returns, with ex->err. */
+int result_open(struct exchange *ex, struct spool_reader **ret);
+/* Answer that the report has no result yet, or ended in error. */
+void result_not_complete(struct exchange *ex, const struct report *report);
+/* Answer ex->err, which says why the result cannot be sent; a deletion that cuts the file off comes
+ * first. */
+void result_trouble(struct exchange *ex);
+/* Last of all before it is sent. False: the transfer was ended, by a deletion or since this node
+ * has lost its lease, and an answer is under way. */
+bool result_may_be_sent(struct exchange *ex);
