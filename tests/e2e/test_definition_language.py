@@ -24,8 +24,8 @@ def peak(pid):
 class Engines:
     """Two servers with the same definitions over the same tables, on SQLite and on PostgreSQL."""
 
-    def __init__(self, folder, postgres):
-        self.postgres, self.database = postgres, postgres.create_database("language")
+    def __init__(self, folder, postgres, database="language"):
+        self.postgres, self.database = postgres, postgres.create_database(database)
         postgres.sql(SCHEMA + ORDERS, self.database)
         self.servers = []
         for name, source in (("sqlite", "sqlite:sales.db"), ("postgres", postgres.url(self.database))):

@@ -155,7 +155,7 @@ def test_values_are_those_of_the_databases_shells(postgres, tmp_path):
     typed = ("SELECT 9223372036854775807 AS big, CAST(12345678901234567890.123456789 AS numeric) AS exact, CAST(0.1 AS float8) AS real, DATE '2024-02-29' AS day,"
              " CAST('{\"a\": [1.50, \"x,\\\"y\"], \"b\": null}' AS jsonb) AS j, CAST('{\"a\":\n 1}' AS json) AS verbatim,"
              " CAST('\"te,xt\"' AS jsonb) AS jtext, CAST('-1.0' AS jsonb) AS jnumber, CAST(NULL AS date) AS none")
-    engines = Engines(tmp_path, postgres)
+    engines = Engines(tmp_path, postgres, "forms")
     try:
         def rows_of(server, sql):
             (server.reports / "Told.sql").write_text(f"-- report: Told\n-- source: data\n-- results\n{sql}\n")

@@ -192,7 +192,7 @@ def test_both_engines_give_the_cells_of_their_json(tmp_path, postgres):
              " TIMESTAMP '2024-02-29 13:14:15.5' AS local, TIMESTAMPTZ '2024-02-29 13:14:15.123456+11' AS moment, TIME '13:14' AS time, true AS yes, ARRAY[1, 2] AS list,"
              " CAST('{\"a\": [1.50, \"x,\\\"y\"], \"b\": null}' AS jsonb) AS j, CAST('\"te,xt\"' AS jsonb) AS jtext, CAST('-1.0' AS jsonb) AS jnumber, CAST(NULL AS date) AS none,"
              " 1.50::numeric(10, 2) AS money, 'BC'::bytea AS bytes")
-    engines = Engines(tmp_path, postgres)
+    engines = Engines(tmp_path, postgres, "xlsx")
     try:
         for server, sql in ((engines.servers[0], common), (engines.servers[1], common), (engines.servers[1], typed)):
             (server.reports / "Told.sql").write_text(f"-- report: Told\n-- source: data\n-- results\n{sql}\n")
