@@ -24,12 +24,18 @@ static int two_digits(const char *at)
     return (at[0] - '0') * 10 + at[1] - '0';
 }
 
+/* In time that every row has: the calendar is only asked for the last days of months. */
 static bool is_date(const char *text, size_t len)
 {
     char date[CLOCK_DATE_TEXT] = "";
+    int month, day;
 
-    if (len < DATE_TEXT)
+    if (len < DATE_TEXT || !fits(text, "0000-00-00"))
         return false;
+    month = two_digits(text + 5);
+    day = two_digits(text + 8);
+    if (text[0] > '0' && month >= 1 && month <= 12 && day >= 1 && day <= 28)
+        return true;
     memcpy(date, text, DATE_TEXT);
     return clock_is_date(date);
 }
