@@ -18,6 +18,11 @@ struct result_footer {
 int result_footer_init(struct result_footer *rf, const struct definition *def, struct err *err);
 void result_footer_done(struct result_footer *rf); /* also if the init failed */
 
+/* Does the index have an offset of that row? Inline, as every row is asked for. */
+static inline bool result_footer_wants(const struct result_footer *rf, int64_t row)
+{
+    return row % FOOTER_STRIDE == 0 && row == rf->footer.index_count * rf->footer.stride;
+}
 /* Row number `row` of results, from 0 on, begins at this byte. Without memory the index stays as
  * coarse as it is, which costs readers time alone. */
 void result_footer_row(struct result_footer *rf, int64_t row, int64_t at);

@@ -235,13 +235,14 @@ static int check_limits(const struct run *run, int64_t rows, int64_t bytes, stru
 static int write_row(struct run *run, struct part *part, bool is_results, struct err *err)
 {
     struct buf *out = result_writer_block(run->result_writer);
-    int64_t before = result_writer_bytes(run->result_writer) - (int64_t)out->len;
     size_t objects = json_rows_objects(part->rows);
     int rc = json_rows_add(part->rows, part->row, out, err);
 
-    if (is_results && json_rows_objects(part->rows) > objects)
+    if (is_results && result_footer_wants(&run->footer, (int64_t)objects) &&
+        json_rows_objects(part->rows) > objects)
         result_footer_row(&run->footer, (int64_t)objects,
-                          before + (int64_t)json_rows_object_at(part->rows));
+                          result_writer_bytes(run->result_writer) - (int64_t)out->len +
+                              (int64_t)json_rows_object_at(part->rows));
     return rc;
 }
 

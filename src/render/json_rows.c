@@ -438,7 +438,8 @@ static int add_values(struct json_rows *rows, const struct level *level,
         struct plan_column *column = &rows->columns[i];
         int rc;
 
-        seen_add(&column->seen, &row[i]);
+        if (column->declared == NULL || row[i].kind >= SOURCE_TEXT)
+            seen_add(&column->seen, &row[i]);
         buf_add(out, column->before.data, column->before.len);
         rc = json_value_add(out, &row[i], column->name, column->declared, err);
         if (rc < 0)

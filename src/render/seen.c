@@ -24,13 +24,22 @@ static int two_digits(const char *at)
     return (at[0] - '0') * 10 + at[1] - '0';
 }
 
-/* In time that every row has: the calendar is only asked for the last days of months. */
+static bool is_digit(char c)
+{
+    return (unsigned char)(c - '0') <= 9;
+}
+
+/* In time that every row has: without branches, and the calendar is only asked for the last days of
+ * months. */
 static bool is_date(const char *text, size_t len)
 {
     char date[CLOCK_DATE_TEXT] = "";
     int month, day;
 
-    if (len < DATE_TEXT || !fits(text, "0000-00-00"))
+    if (len < DATE_TEXT ||
+        !(is_digit(text[0]) & is_digit(text[1]) & is_digit(text[2]) & is_digit(text[3]) &
+          (text[4] == '-') & is_digit(text[5]) & is_digit(text[6]) & (text[7] == '-') &
+          is_digit(text[8]) & is_digit(text[9])))
         return false;
     month = two_digits(text + 5);
     day = two_digits(text + 8);

@@ -15,14 +15,16 @@ struct seen {
     int64_t longest; /* text, in UTF-16 units */
 };
 
-/* seen_add() of a value that is no number. */
+/* seen_add() of a text that may say something new. */
 void seen_add_text(struct seen *seen, const struct source_value *value);
 
 /* Inline, as every value of a report goes through it. */
 static inline void seen_add(struct seen *seen, const struct source_value *value)
 {
-    seen->kinds |= 1u << value->kind;
-    if (value->kind >= SOURCE_TEXT)
+    if ((seen->kinds & 1u << value->kind) == 0)
+        seen->kinds |= 1u << value->kind;
+    if (value->kind >= SOURCE_TEXT &&
+        (!seen->not_dates || !seen->not_timestamps || (int64_t)value->text.len > seen->longest))
         seen_add_text(seen, value);
 }
 
