@@ -472,3 +472,4 @@ def test_no_value_of_matching_keeps_other_requests_waiting(tmp_path):
             polls += 1
     for each in asked:
         assert each.result().json()["result"] is False, each.result().text
+    assert server.stop() == 0
