@@ -1,6 +1,8 @@
 /* src/http/query.c -- reading query parameters, and those that choose reports in a list. */
 #include "http/query.h"
 
+#include <inttypes.h>
+
 #include "base/str.h"
 
 struct reading {
@@ -70,6 +72,16 @@ int query_one(struct exchange *ex, const char *name, const char **ret, struct er
     *ret = NULL;
     exchange_each_query(ex, note_query, &reading);
     return check_twice(&reading, err);
+}
+
+int query_number(const char *text, const char *name, int64_t least, int64_t most, int64_t *ret,
+                 struct err *err)
+{
+    if (text != NULL && (!str_to_int64(text, ret) || *ret < least || *ret > most))
+        return err_set(err, -E_INVALID,
+                       "%s must be a whole number from %" PRId64 " to %" PRId64 ".", name, least,
+                       most);
+    return 0;
 }
 
 int query_state(const char *text, int *ret, struct err *err)

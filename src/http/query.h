@@ -15,6 +15,11 @@ int query_read(struct exchange *ex, const char *const *names, int count,
  * given; borrowed. -E_INVALID: it occurs twice. */
 int query_one(struct exchange *ex, const char *name, const char **ret, struct err *err);
 
+/* A whole number from `least` to `most` (NULL: *ret stays as it is) or -E_INVALID, which names it.
+ */
+int query_number(const char *text, const char *name, int64_t least, int64_t most, int64_t *ret,
+                 struct err *err);
+
 /* A state that a caller may know of (NULL: *ret is -1, for all) or -E_INVALID. */
 int query_state(const char *text, int *ret, struct err *err);
 /* The name of a report (NULL: all) or -E_INVALID. */

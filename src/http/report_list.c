@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "base/str.h"
 #include "http/query.h"
 
 enum {
@@ -18,26 +17,14 @@ enum query { PAGE_NUMBER, PAGE_SIZE, STATE, REPORT_NAME, QUERY_COUNT };
 static const char *const query_names[QUERY_COUNT] = {"PageNumber", "PageSize", "State",
                                                      "ReportName"};
 
-/* A whole number in 1 … most, or `fallback` if it is not given. */
-static int read_number(const char *text, const char *name, int64_t most, int64_t default_value,
-                       int64_t *ret, struct err *err)
-{
-    *ret = default_value;
-    if (text != NULL && (!str_to_int64(text, ret) || *ret < 1 || *ret > most))
-        return err_set(err, -E_INVALID, "%s must be a whole number from 1 to %" PRId64 ".", name,
-                       most);
-    return 0;
-}
-
 static int read_request(struct exchange *ex, struct store_list *ret)
 {
     const char *values[QUERY_MAX];
     int64_t size = LIST_PAGE_SIZE;
     int rc = query_read(ex, query_names, QUERY_COUNT, values, &ex->err)
-                 ?: read_number(values[PAGE_NUMBER], "PageNumber", LIST_PAGE_MAX, 1, &ret->page,
-                                &ex->err)
-                 ?: read_number(values[PAGE_SIZE], "PageSize", STORE_PAGE_MAX, LIST_PAGE_SIZE,
-                                &size, &ex->err)
+                 ?: query_number(values[PAGE_NUMBER], "PageNumber", 1, LIST_PAGE_MAX, &ret->page,
+                                 &ex->err)
+                 ?: query_number(values[PAGE_SIZE], "PageSize", 1, STORE_PAGE_MAX, &size, &ex->err)
                  ?: query_state(values[STATE], &ret->state, &ex->err)
                  ?: query_name(values[REPORT_NAME], &ret->name, &ex->err);
 
@@ -97,7 +84,7 @@ static void list_done(struct exchange *ex)
 
 void report_list(struct exchange *ex)
 {
-    struct store_list list = {.user_id = ex->user->id};
+    struct store_list list = {.user_id = ex->user->id, .page = 1};
 
     if (read_request(ex, &list) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);

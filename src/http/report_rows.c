@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/json.h"
-#include "base/str.h"
 #include "http/conversion.h"
 #include "http/query.h"
 #include "http/report_find.h"
@@ -35,24 +34,14 @@ static void free_window(void *state)
     free(window);
 }
 
-static int read_number(const char *text, const char *name, int64_t least, int64_t most,
-                       int64_t *ret, struct err *err)
-{
-    if (text != NULL && (!str_to_int64(text, ret) || *ret < least || *ret > most))
-        return err_set(err, -E_INVALID,
-                       "%s must be a whole number from %" PRId64 " to %" PRId64 ".", name, least,
-                       most);
-    return 0;
-}
-
 static int read_window(struct exchange *ex, struct form_window *ret)
 {
     const char *values[QUERY_MAX];
     int rc = query_read(ex, query_names, QUERY_COUNT, values, &ex->err);
 
     *ret = (struct form_window){.count = ROWS_DEFAULT, .most = ROWS_BYTES_MAX};
-    rc = rc ?: read_number(values[FROM], "from", 0, INT64_MAX, &ret->from, &ex->err);
-    return rc ?: read_number(values[COUNT], "count", 1, ROWS_MAX, &ret->count, &ex->err);
+    rc = rc ?: query_number(values[FROM], "from", 0, INT64_MAX, &ret->from, &ex->err);
+    return rc ?: query_number(values[COUNT], "count", 1, ROWS_MAX, &ret->count, &ex->err);
 }
 
 /* Columns of one level; the array that stands in its objects is one more, with its own columns. */

@@ -62,11 +62,11 @@ void result_footer_row(struct result_footer *rf, int64_t row, int64_t at)
 {
     struct footer *footer = &rf->footer;
 
-    if (row != footer->index_count * footer->stride)
+    if (!result_footer_wants(rf, row))
         return;
     if ((size_t)footer->index_count == rf->room) {
         make_room(rf);
-        if (row != footer->index_count * footer->stride || rf->room == 0)
+        if (!result_footer_wants(rf, row) || rf->room == 0)
             return;
     }
     rf->offsets[footer->index_count++] = htole64((uint64_t)at);

@@ -105,30 +105,30 @@ void seen_add_text(struct seen *seen, const struct source_value *value)
         seen->not_timestamps = true;
 }
 
-static bool only(const struct seen *seen, unsigned kinds)
+static bool only(unsigned kinds, unsigned of)
 {
-    return seen->kinds != 0 && (seen->kinds & ~kinds) == 0;
+    return kinds != 0 && (kinds & ~of) == 0;
 }
 
-static enum footer_type type_by_values(unsigned kinds, const struct seen *seen)
+static enum footer_type type_by_values(const struct seen *seen)
 {
     static const unsigned integer = 1u << SOURCE_INTEGER, real = 1u << SOURCE_REAL,
                           numeric = 1u << SOURCE_NUMERIC, text = 1u << SOURCE_TEXT;
-    const struct seen some = {.kinds = kinds};
+    const unsigned kinds = seen->kinds & ~(1u << SOURCE_NULL);
 
-    if (only(&some, integer))
+    if (only(kinds, integer))
         return FOOTER_INTEGER;
-    if (only(&some, integer | numeric))
+    if (only(kinds, integer | numeric))
         return FOOTER_DECIMAL;
-    if (only(&some, integer | numeric | real))
+    if (only(kinds, integer | numeric | real))
         return FOOTER_NUMBER;
-    if (only(&some, 1u << SOURCE_BOOLEAN))
+    if (only(kinds, 1u << SOURCE_BOOLEAN))
         return FOOTER_BOOLEAN;
-    if (only(&some, 1u << SOURCE_JSON))
+    if (only(kinds, 1u << SOURCE_JSON))
         return FOOTER_JSON;
-    if (only(&some, text) && !seen->not_dates)
+    if (only(kinds, text) && !seen->not_dates)
         return FOOTER_DATE;
-    if (only(&some, text) && !seen->not_timestamps)
+    if (only(kinds, text) && !seen->not_timestamps)
         return FOOTER_TIMESTAMP;
     return FOOTER_STRING;
 }
@@ -137,7 +137,7 @@ enum footer_type seen_type(const struct seen *seen, const struct column *declare
 {
     *ret_scale = -1;
     if (declared == NULL)
-        return type_by_values(seen->kinds & ~(1u << SOURCE_NULL), seen);
+        return type_by_values(seen);
     switch (declared->type) {
     case COLUMN_DECIMAL:
     case COLUMN_SCALED:
