@@ -24,7 +24,8 @@ static int two_digits(const char *at)
     return (at[0] - '0') * 10 + at[1] - '0';
 }
 
-static bool is_digit(char c)
+/* 1 or 0, to be joined by & */
+static unsigned is_digit(char c)
 {
     return (unsigned char)(c - '0') <= 9;
 }
