@@ -21,6 +21,13 @@ struct conversions {
     atomic_int count;
 };
 
+struct block {
+    struct buf bytes;
+    int state; /* as conversion_state() */
+    struct err err;
+};
+
+/* While one block is taken, the other one is made. */
 struct conversion {
     struct conversions *conversions;
     struct spool_reader *reader;
@@ -29,13 +36,14 @@ struct conversion {
     struct footer *footer;
     struct form_writer *writer; /* NULL: before the first block */
     char date[CLOCK_DATE_TEXT];
-    struct buf block;
-    size_t taken;  /* bytes of it */
-    int64_t count; /* elements in it, of a window */
-    int state;
-    struct err err;
+    int64_t count; /* elements of a window */
+    struct block blocks[2], *block;
+    size_t taken; /* bytes of `block` */
+    struct lock lock;
+    bool making, made; /* the other block */
+    bool abandoned;    /* freed while `making` */
     struct work_item item;
-    void (*done)(void *owner); /* NULL: no block is being made */
+    void (*done)(void *owner); /* NULL: nobody waits for the other block */
     void *owner;
 };
 
@@ -45,6 +53,18 @@ static int damaged(struct err *err)
 }
 
 /* ---- reading, on a thread that may wait ---- */
+
+/* The transfer may be gone unless its connection waits for the block. */
+static bool is_ended(struct conversion *conversion)
+{
+    bool ended;
+
+    lock_take(&conversion->lock);
+    ended = conversion->abandoned ||
+            (conversion->done != NULL && transfer_is_ended(conversion->spec.transfer));
+    lock_release(&conversion->lock);
+    return ended;
+}
 
 static void on_fetched(void *owner)
 {
@@ -62,7 +82,7 @@ static int read_result(void *context, int64_t at, void *out, size_t len, struct 
     while (len > 0) {
         ssize_t n;
 
-        if (transfer_is_ended(conversion->spec.transfer))
+        if (is_ended(conversion))
             return err_set(err, -E_NOT_FOUND, "the report was deleted");
         if (!spool_reader_is_ready(conversion->reader, at)) {
             spool_reader_fetch(conversion->reader, at, on_fetched, conversion);
@@ -137,7 +157,7 @@ static struct form_spec form_spec(struct conversion *conversion)
                               .context = conversion};
 }
 
-static int make_window(struct conversion *conversion, struct err *err)
+static int make_window(struct conversion *conversion, struct buf *out, struct err *err)
 {
     struct form_rows *rows = NULL;
     struct form_spec spec;
@@ -146,8 +166,8 @@ static int make_window(struct conversion *conversion, struct err *err)
     spec = form_spec(conversion);
     rc = rc ?: form_rows_new(&spec, &rows, err);
     rc = rc
-             ?: form_rows_window(rows, conversion->footer, &conversion->spec.window,
-                                 &conversion->block, &conversion->count, err);
+             ?: form_rows_window(rows, conversion->footer, &conversion->spec.window, out,
+                                 &conversion->count, err);
     form_rows_free(rows);
     return rc;
 }
@@ -164,31 +184,81 @@ static int open_writer(struct conversion *conversion, struct err *err)
 }
 
 /* As conversion_state(). */
-static int fill_block(struct conversion *conversion, struct err *err)
+static int fill_block(struct conversion *conversion, struct buf *out, struct err *err)
 {
     int rc = 0;
 
-    if (transfer_is_ended(conversion->spec.transfer))
+    if (is_ended(conversion))
         return err_set(err, -E_NOT_FOUND, "the report was deleted");
     if (conversion->spec.window.count > 0)
-        return make_window(conversion, err);
+        return make_window(conversion, out, err);
     if (conversion->writer == NULL)
         rc = open_writer(conversion, err);
-    return rc ?: form_more(conversion->writer, &conversion->block, err);
+    return rc ?: form_more(conversion->writer, out, err);
+}
+
+static struct block *other_block(struct conversion *conversion)
+{
+    return &conversion->blocks[conversion->block == conversion->blocks];
+}
+
+/* The block that was made is taken from now on. */
+static void turn(struct conversion *conversion)
+{
+    lock_check_held(&conversion->lock);
+    conversion->block = other_block(conversion);
+    conversion->taken = 0;
+    conversion->made = false;
+}
+
+static void conversion_destroy(struct conversion *conversion)
+{
+    atomic_fetch_sub(&conversion->conversions->count, 1);
+    form_free(conversion->writer);
+    footer_free(conversion->footer);
+    spool_reader_free(conversion->reader);
+    for (size_t i = 0; i < 2; i++)
+        buf_done(&conversion->blocks[i].bytes);
+    sem_destroy(&conversion->fetched);
+    lock_done(&conversion->lock);
+    free(conversion);
 }
 
 /* A work_run_fn: one at a time. */
 static void make_block(void *context, struct work_item *item)
 {
     struct conversion *conversion = container_of(item, struct conversion, item);
-    void (*done)(void *owner) = conversion->done;
+    struct block *block = other_block(conversion);
+    void (*done)(void *owner);
+    void *owner;
+    bool abandoned;
 
     (void)context;
-    buf_reset(&conversion->block);
-    conversion->taken = 0;
-    conversion->state = fill_block(conversion, &conversion->err);
-    conversion->done = NULL; /* from here on it may be freed */
-    done(conversion->owner);
+    buf_reset(&block->bytes);
+    block->state = fill_block(conversion, &block->bytes, &block->err);
+    lock_take(&conversion->lock);
+    conversion->making = false;
+    conversion->made = true;
+    done = conversion->done;
+    owner = conversion->owner;
+    abandoned = conversion->abandoned;
+    conversion->done = NULL;
+    if (done != NULL)
+        turn(conversion);
+    lock_release(&conversion->lock); /* from here on it may be freed */
+    if (done != NULL)
+        done(owner);
+    else if (abandoned)
+        conversion_destroy(conversion);
+}
+
+/* Make the other block. */
+static void begin_block(struct conversion *conversion)
+{
+    lock_check_held(&conversion->lock);
+    CHECK(!conversion->making && !conversion->made);
+    conversion->making = true;
+    work_queue_push(conversion->conversions->queue, &conversion->item);
 }
 
 /* ---- the queue ---- */
@@ -230,7 +300,10 @@ int conversion_new(struct conversions *conversions, struct spool_reader *reader,
     conversion->reader = reader;
     conversion->spec = *spec;
     sem_init(&conversion->fetched, 0, 0);
-    buf_init(&conversion->block, BLOCK_MAX);
+    lock_init(&conversion->lock);
+    for (size_t i = 0; i < 2; i++)
+        buf_init(&conversion->blocks[i].bytes, BLOCK_MAX);
+    conversion->block = conversion->blocks;
     if (atomic_fetch_add(&conversions->count, 1) >= CONVERSIONS_MAX) {
         conversion_free(conversion);
         return err_set(err, -E_BUSY,
@@ -242,39 +315,61 @@ int conversion_new(struct conversions *conversions, struct spool_reader *reader,
 
 void conversion_free(struct conversion *conversion)
 {
+    bool making;
+
     if (conversion == NULL)
         return;
+    lock_take(&conversion->lock);
     CHECK(conversion->done == NULL);
-    atomic_fetch_sub(&conversion->conversions->count, 1);
-    form_free(conversion->writer);
-    footer_free(conversion->footer);
-    spool_reader_free(conversion->reader);
-    buf_done(&conversion->block);
-    sem_destroy(&conversion->fetched);
-    free(conversion);
+    making = conversion->abandoned = conversion->making;
+    lock_release(&conversion->lock); /* then its thread frees it */
+    if (!making)
+        conversion_destroy(conversion);
 }
 
 void conversion_next(struct conversion *conversion, void (*done)(void *owner), void *owner)
 {
+    bool made;
+
+    lock_take(&conversion->lock);
     CHECK(done != NULL && conversion->done == NULL);
-    conversion->done = done;
-    conversion->owner = owner;
-    work_queue_push(conversion->conversions->queue, &conversion->item);
+    made = conversion->made;
+    if (made) {
+        turn(conversion);
+    } else {
+        conversion->done = done;
+        conversion->owner = owner;
+        if (!conversion->making)
+            begin_block(conversion);
+    }
+    lock_release(&conversion->lock);
+    if (made)
+        done(owner);
 }
 
 int conversion_state(const struct conversion *conversion, struct err *err)
 {
-    if (conversion->state < 0)
-        *err = conversion->err;
-    return conversion->state;
+    if (conversion->block->state < 0)
+        *err = conversion->block->err;
+    return conversion->block->state;
 }
 
 size_t conversion_take(struct conversion *conversion, char *out, size_t max)
 {
-    size_t left = conversion->block.len - conversion->taken, n = left < max ? left : max;
+    size_t left, n;
 
+    lock_take(&conversion->lock);
+    if (conversion->taken == conversion->block->bytes.len && conversion->made)
+        turn(conversion);
+    if (conversion->block->state > 0 && !conversion->making && !conversion->made)
+        begin_block(conversion);
+    lock_release(&conversion->lock);
+    if (conversion->block->state < 0)
+        return 0;
+    left = conversion->block->bytes.len - conversion->taken;
+    n = left < max ? left : max;
     if (n > 0)
-        memcpy(out, conversion->block.data + conversion->taken, n);
+        memcpy(out, conversion->block->bytes.data + conversion->taken, n);
     conversion->taken += n;
     return n;
 }
@@ -296,5 +391,5 @@ const struct footer *conversion_footer(const struct conversion *conversion)
 
 const struct buf *conversion_block(const struct conversion *conversion)
 {
-    return &conversion->block;
+    return &conversion->block->bytes;
 }

@@ -8,14 +8,14 @@
 #include "render/form_rows.h"
 #include "spool/spool.h"
 
-enum { CONVERSIONS_MAX = 64 }; /* at the same time: each has about a MiB */
+enum { CONVERSIONS_MAX = 64 }; /* at the same time: each has up to 2 MiB */
 
 /* Their queue and its threads; NULL: no memory. */
 struct conversions;
 struct conversions *conversions_new(void);
 void conversions_free(struct conversions *conversions); /* when there is none; NULL is fine */
 
-/* One of them. It makes a block at a time, and only when it is told to. */
+/* One of them. While a block is taken it makes the next one, and no more. */
 struct conversion;
 struct conversion_spec {
     struct form_window window; /* count > 0: one block, these elements as they are stored */
@@ -27,15 +27,17 @@ struct conversion_spec {
  * conversion_free(). */
 int conversion_new(struct conversions *conversions, struct spool_reader *reader,
                    const struct conversion_spec *spec, struct conversion **ret, struct err *err);
-void conversion_free(struct conversion *conversion); /* not while it makes a block; NULL is fine */
+/* Not while somebody waits for a block; one that is being made ahead ends soon. NULL is fine. */
+void conversion_free(struct conversion *conversion);
 
-/* Make the next block. `done` is called once, on a thread of the queue, and must not block; from
- * then on the conversion may be used, or freed. */
+/* Go on to the next block. `done` is called once, at once or on a thread of the queue, and must not
+ * block; from then on the conversion may be used, or freed. Until then `transfer` must be there. */
 void conversion_next(struct conversion *conversion, void (*done)(void *owner), void *owner);
-/* How making the last block went: 1, or 0, it was the last one; else a negative code: of
- * form_new(), form_more() or spool_reader_read(), or -E_NOT_FOUND, the transfer has ended. */
+/* How making the block went: 1, or 0, it was the last one; else a negative code, and none of it can
+ * be taken: of form_new(), form_more() or spool_reader_read(), or -E_NOT_FOUND, the transfer has
+ * ended. */
 int conversion_state(const struct conversion *conversion, struct err *err);
-/* Take up to `max` bytes of it: how many; 0: all have been taken. */
+/* Take up to `max` bytes of it, or of the next one if that is made: how many; 0: there are none. */
 size_t conversion_take(struct conversion *conversion, char *out, size_t max);
 /* Of the window: how many elements there are; after the first block. */
 int64_t conversion_count(const struct conversion *conversion);

@@ -310,14 +310,14 @@ static ssize_t read_conversion(void *context, uint64_t offset, char *out, size_t
     (void)offset;
     if (transfer_is_ended(part->transfer))
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    n = conversion_take(part->conversion, out, max);
+    if (n > 0)
+        return (ssize_t)n;
     state = conversion_state(part->conversion, &err);
     if (state < 0) {
         log_error("http.result", "error=%s", err.text);
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
-    n = conversion_take(part->conversion, out, max);
-    if (n > 0)
-        return (ssize_t)n;
     return state > 0 ? make_block(part) : MHD_CONTENT_READER_END_OF_STREAM;
 }
 
