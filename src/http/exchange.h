@@ -64,6 +64,7 @@ struct exchange {
     int64_t began_us;
     bool head;                  /* HEAD: answer headers only (libmicrohttpd leaves the body out) */
     bool wants_problem;         /* Accept: application/problem+json */
+    bool by_link;               /* by POST /Report/Link: what is not there is no such link */
     struct buf raw;             /* body as received */
     json_t *body;               /* parsed, NULL without one; read it with exchange_member() */
     const struct user *user;    /* ROUTE_TOKEN; the bearer's */

@@ -146,20 +146,20 @@ static const struct {
     [DOWNLOAD] = {"download", ~0u, ""},
 };
 
+/* The options as they are given, NULL where they are not; `ret` has the form. */
 static int read_options(const char *const values[OPTION_COUNT], struct form_choice *ret,
                         struct err *err)
 {
-    int rc = read_flag("labels", values[LABELS], &ret->options.labels, err);
-
-    if (rc == 0)
-        rc = read_delimiter(values[DELIMITER], &ret->options.delimiter, err);
-    if (rc == 0)
-        rc = read_flag("bom", values[BOM], &ret->options.bom, err);
-    if (rc == 0)
-        rc = read_formulas(values[FORMULAS], &ret->options.formulas_text, err);
-    if (rc == 0)
-        rc = read_flag("download", values[DOWNLOAD], &ret->download, err);
-    return rc;
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        if (values[i] != NULL && (options[i].forms & 1u << ret->form) == 0)
+            return err_set(err, -E_INVALID, "%s is for %s: leave it out, or add format=%s.",
+                           options[i].name, options[i].words, form_word(FORM_CSV));
+    }
+    return read_flag("labels", values[LABELS], &ret->options.labels, err)
+               ?: read_delimiter(values[DELIMITER], &ret->options.delimiter, err)
+               ?: read_flag("bom", values[BOM], &ret->options.bom, err)
+               ?: read_formulas(values[FORMULAS], &ret->options.formulas_text, err)
+               ?: read_flag("download", values[DOWNLOAD], &ret->download, err);
 }
 
 int form_choose(struct exchange *ex, struct form_choice *ret, struct err *err)
@@ -169,13 +169,33 @@ int form_choose(struct exchange *ex, struct form_choice *ret, struct err *err)
 
     if (rc == 0)
         rc = word != NULL ? by_word(word, &ret->form, err) : by_accept(ex, &ret->form, err);
-    for (int i = 0; rc == 0 && i < OPTION_COUNT; i++) {
+    for (int i = 0; rc == 0 && i < OPTION_COUNT; i++)
         rc = query_one(ex, options[i].name, &values[i], err);
-        if (rc == 0 && values[i] != NULL && (options[i].forms & 1u << ret->form) == 0)
-            rc = err_set(err, -E_INVALID, "%s is for %s: leave it out, or add format=%s.",
-                         options[i].name, options[i].words, form_word(FORM_CSV));
+    return rc ?: read_options(values, ret, err);
+}
+
+/* As a query would have it; "": as none would. */
+static const char *body_word(const json_t *value)
+{
+    if (json_is_boolean(value))
+        return json_is_true(value) ? "1" : "0";
+    if (json_is_integer(value))
+        return json_integer_value(value) == 1 ? "1" : json_integer_value(value) == 0 ? "0" : "";
+    return json_is_string(value) ? json_string_value(value) : "";
+}
+
+int form_choose_body(struct exchange *ex, struct form_choice *ret, struct err *err)
+{
+    const json_t *format = exchange_member(ex, "format");
+    const char *values[OPTION_COUNT];
+    int rc = format != NULL ? by_word(body_word(format), &ret->form, err) : 0;
+
+    for (int i = 0; rc == 0 && i < OPTION_COUNT; i++) {
+        const json_t *value = exchange_member(ex, options[i].name);
+
+        values[i] = value != NULL ? body_word(value) : NULL;
     }
-    return rc == 0 ? read_options(values, ret, err) : rc;
+    return rc ?: read_options(values, ret, err);
 }
 
 void form_tag(const struct form_choice *choice, char out[FORM_TAG_TEXT])

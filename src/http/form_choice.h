@@ -15,6 +15,10 @@ struct form_choice {
  * such form; -E_INVALID: an option has a bad value, or is not for this form. */
 int form_choose(struct exchange *ex, struct form_choice *ret, struct err *err);
 
+/* The same from the members of the body, a text each, or for an option a truth value or 1 or 0;
+ * JSON without `format`. */
+int form_choose_body(struct exchange *ex, struct form_choice *ret, struct err *err);
+
 /* The form's media type, static; "csv", as in `format=` and at the end of a file's name. */
 const char *form_media_type(enum form form);
 const char *form_word(enum form form);

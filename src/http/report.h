@@ -3,11 +3,13 @@
 
 #include "http/exchange.h"
 
-/* What they answer is doc/api.md § Report. All but the last need ROUTE_TOKEN; report_post needs the
- * body. */
+/* What they answer is doc/api.md § Report. Those that are not public need ROUTE_TOKEN;
+ * report_post and report_link need the body. */
 exchange_step report_post;        /* POST   /Report: accept a request */
 exchange_step report_get;         /* GET    /Report?reference=: the result */
 exchange_step report_rows;        /* GET    /Report/Rows?reference=&from=&count= */
+exchange_step report_link;        /* POST   /Report/Link: make a link to a result */
+exchange_step report_link_open;   /* GET    /Report/Link?token=, public: follow it */
 exchange_step report_delete;      /* DELETE /Report?reference= */
 exchange_step report_status;      /* GET    /Report/Status?reference= */
 exchange_step report_list;        /* GET    /Report/List?PageNumber=&PageSize=&State= */

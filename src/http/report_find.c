@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "http/link.h"
 #include "http/query.h"
 #include "store/store.h"
 
@@ -28,10 +29,17 @@ bool report_reference(struct exchange *ex, struct guid *ret_id)
 
 void report_reply_unknown(struct exchange *ex)
 {
+    const char *text = ex->body != NULL ? json_string_value(exchange_member(ex, "reference"))
+                                        : exchange_query(ex, "reference");
+
+    if (ex->by_link) {
+        link_refuse(ex);
+        return;
+    }
     err_set(&ex->err, -E_UNKNOWN_REFERENCE,
             "Unknown reference '%.64s': you have no such report; it may have been deleted, or "
             "purged after its retention. GET /Report/List shows the reports you have.",
-            exchange_query(ex, "reference"));
+            text != NULL ? text : "");
     exchange_reply_error(ex, &ex->err, NULL);
 }
 

@@ -13,7 +13,6 @@
 #include "base/str.h"
 #include "http/conditional.h"
 #include "http/conversion.h"
-#include "http/form_choice.h"
 #include "http/report_find.h"
 #include "http/report_result.h"
 
@@ -304,6 +303,22 @@ static void reply_result(struct exchange *ex, const struct tags *tags)
         get_ready(ex, sending);
 }
 
+bool result_has_form(struct exchange *ex, const struct report *report, enum form form)
+{
+    if (report->state != REPORT_COMPLETE) {
+        result_not_complete(ex, report);
+        return false;
+    }
+    if (form == FORM_JSON || report->footer != 0)
+        return true;
+    exchange_fail(
+        ex, -E_PARAM,
+        "This result is from an older version of the server, which made JSON only: submit "
+        "the report again, then get it as %s.",
+        form_word(form));
+    return false;
+}
+
 static void result_found(struct exchange *ex)
 {
     const struct store_find *find = &ex->op.find;
@@ -314,18 +329,8 @@ static void result_found(struct exchange *ex)
         report_reply_unknown(ex);
         return;
     }
-    if (find->report.state != REPORT_COMPLETE) {
-        result_not_complete(ex, &find->report);
+    if (!result_has_form(ex, &find->report, sending->choice.form))
         return;
-    }
-    if (sending->choice.form != FORM_JSON && find->report.footer == 0) {
-        err_set(&ex->err, -E_PARAM,
-                "This result is from an older version of the server, which made JSON only: submit "
-                "the report again, then get it as %s.",
-                form_word(sending->choice.form));
-        exchange_reply_error(ex, &ex->err, NULL);
-        return;
-    }
     tags_make(&find->report, &sending->choice, &tags);
     if (is_cached(ex, &tags)) {
         add_tags(ex, &sending->choice, &tags);
@@ -336,25 +341,29 @@ static void result_found(struct exchange *ex)
     reply_result(ex, &tags);
 }
 
-/* What the request wants, as ex->state; false: replied what is wrong with it. */
-static bool begin(struct exchange *ex)
+void result_send(struct exchange *ex, const struct guid *id, const struct form_choice *choice)
 {
     struct sending *sending = calloc(1, sizeof(*sending));
-    int rc = sending != NULL ? form_choose(ex, &sending->choice, &ex->err)
-                             : err_set(&ex->err, -E_NOMEM, "Out of memory.");
 
+    if (sending == NULL) {
+        exchange_fail(ex, -E_NOMEM, "Out of memory.");
+        return;
+    }
+    sending->choice = *choice;
     ex->state = sending;
     ex->state_free = free_sending;
-    exchange_add_header(ex, "Vary", "Accept");
-    if (rc < 0)
-        exchange_reply_error(ex, &ex->err, NULL);
-    return rc == 0;
+    if (exchange_transfer(ex, id))
+        report_find_result(ex, id, result_found);
 }
 
 void report_get(struct exchange *ex)
 {
+    struct form_choice choice = {0};
     struct guid id;
 
-    if (begin(ex) && report_reference(ex, &id) && exchange_transfer(ex, &id))
-        report_find_result(ex, &id, result_found);
+    exchange_add_header(ex, "Vary", "Accept");
+    if (form_choose(ex, &choice, &ex->err) < 0)
+        exchange_reply_error(ex, &ex->err, NULL);
+    else if (report_reference(ex, &id))
+        result_send(ex, &id, &choice);
 }

@@ -18,6 +18,8 @@ static const struct route routes[] = {
     {"POST",   "/Report",             ROUTE_TOKEN,    true,  report_post,   NULL},
     {"GET",    "/Report",             ROUTE_TOKEN,    false, report_get,    ""},
     {"GET",    "/Report/Rows",        ROUTE_TOKEN,    false, report_rows,   NULL},
+    {"POST",   "/Report/Link",        ROUTE_TOKEN,    true,  report_link,   NULL},
+    {"GET",    "/Report/Link",        ROUTE_PUBLIC,   false, report_link_open, ""},
     {"DELETE", "/Report",             ROUTE_TOKEN,    false, report_delete, NULL},
     {"GET",    "/Report/Status",      ROUTE_TOKEN,    false, report_status, NULL},
     {"GET",    "/Report/List",        ROUTE_TOKEN,    false, report_list,   NULL},

@@ -72,6 +72,14 @@ void token_key_free(struct token_key *key)
     free(key);
 }
 
+_Static_assert((int)TOKEN_KEY_BYTES == (int)crypto_kdf_KEYBYTES, "the key derives others");
+
+void token_key_derive(const struct token_key *key, const char purpose[8],
+                      unsigned char out[TOKEN_DERIVED_BYTES])
+{
+    crypto_kdf_derive_from_key(out, TOKEN_DERIVED_BYTES, 1, purpose, key->bytes);
+}
+
 static bool sign(const struct token_key *key, const char *text, size_t len,
                  unsigned char mac[MAC_BYTES])
 {

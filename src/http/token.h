@@ -26,6 +26,12 @@ struct token_claims {
     int64_t issued_s, expires_s; /* iat, exp: UTC seconds */
 };
 
+enum { TOKEN_DERIVED_BYTES = 32 };
+/* A key for one purpose alone, of which `purpose` is the name: exactly 8 characters. The same on
+ * every node that has the key file. */
+void token_key_derive(const struct token_key *key, const char purpose[8],
+                      unsigned char out[TOKEN_DERIVED_BYTES]);
+
 /* Append a token for `user` (its claim sub); a failure is the buffer's. */
 void token_issue(const struct token_key *key, const char *user, const struct token_claims *claims,
                  struct buf *out);

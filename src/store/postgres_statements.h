@@ -346,9 +346,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "   FROM account a, LATERAL (SELECT a.locked_until_ms <> 0"                                  \
       "     OR a.first_failure_ms + $3 <= $2 AS afresh) AS w"                                      \
       "   WHERE a.id = $1 AND a.locked_until_ms <= $2) AS n WHERE account.id = n.id")              \
-    X(SESSION, "gg",                                                                               \
+    X(SESSION, "ggb",                                                                              \
       "SELECT " POSTGRES_USER_COLUMNS " FROM session s JOIN account a ON a.id = s.user_id"         \
-      " WHERE s.id = $1 AND s.access = $2 AND NOT a.disabled")                                     \
+      " WHERE s.id = $1 AND (s.access = $2 OR $3) AND NOT a.disabled")                             \
     X(ROTATE_LOCK, "g", "SELECT FROM session WHERE id = $1 FOR UPDATE")                            \
     /* DONE is 0, UNKNOWN 1, REUSED 2; 3 is DONE by an earlier try whose answer was lost. */       \
     X(ROTATE, "gxgigxi",                                                                           \

@@ -160,6 +160,7 @@ void postgres_send_session(struct postgres_conn *c, struct store_session *arg)
 
     call_guid(&call, &arg->session);
     call_guid(&call, &arg->access);
+    call_bool(&call, arg->any_access);
     call_send(&call);
 }
 

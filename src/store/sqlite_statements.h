@@ -126,7 +126,7 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(SESSION_ADD, "INSERT INTO session (id, user_id, access, refresh_hash, expires_ms)"           \
                    " VALUES (?1, ?2, ?3, ?4, ?5)")                                                 \
     X(SESSION, "SELECT " SQLITE_USER_COLUMNS " FROM session JOIN user ON user.id = user_id"        \
-               " WHERE session.id = ?1 AND access = ?2 AND NOT disabled")                          \
+               " WHERE session.id = ?1 AND (access = ?2 OR ?3) AND NOT disabled")                  \
     X(ROTATE_FIND, "SELECT " SQLITE_USER_COLUMNS ", refresh_hash = ?2 AND access = ?3"             \
                    " AND expires_ms > ?4 AND NOT disabled,"                                        \
                    " EXISTS (SELECT 1 FROM used_refresh WHERE session_id = ?1 AND hash = ?2)"      \

@@ -186,6 +186,7 @@ int sqlite_session(struct store_conn *conn, struct store_session *arg, struct er
 
     sql_guid(&q, 1, &arg->session);
     sql_guid(&q, 2, &arg->access);
+    sql_int(&q, 3, arg->any_access);
     arg->found = sql_next(&q);
     if (arg->found)
         read_user(&q, &arg->user);

@@ -433,6 +433,7 @@ struct store_login {
  * session has been issued, and its user is not disabled. */
 struct store_session {
     struct guid session, access;
+    bool any_access; /* whatever access token it has now: `access` is not looked at */
     bool found;
     struct user user; /* out: without password_hash */
 };

@@ -120,12 +120,13 @@ static bool login(struct fixture *f, bool password_ok, int64_t now_ms, struct se
     return op.login.opened;
 }
 
-static bool holds(struct fixture *f, const struct session *session)
+static bool lives(struct fixture *f, const struct session *session, bool any_access)
 {
     struct store_op op = {.verb = STORE_SESSION};
     bool found;
 
-    op.session = (struct store_session){.session = session->id, .access = session->access};
+    op.session = (struct store_session){
+        .session = session->id, .access = session->access, .any_access = any_access};
     assert_int_equal(run(f->store, &op), 0);
     found = op.session.found;
     if (found) {
@@ -134,6 +135,11 @@ static bool holds(struct fixture *f, const struct session *session)
     }
     store_op_done(&op);
     return found;
+}
+
+static bool holds(struct fixture *f, const struct session *session)
+{
+    return lives(f, session, false);
 }
 
 static void fail_logins(struct fixture *f, int count, int64_t now_ms)
@@ -322,6 +328,7 @@ static void a_new_pair_replaces_the_old(void **state)
     assert_true(login(f, true, NOW_MS, &old));
     assert_int_equal(rotate(f, &old, NOW_MS, &new), ROTATE_DONE);
     assert_false(holds(f, &old));
+    assert_true(lives(f, &old, true)); /* its session does */
     assert_true(holds(f, &new));
     assert_int_equal(rotate(f, &new, NOW_MS, NULL), ROTATE_DONE);
 }
@@ -335,6 +342,7 @@ static void a_refresh_token_used_twice_ends_the_session(void **state)
     assert_int_equal(rotate(f, &old, NOW_MS, &new), ROTATE_DONE);
     assert_int_equal(rotate(f, &old, NOW_MS, NULL), ROTATE_REUSED);
     assert_false(holds(f, &new));
+    assert_false(lives(f, &new, true));
     assert_int_equal(rotate(f, &new, NOW_MS, NULL), ROTATE_UNKNOWN);
 }
 

@@ -23,6 +23,7 @@ def assert_dead(client, reference, etag='"x"'):
         refused(client.get("/Report/Rows", params={"reference": spelling}), "Unknown reference")
         for form in ("ndjson", "csv", "xlsx"):
             refused(client.get("/Report", params={"reference": spelling, "format": form}), "Unknown reference")
+            refused(client.call("POST", "/Report/Link", json={"reference": spelling, "format": form}), "Unknown reference")
     for headers in ({"If-None-Match": etag}, {"If-None-Match": "*"}, {"Prefer": "wait=5"},
                     {"If-None-Match": etag, "Prefer": "wait=5"}):
         answer = client.status(reference, headers)
@@ -47,8 +48,8 @@ def test_every_endpoint_that_takes_a_reference_is_asked_after_the_deletion(serve
     """A new one belongs into assert_dead()."""
     paths = requests.get(server.url + "/openapi.json", timeout=PATIENCE).json()["paths"]
     taking = {(method, path) for path, methods in paths.items() for method, operation in methods.items()
-              if "/Reference'" in str(operation["parameters"])}
-    assert taking == {("get", "/Report"), ("delete", "/Report"), ("get", "/Report/Status"), ("get", "/Report/Rows")}
+              if "/Reference'" in str(operation["parameters"]) + str(operation.get("requestBody"))}
+    assert taking == {("post", "/Report/Link"), ("get", "/Report"), ("delete", "/Report"), ("get", "/Report/Status"), ("get", "/Report/Rows")}
 
 
 @pytest.mark.parametrize("make", STATES)

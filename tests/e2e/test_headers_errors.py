@@ -229,5 +229,5 @@ def test_the_public_paths_need_neither_token_nor_version(server):
 
 def test_the_openapi_document_has_every_path(server):
     paths = Client(server.url).get("/openapi.json").json()["paths"]
-    assert {"/User/Login", "/User/RefreshToken", "/Report", "/Report/Status", "/Report/List",
+    assert {"/User/Login", "/User/RefreshToken", "/Report", "/Report/Status", "/Report/Link", "/Report/List",
             "/Report/Types", "/Common/HealthCheck"} <= set(paths)

@@ -40,16 +40,17 @@ def free_bytes(path):
 class SlowClient:
     """Has begun to read a result, and reads nothing more for now."""
 
-    def __init__(self, client, reference, requests=1, version="HTTP/1.1", header=""):
+    def __init__(self, client, reference, requests=1, version="HTTP/1.1", header="", path=None):
         host, port = client.url.removeprefix("http://").split(":")
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
         self.socket.settimeout(60)
         self.socket.connect((host, int(port)))
-        self.ask(client, reference, requests, version, header)
+        self.ask(client, reference, requests, version, header, path)
 
-    def ask(self, client, reference, requests=1, version="HTTP/1.1", header=""):
-        self.socket.sendall(f"GET /Report?reference={reference} {version}\r\nHost: x\r\nVersion: 2.0\r\n"
+    def ask(self, client, reference, requests=1, version="HTTP/1.1", header="", path=None):
+        """For the result, or for what is at `path`."""
+        self.socket.sendall(f"GET {path or f'/Report?reference={reference}'} {version}\r\nHost: x\r\nVersion: 2.0\r\n"
                             f"{header}Authorization: {client.token}\r\n\r\n".encode() * requests)
         self.got = b""
         while b"\r\n\r\n" not in self.got:
