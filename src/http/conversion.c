@@ -1,7 +1,9 @@
-/* src/http/conversion.c -- a queue whose threads make blocks of results in other forms. */
+/* src/http/conversion.c -- a queue whose threads make blocks of results in other forms and codings.
+ */
 #include "http/conversion.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -35,8 +37,11 @@ struct conversion {
     sem_t fetched;
     struct footer *footer;
     struct form_writer *writer; /* NULL: before the first block */
+    struct encoder *encoder;    /* NULL: identity */
+    EVP_MD_CTX *hash;           /* of JSON; NULL: of another form */
     char date[CLOCK_DATE_TEXT];
-    int64_t count; /* elements of a window */
+    struct buf plain; /* what the encoder is given */
+    int64_t count;    /* elements of a window */
     struct block blocks[2], *block;
     size_t taken; /* bytes of `block` */
     struct lock lock;
@@ -120,7 +125,9 @@ static int read_date(struct conversion *conversion, struct err *err)
 
     if (rc < 0)
         return rc;
-    return result_date(head, len, conversion->date) ? 0 : damaged(err);
+    if (result_date(head, len, conversion->date) || conversion->spec.form == FORM_JSON)
+        return 0;
+    return damaged(err);
 }
 
 static int read_footer(struct conversion *conversion, struct err *err)
@@ -172,28 +179,76 @@ static int make_window(struct conversion *conversion, struct buf *out, struct er
     return rc;
 }
 
+static int open_hash(struct conversion *conversion, struct err *err)
+{
+    conversion->hash = EVP_MD_CTX_new();
+    if (conversion->hash == NULL || EVP_DigestInit_ex(conversion->hash, EVP_sha256(), NULL) != 1)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    return 0;
+}
+
+/* JSON needs no footer, which results of older versions do not have. */
 static int open_writer(struct conversion *conversion, struct err *err)
 {
+    bool json = conversion->spec.form == FORM_JSON;
+    int64_t size = json ? spool_reader_size(conversion->reader) : -1;
     struct form_spec spec;
-    int rc = read_footer(conversion, err);
+    int rc = json ? open_hash(conversion, err) : read_footer(conversion, err);
 
-    if (rc == 0)
-        rc = read_date(conversion, err);
+    rc = rc ?: read_date(conversion, err);
+    if (rc == 0 && conversion->spec.coding != CODING_IDENTITY)
+        rc = encoder_new(conversion->spec.coding, size, &conversion->encoder, err);
     spec = form_spec(conversion);
-    return rc == 0 ? form_new(&spec, &conversion->writer, err) : rc;
+    return rc ?: form_new(&spec, &conversion->writer, err);
+}
+
+/* Of JSON: is it what was written? Asked before its last bytes are sent. */
+static int check_digest(struct conversion *conversion, bool more, struct err *err)
+{
+    const struct buf *plain = &conversion->plain;
+    uint8_t digest[EVP_MAX_MD_SIZE];
+
+    if (conversion->hash == NULL)
+        return 0;
+    EVP_DigestUpdate(conversion->hash, plain->data, plain->len);
+    if (more)
+        return 0;
+    EVP_DigestFinal_ex(conversion->hash, digest, NULL);
+    return memcmp(digest, conversion->spec.digest, REPORT_DIGEST_BYTES) == 0 ? 0 : damaged(err);
+}
+
+/* The first block is flushed, so that the first byte comes soon. */
+static int encode_block(struct conversion *conversion, bool first, struct buf *out, struct err *err)
+{
+    struct buf *plain = &conversion->plain;
+    enum encode how = first ? ENCODE_FLUSH : ENCODE_MORE;
+    int more, rc;
+
+    buf_reset(plain);
+    more = form_more(conversion->writer, plain, err);
+    if (more < 0)
+        return more;
+    if (more == 0)
+        how = ENCODE_END;
+    rc = check_digest(conversion, more > 0, err);
+    rc = rc ?: encoder_add(conversion->encoder, plain->data, plain->len, how, out, err);
+    return rc ?: more;
 }
 
 /* As conversion_state(). */
 static int fill_block(struct conversion *conversion, struct buf *out, struct err *err)
 {
+    bool first = conversion->writer == NULL;
     int rc = 0;
 
     if (is_ended(conversion))
         return err_set(err, -E_NOT_FOUND, "the report was deleted");
     if (conversion->spec.window.count > 0)
         return make_window(conversion, out, err);
-    if (conversion->writer == NULL)
+    if (first)
         rc = open_writer(conversion, err);
+    if (rc == 0 && conversion->encoder != NULL)
+        return encode_block(conversion, first, out, err);
     return rc ?: form_more(conversion->writer, out, err);
 }
 
@@ -215,8 +270,11 @@ static void conversion_destroy(struct conversion *conversion)
 {
     atomic_fetch_sub(&conversion->conversions->count, 1);
     form_free(conversion->writer);
+    encoder_free(conversion->encoder);
+    EVP_MD_CTX_free(conversion->hash);
     footer_free(conversion->footer);
     spool_reader_free(conversion->reader);
+    buf_done(&conversion->plain);
     for (size_t i = 0; i < 2; i++)
         buf_done(&conversion->blocks[i].bytes);
     sem_destroy(&conversion->fetched);
@@ -292,15 +350,13 @@ int conversion_new(struct conversions *conversions, struct spool_reader *reader,
 {
     struct conversion *conversion = calloc(1, sizeof(*conversion));
 
-    if (conversion == NULL) {
-        spool_reader_free(reader);
+    if (conversion == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
-    }
     conversion->conversions = conversions;
-    conversion->reader = reader;
     conversion->spec = *spec;
     sem_init(&conversion->fetched, 0, 0);
     lock_init(&conversion->lock);
+    buf_init(&conversion->plain, BLOCK_MAX);
     for (size_t i = 0; i < 2; i++)
         buf_init(&conversion->blocks[i].bytes, BLOCK_MAX);
     conversion->block = conversion->blocks;
@@ -309,6 +365,7 @@ int conversion_new(struct conversions *conversions, struct spool_reader *reader,
         return err_set(err, -E_BUSY,
                        "Too many results are being converted. Try again in a moment.");
     }
+    conversion->reader = reader;
     *ret = conversion;
     return 0;
 }

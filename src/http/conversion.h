@@ -1,14 +1,16 @@
-/* src/http/conversion.h -- results that are made into another form as they are sent, off the HTTP
- * threads. */
+/* src/http/conversion.h -- results that are made into another form, or compressed, as they are
+ * sent, off the HTTP threads. */
 #pragma once
 
 #include "base/clock.h"
+#include "core/report.h"
 #include "proc/transfers.h"
+#include "render/coding.h"
 #include "render/form.h"
 #include "render/form_rows.h"
 #include "spool/spool.h"
 
-enum { CONVERSIONS_MAX = 64 }; /* at the same time: each has up to 2 MiB */
+enum { CONVERSIONS_MAX = 64 }; /* at the same time: each has up to 4 MiB */
 
 /* Their queue and its threads; NULL: no memory. */
 struct conversions;
@@ -19,11 +21,13 @@ void conversions_free(struct conversions *conversions); /* when there is none; N
 struct conversion;
 struct conversion_spec {
     struct form_window window; /* count > 0: one block, these elements as they are stored */
-    enum form form;            /* else all of it in this form */
+    enum form form;            /* else all of it in this form … */
     struct form_options options;
-    struct transfer *transfer; /* borrowed: once it has ended, so does the conversion */
+    enum coding coding;                  /* … and coding */
+    uint8_t digest[REPORT_DIGEST_BYTES]; /* JSON: it is checked, since its client cannot */
+    struct transfer *transfer;           /* borrowed: once it has ended, so does the conversion */
 };
-/* Takes `reader`, in any case. -E_BUSY: there are CONVERSIONS_MAX. *ret is yours:
+/* Takes `reader`, unless it fails. -E_BUSY: there are CONVERSIONS_MAX. *ret is yours:
  * conversion_free(). */
 int conversion_new(struct conversions *conversions, struct spool_reader *reader,
                    const struct conversion_spec *spec, struct conversion **ret, struct err *err);
@@ -44,7 +48,7 @@ int64_t conversion_count(const struct conversion *conversion);
 /* Borrowed; after the first block. */
 const struct footer *conversion_footer(const struct conversion *conversion);
 const struct buf *conversion_block(const struct conversion *conversion);
-/* YYYY-MM-DD of the result's generatedDate; "" before the first block. */
+/* YYYY-MM-DD of the result's generatedDate; "" before the first block, and in JSON without one. */
 const char *conversion_date(const struct conversion *conversion);
 
 enum { RESULT_HEAD_MAX = 512 };

@@ -1,11 +1,11 @@
-/* src/http/form_choice.c -- `format=` and Accept → a form; its options from the query. */
+/* src/http/form_choice.c -- `format=` and Accept → a form; its options from the query; its coding
+ * from Accept-Encoding. */
 #include "http/form_choice.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
-#include "http/headers.h"
 #include "http/query.h"
 
 static const struct {
@@ -76,11 +76,6 @@ static void feed_fits(void *context, const char *value)
         accept_feed(&fits->of[i], value, forms[i].type);
 }
 
-static bool is_better(const struct accept_fit *fit, const struct accept_fit *best)
-{
-    return fit->q > best->q || (fit->q == best->q && fit->specificity > best->specificity);
-}
-
 static int by_accept(struct exchange *ex, enum form *ret, struct err *err)
 {
     struct fits fits = {0};
@@ -88,13 +83,50 @@ static int by_accept(struct exchange *ex, enum form *ret, struct err *err)
 
     exchange_each_header(ex, MHD_HTTP_HEADER_ACCEPT, feed_fits, &fits);
     for (int i = 0; i < FORM_COUNT; i++) {
-        if (is_better(&fits.of[i], &fits.of[best]))
+        if (accept_is_better(&fits.of[i], &fits.of[best]))
             best = i;
     }
     if (fits.any && fits.of[best].q == 0 && !ex->wants_problem)
         return refuse_form(NULL, err);
     *ret = (enum form)best;
     return 0;
+}
+
+/* ---- codings ---- */
+
+static void feed_codings(void *context, const char *value)
+{
+    codings_feed(context, value);
+}
+
+/* RFC 9110, 12.5.3: an answer without a coding, unless that is refused. */
+int form_read_codings(struct exchange *ex, struct form_choice *choice, struct err *err)
+{
+    exchange_each_header(ex, MHD_HTTP_HEADER_ACCEPT_ENCODING, feed_codings, &choice->codings);
+    if (codings_best(&choice->codings) == CODING_COUNT)
+        return err_set(err, -E_NOT_ACCEPTABLE,
+                       "The result is sent as zstd, as gzip or without a coding: let "
+                       "Accept-Encoding allow one of them.");
+    if (choice->form == FORM_XLSX && !codings_accept(&choice->codings, CODING_IDENTITY))
+        return err_set(err, -E_NOT_ACCEPTABLE,
+                       "A workbook is compressed itself and sent without a coding: let "
+                       "Accept-Encoding allow identity.");
+    return 0;
+}
+
+void form_choose_coding(struct exchange *ex, struct form_choice *choice, int64_t bytes)
+{
+    bool range = choice->form == FORM_JSON && !ex->head && exchange_header(ex, "Range") != NULL;
+    bool plain = choice->form == FORM_XLSX || bytes < FORM_CODED_MIN || range;
+
+    choice->coding = plain && codings_accept(&choice->codings, CODING_IDENTITY)
+                         ? CODING_IDENTITY
+                         : codings_best(&choice->codings);
+}
+
+bool form_is_stored(const struct form_choice *choice)
+{
+    return choice->form == FORM_JSON && choice->coding == CODING_IDENTITY;
 }
 
 /* ---- options ---- */
@@ -206,4 +238,7 @@ void form_tag(const struct form_choice *choice, char out[FORM_TAG_TEXT])
              given->bom ? "-b" : "", given->formulas_text ? "-f" : "");
     if (given->delimiter != ',')
         snprintf(out + strlen(out), FORM_TAG_TEXT - strlen(out), "-%02x", given->delimiter);
+    if (choice->coding != CODING_IDENTITY)
+        snprintf(out + strlen(out), FORM_TAG_TEXT - strlen(out), "-%s",
+                 coding_name(choice->coding));
 }

@@ -1,13 +1,18 @@
-/* src/http/form_choice.h -- which form of a result a request asks for, and with which options. */
+/* src/http/form_choice.h -- which form of a result a request asks for, with which options, and in
+ * which coding. */
 #pragma once
 
 #include "http/exchange.h"
+#include "http/headers.h"
+#include "render/coding.h"
 #include "render/form.h"
 
 struct form_choice {
     enum form form;
     struct form_options options;
-    bool download; /* Content-Disposition for JSON too */
+    bool download;          /* Content-Disposition for JSON too */
+    struct codings codings; /* what Accept-Encoding says */
+    enum coding coding;     /* form_choose_coding() */
 };
 
 /* Read from `format=`, or without it from Accept: the type with the greatest quality, of these the
@@ -19,10 +24,20 @@ int form_choose(struct exchange *ex, struct form_choice *ret, struct err *err);
  * JSON without `format`. */
 int form_choose_body(struct exchange *ex, struct form_choice *ret, struct err *err);
 
+/* Read Accept-Encoding, for form_choose_coding(). -E_NOT_ACCEPTABLE: none of ours is acceptable. */
+int form_read_codings(struct exchange *ex, struct form_choice *choice, struct err *err);
+/* Set `coding` of a choice. Identity, if it is acceptable, of XLSX,
+ * which is compressed itself, of a result of less than FORM_CODED_MIN bytes of JSON, which is sent
+ * in one packet either way, and of a range of JSON, since ranges are those of what is stored. */
+enum { FORM_CODED_MIN = 1024 };
+void form_choose_coding(struct exchange *ex, struct form_choice *choice, int64_t bytes);
+/* Is what is stored sent, byte by byte? */
+bool form_is_stored(const struct form_choice *choice);
+
 /* The form's media type, static; "csv", as in `format=` and at the end of a file's name. */
 const char *form_media_type(enum form form);
 const char *form_word(enum form form);
 
 enum { FORM_TAG_TEXT = 32 };
-/* What sets the entity tag of this choice apart from that of the JSON: "-csv-l3b". */
+/* What sets the entity tag of this choice apart from that of the JSON: "-csv-l3b-zstd". */
 void form_tag(const struct form_choice *choice, char out[FORM_TAG_TEXT]);

@@ -1,4 +1,4 @@
-/* src/http/headers.c -- Accept, Prefer and media types, read from their text. */
+/* src/http/headers.c -- Accept, Accept-Encoding, Prefer and media types, read from their text. */
 #include "http/headers.h"
 
 #include <ctype.h>
@@ -50,7 +50,9 @@ static int quality(struct piece text)
     return q;
 }
 
-static int specificity(struct piece range, const char *type)
+typedef int specificity_fn(struct piece range, const char *name);
+
+static int type_specificity(struct piece range, const char *type)
 {
     size_t major = strcspn(type, "/") + 1; /* with the slash */
 
@@ -61,7 +63,18 @@ static int specificity(struct piece range, const char *type)
     return piece_is(range, "*/*", 3) ? 1 : 0;
 }
 
-void accept_feed(struct accept_fit *fit, const char *header, const char *type)
+static int coding_specificity(struct piece range, const char *coding)
+{
+    /* x-gzip is an alias: 8.4.1.3 */
+    if (range.len > 2 && strcmp(coding, "gzip") == 0 && strncasecmp(range.at, "x-", 2) == 0)
+        range = (struct piece){range.at + 2, range.len - 2};
+    if (piece_is(range, coding, strlen(coding)))
+        return 3;
+    return piece_is(range, "*", 1) ? 1 : 0;
+}
+
+static void feed(struct accept_fit *fit, const char *header, const char *name,
+                 specificity_fn *specificity)
 {
     struct piece rest = {header, strlen(header)};
     struct piece item;
@@ -72,7 +85,7 @@ void accept_feed(struct accept_fit *fit, const char *header, const char *type)
 
         if (!next_piece(&item, ';', &range))
             continue;
-        found = specificity(range, type);
+        found = specificity(range, name);
         while (next_piece(&item, ';', &param)) {
             if (param.len >= 2 && strncasecmp(param.at, "q=", 2) == 0)
                 q = quality((struct piece){param.at + 2, param.len - 2});
@@ -80,6 +93,42 @@ void accept_feed(struct accept_fit *fit, const char *header, const char *type)
         if (found > fit->specificity)
             *fit = (struct accept_fit){found, q};
     }
+}
+
+void accept_feed(struct accept_fit *fit, const char *header, const char *type)
+{
+    feed(fit, header, type, type_specificity);
+}
+
+bool accept_is_better(const struct accept_fit *fit, const struct accept_fit *best)
+{
+    return fit->q > best->q || (fit->q == best->q && fit->specificity > best->specificity);
+}
+
+void codings_feed(struct codings *codings, const char *header)
+{
+    for (int i = 0; i < CODING_COUNT; i++)
+        feed(&codings->of[i], header, coding_name((enum coding)i), coding_specificity);
+}
+
+bool codings_accept(const struct codings *codings, enum coding coding)
+{
+    const struct accept_fit *fit = &codings->of[coding];
+
+    return fit->q > 0 || (coding == CODING_IDENTITY && fit->specificity == 0);
+}
+
+enum coding codings_best(const struct codings *codings)
+{
+    int best = CODING_COUNT - 1;
+
+    for (int i = best - 1; i >= 0; i--) {
+        if (accept_is_better(&codings->of[i], &codings->of[best]))
+            best = i;
+    }
+    if (codings->of[best].q > 0)
+        return (enum coding)best;
+    return codings_accept(codings, CODING_IDENTITY) ? CODING_IDENTITY : CODING_COUNT;
 }
 
 /* A number of seconds, in quotes or not; -1 if it is none. */

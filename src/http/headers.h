@@ -1,15 +1,32 @@
-/* src/http/headers.h -- what request headers say: Accept, Prefer, media types. Pure text. */
+/* src/http/headers.h -- what request headers say: Accept, Accept-Encoding, Prefer, media types.
+ * Pure text. */
 #pragma once
 
 #include <stdbool.h>
 
+#include "render/coding.h"
+
 /* How well a media type fits what Accept says (RFC 9110, 12.5.1): the most specific range that
  * names it decides. Start from zero, feed every Accept header. */
 struct accept_fit {
-    int specificity; /* 0: no range fits, 1: any, 2: type/any, 3: the type itself */
+    int specificity; /* 0: no range fits, 1: any, 2: type/any, 3: the type, or coding, itself */
     int q;           /* of that range, in thousandths; 0: refused */
 };
 void accept_feed(struct accept_fit *fit, const char *header, const char *type);
+/* Is it better than `best`: of greater quality, or, of the same, named more precisely? */
+bool accept_is_better(const struct accept_fit *fit, const struct accept_fit *best);
+
+/* What Accept-Encoding says of each coding (RFC 9110, 12.5.3). Start from zero, feed every header;
+ * without one, or with an empty one, only identity is acceptable. */
+struct codings {
+    struct accept_fit of[CODING_COUNT];
+};
+void codings_feed(struct codings *codings, const char *header);
+/* Identity is, unless it is refused; the others only if they are listed. */
+bool codings_accept(const struct codings *codings, enum coding coding);
+/* The best by accept_is_better(), of these the last of CODINGS; an identity that is not listed
+ * comes last. CODING_COUNT: none is acceptable. */
+enum coding codings_best(const struct codings *codings);
 
 /* N of `wait=N` in one Prefer header (RFC 7240), at most `most`; -1 if it is not there. */
 int prefer_wait(const char *header, int most);

@@ -1,5 +1,5 @@
 /* src/http/report_result.c -- GET /Report: the result as it is stored, whole or in part, or in
- * another form. */
+ * another form or coding. */
 #include "http/report.h"
 
 #include <inttypes.h>
@@ -7,6 +7,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/seam.h"
@@ -33,7 +34,7 @@ static void tags_make(const struct report *report, const struct form_choice *cho
                       struct tags *tags)
 {
     char digest[2 * REPORT_DIGEST_BYTES + 1], form[FORM_TAG_TEXT] = "";
-    bool weak = choice->form != FORM_JSON;
+    bool weak = !form_is_stored(choice);
 
     sodium_bin2hex(digest, sizeof(digest), report->digest, REPORT_DIGEST_BYTES);
     if (weak)
@@ -49,9 +50,11 @@ static void add_tags(struct exchange *ex, const struct form_choice *choice, cons
     exchange_add_header(ex, "ETag", "%s", tags->etag);
     exchange_add_header(ex, "Last-Modified", "%s", tags->modified);
     exchange_add_header(ex, "Expires", "%s", tags->expires);
-    exchange_add_header(ex, "Accept-Ranges", choice->form == FORM_JSON ? "bytes" : "none");
-    if (choice->form == FORM_JSON)
+    exchange_add_header(ex, "Accept-Ranges", form_is_stored(choice) ? "bytes" : "none");
+    if (form_is_stored(choice))
         exchange_add_header(ex, "Repr-Digest", "sha-256=:%s:", tags->digest);
+    else
+        exchange_add_header(ex, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store, no-transform");
 }
 
 /* Does the client have it already? */
@@ -162,11 +165,11 @@ static void find_date(const struct sending *sending, const struct report *report
     char head[RESULT_HEAD_MAX];
     ssize_t len = -1;
 
-    if (sending->conversion != NULL) {
+    if (sending->conversion != NULL && conversion_date(sending->conversion)[0] != '\0') {
         str_copy(out, CLOCK_DATE_TEXT, conversion_date(sending->conversion));
         return;
     }
-    if (spool_reader_is_ready(sending->reader, 0))
+    if (sending->reader != NULL && spool_reader_is_ready(sending->reader, 0))
         len = spool_reader_read(sending->reader, 0, head, sizeof(head), NULL);
     if (len < 0 || !result_date(head, (size_t)len, out))
         clock_format_date(report->started_ms, out);
@@ -202,6 +205,9 @@ static bool begin_sending(struct exchange *ex, struct tags *tags)
         return false;
     tags_make(&ex->op.find.report, &sending->choice, tags);
     add_tags(ex, &sending->choice, tags);
+    if (sending->choice.coding != CODING_IDENTITY)
+        exchange_add_header(ex, MHD_HTTP_HEADER_CONTENT_ENCODING, "%s",
+                            coding_name(sending->choice.coding));
     add_file_name(ex, sending);
     return true;
 }
@@ -254,7 +260,7 @@ int result_open(struct exchange *ex, struct spool_reader **ret)
     return spool_reader_of_bytes(&find->report, bytes, find->result_len, ret, &ex->err);
 }
 
-/* ---- another form ---- */
+/* ---- another form, or coding ---- */
 
 /* Its first block is there, or what is wrong with it. A step. */
 static void conversion_ready(struct exchange *ex)
@@ -273,20 +279,21 @@ static void conversion_ready(struct exchange *ex)
     exchange_reply_conversion(ex, form_media_type(sending->choice.form), conversion);
 }
 
-static void convert(struct exchange *ex, struct sending *sending)
+/* Take the reader into a conversion. -E_BUSY: too many are under way. */
+static int convert(struct exchange *ex, struct sending *sending)
 {
-    const struct conversion_spec spec = {
-        .form = sending->choice.form, .options = sending->choice.options, .transfer = ex->transfer};
-    struct spool_reader *reader = sending->reader;
+    struct conversion_spec spec = {.form = sending->choice.form,
+                                   .options = sending->choice.options,
+                                   .coding = sending->choice.coding,
+                                   .transfer = ex->transfer};
+    int rc;
 
-    sending->reader = NULL;
-    if (conversion_new(ex->services->conversions, reader, &spec, &sending->conversion, &ex->err) <
-        0) {
-        exchange_reply_error(ex, &ex->err, NULL);
-        return;
-    }
-    exchange_await(ex, conversion_ready);
-    conversion_next(sending->conversion, on_ready, ex);
+    memcpy(spec.digest, ex->op.find.report.digest, sizeof(spec.digest));
+    rc = conversion_new(ex->services->conversions, sending->reader, &spec, &sending->conversion,
+                        &ex->err);
+    if (rc == 0)
+        sending->reader = NULL;
+    return rc;
 }
 
 /* ---- the steps ---- */
@@ -294,13 +301,28 @@ static void convert(struct exchange *ex, struct sending *sending)
 static void reply_result(struct exchange *ex, const struct tags *tags)
 {
     struct sending *sending = ex->state;
+    struct form_choice *choice = &sending->choice;
+    int rc = result_open(ex, &sending->reader);
 
-    if (result_open(ex, &sending->reader) < 0)
+    if (rc < 0) {
         result_trouble(ex);
-    else if (sending->choice.form != FORM_JSON)
-        convert(ex, sending);
-    else if (choose_part(ex, tags, sending))
+        return;
+    }
+    if (!form_is_stored(choice))
+        rc = convert(ex, sending);
+    if (rc == -E_BUSY && choice->form == FORM_JSON &&
+        codings_accept(&choice->codings, CODING_IDENTITY)) {
+        choice->coding = CODING_IDENTITY; /* that takes no conversion */
+        rc = 0;
+    }
+    if (rc < 0) {
+        exchange_reply_error(ex, &ex->err, NULL);
+    } else if (!form_is_stored(choice)) {
+        exchange_await(ex, conversion_ready);
+        conversion_next(sending->conversion, on_ready, ex);
+    } else if (choose_part(ex, tags, sending)) {
         get_ready(ex, sending);
+    }
 }
 
 bool result_has_form(struct exchange *ex, const struct report *report, enum form form)
@@ -322,7 +344,7 @@ bool result_has_form(struct exchange *ex, const struct report *report, enum form
 static void result_found(struct exchange *ex)
 {
     const struct store_find *find = &ex->op.find;
-    const struct sending *sending = ex->state;
+    struct sending *sending = ex->state;
     struct tags tags;
 
     if (!find->found) {
@@ -331,6 +353,7 @@ static void result_found(struct exchange *ex)
     }
     if (!result_has_form(ex, &find->report, sending->choice.form))
         return;
+    form_choose_coding(ex, &sending->choice, find->report.bytes);
     tags_make(&find->report, &sending->choice, &tags);
     if (is_cached(ex, &tags)) {
         add_tags(ex, &sending->choice, &tags);
@@ -352,7 +375,10 @@ void result_send(struct exchange *ex, const struct guid *id, const struct form_c
     sending->choice = *choice;
     ex->state = sending;
     ex->state_free = free_sending;
-    if (exchange_transfer(ex, id))
+    exchange_add_header(ex, "Vary", "Accept-Encoding");
+    if (form_read_codings(ex, &sending->choice, &ex->err) < 0)
+        exchange_reply_error(ex, &ex->err, NULL);
+    else if (exchange_transfer(ex, id))
         report_find_result(ex, id, result_found);
 }
 

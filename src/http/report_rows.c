@@ -140,9 +140,10 @@ static void rows_found(struct exchange *ex)
     else if (result_open(ex, &reader) < 0)
         result_trouble(ex);
     else if (conversion_new(ex->services->conversions, reader, &spec, &window->conversion,
-                            &ex->err) < 0)
+                            &ex->err) < 0) {
+        spool_reader_free(reader);
         exchange_reply_error(ex, &ex->err, NULL);
-    else {
+    } else {
         exchange_await(ex, window_ready);
         conversion_next(window->conversion, on_ready, ex);
     }

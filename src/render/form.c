@@ -1,4 +1,4 @@
-/* src/render/form.c -- a stored result in another form, a block at a time: lines, or a table. */
+/* src/render/form.c -- a stored result a block at a time: as it is, lines, or a table. */
 #include "render/form.h"
 
 #include <stdlib.h>
@@ -10,15 +10,17 @@ enum stage { STAGE_BEGIN, STAGE_PART, STAGE_ROWS, STAGE_END, STAGE_OVER };
 struct form_writer {
     struct form_spec spec;
     struct form_rows *rows;
-    const struct form_table *ops; /* NULL: NDJSON */
+    const struct form_table *ops; /* NULL: JSON, NDJSON */
     void *table;
     enum stage stage;
     size_t part; /* of the footer: the one that is read, or the next one */
+    int64_t at;  /* JSON: how much of it has been made */
 };
 
 static int open_table(struct form_writer *writer, struct err *err)
 {
     switch (writer->spec.form) {
+    case FORM_JSON:
     case FORM_NDJSON:
         return 0;
     case FORM_CSV:
@@ -41,7 +43,7 @@ int form_new(const struct form_spec *spec, struct form_writer **ret, struct err 
         return err_set(err, -E_NOMEM, "Out of memory.");
     writer->spec = *spec;
     rc = open_table(writer, err);
-    if (rc == 0)
+    if (rc == 0 && spec->form != FORM_JSON)
         rc = form_rows_new(&writer->spec, &writer->rows, err);
     if (rc < 0) {
         form_free(writer);
@@ -64,6 +66,26 @@ void form_free(struct form_writer *writer)
 static const struct footer_part *part_of(const struct form_writer *writer)
 {
     return &writer->spec.footer->parts[writer->part];
+}
+
+/* ---- JSON ---- */
+
+static int more_bytes(struct form_writer *writer, struct buf *out, struct err *err)
+{
+    int64_t left = writer->spec.bytes - writer->at;
+    size_t len = left < FORM_BLOCK ? (size_t)left : FORM_BLOCK;
+    char *room = buf_reserve(out, len);
+    int rc;
+
+    if (room == NULL)
+        return 0;
+    rc = writer->spec.read(writer->spec.context, writer->at, room, len, err);
+    if (rc < 0)
+        return rc;
+    out->len += len;
+    out->data[out->len] = '\0';
+    writer->at += (int64_t)len;
+    return writer->at < writer->spec.bytes;
 }
 
 /* ---- NDJSON ---- */
@@ -140,8 +162,14 @@ static int more_table(struct form_writer *writer, struct buf *out, struct err *e
 
 int form_more(struct form_writer *writer, struct buf *out, struct err *err)
 {
-    int rc = writer->ops == NULL ? more_lines(writer, out, err) : more_table(writer, out, err);
+    int rc;
 
+    if (writer->ops != NULL)
+        rc = more_table(writer, out, err);
+    else if (writer->spec.form == FORM_JSON)
+        rc = more_bytes(writer, out, err);
+    else
+        rc = more_lines(writer, out, err);
     if (rc >= 0 && buf_failed(out))
         return err_set(err, -E_NOMEM, "Out of memory.");
     return rc;

@@ -1,5 +1,4 @@
-/* src/render/form.h -- a stored result in another form: NDJSON, CSV, XLSX, made a block at a time.
- */
+/* src/render/form.h -- a stored result as it is, or in another form, made a block at a time. */
 #pragma once
 
 #include "base/buf.h"

@@ -35,9 +35,9 @@ struct form_options {
 typedef int form_read_fn(void *context, int64_t at, void *out, size_t len, struct err *err);
 
 struct form_spec {
-    enum form form; /* not JSON */
+    enum form form;
     struct form_options options;
-    const struct footer *footer; /* borrowed until form_free() */
+    const struct footer *footer; /* borrowed until form_free(); JSON needs none */
     int64_t bytes;               /* of the JSON, without the footer */
     form_read_fn *read;
     void *context;

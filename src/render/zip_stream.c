@@ -5,9 +5,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/check.h"
+#include "render/deflate.h"
 
 /* Signatures, by section of APPNOTE.TXT. */
 enum {
@@ -29,7 +29,6 @@ enum {
     ZIP64_END_LEN = 44, /* of its record behind the length itself */
     LEVEL = 1,          /* XML of a sheet at 213 MB/s to 18 %; 6: at 84 MB/s to 14 % */
     MEM_LEVEL = 8,
-    OUT_STEP = 16 << 10, /* room given to deflate at a time */
     ADD_LIMIT = 1 << 30, /* zlib counts in 32 bits */
 };
 
@@ -133,17 +132,7 @@ static int pump(struct zip_stream *zip, int flush, struct buf *out, struct err *
     struct entry *entry = &zip->entries[zip->count - 1];
     size_t before = out->len;
 
-    do {
-        char *room = buf_reserve(out, OUT_STEP);
-
-        if (room == NULL)
-            break;
-        zip->deflate.next_out = (unsigned char *)room;
-        zip->deflate.avail_out = OUT_STEP;
-        deflate(&zip->deflate, flush);
-        out->len += OUT_STEP - zip->deflate.avail_out;
-        out->data[out->len] = '\0';
-    } while (zip->deflate.avail_out == 0);
+    deflate_pump(&zip->deflate, flush, out);
     entry->packed += out->len - before;
     return advance(zip, out, before, err);
 }

@@ -33,8 +33,9 @@ def link_of(client, reference, **body):
     return client.url + answer.json()["data"]["url"]
 
 
-def follow(url, method="GET", **headers):
-    return requests.request(method, url, headers={name.replace("_", "-"): value for name, value in headers.items()}, timeout=PATIENCE)
+def follow(url, method="GET", stream=False, **headers):
+    headers = {"Accept_Encoding": "identity", **headers}
+    return requests.request(method, url, headers={name.replace("_", "-"): value for name, value in headers.items()}, timeout=PATIENCE, stream=stream)
 
 
 def is_dead(url):
@@ -60,10 +61,10 @@ def test_a_link_has_the_result_in_its_form_without_headers(alice, body):
     want = alice.get("/Report", params={"reference": reference, "download": "1", **query})
     got = follow(link_of(alice, reference, **body))
     assert (got.status_code, got.content) == (200, want.content)
-    for name in ("Content-Type", "ETag", "Expires", "Content-Digest", "Accept-Ranges", "Content-Length", "Content-Disposition"):
+    for name in ("Content-Type", "ETag", "Expires", "Content-Digest", "Accept-Ranges", "Content-Length", "Content-Disposition", "Cache-Control"):
         assert got.headers.get(name) == want.headers.get(name), name
     assert got.headers["Content-Disposition"].startswith('attachment; filename="Labelled-20')
-    assert (got.headers["Referrer-Policy"], got.headers["Cache-Control"]) == ("no-referrer", "no-store")
+    assert got.headers["Referrer-Policy"] == "no-referrer" and "no-store" in got.headers["Cache-Control"]
 
 
 def test_ranges_and_conditions_hold(alice):

@@ -12,6 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = strndup((const char *)data, size);
     struct accept_fit fit = {0};
+    struct codings codings = {0};
+    enum coding best;
     int64_t first = 0, length = 0;
     int wait;
 
@@ -20,6 +22,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     accept_feed(&fit, text, "application/json");
     CHECK(fit.specificity >= 0 && fit.specificity <= 3 && fit.q >= 0 && fit.q <= 1000);
     accept_feed(&fit, text, "text/csv");
+    codings_feed(&codings, text);
+    best = codings_best(&codings);
+    if (best == CODING_COUNT)
+        CHECK(!codings_accept(&codings, CODING_IDENTITY));
+    else
+        CHECK(codings_accept(&codings, best));
     wait = prefer_wait(text, 60);
     CHECK(wait >= -1 && wait <= 60);
     media_type_is(text, "application/json");

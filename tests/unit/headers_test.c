@@ -1,4 +1,5 @@
-/* tests/unit/headers_test.c -- Accept, Prefer and Content-Type as clients write them. */
+/* tests/unit/headers_test.c -- Accept, Accept-Encoding, Prefer and Content-Type as clients write
+ * them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -49,6 +50,57 @@ static void several_headers_count_as_one(void **state)
     assert_int_equal(fit.q, 0);
 }
 
+static int coding(const char *accept)
+{
+    struct codings codings = {0};
+
+    codings_feed(&codings, accept);
+    return codings_best(&codings);
+}
+
+static void the_coding_of_the_greatest_quality_is_chosen(void **state)
+{
+    (void)state;
+    assert_int_equal(coding("zstd"), CODING_ZSTD);
+    assert_int_equal(coding("gzip, deflate, br"), CODING_GZIP);
+    assert_int_equal(coding("gzip, zstd"), CODING_ZSTD);
+    assert_int_equal(coding("zstd;q=0.5, GZIP;q=0.501"), CODING_GZIP);
+    assert_int_equal(coding("identity, gzip;q=0.999"), CODING_IDENTITY);
+    assert_int_equal(coding("identity, gzip"), CODING_GZIP);
+    assert_int_equal(coding("X-GZIP"), CODING_GZIP);
+    assert_int_equal(coding("x-zstd, gzipx, x-, x"), CODING_IDENTITY);
+}
+
+static void any_coding_is_less_precise_than_a_name(void **state)
+{
+    (void)state;
+    assert_int_equal(coding("*"), CODING_ZSTD);
+    assert_int_equal(coding("*, gzip"), CODING_GZIP);
+    assert_int_equal(coding("identity, *"), CODING_IDENTITY);
+    assert_int_equal(coding("zstd;q=0, *;q=0.1"), CODING_GZIP);
+    assert_int_equal(coding("*;q=0, gzip;q=0.1"), CODING_GZIP);
+}
+
+static void identity_is_acceptable_unless_it_is_refused(void **state)
+{
+    struct codings codings = {0};
+
+    (void)state;
+    assert_true(codings_accept(&codings, CODING_IDENTITY));
+    assert_int_equal(coding(""), CODING_IDENTITY);
+    assert_int_equal(coding("br, deflate"), CODING_IDENTITY);
+    assert_int_equal(coding("gzip;q=0, zstd;q=0.000"), CODING_IDENTITY);
+    assert_int_equal(coding("identity;q=0"), CODING_COUNT);
+    assert_int_equal(coding("*;q=0"), CODING_COUNT);
+    assert_int_equal(coding("*;q=0, identity;q=0.1"), CODING_IDENTITY);
+    assert_int_equal(coding("*, identity;q=0"), CODING_ZSTD);
+    codings_feed(&codings, "gzip");
+    codings_feed(&codings, "identity;q=0");
+    assert_true(codings_accept(&codings, CODING_GZIP));
+    assert_false(codings_accept(&codings, CODING_ZSTD));
+    assert_false(codings_accept(&codings, CODING_IDENTITY));
+}
+
 static void a_wait_is_read_among_other_preferences(void **state)
 {
     (void)state;
@@ -86,6 +138,9 @@ int main(void)
         cmocka_unit_test(a_media_type_fits_its_name_its_kind_and_anything),
         cmocka_unit_test(the_most_specific_range_decides),
         cmocka_unit_test(several_headers_count_as_one),
+        cmocka_unit_test(the_coding_of_the_greatest_quality_is_chosen),
+        cmocka_unit_test(any_coding_is_less_precise_than_a_name),
+        cmocka_unit_test(identity_is_acceptable_unless_it_is_refused),
         cmocka_unit_test(a_wait_is_read_among_other_preferences),
         cmocka_unit_test(what_is_no_wait_is_ignored),
         cmocka_unit_test(a_content_type_is_known_with_its_parameters),
