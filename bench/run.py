@@ -22,6 +22,7 @@ import generate_cases
 import growth_cases
 import http_cases
 import life_cases
+import link_cases
 import xlsx_cases
 from publish import curves_of, draw_plots, growth, line, publish
 from stage import DATA, HERE, OUT, ROOT, Skip
@@ -37,6 +38,7 @@ CASES = {
     "download": http_cases.download,
     "forms": form_cases.forms,
     "xlsx": xlsx_cases.xlsx,
+    "link": link_cases.link,
     "trivial": http_cases.trivial,
     "lives": life_cases.lives,
     "memory": growth_cases.memory,

@@ -99,7 +99,9 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "With -o the result is written to FILE.part, checked against the server's SHA-256 digest "   \
       "and then renamed to FILE. A FILE that is not a plain file, such as a FIFO, is written "     \
       "to directly. A broken download continues where it stopped, or starts again in another "     \
-      "format than json, of which there is no digest.")                                            \
+      "format than json, of which there is no digest. From another machine the result comes "      \
+      "compressed, if the server and libcurl can: then the server checks the digest, and the "     \
+      "compression has a checksum.")                                                               \
     X("delete", "[REF]", "TMBDYR", 0, 1, ctl_delete, "Delete a report, or all that match",         \
       "Works in every state: a queued report never starts, a running one is cancelled, a "         \
       "finished one is removed. Without REF, deletes all your reports that match --state, "        \

@@ -19,7 +19,7 @@ enum {
     DIGEST_BYTES = 32,
     DIGEST_TEXT = 45, /* of 32 bytes in base64, with the NUL */
     RANGE_TEXT = 64,
-    ETAG_TEXT = 160,
+    VALIDATOR_TEXT = 160,
     STALLS_MAX = 3, /* tries that brought nothing, one after the other */
 };
 
@@ -43,7 +43,9 @@ struct download {
     char last;                /* byte written */
     bool begun;               /* the present request has brought something */
     char digest[DIGEST_TEXT]; /* base64 as the server gave it, "" if it gave none */
-    char etag[ETAG_TEXT];     /* "" if the server gave none */
+    /* For If-Range. A result that came compressed is continued plain, and of that only the date is
+     * known. "": the server gave none. */
+    char validator[VALIDATOR_TEXT];
     EVP_MD_CTX *hash;
     struct progress progress;
     struct err err; /* why the writing failed */
@@ -84,17 +86,19 @@ static void note_digest(struct download *download, const char *header)
 /* The whole result comes (again) from its first byte. */
 static int start_over(struct download *download)
 {
-    const char *etag = http_header(download->http, "ETag");
+    const char *validator = http_header(download->http, "ETag");
 
+    if (validator == NULL || str_starts(validator, "W/"))
+        validator = http_header(download->http, "Last-Modified");
     if (download->len > 0 && (download->path == NULL || ftruncate(download->fd, 0) != 0 ||
                               lseek(download->fd, 0, SEEK_SET) != 0))
         return err_set(&download->err, -E_IO,
                        "the download broke off where it cannot be continued; try again");
     download->len = 0;
-    download->etag[0] = '\0';
+    download->validator[0] = '\0';
     download->digest[0] = '\0';
-    if (etag != NULL && !str_copy(download->etag, sizeof(download->etag), etag))
-        download->etag[0] = '\0';
+    if (validator != NULL && !str_copy(download->validator, sizeof(download->validator), validator))
+        download->validator[0] = '\0';
     /* Of a 200 both digests are of the whole; of a 206 only Repr-Digest would be. */
     note_digest(download, http_header(download->http, "Content-Digest"));
     note_digest(download, http_header(download->http, "Repr-Digest"));
@@ -119,6 +123,8 @@ static int on_content(void *context, long status, const void *data, size_t len)
         return -E_IO;
     if (!download->begun && status == 200 && start_over(download) != 0)
         return -E_IO;
+    if (!download->begun && status == 206) /* compressed it had none */
+        note_digest(download, http_header(download->http, "Repr-Digest"));
     download->begun = true;
     if (write_all(download, data, len) != 0)
         return -E_IO;
@@ -149,15 +155,16 @@ static int check_digest(struct download *download, struct err *err)
 /* One request for the rest, or for the whole if nothing is here yet. */
 static int fetch_once(struct api *api, struct download *download, const char *path, struct err *err)
 {
-    char range[RANGE_TEXT], if_range[ETAG_TEXT + 16];
+    char range[RANGE_TEXT], if_range[VALIDATOR_TEXT + 16];
     struct http_request request = {
         .method = "GET", .path = path, .write = on_content, .context = download};
     int rc;
 
     download->begun = false;
-    if (download->len > 0 && download->etag[0] != '\0') {
+    request.compressed = !http_is_local(download->http) && download->len == 0;
+    if (download->len > 0 && download->validator[0] != '\0') {
         snprintf(range, sizeof(range), "Range: bytes=%lld-", (long long)download->len);
-        snprintf(if_range, sizeof(if_range), "If-Range: %s", download->etag);
+        snprintf(if_range, sizeof(if_range), "If-Range: %s", download->validator);
         request.headers[0] = range;
         request.headers[1] = if_range;
     }

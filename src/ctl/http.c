@@ -13,7 +13,7 @@ struct http {
     CURL *curl;
     char *server;
     char reason[CURL_ERROR_SIZE];
-    bool exposed;
+    bool local, exposed;
 };
 
 /* What curl's callbacks see of one transfer. */
@@ -53,7 +53,8 @@ static int normalise(struct http *http, const char *server, struct err *err)
         while (len > 0 && whole[len - 1] == '/')
             len--;
         http->server = strndup(whole, len);
-        http->exposed = str_eq(scheme, "http") && !is_loopback(host);
+        http->local = is_loopback(host);
+        http->exposed = str_eq(scheme, "http") && !http->local;
         if (http->server == NULL)
             rc = err_set(err, -E_NOMEM, "out of memory");
     }
@@ -99,6 +100,11 @@ void http_free(struct http *http)
 const char *http_server(const struct http *http)
 {
     return http->server;
+}
+
+bool http_is_local(const struct http *http)
+{
+    return http->local;
 }
 
 bool http_is_exposed(const struct http *http)
@@ -174,6 +180,8 @@ static void set_options(struct transfer *transfer, const char *url, struct curl_
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    if (request->compressed)
+        curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, ""); /* all that this libcurl knows */
     if (request->body != NULL)
         curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, request->body);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);

@@ -29,6 +29,7 @@ struct http_request {
     const char *body;          /* JSON; NULL: none */
     const char *headers[HTTP_HEADERS_MAX]; /* further ones, "Name: value"; NULL: none */
     bool repeatable; /* may be sent again after a broken connection or a 503 */
+    bool compressed; /* the content may be, on its way: `write` gets it decompressed */
     http_write_fn *write;
     void *context;
 };
@@ -44,6 +45,8 @@ int http_new(const char *server, struct http **ret, struct err *err);
 void http_free(struct http *http);            /* NULL is fine */
 const char *http_server(const struct http *); /* normalised: no trailing slash; borrowed */
 
+/* True if the server is this machine. */
+bool http_is_local(const struct http *http);
 /* True if what is sent there can be read on the way: http to another machine. */
 bool http_is_exposed(const struct http *http);
 

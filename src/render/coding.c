@@ -8,10 +8,10 @@
 #include "render/deflate.h"
 
 enum {
-    /* doc/decisions/0017 */
-    ZSTD_LEVEL = 3,
-    ZSTD_WINDOW_LOG =
-        19, /* 512 KiB; decoders need not take more than 8 MiB (RFC 8878, 3.1.1.1.2) */
+    /* Rows are alike: a hash of few, long matches finds what is worth it (doc/decisions/0017). */
+    ZSTD_LEVEL = 1,
+    ZSTD_HASH_LOG = 17,
+    ZSTD_WINDOW_LOG = 20, /* 1 MiB; decoders need not take more than 8 MiB (RFC 8878, 3.1.1.1.2) */
     GZIP_LEVEL = 1,
     GZIP_BITS = MAX_WBITS + 16, /* zlib: with gzip's header and trailer */
     MEM_LEVEL = 8,
@@ -35,14 +35,19 @@ const char *coding_name(enum coding coding)
     return names[coding];
 }
 
+static bool set_zstd(ZSTD_CCtx *zstd, ZSTD_cParameter parameter, int value)
+{
+    return !ZSTD_isError(ZSTD_CCtx_setParameter(zstd, parameter, value));
+}
+
 static bool open_zstd(struct encoder *encoder, int64_t size)
 {
     ZSTD_CCtx *zstd = encoder->zstd = ZSTD_createCCtx();
 
-    return zstd != NULL &&
-           !ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL)) &&
-           !ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_windowLog, ZSTD_WINDOW_LOG)) &&
-           !ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 1)) &&
+    return zstd != NULL && set_zstd(zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL) &&
+           set_zstd(zstd, ZSTD_c_hashLog, ZSTD_HASH_LOG) &&
+           set_zstd(zstd, ZSTD_c_windowLog, ZSTD_WINDOW_LOG) &&
+           set_zstd(zstd, ZSTD_c_checksumFlag, 1) &&
            (size < 0 || !ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(zstd, (uint64_t)size)));
 }
 

@@ -22,7 +22,7 @@ enum coding {
 
 const char *coding_name(enum coding coding); /* static */
 
-/* A stream that is being compressed; its memory is constant, about a MiB. */
+/* A stream that is being compressed; its memory is constant, about 2.5 MiB. */
 struct encoder;
 
 /* `size`: of all that comes, which a zstd frame then says; -1: not known. -E_NOMEM. *ret is yours:

@@ -151,6 +151,15 @@ def test_columns_are_named_by_their_labels_if_asked(ctl, alice):
     assert alice.references() == []
 
 
+def test_what_comes_compressed_from_another_machine_is_the_same(server, ctl, alice):
+    elsewhere = server.url.replace("127.0.0.1", "0.0.0.0")  # which counts as one
+    assert ctl("login", "--server", elsewhere, "-u", "alice", line=PASSWORD)[0] == 0
+    reference = alice.complete("Big", Rows="50000")
+    for form in ("json", "ndjson", "csv", "xlsx"):
+        ctl.good("get", reference, "--format", form, "-o", "result")
+        assert (ctl.home / "result").read_bytes() == alice.get("/Report", params={"reference": reference, "format": form}).content
+
+
 @pytest.mark.parametrize("words", [["get", UNKNOWN], ["run", "Quick", "ProductID=1"]])
 def test_an_unknown_format_is_refused_before_anything_is_asked(ctl, alice, words):
     status, out, err = ctl(*words, "--format", "pdf")

@@ -5,6 +5,7 @@ A small HTTP server plays the faults; everything else is tested against reportd 
 
 import base64
 import fcntl
+import gzip
 import hashlib
 import json
 import os
@@ -337,6 +338,32 @@ def test_a_broken_download_goes_on_where_it_stopped(ctl, server):
     assert [headers.get("Range") for _, _, headers, _ in server.asked] == [
         None, "bytes=1000-", "bytes=6000-"]
     assert server.asked[1][2]["If-Range"] == '"e"'
+
+
+def test_a_compressed_download_goes_on_plain_where_it_stopped(ctl, server):
+    """From another machine, as which 0.0.0.0 counts. What is here by then is decompressed."""
+    short, date = gzip.compress(RESULT), "Tue, 02 Jan 2024 03:04:05 GMT"
+    compressed = {"ETag": 'W/"e-gzip"', "Last-Modified": date, "Content-Encoding": "gzip"}
+    assert ctl("login", "--server", server.url.replace("127.0.0.1", "0.0.0.0"), "-u", "u", password="secret\n").returncode == 0
+    server.script = [lambda h: h.answer(200, short, compressed, cut=len(short) // 2), result]
+    assert ctl("get", REFERENCE, "-o", "out").returncode == 0
+    assert (ctl.folder / "out").read_bytes() == RESULT
+    first, second = (headers for _, _, headers, _ in server.asked)
+    assert "gzip" in first["Accept-Encoding"] and "Range" not in first
+    assert "Accept-Encoding" not in second and second["If-Range"] == date
+    assert 0 < int(second["Range"].removeprefix("bytes=").removesuffix("-")) < len(RESULT)
+    server.asked.clear()
+    server.script = [lambda h: h.answer(200, short, compressed, cut=len(short) // 2), lambda h: result(h, sha=digest(b"another"))]
+    assert "damaged" in ctl("get", REFERENCE, "-o", "out").err
+    server.script = [lambda h: h.answer(200, short, compressed)]
+    assert ctl("get", REFERENCE, "-o", "whole").returncode == 0
+    assert (ctl.folder / "whole").read_bytes() == RESULT
+
+
+def test_from_this_machine_nothing_is_compressed(ctl, server):
+    server.script = [result]
+    assert ctl("get", REFERENCE, "-o", "out").returncode == 0
+    assert "Accept-Encoding" not in server.asked[0][2]
 
 
 def test_a_result_that_changed_meanwhile_is_fetched_from_the_start(ctl, server):
