@@ -164,6 +164,12 @@ def delete_many(bench):
         postgres.close()
 
 
+def drain(bench, port, where, token, connections):
+    """MB/s to a client that throws them away, and bytes."""
+    seconds, got = run(bench.program("drain"), port, where, connections, token, core=LOAD_CORE).split()
+    return int(got) / float(seconds) / 1e6, int(got)
+
+
 def download(bench):
     size = bench.scaled(1 << 30, least=1 << 28)
     with Reportd("download") as server:
@@ -173,17 +179,17 @@ def download(bench):
             for _ in range(size >> 20):
                 file.write((b'{"a": "' + b"x" * 1015 + b'"}') * 1024)
 
-        def drain(port, where, connections):
-            seconds, got = run(bench.program("drain"), port, where, connections, token, core=LOAD_CORE).split()
-            if int(got) < size * connections:
+        def rate(port, where, connections):
+            speed, got = drain(bench, port, where, token, connections)
+            if got < size * connections:
                 raise RuntimeError(f"{where}: {got} bytes, {size * connections} were to come")
-            return int(got) / float(seconds) / 1e6
+            return speed
 
         with Nginx(root=server.spool) as nginx:
             for connections in (1, 4 if bench.quick else 16):
                 ours, beside = alternate(
-                    bench.pairs, lambda count=connections: drain(server.port, f"/Report?reference={which}", count),
-                    lambda count=connections: drain(nginx.port, f"/files/{path.name}", count))
+                    bench.pairs, lambda count=connections: rate(server.port, f"/Report?reference={which}", count),
+                    lambda count=connections: rate(nginx.port, f"/files/{path.name}", count))
                 yield Row(f"download {size >> 20:,} MB, {connections} connection{'s' * (connections > 1)}",
                           "nginx with sendfile", "MB/s", ours, beside, 0.95)
 

@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import compressed_cases
 import form_cases
 import generate_cases
 import growth_cases
@@ -34,6 +35,7 @@ CASES = {
     "delete-many": http_cases.delete_many,
     "generate": generate_cases.generate_case,
     "nested": generate_cases.nested,
+    "compressed": compressed_cases.compressed,
     "postgres": generate_cases.from_postgres,
     "download": http_cases.download,
     "forms": form_cases.forms,

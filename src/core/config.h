@@ -84,6 +84,9 @@
       "write to the folder of temporary files; 0: no limit")                                       \
     X(spool_encryption, CHOICE, "off|on", 0, 0,                                                    \
       "Whether result files are encrypted, each with a key that only its report's row has")        \
+    X(result_compression, CHOICE, "off|zstd", 0, 0,                                                \
+      "Whether new results are stored compressed, usually in less than a fifth of the space; "     \
+      "a download is then made by the processor, not by sendfile")                                 \
     X(log_level, CHOICE, "info|debug|warn|error", 0, 0, "Lowest level that is logged")             \
     X(log_format, CHOICE, "text|json", 0, 0, "Format of log lines")
 

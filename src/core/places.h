@@ -55,10 +55,12 @@
       "a result under way; with results in rows, a file without a name", "folder_remove",          \
       "not at all", fsck_files, "deletion.delete.stopped spool.remove.unlinked",                   \
       PLACE_WALKED PLACE_DELETED)                                                                  \
-    X(RESULT, PLACE_FILES, "{spool}/*.*.json", "", "a result in a file, encrypted or not",         \
-      "folder_remove", "not at all", fsck_files,                                                   \
+    X(RESULT, PLACE_FILES, "{spool}/*.*.json", "", "a result in a file", "folder_remove",          \
+      "not at all", fsck_files,                                                                    \
       "spool.remove.truncated spool.remove.unlinked deletion.delete.unlinked",                     \
-      PLACE_WALKED PLACE_DELETED " test_erasure.py::test_an_encrypted_result_never_shows")         \
+      PLACE_WALKED PLACE_DELETED                                                                   \
+      " test_erasure.py::test_an_encrypted_result_never_shows "                                    \
+      "test_compression.py::test_nothing_is_left_of_it_once_it_is_deleted")                        \
     X(CHUNK, "postgres-rows", "result_chunk(report_id attempt number data)", "",                   \
       "a result in rows, sealed", "postgres_remove postgres_send_delete_row", "not at all",        \
       fsck_files, "spool.publish.copied spool.remove.slice", PLACE_WALKED PLACE_DELETED)           \

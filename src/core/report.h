@@ -50,13 +50,20 @@ struct report {
     int attempt;  /* counts claims; the fence of a running report and part of its file name */
     int failures; /* workers that died on it */
     int64_t rows, bytes; /* so far while processing, final when complete */
-    int64_t footer;      /* bytes behind those of the JSON: core/footer.h; 0: none */
+    int64_t footer;      /* bytes behind those of the JSON: core/footer.h; 0: none; < 0: JSON and
+                          * footer are stored compressed, in so many bytes */
     int64_t submitted_ms, started_ms, finished_ms, expires_ms; /* UTC; 0: not yet */
     uint8_t digest[REPORT_DIGEST_BYTES]; /* SHA-256 of the result; zero but in COMPLETE */
     bool in_row;                         /* COMPLETE: its result is in the store, not in a file */
     bool sealed;                         /* COMPLETE: the result is encrypted as it is kept … */
     uint8_t key[REPORT_KEY_BYTES];       /* … with this; where the caller looked for one report */
 };
+
+/* What is stored of a result before it is encrypted, of its `bytes` and `footer`. */
+static inline int64_t report_stored(int64_t bytes, int64_t footer)
+{
+    return footer < 0 ? -footer : bytes + footer;
+}
 
 /* Free what the report owns and zero it; NULL is fine. */
 void report_done(struct report *report);

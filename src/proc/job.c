@@ -266,7 +266,9 @@ static int read_result(struct job *job, size_t len, struct err *err)
  * report complete finds no file. */
 static int take_result(struct job *job, const struct wire_answer *answer, struct err *err)
 {
-    if (answer->unsynced != seal_stored_size(answer->bytes + answer->footer, job->sealed) ||
+    int64_t stored = report_stored(answer->bytes, answer->footer);
+
+    if (answer->unsynced != seal_stored_size(stored, job->sealed) ||
         answer->unsynced > job->row_results)
         return err_set(err, -E_SPOOL, "the worker did not sync %lld bytes of a result",
                        (long long)answer->unsynced);
@@ -436,6 +438,7 @@ static struct wire_order make_order(const struct job *job, const struct definiti
                 .clock_ahead_ms = store_clock_ahead_ms(spec->store),
                 .row_results = job->supervisor->shared ? 0 : config->row_results.number,
                 .temp_limit = config->temp_limit.number,
+                .packed = str_eq(config->result_compression.text, "zstd"),
                 .sealed = in_database || str_eq(config->spool_encryption.text, "on")},
         .texts = {.definition_file = def->file,
                   .definition_text = def->text,

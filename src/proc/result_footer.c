@@ -85,9 +85,9 @@ int result_footer_part(struct result_footer *rf, size_t number, int64_t at, int6
     return json_rows_describe(rows, rf->def, part, err);
 }
 
-int result_footer_write(struct result_footer *rf, int64_t bytes, struct buf *out, struct err *err)
+int result_footer_write(struct result_footer *rf, int64_t at, struct buf *out, struct err *err)
 {
-    rf->footer.index_at = bytes;
+    rf->footer.index_at = at;
     buf_add(out, rf->offsets, (size_t)rf->footer.index_count * sizeof(rf->offsets[0]));
     return footer_write(&rf->footer, out, err);
 }

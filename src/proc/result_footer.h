@@ -31,5 +31,5 @@ void result_footer_row(struct result_footer *rf, int64_t row, int64_t at);
 int result_footer_part(struct result_footer *rf, size_t part, int64_t at, int64_t end,
                        const struct json_rows *rows, struct err *err);
 
-/* All of it, as it comes behind `bytes` bytes of JSON. */
-int result_footer_write(struct result_footer *rf, int64_t bytes, struct buf *out, struct err *err);
+/* All of it; `at` is where readers will see it. */
+int result_footer_write(struct result_footer *rf, int64_t at, struct buf *out, struct err *err);

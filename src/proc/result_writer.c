@@ -16,6 +16,7 @@
 #include "base/seam.h"
 #include "base/thread.h"
 #include "base/work_queue.h"
+#include "spool/pack.h"
 #include "spool/seal.h"
 
 enum {
@@ -31,7 +32,8 @@ struct block {
 
 struct result_writer {
     int fd;
-    struct seal *seal; /* NULL: the file is plain */
+    struct pack *pack; /* NULL: the file is not compressed */
+    struct seal *seal; /* NULL: it is not encrypted */
     EVP_MD_CTX *hash;
     struct work_queue
         *work_queue;   /* NULL until the first full block: a small report needs no thread */
@@ -40,6 +42,7 @@ struct result_writer {
     int current;
     int64_t passed;         /* bytes handed on */
     int64_t written;        /* bytes of the file */
+    int64_t footer;         /* bytes of the footer */
     atomic_int write_errno; /* 0, or why the file is spoilt: nothing is written any more */
 };
 
@@ -68,7 +71,17 @@ static int write_all(void *context, const void *data, size_t len)
     return 0;
 }
 
-int result_writer_new(int fd, const uint8_t *key, struct result_writer **ret, struct err *err)
+/* A seal_write_fn. */
+static int put_stored(void *context, const void *data, size_t len)
+{
+    struct result_writer *result_writer = context;
+
+    return result_writer->seal != NULL ? seal_add(result_writer->seal, data, len)
+                                       : write_all(result_writer, data, len);
+}
+
+int result_writer_new(int fd, bool packed, const uint8_t *key, struct result_writer **ret,
+                      struct err *err)
 {
     struct result_writer *result_writer = calloc(1, sizeof(*result_writer));
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
@@ -85,7 +98,8 @@ int result_writer_new(int fd, const uint8_t *key, struct result_writer **ret, st
         result_writer->blocks[i].result_writer = result_writer;
         buf_init(&result_writer->blocks[i].data, RESULT_WRITER_ROOM);
     }
-    if (key != NULL && seal_new(key, write_all, result_writer, &result_writer->seal, err) < 0) {
+    if ((key != NULL && seal_new(key, write_all, result_writer, &result_writer->seal, err) < 0) ||
+        (packed && pack_new(put_stored, result_writer, &result_writer->pack, err) < 0)) {
         result_writer_free(result_writer);
         return -E_NOMEM;
     }
@@ -98,6 +112,7 @@ void result_writer_free(struct result_writer *result_writer)
     if (result_writer == NULL)
         return;
     work_queue_free(result_writer->work_queue);
+    pack_free(result_writer->pack);
     seal_free(result_writer->seal);
     for (int i = 0; i < BLOCKS; i++)
         buf_done(&result_writer->blocks[i].data);
@@ -106,19 +121,16 @@ void result_writer_free(struct result_writer *result_writer)
     free(result_writer);
 }
 
-static void put(struct result_writer *result_writer, const struct buf *data)
-{
-    if (result_writer->write_errno == 0)
-        result_writer->write_errno = result_writer->seal != NULL
-                                         ? seal_add(result_writer->seal, data->data, data->len)
-                                         : write_all(result_writer, data->data, data->len);
-}
-
 static void put_block(struct result_writer *result_writer, struct block *block)
 {
-    if (result_writer->write_errno == 0)
-        EVP_DigestUpdate(result_writer->hash, block->data.data, block->data.len);
-    put(result_writer, &block->data);
+    const struct buf *data = &block->data;
+
+    if (result_writer->write_errno == 0) {
+        EVP_DigestUpdate(result_writer->hash, data->data, data->len);
+        result_writer->write_errno = result_writer->pack != NULL
+                                         ? pack_add(result_writer->pack, data->data, data->len)
+                                         : put_stored(result_writer, data->data, data->len);
+    }
     if (block->data.cap > KEEP_MAX)
         buf_done(&block->data);
     buf_reset(&block->data);
@@ -179,12 +191,9 @@ int result_writer_pass(struct result_writer *result_writer, struct err *err)
     return result_writer->write_errno != 0 ? failed(result_writer->write_errno, err) : 0;
 }
 
-int result_writer_finish(struct result_writer *result_writer, const struct buf *footer,
-                         int64_t unsynced_max, uint8_t digest[REPORT_DIGEST_BYTES],
-                         int64_t *ret_unsynced, struct err *err)
+int result_writer_end(struct result_writer *result_writer, int64_t *ret_footer_at, struct err *err)
 {
     struct block *last = &result_writer->blocks[result_writer->current];
-    bool sync;
 
     work_queue_free(result_writer->work_queue); /* writes what is queued */
     result_writer->work_queue = NULL;
@@ -194,7 +203,22 @@ int result_writer_finish(struct result_writer *result_writer, const struct buf *
         return err_set(err, -E_SOURCE, "A row of the report is too large.");
     result_writer->passed += (int64_t)last->data.len;
     put_block(result_writer, last);
-    put(result_writer, footer);
+    *ret_footer_at = result_writer->passed;
+    if (result_writer->write_errno == 0 && result_writer->pack != NULL)
+        result_writer->write_errno = pack_end(result_writer->pack, ret_footer_at);
+    return result_writer->write_errno != 0 ? failed(result_writer->write_errno, err) : 0;
+}
+
+int result_writer_finish(struct result_writer *result_writer, const struct buf *footer,
+                         int64_t unsynced_max, uint8_t digest[REPORT_DIGEST_BYTES],
+                         int64_t *ret_unsynced, struct err *err)
+{
+    bool sync;
+
+    result_writer->footer = (int64_t)footer->len;
+    result_writer->write_errno = result_writer->pack != NULL
+                                     ? pack_finish(result_writer->pack, footer->data, footer->len)
+                                     : put_stored(result_writer, footer->data, footer->len);
     if (result_writer->write_errno == 0 && result_writer->seal != NULL)
         result_writer->write_errno = seal_finish(result_writer->seal);
     sync = result_writer->written > unsynced_max;
@@ -206,4 +230,9 @@ int result_writer_finish(struct result_writer *result_writer, const struct buf *
     EVP_DigestFinal_ex(result_writer->hash, digest, NULL);
     *ret_unsynced = sync ? 0 : result_writer->written;
     return 0;
+}
+
+int64_t result_writer_footer(const struct result_writer *result_writer)
+{
+    return result_writer->pack != NULL ? -pack_stored(result_writer->pack) : result_writer->footer;
 }

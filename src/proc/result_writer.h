@@ -1,7 +1,8 @@
-/* src/proc/result_writer.h -- a result file being written: blocks of bytes, hashed and written
- * behind the back of the thread that makes them. */
+/* src/proc/result_writer.h -- a result file being written: blocks of bytes, hashed, compressed,
+ * encrypted and written behind the back of the thread that makes them. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -16,9 +17,10 @@ enum {
 };
 
 /* `fd` is borrowed. With a key (REPORT_KEY_BYTES, copied; NULL: none) the file is encrypted, see
- * spool/seal.h; sizes and digest stay those of what is added. *ret is yours: result_writer_free().
- */
-int result_writer_new(int fd, const uint8_t *key, struct result_writer **ret, struct err *err);
+ * spool/seal.h, and before that, if it is `packed`, compressed, see spool/pack.h; sizes and digest
+ * stay those of what is added. *ret is yours: result_writer_free(). */
+int result_writer_new(int fd, bool packed, const uint8_t *key, struct result_writer **ret,
+                      struct err *err);
 void result_writer_free(
     struct result_writer *result_writer); /* waits for the writing; NULL is fine */
 
@@ -32,9 +34,15 @@ int result_writer_pass(struct result_writer *result_writer, struct err *err);
 /* Bytes so far, those in the current block included. */
 int64_t result_writer_bytes(struct result_writer *result_writer);
 
-/* Hand on what is left, then `footer`, wait until all is in the file, give the SHA-256 of all but
+/* No more is added: hand on what is left, and wait until it is written. *ret_footer_at: where who
+ * reads the result will see its footer. -E_SPOOL, -E_NOMEM, -E_SOURCE: a row is too large. */
+int result_writer_end(struct result_writer *result_writer, int64_t *ret_footer_at, struct err *err);
+
+/* After that: write `footer`, wait until all is in the file, give the SHA-256 of all but
  * the footer. A file of more than `unsynced_max` bytes is on the disk then (fdatasync), and
  * *ret_unsynced is 0; of another one it is the size. */
 int result_writer_finish(struct result_writer *result_writer, const struct buf *footer,
                          int64_t unsynced_max, uint8_t digest[REPORT_DIGEST_BYTES],
                          int64_t *ret_unsynced, struct err *err);
+/* Then: the `footer` of struct report. */
+int64_t result_writer_footer(const struct result_writer *result_writer);

@@ -415,25 +415,26 @@ static int prepare(struct run *run, struct err *err)
         rc = params_values(run->def, texts->parameters, &run->values, err);
     if (rc == -E_PARAM) /* its message quotes the value */
         return err_detail(err, "the parameters do not fit the definition, which has changed");
-    return rc < 0 ? rc
-                  : result_writer_new(job->fd, job->run.sealed ? job->run.key : NULL,
-                                      &run->result_writer, err);
+    return rc < 0
+               ? rc
+               : result_writer_new(job->fd, job->run.packed, job->run.sealed ? job->run.key : NULL,
+                                   &run->result_writer, err);
 }
 
 /* The JSON is complete: behind it comes its footer. The choices of a form have none. */
 static int finish(struct run *run, struct wire_answer *ret, struct err *err)
 {
     struct buf footer;
-    int rc = 0;
+    int64_t at;
+    int rc = result_writer_end(run->result_writer, &at, err);
 
     buf_init(&footer, sizeof(uint64_t) * FOOTER_INDEX_MAX + FOOTER_TEXT_MAX + FOOTER_TRAILER);
-    if (!is_choices(run->job))
-        rc = result_footer_write(&run->footer, result_writer_bytes(run->result_writer), &footer,
-                                 err);
+    if (rc == 0 && !is_choices(run->job))
+        rc = result_footer_write(&run->footer, at, &footer, err);
     if (rc == 0)
         rc = result_writer_finish(run->result_writer, &footer, run->job->run.row_results,
                                   ret->digest, &ret->unsynced, err);
-    ret->footer = (int64_t)footer.len;
+    ret->footer = result_writer_footer(run->result_writer);
     buf_done(&footer);
     return rc;
 }

@@ -23,7 +23,7 @@ enum {
 
 /* No padding: no byte of a stack or a heap goes along. */
 _Static_assert(sizeof(struct wire_run) == sizeof(struct wire_head) + sizeof(int64_t[6]) +
-                                              sizeof(uint64_t) + REPORT_KEY_BYTES +
+                                              sizeof(uint64_t[2]) + REPORT_KEY_BYTES +
                                               sizeof(uint32_t) * WIRE_TEXT_COUNT,
                "struct wire_run has padding");
 _Static_assert(sizeof(struct wire_answer) == sizeof(struct wire_head) + sizeof(int64_t[5]) +
@@ -222,8 +222,8 @@ static int read_run(struct wire_order *order, const int fds[DESCRIPTORS], struct
 
     if (fds[0] < 0 || fds[1] < 0)
         return malformed(err, "a report without its descriptors");
-    if (order->run.sealed > 1)
-        return malformed(err, "sealed");
+    if (order->run.packed > 1 || order->run.sealed > 1)
+        return malformed(err, "packed or sealed");
     rc = map_texts(order, fds[1], err);
     if (rc < 0)
         return rc;
@@ -308,7 +308,7 @@ static bool is_answer(const struct wire_answer *answer, size_t len)
     return len == sizeof(*answer) &&
            (answer->head.type == WIRE_PROGRESS || answer->head.type == WIRE_DONE) &&
            answer->outcome < WIRE_OUTCOME_COUNT && answer->rows >= 0 && answer->bytes >= 0 &&
-           answer->footer >= 0 && answer->unsynced >= 0 && are_words(answer->message) &&
+           answer->footer > INT64_MIN && answer->unsynced >= 0 && are_words(answer->message) &&
            are_words(answer->detail);
 }
 

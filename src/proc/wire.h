@@ -51,6 +51,7 @@ struct wire_run {
     int64_t clock_ahead_ms;               /* of this machine, before the store's */
     int64_t temp_limit;                   /* bytes that its sorts may spill; 0: no limit */
     int64_t row_results;                  /* a file of at most so many bytes needs no fsync */
+    uint64_t packed;                      /* 1: the result is to be compressed */
     uint64_t sealed;                      /* 1: the result is to be encrypted … */
     uint8_t key[REPORT_KEY_BYTES];        /* … with this */
     uint32_t text_bytes[WIRE_TEXT_COUNT]; /* wire_order_write_texts(): without their NULs */
@@ -60,7 +61,7 @@ struct wire_run {
 struct wire_answer {
     struct wire_head head;
     int64_t rows, bytes;
-    int64_t footer;                      /* DONE, COMPLETE: bytes behind the `bytes` of JSON */
+    int64_t footer;                      /* DONE, COMPLETE: as in struct report */
     int64_t unsynced;                    /* DONE, COMPLETE: bytes not fsynced; 0: all are */
     uint8_t digest[REPORT_DIGEST_BYTES]; /* DONE, COMPLETE */
     uint64_t outcome;                    /* DONE: enum wire_outcome */

@@ -1,5 +1,5 @@
 /* src/spool/reader.c -- one result that is read: a file, a chunk of it at a time, or bytes that the
- * row had; decrypted. */
+ * row had; decrypted and decompressed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/thread.h"
+#include "spool/pack.h"
 #include "spool/spool_impl.h"
 
 struct spool_reader {
@@ -16,12 +17,14 @@ struct spool_reader {
     int attempt;
     int64_t size;          /* of the result … */
     int64_t bytes, stored; /* … with its footer, of what is stored: more if it is encrypted */
+    struct unpack *unpack; /* NULL: it is not compressed */
     struct unseal *unseal; /* NULL: it is not encrypted */
     int fd;                /* -1: it is fetched, or in memory */
     /* The chunk in memory, or why there is none. */
     int64_t number; /* -1: none was fetched */
     struct spool_row row;
     struct err err;
+    int64_t wanted; /* compressed: the byte that is fetched; -1: none is being fetched */
     /* The fetch under way; NULL: none is. */
     void (*done)(void *owner);
     void *owner;
@@ -69,16 +72,42 @@ static ssize_t read_memory(const struct spool_reader *reader, int64_t at, void *
     return (ssize_t)n;
 }
 
-static ssize_t read_chunk(const struct spool_reader *reader, int64_t at, void *out, size_t max,
+/* Why nothing can be read any more; 0: it can. */
+static int fetch_error(const struct spool_reader *reader, struct err *err)
+{
+    if (reader->err.code != 0 && err != NULL)
+        *err = reader->err;
+    return reader->err.code;
+}
+
+static int fetch_chunk(struct spool_reader *reader, int64_t number, struct err *err)
+{
+    const struct spool_file file = {
+        .kind = SPOOL_RESULT, .id = reader->id, .attempt = reader->attempt};
+    int64_t left = reader->stored - number * SPOOL_ROW_BYTES;
+    int rc;
+
+    let_go(reader);
+    reader->number = number;
+    rc = reader->spool->ops->fetch(reader->spool, &file, (int32_t)number, &reader->row, err);
+    if (rc < 0)
+        return rc;
+    return reader->row.len == (size_t)(left < SPOOL_ROW_BYTES ? left : SPOOL_ROW_BYTES)
+               ? 0
+               : damaged(err);
+}
+
+static ssize_t read_chunk(struct spool_reader *reader, int64_t at, void *out, size_t max,
                           struct err *err)
 {
     size_t from = (size_t)(at % SPOOL_ROW_BYTES), n;
+    int rc = fetch_error(reader, err);
 
-    if (reader->err.code != 0) {
-        if (err != NULL)
-            *err = reader->err;
-        return reader->err.code;
-    }
+    /* Where a compressed byte stands is known only when it is read. */
+    if (rc == 0 && reader->wanted >= 0 && at / SPOOL_ROW_BYTES != reader->number)
+        rc = fetch_chunk(reader, at / SPOOL_ROW_BYTES, err);
+    if (rc < 0)
+        return rc;
     if (at / SPOOL_ROW_BYTES != reader->number || from >= reader->row.len)
         return damaged(err);
     n = reader->row.len - from;
@@ -87,7 +116,7 @@ static ssize_t read_chunk(const struct spool_reader *reader, int64_t at, void *o
     return (ssize_t)n;
 }
 
-static ssize_t read_stored(const struct spool_reader *reader, int64_t at, void *out, size_t max,
+static ssize_t read_stored(struct spool_reader *reader, int64_t at, void *out, size_t max,
                            struct err *err)
 {
     if (at >= reader->stored)
@@ -117,28 +146,53 @@ static int read_exactly(void *context, int64_t at, void *out, size_t len, struct
     return 0;
 }
 
+/* An unseal_source_fn: what is compressed. */
+static int read_packed(void *context, int64_t at, void *out, size_t len, struct err *err)
+{
+    struct spool_reader *reader = context;
+    char *to = out;
+
+    if (reader->unseal == NULL)
+        return read_exactly(reader, at, out, len, err);
+    while (len > 0) {
+        ssize_t n = unseal_read(reader->unseal, at, to, len, err);
+
+        if (n <= 0)
+            return n < 0 ? (int)n : damaged(err);
+        to += n;
+        len -= (size_t)n;
+        at += n;
+    }
+    return 0;
+}
+
 /* ---- fetching ---- */
 
 bool spool_reader_is_ready(const struct spool_reader *reader, int64_t at)
 {
-    return reader->fd >= 0 || reader->memory != NULL || at >= reader->bytes ||
-           reader->number == chunk_at(reader, at);
+    if (reader->fd >= 0 || reader->memory != NULL)
+        return true;
+    if (reader->unpack != NULL)
+        return reader->err.code != 0 || unpack_has(reader->unpack, at);
+    return at >= reader->bytes || reader->number == chunk_at(reader, at);
 }
 
 void spool_reader_run(void *context, struct work_item *item)
 {
     struct spool_reader *reader = container_of(item, struct spool_reader, item);
-    const struct spool_file file = {
-        .kind = SPOOL_RESULT, .id = reader->id, .attempt = reader->attempt};
-    int64_t left = reader->stored - reader->number * SPOOL_ROW_BYTES;
     void (*done)(void *owner) = reader->done;
     struct err err = {0};
-    int rc = reader->spool->ops->fetch(context, &file, (int32_t)reader->number, &reader->row, &err);
+    char byte;
+    int rc;
 
+    (void)context;
+    if (reader->unpack != NULL)
+        rc = (int)unpack_read(reader->unpack, reader->wanted, &byte, 1, &err);
+    else
+        rc = fetch_chunk(reader, reader->number, &err);
     if (rc < 0)
         reader->err = err;
-    else if (reader->row.len != (size_t)(left < SPOOL_ROW_BYTES ? left : SPOOL_ROW_BYTES))
-        damaged(&reader->err);
+    reader->wanted = -1;
     reader->done = NULL; /* from here on it may be freed */
     done(reader->owner);
 }
@@ -147,9 +201,13 @@ void spool_reader_fetch(struct spool_reader *reader, int64_t at, void (*done)(vo
                         void *owner)
 {
     CHECK(done != NULL && reader->done == NULL && reader->fd < 0);
-    let_go(reader);
     reader->err = (struct err){0};
-    reader->number = chunk_at(reader, at);
+    if (reader->unpack != NULL) {
+        reader->wanted = at;
+    } else {
+        let_go(reader);
+        reader->number = chunk_at(reader, at);
+    }
     reader->done = done;
     reader->owner = owner;
     work_queue_push(reader->spool->fetch, &reader->item);
@@ -183,6 +241,7 @@ static int join_fetchers(struct spool_reader *reader, struct err *err)
 static struct spool_reader *reader_alloc(const struct report *report, struct err *err)
 {
     struct spool_reader *reader = calloc(1, sizeof(*reader));
+    int64_t stored = report_stored(report->bytes, report->footer);
 
     if (reader == NULL) {
         err_set(err, -E_NOMEM, "Out of memory.");
@@ -193,19 +252,26 @@ static struct spool_reader *reader_alloc(const struct report *report, struct err
         .attempt = report->attempt,
         .size = report->bytes,
         .bytes = report->bytes + report->footer,
-        .stored = seal_stored_size(report->bytes + report->footer, report->sealed),
+        .stored = seal_stored_size(stored, report->sealed),
         .fd = -1,
         .number = -1,
+        .wanted = -1,
     };
+    if (report->footer < 0)
+        reader->bytes = unpack_end(report->bytes, stored);
     return reader;
 }
 
-/* Give the reader that is open so far, `rc`, its key. */
+/* Give the reader that is open so far, `rc`, its key, and what decompresses it. */
 static int complete_reader(struct spool_reader *reader, const struct report *report, int rc,
                            struct spool_reader **ret, struct err *err)
 {
+    int64_t stored = report_stored(report->bytes, report->footer);
+
     if (rc == 0 && report->sealed)
-        rc = unseal_new(read_exactly, reader, reader->bytes, report->key, &reader->unseal, err);
+        rc = unseal_new(read_exactly, reader, stored, report->key, &reader->unseal, err);
+    if (rc == 0 && report->footer < 0)
+        rc = unpack_new(read_packed, reader, report->bytes, stored, &reader->unpack, err);
     if (rc < 0) {
         spool_reader_free(reader);
         return rc;
@@ -251,6 +317,7 @@ void spool_reader_free(struct spool_reader *reader)
     CHECK(reader->done == NULL);
     if (reader->spool != NULL && reader->spool->ops->fetch != NULL)
         atomic_fetch_sub(&reader->spool->readers, 1);
+    unpack_free(reader->unpack);
     unseal_free(reader->unseal);
     let_go(reader);
     if (reader->fd >= 0)
@@ -273,7 +340,7 @@ int spool_reader_take_fd(struct spool_reader *reader)
 {
     int fd = reader->fd;
 
-    if (fd < 0 || reader->unseal != NULL)
+    if (fd < 0 || reader->unseal != NULL || reader->unpack != NULL)
         return -1;
     reader->fd = -1;
     spool_reader_free(reader);
@@ -283,6 +350,12 @@ int spool_reader_take_fd(struct spool_reader *reader)
 ssize_t spool_reader_read(struct spool_reader *reader, int64_t at, void *out, size_t max,
                           struct err *err)
 {
+    int rc;
+
+    if (reader->unpack != NULL) {
+        rc = fetch_error(reader, err);
+        return rc < 0 ? rc : unpack_read(reader->unpack, at, out, max, err);
+    }
     if (reader->unseal != NULL)
         return unseal_read(reader->unseal, at, out, max, err);
     return read_stored(reader, at, out, max, err);

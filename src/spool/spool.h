@@ -11,6 +11,7 @@
 #include "base/guid.h"
 #include "base/work_queue.h"
 #include "core/report.h"
+#include "spool/pack.h"
 #include "spool/seal.h"
 
 struct spool;

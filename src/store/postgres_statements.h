@@ -304,7 +304,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "   ELSE greatest(0, (SELECT n FROM size)"                                                   \
       "     - (SELECT coalesce(sum(n), 0) FROM few))::bigint END")                                 \
     X(SCAN, "gi",                                                                                  \
-      "SELECT id, state, attempt, bytes + footer, expires_ms, result_sealed, key_number, "         \
+      "SELECT id, state, attempt, CASE WHEN footer < 0 THEN -footer ELSE bytes + footer END, "     \
+      "expires_ms, result_sealed, key_number, "                                                    \
       "wrapped_key"                                                                                \
       " FROM report"                                                                               \
       " WHERE id > $1 ORDER BY id LIMIT $2")                                                       \

@@ -105,7 +105,8 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
                " ORDER BY expires_ms LIMIT ?1")                                                    \
     X(STATS, "SELECT node, n FROM tally WHERE node < 5")                                           \
-    X(SCAN, "SELECT id, state, attempt, bytes + footer, expires_ms, seal_key IS NOT NULL, in_row," \
+    X(SCAN, "SELECT id, state, attempt, iif(footer < 0, -footer, bytes + footer), expires_ms,"     \
+            " seal_key IS NOT NULL, in_row,"                                                       \
             " (SELECT length(data) FROM small_result WHERE seq = report.seq) FROM report"          \
             " WHERE id > ?1 ORDER BY id LIMIT ?2")                                                 \
     X(COUNTS, "INSERT INTO tally (node, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2")  \

@@ -344,7 +344,7 @@ struct store_scanned {
     struct guid id;
     enum report_state state;
     int attempt;
-    int64_t bytes, expires_ms; /* of JSON and footer */
+    int64_t bytes, expires_ms; /* report_stored() */
     bool sealed;               /* its result is encrypted as it is kept */
     bool in_row;               /* its result is in the row, or should be: … */
     int64_t row_bytes;         /* … so many bytes as they are kept; -1: it is not there */

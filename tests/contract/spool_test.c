@@ -153,22 +153,34 @@ static ssize_t read_at(struct bench *b, struct spool_reader *reader, int64_t at,
 }
 
 /* Read all of the result, as its row has it: how many bytes, all of them right, or the error. */
-static int64_t read_report(struct bench *b, const struct report *report)
+static int64_t read_all(struct bench *b, struct spool_reader *reader)
 {
     static char out[50000];
+    int64_t at = 0, size = spool_reader_size(reader);
+
+    while (at < size) {
+        size_t max = size - at < (int64_t)sizeof(out) ? (size_t)(size - at) : sizeof(out);
+        ssize_t n = read_at(b, reader, at, out, max);
+
+        if (n <= 0)
+            return n < 0 ? n : at;
+        assert_memory_equal(out, b->data + at, n);
+        at += n;
+    }
+    return at;
+}
+
+static int64_t read_report(struct bench *b, const struct report *report)
+{
     struct spool_reader *reader = NULL;
-    int64_t at = 0;
-    ssize_t n = spool_reader_new(b->spool, report, &reader, NULL);
+    int64_t n = spool_reader_new(b->spool, report, &reader, NULL);
 
     if (n < 0)
         return n;
     assert_int_equal(spool_reader_size(reader), report->bytes);
-    while ((n = read_at(b, reader, at, out, sizeof(out))) > 0) {
-        assert_memory_equal(out, b->data + at, n);
-        at += n;
-    }
+    n = read_all(b, reader);
     spool_reader_free(reader);
-    return n < 0 ? n : at;
+    return n;
 }
 
 static int64_t read_result(struct bench *b, int attempt, int64_t bytes)
@@ -221,7 +233,7 @@ static void read_places(struct bench *b, const struct report *report)
         assert_true(n > 0);
         assert_memory_equal(out, b->data + places[i], n);
     }
-    assert_int_equal(read_at(b, reader, report->bytes, b->base, 1), 0);
+    assert_int_equal(read_at(b, reader, spool_reader_end(reader) + PACK_TAIL, b->base, 1), 0);
     spool_reader_free(reader);
 }
 
@@ -236,6 +248,11 @@ static void a_result_is_read_from_any_place(void **state)
 static int add_to_file(void *context, const void *data, size_t len)
 {
     return write(*(int *)context, data, len) == (ssize_t)len ? 0 : 5;
+}
+
+static int add_to_seal(void *context, const void *data, size_t len)
+{
+    return seal_add(context, data, len);
 }
 
 static void an_encrypted_result_is_read_from_any_place(void **state)
@@ -254,6 +271,44 @@ static void an_encrypted_result_is_read_from_any_place(void **state)
     close(fd);
     assert_int_equal(size(b, 1), seal_file_size(LARGEST));
     assert_int_equal(read_report(b, &report), LARGEST);
+    read_places(b, &report);
+    report.key[0] ^= 1;
+    assert_int_equal(read_report(b, &report), -E_INTERNAL);
+}
+
+/* What frames of random bytes make is longer than they are, so that they lie across chunks. */
+static void a_compressed_result_is_read_from_any_place(void **state)
+{
+    struct bench *b = *state;
+    struct report report = {.id = b->id, .attempt = 1, .bytes = LARGEST, .sealed = true};
+    struct spool_reader *reader = NULL;
+    struct seal *seal = NULL;
+    struct pack *pack = NULL;
+    int fd = spool_create(b->spool, &b->id, 1, NULL);
+    int64_t at;
+    char out[8];
+
+    for (uint32_t i = 0, x = 1; i < LARGEST; i++, x = x * 1664525 + 1013904223)
+        b->data[i] = (char)(x >> 24);
+    memcpy(report.key, "a key of the tests", 18);
+    assert_int_equal(seal_new(report.key, add_to_file, &fd, &seal, NULL), 0);
+    assert_int_equal(pack_new(add_to_seal, seal, &pack, NULL), 0);
+    assert_int_equal(pack_add(pack, b->data, LARGEST), 0);
+    assert_int_equal(pack_end(pack, &at), 0);
+    assert_int_equal(pack_finish(pack, "footer", 6), 0);
+    assert_int_equal(seal_finish(seal), 0);
+    report.footer = -pack_stored(pack);
+    pack_free(pack);
+    seal_free(seal);
+    assert_int_equal(run(b, SPOOL_PUBLISH, 1, fd), 0);
+    close(fd);
+    assert_int_equal(size(b, 1), seal_file_size(-report.footer));
+    assert_int_equal(spool_reader_new(b->spool, &report, &reader, NULL), 0);
+    assert_int_equal(spool_reader_end(reader), at + 6);
+    assert_int_equal(read_at(b, reader, at, out, 6), 6);
+    assert_memory_equal(out, "footer", 6);
+    assert_int_equal(read_all(b, reader), LARGEST);
+    spool_reader_free(reader);
     read_places(b, &report);
     report.key[0] ^= 1;
     assert_int_equal(read_report(b, &report), -E_INTERNAL);
@@ -569,6 +624,7 @@ int main(void)
         BOTH(a_result_of_any_size_is_read_back),
         BOTH(a_result_is_read_from_any_place),
         BOTH(an_encrypted_result_is_read_from_any_place),
+        BOTH(a_compressed_result_is_read_from_any_place),
         BOTH(only_a_plain_file_is_sent_as_it_stands),
         BOTH(a_result_of_another_size_than_its_row_says_is_not_read),
         BOTH(creating_again_begins_anew),

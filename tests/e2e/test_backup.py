@@ -17,7 +17,7 @@ from harness import REPORTD, SPOOL_MARK, Client, Server, poll, refused
 from seams import Gate, passings, plan
 
 MADE = re.compile(rb'"generatedDate":"[^"]*"')
-KINDS = {"files": {}, "sealed": {"spool_encryption": "on"}, "rows": {"row_results": "16K"},
+KINDS = {"files": {}, "compressed": {"result_compression": "zstd"}, "sealed": {"spool_encryption": "on"}, "rows": {"row_results": "16K"},
          "sealed-rows": {"row_results": "16K", "spool_encryption": "on"}}
 
 

@@ -236,7 +236,7 @@ def check_store(server):
     db.close()
 
 
-@pytest.fixture(scope="module", params=["0", "16K"], ids=["files", "rows"])
+@pytest.fixture(scope="module", params=["0", "16K"], ids=["compressed-files", "rows"])
 def row_results(request):
     """Where the results are, which are small."""
     return request.param
@@ -247,7 +247,7 @@ def template(tmp_path_factory, row_results):
     """A folder as a crash has left it, and the references in it: a result that has expired, a
     deletion that is not finished, a report that was being generated."""
     server = Server.made(tmp_path_factory.mktemp("faults") / "template", workers=1, drain_grace="0",
-                         row_results=row_results)
+                         row_results=row_results, result_compression="zstd" if row_results == "0" else "off")
     clock = server.folder / "clock"
     server.add_user("alice")
     clock.write_bytes(struct.pack("=q", -25 * HOUR_MS))  # retention is 24 h

@@ -461,9 +461,13 @@ static void texts_that_could_change_or_do_not_fit_are_refused(void **state)
         send_raw(b->pair[0], &run, sizeof(run), fds, 2);
         order_is_refused(b, "not sealed");
     }
+    run.packed = 2;
+    send_raw(b->pair[0], &run, sizeof(run), (const int[]){b->null, b->null}, 2);
+    order_is_refused(b, "packed or sealed");
+    run.packed = 0;
     run.sealed = 2;
     send_raw(b->pair[0], &run, sizeof(run), (const int[]){b->null, b->null}, 2);
-    order_is_refused(b, "sealed");
+    order_is_refused(b, "packed or sealed");
 }
 
 /* A worker reads what the database holds: what it says is checked. */
@@ -486,7 +490,7 @@ static void answers_that_are_none_are_refused(void **state)
     bad[5].unsynced = -1;
     memset(bad[6].message, 'x', sizeof(bad[6].message)); /* it has no end */
     memcpy(bad[7].detail, "\xff", 2);
-    bad[8].footer = -1;
+    bad[8].footer = INT64_MIN;
     for (int i = 0; i < 9; i++) {
         send_raw(b->pair[1], &bad[i], sizeof(bad[i]), NULL, 0);
         assert_int_equal(wire_receive_answer(b->pair[0], &got, &err), -E_IO);
