@@ -3,6 +3,7 @@
 import gzip
 import re
 import subprocess
+import zlib
 
 import pytest
 
@@ -84,6 +85,27 @@ def test_texts_and_nestings_come_back_as_they_were(new_server):
             for coding in CODINGS:
                 answer, body = ask(client, reference, f"{coding}, identity;q=0", form)
                 assert decode(answer.headers["Content-Encoding"], body) == ask(client, reference, "identity", form)[1]
+
+
+@pytest.mark.stores("sqlite")
+def test_a_block_of_which_nothing_is_ready_yet_is_not_the_end(new_server):
+    server = new_server()
+    (server.reports / "Alike.sql").write_text(
+        "-- report: Alike\n-- source: data\n-- results\nWITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)\n"
+        "SELECT replace(hex(zeroblob(200000)), '00', 'a') AS \"text\" FROM n;\n")
+    client = server.start().client("alice")
+    reference = client.complete("Alike")
+    for form in FORMS:
+        plain = ask(client, reference, "identity", form)[1]
+        assert len(plain) > 40 * 200000
+        for coding in CODINGS:
+            same, short = coded(client, reference, form, coding)
+            assert same == plain and len(short) < 40000
+    # Of the first block all is, though it is but a few bytes.
+    answer = client.result(reference, {"Accept-Encoding": "gzip"}, stream=True)
+    first = next(answer.raw.read_chunked(decode_content=False))
+    answer.close()
+    assert len(zlib.decompressobj(zlib.MAX_WBITS + 16).decompress(first)) == 256 << 10
 
 
 # ---- which one ----
