@@ -55,12 +55,13 @@ def elements(client, reference):
     return found
 
 
-def flatten(rows, columns):
+def csv_field(value):
+    return "" if value is None else value if isinstance(value, str) else str(value) if isinstance(value, Decimal) else json.dumps(value)
+
+
+def flatten(rows, columns, field=csv_field):
     """What CSV has of the elements: a line for each of the deepest, and one for those that have none."""
     arrays = columns[-1].split("[].")[:-1]
-
-    def field(value):
-        return "" if value is None else value if isinstance(value, str) else str(value) if isinstance(value, Decimal) else json.dumps(value)
 
     def take(element, level):
         own = [name.split("[].")[-1].split(".") for name in columns if name.count("[].") == level]
@@ -70,7 +71,7 @@ def flatten(rows, columns):
             return
         below = sum(name.count("[].") > level for name in columns)
         if not element[arrays[level]]:
-            yield fields + [""] * below
+            yield fields + [field(None)] * below
         for child in element[arrays[level]]:
             for rest in take(child, level + 1):
                 yield fields + rest
