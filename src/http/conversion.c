@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/seam.h"
 #include "base/thread.h"
 #include "base/work_queue.h"
 
@@ -294,6 +295,7 @@ static void make_block(void *context, struct work_item *item)
     (void)context;
     buf_reset(&block->bytes);
     block->state = fill_block(conversion, &block->bytes, &block->err);
+    SEAM_STEP("http", "form", "made");
     lock_take(&conversion->lock);
     conversion->making = false;
     conversion->made = true;

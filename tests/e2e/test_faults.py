@@ -166,6 +166,11 @@ class Life:
     def check_result(self, reference):
         data = self.call("GET", "/Report", params={"reference": reference}).json()["data"]
         assert len(data["results"]) == data["summary"]["count"] == ROWS
+        for form, lines in (("csv", ROWS + 1), ("ndjson", ROWS)):
+            answer = self.call("GET", "/Report", params={"reference": reference, "format": form})
+            assert answer.status_code == 200 and answer.content.count(b"\n") == lines
+        rows = self.call("GET", "/Report/Rows", params={"reference": reference}).json()["data"]
+        assert rows["rows"] == data["results"]
 
     def delete(self, reference):
         self.asked_to_delete.add(reference)

@@ -1,17 +1,23 @@
 """What a report's result has to be, computed from its parameters alone."""
 
+import io
 import json
 import re
+import zipfile
 from itertools import accumulate
 
 DATE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 DATE_LENGTH = 20
 ROWS_MAX = 150_000  # of a huge report: some megabytes
 
-# Which reports have a result, and what their rows are.
+# Which reports have a result, and what their rows are, in JSON and in CSV.
 ROW_TEXTS = {
     "Rows": lambda i: b'{"i":%d,"square":%d}' % (i, i * i),
     "Slow": lambda i: b'{"i":%d,"burnt":%d}' % (i, 4000 + i),
+}
+CSV_TEXTS = {
+    "Rows": (b"i,square\r\n", lambda i: b"%d,%d" % (i, i * i)),
+    "Slow": (b"i,burnt\r\n", lambda i: b"%d,%d" % (i, 4000 + i)),
 }
 ROWS_OF = {"Rows": ROWS_MAX, "Slow": 1000}
 
@@ -27,20 +33,31 @@ ERRORS = {
 class Rows:
     """The text of rows 1 … n of a report: a prefix of a text that is made once."""
 
-    def __init__(self, name):
-        texts = [ROW_TEXTS[name](i) for i in range(1, ROWS_OF[name] + 1)]
-        self.text = memoryview(b",".join(texts))
-        self.ends = [0, *accumulate(len(text) + 1 for text in texts)]
+    def __init__(self, name, text_of, end):
+        texts = [text_of(i) for i in range(1, ROWS_OF[name] + 1)]
+        self.text = memoryview(end.join(texts) + end)
+        self.ends = [0, *accumulate(len(text) + len(end) for text in texts)]
+
+    def lines(self, count):
+        """The first so many, each with what ends it."""
+        return self.text[:self.ends[count]]
 
     def first(self, count):
+        """Without the last one's comma."""
         return self.text[:max(0, self.ends[count] - 1)]
+
+    def window(self, first, count):
+        first, last = (min(row, len(self.ends) - 1) for row in (first, first + count))
+        return self.text[self.ends[first]:max(self.ends[first], self.ends[last] - 1)]
 
 
 class Contents:
     """Compares results with what they have to be."""
 
     def __init__(self):
-        self.rows = {name: Rows(name) for name in ROW_TEXTS}
+        self.rows = {name: Rows(name, text_of, b",") for name, text_of in ROW_TEXTS.items()}
+        self.ndjson = {name: Rows(name, text_of, b"\n") for name, text_of in ROW_TEXTS.items()}
+        self.csv = {name: Rows(name, text_of, b"\r\n") for name, (_, text_of) in CSV_TEXTS.items()}
 
     def _segments(self, user, name, parameters):
         """What stands before the date, and after it."""
@@ -73,6 +90,38 @@ class Contents:
                     return low
             at += length
         return None if end <= at else at
+
+
+    def form_is_wrong(self, form, name, parameters, body, is_whole):
+        """Words, or None: is `body` what the form has to be, or the beginning of it?"""
+        count = int(parameters["Rows"])
+        if form == "xlsx":
+            return workbook_is_wrong(body, count) if is_whole else None
+        head = CSV_TEXTS[name][0] if form == "csv" else b""
+        lines = (self.csv if form == "csv" else self.ndjson)[name].lines(count)
+        wanted = len(head) + len(lines)
+        cut = len(body) - len(head)
+        if body[:len(head)] == head[:len(body)] and (cut <= 0 or memoryview(body)[len(head):] == lines[:cut]) and \
+                (len(body) == wanted if is_whole else len(body) <= wanted):
+            return None
+        return f"{form} of {len(body)} bytes, not {wanted}, that ends in {bytes(body[-60:])}"
+
+    def window_is_wrong(self, name, parameters, first, count, body):
+        """The same of an answer of GET /Report/Rows."""
+        total = int(parameters["Rows"])
+        wanted = bytes(self.rows[name].window(first, max(0, min(count, total - first))))
+        if b'"rows":[' + wanted + b"]}}" in body and b'"totalRows":%d,' % total in body:
+            return None
+        return f"rows {first} to {first + count} of {total} are {body[-100:]}"
+
+
+def workbook_is_wrong(body, count):
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as book:
+            rows = book.read("xl/worksheets/sheet1.xml").count(b"<row ")
+    except (zipfile.BadZipFile, KeyError) as error:
+        return f"no workbook: {error}"
+    return None if rows == count + 1 else f"{rows} rows in the sheet, not {count} and its head"
 
 
 def request_of(body):

@@ -19,7 +19,7 @@ SMALL_ETAG = 200  # remembered Status tags
 
 # What is done how often.
 OPERATIONS = {
-    "submit": 22, "twins": 3, "status": 22, "wait": 8, "poll": 5, "get": 14, "head": 2, "range": 6,
+    "submit": 22, "twins": 3, "status": 22, "wait": 8, "poll": 5, "get": 14, "head": 2, "range": 6, "form": 7, "window": 5,
     "delete": 12, "delete many": 1, "list": 6, "page": 2, "filter": 2,
 }
 # Which reports are ordered how often.
@@ -27,6 +27,8 @@ REPORTS = {"Rows": 55, "Slow": 18, "Huge": 6, "Failing": 8, "TooLong": 5, "Endle
 
 MARKER = "tortured-"  # in the parameters, messages, results and keys of all reports, and in nothing else
 IN_DOUBT = "whether the request was carried out is not known"  # words of an answer 503
+FORMS = ("csv", "ndjson", "xlsx")
+WINDOW = 500  # rows, at most
 STATES = ("queued", "processing", "complete", "error")
 DATA_STATES = {"complete": "complete", "error": "error"}
 
@@ -188,7 +190,7 @@ class Caller:
                  "received": answer.received}
         if self.is_clustered():
             event["node"] = self.node if node is None else node
-        if answer.why is not None and "etag" not in facts:  # a result may break off
+        if answer.why is not None and "etag" not in facts and "form" not in facts:  # a result may break off
             said = "none"
             event["why"] = answer.why
         elif answer.status == 503 and IN_DOUBT in answer.json.get("message", ""):
@@ -301,8 +303,7 @@ class Caller:
         elif answer.status == 416:
             said = "complete"
         else:
-            said = state_of(answer)
-            said = None if said == "complete" else said  # there should have been a result
+            said = self.not_converted(answer)
         return self.learned({"HEAD": "head"}.get(method, "range" if span else "get"), answer, said,
                             reference, **facts)
 
@@ -330,6 +331,33 @@ class Caller:
                 f'"{sha256(answer.body).hexdigest()}"' != facts["etag"]:
             facts["wrong"] = "its ETag is not its SHA-256"
         return "complete", facts
+
+    def form(self, reference, form):
+        """The result in another form, or the beginning of it."""
+        answer = self.connection.call("GET", f"/Report?reference={reference}&format={form}", self.book.login.headers())
+        said, facts = self.not_converted(answer), {}
+        if answer.status == 200 and answer.headers.get("ETag", "").startswith("W/"):
+            said, facts = "complete", {"form": form}
+            request = self.book.requests.get(reference)
+            if request is not None:
+                facts["wrong"] = self.contents.form_is_wrong(form, *request, answer.body, answer.why is None)
+        return self.learned("form", answer, said, reference, **facts)
+
+    def window(self, reference, first, count):
+        answer = self.connection.call("GET", f"/Report/Rows?reference={reference}&from={first}&count={count}",
+                                      self.book.login.headers())
+        said, facts = self.not_converted(answer), {}
+        if answer.status == 200 and answer.why is None and answer.json.get("result") is True:
+            said = "complete"
+            request = self.book.requests.get(reference)
+            if request is not None:
+                facts["wrong"] = self.contents.window_is_wrong(*request, first, count, answer.body)
+        return self.learned("window", answer, said, reference, **facts)
+
+    @staticmethod
+    def not_converted(answer):
+        said = state_of(answer)
+        return None if said == "complete" else said  # there should have been a result
 
     def compare(self, request, answer, first, total):
         user, (name, parameters) = self.book.user, request
@@ -470,6 +498,10 @@ class Client(threading.Thread):
         elif operation == "range":
             first = int(400 * draw.size ** 2)
             caller.get(reference, span=(first, first + int(3000 * draw.wait)))
+        elif operation == "form":
+            caller.form(reference, FORMS[int(draw.other * len(FORMS))])
+        elif operation == "window":
+            caller.window(reference, int(200 * draw.size ** 3 * (1 + 500 * draw.wait)), 1 + int(WINDOW * draw.other))
         else:
             caller.status(reference, wait=1 + int(2 * draw.wait) if operation == "wait" else 0,
                           poll=operation == "poll")

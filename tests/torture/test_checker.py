@@ -103,6 +103,19 @@ def test_a_deleted_report_that_is_seen_again(story, then):
     assert "the state went back" in story.rules()
 
 
+@pytest.mark.parametrize("facts", [{"op": "form", "form": "csv"}, {"op": "window"}])
+def test_a_deleted_report_that_is_read_in_another_way(story, facts):
+    ended(story).op(reference=A, answer="complete", **facts)
+    assert story.rules() == set()
+    story.delete(A).op(reference=A, answer="complete", **facts)
+    assert story.rules() == {"the state went back"}
+
+
+def test_a_form_that_is_not_what_it_has_to_be(story):
+    ended(story).op("form", A, "complete", form="csv", wrong="csv of 1 bytes, not 2")
+    assert story.rules() == {"wrong content"}
+
+
 def test_a_deleted_report_that_a_list_shows(story):
     ended(story).delete(A).list((A, "complete"))
     assert "the state went back" in story.rules()

@@ -179,12 +179,14 @@ class Run:
             caller.move_on()
 
     def look_at_all(self, caller):
-        """Each that is left is got, of every node, and deleted; each that ever was is asked for."""
+        """Each that is left is got, in several ways, of every node, and deleted; each that ever was is asked for."""
         for row in caller.list() or ():
             for _ in self.site.nodes:
                 caller.move_on()
                 if row[2] == "complete":
                     caller.get(row[0])
+                    caller.form(row[0], "csv")
+                    caller.window(row[0], 0, 1)
             caller.delete(row[0])
             caller.move_on()
         for reference in sorted(caller.book.ever):
