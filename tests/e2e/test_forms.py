@@ -304,7 +304,7 @@ def test_a_client_of_http_1_0_gets_it_without_chunks(alice):
 # ---- ends ----
 
 class SlowForm:
-    """Has begun to read a form of a result, and reads nothing more for now."""
+    """Has asked for a form of a result, and reads it slowly."""
 
     def __init__(self, client, reference, form, header=""):
         host, port = client.url.removeprefix("http://").split(":")
@@ -314,12 +314,13 @@ class SlowForm:
         self.socket.connect((host, int(port)))
         self.socket.sendall(f"GET /Report?reference={reference}&format={form} HTTP/1.1\r\nHost: x\r\nVersion: 2.0\r\n"
                             f"{header}Authorization: {client.token}\r\n\r\n".encode())
-        self.got = self.socket.recv(12)
+        self.got = b""
 
     @classmethod
     def begin(cls, client, reference, form, header=""):
-        """None: there was no place for it."""
+        """One that has come, and reads nothing more for now. None: there was no place for it."""
         slow = cls(client, reference, form, header)
+        slow.got = slow.socket.recv(12)
         if slow.got == b"HTTP/1.1 200":
             return slow
         slow.socket.close()
