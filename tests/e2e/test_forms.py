@@ -327,6 +327,11 @@ class SlowForm:
         assert slow.got == b"HTTP/1.1 503", slow.got
         return None
 
+    def more(self):
+        chunk = self.socket.recv(65536)
+        assert chunk, "it has come to its end"
+        self.got += chunk
+
     def rest(self):
         """What still comes until the connection breaks; False with it: it was closed in order."""
         try:
