@@ -87,8 +87,9 @@ static void note_digest(struct download *download, const char *header)
 static int start_over(struct download *download)
 {
     const char *validator = http_header(download->http, "ETag");
+    bool coded = http_header(download->http, "Content-Encoding") != NULL;
 
-    if (validator == NULL || str_starts(validator, "W/"))
+    if (coded || validator == NULL || str_starts(validator, "W/"))
         validator = http_header(download->http, "Last-Modified");
     if (download->len > 0 && (download->path == NULL || ftruncate(download->fd, 0) != 0 ||
                               lseek(download->fd, 0, SEEK_SET) != 0))
@@ -99,10 +100,13 @@ static int start_over(struct download *download)
     download->digest[0] = '\0';
     if (validator != NULL && !str_copy(download->validator, sizeof(download->validator), validator))
         download->validator[0] = '\0';
-    /* Of a 200 both digests are of the whole; of a 206 only Repr-Digest would be. */
-    note_digest(download, http_header(download->http, "Content-Digest"));
-    note_digest(download, http_header(download->http, "Repr-Digest"));
-    download->total = http_header_number(download->http, "Content-Length", 0);
+    download->total = 0;
+    if (!coded) { /* or else tag, digests and length are of the coded bytes */
+        /* Of a 200 both digests are of the whole; of a 206 only Repr-Digest would be. */
+        note_digest(download, http_header(download->http, "Content-Digest"));
+        note_digest(download, http_header(download->http, "Repr-Digest"));
+        download->total = http_header_number(download->http, "Content-Length", 0);
+    }
     if (EVP_DigestInit_ex(download->hash, EVP_sha256(), NULL) != 1)
         return err_set(&download->err, -E_NOMEM, "SHA-256 does not start");
     return 0;

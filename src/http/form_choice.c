@@ -114,11 +114,16 @@ int form_read_codings(struct exchange *ex, struct form_choice *choice, struct er
     return 0;
 }
 
-void form_choose_coding(struct exchange *ex, struct form_choice *choice, int64_t bytes)
+void form_choose_coding(struct exchange *ex, struct form_choice *choice,
+                        const struct report *report)
 {
     bool range = choice->form == FORM_JSON && !ex->head && exchange_header(ex, "Range") != NULL;
-    bool plain = choice->form == FORM_XLSX || bytes < FORM_CODED_MIN || range;
+    bool plain = choice->form == FORM_XLSX || report->bytes < FORM_CODED_MIN || range;
 
+    choice->packed = choice->form == FORM_JSON && report->footer < 0 &&
+                     codings_best(&choice->codings) == CODING_ZSTD;
+    if (choice->packed)
+        plain = false;
     choice->coding = plain && codings_accept(&choice->codings, CODING_IDENTITY)
                          ? CODING_IDENTITY
                          : codings_best(&choice->codings);
@@ -126,7 +131,7 @@ void form_choose_coding(struct exchange *ex, struct form_choice *choice, int64_t
 
 bool form_is_stored(const struct form_choice *choice)
 {
-    return choice->form == FORM_JSON && choice->coding == CODING_IDENTITY;
+    return choice->packed || (choice->form == FORM_JSON && choice->coding == CODING_IDENTITY);
 }
 
 /* ---- options ---- */

@@ -13,6 +13,7 @@ struct form_choice {
     bool download;          /* Content-Disposition for JSON too */
     struct codings codings; /* what Accept-Encoding says */
     enum coding coding;     /* form_choose_coding() */
+    bool packed;            /* with that the result is stored in its coding, too */
 };
 
 /* Read from `format=`, or without it from Accept: the type with the greatest quality, of these the
@@ -26,11 +27,13 @@ int form_choose_body(struct exchange *ex, struct form_choice *ret, struct err *e
 
 /* Read Accept-Encoding, for form_choose_coding(). -E_NOT_ACCEPTABLE: none of ours is acceptable. */
 int form_read_codings(struct exchange *ex, struct form_choice *choice, struct err *err);
-/* Set `coding` of a choice. Identity, if it is acceptable, of XLSX,
+/* Set `coding` and `packed` of a choice. What is stored in a coding is sent in that, if it is the
+ * best one. Otherwise: identity, if it is acceptable, of XLSX,
  * which is compressed itself, of a result of less than FORM_CODED_MIN bytes of JSON, which is sent
  * in one packet either way, and of a range of JSON, since ranges are those of what is stored. */
 enum { FORM_CODED_MIN = 1024 };
-void form_choose_coding(struct exchange *ex, struct form_choice *choice, int64_t bytes);
+void form_choose_coding(struct exchange *ex, struct form_choice *choice,
+                        const struct report *report);
 /* Is what is stored sent, byte by byte? */
 bool form_is_stored(const struct form_choice *choice);
 

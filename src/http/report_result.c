@@ -26,9 +26,14 @@ enum {
 /* The validators of a result, made from its row. */
 struct tags {
     char etag[RESULT_ETAG_TEXT];
-    char digest[RESULT_BASE64_TEXT];
+    char digest[RESULT_BASE64_TEXT]; /* "": not known before it is opened */
     char modified[CLOCK_HTTP_TEXT], expires[CLOCK_HTTP_TEXT];
 };
+
+static void tags_digest(struct tags *tags, const uint8_t digest[REPORT_DIGEST_BYTES])
+{
+    EVP_EncodeBlock((unsigned char *)tags->digest, digest, REPORT_DIGEST_BYTES);
+}
 
 static void tags_make(const struct report *report, const struct form_choice *choice,
                       struct tags *tags)
@@ -36,11 +41,13 @@ static void tags_make(const struct report *report, const struct form_choice *cho
     char digest[2 * REPORT_DIGEST_BYTES + 1], form[FORM_TAG_TEXT] = "";
     bool weak = !form_is_stored(choice);
 
+    tags->digest[0] = '\0';
     sodium_bin2hex(digest, sizeof(digest), report->digest, REPORT_DIGEST_BYTES);
-    if (weak)
+    if (weak || choice->packed)
         form_tag(choice, form);
     snprintf(tags->etag, sizeof(tags->etag), "%s\"%s%s\"", weak ? "W/" : "", digest, form);
-    EVP_EncodeBlock((unsigned char *)tags->digest, report->digest, REPORT_DIGEST_BYTES);
+    if (!choice->packed)
+        tags_digest(tags, report->digest);
     clock_format_http(report->finished_ms, tags->modified);
     clock_format_http(report->expires_ms, tags->expires);
 }
@@ -51,9 +58,9 @@ static void add_tags(struct exchange *ex, const struct form_choice *choice, cons
     exchange_add_header(ex, "Last-Modified", "%s", tags->modified);
     exchange_add_header(ex, "Expires", "%s", tags->expires);
     exchange_add_header(ex, "Accept-Ranges", form_is_stored(choice) ? "bytes" : "none");
-    if (form_is_stored(choice))
+    if (form_is_stored(choice) && tags->digest[0] != '\0')
         exchange_add_header(ex, "Repr-Digest", "sha-256=:%s:", tags->digest);
-    else
+    if (!form_is_stored(choice))
         exchange_add_header(ex, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store, no-transform");
 }
 
@@ -89,9 +96,22 @@ struct sending {
     struct form_choice choice;
     struct conversion *conversion; /* NULL: it is sent as it is stored, by … */
     struct spool_reader *reader;   /* … this */
+    struct pack_frames frames;     /* that are sent; `end` 0: the JSON is */
     enum range_kind kind;
     int64_t first, length;
 };
+
+/* Bytes of what is sent, or of which a range is. */
+static int64_t whole_size(const struct sending *sending)
+{
+    return sending->frames.end > 0 ? sending->frames.end : spool_reader_size(sending->reader);
+}
+
+/* Where the reader has the first byte. */
+static int64_t first_place(const struct sending *sending)
+{
+    return sending->first + (sending->frames.end > 0 ? spool_reader_size(sending->reader) : 0);
+}
 
 static void free_sending(void *state)
 {
@@ -107,7 +127,7 @@ static void free_sending(void *state)
 /* The whole result or the range that is asked for; false: replied that there is none of it. */
 static bool choose_part(struct exchange *ex, const struct tags *tags, struct sending *sending)
 {
-    int64_t size = spool_reader_size(sending->reader);
+    int64_t size = whole_size(sending);
     bool ranges =
         !ex->head && if_range_holds(exchange_header(ex, "If-Range"), tags->etag, tags->modified);
 
@@ -126,13 +146,14 @@ static void send_part(struct exchange *ex, struct sending *sending)
 {
     int status = sending->kind == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK;
     struct spool_reader *reader = sending->reader;
-    int fd = spool_reader_take_fd(reader);
+    int64_t at = first_place(sending);
+    int fd = spool_reader_take_fd(reader, &at);
 
     sending->reader = NULL;
     if (fd >= 0)
-        exchange_reply_file(ex, status, fd, sending->first, sending->length);
+        exchange_reply_file(ex, status, fd, at, sending->length);
     else
-        exchange_reply_reader(ex, status, reader, sending->first, sending->length);
+        exchange_reply_reader(ex, status, reader, at, sending->length);
 }
 
 /* It cannot be sent although the row said complete: deleted in between, or `ex->err`. */
@@ -204,6 +225,8 @@ static bool begin_sending(struct exchange *ex, struct tags *tags)
     if (!result_may_be_sent(ex))
         return false;
     tags_make(&ex->op.find.report, &sending->choice, tags);
+    if (sending->choice.packed)
+        tags_digest(tags, sending->frames.digest);
     add_tags(ex, &sending->choice, tags);
     if (sending->choice.coding != CODING_IDENTITY)
         exchange_add_header(ex, MHD_HTTP_HEADER_CONTENT_ENCODING, "%s",
@@ -216,11 +239,11 @@ static bool begin_sending(struct exchange *ex, struct tags *tags)
 static void result_ready(struct exchange *ex)
 {
     struct sending *sending = ex->state;
-    int64_t size = spool_reader_size(sending->reader);
+    int64_t size = whole_size(sending);
     struct tags tags;
     char byte;
 
-    if (spool_reader_read(sending->reader, sending->first, &byte, 1, &ex->err) < 0) {
+    if (spool_reader_read(sending->reader, first_place(sending), &byte, 1, &ex->err) < 0) {
         result_trouble(ex);
         return;
     }
@@ -239,14 +262,39 @@ static void on_ready(void *owner)
     exchange_wake(owner);
 }
 
-static void get_ready(struct exchange *ex, struct sending *sending)
+/* Go on when the reader has the byte at this place. */
+static void await_place(struct exchange *ex, int64_t at, void (*step)(struct exchange *ex))
 {
-    if (spool_reader_is_ready(sending->reader, sending->first)) {
-        result_ready(ex);
+    struct sending *sending = ex->state;
+
+    if (spool_reader_is_ready(sending->reader, at)) {
+        step(ex);
         return;
     }
-    exchange_await(ex, result_ready);
-    spool_reader_fetch(sending->reader, sending->first, on_ready, ex);
+    exchange_await(ex, step);
+    spool_reader_fetch(sending->reader, at, on_ready, ex);
+}
+
+static void send_stored(struct exchange *ex, const struct tags *tags)
+{
+    struct sending *sending = ex->state;
+
+    if (choose_part(ex, tags, sending))
+        await_place(ex, first_place(sending), result_ready);
+}
+
+/* What is stored is known. A step. */
+static void frames_ready(struct exchange *ex)
+{
+    struct sending *sending = ex->state;
+    struct tags tags;
+
+    if (spool_reader_frames(sending->reader, &sending->frames, &ex->err) < 0) {
+        result_trouble(ex);
+        return;
+    }
+    tags_make(&ex->op.find.report, &sending->choice, &tags);
+    send_stored(ex, &tags);
 }
 
 int result_open(struct exchange *ex, struct spool_reader **ret)
@@ -320,8 +368,10 @@ static void reply_result(struct exchange *ex, const struct tags *tags)
     } else if (!form_is_stored(choice)) {
         exchange_await(ex, conversion_ready);
         conversion_next(sending->conversion, on_ready, ex);
-    } else if (choose_part(ex, tags, sending)) {
-        get_ready(ex, sending);
+    } else if (choice->packed) {
+        await_place(ex, spool_reader_end(sending->reader), frames_ready);
+    } else {
+        send_stored(ex, tags);
     }
 }
 
@@ -353,7 +403,7 @@ static void result_found(struct exchange *ex)
     }
     if (!result_has_form(ex, &find->report, sending->choice.form))
         return;
-    form_choose_coding(ex, &sending->choice, find->report.bytes);
+    form_choose_coding(ex, &sending->choice, &find->report);
     tags_make(&find->report, &sending->choice, &tags);
     if (is_cached(ex, &tags)) {
         add_tags(ex, &sending->choice, &tags);

@@ -303,7 +303,8 @@ static int load_stored(struct unpack *unpack, int64_t at, struct err *err)
 {
     int64_t left = unpack->bytes + unpack->stored - at;
     size_t len = left < PACK_FRAME ? (size_t)left : PACK_FRAME;
-    int rc = unpack->source(unpack->context, at - unpack->bytes, unpack->out, len, err);
+    int rc = unpack_frames(unpack, NULL, err)
+                 ?: unpack->source(unpack->context, at - unpack->bytes, unpack->out, len, err);
 
     if (rc < 0)
         return rc;

@@ -59,5 +59,5 @@ struct pack_frames {
     int64_t end;
     uint8_t digest[REPORT_DIGEST_BYTES]; /* SHA-256 */
 };
-/* As unpack_read(). */
+/* As unpack_read(), which asks the source for them, too. */
 int unpack_frames(struct unpack *unpack, struct pack_frames *ret, struct err *err);

@@ -336,12 +336,21 @@ int64_t spool_reader_end(const struct spool_reader *reader)
     return reader->bytes;
 }
 
-int spool_reader_take_fd(struct spool_reader *reader)
+int spool_reader_frames(struct spool_reader *reader, struct pack_frames *ret, struct err *err)
+{
+    int rc = fetch_error(reader, err);
+
+    return rc < 0 ? rc : unpack_frames(reader->unpack, ret, err);
+}
+
+int spool_reader_take_fd(struct spool_reader *reader, int64_t *at)
 {
     int fd = reader->fd;
 
-    if (fd < 0 || reader->unseal != NULL || reader->unpack != NULL)
+    if (fd < 0 || reader->unseal != NULL || (reader->unpack != NULL && *at < reader->size))
         return -1;
+    if (reader->unpack != NULL)
+        *at -= reader->size;
     reader->fd = -1;
     spool_reader_free(reader);
     return fd;

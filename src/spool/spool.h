@@ -101,9 +101,12 @@ int spool_reader_of_bytes(const struct report *report, void *bytes, size_t len,
 void spool_reader_free(struct spool_reader *reader); /* NULL is fine; not while it fetches */
 int64_t spool_reader_size(const struct spool_reader *reader); /* of the result: the JSON */
 int64_t spool_reader_end(const struct spool_reader *reader);  /* of its footer (core/footer.h) */
-/* If it is a file that may be sent as it stands: its descriptor is yours, and the reader freed.
- * -1: it is not, and the reader is as it was. */
-int spool_reader_take_fd(struct spool_reader *reader);
+/* Of a result that is stored compressed: its frames, which the reader has from spool_reader_size()
+ * on, once a byte of those places is ready. As spool_reader_read(). */
+int spool_reader_frames(struct spool_reader *reader, struct pack_frames *ret, struct err *err);
+/* If the bytes from this place on are those of a file: its descriptor is yours, *at their place in
+ * it, and the reader freed. -1: they are not, and the reader is as it was. */
+int spool_reader_take_fd(struct spool_reader *reader, int64_t *at);
 /* Can the byte at this place be read without waiting? */
 bool spool_reader_is_ready(const struct spool_reader *reader, int64_t at);
 /* Make it so. `done` is called once, on a thread of the spool, and must not block; from then on the

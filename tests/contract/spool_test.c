@@ -282,6 +282,7 @@ static void a_compressed_result_is_read_from_any_place(void **state)
     struct bench *b = *state;
     struct report report = {.id = b->id, .attempt = 1, .bytes = LARGEST, .sealed = true};
     struct spool_reader *reader = NULL;
+    struct pack_frames frames;
     struct seal *seal = NULL;
     struct pack *pack = NULL;
     int fd = spool_create(b->spool, &b->id, 1, NULL);
@@ -307,6 +308,10 @@ static void a_compressed_result_is_read_from_any_place(void **state)
     assert_int_equal(spool_reader_end(reader), at + 6);
     assert_int_equal(read_at(b, reader, at, out, 6), 6);
     assert_memory_equal(out, "footer", 6);
+    assert_int_equal(spool_reader_frames(reader, &frames, NULL), 0);
+    assert_true(frames.end > LARGEST && frames.end < -report.footer);
+    at = LARGEST;
+    assert_int_equal(spool_reader_take_fd(reader, &at), -1); /* it is encrypted */
     assert_int_equal(read_all(b, reader), LARGEST);
     spool_reader_free(reader);
     read_places(b, &report);
@@ -319,12 +324,14 @@ static void only_a_plain_file_is_sent_as_it_stands(void **state)
     struct bench *b = *state;
     const struct report report = {.id = b->id, .attempt = 1, .bytes = 4};
     struct spool_reader *reader = NULL;
+    int64_t at = 2;
     int fd;
 
     publish(b, 1, 4);
     assert_int_equal(spool_reader_new(b->spool, &report, &reader, NULL), 0);
-    fd = spool_reader_take_fd(reader);
+    fd = spool_reader_take_fd(reader, &at);
     assert_int_equal(fd >= 0, b->backend != POSTGRES);
+    assert_int_equal(at, 2);
     if (fd >= 0)
         close(fd);
     else

@@ -1,5 +1,6 @@
 """result_compression: results that are stored compressed; to clients they are the same."""
 
+import base64
 import contextlib
 import hashlib
 import subprocess
@@ -69,6 +70,39 @@ def test_the_result_is_the_same_whole_and_in_part(server):
         assert part.headers["Content-Range"] == f"bytes {first}-{last}/{len(whole)}"
     assert client.result(reference, {"Range": "bytes=-10"}).content == whole[-10:]
     assert client.result(reference, {"Range": f"bytes={len(whole)}-"}).status_code == 416
+
+
+@EVERY_STORE
+def test_who_takes_zstd_gets_it_as_it_is_stored(server):
+    client = server.client("alice")
+    reference = client.complete("Big", Rows=ROWS)
+    plain = client.result(reference, {"Accept-Encoding": "identity"})
+
+    def ask(**headers):
+        answer = client.result(reference, {"Accept-Encoding": "gzip, zstd", **headers}, stream=True)
+        return answer, answer.raw.read(decode_content=False)
+
+    answer, whole = ask()
+    assert answer.headers["Content-Encoding"] == "zstd" and decompress(whole) == plain.content
+    assert int(answer.headers["Content-Length"]) == len(whole) < len(plain.content) / 4
+    digest = base64.b64encode(hashlib.sha256(whole).digest()).decode()
+    assert answer.headers["Content-Digest"] == answer.headers["Repr-Digest"] == f"sha-256=:{digest}:"
+    tag = answer.headers["ETag"]
+    assert tag.startswith('"') and tag != plain.headers["ETag"] and answer.headers["Accept-Ranges"] == "bytes"
+    assert "Accept-Encoding" in answer.headers["Vary"]
+    for first, last in [(0, 9), (len(whole) // 2, len(whole) - 1)]:
+        part, body = ask(Range=f"bytes={first}-{last}", **{"If-Range": tag})
+        assert part.status_code == 206 and body == whole[first:last + 1]
+        assert part.headers["Content-Range"] == f"bytes {first}-{last}/{len(whole)}" and part.headers["Content-Encoding"] == "zstd"
+    assert ask(Range="bytes=0-9", **{"If-Range": plain.headers["ETag"]})[1] == whole
+    assert ask(Range=f"bytes={len(whole)}-")[0].status_code == 416
+    kept, nothing = ask(**{"If-None-Match": tag})
+    assert kept.status_code == 304 and nothing == b"" and "Repr-Digest" not in kept.headers
+    assert client.result(reference, {"Accept-Encoding": "zstd"}, method="HEAD").headers["Content-Length"] == str(len(whole))
+    part = client.result(reference, {"Accept-Encoding": "identity", "Range": "bytes=5-9"})
+    assert part.content == plain.content[5:10]
+    answer = client.result(reference, {"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip" and answer.content == plain.content  # made on the way
 
 
 @EVERY_STORE

@@ -355,7 +355,11 @@ def test_a_compressed_download_goes_on_plain_where_it_stopped(ctl, server):
     server.asked.clear()
     server.script = [lambda h: h.answer(200, short, compressed, cut=len(short) // 2), lambda h: result(h, sha=digest(b"another"))]
     assert "damaged" in ctl("get", REFERENCE, "-o", "out").err
-    server.script = [lambda h: h.answer(200, short, compressed)]
+    stored = {**compressed, "ETag": '"e-gzip"', "Content-Digest": digest(short), "Repr-Digest": digest(short)}  # of what is stored coded
+    server.script = [lambda h: h.answer(200, short, stored, cut=len(short) // 2), result]
+    assert ctl("get", REFERENCE, "-o", "out").returncode == 0
+    assert (ctl.folder / "out").read_bytes() == RESULT and server.asked[-1][2]["If-Range"] == date
+    server.script = [lambda h: h.answer(200, short, stored)]
     assert ctl("get", REFERENCE, "-o", "whole").returncode == 0
     assert (ctl.folder / "whole").read_bytes() == RESULT
 
