@@ -13,6 +13,9 @@
 #include "base/str.h"
 #include "core/definition_impl.h"
 
+/* Bytes for the names, texts and values that are copied out of a file of `len` bytes. */
+#define COPIES_SIZE(len) ((len) + 2)
+
 int parser_fail(struct parser *p, int line, const char *format, ...)
 {
     va_list args;
@@ -26,11 +29,14 @@ int parser_fail(struct parser *p, int line, const char *format, ...)
 
 int parser_copy(struct parser *p, const char *text, char **ret)
 {
-    char *copy = strdup(text);
+    size_t size = strlen(text) + 1;
 
-    if (copy == NULL)
-        return err_set(p->err, -E_NOMEM, "out of memory");
-    *ret = copy;
+    /* Not so: each is a piece of the file of its own, with a byte between it and the next one. */
+    if (size > p->room)
+        return err_set(p->err, -E_INTERNAL, "the texts of a definition are longer than its file");
+    *ret = memcpy(p->copies, text, size);
+    p->copies += size;
+    p->room -= size;
     return 0;
 }
 
@@ -565,11 +571,13 @@ static struct definition *definition_alloc(const char *file, const char *text, s
     def->checks = whole->checks;
     def->sets = whole->sets;
     def->file = strdup(file);
-    def->text = strndup(text, len);
+    def->text = malloc(len + 1 + COPIES_SIZE(len));
     if (def->file == NULL || def->text == NULL) {
         definition_free(def);
         return NULL;
     }
+    memcpy(def->text, text, len);
+    def->text[len] = '\0';
     return def;
 }
 
@@ -608,6 +616,8 @@ static int parse_text(struct parser *p, const char *file, const char *text, size
     if (p->def == NULL)
         return err_set(p->err, -E_NOMEM, "out of memory");
     set_version(p->def, len);
+    p->copies = p->def->text + len + 1;
+    p->room = COPIES_SIZE(len);
     skip = str_starts(p->def->text, bom) ? strlen(bom) : 0;
     return parse_tokens(p, p->def->text + skip, len - skip);
 }
@@ -641,23 +651,9 @@ int definition_parse(const char *file, const char *text, size_t len, struct defi
 
 static void param_done(struct param *param)
 {
-    for (size_t i = 0; i < param->allowed_count; i++)
-        free(param->allowed[i]);
     free(param->allowed);
-    free(param->name);
-    free(param->default_value);
-    free(param->least);
-    free(param->most);
     pattern_free(param->pattern);
     free(param->values.sql);
-    free(param->description);
-}
-
-static void column_done(struct column *column)
-{
-    free(column->name);
-    free(column->label);
-    free(column->unit);
 }
 
 void definition_free(struct definition *def)
@@ -666,24 +662,15 @@ void definition_free(struct definition *def)
         return;
     for (size_t i = 0; i < def->param_count; i++)
         param_done(&def->params[i]);
-    for (size_t i = 0; i < def->column_count; i++)
-        column_done(&def->columns[i]);
-    for (size_t i = 0; i < def->check_count; i++) {
-        free(def->checks[i].message);
+    for (size_t i = 0; i < def->check_count; i++)
         free(def->checks[i].statement.sql);
-    }
-    for (size_t i = 0; i < def->set_count; i++) {
-        free(def->sets[i].name);
+    for (size_t i = 0; i < def->set_count; i++)
         free(def->sets[i].statement.sql);
-    }
     free(def->with.sql);
     free(def->results.sql);
     free(def->summary.sql);
-    free(def->name);
-    free(def->description);
     free(def->timezone);
     zone_free(def->zone);
-    free(def->source);
     free(def->file);
     free(def->text);
     free(def);

@@ -97,7 +97,7 @@ struct set {
 
 struct definition {
     char *file;                            /* path as given, for messages */
-    char *text;                            /* the whole file */
+    char *text;                            /* the whole file; behind it, what the others point to */
     char version[DEFINITION_VERSION_TEXT]; /* a hash of the text, for nodes that compare theirs */
     char *name, *description, *source;
     int name_line, source_line; /* in the file, for messages */

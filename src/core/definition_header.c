@@ -83,7 +83,10 @@ static int parse_timezone(struct parser *p, char *value)
 
     if (rc == -E_INVALID)
         return parser_fail(p, p->line, "%s", why.text);
-    return rc == 0 ? parser_copy(p, value, &p->def->timezone) : err_set(p->err, rc, "%s", why.text);
+    if (rc < 0)
+        return err_set(p->err, rc, "%s", why.text);
+    p->def->timezone = strdup(value);
+    return p->def->timezone != NULL ? 0 : err_set(p->err, -E_NOMEM, "out of memory");
 }
 
 static int parse_timeout(struct parser *p, char *value)

@@ -25,6 +25,8 @@ struct parser {
     struct problems *problems;
     bool muted; /* problems are known already, and not added */
     struct err *err;
+    char *copies;    /* for parser_copy(), behind def->text … */
+    size_t room;     /* … so many bytes */
     int line;        /* of the annotation that is being read, … */
     struct buf text; /* … and its text, without the blanks around it */
     unsigned seen;   /* annotations that may stand once: a bit each */
@@ -54,7 +56,7 @@ struct parser {
 /* Add a problem; returns -E_DEFINITION. */
 int parser_fail(struct parser *p, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* *ret = a copy of `text`. */
+/* *ret = a copy of `text`, a piece of the file; it lives as long as the definition. 0. */
 int parser_copy(struct parser *p, const char *text, char **ret);
 
 /* The header's half. `text` is a comment line without its dashes and the blanks around it; it is

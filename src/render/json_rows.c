@@ -12,18 +12,23 @@
 #include "render/seen.h"
 
 enum {
-    KEY_BYTES_MAX = 64 << 10, /* of what stands before one value */
-    PREVIOUS_MAX = 256 << 20, /* bytes of the previous row's texts in one level */
-    NUMBER_TEXT_MAX = 64,     /* bytes of an integer or a double as text */
+    NAME_BYTES_MAX = 64 << 10, /* of a column in the footer */
+    KEYS_BYTES_MAX = 16 << 20, /* of all that stands between the values */
+    PREVIOUS_MAX = 256 << 20,  /* bytes of the previous row's texts in one level */
+    NUMBER_TEXT_MAX = 64,      /* bytes of an integer or a double as text */
+};
+
+/* Bytes of json_rows.keys. */
+struct span {
+    size_t at, len;
 };
 
 struct plan_column {
-    char *name;
-    char *keys;                    /* as in the JSON: what the path's parts are of */
+    const char *name;              /* in json_rows.names, as what the path's parts are of */
     const struct column *declared; /* borrowed from the definition; NULL: none */
     struct json_path path;
     struct seen seen;
-    struct buf before; /* all that stands between the previous value and this one */
+    struct span before; /* all that stands between the previous value and this one */
 };
 
 /* The columns of the row's object, of an element of its array, or of one of the array in that. */
@@ -31,8 +36,7 @@ struct level {
     size_t first, end;
     bool any;  /* its array has an element; of the first level: an object has been written */
     bool open; /* an object is open, and the array of the next level in it */
-    struct buf
-        close; /* behind the columns: the end of the object, or the array of the next level */
+    struct span close; /* behind the columns: the end of the object, or the next level's array */
     struct buf previous_text; /* of the open object: the texts among its values */
 };
 
@@ -40,6 +44,8 @@ enum { LEVELS_MAX = JSON_ARRAYS_MAX + 1 };
 
 struct json_rows {
     size_t count; /* columns, level by level */
+    char *names;  /* of all columns, each also without its marks */
+    struct buf keys;
     struct level levels[LEVELS_MAX];
     size_t last;                   /* the deepest level there is */
     size_t objects;                /* of the first level, so far … */
@@ -145,33 +151,38 @@ static bool add_key(struct buf *b, const struct json_part *key, const char *open
 static bool plan_before(struct json_rows *rows, const struct level *level, size_t at)
 {
     struct plan_column *column = &rows->columns[at];
-    bool same = same_object(rows, level, at);
+    bool same = same_object(rows, level, at), good;
 
+    column->before.at = rows->keys.len;
     if (at == level->first)
-        buf_add_char(&column->before, '{');
+        buf_add_char(&rows->keys, '{');
     else if (rows->columns[at - 1].path.object.len > 0 && !same)
-        buf_add_str(&column->before, "},");
+        buf_add_str(&rows->keys, "},");
     else
-        buf_add_char(&column->before, ',');
-    if (column->path.object.len > 0 && !same &&
-        !add_key(&column->before, &column->path.object, "{"))
-        return false;
-    return add_key(&column->before, &column->path.leaf, "");
+        buf_add_char(&rows->keys, ',');
+    good =
+        (column->path.object.len == 0 || same || add_key(&rows->keys, &column->path.object, "{")) &&
+        add_key(&rows->keys, &column->path.leaf, "");
+    column->before.len = rows->keys.len - column->before.at;
+    return good;
 }
 
 /* What stands behind the columns of the level. */
 static bool plan_close(struct json_rows *rows, size_t number)
 {
     struct level *level = &rows->levels[number];
-    bool none = level->first == level->end;
+    bool none = level->first == level->end, good = true;
     bool in_object = !none && rows->columns[level->end - 1].path.object.len > 0;
 
+    level->close.at = rows->keys.len;
     if (number == rows->last) {
-        buf_add_str(&level->close, in_object ? "}}" : "}");
-        return true;
+        buf_add_str(&rows->keys, in_object ? "}}" : "}");
+    } else {
+        buf_add_str(&rows->keys, none ? "{" : in_object ? "}," : ",");
+        good = add_key(&rows->keys, &rows->columns[rows->count - 1].path.arrays[number], "[");
     }
-    buf_add_str(&level->close, none ? "{" : in_object ? "}," : ",");
-    return add_key(&level->close, &rows->columns[rows->count - 1].path.arrays[number], "[");
+    level->close.len = rows->keys.len - level->close.at;
+    return good;
 }
 
 static int plan(struct json_rows *rows, struct err *err)
@@ -184,7 +195,12 @@ static int plan(struct json_rows *rows, struct err *err)
         if (!plan_close(rows, i))
             return misfit(rows->columns[rows->count - 1].name, "has a name that is not UTF-8", err);
     }
-    return 0;
+    return buf_failed(&rows->keys) ? err_set(err, -E_NOMEM, "Out of memory.") : 0;
+}
+
+static void add_span(const struct json_rows *rows, struct span span, struct buf *out)
+{
+    buf_add(out, rows->keys.data + span.at, span.len);
 }
 
 /* Which of the columns have a name that nests; NULL: no memory. Yours to free(). */
@@ -201,17 +217,12 @@ static bool *find_nesting(const struct statement *statement, const char *const *
     return nests;
 }
 
-static int name_column(struct plan_column *column, const struct definition *def, const char *name,
-                       bool nests, struct err *err)
+static const struct column *find_declared(const struct definition *def, const char *name)
 {
-    column->declared = definition_column(def, name);
-    if (column->declared != NULL && column->declared->type == COLUMN_ANY)
-        column->declared = NULL; /* it only has a label */
-    column->name = strdup(name);
-    column->keys = malloc(strlen(name) + 1);
-    if (column->name == NULL || column->keys == NULL)
-        return err_set(err, -E_NOMEM, "Out of memory.");
-    return json_path_parse(column->name, nests, column->keys, &column->path, err);
+    const struct column *declared = definition_column(def, name);
+
+    /* One of COLUMN_ANY only has a label. */
+    return declared != NULL && declared->type != COLUMN_ANY ? declared : NULL;
 }
 
 static int name_columns(struct json_rows *rows, const struct definition *def,
@@ -219,12 +230,23 @@ static int name_columns(struct json_rows *rows, const struct definition *def,
                         struct err *err)
 {
     bool *nests = find_nesting(statement, columns, rows->count);
-    int rc = nests != NULL ? 0 : err_set(err, -E_NOMEM, "Out of memory.");
+    size_t size = 1;
+    char *at;
+    int rc = 0;
 
-    for (size_t i = 0; i < rows->count; i++) {
-        buf_init(&rows->columns[i].before, KEY_BYTES_MAX);
-        if (rc == 0)
-            rc = name_column(&rows->columns[i], def, columns[i], nests[i], err);
+    for (size_t i = 0; i < rows->count; i++)
+        size += 2 * (strlen(columns[i]) + 1);
+    at = rows->names = malloc(size);
+    if (nests == NULL || at == NULL)
+        rc = err_set(err, -E_NOMEM, "Out of memory.");
+    for (size_t i = 0; rc == 0 && i < rows->count; i++) {
+        size_t len = strlen(columns[i]) + 1;
+        struct plan_column *column = &rows->columns[i];
+
+        column->declared = find_declared(def, columns[i]);
+        column->name = memcpy(at, columns[i], len);
+        rc = json_path_parse(column->name, nests[i], at + len, &column->path, err);
+        at += 2 * len;
     }
     free(nests);
     return rc;
@@ -253,10 +275,9 @@ int json_rows_new(const struct definition *def, const struct statement *statemen
     if (rows == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
     rows->count = count;
-    for (size_t i = 0; i < LEVELS_MAX; i++) {
-        buf_init(&rows->levels[i].close, KEY_BYTES_MAX);
+    buf_init(&rows->keys, KEYS_BYTES_MAX);
+    for (size_t i = 0; i < LEVELS_MAX; i++)
         buf_init(&rows->levels[i].previous_text, PREVIOUS_MAX);
-    }
     rows->previous = calloc(count + 1, sizeof(rows->previous[0]));
     rc = rows->previous == NULL ? err_set(err, -E_NOMEM, "Out of memory.")
                                 : name_columns(rows, def, statement, columns, err);
@@ -278,15 +299,10 @@ void json_rows_free(struct json_rows *rows)
 {
     if (rows == NULL)
         return;
-    for (size_t i = 0; i < rows->count; i++) {
-        free(rows->columns[i].name);
-        free(rows->columns[i].keys);
-        buf_done(&rows->columns[i].before);
-    }
-    for (size_t i = 0; i < LEVELS_MAX; i++) {
-        buf_done(&rows->levels[i].close);
+    for (size_t i = 0; i < LEVELS_MAX; i++)
         buf_done(&rows->levels[i].previous_text);
-    }
+    buf_done(&rows->keys);
+    free(rows->names);
     free(rows->previous);
     free(rows);
 }
@@ -440,7 +456,7 @@ static int add_values(struct json_rows *rows, const struct level *level,
 
         if (column->declared == NULL || row[i].kind >= SOURCE_TEXT)
             seen_add(&column->seen, &row[i]);
-        buf_add(out, column->before.data, column->before.len);
+        add_span(rows, column->before, out);
         rc = json_value_add(out, &row[i], column->name, column->declared, err);
         if (rc < 0)
             return rc;
@@ -488,7 +504,7 @@ static int add_object(struct json_rows *rows, size_t number, const struct source
         rows->object_at = out->len;
     }
     rc = add_values(rows, level, row, out, err);
-    buf_add(out, level->close.data, level->close.len);
+    add_span(rows, level->close, out);
     if (rc < 0 || number == rows->last)
         return rc;
     level->open = true;
@@ -539,7 +555,7 @@ static char *full_name(const struct json_path *path)
 {
     struct buf name;
 
-    buf_init(&name, KEY_BYTES_MAX);
+    buf_init(&name, NAME_BYTES_MAX);
     for (size_t i = 0; i < path->level; i++) {
         buf_add(&name, path->arrays[i].at, path->arrays[i].len);
         buf_add_char(&name, '.');

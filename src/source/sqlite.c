@@ -11,12 +11,11 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "base/timestamp.h"
 #include "core/param.h"
 #include "source/source_impl.h"
+#include "source/sqlite_bind.h"
 #include "source/sqlite_compile.h"
 #include "source/sqlite_file.h"
-#include "source/sqlite_list.h"
 #include "source/sqlite_temp.h"
 
 enum {
@@ -26,8 +25,9 @@ enum {
     INTERRUPT_OPS = 1000,     /* steps of SQLite's machine between two looks at the flag */
     BUSY_WAIT_US = 5000,      /* between two tries at a lock … */
     BUSY_MS = 30000,          /* … for so long */
-    LIST_BYTES_MAX = 2 << 20, /* a parameter's values, escaped */
     LOOKS_MAX = 10,           /* at a file that is being replaced */
+    CACHED_MAX = 32,          /* compiled statements that are kept, … */
+    CACHED_BYTES_MAX = 32768, /* … each of so many bytes */
 };
 
 /* Our own statements, around those of a definition. The first read pins the snapshot: all
@@ -39,7 +39,7 @@ static const char *const own_sql[OWN_COUNT] = {"BEGIN DEFERRED",
 struct sqlite_source {
     struct source base;
     sqlite3 *db;
-    sqlite3_stmt *own[OWN_COUNT]; /* compiled at first use */
+    sqlite3_stmt *own[OWN_COUNT], *to_real; /* compiled at first use; the other one for binding */
     struct sqlite_file file;
     atomic_bool interrupted;
     atomic_bool *stopped; /* of the spec, while it is being opened; then NULL */
@@ -49,11 +49,15 @@ struct sqlite_source {
     bool own_transaction;  /* the authorizer lets BEGIN and COMMIT through */
     bool own_pragma_names; /* the schema has tables that are named as SQLite's pragma_… are */
     const char *user_name; /* of the session; borrowed from source_begin() to source_end() */
+    struct sqlite_query *cached[CACHED_MAX]; /* compiled, not in use, the oldest first */
+    size_t cached_count;
+    unsigned cached_version; /* SQLite's number of the data that they were compiled for */
 };
 
 struct sqlite_query {
     struct source_query base;
     struct sqlite_source *source;
+    char *sql; /* as it was compiled, its key in the cache */
     sqlite3_stmt *stmt;
     int line;
     size_t columns;
@@ -283,12 +287,71 @@ static int prepare_connection(struct sqlite_source *source, struct err *err)
     return 0;
 }
 
+static void query_end(struct sqlite_query *query)
+{
+    sqlite3_finalize(query->stmt);
+    free(query->sql);
+    free(query);
+}
+
+static struct sqlite_query *cache_remove(struct sqlite_source *source, size_t at)
+{
+    struct sqlite_query *query = source->cached[at];
+
+    source->cached_count--;
+    memmove(&source->cached[at], &source->cached[at + 1],
+            (source->cached_count - at) * sizeof(source->cached[0]));
+    return query;
+}
+
+static void cache_clear(struct sqlite_source *source)
+{
+    while (source->cached_count > 0)
+        query_end(cache_remove(source, source->cached_count - 1));
+}
+
+/* In a transaction, whose snapshot does not change: what was compiled for other data, and perhaps
+ * another schema, is compiled anew. */
+static void cache_check(struct sqlite_source *source)
+{
+    unsigned version = 0;
+    int code = sqlite3_file_control(source->db, "main", SQLITE_FCNTL_DATA_VERSION, &version);
+
+    if (code != SQLITE_OK || version != source->cached_version)
+        cache_clear(source);
+    source->cached_version = version;
+}
+
+/* NULL: it is not there. */
+static struct sqlite_query *cache_take(struct sqlite_source *source, const char *sql)
+{
+    for (size_t i = source->cached_count; i-- > 0;) {
+        if (str_eq(source->cached[i]->sql, sql))
+            return cache_remove(source, i);
+    }
+    return NULL;
+}
+
+/* Nothing of the report stays in it: neither values nor cursors. */
+static void cache_add(struct sqlite_query *query)
+{
+    struct sqlite_source *source = query->source;
+
+    sqlite3_reset(query->stmt);
+    sqlite3_clear_bindings(query->stmt);
+    if (source->cached_count == CACHED_MAX)
+        query_end(cache_remove(source, 0));
+    source->cached[source->cached_count++] = query;
+}
+
 static void sqlite_close(struct source *base)
 {
     struct sqlite_source *source = to_sqlite(base);
 
+    cache_clear(source);
     for (int i = 0; i < OWN_COUNT; i++)
         sqlite3_finalize(source->own[i]);
+    sqlite3_finalize(source->to_real);
     sqlite3_close(source->db);
     free(source);
 }
@@ -443,6 +506,7 @@ static int sqlite_begin(struct source *base, const struct source_session *sessio
         return rc == -E_SOURCE ? explain(source, err) : rc;
     }
     source->user_name = session->user_name;
+    cache_check(source);
     return 0;
 }
 
@@ -481,88 +545,6 @@ static int compile(struct sqlite_source *source, const struct statement *stateme
     return 0;
 }
 
-static int bind_text(sqlite3_stmt *stmt, int place, const char *text)
-{
-    if (text == NULL)
-        return sqlite3_bind_null(stmt, place);
-    return sqlite3_bind_text(stmt, place, text, -1, SQLITE_TRANSIENT);
-}
-
-/* Exactly the double that SQLite makes of these digits in SQL. */
-static int bind_real(sqlite3_stmt *stmt, int place, const char *digits)
-{
-    sqlite3_stmt *cast = NULL;
-    int code =
-        sqlite3_prepare_v2(sqlite3_db_handle(stmt), "SELECT CAST(?1 AS REAL)", -1, &cast, NULL);
-
-    if (code == SQLITE_OK)
-        code = bind_text(cast, 1, digits);
-    if (code == SQLITE_OK)
-        code = sqlite3_step(cast) == SQLITE_ROW
-                   ? sqlite3_bind_double(stmt, place, sqlite3_column_double(cast, 0))
-                   : SQLITE_ERROR;
-    sqlite3_finalize(cast);
-    return code;
-}
-
-static int bind_timestamp(sqlite3_stmt *stmt, int place, const char *utc)
-{
-    char text[TIMESTAMP_TEXT];
-
-    timestamp_for_sqlite(utc, text);
-    return bind_text(stmt, place, text);
-}
-
-static int bind_list(sqlite3_stmt *stmt, int place, const struct param_value *list)
-{
-    struct buf json;
-    int code = SQLITE_NOMEM;
-
-    buf_init(&json, LIST_BYTES_MAX);
-    sqlite_list_add(&json, list);
-    if (!buf_failed(&json))
-        code = bind_text(stmt, place, buf_str(&json));
-    buf_done(&json);
-    return code;
-}
-
-/* A decimal is bound as SQLite reads the same digits in SQL: INTEGER without a point if it fits 64
- * bits, else REAL. As text it would compare as text. */
-static int bind_value(sqlite3_stmt *stmt, int place, const struct param_value *value)
-{
-    int64_t number;
-
-    if (value->text == NULL)
-        return sqlite3_bind_null(stmt, place);
-    if (value->list)
-        return bind_list(stmt, place, value);
-    if (value->type == PARAM_BOOLEAN)
-        return sqlite3_bind_int(stmt, place, str_eq(value->text, "true"));
-    if (value->type == PARAM_TIMESTAMP)
-        return bind_timestamp(stmt, place, value->text);
-    if (value->type != PARAM_INTEGER && value->type != PARAM_DECIMAL)
-        return bind_text(stmt, place, value->text);
-    if (str_to_int64(value->text, &number))
-        return sqlite3_bind_int64(stmt, place, number);
-    return value->type == PARAM_DECIMAL ? bind_real(stmt, place, value->text) : SQLITE_MISMATCH;
-}
-
-static int bind_by_name(struct sqlite_query *query, int place, const struct param_value *values,
-                        size_t count)
-{
-    const char *name = sqlite3_bind_parameter_name(query->stmt, place);
-
-    if (name == NULL || name[0] != ':')
-        return SQLITE_NOTFOUND;
-    for (size_t i = 0; i < count; i++) {
-        if (str_eq(name + 1, values[i].name))
-            return bind_value(query->stmt, place, &values[i]);
-    }
-    if (str_eq(name + 1, "session_user"))
-        return bind_text(query->stmt, place, query->source->user_name);
-    return SQLITE_NOTFOUND;
-}
-
 /* SQLite takes ":Name::type" for the name of one parameter. */
 static const char *why_unbound(const char *name, int code)
 {
@@ -576,41 +558,67 @@ static const char *why_unbound(const char *name, int code)
 static int bind_all(struct sqlite_query *query, const struct param_value *values, size_t count,
                     struct err *err)
 {
-    int places = sqlite3_bind_parameter_count(query->stmt);
+    struct sqlite_source *source = query->source;
+    const char *name = NULL;
+    int code = sqlite_bind(query->stmt, &source->to_real, values, count, source->user_name, &name);
 
-    for (int place = 1; place <= places; place++) {
-        const char *name = sqlite3_bind_parameter_name(query->stmt, place);
-        int code = bind_by_name(query, place, values, count);
-
-        if (code == SQLITE_OK)
-            continue;
-        err_set(err, -E_SOURCE, "%s", words_for(code));
-        return err_detail(err, "line %d: parameter '%s' %s", query->line, name != NULL ? name : "?",
-                          why_unbound(name, code));
-    }
-    return 0;
+    if (code == SQLITE_OK)
+        return 0;
+    err_set(err, -E_SOURCE, "%s", words_for(code));
+    return err_detail(err, "line %d: parameter '%s' %s", query->line, name != NULL ? name : "?",
+                      why_unbound(name, code));
 }
 
 static void sqlite_query_free(struct source_query *base)
 {
     struct sqlite_query *query = (struct sqlite_query *)base;
 
-    sqlite3_finalize(query->stmt);
-    free(query);
+    if (sqlite3_stmt_status(query->stmt, SQLITE_STMTSTATUS_MEMUSED, 0) <= CACHED_BYTES_MAX)
+        cache_add(query);
+    else
+        query_end(query);
 }
 
-static int compile_with_lists(struct sqlite_query *query, const struct statement *statement,
-                              const struct param_value *values, size_t count, struct err *err)
+/* From the cache, or compiled. */
+static int new_query(struct sqlite_source *source, const struct statement *statement,
+                     struct sqlite_query **ret, struct err *err)
+{
+    struct sqlite_query *query = cache_take(source, statement->sql);
+    int rc = 0;
+
+    if (query == NULL) {
+        query = calloc(1, sizeof(*query));
+        if (query == NULL)
+            return err_set(err, -E_NOMEM, "Out of memory.");
+        query->base.ops = &source_sqlite;
+        query->source = source;
+        query->sql = strdup(statement->sql);
+        rc = query->sql == NULL ? err_set(err, -E_NOMEM, "Out of memory.")
+                                : compile(source, statement, &query->stmt, err);
+    }
+    if (rc < 0) {
+        query_end(query);
+        return rc;
+    }
+    query->line = statement->line;
+    query->columns = (size_t)sqlite3_column_count(query->stmt);
+    *ret = query;
+    return 0;
+}
+
+static int new_query_with_lists(struct sqlite_source *source, const struct statement *statement,
+                                const struct param_value *values, size_t count,
+                                struct sqlite_query **ret, struct err *err)
 {
     struct statement sent = *statement;
     struct buf sql;
     int rc;
 
     buf_init(&sql, SQLITE_SQL_MAX);
-    sqlite_list_rewrite(&sql, statement->sql, values, count);
+    sqlite_bind_rewrite(&sql, statement->sql, values, count);
     sent.sql = (char *)buf_str(&sql);
     rc = buf_failed(&sql) ? err_set(err, -E_NOMEM, "Out of memory.")
-                          : compile(query->source, &sent, &query->stmt, err);
+                          : new_query(source, &sent, ret, err);
     buf_done(&sql);
     return rc;
 }
@@ -620,24 +628,19 @@ static int sqlite_query(struct source *base, const struct statement *statement,
                         struct err *err)
 {
     struct sqlite_source *source = to_sqlite(base);
-    struct sqlite_query *query = calloc(1, sizeof(*query));
-    int rc;
+    struct sqlite_query *query;
+    int rc = params_have_list(values, count)
+                 ? new_query_with_lists(source, statement, values, count, &query, err)
+                 : new_query(source, statement, &query, err);
 
-    if (query == NULL)
-        return err_set(err, -E_NOMEM, "Out of memory.");
-    query->base.ops = &source_sqlite;
-    query->source = source;
-    query->line = statement->line;
-    rc = (params_have_list(values, count) ? compile_with_lists(query, statement, values, count, err)
-                                          : compile(source, statement, &query->stmt, err))
-             ?: bind_all(query, values, count, err);
-    if (rc < 0) {
-        sqlite_query_free(&query->base);
+    if (rc < 0)
         return rc;
-    }
-    query->columns = (size_t)sqlite3_column_count(query->stmt);
-    *ret = &query->base;
-    return 0;
+    rc = bind_all(query, values, count, err);
+    if (rc < 0)
+        sqlite_query_free(&query->base);
+    else
+        *ret = &query->base;
+    return rc;
 }
 
 static size_t sqlite_columns(const struct source_query *base)

@@ -104,6 +104,22 @@ def test_two_workers_agree_on_a_database_that_was_replaced(make_server):
             assert alice.result(reference).json()["data"]["results"] == [{"v": generation}]
 
 
+def test_the_columns_of_a_report_follow_the_schema(source):
+    server, alice = source("CREATE TABLE t (v); INSERT INTO t VALUES (1);", R="SELECT * FROM t")
+
+    def rows():
+        return alice.result(alice.complete("R")).json()["data"]["results"]
+
+    assert rows() == rows() == [{"v": 1}]
+    make(server.folder / "source.db", "ALTER TABLE t ADD COLUMN w DEFAULT 2;")
+    assert rows() == rows() == [{"v": 1, "w": 2}]
+    make(server.folder / "source.db", "ALTER TABLE t DROP COLUMN v;")
+    assert rows() == [{"w": 2}]
+    definition(server, "R", "SELECT w + 1 AS w FROM t")
+    server.reload()
+    assert rows() == [{"w": 3}]
+
+
 def test_no_idle_connection_keeps_the_log_of_a_database_that_was_replaced(source):
     """Its -wal would be applied to the new file by whatever program opens that next."""
     wal = "PRAGMA journal_mode = wal; CREATE TABLE t (v);"

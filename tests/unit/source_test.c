@@ -520,6 +520,117 @@ static void after_resume_it_reads_again(void **state)
     assert_int_equal(number(b->source, "SELECT i FROM t"), 7);
 }
 
+/* The texts in the first column, joined. */
+static void texts(struct source *source, const char *sql, const struct param_value *value,
+                  const char *expected)
+{
+    struct source_value row[ROW_MAX];
+    struct source_query *q;
+    char text[64] = "";
+
+    assert_int_equal(query(source, sql, value, 1, &q, NULL), 0);
+    while (source_step(q, row, NULL) == 1 && row[0].kind == SOURCE_TEXT)
+        strncat(text, row[0].text.data, row[0].text.len);
+    source_query_free(q);
+    assert_string_equal(text, expected);
+}
+
+static void a_kept_statement_has_nothing_of_the_report_before(void **state)
+{
+    static const char sql[] = "SELECT s FROM (SELECT :Name AS s UNION ALL SELECT 'x')";
+    static const struct param_value none = {.name = "Name", .type = PARAM_STRING};
+    static const struct param_value first = {
+        .name = "Name", .type = PARAM_STRING, .text = (char *)"a"};
+    static const struct param_value second = {
+        .name = "Name", .type = PARAM_STRING, .text = (char *)"b"};
+    struct bench *b = *state;
+    struct source_value row[ROW_MAX];
+    struct source_query *q, *other;
+    struct err err;
+
+    assert_int_equal(query(b->source, sql, &first, 1, &q, NULL), 0);
+    assert_int_equal(source_step(q, row, NULL), 1); /* and not to its end */
+    source_query_free(q);
+    texts(b->source, sql, &second, "bx");
+    texts(b->source, sql, &none, "");
+    assert_int_equal(query(b->source, sql, &first, 1, &q, NULL), 0);
+    assert_int_equal(query(b->source, sql, &second, 1, &other, NULL), 0);
+    assert_int_equal(source_step(q, row, NULL), 1);
+    assert_memory_equal(row[0].text.data, "a", 1);
+    source_query_free(q);
+    assert_int_equal(source_step(other, row, NULL), 1);
+    assert_memory_equal(row[0].text.data, "b", 1);
+    source_query_free(other);
+    /* Without its value it is refused, whatever it was bound to before. */
+    assert_int_equal(query(b->source, sql, NULL, 0, &q, &err), -E_SOURCE);
+    source_end(b->source, NULL);
+    assert_int_equal(source_begin(b->source,
+                                  &(struct source_session){.user_name = "bob", .reference = "r"},
+                                  NULL),
+                     0);
+    texts(b->source, "SELECT :session_user FROM (SELECT :Name)", &first, "bob");
+}
+
+static void a_kept_statement_that_was_interrupted_begins_anew(void **state)
+{
+    static const char sql[] = "SELECT i FROM t UNION ALL SELECT 8 UNION ALL SELECT 9";
+    struct bench *b = *state;
+    struct source_value row[ROW_MAX];
+    struct source_query *q;
+
+    assert_int_equal(query(b->source, sql, NULL, 0, &q, NULL), 0);
+    assert_int_equal(source_step(q, row, NULL), 1);
+    source_interrupt(b->source);
+    assert_int_equal(source_step(q, row, NULL), -E_CANCELLED);
+    source_query_free(q);
+    source_end(b->source, NULL);
+    source_resume(b->source);
+    assert_int_equal(source_begin(b->source, &session, NULL), 0);
+    assert_int_equal(number(b->source, sql), 7);
+}
+
+static size_t column_count(struct source *source, const char *sql)
+{
+    struct source_query *q;
+    size_t count;
+
+    assert_int_equal(query(source, sql, NULL, 0, &q, NULL), 0);
+    count = source_columns(q);
+    source_query_free(q);
+    return count;
+}
+
+static void a_kept_statement_is_compiled_anew_for_another_schema(void **state)
+{
+    struct bench *b = *state;
+    sqlite3 *writer = folder_database(b->folder, "a.db", NULL);
+
+    assert_int_equal(column_count(b->source, "SELECT * FROM t"), 4);
+    source_end(b->source, NULL);
+    assert_int_equal(sqlite3_exec(writer, "ALTER TABLE t ADD COLUMN c", NULL, NULL, NULL), 0);
+    assert_int_equal(source_begin(b->source, &session, NULL), 0);
+    assert_int_equal(column_count(b->source, "SELECT * FROM t"), 5);
+    source_end(b->source, NULL);
+    assert_int_equal(sqlite3_exec(writer, "DROP TABLE t", NULL, NULL, NULL), 0);
+    assert_int_equal(source_begin(b->source, &session, NULL), 0);
+    refused(b->source, "SELECT * FROM t", "The report's query failed.", "no such table: t");
+    sqlite3_close(writer);
+}
+
+static void any_number_of_statements_can_be_run_in_turn(void **state)
+{
+    struct bench *b = *state;
+
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++) {
+            char sql[64];
+
+            snprintf(sql, sizeof(sql), "SELECT i + %d FROM t", i);
+            assert_int_equal(number(b->source, sql), 7 + i);
+        }
+    }
+}
+
 /* Interrupts a source about when another thread ends its transaction. */
 struct late_cancel {
     struct source *source;
@@ -586,6 +697,10 @@ int main(void)
         TEST(an_interrupt_stops_what_runs_and_what_starts),
         TEST(a_stop_ends_the_wait_for_a_lock),
         TEST(after_resume_it_reads_again),
+        TEST(a_kept_statement_has_nothing_of_the_report_before),
+        TEST(a_kept_statement_that_was_interrupted_begins_anew),
+        TEST(a_kept_statement_is_compiled_anew_for_another_schema),
+        TEST(any_number_of_statements_can_be_run_in_turn),
         TEST(an_interrupt_at_the_end_leaves_no_transaction_open),
     };
 
