@@ -16,7 +16,8 @@
 #define CONFIG_KEYS(X)                                                                             \
     /* name, kind, default, lowest, highest, what it is */                                         \
     X(listen, LISTEN, "127.0.0.1:8080", 0, 0,                                                      \
-      "Address and port to serve HTTP on; port 0 picks a free one; an IPv6 address goes in []")    \
+      "Address and port to serve HTTP on; port 0 picks a free one; an IPv6 address goes in []; "   \
+      "of a name such as localhost, all addresses")                                                \
     X(store, STORE, "reportd.db", 0, 0,                                                            \
       "Where requests, users and sessions are kept: a path, sqlite:PATH, or, for many nodes, "     \
       "postgresql://USER@HOST/DATABASE")                                                           \

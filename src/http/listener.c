@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -69,44 +70,114 @@ static const char answer_503[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                  "\r\n" BODY;
 _Static_assert(sizeof(BODY) == 104 + 1, "Content-Length");
 
-static int open_socket(const char *listen_at, struct err *err)
+static in_port_t *port_of(struct sockaddr *address)
+{
+    return address->sa_family == AF_INET6 ? &((struct sockaddr_in6 *)address)->sin6_port
+                                          : &((struct sockaddr_in *)address)->sin_port;
+}
+
+/* A socket that listens there; -1: errno says why there is none. */
+static int open_socket(const struct addrinfo *at)
+{
+    int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, saved;
+
+    if (fd < 0 || (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+                   bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0))
+        return fd;
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* "http://127.0.0.1:8080", or "". */
+static void write_url(const struct sockaddr *address, socklen_t len,
+                      char ret_url[LISTENER_URL_TEXT])
+{
+    char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
+
+    ret_url[0] = '\0';
+    if (getnameinfo(address, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+        snprintf(ret_url, LISTENER_URL_TEXT,
+                 address->sa_family == AF_INET6 ? "http://[%s]:%s" : "http://%s:%s", host, port);
+}
+
+/* The resolver has 127.0.0.1 twice where /etc/hosts calls ::1 localhost, too. */
+static bool is_duplicate(const struct addrinfo *found, const struct addrinfo *at)
+{
+    while (found != at && (found->ai_addrlen != at->ai_addrlen ||
+                           memcmp(found->ai_addr, at->ai_addr, at->ai_addrlen) != 0))
+        found = found->ai_next;
+    return found != at;
+}
+
+/* One more address. 0: it is open, or this machine has no such address: of IPv6, say. */
+static int add_socket(struct listener *listener, const char *listen_at, const struct addrinfo *at,
+                      struct err *err)
+{
+    char url[LISTENER_URL_TEXT];
+    int fd, why;
+
+    if (listener->count == SOCKETS_MAX)
+        return err_set(err, -E_CONFIG, "listen = \"%s\" has more than %d addresses; write one",
+                       listen_at, SOCKETS_MAX);
+    fd = open_socket(at);
+    if (fd >= 0) {
+        listener->sockets[listener->count++] = fd;
+        return 0;
+    }
+    why = errno;
+    write_url(at->ai_addr, at->ai_addrlen, url);
+    err_errno(err, -E_CONFIG, "listen = \"%s\": %s", listen_at, url);
+    if (why != EAFNOSUPPORT && why != EADDRNOTAVAIL)
+        return err->code;
+    log_warn("listen.skipped", "url=%s error=\"%s\"", url, strerror(why));
+    return 0;
+}
+
+/* All addresses of the name, with one port: if it is 0, that of the first. */
+static int open_sockets(struct listener *listener, const char *listen_at, struct addrinfo *found,
+                        struct err *err)
+{
+    struct sockaddr_storage bound = {0};
+    socklen_t len = sizeof(bound);
+    int rc = 0;
+
+    for (struct addrinfo *at = found; rc == 0 && at != NULL; at = at->ai_next) {
+        bool first = listener->count == 0;
+
+        if (is_duplicate(found, at))
+            continue;
+        rc = add_socket(listener, listen_at, at, err);
+        if (!first || listener->count == 0)
+            continue;
+        getsockname(listener->sockets[0], (struct sockaddr *)&bound, &len);
+        for (struct addrinfo *each = found; each != NULL; each = each->ai_next)
+            *port_of(each->ai_addr) = *port_of((struct sockaddr *)&bound);
+    }
+    if (rc == 0 && listener->count == 0)
+        rc = err->code;
+    if (rc == 0)
+        write_url((struct sockaddr *)&bound, len, listener->url);
+    return rc;
+}
+
+static int open_address(struct listener *listener, const char *listen_at, struct err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
-    int on = 1, fd;
+    int rc;
 
     if (!config_split_listen(listen_at, host, port))
         return err_set(err, -E_CONFIG, "listen = \"%s\" is no ADDRESS:PORT", listen_at);
     if (getaddrinfo(host, port, &hints, &found) != 0)
         return err_set(err, -E_CONFIG, "listen = \"%s\": there is no address '%s'", listen_at,
                        host);
-    fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-                    bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0)) {
-        int saved = errno;
-
-        close(fd);
-        fd = -1;
-        errno = saved;
-    }
+    rc = open_sockets(listener, listen_at, found, err);
     freeaddrinfo(found);
-    return fd >= 0 ? fd : err_errno(err, -E_CONFIG, "listen on %s", listen_at);
-}
-
-static void read_url(int socket, char ret_url[LISTENER_URL_TEXT])
-{
-    struct sockaddr_storage bound = {0};
-    socklen_t len = sizeof(bound);
-    char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
-
-    ret_url[0] = '\0';
-    if (getsockname(socket, (struct sockaddr *)&bound, &len) != 0 ||
-        getnameinfo((struct sockaddr *)&bound, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return;
-    snprintf(ret_url, LISTENER_URL_TEXT,
-             bound.ss_family == AF_INET6 ? "http://[%s]:%s" : "http://%s:%s", host, port);
+    return rc;
 }
 
 int listener_new(const char *listen_at, struct listener **ret, struct err *err)
@@ -119,13 +190,11 @@ int listener_new(const char *listen_at, struct listener **ret, struct err *err)
     listener->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     listener->spare = -1;
     rc = (listener->wake < 0 ? err_errno(err, -E_CONFIG, "make an eventfd") : 0)
-             ?: open_socket(listen_at, err);
+             ?: open_address(listener, listen_at, err);
     if (rc < 0) {
         listener_free(listener);
         return rc;
     }
-    listener->sockets[listener->count++] = rc;
-    read_url(listener->sockets[0], listener->url);
     *ret = listener;
     return 0;
 }

@@ -23,10 +23,13 @@ typedef bool listener_accept_fn(void *context, int fd, const struct sockaddr *ad
  * as it returned; -1: it need not. */
 typedef int listener_maintain_fn(void *context);
 
-/* Bind "HOST:PORT" or "[IPv6]:PORT". Nothing is accepted yet, but clients may connect. -E_CONFIG
- * says why not. *ret is yours: listener_free(). */
+/* Bind "HOST:PORT" or "[IPv6]:PORT": every address of the host, with one port, except those that
+ * this machine does not have, such as ::1 without IPv6, which the log has. Nothing is accepted yet,
+ * but clients may connect. -E_CONFIG says which address cannot be bound, and why. *ret is yours:
+ * listener_free(). */
 int listener_new(const char *listen_at, struct listener **ret, struct err *err);
-/* "http://127.0.0.1:8080", with the port that was bound, or "" if unknown; borrowed. */
+/* "http://127.0.0.1:8080", of the first address, with the port that was bound, or "" if unknown;
+ * borrowed. */
 const char *listener_url(const struct listener *listener);
 
 /* Start to accept. While `limit` connections are open, or there is no descriptor for one more, a

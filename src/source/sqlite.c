@@ -299,8 +299,8 @@ static struct sqlite_query *cache_remove(struct sqlite_source *source, size_t at
     struct sqlite_query *query = source->cached[at];
 
     source->cached_count--;
-    memmove(&source->cached[at], &source->cached[at + 1],
-            (source->cached_count - at) * sizeof(source->cached[0]));
+    for (; at < source->cached_count; at++)
+        source->cached[at] = source->cached[at + 1];
     return query;
 }
 

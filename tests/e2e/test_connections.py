@@ -158,3 +158,62 @@ def test_an_idle_connection_is_closed_after_a_minute_but_no_request_that_has_arr
             limited.process.send_signal(signal.SIGCONT)
         assert late.getresponse().status == 200
         assert silent.sock.recv(1) == b""
+
+
+@pytest.fixture
+def named(tmp_path):
+    """A server that listens at a name of these addresses, in /etc/hosts of its own."""
+    def start(*addresses, port=0):
+        hosts = tmp_path / "hosts"
+        hosts.write_text("".join(f"{address} many.test\n" for address in addresses))
+        server.program = ["unshare", "--mount", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh", *server.program]
+        server.environment["REPORTD_LISTEN"] = f"many.test:{port}"
+        return server.start()
+
+    server = Server.made(tmp_path / "server")
+    yield start
+    if server.process:
+        assert server.stop() == 0
+
+
+def status_at(address, port):
+    with contextlib.closing(http.client.HTTPConnection(address, port, timeout=PATIENCE)) as connection:
+        connection.request("GET", "/Common/HealthCheck")
+        return connection.getresponse().status
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as made:
+            made.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has an /etc/hosts of its own")
+
+
+@needs_root
+def test_every_address_of_a_name_is_served_with_one_port(named):
+    addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.2"] + ["::1"] * has_ipv6()
+    server = named(*addresses)
+    port = int(server.url.rsplit(":", 1)[1])
+    assert [status_at(address, port) for address in addresses] == [200] * len(addresses)
+
+
+@needs_root
+def test_an_address_that_the_machine_does_not_have_is_skipped(named):
+    server = named("127.0.0.1", "192.0.2.1")
+    assert status_at("127.0.0.1", int(server.url.rsplit(":", 1)[1])) == 200
+    server.await_log("warn listen.skipped url=http://192.0.2.1:")
+
+
+@needs_root
+def test_an_address_that_is_taken_is_named(named):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.2", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(AssertionError, match=f'listen = "many.test:{port}": http://127.0.0.2:{port}: Address already in use'):
+            named("127.0.0.1", "127.0.0.2", port=port)
