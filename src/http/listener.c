@@ -140,7 +140,7 @@ static int add_socket(struct listener *listener, const char *listen_at, const st
 static int open_sockets(struct listener *listener, const char *listen_at, struct addrinfo *found,
                         struct err *err)
 {
-    struct sockaddr_storage bound = {0};
+    struct sockaddr_in6 bound = {0}; /* or a shorter one of IPv4 */
     socklen_t len = sizeof(bound);
     int rc = 0;
 

@@ -128,6 +128,8 @@ static void send_verb(struct postgres_conn *c, struct store_op *op)
 static int read_verb(struct postgres_conn *c, struct store_op *op)
 {
     op->err = (struct err){0};
+    if (!results_take(c))
+        return results_trouble(c, &op->err);
     switch (op->verb) {
 #define X(name, member, kind)                                                                      \
     case STORE_##name:                                                                             \
@@ -178,21 +180,19 @@ static bool seals(const struct place *places, int count)
  * others. */
 static void send_hold(struct postgres_conn *c)
 {
-    struct call check = call_start(c, PG_KEYS_CHECK);
     struct erase_keys keys = keyring_keys(c->shared->ring);
 
     c->sealing = keys.key[0];
     sodium_memzero(&keys, sizeof(keys));
-    call_plain(c, PG_KEYS_HOLD);
-    call_int(&check, c->sealing.number);
-    call_send(&check);
+    call_run(c, PG_KEYS_HOLD);
+    call_run(c, PG_KEYS_CHECK, value_int(c->sealing.number));
 }
 
 static void send_batch(struct postgres_conn *c, const struct place *places, int count,
                        enum store_kind kind)
 {
     if (kind != STORE_READ && kind != STORE_DURABLE)
-        call_plain(c, PG_HASTE);
+        call_run(c, PG_HASTE);
     if (seals(places, count))
         send_hold(c);
     for (int i = 0; i < count; i++)
@@ -201,7 +201,7 @@ static void send_batch(struct postgres_conn *c, const struct place *places, int 
         SEAM_STEP("store", "submit", "sealed");
     sodium_memzero(&c->sealing, sizeof(c->sealing));
     if (kind != STORE_READ)
-        call_plain(c, PG_COMMIT);
+        call_run(c, PG_COMMIT);
     call_sync(c);
 }
 
@@ -232,7 +232,7 @@ static void roll_back(struct postgres_conn *c)
     if (trouble == PG_LOST || PQtransactionStatus(c->pg) == PQTRANS_IDLE)
         return;
     c->trouble = PG_GOOD;
-    call_plain(c, PG_ROLLBACK);
+    call_run(c, PG_ROLLBACK);
     call_sync(c);
     results_take(c);
     results_drain(c);
@@ -249,7 +249,7 @@ static bool begin_batch(struct postgres_conn *c, enum store_kind kind)
     c->sent = false;
     c->sent_ms = clock_mono_ms();
     c->deadline_ms = c->sent_ms + ALIVE_MS;
-    call_plain(c, kind == STORE_READ ? PG_ALIVE : PG_BEGIN);
+    call_run(c, kind == STORE_READ ? PG_ALIVE : PG_BEGIN);
     call_flush(c);
     if (kind != STORE_READ && !results_take(c))
         c->trouble = PG_LOST;

@@ -104,7 +104,7 @@ int64_t postgres_now_ms(const struct store_conn *conn)
 static void ask_time(struct postgres_conn *c)
 {
     c->sent_ms = clock_mono_ms();
-    call_plain(c, PG_CLOCK);
+    call_run(c, PG_CLOCK);
     call_sync(c);
     if (results_take(c) && results_next(c))
         postgres_note_time(c, get_int(c, 0));

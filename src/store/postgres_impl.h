@@ -18,7 +18,7 @@ enum postgres_statement {
         PG_COUNT
 };
 
-enum { POSTGRES_PARAMETERS_MAX = 12, POSTGRES_SEALED_MAX = 2, POSTGRES_ORIGIN_TEXT = GUID_TEXT };
+enum { POSTGRES_PARAMETERS_MAX = 12, POSTGRES_ORIGIN_TEXT = GUID_TEXT };
 
 /* The numbered migrations: [0] makes schema 1. */
 extern const char *const postgres_migrations[];
@@ -112,33 +112,19 @@ void postgres_close(struct store_conn *conn);
 
 /* ---- postgres_sql.c: statements go out, then their results are read in the same order ---- */
 
-/* One statement being filled, parameter by parameter in its order. Values are borrowed until
- * call_send(). */
-struct call {
-    struct postgres_conn *conn;
-    enum postgres_statement which;
-    int count;
-    const char *values[POSTGRES_PARAMETERS_MAX];
-    int lengths[POSTGRES_PARAMETERS_MAX];
-    uint64_t numbers[POSTGRES_PARAMETERS_MAX]; /* in network order */
-    void *sealed[POSTGRES_SEALED_MAX];         /* owned until call_send() */
-    int sealed_count;
-};
-
-struct call call_start(struct postgres_conn *c, enum postgres_statement which);
-void call_int(struct call *call, int64_t value);
-void call_bool(struct call *call, bool value);
-void call_text(struct call *call, const char *text); /* NULL: SQL NULL, like the next two */
-void call_blob(struct call *call, const void *data, int len);
-void call_guid(struct call *call, const struct guid *id);
+/* Send a statement with its values. */
+void call_values(struct postgres_conn *c, enum postgres_statement which,
+                 const struct store_value *values);
+#define call_run(c, which, ...) call_values((c), (which), VALUES(__VA_ARGS__))
 /* Sealed with the report's key; NULL: SQL NULL. */
-void call_sealed(struct call *call, const uint8_t key[REPORT_KEY_BYTES], enum keyring_value what,
-                 const void *data, size_t len);
-void call_null(struct call *call);
-void call_guids(struct call *call, const struct pg_guids *guids);
-void call_send(struct call *call);
-/* A statement without parameters. */
-void call_plain(struct postgres_conn *c, enum postgres_statement which);
+struct store_value value_sealed(struct postgres_conn *c, const uint8_t key[REPORT_KEY_BYTES],
+                                enum keyring_value what, const void *data, size_t len);
+
+static inline struct store_value value_guids(const struct pg_guids *guids)
+{
+    return value_blob(guids->bytes, (int)guids->len);
+}
+
 /* The server is to answer what was sent so far without waiting for the rest of the pipeline. */
 void call_flush(struct postgres_conn *c);
 /* What was sent is a pipeline; it goes out now. */
@@ -181,7 +167,8 @@ void postgres_publish(struct store_conn *conn);
 int postgres_subscribe(struct store_conn *conn, struct err *err);
 void postgres_unsubscribe(struct store_conn *conn);
 
-/* The verbs: send_… sends a verb's statements, read_… reads their results. */
+/* The verbs: send_… sends a verb's statements, read_… reads their results, of which the first has
+ * been taken. */
 #define X(name, member, kind)                                                                      \
     void postgres_send_##member(struct postgres_conn *c, struct store_##member *arg);              \
     int postgres_read_##member(struct postgres_conn *c, struct store_##member *arg,                \

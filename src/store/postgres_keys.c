@@ -83,13 +83,11 @@ static bool same_keys(const struct erase_keys *a, const struct erase_keys *b)
 /* What stands in the database of our keys and the later ones. */
 static int read_chain(struct postgres_conn *c, struct walk *walk, struct err *err)
 {
-    struct call call = call_start(c, PG_KEYS);
     int64_t first = walk->ours.key[1].number;
 
     c->trouble = PG_GOOD;
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
-    call_int(&call, first != 0 ? first : walk->ours.key[0].number);
-    call_send(&call);
+    call_run(c, PG_KEYS, value_int(first != 0 ? first : walk->ours.key[0].number));
     call_sync(c);
     if (results_take(c)) {
         while (results_next(c))
@@ -147,20 +145,19 @@ int postgres_keys_save(struct postgres_shared *shared, struct err *err)
 static bool run_print(struct postgres_conn *c, enum postgres_statement which,
                       const struct store_key_file *file, const size_t *keys, int count)
 {
-    struct call call = call_start(c, which);
+    struct store_value values[4] = {value_text(file->name)};
     uint8_t prints[2][KEYRING_PRINT_BYTES];
 
     c->trouble = PG_GOOD;
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
-    call_text(&call, file->name);
     for (int i = 0; i < count; i++) {
         size_t len;
         const void *key = file->key(file->keys, keys[i], &len);
 
         keyring_print(key, len, prints[i]);
-        call_blob(&call, prints[i], KEYRING_PRINT_BYTES);
+        values[1 + i] = value_blob(prints[i], KEYRING_PRINT_BYTES);
     }
-    call_send(&call);
+    call_values(c, which, values);
     call_sync(c);
     return results_take(c);
 }

@@ -35,10 +35,7 @@ struct postgres_listener {
 
 static void send_payload(struct postgres_conn *c, struct buf *payload)
 {
-    struct call call = call_start(c, PG_NOTIFY);
-
-    call_text(&call, buf_str(payload));
-    call_send(&call);
+    call_run(c, PG_NOTIFY, value_text(buf_str(payload)));
     call_sync(c);
     c->owed++;
     buf_reset(payload);

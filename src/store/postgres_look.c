@@ -10,36 +10,26 @@
  * or the deletion, which looks for transfers after its own commit, sees this one. */
 static void send_transfer(struct postgres_conn *c, const struct store_find *arg)
 {
-    struct call call = call_start(c, PG_TRANSFER);
-
-    call_plain(c, PG_BEGIN);
-    call_plain(c, PG_HASTE);
-    call_guid(&call, &arg->transfer);
-    call_guid(&call, &arg->id);
-    call_text(&call, arg->node);
-    call_send(&call);
-    call_plain(c, PG_COMMIT);
+    call_run(c, PG_BEGIN);
+    call_run(c, PG_HASTE);
+    call_run(c, PG_TRANSFER, value_guid(&arg->transfer), value_guid(&arg->id),
+             value_text(arg->node));
+    call_run(c, PG_COMMIT);
 }
 
 void postgres_send_find(struct postgres_conn *c, struct store_find *arg)
 {
-    struct call call = call_start(c, PG_FIND);
-
     if (arg->node != NULL)
         send_transfer(c, arg);
 
-    call_guid(&call, &arg->id);
-    call_int(&call, arg->user_id);
-    call_bool(&call, arg->want_parameters);
-    call_send(&call);
+    call_run(c, PG_FIND, value_guid(&arg->id), value_int(arg->user_id),
+             value_bool(arg->want_parameters));
 }
 
 int postgres_read_find(struct postgres_conn *c, struct store_find *arg, struct err *err)
 {
     if (arg->node != NULL &&
         (!results_take(c) || !results_take(c) || !results_take(c) || !results_take(c)))
-        return results_trouble(c, err);
-    if (!results_take(c))
         return results_trouble(c, err);
     arg->position = 0;
     arg->found = results_next(c);
@@ -55,14 +45,8 @@ int postgres_read_find(struct postgres_conn *c, struct store_find *arg, struct e
 
 void postgres_send_list(struct postgres_conn *c, struct store_list *arg)
 {
-    struct call call = call_start(c, PG_LIST);
-
-    call_int(&call, arg->user_id);
-    call_int(&call, arg->state);
-    call_int(&call, arg->page_size);
-    call_int(&call, (arg->page - 1) * arg->page_size);
-    call_text(&call, arg->name);
-    call_send(&call);
+    call_run(c, PG_LIST, value_int(arg->user_id), value_int(arg->state), value_int(arg->page_size),
+             value_int((arg->page - 1) * arg->page_size), value_text(arg->name));
 }
 
 /* After the columns of each report: its seq, and the total; an empty page is a row of NULLs with
@@ -70,8 +54,6 @@ void postgres_send_list(struct postgres_conn *c, struct store_list *arg)
 int postgres_read_list(struct postgres_conn *c, struct store_list *arg, struct err *err)
 {
     arg->count = 0;
-    if (!results_take(c))
-        return results_trouble(c, err);
     arg->reports = calloc(results_rows(c), sizeof(*arg->reports));
     if (arg->reports == NULL)
         return results_no_memory(c, err);
@@ -85,14 +67,8 @@ int postgres_read_list(struct postgres_conn *c, struct store_list *arg, struct e
 
 void postgres_send_match(struct postgres_conn *c, struct store_match *arg)
 {
-    struct call call = call_start(c, PG_MATCH);
-
-    call_int(&call, arg->user_id);
-    call_int(&call, arg->state);
-    call_text(&call, arg->name);
-    call_int(&call, arg->before_ms);
-    call_int(&call, STORE_MATCH_MAX);
-    call_send(&call);
+    call_run(c, PG_MATCH, value_int(arg->user_id), value_int(arg->state), value_text(arg->name),
+             value_int(arg->before_ms), value_int(STORE_MATCH_MAX));
 }
 
 int postgres_read_match(struct postgres_conn *c, struct store_match *arg, struct err *err)
@@ -101,8 +77,6 @@ int postgres_read_match(struct postgres_conn *c, struct store_match *arg, struct
     arg->total = 0;
     for (int i = 0; i < REPORT_STATE_COUNT; i++)
         arg->by_state[i] = 0;
-    if (!results_take(c))
-        return results_trouble(c, err);
     arg->ids = calloc(results_rows(c) + 1, sizeof(*arg->ids));
     if (arg->ids == NULL)
         return results_no_memory(c, err);
@@ -116,19 +90,16 @@ int postgres_read_match(struct postgres_conn *c, struct store_match *arg, struct
 
 void postgres_send_expired(struct postgres_conn *c, struct store_expired *arg)
 {
-    struct call call = call_start(c, PG_EXPIRED);
-
     (void)arg;
-    call_int(&call, STORE_BATCH_MAX + 1); /* one more: to know when the next one comes */
-    call_send(&call);
+    call_run(c, PG_EXPIRED,
+             value_int(STORE_BATCH_MAX + 1) /* one more: to know when the next one comes */);
 }
 
 int postgres_read_expired(struct postgres_conn *c, struct store_expired *arg, struct err *err)
 {
+    (void)err;
     arg->count = 0;
     arg->next_ms = 0;
-    if (!results_take(c))
-        return results_trouble(c, err);
     while (arg->next_ms == 0 && results_next(c)) {
         int64_t expires_ms = get_int(c, 2);
 
@@ -144,13 +115,12 @@ int postgres_read_expired(struct postgres_conn *c, struct store_expired *arg, st
 void postgres_send_stats(struct postgres_conn *c, struct store_stats *arg)
 {
     (void)arg;
-    call_plain(c, PG_STATS);
+    call_run(c, PG_STATS);
 }
 
 int postgres_read_stats(struct postgres_conn *c, struct store_stats *arg, struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
+    (void)err;
     for (int i = 0; i < REPORT_STATE_COUNT; i++)
         arg->by_state[i] = 0;
     while (results_next(c)) {
@@ -164,17 +134,12 @@ int postgres_read_stats(struct postgres_conn *c, struct store_stats *arg, struct
 
 void postgres_send_scan(struct postgres_conn *c, struct store_scan *arg)
 {
-    struct call call = call_start(c, PG_SCAN);
-
-    call_guid(&call, &arg->after);
-    call_int(&call, STORE_SCAN_MAX);
-    call_send(&call);
+    call_run(c, PG_SCAN, value_guid(&arg->after), value_int(STORE_SCAN_MAX));
 }
 
 int postgres_read_scan(struct postgres_conn *c, struct store_scan *arg, struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
+    (void)err;
     for (arg->count = 0; results_next(c); arg->count++) {
         struct store_scanned *one = &arg->reports[arg->count];
         uint8_t key[REPORT_KEY_BYTES];
@@ -194,12 +159,12 @@ int postgres_read_scan(struct postgres_conn *c, struct store_scan *arg, struct e
 void postgres_send_identity(struct postgres_conn *c, struct store_identity *arg)
 {
     (void)arg;
-    call_plain(c, PG_IDENTITY);
+    call_run(c, PG_IDENTITY);
 }
 
 int postgres_read_identity(struct postgres_conn *c, struct store_identity *arg, struct err *err)
 {
-    if (!results_take(c) || !results_next(c))
+    if (!results_next(c))
         return results_trouble(c, err);
     arg->id = get_guid(c, 0);
     arg->home = (enum store_home)get_int(c, 1);
@@ -208,30 +173,25 @@ int postgres_read_identity(struct postgres_conn *c, struct store_identity *arg, 
 
 void postgres_send_identity_take(struct postgres_conn *c, struct store_identity_take *arg)
 {
-    struct call take = call_start(c, PG_IDENTITY_TAKE);
-
-    call_guid(&take, &arg->id);
-    call_send(&take);
+    call_run(c, PG_IDENTITY_TAKE, value_guid(&arg->id));
 }
 
 int postgres_read_identity_take(struct postgres_conn *c, struct store_identity_take *arg,
                                 struct err *err)
 {
-    (void)arg;
-    return results_take(c) ? 0 : results_trouble(c, err);
+    (void)c, (void)arg, (void)err;
+    return 0;
 }
 
 void postgres_send_ledgers(struct postgres_conn *c, struct store_ledgers *arg)
 {
     (void)arg;
-    call_plain(c, PG_LEDGERS);
+    call_run(c, PG_LEDGERS);
 }
 
 int postgres_read_ledgers(struct postgres_conn *c, struct store_ledgers *arg, struct err *err)
 {
     arg->count = 0;
-    if (!results_take(c))
-        return results_trouble(c, err);
     arg->items = calloc(results_rows(c) + 1, sizeof(*arg->items));
     if (arg->items == NULL)
         return results_no_memory(c, err);
@@ -251,21 +211,14 @@ int postgres_read_ledgers(struct postgres_conn *c, struct store_ledgers *arg, st
 
 void postgres_send_ledger_note(struct postgres_conn *c, struct store_ledger_note *arg)
 {
-    struct call forget = call_start(c, PG_LEDGERS_FORGET), note = call_start(c, PG_LEDGER_NOTE);
-
-    call_guid(&forget, &arg->ledger->id);
-    call_int(&forget, arg->forget_ms);
-    call_send(&forget);
-    call_guid(&note, &arg->ledger->id);
-    call_text(&note, arg->ledger->place);
-    call_int(&note, arg->ledger->records);
-    call_int(&note, arg->ledger->given_up_ms);
-    call_send(&note);
+    call_run(c, PG_LEDGERS_FORGET, value_guid(&arg->ledger->id), value_int(arg->forget_ms));
+    call_run(c, PG_LEDGER_NOTE, value_guid(&arg->ledger->id), value_text(arg->ledger->place),
+             value_int(arg->ledger->records), value_int(arg->ledger->given_up_ms));
 }
 
 int postgres_read_ledger_note(struct postgres_conn *c, struct store_ledger_note *arg,
                               struct err *err)
 {
     (void)arg;
-    return results_take(c) && results_take(c) ? 0 : results_trouble(c, err);
+    return results_take(c) ? 0 : results_trouble(c, err);
 }

@@ -84,31 +84,27 @@ static void released(struct postgres_conn *c, const struct guid *id, int64_t use
 
 /* ---- submit ---- */
 
-static void call_mac(struct call *call, int64_t user_id, const void *data, size_t len,
-                     uint8_t room[KEYRING_MAC_BYTES])
+static struct store_value mac_of(struct postgres_conn *c, int64_t user_id, const void *data,
+                                 size_t len, uint8_t room[KEYRING_MAC_BYTES])
 {
-    keyring_mac(call->conn->shared->ring, user_id, data, len, room);
-    call_blob(call, room, KEYRING_MAC_BYTES);
+    keyring_mac(c->shared->ring, user_id, data, len, room);
+    return value_blob(room, KEYRING_MAC_BYTES);
 }
 
 void postgres_send_key(struct postgres_conn *c, struct store_key *arg)
 {
-    struct call call = call_start(c, PG_KEY_FIND);
     uint8_t mac[KEYRING_MAC_BYTES];
 
-    call_int(&call, arg->user_id);
-    call_mac(&call, arg->user_id, arg->key, strlen(arg->key), mac);
-    call_int(&call, arg->now_ms);
-    call_send(&call);
+    call_run(c, PG_KEY_FIND, value_int(arg->user_id),
+             mac_of(c, arg->user_id, arg->key, strlen(arg->key), mac), value_int(arg->now_ms));
 }
 
 int postgres_read_key(struct postgres_conn *c, struct store_key *arg, struct err *err)
 {
     uint8_t known[KEYRING_MAC_BYTES], ours[KEYRING_MAC_BYTES];
 
+    (void)err;
     arg->outcome = SUBMIT_ACCEPTED;
-    if (!results_take(c))
-        return results_trouble(c, err);
     if (results_next(c)) {
         arg->id = get_guid(c, 0);
         get_blob(c, 1, known, sizeof(known));
@@ -121,59 +117,43 @@ int postgres_read_key(struct postgres_conn *c, struct store_key *arg, struct err
 
 static void send_key_forget(struct postgres_conn *c, const struct store_submit *arg)
 {
-    struct call call = call_start(c, PG_KEY_FORGET);
     uint8_t mac[KEYRING_MAC_BYTES];
 
-    call_int(&call, arg->user_id);
-    call_mac(&call, arg->user_id, arg->key, strlen(arg->key), mac);
-    call_int(&call, arg->now_ms);
-    call_send(&call);
+    call_run(c, PG_KEY_FORGET, value_int(arg->user_id),
+             mac_of(c, arg->user_id, arg->key, strlen(arg->key), mac), value_int(arg->now_ms));
 }
 
 /* A new key, wrapped, and all that is sealed with it. */
 static void send_row(struct postgres_conn *c, const struct store_submit *arg)
 {
-    struct call call = call_start(c, PG_SUBMIT);
     uint8_t key[REPORT_KEY_BYTES], wrapped[KEYRING_WRAPPED_BYTES];
     uint8_t key_mac[KEYRING_MAC_BYTES], request_mac[KEYRING_MAC_BYTES];
+    struct store_value idempotency[] = {value_null(), value_null(), value_null()};
 
     randombytes_buf(key, sizeof(key));
     keyring_wrap(&c->sealing, &arg->id, key, wrapped);
-    call_guid(&call, &arg->id);
-    call_int(&call, arg->user_id);
-    call_int(&call, arg->now_ms);
-    call_text(&call, arg->name);
-    call_sealed(&call, key, KEYRING_PARAMETERS, arg->parameters, strlen(arg->parameters));
     if (arg->key != NULL) {
-        call_mac(&call, arg->user_id, arg->key, strlen(arg->key), key_mac);
-        call_mac(&call, arg->user_id, arg->request_hash, STORE_HASH_BYTES, request_mac);
-        call_int(&call, arg->key_expires_ms);
-    } else {
-        call_null(&call);
-        call_null(&call);
-        call_null(&call);
+        idempotency[0] = mac_of(c, arg->user_id, arg->key, strlen(arg->key), key_mac);
+        idempotency[1] = mac_of(c, arg->user_id, arg->request_hash, STORE_HASH_BYTES, request_mac);
+        idempotency[2] = value_int(arg->key_expires_ms);
     }
-    call_int(&call, arg->active_limit);
-    call_text(&call, *arg->version != '\0' ? arg->version : NULL);
-    call_int(&call, c->sealing.number);
-    call_blob(&call, wrapped, sizeof(wrapped));
-    call_send(&call);
+    call_run(c, PG_SUBMIT, value_guid(&arg->id), value_int(arg->user_id), value_int(arg->now_ms),
+             value_text(arg->name),
+             value_sealed(c, key, KEYRING_PARAMETERS, arg->parameters, strlen(arg->parameters)),
+             idempotency[0], idempotency[1], idempotency[2], value_int(arg->active_limit),
+             value_text(*arg->version != '\0' ? arg->version : NULL), value_int(c->sealing.number),
+             value_blob(wrapped, sizeof(wrapped)));
     sodium_memzero(key, sizeof(key));
 }
 
 /* The user's lock makes the limit exact: who counts next sees what was added before. */
 void postgres_send_submit(struct postgres_conn *c, struct store_submit *arg)
 {
-    struct call lock = call_start(c, PG_LOCK_USER), active = call_start(c, PG_ACTIVE);
-
-    call_int(&lock, arg->user_id);
-    call_send(&lock);
+    call_run(c, PG_LOCK_USER, value_int(arg->user_id));
     if (arg->key != NULL)
         send_key_forget(c, arg);
     send_row(c, arg);
-    call_int(&active, arg->user_id);
-    call_guid(&active, &arg->id);
-    call_send(&active);
+    call_run(c, PG_ACTIVE, value_int(arg->user_id), value_guid(&arg->id));
 }
 
 /* As the statement numbers them. */
@@ -188,8 +168,7 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg, stru
     struct guid known;
     int rc;
 
-    if (!results_take(c) || (arg->key != NULL && !results_take(c)) || !results_take(c) ||
-        !results_next(c))
+    if ((arg->key != NULL && !results_take(c)) || !results_take(c) || !results_next(c))
         return results_trouble(c, err);
     outcome = get_int(c, 0);
     known = get_guid(c, 1);
@@ -214,19 +193,15 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg, stru
 void postgres_send_claim(struct postgres_conn *c, struct store_claim *arg)
 {
     static const struct guid none;
-    struct call call = call_start(c, PG_CLAIM);
 
-    call_text(&call, arg->node);
-    call_guid(&call, guid_eq(&arg->token, &none) ? NULL : &arg->token);
-    call_int(&call, arg->now_ms);
-    call_text(&call, arg->offer);
-    call_send(&call);
+    call_run(c, PG_CLAIM, value_text(arg->node),
+             value_guid(guid_eq(&arg->token, &none) ? NULL : &arg->token), value_int(arg->now_ms),
+             value_text(arg->offer));
 }
 
 int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg, struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
+    (void)err;
     arg->found = results_next(c);
     if (arg->found) {
         postgres_read_report(c, &arg->report);
@@ -241,38 +216,27 @@ int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg, struct
 
 void postgres_send_progress(struct postgres_conn *c, struct store_progress *arg)
 {
-    struct call call = call_start(c, PG_PROGRESS);
-
-    call_guid(&call, &arg->id);
-    call_int(&call, arg->attempt);
-    call_int(&call, arg->rows);
-    call_int(&call, arg->bytes);
-    call_send(&call);
+    call_run(c, PG_PROGRESS, value_guid(&arg->id), value_int(arg->attempt), value_int(arg->rows),
+             value_int(arg->bytes));
 }
 
 int postgres_read_progress(struct postgres_conn *c, struct store_progress *arg, struct err *err)
 {
-    (void)arg;
-    return results_take(c) ? 0 : results_trouble(c, err);
+    (void)c, (void)arg, (void)err;
+    return 0;
 }
 
 /* The attempt is over, whatever became of it. In a statement of its own, which sees a deletion that
  * came while the one before it waited for the row. */
 static void send_release(struct postgres_conn *c, const struct guid *id, int attempt)
 {
-    struct call call = call_start(c, PG_RELEASE);
-
-    call_guid(&call, id);
-    call_int(&call, attempt);
-    call_send(&call);
+    call_run(c, PG_RELEASE, value_guid(id), value_int(attempt));
 }
 
-/* Both results: of the move to `state`, and of the release. */
+/* The results of the move to `state`, which has been taken, and of the release. */
 static int read_end(struct postgres_conn *c, const struct guid *id, enum report_state state,
                     bool *ret_moved, struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
     *ret_moved = results_next(c);
     if (*ret_moved)
         changed(c, id, get_int(c, 0), state);
@@ -285,24 +249,18 @@ static int read_end(struct postgres_conn *c, const struct guid *id, enum report_
 
 void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
 {
-    struct call call = call_start(c, PG_FINISH);
     bool complete = arg->state == REPORT_COMPLETE;
     const char *message = complete ? NULL : arg->message;
 
     CHECK(arg->result == NULL && arg->key != NULL); /* no place for one, nothing in clear */
-    call_guid(&call, &arg->id);
-    call_int(&call, arg->attempt);
-    call_int(&call, arg->state);
-    call_int(&call, arg->rows);
-    call_int(&call, arg->bytes);
-    call_int(&call, arg->now_ms);
-    call_int(&call, arg->expires_ms);
-    call_sealed(&call, arg->key, KEYRING_DIGEST, complete ? arg->digest : NULL,
-                REPORT_DIGEST_BYTES);
-    call_sealed(&call, arg->key, KEYRING_MESSAGE, message, message != NULL ? strlen(message) : 0);
-    call_bool(&call, complete && arg->sealed);
-    call_int(&call, arg->footer);
-    call_send(&call);
+    call_run(
+        c, PG_FINISH, value_guid(&arg->id), value_int(arg->attempt), value_int(arg->state),
+        value_int(arg->rows), value_int(arg->bytes), value_int(arg->now_ms),
+        value_int(arg->expires_ms),
+        value_sealed(c, arg->key, KEYRING_DIGEST, complete ? arg->digest : NULL,
+                     REPORT_DIGEST_BYTES),
+        value_sealed(c, arg->key, KEYRING_MESSAGE, message, message != NULL ? strlen(message) : 0),
+        value_bool(complete && arg->sealed), value_int(arg->footer));
     send_release(c, &arg->id, arg->attempt);
 }
 
@@ -313,12 +271,7 @@ int postgres_read_finish(struct postgres_conn *c, struct store_finish *arg, stru
 
 void postgres_send_requeue(struct postgres_conn *c, struct store_requeue *arg)
 {
-    struct call call = call_start(c, PG_REQUEUE);
-
-    call_guid(&call, &arg->id);
-    call_int(&call, arg->attempt);
-    call_bool(&call, arg->failed);
-    call_send(&call);
+    call_run(c, PG_REQUEUE, value_guid(&arg->id), value_int(arg->attempt), value_bool(arg->failed));
     send_release(c, &arg->id, arg->attempt);
 }
 
@@ -332,11 +285,8 @@ int postgres_read_requeue(struct postgres_conn *c, struct store_requeue *arg, st
 /* What dead nodes have left. */
 static void send_reap(struct postgres_conn *c, const char *node)
 {
-    struct call call = call_start(c, PG_REAP);
-
-    call_text(&call, node);
-    call_send(&call);
-    call_plain(c, PG_REAP_DELETING);
+    call_run(c, PG_REAP, value_text(node));
+    call_run(c, PG_REAP_DELETING);
 }
 
 static int read_reap(struct postgres_conn *c, int64_t *ret_requeued, struct err *err)
@@ -361,44 +311,28 @@ static int read_reap(struct postgres_conn *c, int64_t *ret_requeued, struct err 
 /* A node that is dead by its lease has a row until a heartbeat of another one buries it. */
 void postgres_send_recover(struct postgres_conn *c, struct store_recover *arg)
 {
-    call_plain(c, PG_NODE_BURY);
+    call_run(c, PG_NODE_BURY);
     send_reap(c, arg->node);
 }
 
 int postgres_read_recover(struct postgres_conn *c, struct store_recover *arg, struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
     return read_reap(c, &arg->requeued, err);
 }
 
 void postgres_send_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg)
 {
-    struct call begin = call_start(c, PG_NODE_BEGIN), beat = call_start(c, PG_NODE_BEAT);
-    struct call strays = call_start(c, PG_STRAYS), running = call_start(c, PG_RUNNING);
-    struct call deleted = call_start(c, PG_TRANSFERS_DELETED);
-
     if (arg->begin) {
-        call_text(&begin, arg->node);
-        call_text(&begin, arg->host);
-        call_int(&begin, arg->lease_ms);
-        call_text(&begin, arg->offer);
-        call_send(&begin);
+        call_run(c, PG_NODE_BEGIN, value_text(arg->node), value_text(arg->host),
+                 value_int(arg->lease_ms), value_text(arg->offer));
     }
-    call_text(&beat, arg->node);
-    call_int(&beat, arg->lease_ms);
-    call_text(&beat, arg->offer);
-    call_send(&beat);
-    call_plain(c, PG_NODE_BURY);
+    call_run(c, PG_NODE_BEAT, value_text(arg->node), value_int(arg->lease_ms),
+             value_text(arg->offer));
+    call_run(c, PG_NODE_BURY);
     send_reap(c, NULL);
-    call_text(&strays, arg->offer);
-    call_int(&strays, arg->lease_ms);
-    call_send(&strays);
-    call_text(&running, arg->node);
-    call_int(&running, STORE_RUNNING_MAX);
-    call_send(&running);
-    call_text(&deleted, arg->node);
-    call_send(&deleted);
+    call_run(c, PG_STRAYS, value_text(arg->offer), value_int(arg->lease_ms));
+    call_run(c, PG_RUNNING, value_text(arg->node), value_int(STORE_RUNNING_MAX));
+    call_run(c, PG_TRANSFERS_DELETED, value_text(arg->node));
 }
 
 /* The news of these deletions may have got lost. */
@@ -417,7 +351,7 @@ static int read_deleted(struct postgres_conn *c, struct err *err)
 
 int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg, struct err *err)
 {
-    if ((arg->begin && !results_take(c)) || !results_take(c))
+    if (arg->begin && !results_take(c))
         return results_trouble(c, err);
     arg->alive = results_next(c);
     if (arg->alive)
@@ -435,12 +369,7 @@ int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg
 
 void postgres_send_tombstone(struct postgres_conn *c, struct store_tombstone *arg)
 {
-    struct call call = call_start(c, PG_TOMBSTONE);
-
-    call_guid(&call, &arg->id);
-    call_int(&call, arg->user_id);
-    call_bool(&call, c->again);
-    call_send(&call);
+    call_run(c, PG_TOMBSTONE, value_guid(&arg->id), value_int(arg->user_id), value_bool(c->again));
 }
 
 /* A node of an older version has not noted it: as if it may still run. */
@@ -451,8 +380,7 @@ static enum report_state state_before(int64_t noted)
 
 int postgres_read_tombstone(struct postgres_conn *c, struct store_tombstone *arg, struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
+    (void)err;
     arg->held = arg->in_row = false;
     arg->found = results_next(c);
     if (arg->found) {
@@ -466,16 +394,13 @@ int postgres_read_tombstone(struct postgres_conn *c, struct store_tombstone *arg
 
 void postgres_send_delete_row(struct postgres_conn *c, struct store_delete_row *arg)
 {
-    struct call call = call_start(c, PG_DELETE_ROW);
-
-    call_guid(&call, &arg->id);
-    call_send(&call);
+    call_run(c, PG_DELETE_ROW, value_guid(&arg->id));
 }
 
 int postgres_read_delete_row(struct postgres_conn *c, struct store_delete_row *arg, struct err *err)
 {
-    (void)arg;
-    return results_take(c) ? 0 : results_trouble(c, err);
+    (void)c, (void)arg, (void)err;
+    return 0;
 }
 
 _Static_assert((int)STORE_MANY_MAX <= (int)PG_GUIDS_MAX, "an array has all of a batch");
@@ -489,16 +414,11 @@ static void fill_guids(struct pg_guids *ret, const struct store_marked *reports,
 
 void postgres_send_tombstone_many(struct postgres_conn *c, struct store_tombstone_many *arg)
 {
-    struct call call = call_start(c, PG_TOMBSTONE_MANY);
     struct pg_guids ids;
 
     fill_guids(&ids, arg->reports, arg->count);
-    call_guids(&call, &ids);
-    call_int(&call, arg->user_id);
-    call_int(&call, arg->state);
-    call_guid(&call, &arg->token);
-    call_bool(&call, c->again);
-    call_send(&call);
+    call_run(c, PG_TOMBSTONE_MANY, value_guids(&ids), value_int(arg->user_id),
+             value_int(arg->state), value_guid(&arg->token), value_bool(c->again));
 }
 
 /* They mostly come in the order in which they were asked for: *next is where to look first. */
@@ -521,10 +441,9 @@ int postgres_read_tombstone_many(struct postgres_conn *c, struct store_tombstone
 {
     size_t next = 0;
 
+    (void)err;
     for (size_t i = 0; i < arg->count; i++)
         arg->reports[i] = (struct store_marked){.id = arg->reports[i].id};
-    if (!results_take(c))
-        return results_trouble(c, err);
     while (results_next(c)) {
         struct guid id = get_guid(c, 0);
         struct store_marked *marked = find_marked(arg->reports, arg->count, &id, &next);
@@ -542,22 +461,19 @@ int postgres_read_tombstone_many(struct postgres_conn *c, struct store_tombstone
 
 void postgres_send_held_many(struct postgres_conn *c, struct store_held_many *arg)
 {
-    struct call call = call_start(c, PG_HELD_MANY);
     struct pg_guids ids;
 
     fill_guids(&ids, arg->reports, arg->count);
-    call_guids(&call, &ids);
-    call_send(&call);
+    call_run(c, PG_HELD_MANY, value_guids(&ids));
 }
 
 int postgres_read_held_many(struct postgres_conn *c, struct store_held_many *arg, struct err *err)
 {
     size_t next = 0;
 
+    (void)err;
     for (size_t i = 0; i < arg->count; i++)
         arg->reports[i].held = false;
-    if (!results_take(c))
-        return results_trouble(c, err);
     while (results_next(c)) {
         struct guid id = get_guid(c, 0);
         struct store_marked *marked = find_marked(arg->reports, arg->count, &id, &next);
@@ -570,36 +486,30 @@ int postgres_read_held_many(struct postgres_conn *c, struct store_held_many *arg
 
 void postgres_send_delete_rows(struct postgres_conn *c, struct store_delete_rows *arg)
 {
-    struct call call = call_start(c, PG_DELETE_ROWS);
     struct pg_guids ids;
 
     pg_guids_start(&ids, arg->count);
     for (size_t i = 0; i < arg->count; i++)
         pg_guids_add(&ids, &arg->ids[i]);
-    call_guids(&call, &ids);
-    call_send(&call);
+    call_run(c, PG_DELETE_ROWS, value_guids(&ids));
 }
 
 int postgres_read_delete_rows(struct postgres_conn *c, struct store_delete_rows *arg,
                               struct err *err)
 {
-    (void)arg;
-    return results_take(c) ? 0 : results_trouble(c, err);
+    (void)c, (void)arg, (void)err;
+    return 0;
 }
 
 void postgres_send_deleting(struct postgres_conn *c, struct store_deleting *arg)
 {
-    struct call call = call_start(c, PG_DELETING);
-
     (void)arg;
-    call_int(&call, STORE_BATCH_MAX);
-    call_send(&call);
+    call_run(c, PG_DELETING, value_int(STORE_BATCH_MAX));
 }
 
 int postgres_read_deleting(struct postgres_conn *c, struct store_deleting *arg, struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
+    (void)err;
     for (arg->count = 0; results_next(c); arg->count++)
         arg->refs[arg->count] =
             (struct store_ref){.id = get_guid(c, 0), .attempt = (int)get_int(c, 1)};
@@ -608,15 +518,12 @@ int postgres_read_deleting(struct postgres_conn *c, struct store_deleting *arg, 
 
 void postgres_send_held(struct postgres_conn *c, struct store_held *arg)
 {
-    struct call call = call_start(c, PG_HELD);
-
-    call_guid(&call, &arg->id);
-    call_send(&call);
+    call_run(c, PG_HELD, value_guid(&arg->id));
 }
 
 int postgres_read_held(struct postgres_conn *c, struct store_held *arg, struct err *err)
 {
-    if (!results_take(c) || !results_next(c))
+    if (!results_next(c))
         return results_trouble(c, err);
     arg->held = get_bool(c, 0);
     return 0;
@@ -625,12 +532,12 @@ int postgres_read_held(struct postgres_conn *c, struct store_held *arg, struct e
 void postgres_send_nodes(struct postgres_conn *c, struct store_nodes *arg)
 {
     (void)arg;
-    call_plain(c, PG_NODES);
+    call_run(c, PG_NODES);
 }
 
 int postgres_read_nodes(struct postgres_conn *c, struct store_nodes *arg, struct err *err)
 {
-    if (!results_take(c) || !results_next(c))
+    if (!results_next(c))
         return results_trouble(c, err);
     arg->count = get_int(c, 0);
     arg->wait_ms = get_int(c, 1);
@@ -639,17 +546,12 @@ int postgres_read_nodes(struct postgres_conn *c, struct store_nodes *arg, struct
 
 void postgres_send_sent(struct postgres_conn *c, struct store_sent *arg)
 {
-    struct call call = call_start(c, PG_SENT);
-
-    call_guid(&call, &arg->id);
-    call_guid(&call, &arg->transfer);
-    call_send(&call);
+    call_run(c, PG_SENT, value_guid(&arg->id), value_guid(&arg->transfer));
 }
 
 int postgres_read_sent(struct postgres_conn *c, struct store_sent *arg, struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
+    (void)err;
     if (results_next(c))
         released(c, &arg->id, get_int(c, 0));
     return 0;

@@ -40,7 +40,7 @@ static void begin_change(struct postgres_conn *c)
 {
     c->trouble = PG_GOOD;
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
-    call_plain(c, PG_BEGIN);
+    call_run(c, PG_BEGIN);
 }
 
 /* What a statement after `begin` has changed, once all is committed; or an error. */
@@ -48,7 +48,7 @@ static int64_t commit_change(struct postgres_conn *c, int statements, struct err
 {
     int64_t changed = 0;
 
-    call_plain(c, PG_COMMIT);
+    call_run(c, PG_COMMIT);
     call_sync(c);
     for (int i = 0; i < statements && results_take(c); i++)
         changed = results_changed(c);
@@ -57,13 +57,12 @@ static int64_t commit_change(struct postgres_conn *c, int statements, struct err
 }
 
 /* The answer to a question. */
-static int ask(struct call *call, bool *ret, struct err *err)
+static int ask_store(struct postgres_conn *c, enum postgres_statement which,
+                     const struct store_value *values, bool *ret, struct err *err)
 {
-    struct postgres_conn *c = call->conn;
-
     c->trouble = PG_GOOD;
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
-    call_send(call);
+    call_values(c, which, values);
     call_sync(c);
     *ret = results_take(c) && results_next(c) && get_bool(c, 0);
     results_drain(c);
@@ -76,7 +75,6 @@ static int ask(struct call *call, bool *ret, struct err *err)
  * leaves a key that all nodes find, or none. */
 static int publish_key(struct postgres_conn *c, const struct erase_key *newest, struct err *err)
 {
-    struct call add = call_start(c, PG_KEYS_ADD);
     uint8_t next[ERASE_KEY_BYTES], wrapped[KEYRING_WRAPPED_BYTES], print[KEYRING_PRINT_BYTES];
     int64_t added;
 
@@ -85,12 +83,10 @@ static int publish_key(struct postgres_conn *c, const struct erase_key *newest, 
     keyring_print(next, sizeof(next), print);
     sodium_memzero(next, sizeof(next));
     begin_change(c);
-    call_plain(c, PG_KEYS_PATIENCE);
-    call_plain(c, PG_KEYS_HOLD_ALONE);
-    call_int(&add, newest->number + 1);
-    call_blob(&add, wrapped, sizeof(wrapped));
-    call_blob(&add, print, sizeof(print));
-    call_send(&add);
+    call_run(c, PG_KEYS_PATIENCE);
+    call_run(c, PG_KEYS_HOLD_ALONE);
+    call_run(c, PG_KEYS_ADD, value_int(newest->number + 1), value_blob(wrapped, sizeof(wrapped)),
+             value_blob(print, sizeof(print)));
     added = commit_change(c, 4, err);
     SEAM_STEP("erase", "rotate", "published");
     if (added > 0)
@@ -100,14 +96,13 @@ static int publish_key(struct postgres_conn *c, const struct erase_key *newest, 
 
 static int publish_if_due(struct postgres_rotation *r, struct err *err)
 {
-    struct call due = call_start(r->c, PG_KEYS_DUE);
     struct erase_keys keys = keyring_keys(r->shared->ring);
     bool is_due = false;
     int rc;
 
-    call_int(&due, keys.key[0].number);
-    call_int(&due, r->shared->erase_after_ms);
-    rc = ask(&due, &is_due, err);
+    rc = ask_store(r->c, PG_KEYS_DUE,
+                   VALUES(value_int(keys.key[0].number), value_int(r->shared->erase_after_ms)),
+                   &is_due, err);
     if (rc == 0 && is_due)
         rc = publish_key(r->c, &keys.key[0], err);
     sodium_memzero(&keys, sizeof(keys));
@@ -151,16 +146,12 @@ static int rewrap_page(struct postgres_rotation *r, const struct erase_key *newe
                        bool *ret_more, struct err *err)
 {
     struct postgres_conn *c = r->c;
-    struct call old = call_start(c, PG_KEYS_OLD);
     struct old_row rows[REWRAP_MAX];
     size_t count = 0;
     int64_t rc;
 
     begin_change(c);
-    call_int(&old, *last);
-    call_int(&old, newest->number);
-    call_int(&old, REWRAP_MAX);
-    call_send(&old);
+    call_run(c, PG_KEYS_OLD, value_int(*last), value_int(newest->number), value_int(REWRAP_MAX));
     call_sync(c);
     *ret_more = false;
     if (results_take(c) && results_take(c)) {
@@ -169,12 +160,9 @@ static int rewrap_page(struct postgres_rotation *r, const struct erase_key *newe
     }
     results_drain(c);
     for (size_t i = 0; i < count; i++) {
-        struct call call = call_start(c, PG_KEYS_REWRAP);
 
-        call_int(&call, rows[i].seq);
-        call_int(&call, newest->number);
-        call_blob(&call, rows[i].wrapped, KEYRING_WRAPPED_BYTES);
-        call_send(&call);
+        call_run(c, PG_KEYS_REWRAP, value_int(rows[i].seq), value_int(newest->number),
+                 value_blob(rows[i].wrapped, KEYRING_WRAPPED_BYTES));
     }
     rc = commit_change(c, (int)count, err);
     SEAM_STEP("erase", "rotate", "rewrapped");
@@ -209,12 +197,10 @@ static int rewrap_all(struct postgres_rotation *r, const struct erase_key *newes
 /* Unless a row still needs it: one that was locked, or that no key opens. */
 static int retire(struct postgres_conn *c, int64_t newest, struct err *err)
 {
-    struct call call = call_start(c, PG_KEYS_RETIRE);
     int64_t retired;
 
     begin_change(c);
-    call_int(&call, newest);
-    call_send(&call);
+    call_run(c, PG_KEYS_RETIRE, value_int(newest));
     retired = commit_change(c, 2, err);
     SEAM_STEP("erase", "rotate", "retired");
     if (retired > 0)
@@ -269,15 +255,13 @@ static int rotate(struct postgres_rotation *r, struct err *err)
 
 static int look(struct postgres_rotation *r, struct err *err)
 {
-    struct call lock = call_start(r->c, PG_KEYS_ROTATOR);
-    struct call unlock = call_start(r->c, PG_KEYS_ROTATOR_DONE);
     bool is_ours = false, was_ours;
     int rc = postgres_connect(r->c, err)
-                 ?: ask(&lock, &is_ours, err)
+                 ?: ask_store(r->c, PG_KEYS_ROTATOR, VALUES(), &is_ours, err)
                  ?: (is_ours ? rotate(r, err) : postgres_keys_refresh(r->c, NULL, err));
 
     if (rc == 0 && is_ours)
-        rc = ask(&unlock, &was_ours, err);
+        rc = ask_store(r->c, PG_KEYS_ROTATOR_DONE, VALUES(), &was_ours, err);
     return rc == 0 ? postgres_keys_save(r->shared, err) : rc;
 }
 

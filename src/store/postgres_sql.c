@@ -64,91 +64,55 @@ int results_trouble(struct postgres_conn *c, struct err *err)
 
 /* ---- out ---- */
 
-struct call call_start(struct postgres_conn *c, enum postgres_statement which)
+struct store_value value_sealed(struct postgres_conn *c, const uint8_t key[REPORT_KEY_BYTES],
+                                enum keyring_value what, const void *data, size_t len)
 {
-    return (struct call){.conn = c, .which = which};
-}
-
-static void add_value(struct call *call, const void *data, int len)
-{
-    CHECK(call->count < POSTGRES_PARAMETERS_MAX);
-    call->values[call->count] = data;
-    call->lengths[call->count++] = len;
-}
-
-void call_int(struct call *call, int64_t value)
-{
-    uint64_t *number = &call->numbers[call->count];
-
-    add_value(call, number, sizeof(*number));
-    *number = htobe64((uint64_t)value);
-}
-
-void call_bool(struct call *call, bool value)
-{
-    add_value(call, value ? "\1" : "\0", 1);
-}
-
-void call_text(struct call *call, const char *text)
-{
-    add_value(call, text, text != NULL ? (int)strlen(text) : 0);
-}
-
-void call_blob(struct call *call, const void *data, int len)
-{
-    add_value(call, data, len);
-}
-
-void call_guid(struct call *call, const struct guid *id)
-{
-    add_value(call, id != NULL ? id->bytes : NULL, GUID_BYTES);
-}
-
-void call_sealed(struct call *call, const uint8_t key[REPORT_KEY_BYTES], enum keyring_value what,
-                 const void *data, size_t len)
-{
+    struct store_value value = {.kind = VALUE_NULL};
     uint8_t *out = data != NULL ? malloc(len + KEYRING_OVERHEAD) : NULL;
 
     if (data != NULL && out == NULL)
-        results_note(call->conn, PG_REFUSED, "out of memory");
+        results_note(c, PG_REFUSED, "out of memory");
     if (out != NULL) {
-        CHECK(call->sealed_count < POSTGRES_SEALED_MAX);
         keyring_seal(key, what, data, len, out);
-        call->sealed[call->sealed_count++] = out;
+        value = value_blob(out, (int)(len + KEYRING_OVERHEAD));
+        value.kind = VALUE_OWNED;
     }
-    add_value(call, out, out != NULL ? (int)(len + KEYRING_OVERHEAD) : 0);
+    return value;
 }
 
-void call_guids(struct call *call, const struct pg_guids *guids)
-{
-    add_value(call, guids->bytes, (int)guids->len);
-}
-
-void call_null(struct call *call)
-{
-    add_value(call, NULL, 0);
-}
-
-void call_send(struct call *call)
+void call_values(struct postgres_conn *c, enum postgres_statement which,
+                 const struct store_value *values)
 {
     static const int binary[POSTGRES_PARAMETERS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    struct postgres_conn *c = call->conn;
+    const char *data[POSTGRES_PARAMETERS_MAX];
+    int lengths[POSTGRES_PARAMETERS_MAX], count = 0;
+    uint64_t numbers[POSTGRES_PARAMETERS_MAX]; /* in network order */
     char name[12];
 
     THREAD_CHECK(&c->base.user);
-    snprintf(name, sizeof(name), "%d", call->which);
+    for (; values[count].kind != VALUE_END; count++) {
+        const struct store_value *value = &values[count];
+
+        CHECK(count < POSTGRES_PARAMETERS_MAX);
+        data[count] = value->data;
+        lengths[count] = value->len;
+        if (value->kind == VALUE_INT) {
+            numbers[count] = htobe64((uint64_t)value->number);
+            data[count] = (const char *)&numbers[count];
+            lengths[count] = sizeof(numbers[count]);
+        } else if (value->kind == VALUE_BOOL) {
+            data[count] = value->number != 0 ? "\1" : "\0";
+            lengths[count] = 1;
+        }
+    }
+    snprintf(name, sizeof(name), "%d", which);
     if (c->trouble == PG_GOOD &&
-        PQsendQueryPrepared(c->pg, name, call->count, call->values, call->lengths, binary, 1) == 0)
+        PQsendQueryPrepared(c->pg, name, count, data, lengths, binary, 1) == 0)
         note_lost(c, PG_GONE);
-    while (call->sealed_count > 0)
-        free(call->sealed[--call->sealed_count]);
-}
-
-void call_plain(struct postgres_conn *c, enum postgres_statement which)
-{
-    struct call call = call_start(c, which);
-
-    call_send(&call);
+    while (count-- > 0) {
+        if (values[count].kind == VALUE_OWNED)
+            free((void *)values[count].data);
+    }
 }
 
 void call_flush(struct postgres_conn *c)

@@ -20,20 +20,13 @@ static void read_user(struct postgres_conn *c, struct user *ret)
 
 void postgres_send_user_add(struct postgres_conn *c, struct store_user_add *arg)
 {
-    struct call call = call_start(c, PG_USER_ADD);
-
-    call_text(&call, arg->name);
-    call_text(&call, arg->password_hash);
-    call_text(&call, arg->allow != NULL ? arg->allow : "");
-    call_text(&call, arg->grants != NULL ? arg->grants : "");
-    call_bool(&call, c->again);
-    call_send(&call);
+    call_run(c, PG_USER_ADD, value_text(arg->name), value_text(arg->password_hash),
+             value_text(arg->allow != NULL ? arg->allow : ""),
+             value_text(arg->grants != NULL ? arg->grants : ""), value_bool(c->again));
 }
 
 int postgres_read_user_add(struct postgres_conn *c, struct store_user_add *arg, struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
     if (!results_next(c))
         return err_set(err, -E_EXISTS, "There is a user '%s' already.", arg->name);
     arg->id = get_int(c, 0);
@@ -47,21 +40,12 @@ static bool ends_sessions(const struct store_user_change *arg)
 
 void postgres_send_user_change(struct postgres_conn *c, struct store_user_change *arg)
 {
-    struct call change = call_start(c, PG_USER_CHANGE), end = call_start(c, PG_SESSION_END_USER);
-
-    call_text(&change, arg->name);
-    call_text(&change, arg->password_hash);
-    call_text(&change, arg->allow);
-    call_text(&change, arg->grants);
-    if (arg->disabled < 0)
-        call_null(&change);
-    else
-        call_bool(&change, arg->disabled != 0);
-    call_bool(&change, arg->password_hash != NULL || arg->disabled == 0); /* lifts a lock */
-    call_send(&change);
+    call_run(c, PG_USER_CHANGE, value_text(arg->name), value_text(arg->password_hash),
+             value_text(arg->allow), value_text(arg->grants),
+             arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0),
+             value_bool(arg->password_hash != NULL || arg->disabled == 0) /* lifts a lock */);
     if (ends_sessions(arg)) {
-        call_text(&end, arg->name);
-        call_send(&end);
+        call_run(c, PG_SESSION_END_USER, value_text(arg->name));
     }
 }
 
@@ -70,8 +54,6 @@ int postgres_read_user_change(struct postgres_conn *c, struct store_user_change 
 {
     bool found;
 
-    if (!results_take(c))
-        return results_trouble(c, err);
     found = results_changed(c) > 0;
     if (ends_sessions(arg) && !results_take(c))
         return results_trouble(c, err);
@@ -80,16 +62,12 @@ int postgres_read_user_change(struct postgres_conn *c, struct store_user_change 
 
 void postgres_send_user_find(struct postgres_conn *c, struct store_user_find *arg)
 {
-    struct call call = call_start(c, PG_USER_FIND);
-
-    call_text(&call, arg->name);
-    call_send(&call);
+    call_run(c, PG_USER_FIND, value_text(arg->name));
 }
 
 int postgres_read_user_find(struct postgres_conn *c, struct store_user_find *arg, struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
+    (void)err;
     arg->found = results_next(c);
     if (arg->found) {
         read_user(c, &arg->user);
@@ -101,15 +79,13 @@ int postgres_read_user_find(struct postgres_conn *c, struct store_user_find *arg
 void postgres_send_user_list(struct postgres_conn *c, struct store_user_list *arg)
 {
     (void)arg;
-    call_plain(c, PG_USER_LIST);
+    call_run(c, PG_USER_LIST);
 }
 
 int postgres_read_user_list(struct postgres_conn *c, struct store_user_list *arg, struct err *err)
 {
     arg->users = NULL;
     arg->count = 0;
-    if (!results_take(c))
-        return results_trouble(c, err);
     if (results_rows(c) > 0) {
         arg->users = calloc(results_rows(c), sizeof(*arg->users));
         if (arg->users == NULL)
@@ -126,29 +102,21 @@ int postgres_read_user_list(struct postgres_conn *c, struct store_user_list *arg
  * was counted before. */
 void postgres_send_login(struct postgres_conn *c, struct store_login *arg)
 {
-    struct call lock = call_start(c, PG_LOGIN_LOCK);
-    struct call call = call_start(c, arg->password_ok ? PG_LOGIN_OPEN : PG_LOGIN_FAILED);
-
-    call_int(&lock, arg->user_id);
-    call_send(&lock);
-    call_int(&call, arg->user_id);
-    call_int(&call, arg->now_ms);
-    if (arg->password_ok) {
-        call_guid(&call, &arg->session);
-        call_guid(&call, &arg->access);
-        call_blob(&call, arg->refresh_hash, STORE_HASH_BYTES);
-        call_int(&call, arg->refresh_expires_ms);
-    } else {
-        call_int(&call, USER_FAILURE_WINDOW_MS);
-        call_int(&call, USER_FAILURES_MAX);
-        call_int(&call, USER_LOCK_MS);
-    }
-    call_send(&call);
+    call_run(c, PG_LOGIN_LOCK, value_int(arg->user_id));
+    if (arg->password_ok)
+        call_run(c, PG_LOGIN_OPEN, value_int(arg->user_id), value_int(arg->now_ms),
+                 value_guid(&arg->session), value_guid(&arg->access),
+                 value_blob(arg->refresh_hash, STORE_HASH_BYTES),
+                 value_int(arg->refresh_expires_ms));
+    else
+        call_run(c, PG_LOGIN_FAILED, value_int(arg->user_id), value_int(arg->now_ms),
+                 value_int(USER_FAILURE_WINDOW_MS), value_int(USER_FAILURES_MAX),
+                 value_int(USER_LOCK_MS));
 }
 
 int postgres_read_login(struct postgres_conn *c, struct store_login *arg, struct err *err)
 {
-    if (!results_take(c) || !results_take(c))
+    if (!results_take(c))
         return results_trouble(c, err);
     arg->opened = arg->password_ok && results_next(c) && get_bool(c, 0);
     return 0;
@@ -156,18 +124,13 @@ int postgres_read_login(struct postgres_conn *c, struct store_login *arg, struct
 
 void postgres_send_session(struct postgres_conn *c, struct store_session *arg)
 {
-    struct call call = call_start(c, PG_SESSION);
-
-    call_guid(&call, &arg->session);
-    call_guid(&call, &arg->access);
-    call_bool(&call, arg->any_access);
-    call_send(&call);
+    call_run(c, PG_SESSION, value_guid(&arg->session), value_guid(&arg->access),
+             value_bool(arg->any_access));
 }
 
 int postgres_read_session(struct postgres_conn *c, struct store_session *arg, struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
+    (void)err;
     arg->found = results_next(c);
     if (arg->found)
         read_user(c, &arg->user);
@@ -176,18 +139,10 @@ int postgres_read_session(struct postgres_conn *c, struct store_session *arg, st
 
 void postgres_send_rotate(struct postgres_conn *c, struct store_rotate *arg)
 {
-    struct call lock = call_start(c, PG_ROTATE_LOCK), rotate = call_start(c, PG_ROTATE);
-
-    call_guid(&lock, &arg->session);
-    call_send(&lock);
-    call_guid(&rotate, &arg->session);
-    call_blob(&rotate, arg->old_hash, STORE_HASH_BYTES);
-    call_guid(&rotate, &arg->access);
-    call_int(&rotate, arg->now_ms);
-    call_guid(&rotate, &arg->new_access);
-    call_blob(&rotate, arg->new_hash, STORE_HASH_BYTES);
-    call_int(&rotate, arg->refresh_expires_ms);
-    call_send(&rotate);
+    call_run(c, PG_ROTATE_LOCK, value_guid(&arg->session));
+    call_run(c, PG_ROTATE, value_guid(&arg->session), value_blob(arg->old_hash, STORE_HASH_BYTES),
+             value_guid(&arg->access), value_int(arg->now_ms), value_guid(&arg->new_access),
+             value_blob(arg->new_hash, STORE_HASH_BYTES), value_int(arg->refresh_expires_ms));
 }
 
 /* As the statement numbers them. */
@@ -199,7 +154,7 @@ int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg, stru
 {
     int64_t outcome = ROTATE_UNKNOWN;
 
-    if (!results_take(c) || !results_take(c))
+    if (!results_take(c))
         return results_trouble(c, err);
     if (results_next(c))
         outcome = get_int(c, POSTGRES_USER_COLUMN_COUNT);
@@ -214,49 +169,42 @@ int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg, stru
 void postgres_send_probe(struct postgres_conn *c, struct store_probe *arg)
 {
     (void)arg;
-    call_plain(c, PG_PROBE);
+    call_run(c, PG_PROBE);
 }
 
 int postgres_read_probe(struct postgres_conn *c, struct store_probe *arg, struct err *err)
 {
-    (void)arg;
-    return results_take(c) ? 0 : results_trouble(c, err);
+    (void)c, (void)arg, (void)err;
+    return 0;
 }
 
 void postgres_send_sweep(struct postgres_conn *c, struct store_sweep *arg)
 {
-    struct call sessions = call_start(c, PG_SWEEP_SESSIONS), keys = call_start(c, PG_SWEEP_KEYS);
-
-    call_int(&sessions, arg->now_ms);
-    call_send(&sessions);
-    call_int(&keys, arg->now_ms);
-    call_send(&keys);
-    call_plain(c, PG_SWEEP_PROGRESS);
-    call_plain(c, PG_SWEEP_TRANSFERS);
+    call_run(c, PG_SWEEP_SESSIONS, value_int(arg->now_ms));
+    call_run(c, PG_SWEEP_KEYS, value_int(arg->now_ms));
+    call_run(c, PG_SWEEP_PROGRESS);
+    call_run(c, PG_SWEEP_TRANSFERS);
 }
 
 int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg, struct err *err)
 {
-    arg->removed = 0;
-    for (int i = 0; i < 2; i++) {
-        if (!results_take(c))
-            return results_trouble(c, err);
-        arg->removed += results_changed(c);
-    }
+    arg->removed = results_changed(c);
+    if (!results_take(c))
+        return results_trouble(c, err);
+    arg->removed += results_changed(c);
     return results_take(c) && results_take(c) ? 0 : results_trouble(c, err);
 }
 
 void postgres_send_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg)
 {
     (void)arg;
-    call_plain(c, PG_SESSIONS_END);
+    call_run(c, PG_SESSIONS_END);
 }
 
 int postgres_read_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg,
                                struct err *err)
 {
-    if (!results_take(c))
-        return results_trouble(c, err);
+    (void)err;
     arg->ended = results_changed(c);
     return 0;
 }

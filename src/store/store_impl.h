@@ -1,6 +1,9 @@
 /* src/store/store_impl.h -- what a backend implements. Only src/store/ includes this. */
 #pragma once
 
+#include <string.h>
+
+#include "base/guid.h"
 #include "base/thread.h"
 #include "store/store.h"
 
@@ -104,4 +107,49 @@ extern const struct store_ops store_postgres;
 static inline struct store_op *store_op_of(struct work_item *item)
 {
     return container_of(item, struct store_op, item);
+}
+
+/* A value for a statement's parameter. Its data is borrowed until the statement has run. */
+struct store_value {
+    enum { VALUE_END, VALUE_NULL, VALUE_INT, VALUE_BOOL, VALUE_TEXT, VALUE_BLOB, VALUE_OWNED } kind;
+    int len; /* bytes of a text or blob; OWNED: a blob that whoever runs the statement frees */
+    int64_t number;
+    const void *data;
+};
+
+/* The values of a statement, in the order of its parameters. */
+#define VALUES(...) ((const struct store_value[]){__VA_ARGS__ __VA_OPT__(, ){.kind = VALUE_END}})
+
+static inline struct store_value value_null(void)
+{
+    return (struct store_value){.kind = VALUE_NULL};
+}
+
+static inline struct store_value value_int(int64_t number)
+{
+    return (struct store_value){.kind = VALUE_INT, .number = number};
+}
+
+static inline struct store_value value_bool(bool value)
+{
+    return (struct store_value){.kind = VALUE_BOOL, .number = value};
+}
+
+/* NULL: SQL NULL, like the next two. */
+static inline struct store_value value_text(const char *text)
+{
+    return text == NULL
+               ? value_null()
+               : (struct store_value){.kind = VALUE_TEXT, .data = text, .len = (int)strlen(text)};
+}
+
+static inline struct store_value value_blob(const void *data, int len)
+{
+    return data == NULL ? value_null()
+                        : (struct store_value){.kind = VALUE_BLOB, .data = data, .len = len};
+}
+
+static inline struct store_value value_guid(const struct guid *id)
+{
+    return value_blob(id, GUID_BYTES);
 }

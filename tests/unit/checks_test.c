@@ -343,9 +343,13 @@ static void remove_too_many_files_at_once(void)
 
 static void bind_one_value_too_many(void)
 {
-    struct call call = {.count = POSTGRES_PARAMETERS_MAX};
+    struct store_value values[POSTGRES_PARAMETERS_MAX + 2] = {{.kind = VALUE_END}};
+    struct postgres_conn c = {.trouble = PG_LOST};
 
-    call_int(&call, 1);
+    for (int i = 0; i <= POSTGRES_PARAMETERS_MAX; i++)
+        values[i] = value_int(i);
+    thread_own(&c.base.user);
+    call_values(&c, PG_PROBE, values);
 }
 
 static void announce_too_many_references(void)
@@ -503,7 +507,7 @@ static const struct {
     {count_a_change_outside_of_a_transaction, "versions_touch: not true: versions->writing"},
     {post_an_operation_of_the_spool_again, "spool_post: not true: op->done != NULL && !op->posted"},
     {remove_too_many_files_at_once, "spool_post: not true: op->refs == NULL"},
-    {bind_one_value_too_many, "add_value: not true: call->count < POSTGRES_PARAMETERS_MAX"},
+    {bind_one_value_too_many, "call_values: not true: count < POSTGRES_PARAMETERS_MAX"},
     {announce_too_many_references, "pg_guids_start: not true: count <= PG_GUIDS_MAX"},
     {add_one_reference_too_many, "pg_guids_add: not true"},
     {begin_a_source_twice, "source_begin: not true: !source->begun"},
