@@ -94,9 +94,9 @@ bool child_reap(struct child *child, int patience_ms, struct child_end *ret_end)
         return false;
     *ret_end = (struct child_end){.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0};
     if (WIFSIGNALED(status))
-        snprintf(ret_end->words, sizeof(ret_end->words), "signal %d", ret_end->signal);
+        snprintf(ret_end->message, sizeof(ret_end->message), "signal %d", ret_end->signal);
     else
-        snprintf(ret_end->words, sizeof(ret_end->words), "exit %d", WEXITSTATUS(status));
+        snprintf(ret_end->message, sizeof(ret_end->message), "exit %d", WEXITSTATUS(status));
     close(child->pidfd);
     *child = (struct child){.pidfd = -1};
     return true;

@@ -13,8 +13,8 @@ struct child {
 
 /* How a child ended. */
 struct child_end {
-    int signal;     /* 0: it exited */
-    char words[32]; /* "exit 1", "signal 9" */
+    int signal;       /* 0: it exited */
+    char message[32]; /* "exit 1", "signal 9" */
 };
 
 /* Start this program's `worker` verb (posix_spawn, so that no thread's state crosses a fork) with a

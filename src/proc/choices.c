@@ -244,11 +244,11 @@ static void on_exit_event(struct loop_watch *watch)
     channel_close(&choices->channel);
     loop_unwatch(choices->loop, watch);
     if (!child_reap(&choices->child, 0, &end))
-        end = (struct child_end){.words = "no status"};
+        end = (struct child_end){.message = "no status"};
     choices->dying = false;
     if (choices->running != NULL) {
         log_warn("choices.failed", "parameter=%s detail=%s", choices->running->parameter,
-                 end.words);
+                 end.message);
         fail(choices, choices->running,
              end.signal == SIGXCPU ? "The query took too much processor time."
                                    : "The process that fetched them ended unexpectedly.");

@@ -358,10 +358,10 @@ void job_worker_died(struct job *job, const struct child_end *end)
     struct err err = {0};
 
     loop_check(job->supervisor->loop);
-    SEAM_STEP("job", "end", "orphaned");
+    SEAM_STEP("job", "end", "worker_died");
     guid_format(&job->report.id, reference);
-    log_warn("report.orphaned", "reference=%s report=%s attempt=%d how=%s", reference,
-             job->report.name, job->report.attempt, end->words);
+    log_warn("report.worker_died", "reference=%s report=%s attempt=%d how=%s", reference,
+             job->report.name, job->report.attempt, end->message);
     if (job->stops != NULL)
         job_over(job);
     else if (job->phase == JOB_STOPPING)
@@ -369,7 +369,7 @@ void job_worker_died(struct job *job, const struct child_end *end)
     else if (has_known_cause(job, end, &err))
         end_in_error(job, err.text);
     else
-        try_again(job, end->words);
+        try_again(job, end->message);
 }
 
 /* ---- being stopped ---- */

@@ -145,9 +145,9 @@ static void on_exit_event(struct loop_watch *watch)
     channel_close(&worker->channel);
     loop_unwatch(supervisor->loop, watch);
     if (!child_reap(&worker->child, 0, &end))
-        end = (struct child_end){.words = "no status"};
+        end = (struct child_end){.message = "no status"};
     atomic_fetch_add(&supervisor->died, 1);
-    log_warn("worker.died", "pid=%d how=%s busy=%s", pid, end.words,
+    log_warn("worker.died", "pid=%d how=%s busy=%s", pid, end.message,
              worker->job != NULL ? "yes" : "no");
     worker_enter(worker, WORKER_ABSENT);
     job = leave_job(worker);
@@ -159,7 +159,7 @@ static void on_exit_event(struct loop_watch *watch)
 /* It was killed, and does not end. */
 static void on_immortal(struct worker_handle *worker)
 {
-    const struct child_end end = {.words = "a process that cannot be killed"};
+    const struct child_end end = {.message = "a process that cannot be killed"};
     struct job *job = leave_job(worker);
 
     log_error("worker.unkillable", "pid=%d reason=%s", (int)worker->child.pid,

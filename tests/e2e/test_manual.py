@@ -243,3 +243,10 @@ def test_the_other_lines_of_the_manual_work(reader, postgres):
             postgres.sql(f"BEGIN; {role} {text}; ROLLBACK", database)
         elif kind != "sql":
             reader.shell(text)
+
+
+def test_every_function_that_the_architecture_names_is_in_the_sources():
+    sources = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.[ch]"))
+    names = set(re.findall(r"`(\w+)\(\)`", (ROOT / "ARCHITECTURE.md").read_text()))
+    assert len(names) > 40
+    assert [name for name in sorted(names) if not re.search(rf"^[a-z][\w *]*[ *]{name}\(", sources, re.M)] == []

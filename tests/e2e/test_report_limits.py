@@ -72,7 +72,7 @@ def assert_ended_once(server, client, reference, words):
     """In error, after one attempt, with nothing left of it and a server that goes on."""
     answer = client.finish(reference).json()
     assert answer["data"] == "error" and words in answer["message"], answer
-    assert [line for line in events(server, "report.orphaned") if "attempt=1" not in line] == []
+    assert [line for line in events(server, "report.worker_died") if "attempt=1" not in line] == []
     assert server.files_of(reference) == []
     assert client.complete("Nested")
 

@@ -34,7 +34,7 @@ CRASHING = [f"store.{verb}.{step}" for verb in ("submit", "claim", "finish", "re
 CRASHING += [f"deletion.{why}.{step}" for why in ("delete", "purge")
              for step in ("marked", "stopped", "unlinked", "dropped")]
 CRASHING += [f"job.{step}" for step in (
-    "start.claimed", "start.created", "start.sent", "stop.asked", "end.answered", "end.orphaned",
+    "start.claimed", "start.created", "start.sent", "stop.asked", "end.answered", "end.worker_died",
     "end.filed", "end.written")]
 CRASHING += [f"worker.run.{step}" for step in (
     "received", "prepared", "rendered", "synced", "ended", "answered")]
