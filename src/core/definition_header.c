@@ -6,7 +6,6 @@
 #include <strings.h>
 
 #include "base/str.h"
-#include "core/day.h"
 #include "core/definition_impl.h"
 #include "core/param.h"
 #include "core/param_check.h"

@@ -1,20 +1,30 @@
 /* src/proc/run.c -- one report, from its definition to a file that is on the disk, or small. */
 #include "proc/run.h"
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/seam.h"
 #include "base/str.h"
 #include "core/definition.h"
+#include "core/footer.h"
 #include "core/param.h"
 #include "proc/choices_run.h"
-#include "proc/result_footer.h"
 #include "proc/result_writer.h"
 #include "render/json_rows.h"
+
+/* What is noted of the result for its footer, while it is written. */
+struct result_footer {
+    const struct definition *def; /* borrowed */
+    struct footer footer;         /* its names and columns are owned */
+    uint64_t *offsets;            /* little-endian; owned, as they are read */
+    size_t room;                  /* of `offsets` */
+};
 
 struct run {
     const struct wire_order *job;
@@ -37,6 +47,108 @@ struct part {
 struct parts {
     struct part results, sets[DEFINITION_SETS_MAX], summary;
 };
+
+/* ---- the footer, whose index keeps every second offset whenever it is full ---- */
+
+enum { ROOM_FIRST = 64 }; /* offsets */
+
+/* Zeroed before. For results, the sets and the summary of `def`. -E_NOMEM */
+static int result_footer_init(struct result_footer *rf, const struct definition *def,
+                              struct err *err)
+{
+    size_t count = def->set_count + 2;
+
+    rf->def = def;
+    rf->footer = (struct footer){.stride = FOOTER_STRIDE,
+                                 .parts = calloc(count, sizeof(rf->footer.parts[0]))};
+    if (rf->footer.parts == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    rf->footer.part_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = i == 0 ? "results" : i == count - 1 ? "summary" : def->sets[i - 1].name;
+
+        rf->footer.parts[i].name = strdup(name);
+        if (rf->footer.parts[i].name == NULL)
+            return err_set(err, -E_NOMEM, "Out of memory.");
+    }
+    return 0;
+}
+
+static void result_footer_done(struct result_footer *rf)
+{
+    footer_done(&rf->footer);
+    free(rf->offsets);
+}
+
+static void halve(struct result_footer *rf)
+{
+    struct footer *footer = &rf->footer;
+
+    for (int64_t i = 0; 2 * i < footer->index_count; i++)
+        rf->offsets[i] = rf->offsets[2 * i];
+    footer->index_count = (footer->index_count + 1) / 2;
+    footer->stride *= 2;
+}
+
+static void make_room(struct result_footer *rf)
+{
+    size_t room = rf->room > 0 ? 2 * rf->room : ROOM_FIRST;
+    void *grown =
+        room <= FOOTER_INDEX_MAX ? realloc(rf->offsets, room * sizeof(rf->offsets[0])) : NULL;
+
+    if (grown != NULL) {
+        rf->offsets = grown;
+        rf->room = room;
+    } else if (rf->room > 0) {
+        halve(rf);
+    }
+}
+
+/* Does the index have an offset of that row? */
+static bool result_footer_wants(const struct result_footer *rf, int64_t row)
+{
+    return row % FOOTER_STRIDE == 0 && row == rf->footer.index_count * rf->footer.stride;
+}
+
+/* Row number `row` of results, from 0 on, begins at this byte. Without memory the index stays as
+ * coarse as it is, which costs readers time alone. */
+static void result_footer_row(struct result_footer *rf, int64_t row, int64_t at)
+{
+    struct footer *footer = &rf->footer;
+
+    if (!result_footer_wants(rf, row))
+        return;
+    if ((size_t)footer->index_count == rf->room) {
+        make_room(rf);
+        if (!result_footer_wants(rf, row) || rf->room == 0)
+            return;
+    }
+    rf->offsets[footer->index_count++] = htole64((uint64_t)at);
+}
+
+/* Part number `number` is written, from byte `at` to `end`; `rows` NULL: there is no summary. */
+static int result_footer_part(struct result_footer *rf, size_t number, int64_t at, int64_t end,
+                              const struct json_rows *rows, struct err *err)
+{
+    struct footer_part *part = &rf->footer.parts[number];
+
+    part->at = at;
+    part->end = end;
+    if (rows == NULL)
+        return 0;
+    part->rows = (int64_t)json_rows_objects(rows);
+    return json_rows_describe(rows, rf->def, part, err);
+}
+
+static int result_footer_write(struct result_footer *rf, int64_t at, struct buf *out,
+                               struct err *err)
+{
+    rf->footer.index_at = at;
+    buf_add(out, rf->offsets, (size_t)rf->footer.index_count * sizeof(rf->offsets[0]));
+    return footer_write(&rf->footer, out, err);
+}
+
+/* ---- checks ---- */
 
 static bool is_choices(const struct wire_order *job)
 {

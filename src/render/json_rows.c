@@ -7,15 +7,28 @@
 #include "base/decimal.h"
 #include "base/json.h"
 #include "core/sql_text.h"
-#include "render/json_path.h"
 #include "render/json_value.h"
 #include "render/seen.h"
 
 enum {
+    JSON_ARRAYS_MAX = 2,       /* one within the other */
+    NAME_MAX_BYTES = 1024,     /* of a column */
     NAME_BYTES_MAX = 64 << 10, /* of a column in the footer */
     KEYS_BYTES_MAX = 16 << 20, /* of all that stands between the values */
     PREVIOUS_MAX = 256 << 20,  /* bytes of the previous row's texts in one level */
     NUMBER_TEXT_MAX = 64,      /* bytes of an integer or a double as text */
+};
+
+/* A key: a view, not terminated; without length: there is none. */
+struct json_part {
+    const char *at;
+    size_t len;
+};
+
+/* "array[].array[].object.leaf", of which only the leaf must be there. */
+struct json_path {
+    struct json_part arrays[JSON_ARRAYS_MAX], object, leaf;
+    size_t level; /* number of arrays */
 };
 
 /* Bytes of json_rows.keys. */
@@ -58,6 +71,98 @@ static int misfit(const char *name, const char *why, struct err *err)
 {
     return err_set(err, -E_SOURCE, "The column '%.128s' %s.", name, why);
 }
+
+/* ---- "array[].object.name" taken apart ---- */
+
+/* Whether both are the same key. */
+static bool json_part_eq(const struct json_part *a, const struct json_part *b)
+{
+    return a->len == b->len && memcmp(a->at, b->at, a->len) == 0;
+}
+
+static bool is_array(const struct json_part *part)
+{
+    return part->len >= 2 && memcmp(part->at + part->len - 2, "[]", 2) == 0;
+}
+
+/* A part that stands before a dot. */
+static const char *add_part(struct json_path *path, struct json_part part)
+{
+    if (path->object.len > 0)
+        return is_array(&part) ? "puts an array into an object; write 'array[].name'"
+                               : "nests too deeply; write 'object.name'";
+    if (!is_array(&part)) {
+        path->object = part;
+        return NULL;
+    }
+    if (path->level == JSON_ARRAYS_MAX)
+        return "nests arrays too deeply; write 'array[].array[].name'";
+    part.len -= 2;
+    path->arrays[path->level++] = part;
+    return NULL;
+}
+
+/* Move the part at *at, up to a dot or the end, into *keys; *at is behind the dot then, NULL behind
+ * the last part. */
+static struct json_part cut_part(const char **at, char **keys)
+{
+    struct json_part part = {.at = *keys};
+    const char *from = *at;
+
+    for (; *from != '\0' && *from != '.'; from++) {
+        from += from[0] == '\\' && from[1] == '.';
+        *(*keys)++ = *from;
+    }
+    part.len = (size_t)(*keys - part.at);
+    *at = *from == '.' ? from + 1 : NULL;
+    return part;
+}
+
+static const char *parse_path(const char *name, char *keys, struct json_path *path)
+{
+    for (const char *at = name; at != NULL;) {
+        struct json_part part = cut_part(&at, &keys);
+        const char *why = NULL;
+
+        if (part.len == 0 || (at != NULL && part.len == 2 && is_array(&part)))
+            return "has an empty name, or an empty part in it";
+        if (at != NULL)
+            why = add_part(path, part);
+        else if (is_array(&part))
+            return "names no column of the array; write 'array[].name'";
+        else
+            path->leaf = part;
+        if (why != NULL)
+            return why;
+    }
+    return NULL;
+}
+
+/* Read `name` into `keys`, which has room for it with its NUL and lives as long as the path. Unless
+ * it `nests` it is one key, whatever is in it; else "\\." is a dot in a key. -E_SOURCE names a
+ * column that makes no path. */
+static int json_path_parse(const char *name, bool nests, char *keys, struct json_path *ret,
+                           struct err *err)
+{
+    struct json_path path = {.level = 0};
+    const char *why = NULL;
+    size_t len = strlen(name);
+
+    if (len > NAME_MAX_BYTES)
+        why = "has a name that is too long; give it a shorter one";
+    else if (len == 0)
+        why = "has an empty name, or an empty part in it";
+    else if (nests)
+        why = parse_path(name, keys, &path);
+    else
+        path.leaf = (struct json_part){.at = memcpy(keys, name, len + 1), .len = len};
+    if (why != NULL)
+        return misfit(name, why, err);
+    *ret = path;
+    return 0;
+}
+
+/* ---- the plan ---- */
 
 /* The key a column takes at the top of its object or element. */
 static const struct json_part *top_key(const struct json_path *path)

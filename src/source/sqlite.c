@@ -14,7 +14,6 @@
 #include "core/param.h"
 #include "source/source_impl.h"
 #include "source/sqlite_bind.h"
-#include "source/sqlite_compile.h"
 #include "source/sqlite_file.h"
 #include "source/sqlite_temp.h"
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -20,3 +21,11 @@ void sqlite_bind_rewrite(struct buf *out, const char *sql, const struct param_va
  * none; SQLITE_NOTFOUND: there is no value for it. */
 int sqlite_bind(sqlite3_stmt *stmt, sqlite3_stmt **to_real, const struct param_value *values,
                 size_t count, const char *user_name, const char **ret_name);
+
+enum { SQLITE_SQL_MAX = 16 << 20 /* bytes of a statement in which lists are read */ };
+
+/* Compile the first statement of `sql`; *ret_more: there is more than one. A view of the database
+ * may have "text" for 'text', as SQLite lets it. The definition may not, since that would hide a
+ * typing error: there, "text" is a name and nothing else. A code of SQLite; on SQLITE_OK *ret is
+ * yours: sqlite3_finalize(); NULL if there is no statement. */
+int sqlite_compile(sqlite3 *db, const char *sql, sqlite3_stmt **ret, bool *ret_more);
