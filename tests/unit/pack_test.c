@@ -37,15 +37,15 @@ static int append(void *context, const void *data, size_t len)
     return 0;
 }
 
-static void make_sample(struct sample *sample, size_t len)
+static void make_sample_of(struct sample *sample, size_t len, bool noise)
 {
     struct pack *pack = NULL;
 
     *sample = (struct sample){.len = len, .result = malloc(len + 1), .file = malloc(FILE_MAX)};
     assert_non_null(sample->result);
     assert_non_null(sample->file);
-    for (size_t i = 0; i < len; i++)
-        sample->result[i] = (char)(i / 7 + i / FRAME);
+    for (size_t i = 0, x = 1; i < len; i++, x = x * 1664525 + 1013904223)
+        sample->result[i] = (char)(noise ? x >> 24 : i / 7 + i / FRAME);
     assert_int_equal(pack_new(append, sample, &pack, NULL), 0);
     /* In pieces of every size, as a sink has them. */
     for (size_t at = 0, n = 1; at < len; at += n, n = n * 3 + 1) {
@@ -56,6 +56,11 @@ static void make_sample(struct sample *sample, size_t len)
     assert_int_equal(pack_finish(pack, footer, sizeof(footer)), 0);
     assert_int_equal(pack_stored(pack), sample->file_len);
     pack_free(pack);
+}
+
+static void make_sample(struct sample *sample, size_t len)
+{
+    make_sample_of(sample, len, false);
 }
 
 static void free_sample(struct sample *sample)
@@ -221,6 +226,9 @@ static void a_changed_byte_is_noticed(void **state)
         sample.file[i] ^= 1;
     }
     assert_true(noticed > frames.end * 9 / 10);
+    sample.file[sample.file_len - 2] ^= 1; /* it says that this is a compressed result */
+    assert_int_equal(read_through(&sample), -E_INTERNAL);
+    sample.file[sample.file_len - 2] ^= 1;
     assert_int_equal(read_through(&sample), 0);
     free_sample(&sample);
 }
@@ -244,6 +252,20 @@ static void a_changed_table_is_noticed(void **state)
         memcpy(table + sizeof(was), &was, sizeof(was));
     }
     assert_int_equal(read_through(&sample), 0);
+    free_sample(&sample);
+}
+
+/* It would not fit. */
+static void a_frame_that_is_too_long_is_not_read(void **state)
+{
+    struct sample sample;
+    char *table;
+
+    (void)state;
+    make_sample_of(&sample, 4 * FRAME, true);
+    table = sample.file + sample.footer_at - (int64_t)sample.len - 4 * (int64_t)sizeof(uint64_t);
+    memcpy(table + sizeof(uint64_t), table + 3 * sizeof(uint64_t), sizeof(uint64_t));
+    assert_int_equal(read_through(&sample), -E_INTERNAL);
     free_sample(&sample);
 }
 
@@ -288,6 +310,7 @@ int main(void)
         cmocka_unit_test(the_file_is_one_that_any_program_decompresses),
         cmocka_unit_test(a_changed_byte_is_noticed),
         cmocka_unit_test(a_changed_table_is_noticed),
+        cmocka_unit_test(a_frame_that_is_too_long_is_not_read),
         cmocka_unit_test(a_file_of_another_length_is_noticed),
         cmocka_unit_test(a_disk_that_is_full_is_said),
     };
