@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import compressed_cases
+import conversion_cases
 import form_cases
 import generate_cases
 import growth_cases
@@ -40,6 +41,7 @@ CASES = {
     "download": http_cases.download,
     "forms": form_cases.forms,
     "xlsx": xlsx_cases.xlsx,
+    "conversions": conversion_cases.conversions,
     "link": link_cases.link,
     "trivial": http_cases.trivial,
     "lives": life_cases.lives,
