@@ -22,6 +22,7 @@
     X(PARAM, 422, "Invalid parameter")                                                             \
     X(KEY_REUSED, 422, "Idempotency-Key reused")                                                   \
     X(LIMIT, 429, "Too many active reports")                                                       \
+    X(STREAMS, 429, "Too many event streams")                                                      \
     X(INTERNAL, 500, "Internal error")                                                             \
     X(LOST, 500, "Result lost")                                                                    \
     X(NOMEM, 503, "Out of memory")                                                                 \

@@ -37,6 +37,7 @@
 #include "proc/events.h"
 #include "proc/ledger.h"
 #include "proc/recovery.h"
+#include "proc/streams.h"
 #include "proc/supervisor.h"
 #include "proc/transfers.h"
 #include "proc/waiters.h"
@@ -59,6 +60,7 @@ struct node {
     struct choices *choices;
     struct health *health;
     struct transfers *transfers;
+    struct streams *streams;
     struct events *events;
     struct supervisor *supervisor;
     struct purger *purger;
@@ -227,8 +229,9 @@ static int open_reports(struct node *node, struct err *err)
 
     node->waiters = waiters_new();
     node->transfers = transfers_new(node->store);
-    if (node->waiters != NULL && node->transfers != NULL)
-        node->events = events_new(node->store, node->waiters, node->transfers);
+    node->streams = streams_new(node->store);
+    if (node->waiters != NULL && node->transfers != NULL && node->streams != NULL)
+        node->events = events_new(node->store, node->waiters, node->transfers, node->streams);
     if (node->events == NULL)
         return out_of_memory(err);
     spec.transfers = node->transfers;
@@ -259,6 +262,7 @@ static int open_server(struct node *node, struct err *err)
                                 .auditor = node->auditor,
                                 .waiters = node->waiters,
                                 .transfers = node->transfers,
+                                .streams = node->streams,
                                 .key = node->key,
                                 .receipt_keys = node->receipt_keys,
                                 .node = node->host};
@@ -327,6 +331,8 @@ static void drain_node(struct node *node)
 
     if (node->waiters != NULL)
         waiters_stop(node->waiters);
+    if (node->streams != NULL)
+        streams_stop(node->streams);
     choices_stop(node->choices);
     server_drain(node->server);
     auditor_free(node->auditor);
@@ -347,6 +353,7 @@ static void close_node(struct node *node)
 {
     drain_node(node);
     server_free(node->server);
+    streams_close(node->streams);
     work_queue_free(node->passwords);
     conversions_free(node->conversions);
     token_cache_free(node->token_cache);
@@ -358,6 +365,7 @@ static void close_node(struct node *node)
     ledger_free(node->ledger);
     store_free(node->store);
     events_free(node->events);
+    streams_free(node->streams);
     waiters_free(node->waiters);
     transfers_free(node->transfers);
     spool_free(node->spool);

@@ -73,6 +73,7 @@ ctl_run ctl_wait;   /* wait REF */
 ctl_run ctl_get;    /* get REF */
 ctl_run ctl_delete; /* delete REF, or all that match */
 ctl_run ctl_list;   /* the user's reports */
+ctl_run ctl_watch;  /* the user's reports, live */
 ctl_run ctl_do_run; /* submit, wait, get, delete */
 
 /* Commands: name, arguments as the usage shows them, letters of its options (help, version, server
@@ -109,6 +110,10 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "is given. The receipt is a signed statement of what was deleted, which reportd "            \
       "receipt checks; the server does not keep it.")                                              \
     X("list", "", "TMPN", 0, 0, ctl_list, "List your reports, newest first", "")                   \
+    X("watch", "", "", 0, 0, ctl_watch, "Show your reports as they change",                        \
+      "Prints a line for each active report, then one for each change, also of progress and of "   \
+      "the place in the queue, until it is interrupted (Ctrl-C). With --json a line is the "       \
+      "server's JSON of the event.")                                                               \
     X("run", "NAME [Key=Value ...]", "oFL", 1, 1000, ctl_do_run,                                   \
       "Submit a report, wait, get its result and delete it",                                       \
       "Interrupting (Ctrl-C) deletes the report before reportctl ends.")

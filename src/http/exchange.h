@@ -15,6 +15,7 @@
 #include "http/services.h"
 #include "http/token.h"
 #include "http/token_cache.h"
+#include "proc/streams.h"
 #include "proc/transfers.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -108,6 +109,8 @@ json_t *exchange_member(struct exchange *ex, const char *key);
 int exchange_prefer_wait(struct exchange *ex, int most);
 /* Numeric address of the client, without the port. */
 void exchange_address(struct exchange *ex, char out[64]);
+/* The client's socket, borrowed; -1: there is none. */
+int exchange_socket(struct exchange *ex);
 
 /* Free the results of the last operation and hand out ex->op, zeroed except for its verb. */
 struct store_op *exchange_op(struct exchange *ex, enum store_verb verb);
@@ -174,3 +177,5 @@ void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader 
  * `conversion`. Where making one fails, the connection is broken off. */
 void exchange_reply_conversion(struct exchange *ex, const char *type,
                                struct conversion *conversion);
+/* Events as they come, until the stream or the client ends it; takes `stream`. */
+void exchange_reply_stream(struct exchange *ex, struct stream *stream);

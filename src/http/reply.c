@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "http/conversion.h"
 
-enum { ANSWER_MAX = 16 << 20, LOGGED_PATH_MAX = 200 };
+enum { ANSWER_MAX = 16 << 20, LOGGED_PATH_MAX = 200, STREAM_BLOCK = 1024 };
 
 static const char json_media_type[] = "application/json";
 
@@ -366,4 +366,62 @@ void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader 
         free(part);
     }
     send_response(ex, status, json_media_type, response);
+}
+
+/* Events on their way to a client. */
+struct telling {
+    struct server *server;
+    struct MHD_Connection *connection;
+    struct stream *stream;
+};
+
+static void on_events(void *owner)
+{
+    const struct telling *telling = owner;
+    struct server *server = telling->server;
+
+    MHD_resume_connection(telling->connection); /* which may free `telling` */
+    gate_resumed(server_gate(server));
+}
+
+static ssize_t read_stream(void *context, uint64_t offset, char *out, size_t max)
+{
+    struct telling *telling = context;
+    ssize_t n = stream_take(telling->stream, out, max);
+
+    (void)offset;
+    if (n > 0)
+        return n;
+    if (n == STREAM_BROKEN)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (n == STREAM_OVER || !gate_suspend(server_gate(telling->server)))
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    MHD_suspend_connection(telling->connection);
+    stream_await(telling->stream, on_events, telling);
+    return 0;
+}
+
+static void free_telling(void *context)
+{
+    struct telling *telling = context;
+
+    stream_close(telling->stream);
+    free(telling);
+}
+
+void exchange_reply_stream(struct exchange *ex, struct stream *stream)
+{
+    struct telling *telling = malloc(sizeof(*telling));
+    struct MHD_Response *response = NULL;
+
+    if (telling != NULL) {
+        *telling = (struct telling){ex->server, ex->connection, stream};
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream,
+                                                     telling, free_telling);
+    }
+    if (response == NULL) {
+        stream_close(stream);
+        free(telling);
+    }
+    send_response(ex, MHD_HTTP_OK, "text/event-stream", response);
 }

@@ -12,6 +12,7 @@ exchange_step report_link;        /* POST   /Report/Link: make a link to a resul
 exchange_step report_link_open;   /* GET    /Report/Link?token=, public: follow it */
 exchange_step report_delete;      /* DELETE /Report?reference= */
 exchange_step report_status;      /* GET    /Report/Status?reference= */
+exchange_step report_events;      /* GET    /Report/Events */
 exchange_step report_list;        /* GET    /Report/List?PageNumber=&PageSize=&State= */
 exchange_step report_delete_many; /* DELETE /Report/List?State=&ReportName=&Before=&dryRun= */
 exchange_step report_types;       /* GET    /Report/Types?values= */

@@ -22,6 +22,7 @@ static const struct route routes[] = {
     {"GET",    "/Report/Link",        ROUTE_PUBLIC,   false, report_link_open, ""},
     {"DELETE", "/Report",             ROUTE_TOKEN,    false, report_delete, NULL},
     {"GET",    "/Report/Status",      ROUTE_TOKEN,    false, report_status, NULL},
+    {"GET",    "/Report/Events",      ROUTE_TOKEN,    false, report_events, "text/event-stream"},
     {"GET",    "/Report/List",        ROUTE_TOKEN,    false, report_list,   NULL},
     {"DELETE", "/Report/List",        ROUTE_TOKEN,    false, report_delete_many, NULL},
     {"GET",    "/Report/Types",       ROUTE_TOKEN,    false, report_types,  NULL},

@@ -9,6 +9,7 @@
 #include "proc/auditor.h"
 #include "proc/choices.h"
 #include "proc/deletion.h"
+#include "proc/streams.h"
 #include "proc/supervisor.h"
 #include "proc/transfers.h"
 #include "proc/waiters.h"
@@ -34,6 +35,7 @@ struct services {
     struct waiters *waiters;
     struct health *health;
     struct transfers *transfers;
+    struct streams *streams;
     struct token_cache *token_cache;
     struct status_cache *status_cache;
     struct work_queue *passwords; /* user_password_queue_new() */

@@ -11,6 +11,7 @@ struct events {
     struct store *store;
     struct waiters *waiters;
     struct transfers *transfers;
+    struct streams *streams;
     _Atomic(struct supervisor *) supervisor; /* NULL: it has not begun */
     _Atomic(struct purger *) purger;
 };
@@ -50,6 +51,11 @@ static void end_transfers(struct events *events, const struct store_change *chan
         transfers_settle(events->transfers, &change->id, &change->transfer);
 }
 
+static void tell_streams(struct events *events, const struct store_change *change)
+{
+    streams_on_change(events->streams, change);
+}
+
 /* Another node may have finished reports, and be gone. */
 static void tell_purger(struct events *events, const struct store_change *change)
 {
@@ -71,7 +77,7 @@ static void wake_waiters(struct events *events, const struct store_change *chang
 static void (*const subscribers[])(struct events *events, const struct store_change *change) = {
     tell_supervisor,                /* a claim; a query to stop */
     log_change,      end_transfers, /* before whoever waits sees that the report is deleted */
-    tell_purger,     wake_waiters,
+    tell_streams,    tell_purger,   wake_waiters,
 };
 
 static void on_change(void *context, const struct store_change *change)
@@ -101,7 +107,8 @@ void events_add_purger(struct events *events, struct purger *purger)
     events->purger = purger;
 }
 
-struct events *events_new(struct store *store, struct waiters *waiters, struct transfers *transfers)
+struct events *events_new(struct store *store, struct waiters *waiters, struct transfers *transfers,
+                          struct streams *streams)
 {
     struct events *events = calloc(1, sizeof(*events));
 
@@ -110,6 +117,7 @@ struct events *events_new(struct store *store, struct waiters *waiters, struct t
     events->store = store;
     events->waiters = waiters;
     events->transfers = transfers;
+    events->streams = streams;
     store_listen(store, on_change, events);
     return events;
 }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "proc/deletion.h"
+#include "proc/streams.h"
 #include "proc/supervisor.h"
 #include "proc/transfers.h"
 #include "proc/waiters.h"
@@ -15,7 +16,7 @@ struct events;
  * tells its subscribers (the table in events.c). All is borrowed until events_free(). NULL: no
  * memory. */
 struct events *events_new(struct store *store, struct waiters *waiters,
-                          struct transfers *transfers);
+                          struct transfers *transfers, struct streams *streams);
 /* After store_free(). NULL is fine. */
 void events_free(struct events *events);
 

@@ -403,3 +403,27 @@ def test_every_command_explains_itself(ctl):
     for command in commands:
         assert f"usage: reportctl {command}" in ctl.good(command, "--help")
     assert ctl.good("--version").startswith("reportctl ")
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_watch_shows_the_reports_as_they_change(ctl, alice, words):
+    running = alice.order("Ticker")
+    alice.wait_for(running, "processing")
+    process = ctl.start("watch", *words)
+    try:
+        assert running in process.stdout.readline()
+        reference = alice.complete("Quick", ProductID="1")
+        alice.delete(reference)
+        seen = []
+        while not any("deleted" in line for line in seen):
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            if reference in line:
+                seen.append(json.loads(line)["state"] if words else line)
+        if words:
+            assert list(dict.fromkeys(seen)) == ["queued", "processing", "complete", "deleted"]
+        else:
+            assert "queued" in seen[0] and "Quick" in seen[0] and "rows  Quick" in seen[-2]
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130

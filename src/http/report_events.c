@@ -1,0 +1,29 @@
+/* src/http/report_events.c -- GET /Report/Events: one's own reports as they change (WHATWG HTML,
+ * 9.2 server-sent events). */
+#include "http/report.h"
+
+#include "http/exchange_impl.h"
+
+void report_events(struct exchange *ex)
+{
+    const struct stream_spec spec = {.fd = exchange_socket(ex),
+                                     .user_id = ex->user->id,
+                                     .session = ex->claims.session,
+                                     .ends_ms = ex->claims.expires_s * 1000,
+                                     .last_id = exchange_header(ex, "Last-Event-ID")};
+    struct stream *stream;
+    int rc;
+
+    /* A proxy is to pass events on at once (nginx), unchanged. */
+    exchange_add_text(ex, "X-Accel-Buffering", "no");
+    exchange_add_text(ex, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store, no-transform");
+    if (ex->head) {
+        exchange_reply_text(ex, MHD_HTTP_OK, "text/event-stream", "");
+        return;
+    }
+    rc = stream_open(ex->services->streams, &spec, &stream, &ex->err);
+    if (rc < 0)
+        exchange_reply_error(ex, &ex->err, NULL);
+    else
+        exchange_reply_stream(ex, stream);
+}

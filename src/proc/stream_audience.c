@@ -1,0 +1,271 @@
+/* src/proc/stream_audience.c -- the listeners of each user, and what is told to them. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "proc/streams_impl.h"
+
+enum {
+    MEMORY_MAX = 256, /* events of a user that are remembered */
+    KNOWN_MAX = 1024,
+    EVENT_MAX = 16 << 10,
+};
+
+struct audience *audience_find(struct streams *streams, int64_t user_id)
+{
+    struct audience *audience;
+
+    lock_check_held(&streams->lock);
+    LIST_FOREACH(audience, &streams->buckets[(uint64_t)user_id % STREAMS_BUCKETS], entry)
+    {
+        if (audience->user_id == user_id)
+            return audience;
+    }
+    return NULL;
+}
+
+struct audience *audience_add(struct streams *streams, int64_t user_id)
+{
+    struct audience *audience = calloc(1, sizeof(*audience));
+
+    if (audience == NULL)
+        return NULL;
+    audience->user_id = user_id;
+    LIST_INSERT_HEAD(&streams->buckets[(uint64_t)user_id % STREAMS_BUCKETS], audience, entry);
+    atomic_fetch_add(&streams->audience_count, 1);
+    return audience;
+}
+
+void audience_remove(struct streams *streams, struct audience *audience)
+{
+    CHECK(audience->count == 0);
+    LIST_REMOVE(audience, entry);
+    atomic_fetch_sub(&streams->audience_count, 1);
+    stream_queue_done(&audience->memory);
+    free(audience->known);
+    free(audience);
+}
+
+struct known *audience_known(struct audience *audience, const struct guid *id)
+{
+    for (size_t i = 0; i < audience->known_count; i++) {
+        if (guid_eq(&audience->known[i].id, id))
+            return &audience->known[i];
+    }
+    return NULL;
+}
+
+static void forget_known(struct audience *audience, struct known *known)
+{
+    size_t behind = audience->known_count - (size_t)(known - audience->known) - 1;
+
+    memmove(known, known + 1, behind * sizeof(*known));
+    audience->known_count--;
+}
+
+struct known *audience_know(struct audience *audience, const struct guid *id)
+{
+    if (audience->known_count == KNOWN_MAX)
+        forget_known(audience, &audience->known[0]);
+    if (audience->known_count == audience->known_room) {
+        size_t room = audience->known_room > 0 ? 2 * audience->known_room : 8;
+        struct known *grown = realloc(audience->known, room * sizeof(*grown));
+
+        if (grown == NULL)
+            return NULL;
+        audience->known = grown;
+        audience->known_room = room;
+    }
+    audience->known[audience->known_count] = (struct known){.id = *id};
+    return &audience->known[audience->known_count++];
+}
+
+static void remember(struct audience *audience, struct stream_event *event)
+{
+    if (audience->memory.count == MEMORY_MAX) {
+        audience->forgotten = stream_queue_at(&audience->memory, 0)->number;
+        stream_queue_pop(&audience->memory);
+    }
+    if (!stream_queue_push(&audience->memory, event))
+        audience->forgotten = event->number;
+}
+
+/* ---- telling ---- */
+
+void stream_wake(struct stream *stream)
+{
+    void (*how)(void *owner) = stream->wake;
+
+    lock_check_held(&stream->streams->lock);
+    stream->wake = NULL;
+    if (how != NULL)
+        how(stream->owner);
+}
+
+void stream_push(struct stream *stream, struct stream_event *event)
+{
+    if (stream->over)
+        return;
+    if (stream->unsent.count == STREAM_UNSENT_MAX || !stream_queue_push(&stream->unsent, event)) {
+        stream->over = stream->broken = true;
+        stream_queue_done(&stream->unsent);
+    }
+    stream_wake(stream);
+}
+
+struct greeted *stream_greeted(const struct stream *stream, const struct guid *id)
+{
+    for (size_t i = 0; i < stream->greeted_count; i++) {
+        if (guid_eq(&stream->greeted[i].id, id))
+            return &stream->greeted[i];
+    }
+    return NULL;
+}
+
+/* Was it told that already? Only asked once. */
+static bool was_greeted(struct stream *stream, const struct guid *id, enum report_state state)
+{
+    struct greeted *found = stream_greeted(stream, id), greeted;
+
+    if (found == NULL)
+        return false;
+    greeted = *found;
+    *found = stream->greeted[--stream->greeted_count];
+    return greeted.state == state;
+}
+
+static bool add_greeted(struct stream *stream, const struct guid *id, enum report_state state)
+{
+    if (stream->greeted_count == stream->greeted_room) {
+        size_t room = stream->greeted_room > 0 ? 2 * stream->greeted_room : 8;
+        struct greeted *grown = realloc(stream->greeted, room * sizeof(*grown));
+
+        if (grown == NULL)
+            return false;
+        stream->greeted = grown;
+        stream->greeted_room = room;
+    }
+    stream->greeted[stream->greeted_count++] = (struct greeted){*id, state};
+    return true;
+}
+
+static void add_report(struct buf *text, const struct news *news)
+{
+    bool now = news->report->state == news->state; /* else it has moved on */
+
+    json_add_member(text, "reportName", news->report->name);
+    json_add_member(text, "state", report_state_name(news->state));
+    buf_add_format(text, ",\"rows\":%" PRId64 ",\"bytes\":%" PRId64 ",\"position\":%" PRId64,
+                   now ? news->report->rows : 0, now ? news->report->bytes : 0,
+                   now && news->state == REPORT_QUEUED ? news->position : 0);
+    json_add_member(text, "message", now ? news->report->message : NULL);
+}
+
+/* NULL: no memory. Progress has no id: who comes again has not missed it. */
+static struct stream_event *make_event(const struct streams *streams, uint64_t number,
+                                       const struct news *news)
+{
+    char reference[GUID_TEXT];
+    struct stream_event *event;
+    struct buf text;
+
+    buf_init(&text, EVENT_MAX);
+    guid_format(&news->id, reference);
+    buf_add_str(&text, "event: report\n");
+    if (!news->progress)
+        buf_add_format(&text, "id: %s.%" PRIu64 "\n", streams->epoch, number);
+    buf_add_str(&text, "data: {");
+    json_add_member(&text, "reference", reference);
+    if (news->report != NULL)
+        add_report(&text, news);
+    else
+        json_add_member(&text, "state", "deleted");
+    buf_add_str(&text, "}\n\n");
+    event = stream_event_new(&news->id, &text);
+    buf_done(&text);
+    if (event != NULL) {
+        event->number = number;
+        event->deleted = news->report == NULL;
+    }
+    return event;
+}
+
+/* No memory for an event: who listens comes again, and is told what there is then. */
+static void break_off(struct audience *audience)
+{
+    struct stream *stream;
+
+    LIST_FOREACH(stream, &audience->streams, entry)
+    {
+        stream->over = stream->broken = true;
+        stream_wake(stream);
+    }
+}
+
+void audience_tell(struct streams *streams, struct audience *audience, const struct news *news)
+{
+    uint64_t number = news->progress ? audience->last_number : ++audience->last_number;
+    struct stream_event *event = make_event(streams, number, news);
+    struct stream *stream;
+
+    if (event == NULL) {
+        audience->forgotten = number;
+        break_off(audience);
+        return;
+    }
+    LIST_FOREACH(stream, &audience->streams, entry)
+    {
+        if (news->progress || !was_greeted(stream, &news->id, news->state))
+            stream_push(stream, event);
+    }
+    if (!news->progress)
+        remember(audience, event);
+    stream_event_release(event);
+}
+
+void stream_tell(struct streams *streams, struct stream *stream, const struct news *news)
+{
+    struct stream_event *event = make_event(streams, stream->audience->last_number, news);
+
+    if (event == NULL || !add_greeted(stream, &news->id, news->state)) {
+        stream->over = stream->broken = true;
+        stream_wake(stream);
+    } else {
+        stream_push(stream, event);
+    }
+    if (event != NULL)
+        stream_event_release(event);
+}
+
+/* ---- deletion ---- */
+
+static bool was_told_deleted(const struct audience *audience, const struct guid *id)
+{
+    for (size_t i = 0; i < audience->memory.count; i++) {
+        const struct stream_event *event = stream_queue_at(&audience->memory, i);
+
+        if (event->deleted && guid_eq(&event->id, id))
+            return true;
+    }
+    return false;
+}
+
+void audience_tell_deleted(struct streams *streams, struct audience *audience,
+                           const struct guid *id)
+{
+    struct known *known = audience_known(audience, id);
+    struct stream *stream;
+    struct look *look;
+
+    if (was_told_deleted(audience, id))
+        return;
+    TAILQ_FOREACH(look, &streams->looks, entry)
+    look->dropped = look->dropped || guid_eq(&look->id, id);
+    if (known != NULL)
+        forget_known(audience, known);
+    LIST_FOREACH(stream, &audience->streams, entry)
+    stream_queue_forget(&stream->unsent, id);
+    stream_queue_forget(&audience->memory, id);
+    audience_tell(streams, audience, &(struct news){.id = *id, .state = REPORT_DELETING});
+}

@@ -1,0 +1,451 @@
+/* src/proc/streams.c -- event streams: the thread, its clock, and the clients. */
+#include "proc/streams.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proc/streams_impl.h"
+
+enum {
+    TICK_MS = 250,   /* progress is looked for so often … */
+    TICK_LOOKS = 64, /* … of so many reports of this node's listeners, in turn */
+    TICKS_A_SECOND = 4,
+    CHECK_MS = 15000, /* a session whose changes are not told is looked up so often */
+    COMMENT_MS = 15000,
+    RETRY_MS = 2000,   /* after which a client that was cut off comes again */
+    MEMORY_MS = 60000, /* what happened is remembered for clients that come again */
+    HANG_UPS = 64,     /* seen at a time */
+};
+
+/* ---- the clock, on the thread ---- */
+
+static void on_checked(struct loop_call *call)
+{
+    struct stream *stream = container_of(call, struct stream, check);
+    struct streams *streams = stream->streams;
+    bool failed = call->op.rc < 0, over = !failed && !call->op.session.found, closed;
+
+    store_op_done(&call->op);
+    lock_take(&streams->lock);
+    stream->checking = false;
+    closed = stream->closed;
+    if (failed)
+        stream->version = 0;
+    if (!closed && over) {
+        stream->over = true;
+        stream_queue_done(&stream->unsent);
+        stream_wake(stream);
+    }
+    lock_release(&streams->lock);
+    if (closed)
+        free(stream);
+}
+
+/* Whether to ask the store about its session. */
+static bool is_to_check(struct stream *stream, int64_t now_ms)
+{
+    struct streams *streams = stream->streams;
+    uint64_t version = store_version(streams->store, &stream->spec.session);
+
+    if (stream->checking || stream->over ||
+        (version != 0 && version == stream->version && stream->checked_ms != 0) ||
+        (version == 0 && stream->checked_ms != 0 && now_ms - stream->checked_ms < CHECK_MS))
+        return false;
+    stream->version = version;
+    stream->checked_ms = now_ms;
+    stream->checking = true;
+    stream->check.op = (struct store_op){.verb = STORE_SESSION};
+    stream->check.op.session =
+        (struct store_session){.session = stream->spec.session, .any_access = true};
+    return true;
+}
+
+SLIST_HEAD(to_check, stream);
+
+static void maintain(struct audience *audience, int64_t now_ms, int64_t utc_ms,
+                     struct to_check *to_check)
+{
+    struct stream *stream;
+
+    LIST_FOREACH(stream, &audience->streams, entry)
+    {
+        if (utc_ms >= stream->spec.ends_ms)
+            stream->over = true;
+        if (now_ms - stream->commented_ms >= COMMENT_MS) {
+            stream->comment = true;
+            stream->commented_ms = now_ms;
+        }
+        if (stream->over || stream->comment)
+            stream_wake(stream);
+        if (is_to_check(stream, now_ms))
+            SLIST_INSERT_HEAD(to_check, stream, to_check);
+    }
+}
+
+static void forget_old(struct audience *audience, int64_t now_ms)
+{
+    while (audience->memory.count > 0) {
+        const struct stream_event *event = stream_queue_at(&audience->memory, 0);
+
+        if (now_ms - event->made_ms < MEMORY_MS)
+            break;
+        audience->forgotten = event->number;
+        stream_queue_pop(&audience->memory);
+    }
+}
+
+/* Also removes those that nobody has come back to. */
+static void maintain_bucket(struct streams *streams, int bucket, struct to_check *to_check)
+{
+    int64_t now_ms = clock_mono_ms(), utc_ms = store_now_ms(streams->store);
+    struct audience *audience, *next;
+
+    for (audience = LIST_FIRST(&streams->buckets[bucket]); audience != NULL; audience = next) {
+        next = LIST_NEXT(audience, entry);
+        maintain(audience, now_ms, utc_ms, to_check);
+        forget_old(audience, now_ms);
+        if (audience->missed && audience->count > 0 && streams->look_count < STREAMS_ASKED_MAX)
+            looks_for_missed(streams, audience);
+        if (audience->count == 0 && now_ms - audience->left_ms >= MEMORY_MS)
+            audience_remove(streams, audience);
+    }
+}
+
+static void maintain_all(struct streams *streams)
+{
+    struct to_check to_check = SLIST_HEAD_INITIALIZER(to_check);
+    struct stream *stream;
+
+    for (int i = 0; i < STREAMS_BUCKETS; i++) {
+        lock_take(&streams->lock);
+        maintain_bucket(streams, i, &to_check);
+        lock_release(&streams->lock);
+    }
+    while ((stream = SLIST_FIRST(&to_check)) != NULL) {
+        SLIST_REMOVE_HEAD(&to_check, to_check);
+        loop_ask(streams->loop, streams->store, &stream->check, on_checked);
+    }
+}
+
+/* Of some more active reports. */
+static void look_for_progress(struct streams *streams)
+{
+    struct audience *audience;
+
+    lock_take(&streams->lock);
+    for (int i = 0; i < STREAMS_BUCKETS && streams->look_count < TICK_LOOKS; i++) {
+        streams->next_bucket = (streams->next_bucket + 1) % STREAMS_BUCKETS;
+        LIST_FOREACH(audience, &streams->buckets[streams->next_bucket], entry)
+        {
+            for (size_t k = 0; k < audience->known_count && audience->count > 0; k++) {
+                if (report_is_active(audience->known[k].state))
+                    looks_add(streams, LOOK_PROGRESS, audience, NULL, &audience->known[k].id);
+            }
+        }
+    }
+    lock_release(&streams->lock);
+}
+
+static void on_tick(struct loop_timer *timer)
+{
+    struct streams *streams = container_of(timer, struct streams, tick);
+
+    if (streams->ticks++ % TICKS_A_SECOND == 0)
+        maintain_all(streams);
+    look_for_progress(streams);
+    looks_ask(streams);
+    if (atomic_load(&streams->audience_count) > 0)
+        loop_timer_set(streams->loop, &streams->tick, clock_mono_ms() + TICK_MS);
+}
+
+static void on_news(struct loop_message *message)
+{
+    struct streams *streams = container_of(message, struct streams, news);
+
+    lock_take(&streams->lock);
+    streams->posted = false;
+    lock_release(&streams->lock);
+    looks_ask(streams);
+    if (!loop_timer_is_set(&streams->tick))
+        loop_timer_set(streams->loop, &streams->tick, clock_mono_ms() + TICK_MS);
+}
+
+/* The library does not look at a connection that sleeps. */
+static void on_hang_up(struct loop_watch *watch)
+{
+    struct streams *streams = container_of(watch, struct streams, hang_up);
+    struct epoll_event events[HANG_UPS];
+    int count;
+
+    lock_take(&streams->lock); /* who has it sees no stream that is closed */
+    count = epoll_wait(streams->hang_ups, events, HANG_UPS, 0);
+    for (int i = 0; i < count; i++) {
+        struct stream *stream = events[i].data.ptr;
+
+        stream->over = stream->broken = true;
+        stream_queue_done(&stream->unsent);
+        stream_wake(stream);
+    }
+    lock_release(&streams->lock);
+}
+
+static bool is_to_quit(struct streams *streams)
+{
+    bool quit;
+
+    lock_take(&streams->lock);
+    quit = streams->quitting && loop_asking(streams->loop) == 0 && !streams->posted;
+    lock_release(&streams->lock);
+    return quit;
+}
+
+static void *streams_thread(void *arg)
+{
+    struct streams *streams = arg;
+    struct err err;
+
+    loop_enter(streams->loop);
+    if (loop_watch(streams->loop, &streams->hang_up, streams->hang_ups, EPOLLIN, &err) < 0)
+        log_error("streams.watch", "error=%s", err.text);
+    while (!is_to_quit(streams))
+        loop_round(streams->loop);
+    loop_leave(streams->loop);
+    return NULL;
+}
+
+/* ---- streams of clients ---- */
+
+/* Of "EPOCH.NUMBER"; false: what has happened since is not known. */
+static bool read_last_id(const struct streams *streams, const struct audience *audience,
+                         const char *last_id, uint64_t *ret)
+{
+    size_t len = strlen(streams->epoch);
+    unsigned long long number;
+    char *end;
+
+    if (last_id == NULL || strncmp(last_id, streams->epoch, len) != 0 || last_id[len] != '.')
+        return false;
+    number = strtoull(last_id + len + 1, &end, 10);
+    *ret = number;
+    return *end == '\0' && number >= audience->forgotten && number <= audience->last_number;
+}
+
+static void begin(struct streams *streams, struct stream *stream, const char *last_id)
+{
+    struct audience *audience = stream->audience;
+    uint64_t last;
+
+    if (!read_last_id(streams, audience, last_id, &last)) {
+        looks_for_active(streams, audience, stream);
+        return;
+    }
+    for (size_t i = 0; i < audience->memory.count; i++) {
+        struct stream_event *event = stream_queue_at(&audience->memory, i);
+
+        if (event->number > last)
+            stream_push(stream, event);
+    }
+}
+
+/* With the lock held; in any case `stream` is the caller's. */
+static int enlist(struct streams *streams, struct stream *stream, struct err *err)
+{
+    struct audience *audience = audience_find(streams, stream->spec.user_id);
+    struct epoll_event hang_up = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = stream};
+
+    if (streams->stopped)
+        return err_set(err, -E_BUSY, "The server is stopping. Try again in a moment.");
+    if (audience == NULL)
+        audience = audience_add(streams, stream->spec.user_id);
+    if (audience == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    if (audience->count == STREAMS_OF_USER)
+        return err_set(err, -E_STREAMS,
+                       "You have %d event streams open on this server. Close one and try again.",
+                       STREAMS_OF_USER);
+    if (epoll_ctl(streams->hang_ups, EPOLL_CTL_ADD, stream->spec.fd, &hang_up) < 0)
+        return err_errno(err, -E_INTERNAL, "cannot watch a client");
+    stream->audience = audience;
+    stream->begun = audience->last_number;
+    audience->count++;
+    LIST_INSERT_HEAD(&audience->streams, stream, entry);
+    looks_post(streams);
+    begin(streams, stream, stream->spec.last_id);
+    return 0;
+}
+
+int stream_open(struct streams *streams, const struct stream_spec *spec, struct stream **ret,
+                struct err *err)
+{
+    struct stream *stream = calloc(1, sizeof(*stream));
+    int rc;
+
+    if (stream == NULL)
+        return err_set(err, -E_NOMEM, "Out of memory.");
+    stream->streams = streams;
+    stream->spec = *spec;
+    stream->commented_ms = clock_mono_ms();
+    lock_take(&streams->lock);
+    rc = enlist(streams, stream, err);
+    lock_release(&streams->lock);
+    stream->spec.last_id = NULL; /* it was borrowed */
+    if (rc < 0)
+        free(stream);
+    else
+        *ret = stream;
+    return rc;
+}
+
+void stream_close(struct stream *stream)
+{
+    struct streams *streams;
+    struct look *look;
+    bool checking;
+
+    if (stream == NULL)
+        return;
+    streams = stream->streams;
+    lock_take(&streams->lock);
+    CHECK(stream->wake == NULL && !stream->closed);
+    stream->closed = true;
+    LIST_REMOVE(stream, entry);
+    epoll_ctl(streams->hang_ups, EPOLL_CTL_DEL, stream->spec.fd, NULL);
+    if (--stream->audience->count == 0)
+        stream->audience->left_ms = clock_mono_ms();
+    TAILQ_FOREACH(look, &streams->looks, entry)
+    {
+        if (look->stream == stream)
+            look->stream = NULL;
+    }
+    stream_queue_done(&stream->unsent);
+    free(stream->greeted);
+    checking = stream->checking;
+    lock_release(&streams->lock);
+    if (!checking)
+        free(stream);
+}
+
+/* What there is apart from events. */
+static size_t take_comment(struct stream *stream, char *out, size_t max)
+{
+    int n = 0;
+
+    if (!stream->started)
+        n = snprintf(out, max, "retry: %d\n\n", RETRY_MS);
+    else if (stream->comment && stream->unsent.offset == 0)
+        n = snprintf(out, max, ": nothing new\n\n");
+    stream->started = true;
+    stream->comment = false;
+    return n > 0 && (size_t)n < max ? (size_t)n : 0;
+}
+
+ssize_t stream_take(struct stream *stream, char *out, size_t max)
+{
+    ssize_t n;
+
+    lock_take(&stream->streams->lock);
+    n = (ssize_t)take_comment(stream, out, max);
+    n += (ssize_t)stream_queue_take(&stream->unsent, out + n, max - (size_t)n);
+    if (n > 0)
+        stream->commented_ms = clock_mono_ms();
+    else if (stream->over)
+        n = stream->broken ? STREAM_BROKEN : STREAM_OVER;
+    lock_release(&stream->streams->lock);
+    return n;
+}
+
+void stream_await(struct stream *stream, void (*how)(void *owner), void *owner)
+{
+    lock_take(&stream->streams->lock);
+    CHECK(stream->wake == NULL);
+    stream->wake = how;
+    stream->owner = owner;
+    if (stream->over || stream->comment || stream->unsent.count > 0)
+        stream_wake(stream);
+    lock_release(&stream->streams->lock);
+}
+
+/* ---- beginning and end ---- */
+
+static void release(struct streams *streams)
+{
+    struct look *look;
+    struct audience *audience;
+
+    while ((look = TAILQ_FIRST(&streams->looks)) != NULL)
+        look_remove(streams, look);
+    for (int i = 0; i < STREAMS_BUCKETS; i++) {
+        while ((audience = LIST_FIRST(&streams->buckets[i])) != NULL)
+            audience_remove(streams, audience);
+    }
+    loop_free(streams->loop);
+    if (streams->hang_ups >= 0)
+        close(streams->hang_ups);
+    lock_done(&streams->lock);
+    free(streams);
+}
+
+struct streams *streams_new(struct store *store)
+{
+    struct streams *streams = calloc(1, sizeof(*streams));
+    struct guid epoch = guid_new();
+    struct err err;
+
+    if (streams == NULL)
+        return NULL;
+    streams->store = store;
+    guid_format(&epoch, streams->epoch);
+    lock_init(&streams->lock);
+    TAILQ_INIT(&streams->looks);
+    streams->news.run = on_news;
+    streams->tick.run = on_tick;
+    streams->hang_up.ready = on_hang_up;
+    streams->hang_ups = epoll_create1(EPOLL_CLOEXEC);
+    if (streams->hang_ups < 0 || loop_new(&streams->loop, &err) < 0 ||
+        thread_start(&streams->thread, "streams", streams_thread, streams) != 0) {
+        release(streams);
+        return NULL;
+    }
+    return streams;
+}
+
+void streams_stop(struct streams *streams)
+{
+    struct audience *audience;
+    struct stream *stream;
+
+    lock_take(&streams->lock);
+    streams->stopped = true;
+    for (int i = 0; i < STREAMS_BUCKETS; i++) {
+        LIST_FOREACH(audience, &streams->buckets[i], entry)
+        LIST_FOREACH(stream, &audience->streams, entry)
+        {
+            stream->over = true;
+            stream_wake(stream);
+        }
+    }
+    lock_release(&streams->lock);
+}
+
+void streams_close(struct streams *streams)
+{
+    if (streams == NULL)
+        return;
+    lock_take(&streams->lock);
+    CHECK(streams->stopped);
+    streams->quitting = true;
+    lock_release(&streams->lock);
+    loop_wake(streams->loop);
+    pthread_join(streams->thread, NULL);
+}
+
+void streams_free(struct streams *streams)
+{
+    if (streams != NULL)
+        release(streams);
+}

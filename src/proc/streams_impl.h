@@ -1,0 +1,160 @@
+/* src/proc/streams_impl.h -- who listens and what they have been told, for the files of the event
+ * streams. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "base/thread.h"
+#include "proc/loop.h"
+#include "proc/stream_events.h"
+#include "proc/streams.h"
+
+enum {
+    STREAMS_BUCKETS = 1024,
+    STREAMS_ASKED_MAX = 32, /* questions to the store at the same time */
+};
+
+/* What the listeners were told last of a report. */
+struct known {
+    struct guid id;
+    enum report_state state;
+    bool told; /* to all of them; else some have had it as one that was there when they came */
+    uint64_t number; /* of that event */
+    int64_t rows, bytes, position;
+};
+
+/* The listeners of one user. */
+struct audience {
+    int64_t user_id;
+    LIST_HEAD(, stream) streams;
+    size_t count;
+    int64_t left_ms; /* since then there is none (monotonic) */
+    struct known *known;
+    size_t known_count, known_room;
+    struct stream_queue memory; /* the last events, for Last-Event-ID */
+    uint64_t last_number; /* of an event */
+    uint64_t forgotten;   /* the highest number that is no longer in `memory` */
+    bool missed;          /* changes may have been: look for them */
+    LIST_ENTRY(audience) entry;
+};
+
+/* A report that was there when its listener came: of its state the change may be told yet. */
+struct greeted {
+    struct guid id;
+    enum report_state state;
+};
+
+struct stream {
+    struct streams *streams;
+    struct audience *audience;
+    struct stream_spec spec;
+    struct stream_queue unsent;
+    uint64_t begun; /* the last event that was made before it came */
+    struct greeted *greeted;
+    size_t greeted_count, greeted_room;
+    bool started; /* the first bytes were taken */
+    bool over, broken, comment;
+    int64_t commented_ms;
+    void (*wake)(void *owner); /* NULL: nobody waits */
+    void *owner;
+    bool closed, checking; /* its session: then the thread frees it */
+    uint64_t version;      /* of the session, when it was looked up last; 0: not yet */
+    int64_t checked_ms;
+    struct loop_call check;
+    LIST_ENTRY(stream) entry;
+    SLIST_ENTRY(stream) to_check;
+};
+
+/* Why the store is asked, and what becomes of the answer. They are answered in any order, and told
+ * in the order in which they were made. */
+enum look_kind {
+    LOOK_CHANGE,   /* a report moved to `state` */
+    LOOK_LIST,     /* which reports are in `state`? Each is … */
+    LOOK_GREETING, /* … there when `stream` comes, or … */
+    LOOK_MISSED,   /* … to be told to all, unless it is known */
+    LOOK_PROGRESS, /* of a known one */
+};
+struct look {
+    struct streams *streams;
+    enum look_kind kind;
+    int64_t user_id;
+    struct guid id;
+    enum report_state state;
+    struct stream *stream; /* LIST, GREETING: NULL once it is closed */
+    bool greets;           /* LIST */
+    bool asked, answered;
+    bool dropped; /* the report was deleted meanwhile */
+    struct loop_call call;
+    TAILQ_ENTRY(look) entry;
+};
+
+struct streams {
+    struct store *store;
+    struct loop *loop;
+    pthread_t thread;
+    struct lock lock; /* of all below, and of all that is reached from it */
+    bool stopped, quitting;
+    bool posted; /* `news` */
+    struct loop_message news;
+    char epoch[GUID_TEXT]; /* of this process: events of another one are not known */
+    atomic_size_t audience_count;
+    LIST_HEAD(, audience) buckets[STREAMS_BUCKETS];
+    TAILQ_HEAD(, look) looks;
+    size_t look_count;
+    int hang_ups; /* an epoll(7) of the clients' sockets */
+    /* the thread's */
+    struct loop_watch hang_up;
+    struct loop_timer tick;
+    unsigned ticks;
+    size_t asked;
+    unsigned next_bucket; /* whose progress is looked for next */
+};
+
+/* Of a report whose state is told; `report` says the rest, NULL: nothing is to be said. */
+struct news {
+    struct guid id;
+    enum report_state state;
+    const struct report *report;
+    int64_t position;
+    bool progress;
+};
+
+/* All of these with the lock held. */
+
+/* ---- stream_audience.c: what is told to whom ---- */
+
+struct audience *audience_find(struct streams *streams, int64_t user_id); /* NULL: none */
+struct audience *audience_add(struct streams *streams, int64_t user_id);  /* NULL: no memory */
+void audience_remove(struct streams *streams, struct audience *audience);
+/* What it was told last of this report; NULL: nothing. */
+struct known *audience_known(struct audience *audience, const struct guid *id);
+/* A new one. NULL: no memory. The oldest makes room: of an old report a change may then be told
+ * twice. */
+struct known *audience_know(struct audience *audience, const struct guid *id);
+void audience_tell(struct streams *streams, struct audience *audience, const struct news *news);
+/* Unless it was told. What has not been taken of the report, and what is being asked, is dropped.
+ */
+void audience_tell_deleted(struct streams *streams, struct audience *audience,
+                           const struct guid *id);
+/* That a report was there when it came. */
+void stream_tell(struct streams *streams, struct stream *stream, const struct news *news);
+struct greeted *stream_greeted(const struct stream *stream, const struct guid *id);
+void stream_push(struct stream *stream, struct stream_event *event);
+void stream_wake(struct stream *stream);
+
+/* ---- stream_looks.c: what the store is asked ---- */
+
+/* The thread has something to do. */
+void looks_post(struct streams *streams);
+/* Of the report `id`; for the stream of the look `of`, NULL: for all. */
+void looks_add(struct streams *streams, enum look_kind kind, struct audience *audience,
+               const struct look *of, const struct guid *id);
+/* Which reports are active? For `stream`, which has just come; NULL: for all. */
+void looks_for_active(struct streams *streams, struct audience *audience, struct stream *stream);
+/* News may have been missed. */
+void looks_for_missed(struct streams *streams, struct audience *audience);
+void look_remove(struct streams *streams, struct look *look);
+/* Without the lock, on the thread: ask as much as may be asked now. */
+void looks_ask(struct streams *streams);

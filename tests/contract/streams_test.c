@@ -1,0 +1,293 @@
+/* tests/contract/streams_test.c -- what event streams tell of the changes in a store. */
+#include "contract/store_fixture.h"
+
+#include <sys/socket.h>
+
+#include "proc/streams.h"
+
+enum { TEXT_MAX = 4 << 20 };
+
+/* A store that tells its streams, and the client of one. */
+struct line {
+    struct fixture *f;
+    struct streams *streams;
+    struct stream *stream;
+    int server, client;
+    struct guid session;
+    struct latch news;
+    ssize_t last; /* of stream_take() */
+    size_t len;
+    char text[TEXT_MAX];
+};
+
+static void on_change(void *context, const struct store_change *change)
+{
+    streams_on_change(context, change);
+}
+
+static void log_in(struct line *line)
+{
+    struct store_op op = {.verb = STORE_LOGIN};
+
+    line->session = guid_new();
+    op.login = (struct store_login){.user_id = line->f->ann,
+                                    .password_ok = true,
+                                    .session = line->session,
+                                    .access = guid_new(),
+                                    .now_ms = store_now_ms(line->f->store),
+                                    .refresh_expires_ms = store_now_ms(line->f->store) + DAY_MS};
+    assert_int_equal(run(line->f->store, &op), 0);
+    store_op_done(&op);
+}
+
+static void begin(struct line *line, const char *last_id)
+{
+    int ends[2];
+    struct err err = {0};
+    struct stream_spec spec = {.user_id = line->f->ann,
+                               .session = line->session,
+                               .ends_ms = INT64_MAX,
+                               .last_id = last_id};
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    line->server = spec.fd = ends[0];
+    line->client = ends[1];
+    line->len = 0;
+    assert_int_equal(stream_open(line->streams, &spec, &line->stream, &err), 0);
+}
+
+static void end(struct line *line)
+{
+    stream_close(line->stream);
+    close(line->server);
+    if (line->client >= 0)
+        close(line->client);
+}
+
+static struct line *open_line(struct fixture *f)
+{
+    struct line *line = calloc(1, sizeof(*line));
+
+    assert_non_null(line);
+    line->f = f;
+    line->streams = streams_new(f->store);
+    assert_non_null(line->streams);
+    store_listen(f->store, on_change, line->streams);
+    log_in(line);
+    begin(line, NULL);
+    return line;
+}
+
+static void close_line(struct line *line)
+{
+    end(line);
+    streams_stop(line->streams);
+    streams_close(line->streams);
+    store_free(line->f->store);
+    line->f->store = NULL;
+    streams_free(line->streams);
+    free(line);
+}
+
+static void on_news(void *owner)
+{
+    latch_down(owner);
+}
+
+/* Read until there is something; false: the stream has ended. */
+static bool take(struct line *line)
+{
+    while ((line->last =
+                stream_take(line->stream, line->text + line->len, TEXT_MAX - 1 - line->len)) == 0) {
+        struct latch news = LATCH(1);
+
+        stream_await(line->stream, on_news, &news);
+        latch_await(&news);
+    }
+    if (line->last > 0)
+        line->len += (size_t)line->last;
+    line->text[line->len] = '\0';
+    return line->last > 0;
+}
+
+/* The last thing that is told of a report and has `words`; NULL: nothing yet. */
+static const char *told(const struct line *line, const struct guid *id, const char *words)
+{
+    char key[GUID_TEXT + 32], reference[GUID_TEXT];
+    const char *found = NULL, *at;
+
+    guid_format(id, reference);
+    snprintf(key, sizeof(key), "{\"reference\":\"%s\"", reference);
+    for (at = strstr(line->text, key); at != NULL; at = strstr(at + 1, key)) {
+        const char *where = strstr(at, words);
+
+        if (where != NULL && where < strchr(at, '\n'))
+            found = at;
+    }
+    return found;
+}
+
+static void await(struct line *line, const struct guid *id, const char *words)
+{
+    while (told(line, id, words) == NULL)
+        assert_true(take(line));
+}
+
+static int count(const struct line *line, const struct guid *id)
+{
+    char reference[GUID_TEXT];
+    int n = 0;
+
+    guid_format(id, reference);
+    for (const char *at = strstr(line->text, reference); at != NULL; at = strstr(at + 1, reference))
+        n++;
+    return n;
+}
+
+static void every_change_is_told_in_its_order(void **state)
+{
+    struct line *line = open_line(*state);
+    struct guid ids[20];
+
+    for (int i = 0; i < 20; i++)
+        ids[i] = report_in(line->f, line->f->ann, i % 2 == 0 ? REPORT_COMPLETE : REPORT_ERROR).id;
+    for (int i = 0; i < 20; i++) {
+        await(line, &ids[i], i % 2 == 0 ? "complete" : "It did not work.");
+        assert_non_null(told(line, &ids[i], "queued"));
+        assert_true(told(line, &ids[i], "queued") < told(line, &ids[i], "processing"));
+        assert_true(told(line, &ids[i], "processing") <
+                    told(line, &ids[i], i % 2 == 0 ? "complete" : "error"));
+        assert_int_equal(count(line, &ids[i]), 3);
+    }
+    close_line(line);
+}
+
+static void a_requeued_report_is_told_as_queued_again(void **state)
+{
+    struct line *line = open_line(*state);
+    struct store_ref ref = report_in(line->f, line->f->ann, REPORT_PROCESSING);
+    const char *first;
+
+    await(line, &ref.id, "processing");
+    first = told(line, &ref.id, "queued");
+    assert_true(requeue(line->f, ref, false));
+    while (told(line, &ref.id, "queued") == first)
+        assert_true(take(line));
+    close_line(line);
+}
+
+static void a_deletion_drops_what_was_not_taken(void **state)
+{
+    struct line *line = open_line(*state);
+    struct guid first = report_in(line->f, line->f->ann, REPORT_COMPLETE).id, second;
+
+    await(line, &first, "complete");
+    tombstone(line->f, first, line->f->ann);
+    second = report_in(line->f, line->f->ann, REPORT_COMPLETE).id;
+    tombstone(line->f, second, line->f->ann);
+    await(line, &first, "deleted");
+    await(line, &second, "deleted");
+    assert_int_equal(count(line, &first), 4);
+    assert_int_equal(count(line, &second), 1);
+    close_line(line);
+}
+
+static void a_client_that_is_too_slow_is_cut_off(void **state)
+{
+    struct line *line = open_line(*state);
+
+    /* The last of them is deleted only once all others are told, or dropped. */
+    for (int i = 0; i <= STREAM_UNSENT_MAX; i++) {
+        struct guid id = submit(line->f, line->f->ann);
+
+        tombstone(line->f, id, line->f->ann);
+        delete_row(line->f, id);
+    }
+    while (take(line))
+        continue;
+    assert_int_equal(line->last, STREAM_BROKEN);
+    close_line(line);
+}
+
+static void missed_news_are_looked_for(void **state)
+{
+    struct line *line = open_line(*state);
+    struct fixture other = *line->f;
+    struct store_ref known = report_in(line->f, line->f->ann, REPORT_PROCESSING);
+    struct guid gone = submit(line->f, line->f->ann), fresh;
+    bool shared = store_is_shared(line->f->store); /* else it is sure what is active */
+
+    await(line, &known.id, "processing");
+    await(line, &gone, "queued");
+    other.store = open_store(line->f); /* nobody listens to it */
+    assert_true(finish(&other, known, REPORT_COMPLETE));
+    tombstone(&other, gone, line->f->ann);
+    fresh = submit(&other, line->f->ann);
+    streams_on_change(line->streams, NULL);
+    await(line, &known.id, "complete");
+    await(line, &gone, "deleted");
+    if (shared)
+        await(line, &fresh, "queued");
+    store_free(other.store);
+    close_line(line);
+}
+
+static void a_client_that_hangs_up_ends_its_stream(void **state)
+{
+    struct line *line = open_line(*state);
+
+    close(line->client);
+    line->client = -1;
+    while (take(line))
+        continue;
+    assert_int_equal(line->last, STREAM_BROKEN);
+    close_line(line);
+}
+
+static void a_client_that_comes_again_is_told_what_it_missed(void **state)
+{
+    struct line *line = open_line(*state);
+    struct guid first = report_in(line->f, line->f->ann, REPORT_COMPLETE).id, second;
+    char last_id[STREAM_ID_TEXT] = "";
+    const char *at;
+
+    await(line, &first, "complete");
+    for (at = strstr(line->text, "id: "); at != NULL; at = strstr(at + 1, "\nid: "))
+        sscanf(at + strspn(at, "\n"), "id: %63s", last_id);
+    end(line);
+    second = report_in(line->f, line->f->ann, REPORT_COMPLETE).id;
+    begin(line, last_id);
+    await(line, &second, "complete");
+    assert_non_null(told(line, &second, "queued"));
+    assert_int_equal(count(line, &first), 0);
+    close_line(line);
+}
+
+static void an_ended_session_ends_its_streams(void **state)
+{
+    struct line *line = open_line(*state);
+
+    line->session = guid_new(); /* there is none */
+    end(line);
+    begin(line, NULL);
+    while (take(line))
+        continue;
+    assert_int_equal(line->last, STREAM_OVER);
+    close_line(line);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[] = {
+        STORE_TEST(every_change_is_told_in_its_order),
+        STORE_TEST(a_requeued_report_is_told_as_queued_again),
+        STORE_TEST(a_deletion_drops_what_was_not_taken),
+        STORE_TEST(a_client_that_is_too_slow_is_cut_off),
+        STORE_TEST(missed_news_are_looked_for),
+        STORE_TEST(a_client_that_hangs_up_ends_its_stream),
+        STORE_TEST(a_client_that_comes_again_is_told_what_it_missed),
+        STORE_TEST(an_ended_session_ends_its_streams),
+    };
+
+    return RUN_ON_EVERY_BACKEND(tests);
+}
