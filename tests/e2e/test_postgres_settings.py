@@ -186,7 +186,7 @@ def test_a_session_that_is_ended_while_it_is_idle_goes_unnoticed(as_role, shop):
 
 
 def test_a_session_that_the_server_ends_for_being_idle_goes_unnoticed(as_role, shop):
-    server = as_role("SET idle_session_timeout = '50ms'")
+    server = as_role("SET idle_session_timeout = '1s'")  # longer than a report takes from one statement to the next
     for _ in range(2):
         assert server.results("Checked", ItemID="1") == [{"itemID": 1}]
         poll(lambda: shop.sql(f"SELECT pid FROM pg_stat_activity WHERE usename = '{server.role}'") == [],

@@ -43,8 +43,9 @@ def gated(new_server, pool, clock):
     gates = []
 
     def make(*places, at=1, **config):
-        # A thread that waits at a gate gets no other connection as long as one is free.
-        server = new_server(workers=1, http_threads=8, **config)
+        # A thread that waits at a gate gets no other connection as long as one is free. A heartbeat that is
+        # written with what waits there would hold up the next one, and whatever is written with that.
+        server = new_server(workers=1, http_threads=8, lease="10m", **config)
         own = [Gate(server, place, at) for place in places]
         gates.extend(own)
         plan(server, *(gate.seam for gate in own), trace=own[0].trace, clock=clock.path)
