@@ -136,6 +136,7 @@ class Model:
         self.submits = defaultdict(list)  # by user
         self.lists = defaultdict(list)
         self.deletions = []  # of many, each with the reports that it matched for certain
+        self.told = []  # by event streams
         self.running = []  # what PostgreSQL was seen to run
         self.restored = []
         self.delays, self.longest = None, 0  # spans of faults that take time, sorted
@@ -162,6 +163,8 @@ class Model:
             self.marks.append(event)
         elif "fault" in event:
             self.faults.append(event)
+        elif "event" in event:
+            self._told(event)
         elif "running" in event:
             self.running.append(event)
         elif "restored" in event:
@@ -189,6 +192,15 @@ class Model:
         elif report.user != event["user"]:
             self.violate("another's report", f"{reference} is {report.user}'s", event)
         return report
+
+    def _told(self, event):
+        """What an event says was true since the stream began; that a report is gone, when it is received."""
+        self.told.append(event)
+        report = self._report(event["reference"], event)
+        if report.user == event["user"] and event["event"] == "deleted":
+            report.sights.append(Sight(event, "unknown", sent=event["received"]))
+        elif report.user == event["user"]:
+            report.sights.append(Sight(event, event["event"]))
 
     def _submit(self, event):
         self.submits[event["user"]].append(event)
@@ -691,7 +703,21 @@ def found_by_the_driver(model):
             yield mark["mark"], mark
 
 
+def told_in_order(model):
+    """In a stream nothing goes back, and nothing of a report follows its end but that it is deleted."""
+    last = {}
+    for event in model.told:
+        key = event["user"], event["stream"], event["reference"]
+        before, last[key] = last.get(key), event
+        if before is None:
+            continue
+        was, now = (RANKS.get(e["event"], DEAD) for e in (before, event))
+        if now < was or now == was != ACTIVE:
+            yield f"{event['event']} follows {before['event']}", before, event
+
+
 RULES = {
+    "events out of order": told_in_order,
     "the state went back": never_back,
     "two outcomes": one_outcome,
     "an error without words": errors_have_words,

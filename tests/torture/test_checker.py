@@ -61,6 +61,12 @@ class Story:
         return self.add({"op": "list", "user": user, "answer": "listed", "size": 1000, "reports": reports,
                          "total": len(rows) if total is None else total, **facts}, at, until)
 
+    def told(self, reference, *states, user="ann", stream=1, began=0, **facts):
+        for state in states:
+            self.add({"event": state, "user": user, "reference": reference, "stream": stream, **facts})
+            self.events[-1]["sent"] = int(began * SECOND)
+        return self
+
     def fault(self, fault, at=None, until=None, **facts):
         return self.add({"fault": fault, **facts}, at, until)
 
@@ -545,6 +551,34 @@ def test_an_order_that_waits_in_a_cut_network(story):
     assert story.rules() - {"did not end"} == set()
     story.submit(None, "limit", active=[[A, "queued"]]).status(A, "complete")
     assert story.rules() - {"did not end"} == {"refused with slots free"}
+
+
+def test_events_of_a_whole_life(story):
+    story.submit(A).told(A, "queued", "processing", "queued", "processing", "complete").delete(A).told(A, "deleted")
+    story.told(A, "deleted", stream=2)
+    assert story.rules() == set()
+
+
+@pytest.mark.parametrize("states", [("complete", "processing"), ("deleted", "complete"), ("deleted", "deleted"),
+                                    ("complete", "error"), ("complete", "complete")])
+def test_events_out_of_order(story, states):
+    story.submit(A).told(A, *states).delete(A, "none")
+    assert "events out of order" in story.rules()
+
+
+def test_events_that_contradict_the_status(story):
+    ended(story, at=1).told(A, "processing", began=1.5)
+    assert "the state went back" in story.rules()
+
+
+def test_a_report_that_is_seen_after_the_event_of_its_deletion(story):
+    story.submit(A).told(A, "deleted").status(A, "queued").delete(A, "none", at=0)
+    assert "the state went back" in story.rules()
+
+
+def test_events_of_another_user(story):
+    ended(story).told(A, "queued", user="bob")
+    assert story.rules() == {"another's report"}
 
 
 def test_a_query_that_runs_though_its_report_was_deleted(story):

@@ -25,6 +25,7 @@ from cluster_faults import NodeFaults, SharedFaults
 from content import Contents
 from faults import KILLS, Faults
 from history import History, now_us, read
+from listener import Listener
 from load import MARKER, Book, Caller, Client
 from node import harness
 from nodes import Alone, Cluster, Watcher
@@ -95,6 +96,8 @@ class Run:
             self.callers.append(callers[0])
             self.clients += [Client(f"{self.seed}/{book.user}/{number}", self.books, caller, self.stop)
                              for number, caller in enumerate(callers[1:])]
+        self.listeners = [Listener(f"{self.seed}/{book.user}", book, self.site.ports(), self.history, self.stop)
+                          for book in self.books]
         kind = Faults if self.alone else NodeFaults
         self.faults = [kind(self.seed, self.site, node, self.history, self.stop)
                        for node in self.site.nodes]
@@ -130,7 +133,7 @@ class Run:
                 raise thread.broken
 
     def threads(self):
-        return [*self.clients, *self.watchers, *filter(self.is_wanted, [*self.faults, *self.shared])]
+        return [*self.clients, *self.listeners, *self.watchers, *filter(self.is_wanted, [*self.faults, *self.shared])]
 
     def is_wanted(self, faults):
         """False if it has nothing left to do."""
