@@ -116,9 +116,9 @@
       "test_delete.py::test_every_endpoint_that_takes_a_reference_is_asked_after_the_deletion "    \
       "unit/remembered_test.c::what_has_changed_is_not_remembered "                                \
       "contract/store_version_test.c::nothing_deleted_is_remembered_whoever_deletes_it")           \
-    X(EVENTS, PLACE_ALL, "memory", "", "events that clients have not got yet, or may ask for again",  \
-      "streams_on_change", "a minute: the reference, and that it is deleted", fsck_nothing,        \
-      "deletion.delete.marked",                                                                    \
+    X(EVENTS, PLACE_ALL, "memory", "",                                                             \
+      "events that clients have not got yet, or may ask for again", "streams_on_change",           \
+      "a minute: the reference, and that it is deleted", fsck_nothing, "deletion.delete.marked",   \
       "test_events.py::test_what_a_client_has_not_got_is_dropped_by_a_deletion")                   \
     X(LOG, PLACE_ALL, "stderr", "", "the reference, the type and what was done, no value", "",     \
       "as long as the log is kept", fsck_nothing, "deletion.delete.dropped",                       \

@@ -15,8 +15,8 @@ struct events;
 /* From here on the store tells the hub of every move of a report, after its commit, and the hub
  * tells its subscribers (the table in events.c). All is borrowed until events_free(). NULL: no
  * memory. */
-struct events *events_new(struct store *store, struct waiters *waiters,
-                          struct transfers *transfers, struct streams *streams);
+struct events *events_new(struct store *store, struct waiters *waiters, struct transfers *transfers,
+                          struct streams *streams);
 /* After store_free(). NULL is fine. */
 void events_free(struct events *events);
 

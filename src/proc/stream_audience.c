@@ -260,7 +260,7 @@ void audience_tell_deleted(struct streams *streams, struct audience *audience,
 
     if (was_told_deleted(audience, id))
         return;
-    TAILQ_FOREACH(look, &streams->looks, entry)
+    STAILQ_FOREACH(look, &streams->looks, entry)
     look->dropped = look->dropped || guid_eq(&look->id, id);
     if (known != NULL)
         forget_known(audience, known);

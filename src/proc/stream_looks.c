@@ -23,15 +23,17 @@ static struct look *add_look(struct streams *streams, enum look_kind kind, int64
     look->streams = streams;
     look->kind = kind;
     look->user_id = user_id;
-    TAILQ_INSERT_TAIL(&streams->looks, look, entry);
+    STAILQ_INSERT_TAIL(&streams->looks, look, entry);
     streams->look_count++;
     looks_post(streams);
     return look;
 }
 
-void look_remove(struct streams *streams, struct look *look)
+void looks_remove_first(struct streams *streams)
 {
-    TAILQ_REMOVE(&streams->looks, look, entry);
+    struct look *look = STAILQ_FIRST(&streams->looks);
+
+    STAILQ_REMOVE_HEAD(&streams->looks, entry);
     streams->look_count--;
     free(look);
 }
@@ -124,7 +126,7 @@ static bool has_change_to_tell(const struct streams *streams, const struct guid 
 {
     const struct look *look;
 
-    TAILQ_FOREACH(look, &streams->looks, entry)
+    STAILQ_FOREACH(look, &streams->looks, entry)
     {
         if (look->kind == LOOK_CHANGE && guid_eq(&look->id, id))
             return true;
@@ -257,10 +259,10 @@ static void on_answer(struct loop_call *call)
     lock_take(&streams->lock);
     look->answered = true;
     streams->asked--;
-    while ((look = TAILQ_FIRST(&streams->looks)) != NULL && look->answered) {
+    while ((look = STAILQ_FIRST(&streams->looks)) != NULL && look->answered) {
         tell_answer(look);
         store_op_done(&look->call.op);
-        look_remove(streams, look);
+        looks_remove_first(streams);
     }
     lock_release(&streams->lock);
     looks_ask(streams);
@@ -271,7 +273,7 @@ static struct look *next_to_ask(struct streams *streams)
     struct look *look;
 
     lock_take(&streams->lock);
-    TAILQ_FOREACH(look, &streams->looks, entry)
+    STAILQ_FOREACH(look, &streams->looks, entry)
     {
         if (!look->asked)
             break;

@@ -317,7 +317,7 @@ void stream_close(struct stream *stream)
     epoll_ctl(streams->hang_ups, EPOLL_CTL_DEL, stream->spec.fd, NULL);
     if (--stream->audience->count == 0)
         stream->audience->left_ms = clock_mono_ms();
-    TAILQ_FOREACH(look, &streams->looks, entry)
+    STAILQ_FOREACH(look, &streams->looks, entry)
     {
         if (look->stream == stream)
             look->stream = NULL;
@@ -374,11 +374,10 @@ void stream_await(struct stream *stream, void (*how)(void *owner), void *owner)
 
 static void release(struct streams *streams)
 {
-    struct look *look;
     struct audience *audience;
 
-    while ((look = TAILQ_FIRST(&streams->looks)) != NULL)
-        look_remove(streams, look);
+    while (!STAILQ_EMPTY(&streams->looks))
+        looks_remove_first(streams);
     for (int i = 0; i < STREAMS_BUCKETS; i++) {
         while ((audience = LIST_FIRST(&streams->buckets[i])) != NULL)
             audience_remove(streams, audience);
@@ -401,7 +400,7 @@ struct streams *streams_new(struct store *store)
     streams->store = store;
     guid_format(&epoch, streams->epoch);
     lock_init(&streams->lock);
-    TAILQ_INIT(&streams->looks);
+    STAILQ_INIT(&streams->looks);
     streams->news.run = on_news;
     streams->tick.run = on_tick;
     streams->hang_up.ready = on_hang_up;

@@ -34,9 +34,9 @@ struct audience {
     struct known *known;
     size_t known_count, known_room;
     struct stream_queue memory; /* the last events, for Last-Event-ID */
-    uint64_t last_number; /* of an event */
-    uint64_t forgotten;   /* the highest number that is no longer in `memory` */
-    bool missed;          /* changes may have been: look for them */
+    uint64_t last_number;       /* of an event */
+    uint64_t forgotten;         /* the highest number that is no longer in `memory` */
+    bool missed;                /* changes may have been: look for them */
     LIST_ENTRY(audience) entry;
 };
 
@@ -87,7 +87,7 @@ struct look {
     bool asked, answered;
     bool dropped; /* the report was deleted meanwhile */
     struct loop_call call;
-    TAILQ_ENTRY(look) entry;
+    STAILQ_ENTRY(look) entry;
 };
 
 struct streams {
@@ -101,7 +101,7 @@ struct streams {
     char epoch[GUID_TEXT]; /* of this process: events of another one are not known */
     atomic_size_t audience_count;
     LIST_HEAD(, audience) buckets[STREAMS_BUCKETS];
-    TAILQ_HEAD(, look) looks;
+    STAILQ_HEAD(, look) looks;
     size_t look_count;
     int hang_ups; /* an epoll(7) of the clients' sockets */
     /* the thread's */
@@ -155,6 +155,6 @@ void looks_add(struct streams *streams, enum look_kind kind, struct audience *au
 void looks_for_active(struct streams *streams, struct audience *audience, struct stream *stream);
 /* News may have been missed. */
 void looks_for_missed(struct streams *streams, struct audience *audience);
-void look_remove(struct streams *streams, struct look *look);
+void looks_remove_first(struct streams *streams);
 /* Without the lock, on the thread: ask as much as may be asked now. */
 void looks_ask(struct streams *streams);
