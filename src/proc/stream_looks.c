@@ -146,6 +146,7 @@ static void tell_state(struct look *look, struct audience *audience, enum report
                                 .state = state,
                                 .told = true,
                                 .number = audience->last_number + 1,
+                                .attempt = find->report.attempt,
                                 .rows = find->report.rows,
                                 .bytes = find->report.bytes,
                                 .position = find->position};
@@ -155,15 +156,36 @@ static void tell_state(struct look *look, struct audience *audience, enum report
             .id = look->id, .state = state, .report = &find->report, .position = find->position});
 }
 
+/* Changes that several connections have written may be heard in another order: does the report
+ * show that this one came after what was told? */
+static bool is_news(const struct known *known, const struct report *report, enum report_state state)
+{
+    if (known == NULL || !known->told)
+        return true;
+    if (!report_is_active(known->state))
+        return false; /* an end may be told twice, where its answer was lost */
+    if (!report_is_active(state))
+        return true;
+    if (state == known->state)
+        return state == REPORT_PROCESSING && report->attempt > known->attempt;
+    return report->state == state || report->attempt > known->attempt;
+}
+
+/* With the moves before it that are still to be heard of; they will be no news. */
 static void on_change_found(struct look *look, struct audience *audience)
 {
     const struct known *known = audience_known(audience, &look->id);
+    const enum report_state state = look->state;
+    bool unknown = known == NULL, queued = known != NULL && known->state == REPORT_QUEUED;
+    bool again = known != NULL && known->told && known->state == state;
 
-    /* An end is told twice where its answer was lost on the way from the database. */
-    if (known != NULL && known->told &&
-        (known->state == look->state || !report_is_active(known->state)))
+    if (!is_news(known, &look->call.op.find.report, state))
         return;
-    tell_state(look, audience, look->state);
+    if (state != REPORT_QUEUED && (unknown || again))
+        tell_state(look, audience, REPORT_QUEUED);
+    if (!report_is_active(state) && (unknown || queued))
+        tell_state(look, audience, REPORT_PROCESSING);
+    tell_state(look, audience, state);
 }
 
 static void on_greeting_found(struct look *look, struct audience *audience)

@@ -22,6 +22,7 @@ struct known {
     enum report_state state;
     bool told; /* to all of them; else some have had it as one that was there when they came */
     uint64_t number; /* of that event */
+    int attempt;     /* of the report by then */
     int64_t rows, bytes, position;
 };
 
