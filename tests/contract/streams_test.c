@@ -176,6 +176,37 @@ static void a_requeued_report_is_told_as_queued_again(void **state)
     close_line(line);
 }
 
+static void hear(struct line *line, const struct guid *id, enum report_state state)
+{
+    const struct store_change change = {.id = *id, .user_id = line->f->ann, .state = state};
+
+    streams_on_change(line->streams, &change);
+}
+
+/* As several connections to a database may tell them. */
+static void changes_that_are_heard_out_of_order_are_told_in_order(void **state)
+{
+    struct line *line = open_line(*state);
+    struct fixture other = *line->f;
+    struct guid id, last;
+
+    last = report_in(line->f, line->f->ann, REPORT_COMPLETE).id; /* the stream has begun */
+    await(line, &last, "complete");
+    other.store = open_store(line->f); /* nobody listens to it */
+    id = report_in(&other, line->f->ann, REPORT_COMPLETE).id;
+    hear(line, &id, REPORT_PROCESSING);
+    hear(line, &id, REPORT_QUEUED);
+    hear(line, &id, REPORT_COMPLETE);
+    hear(line, &id, REPORT_COMPLETE);
+    last = report_in(line->f, line->f->ann, REPORT_COMPLETE).id;
+    await(line, &last, "complete");
+    assert_true(told(line, &id, "queued") < told(line, &id, "processing"));
+    assert_true(told(line, &id, "processing") < told(line, &id, "complete"));
+    assert_int_equal(count(line, &id), 3);
+    store_free(other.store);
+    close_line(line);
+}
+
 static void a_deletion_drops_what_was_not_taken(void **state)
 {
     struct line *line = open_line(*state);
@@ -281,6 +312,7 @@ int main(void)
     struct CMUnitTest tests[] = {
         STORE_TEST(every_change_is_told_in_its_order),
         STORE_TEST(a_requeued_report_is_told_as_queued_again),
+        STORE_TEST(changes_that_are_heard_out_of_order_are_told_in_order),
         STORE_TEST(a_deletion_drops_what_was_not_taken),
         STORE_TEST(a_client_that_is_too_slow_is_cut_off),
         STORE_TEST(missed_news_are_looked_for),
