@@ -80,11 +80,49 @@ static bool read_all(const char *text, size_t len, const char *format, struct tm
            ret->tm_sec == written.tm_sec && ret->tm_year + 1900 >= 1;
 }
 
+static bool read_number(const char *text, int digits, int *ret)
+{
+    *ret = 0;
+    for (int i = 0; i < digits; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        *ret = *ret * 10 + (text[i] - '0');
+    }
+    return true;
+}
+
+static int days_in(int year, int month)
+{
+    static const char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    return days[month - 1] + (month == 2 && leap);
+}
+
+/* By arithmetic: every row of a result may have one. */
+bool clock_day(const char *text, size_t len, int64_t *ret)
+{
+    enum { TO_1970 = 719468 }; /* days from 0000-03-01 */
+    int year, month, day, from_march;
+
+    if (len != CLOCK_DATE_TEXT - 1 || text[4] != '-' || text[7] != '-' ||
+        !read_number(text, 4, &year) || !read_number(text + 5, 2, &month) ||
+        !read_number(text + 8, 2, &day) || year < 1 || month < 1 || month > 12 || day < 1 ||
+        day > days_in(year, month))
+        return false;
+    /* Years that begin in March end with the leap day. */
+    from_march = (month + 9) % 12;
+    year -= month <= 2;
+    *ret = (int64_t)365 * year + year / 4 - year / 100 + year / 400 + (153 * from_march + 2) / 5 +
+           day - 1 - TO_1970;
+    return true;
+}
+
 bool clock_is_date(const char *text)
 {
-    struct tm tm = {0};
+    int64_t day;
 
-    return read_all(text, CLOCK_DATE_TEXT - 1, "%Y-%m-%d", &tm);
+    return clock_day(text, strlen(text), &day);
 }
 
 bool clock_parse(const char *text, int64_t *ret_ms)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { CLOCK_TEXT = 21, CLOCK_DATE_TEXT = 11, CLOCK_HTTP_TEXT = 30 }; /* with the NUL */
@@ -22,5 +23,8 @@ void clock_format_http(int64_t ms, char out[CLOCK_HTTP_TEXT]);
 /* The time that YYYY-MM-DDTHH:MM:SSZ or, at its first second, YYYY-MM-DD means, with nothing before
  * or after (years 1970 to 9999). False: *ret_ms is untouched. */
 bool clock_parse(const char *text, int64_t *ret_ms);
+/* The days from 1970-01-01 to the day YYYY-MM-DD, which is all of text[len] (years 0001 to 9999).
+ * False: there is no such day, and *ret is untouched. */
+bool clock_day(const char *text, size_t len, int64_t *ret);
 /* True for an existing day written YYYY-MM-DD (years 0001 to 9999), nothing before or after. */
 bool clock_is_date(const char *text);

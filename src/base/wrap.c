@@ -6,14 +6,18 @@
 
 enum { COLUMNS_LEAST = 20, COLUMNS_MOST = 80 };
 
-int wrap_columns(FILE *out)
+int wrap_terminal(FILE *out)
 {
     struct winsize size;
 
-    if (ioctl(fileno(out), TIOCGWINSZ, &size) != 0 || size.ws_col < COLUMNS_LEAST ||
-        size.ws_col > COLUMNS_MOST)
-        return COLUMNS_MOST;
-    return size.ws_col;
+    return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+int wrap_columns(FILE *out)
+{
+    int columns = wrap_terminal(out);
+
+    return columns < COLUMNS_LEAST || columns > COLUMNS_MOST ? COLUMNS_MOST : columns;
 }
 
 /* Letters, of which a terminal gives each a column. */

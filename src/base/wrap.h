@@ -6,6 +6,9 @@
 /* Columns of the terminal that `out` is, at most 80; 80 if it is none. */
 int wrap_columns(FILE *out);
 
+/* Columns of the terminal that `out` is; 0 if it is none. */
+int wrap_terminal(FILE *out);
+
 /* Print the words of `text` (UTF-8), with the cursor in column `column`, in lines of at most
  * wrap_columns(); the further ones begin in column `indent`. Ends the line. */
 void wrap_print(FILE *out, int column, int indent, const char *text);

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/json_text.h"
+#include "base/table.h"
 #include "render/form_rows.h"
-#include "render/json_text.h"
 
 enum {
     CELL_MAX_BYTES = 128 << 20,
@@ -36,36 +37,12 @@ int try_rows_csv(FILE *out, const struct form_spec *spec, struct err *err)
 
 struct table {
     FILE *out;
+    struct buf line;
     struct form_rows *rows;
     const struct footer_part *part;
     size_t most;
     size_t *widths; /* of the part's columns */
 };
-
-/* Characters that a cell takes: a code point each. */
-static size_t width_of(const char *text, size_t len)
-{
-    size_t width = 0;
-
-    for (size_t i = 0; i < len; i++)
-        width += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return width < CELL_WIDTH_MAX ? width : CELL_WIDTH_MAX;
-}
-
-/* Print a cell, cut, without what a terminal could take for an order of its own. */
-static void put_cell(FILE *out, const char *text, size_t len, size_t width, bool last)
-{
-    size_t shown = 0, i = 0;
-
-    for (; i < len; i++) {
-        if (((unsigned char)text[i] & 0xc0) != 0x80 && ++shown > CELL_WIDTH_MAX)
-            break;
-        putc((unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i], out);
-    }
-    for (size_t k = shown > CELL_WIDTH_MAX ? CELL_WIDTH_MAX : shown; !last && k < width; k++)
-        putc(' ', out);
-    fputs(last ? "\n" : "  ", out);
-}
 
 /* A text without its escapes; anything else as it is; null is empty. */
 static void add_cell(struct buf *out, const struct form_value *value)
@@ -85,28 +62,54 @@ static void add_cell(struct buf *out, const struct form_value *value)
     }
 }
 
+static bool is_last(const struct table *table, size_t column)
+{
+    return column + 1 == table->part->column_count;
+}
+
+static void add_to_line(struct table *table, size_t column, const char *text, size_t len)
+{
+    const struct table_cell cell = {.width = is_last(table, column) ? 0 : table->widths[column],
+                                    .most = CELL_WIDTH_MAX};
+
+    table_add(&table->line, text, len, &cell);
+    buf_add_str(&table->line, is_last(table, column) ? "\n" : "  ");
+}
+
+static void put_line(struct table *table)
+{
+    fwrite(buf_str(&table->line), 1, table->line.len, table->out);
+    buf_reset(&table->line);
+}
+
+static void measure(struct table *table, size_t column, const char *text, size_t len)
+{
+    size_t width = table_width(text, len);
+
+    width = width < CELL_WIDTH_MAX ? width : CELL_WIDTH_MAX;
+    if (width > table->widths[column])
+        table->widths[column] = width;
+}
+
 /* Only measured, or printed. */
-static void put_row(const struct table *table, const struct form_value *values, bool print)
+static void put_row(struct table *table, const struct form_value *values, bool print)
 {
     struct buf cell;
 
     buf_init(&cell, CELL_MAX_BYTES);
     for (size_t i = 0; i < table->part->column_count; i++) {
-        size_t width;
-
         buf_reset(&cell);
         add_cell(&cell, &values[i]);
-        width = width_of(buf_str(&cell), cell.len);
         if (print)
-            put_cell(table->out, buf_str(&cell), cell.len, table->widths[i],
-                     i + 1 == table->part->column_count);
-        else if (width > table->widths[i])
-            table->widths[i] = width;
+            add_to_line(table, i, buf_str(&cell), cell.len);
+        else
+            measure(table, i, buf_str(&cell), cell.len);
     }
+    put_line(table);
     buf_done(&cell);
 }
 
-static int put_rows(const struct table *table, bool print, struct err *err)
+static int put_rows(struct table *table, bool print, struct err *err)
 {
     const struct form_value *values;
     int rc = form_rows_begin(table->rows, table->part, err);
@@ -126,18 +129,19 @@ static int put_rows(const struct table *table, bool print, struct err *err)
     return rc;
 }
 
-static void put_head(const struct table *table)
+static void put_head(struct table *table)
 {
     const struct footer_part *part = table->part;
 
     for (size_t i = 0; i < part->column_count; i++)
-        put_cell(table->out, part->columns[i].name, strlen(part->columns[i].name), table->widths[i],
-                 i + 1 == part->column_count);
+        add_to_line(table, i, part->columns[i].name, strlen(part->columns[i].name));
+    put_line(table);
     for (size_t i = 0; i < part->column_count; i++) {
         for (size_t k = 0; k < table->widths[i]; k++)
-            putc('-', table->out);
-        fputs(i + 1 == part->column_count ? "\n" : "  ", table->out);
+            buf_add_char(&table->line, '-');
+        buf_add_str(&table->line, is_last(table, i) ? "\n" : "  ");
     }
+    put_line(table);
 }
 
 static int put_table(struct table *table, struct err *err)
@@ -149,7 +153,7 @@ static int put_table(struct table *table, struct err *err)
     if (table->widths == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     for (size_t i = 0; i < part->column_count; i++)
-        table->widths[i] = width_of(part->columns[i].name, strlen(part->columns[i].name));
+        measure(table, i, part->columns[i].name, strlen(part->columns[i].name));
     fprintf(table->out, "%s:\n", part->name);
     rc = put_rows(table, false, err);
     if (rc == 0) {
@@ -182,12 +186,14 @@ int try_rows_table(FILE *out, const struct form_spec *spec, size_t most, struct 
     size_t last = spec->footer->part_count - 1; /* the summary */
     int rc = form_rows_new(spec, &table.rows, err);
 
+    buf_init(&table.line, CELL_MAX_BYTES);
     for (size_t i = 0; rc == 0 && i < last; i++) {
         table.part = &spec->footer->parts[i];
         rc = put_table(&table, err);
     }
     if (rc == 0)
         rc = put_summary(out, spec, &spec->footer->parts[last], err);
+    buf_done(&table.line);
     form_rows_free(table.rows);
     return rc;
 }

@@ -50,7 +50,7 @@ struct footer_column {
     int level; /* arrays around it: 0 … FOOTER_ARRAYS_MAX */
     enum footer_type type;
     int scale;       /* of DECIMAL; -1: it varies */
-    int64_t longest; /* of its texts and JSON values, in UTF-16 units; 0: none */
+    int64_t longest; /* of its texts and JSON values, in UTF-16 units, and decimals; 0: none */
 };
 
 /* The rows of results or of a set, or the one object of the summary. */

@@ -288,6 +288,20 @@ int api_call(struct api *api, struct http_request *request, json_t **ret_envelop
     return rc;
 }
 
+int api_envelope(struct api *api, json_t **ret_envelope, struct err *err)
+{
+    int rc = open_envelope(api, ret_envelope, err);
+
+    if (api->refusal != NULL && api->json)
+        api_print(api);
+    return rc;
+}
+
+const struct buf *api_body(const struct api *api)
+{
+    return &api->answer.body;
+}
+
 void api_print(const struct api *api)
 {
     printf("%s\n", buf_str(&api->answer.body));

@@ -25,7 +25,12 @@ void api_free(struct api *api); /* NULL is fine */
  * With --json a refusal is printed as it came. */
 int api_call(struct api *api, struct http_request *request, json_t **ret_envelope, struct err *err);
 
-/* Print the last answer's body as it came: for --json. */
+/* Instead of the envelope of an api_call() without one: as that. */
+int api_envelope(struct api *api, json_t **ret_envelope, struct err *err);
+
+/* The last answer's body, borrowed until the next call. */
+const struct buf *api_body(const struct api *api);
+/* Print it as it came: for --json. */
 void api_print(const struct api *api);
 
 /* The last answer is a success, but not one that a reportd gives: -E_BUSY, with words. */

@@ -36,7 +36,9 @@ enum ctl_exit {
     X(output, 'o', "output", "FILE", "Write the result to FILE; - or none: standard output")       \
     X(format, 'F', "format", "FORMAT",                                                             \
       "The form of the result: json (default), ndjson, csv or xlsx")                               \
-    X(labels, 'L', "labels", NULL, "Name columns by their labels, in csv and xlsx")                \
+    X(labels, 'L', "labels", NULL, "Name columns by their labels, not in json and ndjson")         \
+    X(from, 'A', "from", "N", "Number of the first row, from 0")                                   \
+    X(count, 'C', "count", "N", "How many rows: default 500")                                      \
     X(state, 'T', "state", "STATE", "Only reports that are queued, processing, complete or error") \
     X(name, 'M', "name", "NAME", "Only reports of this type")                                      \
     X(before, 'B', "before", "TIME",                                                               \
@@ -71,6 +73,8 @@ ctl_run ctl_submit; /* submit NAME Key=Value… */
 ctl_run ctl_status; /* status REF */
 ctl_run ctl_wait;   /* wait REF */
 ctl_run ctl_get;    /* get REF */
+ctl_run ctl_rows;   /* rows REF */
+ctl_run ctl_link;   /* link REF */
 ctl_run ctl_delete; /* delete REF, or all that match */
 ctl_run ctl_list;   /* the user's reports */
 ctl_run ctl_watch;  /* the user's reports, live */
@@ -103,6 +107,13 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "format than json, of which there is no digest. From another machine the result comes "      \
       "compressed, if the server and libcurl can: then the server checks the digest, and the "     \
       "compression has a checksum.")                                                               \
+    X("rows", "REF", "ACL", 1, 1, ctl_rows, "Show rows of a result as a table",                    \
+      "Numbers keep all their digits, and NULL is shown as NULL. A nested array shows its number " \
+      "of rows. More than 1,000 rows take several requests, and columns are aligned within each. " \
+      "On a terminal long texts are cut; elsewhere nothing is.")                                   \
+    X("link", "REF", "FL", 1, 1, ctl_link, "Print a URL that downloads a result",                  \
+      "Whoever has the URL, such as a browser without a token, has the result in that format, "    \
+      "for 5 minutes. It ends with the report and with this login.")                               \
     X("delete", "[REF]", "TMBDYR", 0, 1, ctl_delete, "Delete a report, or all that match",         \
       "Works in every state: a queued report never starts, a running one is cancelled, a "         \
       "finished one is removed. Without REF, deletes all your reports that match --state, "        \

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/forms.h"
 #include "base/str.h"
 #include "ctl/commands.h"
 #include "ctl/progress.h"
@@ -23,14 +24,13 @@ enum {
     STALLS_MAX = 3, /* tries that brought nothing, one after the other */
 };
 
-/* The words of --format, the first by default, and what the server calls them. */
+/* The words of --format, the first by default, and their media types. */
 static const struct format {
     const char *word, *type;
 } formats[] = {
-    {"json", "application/json"},
-    {"ndjson", "application/x-ndjson"},
-    {"csv", "text/csv"},
-    {"xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"},
+#define X(name, word, type) {word, type},
+    FORMS(X)
+#undef X
 };
 
 /* A download. It may take several requests: each goes on where the last one broke. */

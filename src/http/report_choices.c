@@ -21,13 +21,24 @@ static void question_free(void *state)
     free(question);
 }
 
+/* Of choices_list(): within a string its quotes are escaped, so this is only where one begins. */
+static size_t count_choices(const char *json)
+{
+    static const char begin[] = "{\"value\":";
+    size_t count = 0;
+
+    for (; (json = strstr(json, begin)) != NULL; json += sizeof(begin) - 1)
+        count++;
+    return count;
+}
+
 /* On an HTTP thread again. */
 static void choices_known(struct exchange *ex)
 {
     const struct choices_ask *ask = &((struct question *)ex->state)->ask;
 
     if (ask->json != NULL)
-        exchange_reply(ex, true, "", ask->json);
+        exchange_reply_records(ex, count_choices(ask->json), ask->json);
     else
         exchange_reply_error(ex, &ask->err, NULL);
 }

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "render/form.h"
-#include "render/json_text.h"
 
 enum { TEXT_MAX = 256 << 20 }; /* more than any text has */
 

@@ -7,14 +7,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/forms.h"
 #include "core/footer.h"
-
-/* The forms: enum, word of `format=` and ending of a file name, media type. */
-#define FORMS(X)                                                                                   \
-    X(JSON, "json", "application/json")                                                            \
-    X(NDJSON, "ndjson", "application/x-ndjson")                                                    \
-    X(CSV, "csv", "text/csv")                                                                      \
-    X(XLSX, "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 
 enum form {
 #define X(name, word, type) FORM_##name,

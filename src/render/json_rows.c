@@ -552,16 +552,31 @@ static int remember(struct json_rows *rows, struct level *level, const struct so
 
 /* ---- rows ---- */
 
+/* Whose length is known only once they are printed: an exponent or a scale adds zeros, or takes
+ * digits away. */
+static bool prints_number(const struct plan_column *column, enum source_kind kind)
+{
+    const struct column *declared = column->declared;
+
+    if (declared == NULL)
+        return kind == SOURCE_NUMERIC;
+    return kind != SOURCE_NULL &&
+           (declared->type == COLUMN_DECIMAL || declared->type == COLUMN_SCALED);
+}
+
 static int add_values(struct json_rows *rows, const struct level *level,
                       const struct source_value *row, struct buf *out, struct err *err)
 {
     for (size_t i = level->first; i < level->end; i++) {
         struct plan_column *column = &rows->columns[i];
+        const bool number = prints_number(column, row[i].kind);
+        size_t at;
         int rc;
 
-        if (column->declared == NULL || row[i].kind >= SOURCE_TEXT)
+        if (!number && (column->declared == NULL || row[i].kind >= SOURCE_TEXT))
             seen_add(&column->seen, &row[i]);
         add_span(rows, column->before, out);
+        at = out->len;
         rc = json_value_add(out, &row[i], column->name, column->declared, err);
         if (rc < 0)
             return rc;
@@ -569,6 +584,8 @@ static int add_values(struct json_rows *rows, const struct level *level,
             return err_set(err, -E_NOMEM, "Out of memory.");
         if (buf_failed(out))
             return misfit(column->name, "makes a row that is too large", err);
+        if (number)
+            seen_add_number(&column->seen, row[i].kind, out->len - at);
     }
     return 0;
 }

@@ -34,8 +34,8 @@ static unsigned is_digit(char c)
  * months. */
 static bool is_date(const char *text, size_t len)
 {
-    char date[CLOCK_DATE_TEXT] = "";
     int month, day;
+    int64_t number;
 
     if (len < DATE_TEXT ||
         !(is_digit(text[0]) & is_digit(text[1]) & is_digit(text[2]) & is_digit(text[3]) &
@@ -46,8 +46,7 @@ static bool is_date(const char *text, size_t len)
     day = two_digits(text + 8);
     if (text[0] > '0' && month >= 1 && month <= 12 && day >= 1 && day <= 28)
         return true;
-    memcpy(date, text, DATE_TEXT);
-    return clock_is_date(date);
+    return clock_day(text, DATE_TEXT, &number);
 }
 
 /* HH:MM:SS[.fraction][Z] */

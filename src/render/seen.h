@@ -12,7 +12,7 @@
 struct seen {
     unsigned kinds; /* a bit for each enum source_kind */
     bool not_dates, not_timestamps;
-    int64_t longest; /* text, in UTF-16 units */
+    int64_t longest; /* text, in UTF-16 units; number, as it is printed */
 };
 
 /* seen_add() of a text that may say something new. */
@@ -26,6 +26,14 @@ static inline void seen_add(struct seen *seen, const struct source_value *value)
     if (value->kind >= SOURCE_TEXT &&
         (!seen->not_dates || !seen->not_timestamps || (int64_t)value->text.len > seen->longest))
         seen_add_text(seen, value);
+}
+
+/* Instead, of a value that was printed as a number with `len` characters. */
+static inline void seen_add_number(struct seen *seen, enum source_kind kind, size_t len)
+{
+    seen->kinds |= 1u << kind;
+    if ((int64_t)len > seen->longest)
+        seen->longest = (int64_t)len;
 }
 
 /* The type of the column, declared so (NULL: not) or as it was seen. *ret_scale: -1 if it varies.

@@ -26,6 +26,12 @@ static const char *column_title(const struct footer_column *column, bool labels)
     return labels && column->label != NULL ? column->label : column->name;
 }
 
+static bool is_number(const struct footer_column *column)
+{
+    return column->type == FOOTER_INTEGER || column->type == FOOTER_DECIMAL ||
+           column->type == FOOTER_NUMBER;
+}
+
 /* Does the part fit into a sheet? */
 static int check_part(const struct footer_part *part, struct err *err)
 {
@@ -36,12 +42,15 @@ static int check_part(const struct footer_part *part, struct err *err)
             "as JSON, NDJSON or CSV.",
             part->name, part->column_count, XLSX_COLUMNS_MAX);
     for (size_t i = 0; i < part->column_count; i++) {
-        if (part->columns[i].longest > XLSX_TEXT_MAX)
+        const struct footer_column *column = &part->columns[i];
+
+        if (column->longest > XLSX_TEXT_MAX)
             return err_set(err, -E_PARAM,
-                           "The column '%.100s' has a text of %" PRId64
-                           " characters, and a cell of "
-                           "XLSX has at most %d. Get the result as JSON, NDJSON or CSV.",
-                           part->columns[i].name, part->columns[i].longest, XLSX_TEXT_MAX);
+                           "The column '%.100s' has a %s of %" PRId64
+                           " characters, and a cell of XLSX has at most %d. Get the result as "
+                           "JSON, NDJSON or CSV.",
+                           column->name, is_number(column) ? "number" : "text", column->longest,
+                           XLSX_TEXT_MAX);
     }
     return 0;
 }

@@ -4,7 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "render/json_text.h"
+#include "base/clock.h"
+#include "base/json_text.h"
 
 enum {
     CELL_ROOM = 96, /* what is around a value, and a number of up to … */
@@ -284,30 +285,16 @@ static bool read_digits(const char *text, size_t count, unsigned *ret)
     return true;
 }
 
-static unsigned days_in(unsigned year, unsigned month)
-{
-    static const unsigned char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-    return days[month - 1] + (month == 2 && leap ? 1U : 0U);
-}
-
 /* The number of the day YYYY-MM-DD at `text`, where 1900-03-01 is 61, since Excel counts a
  * 1900-02-29; 0: a cell cannot hold it as a day. */
 static unsigned day_number(const char *text)
 {
-    unsigned year, month, day, from_march, day_of_year;
+    enum { OF_1970 = 25569, FIRST = 61 };
+    int64_t day;
 
-    if (!read_digits(text, 4, &year) || text[4] != '-' || !read_digits(text + 5, 2, &month) ||
-        text[7] != '-' || !read_digits(text + 8, 2, &day) || year < 1900 || month < 1 ||
-        month > 12 || day < 1 || day > days_in(year, month) || (year == 1900 && month < 3))
-        return 0;
-    /* Years that begin in March end with the leap day. */
-    year -= month <= 2;
-    from_march = month > 2 ? month - 3 : month + 9;
-    day_of_year = (153 * from_march + 2) / 5 + day - 1;
-    /* 693899: the days from 0000-03-01 to 1899-12-30. */
-    return 365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 693899;
+    return clock_day(text, CLOCK_DATE_TEXT - 1, &day) && day + OF_1970 >= FIRST
+               ? (unsigned)(day + OF_1970)
+               : 0;
 }
 
 static bool add_day(struct xlsx_row *row, const struct xlsx_column *column,

@@ -53,6 +53,7 @@ FOREVER = {
 def choices(client, parameter, report="Chosen"):
     answer = client.get("/Report/Types", params={"values": f"{report}.{parameter}"})
     assert answer.status_code == 200 and answer.json()["result"] is True, answer.text
+    assert answer.json()["recordCount"] == len(answer.json()["data"])
     return [(choice["value"], choice["label"]) for choice in answer.json()["data"]]
 
 

@@ -1,5 +1,6 @@
 """reportctl against the real server."""
 
+import fcntl
 import json
 import os
 import pty
@@ -8,9 +9,12 @@ import select
 
 import signal
 import stat
+import struct
 import subprocess
+import termios
 
 import pytest
+import requests
 
 from harness import GUID, PASSWORD, PATIENCE, REPORTCTL, poll
 
@@ -49,9 +53,10 @@ def ctl(server, alice, tmp_path):
     return ctl
 
 
-def on_terminal(ctl, *words, answers=()):
+def on_terminal(ctl, *words, answers=(), columns=0):
     """Run it with all three descriptors on a terminal: (exit status, what stood there)."""
     ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = ctl.start(*words, stdin=its, stdout=its, stderr=its, start_new_session=True)
     os.close(its)
     seen, answers = "", list(answers)
@@ -283,6 +288,80 @@ def test_types_tells_all_that_a_caller_needs_in_80_columns(make_server, tmp_path
     assert ctl("types", "Everything")[0] == 2
 
 
+TOLD = r"""-- report: Told
+-- source: data
+-- column: exact decimal(2) "Amount"
+-- column: more json
+-- column: flag boolean
+-- results
+SELECT n AS "n", exact AS "exact", text AS "who.text", word AS "who.word", more AS "more", flag AS "flag", item AS "items[].id"
+FROM (SELECT 1 AS n, '12345678901234567890.10' AS exact, 'a' || char(10) || char(27) || '[31mb' AS text, 'Ünï' AS word, '{"k": [1.50, "x"]}' AS more, 1 AS flag, 7 AS item
+      UNION ALL SELECT 1, '12345678901234567890.10', 'a' || char(10) || char(27) || '[31mb', 'Ünï', '{"k": [1.50, "x"]}', 1, 8
+      UNION ALL SELECT 22, '-0.5', '日本', '', NULL, 0, 9 UNION ALL SELECT 333, NULL, NULL, NULL, '"text"', NULL, NULL) ORDER BY n, item
+"""
+TABLE = """\
+  n                    exact  who.text  who.word  more                flag   items
+  1  12345678901234567890.10  a  [31mb  Ünï       {"k": [1.50, "x"]}  true   [2 rows]
+ 22                    -0.50  日本                NULL                false  [1 row]
+333                     NULL  NULL      NULL      "text"              NULL   [0 rows]
+"""
+
+
+@pytest.fixture
+def told(make_server, tmp_path):
+    """A user, and the reference of a report with every kind of value."""
+    server = make_server(workers=1)
+    (server.reports / "Told.sql").write_text(TOLD)
+    server.reload()
+    ctl = Ctl(tmp_path, server.url, "alice")
+    assert ctl.login()[0] == 0
+    ctl.client = server.client("alice")
+    return ctl, ctl.client.complete("Told")
+
+
+def test_rows_are_a_table_that_alters_no_number(told):
+    ctl, reference = told
+    assert ctl("rows", reference)[1:] == (TABLE, "3 of 3 rows\n")
+    assert ctl.good("rows", reference, "--labels").splitlines()[0].split() == ["n", "Amount", *TABLE.splitlines()[0].split()[2:]]
+    assert ctl("rows", reference, "--from", "1", "--count", "1")[1:] == (  # as wide as these are
+        " n  exact  who.text  who.word  more  flag   items\n22  -0.50  日本                NULL  false  [1 row]\n", "1 of 3 rows\n")
+    assert ctl("rows", reference, "--from", "3")[1:] == ("n  exact  who.text  who.word  more  flag  items\n", "0 of 3 rows\n")
+    assert ctl("rows", reference, "--from", str(2**63 - 1))[2] == "0 of 3 rows\n"
+    want = ctl.client.get("/Report/Rows", params={"reference": reference}).json()
+    assert json.loads(ctl.good("rows", reference, "--json")) == want
+
+
+def test_rows_on_a_terminal_fit_its_lines(told):
+    ctl, reference = told
+    status, seen = on_terminal(ctl, "rows", reference, columns=40)
+    lines = seen.split("\r\n")
+    assert status == 0 and lines[0] == TABLE.splitlines()[0][:39] + "…" and lines[2].startswith(" 22                    -0.50  日本")
+    assert max(map(len, lines)) == 40 and lines[4:] == ["3 of 3 rows", ""]
+    assert on_terminal(ctl, "rows", reference, columns=200)[1].replace("\r", "") == TABLE + "3 of 3 rows\n"
+
+
+def test_more_rows_than_an_answer_has_come_in_several(ctl, alice):
+    reference = alice.complete("Big", Rows="20000")
+    whole = alice.result(reference).json()["data"]["results"]
+    _, out, err = ctl("rows", reference, "--from", "17300", "--count", "5000")
+    assert [int(line.split()[0]) for line in out.splitlines()[1:]] == [row["i"] for row in whole[17300:]]
+    assert err == "2700 of 20000 rows\n"
+    assert ctl("rows", reference, "--count", "1001")[1].count("\n") == 1002
+    assert ctl("rows", reference)[1].count("\n") == 501
+    refusal = ctl("rows", alice.order("Endless"))
+    assert refusal[0] == 1 and "not complete yet" in refusal[2]
+
+
+def test_a_link_is_a_url_that_needs_no_token(ctl, alice):
+    reference = alice.complete("Labelled")
+    for words, query in (([], {}), (["--format", "csv", "--labels"], {"format": "csv", "labels": "1"})):
+        status, out, err = ctl("link", reference, *words)
+        assert status == 0 and re.fullmatch(r"until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n", err)
+        assert requests.get(out.strip(), timeout=PATIENCE).content == alice.get("/Report", params={"reference": reference, **query}).content
+    assert json.loads(ctl.good("link", reference, "--json"))["data"]["url"].startswith("/Report/Link?token=")
+    assert ctl("link", alice.order("Endless"))[0] == 1
+
+
 def test_a_result_on_a_terminal_ends_its_line(ctl, alice):
     status, seen = on_terminal(ctl, "run", "Quick", "ProductID=1")
     assert status == 0 and seen.endswith("}\r\n"), seen
@@ -318,6 +397,14 @@ def test_json_prints_what_the_server_answered(ctl, alice):
     (["get", UNKNOWN], 7, "Unknown reference"),
     (["wait", UNKNOWN], 7, "Unknown reference"),
     (["delete", UNKNOWN], 7, "Unknown reference"),
+    (["rows", UNKNOWN], 7, "Unknown reference"),
+    (["rows", "nonsense"], 2, "is no reference"),
+    (["rows", UNKNOWN, "--from", "-1"], 2, "'-1' is no number from 0 on"),
+    (["rows", UNKNOWN, "--count", "0"], 2, "'0' is no number from 1 on"),
+    (["rows", UNKNOWN, "--format", "csv"], 2, "no option --format"),
+    (["link", UNKNOWN], 7, "Unknown reference"),
+    (["link", "nonsense"], 2, "is no reference"),
+    (["link", UNKNOWN, "--format", "pdf"], 2, "'pdf' is no format"),
     (["submit", "Nothing"], 7, "Nothing"),
     (["submit", "Quick"], 1, "ProductID"),
     (["submit", "Quick", "ProductID=x"], 1, "integer"),
@@ -399,7 +486,7 @@ def test_progress_is_a_live_line_on_a_terminal(ctl, alice):
 
 def test_every_command_explains_itself(ctl):
     commands = re.findall(r"^  ([a-z]+) +[A-Z]", ctl.good("--help"), re.M)
-    assert len(commands) == 10
+    assert len(commands) == 12
     for command in commands:
         assert f"usage: reportctl {command}" in ctl.good(command, "--help")
     assert ctl.good("--version").startswith("reportctl ")

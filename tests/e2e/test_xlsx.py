@@ -186,6 +186,18 @@ def test_a_text_that_no_cell_holds_is_refused_by_its_column(report):
             assert whole(client, reference, "csv").count("\n") == 2
 
 
+@pytest.mark.parametrize("number, fits", [("printf('%.32764c', '7')", True), ("printf('%.32765c', '7')", False), ("'1e999'", True),
+                                          ("'0.' || printf('%.40000c', '7')", True), ("'1e14'", True)])
+def test_a_number_that_no_cell_holds_is_refused_by_its_column(report, number, fits):
+    client, reference = report(f'-- column: accounts[].balance decimal(2)\n-- results\nSELECT 1 AS id, {number} AS "accounts[].balance"')
+    if fits:
+        value = workbook(client, reference)["results"][1][1].value
+        assert Decimal(str(value)) == json.loads(elements(client, reference)[0], parse_float=Decimal)["accounts"][0]["balance"]
+    else:
+        refused(get(client, reference, "xlsx"), "'accounts.balance' has a number of", "32767", "CSV")
+        assert whole(client, reference, "csv").count("\n") == 2
+
+
 def test_both_engines_give_the_cells_of_their_json(tmp_path, postgres):
     common = f"WITH t(n, v) AS (VALUES {text_rows()}) SELECT n, v, CAST(NULL AS varchar) AS none FROM t ORDER BY n"
     typed = ("SELECT 9223372036854775807 AS big, CAST(12345678901234567890.123456789 AS numeric) AS exact, CAST(0.1 AS float8) AS real, 1e300::float8 AS huge, DATE '2024-02-29' AS day,"

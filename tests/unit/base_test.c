@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "base/nearest.h"
 #include "base/str.h"
+#include "base/table.h"
 #include "base/wrap.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -646,6 +647,35 @@ static void text_is_wrapped_between_words(void **state)
     free(text);
 }
 
+/* What table_add() makes of the text. */
+static void is_cell(const char *text, struct table_cell cell, const char *expected)
+{
+    struct buf line;
+
+    buf_init(&line, 1000);
+    table_add(&line, text, strlen(text), &cell);
+    assert_string_equal(buf_str(&line), expected);
+    buf_done(&line);
+}
+
+static void a_cell_is_as_wide_as_a_terminal_shows_it(void **state)
+{
+    (void)state;
+    assert_int_equal(table_width("", 0), 0);
+    assert_int_equal(table_width("日本", 6), 4);
+    assert_int_equal(table_width("e\u0301a", 4), 2);
+    assert_int_equal(table_width("a\0b", 3), 3);
+    is_cell("ab", (struct table_cell){.width = 4}, "ab  ");
+    is_cell("ab", (struct table_cell){.width = 4, .right = true}, "  ab");
+    is_cell("日本", (struct table_cell){.width = 5}, "日本 ");
+    is_cell("a\n\x1b\x7f\xc2\x9bz", (struct table_cell){0}, "a    z");
+    is_cell("a\xff\xed\xa0\x80z", (struct table_cell){0}, "a????z");
+    is_cell("abcdef", (struct table_cell){.most = 6}, "abcdef");
+    is_cell("abcdef", (struct table_cell){.width = 9, .most = 5}, "abcd…    ");
+    is_cell("a日本語", (struct table_cell){.most = 5}, "a日 …");
+    is_cell("日本語", (struct table_cell){.most = 5}, "日本…");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -681,6 +711,7 @@ int main(void)
         cmocka_unit_test(a_code_has_its_http_status_and_title),
         cmocka_unit_test(a_mistyped_name_is_near_the_one_that_was_meant),
         cmocka_unit_test(text_is_wrapped_between_words),
+        cmocka_unit_test(a_cell_is_as_wide_as_a_terminal_shows_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

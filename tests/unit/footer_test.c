@@ -24,7 +24,7 @@ static void a_result_says_what_its_columns_hold(void **state)
         {"day", NULL, "day", NULL, NULL, FOOTER_DATE, 0, -1, 10},
         {"no_day", NULL, "no_day", NULL, NULL, FOOTER_STRING, 0, -1, 10},
         {"moment", NULL, "moment", NULL, NULL, FOOTER_TIMESTAMP, 0, -1, 22},
-        {"cents", NULL, "cents", "Amount", "AUD", FOOTER_DECIMAL, 0, 2, 0},
+        {"cents", NULL, "cents", "Amount", "AUD", FOOTER_DECIMAL, 0, 2, 4},
         {"none", NULL, "none", NULL, NULL, FOOTER_STRING, 0, -1, 0},
         {"mixed", NULL, "mixed", NULL, NULL, FOOTER_STRING, 0, -1, 5},
         {"a.b", "a", "b", NULL, NULL, FOOTER_STRING, 0, -1, 3},

@@ -12,8 +12,8 @@
 #include <zlib.h>
 
 #include "base/buf.h"
+#include "base/json_text.h"
 #include "render/form.h"
-#include "render/json_text.h"
 
 enum { OUT_MAX = 256 << 20, FILE_MAX = 2 << 20, COLUMNS_MAX = 8 };
 
@@ -472,7 +472,8 @@ static void what_a_sheet_cannot_hold_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < 16385; i++)
-        columns[i] = (struct footer_column){.name = (char *)"note", .longest = 32767};
+        columns[i] =
+            (struct footer_column){.name = (char *)"note", .type = FOOTER_STRING, .longest = 32767};
     book_init(&book);
     assert_int_equal(open_book(&book, &part, 1, false), 0);
     add_part(&book, &part, NULL, 0);
@@ -492,6 +493,9 @@ static void what_a_sheet_cannot_hold_is_refused(void **state)
     assert_string_equal(book.err.text,
                         "The column 'note' has a text of 32768 characters, and a cell of XLSX has "
                         "at most 32767. Get the result as JSON, NDJSON or CSV.");
+    columns[1].type = FOOTER_DECIMAL;
+    assert_int_equal(open_book(&book, &part, 1, false), -E_PARAM);
+    assert_non_null(strstr(book.err.text, "'note' has a number of 32768 characters"));
     part.column_count = 1;
     memset(digits, '1', sizeof(digits));
     assert_int_equal(open_book(&book, &part, 1, false), 0);

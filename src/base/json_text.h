@@ -1,4 +1,4 @@
-/* src/render/json_text.h -- what stands between the quotes of a JSON text, without its escapes. */
+/* src/base/json_text.h -- what stands between the quotes of a JSON text, without its escapes. */
 #pragma once
 
 #include <stddef.h>

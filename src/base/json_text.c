@@ -1,5 +1,5 @@
-/* src/render/json_text.c -- the escapes of JSON texts (RFC 8259, 7). */
-#include "render/json_text.h"
+/* src/base/json_text.c -- the escapes of JSON texts (RFC 8259, 7). */
+#include "base/json_text.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,0 +1,336 @@
+/* src/ctl/rows.c -- rows of a result as a table. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json_text.h"
+#include "base/str.h"
+#include "base/table.h"
+#include "base/wrap.h"
+#include "ctl/commands.h"
+#include "ctl/slice.h"
+
+enum {
+    COUNT_DEFAULT = 500,
+    PAGE_ROWS = 1000,     /* the server's limit of one request */
+    TERMINAL_WIDTH = 40,  /* a wider text is cut, on a terminal only */
+    ALIGNED_WIDTH = 200,  /* a wider cell moves those behind it */
+    TEXT_MAX = 256 << 20, /* more than any answer has */
+};
+
+struct column {
+    char *name, *title; /* as the rows have it; as it is shown */
+    bool array, json, number;
+    size_t width;
+};
+
+struct rows_table {
+    struct column *columns; /* NULL: before the first page */
+    size_t count;
+    bool labels;
+    size_t terminal; /* its columns; 0: it is none */
+    struct buf line, cut, cell;
+};
+
+/* What an answer has. */
+struct page {
+    struct slice columns, rows;
+    int64_t count, total;
+};
+
+/* ---- columns ---- */
+
+static const char *text_of(const json_t *object, const char *member)
+{
+    return json_string_value(json_object_get(object, member));
+}
+
+static bool read_column(const struct rows_table *table, const json_t *json, struct column *ret)
+{
+    const char *name = text_of(json, "name"), *type = text_of(json, "type");
+    const char *label = table->labels ? text_of(json, "label") : NULL;
+
+    ret->name = name != NULL ? strdup(name) : NULL;
+    ret->title = name != NULL ? strdup(label != NULL ? label : name) : NULL;
+    ret->array = str_eq(type, "array");
+    ret->json = str_eq(type, "json");
+    ret->number = str_eq(type, "integer") || str_eq(type, "decimal") || str_eq(type, "number");
+    return ret->name != NULL && ret->title != NULL;
+}
+
+static bool read_columns(struct rows_table *table, struct slice text)
+{
+    json_t *list = json_loadb(text.at, (size_t)(text.end - text.at), 0, NULL);
+    size_t count = json_array_size(list);
+    bool good = json_is_array(list);
+
+    table->columns = calloc(count + 1, sizeof(*table->columns));
+    for (size_t i = 0; good && i < count && table->columns != NULL; i++)
+        good = read_column(table, json_array_get(list, i), &table->columns[table->count++]);
+    json_decref(list);
+    return good && table->columns != NULL;
+}
+
+static void table_done(struct rows_table *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        free(table->columns[i].name);
+        free(table->columns[i].title);
+    }
+    free(table->columns);
+    buf_done(&table->line);
+    buf_done(&table->cut);
+    buf_done(&table->cell);
+}
+
+/* ---- values ---- */
+
+/* How much of the column's name the key is: all of it, or, up to a dot, that of an object with it;
+ * 0: none. */
+static size_t match(struct buf *scratch, struct slice key, const char *name)
+{
+    size_t len;
+
+    buf_reset(scratch);
+    json_text_decode(scratch, key.at + 1, (size_t)(key.end - key.at) - 2);
+    len = scratch->len;
+    if (len > strlen(name) || memcmp(name, buf_str(scratch), len) != 0)
+        return 0;
+    return name[len] == '\0' || name[len] == '.' ? len : 0;
+}
+
+/* The value of a column in what is left of its row: members come as the columns do. False: it is
+ * not there. */
+static bool find_value(struct rows_table *table, struct slice *rest, const char *name,
+                       struct slice *ret)
+{
+    struct slice key, member, here = *rest;
+
+    for (; slice_next(rest, &key, &member); here = *rest) {
+        size_t len = match(&table->cell, key, name);
+        struct slice inside = slice_inside(member);
+
+        if (len > 0 && name[len] == '.' && find_value(table, &inside, name + len + 1, ret)) {
+            *rest = here; /* it may have the next one, too */
+            return true;
+        }
+        *ret = member;
+        if (len > 0 && name[len] == '\0')
+            return true;
+    }
+    return false;
+}
+
+static void add_array(struct buf *out, struct slice array)
+{
+    struct slice rest = slice_inside(array), element;
+    size_t count = 0;
+
+    while (slice_next(&rest, NULL, &element))
+        count++;
+    buf_add_format(out, "[%zu %s]", count, count == 1 ? "row" : "rows");
+}
+
+/* As a person reads it, into `cell`. */
+static void read_value(struct rows_table *table, const struct column *column, struct slice value)
+{
+    size_t len = (size_t)(value.end - value.at);
+
+    buf_reset(&table->cell);
+    if (slice_is(value, "null"))
+        buf_add_str(&table->cell, "NULL");
+    else if (column->array)
+        add_array(&table->cell, value);
+    else if (*value.at == '"' && !column->json && len >= 2)
+        json_text_decode(&table->cell, value.at + 1, len - 2);
+    else
+        buf_add(&table->cell, value.at, len);
+}
+
+/* ---- lines ---- */
+
+static size_t most_of(const struct rows_table *table, const struct column *column)
+{
+    return table->terminal > 0 && !column->number ? TERMINAL_WIDTH : 0;
+}
+
+static void measure(const struct rows_table *table, struct column *column, const char *text,
+                    size_t len)
+{
+    size_t width = table_width(text, len), most = most_of(table, column);
+
+    if (most == 0)
+        most = ALIGNED_WIDTH;
+    if (width > most)
+        width = most;
+    if (width > column->width)
+        column->width = width;
+}
+
+static void add_cell(struct rows_table *table, const struct column *column, const char *text,
+                     size_t len)
+{
+    bool last = column + 1 == table->columns + table->count;
+    const struct table_cell cell = {.width = last && !column->number ? 0 : column->width,
+                                    .most = most_of(table, column),
+                                    .right = column->number};
+
+    table_add(&table->line, text, len, &cell);
+    if (!last)
+        buf_add_str(&table->line, "  ");
+}
+
+static void print_line(struct rows_table *table)
+{
+    const struct table_cell cell = {.most = table->terminal};
+
+    buf_reset(&table->cut);
+    if (table->terminal > 0)
+        table_add(&table->cut, buf_str(&table->line), table->line.len, &cell);
+    else
+        buf_add(&table->cut, buf_str(&table->line), table->line.len);
+    buf_add_char(&table->cut, '\n');
+    fwrite(buf_str(&table->cut), 1, table->cut.len, stdout);
+    buf_reset(&table->line);
+}
+
+/* Only measured, or printed. */
+static void show_row(struct rows_table *table, struct slice row, bool print)
+{
+    struct slice rest = slice_inside(row);
+
+    for (size_t i = 0; i < table->count; i++) {
+        struct column *column = &table->columns[i];
+        struct slice value;
+
+        if (!find_value(table, &rest, column->name, &value)) {
+            rest = slice_inside(row);
+            value = (struct slice){"null", "null" + strlen("null")};
+        }
+        read_value(table, column, value);
+        if (print)
+            add_cell(table, column, buf_str(&table->cell), table->cell.len);
+        else
+            measure(table, column, buf_str(&table->cell), table->cell.len);
+    }
+    if (print)
+        print_line(table);
+}
+
+static void show_rows(struct rows_table *table, struct slice rows, bool print)
+{
+    struct slice rest = slice_inside(rows), row;
+
+    while (slice_next(&rest, NULL, &row))
+        show_row(table, row, print);
+}
+
+static void show_head(struct rows_table *table)
+{
+    for (size_t i = 0; i < table->count; i++)
+        add_cell(table, &table->columns[i], table->columns[i].title,
+                 strlen(table->columns[i].title));
+    print_line(table);
+}
+
+static int show_page(struct rows_table *table, const struct page *page, struct err *err)
+{
+    bool first = table->columns == NULL;
+
+    if (first && !read_columns(table, page->columns))
+        return err_set(err, -E_NOMEM, "out of memory");
+    for (size_t i = 0; first && i < table->count; i++)
+        measure(table, &table->columns[i], table->columns[i].title,
+                strlen(table->columns[i].title));
+    show_rows(table, page->rows, false);
+    if (first)
+        show_head(table);
+    show_rows(table, page->rows, true);
+    return buf_failed(&table->line) || buf_failed(&table->cut) || buf_failed(&table->cell)
+               ? err_set(err, -E_NOMEM, "out of memory")
+               : 0;
+}
+
+/* ---- pages ---- */
+
+/* The answer to the last call; a refusal is its error. */
+static int read_page(struct api *api, struct page *ret, struct err *err)
+{
+    const struct buf *body = api_body(api);
+    struct slice answer = {buf_str(body), buf_str(body) + body->len}, result, data, number;
+    json_t *envelope = NULL;
+    int rc;
+
+    while (answer.at < answer.end && answer.end[-1] != '}')
+        answer.end--;
+    if (slice_member(answer, "result", &result) && slice_is(result, "true") &&
+        slice_member(answer, "recordCount", &number) && slice_number(number, &ret->count) &&
+        slice_member(answer, "data", &data) && slice_member(data, "totalRows", &number) &&
+        slice_number(number, &ret->total) && slice_member(data, "columns", &ret->columns) &&
+        slice_member(data, "rows", &ret->rows))
+        return 0;
+    rc = api_envelope(api, &envelope, err);
+    json_decref(envelope);
+    return rc ?: api_unexpected(api, err);
+}
+
+static int get_page(struct api *api, const char *reference, int64_t from, int64_t count,
+                    struct page *ret, struct err *err)
+{
+    char base[API_PATH_MAX], path[API_PATH_MAX + 64];
+    struct http_request request = {.method = "GET", .path = path, .repeatable = true};
+    int rc = api_reference_path("Report/Rows", reference, base, err);
+
+    snprintf(path, sizeof(path), "%s&from=%lld&count=%lld", base, (long long)from,
+             (long long)(count < PAGE_ROWS ? count : PAGE_ROWS));
+    return rc ?: api_call(api, &request, NULL, err) ?: read_page(api, ret, err);
+}
+
+static int read_number(const char *text, int64_t least, int64_t *ret, struct err *err)
+{
+    if (text != NULL && (!str_to_int64(text, ret) || *ret < least))
+        return err_set(err, -E_INVALID, "'%s' is no number from %lld on", text, (long long)least);
+    return 0;
+}
+
+static int show(struct ctl *ctl, struct api *api, struct rows_table *table, struct err *err)
+{
+    struct page page = {0};
+    int64_t from = 0, left = COUNT_DEFAULT, shown = 0;
+    int rc = read_number(ctl->options.from, 0, &from, err)
+                 ?: read_number(ctl->options.count, 1, &left, err);
+
+    if (rc != 0)
+        return rc;
+    do {
+        rc = get_page(api, ctl->arguments[0], from, left, &page, err);
+        if (rc == 0 && ctl->options.json != NULL)
+            api_print(api);
+        else if (rc == 0)
+            rc = show_page(table, &page, err);
+        from += page.count;
+        left -= page.count;
+        shown += page.count;
+    } while (rc == 0 && left > 0 && page.count > 0 && from < page.total);
+    if (rc == 0 && ctl->options.json == NULL)
+        fprintf(stderr, "%lld of %lld rows\n", (long long)shown, (long long)page.total);
+    return rc;
+}
+
+int ctl_rows(struct ctl *ctl, struct err *err)
+{
+    struct rows_table table = {.labels = ctl->options.labels != NULL,
+                               .terminal = (size_t)wrap_terminal(stdout)};
+    struct api *api = NULL;
+    int rc = api_open(&ctl->options, &api, err);
+
+    buf_init(&table.line, TEXT_MAX);
+    buf_init(&table.cut, TEXT_MAX);
+    buf_init(&table.cell, TEXT_MAX);
+    rc = rc ?: show(ctl, api, &table, err);
+    table_done(&table);
+    api_free(api);
+    return rc;
+}
