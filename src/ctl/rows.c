@@ -199,6 +199,7 @@ static void print_line(struct rows_table *table)
 /* Only measured, or printed. */
 static void show_row(struct rows_table *table, struct slice row, bool print)
 {
+    static const char null[] = "null";
     struct slice rest = slice_inside(row);
 
     for (size_t i = 0; i < table->count; i++) {
@@ -207,7 +208,7 @@ static void show_row(struct rows_table *table, struct slice row, bool print)
 
         if (!find_value(table, &rest, column->name, &value)) {
             rest = slice_inside(row);
-            value = (struct slice){"null", "null" + strlen("null")};
+            value = (struct slice){null, null + strlen(null)};
         }
         read_value(table, column, value);
         if (print)

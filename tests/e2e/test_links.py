@@ -80,6 +80,19 @@ def test_ranges_and_conditions_hold(alice):
     assert follow(link, Accept="image/png", Accept_Encoding="identity").content == whole.content  # as a browser may send
 
 
+@pytest.mark.parametrize("form", ["json", "csv"])
+@pytest.mark.parametrize("coding", ["gzip", "identity", "identity;q=0, gzip"])
+def test_a_link_is_compressed_as_any_download(alice, form, coding):
+    reference = alice.complete("Big", Rows="2000")
+    headers = {"Accept-Encoding": coding}
+    want = alice.get("/Report", headers, params={"reference": reference, "format": form})
+    got = follow(link_of(alice, reference, format=form), Accept_Encoding=coding)
+    assert got.content == want.content
+    for name in ("Content-Encoding", "ETag", "Cache-Control"):
+        assert got.headers.get(name) == want.headers.get(name), name
+    assert got.headers["Vary"] == "Accept-Encoding"
+
+
 def test_a_link_lives_five_minutes(clock, make_server):
     server = make_server()
     client = server.client(ALICE)
