@@ -58,7 +58,7 @@ build: programs ## Build reportd, reportctl and reportd-demo into build/MODE (th
 
 $(O)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(call say,CC) $(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC) $(CC) $(ALL_CFLAGS) -include base/poison.h -MMD -MP -c $< -o $@
 
 $(O)/obj/%.o: src/%.cc
 	@mkdir -p $(@D)

@@ -6,6 +6,7 @@ A sample is linted as if it were the project. '@N TEXT' in it is N lines of TEXT
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from importlib.machinery import SourceFileLoader
@@ -35,8 +36,17 @@ def rules_that_catch(folder):
         return {rule for _, _, rule, _, _ in lint.lint(paths, lint.NAMES)}
 
 
+def compiles(text):
+    """As a file of src: the compiler sees to what src/base/poison.h forbids."""
+    command = ["cc", "-std=gnu11", f"-I{ROOT}/src", "-include", "base/poison.h", "-fsyntax-only", "-xc", "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True).returncode == 0
+
+
 def main():
     failed = 0
+    if not compiles("int main(void) { return puts(\"\"); }") or compiles("int main(void) { return atoi(\"1\"); }"):
+        print("tests/lint: src/base/poison.h does not forbid atoi() alone")
+        failed += 1
     for name in [*sorted(lint.NAMES), "good"]:
         folders = [path for path in SAMPLES.iterdir() if re.fullmatch(name + r"(-\d)?", path.name)]
         wrong = [f"{folder.name}: {sorted(found)}" for folder in folders if (found := rules_that_catch(folder)) != {name} - {"good"}]
