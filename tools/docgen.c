@@ -40,7 +40,7 @@ static void print_text(const char *text)
 /* The same for words that lack the full stop. */
 static void print_sentence(const char *words)
 {
-    char text[256];
+    char text[1024];
 
     snprintf(text, sizeof(text), "%s.", words);
     print_text(text);
