@@ -144,7 +144,7 @@ static int add_fields(struct buf *line, bool json, const char *fields, va_list *
     return dropped;
 }
 
-static void limit(struct buf *line, size_t max)
+static void limit_line(struct buf *line, size_t max)
 {
     line->max = max;
     line->cap = max + 1;
@@ -158,7 +158,7 @@ static void format_line(struct buf *line, enum log_level level, const char *even
     char count[16];
     int dropped;
 
-    limit(line, LOG_LINE_MAX - LOG_TAIL_MAX);
+    limit_line(line, LOG_LINE_MAX - LOG_TAIL_MAX);
     clock_format(clock_now_ms(), stamp);
     if (json)
         buf_add_format(line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", stamp,
@@ -166,7 +166,7 @@ static void format_line(struct buf *line, enum log_level level, const char *even
     else
         buf_add_format(line, "%s %s %s", stamp, level_names[level], event);
     dropped = add_fields(line, json, fields, args);
-    limit(line, LOG_LINE_MAX);
+    limit_line(line, LOG_LINE_MAX);
     if (dropped > 0) {
         snprintf(count, sizeof(count), "%d", dropped);
         add_field(line, json, "dropped", count, true);
@@ -175,7 +175,7 @@ static void format_line(struct buf *line, enum log_level level, const char *even
 }
 
 /* False: it is dropped. One write a line, so that lines of several processes do not mix. */
-static bool put(const struct buf *line)
+static bool put_line(const struct buf *line)
 {
     struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
 
@@ -197,7 +197,7 @@ static bool put_notice(const char *fields, ...)
     va_start(args, fields);
     format_line(&line, LOG_WARN, "log.dropped", fields, &args);
     va_end(args);
-    done = put(&line);
+    done = put_line(&line);
     return done;
 }
 
@@ -207,7 +207,7 @@ static void deliver(const struct buf *line)
     pthread_mutex_lock(&sink.mutex);
     if (sink.dropped > 0 && put_notice("lines=%ld", sink.dropped))
         sink.dropped = 0;
-    if (line != NULL && (sink.dropped > 0 || !put(line)))
+    if (line != NULL && (sink.dropped > 0 || !put_line(line)))
         sink.dropped++;
     pthread_mutex_unlock(&sink.mutex);
 }

@@ -70,7 +70,7 @@ static void write_all(struct log_queue *queue, const char *lines, size_t len)
 }
 
 /* Wait for lines and take them; how many bytes; 0: the end. */
-static size_t take(struct log_queue *queue)
+static size_t take_lines(struct log_queue *queue)
 {
     char *lines = queue->adding;
     size_t len;
@@ -95,7 +95,7 @@ static void *queue_thread(void *arg)
     size_t len;
 
     lock_take(&queue->lock);
-    while ((len = take(queue)) > 0) {
+    while ((len = take_lines(queue)) > 0) {
         lock_release(&queue->lock);
         write_all(queue, queue->out, len);
         queue->on_room();

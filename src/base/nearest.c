@@ -8,12 +8,12 @@
 
 enum { WORD_MAX = 40 };
 
-static size_t least(size_t a, size_t b)
+static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-static bool same(char a, char b)
+static bool same_letter(char a, char b)
 {
     return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
@@ -29,10 +29,11 @@ static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
         d[0][j] = j;
     for (size_t i = 1; i <= a_len; i++) {
         for (size_t j = 1; j <= b_len; j++) {
-            d[i][j] = least(least(d[i - 1][j], d[i][j - 1]) + 1,
-                            d[i - 1][j - 1] + !same(a[i - 1], b[j - 1]));
-            if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]))
-                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
+            d[i][j] = smaller(smaller(d[i - 1][j], d[i][j - 1]) + 1,
+                              d[i - 1][j - 1] + !same_letter(a[i - 1], b[j - 1]));
+            if (i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) &&
+                same_letter(a[i - 2], b[j - 1]))
+                d[i][j] = smaller(d[i][j], d[i - 2][j - 2] + 1);
         }
     }
     return d[a_len][b_len];
@@ -41,7 +42,7 @@ static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
 void nearest_try(struct nearest *nearest, const char *name)
 {
     size_t typed_len = strlen(nearest->typed), len = strlen(name);
-    size_t most = (least(typed_len, len) + 1) / 3; /* more mistakes are another word */
+    size_t most = (smaller(typed_len, len) + 1) / 3; /* more mistakes are another word */
     size_t found;
 
     if (typed_len > WORD_MAX || len > WORD_MAX)

@@ -54,7 +54,7 @@ static size_t next_letter(const char *text, size_t len, struct letter *ret)
     return bytes > 0 ? bytes : 1;
 }
 
-static size_t measure(const char *text, size_t len)
+static size_t measure_text(const char *text, size_t len)
 {
     struct letter letter;
     size_t width = 0;
@@ -67,7 +67,7 @@ static size_t measure(const char *text, size_t len)
 size_t table_width(const char *text, size_t len)
 {
     locale_t before = enter_locale();
-    size_t width = measure(text, len);
+    size_t width = measure_text(text, len);
 
     uselocale(before);
     return width;
@@ -82,7 +82,7 @@ static void add_blanks(struct buf *line, size_t count)
 void table_add(struct buf *line, const char *text, size_t len, const struct table_cell *cell)
 {
     locale_t before = enter_locale();
-    size_t width = measure(text, len), room = SIZE_MAX, shown = 0;
+    size_t width = measure_text(text, len), room = SIZE_MAX, shown = 0;
     struct letter letter;
 
     if (cell->most > 0 && width > cell->most) {

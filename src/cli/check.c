@@ -44,7 +44,7 @@ static void usage(FILE *out)
             "usage.\n");
 }
 
-static void tell(struct checker *checker, const char *text)
+static void tell_problem(struct checker *checker, const char *text)
 {
     checker->problems++;
     say_line(stdout, "%s", text);
@@ -142,7 +142,7 @@ static void check_file(struct checker *checker, const char *path, bool in_folder
     if (rc == 0)
         rc = definition_set_timezone(def, timezone, &err);
     if (rc != 0 && problems.count == 0)
-        tell(checker, err.text);
+        tell_problem(checker, err.text);
     if (rc == 0 && in_folder)
         check_twin(checker, def, &problems);
     if (rc == 0)
@@ -199,7 +199,7 @@ static void check_folder(struct checker *checker, const char *folder)
 
     if (n < 0) {
         err_errno(&err, -E_IO, "the folder %s cannot be read", folder);
-        tell(checker, err.text);
+        tell_problem(checker, err.text);
         return;
     }
     while (len > 1 && folder[len - 1] == '/')

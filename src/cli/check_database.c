@@ -33,7 +33,7 @@ struct probe {
 };
 
 /* Has the statement the word in quotes of names, other than as an alias? */
-static bool quotes(const struct statement *statement, const char *word, size_t len)
+static bool has_quoted(const struct statement *statement, const char *word, size_t len)
 {
     struct sql_walk walk;
     struct sql_token token;
@@ -69,7 +69,7 @@ static const char *hint(const struct probe *probe, const char *detail, char room
     else
         return "";
     if (probe->statement == NULL || len > DEFINITION_NAME_MAX ||
-        !quotes(probe->statement, word, len))
+        !has_quoted(probe->statement, word, len))
         return "";
     snprintf(room, HINT_MAX, "If it is a text, write it in single quotes: '%.*s'.", (int)len, word);
     return room;
@@ -234,7 +234,7 @@ static void tell_missing(struct probe *probe)
 /* ---- statements ---- */
 
 /* False: could not. */
-static bool begin(struct probe *probe)
+static bool begin_probe(struct probe *probe)
 {
     const struct source_session session = {
         .user_name = "check", .reference = "check", .timezone = probe->def->timezone};
@@ -269,7 +269,7 @@ static void probe_statement(struct probe *probe, const struct statement *stateme
         return;
     probe->line = probe->def->source_line;
     probe->statement = NULL;
-    probe->reachable = begin(probe);
+    probe->reachable = begin_probe(probe);
     if (!probe->reachable)
         return;
     probe->line = statement->line;

@@ -272,7 +272,7 @@ static bool aggregates(const struct sql_check *check)
     return false;
 }
 
-static bool has(const struct sql_check *check, const char *word)
+static bool has_word(const struct sql_check *check, const char *word)
 {
     const struct shape *shape = &check->shape;
 
@@ -284,11 +284,11 @@ static bool has(const struct sql_check *check, const char *word)
 static void check_check(const struct sql_check *check)
 {
     const struct shape *shape = &check->shape;
-    bool plain = !has(check, "from") && !has(check, "where");
+    bool plain = !has_word(check, "from") && !has_word(check, "where");
     int line;
 
-    if (shape->item_count == 0 || shape->compound || has(check, "having") || has(check, "limit") ||
-        has(check, "group"))
+    if (shape->item_count == 0 || shape->compound || has_word(check, "having") ||
+        has_word(check, "limit") || has_word(check, "group"))
         return;
     line = token_at(check, shape->list.from)->line;
     if (plain && shape_is(shape, shape->list.from, "exists"))
@@ -322,8 +322,9 @@ static void check_summary(const struct sql_check *check)
     const struct shape *shape = &check->shape;
     size_t i = shape_find(shape, (struct shape_range){shape->list.to, shape->count}, 0, "group");
 
-    if (i < shape->count && shape_is(shape, i + 1, "by") && !has(check, "limit") &&
-        !has(check, "fetch") && !is_of_one(shape) && strstr(check->statement->sql, "[].") == NULL)
+    if (i < shape->count && shape_is(shape, i + 1, "by") && !has_word(check, "limit") &&
+        !has_word(check, "fetch") && !is_of_one(shape) &&
+        strstr(check->statement->sql, "[].") == NULL)
         warn(check, token_at(check, i)->line,
              "a summary has exactly one row, but GROUP BY returns one per group; remove it, or "
              "make this a set: -- set: NAME");

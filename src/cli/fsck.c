@@ -302,7 +302,7 @@ static int renew_identity(struct auditing *a, struct err *err)
     return rc;
 }
 
-static int run(struct auditing *a, struct err *err)
+static int run_audit(struct auditing *a, struct err *err)
 {
     int rc = open_all(a, err);
 
@@ -315,7 +315,7 @@ static int run(struct auditing *a, struct err *err)
     return rc;
 }
 
-static int print(const struct auditing *a)
+static int print_audit(const struct auditing *a)
 {
     if (a->json) {
         print_json(a);
@@ -335,12 +335,12 @@ int verb_fsck(int argc, char **argv)
     if (status != 0)
         return status - 1;
     status = EXIT_FAILED;
-    if ((a.new_identity ? renew_identity(&a, &err) : run(&a, &err)) < 0)
+    if ((a.new_identity ? renew_identity(&a, &err) : run_audit(&a, &err)) < 0)
         fprintf(stderr, "reportd fsck: %s\n", err.text);
     else if (a.new_identity)
         status = EXIT_GOOD;
     else
-        status = print(&a);
+        status = print_audit(&a);
     audit_done(&a.audit);
     ledger_free(a.ledger);
     spool_free(a.spool);

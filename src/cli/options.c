@@ -74,7 +74,7 @@ int(options_wrong)(const char *verb, const char *format, ...)
     return EXIT_USAGE;
 }
 
-static int take(const struct verb_option *option, struct err *err)
+static int take_option(const struct verb_option *option, struct err *err)
 {
     if (option->text != NULL)
         *option->text = optarg;
@@ -105,7 +105,7 @@ int options_read(const struct verb_line *line, int argc, char **argv)
             return EXIT_GOOD + 1;
         }
         found = found == 'c' ? config : found;
-        rc = found == '?' ? err.code : take(&line->options[found - FIRST_LONG], &err);
+        rc = found == '?' ? err.code : take_option(&line->options[found - FIRST_LONG], &err);
     }
     return rc == 0 ? 0 : options_wrong(line->verb, "%s", err.text) + 1;
 }

@@ -117,7 +117,7 @@ static char *find_text(const struct checking *c, struct buf *input, struct err *
     return text;
 }
 
-static int check(const struct checking *c, struct err *err)
+static int check_receipt(const struct checking *c, struct err *err)
 {
     struct receipt_keys *keys = NULL;
     json_t *claims;
@@ -140,7 +140,7 @@ static int check(const struct checking *c, struct err *err)
     return rc;
 }
 
-static int rotate(const struct checking *c, struct err *err)
+static int rotate_key(const struct checking *c, struct err *err)
 {
     struct config *config;
     int rc = config_load(c->file, &config, err);
@@ -163,7 +163,7 @@ int verb_receipt(int argc, char **argv)
 
     if (rc != 0)
         return rc - 1;
-    rc = checking.rotate ? rotate(&checking, &err) : check(&checking, &err);
+    rc = checking.rotate ? rotate_key(&checking, &err) : check_receipt(&checking, &err);
     if (rc < 0)
         fprintf(stderr, "reportd receipt: %s\n", err.text);
     return rc < 0 ? EXIT_FAILED : EXIT_GOOD;

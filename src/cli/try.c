@@ -216,7 +216,7 @@ static int run_sandboxed(const struct trial *trial, const sigset_t *signals)
 
 /* Run the report in a process of its own; returns the exit status. What stops this process stops
  * the other one first. */
-static int run(const struct trial *trial)
+static int run_trial(const struct trial *trial)
 {
     sigset_t signals;
     pid_t pid, self = getpid();
@@ -335,7 +335,7 @@ static int print_result(const struct trial *trial)
 static int run_and_print(const struct trial *trial)
 {
     int64_t begin_ms = clock_mono_ms(), rows, bytes;
-    int status = run(trial);
+    int status = run_trial(trial);
     char size[32];
 
     if (status != EXIT_GOOD)

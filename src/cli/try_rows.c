@@ -82,7 +82,7 @@ static void put_line(struct table *table)
     buf_reset(&table->line);
 }
 
-static void measure(struct table *table, size_t column, const char *text, size_t len)
+static void measure_cell(struct table *table, size_t column, const char *text, size_t len)
 {
     size_t width = table_width(text, len);
 
@@ -103,7 +103,7 @@ static void put_row(struct table *table, const struct form_value *values, bool p
         if (print)
             add_to_line(table, i, buf_str(&cell), cell.len);
         else
-            measure(table, i, buf_str(&cell), cell.len);
+            measure_cell(table, i, buf_str(&cell), cell.len);
     }
     put_line(table);
     buf_done(&cell);
@@ -153,7 +153,7 @@ static int put_table(struct table *table, struct err *err)
     if (table->widths == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     for (size_t i = 0; i < part->column_count; i++)
-        measure(table, i, part->columns[i].name, strlen(part->columns[i].name));
+        measure_cell(table, i, part->columns[i].name, strlen(part->columns[i].name));
     fprintf(table->out, "%s:\n", part->name);
     rc = put_rows(table, false, err);
     if (rc == 0) {

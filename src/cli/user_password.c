@@ -109,7 +109,7 @@ static void quiet_end(const struct quiet *before)
     sigprocmask(SIG_SETMASK, &before->mask, NULL);
 }
 
-static int ask(const char *prompt, char ret_password[USER_PASSWORD_TEXT], struct err *err)
+static int ask_password(const char *prompt, char ret_password[USER_PASSWORD_TEXT], struct err *err)
 {
     struct termios usual, silent;
     struct quiet before;
@@ -132,7 +132,8 @@ static int ask(const char *prompt, char ret_password[USER_PASSWORD_TEXT], struct
 static int ask_twice(char ret_password[USER_PASSWORD_TEXT], struct err *err)
 {
     char again[USER_PASSWORD_TEXT];
-    int rc = ask("new password: ", ret_password, err) ?: ask("once more: ", again, err);
+    int rc = ask_password("new password: ", ret_password, err)
+                 ?: ask_password("once more: ", again, err);
 
     if (rc == 0 && strcmp(ret_password, again) != 0)
         rc = err_set(err, -E_INVALID, "the two passwords differ; nothing was changed");

@@ -27,7 +27,7 @@ struct catalog {
     struct list list;         /* by name */
 };
 
-static void release(struct definition *def)
+static void release_definition(struct definition *def)
 {
     if (atomic_fetch_sub(&def->holds, 1) == 1)
         definition_free(def);
@@ -36,7 +36,7 @@ static void release(struct definition *def)
 static void list_done(struct list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        release(list->defs[i]);
+        release_definition(list->defs[i]);
     free(list->defs);
     *list = (struct list){0};
 }
@@ -90,8 +90,8 @@ static int check_surroundings(const struct catalog_spec *spec, const struct list
 }
 
 /* All problems of the text, or else what is in `err`. */
-static void tell(const struct catalog_spec *spec, const char *file, const struct problems *problems,
-                 struct err *err)
+static void tell_problems(const struct catalog_spec *spec, const char *file,
+                          const struct problems *problems, struct err *err)
 {
     if (spec->problem == NULL)
         return;
@@ -120,7 +120,7 @@ static int load_file(struct catalog *catalog, const char *file, struct list *lis
         return 0;
     }
     definition_free(def);
-    tell(&catalog->spec, file, &problems, &err);
+    tell_problems(&catalog->spec, file, &problems, &err);
     problems_done(&problems);
     old = list_find(&catalog->list, NULL, file);
     if (old != NULL && list_find(list, old->name, NULL) == NULL) {
@@ -238,7 +238,7 @@ void catalog_release(struct catalog *catalog, const struct definition *def)
 {
     (void)catalog;
     if (def != NULL)
-        release((struct definition *)def);
+        release_definition((struct definition *)def);
 }
 
 void catalog_each(struct catalog *catalog,

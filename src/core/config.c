@@ -387,7 +387,7 @@ static int take_sources(struct config *config, cfg_t *cfg, struct err *err)
 }
 
 /* libconfuse's words, with those of its errors that say too little put better. */
-static void explain(cfg_t *cfg, const char *words, char *out, size_t cap)
+static void explain_syntax(cfg_t *cfg, const char *words, char *out, size_t cap)
 {
     char name[64], near[NEAREST_TEXT];
     struct nearest nearest = {.typed = name};
@@ -414,7 +414,7 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
     char words[300], better[400];
 
     vsnprintf(words, sizeof(words), format, args);
-    explain(cfg, words, better, sizeof(better));
+    explain_syntax(cfg, words, better, sizeof(better));
     if (reading_err != NULL && reading_err->code == 0)
         err_set(reading_err, -E_CONFIG, "%s:%d: %s", cfg->filename != NULL ? cfg->filename : "?",
                 cfg->line, better);

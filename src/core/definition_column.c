@@ -140,8 +140,8 @@ static int read_name_and_type(struct parser *p, char *text, struct column *colum
     return 0;
 }
 
-static int keep(struct parser *p, const struct column *read, const char *name, const char *label,
-                const char *unit)
+static int keep_column(struct parser *p, const struct column *read, const char *name,
+                       const char *label, const char *unit)
 {
     struct definition *def = p->def;
     struct column *column = &def->columns[def->column_count];
@@ -188,5 +188,5 @@ int column_line(struct parser *p, char *value)
                            DEFINITION_COLUMNS_MAX);
     if (definition_column(def, value) != NULL)
         return parser_fail(p, p->line, "duplicate column '%.60s'; remove one", value);
-    return keep(p, &column, value, label, unit);
+    return keep_column(p, &column, value, label, unit);
 }

@@ -111,7 +111,7 @@ static size_t braces(const struct sql_walk *walk, const char *text)
 }
 
 /* $1, $x, @x and :1. Before a name, `@` may also end one of PostgreSQL's operators. */
-static size_t sign(const struct sql_walk *walk, const char *text)
+static size_t parameter_sign(const struct sql_walk *walk, const char *text)
 {
     char next = text + 1 < walk->end ? text[1] : '\0';
     bool name = sql_name_starts(next), number = is_digit(next);
@@ -148,7 +148,7 @@ int hint_placeholder(struct parser *p, const struct sql_walk *walk, const struct
 
     if (token->kind != SQL_OTHER)
         return 0;
-    len = sign(walk, text);
+    len = parameter_sign(walk, text);
     if (*text == '{' || (strchr("$#", *text) != NULL && text + 1 < walk->end && text[1] == '{'))
         len = braces(walk, text);
     else if (is_question_mark(last, text))

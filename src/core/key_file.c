@@ -107,7 +107,7 @@ static int open_temporary(const char *name)
 }
 
 /* What a crash has left: a secret that nobody uses, or another name of the file. */
-static void sweep(const struct key_file *file)
+static void sweep_temporary(const struct key_file *file)
 {
     char *name = temporary_name(file);
     int fd = name != NULL ? open(name, O_RDWR | O_NOFOLLOW | O_CLOEXEC) : -1;
@@ -213,7 +213,7 @@ int key_file_open(const struct key_file *file, struct buf *ret, struct err *err)
     if (sodium_init() < 0)
         return err_set(err, -E_CONFIG, "libsodium can't be used on this machine");
     if (!file->is_public)
-        sweep(file);
+        sweep_temporary(file);
     fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0 && errno == ENOENT && file->make != NULL) {
         rc = make_file(file, err);

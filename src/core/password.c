@@ -32,7 +32,7 @@ static bool decode(const char *text, unsigned char *out, size_t len)
            got == len;
 }
 
-static bool parse(const char *text, struct hashed *ret)
+static bool parse_hash(const char *text, struct hashed *ret)
 {
     char salt[24], hash[48];
 
@@ -47,7 +47,7 @@ static int verify(const char *hash, const char *password, struct err *err)
     struct hashed hashed;
     unsigned char again[HASH_BYTES];
 
-    if (!parse(hash, &hashed))
+    if (!parse_hash(hash, &hashed))
         return err_set(err, -E_INTERNAL, "a password's hash in the store is not one");
     if (SEAM_FAILS("password.verify") ||
         crypto_pwhash_argon2id(again, sizeof(again), password, strlen(password), hashed.salt,

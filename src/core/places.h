@@ -129,7 +129,7 @@
       "backup.store.copied backup.results.copied restore.deletions.applied",                       \
       "test_backup.py::test_what_was_backed_up_comes_back_and_what_was_deleted_does_not "          \
       "test_backup_postgres.py::test_what_was_deleted_since_the_backup_stays_deleted")             \
-    X(PARTIAL, "sqlite", "BACKUP.partial/*", "", "a backup that was broken off", "sweep",          \
+    X(PARTIAL, "sqlite", "BACKUP.partial/*", "", "a backup that was broken off", "sweep_partial",  \
       "until it is removed or made again", fsck_nothing, "backup.store.copied",                    \
       "test_backup.py::test_a_backup_that_is_killed_is_whole_or_not_there "                        \
       "test_backup.py::test_a_backup_that_fails_leaves_nothing")                                   \

@@ -197,7 +197,7 @@ void api_free(struct api *api)
 
 /* Exchange the refresh token, unless another reportctl has just done so: both hold the same pair,
  * and the second exchange of one refresh token would end the session for both. */
-static int refresh(struct api *api, struct err *err)
+static int renew(struct api *api, struct err *err)
 {
     struct credentials now;
     json_t *body;
@@ -275,7 +275,7 @@ int api_call(struct api *api, struct http_request *request, json_t **ret_envelop
     api->refusal = NULL;
     rc = send_with_token(api, request, err);
     if (rc == 0 && api->answer.status == 401) {
-        rc = refresh(api, err) ?: send_with_token(api, request, err);
+        rc = renew(api, err) ?: send_with_token(api, request, err);
     }
     if (rc != 0)
         return rc;

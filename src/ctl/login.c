@@ -27,8 +27,8 @@ static bool read_line(char line[ANSWER_MAX])
 }
 
 /* Ask on the terminal. `what` is what it is, `usual` the answer for an empty line (NULL: none). */
-static int ask(const char *what, const char *option, const char *usual, char answer[ANSWER_MAX],
-               struct err *err)
+static int prompt_user(const char *what, const char *option, const char *usual,
+                       char answer[ANSWER_MAX], struct err *err)
 {
     if (!isatty(STDIN_FILENO))
         return err_set(err, -E_INVALID, "give the %s: %s", what, option);
@@ -74,11 +74,11 @@ int ctl_login(struct ctl *ctl, struct err *err)
 
     credentials_load(&last, NULL);
     if (ctl->options.server == NULL)
-        rc = ask("server", "--server URL", last.server, server, err);
+        rc = prompt_user("server", "--server URL", last.server, server, err);
     else if (!str_copy(server, sizeof(server), ctl->options.server))
         rc = err_set(err, -E_INVALID, "the server's URL is too long");
     if (rc == 0 && ctl->options.user == NULL)
-        rc = ask("user", "-u USER", last.user, user, err);
+        rc = prompt_user("user", "-u USER", last.user, user, err);
     else if (rc == 0 && !str_copy(user, sizeof(user), ctl->options.user))
         rc = err_set(err, -E_INVALID, "the user's name is too long");
     if (rc == 0)

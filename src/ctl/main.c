@@ -169,8 +169,8 @@ static int read_options(int argc, char **argv, struct ctl_options *ret, char *re
 }
 
 /* Check the words against the command's row. */
-static int check(const struct command *command, const struct ctl *ctl, const char *seen,
-                 struct err *err)
+static int check_words(const struct command *command, const struct ctl *ctl, const char *seen,
+                       struct err *err)
 {
     for (; *seen != '\0'; seen++) {
         for (size_t i = 0; i < OPTION_COUNT; i++) {
@@ -215,7 +215,7 @@ static int run(int argc, char **argv, const struct command **ret_command, struct
         return err_set(err, -E_INVALID, "which command?");
     ctl.arguments = argv + optind + 1;
     ctl.count = (size_t)(argc - optind - 1);
-    rc = check(*ret_command, &ctl, seen, err);
+    rc = check_words(*ret_command, &ctl, seen, err);
     return rc != 0 ? rc : (*ret_command)->run(&ctl, err);
 }
 

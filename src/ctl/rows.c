@@ -156,8 +156,8 @@ static size_t most_of(const struct rows_table *table, const struct column *colum
     return table->terminal > 0 && !column->number ? TERMINAL_WIDTH : 0;
 }
 
-static void measure(const struct rows_table *table, struct column *column, const char *text,
-                    size_t len)
+static void measure_cell(const struct rows_table *table, struct column *column, const char *text,
+                         size_t len)
 {
     size_t width = table_width(text, len), most = most_of(table, column);
 
@@ -214,7 +214,7 @@ static void show_row(struct rows_table *table, struct slice row, bool print)
         if (print)
             add_cell(table, column, buf_str(&table->cell), table->cell.len);
         else
-            measure(table, column, buf_str(&table->cell), table->cell.len);
+            measure_cell(table, column, buf_str(&table->cell), table->cell.len);
     }
     if (print)
         print_line(table);
@@ -243,8 +243,8 @@ static int show_page(struct rows_table *table, const struct page *page, struct e
     if (first && !read_columns(table, page->columns))
         return err_set(err, -E_NOMEM, "out of memory");
     for (size_t i = 0; first && i < table->count; i++)
-        measure(table, &table->columns[i], table->columns[i].title,
-                strlen(table->columns[i].title));
+        measure_cell(table, &table->columns[i], table->columns[i].title,
+                     strlen(table->columns[i].title));
     show_rows(table, page->rows, false);
     if (first)
         show_head(table);
@@ -296,7 +296,7 @@ static int read_number(const char *text, int64_t least, int64_t *ret, struct err
     return 0;
 }
 
-static int show(struct ctl *ctl, struct api *api, struct rows_table *table, struct err *err)
+static int show_result(struct ctl *ctl, struct api *api, struct rows_table *table, struct err *err)
 {
     struct page page = {0};
     int64_t from = 0, left = COUNT_DEFAULT, shown = 0;
@@ -330,7 +330,7 @@ int ctl_rows(struct ctl *ctl, struct err *err)
     buf_init(&table.line, TEXT_MAX);
     buf_init(&table.cut, TEXT_MAX);
     buf_init(&table.cell, TEXT_MAX);
-    rc = rc ?: show(ctl, api, &table, err);
+    rc = rc ?: show_result(ctl, api, &table, err);
     table_done(&table);
     api_free(api);
     return rc;

@@ -25,7 +25,8 @@ static const char *text_of(const json_t *object, const char *member)
 
 /* GET `path`, and give its envelope, unless --json has it printed as it came. 0 with *ret NULL:
  * there is nothing more to show. */
-static int look(struct ctl *ctl, struct api *api, const char *path, json_t **ret, struct err *err)
+static int get_envelope(struct ctl *ctl, struct api *api, const char *path, json_t **ret,
+                        struct err *err)
 {
     struct http_request request = {.method = "GET", .path = path, .repeatable = true};
     json_t *envelope = NULL;
@@ -66,7 +67,7 @@ int ctl_status(struct ctl *ctl, struct err *err)
     json_t *envelope = NULL;
     int rc = api_reference_path("Report/Status", ctl->arguments[0], path, err)
                  ?: api_open(&ctl->options, &api, err)
-                 ?: look(ctl, api, path, &envelope, err);
+                 ?: get_envelope(ctl, api, path, &envelope, err);
 
     if (envelope != NULL && text_of(envelope, "data")[0] == '\0')
         rc = api_unexpected(api, err);
@@ -143,7 +144,7 @@ int ctl_list(struct ctl *ctl, struct err *err)
              ?: add_state(&path, options->state, err)
              ?: api_add_query(&path, "ReportName", options->name, err)
              ?: api_open(options, &api, err)
-             ?: look(ctl, api, buf_str(&path), &envelope, err);
+             ?: get_envelope(ctl, api, buf_str(&path), &envelope, err);
     data = json_object_get(envelope, "data");
     if (envelope != NULL && !json_is_array(json_object_get(data, "reports")))
         rc = api_unexpected(api, err);
@@ -276,7 +277,7 @@ int ctl_types(struct ctl *ctl, struct err *err)
     if (rc == 0)
         rc = api_open(&ctl->options, &api, err);
     if (rc == 0)
-        rc = look(ctl, api, buf_str(&path), &envelope, err);
+        rc = get_envelope(ctl, api, buf_str(&path), &envelope, err);
     if (envelope != NULL && !json_is_array(json_object_get(envelope, "data")))
         rc = api_unexpected(api, err);
     json_array_foreach(json_object_get(envelope, "data"), i, one)

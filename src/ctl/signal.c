@@ -8,7 +8,7 @@
 /* Static because a handler has no argument. */
 static volatile sig_atomic_t came, last;
 
-static void note(int number)
+static void note_signal(int number)
 {
     came = 1;
     last = number;
@@ -17,7 +17,7 @@ static void note(int number)
 void signal_catch(void)
 {
     /* No SA_RESTART: reading a password has to end. */
-    struct sigaction action = {.sa_handler = note};
+    struct sigaction action = {.sa_handler = note_signal};
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);

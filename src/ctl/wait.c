@@ -11,7 +11,7 @@
  * first one soon. */
 enum { POLL_SHORT_S = 1, POLL_LONG_S = 30 };
 
-static void show(struct progress *progress, struct http *http)
+static void show_progress(struct progress *progress, struct http *http)
 {
     const char *state = http_header(http, "X-Report-State");
     char name[32];
@@ -69,7 +69,7 @@ int step_wait(struct api *api, const char *reference, struct err *err)
 
         rc = poll_status(api, path, wait_s, err);
         if (rc == 1) {
-            show(&progress, api_http(api));
+            show_progress(&progress, api_http(api));
             /* A server that does not know `Prefer: wait` must not be polled without a pause. */
             if (clock_mono_ms() - began < 500)
                 signal_sleep(1000 * http_header_number(api_http(api), "Retry-After", 1));

@@ -41,7 +41,7 @@ int demo_db_failed(const struct demo_db *db, struct err *err)
     return db->failed ? err_set(err, -E_IO, "cannot write the registry: %s", db->failure) : 0;
 }
 
-static void run(struct demo_db *db, const char *sql)
+static void run_sql(struct demo_db *db, const char *sql)
 {
     if (!db->failed && sqlite3_exec(db->handle, sql, NULL, NULL, NULL) != SQLITE_OK)
         keep_failure(db, "cannot prepare the database");
@@ -57,7 +57,7 @@ static void create_tables(struct demo_db *db)
         keep_failure(db, "out of memory");
         return;
     }
-    run(db, sql);
+    run_sql(db, sql);
     free(sql);
 }
 
@@ -85,8 +85,8 @@ int demo_db_create(const char *path, struct demo_db **ret, struct err *err)
     if (sqlite3_open(path, &db->handle) != SQLITE_OK)
         keep_failure(db, path);
     /* A load that breaks off leaves a file that is thrown away, so nothing has to be journaled. */
-    run(db, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
-            "PRAGMA cache_size = -65536; BEGIN");
+    run_sql(db, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;"
+                "PRAGMA cache_size = -65536; BEGIN");
     create_tables(db);
     prepare_inserts(db);
     rc = demo_db_failed(db, err);
@@ -125,8 +125,8 @@ int demo_db_finish(struct demo_db *db, struct err *err)
     const char *mark = strstr(demo_schema_sql, indexes_mark);
 
     if (mark != NULL)
-        run(db, mark);
-    run(db, "ANALYZE; COMMIT");
+        run_sql(db, mark);
+    run_sql(db, "ANALYZE; COMMIT");
     return demo_db_failed(db, err);
 }
 

@@ -243,7 +243,7 @@ static void run_days(struct demo_world *world, int64_t transactions)
     progress_end(&progress);
 }
 
-static int fill(struct demo_world *world, const struct demo_spec *spec, struct err *err)
+static int fill_registry(struct demo_world *world, const struct demo_spec *spec, struct err *err)
 {
     struct progress progress;
     int rc;
@@ -295,7 +295,7 @@ static int make(const struct demo_spec *spec, const char *path, struct demo_tota
         world_free(world);
         return err_set(err, -E_NOMEM, "out of memory for %lld entities", (long long)spec->entities);
     }
-    rc = demo_db_create(path, &world->db, err) ?: fill(world, spec, err);
+    rc = demo_db_create(path, &world->db, err) ?: fill_registry(world, spec, err);
     if (rc == 0) {
         *ret_totals = (struct demo_totals){.entities = spec->entities,
                                            .accounts = world->account_count,

@@ -147,7 +147,7 @@ static void transfer(struct demo_world *world, struct demo_account *account)
     post(world, &p);
 }
 
-static void convert(struct demo_world *world, struct demo_account *account)
+static void convert_units(struct demo_world *world, struct demo_account *account)
 {
     int64_t units = some_units(world, account, 50, 400);
     struct posting p = {.account = account, .type = "Conversion", .status = draw_status(world)};
@@ -204,7 +204,7 @@ static void trade(struct demo_world *world)
         int share; /* of a thousand */
         void (*run)(struct demo_world *world, struct demo_account *account);
     } trades[] = {
-        {630, deposit}, {240, redeem}, {70, transfer}, {40, convert}, {14, adjust}, {6, set},
+        {630, deposit}, {240, redeem}, {70, transfer}, {40, convert_units}, {14, adjust}, {6, set},
     };
     int64_t place = demo_random_in(&world->random, 0, world->active_count - 1);
     int64_t drawn = demo_random_in(&world->random, 0, 999);

@@ -22,7 +22,7 @@ void gate_done(struct gate *gate)
     lock_done(&gate->lock);
 }
 
-static void tell(struct gate *gate)
+static void tell_change(struct gate *gate)
 {
     lock_check_held(&gate->lock);
     if (gate->draining)
@@ -49,7 +49,7 @@ void gate_answered(struct gate *gate, int status)
     CHECK(gate->unanswered > 0);
     gate->unanswered--;
     gate->answers[class > 0 && class < GATE_CLASSES ? class : 0]++;
-    tell(gate);
+    tell_change(gate);
     lock_release(&gate->lock);
 }
 
@@ -59,7 +59,7 @@ void gate_end(struct gate *gate, bool answered)
     CHECK(gate->unsent > 0 && gate->unanswered >= !answered);
     gate->unsent--;
     gate->unanswered -= !answered;
-    tell(gate);
+    tell_change(gate);
     lock_release(&gate->lock);
 }
 
@@ -79,7 +79,7 @@ void gate_resumed(struct gate *gate)
     lock_take(&gate->lock);
     CHECK(gate->suspended > 0);
     gate->suspended--;
-    tell(gate);
+    tell_change(gate);
     lock_release(&gate->lock);
 }
 
@@ -128,6 +128,6 @@ void gate_hurry(struct gate *gate)
 {
     lock_take(&gate->lock);
     gate->hurried = true;
-    tell(gate);
+    tell_change(gate);
     lock_release(&gate->lock);
 }

@@ -43,7 +43,7 @@ static void take_out(struct idle_list *list, struct idle *idle)
     idle->listed = false;
 }
 
-static void append(struct idle_list *list, struct idle *idle, int64_t now_ms)
+static void append_idle(struct idle_list *list, struct idle *idle, int64_t now_ms)
 {
     lock_check_held(&list->lock);
     CHECK(!idle->listed);
@@ -56,7 +56,7 @@ void idle_begin(struct idle_list *list, struct idle *idle, int64_t now_ms)
 {
     lock_take(&list->lock);
     take_out(list, idle);
-    append(list, idle, now_ms);
+    append_idle(list, idle, now_ms);
     lock_release(&list->lock);
 }
 
@@ -83,7 +83,7 @@ int idle_maintain(struct idle_list *list, int64_t now_ms)
     while ((idle = TAILQ_FIRST(&list->queue)) != NULL && now_ms - idle->since_ms >= IDLE_MS) {
         take_out(list, idle);
         if (has_unread(idle->fd))
-            append(list, idle, now_ms); /* its thread is late */
+            append_idle(list, idle, now_ms); /* its thread is late */
         else
             shutdown(idle->fd, SHUT_RD); /* what arrives until this is seen is read all the same */
     }

@@ -281,8 +281,8 @@ static int accept_one(struct listener *listener, int socket, struct sockaddr_sto
     return accept4(socket, (struct sockaddr *)address, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-static void take(struct listener *listener, int fd, const struct sockaddr_storage *address,
-                 socklen_t len)
+static void take_client(struct listener *listener, int fd, const struct sockaddr_storage *address,
+                        socklen_t len)
 {
     if (atomic_load(&listener->open) >= listener->limit) {
         refuse(listener, fd, true);
@@ -310,7 +310,7 @@ static bool accept_some(struct listener *listener, int socket)
             continue;
         }
         listener->short_of = false;
-        take(listener, fd, &address, len);
+        take_client(listener, fd, &address, len);
     }
     return true;
 }
@@ -335,7 +335,7 @@ static void await(struct listener *listener, struct pollfd *polled, int maintain
     eventfd_read(listener->wake, &ignored);
 }
 
-static void *run(void *arg)
+static void *listener_thread(void *arg)
 {
     struct listener *listener = arg;
     struct pollfd polled[SOCKETS_MAX + 1 + LISTENER_REFUSED_MAX];
@@ -367,7 +367,7 @@ int listener_start(struct listener *listener, int limit, listener_accept_fn *acc
     listener->maintain = maintain;
     listener->context = context;
     open_spare(listener);
-    rc = thread_start(&listener->thread, "listener", run, listener);
+    rc = thread_start(&listener->thread, "listener", listener_thread, listener);
     if (rc != 0)
         return err_set(err, -E_CONFIG, "start the thread that accepts connections: %s",
                        strerror(rc));

@@ -50,7 +50,7 @@ static void choices_woken(struct choices_ask *ask)
 }
 
 /* May the user run it, and does the parameter have choices? */
-static int check(struct exchange *ex, const struct definition *def, const char *name)
+static int check_choices(struct exchange *ex, const struct definition *def, const char *name)
 {
     const struct param *param = definition_param(def, name);
 
@@ -72,10 +72,10 @@ static int check(struct exchange *ex, const struct definition *def, const char *
     return 0;
 }
 
-static int ask(struct exchange *ex, const struct definition *def, const char *name)
+static int ask_choices(struct exchange *ex, const struct definition *def, const char *name)
 {
     struct question *question;
-    int rc = check(ex, def, name);
+    int rc = check_choices(ex, def, name);
 
     if (rc < 0)
         return rc;
@@ -117,7 +117,7 @@ void report_choices(struct exchange *ex, const char *values)
                 "reports you may run.",
                 (int)(point - values < REPORT_NAME_MAX ? point - values : REPORT_NAME_MAX), values);
         exchange_reply_error(ex, &ex->err, NULL);
-    } else if (ask(ex, def, point + 1) < 0) {
+    } else if (ask_choices(ex, def, point + 1) < 0) {
         catalog_release(ex->services->catalog, def);
         exchange_reply_error(ex, &ex->err, NULL);
     }

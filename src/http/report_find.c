@@ -43,7 +43,8 @@ void report_reply_unknown(struct exchange *ex)
     exchange_reply_error(ex, &ex->err, NULL);
 }
 
-static void find(struct exchange *ex, const struct guid *id, bool want_result, exchange_step *next)
+static void find_report(struct exchange *ex, const struct guid *id, bool want_result,
+                        exchange_step *next)
 {
     struct guid wanted = *id; /* `id` may lie in the operation that is about to be zeroed */
     struct store_op *op = exchange_op(ex, STORE_FIND);
@@ -59,12 +60,12 @@ static void find(struct exchange *ex, const struct guid *id, bool want_result, e
 
 void report_find(struct exchange *ex, const struct guid *id, exchange_step *next)
 {
-    find(ex, id, false, next);
+    find_report(ex, id, false, next);
 }
 
 void report_find_result(struct exchange *ex, const struct guid *id, exchange_step *next)
 {
-    find(ex, id, true, next);
+    find_report(ex, id, true, next);
 }
 
 /* A wait is: add the waiter, then look. Whatever moves after the look wakes the waiter, and a move

@@ -328,7 +328,7 @@ static void conversion_ready(struct exchange *ex)
 }
 
 /* Take the reader into a conversion. -E_BUSY: too many are under way. */
-static int convert(struct exchange *ex, struct sending *sending)
+static int start_conversion(struct exchange *ex, struct sending *sending)
 {
     struct conversion_spec spec = {.form = sending->choice.form,
                                    .options = sending->choice.options,
@@ -357,7 +357,7 @@ static void reply_result(struct exchange *ex, const struct tags *tags)
         return;
     }
     if (!form_is_stored(choice))
-        rc = convert(ex, sending);
+        rc = start_conversion(ex, sending);
     if (rc == -E_BUSY && choice->form == FORM_JSON &&
         codings_accept(&choice->codings, CODING_IDENTITY)) {
         choice->coding = CODING_IDENTITY; /* that takes no conversion */

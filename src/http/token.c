@@ -80,8 +80,8 @@ void token_key_derive(const struct token_key *key, const char purpose[8],
     crypto_kdf_derive_from_key(out, TOKEN_DERIVED_BYTES, 1, purpose, key->bytes);
 }
 
-static bool sign(const struct token_key *key, const char *text, size_t len,
-                 unsigned char mac[MAC_BYTES])
+static bool sign_token(const struct token_key *key, const char *text, size_t len,
+                       unsigned char mac[MAC_BYTES])
 {
     return HMAC(EVP_sha256(), key->bytes, TOKEN_KEY_BYTES, (const unsigned char *)text, len, mac,
                 NULL) != NULL;
@@ -105,7 +105,7 @@ void token_issue(const struct token_key *key, const char *user, const struct tok
     buf_add_str(out, header);
     base64url_add(out, buf_str(&payload), payload.len);
     out->failed = out->failed || buf_failed(&payload);
-    if (!buf_failed(out) && sign(key, out->data + start, out->len - start, mac)) {
+    if (!buf_failed(out) && sign_token(key, out->data + start, out->len - start, mac)) {
         buf_add_char(out, '.');
         base64url_add(out, mac, sizeof(mac));
     } else {
@@ -163,7 +163,7 @@ int token_read(const struct token_key *key, const char *text, struct token_claim
     if (dot < text + header_len ||
         base64url_read(dot + 1, len - (size_t)(dot + 1 - text), given, sizeof(given)) != MAC_BYTES)
         return 0;
-    if (!sign(key, text, (size_t)(dot - text), mac))
+    if (!sign_token(key, text, (size_t)(dot - text), mac))
         return -E_NOMEM;
     if (CRYPTO_memcmp(mac, given, MAC_BYTES) != 0)
         return 0;

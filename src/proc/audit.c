@@ -67,7 +67,7 @@ static void add_finding(struct look *look, const struct audit_finding *finding)
 }
 
 /* By kind, then reference, then what else makes two findings the same one. */
-static int compare(const void *left, const void *right)
+static int compare_findings(const void *left, const void *right)
 {
     const struct audit_finding *a = left, *b = right;
     int order = (a->kind > b->kind) - (a->kind < b->kind);
@@ -87,9 +87,9 @@ static void keep_common(struct audit *audit, const struct audit *again)
     size_t kept = 0, j = 0;
 
     for (size_t i = 0; i < audit->count; i++) {
-        while (j < again->count && compare(&again->findings[j], &audit->findings[i]) < 0)
+        while (j < again->count && compare_findings(&again->findings[j], &audit->findings[i]) < 0)
             j++;
-        if (j < again->count && compare(&again->findings[j], &audit->findings[i]) == 0)
+        if (j < again->count && compare_findings(&again->findings[j], &audit->findings[i]) == 0)
             audit->findings[kept++] = audit->findings[i];
     }
     audit->count = kept;
@@ -279,7 +279,7 @@ static int look_once(const struct audit_spec *spec, struct audit *ret, struct er
         return look.rc;
     }
     if (audit.count > 0)
-        qsort(audit.findings, audit.count, sizeof(audit.findings[0]), compare);
+        qsort(audit.findings, audit.count, sizeof(audit.findings[0]), compare_findings);
     *ret = audit;
     return 0;
 }

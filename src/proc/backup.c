@@ -81,7 +81,7 @@ static void remove_file(int dir, const char *name)
 }
 
 /* What a backup that was killed has left. */
-static int sweep(const struct backing *b, struct err *err)
+static int sweep_partial(const struct backing *b, struct err *err)
 {
     static const char *const names[] = {BACKUP_STORE, BACKUP_STORE "-wal", BACKUP_STORE "-shm",
                                         BACKUP_STORE "-journal", BACKUP_MANIFEST};
@@ -117,7 +117,7 @@ static int open_folder(struct backing *b, struct err *err)
     if (flock(b->dir, LOCK_EX | LOCK_NB) < 0)
         return err_set(err, -E_BUSY, "another backup is being written to '%s'", b->temp);
     b->owned = true;
-    rc = sweep(b, err);
+    rc = sweep_partial(b, err);
     b->store_path = backup_path(b->temp, BACKUP_STORE);
     b->store_url = backup_store_url(b->store_path);
     b->spool_path = backup_path(b->temp, BACKUP_SPOOL);
@@ -230,7 +230,7 @@ static int copy_store(struct backing *b, struct err *err)
     return rc;
 }
 
-static int publish(struct backing *b, struct err *err)
+static int publish_backup(struct backing *b, struct err *err)
 {
     int rc = manifest_write(b->temp, &b->manifest, err);
 
@@ -249,7 +249,7 @@ static void close_backup(struct backing *b, bool failed)
     spool_free(b->spool);
     store_free(b->store);
     backup_state_done(&b->manifest.state);
-    if (failed && b->owned && b->temp != NULL && sweep(b, &ignored) == 0)
+    if (failed && b->owned && b->temp != NULL && sweep_partial(b, &ignored) == 0)
         rmdir(b->temp);
     if (b->dir >= 0)
         close(b->dir);
@@ -265,7 +265,7 @@ int backup_run(const struct backup_spec *spec, struct backup_counts *ret, struct
     int rc = open_folder(&b, err)
                  ?: copy_store(&b, err)
                  ?: copy_results(&b, err)
-                 ?: publish(&b, err);
+                 ?: publish_backup(&b, err);
 
     close_backup(&b, rc < 0);
     if (rc == 0)

@@ -135,7 +135,7 @@ bool ledgers_lack(const struct ledgers *ledgers, const struct ledger_copy *copy)
            ledger_copy_store(copy, &other) && guid_eq(&store, &other);
 }
 
-static int note(struct store *store, const struct store_ledger *ledger, struct err *err)
+static int note_ledger(struct store *store, const struct store_ledger *ledger, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGER_NOTE, .ledger_note = {ledger, 0}};
 
@@ -152,7 +152,7 @@ static int note_copy(struct store *store, const struct store_ledgers *known,
         if (guid_eq(&known->items[i].id, &ledger.id))
             str_copy(ledger.place, sizeof(ledger.place), known->items[i].place);
     }
-    return note(store, &ledger, err);
+    return note_ledger(store, &ledger, err);
 }
 
 /* Those that are not at hand are given up; no number of records falls. */
@@ -168,7 +168,7 @@ static int note_known(const struct ledgers *ledgers, struct store *store,
             ledger.given_up_ms = 0;
         else if (ledger.given_up_ms == 0)
             ledger.given_up_ms = store_now_ms(store);
-        rc = note(store, &ledger, err);
+        rc = note_ledger(store, &ledger, err);
     }
     return rc;
 }

@@ -49,7 +49,7 @@ static void add_ledgers(struct buf *b, const struct backup_state *state)
     buf_add_char(b, ']');
 }
 
-static void print(struct buf *b, const struct manifest *manifest)
+static void print_manifest(struct buf *b, const struct manifest *manifest)
 {
     char time[CLOCK_TEXT];
 
@@ -86,7 +86,7 @@ int manifest_write(const char *folder, const struct manifest *manifest, struct e
     int rc;
 
     buf_init(&b, MANIFEST_MAX);
-    print(&b, manifest);
+    print_manifest(&b, manifest);
     rc = path == NULL || buf_failed(&b) ? err_set(err, -E_NOMEM, "out of memory")
                                         : write_file(path, &b, err);
     buf_done(&b);

@@ -63,7 +63,7 @@ struct choices {
 /* ---- answers ---- */
 
 /* With a copy of the list, or, if `err` is not NULL, with that. */
-static void answer(struct choices_ask *ask, const char *json, const struct err *err)
+static void answer_ask(struct choices_ask *ask, const char *json, const struct err *err)
 {
     ask->json = err == NULL ? strdup(json) : NULL;
     if (err != NULL)
@@ -81,7 +81,7 @@ static void answer_all(struct entry *entry, const char *json, const struct err *
     entry->asks = NULL;
     for (; ask != NULL; ask = next) {
         next = ask->next;
-        answer(ask, json, err);
+        answer_ask(ask, json, err);
     }
 }
 
@@ -111,7 +111,7 @@ static void entry_remove(struct choices *choices, struct entry *entry)
     entry_free(entry);
 }
 
-static void fail(struct choices *choices, struct entry *entry, const char *why)
+static void fail_entry(struct choices *choices, struct entry *entry, const char *why)
 {
     struct err err;
 
@@ -137,7 +137,7 @@ static int64_t kept_clock_ms(void)
 }
 
 /* It is answered; keep it, and let the oldest go if that is too much. */
-static void keep(struct choices *choices, struct entry *entry, char *json)
+static void keep_entry(struct choices *choices, struct entry *entry, char *json)
 {
     entry->json = json;
     entry->size = strlen(json);
@@ -159,7 +159,7 @@ static void take_list(struct choices *choices, char *json)
         free(json);
         entry_remove(choices, entry);
     } else {
-        keep(choices, entry, json);
+        keep_entry(choices, entry, json);
     }
 }
 
@@ -218,7 +218,7 @@ static void on_answer(struct channel *channel, const struct wire_answer *answer)
         take_list(choices, json);
     } else {
         log_warn("choices.failed", "parameter=%s detail=%s", entry->parameter, answer->detail);
-        fail(choices, entry, answer->message);
+        fail_entry(choices, entry, answer->message);
     }
     choices->idle_since_ms = clock_mono_ms();
     if (!choices->dying)
@@ -249,9 +249,9 @@ static void on_exit_event(struct loop_watch *watch)
     if (choices->running != NULL) {
         log_warn("choices.failed", "parameter=%s detail=%s", choices->running->parameter,
                  end.message);
-        fail(choices, choices->running,
-             end.signal == SIGXCPU ? "The query took too much processor time."
-                                   : "The process that fetched them ended unexpectedly.");
+        fail_entry(choices, choices->running,
+                   end.signal == SIGXCPU ? "The query took too much processor time."
+                                         : "The process that fetched them ended unexpectedly.");
     }
     close_result(choices);
     start_next(choices);
@@ -320,20 +320,20 @@ static void start_next(struct choices *choices)
         choices->waiting--;
         choices->running = entry;
         if (clock_mono_ms() >= entry->due_ms) {
-            fail(choices, entry, TOO_LONG);
+            fail_entry(choices, entry, TOO_LONG);
             continue;
         }
         if (send_question(choices, entry, &err) == 0)
             return;
         log_error("choices.failed", "parameter=%s detail=%s", entry->parameter, err.text);
         close_result(choices);
-        fail(choices, entry, "Try again later.");
+        fail_entry(choices, entry, "Try again later.");
     }
 }
 
 /* ---- questions ---- */
 
-static struct entry *find(const struct choices *choices, const struct choices_ask *ask)
+static struct entry *find_entry(const struct choices *choices, const struct choices_ask *ask)
 {
     struct entry *entry = choices->entries;
 
@@ -400,12 +400,12 @@ static void on_ask(struct loop_message *message)
 {
     struct choices_ask *ask = container_of(message, struct choices_ask, message);
     struct choices *choices = ask->choices;
-    struct entry *entry = find(choices, ask);
+    struct entry *entry = find_entry(choices, ask);
 
     if (choices->stopped) {
         refuse(ask, "The server is stopping.");
     } else if (entry != NULL && entry->state == ENTRY_KEPT) {
-        answer(ask, entry->json, NULL);
+        answer_ask(ask, entry->json, NULL);
     } else if (entry != NULL) {
         ask->next = entry->asks;
         entry->asks = ask;
@@ -442,7 +442,7 @@ static void look_at(struct choices *choices, struct entry *entry, int64_t now_ms
         kill_worker(choices);
     }
     if (now_ms >= entry->due_ms)
-        fail(choices, entry, TOO_LONG);
+        fail_entry(choices, entry, TOO_LONG);
 }
 
 static void on_tick(struct loop_timer *timer)

@@ -226,7 +226,7 @@ struct wanted {
     bool *found; /* as `list` */
 };
 
-static int compare(const void *a, const void *b)
+static int compare_texts(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -244,7 +244,7 @@ static void sort_keys(struct wanted *wanted, size_t count)
 
     for (size_t i = 0; i < count; i++, at += strlen(at) + 1)
         wanted->list[i] = at;
-    qsort(wanted->list, count, sizeof(*wanted->list), compare);
+    qsort(wanted->list, count, sizeof(*wanted->list), compare_texts);
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || strcmp(wanted->list[i], wanted->list[wanted->count - 1]) != 0)
             wanted->list[wanted->count++] = wanted->list[i];
@@ -297,7 +297,7 @@ static int find_all(struct choices *choices, struct wanted *wanted, struct err *
         if (rc == 0 &&
             add_key(&key, choices->param, buf_str(&choices->value), choices->value.len)) {
             text = buf_str(&key);
-            hit = bsearch(&text, wanted->list, wanted->count, sizeof(*wanted->list), compare);
+            hit = bsearch(&text, wanted->list, wanted->count, sizeof(*wanted->list), compare_texts);
         }
         if (hit != NULL && !wanted->found[hit - wanted->list]) {
             wanted->found[hit - wanted->list] = true;

@@ -44,7 +44,7 @@ static void on_claimed(struct loop_call *call)
     store_op_done(&call->op);
 }
 
-static void ask(struct claim *claim)
+static void ask_claim(struct claim *claim)
 {
     struct supervisor *supervisor = claim->supervisor;
 
@@ -90,7 +90,7 @@ static size_t ask_some(struct supervisor *supervisor, bool doubt, size_t idle)
         struct claim *claim = &supervisor->claims[i];
 
         if (claim->doubt == doubt && !claim->call.asking) {
-            ask(claim);
+            ask_claim(claim);
             idle--;
         }
     }

@@ -94,7 +94,7 @@ void deletion_all_gone(struct purger *purger, const struct guid *id, int64_t beg
 
 /* ---- one deletion ---- */
 
-static void list(struct deletion *deletion)
+static void list_deletion(struct deletion *deletion)
 {
     struct purger *purger = deletion->item.purger;
 
@@ -115,7 +115,7 @@ static void unlist(struct deletion *deletion)
     lock_release(&purger->lock);
 }
 
-static void finish(struct deletion *deletion, int rc, const struct err *err)
+static void finish_deletion(struct deletion *deletion, int rc, const struct err *err)
 {
     unlist(deletion);
     deletion->rc = rc;
@@ -129,7 +129,7 @@ static void stop_short(struct deletion *deletion, int rc, const struct err *err)
 {
     unlist(deletion);
     deletion_leave_unfinished(deletion->item.purger, err);
-    finish(deletion, rc, err);
+    finish_deletion(deletion, rc, err);
 }
 
 static void on_dropped(struct store_op *op)
@@ -143,7 +143,7 @@ static void on_dropped(struct store_op *op)
     pass_step(&deletion->item, "dropped");
     deletion_all_gone(deletion->item.purger, &deletion->id, deletion->item.began_us,
                       deletion->user_id != 0);
-    finish(deletion, 0, NULL);
+    finish_deletion(deletion, 0, NULL);
 }
 
 static void on_recorded(struct ledger_op *op)
@@ -184,10 +184,10 @@ static void on_marked(struct store_op *op)
     pass_step(&deletion->item, "marked");
     deletion->was = op->tombstone.was;
     if (op->rc < 0) {
-        finish(deletion, op->rc, &op->err);
+        finish_deletion(deletion, op->rc, &op->err);
     } else if (!op->tombstone.found) {
         err_set(&unknown, -E_UNKNOWN_REFERENCE, "There is no such report.");
-        finish(deletion, -E_UNKNOWN_REFERENCE, &unknown);
+        finish_deletion(deletion, -E_UNKNOWN_REFERENCE, &unknown);
     } else {
         deletion_clear_away(&deletion->item, op->tombstone.was,
                             op->tombstone.in_row ? 0 : op->tombstone.attempt);
@@ -208,7 +208,7 @@ static void begin_item(struct deletion *deletion, struct purger *purger)
 void deletion_start(struct purger *purger, struct deletion *deletion)
 {
     begin_item(deletion, purger);
-    list(deletion);
+    list_deletion(deletion);
     deletion->op = (struct store_op){.verb = STORE_TOMBSTONE, .done = on_marked, .owner = deletion};
     deletion->op.tombstone =
         (struct store_tombstone){.id = deletion->id, .user_id = deletion->user_id};

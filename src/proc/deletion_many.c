@@ -32,7 +32,7 @@ static struct deletion_batch *other_of(struct deletion_batch *batch)
 }
 
 /* `count` of `cleared` are under way from now on. */
-static void list(struct deletion_batch *batch, size_t count)
+static void list_batch(struct deletion_batch *batch, size_t count)
 {
     struct deletion_batches *batches = &batch->many->purger->batches;
 
@@ -49,7 +49,7 @@ static void unlist(struct deletion_batch *batch)
     struct purger *purger = batch->many->purger;
 
     lock_take(&purger->lock);
-    list(batch, 0);
+    list_batch(batch, 0);
     lock_release(&purger->lock);
 }
 
@@ -214,7 +214,7 @@ static void batch_cleared(struct deletion_batch *batch)
         batch->cleared[count++] = batch->marked[i].id;
     }
     batch->count = count;
-    list(batch, count);
+    list_batch(batch, count);
     lock_release(lock);
     note_failures(batch);
     if (count == 0) {
@@ -403,7 +403,7 @@ static void tombstone_batch(struct deletion_batch *batch)
         batch->marked[i] = (struct store_marked){.id = many->ids[many->next + i]};
         batch->cleared[i] = many->ids[many->next + i];
     }
-    list(batch, count);
+    list_batch(batch, count);
     lock_release(&many->purger->lock);
     many->next += count;
     batch->count = count;

@@ -177,7 +177,7 @@ static void post_write(struct job *job)
     loop_ask(supervisor->loop, supervisor->spec.store, &job->write, on_written);
 }
 
-static void plan(struct job *job, enum job_end end)
+static void plan_end(struct job *job, enum job_end end)
 {
     CHECK(!job->write.asking);
     job->end = end;
@@ -187,7 +187,7 @@ static void plan(struct job *job, enum job_end end)
 /* `message` is for the user. */
 static void plan_error(struct job *job, const char *message)
 {
-    plan(job, JOB_END_ERROR);
+    plan_end(job, JOB_END_ERROR);
     str_copy(job->message, sizeof(job->message), message);
     job->write.op.finish = (struct store_finish){.id = job->report.id,
                                                  .attempt = job->report.attempt,
@@ -234,7 +234,7 @@ static void end_in_error(struct job *job, const char *message)
 
 static void end_in_queue(struct job *job, bool failed)
 {
-    plan(job, JOB_END_REQUEUE);
+    plan_end(job, JOB_END_REQUEUE);
     job->write.op.requeue = (struct store_requeue){
         .id = job->report.id, .attempt = job->report.attempt, .failed = failed};
     end_as_planned(job);
@@ -285,7 +285,7 @@ static void end_complete(struct job *job, const struct wire_answer *answer)
     struct store_finish *finish = &job->write.op.finish;
     struct err err = {0};
 
-    plan(job, JOB_END_COMPLETE);
+    plan_end(job, JOB_END_COMPLETE);
     *finish = (struct store_finish){.id = job->report.id,
                                     .attempt = job->report.attempt,
                                     .state = REPORT_COMPLETE,

@@ -131,7 +131,7 @@ static void let_go_of_deleted(struct supervisor *supervisor, const struct store_
 static void on_looked(struct loop_call *call);
 
 /* Look at the next one that was not looked at since the last heartbeat. */
-static void look(struct supervisor *supervisor)
+static void look_at_parked(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;
     struct supervisor_stop *stop = lease->parked;
@@ -193,7 +193,7 @@ static void on_released(struct supervisor *supervisor, const struct guid *id)
         if (guid_eq(&stop->id, id))
             stop->looked = supervisor->lease.beats - 1;
     }
-    look(supervisor);
+    look_at_parked(supervisor);
 }
 
 static void on_looked(struct loop_call *call)
@@ -204,7 +204,7 @@ static void on_looked(struct loop_call *call)
     store_op_done(&call->op);
     if (released)
         on_free(supervisor, &supervisor->lease.looked_up);
-    look(supervisor);
+    look_at_parked(supervisor);
 }
 
 void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop)
@@ -215,7 +215,7 @@ void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop)
     stop->next = lease->parked;
     stop->looked = lease->beats - 1; /* at once: it may have been released before it was parked */
     lease->parked = stop;
-    look(supervisor);
+    look_at_parked(supervisor);
 }
 
 void lease_started(struct supervisor *supervisor, struct job *job)
@@ -259,7 +259,7 @@ static void on_alive(struct supervisor *supervisor)
     let_go_of_deleted(supervisor, &lease->beat.op.heartbeat);
     watch_clock(supervisor);
     supervisor->work = true; /* the news of it may have got lost */
-    look(supervisor);
+    look_at_parked(supervisor);
 }
 
 /* The others have our reports: begin anew, as somebody else. */

@@ -144,7 +144,7 @@ static int sync_name(struct ledger *ledger)
 }
 
 /* Could a record be written now? */
-static int check(struct ledger *ledger, struct err *err)
+static int check_writable(struct ledger *ledger, struct err *err)
 {
     struct statvfs vfs;
 
@@ -182,7 +182,7 @@ static int note_now(struct ledger *ledger, struct err *err)
 /* The store knows of the records before, or with, the end of each of their rows. So the count
  * covers each deletion that has left no tombstone: neither a crash nor a power cut takes it back
  * and not that. */
-static int append(struct ledger *ledger, struct work_item *batch, struct err *err)
+static int append_records(struct ledger *ledger, struct work_item *batch, struct err *err)
 {
     int64_t now_ms = store_now_ms(ledger->store), end;
     int rc;
@@ -192,7 +192,7 @@ static int append(struct ledger *ledger, struct work_item *batch, struct err *er
     if (write_batch(ledger, batch, now_ms, &end) < 0)
         return unwritable(ledger, "write", err);
     if (end == ledger->end)
-        return check(ledger, err);
+        return check_writable(ledger, err);
     SEAM_STEP("ledger", "append", "written");
     if (SEAM_FAILS("ledger.fdatasync") || fdatasync(ledger->fd) < 0 || sync_name(ledger) < 0)
         return unwritable(ledger, "fsync", err);
@@ -214,7 +214,7 @@ static void run_batch(void *context, struct work_item *batch)
 {
     struct ledger *ledger = context;
     struct err err = {0};
-    int rc = append(ledger, batch, &err);
+    int rc = append_records(ledger, batch, &err);
     const struct store_counted counted = {ledger->note.id,
                                           ledger_number(&ledger->head, ledger->end)};
 
@@ -611,7 +611,7 @@ static void upgrade(struct ledger *ledger)
         log_warn("ledger.upgrade", "error=%s", err.text);
 }
 
-static int64_t maintain(void *context)
+static int64_t maintain_ledger(void *context)
 {
     struct ledger *ledger = context;
     int64_t now_ms = store_now_ms(ledger->store), wait_ms = ledger->look_ms - clock_mono_ms();
@@ -683,7 +683,7 @@ static int start(struct ledger *ledger, struct err *err)
                                          .threads = 1,
                                          .gather = true,
                                          .run = run_batch,
-                                         .maintain = maintain,
+                                         .maintain = maintain_ledger,
                                          .context = ledger};
 
     reserve_ahead(ledger);

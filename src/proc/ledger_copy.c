@@ -19,7 +19,7 @@ struct ledger_copy {
     char *path;
 };
 
-static int compare(const void *left, const void *right)
+static int compare_hashes(const void *left, const void *right)
 {
     return memcmp(left, right, LEDGER_HASH_BYTES);
 }
@@ -59,7 +59,7 @@ static int read_all(int fd, const char *path, struct ledger_copy *copy, struct e
     copy->damaged = scan.damaged + scan.behind;
     copy->records = ledger_number(&copy->head, scan.end);
     if (copy->count > 0)
-        qsort(copy->hashes, copy->count, LEDGER_HASH_BYTES, compare);
+        qsort(copy->hashes, copy->count, LEDGER_HASH_BYTES, compare_hashes);
     return 0;
 }
 
@@ -108,7 +108,7 @@ bool ledger_copy_has(const struct ledger_copy *copy, const struct guid *id)
 
     ledger_hash(&copy->head, id, hash);
     return copy->count > 0 &&
-           bsearch(hash, copy->hashes, copy->count, LEDGER_HASH_BYTES, compare) != NULL;
+           bsearch(hash, copy->hashes, copy->count, LEDGER_HASH_BYTES, compare_hashes) != NULL;
 }
 
 int64_t ledger_copy_since_ms(const struct ledger_copy *copy)

@@ -16,7 +16,7 @@ static bool is_needed(const struct store_find *find, const struct spool_file *fi
            (report->state == REPORT_COMPLETE && file->kind == SPOOL_RESULT && !report->in_row);
 }
 
-static int keep(void *context, const struct spool_file *file)
+static int is_file_needed(void *context, const struct spool_file *file)
 {
     struct store *store = context;
     struct store_op op = {.verb = STORE_FIND};
@@ -40,7 +40,7 @@ int recovery_run(struct store *store, struct spool *spool, const char *node, str
     rc = store_ask(store, &op, err);
     if (rc < 0)
         return rc;
-    removed = spool_sweep(spool, keep, store, err);
+    removed = spool_sweep(spool, is_file_needed, store, err);
     if (removed < 0)
         return (int)removed;
     *ret = (struct recovery){.requeued = op.recover.requeued, .removed = removed};

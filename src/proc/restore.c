@@ -72,7 +72,7 @@ static int end_sessions(struct store *store, int64_t *ret_ended, struct err *err
 }
 
 /* Nodes start on it where it is now: the end. */
-static int settle(struct store *store, struct err *err)
+static int settle_store(struct store *store, struct err *err)
 {
     struct guid id;
     int rc = recovery_identity(store, &id, err);
@@ -94,7 +94,7 @@ int restore_apply(struct store *store, struct spool *spool, const struct ledgers
     if (r.rc < 0 || r.counts.deleted < 0)
         return r.rc < 0 ? r.rc : (int)r.counts.deleted;
     SEAM_STEP("restore", "deletions", "applied");
-    rc = ledgers_note(ledgers, NULL, store, err) ?: settle(store, err);
+    rc = ledgers_note(ledgers, NULL, store, err) ?: settle_store(store, err);
     if (rc < 0)
         return rc;
     *ret = r.counts;
@@ -376,7 +376,7 @@ static int make_store(struct restoring *r, struct err *err)
 }
 
 /* link(), since rename() would replace a store that a server has made meanwhile. */
-static int publish(struct restoring *r, struct err *err)
+static int publish_store(struct restoring *r, struct err *err)
 {
     int fd, rc = 0;
 
@@ -399,7 +399,7 @@ static int publish(struct restoring *r, struct err *err)
 }
 
 /* Of the store that was overwritten there may be results that no report explains any more. */
-static int sweep(const struct restoring *r, struct err *err)
+static int sweep_results(const struct restoring *r, struct err *err)
 {
     char *url = backup_store_url(r->spec->store);
     const struct store_spec spec = {.url = url, .alone = true};
@@ -443,9 +443,9 @@ int restore_run(const struct restore_spec *spec, struct restore_counts *ret, str
     if (rc == 0)
         rc = copy_results(&r, err);
     if (rc == 0)
-        rc = publish(&r, err);
+        rc = publish_store(&r, err);
     if (rc == 0)
-        rc = sweep(&r, err);
+        rc = sweep_results(&r, err);
     spool_free(r.spool);
     store_free(r.store);
     if (rc < 0)

@@ -506,7 +506,7 @@ static int run_transaction(struct run *run, struct err *err)
     return ended;
 }
 
-static int prepare(struct run *run, struct err *err)
+static int prepare_run(struct run *run, struct err *err)
 {
     const struct wire_order *job = run->job;
     const struct wire_texts *texts = &job->texts;
@@ -534,7 +534,7 @@ static int prepare(struct run *run, struct err *err)
 }
 
 /* The JSON is complete: behind it comes its footer. The choices of a form have none. */
-static int finish(struct run *run, struct wire_answer *ret, struct err *err)
+static int finish_result(struct run *run, struct wire_answer *ret, struct err *err)
 {
     struct buf footer;
     int64_t at;
@@ -555,14 +555,14 @@ int run_report(const struct wire_order *job, struct source *source, struct run_p
                struct wire_answer *ret, struct err *err)
 {
     struct run run = {.job = job, .source = source, .progress = progress};
-    int rc = prepare(&run, err);
+    int rc = prepare_run(&run, err);
 
     SEAM_STEP("worker", "run", "prepared");
     if (rc == 0)
         rc = run_transaction(&run, err);
     SEAM_STEP("worker", "run", "rendered");
     if (rc == 0)
-        rc = finish(&run, ret, err);
+        rc = finish_result(&run, ret, err);
     SEAM_STEP("worker", "run", "synced");
     if (rc == 0)
         atomic_store(&progress->bytes, result_writer_bytes(run.result_writer));

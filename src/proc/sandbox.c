@@ -30,7 +30,7 @@ enum { CAN_LIMIT_MEMORY = false };
 enum { CAN_LIMIT_MEMORY = true };
 #endif
 
-static void limit(int resource, int64_t most)
+static void set_limit(int resource, int64_t most)
 {
     struct rlimit limit = {.rlim_cur = (rlim_t)most, .rlim_max = (rlim_t)most};
 
@@ -139,9 +139,9 @@ bool sandbox_process(int64_t memory)
     scmp_filter_ctx filter;
     bool taken;
 
-    limit(RLIMIT_CORE, 0);
+    set_limit(RLIMIT_CORE, 0);
     if (CAN_LIMIT_MEMORY && memory > 0)
-        limit(RLIMIT_AS, memory);
+        set_limit(RLIMIT_AS, memory);
     volunteer_for_oom();
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     filter = seccomp_init(SCMP_ACT_ALLOW);

@@ -81,7 +81,7 @@ struct known *audience_know(struct audience *audience, const struct guid *id)
     return &audience->known[audience->known_count++];
 }
 
-static void remember(struct audience *audience, struct stream_event *event)
+static void remember_event(struct audience *audience, struct stream_event *event)
 {
     if (audience->memory.count == MEMORY_MAX) {
         audience->forgotten = stream_queue_at(&audience->memory, 0)->number;
@@ -220,7 +220,7 @@ void audience_tell(struct streams *streams, struct audience *audience, const str
             stream_push(stream, event);
     }
     if (!news->progress)
-        remember(audience, event);
+        remember_event(audience, event);
     stream_event_release(event);
 }
 

@@ -35,7 +35,7 @@ struct stream_event *stream_queue_at(const struct stream_queue *queue, size_t in
     return queue->events[(queue->first + index) % queue->room];
 }
 
-static bool grow(struct stream_queue *queue)
+static bool grow_queue(struct stream_queue *queue)
 {
     size_t room = queue->room > 0 ? 2 * queue->room : ROOM_FIRST;
     struct stream_event **events = calloc(room, sizeof(struct stream_event *));
@@ -53,7 +53,7 @@ static bool grow(struct stream_queue *queue)
 
 bool stream_queue_push(struct stream_queue *queue, struct stream_event *event)
 {
-    if (queue->count == queue->room && !grow(queue))
+    if (queue->count == queue->room && !grow_queue(queue))
         return false;
     event->users++;
     queue->events[(queue->first + queue->count++) % queue->room] = event;

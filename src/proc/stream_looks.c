@@ -306,7 +306,7 @@ static struct look *next_to_ask(struct streams *streams)
     return look;
 }
 
-static void ask(struct streams *streams, struct look *look)
+static void ask_look(struct streams *streams, struct look *look)
 {
     struct store_op *op = &look->call.op;
 
@@ -329,5 +329,5 @@ void looks_ask(struct streams *streams)
     struct look *look;
 
     while (streams->asked < STREAMS_ASKED_MAX && (look = next_to_ask(streams)) != NULL)
-        ask(streams, look);
+        ask_look(streams, look);
 }

@@ -67,8 +67,8 @@ static bool is_to_check(struct stream *stream, int64_t now_ms)
 
 SLIST_HEAD(to_check, stream);
 
-static void maintain(struct audience *audience, int64_t now_ms, int64_t utc_ms,
-                     struct to_check *to_check)
+static void maintain_streams(struct audience *audience, int64_t now_ms, int64_t utc_ms,
+                             struct to_check *to_check)
 {
     struct stream *stream;
 
@@ -107,7 +107,7 @@ static void maintain_bucket(struct streams *streams, int bucket, struct to_check
 
     for (audience = LIST_FIRST(&streams->buckets[bucket]); audience != NULL; audience = next) {
         next = LIST_NEXT(audience, entry);
-        maintain(audience, now_ms, utc_ms, to_check);
+        maintain_streams(audience, now_ms, utc_ms, to_check);
         forget_old(audience, now_ms);
         if (audience->missed && audience->count > 0 && streams->look_count < STREAMS_ASKED_MAX)
             looks_for_missed(streams, audience);
@@ -235,7 +235,7 @@ static bool read_last_id(const struct streams *streams, const struct audience *a
     return *end == '\0' && number >= audience->forgotten && number <= audience->last_number;
 }
 
-static void begin(struct streams *streams, struct stream *stream, const char *last_id)
+static void begin_stream(struct streams *streams, struct stream *stream, const char *last_id)
 {
     struct audience *audience = stream->audience;
     uint64_t last;
@@ -275,7 +275,7 @@ static int enlist(struct streams *streams, struct stream *stream, struct err *er
     audience->count++;
     LIST_INSERT_HEAD(&audience->streams, stream, entry);
     looks_post(streams);
-    begin(streams, stream, stream->spec.last_id);
+    begin_stream(streams, stream, stream->spec.last_id);
     return 0;
 }
 

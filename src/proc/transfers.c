@@ -120,7 +120,7 @@ static void on_sent(struct store_op *op)
 }
 
 /* Whoever deletes the report on another node may be waiting for this. */
-static void tell(struct transfer *transfer)
+static void tell_sent(struct transfer *transfer)
 {
     struct store_op *op = transfer->op;
 
@@ -136,7 +136,7 @@ static void forget(struct transfer *transfer)
     if (transfer->next != NULL)
         transfer->next->link = transfer->link;
     if (transfer->entered)
-        tell(transfer);
+        tell_sent(transfer);
     else
         free(transfer);
 }
@@ -478,7 +478,7 @@ static void end_done(const struct transfer *transfer)
 }
 
 /* False: it is gone, maybe with others of its connection. */
-static bool end(struct transfer *transfer)
+static bool end_transfer(struct transfer *transfer)
 {
     lock_check_held(&transfer->transfers->lock);
     if (transfer->done) {
@@ -497,7 +497,7 @@ static void end_bucket(struct transfer **bucket, const struct guid *id)
     struct transfer *transfer = *bucket;
 
     while (transfer != NULL) {
-        bool there = (id != NULL && !guid_eq(&transfer->id, id)) || end(transfer);
+        bool there = (id != NULL && !guid_eq(&transfer->id, id)) || end_transfer(transfer);
 
         transfer = there ? transfer->next : *bucket;
     }
@@ -549,7 +549,7 @@ static void on_settled(struct store_op *op)
 }
 
 /* Whether the store has just been told that it is over makes no difference. */
-static void settle(struct inquiry *inquiry)
+static void settle_inquiry(struct inquiry *inquiry)
 {
     if (is_known(inquiry->transfers, &inquiry->id, &inquiry->row)) {
         free(inquiry);
@@ -565,7 +565,7 @@ void transfers_settle(struct transfers *transfers, const struct guid *id, const 
     struct inquiry *inquiry = inquire(transfers, id, row);
 
     if (inquiry != NULL)
-        settle(inquiry);
+        settle_inquiry(inquiry);
 }
 
 static void on_looked(struct store_op *op)
@@ -576,7 +576,7 @@ static void on_looked(struct store_op *op)
     store_op_done(op);
     if (deleted)
         transfers_end(inquiry->transfers, &inquiry->id);
-    settle(inquiry);
+    settle_inquiry(inquiry);
 }
 
 /* All that the store was told of, by `next`. */
@@ -633,7 +633,7 @@ void transfers_name(struct transfers *transfers, const char *node)
         struct transfer *transfer = transfers->untold;
 
         transfers->untold = transfer->next;
-        tell(transfer);
+        tell_sent(transfer);
     }
     pthread_cond_broadcast(&transfers->named);
     lock_release(&transfers->lock);

@@ -32,7 +32,7 @@ static struct waiter **bucket_of(struct waiters *waiters, const struct guid *id)
 }
 
 /* Take the waiter at *link out and put it in front of `taken`. */
-static void take(struct waiter **link, struct waiter **taken)
+static void take_waiter(struct waiter **link, struct waiter **taken)
 {
     struct waiter *waiter = *link;
 
@@ -65,7 +65,7 @@ static struct waiter *take_due(struct waiters *waiters, int64_t now_ms)
         while (*link != NULL) {
             if ((*link)->deadline_ms <= now_ms) {
                 (*link)->timed_out = true;
-                take(link, &due);
+                take_waiter(link, &due);
                 continue;
             }
             if ((*link)->deadline_ms < waiters->next_ms)
@@ -196,7 +196,7 @@ void waiters_notify(struct waiters *waiters, const struct guid *id)
     lock_take(&waiters->lock);
     while (*link != NULL) {
         if (guid_eq(&(*link)->id, id))
-            take(link, &moved);
+            take_waiter(link, &moved);
         else
             link = &(*link)->next;
     }
@@ -211,7 +211,7 @@ void waiters_notify_all(struct waiters *waiters)
     lock_take(&waiters->lock);
     for (int i = 0; i < WAITERS_BUCKETS; i++) {
         while (waiters->buckets[i] != NULL)
-            take(&waiters->buckets[i], &all);
+            take_waiter(&waiters->buckets[i], &all);
     }
     lock_release(&waiters->lock);
     wake_all(all);

@@ -187,7 +187,7 @@ static void classify_result(struct worker *worker, struct wire_answer *done)
     wire_answer_set_words(done, err->text, err->detail[0] != '\0' ? err->detail : err->text);
 }
 
-static struct wire_answer answer(const struct worker *worker, enum wire_type type)
+static struct wire_answer make_answer(const struct worker *worker, enum wire_type type)
 {
     struct wire_answer answer = {.head = worker->job.run.head};
 
@@ -202,7 +202,7 @@ static int launch(struct worker *worker, struct err *err);
 /* The job is over: say so, once. A runner that failed has nothing to keep. */
 static int finish_job(struct worker *worker, struct err *err)
 {
-    struct wire_answer done = answer(worker, WIRE_DONE);
+    struct wire_answer done = make_answer(worker, WIRE_DONE);
     int rc;
 
     THREAD_CHECK(&worker->listener);
@@ -295,7 +295,7 @@ static int receive_request(struct worker *worker, struct err *err)
 
 static int send_progress(struct worker *worker, int64_t now_ms, struct err *err)
 {
-    struct wire_answer progress = answer(worker, WIRE_PROGRESS);
+    struct wire_answer progress = make_answer(worker, WIRE_PROGRESS);
     bool changed =
         progress.rows != worker->progress_rows || progress.bytes != worker->progress_bytes;
 

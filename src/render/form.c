@@ -134,7 +134,8 @@ static int add_rows(struct form_writer *writer, size_t least, struct buf *out, s
     return rc;
 }
 
-static int advance(struct form_writer *writer, size_t least, struct buf *out, struct err *err)
+static int advance_writer(struct form_writer *writer, size_t least, struct buf *out,
+                          struct err *err)
 {
     switch (writer->stage) {
     case STAGE_BEGIN:
@@ -156,7 +157,7 @@ static int more_table(struct form_writer *writer, struct buf *out, struct err *e
     int rc = 0;
 
     while (rc == 0 && writer->stage != STAGE_OVER && out->len < least)
-        rc = advance(writer, least, out, err);
+        rc = advance_writer(writer, least, out, err);
     return rc < 0 ? rc : writer->stage != STAGE_OVER;
 }
 

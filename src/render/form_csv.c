@@ -39,7 +39,7 @@ static void add_doubled(struct buf *out, const char *text, size_t len)
     buf_add(out, text, len);
 }
 
-static bool has(const char *text, char c, size_t len)
+static bool has_char(const char *text, char c, size_t len)
 {
     return len > 0 && memchr(text, c, len) != NULL;
 }
@@ -69,20 +69,20 @@ static void add_field(const struct csv *csv, struct buf *out, const char *text, 
 static void add_plain(const struct csv *csv, struct buf *out, const char *text, size_t len)
 {
     add_field(csv, out, text, len,
-              len == 0 || has(text, csv->options.delimiter, len) || has(text, '"', len) ||
-                  has(text, '\n', len) || has(text, '\r', len));
+              len == 0 || has_char(text, csv->options.delimiter, len) || has_char(text, '"', len) ||
+                  has_char(text, '\n', len) || has_char(text, '\r', len));
 }
 
 static void add_text(struct csv *csv, struct buf *out, const struct form_value *value)
 {
-    if (has(value->at, '\\', value->len)) {
+    if (has_char(value->at, '\\', value->len)) {
         buf_reset(&csv->decoded);
         json_text_decode(&csv->decoded, value->at, value->len);
         out->failed = out->failed || buf_failed(&csv->decoded);
         add_plain(csv, out, csv->decoded.data, csv->decoded.len);
     } else { /* it has no quotes and no line breaks */
         add_field(csv, out, value->at, value->len,
-                  value->len == 0 || has(value->at, csv->options.delimiter, value->len));
+                  value->len == 0 || has_char(value->at, csv->options.delimiter, value->len));
     }
 }
 

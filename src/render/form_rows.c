@@ -336,7 +336,7 @@ static void clear_values(struct form_rows *rows)
 enum { STEP_END, STEP_ROW, STEP_ON };
 
 /* The end of the array whose elements are at rows->depth, and of the object that has it. */
-static char *leave(struct form_rows *rows, char *at, const char *end, int *ret_step)
+static char *leave_array(struct form_rows *rows, char *at, const char *end, int *ret_step)
 {
     static const struct buf closing = {.data = (char *)"]}", .len = 2};
 
@@ -362,7 +362,7 @@ static char *take_step(struct form_rows *rows, int *ret_step)
     if (at >= end)
         return NULL;
     if (rows->depth > 0 && *at == ']')
-        return leave(rows, at, end, ret_step);
+        return leave_array(rows, at, end, ret_step);
     if (level->any && *at++ != ',')
         return damage(rows);
     at = read_object(rows, at, end);

@@ -491,7 +491,7 @@ __attribute__((noinline)) static bool json_eq(const struct source_value *a,
     return x.len == 0 && y.len == 0;
 }
 
-static bool same(const struct source_value *a, const struct source_value *b)
+static bool same_value(const struct source_value *a, const struct source_value *b)
 {
     if (a->kind != b->kind)
         return false;
@@ -515,7 +515,7 @@ static bool continues(const struct json_rows *rows, const struct level *level,
     if (!level->open)
         return false;
     for (size_t i = level->end; i-- > level->first;) {
-        if (!same(&rows->previous[i], &row[i]) &&
+        if (!same_value(&rows->previous[i], &row[i]) &&
             !number_eq(&rows->previous[i], &row[i], rows->columns[i].declared) &&
             !json_eq(&rows->previous[i], &row[i]))
             return false;
@@ -524,8 +524,8 @@ static bool continues(const struct json_rows *rows, const struct level *level,
 }
 
 /* Keep a copy of the values of the level, for continues(). */
-static int remember(struct json_rows *rows, struct level *level, const struct source_value *row,
-                    struct err *err)
+static int remember_values(struct json_rows *rows, struct level *level,
+                           const struct source_value *row, struct err *err)
 {
     struct buf *text = &level->previous_text;
     size_t at = 0;
@@ -630,7 +630,7 @@ static int add_object(struct json_rows *rows, size_t number, const struct source
     if (rc < 0 || number == rows->last)
         return rc;
     level->open = true;
-    return remember(rows, level, row, err);
+    return remember_values(rows, level, row, err);
 }
 
 int json_rows_add(struct json_rows *rows, const struct source_value *row, struct buf *out,

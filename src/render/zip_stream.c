@@ -80,7 +80,8 @@ static void add_number(struct buf *out, uint64_t number, int bytes)
 }
 
 /* What was appended to `out` behind `before` counts as archive. */
-static int advance(struct zip_stream *zip, const struct buf *out, size_t before, struct err *err)
+static int count_archive(struct zip_stream *zip, const struct buf *out, size_t before,
+                         struct err *err)
 {
     zip->at += out->len - before;
     return buf_failed(out) ? err_set(err, -E_NOMEM, "Out of memory.") : 0;
@@ -123,7 +124,7 @@ int zip_stream_open(struct zip_stream *zip, const char *name, struct buf *out, s
     add_number(out, 0, 2);
     buf_add_str(out, name);
     deflateReset(&zip->deflate);
-    return advance(zip, out, before, err);
+    return count_archive(zip, out, before, err);
 }
 
 /* Compress what the deflate stream was given. */
@@ -134,7 +135,7 @@ static int pump(struct zip_stream *zip, int flush, struct buf *out, struct err *
 
     deflate_pump(&zip->deflate, flush, out);
     entry->packed += out->len - before;
-    return advance(zip, out, before, err);
+    return count_archive(zip, out, before, err);
 }
 
 int zip_stream_add(struct zip_stream *zip, const void *data, size_t len, struct buf *out,
@@ -164,7 +165,7 @@ int zip_stream_close(struct zip_stream *zip, struct buf *out, struct err *err)
     add_number(out, entry->crc, 4);
     add_number(out, entry->packed, 4);
     add_number(out, entry->size, 4);
-    return advance(zip, out, before, err);
+    return count_archive(zip, out, before, err);
 }
 
 static void add_central(struct buf *out, const struct entry *entry)
@@ -217,5 +218,5 @@ int zip_stream_end(struct zip_stream *zip, struct buf *out, struct err *err)
     add_number(out, is_zip64 ? max32 : len, 4);
     add_number(out, is_zip64 ? max32 : zip->at, 4);
     add_number(out, 0, 2);
-    return advance(zip, out, before, err);
+    return count_archive(zip, out, before, err);
 }

@@ -72,7 +72,7 @@ static int pg_open(const struct source_spec *spec, const char *address, struct s
 }
 
 /* Run one of our own statements. */
-static int run(struct pg_source *source, const char *sql, struct err *err)
+static int run_own(struct pg_source *source, const char *sql, struct err *err)
 {
     int rc = pg_may_start(source, err);
 
@@ -110,7 +110,7 @@ static int start_transaction(struct pg_source *source, const struct source_sessi
     int64_t timeout_ms = session->timeout_ms < INT32_MAX ? session->timeout_ms : INT32_MAX;
     const char *const values[] = {name, session->user_name, timeout_ms > 0 ? timeout : NULL,
                                   session->timezone};
-    int rc = run(source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
+    int rc = run_own(source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
 
     if (rc < 0)
         return rc;
@@ -200,7 +200,7 @@ static int pg_end(struct source *base, struct err *err)
     source->begun = false;
     if (source->conn != NULL &&
         (source->spoiled || PQtransactionStatus(source->conn) == PQTRANS_ACTIVE ||
-         run(source, end_sql, NULL) < 0))
+         run_own(source, end_sql, NULL) < 0))
         pg_drop(source);
     return rc;
 }

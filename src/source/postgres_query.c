@@ -27,7 +27,7 @@ static struct pg_query *to_query(struct source_query *base)
 
 /* ---- compiling ---- */
 
-static int prepare(struct pg_query *query, struct err *err)
+static int prepare_query(struct pg_query *query, struct err *err)
 {
     PGconn *conn = query->source->conn;
 
@@ -137,8 +137,10 @@ static int may_send(const struct pg_source *source, const struct pg_query *query
 
 static int compile(struct pg_query *query, struct err *err)
 {
-    int rc = may_send(query->source, query, err) ?: prepare(query, err) ?: describe(query, err);
+    int rc = may_send(query->source, query, err);
 
+    rc = rc ?: prepare_query(query, err);
+    rc = rc ?: describe(query, err);
     return rc < 0 ? rc : plan_columns(query, err);
 }
 
@@ -395,7 +397,7 @@ int pg_step(struct source_query *base, struct source_value *row, struct err *err
 }
 
 /* Rows that nobody wanted are read and thrown away: to stop them would end the transaction. */
-static void leave(struct pg_query *query)
+static void leave_result(struct pg_query *query)
 {
     PGresult *result = NULL;
 
@@ -414,7 +416,7 @@ void pg_query_free(struct source_query *base)
 {
     struct pg_query *query = to_query(base);
 
-    leave(query);
+    leave_result(query);
     PQclear(query->row);
     PQclear(query->description);
     for (size_t i = 0; query->columns != NULL && i < query->count; i++) {

@@ -117,7 +117,7 @@ static int fail_with(struct sqlite_source *source, int code, const char *message
     return err_detail(err, "line %d: sqlite: %s (%d)", line, message, code);
 }
 
-static int fail(struct sqlite_source *source, int code, int line, struct err *err)
+static int fail_query(struct sqlite_source *source, int code, int line, struct err *err)
 {
     return fail_with(source, code, sqlite3_errmsg(source->db), line, err);
 }
@@ -126,12 +126,12 @@ static int fail(struct sqlite_source *source, int code, int line, struct err *er
 static int fail_running(struct sqlite_query *query, int code, struct err *err)
 {
     return query->source->author
-               ? fail(query->source, code, query->line, err)
+               ? fail_query(query->source, code, query->line, err)
                : fail_with(query->source, code, sqlite3_errstr(code), query->line, err);
 }
 
 /* Which permission is missing, as far as it can be told: added to the log's detail. */
-static int explain(const struct sqlite_source *source, struct err *err)
+static int explain_permission(const struct sqlite_source *source, struct err *err)
 {
     char detail[ERR_TEXT_MAX];
 
@@ -281,7 +281,7 @@ static int prepare_connection(struct sqlite_source *source, struct err *err)
              CACHE_KIB);
     code = sqlite3_exec(source->db, pragmas, on_pragma_name, source, NULL);
     if (code != SQLITE_OK)
-        return fail(source, code, 0, err);
+        return fail_query(source, code, 0, err);
     sqlite3_set_authorizer(source->db, on_authorize, source);
     return 0;
 }
@@ -370,7 +370,7 @@ static int open_file(struct sqlite_source *source, struct err *err)
     code =
         buf_failed(&uri) ? SQLITE_NOMEM : sqlite3_open_v2(buf_str(&uri), &source->db, flags, vfs);
     buf_done(&uri);
-    return code != SQLITE_OK ? fail(source, code, 0, err) : prepare_connection(source, err);
+    return code != SQLITE_OK ? fail_query(source, code, 0, err) : prepare_connection(source, err);
 }
 
 /* The same, where the file may be replaced at any moment: what is open is what was looked at. */
@@ -388,7 +388,7 @@ static int open_path(struct sqlite_source *source, const char *path, struct err 
         }
         rc = open_file(source, err);
         if (rc == -E_CANCELLED || sqlite_file_is_same(&source->file))
-            return rc == -E_SOURCE ? explain(source, err) : rc;
+            return rc == -E_SOURCE ? explain_permission(source, err) : rc;
         sqlite3_close(source->db);
         source->db = NULL;
     }
@@ -499,10 +499,10 @@ static int sqlite_begin(struct source *base, const struct source_session *sessio
     if (code == SQLITE_OK)
         code = run_own(source, OWN_PIN);
     if (code != SQLITE_OK) {
-        int rc = fail(source, code, 0, err);
+        int rc = fail_query(source, code, 0, err);
 
         roll_back(source);
-        return rc == -E_SOURCE ? explain(source, err) : rc;
+        return rc == -E_SOURCE ? explain_permission(source, err) : rc;
     }
     source->user_name = session->user_name;
     cache_check(source);
@@ -529,7 +529,7 @@ static int compile(struct sqlite_source *source, const struct statement *stateme
     int code = sqlite_compile(source->db, statement->sql, &stmt, &more);
 
     if (code != SQLITE_OK)
-        return fail(source, code, error_line(source->db, statement), err);
+        return fail_query(source, code, error_line(source->db, statement), err);
     if (stmt == NULL)
         why = "there is no statement; write one SELECT";
     else if (!sqlite3_stmt_readonly(stmt) || sqlite3_column_count(stmt) == 0)

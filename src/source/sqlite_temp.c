@@ -33,7 +33,7 @@ static sqlite3_file *real(sqlite3_file *file)
 }
 
 /* May the file become `size` bytes long? Then it counts as that. */
-static bool grow(sqlite3_file *file, int64_t size)
+static bool may_grow(sqlite3_file *file, int64_t size)
 {
     struct temp_file *temp = (struct temp_file *)file;
 
@@ -73,7 +73,7 @@ static int temp_write(sqlite3_file *file, const void *data, int len, sqlite3_int
 {
     int code;
 
-    if (!grow(file, at + len))
+    if (!may_grow(file, at + len))
         return SQLITE_FULL;
     code = SEAM_FAILS("source.temp_write")
                ? SQLITE_IOERR_WRITE
@@ -119,7 +119,7 @@ static int temp_is_reserved(sqlite3_file *file, int *ret)
 /* A hint of the size makes the file so long. */
 static int temp_control(sqlite3_file *file, int verb, void *argument)
 {
-    if (verb == SQLITE_FCNTL_SIZE_HINT && !grow(file, *(sqlite3_int64 *)argument))
+    if (verb == SQLITE_FCNTL_SIZE_HINT && !may_grow(file, *(sqlite3_int64 *)argument))
         return SQLITE_FULL;
     return real(file)->pMethods->xFileControl(real(file), verb, argument);
 }

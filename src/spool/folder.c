@@ -371,7 +371,7 @@ static int folder_sync(struct spool *spool, struct err *err)
 /* ---- all files ---- */
 
 /* Is it exactly a name we make? */
-static bool parse(const char *name, struct spool_file *ret)
+static bool parse_name(const char *name, struct spool_file *ret)
 {
     char id[GUID_TEXT], digits[12] = "", again[SPOOL_NAME_CAP];
     int64_t number;
@@ -400,7 +400,7 @@ static int64_t folder_each(struct spool *spool, spool_each_fn *each, void *conte
     while ((entry = readdir(dir)) != NULL) {
         struct spool_file file;
 
-        if (!parse(entry->d_name, &file))
+        if (!parse_name(entry->d_name, &file))
             continue;
         count++;
         each(context, &file);

@@ -91,7 +91,7 @@ void pack_free(struct pack *pack)
     free(pack);
 }
 
-static int put(struct pack *pack, const void *data, size_t len)
+static int put_bytes(struct pack *pack, const void *data, size_t len)
 {
     pack->stored += (int64_t)len;
     return len > 0 ? pack->write(pack->context, data, len) : 0;
@@ -122,7 +122,7 @@ static int put_frame(struct pack *pack, const void *data, size_t len)
     SEAM_STEP("worker", "run", "packed");
     EVP_DigestUpdate(pack->hash, pack->out, size);
     pack->bytes += (int64_t)len;
-    return put(pack, pack->out, size);
+    return put_bytes(pack, pack->out, size);
 }
 
 int pack_add(struct pack *pack, const void *data, size_t len)
@@ -172,9 +172,9 @@ int pack_finish(struct pack *pack, const void *footer, size_t len)
         return EFBIG;
     memcpy(tail.magic, magic, sizeof(magic));
     EVP_DigestFinal_ex(pack->hash, tail.digest, NULL);
-    return put(pack, &head, sizeof(head))
-               ?: put(pack, pack->places, table) ?: put(pack, footer, len)
-               ?: put(pack, &tail, sizeof(tail));
+    return put_bytes(pack, &head, sizeof(head))
+               ?: put_bytes(pack, pack->places, table) ?: put_bytes(pack, footer, len)
+               ?: put_bytes(pack, &tail, sizeof(tail));
 }
 
 int64_t pack_stored(const struct pack *pack)

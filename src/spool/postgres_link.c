@@ -5,19 +5,19 @@
 
 enum { ANSWER_MS = 20 * 1000 }; /* that the server may be silent */
 
-static int fail(const char *why, struct err *err)
+static int fail_link(const char *why, struct err *err)
 {
     return err_set(err, -E_SPOOL, "the database of the results: %s", why);
 }
 
 /* The one result of what was sent with that status; of several the last. */
-static int finish(PGconn *conn, int sent, PGresult **ret, struct err *err)
+static int finish_command(PGconn *conn, int sent, PGresult **ret, struct err *err)
 {
     char why[PG_WORDS];
     PGresult *result = pg_result(conn, sent, clock_mono_ms() + ANSWER_MS, why);
 
     if (result == NULL)
-        return fail(why, err);
+        return fail_link(why, err);
     if (ret != NULL)
         *ret = result;
     else
@@ -36,13 +36,13 @@ int link_query(PGconn *conn, const char *sql, const struct link_param *params, P
         values[count] = params[count].data;
         lengths[count] = params[count].len;
     }
-    return finish(conn, PQsendQueryParams(conn, sql, count, NULL, values, lengths, binary, 1), ret,
-                  err);
+    return finish_command(
+        conn, PQsendQueryParams(conn, sql, count, NULL, values, lengths, binary, 1), ret, err);
 }
 
 int link_run_text(PGconn *conn, const char *sql, struct err *err)
 {
-    return finish(conn, PQsendQuery(conn, sql), NULL, err);
+    return finish_command(conn, PQsendQuery(conn, sql), NULL, err);
 }
 
 /* ---- COPY ---- */
@@ -51,12 +51,12 @@ int link_copy_add(PGconn *conn, const void *data, int len, struct err *err)
 {
     char why[PG_WORDS];
 
-    return pg_copy_add(conn, data, len, clock_mono_ms() + ANSWER_MS, why) ? 0 : fail(why, err);
+    return pg_copy_add(conn, data, len, clock_mono_ms() + ANSWER_MS, why) ? 0 : fail_link(why, err);
 }
 
 int link_copy_end(PGconn *conn, struct err *err)
 {
-    return finish(conn, PQputCopyEnd(conn, NULL), NULL, err);
+    return finish_command(conn, PQputCopyEnd(conn, NULL), NULL, err);
 }
 
 /* ---- the pool ---- */
@@ -109,7 +109,7 @@ static PGconn *connect_to(const char *url, struct err *err)
         why);
 
     if (conn == NULL)
-        fail(why, err);
+        fail_link(why, err);
     return conn;
 }
 

@@ -10,7 +10,7 @@
 
 static const char IN_DATABASE[] = "postgresql";
 
-static void answer(struct spool_op *op)
+static void answer_op(struct spool_op *op)
 {
     CHECK(op->posted);
     op->posted = false; /* it is its owner's again */
@@ -26,7 +26,7 @@ static void spool_run_publish(void *context, struct work_item *batch)
         struct spool_op *op = spool_op_of(batch);
 
         batch = batch->next;
-        answer(op);
+        answer_op(op);
     }
 }
 
@@ -37,7 +37,7 @@ static void spool_run_remove(void *context, struct work_item *batch)
 
     CHECK(batch->next == NULL && op->verb != SPOOL_PUBLISH);
     op->rc = spool->ops->remove(spool, op, &op->err);
-    answer(op);
+    answer_op(op);
 }
 
 void spool_post(struct spool *spool, struct spool_op *op)

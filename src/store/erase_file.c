@@ -35,7 +35,7 @@ static void check_of(const struct sector *sector, uint8_t out[32])
     crypto_generichash(out, 32, (const uint8_t *)sector, offsetof(struct sector, check), NULL, 0);
 }
 
-static void fill(struct sector *sector, int64_t number, const uint8_t bytes[ERASE_KEY_BYTES])
+static void fill_sector(struct sector *sector, int64_t number, const uint8_t bytes[ERASE_KEY_BYTES])
 {
     *sector = (struct sector){.number = htobe64((uint64_t)number)};
     memcpy(sector->magic, magic, sizeof(magic));
@@ -80,9 +80,9 @@ static void make_image(struct buf *out)
     uint8_t bytes[ERASE_KEY_BYTES];
 
     randombytes_buf(bytes, sizeof(bytes));
-    fill(&image.secret, 0, bytes);
+    fill_sector(&image.secret, 0, bytes);
     randombytes_buf(bytes, sizeof(bytes));
-    fill(&image.key[0], 1, bytes);
+    fill_sector(&image.key[0], 1, bytes);
     buf_add(out, &image, sizeof(image));
     sodium_memzero(bytes, sizeof(bytes));
     sodium_memzero(&image, sizeof(image));
@@ -131,7 +131,7 @@ int erase_file_read(const char *path, bool make, struct erase_keys *ret, struct 
 
 /* ---- replacing ---- */
 
-static int put(int fd, int place, const struct sector *sector)
+static int put_sector(int fd, int place, const struct sector *sector)
 {
     off_t at = (off_t)(offsetof(struct image, key) + (size_t)place * sizeof(*sector));
 
@@ -170,9 +170,9 @@ static int add_missing(int fd, struct image *image, const struct erase_keys *key
 
         if (key->number == 0 || is_past(image, place, key->number))
             continue;
-        fill(&sector, key->number, key->bytes);
+        fill_sector(&sector, key->number, key->bytes);
         if (memcmp(&sector, &image->key[place], sizeof(sector)) != 0) {
-            rc = put(fd, place, &sector);
+            rc = put_sector(fd, place, &sector);
             image->key[place] = sector;
             SEAM_STEP("erase", "file", "added");
         }
@@ -193,7 +193,7 @@ static int overwrite_rest(int fd, struct image *image, const struct erase_keys *
         if ((number != 0 && (number == keys->key[1].number || number >= keys->key[0].number)) ||
             memcmp(&image->key[place], &nothing, sizeof(nothing)) == 0)
             continue;
-        if (put(fd, place, &nothing) < 0)
+        if (put_sector(fd, place, &nothing) < 0)
             return -1;
         SEAM_STEP("erase", "file", "overwritten");
     }

@@ -52,7 +52,7 @@ PGconn *postgres_connect_plain(const struct postgres_shared *shared, struct err 
     return pg;
 }
 
-static bool prepare(struct postgres_conn *c, enum postgres_statement which)
+static bool prepare_statement(struct postgres_conn *c, enum postgres_statement which)
 {
     Oid oids[POSTGRES_PARAMETERS_MAX];
     const char *types = statements[which].types;
@@ -71,7 +71,7 @@ static bool prepare_all(struct postgres_conn *c)
     bool good = PQenterPipelineMode(c->pg) == 1;
 
     for (int i = 0; good && i < PG_COUNT; i++)
-        good = prepare(c, (enum postgres_statement)i);
+        good = prepare_statement(c, (enum postgres_statement)i);
     if (!good)
         return false;
     c->trouble = PG_GOOD;

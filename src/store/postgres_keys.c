@@ -97,7 +97,7 @@ static int read_chain(struct postgres_conn *c, struct walk *walk, struct err *er
     return c->trouble == PG_GOOD ? 0 : results_trouble(c, err);
 }
 
-static int refresh(struct postgres_conn *c, struct walk *walk, struct err *err)
+static int refresh_keys(struct postgres_conn *c, struct walk *walk, struct err *err)
 {
     struct err ignored;
     int rc;
@@ -121,7 +121,7 @@ int postgres_keys_refresh(struct postgres_conn *c, bool *ret_pending, struct err
 
     lock_take(&c->shared->refreshing);
     walk.ours = keyring_keys(c->shared->ring);
-    rc = refresh(c, &walk, err);
+    rc = refresh_keys(c, &walk, err);
     lock_release(&c->shared->refreshing);
     if (rc == 0 && ret_pending != NULL)
         *ret_pending = walk.in_use > 1;

@@ -237,7 +237,7 @@ static int leave_old_keys(struct postgres_rotation *r, struct err *err)
 /* ---- the thread ---- */
 
 /* With the lock that makes us the only one. */
-static int rotate(struct postgres_rotation *r, struct err *err)
+static int rotate_keys(struct postgres_rotation *r, struct err *err)
 {
     bool pending = false;
     int rc = postgres_keys_refresh(r->c, &pending, err);
@@ -253,12 +253,12 @@ static int rotate(struct postgres_rotation *r, struct err *err)
     return rc;
 }
 
-static int look(struct postgres_rotation *r, struct err *err)
+static int look_at_keys(struct postgres_rotation *r, struct err *err)
 {
     bool is_ours = false, was_ours;
     int rc = postgres_connect(r->c, err)
                  ?: ask_store(r->c, PG_KEYS_ROTATOR, VALUES(), &is_ours, err)
-                 ?: (is_ours ? rotate(r, err) : postgres_keys_refresh(r->c, NULL, err));
+                 ?: (is_ours ? rotate_keys(r, err) : postgres_keys_refresh(r->c, NULL, err));
 
     if (rc == 0 && is_ours)
         rc = ask_store(r->c, PG_KEYS_ROTATOR_DONE, VALUES(), &was_ours, err);
@@ -280,7 +280,7 @@ static void *rotation_thread(void *arg)
     thread_own(&r->c->base.user);
     while (!wait_stop(r, r->tick_ms)) {
         struct err err = {0};
-        int rc = look(r, &err);
+        int rc = look_at_keys(r, &err);
 
         log_look(r, rc, &err);
         if (rc < 0 || r->tick_ms > STAY_CONNECTED_MS)
