@@ -7,8 +7,8 @@
 #include "proc/streams_impl.h"
 
 enum {
-    MEMORY_MAX = 256, /* events of a user that are remembered */
-    KNOWN_MAX = 1024,
+    MEMORY_MAX = STORE_MANY_MAX, /* events of a user that are remembered */
+    KNOWN_MAX = 256,
     EVENT_MAX = 16 << 10,
 };
 
@@ -32,6 +32,8 @@ struct audience *audience_add(struct streams *streams, int64_t user_id)
     if (audience == NULL)
         return NULL;
     audience->user_id = user_id;
+    /* No id of an earlier audience is one of this. */
+    audience->last_number = audience->forgotten = ++streams->last_number;
     LIST_INSERT_HEAD(&streams->buckets[(uint64_t)user_id % STREAMS_BUCKETS], audience, entry);
     atomic_fetch_add(&streams->audience_count, 1);
     return audience;
@@ -40,6 +42,8 @@ struct audience *audience_add(struct streams *streams, int64_t user_id)
 void audience_remove(struct streams *streams, struct audience *audience)
 {
     CHECK(audience->count == 0);
+    if (streams->last_number < audience->last_number)
+        streams->last_number = audience->last_number;
     LIST_REMOVE(audience, entry);
     atomic_fetch_sub(&streams->audience_count, 1);
     stream_queue_done(&audience->memory);
@@ -107,10 +111,16 @@ void stream_push(struct stream *stream, struct stream_event *event)
 {
     if (stream->over)
         return;
-    if (stream->unsent.count == STREAM_UNSENT_MAX || !stream_queue_push(&stream->unsent, event)) {
-        stream->over = stream->broken = true;
-        stream_queue_done(&stream->unsent);
-    }
+    if (stream->unsent.count == STREAM_UNSENT_MAX || !stream_queue_push(&stream->unsent, event))
+        stream_break(stream);
+    else
+        stream_wake(stream);
+}
+
+void stream_break(struct stream *stream)
+{
+    stream->over = stream->broken = true;
+    stream_queue_done(&stream->unsent);
     stream_wake(stream);
 }
 
@@ -162,7 +172,7 @@ static void add_report(struct buf *text, const struct news *news)
     json_add_member(text, "message", now ? news->report->message : NULL);
 }
 
-/* NULL: no memory. Progress has no id: who comes again has not missed it. */
+/* NULL: no memory. Number 0: no id, since who comes again is to be told it again, or not at all. */
 static struct stream_event *make_event(const struct streams *streams, uint64_t number,
                                        const struct news *news)
 {
@@ -173,7 +183,7 @@ static struct stream_event *make_event(const struct streams *streams, uint64_t n
     buf_init(&text, EVENT_MAX);
     guid_format(&news->id, reference);
     buf_add_str(&text, "event: report\n");
-    if (!news->progress)
+    if (number != 0)
         buf_add_format(&text, "id: %s.%" PRIu64 "\n", streams->epoch, number);
     buf_add_str(&text, "data: {");
     json_add_member(&text, "reference", reference);
@@ -197,20 +207,17 @@ static void break_off(struct audience *audience)
     struct stream *stream;
 
     LIST_FOREACH(stream, &audience->streams, entry)
-    {
-        stream->over = stream->broken = true;
-        stream_wake(stream);
-    }
+    stream_break(stream);
 }
 
 void audience_tell(struct streams *streams, struct audience *audience, const struct news *news)
 {
-    uint64_t number = news->progress ? audience->last_number : ++audience->last_number;
-    struct stream_event *event = make_event(streams, number, news);
+    struct stream_event *event =
+        make_event(streams, news->progress ? 0 : ++audience->last_number, news);
     struct stream *stream;
 
     if (event == NULL) {
-        audience->forgotten = number;
+        audience->forgotten = audience->last_number;
         break_off(audience);
         return;
     }
@@ -226,14 +233,12 @@ void audience_tell(struct streams *streams, struct audience *audience, const str
 
 void stream_tell(struct streams *streams, struct stream *stream, const struct news *news)
 {
-    struct stream_event *event = make_event(streams, stream->audience->last_number, news);
+    struct stream_event *event = make_event(streams, 0, news);
 
-    if (event == NULL || !add_greeted(stream, &news->id, news->state)) {
-        stream->over = stream->broken = true;
-        stream_wake(stream);
-    } else {
+    if (event == NULL || !add_greeted(stream, &news->id, news->state))
+        stream_break(stream);
+    else
         stream_push(stream, event);
-    }
     if (event != NULL)
         stream_event_release(event);
 }

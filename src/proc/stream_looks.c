@@ -38,6 +38,15 @@ void looks_remove_first(struct streams *streams)
     free(look);
 }
 
+/* The store cannot be asked, or there is no memory to ask it; a stream that was to be told what
+ * there is begins anew. */
+static void give_up(struct audience *audience, struct stream *stream)
+{
+    audience->missed = true;
+    if (stream != NULL)
+        stream_break(stream);
+}
+
 /* Queued ones first: a report that is claimed between the two is in both, and not in none. */
 void looks_for_active(struct streams *streams, struct audience *audience, struct stream *stream)
 {
@@ -47,7 +56,7 @@ void looks_for_active(struct streams *streams, struct audience *audience, struct
         struct look *look = add_look(streams, LOOK_LIST, audience->user_id);
 
         if (look == NULL) {
-            audience->missed = true;
+            give_up(audience, stream);
             return;
         }
         look->state = states[i];
@@ -60,13 +69,14 @@ void looks_add(struct streams *streams, enum look_kind kind, struct audience *au
                const struct look *of, const struct guid *id)
 {
     struct look *look = add_look(streams, kind, audience->user_id);
+    struct stream *stream = of != NULL ? of->stream : NULL;
 
     if (look == NULL) {
-        audience->missed = true;
+        give_up(audience, stream);
         return;
     }
     look->id = *id;
-    look->stream = of != NULL ? of->stream : NULL;
+    look->stream = stream;
 }
 
 void looks_for_missed(struct streams *streams, struct audience *audience)
@@ -264,7 +274,7 @@ static void tell_answer(struct look *look)
     if (audience == NULL || look->dropped)
         return;
     if (look->call.op.rc < 0)
-        audience->missed = true; /* the store cannot be asked now */
+        give_up(audience, look->stream);
     else if (look->kind == LOOK_LIST || look->call.op.find.found)
         found[look->kind](look, audience);
     else if (look->kind == LOOK_MISSED && audience_known(audience, &look->id) != NULL)

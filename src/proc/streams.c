@@ -109,11 +109,30 @@ static void maintain_bucket(struct streams *streams, int bucket, struct to_check
         next = LIST_NEXT(audience, entry);
         maintain_streams(audience, now_ms, utc_ms, to_check);
         forget_old(audience, now_ms);
-        if (audience->missed && audience->count > 0 && streams->look_count < STREAMS_ASKED_MAX)
-            looks_for_missed(streams, audience);
         if (audience->count == 0 && now_ms - audience->left_ms >= MEMORY_MS)
             audience_remove(streams, audience);
     }
+}
+
+/* Of those who come next, as many as may be asked for. */
+static void look_for_missed(struct streams *streams)
+{
+    struct audience *audience;
+
+    lock_take(&streams->lock);
+    for (int i = 0; i < STREAMS_BUCKETS; i++) {
+        LIST_FOREACH(audience, &streams->buckets[streams->next_missed], entry)
+        {
+            if (streams->look_count >= STREAMS_ASKED_MAX)
+                break;
+            if (audience->missed && audience->count > 0)
+                looks_for_missed(streams, audience);
+        }
+        if (audience != NULL)
+            break;
+        streams->next_missed = (streams->next_missed + 1) % STREAMS_BUCKETS;
+    }
+    lock_release(&streams->lock);
 }
 
 static void maintain_all(struct streams *streams)
@@ -157,6 +176,7 @@ static void on_tick(struct loop_timer *timer)
 
     if (streams->ticks++ % TICKS_A_SECOND == 0)
         maintain_all(streams);
+    look_for_missed(streams);
     look_for_progress(streams);
     looks_ask(streams);
     if (atomic_load(&streams->audience_count) > 0)
@@ -184,13 +204,8 @@ static void on_hang_up(struct loop_watch *watch)
 
     lock_take(&streams->lock); /* who has it sees no stream that is closed */
     count = epoll_wait(streams->hang_ups, events, HANG_UPS, 0);
-    for (int i = 0; i < count; i++) {
-        struct stream *stream = events[i].data.ptr;
-
-        stream->over = stream->broken = true;
-        stream_queue_done(&stream->unsent);
-        stream_wake(stream);
-    }
+    for (int i = 0; i < count; i++)
+        stream_break(events[i].data.ptr);
     lock_release(&streams->lock);
 }
 
@@ -268,13 +283,13 @@ static int enlist(struct streams *streams, struct stream *stream, struct err *er
         return err_set(err, -E_STREAMS,
                        "You have %d event streams open on this server. Close one and try again.",
                        STREAMS_OF_USER);
+    looks_post(streams); /* or nobody would remove it */
     if (epoll_ctl(streams->hang_ups, EPOLL_CTL_ADD, stream->spec.fd, &hang_up) < 0)
         return err_errno(err, -E_INTERNAL, "cannot watch a client");
     stream->audience = audience;
     stream->begun = audience->last_number;
     audience->count++;
     LIST_INSERT_HEAD(&audience->streams, stream, entry);
-    looks_post(streams);
     begin_stream(streams, stream, stream->spec.last_id);
     return 0;
 }
@@ -319,8 +334,10 @@ void stream_close(struct stream *stream)
         stream->audience->left_ms = clock_mono_ms();
     STAILQ_FOREACH(look, &streams->looks, entry)
     {
-        if (look->stream == stream)
-            look->stream = NULL;
+        if (look->stream != stream)
+            continue;
+        look->stream = NULL; /* it has not been told all: if it comes again, it begins anew */
+        stream->audience->forgotten = ++stream->audience->last_number;
     }
     stream_queue_done(&stream->unsent);
     free(stream->greeted);

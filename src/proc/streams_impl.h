@@ -101,6 +101,7 @@ struct streams {
     struct loop_message news;
     char epoch[GUID_TEXT]; /* of this process: events of another one are not known */
     atomic_size_t audience_count;
+    uint64_t last_number; /* of an event of an audience that is gone */
     LIST_HEAD(, audience) buckets[STREAMS_BUCKETS];
     STAILQ_HEAD(, look) looks;
     size_t look_count;
@@ -111,6 +112,7 @@ struct streams {
     unsigned ticks;
     size_t asked;
     unsigned next_bucket; /* whose progress is looked for next */
+    unsigned next_missed; /* whose missed news are */
 };
 
 /* Of a report whose state is told; `report` says the rest, NULL: nothing is to be said. */
@@ -143,6 +145,8 @@ void audience_tell_deleted(struct streams *streams, struct audience *audience,
 void stream_tell(struct streams *streams, struct stream *stream, const struct news *news);
 struct greeted *stream_greeted(const struct stream *stream, const struct guid *id);
 void stream_push(struct stream *stream, struct stream_event *event);
+/* It cannot be told what it has to be: its client comes again. */
+void stream_break(struct stream *stream);
 void stream_wake(struct stream *stream);
 
 /* ---- stream_looks.c: what the store is asked ---- */

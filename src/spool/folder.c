@@ -60,7 +60,7 @@ static int folder_own(struct spool *spool, const struct guid *store, bool replac
 }
 
 /* Make the mark for which there was no room; another store's is not replaced. */
-static void tombstone_later(struct folder *folder)
+static void mark_later(struct folder *folder)
 {
     struct err ignored;
 
@@ -81,7 +81,7 @@ static int check_mark(struct folder *folder, bool try_it, struct err *err)
     int rc;
 
     if (try_it)
-        tombstone_later(folder);
+        mark_later(folder);
     unmarked = atomic_load(&folder->unmarked); /* before the look: it may be made meanwhile */
     if (!unmarked && !atomic_load(&folder->owned))
         return 0; /* nobody has asked */
@@ -114,7 +114,7 @@ static void folder_publish(struct spool *spool, struct work_item *batch)
     struct folder *folder = of(spool);
     struct err synced = {0};
 
-    tombstone_later(folder);
+    mark_later(folder);
     for (struct work_item *item = batch; item != NULL; item = item->next)
         rename_one(folder, spool_op_of(item));
     if (SEAM_FAILS("spool.folder_fsync") || fsync(folder->dir) < 0)

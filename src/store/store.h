@@ -31,7 +31,7 @@ enum {
 
 /* How an operation is answered.
  *   READ     answered from what is committed; may be answered before store_post() returns.
- *   TOLD     answered as READ is; nothing is promised: a crash forgets it.
+ *   VOLATILE answered as READ is; nothing is promised: a crash forgets it.
  *   VISIBLE  committed, survives kill -9, may be lost by a power cut.
  *   DURABLE  committed and fsynced before `done`.
  * Concurrent writes share one transaction and one fsync (group commit). */

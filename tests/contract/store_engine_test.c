@@ -152,7 +152,7 @@ struct witness {
     struct fixture *f;
     struct store_change changes[8];
     int count, count_at_done, state_at_done;
-    struct latch latch;
+    struct countdown latch;
 };
 
 static void note_change(void *context, const struct store_change *change)

@@ -351,13 +351,13 @@ MAYBE struct store_ref report_in(struct fixture *f, int64_t user_id, enum report
 /* ---- many at once ---- */
 
 /* Counts down; await_latch() returns at 0. */
-struct latch {
+struct countdown {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     int left;
 };
 
-MAYBE void latch_down(struct latch *latch)
+MAYBE void latch_down(struct countdown *latch)
 {
     pthread_mutex_lock(&latch->mutex);
     latch->left--;
@@ -365,7 +365,7 @@ MAYBE void latch_down(struct latch *latch)
     pthread_mutex_unlock(&latch->mutex);
 }
 
-MAYBE void latch_await(struct latch *latch)
+MAYBE void latch_await(struct countdown *latch)
 {
     pthread_mutex_lock(&latch->mutex);
     while (latch->left > 0)
@@ -386,7 +386,7 @@ MAYBE void done_latch(struct store_op *op)
 
 /* What holds the work queue in run_as_one_batch(). */
 struct hold {
-    struct latch held, gate;
+    struct countdown held, gate;
 };
 
 MAYBE void done_holds(struct store_op *op)
@@ -401,7 +401,7 @@ MAYBE void done_holds(struct store_op *op)
 MAYBE void run_as_one_batch(struct fixture *f, struct store_op *ops, int count)
 {
     struct hold hold = {LATCH(1), LATCH(1)};
-    struct latch all = LATCH(count);
+    struct countdown all = LATCH(count);
     struct store_op holder = {.verb = STORE_SWEEP, .done = done_holds, .owner = &hold};
 
     store_post(f->store, &holder);

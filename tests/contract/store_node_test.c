@@ -308,7 +308,7 @@ static void a_report_submitted_twice_is_one(void **state)
 /* ---- several connections, several stores ---- */
 
 static struct store_change heard_change;
-static struct latch heard_latch;
+static struct countdown heard_latch;
 
 static void note_heard(void *context, const struct store_change *change)
 {
@@ -326,7 +326,7 @@ static void another_nodes_changes_are_heard(void **state)
     struct store_op op = submit_op(f->ann);
     struct err err = {0};
 
-    heard_latch = (struct latch)LATCH(1);
+    heard_latch = (struct countdown)LATCH(1);
     store_listen(f->store, note_heard, NULL);
     assert_int_equal(store_subscribe(f->store, &err), 0);
     assert_int_equal(run(other, &op), 0);

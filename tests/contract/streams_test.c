@@ -3,7 +3,7 @@
 
 #include <sys/socket.h>
 
-#include "proc/streams.h"
+#include "proc/streams_impl.h"
 
 enum { TEXT_MAX = 4 << 20 };
 
@@ -14,7 +14,7 @@ struct line {
     struct stream *stream;
     int server, client;
     struct guid session;
-    struct latch news;
+    struct countdown news;
     ssize_t last; /* of stream_take() */
     size_t len;
     char text[TEXT_MAX];
@@ -99,7 +99,7 @@ static bool take(struct line *line)
 {
     while ((line->last =
                 stream_take(line->stream, line->text + line->len, TEXT_MAX - 1 - line->len)) == 0) {
-        struct latch news = LATCH(1);
+        struct countdown news = LATCH(1);
 
         stream_await(line->stream, on_news, &news);
         latch_await(&news);
@@ -275,22 +275,56 @@ static void a_client_that_hangs_up_ends_its_stream(void **state)
     close_line(line);
 }
 
+static void read_last_id(const struct line *line, char last_id[STREAM_ID_TEXT])
+{
+    for (const char *at = strstr(line->text, "id: "); at != NULL; at = strstr(at + 1, "\nid: "))
+        sscanf(at + strspn(at, "\n"), "id: %63s", last_id);
+}
+
 static void a_client_that_comes_again_is_told_what_it_missed(void **state)
 {
     struct line *line = open_line(*state);
     struct guid first = report_in(line->f, line->f->ann, REPORT_COMPLETE).id, second;
     char last_id[STREAM_ID_TEXT] = "";
-    const char *at;
 
     await(line, &first, "complete");
-    for (at = strstr(line->text, "id: "); at != NULL; at = strstr(at + 1, "\nid: "))
-        sscanf(at + strspn(at, "\n"), "id: %63s", last_id);
+    read_last_id(line, last_id);
     end(line);
     second = report_in(line->f, line->f->ann, REPORT_COMPLETE).id;
     begin(line, last_id);
     await(line, &second, "complete");
     assert_non_null(told(line, &second, "queued"));
     assert_int_equal(count(line, &first), 0);
+    close_line(line);
+}
+
+static void forget_audience(struct line *line)
+{
+    struct streams *streams = line->streams;
+
+    lock_take(&streams->lock);
+    audience_remove(streams, audience_find(streams, line->f->ann));
+    lock_release(&streams->lock);
+}
+
+/* The first number of the new audience is not one of the old. */
+static void a_client_that_comes_again_too_late_begins_anew(void **state)
+{
+    struct line *line = open_line(*state);
+    struct guid first = report_in(line->f, line->f->ann, REPORT_COMPLETE).id, running;
+    char last_id[STREAM_ID_TEXT] = "";
+
+    await(line, &first, "queued");
+    read_last_id(line, last_id);
+    await(line, &first, "complete");
+    end(line);
+    forget_audience(line);
+    running = submit(line->f, line->f->ann);
+    begin(line, NULL);
+    await(line, &running, "queued");
+    end(line);
+    begin(line, last_id);
+    await(line, &running, "queued");
     close_line(line);
 }
 
@@ -318,6 +352,7 @@ int main(void)
         STORE_TEST(missed_news_are_looked_for),
         STORE_TEST(a_client_that_hangs_up_ends_its_stream),
         STORE_TEST(a_client_that_comes_again_is_told_what_it_missed),
+        STORE_TEST(a_client_that_comes_again_too_late_begins_anew),
         STORE_TEST(an_ended_session_ends_its_streams),
     };
 
