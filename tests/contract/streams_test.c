@@ -322,6 +322,7 @@ static void a_client_that_comes_again_too_late_begins_anew(void **state)
     running = submit(line->f, line->f->ann);
     begin(line, NULL);
     await(line, &running, "queued");
+    assert_null(strstr(line->text, "id: ")); /* it is told again to who comes again */
     end(line);
     begin(line, last_id);
     await(line, &running, "queued");
