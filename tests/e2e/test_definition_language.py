@@ -24,7 +24,7 @@ def peak(pid):
 class Engines:
     """Two servers with the same definitions over the same tables, on SQLite and on PostgreSQL."""
 
-    def __init__(self, folder, postgres, database="language"):
+    def __init__(self, folder, postgres, database):
         self.postgres, self.database = postgres, postgres.create_database(database)
         postgres.sql(SCHEMA + ORDERS, self.database)
         self.servers = []
@@ -77,7 +77,7 @@ class Engines:
 
 @pytest.fixture(scope="module")
 def engines(postgres, tmp_path_factory):
-    made = Engines(tmp_path_factory.mktemp("language"), postgres)
+    made = Engines(tmp_path_factory.mktemp("language"), postgres, "language")
     yield made
     made.close()
 

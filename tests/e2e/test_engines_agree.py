@@ -32,7 +32,7 @@ MOMENTS = [
 
 @pytest.fixture(scope="module")
 def engines(postgres, tmp_path_factory):
-    made = Engines(tmp_path_factory.mktemp("agree"), postgres)
+    made = Engines(tmp_path_factory.mktemp("agree"), postgres, "agree")
     yield made
     made.close()
 
