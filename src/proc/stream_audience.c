@@ -210,6 +210,14 @@ static void break_off(struct audience *audience)
     stream_break(stream);
 }
 
+/* News may be heard late: had the report ended before the stream began? Then it was never active
+ * for it. */
+static bool was_over(const struct stream *stream, const struct news *news)
+{
+    return news->report != NULL && report_is_active(news->state) &&
+           !report_is_active(news->report->state) && stream->began_ms >= news->report->finished_ms;
+}
+
 void audience_tell(struct streams *streams, struct audience *audience, const struct news *news)
 {
     struct stream_event *event =
@@ -223,7 +231,8 @@ void audience_tell(struct streams *streams, struct audience *audience, const str
     }
     LIST_FOREACH(stream, &audience->streams, entry)
     {
-        if (news->progress || !was_greeted(stream, &news->id, news->state))
+        if (news->progress ||
+            (!was_over(stream, news) && !was_greeted(stream, &news->id, news->state)))
             stream_push(stream, event);
     }
     if (!news->progress)

@@ -304,6 +304,7 @@ int stream_open(struct streams *streams, const struct stream_spec *spec, struct 
         return err_set(err, -E_NOMEM, "Out of memory.");
     stream->streams = streams;
     stream->spec = *spec;
+    stream->began_ms = store_now_ms(streams->store);
     stream->commented_ms = clock_mono_ms();
     lock_take(&streams->lock);
     rc = enlist(streams, stream, err);

@@ -52,7 +52,8 @@ struct stream {
     struct audience *audience;
     struct stream_spec spec;
     struct stream_queue unsent;
-    uint64_t begun; /* the last event that was made before it came */
+    uint64_t begun;   /* the last event that was made before it came */
+    int64_t began_ms; /* store_now_ms() */
     struct greeted *greeted;
     size_t greeted_count, greeted_room;
     bool started; /* the first bytes were taken */

@@ -54,6 +54,7 @@ static void begin(struct line *line, const char *last_id)
     line->client = ends[1];
     line->len = 0;
     assert_int_equal(stream_open(line->streams, &spec, &line->stream, &err), 0);
+    line->stream->began_ms = NOW_MS; /* before its reports, as their clock says */
 }
 
 static void end(struct line *line)
@@ -207,6 +208,24 @@ static void changes_that_are_heard_out_of_order_are_told_in_order(void **state)
     close_line(line);
 }
 
+static void what_is_heard_late_is_not_told_to_a_stream_that_began_later(void **state)
+{
+    struct line *line = open_line(*state);
+    struct fixture other = *line->f;
+    struct guid id;
+
+    line->stream->began_ms = NOW_MS + DAY_MS;
+    other.store = open_store(line->f); /* nobody listens to it */
+    id = report_in(&other, line->f->ann, REPORT_COMPLETE).id;
+    hear(line, &id, REPORT_QUEUED);
+    hear(line, &id, REPORT_COMPLETE);
+    await(line, &id, "complete");
+    assert_null(told(line, &id, "\"queued\""));
+    assert_null(told(line, &id, "\"processing\""));
+    store_free(other.store);
+    close_line(line);
+}
+
 static void a_deletion_drops_what_was_not_taken(void **state)
 {
     struct line *line = open_line(*state);
@@ -348,6 +367,7 @@ int main(void)
         STORE_TEST(every_change_is_told_in_its_order),
         STORE_TEST(a_requeued_report_is_told_as_queued_again),
         STORE_TEST(changes_that_are_heard_out_of_order_are_told_in_order),
+        STORE_TEST(what_is_heard_late_is_not_told_to_a_stream_that_began_later),
         STORE_TEST(a_deletion_drops_what_was_not_taken),
         STORE_TEST(a_client_that_is_too_slow_is_cut_off),
         STORE_TEST(missed_news_are_looked_for),

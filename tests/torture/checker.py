@@ -199,8 +199,7 @@ class Model:
         report = self._report(event["reference"], event)
         if report.user == event["user"] and event["event"] == "deleted":
             report.sights.append(Sight(event, "unknown", sent=event["received"]))
-        elif report.user == event["user"] and \
-                (RANKS[event["event"]] != ACTIVE or self.run.get("nodes", 1) == 1):  # a node may hear of a start late
+        elif report.user == event["user"]:
             report.sights.append(Sight(event, event["event"]))
 
     def _submit(self, event):
