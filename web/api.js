@@ -1,0 +1,233 @@
+// web/api.js -- calls of the API, and the session that they belong to.
+
+// The access token is kept here and nowhere else; the refresh token is a cookie that scripts
+// cannot read. Tabs hand a new access token on to each other, because a refresh revokes the old.
+let token = null;
+let renewal = null; // the refresh that is under way, if any
+let relogin = null; // {promise, resolve, reject} while the session has ended and a login is awaited
+let skew = 0;       // the server's clock minus ours, in milliseconds
+const endCallbacks = new Set();
+const channel = new BroadcastChannel("reportd-session");
+
+export class ApiError extends Error {
+  constructor(status, message, { data = null, retryAfter = 0, title = "" } = {}) {
+    super(message);
+    this.name = "ApiError";
+    Object.assign(this, { status, data, retryAfter, title });
+  }
+
+  // The server was not reached, or asks to try again: the same request may succeed later.
+  get passing() {
+    return this.status === 0 || this.status === 502 || this.status === 503 || this.status === 504;
+  }
+}
+
+// The time by the server's clock, which its timestamps are of.
+export function serverNow() {
+  return Date.now() + skew;
+}
+
+function target(path, query) {
+  const given = Object.entries(query ?? {})
+    .filter(([, value]) => value !== undefined && value !== null && value !== "");
+
+  return given.length > 0 ? `${path}?${new URLSearchParams(given)}` : path;
+}
+
+async function reach(path, options) {
+  try {
+    return await fetch(path, { cache: "no-store", credentials: "same-origin", redirect: "error",
+      referrerPolicy: "no-referrer", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, "The server cannot be reached.");
+  }
+}
+
+function read(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function noteClock(response) {
+  const date = Date.parse(response.headers.get("Date") ?? "");
+
+  if (!Number.isNaN(date)) {
+    const now = date + 500 - Date.now(); // the header has whole seconds
+
+    if (Math.abs(now - skew) > 1000) skew = Math.abs(now) > 1500 ? now : 0;
+  }
+}
+
+// The error that an answer is: problem details, an envelope, or neither.
+async function errorOf(response) {
+  const body = read(await response.text()) ?? {};
+
+  return new ApiError(response.status,
+    body.detail ?? body.message ?? `The server answered ${response.status}.`, {
+      data: body.data ?? null, title: body.title ?? "",
+      retryAfter: Number(response.headers.get("Retry-After") ?? 0) });
+}
+
+// One request with the token: renewed once if it is refused, and after a login if that fails too.
+// For what is not an envelope: streams, results in part. The answer may have any status.
+export async function send(method, path, { query, body, signal, headers } = {}) {
+  const options = { method, signal, body: body === undefined ? undefined : JSON.stringify(body) };
+
+  for (let attempt = 0; ; attempt++) {
+    const used = token ?? await renew();
+    const response = await reach(target(path, query), { ...options,
+      headers: { Version: "2.0", Authorization: used,
+        Accept: "application/json, application/problem+json",
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers } });
+
+    noteClock(response);
+    if (response.status !== 401 || attempt >= 3) return response;
+    if (token === used) token = null;
+  }
+}
+
+// One call: its envelope, the headers and the status. Throws ApiError for everything else.
+export async function call(method, path, options = {}) {
+  const response = await send(method, path, options);
+
+  if (!response.ok) throw await errorOf(response);
+  const text = await response.text();
+  const { result = true, message = "", data = null, recordCount = 0 } = read(text) ?? {};
+
+  return { result, message, data, recordCount, headers: response.headers, status: response.status };
+}
+
+// ---- the session ----
+
+function renew() {
+  if (relogin) return relogin.promise;
+  renewal ??= exclusively(refresh).catch((error) => {
+    if (error.status !== 401 || session.user === null) throw error;
+    return ended();
+  }).finally(() => { renewal = null; });
+  return renewal;
+}
+
+// One tab at a time, where the browser can tell tabs apart.
+function exclusively(action) {
+  return navigator.locks ? navigator.locks.request("reportd-refresh", action) : action();
+}
+
+async function refresh() {
+  if (token) return token; // another tab was faster
+  const response = await reach("/User/RefreshToken", { method: "POST", body: "{}",
+    headers: { Version: "2.0", "Content-Type": "application/json" } });
+
+  if (!response.ok) throw await errorOf(response);
+  token = (await response.json()).accessToken;
+  share();
+  return token;
+}
+
+// With the other tabs, once it is known whose the token is.
+function share() {
+  if (session.user !== null) channel.postMessage({ token, user: session.user });
+}
+
+// The session has ended by itself: what is under way waits for the login.
+function ended() {
+  token = null;
+  if (!relogin) {
+    relogin = {};
+    relogin.promise = new Promise((resolve, reject) => Object.assign(relogin, { resolve, reject }));
+    relogin.promise.catch(() => {});
+    for (const callback of endCallbacks) callback("expired");
+  }
+  return relogin.promise;
+}
+
+// After a login, here or in another tab: what has waited for it goes on.
+function resume() {
+  if (!relogin) return;
+  relogin.resolve(token);
+  relogin = null;
+  for (const callback of endCallbacks) callback("back");
+}
+
+function loggedOut() {
+  token = null;
+  relogin?.reject(new ApiError(401, "You have logged out."));
+  relogin = null;
+  session.user = null;
+  session.operator = false;
+  session.limits = {};
+  for (const callback of endCallbacks) callback("logout");
+}
+
+async function identify() {
+  const { data } = await call("GET", "/User/Me");
+
+  session.user = data.name;
+  session.operator = data.operator === true;
+  session.limits = data.limits ?? {};
+  share();
+}
+
+export const session = {
+  user: null,      // the name, null while nobody is logged in
+  operator: false,
+  limits: {},      // as /User/Me tells them
+
+  // Throws ApiError: 401 with the server's words if the credentials are wrong.
+  async login(name, password) {
+    const response = await reach("/User/Login?cookie=1", { method: "POST",
+      headers: { Version: "2.0", "Content-Type": "application/json",
+        Accept: "application/json, application/problem+json" },
+      body: JSON.stringify({ username: name, password }) });
+    const before = session.user;
+
+    if (!response.ok) throw await errorOf(response);
+    token = (await response.json()).accessToken;
+    await identify();
+    if (before !== null && before !== session.user) {
+      location.reload(); // nothing of one user is left for the next
+    } else {
+      resume();
+    }
+  },
+
+  // By the cookie; false if there is no session.
+  async restore() {
+    try {
+      await renew();
+      await identify();
+      return true;
+    } catch (error) {
+      if (error.status === 401 || error.status === 400) return false;
+      throw error;
+    }
+  },
+
+  // Ends the session on the server; throws if the server could not be reached.
+  async logout() {
+    if (!relogin) await call("POST", "/User/Logout", { body: {} });
+    channel.postMessage({ out: true });
+    loggedOut();
+  },
+
+  // callback("expired"): a login is awaited; "back": it came; "logout": the session is over.
+  onEnd(callback) {
+    endCallbacks.add(callback);
+    return () => endCallbacks.delete(callback);
+  },
+};
+
+channel.onmessage = ({ data }) => {
+  if (data.out && session.user !== null) {
+    loggedOut();
+  } else if (data.token && session.user !== null && data.user === session.user) {
+    token = data.token;
+    resume();
+  } else if (data.token && session.user !== null && data.user) {
+    location.reload(); // another user has logged in: the cookie is theirs
+  }
+};

@@ -1,0 +1,134 @@
+// web/app.js -- the shell: it finds the screen for the address, shows it, and leaves it.
+
+import { session } from "/console/api.js";
+import { announce, confirmBox, failure, notify } from "/console/dialogs.js";
+import { el, replace } from "/console/dom.js";
+import * as events from "/console/events.js";
+import { applyTheme, drawHeader, markScreen } from "/console/header.js";
+import { startKeys } from "/console/keys.js";
+
+export { announce, confirmBox, notify };
+
+// The first part of the path → the module with its `show(main, route)`.
+const SCREENS = {
+  login: "login", reports: "reports", new: "form", run: "run", result: "result", mine: "mine",
+};
+const HOME = "#/reports";
+
+const main = document.getElementById("main");
+let leave = null;   // what the screen that is shown wants to be told when it is left
+let shown = 0;      // counts screens: what loads slowly does not overwrite a later one
+let address = "";   // the hash of the screen that is shown
+
+function parse(hash) {
+  const [path, query = ""] = hash.replace(/^#\/?/, "").split(/\?(.*)/s);
+
+  return { path: path.split("/").map(decode), query: new URLSearchParams(query) };
+}
+
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+// Go to a screen; with `replacing`, Back does not come here again.
+export function go(hash, { replacing = false } = {}) {
+  if (replacing) history.replaceState(null, "", hash);
+  else if (hash !== location.hash) history.pushState(null, "", hash);
+  open();
+}
+
+// Keep this state of the screen in the address, without a new screen.
+export function setQuery(query) {
+  const text = new URLSearchParams(query).toString();
+  const path = location.hash.split("?")[0];
+
+  address = text ? `${path}?${text}` : path;
+  history.replaceState(null, "", address || HOME);
+}
+
+// The heading of a screen, which the focus goes to, and the title of the window.
+export function heading(text, ...more) {
+  document.title = `${text} · reportd`;
+  return el("h1", { tabindex: "-1" }, text, ...more);
+}
+
+async function open() {
+  const turn = ++shown;
+  const route = parse(location.hash || HOME);
+  const name = session.user === null ? "login" : route.path[0];
+
+  if (session.user !== null && name === "login") {
+    go(HOME, { replacing: true });
+    return;
+  }
+  address = location.hash;
+  leave?.();
+  leave = null;
+  markScreen(name);
+  try {
+    if (!Object.hasOwn(SCREENS, name)) throw new Error("There is no such screen.");
+    const screen = await import(`/console/${SCREENS[name]}.js`);
+
+    if (turn !== shown) return;
+    window.scrollTo(0, 0);
+    const left = await screen.show(main, route);
+
+    if (turn !== shown) left?.();
+    else leave = left ?? null;
+  } catch (error) {
+    if (turn === shown) replace(main, heading("Not available"), failure(error, open));
+  }
+  if (turn === shown) focusHeading();
+}
+
+// After a screen was shown; a screen that has set the focus itself keeps it.
+function focusHeading() {
+  if (!main.contains(document.activeElement)) main.querySelector("h1")?.focus();
+}
+
+function onEnd(why) {
+  if (why === "expired") {
+    import("/console/login.js").then((login) => login.ask());
+  } else if (why === "logout") {
+    events.stop();
+    drawHeader();
+    go("#/login", { replacing: true });
+  }
+}
+
+// After a login: where one was, or the first screen.
+export function entered() {
+  drawHeader();
+  events.start();
+  if (!location.hash || location.hash.startsWith("#/login")) go(HOME, { replacing: true });
+  else open();
+}
+
+async function begin() {
+  try {
+    if (await session.restore()) {
+      entered();
+      return;
+    }
+    drawHeader();
+    open();
+  } catch (error) {
+    drawHeader();
+    replace(main, heading("Not available"), failure(error, begin));
+  }
+}
+
+applyTheme();
+startKeys(go);
+session.onEnd(onEnd);
+window.addEventListener("hashchange", () => { if (location.hash !== address) open(); });
+window.addEventListener("popstate", () => { if (location.hash !== address) open(); });
+document.getElementById("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  (main.querySelector("h1") ?? main).focus();
+});
+begin();

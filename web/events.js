@@ -1,0 +1,130 @@
+// web/events.js -- the one event stream of the page: one's reports as they change.
+
+import { send, session } from "/console/api.js";
+
+const BACKOFF_MIN = 500, BACKOFF_MAX = 15000, HIDDEN = 10000;
+const SILENCE = 45000; // the server sends a comment every 15 s
+
+const events = new Map();    // reference → the last event of it
+const followers = new Set();
+const watchers = new Set();  // of the connection
+let running = null;          // the AbortController of the stream
+let lastId = null;
+let hiddenTimer = 0;
+
+// callback(event) for each event, in order; its return value ends it.
+export function follow(callback) {
+  followers.add(callback);
+  return () => followers.delete(callback);
+}
+
+// callback(true) when the stream has begun, anew or again; callback(false) when it is cut off.
+export function watchConnection(callback) {
+  watchers.add(callback);
+  return () => watchers.delete(callback);
+}
+
+// The last event of each report that is active or has changed since the page was opened.
+export function known() {
+  return events;
+}
+
+// Tell the page what it did itself, without waiting for the stream.
+export function tell(event) {
+  if (event.state === "deleted") events.delete(event.reference);
+  else events.set(event.reference, event);
+  for (const callback of followers) callback(event);
+}
+
+// Follow the server's events until the session ends. Hidden tabs leave their stream to others,
+// since a browser opens six connections to a server at most.
+export function start() {
+  if (!running && !document.hidden) connect();
+}
+
+export function stop() {
+  running?.abort();
+  running = null;
+  lastId = null;
+  events.clear();
+}
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiddenTimer);
+  if (document.hidden) {
+    hiddenTimer = setTimeout(() => { running?.abort(); running = null; }, HIDDEN);
+  } else if (session.user !== null) {
+    start();
+  }
+});
+
+async function connect() {
+  const control = new AbortController();
+  let backoff = BACKOFF_MIN;
+
+  running = control;
+  while (running === control) {
+    const began = await stream(control.signal, () => { backoff = BACKOFF_MIN; });
+
+    if (running !== control) return;
+    if (!began) for (const callback of watchers) callback(false);
+    await pause(began ? 200 : backoff + Math.random() * 200);
+    backoff = began ? BACKOFF_MIN : Math.min(backoff * 2, BACKOFF_MAX);
+  }
+}
+
+function pause(ms) {
+  return new Promise((done) => {
+    const timer = setTimeout(done, ms);
+
+    window.addEventListener("online", () => { clearTimeout(timer); done(); }, { once: true });
+  });
+}
+
+// Until it ends; true if it ended in order, so that it may begin again at once.
+async function stream(signal, onBegin) {
+  try {
+    const response = await send("GET", "/Report/Events", { signal,
+      headers: { Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) } });
+
+    if (!response.ok) return false;
+    onBegin();
+    for (const callback of watchers) callback(true);
+    await readEvents(response.body.getReader());
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// text/event-stream: lines of "name: value", an empty line ends an event.
+async function readEvents(reader) {
+  const decoder = new TextDecoder();
+  let text = "", event = {};
+
+  for (;;) {
+    const silent = setTimeout(() => reader.cancel(), SILENCE);
+    const { done, value } = await reader.read();
+
+    clearTimeout(silent);
+    if (done) return;
+    const lines = (text + decoder.decode(value, { stream: true })).split("\n");
+
+    text = lines.pop();
+    for (const line of lines) {
+      const colon = line.indexOf(": ");
+
+      if (line === "") {
+        take(event);
+        event = {};
+      } else if (colon > 0) {
+        event[line.slice(0, colon)] = line.slice(colon + 2);
+      }
+    }
+  }
+}
+
+function take(event) {
+  if (event.id) lastId = event.id;
+  if (event.data) tell(JSON.parse(event.data));
+}

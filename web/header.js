@@ -1,0 +1,127 @@
+// web/header.js -- the header: where one is, how many reports are active, theme and user.
+
+import { session } from "/console/api.js";
+import { button, el, icon, replace, setText } from "/console/dom.js";
+import { notify } from "/console/dialogs.js";
+import { follow, known, watchConnection } from "/console/events.js";
+import { showHelp } from "/console/keys.js";
+
+const THEME = "reportd-theme";
+const THEMES = ["auto", "light", "dark"];
+const SCREENS = [["reports", "Reports"], ["mine", "Mine"]];
+
+let drawn = null;   // the header's parts while somebody is logged in
+let scheduled = false;
+
+function theme() {
+  const kept = localStorage.getItem(THEME);
+
+  return THEMES.includes(kept) ? kept : "auto";
+}
+
+// Before anything is shown.
+export function applyTheme() {
+  document.documentElement.dataset.theme = theme();
+}
+
+function themeButton() {
+  const node = el("button", { type: "button", class: "button only-icon quiet", id: "theme",
+    on: { click: () => {
+      localStorage.setItem(THEME, THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]);
+      applyTheme();
+      label();
+    } } });
+  const label = () => {
+    const text = `Theme: ${theme() === "auto" ? "as the system" : theme()}`;
+
+    node.setAttribute("aria-label", text);
+    node.title = text;
+    replace(node, icon(theme()));
+  };
+
+  label();
+  return node;
+}
+
+async function logOut() {
+  try {
+    await session.logout();
+  } catch (error) {
+    notify(`You are still logged in. ${error.message}`, { error: true });
+  }
+}
+
+function userMenu() {
+  const menu = el("details", { class: "menu" },
+    el("summary", { class: "button quiet", "aria-label": `User menu of ${session.user}` },
+      icon("user"), el("span", { class: "user-name" }, session.user)),
+    el("div", { class: "menu-items" },
+      el("p", { class: "muted" }, "Logged in as ", el("b", {}, session.user)),
+      button("Keys and help", () => { menu.open = false; showHelp(); }, { look: "quiet" }),
+      button("Log out", () => { menu.open = false; logOut(); }, { look: "quiet", id: "logout" })));
+
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+  return menu;
+}
+
+function activeCount() {
+  let count = 0;
+
+  for (const event of known().values()) {
+    if (event.state === "queued" || event.state === "processing") count++;
+  }
+  return count;
+}
+
+function showActive() {
+  scheduled = false;
+  if (!drawn) return;
+  const count = activeCount();
+  const limit = session.limits.activeReports ?? session.limits.active ?? null;
+
+  setText(drawn.active, `Active ${count}${limit ? ` of ${limit}` : ""}`);
+  drawn.active.classList.toggle("busy", count > 0);
+}
+
+// Make it again: for the user who is logged in, or for nobody.
+export function drawHeader() {
+  const header = document.getElementById("header");
+  const brand = el("a", { class: "brand", href: "#/reports" }, "reportd");
+
+  drawn = null;
+  if (session.user === null) {
+    replace(header, brand, el("span", { class: "space" }), themeButton());
+    return;
+  }
+  drawn = {
+    active: el("a", { class: "active", href: "#/mine?state=active" }),
+    offline: el("span", { class: "offline", hidden: true }, icon("error"), "Reconnecting…"),
+    links: new Map(SCREENS.map(([path, title]) => [path, el("a", { href: `#/${path}` }, title)])),
+  };
+  replace(header, brand, el("nav", { "aria-label": "Screens" }, [...drawn.links.values()]),
+    el("span", { class: "space" }), drawn.offline, drawn.active, themeButton(), userMenu());
+  showActive();
+}
+
+// Mark where one is.
+export function markScreen(screen) {
+  for (const [path, link] of drawn?.links ?? []) {
+    if (path === screen) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+follow(() => {
+  if (!scheduled) requestAnimationFrame(showActive);
+  scheduled = true;
+});
+watchConnection((on) => { if (drawn) drawn.offline.hidden = on; });
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});

@@ -1,0 +1,69 @@
+// web/login.js -- the screen Login, and the question for a login in the middle of something.
+
+import { session } from "/console/api.js";
+import { entered, heading } from "/console/app.js";
+import { openDialog } from "/console/dialogs.js";
+import { el, icon, replace } from "/console/dom.js";
+
+let asking = null;
+
+// The fields; `user` is fixed if it is given. `done` is called after the login.
+function loginForm(user, done) {
+  const name = el("input", { id: "login-name", name: "username", autocomplete: "username",
+    autocapitalize: "none", spellcheck: "false", required: true, maxlength: 255,
+    value: user ?? "", readonly: user !== null, autofocus: user === null });
+  const password = el("input", { id: "login-password", name: "password", type: "password",
+    autocomplete: "current-password", required: true, maxlength: 255, autofocus: user !== null });
+  const error = el("p", { class: "error-text", id: "login-error", role: "alert" });
+  const submit = el("button", { class: "button primary", type: "submit" }, "Log in");
+
+  return el("form", { class: "login", novalidate: true, on: { submit: async (event) => {
+    event.preventDefault();
+    const missing = [name, password].find((input) => input.value === "");
+
+    replace(error);
+    if (missing) {
+      replace(error, icon("error"), `Give your ${missing === name ? "name" : "password"}.`);
+      missing.focus();
+      return;
+    }
+    submit.disabled = true;
+    try {
+      await session.login(name.value, password.value);
+      password.value = "";
+      done();
+    } catch (failed) {
+      replace(error, icon("error"), failed.message);
+      password.select();
+      password.focus();
+    } finally {
+      submit.disabled = false;
+    }
+  } } },
+  el("label", { for: "login-name" }, "Name"), name,
+  el("label", { for: "login-password" }, "Password"), password,
+  error, submit);
+}
+
+export async function show(main) {
+  const form = loginForm(null, entered);
+
+  replace(main, el("div", { class: "login-box" }, heading("Log in"),
+    el("p", { class: "muted" }, "Reports of this server: run them, watch them, take the results " +
+      "with you, and delete them."), form));
+  form.querySelector("input").focus();
+}
+
+// The session has ended in the middle of something: ask over the screen, which stays as it is.
+export function ask() {
+  if (asking) return;
+  let forgetEnd = () => {};
+
+  asking = openDialog("Your session has ended", (close) => {
+    forgetEnd = session.onEnd((why) => { if (why !== "expired") close(); });
+    return [el("p", { class: "muted" }, "Log in again to go on where you are. Nothing that you " +
+      "have typed is lost."), loginForm(session.user, () => close()),
+    el("button", { type: "button", class: "button quiet", on: {
+      click: () => session.logout() } }, "Log in as somebody else")];
+  }, { locked: true }).finally(() => { asking = null; forgetEnd(); });
+}
