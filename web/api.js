@@ -62,8 +62,8 @@ function noteClock(response) {
   }
 }
 
-// The error that an answer is: problem details, an envelope, or neither.
-async function errorOf(response) {
+// The error that an answer of send() is: problem details, an envelope, or neither.
+export async function errorOf(response) {
   const body = read(await response.text()) ?? {};
 
   return new ApiError(response.status,

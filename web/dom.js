@@ -14,7 +14,8 @@ const ICONS = {
   remove: "M2.8 4.4h10.4M6.4 4.4V2.6h3.2v1.8M4.2 4.4l.7 9h6.2l.7-9M6.7 7v4M9.3 7v4",
   run: "M5 3.2 12.4 8 5 12.8Z",
   rerun: "M13 8a5 5 0 1 1-1.5-3.6M13.2 2.2v3h-3",
-  light: "M8 5.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6ZM8 1v1.4M8 13.6V15M1 8h1.4M13.6 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1",
+  light: "M8 5.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6ZM8 1v1.4M8 13.6V15M1 8h1.4M13.6 8H15" +
+    "M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1",
   dark: "M13.4 9.6A5.8 5.8 0 1 1 6.4 2.6a4.7 4.7 0 0 0 7 7Z",
   auto: "M8 2.2a5.8 5.8 0 1 0 0 11.6A5.8 5.8 0 0 0 8 2.2ZM8 2.2v11.6M10 3.2v9.6M12 4.8v6.4",
   user: "M8 2.6a2.7 2.7 0 1 0 0 5.4 2.7 2.7 0 0 0 0-5.4ZM2.8 14a5.2 5.2 0 0 1 10.4 0",
@@ -77,6 +78,6 @@ export function button(label, action, { look = "", sign, ...attributes } = {}) {
 
 // A button that shows only its icon; the label is for its tooltip and for screen readers.
 export function iconButton(label, sign, action, attributes = {}) {
-  return el("button", { type: "button", class: "button only-icon", "aria-label": label, title: label,
-    on: { click: action }, ...attributes }, icon(sign));
+  return el("button", { type: "button", class: "button only-icon quiet", "aria-label": label,
+    title: label, on: { click: action }, ...attributes }, icon(sign));
 }

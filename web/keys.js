@@ -27,7 +27,8 @@ function rows() {
 
 // The row that has the focus or, after it was left, was the last to have it.
 function currentRow() {
-  return document.activeElement?.closest?.("[data-row]") ?? document.querySelector("#main .current");
+  return document.activeElement?.closest?.("[data-row]") ??
+    document.querySelector("#main .current");
 }
 
 function move(step) {
@@ -79,7 +80,7 @@ export function startKeys(open) {
     const row = event.target.closest?.("[data-row]");
 
     if (!row) return;
-    for (const other of document.querySelectorAll("#main .current")) other.classList.remove("current");
+    document.querySelector("#main .current")?.classList.remove("current");
     row.classList.add("current");
   });
   document.addEventListener("keydown", (event) => {

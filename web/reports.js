@@ -1,11 +1,153 @@
-// web/reports.js -- the screen Reports: the types that one may run.
+// web/reports.js -- the screen Reports: the types that one may run, and how each went last.
 
-import { call } from "/console/api.js";
-import { heading } from "/console/app.js";
-import { el, replace } from "/console/dom.js";
+import { call, serverNow } from "/console/api.js";
+import { go, heading, notify, setQuery } from "/console/app.js";
+import { button, el, icon, replace, setText } from "/console/dom.js";
+import { ago, counted, stateWord } from "/console/format.js";
+import { loadReports, newKey, onReports, parametersOf, reportsKnown, submitReport }
+  from "/console/store.js";
 
-export async function show(main) {
-  const { data } = await call("GET", "/Report/Types");
+const LOOK_BACK = 200; // reports in which the last run of each type is looked for
 
-  replace(main, heading("Reports"), el("ul", {}, data.map((type) => el("li", {}, type.name))));
+// The address of a form that is filled in.
+export function formAddress(name, values = {}) {
+  const query = new URLSearchParams(values).toString();
+
+  return `#/new/${encodeURIComponent(name)}${query ? `?${query}` : ""}`;
+}
+
+// The address at which a report is seen best.
+export function reportAddress(report) {
+  return `#/${report.state === "complete" ? "result" : "run"}/${report.reference}`;
+}
+
+// A state by icon, word and colour.
+export function stateLabel(state) {
+  return el("span", { class: `state state-${state}` }, icon(state), stateWord(state));
+}
+
+// Run a report once more; where its parameters are not known any more, show the form.
+export async function runAgain(report) {
+  try {
+    const values = await parametersOf(report.reference);
+
+    if (values === null) {
+      notify("The server tells the parameters of a report only once it is complete: fill them in.");
+      go(formAddress(report.reportName));
+      return;
+    }
+    const reference = await submitReport(report.reportName, values, newKey());
+
+    go(`#/run/${reference}`);
+  } catch (error) {
+    if (error.status === 429 || error.status === 422) {
+      const values = await parametersOf(report.reference).catch(() => null);
+
+      go(formAddress(report.reportName, values ?? {}));
+    }
+    notify(error.message, { error: true });
+  }
+}
+
+function lastText(report) {
+  const when = ago(serverNow() - Date.parse(report.submittedAt));
+
+  return report.state === "complete" || report.rows > 0
+    ? `${counted(report.rows, "row")} · ${when}` : when;
+}
+
+class TypeRow {
+  constructor(type) {
+    const count = type.parameters.length;
+
+    this.type = type;
+    const names = type.parameters.map((one) => one.name);
+
+    this.words = [type.name, type.description ?? "", ...names].join(" ").toLowerCase();
+    this.text = el("span", { class: "muted number" });
+    this.last = el("div", { class: "type-last" });
+    this.again = button("Re-run", () => runAgain(this.report), { sign: "rerun", "data-key": "r",
+      "aria-label": `Re-run ${type.name}`, hidden: true });
+    this.node = el("li", { class: "type", "data-row": true },
+      el("div", { class: "type-what" },
+        el("h2", {}, el("a", { href: formAddress(type.name), "data-open": true }, type.name)),
+        el("p", { class: "muted" }, type.description ?? ""),
+        el("p", { class: "muted small" }, count === 0 ? "No parameters"
+          : `${counted(count, "parameter")}: ${names.join(", ")}`)),
+      this.last,
+      el("div", { class: "buttons type-buttons" }, this.again,
+        el("a", { class: "button primary", href: formAddress(type.name), "data-key": "n",
+          "aria-label": `Run ${type.name}` }, icon("run"), "Run")));
+    this.show(undefined);
+  }
+
+  // What does not change stays in place, so that a link keeps its focus.
+  show(report) {
+    const shown = report ? `${report.reference} ${report.state}` : "";
+
+    this.report = report;
+    this.again.hidden = !report;
+    if (report) setText(this.text, lastText(report));
+    if (shown === this.shown) return;
+    this.shown = shown;
+    replace(this.last, report ? el("a", { href: reportAddress(report), class: "last-run" },
+      el("span", { class: "unseen" }, "Last run: "), stateLabel(report.state), this.text)
+      : el("span", { class: "muted" }, "Not run lately"));
+  }
+}
+
+function searchBox(query, onInput) {
+  const input = el("input", { type: "search", placeholder: "Search reports", "data-search": true,
+    "aria-label": "Search reports", value: query, on: {
+      input: () => onInput(input.value),
+      keydown: (event) => { if (event.key === "Escape") input.blur(); } } });
+
+  return el("div", { class: "search", role: "search" }, icon("search"), input, el("kbd", {}, "/"));
+}
+
+export async function show(main, route) {
+  const [{ data: types }] = await Promise.all([call("GET", "/Report/Types"),
+    loadReports(LOOK_BACK)]);
+  const rows = types.map((type) => new TypeRow(type));
+  const list = el("ul", { class: "panel types" }, rows.map((row) => row.node));
+  const none = el("p", { class: "panel empty", hidden: true });
+  const filter = (query) => {
+    const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+
+    for (const row of rows) row.node.hidden = !words.every((word) => row.words.includes(word));
+    list.hidden = rows.every((row) => row.node.hidden);
+    none.hidden = !list.hidden;
+    setText(none, rows.length === 0
+      ? "You may not run any report yet: ask the operator for a grant."
+      : "No report has these words in its name, description or parameters.");
+  };
+  const search = searchBox(route.query.get("q") ?? "", (query) => {
+    filter(query);
+    setQuery(query ? { q: query } : {});
+  });
+
+  replace(main, el("div", { class: "head" }, heading("Reports"), search), list, none);
+  filter(route.query.get("q") ?? "");
+  if (route.query.has("focus")) search.querySelector("input").focus();
+  return keepLastRuns(rows);
+}
+
+// Each row has the newest report of its type, also after deletions.
+function keepLastRuns(rows) {
+  let scheduled = 0;
+  const update = () => {
+    const newest = new Map();
+
+    scheduled = 0;
+    for (const report of reportsKnown()) {
+      if (!newest.has(report.reportName)) newest.set(report.reportName, report);
+    }
+    for (const row of rows) row.show(newest.get(row.type.name));
+  };
+  const stop = onReports(() => { scheduled ||= requestAnimationFrame(update); });
+
+  const clock = setInterval(update, 30000); // "5 min ago"
+
+  update();
+  return () => { stop(); clearInterval(clock); cancelAnimationFrame(scheduled); };
 }

@@ -1,0 +1,225 @@
+// web/fields.js -- the field of a form for one parameter, by its type.
+
+import { ChoiceField } from "/console/choices.js";
+import { el, icon, replace } from "/console/dom.js";
+
+const HINTS = {
+  integer: "a whole number", decimal: "a number such as 12.50", date: "a day",
+  timestamp: "2024-01-12 14:04 in the report's time zone, or 2024-01-12T14:04:05+11:00",
+  boolean: "yes or no", string: "a text",
+};
+
+// Each kind of control has node, focus(), get() (a text, "" for none), set(text), and maybe
+// problem(): why what was typed is no value at all.
+
+function textControl(attributes, onChange) {
+  const input = el("input", { type: "text", autocomplete: "off", ...attributes,
+    on: { input: onChange } });
+
+  return { node: input, input, get: () => input.value, set: (text) => { input.value = text; },
+    problem: () => (input.validity.badInput ? "This is incomplete: complete it, or clear it."
+      : "") };
+}
+
+function selectControl(attributes, options, onChange) {
+  const input = el("select", { ...attributes, on: { change: onChange } }, options
+    .map(([value, label]) => el("option", { value }, label)));
+
+  return { node: input, input, get: () => input.value, set: (text) => {
+    input.value = text;
+    if (input.value !== text) input.value = options[0][0];
+  } };
+}
+
+function choiceControl(attributes, onChange) {
+  const field = new ChoiceField(attributes, {
+    onChoose: (value) => { control.set(value); onChange(); },
+    onText: () => { replace(shown); onChange(); } });
+  const shown = el("span", { class: "muted chosen" });
+  const control = { node: el("div", {}, field.node, shown), input: field.input, field,
+    get: () => field.input.value,
+    set: (text) => {
+      const label = field.labelOf(text);
+
+      field.input.value = text;
+      replace(shown, label !== null && label !== text ? label : null);
+    },
+    choicesCame: () => control.set(field.input.value) };
+
+  return control;
+}
+
+// The values of a list in one text: commas where they are safe, JSON where they are not.
+export function joinList(values) {
+  const safe = values.every((value) => value !== "" && value === value.trim() &&
+    !value.includes(",")) && !values[0]?.startsWith("[");
+
+  return safe ? values.join(",") : JSON.stringify(values);
+}
+
+export function splitList(text) {
+  if (text.trimStart().startsWith("[")) {
+    try {
+      return JSON.parse(text).map(String);
+    } catch {
+      return [text];
+    }
+  }
+  return text.split(",").map((value) => value.trim()).filter((value) => value !== "");
+}
+
+// Values as tags: Enter or a comma adds one, Backspace in the empty field takes the last away.
+function listControl(attributes, onChange) {
+  let values = [];
+  const tags = el("ul", { class: "tags", "aria-label": "Values" });
+  const field = new ChoiceField({ ...attributes, placeholder: "Add a value" },
+    { onChoose: (value) => add(value), onText: () => onText() });
+  const draw = () => replace(tags, values.map((value, i) => el("li", { class: "tag" },
+    field.labelOf(value) ?? value,
+    el("button", { type: "button", class: "button only-icon quiet",
+      "aria-label": `Remove ${value}`, on: { click: () => {
+        values.splice(i, 1);
+        draw();
+        onChange();
+        field.input.focus();
+      } } }, icon("close")))));
+  const add = (text) => {
+    for (const value of splitList(text)) if (!values.includes(value)) values.push(value);
+    field.input.value = "";
+    draw();
+    onChange();
+  };
+  const onText = () => {
+    if (/[,\n]/.test(field.input.value) && !field.input.value.startsWith("[")) {
+      add(field.input.value);
+    } else {
+      onChange();
+    }
+  };
+
+  field.input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.ctrlKey && field.input.value !== "" &&
+        !event.defaultPrevented) {
+      event.preventDefault();
+      add(field.input.value);
+    } else if (event.key === "Backspace" && field.input.value === "" && values.length > 0) {
+      values.pop();
+      draw();
+      onChange();
+    }
+  });
+  return { node: el("div", { class: "list-field" }, tags, field.node), input: field.input, field,
+    get: () => joinList(field.input.value.trim() === "" ? values
+      : [...values, field.input.value.trim()]),
+    set: (text) => { values = splitList(text); draw(); },
+    choicesCame: draw };
+}
+
+function numberAttributes(type) {
+  return type === "integer" ? { inputmode: "numeric", pattern: "-?[0-9]+" }
+    : { inputmode: "decimal", pattern: "-?[0-9]*[.]?[0-9]+" };
+}
+
+function optionalChoice(param) {
+  return param.required ? [["", "Choose…"]] : [["", param.default ? "Default" : "Not given"]];
+}
+
+function makeControl(param, attributes, onChange) {
+  const type = param.type;
+
+  if (type.startsWith("list(")) return listControl(attributes, onChange);
+  if (param.values) return choiceControl(attributes, onChange);
+  if (type === "boolean") {
+    return selectControl(attributes, [...optionalChoice(param), ["true", "Yes"], ["false", "No"]],
+      onChange);
+  }
+  if (param.allowedValues) {
+    return selectControl(attributes, [...optionalChoice(param),
+      ...param.allowedValues.map((value) => [value, value])], onChange);
+  }
+  if (type === "date") {
+    return textControl({ ...attributes, type: "date", min: param.min, max: param.max }, onChange);
+  }
+  if (type === "integer" || type === "decimal") {
+    return textControl({ ...attributes, ...numberAttributes(type) }, onChange);
+  }
+  return textControl({ ...attributes, spellcheck: "false" }, onChange);
+}
+
+function limits({ min, max, matching }) {
+  if (min !== null && max !== null) return `, from ${min} to ${max}`;
+  if (min !== null) return `, at least ${min}`;
+  if (max !== null) return `, at most ${max}`;
+  return matching !== null ? `, matching ${matching}` : "";
+}
+
+function hint(param) {
+  const item = /^list\((.*)\)$/.exec(param.type)?.[1];
+  const kind = param.allowedValues || param.values ? "one of the list"
+    : HINTS[item ?? param.type] ?? param.type;
+  const what = (item ? `any number of values, each ${kind}` : kind) + limits(param);
+  const empty = param.required ? "" : param.default !== null && param.default !== ""
+    ? `; empty: the default, ${param.default}` : "; may be left empty";
+
+  return what[0].toUpperCase() + what.slice(1) + empty;
+}
+
+// A field: `value()` is undefined if the parameter is not given.
+export class Field {
+  constructor(param, onChange) {
+    const id = `field-${param.name}`;
+
+    this.param = param;
+    this.control = makeControl(param, { id, "aria-describedby": `${id}-about ${id}-error`,
+      "aria-required": param.required ? "true" : null }, () => { this.showError(""); onChange(); });
+    this.error = el("p", { class: "error-text", id: `${id}-error` });
+    this.node = el("div", { class: "field" },
+      el("label", { for: id }, param.name,
+        param.required ? el("span", { class: "required" }, "required") : null),
+      el("div", { id: `${id}-about`, class: "about" },
+        param.description ? el("p", {}, param.description) : null,
+        el("p", { class: "muted small" }, `${hint(param)}.`)),
+      this.control.node, this.error);
+    this.set(param.default ?? "");
+  }
+
+  get type() {
+    return this.param.type;
+  }
+
+  value() {
+    const text = this.control.get();
+
+    return text === "" ? undefined : text;
+  }
+
+  set(text) {
+    this.control.set(text);
+  }
+
+  // Why the browser could not even read what was typed.
+  problem() {
+    return this.control.problem?.() ?? "";
+  }
+
+  // The choices of `values`, or of an enum in a list.
+  setChoices(choices) {
+    this.control.field.choices = choices;
+    this.control.choicesCame?.();
+  }
+
+  get takesChoices() {
+    return this.control.field !== undefined;
+  }
+
+  showError(text) {
+    if (text) this.control.input.setAttribute("aria-invalid", "true");
+    else this.control.input.removeAttribute("aria-invalid");
+    this.node.classList.toggle("wrong", text !== "");
+    replace(this.error, text ? [icon("error"), el("span", {}, text)] : null);
+  }
+
+  focus() {
+    this.control.input.focus();
+  }
+}

@@ -1,0 +1,223 @@
+// web/form.js -- the screen Form: the parameters of a report, and its submission.
+
+import { call } from "/console/api.js";
+import { announce, go, heading, notify, setQuery } from "/console/app.js";
+import { curlLine, reportctlLine } from "/console/command.js";
+import { button, el, icon, replace, setText } from "/console/dom.js";
+import { Field } from "/console/fields.js";
+import { limitPanel } from "/console/limit.js";
+import { newKey, submitReport } from "/console/store.js";
+
+const TRIES = 8, PAUSE_MOST = 10000; // while the server cannot be reached, in milliseconds
+const QUERY_MOST = 8000;             // characters of an address that keeps what was typed
+
+export async function show(main, route) {
+  const name = route.path[1] ?? "";
+  const { data: types } = await call("GET", "/Report/Types");
+  const type = types.find((one) => one.name === name);
+
+  if (!type) throw new Error(`There is no report "${name}" that you may run.`);
+  const form = new Form(type);
+
+  form.fill(route.query);
+  replace(main, el("nav", { class: "trail", "aria-label": "Where you are" },
+    el("a", { href: "#/reports" }, "Reports")), heading(type.name),
+  el("p", { class: "lead" }, type.description ?? ""), form.node);
+  form.fetchChoices();
+  return () => form.leave();
+}
+
+class Form {
+  constructor(type) {
+    this.type = type;
+    this.waiting = null; // wakes the pause between two tries; null while nothing is submitted
+    this.left = false;
+    this.fields = type.parameters.map((param) => new Field(param, () => this.changed()));
+    this.problem = el("div", { role: "alert" });
+    this.limit = el("div");
+    this.run = el("button", { type: "submit", class: "button primary", "data-key": "r" },
+      icon("run"), "Run");
+    this.progress = el("span", { class: "muted" });
+    this.stop = button("Stop trying", () => this.giveUp(), { hidden: true });
+    this.curl = el("pre", { tabindex: "0", "aria-label": "curl command" });
+    this.reportctl = el("pre", { tabindex: "0", "aria-label": "reportctl command" });
+    this.node = el("div", { class: "form-columns" }, this.form(), this.commands());
+  }
+
+  form() {
+    return el("form", { class: "panel padded form", novalidate: true, on: {
+      submit: (event) => { event.preventDefault(); this.submit(); },
+      keydown: (event) => {
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.submit();
+      } } },
+    this.problem, this.limit,
+    this.fields.length === 0 ? el("p", { class: "muted" }, "This report takes no parameters.")
+      : this.fields.map((field) => field.node),
+    el("div", { class: "buttons form-buttons" }, this.run,
+      button("Defaults", () => this.reset(), { look: "quiet" }), this.stop, this.progress));
+  }
+
+  commands() {
+    const part = (title, pre) => [el("div", { class: "head" }, el("h3", {}, title),
+      button("Copy", () => copy(pre), { sign: "copy", look: "quiet",
+        "aria-label": `Copy the ${title} command` })), pre];
+
+    return el("aside", { class: "panel padded commands", "aria-labelledby": "commands-title" },
+      el("h2", { id: "commands-title" }, "From a terminal"),
+      el("p", { class: "muted small" }, "What is filled in, as a command. curl takes the access " +
+        "token from the variable TOKEN; reportctl keeps its own login."),
+      part("reportctl", this.reportctl), part("curl", this.curl));
+  }
+
+  // What the address says; defaults for the rest.
+  fill(query) {
+    for (const field of this.fields) {
+      if (query.has(field.param.name)) field.set(query.get(field.param.name));
+    }
+    this.showCommands();
+  }
+
+  reset() {
+    for (const field of this.fields) {
+      field.set(field.param.default ?? "");
+      field.showError("");
+    }
+    replace(this.problem);
+    this.changed();
+  }
+
+  values() {
+    return Object.fromEntries(this.fields.map((field) => [field.param.name, field.value()])
+      .filter(([, value]) => value !== undefined));
+  }
+
+  // Kept in the address, so that a reload loses nothing.
+  changed() {
+    const query = new URLSearchParams();
+
+    for (const { param, control } of this.fields) {
+      if (control.get() !== (param.default ?? "")) query.set(param.name, control.get());
+    }
+    if (query.toString().length <= QUERY_MOST) setQuery(query);
+    this.showCommands();
+  }
+
+  showCommands() {
+    setText(this.curl, curlLine(this.type.name, this.values()));
+    setText(this.reportctl, reportctlLine(this.type.name, this.values()));
+  }
+
+  async fetchChoices() {
+    for (const field of this.fields.filter((one) => one.takesChoices)) {
+      const { param } = field;
+
+      if (param.allowedValues) {
+        field.setChoices(param.allowedValues.map((value) => ({ value, label: value })));
+      } else if (param.values) {
+        try {
+          const { data } = await call("GET", "/Report/Types", { query: { values: param.values } });
+
+          field.setChoices(data);
+        } catch (error) {
+          field.showError(`${error.message} You can type the value.`);
+        }
+      }
+    }
+  }
+
+  // ---- submission ----
+
+  async submit() {
+    if (this.waiting) return;
+    const unread = this.fields.find((field) => field.problem() !== "");
+
+    replace(this.problem);
+    replace(this.limit);
+    if (unread) {
+      unread.showError(unread.problem());
+      unread.focus();
+      return;
+    }
+    this.setBusy(true);
+    try {
+      const reference = await this.submitPatiently(newKey());
+
+      if (!this.left && reference !== null) go(`#/run/${reference}`);
+    } catch (error) {
+      if (!this.left) this.showProblem(error);
+      else notify(`${this.type.name} was not submitted: ${error.message}`, { error: true });
+    } finally {
+      this.setBusy(false);
+    }
+  }
+
+  // The same request until the server has answered it; its key keeps it from running twice.
+  async submitPatiently(key) {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await submitReport(this.type.name, this.values(), key);
+      } catch (error) {
+        if (!error.passing || tries >= TRIES) throw error;
+        setText(this.progress, `${error.message} Trying again…`);
+        announce("The server cannot be reached. Trying again.");
+        this.stop.hidden = false;
+        const pause = Math.min(1000 * 2 ** (tries - 1), PAUSE_MOST);
+
+        if (await this.pause(pause) === "stop") throw error;
+      }
+    }
+  }
+
+  pause(ms) {
+    return new Promise((done) => {
+      const timer = setTimeout(done, ms);
+
+      this.waiting = (why) => { clearTimeout(timer); done(why); };
+    });
+  }
+
+  giveUp() {
+    this.waiting?.("stop");
+  }
+
+  setBusy(busy) {
+    this.waiting = busy ? () => {} : null;
+    this.run.disabled = busy;
+    this.stop.hidden = true;
+    setText(this.progress, busy ? "Submitting…" : "");
+  }
+
+  // At its field if the server names one, else above the form.
+  showProblem(error) {
+    const name = /^Parameter '([^']+)'/.exec(error.message)?.[1];
+    const field = this.fields.find((one) => one.param.name === name);
+
+    if (error.status === 429 && error.data?.active) {
+      replace(this.limit, limitPanel(error, () => this.submit()));
+      this.limit.querySelector("h2").focus();
+    } else if (field) {
+      field.showError(error.message);
+      field.focus();
+      announce(error.message);
+    } else {
+      replace(this.problem, el("div", { class: "failure" }, icon("error"),
+        el("p", {}, error.message)));
+    }
+  }
+
+  leave() {
+    this.left = true;
+    this.giveUp();
+  }
+}
+
+// To the clipboard, where the browser gives it to pages; else it is selected, to be copied.
+async function copy(pre) {
+  try {
+    await navigator.clipboard.writeText(pre.textContent);
+    notify("Copied.");
+  } catch {
+    getSelection().selectAllChildren(pre);
+    notify("Selected: copy it with Ctrl+C.");
+  }
+}

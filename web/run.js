@@ -1,0 +1,200 @@
+// web/run.js -- the screen Run: one report from its submission to its end.
+
+import { call, serverNow } from "/console/api.js";
+import { announce, confirmBox, go, heading, notify } from "/console/app.js";
+import { button, el, icon, replace, setText } from "/console/dom.js";
+import { bytes, clock, counted, moment, stateWord } from "/console/format.js";
+import { formAddress, runAgain, stateLabel } from "/console/reports.js";
+import { deleteReport, isActive, loadReports, onReports, parametersOf, reportKnown, STORE_MOST }
+  from "/console/store.js";
+
+// What is known of it; looked for in the list until it is found. Throws 404 if there is none.
+async function find(reference) {
+  await call("GET", "/Report/Status", { query: { reference } });
+  for (const most of [200, 1000, STORE_MOST]) {
+    if (!reportKnown(reference)) await loadReports(most);
+  }
+  if (!reportKnown(reference)) throw new Error("This report is not among your newest ones.");
+  return reportKnown(reference);
+}
+
+export async function show(main, route) {
+  const reference = (route.path[1] ?? "").toLowerCase();
+
+  try {
+    await find(reference);
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    showGone(main, "There is no such report: it has been deleted, has expired, or is not yours.");
+    return undefined;
+  }
+  return new Run(main, reference).start();
+}
+
+function showGone(main, text, name) {
+  replace(main, heading("No report"), el("p", { class: "lead" }, text),
+    el("div", { class: "buttons" },
+      name ? el("a", { class: "button primary", href: formAddress(name), "data-key": "n r" },
+        icon("run"), `Run ${name}`) : null,
+      el("a", { class: "button", href: "#/reports" }, "All reports"),
+      el("a", { class: "button", href: "#/mine" }, "My reports")));
+}
+
+class Run {
+  constructor(main, reference) {
+    this.main = main;
+    this.reference = reference;
+    this.name = reportKnown(reference).reportName;
+    this.state = "";
+    this.steps = Object.fromEntries(["submitted", "queued", "processing", "end"].map((step) => {
+      const parts = { sign: el("span", { class: "step-sign" }), title: el("h2"),
+        detail: el("p", { class: "number" }), time: el("p", { class: "muted small number" }) };
+
+      parts.node = el("li", { class: "step" }, parts.sign,
+        el("div", {}, parts.title, parts.detail, parts.time));
+      return [step, parts];
+    }));
+    this.label = el("span");
+    this.buttons = el("div", { class: "buttons" });
+    this.parameters = el("div");
+  }
+
+  start() {
+    const stop = onReports((reference) => {
+      if (reference === this.reference || reference === null) this.scheduled ||=
+        requestAnimationFrame(() => this.update());
+    });
+    const clockTimer = setInterval(() => this.showTimes(), 1000);
+
+    this.leave = () => {
+      stop();
+      clearInterval(clockTimer);
+      cancelAnimationFrame(this.scheduled);
+    };
+    replace(this.main, el("nav", { class: "trail", "aria-label": "Where you are" },
+      el("a", { href: "#/reports" }, "Reports"), el("span", { "aria-hidden": "true" }, "/"),
+      el("a", { href: formAddress(this.name) }, this.name)),
+    el("div", { class: "head" }, heading(this.name), this.label, this.buttons),
+    el("ol", { class: "panel padded steps", "aria-label": "Progress" },
+      Object.values(this.steps).map((step) => step.node)), this.parameters);
+    this.update();
+    this.showParameters();
+    return this.leave;
+  }
+
+  async showParameters() {
+    const values = Object.entries(await parametersOf(this.reference).catch(() => null) ?? {});
+
+    if (values.length === 0 || !reportKnown(this.reference)) return;
+    replace(this.parameters, el("section", { class: "panel padded parameters" },
+      el("h2", {}, "Parameters"), el("dl", {}, values.map(([name, value]) => [
+        el("dt", {}, name), el("dd", { class: "mono" }, value)]))));
+  }
+
+  update() {
+    const report = reportKnown(this.reference);
+
+    this.scheduled = 0;
+    if (!report) {
+      this.leave();
+      showGone(this.main, "This report has been deleted. Nothing of it is left.", this.name);
+      announce("The report has been deleted.");
+      this.main.querySelector("h1").focus();
+    } else if (report.state === "complete") {
+      this.leave();
+      announce(`${this.name} is complete: ${counted(report.rows, "row")}.`);
+      go(`#/result/${this.reference}`, { replacing: true });
+    } else {
+      if (report.state !== this.state) this.enter(report);
+      this.showTimes();
+      if (report.state === "processing") {
+        announce(`Running: ${counted(report.rows, "row")}.`);
+      } else if (report.state === "queued" && report.position > 0) {
+        announce(`Queued: number ${report.position}.`);
+      }
+    }
+  }
+
+  // Another state: what can be done, and which step one is at.
+  enter(report) {
+    this.state = report.state;
+    document.title = `${stateWord(report.state)} · ${this.name} · reportd`;
+    replace(this.label, stateLabel(report.state));
+    replace(this.buttons, isActive(report)
+      ? button("Cancel", () => this.cancel(), { sign: "cancel", look: "danger", "data-key": "x" })
+      : [button("Change and run again", () => this.change(), { look: "primary", "data-key": "n" }),
+        button("Run again", () => runAgain(report), { sign: "rerun", "data-key": "r" }),
+        button("Delete", () => this.remove(), { sign: "remove", look: "danger",
+          "data-key": "x" })]);
+    if (report.state === "error") announce(`${this.name} failed: ${report.message}`);
+  }
+
+  mark(step, state, title, detail, time = "") {
+    const parts = this.steps[step];
+
+    if (parts.state !== state) {
+      parts.state = state;
+      parts.node.className = `step step-${state}`;
+      replace(parts.sign, icon({ done: "complete", now: step === "queued" ? "queued" : "processing",
+        wrong: "error" }[state] ?? ""));
+      if (state === "now") parts.node.setAttribute("aria-current", "step");
+      else parts.node.removeAttribute("aria-current");
+    }
+    setText(parts.title, title);
+    setText(parts.detail, detail);
+    setText(parts.time, time);
+  }
+
+  showTimes() {
+    const report = reportKnown(this.reference);
+
+    if (!report) return;
+    const { state, submittedAt, startedAt, finishedAt } = report;
+    const since = (from, to) => clock((to ? Date.parse(to) : serverNow()) - Date.parse(from));
+
+    this.mark("submitted", "done", "Submitted", "", moment(submittedAt));
+    this.mark("queued", state === "queued" ? "now" : "done", "Queued", this.place(report),
+      startedAt || state === "queued" ? `for ${since(submittedAt, startedAt)}` : "");
+    this.mark("processing", { queued: "next", processing: "now" }[state] ?? "done", "Running",
+      this.progress(report), startedAt && state !== "queued" ? since(startedAt, finishedAt) : "");
+    if (state !== "error") this.mark("end", "next", "Result", "");
+    else this.mark("end", "wrong", "Failed", report.message ?? "", moment(finishedAt));
+  }
+
+  // "was no. 4, now 2"
+  place({ state, position, firstPosition }) {
+    if (state !== "queued" || !position) return "";
+    return firstPosition > position ? `was no. ${firstPosition}, now ${position}`
+      : `no. ${position}`;
+  }
+
+  progress({ state, rows, bytes: size }) {
+    if (state === "queued" || (state === "error" && !rows)) return "";
+    return size > 0 ? `${counted(rows, "row")} · ${bytes(size)}` : counted(rows, "row");
+  }
+
+  async cancel() {
+    try {
+      await deleteReport(this.reference);
+      notify(`${this.name} is cancelled and deleted.`);
+    } catch (error) {
+      notify(error.message, { error: true });
+    }
+  }
+
+  async remove() {
+    if (!await confirmBox(`Delete this failed run of ${this.name}?`, "Delete")) return;
+    try {
+      await deleteReport(this.reference);
+    } catch (error) {
+      notify(error.message, { error: true });
+    }
+  }
+
+  async change() {
+    const values = await parametersOf(this.reference).catch(() => null);
+
+    if (values === null) notify("Fill in the parameters again: the server does not tell them.");
+    go(formAddress(this.name, values ?? {}));
+  }
+}

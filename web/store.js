@@ -1,0 +1,255 @@
+// web/store.js -- what the page knows of one's reports: the list, kept up to date by the events.
+
+import { call, send, serverNow, session } from "/console/api.js";
+import { follow, tell, watchConnection } from "/console/events.js";
+
+export const STORE_MOST = 5000; // reports that are looked at; the list says if there are more
+const PAGE_MOST = 1000, REFRESH = 1500;
+const HEADS = [16384, 262144];  // bytes at the beginning of a result that may hold its parameters
+
+const reports = new Map();      // reference → as /Report/List has it, and what events said since
+const parameters = new Map();   // reference → of reports that were submitted or asked for here
+const followers = new Set();
+let order = [];                 // references, newest first
+let total = 0;                  // on the server, when the list was last read
+let depth = 0;                  // how many of them have been read
+let gone = null;                // deleted while a list is being read; null while none is
+let refreshTimer = 0;
+let loading = Promise.resolve();
+
+// All that is known, newest first.
+export function reportsKnown() {
+  return order.map((reference) => reports.get(reference));
+}
+
+export function reportKnown(reference) {
+  return reports.get(reference) ?? null;
+}
+
+// How many there are on the server beyond those known.
+export function reportsBeyond() {
+  return Math.max(0, total - Math.max(depth, reports.size));
+}
+
+export function isActive(report) {
+  return report.state === "queued" || report.state === "processing";
+}
+
+// callback(reference) after a change of one report, callback(null) after the list was read again.
+export function onReports(callback) {
+  followers.add(callback);
+  return () => followers.delete(callback);
+}
+
+function changed(reference) {
+  for (const callback of followers) callback(reference);
+}
+
+// ---- the list ----
+
+// Have the newest `most` reports; read only if fewer are known.
+export async function loadReports(most) {
+  if (depth < most && (depth === 0 || depth < total)) await readList(most);
+}
+
+// Read again what has been read.
+export function refreshReports() {
+  return readList(Math.max(depth, 200));
+}
+
+// One reading at a time: a second one begins where the first has ended.
+function readList(most) {
+  const next = loading.then(() => readPages(most));
+
+  loading = next.catch(() => {});
+  return next;
+}
+
+async function readPages(most) {
+  const began = Date.now(), before = [...order], seen = [];
+  const size = Math.min(most, PAGE_MOST);
+
+  gone = new Set();
+  try {
+    for (let page = 1; seen.length < most; page++) {
+      const { data } = await call("GET", "/Report/List",
+        { query: { PageNumber: page, PageSize: size } });
+
+      for (const report of data.reports) {
+        if (mergeListed(report, began)) seen.push(report.reference);
+      }
+      total = data.totalCount;
+      if (data.reports.length < size) break;
+    }
+    settle(before, seen);
+    depth = Math.max(depth, seen.length, 1);
+  } finally {
+    gone = null;
+  }
+  changed(null);
+}
+
+// What the list says, unless an event has said something since.
+function mergeListed(listed, began) {
+  const own = reports.get(listed.reference);
+
+  if (gone.has(listed.reference)) return false;
+  if (own && own.told > began) {
+    const { state, rows, bytes, message } = own;
+
+    Object.assign(own, listed, { state, rows, bytes, message });
+  } else {
+    reports.set(listed.reference, Object.assign(own ?? { position: 0, told: 0 }, listed));
+  }
+  return true;
+}
+
+// The order as the list has it. What was known before, is as new as what the list has and is not in
+// it has been deleted meanwhile.
+function settle(before, seen) {
+  const listed = new Set(seen), known = new Set(before);
+  const oldest = seen.length > 0 ? reports.get(seen.at(-1)).submittedAt : "";
+  const complete = seen.length >= total;
+  const fresh = order.filter((reference) => !known.has(reference) && !listed.has(reference));
+  const older = [];
+
+  for (const reference of before) {
+    if (listed.has(reference) || !reports.has(reference)) continue;
+    if (complete || reports.get(reference).submittedAt > oldest) forget(reference);
+    else older.push(reference);
+  }
+  order = [...fresh, ...seen, ...older].filter((reference) => reports.has(reference));
+}
+
+// Times of what has ended are only in the list; many ends are one reading.
+function refreshSoon() {
+  if (depth === 0 || refreshTimer) return;
+  refreshTimer = setTimeout(() => {
+    refreshTimer = 0;
+    readList(Math.min(Math.max(depth, 200), PAGE_MOST)).catch(() => {});
+  }, REFRESH);
+}
+
+// ---- events ----
+
+function forget(reference) {
+  reports.delete(reference);
+  parameters.delete(reference);
+  gone?.add(reference);
+}
+
+follow((event) => {
+  const { reference, state } = event;
+
+  if (state === "deleted") {
+    forget(reference);
+    order = order.filter((other) => other !== reference);
+    total = Math.max(0, total - 1);
+  } else {
+    takeEvent(event);
+  }
+  changed(reference);
+});
+
+function takeEvent({ reference, reportName, state, rows, bytes, position, message }) {
+  const now = new Date(serverNow()).toISOString();
+  const own = reports.get(reference) ?? { reference, reportName, submittedAt: now,
+    startedAt: null, finishedAt: null, expiresAt: null, position: 0 };
+  const moved = own.state !== state;
+
+  if (!reports.has(reference)) {
+    reports.set(reference, own);
+    order.unshift(reference);
+    total++;
+    refreshSoon();
+  }
+  if (state === "queued") own.firstPosition = Math.max(own.firstPosition ?? 0, position);
+  Object.assign(own, { state, rows, bytes, position, message, told: Date.now() });
+  if (moved && state === "processing") own.startedAt = now;
+  if (moved && !isActive(own)) {
+    own.finishedAt ??= now;
+    refreshSoon();
+  }
+}
+
+let connected = false;
+
+watchConnection((on) => {
+  if (on && connected) refreshSoon(); // something may have been missed
+  connected ||= on;
+});
+
+session.onEnd((why) => {
+  if (why !== "logout") return;
+  reports.clear();
+  parameters.clear();
+  order = [];
+  total = depth = 0;
+  connected = false;
+});
+
+// ---- what one does with reports ----
+
+// Submit one; the same key never makes a second report. The reference, or ApiError.
+export async function submitReport(name, values, key) {
+  const { data: reference } = await call("POST", "/Report", { headers: { "Idempotency-Key": key },
+    body: { reportName: name, parameters: values } });
+
+  parameters.set(reference, values);
+  if (!reports.has(reference)) {
+    tell({ reference, reportName: name, state: "queued", rows: 0, bytes: 0, position: 0,
+      message: null });
+  }
+  return reference;
+}
+
+// A key for submitReport(), also where the browser has no randomUUID.
+export function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// Delete one, in any state. Its receipt, null if it was gone already.
+export async function deleteReport(reference) {
+  let receipt = null;
+
+  try {
+    const { headers } = await call("DELETE", "/Report", { query: { reference } });
+
+    receipt = headers.get("X-Deletion-Receipt");
+  } catch (error) {
+    if (error.status !== 404) throw error;
+  }
+  tell({ reference, state: "deleted" });
+  return receipt;
+}
+
+// What it was run with: from memory, or from the beginning of its result. Null if neither has it.
+export async function parametersOf(reference) {
+  if (parameters.has(reference)) return parameters.get(reference);
+  for (const size of HEADS) {
+    const response = await send("GET", "/Report", { query: { reference },
+      headers: { Range: `bytes=0-${size - 1}`, Accept: "application/json" } });
+    const found = response.ok ? parametersIn(await response.text()) : null;
+
+    if (found && reports.has(reference)) parameters.set(reference, found);
+    if (found || !response.ok) return found;
+  }
+  return null;
+}
+
+// The object after "parameters" in the beginning of a result, null if it is not whole.
+function parametersIn(text) {
+  const begin = text.indexOf("{", text.search(/"parameters"\s*:/));
+  let level = 0, inText = false;
+
+  for (let i = begin; begin > 0 && i < text.length; i++) {
+    if (inText && text[i] === "\\") i++;
+    else if (text[i] === '"') inText = !inText;
+    else if (!inText && text[i] === "{") level++;
+    else if (!inText && text[i] === "}" && --level === 0) {
+      return JSON.parse(text.slice(begin, i + 1));
+    }
+  }
+  return null;
+}
