@@ -63,6 +63,7 @@ export class ChoiceField {
       found.length === 0 ? "No choice has these words."
         : `${found.length - SHOWN_MOST} more: type to search.`) : null);
     this.list.hidden = false;
+    this.list.scrollIntoView({ block: "nearest" });
     this.input.setAttribute("aria-expanded", "true");
     this.mark();
   }

@@ -158,10 +158,11 @@ function hint(param) {
   const kind = param.allowedValues || param.values ? "one of the list"
     : HINTS[item ?? param.type] ?? param.type;
   const what = (item ? `any number of values, each ${kind}` : kind) + limits(param);
-  const empty = param.required ? "" : param.default !== null && param.default !== ""
-    ? `; empty: the default, ${param.default}` : "; may be left empty";
+  const empty = !param.required && param.default !== null && param.default !== ""
+    ? `; empty: the default, ${param.default}` : "";
 
-  return what[0].toUpperCase() + what.slice(1) + empty;
+  return what + empty === HINTS.string ? null
+    : `${what[0].toUpperCase()}${what.slice(1)}${empty}.`;
 }
 
 // A field: `value()` is undefined if the parameter is not given.
@@ -178,8 +179,8 @@ export class Field {
         param.required ? el("span", { class: "required" }, "required") : null),
       el("div", { id: `${id}-about`, class: "about" },
         param.description ? el("p", {}, param.description) : null,
-        el("p", { class: "muted small" }, `${hint(param)}.`)),
-      this.control.node, this.error);
+        hint(param) ? el("p", { class: "muted small" }, hint(param)) : null),
+      el("div", { class: "control" }, this.control.node), this.error);
     this.set(param.default ?? "");
   }
 

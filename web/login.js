@@ -11,7 +11,7 @@ let asking = null;
 function loginForm(user, done) {
   const name = el("input", { id: "login-name", name: "username", autocomplete: "username",
     autocapitalize: "none", spellcheck: "false", required: true, maxlength: 255,
-    value: user ?? "", readonly: user !== null, autofocus: user === null });
+    value: user ?? "", readonly: user !== null });
   const password = el("input", { id: "login-password", name: "password", type: "password",
     autocomplete: "current-password", required: true, maxlength: 255, autofocus: user !== null });
   const error = el("p", { class: "error-text", id: "login-error", role: "alert" });

@@ -42,6 +42,7 @@ export class Row {
       this.submitted.setAttribute("aria-label", moment(submittedAt));
     }
     setText(this.note, this.noteOf(report));
+    this.note.title = this.note.textContent;
     this.tick();
   }
 
