@@ -1,6 +1,7 @@
 /* bench/drain.c -- a client that costs nearly nothing: N connections, one download each, bytes
- * thrown away in the kernel (MSG_TRUNC), or one whose chunks are written to a file, a MiB at a
- * time. usage: drain PORT PATH CONNECTIONS TOKEN [FILE]; prints seconds and bytes. */
+ * thrown away in the kernel (MSG_TRUNC), or one whose content is moved into a file there (splice).
+ * usage: drain PORT PATH CONNECTIONS TOKEN [FILE]; prints seconds and bytes. */
+#define _GNU_SOURCE /* splice */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -8,11 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 256, CHUNK = 1 << 20, PARTS_MAX = CHUNK / 4, IOV_MOST = 1024 };
+enum { CONNECTIONS_MAX = 256, CHUNK = 1 << 20 };
 
 static double now(void)
 {
@@ -47,7 +47,7 @@ static void ask(int fd, const char *path, const char *token)
         exit(1);
 }
 
-/* Of an answer in chunks: where its bytes are in what has come. */
+/* Of an answer in chunks: the lines between their bytes. */
 struct reading {
     char line[256];
     size_t len;     /* of the line that is not in a chunk */
@@ -65,47 +65,65 @@ static void end_line(struct reading *reading)
     memset(reading->line, 0, sizeof(reading->line));
 }
 
-static int find_parts(struct reading *reading, char *bytes, size_t len, struct iovec *parts)
+/* What has come, up to the first byte of a chunk: how much of it. */
+static size_t skip_lines(struct reading *reading, const char *bytes, size_t len)
 {
-    int count = 0;
+    size_t at = 0;
 
-    for (size_t at = 0; at < len;) {
-        if (reading->left > 0) {
-            size_t n = len - at < (size_t)reading->left ? len - at : (size_t)reading->left;
+    while (at < len && reading->left == 0) {
+        char byte = bytes[at++];
 
-            parts[count++] = (struct iovec){bytes + at, n};
-            reading->left -= (long long)n;
-            at += n;
-        } else if (bytes[at++] == '\n') {
+        if (byte == '\n')
             end_line(reading);
-        } else if (bytes[at - 1] != '\r' && reading->len < sizeof(reading->line) - 1) {
-            reading->line[reading->len++] = bytes[at - 1];
-        }
+        else if (byte != '\r' && reading->len < sizeof(reading->line) - 1)
+            reading->line[reading->len++] = byte;
     }
-    return count;
+    return at;
+}
+
+/* Within the kernel, as cat's copies are. */
+static void move_bytes(int from, int to, long long len)
+{
+    while (len > 0) {
+        ssize_t n = splice(from, NULL, to, NULL, (size_t)len, SPLICE_F_MOVE);
+
+        if (n <= 0)
+            exit(1);
+        len -= n;
+    }
+}
+
+/* Up to `most` bytes of a chunk. */
+static ssize_t save_part(int fd, const int tube[2], int out, long long most)
+{
+    size_t len = (size_t)(most < CHUNK ? most : CHUNK);
+    ssize_t n = splice(fd, NULL, tube[1], NULL, len, SPLICE_F_MOVE);
+
+    if (n > 0)
+        move_bytes(tube[0], out, n);
+    return n;
 }
 
 static long long save(int fd, const char *path)
 {
-    static char bytes[CHUNK];
-    static struct iovec parts[PARTS_MAX];
+    char bytes[512];
     struct reading reading = {0};
-    int out = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int tube[2], out = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     long long total = 0;
-    ssize_t n;
+    ssize_t n = 1;
 
-    while (out >= 0 && (n = recv(fd, bytes, CHUNK, MSG_WAITALL)) > 0) {
-        int count = find_parts(&reading, bytes, (size_t)n, parts);
-
-        for (int at = 0; at < count; at += IOV_MOST) {
-            ssize_t m = writev(out, parts + at, count - at < IOV_MOST ? count - at : IOV_MOST);
-
-            if (m < 0)
-                exit(1);
-            total += m;
+    if (out < 0 || pipe(tube) != 0 || fcntl(tube[1], F_SETPIPE_SZ, CHUNK) < 0)
+        exit(1);
+    while (n > 0) {
+        if (reading.left > 0) {
+            n = save_part(fd, tube, out, reading.left);
+            reading.left -= n;
+            total += n;
+        } else if ((n = recv(fd, bytes, sizeof(bytes), MSG_PEEK)) > 0) {
+            n = recv(fd, bytes, skip_lines(&reading, bytes, (size_t)n), 0);
         }
     }
-    if (out < 0 || fdatasync(out) != 0)
+    if (n < 0 || fdatasync(out) != 0)
         exit(1);
     return total;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,7 +16,6 @@
 
 enum {
     THREADS = 2,
-    NICE = 10,           /* requests come first */
     BLOCK_MAX = 1 << 30, /* bytes that one row may make */
 };
 
@@ -44,7 +44,6 @@ struct conversion {
     struct buf plain; /* what the encoder is given */
     int64_t count;    /* elements of a window */
     struct block blocks[2], *block;
-    size_t taken; /* bytes of `block` */
     struct lock lock;
     bool making, made; /* the other block */
     bool abandoned;    /* freed while `making` */
@@ -90,6 +89,7 @@ static int read_result(void *context, int64_t at, void *out, size_t len, struct 
 
         if (is_ended(conversion))
             return err_set(err, -E_NOT_FOUND, "the report was deleted");
+        sched_yield(); /* though niced it may keep its core until the next tick: 4 ms at 250 Hz */
         if (!spool_reader_is_ready(conversion->reader, at)) {
             spool_reader_fetch(conversion->reader, at, on_fetched, conversion);
             while (sem_wait(&conversion->fetched) < 0)
@@ -258,13 +258,23 @@ static struct block *other_block(struct conversion *conversion)
     return &conversion->blocks[conversion->block == conversion->blocks];
 }
 
-/* The block that was made is taken from now on. */
+/* Make the other block. */
+static void begin_block(struct conversion *conversion)
+{
+    lock_check_held(&conversion->lock);
+    CHECK(!conversion->making && !conversion->made);
+    conversion->making = true;
+    work_queue_push(conversion->conversions->queue, &conversion->item);
+}
+
+/* The block that was made is taken from now on, while the next one is made. */
 static void turn(struct conversion *conversion)
 {
     lock_check_held(&conversion->lock);
     conversion->block = other_block(conversion);
-    conversion->taken = 0;
     conversion->made = false;
+    if (conversion->block->state > 0)
+        begin_block(conversion);
 }
 
 static void conversion_destroy(struct conversion *conversion)
@@ -312,15 +322,6 @@ static void make_block(void *context, struct work_item *item)
         conversion_destroy(conversion);
 }
 
-/* Make the other block. */
-static void begin_block(struct conversion *conversion)
-{
-    lock_check_held(&conversion->lock);
-    CHECK(!conversion->making && !conversion->made);
-    conversion->making = true;
-    work_queue_push(conversion->conversions->queue, &conversion->item);
-}
-
 /* ---- the queue ---- */
 
 struct conversions *conversions_new(void)
@@ -329,8 +330,11 @@ struct conversions *conversions_new(void)
 
     if (conversions == NULL)
         return NULL;
-    conversions->queue = work_queue_new(&(struct work_queue_spec){
-        .name = "convert", .threads = THREADS, .nice = NICE, .batch_max = 1, .run = make_block});
+    conversions->queue = work_queue_new(&(struct work_queue_spec){.name = "convert",
+                                                                  .threads = THREADS,
+                                                                  .nice = CONVERSION_NICE,
+                                                                  .batch_max = 1,
+                                                                  .run = make_block});
     if (conversions->queue == NULL) {
         free(conversions);
         return NULL;
@@ -411,26 +415,6 @@ int conversion_state(const struct conversion *conversion, struct err *err)
     if (conversion->block->state < 0)
         *err = conversion->block->err;
     return conversion->block->state;
-}
-
-size_t conversion_take(struct conversion *conversion, char *out, size_t max)
-{
-    size_t left, n;
-
-    lock_take(&conversion->lock);
-    if (conversion->taken == conversion->block->bytes.len && conversion->made)
-        turn(conversion);
-    if (conversion->block->state > 0 && !conversion->making && !conversion->made)
-        begin_block(conversion);
-    lock_release(&conversion->lock);
-    if (conversion->block->state < 0)
-        return 0;
-    left = conversion->block->bytes.len - conversion->taken;
-    n = left < max ? left : max;
-    if (n > 0)
-        memcpy(out, conversion->block->bytes.data + conversion->taken, n);
-    conversion->taken += n;
-    return n;
 }
 
 const char *conversion_date(const struct conversion *conversion)

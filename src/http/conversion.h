@@ -10,14 +10,17 @@
 #include "render/form_rows.h"
 #include "spool/spool.h"
 
-enum { CONVERSIONS_MAX = 64 }; /* at the same time: each has up to 4 MiB */
+enum {
+    CONVERSIONS_MAX = 64, /* at the same time: each has up to 4 MiB */
+    CONVERSION_NICE = 10, /* of the threads that make and send them: requests come first */
+};
 
 /* Their queue and its threads; NULL: no memory. */
 struct conversions;
 struct conversions *conversions_new(void);
 void conversions_free(struct conversions *conversions); /* when there is none; NULL is fine */
 
-/* One of them. While a block is taken it makes the next one, and no more. */
+/* One of them. While a block is sent it makes the next one, and no more. */
 struct conversion;
 struct conversion_spec {
     struct form_window window; /* count > 0: one block, these elements as they are stored */
@@ -38,11 +41,9 @@ void conversion_free(struct conversion *conversion);
  * block; from then on the conversion may be used, or freed. Until then `transfer` must be there. */
 void conversion_next(struct conversion *conversion, void (*done)(void *owner), void *owner);
 /* How making the block went: 1, or 0, it was the last one; else a negative code, and none of it can
- * be taken: of form_new(), form_more() or spool_reader_read(), or -E_NOT_FOUND, the transfer has
+ * be sent: of form_new(), form_more() or spool_reader_read(), or -E_NOT_FOUND, the transfer has
  * ended. */
 int conversion_state(const struct conversion *conversion, struct err *err);
-/* Take up to `max` bytes of it, or of the next one if that is made: how many; 0: there are none. */
-size_t conversion_take(struct conversion *conversion, char *out, size_t max);
 /* Of the window: how many elements there are; after the first block. */
 int64_t conversion_count(const struct conversion *conversion);
 /* Borrowed; after the first block. */

@@ -84,6 +84,7 @@ struct exchange {
     bool posted;         /* the wait is for `op` */
     bool begun, replied, too_large;
     bool has_nul;    /* %00 in the path or the query */
+    bool chunked;    /* the client knows chunks: HTTP/1.1 */
     size_t received; /* bytes of the body so far, kept or not */
     int status;
     size_t header_count;

@@ -37,6 +37,7 @@ void auth_refuse(struct exchange *ex);
 
 /* server.c */
 struct gate *server_gate(struct server *server);
+struct sender *server_sender(struct server *server);
 int64_t server_uptime_ms(const struct server *server);
 /* An id for a request that brought none: another one each time, on every server; no secret. */
 void server_name_request(struct server *server, char out[GUID_TEXT]);

@@ -119,6 +119,12 @@ void gate_close(struct gate *gate)
     while (gate->unsent > 0 && !gate->hurried && early)
         early = lock_wait_until(&gate->lock, &gate->change, gate->drained_ms + SEND_GRACE_MS);
     gate->closed = true;
+    lock_release(&gate->lock);
+}
+
+void gate_await_resumed(struct gate *gate)
+{
+    lock_take(&gate->lock);
     while (gate->suspended > 0)
         lock_wait(&gate->lock, &gate->change);
     lock_release(&gate->lock);

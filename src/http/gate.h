@@ -43,5 +43,7 @@ void gate_drain(struct gate *gate);
 /* After gate_drain(): wait until what was answered is sent too, but not for long: a client that
  * reads slowly may not hold up the stop. Then no connection is accepted or suspended. */
 void gate_close(struct gate *gate);
+/* After gate_close(): wait until no connection is suspended. */
+void gate_await_resumed(struct gate *gate);
 /* Do not wait for slow clients. */
 void gate_hurry(struct gate *gate);

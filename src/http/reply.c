@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "http/conversion.h"
+#include "http/sender.h"
 
 enum { ANSWER_MAX = 16 << 20, LOGGED_PATH_MAX = 200, STREAM_BLOCK = 1024 };
 
@@ -242,7 +242,6 @@ struct part {
     struct transfer *transfer;
     struct spool_reader *reader;
     int64_t first, length;
-    struct conversion *conversion; /* NULL: it is sent as it is stored */
 };
 
 static void on_fetched(void *owner)
@@ -287,60 +286,74 @@ static void free_part(void *context)
     struct part *part = context;
 
     spool_reader_free(part->reader);
-    conversion_free(part->conversion);
     free(part);
 }
 
-/* Nor is a block made on one. */
-static ssize_t make_block(struct part *part)
+/* A conversion on its way to a client. */
+struct converted {
+    struct delivery delivery;
+    struct server *server;
+    struct MHD_Connection *connection;
+    bool begun;
+};
+
+static void on_delivered(struct delivery *delivery)
 {
-    if (!gate_suspend(server_gate(part->server)))
+    const struct converted *converted = container_of(delivery, struct converted, delivery);
+    struct server *server = converted->server;
+
+    MHD_resume_connection(converted->connection); /* which may free `converted` */
+    gate_resumed(server_gate(server));
+}
+
+/* Called when the headers are sent, and again when all is delivered: the connection sleeps
+ * meanwhile. */
+static ssize_t read_conversion(void *context, uint64_t offset, char *out, size_t max)
+{
+    struct converted *converted = context;
+
+    (void)offset, (void)out, (void)max;
+    if (converted->begun)
+        return converted->delivery.whole ? MHD_CONTENT_READER_END_OF_STREAM
+                                         : MHD_CONTENT_READER_END_WITH_ERROR;
+    if (!gate_suspend(server_gate(converted->server)))
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    MHD_suspend_connection(part->connection);
-    conversion_next(part->conversion, on_fetched, part);
+    converted->begun = true;
+    MHD_suspend_connection(converted->connection);
+    sender_start(server_sender(converted->server), &converted->delivery);
     return 0;
 }
 
-static ssize_t read_conversion(void *context, uint64_t offset, char *out, size_t max)
+static void free_converted(void *context)
 {
-    struct part *part = context;
-    struct err err = {0};
-    size_t n;
-    int state;
+    struct converted *converted = context;
 
-    (void)offset;
-    if (transfer_is_ended(part->transfer))
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    n = conversion_take(part->conversion, out, max);
-    if (n > 0)
-        return (ssize_t)n;
-    state = conversion_state(part->conversion, &err);
-    if (state < 0) {
-        log_error("http.result", "error=%s", err.text);
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
-    return state > 0 ? make_block(part) : MHD_CONTENT_READER_END_OF_STREAM;
+    conversion_free(converted->delivery.conversion);
+    free(converted);
 }
 
 void exchange_reply_conversion(struct exchange *ex, const char *type, struct conversion *conversion)
 {
-    struct part *part = malloc(sizeof(*part));
+    struct converted *converted = malloc(sizeof(*converted));
     struct MHD_Response *response = NULL;
 
-    if (part != NULL) {
-        *part = (struct part){.server = ex->server,
-                              .connection = ex->connection,
-                              .transfer = ex->transfer,
-                              .conversion = conversion};
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, SEAL_CHUNK, read_conversion,
-                                                     part, free_part);
+    if (converted != NULL) {
+        *converted = (struct converted){.delivery = {.conversion = conversion,
+                                                     .transfer = ex->transfer,
+                                                     .fd = exchange_socket(ex),
+                                                     .chunked = ex->chunked,
+                                                     .done = on_delivered},
+                                        .server = ex->server,
+                                        .connection = ex->connection};
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, read_conversion,
+                                                     converted, free_converted);
     }
     /* libmicrohttpd 0.9.75 ends the chunks of a HEAD, which has none: bytes of no answer. */
     if (ex->head && response != NULL)
         MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     if (response == NULL) {
         conversion_free(conversion);
-        free(part);
+        free(converted);
     }
     send_response(ex, MHD_HTTP_OK, type, response);
 }

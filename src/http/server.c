@@ -11,6 +11,7 @@
 #include "http/gate.h"
 #include "http/idle.h"
 #include "http/listener.h"
+#include "http/sender.h"
 
 enum {
     STALLED_S = 60, /* a client that stops within a request, or takes no more of the answer */
@@ -38,6 +39,7 @@ struct server {
     struct http_thread *threads;
     int thread_count; /* those that have been started */
     struct listener *listener;
+    struct sender *sender;
     struct idle_list *idle;
     int64_t began_ms;         /* monotonic */
     char first_id[GUID_TEXT]; /* of a request: the others count on from it */
@@ -104,7 +106,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     bool good, has_nul = *state == &malformed;
     struct exchange *ex = has_nul ? NULL : *state;
 
-    (void)version;
     thread_own(&thread->owner);
     atomic_store(&thread->busy, true);
     if (ex == NULL) {
@@ -112,6 +113,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         if (ex != NULL) {
             ex->thread = &thread->owner;
             ex->has_nul = has_nul;
+            ex->chunked = strcmp(version, MHD_HTTP_VERSION_1_1) >= 0;
         }
         good = ex != NULL && (!exchange_body_too_large(ex) || exchange_run(ex));
     } else if (*size > 0) {
@@ -279,6 +281,7 @@ int server_new(const struct services *services, struct server **ret, struct err 
     rc = listener_new(services->config->listen.text, &server->listener, err);
     if (rc == 0 && server->idle == NULL)
         rc = err_set(err, -E_NOMEM, "start the server: out of memory");
+    rc = rc ?: sender_new(&server->sender, err);
     if (rc == 0)
         rc = start_threads(server, err);
     if (rc != 0) {
@@ -302,8 +305,11 @@ void server_drain(struct server *server)
 
 void server_close(struct server *server)
 {
-    if (server != NULL)
-        gate_close(&server->gate);
+    if (server == NULL)
+        return;
+    gate_close(&server->gate);
+    sender_stop(server->sender);
+    gate_await_resumed(&server->gate);
 }
 
 void server_hurry(struct server *server)
@@ -326,10 +332,16 @@ void server_free(struct server *server)
             transfers_finish(server->services.transfers);
     }
     free(server->threads);
+    sender_free(server->sender);
     listener_free(server->listener);
     idle_list_free(server->idle);
     gate_done(&server->gate);
     free(server);
+}
+
+struct sender *server_sender(struct server *server)
+{
+    return server->sender;
 }
 
 struct gate *server_gate(struct server *server)

@@ -12,7 +12,7 @@
 #include "base/json.h"
 
 enum {
-    WINDOW = 256 << 10,     /* bytes that are read at once … */
+    WINDOW = 128 << 10,     /* bytes that are read at once … */
     WINDOW_MAX = 256 << 20, /* … and at most for one object */
     SLACK = 32,             /* zeros behind the window, where every search stops */
     KEYS_MAX = 64 << 10,    /* bytes before one value */
