@@ -41,7 +41,8 @@ say = @$(if $(V),,echo "  $(1)	$@";)
 SRC := $(filter-out src/cli/main.c src/ctl/% src/demo/%,$(wildcard src/*/*.c))
 CTL_OBJ := $(patsubst src/%.c,$(O)/obj/%.o,$(wildcard src/ctl/*.c))
 DEMO_OBJ := $(patsubst src/%.c,$(O)/obj/%.o,$(wildcard src/demo/*.c)) $(O)/obj/demo/files.o
-OBJ := $(SRC:src/%.c=$(O)/obj/%.o) $(patsubst src/%.cc,$(O)/obj/%.o,$(wildcard src/*/*.cc))
+OBJ := $(SRC:src/%.c=$(O)/obj/%.o) $(patsubst src/%.cc,$(O)/obj/%.o,$(wildcard src/*/*.cc)) \
+	$(O)/obj/http/console_files.o
 LIB := $(O)/libreportd.a
 UNIT := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/*_test.c)) \
 	$(patsubst tests/contract/%.c,$(O)/tests/%,$(wildcard tests/contract/*_test.c))

@@ -88,6 +88,7 @@
     X(result_compression, CHOICE, "off|zstd", 0, 0,                                                \
       "Whether new results are stored compressed, usually in less than a fifth of the space; "     \
       "a download is then made by the processor, not by sendfile")                                 \
+    X(console, CHOICE, "on|off", 0, 0, "Whether GET / serves the console, a page for people")      \
     X(log_level, CHOICE, "info|debug|warn|error", 0, 0, "Lowest level that is logged")             \
     X(log_format, CHOICE, "text|json", 0, 0, "Format of log lines")
 

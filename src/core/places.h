@@ -144,7 +144,8 @@
       "user(id name password_hash disabled failures first_failure_ms locked_until_ms allow "       \
       "grants) account(id name password_hash disabled failures first_failure_ms locked_until_ms "  \
       "allow grants) session(id user_id access refresh_hash expires_ms) "                          \
-      "used_refresh(session_id hash) index(account_name session_of_user session_expiry)",          \
+      "used_refresh(session_id hash access used_ms) index(account_name session_of_user "           \
+      "session_expiry)",                                                                           \
       "", "users and their sessions")                                                              \
     X(COUNTS, "tally(node n)", "", "how many reports there are")                                   \
     X(NODES, "node(id host lease_ms began_at alive_until offer) missing(wanted since)", "",        \

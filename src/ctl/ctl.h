@@ -67,7 +67,7 @@ struct ctl {
 typedef int ctl_run(struct ctl *ctl, struct err *err);
 
 ctl_run ctl_login;  /* ask for the password, save the tokens */
-ctl_run ctl_logout; /* remove the saved tokens */
+ctl_run ctl_logout; /* end the session, remove its tokens */
 ctl_run ctl_types;  /* what may be run */
 ctl_run ctl_submit; /* submit NAME Key=Value… */
 ctl_run ctl_status; /* status REF */
@@ -88,7 +88,9 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "password is read from the "                                                                 \
       "terminal, or is one line of standard input if that is not a terminal; it is never an "      \
       "argument and never kept.")                                                                  \
-    X("logout", "", "", 0, 0, ctl_logout, "Forget the tokens kept by login", "")                   \
+    X("logout", "", "", 0, 0, ctl_logout, "End the session and forget its tokens",                 \
+      "The session ends on the server. If that does not answer, the tokens are forgotten all "     \
+      "the same, and the exit status says so.")                                                    \
     X("types", "[NAME.Parameter]", "", 0, 1, ctl_types,                                            \
       "Show the reports you may run, and their parameters",                                        \
       "With NAME.Parameter, shows the choices of a parameter: one line for each, with value "      \

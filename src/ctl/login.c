@@ -95,8 +95,37 @@ int ctl_login(struct ctl *ctl, struct err *err)
     return rc;
 }
 
+/* End the session on the server; one that is over already, or that no server answers for, too: the
+ * tokens are forgotten in any case. */
+static int end_session(struct api *api, struct err *err)
+{
+    struct http_request request = {.method = "POST", .path = "/User/Logout", .repeatable = true};
+    struct err why;
+    int rc = api_call(api, &request, NULL, &why), removed;
+
+    if (rc == -E_CANCELLED)
+        return err_set(err, rc, "%s", why.text);
+    removed = credentials_remove(err);
+    if (removed < 0 || rc == 0 || rc == -E_AUTH)
+        return removed;
+    return err_set(err, rc,
+                   "the tokens are forgotten here, but the session may live on at the server: %s",
+                   why.text);
+}
+
 int ctl_logout(struct ctl *ctl, struct err *err)
 {
-    (void)ctl;
-    return credentials_remove(err);
+    struct credentials known;
+    struct api *api;
+    int rc;
+
+    if (credentials_load(&known, NULL) != 0)
+        return credentials_remove(err); /* of what is damaged no server can be told */
+    credentials_done(&known);
+    rc = api_open(&ctl->options, &api, err);
+    if (rc < 0)
+        return rc;
+    rc = end_session(api, err);
+    api_free(api);
+    return rc;
 }

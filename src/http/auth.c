@@ -44,7 +44,7 @@ static bool read_claims(struct exchange *ex, const char *text, const struct cach
 
 bool auth_signature(struct exchange *ex)
 {
-    return read_claims(ex, given_token(ex), NULL);
+    return ex->claims.issued_s != 0 || read_claims(ex, given_token(ex), NULL);
 }
 
 static void enter_with(struct exchange *ex, struct cached_token *cached_token)
@@ -63,8 +63,8 @@ static void session_found(struct exchange *ex)
         auth_refuse(ex);
         return;
     }
-    cached_token =
-        cached_token_new(given_token(ex), &ex->claims, &ex->op.session.user, ex->version);
+    cached_token = cached_token_new(given_token(ex), &ex->claims, &ex->op.session.user,
+                                    ex->op.session.replaced ? 0 : ex->version);
     if (cached_token == NULL) {
         exchange_fail(ex, -E_NOMEM, "No memory for the session.");
         return;
@@ -76,7 +76,9 @@ static void session_found(struct exchange *ex)
 static void ask_store(struct exchange *ex)
 {
     exchange_op(ex, STORE_SESSION)->session =
-        (struct store_session){.session = ex->claims.session, .access = ex->claims.access};
+        (struct store_session){.session = ex->claims.session,
+                               .access = ex->claims.access,
+                               .now_ms = store_now_ms(ex->services->store)};
     exchange_post(ex, session_found);
 }
 

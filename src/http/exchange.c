@@ -272,6 +272,14 @@ void exchange_each_header(struct exchange *ex, const char *name,
     MHD_get_connection_values(ex->connection, MHD_HEADER_KIND, match_each, &every);
 }
 
+void exchange_each_cookie(struct exchange *ex, const char *name,
+                          void (*each)(void *context, const char *value), void *context)
+{
+    struct every every = {name, each, context};
+
+    MHD_get_connection_values(ex->connection, MHD_COOKIE_KIND, match_each, &every);
+}
+
 struct every_query {
     void (*each)(void *context, const char *name, const char *value);
     void *context;

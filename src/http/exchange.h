@@ -33,12 +33,13 @@ enum route_access {
     ROUTE_VERSION,  /* no token (login), but the Version header */
     ROUTE_TOKEN,    /* a valid access token: ex->user is there before the first step */
     ROUTE_EXPIRED,  /* a token whose signature holds, expired or not: ex->claims */
+    ROUTE_COOKIE,   /* such a token, or the cookie of a login, which the first step then reads */
     ROUTE_LOOPBACK, /* from a loopback address, or with a token */
 };
 
 /* The routes are one table (http/router.c): method, path, access, whether a JSON body is read
- * (ex->body is then a JSON object), first step, media type of the answer (NULL: JSON; "":
- * the first step reads Accept). HEAD goes where GET goes. */
+ * (ex->body is then a JSON object; with ROUTE_COOKIE it may be missing), first step, media type of
+ * the answer (NULL: JSON; "": the first step reads Accept). HEAD goes where GET goes. */
 struct route {
     const char *method, *path;
     enum route_access access;
@@ -100,6 +101,9 @@ const char *exchange_header(struct exchange *ex, const char *name);
 /* Call `each` for every header of that name (lists may be spread over several, RFC 9110, 5.3). */
 void exchange_each_header(struct exchange *ex, const char *name,
                           void (*each)(void *context, const char *value), void *context);
+/* The same of every cookie of that name (RFC 6265, 5.4). */
+void exchange_each_cookie(struct exchange *ex, const char *name,
+                          void (*each)(void *context, const char *value), void *context);
 /* Call `each` for every query parameter, also those that occur twice; `value` may be NULL. */
 void exchange_each_query(struct exchange *ex,
                          void (*each)(void *context, const char *name, const char *value),
@@ -153,6 +157,8 @@ void exchange_reply_records(struct exchange *ex, size_t count, const char *data)
 void exchange_reply_json(struct exchange *ex, const char *json);
 /* Any bare text with its status and type; `text` is copied. */
 void exchange_reply_text(struct exchange *ex, int status, const char *type, const char *text);
+/* 200 and bytes that live as long as the program. */
+void exchange_reply_constant(struct exchange *ex, const char *type, const char *bytes, size_t len);
 /* No body: 304. */
 void exchange_reply_status(struct exchange *ex, int status);
 /* The error in `err` as its code says: 200 with result false for business errors (UNKNOWN_REPORT,

@@ -29,7 +29,8 @@ exchange_step request_check, dispatch;
 /* auth.c: who asks. A step: replies 401, or sets ex->user and ex->claims and goes on with
  * dispatch(). */
 exchange_step auth_token;
-/* The signature of the token must hold, nothing more: ex->claims. False: replied. */
+/* The signature of the token must hold, nothing more: ex->claims, which may be there already.
+ * False: replied. */
 bool auth_signature(struct exchange *ex);
 bool auth_is_loopback(struct exchange *ex);
 /* Reply 401. One message whatever was wrong. */

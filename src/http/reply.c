@@ -160,6 +160,13 @@ void exchange_reply_json(struct exchange *ex, const char *json)
     exchange_reply_text(ex, MHD_HTTP_OK, json_media_type, json);
 }
 
+void exchange_reply_constant(struct exchange *ex, const char *type, const char *bytes, size_t len)
+{
+    send_response(
+        ex, MHD_HTTP_OK, type,
+        MHD_create_response_from_buffer(len, (char *)(uintptr_t)bytes, MHD_RESPMEM_PERSISTENT));
+}
+
 void exchange_reply_status(struct exchange *ex, int status)
 {
     send_response(ex, status, NULL,

@@ -7,7 +7,9 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "core/json_read.h"
+#include "http/console.h"
 #include "http/headers.h"
+#include "http/login_cookie.h"
 #include "http/router.h"
 
 /* A check returns true to go on; false: it has replied. */
@@ -82,6 +84,10 @@ static bool check_route(struct exchange *ex)
     bool fits;
 
     ex->route = router_find(router, ex->head ? "GET" : ex->method, ex->path, allow);
+    if (console_hides(ex->services->config, ex->path)) {
+        ex->route = NULL;
+        allow[0] = '\0';
+    }
     if (ex->route != NULL && ex->route->type != NULL)
         type = ex->route->type;
     fits = read_accept(ex, type) || *type == '\0';
@@ -179,7 +185,9 @@ static bool parse_body(struct exchange *ex)
 
 void dispatch(struct exchange *ex)
 {
-    if (ex->route->body && (!check_media_type(ex) || !parse_body(ex)))
+    bool body = ex->route->body && (ex->route->access != ROUTE_COOKIE || ex->received > 0);
+
+    if (body && (!check_media_type(ex) || !parse_body(ex)))
         return;
     ex->route->start(ex);
 }
@@ -199,6 +207,10 @@ void request_check(struct exchange *ex)
         return;
     case ROUTE_EXPIRED:
         if (auth_signature(ex))
+            dispatch(ex);
+        return;
+    case ROUTE_COOKIE:
+        if (login_cookie_is_given(ex) || auth_signature(ex))
             dispatch(ex);
         return;
     case ROUTE_LOOPBACK:

@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "http/common.h"
+#include "http/console.h"
 #include "http/report.h"
 #include "http/user.h"
 
@@ -14,7 +15,9 @@
 static const struct route routes[] = {
     /* method, path, access, JSON body, first step, media type */
     {"POST",   "/User/Login",         ROUTE_VERSION,  true,  user_login,    NULL},
-    {"POST",   "/User/RefreshToken",  ROUTE_EXPIRED,  true,  user_refresh,  NULL},
+    {"POST",   "/User/RefreshToken",  ROUTE_COOKIE,   true,  user_refresh,  NULL},
+    {"POST",   "/User/Logout",        ROUTE_COOKIE,   true,  user_logout,   NULL},
+    {"GET",    "/User/Me",            ROUTE_TOKEN,    false, user_me,       NULL},
     {"POST",   "/Report",             ROUTE_TOKEN,    true,  report_post,   NULL},
     {"GET",    "/Report",             ROUTE_TOKEN,    false, report_get,    ""},
     {"GET",    "/Report/Rows",        ROUTE_TOKEN,    false, report_rows,   NULL},
@@ -29,6 +32,8 @@ static const struct route routes[] = {
     {"GET",    "/Common/HealthCheck", ROUTE_PUBLIC,   false, common_health, NULL},
     {"GET",    "/openapi.json",       ROUTE_PUBLIC,   false, common_openapi, NULL},
     {"GET",    "/.well-known/jwks.json", ROUTE_PUBLIC, false, report_keys, NULL},
+    {"GET",    "/",                   ROUTE_PUBLIC,   false, console_index, ""},
+    {"GET",    "/console/{name}",     ROUTE_PUBLIC,   false, console_asset, ""},
     {"GET",    "/metrics",            ROUTE_LOOPBACK, false, common_metrics, "text/plain"},
 };
 /* clang-format on */
@@ -51,13 +56,15 @@ static bool is_exact(const struct route *route)
 
 static bool matches(const struct route *route, const char *path)
 {
-    size_t len = strlen(path);
+    size_t len = strlen(path), own = strcspn(route->path, "{");
 
     if (is_exact(route))
         return strcmp(route->path, path) == 0;
+    if (route->path[own] == '{')
+        return len > own && strncasecmp(route->path, path, own) == 0;
     if (len > 1 && path[len - 1] == '/')
         len--;
-    return strlen(route->path) == len && strncasecmp(route->path, path, len) == 0;
+    return own == len && strncasecmp(route->path, path, len) == 0;
 }
 
 const struct route *router_find(const struct router *router, const char *method, const char *path,

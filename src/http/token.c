@@ -20,6 +20,8 @@ struct token_key {
     unsigned char bytes[TOKEN_KEY_BYTES];
 };
 
+static const char refresh_purpose[8] = "rd-fresh";
+
 /* base64url of {"alg":"HS256","typ":"JWT"} and the dot behind it: the only header there is. */
 static const char header[] = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
 
@@ -170,11 +172,19 @@ int token_read(const struct token_key *key, const char *text, struct token_claim
     return read_claims(text + header_len, (size_t)(dot - text) - header_len, ret);
 }
 
-void token_secret(char out[TOKEN_SECRET_TEXT])
-{
-    unsigned char bytes[SECRET_BYTES];
+_Static_assert((int)SECRET_BYTES == (int)crypto_auth_BYTES &&
+                   (int)TOKEN_DERIVED_BYTES == (int)crypto_auth_KEYBYTES,
+               "a secret is a MAC");
 
-    randombytes_buf(bytes, sizeof(bytes));
+void token_secret(const struct token_key *key, const struct guid *session,
+                  const struct guid *access, char out[TOKEN_SECRET_TEXT])
+{
+    const struct guid pair[] = {*session, *access};
+    unsigned char own[TOKEN_DERIVED_BYTES], bytes[SECRET_BYTES];
+
+    token_key_derive(key, refresh_purpose, own);
+    crypto_auth(bytes, (const unsigned char *)pair, sizeof(pair), own);
+    sodium_memzero(own, sizeof(own));
     sodium_bin2base64(out, TOKEN_SECRET_TEXT, bytes, sizeof(bytes),
                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     sodium_memzero(bytes, sizeof(bytes));

@@ -41,6 +41,9 @@ void token_issue(const struct token_key *key, const char *user, const struct tok
  * knows. */
 int token_read(const struct token_key *key, const char *text, struct token_claims *ret);
 
-/* A secret for a refresh token: 32 random bytes as base64url without padding. */
+/* The secret of the refresh token that goes with an access token: 32 bytes as base64url without
+ * padding. Without the key it cannot be told from random ones; with it any node can make it again,
+ * for a client that presents the pair before. */
 enum { TOKEN_SECRET_TEXT = 44 };
-void token_secret(char out[TOKEN_SECRET_TEXT]);
+void token_secret(const struct token_key *key, const struct guid *session,
+                  const struct guid *access, char out[TOKEN_SECRET_TEXT]);

@@ -1,4 +1,5 @@
-/* src/http/user.c -- POST /User/Login and /User/RefreshToken: passwords and sessions. */
+/* src/http/user.c -- POST /User/Login, /User/RefreshToken and /User/Logout: passwords and sessions.
+ */
 #include "http/user.h"
 
 #include <openssl/sha.h>
@@ -10,6 +11,8 @@
 #include "base/thread.h"
 #include "core/password.h"
 #include "http/exchange_impl.h"
+#include "http/login_cookie.h"
+#include "http/query.h"
 #include "http/token.h"
 
 enum {
@@ -26,12 +29,13 @@ struct login {
     struct work_item item;
     char name[USER_NAME_MAX + 1];
     char password[USER_PASSWORD_MAX + 1];
-    char hash[PASSWORD_HASH_TEXT];  /* "": there is nothing to compare with */
-    int64_t user_id;                /* 0: nobody who may log in */
-    int verified;                   /* what password_verify() says … */
-    struct err err;                 /* … and why it does not know */
-    struct guid session, access;    /* of the new access token */
-    char secret[TOKEN_SECRET_TEXT]; /* the new refresh token */
+    char hash[PASSWORD_HASH_TEXT];   /* "": there is nothing to compare with */
+    int64_t user_id;                 /* 0: nobody who may log in */
+    int verified;                    /* what password_verify() says … */
+    struct err err;                  /* … and why it does not know */
+    struct guid session, access;     /* of the new access token */
+    bool cookie;                     /* the refresh token is one, not in a body */
+    char refresh[LOGIN_COOKIE_TEXT]; /* the new refresh token */
 };
 
 static void login_free(void *state)
@@ -69,12 +73,25 @@ static bool take_text(struct exchange *ex, const char *key, char *out, size_t ca
     return false;
 }
 
-static void hash_secret(const char *secret, uint8_t out[STORE_HASH_BYTES])
+static void hash_token(const char *token, uint8_t out[STORE_HASH_BYTES])
 {
-    SHA256((const unsigned char *)secret, strlen(secret), out);
+    SHA256((const unsigned char *)token, strlen(token), out);
 }
 
-/* {"accessToken", "refreshToken"}, without envelope. */
+/* The refresh token that goes with the access token. */
+static void make_refresh(struct exchange *ex, struct login *login)
+{
+    char secret[TOKEN_SECRET_TEXT];
+
+    token_secret(ex->services->key, &login->session, &login->access, secret);
+    if (login->cookie)
+        login_cookie_format(&login->session, secret, login->refresh);
+    else
+        str_copy(login->refresh, sizeof(login->refresh), secret);
+    sodium_memzero(secret, sizeof(secret));
+}
+
+/* {"accessToken", "refreshToken"}, without envelope; a cookie is not in the body. */
 static void reply_pair(struct exchange *ex, const char *user, const struct login *login)
 {
     int64_t now_s = store_now_ms(ex->services->store) / 1000;
@@ -84,10 +101,15 @@ static void reply_pair(struct exchange *ex, const char *user, const struct login
     buf_init(&answer, ANSWER_MAX);
     buf_add_str(&answer, "{\"accessToken\": \"");
     token_issue(ex->services->key, user, &claims, &answer);
-    buf_add_format(&answer, "\", \"refreshToken\": \"%s\"}", login->secret);
+    if (login->cookie)
+        buf_add_str(&answer, "\"}");
+    else
+        buf_add_format(&answer, "\", \"refreshToken\": \"%s\"}", login->refresh);
     if (buf_failed(&answer)) {
         exchange_fail(ex, -E_NOMEM, "no memory to sign an access token");
     } else {
+        if (login->cookie)
+            login_cookie_set(ex, login->refresh);
         exchange_reply_json(ex, buf_str(&answer));
         sodium_memzero(answer.data, answer.len);
     }
@@ -127,14 +149,14 @@ static void password_checked(struct exchange *ex)
     op = &exchange_op(ex, STORE_LOGIN)->login;
     login->session = guid_new();
     login->access = guid_new();
-    token_secret(login->secret);
+    make_refresh(ex, login);
     *op = (struct store_login){.user_id = login->user_id,
                                .password_ok = login->verified == 1 && login->user_id != 0,
                                .now_ms = store_now_ms(ex->services->store),
                                .session = login->session,
                                .access = login->access};
     op->refresh_expires_ms = op->now_ms + refresh_life_ms;
-    hash_secret(login->secret, op->refresh_hash);
+    hash_token(login->refresh, op->refresh_hash);
     exchange_post(ex, login_recorded);
 }
 
@@ -188,11 +210,29 @@ static void user_looked_up(struct exchange *ex)
     exchange_fail(ex, -E_BUSY, "Too many logins at the same time: try again in a moment.");
 }
 
+/* ?cookie=1; false: replied. */
+static bool read_cookie_wish(struct exchange *ex, bool *ret)
+{
+    const char *value;
+    int rc = query_one(ex, "cookie", &value, &ex->err);
+
+    *ret = rc == 0 && str_eq(value, "1");
+    if (rc == 0 && value != NULL && !*ret && !str_eq(value, "0"))
+        rc = err_set(&ex->err, -E_INVALID, "cookie must be 1, or be left out.");
+    if (rc < 0) {
+        exchange_reply_error(ex, &ex->err, NULL);
+        return false;
+    }
+    /* Another site's page may not log its visitors in as somebody else. */
+    return !*ret || login_cookie_check_origin(ex);
+}
+
 void user_login(struct exchange *ex)
 {
     struct login *login = new_login(ex);
 
-    if (login == NULL || !take_text(ex, "username", login->name, sizeof(login->name)) ||
+    if (login == NULL || !read_cookie_wish(ex, &login->cookie) ||
+        !take_text(ex, "username", login->name, sizeof(login->name)) ||
         !take_text(ex, "password", login->password, sizeof(login->password)))
         return;
     exchange_op(ex, STORE_USER_FIND)->user_find.name = login->name;
@@ -201,37 +241,100 @@ void user_login(struct exchange *ex)
 
 static void token_rotated(struct exchange *ex)
 {
-    const struct login *login = ex->state;
+    struct login *login = ex->state;
     const struct store_rotate *rotate = &ex->op.rotate;
+    bool again = rotate->outcome == ROTATE_CURRENT;
     char address[64];
 
     exchange_address(ex, address);
-    if (ex->op.rc == 0 && rotate->outcome == ROTATE_DONE && !rotate->user.disabled &&
-        user_may_come_from(&rotate->user, address))
-        reply_pair(ex, rotate->user.name, login);
-    else
+    if (ex->op.rc != 0 || (rotate->outcome != ROTATE_DONE && !again) || rotate->user.disabled ||
+        !user_may_come_from(&rotate->user, address)) {
         auth_refuse(ex);
+        return;
+    }
+    if (again) {
+        login->access = rotate->current;
+        make_refresh(ex, login);
+    }
+    reply_pair(ex, rotate->user.name, login);
+}
+
+/* The refresh token that is presented: in the body, or, if there is none, the cookie. False:
+ * replied. */
+static bool read_refresh(struct exchange *ex, struct login *login, struct store_rotate *rotate)
+{
+    char given[SECRET_MAX + 1];
+    struct login_cookie cookie;
+
+    login->cookie = exchange_member(ex, "refreshToken") == NULL && login_cookie_is_given(ex);
+    if (login->cookie) {
+        if (!login_cookie_read(ex, &cookie))
+            return false;
+        rotate->session = cookie.session;
+        rotate->any_access = true;
+        memcpy(rotate->old_hash, cookie.hash, sizeof(cookie.hash));
+        return true;
+    }
+    if (!auth_signature(ex) || !take_text(ex, "refreshToken", given, sizeof(given)))
+        return false;
+    rotate->session = ex->claims.session;
+    rotate->access = ex->claims.access;
+    hash_token(given, rotate->old_hash);
+    sodium_memzero(given, sizeof(given));
+    return true;
 }
 
 void user_refresh(struct exchange *ex)
 {
     struct login *login = new_login(ex);
-    char given[SECRET_MAX + 1];
-    struct store_rotate *op;
+    struct store_rotate rotate = {.now_ms = store_now_ms(ex->services->store)};
 
-    if (login == NULL || !take_text(ex, "refreshToken", given, sizeof(given)))
+    if (login == NULL || !read_refresh(ex, login, &rotate))
         return;
-    login->session = ex->claims.session;
-    login->access = guid_new();
-    token_secret(login->secret);
-    op = &exchange_op(ex, STORE_ROTATE)->rotate;
-    *op = (struct store_rotate){.session = ex->claims.session,
-                                .access = ex->claims.access,
-                                .new_access = login->access,
-                                .now_ms = store_now_ms(ex->services->store)};
-    op->refresh_expires_ms = op->now_ms + refresh_life_ms;
-    hash_secret(given, op->old_hash);
-    hash_secret(login->secret, op->new_hash);
-    sodium_memzero(given, sizeof(given));
+    login->session = rotate.session;
+    login->access = rotate.new_access = guid_new();
+    make_refresh(ex, login);
+    hash_token(login->refresh, rotate.new_hash);
+    rotate.refresh_expires_ms = rotate.now_ms + refresh_life_ms;
+    exchange_op(ex, STORE_ROTATE)->rotate = rotate;
     exchange_post(ex, token_rotated);
+}
+
+static void logged_out(struct exchange *ex)
+{
+    const struct store_logout *logout = &ex->op.logout;
+
+    /* Another user may have logged in since, in another tab: that cookie stays. */
+    if (login_cookie_is_of(ex, &logout->session))
+        login_cookie_set(ex, NULL);
+    if (ex->op.rc == 0 && logout->ended)
+        exchange_reply(ex, true, "You are logged out.", NULL);
+    else
+        auth_refuse(ex);
+}
+
+void user_logout(struct exchange *ex)
+{
+    struct store_logout logout = {.now_ms = store_now_ms(ex->services->store)};
+    struct login_cookie *cookie;
+
+    if (exchange_header(ex, MHD_HTTP_HEADER_AUTHORIZATION) != NULL) {
+        if (!auth_signature(ex))
+            return;
+        logout.session = ex->claims.session;
+        logout.access = ex->claims.access;
+    } else {
+        ex->state = cookie = malloc(sizeof(*cookie));
+        ex->state_free = free;
+        if (cookie == NULL) {
+            exchange_fail(ex, -E_NOMEM, "out of memory");
+            return;
+        }
+        if (!login_cookie_read(ex, cookie))
+            return;
+        logout.session = cookie->session;
+        logout.refresh_hash = cookie->hash;
+    }
+    exchange_op(ex, STORE_LOGOUT)->logout = logout;
+    exchange_post(ex, logged_out);
 }

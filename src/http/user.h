@@ -1,10 +1,10 @@
-/* src/http/user.h -- POST /User/Login and /User/RefreshToken. */
+/* src/http/user.h -- POST /User/Login, /User/RefreshToken and /User/Logout, GET /User/Me. */
 #pragma once
 
 #include "http/exchange.h"
 
 /* First steps of the routes (see http/router.c). */
-exchange_step user_login, user_refresh;
+exchange_step user_login, user_refresh, user_logout, user_me;
 
 /* The threads that run argon2id for user_login(), off the HTTP threads: pushing can be refused.
  * NULL: no memory. */

@@ -58,6 +58,8 @@ static void count_changes(struct store_conn *conn, struct work_item *batch)
 
         if (op->verb == STORE_ROTATE)
             versions_touch(versions, &op->rotate.session);
+        else if (op->verb == STORE_LOGOUT)
+            versions_touch(versions, &op->logout.session);
         else if (op->verb == STORE_USER_CHANGE || op->verb == STORE_SWEEP ||
                  op->verb == STORE_SESSIONS_END)
             versions_touch(versions, NULL);

@@ -52,6 +52,10 @@ static struct place place_of(struct store_op *op)
         place.rank = RANK_SESSION;
         place.id = op->rotate.session;
         break;
+    case STORE_LOGOUT:
+        place.rank = RANK_SESSION;
+        place.id = op->logout.session;
+        break;
     case STORE_PROGRESS:
         place.rank = RANK_REPORT;
         place.id = op->progress.id;

@@ -177,13 +177,17 @@ static const char migration_10[] = "ALTER TABLE identity ADD COLUMN home text";
 /* 11: what is stored behind the JSON of a result. */
 static const char migration_11[] = "ALTER TABLE report ADD COLUMN footer bigint NOT NULL DEFAULT 0";
 
+/* 12: when a pair of tokens was replaced, for the leeway after that. */
+static const char migration_12[] = "ALTER TABLE used_refresh ADD COLUMN access uuid,"
+                                   "  ADD COLUMN used_ms bigint NOT NULL DEFAULT 0";
+
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
                    REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
                "the numbers of the states are kept in every database");
 
-const char *const postgres_migrations[] = {migration_1, migration_2,  migration_3, migration_4,
-                                           migration_5, migration_6,  migration_7, migration_8,
-                                           migration_9, migration_10, migration_11};
+const char *const postgres_migrations[] = {migration_1, migration_2,  migration_3,  migration_4,
+                                           migration_5, migration_6,  migration_7,  migration_8,
+                                           migration_9, migration_10, migration_11, migration_12};
 const int postgres_sealing_migration = 5;
 const int postgres_migration_count = sizeof(postgres_migrations) / sizeof(postgres_migrations[0]);

@@ -22,6 +22,11 @@ enum { POSTGRES_REPORT_COLUMN_COUNT = 17 };
     " a.grants"
 enum { POSTGRES_USER_COLUMN_COUNT = 8 };
 
+/* An access token of session `s`: its latest one, or one that was replaced after the time. */
+#define POSTGRES_ACCESS_HOLDS(access, time)                                                        \
+    "(s.access = " access " OR EXISTS (SELECT FROM used_refresh old"                               \
+    " WHERE old.session_id = s.id AND old.access = " access " AND old.used_ms > " time "))"
+
 /* Only ASCII letters are alike in both cases, as in SQLite. */
 #define POSTGRES_FOLDED(name) "lower(" name " COLLATE \"C\")"
 
@@ -283,11 +288,13 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     /* One statement, so that page and total are of one moment. */                                 \
     X(LIST, "iiiit",                                                                               \
       "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", r.seq FROM " POSTGRES_REPORTS             \
-      "   WHERE r.user_id = $1 AND r.state <> 4 AND (r.state = $2 OR $2 < 0)"                      \
+      "   WHERE r.user_id = $1 AND r.state <> 4"                                                   \
+      "   AND (r.state = $2 OR $2 = -1 OR $2 = -2 AND r.state < 2)"                                \
       "   AND ($5 IS NULL OR r.name = $5)"                                                         \
       "   ORDER BY r.seq DESC LIMIT $3 OFFSET $4),"                                                \
       " every AS (SELECT count(*) AS n FROM report"                                                \
-      "   WHERE user_id = $1 AND state <> 4 AND (state = $2 OR $2 < 0)"                            \
+      "   WHERE user_id = $1 AND state <> 4"                                                       \
+      "   AND (state = $2 OR $2 = -1 OR $2 = -2 AND state < 2)"                                    \
       "   AND ($5 IS NULL OR name = $5))"                                                          \
       " SELECT page.*, every.n FROM every LEFT JOIN page ON true ORDER BY page.seq DESC")          \
     X(EXPIRED, "i",                                                                                \
@@ -347,22 +354,37 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "   FROM account a, LATERAL (SELECT a.locked_until_ms <> 0"                                  \
       "     OR a.first_failure_ms + $3 <= $2 AS afresh) AS w"                                      \
       "   WHERE a.id = $1 AND a.locked_until_ms <= $2) AS n WHERE account.id = n.id")              \
-    X(SESSION, "ggb",                                                                              \
-      "SELECT " POSTGRES_USER_COLUMNS " FROM session s JOIN account a ON a.id = s.user_id"         \
-      " WHERE s.id = $1 AND (s.access = $2 OR $3) AND NOT a.disabled")                             \
+    X(SESSION, "ggbi",                                                                             \
+      "SELECT " POSTGRES_USER_COLUMNS ", s.access <> $2"                                           \
+      " FROM session s JOIN account a ON a.id = s.user_id"                                         \
+      " WHERE s.id = $1 AND ($3 OR " POSTGRES_ACCESS_HOLDS("$2", "$4") ") AND NOT a.disabled")     \
     X(ROTATE_LOCK, "g", "SELECT FROM session WHERE id = $1 FOR UPDATE")                            \
-    /* DONE is 0, UNKNOWN 1, REUSED 2; 3 is DONE by an earlier try whose answer was lost. */       \
-    X(ROTATE, "gxgigxi",                                                                           \
-      "WITH s AS (SELECT s.user_id, CASE WHEN access = $5 AND refresh_hash = $6 THEN 3"            \
-      "   WHEN EXISTS (SELECT FROM used_refresh WHERE session_id = $1 AND hash = $2) THEN 2"       \
-      "   WHEN refresh_hash = $2 AND access = $3 AND expires_ms > $4 AND NOT disabled THEN 0"      \
-      "   ELSE 1 END AS outcome"                                                                   \
-      "   FROM session s JOIN account a ON a.id = s.user_id WHERE s.id = $1),"                     \
-      " used AS (INSERT INTO used_refresh SELECT $1, $2 FROM s WHERE outcome = 0),"                \
-      " renewed AS (UPDATE session SET access = $5, refresh_hash = $6, expires_ms = $7"            \
-      "   WHERE id = $1 AND EXISTS (SELECT FROM s WHERE outcome = 0)),"                            \
-      " ended AS (DELETE FROM session WHERE id = $1 AND EXISTS (SELECT FROM s WHERE outcome = 2))" \
-      " SELECT " POSTGRES_USER_COLUMNS ", s.outcome FROM s JOIN account a ON a.id = s.user_id")    \
+    /* DONE is 0, UNKNOWN 1, REUSED 2, CURRENT 3; 4 is DONE by a try whose answer was lost. */     \
+    X(ROTATE, "gxgigxibi",                                                                         \
+      "WITH s AS (SELECT s.user_id, s.access, CASE"                                                \
+      "   WHEN s.access = $5 AND refresh_hash = $6 THEN 4"                                         \
+      "   WHEN u.used_ms <= $9 THEN 2"                                                             \
+      "   WHEN expires_ms <= $4 OR disabled"                                                       \
+      "     OR NOT ($8 OR " POSTGRES_ACCESS_HOLDS(                                                 \
+          "$3",                                                                                    \
+          "$9") ") THEN 1"                                                                         \
+                "   WHEN u.used_ms IS NOT NULL THEN 3 WHEN refresh_hash = $2 THEN 0 ELSE 1 END "   \
+                "AS outcome"                                                                       \
+                "   FROM session s JOIN account a ON a.id = s.user_id"                             \
+                "   LEFT JOIN used_refresh u ON u.session_id = s.id AND u.hash = $2"               \
+                "   WHERE s.id = $1),"                                                             \
+                " used AS (INSERT INTO used_refresh (session_id, hash, access, used_ms)"           \
+                "   SELECT $1, $2, access, $4 FROM s WHERE outcome = 0),"                          \
+                " renewed AS (UPDATE session SET access = $5, refresh_hash = $6, expires_ms = $7"  \
+                "   WHERE id = $1 AND EXISTS (SELECT FROM s WHERE outcome = 0)),"                  \
+                " ended AS (DELETE FROM session WHERE id = $1 AND EXISTS (SELECT FROM s WHERE "    \
+                "outcome = 2))"                                                                    \
+                " SELECT " POSTGRES_USER_COLUMNS ", s.outcome, s.access"                           \
+                " FROM s JOIN account a ON a.id = s.user_id")                                      \
+    X(LOGOUT, "ggxi",                                                                              \
+      "DELETE FROM session s WHERE id = $1 AND (refresh_hash = $3"                                 \
+      " OR EXISTS (SELECT FROM used_refresh WHERE session_id = $1 AND hash = $3)"                  \
+      " OR " POSTGRES_ACCESS_HOLDS("$2", "$4") ")")                                                \
     X(SESSION_END_USER, "t",                                                                       \
       "DELETE FROM session WHERE user_id IN (SELECT id FROM account"                               \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1") ")")                           \

@@ -125,15 +125,17 @@ int postgres_read_login(struct postgres_conn *c, struct store_login *arg, struct
 void postgres_send_session(struct postgres_conn *c, struct store_session *arg)
 {
     call_run(c, PG_SESSION, value_guid(&arg->session), value_guid(&arg->access),
-             value_bool(arg->any_access));
+             value_bool(arg->any_access), value_int(arg->now_ms - STORE_LEEWAY_MS));
 }
 
 int postgres_read_session(struct postgres_conn *c, struct store_session *arg, struct err *err)
 {
     (void)err;
     arg->found = results_next(c);
-    if (arg->found)
+    if (arg->found) {
+        arg->replaced = get_bool(c, POSTGRES_USER_COLUMN_COUNT);
         read_user(c, &arg->user);
+    }
     return 0;
 }
 
@@ -142,12 +144,13 @@ void postgres_send_rotate(struct postgres_conn *c, struct store_rotate *arg)
     call_run(c, PG_ROTATE_LOCK, value_guid(&arg->session));
     call_run(c, PG_ROTATE, value_guid(&arg->session), value_blob(arg->old_hash, STORE_HASH_BYTES),
              value_guid(&arg->access), value_int(arg->now_ms), value_guid(&arg->new_access),
-             value_blob(arg->new_hash, STORE_HASH_BYTES), value_int(arg->refresh_expires_ms));
+             value_blob(arg->new_hash, STORE_HASH_BYTES), value_int(arg->refresh_expires_ms),
+             value_bool(arg->any_access), value_int(arg->now_ms - STORE_LEEWAY_MS));
 }
 
 /* As the statement numbers them. */
-enum { OUTCOME_DONE_BEFORE = 3 };
-_Static_assert(ROTATE_DONE == 0 && ROTATE_UNKNOWN == 1 && ROTATE_REUSED == 2,
+enum { OUTCOME_DONE_BEFORE = 4 };
+_Static_assert(ROTATE_DONE == 0 && ROTATE_UNKNOWN == 1 && ROTATE_REUSED == 2 && ROTATE_CURRENT == 3,
                "the statement answers with these numbers");
 
 int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg, struct err *err)
@@ -156,12 +159,32 @@ int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg, stru
 
     if (!results_take(c))
         return results_trouble(c, err);
-    if (results_next(c))
+    if (results_next(c)) {
         outcome = get_int(c, POSTGRES_USER_COLUMN_COUNT);
+        arg->current = get_guid(c, POSTGRES_USER_COLUMN_COUNT + 1);
+    }
     arg->outcome =
         outcome == OUTCOME_DONE_BEFORE ? ROTATE_DONE : (enum store_rotate_outcome)outcome;
-    if (arg->outcome == ROTATE_DONE)
+    if (arg->outcome == ROTATE_DONE || arg->outcome == ROTATE_CURRENT)
         read_user(c, &arg->user);
+    return 0;
+}
+
+/* A session that an earlier try has ended, whose answer was lost, is not there any more. */
+void postgres_send_logout(struct postgres_conn *c, struct store_logout *arg)
+{
+    bool by_refresh = arg->refresh_hash != NULL;
+
+    call_run(c, PG_LOGOUT, value_guid(&arg->session),
+             by_refresh ? value_null() : value_guid(&arg->access),
+             by_refresh ? value_blob(arg->refresh_hash, STORE_HASH_BYTES) : value_null(),
+             value_int(arg->now_ms - STORE_LEEWAY_MS));
+}
+
+int postgres_read_logout(struct postgres_conn *c, struct store_logout *arg, struct err *err)
+{
+    (void)err;
+    arg->ended = results_changed(c) > 0 || c->again;
     return 0;
 }
 

@@ -37,7 +37,7 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
 static int list_total(struct store_conn *conn, struct store_list *arg, const char *active,
                       struct err *err)
 {
-    bool all = arg->state < 0 && arg->name == NULL;
+    bool all = arg->state == -1 && arg->name == NULL;
     struct sql q = sql_start(conn, all ? SQL_LIST_TOTAL : SQL_LIST_SOME_TOTAL);
 
     sql_int(&q, 1, arg->user_id);

@@ -148,6 +148,12 @@ static const char migration_7[] =
 static const char migration_8[] =
     "ALTER TABLE report ADD COLUMN footer INTEGER NOT NULL DEFAULT 0;";
 
-const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3, migration_4,
-                                         migration_5, migration_6, migration_7, migration_8};
+/* 9: when a pair of tokens was replaced, for the leeway after that. */
+static const char migration_9[] =
+    "ALTER TABLE used_refresh ADD COLUMN access BLOB;"
+    "ALTER TABLE used_refresh ADD COLUMN used_ms INTEGER NOT NULL DEFAULT 0;";
+
+const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3,
+                                         migration_4, migration_5, migration_6,
+                                         migration_7, migration_8, migration_9};
 const int sqlite_migration_count = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]);

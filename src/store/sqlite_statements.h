@@ -42,10 +42,18 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     " FROM report WHERE seq IN (SELECT value FROM json_each(?2)) AND user_id = ?1"                 \
     " AND state IN (0, 1)"
 
-/* In the state ?3 (-1: any) and of the name ?4, if that is given. */
-#define SQLITE_LISTED " AND (?3 < 0 OR state = ?3) AND (?4 IS NULL OR name = ?4)"
+/* In the state ?3 (-1: any, -2: queued or processing) and of the name ?4, if that is given. */
+#define SQLITE_LISTED                                                                              \
+    " AND (?3 = -1 OR state = ?3 OR ?3 = -2 AND state < 2) AND (?4 IS NULL OR name = ?4)"
+/* The finished ones, which are many, are not even looked at for the others. */
+#define SQLITE_OVER " AND ?3 NOT IN (-2, 0, 1)"
 /* And submitted before ?5, if that is given. */
 #define SQLITE_CHOSEN SQLITE_LISTED " AND (?5 = 0 OR submitted_ms < ?5)"
+
+/* An access token of session `s`: its latest one, or one that was replaced after the time. */
+#define SQLITE_ACCESS_HOLDS(access, time)                                                          \
+    "(s.access = " access " OR EXISTS (SELECT 1 FROM used_refresh AS old"                          \
+    " WHERE old.session_id = s.id AND old.access = " access " AND old.used_ms > " time "))"
 
 #define SQLITE_STATEMENTS(X)                                                                       \
     /* ---- transactions ---- */                                                                   \
@@ -91,13 +99,13 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
             " FROM report"                                                                         \
             " WHERE id = ?1 AND (user_id = ?2 OR ?2 = 0) AND state <> 4")                          \
     X(LIST, "SELECT " SQLITE_REPORT_COLUMNS ", seq FROM report WHERE user_id = ?1"                 \
-            " AND state IN (2, 3)" SQLITE_LISTED " UNION ALL"                                      \
+            " AND state IN (2, 3)" SQLITE_OVER SQLITE_LISTED " UNION ALL"                          \
             " SELECT " SQLITE_REPORT_COLUMNS ", seq" SQLITE_ACTIVE SQLITE_LISTED                   \
             " ORDER BY seq DESC LIMIT ?5 OFFSET ?6")                                               \
     X(LIST_TOTAL, "SELECT (SELECT count(*) FROM report WHERE user_id = ?1 AND state IN (2, 3))"    \
                   " + (SELECT count(*)" SQLITE_ACTIVE ")")                                         \
     X(LIST_SOME_TOTAL, "SELECT (SELECT count(*) FROM report WHERE user_id = ?1"                    \
-                       " AND state IN (2, 3)" SQLITE_LISTED ")"                                    \
+                       " AND state IN (2, 3)" SQLITE_OVER SQLITE_LISTED ")"                        \
                        " + (SELECT count(*)" SQLITE_ACTIVE SQLITE_LISTED ")")                      \
     X(MATCH,                                                                                       \
       "SELECT id, state, seq FROM report WHERE user_id = ?1 AND state IN (2, 3)" SQLITE_CHOSEN     \
@@ -126,15 +134,24 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
                   " WHERE id = ?1")                                                                \
     X(SESSION_ADD, "INSERT INTO session (id, user_id, access, refresh_hash, expires_ms)"           \
                    " VALUES (?1, ?2, ?3, ?4, ?5)")                                                 \
-    X(SESSION, "SELECT " SQLITE_USER_COLUMNS " FROM session JOIN user ON user.id = user_id"        \
-               " WHERE session.id = ?1 AND (access = ?2 OR ?3) AND NOT disabled")                  \
-    X(ROTATE_FIND, "SELECT " SQLITE_USER_COLUMNS ", refresh_hash = ?2 AND access = ?3"             \
-                   " AND expires_ms > ?4 AND NOT disabled,"                                        \
-                   " EXISTS (SELECT 1 FROM used_refresh WHERE session_id = ?1 AND hash = ?2)"      \
-                   " FROM session JOIN user ON user.id = user_id WHERE session.id = ?1")           \
-    X(ROTATE_USE, "INSERT INTO used_refresh (session_id, hash) VALUES (?1, ?2)")                   \
+    X(SESSION,                                                                                     \
+      "SELECT " SQLITE_USER_COLUMNS ", s.access <> ?2"                                             \
+      " FROM session s JOIN user ON user.id = user_id"                                             \
+      " WHERE s.id = ?1 AND (?3 OR " SQLITE_ACCESS_HOLDS("?2", "?4") ") AND NOT disabled")         \
+    X(ROTATE_FIND,                                                                                 \
+      "SELECT " SQLITE_USER_COLUMNS ", (?5 OR " SQLITE_ACCESS_HOLDS(                               \
+          "?3",                                                                                    \
+          "?6") ")"                                                                                \
+                " AND expires_ms > ?4 AND NOT disabled, refresh_hash = ?2, s.access,"              \
+                " (SELECT used_ms > ?6 FROM used_refresh WHERE session_id = ?1 AND hash = ?2)"     \
+                " FROM session s JOIN user ON user.id = user_id WHERE s.id = ?1")                  \
+    X(ROTATE_USE, "INSERT INTO used_refresh (session_id, hash, access, used_ms)"                   \
+                  " SELECT id, refresh_hash, access, ?2 FROM session WHERE id = ?1")               \
     X(ROTATE, "UPDATE session SET access = ?2, refresh_hash = ?3, expires_ms = ?4 WHERE id = ?1")  \
     X(SESSION_END, "DELETE FROM session WHERE id = ?1")                                            \
+    X(LOGOUT, "DELETE FROM session AS s WHERE id = ?1 AND (refresh_hash = ?3"                      \
+              " OR EXISTS (SELECT 1 FROM used_refresh WHERE session_id = ?1 AND hash = ?3)"        \
+              " OR " SQLITE_ACCESS_HOLDS("?2", "?4") ")")                                          \
     X(SESSION_END_USER, "DELETE FROM session WHERE user_id = ?1")                                  \
     X(IDENTITY_TAKE, "UPDATE identity SET id = ?1")                                                \
     X(IDENTITY, "SELECT id FROM identity")                                                         \

@@ -187,9 +187,12 @@ int sqlite_session(struct store_conn *conn, struct store_session *arg, struct er
     sql_guid(&q, 1, &arg->session);
     sql_guid(&q, 2, &arg->access);
     sql_int(&q, 3, arg->any_access);
+    sql_int(&q, 4, arg->now_ms - STORE_LEEWAY_MS);
     arg->found = sql_next(&q);
-    if (arg->found)
+    if (arg->found) {
+        arg->replaced = sql_get_bool(&q, SQLITE_USER_COLUMN_COUNT);
         read_user(&q, &arg->user);
+    }
     return sql_end(&q, err);
 }
 
@@ -207,7 +210,7 @@ static int exchange(struct store_conn *conn, struct store_rotate *arg, struct er
     int rc;
 
     sql_guid(&q, 1, &arg->session);
-    sql_blob(&q, 2, arg->old_hash, STORE_HASH_BYTES);
+    sql_int(&q, 2, arg->now_ms);
     rc = sql_run(&q, err);
     if (rc < 0)
         return rc;
@@ -217,6 +220,21 @@ static int exchange(struct store_conn *conn, struct store_rotate *arg, struct er
     sql_blob(&q, 3, arg->new_hash, STORE_HASH_BYTES);
     sql_int(&q, 4, arg->refresh_expires_ms);
     return sql_run(&q, err);
+}
+
+/* A row of ROTATE_FIND. */
+static enum store_rotate_outcome rotate_outcome(struct sql *q)
+{
+    enum { PERMITTED = SQLITE_USER_COLUMN_COUNT, LATEST, ACCESS, USED_JUST_NOW };
+    bool used = !sql_is_null(q, USED_JUST_NOW);
+
+    if (used && !sql_get_bool(q, USED_JUST_NOW))
+        return ROTATE_REUSED;
+    if (!sql_get_bool(q, PERMITTED))
+        return ROTATE_UNKNOWN;
+    if (used)
+        return ROTATE_CURRENT;
+    return sql_get_bool(q, LATEST) ? ROTATE_DONE : ROTATE_UNKNOWN;
 }
 
 int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err *err)
@@ -229,19 +247,38 @@ int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err 
     sql_blob(&q, 2, arg->old_hash, STORE_HASH_BYTES);
     sql_guid(&q, 3, &arg->access);
     sql_int(&q, 4, arg->now_ms);
+    sql_int(&q, 5, arg->any_access);
+    sql_int(&q, 6, arg->now_ms - STORE_LEEWAY_MS);
     if (sql_next(&q)) {
-        if (sql_get_bool(&q, SQLITE_USER_COLUMN_COUNT + 1)) {
-            arg->outcome = ROTATE_REUSED;
-        } else if (sql_get_bool(&q, SQLITE_USER_COLUMN_COUNT)) {
-            arg->outcome = ROTATE_DONE;
+        arg->outcome = rotate_outcome(&q);
+        if (arg->outcome == ROTATE_DONE || arg->outcome == ROTATE_CURRENT)
             read_user(&q, &arg->user);
-        }
+        arg->current = sql_get_guid(&q, SQLITE_USER_COLUMN_COUNT + 2);
     }
     rc = sql_end(&q, err);
     if (rc == 0 && arg->outcome == ROTATE_REUSED)
         rc = end_session(conn, &arg->session, err);
     else if (rc == 0 && arg->outcome == ROTATE_DONE)
         rc = exchange(conn, arg, err);
+    return rc;
+}
+
+int sqlite_logout(struct store_conn *conn, struct store_logout *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_LOGOUT);
+    int rc;
+
+    sql_guid(&q, 1, &arg->session);
+    if (arg->refresh_hash != NULL) {
+        sql_text(&q, 2, NULL);
+        sql_blob(&q, 3, arg->refresh_hash, STORE_HASH_BYTES);
+    } else {
+        sql_guid(&q, 2, &arg->access);
+        sql_text(&q, 3, NULL);
+    }
+    sql_int(&q, 4, arg->now_ms - STORE_LEEWAY_MS);
+    rc = sql_run(&q, err);
+    arg->ended = rc == 0 && sqlite3_changes(((struct sqlite_conn *)conn)->db) > 0;
     return rc;
 }
 

@@ -18,6 +18,7 @@ enum {
     STORE_KEY_MAX = 255,     /* bytes of an Idempotency-Key */
     STORE_HASH_BYTES = 32,   /* SHA-256 */
     STORE_ACTIVE_MAX = 100,  /* highest active limit that can be configured */
+    STORE_ACTIVE = -2,       /* in the place of a state: queued or processing */
     STORE_PAGE_MAX = 1000,   /* reports in one page of a list */
     STORE_BATCH_MAX = 256,   /* ids in one answer of EXPIRED and DELETING */
     STORE_MANY_MAX = 1024,   /* ids of one TOMBSTONE_MANY, HELD_MANY or DELETE_ROWS */
@@ -26,7 +27,9 @@ enum {
     STORE_MATCH_MAX = 10000, /* ids in one answer of MATCH */
     STORE_VERSION_TEXT = 17, /* of a definition: DEFINITION_VERSION_TEXT */
     STORE_RUNNING_MAX = 64,  /* reports that one node processes at the same time */
-    STORE_STRAY_LEASES = 6,  /* without a node that can run it, then any may claim a report */
+    STORE_LEEWAY_MS =
+        30000, /* for which a pair of tokens that was replaced may be presented again */
+    STORE_STRAY_LEASES = 6, /* without a node that can run it, then any may claim a report */
 };
 
 /* How an operation is answered.
@@ -73,6 +76,7 @@ enum store_kind { STORE_READ, STORE_VOLATILE, STORE_VISIBLE, STORE_DURABLE };
     X(LOGIN, login, STORE_DURABLE)                                                                 \
     X(SESSION, session, STORE_READ)                                                                \
     X(ROTATE, rotate, STORE_DURABLE)                                                               \
+    X(LOGOUT, logout, STORE_DURABLE)                                                               \
     X(PROBE, probe, STORE_DURABLE)                                                                 \
     X(SWEEP, sweep, STORE_VISIBLE)                                                                 \
     X(SESSIONS_END, sessions_end, STORE_DURABLE)
@@ -188,7 +192,7 @@ struct store_find {
 /* A user's reports, newest first. */
 struct store_list {
     int64_t user_id;
-    int state;              /* enum report_state, or -1 for all */
+    int state;              /* enum report_state, -1 for all, or STORE_ACTIVE */
     const char *name;       /* NULL: all */
     int64_t page;           /* from 1 */
     int page_size;          /* 1 … STORE_PAGE_MAX */
@@ -429,26 +433,40 @@ struct store_login {
     bool opened; /* out */
 };
 
-/* Does this access token still hold? It does while its session lives and no later token of the
- * session has been issued, and its user is not disabled. */
+/* Does this access token still hold? It does while its session lives, no later token of the
+ * session was issued more than STORE_LEEWAY_MS ago, and its user is not disabled. */
 struct store_session {
     struct guid session, access;
     bool any_access; /* whatever access token it has now: `access` is not looked at */
+    int64_t now_ms;
     bool found;
+    bool replaced;    /* out: there is a later one, so nothing may be remembered of this */
     struct user user; /* out: without password_hash */
 };
 
-/* Exchange a refresh token: the old pair dies, the new one lives. A token used before (REUSED)
- * ends its session, since one of its two holders is a thief. `session` is of the access token that
- * was presented: another session's is UNKNOWN. */
-enum store_rotate_outcome { ROTATE_DONE, ROTATE_UNKNOWN, ROTATE_REUSED };
+/* Exchange a refresh token: the old pair is replaced by the new one, which is `new_access` and
+ * what hashes to `new_hash`. A token that was used at most STORE_LEEWAY_MS ago changes nothing, and
+ * `current` is of the session's pair (CURRENT): a retry, or a second thread. One that was used
+ * before that (REUSED) ends its session, since one of its two holders is a thief. `session` is of
+ * the access token that was presented: another session's is UNKNOWN. */
+enum store_rotate_outcome { ROTATE_DONE, ROTATE_UNKNOWN, ROTATE_REUSED, ROTATE_CURRENT };
 struct store_rotate {
-    struct guid session, access; /* of the presented access token */
+    struct guid session, access; /* of the presented access token, which must hold unless … */
+    bool any_access;             /* … none is needed */
     uint8_t old_hash[STORE_HASH_BYTES], new_hash[STORE_HASH_BYTES];
     struct guid new_access;
     int64_t now_ms, refresh_expires_ms;
     enum store_rotate_outcome outcome; /* out */
-    struct user user;                  /* out with ROTATE_DONE: without password_hash */
+    struct guid current;               /* out with ROTATE_CURRENT */
+    struct user user;                  /* out with DONE and CURRENT: without password_hash */
+};
+
+/* End one session, by an access token that holds, or by a refresh token, used or not. */
+struct store_logout {
+    struct guid session, access;
+    const uint8_t *refresh_hash; /* STORE_HASH_BYTES; NULL: by `access` */
+    int64_t now_ms;
+    bool ended; /* out: false: there is no such session, or its token does not hold */
 };
 
 /* Would a report be stored now? Needs what SUBMIT needs and changes nothing. */

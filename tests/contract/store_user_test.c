@@ -120,13 +120,19 @@ static bool login(struct fixture *f, bool password_ok, int64_t now_ms, struct se
     return op.login.opened;
 }
 
-static bool lives(struct fixture *f, const struct session *session, bool any_access)
+/* Long after whatever was replaced before. */
+static const int64_t much_later_ms = NOW_MS + DAY_MS;
+
+static bool lives_at(struct fixture *f, const struct session *session, bool any_access,
+                     int64_t now_ms)
 {
     struct store_op op = {.verb = STORE_SESSION};
     bool found;
 
-    op.session = (struct store_session){
-        .session = session->id, .access = session->access, .any_access = any_access};
+    op.session = (struct store_session){.session = session->id,
+                                        .access = session->access,
+                                        .any_access = any_access,
+                                        .now_ms = now_ms};
     assert_int_equal(run(f->store, &op), 0);
     found = op.session.found;
     if (found) {
@@ -135,6 +141,11 @@ static bool lives(struct fixture *f, const struct session *session, bool any_acc
     }
     store_op_done(&op);
     return found;
+}
+
+static bool lives(struct fixture *f, const struct session *session, bool any_access)
+{
+    return lives_at(f, session, any_access, much_later_ms);
 }
 
 static bool holds(struct fixture *f, const struct session *session)
@@ -295,8 +306,9 @@ static void a_new_password_ends_the_sessions(void **state)
 
 /* ---- rotation ---- */
 
-static enum store_rotate_outcome rotate(struct fixture *f, const struct session *old,
-                                        int64_t now_ms, struct session *ret)
+/* *ret is the new pair, or, if the outcome is CURRENT, only the access token of the session's. */
+static enum store_rotate_outcome rotate_by(struct fixture *f, const struct session *old,
+                                           bool any_access, int64_t now_ms, struct session *ret)
 {
     struct store_op op = {.verb = STORE_ROTATE};
     struct session new = {.id = old->id, .access = guid_new()};
@@ -304,20 +316,29 @@ static enum store_rotate_outcome rotate(struct fixture *f, const struct session 
     memcpy(new.refresh, new.access.bytes, GUID_BYTES);
     op.rotate = (struct store_rotate){.session = old->id,
                                       .access = old->access,
+                                      .any_access = any_access,
                                       .new_access = new.access,
                                       .now_ms = now_ms,
                                       .refresh_expires_ms = now_ms + 30 * DAY_MS};
     memcpy(op.rotate.old_hash, old->refresh, STORE_HASH_BYTES);
     memcpy(op.rotate.new_hash, new.refresh, STORE_HASH_BYTES);
     assert_int_equal(run(f->store, &op), 0);
-    if (op.rotate.outcome == ROTATE_DONE) {
+    if (op.rotate.outcome == ROTATE_DONE || op.rotate.outcome == ROTATE_CURRENT) {
         assert_string_equal(op.rotate.user.name, "Ann");
         assert_null(op.rotate.user.password_hash);
+        if (op.rotate.outcome == ROTATE_CURRENT)
+            new.access = op.rotate.current;
         if (ret != NULL)
             *ret = new;
     }
     store_op_done(&op);
     return op.rotate.outcome;
+}
+
+static enum store_rotate_outcome rotate(struct fixture *f, const struct session *old,
+                                        int64_t now_ms, struct session *ret)
+{
+    return rotate_by(f, old, false, now_ms, ret);
 }
 
 static void a_new_pair_replaces_the_old(void **state)
@@ -340,10 +361,128 @@ static void a_refresh_token_used_twice_ends_the_session(void **state)
 
     assert_true(login(f, true, NOW_MS, &old));
     assert_int_equal(rotate(f, &old, NOW_MS, &new), ROTATE_DONE);
-    assert_int_equal(rotate(f, &old, NOW_MS, NULL), ROTATE_REUSED);
+    assert_int_equal(rotate(f, &old, NOW_MS + STORE_LEEWAY_MS, NULL), ROTATE_REUSED);
     assert_false(holds(f, &new));
     assert_false(lives(f, &new, true));
     assert_int_equal(rotate(f, &new, NOW_MS, NULL), ROTATE_UNKNOWN);
+}
+
+static void a_pair_may_be_presented_again_for_a_while(void **state)
+{
+    struct fixture *f = *state;
+    struct session old, new, current;
+
+    assert_true(login(f, true, NOW_MS, &old));
+    assert_int_equal(rotate(f, &old, NOW_MS, &new), ROTATE_DONE);
+    for (int64_t after_ms = 0; after_ms < STORE_LEEWAY_MS; after_ms += STORE_LEEWAY_MS / 2 - 1) {
+        assert_int_equal(rotate(f, &old, NOW_MS + after_ms, &current), ROTATE_CURRENT);
+        assert_memory_equal(&current.access, &new.access, sizeof(new.access));
+        assert_true(lives_at(f, &old, false, NOW_MS + after_ms));
+    }
+    assert_false(lives_at(f, &old, false, NOW_MS + STORE_LEEWAY_MS));
+    assert_true(holds(f, &new));
+}
+
+static void pairs_replaced_one_after_the_other_lead_to_the_last(void **state)
+{
+    struct fixture *f = *state;
+    struct session pairs[4], current, mixed;
+
+    assert_true(login(f, true, NOW_MS, &pairs[0]));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(rotate(f, &pairs[i], NOW_MS + i, &pairs[i + 1]), ROTATE_DONE);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(rotate(f, &pairs[i], NOW_MS + 3, &current), ROTATE_CURRENT);
+        assert_memory_equal(&current.access, &pairs[3].access, sizeof(current.access));
+        assert_true(lives_at(f, &pairs[i], false, NOW_MS + 3));
+    }
+    /* Of two threads, one may have taken over a half of the new pair. */
+    mixed = pairs[3];
+    mixed.access = pairs[0].access;
+    assert_int_equal(rotate(f, &mixed, NOW_MS + STORE_LEEWAY_MS, NULL), ROTATE_UNKNOWN);
+    assert_int_equal(rotate(f, &mixed, NOW_MS + STORE_LEEWAY_MS - 1, NULL), ROTATE_DONE);
+}
+
+static void the_leeway_ends_with_the_session(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = change_op("Ann");
+    struct session old, new;
+
+    assert_true(login(f, true, NOW_MS, &old));
+    assert_int_equal(rotate(f, &old, NOW_MS, &new), ROTATE_DONE);
+    op.user_change.password_hash = "other";
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(rotate(f, &old, NOW_MS, NULL), ROTATE_UNKNOWN);
+    assert_false(lives_at(f, &old, false, NOW_MS));
+}
+
+static void a_cookie_needs_no_access_token(void **state)
+{
+    struct fixture *f = *state;
+    struct session old, new, current;
+
+    assert_true(login(f, true, NOW_MS, &old));
+    old.access = guid_new();
+    assert_int_equal(rotate_by(f, &old, true, NOW_MS, &new), ROTATE_DONE);
+    assert_int_equal(rotate_by(f, &old, true, NOW_MS, &current), ROTATE_CURRENT);
+    assert_memory_equal(&current.access, &new.access, sizeof(new.access));
+    assert_int_equal(rotate(f, &old, NOW_MS, NULL), ROTATE_UNKNOWN);
+    assert_int_equal(rotate_by(f, &old, true, NOW_MS + STORE_LEEWAY_MS, NULL), ROTATE_REUSED);
+    assert_int_equal(rotate_by(f, &new, true, NOW_MS, NULL), ROTATE_UNKNOWN);
+}
+
+/* ---- logout ---- */
+
+static bool logout(struct fixture *f, const struct session *session, bool by_refresh,
+                   int64_t now_ms)
+{
+    struct store_op op = {.verb = STORE_LOGOUT};
+
+    op.logout = (struct store_logout){.session = session->id,
+                                      .access = session->access,
+                                      .refresh_hash = by_refresh ? session->refresh : NULL,
+                                      .now_ms = now_ms};
+    assert_int_equal(run(f->store, &op), 0);
+    return op.logout.ended;
+}
+
+static void a_logout_ends_its_session_only(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int by_refresh = 0; by_refresh < 2; by_refresh++) {
+        struct session one, other, wrong;
+
+        assert_true(login(f, true, NOW_MS, &one));
+        assert_true(login(f, true, NOW_MS, &other));
+        wrong = one;
+        wrong.access = other.access;
+        memcpy(wrong.refresh, other.refresh, STORE_HASH_BYTES);
+        assert_false(logout(f, &wrong, by_refresh, NOW_MS));
+        assert_true(holds(f, &one));
+        assert_true(logout(f, &one, by_refresh, NOW_MS));
+        assert_false(lives(f, &one, true));
+        assert_true(holds(f, &other));
+        assert_false(logout(f, &one, by_refresh, NOW_MS));
+        assert_int_equal(rotate_by(f, &one, true, NOW_MS, NULL), ROTATE_UNKNOWN);
+    }
+}
+
+static void a_replaced_pair_logs_out_too(void **state)
+{
+    struct fixture *f = *state;
+    struct session old, new;
+
+    assert_true(login(f, true, NOW_MS, &old));
+    assert_int_equal(rotate(f, &old, NOW_MS, &new), ROTATE_DONE);
+    assert_false(logout(f, &old, false, NOW_MS + STORE_LEEWAY_MS));
+    assert_true(holds(f, &new));
+    assert_true(logout(f, &old, false, NOW_MS + STORE_LEEWAY_MS - 1));
+    assert_true(login(f, true, NOW_MS, &old));
+    assert_int_equal(rotate(f, &old, NOW_MS, &new), ROTATE_DONE);
+    assert_true(logout(f, &old, true, NOW_MS + DAY_MS)); /* presented by a thief or by its owner */
+    assert_false(lives(f, &new, true));
 }
 
 static void a_token_used_long_ago_is_still_recognised(void **state)
@@ -446,6 +585,12 @@ int main(void)
         STORE_TEST(a_new_password_ends_the_sessions),
         STORE_TEST(a_new_pair_replaces_the_old),
         STORE_TEST(a_refresh_token_used_twice_ends_the_session),
+        STORE_TEST(a_pair_may_be_presented_again_for_a_while),
+        STORE_TEST(pairs_replaced_one_after_the_other_lead_to_the_last),
+        STORE_TEST(the_leeway_ends_with_the_session),
+        STORE_TEST(a_cookie_needs_no_access_token),
+        STORE_TEST(a_logout_ends_its_session_only),
+        STORE_TEST(a_replaced_pair_logs_out_too),
         STORE_TEST(a_token_used_long_ago_is_still_recognised),
         STORE_TEST(another_sessions_refresh_token_is_unknown),
         STORE_TEST(a_refresh_token_needs_the_access_token_of_its_pair),

@@ -138,6 +138,18 @@ static void a_refresh_changes_the_stamp_of_its_session(void **state)
     assert_int_not_equal(stamp_of(f, session), version);
 }
 
+static void a_logout_changes_the_stamp_of_its_session(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_LOGOUT};
+    struct guid session = guid_new();
+    uint64_t version = stamp_of(f, session);
+
+    op.logout = (struct store_logout){.session = session, .now_ms = NOW_MS};
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_not_equal(stamp_of(f, session), version);
+}
+
 static void a_change_of_a_user_changes_every_stamp(void **state)
 {
     struct fixture *f = *state;
@@ -265,6 +277,7 @@ int main(void)
         STORE_TEST(a_write_of_another_process_before_ours_changes_every_stamp),
         STORE_TEST(a_write_that_finds_nothing_changes_no_stamp),
         STORE_TEST(a_refresh_changes_the_stamp_of_its_session),
+        STORE_TEST(a_logout_changes_the_stamp_of_its_session),
         STORE_TEST(a_change_of_a_user_changes_every_stamp),
         STORE_TEST(sweeping_sessions_changes_every_stamp),
         STORE_TEST(nothing_deleted_is_remembered_whoever_deletes_it),

@@ -127,6 +127,10 @@ class Cluster:
         first = self.nodes[0].client(name)
         return [first] + [Client(node.url, first.token) for node in self.nodes[1:]]
 
+    def age_tokens(self):
+        """As stores.py has it."""
+        self.sql("UPDATE used_refresh SET used_ms = 1")
+
     def sql(self, text):
         return self.postgres.sql("SET search_path = reportd; " + text, self.database)
 

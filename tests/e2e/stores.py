@@ -75,6 +75,10 @@ class SqliteStore:
             found.setdefault(table, []).append(column)
         return found
 
+    def age_tokens(self):
+        """What was replaced until now was so long ago that it is dead."""
+        self.sql("UPDATE used_refresh SET used_ms = 1")
+
     def copy_report(self, reference, copies):
         """Add copies of a complete report; the store's server is not running."""
         columns = ", ".join(self.sql("SELECT name FROM pragma_table_info('report') WHERE name NOT IN ('seq', 'id')"))

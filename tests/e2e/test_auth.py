@@ -194,6 +194,7 @@ def test_a_refresh_revokes_the_old_pair(server, dora):
     old = login(server, dora, PASSWORD).json()
     answer = refresh(server, old["accessToken"], old["refreshToken"])
     assert answer.status_code == 200 and set(answer.json()) == {"accessToken", "refreshToken"}
+    server.store.age_tokens()
     assert not opens(server, old["accessToken"])
     assert opens(server, answer.json()["accessToken"])
 
@@ -207,6 +208,8 @@ def test_an_expired_access_token_can_be_refreshed(server, dora):
 def test_a_refresh_token_used_twice_revokes_the_whole_chain(server, dora):
     old = login(server, dora, PASSWORD).json()
     new = refresh(server, old["accessToken"], old["refreshToken"]).json()
+    assert refresh(server, old["accessToken"], old["refreshToken"]).json()["refreshToken"] == new["refreshToken"]
+    server.store.age_tokens()
     failed(refresh(server, old["accessToken"], old["refreshToken"]), 401)
     assert not opens(server, new["accessToken"])
     failed(refresh(server, new["accessToken"], new["refreshToken"]), 401)

@@ -458,6 +458,7 @@ ALTER TABLE report DROP key_number, DROP wrapped_key, DROP result_sealed, DROP s
     DROP sealed_digest, DROP footer, DROP key_mac, DROP request_mac, ADD parameters text NOT NULL, ADD message text, ADD digest bytea,
     ADD seal_key bytea, ADD key text, ADD key_hash bytea;
 DROP TABLE erase_key, key_check, identity, ledger;
+ALTER TABLE used_refresh DROP access, DROP used_ms;
 DELETE FROM schema_version WHERE version > 4;
 INSERT INTO report (id, user_id, state, slot, submitted_ms, started_ms, finished_ms, expires_ms, name, parameters,
                     message, key, key_hash, key_expires_ms, attempt)

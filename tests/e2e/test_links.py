@@ -152,6 +152,7 @@ def test_a_refresh_keeps_a_link_and_a_thief_ends_it(server):
         others = link_of(other, reference)
         answer = client.call("POST", "/User/RefreshToken", json={"refreshToken": refresh_token})
         assert answer.status_code == 200 and is_dead(link) is None
+        server.store.age_tokens()
         failed(Client(client.url, token).call("POST", "/User/RefreshToken", json={"refreshToken": refresh_token}), 401)
         assert is_dead(link) and is_dead(others) is None
         other.delete(reference)
@@ -262,6 +263,7 @@ def test_a_link_of_one_node_is_followed_on_another_until_its_session_ends(make_c
     assert follow(second.url + path).content == follow(first.url + path).content != b""
     token, refresh_token = first.token, first.refresh_token
     for client, status in ((first, 200), (second, 401)):
+        cluster.age_tokens()
         answer = Client(client.url, token).call("POST", "/User/RefreshToken", json={"refreshToken": refresh_token})
         assert answer.status_code == status
     assert is_dead(second.url + path) and is_dead(first.url + path)

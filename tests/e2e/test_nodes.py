@@ -193,6 +193,7 @@ def test_a_session_holds_on_every_node(cluster):
     assert second.list().status_code == 200
     answer = second.call("POST", "/User/RefreshToken", json={"refreshToken": first.refresh_token})
     assert answer.status_code == 200
+    cluster.age_tokens()
     failed(first.list(), 401)
     third = Client(cluster.nodes[2].url, answer.json()["accessToken"])
     assert third.list().status_code == 200

@@ -16,7 +16,7 @@ import termios
 import pytest
 import requests
 
-from harness import GUID, PASSWORD, PATIENCE, REPORTCTL, poll
+from harness import GUID, PASSWORD, PATIENCE, REPORTCTL, Client, poll
 
 UNKNOWN = "0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e"
 
@@ -456,10 +456,21 @@ def test_who_is_not_logged_in_is_told_how(server, tmp_path):
     assert not (tmp_path / ".config").exists()
 
 
-def test_after_logout_nobody_is_logged_in(ctl):
+def test_after_logout_nobody_is_logged_in(ctl, server):
+    (saved,) = ctl.home.rglob("credentials.json")
+    token = json.loads(saved.read_text())["accessToken"]
+    assert Client(server.url, token).list().status_code == 200
     ctl.good("logout")
+    assert Client(server.url, token).list().status_code == 401
     assert ctl("types")[0] == 4
     ctl.good("logout")
+
+
+def test_a_logout_forgets_the_tokens_of_a_session_that_is_over(ctl, server):
+    (saved,) = ctl.home.rglob("credentials.json")
+    assert Client(server.url, json.loads(saved.read_text())["accessToken"]).call("POST", "/User/Logout").status_code == 200
+    ctl.good("logout")
+    assert not saved.exists()
 
 
 def test_a_server_that_is_not_there(ctl, server):

@@ -248,6 +248,18 @@ def test_damaged_credentials_are_told_and_replaced_by_a_login(ctl, server, conte
     assert ctl("types").returncode == 0
 
 
+def test_a_logout_that_the_server_does_not_hear_forgets_the_tokens_and_says_so(ctl, server):
+    server.script = [refused(500, "broken")]
+    run = ctl("logout")
+    assert run.returncode != 0 and "the tokens are forgotten here" in run.err and "broken" in run.err
+    assert not ctl.credentials.exists()
+
+
+def test_a_logout_needs_no_tokens_that_can_be_read(ctl, server):
+    ctl.credentials.write_text("{")
+    assert ctl("logout").returncode == 0 and not ctl.credentials.exists()
+
+
 def test_without_a_home_there_is_no_place_for_tokens(ctl, server):
     for command in (["types"], ["logout"], ["login", "--server", server.url, "-u", "u"]):
         run = ctl(*command, password="secret\n", HOME="")

@@ -125,15 +125,21 @@ static void a_header_that_says_none_is_refused(void **state)
     assert_false(reads(f, text));
 }
 
-static void a_token_of_another_key_is_refused(void **state)
+static void use_another_key(struct fixture *f)
 {
-    struct fixture *f = *state;
     struct token_key *other;
 
     assert_int_equal(unlink(f->path), 0);
     assert_int_equal(token_key_open(f->path, &other, NULL), 0);
     token_key_free(f->key);
     f->key = other;
+}
+
+static void a_token_of_another_key_is_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    use_another_key(f);
     assert_false(reads(f, f->token.data));
 }
 
@@ -185,15 +191,23 @@ static void a_key_that_cannot_be_made_is_an_error_that_names_the_path(void **sta
     assert_non_null(strstr(err.text, "/nonexistent/folder/key"));
 }
 
-static void two_secrets_differ(void **state)
+static void a_secret_belongs_to_one_pair_and_one_key(void **state)
 {
-    char a[TOKEN_SECRET_TEXT], b[TOKEN_SECRET_TEXT];
+    struct fixture *f = *state;
+    struct guid session = guid_new(), access = guid_new(), other = guid_new();
+    char secret[TOKEN_SECRET_TEXT], again[TOKEN_SECRET_TEXT];
 
-    (void)state;
-    token_secret(a);
-    token_secret(b);
-    assert_int_equal(strlen(a), TOKEN_SECRET_TEXT - 1);
-    assert_string_not_equal(a, b);
+    token_secret(f->key, &session, &access, secret);
+    assert_int_equal(strlen(secret), TOKEN_SECRET_TEXT - 1);
+    token_secret(f->key, &session, &access, again);
+    assert_string_equal(secret, again);
+    token_secret(f->key, &session, &other, again);
+    assert_string_not_equal(secret, again);
+    token_secret(f->key, &other, &access, again);
+    assert_string_not_equal(secret, again);
+    use_another_key(f);
+    token_secret(f->key, &session, &access, again);
+    assert_string_not_equal(secret, again);
 }
 
 int main(void)
@@ -210,7 +224,7 @@ int main(void)
         TEST(a_key_file_open_to_others_is_refused_with_the_remedy),
         TEST(a_key_file_of_another_size_is_refused),
         TEST(a_key_that_cannot_be_made_is_an_error_that_names_the_path),
-        TEST(two_secrets_differ),
+        TEST(a_secret_belongs_to_one_pair_and_one_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,7 @@ static void who(struct exchange *ex)
 
 static const struct route routes[] = {
     {"POST", "/User/Login", ROUTE_VERSION, true, user_login, NULL},
-    {"POST", "/User/RefreshToken", ROUTE_EXPIRED, true, user_refresh, NULL},
+    {"POST", "/User/RefreshToken", ROUTE_COOKIE, true, user_refresh, NULL},
     {"GET", "/who", ROUTE_TOKEN, false, who, NULL},
 };
 static const struct router router = {routes, sizeof(routes) / sizeof(routes[0])};
@@ -187,6 +187,16 @@ static struct answer try_refresh(struct fixture *f, const struct pair *pair)
     return http_ask(f->url, "POST /User/RefreshToken", pair->header, body);
 }
 
+/* As if what was replaced until now had been so long ago. */
+static void age_pairs(struct fixture *f)
+{
+    char command[160];
+
+    snprintf(command, sizeof(command), "sqlite3 '%s' 'UPDATE used_refresh SET used_ms = 1'",
+             f->store_path);
+    assert_int_equal(system(command), 0);
+}
+
 static int status_of(struct answer answer)
 {
     int status = answer.status;
@@ -303,6 +313,8 @@ static void a_refresh_gives_a_new_pair_and_ends_the_old_one(void **state)
     struct pair second = read_pair(try_refresh(f, &first));
 
     assert_string_not_equal(first.refresh, second.refresh);
+    assert_int_equal(who_status(f, second.header), 200);
+    age_pairs(f);
     assert_int_equal(who_status(f, first.header), 401);
     assert_int_equal(who_status(f, second.header), 200);
 }
@@ -313,9 +325,24 @@ static void a_refresh_token_used_twice_ends_the_whole_chain(void **state)
     struct pair first = read_pair(try_login(f, right));
     struct pair second = read_pair(try_refresh(f, &first));
 
+    age_pairs(f);
     assert_int_equal(status_of(try_refresh(f, &first)), 401);
     assert_int_equal(who_status(f, second.header), 401);
     assert_int_equal(status_of(try_refresh(f, &second)), 401);
+}
+
+static void a_refresh_that_is_repeated_at_once_gives_the_same_refresh_token(void **state)
+{
+    struct fixture *f = *state;
+    struct pair first = read_pair(try_login(f, right));
+    struct pair second = read_pair(try_refresh(f, &first)), again;
+
+    again = read_pair(try_refresh(f, &first));
+    assert_string_equal(second.refresh, again.refresh);
+    assert_int_equal(who_status(f, first.header), 200);
+    assert_int_equal(who_status(f, second.header), 200);
+    assert_int_equal(who_status(f, again.header), 200);
+    read_pair(try_refresh(f, &again));
 }
 
 static void a_refresh_token_goes_only_with_its_own_session(void **state)
@@ -401,6 +428,7 @@ int main(void)
         TEST(a_login_without_its_two_texts_is_400),
         TEST(a_refresh_gives_a_new_pair_and_ends_the_old_one),
         TEST(a_refresh_token_used_twice_ends_the_whole_chain),
+        TEST(a_refresh_that_is_repeated_at_once_gives_the_same_refresh_token),
         TEST(a_refresh_token_goes_only_with_its_own_session),
         TEST(an_expired_access_token_opens_nothing_but_the_refresh),
         TEST(a_disabled_user_is_out_at_once),
