@@ -5,7 +5,11 @@
 let token = null;
 let renewal = null; // the refresh that is under way, if any
 let relogin = null; // {promise, resolve, reject} while the session has ended and a login is awaited
+let isAway = false; // the server could not be reached the last time
 let skew = 0;       // the server's clock minus ours, in milliseconds
+// The event of the window when the server, which could not be reached, answers again.
+export const REACHED = "reportd-reached";
+
 const endCallbacks = new Set();
 const channel = new BroadcastChannel("reportd-session");
 
@@ -36,10 +40,15 @@ function target(path, query) {
 
 async function reach(path, options) {
   try {
-    return await fetch(path, { cache: "no-store", credentials: "same-origin", redirect: "error",
-      referrerPolicy: "no-referrer", ...options });
+    const response = await fetch(path, { cache: "no-store", credentials: "same-origin",
+      redirect: "error", referrerPolicy: "no-referrer", ...options });
+
+    if (isAway) window.dispatchEvent(new Event(REACHED));
+    isAway = false;
+    return response;
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    isAway = true;
     throw new ApiError(0, "The server cannot be reached.");
   }
 }
@@ -195,10 +204,11 @@ export const session = {
     }
   },
 
-  // By the cookie; false if there is no session.
-  async restore() {
+  // By the cookie; false if there is no session. `prepare` is called as soon as there is one.
+  async restore(prepare) {
     try {
       await renew();
+      prepare?.();
       await identify();
       return true;
     } catch (error) {

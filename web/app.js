@@ -6,6 +6,7 @@ import { el, replace } from "/console/dom.js";
 import * as events from "/console/events.js";
 import { applyTheme, drawHeader, markScreen } from "/console/header.js";
 import { startKeys } from "/console/keys.js";
+import { prepare } from "/console/reports.js";
 
 export { announce, confirmBox, notify };
 
@@ -108,9 +109,13 @@ export function entered() {
   else open();
 }
 
+function isHome() {
+  return /^(#\/reports\b.*)?$/.test(location.hash);
+}
+
 async function begin() {
   try {
-    if (await session.restore()) {
+    if (await session.restore(isHome() ? prepare : null)) {
       entered();
       return;
     }

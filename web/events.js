@@ -1,6 +1,6 @@
 // web/events.js -- the one event stream of the page: one's reports as they change.
 
-import { send, session } from "/console/api.js";
+import { REACHED, send, session } from "/console/api.js";
 
 const BACKOFF_MIN = 500, BACKOFF_MAX = 15000, HIDDEN = 10000;
 const SILENCE = 45000; // the server sends a comment every 15 s
@@ -73,11 +73,19 @@ async function connect() {
   }
 }
 
+// Until the time is over, or the network or the server is back.
 function pause(ms) {
-  return new Promise((done) => {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      window.removeEventListener("online", done);
+      window.removeEventListener(REACHED, done);
+      resolve();
+    };
     const timer = setTimeout(done, ms);
 
-    window.addEventListener("online", () => { clearTimeout(timer); done(); }, { once: true });
+    window.addEventListener("online", done);
+    window.addEventListener(REACHED, done);
   });
 }
 

@@ -6,15 +6,14 @@ import { curlLine, reportctlLine } from "/console/command.js";
 import { button, el, icon, replace, setText } from "/console/dom.js";
 import { Field } from "/console/fields.js";
 import { limitPanel } from "/console/limit.js";
-import { newKey, submitReport } from "/console/store.js";
+import { newKey, reportTypes, submitReport } from "/console/store.js";
 
 const TRIES = 8, PAUSE_MOST = 10000; // while the server cannot be reached, in milliseconds
 const QUERY_MOST = 8000;             // characters of an address that keeps what was typed
 
 export async function show(main, route) {
   const name = route.path[1] ?? "";
-  const { data: types } = await call("GET", "/Report/Types");
-  const type = types.find((one) => one.name === name);
+  const type = (await reportTypes()).find((one) => one.name === name);
 
   if (!type) throw new Error(`There is no report "${name}" that you may run.`);
   const form = new Form(type);

@@ -81,9 +81,9 @@ function showActive() {
   scheduled = false;
   if (!drawn) return;
   const count = activeCount();
-  const limit = session.limits.activeReports ?? session.limits.active ?? null;
+  const limit = session.limits.active ?? null;
 
-  setText(drawn.active, `Active ${count}${limit ? ` of ${limit}` : ""}`);
+  setText(drawn.count, `${count}${limit ? ` of ${limit}` : ""}`);
   drawn.active.classList.toggle("busy", count > 0);
 }
 
@@ -98,12 +98,15 @@ export function drawHeader() {
     return;
   }
   drawn = {
-    active: el("a", { class: "active", href: "#/mine?state=active" }),
+    active: el("a", { class: "active", href: "#/mine?state=active" },
+      el("span", { class: "word" }, "Active"), " "),
+    count: el("span"),
     offline: el("span", { class: "offline", hidden: true }, icon("error"), "Reconnecting…"),
     links: new Map(SCREENS.map(([path, title]) => [path, el("a", { href: `#/${path}` }, title)])),
   };
   replace(header, brand, el("nav", { "aria-label": "Screens" }, [...drawn.links.values()]),
     el("span", { class: "space" }), drawn.offline, drawn.active, themeButton(), userMenu());
+  drawn.active.append(drawn.count);
   showActive();
 }
 

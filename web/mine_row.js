@@ -51,6 +51,7 @@ export class Row {
     const label = `${active ? "Cancel" : "Delete"} ${report.reportName}`;
 
     this.shownState = report.state;
+    this.node.classList.toggle("is-active", active);
     replace(this.state, stateLabel(report.state));
     this.link.setAttribute("href", reportAddress(report));
     this.end.title = label;

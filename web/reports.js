@@ -1,13 +1,18 @@
 // web/reports.js -- the screen Reports: the types that one may run, and how each went last.
 
-import { call, serverNow } from "/console/api.js";
+import { serverNow } from "/console/api.js";
 import { go, heading, notify, setQuery } from "/console/app.js";
 import { button, el, icon, replace, setText } from "/console/dom.js";
 import { ago, counted, stateWord } from "/console/format.js";
-import { loadReports, newKey, onReports, parametersOf, reportsKnown, submitReport }
+import { loadReports, newKey, onReports, parametersOf, reportTypes, reportsKnown, submitReport }
   from "/console/store.js";
 
 const LOOK_BACK = 200; // reports in which the last run of each type is looked for
+
+// Ask for what the screen shows, before it is known that it will be shown.
+export function prepare() {
+  return Promise.allSettled([reportTypes(), loadReports(LOOK_BACK)]);
+}
 
 // The address of a form that is filled in.
 export function formAddress(name, values = {}) {
@@ -106,8 +111,7 @@ function searchBox(query, onInput) {
 }
 
 export async function show(main, route) {
-  const [{ data: types }] = await Promise.all([call("GET", "/Report/Types"),
-    loadReports(LOOK_BACK)]);
+  const [types] = await Promise.all([reportTypes(), loadReports(LOOK_BACK)]);
   const rows = types.map((type) => new TypeRow(type));
   const list = el("ul", { class: "panel types" }, rows.map((row) => row.node));
   const none = el("p", { class: "panel empty", hidden: true });

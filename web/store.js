@@ -16,6 +16,7 @@ let depth = 0;                  // how many of them have been read
 let gone = null;                // deleted while a list is being read; null while none is
 let refreshTimer = 0;
 let loading = Promise.resolve();
+let reading = 0;                // as many as are being read; 0: none
 
 // All that is known, newest first.
 export function reportsKnown() {
@@ -49,6 +50,7 @@ function changed(reference) {
 
 // Have the newest `most` reports; read only if fewer are known.
 export async function loadReports(most) {
+  if (reading >= most) await loading;
   if (depth < most && (depth === 0 || depth < total)) await readList(most);
 }
 
@@ -59,8 +61,9 @@ export function refreshReports() {
 
 // One reading at a time: a second one begins where the first has ended.
 function readList(most) {
-  const next = loading.then(() => readPages(most));
+  const next = loading.then(() => readPages(most)).finally(() => { reading = 0; });
 
+  reading = Math.max(reading, most);
   loading = next.catch(() => {});
   return next;
 }
@@ -189,6 +192,15 @@ session.onEnd((why) => {
 });
 
 // ---- what one does with reports ----
+
+let typesAsked = null;
+
+// The types that one may run. Asked for once by those who ask at the same time.
+export function reportTypes() {
+  typesAsked ??= call("GET", "/Report/Types").then(({ data }) => data)
+    .finally(() => { typesAsked = null; });
+  return typesAsked;
+}
 
 // Submit one; the same key never makes a second report. The reference, or ApiError.
 export async function submitReport(name, values, key) {
