@@ -20,7 +20,7 @@ unit-programs: deps-if-missing
 check: deps-if-missing ## Run every test suite under ASan and UBSan (threads under TSan)
 	@tools/check
 
-check-slow: deps-if-missing ## Run the tests that need LibreOffice and exceljs, or minutes
+check-slow: deps-if-missing ## Run the tests that need LibreOffice, exceljs or Chromium, or minutes
 	@tools/check slow
 
 unit: ## Run the unit and contract tests only

@@ -1,8 +1,278 @@
-// web/result.js -- the screen Result: a placeholder.
+// web/result.js -- the screen Result: one report's rows, chart and summary; downloads; deletion.
 
-import { heading } from "/console/app.js";
-import { el, replace } from "/console/dom.js";
+import { confirmBox, go, heading, notify, setQuery } from "/console/app.js";
+import { call, errorOf, send, serverNow } from "/console/api.js";
+import { button, el, replace, setText } from "/console/dom.js";
+import { follow } from "/console/events.js";
+import { parseExact, shown } from "/console/exact.js";
+import { bytes, counted, left, moment } from "/console/format.js";
+import { receiptScreen } from "/console/receipts.js";
+import { formAddress, runAgain } from "/console/reports.js";
+import { Rows } from "/console/result_rows.js";
+import { Table } from "/console/result_table.js";
+import { deleteReport } from "/console/store.js";
+
+const HEAD = 256 << 10; // bytes at the beginning of the JSON: less stands before the rows
+const FIRST_ROWS = 40;
+const STYLE = "/console/result.css";
+const FORMS = { csv: "CSV", xlsx: "XLSX", json: "JSON", ndjson: "NDJSON" };
+const WITH_LABELS = ["csv", "xlsx"];
+const VIEWS = { table: "Table", chart: "Chart", summary: "Summary" };
+const TICK = 30000; // milliseconds between two looks at the clock
+const NOT_FOUND = 404, NOT_COMPLETE = 409;
+
+let style = null; // a promise of the stylesheet, which no other screen needs
+
+function loadStyle() {
+  style ??= new Promise((done) => {
+    document.head.append(el("link", { rel: "stylesheet", href: STYLE, on: { load: done, error: done } }));
+  });
+  return style;
+}
 
 export async function show(main, route) {
-  replace(main, heading("Result"), el("p", {}, route.path[1] ?? ""));
+  const screen = new Result(main, route);
+
+  await screen.begin();
+  return () => screen.close();
+}
+
+// What stands before the rows in the JSON, and its size and its end: the rows themselves, which
+// may be many, are not fetched.
+async function readHead(reference, signal) {
+  const response = await send("GET", "/Report", { query: { reference }, signal,
+    headers: { Range: `bytes=0-${HEAD - 1}` } });
+
+  if (!response.ok) throw await errorOf(response);
+  const text = await response.text(), rows = ',"results":[';
+
+  for (let at = text.indexOf(rows); at >= 0; at = text.indexOf(rows, at + 1)) {
+    try {
+      const { reportName, generatedDate, parameters } = parseExact(`${text.slice(0, at)}}}`).data;
+
+      return { reportName, generatedDate, parameters,
+        size: Number(response.headers.get("Content-Range").split("/")[1]),
+        expires: Date.parse(response.headers.get("Expires")) };
+    } catch {
+      continue; // it stood in a text
+    }
+  }
+  throw new Error("The result has a form that this page does not know. The downloads have it.");
+}
+
+class Result {
+  #main;
+  query;             // of the address
+  #view = null;      // {node, close()} of the view that is shown
+  #control = new AbortController();
+  #isDeleting = false;
+  #isOver = false;   // nothing of the result is left in the page
+
+  constructor(main, { path, query }) {
+    this.#main = main;
+    this.query = query;
+    this.reference = path[1] ?? "";
+    this.rows = new Rows(this.reference, () => this.#rowsCame());
+    this.unfollow = follow(({ reference, state }) => {
+      if (reference === this.reference && state === "deleted" && !this.#isDeleting) this.#gone();
+    });
+  }
+
+  get signal() {
+    return this.#control.signal;
+  }
+
+  get total() {
+    return this.rows.total;
+  }
+
+  async begin() {
+    const from = Math.max(0, Math.floor(Number(this.query.get("from")) || 0));
+
+    try {
+      const [head] = await Promise.all([readHead(this.reference, this.signal),
+        this.rows.want(from, from + FIRST_ROWS), loadStyle()]);
+
+      if (this.#isOver) return;
+      if (this.total === null) throw this.rows.error;
+      Object.assign(this, head);
+      this.#draw(from);
+    } catch (error) {
+      if (!this.failed(error)) throw error;
+    }
+  }
+
+  // Leave: what was fetched is forgotten.
+  close() {
+    this.#isOver = true;
+    this.#control.abort();
+    this.unfollow();
+    clearInterval(this.ticking);
+    this.#view?.close();
+    this.#view = null;
+    this.rows.close();
+    this.parameters = null;
+  }
+
+  // True if the error says that there is no such result, which is told in place of the screen.
+  failed(error) {
+    if (this.#isOver) return true;
+    if (error.status === NOT_COMPLETE) go(`#/run/${this.reference}`, { replacing: true });
+    else if (error.status === NOT_FOUND) this.#gone();
+    else return false;
+    return true;
+  }
+
+  #rowsCame() {
+    if (this.rows.error && this.failed(this.rows.error)) return;
+    this.#view?.change?.();
+  }
+
+  // ---- the screen ----
+
+  #draw(from) {
+    this.facts = el("p", { class: "facts" });
+    this.tabs = el("div", { class: "tabs", role: "group", "aria-label": "View" },
+      Object.entries(VIEWS).map(([name, label]) => (
+        button(label, () => this.#showView(name, 0), { "data-view": name }))));
+    this.box = el("div", { class: "view" });
+    this.labels = el("input", { type: "checkbox" });
+    replace(this.#main, el("div", { class: "result" },
+      el("div", { class: "head" }, el("div", { class: "name" }, heading(this.reportName), this.facts),
+        el("div", { class: "buttons" },
+          button("Run again", () => runAgain(this), { sign: "rerun", "data-key": "r" }),
+          el("a", { class: "button", href: this.#formAddress(), "data-key": "n" }, "Change and run again"),
+          button("Delete", () => this.#delete(), { look: "danger", sign: "remove", "data-key": "x" }))),
+      this.#parameterList(),
+      el("div", { class: "bar" }, this.tabs, el("div", { class: "buttons" }, this.#downloads())), this.box));
+    this.#tick();
+    this.ticking = setInterval(() => this.#tick(), TICK);
+    this.#showView(Object.hasOwn(VIEWS, this.query.get("view") ?? "") ? this.query.get("view") : "table", from);
+  }
+
+  #tick() {
+    const time = this.expires - serverNow();
+
+    setText(this.facts, [counted(this.total, "row"), bytes(this.size),
+      time > 0 ? `expires in ${left(time)}` : "expires now"].join(" · "));
+  }
+
+  #parameterList() {
+    const given = Object.entries(this.parameters ?? {}).filter(([, value]) => value !== null);
+
+    return el("details", { class: "parameters" },
+      el("summary", {}, `Generated ${moment(this.generatedDate)}, ${counted(given.length, "parameter")}`),
+      el("dl", {}, given.map(([name, value]) => [el("dt", {}, name), el("dd", {}, shown(value))])));
+  }
+
+  #downloads() {
+    return [Object.entries(FORMS).map(([form, label]) => (
+      button(label, (event) => this.#download(form, event.currentTarget),
+        { "aria-label": `Download as ${label}` }))),
+    el("label", { title: "In the first line of CSV and XLSX" }, this.labels, "Labels as headers")];
+  }
+
+  #formAddress() {
+    const given = Object.entries(this.parameters ?? {}).filter(([, value]) => value !== null);
+
+    return formAddress(this.reportName, given.map(([name, value]) => [name, shown(value)]));
+  }
+
+  async #showView(name, from) {
+    this.#view?.close();
+    this.#view = null;
+    for (const tab of this.tabs.children)
+      tab.setAttribute("aria-pressed", String(tab.dataset.view === name));
+    this.viewName = name;
+    if (name === "table") {
+      const table = new Table(this.rows, { from, chosen: this.query.getAll("columns"),
+        onMove: () => this.saveQuery() });
+
+      replace(this.box, table.node);
+      this.#view = table;
+      table.draw();
+    } else {
+      const control = new AbortController();
+
+      this.#view = { close: () => control.abort() };
+      replace(this.box, el("p", { class: "loading" }, "Loading …"));
+      const { showChart } = name === "chart" ? await import("/console/result_chart.js") : {};
+      const { showSummary } = name === "summary" ? await import("/console/result_summary.js") : {};
+
+      if (control.signal.aborted) return;
+      await (showChart ?? showSummary)(this.box, this, control.signal);
+    }
+    this.saveQuery();
+  }
+
+  // The address says which view, columns and row are shown, and what the view has put there.
+  saveQuery(more = {}) {
+    if (this.#isOver) return;
+    const table = this.#view instanceof Table ? this.#view : null;
+
+    this.query.delete("from");
+    if (this.viewName === "table") this.query.delete("view");
+    else this.query.set("view", this.viewName);
+    if (table) {
+      if (table.from > 0) this.query.set("from", table.from);
+      this.query.delete("columns");
+      for (const column of table.chosen) this.query.append("columns", column);
+    }
+    for (const [key, value] of Object.entries(more)) this.query.set(key, value);
+    setQuery(this.query);
+  }
+
+  // ---- downloads ----
+
+  async #download(format, pressed) {
+    const labels = this.labels.checked && WITH_LABELS.includes(format);
+
+    pressed.disabled = true;
+    try {
+      const { data } = await call("POST", "/Report/Link",
+        { body: { reference: this.reference, format, ...(labels ? { labels } : {}) } });
+
+      // What the form cannot hold would be saved in place of the file.
+      if (!(await send("HEAD", data.url)).ok) throw await errorOf(await send("GET", data.url));
+      el("a", { href: data.url, download: "" }).click();
+    } catch (error) {
+      if (!this.failed(error)) notify(error.message, { error: true });
+    } finally {
+      pressed.disabled = false;
+    }
+  }
+
+  // ---- the end ----
+
+  async #delete() {
+    const question = `Delete this result of ${this.reportName}? It cannot be undone.`;
+
+    if (this.#isOver || !await confirmBox(question, "Delete")) return;
+    this.#isDeleting = true;
+    try {
+      const receipt = await deleteReport(this.reference);
+
+      if (receipt === null) {
+        this.#gone();
+        return;
+      }
+      this.close();
+      receiptScreen(this.#main, receipt);
+    } catch (error) {
+      this.#isDeleting = false;
+      notify(error.message, { error: true });
+    }
+  }
+
+  // It has expired, or was deleted elsewhere, or never was.
+  #gone() {
+    this.close();
+    const title = heading("This report is gone");
+
+    replace(this.#main, title, el("p", { class: "gone" }, "It has been deleted or has expired, or the address is wrong. " +
+      "The server has nothing of it any more, and neither has this page."),
+    el("p", {}, el("a", { class: "button", href: "#/mine" }, "My reports"), " ",
+      el("a", { class: "button", href: "#/reports" }, "Run a report")));
+    title.focus();
+  }
 }

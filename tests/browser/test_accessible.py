@@ -1,0 +1,139 @@
+"""What axe-core finds on every screen in both themes, a phone's width, and the main job by keyboard only."""
+
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+from chromium import PHONE
+from harness import PASSWORD
+
+AXE = Path(__file__).parents[2] / "build/slow/npm/node_modules/axe-core/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def assert_accessible(page):
+    """In both themes, as they are now."""
+    for theme in ("light", "dark"):
+        page.theme(theme)
+        page.script(AXE.read_text(encoding="utf-8"))
+        found = page.driver.execute_async_script(
+            "const done = arguments[1]; axe.run(document, {runOnly: {type: 'tag', values: arguments[0]}}).then(done, error => done({violations: [String(error)]}))", RULES)
+        assert [(each["id"], [node["html"][:200] + node["failureSummary"] for node in each["nodes"]]) for each in found["violations"]] == [], theme
+
+
+def test_login(page):
+    page.open()
+    page.one("form.login")
+    assert_accessible(page)
+
+
+def test_reports(page, alice):
+    alice.complete("Quick", ProductID="1")
+    page.log_in()
+    page.until(lambda: page.h1 == "Reports", "the screen")
+    assert_accessible(page)
+    page.focused.send_keys("?")
+    page.one("dialog[open]")
+    assert_accessible(page)
+
+
+def test_form(page):
+    page.log_in(hash_="#/new/Typed")
+    page.field("Text")
+    assert_accessible(page)
+    page.fill("Number", "many")
+    page.press("Run")
+    page.until(lambda: "Parameter" in page.text("form") or page.all("[aria-invalid=true]"), "the error")
+    assert_accessible(page)
+
+
+@pytest.mark.parametrize("name, parameters, words", [("Ticker", {}, "Running"), ("Quick", {"ProductID": "99"}, "Failed")])
+def test_run(page, alice, name, parameters, words):
+    reference = alice.order(name, **parameters)
+    page.log_in(hash_=f"#/run/{reference}")
+    page.says(words, "main")
+    assert_accessible(page)
+
+
+@pytest.mark.parametrize("view", ["table", "chart", "summary"])
+def test_result(page, alice, view):
+    reference = alice.complete("Exact")
+    page.log_in(hash_=f"#/result/{reference}?view={view}")
+    page.says({"table": "Rows 1 to 2", "chart": "All 2 rows", "summary": "byType"}[view], ".view")
+    assert_accessible(page)
+
+
+def test_dialogs_and_what_is_left_of_a_result(page, alice):
+    reference = alice.complete("Nested")
+    page.log_in(hash_=f"#/result/{reference}")
+    page.rows()
+    page.one("td.opens").click()
+    page.one("dialog[open]")
+    assert_accessible(page)
+    page.press("Close")
+    page.press("Delete")
+    page.one("dialog[open]")
+    assert_accessible(page)
+    page.press("Delete", "dialog button")
+    page.until(lambda: page.h1 == "Deleted", "the deletion")
+    assert_accessible(page)
+    page.go(f"#/result/{reference}")
+    page.until(lambda: page.h1 == "This report is gone", "the message")
+    assert_accessible(page)
+
+
+def test_mine(page, alice):
+    alice.complete("Quick", ProductID="1")
+    alice.finish(alice.order("Quick", ProductID="99"))
+    alice.order("Ticker")
+    page.log_in(hash_="#/mine")
+    page.until(lambda: len(page.all("[data-row]")) == 3, "three reports")
+    assert_accessible(page)
+
+
+@pytest.mark.parametrize("hash_", ["#/reports", "#/new/Typed", "#/mine", "#/result/{}", "#/result/{}?view=chart", "#/result/{}?view=summary"])
+def test_a_phone_shows_every_screen_without_scrolling_sideways(page, alice, hash_):
+    reference = alice.complete("Exact")
+    with page.size(*PHONE):
+        page.log_in(hash_=hash_.format(reference))
+        page.until(lambda: page.all(".types, form.form, [data-row], .result .view"), "the screen")
+        page.until(lambda: "Loading" not in page.text("main"), "all of it")
+        assert page.script("return document.documentElement.scrollWidth") <= PHONE[0]
+        small = page.script("""return [...document.querySelectorAll('button, a.button, input:not([type=checkbox]), select, summary')].filter(node => node.checkVisibility({visibilityProperty: true}))
+            .map(node => [node.textContent, node.getBoundingClientRect()]).filter(([, box]) => box.width > 0 && box.height < 43.5).map(([text]) => text)""")
+        assert small == []
+
+
+def test_the_main_job_by_keyboard_only(page, alice):
+    def press(*keys):
+        ActionChains(page.driver).send_keys(*keys).perform()
+
+    def tab_to(name):
+        for _ in range(60):
+            if page.focused.accessible_name == name:
+                return
+            press(Keys.TAB)
+        raise AssertionError(f"Tab does not reach {name}")
+    page.open()
+    page.one("form.login")
+    press("alice", Keys.TAB, PASSWORD, Keys.ENTER)
+    page.until(lambda: page.h1 == "Reports" and page.focused.tag_name == "h1", "the focus on the heading")
+    press("/")
+    press("Quick", Keys.ESCAPE)
+    page.until(lambda: len([row for row in page.all("[data-row]") if row.is_displayed()]) == 1, "one type")
+    press("j", Keys.ENTER)
+    page.until(lambda: page.h1 == "Quick" and "#/new/" in page.driver.current_url, "the form")
+    tab_to("ProductID")
+    press("1", Keys.ENTER)
+    page.until(lambda: "#/result/" in page.driver.current_url and page.rows(), "the result")
+    tab_to("Chart")
+    press(Keys.ENTER)
+    page.says("All 3 rows", ".view")
+    press("x")
+    page.one("dialog[open]")
+    tab_to("Delete")
+    press(Keys.ENTER)
+    page.until(lambda: page.h1 == "Deleted" and page.focused.tag_name == "h1", "the deletion")
+    assert alice.references() == []

@@ -1,0 +1,136 @@
+"""The session of the page: tokens that end, tabs, restarts, silence."""
+
+import pytest
+import requests
+
+from fake_clock import DAY, MINUTE
+from harness import PASSWORD, Client
+
+
+def test_a_reload_stays_logged_in(page):
+    page.log_in()
+    page.driver.refresh()
+    page.until(lambda: page.h1 == "Reports", "the reports")
+
+
+def test_wrong_credentials_are_told_in_the_servers_words(page, server):
+    page.open()
+    page.fill("Name", "alice")
+    page.fill("Password", "not the password")
+    page.press("Log in")
+    words = Client(server.url).call("POST", "/User/Login", json={"username": "nobody", "password": "not the password"}).json()["message"]
+    page.says(words, "#login-error")
+
+
+def test_logging_out_ends_the_session_on_the_server(page, browser):
+    page.log_in()
+    cookie = next(found for found in browser.execute_cdp_cmd("Network.getAllCookies", {})["cookies"] if found["name"] == "rd_refresh")
+    assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and cookie["path"] == "/User"
+    page.press("User menu of alice")
+    page.press("Log out")
+    page.until(lambda: page.h1 == "Log in", "the end")
+    answer = requests.post(page.server.url + "/User/RefreshToken", json={}, cookies={"rd_refresh": cookie["value"]},
+                           headers={"Version": "2.0", "Origin": page.server.url}, timeout=60)
+    assert answer.status_code == 401
+    page.open("#/reports")
+    page.until(lambda: page.h1 == "Log in", "the login")
+
+
+def test_the_cookie_is_for_this_page_only(page, browser):
+    """Other pages of the same host, which is what SameSite lets through."""
+    page.log_in()
+    cookie = next(found for found in browser.execute_cdp_cmd("Network.getAllCookies", {})["cookies"] if found["name"] == "rd_refresh")
+
+    def refresh(origin):
+        return requests.post(page.server.url + "/User/RefreshToken", json={}, cookies={"rd_refresh": cookie["value"]},
+                             headers={"Version": "2.0", **({"Origin": origin} if origin else {})}, timeout=60).status_code
+    assert refresh("http://127.0.0.1:1") in (401, 403) and refresh("null") in (401, 403) and refresh(None) in (401, 403)
+    assert refresh(page.server.url) == 200
+
+
+def test_a_token_that_ends_is_renewed_unseen(own_page, own_server):
+    server, clock = own_server
+    reference = server.client("alice").complete("Big", Rows="100000")
+    own_page.log_in()
+    own_page.open_result(reference)
+    own_page.rows()
+    clock.jump(21 * MINUTE)
+    own_page.fill("Row", "50000\n")
+    own_page.until(lambda: 50_000 in own_page.rows(), "rows")
+    assert not own_page.all("dialog")
+
+
+def test_a_session_that_ends_is_asked_for_and_goes_on(own_page, own_server):
+    server, _ = own_server
+    reference = server.client("alice").complete("Big", Rows="100000")
+    own_page.log_in()
+    own_page.open_result(reference)
+    own_page.rows()
+    server.user("passwd", "alice", stdin=PASSWORD + "\n")
+    own_page.fill("Row", "50000\n")
+    own_page.says("Your session has ended", "dialog")
+    own_page.fill("Password", PASSWORD)
+    own_page.press("Log in")
+    own_page.until(lambda: 50_000 in own_page.rows(), "rows")
+
+
+def test_an_expired_result_is_told(own_page, own_server):
+    server, clock = own_server
+    reference = server.client("alice").complete("Big", Rows="100000")
+    own_page.log_in()
+    own_page.open_result(reference)
+    own_page.rows()
+    clock.jump(DAY + MINUTE)
+    own_page.fill("Row", "50000\n")
+    own_page.until(lambda: own_page.h1 == "This report is gone", "the message")
+
+
+def test_a_restart_in_between_is_survived(own_page, own_server):
+    server, _ = own_server
+    client = server.client("alice")
+    reference = client.complete("Big", Rows="100000")
+    server.environment["REPORTD_LISTEN"] = server.url.removeprefix("http://")
+    own_page.log_in()
+    own_page.open_result(reference)
+    own_page.rows()
+    assert server.stop() == 0
+    own_page.says("Reconnecting", "#header")
+    own_page.fill("Row", "50000\n")
+    own_page.says("cannot be reached", ".result")
+    server.start()
+    own_page.until(lambda: "Reconnecting" not in own_page.text("#header"), "the stream")
+    own_page.press("Try again")
+    own_page.until(lambda: 50_000 in own_page.rows(), "rows")
+
+
+def test_two_tabs_are_of_one_session(page, alice):
+    page.log_in()
+    first = page.driver.current_window_handle
+    page.driver.switch_to.new_window("tab")
+    page.open("#/mine")
+    page.until(lambda: page.h1 == "Mine" or "reports" in page.h1, "logged in")
+    reference = alice.complete("Quick", ProductID="1")
+    page.says("Quick", "main")
+    page.driver.switch_to.window(first)
+    page.open_result(reference)
+    assert len(page.rows()) == 3
+    page.press("User menu of alice")
+    page.press("Log out")
+    page.driver.switch_to.window(page.driver.window_handles[1])
+    page.until(lambda: page.h1 == "Log in", "the other tab's logout")
+
+
+@pytest.mark.parametrize("screen", ["result", "mine"])
+def test_an_idle_page_sends_nothing_but_its_event_stream(page, alice, screen):
+    reference = alice.complete("Big", Rows="1000")
+    page.log_in()
+    page.go(f"#/result/{reference}" if screen == "result" else "#/mine")
+    page.until(lambda: page.all("[role=grid] td, [data-row]"), "the screen")
+    sent, comments = [], 0
+    while comments < 2:
+        for method, params in page.until(page.traffic, "a comment"):
+            if method == "Network.dataReceived":
+                comments += 1  # one every 15 s
+            elif method == "Network.requestWillBeSent" and comments > 0:
+                sent.append(params["request"]["url"])
+    assert sent == []

@@ -1,0 +1,73 @@
+// web/result_summary.js -- the view Summary: the summary's values, and the further sets as tables.
+
+import { errorOf, send } from "/console/api.js";
+import { failure } from "/console/dialogs.js";
+import { el, replace } from "/console/dom.js";
+import { parseExact } from "/console/exact.js";
+import { isTable, lookOf, plainTable, plainValue } from "/console/plain_table.js";
+
+const TAIL = 4e6; // bytes at the end of the JSON in which the sets and the summary are looked for
+const ROWS = 20;  // the last elements of results, by which their end is known
+
+// What stands behind `results` in the JSON, without fetching those: {name: value}. Throws if it is
+// larger than TAIL.
+export async function readTail({ reference, size, total }, signal) {
+  const response = await send("GET", "/Report", { query: { reference }, signal,
+    headers: { Range: `bytes=${Math.max(0, size - TAIL)}-` } });
+
+  if (!response.ok) throw await errorOf(response);
+  const text = await response.text();
+  const end = await lastRows(reference, total, signal);
+
+  // The end of results is the first place that fits whose rest closes the JSON in order: elsewhere
+  // it would close too little or too much.
+  for (let at = text.indexOf(end); at >= 0; at = text.indexOf(end, at + 1)) {
+    try {
+      return parseExact(`{"data":{"results":[]${text.slice(at + end.length)}`).data;
+    } catch {
+      continue;
+    }
+  }
+  throw new Error("The sets behind the rows are too large to be shown here. The downloads have them.");
+}
+
+// The last elements with the bracket behind them, as they stand in the JSON.
+async function lastRows(reference, total, signal) {
+  if (total === 0) return '"results":[]';
+  const query = { reference, from: Math.max(0, total - ROWS), count: ROWS };
+  const response = await send("GET", "/Report/Rows", { query, signal });
+
+  if (!response.ok) throw await errorOf(response);
+  const text = await response.text();
+
+  return text.slice(text.indexOf('"rows":[') + '"rows":['.length, text.lastIndexOf("]") + 1);
+}
+
+export async function showSummary(box, result, signal) {
+  replace(box, el("p", { class: "loading" }, "Loading …"));
+  try {
+    const { results, summary, ...sets } = await readTail(result, signal);
+
+    replace(box, summary ? valuesOf(summary) : null,
+      Object.entries(sets).map(([name, elements]) => el("section", {}, el("h2", {}, name),
+        elements.length > 0 ? plainTable(elements, { label: name }) : el("p", {}, "No rows"))),
+      summary || Object.keys(sets).length > 0 ? null : el("p", {}, "This report has no summary."));
+  } catch (error) {
+    if (signal.aborted) return;
+    if (result.failed(error)) return;
+    replace(box, failure(error, () => showSummary(box, result, signal)));
+  }
+}
+
+// One line per value; arrays of objects come below, as tables.
+function valuesOf(summary) {
+  const entries = Object.entries(summary);
+  const values = entries.filter(([, value]) => !isTable(value));
+
+  return el("section", {}, el("h2", {}, "Summary"),
+    values.length > 0 ? el("div", { class: "plain-table", tabindex: "0", role: "group", "aria-label": "Summary" },
+      el("table", {}, el("tbody", {}, values.map(([name, value]) => el("tr", {},
+        el("th", { scope: "row" }, name), el("td", { class: lookOf(value) }, plainValue(value, { name }))))))) : null,
+    entries.filter(([, value]) => isTable(value)).map(([name, value]) => (
+      el("section", {}, el("h3", {}, name), plainTable(value, { label: name })))));
+}
