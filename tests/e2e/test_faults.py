@@ -51,6 +51,7 @@ class Life:
         self.many = set()  # of them, with one request
         self.deleted = {left["deleting"]}
         self.expired = left["expired"]
+        self.logged_out = None  # an access token
 
     # -- the steps --
 
@@ -62,7 +63,8 @@ class Life:
             self.check_result(good)
         assert self.end(bad) == "error"
         self.end(one)
-        self.call("POST", "/User/RefreshToken", json={"refreshToken": self.client.refresh_token})
+        self.refresh()
+        self.logout()
         self.login()
         endless = self.order("endless")
         self.wait_for_processing(endless)
@@ -128,6 +130,15 @@ class Life:
         body = {"username": "alice", "password": PASSWORD}
         answer = self.call("POST", "/User/Login", json=body).json()
         self.client.token, self.client.refresh_token = answer["accessToken"], answer["refreshToken"]
+
+    def refresh(self):
+        answer = self.call("POST", "/User/RefreshToken", json={"refreshToken": self.client.refresh_token})
+        self.client.token = answer.json()["accessToken"]
+
+    def logout(self):
+        answer = self.call("POST", "/User/Logout")
+        assert answer.status_code == 200, answer.text
+        self.logged_out = self.client.token
 
     def submit(self, key):
         name, parameters, _ = KINDS[self.keys[key]]
@@ -201,6 +212,8 @@ class Life:
         """After the next start, without faults."""
         self.server.start()
         self.login()
+        if self.logged_out:
+            failed(Client(self.server.url, self.logged_out).list(), 401)
         poll(lambda: self.expired not in self.client.references(), what="the purge")
         alive, answered = set(self.client.references()), set(self.accepted)
         assert answered - self.asked_to_delete <= alive
