@@ -31,24 +31,16 @@ export function stateLabel(state) {
   return el("span", { class: `state state-${state}` }, icon(state), stateWord(state));
 }
 
-// Run a report once more; where its parameters are not known any more, show the form.
+// Run a report once more; if it is not accepted, show the form.
 export async function runAgain(report) {
+  let values = null;
+
   try {
-    const values = await parametersOf(report.reference);
-
-    if (values === null) {
-      notify("The server tells the parameters of a report only once it is complete: fill them in.");
-      go(formAddress(report.reportName));
-      return;
-    }
-    const reference = await submitReport(report.reportName, values, newKey());
-
-    go(`#/run/${reference}`);
+    values = await parametersOf(report.reference);
+    go(`#/run/${await submitReport(report.reportName, values, newKey())}`);
   } catch (error) {
-    if (error.status === 429 || error.status === 422) {
-      const values = await parametersOf(report.reference).catch(() => null);
-
-      go(formAddress(report.reportName, values ?? {}));
+    if (values && (error.status === 429 || error.status === 422)) {
+      go(formAddress(report.reportName, values));
     }
     notify(error.message, { error: true });
   }

@@ -1,28 +1,18 @@
 // web/run.js -- the screen Run: one report from its submission to its end.
 
-import { call, serverNow } from "/console/api.js";
+import { serverNow } from "/console/api.js";
 import { announce, confirmBox, go, heading, notify } from "/console/app.js";
 import { button, el, icon, replace, setText } from "/console/dom.js";
 import { bytes, clock, counted, moment, stateWord } from "/console/format.js";
 import { formAddress, runAgain, stateLabel } from "/console/reports.js";
-import { deleteReport, isActive, loadReports, onReports, parametersOf, reportKnown, STORE_MOST }
+import { deleteReport, findReport, isActive, onReports, parametersOf, reportKnown }
   from "/console/store.js";
-
-// What is known of it; looked for in the list until it is found. Throws 404 if there is none.
-async function find(reference) {
-  await call("GET", "/Report/Status", { query: { reference } });
-  for (const most of [200, 1000, STORE_MOST]) {
-    if (!reportKnown(reference)) await loadReports(most);
-  }
-  if (!reportKnown(reference)) throw new Error("This report is not among your newest ones.");
-  return reportKnown(reference);
-}
 
 export async function show(main, route) {
   const reference = (route.path[1] ?? "").toLowerCase();
 
   try {
-    await find(reference);
+    await findReport(reference);
   } catch (error) {
     if (error.status !== 404) throw error;
     showGone(main, "There is no such report: it has been deleted, has expired, or is not yours.");
@@ -83,7 +73,7 @@ class Run {
   }
 
   async showParameters() {
-    const values = Object.entries(await parametersOf(this.reference).catch(() => null) ?? {});
+    const values = Object.entries(await parametersOf(this.reference).catch(() => ({})));
 
     if (values.length === 0 || !reportKnown(this.reference)) return;
     replace(this.parameters, el("section", { class: "panel padded parameters" },
@@ -192,9 +182,10 @@ class Run {
   }
 
   async change() {
-    const values = await parametersOf(this.reference).catch(() => null);
-
-    if (values === null) notify("Fill in the parameters again: the server does not tell them.");
-    go(formAddress(this.name, values ?? {}));
+    try {
+      go(formAddress(this.name, await parametersOf(this.reference)));
+    } catch (error) {
+      notify(error.message, { error: true });
+    }
   }
 }

@@ -1,14 +1,14 @@
 // web/store.js -- what the page knows of one's reports: the list, kept up to date by the events.
 
-import { call, send, serverNow, session } from "/console/api.js";
+import { ApiError, call, serverNow, session } from "/console/api.js";
 import { follow, tell, watchConnection } from "/console/events.js";
 
 export const STORE_MOST = 5000; // reports that are looked at; the list says if there are more
 const PAGE_MOST = 1000, REFRESH = 1500;
-const HEADS = [16384, 262144];  // bytes at the beginning of a result that may hold its parameters
 
 const reports = new Map();      // reference → as /Report/List has it, and what events said since
 const parameters = new Map();   // reference → of reports that were submitted or asked for here
+const asked = new Set();        // references that were asked for and not deleted since
 const followers = new Set();
 let order = [];                 // references, newest first
 let total = 0;                  // on the server, when the list was last read
@@ -138,6 +138,7 @@ function refreshSoon() {
 function forget(reference) {
   reports.delete(reference);
   parameters.delete(reference);
+  asked.delete(reference);
   gone?.add(reference);
 }
 
@@ -236,32 +237,25 @@ export async function deleteReport(reference) {
   return receipt;
 }
 
-// What it was run with: from memory, or from the beginning of its result. Null if neither has it.
-export async function parametersOf(reference) {
-  if (parameters.has(reference)) return parameters.get(reference);
-  for (const size of HEADS) {
-    const response = await send("GET", "/Report", { query: { reference },
-      headers: { Range: `bytes=0-${size - 1}`, Accept: "application/json" } });
-    const found = response.ok ? parametersIn(await response.text()) : null;
+// Have this one, from the server if need be, and what it was run with. ApiError 404: there is none.
+export async function findReport(reference) {
+  if (reports.has(reference) && parameters.has(reference)) return reports.get(reference);
+  asked.add(reference);
+  const { data } = await call("GET", "/Report/List", { query: { Reference: reference } });
+  const [{ parameters: values, ...listed }] = data.reports;
 
-    if (found && reports.has(reference)) parameters.set(reference, found);
-    if (found || !response.ok) return found;
+  if (!asked.has(reference)) throw new ApiError(404, "The report has been deleted.");
+  parameters.set(reference, values);
+  if (!reports.has(reference)) {
+    reports.set(reference, { position: 0, told: 0, ...listed });
+    order.push(reference);
+    order.sort((a, b) => reports.get(b).submittedAt.localeCompare(reports.get(a).submittedAt));
   }
-  return null;
+  return reports.get(reference);
 }
 
-// The object after "parameters" in the beginning of a result, null if it is not whole.
-function parametersIn(text) {
-  const begin = text.indexOf("{", text.search(/"parameters"\s*:/));
-  let level = 0, inText = false;
-
-  for (let i = begin; begin > 0 && i < text.length; i++) {
-    if (inText && text[i] === "\\") i++;
-    else if (text[i] === '"') inText = !inText;
-    else if (!inText && text[i] === "{") level++;
-    else if (!inText && text[i] === "}" && --level === 0) {
-      return JSON.parse(text.slice(begin, i + 1));
-    }
-  }
-  return null;
+// What it was run with.
+export async function parametersOf(reference) {
+  await findReport(reference);
+  return parameters.get(reference) ?? {};
 }

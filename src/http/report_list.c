@@ -1,4 +1,4 @@
-/* src/http/report_list.c -- GET /Report/List: the caller's own reports, page by page. */
+/* src/http/report_list.c -- GET /Report/List: the caller's own reports, page by page, or one. */
 #include "http/report.h"
 
 #include <inttypes.h>
@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "http/query.h"
+#include "http/report_find.h"
 
 enum {
     LIST_PAGE_SIZE = 100,
@@ -13,11 +14,12 @@ enum {
     LIST_JSON_MAX = STORE_PAGE_MAX * 8192 + 1024, /* name and message escaped, the rest */
 };
 
-enum query { PAGE_NUMBER, PAGE_SIZE, STATE, REPORT_NAME, QUERY_COUNT };
+enum query { PAGE_NUMBER, PAGE_SIZE, STATE, REPORT_NAME, REFERENCE, QUERY_COUNT };
 static const char *const query_names[QUERY_COUNT] = {"PageNumber", "PageSize", "State",
-                                                     "ReportName"};
+                                                     "ReportName", "Reference"};
 
-static int read_request(struct exchange *ex, struct store_list *ret)
+/* The page that is wanted; with *ret_one, `Reference` wants one report. */
+static int read_request(struct exchange *ex, struct store_list *ret, bool *ret_one)
 {
     const char *values[QUERY_MAX];
     int64_t size = LIST_PAGE_SIZE;
@@ -29,7 +31,14 @@ static int read_request(struct exchange *ex, struct store_list *ret)
                  ?: query_name(values[REPORT_NAME], &ret->name, &ex->err);
 
     ret->page_size = (int)size;
-    return rc;
+    if (rc != 0)
+        return rc;
+    *ret_one = values[REFERENCE] != NULL;
+    for (int i = 0; *ret_one && i < REFERENCE; i++) {
+        if (values[i] != NULL)
+            return err_set(&ex->err, -E_INVALID, "Give 'Reference' alone: it is one report.");
+    }
+    return 0;
 }
 
 static void add_time(struct buf *out, const char *key, int64_t ms)
@@ -56,12 +65,15 @@ static void add_report(struct buf *out, const struct report *report)
     add_time(out, "finishedAt", report->finished_ms);
     add_time(out, "expiresAt", report->expires_ms);
     json_add_member(out, "message", report->message);
+    if (report->parameters != NULL) {
+        json_add_key(out, "parameters");
+        buf_add_str(out, report->parameters);
+    }
     buf_add_char(out, '}');
 }
 
-static void list_done(struct exchange *ex)
+static void reply_page(struct exchange *ex, const struct store_list *list)
 {
-    const struct store_list *list = &ex->op.list;
     struct buf data;
 
     buf_init(&data, LIST_JSON_MAX);
@@ -82,12 +94,49 @@ static void list_done(struct exchange *ex)
     buf_done(&data);
 }
 
+static void list_done(struct exchange *ex)
+{
+    reply_page(ex, &ex->op.list);
+}
+
+static void report_found(struct exchange *ex)
+{
+    struct store_find *find = &ex->op.find;
+    struct store_list list = {
+        .page = 1, .page_size = 1, .total = 1, .count = 1, .reports = &find->report};
+
+    if (find->found)
+        reply_page(ex, &list);
+    else
+        report_reply_unknown(ex);
+}
+
+/* One report, with its parameters: in a page of many they might take more than 100 MB. */
+static void list_one(struct exchange *ex)
+{
+    struct guid id;
+    struct store_op *op;
+
+    if (!report_reference(ex, &id))
+        return;
+    op = exchange_op(ex, STORE_FIND);
+    op->find.id = id;
+    op->find.user_id = ex->user->id;
+    op->find.want_parameters = true;
+    exchange_post(ex, report_found);
+}
+
 void report_list(struct exchange *ex)
 {
     struct store_list list = {.user_id = ex->user->id, .page = 1};
+    bool one = false;
 
-    if (read_request(ex, &list) < 0) {
+    if (read_request(ex, &list, &one) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    if (one) {
+        list_one(ex);
         return;
     }
     exchange_op(ex, STORE_LIST)->list = list;

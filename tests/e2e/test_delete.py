@@ -21,6 +21,7 @@ def assert_dead(client, reference, etag='"x"'):
         for ask in (client.status, client.result, client.delete):
             refused(ask(spelling), "Unknown reference")
         refused(client.get("/Report/Rows", params={"reference": spelling}), "Unknown reference")
+        refused(client.list(Reference=spelling), "Unknown reference")
         for form in ("ndjson", "csv", "xlsx"):
             refused(client.get("/Report", params={"reference": spelling, "format": form}), "Unknown reference")
             refused(client.call("POST", "/Report/Link", json={"reference": spelling, "format": form}), "Unknown reference")
@@ -49,7 +50,7 @@ def test_every_endpoint_that_takes_a_reference_is_asked_after_the_deletion(serve
     paths = requests.get(server.url + "/openapi.json", timeout=PATIENCE).json()["paths"]
     taking = {(method, path) for path, methods in paths.items() for method, operation in methods.items()
               if "/Reference'" in str(operation["parameters"]) + str(operation.get("requestBody"))}
-    assert taking == {("post", "/Report/Link"), ("get", "/Report"), ("delete", "/Report"), ("get", "/Report/Status"), ("get", "/Report/Rows")}
+    assert taking == {("post", "/Report/Link"), ("get", "/Report"), ("delete", "/Report"), ("get", "/Report/Status"), ("get", "/Report/Rows"), ("get", "/Report/List")}
 
 
 @pytest.mark.parametrize("make", STATES)

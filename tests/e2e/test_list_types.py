@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness import failed
+from harness import failed, refused
 from stores import STORES
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -30,6 +30,21 @@ def test_a_complete_report_in_the_list(alice):
     assert all(TIME.fullmatch(time) for time in times) and times == sorted(times)
     assert report == {"reference": reference, "reportName": "Quick", "state": "complete", "rows": 3,
                       "bytes": size, "message": None}
+
+
+@pytest.mark.stores(*STORES)
+def test_one_report_with_its_parameters(alice, bob):
+    wrong = alice.order("Quick", ProductID="99", Note='ö "x"')
+    alice.finish(wrong)
+    alice.complete("Nested")
+    page = listed(alice, Reference=wrong.upper())
+    (report,) = page["reports"]
+    assert page["totalCount"] == 1 and report["state"] == "error" and report["reference"] == wrong
+    assert report["parameters"] == {"ProductID": "99", "Note": 'ö "x"'}
+    failed(alice.list(Reference=wrong, State="error"), 400, "Reference")
+    alice.delete(wrong)
+    for answer in (alice.list(Reference=wrong), bob.list(Reference=alice.references()[0]), alice.list(Reference="x")):
+        assert "Unknown reference" in refused(answer)
 
 
 def test_what_has_not_come_yet_is_null(alice, bob):
@@ -105,7 +120,7 @@ def test_everybody_sees_only_their_own(alice, bob):
     ({"State": "Complete"}, ["State", "complete"]),
     ({"State": ""}, ["State"]),
     ({"ReportName": ""}, ["ReportName is empty"]),
-    ({"Stat": "error"}, ["no query parameter 'Stat'", "PageNumber, PageSize, State and ReportName"]),
+    ({"Stat": "error"}, ["no query parameter 'Stat'", "PageNumber, PageSize, State, ReportName and Reference"]),
     ({"Before": "2026-01-01"}, ["no query parameter 'Before'"]),
     ({"State": ["complete", "error"]}, ["State occurs twice"]),
     ({"ReportName": "Quick", "reportname": "Nested"}, ["ReportName occurs twice"]),
