@@ -19,6 +19,7 @@ from pathlib import Path
 
 import compressed_cases
 import conversion_cases
+import events_cases
 import form_cases
 import generate_cases
 import growth_cases
@@ -43,6 +44,7 @@ CASES = {
     "xlsx": xlsx_cases.xlsx,
     "conversions": conversion_cases.conversions,
     "link": link_cases.link,
+    "events": events_cases.events,
     "trivial": http_cases.trivial,
     "lives": life_cases.lives,
     "memory": growth_cases.memory,

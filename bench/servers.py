@@ -125,17 +125,21 @@ class Reportd:
     def spool(self):
         return self.folder / "spool"
 
-    def start(self):
+    def launch(self, **environment):
+        """A process of this configuration, and its URL."""
         pinned = ["taskset", "-c", self.core] if self.core else []
         program = os.environ.get("REPORTD_BIN", ROOT / "build/release/reportd")
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen([*pinned, str(program), "serve", "-c", str(self.folder / "reportd.conf")],
-                                            stdout=subprocess.PIPE, stderr=log)
-        ready, _, _ = select.select([self.process.stdout], [], [], 60)
-        line = self.process.stdout.readline().decode() if ready else ""
+            process = subprocess.Popen([*pinned, str(program), "serve", "-c", str(self.folder / "reportd.conf")],
+                                       stdout=subprocess.PIPE, stderr=log, env={**os.environ, **environment})
+        ready, _, _ = select.select([process.stdout], [], [], 60)
+        line = process.stdout.readline().decode() if ready else ""
         if not line.startswith("ready on "):
             raise RuntimeError(f"reportd did not start: {(self.folder / 'log').read_text()[-2000:]}")
-        self.url = line.split()[-1]
+        return process, line.split()[-1]
+
+    def start(self):
+        self.process, self.url = self.launch()
         self.port = int(self.url.rsplit(":", 1)[1])
 
     def stop(self):
