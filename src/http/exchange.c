@@ -42,6 +42,11 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
 
     if (ex == NULL)
         return NULL;
+    ex->headers = malloc(EXCHANGE_HEADERS_MAX * sizeof(*ex->headers));
+    if (ex->headers == NULL) {
+        free(ex);
+        return NULL;
+    }
     ex->op.verb = STORE_VERB_COUNT;
     ex->services = server_services(server);
     ex->server = server;
@@ -73,6 +78,7 @@ void exchange_free(struct exchange *ex)
         sodium_memzero(ex->raw.data, ex->raw.len); /* it may hold a password */
     buf_done(&ex->raw);
     free(ex->long_value);
+    free(ex->headers);
     free(ex);
 }
 
@@ -105,11 +111,13 @@ bool exchange_receive(struct exchange *ex, const char *data, size_t len)
 void exchange_add_text(struct exchange *ex, const char *name, const char *value)
 {
     size_t i = ex->header_count, len = strnlen(value, EXCHANGE_HEADER_TEXT - 1);
+    struct exchange_header *header;
 
-    CHECK(!ex->replied && i < EXCHANGE_HEADERS_MAX && strlen(name) < sizeof(ex->header_names[i]));
-    str_copy(ex->header_names[i], sizeof(ex->header_names[i]), name);
-    memcpy(ex->header_values[i], value, len);
-    ex->header_values[i][len] = '\0';
+    CHECK(!ex->replied && i < EXCHANGE_HEADERS_MAX && strlen(name) < sizeof(header->name));
+    header = &ex->headers[i];
+    str_copy(header->name, sizeof(header->name), name);
+    memcpy(header->value, value, len);
+    header->value[len] = '\0';
     ex->header_count++;
 }
 

@@ -55,6 +55,10 @@ enum {
     EXCHANGE_HEADER_TEXT = 256,
 };
 
+struct exchange_header {
+    char name[48], value[EXCHANGE_HEADER_TEXT];
+};
+
 struct exchange {
     const struct services *services;
     struct server *server;
@@ -91,8 +95,8 @@ struct exchange {
     size_t header_count;
     struct store_op op; /* for exchange_post(): one at a time; verb STORE_VERB_COUNT: none yet */
     struct err err;     /* scratch for the steps: set before it is read */
-    char header_names[EXCHANGE_HEADERS_MAX][48];
-    char header_values[EXCHANGE_HEADERS_MAX][EXCHANGE_HEADER_TEXT];
+    struct exchange_header *headers; /* EXCHANGE_HEADERS_MAX; NULL: sent, so that a stream, whose
+                                      * exchange lives for long, does not keep them */
 };
 
 /* Borrowed; NULL if absent. Query-parameter names match without regard to case. */

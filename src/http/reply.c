@@ -31,7 +31,7 @@ void exchange_add_header(struct exchange *ex, const char *name, const char *form
 static bool has_header(const struct exchange *ex, const char *name)
 {
     for (size_t i = 0; i < ex->header_count; i++) {
-        if (str_eq_nocase(ex->header_names[i], name))
+        if (str_eq_nocase(ex->headers[i].name, name))
             return true;
     }
     return false;
@@ -77,7 +77,9 @@ static void send_response(struct exchange *ex, int status, const char *type,
     if (type != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     for (size_t i = 0; i < ex->header_count; i++)
-        MHD_add_response_header(response, ex->header_names[i], ex->header_values[i]);
+        MHD_add_response_header(response, ex->headers[i].name, ex->headers[i].value);
+    free(ex->headers);
+    ex->headers = NULL;
     if (ex->long_value != NULL)
         MHD_add_response_header(response, ex->long_name, ex->long_value);
     if (MHD_queue_response(ex->connection, (unsigned)status, response) == MHD_YES)
