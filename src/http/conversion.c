@@ -78,31 +78,26 @@ static void on_fetched(void *owner)
     sem_post(&conversion->fetched);
 }
 
+/* A spool_read_fn. */
+static ssize_t read_some(void *context, int64_t at, void *out, size_t max, struct err *err)
+{
+    struct conversion *conversion = context;
+
+    if (is_ended(conversion))
+        return err_set(err, -E_NOT_FOUND, "the report was deleted");
+    sched_yield(); /* though niced it may keep its core until the next tick: 4 ms at 250 Hz */
+    if (!spool_reader_is_ready(conversion->reader, at)) {
+        spool_reader_fetch(conversion->reader, at, on_fetched, conversion);
+        while (sem_wait(&conversion->fetched) < 0)
+            continue; /* EINTR */
+    }
+    return spool_reader_read(conversion->reader, at, out, max, err);
+}
+
 /* A form_read_fn. */
 static int read_result(void *context, int64_t at, void *out, size_t len, struct err *err)
 {
-    struct conversion *conversion = context;
-    char *to = out;
-
-    while (len > 0) {
-        ssize_t n;
-
-        if (is_ended(conversion))
-            return err_set(err, -E_NOT_FOUND, "the report was deleted");
-        sched_yield(); /* though niced it may keep its core until the next tick: 4 ms at 250 Hz */
-        if (!spool_reader_is_ready(conversion->reader, at)) {
-            spool_reader_fetch(conversion->reader, at, on_fetched, conversion);
-            while (sem_wait(&conversion->fetched) < 0)
-                continue; /* EINTR */
-        }
-        n = spool_reader_read(conversion->reader, at, to, len, err);
-        if (n <= 0)
-            return n < 0 ? (int)n : damaged(err);
-        to += n;
-        len -= (size_t)n;
-        at += n;
-    }
-    return 0;
+    return spool_read_all(read_some, context, at, out, len, err);
 }
 
 bool result_date(const char *head, size_t len, char out[CLOCK_DATE_TEXT])

@@ -157,6 +157,9 @@ void exchange_add_long(struct exchange *ex, const char *name, char *value);
 void exchange_reply(struct exchange *ex, bool result, const char *message, const char *data);
 /* The same of a list of records, with their number in this answer as recordCount. */
 void exchange_reply_records(struct exchange *ex, size_t count, const char *data);
+/* The same of data that is appended to `text` in between. */
+void exchange_begin_records(struct buf *text, size_t count);
+void exchange_end_records(struct exchange *ex, struct buf *text);
 /* 200 and bare JSON text, without envelope. */
 void exchange_reply_json(struct exchange *ex, const char *json);
 /* Any bare text with its status and type; `text` is copied. */

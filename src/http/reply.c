@@ -99,9 +99,8 @@ static void send_text(struct exchange *ex, int status, const char *type, struct 
                                : NULL);
 }
 
-/* `records` is JSON text with a comma before it, or "". */
 static void send_envelope(struct exchange *ex, int status, bool result, const char *message,
-                          const char *data, const char *records)
+                          const char *data)
 {
     struct buf text;
 
@@ -109,7 +108,6 @@ static void send_envelope(struct exchange *ex, int status, bool result, const ch
     buf_add_str(&text,
                 result ? "{\"result\": true, \"message\": " : "{\"result\": false, \"message\": ");
     json_add_string(&text, message);
-    buf_add_str(&text, records);
     buf_add_str(&text, ", \"data\": ");
     buf_add_str(&text, data != NULL ? data : "{}");
     buf_add_char(&text, '}');
@@ -136,15 +134,29 @@ static void send_problem(struct exchange *ex, int code, const char *message, con
 
 void exchange_reply(struct exchange *ex, bool result, const char *message, const char *data)
 {
-    send_envelope(ex, MHD_HTTP_OK, result, message, data, "");
+    send_envelope(ex, MHD_HTTP_OK, result, message, data);
+}
+
+void exchange_begin_records(struct buf *text, size_t count)
+{
+    buf_init(text, ANSWER_MAX);
+    buf_add_format(text,
+                   "{\"result\": true, \"message\": \"\", \"recordCount\": %zu, \"data\": ", count);
+}
+
+void exchange_end_records(struct exchange *ex, struct buf *text)
+{
+    buf_add_char(text, '}');
+    send_text(ex, MHD_HTTP_OK, json_media_type, text);
 }
 
 void exchange_reply_records(struct exchange *ex, size_t count, const char *data)
 {
-    char records[64];
+    struct buf text;
 
-    snprintf(records, sizeof(records), ", \"recordCount\": %zu", count);
-    send_envelope(ex, MHD_HTTP_OK, true, "", data, records);
+    exchange_begin_records(&text, count);
+    buf_add_str(&text, data);
+    exchange_end_records(ex, &text);
 }
 
 void exchange_reply_text(struct exchange *ex, int status, const char *type, const char *text)
@@ -231,7 +243,7 @@ void exchange_reply_error(struct exchange *ex, const struct err *err, const char
     if (ex->wants_problem)
         send_problem(ex, code, words, data);
     else
-        send_envelope(ex, err_status(code), false, words, data, "");
+        send_envelope(ex, err_status(code), false, words, data);
 }
 
 void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first, int64_t length)

@@ -15,7 +15,6 @@ enum {
     ROWS_DEFAULT = 500,
     ROWS_MAX = 1000,
     ROWS_BYTES_MAX = 4 << 20,
-    ROWS_JSON_MAX = ROWS_BYTES_MAX + FOOTER_TEXT_MAX,
 };
 
 enum query { REFERENCE, FROM, COUNT, QUERY_COUNT };
@@ -80,20 +79,16 @@ static void reply_window(struct exchange *ex, const struct window *window)
 {
     const struct footer_part *part = footer_results(conversion_footer(window->conversion));
     const struct buf *rows = conversion_block(window->conversion);
-    struct buf data;
+    struct buf text;
 
-    buf_init(&data, ROWS_JSON_MAX);
-    buf_add_format(&data, "{\"from\":%" PRId64 ",\"totalRows\":%" PRId64 ",\"columns\":",
+    exchange_begin_records(&text, (size_t)conversion_count(window->conversion));
+    buf_add_format(&text, "{\"from\":%" PRId64 ",\"totalRows\":%" PRId64 ",\"columns\":",
                    window->form.from, part->rows);
-    add_columns(&data, part, 0);
-    buf_add_str(&data, ",\"rows\":[");
-    buf_add(&data, rows->data, rows->len);
-    buf_add_str(&data, "]}");
-    if (buf_failed(&data))
-        exchange_fail(ex, -E_NOMEM, "no memory for a window of a result");
-    else
-        exchange_reply_records(ex, (size_t)conversion_count(window->conversion), buf_str(&data));
-    buf_done(&data);
+    add_columns(&text, part, 0);
+    buf_add_str(&text, ",\"rows\":[");
+    buf_add(&text, rows->data, rows->len);
+    buf_add_str(&text, "]}");
+    exchange_end_records(ex, &text);
 }
 
 /* A step. */

@@ -43,7 +43,7 @@ static void finish(struct delivery *delivery, bool whole)
     delivery->done(delivery);
 }
 
-static void await_client(struct delivery *delivery)
+static void await_client(struct delivery *delivery, bool moved)
 {
     struct sender *sender = delivery->sender;
     struct err err;
@@ -56,8 +56,9 @@ static void await_client(struct delivery *delivery)
     }
     if (!delivery->watched)
         LIST_INSERT_HEAD(&sender->slow, delivery, entry);
+    if (moved || !delivery->watched)
+        loop_timer_set(sender->loop, &delivery->patience, clock_mono_ms() + STALLED_MS);
     delivery->watched = true;
-    loop_timer_set(sender->loop, &delivery->patience, clock_mono_ms() + STALLED_MS);
 }
 
 /* ---- sending ---- */
@@ -125,10 +126,11 @@ static bool is_ended(const struct delivery *delivery)
 static void go_on(struct delivery *delivery)
 {
     struct err err;
+    size_t before = delivery->sent;
     int sent = is_ended(delivery) ? -1 : send_rest(delivery);
 
     if (sent == 0) {
-        await_client(delivery);
+        await_client(delivery, delivery->sent > before);
         return;
     }
     stop_waiting(delivery);

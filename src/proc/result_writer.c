@@ -41,7 +41,8 @@ struct result_writer {
     struct block blocks[BLOCKS];
     int current;
     int64_t passed;         /* bytes handed on */
-    int64_t written;        /* bytes of the file */
+    int64_t written;        /* bytes of the file … */
+    int64_t begun;          /* … that the disk was set to work on */
     int64_t footer;         /* bytes of the footer */
     atomic_int write_errno; /* 0, or why the file is spoilt: nothing is written any more */
 };
@@ -52,7 +53,6 @@ static int write_all(void *context, const void *data, size_t len)
 {
     struct result_writer *result_writer = context;
     const char *from = data;
-    off_t begin = result_writer->written;
 
     while (len > 0) {
         ssize_t n = SEAM_FAILS("sink.write") ? -1 : write(result_writer->fd, from, len);
@@ -65,9 +65,11 @@ static int write_all(void *context, const void *data, size_t len)
         len -= (size_t)n;
         result_writer->written += n;
     }
-    if (result_writer->written - begin >= RESULT_WRITER_BLOCK)
-        sync_file_range(result_writer->fd, begin, result_writer->written - begin,
-                        SYNC_FILE_RANGE_WRITE);
+    if (result_writer->written - result_writer->begun >= RESULT_WRITER_BLOCK) {
+        sync_file_range(result_writer->fd, result_writer->begun,
+                        result_writer->written - result_writer->begun, SYNC_FILE_RANGE_WRITE);
+        result_writer->begun = result_writer->written;
+    }
     return 0;
 }
 

@@ -116,9 +116,11 @@ static ssize_t read_chunk(struct spool_reader *reader, int64_t at, void *out, si
     return (ssize_t)n;
 }
 
-static ssize_t read_stored(struct spool_reader *reader, int64_t at, void *out, size_t max,
-                           struct err *err)
+/* A spool_read_fn; 0 at the end, which comes early if the file was cut off since it was opened. */
+static ssize_t read_stored(void *context, int64_t at, void *out, size_t max, struct err *err)
 {
+    struct spool_reader *reader = context;
+
     if (at >= reader->stored)
         return 0;
     if (reader->memory != NULL)
@@ -127,35 +129,13 @@ static ssize_t read_stored(struct spool_reader *reader, int64_t at, void *out, s
                            : read_chunk(reader, at, out, max, err);
 }
 
-/* An unseal_source_fn. */
-static int read_exactly(void *context, int64_t at, void *out, size_t len, struct err *err)
+int spool_read_all(spool_read_fn *read, void *context, int64_t at, void *out, size_t len,
+                   struct err *err)
 {
     char *to = out;
 
     while (len > 0) {
-        ssize_t n = read_stored(context, at, to, len, err);
-
-        if (n < 0)
-            return (int)n;
-        if (n == 0)
-            return damaged(err); /* cut off since it was opened */
-        to += n;
-        len -= (size_t)n;
-        at += n;
-    }
-    return 0;
-}
-
-/* An unseal_source_fn: what is compressed. */
-static int read_packed(void *context, int64_t at, void *out, size_t len, struct err *err)
-{
-    struct spool_reader *reader = context;
-    char *to = out;
-
-    if (reader->unseal == NULL)
-        return read_exactly(reader, at, out, len, err);
-    while (len > 0) {
-        ssize_t n = unseal_read(reader->unseal, at, to, len, err);
+        ssize_t n = read(context, at, to, len, err);
 
         if (n <= 0)
             return n < 0 ? (int)n : damaged(err);
@@ -164,6 +144,27 @@ static int read_packed(void *context, int64_t at, void *out, size_t len, struct 
         at += n;
     }
     return 0;
+}
+
+/* An unseal_source_fn. */
+static int read_exactly(void *context, int64_t at, void *out, size_t len, struct err *err)
+{
+    return spool_read_all(read_stored, context, at, out, len, err);
+}
+
+/* A spool_read_fn. */
+static ssize_t read_decrypted(void *context, int64_t at, void *out, size_t max, struct err *err)
+{
+    struct spool_reader *reader = context;
+
+    return reader->unseal != NULL ? unseal_read(reader->unseal, at, out, max, err)
+                                  : read_stored(reader, at, out, max, err);
+}
+
+/* An unseal_source_fn. */
+static int read_all_decrypted(void *context, int64_t at, void *out, size_t len, struct err *err)
+{
+    return spool_read_all(read_decrypted, context, at, out, len, err);
 }
 
 /* ---- fetching ---- */
@@ -271,7 +272,7 @@ static int complete_reader(struct spool_reader *reader, const struct report *rep
     if (rc == 0 && report->sealed)
         rc = unseal_new(read_exactly, reader, stored, report->key, &reader->unseal, err);
     if (rc == 0 && report->footer < 0)
-        rc = unpack_new(read_packed, reader, report->bytes, stored, &reader->unpack, err);
+        rc = unpack_new(read_all_decrypted, reader, report->bytes, stored, &reader->unpack, err);
     if (rc < 0) {
         spool_reader_free(reader);
         return rc;
@@ -365,7 +366,5 @@ ssize_t spool_reader_read(struct spool_reader *reader, int64_t at, void *out, si
         rc = fetch_error(reader, err);
         return rc < 0 ? rc : unpack_read(reader->unpack, at, out, max, err);
     }
-    if (reader->unseal != NULL)
-        return unseal_read(reader->unseal, at, out, max, err);
-    return read_stored(reader, at, out, max, err);
+    return read_decrypted(reader, at, out, max, err);
 }

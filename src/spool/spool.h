@@ -117,6 +117,11 @@ void spool_reader_fetch(struct spool_reader *reader, int64_t at, void (*done)(vo
  * result is not there, or not any more; -E_INTERNAL: it is not what was written; -E_SPOOL. */
 ssize_t spool_reader_read(struct spool_reader *reader, int64_t at, void *out, size_t max,
                           struct err *err);
+/* Read on until `len` bytes are there, by a function as spool_reader_read(): 0, or what that says;
+ * -E_INTERNAL: there are fewer. */
+typedef ssize_t spool_read_fn(void *context, int64_t at, void *out, size_t max, struct err *err);
+int spool_read_all(spool_read_fn *read, void *context, int64_t at, void *out, size_t len,
+                   struct err *err);
 
 /* ---- publishing and removing ---- */
 

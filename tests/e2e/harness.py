@@ -217,6 +217,11 @@ class Server:
     def files_of(self, reference):
         return [name for name in self.files() if name.startswith(reference)]
 
+    def result_file(self, reference):
+        """The one that has the result, to be read or damaged."""
+        (name,) = self.files_of(reference)
+        return self.spool / name
+
     def stored(self):
         """Everything that is kept, except for the log, as pairs of a name and bytes."""
         for path in self.folder.rglob("*"):
@@ -351,6 +356,14 @@ class Client:
     def delete_all(self):
         for reference in self.references():
             self.delete(reference)
+
+
+def damage(path, at, data=None):
+    """Overwrite bytes from place `at` on, or change one bit there."""
+    content = bytearray(path.read_bytes())
+    data = bytes([content[at] ^ 1]) if data is None else data
+    content[at:at + len(data)] = data
+    path.write_bytes(content)
 
 
 def refused(answer, *words):

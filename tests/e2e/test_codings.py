@@ -7,11 +7,11 @@ import zlib
 
 import pytest
 
-from harness import Client, failed, poll
+from harness import damage, failed, poll
 from stores import STORES
-from test_forms import SlowForm, nested_server
+from test_forms import SlowForm, ends_with_a_delete, ends_with_the_purge, fill_conversions, nested_server
 from test_links import follow, link_of
-from test_transfers import DAY_MS, free_bytes, small_disk
+from test_transfers import small_disk
 
 pytestmark = pytest.mark.stores(*STORES)
 
@@ -250,27 +250,14 @@ def test_a_delete_ends_a_compressed_download_at_once(noisy, coding, form, encryp
     server = noisy(spool_encryption=encryption)
     client = server.client("alice")
     reference = client.complete("Noise")
-    slow = begin(client, reference, coding, form)
-    assert Client(client.url, client.token).delete(reference).json()["result"] is True
-    assert server.files_of(reference) == []
-    got, broken = slow.rest()
-    assert broken and not got.endswith(b"0\r\n\r\n")
-    assert "http.result" not in server.log_text()
+    ends_with_a_delete(server, client, reference, begin(client, reference, coding, form))
 
 
 @pytest.mark.stores("sqlite")
 @pytest.mark.parametrize("coding", CODINGS)
 def test_the_purge_ends_a_compressed_download_and_frees_the_disk(noisy, clock, tmp_path, coding):
     with small_disk(tmp_path / "disk") as disk:
-        server = noisy(spool=disk / "spool")
-        client = server.client("alice")
-        before = free_bytes(disk)
-        reference = client.complete("Noise")
-        slow = begin(client, reference, coding)
-        clock.jump(DAY_MS + 1000)
-        server.await_log(f"report.deleted reference={reference}")
-        assert free_bytes(disk) == before
-        assert slow.rest()[1]
+        ends_with_the_purge(noisy(spool=disk / "spool"), disk, clock, ("Noise", {}), lambda *which: begin(*which, coding))
 
 
 @pytest.mark.stores("sqlite")
@@ -289,12 +276,6 @@ def test_json_is_sent_plain_while_no_conversion_is_free(noisy):
     reference = client.complete("Noise")
     slow = []
 
-    def fill():
-        """No conversion is free, though the server may have given up one whose client reads nothing for long."""
-        while one := SlowForm.begin(client, reference, "ndjson"):
-            slow.append(one)
-        return True
-
     def plain():
         answer, body = ask(client, reference, "zstd")
         return None if "Content-Encoding" in answer.headers else (answer, body)
@@ -303,11 +284,11 @@ def test_json_is_sent_plain_while_no_conversion_is_free(noisy):
         answer = client.get("/Report", {"Accept-Encoding": accept}, params={"reference": reference, "format": form}, stream=True)
         return [answer] if answer.status_code != 200 else answer.close()  # an error counts as false
 
-    answer, body = poll(lambda: fill() and plain(), what="an answer that is not compressed")
+    answer, body = poll(lambda: fill_conversions(client, reference, slow) and plain(), what="an answer that is not compressed")
     assert answer.status_code == 200 and answer.headers["ETag"].startswith('"')
     assert "Content-Digest" in answer.headers and answer.headers["Content-Length"] == str(len(body))
-    failed(*poll(lambda: fill() and refused_one("zstd, identity;q=0", "json"), what="a 503"), 503, "Too many results")
-    failed(*poll(lambda: fill() and refused_one("zstd", "csv"), what="a 503"), 503, "Too many results")
+    failed(*poll(lambda: fill_conversions(client, reference, slow) and refused_one("zstd, identity;q=0", "json"), what="a 503"), 503, "Too many results")
+    failed(*poll(lambda: fill_conversions(client, reference, slow) and refused_one("zstd", "csv"), what="a 503"), 503, "Too many results")
     slow.pop().socket.close()
     poll(lambda: plain() is None, what="a place that has become free")
     for one in slow:
@@ -320,11 +301,11 @@ def test_a_damaged_result_breaks_the_connection_off(noisy):
     server = noisy()
     client = server.client("alice")
     reference = client.complete("Noise")
-    (path,) = (server.spool / name for name in server.files_of(reference))
+    path = server.result_file(reference)
     content = path.read_bytes()
     middle = len(content) // 2
     for coding in CODINGS:
-        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1:])
+        damage(path, middle)
         with pytest.raises(Exception, match="IncompleteRead|broken|ended prematurely"):
             ask(client, reference, coding)
         path.write_bytes(content[:middle])
@@ -339,7 +320,7 @@ def test_a_small_damaged_result_is_an_error(make_server):
     server = make_server()
     client = server.client("alice")
     reference = client.complete("Big", Rows="100")
-    (path,) = (server.spool / name for name in server.files_of(reference))
+    path = server.result_file(reference)
     path.write_bytes(path.read_bytes().replace(b"row number 7\"", b"row number 8\""))
     failed(client.result(reference, {"Accept-Encoding": "zstd"}), 500)
     server.await_log("http.error")
@@ -350,7 +331,7 @@ def test_a_result_of_an_older_version_is_compressed_too(make_server):
     server = make_server()
     client = server.client("alice")
     reference = client.complete("Big", Rows="100")
-    (path,) = (server.spool / name for name in server.files_of(reference))
+    path = server.result_file(reference)
     assert server.stop() == 0
     (size,) = server.store.sql("SELECT bytes FROM report")
     path.write_bytes(path.read_bytes()[: int(size)])

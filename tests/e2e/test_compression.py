@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import requests
 
-from harness import poll, refused
+from harness import damage, poll, refused
 from seams import passings, plan
 from stores import STORES
 
@@ -29,19 +29,8 @@ def readable(make_server):
     return make_server(result_compression="zstd", row_results="0")
 
 
-def the_file(server, reference):
-    (name,) = server.files_of(reference)
-    return server.spool / name
-
-
 def decompress(data):
     return subprocess.run(["zstd", "-dcq"], input=data, capture_output=True, check=True).stdout
-
-
-def change_byte(path, at):
-    content = bytearray(path.read_bytes())
-    content[at] ^= 1
-    path.write_bytes(content)
 
 
 def get(client, reference, form):
@@ -138,8 +127,8 @@ def test_what_is_stored_is_a_file_that_any_program_decompresses(readable):
     client = readable.client("alice")
     for name, parameters in (("Big", {"Rows": ROWS}), ("Quick", {"ProductID": "1"})):
         reference = client.complete(name, **parameters)
-        assert decompress(the_file(readable, reference).read_bytes()) == client.result(reference).content
-    assert the_file(readable, client.complete("Big", Rows=ROWS)).stat().st_size < 5 * FRAME / 4
+        assert decompress(readable.result_file(reference).read_bytes()) == client.result(reference).content
+    assert readable.result_file(client.complete("Big", Rows=ROWS)).stat().st_size < 5 * FRAME / 4
 
 
 def test_a_small_result_is_compressed_in_its_row(make_server):
@@ -164,7 +153,7 @@ def test_results_of_both_settings_are_read_with_either(readable):
         client.url = readable.start().url
         reference = client.complete("Big", Rows=ROWS)
         before[reference] = client.result(reference).content
-        is_plain = the_file(readable, reference).read_bytes().startswith(before[reference][:100])
+        is_plain = readable.result_file(reference).read_bytes().startswith(before[reference][:100])
         assert is_plain == (setting == "off")
         assert {which: client.result(which).content for which in before} == before
         for which in before:
@@ -175,7 +164,7 @@ def test_results_of_both_settings_are_read_with_either(readable):
 def test_damage_in_its_first_frame_is_an_error(readable):
     client = readable.client("alice")
     reference = client.complete("Big", Rows=ROWS)
-    change_byte(the_file(readable, reference), 5000)
+    damage(readable.result_file(reference), 5000)
     answer = client.result(reference)
     assert answer.status_code == 500 and "ETag" not in answer.headers
     assert client.get("/Report", params={"reference": reference, "format": "csv"}).status_code == 500
@@ -188,8 +177,8 @@ def test_damage_in_a_later_frame_breaks_the_answer_off(readable, form, rows):
     client = readable.client("alice")
     reference = client.complete("Big", Rows=rows)
     whole = get(client, reference, form)
-    path = the_file(readable, reference)
-    change_byte(path, path.stat().st_size * 3 // 4)
+    path = readable.result_file(reference)
+    damage(path, path.stat().st_size * 3 // 4)
     answer = client.get("/Report", params={"reference": reference, "format": form}, stream=True)
     got = b""
     with contextlib.suppress(requests.RequestException):
@@ -202,7 +191,7 @@ def test_damage_in_a_later_frame_breaks_the_answer_off(readable, form, rows):
 def test_a_file_that_was_cut_is_found(readable):
     client = readable.client("alice")
     reference = client.complete("Big", Rows=ROWS)
-    path = the_file(readable, reference)
+    path = readable.result_file(reference)
     path.write_bytes(path.read_bytes()[:-1])
     assert client.result(reference).status_code == 500
     done = readable.run("fsck", "-c", "reportd.conf")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness import IDLE_SECONDS, PATIENCE, REPORTD, Server, poll
+from test_forms import SlowForm
 
 LIMIT = 1024
 IDLE = 1100  # connections: more than descriptors
@@ -137,13 +138,26 @@ def test_without_descriptors_new_connections_are_refused_and_nothing_spins(limit
     poll(lambda: answer_to(limited, REQUEST).startswith(b"HTTP/1.1 200 "), what="an answer")
 
 
-def silence(connection):
-    """For how many seconds nothing has come on it: tcpi_last_data_recv."""
-    return struct.unpack_from("I", connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 52)[0] / 1000
+def silence(client):
+    """For how many seconds nothing has come on this socket: tcpi_last_data_recv."""
+    return struct.unpack_from("I", client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 52)[0] / 1000
+
+
+def is_open(server, reference):
+    """Does the server have the result open?"""
+    for link in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if reference in os.readlink(link):
+                return True
+    return False
 
 
 def test_an_idle_connection_is_closed_after_a_minute_but_no_request_that_has_arrived_is_lost(limited):
-    """The server is held, as on a machine that gives it no time, until both have been idle for longer."""
+    """The server is held, as on a machine that gives it no time, until both have been idle for longer; so has a client of a conversion."""
+    client = limited.client("alice")
+    reference = client.complete("Big", Rows="300000")
+    slow = SlowForm.begin(client, reference, "csv")
+    poll(lambda: silence(slow.socket) > 1, what="a server that has sent what the kernel takes")
     host = limited.url.removeprefix("http://")
     silent, late = (http.client.HTTPConnection(host, timeout=PATIENCE) for _ in range(2))
     with contextlib.closing(silent), contextlib.closing(late):
@@ -153,11 +167,13 @@ def test_an_idle_connection_is_closed_after_a_minute_but_no_request_that_has_arr
         limited.process.send_signal(signal.SIGSTOP)
         try:
             late.request("GET", "/openapi.json")  # whose status no held-up probe changes
-            poll(lambda: silence(late) > IDLE_SECONDS + 1, 2 * IDLE_SECONDS, "the end of the minute")
+            poll(lambda: silence(late.sock) > IDLE_SECONDS + 1, 2 * IDLE_SECONDS, "the end of the minute")
         finally:
             limited.process.send_signal(signal.SIGCONT)
         assert late.getresponse().status == 200
         assert silent.sock.recv(1) == b""
+    poll(lambda: not is_open(limited, reference), 2 * IDLE_SECONDS, "the end of a conversion that nobody takes")
+    assert not slow.rest()[0].endswith(b"0\r\n\r\n")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 import requests
 
-from harness import refused
+from harness import damage, refused
 
 CHUNK = 64 * 1024
 ROWS = "60000"  # some 2.5 MB: ten segments
@@ -18,10 +18,6 @@ def sealed(make_server):
     """A server that encrypts, and its client."""
     server = make_server(spool_encryption="on")
     return server, server.client("alice")
-
-
-def the_file(server, reference):
-    return server.spool / f"{reference}.1.json"
 
 
 def column(server, reference, name):
@@ -36,14 +32,6 @@ def key_of(server, reference):
     return column(server, reference, "seal_key")
 
 
-def change_byte(path, at):
-    with open(path, "r+b") as file:
-        file.seek(at)
-        byte = file.read(1)
-        file.seek(at)
-        file.write(bytes([byte[0] ^ 1]))
-
-
 def test_the_result_is_the_same_and_the_file_is_not(sealed):
     server, client = sealed
     note = "a word to look for"
@@ -51,7 +39,7 @@ def test_the_result_is_the_same_and_the_file_is_not(sealed):
     answer = client.result(reference)
     assert answer.json()["data"]["summary"]["note"] == note
     assert int(answer.headers["Content-Length"]) == len(answer.content)
-    stored = the_file(server, reference).read_bytes()
+    stored = server.result_file(reference).read_bytes()
     assert note.encode() not in stored and b"itemID" not in stored
     assert len(stored) == len(answer.content) + column(server, reference, "footer") + 17 + 24
 
@@ -63,7 +51,7 @@ def test_every_report_has_a_key_of_its_own_in_its_row(sealed):
     assert len(keys) == 2 and all(len(key) == 32 for key in keys)
     client.delete(first)
     assert key_of(server, first) is None
-    assert not the_file(server, first).exists()
+    assert server.files_of(first) == []
 
 
 def test_sizes_tags_and_digests_are_of_the_result(sealed):
@@ -98,7 +86,7 @@ def test_any_range_is_that_part_of_the_result(sealed):
 def test_a_changed_file_is_an_error_and_no_result(sealed, at):
     server, client = sealed
     reference = client.complete("Quick", ProductID="1")
-    change_byte(the_file(server, reference), at)
+    damage(server.result_file(reference), at)
     answer = client.result(reference)
     assert answer.status_code == 500 and "itemID" not in answer.text
     assert "ETag" not in answer.headers
@@ -108,8 +96,8 @@ def test_a_changed_file_is_an_error_and_no_result(sealed, at):
 def test_a_file_that_is_cut_is_an_error(sealed):
     server, client = sealed
     reference = client.complete("Quick", ProductID="1")
-    stored = the_file(server, reference).read_bytes()
-    the_file(server, reference).write_bytes(stored[:-1])
+    stored = server.result_file(reference).read_bytes()
+    server.result_file(reference).write_bytes(stored[:-1])
     assert client.result(reference).status_code == 500
 
 
@@ -117,7 +105,7 @@ def test_a_change_late_in_the_file_breaks_the_answer_off(sealed):
     server, client = sealed
     reference = client.complete("Big", Rows=ROWS)
     whole = client.result(reference).content
-    change_byte(the_file(server, reference), 20 * CHUNK)
+    damage(server.result_file(reference), 20 * CHUNK)
     answer = client.result(reference, stream=True)
     got = b""
     with contextlib.suppress(requests.RequestException):  # some versions of requests only end
@@ -130,7 +118,7 @@ def test_a_change_late_in_the_file_breaks_the_answer_off(sealed):
 def test_the_file_of_one_report_is_no_result_of_another(sealed):
     server, client = sealed
     first, second = (client.complete("Quick", ProductID="1") for _ in range(2))
-    the_file(server, second).write_bytes(the_file(server, first).read_bytes())
+    server.result_file(second).write_bytes(server.result_file(first).read_bytes())
     assert client.result(second).status_code == 500
 
 
@@ -144,7 +132,7 @@ def test_a_result_survives_a_crash_and_the_change_of_the_setting(sealed):
     client.url = server.url
     assert client.result(reference).content == before
     plain = client.complete("Quick", ProductID="1")
-    assert b"itemID" in the_file(server, plain).read_bytes()
+    assert b"itemID" in server.result_file(plain).read_bytes()
     assert key_of(server, plain) is None
 
 

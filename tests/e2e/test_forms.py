@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from harness import Client, failed, poll, refused
+from harness import Client, damage, failed, poll, refused
 from stores import STORES
 from test_definition_language import Engines
 from test_transfers import DAY_MS, free_bytes, small_disk
@@ -342,12 +342,8 @@ class SlowForm:
             return self.got, True
 
 
-@pytest.mark.parametrize("form", ["csv", "ndjson", "xlsx"])
-def test_a_delete_ends_a_conversion_at_once(make_server, form):
-    server = make_server(spool_encryption="on" if form == "csv" else "off")
-    client = server.client("alice")
-    reference = client.complete("Big", Rows="300000")
-    slow = SlowForm.begin(client, reference, form)
+def ends_with_a_delete(server, client, reference, slow):
+    """A download; nothing of the report is left by then."""
     assert Client(client.url, client.token).delete(reference).json()["result"] is True
     assert server.files_of(reference) == []
     got, broken = slow.rest()
@@ -355,19 +351,39 @@ def test_a_delete_ends_a_conversion_at_once(make_server, form):
     assert "http.result" not in server.log_text()
 
 
+def ends_with_the_purge(server, disk, clock, report, start):
+    """A download that start(client, reference) begins; the disk has its room back by then."""
+    client = server.client("alice")
+    before = free_bytes(disk)
+    reference = client.complete(report[0], **report[1])
+    slow = start(client, reference)
+    clock.jump(DAY_MS + 1000)
+    server.await_log(f"report.deleted reference={reference}")
+    assert free_bytes(disk) == before
+    assert slow.rest()[1]
+
+
+def fill_conversions(client, reference, slow):
+    """No conversion is free, though the server gives up a client that reads nothing for a minute."""
+    while one := SlowForm.begin(client, reference, "ndjson"):
+        slow.append(one)
+    return True
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "xlsx"])
+def test_a_delete_ends_a_conversion_at_once(make_server, form):
+    server = make_server(spool_encryption="on" if form == "csv" else "off")
+    client = server.client("alice")
+    reference = client.complete("Big", Rows="300000")
+    ends_with_a_delete(server, client, reference, SlowForm.begin(client, reference, form))
+
+
 @pytest.mark.stores("sqlite")
 @pytest.mark.parametrize("form", ["csv", "ndjson", "xlsx"])
 def test_the_purge_ends_a_conversion_and_frees_the_disk(make_server, clock, tmp_path, form):
     with small_disk(tmp_path / "disk") as disk:
         server = make_server(spool=disk / "spool")
-        client = server.client("alice")
-        before = free_bytes(disk)
-        reference = client.complete("Big", Rows="300000")
-        slow = SlowForm.begin(client, reference, form)
-        clock.jump(DAY_MS + 1000)
-        server.await_log(f"report.deleted reference={reference}")
-        assert free_bytes(disk) == before
-        assert slow.rest()[1]
+        ends_with_the_purge(server, disk, clock, ("Big", {"Rows": "300000"}), lambda client, reference: SlowForm.begin(client, reference, form))
 
 
 def test_a_stop_does_not_wait_for_a_slow_conversion(make_server):
@@ -387,8 +403,13 @@ def test_clients_that_hang_up_leave_nothing_behind(make_server):
         slow = poll(lambda: SlowForm.begin(client, reference, "csv"), what="a place for another one")
         slow.socket.close()
     assert len(whole(client, reference, "csv").splitlines()) == 300001
-    slow = [poll(lambda: SlowForm.begin(client, reference, "ndjson"), what="a place") for _ in range(64)]
-    refused_one = get(client, reference, "csv")
+    slow = []
+
+    def not_converted():
+        answer = get(client, reference, "csv")
+        return [answer] if answer.status_code != 200 else None  # an error counts as false
+
+    (refused_one,) = poll(lambda: fill_conversions(client, reference, slow) and not_converted(), what="a 503")
     failed(refused_one, 503, "Too many results")
     assert int(refused_one.headers["Retry-After"]) > 0
     assert client.result(reference).status_code == 200  # as it is stored
@@ -403,10 +424,9 @@ def test_a_damaged_result_breaks_the_connection_off(make_server):
     server = make_server()
     client = server.client("alice")
     reference = client.complete("Big", Rows="300000")
-    (path,) = (server.spool / name for name in server.files_of(reference))
+    path = server.result_file(reference)
     content = path.read_bytes()
-    middle = len(content) // 2
-    path.write_bytes(content[:middle] + b"\0" * 64 + content[middle + 64:])
+    damage(path, len(content) // 2, b"\0" * 64)
     for form in ("csv", "ndjson"):
         with pytest.raises(Exception, match="IncompleteRead|broken|ended prematurely"):
             get(client, reference, form)
@@ -421,7 +441,7 @@ def test_a_result_of_an_older_version_says_to_submit_again(make_server):
     server = make_server()
     client = server.client("alice")
     reference = client.complete("Quick", ProductID="1")
-    (path,) = (server.spool / name for name in server.files_of(reference))
+    path = server.result_file(reference)
     assert server.stop() == 0
     (size,) = server.store.sql("SELECT bytes FROM report")
     path.write_bytes(path.read_bytes()[: int(size)])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness import failed, refused
+from harness import damage, failed, refused
 from stores import STORES
 from test_forms import NESTED, elements, nested_server
 
@@ -104,9 +104,7 @@ def test_a_damaged_result_has_no_rows(make_server):
     server = make_server()
     client = server.client("alice")
     reference = client.complete("Big", Rows="20000")
-    (path,) = (server.spool / name for name in server.files_of(reference))
-    content = path.read_bytes()
-    at = content.index(b'{"i":10000,')
-    path.write_bytes(content[:at] + b"[" + content[at + 1:])
+    path = server.result_file(reference)
+    damage(path, path.read_bytes().index(b'{"i":10000,'), b"[")
     assert ask(client, reference, **{"from": 9_990}).status_code == 500
     assert json.loads(ask(client, reference, **{"from": 15_000}).content)["recordCount"] == 500

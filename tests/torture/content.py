@@ -3,7 +3,9 @@
 import io
 import json
 import re
+import subprocess
 import zipfile
+import zlib
 from itertools import accumulate
 
 DATE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -91,10 +93,20 @@ class Contents:
             at += length
         return None if end <= at else at
 
+    def coded_form_is_wrong(self, coding, form, user, name, parameters, body, is_whole):
+        """Words, or None: is `body` what the form has to be in this coding, or the beginning of it?"""
+        try:
+            body = decode(coding, body, is_whole)
+        except ValueError as error:
+            return str(error)
+        return self.form_is_wrong(form, user, name, parameters, body, is_whole)
 
-    def form_is_wrong(self, form, name, parameters, body, is_whole):
-        """Words, or None: is `body` what the form has to be, or the beginning of it?"""
+    def form_is_wrong(self, form, user, name, parameters, body, is_whole):
         count = int(parameters["Rows"])
+        if form == "json":
+            at, wanted = self.differs(user, name, parameters, body), self.length(user, name, parameters)
+            whole_is_wrong = is_whole and len(body) != wanted
+            return f"json of {len(body)} bytes, not {wanted}; differs at {at}" if at is not None or whole_is_wrong else None
         if form == "xlsx":
             return workbook_is_wrong(body, count) if is_whole else None
         head = CSV_TEXTS[name][0] if form == "csv" else b""
@@ -113,6 +125,25 @@ class Contents:
         if b'"rows":[' + wanted + b"]}}" in body and b'"totalRows":%d,' % total in body:
             return None
         return f"rows {first} to {first + count} of {total} are {body[-100:]}"
+
+
+def decode(coding, body, is_whole):
+    """What the body says, or its beginning; ValueError: it is not in order though it came to its end."""
+    if coding == "gzip":
+        reader = zlib.decompressobj(31)
+        try:
+            plain = reader.decompress(body)
+        except zlib.error as error:
+            raise ValueError(f"gzip: {error}") from error
+        in_order = reader.eof and not reader.unused_data
+    elif coding == "zstd":
+        done = subprocess.run(["zstd", "-dcq"], input=body, capture_output=True, check=False)
+        plain, in_order = done.stdout, done.returncode == 0
+    else:
+        plain, in_order = body, True
+    if is_whole and not in_order:
+        raise ValueError(f"{len(body)} bytes of {coding} are not in order")
+    return plain
 
 
 def workbook_is_wrong(body, count):

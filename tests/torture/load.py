@@ -27,7 +27,8 @@ REPORTS = {"Rows": 55, "Slow": 18, "Huge": 6, "Failing": 8, "TooLong": 5, "Endle
 
 MARKER = "tortured-"  # in the parameters, messages, results and keys of all reports, and in nothing else
 IN_DOUBT = "whether the request was carried out is not known"  # words of an answer 503
-FORMS = ("csv", "ndjson", "xlsx")
+FORMS = ("csv", "ndjson", "xlsx", "json")
+CODINGS = ("zstd", "gzip", "identity")
 WINDOW = 500  # rows, at most
 STATES = ("queued", "processing", "complete", "error")
 DATA_STATES = {"complete": "complete", "error": "error"}
@@ -332,15 +333,18 @@ class Caller:
             facts["wrong"] = "its ETag is not its SHA-256"
         return "complete", facts
 
-    def form(self, reference, form):
-        """The result in another form, or the beginning of it."""
-        answer = self.connection.call("GET", f"/Report?reference={reference}&format={form}", self.book.login.headers())
+    def form(self, reference, form, coding):
+        """The result in another form and coding, or the beginning of it."""
+        answer = self.connection.call("GET", f"/Report?reference={reference}&format={form}",
+                                      self.book.login.headers() | {"Accept-Encoding": coding})
         said, facts = self.not_converted(answer), {}
-        if answer.status == 200 and answer.headers.get("ETag", "").startswith("W/"):
+        if answer.status == 200 and "ETag" in answer.headers:
             said, facts = "complete", {"form": form}
             request = self.book.requests.get(reference)
             if request is not None:
-                facts["wrong"] = self.contents.form_is_wrong(form, *request, answer.body, answer.why is None)
+                coding = answer.headers.get("Content-Encoding", "identity")
+                facts["wrong"] = self.contents.coded_form_is_wrong(coding, form, self.book.user, *request, answer.body,
+                                                                   answer.why is None)
         return self.learned("form", answer, said, reference, **facts)
 
     def window(self, reference, first, count):
@@ -499,7 +503,7 @@ class Client(threading.Thread):
             first = int(400 * draw.size ** 2)
             caller.get(reference, span=(first, first + int(3000 * draw.wait)))
         elif operation == "form":
-            caller.form(reference, FORMS[int(draw.other * len(FORMS))])
+            caller.form(reference, FORMS[int(draw.other * len(FORMS))], CODINGS[int(draw.wait * len(CODINGS))])
         elif operation == "window":
             caller.window(reference, int(200 * draw.size ** 3 * (1 + 500 * draw.wait)), 1 + int(WINDOW * draw.other))
         else:

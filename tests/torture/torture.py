@@ -78,12 +78,12 @@ class Run:
 
     def prepare(self):
         dice = random.Random(self.seed)
-        retention, encryption = dice.choice(RETENTIONS), dice.choice(("off", "on"))
+        retention, encryption, compression = dice.choice(RETENTIONS), dice.choice(("off", "on")), dice.choice(("off", "zstd"))
         words = self.site.make(dice, workers=self.arguments.workers, retention=f"{retention}s",
                                cancel_grace="300ms", drain_grace="300ms", active_limit=LIMIT,
-                               spool_encryption=encryption)
-        print(f"torture: seed {self.seed}, retention {retention} s, encryption {encryption}, {words}",
-              flush=True)
+                               spool_encryption=encryption, result_compression=compression)
+        print(f"torture: seed {self.seed}, retention {retention} s, encryption {encryption}, "
+              f"compression {compression}, {words}", flush=True)
         self.history = History(self.folder / "history.jsonl", seed=self.seed, limit=LIMIT,
                                retention_ms=retention * 1000, nodes=self.arguments.nodes)
         contents = Contents()
@@ -188,7 +188,8 @@ class Run:
                 caller.move_on()
                 if row[2] == "complete":
                     caller.get(row[0])
-                    caller.form(row[0], "csv")
+                    caller.form(row[0], "csv", "identity")
+                    caller.form(row[0], "json", "zstd")
                     caller.window(row[0], 0, 1)
             caller.delete(row[0])
             caller.move_on()
