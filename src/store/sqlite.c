@@ -9,13 +9,6 @@ enum {
     CHECKPOINT_PATIENCE_MS = 50, /* how long one may wait for readers of old pages */
 };
 
-static int run_plain(struct store_conn *conn, enum sqlite_statement which, struct err *err)
-{
-    struct sql q = sql_start(conn, which);
-
-    return sql_run(&q, err);
-}
-
 static void sqlite_rollback(struct store_conn *conn)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
@@ -31,7 +24,7 @@ static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
 
     CHECK(c->writes && c->counts_used == 0);
-    if (run_plain(conn, SQL_BEGIN, err) < 0)
+    if (sql_do(conn, err, SQL_BEGIN) < 0)
         return -E_STORE;
     if (sqlite_active_begin(conn, err) < 0) {
         sqlite_rollback(conn);
@@ -49,7 +42,7 @@ static int sqlite_commit(struct store_conn *conn, struct err *err)
 
     c->pages_then = c->pages;
     if (rc == 0)
-        rc = run_plain(conn, SQL_COMMIT, err);
+        rc = sql_do(conn, err, SQL_COMMIT);
     c->ending = false; /* it is, if a commit fails before its sync */
     if (rc < 0)
         return rc;

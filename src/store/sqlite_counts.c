@@ -47,17 +47,11 @@ int sqlite_counts(struct store_conn *conn, int64_t seq, int from, int to, struct
 /* A block that is empty keeps no row: the queue wanders on for ever. */
 static int write_one(struct store_conn *conn, const struct sqlite_counts *counts, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_COUNTS);
-    int rc;
+    int rc = sql_do(conn, err, SQL_COUNTS, value_int(counts->node), value_int(counts->n));
 
-    sql_int(&q, 1, counts->node);
-    sql_int(&q, 2, counts->n);
-    rc = sql_run(&q, err);
     if (rc < 0 || counts->n > 0 || counts->node <= REPORT_DELETING)
         return rc;
-    q = sql_start(conn, SQL_COUNTS_EMPTY);
-    sql_int(&q, 1, counts->node);
-    return sql_run(&q, err);
+    return sql_do(conn, err, SQL_COUNTS_EMPTY, value_int(counts->node));
 }
 
 int sqlite_counts_write(struct store_conn *conn, struct err *err)

@@ -132,13 +132,18 @@ struct sql {
     int rc;             /* sticky: SQLITE_OK or the first trouble */
 };
 
-struct sql sql_start(struct store_conn *conn, enum sqlite_statement which);
-void sql_int(struct sql *q, int n, int64_t value);
-void sql_text(struct sql *q, int n, const char *text); /* NULL: SQL NULL */
-void sql_json(struct sql *q, int n, const char *list); /* NULL: there was no memory for it */
-void sql_blob(struct sql *q, int n, const void *data, int len);
-void sql_guid(struct sql *q, int n, const struct guid *id);
+/* A statement with its values; sql_bind(): those of its parameters from `first` on. */
+struct sql sql_start_values(struct store_conn *conn, enum sqlite_statement which,
+                            const struct store_value *values);
+#define sql_start(conn, which, ...) sql_start_values((conn), (which), VALUES(__VA_ARGS__))
+void sql_bind(struct sql *q, int first, const struct store_value *values);
 bool sql_next(struct sql *q); /* true: there is a row */
+
+/* A text that was made for the statement; NULL: there was no memory for it. */
+static inline struct store_value value_made(const char *text)
+{
+    return (struct store_value){.kind = VALUE_TEXT, .data = text, .len = -1};
+}
 
 int64_t sql_get_int(struct sql *q, int column);
 bool sql_get_bool(struct sql *q, int column);
@@ -150,8 +155,11 @@ struct guid sql_get_guid(struct sql *q, int column);
 
 /* Reset the statement. 0, or -E_STORE with words for people and SQLite's own in the detail. */
 int sql_end(struct sql *q, struct err *err);
-/* Run a statement that gives no row, to the end. */
+/* Run a statement whose rows nobody wants, to the end. */
 int sql_run(struct sql *q, struct err *err);
+int sql_run_values(struct store_conn *conn, struct err *err, enum sqlite_statement which,
+                   const struct store_value *values);
+#define sql_do(conn, err, which, ...) sql_run_values((conn), (err), (which), VALUES(__VA_ARGS__))
 /* SQLite's trouble `rc` with this connection as an -E_STORE; `err` has -E_FULL if it is that. */
 int sqlite_trouble(struct sqlite_conn *conn, int rc, struct err *err);
 /* The disk is, so far, too full for more than what frees space. */

@@ -11,12 +11,9 @@
 
 int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_FIND);
+    struct sql q = sql_start(conn, SQL_FIND, value_guid(&arg->id), value_int(arg->user_id),
+                             value_bool(arg->want_parameters), value_bool(arg->want_result));
 
-    sql_guid(&q, 1, &arg->id);
-    sql_int(&q, 2, arg->user_id);
-    sql_int(&q, 3, arg->want_parameters);
-    sql_int(&q, 4, arg->want_result);
     arg->position = 0;
     arg->result = NULL;
     arg->result_len = 0;
@@ -38,14 +35,11 @@ static int list_total(struct store_conn *conn, struct store_list *arg, const cha
                       struct err *err)
 {
     bool all = arg->state == -1 && arg->name == NULL;
-    struct sql q = sql_start(conn, all ? SQL_LIST_TOTAL : SQL_LIST_SOME_TOTAL);
+    struct sql q = sql_start(conn, all ? SQL_LIST_TOTAL : SQL_LIST_SOME_TOTAL,
+                             value_int(arg->user_id), value_made(active));
 
-    sql_int(&q, 1, arg->user_id);
-    sql_json(&q, 2, active);
-    if (!all) {
-        sql_int(&q, 3, arg->state);
-        sql_text(&q, 4, arg->name);
-    }
+    if (!all)
+        sql_bind(&q, 3, VALUES(value_int(arg->state), value_text(arg->name)));
     if (sql_next(&q))
         arg->total = sql_get_int(&q, 0);
     return sql_end(&q, err);
@@ -54,14 +48,11 @@ static int list_total(struct store_conn *conn, struct store_list *arg, const cha
 static int list_page(struct store_conn *conn, struct store_list *arg, const char *active,
                      struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_LIST);
+    struct sql q =
+        sql_start(conn, SQL_LIST, value_int(arg->user_id), value_made(active),
+                  value_int(arg->state), value_text(arg->name), value_int(arg->page_size),
+                  value_int((arg->page - 1) * arg->page_size));
 
-    sql_int(&q, 1, arg->user_id);
-    sql_json(&q, 2, active);
-    sql_int(&q, 3, arg->state);
-    sql_text(&q, 4, arg->name);
-    sql_int(&q, 5, arg->page_size);
-    sql_int(&q, 6, (arg->page - 1) * arg->page_size);
     return sqlite_read_reports(&q, &arg->reports, &arg->count, err);
 }
 
@@ -89,17 +80,14 @@ int sqlite_list(struct store_conn *conn, struct store_list *arg, struct err *err
 int sqlite_match(struct store_conn *conn, struct store_match *arg, struct err *err)
 {
     char *active = sqlite_active_list(conn, arg->user_id);
-    struct sql q = sql_start(conn, SQL_MATCH);
+    struct sql q =
+        sql_start(conn, SQL_MATCH, value_int(arg->user_id), value_made(active),
+                  value_int(arg->state), value_text(arg->name), value_int(arg->before_ms));
     void *ids = NULL;
 
     arg->count = 0;
     arg->total = 0;
     memset(arg->by_state, 0, sizeof(arg->by_state));
-    sql_int(&q, 1, arg->user_id);
-    sql_json(&q, 2, active);
-    sql_int(&q, 3, arg->state);
-    sql_text(&q, 4, arg->name);
-    sql_int(&q, 5, arg->before_ms);
     for (; sql_next(&q); arg->total++) {
         struct guid *id =
             arg->count < STORE_MATCH_MAX ? sql_grow(&q, &ids, arg->count, sizeof(*id)) : NULL;
@@ -117,11 +105,11 @@ int sqlite_match(struct store_conn *conn, struct store_match *arg, struct err *e
 
 int sqlite_expired(struct store_conn *conn, struct store_expired *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_EXPIRED);
+    /* one more: to know when the next one comes */
+    struct sql q = sql_start(conn, SQL_EXPIRED, value_int(STORE_BATCH_MAX + 1));
 
     arg->count = 0;
     arg->next_ms = 0;
-    sql_int(&q, 1, STORE_BATCH_MAX + 1); /* one more: to know when the next one comes */
     while (arg->next_ms == 0 && sql_next(&q)) {
         int64_t expires_ms = sql_get_int(&q, 2);
 
@@ -150,10 +138,8 @@ int sqlite_stats(struct store_conn *conn, struct store_stats *arg, struct err *e
 
 int sqlite_scan(struct store_conn *conn, struct store_scan *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_SCAN);
+    struct sql q = sql_start(conn, SQL_SCAN, value_guid(&arg->after), value_int(STORE_SCAN_MAX));
 
-    sql_guid(&q, 1, &arg->after);
-    sql_int(&q, 2, STORE_SCAN_MAX);
     for (arg->count = 0; arg->count < STORE_SCAN_MAX && sql_next(&q); arg->count++)
         arg->reports[arg->count] =
             (struct store_scanned){.id = sql_get_guid(&q, 0),
@@ -179,10 +165,7 @@ int sqlite_identity(struct store_conn *conn, struct store_identity *arg, struct 
 
 int sqlite_identity_take(struct store_conn *conn, struct store_identity_take *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_IDENTITY_TAKE);
-
-    sql_guid(&q, 1, &arg->id);
-    return sql_run(&q, err);
+    return sql_do(conn, err, SQL_IDENTITY_TAKE, value_guid(&arg->id));
 }
 
 int sqlite_ledgers(struct store_conn *conn, struct store_ledgers *arg, struct err *err)
@@ -210,35 +193,24 @@ int sqlite_ledgers(struct store_conn *conn, struct store_ledgers *arg, struct er
 
 int sqlite_ledger_note(struct store_conn *conn, struct store_ledger_note *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_LEDGERS_FORGET);
-    int rc;
+    const struct store_ledger *ledger = arg->ledger;
 
-    sql_guid(&q, 1, &arg->ledger->id);
-    sql_int(&q, 2, arg->forget_ms);
-    rc = sql_run(&q, err);
-    if (rc < 0)
-        return rc;
-    q = sql_start(conn, SQL_LEDGER_NOTE);
-    sql_guid(&q, 1, &arg->ledger->id);
-    sql_text(&q, 2, arg->ledger->place);
-    sql_int(&q, 3, arg->ledger->records);
-    sql_int(&q, 4, arg->ledger->given_up_ms);
-    return sql_run(&q, err);
+    return sql_do(conn, err, SQL_LEDGERS_FORGET, value_guid(&ledger->id), value_int(arg->forget_ms))
+               ?: sql_do(conn, err, SQL_LEDGER_NOTE, value_guid(&ledger->id),
+                         value_text(ledger->place), value_int(ledger->records),
+                         value_int(ledger->given_up_ms));
 }
 
 int sqlite_ledger_count(struct store_conn *conn, const struct store_counted *counted,
                         struct err *err)
 {
-    struct sql q;
     int rc;
 
     if (counted->records == 0)
         return 0;
-    q = sql_start(conn, SQL_LEDGER_COUNT);
-    sql_guid(&q, 1, &counted->ledger);
-    sql_int(&q, 2, counted->records);
-    rc = sql_run(&q, err);
-    if (rc == 0 && sqlite3_changes(q.conn->db) == 0)
+    rc = sql_do(conn, err, SQL_LEDGER_COUNT, value_guid(&counted->ledger),
+                value_int(counted->records));
+    if (rc == 0 && sqlite3_changes(((struct sqlite_conn *)conn)->db) == 0)
         rc = err_set(err, -E_STORE,
                      "The store has lost what it knew of the deletion ledger; restart the server.");
     return rc;

@@ -77,9 +77,8 @@ static int read_place(struct sql *q, struct place *ret, struct err *err)
 static int find_place(struct store_conn *conn, const struct guid *id, struct place *ret,
                       struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_PLACE);
+    struct sql q = sql_start(conn, SQL_PLACE, value_guid(id));
 
-    sql_guid(&q, 1, id);
     return read_place(&q, ret, err);
 }
 
@@ -100,20 +99,19 @@ static bool holds_slot(enum report_state from, enum report_state to)
     return report_is_active(to) || (to == REPORT_DELETING && from == REPORT_PROCESSING);
 }
 
-/* Every change of a state goes through here: by an SQLITE_MOVE statement of which ?4 and up are
- * bound, in the transaction that has read `place`. Ends the statement. */
-static int move_report(struct sql *q, const struct place *place, enum report_state to,
+/* Every change of a state goes through here: by an SQLITE_MOVE statement, whose own values are from
+ * ?4 on, in the transaction that has read `place`. */
+static int move_report(struct store_conn *conn, const struct place *place, enum report_state to,
+                       enum sqlite_statement which, const struct store_value *values,
                        struct err *err)
 {
-    struct store_conn *conn = &q->conn->base;
     bool slot = holds_slot(place->state, to);
+    struct sql q = sql_start(conn, which, value_int(to), value_bool(slot), value_int(place->seq));
     int rc;
 
     CHECK(report_may_move(place->state, to));
-    sql_int(q, 1, to);
-    sql_int(q, 2, slot);
-    sql_int(q, 3, place->seq);
-    rc = sql_run(q, err) ?: sqlite_counts(conn, place->seq, place->state, to, err);
+    sql_bind(&q, 4, values);
+    rc = sql_run(&q, err) ?: sqlite_counts(conn, place->seq, place->state, to, err);
     if (rc < 0)
         return rc;
     if (place->slot && !slot)
@@ -129,26 +127,21 @@ static int move_report(struct sql *q, const struct place *place, enum report_sta
 
 static int active_reports(struct store_conn *conn, struct store_submit *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_ACTIVE);
     char *list = sqlite_active_list(conn, arg->user_id);
-    int rc;
+    struct sql q = sql_start(conn, SQL_ACTIVE, value_int(arg->user_id), value_made(list));
+    int rc = sqlite_read_reports(&q, &arg->active, &arg->active_count, err);
 
-    sql_int(&q, 1, arg->user_id);
-    sql_json(&q, 2, list);
-    rc = sqlite_read_reports(&q, &arg->active, &arg->active_count, err);
     sqlite3_free(list);
     return rc;
 }
 
 int sqlite_key(struct store_conn *conn, struct store_key *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_KEY_FIND);
+    struct sql q = sql_start(conn, SQL_KEY_FIND, value_int(arg->user_id), value_text(arg->key),
+                             value_int(arg->now_ms));
     uint8_t hash[STORE_HASH_BYTES];
 
     arg->outcome = SUBMIT_ACCEPTED;
-    sql_int(&q, 1, arg->user_id);
-    sql_text(&q, 2, arg->key);
-    sql_int(&q, 3, arg->now_ms);
     if (sql_next(&q)) {
         arg->id = sql_get_guid(&q, 0);
         sql_get_blob(&q, 1, hash, sizeof(hash));
@@ -164,7 +157,6 @@ static int use_key(struct store_conn *conn, struct store_submit *arg, bool *ret_
                    struct err *err)
 {
     struct store_key look = {.user_id = arg->user_id, .key = arg->key, .now_ms = arg->now_ms};
-    struct sql q;
     int rc;
 
     memcpy(look.request_hash, arg->request_hash, sizeof(look.request_hash));
@@ -178,27 +170,18 @@ static int use_key(struct store_conn *conn, struct store_submit *arg, bool *ret_
             arg->id = look.id;
         return 0;
     }
-    q = sql_start(conn, SQL_KEY_FORGET);
-    sql_int(&q, 1, arg->user_id);
-    sql_text(&q, 2, arg->key);
-    return sql_run(&q, err);
+    return sql_do(conn, err, SQL_KEY_FORGET, value_int(arg->user_id), value_text(arg->key));
 }
 
 static int insert_report(struct store_conn *conn, struct store_submit *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_SUBMIT);
+    bool keyed = arg->key != NULL;
+    struct sql q = sql_start(conn, SQL_SUBMIT, value_guid(&arg->id), value_int(arg->user_id),
+                             value_int(arg->now_ms), value_text(arg->name),
+                             value_text(arg->parameters), value_text(arg->key),
+                             value_blob(keyed ? arg->request_hash : NULL, STORE_HASH_BYTES),
+                             keyed ? value_int(arg->key_expires_ms) : value_null());
 
-    sql_guid(&q, 1, &arg->id);
-    sql_int(&q, 2, arg->user_id);
-    sql_int(&q, 3, arg->now_ms);
-    sql_text(&q, 4, arg->name);
-    sql_text(&q, 5, arg->parameters);
-    sql_text(&q, 6, arg->key);
-    sql_blob(&q, 7, arg->key != NULL ? arg->request_hash : NULL, STORE_HASH_BYTES);
-    if (arg->key != NULL)
-        sql_int(&q, 8, arg->key_expires_ms);
-    else
-        sql_text(&q, 8, NULL);
     sql_next(&q);
     if (q.rc == SQLITE_CONSTRAINT_FOREIGNKEY) {
         sql_end(&q, err);
@@ -226,13 +209,8 @@ static int accept_report(struct store_conn *conn, struct store_submit *arg, stru
 
 int sqlite_probe(struct store_conn *conn, struct store_probe *arg, struct err *err)
 {
-    struct sql q;
-
     (void)arg;
-    if (!sqlite_has_reserve(conn))
-        return sqlite_full(err);
-    q = sql_start(conn, SQL_PROBE);
-    return sql_run(&q, err);
+    return sqlite_has_reserve(conn) ? sql_do(conn, err, SQL_PROBE) : sqlite_full(err);
 }
 
 int sqlite_submit(struct store_conn *conn, struct store_submit *arg, struct err *err)
@@ -255,9 +233,8 @@ int sqlite_submit(struct store_conn *conn, struct store_submit *arg, struct err 
 /* The claimed report as the caller gets it. */
 static int read_claimed(struct store_conn *conn, int64_t seq, struct report *ret, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_CLAIMED);
+    struct sql q = sql_start(conn, SQL_CLAIMED, value_int(seq));
 
-    sql_int(&q, 1, seq);
     if (sql_next(&q)) {
         sqlite_read_report(&q, ret);
         ret->parameters = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT);
@@ -278,20 +255,9 @@ int sqlite_claim(struct store_conn *conn, struct store_claim *arg, struct err *e
         return rc;
     if (!sqlite_has_reserve(conn)) /* it would only fail, and its end needs room */
         return sqlite_full(err);
-    q = sql_start(conn, SQL_CLAIM);
-    sql_int(&q, 4, arg->now_ms);
-    return move_report(&q, &place, REPORT_PROCESSING, err)
+    return move_report(conn, &place, REPORT_PROCESSING, SQL_CLAIM, VALUES(value_int(arg->now_ms)),
+                       err)
                ?: read_claimed(conn, place.seq, &arg->report, err);
-}
-
-static int keep_result(struct store_conn *conn, int64_t seq, const struct store_finish *arg,
-                       struct err *err)
-{
-    struct sql q = sql_start(conn, SQL_KEEP_RESULT);
-
-    sql_int(&q, 1, seq);
-    sql_blob(&q, 2, arg->result, (int)arg->result_len);
-    return sql_run(&q, err);
 }
 
 int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err *err)
@@ -299,39 +265,35 @@ int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err 
     bool complete = arg->state == REPORT_COMPLETE;
     bool in_row = complete && arg->result != NULL;
     struct place place;
-    struct sql q;
     int rc = find_running(conn, &arg->id, arg->attempt, &place, err);
 
     arg->moved = place.found;
     if (rc == 0 && place.found && in_row)
-        rc = keep_result(conn, place.seq, arg, err);
+        rc = sql_do(conn, err, SQL_KEEP_RESULT, value_int(place.seq),
+                    value_blob(arg->result, (int)arg->result_len));
     if (rc < 0 || !place.found)
         return rc;
-    q = sql_start(conn, SQL_FINISH);
-    sql_int(&q, 4, arg->rows);
-    sql_int(&q, 5, arg->bytes);
-    sql_int(&q, 6, arg->now_ms);
-    sql_int(&q, 7, arg->expires_ms);
-    sql_blob(&q, 8, complete ? arg->digest : NULL, REPORT_DIGEST_BYTES);
-    sql_text(&q, 9, complete ? NULL : arg->message);
-    sql_blob(&q, 10, complete && arg->sealed ? arg->key : NULL, REPORT_KEY_BYTES);
-    sql_int(&q, 11, in_row);
-    sql_int(&q, 12, arg->footer);
-    return move_report(&q, &place, arg->state, err);
+    return move_report(
+        conn, &place, arg->state, SQL_FINISH,
+        VALUES(value_int(arg->rows), value_int(arg->bytes), value_int(arg->now_ms),
+               value_int(arg->expires_ms),
+               value_blob(complete ? arg->digest : NULL, REPORT_DIGEST_BYTES),
+               value_text(complete ? NULL : arg->message),
+               value_blob(complete && arg->sealed ? arg->key : NULL, REPORT_KEY_BYTES),
+               value_bool(in_row), value_int(arg->footer)),
+        err);
 }
 
 int sqlite_requeue(struct store_conn *conn, struct store_requeue *arg, struct err *err)
 {
     struct place place;
-    struct sql q;
     int rc = find_running(conn, &arg->id, arg->attempt, &place, err);
 
     arg->moved = place.found;
     if (rc < 0 || !place.found)
         return rc;
-    q = sql_start(conn, SQL_REQUEUE);
-    sql_int(&q, 4, arg->failed);
-    return move_report(&q, &place, REPORT_QUEUED, err);
+    return move_report(conn, &place, REPORT_QUEUED, SQL_REQUEUE, VALUES(value_bool(arg->failed)),
+                       err);
 }
 
 /* A SQLite store has one node: whatever is processing was this one's. */
@@ -344,9 +306,7 @@ int sqlite_recover(struct store_conn *conn, struct store_recover *arg, struct er
 
         if (rc < 0 || !place.found)
             return rc;
-        q = sql_start(conn, SQL_REQUEUE);
-        sql_int(&q, 4, 0);
-        rc = move_report(&q, &place, REPORT_QUEUED, err);
+        rc = move_report(conn, &place, REPORT_QUEUED, SQL_REQUEUE, VALUES(value_bool(false)), err);
         if (rc < 0)
             return rc;
     }
@@ -355,8 +315,7 @@ int sqlite_recover(struct store_conn *conn, struct store_recover *arg, struct er
 /* It has one node, which lives as long as the store is used, and holds nothing against itself. */
 int sqlite_heartbeat(struct store_conn *conn, struct store_heartbeat *arg, struct err *err)
 {
-    (void)conn;
-    (void)err;
+    (void)conn, (void)err;
     arg->alive = true;
     arg->requeued = 0;
     arg->count = 0;
@@ -365,8 +324,7 @@ int sqlite_heartbeat(struct store_conn *conn, struct store_heartbeat *arg, struc
 
 int sqlite_held(struct store_conn *conn, struct store_held *arg, struct err *err)
 {
-    (void)conn;
-    (void)err;
+    (void)conn, (void)err;
     arg->held = false;
     return 0;
 }
@@ -387,8 +345,7 @@ int sqlite_sent(struct store_conn *conn, struct store_sent *arg, struct err *err
 
 int sqlite_nodes(struct store_conn *conn, struct store_nodes *arg, struct err *err)
 {
-    (void)conn;
-    (void)err;
+    (void)conn, (void)err;
     *arg = (struct store_nodes){0};
     return 0;
 }
@@ -398,21 +355,9 @@ int sqlite_nodes(struct store_conn *conn, struct store_nodes *arg, struct err *e
 /* What is in DELETING goes. */
 static int drop_row(struct store_conn *conn, const struct place *place, struct err *err)
 {
-    struct sqlite_conn *c = (struct sqlite_conn *)conn;
-    struct sql q = sql_start(conn, SQL_DELETE_ROW);
-
-    c->dropped = true; /* see sqlite_maintain() */
-    sql_int(&q, 1, place->seq);
-    return sql_run(&q, err)
+    ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_maintain() */
+    return sql_do(conn, err, SQL_DELETE_ROW, value_int(place->seq))
                ?: sqlite_counts(conn, place->seq, REPORT_DELETING, SQLITE_NOWHERE, err);
-}
-
-static int erase_result(struct store_conn *conn, int64_t seq, struct err *err)
-{
-    struct sql q = sql_start(conn, SQL_ERASE_RESULT);
-
-    sql_int(&q, 1, seq);
-    return sql_run(&q, err);
 }
 
 /* `ret->id` of the user (0: whoever's), if it is in `state` (-1: in any). */
@@ -420,7 +365,6 @@ static int tombstone_one(struct store_conn *conn, int64_t user_id, int state,
                          struct store_marked *ret, struct err *err)
 {
     struct place place;
-    struct sql q;
     int rc = find_place(conn, &ret->id, &place, err);
 
     ret->held = ret->in_row = false;
@@ -433,9 +377,10 @@ static int tombstone_one(struct store_conn *conn, int64_t user_id, int state,
     ret->attempt = place.attempt;
     ret->in_row = place.state == REPORT_COMPLETE && place.in_row;
     ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_maintain() */
-    q = sql_start(conn, SQL_TOMBSTONE);
-    rc = move_report(&q, &place, REPORT_DELETING, err);
-    return rc == 0 && ret->in_row ? erase_result(conn, place.seq, err) : rc;
+    rc = move_report(conn, &place, REPORT_DELETING, SQL_TOMBSTONE, VALUES(), err);
+    if (rc == 0 && ret->in_row)
+        rc = sql_do(conn, err, SQL_ERASE_RESULT, value_int(place.seq));
+    return rc;
 }
 
 int sqlite_tombstone(struct store_conn *conn, struct store_tombstone *arg, struct err *err)
@@ -492,9 +437,8 @@ int sqlite_delete_rows(struct store_conn *conn, struct store_delete_rows *arg, s
 
 int sqlite_deleting(struct store_conn *conn, struct store_deleting *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_DELETING);
+    struct sql q = sql_start(conn, SQL_DELETING, value_int(STORE_BATCH_MAX));
 
-    sql_int(&q, 1, STORE_BATCH_MAX);
     for (arg->count = 0; arg->count < STORE_BATCH_MAX && sql_next(&q); arg->count++)
         arg->refs[arg->count] =
             (struct store_ref){.id = sql_get_guid(&q, 0), .attempt = (int)sql_get_int(&q, 1)};

@@ -18,7 +18,27 @@ static void note_trouble(struct sql *q, int rc)
         q->rc = rc;
 }
 
-struct sql sql_start(struct store_conn *conn, enum sqlite_statement which)
+static int bind_one(sqlite3_stmt *stmt, int n, const struct store_value *value)
+{
+    if (value->kind == VALUE_INT || value->kind == VALUE_BOOL)
+        return sqlite3_bind_int64(stmt, n, value->number);
+    if (value->kind == VALUE_NULL)
+        return sqlite3_bind_null(stmt, n);
+    if (value->data == NULL)
+        return SQLITE_NOMEM; /* value_made() */
+    return value->kind == VALUE_TEXT
+               ? sqlite3_bind_text(stmt, n, value->data, value->len, SQLITE_STATIC)
+               : sqlite3_bind_blob(stmt, n, value->data, value->len, SQLITE_STATIC);
+}
+
+void sql_bind(struct sql *q, int first, const struct store_value *values)
+{
+    for (; values->kind != VALUE_END && q->rc == SQLITE_OK; values++)
+        note_trouble(q, bind_one(q->stmt, first++, values));
+}
+
+struct sql sql_start_values(struct store_conn *conn, enum sqlite_statement which,
+                            const struct store_value *values)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     struct sql q = {.conn = c};
@@ -29,38 +49,8 @@ struct sql sql_start(struct store_conn *conn, enum sqlite_statement which)
         note_trouble(&q, sqlite3_prepare_v3(c->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT,
                                             &c->statements[which], NULL));
     q.stmt = c->statements[which];
+    sql_bind(&q, 1, values);
     return q;
-}
-
-void sql_int(struct sql *q, int n, int64_t value)
-{
-    if (q->rc == SQLITE_OK)
-        note_trouble(q, sqlite3_bind_int64(q->stmt, n, value));
-}
-
-void sql_text(struct sql *q, int n, const char *text)
-{
-    if (q->rc == SQLITE_OK)
-        note_trouble(q, sqlite3_bind_text(q->stmt, n, text, -1, SQLITE_STATIC));
-}
-
-void sql_json(struct sql *q, int n, const char *list)
-{
-    if (list == NULL)
-        note_trouble(q, SQLITE_NOMEM);
-    else
-        sql_text(q, n, list);
-}
-
-void sql_blob(struct sql *q, int n, const void *data, int len)
-{
-    if (q->rc == SQLITE_OK)
-        note_trouble(q, sqlite3_bind_blob(q->stmt, n, data, len, SQLITE_STATIC));
-}
-
-void sql_guid(struct sql *q, int n, const struct guid *id)
-{
-    sql_blob(q, n, id->bytes, GUID_BYTES);
 }
 
 bool sql_next(struct sql *q)
@@ -195,6 +185,14 @@ int sql_run(struct sql *q, struct err *err)
     while (sql_next(q))
         continue;
     return sql_end(q, err);
+}
+
+int sql_run_values(struct store_conn *conn, struct err *err, enum sqlite_statement which,
+                   const struct store_value *values)
+{
+    struct sql q = sql_start_values(conn, which, values);
+
+    return sql_run(&q, err);
 }
 
 int sqlite_exec(struct sqlite_conn *conn, const char *text)

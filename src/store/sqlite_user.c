@@ -18,12 +18,11 @@ static void read_user(struct sql *q, struct user *ret)
 
 int sqlite_user_add(struct store_conn *conn, struct store_user_add *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_USER_ADD);
+    struct sql q =
+        sql_start(conn, SQL_USER_ADD, value_text(arg->name), value_text(arg->password_hash),
+                  value_text(arg->allow != NULL ? arg->allow : ""),
+                  value_text(arg->grants != NULL ? arg->grants : ""));
 
-    sql_text(&q, 1, arg->name);
-    sql_text(&q, 2, arg->password_hash);
-    sql_text(&q, 3, arg->allow != NULL ? arg->allow : "");
-    sql_text(&q, 4, arg->grants != NULL ? arg->grants : "");
     sql_next(&q);
     if (q.rc == SQLITE_CONSTRAINT_UNIQUE) {
         sql_end(&q, err);
@@ -33,30 +32,17 @@ int sqlite_user_add(struct store_conn *conn, struct store_user_add *arg, struct 
     return sql_end(&q, err);
 }
 
-static int end_sessions(struct store_conn *conn, int64_t user_id, struct err *err)
-{
-    struct sql q = sql_start(conn, SQL_SESSION_END_USER);
-
-    sql_int(&q, 1, user_id);
-    return sql_run(&q, err);
-}
-
 int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_USER_CHANGE);
+    struct sql q =
+        sql_start(conn, SQL_USER_CHANGE, value_text(arg->name), value_text(arg->password_hash),
+                  value_text(arg->allow), value_text(arg->grants),
+                  arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0),
+                  value_bool(arg->password_hash != NULL || arg->disabled == 0) /* lifts a lock */);
     int64_t id = 0;
     bool found;
     int rc;
 
-    sql_text(&q, 1, arg->name);
-    sql_text(&q, 2, arg->password_hash);
-    sql_text(&q, 3, arg->allow);
-    sql_text(&q, 4, arg->grants);
-    if (arg->disabled < 0)
-        sql_text(&q, 5, NULL);
-    else
-        sql_int(&q, 5, arg->disabled != 0);
-    sql_int(&q, 6, arg->password_hash != NULL || arg->disabled == 0); /* lifts a lock */
     found = sql_next(&q);
     if (found)
         id = sql_get_int(&q, 0);
@@ -66,15 +52,14 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
     if (!found)
         return err_set(err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
     if (arg->password_hash != NULL || arg->disabled > 0)
-        rc = end_sessions(conn, id, err);
+        rc = sql_do(conn, err, SQL_SESSION_END_USER, value_int(id));
     return rc;
 }
 
 int sqlite_user_find(struct store_conn *conn, struct store_user_find *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_USER_FIND);
+    struct sql q = sql_start(conn, SQL_USER_FIND, value_text(arg->name));
 
-    sql_text(&q, 1, arg->name);
     arg->found = sql_next(&q);
     if (arg->found) {
         read_user(&q, &arg->user);
@@ -119,25 +104,15 @@ static void count_failure(struct user *user, int64_t now_ms)
 
 static int note_login(struct store_conn *conn, const struct user *user, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_LOGIN_NOTE);
-
-    sql_int(&q, 1, user->id);
-    sql_int(&q, 2, user->failures);
-    sql_int(&q, 3, user->first_failure_ms);
-    sql_int(&q, 4, user->locked_until_ms);
-    return sql_run(&q, err);
+    return sql_do(conn, err, SQL_LOGIN_NOTE, value_int(user->id), value_int(user->failures),
+                  value_int(user->first_failure_ms), value_int(user->locked_until_ms));
 }
 
 static int add_session(struct store_conn *conn, const struct store_login *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_SESSION_ADD);
-
-    sql_guid(&q, 1, &arg->session);
-    sql_int(&q, 2, arg->user_id);
-    sql_guid(&q, 3, &arg->access);
-    sql_blob(&q, 4, arg->refresh_hash, STORE_HASH_BYTES);
-    sql_int(&q, 5, arg->refresh_expires_ms);
-    return sql_run(&q, err);
+    return sql_do(conn, err, SQL_SESSION_ADD, value_guid(&arg->session), value_int(arg->user_id),
+                  value_guid(&arg->access), value_blob(arg->refresh_hash, STORE_HASH_BYTES),
+                  value_int(arg->refresh_expires_ms));
 }
 
 /* The user is there: count or clear the failures, and open the session if it may be. */
@@ -163,13 +138,12 @@ static int login_known(struct store_conn *conn, struct store_login *arg, struct 
 
 int sqlite_login(struct store_conn *conn, struct store_login *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_LOGIN_FIND);
+    struct sql q = sql_start(conn, SQL_LOGIN_FIND, value_int(arg->user_id));
     struct user user = {0};
     bool found;
     int rc;
 
     arg->opened = false;
-    sql_int(&q, 1, arg->user_id);
     found = sql_next(&q);
     if (found)
         read_user(&q, &user);
@@ -182,12 +156,9 @@ int sqlite_login(struct store_conn *conn, struct store_login *arg, struct err *e
 
 int sqlite_session(struct store_conn *conn, struct store_session *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_SESSION);
+    struct sql q = sql_start(conn, SQL_SESSION, value_guid(&arg->session), value_guid(&arg->access),
+                             value_bool(arg->any_access), value_int(arg->now_ms - STORE_LEEWAY_MS));
 
-    sql_guid(&q, 1, &arg->session);
-    sql_guid(&q, 2, &arg->access);
-    sql_int(&q, 3, arg->any_access);
-    sql_int(&q, 4, arg->now_ms - STORE_LEEWAY_MS);
     arg->found = sql_next(&q);
     if (arg->found) {
         arg->replaced = sql_get_bool(&q, SQLITE_USER_COLUMN_COUNT);
@@ -196,30 +167,12 @@ int sqlite_session(struct store_conn *conn, struct store_session *arg, struct er
     return sql_end(&q, err);
 }
 
-static int end_session(struct store_conn *conn, const struct guid *session, struct err *err)
-{
-    struct sql q = sql_start(conn, SQL_SESSION_END);
-
-    sql_guid(&q, 1, session);
-    return sql_run(&q, err);
-}
-
 static int exchange(struct store_conn *conn, struct store_rotate *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_ROTATE_USE);
-    int rc;
-
-    sql_guid(&q, 1, &arg->session);
-    sql_int(&q, 2, arg->now_ms);
-    rc = sql_run(&q, err);
-    if (rc < 0)
-        return rc;
-    q = sql_start(conn, SQL_ROTATE);
-    sql_guid(&q, 1, &arg->session);
-    sql_guid(&q, 2, &arg->new_access);
-    sql_blob(&q, 3, arg->new_hash, STORE_HASH_BYTES);
-    sql_int(&q, 4, arg->refresh_expires_ms);
-    return sql_run(&q, err);
+    return sql_do(conn, err, SQL_ROTATE_USE, value_guid(&arg->session), value_int(arg->now_ms))
+               ?: sql_do(conn, err, SQL_ROTATE, value_guid(&arg->session),
+                         value_guid(&arg->new_access), value_blob(arg->new_hash, STORE_HASH_BYTES),
+                         value_int(arg->refresh_expires_ms));
 }
 
 /* A row of ROTATE_FIND. */
@@ -239,16 +192,13 @@ static enum store_rotate_outcome rotate_outcome(struct sql *q)
 
 int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_ROTATE_FIND);
+    struct sql q = sql_start(conn, SQL_ROTATE_FIND, value_guid(&arg->session),
+                             value_blob(arg->old_hash, STORE_HASH_BYTES), value_guid(&arg->access),
+                             value_int(arg->now_ms), value_bool(arg->any_access),
+                             value_int(arg->now_ms - STORE_LEEWAY_MS));
     int rc;
 
     arg->outcome = ROTATE_UNKNOWN;
-    sql_guid(&q, 1, &arg->session);
-    sql_blob(&q, 2, arg->old_hash, STORE_HASH_BYTES);
-    sql_guid(&q, 3, &arg->access);
-    sql_int(&q, 4, arg->now_ms);
-    sql_int(&q, 5, arg->any_access);
-    sql_int(&q, 6, arg->now_ms - STORE_LEEWAY_MS);
     if (sql_next(&q)) {
         arg->outcome = rotate_outcome(&q);
         if (arg->outcome == ROTATE_DONE || arg->outcome == ROTATE_CURRENT)
@@ -257,7 +207,7 @@ int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err 
     }
     rc = sql_end(&q, err);
     if (rc == 0 && arg->outcome == ROTATE_REUSED)
-        rc = end_session(conn, &arg->session, err);
+        rc = sql_do(conn, err, SQL_SESSION_END, value_guid(&arg->session));
     else if (rc == 0 && arg->outcome == ROTATE_DONE)
         rc = exchange(conn, arg, err);
     return rc;
@@ -265,19 +215,12 @@ int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err 
 
 int sqlite_logout(struct store_conn *conn, struct store_logout *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_LOGOUT);
-    int rc;
+    bool by_refresh = arg->refresh_hash != NULL;
+    int rc = sql_do(conn, err, SQL_LOGOUT, value_guid(&arg->session),
+                    by_refresh ? value_null() : value_guid(&arg->access),
+                    value_blob(arg->refresh_hash, STORE_HASH_BYTES),
+                    value_int(arg->now_ms - STORE_LEEWAY_MS));
 
-    sql_guid(&q, 1, &arg->session);
-    if (arg->refresh_hash != NULL) {
-        sql_text(&q, 2, NULL);
-        sql_blob(&q, 3, arg->refresh_hash, STORE_HASH_BYTES);
-    } else {
-        sql_guid(&q, 2, &arg->access);
-        sql_text(&q, 3, NULL);
-    }
-    sql_int(&q, 4, arg->now_ms - STORE_LEEWAY_MS);
-    rc = sql_run(&q, err);
     arg->ended = rc == 0 && sqlite3_changes(((struct sqlite_conn *)conn)->db) > 0;
     return rc;
 }
@@ -288,14 +231,11 @@ int sqlite_sweep(struct store_conn *conn, struct store_sweep *arg, struct err *e
 
     arg->removed = 0;
     for (size_t i = 0; i < sizeof(sweeps) / sizeof(sweeps[0]); i++) {
-        struct sql q = sql_start(conn, sweeps[i]);
-        int rc;
+        int rc = sql_do(conn, err, sweeps[i], value_int(arg->now_ms));
 
-        sql_int(&q, 1, arg->now_ms);
-        rc = sql_run(&q, err);
         if (rc < 0)
             return rc;
-        arg->removed += sqlite3_changes(q.conn->db);
+        arg->removed += sqlite3_changes(((struct sqlite_conn *)conn)->db);
     }
     if (arg->removed > 0)
         ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_maintain() */
@@ -304,8 +244,7 @@ int sqlite_sweep(struct store_conn *conn, struct store_sweep *arg, struct err *e
 
 int sqlite_sessions_end(struct store_conn *conn, struct store_sessions_end *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_SESSIONS_END);
-    int rc = sql_run(&q, err);
+    int rc = sql_do(conn, err, SQL_SESSIONS_END);
 
     arg->ended = sqlite3_changes(((struct sqlite_conn *)conn)->db);
     return rc;
