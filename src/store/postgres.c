@@ -36,54 +36,32 @@ struct place {
 
 static struct place place_of(struct store_op *op)
 {
-    struct place place = {.op = op, .rank = RANK_REST};
-
     switch (op->verb) {
     case STORE_SUBMIT:
-        place.rank = RANK_USER;
-        place.user = op->submit.user_id;
-        place.id = op->submit.id;
-        break;
+        return (struct place){
+            .op = op, .rank = RANK_USER, .user = op->submit.user_id, .id = op->submit.id};
     case STORE_LOGIN:
-        place.rank = RANK_USER;
-        place.user = op->login.user_id;
-        break;
+        return (struct place){.op = op, .rank = RANK_USER, .user = op->login.user_id};
     case STORE_ROTATE:
-        place.rank = RANK_SESSION;
-        place.id = op->rotate.session;
-        break;
+        return (struct place){.op = op, .rank = RANK_SESSION, .id = op->rotate.session};
     case STORE_LOGOUT:
-        place.rank = RANK_SESSION;
-        place.id = op->logout.session;
-        break;
+        return (struct place){.op = op, .rank = RANK_SESSION, .id = op->logout.session};
     case STORE_PROGRESS:
-        place.rank = RANK_REPORT;
-        place.id = op->progress.id;
-        break;
+        return (struct place){.op = op, .rank = RANK_REPORT, .id = op->progress.id};
     case STORE_FINISH:
-        place.rank = RANK_REPORT;
-        place.id = op->finish.id;
-        break;
+        return (struct place){.op = op, .rank = RANK_REPORT, .id = op->finish.id};
     case STORE_REQUEUE:
-        place.rank = RANK_REPORT;
-        place.id = op->requeue.id;
-        break;
+        return (struct place){.op = op, .rank = RANK_REPORT, .id = op->requeue.id};
     case STORE_TOMBSTONE:
-        place.rank = RANK_REPORT;
-        place.id = op->tombstone.id;
-        break;
+        return (struct place){.op = op, .rank = RANK_REPORT, .id = op->tombstone.id};
     case STORE_DELETE_ROW:
-        place.rank = RANK_REPORT;
-        place.id = op->delete_row.id;
-        break;
+        return (struct place){.op = op, .rank = RANK_REPORT, .id = op->delete_row.id};
     case STORE_TOMBSTONE_MANY: /* in its own order by id: a deadlock is rare, and tried again */
     case STORE_DELETE_ROWS:
-        place.rank = RANK_REPORTS;
-        break;
+        return (struct place){.op = op, .rank = RANK_REPORTS};
     default:
-        break;
+        return (struct place){.op = op, .rank = RANK_REST};
     }
-    return place;
 }
 
 static int compare_places(const void *left, const void *right)
@@ -131,19 +109,18 @@ static void send_verb(struct postgres_conn *c, struct store_op *op)
 
 static int read_verb(struct postgres_conn *c, struct store_op *op)
 {
-    op->err = (struct err){0};
     if (!results_take(c))
-        return results_trouble(c, &op->err);
+        return -E_STORE;
     switch (op->verb) {
 #define X(name, member, kind)                                                                      \
     case STORE_##name:                                                                             \
-        return postgres_read_##member(c, &op->member, &op->err);
+        return postgres_read_##member(c, &op->member);
         STORE_VERBS(X)
 #undef X
     case STORE_VERB_COUNT:
         break;
     }
-    return err_set(&op->err, -E_INTERNAL, "The store has no such verb.");
+    return err_set(&c->err, -E_INTERNAL, "The store has no such verb.");
 }
 
 /* ---- one try ---- */
@@ -220,7 +197,10 @@ static void read_batch(struct postgres_conn *c, const struct place *places, int 
     if (good && seals(places, count))
         good = results_take(c) && results_take(c);
     for (int i = 0; good && i < count; i++) {
-        places[i].op->rc = read_verb(c, places[i].op);
+        struct store_op *op = places[i].op;
+
+        op->rc = read_verb(c, op);
+        op->err = op->rc < 0 ? c->err : (struct err){0};
         good = c->trouble == PG_GOOD;
     }
     if (good && kind != STORE_READ)

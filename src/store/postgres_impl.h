@@ -61,7 +61,7 @@ struct postgres_conn {
     bool blind;                    /* what no key opens is given as not there */
     struct erase_key sealing;      /* what SUBMIT seals with */
     enum postgres_trouble trouble; /* sticky */
-    struct err err;                /* of the trouble */
+    struct err err;                /* of the trouble, or why a verb was refused */
     PGresult *result;              /* what is being read */
     int row;
 };
@@ -136,8 +136,8 @@ bool results_take(struct postgres_conn *c);
 void results_drain(struct postgres_conn *c);
 /* To return from a verb: the trouble's code and words. */
 int results_trouble(struct postgres_conn *c, struct err *err);
-/* The same, for what was read and finds no room. */
-int results_no_memory(struct postgres_conn *c, struct err *err);
+/* -E_STORE: what was read finds no room. */
+int results_no_memory(struct postgres_conn *c);
 bool results_next(struct postgres_conn *c); /* true: there is a row */
 size_t results_rows(struct postgres_conn *c);
 int64_t results_changed(struct postgres_conn *c); /* rows that the statement wrote */
@@ -168,10 +168,9 @@ int postgres_subscribe(struct store_conn *conn, struct err *err);
 void postgres_unsubscribe(struct store_conn *conn);
 
 /* The verbs: send_… sends a verb's statements, read_… reads their results, of which the first has
- * been taken. */
+ * been taken: 0, or an error that `c->err` has. */
 #define X(name, member, kind)                                                                      \
     void postgres_send_##member(struct postgres_conn *c, struct store_##member *arg);              \
-    int postgres_read_##member(struct postgres_conn *c, struct store_##member *arg,                \
-                               struct err *err);
+    int postgres_read_##member(struct postgres_conn *c, struct store_##member *arg);
 STORE_VERBS(X)
 #undef X

@@ -26,11 +26,11 @@ void postgres_send_find(struct postgres_conn *c, struct store_find *arg)
              value_bool(arg->want_parameters));
 }
 
-int postgres_read_find(struct postgres_conn *c, struct store_find *arg, struct err *err)
+int postgres_read_find(struct postgres_conn *c, struct store_find *arg)
 {
     if (arg->node != NULL &&
         (!results_take(c) || !results_take(c) || !results_take(c) || !results_take(c)))
-        return results_trouble(c, err);
+        return -E_STORE;
     arg->position = 0;
     arg->found = results_next(c);
     if (arg->found) {
@@ -51,12 +51,12 @@ void postgres_send_list(struct postgres_conn *c, struct store_list *arg)
 
 /* After the columns of each report: its seq, and the total; an empty page is a row of NULLs with
  * the total. */
-int postgres_read_list(struct postgres_conn *c, struct store_list *arg, struct err *err)
+int postgres_read_list(struct postgres_conn *c, struct store_list *arg)
 {
     arg->count = 0;
     arg->reports = calloc(results_rows(c), sizeof(*arg->reports));
     if (arg->reports == NULL)
-        return results_no_memory(c, err);
+        return results_no_memory(c);
     while (results_next(c)) {
         arg->total = get_int(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
         if (!get_null(c, 0))
@@ -71,7 +71,7 @@ void postgres_send_match(struct postgres_conn *c, struct store_match *arg)
              value_int(arg->before_ms), value_int(STORE_MATCH_MAX));
 }
 
-int postgres_read_match(struct postgres_conn *c, struct store_match *arg, struct err *err)
+int postgres_read_match(struct postgres_conn *c, struct store_match *arg)
 {
     arg->count = 0;
     arg->total = 0;
@@ -79,7 +79,7 @@ int postgres_read_match(struct postgres_conn *c, struct store_match *arg, struct
         arg->by_state[i] = 0;
     arg->ids = calloc(results_rows(c) + 1, sizeof(*arg->ids));
     if (arg->ids == NULL)
-        return results_no_memory(c, err);
+        return results_no_memory(c);
     while (results_next(c)) {
         arg->ids[arg->count++] = get_guid(c, 0);
         arg->by_state[get_int(c, 1)]++;
@@ -95,9 +95,8 @@ void postgres_send_expired(struct postgres_conn *c, struct store_expired *arg)
              value_int(STORE_BATCH_MAX + 1) /* one more: to know when the next one comes */);
 }
 
-int postgres_read_expired(struct postgres_conn *c, struct store_expired *arg, struct err *err)
+int postgres_read_expired(struct postgres_conn *c, struct store_expired *arg)
 {
-    (void)err;
     arg->count = 0;
     arg->next_ms = 0;
     while (arg->next_ms == 0 && results_next(c)) {
@@ -118,9 +117,8 @@ void postgres_send_stats(struct postgres_conn *c, struct store_stats *arg)
     call_run(c, PG_STATS);
 }
 
-int postgres_read_stats(struct postgres_conn *c, struct store_stats *arg, struct err *err)
+int postgres_read_stats(struct postgres_conn *c, struct store_stats *arg)
 {
-    (void)err;
     for (int i = 0; i < REPORT_STATE_COUNT; i++)
         arg->by_state[i] = 0;
     while (results_next(c)) {
@@ -137,9 +135,8 @@ void postgres_send_scan(struct postgres_conn *c, struct store_scan *arg)
     call_run(c, PG_SCAN, value_guid(&arg->after), value_int(STORE_SCAN_MAX));
 }
 
-int postgres_read_scan(struct postgres_conn *c, struct store_scan *arg, struct err *err)
+int postgres_read_scan(struct postgres_conn *c, struct store_scan *arg)
 {
-    (void)err;
     for (arg->count = 0; results_next(c); arg->count++) {
         struct store_scanned *one = &arg->reports[arg->count];
         uint8_t key[REPORT_KEY_BYTES];
@@ -162,10 +159,10 @@ void postgres_send_identity(struct postgres_conn *c, struct store_identity *arg)
     call_run(c, PG_IDENTITY);
 }
 
-int postgres_read_identity(struct postgres_conn *c, struct store_identity *arg, struct err *err)
+int postgres_read_identity(struct postgres_conn *c, struct store_identity *arg)
 {
     if (!results_next(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     arg->id = get_guid(c, 0);
     arg->home = (enum store_home)get_int(c, 1);
     return 0;
@@ -176,10 +173,9 @@ void postgres_send_identity_take(struct postgres_conn *c, struct store_identity_
     call_run(c, PG_IDENTITY_TAKE, value_guid(&arg->id));
 }
 
-int postgres_read_identity_take(struct postgres_conn *c, struct store_identity_take *arg,
-                                struct err *err)
+int postgres_read_identity_take(struct postgres_conn *c, struct store_identity_take *arg)
 {
-    (void)c, (void)arg, (void)err;
+    (void)c, (void)arg;
     return 0;
 }
 
@@ -189,12 +185,12 @@ void postgres_send_ledgers(struct postgres_conn *c, struct store_ledgers *arg)
     call_run(c, PG_LEDGERS);
 }
 
-int postgres_read_ledgers(struct postgres_conn *c, struct store_ledgers *arg, struct err *err)
+int postgres_read_ledgers(struct postgres_conn *c, struct store_ledgers *arg)
 {
     arg->count = 0;
     arg->items = calloc(results_rows(c) + 1, sizeof(*arg->items));
     if (arg->items == NULL)
-        return results_no_memory(c, err);
+        return results_no_memory(c);
     while (results_next(c)) {
         struct store_ledger *ledger = &arg->items[arg->count++];
         char *place = get_text(c, 2);
@@ -216,9 +212,8 @@ void postgres_send_ledger_note(struct postgres_conn *c, struct store_ledger_note
              value_int(arg->ledger->records), value_int(arg->ledger->given_up_ms));
 }
 
-int postgres_read_ledger_note(struct postgres_conn *c, struct store_ledger_note *arg,
-                              struct err *err)
+int postgres_read_ledger_note(struct postgres_conn *c, struct store_ledger_note *arg)
 {
     (void)arg;
-    return results_take(c) ? 0 : results_trouble(c, err);
+    return results_take(c) ? 0 : -E_STORE;
 }

@@ -49,18 +49,17 @@ void postgres_read_report(struct postgres_conn *c, struct report *ret)
 }
 
 /* As many rows as there are; *ret_reports is freed by store_op_done(). */
-static int read_reports(struct postgres_conn *c, struct report **ret_reports, size_t *ret_count,
-                        struct err *err)
+static int read_reports(struct postgres_conn *c, struct report **ret_reports, size_t *ret_count)
 {
     struct report *reports = NULL;
     size_t count = 0;
 
     if (!results_take(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     if (results_rows(c) > 0) {
         reports = calloc(results_rows(c), sizeof(*reports));
         if (reports == NULL)
-            return results_no_memory(c, err);
+            return results_no_memory(c);
     }
     while (reports != NULL && results_next(c))
         postgres_read_report(c, &reports[count++]);
@@ -99,11 +98,10 @@ void postgres_send_key(struct postgres_conn *c, struct store_key *arg)
              mac_of(c, arg->user_id, arg->key, strlen(arg->key), mac), value_int(arg->now_ms));
 }
 
-int postgres_read_key(struct postgres_conn *c, struct store_key *arg, struct err *err)
+int postgres_read_key(struct postgres_conn *c, struct store_key *arg)
 {
     uint8_t known[KEYRING_MAC_BYTES], ours[KEYRING_MAC_BYTES];
 
-    (void)err;
     arg->outcome = SUBMIT_ACCEPTED;
     if (results_next(c)) {
         arg->id = get_guid(c, 0);
@@ -162,24 +160,24 @@ _Static_assert(SUBMIT_ACCEPTED == 0 && SUBMIT_REPLAYED == 1 && SUBMIT_KEY_REUSED
                    SUBMIT_LIMIT == 3,
                "the statement answers with these numbers");
 
-int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg, struct err *err)
+int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
 {
     int64_t outcome;
     struct guid known;
     int rc;
 
     if ((arg->key != NULL && !results_take(c)) || !results_take(c) || !results_next(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     outcome = get_int(c, 0);
     known = get_guid(c, 1);
     if (outcome == SUBMIT_LIMIT)
-        rc = read_reports(c, &arg->active, &arg->active_count, err);
+        rc = read_reports(c, &arg->active, &arg->active_count);
     else
-        rc = results_take(c) ? 0 : results_trouble(c, err);
+        rc = results_take(c) ? 0 : -E_STORE;
     if (rc < 0)
         return rc;
     if (outcome == OUTCOME_NO_USER)
-        return err_set(err, -E_NOT_FOUND, "There is no such user.");
+        return err_set(&c->err, -E_NOT_FOUND, "There is no such user.");
     arg->outcome = (enum store_submit_outcome)outcome;
     if (arg->outcome == SUBMIT_REPLAYED)
         arg->id = known;
@@ -199,9 +197,8 @@ void postgres_send_claim(struct postgres_conn *c, struct store_claim *arg)
              value_text(arg->offer));
 }
 
-int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg, struct err *err)
+int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg)
 {
-    (void)err;
     arg->found = results_next(c);
     if (arg->found) {
         postgres_read_report(c, &arg->report);
@@ -220,9 +217,9 @@ void postgres_send_progress(struct postgres_conn *c, struct store_progress *arg)
              value_int(arg->bytes));
 }
 
-int postgres_read_progress(struct postgres_conn *c, struct store_progress *arg, struct err *err)
+int postgres_read_progress(struct postgres_conn *c, struct store_progress *arg)
 {
-    (void)c, (void)arg, (void)err;
+    (void)c, (void)arg;
     return 0;
 }
 
@@ -235,13 +232,13 @@ static void send_release(struct postgres_conn *c, const struct guid *id, int att
 
 /* The results of the move to `state`, which has been taken, and of the release. */
 static int read_end(struct postgres_conn *c, const struct guid *id, enum report_state state,
-                    bool *ret_moved, struct err *err)
+                    bool *ret_moved)
 {
     *ret_moved = results_next(c);
     if (*ret_moved)
         changed(c, id, get_int(c, 0), state);
     if (!results_take(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     if (results_next(c))
         released(c, id, get_int(c, 0));
     return 0;
@@ -264,9 +261,9 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
     send_release(c, &arg->id, arg->attempt);
 }
 
-int postgres_read_finish(struct postgres_conn *c, struct store_finish *arg, struct err *err)
+int postgres_read_finish(struct postgres_conn *c, struct store_finish *arg)
 {
-    return read_end(c, &arg->id, arg->state, &arg->moved, err);
+    return read_end(c, &arg->id, arg->state, &arg->moved);
 }
 
 void postgres_send_requeue(struct postgres_conn *c, struct store_requeue *arg)
@@ -275,9 +272,9 @@ void postgres_send_requeue(struct postgres_conn *c, struct store_requeue *arg)
     send_release(c, &arg->id, arg->attempt);
 }
 
-int postgres_read_requeue(struct postgres_conn *c, struct store_requeue *arg, struct err *err)
+int postgres_read_requeue(struct postgres_conn *c, struct store_requeue *arg)
 {
-    return read_end(c, &arg->id, REPORT_QUEUED, &arg->moved, err);
+    return read_end(c, &arg->id, REPORT_QUEUED, &arg->moved);
 }
 
 /* ---- nodes ---- */
@@ -289,18 +286,18 @@ static void send_reap(struct postgres_conn *c, const char *node)
     call_run(c, PG_REAP_DELETING);
 }
 
-static int read_reap(struct postgres_conn *c, int64_t *ret_requeued, struct err *err)
+static int read_reap(struct postgres_conn *c, int64_t *ret_requeued)
 {
     struct guid id;
 
     if (!results_take(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     for (*ret_requeued = 0; results_next(c); ++*ret_requeued) {
         id = get_guid(c, 0);
         changed(c, &id, get_int(c, 1), REPORT_QUEUED);
     }
     if (!results_take(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     while (results_next(c)) {
         id = get_guid(c, 0);
         released(c, &id, get_int(c, 1));
@@ -315,9 +312,9 @@ void postgres_send_recover(struct postgres_conn *c, struct store_recover *arg)
     send_reap(c, arg->node);
 }
 
-int postgres_read_recover(struct postgres_conn *c, struct store_recover *arg, struct err *err)
+int postgres_read_recover(struct postgres_conn *c, struct store_recover *arg)
 {
-    return read_reap(c, &arg->requeued, err);
+    return read_reap(c, &arg->requeued);
 }
 
 void postgres_send_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg)
@@ -336,10 +333,10 @@ void postgres_send_heartbeat(struct postgres_conn *c, struct store_heartbeat *ar
 }
 
 /* The news of these deletions may have got lost. */
-static int read_deleted(struct postgres_conn *c, struct err *err)
+static int read_deleted(struct postgres_conn *c)
 {
     if (!results_take(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     while (results_next(c))
         store_changed(&c->base, &(struct store_change){.id = get_guid(c, 0),
                                                        .user_id = get_int(c, 1),
@@ -349,20 +346,20 @@ static int read_deleted(struct postgres_conn *c, struct err *err)
     return 0;
 }
 
-int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg, struct err *err)
+int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg)
 {
     if (arg->begin && !results_take(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     arg->alive = results_next(c);
     if (arg->alive)
         postgres_note_time(c, get_int(c, 0));
-    if (!results_take(c) || read_reap(c, &arg->requeued, err) < 0 || !results_take(c) ||
+    if (!results_take(c) || read_reap(c, &arg->requeued) < 0 || !results_take(c) ||
         !results_take(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     for (arg->count = 0; results_next(c); arg->count++)
         arg->running[arg->count] = (struct store_ref){
             .id = get_guid(c, 0), .attempt = (int)get_int(c, 1), .deleted = get_bool(c, 2)};
-    return read_deleted(c, err);
+    return read_deleted(c);
 }
 
 /* ---- deletion ---- */
@@ -378,9 +375,8 @@ static enum report_state state_before(int64_t noted)
     return noted >= 0 && noted < REPORT_DELETING ? (enum report_state)noted : REPORT_PROCESSING;
 }
 
-int postgres_read_tombstone(struct postgres_conn *c, struct store_tombstone *arg, struct err *err)
+int postgres_read_tombstone(struct postgres_conn *c, struct store_tombstone *arg)
 {
-    (void)err;
     arg->held = arg->in_row = false;
     arg->found = results_next(c);
     if (arg->found) {
@@ -397,9 +393,9 @@ void postgres_send_delete_row(struct postgres_conn *c, struct store_delete_row *
     call_run(c, PG_DELETE_ROW, value_guid(&arg->id));
 }
 
-int postgres_read_delete_row(struct postgres_conn *c, struct store_delete_row *arg, struct err *err)
+int postgres_read_delete_row(struct postgres_conn *c, struct store_delete_row *arg)
 {
-    (void)c, (void)arg, (void)err;
+    (void)c, (void)arg;
     return 0;
 }
 
@@ -436,12 +432,10 @@ static struct store_marked *find_marked(struct store_marked *reports, size_t cou
     return NULL;
 }
 
-int postgres_read_tombstone_many(struct postgres_conn *c, struct store_tombstone_many *arg,
-                                 struct err *err)
+int postgres_read_tombstone_many(struct postgres_conn *c, struct store_tombstone_many *arg)
 {
     size_t next = 0;
 
-    (void)err;
     for (size_t i = 0; i < arg->count; i++)
         arg->reports[i] = (struct store_marked){.id = arg->reports[i].id};
     while (results_next(c)) {
@@ -467,11 +461,10 @@ void postgres_send_held_many(struct postgres_conn *c, struct store_held_many *ar
     call_run(c, PG_HELD_MANY, value_guids(&ids));
 }
 
-int postgres_read_held_many(struct postgres_conn *c, struct store_held_many *arg, struct err *err)
+int postgres_read_held_many(struct postgres_conn *c, struct store_held_many *arg)
 {
     size_t next = 0;
 
-    (void)err;
     for (size_t i = 0; i < arg->count; i++)
         arg->reports[i].held = false;
     while (results_next(c)) {
@@ -494,10 +487,9 @@ void postgres_send_delete_rows(struct postgres_conn *c, struct store_delete_rows
     call_run(c, PG_DELETE_ROWS, value_guids(&ids));
 }
 
-int postgres_read_delete_rows(struct postgres_conn *c, struct store_delete_rows *arg,
-                              struct err *err)
+int postgres_read_delete_rows(struct postgres_conn *c, struct store_delete_rows *arg)
 {
-    (void)c, (void)arg, (void)err;
+    (void)c, (void)arg;
     return 0;
 }
 
@@ -507,9 +499,8 @@ void postgres_send_deleting(struct postgres_conn *c, struct store_deleting *arg)
     call_run(c, PG_DELETING, value_int(STORE_BATCH_MAX));
 }
 
-int postgres_read_deleting(struct postgres_conn *c, struct store_deleting *arg, struct err *err)
+int postgres_read_deleting(struct postgres_conn *c, struct store_deleting *arg)
 {
-    (void)err;
     for (arg->count = 0; results_next(c); arg->count++)
         arg->refs[arg->count] =
             (struct store_ref){.id = get_guid(c, 0), .attempt = (int)get_int(c, 1)};
@@ -521,10 +512,10 @@ void postgres_send_held(struct postgres_conn *c, struct store_held *arg)
     call_run(c, PG_HELD, value_guid(&arg->id));
 }
 
-int postgres_read_held(struct postgres_conn *c, struct store_held *arg, struct err *err)
+int postgres_read_held(struct postgres_conn *c, struct store_held *arg)
 {
     if (!results_next(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     arg->held = get_bool(c, 0);
     return 0;
 }
@@ -535,10 +526,10 @@ void postgres_send_nodes(struct postgres_conn *c, struct store_nodes *arg)
     call_run(c, PG_NODES);
 }
 
-int postgres_read_nodes(struct postgres_conn *c, struct store_nodes *arg, struct err *err)
+int postgres_read_nodes(struct postgres_conn *c, struct store_nodes *arg)
 {
     if (!results_next(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     arg->count = get_int(c, 0);
     arg->wait_ms = get_int(c, 1);
     return 0;
@@ -549,9 +540,8 @@ void postgres_send_sent(struct postgres_conn *c, struct store_sent *arg)
     call_run(c, PG_SENT, value_guid(&arg->id), value_guid(&arg->transfer));
 }
 
-int postgres_read_sent(struct postgres_conn *c, struct store_sent *arg, struct err *err)
+int postgres_read_sent(struct postgres_conn *c, struct store_sent *arg)
 {
-    (void)err;
     if (results_next(c))
         released(c, &arg->id, get_int(c, 0));
     return 0;

@@ -50,10 +50,10 @@ static void note_lost(struct postgres_conn *c, enum pg_end end)
     results_note(c, PG_LOST, end == PG_LATE ? "no answer in time" : said);
 }
 
-int results_no_memory(struct postgres_conn *c, struct err *err)
+int results_no_memory(struct postgres_conn *c)
 {
     results_note(c, PG_REFUSED, "out of memory");
-    return results_trouble(c, err);
+    return -E_STORE;
 }
 
 int results_trouble(struct postgres_conn *c, struct err *err)

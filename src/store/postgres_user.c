@@ -25,10 +25,10 @@ void postgres_send_user_add(struct postgres_conn *c, struct store_user_add *arg)
              value_text(arg->grants != NULL ? arg->grants : ""), value_bool(c->again));
 }
 
-int postgres_read_user_add(struct postgres_conn *c, struct store_user_add *arg, struct err *err)
+int postgres_read_user_add(struct postgres_conn *c, struct store_user_add *arg)
 {
     if (!results_next(c))
-        return err_set(err, -E_EXISTS, "There is a user '%s' already.", arg->name);
+        return err_set(&c->err, -E_EXISTS, "There is a user '%s' already.", arg->name);
     arg->id = get_int(c, 0);
     return 0;
 }
@@ -49,15 +49,14 @@ void postgres_send_user_change(struct postgres_conn *c, struct store_user_change
     }
 }
 
-int postgres_read_user_change(struct postgres_conn *c, struct store_user_change *arg,
-                              struct err *err)
+int postgres_read_user_change(struct postgres_conn *c, struct store_user_change *arg)
 {
     bool found;
 
     found = results_changed(c) > 0;
     if (ends_sessions(arg) && !results_take(c))
-        return results_trouble(c, err);
-    return found ? 0 : err_set(err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
+        return -E_STORE;
+    return found ? 0 : err_set(&c->err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
 }
 
 void postgres_send_user_find(struct postgres_conn *c, struct store_user_find *arg)
@@ -65,9 +64,8 @@ void postgres_send_user_find(struct postgres_conn *c, struct store_user_find *ar
     call_run(c, PG_USER_FIND, value_text(arg->name));
 }
 
-int postgres_read_user_find(struct postgres_conn *c, struct store_user_find *arg, struct err *err)
+int postgres_read_user_find(struct postgres_conn *c, struct store_user_find *arg)
 {
-    (void)err;
     arg->found = results_next(c);
     if (arg->found) {
         read_user(c, &arg->user);
@@ -82,14 +80,14 @@ void postgres_send_user_list(struct postgres_conn *c, struct store_user_list *ar
     call_run(c, PG_USER_LIST);
 }
 
-int postgres_read_user_list(struct postgres_conn *c, struct store_user_list *arg, struct err *err)
+int postgres_read_user_list(struct postgres_conn *c, struct store_user_list *arg)
 {
     arg->users = NULL;
     arg->count = 0;
     if (results_rows(c) > 0) {
         arg->users = calloc(results_rows(c), sizeof(*arg->users));
         if (arg->users == NULL)
-            return results_no_memory(c, err);
+            return results_no_memory(c);
     }
     while (arg->users != NULL && results_next(c))
         read_user(c, &arg->users[arg->count++]);
@@ -114,10 +112,10 @@ void postgres_send_login(struct postgres_conn *c, struct store_login *arg)
                  value_int(USER_LOCK_MS));
 }
 
-int postgres_read_login(struct postgres_conn *c, struct store_login *arg, struct err *err)
+int postgres_read_login(struct postgres_conn *c, struct store_login *arg)
 {
     if (!results_take(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     arg->opened = arg->password_ok && results_next(c) && get_bool(c, 0);
     return 0;
 }
@@ -128,9 +126,8 @@ void postgres_send_session(struct postgres_conn *c, struct store_session *arg)
              value_bool(arg->any_access), value_int(arg->now_ms - STORE_LEEWAY_MS));
 }
 
-int postgres_read_session(struct postgres_conn *c, struct store_session *arg, struct err *err)
+int postgres_read_session(struct postgres_conn *c, struct store_session *arg)
 {
-    (void)err;
     arg->found = results_next(c);
     if (arg->found) {
         arg->replaced = get_bool(c, POSTGRES_USER_COLUMN_COUNT);
@@ -153,12 +150,12 @@ enum { OUTCOME_DONE_BEFORE = 4 };
 _Static_assert(ROTATE_DONE == 0 && ROTATE_UNKNOWN == 1 && ROTATE_REUSED == 2 && ROTATE_CURRENT == 3,
                "the statement answers with these numbers");
 
-int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg, struct err *err)
+int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg)
 {
     int64_t outcome = ROTATE_UNKNOWN;
 
     if (!results_take(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     if (results_next(c)) {
         outcome = get_int(c, POSTGRES_USER_COLUMN_COUNT);
         arg->current = get_guid(c, POSTGRES_USER_COLUMN_COUNT + 1);
@@ -181,9 +178,8 @@ void postgres_send_logout(struct postgres_conn *c, struct store_logout *arg)
              value_int(arg->now_ms - STORE_LEEWAY_MS));
 }
 
-int postgres_read_logout(struct postgres_conn *c, struct store_logout *arg, struct err *err)
+int postgres_read_logout(struct postgres_conn *c, struct store_logout *arg)
 {
-    (void)err;
     arg->ended = results_changed(c) > 0 || c->again;
     return 0;
 }
@@ -195,9 +191,9 @@ void postgres_send_probe(struct postgres_conn *c, struct store_probe *arg)
     call_run(c, PG_PROBE);
 }
 
-int postgres_read_probe(struct postgres_conn *c, struct store_probe *arg, struct err *err)
+int postgres_read_probe(struct postgres_conn *c, struct store_probe *arg)
 {
-    (void)c, (void)arg, (void)err;
+    (void)c, (void)arg;
     return 0;
 }
 
@@ -209,13 +205,13 @@ void postgres_send_sweep(struct postgres_conn *c, struct store_sweep *arg)
     call_run(c, PG_SWEEP_TRANSFERS);
 }
 
-int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg, struct err *err)
+int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg)
 {
     arg->removed = results_changed(c);
     if (!results_take(c))
-        return results_trouble(c, err);
+        return -E_STORE;
     arg->removed += results_changed(c);
-    return results_take(c) && results_take(c) ? 0 : results_trouble(c, err);
+    return results_take(c) && results_take(c) ? 0 : -E_STORE;
 }
 
 void postgres_send_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg)
@@ -224,10 +220,8 @@ void postgres_send_sessions_end(struct postgres_conn *c, struct store_sessions_e
     call_run(c, PG_SESSIONS_END);
 }
 
-int postgres_read_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg,
-                               struct err *err)
+int postgres_read_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg)
 {
-    (void)err;
     arg->ended = results_changed(c);
     return 0;
 }
