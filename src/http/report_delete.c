@@ -1,13 +1,72 @@
-/* src/http/report_delete.c -- DELETE /Report: answered when reference, query and files are gone. */
-#include "http/report.h"
-
+/* src/http/report_delete.c -- DELETE /Report and DELETE /Report/List, answered when references,
+ * queries and files are gone; their receipts, and GET /.well-known/jwks.json. */
+#include <inttypes.h>
+#include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
 #include "base/seam.h"
+#include "base/str.h"
+#include "http/query.h"
+#include "http/receipt.h"
+#include "http/report.h"
 #include "http/report_find.h"
-#include "http/report_receipt.h"
 
-static void removed(struct deletion *deletion)
+/* ---- receipts ---- */
+
+enum {
+    ERASED_S = 5, /* an embedded store has overwritten what was freed, and cut its log */
+    KEYS_MAX = RECEIPT_KEYS_MAX * 256,
+    USUAL_BYTES = 1024, /* of a receipt */
+};
+
+/* With PostgreSQL: the next rotation of erase.key begins within `erase_after` and takes at most as
+ * long, which is how that is to be chosen (doc/cluster.md). */
+static int64_t erased_within_s(const struct services *services)
+{
+    return store_is_shared(services->store) ? 2 * services->config->erase_after.number / 1000
+                                            : ERASED_S;
+}
+
+/* Fill in who asked, node and times, and sign it: yours to free(). NULL: no memory, which is
+ * logged; what is deleted stays so. */
+static char *issue_receipt(struct exchange *ex, struct receipt *receipt)
+{
+    struct buf text;
+    char *taken;
+
+    receipt->user = ex->user->name;
+    receipt->node = ex->services->node;
+    receipt->now_s = store_now_ms(ex->services->store) / 1000;
+    receipt->erased_s = receipt->now_s + erased_within_s(ex->services);
+    buf_init(&text, RECEIPT_TEXT_MAX);
+    buf_reserve(&text, USUAL_BYTES);
+    receipt_issue(ex->services->receipt_keys, receipt, &text);
+    taken = buf_take(&text);
+    if (taken == NULL)
+        log_error("receipt.lost", "request=%s error=out of memory", ex->request_id);
+    return taken;
+}
+
+void report_keys(struct exchange *ex)
+{
+    struct buf text;
+
+    buf_init(&text, KEYS_MAX);
+    receipt_keys_publish(ex->services->receipt_keys, &text);
+    if (buf_failed(&text))
+        exchange_fail(ex, -E_NOMEM, "no memory for the keys of receipts");
+    else
+        exchange_reply_json(ex, buf_str(&text));
+    buf_done(&text);
+}
+
+/* ---- one report ---- */
+
+static void on_deleted(struct deletion *deletion)
 {
     exchange_wake(deletion->owner);
 }
@@ -16,7 +75,7 @@ static void reply_deleted(struct exchange *ex, const struct deletion *deletion)
 {
     struct receipt receipt = {.reference = &deletion->id, .state = deletion->was};
 
-    exchange_add_long(ex, "X-Deletion-Receipt", report_receipt(ex, &receipt));
+    exchange_add_long(ex, "X-Deletion-Receipt", issue_receipt(ex, &receipt));
     exchange_reply(ex, true, "Report request has been deleted.", NULL);
 }
 
@@ -49,8 +108,196 @@ void report_delete(struct exchange *ex)
     ex->state_free = free;
     deletion->id = id;
     deletion->user_id = ex->user->id;
-    deletion->done = removed;
+    deletion->done = on_deleted;
     deletion->owner = ex;
     exchange_await(ex, delete_done);
     deletion_start(ex->services->purger, deletion);
+}
+
+/* ---- those that match: what is asked for ---- */
+
+enum query { STATE, REPORT_NAME, BEFORE, DRY_RUN, QUERY_COUNT };
+static const char *const query_names[QUERY_COUNT] = {"State", "ReportName", "Before", "dryRun"};
+
+static int read_match(const char *values[QUERY_MAX], struct store_match *ret, bool *ret_dry,
+                      struct err *err)
+{
+    const char *before = values[BEFORE], *dry = values[DRY_RUN];
+
+    if (values[STATE] == NULL && values[REPORT_NAME] == NULL && before == NULL)
+        return err_set(err, -E_INVALID,
+                       "Say which reports: give State, ReportName or Before, or several of them.");
+    if (query_state(values[STATE], &ret->state, err) < 0 ||
+        query_name(values[REPORT_NAME], &ret->name, err) < 0)
+        return -E_INVALID;
+    if (before != NULL && (!clock_parse(before, &ret->before_ms) || ret->before_ms == 0))
+        return err_set(err, -E_INVALID,
+                       "Before must be a UTC time such as 2026-01-31T00:00:00Z, or a date such as "
+                       "2026-01-31.");
+    if (dry != NULL && !str_eq(dry, "1") && !str_eq(dry, "0"))
+        return err_set(err, -E_INVALID, "dryRun must be 1 or 0.");
+    *ret_dry = str_eq(dry, "1");
+    return 0;
+}
+
+static int read_request(struct exchange *ex, struct store_match *ret, bool *ret_dry)
+{
+    const char *values[QUERY_MAX];
+    struct err err;
+    int rc = query_read(ex, query_names, QUERY_COUNT, values, &err)
+                 ?: read_match(values, ret, ret_dry, &err);
+    return rc == 0 ? 0 : err_set(&ex->err, rc, "%s Nothing was deleted.", err.text);
+}
+
+/* ---- … the answer ---- */
+
+struct bulk {
+    struct deletion_many many;
+    int64_t beyond; /* reports that match, but are more than one request deletes */
+    bool dry;
+};
+
+static void bulk_free(void *state)
+{
+    struct bulk *bulk = state;
+
+    free(bulk->many.ids);
+    free(bulk);
+}
+
+static int compare_ids(const void *left, const void *right)
+{
+    return memcmp(left, right, sizeof(struct guid));
+}
+
+/* In the order of their texts, which is that of their bytes. */
+static void hash_ids(struct guid *ids, size_t count, uint8_t out[RECEIPT_HASH_BYTES])
+{
+    crypto_hash_sha256_state state;
+    char text[GUID_TEXT];
+
+    qsort(ids, count, sizeof(*ids), compare_ids);
+    crypto_hash_sha256_init(&state);
+    for (size_t i = 0; i < count; i++) {
+        guid_format(&ids[i], text);
+        text[GUID_TEXT - 1] = '\n';
+        crypto_hash_sha256_update(&state, (const unsigned char *)text, GUID_TEXT);
+    }
+    crypto_hash_sha256_final(&state, out);
+}
+
+/* NULL: nothing was deleted, or there is no memory. */
+static char *make_receipt(struct exchange *ex, struct deletion_many *many)
+{
+    struct receipt receipt = {.reference = NULL};
+
+    if (many->gone == 0)
+        return NULL;
+    memcpy(receipt.by_state, many->by_state, sizeof(receipt.by_state));
+    hash_ids(many->ids, many->gone, receipt.references);
+    return issue_receipt(ex, &receipt);
+}
+
+/* `remaining` is left out if it is below 0. */
+static void add_data(struct buf *out, const struct bulk *bulk, int64_t remaining,
+                     const char *receipt)
+{
+    buf_add_str(out, "{\"deleted\": {");
+    for (int i = 0; i < REPORT_DELETING; i++)
+        buf_add_format(out, "%s\"%s\": %" PRId64, i > 0 ? ", " : "", report_state_name(i),
+                       bulk->many.by_state[i]);
+    buf_add_char(out, '}');
+    if (remaining >= 0)
+        buf_add_format(out, ", \"remaining\": %" PRId64, remaining);
+    if (bulk->dry) {
+        buf_add_str(out, ", \"dryRun\": true");
+    } else {
+        buf_add_str(out, ", \"receipt\": ");
+        json_add_string(out, receipt);
+    }
+    buf_add_char(out, '}');
+}
+
+static void reply_many(struct exchange *ex, struct bulk *bulk)
+{
+    struct deletion_many *many = &bulk->many;
+    int64_t count = 0;
+    char *receipt = bulk->dry ? NULL : make_receipt(ex, many);
+    char message[96];
+    struct buf data;
+
+    for (int i = 0; i < REPORT_DELETING; i++)
+        count += many->by_state[i];
+    snprintf(message, sizeof(message), "%" PRId64 " report request%s %s.", count,
+             count == 1 ? "" : "s",
+             bulk->dry    ? "would be deleted"
+             : count == 1 ? "has been deleted"
+                          : "have been deleted");
+    buf_init(&data, RECEIPT_TEXT_MAX + sizeof(message) * 8);
+    add_data(&data, bulk, many->rc < 0 ? -1 : bulk->beyond, receipt);
+    if (many->rc < 0)
+        exchange_reply_error(ex, &many->err, buf_failed(&data) ? NULL : buf_str(&data));
+    else
+        exchange_reply(ex, true, message, buf_failed(&data) ? NULL : buf_str(&data));
+    buf_done(&data);
+    free(receipt);
+}
+
+/* ---- … the steps ---- */
+
+static void on_many_deleted(struct deletion_many *many)
+{
+    exchange_wake(many->owner);
+}
+
+static void delete_many_done(struct exchange *ex)
+{
+    SEAM_STEP("http", "delete_many", "removed");
+    reply_many(ex, ex->state);
+}
+
+static void matched(struct exchange *ex)
+{
+    struct store_match *match = &ex->op.match;
+    struct bulk *bulk = ex->state;
+    struct deletion_many *many = &bulk->many;
+
+    SEAM_STEP("http", "delete_many", "matched");
+    bulk->beyond = match->total - (int64_t)match->count;
+    if (bulk->dry) {
+        memcpy(many->by_state, match->by_state, sizeof(many->by_state));
+        reply_many(ex, bulk);
+        return;
+    }
+    many->ids = match->ids;
+    many->count = match->count;
+    match->ids = NULL;
+    many->user_id = ex->user->id;
+    many->state = match->state;
+    many->done = on_many_deleted;
+    many->owner = ex;
+    exchange_await(ex, delete_many_done);
+    deletion_many_start(ex->services->purger, many);
+}
+
+void report_delete_many(struct exchange *ex)
+{
+    struct store_match match = {.user_id = ex->user->id};
+    struct bulk *bulk;
+    bool dry = false;
+
+    if (read_request(ex, &match, &dry) < 0) {
+        exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    bulk = calloc(1, sizeof(*bulk));
+    if (bulk == NULL) {
+        exchange_fail(ex, -E_NOMEM, "No memory to delete the reports.");
+        return;
+    }
+    bulk->dry = dry;
+    ex->state = bulk;
+    ex->state_free = bulk_free;
+    exchange_op(ex, STORE_MATCH)->match = match;
+    exchange_post(ex, matched);
 }

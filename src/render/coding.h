@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <zlib.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -21,6 +22,10 @@ enum coding {
 };
 
 const char *coding_name(enum coding coding); /* static */
+
+/* Append all that zlib's deflate() makes of the stream's next_in with this `flush`; `out` may fail.
+ */
+void deflate_pump(z_stream *stream, int flush, struct buf *out);
 
 /* A stream that is being compressed; its memory is constant, about 2.5 MiB. */
 struct encoder;

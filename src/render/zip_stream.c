@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "render/deflate.h"
+#include "render/coding.h"
 
 /* Signatures, by section of APPNOTE.TXT. */
 enum {

@@ -72,7 +72,7 @@ int pg_sql_init(struct pg_sql *sql, const struct statement *statement,
                 const struct param_value *session_user, struct err *err);
 void pg_sql_done(struct pg_sql *sql);
 
-/* ---- postgres_value.c, postgres_array.c: values as PostgreSQL writes them ---- */
+/* ---- postgres_value.c: values as PostgreSQL writes them ---- */
 
 struct pg_column;
 
@@ -95,8 +95,6 @@ pg_read_fn *pg_type_reader(Oid type);
 /* What they are then, as source_column_type() says it. */
 enum source_kind pg_type_kind(Oid type);
 pg_read_fn pg_read_text, pg_read_array;
-/* postgres_time.c: timestamptz and its ranges, in UTC and RFC 3339 whatever the session's zone. */
-pg_read_fn pg_read_zoned;
 
 /* postgres_query.c: its verbs on queries, as in source_impl.h. */
 int pg_query(struct source *base, const struct statement *statement,
