@@ -30,7 +30,7 @@
 #include "http/server.h"
 #include "http/token.h"
 #include "http/user.h"
-#include "proc/auditor.h"
+#include "proc/audit.h"
 #include "proc/backup.h"
 #include "proc/choices.h"
 #include "proc/deletion.h"

@@ -10,7 +10,6 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "core/json_read.h"
-#include "core/param_list.h"
 #include "core/report.h"
 #include "core/sql_text.h"
 

@@ -1,14 +1,16 @@
-/* src/core/param_check.h -- one value of a parameter: is it one, and its one form. */
+/* src/core/param_check.h -- one value of a parameter, or a list: is it one, and its one form. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "core/definition.h"
 
 enum {
-    PARAM_VALUE_MAX = 4096, /* bytes of one value; a list has up to PARAM_LIST_MAX */
+    PARAM_VALUE_MAX = 4096, /* bytes of one value … */
+    PARAM_LIST_MAX = 10000, /* … of which a list has as many */
     PARAM_SHOWN_TEXT = 52,  /* of a caller's text, as a message repeats it */
     PARAM_NAMES_TEXT = 240, /* of the names or values that a message lists */
     PARAM_TAKES_TEXT = 448,
@@ -22,6 +24,10 @@ struct param_value {
     bool list;    /* `text` is NULL, or … */
     size_t count; /* … so many values one behind the other, each ended by a NUL */
 };
+
+/* Append `count` values, each ended by a NUL, as a list: with commas, or, where these would not say
+ * it, as a JSON array of strings. */
+void param_list_add(struct buf *out, const char *items, size_t count);
 
 /* Whether `text` is a value of the parameter's type (for enum: one of its allowed ones), or a list
  * of such values. */

@@ -5,7 +5,6 @@
 #include <strings.h>
 
 #include "base/str.h"
-#include "http/conditional.h"
 #include "http/headers.h"
 
 static const char folder[] = "/console/";

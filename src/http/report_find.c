@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "http/link.h"
 #include "http/query.h"
 #include "store/store.h"
 
@@ -33,7 +32,10 @@ void report_reply_unknown(struct exchange *ex)
                                         : exchange_query(ex, "reference");
 
     if (ex->by_link) {
-        link_refuse(ex);
+        exchange_fail(
+            ex, -E_UNKNOWN_LINK,
+            "There is no such link: it has expired, its report is gone, or its session has "
+            "ended. POST /Report/Link makes a new one.");
         return;
     }
     err_set(&ex->err, -E_UNKNOWN_REFERENCE,

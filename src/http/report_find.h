@@ -13,7 +13,8 @@ enum { REPORT_WAIT_MAX_S = 60 }; /* of `Prefer: wait=N` */
 bool report_reference(struct exchange *ex, struct guid *ret_id);
 
 /* Answer that the caller has no such report: the same message whether it never was, is gone or is
- * another user's, so that nobody learns that it exists. Of a link: link_refuse(). */
+ * another user's, so that nobody learns that it exists. Of a link: the same 404 for every one that
+ * cannot be followed. */
 void report_reply_unknown(struct exchange *ex);
 
 /* Find the caller's report; `next` has the answer in ex->op.find, which holds as long as its

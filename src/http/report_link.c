@@ -1,14 +1,108 @@
 /* src/http/report_link.c -- POST /Report/Link makes a link to a result, GET /Report/Link follows
- * it. */
-#include "http/report.h"
-
+ * it; and what its token says. */
+#include <endian.h>
+#include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
-#include "http/link.h"
+#include "http/base64url.h"
+#include "http/form_choice.h"
 #include "http/query.h"
+#include "http/report.h"
 #include "http/report_find.h"
 #include "http/report_result.h"
+#include "http/token.h"
+
+/* ---- the token: XChaCha20-Poly1305, and it says all of the link, so that nothing is stored ----
+ */
+
+enum {
+    LINK_LIFE_S = 5 * 60,
+    LINK_TEXT = 118, /* characters of the token */
+};
+
+struct link {
+    struct guid reference, session; /* the session that made it, with which it dies */
+    int64_t expires_s;              /* UTC seconds */
+    struct form_choice choice;
+};
+
+/* What is encrypted, the same on every machine. */
+struct content {
+    struct guid reference, session;
+    uint64_t expires_s; /* little-endian */
+    uint8_t form, labels, bom, formulas_text, delimiter, unused[3];
+};
+
+enum {
+    NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
+    SEALED = sizeof(struct content) + crypto_aead_xchacha20poly1305_ietf_ABYTES,
+};
+
+/* A token of another format is not one of these: it is authenticated with this. */
+static const unsigned char format[] = "link 1";
+static const char purpose[8] = "rd-links";
+
+_Static_assert(sizeof(struct content) == 2 * GUID_BYTES + 16, "no gaps");
+_Static_assert(sodium_base64_ENCODED_LEN(NONCE + SEALED,
+                                         sodium_base64_VARIANT_URLSAFE_NO_PADDING) == LINK_TEXT + 1,
+               "the length of a token");
+_Static_assert((int)TOKEN_DERIVED_BYTES == (int)crypto_aead_xchacha20poly1305_ietf_KEYBYTES,
+               "the key that is derived encrypts");
+
+/* Append the token: base64url, so that it may stand in a URL as it is. A failure is the buffer's.
+ */
+static void link_issue(const struct token_key *key, const struct link *link, struct buf *out)
+{
+    const struct form_options *options = &link->choice.options;
+    const struct content content = {.reference = link->reference,
+                                    .session = link->session,
+                                    .expires_s = htole64((uint64_t)link->expires_s),
+                                    .form = (uint8_t)link->choice.form,
+                                    .labels = options->labels,
+                                    .bom = options->bom,
+                                    .formulas_text = options->formulas_text,
+                                    .delimiter = (uint8_t)options->delimiter};
+    unsigned char own[TOKEN_DERIVED_BYTES], token[NONCE + SEALED];
+
+    token_key_derive(key, purpose, own);
+    randombytes_buf(token, NONCE);
+    crypto_aead_xchacha20poly1305_ietf_encrypt(token + NONCE, NULL, (const unsigned char *)&content,
+                                               sizeof(content), format, sizeof(format), NULL, token,
+                                               own);
+    sodium_memzero(own, sizeof(own));
+    base64url_add(out, token, sizeof(token));
+}
+
+/* Did a server with this key issue it? Whether it has expired is the caller's to check. */
+static bool link_read(const struct token_key *key, const char *text, struct link *ret)
+{
+    unsigned char own[TOKEN_DERIVED_BYTES], token[NONCE + SEALED];
+    struct content content;
+    bool good;
+
+    if (strlen(text) != LINK_TEXT ||
+        base64url_read(text, LINK_TEXT, token, sizeof(token)) != NONCE + SEALED)
+        return false;
+    token_key_derive(key, purpose, own);
+    good = crypto_aead_xchacha20poly1305_ietf_decrypt((unsigned char *)&content, NULL, NULL,
+                                                      token + NONCE, SEALED, format, sizeof(format),
+                                                      token, own) == 0;
+    sodium_memzero(own, sizeof(own));
+    if (!good || content.form >= FORM_COUNT)
+        return false;
+    *ret = (struct link){.reference = content.reference,
+                         .session = content.session,
+                         .expires_s = (int64_t)le64toh(content.expires_s),
+                         .choice = {.form = (enum form)content.form,
+                                    .options = {.labels = content.labels != 0,
+                                                .bom = content.bom != 0,
+                                                .formulas_text = content.formulas_text != 0,
+                                                .delimiter = (char)content.delimiter},
+                                    .download = true}};
+    return true;
+}
 
 enum { ANSWER_MAX = 1024 };
 
@@ -84,7 +178,7 @@ static void maker_found(struct exchange *ex)
     struct form_choice choice = link->choice;
 
     if (ex->op.rc != 0 || !ex->op.session.found) {
-        link_refuse(ex);
+        report_reply_unknown(ex);
         return;
     }
     ex->cached_token = cached_token_new("", &ex->claims, &ex->op.session.user, 0);
@@ -117,7 +211,7 @@ void report_link_open(struct exchange *ex)
         exchange_reply_error(ex, &ex->err, NULL);
     } else if (values[0] == NULL || !link_read(ex->services->key, values[0], link) ||
                link->expires_s <= store_now_ms(store) / 1000) {
-        link_refuse(ex);
+        report_reply_unknown(ex);
     } else {
         exchange_op(ex, STORE_SESSION)->session =
             (struct store_session){.session = link->session, .any_access = true};

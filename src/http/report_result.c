@@ -12,8 +12,8 @@
 #include "base/clock.h"
 #include "base/seam.h"
 #include "base/str.h"
-#include "http/conditional.h"
 #include "http/conversion.h"
+#include "http/headers.h"
 #include "http/report_find.h"
 #include "http/report_result.h"
 

@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "http/conditional.h"
 #include "http/exchange_impl.h"
+#include "http/headers.h"
 #include "http/report_find.h"
 #include "http/status_cache.h"
 #include "store/store.h"

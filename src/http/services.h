@@ -6,7 +6,7 @@
 #include "core/config.h"
 #include "http/status_cache.h"
 #include "http/token_cache.h"
-#include "proc/auditor.h"
+#include "proc/audit.h"
 #include "proc/choices.h"
 #include "proc/deletion.h"
 #include "proc/streams.h"

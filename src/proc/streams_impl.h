@@ -6,14 +6,32 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#include "base/buf.h"
 #include "base/thread.h"
 #include "proc/loop.h"
-#include "proc/stream_events.h"
 #include "proc/streams.h"
 
 enum {
     STREAMS_BUCKETS = 1024,
     STREAMS_ASKED_MAX = 32, /* questions to the store at the same time */
+};
+
+/* One event, shared by all who have it; all of this under the lock of the streams. */
+struct stream_event {
+    unsigned users;
+    struct guid id; /* of the report */
+    bool deleted;   /* says that it is gone, and nothing else */
+    uint64_t number;
+    int64_t made_ms; /* monotonic */
+    size_t len;
+    char text[];
+};
+
+/* A queue of them; zeroed: empty. */
+struct stream_queue {
+    struct stream_event **events;
+    size_t first, count, room;
+    size_t offset; /* bytes of the first one that were taken */
 };
 
 /* What the listeners were told last of a report. */
@@ -127,7 +145,21 @@ struct news {
 
 /* All of these with the lock held. */
 
-/* ---- stream_audience.c: what is told to whom ---- */
+/* ---- stream_audience.c: events, and what is told to whom ---- */
+
+/* With one user; `text` is emptied. NULL: no memory. */
+struct stream_event *stream_event_new(const struct guid *id, struct buf *text);
+void stream_event_release(struct stream_event *event);
+
+/* False: no memory. */
+bool stream_queue_push(struct stream_queue *queue, struct stream_event *event);
+struct stream_event *stream_queue_at(const struct stream_queue *queue, size_t index);
+void stream_queue_pop(struct stream_queue *queue);
+/* Drop what is said of this report, except an event that is partly taken. */
+void stream_queue_forget(struct stream_queue *queue, const struct guid *id);
+/* Up to `max` bytes of their texts, one after the other. */
+size_t stream_queue_take(struct stream_queue *queue, char *out, size_t max);
+void stream_queue_done(struct stream_queue *queue);
 
 struct audience *audience_find(struct streams *streams, int64_t user_id); /* NULL: none */
 struct audience *audience_add(struct streams *streams, int64_t user_id);  /* NULL: no memory */

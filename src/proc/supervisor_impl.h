@@ -1,6 +1,6 @@
-/* src/proc/supervisor_impl.h -- what supervisor.c, claim.c, worker_handle.c, job.c and lease.c
- * share. All of it belongs to the supervisor's one thread, except what is atomic. Only these files
- * include this. */
+/* src/proc/supervisor_impl.h -- what supervisor.c, worker_handle.c, job.c and lease.c share. All of
+ * it belongs to the supervisor's one thread, except what is atomic. Only these files include this.
+ */
 #pragma once
 
 #include <pthread.h>
@@ -132,13 +132,6 @@ struct supervisor {
     atomic_llong spawned, died, killed;
     struct histogram cancels;
 };
-
-/* claim.c: who gets the next report */
-void claim_init(struct claim *claim, struct supervisor *supervisor);
-void claim_done(struct claim *claim);
-/* For every idle worker, if there may be work; and have the next wake end the loop's wait if a
- * worker stays idle. */
-void claim_all(struct supervisor *supervisor);
 
 /* lease.c: one node of several */
 void lease_init(struct supervisor *supervisor);

@@ -173,7 +173,7 @@ int sqlite_exec(struct sqlite_conn *conn, const char *text);
  * the query has failed. */
 void *sql_grow(struct sql *q, void **array, size_t count, size_t size);
 
-/* sqlite_running.c: progress of the running reports. */
+/* sqlite_active.c, too: progress of the running reports. */
 struct sqlite_running;
 void sqlite_running_start(struct store_conn *conn, const struct guid *id, int attempt);
 void sqlite_running_end(struct store_conn *conn, const struct guid *id);

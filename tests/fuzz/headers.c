@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "http/conditional.h"
 #include "http/headers.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

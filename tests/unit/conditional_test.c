@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "http/conditional.h"
+#include "http/headers.h"
 
 static void an_etag_is_found_anywhere_in_a_list(void **state)
 {
