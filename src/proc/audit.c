@@ -417,9 +417,8 @@ static int delete_tombstoned(const struct audit_spec *spec, struct ledger *ledge
     *ret_dropped = 0;
     do {
         op = (struct store_op){.verb = STORE_DELETING, .deleting = {.refs = refs}};
-        rc = store_ask(spec->store, &op, err);
-        if (rc == 0)
-            rc = delete_batch(spec->store, ledger, &op.deleting, err);
+        rc = store_ask(spec->store, &op, err)
+                 ?: delete_batch(spec->store, ledger, &op.deleting, err);
         *ret_dropped += (int64_t)op.deleting.count;
     } while (rc == 0 && op.deleting.count > 0);
     return rc;

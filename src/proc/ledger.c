@@ -584,13 +584,10 @@ static int check_store(struct ledger *ledger, struct err *err)
         return rc;
     ledger->note.id = ledger_head_id(&ledger->head);
     ledger->note.records = ledger_number(&ledger->head, ledger->end);
-    rc = store_ask(ledger->store, &op, err);
-    if (rc == 0)
-        rc = check_known(ledger, &op.ledgers, err);
-    if (rc == 0)
-        rc = note_now(ledger, err);
-    if (rc == 0)
-        rc = give_up_others(ledger, &op.ledgers, err);
+    rc = store_ask(ledger->store, &op, err)
+             ?: check_known(ledger, &op.ledgers, err)
+             ?: note_now(ledger, err)
+             ?: give_up_others(ledger, &op.ledgers, err);
     store_op_done(&op);
     return rc;
 }

@@ -370,9 +370,8 @@ static int write_rows(struct run *run, struct part *part, bool is_results, struc
         if (rc < 0)
             return rc;
         bytes = result_writer_bytes(run->result_writer);
-        rc = check_limits(run, ++run->rows, bytes, err);
-        if (rc == 0)
-            rc = result_writer_pass(run->result_writer, err);
+        rc = check_limits(run, ++run->rows, bytes, err)
+                 ?: result_writer_pass(run->result_writer, err);
         if (rc < 0)
             return rc;
         if (is_results)
@@ -393,10 +392,9 @@ static int write_set(struct run *run, struct part *part, size_t number, const ch
 
     buf_add_format(result_writer_block(run->result_writer), ",\"%s\":[", name);
     at = result_writer_bytes(run->result_writer);
-    rc = write_rows(run, part, number == 0, err);
-    if (rc == 0)
-        rc = result_footer_part(&run->footer, number, at, result_writer_bytes(run->result_writer),
-                                part->rows, err);
+    rc = write_rows(run, part, number == 0, err)
+             ?: result_footer_part(&run->footer, number, at,
+                                   result_writer_bytes(run->result_writer), part->rows, err);
     add_text(run, "]");
     return rc;
 }
@@ -443,10 +441,10 @@ static int write_parts(struct run *run, struct parts *parts, struct err *err)
         return rc;
     add_text(run, ",\"summary\":");
     at = result_writer_bytes(run->result_writer);
-    rc = write_summary(run, &parts->summary, err);
-    if (rc == 0)
-        rc = result_footer_part(&run->footer, def->set_count + 1, at,
-                                result_writer_bytes(run->result_writer), parts->summary.rows, err);
+    rc = write_summary(run, &parts->summary, err)
+             ?: result_footer_part(&run->footer, def->set_count + 1, at,
+                                   result_writer_bytes(run->result_writer), parts->summary.rows,
+                                   err);
     if (rc < 0)
         return rc;
     add_text(run, "}}");

@@ -511,9 +511,7 @@ int form_xlsx_new(const struct form_spec *spec, void **ret, struct err *err)
     xlsx->row.xml = &xlsx->xml;
     xlsx->row.scratch = &xlsx->scratch;
     xlsx->labels = spec->options.labels;
-    rc = zip_stream_new(&xlsx->zip, err);
-    if (rc == 0)
-        rc = read_head(xlsx, spec, err);
+    rc = zip_stream_new(&xlsx->zip, err) ?: read_head(xlsx, spec, err);
     if (rc < 0) {
         free_table(xlsx);
         return rc;
@@ -654,9 +652,7 @@ static int add_row(void *table, const struct form_value *values, struct buf *out
     int rc = 0;
 
     if (xlsx->rows == XLSX_ROWS_MAX || xlsx->bytes > sheet_bytes_max) {
-        rc = close_sheet(xlsx, out, err);
-        if (rc == 0)
-            rc = open_sheet(xlsx, out, err);
+        rc = close_sheet(xlsx, out, err) ?: open_sheet(xlsx, out, err);
     }
     xlsx_row_begin(&xlsx->row, ++xlsx->rows);
     for (size_t i = 0; i < xlsx->column_count && rc == 0; i++) {

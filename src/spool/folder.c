@@ -225,9 +225,8 @@ static int folder_open(const struct spool_spec *spec, struct spool **ret, struct
     if (folder == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
     lock_init(&folder->marking);
-    rc = spool_dir_open(spec->place, spec->existing, &folder->dir, &folder->path, err);
-    if (rc == 0)
-        rc = open_temp(folder, spec, err);
+    rc = spool_dir_open(spec->place, spec->existing, &folder->dir, &folder->path, err)
+             ?: open_temp(folder, spec, err);
     if (rc < 0) {
         folder_close(&folder->spool);
         return rc;

@@ -400,18 +400,14 @@ static int copy_result(PGconn *conn, const struct spool_op *op, struct err *err)
 
     if (row == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
-    rc = link_run_text(
-        conn,
-        "COPY reportd.result_chunk (report_id, attempt, number, data) FROM STDIN (FORMAT binary)",
-        err);
-    if (rc == 0)
-        rc = link_copy_add(conn, copy_header, sizeof(copy_header), err);
-    if (rc == 0)
-        rc = copy_chunks(conn, op, row, err);
-    if (rc == 0)
-        rc = link_copy_add(conn, copy_trailer, sizeof(copy_trailer), err);
-    if (rc == 0)
-        rc = link_copy_end(conn, err);
+    rc = link_run_text(conn,
+                       "COPY reportd.result_chunk (report_id, attempt, number, data) FROM STDIN"
+                       " (FORMAT binary)",
+                       err)
+             ?: link_copy_add(conn, copy_header, sizeof(copy_header), err)
+             ?: copy_chunks(conn, op, row, err)
+             ?: link_copy_add(conn, copy_trailer, sizeof(copy_trailer), err)
+             ?: link_copy_end(conn, err);
     free(row);
     return rc;
 }
