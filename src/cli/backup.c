@@ -63,9 +63,7 @@ static int back_up(const struct config *config, const char *folder, struct backu
                      "the spool if that is a folder, and restore with reportd restore --ledger "
                      "(doc/backup.md)");
     if (rc == 0)
-        rc = spool_open(&spool_spec, &spool, err);
-    if (rc == 0)
-        rc = recovery_check_owner(store, spool, err);
+        rc = spool_open(&spool_spec, &spool, err) ?: recovery_check_owner(store, spool, err);
     spec.store = store;
     spec.spool = spool;
     if (rc >= 0)

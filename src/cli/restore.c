@@ -231,9 +231,7 @@ static int apply_ledgers(struct restore *r, struct err *err)
     if (rc == 0 && store_is_shared(r->store))
         mkdir(r->config->temp.text, 0700); /* if this node has none yet; it is empty */
     if (rc == 0)
-        rc = open_spool(r, true, err);
-    if (rc == 0)
-        rc = take_identity(r, &state, err);
+        rc = open_spool(r, true, err) ?: take_identity(r, &state, err);
     backup_state_done(&state);
     if (rc == 0)
         rc = recovery_check_owner(r->store, r->spool, err);

@@ -204,9 +204,7 @@ static int open_data(struct node *node, struct err *err)
 
     ledger.store = node->store;
     if (rc == 0)
-        rc = ledger_open(&ledger, &node->ledger, err);
-    if (rc == 0)
-        rc = recover(node, err);
+        rc = ledger_open(&ledger, &node->ledger, err) ?: recover(node, err);
     return rc;
 }
 

@@ -482,10 +482,9 @@ static int load_footer(int fd, struct footer **ret, struct err *err)
     if (rc < 0)
         return rc;
     text = malloc(len + 1);
-    rc = text == NULL ? err_set(err, -E_NOMEM, "out of memory")
-                      : read_memory(&fd, at, text, len, err);
-    if (rc == 0)
-        rc = footer_read(text, len, trailer, ret, err);
+    rc = (text == NULL ? err_set(err, -E_NOMEM, "out of memory")
+                       : read_memory(&fd, at, text, len, err))
+             ?: footer_read(text, len, trailer, ret, err);
     free(text);
     return rc;
 }

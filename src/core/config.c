@@ -486,9 +486,7 @@ static int read_file(struct config *config, struct err *err)
     else
         rc = check_environment(err);
     if (rc == 0)
-        rc = take_values(config, cfg, err);
-    if (rc == 0)
-        rc = take_sources(config, cfg, err);
+        rc = take_values(config, cfg, err) ?: take_sources(config, cfg, err);
     if (cfg != NULL)
         cfg_free(cfg);
     for (int i = 0; i < KEY_COUNT; i++)

@@ -85,9 +85,7 @@ int ctl_login(struct ctl *ctl, struct err *err)
         rc = http_new(server, &http, err); /* reports a wrong option before the password */
     http_free(http);
     if (rc == 0)
-        rc = read_password(password, err);
-    if (rc == 0)
-        rc = api_login(server, user, password, err);
+        rc = read_password(password, err) ?: api_login(server, user, password, err);
     explicit_bzero(password, sizeof(password));
     credentials_done(&last);
     if (rc == 0)

@@ -128,9 +128,8 @@ int ctl_submit(struct ctl *ctl, struct err *err)
 
     guid_format(&id, made);
     if (rc == 0)
-        rc = api_open(&ctl->options, &api, err);
-    if (rc == 0)
-        rc = step_submit(api, body, key != NULL ? key : made, reference, err);
+        rc = api_open(&ctl->options, &api, err)
+                 ?: step_submit(api, body, key != NULL ? key : made, reference, err);
     if (rc == 0 && json)
         api_print(api);
     else if (rc == 0)
@@ -179,11 +178,9 @@ int ctl_do_run(struct ctl *ctl, struct err *err)
 
     guid_format(&id, key);
     if (rc == 0)
-        rc = step_check_format(&ctl->options, err);
-    if (rc == 0)
-        rc = api_open(&ctl->options, &api, err);
-    if (rc == 0)
-        rc = step_submit(api, body, key, reference, err);
+        rc = step_check_format(&ctl->options, err)
+                 ?: api_open(&ctl->options, &api, err)
+                 ?: step_submit(api, body, key, reference, err);
     if (rc == -E_CANCELLED && api != NULL) {
         /* It may have been accepted or not: the same key tells its reference either way. */
         signal_clear();

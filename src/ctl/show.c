@@ -275,9 +275,8 @@ int ctl_types(struct ctl *ctl, struct err *err)
         rc = api_add_query(&path, "values", ctl->arguments[0], err);
     }
     if (rc == 0)
-        rc = api_open(&ctl->options, &api, err);
-    if (rc == 0)
-        rc = get_envelope(ctl, api, buf_str(&path), &envelope, err);
+        rc = api_open(&ctl->options, &api, err)
+                 ?: get_envelope(ctl, api, buf_str(&path), &envelope, err);
     if (envelope != NULL && !json_is_array(json_object_get(envelope, "data")))
         rc = api_unexpected(api, err);
     json_array_foreach(json_object_get(envelope, "data"), i, one)

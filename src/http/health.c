@@ -113,11 +113,7 @@ static void run_probe(void *context, struct work_item *item)
 
     (void)item;
     if (rc == 0)
-        rc = probe_store(health, &err);
-    if (rc == 0)
-        rc = probe_ledger(health, &err);
-    if (rc == 0)
-        rc = probe_workers(health, &err);
+        rc = probe_store(health, &err) ?: probe_ledger(health, &err) ?: probe_workers(health, &err);
     if (rc == 0)
         err = (struct err){0};
     lock_take(&health->lock);

@@ -436,9 +436,8 @@ int audit_repair(const struct audit_spec *spec, const struct audit *audit, struc
     /* The order of a deletion: the reference is dead, the files go, the ledger has it, then the row
      * goes. */
     if (rc == 0)
-        rc = recovery_run(spec->store, spec->spool, "local", &recovery, err);
-    if (rc == 0)
-        rc = delete_tombstoned(spec, ledger, &deleted, err);
+        rc = recovery_run(spec->store, spec->spool, "local", &recovery, err)
+                 ?: delete_tombstoned(spec, ledger, &deleted, err);
     if (rc == 0)
         *ret = (struct audit_repair){
             .requeued = recovery.requeued, .deleted = deleted, .files = recovery.removed};

@@ -706,9 +706,7 @@ int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err 
     rc = sodium_init() < 0 ? err_set(err, -E_CONFIG, "libsodium can't be used on this machine")
                            : find_path(ledger, spec->path, err);
     if (rc == 0)
-        rc = open_file(ledger, spec->create, err);
-    if (rc == 0)
-        rc = check_store(ledger, err);
+        rc = open_file(ledger, spec->create, err) ?: check_store(ledger, err);
     if (rc == 0)
         upgrade(ledger);
     if (rc == 0)

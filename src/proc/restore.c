@@ -213,9 +213,7 @@ static int take_old(struct restoring *r, struct err *err)
     else
         rc = store_open(&spec, &old, err);
     if (rc == 0)
-        rc = recovery_identity(old, &r->old, err);
-    if (rc == 0)
-        rc = check_against(r, old, err);
+        rc = recovery_identity(old, &r->old, err) ?: check_against(r, old, err);
     store_free(old);
     free(url);
     return rc;
@@ -360,13 +358,10 @@ static int make_store(struct restoring *r, struct err *err)
     rc = copy_file(r->from, r->temp, err);
     SEAM_STEP("restore", "store", "copied");
     if (rc == 0)
-        rc = open_new(r, err);
-    if (rc == 0)
-        rc = take_identity(r, err);
-    if (rc == 0)
-        rc = end_sessions(r->store, &r->counts.ended, err);
-    if (rc == 0)
-        rc = requeue(r->store, err);
+        rc = open_new(r, err)
+                 ?: take_identity(r, err)
+                 ?: end_sessions(r->store, &r->counts.ended, err)
+                 ?: requeue(r->store, err);
     if (rc < 0)
         return rc;
     r->counts.deleted = erase_reports(r->store, is_named, r, err);
@@ -431,21 +426,15 @@ int restore_run(const struct restore_spec *spec, struct restore_counts *ret, str
 
     r.total = r.manifest.counts.reports;
     if (rc == 0)
-        rc = fill_names(&r, err);
-    if (rc == 0)
-        rc = check_old(&r, err);
+        rc = fill_names(&r, err) ?: check_old(&r, err);
     if (rc == 0 && !r.checked && !spec->unchecked)
         rc = ledgers_check(spec->ledgers, &r.manifest.state, err);
     if (rc == 0)
-        rc = make_store(&r, err);
-    if (rc == 0)
-        rc = own_spool(&r, err);
-    if (rc == 0)
-        rc = copy_results(&r, err);
-    if (rc == 0)
-        rc = publish_store(&r, err);
-    if (rc == 0)
-        rc = sweep_results(&r, err);
+        rc = make_store(&r, err)
+                 ?: own_spool(&r, err)
+                 ?: copy_results(&r, err)
+                 ?: publish_store(&r, err)
+                 ?: sweep_results(&r, err);
     spool_free(r.spool);
     store_free(r.store);
     if (rc < 0)

@@ -414,9 +414,8 @@ static int write_summary(struct run *run, struct part *part, struct err *err)
             rc = err_set(err, -E_SOURCE,
                          "The report's summary has more than one row; it must have one.");
         if (rc == 0)
-            rc = check_limits(run, 0, result_writer_bytes(run->result_writer), err);
-        if (rc == 0)
-            rc = result_writer_pass(run->result_writer, err);
+            rc = check_limits(run, 0, result_writer_bytes(run->result_writer), err)
+                     ?: result_writer_pass(run->result_writer, err);
         if (rc < 0)
             return rc;
     }
@@ -455,14 +454,11 @@ static int write_parts(struct run *run, struct parts *parts, struct err *err)
 static int write_report(struct run *run, struct err *err)
 {
     struct parts parts = {0};
-    int rc = check_values(run, err);
+    int rc = check_values(run, err)
+                 ?: run_checks(run, err)
+                 ?: compile_parts(run, &parts, err)
+                 ?: write_parts(run, &parts, err);
 
-    if (rc == 0)
-        rc = run_checks(run, err);
-    if (rc == 0)
-        rc = compile_parts(run, &parts, err);
-    if (rc == 0)
-        rc = write_parts(run, &parts, err);
     if (rc < 0)
         source_interrupt(run->source); /* or else PostgreSQL sends all rows that are left */
     part_done(&parts.results);

@@ -152,12 +152,10 @@ static void add_styles(struct buf *xml)
 /* One file of the package, with the XML that `xlsx->xml` has. */
 static int add_file(struct xlsx *xlsx, const char *path, struct buf *out, struct err *err)
 {
-    int rc = zip_stream_open(xlsx->zip, path, out, err);
+    int rc = zip_stream_open(xlsx->zip, path, out, err)
+                 ?: flush_xml(xlsx, out, err)
+                 ?: zip_stream_close(xlsx->zip, out, err);
 
-    if (rc == 0)
-        rc = flush_xml(xlsx, out, err);
-    if (rc == 0)
-        rc = zip_stream_close(xlsx->zip, out, err);
     buf_add_str(&xlsx->xml, XML);
     return rc;
 }
@@ -651,9 +649,8 @@ static int add_row(void *table, const struct form_value *values, struct buf *out
     struct xlsx *xlsx = table;
     int rc = 0;
 
-    if (xlsx->rows == XLSX_ROWS_MAX || xlsx->bytes > sheet_bytes_max) {
+    if (xlsx->rows == XLSX_ROWS_MAX || xlsx->bytes > sheet_bytes_max)
         rc = close_sheet(xlsx, out, err) ?: open_sheet(xlsx, out, err);
-    }
     xlsx_row_begin(&xlsx->row, ++xlsx->rows);
     for (size_t i = 0; i < xlsx->column_count && rc == 0; i++) {
         if (!xlsx_add_value(&xlsx->row, &xlsx->columns[i], &values[i]))

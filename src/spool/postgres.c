@@ -436,13 +436,10 @@ static int publish_on(PGconn *conn, void *context, struct err *err)
     if (op->attempt > 1)
         rc = remove_slices(conn, &op->id, 1, op->attempt - 1, 0, err);
     if (rc == 0)
-        rc = begin_publish(conn, op, err);
-    if (rc == 0)
-        rc = remove_chunks(conn, op, err);
-    if (rc == 0)
-        rc = copy_result(conn, op, err);
-    if (rc == 0)
-        rc = link_query(conn, "COMMIT", NULL, NULL, err);
+        rc = begin_publish(conn, op, err)
+                 ?: remove_chunks(conn, op, err)
+                 ?: copy_result(conn, op, err)
+                 ?: link_query(conn, "COMMIT", NULL, NULL, err);
     if (rc == 0)
         SEAM_STEP("spool", "publish", "committed");
     return rc;

@@ -270,9 +270,7 @@ int postgres_open(const struct store_spec *spec, const char *path, struct store_
     else
         rc = open_schema(shared, spec, err);
     if (rc == 0)
-        rc = postgres_connect(c, err);
-    if (rc == 0)
-        rc = open_keys(c, err);
+        rc = postgres_connect(c, err) ?: open_keys(c, err);
     if (rc < 0) {
         postgres_close(&c->base);
         return rc;
