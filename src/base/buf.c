@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 
-enum { BUF_FIRST_CAP = 256 };
+enum { BUF_FIRST_CAP = 256, ARRAY_FIRST = 16 };
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -117,4 +117,20 @@ char *buf_take(struct buf *b)
 const char *buf_str(const struct buf *b)
 {
     return b->data != NULL ? b->data : "";
+}
+
+bool array_grow(void *array, size_t count, size_t *room, size_t size)
+{
+    size_t more = *room > 0 ? 2 * *room : ARRAY_FIRST;
+    void *items;
+
+    if (count < *room)
+        return true;
+    memcpy(&items, array, sizeof(items)); /* whatever it points at */
+    items = reallocarray(items, more, size);
+    if (items == NULL)
+        return false;
+    memcpy(array, &items, sizeof(items));
+    *room = more;
+    return true;
 }

@@ -1,4 +1,4 @@
-/* src/base/buf.h -- a growable byte buffer with a maximum from birth. */
+/* src/base/buf.h -- a growable byte buffer with a maximum from birth, and arrays that grow. */
 #pragma once
 
 #include <stdbool.h>
@@ -62,3 +62,8 @@ void buf_add_format(struct buf *b, const char *format, ...) __attribute__((forma
 char *buf_take(struct buf *b);
 /* The content as a string, borrowed until the next change; "" when empty. */
 const char *buf_str(const struct buf *b);
+
+/* See to room for one more element behind `count` of `size` bytes: `array` is the address of the
+ * pointer to them, as of realloc(), and *room, how many fit, doubles. False: no memory, and nothing
+ * has changed. */
+bool array_grow(void *array, size_t count, size_t *room, size_t size);

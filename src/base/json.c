@@ -1,7 +1,7 @@
 /* src/base/json.c -- JSON text written into a buffer. */
 #include "base/json.h"
 
-#include <stdint.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -110,4 +110,16 @@ void json_add_member(struct buf *b, const char *key, const char *text)
 {
     json_add_key(b, key);
     json_add_string(b, text);
+}
+
+void json_add_number(struct buf *b, const char *key, int64_t number)
+{
+    json_add_key(b, key);
+    buf_add_format(b, "%" PRId64, number);
+}
+
+void json_add_bool(struct buf *b, const char *key, bool value)
+{
+    json_add_key(b, key);
+    buf_add_str(b, value ? "true" : "false");
 }

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 
@@ -16,3 +17,5 @@ void json_add_string(struct buf *b, const char *text);
 void json_add_key(struct buf *b, const char *key);
 /* The same with a value, as json_add_string(). */
 void json_add_member(struct buf *b, const char *key, const char *text);
+void json_add_number(struct buf *b, const char *key, int64_t number);
+void json_add_bool(struct buf *b, const char *key, bool value);

@@ -20,8 +20,7 @@ int wrap_columns(FILE *out)
     return columns < COLUMNS_LEAST || columns > COLUMNS_MOST ? COLUMNS_MOST : columns;
 }
 
-/* Letters, of which a terminal gives each a column. */
-static int width_of(const char *text, size_t len)
+int wrap_width(const char *text, size_t len)
 {
     int width = 0;
 
@@ -40,7 +39,7 @@ void wrap_print(FILE *out, int column, int indent, const char *text)
         int space = (int)strspn(at, blanks);
         const char *word = at + space;
         size_t len = strcspn(word, blanks);
-        int width = width_of(word, len);
+        int width = wrap_width(word, len);
 
         end = word + len;
         if (at > text && column + space + width > columns) {

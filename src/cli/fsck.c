@@ -87,12 +87,6 @@ static int read_arguments(int argc, char **argv, struct auditing *a)
 
 /* ---- printing ---- */
 
-static void add_number(struct buf *b, const char *key, int64_t value)
-{
-    json_add_key(b, key);
-    buf_add_format(b, "%" PRId64, value);
-}
-
 static void add_findings(struct buf *b, const struct audit *audit)
 {
     char words[WORDS_MAX], reference[GUID_TEXT];
@@ -120,18 +114,16 @@ static void print_json(const struct auditing *a)
 
     buf_init(&b, INT_MAX);
     buf_add_char(&b, '{');
-    json_add_key(&b, "serving");
-    buf_add_str(&b, a->spec.serving ? "true" : "false");
-    add_number(&b, "reports", audit->reports);
-    add_number(&b, "files", audit->files);
+    json_add_bool(&b, "serving", a->spec.serving);
+    json_add_number(&b, "reports", audit->reports);
+    json_add_number(&b, "files", audit->files);
     for (int i = 0; i < AUDIT_KIND_COUNT; i++)
-        add_number(&b, audit_kind_name(i), audit->counts[i]);
-    json_add_key(&b, "cut");
-    buf_add_str(&b, audit->cut ? "true" : "false");
+        json_add_number(&b, audit_kind_name(i), audit->counts[i]);
+    json_add_bool(&b, "cut", audit->cut);
     if (a->repair) {
-        add_number(&b, "requeued", a->repaired.requeued);
-        add_number(&b, "deleted", a->repaired.deleted);
-        add_number(&b, "removed", a->repaired.files);
+        json_add_number(&b, "requeued", a->repaired.requeued);
+        json_add_number(&b, "deleted", a->repaired.deleted);
+        json_add_number(&b, "removed", a->repaired.files);
     }
     add_findings(&b, audit);
     buf_add_str(&b, "}\n");

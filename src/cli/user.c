@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/nearest.h"
 #include "base/str.h"
+#include "base/wrap.h"
 #include "cli/options.h"
 #include "cli/user_password.h"
 #include "cli/verbs.h"
@@ -32,16 +33,6 @@ static void print_entries(const char *list, char between, const char *if_none)
     }
 }
 
-/* Characters, not bytes: so that the columns stand one below the other. */
-static int text_width(const char *text)
-{
-    int width = 0;
-
-    for (; *text != '\0'; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
-}
-
 static const char *state_name(const struct user *user, int64_t now_ms)
 {
     if (user->disabled)
@@ -54,14 +45,14 @@ static void print_table(const struct user *users, size_t count, int64_t now_ms)
     int width = (int)strlen("NAME");
 
     for (size_t i = 0; i < count; i++) {
-        int name = text_width(users[i].name);
+        int name = wrap_width(users[i].name, strlen(users[i].name));
 
         width = name > width ? name : width;
     }
     printf("%-*s  STATE     FROM                REPORTS\n", width, "NAME");
     for (size_t i = 0; i < count; i++) {
         const struct user *user = &users[i];
-        int pad = width - text_width(user->name);
+        int pad = width - wrap_width(user->name, strlen(user->name));
 
         printf("%s%*s  %-8s  ", user->name, pad, "", state_name(user, now_ms));
         printf("%-18s  ", user->allow[0] != '\0' ? user->allow : "anywhere");
@@ -94,8 +85,7 @@ static void add_user(struct buf *b, const struct user *user, int64_t now_ms)
     clock_format(user->locked_until_ms, until);
     buf_add_char(b, '{');
     json_add_member(b, "name", user->name);
-    json_add_key(b, "disabled");
-    buf_add_str(b, user->disabled ? "true" : "false");
+    json_add_bool(b, "disabled", user->disabled);
     json_add_member(b, "lockedUntil", locked ? until : NULL);
     add_entries(b, "allow", user->allow, ' ');
     add_entries(b, "grants", user->grants, '\n');

@@ -3,7 +3,6 @@
 #include "core/footer.h"
 
 #include <endian.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -40,17 +39,11 @@ static void hash(const void *text, size_t len, uint8_t out[crypto_generichash_BY
 
 /* ---- writing ---- */
 
-static void add_number(struct buf *b, const char *key, int64_t value)
-{
-    json_add_key(b, key);
-    buf_add_format(b, "%" PRId64, value);
-}
-
 /* What is usual is left out. */
 static void add_unusual(struct buf *b, const char *key, int64_t value, int64_t usual)
 {
     if (value != usual)
-        add_number(b, key, value);
+        json_add_number(b, key, value);
 }
 
 static void add_text(struct buf *b, const char *key, const char *text)
@@ -80,9 +73,9 @@ static void add_part(struct buf *b, const struct footer_part *part)
 {
     buf_add_char(b, '{');
     add_text(b, "name", part->name);
-    add_number(b, "at", part->at);
-    add_number(b, "end", part->end);
-    add_number(b, "rows", part->rows);
+    json_add_number(b, "at", part->at);
+    json_add_number(b, "end", part->end);
+    json_add_number(b, "rows", part->rows);
     add_text(b, "array", part->arrays[0]);
     add_text(b, "arrayInArray", part->arrays[1]);
     json_add_key(b, "columns");
@@ -101,9 +94,9 @@ int footer_write(const struct footer *footer, struct buf *out, struct err *err)
     size_t begin = out->len;
 
     buf_add_char(out, '{');
-    add_number(out, "stride", footer->stride);
-    add_number(out, "indexAt", footer->index_at);
-    add_number(out, "indexCount", footer->index_count);
+    json_add_number(out, "stride", footer->stride);
+    json_add_number(out, "indexAt", footer->index_at);
+    json_add_number(out, "indexCount", footer->index_count);
     json_add_key(out, "parts");
     buf_add_char(out, '[');
     for (size_t i = 0; i < footer->part_count; i++) {

@@ -2,16 +2,8 @@
 #pragma once
 
 #include "base/err.h"
-#include "base/guid.h"
 #include "ctl/api.h"
 #include "ctl/ctl.h"
-
-/* The body of a submit made of "NAME" and "Key=Value"…; -E_INVALID. *ret is yours to free(). */
-int step_make_body(char **arguments, size_t count, char **ret, struct err *err);
-
-/* Submit `body`; safe to repeat with the same key. The reference into `reference`. */
-int step_submit(struct api *api, const char *body, const char *key, char reference[GUID_TEXT],
-                struct err *err);
 
 /* Wait until the report has finished, showing how it goes. 0: complete; -E_SOURCE: it ended in
  * error, with the report's own words; or as api_call(). */

@@ -187,6 +187,12 @@ static void set_options(struct transfer *transfer, const char *url, struct curl_
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+/* "Not now". */
+static bool is_unavailable(long status)
+{
+    return status == 502 || status == 503 || status == 504;
+}
+
 /* What a transfer came to; `retriable` says whether trying again may help. */
 static int outcome(struct transfer *transfer, CURLcode code, bool *ret_retriable, struct err *err)
 {
@@ -201,7 +207,7 @@ static int outcome(struct transfer *transfer, CURLcode code, bool *ret_retriable
         return err_set(err, -E_BUSY, "the answer of %s is too large", http->server);
     if (code == CURLE_OK) {
         curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &transfer->answer->status);
-        *ret_retriable = http_is_unavailable(transfer->answer->status);
+        *ret_retriable = is_unavailable(transfer->answer->status);
         return 0;
     }
     *ret_retriable = code == CURLE_COULDNT_CONNECT || code == CURLE_GOT_NOTHING ||
@@ -252,11 +258,6 @@ int http_send(struct http *http, const struct http_request *request, struct http
 void http_answer_done(struct http_answer *answer)
 {
     buf_done(&answer->body);
-}
-
-bool http_is_unavailable(long status)
-{
-    return status == 502 || status == 503 || status == 504;
 }
 
 void http_pause(struct http *http, int tried)

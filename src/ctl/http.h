@@ -58,9 +58,6 @@ int http_send(struct http *http, const struct http_request *request, struct http
               struct err *err);
 void http_answer_done(struct http_answer *answer);
 
-/* True for an answer status that says "not now" (502, 503, 504). */
-bool http_is_unavailable(long status);
-
 /* Sleep before the next try: as the last answer's Retry-After says, else `tried` seconds. */
 void http_pause(struct http *http, int tried);
 

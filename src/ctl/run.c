@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/guid.h"
 #include "ctl/commands.h"
 #include "ctl/signal.h"
 
@@ -29,7 +30,8 @@ static int add_parameter(json_t *parameters, const char *argument, struct err *e
     return rc;
 }
 
-int step_make_body(char **arguments, size_t count, char **ret, struct err *err)
+/* The body of a submit made of "NAME" and "Key=Value"…; -E_INVALID. *ret is yours to free(). */
+static int make_body(char **arguments, size_t count, char **ret, struct err *err)
 {
     json_t *parameters = json_object();
     json_t *body;
@@ -69,8 +71,9 @@ static void show_active(const json_t *refusal)
     }
 }
 
-int step_submit(struct api *api, const char *body, const char *key, char reference[GUID_TEXT],
-                struct err *err)
+/* Submit `body`; safe to repeat with the same key. The reference into `reference`. */
+static int submit(struct api *api, const char *body, const char *key, char reference[GUID_TEXT],
+                  struct err *err)
 {
     char header[KEY_MAX + 32];
     struct http_request request = {
@@ -124,12 +127,12 @@ int ctl_submit(struct ctl *ctl, struct err *err)
     struct api *api = NULL;
     struct guid id = guid_new();
     char *body = NULL;
-    int rc = step_make_body(ctl->arguments, ctl->count, &body, err);
+    int rc = make_body(ctl->arguments, ctl->count, &body, err);
 
     guid_format(&id, made);
     if (rc == 0)
         rc = api_open(&ctl->options, &api, err)
-                 ?: step_submit(api, body, key != NULL ? key : made, reference, err);
+                 ?: submit(api, body, key != NULL ? key : made, reference, err);
     if (rc == 0 && json)
         api_print(api);
     else if (rc == 0)
@@ -174,17 +177,17 @@ int ctl_do_run(struct ctl *ctl, struct err *err)
     struct guid id = guid_new();
     char *body = NULL;
     bool complete = false;
-    int rc = step_make_body(ctl->arguments, ctl->count, &body, err);
+    int rc = make_body(ctl->arguments, ctl->count, &body, err);
 
     guid_format(&id, key);
     if (rc == 0)
         rc = step_check_format(&ctl->options, err)
                  ?: api_open(&ctl->options, &api, err)
-                 ?: step_submit(api, body, key, reference, err);
+                 ?: submit(api, body, key, reference, err);
     if (rc == -E_CANCELLED && api != NULL) {
         /* It may have been accepted or not: the same key tells its reference either way. */
         signal_clear();
-        step_submit(api, body, key, reference, NULL);
+        submit(api, body, key, reference, NULL);
     } else if (rc == 0) {
         rc = step_wait(api, reference, err);
         complete = rc == 0;

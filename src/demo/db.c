@@ -36,7 +36,8 @@ static void keep_failure(struct demo_db *db, const char *what)
     snprintf(db->failure, sizeof(db->failure), "%s: %s", what, sqlite3_errmsg(db->handle));
 }
 
-int demo_db_failed(const struct demo_db *db, struct err *err)
+/* The failure that was kept, as -E_IO; 0 if there is none. */
+static int demo_db_failed(const struct demo_db *db, struct err *err)
 {
     return db->failed ? err_set(err, -E_IO, "cannot write the registry: %s", db->failure) : 0;
 }

@@ -50,9 +50,6 @@ int demo_db_create(const char *path, struct demo_db **ret, struct err *err);
 void demo_db_insert(struct demo_db *db, enum demo_table table, const struct demo_cell *cells,
                     size_t count);
 
-/* The failure that was kept, as -E_IO; 0 if there is none. */
-int demo_db_failed(const struct demo_db *db, struct err *err);
-
 /* Add the indexes, analyze, commit: the file is whole. */
 int demo_db_finish(struct demo_db *db, struct err *err);
 void demo_db_close(struct demo_db *db); /* NULL is fine */

@@ -2,7 +2,6 @@
  * signing, and checking a signature. */
 #include "http/receipt.h"
 
-#include <inttypes.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,12 +269,6 @@ void receipt_keys_free(struct receipt_keys *keys)
 /* RFC 8725, 3.11: so that nothing else that is signed passes for a receipt. */
 static const char type[] = "deletion-receipt+jwt";
 
-static void add_number(struct buf *out, const char *key, int64_t number)
-{
-    json_add_key(out, key);
-    buf_add_format(out, "%" PRId64, number);
-}
-
 static void add_one(struct buf *out, const struct receipt *receipt)
 {
     char reference[GUID_TEXT];
@@ -292,7 +285,7 @@ static void add_many(struct buf *out, const struct receipt *receipt)
     json_add_key(out, "deleted");
     buf_add_char(out, '{');
     for (int i = 0; i < REPORT_DELETING; i++)
-        add_number(out, report_state_name(i), receipt->by_state[i]);
+        json_add_number(out, report_state_name(i), receipt->by_state[i]);
     buf_add_char(out, '}');
     json_add_member(out, "referencesSha256",
                     sodium_bin2hex(hash, sizeof(hash), receipt->references, RECEIPT_HASH_BYTES));
@@ -306,8 +299,8 @@ static void add_claims(struct buf *out, const struct receipt *receipt)
         add_one(out, receipt);
     else
         add_many(out, receipt);
-    add_number(out, "iat", receipt->now_s);
-    add_number(out, "erasedBy", receipt->erased_s);
+    json_add_number(out, "iat", receipt->now_s);
+    json_add_number(out, "erasedBy", receipt->erased_s);
     json_add_member(out, "node", receipt->node);
     buf_add_char(out, '}');
 }

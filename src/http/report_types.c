@@ -37,8 +37,7 @@ static void add_param(struct types *types, const struct definition *def, const s
     buf_add_char(out, '{');
     json_add_member(out, "name", param->name);
     json_add_member(out, "type", type);
-    json_add_key(out, "required");
-    buf_add_str(out, param->required ? "true" : "false");
+    json_add_bool(out, "required", param->required);
     add_default(types, def, param);
     json_add_key(out, "allowedValues");
     for (size_t i = 0; i < param->allowed_count; i++) {

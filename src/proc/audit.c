@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -56,18 +57,10 @@ static void add_finding(struct look *look, const struct audit_finding *finding)
         audit->cut = true;
         return;
     }
-    if (audit->count == look->cap) {
-        size_t cap = look->cap == 0 ? 64 : look->cap * 2;
-        struct audit_finding *grown = reallocarray(audit->findings, cap, sizeof(*grown));
-
-        if (grown == NULL) {
-            look->rc = err_set(look->err, -E_NOMEM, "out of memory");
-            return;
-        }
-        audit->findings = grown;
-        look->cap = cap;
-    }
-    audit->findings[audit->count++] = *finding;
+    if (array_grow(&audit->findings, audit->count, &look->cap, sizeof(*finding)))
+        audit->findings[audit->count++] = *finding;
+    else
+        look->rc = err_set(look->err, -E_NOMEM, "out of memory");
 }
 
 /* By kind, then reference, then what else makes two findings the same one. */
@@ -188,17 +181,6 @@ static void fsck_rows(struct look *look)
 
 /* ---- files ---- */
 
-/* Does the report, if there is one that is not being deleted, need this file? */
-static bool is_explained(const struct store_find *find, const struct spool_file *file)
-{
-    const struct report *report = &find->report;
-
-    if (!find->found || report->attempt != file->attempt)
-        return false;
-    return report->state == REPORT_PROCESSING ||
-           (report->state == REPORT_COMPLETE && file->kind == SPOOL_RESULT && !report->in_row);
-}
-
 static void look_at_file(void *context, const struct spool_file *file)
 {
     struct look *look = context;
@@ -213,7 +195,7 @@ static void look_at_file(void *context, const struct spool_file *file)
         explained = look->spec->serving; /* of a query that runs */
     } else {
         look->rc = store_ask(look->spec->store, &op, look->err);
-        explained = look->rc < 0 || is_explained(&op.find, file);
+        explained = look->rc < 0 || recovery_needs(&op.find, file);
         store_op_done(&op);
     }
     str_copy(finding.name, sizeof(finding.name), file->name);

@@ -1,6 +1,5 @@
 /* src/proc/backup_manifest.c -- what a backup says of itself, in a file of JSON. */
 #include <fcntl.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,8 +17,7 @@ enum { FORMAT = 1, MANIFEST_MAX = 64 * 1024 };
 static void add_number(struct buf *b, const char *key, int64_t value)
 {
     buf_add_str(b, "\n ");
-    json_add_key(b, key);
-    buf_add_format(b, "%" PRId64, value);
+    json_add_number(b, key, value);
 }
 
 static void add_text(struct buf *b, const char *key, const char *text)
@@ -43,8 +41,8 @@ static void add_ledgers(struct buf *b, const struct backup_state *state)
         buf_add_str(b, i > 0 ? ",\n {" : "\n {");
         json_add_member(b, "id", id);
         json_add_member(b, "place", state->ledgers[i].place);
-        json_add_key(b, "records");
-        buf_add_format(b, "%" PRId64 "}", state->ledgers[i].records);
+        json_add_number(b, "records", state->ledgers[i].records);
+        buf_add_char(b, '}');
     }
     buf_add_char(b, ']');
 }
@@ -55,8 +53,7 @@ static void print_manifest(struct buf *b, const struct manifest *manifest)
 
     clock_format(manifest->state.made_ms, time);
     buf_add_char(b, '{');
-    json_add_key(b, "format");
-    buf_add_format(b, "%d", FORMAT);
+    json_add_number(b, "format", FORMAT);
     add_text(b, "version", REPORTD_VERSION);
     add_text(b, "made", time);
     add_number(b, "made_ms", manifest->state.made_ms);

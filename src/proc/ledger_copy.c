@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "proc/ledger_impl.h"
 
 struct ledger_copy {
@@ -31,16 +32,9 @@ static bool add_hash(void *context, const struct ledger_record *record, int64_t 
     (void)number;
     if (!good)
         return true;
-    if (copy->count == copy->cap) {
-        size_t cap = copy->cap == 0 ? 1024 : copy->cap * 2;
-        uint8_t(*grown)[LEDGER_HASH_BYTES] = reallocarray(copy->hashes, cap, LEDGER_HASH_BYTES);
-
-        copy->failed = grown == NULL;
-        if (copy->failed)
-            return false;
-        copy->hashes = grown;
-        copy->cap = cap;
-    }
+    copy->failed = !array_grow(&copy->hashes, copy->count, &copy->cap, LEDGER_HASH_BYTES);
+    if (copy->failed)
+        return false;
     memcpy(copy->hashes[copy->count++], record->hash, LEDGER_HASH_BYTES);
     return true;
 }

@@ -4,9 +4,7 @@
 
 #include "base/log.h"
 
-/* A published result is kept while its row says that it is the result; what another node is at,
- * while that has the report. */
-static bool is_needed(const struct store_find *find, const struct spool_file *file)
+bool recovery_needs(const struct store_find *find, const struct spool_file *file)
 {
     const struct report *report = &find->report;
 
@@ -24,7 +22,7 @@ static int is_file_needed(void *context, const struct spool_file *file)
 
     op.find.id = file->id;
     /* When in doubt, keep: the next start looks again. */
-    needed = store_run(store, &op) < 0 || is_needed(&op.find, file);
+    needed = store_run(store, &op) < 0 || recovery_needs(&op.find, file);
     store_op_done(&op);
     return needed;
 }

@@ -1,6 +1,7 @@
 /* src/proc/recovery.h -- what a crash left, put in order before anything runs. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -16,6 +17,10 @@ struct recovery {
  * calls its result. The caller has the spool's lock and runs no worker. -E_STORE, -E_SPOOL. */
 int recovery_run(struct store *store, struct spool *spool, const char *node, struct recovery *ret,
                  struct err *err);
+
+/* Does the report, if there is one that is not being deleted, need this file? A published result
+ * while its row says that it is the result; what another node is at, while that has the report. */
+bool recovery_needs(const struct store_find *find, const struct spool_file *file);
 
 /* The id of the store. -E_STORE. */
 int recovery_identity(struct store *store, struct guid *ret, struct err *err);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -179,15 +180,9 @@ struct known *audience_know(struct audience *audience, const struct guid *id)
 {
     if (audience->known_count == KNOWN_MAX)
         forget_known(audience, &audience->known[0]);
-    if (audience->known_count == audience->known_room) {
-        size_t room = audience->known_room > 0 ? 2 * audience->known_room : 8;
-        struct known *grown = realloc(audience->known, room * sizeof(*grown));
-
-        if (grown == NULL)
-            return NULL;
-        audience->known = grown;
-        audience->known_room = room;
-    }
+    if (!array_grow(&audience->known, audience->known_count, &audience->known_room,
+                    sizeof(*audience->known)))
+        return NULL;
     audience->known[audience->known_count] = (struct known){.id = *id};
     return &audience->known[audience->known_count++];
 }
@@ -254,15 +249,9 @@ static bool was_greeted(struct stream *stream, const struct guid *id, enum repor
 
 static bool add_greeted(struct stream *stream, const struct guid *id, enum report_state state)
 {
-    if (stream->greeted_count == stream->greeted_room) {
-        size_t room = stream->greeted_room > 0 ? 2 * stream->greeted_room : 8;
-        struct greeted *grown = realloc(stream->greeted, room * sizeof(*grown));
-
-        if (grown == NULL)
-            return false;
-        stream->greeted = grown;
-        stream->greeted_room = room;
-    }
+    if (!array_grow(&stream->greeted, stream->greeted_count, &stream->greeted_room,
+                    sizeof(*stream->greeted)))
+        return false;
     stream->greeted[stream->greeted_count++] = (struct greeted){*id, state};
     return true;
 }

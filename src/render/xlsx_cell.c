@@ -191,7 +191,10 @@ static size_t add_special(struct buf *xml, const char *text, size_t len)
     }
 }
 
-void xlsx_add_escaped(struct buf *xml, const char *text, size_t len)
+/* Append text in UTF-8 as content of an element. What XML 1.0 (2.2) does not have is
+ * written as Excel does, _x0001_, and what could be taken for this as _x005F_x0001_ (ECMA-376
+ * part 1, 22.9.2.19). */
+static void add_escaped(struct buf *xml, const char *text, size_t len)
 {
     const char *end = text + len;
 
@@ -224,7 +227,7 @@ void xlsx_add_text(struct xlsx_row *row, const struct xlsx_column *column, enum 
     else
         place = ADD(place, " t=\"inlineStr\"><is><t>");
     end_place(row->xml, place);
-    xlsx_add_escaped(row->xml, text, len);
+    add_escaped(row->xml, text, len);
     buf_add(row->xml, "</t></is></c>", 13);
 }
 

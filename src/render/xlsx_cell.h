@@ -60,8 +60,3 @@ bool xlsx_add_value(struct xlsx_row *row, const struct xlsx_column *column,
 /* Append a cell with a text in UTF-8. */
 void xlsx_add_text(struct xlsx_row *row, const struct xlsx_column *column, enum xlsx_style style,
                    const char *text, size_t len);
-
-/* Append text in UTF-8 as content of an element. What XML 1.0 (2.2) does not have is
- * written as Excel does, _x0001_, and what could be taken for this as _x005F_x0001_ (ECMA-376
- * part 1, 22.9.2.19). */
-void xlsx_add_escaped(struct buf *xml, const char *text, size_t len);

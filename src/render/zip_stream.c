@@ -106,15 +106,8 @@ int zip_stream_open(struct zip_stream *zip, const char *name, struct buf *out, s
     size_t before = out->len;
     struct entry *entry;
 
-    if (zip->count == zip->room) {
-        size_t room = zip->room > 0 ? 2 * zip->room : 16;
-        struct entry *entries = reallocarray(zip->entries, room, sizeof(*entries));
-
-        if (entries == NULL)
-            return err_set(err, -E_NOMEM, "Out of memory.");
-        zip->entries = entries;
-        zip->room = room;
-    }
+    if (!array_grow(&zip->entries, zip->count, &zip->room, sizeof(*entry)))
+        return err_set(err, -E_NOMEM, "Out of memory.");
     entry = &zip->entries[zip->count++];
     *entry = (struct entry){.at = zip->at};
     CHECK(strlen(name) < sizeof(entry->name));

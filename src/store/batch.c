@@ -2,6 +2,7 @@
  * operations answered. */
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/seam.h"
 #include "store/engine_impl.h"
 
@@ -80,18 +81,10 @@ static void give_conn(struct store *store, struct pool *pool, struct store_conn 
 void store_changed(struct store_conn *conn, const struct store_change *change)
 {
     THREAD_CHECK(&conn->user);
-    if (conn->change_count == conn->change_cap) {
-        size_t cap = conn->change_cap == 0 ? 64 : conn->change_cap * 2;
-        struct store_change *grown = realloc(conn->changes, cap * sizeof(*grown));
-
-        if (grown == NULL) {
-            conn->changes_lost = true;
-            return;
-        }
-        conn->changes = grown;
-        conn->change_cap = cap;
-    }
-    conn->changes[conn->change_count++] = *change;
+    if (array_grow(&conn->changes, conn->change_count, &conn->change_cap, sizeof(*change)))
+        conn->changes[conn->change_count++] = *change;
+    else
+        conn->changes_lost = true;
 }
 
 void store_forget_changes(struct store_conn *conn)

@@ -9,6 +9,7 @@
 #include <search.h>
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/thread.h"
 #include "store/sqlite_impl.h"
 
@@ -79,15 +80,8 @@ static int add_seq(void **holders, int64_t user_id, int64_t seq, struct err *err
 
     if (holder == NULL)
         return no_memory(err);
-    if (holder->count == holder->cap) {
-        size_t cap = holder->cap == 0 ? 4 : holder->cap * 2;
-        int64_t *grown = reallocarray(holder->seqs, cap, sizeof(*grown));
-
-        if (grown == NULL)
-            return no_memory(err);
-        holder->seqs = grown;
-        holder->cap = cap;
-    }
+    if (!array_grow(&holder->seqs, holder->count, &holder->cap, sizeof(seq)))
+        return no_memory(err);
     holder->seqs[holder->count++] = seq;
     holder->held++;
     return 0;
@@ -202,18 +196,12 @@ int sqlite_active_take(struct store_conn *conn, int64_t user_id, int64_t seq, st
 /* Without memory to note it: after this transaction they are read again. */
 static void note_release(struct sqlite_conn *c, int64_t user_id, int64_t seq)
 {
-    if (c->release_count == c->release_cap) {
-        size_t cap = c->release_cap == 0 ? 64 : c->release_cap * 2;
-        struct sqlite_release *grown = reallocarray(c->releases, cap, sizeof(*grown));
+    struct sqlite_release release = {.user_id = user_id, .seq = seq};
 
-        if (grown == NULL) {
-            c->holders_stale = true;
-            return;
-        }
-        c->releases = grown;
-        c->release_cap = cap;
-    }
-    c->releases[c->release_count++] = (struct sqlite_release){.user_id = user_id, .seq = seq};
+    if (array_grow(&c->releases, c->release_count, &c->release_cap, sizeof(release)))
+        c->releases[c->release_count++] = release;
+    else
+        c->holders_stale = true;
 }
 
 void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq)
