@@ -35,10 +35,10 @@ export function clock(ms) {
     : `${minutes}:${two(seconds % 60)}`;
 }
 
-// How long something took: 320 ms, 4.2 s, 12:30
+// How long something took, by timestamps of whole seconds: < 1 s, 4 s, 12:30
 export function took(ms) {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
-  return ms < 60000 ? `${(ms / 1000).toFixed(1)} s` : clock(ms);
+  if (ms < 1000) return "< 1 s";
+  return ms < MINUTE ? `${Math.round(ms / 1000)} s` : clock(ms);
 }
 
 // How long something still takes: 23 h 10 m, 12 m, 40 s

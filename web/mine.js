@@ -227,7 +227,7 @@ class Mine {
     return this.remove(() => deleteMatching({ state: this.state, q: this.q, found: this.found }));
   }
 
-  // What was deleted is said, with the receipt if there is one for all.
+  // What was deleted is said, with the receipt of the server, or the last of several.
   async remove(action) {
     try {
       const done = await action();
@@ -235,15 +235,15 @@ class Mine {
       if (!done) return;
       const text = `${counted(done.count, "report")} deleted.`;
 
-      if (!done.receipt) {
+      if (done.receipts.length === 0) {
         notify(text);
         return;
       }
       const { keepReceipt, receiptBox } = await import("/console/receipts.js");
 
-      keepReceipt(done.receipt);
-      await openDialog(text, (close) => [receiptBox(done.receipt), el("div", { class: "buttons" },
-        button("Close", () => close(), { look: "primary", autofocus: true }))]);
+      for (const receipt of done.receipts) keepReceipt(receipt);
+      await openDialog(text, (close) => [receiptBox(done.receipts.at(-1)), el("div",
+        { class: "buttons" }, button("Close", () => close(), { look: "primary" }))]);
     } catch (error) {
       notify(error.message, { error: true });
     }

@@ -16,10 +16,12 @@ function question(count, active) {
 }
 
 async function deleteEach(references) {
-  const rest = [...references], failed = [];
+  const rest = [...references], failed = [], receipts = [];
   const work = async () => {
     while (rest.length > 0) {
-      await deleteReport(rest.shift()).catch((error) => failed.push(error));
+      const receipt = await deleteReport(rest.shift()).catch((error) => failed.push(error));
+
+      if (typeof receipt === "string") receipts.push(receipt);
     }
   };
 
@@ -28,7 +30,7 @@ async function deleteEach(references) {
     throw new Error(`${counted(failed.length, "report")} could not be deleted: ${
       failed[0].message}`);
   }
-  return { count: references.length };
+  return { count: references.length, receipts };
 }
 
 // Those that are selected; null if one decided to keep them.
@@ -73,7 +75,7 @@ function sum(deleted) {
 }
 
 // All that match, also those that are not shown: the server counts them first. Null if they are
-// kept. `receipt` is there if one receipt covers them all.
+// kept.
 export async function deleteMatching(filter) {
   const queries = queriesOf(filter);
 
@@ -86,11 +88,11 @@ export async function deleteMatching(filter) {
     counts.all += sum(data.deleted) + data.remaining;
     counts.active += data.deleted.queued + data.deleted.processing;
   }
-  if (counts.all === 0) return { count: 0 };
+  if (counts.all === 0) return { count: 0, receipts: [] };
   if (!await confirmBox(question(counts.all, counts.active), `Delete ${counts.all}`)) return null;
   const totals = { count: 0, receipts: [] };
 
   for (const query of queries) await deleteBy(query, totals);
   await refreshReports();
-  return { count: totals.count, receipt: totals.receipts.length === 1 ? totals.receipts[0] : null };
+  return totals;
 }

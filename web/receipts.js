@@ -33,6 +33,7 @@ function keptReceipts() {
 export function keepReceipt(receipt) {
   const all = (localStorage.getItem(KEY) ?? "").split("\n").filter(Boolean);
 
+  if (all.includes(receipt)) return;
   localStorage.setItem(KEY, [...all, receipt].slice(-KEPT_MAX).join("\n"));
 }
 

@@ -222,7 +222,7 @@ export function newKey() {
     .map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// Delete one, in any state. Its receipt, null if it was gone already.
+// Delete one, in any state. Its receipt, which is kept; null if it was gone already.
 export async function deleteReport(reference) {
   let receipt = null;
 
@@ -234,6 +234,7 @@ export async function deleteReport(reference) {
     if (error.status !== 404) throw error;
   }
   tell({ reference, state: "deleted" });
+  if (receipt) (await import("/console/receipts.js")).keepReceipt(receipt);
   return receipt;
 }
 
