@@ -1,6 +1,6 @@
 # tools/targets.mk -- the phony targets: what a person types.
 
-.PHONY: check-slow bench bench-deps deps-if-missing programs unit-programs threads torture bench-cancel demo-cluster cluster-deps
+.PHONY: check-slow screenshots bench bench-deps deps-if-missing programs unit-programs threads torture bench-cancel demo-cluster cluster-deps
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -31,6 +31,10 @@ threads: ## Run what has threads under TSan only
 
 e2e: ## Run the end-to-end tests only
 	@tools/check e2e
+
+screenshots: programs ## Make again the pictures of the console in doc/
+	@tools/deps --if-missing chromium chromium-driver python3-selenium
+	@REPORTD_BIN=$(CURDIR)/$(O)/reportd $(PYTHON) tests/browser/screenshots.py
 
 N ?= 5m
 NODES ?= 1

@@ -108,7 +108,7 @@ def clean(browser, server):
     browser.switch_to.window(browser.window_handles[0])
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
-    browser.execute_script("localStorage.clear()")
+    browser.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": server.url, "storageTypes": "local_storage"})
     browser.get("about:blank")
     browser.get_log("performance")
     assert complaints == []

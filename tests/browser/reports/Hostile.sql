@@ -5,7 +5,7 @@
 -- parameter: Choice string "<svg onload=window.hostile=1>"
 -- parameter: Colour enum(<script>window.hostile=1</script>|"'><img src=x onerror=window.hostile=1>)
 -- column: value string "<img src=x onerror=window.hostile=1>" <i>
--- column: nested[].value string "<script>window.hostile=1</script>" "></td>
+-- column: nested[].value string "<script>window.hostile=1</script>"
 -- column: values json "<svg onload=window.hostile=1>"
 
 -- values: Choice
