@@ -65,7 +65,8 @@ export function plainTable(elements, { label, columns = null, prefix = "" }) {
   return el("div", { class: "plain-table", tabindex: "0", role: "group", "aria-label": label },
     el("table", {},
       el("thead", {}, el("tr", {}, shownColumns.map((column) => (
-        el("th", { scope: "col" }, titleOf(column, prefix)))))),
+        el("th", { scope: "col", class: lookOf(valueAt(elements[0], column, prefix)) },
+          titleOf(column, prefix)))))),
       body),
     more);
 }

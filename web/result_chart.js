@@ -11,6 +11,7 @@ const SCRIPT = "/console/chart.min.js";
 const ALL_MOST = 1000;              // rows that are all fetched; of more it is a sample
 const SAMPLES = 20, SAMPLE_ROWS = 50;
 const POINTS_MAX = { bar: 60, line: 1000 };
+const TICK_MAX = 18; // characters of a name at the axis
 const NUMBERS = ["integer", "decimal", "number"];
 const TEXTS = ["string", "date", "timestamp"];
 
@@ -116,7 +117,7 @@ class ChartView {
       } } }, options.map(([value, text]) => el("option", { value }, text)));
 
       list.value = options.some(([value]) => value === asked) ? asked : first;
-      return [list, el("div", { class: "field" }, el("label", { for: list.id }, label), list)];
+      return [list, el("div", { class: "chart-field" }, el("label", { for: list.id }, label), list)];
     };
     const named = (columns) => columns.map((column) => [column.name, titleOf(column)]);
     const dates = this.xs.find(({ type }) => type !== "string");
@@ -168,15 +169,17 @@ class ChartView {
     this.#chart?.destroy();
     replace(this.canvasBox, canvas, probe);
     const { color, borderTopColor, backgroundColor } = getComputedStyle(probe);
-    const axis = (text) => ({ title: { display: true, text, color }, ticks: { color, maxRotation: 60 },
-      grid: { color: borderTopColor } });
+    const axis = (text, ticks) => ({ title: { display: true, text, color },
+      ticks: { color, maxRotation: 60, ...ticks }, grid: { color: borderTopColor } });
+    const short = ({ name }) => (name.length > TICK_MAX ? `${name.slice(0, TICK_MAX - 1)}…` : name);
 
     this.#chart = new window.Chart(canvas, { type: this.kind.value,
       data: { labels: points.map(({ name }) => name), datasets: [{ label: yTitle,
-        data: points.map(({ text }) => Number(text)), backgroundColor, borderColor: backgroundColor, borderWidth: 2,
+        data: points.map(({ text }) => Number(text)), backgroundColor, borderColor: backgroundColor, borderWidth: { bar: 0, line: 2 }[this.kind.value],
         pointRadius: points.length > 100 ? 0 : 3 }] },
       options: { animation: false, responsive: true, maintainAspectRatio: false,
-        font: { family: style.fontFamily }, scales: { x: axis(xTitle), y: axis(yTitle) },
+        font: { family: style.fontFamily }, scales: { y: axis(yTitle),
+          x: axis(xTitle, { callback: (value) => short(points[value]) }) },
         plugins: { legend: { display: false }, tooltip: { callbacks: {
           label: ({ dataIndex }) => `${yTitle}: ${points[dataIndex].text}` } } } } });
   }

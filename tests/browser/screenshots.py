@@ -46,7 +46,6 @@ def screens(client):
     yield "form", "#/new/TransactionSummary?ProductID=123&TransactionType=Deposit", "reportctl"
     yield "run", f"#/run/{running}", "Running"
     yield "result", f"#/result/{transactions}", "Rows 1 to"
-    yield "nested", f"#/result/{balance}", "Rows 1 to"
     yield "chart", f"#/result/{balance}?view=chart&y=totalBalance&x=entityName&kind=bar", "The same as a table"
     yield "summary", f"#/result/{transactions}?view=summary", "byType"
     yield "mine", "#/mine", "Failed"
