@@ -224,6 +224,11 @@ export const session = {
     loggedOut();
   },
 
+  // A login is awaited.
+  get hasEnded() {
+    return relogin !== null;
+  },
+
   // callback("expired"): a login is awaited; "back": it came; "logout": the session is over.
   onEnd(callback) {
     endCallbacks.add(callback);

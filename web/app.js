@@ -1,6 +1,6 @@
 // web/app.js -- the shell: it finds the screen for the address, shows it, and leaves it.
 
-import { session } from "/console/api.js";
+import { REACHED, session } from "/console/api.js";
 import { announce, confirmBox, failure, notify } from "/console/dialogs.js";
 import { el, replace } from "/console/dom.js";
 import * as events from "/console/events.js";
@@ -82,6 +82,9 @@ async function open() {
     else leave = left ?? null;
   } catch (error) {
     if (turn === shown) replace(main, heading("Not available"), failure(error, open));
+    if (error.passing) {
+      window.addEventListener(REACHED, () => { if (turn === shown) open(); }, { once: true });
+    }
   }
   if (turn === shown) focusHeading();
 }

@@ -5,7 +5,6 @@ import { REACHED, send, session } from "/console/api.js";
 const BACKOFF_MIN = 500, BACKOFF_MAX = 15000, HIDDEN = 10000;
 const SILENCE = 45000; // the server sends a comment every 15 s
 
-const events = new Map();    // reference → the last event of it
 const followers = new Set();
 const watchers = new Set();  // of the connection
 let running = null;          // the AbortController of the stream
@@ -18,21 +17,15 @@ export function follow(callback) {
   return () => followers.delete(callback);
 }
 
-// callback(true) when the stream has begun, anew or again; callback(false) when it is cut off.
+// callback(true) when the stream has begun, anew or again; callback(false, status) when it is cut
+// off, or refused with this status.
 export function watchConnection(callback) {
   watchers.add(callback);
   return () => watchers.delete(callback);
 }
 
-// The last event of each report that is active or has changed since the page was opened.
-export function known() {
-  return events;
-}
-
 // Tell the page what it did itself, without waiting for the stream.
 export function tell(event) {
-  if (event.state === "deleted") events.delete(event.reference);
-  else events.set(event.reference, event);
   for (const callback of followers) callback(event);
 }
 
@@ -46,7 +39,6 @@ export function stop() {
   running?.abort();
   running = null;
   lastId = null;
-  events.clear();
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -64,12 +56,12 @@ async function connect() {
 
   running = control;
   while (running === control) {
-    const began = await stream(control.signal, () => { backoff = BACKOFF_MIN; });
+    const status = await stream(control.signal, () => { backoff = BACKOFF_MIN; });
 
     if (running !== control) return;
-    if (!began) for (const callback of watchers) callback(false);
-    await pause(began ? 200 : backoff + Math.random() * 200);
-    backoff = began ? BACKOFF_MIN : Math.min(backoff * 2, BACKOFF_MAX);
+    if (status !== 200) for (const callback of watchers) callback(false, status);
+    await pause(status === 200 ? 200 : backoff + Math.random() * 200);
+    backoff = status === 200 ? BACKOFF_MIN : Math.min(backoff * 2, BACKOFF_MAX);
   }
 }
 
@@ -89,19 +81,19 @@ function pause(ms) {
   });
 }
 
-// Until it ends; true if it ended in order, so that it may begin again at once.
+// Until it ends; 200 if it ended in order, so that it may begin again at once.
 async function stream(signal, onBegin) {
   try {
     const response = await send("GET", "/Report/Events", { signal,
       headers: { Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) } });
 
-    if (!response.ok) return false;
+    if (!response.ok) return response.status;
     onBegin();
     for (const callback of watchers) callback(true);
     await readEvents(response.body.getReader());
-    return true;
+    return 200;
   } catch {
-    return false;
+    return 0;
   }
 }
 

@@ -176,7 +176,8 @@ export class Field {
     this.error = el("p", { class: "error-text", id: `${id}-error` });
     this.node = el("div", { class: "field" },
       el("label", { for: id }, param.name,
-        param.required ? el("span", { class: "required", "aria-hidden": "true" }, "required") : null),
+        param.required ? el("span", { class: "required", "aria-hidden": "true" }, "required")
+          : null),
       el("div", { id: `${id}-about`, class: "about" },
         param.description ? el("p", {}, param.description) : null,
         hint(param) ? el("p", { class: "muted small" }, hint(param)) : null),

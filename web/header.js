@@ -3,8 +3,9 @@
 import { session } from "/console/api.js";
 import { button, el, icon, replace, setText } from "/console/dom.js";
 import { notify } from "/console/dialogs.js";
-import { follow, known, watchConnection } from "/console/events.js";
+import { watchConnection } from "/console/events.js";
 import { showHelp } from "/console/keys.js";
+import { isActive, onReports, reportsKnown } from "/console/store.js";
 
 const THEME = "reportd-theme";
 const THEMES = ["auto", "light", "dark"];
@@ -68,19 +69,10 @@ function userMenu() {
   return menu;
 }
 
-function activeCount() {
-  let count = 0;
-
-  for (const event of known().values()) {
-    if (event.state === "queued" || event.state === "processing") count++;
-  }
-  return count;
-}
-
 function showActive() {
   scheduled = false;
   if (!drawn) return;
-  const count = activeCount();
+  const count = reportsKnown().filter(isActive).length;
   const limit = session.limits.active ?? null;
 
   setText(drawn.count, `${count}${limit ? ` of ${limit}` : ""}`);
@@ -118,11 +110,16 @@ export function markScreen(screen) {
   }
 }
 
-follow(() => {
+onReports(() => {
   if (!scheduled) requestAnimationFrame(showActive);
   scheduled = true;
 });
-watchConnection((on) => { if (drawn) drawn.offline.hidden = on; });
+watchConnection((on, why) => {
+  if (!drawn) return;
+  drawn.offline.hidden = on;
+  setText(drawn.offline.lastChild,
+    why === 429 ? "Not live: too many pages are open" : "Reconnecting…");
+});
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;

@@ -65,5 +65,9 @@ export function ask() {
       "have typed is lost."), loginForm(session.user, () => close()),
     el("button", { type: "button", class: "button quiet", on: {
       click: () => session.logout() } }, "Log in as somebody else")];
-  }, { locked: true }).finally(() => { asking = null; forgetEnd(); });
+  }, { locked: true }).finally(() => {
+    asking = null;
+    forgetEnd();
+    if (session.hasEnded) ask(); // browsers let a second Escape close what is locked
+  });
 }

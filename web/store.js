@@ -179,7 +179,7 @@ function takeEvent({ reference, reportName, state, rows, bytes, position, messag
 let connected = false;
 
 watchConnection((on) => {
-  if (on && connected) refreshSoon(); // something may have been missed
+  if (on && connected) refreshReports().catch(() => {}); // something may have been missed
   connected ||= on;
 });
 
