@@ -432,6 +432,9 @@ static void add_a_header_after_the_reply(void)
 
 static void add_one_header_too_many(void)
 {
+    static struct exchange_header room[EXCHANGE_HEADERS_MAX];
+
+    ex.headers = room;
     for (int i = 0; i <= EXCHANGE_HEADERS_MAX; i++)
         exchange_add_text(&ex, "X-Again", "");
 }
