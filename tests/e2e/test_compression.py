@@ -208,3 +208,18 @@ def test_workers_that_die_between_its_frames_leave_nothing(new_server):
     assert client.finish(reference).json()["data"] == "error"
     assert sum(place == "worker.run.packed" for _, place in passings(trace)) == 3 * 3  # of as many workers
     assert server.files() == []
+
+
+@pytest.mark.parametrize("encryption", ["off", "on"])
+@pytest.mark.parametrize("compression", ["off", "zstd"])
+def test_a_power_cut_finds_no_complete_report_without_its_result(new_server, compression, encryption):
+    """All is written, then synced, then renamed, then the folder is synced, and only then does the store say complete."""
+    server = new_server(workers=1, row_results="0", result_compression=compression, spool_encryption=encryption)
+    trace = server.folder / "trace"
+    plan(server, trace=trace)
+    client = server.start().client("alice")
+    client.complete("Big", Rows=ROWS)
+    passed = [place for _, place in passings(trace)]
+    last_write = len(passed) - 1 - passed[::-1].index("sink.write")
+    steps = [last_write, *(passed.index(place) for place in ("sink.fsync", "spool.rename", "spool.folder_fsync", "store.finish.posted"))]
+    assert steps == sorted(steps) and passed.count("sink.fsync") == 1, passed
