@@ -26,6 +26,7 @@ import growth_cases
 import http_cases
 import life_cases
 import link_cases
+import page_cases
 import xlsx_cases
 from publish import curves_of, draw_plots, growth, line, publish
 from stage import DATA, HERE, OUT, ROOT, Skip
@@ -44,6 +45,7 @@ CASES = {
     "xlsx": xlsx_cases.xlsx,
     "conversions": conversion_cases.conversions,
     "link": link_cases.link,
+    "page": page_cases.page,
     "events": events_cases.events,
     "trivial": http_cases.trivial,
     "lives": life_cases.lives,
