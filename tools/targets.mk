@@ -47,6 +47,7 @@ bench-cancel: programs ## Time 200 deletes of running queries (MODE=release)
 
 lint: deps-if-missing ## Enforce the rules of the code
 	@tools/lint
+	@! command -v node >/dev/null || for file in web/*.js; do node --input-type=module --check <$$file || exit 1; done
 	@tests/lint/self_test.py
 	@tools/gen-docs --check
 
