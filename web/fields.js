@@ -3,10 +3,9 @@
 import { ChoiceField } from "/console/choices.js";
 import { el, icon, replace } from "/console/dom.js";
 
-const HINTS = {
-  integer: "a whole number", decimal: "a number such as 12.50", date: "a day",
+const HINTS = { // of types whose control does not say it
+  integer: "a whole number", decimal: "a number such as 12.50",
   timestamp: "2024-01-12 14:04 in the report's time zone, or 2024-01-12T14:04:05+11:00",
-  boolean: "yes or no", string: "a text",
 };
 
 // Each kind of control has node, focus(), get() (a text, "" for none), set(text), and maybe
@@ -147,22 +146,22 @@ function makeControl(param, attributes, onChange) {
 }
 
 function limits({ min, max, matching }) {
-  if (min !== null && max !== null) return `, from ${min} to ${max}`;
-  if (min !== null) return `, at least ${min}`;
-  if (max !== null) return `, at most ${max}`;
-  return matching !== null ? `, matching ${matching}` : "";
+  if (min !== null && max !== null) return `from ${min} to ${max}`;
+  if (min !== null) return `at least ${min}`;
+  if (max !== null) return `at most ${max}`;
+  return matching !== null ? `matching ${matching}` : "";
 }
 
+// What the control does not show by itself; "" if that is nothing.
 function hint(param) {
   const item = /^list\((.*)\)$/.exec(param.type)?.[1];
-  const kind = param.allowedValues || param.values ? "one of the list"
-    : HINTS[item ?? param.type] ?? param.type;
-  const what = (item ? `any number of values, each ${kind}` : kind) + limits(param);
+  const kind = param.allowedValues || param.values ? "" : HINTS[item ?? param.type] ?? "";
   const empty = !param.required && param.default !== null && param.default !== ""
     ? `; empty: the default, ${param.default}` : "";
+  const text = [item ? "any number of values" : "", kind, limits(param)].filter(Boolean)
+    .join(", ") + empty;
 
-  return what + empty === HINTS.string ? null
-    : `${what[0].toUpperCase()}${what.slice(1)}${empty}.`;
+  return text === "" ? "" : `${text.replace(/^; /, "").replace(/^./, (c) => c.toUpperCase())}.`;
 }
 
 // A field: `value()` is undefined if the parameter is not given.
