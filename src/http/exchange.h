@@ -32,8 +32,8 @@ enum route_access {
     ROUTE_PUBLIC,   /* no token, no Version header */
     ROUTE_VERSION,  /* no token (login), but the Version header */
     ROUTE_TOKEN,    /* a valid access token: ex->user is there before the first step */
-    ROUTE_EXPIRED,  /* a token whose signature holds, expired or not: ex->claims */
-    ROUTE_COOKIE,   /* such a token, or the cookie of a login, which the first step then reads */
+    ROUTE_COOKIE,   /* a token whose signature holds, expired or not: ex->claims; or the cookie of a
+                     * login, which the first step then reads */
     ROUTE_LOOPBACK, /* from a loopback address, or with a token */
 };
 

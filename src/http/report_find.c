@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "http/query.h"
 #include "store/store.h"
 
@@ -24,6 +25,21 @@ bool report_reference(struct exchange *ex, struct guid *ret_id)
         return false;
     }
     return true;
+}
+
+void report_add_active(struct buf *out, const struct report *reports, size_t count)
+{
+    char guid[GUID_TEXT];
+
+    buf_add_str(out, "\"active\":[");
+    for (size_t i = 0; i < count; i++) {
+        guid_format(&reports[i].id, guid);
+        buf_add_format(out, "%s{\"reference\":\"%s\"", i > 0 ? "," : "", guid);
+        json_add_member(out, "reportName", reports[i].name);
+        json_add_member(out, "state", report_state_name(reports[i].state));
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
 }
 
 void report_reply_unknown(struct exchange *ex)

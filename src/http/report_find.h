@@ -17,6 +17,9 @@ bool report_reference(struct exchange *ex, struct guid *ret_id);
  * cannot be followed. */
 void report_reply_unknown(struct exchange *ex);
 
+/* Add `"active":` and a list of reports: reference, name and state. */
+void report_add_active(struct buf *out, const struct report *reports, size_t count);
+
 /* Find the caller's report; `next` has the answer in ex->op.find, which holds as long as its
  * version is ex->version. */
 void report_find(struct exchange *ex, const struct guid *id, exchange_step *next);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/seam.h"
 #include "base/str.h"
 #include "core/param.h"
@@ -153,18 +152,9 @@ static void reply_limit(struct exchange *ex)
     struct buf data;
 
     buf_init(&data, ACTIVE_JSON_MAX);
-    buf_add_str(&data, "{\"active\":[");
-    for (size_t i = 0; i < submit->active_count; i++) {
-        const struct report *report = &submit->active[i];
-        char guid[GUID_TEXT];
-
-        guid_format(&report->id, guid);
-        buf_add_format(&data, "%s{\"reference\":\"%s\"", i > 0 ? "," : "", guid);
-        json_add_member(&data, "reportName", report->name);
-        json_add_member(&data, "state", report_state_name(report->state));
-        buf_add_char(&data, '}');
-    }
-    buf_add_str(&data, "]}");
+    buf_add_char(&data, '{');
+    report_add_active(&data, submit->active, submit->active_count);
+    buf_add_char(&data, '}');
     err_set(&ex->err, -E_LIMIT,
             "You have %d active reports, the most a user may have; this one was not accepted. "
             "Wait until one has finished, or free a slot at once by deleting a queued one with "

@@ -205,10 +205,6 @@ void request_check(struct exchange *ex)
     case ROUTE_TOKEN:
         auth_token(ex);
         return;
-    case ROUTE_EXPIRED:
-        if (auth_signature(ex))
-            dispatch(ex);
-        return;
     case ROUTE_COOKIE:
         if (login_cookie_is_given(ex) || auth_signature(ex))
             dispatch(ex);

@@ -2,19 +2,9 @@
 #include "http/user.h"
 
 #include "base/json.h"
+#include "http/report_find.h"
 
 enum { ANSWER_MAX = 512 * 1024 };
-
-static void add_active(struct buf *out, const struct report *report)
-{
-    char guid[GUID_TEXT];
-
-    guid_format(&report->id, guid);
-    buf_add_format(out, "{\"reference\":\"%s\"", guid);
-    json_add_member(out, "reportName", report->name);
-    json_add_member(out, "state", report_state_name(report->state));
-    buf_add_char(out, '}');
-}
 
 /* Nobody is an operator: there are only users. */
 static void active_listed(struct exchange *ex)
@@ -25,14 +15,10 @@ static void active_listed(struct exchange *ex)
     buf_init(&data, ANSWER_MAX);
     buf_add_str(&data, "{\"name\":");
     json_add_string(&data, ex->user->name);
-    buf_add_format(&data, ",\"operator\":false,\"limits\":{\"active\":%d},\"active\":[",
+    buf_add_format(&data, ",\"operator\":false,\"limits\":{\"active\":%d},",
                    (int)ex->services->config->active_limit.number);
-    for (size_t i = 0; i < list->count; i++) {
-        if (i > 0)
-            buf_add_char(&data, ',');
-        add_active(&data, &list->reports[i]);
-    }
-    buf_add_str(&data, "]}");
+    report_add_active(&data, list->reports, list->count);
+    buf_add_char(&data, '}');
     if (buf_failed(&data))
         exchange_fail(ex, -E_NOMEM, "no memory for %zu reports", list->count);
     else

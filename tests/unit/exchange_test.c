@@ -165,7 +165,7 @@ static const struct route routes[] = {
     {"GET", "/same", ROUTE_PUBLIC, false, same, NULL},
     {"GET", "/wait", ROUTE_LOOPBACK, false, wait_wish, "text/plain"},
     {"GET", "/token", ROUTE_TOKEN, false, hello, NULL},
-    {"POST", "/expired", ROUTE_EXPIRED, true, hello, NULL},
+    {"POST", "/expired", ROUTE_COOKIE, true, hello, NULL},
 };
 
 static const struct router router = {routes, sizeof(routes) / sizeof(routes[0])};
