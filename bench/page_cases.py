@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from generate_cases import WAIT
@@ -86,7 +87,8 @@ def live_frames(page, server):
     others move up."""
     queue = [server.order("Tiny") for _ in range(ACTIVE_MOST - 1)]
 
-    def move():  # tens of times a second
+    def move():  # as often as an event comes for the place in the queue
+        time.sleep(0.25)
         server.delete(queue.pop(0))
         queue.append(server.order("Tiny"))
     page.go("#/mine")
