@@ -3,7 +3,7 @@
 import { confirmBox, go, heading, notify, setQuery } from "/console/app.js";
 import { call, errorOf, send, serverNow } from "/console/api.js";
 import { button, el, replace, setText } from "/console/dom.js";
-import { follow } from "/console/events.js";
+import { follow, watchConnection } from "/console/events.js";
 import { parseExact, shown } from "/console/exact.js";
 import { bytes, counted, left, moment } from "/console/format.js";
 import { receiptScreen } from "/console/receipts.js";
@@ -76,6 +76,9 @@ class Result {
     this.unfollow = follow(({ reference, state }) => {
       if (reference === this.reference && state === "deleted" && !this.#isDeleting) this.#gone();
     });
+    this.unwatch = watchConnection((isOn) => {
+      if (isOn && this.rows.error?.passing) this.rows.retry();
+    });
   }
 
   get signal() {
@@ -107,6 +110,7 @@ class Result {
     this.#isOver = true;
     this.#control.abort();
     this.unfollow();
+    this.unwatch();
     clearInterval(this.ticking);
     this.#view?.close();
     this.#view = null;

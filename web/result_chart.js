@@ -135,7 +135,7 @@ class ChartView {
   draw() {
     const x = this.xs.find(({ name }) => name === this.x.value);
     const y = this.ys.find(({ name }) => name === this.y.value);
-    const isWhole = this.rows.length === this.total;
+    const isWhole = this.total <= ALL_MOST;
     const all = pointsOf(this.rows, x, y, isWhole);
     const points = all.slice(0, POINTS_MAX[this.kind.value]);
 

@@ -236,7 +236,8 @@ export class Table {
   }
 
   #rowForm() {
-    const field = el("input", { id: "row-number", inputmode: "numeric", autocomplete: "off", size: "10" });
+    const field = el("input", { id: "row-number", inputmode: "numeric", autocomplete: "off",
+      size: "10", on: { input: () => field.setCustomValidity("") } });
 
     return el("form", { class: "row-form", on: { submit: (event) => {
       const typed = Number(field.value.replace(/[\s,.]/g, ""));

@@ -83,6 +83,8 @@ def test_a_row_number_is_typed(page, many):
     assert page.focused.text == "123,456"
     page.fill("Row", "600001" + Keys.ENTER)
     assert page.script("return document.getElementById('row-number').validationMessage") == "A row number from 1 to 600,000"
+    page.fill("Row", "7" + Keys.ENTER)
+    page.until(lambda: min(page.rows()) == 7, "the row")
 
 
 def test_the_address_says_where_one_is(page, many):
