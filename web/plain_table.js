@@ -24,7 +24,8 @@ function valueBelow(object, path) {
   if (Object.hasOwn(object, path)) return object[path];
   for (let dot = path.indexOf("."); dot > 0; dot = path.indexOf(".", dot + 1)) {
     const key = path.slice(0, dot);
-    const value = Object.hasOwn(object, key) ? valueBelow(object[key], path.slice(dot + 1)) : undefined;
+    const value = Object.hasOwn(object, key) ? valueBelow(object[key], path.slice(dot + 1))
+      : undefined;
 
     if (value !== undefined) return value;
   }
@@ -72,7 +73,9 @@ export function plainTable(elements, { label, columns = null, prefix = "" }) {
 }
 
 function keysOf(elements) {
-  return [...new Set(elements.flatMap((element) => Object.keys(element)))].map((name) => ({ name }));
+  const names = new Set(elements.flatMap((element) => Object.keys(element)));
+
+  return [...names].map((name) => ({ name }));
 }
 
 // What stands in a cell: a text, or for an array of objects a table that folds out.

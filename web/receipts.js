@@ -14,9 +14,11 @@ const TIMES = ["iat", "erasedBy"];
 
 function claimsOf(receipt) {
   try {
-    const bytes = atob(receipt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
+    const text = atob(receipt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
 
-    return JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))));
+    const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
+
+    return JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     return {};
   }
@@ -51,18 +53,21 @@ function valueOf(name, value) {
 
 // What a receipt says, the receipt itself, and a button that saves it.
 export function receiptBox(receipt) {
-  const claims = claimsOf(receipt), kept = keptReceipts();
+  const claims = claimsOf(receipt), kept = keptReceipts(), earlier = kept.length - 1;
 
   return el("section", { class: "receipt", "aria-label": "Receipt" },
     el("dl", {}, Object.entries(claims).map(([name, value]) => (
       [el("dt", {}, NAMES[name] ?? name), el("dd", {}, valueOf(name, value))]))),
-    el("pre", { class: "jws", tabindex: "0", "aria-label": "The receipt as the server signed it" }, receipt),
+    el("pre", { class: "jws", tabindex: "0", "aria-label": "The receipt as the server signed it" },
+      receipt),
     el("p", {}, "The server signs that the report is deleted, and keeps no copy of this receipt. " +
-      `It is kept in this browser${kept.length > 1 ? `, with ${counted(kept.length - 1, "earlier one")}` : ""}; ` +
+      `It is kept in this browser${earlier > 0 ? `, with ${counted(earlier, "earlier one")}` : ""}; ` +
       "save it as a file to keep it elsewhere. `reportd receipt` checks it."),
     el("div", { class: "buttons" },
-      button("Save the receipt", () => saveFile(`receipt-${claims.reference ?? claims.iat}.jws`, receipt)),
-      kept.length > 1 ? button(`Save all ${kept.length}`, () => saveFile("receipts.jws", `${kept.join("\n")}\n`)) : null));
+      button("Save the receipt", () => (
+        saveFile(`receipt-${claims.reference ?? claims.iat}.jws`, receipt))),
+      earlier > 0 ? button(`Save all ${kept.length}`, () => (
+        saveFile("receipts.jws", `${kept.join("\n")}\n`))) : null));
 }
 
 // In place of a screen whose report has just been deleted.

@@ -25,7 +25,8 @@ let style = null; // a promise of the stylesheet, which no other screen needs
 
 function loadStyle() {
   style ??= new Promise((done) => {
-    document.head.append(el("link", { rel: "stylesheet", href: STYLE, on: { load: done, error: done } }));
+    document.head.append(el("link", { rel: "stylesheet", href: STYLE,
+      on: { load: done, error: done } }));
   });
   return style;
 }
@@ -142,16 +143,22 @@ class Result {
     this.box = el("div", { class: "view" });
     this.labels = el("input", { type: "checkbox" });
     replace(this.#main, el("div", { class: "result" },
-      el("div", { class: "head" }, el("div", { class: "name" }, heading(this.reportName), this.facts),
+      el("div", { class: "head" },
+        el("div", { class: "name" }, heading(this.reportName), this.facts),
         el("div", { class: "buttons" },
           button("Run again", () => runAgain(this), { sign: "rerun", "data-key": "r" }),
-          el("a", { class: "button", href: this.#formAddress(), "data-key": "n" }, "Change and run again"),
-          button("Delete", () => this.#delete(), { look: "danger", sign: "remove", "data-key": "x" }))),
+          el("a", { class: "button", href: this.#formAddress(), "data-key": "n" },
+            "Change and run again"),
+          button("Delete", () => this.#delete(),
+            { look: "danger", sign: "remove", "data-key": "x" }))),
       this.#parameterList(),
-      el("div", { class: "bar" }, this.tabs, el("div", { class: "buttons" }, this.#downloads())), this.box));
+      el("div", { class: "bar" }, this.tabs, el("div", { class: "buttons" }, this.#downloads())),
+      this.box));
     this.#tick();
     this.ticking = setInterval(() => this.#tick(), TICK);
-    this.#showView(Object.hasOwn(VIEWS, this.query.get("view") ?? "") ? this.query.get("view") : "table", from);
+    const view = this.query.get("view") ?? "";
+
+    this.#showView(Object.hasOwn(VIEWS, view) ? view : "table", from);
   }
 
   #tick() {
@@ -165,7 +172,8 @@ class Result {
     const given = Object.entries(this.parameters ?? {}).filter(([, value]) => value !== null);
 
     return el("details", { class: "parameters" },
-      el("summary", {}, `Generated ${moment(this.generatedDate)}, ${counted(given.length, "parameter")}`),
+      el("summary", {}, `Generated ${moment(this.generatedDate)}, ` +
+        counted(given.length, "parameter")),
       el("dl", {}, given.map(([name, value]) => [el("dt", {}, name), el("dd", {}, shown(value))])));
   }
 
@@ -273,8 +281,8 @@ class Result {
     this.close();
     const title = heading("This report is gone");
 
-    replace(this.#main, title, el("p", { class: "gone" }, "It has been deleted or has expired, or the address is wrong. " +
-      "The server has nothing of it any more, and neither has this page."),
+    replace(this.#main, title, el("p", { class: "gone" }, "It has been deleted or has expired, " +
+      "or the address is wrong. The server has nothing of it any more, and neither has this page."),
     el("p", {}, el("a", { class: "button", href: "#/mine" }, "My reports"), " ",
       el("a", { class: "button", href: "#/reports" }, "Run a report")));
     title.focus();

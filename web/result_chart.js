@@ -94,8 +94,8 @@ class ChartView {
     Object.assign(this, { rows, total, xs: columns.filter(({ type }) => TEXTS.includes(type)),
       ys: columns.filter(({ type }) => NUMBERS.includes(type)) });
     if (this.xs.length === 0 || this.ys.length === 0) {
-      replace(box, el("p", { class: "empty" }, "A chart needs a column of numbers and one of texts or dates. " +
-        "This result has none."));
+      replace(box, el("p", { class: "empty" }, "A chart needs a column of numbers and one of " +
+        "texts or dates. This result has none."));
       return;
     }
     this.result = result;
@@ -103,7 +103,8 @@ class ChartView {
     const theme = new MutationObserver(() => this.draw());
 
     theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw(), { signal });
+    matchMedia("(prefers-color-scheme: dark)")
+      .addEventListener("change", () => this.draw(), { signal });
     signal.addEventListener("abort", () => { theme.disconnect(); this.#chart?.destroy(); });
     this.draw();
   }
@@ -117,19 +118,23 @@ class ChartView {
       } } }, options.map(([value, text]) => el("option", { value }, text)));
 
       list.value = options.some(([value]) => value === asked) ? asked : first;
-      return [list, el("div", { class: "chart-field" }, el("label", { for: list.id }, label), list)];
+      return [list, el("div", { class: "chart-field" },
+        el("label", { for: list.id }, label), list)];
     };
     const named = (columns) => columns.map((column) => [column.name, titleOf(column)]);
     const dates = this.xs.find(({ type }) => type !== "string");
-    const [y, yField] = choice("y", "Number", named(this.ys), (this.ys.find(({ type }) => type === "decimal") ?? this.ys.at(-1)).name);
+    const money = this.ys.find(({ type }) => type === "decimal");
+    const [y, yField] = choice("y", "Number", named(this.ys), (money ?? this.ys.at(-1)).name);
     const [x, xField] = choice("x", "Over", named(this.xs), (dates ?? this.xs[0]).name);
-    const [kind, kindField] = choice("kind", "As", [["bar", "Bars"], ["line", "Line"]], dates ? "line" : "bar");
+    const [kind, kindField] = choice("kind", "As", [["bar", "Bars"], ["line", "Line"]],
+      dates ? "line" : "bar");
 
     Object.assign(this, { x, y, kind });
     this.caption = el("p", { class: "muted", id: "chart-caption" });
     this.canvasBox = el("div", { class: "canvas" });
     this.details = el("details");
-    replace(box, el("div", { class: "tools" }, yField, xField, kindField), this.caption, this.canvasBox, this.details);
+    replace(box, el("div", { class: "tools" }, yField, xField, kindField), this.caption,
+      this.canvasBox, this.details);
   }
 
   draw() {
@@ -145,7 +150,8 @@ class ChartView {
 
     replace(this.details, el("summary", { class: "button" }, "The same as a table"),
       plainTable(points, { label: `${titleOf(y)} over ${titleOf(x)}`, columns: [
-        { name: "name", label: titleOf(x) }, { name: "text", label: titleOf(y) }, { name: "rows", label: "Rows" }] }));
+        { name: "name", label: titleOf(x) }, { name: "text", label: titleOf(y) },
+        { name: "rows", label: "Rows" }] }));
     this.details.open = wasOpen;
   }
 
@@ -157,25 +163,29 @@ class ChartView {
       isWhole ? `All ${counted(this.total, "row")}` : `A sample: ${number(this.rows.length)} of ` +
         `${counted(this.total, "row")}, in ${SAMPLES} windows that lie evenly over the result`,
       merged ? `; rows of the same ${titleOf(x)} are ${isWhole ? "added up" : "averaged"}. ` : ". ",
-      points.length < all.length ? `The first ${number(points.length)} of ${counted(all.length, "value")} are drawn.` : ""];
+      points.length < all.length ? `The first ${number(points.length)} of ` +
+        `${counted(all.length, "value")} are drawn.` : ""];
   }
 
   // Chart.js changes a canvas for good, so each drawing has a new one.
   #drawChart(points, xTitle, yTitle) {
     const style = getComputedStyle(document.documentElement);
     const probe = el("span", { class: "chart-colours" });
-    const canvas = el("canvas", { role: "img", "aria-label": `Chart: ${yTitle} over ${xTitle}`, "aria-describedby": "chart-caption" });
+    const canvas = el("canvas", { role: "img", "aria-label": `Chart: ${yTitle} over ${xTitle}`,
+      "aria-describedby": "chart-caption" });
 
     this.#chart?.destroy();
     replace(this.canvasBox, canvas, probe);
     const { color, borderTopColor, backgroundColor } = getComputedStyle(probe);
     const axis = (text, ticks) => ({ title: { display: true, text, color },
       ticks: { color, maxRotation: 60, ...ticks }, grid: { color: borderTopColor } });
-    const short = ({ name }) => (name.length > TICK_MAX ? `${name.slice(0, TICK_MAX - 1)}…` : name);
+    const short = ({ name }) => (
+      name.length > TICK_MAX ? `${name.slice(0, TICK_MAX - 1)}…` : name);
 
     this.#chart = new window.Chart(canvas, { type: this.kind.value,
       data: { labels: points.map(({ name }) => name), datasets: [{ label: yTitle,
-        data: points.map(({ text }) => Number(text)), backgroundColor, borderColor: backgroundColor, borderWidth: { bar: 0, line: 2 }[this.kind.value],
+        data: points.map(({ text }) => Number(text)), backgroundColor,
+        borderColor: backgroundColor, borderWidth: { bar: 0, line: 2 }[this.kind.value],
         pointRadius: points.length > 100 ? 0 : 3 }] },
       options: { animation: false, responsive: true, maintainAspectRatio: false,
         font: { family: style.fontFamily }, scales: { y: axis(yTitle),

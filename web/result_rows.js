@@ -103,7 +103,8 @@ export class Rows {
   // From a multiple of WINDOW, or from where an earlier answer has ended.
   #fetch(at) {
     const start = at - at % WINDOW;
-    const ends = this.#windows.map(({ from, rows }) => from + rows.length).filter((end) => end <= at);
+    const ends = this.#windows.map(({ from, rows }) => from + rows.length)
+      .filter((end) => end <= at);
     const from = Math.max(start, ...ends);
 
     return readWindow(this.reference, from, start + WINDOW - from, this.#control.signal);
@@ -119,7 +120,9 @@ export class Rows {
     let size = this.#windows.reduce((sum, each) => sum + each.size, 0);
 
     this.#windows = this.#windows.filter((each) => {
-      if (size <= KEPT_MAX || (each.from < last && each.from + each.rows.length > first)) return true;
+      const isWanted = each.from < last && each.from + each.rows.length > first;
+
+      if (size <= KEPT_MAX || isWanted) return true;
       size -= each.size;
       return false;
     });

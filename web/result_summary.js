@@ -28,7 +28,7 @@ export async function readTail({ reference, size, total }, signal) {
       continue;
     }
   }
-  throw new Error("The sets behind the rows are too large to be shown here. The downloads have them.");
+  throw new Error("The sets behind the rows are too large to be shown here. JSON and XLSX have them.");
 }
 
 // The last elements with the bracket behind them, as they stand in the JSON.
@@ -65,9 +65,11 @@ function valuesOf(summary) {
   const values = entries.filter(([, value]) => !isTable(value));
 
   return el("section", {}, el("h2", {}, "Summary"),
-    values.length > 0 ? el("div", { class: "plain-table", tabindex: "0", role: "group", "aria-label": "Summary" },
+    values.length > 0 ? el("div", { class: "plain-table", tabindex: "0", role: "group",
+      "aria-label": "Summary" },
       el("table", {}, el("tbody", {}, values.map(([name, value]) => el("tr", {},
-        el("th", { scope: "row" }, name), el("td", { class: lookOf(value) }, plainValue(value, { name }))))))) : null,
+        el("th", { scope: "row" }, name),
+        el("td", { class: lookOf(value) }, plainValue(value, { name }))))))) : null,
     entries.filter(([, value]) => isTable(value)).map(([name, value]) => (
       el("section", {}, el("h3", {}, name), plainTable(value, { label: name })))));
 }

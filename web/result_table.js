@@ -94,7 +94,8 @@ export class Table {
     if (focused) this.#focus();
     this.#settle();
     setText(this.where, total === 0 ? "The result has no rows."
-      : `Rows ${number(first + 1)} to ${number(Math.min(first + this.#fit, total))} of ${number(total)}`);
+      : `Rows ${number(first + 1)} to ${number(Math.min(first + this.#fit, total))} of ` +
+        number(total));
   }
 
   #tellTrouble() {
@@ -144,7 +145,8 @@ export class Table {
   #measure(total) {
     const { scroller } = this;
     const room = window.innerHeight - scroller.getBoundingClientRect().top - window.scrollY - BELOW;
-    const view = Math.floor(Math.min(Math.max(room, window.innerHeight * VIEW), ROWS_MAX * this.#rowHeight));
+    const most = ROWS_MAX * this.#rowHeight;
+    const view = Math.floor(Math.min(Math.max(room, window.innerHeight * VIEW), most));
     const around = this.head.offsetHeight + scroller.offsetHeight - scroller.clientHeight;
 
     this.#fit = Math.max(1, Math.floor((view - around) / this.#rowHeight));
@@ -168,7 +170,8 @@ export class Table {
       this.#isPlaced = false;
       this.change();
     }
-    this.sizer.style.height = this.#range > 0 ? `${this.#range + this.scroller.clientHeight}px` : "";
+    this.sizer.style.height = this.#range > 0
+      ? `${this.#range + this.scroller.clientHeight}px` : "";
     if (!this.#isPlaced) this.#place();
     const pending = this.body.querySelector(".pending") !== null;
 
@@ -252,7 +255,8 @@ export class Table {
       this.#active.row = typed - 1;
       this.#jump(typed - 1);
       this.#focus();
-    } } }, el("label", { for: "row-number" }, "Row"), field, button("Go", () => {}, { type: "submit" }));
+    } } }, el("label", { for: "row-number" }, "Row"), field,
+    button("Go", () => {}, { type: "submit" }));
   }
 
   #drawChooser() {
@@ -294,10 +298,12 @@ export class Table {
   }
 
   #key(event) {
-    if (event.altKey || event.metaKey || event.shiftKey || !this.body.contains(event.target)) return;
+    if (event.altKey || event.metaKey || event.shiftKey) return;
+    if (!this.body.contains(event.target)) return;
     if (event.key === "Enter" || event.key === " ") this.#open(event.target);
     else if (event.ctrlKey && event.key === "Home") this.#go(0, this.#active.column);
-    else if (event.ctrlKey && event.key === "End") this.#go(this.#rows.total - 1, this.#active.column);
+    else if (event.ctrlKey && event.key === "End")
+      this.#go(this.#rows.total - 1, this.#active.column);
     else if (MOVES[event.key] && !event.ctrlKey) this.#move(...MOVES[event.key]);
     else return;
     event.preventDefault();
@@ -352,5 +358,6 @@ function valueCell(row, column, attributes) {
   const opens = table || text.length > LONG;
 
   return el("td", { ...attributes, "aria-haspopup": opens ? "dialog" : null,
-    class: opens ? "opens" : lookOf(value) }, text.length > CUT ? `${text.slice(0, CUT)}…` : text);
+    class: opens ? "opens" : lookOf(value) },
+  text.length > CUT ? `${text.slice(0, CUT)}…` : text);
 }
