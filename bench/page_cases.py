@@ -9,7 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-from generate_cases import WAIT
 from servers import Reportd
 from stage import OUT, ROOT, Row, alternate, need
 
@@ -17,7 +16,7 @@ sys.path[:0] = [str(ROOT / "tests/browser"), str(ROOT / "tests/e2e")]
 
 USER = "ann"
 VIEW_MS, HEAP_MB = 300, 20
-ROWS = 10_000_000
+ROWS, WAIT = 10_000_000, 600  # seconds until they are there
 LIVE, ACTIVE_MOST, FRAMES_MS = 200, 100, 5_000
 # Notes when there is first a frame with what the selector finds.
 WATCH = """window.shownAt = null;
