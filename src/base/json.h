@@ -1,4 +1,5 @@
-/* src/base/json.h -- JSON text written straight into a buffer: strings escaped, UTF-8 checked. */
+/* src/base/json.h -- JSON text written straight into a buffer: strings escaped, UTF-8 checked; and
+ * the escapes of a text undone. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,3 +20,9 @@ void json_add_key(struct buf *b, const char *key);
 void json_add_member(struct buf *b, const char *key, const char *text);
 void json_add_number(struct buf *b, const char *key, int64_t number);
 void json_add_bool(struct buf *b, const char *key, bool value);
+
+/* Append what stands between the quotes of a JSON text, without its escapes, as UTF-8. Half of a
+ * surrogate pair (RFC 8259, 8.2, allows it) is appended as if it were a character of its own, in
+ * three bytes that begin with 0xED. Of a text that is not JSON, what cannot be read is appended as
+ * it is. */
+void json_text_decode(struct buf *out, const char *text, size_t len);

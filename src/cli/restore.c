@@ -146,9 +146,8 @@ static int open_spool(struct restore *r, bool existing, struct err *err)
                                     .store = r->config->store.text,
                                     .temp = r->config->temp.text,
                                     .existing = existing};
-    int rc = spool_open(&spec, &r->spool, err);
 
-    return rc < 0 ? rc : offline_lock_spool(r->spool, err);
+    return spool_open(&spec, &r->spool, err) ?: offline_lock_spool(r->spool, err);
 }
 
 /* A backup that names no ledgers is checked against the store that it replaces, if there is one:

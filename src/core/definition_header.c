@@ -272,18 +272,14 @@ static int parse_param_type(struct parser *p, struct param *param, char **at)
     return rc;
 }
 
-/* Cut a default off *at: one word, or '…' with '' for a quote in it. NULL: there is none, or it is
- * not closed. */
-static char *take_default(char **at)
+/* Cut what begins with a quote off *at, up to the next one alone; two of them are one in it. NULL:
+ * it is not closed. */
+static char *take_quoted(char **at)
 {
-    char *from = *at + 1, *start = from, *to = from;
+    char quote = **at, *from = *at + 1, *start = from, *to = from;
 
-    if (**at == '\0' || **at == '"')
-        return NULL;
-    if (**at != '\'')
-        return take_word(at);
-    for (; *from != '\0' && !(from[0] == '\'' && from[1] != '\''); from++) {
-        from += from[0] == '\'';
+    for (; *from != '\0' && !(from[0] == quote && from[1] != quote); from++) {
+        from += from[0] == quote;
         *to++ = *from;
     }
     if (*from == '\0')
@@ -291,6 +287,14 @@ static char *take_default(char **at)
     *at = skip_blanks(from + 1);
     *to = '\0';
     return start;
+}
+
+/* Cut a default off *at: one word, or '…'. NULL: there is none, or it is not closed. */
+static char *take_default(char **at)
+{
+    if (**at == '\0' || **at == '"')
+        return NULL;
+    return **at == '\'' ? take_quoted(at) : take_word(at);
 }
 
 static int parse_default(struct parser *p, struct param *param, char **at)
@@ -337,27 +341,9 @@ static int parse_limit(struct parser *p, struct param *param, char **at, bool le
     return parser_copy(p, value, into);
 }
 
-/* Cut "…", with "" for a quote in it, off *at. NULL: there is none, or it is not closed. */
-static char *take_quoted(char **at)
-{
-    char *from = *at + 1, *start = from, *to = from;
-
-    if (**at != '"')
-        return NULL;
-    for (; *from != '\0' && !(from[0] == '"' && from[1] != '"'); from++) {
-        from += from[0] == '"';
-        *to++ = *from;
-    }
-    if (*from == '\0')
-        return NULL;
-    *at = skip_blanks(from + 1);
-    *to = '\0';
-    return start;
-}
-
 static int parse_matching(struct parser *p, struct param *param, char **at)
 {
-    char *text = take_quoted(at);
+    char *text = **at == '"' ? take_quoted(at) : NULL;
     struct err why = {0};
     int rc;
 

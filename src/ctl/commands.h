@@ -5,10 +5,6 @@
 #include "ctl/api.h"
 #include "ctl/ctl.h"
 
-/* Wait until the report has finished, showing how it goes. 0: complete; -E_SOURCE: it ended in
- * error, with the report's own words; or as api_call(). */
-int step_wait(struct api *api, const char *reference, struct err *err);
-
 /* -E_INVALID: there is no such format. */
 int step_check_format(const struct ctl_options *options, struct err *err);
 /* Fetch the result into the file `output`, or to standard output for NULL and "-", in that format.

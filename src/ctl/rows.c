@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/json_text.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "base/table.h"
 #include "base/wrap.h"

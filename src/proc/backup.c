@@ -58,12 +58,10 @@ static int run_verb(struct store *store, enum store_verb verb, const struct guid
 
 static int erase(struct store *store, const struct guid *ids, size_t count, struct err *err)
 {
-    int rc;
-
     if (count == 0)
         return 0;
-    rc = run_verb(store, STORE_TOMBSTONE, ids, count, err);
-    return rc < 0 ? rc : run_verb(store, STORE_DELETE_ROW, ids, count, err);
+    return run_verb(store, STORE_TOMBSTONE, ids, count, err)
+               ?: run_verb(store, STORE_DELETE_ROW, ids, count, err);
 }
 
 int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, struct err *err)

@@ -141,9 +141,7 @@ static int next_row(struct choices *choices, struct err *err)
 /* choices->value from the row. -E_SOURCE: it cannot be one of any parameter. */
 static int read_value(struct choices *choices, struct err *err)
 {
-    int rc = add_text(choices, &choices->value, &choices->row[0], err);
-
-    return rc == 0 ? spell(choices, err) : rc;
+    return add_text(choices, &choices->value, &choices->row[0], err) ?: spell(choices, err);
 }
 
 static int read_label(struct choices *choices, struct err *err)

@@ -111,19 +111,17 @@ static int give_up_ledgers(struct store *store, struct err *err)
 int recovery_renew_identity(struct store *store, struct err *err)
 {
     struct guid id = guid_new();
-    int rc = end_sessions(store, err) ?: give_up_ledgers(store, err);
 
-    if (rc < 0)
-        return rc;
-    return recovery_take_identity(store, &id, err);
+    return end_sessions(store, err)
+               ?: give_up_ledgers(store, err)
+               ?: recovery_take_identity(store, &id, err);
 }
 
 int recovery_check_owner(struct store *store, struct spool *spool, struct err *err)
 {
     struct guid id;
-    int rc = recovery_identity(store, &id, err);
 
-    return rc < 0 ? rc : spool_owner(spool, &id, err);
+    return recovery_identity(store, &id, err) ?: spool_owner(spool, &id, err);
 }
 
 /* Does the store know, in whatever state, one of the reports that the files are of? */

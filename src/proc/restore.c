@@ -75,9 +75,8 @@ static int end_sessions(struct store *store, int64_t *ret_ended, struct err *err
 static int settle_store(struct store *store, struct err *err)
 {
     struct guid id;
-    int rc = recovery_identity(store, &id, err);
 
-    return rc < 0 ? rc : recovery_take_identity(store, &id, err);
+    return recovery_identity(store, &id, err) ?: recovery_take_identity(store, &id, err);
 }
 
 /* Sessions first: whoever starts a server on a store of which this was not the end lets in nobody

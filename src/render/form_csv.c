@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json_text.h"
+#include "base/json.h"
 #include "render/form.h"
 
 enum { TEXT_MAX = 256 << 20 }; /* more than any text has */

@@ -599,7 +599,6 @@ static int open_sheet(struct xlsx *xlsx, struct buf *out, struct err *err)
 static int close_sheet(struct xlsx *xlsx, struct buf *out, struct err *err)
 {
     const struct xlsx_column *last = &xlsx->columns[xlsx->column_count];
-    int rc;
 
     buf_add_str(&xlsx->xml, "</sheetData>");
     if (xlsx->column_count > 0) {
@@ -608,8 +607,7 @@ static int close_sheet(struct xlsx *xlsx, struct buf *out, struct err *err)
                        (int)last->letter_count, last->letters, xlsx->rows);
     }
     buf_add_str(&xlsx->xml, "</worksheet>");
-    rc = flush_xml(xlsx, out, err);
-    return rc == 0 ? zip_stream_close(xlsx->zip, out, err) : rc;
+    return flush_xml(xlsx, out, err) ?: zip_stream_close(xlsx->zip, out, err);
 }
 
 /* ---- the calls of a form_table ---- */
@@ -671,9 +669,7 @@ static int end_part(void *table, struct buf *out, struct err *err)
 
 static int end(void *table, struct buf *out, struct err *err)
 {
-    int rc = add_about(table, out, err);
-
-    return rc == 0 ? add_book(table, out, err) : rc;
+    return add_about(table, out, err) ?: add_book(table, out, err);
 }
 
 const struct form_table form_xlsx_table = {

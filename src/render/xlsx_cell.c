@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json_text.h"
+#include "base/json.h"
 
 enum {
     CELL_ROOM = 96, /* what is around a value, and a number of up to … */

@@ -74,9 +74,8 @@ static int pg_open(const struct source_spec *spec, const char *address, struct s
 /* Run one of our own statements. */
 static int run_own(struct pg_source *source, const char *sql, struct err *err)
 {
-    int rc = pg_may_start(source, err);
-
-    return rc < 0 ? rc : pg_finish(source, PQsendQuery(source->conn, sql), NULL, NULL, err);
+    return pg_may_start(source, err)
+               ?: pg_finish(source, PQsendQuery(source->conn, sql), NULL, NULL, err);
 }
 
 /* How values are written, which is what postgres_value.c reads, and how statements are read, which

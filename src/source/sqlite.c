@@ -13,9 +13,7 @@
 #include "base/str.h"
 #include "core/param.h"
 #include "source/source_impl.h"
-#include "source/sqlite_bind.h"
-#include "source/sqlite_file.h"
-#include "source/sqlite_temp.h"
+#include "source/sqlite_impl.h"
 
 enum {
     VALUE_BYTES_MAX = 128 << 20, /* above what render takes, which can name the column */
@@ -397,7 +395,7 @@ static int open_path(struct sqlite_source *source, const char *path, struct err 
 }
 
 /* READONLY does for both journal modes: one in rollback mode needs nothing but to be readable, for
- * one in WAL mode see sqlite_file.h. */
+ * one in WAL mode see sqlite_impl.h. */
 static int sqlite_open(const struct source_spec *spec, const char *path, struct source **ret,
                        struct err *err)
 {

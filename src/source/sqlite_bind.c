@@ -1,6 +1,6 @@
 /* src/source/sqlite_bind.c -- compiled once, with "name" written as `name`; then bound: one value
  * for each parameter, a list as one JSON array. */
-#include "source/sqlite_bind.h"
+#include "source/sqlite_impl.h"
 
 #include <stdlib.h>
 #include <string.h>

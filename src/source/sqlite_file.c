@@ -1,5 +1,5 @@
 /* src/source/sqlite_file.c -- the file of an SQLite source: which it is, and how it is opened. */
-#include "source/sqlite_file.h"
+#include "source/sqlite_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* src/source/sqlite_temp.c -- a VFS over SQLite's default one, which every file but the temporary
  * ones passes untouched (https://www.sqlite.org/vfs.html). */
-#include "source/sqlite_temp.h"
+#include "source/sqlite_impl.h"
 
 #include <errno.h>
 #include <sqlite3.h>

@@ -1,5 +1,5 @@
 /* src/store/engine_impl.h -- what the files of the engine share: the store, its connections, and
- * who runs what. Only store.c, batch.c, embedded.c and readers.c include this. */
+ * who runs what. Only store.c, batch.c and embedded.c include this. */
 #pragma once
 
 #include <pthread.h>
@@ -49,10 +49,6 @@ void store_run_writes(void *context, struct work_item *batch);
 void store_run_reads(void *context, struct work_item *batch);
 
 /* ---- embedded.c ---- */
-
-int embedded_run_verb(struct store_conn *conn, struct store_op *op); /* returns what becomes rc */
-
-/* ---- readers.c ---- */
 
 int readers_init(struct store *store); /* -1: no memory */
 /* Once no thread reads any more. */

@@ -45,7 +45,7 @@ struct sqlite_shared {
     char *path;
     int fd;                                    /* of the file, which it may have alone; or -1 */
     int reserve[SQLITE_RESERVE_FILES];         /* sqlite_reserve.c; -1: not there */
-    char *names[SQLITE_FILES];                 /* sqlite_place.c */
+    char *names[SQLITE_FILES];                 /* of the place: sqlite_open.c */
     struct sqlite_file_id files[SQLITE_FILES]; /* … as they were opened */
     struct lock lock;                          /* guards `running` and `holders` */
     struct sqlite_running *running;            /* few: one a worker */
@@ -93,6 +93,8 @@ int sqlite_open(const struct store_spec *spec, const char *path, struct store_co
                 struct err *err);
 int sqlite_open_reader(struct store_conn *like, struct store_conn **ret, struct err *err);
 void sqlite_close(struct store_conn *conn);
+/* -E_STORE: there are others in the places of the files that are open. */
+int sqlite_place_check(const struct sqlite_shared *shared, struct err *err);
 
 /* sqlite_backup.c */
 int sqlite_backup(struct store_conn *conn, const char *path, const struct store_backup_watch *watch,
@@ -114,11 +116,6 @@ bool sqlite_reserve_remove(struct sqlite_shared *shared);
 /* sqlite_log.c: from now on each commit gives blocks to the pages it adds (SQLITE_FULL: there are
  * none) and syncs the log if `durable` says so. The log is open. Returns SQLite's code. */
 int sqlite_log_watch(struct sqlite_conn *c);
-
-/* sqlite_place.c: remember which files are open; -E_STORE: there are others in their places. */
-int sqlite_place_note(struct sqlite_shared *shared, struct err *err);
-int sqlite_place_check(const struct sqlite_shared *shared, struct err *err);
-void sqlite_place_done(struct sqlite_shared *shared);
 
 /* sqlite_scrub.c: the name of the VFS that every connection uses. */
 const char *sqlite_scrub_vfs(void);

@@ -421,9 +421,7 @@ static int delete_row(struct store_conn *conn, const struct guid *id, struct err
 
 int sqlite_delete_row(struct store_conn *conn, struct store_delete_row *arg, struct err *err)
 {
-    int rc = sqlite_ledger_count(conn, &arg->counted, err);
-
-    return rc < 0 ? rc : delete_row(conn, &arg->id, err);
+    return sqlite_ledger_count(conn, &arg->counted, err) ?: delete_row(conn, &arg->id, err);
 }
 
 int sqlite_delete_rows(struct store_conn *conn, struct store_delete_rows *arg, struct err *err)

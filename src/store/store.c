@@ -79,14 +79,13 @@ int network_start(struct store *store, int connections, struct err *err)
         .name = "store", .batch_max = NETWORK_BATCH_MAX, .run = store_run_writes};
     struct work_queue_spec reads = {
         .name = "store-read", .batch_max = NETWORK_BATCH_MAX, .run = store_run_reads};
-    int rc;
 
     if (connections == 0)
         connections = DEFAULT_CONNECTIONS;
     reads.threads = connections / 2;
     writes.threads = connections - reads.threads;
-    rc = pool_open(store, &store->writing, writes, err);
-    return rc == 0 ? pool_open(store, &store->reading, reads, err) : rc;
+    return pool_open(store, &store->writing, writes, err)
+               ?: pool_open(store, &store->reading, reads, err);
 }
 
 int store_open(const struct store_spec *spec, struct store **ret, struct err *err)

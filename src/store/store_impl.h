@@ -92,7 +92,7 @@ struct store_ops {
 #undef X
 };
 
-/* The embedded kind's: embedded.c and readers.c. */
+/* The embedded kind's: embedded.c. */
 int embedded_start(struct store *store, int connections, struct err *err);
 enum batch_fate embedded_transact(struct store_conn *conn, struct work_item *batch,
                                   enum store_kind kind, struct err *err);

@@ -17,7 +17,7 @@
 
 #include "folder.h"
 #include "source/source.h"
-#include "source/sqlite_file.h"
+#include "source/sqlite_impl.h"
 
 enum { ROW_MAX = 16, NOBODY = 65534 };
 

@@ -12,7 +12,7 @@
 #include <zlib.h>
 
 #include "base/buf.h"
-#include "base/json_text.h"
+#include "base/json.h"
 #include "render/form.h"
 
 enum { OUT_MAX = 256 << 20, FILE_MAX = 2 << 20, COLUMNS_MAX = 8 };
