@@ -475,10 +475,9 @@ static int load_footer(int fd, struct footer **ret, struct err *err)
     uint8_t trailer[FOOTER_TRAILER];
     char *text = NULL;
     size_t len;
-    int rc = read_memory(&fd, size - FOOTER_TRAILER, trailer, sizeof(trailer), err);
+    int rc = read_memory(&fd, size - FOOTER_TRAILER, trailer, sizeof(trailer), err)
+                 ?: footer_find(trailer, size, &at, &len, err);
 
-    if (rc == 0)
-        rc = footer_find(trailer, size, &at, &len, err);
     if (rc < 0)
         return rc;
     text = malloc(len + 1);

@@ -505,11 +505,10 @@ static int prepare_run(struct run *run, struct err *err)
     const struct wire_order *job = run->job;
     const struct wire_texts *texts = &job->texts;
     int rc = definition_parse(texts->definition_file, texts->definition_text,
-                              strlen(texts->definition_text), &run->def, err);
+                              strlen(texts->definition_text), &run->def, err)
+                 ?: definition_set_timezone(run->def,
+                                            *texts->timezone != '\0' ? texts->timezone : NULL, err);
 
-    if (rc == 0)
-        rc = definition_set_timezone(run->def, *texts->timezone != '\0' ? texts->timezone : NULL,
-                                     err);
     if (rc < 0) {
         /* Its message names a file and a line: for the operator, not for the user. */
         struct err why = *err;

@@ -257,10 +257,9 @@ static int folder_lock(struct spool *spool, struct err *err)
 static int folder_check(struct spool *spool, bool try_it, struct err *err)
 {
     struct folder *folder = of(spool);
-    int rc = spool_dir_check(folder->dir, folder->path, try_it, err);
+    int rc =
+        spool_dir_check(folder->dir, folder->path, try_it, err) ?: check_mark(folder, try_it, err);
 
-    if (rc == 0)
-        rc = check_mark(folder, try_it, err);
     return rc < 0 ? rc : spool_dir_check(folder->temp.dir, folder->temp.folder, try_it, err);
 }
 
