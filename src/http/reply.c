@@ -256,16 +256,21 @@ void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first,
     send_response(ex, status, json_media_type, response);
 }
 
-/* A part of a result on its way to a client. */
+/* What is on its way to a client and may have to be waited for, with the connection asleep: a part
+ * of a result as it is stored (`reader`), a conversion, or events. */
 struct part {
     struct server *server;
     struct MHD_Connection *connection;
     struct transfer *transfer;
+    size_t block; /* bytes at a time */
     struct spool_reader *reader;
-    int64_t first, length;
+    int64_t first, length; /* of the reader's */
+    struct delivery delivery;
+    bool begun; /* the delivery is */
+    struct stream *stream;
 };
 
-static void on_fetched(void *owner)
+static void on_ready(void *owner)
 {
     const struct part *part = owner;
     struct server *server = part->server;
@@ -280,7 +285,7 @@ static ssize_t fetch_part(struct part *part, int64_t at)
     if (!gate_suspend(server_gate(part->server)))
         return MHD_CONTENT_READER_END_WITH_ERROR;
     MHD_suspend_connection(part->connection);
-    spool_reader_fetch(part->reader, at, on_fetched, part);
+    spool_reader_fetch(part->reader, at, on_ready, part);
     return 0;
 }
 
@@ -302,160 +307,107 @@ static ssize_t read_part(void *context, uint64_t offset, char *out, size_t max)
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-static void free_part(void *context)
-{
-    struct part *part = context;
-
-    spool_reader_free(part->reader);
-    free(part);
-}
-
-/* A conversion on its way to a client. */
-struct converted {
-    struct delivery delivery;
-    struct server *server;
-    struct MHD_Connection *connection;
-    bool begun;
-};
-
 static void on_delivered(struct delivery *delivery)
 {
-    const struct converted *converted = container_of(delivery, struct converted, delivery);
-    struct server *server = converted->server;
-
-    MHD_resume_connection(converted->connection); /* which may free `converted` */
-    gate_resumed(server_gate(server));
+    on_ready(container_of(delivery, struct part, delivery));
 }
 
 /* Called when the headers are sent, and again when all is delivered: the connection sleeps
  * meanwhile. */
 static ssize_t read_conversion(void *context, uint64_t offset, char *out, size_t max)
 {
-    struct converted *converted = context;
+    struct part *part = context;
 
     (void)offset, (void)out, (void)max;
-    if (converted->begun)
-        return converted->delivery.whole ? MHD_CONTENT_READER_END_OF_STREAM
-                                         : MHD_CONTENT_READER_END_WITH_ERROR;
-    if (!gate_suspend(server_gate(converted->server)))
+    if (part->begun)
+        return part->delivery.whole ? MHD_CONTENT_READER_END_OF_STREAM
+                                    : MHD_CONTENT_READER_END_WITH_ERROR;
+    if (!gate_suspend(server_gate(part->server)))
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    converted->begun = true;
-    MHD_suspend_connection(converted->connection);
-    sender_start(server_sender(converted->server), &converted->delivery);
+    part->begun = true;
+    MHD_suspend_connection(part->connection);
+    sender_start(server_sender(part->server), &part->delivery);
     return 0;
-}
-
-static void free_converted(void *context)
-{
-    struct converted *converted = context;
-
-    conversion_free(converted->delivery.conversion);
-    free(converted);
-}
-
-void exchange_reply_conversion(struct exchange *ex, const char *type, struct conversion *conversion)
-{
-    struct converted *converted = malloc(sizeof(*converted));
-    struct MHD_Response *response = NULL;
-
-    if (converted != NULL) {
-        *converted = (struct converted){.delivery = {.conversion = conversion,
-                                                     .transfer = ex->transfer,
-                                                     .fd = exchange_socket(ex),
-                                                     .chunked = ex->chunked,
-                                                     .done = on_delivered},
-                                        .server = ex->server,
-                                        .connection = ex->connection};
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, read_conversion,
-                                                     converted, free_converted);
-    }
-    /* libmicrohttpd 0.9.75 ends the chunks of a HEAD, which has none: bytes of no answer. */
-    if (ex->head && response != NULL)
-        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
-    if (response == NULL) {
-        conversion_free(conversion);
-        free(converted);
-    }
-    send_response(ex, MHD_HTTP_OK, type, response);
-}
-
-void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader *reader,
-                           int64_t first, int64_t length)
-{
-    struct part *part = malloc(sizeof(*part));
-    struct MHD_Response *response = NULL;
-
-    if (part != NULL) {
-        *part = (struct part){.server = ex->server,
-                              .connection = ex->connection,
-                              .transfer = ex->transfer,
-                              .reader = reader,
-                              .first = first,
-                              .length = length};
-        response = MHD_create_response_from_callback((uint64_t)length, SEAL_CHUNK, read_part, part,
-                                                     free_part);
-    }
-    if (response == NULL) {
-        spool_reader_free(reader);
-        free(part);
-    }
-    send_response(ex, status, json_media_type, response);
-}
-
-/* Events on their way to a client. */
-struct telling {
-    struct server *server;
-    struct MHD_Connection *connection;
-    struct stream *stream;
-};
-
-static void on_events(void *owner)
-{
-    const struct telling *telling = owner;
-    struct server *server = telling->server;
-
-    MHD_resume_connection(telling->connection); /* which may free `telling` */
-    gate_resumed(server_gate(server));
 }
 
 static ssize_t read_stream(void *context, uint64_t offset, char *out, size_t max)
 {
-    struct telling *telling = context;
-    ssize_t n = stream_take(telling->stream, out, max);
+    struct part *part = context;
+    ssize_t n = stream_take(part->stream, out, max);
 
     (void)offset;
     if (n > 0)
         return n;
     if (n == STREAM_BROKEN)
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (n == STREAM_OVER || !gate_suspend(server_gate(telling->server)))
+    if (n == STREAM_OVER || !gate_suspend(server_gate(part->server)))
         return MHD_CONTENT_READER_END_OF_STREAM;
-    MHD_suspend_connection(telling->connection);
-    stream_await(telling->stream, on_events, telling);
+    MHD_suspend_connection(part->connection);
+    stream_await(part->stream, on_ready, part);
     return 0;
 }
 
-static void free_telling(void *context)
+static void release_source(const struct part *part)
 {
-    struct telling *telling = context;
+    spool_reader_free(part->reader);
+    conversion_free(part->delivery.conversion);
+    stream_close(part->stream);
+}
 
-    stream_close(telling->stream);
-    free(telling);
+static void free_part(void *context)
+{
+    release_source(context);
+    free(context);
+}
+
+/* Takes what `source` has: a reader, a conversion or a stream. */
+static void send_part(struct exchange *ex, int status, const char *type,
+                      MHD_ContentReaderCallback read, const struct part *source)
+{
+    uint64_t size = source->reader != NULL ? (uint64_t)source->length : MHD_SIZE_UNKNOWN;
+    struct part *part = malloc(sizeof(*part));
+    struct MHD_Response *response = NULL;
+
+    if (part != NULL) {
+        *part = *source;
+        part->server = ex->server;
+        part->connection = ex->connection;
+        part->transfer = ex->transfer;
+        response = MHD_create_response_from_callback(size, part->block, read, part, free_part);
+    }
+    /* libmicrohttpd 0.9.75 ends the chunks of a HEAD, which has none: bytes of no answer. */
+    if (ex->head && source->delivery.conversion != NULL && response != NULL)
+        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    if (response == NULL) {
+        release_source(source);
+        free(part);
+    }
+    send_response(ex, status, type, response);
+}
+
+void exchange_reply_conversion(struct exchange *ex, const char *type, struct conversion *conversion)
+{
+    struct part source = {.block = 1,
+                          .delivery = {.conversion = conversion,
+                                       .transfer = ex->transfer,
+                                       .fd = exchange_socket(ex),
+                                       .chunked = ex->chunked,
+                                       .done = on_delivered}};
+
+    send_part(ex, MHD_HTTP_OK, type, read_conversion, &source);
+}
+
+void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader *reader,
+                           int64_t first, int64_t length)
+{
+    struct part source = {.block = SEAL_CHUNK, .reader = reader, .first = first, .length = length};
+
+    send_part(ex, status, json_media_type, read_part, &source);
 }
 
 void exchange_reply_stream(struct exchange *ex, struct stream *stream)
 {
-    struct telling *telling = malloc(sizeof(*telling));
-    struct MHD_Response *response = NULL;
+    struct part source = {.block = STREAM_BLOCK, .stream = stream};
 
-    if (telling != NULL) {
-        *telling = (struct telling){ex->server, ex->connection, stream};
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream,
-                                                     telling, free_telling);
-    }
-    if (response == NULL) {
-        stream_close(stream);
-        free(telling);
-    }
-    send_response(ex, MHD_HTTP_OK, "text/event-stream", response);
+    send_part(ex, MHD_HTTP_OK, "text/event-stream", read_stream, &source);
 }
