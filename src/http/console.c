@@ -21,10 +21,16 @@ static const struct {
     {"Cross-Origin-Opener-Policy", "same-origin"},
 };
 
-bool console_hides(const struct config *config, const char *path)
+bool console_holds(const char *path)
 {
-    return str_eq(config->console.text, "off") &&
-           (strcmp(path, "/") == 0 || strncasecmp(path, folder, sizeof(folder) - 1) == 0);
+    return strcmp(path, "/") == 0 || strcmp(path, "//") == 0 || str_eq_nocase(path, "/console") ||
+           strncasecmp(path, folder, sizeof(folder) - 1) == 0;
+}
+
+void console_guard(struct exchange *ex)
+{
+    for (size_t i = 0; i < sizeof(guards) / sizeof(guards[0]); i++)
+        exchange_add_text(ex, guards[i].name, guards[i].value);
 }
 
 static void feed_codings(void *context, const char *value)
@@ -62,8 +68,6 @@ static void send_file(struct exchange *ex, const struct console_file *file)
 
 static void send_named(struct exchange *ex, const char *name)
 {
-    for (size_t i = 0; i < sizeof(guards) / sizeof(guards[0]); i++)
-        exchange_add_text(ex, guards[i].name, guards[i].value);
     for (size_t i = 0; i < console_file_count; i++) {
         if (str_eq_nocase(console_files[i].name, name)) {
             send_file(ex, &console_files[i]);

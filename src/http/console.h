@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "core/config.h"
 #include "http/exchange.h"
 
 /* The files, made by tools/embed-web from the folder web/. */
@@ -22,5 +21,7 @@ extern const size_t console_file_count;
 /* First steps of the routes (see http/router.c). */
 exchange_step console_index, console_asset;
 
-/* With console = "off" its paths are as unknown as any other. */
-bool console_hides(const struct config *config, const char *path);
+/* Whether a path is the console's: `/` (one slash more at the end is fine) and all of /console. */
+bool console_holds(const char *path);
+/* Add the headers that every answer at such a path has. */
+void console_guard(struct exchange *ex);

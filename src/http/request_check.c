@@ -76,6 +76,18 @@ static bool refuse_method(struct exchange *ex, const char *allow)
     return refuse(ex);
 }
 
+static bool hides_console(const struct exchange *ex)
+{
+    return console_holds(ex->path) && str_eq(ex->services->config->console.text, "off");
+}
+
+static bool check_console(struct exchange *ex)
+{
+    if (console_holds(ex->path) && !hides_console(ex))
+        console_guard(ex);
+    return true;
+}
+
 static bool check_route(struct exchange *ex)
 {
     const struct router *router = ex->services->router != NULL ? ex->services->router : &router_api;
@@ -84,7 +96,7 @@ static bool check_route(struct exchange *ex)
     bool fits;
 
     ex->route = router_find(router, ex->head ? "GET" : ex->method, ex->path, allow);
-    if (console_hides(ex->services->config, ex->path)) {
+    if (hides_console(ex)) {
         ex->route = NULL;
         allow[0] = '\0';
     }
@@ -194,8 +206,8 @@ void dispatch(struct exchange *ex)
 
 void request_check(struct exchange *ex)
 {
-    static request_check_fn *const checks[] = {check_running, check_route, check_target, check_size,
-                                               check_version};
+    static request_check_fn *const checks[] = {check_console, check_running, check_route,
+                                               check_target,  check_size,    check_version};
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         if (!checks[i](ex))

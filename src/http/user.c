@@ -277,6 +277,10 @@ static bool read_refresh(struct exchange *ex, struct login *login, struct store_
     }
     if (!auth_signature(ex) || !take_text(ex, "refreshToken", given, sizeof(given)))
         return false;
+    if (strchr(given, '.') != NULL) { /* a cookie: its session goes on by cookie only */
+        auth_refuse(ex);
+        return false;
+    }
     rotate->session = ex->claims.session;
     rotate->access = ex->claims.access;
     hash_token(given, rotate->old_hash);

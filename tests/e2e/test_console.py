@@ -103,20 +103,31 @@ def test_an_unknown_file_is_a_404(server, name):
 
 def test_the_folder_itself_is_no_file(server):
     for path in ("/console", "/console/"):
-        failed(ask(server, path), 404)
+        answer = ask(server, path)
+        failed(answer, 404)
+        assert_guarded(answer)
+
+
+@pytest.mark.parametrize("method, path, status", [("OPTIONS", "/", 204), ("GET", "/?a=%00", 400), ("GET", "//", 200)])
+def test_other_answers_are_guarded_too(server, method, path, status):
+    answer = ask(server, path, method)
+    assert answer.status_code == status
+    for name, value in GUARDS.items():
+        assert answer.headers[name] == value
 
 
 def test_only_get_and_head_are_taken(server):
     for path in ("/", CHART):
         answer = ask(server, path, "POST")
         failed(answer, 405)
+        assert_guarded(answer)
         assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_nothing_is_there_when_it_is_off(make_server):
     server = make_server(console="off")
     unknown = failed(ask(server, "/nix"), 404)
-    for path in ("/", CHART, "/Console/index.html", "/console/nix.js"):
+    for path in ("/", "//", "/%2f", CHART, "/Console/index.html", "/console/nix.js"):
         for method in ("GET", "POST"):
             answer = ask(server, path, method)
             assert failed(answer, 404) == unknown

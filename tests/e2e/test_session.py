@@ -187,7 +187,11 @@ def test_two_cookies_are_one_too_many(server):
 
 def test_a_refresh_token_of_one_kind_is_none_of_the_other(server):
     """What only a cookie may be, no script can have; and nobody has half of the other kind's two tokens."""
-    _, cookie = token_and_cookie(login(server))
+    token, cookie = token_and_cookie(login(server))
+    body = f'{{"refreshToken": "{cookie}"}}'
+    refused(renew(server, None, origin=None, data=body, Authorization=token, **JSON), 401)
+    token_and_cookie(renew(server, cookie))
+    refused(renew(server, None, origin=None, data=body, Authorization=token, **JSON), 401)
     plain = login(server, query="").json()
     session = re.search(r'"sid":"([^"]+)"', unpadded(plain["accessToken"]))[1]
     refused(renew(server, f"{session}.{plain['refreshToken']}"), 401)
