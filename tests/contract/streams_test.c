@@ -212,8 +212,9 @@ static void what_is_heard_late_is_not_told_to_a_stream_that_began_later(void **s
 {
     struct line *line = open_line(*state);
     struct fixture other = *line->f;
-    struct guid id;
+    struct guid id, last = report_in(line->f, line->f->ann, REPORT_COMPLETE).id;
 
+    await(line, &last, "complete"); /* the stream has begun, and greeted nobody */
     line->stream->began_ms = NOW_MS + DAY_MS;
     other.store = open_store(line->f); /* nobody listens to it */
     id = report_in(&other, line->f->ann, REPORT_COMPLETE).id;
