@@ -13,6 +13,7 @@ export { announce, confirmBox, notify };
 // The first part of the path → the module with its `show(main, route)`.
 const SCREENS = {
   login: "login", reports: "reports", new: "form", run: "run", result: "result", mine: "mine",
+  receipts: "receipts",
 };
 const HOME = "#/reports";
 
@@ -35,11 +36,11 @@ function decode(part) {
   }
 }
 
-// Go to a screen; with `replacing`, Back does not come here again.
+// Go to a screen, and wait until it is shown; with `replacing`, Back does not come here again.
 export function go(hash, { replacing = false } = {}) {
   if (replacing) history.replaceState(null, "", hash);
   else if (hash !== location.hash) history.pushState(null, "", hash);
-  open();
+  return open();
 }
 
 // Keep this state of the screen in the address, without a new screen.

@@ -29,7 +29,7 @@ export function openDialog(title, fill, { className = "", locked = false } = {})
       cancel: (event) => { if (locked) event.preventDefault(); },
       close: () => {
         dialog.remove();
-        if (before?.isConnected) before.focus();
+        giveFocus(before);
         resolve(answer);
       } } });
 
@@ -37,6 +37,19 @@ export function openDialog(title, fill, { className = "", locked = false } = {})
     document.body.append(dialog);
     dialog.showModal();
   });
+}
+
+// Back to where it was, or as near as it can be.
+function giveFocus(before) {
+  before?.focus();
+  if (document.activeElement === document.body)
+    before?.closest("details.menu")?.querySelector("summary").focus();
+  if (document.activeElement === document.body) leaveSearch();
+}
+
+// The focus goes from a field to the heading, where single keys work.
+export function leaveSearch() {
+  document.querySelector("#main h1")?.focus();
 }
 
 // Ask before something that cannot be undone: `action` is the button's label. Resolves to true or
@@ -49,18 +62,25 @@ export async function confirmBox(question, action) {
   return answer === true;
 }
 
-// A line below the header, for a while; with an error, until it is closed.
-export function notify(text, { error = false, action = null } = {}) {
+// Tell of a deletion, and where its receipt is, if there is one.
+export function notifyDeleted(text, receipt) {
+  notify(receipt ? `${text} The receipt is kept; see ` : text,
+    { link: receipt ? el("a", { href: "#/receipts" }, "Receipts") : null });
+}
+
+// A line below the header, for a while; with an error, until it is closed. The line.
+export function notify(text, { error = false, link = null } = {}) {
   const list = document.getElementById("notices");
   const close = el("button", { type: "button", class: "button only-icon quiet",
     "aria-label": "Close this notice", on: { click: () => notice.remove() } }, icon("close"));
   const notice = el("div", { class: error ? "notice error" : "notice" },
-    icon(error ? "error" : "complete"), el("p", {}, text), action, close);
+    icon(error ? "error" : "complete"), el("p", {}, text, link), close);
 
   list.prepend(notice);
   while (list.children.length > 3) list.lastChild.remove();
   if (!error) setTimeout(() => notice.remove(), NOTICE_TIME);
-  announce(text);
+  announce(notice.textContent);
+  return notice;
 }
 
 // The block that stands in for what could not be loaded.

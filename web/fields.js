@@ -16,8 +16,8 @@ function textControl(attributes, onChange) {
     on: { input: onChange } });
 
   return { node: input, input, get: () => input.value, set: (text) => { input.value = text; },
-    problem: () => (input.validity.badInput ? "This is incomplete: complete it, or clear it."
-      : "") };
+    problem: () => (input.validity.badInput
+      ? "This is not a day: complete or correct it, or clear it." : "") };
 }
 
 function selectControl(attributes, options, onChange) {
@@ -217,6 +217,8 @@ export class Field {
     if (text) this.control.input.setAttribute("aria-invalid", "true");
     else this.control.input.removeAttribute("aria-invalid");
     this.node.classList.toggle("wrong", text !== "");
+    // What was below an error stays in its place.
+    this.error.style.minHeight = this.error.offsetHeight ? `${this.error.offsetHeight}px` : "";
     replace(this.error, text ? [icon("error"), el("span", {}, text)] : null);
   }
 

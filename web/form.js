@@ -30,6 +30,7 @@ class Form {
   constructor(type) {
     this.type = type;
     this.waiting = null; // wakes the pause between two tries; null while nothing is submitted
+    this.key = null;     // of what is submitted, until the server has answered it
     this.left = false;
     this.fields = type.parameters.map((param) => new Field(param, () => this.changed()));
     this.problem = el("div", { role: "alert" });
@@ -62,10 +63,11 @@ class Form {
         "aria-label": `Copy the ${title} command` })), pre];
 
     return el("aside", { class: "panel padded commands", "aria-labelledby": "commands-title" },
-      el("h2", { id: "commands-title" }, "From a terminal"),
-      el("p", { class: "muted small" }, "What is filled in, as a command. curl takes the access " +
-        "token from the variable TOKEN; reportctl keeps its own login."),
-      part("reportctl", this.reportctl), part("curl", this.curl));
+      el("details", { open: matchMedia("(min-width: 961px)").matches },
+        el("summary", {}, el("h2", { id: "commands-title" }, "From a terminal")),
+        el("p", { class: "muted small" }, "What is filled in, as a command. curl takes the " +
+          "access token from the variable TOKEN; reportctl keeps its own login."),
+        part("reportctl", this.reportctl), part("curl", this.curl)));
   }
 
   // What the address says; defaults for the rest.
@@ -94,6 +96,7 @@ class Form {
   changed() {
     const query = new URLSearchParams();
 
+    this.key = null;
     for (const { param, control } of this.fields) {
       if (control.get() !== (param.default ?? "")) query.set(param.name, control.get());
     }
@@ -127,34 +130,35 @@ class Form {
   // ---- submission ----
 
   async submit() {
-    if (this.waiting) return;
-    const unread = this.fields.find((field) => field.problem() !== "");
+    if (this.waiting || this.left) return;
+    const unread = this.fields.filter((field) => field.problem() !== "");
 
     replace(this.problem);
     replace(this.limit);
-    if (unread) {
-      unread.showError(unread.problem());
-      unread.focus();
+    for (const field of unread) field.showError(field.problem());
+    if (unread.length > 0) {
+      unread[0].focus();
       return;
     }
     this.setBusy(true);
     try {
-      const reference = await this.submitPatiently(newKey());
+      const reference = await this.submitPatiently(this.key ??= newKey(), this.values());
 
-      if (!this.left && reference !== null) go(`#/run/${reference}`);
+      if (!this.left) go(`#/run/${reference}`); // busy until the screen is left
     } catch (error) {
+      if (!error.passing) this.key = null;
+      this.setBusy(false);
       if (!this.left) this.showProblem(error);
       else notify(`${this.type.name} was not submitted: ${error.message}`, { error: true });
-    } finally {
-      this.setBusy(false);
+      if (document.activeElement === document.body) this.run.focus();
     }
   }
 
   // The same request until the server has answered it; its key keeps it from running twice.
-  async submitPatiently(key) {
+  async submitPatiently(key, values) {
     for (let tries = 1; ; tries++) {
       try {
-        return await submitReport(this.type.name, this.values(), key);
+        return await submitReport(this.type.name, values, key);
       } catch (error) {
         if (!error.passing || tries >= TRIES) throw error;
         setText(this.progress, `${error.message} Trying again…`);

@@ -58,6 +58,8 @@ function userMenu() {
       icon("user"), el("span", { class: "user-name" }, session.user)),
     el("div", { class: "menu-items" },
       el("p", { class: "muted" }, "Logged in as ", el("b", {}, session.user)),
+      el("a", { class: "button quiet", href: "#/receipts",
+        on: { click: () => { menu.open = false; } } }, "Receipts"),
       button("Keys and help", () => { menu.open = false; showHelp(); }, { look: "quiet" }),
       button("Log out", () => { menu.open = false; logOut(); }, { look: "quiet", id: "logout" })));
 

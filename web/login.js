@@ -15,32 +15,37 @@ function loginForm(user, done) {
   const password = el("input", { id: "login-password", name: "password", type: "password",
     autocomplete: "current-password", required: true, maxlength: 255, autofocus: user !== null });
   const error = el("p", { class: "error-text", id: "login-error", role: "alert" });
+  const complain = (input, text) => {
+    for (const each of [name, password]) each.removeAttribute("aria-describedby");
+    input.setAttribute("aria-describedby", error.id);
+    input.after(error);
+    replace(error, icon("error"), text);
+    input.focus();
+  };
   const submit = el("button", { class: "button primary", type: "submit" }, "Log in");
 
   return el("form", { class: "login", novalidate: true, on: { submit: async (event) => {
     event.preventDefault();
-    const missing = [name, password].find((input) => input.value === "");
+    const missing = [name, password].find((input) => input.value.trim() === "");
 
     replace(error);
     if (missing) {
-      replace(error, icon("error"), `Give your ${missing === name ? "name" : "password"}.`);
-      missing.focus();
+      complain(missing, `Give your ${missing === name ? "user name" : "password"}.`);
       return;
     }
     submit.disabled = true;
     try {
-      await session.login(name.value, password.value);
+      await session.login(name.value.trim(), password.value);
       password.value = "";
       done();
     } catch (failed) {
-      replace(error, icon("error"), failed.message);
+      complain(password, failed.message);
       password.select();
-      password.focus();
     } finally {
       submit.disabled = false;
     }
   } } },
-  el("label", { for: "login-name" }, "Name"), name,
+  el("label", { for: "login-name" }, "User name"), name,
   el("label", { for: "login-password" }, "Password"), password,
   error, submit);
 }

@@ -1,7 +1,7 @@
 // web/mine.js -- the screen Mine: one's reports, live; filters, cancel, re-run, delete many.
 
 import { heading, notify, setQuery } from "/console/app.js";
-import { openDialog } from "/console/dialogs.js";
+import { leaveSearch, openDialog } from "/console/dialogs.js";
 import { button, el, icon, replace, setText } from "/console/dom.js";
 import { counted, number } from "/console/format.js";
 import { deleteMatching, deleteSelected } from "/console/mine_delete.js";
@@ -66,7 +66,7 @@ class Mine {
     const input = el("input", { type: "search", placeholder: "Name, reference or message",
       "data-search": true, "aria-label": "Search my reports", value: this.q, on: {
         input: () => { this.q = input.value; this.filtered(); },
-        keydown: (event) => { if (event.key === "Escape") input.blur(); } } });
+        keydown: (event) => { if (event.key === "Escape") leaveSearch(); } } });
 
     return el("div", { class: "search", role: "search" }, icon("search"), input,
       el("kbd", {}, "/"));

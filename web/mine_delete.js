@@ -2,7 +2,7 @@
 
 import { call, serverNow } from "/console/api.js";
 import { confirmBox } from "/console/dialogs.js";
-import { counted } from "/console/format.js";
+import { counted, moment } from "/console/format.js";
 import { deleteReport, isActive, refreshReports, reportKnown }
   from "/console/store.js";
 
@@ -41,7 +41,10 @@ export async function deleteSelected(references) {
   if (known.length === 1) {
     const [report] = known;
 
-    if (!await confirmBox(`Delete ${report.reportName}? There is no undo.`, "Delete")) return null;
+    if (!await confirmBox(`Delete ${report.state === "complete" ? "the result" : "the run"} of ${
+      report.reportName}, submitted ${moment(report.submittedAt)}? There is no undo.`, "Delete")) {
+      return null;
+    }
   } else if (!await confirmBox(question(known.length, active), `Delete ${known.length}`)) {
     return null;
   }

@@ -1,12 +1,12 @@
 // web/mine_row.js -- one report in the list of one's reports; only what changes is touched.
 
 import { serverNow } from "/console/api.js";
-import { notify } from "/console/dialogs.js";
+import { notify, notifyDeleted } from "/console/dialogs.js";
 import { el, icon, iconButton, replace, setText } from "/console/dom.js";
 import { ago, bytes, clock, left, moment, number, took } from "/console/format.js";
 import { deleteSelected } from "/console/mine_delete.js";
 import { reportAddress, runAgain, stateLabel } from "/console/reports.js";
-import { deleteReport, isActive } from "/console/store.js";
+import { deleteReport, isActive, reportKnown } from "/console/store.js";
 
 export class Row {
   constructor(report, onSelect) {
@@ -77,17 +77,24 @@ export class Row {
     setText(this.expires, expiresAt && !isActive(this.report) ? left(at(expiresAt) - now) : "");
   }
 
-  // An active report is cancelled at once; one that has ended is asked for.
+  // An active report is cancelled at once, once; one that has ended is asked for.
   async endIt() {
+    const { reference, reportName } = this.report;
+
+    if (this.isEnding || !reportKnown(reference)) return;
+    this.isEnding = true;
     try {
       if (isActive(this.report)) {
-        await deleteReport(this.report.reference);
-        notify(`${this.report.reportName} is cancelled and deleted.`);
-      } else if (await deleteSelected([this.report.reference])) {
-        notify(`${this.report.reportName} is deleted.`);
+        notifyDeleted(`${reportName} is cancelled and deleted.`, await deleteReport(reference));
+      } else {
+        const done = await deleteSelected([reference]);
+
+        if (done) notifyDeleted(`${reportName} is deleted.`, done.receipts[0]);
       }
     } catch (error) {
       notify(error.message, { error: true });
+    } finally {
+      this.isEnding = false;
     }
   }
 }

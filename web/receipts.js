@@ -3,13 +3,14 @@
 import { announce, heading } from "/console/app.js";
 import { session } from "/console/api.js";
 import { button, el, replace } from "/console/dom.js";
-import { counted, moment } from "/console/format.js";
+import { counted, moment, number, stateWord } from "/console/format.js";
 
 const KEY = "reportd-receipts"; // in localStorage: the receipts, one per line, the latest last
 const KEPT_MAX = 1000;
 
 const NAMES = { reference: "Report", referencesSha256: "SHA-256 of the references", sub: "User",
-  state: "It was", iat: "Deleted", erasedBy: "Erased by", node: "Server" };
+  state: "It was", iat: "Deleted", erasedBy: "To be erased before", node: "Server",
+  deleted: "Reports" };
 const TIMES = ["iat", "erasedBy"];
 
 function claimsOf(receipt) {
@@ -48,26 +49,66 @@ function saveFile(name, text) {
 
 function valueOf(name, value) {
   if (TIMES.includes(name)) return moment(value * 1000);
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (name === "state") return stateWord(value).toLowerCase();
+  if (typeof value !== "object") return String(value);
+  return Object.entries(value).filter(([, count]) => count > 0)
+    .map(([state, count]) => `${number(count)} ${stateWord(state).toLowerCase()}`).join(", ");
+}
+
+// What a receipt says, and the receipt itself.
+function contentOf(receipt) {
+  return [el("dl", {}, Object.entries(claimsOf(receipt)).map(([name, value]) => (
+    [el("dt", {}, NAMES[name] ?? name), el("dd", {}, valueOf(name, value))]))),
+  el("pre", { class: "jws", tabindex: "0", "aria-label": "The receipt as the server signed it" },
+    receipt)];
+}
+
+function saveButton(label, receipt) {
+  const { reference, iat } = claimsOf(receipt);
+
+  return button(label, () => saveFile(`receipt-${reference ?? iat}.jws`, receipt));
+}
+
+function saveAll(kept) {
+  return button(`Save all ${kept.length}`, () => (
+    saveFile("receipts.jws", `${kept.join("\n")}\n`)));
 }
 
 // What a receipt says, the receipt itself, and a button that saves it.
 export function receiptBox(receipt) {
-  const claims = claimsOf(receipt), kept = keptReceipts(), earlier = kept.length - 1;
+  const kept = keptReceipts(), earlier = kept.length - 1;
 
-  return el("section", { class: "receipt", "aria-label": "Receipt" },
-    el("dl", {}, Object.entries(claims).map(([name, value]) => (
-      [el("dt", {}, NAMES[name] ?? name), el("dd", {}, valueOf(name, value))]))),
-    el("pre", { class: "jws", tabindex: "0", "aria-label": "The receipt as the server signed it" },
-      receipt),
+  return el("section", { class: "receipt", "aria-label": "Receipt" }, contentOf(receipt),
     el("p", {}, "The server signs that the report is deleted, and keeps no copy of this receipt. " +
       `It is kept in this browser${earlier > 0 ? `, with ${counted(earlier, "earlier one")}` : ""}; ` +
-      "save it as a file to keep it elsewhere. `reportd receipt` checks it."),
-    el("div", { class: "buttons" },
-      button("Save the receipt", () => (
-        saveFile(`receipt-${claims.reference ?? claims.iat}.jws`, receipt))),
-      earlier > 0 ? button(`Save all ${kept.length}`, () => (
-        saveFile("receipts.jws", `${kept.join("\n")}\n`))) : null));
+      "save it as a file to keep it elsewhere. ", el("code", {}, "reportd receipt"), " checks it."),
+    el("div", { class: "buttons" }, saveButton("Save the receipt", receipt),
+      earlier > 0 ? saveAll(kept) : null));
+}
+
+// The screen Receipts: all that this browser keeps for the user, the newest first.
+export async function show(main) {
+  const kept = keptReceipts();
+
+  replace(main, el("div", { class: "head" }, heading("Receipts"),
+    kept.length > 0 ? saveAll(kept) : null),
+  el("p", { class: "lead" }, kept.length > 0
+    ? "The receipts of your deletions, kept in this browser only: the server keeps no copy."
+    : "This browser keeps none yet. Delete or cancel a report: its receipt is then here."),
+  [...kept].reverse().map(keptRow));
+}
+
+function keptRow(receipt) {
+  const { iat, reference, state, deleted } = claimsOf(receipt);
+  const what = state ? valueOf("state", state) : valueOf("deleted", deleted ?? {});
+  const box = el("div");
+
+  return el("div", { class: "panel receipt kept" },
+    el("details", { on: { toggle: () => {
+      if (!box.firstChild) replace(box, contentOf(receipt));
+    } } }, el("summary", {}, `${moment(iat * 1000)} · ${what} · `,
+      el("span", { class: "mono" }, reference ?? "several reports")), box),
+    saveButton("Save", receipt));
 }
 
 // In place of a screen whose report has just been deleted.
@@ -76,9 +117,9 @@ export function receiptScreen(main, receipt) {
 
   keepReceipt(receipt);
   replace(main, el("div", { class: "result" }, title,
-    el("p", {}, "The report is deleted: its result, its parameters and its history."),
+    el("p", { class: "lead" }, "The report is deleted: its result, its parameters and its history."),
     receiptBox(receipt),
-    el("p", {}, el("a", { class: "button", href: "#/mine" }, "My reports"), " ",
+    el("div", { class: "buttons" }, el("a", { class: "button", href: "#/mine" }, "My reports"),
       el("a", { class: "button", href: "#/reports" }, "Run a report"))));
   title.focus();
   announce("Deleted");

@@ -2,6 +2,7 @@
 
 import { serverNow } from "/console/api.js";
 import { go, heading, notify, setQuery } from "/console/app.js";
+import { leaveSearch } from "/console/dialogs.js";
 import { button, el, icon, replace, setText } from "/console/dom.js";
 import { ago, counted, stateWord } from "/console/format.js";
 import { loadReports, newKey, onReports, parametersOf, reportTypes, reportsKnown, submitReport }
@@ -31,18 +32,24 @@ export function stateLabel(state) {
   return el("span", { class: `state state-${state}` }, icon(state), stateWord(state));
 }
 
-// Run a report once more; if it is not accepted, show the form.
+const again = new Set(); // references of the reports that are being run once more
+
+// Run a report once more, once however often it is pressed; if it is not accepted, show the form.
 export async function runAgain(report) {
   let values = null;
 
+  if (again.has(report.reference)) return;
+  again.add(report.reference);
   try {
     values = await parametersOf(report.reference);
-    go(`#/run/${await submitReport(report.reportName, values, newKey())}`);
+    await go(`#/run/${await submitReport(report.reportName, values, newKey())}`);
   } catch (error) {
     if (values && (error.status === 429 || error.status === 422)) {
       go(formAddress(report.reportName, values));
     }
     notify(error.message, { error: true });
+  } finally {
+    again.delete(report.reference);
   }
 }
 
@@ -97,7 +104,7 @@ function searchBox(query, onInput) {
   const input = el("input", { type: "search", placeholder: "Search reports", "data-search": true,
     "aria-label": "Search reports", value: query, on: {
       input: () => onInput(input.value),
-      keydown: (event) => { if (event.key === "Escape") input.blur(); } } });
+      keydown: (event) => { if (event.key === "Escape") leaveSearch(); } } });
 
   return el("div", { class: "search", role: "search" }, icon("search"), input, el("kbd", {}, "/"));
 }

@@ -5,17 +5,18 @@ import { call, errorOf, send, serverNow } from "/console/api.js";
 import { button, el, replace, setText } from "/console/dom.js";
 import { follow, watchConnection } from "/console/events.js";
 import { parseExact, shown } from "/console/exact.js";
-import { bytes, counted, left, moment } from "/console/format.js";
+import { bytes, counted, left, moment, number } from "/console/format.js";
 import { receiptScreen } from "/console/receipts.js";
 import { formAddress, runAgain } from "/console/reports.js";
 import { Rows } from "/console/result_rows.js";
 import { Table } from "/console/result_table.js";
-import { deleteReport } from "/console/store.js";
+import { deleteReport, findReport } from "/console/store.js";
 
 const HEAD = 256 << 10; // bytes at the beginning of the JSON: less stands before the rows
 const FIRST_ROWS = 40;
 const STYLE = "/console/result.css";
 const FORMS = { csv: "CSV", xlsx: "XLSX", json: "JSON", ndjson: "NDJSON" };
+const LONG_NAMES = { ...FORMS, xlsx: "Excel (XLSX)", ndjson: "JSON lines (NDJSON)" };
 const WITH_LABELS = ["csv", "xlsx"];
 const VIEWS = { table: "Table", chart: "Chart", summary: "Summary" };
 const TICK = 30000; // milliseconds between two looks at the clock
@@ -146,15 +147,16 @@ class Result {
       el("div", { class: "head" },
         el("div", { class: "name" }, heading(this.reportName), this.facts),
         el("div", { class: "buttons" },
-          button("Run again", () => runAgain(this), { sign: "rerun", "data-key": "r" }),
           el("a", { class: "button", href: this.#formAddress(), "data-key": "n" },
             "Change and run again"),
+          button("Run again", () => runAgain(this), { sign: "rerun" }),
           button("Delete", () => this.#delete(),
             { look: "danger", sign: "remove", "data-key": "x" }))),
       this.#parameterList(),
       el("div", { class: "bar" }, this.tabs, el("div", { class: "buttons" }, this.#downloads())),
       this.box));
     this.#tick();
+    findReport(this.reference).then(({ rows }) => { this.read = rows; this.#tick(); }, () => {});
     this.ticking = setInterval(() => this.#tick(), TICK);
     const view = this.query.get("view") ?? "";
 
@@ -163,8 +165,9 @@ class Result {
 
   #tick() {
     const time = this.expires - serverNow();
+    const from = this.read > this.total ? `, from ${number(this.read)} of the database` : "";
 
-    setText(this.facts, [counted(this.total, "row"), bytes(this.size),
+    setText(this.facts, [counted(this.total, "row") + from, bytes(this.size),
       time > 0 ? `expires in ${left(time)}` : "expires now"].join(" · "));
   }
 
@@ -178,10 +181,13 @@ class Result {
   }
 
   #downloads() {
-    return [Object.entries(FORMS).map(([form, label]) => (
-      button(label, (event) => this.#download(form, event.currentTarget),
-        { "aria-label": `Download as ${label}` }))),
-    el("label", { title: "In the first line of CSV and XLSX" }, this.labels, "Labels as headers")];
+    return [el("span", { class: "muted" }, "Download"),
+      Object.entries(FORMS).map(([form, label]) => (
+        button(label, (event) => this.#download(form, event.currentTarget), {
+          title: `Download as ${LONG_NAMES[form]}`,
+          "aria-label": `Download as ${label}` }))),
+      el("label", { title: "For downloads as CSV and XLSX: the first line has the columns' " +
+        "labels in place of their names" }, this.labels, "Labels as headers")];
   }
 
   #formAddress() {
@@ -239,7 +245,10 @@ class Result {
   async #download(format, pressed) {
     const labels = this.labels.checked && WITH_LABELS.includes(format);
 
-    pressed.disabled = true;
+    if (pressed.getAttribute("aria-disabled")) return;
+    pressed.setAttribute("aria-disabled", "true"); // not `disabled`: it keeps the focus
+    const told = notify(`Preparing the ${FORMS[format]}…`);
+
     try {
       const { data } = await call("POST", "/Report/Link",
         { body: { reference: this.reference, format, ...(labels ? { labels } : {}) } });
@@ -247,17 +256,20 @@ class Result {
       // What the form cannot hold would be saved in place of the file.
       if (!(await send("HEAD", data.url)).ok) throw await errorOf(await send("GET", data.url));
       el("a", { href: data.url, download: "" }).click();
+      notify("The download has begun.");
     } catch (error) {
       if (!this.failed(error)) notify(error.message, { error: true });
     } finally {
-      pressed.disabled = false;
+      told.remove();
+      pressed.removeAttribute("aria-disabled");
     }
   }
 
   // ---- the end ----
 
   async #delete() {
-    const question = `Delete this result of ${this.reportName}? It cannot be undone.`;
+    const question = `Delete the result of ${this.reportName}, generated ${
+      moment(this.generatedDate)}? It cannot be undone.`;
 
     if (this.#isOver || !await confirmBox(question, "Delete")) return;
     this.#isDeleting = true;
@@ -281,9 +293,9 @@ class Result {
     this.close();
     const title = heading("This report is gone");
 
-    replace(this.#main, title, el("p", { class: "gone" }, "It has been deleted or has expired, " +
+    replace(this.#main, title, el("p", { class: "lead gone" }, "It has been deleted or has expired, " +
       "or the address is wrong. The server has nothing of it any more, and neither has this page."),
-    el("p", {}, el("a", { class: "button", href: "#/mine" }, "My reports"), " ",
+    el("div", { class: "buttons" }, el("a", { class: "button", href: "#/mine" }, "My reports"),
       el("a", { class: "button", href: "#/reports" }, "Run a report")));
     title.focus();
   }

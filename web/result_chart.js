@@ -8,7 +8,7 @@ import { plainTable, titleOf, valueAt } from "/console/plain_table.js";
 import { readWindow } from "/console/result_rows.js";
 
 const SCRIPT = "/console/chart.min.js";
-const ALL_MOST = 1000;              // rows that are all fetched; of more it is a sample
+const ALL_MOST = 20000;             // rows that are all fetched; of more it is a sample
 const SAMPLES = 20, SAMPLE_ROWS = 50;
 const POINTS_MAX = { bar: 60, line: 1000 };
 const TICK_MAX = 18; // characters of a name at the axis
@@ -60,7 +60,8 @@ function pointsOf(rows, x, y, isWhole) {
     const value = shown(valueAt(row, y)), name = shown(valueAt(row, x));
 
     if (value === "") continue;
-    groups.set(name, [...groups.get(name) ?? [], value]);
+    if (groups.has(name)) groups.get(name).push(value);
+    else groups.set(name, [value]);
   }
   const points = [...groups].map(([name, values]) => {
     const sum = values.reduce((total, value) => total + Number(value), 0);
@@ -93,8 +94,9 @@ class ChartView {
 
     Object.assign(this, { rows, total, xs: columns.filter(({ type }) => TEXTS.includes(type)),
       ys: columns.filter(({ type }) => NUMBERS.includes(type)) });
-    if (this.xs.length === 0 || this.ys.length === 0) {
-      replace(box, el("p", { class: "empty" }, "A chart needs a column of numbers and one of " +
+    if (total === 0 || this.xs.length === 0 || this.ys.length === 0) {
+      replace(box, el("p", { class: "empty" }, total === 0
+        ? "There is nothing to draw: the result has no rows." : "A chart needs a column of numbers and one of " +
         "texts or dates. This result has none."));
       return;
     }
@@ -143,14 +145,16 @@ class ChartView {
     const isWhole = this.total <= ALL_MOST;
     const all = pointsOf(this.rows, x, y, isWhole);
     const points = all.slice(0, POINTS_MAX[this.kind.value]);
+    const merged = all.some(({ rows }) => rows > 1);
+    const yTitle = titleOf(y) + (isWhole ? merged ? " (sum)" : "" : " (average of a sample)");
 
     replace(this.caption, this.#describe(x, y, all, points, isWhole));
-    this.#drawChart(points, titleOf(x), titleOf(y));
+    this.#drawChart(points, titleOf(x), yTitle);
     const wasOpen = this.details.open;
 
     replace(this.details, el("summary", { class: "button" }, "The same as a table"),
       plainTable(points, { label: `${titleOf(y)} over ${titleOf(x)}`, columns: [
-        { name: "name", label: titleOf(x) }, { name: "text", label: titleOf(y) },
+        { name: "name", label: titleOf(x) }, { name: "text", label: yTitle },
         { name: "rows", label: "Rows" }] }));
     this.details.open = wasOpen;
   }
@@ -161,7 +165,7 @@ class ChartView {
 
     return [`${titleOf(y)} over ${titleOf(x)}. `,
       isWhole ? `All ${counted(this.total, "row")}` : `A sample: ${number(this.rows.length)} of ` +
-        `${counted(this.total, "row")}, in ${SAMPLES} windows that lie evenly over the result`,
+        `${counted(this.total, "row")}, taken evenly over the whole result`,
       merged ? `; rows of the same ${titleOf(x)} are ${isWhole ? "added up" : "averaged"}. ` : ". ",
       points.length < all.length ? `The first ${number(points.length)} of ` +
         `${counted(all.length, "value")} are drawn.` : ""];

@@ -50,7 +50,9 @@ export class Table {
     this.where = el("p", { class: "where" });
     this.trouble = el("div");
     this.chooser = el("details", { class: "menu columns", on: { keydown: (event) => {
-      if (event.key === "Escape") this.chooser.open = false;
+      if (event.key !== "Escape") return;
+      this.chooser.open = false;
+      this.chooser.querySelector("summary").focus();
     } } });
     this.node = el("div", { class: "rows" },
       el("div", { class: "tools" }, this.#rowForm(), this.chooser, this.where),
@@ -273,7 +275,8 @@ export class Table {
     this.count = el("span");
     replace(this.chooser, el("summary", { class: "button" }, "Columns ", this.count),
       el("fieldset", {}, el("legend", { class: "unseen" }, "Columns that are shown"),
-        boxes.map((box, i) => el("label", {}, box, titleOf(columns[i])))));
+        boxes.map((box, i) => el("label", {}, box, titleOf(columns[i]))),
+        el("p", { class: "muted small" }, "Downloads have all columns.")));
   }
 
   #choose(names) {

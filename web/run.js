@@ -2,6 +2,7 @@
 
 import { serverNow } from "/console/api.js";
 import { announce, confirmBox, go, heading, notify } from "/console/app.js";
+import { notifyDeleted } from "/console/dialogs.js";
 import { button, el, icon, replace, setText } from "/console/dom.js";
 import { bytes, clock, counted, moment, stateWord } from "/console/format.js";
 import { formAddress, runAgain, stateLabel } from "/console/reports.js";
@@ -15,17 +16,18 @@ export async function show(main, route) {
     await findReport(reference);
   } catch (error) {
     if (error.status !== 404) throw error;
-    showGone(main, "There is no such report: it has been deleted, has expired, or is not yours.");
+    showGone(main, "This report is gone",
+      "There is no such report: it has been deleted, has expired, or is not yours.");
     return undefined;
   }
   return new Run(main, reference).start();
 }
 
-function showGone(main, text, name) {
-  replace(main, heading("No report"), el("p", { class: "lead" }, text),
+function showGone(main, title, text, address) {
+  replace(main, heading(title), el("p", { class: "lead" }, text),
     el("div", { class: "buttons" },
-      name ? el("a", { class: "button primary", href: formAddress(name), "data-key": "n r" },
-        icon("run"), `Run ${name}`) : null,
+      address ? el("a", { class: "button primary", href: address, "data-key": "n r" },
+        icon("run"), "Change and run again") : null,
       el("a", { class: "button", href: "#/reports" }, "All reports"),
       el("a", { class: "button", href: "#/mine" }, "My reports")));
 }
@@ -75,6 +77,7 @@ class Run {
   async showParameters() {
     const values = Object.entries(await parametersOf(this.reference).catch(() => ({})));
 
+    this.form = formAddress(this.name, values);
     if (values.length === 0 || !reportKnown(this.reference)) return;
     replace(this.parameters, el("section", { class: "panel padded parameters" },
       el("h2", {}, "Parameters"), el("dl", {}, values.map(([name, value]) => [
@@ -87,7 +90,8 @@ class Run {
     this.scheduled = 0;
     if (!report) {
       this.leave();
-      showGone(this.main, "This report has been deleted. Nothing of it is left.", this.name);
+      showGone(this.main, this.ended ?? "This report is gone", "This report has been deleted. " +
+        "Nothing of it is left on the server.", (this.ended && this.form) || formAddress(this.name));
       announce("The report has been deleted.");
       this.main.querySelector("h1").focus();
     } else if (report.state === "complete") {
@@ -163,20 +167,25 @@ class Run {
     return size > 0 ? `${counted(rows, "row")} · ${bytes(size)}` : counted(rows, "row");
   }
 
-  async cancel() {
-    try {
-      await deleteReport(this.reference);
-      notify(`${this.name} is cancelled and deleted.`);
-    } catch (error) {
-      notify(error.message, { error: true });
-    }
+  cancel() {
+    return this.end("Cancelled", `${this.name} is cancelled and deleted.`);
   }
 
   async remove() {
-    if (!await confirmBox(`Delete this failed run of ${this.name}?`, "Delete")) return;
+    const { submittedAt } = reportKnown(this.reference);
+
+    if (await confirmBox(`Delete the failed run of ${this.name}, submitted ${
+      moment(submittedAt)}?`, "Delete")) await this.end("Deleted", `${this.name} is deleted.`);
+  }
+
+  // Once, however often it is pressed; `title` heads what is shown then.
+  async end(title, text) {
+    if (this.ended) return;
+    this.ended = title;
     try {
-      await deleteReport(this.reference);
+      notifyDeleted(text, await deleteReport(this.reference));
     } catch (error) {
+      this.ended = undefined;
       notify(error.message, { error: true });
     }
   }

@@ -96,7 +96,7 @@ class Page:
 
     def log_in(self, name="alice", hash_=""):
         self.open(hash_)
-        self.fill("Name", name)
+        self.fill("User name", name)
         self.fill("Password", PASSWORD)
         self.press("Log in")
         self.until(lambda: not self.all("form.login"), "the login")

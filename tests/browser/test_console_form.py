@@ -112,6 +112,22 @@ def test_an_error_is_at_its_field_in_the_servers_words(form, alice, name, value)
     assert form.text(f"#field-{name}-error") == ""
 
 
+def test_a_day_that_does_not_exist_is_told_before_it_is_sent(form, alice):
+    form.field("Day").send_keys("02312024")
+    form.press("Run")
+    form.says("This is not a day", "#field-Day-error")
+    assert form.focused.get_attribute("id") == "field-Day" and alice.references() == []
+
+
+def test_run_that_is_pressed_again_and_again_submits_once(page, alice):
+    page.log_in(hash_="#/new/Pause")
+    page.named("Run")
+    page.script("""const form = document.querySelector('form.form');
+        const timer = setInterval(() => form.isConnected ? form.dispatchEvent(new Event('submit', { cancelable: true })) : clearInterval(timer), 0)""")
+    page.until(lambda: "#/result/" in page.driver.current_url, "the result")
+    assert len(alice.references()) == 1
+
+
 def test_a_reload_keeps_what_was_typed(form):
     form.fill("Note", ODD)
     form.fill("Number", "8")

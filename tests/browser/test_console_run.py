@@ -18,6 +18,9 @@ def test_the_types_are_searched_and_the_search_is_in_the_address(page, alice):
     page.until(lambda: shown_types(page) == names, "all types")
     ActionChains(page.driver).send_keys("/", "items owner").perform()
     page.until(lambda: shown_types(page) == ["Nested"], "one type")
+    page.focused.send_keys(Keys.ESCAPE)
+    assert page.focused.tag_name == "h1"
+    page.fill("Search reports", "items owner")
     page.driver.refresh()
     page.until(lambda: shown_types(page) == ["Nested"], "one type")
     page.fill("Search reports", "nothing has these")
@@ -48,6 +51,16 @@ def test_a_re_run_has_the_same_parameters(page, alice):
     assert given[0] == given[1] == {"ProductID": "99", "Note": "ö, x"}
 
 
+def test_a_re_run_that_is_pressed_again_and_again_is_one(page, alice):
+    alice.complete("Quick", ProductID="1")
+    page.log_in()
+    page.named("Re-run Quick")
+    page.script("""const button = document.querySelector('[aria-label="Re-run Quick"]');
+        const timer = setInterval(() => button.isConnected ? button.click() : clearInterval(timer), 0)""")
+    page.until(lambda: "#/result/" in page.driver.current_url, "the result")
+    assert len(alice.references()) == 2
+
+
 def test_progress_is_live_until_the_cancel(page, alice):
     reference = alice.order("Ticker")
     page.log_in(hash_=f"#/run/{reference}")
@@ -58,6 +71,8 @@ def test_progress_is_live_until_the_cancel(page, alice):
     page.until(lambda: page.text(".active").split() == ["Active", "1", "of", "10"], "the number in the header")
     ActionChains(page.driver).send_keys("x").perform()
     page.says("This report has been deleted", "main")
+    page.says("Ticker is cancelled and deleted. The receipt is kept; see Receipts", "#notices")
+    assert page.h1 == "Cancelled"
     assert alice.references() == [] and page.focused.tag_name == "h1"
     page.until(lambda: page.text(".active").split()[1] == "0", "the number in the header")
 

@@ -15,7 +15,7 @@ def test_a_reload_stays_logged_in(page):
 
 def test_wrong_credentials_are_told_in_the_servers_words(page, server):
     page.open()
-    page.fill("Name", "alice")
+    page.fill("User name", "alice")
     page.fill("Password", "not the password")
     page.press("Log in")
     words = Client(server.url).call("POST", "/User/Login", json={"username": "nobody", "password": "not the password"}).json()["message"]

@@ -105,6 +105,8 @@ def test_columns_are_chosen(page, shown):
     assert page.field("text").is_selected() and page.rows()[1] == ["row number 1"]
     page.field("i").click()
     page.until(lambda: page.rows()[1] == ["1", "row number 1"], "both columns")
+    page.focused.send_keys(Keys.ESCAPE)
+    assert page.focused.tag_name == "summary"
 
 
 def test_the_table_is_walked_by_keys(page, many):
@@ -148,6 +150,8 @@ def test_an_array_opens_as_a_table(page, shown):
 def test_a_result_without_rows(page, shown):
     shown("Quick", ProductID="3")
     page.says("The result has no rows.")
+    page.press("Chart")
+    page.says("There is nothing to draw: the result has no rows.", ".view")
     page.press("Summary")
     page.says("count 0")
 
@@ -183,16 +187,24 @@ def test_the_chart_says_which_rows_it_has(page, shown):
     assert [row.text for row in page.all(".view tr")][:2] == ["day Amount (AUD) Rows", "2024-02-29 0.10 1"]
 
 
+def test_a_chart_of_thousands_of_rows_has_them_all(page, shown):
+    reference = shown("Big", Rows="3000")
+    page.open_result(reference, view="chart")
+    page.says("All 3,000 rows", ".view")
+
+
 def test_a_chart_of_many_rows_is_a_sample_and_says_so(page, many):
     page.log_in("bob")
     page.open_result(many, view="chart")
-    page.says("A sample: 1,000 of 600,000 rows, in 20 windows that lie evenly over the result", ".view")
+    page.says("A sample: 1,000 of 600,000 rows, taken evenly over the whole result", ".view")
 
 
 @pytest.mark.parametrize("form", ["csv", "xlsx", "json", "ndjson"])
 def test_a_download_is_what_the_api_sends(page, shown, alice, downloads, form):
     reference = shown("Labelled")
     page.press(f"Download as {form.upper()}")
+    page.says("The download has begun.", "#notices")
+    assert page.focused.accessible_name == f"Download as {form.upper()}"
     (path,) = downloads(1)
     assert path.suffix == f".{form}"
     assert path.read_bytes() == alice.get("/Report", params={"reference": reference, "format": form}).content
@@ -232,6 +244,11 @@ def test_deletion_shows_and_keeps_the_receipt(page, shown, alice, server, downlo
     assert checked.returncode == 0 and reference in checked.stdout, checked.stderr
     assert page.script("return localStorage.getItem('reportd-receipts')") == receipt
     assert "Ada" not in page.script("return document.documentElement.outerHTML")
+    path.unlink()
+    page.press("User menu of alice")
+    page.press("Receipts")
+    page.press("Save")
+    assert page.h1 == "Receipts" and downloads(1)[0].read_text() == receipt
 
 
 @pytest.mark.parametrize("view", ["table", "chart", "summary"])
