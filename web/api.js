@@ -4,7 +4,7 @@
 // cannot read. Tabs hand a new access token on to each other, because a refresh revokes the old.
 let token = null;
 let renewal = null; // the refresh that is under way, if any
-let relogin = null; // {promise, resolve, reject} while the session has ended and a login is awaited
+let relogin = null; // {promise, resolve} while the session has ended and a login is awaited
 let isAway = false; // the server could not be reached the last time
 let skew = 0;       // the server's clock minus ours, in milliseconds
 // The event of the window when the server, which could not be reached, answers again.
@@ -71,6 +71,18 @@ function noteClock(response) {
   }
 }
 
+// What a JWT says, which is for its reader to check.
+export function claimsOf(jwt) {
+  try {
+    const text = atob(jwt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
+    const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
+
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return {};
+  }
+}
+
 // The error that an answer of send() is: problem details, an envelope, or neither.
 export async function errorOf(response) {
   const body = read(await response.text()) ?? {};
@@ -132,9 +144,27 @@ async function refresh() {
     headers: { Version: "2.0", "Content-Type": "application/json" } });
 
   if (!response.ok) throw await errorOf(response);
-  token = (await response.json()).accessToken;
+  await adopt((await response.json()).accessToken);
   share();
   return token;
+}
+
+// One of another user, whose cookie has come in some other way, begins the page anew.
+function adopt(fresh) {
+  if (session.user !== null && claimsOf(fresh).sub !== session.user) return startOver();
+  token = fresh;
+  return token;
+}
+
+// Nothing of one user is left for the next: no data, address, notice, or request under way. What
+// still asks for a token waits until the page is gone.
+function startOver() {
+  token = null;
+  channel.onmessage = null;
+  relogin = { promise: new Promise(() => {}) };
+  history.replaceState(null, "", "#/login");
+  location.reload();
+  return relogin.promise;
 }
 
 // With the other tabs, once it is known whose the token is.
@@ -147,8 +177,7 @@ function ended() {
   token = null;
   if (!relogin) {
     relogin = {};
-    relogin.promise = new Promise((resolve, reject) => Object.assign(relogin, { resolve, reject }));
-    relogin.promise.catch(() => {});
+    relogin.promise = new Promise((resolve) => { relogin.resolve = resolve; });
     for (const callback of endCallbacks) callback("expired");
   }
   return relogin.promise;
@@ -160,16 +189,6 @@ function resume() {
   relogin.resolve(token);
   relogin = null;
   for (const callback of endCallbacks) callback("back");
-}
-
-function loggedOut() {
-  token = null;
-  relogin?.reject(new ApiError(401, "You have logged out."));
-  relogin = null;
-  session.user = null;
-  session.operator = false;
-  session.limits = {};
-  for (const callback of endCallbacks) callback("logout");
 }
 
 async function identify() {
@@ -192,16 +211,11 @@ export const session = {
       headers: { Version: "2.0", "Content-Type": "application/json",
         Accept: "application/json, application/problem+json" },
       body: JSON.stringify({ username: name, password }) });
-    const before = session.user;
 
     if (!response.ok) throw await errorOf(response);
-    token = (await response.json()).accessToken;
+    await adopt((await response.json()).accessToken);
     await identify();
-    if (before !== null && before !== session.user) {
-      location.reload(); // nothing of one user is left for the next
-    } else {
-      resume();
-    }
+    resume();
   },
 
   // By the cookie; false if there is no session. `prepare` is called as soon as there is one.
@@ -221,7 +235,7 @@ export const session = {
   async logout() {
     if (!relogin) await call("POST", "/User/Logout", { body: {} });
     channel.postMessage({ out: true });
-    loggedOut();
+    startOver();
   },
 
   // A login is awaited.
@@ -229,7 +243,7 @@ export const session = {
     return relogin !== null;
   },
 
-  // callback("expired"): a login is awaited; "back": it came; "logout": the session is over.
+  // callback("expired"): a login is awaited; "back": it came.
   onEnd(callback) {
     endCallbacks.add(callback);
     return () => endCallbacks.delete(callback);
@@ -237,12 +251,11 @@ export const session = {
 };
 
 channel.onmessage = ({ data }) => {
-  if (data.out && session.user !== null) {
-    loggedOut();
-  } else if (data.token && session.user !== null && data.user === session.user) {
+  if (session.user === null) return;
+  if (data.user === session.user) {
     token = data.token;
     resume();
-  } else if (data.token && session.user !== null && data.user) {
-    location.reload(); // another user has logged in: the cookie is theirs
+  } else {
+    startOver(); // logged out, or another user has logged in: the cookie is theirs
   }
 };

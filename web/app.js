@@ -1,7 +1,7 @@
 // web/app.js -- the shell: it finds the screen for the address, shows it, and leaves it.
 
 import { REACHED, session } from "/console/api.js";
-import { announce, confirmBox, failure, notify } from "/console/dialogs.js";
+import { announce, closeDialogs, confirmBox, failure, notify } from "/console/dialogs.js";
 import { el, replace } from "/console/dom.js";
 import * as events from "/console/events.js";
 import { applyTheme, drawHeader, markScreen } from "/console/header.js";
@@ -70,6 +70,7 @@ async function open() {
   address = location.hash;
   leave?.();
   leave = null;
+  closeDialogs();
   markScreen(name);
   try {
     if (!Object.hasOwn(SCREENS, name)) throw new Error("There is no such screen.");
@@ -96,13 +97,7 @@ function focusHeading() {
 }
 
 function onEnd(why) {
-  if (why === "expired") {
-    import("/console/login.js").then((login) => login.ask());
-  } else if (why === "logout") {
-    events.stop();
-    drawHeader();
-    go("#/login", { replacing: true });
-  }
+  if (why === "expired") import("/console/login.js").then((login) => login.ask());
 }
 
 // After a login: where one was, or the first screen.

@@ -3,6 +3,7 @@
 import { button, el, icon, replace, setText } from "/console/dom.js";
 
 const QUIET = 5000; // between two announcements to screen readers, in milliseconds
+const TOLD = 1000; // until a screen reader has taken an announcement
 const NOTICE_TIME = 8000;
 
 let announced = 0, pending = null, waiting = "";
@@ -14,7 +15,15 @@ export function announce(text) {
     pending = null;
     announced = Date.now();
     setText(document.getElementById("status"), waiting);
+    setTimeout(() => { if (!pending) hush(); }, TOLD);
   }, Math.max(50, announced + QUIET - Date.now()));
+}
+
+// What was told or was to be told is forgotten: it may be of a report that is deleted.
+export function hush() {
+  clearTimeout(pending);
+  pending = null;
+  setText(document.getElementById("status"), "");
 }
 
 // A modal dialog with this title and content; `fill(close)` gives the content. Resolves to what
@@ -50,6 +59,11 @@ function giveFocus(before) {
 // The focus goes from a field to the heading, where single keys work.
 export function leaveSearch() {
   document.querySelector("#main h1")?.focus();
+}
+
+// Those of a screen or of a report that is gone; the question for a login stays.
+export function closeDialogs() {
+  for (const dialog of document.querySelectorAll("dialog:not(:has(form.login))")) dialog.close();
 }
 
 // Ask before something that cannot be undone: `action` is the button's label. Resolves to true or

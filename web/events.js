@@ -29,16 +29,11 @@ export function tell(event) {
   for (const callback of followers) callback(event);
 }
 
-// Follow the server's events until the session ends. Hidden tabs leave their stream to others,
+// Follow the server's events until the page ends. Hidden tabs leave their stream to others,
 // since a browser opens six connections to a server at most.
 export function start() {
-  if (!running && !document.hidden) connect();
-}
-
-export function stop() {
-  running?.abort();
-  running = null;
-  lastId = null;
+  if (document.hidden) for (const callback of watchers) callback(false, 0);
+  else if (!running) connect();
 }
 
 document.addEventListener("visibilitychange", () => {

@@ -4,6 +4,7 @@ import { session } from "/console/api.js";
 import { button, el, icon, replace, setText } from "/console/dom.js";
 import { notify } from "/console/dialogs.js";
 import { watchConnection } from "/console/events.js";
+import { keep, recall } from "/console/kept.js";
 import { showHelp } from "/console/keys.js";
 import { isActive, onReports, reportsKnown } from "/console/store.js";
 
@@ -15,21 +16,21 @@ let drawn = null;   // the header's parts while somebody is logged in
 let scheduled = false;
 
 function theme() {
-  const kept = localStorage.getItem(THEME);
-
-  return THEMES.includes(kept) ? kept : "auto";
+  return document.documentElement.dataset.theme;
 }
 
 // Before anything is shown.
-export function applyTheme() {
-  document.documentElement.dataset.theme = theme();
+export function applyTheme(name = recall(THEME)) {
+  document.documentElement.dataset.theme = THEMES.includes(name) ? name : "auto";
 }
 
 function themeButton() {
   const node = el("button", { type: "button", class: "button only-icon quiet", id: "theme",
     on: { click: () => {
-      localStorage.setItem(THEME, THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]);
-      applyTheme();
+      const next = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
+
+      applyTheme(next);
+      keep(THEME, next);
       label();
     } } });
   const label = () => {

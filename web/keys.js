@@ -2,6 +2,7 @@
 
 import { openDialog } from "/console/dialogs.js";
 import { button, el } from "/console/dom.js";
+import { keep, recall } from "/console/kept.js";
 
 // What the help shows; the screens mark with data-key what a key presses.
 const HELP = [
@@ -18,7 +19,7 @@ const SETTING = "reportd-keys";
 let go = () => {};
 
 function isOn() {
-  return localStorage.getItem(SETTING) !== "off";
+  return recall(SETTING) !== "off";
 }
 
 function rows() {
@@ -96,7 +97,7 @@ export function showHelp() {
   const keys = HELP.map(([key, what]) => [
     el("dt", {}, key.split("  ").map((one) => el("kbd", {}, one))), el("dd", {}, what)]);
   const setting = el("input", { type: "checkbox", id: "keys-on", checked: isOn(), on: {
-    change: () => localStorage.setItem(SETTING, setting.checked ? "on" : "off") } });
+    change: () => keep(SETTING, setting.checked ? "on" : "off") } });
 
   return openDialog("Keys and help", (close) => [
     el("dl", { class: "keys" }, keys),

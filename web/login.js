@@ -65,7 +65,7 @@ export function ask() {
   let forgetEnd = () => {};
 
   asking = openDialog("Your session has ended", (close) => {
-    forgetEnd = session.onEnd((why) => { if (why !== "expired") close(); });
+    forgetEnd = session.onEnd((why) => { if (why === "back") close(); });
     return [el("p", { class: "muted" }, "Log in again to go on where you are. Nothing that you " +
       "have typed is lost."), loginForm(session.user, () => close()),
     el("button", { type: "button", class: "button quiet", on: {

@@ -224,7 +224,8 @@ class Mine {
   }
 
   removeMatching() {
-    return this.remove(() => deleteMatching({ state: this.state, q: this.q, found: this.found }));
+    return this.remove(() => deleteMatching({ state: this.state, q: this.q, found: this.found,
+      isShown: () => this.node.isConnected }));
   }
 
   // What was deleted is said, with the receipt of the server, or the last of several.

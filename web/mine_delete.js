@@ -57,10 +57,21 @@ function queriesOf({ state, q, found }) {
   const states = state === "active" ? ["queued", "processing"] : [state];
 
   if (q.trim() && !found.every((report) => report.reportName === q.trim())) return null;
-  if (!state && !name.ReportName) {
-    return [{ Before: `${new Date(serverNow() + 1000).toISOString().slice(0, 19)}Z` }];
+  const Before = `${new Date(serverNow() + 1000).toISOString().slice(0, 19)}Z`;
+
+  return states.map((State) => ({ State, ...name, Before }));
+}
+
+async function countBy(queries) {
+  const counts = { all: 0, active: 0 };
+
+  for (const query of queries) {
+    const { data } = await call("DELETE", "/Report/List", { query: { ...query, dryRun: 1 } });
+
+    counts.all += sum(data.deleted) + data.remaining;
+    counts.active += data.deleted.queued + data.deleted.processing;
   }
-  return states.map((one) => (one ? { State: one, ...name } : name));
+  return counts;
 }
 
 async function deleteBy(query, totals) {
@@ -77,22 +88,20 @@ function sum(deleted) {
   return Object.values(deleted).reduce((total, count) => total + count, 0);
 }
 
-// All that match, also those that are not shown: the server counts them first. Null if they are
-// kept.
+// All that match, also those that are not shown: the server counts them first, and again after the
+// answer, since more may match by then. Null if they are kept.
 export async function deleteMatching(filter) {
   const queries = queriesOf(filter);
 
   if (queries === null) return deleteSelected(filter.found.map((report) => report.reference));
-  const counts = { all: 0, active: 0 };
+  for (let agreed = 0; ;) {
+    const { all, active } = await countBy(queries);
 
-  for (const query of queries) {
-    const { data } = await call("DELETE", "/Report/List", { query: { ...query, dryRun: 1 } });
-
-    counts.all += sum(data.deleted) + data.remaining;
-    counts.active += data.deleted.queued + data.deleted.processing;
+    if (all === 0) return { count: 0, receipts: [] };
+    if (all <= agreed) break;
+    if (!filter.isShown() || !await confirmBox(question(all, active), `Delete ${all}`)) return null;
+    agreed = all;
   }
-  if (counts.all === 0) return { count: 0, receipts: [] };
-  if (!await confirmBox(question(counts.all, counts.active), `Delete ${counts.all}`)) return null;
   const totals = { count: 0, receipts: [] };
 
   for (const query of queries) await deleteBy(query, totals);

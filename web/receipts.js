@@ -1,9 +1,10 @@
 // web/receipts.js -- the receipts of deletions: shown, kept in this browser, offered as a file.
 
 import { announce, heading } from "/console/app.js";
-import { session } from "/console/api.js";
+import { claimsOf, session } from "/console/api.js";
 import { button, el, replace } from "/console/dom.js";
 import { counted, moment, number, stateWord } from "/console/format.js";
+import { keep, recall } from "/console/kept.js";
 
 const KEY = "reportd-receipts"; // in localStorage: the receipts, one per line, the latest last
 const KEPT_MAX = 1000;
@@ -13,31 +14,21 @@ const NAMES = { reference: "Report", referencesSha256: "SHA-256 of the reference
   deleted: "Reports" };
 const TIMES = ["iat", "erasedBy"];
 
-function claimsOf(receipt) {
-  try {
-    const text = atob(receipt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
-
-    const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
-
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return {};
-  }
+function allReceipts() {
+  return (recall(KEY) ?? "").split("\n").filter(Boolean);
 }
 
 // The user's own, of all that this browser keeps.
 function keptReceipts() {
-  const all = (localStorage.getItem(KEY) ?? "").split("\n").filter(Boolean);
-
-  return all.filter((receipt) => claimsOf(receipt).sub === session.user);
+  return allReceipts().filter((receipt) => claimsOf(receipt).sub === session.user);
 }
 
 // Keep a receipt in this browser, as the server does not keep it.
 export function keepReceipt(receipt) {
-  const all = (localStorage.getItem(KEY) ?? "").split("\n").filter(Boolean);
+  const all = allReceipts();
 
   if (all.includes(receipt)) return;
-  localStorage.setItem(KEY, [...all, receipt].slice(-KEPT_MAX).join("\n"));
+  keep(KEY, [...all, receipt].slice(-KEPT_MAX).join("\n"));
 }
 
 function saveFile(name, text) {
@@ -80,8 +71,10 @@ export function receiptBox(receipt) {
 
   return el("section", { class: "receipt", "aria-label": "Receipt" }, contentOf(receipt),
     el("p", {}, "The server signs that the report is deleted, and keeps no copy of this receipt. " +
-      `It is kept in this browser${earlier > 0 ? `, with ${counted(earlier, "earlier one")}` : ""}; ` +
-      "save it as a file to keep it elsewhere. ", el("code", {}, "reportd receipt"), " checks it."),
+      (!kept.includes(receipt) ? "This browser could not keep it either: save it as a file. "
+        : `It is kept in this browser${earlier > 0 ? `, with ${counted(earlier, "earlier one")}`
+          : ""}; save it as a file to keep it elsewhere. `),
+    el("code", {}, "reportd receipt"), " checks it."),
     el("div", { class: "buttons" }, saveButton("Save the receipt", receipt),
       earlier > 0 ? saveAll(kept) : null));
 }

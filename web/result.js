@@ -3,6 +3,7 @@
 import { confirmBox, go, heading, notify, setQuery } from "/console/app.js";
 import { call, errorOf, send, serverNow } from "/console/api.js";
 import { button, el, replace, setText } from "/console/dom.js";
+import { closeDialogs } from "/console/dialogs.js";
 import { follow, watchConnection } from "/console/events.js";
 import { parseExact, shown } from "/console/exact.js";
 import { bytes, counted, left, moment, number } from "/console/format.js";
@@ -10,7 +11,7 @@ import { receiptScreen } from "/console/receipts.js";
 import { formAddress, runAgain } from "/console/reports.js";
 import { Rows } from "/console/result_rows.js";
 import { Table } from "/console/result_table.js";
-import { deleteReport, findReport } from "/console/store.js";
+import { deleteReport, findReport, watchReport } from "/console/store.js";
 
 const HEAD = 256 << 10; // bytes at the beginning of the JSON: less stands before the rows
 const FIRST_ROWS = 40;
@@ -78,6 +79,7 @@ class Result {
     this.unfollow = follow(({ reference, state }) => {
       if (reference === this.reference && state === "deleted" && !this.#isDeleting) this.#gone();
     });
+    this.unwatchReport = watchReport(this.reference);
     this.unwatch = watchConnection((isOn) => {
       if (isOn && this.rows.error?.passing) this.rows.retry();
     });
@@ -113,6 +115,7 @@ class Result {
     this.#control.abort();
     this.unfollow();
     this.unwatch();
+    this.unwatchReport();
     clearInterval(this.ticking);
     this.#view?.close();
     this.#view = null;
@@ -291,6 +294,7 @@ class Result {
   // It has expired, or was deleted elsewhere, or never was.
   #gone() {
     this.close();
+    closeDialogs();
     const title = heading("This report is gone");
 
     replace(this.#main, title, el("p", { class: "lead gone" }, "It has been deleted or has expired, " +

@@ -2,11 +2,11 @@
 
 import { serverNow } from "/console/api.js";
 import { announce, confirmBox, go, heading, notify } from "/console/app.js";
-import { notifyDeleted } from "/console/dialogs.js";
+import { closeDialogs, notifyDeleted } from "/console/dialogs.js";
 import { button, el, icon, replace, setText } from "/console/dom.js";
 import { bytes, clock, counted, moment, stateWord } from "/console/format.js";
 import { formAddress, runAgain, stateLabel } from "/console/reports.js";
-import { deleteReport, findReport, isActive, onReports, parametersOf, reportKnown }
+import { deleteReport, findReport, isActive, onReports, parametersOf, reportKnown, watchReport }
   from "/console/store.js";
 
 export async function show(main, route) {
@@ -56,10 +56,12 @@ class Run {
       if (reference === this.reference || reference === null) this.scheduled ||=
         requestAnimationFrame(() => this.update());
     });
+    const unwatch = watchReport(this.reference);
     const clockTimer = setInterval(() => this.showTimes(), 1000);
 
     this.leave = () => {
       stop();
+      unwatch();
       clearInterval(clockTimer);
       cancelAnimationFrame(this.scheduled);
     };
@@ -90,6 +92,7 @@ class Run {
     this.scheduled = 0;
     if (!report) {
       this.leave();
+      closeDialogs();
       showGone(this.main, this.ended ?? "This report is gone", "This report has been deleted. " +
         "Nothing of it is left on the server.", (this.ended && this.form) || formAddress(this.name));
       announce("The report has been deleted.");

@@ -1,6 +1,7 @@
 // web/store.js -- what the page knows of one's reports: the list, kept up to date by the events.
 
-import { ApiError, call, serverNow, session } from "/console/api.js";
+import { ApiError, call, send, serverNow } from "/console/api.js";
+import { hush } from "/console/dialogs.js";
 import { follow, tell, watchConnection } from "/console/events.js";
 
 export const STORE_MOST = 5000; // reports that are looked at; the list says if there are more
@@ -136,7 +137,7 @@ function refreshSoon() {
 // ---- events ----
 
 function forget(reference) {
-  reports.delete(reference);
+  if (reports.delete(reference)) hush();
   parameters.delete(reference);
   asked.delete(reference);
   gone?.add(reference);
@@ -180,17 +181,19 @@ let connected = false;
 
 watchConnection((on) => {
   if (on && connected) refreshReports().catch(() => {}); // something may have been missed
-  connected ||= on;
+  connected = true; // or it was tried in vain
 });
 
-session.onEnd((why) => {
-  if (why !== "logout") return;
-  reports.clear();
-  parameters.clear();
-  order = [];
-  total = depth = 0;
-  connected = false;
-});
+// While a screen shows this one: a deletion that was missed is told once the stream has begun.
+// Returns what ends it.
+export function watchReport(reference) {
+  return watchConnection(async (on) => {
+    const { status } = on ? await send("HEAD", "/Report/Status", { query: { reference } })
+      .catch(() => ({})) : {};
+
+    if (status === 404) tell({ reference, state: "deleted" });
+  });
+}
 
 // ---- what one does with reports ----
 

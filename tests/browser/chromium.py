@@ -5,7 +5,7 @@ import json
 import re
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -47,7 +47,10 @@ class Page:
     def until(self, condition, what="it", seconds=PATIENCE):
         """What condition() returns once it is true; elements that have been replaced meanwhile are looked for again."""
         wait = WebDriverWait(self.driver, seconds, poll_frequency=0.05, ignored_exceptions=[StaleElementReferenceException])
-        return wait.until(lambda _: condition(), f"{what} did not happen; the page says:\n{self.text()[:2000]}")
+        try:
+            return wait.until(lambda _: condition())
+        except TimeoutException:
+            raise AssertionError(f"{what} did not happen; the page says:\n{self.text()[:2000]}") from None
 
     def all(self, css):
         return self.driver.find_elements(By.CSS_SELECTOR, css)

@@ -2,12 +2,15 @@
 
 import json
 import subprocess
+import unicodedata
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
 from harness import PASSWORD, PATIENCE, REPORTCTL
 
+# With what ends a paste, turns the text around, or is not seen.
+UNSEEN = "x\u001b[201~\u0015touch pasted\u000f \u202e\u2066\u200b\u00ad\u007f\u0085\u2028\U000e0041 it's !! \\ 日本"
 ODD = """it's "$HOME" `id` \\ ; é 日本"""
 
 
@@ -137,11 +140,13 @@ def test_a_reload_keeps_what_was_typed(form):
     assert tags(form, "Places") == ["AU", "NZ"]
 
 
-def test_the_commands_do_what_the_form_does(form, alice, server, tmp_path):
-    form.fill("Note", ODD)
+@pytest.mark.parametrize("note", [ODD, UNSEEN], ids=["odd", "unseen"])
+def test_the_commands_do_what_the_form_does(note, form, alice, server, tmp_path):
+    form.script("const note = document.getElementById('field-Note'); note.value = arguments[0]; note.dispatchEvent(new Event('input'))", note)
     form.field("Sure").send_keys("Yes")
     form.fill("Places", '["a, b"]' + Keys.ENTER)
-    reportctl, curl = (found.text for found in form.all("aside pre"))
+    reportctl, curl = form.script("return [...document.querySelectorAll('aside pre')].map(found => found.textContent)")
+    assert [sign for sign in reportctl + curl if sign != "\n" and unicodedata.category(sign) in ("Cc", "Cf", "Zl", "Zp")] == []
     assert alice.token not in form.driver.page_source and alice.token not in curl
     environment = {"PATH": f"{REPORTCTL.parent}:/usr/bin:/bin", "XDG_CONFIG_HOME": str(tmp_path), "TOKEN": alice.token, "HOME": "/nonexistent"}
 
@@ -154,7 +159,7 @@ def test_the_commands_do_what_the_form_does(form, alice, server, tmp_path):
     of_curl = parameters(alice)
     alice.delete_all()
     assert submitted(form, alice) == of_curl == of_reportctl
-    assert of_curl["Note"] == ODD
+    assert of_curl["Note"] == note
 
 
 def test_a_user_with_too_many_active_reports_can_cancel_one(page, alice):

@@ -1,5 +1,6 @@
 """The screen Mine: one's reports, live; filters, cancel, re-run, deletion of many."""
 
+import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 
 
@@ -87,6 +88,19 @@ def test_all_that_match_are_deleted_after_their_number_was_shown(page, alice):
     page.press("Delete all…")
     page.press("Delete 1", "dialog button")
     page.until(lambda: alice.references() == [], "the deletion")
+
+
+@pytest.mark.parametrize("address", ["#/mine", "#/mine?state=complete", "#/mine?q=Quick"])
+def test_more_that_match_by_the_answer_are_asked_for(page, alice, address):
+    alice.complete("Quick", ProductID="1")
+    page.log_in(hash_=address)
+    page.until(lambda: len(rows(page)) == 1, "the report")
+    page.press("Delete all…" if address == "#/mine" else "Delete all that match…")
+    page.says("Delete 1 report?", "dialog")
+    alice.complete("Quick", ProductID="1")
+    page.press("Delete 1", "dialog button")
+    said = page.until(lambda: next((words for words in ("Delete 2 reports?", "1 report deleted.") if words in page.text("dialog")), None), "either")
+    assert len(alice.references()) == (2 if said == "Delete 2 reports?" else 1)  # submitted in the second of the count, or later
 
 
 def test_keys_move_cancel_and_run_again(page, alice):

@@ -109,6 +109,17 @@ def test_a_failure_says_why_and_is_changed(page, alice):
     page.until(lambda: "#/result/" in page.driver.current_url, "the result")
 
 
+def test_an_announcement_is_not_kept(page, alice):
+    reference = alice.order("Quick", ProductID="99")
+    alice.finish(reference)
+    page.log_in()
+    page.until(lambda: page.h1 == "Reports", "the reports")
+    page.script("window.told = []; new MutationObserver(() => told.push(document.getElementById('status').textContent))"
+                ".observe(document.getElementById('status'), { childList: true })")
+    page.go(f"#/run/{reference}")
+    page.until(lambda: page.script("return told") == ["Quick failed: Product 99 does not exist.", ""], "the announcement and its end")
+
+
 def test_a_report_that_is_not_ones_own_is_unknown(page, server):
     bob = server.client_of("bob")
     reference = bob.complete("Quick", ProductID="1")

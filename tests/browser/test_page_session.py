@@ -117,6 +117,69 @@ def test_two_tabs_are_of_one_session(page, alice):
     page.until(lambda: page.h1 == "Log in", "the other tab's logout")
 
 
+def log_in(page, name):
+    """On the screen Login, without a reload."""
+    page.fill("User name", name)
+    page.fill("Password", PASSWORD)
+    page.press("Log in")
+    page.named(f"User menu of {name}")
+
+
+# Requests of this path wait for window.release().
+HOLD = """const real = window.fetch; window.held = 0;
+    window.fetch = async (url, options) => { if (url === arguments[0]) { window.held++; await new Promise(done => { window.release = done; }); } return real(url, options); };"""
+ANSWER_401_ONCE = """const real = window.fetch; let first = true;
+    window.fetch = async (url, options) => { if (url === arguments[0] && first) { first = false; return new Response("{}", { status: 401 }); } return real(url, options); };"""
+CUT = """const real = window.fetch; window.cut = true;
+    window.fetch = (url, options) => url === "/Report/Events" && window.cut ? Promise.reject(new TypeError("cut")) : real(url, options);"""
+
+
+@pytest.mark.parametrize("screen", ["result", "run", "mine"])
+def test_a_deletion_before_the_page_hears_events_is_told(page, alice, screen):
+    reference = alice.complete("Nested") if screen == "result" else alice.order("Quick", ProductID="99")
+    alice.finish(reference)
+    page.open("#/mine" if screen == "mine" else f"#/{screen}/{reference}")
+    page.named("User name")
+    page.script(CUT)
+    log_in(page, "alice")
+    page.until(lambda: page.all(".step-wrong, [role=grid] td, tr[data-row]"), "the report")
+    alice.delete(reference)
+    page.script("window.cut = false; window.dispatchEvent(new Event('online'))")
+    page.says({"result": "This report is gone", "run": "This report has been deleted", "mine": "No reports."}[screen], "main")
+
+
+def test_nothing_of_one_user_is_left_for_the_next(page, alice, server):
+    page.log_in(hash_="#/new/Everything?Note=SECRET")
+    page.field("Sure").send_keys("Yes")
+    page.script(HOLD, "/Report")
+    page.press("Run")
+    page.until(lambda: page.script("return window.held"), "the request")
+    page.script("import('/console/dialogs.js').then(dialogs => dialogs.notify('SECRET', { error: true }))")
+    page.says("SECRET", "#notices")
+    page.press("User menu of alice")
+    page.press("Log out")
+    page.until(lambda: page.all("form.login") and page.h1 == "Log in", "the end")
+    log_in(page, "bob")
+    page.script("window.release?.()")
+    page.until(lambda: page.h1 == "Reports", "the reports")
+    assert page.script("return window.held") is None and "SECRET" not in page.driver.page_source + page.driver.current_url
+    assert server.client_of("bob").references() == []
+
+
+def test_a_request_never_goes_on_as_another_user(page, alice, server):
+    """Whose cookie came without a word, from another page of this host."""
+    page.log_in(hash_="#/new/Everything")
+    page.field("Sure").send_keys("Yes")
+    answer = requests.post(server.url + "/User/Login?cookie=1", json={"username": "bob", "password": PASSWORD},
+                           headers={"Version": "2.0", "Origin": server.url}, timeout=60)
+    page.driver.execute_cdp_cmd("Network.setCookie", {"name": "rd_refresh", "value": answer.cookies["rd_refresh"], "url": server.url + "/User",
+                                                      "path": "/User", "httpOnly": True, "sameSite": "Strict"})
+    page.script(ANSWER_401_ONCE, "/Report")
+    page.press("Run")
+    page.named("User menu of bob")
+    assert server.client_of("bob").references() == alice.references() == []
+
+
 @pytest.mark.parametrize("screen", ["result", "mine"])
 def test_an_idle_page_sends_nothing_but_its_event_stream(page, alice, screen):
     reference = alice.complete("Big", Rows="1000")

@@ -263,6 +263,41 @@ def test_a_deletion_elsewhere_is_told(page, shown, alice, view):
     page.until(lambda: page.h1 == "This report is gone", "the message")
 
 
+@pytest.mark.parametrize("opened", ["td.opens", ".danger"])
+@pytest.mark.parametrize("end", ["deletion", "back"])
+def test_a_dialog_ends_with_its_result(page, shown, alice, opened, end):
+    reference = shown("Nested")
+    page.rows()
+    page.one(opened).click()
+    page.one("dialog[open]")
+    if end == "deletion":
+        alice.delete(reference)
+    else:
+        page.driver.back()
+    page.until(lambda: page.script("return document.querySelector('h1').textContent") == {"deletion": "This report is gone", "back": "Reports"}[end], end)
+    page.until(lambda: not page.all("dialog"), "the end of the dialog")
+
+
+@pytest.fixture
+def no_storage(browser):
+    """The browser keeps nothing for pages."""
+    source = "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } })"
+    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": source})
+    yield
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+def test_a_browser_that_keeps_nothing_shows_the_receipt(no_storage, page, shown):
+    shown("Nested")
+    page.press("Theme: as the system")
+    page.named("Theme: light")
+    page.press("Delete")
+    page.press("Delete", "dialog button")
+    page.until(lambda: page.h1 == "Deleted", "the deletion")
+    page.says("could not keep it", ".receipt")
+    assert page.one(".jws").text and not page.all("[role=grid]")
+
+
 def test_a_report_that_is_not_complete_is_followed(page, alice):
     reference = alice.order("Endless")
     page.log_in()
