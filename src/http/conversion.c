@@ -6,9 +6,9 @@
 #include <openssl/evp.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/seam.h"
 #include "base/thread.h"
@@ -21,7 +21,8 @@ enum {
 
 struct conversions {
     struct work_queue *queue;
-    atomic_int count;
+    struct lock lock;
+    LIST_HEAD(, conversion) all;
 };
 
 struct block {
@@ -33,6 +34,7 @@ struct block {
 /* While one block is taken, the other one is made. */
 struct conversion {
     struct conversions *conversions;
+    LIST_ENTRY(conversion) entry;
     struct spool_reader *reader;
     struct conversion_spec spec;
     sem_t fetched;
@@ -274,7 +276,9 @@ static void turn(struct conversion *conversion)
 
 static void conversion_destroy(struct conversion *conversion)
 {
-    atomic_fetch_sub(&conversion->conversions->count, 1);
+    lock_take(&conversion->conversions->lock);
+    LIST_REMOVE(conversion, entry);
+    lock_release(&conversion->conversions->lock);
     form_free(conversion->writer);
     encoder_free(conversion->encoder);
     EVP_MD_CTX_free(conversion->hash);
@@ -325,12 +329,15 @@ struct conversions *conversions_new(void)
 
     if (conversions == NULL)
         return NULL;
+    lock_init(&conversions->lock);
+    LIST_INIT(&conversions->all);
     conversions->queue = work_queue_new(&(struct work_queue_spec){.name = "convert",
                                                                   .threads = THREADS,
                                                                   .nice = CONVERSION_NICE,
                                                                   .batch_max = 1,
                                                                   .run = make_block});
     if (conversions->queue == NULL) {
+        lock_done(&conversions->lock);
         free(conversions);
         return NULL;
     }
@@ -342,14 +349,45 @@ void conversions_free(struct conversions *conversions)
     if (conversions == NULL)
         return;
     work_queue_free(conversions->queue);
-    CHECK(atomic_load(&conversions->count) == 0);
+    CHECK(LIST_EMPTY(&conversions->all));
+    lock_done(&conversions->lock);
     free(conversions);
+}
+
+/* Windows, which are short, do not wait for conversions, and count apart. */
+static int take_place(struct conversions *conversions, struct conversion *conversion,
+                      struct err *err)
+{
+    const struct conversion_spec *spec = &conversion->spec;
+    const struct conversion *other;
+    int all = 0, own = 0;
+
+    lock_take(&conversions->lock);
+    LIST_INSERT_HEAD(&conversions->all, conversion, entry);
+    LIST_FOREACH(other, &conversions->all, entry)
+    {
+        bool alike = (other->spec.window.count > 0) == (spec->window.count > 0);
+
+        all += alike;
+        own += alike && other->spec.user_id == spec->user_id;
+    }
+    lock_release(&conversions->lock);
+    if (own > CONVERSIONS_OF_USER_MAX)
+        return err_set(err, -E_BUSY,
+                       "Too many results are being converted for you: at most %d at the same "
+                       "time. Try again in a moment.",
+                       CONVERSIONS_OF_USER_MAX);
+    if (all > CONVERSIONS_MAX)
+        return err_set(err, -E_BUSY,
+                       "Too many results are being converted. Try again in a moment.");
+    return 0;
 }
 
 int conversion_new(struct conversions *conversions, struct spool_reader *reader,
                    const struct conversion_spec *spec, struct conversion **ret, struct err *err)
 {
     struct conversion *conversion = calloc(1, sizeof(*conversion));
+    int rc;
 
     if (conversion == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
@@ -361,10 +399,10 @@ int conversion_new(struct conversions *conversions, struct spool_reader *reader,
     for (size_t i = 0; i < 2; i++)
         buf_init(&conversion->blocks[i].bytes, BLOCK_MAX);
     conversion->block = conversion->blocks;
-    if (atomic_fetch_add(&conversions->count, 1) >= CONVERSIONS_MAX) {
+    rc = take_place(conversions, conversion, err);
+    if (rc < 0) {
         conversion_free(conversion);
-        return err_set(err, -E_BUSY,
-                       "Too many results are being converted. Try again in a moment.");
+        return rc;
     }
     conversion->reader = reader;
     *ret = conversion;

@@ -11,8 +11,9 @@
 #include "spool/spool.h"
 
 enum {
-    CONVERSIONS_MAX = 64, /* at the same time: each has up to 4 MiB */
-    CONVERSION_NICE = 10, /* of the threads that make and send them: requests come first */
+    CONVERSIONS_MAX = 64,         /* at the same time, and as many windows: each has up to 4 MiB */
+    CONVERSIONS_OF_USER_MAX = 16, /* of them */
+    CONVERSION_NICE = 10,         /* of the threads that make and send them: requests come first */
 };
 
 /* Their queue and its threads; NULL: no memory. */
@@ -28,10 +29,11 @@ struct conversion_spec {
     struct form_options options;
     enum coding coding;                  /* … and coding */
     uint8_t digest[REPORT_DIGEST_BYTES]; /* JSON: it is checked, since its client cannot */
+    int64_t user_id;                     /* who gets it */
     struct transfer *transfer;           /* borrowed: once it has ended, so does the conversion */
 };
-/* Takes `reader`, unless it fails. -E_BUSY: there are CONVERSIONS_MAX. *ret is yours:
- * conversion_free(). */
+/* Takes `reader`, unless it fails. -E_BUSY: there are CONVERSIONS_MAX, or so many of the user.
+ * *ret is yours: conversion_free(). */
 int conversion_new(struct conversions *conversions, struct spool_reader *reader,
                    const struct conversion_spec *spec, struct conversion **ret, struct err *err);
 /* Not while somebody waits for a block; one that is being made ahead ends soon. NULL is fine. */

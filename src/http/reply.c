@@ -322,8 +322,10 @@ static ssize_t read_conversion(void *context, uint64_t offset, char *out, size_t
     if (part->begun)
         return part->delivery.whole ? MHD_CONTENT_READER_END_OF_STREAM
                                     : MHD_CONTENT_READER_END_WITH_ERROR;
-    if (!gate_suspend(server_gate(part->server)))
+    if (!gate_suspend(server_gate(part->server))) {
+        transfer_break_off(part->transfer);
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
     part->begun = true;
     MHD_suspend_connection(part->connection);
     sender_start(server_sender(part->server), &part->delivery);

@@ -333,6 +333,7 @@ static int start_conversion(struct exchange *ex, struct sending *sending)
     struct conversion_spec spec = {.form = sending->choice.form,
                                    .options = sending->choice.options,
                                    .coding = sending->choice.coding,
+                                   .user_id = ex->user->id,
                                    .transfer = ex->transfer};
     int rc;
 

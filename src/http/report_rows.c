@@ -121,7 +121,8 @@ static void rows_found(struct exchange *ex)
 {
     const struct store_find *find = &ex->op.find;
     struct window *window = ex->state;
-    const struct conversion_spec spec = {.window = window->form, .transfer = ex->transfer};
+    const struct conversion_spec spec = {
+        .window = window->form, .user_id = ex->user->id, .transfer = ex->transfer};
     struct spool_reader *reader;
 
     if (!find->found)

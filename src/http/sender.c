@@ -39,8 +39,16 @@ static void stop_waiting(struct delivery *delivery)
 static void finish(struct delivery *delivery, bool whole)
 {
     stop_waiting(delivery);
+    if (!whole)
+        transfer_break_off(delivery->transfer);
     delivery->whole = whole;
     delivery->done(delivery);
+}
+
+static void be_patient(struct delivery *delivery, int left)
+{
+    delivery->left = left;
+    loop_timer_set(delivery->sender->loop, &delivery->patience, clock_mono_ms() + STALLED_MS);
 }
 
 static void await_client(struct delivery *delivery, bool moved)
@@ -57,7 +65,7 @@ static void await_client(struct delivery *delivery, bool moved)
     if (!delivery->watched)
         LIST_INSERT_HEAD(&sender->slow, delivery, entry);
     if (moved || !delivery->watched)
-        loop_timer_set(sender->loop, &delivery->patience, clock_mono_ms() + STALLED_MS);
+        be_patient(delivery, transfer_left(delivery->transfer));
     delivery->watched = true;
 }
 
@@ -160,9 +168,17 @@ static void on_writable(struct loop_watch *watch)
     go_on(container_of(watch, struct delivery, watch));
 }
 
+/* A socket is writable only once a third of its buffer is free: a client that takes less in that
+ * time has not stalled. */
 static void on_stalled(struct loop_timer *timer)
 {
-    finish(container_of(timer, struct delivery, patience), false);
+    struct delivery *delivery = container_of(timer, struct delivery, patience);
+    int left = transfer_left(delivery->transfer);
+
+    if (left < delivery->left)
+        be_patient(delivery, left);
+    else
+        finish(delivery, false);
 }
 
 void sender_start(struct sender *sender, struct delivery *delivery)

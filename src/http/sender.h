@@ -31,6 +31,7 @@ struct delivery {
     struct loop_watch watch; /* while the client is slow */
     struct loop_timer patience;
     bool watched;
+    int left; /* bytes that were not acknowledged when `patience` was set */
     LIST_ENTRY(delivery) entry;
     char head[20]; /* of the chunk */
     size_t sent;   /* of the block, with what is around it */

@@ -437,6 +437,20 @@ bool transfer_is_ended(struct transfer *transfer)
     return ended;
 }
 
+void transfer_break_off(struct transfer *transfer)
+{
+    struct transfers *transfers = transfer->peer->transfers;
+
+    lock_take(&transfers->lock);
+    break_off(transfer->peer);
+    lock_release(&transfers->lock);
+}
+
+int transfer_left(const struct transfer *transfer)
+{
+    return unacknowledged(transfer->peer);
+}
+
 void transfer_done(struct transfer *transfer)
 {
     struct peer *peer;

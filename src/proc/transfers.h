@@ -55,6 +55,11 @@ int transfer_out_of_touch(struct err *err);
 bool transfer_send(struct transfer *transfer);
 /* Has it been ended meanwhile? Then its connection is broken off. */
 bool transfer_is_ended(struct transfer *transfer);
+/* Reset its connection: nothing else tells a client of HTTP/1.0, or a proxy, that an answer without
+ * a length is not whole. */
+void transfer_break_off(struct transfer *transfer);
+/* Bytes that the client's machine has not acknowledged; -1: unknown. While the socket is open. */
+int transfer_left(const struct transfer *transfer);
 /* The server has nothing more to send. NULL is fine. */
 void transfer_done(struct transfer *transfer);
 

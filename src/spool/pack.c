@@ -231,9 +231,11 @@ int unpack_frames(struct unpack *unpack, struct pack_frames *ret, struct err *er
 {
     int64_t table = frames_of(unpack) * (int64_t)sizeof(unpack->places[0]);
     int64_t most = unpack->stored - PACK_TAIL - table - (int64_t)sizeof(struct head);
+    struct head head;
     struct tail tail;
 
     if (unpack->frames.end == 0) {
+        int64_t end;
         int rc = most > 0 ? unpack->source(unpack->context, unpack->stored - PACK_TAIL, &tail,
                                            sizeof(tail), err)
                           : damaged(err);
@@ -243,7 +245,14 @@ int unpack_frames(struct unpack *unpack, struct pack_frames *ret, struct err *er
         if (memcmp(tail.magic, magic, sizeof(magic)) != 0 || tail.end == 0 ||
             le64toh(tail.end) > (uint64_t)most)
             return damaged(err);
-        unpack->frames.end = (int64_t)le64toh(tail.end);
+        end = (int64_t)le64toh(tail.end);
+        rc = unpack->source(unpack->context, end, &head, sizeof(head), err);
+        if (rc < 0)
+            return rc;
+        if (le32toh(head.magic) != ZSTD_MAGIC_SKIPPABLE_START ||
+            le32toh(head.size) != unpack->stored - end - (int64_t)sizeof(head))
+            return damaged(err);
+        unpack->frames.end = end;
         memcpy(unpack->frames.digest, tail.digest, sizeof(tail.digest));
     }
     if (ret != NULL)

@@ -306,13 +306,13 @@ def test_a_client_of_http_1_0_gets_it_without_chunks(alice):
 class SlowForm:
     """Has asked for a form of a result, and reads it slowly."""
 
-    def __init__(self, client, reference, form, header=""):
+    def __init__(self, client, reference, form, header="", version="1.1"):
         host, port = client.url.removeprefix("http://").split(":")
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.settimeout(60)
         self.socket.connect((host, int(port)))
-        self.socket.sendall(f"GET /Report?reference={reference}&format={form} HTTP/1.1\r\nHost: x\r\nVersion: 2.0\r\n"
+        self.socket.sendall(f"GET /Report?reference={reference}&format={form} HTTP/{version}\r\nHost: x\r\nVersion: 2.0\r\n"
                             f"{header}Authorization: {client.token}\r\n\r\n".encode())
         self.got = b""
 
@@ -370,6 +370,15 @@ def fill_conversions(client, reference, slow):
     return True
 
 
+def refusal_when_full(client, reference, slow):
+    def not_converted():
+        answer = get(client, reference, "csv")
+        return [answer] if answer.status_code != 200 else None  # an error counts as false
+
+    (answer,) = poll(lambda: fill_conversions(client, reference, slow) and not_converted(), what="a 503")
+    return answer
+
+
 @pytest.mark.parametrize("form", ["csv", "ndjson", "xlsx"])
 def test_a_delete_ends_a_conversion_at_once(make_server, form):
     server = make_server(spool_encryption="on" if form == "csv" else "off")
@@ -391,11 +400,12 @@ def test_a_stop_does_not_wait_for_a_slow_conversion(make_server):
     client = server.client("alice")
     slow = SlowForm.begin(client, client.complete("Big", Rows="300000"), "csv")
     assert server.stop() == 0
-    assert not slow.rest()[0].endswith(b"0\r\n\r\n")
+    got, broken = slow.rest()
+    assert broken and not got.endswith(b"0\r\n\r\n")
 
 
 def test_clients_that_hang_up_leave_nothing_behind(make_server):
-    """At most 64 results are converted at the same time, so one that is left over shows."""
+    """At most 16 results are converted for a user at the same time, so one that is left over shows."""
     server = make_server()
     client = server.client("alice")
     reference = client.complete("Big", Rows="300000")
@@ -404,17 +414,29 @@ def test_clients_that_hang_up_leave_nothing_behind(make_server):
         slow.socket.close()
     assert len(whole(client, reference, "csv").splitlines()) == 300001
     slow = []
-
-    def not_converted():
-        answer = get(client, reference, "csv")
-        return [answer] if answer.status_code != 200 else None  # an error counts as false
-
-    (refused_one,) = poll(lambda: fill_conversions(client, reference, slow) and not_converted(), what="a 503")
+    refused_one = refusal_when_full(client, reference, slow)
     failed(refused_one, 503, "Too many results")
     assert int(refused_one.headers["Retry-After"]) > 0
     assert client.result(reference).status_code == 200  # as it is stored
     slow.pop().socket.close()
     poll(lambda: get(client, reference, "csv").status_code == 200, what="a place that has become free")
+    for one in slow:
+        one.socket.close()
+
+
+@pytest.mark.stores("sqlite")
+def test_one_user_cannot_take_all_conversions_and_they_no_window(new_server):
+    server = new_server()
+    others = ["bob", "carol", "dave", "erin"]
+    for name in others:
+        server.add_user(name)
+    server.start()
+    clients = [server.client(name) for name in ["alice", *others]]
+    references = [client.complete("Big", Rows="300000") for client in clients]
+    slow = []
+    for client, reference, words in zip(clients, references, ["for you: at most 16"] * 4 + ["are being converted. Try"]):
+        failed(refusal_when_full(client, reference, slow), 503, words)
+        assert client.get("/Report/Rows", params={"reference": reference}).status_code == 200
     for one in slow:
         one.socket.close()
 
@@ -430,6 +452,7 @@ def test_a_damaged_result_breaks_the_connection_off(make_server):
     for form in ("csv", "ndjson"):
         with pytest.raises(Exception, match="IncompleteRead|broken|ended prematurely"):
             get(client, reference, form)
+        assert SlowForm(client, reference, form, version="1.0").rest()[1]  # an orderly end is all that says it is whole
     server.await_log("not what was written")
     path.write_bytes(content[:-1] + b"x")  # its footer: known before the first byte
     assert get(client, reference, "csv").status_code == 500

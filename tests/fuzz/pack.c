@@ -46,6 +46,7 @@ static int read_stored(void *context, int64_t at, void *out, size_t len, struct 
 }
 
 static char json[JSON_LEN];
+static int64_t good_end; /* of its frames */
 
 /* Made once. */
 static const struct stored *good(void)
@@ -62,6 +63,7 @@ static const struct stored *good(void)
         json[i] = (char)(i % 50 < 7 ? x >> 24 : i / 50);
     CHECK(pack_new(append, &stored, &pack, NULL) == 0);
     CHECK(pack_add(pack, json, JSON_LEN) == 0 && pack_end(pack, &at) == 0);
+    good_end = pack_stored(pack);
     CHECK(pack_finish(pack, "footer", 6) == 0);
     pack_free(pack);
     return &stored;
@@ -91,8 +93,9 @@ static void change(struct stored *stored, const uint8_t *how)
     }
 }
 
-/* All of it if that is not too much, or some places of it, as far as it can be read. */
-static void read_all(struct stored *stored, int64_t bytes, bool whole)
+/* All of it if that is not too much, or some places of it, as far as it can be read. `changes` to
+ * the good one; -1: it is another one. */
+static void read_all(struct stored *stored, int64_t bytes, int changes)
 {
     static char out[PACK_FRAME];
     struct unpack *unpack = NULL;
@@ -100,12 +103,14 @@ static void read_all(struct stored *stored, int64_t bytes, bool whole)
     struct err err = {0};
     int64_t end = bytes + (int64_t)stored->len, step = 1 + end / READS_MAX;
     ssize_t n = 0;
+    bool whole = changes == 0;
     int rc;
 
     CHECK(unpack_new(read_stored, stored, bytes, (int64_t)stored->len, &unpack, &err) == 0);
     rc = unpack_frames(unpack, &frames, &err);
     CHECK(rc == 0 || rc == -E_INTERNAL);
     CHECK(rc < 0 || (frames.end > 0 && frames.end <= (int64_t)stored->len));
+    CHECK(rc < 0 || changes < 0 || changes > 1 || frames.end == good_end);
     for (int64_t at = 0; at<end; at += n> 0 && end < 4 * JSON_LEN ? n : step) {
         n = unpack_read(unpack, at, out, sizeof(out), &err);
         CHECK(n == -E_INTERNAL || (n > 0 && n <= (ssize_t)sizeof(out)));
@@ -121,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct stored stored = {malloc(STORED_MAX), 0};
     const struct stored *from = good();
     int64_t bytes = JSON_LEN;
-    bool whole = size < HEADER + CHANGE;
+    int changes = 0;
 
     CHECK(stored.data != NULL);
     if (size >= HEADER && (data[0] & RAW) != 0) {
@@ -129,17 +134,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (int i = HEADER - 1; i > 0; i--)
             bytes = bytes << 8 | data[i];
         append(&stored, data + HEADER, size - HEADER);
-        whole = false;
+        changes = -1;
     } else {
         append(&stored, from->data, from->len);
-        for (size_t at = HEADER; at + CHANGE <= size; at += CHANGE)
+        for (size_t at = HEADER; at + CHANGE <= size; at += CHANGE, changes++)
             change(&stored, data + at);
     }
     /* What is behind the end is not to be read. */
     stored.data = realloc(stored.data, stored.len + 1);
     CHECK(stored.data != NULL);
     if (bytes > 0 && stored.len > 0)
-        read_all(&stored, bytes, whole);
+        read_all(&stored, bytes, changes);
     free(stored.data);
     return 0;
 }

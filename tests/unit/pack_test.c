@@ -233,6 +233,28 @@ static void a_changed_byte_is_noticed(void **state)
     free_sample(&sample);
 }
 
+/* Where the frames end is asked before any of them is sent as it is stored. */
+static void a_changed_end_of_the_frames_is_noticed(void **state)
+{
+    struct pack_frames frames;
+    struct unpack *unpack;
+    struct sample sample;
+
+    (void)state;
+    make_sample(&sample, 2 * FRAME + 100);
+    for (size_t bit = 0; bit < 8 * sizeof(uint64_t); bit++) {
+        char *at = sample.file + sample.file_len - PACK_TAIL + REPORT_DIGEST_BYTES + bit / 8;
+
+        *at ^= (char)(1 << bit % 8);
+        unpack = open_sample(&sample);
+        assert_int_equal(unpack_frames(unpack, &frames, NULL), -E_INTERNAL);
+        unpack_free(unpack);
+        *at ^= (char)(1 << bit % 8);
+    }
+    assert_int_equal(read_through(&sample), 0);
+    free_sample(&sample);
+}
+
 /* Places of frames that are none. */
 static void a_changed_table_is_noticed(void **state)
 {
@@ -309,6 +331,7 @@ int main(void)
         cmocka_unit_test(the_footer_is_read_behind_the_json),
         cmocka_unit_test(the_file_is_one_that_any_program_decompresses),
         cmocka_unit_test(a_changed_byte_is_noticed),
+        cmocka_unit_test(a_changed_end_of_the_frames_is_noticed),
         cmocka_unit_test(a_changed_table_is_noticed),
         cmocka_unit_test(a_frame_that_is_too_long_is_not_read),
         cmocka_unit_test(a_file_of_another_length_is_noticed),
