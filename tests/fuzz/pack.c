@@ -110,7 +110,7 @@ static void read_all(struct stored *stored, int64_t bytes, int changes)
     rc = unpack_frames(unpack, &frames, &err);
     CHECK(rc == 0 || rc == -E_INTERNAL);
     CHECK(rc < 0 || (frames.end > 0 && frames.end <= (int64_t)stored->len));
-    CHECK(rc < 0 || changes < 0 || changes > 1 || frames.end == good_end);
+    CHECK(rc < 0 || changes != 1 || frames.end == good_end);
     for (int64_t at = 0; at<end; at += n> 0 && end < 4 * JSON_LEN ? n : step) {
         n = unpack_read(unpack, at, out, sizeof(out), &err);
         CHECK(n == -E_INTERNAL || (n > 0 && n <= (ssize_t)sizeof(out)));
