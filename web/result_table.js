@@ -245,7 +245,8 @@ export class Table {
       size: "10", on: { input: () => field.setCustomValidity("") } });
 
     return el("form", { class: "row-form", on: { submit: (event) => {
-      const typed = Number(field.value.replace(/[\s,.]/g, ""));
+      const digits = /^(\d+|\d{1,3}([\s,.]\d{3})+)$/.test(field.value.trim());
+      const typed = digits ? Number(field.value.replace(/\D/g, "")) : NaN;
 
       event.preventDefault();
       if (!this.#rows.total) return;

@@ -106,6 +106,16 @@ def test_a_phone_shows_every_screen_without_scrolling_sideways(page, alice, hash
         assert small == []
 
 
+def test_the_menu_of_columns_fits_a_phone(page, alice):
+    reference = alice.complete("Exact")
+    with page.size(*PHONE):
+        page.log_in(hash_=f"#/result/{reference}")
+        page.press("Columns")
+        left, right = page.script("""const box = document.querySelector('.columns fieldset').getBoundingClientRect();
+            return [box.left, box.right]""")
+        assert 0 <= left < right <= PHONE[0] >= page.script("return document.documentElement.scrollWidth")
+
+
 def test_the_main_job_by_keyboard_only(page, alice):
     def press(*keys):
         ActionChains(page.driver).send_keys(*keys).perform()

@@ -81,8 +81,10 @@ def test_a_row_number_is_typed(page, many):
     page.fill("Row", "123,456" + Keys.ENTER)
     page.until(lambda: min(page.rows()) == 123_456, "the row")
     assert page.focused.text == "123,456"
-    page.fill("Row", "600001" + Keys.ENTER)
-    assert page.script("return document.getElementById('row-number').validationMessage") == "A row number from 1 to 600,000"
+    for typed in ("600001", "1.5"):
+        page.fill("Row", typed + Keys.ENTER)
+        assert page.script("return document.getElementById('row-number').validationMessage") == "A row number from 1 to 600,000"
+        assert min(page.rows()) == 123_456
     page.fill("Row", "7" + Keys.ENTER)
     page.until(lambda: min(page.rows()) == 7, "the row")
 
