@@ -221,7 +221,7 @@ def test_an_accepted_report_is_answered_though_postgresql_stops_during_the_wait(
 def test_a_node_that_is_cut_off_loses_its_reports_and_comes_back_as_another(make_cluster):
     cluster = make_cluster(nodes=2, tcp=True)
     clients = cluster.clients(ALICE)
-    reference = clients[0].order("Pause", Times="5")
+    reference = clients[0].order("Pause", Times="15")
     victim = cluster.node_of(reference)
     at = cluster.nodes.index(victim)
     cluster.proxies[at].cut()
