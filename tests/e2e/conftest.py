@@ -2,6 +2,8 @@
 
 Each on the store that the test's mark names, SQLite if there is none: stores.py tells how."""
 
+import uuid
+
 import pytest
 
 from fake_clock import FakeClock
@@ -166,3 +168,11 @@ def new_server(tmp_path, store_kind, shared_postgres):
 def make_server(new_server):
     """The same, started."""
     return lambda **config: new_server(**config).start()
+
+
+@pytest.fixture
+def dora(server):
+    """A user whom a test may lock, disable or log out."""
+    name = f"dora{uuid.uuid4().hex}"
+    server.add_user(name)
+    return name

@@ -6,7 +6,6 @@ import hmac
 import json
 import stat
 import time
-import uuid
 
 import pytest
 
@@ -40,14 +39,6 @@ def login(server, name, password, **headers):
 
 def opens(server, token):
     return Client(server.url, token).list().status_code == 200
-
-
-@pytest.fixture
-def dora(server):
-    """A user whom a test may lock, disable or log out."""
-    name = f"dora{uuid.uuid4().hex}"
-    server.add_user(name)
-    return name
 
 
 def test_login_answers_two_bare_tokens(server):

@@ -58,14 +58,6 @@ def refused(answer, status, *words):
     assert "Set-Cookie" not in answer.headers and answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.fixture
-def dora(server):
-    """A user of the test's own."""
-    name = f"dora{uuid.uuid4().hex}"
-    server.add_user(name)
-    return name
-
-
 # --- the cookie -----------------------------------------------------------------------------------
 
 
