@@ -81,10 +81,10 @@ static int run_own(struct pg_source *source, const char *sql, struct err *err)
 /* How values are written, which is what postgres_value.c reads, and how statements are read, which
  * is what core/sql_text.c does, whatever the role or the database has set, except for what changes
  * the meaning of values: the order of DateStyle stays, and the time zone unless reportd has one;
- * who asks; and what ends the query if we can't: statement_timeout, unless the role's own is lower,
- * and the server's look at the connection (from version 14, and on Linux), for a worker that was
- * killed. All names are qualified, since the search_path is not ours. The SELECT also takes the
- * snapshot, and from then on the transaction can't be made to write. */
+ * who asks; and what ends the query if we can't: statement_timeout, which comes after our own stop,
+ * unless the role's own is lower, and the server's look at the connection (from version 14, and on
+ * Linux), for a worker that was killed. All names are qualified, since the search_path is not ours.
+ * The SELECT also takes the snapshot, and from then on the transaction can't be made to write. */
 #define SET "pg_catalog.set_config"
 #define GET "pg_catalog.current_setting"
 #define IS_LESS "OPERATOR(pg_catalog.<)"
@@ -101,12 +101,15 @@ static const char settings_sql[] =
     "      AND " GET "('client_connection_check_interval', true) IS NOT NULL"
     "      THEN " SET "('client_connection_check_interval', '1s', true) END";
 
+enum { STATEMENT_GRACE_MS = 1000 };
+
 static int start_transaction(struct pg_source *source, const struct source_session *session,
                              struct err *err)
 {
     static const Oid texts[] = {25, 25, 25, 25};
     char name[64], timeout[32];
-    int64_t timeout_ms = session->timeout_ms < INT32_MAX ? session->timeout_ms : INT32_MAX;
+    const int64_t most_ms = INT32_MAX - STATEMENT_GRACE_MS;
+    int64_t timeout_ms = session->timeout_ms < most_ms ? session->timeout_ms : most_ms;
     const char *const values[] = {name, session->user_name, timeout_ms > 0 ? timeout : NULL,
                                   session->timezone};
     int rc = run_own(source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
@@ -115,7 +118,7 @@ static int start_transaction(struct pg_source *source, const struct source_sessi
         return rc;
     snprintf(name, sizeof(name), "reportd %s", session->reference);
     if (timeout_ms > 0)
-        snprintf(timeout, sizeof(timeout), "%lldms", (long long)timeout_ms);
+        snprintf(timeout, sizeof(timeout), "%lldms", (long long)timeout_ms + STATEMENT_GRACE_MS);
     return pg_finish(source,
                      PQsendQueryParams(source->conn, settings_sql, 4, texts, values, NULL, NULL, 0),
                      NULL, NULL, err);

@@ -23,7 +23,8 @@ def launch(folder, *switches):
     """A browser with its profile, cache and downloads below `folder`."""
     options = webdriver.ChromeOptions()
     for switch in ("headless=new", "no-sandbox", "disable-gpu", "no-proxy-server", "no-first-run", "disable-background-networking",
-                   "disable-component-update", "disable-sync", "disable-dev-shm-usage", "lang=en-US", f"user-data-dir={folder / 'profile'}",
+                   "disable-component-update", "disable-sync", "disable-dev-shm-usage", "disable-ipc-flooding-protection", "lang=en-US",
+                   f"user-data-dir={folder / 'profile'}",
                    f"disk-cache-dir={folder / 'cache'}", f"window-size={DESKTOP[0]},{DESKTOP[1]}", *switches):
         options.add_argument(f"--{switch}")
     (folder / "downloads").mkdir(parents=True, exist_ok=True)

@@ -331,7 +331,7 @@ def test_the_session_is_what_was_promised_and_nothing_of_it_remains(pg):
     reference = pg.alice.complete("Manners")
     after = pg.alice.result(reference).json()["data"]["results"][0]
     assert after["application"] == f"reportd {reference}"
-    assert (after["timeout"], after["isolation"], after["readOnly"]) == ("10min", "repeatable read", "on")
+    assert (after["timeout"], after["isolation"], after["readOnly"]) == ("601s", "repeatable read", "on")
     assert (after["path"], after["leak"]) == ('"$user", public', before["leak"])
     assert not after["custom"]  # PostgreSQL keeps the name, without a value
     assert pg.postgres.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == ["0"]
