@@ -195,10 +195,10 @@ static void usage(FILE *out)
             "  --json             list: as JSON\n"
             "  -h, --help         print this\n\n"
             "A password is asked for on the terminal, or is one line of standard input; it\n"
-            "has 1 to %d bytes. Case (a to z) does not matter in names of users, but does in\n"
-            "names of reports.\n\n"
+            "has at least %d characters, at most %d bytes, and is not the user's name. Case (a\n"
+            "to z) does not matter in names of users, but does in names of reports.\n\n"
             "The exit status is 0 on success, 1 on failure, 2 for wrong usage.\n",
-            USER_PASSWORD_MAX);
+            PASSWORD_CHARS_MIN, USER_PASSWORD_MAX);
 }
 
 /* ---- lists of words: grants (lines) and allow-lists (spaces) ---- */
@@ -302,13 +302,20 @@ static int allow_list(const struct words *words, char **ret, struct err *err)
     buf_init(&b, LIST_BYTES_MAX);
     for (size_t i = 0; i < words->count; i++) {
         const char *word = words->items[i];
+        char network[USER_NETWORK_TEXT];
+        enum user_allow is = user_allow_check(word, network);
 
-        if (*word == '\0' || strchr(word, ' ') != NULL || !user_allow_is_valid(word)) {
+        if (is != USER_ALLOW_GOOD) {
             buf_done(&b);
-            return err_set(err, -E_INVALID,
-                           "'%s' is no address; write one such as 192.0.2.7, 10.0.0.0/8 or "
-                           "2001:db8::/32",
-                           word);
+            return is == USER_ALLOW_HOST_BITS
+                       ? err_set(err, -E_INVALID,
+                                 "'%s' has bits set beyond its prefix: write %s for the whole "
+                                 "block, or one address without '/'",
+                                 word, network)
+                       : err_set(err, -E_INVALID,
+                                 "'%s' is no address; write one such as 192.0.2.7, 10.0.0.0/8 or "
+                                 "2001:db8::/32",
+                                 word);
         }
         add_entry(&b, word, strlen(word), ' ');
     }
@@ -339,10 +346,10 @@ static int change_user(struct command *command, struct store_user_change change,
     return store_ask(command->store, &op, err);
 }
 
-static int read_hash(char hash[PASSWORD_HASH_TEXT], struct err *err)
+static int read_hash(const char *name, char hash[PASSWORD_HASH_TEXT], struct err *err)
 {
     char password[USER_PASSWORD_TEXT];
-    int rc = user_password_read(password, err);
+    int rc = user_password_read(name, password, err);
 
     if (rc == 0 && !password_hash(password, hash))
         rc = err_set(err, -E_NOMEM, "no memory for the password's hash");
@@ -417,7 +424,7 @@ static int do_add(struct command *command, struct err *err)
     int rc = check_new(command, err)
                  ?: grants_with("", &command->grants, &grants, err)
                  ?: allow_list(&command->allow, &allow, err)
-                 ?: read_hash(hash, err);
+                 ?: read_hash(command->name, hash, err);
 
     op.user_add = (struct store_user_add){
         .name = command->name, .password_hash = hash, .allow = allow, .grants = grants};
@@ -440,7 +447,7 @@ static int do_passwd(struct command *command, struct err *err)
     if (rc < 0)
         return rc;
     user_done(&user);
-    return read_hash(hash, err)
+    return read_hash(command->name, hash, err)
                ?: change_user(command,
                               (struct store_user_change){.password_hash = hash, .disabled = -1},
                               err);

@@ -10,23 +10,19 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "base/str.h"
+#include "core/password.h"
 
 enum { LINE_BYTES = USER_PASSWORD_MAX + 3 }; /* one too long to take, its CR or LF, the NUL */
 
 static int check_line(const char *line, size_t len, bool ended, struct err *err)
 {
     if (len == 0)
-        return err_set(err, -E_INVALID, "no password; it takes 1 to %d bytes", USER_PASSWORD_MAX);
+        return err_set(err, -E_INVALID, "no password; it takes %d characters or more",
+                       PASSWORD_CHARS_MIN);
     if (len > USER_PASSWORD_MAX || !ended)
         return err_set(err, -E_INVALID, "the password is longer than %d bytes", USER_PASSWORD_MAX);
-    for (size_t i = 0; i < len;) {
-        size_t n = str_utf8_length(line + i, len - i);
-
-        if (n == 0 || line[i] == '\0')
-            return err_set(err, -E_INVALID, "the password is not UTF-8 text");
-        i += n;
-    }
+    if (memchr(line, '\0', len) != NULL)
+        return err_set(err, -E_INVALID, "the password has a NUL in it");
     return 0;
 }
 
@@ -129,10 +125,12 @@ static int ask_password(const char *prompt, char ret_password[USER_PASSWORD_TEXT
     return rc;
 }
 
-static int ask_twice(char ret_password[USER_PASSWORD_TEXT], struct err *err)
+/* One that cannot be is refused before it is typed again. */
+static int ask_twice(const char *name, char ret_password[USER_PASSWORD_TEXT], struct err *err)
 {
     char again[USER_PASSWORD_TEXT];
     int rc = ask_password("new password: ", ret_password, err)
+                 ?: password_check(ret_password, name, err)
                  ?: ask_password("once more: ", again, err);
 
     if (rc == 0 && strcmp(ret_password, again) != 0)
@@ -141,7 +139,10 @@ static int ask_twice(char ret_password[USER_PASSWORD_TEXT], struct err *err)
     return rc;
 }
 
-int user_password_read(char ret_password[USER_PASSWORD_TEXT], struct err *err)
+int user_password_read(const char *name, char ret_password[USER_PASSWORD_TEXT], struct err *err)
 {
-    return isatty(STDIN_FILENO) ? ask_twice(ret_password, err) : read_line(ret_password, NULL, err);
+    bool asks = isatty(STDIN_FILENO);
+
+    return (asks ? ask_twice(name, ret_password, err) : read_line(ret_password, NULL, err))
+               ?: password_check(ret_password, name, err);
 }

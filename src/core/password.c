@@ -6,10 +6,31 @@
 #include <string.h>
 
 #include "base/seam.h"
+#include "base/str.h"
+#include "core/user.h"
 
 enum { PASSES = 2, MEMORY_BYTES = 19 << 20, HASH_BYTES = 32 };
 
 _Static_assert(PASSWORD_HASH_TEXT >= crypto_pwhash_argon2id_STRBYTES, "room for the hash");
+
+int password_check(const char *password, const char *name, struct err *err)
+{
+    size_t len = strlen(password), chars = 0;
+
+    for (size_t i = 0, n; i < len; i += n, chars++) {
+        n = str_utf8_length(password + i, len - i);
+        if (n == 0)
+            return err_set(err, -E_INVALID, "the password is not UTF-8 text");
+    }
+    if (len > USER_PASSWORD_MAX)
+        return err_set(err, -E_INVALID, "the password is longer than %d bytes", USER_PASSWORD_MAX);
+    if (chars < PASSWORD_CHARS_MIN)
+        return err_set(err, -E_INVALID, "the password has less than %d characters",
+                       PASSWORD_CHARS_MIN);
+    if (str_eq_nocase(password, name))
+        return err_set(err, -E_INVALID, "the password is the user's name: choose another one");
+    return 0;
+}
 
 bool password_hash(const char *password, char out[PASSWORD_HASH_TEXT])
 {

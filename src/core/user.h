@@ -26,9 +26,14 @@ struct user {
 void user_done(struct user *user); /* free what it owns, zero it; NULL is fine */
 
 bool user_may_run(const struct user *user, const char *report);
-/* `address`: numeric IPv4 or IPv6; an IPv4-mapped IPv6 address counts as IPv4. */
+/* `address`: numeric IPv4 or IPv6. An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) is the IPv4
+ * address, here and in the list; other blocks of IPv6 do not hold it, not even ::/0. */
 bool user_may_come_from(const struct user *user, const char *address);
 bool user_is_locked(const struct user *user, int64_t now_ms);
 
-/* True for a usable allow-list (see struct user). */
-bool user_allow_is_valid(const char *allow);
+/* One entry of an allow-list. */
+enum user_allow { USER_ALLOW_GOOD, USER_ALLOW_NONE, USER_ALLOW_HOST_BITS };
+enum { USER_NETWORK_TEXT = 64 };
+/* Is `entry` an address or a CIDR block (RFC 4632, RFC 4291)? HOST_BITS: it has bits beyond its
+ * prefix, and what it was to be is anybody's guess; `network` is the block that it lies in. */
+enum user_allow user_allow_check(const char *entry, char network[USER_NETWORK_TEXT]);

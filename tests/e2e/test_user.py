@@ -53,6 +53,8 @@ def test_grants_and_allow_lists_are_changed(place):
     (["disable", "dora"], "There is no user 'dora'"),
     (["add", "d\na"], "control characters"),
     (["add", "dora", "--allow", "10.0.0.0/33"], "'10.0.0.0/33' is no address"),
+    (["add", "dora", "--allow", "10.0.0.1/8"], "write 10.0.0.0/8"),
+    (["allow", "erna", "::1", "::ffff:10.0.0.1/104"], "write 10.0.0.0/8"),
 ])
 def test_what_cannot_be_done_is_explained(place, words, said):
     user(place, "add", "erna", stdin=PASSWORD + "\n")
@@ -77,10 +79,14 @@ def test_a_grant_of_what_is_not_there_is_warned_of(place):
 
 @pytest.mark.parametrize("stdin, said", [
     ("", "no password"), ("\n", "no password"), ("x" * 256 + "\n", "longer than 255 bytes"),
+    ("seven777"[:7] + "\n", "less than 8 characters"), ("öäüßöäü\n", "less than 8 characters"),
+    ("doraDORA\n", "the user's name"), ("dora\0dora\n", "NUL"),
 ])
 def test_a_password_that_cannot_be_is_refused(place, stdin, said):
-    assert said in user(place, "add", "dora", stdin=stdin, status=1)
+    assert said in user(place, "add", "DoraDora", stdin=stdin, status=1)
     assert users(place) == {}
+    user(place, "add", "DoraDora", stdin="eight888\n")
+    assert said in user(place, "passwd", "doradora", stdin=stdin, status=1)
 
 
 def test_the_help_names_every_action(place):
@@ -113,9 +119,10 @@ def type_passwords(place, *typed):
 
 def test_a_terminal_is_asked_twice_without_echo(place):
     user(place, "add", "alice", stdin=PASSWORD + "\n")
-    assert type_passwords(place, b"new one\n", b"new one\n") == (0, False)
-    assert type_passwords(place, b"new one\n", b"another\n") == (1, False)
+    assert type_passwords(place, b"another one\n", b"another one\n") == (0, False)
+    assert type_passwords(place, b"another one\n", b"another two\n") == (1, False)
     assert type_passwords(place, b"\x03") == (1, False)
+    assert type_passwords(place, b"short\n") == (1, False)  # and is not asked for again
 
 
 @pytest.mark.parametrize("words", [["list"], ["disable", "alice"], ["grant", "alice", "Quick"], ["allow", "alice"],

@@ -64,7 +64,7 @@ static void an_ipv4_list_holds_addresses_and_networks(void **state)
     assert_true(may_come("10.0.0.0/8 192.0.2.128/25", "192.0.2.200"));
     assert_false(may_come("10.0.0.0/8 192.0.2.128/25", "192.0.2.127"));
     assert_false(may_come("10.0.0.0/8", "11.0.0.0"));
-    assert_true(may_come("10.1.2.3/8", "10.9.9.9"));
+    assert_true(may_come("10.1.2.3/8", "10.9.9.9")); /* of an older version */
     assert_true(may_come("192.0.2.4/31", "192.0.2.5"));
     assert_false(may_come("192.0.2.4/31", "192.0.2.6"));
     assert_true(may_come("0.0.0.0/0", "203.0.113.9"));
@@ -87,6 +87,14 @@ static void a_mapped_address_counts_as_ipv4(void **state)
     assert_true(may_come("192.0.2.0/24", "::ffff:192.0.2.7"));
     assert_true(may_come("::ffff:192.0.2.7", "192.0.2.7"));
     assert_false(may_come("192.0.2.0/24", "::ffff:192.0.3.7"));
+    assert_true(may_come("::ffff:192.0.2.0/120", "192.0.2.7"));
+    assert_true(may_come("::ffff:192.0.2.0/120", "::ffff:192.0.2.7"));
+    assert_false(may_come("::ffff:192.0.2.0/120", "192.0.3.7"));
+    assert_true(may_come("::ffff:0:0/96", "192.0.2.7"));
+    assert_false(may_come("::ffff:0:0/96", "2001:db8::1"));
+    assert_false(may_come("::/0", "192.0.2.7"));
+    assert_false(may_come("::/0", "::ffff:192.0.2.7"));
+    assert_true(may_come("::/0", "2001:db8::1"));
 }
 
 static void what_is_no_address_is_not_let_in(void **state)
@@ -98,10 +106,14 @@ static void what_is_no_address_is_not_let_in(void **state)
         assert_false(may_come("0.0.0.0/0 ::/0", bad[i]));
 }
 
-static void an_allow_list_is_valid_if_every_entry_is(void **state)
+static void an_entry_is_an_address_or_a_block(void **state)
 {
-    static const char *const good[] = {"", "192.0.2.1", "10.0.0.0/8 ::1  2001:db8::/32", "::/0"};
-    static const char *const bad[] = {"x",
+    static const char *const good[] = {"192.0.2.1",     "10.0.0.0/8",         "::1",
+                                       "2001:db8::/32", "192.0.2.1/32",       "::/0",
+                                       "0.0.0.0/0",     "::ffff:10.0.0.0/104"};
+    static const char *const bad[] = {"",
+                                      " ",
+                                      "x",
                                       "192.0.2.1/33",
                                       "::/129",
                                       "10.0.0.0/",
@@ -110,13 +122,38 @@ static void an_allow_list_is_valid_if_every_entry_is(void **state)
                                       "10.0.0.0/8,::1",
                                       "10.0.0.0/8 x",
                                       "10.0.0.0/08x",
-                                      "host.example"};
+                                      "host.example",
+                                      "[::1]",
+                                      "010.0.0.1"};
+    char network[USER_NETWORK_TEXT];
 
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        assert_true(user_allow_is_valid(good[i]));
+        assert_int_equal(user_allow_check(good[i], network), USER_ALLOW_GOOD);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_false(user_allow_is_valid(bad[i]));
+        assert_int_equal(user_allow_check(bad[i], network), USER_ALLOW_NONE);
+}
+
+static void an_entry_with_host_bits_is_told_its_block(void **state)
+{
+    static const struct {
+        const char *entry, *network;
+    } cases[] = {
+        {"10.0.0.1/8", "10.0.0.0/8"},
+        {"192.0.2.129/25", "192.0.2.128/25"},
+        {"192.0.2.1/0", "0.0.0.0/0"},
+        {"2001:db8::1/32", "2001:db8::/32"},
+        {"::1/0", "::/0"},
+        {"::ffff:10.0.0.1/104", "10.0.0.0/8"},
+        {"::ffff:10.0.0.1/90", "::ffc0:0:0/90"},
+    };
+    char network[USER_NETWORK_TEXT];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(user_allow_check(cases[i].entry, network), USER_ALLOW_HOST_BITS);
+        assert_string_equal(network, cases[i].network);
+    }
 }
 
 static void a_bad_entry_lets_nobody_in_by_itself(void **state)
@@ -163,7 +200,8 @@ int main(void)
         cmocka_unit_test(an_ipv6_list_holds_addresses_and_networks),
         cmocka_unit_test(a_mapped_address_counts_as_ipv4),
         cmocka_unit_test(what_is_no_address_is_not_let_in),
-        cmocka_unit_test(an_allow_list_is_valid_if_every_entry_is),
+        cmocka_unit_test(an_entry_is_an_address_or_a_block),
+        cmocka_unit_test(an_entry_with_host_bits_is_told_its_block),
         cmocka_unit_test(a_bad_entry_lets_nobody_in_by_itself),
         cmocka_unit_test(a_lock_ends_at_its_time),
         cmocka_unit_test(a_user_that_is_done_owns_nothing),

@@ -7,11 +7,13 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/password.h"
+#include "core/user.h"
 
 static char hash[PASSWORD_HASH_TEXT];
 static struct err err;
@@ -61,12 +63,39 @@ static void a_hash_that_is_none_is_no_wrong_password(void **state)
     assert_int_equal(password_verify("not a hash", "right", &err), -E_INTERNAL);
 }
 
+static bool may_be(const char *password, const char *name)
+{
+    return password_check(password, name, &err) == 0;
+}
+
+static void a_new_password_has_8_characters_and_is_not_the_name(void **state)
+{
+    char longest[USER_PASSWORD_MAX + 2];
+
+    (void)state;
+    memset(longest, 'x', sizeof(longest));
+    longest[USER_PASSWORD_MAX + 1] = '\0';
+    assert_true(may_be("12345678", "ann"));
+    assert_false(may_be("1234567", "ann"));
+    assert_false(may_be("", "ann"));
+    assert_true(may_be("\u00f6\u00e4\u00fc\u00df\u00f6\u00e4\u00fc\u00df", "ann")); /* 16 bytes */
+    assert_false(
+        may_be("\u00f6\u00e4\u00fc\u00df\u00f6\u00e4\u00fc", "ann")); /* 7 characters, 14 bytes */
+    assert_false(may_be("annannann", "AnnAnnAnn"));
+    assert_true(may_be("annannann", "ann"));
+    assert_false(may_be("1234567\xff", "ann"));
+    assert_false(may_be(longest, "ann"));
+    longest[USER_PASSWORD_MAX] = '\0';
+    assert_true(may_be(longest, "ann"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_right_one_and_a_wrong_one_are_told_apart),
         cmocka_unit_test(want_of_memory_is_no_wrong_password),
         cmocka_unit_test(a_hash_that_is_none_is_no_wrong_password),
+        cmocka_unit_test(a_new_password_has_8_characters_and_is_not_the_name),
     };
 
     return cmocka_run_group_tests(tests, make, NULL);

@@ -96,6 +96,23 @@ static void a_token_with_any_character_changed_is_refused(void **state)
     assert_true(reads(f, f->token.data));
 }
 
+/* Of the 256 bytes at each of its places one is right: no letter of another alphabet, no bit that
+ * decoding drops, no padding. */
+static void a_token_has_one_spelling(void **state)
+{
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < f->token.len; i++) {
+        char *c = &f->token.data[i], was = *c;
+
+        for (int byte = 0; byte < 256; byte++) {
+            *c = (char)byte;
+            assert_int_equal(reads(f, f->token.data), *c == was);
+        }
+        *c = was;
+    }
+}
+
 static void a_token_cut_short_or_with_more_behind_it_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -217,6 +234,7 @@ int main(void)
         TEST(a_token_carries_its_claims),
         TEST(a_token_of_the_longest_name_is_read),
         TEST(a_token_with_any_character_changed_is_refused),
+        TEST(a_token_has_one_spelling),
         TEST(a_token_cut_short_or_with_more_behind_it_is_refused),
         TEST(a_header_that_says_none_is_refused),
         TEST(a_token_of_another_key_is_refused),
