@@ -144,9 +144,10 @@
       "user(id name password_hash disabled failures first_failure_ms locked_until_ms allow "       \
       "grants) account(id name password_hash disabled failures first_failure_ms locked_until_ms "  \
       "allow grants) session(id user_id access refresh_hash expires_ms) "                          \
-      "used_refresh(session_id hash access used_ms) index(account_name session_of_user "           \
-      "session_expiry)",                                                                           \
-      "", "users and their sessions")                                                              \
+      "used_refresh(session_id hash access used_ms) "                                              \
+      "login_address(user_id address succeeded_ms failures first_failure_ms locked_until_ms) "     \
+      "index(account_name session_of_user session_expiry)",                                        \
+      "", "users, their sessions and addresses")                                                   \
     X(COUNTS, "tally(node n)", "", "how many reports there are")                                   \
     X(NODES, "node(id host lease_ms began_at alive_until offer) missing(wanted since)", "",        \
       "nodes, and names of definitions")                                                           \

@@ -28,6 +28,7 @@ struct login {
     struct exchange *ex;
     struct work_item item;
     char name[USER_NAME_MAX + 1];
+    char address[64];
     char password[USER_PASSWORD_MAX + 1];
     char hash[PASSWORD_HASH_TEXT];   /* "": there is nothing to compare with */
     int64_t user_id;                 /* 0: nobody who may log in */
@@ -151,6 +152,7 @@ static void password_checked(struct exchange *ex)
     login->access = guid_new();
     make_refresh(ex, login);
     *op = (struct store_login){.user_id = login->user_id,
+                               .address = login->address[0] != '\0' ? login->address : NULL,
                                .password_ok = login->verified == 1 && login->user_id != 0,
                                .now_ms = store_now_ms(ex->services->store),
                                .session = login->session,
@@ -191,17 +193,15 @@ static void user_looked_up(struct exchange *ex)
 {
     struct login *login = ex->state;
     const struct store_user_find *find = &ex->op.user_find;
-    char address[64];
 
-    exchange_address(ex, address);
+    exchange_address(ex, login->address);
     if (ex->op.rc == 0 && find->found) {
         const struct user *user = &find->user;
 
         str_copy(login->hash, sizeof(login->hash), user->password_hash);
         str_copy(login->name, sizeof(login->name), user->name);
         /* From a foreign address nobody is let in, and nobody locked out either. */
-        if (!user->disabled && !user_is_locked(user, store_now_ms(ex->services->store)) &&
-            user_may_come_from(user, address))
+        if (!user->disabled && user_may_come_from(user, login->address))
             login->user_id = user->id;
     }
     exchange_await(ex, password_checked);

@@ -181,13 +181,25 @@ static const char migration_11[] = "ALTER TABLE report ADD COLUMN footer bigint 
 static const char migration_12[] = "ALTER TABLE used_refresh ADD COLUMN access uuid,"
                                    "  ADD COLUMN used_ms bigint NOT NULL DEFAULT 0";
 
+/* 13: the addresses that each user has logged in from. */
+static const char migration_13[] =
+    "CREATE TABLE login_address ("
+    "  user_id bigint NOT NULL REFERENCES account (id) ON DELETE CASCADE,"
+    "  address text NOT NULL,"
+    "  succeeded_ms bigint NOT NULL,"
+    "  failures int NOT NULL DEFAULT 0,"
+    "  first_failure_ms bigint NOT NULL DEFAULT 0,"
+    "  locked_until_ms bigint NOT NULL DEFAULT 0,"
+    "  PRIMARY KEY (user_id, address)"
+    ")";
+
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
                    REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
                "the numbers of the states are kept in every database");
 
-const char *const postgres_migrations[] = {migration_1, migration_2,  migration_3,  migration_4,
-                                           migration_5, migration_6,  migration_7,  migration_8,
-                                           migration_9, migration_10, migration_11, migration_12};
+const char *const postgres_migrations[] = {
+    migration_1, migration_2, migration_3,  migration_4,  migration_5,  migration_6, migration_7,
+    migration_8, migration_9, migration_10, migration_11, migration_12, migration_13};
 const int postgres_sealing_migration = 5;
 const int postgres_migration_count = sizeof(postgres_migrations) / sizeof(postgres_migrations[0]);

@@ -16,6 +16,20 @@ enum { POSTGRES_REPORT_COLUMN_COUNT = 17 };
 #define POSTGRES_REPORTS                                                                           \
     "report r LEFT JOIN progress p ON p.id = r.id AND p.attempt = r.attempt AND r.state = 1"
 
+/* The address of a login ($1 the user, $2 now), if the user has logged in from it. */
+#define POSTGRES_KNOWN(address, known_ms)                                                          \
+    "SELECT locked_until_ms FROM login_address WHERE user_id = $1 AND address = " address          \
+    " AND succeeded_ms > $2 - " known_ms
+
+/* Of an account or of an address: $2 now, $3 the window, $4 how many lock for $5. While locked
+ * nothing is counted; a lock or a window that is over starts afresh. */
+#define POSTGRES_AFRESH "(locked_until_ms <> 0 OR first_failure_ms + $3 <= $2)"
+#define POSTGRES_FAILURES "CASE WHEN " POSTGRES_AFRESH " THEN 1 ELSE failures + 1 END"
+#define POSTGRES_COUNT_FAILURE                                                                     \
+    " SET failures = " POSTGRES_FAILURES ","                                                       \
+    " first_failure_ms = CASE WHEN " POSTGRES_AFRESH " THEN $2 ELSE first_failure_ms END,"         \
+    " locked_until_ms = CASE WHEN (" POSTGRES_FAILURES ") >= $4 THEN $2 + $5 ELSE 0 END"
+
 /* Read by read_user(). */
 #define POSTGRES_USER_COLUMNS                                                                      \
     "a.id, a.name, a.disabled, a.failures, a.first_failure_ms, a.locked_until_ms, a.allow,"        \
@@ -323,12 +337,17 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       " SELECT id FROM added UNION ALL"                                                            \
       " SELECT id FROM account WHERE $5 AND name = $1 AND password_hash = $2")                     \
     X(USER_CHANGE, "ttttbb",                                                                       \
-      "UPDATE account SET password_hash = coalesce($2, password_hash),"                            \
-      " allow = coalesce($3, allow), grants = coalesce($4, grants),"                               \
-      " disabled = coalesce($5, disabled), failures = CASE WHEN $6 THEN 0 ELSE failures END,"      \
-      " first_failure_ms = CASE WHEN $6 THEN 0 ELSE first_failure_ms END,"                         \
-      " locked_until_ms = CASE WHEN $6 THEN 0 ELSE locked_until_ms END"                            \
-      " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \
+      "WITH unlocked AS (UPDATE login_address l SET failures = 0, first_failure_ms = 0,"           \
+      "   locked_until_ms = 0 FROM account a WHERE $6 AND l.failures > 0 AND l.user_id = a.id"     \
+      "   AND " POSTGRES_FOLDED("a.name") " = " POSTGRES_FOLDED(                                   \
+          "$1") ")"                                                                                \
+                " UPDATE account SET password_hash = coalesce($2, password_hash),"                 \
+                " allow = coalesce($3, allow), grants = coalesce($4, grants),"                     \
+                " disabled = coalesce($5, disabled), failures = CASE WHEN $6 THEN 0 ELSE "         \
+                "failures END,"                                                                    \
+                " first_failure_ms = CASE WHEN $6 THEN 0 ELSE first_failure_ms END,"               \
+                " locked_until_ms = CASE WHEN $6 THEN 0 ELSE locked_until_ms END"                  \
+                " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                     \
     X(USER_FIND, "t",                                                                              \
       "SELECT " POSTGRES_USER_COLUMNS ", a.password_hash FROM account a"                           \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \
@@ -336,24 +355,34 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       "SELECT " POSTGRES_USER_COLUMNS " FROM account a ORDER BY " POSTGRES_FOLDED("name"))         \
     /* ---- sessions ---- */                                                                       \
     X(LOGIN_LOCK, "i", "SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE")                      \
-    X(LOGIN_OPEN, "iiggxi",                                                                        \
-      "WITH free AS (SELECT id FROM account"                                                       \
-      "   WHERE id = $1 AND NOT disabled AND locked_until_ms <= $2),"                              \
-      " cleared AS (UPDATE account SET failures = 0, first_failure_ms = 0, locked_until_ms = 0"    \
-      "   WHERE id = $1 AND failures > 0 AND EXISTS (SELECT FROM free)),"                          \
-      " opened AS (INSERT INTO session (id, user_id, access, refresh_hash, expires_ms)"            \
-      "   SELECT $3, id, $4, $5, $6 FROM free ON CONFLICT DO NOTHING)"                             \
-      " SELECT EXISTS (SELECT FROM free)")                                                         \
-    /* While locked nothing is counted; a lock or a window that is over starts afresh. */          \
-    X(LOGIN_FAILED, "iiiii",                                                                       \
-      "UPDATE account SET failures = n.failures,"                                                  \
-      " first_failure_ms = CASE WHEN n.afresh THEN $2 ELSE first_failure_ms END,"                  \
-      " locked_until_ms = CASE WHEN n.failures >= $4 THEN $2 + $5 ELSE 0 END"                      \
-      " FROM (SELECT a.id, w.afresh, CASE WHEN w.afresh THEN 1 ELSE a.failures + 1 END AS "        \
-      "failures"                                                                                   \
-      "   FROM account a, LATERAL (SELECT a.locked_until_ms <> 0"                                  \
-      "     OR a.first_failure_ms + $3 <= $2 AS afresh) AS w"                                      \
-      "   WHERE a.id = $1 AND a.locked_until_ms <= $2) AS n WHERE account.id = n.id")              \
+    /* From a known address its own lock decides, and only that. */                                \
+    X(LOGIN_OPEN, "iiggxiti",                                                                      \
+      "WITH known AS (" POSTGRES_KNOWN(                                                            \
+          "$7",                                                                                    \
+          "$8") "),"                                                                               \
+                " free AS (SELECT id FROM account WHERE id = $1 AND NOT disabled"                  \
+                "   AND coalesce((SELECT locked_until_ms FROM known), locked_until_ms) <= $2),"    \
+                " cleared AS (UPDATE account SET failures = 0, first_failure_ms = 0, "             \
+                "locked_until_ms = 0"                                                              \
+                "   WHERE id = $1 AND failures > 0 AND NOT EXISTS (SELECT FROM known)"             \
+                "     AND EXISTS (SELECT FROM free)),"                                             \
+                " noted AS (INSERT INTO login_address (user_id, address, succeeded_ms)"            \
+                "   SELECT id, $7, $2 FROM free WHERE $7 IS NOT NULL ON CONFLICT (user_id, "       \
+                "address)"                                                                         \
+                "   DO UPDATE SET succeeded_ms = $2, failures = 0, first_failure_ms = 0,"          \
+                "     locked_until_ms = 0),"                                                       \
+                " opened AS (INSERT INTO session (id, user_id, access, refresh_hash, expires_ms)"  \
+                "   SELECT $3, id, $4, $5, $6 FROM free ON CONFLICT DO NOTHING)"                   \
+                " SELECT EXISTS (SELECT FROM free)")                                               \
+    X(LOGIN_FAILED, "iiiiiti",                                                                     \
+      "WITH known AS (" POSTGRES_KNOWN(                                                            \
+          "$6",                                                                                    \
+          "$7") "),"                                                                               \
+                " counted AS (UPDATE login_address" POSTGRES_COUNT_FAILURE                         \
+                "   WHERE user_id = $1 AND address = $6 AND EXISTS (SELECT FROM known)"            \
+                "     AND locked_until_ms <= $2)"                                                  \
+                " UPDATE account" POSTGRES_COUNT_FAILURE                                           \
+                " WHERE id = $1 AND NOT EXISTS (SELECT FROM known) AND locked_until_ms <= $2")     \
     X(SESSION, "ggbi",                                                                             \
       "SELECT " POSTGRES_USER_COLUMNS ", s.access <> $2"                                           \
       " FROM session s JOIN account a ON a.id = s.user_id"                                         \
@@ -405,6 +434,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
     X(SWEEP_SESSIONS, "i",                                                                         \
       "DELETE FROM session WHERE id = ANY (ARRAY(SELECT id FROM session"                           \
       " WHERE expires_ms <= $1 FOR UPDATE SKIP LOCKED))")                                          \
+    X(SWEEP_ADDRESSES, "i",                                                                        \
+      "DELETE FROM login_address WHERE ctid = ANY (ARRAY(SELECT ctid FROM login_address"           \
+      " WHERE succeeded_ms <= $1 FOR UPDATE SKIP LOCKED))")                                        \
     X(SWEEP_KEYS, "i",                                                                             \
       "UPDATE report SET key_mac = NULL, request_mac = NULL, key_expires_ms = NULL"                \
       " WHERE seq = ANY (ARRAY(SELECT seq FROM report"                                             \

@@ -105,11 +105,12 @@ void postgres_send_login(struct postgres_conn *c, struct store_login *arg)
         call_run(c, PG_LOGIN_OPEN, value_int(arg->user_id), value_int(arg->now_ms),
                  value_guid(&arg->session), value_guid(&arg->access),
                  value_blob(arg->refresh_hash, STORE_HASH_BYTES),
-                 value_int(arg->refresh_expires_ms));
+                 value_int(arg->refresh_expires_ms), value_text(arg->address),
+                 value_int(USER_ADDRESS_MS));
     else
         call_run(c, PG_LOGIN_FAILED, value_int(arg->user_id), value_int(arg->now_ms),
                  value_int(USER_FAILURE_WINDOW_MS), value_int(USER_FAILURES_MAX),
-                 value_int(USER_LOCK_MS));
+                 value_int(USER_LOCK_MS), value_text(arg->address), value_int(USER_ADDRESS_MS));
 }
 
 int postgres_read_login(struct postgres_conn *c, struct store_login *arg)
@@ -201,6 +202,7 @@ void postgres_send_sweep(struct postgres_conn *c, struct store_sweep *arg)
 {
     call_run(c, PG_SWEEP_SESSIONS, value_int(arg->now_ms));
     call_run(c, PG_SWEEP_KEYS, value_int(arg->now_ms));
+    call_run(c, PG_SWEEP_ADDRESSES, value_int(arg->now_ms - USER_ADDRESS_MS));
     call_run(c, PG_SWEEP_PROGRESS);
     call_run(c, PG_SWEEP_TRANSFERS);
 }
@@ -208,6 +210,9 @@ void postgres_send_sweep(struct postgres_conn *c, struct store_sweep *arg)
 int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg)
 {
     arg->removed = results_changed(c);
+    if (!results_take(c))
+        return -E_STORE;
+    arg->removed += results_changed(c);
     if (!results_take(c))
         return -E_STORE;
     arg->removed += results_changed(c);

@@ -153,7 +153,19 @@ static const char migration_9[] =
     "ALTER TABLE used_refresh ADD COLUMN access BLOB;"
     "ALTER TABLE used_refresh ADD COLUMN used_ms INTEGER NOT NULL DEFAULT 0;";
 
-const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3,
-                                         migration_4, migration_5, migration_6,
-                                         migration_7, migration_8, migration_9};
+/* 10: the addresses that each user has logged in from. */
+static const char migration_10[] =
+    "CREATE TABLE login_address ("
+    "  user_id INTEGER NOT NULL REFERENCES user (id) ON DELETE CASCADE,"
+    "  address TEXT NOT NULL,"
+    "  succeeded_ms INTEGER NOT NULL,"
+    "  failures INTEGER NOT NULL DEFAULT 0,"
+    "  first_failure_ms INTEGER NOT NULL DEFAULT 0,"
+    "  locked_until_ms INTEGER NOT NULL DEFAULT 0,"
+    "  PRIMARY KEY (user_id, address)"
+    ") STRICT, WITHOUT ROWID;";
+
+const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3, migration_4,
+                                         migration_5, migration_6, migration_7, migration_8,
+                                         migration_9, migration_10};
 const int sqlite_migration_count = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]);

@@ -132,6 +132,14 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(LOGIN_FIND, "SELECT " SQLITE_USER_COLUMNS " FROM user WHERE id = ?1")                        \
     X(LOGIN_NOTE, "UPDATE user SET failures = ?2, first_failure_ms = ?3, locked_until_ms = ?4"     \
                   " WHERE id = ?1")                                                                \
+    X(ADDRESS_FIND, "SELECT failures, first_failure_ms, locked_until_ms FROM login_address"        \
+                    " WHERE user_id = ?1 AND address = ?2 AND succeeded_ms > ?3")                  \
+    X(ADDRESS_FAILED, "UPDATE login_address SET failures = ?3, first_failure_ms = ?4,"             \
+                      " locked_until_ms = ?5 WHERE user_id = ?1 AND address = ?2")                 \
+    X(ADDRESS_KNOWN, "INSERT OR REPLACE INTO login_address (user_id, address, succeeded_ms)"       \
+                     " VALUES (?1, ?2, ?3)")                                                       \
+    X(ADDRESS_UNLOCK, "UPDATE login_address SET failures = 0, first_failure_ms = 0,"               \
+                      " locked_until_ms = 0 WHERE user_id = ?1 AND failures > 0")                  \
     X(SESSION_ADD, "INSERT INTO session (id, user_id, access, refresh_hash, expires_ms)"           \
                    " VALUES (?1, ?2, ?3, ?4, ?5)")                                                 \
     X(SESSION,                                                                                     \
@@ -164,5 +172,6 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(LEDGER_COUNT, "UPDATE ledger SET records = max(records, ?2) WHERE id = ?1")                  \
     X(SESSIONS_END, "DELETE FROM session")                                                         \
     X(SWEEP_SESSIONS, "DELETE FROM session WHERE expires_ms <= ?1")                                \
+    X(SWEEP_ADDRESSES, "DELETE FROM login_address WHERE succeeded_ms <= ?1")                       \
     X(SWEEP_KEYS, "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"           \
                   " WHERE key_expires_ms <= ?1")

@@ -34,11 +34,11 @@ int sqlite_user_add(struct store_conn *conn, struct store_user_add *arg, struct 
 
 int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, struct err *err)
 {
-    struct sql q =
-        sql_start(conn, SQL_USER_CHANGE, value_text(arg->name), value_text(arg->password_hash),
-                  value_text(arg->allow), value_text(arg->grants),
-                  arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0),
-                  value_bool(arg->password_hash != NULL || arg->disabled == 0) /* lifts a lock */);
+    bool unlocks = arg->password_hash != NULL || arg->disabled == 0;
+    struct sql q = sql_start(
+        conn, SQL_USER_CHANGE, value_text(arg->name), value_text(arg->password_hash),
+        value_text(arg->allow), value_text(arg->grants),
+        arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0), value_bool(unlocks));
     int64_t id = 0;
     bool found;
     int rc;
@@ -51,7 +51,9 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
         return rc;
     if (!found)
         return err_set(err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
-    if (arg->password_hash != NULL || arg->disabled > 0)
+    if (unlocks)
+        rc = sql_do(conn, err, SQL_ADDRESS_UNLOCK, value_int(id));
+    if (rc == 0 && (arg->password_hash != NULL || arg->disabled > 0))
         rc = sql_do(conn, err, SQL_SESSION_END_USER, value_int(id));
     return rc;
 }
@@ -102,10 +104,55 @@ static void count_failure(struct user *user, int64_t now_ms)
         user->locked_until_ms = now_ms + USER_LOCK_MS;
 }
 
-static int note_login(struct store_conn *conn, const struct user *user, struct err *err)
+/* The count and the lock of an address that the user has logged in from take the place of the
+ * account's; *ret_known false: it is a stranger's. */
+static int read_address(struct store_conn *conn, const struct store_login *arg, struct user *user,
+                        bool *ret_known, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_ADDRESS_FIND, value_int(user->id), value_text(arg->address),
+                             value_int(arg->now_ms - USER_ADDRESS_MS));
+
+    *ret_known = sql_next(&q);
+    if (*ret_known) {
+        user->failures = (int)sql_get_int(&q, 0);
+        user->first_failure_ms = sql_get_int(&q, 1);
+        user->locked_until_ms = sql_get_int(&q, 2);
+    }
+    return sql_end(&q, err);
+}
+
+static int note_account(struct store_conn *conn, const struct user *user, struct err *err)
 {
     return sql_do(conn, err, SQL_LOGIN_NOTE, value_int(user->id), value_int(user->failures),
                   value_int(user->first_failure_ms), value_int(user->locked_until_ms));
+}
+
+static int note_failure(struct store_conn *conn, const struct store_login *arg, struct user *user,
+                        bool known, struct err *err)
+{
+    count_failure(user, arg->now_ms);
+    if (!known)
+        return note_account(conn, user, err);
+    return sql_do(conn, err, SQL_ADDRESS_FAILED, value_int(user->id), value_text(arg->address),
+                  value_int(user->failures), value_int(user->first_failure_ms),
+                  value_int(user->locked_until_ms));
+}
+
+static int note_success(struct store_conn *conn, const struct store_login *arg, struct user *user,
+                        bool known, struct err *err)
+{
+    int rc = 0;
+
+    if (!known && user->failures > 0) {
+        user->failures = 0;
+        user->first_failure_ms = 0;
+        user->locked_until_ms = 0;
+        rc = note_account(conn, user, err);
+    }
+    if (rc == 0 && arg->address != NULL)
+        rc = sql_do(conn, err, SQL_ADDRESS_KNOWN, value_int(user->id), value_text(arg->address),
+                    value_int(arg->now_ms));
+    return rc;
 }
 
 static int add_session(struct store_conn *conn, const struct store_login *arg, struct err *err)
@@ -119,20 +166,15 @@ static int add_session(struct store_conn *conn, const struct store_login *arg, s
 static int login_known(struct store_conn *conn, struct store_login *arg, struct user *user,
                        struct err *err)
 {
-    int rc = 0;
+    bool known;
+    int rc = read_address(conn, arg, user, &known, err);
 
-    arg->opened = arg->password_ok && !user->disabled && !user_is_locked(user, arg->now_ms);
-    if (!arg->password_ok) {
-        count_failure(user, arg->now_ms);
-        rc = note_login(conn, user, err);
-    } else if (arg->opened && user->failures > 0) {
-        user->failures = 0;
-        user->first_failure_ms = 0;
-        user->locked_until_ms = 0;
-        rc = note_login(conn, user, err);
-    }
-    if (rc == 0 && arg->opened)
-        rc = add_session(conn, arg, err);
+    arg->opened =
+        rc == 0 && arg->password_ok && !user->disabled && !user_is_locked(user, arg->now_ms);
+    if (rc == 0 && !arg->password_ok)
+        rc = note_failure(conn, arg, user, known, err);
+    else if (arg->opened)
+        rc = note_success(conn, arg, user, known, err) ?: add_session(conn, arg, err);
     return rc;
 }
 
@@ -227,11 +269,16 @@ int sqlite_logout(struct store_conn *conn, struct store_logout *arg, struct err 
 
 int sqlite_sweep(struct store_conn *conn, struct store_sweep *arg, struct err *err)
 {
-    static const enum sqlite_statement sweeps[] = {SQL_SWEEP_SESSIONS, SQL_SWEEP_KEYS};
+    const struct {
+        enum sqlite_statement statement;
+        int64_t before_ms;
+    } sweeps[] = {{SQL_SWEEP_SESSIONS, arg->now_ms},
+                  {SQL_SWEEP_KEYS, arg->now_ms},
+                  {SQL_SWEEP_ADDRESSES, arg->now_ms - USER_ADDRESS_MS}};
 
     arg->removed = 0;
     for (size_t i = 0; i < sizeof(sweeps) / sizeof(sweeps[0]); i++) {
-        int rc = sql_do(conn, err, sweeps[i], value_int(arg->now_ms));
+        int rc = sql_do(conn, err, sweeps[i].statement, value_int(sweeps[i].before_ms));
 
         if (rc < 0)
             return rc;

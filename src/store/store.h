@@ -422,9 +422,12 @@ struct store_user_list {
 };
 
 /* The outcome of a password check is written down: failures are counted and may lock; success
- * clears them and opens a session, unless the account is locked, disabled, or gone meanwhile. */
+ * clears them and opens a session, unless the account is locked, disabled, or gone meanwhile. From
+ * an address that the user has logged in from within USER_ADDRESS_MS, count and lock are those of
+ * the address, not those of the account: no stranger locks its owner out there. */
 struct store_login {
     int64_t user_id;
+    const char *address; /* the client's, numeric; NULL: it has none, and is a stranger */
     bool password_ok;
     int64_t now_ms;
     struct guid session, access;            /* in: of the session and of its first access token */
@@ -474,7 +477,7 @@ struct store_probe {
     char none;
 };
 
-/* Remove expired sessions and idempotency keys. */
+/* Remove expired sessions and idempotency keys, and addresses of logins long ago. */
 struct store_sweep {
     int64_t now_ms;
     int64_t removed; /* out */

@@ -101,13 +101,15 @@ struct session {
     uint8_t refresh[STORE_HASH_BYTES];
 };
 
-static bool login(struct fixture *f, bool password_ok, int64_t now_ms, struct session *ret)
+static bool login_from(struct fixture *f, const char *address, bool password_ok, int64_t now_ms,
+                       struct session *ret)
 {
     struct store_op op = {.verb = STORE_LOGIN};
     struct session session = {.id = guid_new(), .access = guid_new()};
 
     memcpy(session.refresh, session.id.bytes, GUID_BYTES);
     op.login = (struct store_login){.user_id = f->ann,
+                                    .address = address,
                                     .password_ok = password_ok,
                                     .now_ms = now_ms,
                                     .session = session.id,
@@ -118,6 +120,12 @@ static bool login(struct fixture *f, bool password_ok, int64_t now_ms, struct se
     if (op.login.opened && ret != NULL)
         *ret = session;
     return op.login.opened;
+}
+
+/* From no address, such as by a socket of the machine. */
+static bool login(struct fixture *f, bool password_ok, int64_t now_ms, struct session *ret)
+{
+    return login_from(f, NULL, password_ok, now_ms, ret);
 }
 
 /* Long after whatever was replaced before. */
@@ -258,6 +266,98 @@ static void enabling_lifts_the_lock(void **state)
     op.user_change.disabled = 0;
     assert_int_equal(run(f->store, &op), 0);
     assert_true(login(f, true, NOW_MS, NULL));
+}
+
+static void fail_from(struct fixture *f, const char *address, int count, int64_t now_ms)
+{
+    for (int i = 0; i < count; i++)
+        assert_false(login_from(f, address, false, now_ms, NULL));
+}
+
+static const char owner[] = "192.0.2.1", stranger[] = "2001:db8::1";
+
+static void a_stranger_does_not_lock_out_who_has_logged_in_from_elsewhere(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_true(login_from(f, owner, true, NOW_MS, NULL));
+    fail_from(f, stranger, USER_FAILURES_MAX, NOW_MS);
+    assert_false(login_from(f, stranger, true, NOW_MS, NULL));
+    assert_false(login(f, true, NOW_MS, NULL));
+    assert_true(login_from(f, owner, true, NOW_MS, NULL));
+    assert_false(login_from(f, stranger, true, NOW_MS + USER_LOCK_MS - 1, NULL));
+    assert_true(login_from(f, stranger, true, NOW_MS + USER_LOCK_MS, NULL));
+}
+
+static void failures_from_a_known_address_count_there_only(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_true(login_from(f, owner, true, NOW_MS, NULL));
+    fail_from(f, owner, USER_FAILURES_MAX, NOW_MS);
+    fail_from(f, stranger, USER_FAILURES_MAX - 1, NOW_MS);
+    assert_false(login_from(f, owner, true, NOW_MS + USER_LOCK_MS - 1, NULL));
+    assert_true(login_from(f, stranger, true, NOW_MS, NULL));
+    assert_false(login_from(f, owner, true, NOW_MS + USER_LOCK_MS - 1, NULL));
+    assert_true(login_from(f, owner, true, NOW_MS + USER_LOCK_MS, NULL));
+}
+
+static void a_known_address_counts_as_an_account_does(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_true(login_from(f, owner, true, NOW_MS, NULL));
+    for (int i = 0; i < 2; i++) { /* a success clears */
+        fail_from(f, owner, USER_FAILURES_MAX - 1, NOW_MS);
+        assert_true(login_from(f, owner, true, NOW_MS, NULL));
+    }
+    fail_from(f, owner, USER_FAILURES_MAX - 1, NOW_MS); /* far apart */
+    fail_from(f, owner, USER_FAILURES_MAX - 1, NOW_MS + USER_FAILURE_WINDOW_MS);
+    assert_true(login_from(f, owner, true, NOW_MS + USER_FAILURE_WINDOW_MS, NULL));
+}
+
+static void an_address_is_known_for_thirty_days(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t later_ms = NOW_MS + USER_ADDRESS_MS;
+
+    assert_true(login_from(f, owner, true, NOW_MS, NULL));
+    fail_from(f, stranger, USER_FAILURES_MAX, later_ms - 1);
+    assert_false(login_from(f, owner, true, later_ms, NULL));
+    assert_true(login_from(f, owner, true, later_ms - 1, NULL)); /* and so for 30 days more */
+    assert_true(login_from(f, owner, true, later_ms, NULL));
+}
+
+static void what_lifts_the_lock_lifts_it_for_known_addresses_too(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op;
+
+    assert_true(login_from(f, owner, true, NOW_MS, NULL));
+    for (int i = 0; i < 2; i++) {
+        fail_from(f, owner, USER_FAILURES_MAX, NOW_MS);
+        assert_false(login_from(f, owner, true, NOW_MS, NULL));
+        op = change_op("ANN");
+        op.user_change.password_hash = i == 0 ? "other" : NULL;
+        op.user_change.disabled = i == 0 ? -1 : 0;
+        assert_int_equal(run(f->store, &op), 0);
+        fail_from(f, stranger, USER_FAILURES_MAX, NOW_MS);
+        assert_true(login_from(f, owner, true, NOW_MS, NULL)); /* it is still known */
+    }
+}
+
+static void a_sweep_forgets_addresses_of_long_ago(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = {.verb = STORE_SWEEP, .sweep = {.now_ms = NOW_MS + USER_ADDRESS_MS - 1}};
+    struct session session;
+
+    assert_true(login_from(f, owner, true, NOW_MS, &session));
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.sweep.removed, 0);
+    op = (struct store_op){.verb = STORE_SWEEP, .sweep = {.now_ms = NOW_MS + USER_ADDRESS_MS}};
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.sweep.removed, 2); /* and the session, which is as old */
 }
 
 static void a_change_of_grants_keeps_the_lock_and_the_sessions(void **state)
@@ -574,6 +674,12 @@ int main(void)
         STORE_TEST(a_user_that_is_gone_cannot_log_in),
         STORE_TEST(three_failures_lock_the_account_for_ten_minutes),
         STORE_TEST(two_failures_do_not_lock),
+        STORE_TEST(a_stranger_does_not_lock_out_who_has_logged_in_from_elsewhere),
+        STORE_TEST(failures_from_a_known_address_count_there_only),
+        STORE_TEST(a_known_address_counts_as_an_account_does),
+        STORE_TEST(an_address_is_known_for_thirty_days),
+        STORE_TEST(what_lifts_the_lock_lifts_it_for_known_addresses_too),
+        STORE_TEST(a_sweep_forgets_addresses_of_long_ago),
         STORE_TEST(failures_while_locked_do_not_lengthen_the_lock),
         STORE_TEST(success_clears_the_failures),
         STORE_TEST(failures_far_apart_do_not_lock),

@@ -276,13 +276,15 @@ def is_running(pid):
 class Client:
     """What a client of the API does. Header arguments are written with _ for -."""
 
-    def __init__(self, url, token=None):
+    def __init__(self, url, token=None, address=None):
         self.url = url
         self.token = token
         self.refresh_token = None
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.headers["Accept-Encoding"] = "identity"  # results as they are stored
+        if address is not None:  # of this machine: any of 127.0.0.0/8
+            self.session.get_adapter(url).init_poolmanager(1, 1, source_address=(address, 0))
         self.called = 0  # monotonic
 
     def call(self, method, path, headers=None, **arguments):

@@ -12,6 +12,7 @@ import pytest
 from conftest import ALICE
 from harness import PASSWORD, Client, failed
 from seams import plan
+from stores import STORES
 
 
 def b64(data):
@@ -32,9 +33,9 @@ def forged(server, token, header=None, key=None, **claims):
     return f"{head}.{payload}." + b64(hmac.digest(key, f"{head}.{payload}".encode(), "sha256"))
 
 
-def login(server, name, password, **headers):
-    return Client(server.url).call("POST", "/User/Login", headers,
-                                   json={"username": name, "password": password})
+def login(server, name, password, address=None, **headers):
+    return Client(server.url, address=address).call("POST", "/User/Login", headers,
+                                                    json={"username": name, "password": password})
 
 
 def opens(server, token):
@@ -99,6 +100,30 @@ def test_two_failures_do_not_lock_the_account(server, dora):
     for _ in range(2):  # the success cleared the count
         failed(login(server, dora, "wrong"), 401)
     assert login(server, dora, PASSWORD).status_code == 200
+
+
+OWNER, STRANGER = "127.0.0.2", "127.0.0.3"
+
+
+@pytest.mark.stores(*STORES)
+def test_a_stranger_does_not_lock_out_who_has_logged_in_from_elsewhere(server, dora):
+    assert login(server, dora, PASSWORD, OWNER).status_code == 200
+    for _ in range(3):
+        failed(login(server, dora, "wrong", STRANGER), 401)
+    failed(login(server, dora, PASSWORD, STRANGER), 401)
+    failed(login(server, dora, PASSWORD), 401)  # from a third address, too
+    assert login(server, dora, PASSWORD, OWNER).status_code == 200
+
+
+@pytest.mark.stores(*STORES)
+def test_failures_where_somebody_has_logged_in_lock_only_that_address(server, dora):
+    assert login(server, dora, PASSWORD, OWNER).status_code == 200
+    for _ in range(3):
+        failed(login(server, dora, "wrong", OWNER), 401)
+    failed(login(server, dora, PASSWORD, OWNER), 401)
+    assert login(server, dora, PASSWORD, STRANGER).status_code == 200
+    server.user("enable", dora)
+    assert login(server, dora, PASSWORD, OWNER).status_code == 200
 
 
 def test_enabling_lifts_a_lock(server, dora):

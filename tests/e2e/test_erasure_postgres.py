@@ -457,7 +457,7 @@ BEFORE_IT_WAS_SEALED = """SET search_path = reportd;
 ALTER TABLE report DROP key_number, DROP wrapped_key, DROP result_sealed, DROP sealed_parameters, DROP sealed_message,
     DROP sealed_digest, DROP footer, DROP key_mac, DROP request_mac, ADD parameters text NOT NULL, ADD message text, ADD digest bytea,
     ADD seal_key bytea, ADD key text, ADD key_hash bytea;
-DROP TABLE erase_key, key_check, identity, ledger;
+DROP TABLE erase_key, key_check, identity, ledger, login_address;
 ALTER TABLE used_refresh DROP access, DROP used_ms;
 DELETE FROM schema_version WHERE version > 4;
 INSERT INTO report (id, user_id, state, slot, submitted_ms, started_ms, finished_ms, expires_ms, name, parameters,

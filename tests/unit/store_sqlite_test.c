@@ -337,7 +337,7 @@ static void a_slot_let_go_in_a_batch_is_free_in_the_same(void **state)
     store_op_done(&ops[2]);
 }
 
-/* What schemas 3 to 9 have made out of schema 2, undone. */
+/* What schemas 3 to 10 have made out of schema 2, undone. */
 static const char to_schema_2[] =
     "DROP TABLE small_result; ALTER TABLE report DROP COLUMN in_row;"
     "ALTER TABLE report DROP COLUMN footer;"
@@ -352,7 +352,7 @@ static const char to_schema_2[] =
     "CREATE TRIGGER report_leaves_queue AFTER INSERT ON report BEGIN SELECT 1; END;"
     "CREATE TRIGGER report_returns AFTER INSERT ON report BEGIN SELECT 1; END;"
     "CREATE TRIGGER report_goes AFTER INSERT ON report BEGIN SELECT 1; END;"
-    "DROP TABLE identity; DROP TABLE ledger;"
+    "DROP TABLE identity; DROP TABLE ledger; DROP TABLE login_address;"
     "PRAGMA user_version = 2";
 
 static void a_store_of_schema_2_is_brought_up_to_date(void **state)
