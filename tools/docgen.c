@@ -61,6 +61,7 @@ static const char *const kind_words[] = {
     [CONFIG_DURATION] = "A duration: ms, s, m, h or d follow the number.",
     [CONFIG_SIZE] = "A size in bytes; K, M, G or T may follow the number.",
     [CONFIG_LIMIT] = "A size in bytes; K, M, G or T may follow the number.",
+    [CONFIG_NETWORKS] = "",
     [CONFIG_CHOICE] = "",
     [CONFIG_ZONE] = "A name of the tz database.",
 };

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/nearest.h"
 #include "base/str.h"
 #include "base/wrap.h"
@@ -123,6 +124,41 @@ static bool store_problem(const char *text, char *out, size_t cap)
     return true;
 }
 
+struct network_words {
+    char *out;
+    size_t cap;
+};
+
+static bool network_is_good(void *context, const char *word)
+{
+    struct network_words *problem = context;
+    struct network network;
+    char block[NETWORK_TEXT];
+
+    if (str_eq(word, "unix:"))
+        return true;
+    if (!network_read(word, &network))
+        snprintf(problem->out, problem->cap,
+                 "'%s' is no network: it takes addresses and networks such as 10.0.0.0/8 or "
+                 "2001:db8::/32, and unix:, separated by spaces",
+                 word);
+    else if (network_clear_host_bits(&network)) {
+        network_format(&network, block);
+        snprintf(problem->out, problem->cap,
+                 "'%s' has bits beyond its prefix: write %s, or one address alone", word, block);
+    } else
+        return true;
+    return false;
+}
+
+static bool networks_problem(const char *key, const char *text, char *out, size_t cap)
+{
+    int len = snprintf(out, cap, "%s: ", key);
+    struct network_words problem = {out + len, cap - (size_t)len};
+
+    return !network_each_word(text, network_is_good, &problem);
+}
+
 static bool zone_problem(const char *key, const char *text, char *out, size_t cap)
 {
     struct zone *zone;
@@ -167,6 +203,8 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
         return true;
     case CONFIG_LISTEN:
         return listen_problem(text, out, cap);
+    case CONFIG_NETWORKS:
+        return networks_problem(key->name, text, out, cap);
     case CONFIG_ZONE:
         return zone_problem(key->name, text, out, cap);
     default:

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
+
 enum {
     USER_NAME_MAX = 255,
     USER_PASSWORD_MAX = 255,
@@ -36,7 +38,7 @@ bool user_is_locked(const struct user *user, int64_t now_ms);
 
 /* One entry of an allow-list. */
 enum user_allow { USER_ALLOW_GOOD, USER_ALLOW_NONE, USER_ALLOW_HOST_BITS };
-enum { USER_NETWORK_TEXT = 64 };
+enum { USER_NETWORK_TEXT = NETWORK_TEXT };
 /* Is `entry` an address or a CIDR block (RFC 4632, RFC 4291)? HOST_BITS: it has bits beyond its
  * prefix, and what it was to be is anybody's guess; `network` is the block that it lies in. */
 enum user_allow user_allow_check(const char *entry, char network[USER_NETWORK_TEXT]);

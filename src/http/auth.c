@@ -1,7 +1,6 @@
 /* src/http/auth.c -- who asks: the access token of a request. */
 #include "http/exchange_impl.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
@@ -116,19 +115,4 @@ void auth_token(struct exchange *ex)
     }
     cached_token_release(known);
     ask_store(ex);
-}
-
-bool auth_is_loopback(struct exchange *ex)
-{
-    static const struct in6_addr loopback = IN6ADDR_LOOPBACK_INIT;
-    char text[64];
-    struct in_addr v4;
-    struct in6_addr v6;
-    const char *plain;
-
-    exchange_address(ex, text);
-    plain = strncmp(text, "::ffff:", 7) == 0 ? text + 7 : text;
-    if (inet_pton(AF_INET, plain, &v4) == 1)
-        return ntohl(v4.s_addr) >> 24 == 127;
-    return inet_pton(AF_INET6, text, &v6) == 1 && memcmp(&v6, &loopback, sizeof(v6)) == 0;
 }

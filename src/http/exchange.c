@@ -1,7 +1,6 @@
 /* src/http/exchange.c -- the steps of an exchange: run, suspended, woken. */
 #include "http/exchange_impl.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -59,6 +58,7 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
     atomic_init(&ex->waiting, WAIT_NONE);
     buf_init(&ex->raw, EXCHANGE_BODY_MAX);
     choose_request_id(ex);
+    ex->client = client_of(ex);
     return ex;
 }
 
@@ -343,20 +343,9 @@ int exchange_prefer_wait(struct exchange *ex, int most)
     return wish.seconds;
 }
 
-void exchange_address(struct exchange *ex, char out[64])
+void exchange_address(const struct exchange *ex, char out[ADDRESS_TEXT])
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(ex->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct sockaddr *address = info != NULL ? info->client_addr : NULL;
-
-    out[0] = '\0';
-    if (address == NULL)
-        return;
-    if (address->sa_family == AF_INET)
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr, out, 64);
-    else if (address->sa_family == AF_INET6)
-        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, out,
-                  64);
+    address_format(&ex->client.address, out);
 }
 
 int exchange_socket(struct exchange *ex)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/thread.h"
@@ -34,7 +35,7 @@ enum route_access {
     ROUTE_TOKEN,    /* a valid access token: ex->user is there before the first step */
     ROUTE_COOKIE,   /* a token whose signature holds, expired or not: ex->claims; or the cookie of a
                      * login, which the first step then reads */
-    ROUTE_LOOPBACK, /* from a loopback address, or with a token */
+    ROUTE_LOOPBACK, /* from this machine; no user is an operator */
 };
 
 /* The routes are one table (http/router.c): method, path, access, whether a JSON body is read
@@ -55,6 +56,14 @@ enum {
     EXCHANGE_HEADER_TEXT = 256,
 };
 
+/* Where a request comes from: its peer, or whom a trusted proxy names. */
+struct client {
+    struct address address;
+    bool https;        /* it came over TLS, to this server or to a trusted proxy */
+    bool here;         /* from this machine, and not through a proxy that leaves out from where */
+    const char *wrong; /* what the proxy's headers must not be; NULL: they are good */
+};
+
 struct exchange_header {
     char name[48], value[EXCHANGE_HEADER_TEXT];
 };
@@ -65,6 +74,7 @@ struct exchange {
     const struct thread_owner *thread; /* the HTTP thread that all steps run on */
     struct MHD_Connection *connection;
     const struct route *route;
+    struct client client;
     const char *method, *path; /* as sent, but without the query string */
     char request_id[EXCHANGE_REQUEST_ID_MAX + 1];
     int64_t began_us;
@@ -89,6 +99,7 @@ struct exchange {
     bool posted;         /* the wait is for `op` */
     bool begun, replied, too_large;
     bool has_nul;    /* %00 in the path or the query */
+    bool has_escape; /* % in the path, which `path` has no more */
     bool chunked;    /* the client knows chunks: HTTP/1.1 */
     size_t received; /* bytes of the body so far, kept or not */
     int status;
@@ -117,7 +128,7 @@ json_t *exchange_member(struct exchange *ex, const char *key);
 /* N of `Prefer: wait=N` (RFC 7240) in seconds, at most `most`; -1 if it is not asked for. */
 int exchange_prefer_wait(struct exchange *ex, int most);
 /* Numeric address of the client, without the port. */
-void exchange_address(struct exchange *ex, char out[64]);
+void exchange_address(const struct exchange *ex, char out[ADDRESS_TEXT]);
 /* The client's socket, borrowed; -1: there is none. */
 int exchange_socket(struct exchange *ex);
 

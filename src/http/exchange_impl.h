@@ -22,6 +22,9 @@ bool exchange_body_too_large(struct exchange *ex);
  * could be queued. */
 bool exchange_run(struct exchange *ex);
 
+/* client.c: the one place that knows. What a peer that is not trusted says of others is ignored. */
+struct client client_of(struct exchange *ex);
+
 /* request_check.c: the first step of every exchange checks what holds for all routes, up to the
  * token; dispatch() reads the body and goes to the route's own first step. */
 exchange_step request_check, dispatch;
@@ -32,7 +35,6 @@ exchange_step auth_token;
 /* The signature of the token must hold, nothing more: ex->claims, which may be there already.
  * False: replied. */
 bool auth_signature(struct exchange *ex);
-bool auth_is_loopback(struct exchange *ex);
 /* Reply 401. One message whatever was wrong. */
 void auth_refuse(struct exchange *ex);
 

@@ -155,5 +155,5 @@ void login_cookie_set(struct exchange *ex, const char *text)
     exchange_add_header(ex, MHD_HTTP_HEADER_SET_COOKIE,
                         "%s=%s; Path=/User; Max-Age=%d; HttpOnly; SameSite=Strict%s", cookie_name,
                         text != NULL ? text : "", text != NULL ? REFRESH_LIFE_S : 0,
-                        origin_of(ex) == ORIGIN_HTTPS ? "; Secure" : "");
+                        ex->client.https || origin_of(ex) == ORIGIN_HTTPS ? "; Secure" : "");
 }

@@ -46,6 +46,14 @@ static bool read_accept(struct exchange *ex, const char *type)
     return !accepts.any || accepts.plain.q > 0 || ex->wants_problem;
 }
 
+static bool check_client(struct exchange *ex)
+{
+    if (ex->client.wrong == NULL)
+        return true;
+    err_set(&ex->err, -E_INVALID, "The request, which a trusted proxy sent, %s.", ex->client.wrong);
+    return refuse(ex);
+}
+
 static bool check_size(struct exchange *ex)
 {
     if (!ex->too_large)
@@ -95,7 +103,7 @@ static bool check_route(struct exchange *ex)
     char allow[ROUTER_ALLOW_TEXT];
     bool fits;
 
-    ex->route = router_find(router, ex->head ? "GET" : ex->method, ex->path, allow);
+    ex->route = router_find(router, ex->head ? "GET" : ex->method, ex->path, ex->has_escape, allow);
     if (hides_console(ex)) {
         ex->route = NULL;
         allow[0] = '\0';
@@ -197,8 +205,13 @@ static bool parse_body(struct exchange *ex)
 
 void dispatch(struct exchange *ex)
 {
+    bool refused = ex->route->access == ROUTE_LOOPBACK && !ex->client.here;
     bool body = ex->route->body && (ex->route->access != ROUTE_COOKIE || ex->received > 0);
 
+    if (refused) {
+        exchange_fail(ex, -E_FORBIDDEN, "This path answers the server's own machine only.");
+        return;
+    }
     if (body && (!check_media_type(ex) || !parse_body(ex)))
         return;
     ex->route->start(ex);
@@ -207,7 +220,8 @@ void dispatch(struct exchange *ex)
 void request_check(struct exchange *ex)
 {
     static request_check_fn *const checks[] = {check_console, check_running, check_route,
-                                               check_target,  check_size,    check_version};
+                                               check_target,  check_client,  check_size,
+                                               check_version};
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         if (!checks[i](ex))
@@ -222,7 +236,7 @@ void request_check(struct exchange *ex)
             dispatch(ex);
         return;
     case ROUTE_LOOPBACK:
-        if (auth_is_loopback(ex))
+        if (ex->client.here)
             dispatch(ex);
         else
             auth_token(ex);

@@ -51,15 +51,21 @@ static void allow_method(char allow[ROUTER_ALLOW_TEXT], const char *method)
 /* These match byte for byte, so that a proxy's rule for them holds. */
 static bool is_exact(const struct route *route)
 {
-    return str_starts(route->path, "/metrics") || str_starts(route->path, "/.well-known/");
+    static const char *const beginnings[] = {"/metrics", "/Admin/", "/.well-known/"};
+
+    for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
+        if (str_starts(route->path, beginnings[i]))
+            return true;
+    }
+    return false;
 }
 
-static bool matches(const struct route *route, const char *path)
+static bool matches(const struct route *route, const char *path, bool escaped)
 {
     size_t len = strlen(path), own = strcspn(route->path, "{");
 
     if (is_exact(route))
-        return strcmp(route->path, path) == 0;
+        return !escaped && strcmp(route->path, path) == 0;
     if (route->path[own] == '{')
         return len > own && strncasecmp(route->path, path, own) == 0;
     if (len > 1 && path[len - 1] == '/')
@@ -68,13 +74,13 @@ static bool matches(const struct route *route, const char *path)
 }
 
 const struct route *router_find(const struct router *router, const char *method, const char *path,
-                                char allow[ROUTER_ALLOW_TEXT])
+                                bool escaped, char allow[ROUTER_ALLOW_TEXT])
 {
     allow[0] = '\0';
     for (size_t i = 0; i < router->count; i++) {
         const struct route *route = &router->routes[i];
 
-        if (!matches(route, path))
+        if (!matches(route, path, escaped))
             continue;
         if (strcmp(route->method, method) == 0)
             return route;

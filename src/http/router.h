@@ -15,8 +15,8 @@ struct router {
 extern const struct router router_api; /* the routes of the API */
 
 /* The route of `method` at `path` (in any case, one slash more at the end is fine, except for paths
- * that a proxy may guard: /metrics and /.well-known/; {name} stands for whatever follows), or NULL.
- * Then `allow` lists the methods of the path as the header Allow has them; "": there is no such
- * path. */
+ * that a proxy may guard: /metrics, /Admin/ and /.well-known/, which match byte for byte, and not
+ * at all if the path had a % (`escaped`); {name} stands for whatever follows), or NULL. Then
+ * `allow` lists the methods of the path as the header Allow has them; "": there is no such path. */
 const struct route *router_find(const struct router *router, const char *method, const char *path,
-                                char allow[ROUTER_ALLOW_TEXT]);
+                                bool escaped, char allow[ROUTER_ALLOW_TEXT]);

@@ -83,16 +83,20 @@ static void end_request(struct server *server, struct MHD_Connection *connection
         idle_begin(server->idle, &own->idle, clock_mono_ms());
 }
 
-static char malformed; /* the state of a request until on_request(), instead of NULL */
+/* The state of a request until on_request(), unless it is NULL. */
+static char malformed, escaped;
 
 /* The library decodes %00, and whoever reads the path or a value as a string would see its
- * beginning only: DELETE /Report?reference=GUID%00… is not about that report. */
+ * beginning only: DELETE /Report?reference=GUID%00… is not about that report. A path that has any
+ * escape is not, byte for byte, what a proxy's rule for a path may be about. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
     struct http_thread *thread = context;
 
     begin_request(thread->server, connection);
-    return strstr(target, "%00") != NULL ? &malformed : NULL;
+    if (strstr(target, "%00") != NULL)
+        return &malformed;
+    return memchr(target, '%', strcspn(target, "?")) != NULL ? &escaped : NULL;
 }
 
 /* The library calls this when the headers are there, for each part of the body, and at its end;
@@ -103,8 +107,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   size_t *size, void **state)
 {
     struct http_thread *thread = context;
-    bool good, has_nul = *state == &malformed;
-    struct exchange *ex = has_nul ? NULL : *state;
+    bool good, has_nul = *state == &malformed, has_escape = *state == &escaped;
+    struct exchange *ex = has_nul || has_escape ? NULL : *state;
 
     thread_own(&thread->owner);
     atomic_store(&thread->busy, true);
@@ -113,6 +117,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         if (ex != NULL) {
             ex->thread = &thread->owner;
             ex->has_nul = has_nul;
+            ex->has_escape = has_escape;
             ex->chunked = strcmp(version, MHD_HTTP_VERSION_1_1) >= 0;
         }
         good = ex != NULL && (!exchange_body_too_large(ex) || exchange_run(ex));
@@ -132,7 +137,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 {
     struct http_thread *thread = context;
 
-    if (*state != &malformed)
+    if (*state != &malformed && *state != &escaped)
         exchange_free(*state);
     *state = NULL;
     if (why == MHD_REQUEST_TERMINATED_COMPLETED_OK)

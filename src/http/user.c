@@ -244,7 +244,7 @@ static void token_rotated(struct exchange *ex)
     struct login *login = ex->state;
     const struct store_rotate *rotate = &ex->op.rotate;
     bool again = rotate->outcome == ROTATE_CURRENT;
-    char address[64];
+    char address[ADDRESS_TEXT];
 
     exchange_address(ex, address);
     if (ex->op.rc != 0 || (rotate->outcome != ROTATE_DONE && !again) || rotate->user.disabled ||

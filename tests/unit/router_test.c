@@ -19,7 +19,7 @@ static const struct route *find(const char *method, const char *path)
 {
     char allow[ROUTER_ALLOW_TEXT];
 
-    return router_find(&router_api, method, path, allow);
+    return router_find(&router_api, method, path, false, allow);
 }
 
 static void every_route_is_found_in_any_case(void **state)
@@ -43,14 +43,40 @@ static void every_route_is_found_in_any_case(void **state)
     }
 }
 
+static void a_path_that_a_proxy_may_guard_matches_byte_for_byte(void **state)
+{
+    static const struct route routes[] = {
+        {"GET", "/metrics", ROUTE_PUBLIC, false, NULL, NULL},
+        {"GET", "/Admin/X", ROUTE_PUBLIC, false, NULL, NULL},
+        {"GET", "/.well-known/x", ROUTE_PUBLIC, false, NULL, NULL},
+        {"GET", "/Open", ROUTE_PUBLIC, false, NULL, NULL}};
+    static const char *const others[] = {"/METRICS",       "/Metrics",       "/metrics/",
+                                         "/admin/X",       "/Admin/x",       "/Admin/X/",
+                                         "/.Well-Known/x", "/.well-known/x/"};
+    const struct router router = {routes, 4};
+    char allow[ROUTER_ALLOW_TEXT];
+
+    (void)state;
+    for (size_t i = 0; i < router.count; i++) {
+        assert_ptr_equal(router_find(&router, "GET", routes[i].path, false, allow), &routes[i]);
+        assert_int_equal(router_find(&router, "GET", routes[i].path, true, allow) != NULL, i == 3);
+        assert_null(router_find(&router, "POST", routes[i].path, true, allow));
+        assert_int_equal(*allow != '\0', i == 3);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_null(router_find(&router, "GET", others[i], false, allow));
+        assert_string_equal(allow, "");
+    }
+}
+
 static void the_methods_of_a_path_are_listed(void **state)
 {
     char allow[ROUTER_ALLOW_TEXT];
 
     (void)state;
-    assert_null(router_find(&router_api, "PUT", "/report", allow));
+    assert_null(router_find(&router_api, "PUT", "/report", false, allow));
     assert_string_equal(allow, "POST, GET, HEAD, DELETE, OPTIONS");
-    assert_null(router_find(&router_api, "GET", "/reports", allow));
+    assert_null(router_find(&router_api, "GET", "/reports", false, allow));
     assert_string_equal(allow, "");
 }
 
@@ -212,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_is_found_in_any_case),
+        cmocka_unit_test(a_path_that_a_proxy_may_guard_matches_byte_for_byte),
         cmocka_unit_test(the_methods_of_a_path_are_listed),
         cmocka_unit_test(every_route_is_described),
         cmocka_unit_test(every_description_has_its_route),
