@@ -28,7 +28,7 @@ struct login {
     struct exchange *ex;
     struct work_item item;
     char name[USER_NAME_MAX + 1];
-    char address[64];
+    char address[ADDRESS_TEXT];
     char password[USER_PASSWORD_MAX + 1];
     char hash[PASSWORD_HASH_TEXT];   /* "": there is nothing to compare with */
     int64_t user_id;                 /* 0: nobody who may log in */
