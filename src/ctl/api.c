@@ -19,6 +19,9 @@ struct api {
     bool json;
 };
 
+/* Static because main() asks when the api is closed. */
+static bool has_printed;
+
 /* What a status means here; one that is not listed is a refusal like any other. */
 static const struct {
     long status;
@@ -118,24 +121,19 @@ static int get_tokens(struct http *http, const char *path, json_t *body,
     return rc;
 }
 
-int api_login(const char *server, const char *user, const char *password, struct err *err)
+int api_login(struct http *http, const char *user, const char *password, struct err *err)
 {
     struct credentials credentials = {.server = NULL};
-    struct http *http;
-    json_t *body;
+    json_t *body = json_pack("{ss ss}", "username", user, "password", password);
     int lock;
-    int rc = http_new(server, &http, err);
+    int rc =
+        get_tokens(http, "/User/Login", body, &credentials, err) ?: credentials_lock(&lock, err);
 
-    if (rc != 0)
-        return rc;
-    if (http_is_exposed(http))
-        fprintf(stderr, "reportctl: warning: %s is not encrypted; others may read the password\n",
-                http_server(http));
-    body = json_pack("{ss ss}", "username", user, "password", password);
-    rc = get_tokens(http, "/User/Login", body, &credentials, err) ?: credentials_lock(&lock, err);
     if (rc == 0) {
         credentials.server = strdup(http_server(http));
         credentials.user = strdup(user);
+        if (http_cacert(http) != NULL)
+            credentials.cacert = strdup(http_cacert(http));
         rc = credentials.server != NULL && credentials.user != NULL
                  ? credentials_save(&credentials, err)
                  : err_set(err, -E_NOMEM, "out of memory");
@@ -143,7 +141,6 @@ int api_login(const char *server, const char *user, const char *password, struct
     }
     json_decref(body);
     credentials_done(&credentials);
-    http_free(http);
     return rc;
 }
 
@@ -155,7 +152,7 @@ static int check_server(const struct api *api, const char *server, struct err *e
 
     if (server == NULL)
         return 0;
-    rc = http_new(server, &other, err);
+    rc = http_new(server, NULL, &other, err);
     if (rc != 0)
         return rc;
     if (!str_eq(http_server(other), http_server(api->http)))
@@ -174,7 +171,9 @@ int api_open(const struct ctl_options *options, struct api **ret, struct err *er
         return err_set(err, -E_NOMEM, "out of memory");
     api->json = options->json != NULL;
     rc = credentials_load(&api->credentials, err)
-             ?: http_new(api->credentials.server, &api->http, err)
+             ?: http_new(api->credentials.server,
+                         options->cacert != NULL ? options->cacert : api->credentials.cacert,
+                         &api->http, err)
              ?: check_server(api, options->server, err);
     if (rc != 0) {
         api_free(api);
@@ -305,6 +304,22 @@ const struct buf *api_body(const struct api *api)
 void api_print(const struct api *api)
 {
     printf("%s\n", buf_str(&api->answer.body));
+    has_printed = true;
+}
+
+void api_mute(struct api *api)
+{
+    api->json = false;
+}
+
+void api_set_printed(void)
+{
+    has_printed = true;
+}
+
+bool api_has_printed(void)
+{
+    return has_printed;
 }
 
 const json_t *api_refusal(const struct api *api)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -10,8 +11,9 @@
 
 struct api;
 
-/* Log in at `server` and save the tokens. -E_AUTH if the server refuses, with its words. */
-int api_login(const char *server, const char *user, const char *password, struct err *err);
+/* Log in at the server and save the tokens, with its certificates. -E_AUTH if it refuses, with its
+ * words. */
+int api_login(struct http *http, const char *user, const char *password, struct err *err);
 
 /* Open the server that login saved; -E_AUTH if there is none, or if --server is another one: a
  * token goes to no server but its own. *ret is yours: api_free(). */
@@ -32,6 +34,11 @@ int api_envelope(struct api *api, json_t **ret_envelope, struct err *err);
 const struct buf *api_body(const struct api *api);
 /* Print it as it came: for --json. */
 void api_print(const struct api *api);
+/* From now on a refusal is not printed. */
+void api_mute(struct api *api);
+/* Standard output has something, of api_print() or else: --json has no more to say. */
+void api_set_printed(void);
+bool api_has_printed(void);
 
 /* The last answer is a success, but not one that a reportd gives: -E_BUSY, with words. */
 int api_unexpected(const struct api *api, struct err *err);

@@ -21,6 +21,7 @@ void credentials_done(struct credentials *credentials)
     free(credentials->user);
     free(credentials->access_token);
     free(credentials->refresh_token);
+    free(credentials->cacert);
     *credentials = (struct credentials){.server = NULL};
 }
 
@@ -101,9 +102,10 @@ int credentials_load(struct credentials *ret, struct err *err)
     buf_init(&path, PATH_BYTES_MAX);
     rc = add_path(&path, "credentials.json", false, err) ?: read_file(buf_str(&path), &object, err);
     if (rc == 0) {
-        found = (struct credentials){take_text(object, "server"), take_text(object, "user"),
-                                     take_text(object, "accessToken"),
-                                     take_text(object, "refreshToken")};
+        found =
+            (struct credentials){take_text(object, "server"), take_text(object, "user"),
+                                 take_text(object, "accessToken"),
+                                 take_text(object, "refreshToken"), take_text(object, "cacert")};
         if (found.server != NULL && found.user != NULL && found.access_token != NULL &&
             found.refresh_token != NULL) {
             *ret = found;
@@ -135,9 +137,10 @@ static int write_file(const char *path, const char *text, struct err *err)
 
 int credentials_save(const struct credentials *credentials, struct err *err)
 {
-    json_t *object = json_pack("{ss ss ss ss}", "server", credentials->server, "user",
-                               credentials->user, "accessToken", credentials->access_token,
-                               "refreshToken", credentials->refresh_token);
+    json_t *object =
+        json_pack("{ss ss ss ss ss*}", "server", credentials->server, "user", credentials->user,
+                  "accessToken", credentials->access_token, "refreshToken",
+                  credentials->refresh_token, "cacert", credentials->cacert);
     char *text = object != NULL ? json_dumps(object, JSON_INDENT(2)) : NULL;
     struct buf path, part;
     int rc;

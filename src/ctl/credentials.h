@@ -8,6 +8,7 @@ struct credentials {
     char *server; /* as http_server() gives it */
     char *user;
     char *access_token, *refresh_token;
+    char *cacert; /* as http_cacert() gives it; NULL: none was named at the login */
 };
 
 void credentials_done(struct credentials *credentials); /* frees the strings, zeroes it */

@@ -27,7 +27,9 @@ enum ctl_exit {
  * capital letter has no short form. */
 #define CTL_OPTIONS(X)                                                                             \
     X(server, 'S', "server", "URL", "The server, for example https://reports.example.org")         \
-    X(json, 'J', "json", NULL, "Print the server's answer as JSON")                                \
+    X(cacert, 'E', "cacert", "FILE",                                                               \
+      "Trust a server whose certificate an authority in FILE (PEM) made; login remembers it")      \
+    X(json, 'J', "json", NULL, "Print the server's answer, or why there is none, as JSON")         \
     X(help, 'h', "help", NULL, "Print help, for the command if one is given")                      \
     X(version, 'V', "version", NULL, "Print the version")                                          \
     X(user, 'u', "user", "USER", "The name to log in with")                                        \
@@ -36,7 +38,7 @@ enum ctl_exit {
     X(output, 'o', "output", "FILE", "Write the result to FILE; - or none: standard output")       \
     X(format, 'F', "format", "FORMAT",                                                             \
       "The form of the result: json (default), ndjson, csv or xlsx")                               \
-    X(labels, 'L', "labels", NULL, "Name columns by their labels, not in json and ndjson")         \
+    X(labels, 'L', "labels", NULL, "Name columns by their labels, except in JSON")                 \
     X(from, 'A', "from", "N", "Number of the first row, from 0")                                   \
     X(count, 'C', "count", "N", "How many rows: default 500")                                      \
     X(state, 'T', "state", "STATE", "Only reports that are queued, processing, complete or error") \
@@ -80,14 +82,15 @@ ctl_run ctl_list;   /* the user's reports */
 ctl_run ctl_watch;  /* the user's reports, live */
 ctl_run ctl_do_run; /* submit, wait, get, delete */
 
-/* Commands: name, arguments as the usage shows them, letters of its options (help, version, server
- * and json are everybody's), least and most arguments, function, one line, more lines. */
+/* Commands: name, arguments as the usage shows them, letters of its options (help, version, server,
+ * cacert and json are everybody's), least and most arguments, function, one line, more lines. */
 #define CTL_COMMANDS(X)                                                                            \
     X("login", "", "u", 0, 0, ctl_login, "Log in and keep the tokens",                             \
       "Asks for the server and the user if they are not given, and for the password. The "         \
       "password is read from the "                                                                 \
       "terminal, or is one line of standard input if that is not a terminal; it is never an "      \
-      "argument and never kept.")                                                                  \
+      "argument and never kept. If the connection is not encrypted, and not to this machine, a "   \
+      "warning comes before the question.")                                                        \
     X("logout", "", "", 0, 0, ctl_logout, "End the session and forget its tokens",                 \
       "The session ends on the server. If that does not answer, the tokens are forgotten all "     \
       "the same, and the exit status says so.")                                                    \
@@ -112,7 +115,8 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
     X("rows", "REF", "ACL", 1, 1, ctl_rows, "Show rows of a result as a table",                    \
       "Numbers keep all their digits, and NULL is shown as NULL. A nested array shows its number " \
       "of rows. More than 1,000 rows take several requests, and columns are aligned within each. " \
-      "On a terminal long texts are cut; elsewhere nothing is.")                                   \
+      "On a terminal long texts are cut; elsewhere nothing is. --json prints an answer of the "    \
+      "server per request.")                                                                       \
     X("link", "REF", "FL", 1, 1, ctl_link, "Print a URL that downloads a result",                  \
       "Whoever has the URL, such as a browser without a token, has the result in that format, "    \
       "for 5 minutes. It ends with the report and with this login.")                               \
@@ -122,11 +126,14 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "--name and --before, up to 10,000. It shows their number and asks first, unless --yes "     \
       "is given. The receipt is a signed statement of what was deleted, which reportd "            \
       "receipt checks; the server does not keep it.")                                              \
-    X("list", "", "TMPN", 0, 0, ctl_list, "List your reports, newest first", "")                   \
+    X("list", "", "TMPN", 0, 0, ctl_list, "List your reports, newest first",                       \
+      "The last column has the type and the parameters, as submit takes them, and of a report "    \
+      "that failed the reason.")                                                                   \
     X("watch", "", "", 0, 0, ctl_watch, "Show your reports as they change",                        \
       "Prints a line for each active report, then one for each change, also of progress and of "   \
       "the place in the queue, until it is interrupted (Ctrl-C). With --json a line is the "       \
       "server's JSON of the event.")                                                               \
     X("run", "NAME [Key=Value ...]", "oFL", 1, 1000, ctl_do_run,                                   \
       "Submit a report, wait, get its result and delete it",                                       \
-      "Interrupting (Ctrl-C) deletes the report before reportctl ends.")
+      "Interrupting (Ctrl-C) deletes the report before reportctl ends. With --json a failure is "  \
+      "an answer of the server, or {\"result\": false, \"message\": ...} if there is none.")

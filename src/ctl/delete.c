@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "cli/prompt.h"
 #include "ctl/commands.h"
 
 /* ---- the receipt ---- */
@@ -114,17 +115,20 @@ static int send_many(const struct ctl_options *options, struct api *api, bool dr
 /* True: go on. Without a terminal only --yes answers. */
 static int confirm(int64_t count, int64_t beyond, struct err *err)
 {
-    char answer[16] = "";
+    char question[128], answer[16] = "";
+    size_t len = 0;
+    int rc;
 
     if (isatty(STDIN_FILENO) == 0)
         return err_set(err, -E_INVALID,
                        "%" PRId64 " reports would be deleted; say --yes to do it, or --dry-run",
                        count);
-    fprintf(stderr, "Delete %" PRId64 " report%s%s? There is no undo. [y/N] ", count,
-            count == 1 ? "" : "s", beyond > 0 ? " (more match)" : "");
-    if (fgets(answer, sizeof(answer), stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y'))
-        return err_set(err, -E_CANCELLED, "nothing was deleted");
-    return 0;
+    snprintf(question, sizeof(question), "Delete %" PRId64 " report%s%s? There is no undo. [y/N] ",
+             count, count == 1 ? "" : "s", beyond > 0 ? " (more match)" : "");
+    rc = prompt_line(question, true, answer, sizeof(answer), &len, err);
+    if (rc == -E_CANCELLED || (rc == 0 && answer[0] != 'y' && answer[0] != 'Y'))
+        rc = err_set(err, -E_CANCELLED, "nothing was deleted");
+    return rc;
 }
 
 /* Ask for their number, and whether to go on; -E_CANCELLED: not. */

@@ -21,6 +21,7 @@ enum {
     DIGEST_TEXT = 45, /* of 32 bytes in base64, with the NUL */
     RANGE_TEXT = 64,
     VALIDATOR_TEXT = 160,
+    OPEN_AGAIN_MS = 50,
     STALLS_MAX = 3, /* tries that brought nothing, one after the other */
 };
 
@@ -58,6 +59,12 @@ static int write_all(struct download *download, const char *data, size_t len)
 
         if (n < 0 && errno == EINTR && !signal_came())
             continue;
+        if (n < 0 && errno == EINTR)
+            return err_set(&download->err, -E_CANCELLED, "interrupted");
+        if (n < 0 && errno == EPIPE && download->path == NULL) {
+            signal_lose_reader();
+            return err_set(&download->err, -E_CANCELLED, "nobody reads standard output");
+        }
         if (n < 0)
             return err_errno(&download->err, -E_IO, "cannot write %s",
                              download->path != NULL ? download->path : "standard output");
@@ -130,6 +137,8 @@ static int on_content(void *context, long status, const void *data, size_t len)
     if (!download->begun && status == 206) /* compressed it had none */
         note_digest(download, http_header(download->http, "Repr-Digest"));
     download->begun = true;
+    if (download->path == NULL)
+        api_set_printed();
     if (write_all(download, data, len) != 0)
         return -E_IO;
     EVP_DigestUpdate(download->hash, data, len);
@@ -190,8 +199,10 @@ static int fetch(struct api *api, struct download *download, const char *path, s
         if (stalls > 0)
             http_pause(download->http, stalls);
         rc = fetch_once(api, download, path, err);
-        if (rc == -E_IO && download->err.code != 0)
+        if (rc == -E_IO && download->err.code != 0) {
             *err = download->err;
+            rc = err->code;
+        }
         stalls = download->len > had ? 1 : stalls + 1;
     } while (rc == -E_BUSY && stalls < STALLS_MAX && !signal_came());
     progress_done(&download->progress);
@@ -199,23 +210,25 @@ static int fetch(struct api *api, struct download *download, const char *path, s
 }
 
 /* Fetch into `output`.part and rename: whoever sees `output` sees all of it. A file that was there
- * keeps its mode. */
+ * keeps its mode, and until then only its owner may read what is to replace it. */
 static int fetch_file(struct api *api, struct download *download, const char *path,
                       const char *output, struct err *err)
 {
     struct buf part;
     struct stat st;
+    bool exists = stat(output, &st) == 0;
     int rc = 0;
 
-    buf_init(&part, 4096);
+    buf_init(&part, PATH_MAX);
     buf_add_format(&part, "%s.part", output);
     download->path = buf_str(&part);
-    download->fd = open(download->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    download->fd = open(download->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+                        exists ? 0600 : 0666);
     if (download->fd < 0 || buf_failed(&part)) {
         rc = err_errno(err, -E_IO, "cannot create %s.part", output);
     } else {
         rc = fetch(api, download, path, err);
-        if (rc == 0 && stat(output, &st) == 0 && fchmod(download->fd, st.st_mode & 07777) != 0)
+        if (rc == 0 && exists && fchmod(download->fd, st.st_mode & 07777) != 0)
             rc = err_errno(err, -E_IO, "cannot give %s the mode of %s", download->path, output);
         if (rc == 0 && fsync(download->fd) != 0 && errno != EINVAL)
             rc = err_errno(err, -E_IO, "cannot write %s", download->path);
@@ -230,16 +243,34 @@ static int fetch_file(struct api *api, struct download *download, const char *pa
     return rc;
 }
 
+/* Open what is no plain file. A FIFO that nobody reads yet is waited for, but not by open(), which
+ * would miss a signal that comes just before. */
+static int open_special(const char *output, bool fifo, int *ret_fd, struct err *err)
+{
+    int fd;
+
+    while ((fd = open(output, O_WRONLY | O_CLOEXEC | (fifo ? O_NONBLOCK : 0))) < 0 && fifo &&
+           errno == ENXIO && !signal_came())
+        signal_sleep(OPEN_AGAIN_MS);
+    if (fd >= 0 && fcntl(fd, F_SETFL, 0) == 0 && !signal_came()) {
+        *ret_fd = fd;
+        return 0;
+    }
+    err_errno(err, -E_IO, "cannot open %s", output);
+    if (fd >= 0)
+        close(fd);
+    return signal_came() ? err_set(err, -E_CANCELLED, "interrupted") : -E_IO;
+}
+
 /* What is no plain file, such as a FIFO or /dev/null, is written to and stays what it is. */
 static int fetch_into(struct api *api, struct download *download, const char *path,
-                      const char *output, struct err *err)
+                      const char *output, bool fifo, struct err *err)
 {
-    int rc;
+    int rc = open_special(output, fifo, &download->fd, err);
 
+    if (rc != 0)
+        return rc;
     download->path = output;
-    download->fd = open(output, O_WRONLY | O_CLOEXEC);
-    if (download->fd < 0)
-        return err_errno(err, -E_IO, "cannot open %s", output);
     rc = fetch(api, download, path, err);
     close(download->fd);
     return rc;
@@ -258,18 +289,48 @@ static int fetch_out(struct api *api, struct download *download, const char *pat
     return rc;
 }
 
-static int fetch_to(struct api *api, struct download *download, const char *path,
-                    const char *output, struct err *err)
+/* A link stays one: the file that it names is replaced, or made. */
+static int fetch_link(struct api *api, struct download *download, const char *path,
+                      const char *output, struct err *err)
 {
     char real[PATH_MAX];
     struct stat st;
+    bool made = stat(output, &st) != 0;
+    int fd = made ? open(output, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
+    int rc;
 
-    if (output == NULL || str_eq(output, "-"))
+    if ((made && fd < 0) || realpath(output, real) == NULL)
+        rc = err_errno(err, -E_IO, "cannot write what %s links to", output);
+    else
+        rc = fetch_file(api, download, path, real, err);
+    if (fd >= 0) {
+        close(fd);
+        if (rc != 0)
+            unlink(real);
+    }
+    return rc;
+}
+
+/* /dev/stdout, or another name of what standard output is: it may be in the middle of a file. */
+static bool is_stdout(const struct stat *st)
+{
+    struct stat out;
+
+    return fstat(STDOUT_FILENO, &out) == 0 && out.st_dev == st->st_dev && out.st_ino == st->st_ino;
+}
+
+static int fetch_to(struct api *api, struct download *download, const char *path,
+                    const char *output, struct err *err)
+{
+    struct stat st;
+
+    if (output == NULL || str_eq(output, "-") || (stat(output, &st) == 0 && is_stdout(&st)))
         return fetch_out(api, download, path, err);
     if (stat(output, &st) == 0 && !S_ISREG(st.st_mode))
-        return fetch_into(api, download, path, output, err);
-    /* A link stays one: the file that it names is replaced. */
-    return fetch_file(api, download, path, realpath(output, real) != NULL ? real : output, err);
+        return fetch_into(api, download, path, output, S_ISFIFO(st.st_mode), err);
+    if (lstat(output, &st) == 0 && S_ISLNK(st.st_mode))
+        return fetch_link(api, download, path, output, err);
+    return fetch_file(api, download, path, output, err);
 }
 
 /* NULL: there is none of that name. */

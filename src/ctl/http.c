@@ -1,9 +1,13 @@
 /* src/ctl/http.c -- HTTP by libcurl. */
 #include "ctl/http.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "base/version.h"
@@ -11,9 +15,9 @@
 
 struct http {
     CURL *curl;
-    char *server;
+    char *server, *cacert;
     char reason[CURL_ERROR_SIZE];
-    bool local, exposed;
+    bool local, encrypted, cacert_given;
 };
 
 /* What curl's callbacks see of one transfer. */
@@ -24,9 +28,26 @@ struct transfer {
     bool write_failed;
 };
 
+/* By the address, or by the names that RFC 6761, 6.3, reserves for it. */
 static bool is_loopback(const char *host)
 {
-    return str_eq(host, "localhost") || str_starts(host, "127.") || str_eq(host, "[::1]");
+    static const char name[] = "localhost";
+    char text[64] = "";
+    size_t len = strlen(host), tail = strlen(name);
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+    if (host[0] == '[' && len < sizeof(text)) {
+        memcpy(text, host + 1, len - 2);
+        return inet_pton(AF_INET6, text, &v6) == 1 &&
+               (IN6_IS_ADDR_LOOPBACK(&v6) ||
+                (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == IN_LOOPBACKNET));
+    }
+    len -= len > 0 && host[len - 1] == '.';
+    return len >= tail && strncasecmp(host + len - tail, name, tail) == 0 &&
+           (len == tail || host[len - tail - 1] == '.');
 }
 
 /* Take the URL apart and put it together again, so that equal servers are equal strings. */
@@ -54,7 +75,7 @@ static int normalise(struct http *http, const char *server, struct err *err)
             len--;
         http->server = strndup(whole, len);
         http->local = is_loopback(host);
-        http->exposed = str_eq(scheme, "http") && !http->local;
+        http->encrypted = str_eq(scheme, "https");
         if (http->server == NULL)
             rc = err_set(err, -E_NOMEM, "out of memory");
     }
@@ -67,14 +88,35 @@ static int normalise(struct http *http, const char *server, struct err *err)
     return rc;
 }
 
-int http_new(const char *server, struct http **ret, struct err *err)
+/* As curl(1) has it: curl_easy_perform() looks at neither variable. */
+static int find_cacert(struct http *http, const char *cacert, struct err *err)
+{
+    const char *names[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE"};
+
+    if (!http->encrypted)
+        return 0;
+    http->cacert_given = cacert != NULL;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && cacert == NULL; i++) {
+        cacert = getenv(names[i]);
+        if (cacert != NULL && cacert[0] == '\0')
+            cacert = NULL;
+    }
+    if (cacert == NULL)
+        return 0;
+    http->cacert = realpath(cacert, NULL);
+    if (http->cacert == NULL || access(http->cacert, R_OK) != 0)
+        return err_errno(err, -E_IO, "cannot read the certificates in %s", cacert);
+    return 0;
+}
+
+int http_new(const char *server, const char *cacert, struct http **ret, struct err *err)
 {
     struct http *http = calloc(1, sizeof(*http));
     int rc;
 
     if (http == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
-    rc = normalise(http, server, err);
+    rc = normalise(http, server, err) ?: find_cacert(http, cacert, err);
     if (rc == 0) {
         http->curl = curl_easy_init();
         if (http->curl == NULL)
@@ -94,12 +136,18 @@ void http_free(struct http *http)
         return;
     curl_easy_cleanup(http->curl);
     free(http->server);
+    free(http->cacert);
     free(http);
 }
 
 const char *http_server(const struct http *http)
 {
     return http->server;
+}
+
+const char *http_cacert(const struct http *http)
+{
+    return http->cacert_given ? http->cacert : NULL;
 }
 
 bool http_is_local(const struct http *http)
@@ -109,7 +157,7 @@ bool http_is_local(const struct http *http)
 
 bool http_is_exposed(const struct http *http)
 {
-    return http->exposed;
+    return !http->encrypted && !http->local;
 }
 
 static size_t on_data(char *data, size_t one, size_t len, void *context)
@@ -133,8 +181,11 @@ static size_t on_data(char *data, size_t one, size_t len, void *context)
 static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off_t up_total,
                        curl_off_t up_now)
 {
-    (void)context, (void)total, (void)now, (void)up_total, (void)up_now;
-    return signal_came() ? 1 : 0;
+    struct transfer *transfer = context;
+
+    (void)total, (void)now, (void)up_total, (void)up_now;
+    transfer->write_failed |= transfer->request->for_stdout && signal_reader_gone();
+    return transfer->write_failed || signal_came() ? 1 : 0;
 }
 
 static struct curl_slist *make_headers(const struct http_request *request)
@@ -180,6 +231,11 @@ static void set_options(struct transfer *transfer, const char *url, struct curl_
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
+    if (transfer->http->local) /* whatever http_proxy and no_proxy say */
+        curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    if (transfer->http->cacert != NULL)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, transfer->http->cacert);
     if (request->compressed)
         curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, ""); /* all that this libcurl knows */
     if (request->body != NULL)
@@ -199,10 +255,10 @@ static int outcome(struct transfer *transfer, CURLcode code, bool *ret_retriable
     struct http *http = transfer->http;
 
     *ret_retriable = false;
-    if (code == CURLE_ABORTED_BY_CALLBACK || signal_came())
-        return err_set(err, -E_CANCELLED, "interrupted");
     if (transfer->write_failed)
         return -E_IO; /* `write` has the message */
+    if (code == CURLE_ABORTED_BY_CALLBACK || signal_came())
+        return err_set(err, -E_CANCELLED, "interrupted");
     if (buf_failed(&transfer->answer->body))
         return err_set(err, -E_BUSY, "the answer of %s is too large", http->server);
     if (code == CURLE_OK) {
@@ -210,6 +266,11 @@ static int outcome(struct transfer *transfer, CURLcode code, bool *ret_retriable
         *ret_retriable = is_unavailable(transfer->answer->status);
         return 0;
     }
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        return err_set(err, -E_BUSY,
+                       "%s is not trusted: %s; if an authority of your own made its certificate, "
+                       "name that one with --cacert FILE",
+                       http->server, http->reason);
     *ret_retriable = code == CURLE_COULDNT_CONNECT || code == CURLE_GOT_NOTHING ||
                      code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
                      code == CURLE_PARTIAL_FILE;

@@ -32,6 +32,7 @@ struct http_request {
     bool compressed; /* the content may be, on its way: `write` gets it decompressed */
     http_write_fn *write;
     void *context;
+    bool for_stdout; /* -E_IO as soon as nobody reads standard output any more */
 };
 
 struct http_answer {
@@ -40,10 +41,15 @@ struct http_answer {
     int tries; /* how often it was sent */
 };
 
-/* `server`: an http or https URL without a query; -E_INVALID. *ret is yours: http_free(). */
-int http_new(const char *server, struct http **ret, struct err *err);
+/* `server`: an http or https URL without a query; -E_INVALID. `cacert`: a PEM file of the
+ * authorities to trust; NULL: the file that CURL_CA_BUNDLE or SSL_CERT_FILE names, else the
+ * system's. -E_IO: it cannot be read. A server on this machine is never reached through a proxy.
+ * *ret is yours: http_free(). */
+int http_new(const char *server, const char *cacert, struct http **ret, struct err *err);
 void http_free(struct http *http);            /* NULL is fine */
 const char *http_server(const struct http *); /* normalised: no trailing slash; borrowed */
+/* The absolute path of the `cacert` that it was made with, borrowed; NULL: none. */
+const char *http_cacert(const struct http *http);
 
 /* True if the server is this machine. */
 bool http_is_local(const struct http *http);

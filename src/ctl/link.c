@@ -43,7 +43,7 @@ int ctl_link(struct ctl *ctl, struct err *err)
         api_print(api);
     else if (rc == 0) {
         printf("%s%s\n", http_server(api_http(api)), url);
-        fprintf(stderr, "until %s\n", expires);
+        fprintf(stderr, "The link works until %s.\n", expires);
     }
     json_decref(envelope);
     api_free(api);

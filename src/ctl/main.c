@@ -2,6 +2,8 @@
 #include "ctl/ctl.h"
 
 #include <curl/curl.h>
+#include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@
 #include "base/version.h"
 #include "base/wrap.h"
 #include "cli/options.h"
+#include "ctl/api.h"
 #include "ctl/signal.h"
 
 struct command {
@@ -45,7 +48,7 @@ enum {
     OPTION_COUNT = sizeof(option_rows) / sizeof(option_rows[0]),
 };
 
-static const char everybodys[] = "SJhV";
+static const char everybodys[] = "SEJhV";
 
 /* Which exit status a code of base/err.h is; those not listed are CTL_FAILED. */
 static const struct {
@@ -187,6 +190,16 @@ static int check_words(const struct command *command, const struct ctl *ctl, con
     return 0;
 }
 
+/* For --json: in the form of the API's envelope, if the server has said nothing. */
+static void print_failure(const struct err *err)
+{
+    json_t *answer = json_pack("{sb ss s{}}", "result", 0, "message", err->text, "data");
+
+    json_dumpf(answer, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(answer);
+}
+
 /* Run what the command line says; *ret_command is the command, NULL if there is none. */
 static int run(int argc, char **argv, const struct command **ret_command, struct err *err)
 {
@@ -215,14 +228,24 @@ static int run(int argc, char **argv, const struct command **ret_command, struct
         return err_set(err, -E_INVALID, "which command?");
     ctl.arguments = argv + optind + 1;
     ctl.count = (size_t)(argc - optind - 1);
-    rc = check_words(*ret_command, &ctl, seen, err);
-    return rc != 0 ? rc : (*ret_command)->run(&ctl, err);
+    rc = check_words(*ret_command, &ctl, seen, err) ?: (*ret_command)->run(&ctl, err);
+    if (rc != 0 && ctl.options.json != NULL && !api_has_printed() && !signal_reader_lost())
+        print_failure(err);
+    return rc;
+}
+
+/* As what reads no signals would end: `reportctl list | head -1` has no failure to tell. */
+static void end_by_pipe(void)
+{
+    signal(SIGPIPE, SIG_DFL);
+    raise(SIGPIPE);
 }
 
 int main(int argc, char **argv)
 {
     const struct command *command = NULL;
     struct err err = {.code = 0};
+    bool unwritten;
     int status;
 
     descriptors_fill_standard();
@@ -232,7 +255,10 @@ int main(int argc, char **argv)
     curl_global_cleanup();
     if (status == CTL_INTERRUPTED && signal_last() != 0)
         status = 128 + signal_last(); /* as a shell has it */
-    if ((fflush(stdout) != 0 || ferror(stdout)) && status == CTL_GOOD) {
+    unwritten = fflush(stdout) != 0 || ferror(stdout);
+    if (signal_reader_lost() || (unwritten && signal_reader_gone()))
+        end_by_pipe();
+    if (unwritten && status == CTL_GOOD) {
         err_set(&err, -E_IO, "cannot write standard output");
         status = CTL_LOCAL;
     }

@@ -418,7 +418,7 @@ static int show_result(struct ctl *ctl, struct api *api, struct rows_table *tabl
         from += page.count;
         left -= page.count;
         shown += page.count;
-    } while (rc == 0 && left > 0 && page.count > 0 && from < page.total);
+    } while (rc == 0 && left > 0 && page.count > 0 && from < page.total && !ferror(stdout));
     if (rc == 0 && ctl->options.json == NULL)
         fprintf(stderr, "%lld of %lld rows\n", (long long)shown, (long long)page.total);
     return rc;

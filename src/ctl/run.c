@@ -261,6 +261,7 @@ static int clean_up(struct api *api, const char *reference, bool complete, int r
     }
     if (signal_came())
         signal_clear();
+    api_mute(api);
     if (step_delete(api, reference, &why) != 0) {
         fprintf(stderr, "reportctl: %s is not deleted: %s\n", reference, why.text);
         if (rc == 0) {
@@ -292,6 +293,8 @@ int ctl_do_run(struct ctl *ctl, struct err *err)
     } else if (rc == 0) {
         rc = wait_for(api, reference, err);
         complete = rc == 0;
+        if (ctl->options.json != NULL && rc == -E_SOURCE && api_refusal(api) == NULL)
+            api_print(api); /* the status of the report that failed */
     }
     if (complete)
         rc = step_get(api, reference, &ctl->options, err);

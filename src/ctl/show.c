@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "base/table.h"
 #include "base/wrap.h"
 #include "ctl/api.h"
 #include "ctl/ctl.h"
@@ -105,6 +106,50 @@ static int add_state(struct buf *path, const char *state, struct err *err)
                    "'%s' is no state; it is one of queued, processing, complete, error", state);
 }
 
+/* As a shell takes it. */
+static void add_quoted(struct buf *line, const char *text)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,:/@%+=-";
+
+    if (text[0] != '\0' && text[strspn(text, plain)] == '\0') {
+        buf_add_str(line, text);
+        return;
+    }
+    buf_add_char(line, '\'');
+    for (; *text != '\0'; text++) {
+        if (*text == '\'')
+            buf_add_str(line, "'\\''");
+        else
+            buf_add_char(line, *text);
+    }
+    buf_add_char(line, '\'');
+}
+
+/* What the report is: its type, its parameters as submit takes them, and why it failed. */
+static void print_what(const json_t *report)
+{
+    const char *message = text_of(report, "message"), *key;
+    struct table_cell whole = {.width = 0};
+    struct buf text, line;
+    json_t *value;
+
+    buf_init(&text, LINE_MAX_BYTES);
+    buf_init(&line, LINE_MAX_BYTES);
+    buf_add_str(&text, text_of(report, "reportName"));
+    json_object_foreach(json_object_get(report, "parameters"), key, value)
+    {
+        buf_add_format(&text, " %s=", key);
+        add_quoted(&text, json_is_string(value) ? json_string_value(value) : "");
+    }
+    if (*message != '\0')
+        buf_add_format(&text, ": %s", message);
+    table_add(&line, buf_str(&text), text.len, &whole);
+    printf("%s\n", buf_str(&line));
+    buf_done(&text);
+    buf_done(&line);
+}
+
 static void print_reports(const json_t *data)
 {
     const json_t *reports = json_object_get(data, "reports");
@@ -119,10 +164,11 @@ static void print_reports(const json_t *data)
             printf("%-36s  %-10s  %11s  %9s  %-20s  %s\n", "REFERENCE", "STATE", "ROWS", "SIZE",
                    "SUBMITTED", "REPORT");
         str_human_size(size, sizeof(size), json_integer_value(json_object_get(report, "bytes")));
-        printf("%-36s  %-10s  %11lld  %9s  %-20s  %s\n", text_of(report, "reference"),
+        printf("%-36s  %-10s  %11lld  %9s  %-20s  ", text_of(report, "reference"),
                text_of(report, "state"),
                (long long)json_integer_value(json_object_get(report, "rows")), size,
-               text_of(report, "submittedAt"), text_of(report, "reportName"));
+               text_of(report, "submittedAt"));
+        print_what(report);
     }
     fprintf(stderr, "%zu of %lld reports\n", json_array_size(reports),
             (long long)json_integer_value(json_object_get(data, "totalCount")));

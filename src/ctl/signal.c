@@ -1,12 +1,15 @@
 /* src/ctl/signal.c -- Ctrl-C as a flag. */
 #include "ctl/signal.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Static because a handler has no argument. */
 static volatile sig_atomic_t came, last;
+static bool reader_lost;
 
 static void note_signal(int number)
 {
@@ -41,6 +44,23 @@ int signal_last(void)
 void signal_clear(void)
 {
     came = 0;
+}
+
+bool signal_reader_gone(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO};
+
+    return poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
+}
+
+void signal_lose_reader(void)
+{
+    reader_lost = true;
+}
+
+bool signal_reader_lost(void)
+{
+    return reader_lost;
 }
 
 void signal_sleep(int64_t ms)

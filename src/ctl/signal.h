@@ -11,5 +11,10 @@ bool signal_came(void);
 int signal_last(void);
 /* Forget it, to clean up; the next one counts again. */
 void signal_clear(void);
+/* Standard output is a pipe that nobody reads any more. */
+bool signal_reader_gone(void);
+/* … which is why the command ends: main() then ends as SIGPIPE would have it. */
+void signal_lose_reader(void);
+bool signal_reader_lost(void);
 /* Sleep `ms`, less if a signal comes. */
 void signal_sleep(int64_t ms);

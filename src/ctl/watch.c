@@ -93,7 +93,7 @@ static int on_bytes(void *context, long status, const void *data, size_t len)
         else
             buf_add_char(&watch->line, bytes[i]);
     }
-    return 0;
+    return ferror(stdout) ? -E_IO : 0;
 }
 
 /* Until the stream ends. */
@@ -104,7 +104,9 @@ static int follow(struct api *api, struct watch *watch, struct err *err)
                                    .path = "/Report/Events",
                                    .headers = {"Accept: text/event-stream"},
                                    .write = on_bytes,
-                                   .context = watch};
+                                   .context = watch,
+                                   .for_stdout = true};
+    int rc;
 
     snprintf(last, sizeof(last), "Last-Event-ID: %s", watch->id);
     if (watch->id[0] != '\0')
@@ -112,7 +114,12 @@ static int follow(struct api *api, struct watch *watch, struct err *err)
     buf_reset(&watch->line);
     buf_reset(&watch->data);
     watch->heard = false;
-    return api_call(api, &request, NULL, err);
+    rc = api_call(api, &request, NULL, err);
+    if (rc == -E_IO && signal_reader_gone())
+        signal_lose_reader();
+    else if (rc == -E_IO && ferror(stdout))
+        err_set(err, -E_IO, "cannot write standard output");
+    return rc;
 }
 
 int ctl_watch(struct ctl *ctl, struct err *err)

@@ -26,7 +26,7 @@ class Ctl:
 
     def __init__(self, home, url, user):
         self.home = home
-        self.env = {"HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        self.env = {"HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "xterm"}
         self.login = lambda password=PASSWORD: self("login", "--server", url, "-u", user, line=password)
 
     def start(self, *words, **options):
@@ -356,7 +356,7 @@ def test_a_link_is_a_url_that_needs_no_token(ctl, alice):
     reference = alice.complete("Labelled")
     for words, query in (([], {}), (["--format", "csv", "--labels"], {"format": "csv", "labels": "1"})):
         status, out, err = ctl("link", reference, *words)
-        assert status == 0 and re.fullmatch(r"until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n", err)
+        assert status == 0 and re.fullmatch(r"The link works until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\.\n", err)
         assert requests.get(out.strip(), timeout=PATIENCE).content == alice.get("/Report", params={"reference": reference, **query}).content
     assert json.loads(ctl.good("link", reference, "--json"))["data"]["url"].startswith("/Report/Link?token=")
     assert ctl("link", alice.order("Endless"))[0] == 1
