@@ -5,7 +5,7 @@ import { leaveSearch, openDialog } from "/console/dialogs.js";
 import { button, el, icon, replace, setText } from "/console/dom.js";
 import { counted, number } from "/console/format.js";
 import { deleteMatching, deleteSelected } from "/console/mine_delete.js";
-import { Row } from "/console/mine_row.js";
+import { parametersLine, Row } from "/console/mine_row.js";
 import { isActive, loadReports, onReports, reportsBeyond, reportsKnown, STORE_MOST }
   from "/console/store.js";
 
@@ -63,7 +63,7 @@ class Mine {
   }
 
   search() {
-    const input = el("input", { type: "search", placeholder: "Name, reference or message",
+    const input = el("input", { type: "search", placeholder: "Name, value or message",
       "data-search": true, "aria-label": "Search my reports", value: this.q, on: {
         input: () => { this.q = input.value; this.filtered(); },
         keydown: (event) => { if (event.key === "Escape") leaveSearch(); } } });
@@ -109,7 +109,8 @@ class Mine {
   // ---- what is shown ----
 
   hasWords({ reportName, reference, message }) {
-    const text = `${reportName} ${reference} ${message ?? ""}`.toLowerCase();
+    const text = `${reportName} ${reference} ${message ?? ""} ${parametersLine(reference)}`
+      .toLowerCase();
 
     return this.q.toLowerCase().split(/\s+/).every((word) => text.includes(word));
   }

@@ -6,7 +6,15 @@ import { el, icon, iconButton, replace, setText } from "/console/dom.js";
 import { ago, bytes, clock, left, moment, number, took } from "/console/format.js";
 import { deleteSelected } from "/console/mine_delete.js";
 import { reportAddress, runAgain, stateLabel } from "/console/reports.js";
-import { deleteReport, isActive, reportKnown } from "/console/store.js";
+import { deleteReport, isActive, parametersKnown, reportKnown } from "/console/store.js";
+
+const NOTE_MOST = 300; // characters of a value that are shown
+
+// What a report was run with, in a line: "ProductID 1001 · FromDate 2024-01-01".
+export function parametersLine(reference) {
+  return Object.entries(parametersKnown(reference) ?? {})
+    .map(([name, value]) => `${name} ${value}`).join(" · ");
+}
 
 export class Row {
   constructor(report, onSelect) {
@@ -41,8 +49,8 @@ export class Row {
       this.submitted.title = submittedAt;
       this.submitted.setAttribute("aria-label", moment(submittedAt));
     }
-    setText(this.note, this.noteOf(report));
-    this.note.title = this.note.textContent;
+    this.drawNote([this.noteOf(report), parametersLine(report.reference)].filter(Boolean)
+      .join(" · "));
     this.tick();
   }
 
@@ -57,6 +65,11 @@ export class Row {
     this.end.title = label;
     this.end.setAttribute("aria-label", label);
     replace(this.end, icon(active ? "cancel" : "remove"));
+  }
+
+  drawNote(text) {
+    setText(this.note, text.length > NOTE_MOST ? `${text.slice(0, NOTE_MOST)}…` : text);
+    this.note.title = text;
   }
 
   noteOf({ state, position, firstPosition, message }) {

@@ -32,24 +32,24 @@ export function stateLabel(state) {
   return el("span", { class: `state state-${state}` }, icon(state), stateWord(state));
 }
 
-const again = new Set(); // references of the reports that are being run once more
+let rerunning = false; // until the new run is on the screen
 
 // Run a report once more, once however often it is pressed; if it is not accepted, show the form.
 export async function runAgain(report) {
   let values = null;
 
-  if (again.has(report.reference)) return;
-  again.add(report.reference);
+  if (rerunning) return;
+  rerunning = true;
   try {
     values = await parametersOf(report.reference);
     await go(`#/run/${await submitReport(report.reportName, values, newKey())}`);
   } catch (error) {
     if (values && (error.status === 429 || error.status === 422)) {
-      go(formAddress(report.reportName, values));
+      await go(formAddress(report.reportName, values));
     }
     notify(error.message, { error: true });
   } finally {
-    again.delete(report.reference);
+    rerunning = false;
   }
 }
 

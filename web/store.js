@@ -8,7 +8,7 @@ export const STORE_MOST = 5000; // reports that are looked at; the list says if 
 const PAGE_MOST = 1000, REFRESH = 1500;
 
 const reports = new Map();      // reference → as /Report/List has it, and what events said since
-const parameters = new Map();   // reference → of reports that were submitted or asked for here
+const parameters = new Map();   // reference → what it was run with, if that is known
 const asked = new Set();        // references that were asked for and not deleted since
 const followers = new Set();
 let order = [];                 // references, newest first
@@ -31,6 +31,11 @@ export function reportKnown(reference) {
 // How many there are on the server beyond those known.
 export function reportsBeyond() {
   return Math.max(0, total - Math.max(depth, reports.size));
+}
+
+// What it was run with; null if that has not been heard of, or is long.
+export function parametersKnown(reference) {
+  return parameters.get(reference) ?? null;
 }
 
 export function isActive(report) {
@@ -94,10 +99,11 @@ async function readPages(most) {
 }
 
 // What the list says, unless an event has said something since.
-function mergeListed(listed, began) {
+function mergeListed({ parameters: values, ...listed }, began) {
   const own = reports.get(listed.reference);
 
   if (gone.has(listed.reference)) return false;
+  if (values) parameters.set(listed.reference, values);
   if (own && own.told > began) {
     const { state, rows, bytes, message } = own;
 

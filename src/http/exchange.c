@@ -82,6 +82,15 @@ void exchange_free(struct exchange *ex)
     free(ex);
 }
 
+bool exchange_streams(struct exchange *ex)
+{
+    if (!ex->streams)
+        return false;
+    ex->begun = false;
+    exchange_free(ex);
+    return true;
+}
+
 bool exchange_body_too_large(struct exchange *ex)
 {
     const char *length = exchange_header(ex, MHD_HTTP_HEADER_CONTENT_LENGTH);

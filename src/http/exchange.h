@@ -98,6 +98,7 @@ struct exchange {
     atomic_int waiting;  /* enum exchange_waiting */
     bool posted;         /* the wait is for `op` */
     bool begun, replied, too_large;
+    bool streams;    /* the answer is a stream */
     bool has_nul;    /* %00 in the path or the query */
     bool has_escape; /* % in the path, which `path` has no more */
     bool chunked;    /* the client knows chunks: HTTP/1.1 */
@@ -106,8 +107,7 @@ struct exchange {
     size_t header_count;
     struct store_op op; /* for exchange_post(): one at a time; verb STORE_VERB_COUNT: none yet */
     struct err err;     /* scratch for the steps: set before it is read */
-    struct exchange_header *headers; /* EXCHANGE_HEADERS_MAX; NULL: sent, so that a stream, whose
-                                      * exchange lives for long, does not keep them */
+    struct exchange_header *headers; /* EXCHANGE_HEADERS_MAX; NULL: sent */
 };
 
 /* Borrowed; NULL if absent. Query-parameter names match without regard to case. */

@@ -14,6 +14,8 @@
 struct exchange *exchange_new(struct server *server, struct MHD_Connection *connection,
                               const char *method, const char *path);
 void exchange_free(struct exchange *ex);
+/* True: its answer is a stream, which needs it no more. It is freed; gate_end() is the caller's. */
+bool exchange_streams(struct exchange *ex);
 /* Part of the body; what is too much is read but not kept. False: give the connection up. */
 bool exchange_receive(struct exchange *ex, const char *data, size_t len);
 /* True if the body that is announced is so large that reading it to its end is not worth while. */

@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "http/sender.h"
 
-enum { ANSWER_MAX = 16 << 20, LOGGED_PATH_MAX = 200, STREAM_BLOCK = 1024 };
+enum { ANSWER_MAX = 16 << 20, LOGGED_PATH_MAX = 200, STREAM_BLOCK = 512 };
 
 static const char json_media_type[] = "application/json";
 
@@ -412,4 +412,5 @@ void exchange_reply_stream(struct exchange *ex, struct stream *stream)
     struct part source = {.block = STREAM_BLOCK, .stream = stream};
 
     send_part(ex, MHD_HTTP_OK, "text/event-stream", read_stream, &source);
+    ex->streams = ex->status != 0;
 }

@@ -10,8 +10,9 @@
 
 enum {
     LIST_PAGE_SIZE = 100,
-    LIST_PAGE_MAX = 1000000000,                   /* times STORE_PAGE_MAX it stays far from 2^63 */
-    LIST_JSON_MAX = STORE_PAGE_MAX * 8192 + 1024, /* name and message escaped, the rest */
+    LIST_PAGE_MAX = 1000000000, /* times STORE_PAGE_MAX it stays far from 2^63 */
+    /* Each with its parameters, and with name and message escaped. One report may have more. */
+    LIST_JSON_MAX = STORE_PAGE_MAX * (8192 + STORE_LISTED_MAX) + 1024,
 };
 
 enum query { PAGE_NUMBER, PAGE_SIZE, STATE, REPORT_NAME, REFERENCE, QUERY_COUNT };
@@ -65,10 +66,8 @@ static void add_report(struct buf *out, const struct report *report)
     add_time(out, "finishedAt", report->finished_ms);
     add_time(out, "expiresAt", report->expires_ms);
     json_add_member(out, "message", report->message);
-    if (report->parameters != NULL) {
-        json_add_key(out, "parameters");
-        buf_add_str(out, report->parameters);
-    }
+    json_add_key(out, "parameters");
+    buf_add_str(out, report->parameters != NULL ? report->parameters : "null");
     buf_add_char(out, '}');
 }
 
@@ -111,7 +110,7 @@ static void report_found(struct exchange *ex)
         report_reply_unknown(ex);
 }
 
-/* One report, with its parameters: in a page of many they might take more than 100 MB. */
+/* One report, with all of its parameters. */
 static void list_one(struct exchange *ex)
 {
     struct guid id;

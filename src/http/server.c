@@ -83,8 +83,9 @@ static void end_request(struct server *server, struct MHD_Connection *connection
         idle_begin(server->idle, &own->idle, clock_mono_ms());
 }
 
-/* The state of a request until on_request(), unless it is NULL. */
-static char malformed, escaped;
+/* States of a request that has no exchange: until on_request(), instead of NULL; and of an event
+ * stream, which lives for long. */
+static char malformed, escaped, streaming;
 
 /* The library decodes %00, and whoever reads the path or a value as a string would see its
  * beginning only: DELETE /Report?reference=GUID%00… is not about that report. A path that has any
@@ -127,6 +128,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     } else {
         good = exchange_run(ex);
     }
+    if (good && exchange_streams(ex))
+        *state = &streaming;
     atomic_store(&thread->busy, false);
     thread_disown(&thread->owner);
     return good ? MHD_YES : MHD_NO;
@@ -137,7 +140,9 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 {
     struct http_thread *thread = context;
 
-    if (*state != &malformed && *state != &escaped)
+    if (*state == &streaming)
+        gate_end(&thread->server->gate, true);
+    else if (*state != &malformed && *state != &escaped)
         exchange_free(*state);
     *state = NULL;
     if (why == MHD_REQUEST_TERMINATED_COMPLETED_OK)

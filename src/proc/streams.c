@@ -26,11 +26,13 @@ enum {
 
 static void on_checked(struct loop_call *call)
 {
-    struct stream *stream = container_of(call, struct stream, check);
+    struct stream_check *check = container_of(call, struct stream_check, call);
+    struct stream *stream = check->stream;
     struct streams *streams = stream->streams;
     bool failed = call->op.rc < 0, over = !failed && !call->op.session.found, closed;
 
     store_op_done(&call->op);
+    free(check);
     lock_take(&streams->lock);
     stream->checking = false;
     closed = stream->closed;
@@ -47,25 +49,34 @@ static void on_checked(struct loop_call *call)
 }
 
 /* Whether to ask the store about its session. */
-static bool is_to_check(struct stream *stream, int64_t now_ms)
+static bool is_to_check(const struct stream *stream, uint64_t version, int64_t now_ms)
 {
-    struct streams *streams = stream->streams;
-    uint64_t version = store_version(streams->store, &stream->spec.session);
-
-    if (stream->checking || stream->over ||
-        (version != 0 && version == stream->version && stream->checked_ms != 0) ||
-        (version == 0 && stream->checked_ms != 0 && now_ms - stream->checked_ms < CHECK_MS))
+    if (stream->checking || stream->over)
         return false;
+    if (stream->checked_ms == 0)
+        return true;
+    return version != 0 ? version != stream->version : now_ms - stream->checked_ms >= CHECK_MS;
+}
+
+SLIST_HEAD(to_check, stream_check);
+
+/* Without memory for it, the next round tries again. */
+static void add_check(struct stream *stream, int64_t now_ms, struct to_check *to_check)
+{
+    uint64_t version = store_version(stream->streams->store, &stream->spec.session);
+    struct stream_check *check;
+
+    if (!is_to_check(stream, version, now_ms) || (check = calloc(1, sizeof(*check))) == NULL)
+        return;
     stream->version = version;
     stream->checked_ms = now_ms;
     stream->checking = true;
-    stream->check.op = (struct store_op){.verb = STORE_SESSION};
-    stream->check.op.session =
-        (struct store_session){.session = stream->spec.session, .any_access = true};
-    return true;
+    check->stream = stream;
+    check->call.op.verb = STORE_SESSION;
+    check->call.op.session.session = stream->spec.session;
+    check->call.op.session.any_access = true;
+    SLIST_INSERT_HEAD(to_check, check, entry);
 }
-
-SLIST_HEAD(to_check, stream);
 
 static void maintain_streams(struct audience *audience, int64_t now_ms, int64_t utc_ms,
                              struct to_check *to_check)
@@ -82,8 +93,7 @@ static void maintain_streams(struct audience *audience, int64_t now_ms, int64_t 
         }
         if (stream->over || stream->comment)
             stream_wake(stream);
-        if (is_to_check(stream, now_ms))
-            SLIST_INSERT_HEAD(to_check, stream, to_check);
+        add_check(stream, now_ms, to_check);
     }
 }
 
@@ -138,16 +148,16 @@ static void look_for_missed(struct streams *streams)
 static void maintain_all(struct streams *streams)
 {
     struct to_check to_check = SLIST_HEAD_INITIALIZER(to_check);
-    struct stream *stream;
+    struct stream_check *check;
 
     for (int i = 0; i < STREAMS_BUCKETS; i++) {
         lock_take(&streams->lock);
         maintain_bucket(streams, i, &to_check);
         lock_release(&streams->lock);
     }
-    while ((stream = SLIST_FIRST(&to_check)) != NULL) {
-        SLIST_REMOVE_HEAD(&to_check, to_check);
-        loop_ask(streams->loop, streams->store, &stream->check, on_checked);
+    while ((check = SLIST_FIRST(&to_check)) != NULL) {
+        SLIST_REMOVE_HEAD(&to_check, entry);
+        loop_ask(streams->loop, streams->store, &check->call, on_checked);
     }
 }
 

@@ -82,9 +82,14 @@ struct stream {
     bool closed, checking; /* its session: then the thread frees it */
     uint64_t version;      /* of the session, when it was looked up last; 0: not yet */
     int64_t checked_ms;
-    struct loop_call check;
     LIST_ENTRY(stream) entry;
-    SLIST_ENTRY(stream) to_check;
+};
+
+/* A question about the session of a stream, which is `checking`: most streams have none. */
+struct stream_check {
+    struct stream *stream;
+    struct loop_call call;
+    SLIST_ENTRY(stream_check) entry;
 };
 
 /* Why the store is asked, and what becomes of the answer. They are answered in any order, and told

@@ -46,11 +46,12 @@ int postgres_read_find(struct postgres_conn *c, struct store_find *arg)
 void postgres_send_list(struct postgres_conn *c, struct store_list *arg)
 {
     call_run(c, PG_LIST, value_int(arg->user_id), value_int(arg->state), value_int(arg->page_size),
-             value_int((arg->page - 1) * arg->page_size), value_text(arg->name));
+             value_int((arg->page - 1) * arg->page_size), value_text(arg->name),
+             value_int(STORE_LISTED_MAX + KEYRING_OVERHEAD));
 }
 
-/* After the columns of each report: its seq, and the total; an empty page is a row of NULLs with
- * the total. */
+/* After the columns of each report: its parameters, its seq, and the total; an empty page is a row
+ * of NULLs with the total. */
 int postgres_read_list(struct postgres_conn *c, struct store_list *arg)
 {
     arg->count = 0;
@@ -58,9 +59,15 @@ int postgres_read_list(struct postgres_conn *c, struct store_list *arg)
     if (arg->reports == NULL)
         return results_no_memory(c);
     while (results_next(c)) {
-        arg->total = get_int(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
-        if (!get_null(c, 0))
-            postgres_read_report(c, &arg->reports[arg->count++]);
+        struct report *report = &arg->reports[arg->count];
+
+        arg->total = get_int(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
+        if (get_null(c, 0))
+            continue;
+        postgres_read_report(c, report);
+        report->parameters =
+            get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, report->key, KEYRING_PARAMETERS);
+        arg->count++;
     }
     return 0;
 }

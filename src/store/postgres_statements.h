@@ -300,9 +300,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                  \
       " AND r.state <> 4")                                                                         \
     /* One statement, so that page and total are of one moment. */                                 \
-    X(LIST, "iiiit",                                                                               \
-      "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", r.seq FROM " POSTGRES_REPORTS             \
-      "   WHERE r.user_id = $1 AND r.state <> 4"                                                   \
+    X(LIST, "iiiiti",                                                                              \
+      "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", CASE"                                     \
+      "   WHEN octet_length(r.sealed_parameters) <= $6 THEN r.sealed_parameters END AS listed,"    \
+      "   r.seq FROM " POSTGRES_REPORTS "   WHERE r.user_id = $1 AND r.state <> 4"                 \
       "   AND (r.state = $2 OR $2 = -1 OR $2 = -2 AND r.state < 2)"                                \
       "   AND ($5 IS NULL OR r.name = $5)"                                                         \
       "   ORDER BY r.seq DESC LIMIT $3 OFFSET $4),"                                                \

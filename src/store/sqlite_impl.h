@@ -204,9 +204,10 @@ int sqlite_ledger_count(struct store_conn *conn, const struct store_counted *cou
 
 /* sqlite_report.c: a row that starts with SQLITE_REPORT_COLUMNS. */
 void sqlite_read_report(struct sql *q, struct report *ret);
-/* As many rows as there are; *ret_reports is freed by store_op_done(). */
+/* As many rows as there are, the parameters in the next column or not at all; *ret_reports is freed
+ * by store_op_done(). */
 int sqlite_read_reports(struct sql *q, struct report **ret_reports, size_t *ret_count,
-                        struct err *err);
+                        bool with_parameters, struct err *err);
 
 /* The verbs. */
 #define X(name, member, kind)                                                                      \

@@ -51,9 +51,9 @@ static int list_page(struct store_conn *conn, struct store_list *arg, const char
     struct sql q =
         sql_start(conn, SQL_LIST, value_int(arg->user_id), value_made(active),
                   value_int(arg->state), value_text(arg->name), value_int(arg->page_size),
-                  value_int((arg->page - 1) * arg->page_size));
+                  value_int((arg->page - 1) * arg->page_size), value_int(STORE_LISTED_MAX));
 
-    return sqlite_read_reports(&q, &arg->reports, &arg->count, err);
+    return sqlite_read_reports(&q, &arg->reports, &arg->count, true, err);
 }
 
 /* Total and page are of one moment: one transaction reads both. It begins with the first of them,

@@ -27,7 +27,7 @@ void sqlite_read_report(struct sql *q, struct report *ret)
 }
 
 int sqlite_read_reports(struct sql *q, struct report **ret_reports, size_t *ret_count,
-                        struct err *err)
+                        bool with_parameters, struct err *err)
 {
     void *reports = NULL;
     size_t count = 0;
@@ -38,6 +38,8 @@ int sqlite_read_reports(struct sql *q, struct report **ret_reports, size_t *ret_
         if (report == NULL)
             break;
         sqlite_read_report(q, report);
+        if (with_parameters)
+            report->parameters = sql_get_text(q, SQLITE_REPORT_COLUMN_COUNT);
         count++;
     }
     *ret_reports = reports;
@@ -129,7 +131,7 @@ static int active_reports(struct store_conn *conn, struct store_submit *arg, str
 {
     char *list = sqlite_active_list(conn, arg->user_id);
     struct sql q = sql_start(conn, SQL_ACTIVE, value_int(arg->user_id), value_made(list));
-    int rc = sqlite_read_reports(&q, &arg->active, &arg->active_count, err);
+    int rc = sqlite_read_reports(&q, &arg->active, &arg->active_count, false, err);
 
     sqlite3_free(list);
     return rc;

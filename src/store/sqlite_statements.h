@@ -45,6 +45,8 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
 /* In the state ?3 (-1: any, -2: queued or processing) and of the name ?4, if that is given. */
 #define SQLITE_LISTED                                                                              \
     " AND (?3 = -1 OR state = ?3 OR ?3 = -2 AND state < 2) AND (?4 IS NULL OR name = ?4)"
+/* With at most ?7 bytes. */
+#define SQLITE_SHORT_PARAMETERS ", iif(length(CAST(parameters AS BLOB)) <= ?7, parameters, NULL)"
 /* The finished ones, which are many, are not even looked at for the others. */
 #define SQLITE_OVER " AND ?3 NOT IN (-2, 0, 1)"
 /* And submitted before ?5, if that is given. */
@@ -98,10 +100,10 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
             " iif(?4 AND in_row, (SELECT data FROM small_result WHERE seq = report.seq), NULL)"    \
             " FROM report"                                                                         \
             " WHERE id = ?1 AND (user_id = ?2 OR ?2 = 0) AND state <> 4")                          \
-    X(LIST, "SELECT " SQLITE_REPORT_COLUMNS ", seq FROM report WHERE user_id = ?1"                 \
-            " AND state IN (2, 3)" SQLITE_OVER SQLITE_LISTED " UNION ALL"                          \
-            " SELECT " SQLITE_REPORT_COLUMNS ", seq" SQLITE_ACTIVE SQLITE_LISTED                   \
-            " ORDER BY seq DESC LIMIT ?5 OFFSET ?6")                                               \
+    X(LIST, "SELECT " SQLITE_REPORT_COLUMNS SQLITE_SHORT_PARAMETERS ", seq FROM report"            \
+            " WHERE user_id = ?1 AND state IN (2, 3)" SQLITE_OVER SQLITE_LISTED " UNION ALL"       \
+            " SELECT " SQLITE_REPORT_COLUMNS SQLITE_SHORT_PARAMETERS                               \
+            ", seq" SQLITE_ACTIVE SQLITE_LISTED " ORDER BY seq DESC LIMIT ?5 OFFSET ?6")           \
     X(LIST_TOTAL, "SELECT (SELECT count(*) FROM report WHERE user_id = ?1 AND state IN (2, 3))"    \
                   " + (SELECT count(*)" SQLITE_ACTIVE ")")                                         \
     X(LIST_SOME_TOTAL, "SELECT (SELECT count(*) FROM report WHERE user_id = ?1"                    \

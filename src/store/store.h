@@ -19,7 +19,8 @@ enum {
     STORE_HASH_BYTES = 32,   /* SHA-256 */
     STORE_ACTIVE_MAX = 100,  /* highest active limit that can be configured */
     STORE_ACTIVE = -2,       /* in the place of a state: queued or processing */
-    STORE_PAGE_MAX = 1000,   /* reports in one page of a list */
+    STORE_PAGE_MAX = 1000,   /* reports in one page of a list, … */
+    STORE_LISTED_MAX = 4096, /* … with their parameters, if these are no more bytes */
     STORE_BATCH_MAX = 256,   /* ids in one answer of EXPIRED and DELETING */
     STORE_MANY_MAX = 1024,   /* ids of one TOMBSTONE_MANY, HELD_MANY or DELETE_ROWS */
     STORE_MANY_FULL = 16,    /* … TOMBSTONE_MANY or DELETE_ROWS that may succeed on a full disk */
@@ -27,9 +28,8 @@ enum {
     STORE_MATCH_MAX = 10000, /* ids in one answer of MATCH */
     STORE_VERSION_TEXT = 17, /* of a definition: DEFINITION_VERSION_TEXT */
     STORE_RUNNING_MAX = 64,  /* reports that one node processes at the same time */
-    STORE_LEEWAY_MS =
-        30000, /* for which a pair of tokens that was replaced may be presented again */
-    STORE_STRAY_LEASES = 6, /* without a node that can run it, then any may claim a report */
+    STORE_LEEWAY_MS = 30000, /* for which a pair of tokens that was replaced may come again */
+    STORE_STRAY_LEASES = 6,  /* without a node that can run it, then any may claim a report */
 };
 
 /* How an operation is answered.
@@ -196,7 +196,7 @@ struct store_list {
     const char *name;       /* NULL: all */
     int64_t page;           /* from 1 */
     int page_size;          /* 1 … STORE_PAGE_MAX */
-    struct report *reports; /* out */
+    struct report *reports; /* out; long parameters are NULL */
     size_t count;
     int64_t total;
 };

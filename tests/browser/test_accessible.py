@@ -82,6 +82,10 @@ def test_dialogs_and_what_is_left_of_a_result(page, alice):
     page.driver.refresh()
     page.until(lambda: page.h1 == "This report is gone", "the message")
     assert_accessible(page)
+    page.go("#/receipts")
+    page.one("details.kept summary, .kept details summary").click()
+    page.one(".jws")
+    assert_accessible(page)
 
 
 def test_mine(page, alice):

@@ -50,6 +50,19 @@ def test_filters_are_in_the_address(page, alice):
     has(page, ("Failed", "Quick"))
 
 
+def test_a_row_says_what_the_report_was_run_with(page, alice):
+    def note():
+        return page.script("return document.querySelector('tr[data-row] .note')?.textContent")
+    page.log_in(hash_="#/mine")
+    page.says("No reports.", "main")
+    alice.finish(alice.order("Quick", ProductID="99", Note="<i>ö</i>"))
+    page.until(lambda: note() == "Product 99 does not exist. · ProductID 99 · Note <i>ö</i>", "message and parameters")
+    alice.complete("Quick", ProductID="1", Note="x" * 400)
+    page.until(lambda: note() == "ProductID 1 · Note ".ljust(300, "x") + "…", "a long value, cut")
+    page.fill("Search my reports", "note <I>Ö")
+    has(page, ("Failed", "Quick"))
+
+
 def test_selected_reports_are_deleted_after_their_number_was_shown(page, alice):
     kept = alice.complete("Nested")
     for _ in range(3):

@@ -1,6 +1,7 @@
 """GET /Report/List and /Report/Types: doc/api.md § Report."""
 
 import datetime
+import json
 import re
 
 import pytest
@@ -29,7 +30,19 @@ def test_a_complete_report_in_the_list(alice):
     times = [report.pop(name) for name in ("submittedAt", "startedAt", "finishedAt", "expiresAt")]
     assert all(TIME.fullmatch(time) for time in times) and times == sorted(times)
     assert report == {"reference": reference, "reportName": "Quick", "state": "complete", "rows": 3,
-                      "bytes": size, "message": None}
+                      "bytes": size, "message": None, "parameters": {"ProductID": "1", "Note": "none"}}
+
+
+@pytest.mark.stores(*STORES)
+def test_each_report_with_its_parameters_unless_they_are_long(alice):
+    """The JSON of the longest that is listed has 4,096 bytes."""
+    given = [{"ProductID": "1", "Note": note} for note in ("ö" * 2000 + "x" * 69, "ö" * 2000 + "x" * 70, 'a "b"')]
+    references = [alice.complete("Quick", **parameters) for parameters in given]
+    assert len(json.dumps(given[0], ensure_ascii=False, separators=(",", ":")).encode()) == 4096
+    reports = {report["reference"]: report["parameters"] for report in listed(alice)["reports"]}
+    assert reports == {references[0]: given[0], references[1]: None, references[2]: given[2]}
+    (report,) = listed(alice, Reference=references[1])["reports"]
+    assert report["parameters"] == given[1]
 
 
 @pytest.mark.stores(*STORES)
