@@ -41,6 +41,8 @@ enum { ENVIRONMENT_TEXT = 64 };
 
 /* libconfuse hands its error callback no context, so the reader leaves one here. */
 static _Thread_local struct err *reading_err;
+/* Of a key that may be repeated, all its values; the last one alone is libconfuse's. */
+static _Thread_local char *repeated[KEY_COUNT];
 
 static union config_value *key_value(struct config *config, const struct key *key)
 {
@@ -96,17 +98,33 @@ bool config_split_listen(const char *listen, char host[CONFIG_HOST_TEXT],
     return str_copy(port, CONFIG_PORT_TEXT, colon + 1);
 }
 
-static bool listen_problem(const char *text, char *out, size_t cap)
+static bool is_listen(const char *entry)
 {
     char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
 
-    if (config_split_listen(text, host, port))
-        return false;
-    snprintf(out, cap,
-             "listen = '%s': it takes ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, with a "
-             "port from 0 to 65535",
-             text);
-    return true;
+    if (str_starts(entry, CONFIG_UNIX))
+        return entry[strlen(CONFIG_UNIX)] != '\0';
+    return config_split_listen(entry, host, port);
+}
+
+/* Only a key without a default may be empty. */
+static bool listen_problem(const struct key *key, const char *text, char *out, size_t cap)
+{
+    char *copy = strdup(text), *rest = copy, *entry;
+    bool good = true, any = false;
+
+    while (copy != NULL && good && (entry = strsep(&rest, " ")) != NULL) {
+        any = any || *entry != '\0';
+        good = *entry == '\0' || is_listen(entry);
+    }
+    free(copy);
+    good = good && (any || *key->default_value == '\0');
+    if (!good)
+        snprintf(out, cap,
+                 "%s = '%s': it takes ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, with a "
+                 "port from 0 to 65535, or unix:PATH",
+                 key->name, text);
+    return !good;
 }
 
 /* As store/store.c takes it: letters before a colon are a kind. */
@@ -202,7 +220,7 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
         snprintf(out, cap, "%s = '%s': it takes one of %s", key->name, text, key->default_value);
         return true;
     case CONFIG_LISTEN:
-        return listen_problem(text, out, cap);
+        return listen_problem(key, text, out, cap);
     case CONFIG_NETWORKS:
         return networks_problem(key->name, text, out, cap);
     case CONFIG_ZONE:
@@ -273,6 +291,27 @@ const char *config_store_path(const struct config *config)
     return str_starts(url, scheme) ? url + strlen(scheme) : NULL;
 }
 
+/* "unix:reportd.sock" → "unix:FOLDER/reportd.sock"; the others stay as they are. */
+static char *join_listen(const char *folder, const char *text)
+{
+    char *copy = strdup(text), *rest = copy, *joined = strdup(""), *entry;
+
+    while (copy != NULL && joined != NULL && (entry = strsep(&rest, " ")) != NULL) {
+        bool is_unix = str_starts(entry, CONFIG_UNIX);
+        char *path = is_unix ? join_path(folder, entry + strlen(CONFIG_UNIX)) : strdup(entry);
+        char *longer = NULL;
+
+        if (path == NULL || asprintf(&longer, "%s%s%s%s", joined, *joined != '\0' ? " " : "",
+                                     is_unix ? CONFIG_UNIX : "", path) < 0)
+            longer = NULL;
+        free(path);
+        free(joined);
+        joined = longer;
+    }
+    free(copy);
+    return joined;
+}
+
 /* The store comes before it in the table of keys. */
 static char *join_ledger(const struct config *config, const char *text, bool is_default)
 {
@@ -314,6 +353,9 @@ static int set_value(struct config *config, const struct key *key, const char *o
         break;
     case CONFIG_STORE:
         copy = join_store(config->folder, text);
+        break;
+    case CONFIG_LISTEN:
+        copy = join_listen(config->folder, text);
         break;
     case CONFIG_LEDGER:
         copy = join_ledger(config, text, str_eq(text, key->default_value));
@@ -376,7 +418,7 @@ static int take_values(struct config *config, cfg_t *cfg, struct err *err)
         const char *text = getenv(environment_name(&keys[i], name));
         int rc = text != NULL ? set_value(config, &keys[i], name, text, err)
                               : set_value(config, &keys[i], config->file,
-                                          cfg_getstr(cfg, keys[i].name), err);
+                                          repeated[i] ?: cfg_getstr(cfg, keys[i].name), err);
 
         if (rc < 0)
             return rc;
@@ -458,6 +500,17 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
                 cfg->line, better);
 }
 
+static int repeat(int i, const char *text)
+{
+    char *all = NULL;
+
+    if (asprintf(&all, "%s %s", repeated[i] != NULL ? repeated[i] : "", text) < 0)
+        return -1;
+    free(repeated[i]);
+    repeated[i] = all;
+    return 0;
+}
+
 /* Called by libconfuse as soon as a key's value is read, so that the line is known. */
 static int on_value(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -468,7 +521,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt)
         if (strcmp(keys[i].name, cfg_opt_name(opt)) != 0)
             continue;
         if (!value_problem(&keys[i], cfg_opt_getnstr(opt, 0), &number, problem, sizeof(problem)))
-            return 0;
+            return keys[i].kind == CONFIG_LISTEN ? repeat(i, cfg_opt_getnstr(opt, 0)) : 0;
         cfg_error(cfg, "%s", problem);
         return -1;
     }
@@ -527,8 +580,11 @@ static int read_file(struct config *config, struct err *err)
         rc = take_values(config, cfg, err) ?: take_sources(config, cfg, err);
     if (cfg != NULL)
         cfg_free(cfg);
-    for (int i = 0; i < KEY_COUNT; i++)
+    for (int i = 0; i < KEY_COUNT; i++) {
         free(defaults[i]);
+        free(repeated[i]);
+        repeated[i] = NULL;
+    }
     return rc;
 }
 

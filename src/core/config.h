@@ -9,16 +9,19 @@
 
 #include "base/err.h"
 
-/* Kinds of value: LISTEN an address and a port; PATH relative to the folder of the file; STORE a
- * path or a URL; SPOOL a path or "postgresql"; LEDGER a path, whose default is beside the store if
- * that is a file; INT in a range; DURATION ("24h") in ms; SIZE ("1G") in bytes; LIMIT a size, or 0
- * for none; NETWORKS a list of them, or nothing; CHOICE one of a|b; ZONE a name of the tz database,
- * or nothing. */
+/* Kinds of value: LISTEN addresses and ports, or unix: and paths; PATH relative to the folder of
+ * the file; STORE a path or a URL; SPOOL a path or "postgresql"; LEDGER a path, whose default is
+ * beside the store if that is a file; INT in a range; DURATION ("24h") in ms; SIZE ("1G") in bytes;
+ * LIMIT a size, or 0 for none; NETWORKS a list of them, or nothing; CHOICE one of a|b; ZONE a name
+ * of the tz database, or nothing. */
 #define CONFIG_KEYS(X)                                                                             \
     /* name, kind, default, lowest, highest, what it is */                                         \
     X(listen, LISTEN, "127.0.0.1:8080", 0, 0,                                                      \
       "Address and port to serve HTTP on; port 0 picks a free one; an IPv6 address goes in []; "   \
-      "of a name such as localhost, all addresses")                                                \
+      "of a name such as localhost, all addresses; or unix:PATH, a Unix socket. May be repeated")  \
+    X(metrics_listen, LISTEN, "", 0, 0,                                                            \
+      "Where /metrics is served, without a token and without TLS, and nothing else; then it is "   \
+      "unknown elsewhere. Written as listen")                                                      \
     X(trusted_proxies, NETWORKS, "", 0, 0,                                                         \
       "Proxies whose Forwarded or X-Forwarded-For names the client: addresses and networks such "  \
       "as 10.0.0.0/8, separated by spaces, and unix: for those that connect to a Unix socket")     \
@@ -135,6 +138,7 @@ struct config {
 int config_load(const char *path, struct config **ret, struct err *err);
 void config_free(struct config *config); /* NULL is fine */
 
+#define CONFIG_UNIX "unix:" /* before the path of a socket */
 /* Split "HOST:PORT" or "[IPv6]:PORT"; false: it is neither, or the port is none. */
 enum { CONFIG_HOST_TEXT = 256, CONFIG_PORT_TEXT = 8 };
 bool config_split_listen(const char *listen, char host[CONFIG_HOST_TEXT],

@@ -99,6 +99,7 @@ struct exchange {
     bool posted;         /* the wait is for `op` */
     bool begun, replied, too_large;
     bool streams;    /* the answer is a stream */
+    bool on_metrics; /* it came to metrics_listen */
     bool has_nul;    /* %00 in the path or the query */
     bool has_escape; /* % in the path, which `path` has no more */
     bool chunked;    /* the client knows chunks: HTTP/1.1 */

@@ -1,5 +1,4 @@
-/* src/http/listener.c -- listening sockets from addresses in the configuration, and the thread that
- * accepts their connections.
+/* src/http/listener.c -- the thread that accepts connections.
  *
  * The HTTP library could do that, but it asks again and again, with all of a processor, when there
  * is no descriptor for a connection, and it leaves those beyond its limit waiting for as long as
@@ -8,12 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -24,8 +20,6 @@
 #include "base/thread.h"
 
 enum {
-    BACKLOG = 1024,   /* connections the kernel keeps for us */
-    SOCKETS_MAX = 8,  /* addresses */
     AT_ONCE = 64,     /* accepted from a socket before the others are looked at */
     PAUSE_MS = 250,   /* without a descriptor, or what else a connection takes */
     LINGER_MS = 2000, /* for a client that is refused to read it and close */
@@ -41,9 +35,7 @@ struct refused {
 /* All but the counts belong to the thread once it runs. */
 struct listener {
     struct thread_owner owner;
-    int sockets[SOCKETS_MAX];
-    int count;
-    char url[LISTENER_URL_TEXT];
+    struct sockets sockets;
     int limit;
     listener_accept_fn *accept;
     listener_maintain_fn *maintain;
@@ -70,127 +62,20 @@ static const char answer_503[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                  "\r\n" BODY;
 _Static_assert(sizeof(BODY) == 104 + 1, "Content-Length");
 
-static in_port_t *port_of(struct sockaddr *address)
-{
-    return address->sa_family == AF_INET6 ? &((struct sockaddr_in6 *)address)->sin6_port
-                                          : &((struct sockaddr_in *)address)->sin_port;
-}
-
-/* A socket that listens there; -1: errno says why there is none. */
-static int open_socket(const struct addrinfo *at)
-{
-    int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, saved;
-
-    if (fd < 0 || (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-                   bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0))
-        return fd;
-    saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
-}
-
-/* "http://127.0.0.1:8080", or "". */
-static void write_url(const struct sockaddr *address, socklen_t len,
-                      char ret_url[LISTENER_URL_TEXT])
-{
-    char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
-
-    ret_url[0] = '\0';
-    if (getnameinfo(address, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-        snprintf(ret_url, LISTENER_URL_TEXT,
-                 address->sa_family == AF_INET6 ? "http://[%s]:%s" : "http://%s:%s", host, port);
-}
-
-/* The resolver has 127.0.0.1 twice where /etc/hosts calls ::1 localhost, too. */
-static bool is_duplicate(const struct addrinfo *found, const struct addrinfo *at)
-{
-    while (found != at && (found->ai_addrlen != at->ai_addrlen ||
-                           memcmp(found->ai_addr, at->ai_addr, at->ai_addrlen) != 0))
-        found = found->ai_next;
-    return found != at;
-}
-
-/* One more address. 0: it is open, or this machine has no such address: of IPv6, say. */
-static int add_socket(struct listener *listener, const char *listen_at, const struct addrinfo *at,
-                      struct err *err)
-{
-    char url[LISTENER_URL_TEXT];
-    int fd, why;
-
-    if (listener->count == SOCKETS_MAX)
-        return err_set(err, -E_CONFIG, "listen = \"%s\" has more than %d addresses; write one",
-                       listen_at, SOCKETS_MAX);
-    fd = open_socket(at);
-    if (fd >= 0) {
-        listener->sockets[listener->count++] = fd;
-        return 0;
-    }
-    why = errno;
-    write_url(at->ai_addr, at->ai_addrlen, url);
-    err_errno(err, -E_CONFIG, "listen = \"%s\": %s", listen_at, url);
-    if (why != EAFNOSUPPORT && why != EADDRNOTAVAIL)
-        return err->code;
-    log_warn("listen.skipped", "url=%s error=\"%s\"", url, strerror(why));
-    return 0;
-}
-
-/* All addresses of the name, with one port: if it is 0, that of the first. */
-static int open_sockets(struct listener *listener, const char *listen_at, struct addrinfo *found,
-                        struct err *err)
-{
-    struct sockaddr_in6 bound = {0}; /* or a shorter one of IPv4 */
-    socklen_t len = sizeof(bound);
-    int rc = 0;
-
-    for (struct addrinfo *at = found; rc == 0 && at != NULL; at = at->ai_next) {
-        bool first = listener->count == 0;
-
-        if (is_duplicate(found, at))
-            continue;
-        rc = add_socket(listener, listen_at, at, err);
-        if (!first || listener->count == 0)
-            continue;
-        getsockname(listener->sockets[0], (struct sockaddr *)&bound, &len);
-        for (struct addrinfo *each = found; each != NULL; each = each->ai_next)
-            *port_of(each->ai_addr) = *port_of((struct sockaddr *)&bound);
-    }
-    if (rc == 0 && listener->count == 0)
-        rc = err->code;
-    if (rc == 0)
-        write_url((struct sockaddr *)&bound, len, listener->url);
-    return rc;
-}
-
-static int open_address(struct listener *listener, const char *listen_at, struct err *err)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
-    int rc;
-
-    if (!config_split_listen(listen_at, host, port))
-        return err_set(err, -E_CONFIG, "listen = \"%s\" is no ADDRESS:PORT", listen_at);
-    if (getaddrinfo(host, port, &hints, &found) != 0)
-        return err_set(err, -E_CONFIG, "listen = \"%s\": there is no address '%s'", listen_at,
-                       host);
-    rc = open_sockets(listener, listen_at, found, err);
-    freeaddrinfo(found);
-    return rc;
-}
-
-int listener_new(const char *listen_at, struct listener **ret, struct err *err)
+int listener_new(const struct config *config, struct listener **ret, struct err *err)
 {
     struct listener *listener = calloc(1, sizeof(*listener));
+    const char *metrics = config->metrics_listen.text;
     int rc;
 
     if (listener == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     listener->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     listener->spare = -1;
-    rc = (listener->wake < 0 ? err_errno(err, -E_CONFIG, "make an eventfd") : 0)
-             ?: open_address(listener, listen_at, err);
+    rc = listener->wake < 0 ? err_errno(err, -E_CONFIG, "make an eventfd") : 0;
+    rc = rc ?: sockets_open(&listener->sockets, "listen", config->listen.text, SOCKET_PLAIN, err);
+    if (rc == 0 && metrics != NULL && *metrics != '\0')
+        rc = sockets_open(&listener->sockets, "metrics_listen", metrics, SOCKET_METRICS, err);
     if (rc < 0) {
         listener_free(listener);
         return rc;
@@ -201,7 +86,16 @@ int listener_new(const char *listen_at, struct listener **ret, struct err *err)
 
 const char *listener_url(const struct listener *listener)
 {
-    return listener->url;
+    return listener->sockets.url;
+}
+
+bool listener_has(const struct listener *listener, enum socket_kind kind)
+{
+    int i = listener->sockets.count;
+
+    while (i > 0 && listener->sockets.of[i - 1].kind != kind)
+        i--;
+    return i > 0;
 }
 
 /* ---- refusing ---- */
@@ -281,26 +175,26 @@ static int accept_one(struct listener *listener, int socket, struct sockaddr_sto
     return accept4(socket, (struct sockaddr *)address, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-static void take_client(struct listener *listener, int fd, const struct sockaddr_storage *address,
-                        socklen_t len)
+static void take_client(struct listener *listener, enum socket_kind kind, int fd,
+                        const struct sockaddr_storage *address, socklen_t len)
 {
     if (atomic_load(&listener->open) >= listener->limit) {
         refuse(listener, fd, true);
         return;
     }
     atomic_fetch_add(&listener->open, 1);
-    if (!listener->accept(listener->context, fd, (const struct sockaddr *)address, len))
+    if (!listener->accept(listener->context, kind, fd, (const struct sockaddr *)address, len))
         atomic_fetch_sub(&listener->open, 1);
 }
 
 /* False: there are more, but no descriptor or memory for them. */
-static bool accept_some(struct listener *listener, int socket)
+static bool accept_some(struct listener *listener, const struct listening *socket)
 {
     for (int i = 0; i < AT_ONCE; i++) {
         struct sockaddr_storage address;
         socklen_t len;
         bool full;
-        int fd = accept_one(listener, socket, &address, &len, &full);
+        int fd = accept_one(listener, socket->fd, &address, &len, &full);
 
         if (fd < 0)
             return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
@@ -310,7 +204,7 @@ static bool accept_some(struct listener *listener, int socket)
             continue;
         }
         listener->short_of = false;
-        take_client(listener, fd, &address, len);
+        take_client(listener, socket->kind, fd, &address, len);
     }
     return true;
 }
@@ -319,15 +213,15 @@ static bool accept_some(struct listener *listener, int socket)
  * over. The sockets are the first in `polled`. */
 static void await(struct listener *listener, struct pollfd *polled, int maintain_ms)
 {
-    int count = 0, sockets = listener->paused ? 0 : listener->count;
+    int count = 0, sockets = listener->paused ? 0 : listener->sockets.count;
     int wait_ms = listener->paused || listener->refused_count > 0 ? PAUSE_MS : -1;
     eventfd_t ignored;
 
     if (maintain_ms >= 0 && (wait_ms < 0 || maintain_ms < wait_ms))
         wait_ms = maintain_ms;
-    for (int i = 0; i < listener->count; i++)
+    for (int i = 0; i < listener->sockets.count; i++)
         polled[count++] =
-            (struct pollfd){.fd = i < sockets ? listener->sockets[i] : -1, .events = POLLIN};
+            (struct pollfd){.fd = i < sockets ? listener->sockets.of[i].fd : -1, .events = POLLIN};
     polled[count++] = (struct pollfd){.fd = listener->wake, .events = POLLIN};
     for (int i = 0; i < listener->refused_count; i++)
         polled[count++] = (struct pollfd){.fd = listener->refused[i].fd, .events = POLLIN};
@@ -347,9 +241,9 @@ static void *listener_thread(void *arg)
         await(listener, polled, listener->maintain(listener->context));
         maintain_refused(listener);
         open_spare(listener);
-        for (int i = 0; i < listener->count && !listener->stopping; i++) {
+        for (int i = 0; i < listener->sockets.count && !listener->stopping; i++) {
             if (listener->paused || (polled[i].revents & POLLIN) != 0)
-                good &= accept_some(listener, listener->sockets[i]);
+                good &= accept_some(listener, &listener->sockets.of[i]);
         }
         listener->paused = !good;
     }
@@ -401,8 +295,7 @@ void listener_stop(struct listener *listener)
     listener->running = false;
     while (listener->refused_count > 0)
         drop_refused(listener, 0);
-    while (listener->count > 0)
-        close(listener->sockets[--listener->count]);
+    sockets_close(&listener->sockets);
 }
 
 void listener_free(struct listener *listener)

@@ -1,5 +1,4 @@
-/* src/http/listener.h -- the addresses that are served: parsed, bound, named, and the thread that
- * accepts their connections, as many as there may be. */
+/* src/http/listener.h -- the thread that accepts connections, as many as there may be. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,30 +6,30 @@
 
 #include "base/err.h"
 #include "core/config.h"
+#include "http/sockets.h"
 
 enum {
-    LISTENER_URL_TEXT = CONFIG_HOST_TEXT + 32,
     LISTENER_REFUSED_MAX = 32, /* descriptors of connections that are told to come back */
 };
 
 struct listener;
 
 /* Take a connection: `fd`, which is yours, whether or not it is taken (false). */
-typedef bool listener_accept_fn(void *context, int fd, const struct sockaddr *address,
-                                socklen_t len);
+typedef bool listener_accept_fn(void *context, enum socket_kind kind, int fd,
+                                const struct sockaddr *address, socklen_t len);
 
 /* Called by the thread when something came, after listener_wake(), and after as many milliseconds
  * as it returned; -1: it need not. */
 typedef int listener_maintain_fn(void *context);
 
-/* Bind "HOST:PORT" or "[IPv6]:PORT": every address of the host, with one port, except those that
- * this machine does not have, such as ::1 without IPv6, which the log has. Nothing is accepted yet,
- * but clients may connect. -E_CONFIG says which address cannot be bound, and why. *ret is yours:
- * listener_free(). */
-int listener_new(const char *listen_at, struct listener **ret, struct err *err);
-/* "http://127.0.0.1:8080", of the first address, with the port that was bound, or "" if unknown;
- * borrowed. */
+/* Open what `listen` and metrics_listen name (sockets.h). Nothing is accepted yet, but clients may
+ * connect. -E_CONFIG, -E_NOMEM. *ret is yours: listener_free(). */
+int listener_new(const struct config *config, struct listener **ret, struct err *err);
+/* "http://127.0.0.1:8080", of the first address, with the port that was bound; borrowed. */
 const char *listener_url(const struct listener *listener);
+
+/* Is there a socket of that kind? */
+bool listener_has(const struct listener *listener, enum socket_kind kind);
 
 /* Start to accept. While `limit` connections are open, or there is no descriptor for one more, a
  * new one is answered 503 with Retry-After and closed. -E_CONFIG: no thread. */

@@ -89,6 +89,15 @@ static bool hides_console(const struct exchange *ex)
     return console_holds(ex->path) && str_eq(ex->services->config->console.text, "off");
 }
 
+/* metrics_listen has /metrics and nothing else; where there is one, nobody else has it. */
+static bool is_elsewhere(const struct exchange *ex)
+{
+    const char *metrics = ex->services->config->metrics_listen.text;
+    bool moved = metrics != NULL && *metrics != '\0';
+
+    return moved && ex->on_metrics != str_eq(ex->path, "/metrics");
+}
+
 static bool check_console(struct exchange *ex)
 {
     if (console_holds(ex->path) && !hides_console(ex))
@@ -104,7 +113,7 @@ static bool check_route(struct exchange *ex)
     bool fits;
 
     ex->route = router_find(router, ex->head ? "GET" : ex->method, ex->path, ex->has_escape, allow);
-    if (hides_console(ex)) {
+    if (hides_console(ex) || is_elsewhere(ex)) {
         ex->route = NULL;
         allow[0] = '\0';
     }
@@ -203,9 +212,15 @@ static bool parse_body(struct exchange *ex)
     return ex->body != NULL || refuse(ex);
 }
 
+/* Who may connect to metrics_listen is up to whoever set it. */
+static bool is_local(const struct exchange *ex)
+{
+    return ex->client.here || ex->on_metrics;
+}
+
 void dispatch(struct exchange *ex)
 {
-    bool refused = ex->route->access == ROUTE_LOOPBACK && !ex->client.here;
+    bool refused = ex->route->access == ROUTE_LOOPBACK && !is_local(ex);
     bool body = ex->route->body && (ex->route->access != ROUTE_COOKIE || ex->received > 0);
 
     if (refused) {
@@ -236,7 +251,7 @@ void request_check(struct exchange *ex)
             dispatch(ex);
         return;
     case ROUTE_LOOPBACK:
-        if (ex->client.here)
+        if (is_local(ex))
             dispatch(ex);
         else
             auth_token(ex);

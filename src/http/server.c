@@ -23,6 +23,7 @@ enum {
 struct http_thread {
     struct server *server;
     struct MHD_Daemon *daemon;
+    enum socket_kind kind;     /* of its connections */
     struct thread_owner owner; /* while it is in a request */
     atomic_int connections;
     atomic_bool busy; /* in a request */
@@ -117,6 +118,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *state = ex = exchange_new(thread->server, connection, method, url);
         if (ex != NULL) {
             ex->thread = &thread->owner;
+            ex->on_metrics = thread->kind == SOCKET_METRICS;
             ex->has_nul = has_nul;
             ex->has_escape = has_escape;
             ex->chunked = strcmp(version, MHD_HTTP_VERSION_1_1) >= 0;
@@ -192,23 +194,28 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 }
 
 /* A thread that is not in a request, of these the one with the fewest connections. */
-static struct http_thread *idlest_thread(struct server *server)
+static struct http_thread *idlest_thread(struct server *server, enum socket_kind kind)
 {
-    struct http_thread *best = &server->threads[0];
+    struct http_thread *best = NULL;
 
-    for (int i = 1; i < server->thread_count; i++) {
+    for (int i = 0; i < server->thread_count; i++) {
         struct http_thread *thread = &server->threads[i];
-        int more_busy = (int)atomic_load(&thread->busy) - (int)atomic_load(&best->busy);
+        int more_busy =
+            best == NULL ? -1 : (int)atomic_load(&thread->busy) - (int)atomic_load(&best->busy);
 
+        if (thread->kind != kind)
+            continue;
         if (more_busy < 0 ||
             (more_busy == 0 && atomic_load(&thread->connections) < atomic_load(&best->connections)))
             best = thread;
     }
+    CHECK(best != NULL);
     return best;
 }
 
 /* At the very end a new connection is closed at once. The library closes what it does not take. */
-static bool on_accept(void *context, int fd, const struct sockaddr *address, socklen_t len)
+static bool on_accept(void *context, enum socket_kind kind, int fd, const struct sockaddr *address,
+                      socklen_t len)
 {
     struct server *server = context;
     struct http_thread *thread;
@@ -217,7 +224,7 @@ static bool on_accept(void *context, int fd, const struct sockaddr *address, soc
         close(fd);
         return false;
     }
-    thread = idlest_thread(server);
+    thread = idlest_thread(server, kind);
     atomic_fetch_add(&thread->connections, 1);
     if (MHD_add_connection(thread->daemon, fd, address, len) == MHD_YES)
         return true;
@@ -241,12 +248,14 @@ static int on_maintain(void *context)
 
 /* The library's own pool would give a connection to the thread that its descriptor's number
  * names, be it in a request or not. */
-static int start_thread(struct server *server, struct http_thread *thread, struct err *err)
+static int start_thread(struct server *server, enum socket_kind kind, struct err *err)
 {
+    struct http_thread *thread = &server->threads[server->thread_count];
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                      MHD_USE_NO_LISTEN_SOCKET;
 
     thread->server = server;
+    thread->kind = kind;
     thread->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, thread, /**/
         MHD_OPTION_URI_LOG_CALLBACK, on_target, thread, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
@@ -262,13 +271,17 @@ static int start_thread(struct server *server, struct http_thread *thread, struc
 static int start_threads(struct server *server, struct err *err)
 {
     const struct config *config = server->services.config;
-    int rc = 0;
+    int rc = 0, of_api = (int)config->http_threads.number;
 
-    server->threads = calloc((size_t)config->http_threads.number, sizeof(server->threads[0]));
+    server->threads = calloc((size_t)of_api * SOCKET_KINDS, sizeof(server->threads[0]));
     if (server->threads == NULL)
         return err_set(err, -E_NOMEM, "start the HTTP threads: out of memory");
-    for (int i = 0; rc == 0 && i < (int)config->http_threads.number; i++)
-        rc = start_thread(server, &server->threads[i], err);
+    for (enum socket_kind kind = 0; kind < SOCKET_KINDS; kind++) {
+        int count = !listener_has(server->listener, kind) ? 0 : kind == SOCKET_METRICS ? 1 : of_api;
+
+        while (rc == 0 && count-- > 0)
+            rc = start_thread(server, kind, err);
+    }
     return rc < 0 ? rc
                   : listener_start(server->listener, (int)config->connections.number, on_accept,
                                    on_maintain, server, err);
@@ -288,7 +301,7 @@ int server_new(const struct services *services, struct server **ret, struct err 
     guid_format(&id, server->first_id);
     gate_init(&server->gate);
     server->idle = idle_list_new();
-    rc = listener_new(services->config->listen.text, &server->listener, err);
+    rc = listener_new(services->config, &server->listener, err);
     if (rc == 0 && server->idle == NULL)
         rc = err_set(err, -E_NOMEM, "start the server: out of memory");
     rc = rc ?: sender_new(&server->sender, err);

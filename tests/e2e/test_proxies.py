@@ -1,11 +1,11 @@
 """Whom a request comes from: trusted proxies, and the paths that a proxy's rules guard."""
 
-import socket
-
 import pytest
 import requests
 
+import raw_http
 from harness import PASSWORD, PATIENCE, Client, Server, failed
+from raw_http import connect, talk
 
 
 @pytest.fixture(scope="module")
@@ -19,25 +19,12 @@ def behind(tmp_path_factory):
     server.check_log()
 
 
-def ask(server, source, method, path, headers=None, body=""):
-    """Status, headers and body of one request from a loopback address, its target sent as it stands."""
-    port = int(server.url.rpartition(":")[2])
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Version: 2.0", "Connection: close",
-             *(f"{name}: {value}" for name, value in (headers or []))]
-    if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    with socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0)) as client:
-        client.sendall(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
-        answer = b""
-        while more := client.recv(65536):
-            answer += more
-    head, _, text = answer.decode().partition("\r\n\r\n")
-    return int(head.split()[1]), head, text
+def ask(server, source, method, path, headers=()):
+    return talk(connect(server, source), method, path, headers)
 
 
 def log_in(server, source, user, headers, query=""):
-    return ask(server, source, "POST", "/User/Login" + query, headers,
-               f'{{"username": "{user}", "password": "{PASSWORD}"}}')[:2]
+    return raw_http.log_in(connect(server, source), user, headers, query)
 
 
 PROXY, STRANGER = "127.0.0.2", "127.0.0.9"

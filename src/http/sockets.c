@@ -1,0 +1,274 @@
+/* src/http/sockets.c -- listening sockets from addresses in the configuration. */
+#include "http/sockets.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/str.h"
+
+enum { BACKLOG = 1024 }; /* connections the kernel keeps for us */
+
+static in_port_t *port_of(struct sockaddr *address)
+{
+    return address->sa_family == AF_INET6 ? &((struct sockaddr_in6 *)address)->sin6_port
+                                          : &((struct sockaddr_in *)address)->sin_port;
+}
+
+/* What is being opened: an entry of `key`. */
+struct opening {
+    struct sockets *sockets;
+    const char *key, *entry;
+    enum socket_kind kind;
+};
+
+/* A socket that listens there; -1: errno says why there is none. */
+static int open_socket(const struct sockaddr *at, socklen_t len)
+{
+    int fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, saved;
+
+    if (fd < 0 || ((at->sa_family == AF_UNIX ||
+                    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0) &&
+                   bind(fd, at, len) == 0))
+        return fd;
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* "http://127.0.0.1:8080", or "". */
+static void write_url(const struct opening *opening, const struct sockaddr *address, socklen_t len,
+                      char ret_url[SOCKETS_URL_TEXT])
+{
+    const char *scheme = opening->kind == SOCKET_TLS ? "https" : "http";
+    char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
+
+    ret_url[0] = '\0';
+    if (getnameinfo(address, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+        snprintf(ret_url, SOCKETS_URL_TEXT,
+                 address->sa_family == AF_INET6 ? "%s://[%s]:%s" : "%s://%s:%s", scheme, host,
+                 port);
+}
+
+static int fail(const struct opening *opening, const char *what, struct err *err)
+{
+    return err_errno(err, -E_CONFIG, "%s = \"%s\": %s", opening->key, opening->entry, what);
+}
+
+/* Takes `fd`, which is bound, and `path`. */
+static int add_socket(const struct opening *opening, int fd, char *path, struct err *err)
+{
+    struct sockets *sockets = opening->sockets;
+    struct listening *listening = &sockets->of[sockets->count];
+    struct stat st = {0};
+
+    CHECK(sockets->count < SOCKETS_MAX);
+    if ((path != NULL && (chmod(path, 0660) < 0 || lstat(path, &st) < 0)) ||
+        listen(fd, BACKLOG) < 0) {
+        fail(opening, "listen", err);
+        close(fd);
+        free(path);
+        return err->code;
+    }
+    *listening = (struct listening){
+        .fd = fd, .kind = opening->kind, .path = path, .device = st.st_dev, .inode = st.st_ino};
+    sockets->count++;
+    return 0;
+}
+
+static int check_room(const struct opening *opening, struct err *err)
+{
+    if (opening->sockets->count < SOCKETS_MAX)
+        return 0;
+    return err_set(err, -E_CONFIG, "%s = \"%s\": there are at most %d addresses in all",
+                   opening->key, opening->entry, SOCKETS_MAX);
+}
+
+/* The resolver has 127.0.0.1 twice where /etc/hosts calls ::1 localhost, too. */
+static bool is_duplicate(const struct addrinfo *found, const struct addrinfo *at)
+{
+    while (found != at && (found->ai_addrlen != at->ai_addrlen ||
+                           memcmp(found->ai_addr, at->ai_addr, at->ai_addrlen) != 0))
+        found = found->ai_next;
+    return found != at;
+}
+
+/* One more address. 0: it is open, or this machine has no such address: of IPv6, say. */
+static int add_address(const struct opening *opening, const struct addrinfo *at, struct err *err)
+{
+    char url[SOCKETS_URL_TEXT];
+    int fd, why, rc = check_room(opening, err);
+
+    if (rc < 0)
+        return rc;
+    fd = open_socket(at->ai_addr, at->ai_addrlen);
+    if (fd >= 0)
+        return add_socket(opening, fd, NULL, err);
+    why = errno;
+    write_url(opening, at->ai_addr, at->ai_addrlen, url);
+    fail(opening, url, err);
+    if (why != EAFNOSUPPORT && why != EADDRNOTAVAIL)
+        return err->code;
+    log_warn("listen.skipped", "url=%s error=\"%s\"", url, strerror(why));
+    return 0;
+}
+
+static void log_address(const struct opening *opening, const char *url)
+{
+    struct sockets *sockets = opening->sockets;
+
+    if (*sockets->url == '\0')
+        str_copy(sockets->url, sizeof(sockets->url), url);
+    log_info("listen.open", "key=%s url=%s", opening->key, url);
+}
+
+/* All addresses of the name, with one port: if it is 0, that of the first. */
+static int open_addresses(const struct opening *opening, struct addrinfo *found, struct err *err)
+{
+    const struct sockets *sockets = opening->sockets;
+    struct sockaddr_in6 bound = {0}; /* or a shorter one of IPv4 */
+    socklen_t len = sizeof(bound);
+    char url[SOCKETS_URL_TEXT];
+    int rc = 0, before = sockets->count;
+
+    for (struct addrinfo *at = found; rc == 0 && at != NULL; at = at->ai_next) {
+        bool first = sockets->count == before;
+
+        if (is_duplicate(found, at))
+            continue;
+        rc = add_address(opening, at, err);
+        if (!first || sockets->count == before)
+            continue;
+        getsockname(sockets->of[before].fd, (struct sockaddr *)&bound, &len);
+        for (struct addrinfo *each = found; each != NULL; each = each->ai_next)
+            *port_of(each->ai_addr) = *port_of((struct sockaddr *)&bound);
+    }
+    if (rc == 0 && sockets->count == before)
+        rc = err->code;
+    if (rc == 0) {
+        write_url(opening, (struct sockaddr *)&bound, len, url);
+        log_address(opening, url);
+    }
+    return rc;
+}
+
+static int open_host(const struct opening *opening, struct err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
+    int rc;
+
+    if (!config_split_listen(opening->entry, host, port))
+        return err_set(err, -E_CONFIG, "%s = \"%s\" is no ADDRESS:PORT", opening->key,
+                       opening->entry);
+    if (getaddrinfo(host, port, &hints, &found) != 0)
+        return err_set(err, -E_CONFIG, "%s = \"%s\": there is no address '%s'", opening->key,
+                       opening->entry, host);
+    rc = open_addresses(opening, found, err);
+    freeaddrinfo(found);
+    return rc;
+}
+
+/* ---- Unix sockets ---- */
+
+/* Somebody may listen on it; if nobody does, a server has left it behind. */
+static bool is_stale(const struct sockaddr_un *at)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)at, sizeof(*at)) < 0 &&
+                   errno == ECONNREFUSED;
+    struct stat st;
+
+    if (fd >= 0)
+        close(fd);
+    return refused && lstat(at->sun_path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+static int open_path(const struct opening *opening, const char *path, struct err *err)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int fd, rc = check_room(opening, err);
+    char *copy;
+
+    if (rc < 0)
+        return rc;
+    if (!str_copy(at.sun_path, sizeof(at.sun_path), path))
+        return err_set(err, -E_CONFIG, "%s = \"%s\": the path of a socket has at most %zu bytes",
+                       opening->key, opening->entry, sizeof(at.sun_path) - 1);
+    fd = open_socket((const struct sockaddr *)&at, sizeof(at));
+    if (fd < 0 && errno == EADDRINUSE) {
+        if (is_stale(&at) && unlink(path) == 0)
+            fd = open_socket((const struct sockaddr *)&at, sizeof(at));
+        else
+            errno = EADDRINUSE;
+    }
+    if (fd < 0)
+        return fail(opening, "bind", err);
+    copy = strdup(path);
+    if (copy == NULL) {
+        close(fd);
+        unlink(path);
+        return err_set(err, -E_NOMEM, "out of memory");
+    }
+    rc = add_socket(opening, fd, copy, err);
+    if (rc == 0)
+        log_address(opening, opening->entry);
+    return rc;
+}
+
+/* ---- all of them ---- */
+
+int sockets_open(struct sockets *sockets, const char *key, const char *list, enum socket_kind kind,
+                 struct err *err)
+{
+    char *copy = strdup(list), *rest = copy, *entry;
+    int rc = copy == NULL ? err_set(err, -E_NOMEM, "out of memory") : 0;
+
+    while (rc == 0 && (entry = strsep(&rest, " ")) != NULL) {
+        struct opening opening = {sockets, key, entry, kind};
+
+        if (*entry == '\0')
+            continue;
+        if (!str_starts(entry, CONFIG_UNIX)) {
+            rc = open_host(&opening, err);
+            continue;
+        }
+        if (kind == SOCKET_TLS)
+            opening.kind = SOCKET_PLAIN;
+        rc = open_path(&opening, entry + strlen(CONFIG_UNIX), err);
+    }
+    free(copy);
+    return rc;
+}
+
+static void remove_path(struct listening *listening)
+{
+    struct stat st;
+
+    if (listening->path != NULL && lstat(listening->path, &st) == 0 &&
+        st.st_dev == listening->device && st.st_ino == listening->inode)
+        unlink(listening->path);
+    free(listening->path);
+}
+
+void sockets_close(struct sockets *sockets)
+{
+    while (sockets->count > 0) {
+        struct listening *listening = &sockets->of[--sockets->count];
+
+        close(listening->fd);
+        remove_path(listening);
+    }
+}
