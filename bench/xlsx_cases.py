@@ -20,7 +20,7 @@ def peer(*command):
 
 def openpyxl():
     if find_spec("openpyxl") is None:
-        raise Skip("openpyxl is not installed (make deps)")
+        raise Skip("openpyxl is not installed (make deps-test)")
     return peer(sys.executable, HERE / "peers/openpyxl_rows.py")
 
 

@@ -39,7 +39,7 @@ def program(name):
     """A program of the newest PostgreSQL there is; Debian keeps the server's out of PATH."""
     found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), key=lambda path: int(path.split("/")[4]))
     path = found[-1] if found else shutil.which(name)
-    assert path, f"there is no {name} here; run: make deps"
+    assert path, f"there is no {name} here; run: make deps-test"
     return path
 
 

@@ -1,6 +1,7 @@
 """The command lines of reportd and reportctl: their options, help, manuals, and what is wrong with them."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -122,6 +123,34 @@ def test_a_variable_that_is_near_no_key_may_be_anybodys(tmp_path, monkeypatch):
     (tmp_path / "reports").mkdir()
     monkeypatch.setenv("REPORTD_PORT", "tcp://10.0.0.1:80")
     assert "no definition" in run(REPORTD, "check", "-c", "c").stdout
+
+
+@pytest.mark.parametrize("target, installs", [("build", None), ("programs", None), ("unit-programs", None), ("install", None),
+                                              ("demo", ""), ("run", ""), ("check", " test"), ("lint", " test"), ("demo-cluster", " test")])
+def test_building_installs_nothing_and_what_a_person_types_first_does(target, installs):
+    commands = run("make", "-n", target, cwd=ROOT).stdout.splitlines()
+    assert [line for line in commands if "tools/deps" in line] == ([] if installs is None else [f"tools/deps --if-missing{installs}"])
+
+
+@pytest.mark.parametrize("target, module, installed_by", [("libraries", "libconfuse", "make deps'"),
+                                                          ("test-libraries", "cmocka", "make deps-test'")])
+def test_a_build_names_the_libraries_that_are_not_there(tmp_path, monkeypatch, target, module, installed_by):
+    assert run("make", target, cwd=ROOT).returncode == 0
+    for name in run("pkg-config", "--list-package-names").stdout.split():  # all others are
+        if name != module:
+            (tmp_path / f"{name}.pc").write_text(f"Name: {name}\nDescription: it is there\nVersion: 1\n")
+    monkeypatch.setenv("PKG_CONFIG_LIBDIR", str(tmp_path))
+    done = run("make", target, cwd=ROOT)
+    assert done.returncode != 0 and f"pkg-config does not find: {module};" in done.stderr and installed_by in done.stderr
+
+
+@pytest.mark.parametrize("words, status", [([], 1), (["--if-missing"], 0), (["--if-missing", "test"], 0)])
+def test_without_apt_what_is_not_installed_is_named_and_a_build_may_go_on(tmp_path, words, status):
+    for name in ("bash", "grep", "id"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    done = run(ROOT / "tools/deps", *words, env={"PATH": str(tmp_path)})
+    assert done.returncode == status and "no apt-get here" in done.stderr and "libconfuse-dev" in done.stderr
+    assert ("libcmocka-dev" in done.stderr) == ("test" in words)
 
 
 @pytest.mark.parametrize("prefix", ["/usr", "/opt/reports"])

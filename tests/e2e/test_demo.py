@@ -1,8 +1,14 @@
 """`reportd demo`: the figures of its reports, against a replay of the raw ledger in Python."""
 
+import contextlib
+import itertools
 import json
+import os
+import pty
 import re
+import select
 import shutil
+import signal
 import sqlite3
 import subprocess
 from collections import defaultdict
@@ -10,7 +16,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 
-from harness import REPORTD, Server
+from harness import REPORTCTL, REPORTD, ROOT, Server
 
 ENTITIES, SEED = 300, 7
 PRODUCT, EMPTY_PRODUCT = 123, 125
@@ -413,3 +419,37 @@ def test_the_programs_carry_their_reports_wherever_they_are(tmp_path):
     checked = subprocess.run([binary, "check", "made/reports"], text=True, capture_output=True,
                              cwd=tmp_path, timeout=GENERATED_WITHIN)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def paste(lines, folder):
+    """Into a shell on a terminal, all at once."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        os.execvpe("bash", ["bash", "--norc", "-i"], {**os.environ, "HISTFILE": "/dev/null", "no_proxy": "127.0.0.1"})
+    os.write(terminal, (lines + "exit\n").encode())
+    seen = b""
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while select.select([terminal], [], [], GENERATED_WITHIN)[0] and (data := os.read(terminal, 1000)):
+            seen += data
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    return seen.decode()
+
+
+def test_the_lines_that_make_run_prints_can_be_pasted_as_a_block(tmp_path):
+    environment = {**os.environ, "REPORTD_BIN": str(REPORTD), "REPORTCTL_BIN": str(REPORTCTL), "DEMO_ENTITIES": "20",
+                   "DEMO_DATA": str(tmp_path / "data"), "REPORTD_LISTEN": "127.0.0.1:0", "REPORTD_WORKER_MEMORY": "0"}
+    run = subprocess.Popen([ROOT / "tools/demo-run", "--keep-serving"], env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        printed = iter(run.stdout.readline, "")
+        lines = "".join(itertools.takewhile(str.strip, itertools.dropwhile(lambda line: not line.startswith("TOKEN="), printed)))
+        assert lines, "it has ended"
+        seen = paste(lines, tmp_path)
+        result = json.loads((tmp_path / "report.json").read_text())
+        assert result["data"]["reportName"] == "EntityBalanceReport" and result["data"]["results"], seen
+        assert "Report request has been deleted." in seen
+    finally:
+        run.send_signal(signal.SIGINT)
+        rest = run.communicate(timeout=GENERATED_WITHIN)[0]
+    assert run.returncode == 0 and "The server has stopped." in rest
