@@ -1,6 +1,7 @@
 /* src/base/clock.c -- the time. */
 #include "base/clock.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -59,13 +60,52 @@ void clock_format_date(int64_t ms, char text[CLOCK_DATE_TEXT])
         text[0] = '\0';
 }
 
+/* The program never calls setlocale(), so the names are the English ones the RFC wants. */
+#define IMF_FIXDATE "%a, %d %b %Y %H:%M:%S GMT"
+#define RFC_850 "%A, %d-%b-%y %H:%M:%S GMT"
+#define ASCTIME "%a %b %e %H:%M:%S %Y"
+
 void clock_format_http(int64_t ms, char out[CLOCK_HTTP_TEXT])
 {
     struct tm tm = to_utc(ms);
 
-    /* The program never calls setlocale(), so the names are the English ones the RFC wants. */
-    if (strftime(out, CLOCK_HTTP_TEXT, "%a, %d %b %Y %H:%M:%S GMT", &tm) == 0)
+    if (strftime(out, CLOCK_HTTP_TEXT, IMF_FIXDATE, &tm) == 0)
         out[0] = '\0';
+}
+
+/* strptime() takes more than the three forms have: other blanks, digits and days. What it has read
+ * is the text if it is written alike, except for the name of the day. */
+static bool is_written(const char *text, const struct tm *tm)
+{
+    enum { MONTH = 4, YEAR = 10, TIME = 12 }; /* in " 06 Nov 1994 08:49:37 GMT" */
+    char imf[64] = "", rfc[64], asc[64] = "";
+    const char *rest = text + strcspn(text, " ");
+
+    if (strftime(imf, sizeof(imf), &IMF_FIXDATE[3], tm) != TIME + strlen(" 08:49:37 GMT") ||
+        strftime(asc, sizeof(asc), &ASCTIME[2], tm) == 0)
+        return false;
+    snprintf(rfc, sizeof(rfc), "%.3s-%.3s-%.2s%s", imf, imf + MONTH, imf + YEAR, imf + TIME);
+    return strcmp(rest, imf) == 0 || strcmp(rest, rfc) == 0 || strcmp(rest, asc) == 0;
+}
+
+bool clock_parse_http(const char *text, int64_t now_ms, int64_t *ret_ms)
+{
+    int year = to_utc(now_ms).tm_year;
+    struct tm tm = {0};
+    int64_t ms;
+
+    if (strptime(text, RFC_850, &tm) != NULL) {
+        tm.tm_year = year - year % 100 + tm.tm_year % 100;
+        if (tm.tm_year > year + 50)
+            tm.tm_year -= 100;
+    } else if (strptime(text, IMF_FIXDATE, &tm) == NULL && strptime(text, ASCTIME, &tm) == NULL) {
+        return false;
+    }
+    ms = (int64_t)timegm(&tm) * 1000;
+    if (!is_written(text, &tm))
+        return false;
+    *ret_ms = ms;
+    return true;
 }
 
 /* All of `text`, of `len` characters, by strptime(): not 31 April, and no leap second. */

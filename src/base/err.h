@@ -16,6 +16,7 @@
     X(METHOD, 405, "Method not allowed")                                                           \
     X(NOT_ACCEPTABLE, 406, "Not acceptable")                                                       \
     X(NOT_COMPLETE, 409, "Report not complete")                                                    \
+    X(PRECONDITION, 412, "Precondition failed")                                                    \
     X(TOO_LARGE, 413, "Too large")                                                                 \
     X(MEDIA_TYPE, 415, "Unsupported media type")                                                   \
     X(RANGE, 416, "Range not satisfiable")                                                         \

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static json_malloc_t allocate;
@@ -26,8 +27,13 @@ static void take_notes(void)
 
 json_t *json_read(const char *text, size_t len, json_error_t *where, bool *ret_starved)
 {
+    static const char mark[] = {'\xef', '\xbb', '\xbf'};
     json_t *root;
 
+    if (len >= sizeof(mark) && memcmp(text, mark, sizeof(mark)) == 0) {
+        text += sizeof(mark);
+        len -= sizeof(mark);
+    }
     pthread_once(&once, take_notes);
     starved = false;
     root = json_loadb(text, len, JSON_REJECT_DUPLICATES, where);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As json_loadb(), keys twice refused. NULL: `where` (may be NULL) says what is wrong, unless
- * *ret_starved: there was no memory, and nothing is known of the text. */
+/* As json_loadb(), keys twice refused, a byte order mark before it ignored (RFC 8259, 8.1). NULL:
+ * `where` (may be NULL) says what is wrong, unless *ret_starved: there was no memory, and nothing
+ * is known of the text. */
 json_t *json_read(const char *text, size_t len, json_error_t *where, bool *ret_starved);

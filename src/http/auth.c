@@ -7,14 +7,6 @@
 #include "http/token.h"
 #include "store/store.h"
 
-void auth_refuse(struct exchange *ex)
-{
-    exchange_fail(
-        ex, -E_AUTH,
-        "The access token is missing, unknown or expired: log in with POST /User/Login (or "
-        "POST /User/RefreshToken) and send its accessToken in the header Authorization.");
-}
-
 /* The raw token, or `Bearer` and the token; NULL if there is none. */
 static const char *given_token(struct exchange *ex)
 {
@@ -23,6 +15,19 @@ static const char *given_token(struct exchange *ex)
     if (value != NULL && strncasecmp(value, "Bearer ", 7) == 0)
         value += 7 + strspn(value + 7, " ");
     return value;
+}
+
+void auth_refuse(struct exchange *ex)
+{
+    const char *token = given_token(ex);
+
+    if (token != NULL && *token != '\0') /* RFC 6750, 3.1 */
+        exchange_add_text(ex, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                          "Bearer realm=\"reportd\", error=\"invalid_token\"");
+    exchange_fail(
+        ex, -E_AUTH,
+        "The access token is missing, unknown or expired: log in with POST /User/Login (or "
+        "POST /User/RefreshToken) and send its accessToken in the header Authorization.");
 }
 
 /* Read the token, unless it is `known`; false: replied. */

@@ -58,7 +58,7 @@ static void send_file(struct exchange *ex, const struct console_file *file)
     exchange_add_text(ex, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
     exchange_add_text(ex, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
     if (etag_listed(exchange_header(ex, MHD_HTTP_HEADER_IF_NONE_MATCH), etag)) {
-        exchange_reply_status(ex, MHD_HTTP_NOT_MODIFIED);
+        exchange_reply_unmodified_bytes(ex, bytes->end - bytes->first);
         return;
     }
     if (gzip)

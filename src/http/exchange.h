@@ -178,8 +178,13 @@ void exchange_reply_json(struct exchange *ex, const char *json);
 void exchange_reply_text(struct exchange *ex, int status, const char *type, const char *text);
 /* 200 and bytes that live as long as the program. */
 void exchange_reply_constant(struct exchange *ex, const char *type, const char *bytes, size_t len);
-/* No body: 304. */
+/* No body: 204. */
 void exchange_reply_status(struct exchange *ex, int status);
+/* 304 for what exchange_reply() would answer: with its Content-Length, without its body. */
+void exchange_reply_unmodified(struct exchange *ex, bool result, const char *message,
+                               const char *data);
+/* The same for a body of so many bytes; -1: it would be sent without a Content-Length. */
+void exchange_reply_unmodified_bytes(struct exchange *ex, int64_t size);
 /* The error in `err` as its code says: 200 with result false for business errors (UNKNOWN_REPORT,
  * UNKNOWN_REFERENCE, PARAM, NOT_COMPLETE, CHOICES), their REST status as problem details if the
  * client wants these, and the proper status for all others (WWW-Authenticate, Retry-After and Allow

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 
 /* A piece of a header, not terminated. */
@@ -16,6 +17,22 @@ struct piece {
     size_t len;
 };
 
+/* The first `end` that is in no quoted string (RFC 9110, 5.6.4); NULL: there is none. */
+static const char *find_end(struct piece text, char end)
+{
+    bool quoted = false;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] == '"')
+            quoted = !quoted;
+        else if (quoted && text.at[i] == '\\')
+            i++;
+        else if (!quoted && text.at[i] == end)
+            return text.at + i;
+    }
+    return NULL;
+}
+
 /* Cut the next piece off *rest, up to `end` or the end of the text, without the blanks around. */
 static bool next_piece(struct piece *rest, char end, struct piece *ret)
 {
@@ -23,7 +40,7 @@ static bool next_piece(struct piece *rest, char end, struct piece *ret)
 
     if (rest->at == NULL)
         return false;
-    stop = memchr(rest->at, end, rest->len);
+    stop = find_end(*rest, end);
     *ret = (struct piece){rest->at, stop != NULL ? (size_t)(stop - rest->at) : rest->len};
     *rest = stop != NULL ? (struct piece){stop + 1, rest->len - ret->len - 1} : (struct piece){0};
     while (ret->len > 0 && isspace((unsigned char)*ret->at)) {
@@ -186,7 +203,7 @@ static const char *opaque(const char *etag)
     return str_starts(etag, "W/") ? etag + 2 : etag;
 }
 
-bool etag_listed(const char *list, const char *etag)
+static bool listed(const char *list, const char *etag, bool strongly)
 {
     const char *wanted = opaque(etag);
     size_t len = strlen(wanted);
@@ -197,22 +214,79 @@ bool etag_listed(const char *list, const char *etag)
         return true;
     for (const char *at = list; *at != '\0';) {
         const char *end;
+        bool weak;
 
         at += strspn(at, ", \t");
+        weak = opaque(at) != at;
         at = opaque(at);
         end = *at == '"' ? strchr(at + 1, '"') : NULL;
         if (end == NULL)
             return false;
-        if ((size_t)(end + 1 - at) == len && memcmp(at, wanted, len) == 0)
+        if ((size_t)(end + 1 - at) == len && memcmp(at, wanted, len) == 0 &&
+            (!strongly || (!weak && wanted == etag)))
             return true;
         at = end + 1;
     }
     return false;
 }
 
-bool if_range_holds(const char *header, const char *etag, const char *modified)
+bool etag_listed(const char *list, const char *etag)
 {
-    return header == NULL || strcmp(header, etag) == 0 || strcmp(header, modified) == 0;
+    return listed(list, etag, false);
+}
+
+bool etag_listed_strongly(const char *list, const char *etag)
+{
+    return listed(list, etag, true);
+}
+
+static bool is_stored(const char *list, const struct validators *validators)
+{
+    for (size_t i = 0; i < 2; i++) {
+        if (validators->stored[i] != NULL && etag_listed_strongly(list, validators->stored[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Is it unmodified since that date, to the second? What is no date says nothing: `otherwise`. */
+static bool is_unmodified_since(const char *date, const struct validators *validators,
+                                bool otherwise)
+{
+    int64_t ms;
+
+    if (date == NULL || !clock_parse_http(date, validators->now_ms, &ms))
+        return otherwise;
+    return validators->etag != NULL && validators->modified_ms / 1000 <= ms / 1000;
+}
+
+enum conditions_outcome conditions_check(const struct conditions *conditions,
+                                         const struct validators *validators, bool reads)
+{
+    if (conditions->match != NULL) {
+        if (!is_stored(conditions->match, validators))
+            return CONDITIONS_FAIL;
+    } else if (!is_unmodified_since(conditions->unmodified_since, validators, true)) {
+        return CONDITIONS_FAIL;
+    }
+    if (conditions->none_match != NULL) {
+        if (validators->etag == NULL || !etag_listed(conditions->none_match, validators->etag))
+            return CONDITIONS_HOLD;
+        return reads ? CONDITIONS_CACHED : CONDITIONS_FAIL;
+    }
+    return reads && is_unmodified_since(conditions->modified_since, validators, false)
+               ? CONDITIONS_CACHED
+               : CONDITIONS_HOLD;
+}
+
+bool if_range_holds(const char *header, const struct validators *validators)
+{
+    int64_t ms;
+
+    if (header == NULL || strcmp(header, validators->etag) == 0)
+        return true;
+    return clock_parse_http(header, validators->now_ms, &ms) &&
+           ms / 1000 == validators->modified_ms / 1000;
 }
 
 /* Digits at *at as a number, cut at INT64_MAX (an end behind the end is allowed), or -1 if there

@@ -36,12 +36,33 @@ int prefer_wait(const char *header, int most);
 bool media_type_is(const char *header, const char *type);
 
 /* True if the list of an If-None-Match header has `etag` (quoted, maybe W/) or is "*", by weak
- * comparison. NULL (no header) has nothing. */
+ * comparison; of an If-Match header: by strong comparison. NULL (no header) has nothing. */
 bool etag_listed(const char *list, const char *etag);
+bool etag_listed_strongly(const char *list, const char *etag);
 
-/* True if a Range may be honoured: there is no If-Range, or it is the strong `etag` or exactly the
- * date `modified`. */
-bool if_range_holds(const char *header, const char *etag, const char *modified);
+/* What a request depends on; NULL: there is no such header. */
+struct conditions {
+    const char *match, *unmodified_since, *none_match, *modified_since;
+};
+/* What there is to compare with. */
+struct validators {
+    const char *etag;      /* of what would be sent; NULL: there is nothing */
+    const char *stored[2]; /* strong ones, for If-Match; NULL where there is none */
+    int64_t modified_ms;
+    int64_t now_ms; /* for years of two digits */
+};
+/* In the order of RFC 9110, 13.2.2; `reads`: by GET or HEAD. */
+enum conditions_outcome {
+    CONDITIONS_HOLD,
+    CONDITIONS_CACHED, /* 304 */
+    CONDITIONS_FAIL    /* 412 */
+};
+enum conditions_outcome conditions_check(const struct conditions *conditions,
+                                         const struct validators *validators, bool reads);
+
+/* True if a Range may be honoured: there is no If-Range, or it is the strong tag or exactly the
+ * date. */
+bool if_range_holds(const char *header, const struct validators *validators);
 
 /* The bytes that a Range header asks for, of `size`. RANGE_WHOLE: there is no header, or one to be
  * ignored (several ranges, another unit, malformed); RANGE_NONE: unsatisfiable. */

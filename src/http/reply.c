@@ -1,6 +1,7 @@
 /* src/http/reply.c -- answers: the envelope, problem details, headers, the access log line. */
 #include "http/exchange_impl.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,7 +112,18 @@ static void send_envelope(struct exchange *ex, int status, bool result, const ch
     buf_add_str(&text, ", \"data\": ");
     buf_add_str(&text, data != NULL ? data : "{}");
     buf_add_char(&text, '}');
-    send_text(ex, status, json_media_type, &text);
+    send_text(ex, status, status == MHD_HTTP_NOT_MODIFIED ? NULL : json_media_type, &text);
+}
+
+/* RFC 3986: what is not unreserved is percent-encoded. */
+static void add_uri_text(struct buf *out, const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
+        if (isalnum(*c) || strchr("-._~", *c) != NULL)
+            buf_add_char(out, (char)*c);
+        else
+            buf_add_format(out, "%%%02X", *c);
+    }
 }
 
 /* RFC 9457; `data` becomes an extension member. */
@@ -124,8 +136,9 @@ static void send_problem(struct exchange *ex, int code, const char *message, con
     json_add_string(&text, err_title(code));
     buf_add_format(&text, ",\"status\":%d,\"detail\":", err_status(code));
     json_add_string(&text, message);
-    buf_add_str(&text, ",\"instance\":");
-    json_add_string(&text, ex->request_id);
+    buf_add_str(&text, ",\"instance\":\"urn:reportd:request:");
+    add_uri_text(&text, ex->request_id);
+    buf_add_char(&text, '"');
     if (data != NULL)
         buf_add_format(&text, ",\"data\":%s", data);
     buf_add_char(&text, '}');
@@ -135,6 +148,38 @@ static void send_problem(struct exchange *ex, int code, const char *message, con
 void exchange_reply(struct exchange *ex, bool result, const char *message, const char *data)
 {
     send_envelope(ex, MHD_HTTP_OK, result, message, data);
+}
+
+/* libmicrohttpd sends no body with a 304, whatever the response has. */
+void exchange_reply_unmodified(struct exchange *ex, bool result, const char *message,
+                               const char *data)
+{
+    send_envelope(ex, MHD_HTTP_NOT_MODIFIED, result, message, data);
+}
+
+/* libmicrohttpd 0.9.75 ends the chunks of an answer without a body, which has none: bytes of no
+ * answer. */
+static void forbid_chunks(struct MHD_Response *response)
+{
+    if (response != NULL)
+        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+}
+
+static ssize_t read_nothing(void *context, uint64_t offset, char *out, size_t max)
+{
+    (void)context, (void)offset, (void)out, (void)max;
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+void exchange_reply_unmodified_bytes(struct exchange *ex, int64_t size)
+{
+    uint64_t length = size >= 0 ? (uint64_t)size : MHD_SIZE_UNKNOWN;
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(length, 1, read_nothing, NULL, NULL);
+
+    if (size < 0)
+        forbid_chunks(response);
+    send_response(ex, MHD_HTTP_NOT_MODIFIED, NULL, response);
 }
 
 void exchange_begin_records(struct buf *text, size_t count)
@@ -377,9 +422,8 @@ static void send_part(struct exchange *ex, int status, const char *type,
         part->transfer = ex->transfer;
         response = MHD_create_response_from_callback(size, part->block, read, part, free_part);
     }
-    /* libmicrohttpd 0.9.75 ends the chunks of a HEAD, which has none: bytes of no answer. */
-    if (ex->head && source->delivery.conversion != NULL && response != NULL)
-        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    if (ex->head && source->delivery.conversion != NULL)
+        forbid_chunks(response);
     if (response == NULL) {
         release_source(source);
         free(part);

@@ -14,6 +14,7 @@
 #include "http/receipt.h"
 #include "http/report.h"
 #include "http/report_find.h"
+#include "http/report_result.h"
 
 /* ---- receipts ---- */
 
@@ -92,26 +93,45 @@ static void delete_done(struct exchange *ex)
         exchange_reply_error(ex, &deletion->err, NULL);
 }
 
-void report_delete(struct exchange *ex)
+static void start_deletion(struct exchange *ex, const struct guid *id)
 {
-    struct deletion *deletion;
-    struct guid id;
+    struct deletion *deletion = calloc(1, sizeof(*deletion));
 
-    if (!report_reference(ex, &id))
-        return;
-    deletion = calloc(1, sizeof(*deletion));
     if (deletion == NULL) {
         exchange_fail(ex, -E_NOMEM, "No memory to delete the report.");
         return;
     }
     ex->state = deletion;
     ex->state_free = free;
-    deletion->id = id;
+    deletion->id = *id;
     deletion->user_id = ex->user->id;
     deletion->done = on_deleted;
     deletion->owner = ex;
     exchange_await(ex, delete_done);
     deletion_start(ex->services->purger, deletion);
+}
+
+/* A result never changes: if it is the one that the request names, what is deleted is, too. */
+static void delete_found(struct exchange *ex)
+{
+    const struct store_find *find = &ex->op.find;
+
+    if (!find->found)
+        report_reply_unknown(ex);
+    else if (result_may_be_deleted(ex, &find->report))
+        start_deletion(ex, &find->id);
+}
+
+void report_delete(struct exchange *ex)
+{
+    struct guid id;
+
+    if (!report_reference(ex, &id))
+        return;
+    if (result_is_conditional(ex))
+        report_find(ex, &id, delete_found);
+    else
+        start_deletion(ex, &id);
 }
 
 /* ---- those that match: what is asked for ---- */
@@ -286,6 +306,12 @@ void report_delete_many(struct exchange *ex)
     struct bulk *bulk;
     bool dry = false;
 
+    if (result_is_conditional(ex)) {
+        exchange_fail(ex, -E_PRECONDITION,
+                      "A list has no ETag and no date that If-Match, If-None-Match or "
+                      "If-Unmodified-Since could name: nothing was deleted.");
+        return;
+    }
     if (read_request(ex, &match, &dry) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);
         return;

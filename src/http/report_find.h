@@ -6,7 +6,11 @@
 #include "base/guid.h"
 #include "http/exchange.h"
 
-enum { REPORT_WAIT_MAX_S = 60 }; /* of `Prefer: wait=N` */
+enum {
+    REPORT_WAIT_MAX_S = 45, /* of `Prefer: wait=N`: below the 50 and 60 s of common proxies */
+    RETRY_NEAR_S = 1,       /* Retry-After if something is about to move, … */
+    RETRY_FAR_S = 5,        /* … and if not */
+};
 
 /* The `reference` of the query. False: it is missing, there twice or no GUID, and the exchange has
  * been answered. */

@@ -26,6 +26,9 @@ enum {
 /* The validators of a result, made from its row. */
 struct tags {
     char etag[RESULT_ETAG_TEXT];
+    char stored[2]
+               [RESULT_ETAG_TEXT]; /* of the JSON as it is, and as zstd; "": it is not stored so */
+    struct validators validators;  /* these, to be compared */
     char digest[RESULT_BASE64_TEXT]; /* "": not known before it is opened */
     char modified[CLOCK_HTTP_TEXT], expires[CLOCK_HTTP_TEXT];
 };
@@ -35,17 +38,30 @@ static void tags_digest(struct tags *tags, const uint8_t digest[REPORT_DIGEST_BY
     EVP_EncodeBlock((unsigned char *)tags->digest, digest, REPORT_DIGEST_BYTES);
 }
 
-static void tags_make(const struct report *report, const struct form_choice *choice,
-                      struct tags *tags)
+static void etag_make(const struct report *report, const struct form_choice *choice,
+                      char out[RESULT_ETAG_TEXT])
 {
     char digest[2 * REPORT_DIGEST_BYTES + 1], form[FORM_TAG_TEXT] = "";
     bool weak = !form_is_stored(choice);
 
-    tags->digest[0] = '\0';
     sodium_bin2hex(digest, sizeof(digest), report->digest, REPORT_DIGEST_BYTES);
     if (weak || choice->packed)
         form_tag(choice, form);
-    snprintf(tags->etag, sizeof(tags->etag), "%s\"%s%s\"", weak ? "W/" : "", digest, form);
+    snprintf(out, RESULT_ETAG_TEXT, "%s\"%s%s\"", weak ? "W/" : "", digest, form);
+}
+
+static void tags_make(struct exchange *ex, const struct report *report,
+                      const struct form_choice *choice, struct tags *tags)
+{
+    *tags = (struct tags){.validators = {.etag = tags->etag,
+                                         .stored = {tags->stored[0], tags->stored[1]},
+                                         .modified_ms = report->finished_ms,
+                                         .now_ms = store_now_ms(ex->services->store)}};
+    etag_make(report, choice, tags->etag);
+    etag_make(report, &(struct form_choice){.form = FORM_JSON}, tags->stored[0]);
+    etag_make(report,
+              &(struct form_choice){.form = FORM_JSON, .packed = true, .coding = CODING_ZSTD},
+              tags->stored[1]);
     if (!choice->packed)
         tags_digest(tags, report->digest);
     clock_format_http(report->finished_ms, tags->modified);
@@ -64,15 +80,56 @@ static void add_tags(struct exchange *ex, const struct form_choice *choice, cons
         exchange_add_header(ex, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store, no-transform");
 }
 
-/* Does the client have it already? */
-static bool is_cached(struct exchange *ex, const struct tags *tags)
+static struct conditions read_conditions(struct exchange *ex)
 {
-    const char *list = exchange_header(ex, "If-None-Match");
-    const char *since = exchange_header(ex, "If-Modified-Since");
+    return (struct conditions){.match = exchange_header(ex, "If-Match"),
+                               .unmodified_since = exchange_header(ex, "If-Unmodified-Since"),
+                               .none_match = exchange_header(ex, "If-None-Match"),
+                               .modified_since = exchange_header(ex, "If-Modified-Since")};
+}
 
-    if (list != NULL)
-        return etag_listed(list, tags->etag);
-    return since != NULL && str_eq(since, tags->modified);
+static void refuse_condition(struct exchange *ex, const struct report *report)
+{
+    if (report->state == REPORT_COMPLETE)
+        exchange_fail(ex, -E_PRECONDITION,
+                      "The result is not the one that the request names (If-Match, If-None-Match "
+                      "or If-Unmodified-Since): nothing was done. HEAD /Report tells its ETag.");
+    else
+        exchange_fail(ex, -E_PRECONDITION,
+                      "The report has no result that the request could name (If-Match or "
+                      "If-Unmodified-Since), its status is %s: nothing was done.",
+                      report_state_name(report->state));
+}
+
+/* `tags` of a report that is complete. */
+static enum conditions_outcome check_conditions(struct exchange *ex, const struct report *report,
+                                                const struct tags *tags, bool reads)
+{
+    struct conditions conditions = read_conditions(ex);
+    struct validators none = {.now_ms = store_now_ms(ex->services->store)};
+    enum conditions_outcome outcome = conditions_check(
+        &conditions, report->state == REPORT_COMPLETE ? &tags->validators : &none, reads);
+
+    if (outcome == CONDITIONS_FAIL)
+        refuse_condition(ex, report);
+    return outcome;
+}
+
+bool result_is_conditional(struct exchange *ex)
+{
+    struct conditions conditions = read_conditions(ex);
+
+    return conditions.match != NULL || conditions.unmodified_since != NULL ||
+           conditions.none_match != NULL;
+}
+
+bool result_may_be_deleted(struct exchange *ex, const struct report *report)
+{
+    struct form_choice json = {.form = FORM_JSON};
+    struct tags tags;
+
+    tags_make(ex, report, &json, &tags);
+    return check_conditions(ex, report, &tags, false) == CONDITIONS_HOLD;
 }
 
 void result_not_complete(struct exchange *ex, const struct report *report)
@@ -85,7 +142,7 @@ void result_not_complete(struct exchange *ex, const struct report *report)
     else
         err_set(&ex->err, -E_NOT_COMPLETE,
                 "The report is not complete yet, it is %s. Get it when GET /Report/Status says "
-                "complete; 'Prefer: wait=60' makes that call wait.",
+                "complete; 'Prefer: wait=30' makes that call wait.",
                 state);
     exchange_add_header(ex, "X-Report-State", "%s", state);
     exchange_reply_error(ex, &ex->err, NULL);
@@ -99,6 +156,7 @@ struct sending {
     struct pack_frames frames;     /* that are sent; `end` 0: the JSON is */
     enum range_kind kind;
     int64_t first, length;
+    bool unmodified; /* the client has it */
 };
 
 /* Bytes of what is sent, or of which a range is. */
@@ -128,8 +186,7 @@ static void free_sending(void *state)
 static bool choose_part(struct exchange *ex, const struct tags *tags, struct sending *sending)
 {
     int64_t size = whole_size(sending);
-    bool ranges =
-        !ex->head && if_range_holds(exchange_header(ex, "If-Range"), tags->etag, tags->modified);
+    bool ranges = !ex->head && if_range_holds(exchange_header(ex, "If-Range"), &tags->validators);
 
     sending->length = size;
     sending->kind = range_read(ranges ? exchange_header(ex, "Range") : NULL, size, &sending->first,
@@ -224,7 +281,7 @@ static bool begin_sending(struct exchange *ex, struct tags *tags)
 
     if (!result_may_be_sent(ex))
         return false;
-    tags_make(&ex->op.find.report, &sending->choice, tags);
+    tags_make(ex, &ex->op.find.report, &sending->choice, tags);
     if (sending->choice.packed)
         tags_digest(tags, sending->frames.digest);
     add_tags(ex, &sending->choice, tags);
@@ -283,6 +340,15 @@ static void send_stored(struct exchange *ex, const struct tags *tags)
         await_place(ex, first_place(sending), result_ready);
 }
 
+/* 304, with the length that 200 would have; -1: none. */
+static void reply_unmodified(struct exchange *ex, const struct tags *tags, int64_t size)
+{
+    const struct sending *sending = ex->state;
+
+    add_tags(ex, &sending->choice, tags);
+    exchange_reply_unmodified_bytes(ex, size);
+}
+
 /* What is stored is known. A step. */
 static void frames_ready(struct exchange *ex)
 {
@@ -293,8 +359,11 @@ static void frames_ready(struct exchange *ex)
         result_trouble(ex);
         return;
     }
-    tags_make(&ex->op.find.report, &sending->choice, &tags);
-    send_stored(ex, &tags);
+    tags_make(ex, &ex->op.find.report, &sending->choice, &tags);
+    if (!sending->unmodified)
+        send_stored(ex, &tags);
+    else if (result_may_be_sent(ex))
+        reply_unmodified(ex, &tags, whole_size(sending));
 }
 
 int result_open(struct exchange *ex, struct spool_reader **ret)
@@ -396,19 +465,21 @@ static void result_found(struct exchange *ex)
 {
     const struct store_find *find = &ex->op.find;
     struct sending *sending = ex->state;
+    enum conditions_outcome outcome;
     struct tags tags;
 
     if (!find->found) {
         report_reply_unknown(ex);
         return;
     }
-    if (!result_has_form(ex, &find->report, sending->choice.form))
-        return;
     form_choose_coding(ex, &sending->choice, &find->report);
-    tags_make(&find->report, &sending->choice, &tags);
-    if (is_cached(ex, &tags)) {
-        add_tags(ex, &sending->choice, &tags);
-        exchange_reply_status(ex, MHD_HTTP_NOT_MODIFIED);
+    tags_make(ex, &find->report, &sending->choice, &tags);
+    outcome = check_conditions(ex, &find->report, &tags, true);
+    if (outcome == CONDITIONS_FAIL || !result_has_form(ex, &find->report, sending->choice.form))
+        return;
+    sending->unmodified = outcome == CONDITIONS_CACHED;
+    if (sending->unmodified && !sending->choice.packed) {
+        reply_unmodified(ex, &tags, form_is_stored(&sending->choice) ? find->report.bytes : -1);
         return;
     }
     SEAM_STEP("http", "result", "found");

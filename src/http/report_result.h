@@ -13,6 +13,11 @@ int result_open(struct exchange *ex, struct spool_reader **ret);
 void result_send(struct exchange *ex, const struct guid *id, const struct form_choice *choice);
 /* A complete report of the store. False: replied that it has no result in this form. */
 bool result_has_form(struct exchange *ex, const struct report *report, enum form form);
+/* Does it depend on what the result is: on If-Match, If-Unmodified-Since or If-None-Match? */
+bool result_is_conditional(struct exchange *ex);
+/* Do these let it be deleted? A report without a result matches nothing, not even `*`. False:
+ * replied 412 (RFC 9110, 13.2.2). */
+bool result_may_be_deleted(struct exchange *ex, const struct report *report);
 /* Answer that the report has no result yet, or ended in error. */
 void result_not_complete(struct exchange *ex, const struct report *report);
 /* Answer ex->err, which says why the result cannot be sent; a deletion that cuts the file off comes

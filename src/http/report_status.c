@@ -10,7 +10,7 @@
 #include "http/status_cache.h"
 #include "store/store.h"
 
-enum { STATUS_ETAG_TEXT = 80, STATUS_RETRY_S = 1 };
+enum { STATUS_ETAG_TEXT = 80 };
 
 /* What each state answers; the words of the original API, except the first two messages. */
 static const struct {
@@ -25,7 +25,10 @@ static const struct {
 
 static void add_progress(struct exchange *ex, const struct report *report, int64_t position)
 {
-    exchange_add_header(ex, "Retry-After", "%d", STATUS_RETRY_S);
+    bool is_near =
+        report->state == REPORT_PROCESSING || position <= ex->services->config->workers.number;
+
+    exchange_add_header(ex, "Retry-After", "%d", is_near ? RETRY_NEAR_S : RETRY_FAR_S);
     exchange_add_header(ex, "X-Report-Rows", "%" PRId64, report->rows);
     if (report->state == REPORT_QUEUED)
         exchange_add_header(ex, "X-Report-Queue-Position", "%" PRId64, position);
@@ -34,6 +37,7 @@ static void add_progress(struct exchange *ex, const struct report *report, int64
 static void reply_status(struct exchange *ex, const struct report *report, int64_t position)
 {
     char etag[STATUS_ETAG_TEXT];
+    const char *message = answers[report->state].message;
 
     snprintf(etag, sizeof(etag), "W/\"%s-%d-%" PRId64 "-%" PRId64 "\"",
              report_state_name(report->state), report->attempt, report->rows, position);
@@ -41,14 +45,13 @@ static void reply_status(struct exchange *ex, const struct report *report, int64
     exchange_add_text(ex, "X-Report-State", report_state_name(report->state));
     if (report_is_active(report->state))
         add_progress(ex, report, position);
-    if (etag_listed(exchange_header(ex, "If-None-Match"), etag)) {
-        exchange_reply_status(ex, MHD_HTTP_NOT_MODIFIED);
-        return;
-    }
-    exchange_reply(ex, answers[report->state].result,
-                   answers[report->state].message != NULL ? answers[report->state].message
-                                                          : report->message,
-                   answers[report->state].data);
+    if (message == NULL)
+        message = report->message;
+    if (etag_listed(exchange_header(ex, "If-None-Match"), etag))
+        exchange_reply_unmodified(ex, answers[report->state].result, message,
+                                  answers[report->state].data);
+    else
+        exchange_reply(ex, answers[report->state].result, message, answers[report->state].data);
 }
 
 static void status_found(struct exchange *ex)

@@ -145,6 +145,15 @@ static void submit_not_found(struct exchange *ex)
     reply_submitted(ex, &ex->op.find.id);
 }
 
+static bool any_runs(const struct report *reports, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (reports[i].state == REPORT_PROCESSING)
+            return true;
+    }
+    return false;
+}
+
 /* Too many: say which they are, so that a caller who lost track can delete one. */
 static void reply_limit(struct exchange *ex)
 {
@@ -155,6 +164,9 @@ static void reply_limit(struct exchange *ex)
     buf_add_char(&data, '{');
     report_add_active(&data, submit->active, submit->active_count);
     buf_add_char(&data, '}');
+    exchange_add_header(ex, MHD_HTTP_HEADER_RETRY_AFTER, "%d",
+                        any_runs(submit->active, submit->active_count) ? RETRY_NEAR_S
+                                                                       : RETRY_FAR_S);
     err_set(&ex->err, -E_LIMIT,
             "You have %d active reports, the most a user may have; this one was not accepted. "
             "Wait until one has finished, or free a slot at once by deleting a queued one with "

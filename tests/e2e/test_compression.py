@@ -50,7 +50,8 @@ def test_the_result_is_the_same_whole_and_in_part(server):
     assert "Content-Digest" in answer.headers and "Content-Encoding" not in answer.headers
     head = client.result(reference, method="HEAD")
     assert int(head.headers["Content-Length"]) == len(whole) > 5 * FRAME
-    assert client.result(reference, {"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    kept = client.result(reference, {"If-None-Match": answer.headers["ETag"]})
+    assert kept.status_code == 304 and kept.headers["Content-Length"] == str(len(whole))
     (listed,) = client.list().json()["data"]["reports"]
     assert listed["bytes"] == len(whole)
     for first, last in [(0, 0), (5, FRAME + 5), (FRAME - 1, FRAME), (5 * FRAME, 5 * FRAME + 9), (2 * FRAME + 7, len(whole) - 1)]:
@@ -87,6 +88,8 @@ def test_who_takes_zstd_gets_it_as_it_is_stored(server):
     assert ask(Range=f"bytes={len(whole)}-")[0].status_code == 416
     kept, nothing = ask(**{"If-None-Match": tag})
     assert kept.status_code == 304 and nothing == b"" and "Repr-Digest" not in kept.headers
+    assert kept.headers["Content-Length"] == str(len(whole))
+    assert client.result(reference, {"If-Match": tag}, method="HEAD").status_code == 200  # of the JSON, too
     assert client.result(reference, {"Accept-Encoding": "zstd"}, method="HEAD").headers["Content-Length"] == str(len(whole))
     part = client.result(reference, {"Accept-Encoding": "identity", "Range": "bytes=5-9"})
     assert part.content == plain.content[5:10]

@@ -66,6 +66,41 @@ def test_a_deleted_report_is_gone_when_the_answer_comes(server, alice, make):
 
 
 @pytest.mark.parametrize("make", STATES)
+def test_a_delete_that_depends_on_another_result_deletes_nothing(server, alice, make):
+    """RFC 9110, 13.2.2. A report without a result matches nothing, not even `*`."""
+    reference, past = make(alice), "Thu, 01 Jan 1970 00:00:00 GMT"
+    head = alice.result(reference, method="HEAD").headers
+    complete = make.__name__ == "complete"
+    own = {"If-Match": head["ETag"]} if complete else {"If-Match": "*"}
+    wrong = [{"If-Match": '"x"'}, {"If-Unmodified-Since": past}, {"If-Match": "W/" + head.get("ETag", '"x"')},
+             {"If-Match": '"x"', "If-Unmodified-Since": head["Date"]}]
+    if complete:
+        wrong += [{"If-None-Match": "*"}, {**own, "If-None-Match": head["ETag"]}]
+    else:
+        wrong += [own, {"If-Unmodified-Since": head["Date"]}]
+    for headers in wrong:
+        failed(alice.delete(reference, headers), 412, "nothing was done")
+        assert alice.state(reference) == make.__name__
+    answer = alice.delete(reference, {**own, "If-Unmodified-Since": past} if complete else {"If-None-Match": "*"})
+    assert answer.json()["result"] is True and "X-Deletion-Receipt" in answer.headers
+    for headers in wrong:
+        refused(alice.delete(reference, headers), "Unknown reference")
+
+
+def test_a_delete_that_depends_on_a_date(alice):
+    reference = complete(alice)
+    modified = alice.result(reference, method="HEAD").headers["Last-Modified"]
+    assert alice.delete(reference, {"If-Unmodified-Since": modified}).json()["result"] is True
+
+
+def test_another_users_delete_is_told_the_same_whatever_it_depends_on(alice, bob):
+    reference = complete(alice)
+    for headers in ({"If-Match": '"x"'}, {"If-Match": "*"}, {"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}):
+        refused(bob.delete(reference, headers), "Unknown reference")
+    assert alice.state(reference) == "complete"
+
+
+@pytest.mark.parametrize("make", STATES)
 def test_a_deleted_report_stays_dead_after_a_crash(make_server, make):
     server = make_server()
     client = server.client("alice")

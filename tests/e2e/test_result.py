@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from harness import failed, refused
+from harness import PROBLEM, failed, refused
 
 UNKNOWN = "0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e"
 
@@ -119,11 +119,53 @@ def test_it_expires_when_it_is_purged(alice, quick):
 
 def test_a_result_that_the_client_has_is_a_304(alice, quick):
     etag = alice.result(quick).headers["ETag"]
-    for tags in (etag, "*", f'"other", W/{etag}'):
-        answer = alice.result(quick, {"If-None-Match": tags})
+    length = alice.result(quick).headers["Content-Length"]
+    for tags, method in ((etag, "GET"), ("*", "GET"), (f'"other", W/{etag}', "GET"), (etag, "HEAD")):
+        answer = alice.result(quick, {"If-None-Match": tags}, method=method)
         assert answer.status_code == 304 and answer.content == b""
         assert answer.headers["ETag"] == etag
+        assert answer.headers["Content-Length"] == length  # what the 200 would have
+        assert "Content-Type" not in answer.headers
     assert alice.result(quick, {"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_a_form_that_the_client_has_is_a_304_without_a_length(alice, quick):
+    etag = alice.result(quick, {"Accept": "text/csv"}).headers["ETag"]
+    answer = alice.result(quick, {"Accept": "text/csv", "If-None-Match": etag})
+    assert answer.status_code == 304 and answer.content == b"" and answer.headers["ETag"] == etag
+    assert not {"Content-Length", "Transfer-Encoding", "Content-Type"} & set(answer.headers)
+    assert alice.result(quick).status_code == 200  # on the same connection
+
+
+def dates_of(headers, seconds):
+    """A time so many seconds after Last-Modified, in the three forms of RFC 9110, 5.6.7."""
+    moment = email.utils.parsedate_to_datetime(headers["Last-Modified"]) + datetime.timedelta(seconds=seconds)
+    return [moment.strftime(form) for form in
+            ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", f"%a %b {moment.day:2} %H:%M:%S %Y")]
+
+
+def test_dates_are_read_in_every_form_and_compared(alice, quick):
+    headers = alice.result(quick).headers
+    for seconds, since, unmodified, in_range in ((-1, 200, 412, 200), (0, 304, 200, 206), (1, 304, 200, 200)):
+        for date in dates_of(headers, seconds):
+            assert alice.result(quick, {"If-Modified-Since": date}).status_code == since
+            assert alice.result(quick, {"If-Unmodified-Since": date}).status_code == unmodified
+            assert alice.result(quick, {"If-Range": date, "Range": "bytes=0-1"}).status_code == in_range
+    for name in ("If-Modified-Since", "If-Unmodified-Since"):
+        assert alice.result(quick, {name: "yesterday"}).status_code == 200
+
+
+def test_if_match(alice, quick):
+    """As on DELETE: test_delete.py."""
+    etag = alice.result(quick).headers["ETag"]
+    for headers in ({}, {"Accept": "text/csv"}, {"Range": "bytes=0-1"}):
+        for tags in (etag, "*", f'"other", {etag}'):
+            assert alice.result(quick, {**headers, "If-Match": tags}).status_code in (200, 206)
+        for tags in ('"other"', "W/" + etag):
+            failed(alice.result(quick, {**headers, "If-Match": tags}), 412, "If-Match")
+    assert alice.result(quick, {"If-Match": '"other"'}, method="HEAD").status_code == 412
+    answer = alice.result(quick, {"If-Match": '"other"', "Accept": PROBLEM})
+    assert (answer.status_code, answer.json()["title"]) == (412, "Precondition failed")
 
 
 def test_if_modified_since(alice, quick):

@@ -106,11 +106,32 @@ def test_anothers_and_a_deleted_reference_are_answered_as_an_unknown_one(alice, 
 
 def test_an_unchanged_status_is_a_304(alice, busy):
     reference = alice.order("Nested")
-    etag = alice.status(reference).headers["ETag"]
+    first = alice.status(reference)
+    etag = first.headers["ETag"]
     again = alice.status(reference, {"If-None-Match": etag})
     assert again.status_code == 304 and again.content == b""
     assert again.headers["ETag"] == etag
+    assert again.headers["Content-Length"] == first.headers["Content-Length"]  # what the 200 would have
     assert again.headers["X-Report-State"] == "queued"
+
+
+def test_who_is_far_from_a_worker_asks_less_often(alice, bob, busy):
+    """The server has two workers."""
+    references = [alice.order("Quick", ProductID="1") for _ in range(3)]
+    asked = [alice.status(reference).headers["Retry-After"] for reference in references]
+    assert asked == ["1", "1", "5"]
+    assert bob.status(busy[0]).headers["Retry-After"] == "1"
+
+
+def test_a_429_tells_whether_a_slot_is_about_to_be_free(alice, bob, busy):
+    for _ in range(10):
+        alice.order("Quick", ProductID="1")
+    answer = alice.submit("Quick", {"ProductID": "1"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
+    for _ in range(8):
+        bob.order("Endless")  # beside the two that run
+    answer = bob.submit("Endless")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
 
 
 def test_a_changed_status_is_a_200(alice, busy):
@@ -163,7 +184,14 @@ def test_a_wait_for_what_has_ended_is_answered_at_once(alice):
     assert answer.json()["data"] == "complete"
 
 
-@pytest.mark.parametrize("prefer", ["wait=-1", "wait=soon", "wait", "respond-async", ""])
+def test_a_preference_may_be_quoted_and_have_parameters(alice):
+    reference = alice.complete("Quick", ProductID="1")
+    for prefer, applied in (('wait="30"', "30"), ('respond-async, wait=10; foo="a,b"', "10"), ("wait=60", "45"),
+                            ('foo="a, wait=5", wait=7', "7"), ("wait=45", "45")):
+        assert alice.status(reference, {"Prefer": prefer}).headers["Preference-Applied"] == f"wait={applied}"
+
+
+@pytest.mark.parametrize("prefer", ['foo="a, wait=5"', "wait=-1", "wait=soon", "wait", "respond-async", ""])
 def test_a_preference_that_is_none_is_ignored(alice, prefer):
     answer = alice.status(alice.order("Endless"), {"Prefer": prefer})
     assert answer.json()["data"] == "incomplete"

@@ -5,7 +5,24 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "http/headers.h"
+
+static void check_conditions(const char *text)
+{
+    const struct validators here = {
+        .etag = "\"abc\"", .stored = {"\"abc\""}, .modified_ms = 1000000, .now_ms = 2000000};
+    const struct conditions all = {text, text, text, text};
+    int64_t ms;
+
+    if (clock_parse_http(text, here.now_ms, &ms))
+        CHECK(ms % 1000 == 0);
+    if (if_range_holds(text, &here))
+        CHECK(strcmp(text, here.etag) == 0 ||
+              (clock_parse_http(text, 2000000, &ms) && ms == 1000000));
+    conditions_check(&all, &here, true);
+    CHECK(conditions_check(&all, &here, false) != CONDITIONS_CACHED);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -31,7 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(wait >= -1 && wait <= 60);
     media_type_is(text, "application/json");
     etag_listed(text, "\"abc\"");
-    if_range_holds(text, "\"abc\"", "Mon, 01 Jan 2024 00:00:00 GMT");
+    if (etag_listed_strongly(text, "\"abc\""))
+        CHECK(etag_listed(text, "\"abc\""));
+    check_conditions(text);
     if (range_read(text, 1000, &first, &length) == RANGE_PART)
         CHECK(first >= 0 && length > 0 && first < 1000 && length <= 1000 - first);
     if (range_read(text, 0, &first, &length) == RANGE_PART)

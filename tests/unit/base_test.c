@@ -307,6 +307,50 @@ static void moments_print_in_utc(void **state)
     assert_string_equal(text, "1970-01-01T00:00:00Z");
 }
 
+static void an_http_date_is_read_in_its_three_forms(void **state)
+{
+    static const char *const good[] = {
+        "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994", "Mon, 06 Nov 1994 08:49:37 GMT" /* the day is not compared */};
+    static const char *const bad[] = {"",
+                                      "Sun",
+                                      "784111777",
+                                      "1994-11-06T08:49:37Z",
+                                      "Sun, 06 Nov 1994 08:49:37",
+                                      "Sun, 06 Nov 1994 08:49:37 UTC",
+                                      "Sun, 06 Nov 1994 08:49:37 GMT ",
+                                      "Sun, 06 Nov 1994  08:49:37 GMT",
+                                      "Sun, 6 Nov 1994 08:49:37 GMT",
+                                      "Sun,06 Nov 1994 08:49:37 GMT",
+                                      "Sun,06Nov199408:49:37GMT",
+                                      "Sun, 31 Apr 1994 08:49:37 GMT",
+                                      "Sun, 06 Nov 1994 24:00:00 GMT",
+                                      "Sun, 06 nov 1994 08:49:37 GMT",
+                                      "Xxx, 06 Nov 1994 08:49:37 GMT",
+                                      "Sun, 06-Nov-1994 08:49:37 GMT",
+                                      "Sun Nov 6 08:49:37 1994",
+                                      "Sun Nov 06 08:49:37 1994"};
+    const int64_t now_ms = INT64_C(1767225600000); /* 2026-01-01 */
+    int64_t ms;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(good); i++) {
+        ms = 0;
+        assert_true(clock_parse_http(good[i], now_ms, &ms));
+        assert_int_equal(ms, INT64_C(784111777000));
+    }
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        ms = 7;
+        assert_false(clock_parse_http(bad[i], now_ms, &ms));
+        assert_int_equal(ms, 7);
+    }
+    /* A year of two digits is at most 50 years ahead. */
+    assert_true(clock_parse_http("Wednesday, 01-Jan-76 00:00:00 GMT", now_ms, &ms));
+    assert_int_equal(ms, INT64_C(3345062400000)); /* 2076 */
+    assert_true(clock_parse_http("Saturday, 01-Jan-77 00:00:00 GMT", now_ms, &ms));
+    assert_int_equal(ms, INT64_C(220924800000)); /* 1977 */
+}
+
 static void a_date_is_a_day_of_the_calendar(void **state)
 {
     static const char *const good[] = {"2024-02-29", "2000-02-29", "0001-01-01", "9999-12-31",
@@ -694,6 +738,7 @@ int main(void)
         cmocka_unit_test(what_is_no_guid_is_refused),
         cmocka_unit_test(new_guids_are_of_version_7_and_of_now),
         cmocka_unit_test(moments_print_in_utc),
+        cmocka_unit_test(an_http_date_is_read_in_its_three_forms),
         cmocka_unit_test(a_date_is_a_day_of_the_calendar),
         cmocka_unit_test(the_monotonic_clock_does_not_go_back),
         cmocka_unit_test(scaled_integers_print_exactly),

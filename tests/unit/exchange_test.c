@@ -142,7 +142,7 @@ static void file(struct exchange *ex)
 static void same(struct exchange *ex)
 {
     exchange_add_header(ex, "ETag", "\"1\"");
-    exchange_reply_status(ex, 304);
+    exchange_reply_unmodified_bytes(ex, INT64_C(5000000000));
 }
 
 static void wait_wish(struct exchange *ex)
@@ -301,7 +301,16 @@ static void the_version_header_is_asked_for(void **state)
 
 static void a_missing_or_false_token_is_401_with_the_remedy(void **state)
 {
-    expect(state, "GET /token", "Version: 2.0\r\n", NULL, 401, "\r\nWWW-Authenticate: Bearer");
+    static const char *const tokens[] = {"Version: 2.0\r\nAuthorization: x\r\n",
+                                         "Version: 2.0\r\nAuthorization: Bearer x\r\n"};
+
+    expect(state, "GET /token", "Version: 2.0\r\n", NULL, 401,
+           "\r\nWWW-Authenticate: Bearer realm=\"reportd\"\r\n");
+    expect(state, "GET /token", "Version: 2.0\r\nAuthorization: Bearer \r\n", NULL, 401,
+           "\r\nWWW-Authenticate: Bearer realm=\"reportd\"\r\n");
+    for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++)
+        expect(state, "GET /token", tokens[i], NULL, 401,
+               "\r\nWWW-Authenticate: Bearer realm=\"reportd\", error=\"invalid_token\"\r\n");
     expect(state, "POST /expired", json_header, "{}", 401, "/User/Login");
     /* The token comes before the body. */
     expect(state, "POST /expired", "Version: 2.0\r\n", "nonsense", 401, "/User/Login");
@@ -322,6 +331,8 @@ static void a_malformed_body_is_400_with_the_place(void **state)
 {
     expect(state, "POST /Hello", json_header, "{\n  \"a\": }", 400, "line 2, column");
     expect(state, "POST /Hello", json_header, "", 400, "it is empty");
+    expect(state, "POST /Hello", json_header, "\xef\xbb\xbf", 400, "not valid JSON");
+    expect(state, "POST /Hello", json_header, "\xef\xbb\xbf\xef\xbb\xbf{}", 400, "not valid JSON");
     expect(state, "POST /Hello", json_header, "[]", 400, "JSON object");
     expect(state, "POST /Hello", json_header, "{} {}", 400, "not valid JSON");
     expect(state, "POST /Hello", json_header, "{\"a\": 1, \"a\": 2}", 400, "not valid JSON");
@@ -334,6 +345,9 @@ static void keys_and_query_names_match_in_any_case(void **state)
     expect(state, "POST /Hello?size=7", json_header, "{\"nAME\": \"Ann\"}", 200,
            "\"message\": \"Ann\"");
     expect(state, "POST /Hello?Size=7", json_header, "{}", 200, "X-Size: 7");
+    /* A byte order mark before the body is not part of it. */
+    expect(state, "POST /Hello", json_header, "\xef\xbb\xbf{\"Name\": \"Ann\"}", 200,
+           "\"message\": \"Ann\"");
 }
 
 static char *long_body(size_t len)
@@ -428,11 +442,13 @@ static void a_business_error_is_200_and_says_why(void **state)
 
 static void a_business_error_is_a_problem_for_who_wants_that(void **state)
 {
-    static const char wish[] = "Accept: application/problem+json\r\nX-Request-Id: r1\r\n";
+    static const char wish[] = "Accept: application/problem+json\r\nX-Request-Id: a-1\"%/\r\n";
 
-    expect(state, fail_line(E_PARAM), wish, NULL, 422,
-           "{\"type\":\"about:blank\",\"title\":\"Invalid parameter\",\"status\":422,"
-           "\"detail\":\"words about /secret/path\",\"instance\":\"r1\",\"data\":{\"more\": 1}}");
+    expect(
+        state, fail_line(E_PARAM), wish, NULL, 422,
+        "{\"type\":\"about:blank\",\"title\":\"Invalid parameter\",\"status\":422,"
+        "\"detail\":\"words about "
+        "/secret/path\",\"instance\":\"urn:reportd:request:a-1%22%25%2F\",\"data\":{\"more\": 1}}");
     expect(state, fail_line(E_UNKNOWN_REFERENCE), wish, NULL, 404,
            "Content-Type: application/problem+json");
     expect(state, "GET /nowhere", wish, NULL, 404, "\"title\":\"No such path\"");
@@ -479,6 +495,7 @@ static void not_modified_has_headers_and_nothing_else(void **state)
     assert_int_equal(answer.status, 304);
     assert_string_equal(answer.body, "");
     assert_non_null(strstr(answer.text, "\r\nETag: \"1\"\r\n"));
+    assert_non_null(strstr(answer.text, "\r\nContent-Length: 5000000000\r\n"));
     assert_null(strstr(answer.text, "\r\nContent-Type:"));
     answer_done(&answer);
 }

@@ -24,6 +24,7 @@ static void a_media_type_fits_its_name_its_kind_and_anything(void **state)
     assert_int_equal(quality("APPLICATION/JSON; charset=utf-8"), 1000);
     assert_int_equal(quality("text/html, application/*;q=0.5"), 500);
     assert_int_equal(quality("*/*;q=0.001"), 1);
+    assert_int_equal(quality("text/html;x=\"a, application/json;q=1\", application/*;q=0.5"), 500);
     assert_int_equal(quality("text/html"), 0);
     assert_int_equal(quality("text/*, image/png"), 0);
     assert_int_equal(quality("application/jsonx, application/jso"), 0);
@@ -108,6 +109,11 @@ static void a_wait_is_read_among_other_preferences(void **state)
     assert_int_equal(prefer_wait("respond-async, Wait = \"7\" ; x=y", 60), 7);
     assert_int_equal(prefer_wait("wait=0", 60), 0);
     assert_int_equal(prefer_wait("wait=99999999999999999999", 60), 60);
+    assert_int_equal(prefer_wait("wait=\"30\"", 60), 30);
+    assert_int_equal(prefer_wait("respond-async, wait=10; foo=\"a,b\"", 60), 10);
+    assert_int_equal(prefer_wait("foo=\"a, wait=5\", wait=7", 60), 7);
+    assert_int_equal(prefer_wait("foo=\"a;\\\", wait=5\"; bar, wait=7;baz=\";\"", 60), 7);
+    assert_int_equal(prefer_wait("wait=3, wait=9", 60), 3);
 }
 
 static void what_is_no_wait_is_ignored(void **state)
@@ -119,6 +125,8 @@ static void what_is_no_wait_is_ignored(void **state)
     assert_int_equal(prefer_wait("wait=-1", 60), -1);
     assert_int_equal(prefer_wait("wait=1.5", 60), -1);
     assert_int_equal(prefer_wait("awaits=3, return=minimal", 60), -1);
+    assert_int_equal(prefer_wait("foo=\"a, wait=5\"", 60), -1);
+    assert_int_equal(prefer_wait("foo=\"a, wait=5", 60), -1);
 }
 
 static void a_content_type_is_known_with_its_parameters(void **state)
