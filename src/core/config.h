@@ -61,7 +61,7 @@
     X(connections, INT, "5000", 10, 100000,                                                        \
       "Most HTTP connections open at the same time; fewer if RLIMIT_NOFILE does not allow "        \
       "two descriptors for each, and some for workers and files")                                  \
-    X(active_limit, INT, "10", 1, 100, "Most queued or processing reports per user")               \
+    X(active_limit, INT, "10", 1, 1000, "Most queued or processing reports per user")              \
     X(retention, DURATION, "24h", 1000, INT64_C(31536000000),                                      \
       "How long a finished report is kept before it is purged; a definition may shorten it")       \
     X(report_timeout, DURATION, "10m", 100, INT64_C(604800000),                                    \

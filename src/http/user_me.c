@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "http/report_find.h"
 
-enum { ANSWER_MAX = 512 * 1024 };
+enum { ANSWER_MAX = STORE_ACTIVE_MAX * 1024 + 1024 }; /* a name, escaped, fits */
 
 /* Nobody is an operator: there are only users. */
 static void active_listed(struct exchange *ex)

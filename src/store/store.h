@@ -17,7 +17,7 @@ struct store;
 enum {
     STORE_KEY_MAX = 255,     /* bytes of an Idempotency-Key */
     STORE_HASH_BYTES = 32,   /* SHA-256 */
-    STORE_ACTIVE_MAX = 100,  /* highest active limit that can be configured */
+    STORE_ACTIVE_MAX = 1000, /* highest active limit that can be configured */
     STORE_ACTIVE = -2,       /* in the place of a state: queued or processing */
     STORE_PAGE_MAX = 1000,   /* reports in one page of a list, … */
     STORE_LISTED_MAX = 4096, /* … with their parameters, if these are no more bytes */
