@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 void descriptors_fill_standard(void)
@@ -17,6 +19,23 @@ void descriptors_fill_standard(void)
                                    "place, cannot be opened. Open the streams, or mount /dev.\n");
             _exit(EXIT_FAILURE);
         }
+    }
+}
+
+void process_hide(void)
+{
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+void process_hide_variables(bool (*is_secret)(const char *variable))
+{
+    for (char **one = environ; *one != NULL; one++) {
+        char *copy = is_secret(*one) ? strdup(*one) : NULL;
+
+        if (copy == NULL)
+            continue;
+        explicit_bzero(*one, strlen(*one));
+        *one = copy;
     }
 }
 

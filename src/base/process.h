@@ -1,11 +1,21 @@
 /* src/base/process.h -- what a process makes sure of at its start: standard streams, signals. */
 #pragma once
 
+#include <stdbool.h>
+
 /* Take those of the descriptors 0, 1 and 2 that are closed, so that no file or socket that is
  * opened later gets their number and what is meant for a standard stream is never written into it.
  * They stand for /dev/null, opened the other way round: reading and writing fail (EBADF) as on a
  * closed one. Ends the process if that cannot be done. Call it first thing in main(). */
 void descriptors_fill_standard(void);
+
+/* From now on no process of the same user may look into this one: not its memory, environment or
+ * descriptors, and not as a tracer (prctl(2), PR_SET_DUMPABLE). Root may. It dumps no core. */
+void process_hide(void);
+
+/* Pass the variables that `is_secret` names on to getenv() and libraries as before, but take them
+ * out of /proc/PID/environ. While there is one thread. */
+void process_hide_variables(bool (*is_secret)(const char *variable));
 
 /* Ignore, from now on, what by default ends or stops a process although it says nothing about it:
  * SIGUSR1, SIGUSR2, SIGALRM, SIGQUIT, SIGPIPE, SIGXFSZ, SIGXCPU, timers, SIGIO, what a terminal

@@ -162,6 +162,15 @@ static void act(const char *action)
         close(fd);
 }
 
+void seam_each_file(void (*found)(void *context, const char *path), void *context)
+{
+    pthread_once(&once, read_environment);
+    for (int i = 0; i < plan_count; i++) {
+        if (strncmp(plans[i].action, wait_prefix, strlen(wait_prefix)) == 0)
+            found(context, plans[i].action + strlen(wait_prefix));
+    }
+}
+
 void seam_step(const char *part, const char *verb, const char *step)
 {
     char place[PLACE_MAX];

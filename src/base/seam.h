@@ -42,12 +42,17 @@ int64_t seam_clock_ms(void);
 int64_t seam_skew_ms(void);
 /* `ms`, or less if a test may move the UTC clock. */
 int64_t seam_patience_ms(int64_t ms);
+/* Open what is to be traced, and name each FIFO, for a process that will be able to open no file.
+ */
+void seam_each_file(void (*found)(void *context, const char *path), void *context);
+#define SEAM_EACH_FILE(found, context) seam_each_file(found, context)
 #define SEAM_STEP(part, verb, step) seam_step(part, verb, step)
 #define SEAM_FAILS(place) ((errno = seam_errno(place)) != 0)
 #define SEAM_CLOCK_MS() seam_clock_ms()
 #define SEAM_SKEW_MS() seam_skew_ms()
 #define SEAM_PATIENCE_MS(ms) seam_patience_ms(ms)
 #else
+#define SEAM_EACH_FILE(found, context) ((void)(found), (void)(context))
 #define SEAM_STEP(part, verb, step) ((void)(part), (void)(verb), (void)(step))
 #define SEAM_FAILS(place) 0
 #define SEAM_CLOCK_MS() 0

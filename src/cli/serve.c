@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/str.h"
 #include "base/thread.h"
 #include "base/version.h"
 #include "cli/options.h"
@@ -37,10 +38,12 @@
 #include "proc/events.h"
 #include "proc/ledger.h"
 #include "proc/recovery.h"
+#include "proc/sandbox.h"
 #include "proc/streams.h"
 #include "proc/supervisor.h"
 #include "proc/transfers.h"
 #include "proc/waiters.h"
+#include "source/source.h"
 #include "spool/spool.h"
 #include "store/store.h"
 
@@ -393,6 +396,11 @@ static void serve_until_signal(struct node *node)
 {
     int signal_number;
 
+    if (!sandbox_offers_landlock())
+        log_warn("start.sandbox", "problem=%s",
+                 "this kernel has no Landlock (or it is not in lsm=): a worker that is taken over "
+                 "can open every file that the server may");
+
     dprintf(STDOUT_FILENO, "ready on %s\n", server_url(node->server));
     log_info("start.ready", "url=%s version=%s", server_url(node->server), REPORTD_VERSION);
     while (sigwait(&node->signals, &signal_number) == 0) {
@@ -455,11 +463,33 @@ static void prepare_signals(sigset_t *signals)
     signals_ignore();
 }
 
-/* What workers inherit. */
+/* Each may hold a password. */
+static bool is_secret_variable(const char *variable)
+{
+    return str_starts(variable, "PGPASSWORD=") || str_starts(variable, "REPORTD_");
+}
+
+/* A worker gets the password of its own database, with its URL, and no other. */
+static int complete_sources(struct config *config, struct err *err)
+{
+    for (size_t i = 0; i < config->source_count; i++) {
+        char *url = source_url_complete(config->sources[i].url);
+
+        if (url == NULL)
+            return out_of_memory(err);
+        free(config->sources[i].url);
+        config->sources[i].url = url;
+    }
+    return 0;
+}
+
+/* What workers inherit, and what they, if they are taken over, find of this process. */
 static void prepare_process(const struct config *config)
 {
     char memory[24];
 
+    process_hide();
+    process_hide_variables(is_secret_variable);
     snprintf(memory, sizeof(memory), "%lld", (long long)config->worker_memory.number);
     setenv("REPORTD_WORKER_MEMORY", memory, 1);
     umask(077);
@@ -563,6 +593,7 @@ int verb_serve(int argc, char **argv)
     prepare_process(node.config);
     log_start(); /* without it lines are written at once */
     rc = fit_connections(node.config, &err)
+             ?: complete_sources(node.config, &err)
              ?: open_data(&node, &err)
              ?: open_reports(&node, &err)
              ?: open_server(&node, &err);

@@ -276,6 +276,7 @@ struct runner {
     const struct trial *trial;
     struct wire_order order;
     struct connection connection;
+    struct sandbox_files files;
     int done_fd; /* eventfd: it has ended */
     int rc;
     struct err err;
@@ -294,7 +295,7 @@ static int run_once(struct runner *runner)
                                      .temp_limit = runner->order.run.temp_limit,
                                      .notice = on_notice};
     struct wire_answer answer;
-    int rc = connection_open(&runner->connection, spec, &runner->err)
+    int rc = connection_open(&runner->connection, spec, &runner->files, &runner->err)
                  ?: run_report(&runner->order, runner->connection.source, runner->trial->progress,
                                &answer, &runner->err);
 
@@ -401,6 +402,7 @@ static int run_sandboxed(const struct trial *trial, const sigset_t *signals)
     if (runner.order.run.size_limit > RESULT_BYTES_MAX)
         runner.order.run.size_limit = RESULT_BYTES_MAX;
     sandbox_process(trial->config->worker_memory.number);
+    connection_files(runner.order.texts.source_url, trial->temp_folder, &runner.files);
     runner.done_fd = eventfd(0, EFD_CLOEXEC);
     if (signal_fd < 0 || runner.done_fd < 0 ||
         pthread_create(&thread, NULL, runner_thread, &runner) != 0) {

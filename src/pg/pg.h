@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/guid.h"
 
@@ -28,6 +29,20 @@ struct pg_spec {
 PGconn *pg_connect(const struct pg_spec *spec, char why[PG_WORDS]);
 /* How long to wait after a try that has failed; `before_ms`: after the one before, 0: it worked. */
 int64_t pg_backoff_ms(int64_t before_ms);
+
+/* ---- files.c: what a process needs that connects and may do little else ---- */
+
+/* Each file or folder, whether it is there or not, that libpq and what it uses may read for a
+ * connection to this URL: passwords, certificates, services. While there is one thread, since it
+ * looks through the environment. */
+typedef void pg_file_fn(void *context, const char *path);
+void pg_each_file(const char *url, pg_file_fn *found, void *context);
+
+/* Is `variable` ("NAME=VALUE") one that they read, except for PGPASSWORD? */
+bool pg_needs_variable(const char *variable);
+/* Append the URL with the password of PGPASSWORD, so that it can be used without that variable;
+ * false: it has a password or a service of its own, or there is no PGPASSWORD. */
+bool pg_url_complete(const char *url, struct buf *out);
 
 /* ---- wait.c: waiting ----
  *

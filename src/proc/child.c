@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -14,9 +16,41 @@
 
 #include "base/log.h"
 #include "base/seam.h"
+#include "base/str.h"
 #include "proc/worker.h"
+#include "source/source.h"
 
-extern char **environ;
+/* Of serve's own variables, what workers read; tests and sanitizers have theirs. */
+static bool is_passed_on(const char *variable)
+{
+    static const char *const prefixes[] = {
+        "REPORTD_WORKER_MEMORY=", "REPORTD_SEAMS", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
+        "TSAN_OPTIONS=",          "LSAN_OPTIONS=", "GCOV_PREFIX",   "LD_PRELOAD=",
+        "LD_LIBRARY_PATH="};
+
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        if (str_starts(variable, prefixes[i]))
+            return true;
+    }
+    return source_needs_variable(variable);
+}
+
+/* Made once, since serve's own does not change; NULL: no memory. */
+static char **environment;
+static pthread_once_t environment_once = PTHREAD_ONCE_INIT;
+
+static void make_environment(void)
+{
+    size_t count = 0, kept = 0;
+
+    while (environ[count] != NULL)
+        count++;
+    environment = calloc(count + 1, sizeof(*environment));
+    for (size_t i = 0; environment != NULL && i < count; i++) {
+        if (is_passed_on(environ[i]))
+            environment[kept++] = environ[i];
+    }
+}
 
 static int spawn_on(int socket, pid_t *ret_pid)
 {
@@ -28,6 +62,7 @@ static int spawn_on(int socket, pid_t *ret_pid)
     int rc;
 
     log_word(log);
+    pthread_once(&environment_once, make_environment);
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawn_file_actions_init(&actions);
@@ -41,7 +76,9 @@ static int spawn_on(int socket, pid_t *ret_pid)
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setpgroup(&attributes, 0);
-    rc = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes, argv, environ);
+    rc = environment == NULL
+             ? ENOMEM
+             : posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes, argv, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     errno = rc;

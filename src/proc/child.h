@@ -19,8 +19,8 @@ struct child_end {
 
 /* Start this program's `worker` verb (posix_spawn, so that no thread's state crosses a fork) with a
  * socketpair on WORKER_SOCKET, in a process group of its own (a terminal's Ctrl-C is the server's
- * business), with no other descriptor than standard error. *ret_socket is our end of the pair and
- * yours. -E_IO says what failed. */
+ * business), with no other descriptor than standard error and no other variable than it needs.
+ * *ret_socket is our end of the pair and yours. -E_IO says what failed. */
 int child_spawn(struct child *ret, int *ret_socket, struct err *err);
 
 /* SIGKILL. It still has to be reaped when pidfd becomes readable. */

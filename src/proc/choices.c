@@ -53,6 +53,7 @@ struct choices {
     struct channel channel;
     struct loop_watch exit_watch;
     bool dying; /* killed, and not reaped */
+    bool again; /* what runs needs a new process */
     int64_t idle_since_ms;
     struct loop_timer tick;
     struct loop_message forget, stop, quit;
@@ -203,6 +204,7 @@ static void kill_worker(struct choices *choices)
 }
 
 static void start_next(struct choices *choices);
+static bool run_entry(struct choices *choices, struct entry *entry);
 
 static void on_answer(struct channel *channel, const struct wire_answer *answer)
 {
@@ -212,6 +214,11 @@ static void on_answer(struct channel *channel, const struct wire_answer *answer)
 
     if (entry == NULL || answer->head.type != WIRE_DONE || !guid_eq(&entry->id, &answer->head.id))
         return;
+    if (answer->spent != 0)
+        kill_worker(choices); /* it ends anyway */
+    choices->again = answer->outcome == WIRE_AGAIN;
+    if (choices->again)
+        return; /* its exit goes on */
     json = answer->outcome == WIRE_COMPLETE ? read_result(choices, answer->bytes) : NULL;
     close_result(choices);
     if (json != NULL) {
@@ -246,14 +253,18 @@ static void on_exit_event(struct loop_watch *watch)
     if (!child_reap(&choices->child, 0, &end))
         end = (struct child_end){.message = "no status"};
     choices->dying = false;
-    if (choices->running != NULL) {
+    if (choices->running != NULL && choices->again) {
+        close_result(choices);
+        run_entry(choices, choices->running);
+    } else if (choices->running != NULL) {
         log_warn("choices.failed", "parameter=%s detail=%s", choices->running->parameter,
                  end.message);
         fail_entry(choices, choices->running,
                    end.signal == SIGXCPU ? "The query took too much processor time."
                                          : "The process that fetched them ended unexpectedly.");
     }
-    close_result(choices);
+    if (choices->running == NULL)
+        close_result(choices);
     start_next(choices);
 }
 
@@ -307,6 +318,24 @@ static int send_question(struct choices *choices, struct entry *entry, struct er
     return rc;
 }
 
+/* Have the worker answer it; false: it has failed and is gone. */
+static bool run_entry(struct choices *choices, struct entry *entry)
+{
+    struct err err = {0};
+
+    choices->again = false;
+    if (clock_mono_ms() >= entry->due_ms) {
+        fail_entry(choices, entry, TOO_LONG);
+        return false;
+    }
+    if (send_question(choices, entry, &err) == 0)
+        return true;
+    log_error("choices.failed", "parameter=%s detail=%s", entry->parameter, err.text);
+    close_result(choices);
+    fail_entry(choices, entry, "Try again later.");
+    return false;
+}
+
 /* The oldest question that waits, if the worker is free. */
 static void start_next(struct choices *choices)
 {
@@ -314,20 +343,10 @@ static void start_next(struct choices *choices)
 
     while (choices->running == NULL && !choices->dying &&
            (entry = oldest(choices, ENTRY_WAITING)) != NULL) {
-        struct err err = {0};
-
         entry->state = ENTRY_RUNNING;
         choices->waiting--;
         choices->running = entry;
-        if (clock_mono_ms() >= entry->due_ms) {
-            fail_entry(choices, entry, TOO_LONG);
-            continue;
-        }
-        if (send_question(choices, entry, &err) == 0)
-            return;
-        log_error("choices.failed", "parameter=%s detail=%s", entry->parameter, err.text);
-        close_result(choices);
-        fail_entry(choices, entry, "Try again later.");
+        run_entry(choices, entry);
     }
 }
 

@@ -3,14 +3,29 @@
 
 #include <stddef.h>
 
-#include "proc/sandbox.h"
+#include "base/seam.h"
 
 void connection_init(struct connection *connection)
 {
     lock_init(&connection->lock);
 }
 
-int connection_open(struct connection *connection, struct source_spec spec, struct err *err)
+static void on_file(void *files, const char *path)
+{
+    sandbox_files_read(files, path);
+}
+
+void connection_files(const char *url, const char *temp_folder, struct sandbox_files *ret)
+{
+    /* A file is all that is read of SQLite. */
+    sandbox_files_begin(ret, source_reopens(url));
+    source_each_file(url, on_file, ret);
+    SEAM_EACH_FILE(on_file, ret);
+    sandbox_files_write(ret, temp_folder);
+}
+
+int connection_open(struct connection *connection, struct source_spec spec,
+                    const struct sandbox_files *files, struct err *err)
 {
     struct source *source = NULL;
     int rc;
@@ -19,7 +34,8 @@ int connection_open(struct connection *connection, struct source_spec spec, stru
     rc = source_open(&spec, &source, err);
     if (rc < 0)
         return rc;
-    sandbox_thread(spec.temp_folder); /* as far as the kernel has it */
+    sandbox_files_apply(files); /* as far as the kernel has it */
+    sandbox_opened(source_reopens(spec.url));
     lock_take(&connection->lock);
     connection->source = source;
     if (atomic_load(&connection->stopped))

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/thread.h"
+#include "proc/sandbox.h"
 #include "source/source.h"
 
 struct connection {
@@ -16,9 +17,14 @@ struct connection {
 /* Not open, and not stopped; there is nothing to undo but connection_close(). */
 void connection_init(struct connection *connection);
 
-/* Open the database and give up the thread's rights but to spec->temp_folder (sandbox_thread());
- * what was stopped meanwhile stays stopped. As source_open(); spec->stopped is set here. */
-int connection_open(struct connection *connection, struct source_spec spec, struct err *err);
+/* What a process may touch that reports on one database: its files as they are now, and all of
+ * `temp_folder`. While there is one thread. sandbox_files_end() it. */
+void connection_files(const char *url, const char *temp_folder, struct sandbox_files *ret);
+
+/* Open the database and give up, in this thread, all but `files`, which cannot be undone; what was
+ * stopped meanwhile stays stopped. As source_open(); spec->stopped is set here. */
+int connection_open(struct connection *connection, struct source_spec spec,
+                    const struct sandbox_files *files, struct err *err);
 void connection_close(struct connection *connection); /* fine if it is not open */
 
 /* Any thread, which does not wait: stop what runs and what starts, until it is resumed. */

@@ -438,6 +438,7 @@ static struct wire_order make_order(const struct job *job, const struct definiti
                 .clock_ahead_ms = store_clock_ahead_ms(spec->store),
                 .row_results = job->supervisor->shared ? 0 : config->row_results.number,
                 .temp_limit = config->temp_limit.number,
+                .runs = job->runs,
                 .packed = str_eq(config->result_compression.text, "zstd"),
                 .sealed = in_database || str_eq(config->spool_encryption.text, "on")},
         .texts = {.definition_file = def->file,
@@ -453,7 +454,19 @@ static struct wire_order make_order(const struct job *job, const struct definiti
     };
 }
 
-/* Make the .part file and hand everything to the worker. */
+static int make_file(struct job *job, const struct wire_order *order, struct err *err)
+{
+    job->fd = spool_create(job->supervisor->spec.spool, &job->report.id, job->report.attempt, err);
+    if (job->fd < 0)
+        return job->fd;
+    SEAM_STEP("job", "start", "created");
+    job->row_results = order->run.row_results;
+    job->timeout_ms = order->run.timeout_ms;
+    job->sealed = order->run.sealed != 0;
+    return 0;
+}
+
+/* Make the .part file, unless there is one, and hand everything to the worker. */
 static int send_job(struct job *job, struct worker_handle *worker, const struct definition *def,
                     struct err *err)
 {
@@ -464,33 +477,59 @@ static int send_job(struct job *job, struct worker_handle *worker, const struct 
     if (order.texts.source_url == NULL)
         return err_set(err, -E_SOURCE, "The report's database is not configured any more.");
     rc = wire_order_write_texts(&order, err);
-    if (rc < 0)
-        return rc;
-    job->fd = order.fd =
-        spool_create(job->supervisor->spec.spool, &job->report.id, job->report.attempt, err);
-    if (order.fd < 0) {
+    if (rc == 0 && job->fd < 0)
+        rc = make_file(job, &order, err);
+    if (rc < 0) {
         wire_order_done(&order);
-        return order.fd;
+        return rc;
     }
-    SEAM_STEP("job", "start", "created");
-    job->row_results = order.run.row_results;
-    job->timeout_ms = order.run.timeout_ms;
-    job->sealed = order.run.sealed != 0;
+    order.fd = job->fd;
     if (job->sealed)
         memcpy(order.run.key, job->key, sizeof(order.run.key));
-    job_enter(job, JOB_RUNNING);
+    if (job->phase == JOB_NEW)
+        job_enter(job, JOB_RUNNING);
     worker_run(worker, job, &order);
     wire_order_done(&order);
     SEAM_STEP("job", "start", "sent");
     return 0;
 }
 
+static void start_on(struct job *job, struct worker_handle *worker, const struct definition *def)
+{
+    struct err err = {0};
+
+    job->retention_ms = def->retention_ms;
+    if (job->report.parameters == NULL) { /* of a row that was tampered with */
+        end_in_error(job, "The report's parameters cannot be read any more. Submit it again.");
+    } else if (send_job(job, worker, def, &err) < 0) {
+        log_error("report.start", "report=%s error=%s detail=%s", job->report.name, err.text,
+                  err.detail);
+        end_in_error(job, err.code == -E_SOURCE
+                              ? err.text
+                              : "The server could not make room for the report's result. Submit it "
+                                "again later.");
+    }
+}
+
+/* The definition, and a worker for its database; NULL: the job has ended. */
+static const struct definition *hold_definition(struct job *job)
+{
+    struct supervisor *supervisor = job->supervisor;
+    const struct definition *def = catalog_hold(supervisor->spec.catalog, job->report.name);
+
+    if (def != NULL)
+        return def;
+    if (supervisor->shared && !job->stray)
+        end_in_queue(job, false); /* gone since it was claimed: another node may have it */
+    else
+        end_in_error(job, "This type of report is not on offer any more.");
+    return NULL;
+}
+
 void job_start(struct job *job, struct report *report)
 {
     struct supervisor *supervisor = job->supervisor;
-    struct worker_handle *worker = worker_find_idle(supervisor);
     const struct definition *def;
-    struct err err = {0};
 
     loop_check(supervisor->loop);
     CHECK(job->phase == JOB_NEW);
@@ -509,28 +548,30 @@ void job_start(struct job *job, struct report *report)
         job_over(job); /* it was deleted while it was being claimed */
         return;
     }
-    if (supervisor->phase != SUPERVISOR_OPEN || worker == NULL) {
+    if (supervisor->phase != SUPERVISOR_OPEN || worker_find_idle(supervisor, NULL) == NULL) {
         end_in_queue(job, false);
         return;
     }
-    def = catalog_hold(supervisor->spec.catalog, job->report.name);
-    if (def == NULL) {
-        if (supervisor->shared && !job->stray)
-            end_in_queue(job, false); /* gone since it was claimed: another node may have it */
-        else
-            end_in_error(job, "This type of report is not on offer any more.");
+    def = hold_definition(job);
+    if (def == NULL)
+        return;
+    start_on(job,
+             worker_find_idle(supervisor, config_source_url(supervisor->spec.config, def->source)),
+             def);
+    catalog_release(supervisor->spec.catalog, def);
+}
+
+void job_run_again(struct job *job, struct worker_handle *worker)
+{
+    const struct definition *def;
+
+    if (worker->state != WORKER_IDLE || job->supervisor->phase == SUPERVISOR_CLOSING) {
+        end_in_queue(job, false);
         return;
     }
-    job->retention_ms = def->retention_ms;
-    if (job->report.parameters == NULL) { /* of a row that was tampered with */
-        end_in_error(job, "The report's parameters cannot be read any more. Submit it again.");
-    } else if (send_job(job, worker, def, &err) < 0) {
-        log_error("report.start", "report=%s error=%s detail=%s", job->report.name, err.text,
-                  err.detail);
-        end_in_error(job, err.code == -E_SOURCE
-                              ? err.text
-                              : "The server could not make room for the report's result. Submit it "
-                                "again later.");
-    }
-    catalog_release(supervisor->spec.catalog, def);
+    def = hold_definition(job);
+    if (def == NULL)
+        return;
+    start_on(job, worker, def);
+    catalog_release(job->supervisor->spec.catalog, def);
 }

@@ -39,7 +39,7 @@ enum job_phase {
     X(ABSENT, "absent", WORKER_TO(ABSENT) | WORKER_TO(IDLE), "no process; one will be started")    \
     X(IDLE, "idle", WORKER_TO(BUSY) | WORKER_TO(DYING) | WORKER_TO(ABSENT), "it waits for a job")  \
     X(BUSY, "busy", WORKER_TO(IDLE) | WORKER_TO(DYING) | WORKER_TO(ABSENT), "it runs a job")       \
-    X(DYING, "dying", WORKER_TO(ABSENT), "it was killed and has not ended yet")
+    X(DYING, "dying", WORKER_TO(ABSENT), "it was killed, or ends by itself, and has not ended yet")
 
 enum worker_state {
 #define X(name, text, moves, what) WORKER_##name,

@@ -28,6 +28,8 @@ struct worker_handle {
     struct loop_timer timer; /* ABSENT: start it again; DYING: it cannot be killed */
     int64_t spawned_ms;      /* monotonic; for the back-off of workers that die young */
     int young_deaths;        /* in a row */
+    char *source_url;        /* the database that its process is bound to; NULL: none yet */
+    bool spent;              /* it has said that it ends: that is no death */
     struct loop_call progress;
 };
 
@@ -69,11 +71,12 @@ struct job {
     struct loop_call write;
     struct loop_timer timer; /* RUNNING, STOPPING: kill its worker; WAITING: ask the store again */
     int64_t timeout_ms;
-    int64_t retention_ms;          /* of the definition; 0: it has none */
-    int fd;                        /* what the worker writes to; -1: nothing yet */
-    int64_t row_results;           /* how large a small result may be */
-    void *result;                  /* the bytes of a small one, which FINISH takes along */
-    bool sealed;                   /* this attempt's result is encrypted with … */
+    int64_t runs;         /* in processes that have ended, since its database changed meanwhile */
+    int64_t retention_ms; /* of the definition; 0: it has none */
+    int fd;               /* what the worker writes to; -1: nothing yet */
+    int64_t row_results;  /* how large a small result may be */
+    void *result;         /* the bytes of a small one, which FINISH takes along */
+    bool sealed;          /* this attempt's result is encrypted with … */
     uint8_t key[REPORT_KEY_BYTES]; /* … the report's key, or, of an embedded store, one that nobody
                                     * else keeps until it is finished */
     char message[REPORT_MESSAGE_MAX];
@@ -147,8 +150,8 @@ void lease_started(struct supervisor *supervisor, struct job *job);
 /* worker_handle.c: worker processes */
 void worker_init(struct worker_handle *worker, struct supervisor *supervisor);
 void worker_start(struct worker_handle *worker);
-/* An idle one, or NULL. */
-struct worker_handle *worker_find_idle(struct supervisor *supervisor);
+/* An idle one, or NULL; best one that has this database open, or none yet. */
+struct worker_handle *worker_find_idle(struct supervisor *supervisor, const char *source_url);
 /* Give the job to an idle worker; `order` is complete. */
 void worker_run(struct worker_handle *worker, struct job *job, const struct wire_order *order);
 /* Tell it to stop what it runs. */
@@ -167,6 +170,8 @@ void job_free(struct job *job);                     /* one that was never starte
 void job_start(struct job *job, struct report *report);
 /* The worker has answered. */
 void job_answered(struct job *job, const struct wire_answer *answer);
+/* The worker, an idle one again, is a new process, since the one before could not run it. */
+void job_run_again(struct job *job, struct worker_handle *worker);
 /* The worker has ended without an answer. */
 void job_worker_died(struct job *job, const struct child_end *end);
 /* Someone waits for its end, since it is deleted. */

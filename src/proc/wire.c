@@ -22,11 +22,11 @@ enum {
 };
 
 /* No padding: no byte of a stack or a heap goes along. */
-_Static_assert(sizeof(struct wire_run) == sizeof(struct wire_head) + sizeof(int64_t[6]) +
+_Static_assert(sizeof(struct wire_run) == sizeof(struct wire_head) + sizeof(int64_t[7]) +
                                               sizeof(uint64_t[2]) + REPORT_KEY_BYTES +
                                               sizeof(uint32_t) * WIRE_TEXT_COUNT,
                "struct wire_run has padding");
-_Static_assert(sizeof(struct wire_answer) == sizeof(struct wire_head) + sizeof(int64_t[5]) +
+_Static_assert(sizeof(struct wire_answer) == sizeof(struct wire_head) + sizeof(int64_t[7]) +
                                                  REPORT_DIGEST_BYTES +
                                                  sizeof(char[2][WIRE_WORDS_MAX]),
                "struct wire_answer has padding");
@@ -307,9 +307,9 @@ static bool is_answer(const struct wire_answer *answer, size_t len)
 {
     return len == sizeof(*answer) &&
            (answer->head.type == WIRE_PROGRESS || answer->head.type == WIRE_DONE) &&
-           answer->outcome < WIRE_OUTCOME_COUNT && answer->rows >= 0 && answer->bytes >= 0 &&
-           answer->footer > INT64_MIN && answer->unsynced >= 0 && are_words(answer->message) &&
-           are_words(answer->detail);
+           answer->outcome < WIRE_OUTCOME_COUNT && answer->spent <= 1 && answer->rows >= 0 &&
+           answer->bytes >= 0 && answer->footer > INT64_MIN && answer->unsynced >= 0 &&
+           are_words(answer->message) && are_words(answer->detail);
 }
 
 int wire_receive_answer(int socket, struct wire_answer *ret, struct err *err)

@@ -13,7 +13,9 @@
  * with the texts; CANCEL is the head alone. Answers go to serve and bring no descriptor. */
 enum wire_type { WIRE_RUN, WIRE_CANCEL, WIRE_PROGRESS, WIRE_DONE };
 
-enum wire_outcome { WIRE_COMPLETE, WIRE_FAILED, WIRE_CANCELLED, WIRE_OUTCOME_COUNT };
+/* AGAIN: not in this process, which may touch nothing but the database that it had before; it ends,
+ * and a new one is to be told of the same RUN, with the answer's `runs`. */
+enum wire_outcome { WIRE_COMPLETE, WIRE_FAILED, WIRE_CANCELLED, WIRE_AGAIN, WIRE_OUTCOME_COUNT };
 
 /* Which attempt of which report a frame is about. */
 struct wire_head {
@@ -51,6 +53,7 @@ struct wire_run {
     int64_t clock_ahead_ms;               /* of this machine, before the store's */
     int64_t temp_limit;                   /* bytes that its sorts may spill; 0: no limit */
     int64_t row_results;                  /* a file of at most so many bytes needs no fsync */
+    int64_t runs;                         /* how often it has been run, but its database changed */
     uint64_t packed;                      /* 1: the result is to be compressed */
     uint64_t sealed;                      /* 1: the result is to be encrypted … */
     uint8_t key[REPORT_KEY_BYTES];        /* … with this */
@@ -65,6 +68,8 @@ struct wire_answer {
     int64_t unsynced;                    /* DONE, COMPLETE: bytes not fsynced; 0: all are */
     uint8_t digest[REPORT_DIGEST_BYTES]; /* DONE, COMPLETE */
     uint64_t outcome;                    /* DONE: enum wire_outcome */
+    uint64_t spent;                      /* DONE, 1: the process ends, and runs no other report */
+    int64_t runs;                        /* DONE, AGAIN */
     char message[WIRE_WORDS_MAX];        /* DONE, FAILED: for the user; UTF-8 … */
     char detail[WIRE_WORDS_MAX];         /* … and for the log: no values of parameters or data */
 };

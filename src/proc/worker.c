@@ -35,17 +35,20 @@ enum {
 enum stop { STOP_NONE, STOP_CANCELLED, STOP_TIMEOUT };
 
 /* The listener (the main thread) owns the socket and everything not marked. A runner is a thread
- * with one connection: it ends when a report fails or needs another database, so that every
- * connection begins fresh and unrestricted, opens its files, and only then gives up its rights. */
+ * with one connection, which ends when a report fails. From the first report on all threads may
+ * touch the files of its database only (a runner of SQLite, once it is open): what needs another
+ * one, or a file that has another name or neighbours by now, needs another process. */
 struct worker {
     struct thread_owner listener;
     int done_fd; /* eventfd: the runner has finished the job */
     bool has_runner;
     pthread_t runner;
     char *source_url, *temp_folder; /* what the runner was started for */
+    struct sandbox_files files;     /* that it was then bound to */
+    bool spent;                     /* it can run nothing more */
     struct wire_order job;          /* while `busy` the runner reads it */
     bool busy;
-    int runs;            /* of this job so far */
+    int64_t runs;        /* of this job so far */
     int64_t deadline_ms; /* monotonic; 0: none, or it has passed */
     int64_t progress_ms; /* when the last one was sent */
     int64_t progress_rows, progress_bytes;
@@ -85,6 +88,18 @@ static void say_done(struct worker *worker, int rc)
         continue;
 }
 
+/* Has the report failed for a reason that may lie in its connection? */
+static bool is_suspect(int rc)
+{
+    return rc < 0 && rc != -E_CANCELLED && rc != -E_SPOOL;
+}
+
+/* May the next report use it? */
+static bool is_connected(const struct connection *connection)
+{
+    return connection->source != NULL && source_is_current(connection->source);
+}
+
 static void *runner_thread(void *arg)
 {
     struct worker *worker = arg;
@@ -97,15 +112,16 @@ static void *runner_thread(void *arg)
                                          .temp_limit = worker->job.run.temp_limit};
 
         if (connection->source == NULL)
-            rc = connection_open(connection, spec, &worker->result_err);
+            rc = connection_open(connection, spec, &worker->files, &worker->result_err);
         if (rc == 0)
             rc = run_report(&worker->job, connection->source, &worker->progress, &worker->result,
                             &worker->result_err);
-        if (rc < 0 || !source_is_current(connection->source))
+        if (is_suspect(rc) || !is_connected(connection))
             connection_close(connection);
         say_done(worker, rc);
     }
-    connection_close(connection);
+    if (rc == 0)
+        connection_close(connection);
     return NULL;
 }
 
@@ -121,31 +137,69 @@ static void end_runner(struct worker *worker)
     lock_release(&worker->lock);
     pthread_join(worker->runner, NULL);
     worker->quit = worker->has_runner = false;
-    free(worker->source_url);
-    free(worker->temp_folder);
-    worker->source_url = worker->temp_folder = NULL;
 }
 
-/* A runner for the job's database: the present one, if its connection fits and is usable. */
-static int ensure_runner(struct worker *worker, struct err *err)
+/* For a database, from now on. */
+static int bind_process(struct worker *worker, struct err *err)
 {
-    if (worker->has_runner && worker->connection.source != NULL &&
-        str_eq(worker->source_url, worker->job.texts.source_url) &&
-        str_eq(worker->temp_folder, worker->job.texts.temp_folder) &&
-        source_is_current(worker->connection.source))
-        return 0;
-    end_runner(worker);
     worker->source_url = strdup(worker->job.texts.source_url);
     worker->temp_folder = strdup(worker->job.texts.temp_folder);
-    if (worker->source_url == NULL || worker->temp_folder == NULL ||
-        pthread_create(&worker->runner, NULL, runner_thread, worker) != 0) {
-        free(worker->source_url);
-        free(worker->temp_folder);
-        worker->source_url = worker->temp_folder = NULL;
+    if (worker->source_url == NULL || worker->temp_folder == NULL)
         return err_set(err, -E_NOMEM, "The server is out of memory. Try again later.");
-    }
-    worker->has_runner = true;
+    connection_files(worker->source_url, worker->temp_folder, &worker->files);
     return 0;
+}
+
+static int start_runner(struct worker *worker, struct err *err)
+{
+    worker->has_runner = pthread_create(&worker->runner, NULL, runner_thread, worker) == 0;
+    return worker->has_runner
+               ? 0
+               : err_set(err, -E_NOMEM, "The server is out of memory. Try again later.");
+}
+
+/* The listener gives up what a runner gives up that has opened its files; where it may open them at
+ * any time, before there is one. */
+static int start_first_runner(struct worker *worker, struct err *err)
+{
+    bool early = source_reopens(worker->source_url);
+    int rc;
+
+    if (early)
+        sandbox_files_apply(&worker->files);
+    rc = start_runner(worker, err);
+    if (!early)
+        sandbox_files_apply(&worker->files);
+    return rc;
+}
+
+static bool is_bound_to_job(const struct worker *worker)
+{
+    return str_eq(worker->source_url, worker->job.texts.source_url) &&
+           str_eq(worker->temp_folder, worker->job.texts.temp_folder);
+}
+
+/* A runner for the job's database: the present one, if its connection fits and is usable. 1: there
+ * can be none in this process. */
+static int ensure_runner(struct worker *worker, struct err *err)
+{
+    bool fresh = worker->source_url == NULL;
+    int rc;
+
+    if (fresh) {
+        rc = bind_process(worker, err);
+        return rc < 0 ? rc : start_first_runner(worker, err);
+    }
+    if (!is_bound_to_job(worker))
+        return 1;
+    if (worker->has_runner && is_connected(&worker->connection))
+        return 0;
+    if (!is_connected(&worker->connection) && !source_reopens(worker->source_url))
+        return 1;
+    end_runner(worker);
+    if (!is_connected(&worker->connection))
+        connection_close(&worker->connection);
+    return start_runner(worker, err);
 }
 
 static void stop_job(struct worker *worker, enum stop stop)
@@ -199,7 +253,41 @@ static struct wire_answer make_answer(const struct worker *worker, enum wire_typ
 
 static int launch(struct worker *worker, struct err *err);
 
-/* The job is over: say so, once. A runner that failed has nothing to keep. */
+/* Does the report have to be run again, and is it fit for that? */
+static bool is_to_run_again(const struct worker *worker)
+{
+    return worker->result_rc == -E_CHANGED && worker->stop == STOP_NONE &&
+           worker->runs < RUN_TRIES_MAX && ftruncate(worker->job.fd, 0) == 0 &&
+           lseek(worker->job.fd, 0, SEEK_SET) == 0;
+}
+
+/* The job is over here: say so, once. */
+static int answer_job(struct worker *worker, struct wire_answer *done, struct err *err)
+{
+    int rc;
+
+    worker->busy = false;
+    close(worker->job.fd);
+    SEAM_STEP("worker", "run", "ended");
+    done->spent = worker->spent;
+    rc = wire_send_answer(WORKER_SOCKET, done, err);
+    SEAM_STEP("worker", "run", "answered");
+    wire_order_done(&worker->job);
+    return rc;
+}
+
+static int ask_for_another_process(struct worker *worker, struct err *err)
+{
+    struct wire_answer again = make_answer(worker, WIRE_DONE);
+
+    again.outcome = WIRE_AGAIN;
+    again.runs = worker->runs;
+    worker->spent = true;
+    return answer_job(worker, &again, err);
+}
+
+/* A runner that failed has nothing to keep; nor has a process whose database it cannot open again.
+ */
 static int finish_job(struct worker *worker, struct err *err)
 {
     struct wire_answer done = make_answer(worker, WIRE_DONE);
@@ -207,21 +295,16 @@ static int finish_job(struct worker *worker, struct err *err)
 
     THREAD_CHECK(&worker->listener);
     CHECK(worker->busy);
-    if (worker->result_rc == -E_CHANGED && worker->stop == STOP_NONE &&
-        worker->runs < RUN_TRIES_MAX && ftruncate(worker->job.fd, 0) == 0 &&
-        lseek(worker->job.fd, 0, SEEK_SET) == 0)
+    if (is_to_run_again(worker))
         return launch(worker, err);
     classify_result(worker, &done);
     memcpy(done.digest, worker->result.digest, sizeof(done.digest));
     done.footer = worker->result.footer;
     done.unsynced = worker->result.unsynced;
-    worker->busy = false;
-    close(worker->job.fd);
-    SEAM_STEP("worker", "run", "ended");
-    rc = wire_send_answer(WORKER_SOCKET, &done, err);
-    SEAM_STEP("worker", "run", "answered");
-    wire_order_done(&worker->job);
-    if (worker->result_rc < 0)
+    worker->spent =
+        worker->connection.source == NULL && !source_reopens(worker->job.texts.source_url);
+    rc = answer_job(worker, &done, err);
+    if (worker->result_rc < 0 && !worker->spent)
         end_runner(worker);
     return rc;
 }
@@ -229,14 +312,18 @@ static int finish_job(struct worker *worker, struct err *err)
 /* Have a runner run the job. */
 static int launch(struct worker *worker, struct err *err)
 {
+    int rc = ensure_runner(worker, &worker->result_err);
+
+    if (rc > 0)
+        return ask_for_another_process(worker, err);
     worker->runs++;
     worker->result = (struct wire_answer){0};
-    worker->result_err = (struct err){0};
     atomic_store(&worker->progress.rows, 0);
     atomic_store(&worker->progress.bytes, 0);
-    worker->result_rc = ensure_runner(worker, &worker->result_err);
-    if (worker->result_rc < 0)
+    worker->result_rc = rc;
+    if (rc < 0)
         return finish_job(worker, err);
+    worker->result_err = (struct err){0};
     worker->stop = STOP_NONE;
     /* A CANCEL that came too late for the report before must not hit this one. */
     connection_resume(&worker->connection);
@@ -257,7 +344,7 @@ static int start_job(struct worker *worker, struct wire_order *order, struct err
     worker->job = *order;
     sodium_memzero(order->run.key, sizeof(order->run.key)); /* the job has it */
     worker->busy = true;
-    worker->runs = 0;
+    worker->runs = order->run.runs;
     worker->progress_ms = clock_mono_ms();
     worker->deadline_ms = timeout_ms > 0 ? worker->progress_ms + timeout_ms : 0;
     worker->progress_rows = worker->progress_bytes = 0;
@@ -332,10 +419,10 @@ static int patience(const struct worker *worker)
     return left > 0 ? (int)left : 0;
 }
 
-/* Until the socket ends (0) or breaks (<0). */
+/* Until the socket ends or the process has run its last report (0), or the socket breaks (<0). */
 static int listen_and_run(struct worker *worker, struct err *err)
 {
-    for (;;) {
+    while (!worker->spent) {
         struct pollfd fds[] = {{.fd = WORKER_SOCKET, .events = POLLIN},
                                {.fd = worker->done_fd, .events = POLLIN}};
         uint64_t count;
@@ -353,6 +440,7 @@ static int listen_and_run(struct worker *worker, struct err *err)
         if (rc < 0)
             return rc;
     }
+    return 0;
 }
 
 int worker_main(void)
@@ -372,8 +460,8 @@ int worker_main(void)
      * limit, none and a new mapping for every little piece. */
     mallopt(M_ARENA_MAX, 1);
     seccomp = sandbox_process(memory_limit());
-    log_info("worker.sandbox", "seccomp=%s landlock=%s", seccomp ? "yes" : "no",
-             sandbox_offers_landlock() ? "yes" : "no");
+    log_event(seccomp ? LOG_DEBUG : LOG_WARN, "worker.sandbox", "seccomp=%s landlock=%s",
+              seccomp ? "yes" : "no", sandbox_offers_landlock() ? "yes" : "no");
     thread_own(&worker.listener);
     worker.done_fd = eventfd(0, EFD_CLOEXEC);
     lock_init(&worker.lock);

@@ -1,11 +1,14 @@
 /* src/proc/worker_handle.c -- a place for one worker process: started, given work, cancelled,
  * killed, replaced. */
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/seam.h"
+#include "base/str.h"
 #include "proc/supervisor_impl.h"
 
 enum {
@@ -34,13 +37,21 @@ static void worker_enter(struct worker_handle *worker, enum worker_state state)
         loop_timer_set(supervisor->loop, &worker->timer, clock_mono_ms() + DEATH_PATIENCE_MS);
 }
 
-struct worker_handle *worker_find_idle(struct supervisor *supervisor)
+struct worker_handle *worker_find_idle(struct supervisor *supervisor, const char *source_url)
 {
+    struct worker_handle *best = NULL;
+
     for (size_t i = 0; i < supervisor->worker_count; i++) {
-        if (supervisor->workers[i].state == WORKER_IDLE)
-            return &supervisor->workers[i];
+        struct worker_handle *worker = &supervisor->workers[i];
+
+        if (worker->state != WORKER_IDLE)
+            continue;
+        if (source_url != NULL && str_eq(worker->source_url, source_url))
+            return worker;
+        if (best == NULL || worker->source_url == NULL)
+            best = worker;
     }
-    return NULL;
+    return best;
 }
 
 /* --- what the worker says --------------------------------------------------------------------- */
@@ -75,13 +86,20 @@ static struct job *leave_job(struct worker_handle *worker)
     return job;
 }
 
+/* Its process ends by itself; the timer of DYING is for one that does not. */
 static void take_done(struct worker_handle *worker, const struct wire_answer *answer)
 {
-    struct job *job = leave_job(worker);
+    struct job *job;
 
     worker->young_deaths = 0;
+    worker->spent = answer->spent != 0;
     if (worker->state == WORKER_BUSY)
-        worker_enter(worker, WORKER_IDLE);
+        worker_enter(worker, worker->spent ? WORKER_DYING : WORKER_IDLE);
+    if (answer->outcome == WIRE_AGAIN) {
+        worker->job->runs = answer->runs;
+        return;
+    }
+    job = leave_job(worker);
     job_answered(job, answer);
 }
 
@@ -133,6 +151,16 @@ static void start_again(struct worker_handle *worker)
                    now_ms + (RESPAWN_FIRST_MS << (worker->young_deaths - 1)));
 }
 
+/* The process is another one from now on, also for the job that the one before had to leave. */
+static void replace_spent(struct worker_handle *worker, struct job *job)
+{
+    worker->spent = false;
+    if (job != NULL || worker->supervisor->phase == SUPERVISOR_OPEN)
+        worker_start(worker);
+    if (job != NULL)
+        job_run_again(job, worker);
+}
+
 static void on_exit_event(struct loop_watch *watch)
 {
     struct worker_handle *worker = container_of(watch, struct worker_handle, exit_watch);
@@ -146,22 +174,30 @@ static void on_exit_event(struct loop_watch *watch)
     loop_unwatch(supervisor->loop, watch);
     if (!child_reap(&worker->child, 0, &end))
         end = (struct child_end){.message = "no status"};
-    atomic_fetch_add(&supervisor->died, 1);
-    log_warn("worker.died", "pid=%d how=%s busy=%s", pid, end.message,
-             worker->job != NULL ? "yes" : "no");
     worker_enter(worker, WORKER_ABSENT);
+    free(worker->source_url);
+    worker->source_url = NULL;
     job = leave_job(worker);
+    if (worker->spent && (job == NULL || job->phase == JOB_RUNNING)) {
+        replace_spent(worker, job);
+        return;
+    }
+    atomic_fetch_add(&supervisor->died, 1);
+    log_warn("worker.died", "pid=%d how=%s busy=%s", pid, end.message, job != NULL ? "yes" : "no");
+    worker->spent = false;
     if (job != NULL)
         job_worker_died(job, &end);
     start_again(worker);
 }
 
-/* It was killed, and does not end. */
+/* It was killed, or has said that it ends, and does not. */
 static void on_immortal(struct worker_handle *worker)
 {
     const struct child_end end = {.message = "a process that cannot be killed"};
     struct job *job = leave_job(worker);
 
+    if (worker->spent)
+        child_kill(&worker->child);
     log_error("worker.unkillable", "pid=%d reason=%s", (int)worker->child.pid,
               "it waits for a disk or a file server that does not answer");
     if (job != NULL)
@@ -215,6 +251,8 @@ void worker_run(struct worker_handle *worker, struct job *job, const struct wire
 
     loop_check(worker->supervisor->loop);
     CHECK(worker->state == WORKER_IDLE && worker->job == NULL && job->worker == NULL);
+    if (worker->source_url == NULL)
+        worker->source_url = strdup(order->texts.source_url); /* NULL: any will do */
     worker->job = job;
     job->worker = worker;
     worker_enter(worker, WORKER_BUSY);
@@ -259,6 +297,7 @@ void worker_done(struct worker_handle *worker)
 {
     struct child_end end;
 
+    free(worker->source_url);
     if (worker->child.pid > 0 && !child_reap(&worker->child, LAST_PATIENCE_MS, &end))
         log_error("worker.unkillable", "pid=%d reason=%s", (int)worker->child.pid,
                   "left behind at the end of the server");

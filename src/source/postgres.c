@@ -225,6 +225,8 @@ static void pg_resume(struct source *base)
 }
 
 const struct source_ops source_postgres = {.open = pg_open,
+                                           .each_file = pg_each_file,
+                                           .reopens = true,
                                            .close = pg_close,
                                            .begin = pg_begin,
                                            .end = pg_end,

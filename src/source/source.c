@@ -3,7 +3,10 @@
 
 #include <string.h>
 
+#include "pg/pg.h"
 #include "source/source_impl.h"
+
+enum { URL_BYTES_MAX = 1 << 20 };
 
 static const struct {
     const char *scheme; /* the URL's first word */
@@ -14,14 +17,57 @@ static const struct {
     {"postgres", &source_postgres},
 };
 
-int source_open(const struct source_spec *spec, struct source **ret, struct err *err)
+/* NULL: there is none. */
+static const struct source_ops *backend_of(const char *url)
 {
     for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
         size_t len = strlen(backends[i].scheme);
 
-        if (strncmp(spec->url, backends[i].scheme, len) == 0 && spec->url[len] == ':')
-            return backends[i].ops->open(spec, spec->url + len + 1, ret, err);
+        if (strncmp(url, backends[i].scheme, len) == 0 && url[len] == ':')
+            return backends[i].ops;
     }
+    return NULL;
+}
+
+void source_each_file(const char *url, source_file_fn *found, void *context)
+{
+    const struct source_ops *ops = backend_of(url);
+
+    if (ops != NULL)
+        ops->each_file(url, found, context);
+}
+
+bool source_reopens(const char *url)
+{
+    const struct source_ops *ops = backend_of(url);
+
+    return ops != NULL && ops->reopens;
+}
+
+bool source_needs_variable(const char *variable)
+{
+    return pg_needs_variable(variable);
+}
+
+char *source_url_complete(const char *url)
+{
+    struct buf complete;
+    char *text;
+
+    buf_init(&complete, URL_BYTES_MAX);
+    if (!pg_url_complete(url, &complete))
+        buf_add_str(&complete, url);
+    text = buf_failed(&complete) ? NULL : strdup(buf_str(&complete));
+    buf_done(&complete);
+    return text;
+}
+
+int source_open(const struct source_spec *spec, struct source **ret, struct err *err)
+{
+    const struct source_ops *ops = backend_of(spec->url);
+
+    if (ops != NULL)
+        return ops->open(spec, strchr(spec->url, ':') + 1, ret, err);
     err_set(err, -E_SOURCE, "The report's database is of a kind that this server cannot read.");
     return err_detail(err, "the source's URL must begin with 'sqlite:' or 'postgresql:'");
 }

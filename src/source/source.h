@@ -66,6 +66,21 @@ struct source_session {
 int source_open(const struct source_spec *spec, struct source **ret, struct err *err);
 void source_free(struct source *source); /* NULL is fine */
 
+/* For a process that may touch nothing else: each file and folder, whether it is there or not, that
+ * is read for this database, now and as it is now. While there is one thread. */
+typedef void source_file_fn(void *context, const char *path);
+void source_each_file(const char *url, source_file_fn *found, void *context);
+/* Can such a process open the database anew, any time? A server, yes; of a file no: another may
+ * have its name by then, and beside it others may have to be made. */
+bool source_reopens(const char *url);
+
+/* Is `variable` ("NAME=VALUE") one that a database's library reads? Not PGPASSWORD: each URL gets
+ * its own with source_url_complete(). */
+bool source_needs_variable(const char *variable);
+/* The URL with the password that its library would take from PGPASSWORD; free() it. NULL: no
+ * memory. */
+char *source_url_complete(const char *url);
+
 /* One read-only transaction a report: begin, any number of queries, end (also after a failure). A
  * server is first connected to here. After a query has failed no other one can be compiled. */
 int source_begin(struct source *source, const struct source_session *session, struct err *err);

@@ -22,6 +22,8 @@ struct source_ops {
     int (*open)(const struct source_spec *spec, const char *address, struct source **ret,
                 struct err *err);
     void (*close)(struct source *source); /* never NULL */
+    void (*each_file)(const char *url, source_file_fn *found, void *context);
+    bool reopens; /* open() makes and needs no file that each_file() has not told of */
     int (*begin)(struct source *source, const struct source_session *session, struct err *err);
     int (*end)(struct source *source, struct err *err);
     bool (*is_current)(const struct source *source); /* NULL: always */

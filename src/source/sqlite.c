@@ -394,6 +394,19 @@ static int open_path(struct sqlite_source *source, const char *path, struct err 
     return err_detail(err, "sqlite: '%s' is being replaced or written to all the time", path);
 }
 
+static void sqlite_each_file(const char *url, source_file_fn *found, void *context)
+{
+    static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
+    char real[PATH_MAX], path[PATH_MAX + 8];
+
+    if (realpath(strchr(url, ':') + 1, real) == NULL)
+        return;
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+        snprintf(path, sizeof(path), "%s%s", real, suffixes[i]);
+        found(context, path);
+    }
+}
+
 /* READONLY does for both journal modes: one in rollback mode needs nothing but to be readable, for
  * one in WAL mode see sqlite_impl.h. */
 static int sqlite_open(const struct source_spec *spec, const char *path, struct source **ret,
@@ -732,6 +745,7 @@ static void sqlite_resume(struct source *base)
 }
 
 const struct source_ops source_sqlite = {.open = sqlite_open,
+                                         .each_file = sqlite_each_file,
                                          .close = sqlite_close,
                                          .begin = sqlite_begin,
                                          .end = sqlite_end,

@@ -240,7 +240,7 @@ def test_a_second_server_on_the_same_folder_is_refused(one):
 
 
 @pytest.mark.parametrize(("config", "line"), [({"log_level": "warn"}, None),
-                                              ({"log_format": "json"}, r'^\{"time":.*"event":"worker\.sandbox"')])
+                                              ({"log_format": "json", "log_level": "debug"}, r'^\{"time":.*"event":"worker\.sandbox"')])
 def test_a_worker_logs_as_its_server_does(make_server, config, line):
     server = make_server(**config)
     server.client("alice").complete("Quick", ProductID="1")

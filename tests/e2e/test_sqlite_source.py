@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import REPORTD, Server, poll
+from test_cancel import ticks_of
 
 NOBODY = pwd.getpwnam("nobody")
 
@@ -286,8 +287,10 @@ def test_a_database_left_in_the_middle_of_a_change_says_what_to_do(source):
 def test_a_report_whose_database_changes_while_nothing_keeps_it_still_is_run_again(foreign):
     make(foreign.data / "source.db", WAL)
     alice = foreign.client("alice")
+    (worker,) = foreign.workers()
+    before = ticks_of(worker)
     reference = alice.order("Long", Steps="2000000")
-    alice.wait_for(reference, "processing")
+    poll(lambda: ticks_of(worker) > before + 10, what="the query, after the database was opened")
     make(foreign.data / "source.db", "INSERT INTO t VALUES ('two')")
     assert alice.finish(reference).json()["data"] == "complete"
     assert alice.result(reference).json()["data"]["results"] == [{"v": 2000002}]

@@ -140,26 +140,57 @@ static void nothing_can_be_traced_and_nothing_is_dumped(void **state)
     holds(play_trace);
 }
 
-static bool play_files(const char *folder)
+static bool is_denied(const char *folder, const char *name, int flags)
 {
-    char temp[300], inside[600], outside[600];
-    int part;
+    char path[600];
 
-    snprintf(temp, sizeof(temp), "%s/temp", folder);
-    snprintf(inside, sizeof(inside), "%s/temp/a", folder);
-    snprintf(outside, sizeof(outside), "%s/part", folder);
-    mkdir(temp, 0700);
-    part = open(outside, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (!sandbox_thread(temp))
-        return false;
-    return write(part, "x", 1) == 1                    /* what was open stays open */
-           && makes(temp, "a") && unlink(inside) == 0  /* beneath the folder all is allowed */
-           && open(outside, O_RDONLY | O_CLOEXEC) >= 0 /* reading is, everywhere */
-           && open(outside, O_WRONLY | O_CLOEXEC) < 0 && errno == EACCES /* writing elsewhere no */
-           && !makes(folder, "new") && unlink(outside) < 0 && errno == EACCES;
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return open(path, flags | O_CLOEXEC) < 0 && errno == EACCES;
 }
 
-static void files_can_be_written_beneath_the_folder_only(void **state)
+/* A folder with a source, a secret and a folder of temporary files, and what a worker gets. */
+static void make_files(const char *folder, struct sandbox_files *files)
+{
+    char path[600];
+
+    makes(folder, "secret");
+    makes(folder, "source");
+    sandbox_files_begin(files, false);
+    snprintf(path, sizeof(path), "%s/source", folder);
+    sandbox_files_read(files, path);
+    snprintf(path, sizeof(path), "%s/temp", folder);
+    mkdir(path, 0700);
+    sandbox_files_write(files, path);
+    sandbox_files_read(files, "/no/such/file");
+    sandbox_files_read(files, NULL);
+}
+
+static bool only_source_and_temp_are_left(const char *folder)
+{
+    char inside[600];
+
+    snprintf(inside, sizeof(inside), "%s/temp/a", folder);
+    return makes(folder, "temp/a") && unlink(inside) == 0 &&
+           !is_denied(folder, "source", O_RDONLY) && is_denied(folder, "source", O_RDWR) &&
+           is_denied(folder, "secret", O_RDONLY) && is_denied(folder, "secret", O_WRONLY) &&
+           is_denied(folder, "", O_RDONLY | O_DIRECTORY) && !makes(folder, "new") &&
+           is_denied("/etc", "shadow", O_RDONLY) && is_denied("/proc", "1/environ", O_RDONLY);
+}
+
+static bool play_files(const char *folder)
+{
+    struct sandbox_files files;
+    char path[600];
+    int part;
+
+    make_files(folder, &files);
+    snprintf(path, sizeof(path), "%s/part", folder);
+    part = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return sandbox_files_apply(&files) && write(part, "x", 1) == 1 /* what was open stays open */
+           && only_source_and_temp_are_left(folder) && unlink(path) < 0 && errno == EACCES;
+}
+
+static void only_the_source_is_read_and_only_temp_is_written(void **state)
 {
     (void)state;
     if (!sandbox_offers_landlock())
@@ -167,17 +198,59 @@ static void files_can_be_written_beneath_the_folder_only(void **state)
     holds(play_files);
 }
 
-static bool play_nowhere(const char *folder)
+static void *look(void *folder)
 {
-    return sandbox_thread(NULL) && !makes(folder, "a");
+    return only_source_and_temp_are_left(folder) ? folder : NULL;
 }
 
-static void without_a_folder_nothing_can_be_written(void **state)
+static bool play_later_thread(const char *folder)
+{
+    struct sandbox_files files;
+    pthread_t thread;
+    void *good = NULL;
+
+    make_files(folder, &files);
+    return sandbox_files_apply(&files) &&
+           pthread_create(&thread, NULL, look, (void *)folder) == 0 &&
+           pthread_join(thread, &good) == 0 && good == folder;
+}
+
+static void a_thread_has_what_the_one_has_that_starts_it(void **state)
 {
     (void)state;
     if (!sandbox_offers_landlock())
         skip();
-    holds(play_nowhere);
+    holds(play_later_thread);
+}
+
+/* Also of a thread that was there before. */
+static void *wait_and_look(void *fd)
+{
+    char byte;
+
+    while (read(*(int *)fd, &byte, 1) < 0)
+        ;
+    return fchmod(*(int *)fd, 0600) < 0 && errno == EPERM ? fd : NULL;
+}
+
+static bool play_rights(const char *folder)
+{
+    int pair[2];
+    pthread_t thread;
+    void *good = NULL;
+
+    (void)folder;
+    sandbox_process(0);
+    return pipe(pair) == 0 && pthread_create(&thread, NULL, wait_and_look, &pair[0]) == 0 &&
+           fchmod(pair[0], 0600) == 0 && sandbox_opened(true) && fchmod(pair[0], 0600) < 0 &&
+           fchown(pair[0], getuid(), getgid()) < 0 && write(pair[1], "x", 1) == 1 &&
+           pthread_join(thread, &good) == 0 && good == &pair[0];
+}
+
+static void rights_of_files_cannot_be_changed_by_any_thread(void **state)
+{
+    (void)state;
+    holds(play_rights);
 }
 
 int main(void)
@@ -188,8 +261,9 @@ int main(void)
         cmocka_unit_test(a_thread_can_be_started),
         cmocka_unit_test(only_sockets_for_databases_can_be_made),
         cmocka_unit_test(nothing_can_be_traced_and_nothing_is_dumped),
-        cmocka_unit_test(files_can_be_written_beneath_the_folder_only),
-        cmocka_unit_test(without_a_folder_nothing_can_be_written),
+        cmocka_unit_test(only_the_source_is_read_and_only_temp_is_written),
+        cmocka_unit_test(a_thread_has_what_the_one_has_that_starts_it),
+        cmocka_unit_test(rights_of_files_cannot_be_changed_by_any_thread),
     };
 
     alarm(300);
