@@ -22,15 +22,16 @@ static const struct {
 __attribute__((format(printf, 2, 0))) static void format_text(char text[ERR_TEXT_MAX],
                                                               const char *format, va_list args)
 {
-    size_t at = ERR_TEXT_MAX - 1;
+    if (vsnprintf(text, ERR_TEXT_MAX, format, args) >= ERR_TEXT_MAX)
+        text[str_whole(text, ERR_TEXT_MAX - 1)] = '\0';
+}
 
-    if (vsnprintf(text, ERR_TEXT_MAX, format, args) < ERR_TEXT_MAX)
-        return;
-    while (at > ERR_TEXT_MAX - 4 && ((unsigned char)text[at - 1] & 0xc0) == 0x80)
-        at--;
-    at--; /* the first byte of the last letter */
-    if (str_utf8_length(text + at, ERR_TEXT_MAX - 1 - at) == 0)
-        text[at] = '\0';
+/* Nor has "%.40s" cut a letter in two. */
+__attribute__((format(printf, 2, 0))) static void format_words(char text[ERR_TEXT_MAX],
+                                                               const char *format, va_list args)
+{
+    format_text(text, format, args);
+    str_drop_cut(text);
 }
 
 /* The names of both stand in brackets, so that they are not the macros of the header. */
@@ -40,7 +41,7 @@ int(err_set)(struct err *err, int code, const char *format, ...)
         va_list args;
 
         va_start(args, format);
-        format_text(err->text, format, args);
+        format_words(err->text, format, args);
         va_end(args);
         err->code = code;
         err->detail[0] = '\0';
@@ -57,7 +58,7 @@ int(err_errno)(struct err *err, int code, const char *format, ...)
         size_t len;
 
         va_start(args, format);
-        format_text(err->text, format, args);
+        format_words(err->text, format, args);
         va_end(args);
         len = strlen(err->text);
         snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(saved));

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log_queue.h"
+#include "base/str.h"
 
 enum {
     LOG_TAIL_MAX = 64, /* of a line, for its end */
@@ -88,7 +89,7 @@ static bool print_value(char *out, const char *spec, va_list *args)
     default: {
         const char *text = va_arg(*args, const char *);
 
-        snprintf(out, LOG_VALUE_MAX, "%s", text != NULL ? text : "");
+        str_copy(out, LOG_VALUE_MAX, text != NULL ? text : "");
         return false;
     }
     }

@@ -23,7 +23,7 @@ bool str_starts(const char *s, const char *prefix)
 bool str_copy(char *dst, size_t cap, const char *src)
 {
     size_t len = strlen(src);
-    size_t n = len < cap ? len : cap - 1;
+    size_t n = len < cap ? len : str_whole(src, cap - 1);
 
     memcpy(dst, src, n);
     dst[n] = '\0';
@@ -186,6 +186,19 @@ size_t str_utf8_length(const char *bytes, size_t len)
             return 0;
     }
     return sequences[kind].len;
+}
+
+size_t str_whole(const char *text, size_t len)
+{
+    for (size_t back = 1; back <= 3 && back <= len; back++) {
+        unsigned char c = (unsigned char)text[len - back];
+
+        if (c < 0x80)
+            break;
+        if (c >= 0xc0)
+            return str_utf8_length(text + len - back, back) > 0 ? len : len - back;
+    }
+    return len;
 }
 
 void str_human_duration(char *out, size_t cap, int64_t ms)

@@ -9,11 +9,15 @@ bool str_eq(const char *a, const char *b);        /* NULL equals only NULL */
 bool str_eq_nocase(const char *a, const char *b); /* ASCII case only */
 bool str_starts(const char *s, const char *prefix);
 
-/* Copy `src` into dst[cap], cut if need be, always terminated; true if it fitted. */
+/* Copy `src` into dst[cap], cut if need be, but never inside a letter, always terminated; true if
+ * it fitted. */
 bool str_copy(char *dst, size_t cap, const char *src);
 
 /* Bytes of the UTF-8 sequence (RFC 3629) at bytes[0]; 0 if there is none in `len` (≥ 1) bytes. */
 size_t str_utf8_length(const char *bytes, size_t len);
+
+/* How much of text[len] stays if it was cut off there: not the first bytes of a letter. */
+size_t str_whole(const char *text, size_t len);
 
 /* Remove what is not UTF-8: what "%.40s" has left of a letter. */
 void str_drop_cut(char *text);

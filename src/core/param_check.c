@@ -321,8 +321,7 @@ void param_show(const char *text, char out[PARAM_SHOWN_TEXT])
     bool cut = n > most;
 
     if (cut)
-        for (n = most; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80;)
-            n--;
+        n = str_whole(text, most);
     snprintf(out, PARAM_SHOWN_TEXT, "%.*s%s", (int)n, text, cut ? "..." : "");
 }
 

@@ -119,7 +119,8 @@ bool exchange_receive(struct exchange *ex, const char *data, size_t len)
 
 void exchange_add_text(struct exchange *ex, const char *name, const char *value)
 {
-    size_t i = ex->header_count, len = strnlen(value, EXCHANGE_HEADER_TEXT - 1);
+    size_t i = ex->header_count;
+    size_t len = str_whole(value, strnlen(value, EXCHANGE_HEADER_TEXT - 1));
     struct exchange_header *header;
 
     CHECK(!ex->replied && i < EXCHANGE_HEADERS_MAX && strlen(name) < sizeof(header->name));

@@ -128,7 +128,8 @@ void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS])
         return;
     }
     put_line(states[find_state(state)].plain ? primary : "what it says may quote values", line);
-    snprintf(out, PG_WORDS, "%.*s (%s)", PG_WORDS - 16, line, state);
+    snprintf(out, PG_WORDS, "%.*s (%s)", (int)str_whole(line, strnlen(line, PG_WORDS - 16)), line,
+             state);
 }
 
 void pg_said_all(const PGresult *result, char out[ERR_TEXT_MAX])

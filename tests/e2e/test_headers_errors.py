@@ -48,10 +48,29 @@ def test_a_percent_sign_before_zeros_is_no_nul(alice):
     refused(alice.get("/Report?reference=%2500"), "'%00'")
 
 
+@pytest.mark.parametrize("lead", ["", "x", "xx", "xxx"])
+def test_a_message_is_not_cut_inside_a_letter(server, alice, lead):
+    """Nor is a line of the log."""
+    text = lead + "\N{OCTOPUS}" * 300  # four bytes each
+    answers = [alice.result(text), alice.list(**{text: "1"}), alice.submit(text), alice.get("/Report?format=" + text),
+               alice.submit("Quick", {text: "1"}), alice.submit("Quick", {"ProductID": text}), alice.get("/" + text),
+               raw(alice, json.dumps({text: 1, text.upper(): 2}).encode()), raw(alice, b'{"a": ' + text.encode())]
+    for answer in answers:
+        message = answer.content.decode()  # strictly
+        assert "\N{REPLACEMENT CHARACTER}" not in message and "\\ufffd" not in message, message
+    asked = [answer.headers["X-Request-Id"] for answer in answers]
+    server.await_log(asked[-1])
+    logged = "\n".join(line for line in server.log_text().splitlines() if any(name in line for name in asked))
+    assert "\N{OCTOPUS}" in logged and "\N{REPLACEMENT CHARACTER}" not in logged and "\\ufffd" not in logged
+
+
 def test_401_without_a_token(alice):
     answer = alice.get("/Report/List", {"Authorization": None})
     failed(answer, 401)
-    assert answer.headers["WWW-Authenticate"]
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="reportd"'
+    answer = alice.get("/Report/List", {"Authorization": "x"})
+    failed(answer, 401)
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="reportd", error="invalid_token"'
 
 
 def test_403_for_a_report_that_is_not_granted(carol):

@@ -111,6 +111,34 @@ static void a_copy_is_always_terminated(void **state)
     assert_string_equal(out, "");
 }
 
+static void nothing_is_cut_inside_a_letter(void **state)
+{
+    static const struct {
+        const char *text, *cut; /* to 4 bytes */
+    } cases[] = {
+        {"abc\xc3\xa9", "abc"},
+        {"ab\xe2\x82\xac", "ab"},
+        {"abc\xe2\x82\xac", "abc"},
+        {"a\xf0\x9f\x99\x82z", "a"},
+        {"\xf0\x9f\x99\x82z", "\xf0\x9f\x99\x82"},
+        {"ab\xc3\xa9z", "ab\xc3\xa9"},
+        {"a\xe2\x82\xacz", "a\xe2\x82\xac"},
+        {"\x80\x80\x80\x80\x80", "\x80\x80\x80\x80"},
+    };
+    struct err err;
+    char out[5];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_false(str_copy(out, sizeof(out), cases[i].text));
+        assert_string_equal(out, cases[i].cut);
+    }
+    assert_int_equal(str_whole("", 0), 0);
+    assert_int_equal(str_whole("\xe2", 1), 0);
+    err_set(&err, -E_PARAM, "'%.2s' and '%.3s'", "\xe2\x82\xac", "\xe2\x82\xac");
+    assert_string_equal(err.text, "'' and '\xe2\x82\xac'");
+}
+
 static void numbers_are_read_whole_or_not_at_all(void **state)
 {
     static const char *const bad[] = {"",
@@ -729,6 +757,7 @@ int main(void)
         cmocka_unit_test(taken_text_is_the_callers),
         cmocka_unit_test(strings_compare_with_null),
         cmocka_unit_test(a_copy_is_always_terminated),
+        cmocka_unit_test(nothing_is_cut_inside_a_letter),
         cmocka_unit_test(numbers_are_read_whole_or_not_at_all),
         cmocka_unit_test(durations_and_sizes_need_their_unit),
         cmocka_unit_test(sizes_are_shown_for_people),
