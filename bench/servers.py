@@ -108,7 +108,7 @@ class Reportd:
         for report, text in {**DEFINITIONS, **(POSTGRES_DEFINITION if postgres_url else {})}.items():
             (self.folder / "reports" / f"{report}.sql").write_text(text)
         values = {"listen": "127.0.0.1:0", "workers": 1, "http_threads": 1, "active_limit": 100, "log_level": "warn",
-                  "connections": 6000, "drain_grace": "100ms", **config}
+                  "connections": 6000, "connections_per_address": 0, "drain_grace": "100ms", **config}
         sources = {"items": f"sqlite:{make_items(DATA / 'items.db')}", **({"pg": postgres_url} if postgres_url else {})}
         (self.folder / "reportd.conf").write_text(
             "".join(f'{key} = "{value}"\n' for key, value in values.items()) +

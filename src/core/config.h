@@ -61,6 +61,12 @@
     X(connections, INT, "5000", 10, 100000,                                                        \
       "Most HTTP connections open at the same time; fewer if RLIMIT_NOFILE does not allow "        \
       "two descriptors for each, and some for workers and files")                                  \
+    X(connections_per_address, INT, "1000", 0, 100000,                                             \
+      "Most of these from one IPv4 address or IPv6 /64 network, and at most half of them; "        \
+      "0: no limit")                                                                               \
+    X(request_timeout, DURATION, "20s", 100, 3600000,                                              \
+      "How long a client may take to send the headers of a request, and for each 500 bytes per "   \
+      "second of its body")                                                                        \
     X(active_limit, INT, "10", 1, 1000, "Most queued or processing reports per user")              \
     X(retention, DURATION, "24h", 1000, INT64_C(31536000000),                                      \
       "How long a finished report is kept before it is purged; a definition may shorten it")       \

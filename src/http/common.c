@@ -57,6 +57,7 @@ void common_health(struct exchange *ex)
         exchange_reply_error(ex, &ex->err, "{\"status\": \"failing\"}");
         return;
     }
+    waiter->fd = -1;
     waiter->wake = health_woken;
     waiter->owner = ex;
     ex->state = waiter;

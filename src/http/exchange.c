@@ -91,6 +91,14 @@ bool exchange_streams(struct exchange *ex)
     return true;
 }
 
+bool exchange_has_body(struct exchange *ex)
+{
+    const char *length = exchange_header(ex, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+    return (length != NULL && length[strspn(length, "0")] != '\0') ||
+           exchange_header(ex, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+}
+
 bool exchange_body_too_large(struct exchange *ex)
 {
     const char *length = exchange_header(ex, MHD_HTTP_HEADER_CONTENT_LENGTH);

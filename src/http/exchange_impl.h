@@ -7,6 +7,7 @@
 
 #include "http/exchange.h"
 #include "http/gate.h"
+#include "http/shares.h"
 
 /* exchange.c: the life of an exchange, all of it on one HTTP thread */
 
@@ -16,6 +17,8 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
 void exchange_free(struct exchange *ex);
 /* True: its answer is a stream, which needs it no more. It is freed; gate_end() is the caller's. */
 bool exchange_streams(struct exchange *ex);
+/* A body follows the headers. */
+bool exchange_has_body(struct exchange *ex);
 /* Part of the body; what is too much is read but not kept. False: give the connection up. */
 bool exchange_receive(struct exchange *ex, const char *data, size_t len);
 /* True if the body that is announced is so large that reading it to its end is not worth while. */
@@ -42,6 +45,7 @@ void auth_refuse(struct exchange *ex);
 
 /* server.c */
 struct gate *server_gate(struct server *server);
+struct shares *server_shares(struct server *server);
 struct sender *server_sender(struct server *server);
 int64_t server_uptime_ms(const struct server *server);
 /* An id for a request that brought none: another one each time, on every server; no secret. */

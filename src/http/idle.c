@@ -1,4 +1,5 @@
-/* src/http/idle.c -- connections that are idle, in a list by the time since when they are. */
+/* src/http/idle.c -- connections that wait for their clients, in a list for what they wait for, by
+ * the time since when they do. */
 #include "http/idle.h"
 
 #include <stdlib.h>
@@ -7,23 +8,27 @@
 
 #include "base/thread.h"
 
-enum { IDLE_MS = 60 * 1000 };
+enum { REQUEST_MS = 60 * 1000, BODY_BYTES_PER_S = 500 };
 
 TAILQ_HEAD(idle_queue, idle);
 
 struct idle_list {
     struct lock lock; /* while it is held, no socket in the list is closed */
-    struct idle_queue queue;
+    int64_t most_ms[IDLE_KINDS];
+    struct idle_queue queues[IDLE_KINDS];
 };
 
-struct idle_list *idle_list_new(void)
+struct idle_list *idle_list_new(int64_t request_ms)
 {
     struct idle_list *list = calloc(1, sizeof(*list));
 
     if (list == NULL)
         return NULL;
     lock_init(&list->lock);
-    TAILQ_INIT(&list->queue);
+    for (int i = 0; i < IDLE_KINDS; i++) {
+        list->most_ms[i] = i == IDLE_REQUEST ? REQUEST_MS : request_ms;
+        TAILQ_INIT(&list->queues[i]);
+    }
     return list;
 }
 
@@ -39,7 +44,7 @@ static void take_out(struct idle_list *list, struct idle *idle)
 {
     lock_check_held(&list->lock);
     if (idle->listed)
-        TAILQ_REMOVE(&list->queue, idle, entry);
+        TAILQ_REMOVE(&list->queues[idle->what], idle, entry);
     idle->listed = false;
 }
 
@@ -48,15 +53,24 @@ static void append_idle(struct idle_list *list, struct idle *idle, int64_t now_m
     lock_check_held(&list->lock);
     CHECK(!idle->listed);
     idle->since_ms = now_ms;
+    idle->received = 0;
     idle->listed = true;
-    TAILQ_INSERT_TAIL(&list->queue, idle, entry);
+    TAILQ_INSERT_TAIL(&list->queues[idle->what], idle, entry);
 }
 
-void idle_begin(struct idle_list *list, struct idle *idle, int64_t now_ms)
+void idle_begin(struct idle_list *list, struct idle *idle, enum idle_for what, int64_t now_ms)
 {
     lock_take(&list->lock);
     take_out(list, idle);
+    idle->what = what;
     append_idle(list, idle, now_ms);
+    lock_release(&list->lock);
+}
+
+void idle_received(struct idle_list *list, struct idle *idle, size_t bytes)
+{
+    lock_take(&list->lock);
+    idle->received += (int64_t)bytes;
     lock_release(&list->lock);
 }
 
@@ -74,21 +88,36 @@ static bool has_unread(int fd)
     return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
+/* Its time is over, but not by the client's fault: its thread is late, or it sends fast enough. */
+static bool may_go_on(const struct idle *idle, int64_t now_ms)
+{
+    return has_unread(idle->fd) ||
+           (idle->what == IDLE_BODY &&
+            idle->received >= (now_ms - idle->since_ms) * BODY_BYTES_PER_S / 1000);
+}
+
 int idle_maintain(struct idle_list *list, int64_t now_ms)
 {
-    int64_t wait_ms = IDLE_MS;
-    struct idle *idle;
+    int64_t wait_ms = list->most_ms[IDLE_REQUEST];
 
     lock_take(&list->lock);
-    while ((idle = TAILQ_FIRST(&list->queue)) != NULL && now_ms - idle->since_ms >= IDLE_MS) {
-        take_out(list, idle);
-        if (has_unread(idle->fd))
-            append_idle(list, idle, now_ms); /* its thread is late */
-        else
-            shutdown(idle->fd, SHUT_RD); /* what arrives until this is seen is read all the same */
+    for (int i = 0; i < IDLE_KINDS; i++) {
+        int64_t most_ms = list->most_ms[i];
+        struct idle *idle;
+
+        while ((idle = TAILQ_FIRST(&list->queues[i])) != NULL &&
+               now_ms - idle->since_ms >= most_ms) {
+            take_out(list, idle);
+            if (may_go_on(idle, now_ms))
+                append_idle(list, idle, now_ms);
+            else
+                shutdown(idle->fd,
+                         SHUT_RD); /* what arrives until this is seen is read all the same */
+        }
+        if (idle != NULL)
+            most_ms = idle->since_ms + most_ms - now_ms;
+        wait_ms = most_ms < wait_ms ? most_ms : wait_ms; /* one may begin right after this */
     }
-    if (idle != NULL)
-        wait_ms = idle->since_ms + IDLE_MS - now_ms;
     lock_release(&list->lock);
     return (int)wait_ms;
 }

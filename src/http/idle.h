@@ -1,13 +1,23 @@
-/* src/http/idle.h -- connections that are idle between requests, closed after a minute. */
+/* src/http/idle.h -- connections that wait for their clients: for a request, for the rest of its
+ * headers, or for its body; closed if it does not come in time. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
-/* The time-out of libmicrohttpd closes an idle connection without a look at what has arrived on it:
- * a request that waits for a thread that comes late is reset. This one ends the reading only, and
- * the library closes the connection when it has read, and answered, all that came before. */
+/* The time-out of libmicrohttpd closes a connection without a look at what has arrived on it: a
+ * request that waits for a thread that comes late is reset. And it begins anew with every byte, so
+ * a client that sends one now and then has for ever. This one is for the whole, and ends the
+ * reading only: the library closes the connection when it has read, and answered, all that came
+ * before. */
+enum idle_for {
+    IDLE_REQUEST, /* its first line: a minute */
+    IDLE_HEAD,    /* the headers, all in the list's time */
+    IDLE_BODY,    /* the body: 500 bytes per second, looked at each time the list's time is over
+                   * (RFC 9110, 15.5.9 lets a server close instead of a 408) */
+    IDLE_KINDS
+};
 
 struct idle_list;
 
@@ -16,18 +26,23 @@ struct idle {
     int fd;
     /* the list's */
     bool listed;
+    enum idle_for what;
     int64_t since_ms; /* monotonic */
+    int64_t received; /* of the body, since then */
     TAILQ_ENTRY(idle) entry;
 };
 
-/* NULL: no memory. */
-struct idle_list *idle_list_new(void);
+/* `request_ms` is the time for headers and body. NULL: no memory. */
+struct idle_list *idle_list_new(int64_t request_ms);
 void idle_list_free(struct idle_list *list); /* NULL is fine */
 
-/* From `now_ms` (monotonic, never less than before) on it waits for a request. Any thread. */
-void idle_begin(struct idle_list *list, struct idle *idle, int64_t now_ms);
-/* A request has begun, or the socket is going to be closed. Any thread. */
+/* From `now_ms` (monotonic, never less than before) on it waits for `what`, and no longer for
+ * anything else. Any thread. */
+void idle_begin(struct idle_list *list, struct idle *idle, enum idle_for what, int64_t now_ms);
+/* Bytes of the body have come. Any thread. */
+void idle_received(struct idle_list *list, struct idle *idle, size_t bytes);
+/* It has come, or the socket is going to be closed. Any thread. */
 void idle_end(struct idle_list *list, struct idle *idle);
-/* End those that have been idle for a minute at `now_ms`; returns after how many milliseconds to
- * look again. Any thread. */
+/* End those whose time is over at `now_ms`; returns after how many milliseconds to look again. Any
+ * thread. */
 int idle_maintain(struct idle_list *list, int64_t now_ms);

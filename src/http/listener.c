@@ -52,15 +52,15 @@ struct listener {
 };
 
 #define BODY                                                                                       \
-    "{\"result\": false, \"message\": \"The server has too many connections. Try again in a "      \
-    "moment.\", \"data\": {}}\n"
+    "{\"result\": false, \"message\": \"There are too many connections, or too many from your "    \
+    "address. Try again in a moment.\", \"data\": {}}\n"
 static const char answer_503[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                  "Content-Type: application/json; charset=utf-8\r\n"
                                  "Retry-After: 5\r\n"
                                  "Connection: close\r\n"
-                                 "Content-Length: 104\r\n"
+                                 "Content-Length: 130\r\n"
                                  "\r\n" BODY;
-_Static_assert(sizeof(BODY) == 104 + 1, "Content-Length");
+_Static_assert(sizeof(BODY) == 130 + 1, "Content-Length");
 
 int listener_new(const struct config *config, struct listener **ret, struct err *err)
 {
@@ -178,13 +178,15 @@ static int accept_one(struct listener *listener, int socket, struct sockaddr_sto
 static void take_client(struct listener *listener, enum socket_kind kind, int fd,
                         const struct sockaddr_storage *address, socklen_t len)
 {
-    if (atomic_load(&listener->open) >= listener->limit) {
-        refuse(listener, fd, true);
-        return;
-    }
-    atomic_fetch_add(&listener->open, 1);
-    if (!listener->accept(listener->context, kind, fd, (const struct sockaddr *)address, len))
+    enum listener_accepted accepted = LISTENER_FULL;
+
+    if (atomic_fetch_add(&listener->open, 1) < listener->limit)
+        accepted =
+            listener->accept(listener->context, kind, fd, (const struct sockaddr *)address, len);
+    if (accepted != LISTENER_TAKEN)
         atomic_fetch_sub(&listener->open, 1);
+    if (accepted == LISTENER_FULL)
+        refuse(listener, fd, true);
 }
 
 /* False: there are more, but no descriptor or memory for them. */

@@ -14,9 +14,11 @@ enum {
 
 struct listener;
 
-/* Take a connection: `fd`, which is yours, whether or not it is taken (false). */
-typedef bool listener_accept_fn(void *context, enum socket_kind kind, int fd,
-                                const struct sockaddr *address, socklen_t len);
+/* LOST: it is closed. FULL: the listener is to tell it to come back. */
+enum listener_accepted { LISTENER_TAKEN, LISTENER_LOST, LISTENER_FULL };
+/* Take a connection: `fd`, which is yours, except if it is FULL. */
+typedef enum listener_accepted listener_accept_fn(void *context, enum socket_kind kind, int fd,
+                                                  const struct sockaddr *address, socklen_t len);
 
 /* Called by the thread when something came, after listener_wake(), and after as many milliseconds
  * as it returned; -1: it need not. */
@@ -31,8 +33,9 @@ const char *listener_url(const struct listener *listener);
 /* Is there a socket of that kind? */
 bool listener_has(const struct listener *listener, enum socket_kind kind);
 
-/* Start to accept. While `limit` connections are open, or there is no descriptor for one more, a
- * new one is answered 503 with Retry-After and closed. -E_CONFIG: no thread. */
+/* Start to accept. While `limit` connections are open, there is no descriptor for one more, or
+ * `accept` says FULL, a new one is answered 503 with Retry-After and closed. -E_CONFIG: no thread.
+ */
 int listener_start(struct listener *listener, int limit, listener_accept_fn *accept,
                    listener_maintain_fn *maintain, void *context, struct err *err);
 /* Have `maintain` called. Any thread. */

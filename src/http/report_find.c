@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "http/exchange_impl.h"
 #include "http/query.h"
 #include "store/store.h"
 
@@ -93,6 +94,8 @@ enum stage { STAGE_LOOKING, STAGE_AWAITING, STAGE_WOKEN };
 
 struct wait {
     struct exchange *ex;
+    struct shares *shares;
+    struct share share; /* of the waits of this user */
     exchange_step *next;
     struct waiter waiter;
     atomic_int stage;   /* enum stage */
@@ -111,6 +114,7 @@ static void wait_free(void *state)
     struct wait *wait = state;
     bool cancelled = waiters_cancel(wait->ex->services->waiters, &wait->waiter);
 
+    shares_give(wait->shares, &wait->share);
     wait_release(wait, cancelled ? 2 : 1);
 }
 
@@ -160,21 +164,39 @@ static void wait_woken(struct exchange *ex)
         wait_look(ex);
 }
 
-void report_find_ended(struct exchange *ex, const struct guid *id, int seconds, exchange_step *next)
+/* NULL: it is not wanted, or cannot be had. */
+static struct wait *new_wait(struct exchange *ex, const struct guid *id, int seconds)
 {
     struct wait *wait = seconds > 0 ? calloc(1, sizeof(*wait)) : NULL;
 
-    if (wait == NULL) { /* without memory the answer comes early: a wait is only a preference */
-        report_find(ex, id, next);
-        return;
-    }
+    if (wait == NULL)
+        return NULL;
     wait->ex = ex;
-    wait->next = next;
+    wait->shares = server_shares(ex->server);
+    wait->share = share_of_user(SHARE_WAITS, ex->user->id);
     wait->waiter = (struct waiter){.id = *id,
                                    .deadline_ms = clock_mono_ms() + (int64_t)seconds * 1000,
+                                   .fd = exchange_socket(ex),
                                    .wake = on_wake,
                                    .owner = wait};
     atomic_init(&wait->holders, 1);
+    if (shares_take(wait->shares, &wait->share, REPORT_WAITS_OF_USER))
+        return wait;
+    free(wait);
+    return NULL;
+}
+
+void report_find_ended(struct exchange *ex, const struct guid *id, int seconds, exchange_step *next)
+{
+    struct wait *wait = new_wait(ex, id, seconds);
+
+    if (wait != NULL || seconds == 0)
+        exchange_add_header(ex, "Preference-Applied", "wait=%d", seconds);
+    if (wait == NULL) { /* the answer comes early: a wait is only a preference (RFC 7240, 2) */
+        report_find(ex, id, next);
+        return;
+    }
+    wait->next = next;
     if (ex->state_free != NULL)
         ex->state_free(ex->state);
     ex->state = wait;

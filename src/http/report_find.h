@@ -7,9 +7,10 @@
 #include "http/exchange.h"
 
 enum {
-    REPORT_WAIT_MAX_S = 45, /* of `Prefer: wait=N`: below the 50 and 60 s of common proxies */
-    RETRY_NEAR_S = 1,       /* Retry-After if something is about to move, … */
-    RETRY_FAR_S = 5,        /* … and if not */
+    REPORT_WAIT_MAX_S = 45,    /* of `Prefer: wait=N`: below the 50 and 60 s of common proxies */
+    RETRY_NEAR_S = 1,          /* Retry-After if something is about to move, … */
+    RETRY_FAR_S = 5,           /* … and if not */
+    REPORT_WAITS_OF_USER = 32, /* at the same time, on this server */
 };
 
 /* The `reference` of the query. False: it is missing, there twice or no GUID, and the exchange has
@@ -31,7 +32,8 @@ void report_find(struct exchange *ex, const struct guid *id, exchange_step *next
 /* The same, and its result if the row has it: in ex->op.find, too; after exchange_transfer(). */
 void report_find_result(struct exchange *ex, const struct guid *id, exchange_step *next);
 
-/* As report_find, but while the report is queued or processing `next` waits, at most `seconds`.
- * Replaces ex->state. */
+/* As report_find, but while the report is queued or processing `next` waits, at most `seconds`, for
+ * as long as the client is there, and unless its user waits too often; the answer says so in
+ * Preference-Applied. Negative: it is not to wait. Replaces ex->state. */
 void report_find_ended(struct exchange *ex, const struct guid *id, int seconds,
                        exchange_step *next);

@@ -74,11 +74,12 @@ void report_status(struct exchange *ex)
 
     if (!report_reference(ex, &id))
         return;
-    if (wait >= 0)
-        exchange_add_header(ex, "Preference-Applied", "wait=%d", wait);
     if (status_cache_find(ex->services->status_cache, &id, ex->user->id,
-                          store_version(ex->services->store, &id), &known))
+                          store_version(ex->services->store, &id), &known)) {
+        if (wait >= 0)
+            exchange_add_header(ex, "Preference-Applied", "wait=%d", wait);
         reply_status(ex, &known, 0);
-    else
+    } else {
         report_find_ended(ex, &id, wait, status_found);
+    }
 }

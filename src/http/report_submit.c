@@ -191,13 +191,13 @@ static void reply_report(struct exchange *ex, const struct guid *id, bool replay
 
     if (replayed)
         exchange_add_header(ex, "Idempotent-Replayed", "true");
-    if (wait >= 0)
-        exchange_add_header(ex, "Preference-Applied", "wait=%d", wait);
     if (replayed || wait > 0) {
         ex->otherwise = submit_not_found;
         report_find_ended(ex, id, wait, submit_found);
         return;
     }
+    if (wait == 0)
+        exchange_add_text(ex, "Preference-Applied", "wait=0");
     exchange_add_text(ex, "X-Report-State", report_state_name(REPORT_QUEUED));
     reply_submitted(ex, id);
 }

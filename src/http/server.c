@@ -7,16 +7,20 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "http/exchange_impl.h"
+#include "http/forwarded.h"
 #include "http/gate.h"
 #include "http/idle.h"
 #include "http/listener.h"
 #include "http/sender.h"
+#include "http/shares.h"
 
 enum {
     STALLED_S = 60, /* a client that stops within a request, or takes no more of the answer */
     /* Request headers of up to 10 KB; 431 above. The library clears it after each request. */
     CONNECTION_MEMORY = 12 * 1024,
+    TOLD_AGAIN_MS = 60 * 1000, /* that an address has too many connections */
 };
 
 /* One thread, with its own part of the connections. */
@@ -42,7 +46,9 @@ struct server {
     struct listener *listener;
     struct sender *sender;
     struct idle_list *idle;
-    int64_t began_ms;         /* monotonic */
+    struct shares *shares;
+    int64_t began_ms; /* monotonic */
+    int64_t told_ms;  /* monotonic, the listener's: in the log, that an address has too many */
     char first_id[GUID_TEXT]; /* of a request: the others count on from it */
     atomic_ullong ids_made;
     struct gate gate;
@@ -63,13 +69,14 @@ struct peer *server_peer(struct MHD_Connection *connection)
     return own != NULL ? own->peer : NULL;
 }
 
-/* The library's time-out is for the time of a request, idle.h for that between two. */
+/* The library's time-out is for a client that takes no more of an answer, idle.h for the time
+ * between two requests and that in which one arrives. */
 static void begin_request(struct server *server, struct MHD_Connection *connection)
 {
     struct connection *own = connection_of(connection);
 
     if (own != NULL) {
-        idle_end(server->idle, &own->idle);
+        idle_begin(server->idle, &own->idle, IDLE_HEAD, clock_mono_ms());
         peer_asked(own->peer);
     }
     MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)STALLED_S);
@@ -81,7 +88,28 @@ static void end_request(struct server *server, struct MHD_Connection *connection
 
     MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
     if (own != NULL)
-        idle_begin(server->idle, &own->idle, clock_mono_ms());
+        idle_begin(server->idle, &own->idle, IDLE_REQUEST, clock_mono_ms());
+}
+
+/* The headers have come, and part of the body, or all of it. */
+static void await_body(struct server *server, struct MHD_Connection *connection, bool follows)
+{
+    struct connection *own = connection_of(connection);
+
+    if (own == NULL)
+        return;
+    if (follows)
+        idle_begin(server->idle, &own->idle, IDLE_BODY, clock_mono_ms());
+    else
+        idle_end(server->idle, &own->idle);
+}
+
+static void body_received(struct server *server, struct MHD_Connection *connection, size_t bytes)
+{
+    struct connection *own = connection_of(connection);
+
+    if (own != NULL)
+        idle_received(server->idle, &own->idle, bytes);
 }
 
 /* States of a request that has no exchange: until on_request(), instead of NULL; and of an event
@@ -123,11 +151,14 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
             ex->has_escape = has_escape;
             ex->chunked = strcmp(version, MHD_HTTP_VERSION_1_1) >= 0;
         }
+        await_body(thread->server, connection, ex != NULL && exchange_has_body(ex));
         good = ex != NULL && (!exchange_body_too_large(ex) || exchange_run(ex));
     } else if (*size > 0) {
+        body_received(thread->server, connection, *size);
         good = exchange_receive(ex, data, *size);
         *size = 0;
     } else {
+        await_body(thread->server, connection, false);
         good = exchange_run(ex);
     }
     if (good && exchange_streams(ex))
@@ -160,8 +191,49 @@ static struct connection *open_connection(struct server *server, int fd)
     own->idle.fd = fd;
     if (server->services.transfers != NULL)
         own->peer = peer_new(server->services.transfers, fd);
-    idle_begin(server->idle, &own->idle, clock_mono_ms());
+    idle_begin(server->idle, &own->idle, IDLE_REQUEST, clock_mono_ms());
     return own;
+}
+
+/* Behind a proxy there are many clients. */
+static bool address_is_exempt(const struct server *server, const struct sockaddr *peer)
+{
+    return client_is_proxy(server->services.config->trusted_proxies.text, peer);
+}
+
+/* Half of all is left to others, however few there are. */
+static int connections_per_address(const struct config *config)
+{
+    int64_t most = config->connections.number / 2, wanted = config->connections_per_address.number;
+
+    return (int)(wanted == 0 ? config->connections.number : wanted < most ? wanted : most);
+}
+
+static bool enter_address(struct server *server, const struct sockaddr *peer)
+{
+    struct address address = address_of_peer(peer);
+    struct share share = share_of_address(SHARE_CONNECTIONS, &address);
+    int most = connections_per_address(server->services.config);
+    int64_t now_ms = clock_mono_ms();
+    char text[ADDRESS_TEXT];
+
+    if (address_is_exempt(server, peer) || shares_take(server->shares, &share, most))
+        return true;
+    if (server->told_ms == 0 || now_ms - server->told_ms >= TOLD_AGAIN_MS) {
+        server->told_ms = now_ms;
+        address_format(&address, text);
+        log_warn("http.address_full", "address=%s connections=%d", text, most);
+    }
+    return false;
+}
+
+static void leave_address(struct server *server, const struct sockaddr *peer)
+{
+    struct address address = address_of_peer(peer);
+    struct share share = share_of_address(SHARE_CONNECTIONS, &address);
+
+    if (!address_is_exempt(server, peer))
+        shares_give(server->shares, &share);
 }
 
 static void close_connection(struct server *server, struct connection *own)
@@ -183,6 +255,8 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     const union MHD_ConnectionInfo *info;
 
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        leave_address(thread->server, info->client_addr);
         close_connection(thread->server, *state);
         *state = NULL;
         atomic_fetch_sub(&thread->connections, 1);
@@ -214,22 +288,25 @@ static struct http_thread *idlest_thread(struct server *server, enum socket_kind
 }
 
 /* At the very end a new connection is closed at once. The library closes what it does not take. */
-static bool on_accept(void *context, enum socket_kind kind, int fd, const struct sockaddr *address,
-                      socklen_t len)
+static enum listener_accepted on_accept(void *context, enum socket_kind kind, int fd,
+                                        const struct sockaddr *address, socklen_t len)
 {
     struct server *server = context;
     struct http_thread *thread;
 
     if (!gate_is_open(&server->gate)) {
         close(fd);
-        return false;
+        return LISTENER_LOST;
     }
+    if (!enter_address(server, address))
+        return LISTENER_FULL;
     thread = idlest_thread(server, kind);
     atomic_fetch_add(&thread->connections, 1);
     if (MHD_add_connection(thread->daemon, fd, address, len) == MHD_YES)
-        return true;
+        return LISTENER_TAKEN;
     atomic_fetch_sub(&thread->connections, 1);
-    return false;
+    leave_address(server, address);
+    return LISTENER_LOST;
 }
 
 static int on_maintain(void *context)
@@ -300,9 +377,10 @@ int server_new(const struct services *services, struct server **ret, struct err 
     id = guid_new();
     guid_format(&id, server->first_id);
     gate_init(&server->gate);
-    server->idle = idle_list_new();
+    server->idle = idle_list_new(services->config->request_timeout.number);
+    server->shares = shares_new();
     rc = listener_new(services->config, &server->listener, err);
-    if (rc == 0 && server->idle == NULL)
+    if (rc == 0 && (server->idle == NULL || server->shares == NULL))
         rc = err_set(err, -E_NOMEM, "start the server: out of memory");
     rc = rc ?: sender_new(&server->sender, err);
     if (rc == 0)
@@ -358,6 +436,7 @@ void server_free(struct server *server)
     sender_free(server->sender);
     listener_free(server->listener);
     idle_list_free(server->idle);
+    shares_free(server->shares);
     gate_done(&server->gate);
     free(server);
 }
@@ -365,6 +444,11 @@ void server_free(struct server *server)
 struct sender *server_sender(struct server *server)
 {
     return server->sender;
+}
+
+struct shares *server_shares(struct server *server)
+{
+    return server->shares;
 }
 
 struct gate *server_gate(struct server *server)

@@ -17,7 +17,8 @@
 
 enum {
     PASSWORD_THREADS = 2, /* checked at the same time, 19 MiB each */
-    PASSWORD_QUEUE = 64,  /* … and waiting: about a second's worth; 503 beyond */
+    PASSWORD_QUEUE = 64,  /* … and waiting: about a second's worth; 503 beyond, and for an address
+                           * that would have more of them than it leaves free */
     SECRET_MAX = 255,     /* bytes of a refresh token we look at */
     ANSWER_MAX = 2 * TOKEN_TEXT_MAX,
 };
@@ -27,6 +28,7 @@ static const int64_t refresh_life_ms = INT64_C(30) * 24 * 3600 * 1000;
 struct login {
     struct exchange *ex;
     struct work_item item;
+    struct share share; /* of the queue */
     char name[USER_NAME_MAX + 1];
     char address[ADDRESS_TEXT];
     char password[USER_PASSWORD_MAX + 1];
@@ -173,6 +175,7 @@ static void check_passwords(void *context, struct work_item *batch)
         login->verified = password_verify(login->hash[0] != '\0' ? login->hash : NULL,
                                           login->password, &login->err);
         sodium_memzero(login->password, sizeof(login->password));
+        shares_give(server_shares(login->ex->server), &login->share);
         exchange_wake(login->ex);
     }
 }
@@ -204,9 +207,13 @@ static void user_looked_up(struct exchange *ex)
         if (!user->disabled && user_may_come_from(user, login->address))
             login->user_id = user->id;
     }
-    exchange_await(ex, password_checked);
-    if (work_queue_push(ex->services->passwords, &login->item))
-        return;
+    login->share = share_of_address(SHARE_LOGINS, &ex->client.address);
+    if (shares_take_of(server_shares(ex->server), &login->share, PASSWORD_QUEUE)) {
+        exchange_await(ex, password_checked);
+        if (work_queue_push(ex->services->passwords, &login->item))
+            return;
+        shares_give(server_shares(ex->server), &login->share);
+    }
     exchange_fail(ex, -E_BUSY, "Too many logins at the same time: try again in a moment.");
 }
 

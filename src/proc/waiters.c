@@ -1,9 +1,14 @@
-/* src/proc/waiters.c -- waiters in a hash table by report, and one thread for the deadlines. */
+/* src/proc/waiters.c -- waiters in a hash table by report, and one thread for the deadlines and for
+ * clients that hang up, which the HTTP library does not notice while their connection sleeps. */
 #include "proc/waiters.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/thread.h"
@@ -11,11 +16,13 @@
 enum {
     WAITERS_BUCKETS = 1024, /* a power of two; about one for every five connections */
     WAITERS_TICK_MS = 5,    /* deadlines this near to each other share one look at the table */
+    HANG_UPS = 64,          /* seen at a time */
 };
 
 struct waiters {
     struct lock lock;
-    pthread_cond_t sooner; /* next_ms became less, or stopping */
+    int events; /* epoll: of clients, and of … */
+    int sooner; /* … an eventfd: next_ms became less, or stopping */
     pthread_t thread;
     bool stopping;
     int64_t next_ms; /* when the thread looks again; INT64_MAX: nobody waits */
@@ -31,12 +38,33 @@ static struct waiter **bucket_of(struct waiters *waiters, const struct guid *id)
     return &waiters->buckets[index % WAITERS_BUCKETS];
 }
 
-/* Take the waiter at *link out and put it in front of `taken`. */
-static void take_waiter(struct waiter **link, struct waiter **taken)
+static void watch(struct waiters *waiters, struct waiter *waiter)
+{
+    struct epoll_event hang_up = {.events = EPOLLRDHUP, .data.ptr = waiter};
+
+    lock_check_held(&waiters->lock);
+    /* One that cannot be watched waits for its time. */
+    waiter->watched =
+        waiter->fd >= 0 && epoll_ctl(waiters->events, EPOLL_CTL_ADD, waiter->fd, &hang_up) == 0;
+}
+
+static struct waiter *take_out(struct waiters *waiters, struct waiter **link)
 {
     struct waiter *waiter = *link;
 
+    lock_check_held(&waiters->lock);
+    if (waiter->watched)
+        epoll_ctl(waiters->events, EPOLL_CTL_DEL, waiter->fd, NULL);
+    waiter->watched = false;
     *link = waiter->next;
+    return waiter;
+}
+
+/* Take the waiter at *link out and put it in front of `taken`. */
+static void take_waiter(struct waiters *waiters, struct waiter **link, struct waiter **taken)
+{
+    struct waiter *waiter = take_out(waiters, link);
+
     waiter->next = *taken;
     *taken = waiter;
 }
@@ -65,7 +93,7 @@ static struct waiter *take_due(struct waiters *waiters, int64_t now_ms)
         while (*link != NULL) {
             if ((*link)->deadline_ms <= now_ms) {
                 (*link)->timed_out = true;
-                take_waiter(link, &due);
+                take_waiter(waiters, link, &due);
                 continue;
             }
             if ((*link)->deadline_ms < waiters->next_ms)
@@ -76,29 +104,66 @@ static struct waiter *take_due(struct waiters *waiters, int64_t now_ms)
     return due;
 }
 
-/* Wait until next_ms, or until told to look again. */
-static void sleep_until_due(struct waiters *waiters)
+/* Where the waiter is in the table, or where its bucket ends. */
+static struct waiter **find_waiter(struct waiters *waiters, const struct waiter *waiter)
 {
-    if (waiters->next_ms == INT64_MAX)
-        lock_wait(&waiters->lock, &waiters->sooner);
-    else
-        lock_wait_until(&waiters->lock, &waiters->sooner, waiters->next_ms + WAITERS_TICK_MS);
+    struct waiter **link = bucket_of(waiters, &waiter->id);
+
+    while (*link != NULL && *link != waiter)
+        link = &(*link)->next;
+    return link;
 }
 
-static void *deadline_thread(void *arg)
+/* With the lock held nobody is taken out meanwhile, so whom epoll names is there. */
+static struct waiter *take_hung_up(struct waiters *waiters)
+{
+    struct epoll_event events[HANG_UPS];
+    struct waiter *gone = NULL;
+    int count = epoll_wait(waiters->events, events, HANG_UPS, 0);
+
+    for (int i = 0; i < count; i++) {
+        struct waiter *waiter = events[i].data.ptr;
+        eventfd_t ignored;
+
+        if (waiter == NULL) {
+            eventfd_read(waiters->sooner, &ignored);
+            continue;
+        }
+        waiter->timed_out = true;
+        take_waiter(waiters, find_waiter(waiters, waiter), &gone);
+    }
+    return gone;
+}
+
+/* Until next_ms, or until something comes. */
+static void sleep_until_due(struct waiters *waiters)
+{
+    struct pollfd events = {.fd = waiters->events, .events = POLLIN};
+    int64_t left_ms = INT32_MAX;
+
+    if (waiters->next_ms - clock_mono_ms() < INT32_MAX - WAITERS_TICK_MS)
+        left_ms = waiters->next_ms + WAITERS_TICK_MS - clock_mono_ms();
+    lock_release(&waiters->lock);
+    poll(&events, 1, left_ms > 0 ? (int)left_ms : 0);
+    lock_take(&waiters->lock);
+}
+
+static void *waiters_thread(void *arg)
 {
     struct waiters *waiters = arg;
 
     lock_take(&waiters->lock);
     while (!waiters->stopping) {
-        struct waiter *due;
+        int64_t now_ms = clock_mono_ms();
+        struct waiter *gone = take_hung_up(waiters);
+        struct waiter *due = now_ms >= waiters->next_ms ? take_due(waiters, now_ms) : NULL;
 
-        if (clock_mono_ms() < waiters->next_ms) {
+        if (gone == NULL && due == NULL) {
             sleep_until_due(waiters);
             continue;
         }
-        due = take_due(waiters, clock_mono_ms());
         lock_release(&waiters->lock);
+        wake_all(gone);
         wake_all(due);
         lock_take(&waiters->lock);
     }
@@ -108,7 +173,10 @@ static void *deadline_thread(void *arg)
 
 static void release(struct waiters *waiters)
 {
-    pthread_cond_destroy(&waiters->sooner);
+    if (waiters->events >= 0)
+        close(waiters->events);
+    if (waiters->sooner >= 0)
+        close(waiters->sooner);
     lock_done(&waiters->lock);
     free(waiters);
 }
@@ -116,13 +184,16 @@ static void release(struct waiters *waiters)
 struct waiters *waiters_new(void)
 {
     struct waiters *waiters = calloc(1, sizeof(*waiters));
+    struct epoll_event sooner = {.events = EPOLLIN};
 
     if (waiters == NULL)
         return NULL;
     waiters->next_ms = INT64_MAX;
+    waiters->events = epoll_create1(EPOLL_CLOEXEC);
+    waiters->sooner = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     lock_init(&waiters->lock);
-    lock_cond_init(&waiters->sooner);
-    if (thread_start(&waiters->thread, "waiters", deadline_thread, waiters) != 0) {
+    if (epoll_ctl(waiters->events, EPOLL_CTL_ADD, waiters->sooner, &sooner) < 0 ||
+        thread_start(&waiters->thread, "waiters", waiters_thread, waiters) != 0) {
         release(waiters);
         return NULL;
     }
@@ -136,7 +207,7 @@ void waiters_stop(struct waiters *waiters)
     lock_take(&waiters->lock);
     waiters->stopping = true;
     all = take_due(waiters, INT64_MAX);
-    pthread_cond_signal(&waiters->sooner);
+    eventfd_write(waiters->sooner, 1);
     lock_release(&waiters->lock);
     wake_all(all);
 }
@@ -163,9 +234,10 @@ void waiters_add(struct waiters *waiters, struct waiter *waiter)
     if (!stopping) {
         waiter->next = *bucket;
         *bucket = waiter;
+        watch(waiters, waiter);
         if (waiter->deadline_ms < waiters->next_ms) {
             waiters->next_ms = waiter->deadline_ms;
-            pthread_cond_signal(&waiters->sooner);
+            eventfd_write(waiters->sooner, 1);
         }
     }
     lock_release(&waiters->lock);
@@ -175,15 +247,14 @@ void waiters_add(struct waiters *waiters, struct waiter *waiter)
 
 bool waiters_cancel(struct waiters *waiters, struct waiter *waiter)
 {
-    struct waiter **link = bucket_of(waiters, &waiter->id);
+    struct waiter **link;
     bool found;
 
     lock_take(&waiters->lock);
-    while (*link != NULL && *link != waiter)
-        link = &(*link)->next;
+    link = find_waiter(waiters, waiter);
     found = *link != NULL;
     if (found)
-        *link = waiter->next;
+        take_out(waiters, link);
     lock_release(&waiters->lock);
     return found;
 }
@@ -196,7 +267,7 @@ void waiters_notify(struct waiters *waiters, const struct guid *id)
     lock_take(&waiters->lock);
     while (*link != NULL) {
         if (guid_eq(&(*link)->id, id))
-            take_waiter(link, &moved);
+            take_waiter(waiters, link, &moved);
         else
             link = &(*link)->next;
     }
@@ -211,7 +282,7 @@ void waiters_notify_all(struct waiters *waiters)
     lock_take(&waiters->lock);
     for (int i = 0; i < WAITERS_BUCKETS; i++) {
         while (waiters->buckets[i] != NULL)
-            take_waiter(&waiters->buckets[i], &all);
+            take_waiter(waiters, &waiters->buckets[i], &all);
     }
     lock_release(&waiters->lock);
     wake_all(all);

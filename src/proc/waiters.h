@@ -1,4 +1,5 @@
-/* src/proc/waiters.h -- who waits for a report to change: woken by its next move, or by time. */
+/* src/proc/waiters.h -- who waits for a report to change: woken by its next move, by time, or when
+ * the client hangs up. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,10 +14,14 @@ struct waiters;
 struct waiter {
     struct guid id;
     int64_t deadline_ms; /* clock_mono_ms() */
+    int fd;              /* of the client, open until it is woken or cancelled; -1: none */
     void (*wake)(struct waiter *waiter);
     void *owner;
-    bool timed_out;      /* out: the deadline has passed, or nobody may wait any more */
-    struct waiter *next; /* the waiters' */
+    bool timed_out; /* out: the deadline has passed, the client sends no more (EPOLLRDHUP), or
+                     * nobody may wait any more */
+    /* the waiters' */
+    bool watched;
+    struct waiter *next;
 };
 
 struct waiters *waiters_new(void); /* NULL: no memory or no thread */

@@ -33,7 +33,7 @@ def connect(server):
 
 @pytest.fixture
 def limited(tmp_path):
-    server = Server.made(tmp_path / "server", workers=2)
+    server = Server.made(tmp_path / "server", workers=2, connections_per_address=0)
     server.add_user("alice")
     server.program = [*limit(LIMIT), *server.program]
     yield server.start()

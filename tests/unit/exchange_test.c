@@ -190,6 +190,7 @@ static int setup(void **state)
     f->config.listen.text = f->listen;
     f->config.http_threads.number = 2;
     f->config.connections.number = 100;
+    f->config.request_timeout.number = 20 * 1000;
     shared.work_queue = work_queue_new(&spec);
     sem_init(&shared.held, 0, 0);
     services.token_cache = f->token_cache = token_cache_new();

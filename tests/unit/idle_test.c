@@ -1,4 +1,5 @@
-/* tests/unit/idle_test.c -- what is idle for a minute is closed, and no byte that came is lost. */
+/* tests/unit/idle_test.c -- what is idle for a minute, or sends a request too slowly, is closed,
+ * and no byte that came is lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@
 
 #include "http/idle.h"
 
-enum { MINUTE_MS = 60 * 1000 };
+enum { MINUTE_MS = 60 * 1000, REQUEST_MS = 20 * 1000 };
 
 /* Two connections over TCP: the server's ends and the clients'. */
 struct line {
@@ -46,7 +47,7 @@ static int make(void **state)
 {
     static struct fixture fixture;
 
-    fixture.list = idle_list_new();
+    fixture.list = idle_list_new(REQUEST_MS);
     if (fixture.list == NULL)
         return -1;
     connect_line(&fixture.first);
@@ -93,15 +94,15 @@ static void each_is_closed_after_its_minute(void **state)
 {
     struct fixture *fixture = *state;
 
-    assert_int_equal(idle_maintain(fixture->list, 500), MINUTE_MS);
-    idle_begin(fixture->list, &fixture->first.idle, 1000);
-    idle_begin(fixture->list, &fixture->second.idle, 3000);
+    assert_int_equal(idle_maintain(fixture->list, 500), REQUEST_MS);
+    idle_begin(fixture->list, &fixture->first.idle, IDLE_REQUEST, 1000);
+    idle_begin(fixture->list, &fixture->second.idle, IDLE_REQUEST, 3000);
     assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS - 1), 1);
     assert_int_equal(read_one(&fixture->first), -1);
     assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS), 2000);
     assert_int_equal(read_one(&fixture->first), 0);
     assert_int_equal(read_one(&fixture->second), -1);
-    assert_int_equal(idle_maintain(fixture->list, 3000 + MINUTE_MS), MINUTE_MS);
+    assert_int_equal(idle_maintain(fixture->list, 3000 + MINUTE_MS), REQUEST_MS);
     assert_int_equal(read_one(&fixture->second), 0);
 }
 
@@ -109,22 +110,22 @@ static void a_request_is_not_idle(void **state)
 {
     struct fixture *fixture = *state;
 
-    idle_begin(fixture->list, &fixture->first.idle, 1000);
+    idle_begin(fixture->list, &fixture->first.idle, IDLE_REQUEST, 1000);
     idle_end(fixture->list, &fixture->first.idle);
     idle_end(fixture->list, &fixture->first.idle);
-    assert_int_equal(idle_maintain(fixture->list, 2 * MINUTE_MS), MINUTE_MS);
+    assert_int_equal(idle_maintain(fixture->list, 2 * MINUTE_MS), REQUEST_MS);
     assert_int_equal(read_one(&fixture->first), -1);
-    idle_begin(fixture->list, &fixture->first.idle, 2 * MINUTE_MS);
-    assert_int_equal(idle_maintain(fixture->list, 2 * MINUTE_MS + 1), MINUTE_MS - 1);
+    idle_begin(fixture->list, &fixture->first.idle, IDLE_REQUEST, 2 * MINUTE_MS);
+    assert_int_equal(idle_maintain(fixture->list, 3 * MINUTE_MS - 1), 1);
 }
 
 static void what_has_arrived_is_waited_for(void **state)
 {
     struct fixture *fixture = *state;
 
-    idle_begin(fixture->list, &fixture->first.idle, 1000);
+    idle_begin(fixture->list, &fixture->first.idle, IDLE_REQUEST, 1000);
     say(&fixture->first);
-    assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS), MINUTE_MS);
+    assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS), REQUEST_MS);
     assert_int_equal(read_one(&fixture->first), 1);
     assert_int_equal(read_one(&fixture->first), -1);
 }
@@ -133,11 +134,44 @@ static void what_arrives_behind_the_end_is_read_before_it(void **state)
 {
     struct fixture *fixture = *state;
 
-    idle_begin(fixture->list, &fixture->first.idle, 1000);
+    idle_begin(fixture->list, &fixture->first.idle, IDLE_REQUEST, 1000);
     idle_maintain(fixture->list, 1000 + MINUTE_MS);
     say(&fixture->first);
     assert_int_equal(read_one(&fixture->first), 1);
     assert_int_equal(read_one(&fixture->first), 0);
+}
+
+static void headers_have_one_time_however_often_a_byte_comes(void **state)
+{
+    struct fixture *fixture = *state;
+
+    idle_begin(fixture->list, &fixture->first.idle, IDLE_HEAD, 1000);
+    for (int ms = 0; ms < REQUEST_MS; ms += REQUEST_MS / 4) {
+        say(&fixture->first);
+        assert_int_equal(read_one(&fixture->first), 1);
+        idle_maintain(fixture->list, 1000 + ms);
+    }
+    assert_int_equal(read_one(&fixture->first), -1);
+    idle_maintain(fixture->list, 1000 + REQUEST_MS);
+    assert_int_equal(read_one(&fixture->first), 0);
+}
+
+static void a_body_may_take_as_long_as_it_has_bytes(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t now_ms = 1000;
+
+    idle_begin(fixture->list, &fixture->first.idle, IDLE_BODY, now_ms);
+    idle_begin(fixture->list, &fixture->second.idle, IDLE_BODY, now_ms);
+    for (int i = 0; i < 10; i++) {
+        idle_received(fixture->list, &fixture->first.idle, 500 * REQUEST_MS / 1000);
+        idle_received(fixture->list, &fixture->second.idle, 500 * REQUEST_MS / 1000 - (i == 9));
+        now_ms += REQUEST_MS;
+        assert_int_equal(read_one(&fixture->second), -1);
+        assert_int_equal(idle_maintain(fixture->list, now_ms), REQUEST_MS);
+    }
+    assert_int_equal(read_one(&fixture->first), -1);
+    assert_int_equal(read_one(&fixture->second), 0);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, make, drop)
@@ -149,6 +183,8 @@ int main(void)
         test(a_request_is_not_idle),
         test(what_has_arrived_is_waited_for),
         test(what_arrives_behind_the_end_is_read_before_it),
+        test(headers_have_one_time_however_often_a_byte_comes),
+        test(a_body_may_take_as_long_as_it_has_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

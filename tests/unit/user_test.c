@@ -116,6 +116,7 @@ static int setup(void **state)
     f->config.listen.text = f->listen;
     f->config.http_threads.number = 2;
     f->config.connections.number = 100;
+    f->config.request_timeout.number = 20 * 1000;
     assert_int_equal(token_key_open(f->key_path, &f->key, &err), 0);
     assert_int_equal(store_open(&spec, &f->store, &err), 0);
     spool.place = f->spool_path;

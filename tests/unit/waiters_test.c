@@ -1,4 +1,5 @@
-/* tests/unit/waiters_test.c -- waiters are woken once, by a move, by time, or by the end. */
+/* tests/unit/waiters_test.c -- waiters are woken once, by a move, by time, by a client
+ * that hangs up, or by the end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,8 @@
 
 #include <cmocka.h>
 #include <semaphore.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "proc/waiters.h"
@@ -26,8 +29,8 @@ static void on_wake(struct waiter *waiter)
 
 static void guest_init(struct guest *guest, struct guid id, int64_t deadline_ms)
 {
-    guest->waiter =
-        (struct waiter){.id = id, .deadline_ms = deadline_ms, .wake = on_wake, .owner = guest};
+    guest->waiter = (struct waiter){
+        .id = id, .deadline_ms = deadline_ms, .fd = -1, .wake = on_wake, .owner = guest};
     sem_init(&guest->woken, 0, 0);
 }
 
@@ -119,6 +122,32 @@ static void a_nearer_deadline_comes_before_a_farther_one(void **state)
     assert_true(waiters_cancel(*state, &far.waiter));
 }
 
+static void a_client_that_hangs_up_wakes_its_waiter_as_timed_out(void **state)
+{
+    struct guest gone, other;
+    int clients[2], others[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, clients), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, others), 0);
+    guest_init(&gone, guid_new(), clock_mono_ms() + FAR_MS);
+    guest_init(&other, guid_new(), clock_mono_ms() + FAR_MS);
+    gone.waiter.fd = clients[0];
+    other.waiter.fd = others[0];
+    waiters_add(*state, &gone.waiter);
+    waiters_add(*state, &other.waiter);
+    assert_int_equal(send(others[1], "more", 4, 0), 4); /* a pipelined request is no hang-up */
+    close(clients[1]);
+    sem_wait(&gone.woken);
+    assert_true(gone.waiter.timed_out);
+    assert_int_equal(times_woken(&other), 0);
+    waiters_add(*state, &gone.waiter); /* it is still gone */
+    sem_wait(&gone.woken);
+    assert_true(waiters_cancel(*state, &other.waiter));
+    close(others[1]);
+    close(others[0]);
+    close(clients[0]);
+}
+
 static void a_cancelled_waiter_is_not_woken(void **state)
 {
     struct guest guest;
@@ -181,11 +210,17 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, make, drop)
     const struct CMUnitTest tests[] = {
-        T(a_move_wakes_all_who_wait_for_that_report),    T(a_move_wakes_only_once),
-        T(a_report_in_the_same_bucket_is_not_woken),     T(a_deadline_wakes_as_timed_out),
-        T(a_nearer_deadline_comes_before_a_farther_one), T(a_cancelled_waiter_is_not_woken),
-        T(a_woken_waiter_cannot_be_cancelled),           T(a_woken_waiter_can_wait_again),
-        T(the_end_wakes_everyone_as_timed_out),          T(nobody_waits_after_the_end),
+        T(a_move_wakes_all_who_wait_for_that_report),
+        T(a_move_wakes_only_once),
+        T(a_report_in_the_same_bucket_is_not_woken),
+        T(a_deadline_wakes_as_timed_out),
+        T(a_nearer_deadline_comes_before_a_farther_one),
+        T(a_cancelled_waiter_is_not_woken),
+        T(a_client_that_hangs_up_wakes_its_waiter_as_timed_out),
+        T(a_woken_waiter_cannot_be_cancelled),
+        T(a_woken_waiter_can_wait_again),
+        T(the_end_wakes_everyone_as_timed_out),
+        T(nobody_waits_after_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
