@@ -57,6 +57,7 @@ static const char *const kind_words[] = {
     [CONFIG_LEDGER] = "A path relative to the file.",
     [CONFIG_STORE] = "A path relative to the file, or a URL.",
     [CONFIG_PATH] = "A path relative to the file.",
+    [CONFIG_FILE] = "A path relative to the file.",
     [CONFIG_INT] = "A whole number.",
     [CONFIG_DURATION] = "A duration: ms, s, m, h or d follow the number.",
     [CONFIG_SIZE] = "A size in bytes; K, M, G or T may follow the number.",

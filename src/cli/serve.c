@@ -89,7 +89,7 @@ static void usage(FILE *out)
             "Serve the report API. Prints \"ready on URL\" on standard output once it answers;\n"
             "the log goes to standard error. SIGTERM and SIGINT stop it: running reports have\n"
             "drain_grace to finish, then return to the queue; a second signal returns them at\n"
-            "once. SIGHUP reads the report definitions again.\n\n"
+            "once. SIGHUP reads the report definitions and the certificate again.\n\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
             "  -h, --help         print this\n\n"
             "Keys of the configuration. REPORTD_KEY in the environment overrides KEY of the\n"
@@ -389,6 +389,7 @@ static void reload(struct node *node)
         log_info("definitions.reload", "broken=%d", broken);
     catalog_each(node->catalog, warn_of_retention, node->config);
     choices_forget(node->choices);
+    server_reload(node->server);
     supervisor_wake(node->supervisor); /* it may be able to run more now */
 }
 

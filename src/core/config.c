@@ -226,7 +226,7 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
     case CONFIG_ZONE:
         return zone_problem(key->name, text, out, cap);
     default:
-        if (*text != '\0')
+        if (*text != '\0' || key->kind == CONFIG_FILE)
             return key->kind == CONFIG_STORE && store_problem(text, out, cap);
         snprintf(out, cap, "%s is empty: give it a value or leave the line out", key->name);
         return true;
@@ -345,6 +345,9 @@ static int set_value(struct config *config, const struct key *key, const char *o
     case CONFIG_LIMIT:
         value->number = number;
         return 0;
+    case CONFIG_FILE:
+        copy = *text != '\0' ? join_path(config->folder, text) : strdup(text);
+        break;
     case CONFIG_PATH:
         copy = join_path(config->folder, text);
         break;

@@ -9,11 +9,11 @@
 
 #include "base/err.h"
 
-/* Kinds of value: LISTEN addresses and ports, or unix: and paths; PATH relative to the folder of
- * the file; STORE a path or a URL; SPOOL a path or "postgresql"; LEDGER a path, whose default is
- * beside the store if that is a file; INT in a range; DURATION ("24h") in ms; SIZE ("1G") in bytes;
- * LIMIT a size, or 0 for none; NETWORKS a list of them, or nothing; CHOICE one of a|b; ZONE a name
- * of the tz database, or nothing. */
+/* Kinds of value: FILE a path like PATH, or nothing; LISTEN addresses and ports, or unix: and
+ * paths; PATH relative to the folder of the file; STORE a path or a URL; SPOOL a path or
+ * "postgresql"; LEDGER a path, whose default is beside the store if that is a file; INT in a range;
+ * DURATION ("24h") in ms; SIZE ("1G") in bytes; LIMIT a size, or 0 for none; NETWORKS a list of
+ * them, or nothing; CHOICE one of a|b; ZONE a name of the tz database, or nothing. */
 #define CONFIG_KEYS(X)                                                                             \
     /* name, kind, default, lowest, highest, what it is */                                         \
     X(listen, LISTEN, "127.0.0.1:8080", 0, 0,                                                      \
@@ -22,6 +22,12 @@
     X(metrics_listen, LISTEN, "", 0, 0,                                                            \
       "Where /metrics is served, without a token and without TLS, and nothing else; then it is "   \
       "unknown elsewhere. Written as listen")                                                      \
+    X(tls_certificate, FILE, "", 0, 0,                                                             \
+      "Certificate, with its chain, in PEM: then listen speaks HTTPS, except on Unix sockets; "    \
+      "read again at SIGHUP")                                                                      \
+    X(tls_key, FILE, "", 0, 0,                                                                     \
+      "Private key of tls_certificate, in PEM, which other users of the machine may not read; "    \
+      "without it, the key is in the file of the certificate")                                     \
     X(trusted_proxies, NETWORKS, "", 0, 0,                                                         \
       "Proxies whose Forwarded or X-Forwarded-For names the client: addresses and networks such "  \
       "as 10.0.0.0/8, separated by spaces, and unix: for those that connect to a Unix socket")     \
@@ -111,6 +117,7 @@ enum config_kind {
     CONFIG_SPOOL,
     CONFIG_LEDGER,
     CONFIG_PATH,
+    CONFIG_FILE,
     CONFIG_INT,
     CONFIG_DURATION,
     CONFIG_SIZE,
@@ -125,8 +132,8 @@ struct config_source {
 };
 
 union config_value {
-    char
-        *text; /* LISTEN, STORE, SPOOL, LEDGER, PATH, NETWORKS, CHOICE, ZONE: owned by the config */
+    char *text; /* LISTEN, STORE, SPOOL, LEDGER, PATH, FILE, NETWORKS, CHOICE, ZONE: owned by the
+                   config */
     int64_t number; /* INT, DURATION (ms), SIZE and LIMIT (bytes) */
 };
 

@@ -62,7 +62,7 @@ static void believe(struct exchange *ex, struct client *client)
 struct client client_of(struct exchange *ex)
 {
     const struct sockaddr *peer = peer_of(ex);
-    struct client client = {.address = address_of_peer(peer)};
+    struct client client = {.address = address_of_peer(peer), .https = exchange_tls(ex) != NULL};
 
     client.here = address_is_loopback(&client.address);
     if (client_is_proxy(ex->services->config->trusted_proxies.text, peer))

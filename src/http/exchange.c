@@ -373,3 +373,11 @@ int exchange_socket(struct exchange *ex)
 
     return info != NULL ? info->connect_fd : -1;
 }
+
+gnutls_session_t exchange_tls(const struct exchange *ex)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(ex->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+    return info != NULL ? info->tls_session : NULL;
+}

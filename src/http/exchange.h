@@ -1,6 +1,7 @@
 /* src/http/exchange.h -- one request and its answer: what a handler sees of HTTP. */
 #pragma once
 
+#include <gnutls/gnutls.h>
 #include <jansson.h>
 #include <microhttpd.h>
 #include <stdatomic.h>
@@ -132,6 +133,9 @@ int exchange_prefer_wait(struct exchange *ex, int most);
 void exchange_address(const struct exchange *ex, char out[ADDRESS_TEXT]);
 /* The client's socket, borrowed; -1: there is none. */
 int exchange_socket(struct exchange *ex);
+/* Its TLS session, which only one thread at a time may use; borrowed; NULL: it speaks plain HTTP.
+ */
+gnutls_session_t exchange_tls(const struct exchange *ex);
 
 /* Free the results of the last operation and hand out ex->op, zeroed except for its verb. */
 struct store_op *exchange_op(struct exchange *ex, enum store_verb verb);

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "http/tls.h"
 
 enum {
     AT_ONCE = 64,     /* accepted from a socket before the others are looked at */
@@ -65,7 +66,8 @@ _Static_assert(sizeof(BODY) == 130 + 1, "Content-Length");
 int listener_new(const struct config *config, struct listener **ret, struct err *err)
 {
     struct listener *listener = calloc(1, sizeof(*listener));
-    const char *metrics = config->metrics_listen.text;
+    const char *metrics = config->metrics_listen.text, *tls = config->tls_certificate.text;
+    enum socket_kind kind = tls != NULL && *tls != '\0' ? SOCKET_TLS : SOCKET_PLAIN;
     int rc;
 
     if (listener == NULL)
@@ -73,7 +75,7 @@ int listener_new(const struct config *config, struct listener **ret, struct err 
     listener->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     listener->spare = -1;
     rc = listener->wake < 0 ? err_errno(err, -E_CONFIG, "make an eventfd") : 0;
-    rc = rc ?: sockets_open(&listener->sockets, "listen", config->listen.text, SOCKET_PLAIN, err);
+    rc = rc ?: sockets_open(&listener->sockets, "listen", config->listen.text, kind, err);
     if (rc == 0 && metrics != NULL && *metrics != '\0')
         rc = sockets_open(&listener->sockets, "metrics_listen", metrics, SOCKET_METRICS, err);
     if (rc < 0) {
@@ -109,13 +111,15 @@ static void drop_refused(struct listener *listener, int i)
 }
 
 /* `keep`: there is a descriptor for a while. */
-static void refuse(struct listener *listener, int fd, bool keep)
+static void refuse(struct listener *listener, enum socket_kind kind, int fd, bool keep)
 {
+    const void *answer = kind == SOCKET_TLS ? (const void *)tls_refusal : answer_503;
+    size_t len = kind == SOCKET_TLS ? sizeof(tls_refusal) : sizeof(answer_503) - 1;
     char bytes[4096];
 
     /* It is short enough for the buffer of a new socket. */
-    if (send(fd, answer_503, sizeof(answer_503) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ||
-        shutdown(fd, SHUT_WR) < 0 || !keep) {
+    if (send(fd, answer, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 || shutdown(fd, SHUT_WR) < 0 ||
+        !keep) {
         while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
             ;
         close(fd);
@@ -186,7 +190,7 @@ static void take_client(struct listener *listener, enum socket_kind kind, int fd
     if (accepted != LISTENER_TAKEN)
         atomic_fetch_sub(&listener->open, 1);
     if (accepted == LISTENER_FULL)
-        refuse(listener, fd, true);
+        refuse(listener, kind, fd, true);
 }
 
 /* False: there are more, but no descriptor or memory for them. */
@@ -201,7 +205,7 @@ static bool accept_some(struct listener *listener, const struct listening *socke
         if (fd < 0)
             return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
         if (full) {
-            refuse(listener, fd, false);
+            refuse(listener, socket->kind, fd, false);
             open_spare(listener);
             continue;
         }

@@ -437,6 +437,7 @@ void exchange_reply_conversion(struct exchange *ex, const char *type, struct con
                           .delivery = {.conversion = conversion,
                                        .transfer = ex->transfer,
                                        .fd = exchange_socket(ex),
+                                       .tls = exchange_tls(ex),
                                        .chunked = ex->chunked,
                                        .done = on_delivered}};
 

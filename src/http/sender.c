@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "http/tls.h"
 
 enum { STALLED_MS = 60 * 1000 }; /* as STALLED_S in server.c */
 
@@ -81,6 +82,15 @@ static void add_part(struct msghdr *message, const void *data, size_t len, size_
             (struct iovec){.iov_base = (char *)data + n, .iov_len = len - n};
 }
 
+/* As sendmsg(2) does; a TLS session, which nobody else uses while the connection is suspended,
+ * takes one part at a time. */
+static ssize_t send_parts(const struct delivery *delivery, const struct msghdr *message)
+{
+    if (delivery->tls != NULL)
+        return tls_send(delivery->tls, message->msg_iov->iov_base, message->msg_iov->iov_len);
+    return sendmsg(delivery->fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* What is left of the block, in its chunk: 1; 0: the client takes no more now; -1: nor ever. */
 static int send_rest(struct delivery *delivery)
 {
@@ -97,7 +107,7 @@ static int send_rest(struct delivery *delivery)
         add_part(&message, "\r\n", delivery->chunked ? 2 : 0, &skip);
         if (message.msg_iovlen == 0)
             return 1;
-        n = sendmsg(delivery->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = send_parts(delivery, &message);
         if (n < 0 && errno == EAGAIN)
             return 0;
         if (n < 0 && errno != EINTR)

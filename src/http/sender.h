@@ -2,6 +2,7 @@
  * libmicrohttpd, whose chunks are no larger than a connection's memory. */
 #pragma once
 
+#include <gnutls/gnutls.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/queue.h>
@@ -22,6 +23,7 @@ struct delivery {
     struct conversion *conversion; /* borrowed, as `transfer` */
     struct transfer *transfer;
     int fd;                                  /* of the connection; all before it is sent */
+    gnutls_session_t tls;                    /* NULL: plain HTTP */
     bool chunked;                            /* RFC 9112, 7.1; else the bytes alone */
     void (*done)(struct delivery *delivery); /* on the sender's thread; must not block */
     bool whole;                              /* all is sent but the last chunk; else it broke off */

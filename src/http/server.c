@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,6 +16,7 @@
 #include "http/listener.h"
 #include "http/sender.h"
 #include "http/shares.h"
+#include "http/tls.h"
 
 enum {
     STALLED_S = 60, /* a client that stops within a request, or takes no more of the answer */
@@ -36,6 +38,7 @@ struct http_thread {
 /* A client's, of which the library keeps the address. */
 struct connection {
     struct peer *peer; /* NULL: no memory, or no results are served */
+    struct tls_peer tls;
     struct idle idle;
 };
 
@@ -44,6 +47,7 @@ struct server {
     struct http_thread *threads;
     int thread_count; /* those that have been started */
     struct listener *listener;
+    struct tls *tls; /* NULL: none is spoken */
     struct sender *sender;
     struct idle_list *idle;
     struct shares *shares;
@@ -247,6 +251,18 @@ static void close_connection(struct server *server, struct connection *own)
     free(own);
 }
 
+static void secure_connection(struct server *server, struct MHD_Connection *connection,
+                              struct connection *own, int fd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+    if (own != NULL && info != NULL)
+        tls_prepare(server->tls, &own->tls, info->tls_session, fd);
+    else
+        shutdown(fd, SHUT_RDWR); /* no byte is read that would ask for the certificate */
+}
+
 /* The library calls this before it closes the socket, too. */
 static void on_connection(void *context, struct MHD_Connection *connection, void **state,
                           enum MHD_ConnectionNotificationCode code)
@@ -263,8 +279,11 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         return;
     }
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (info != NULL)
-        *state = open_connection(thread->server, info->connect_fd);
+    if (info == NULL)
+        return;
+    *state = open_connection(thread->server, info->connect_fd);
+    if (thread->kind == SOCKET_TLS)
+        secure_connection(thread->server, connection, *state, info->connect_fd);
 }
 
 /* A thread that is not in a request, of these the one with the fewest connections. */
@@ -330,15 +349,23 @@ static int start_thread(struct server *server, enum socket_kind kind, struct err
     struct http_thread *thread = &server->threads[server->thread_count];
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
                      MHD_USE_NO_LISTEN_SOCKET;
+    struct MHD_OptionItem plain = {MHD_OPTION_END, 0, NULL};
+    struct MHD_OptionItem secure[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (char *)(uintptr_t)tls_priorities},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)tls_retrieve},
+        {MHD_OPTION_END, 0, NULL}};
 
     thread->server = server;
     thread->kind = kind;
+    if (kind == SOCKET_TLS)
+        flags |= MHD_USE_TLS;
     thread->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, thread, /**/
         MHD_OPTION_URI_LOG_CALLBACK, on_target, thread, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
         thread, MHD_OPTION_NOTIFY_CONNECTION, on_connection, thread, /**/
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->services.config->connections.number,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_ARRAY,
+        kind == SOCKET_TLS ? secure : &plain, MHD_OPTION_END);
     if (thread->daemon == NULL)
         return err_errno(err, -E_CONFIG, "start the HTTP threads (see http_threads, connections)");
     server->thread_count++;
@@ -364,6 +391,29 @@ static int start_threads(struct server *server, struct err *err)
                                    on_maintain, server, err);
 }
 
+static int open_tls(struct server *server, struct err *err)
+{
+    const char *certificate = server->services.config->tls_certificate.text;
+    const char *key = server->services.config->tls_key.text;
+
+    if (certificate != NULL && *certificate != '\0')
+        return tls_open(certificate, key != NULL ? key : "", &server->tls, err);
+    if (key == NULL || *key == '\0')
+        return 0;
+    return err_set(err, -E_CONFIG, "tls_key is set without tls_certificate: set both, or neither");
+}
+
+void server_reload(struct server *server)
+{
+    struct err err = {0};
+    int rc = server->tls != NULL ? tls_reload(server->tls, &err) : 0;
+
+    if (rc < 0)
+        log_error("tls.reload", "error=%s", err.text);
+    else if (server->tls != NULL)
+        log_info("tls.reload", "replaced=%d", rc);
+}
+
 int server_new(const struct services *services, struct server **ret, struct err *err)
 {
     struct server *server = calloc(1, sizeof(*server));
@@ -379,7 +429,7 @@ int server_new(const struct services *services, struct server **ret, struct err 
     gate_init(&server->gate);
     server->idle = idle_list_new(services->config->request_timeout.number);
     server->shares = shares_new();
-    rc = listener_new(services->config, &server->listener, err);
+    rc = open_tls(server, err) ?: listener_new(services->config, &server->listener, err);
     if (rc == 0 && (server->idle == NULL || server->shares == NULL))
         rc = err_set(err, -E_NOMEM, "start the server: out of memory");
     rc = rc ?: sender_new(&server->sender, err);
@@ -435,6 +485,7 @@ void server_free(struct server *server)
     free(server->threads);
     sender_free(server->sender);
     listener_free(server->listener);
+    tls_free(server->tls);
     idle_list_free(server->idle);
     shares_free(server->shares);
     gate_done(&server->gate);

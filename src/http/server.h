@@ -7,11 +7,14 @@
 
 struct server;
 
-/* Bind config->listen and serve. -E_CONFIG if it can't be bound, saying why. *ret is yours:
+/* Bind config->listen and serve. -E_CONFIG if it can't be bound, or the certificate is not good,
+ * saying why. *ret is yours:
  * server_free(). */
 int server_new(const struct services *services, struct server **ret, struct err *err);
 /* "http://127.0.0.1:8080", with the port that was bound; borrowed. */
 const char *server_url(const struct server *server);
+/* Read the certificate again, and log what came of it; if it is not good the old one stays. */
+void server_reload(struct server *server);
 /* Answer what is under way (waiters have been woken by then); from now on every other request, on
  * new connections too, gets 503 and Retry-After, without the services being used. */
 void server_drain(struct server *server);

@@ -120,7 +120,7 @@ static int add_address(const struct opening *opening, const struct addrinfo *at,
     fail(opening, url, err);
     if (why != EAFNOSUPPORT && why != EADDRNOTAVAIL)
         return err->code;
-    log_warn("listen.skipped", "url=%s error=\"%s\"", url, strerror(why));
+    log_warn("listen.skipped", "url=%s error=%s", url, strerror(why));
     return 0;
 }
 

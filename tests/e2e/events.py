@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 import threading
 from urllib.parse import urlsplit
 
@@ -19,6 +20,9 @@ class Events:
             headers["Last-Event-ID"] = last_id
         where = urlsplit(client.url)
         self.connection = http.client.HTTPConnection(where.hostname, where.port, timeout=PATIENCE)
+        if where.scheme == "https":
+            context = ssl.create_default_context(cafile=client.session.verify)
+            self.connection = http.client.HTTPSConnection(where.hostname, where.port, timeout=PATIENCE, context=context)
         self.connection.request("GET", "/Report/Events", headers=headers)
         self.socket = self.connection.sock
         self.answer = self.connection.getresponse()

@@ -101,6 +101,7 @@ class Server:
         self.program = [REPORTD]  # and what starts it, if something does
         self.process = None
         self.url = None
+        self.trust = True  # see Client
         self.clients = {}
 
     @classmethod
@@ -158,7 +159,7 @@ class Server:
                                             stderr=log)
         ready, _, _ = select.select([self.process.stdout], [], [], STARTS_WITHIN)
         line = self.process.stdout.readline().decode() if ready else ""
-        if not line.startswith("ready on http://"):
+        if not line.startswith("ready on http"):
             self.kill()
             raise AssertionError(f"reportd did not start: {line!r}\n{self.log_text()[-2000:]}")
         self.url = line.removeprefix("ready on ").strip()
@@ -249,11 +250,11 @@ class Server:
         return {name for name, data in self.nameless() if any(bytes_ in data for bytes_ in wanted)}
 
     def metric(self, name):
-        text = requests.get(self.url + "/metrics", timeout=PATIENCE).text
+        text = requests.get(self.url + "/metrics", timeout=PATIENCE, verify=self.trust).text
         return int(re.search(rf"^reportd_{re.escape(name)} (-?\d+)$", text, re.M).group(1))
 
     def client(self, name, password=PASSWORD):
-        client = Client(self.url)
+        client = Client(self.url, trust=self.trust)
         client.login(name, password)
         return client
 
@@ -276,12 +277,13 @@ def is_running(pid):
 class Client:
     """What a client of the API does. Header arguments are written with _ for -."""
 
-    def __init__(self, url, token=None, address=None):
+    def __init__(self, url, token=None, address=None, trust=True):
         self.url = url
         self.token = token
         self.refresh_token = None
         self.session = requests.Session()
         self.session.trust_env = False
+        self.session.verify = trust  # the file of a certificate's authority
         self.session.headers["Accept-Encoding"] = "identity"  # results as they are stored
         if address is not None:  # of this machine: any of 127.0.0.0/8
             self.session.get_adapter(url).init_poolmanager(1, 1, source_address=(address, 0))

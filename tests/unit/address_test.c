@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/address.h"
@@ -79,7 +80,7 @@ static void check_named(const char *trusted, bool usual, const char *header, con
     if (forwarded.any && !forwarded.bad)
         address_format(&forwarded.address, text);
     if (forwarded.https)
-        strcat(text, "+");
+        snprintf(text + strlen(text), 2, "+");
     assert_string_equal(forwarded.bad ? "bad" : text, expected);
 }
 
