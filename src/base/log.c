@@ -96,14 +96,41 @@ static bool print_value(char *out, const char *spec, va_list *args)
 }
 
 /* May the value stand in a text line as it is? Control characters may not: a path from outside
- * must not write lines of its own, or colours. */
+ * must not write lines of its own, or colours, or turn what follows around. */
 static bool is_plain(const char *value)
 {
-    for (const char *c = value; *c != '\0'; c++) {
-        if ((unsigned char)*c <= ' ' || *c == 0x7f || *c == '"' || *c == '\\' || *c == '=')
+    size_t len = strlen(value);
+
+    for (size_t at = 0, n; at < len; at += n) {
+        n = str_utf8_length(value + at, len - at);
+        if (n == 0 || str_control_length(value + at, len - at) > 0 ||
+            strchr(" \"\\=", value[at]) != NULL)
             return false;
     }
-    return *value != '\0';
+    return len > 0;
+}
+
+/* As a JSON string, in which control characters that JSON lets stand (DEL, C1, and those of the
+ * direction) are escaped, too. */
+static void add_visible(struct buf *line, const char *value)
+{
+    char room[6 * LOG_VALUE_MAX + 3];
+    struct buf text;
+    const char *at;
+    size_t clean = 0;
+
+    buf_init_in(&text, room, sizeof(room));
+    json_add_string(&text, value);
+    at = buf_str(&text);
+    for (size_t i = 0, n; i<text.len; i += n> 0 ? n : 1) {
+        n = str_control_length(at + i, text.len - i);
+        if (n == 0)
+            continue;
+        buf_add(line, at + clean, i - clean);
+        buf_add_format(line, "\\u%04x", str_code_point(at + i, n));
+        clean = i + n;
+    }
+    buf_add(line, at + clean, text.len - clean);
 }
 
 static void add_field(struct buf *line, bool json, const char *key, const char *value, bool number)
@@ -115,7 +142,7 @@ static void add_field(struct buf *line, bool json, const char *key, const char *
     if (number || (!json && is_plain(value)))
         buf_add_str(line, value);
     else
-        json_add_string(line, value);
+        add_visible(line, value);
 }
 
 /* Returns how many fields did not fit and were left out whole. */

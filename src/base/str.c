@@ -69,15 +69,38 @@ void str_drop_cut(char *text)
     *to = '\0';
 }
 
+uint32_t str_code_point(const char *text, size_t len)
+{
+    uint32_t code = len == 1 ? (unsigned char)text[0] : (unsigned char)text[0] & (0x7fu >> len);
+
+    for (size_t i = 1; i < len; i++)
+        code = code << 6 | ((unsigned char)text[i] & 0x3f);
+    return code;
+}
+
+/* C0, DEL and C1, and what changes the direction of the text after it (UAX #9, 2): ALM, LRM, RLM,
+ * the embeddings and overrides, the isolates. */
+static bool is_control(uint32_t code)
+{
+    return code < ' ' || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
+           code == 0x200f || (code >= 0x202a && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
+size_t str_control_length(const char *text, size_t len)
+{
+    size_t bytes = str_utf8_length(text, len);
+
+    return bytes > 0 && is_control(str_code_point(text, bytes)) ? bytes : 0;
+}
+
 void str_plain(char *text)
 {
-    for (unsigned char *c = (unsigned char *)text; *c != '\0'; c++) {
-        bool is_c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0; /* U+0080 to U+009F */
+    size_t len = strlen(text);
 
-        if (is_c1)
-            c[1] = ' ';
-        if (is_c1 || *c < ' ' || *c == 0x7f)
-            *c = ' ';
+    for (size_t at = 0, n; at<len; at += n> 0 ? n : 1) {
+        n = str_control_length(text + at, len - at);
+        memset(text + at, ' ', n);
     }
 }
 

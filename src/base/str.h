@@ -22,7 +22,14 @@ size_t str_whole(const char *text, size_t len);
 /* Remove what is not UTF-8: what "%.40s" has left of a letter. */
 void str_drop_cut(char *text);
 
-/* Make blanks of control characters, which a terminal could take for orders of its own. */
+/* The code point of a UTF-8 sequence of `len` bytes. */
+uint32_t str_code_point(const char *text, size_t len);
+
+/* Bytes of the control character at text[0], which a terminal could take for an order: C0, DEL,
+ * C1, or one that changes the direction of text; 0: it is none. `len` ≥ 1. */
+size_t str_control_length(const char *text, size_t len);
+
+/* Make blanks of control characters, one for each byte. */
 void str_plain(char *text);
 
 /* The whole of `s` as a decimal number, with nothing before or after; false: *ret untouched. */

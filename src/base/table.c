@@ -29,25 +29,14 @@ static locale_t enter_locale(void)
     return uselocale(utf8);
 }
 
-static wchar_t code_point(const char *text, size_t len)
-{
-    unsigned char first = (unsigned char)text[0];
-    wchar_t code = len == 1 ? first : first & (0x7f >> len);
-
-    for (size_t i = 1; i < len; i++)
-        code = code << 6 | (text[i] & 0x3f);
-    return code;
-}
-
 /* The first one of `text`; returns how many bytes of it that is. */
 static size_t next_letter(const char *text, size_t len, struct letter *ret)
 {
     size_t bytes = str_utf8_length(text, len);
-    wchar_t code = bytes > 0 ? code_point(text, bytes) : L'?';
-    int width = wcwidth(code);
+    int width = wcwidth(bytes > 0 ? (wchar_t)str_code_point(text, bytes) : L'?');
 
     *ret = (struct letter){bytes > 0 ? text : "?", bytes > 0 ? bytes : 1, 1};
-    if (code < ' ' || (code >= 0x7f && code < 0xa0))
+    if (str_control_length(text, len) > 0)
         *ret = (struct letter){" ", 1, 1};
     else if (width >= 0)
         ret->width = (size_t)width;

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "cli/offline.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
@@ -138,6 +139,7 @@ static void print_findings(const struct audit *audit)
     for (size_t i = 0; i < audit->count; i++) {
         guid_format(&audit->findings[i].id, reference);
         audit_words(&audit->findings[i], words, sizeof(words));
+        str_plain(words); /* it may name a file */
         printf("%-12s %s  %s\n", audit_kind_name(audit->findings[i].kind), reference, words);
     }
 }

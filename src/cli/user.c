@@ -241,13 +241,25 @@ static int take_list(struct buf *b, char **ret, struct err *err)
     return *ret != NULL ? 0 : err_set(err, -E_INVALID, "the list is too long");
 }
 
+static bool has_control(const char *text)
+{
+    size_t len = strlen(text);
+
+    for (size_t at = 0; at < len; at++) {
+        if (str_control_length(text + at, len - at) > 0)
+            return true;
+    }
+    return false;
+}
+
 static int check_reports(const struct words *words, struct err *err)
 {
     for (size_t i = 0; i < words->count; i++) {
         const char *word = words->items[i];
 
-        if (*word == '\0' || strlen(word) > REPORT_NAME_MAX || strchr(word, '\n') != NULL)
-            return err_set(err, -E_INVALID, "a report's name has 1 to %d bytes, in one line",
+        if (*word == '\0' || strlen(word) > REPORT_NAME_MAX || has_control(word))
+            return err_set(err, -E_INVALID,
+                           "a report's name has 1 to %d bytes, without control characters",
                            REPORT_NAME_MAX);
     }
     return 0;
@@ -389,12 +401,12 @@ static void warn_of_unknown(const struct config *config, const struct words *gra
 static int check_name(const char *name, struct err *err)
 {
     size_t len = strlen(name);
-    bool good = len > 0 && len <= USER_NAME_MAX;
+    bool good = len > 0 && len <= USER_NAME_MAX && !has_control(name);
 
     for (size_t i = 0; good && i < len;) {
         size_t n = str_utf8_length(name + i, len - i);
 
-        good = n > 0 && (unsigned char)name[i] >= ' ' && name[i] != 0x7f;
+        good = n > 0;
         i += n;
     }
     return good ? 0

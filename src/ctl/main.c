@@ -9,6 +9,7 @@
 
 #include "base/nearest.h"
 #include "base/process.h"
+#include "base/str.h"
 #include "base/version.h"
 #include "base/wrap.h"
 #include "cli/options.h"
@@ -262,6 +263,7 @@ int main(int argc, char **argv)
         err_set(&err, -E_IO, "cannot write standard output");
         status = CTL_LOCAL;
     }
+    str_plain(err.text); /* it may quote a server */
     if (status == CTL_USAGE)
         fprintf(stderr, "reportctl: %s; try: reportctl%s%s --help\n", err.text,
                 command != NULL ? " " : "", command != NULL ? command->name : "");

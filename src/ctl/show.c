@@ -1,5 +1,6 @@
 /* src/ctl/show.c -- commands that only look: status, list, types. */
 #include <jansson.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +22,10 @@ static const char *text_of(const json_t *object, const char *member)
 {
     const char *text = json_string_value(json_object_get(object, member));
 
-    return text != NULL ? text : "";
+    if (text == NULL)
+        return "";
+    str_plain((char *)(uintptr_t)text); /* it is shown, and nothing else */
+    return text;
 }
 
 /* GET `path`, and give its envelope, unless --json has it printed as it came. 0 with *ret NULL:

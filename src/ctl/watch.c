@@ -1,5 +1,6 @@
 /* src/ctl/watch.c -- the command watch: one's own reports as they change. */
 #include <jansson.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -29,7 +30,10 @@ static const char *text_of(const json_t *event, const char *member)
 {
     const char *text = json_string_value(json_object_get(event, member));
 
-    return text != NULL ? text : "";
+    if (text == NULL)
+        return "";
+    str_plain((char *)(uintptr_t)text); /* it is shown, and nothing else */
+    return text;
 }
 
 static long long number_of(const json_t *event, const char *member)

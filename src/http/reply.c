@@ -41,7 +41,8 @@ static bool has_header(const struct exchange *ex, const char *name)
 /* One line an answer: what was asked by whom is in the store; never values, tokens or bodies. */
 static void log_answer(struct exchange *ex)
 {
-    char path[LOGGED_PATH_MAX], reference[GUID_TEXT];
+    char path[LOGGED_PATH_MAX], reference[GUID_TEXT], address[ADDRESS_TEXT];
+    const char *user = ex->user != NULL ? ex->user->name : "";
     const char *given = exchange_query(ex, "reference");
     long us = (long)(clock_mono_us() - ex->began_us);
     struct guid id;
@@ -49,13 +50,15 @@ static void log_answer(struct exchange *ex)
     if (!log_is_on(LOG_INFO))
         return;
     str_copy(path, sizeof(path), ex->path);
+    exchange_address(ex, address);
     if (given != NULL && guid_parse(given, &id)) {
         guid_format(&id, reference);
-        log_info("http.answer", "request=%s method=%s path=%s reference=%s status=%d us=%ld",
-                 ex->request_id, ex->method, path, reference, ex->status, us);
+        log_info("http.answer",
+                 "request=%s method=%s path=%s reference=%s user=%s address=%s status=%d us=%ld",
+                 ex->request_id, ex->method, path, reference, user, address, ex->status, us);
     } else {
-        log_info("http.answer", "request=%s method=%s path=%s status=%d us=%ld", ex->request_id,
-                 ex->method, path, ex->status, us);
+        log_info("http.answer", "request=%s method=%s path=%s user=%s address=%s status=%d us=%ld",
+                 ex->request_id, ex->method, path, user, address, ex->status, us);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/seam.h"
 #include "base/str.h"
 #include "core/param.h"
@@ -202,6 +203,18 @@ static void reply_report(struct exchange *ex, const struct guid *id, bool replay
     reply_submitted(ex, id);
 }
 
+/* The one line that says whose the reference is; the others of report.* have the reference. */
+static void log_and_reply(struct exchange *ex, const struct store_submit *submit)
+{
+    char reference[GUID_TEXT], address[ADDRESS_TEXT];
+
+    guid_format(&submit->id, reference);
+    exchange_address(ex, address);
+    log_info("report.submitted", "reference=%s report=%s user=%s address=%s request=%s", reference,
+             submit->name, ex->user->name, address, ex->request_id);
+    reply_report(ex, &submit->id, false);
+}
+
 static void submit_done(struct exchange *ex)
 {
     const struct store_submit *submit = &ex->op.submit;
@@ -210,8 +223,10 @@ static void submit_done(struct exchange *ex)
         reply_limit(ex);
     else if (submit->outcome == SUBMIT_KEY_REUSED)
         reply_key_reused(ex);
+    else if (submit->outcome == SUBMIT_REPLAYED)
+        reply_report(ex, &submit->id, true);
     else
-        reply_report(ex, &submit->id, submit->outcome == SUBMIT_REPLAYED);
+        log_and_reply(ex, submit);
 }
 
 /* `request` is what the client sent, which lives as long as the exchange. */

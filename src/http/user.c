@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "core/password.h"
@@ -16,10 +17,12 @@
 #include "http/token.h"
 
 enum {
-    PASSWORD_THREADS = 2, /* checked at the same time, 19 MiB each */
-    PASSWORD_QUEUE = 64,  /* … and waiting: about a second's worth; 503 beyond, and for an address
-                           * that would have more of them than it leaves free */
-    SECRET_MAX = 255,     /* bytes of a refresh token we look at */
+    LOGGED_NAME_MAX = 64,
+    LOGGED_UNKNOWN_MAX = 17, /* with its NUL */
+    PASSWORD_THREADS = 2,    /* checked at the same time, 19 MiB each */
+    PASSWORD_QUEUE = 64, /* … and waiting: about a second's worth; 503 beyond, and for an address
+                          * that would have more of them than it leaves free */
+    SECRET_MAX = 255,    /* bytes of a refresh token we look at */
     ANSWER_MAX = 2 * TOKEN_TEXT_MAX,
 };
 static const int64_t refresh_life_ms = INT64_C(30) * 24 * 3600 * 1000;
@@ -33,7 +36,8 @@ struct login {
     char address[ADDRESS_TEXT];
     char password[USER_PASSWORD_MAX + 1];
     char hash[PASSWORD_HASH_TEXT];   /* "": there is nothing to compare with */
-    int64_t user_id;                 /* 0: nobody who may log in */
+    int64_t user_id;                 /* 0: nobody who may log in … */
+    const char *refusal;             /* … and why, for the log */
     int verified;                    /* what password_verify() says … */
     struct err err;                  /* … and why it does not know */
     struct guid session, access;     /* of the new access token */
@@ -128,10 +132,31 @@ static void refuse_login(struct exchange *ex)
         USER_FAILURES_MAX, USER_LOCK_MS / 60000);
 }
 
+/* Of what was typed for a name, the beginning: now and then it is a password. */
+static void log_login(const struct exchange *ex, const struct login *login)
+{
+    bool opened = ex->op.rc == 0 && ex->op.login.opened;
+    const char *reason = login->refusal != NULL ? login->refusal
+                         : login->verified != 1 ? "wrong password"
+                         : ex->op.rc != 0       ? "store unavailable"
+                                                : "locked";
+    char name[LOGGED_NAME_MAX];
+
+    str_copy(name, login->hash[0] != '\0' ? sizeof(name) : LOGGED_UNKNOWN_MAX, login->name);
+    str_drop_cut(name);
+    if (opened)
+        log_info("login.done", "request=%s user=%s address=%s", ex->request_id, name,
+                 login->address);
+    else
+        log_warn("login.refused", "request=%s user=%s address=%s reason=%s", ex->request_id, name,
+                 login->address, reason);
+}
+
 static void login_recorded(struct exchange *ex)
 {
     const struct login *login = ex->state;
 
+    log_login(ex, login);
     if (ex->op.rc == 0 && ex->op.login.opened)
         reply_pair(ex, login->name, login);
     else
@@ -198,13 +223,17 @@ static void user_looked_up(struct exchange *ex)
     const struct store_user_find *find = &ex->op.user_find;
 
     exchange_address(ex, login->address);
+    login->refusal = "unknown user";
     if (ex->op.rc == 0 && find->found) {
         const struct user *user = &find->user;
 
         str_copy(login->hash, sizeof(login->hash), user->password_hash);
         str_copy(login->name, sizeof(login->name), user->name);
         /* From a foreign address nobody is let in, and nobody locked out either. */
-        if (!user->disabled && user_may_come_from(user, login->address))
+        login->refusal = user->disabled                             ? "disabled"
+                         : user_may_come_from(user, login->address) ? NULL
+                                                                    : "address";
+        if (login->refusal == NULL)
             login->user_id = user->id;
     }
     login->share = share_of_address(SHARE_LOGINS, &ex->client.address);

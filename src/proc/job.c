@@ -313,8 +313,8 @@ void job_answered(struct job *job, const struct wire_answer *answer)
     guid_format(&job->report.id, reference);
     if (answer->outcome == WIRE_FAILED)
         /* Not the message: it is for the user, and may quote parameters. */
-        log_warn("report.failed", "reference=%s report=%s detail=%s", reference, job->report.name,
-                 answer->detail);
+        log_warn("report.failed", "reference=%s report=%s user=%s detail=%s", reference,
+                 job->report.name, job->report.user_name, answer->detail);
     if (job->stops != NULL)
         job_over(job);
     else if (answer->outcome == WIRE_COMPLETE)
@@ -360,8 +360,8 @@ void job_worker_died(struct job *job, const struct child_end *end)
     loop_check(job->supervisor->loop);
     SEAM_STEP("job", "end", "worker_died");
     guid_format(&job->report.id, reference);
-    log_warn("report.worker_died", "reference=%s report=%s attempt=%d how=%s", reference,
-             job->report.name, job->report.attempt, end->message);
+    log_warn("report.worker_died", "reference=%s report=%s user=%s attempt=%d how=%s", reference,
+             job->report.name, job->report.user_name, job->report.attempt, end->message);
     if (job->stops != NULL)
         job_over(job);
     else if (job->phase == JOB_STOPPING)
@@ -502,8 +502,8 @@ static void start_on(struct job *job, struct worker_handle *worker, const struct
     if (job->report.parameters == NULL) { /* of a row that was tampered with */
         end_in_error(job, "The report's parameters cannot be read any more. Submit it again.");
     } else if (send_job(job, worker, def, &err) < 0) {
-        log_error("report.start", "report=%s error=%s detail=%s", job->report.name, err.text,
-                  err.detail);
+        log_error("report.start", "report=%s user=%s error=%s detail=%s", job->report.name,
+                  job->report.user_name, err.text, err.detail);
         end_in_error(job, err.code == -E_SOURCE
                               ? err.text
                               : "The server could not make room for the report's result. Submit it "

@@ -67,8 +67,8 @@ static void abandon(struct job *job, const char *reason)
     if (job->phase != JOB_RUNNING)
         return;
     guid_format(&job->report.id, reference);
-    log_warn("report.given_up", "reference=%s attempt=%d reason=%s", reference, job->report.attempt,
-             reason);
+    log_warn("report.given_up", "reference=%s user=%s attempt=%d reason=%s", reference,
+             job->report.user_name, job->report.attempt, reason);
     job_requeue(job);
 }
 

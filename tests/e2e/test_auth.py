@@ -272,3 +272,33 @@ def test_a_failure_of_the_server_is_no_failed_login(make_server):
     plan(server)
     server.start()
     assert server.client(ALICE).list().status_code == 200
+
+
+def refusals(server, name):
+    return [line.split(" reason=")[1] for line in server.log_text().splitlines()
+            if " login.refused " in line and f" user={name} " in line and " address=127.0.0.1 " in line]
+
+
+def test_the_log_says_who_came_from_where_and_why_a_login_was_refused(server, dora):
+    client = Client(server.url)
+    client.login(dora)
+    reference = client.complete("Quick", ProductID="1")
+    server.await_log(f" user={dora} address=127.0.0.1")  # login.done
+    server.await_log(f"report.submitted reference={reference} report=Quick user={dora} address=127.0.0.1 ")
+    login(server, dora, "wrong")
+    server.user("allow", dora, "192.0.2.1")
+    login(server, dora, PASSWORD)
+    server.user("allow", dora)
+    server.user("disable", dora)
+    login(server, dora, PASSWORD)
+    server.user("enable", dora)
+    for _ in range(3):
+        login(server, dora, "wrong")
+    login(server, dora, PASSWORD)
+    unknown = dora[:8] + "\u202e\x1b[2J and more that may be a password"
+    login(server, unknown, "wrong")
+    server.await_log("unknown user")
+    assert refusals(server, dora) == ['"wrong password"', "address", "disabled", *['"wrong password"'] * 3, "locked"]
+    (line,) = [line for line in server.log_text().splitlines() if '"unknown user"' in line and dora[:8] in line]
+    assert f' user="{dora[:8]}\\u202e\\u001b[2J' in line and "password" not in line and line.isascii()
+    assert "wrong " not in server.log_text().replace("wrong password", "")

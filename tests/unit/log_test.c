@@ -93,6 +93,31 @@ static void text_values_cannot_forge_fields_or_lines(void **state)
                         " e=\"l1\\nl2\\u001b[0m\"\n");
 }
 
+/* DEL, C1 (as UTF-8 and as a byte), the marks, embeddings, overrides and isolates of direction. */
+static void no_line_has_what_a_terminal_obeys(void **state)
+{
+    static const char orders[] = "\x7f\xc2\x80\xc2\x9b\xc2\x9f\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f"
+                                 "\xe2\x80\xaa\xe2\x80\xae\xe2\x81\xa6\xe2\x81\xa9";
+    static const char escaped[] = "\\u007f\\u0080\\u009b\\u009f\\u061c\\u200e\\u200f\\u202a\\u202e"
+                                  "\\u2066\\u2069";
+    char expected[400];
+
+    (void)state;
+    capture(LOG_INFO, false);
+    log_info("x", "a=%s b=%s", orders, "\xe2\x80\xa9\xc3\xa9");
+    snprintf(expected, sizeof(expected), " info x a=\"%s\" b=\xe2\x80\xa9\xc3\xa9\n", escaped);
+    assert_string_equal(captured() + CLOCK_TEXT - 1, expected);
+    capture(LOG_INFO, false);
+    log_info("x", "a=%s",
+             "\x9b"
+             "2J");
+    assert_string_equal(captured() + CLOCK_TEXT - 1, " info x a=\"?2J\"\n");
+    capture(LOG_INFO, true);
+    log_info("x", "a=%s", orders);
+    assert_non_null(strstr(captured(), escaped));
+    assert_null(strpbrk(captured(), "\x7f\xc2\xd8\xe2"));
+}
+
 static void a_json_line_is_one_object(void **state)
 {
     const char *volatile missing = NULL; /* volatile: gcc refuses a NULL that it can see */
@@ -172,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_line_has_time_level_event_and_fields),
         cmocka_unit_test(text_values_cannot_forge_fields_or_lines),
+        cmocka_unit_test(no_line_has_what_a_terminal_obeys),
         cmocka_unit_test(a_json_line_is_one_object),
         cmocka_unit_test(what_is_below_the_level_is_not_written),
         cmocka_unit_test(bytes_that_are_not_utf8_do_not_break_the_line),
