@@ -63,6 +63,7 @@ static const char *const kind_words[] = {
     [CONFIG_SIZE] = "A size in bytes; K, M, G or T may follow the number.",
     [CONFIG_LIMIT] = "A size in bytes; K, M, G or T may follow the number.",
     [CONFIG_NETWORKS] = "",
+    [CONFIG_ORIGINS] = "",
     [CONFIG_CHOICE] = "",
     [CONFIG_ZONE] = "A name of the tz database.",
 };

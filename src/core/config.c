@@ -177,6 +177,39 @@ static bool networks_problem(const char *key, const char *text, char *out, size_
     return !network_each_word(text, network_is_good, &problem);
 }
 
+/* As a browser writes it (RFC 6454, 6.2): in lower case, without a path, and without the port that
+ * is the scheme's own. */
+static bool is_origin(const char *word)
+{
+    const char *scheme = str_starts(word, "https://") ? "https://" : "http://";
+    const char *own_port = str_starts(word, "https://") ? ":443" : ":80";
+    const char *host = word + strlen(scheme), *end = word + strlen(word);
+    size_t own = strlen(own_port);
+
+    if (!str_starts(word, scheme) || *host == '\0' ||
+        host[strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789.-_:[]")] != '\0')
+        return false;
+    return (size_t)(end - host) <= own || strcmp(end - own, own_port) != 0;
+}
+
+static bool origins_problem(const char *text, char *out, size_t cap)
+{
+    char *copy = strdup(text), *rest = copy, *entry;
+    bool good = true;
+
+    while (copy != NULL && good && (entry = strsep(&rest, " ")) != NULL) {
+        good = *entry == '\0' || is_origin(entry);
+        if (!good)
+            snprintf(out, cap,
+                     "cors_origins: '%s' is no origin as browsers send it, such as "
+                     "https://app.example.com or http://localhost:3000: in lower case, without a "
+                     "path and without the scheme's own port",
+                     entry);
+    }
+    free(copy);
+    return !good;
+}
+
 static bool zone_problem(const char *key, const char *text, char *out, size_t cap)
 {
     struct zone *zone;
@@ -223,6 +256,8 @@ static bool value_problem(const struct key *key, const char *text, int64_t *numb
         return listen_problem(key, text, out, cap);
     case CONFIG_NETWORKS:
         return networks_problem(key->name, text, out, cap);
+    case CONFIG_ORIGINS:
+        return origins_problem(text, out, cap);
     case CONFIG_ZONE:
         return zone_problem(key->name, text, out, cap);
     default:

@@ -12,8 +12,8 @@
 /* Kinds of value: FILE a path like PATH, or nothing; LISTEN addresses and ports, or unix: and
  * paths; PATH relative to the folder of the file; STORE a path or a URL; SPOOL a path or
  * "postgresql"; LEDGER a path, whose default is beside the store if that is a file; INT in a range;
- * DURATION ("24h") in ms; SIZE ("1G") in bytes; LIMIT a size, or 0 for none; NETWORKS a list of
- * them, or nothing; CHOICE one of a|b; ZONE a name of the tz database, or nothing. */
+ * DURATION ("24h") in ms; SIZE ("1G") in bytes; LIMIT a size, or 0 for none; NETWORKS, ORIGINS
+ * lists of them, or nothing; CHOICE one of a|b; ZONE a name of the tz database, or nothing. */
 #define CONFIG_KEYS(X)                                                                             \
     /* name, kind, default, lowest, highest, what it is */                                         \
     X(listen, LISTEN, "127.0.0.1:8080", 0, 0,                                                      \
@@ -31,6 +31,9 @@
     X(trusted_proxies, NETWORKS, "", 0, 0,                                                         \
       "Proxies whose Forwarded or X-Forwarded-For names the client: addresses and networks such "  \
       "as 10.0.0.0/8, separated by spaces, and unix: for those that connect to a Unix socket")     \
+    X(cors_origins, ORIGINS, "", 0, 0,                                                             \
+      "Origins, such as https://app.example.com, separated by spaces, whose pages may use the "    \
+      "API in a browser, with a token; none may use cookies")                                      \
     X(store, STORE, "reportd.db", 0, 0,                                                            \
       "Where requests, users and sessions are kept: a path, sqlite:PATH, or, for many nodes, "     \
       "postgresql://USER@HOST/DATABASE")                                                           \
@@ -123,6 +126,7 @@ enum config_kind {
     CONFIG_SIZE,
     CONFIG_LIMIT,
     CONFIG_NETWORKS,
+    CONFIG_ORIGINS,
     CONFIG_CHOICE,
     CONFIG_ZONE,
 };
@@ -132,8 +136,8 @@ struct config_source {
 };
 
 union config_value {
-    char *text; /* LISTEN, STORE, SPOOL, LEDGER, PATH, FILE, NETWORKS, CHOICE, ZONE: owned by the
-                   config */
+    char *text; /* LISTEN, STORE, SPOOL, LEDGER, PATH, FILE, NETWORKS, ORIGINS, CHOICE, ZONE: owned
+                   by the config */
     int64_t number; /* INT, DURATION (ms), SIZE and LIMIT (bytes) */
 };
 

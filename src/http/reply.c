@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "http/cors.h"
 #include "http/sender.h"
 
 enum { ANSWER_MAX = 16 << 20, LOGGED_PATH_MAX = 200, STREAM_BLOCK = 512 };
@@ -80,6 +81,7 @@ static void send_response(struct exchange *ex, int status, const char *type,
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (type != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    cors_allow(ex, response);
     for (size_t i = 0; i < ex->header_count; i++)
         MHD_add_response_header(response, ex->headers[i].name, ex->headers[i].value);
     free(ex->headers);
