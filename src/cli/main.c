@@ -8,6 +8,7 @@
 #include "base/version.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
+#include "core/config_compare.h"
 
 static const struct {
     const char *name, *what;
@@ -25,6 +26,21 @@ static void usage(FILE *out)
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].what);
     fprintf(out, "\n  --version   print the version\n  -h, --help  print this\n");
+}
+
+static void warn_of_variable(void *context, const char *variable, const char *nearest)
+{
+    fprintf(stderr, "reportd %s: warning: the environment variable %s stands for no key%s%s%s\n",
+            (const char *)context, variable, nearest != NULL ? " (did you mean " : "",
+            nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "");
+}
+
+static int run_verb(size_t i, int argc, char **argv)
+{
+    /* serve logs them. */
+    if (verbs[i].run != verb_serve && verbs[i].run != verb_worker)
+        config_each_unknown_variable(warn_of_variable, argv[0]);
+    return verbs[i].run(argc, argv);
 }
 
 static int run(int argc, char **argv)
@@ -47,7 +63,7 @@ static int run(int argc, char **argv)
         argv[1] = fsck;
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(argv[1], verbs[i].name) == 0)
-            return verbs[i].run(argc - 1, argv + 1);
+            return run_verb(i, argc - 1, argv + 1);
         nearest_try(&nearest, verbs[i].name);
     }
     return options_wrong("", "there is no verb '%s'%s", argv[1],

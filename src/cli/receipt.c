@@ -2,13 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "http/receipt.h"
 
-enum { INPUT_MAX = 2 * RECEIPT_TEXT_MAX }; /* with white space around it */
+enum { LINE_MAX_BYTES = 2 * RECEIPT_TEXT_MAX }; /* with white space around it */
 
 struct checking {
     const char *file, *jwks;
@@ -18,20 +17,22 @@ struct checking {
 
 static void usage(FILE *out)
 {
-    fprintf(out, "usage: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]\n"
-                 "       reportd receipt [-c FILE] --rotate\n\n"
-                 "Check the receipt of a deletion (the header X-Deletion-Receipt, or data.receipt\n"
-                 "of DELETE /Report/List) and print its claims as JSON. RECEIPT is a file that\n"
-                 "contains it, or the receipt itself; without RECEIPT, or with -, standard input\n"
-                 "is read.\n\n"
-                 "  -c, --config FILE  the configuration, whose receipt_key_file has the keys\n"
-                 "                     (default: reportd.conf)\n"
-                 "  --jwks FILE        take the keys from FILE, a JWK Set as the server publishes\n"
-                 "                     it at /.well-known/jwks.json, and read no configuration\n"
-                 "  --rotate           put a new key before those in receipt_key_file, which stay\n"
-                 "                     listed; copy the file to every node, then restart them\n"
-                 "  -h, --help         print this\n\n"
-                 "The exit status is 0 if the receipt is genuine, 1 if not, 2 for wrong usage.\n");
+    fprintf(out,
+            "usage: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]\n"
+            "       reportd receipt [-c FILE] --rotate\n\n"
+            "Check the receipt of a deletion (the header X-Deletion-Receipt, or data.receipt\n"
+            "of DELETE /Report/List) and print its claims as JSON. RECEIPT is a file that\n"
+            "contains it, or the receipt itself; without RECEIPT, or with -, standard input\n"
+            "is read. Of several receipts, each on a line of its own, each one's claims are\n"
+            "a line, and those that are not genuine are named by their line.\n\n"
+            "  -c, --config FILE  the configuration, whose receipt_key_file has the keys\n"
+            "                     (default: reportd.conf)\n"
+            "  --jwks FILE        take the keys from FILE, a JWK Set as the server publishes\n"
+            "                     it at /.well-known/jwks.json, and read no configuration\n"
+            "  --rotate           put a new key before those in receipt_key_file, which stay\n"
+            "                     listed; copy the file to every node, then restart them\n"
+            "  -h, --help         print this\n\n"
+            "The exit status is 0 if all receipts are genuine, 1 if not, 2 for wrong usage.\n");
 }
 
 /* 0: go on; otherwise the exit status + 1. */
@@ -68,74 +69,113 @@ static int open_keys(const struct checking *c, struct receipt_keys **ret, struct
     return rc;
 }
 
-/* All of the file without the white space around it; a failure is the buffer's. */
-static char *read_input(FILE *file, struct buf *ret)
-{
-    char part[1024];
-    size_t n, last;
-    char *text;
-
-    while ((n = fread(part, 1, sizeof(part), file)) > 0)
-        buf_add(ret, part, n);
-    if (ferror(file) || buf_failed(ret) || ret->len == 0)
-        return NULL;
-    text = ret->data + strspn(ret->data, " \t\r\n");
-    for (last = strlen(text); last > 0 && strchr(" \t\r\n", text[last - 1]) != NULL; last--)
-        text[last - 1] = '\0';
-    return text;
-}
-
 static bool may_be_receipt(const char *text)
 {
     return strchr(text, '/') == NULL && strchr(text, '.') != strrchr(text, '.');
 }
 
-/* The receipt itself, or what is in the file of that name. NULL: `err` says why. */
-static char *find_text(const struct checking *c, struct buf *input, struct err *err)
-{
+/* What is read a line at a time, one line ahead. */
+struct lines {
     FILE *file;
-    char *text;
+    long number, next_number; /* from 1 */
+    char text[LINE_MAX_BYTES], next[LINE_MAX_BYTES];
+};
 
-    if (c->receipt == NULL) {
-        text = read_input(stdin, input);
-        if (text == NULL)
-            err_set(err, -E_INVALID, "standard input has no receipt");
-        return text;
+/* Take the next line that is not blank, without the white space around it. 1; 0: there is none;
+ * -E_INVALID. */
+static int take_line(struct lines *lines, struct err *err)
+{
+    static const char white[] = " \t\r\n";
+    size_t len;
+
+    memcpy(lines->text, lines->next, sizeof(lines->text));
+    lines->number = lines->next_number;
+    for (;;) {
+        lines->next[0] = '\0';
+        if (fgets(lines->next, sizeof(lines->next), lines->file) == NULL)
+            return lines->text[0] != '\0';
+        lines->next_number++;
+        len = strlen(lines->next);
+        if (len + 1 == sizeof(lines->next) && lines->next[len - 1] != '\n')
+            return err_set(err, -E_INVALID, "line %ld is longer than any receipt",
+                           lines->next_number);
+        while (len > 0 && strchr(white, lines->next[len - 1]) != NULL)
+            lines->next[--len] = '\0';
+        memmove(lines->next, lines->next + strspn(lines->next, white), len + 1);
+        if (lines->next[0] != '\0')
+            return lines->text[0] != '\0';
     }
-    file = fopen(c->receipt, "re");
-    if (file == NULL && may_be_receipt(c->receipt))
-        return c->receipt;
-    if (file == NULL) {
-        err_errno(err, -E_INVALID, "'%.64s' is neither a receipt nor a file that can be read",
-                  c->receipt);
-        return NULL;
+}
+
+static int print_claims(const struct receipt_keys *keys, const char *text, size_t flags,
+                        struct err *err)
+{
+    json_t *claims;
+    int rc = receipt_verify(keys, text, &claims, err);
+
+    if (rc < 0)
+        return rc;
+    json_dumpf(claims, stdout, flags);
+    putchar('\n');
+    json_decref(claims);
+    return 0;
+}
+
+/* Each line is a receipt. If there are several, each one's claims are a line, and one that is not
+ * genuine does not keep the others from being checked. `name`: of the file, for messages. */
+static int check_lines(const struct receipt_keys *keys, FILE *file, const char *name,
+                       struct err *err)
+{
+    struct lines lines = {.file = file};
+    long count = 0, bad = 0;
+    int rc = take_line(&lines, err); /* nothing yet, but what is next */
+
+    while (rc >= 0 && (rc = take_line(&lines, err)) == 1) {
+        bool alone = count == 0 && lines.next[0] == '\0';
+
+        rc = print_claims(keys, lines.text, alone ? JSON_INDENT(2) : JSON_COMPACT, err);
+        count++;
+        if (rc < 0 && alone)
+            return rc;
+        if (rc < 0)
+            say_line(stderr, "reportd receipt: line %ld: %s", lines.number, err->text);
+        bad += rc < 0;
+        rc = 0;
     }
-    text = read_input(file, input);
-    if (text == NULL)
-        err_set(err, -E_INVALID, "the file '%s' has no receipt", c->receipt);
+    if (rc < 0)
+        return rc;
+    if (ferror(file) || count == 0)
+        return err_set(err, -E_INVALID, "%s has no receipt", name);
+    return bad == 0 ? 0
+                    : err_set(err, -E_INVALID, "%ld of %ld receipts are not genuine", bad, count);
+}
+
+static int check_named(const struct receipt_keys *keys, const char *receipt, struct err *err)
+{
+    FILE *file = fopen(receipt, "re");
+    char name[96];
+    int rc;
+
+    if (file == NULL && may_be_receipt(receipt))
+        return print_claims(keys, receipt, JSON_INDENT(2), err);
+    if (file == NULL)
+        return err_errno(err, -E_INVALID,
+                         "'%.64s' is neither a receipt nor a file that can be read", receipt);
+    snprintf(name, sizeof(name), "the file '%.64s'", receipt);
+    rc = check_lines(keys, file, name, err);
     fclose(file);
-    return text;
+    return rc;
 }
 
 static int check_receipt(const struct checking *c, struct err *err)
 {
     struct receipt_keys *keys = NULL;
-    json_t *claims;
-    struct buf input;
-    const char *text;
     int rc = open_keys(c, &keys, err);
 
     if (rc < 0)
         return rc;
-    buf_init(&input, INPUT_MAX);
-    text = find_text(c, &input, err);
-    rc = text == NULL ? -E_INVALID : receipt_verify(keys, text, &claims, err);
-    if (rc == 0) {
-        json_dumpf(claims, stdout, JSON_INDENT(2));
-        putchar('\n');
-        json_decref(claims);
-    }
-    buf_done(&input);
+    rc = c->receipt != NULL ? check_named(keys, c->receipt, err)
+                            : check_lines(keys, stdin, "standard input", err);
     receipt_keys_free(keys);
     return rc;
 }

@@ -21,6 +21,7 @@
 #include "base/thread.h"
 #include "base/version.h"
 #include "cli/options.h"
+#include "cli/reload.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
@@ -43,6 +44,7 @@
 #include "proc/supervisor.h"
 #include "proc/transfers.h"
 #include "proc/waiters.h"
+#include "proc/worker.h"
 #include "source/source.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -52,6 +54,7 @@ struct node {
     sigset_t signals; /* that stop it, or have it read the definitions; blocked in all threads */
     atomic_bool drained;
     struct config *config;
+    struct config_snapshot *started; /* as it was configured */
     struct token_key *key;
     struct receipt_keys *receipt_keys;
     char host[HOST_NAME_MAX + 1];
@@ -89,7 +92,8 @@ static void usage(FILE *out)
             "Serve the report API. Prints \"ready on URL\" on standard output once it answers;\n"
             "the log goes to standard error. SIGTERM and SIGINT stop it: running reports have\n"
             "drain_grace to finish, then return to the queue; a second signal returns them at\n"
-            "once. SIGHUP reads the report definitions and the certificate again.\n\n"
+            "once. SIGHUP reads the report definitions and the certificate again, and logs\n"
+            "what has changed, also in the configuration, where it takes a restart.\n\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
             "  -h, --help         print this\n\n"
             "Keys of the configuration. REPORTD_KEY in the environment overrides KEY of the\n"
@@ -373,6 +377,7 @@ static void close_node(struct node *node)
     catalog_free(node->catalog);
     receipt_keys_free(node->receipt_keys);
     token_key_free(node->key);
+    config_snapshot_free(node->started);
     config_free(node->config);
 }
 
@@ -380,13 +385,8 @@ static void close_node(struct node *node)
 
 static void reload(struct node *node)
 {
-    struct err err = {0};
-    int broken = catalog_reload(node->catalog, &err);
-
-    if (broken < 0)
-        log_error("definitions.reload", "error=%s", err.text);
-    else
-        log_info("definitions.reload", "broken=%d", broken);
+    reload_compare(node->config->file, node->started);
+    reload_definitions(node->catalog);
     catalog_each(node->catalog, warn_of_retention, node->config);
     choices_forget(node->choices);
     server_reload(node->server);
@@ -492,7 +492,7 @@ static void prepare_process(const struct config *config)
     process_hide();
     process_hide_variables(is_secret_variable);
     snprintf(memory, sizeof(memory), "%lld", (long long)config->worker_memory.number);
-    setenv("REPORTD_WORKER_MEMORY", memory, 1);
+    setenv(WORKER_MEMORY_VARIABLE, memory, 1);
     umask(077);
 }
 
@@ -591,9 +591,12 @@ int verb_serve(int argc, char **argv)
     }
     log_init(log_level_of(node.config->log_level.text),
              strcmp(node.config->log_format.text, "json") == 0);
+    reload_warn_of_variables();
+    node.started = config_snapshot_new(node.config);
+    rc = node.started != NULL ? 0 : out_of_memory(&err);
     prepare_process(node.config);
     log_start(); /* without it lines are written at once */
-    rc = fit_connections(node.config, &err)
+    rc = rc ?: fit_connections(node.config, &err)
              ?: complete_sources(node.config, &err)
              ?: open_data(&node, &err)
              ?: open_reports(&node, &err)

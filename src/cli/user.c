@@ -195,8 +195,8 @@ static void usage(FILE *out)
             "  --json             list: as JSON\n"
             "  -h, --help         print this\n\n"
             "A password is asked for on the terminal, or is one line of standard input; it\n"
-            "has at least %d characters, at most %d bytes, and is not the user's name. Case (a\n"
-            "to z) does not matter in names of users, but does in names of reports.\n\n"
+            "has at least %d characters, at most %d bytes, and is not the user's name. Case\n"
+            "(a to z) does not matter in names of users, but does in names of reports.\n\n"
             "The exit status is 0 on success, 1 on failure, 2 for wrong usage.\n",
             PASSWORD_CHARS_MIN, USER_PASSWORD_MAX);
 }

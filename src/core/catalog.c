@@ -170,7 +170,28 @@ static int load_folder(struct catalog *catalog, struct list *list, struct err *e
     return broken >= 0 ? broken : err_set(err, broken, "out of memory");
 }
 
-int catalog_reload(struct catalog *catalog, struct err *err)
+/* Both are in order of name. */
+static void tell_changes(const struct list *old, const struct list *now, catalog_change_fn *changed,
+                         void *context)
+{
+    for (size_t i = 0, k = 0; i < old->count || k < now->count;) {
+        int order = i == old->count   ? 1
+                    : k == now->count ? -1
+                                      : strcmp(old->defs[i]->name, now->defs[k]->name);
+
+        if (order < 0)
+            changed(context, CATALOG_REMOVED, old->defs[i]);
+        else if (order > 0)
+            changed(context, CATALOG_ADDED, now->defs[k]);
+        else if (!str_eq(old->defs[i]->version, now->defs[k]->version))
+            changed(context, CATALOG_CHANGED, now->defs[k]);
+        i += order <= 0;
+        k += order >= 0;
+    }
+}
+
+int catalog_reload(struct catalog *catalog, catalog_change_fn *changed, void *context,
+                   struct err *err)
 {
     struct list list = {0}, old;
     int broken;
@@ -183,6 +204,8 @@ int catalog_reload(struct catalog *catalog, struct err *err)
         old = catalog->list;
         catalog->list = list;
         pthread_rwlock_unlock(&catalog->lock);
+        if (changed != NULL)
+            tell_changes(&old, &catalog->list, changed, context);
         list = old;
     }
     list_done(&list);
@@ -201,7 +224,7 @@ int catalog_new(const struct catalog_spec *spec, struct catalog **ret, struct er
     catalog->spec.folder = strdup(spec->folder);
     lock_init(&catalog->reloading);
     pthread_rwlock_init(&catalog->lock, NULL);
-    rc = catalog->spec.folder != NULL ? catalog_reload(catalog, err)
+    rc = catalog->spec.folder != NULL ? catalog_reload(catalog, NULL, NULL, err)
                                       : err_set(err, -E_NOMEM, "out of memory");
     if (rc < 0) {
         catalog_free(catalog);

@@ -24,9 +24,17 @@ struct catalog_spec {
 int catalog_new(const struct catalog_spec *spec, struct catalog **ret, struct err *err);
 void catalog_free(struct catalog *catalog);
 
+/* What a reload has found; `def` is the new definition, or the one that went: borrowed for the
+ * call. */
+enum catalog_change { CATALOG_ADDED, CATALOG_CHANGED, CATALOG_REMOVED };
+typedef void catalog_change_fn(void *context, enum catalog_change change,
+                               const struct definition *def);
+
 /* Read the folder again: new and changed files replace, removed files go, a broken file keeps the
- * old definition. Any thread. Returns the number of broken files, or -E_IO with nothing changed. */
-int catalog_reload(struct catalog *catalog, struct err *err);
+ * old definition. `changed` (NULL is fine) is then called for every definition that differs, by its
+ * name. Any thread. Returns the number of broken files, or -E_IO with nothing changed. */
+int catalog_reload(struct catalog *catalog, catalog_change_fn *changed, void *context,
+                   struct err *err);
 
 /* A reference to the current definition of that name, NULL if there is none; it stays valid over
  * reloads until catalog_release(). Any thread. Names are case-sensitive. */

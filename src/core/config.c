@@ -34,10 +34,7 @@ static const struct key keys[] = {
 #undef X
 };
 
-enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]), HELP_INDENT = 20 };
-
-static const char environment_prefix[] = "REPORTD_";
-enum { ENVIRONMENT_TEXT = 64 };
+enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]), HELP_INDENT = 20, KIND_MOST = 20 };
 
 /* libconfuse hands its error callback no context, so the reader leaves one here. */
 static _Thread_local struct err *reading_err;
@@ -407,53 +404,23 @@ static int set_value(struct config *config, const struct key *key, const char *o
     return 0;
 }
 
-/* REPORTD_ and the key in upper case. */
-static const char *environment_name(const struct key *key, char name[ENVIRONMENT_TEXT])
+const char *config_variable(const char *key, char variable[CONFIG_VARIABLE_TEXT])
 {
-    size_t at = strlen(environment_prefix);
+    size_t at = strlen(CONFIG_VARIABLE);
 
-    memcpy(name, environment_prefix, at);
-    for (const char *c = key->name; *c != '\0' && at + 1 < ENVIRONMENT_TEXT; c++)
-        name[at++] = (char)toupper((unsigned char)*c);
-    name[at] = '\0';
-    return name;
-}
-
-/* A variable that is nearly a key's is an error. Others may be anybody's: Kubernetes sets
- * REPORTD_PORT for a service of that name. */
-static int check_environment(struct err *err)
-{
-    char name[ENVIRONMENT_TEXT], better[ENVIRONMENT_TEXT];
-
-    for (char **one = environ; *one != NULL; one++) {
-        const char *equals = strchr(*one, '=');
-        struct nearest nearest = {.typed = name};
-        const struct key *key = NULL;
-
-        if (!str_starts(*one, environment_prefix) || equals == NULL ||
-            equals - *one >= ENVIRONMENT_TEXT)
-            continue;
-        str_copy(name, (size_t)(equals - *one) + 1, *one);
-        nearest.typed += strlen(environment_prefix);
-        for (int i = 0; i < KEY_COUNT; i++) {
-            nearest_try(&nearest, keys[i].name);
-            key = nearest.name == keys[i].name ? &keys[i] : key;
-        }
-        if (key != NULL && !str_eq(name, environment_name(key, better)))
-            return err_set(err, -E_CONFIG,
-                           "the environment variable %s stands for no key (did you mean %s?): "
-                           "correct it or unset it",
-                           name, better);
-    }
-    return 0;
+    memcpy(variable, CONFIG_VARIABLE, at);
+    for (; *key != '\0' && at + 1 < CONFIG_VARIABLE_TEXT; key++)
+        variable[at++] = (char)toupper((unsigned char)*key);
+    variable[at] = '\0';
+    return variable;
 }
 
 static int take_values(struct config *config, cfg_t *cfg, struct err *err)
 {
-    char name[ENVIRONMENT_TEXT];
+    char name[CONFIG_VARIABLE_TEXT];
 
     for (int i = 0; i < KEY_COUNT; i++) {
-        const char *text = getenv(environment_name(&keys[i], name));
+        const char *text = getenv(config_variable(keys[i].name, name));
         int rc = text != NULL ? set_value(config, &keys[i], name, text, err)
                               : set_value(config, &keys[i], config->file,
                                           repeated[i] ?: cfg_getstr(cfg, keys[i].name), err);
@@ -465,7 +432,7 @@ static int take_values(struct config *config, cfg_t *cfg, struct err *err)
 }
 
 #define SOURCE_URL                                                                                 \
-    "needs the url of an SQLite or PostgreSQL database: url = \"sqlite:PATH\" or "                 \
+    "takes the url of an SQLite or PostgreSQL database: url = \"sqlite:PATH\" or "                 \
     "\"postgresql://USER@HOST/DATABASE\""
 
 /* Of a kind that reports can be made from (source/source.c), and with something behind it. */
@@ -478,6 +445,13 @@ static bool is_source_url(const char *url)
             return true;
     }
     return false;
+}
+
+/* The word before the colon. */
+static bool is_kind(const char *url, size_t len)
+{
+    return str_starts(url, "sqlite:") ||
+           (len <= strlen("postgresql") && str_starts(url, "postgres"));
 }
 
 static int take_sources(struct config *config, cfg_t *cfg, struct err *err)
@@ -568,9 +542,18 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt)
 
 static int on_source_url(cfg_t *cfg, cfg_opt_t *opt)
 {
-    if (is_source_url(cfg_opt_getnstr(opt, 0)))
+    const char *url = cfg_opt_getnstr(opt, 0);
+    size_t len;
+
+    if (is_source_url(url))
         return 0;
-    cfg_error(cfg, "source %s " SOURCE_URL, cfg_title(cfg)); /* its own may have a password */
+    len = strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
+    /* No more of it: there may be a password. */
+    if (len > 0 && url[len] == ':' && !is_kind(url, len))
+        cfg_error(cfg, "source %s: there is no database of kind '%.*s': it " SOURCE_URL,
+                  cfg_title(cfg), (int)(len < KIND_MOST ? len : KIND_MOST), url);
+    else
+        cfg_error(cfg, "source %s " SOURCE_URL, cfg_title(cfg));
     return -1;
 }
 
@@ -613,8 +596,6 @@ static int read_file(struct config *config, struct err *err)
     else if (rc == CFG_PARSE_ERROR)
         rc = err_set(err, -E_CONFIG, "%s", local.code != 0 ? local.text : "bad configuration");
     else
-        rc = check_environment(err);
-    if (rc == 0)
         rc = take_values(config, cfg, err) ?: take_sources(config, cfg, err);
     if (cfg != NULL)
         cfg_free(cfg);

@@ -168,6 +168,11 @@ const char *config_timezone(const struct config *config);
 /* Borrowed; NULL if there is no such source. */
 const char *config_source_url(const struct config *config, const char *name);
 
+/* The variable of the environment that stands for a key: the prefix and the key in upper case. */
+#define CONFIG_VARIABLE "REPORTD_"
+enum { CONFIG_VARIABLE_TEXT = 64 };
+const char *config_variable(const char *key, char variable[CONFIG_VARIABLE_TEXT]);
+
 /* Print every key: as lines for --help, or as the table of doc/config.md. */
 void config_print_help(FILE *out);
 void config_print_markdown(FILE *out);

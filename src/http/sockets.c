@@ -118,6 +118,12 @@ static int add_address(const struct opening *opening, const struct addrinfo *at,
     why = errno;
     write_url(opening, at->ai_addr, at->ai_addrlen, url);
     fail(opening, url, err);
+    if (why == EADDRINUSE)
+        return err_set(err, -E_CONFIG,
+                       "%s = \"%s\": %s: Address already in use; choose another port with %s, or "
+                       "see which program has this one: ss -ltnp 'sport = :%d'",
+                       opening->key, opening->entry, url, opening->key,
+                       ntohs(*port_of(at->ai_addr)));
     if (why != EAFNOSUPPORT && why != EADDRNOTAVAIL)
         return err->code;
     log_warn("listen.skipped", "url=%s error=%s", url, strerror(why));
@@ -214,6 +220,11 @@ static int open_path(const struct opening *opening, const char *path, struct err
         else
             errno = EADDRINUSE;
     }
+    if (fd < 0 && errno == EADDRINUSE)
+        return err_set(err, -E_CONFIG,
+                       "%s = \"%s\": the path is in use; choose another one, or see which program "
+                       "has it: ss -lxp | grep '%.100s'",
+                       opening->key, opening->entry, path);
     if (fd < 0)
         return fail(opening, "bind", err);
     copy = strdup(path);

@@ -214,7 +214,7 @@ static void stop_job(struct worker *worker, enum stop stop)
 
 static int64_t memory_limit(void)
 {
-    const char *text = getenv("REPORTD_WORKER_MEMORY");
+    const char *text = getenv(WORKER_MEMORY_VARIABLE);
     int64_t bytes;
 
     return text != NULL && str_to_int64(text, &bytes) ? bytes : 0;

@@ -93,13 +93,17 @@ def test_what_cannot_be_printed_is_a_failure(program, words):
     ('source shop {\n url = "sqlite:a.db"\n}\n\nsource shop { url = "sqlite:b.db" }\n', {},
      "c:5: there is a source shop already, which ends in line 3: rename one"),
     ("\nworkrs = 3\n", {}, "c:2: there is no key 'workrs' (did you mean workers?); reportd serve --help lists the keys"),
-    ('\nsource a {\n url = "mysql://u:secret@h/d"\n}', {}, "c:3: source a needs the url of an SQLite or PostgreSQL database"),
-    ("source a { }", {}, "c: source a needs the url of an SQLite or PostgreSQL database"),
+    ('\nsource a {\n url = "mysql://u:secret@h/d"\n}', {},
+     "c:3: source a: there is no database of kind 'mysql': it takes the url of an SQLite or PostgreSQL database: url = \"sqlite:PATH\" or "
+     '"postgresql://USER@HOST/DATABASE"'),
+    ('source a { url = "SQLITE:a.db" }', {}, "c:1: source a: there is no database of kind 'SQLITE': it takes the url of an "),
+    ('source a { url = "postgresql:a" }', {}, "c:1: source a takes the url of an SQLite or PostgreSQL database"),
+    ('source a { url = "secret.db" }', {}, "c:1: source a takes the url of an SQLite or PostgreSQL database"),
+    ("source a { }", {}, "c: source a takes the url of an SQLite or PostgreSQL database"),
     ('store = "mysql://u:secret@h/d"', {}, "c:1: store: there is none of kind 'mysql'"),
     ('listen = "127.0.0.1:99999"', {}, "c:1: listen = '127.0.0.1:99999': it takes ADDRESS:PORT"),
     ('listen = "localhost"', {}, "c:1: listen = 'localhost': it takes ADDRESS:PORT"),
     ("", {"REPORTD_LISTEN": "::1:80"}, "REPORTD_LISTEN: listen = '::1:80': it takes ADDRESS:PORT"),
-    ("", {"REPORTD_LISTN": ":1"}, "the environment variable REPORTD_LISTN stands for no key (did you mean REPORTD_LISTEN?)"),
 ])
 def test_a_wrong_configuration_is_told_by_its_check(tmp_path, monkeypatch, config, environment, said):
     (tmp_path / "c").write_text(config)
@@ -118,11 +122,16 @@ def test_a_folder_is_no_configuration(tmp_path):
             (1, f"reportd {verb[0]}: can't read the configuration '{tmp_path}': Is a directory\n")
 
 
-def test_a_variable_that_is_near_no_key_may_be_anybodys(tmp_path, monkeypatch):
+@pytest.mark.parametrize("verb", [["check"], ["user", "list"], ["fsck"], ["try", "R"]])
+def test_a_variable_that_stands_for_no_key_is_warned_of(tmp_path, monkeypatch, verb):
     (tmp_path / "c").write_text("")
     (tmp_path / "reports").mkdir()
-    monkeypatch.setenv("REPORTD_PORT", "tcp://10.0.0.1:80")
-    assert "no definition" in run(REPORTD, "check", "-c", "c").stdout
+    for name in ("REPORTD_LISTN", "REPORTD_XYZZY", "REPORTD_STORE", "REPORTD_PORT", "REPORTD_SERVICE_HOST", "REPORTD_PORT_80_TCP"):
+        monkeypatch.setenv(name, "secret")  # the last three are Kubernetes's
+    said = run(REPORTD, *verb, "-c", "c").stderr.splitlines()
+    warnings = [line.removeprefix(f"reportd {verb[0]}: warning: the environment variable ") for line in said if "warning" in line]
+    assert sorted(warnings) == ["REPORTD_LISTN stands for no key (did you mean REPORTD_LISTEN?)", "REPORTD_XYZZY stands for no key"]
+    assert said[:2] == [line for line in said if "warning" in line] and "secret" not in "".join(warnings)
 
 
 @pytest.mark.parametrize("target, installs", [("build", None), ("programs", None), ("unit-programs", None), ("install", None),

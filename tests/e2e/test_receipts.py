@@ -103,6 +103,22 @@ def test_the_verb_checks_a_receipt_and_prints_its_claims(server, alice, tmp_path
         assert json.loads(done.stdout) == checked(receipt, published(server.url))
 
 
+def test_the_verb_checks_several_receipts_one_on_each_line(server, alice, tmp_path):
+    receipts = [deleted(alice, alice.complete("Quick", ProductID="1")) for _ in range(3)]
+    claims = [checked(receipt, published(server.url)) for receipt in receipts]
+    file = tmp_path / "receipts"
+    file.write_text("\n".join(receipts))
+    for done in (receipt_verb(server.folder, str(file)), receipt_verb(server.folder, stdin="\n\r\n".join(receipts) + "\n\n")):
+        assert done.returncode == 0 and [json.loads(line) for line in done.stdout.splitlines()] == claims, done.stderr
+    done = receipt_verb(server.folder, stdin="\n".join([receipts[0], "", receipts[1][:-1], "nonsense", receipts[2]]))
+    assert done.returncode == 1 and [json.loads(line) for line in done.stdout.splitlines()] == [claims[0], claims[2]]
+    complaints = done.stderr.splitlines()
+    assert ["line 3: " in complaints[0], "line 4: " in complaints[1]] == [True, True]
+    assert complaints[2:] == ["reportd receipt: 2 of 4 receipts are not genuine"]
+    done = receipt_verb(server.folder, stdin=receipts[0] + "\n" + "x" * 100000)
+    assert done.returncode == 1 and "line 2 is longer than any receipt" in done.stderr
+
+
 def test_the_verb_refuses_what_is_not_genuine(server, alice, tmp_path):
     receipt = deleted(alice, alice.complete("Quick", ProductID="1"))
     head, payload, signature = receipt.split(".")

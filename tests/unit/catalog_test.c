@@ -109,7 +109,7 @@ static int reload(struct fixture *f)
     struct err err;
 
     f->problems = 0;
-    return catalog_reload(f->catalog, &err);
+    return catalog_reload(f->catalog, NULL, NULL, &err);
 }
 
 static void expect_report(struct fixture *f, const char *name, const char *sql)

@@ -1,0 +1,175 @@
+/* src/core/config_compare.c -- differences of configurations, variables that are no keys. */
+#include "core/config_compare.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/nearest.h"
+#include "base/str.h"
+
+static const struct key {
+    const char *name;
+    enum config_kind kind;
+    size_t offset; /* of its union config_value in struct config */
+} keys[] = {
+#define X(name, kind, default_value, lowest, highest, what)                                        \
+    {#name, CONFIG_##kind, offsetof(struct config, name)},
+    CONFIG_KEYS(X)
+#undef X
+};
+
+enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
+
+/* ---- variables ---- */
+
+static const char prefix[] = CONFIG_VARIABLE;
+
+/* Behind the prefix. */
+static bool is_of_others(const char *name)
+{
+    static const char *const names[] = {
+        "BIN", "SERVICE_HOST", "SERVICE_PORT", "PORT" /* which program tools/ run; Kubernetes */
+    };
+    static const char *const beginnings[] = {"SERVICE_PORT_", "PORT_", "SEAMS" /* base/seam.h */};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (str_eq(name, names[i]))
+            return true;
+    }
+    for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
+        if (str_starts(name, beginnings[i]))
+            return true;
+    }
+    return false;
+}
+
+void config_each_unknown_variable(void (*each)(void *context, const char *variable,
+                                               const char *nearest),
+                                  void *context)
+{
+    char name[CONFIG_VARIABLE_TEXT], better[CONFIG_VARIABLE_TEXT];
+
+    for (char **one = environ; *one != NULL; one++) {
+        size_t len = strcspn(*one, "=");
+        struct nearest nearest = {.typed = name + strlen(prefix)};
+
+        if (!str_starts(*one, prefix) || (*one)[len] == '\0')
+            continue;
+        str_copy(name, len < sizeof(name) ? len + 1 : sizeof(name), *one);
+        if (is_of_others(nearest.typed))
+            continue;
+        for (int i = 0; i < KEY_COUNT; i++)
+            nearest_try(&nearest, keys[i].name);
+        if (nearest.name == NULL || !str_eq(name, config_variable(nearest.name, better)))
+            each(context, name, nearest.name != NULL ? better : NULL);
+    }
+}
+
+/* ---- differences ---- */
+
+struct config_snapshot {
+    char *texts[KEY_COUNT]; /* NULL for a number */
+    int64_t numbers[KEY_COUNT];
+    bool overridden[KEY_COUNT]; /* by the environment */
+    struct config_source *sources;
+    size_t source_count;
+};
+
+static const union config_value *value_of(const struct config *config, int key)
+{
+    return (const union config_value *)((const char *)config + keys[key].offset);
+}
+
+static bool is_number(int key)
+{
+    return keys[key].kind == CONFIG_INT || keys[key].kind == CONFIG_DURATION ||
+           keys[key].kind == CONFIG_SIZE || keys[key].kind == CONFIG_LIMIT;
+}
+
+/* False: no memory. */
+static bool take_key(struct config_snapshot *snapshot, const struct config *config, int key)
+{
+    char variable[CONFIG_VARIABLE_TEXT];
+
+    snapshot->overridden[key] = getenv(config_variable(keys[key].name, variable)) != NULL;
+    if (is_number(key)) {
+        snapshot->numbers[key] = value_of(config, key)->number;
+        return true;
+    }
+    snapshot->texts[key] = strdup(value_of(config, key)->text);
+    return snapshot->texts[key] != NULL;
+}
+
+struct config_snapshot *config_snapshot_new(const struct config *config)
+{
+    struct config_snapshot *snapshot = calloc(1, sizeof(*snapshot));
+    bool good = snapshot != NULL;
+
+    for (int i = 0; i < KEY_COUNT && good; i++)
+        good = take_key(snapshot, config, i);
+    if (good) {
+        snapshot->sources = calloc(config->source_count + 1, sizeof(*snapshot->sources));
+        good = snapshot->sources != NULL;
+    }
+    for (size_t i = 0; good && i < config->source_count; i++) {
+        snapshot->sources[i].name = strdup(config->sources[i].name);
+        snapshot->sources[i].url = strdup(config->sources[i].url);
+        snapshot->source_count++;
+        good = snapshot->sources[i].name != NULL && snapshot->sources[i].url != NULL;
+    }
+    if (!good) {
+        config_snapshot_free(snapshot);
+        return NULL;
+    }
+    return snapshot;
+}
+
+void config_snapshot_free(struct config_snapshot *snapshot)
+{
+    if (snapshot == NULL)
+        return;
+    for (int i = 0; i < KEY_COUNT; i++)
+        free(snapshot->texts[i]);
+    for (size_t i = 0; i < snapshot->source_count; i++) {
+        free(snapshot->sources[i].name);
+        free(snapshot->sources[i].url);
+    }
+    free(snapshot->sources);
+    free(snapshot);
+}
+
+static const char *url_before(const struct config_snapshot *before, const char *name)
+{
+    for (size_t i = 0; i < before->source_count; i++) {
+        if (str_eq(before->sources[i].name, name))
+            return before->sources[i].url;
+    }
+    return NULL;
+}
+
+void config_compare(const struct config_snapshot *before, const struct config *now,
+                    void (*each)(void *context, enum config_change change, const char *name),
+                    void *context)
+{
+    for (int i = 0; i < KEY_COUNT; i++) {
+        const union config_value *value = value_of(now, i);
+        bool same = is_number(i) ? value->number == before->numbers[i]
+                                 : str_eq(value->text, before->texts[i]);
+
+        if (!same && !before->overridden[i])
+            each(context, CONFIG_KEY_CHANGED, keys[i].name);
+    }
+    for (size_t i = 0; i < now->source_count; i++) {
+        const char *url = url_before(before, now->sources[i].name);
+
+        if (url == NULL)
+            each(context, CONFIG_SOURCE_ADDED, now->sources[i].name);
+        else if (!str_eq(url, now->sources[i].url))
+            each(context, CONFIG_SOURCE_CHANGED, now->sources[i].name);
+    }
+    for (size_t i = 0; i < before->source_count; i++) {
+        if (config_source_url(now, before->sources[i].name) == NULL)
+            each(context, CONFIG_SOURCE_REMOVED, before->sources[i].name);
+    }
+}
