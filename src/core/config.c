@@ -693,6 +693,8 @@ static const char source_what[] = "A database to report on, by the name that def
 static void print_key(FILE *out, const char *name, const char *what)
 {
     fprintf(out, "  %-18s", name);
+    if (strlen(name) + 2 >= HELP_INDENT)
+        fprintf(out, "\n%*s", HELP_INDENT, "");
     wrap_print(out, HELP_INDENT, HELP_INDENT, what);
 }
 

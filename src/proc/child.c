@@ -23,15 +23,10 @@
 /* Of serve's own variables, what workers read; tests and sanitizers have theirs. */
 static bool is_passed_on(const char *variable)
 {
-    static const char *const prefixes[] = {WORKER_MEMORY_VARIABLE "=",
-                                           "REPORTD_SEAMS",
-                                           "ASAN_OPTIONS=",
-                                           "UBSAN_OPTIONS=",
-                                           "TSAN_OPTIONS=",
-                                           "LSAN_OPTIONS=",
-                                           "GCOV_PREFIX",
-                                           "LD_PRELOAD=",
-                                           "LD_LIBRARY_PATH="};
+    static const char *const prefixes[] = {
+        WORKER_MEMORY_VARIABLE, "REPORTD_SEAMS", "ASAN_OPTIONS=",
+        "UBSAN_OPTIONS=",       "TSAN_OPTIONS=", "LSAN_OPTIONS=",
+        "GCOV_PREFIX",          "LD_PRELOAD=",   "LD_LIBRARY_PATH="};
 
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
         if (str_starts(variable, prefixes[i]))
