@@ -16,6 +16,7 @@
     X(METHOD, 405, "Method not allowed")                                                           \
     X(NOT_ACCEPTABLE, 406, "Not acceptable")                                                       \
     X(NOT_COMPLETE, 409, "Report not complete")                                                    \
+    X(LENGTH, 411, "Length required")                                                              \
     X(PRECONDITION, 412, "Precondition failed")                                                    \
     X(TOO_LARGE, 413, "Too large")                                                                 \
     X(MEDIA_TYPE, 415, "Unsupported media type")                                                   \
@@ -26,6 +27,7 @@
     X(STREAMS, 429, "Too many event streams")                                                      \
     X(INTERNAL, 500, "Internal error")                                                             \
     X(LOST, 500, "Result lost")                                                                    \
+    X(CODING, 501, "Unknown transfer coding")                                                      \
     X(NOMEM, 503, "Out of memory")                                                                 \
     X(STORE, 503, "Store unavailable")                                                             \
     X(FULL, 503, "Disk full")                                                                      \

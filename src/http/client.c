@@ -5,16 +5,6 @@
 
 #include "http/forwarded.h"
 
-static void feed_forwarded(void *context, const char *value)
-{
-    forwarded_feed(context, value);
-}
-
-static void feed_x(void *context, const char *value)
-{
-    forwarded_feed_x(context, value);
-}
-
 static const struct sockaddr *peer_of(const struct exchange *ex)
 {
     const union MHD_ConnectionInfo *info =
@@ -41,9 +31,13 @@ static void believe(struct exchange *ex, struct client *client)
     struct forwarded standard = {.trusted = ex->services->config->trusted_proxies.text};
     struct forwarded usual = standard, *named = &standard;
     const char *proto = exchange_header(ex, "X-Forwarded-Proto");
+    const char *value = exchange_header(ex, MHD_HTTP_HEADER_FORWARDED);
+    const char *usual_value = exchange_header(ex, "X-Forwarded-For");
 
-    exchange_each_header(ex, MHD_HTTP_HEADER_FORWARDED, feed_forwarded, &standard);
-    exchange_each_header(ex, "X-Forwarded-For", feed_x, &usual);
+    if (value != NULL)
+        forwarded_feed(&standard, value);
+    if (usual_value != NULL)
+        forwarded_feed_x(&usual, usual_value);
     if (usual.any)
         named = &usual;
     if (standard.any && usual.any)

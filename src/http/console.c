@@ -33,16 +33,13 @@ void console_guard(struct exchange *ex)
         exchange_add_text(ex, guards[i].name, guards[i].value);
 }
 
-static void feed_codings(void *context, const char *value)
-{
-    codings_feed(context, value);
-}
-
 static bool takes_gzip(struct exchange *ex)
 {
+    const char *value = exchange_header(ex, MHD_HTTP_HEADER_ACCEPT_ENCODING);
     struct codings codings = {0};
 
-    exchange_each_header(ex, MHD_HTTP_HEADER_ACCEPT_ENCODING, feed_codings, &codings);
+    if (value != NULL)
+        codings_feed(&codings, value);
     return codings_accept(&codings, CODING_GZIP);
 }
 

@@ -57,15 +57,22 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
     ex->step = request_check;
     atomic_init(&ex->waiting, WAIT_NONE);
     buf_init(&ex->raw, EXCHANGE_BODY_MAX);
+    return ex;
+}
+
+void exchange_begin(struct exchange *ex, const struct target *target, const char *version)
+{
+    ex->chunked = strcmp(version, MHD_HTTP_VERSION_1_1) >= 0;
+    ex->malformed = exchange_read_head(ex, target, version) != 0;
     choose_request_id(ex);
     ex->client = client_of(ex);
-    return ex;
 }
 
 void exchange_free(struct exchange *ex)
 {
     if (ex == NULL)
         return;
+    exchange_free_copies(ex);
     if (ex->begun)
         gate_end(server_gate(ex->server), ex->replied);
     if (ex->state_free != NULL)
@@ -252,84 +259,6 @@ void exchange_post(struct exchange *ex, exchange_step *next)
     exchange_try(ex, next);
 }
 
-static const char *look_up(struct exchange *ex, enum MHD_ValueKind kind, const char *name)
-{
-    const char *value = NULL;
-    size_t len;
-
-    if (MHD_lookup_connection_value_n(ex->connection, kind, name, strlen(name), &value, &len) !=
-        MHD_YES)
-        return NULL;
-    return value != NULL ? value : "";
-}
-
-const char *exchange_query(struct exchange *ex, const char *name)
-{
-    return look_up(ex, MHD_GET_ARGUMENT_KIND, name);
-}
-
-const char *exchange_header(struct exchange *ex, const char *name)
-{
-    return look_up(ex, MHD_HEADER_KIND, name);
-}
-
-struct every {
-    const char *name;
-    void (*each)(void *context, const char *value);
-    void *context;
-};
-
-static enum MHD_Result match_each(void *context, enum MHD_ValueKind kind, const char *name,
-                                  const char *value)
-{
-    struct every *every = context;
-
-    (void)kind;
-    if (str_eq_nocase(name, every->name) && value != NULL)
-        every->each(every->context, value);
-    return MHD_YES;
-}
-
-void exchange_each_header(struct exchange *ex, const char *name,
-                          void (*each)(void *context, const char *value), void *context)
-{
-    struct every every = {name, each, context};
-
-    MHD_get_connection_values(ex->connection, MHD_HEADER_KIND, match_each, &every);
-}
-
-void exchange_each_cookie(struct exchange *ex, const char *name,
-                          void (*each)(void *context, const char *value), void *context)
-{
-    struct every every = {name, each, context};
-
-    MHD_get_connection_values(ex->connection, MHD_COOKIE_KIND, match_each, &every);
-}
-
-struct every_query {
-    void (*each)(void *context, const char *name, const char *value);
-    void *context;
-};
-
-static enum MHD_Result query_each(void *context, enum MHD_ValueKind kind, const char *name,
-                                  const char *value)
-{
-    const struct every_query *every = context;
-
-    (void)kind;
-    every->each(every->context, name, value);
-    return MHD_YES;
-}
-
-void exchange_each_query(struct exchange *ex,
-                         void (*each)(void *context, const char *name, const char *value),
-                         void *context)
-{
-    struct every_query every = {each, context};
-
-    MHD_get_connection_values(ex->connection, MHD_GET_ARGUMENT_KIND, query_each, &every);
-}
-
 json_t *exchange_member(struct exchange *ex, const char *key)
 {
     char folded[64];
@@ -341,24 +270,11 @@ json_t *exchange_member(struct exchange *ex, const char *key)
     return json_object_get(ex->body, folded);
 }
 
-struct wait_wish {
-    int seconds, most;
-};
-
-static void read_wait(void *context, const char *value)
-{
-    struct wait_wish *wish = context;
-
-    if (wish->seconds < 0)
-        wish->seconds = prefer_wait(value, wish->most);
-}
-
 int exchange_prefer_wait(struct exchange *ex, int most)
 {
-    struct wait_wish wish = {-1, most};
+    const char *value = exchange_header(ex, "Prefer");
 
-    exchange_each_header(ex, "Prefer", read_wait, &wish);
-    return wish.seconds;
+    return value != NULL ? prefer_wait(value, most) : -1;
 }
 
 void exchange_address(const struct exchange *ex, char out[ADDRESS_TEXT])

@@ -24,6 +24,7 @@
 
 struct conversion;
 struct exchange;
+struct field_copy;
 struct server;
 
 /* A handler is a chain of steps, each run on an HTTP thread. A step ends by replying (exactly once)
@@ -99,12 +100,15 @@ struct exchange {
     atomic_int waiting;  /* enum exchange_waiting */
     bool posted;         /* the wait is for `op` */
     bool begun, replied, too_large;
-    bool streams;    /* the answer is a stream */
-    bool on_metrics; /* it came to metrics_listen */
-    bool has_nul;    /* %00 in the path or the query */
-    bool has_escape; /* % in the path, which `path` has no more */
-    bool chunked;    /* the client knows chunks: HTTP/1.1 */
-    size_t received; /* bytes of the body so far, kept or not */
+    bool streams;              /* the answer is a stream */
+    bool on_metrics;           /* it came to metrics_listen */
+    bool malformed;            /* the head: `err` says how; answered before the body, and closed */
+    bool hides_slash;          /* the path has a %2F */
+    bool has_escape;           /* % in the path, which `path` has no more */
+    bool has_length;           /* Content-Length or Transfer-Encoding */
+    struct field_copy *copies; /* of fields on several lines, or with blanks behind their value */
+    bool chunked;              /* the client knows chunks: HTTP/1.1 */
+    size_t received;           /* bytes of the body so far, kept or not */
     int status;
     size_t header_count;
     struct store_op op; /* for exchange_post(): one at a time; verb STORE_VERB_COUNT: none yet */
@@ -112,13 +116,12 @@ struct exchange {
     struct exchange_header *headers; /* EXCHANGE_HEADERS_MAX; NULL: sent */
 };
 
-/* Borrowed; NULL if absent. Query-parameter names match without regard to case. */
+/* Borrowed; NULL if absent. Query-parameter names match without regard to case. A header of
+ * REQUEST_FIELDS (framing.h) has no blanks around it, and what is on several lines is one list
+ * (RFC 9110, 5.3 and 5.5). Host is that of the target if it has one (RFC 9112, 3.2.2). */
 const char *exchange_query(struct exchange *ex, const char *name);
 const char *exchange_header(struct exchange *ex, const char *name);
-/* Call `each` for every header of that name (lists may be spread over several, RFC 9110, 5.3). */
-void exchange_each_header(struct exchange *ex, const char *name,
-                          void (*each)(void *context, const char *value), void *context);
-/* The same of every cookie of that name (RFC 6265, 5.4). */
+/* Call `each` for every cookie of that name (RFC 6265, 5.4). */
 void exchange_each_cookie(struct exchange *ex, const char *name,
                           void (*each)(void *context, const char *value), void *context);
 /* Call `each` for every query parameter, also those that occur twice; `value` may be NULL. */

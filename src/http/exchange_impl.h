@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "http/exchange.h"
+#include "http/framing.h"
 #include "http/gate.h"
 #include "http/shares.h"
 
@@ -17,6 +18,9 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
 void exchange_free(struct exchange *ex);
 /* True: its answer is a stream, which needs it no more. It is freed; gate_end() is the caller's. */
 bool exchange_streams(struct exchange *ex);
+/* The head is there: check it, and choose the id. If ex->malformed then, run it at once: its first
+ * step answers, before the body is read, so that the library closes the connection. */
+void exchange_begin(struct exchange *ex, const struct target *target, const char *version);
 /* A body follows the headers. */
 bool exchange_has_body(struct exchange *ex);
 /* Part of the body; what is too much is read but not kept. False: give the connection up. */
@@ -29,6 +33,10 @@ bool exchange_run(struct exchange *ex);
 
 /* client.c: the one place that knows. What a peer that is not trusted says of others is ignored. */
 struct client client_of(struct exchange *ex);
+
+/* request_head.c: 0, or what is wrong with the head, in ex->err. */
+int exchange_read_head(struct exchange *ex, const struct target *target, const char *version);
+void exchange_free_copies(struct exchange *ex);
 
 /* request_check.c: the first step of every exchange checks what holds for all routes, up to the
  * token; dispatch() reads the body and goes to the route's own first step. */

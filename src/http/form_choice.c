@@ -62,31 +62,18 @@ static int by_word(const char *word, enum form *ret, struct err *err)
     return refuse_form(word, err);
 }
 
-struct fits {
-    struct accept_fit of[FORM_COUNT];
-    bool any; /* there was an Accept header */
-};
-
-static void feed_fits(void *context, const char *value)
-{
-    struct fits *fits = context;
-
-    fits->any = true;
-    for (int i = 0; i < FORM_COUNT; i++)
-        accept_feed(&fits->of[i], value, forms[i].type);
-}
-
 static int by_accept(struct exchange *ex, enum form *ret, struct err *err)
 {
-    struct fits fits = {0};
+    const char *value = exchange_header(ex, MHD_HTTP_HEADER_ACCEPT);
+    struct accept_fit fits[FORM_COUNT] = {0};
     int best = FORM_JSON;
 
-    exchange_each_header(ex, MHD_HTTP_HEADER_ACCEPT, feed_fits, &fits);
-    for (int i = 0; i < FORM_COUNT; i++) {
-        if (accept_is_better(&fits.of[i], &fits.of[best]))
+    for (int i = 0; i < FORM_COUNT && value != NULL; i++) {
+        accept_feed(&fits[i], value, forms[i].type);
+        if (accept_is_better(&fits[i], &fits[best]))
             best = i;
     }
-    if (fits.any && fits.of[best].q == 0 && !ex->wants_problem)
+    if (value != NULL && fits[best].q == 0 && !ex->wants_problem)
         return refuse_form(NULL, err);
     *ret = (enum form)best;
     return 0;
@@ -94,15 +81,13 @@ static int by_accept(struct exchange *ex, enum form *ret, struct err *err)
 
 /* ---- codings ---- */
 
-static void feed_codings(void *context, const char *value)
-{
-    codings_feed(context, value);
-}
-
 /* RFC 9110, 12.5.3: an answer without a coding, unless that is refused. */
 int form_read_codings(struct exchange *ex, struct form_choice *choice, struct err *err)
 {
-    exchange_each_header(ex, MHD_HTTP_HEADER_ACCEPT_ENCODING, feed_codings, &choice->codings);
+    const char *value = exchange_header(ex, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+
+    if (value != NULL)
+        codings_feed(&choice->codings, value);
     if (codings_best(&choice->codings) == CODING_COUNT)
         return err_set(err, -E_NOT_ACCEPTABLE,
                        "The result is sent as zstd, as gzip or without a coding: let "

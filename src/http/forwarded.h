@@ -10,8 +10,8 @@
  * sockets, separated by spaces; NULL: none. No peer is none. */
 bool client_is_proxy(const char *trusted, const struct sockaddr *peer);
 
-/* What the headers of a trusted proxy say. Set `trusted`, then feed every Forwarded header (RFC
- * 7239, 4), or every X-Forwarded-For, in their order. The client is the rightmost address that is
+/* What the headers of a trusted proxy say. Set `trusted`, then feed Forwarded (RFC 7239, 4), or
+ * X-Forwarded-For; several lines in their order. The client is the rightmost address that is
  * not trusted, or, if all are, the leftmost. */
 struct forwarded {
     const char *trusted;

@@ -13,27 +13,6 @@ enum { REFRESH_LIFE_S = 30 * 24 * 3600 };
 
 /* ---- Origin ---- */
 
-struct single {
-    const char *value;
-    int count;
-};
-
-static void note_single(void *context, const char *value)
-{
-    struct single *single = context;
-
-    single->value = value;
-    single->count++;
-}
-
-static struct single header_of(struct exchange *ex, const char *name)
-{
-    struct single single = {NULL, 0};
-
-    exchange_each_header(ex, name, note_single, &single);
-    return single;
-}
-
 enum origin { ORIGIN_NONE, ORIGIN_FOREIGN, ORIGIN_HTTP, ORIGIN_HTTPS };
 
 /* The length of HOST[:PORT] without a port that is the scheme's own. */
@@ -57,17 +36,17 @@ static bool is_same(const char *authority, const char *host, const char *port)
  * of the two. Which scheme a proxy speaks to the browser, only the Origin tells. */
 static enum origin origin_of(struct exchange *ex)
 {
-    struct single origin = header_of(ex, MHD_HTTP_HEADER_ORIGIN);
-    struct single host = header_of(ex, MHD_HTTP_HEADER_HOST);
+    const char *origin = exchange_header(ex, MHD_HTTP_HEADER_ORIGIN);
+    const char *host = exchange_header(ex, MHD_HTTP_HEADER_HOST);
 
-    if (origin.count == 0)
+    if (origin == NULL)
         return ORIGIN_NONE;
-    if (origin.count > 1 || host.count != 1)
+    if (host == NULL)
         return ORIGIN_FOREIGN;
-    if (strncasecmp(origin.value, "http://", 7) == 0)
-        return is_same(origin.value + 7, host.value, ":80") ? ORIGIN_HTTP : ORIGIN_FOREIGN;
-    if (strncasecmp(origin.value, "https://", 8) == 0)
-        return is_same(origin.value + 8, host.value, ":443") ? ORIGIN_HTTPS : ORIGIN_FOREIGN;
+    if (strncasecmp(origin, "http://", 7) == 0)
+        return is_same(origin + 7, host, ":80") ? ORIGIN_HTTP : ORIGIN_FOREIGN;
+    if (strncasecmp(origin, "https://", 8) == 0)
+        return is_same(origin + 8, host, ":443") ? ORIGIN_HTTPS : ORIGIN_FOREIGN;
     return ORIGIN_FOREIGN;
 }
 
@@ -87,6 +66,19 @@ bool login_cookie_check_origin(struct exchange *ex)
 }
 
 /* ---- the cookie ---- */
+
+struct single {
+    const char *value;
+    int count;
+};
+
+static void note_single(void *context, const char *value)
+{
+    struct single *single = context;
+
+    single->value = value;
+    single->count++;
+}
 
 static struct single cookie_of(struct exchange *ex)
 {

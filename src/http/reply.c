@@ -63,6 +63,19 @@ static void log_answer(struct exchange *ex)
     }
 }
 
+/* A client that has not said how long the body is may send one all the same: none of it must run as
+ * a request. */
+static bool must_close(const struct exchange *ex)
+{
+    static const char *const plain[] = {"GET", "HEAD", "DELETE", "OPTIONS"};
+
+    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+        if (strcmp(ex->method, plain[i]) == 0)
+            return false;
+    }
+    return !ex->has_length;
+}
+
 /* Queue `response` (NULL: there was no memory for it) and let go of it. */
 static void send_response(struct exchange *ex, int status, const char *type,
                           struct MHD_Response *response)
@@ -76,6 +89,8 @@ static void send_response(struct exchange *ex, int status, const char *type,
     if (response == NULL)
         return;
     MHD_add_response_header(response, "X-Request-Id", ex->request_id);
+    if (must_close(ex))
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (!has_header(ex, MHD_HTTP_HEADER_CACHE_CONTROL))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
@@ -268,7 +283,8 @@ static void public_words(struct exchange *ex, const struct err *err, char words[
     int code = abs(err->code);
 
     str_copy(words, ERR_TEXT_MAX, err->text);
-    if (err_status(code) < 500 || code == E_BUSY || code == E_DOUBT || code == E_CHOICES)
+    if (err_status(code) < 500 || code == E_BUSY || code == E_DOUBT || code == E_CHOICES ||
+        code == E_CODING)
         return;
     log_error("http.error", "request=%s title=%s text=%s detail=%s", ex->request_id,
               err_title(code), err->text, err->detail);

@@ -21,29 +21,24 @@ static bool refuse(struct exchange *ex)
     return false;
 }
 
-struct accepts {
-    const char *type;
-    struct accept_fit plain, problem;
-    bool any; /* there was an Accept header */
-};
-
-static void feed_accepts(void *context, const char *value)
-{
-    struct accepts *accepts = context;
-
-    accepts->any = true;
-    accept_feed(&accepts->plain, value, accepts->type);
-    accept_feed(&accepts->problem, value, "application/problem+json");
-}
-
 /* Read first, so that all refusals come in the form the client wants; true if the type fits. */
 static bool read_accept(struct exchange *ex, const char *type)
 {
-    struct accepts accepts = {.type = type};
+    const char *value = exchange_header(ex, MHD_HTTP_HEADER_ACCEPT);
+    struct accept_fit plain = {0}, problem = {0};
 
-    exchange_each_header(ex, MHD_HTTP_HEADER_ACCEPT, feed_accepts, &accepts);
-    ex->wants_problem = accepts.problem.specificity == 3 && accepts.problem.q > 0;
-    return !accepts.any || accepts.plain.q > 0 || ex->wants_problem;
+    if (value == NULL)
+        return true;
+    accept_feed(&plain, value, type);
+    accept_feed(&problem, value, "application/problem+json");
+    ex->wants_problem = problem.specificity == 3 && problem.q > 0;
+    return plain.q > 0 || ex->wants_problem;
+}
+
+/* Closes the connection, since what is not read of a body must not run as a request. */
+static bool check_head(struct exchange *ex)
+{
+    return !ex->malformed || refuse(ex);
 }
 
 static bool check_client(struct exchange *ex)
@@ -113,13 +108,15 @@ static bool check_route(struct exchange *ex)
     bool fits;
 
     ex->route = router_find(router, ex->head ? "GET" : ex->method, ex->path, ex->has_escape, allow);
-    if (hides_console(ex) || is_elsewhere(ex)) {
+    if (hides_console(ex) || is_elsewhere(ex) || ex->hides_slash) {
         ex->route = NULL;
         allow[0] = '\0';
     }
     if (ex->route != NULL && ex->route->type != NULL)
         type = ex->route->type;
     fits = read_accept(ex, type) || *type == '\0';
+    if (strcmp(ex->path, "*") == 0) /* of OPTIONS: RFC 9110, 9.3.7 */
+        str_copy(allow, sizeof(allow), "GET, HEAD, POST, DELETE, OPTIONS");
     if (ex->route == NULL && allow[0] != '\0')
         return refuse_method(ex, allow);
     if (ex->route == NULL)
@@ -129,11 +126,12 @@ static bool check_route(struct exchange *ex)
     return (ex->route != NULL && fits) || refuse(ex);
 }
 
-static bool check_target(struct exchange *ex)
+/* RFC 9110, 8.6: without either there is no body, whatever the client sends next. */
+static bool check_length(struct exchange *ex)
 {
-    if (!ex->has_nul)
+    if (!ex->route->body || ex->route->access == ROUTE_COOKIE || ex->has_length)
         return true;
-    err_set(&ex->err, -E_INVALID, "The path or the query has a NUL (%%00): leave it out.");
+    err_set(&ex->err, -E_LENGTH, "Send a body, with Content-Length or in chunks.");
     return refuse(ex);
 }
 
@@ -234,9 +232,9 @@ void dispatch(struct exchange *ex)
 
 void request_check(struct exchange *ex)
 {
-    static request_check_fn *const checks[] = {check_console, check_running, check_route,
-                                               check_target,  check_client,  check_size,
-                                               check_version};
+    static request_check_fn *const checks[] = {check_console, check_head,   check_running,
+                                               check_route,   check_client, check_size,
+                                               check_length,  check_version};
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         if (!checks[i](ex))

@@ -40,6 +40,7 @@ struct connection {
     struct peer *peer; /* NULL: no memory, or no results are served */
     struct tls_peer tls;
     struct idle idle;
+    struct target target; /* of its request */
 };
 
 struct server {
@@ -116,21 +117,33 @@ static void body_received(struct server *server, struct MHD_Connection *connecti
         idle_received(server->idle, &own->idle, bytes);
 }
 
-/* States of a request that has no exchange: until on_request(), instead of NULL; and of an event
- * stream, which lives for long. */
-static char malformed, escaped, streaming;
+/* State of a request that has no exchange any more: an event stream, which lives for long. */
+static char streaming;
 
-/* The library decodes %00, and whoever reads the path or a value as a string would see its
- * beginning only: DELETE /Report?reference=GUID%00… is not about that report. A path that has any
- * escape is not, byte for byte, what a proxy's rule for a path may be about. */
+/* As it is sent: the library decodes it afterwards, %00 and %2F too. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
     struct http_thread *thread = context;
+    struct connection *own = connection_of(connection);
 
     begin_request(thread->server, connection);
-    if (strstr(target, "%00") != NULL)
-        return &malformed;
-    return memchr(target, '%', strcspn(target, "?")) != NULL ? &escaped : NULL;
+    if (own != NULL)
+        target_read(target, &own->target);
+    return NULL;
+}
+
+/* False: give the connection up. */
+static bool on_head(struct http_thread *thread, struct exchange *ex, const char *version)
+{
+    struct connection *own = ex != NULL ? connection_of(ex->connection) : NULL;
+
+    if (own == NULL)
+        return false;
+    ex->thread = &thread->owner;
+    ex->on_metrics = thread->kind == SOCKET_METRICS;
+    exchange_begin(ex, &own->target, version);
+    await_body(thread->server, ex->connection, !ex->malformed && exchange_has_body(ex));
+    return (!ex->malformed && !exchange_body_too_large(ex)) || exchange_run(ex);
 }
 
 /* The library calls this when the headers are there, for each part of the body, and at its end;
@@ -141,22 +154,14 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   size_t *size, void **state)
 {
     struct http_thread *thread = context;
-    bool good, has_nul = *state == &malformed, has_escape = *state == &escaped;
-    struct exchange *ex = has_nul || has_escape ? NULL : *state;
+    struct exchange *ex = *state;
+    bool good;
 
     thread_own(&thread->owner);
     atomic_store(&thread->busy, true);
     if (ex == NULL) {
         *state = ex = exchange_new(thread->server, connection, method, url);
-        if (ex != NULL) {
-            ex->thread = &thread->owner;
-            ex->on_metrics = thread->kind == SOCKET_METRICS;
-            ex->has_nul = has_nul;
-            ex->has_escape = has_escape;
-            ex->chunked = strcmp(version, MHD_HTTP_VERSION_1_1) >= 0;
-        }
-        await_body(thread->server, connection, ex != NULL && exchange_has_body(ex));
-        good = ex != NULL && (!exchange_body_too_large(ex) || exchange_run(ex));
+        good = on_head(thread, ex, version);
     } else if (*size > 0) {
         body_received(thread->server, connection, *size);
         good = exchange_receive(ex, data, *size);
@@ -179,7 +184,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 
     if (*state == &streaming)
         gate_end(&thread->server->gate, true);
-    else if (*state != &malformed && *state != &escaped)
+    else
         exchange_free(*state);
     *state = NULL;
     if (why == MHD_REQUEST_TERMINATED_COMPLETED_OK)
@@ -342,6 +347,14 @@ static int on_maintain(void *context)
     return wait_ms >= 0 && wait_ms < idle_ms ? wait_ms : idle_ms;
 }
 
+/* No bare CR or LF, no NUL, no folding in a head: what an older library has is in request_head.c.
+ */
+#if MHD_VERSION >= 0x00097701
+#define CLIENT_DISCIPLINE MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
+#else
+#define CLIENT_DISCIPLINE
+#endif
+
 /* The library's own pool would give a connection to the thread that its descriptor's number
  * names, be it in a request or not. */
 static int start_thread(struct server *server, enum socket_kind kind, struct err *err)
@@ -364,7 +377,9 @@ static int start_thread(struct server *server, enum socket_kind kind, struct err
         MHD_OPTION_URI_LOG_CALLBACK, on_target, thread, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
         thread, MHD_OPTION_NOTIFY_CONNECTION, on_connection, thread, /**/
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->services.config->connections.number,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_ARRAY,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        CLIENT_DISCIPLINE /**/
+            MHD_OPTION_ARRAY,
         kind == SOCKET_TLS ? secure : &plain, MHD_OPTION_END);
     if (thread->daemon == NULL)
         return err_errno(err, -E_CONFIG, "start the HTTP threads (see http_threads, connections)");

@@ -1,0 +1,170 @@
+"""Where a request ends: framing_cases.py, sent directly and through nginx. No byte of a body ever runs as a request."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from framing_cases import CASES, CLOSED, GOOD, get
+from harness import PASSWORD, PATIENCE, Server, poll
+
+AT_ONCE = 32  # cases
+HONEST, ROUNDS = 4, 25  # clients beside them, requests of each
+MADE_BY = re.compile(rb"^X-Request-Id: ([^\r]*)\r$", re.M | re.I)
+
+
+@pytest.fixture(scope="module")
+def framed(tmp_path_factory):
+    server = Server.made(tmp_path_factory.mktemp("framed"))
+    server.add_user("alice")
+    server.start()
+    server.token = server.client("alice", PASSWORD).token
+    yield server
+    assert server.stop() == 0
+    server.check_log()
+
+
+NGINX = """
+{user}
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log;
+events {{ }}
+http {{
+    access_log off;
+    client_header_timeout 1s;
+    client_body_timeout 1s;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    upstream reportd {{
+        server {address};
+        keepalive 2;
+    }}
+    server {{
+        listen unix:{folder}/nginx.sock;
+        location / {{
+            proxy_pass http://reportd;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+        }}
+    }}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def nginx(framed, tmp_path_factory):
+    """The path of its socket: it has two connections to the server, which it uses again and again."""
+    folder = tmp_path_factory.mktemp("nginx")
+    program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    assert program, "there is no nginx here; run: tools/deps"
+    conf = folder / "nginx.conf"
+    conf.write_text(NGINX.format(folder=folder, address=framed.url.removeprefix("http://"),
+                                 user="user root;" if os.getuid() == 0 else ""))
+    process = subprocess.Popen([program, "-p", folder, "-e", folder / "nginx.log", "-c", conf], stderr=subprocess.DEVNULL)
+    try:
+        poll((folder / "nginx.sock").exists, what="nginx")
+        yield str(folder / "nginx.sock")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def connect(at):
+    """To a server, or to the socket of nginx."""
+    if isinstance(at, Server):
+        host, port = at.url.removeprefix("http://").split(":")
+        return socket.create_connection((host, int(port)), PATIENCE)
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(PATIENCE)
+    client.connect(at)
+    return client
+
+
+def next_request(mark):
+    return get(b"X-Request-Id: " + mark, b"Connection: close")
+
+
+def exchange(at, data, pieces=False):
+    """All that comes until the connection is closed."""
+    answer = b""
+    with closing(connect(at)) as client:
+        try:
+            for piece in (data[i:i + 1] for i in range(len(data))) if pieces else [data]:
+                client.sendall(piece)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it is refused already
+        try:
+            while more := client.recv(65536):
+                answer += more
+        except ConnectionResetError:
+            pass  # it is closed, with bytes that nobody has read
+    return answer
+
+
+def answers(data):
+    """Pairs of a status and the X-Request-Id, of answers that are whole."""
+    found = []
+    while data.startswith(b"HTTP/1.1 "):
+        head, _, rest = data.partition(b"\r\n\r\n")
+        head += b"\r\n"
+        size = re.search(rb"^Content-Length: (\d+)\r$", head, re.M | re.I)
+        name = MADE_BY.search(head)
+        found.append((int(head[9:12]), name and name.group(1)))
+        data = rest[int(size.group(1)) if size else 0:]
+    assert not data.startswith(b"HTTP"), data[:200]
+    return found
+
+
+def fill(raw, number, server):
+    """The ids have the same length, which lengths in it count."""
+    return raw.replace(b"SMUGGLED", b"smug%04d" % number).replace(b"TOKEN", server.token.encode())
+
+
+def ids_run(server, at, mark):
+    """The ids of all requests that have run: what is sent last shows when the log has them."""
+    last = f"last-{mark}"
+    assert answers(exchange(at, next_request(last.encode())))[0][0] == 200
+    server.await_log(f"request={last} ")
+    return re.findall(r" http\.answer request=(\S+)", server.log_text())
+
+
+def try_case(framed, number, pieces=False):
+    name, outcome, raw = CASES[number]
+    mark = b"next-%d" % number
+    found = answers(exchange(framed, fill(raw, number, framed) + next_request(mark), pieces))
+    statuses = [status for status, _ in found]
+    ids = [name for _, name in found if name is not None]
+    wanted = {GOOD: [200, 200], CLOSED: []}.get(outcome, [outcome])
+    if statuses != wanted or (mark in ids) != (outcome == GOOD):
+        return ids, f"{name}: wanted {wanted}, got {found}"
+    return ids, None
+
+
+def check(framed, mark, numbers, **how):
+    """Every answer is the right one, and what has run is what has been answered."""
+    before = len(ids_run(framed, framed, f"before-{mark}"))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(lambda number: try_case(framed, number, **how), numbers))
+    assert [wrong for _, wrong in found if wrong] == []
+    run = ids_run(framed, framed, mark)[before:-1]
+    assert sorted(run) == sorted(name.decode() for ids, _ in found for name in ids)
+    assert not any(name.startswith("smug") for name in run)
+
+
+def test_there_are_as_many_cases_as_promised():
+    assert len(CASES) >= 150 and len({name for name, _, _ in CASES}) == len(CASES)
+
+
+def test_a_request_ends_where_http_says_and_after_a_rejection_nothing_runs(framed):
+    check(framed, "direct", range(len(CASES)))
