@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import subprocess
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -15,6 +16,7 @@ from harness import PASSWORD, PATIENCE, Server, poll
 
 AT_ONCE = 32  # cases
 HONEST, ROUNDS = 4, 25  # clients beside them, requests of each
+HTTP_0_9 = "first line: no version"  # which nginx takes it for, and answers without a head
 MADE_BY = re.compile(rb"^X-Request-Id: ([^\r]*)\r$", re.M | re.I)
 
 
@@ -156,9 +158,9 @@ def check(framed, mark, numbers, **how):
     before = len(ids_run(framed, framed, f"before-{mark}"))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(lambda number: try_case(framed, number, **how), numbers))
-    assert [wrong for _, wrong in found if wrong] == []
-    run = ids_run(framed, framed, mark)[before:-1]
-    assert sorted(run) == sorted(name.decode() for ids, _ in found for name in ids)
+    assert not (wrong := [wrong for _, wrong in found if wrong]), "\n".join(wrong)
+    run = Counter(ids_run(framed, framed, mark)[before:-1])
+    assert run == Counter(name.decode() for ids, _ in found for name in ids)
     assert not any(name.startswith("smug") for name in run)
 
 
@@ -168,3 +170,65 @@ def test_there_are_as_many_cases_as_promised():
 
 def test_a_request_ends_where_http_says_and_after_a_rejection_nothing_runs(framed):
     check(framed, "direct", range(len(CASES)))
+
+
+@pytest.mark.parametrize("kind", ["Host: two", "Content-Length: a body", "Transfer-Encoding: chunks with trailers",
+                                  "Transfer-Encoding: and a length", "field: a folded one", "target: a URL with a query",
+                                  "value: an Accept on two lines"])
+def test_bytes_that_come_one_by_one_make_the_same_request(framed, kind):
+    """And each on a connection on which other requests came before, so that its head is not where the first one was."""
+    (number,) = (i for i, case in enumerate(CASES) if case[0] == kind)
+    ids, wrong = try_case(framed, number, pieces=True)
+    assert wrong is None
+    name, outcome, raw = CASES[number]
+    for count in (1, 7, 40):
+        found = answers(exchange(framed, get() * count + fill(raw, number, framed) + next_request(b"end")))
+        assert [status for status, _ in found] == [200] * count + ([200, 200] if outcome == GOOD else [outcome])
+
+
+class Honest:
+    """Clients beside those of the corpus, through the same two connections: each gets the answers to its own requests."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def run(self, client):
+        with closing(connect(self.at)) as one:
+            for i in range(ROUNDS):
+                mark = b"honest-%d-%d" % (client, i)
+                one.sendall(get(b"X-Request-Id: " + mark))
+                answer = b""
+                while not answer.endswith(b"}}"):
+                    more = one.recv(65536)
+                    assert more, answer
+                    answer += more
+                assert answers(answer) == [(200, mark)]
+        return True
+
+
+def through_nginx(framed, at, number):
+    """The ids of its answers, and what is wrong with them: a 5xx that is not by a rule, or the next answer not the last."""
+    name, outcome, raw = CASES[number]
+    mark = b"next-%d" % number
+    found = answers(exchange(at, fill(raw, number, framed) + next_request(mark)))
+    ids = [made for _, made in found if made is not None]
+    allowed = {501} if name.startswith("Transfer-Encoding") else {505} if name.startswith("first line: HTTP/") else set()
+    if mark in ids[:-1] or any(status >= 500 and status not in allowed for status, _ in found):
+        return ids, f"{name}: {found}"
+    return ids, None
+
+
+def test_through_nginx_no_request_is_smuggled_and_answers_stay_in_step(framed, nginx):
+    """What runs is what nginx has sent for a client that got an answer to it. (nginx may read a request that reportd rejects: it
+    then runs what comes behind it, as the next one of that client.)"""
+    before = len(ids_run(framed, nginx, "before-nginx"))
+    honest = Honest(nginx)
+    with ThreadPoolExecutor(HONEST) as beside, ThreadPoolExecutor(AT_ONCE) as pool:
+        rounds = beside.map(honest.run, range(HONEST))
+        numbers = [number for number, case in enumerate(CASES) if case[0] != HTTP_0_9]
+        found = list(pool.map(lambda number: through_nginx(framed, nginx, number), numbers))
+        assert all(rounds)
+    assert not (wrong := [wrong for _, wrong in found if wrong]), "\n".join(wrong)
+    run = Counter(name for name in ids_run(framed, nginx, "nginx")[before:-1] if not name.startswith("honest-"))
+    answered = Counter(name.decode() for ids, _ in found for name in ids)
+    assert run - answered == answered - run == Counter()
