@@ -12,8 +12,8 @@ static const char *given_token(struct exchange *ex)
 {
     const char *value = exchange_header(ex, MHD_HTTP_HEADER_AUTHORIZATION);
 
-    if (value != NULL && strncasecmp(value, "Bearer ", 7) == 0)
-        value += 7 + strspn(value + 7, " ");
+    if (value != NULL && strncasecmp(value, "Bearer", 6) == 0 && strchr(" ", value[6]) != NULL)
+        value += 6 + strspn(value + 6, " "); /* without a token the blank is gone, too */
     return value;
 }
 

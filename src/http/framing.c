@@ -189,8 +189,8 @@ void head_add(struct head *head, const char *name, const char *value)
              "have: send `Name: value`, each on one line.");
         return;
     }
-    if (has_control(value))
-        fail(head, -E_INVALID, "The value of a header has a control character.");
+    if (has_control(value) && head->err.code == 0)
+        err_set(&head->err, -E_INVALID, "The header %.64s has a control character.", name);
     for (int i = 0; i < FIELD_COUNT; i++) {
         if (!str_eq_nocase(name, fields[i].name))
             continue;

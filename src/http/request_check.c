@@ -100,23 +100,30 @@ static bool check_console(struct exchange *ex)
     return true;
 }
 
-static bool check_route(struct exchange *ex)
+/* The methods of a path without this one; "*" is of OPTIONS (RFC 9110, 9.3.7). */
+static void find_route(struct exchange *ex, char allow[ROUTER_ALLOW_TEXT])
 {
     const struct router *router = ex->services->router != NULL ? ex->services->router : &router_api;
-    const char *type = "application/json";
-    char allow[ROUTER_ALLOW_TEXT];
-    bool fits;
 
     ex->route = router_find(router, ex->head ? "GET" : ex->method, ex->path, ex->has_escape, allow);
+    if (strcmp(ex->path, "*") == 0)
+        str_copy(allow, ROUTER_ALLOW_TEXT, "GET, HEAD, POST, DELETE, OPTIONS");
     if (hides_console(ex) || is_elsewhere(ex) || ex->hides_slash) {
         ex->route = NULL;
         allow[0] = '\0';
     }
+}
+
+static bool check_route(struct exchange *ex)
+{
+    const char *type = "application/json";
+    char allow[ROUTER_ALLOW_TEXT];
+    bool fits;
+
+    find_route(ex, allow);
     if (ex->route != NULL && ex->route->type != NULL)
         type = ex->route->type;
     fits = read_accept(ex, type) || *type == '\0';
-    if (strcmp(ex->path, "*") == 0) /* of OPTIONS: RFC 9110, 9.3.7 */
-        str_copy(allow, sizeof(allow), "GET, HEAD, POST, DELETE, OPTIONS");
     if (ex->route == NULL && allow[0] != '\0')
         return refuse_method(ex, allow);
     if (ex->route == NULL)

@@ -347,13 +347,13 @@ static int on_maintain(void *context)
     return wait_ms >= 0 && wait_ms < idle_ms ? wait_ms : idle_ms;
 }
 
-/* No bare CR or LF, no NUL, no folding in a head: what an older library has is in request_head.c.
+/* No bare CR or LF, no NUL, no folding in a head: an older library hides them, see request_head.c.
  */
+static const struct MHD_OptionItem discipline[] = {
 #if MHD_VERSION >= 0x00097701
-#define CLIENT_DISCIPLINE MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
-#else
-#define CLIENT_DISCIPLINE
+    {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
 #endif
+    {MHD_OPTION_END, 0, NULL}};
 
 /* The library's own pool would give a connection to the thread that its descriptor's number
  * names, be it in a request or not. */
@@ -377,10 +377,8 @@ static int start_thread(struct server *server, enum socket_kind kind, struct err
         MHD_OPTION_URI_LOG_CALLBACK, on_target, thread, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
         thread, MHD_OPTION_NOTIFY_CONNECTION, on_connection, thread, /**/
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->services.config->connections.number,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        CLIENT_DISCIPLINE /**/
-            MHD_OPTION_ARRAY,
-        kind == SOCKET_TLS ? secure : &plain, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_ARRAY, discipline,
+        MHD_OPTION_ARRAY, kind == SOCKET_TLS ? secure : &plain, MHD_OPTION_END);
     if (thread->daemon == NULL)
         return err_errno(err, -E_CONFIG, "start the HTTP threads (see http_threads, connections)");
     server->thread_count++;

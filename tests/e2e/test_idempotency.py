@@ -145,7 +145,7 @@ def test_keys_differ_by_case(alice):
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "tab\there", "ż".encode(), b"\x7f"])
 def test_a_malformed_key_is_a_400(alice, key):
-    failed(keyed(alice, key), 400, "Idempotency-Key", "255")
+    failed(keyed(alice, key), 400, "Idempotency-Key", "control" if key == b"\x7f" else "255")
     assert alice.references() == []
 
 
