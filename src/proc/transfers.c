@@ -48,6 +48,7 @@ struct transfer {
 struct peer {
     struct transfers *transfers;
     int fd;
+    bool local; /* a Unix socket, whose bytes are the client's as soon as it reads them */
     _Atomic(struct transfer *) done; /* in the order in which they end, … */
     struct transfer *last;           /* … to this one, if there is any */
     /* Once it is closed and lingers, `fd` is its own. */
@@ -157,11 +158,14 @@ static bool read_info(const struct peer *peer, struct tcp_info *info)
            len > offsetof(struct tcp_info, tcpi_bytes_acked);
 }
 
-/* Of the bytes that were ever sent on the connection. */
+/* Of the bytes that were ever sent on the connection. A Unix socket does not count them, but knows
+ * when it has none. */
 static uint64_t acknowledged(const struct peer *peer)
 {
     struct tcp_info info;
 
+    if (peer->local)
+        return unacknowledged(peer) == 0 ? UINT64_MAX : 0;
     return read_info(peer, &info) ? info.tcpi_bytes_acked : 0;
 }
 
@@ -171,6 +175,8 @@ static uint64_t end_of_bytes(const struct peer *peer)
     uint64_t before, after = acknowledged(peer);
     int left;
 
+    if (peer->local)
+        return after == 0 ? 1 : 0;
     do { /* until both are of the same moment */
         before = after;
         left = unacknowledged(peer);
@@ -182,8 +188,11 @@ static uint64_t end_of_bytes(const struct peer *peer)
 /* Such as by a reset: then the kernel has dropped what it had. */
 static bool is_broken(const struct peer *peer)
 {
+    struct pollfd polled = {.fd = peer->fd};
     struct tcp_info info;
 
+    if (peer->local)
+        return poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLERR)) != 0;
     return read_info(peer, &info) && info.tcpi_state == TCP_CLOSE;
 }
 
@@ -227,9 +236,13 @@ static void break_off(const struct peer *peer)
 struct peer *peer_new(struct transfers *transfers, int fd)
 {
     struct peer *peer = calloc(1, sizeof(*peer));
+    int domain = AF_UNSPEC;
+    socklen_t len = sizeof(domain);
 
-    if (peer != NULL)
-        *peer = (struct peer){.transfers = transfers, .fd = fd};
+    if (peer == NULL)
+        return NULL;
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
+    *peer = (struct peer){.transfers = transfers, .fd = fd, .local = domain == AF_UNIX};
     return peer;
 }
 

@@ -118,6 +118,94 @@ static void receive_all(const struct line *line)
         recv(line->client, bytes, sizeof(bytes), MSG_DONTWAIT);
 }
 
+/* The same over a Unix socket, as from a proxy on this machine. */
+static int make_local(void **state)
+{
+    static struct line line;
+    int ends[2];
+
+    line.transfers = transfers_new(NULL);
+    if (line.transfers == NULL || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        return -1;
+    line.server = ends[0];
+    line.client = ends[1];
+    line.peer = peer_new(line.transfers, line.server);
+    *state = &line;
+    return line.peer != NULL ? 0 : -1;
+}
+
+static void take(const struct line *line, size_t len)
+{
+    char bytes[4096];
+
+    while (len > 0) {
+        ssize_t n = recv(line->client, bytes, len < sizeof(bytes) ? len : sizeof(bytes), 0);
+
+        assert_true(n > 0);
+        len -= (size_t)n;
+    }
+}
+
+static void send_result(const struct line *line, const struct guid *id, size_t len)
+{
+    struct transfer *transfer = begin(line, id);
+
+    assert_true(transfer_send(transfer));
+    send_bytes(line, len);
+    transfer_done(transfer);
+}
+
+static void a_deletion_leaves_a_unix_socket_alone_whose_client_has_all(void **state)
+{
+    struct line *line = *state;
+    struct guid id = guid_new();
+    char byte;
+
+    send_result(line, &id, 5000);
+    take(line, 5000);
+    peer_asked(line->peer);
+    transfers_end(line->transfers, &id);
+    send_bytes(line, 1);
+    assert_int_equal(recv(line->client, &byte, 1, 0), 1);
+}
+
+static void a_deletion_ends_a_unix_socket_whose_client_has_not(void **state)
+{
+    struct line *line = *state;
+    struct guid id = guid_new();
+
+    send_result(line, &id, 5000);
+    take(line, 4000);
+    peer_asked(line->peer);
+    transfers_end(line->transfers, &id);
+    assert_true(send(line->server, "", 1, MSG_NOSIGNAL) < 0);
+}
+
+static void a_closed_unix_socket_is_over_once_its_client_has_all_or_is_gone(void **state)
+{
+    struct line *line = *state;
+    struct guid id = guid_new();
+    int gone;
+
+    for (int hangs_up = 0; hangs_up <= 1; hangs_up++) {
+        send_result(line, &id, 5000);
+        assert_false(peer_close(line->peer));
+        close(line->server);
+        transfers_maintain(line->transfers, clock_mono_ms() + 1000, &gone);
+        assert_int_equal(gone, 0);
+        if (hangs_up)
+            close(line->client);
+        else
+            take(line, 5000);
+        transfers_maintain(line->transfers, clock_mono_ms() + 2000, &gone);
+        assert_int_equal(gone, 1);
+        if (!hangs_up)
+            close(line->client);
+        transfers_free(line->transfers);
+        assert_int_equal(make_local(state), 0);
+    }
+}
+
 static void what_is_being_sent_is_broken_off(void **state)
 {
     struct line *line = *state;
@@ -356,10 +444,14 @@ static void a_descriptor_that_is_another_connections_by_now_is_left_alone(void *
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, make, drop)
+#define test_local(name) cmocka_unit_test_setup_teardown(name, make_local, drop)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        test_local(a_deletion_leaves_a_unix_socket_alone_whose_client_has_all),
+        test_local(a_deletion_ends_a_unix_socket_whose_client_has_not),
+        test_local(a_closed_unix_socket_is_over_once_its_client_has_all_or_is_gone),
         test(what_is_being_sent_is_broken_off),
         test(what_has_not_begun_to_be_sent_is_told),
         test(what_the_kernel_still_has_is_dropped),
