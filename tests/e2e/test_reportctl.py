@@ -375,7 +375,11 @@ def test_list_shows_states_and_pages(ctl, alice):
     assert lines[0].split() == ["REFERENCE", "STATE", "ROWS", "SIZE", "SUBMITTED", "REPORT"]
     assert [line.split()[0] for line in lines[1:]] == [endless, done]
     assert ctl.good("list", "--page-size", "1", "--page", "2").split("\n")[1].startswith(done)
-    assert re.search(rf"{done} +complete +3 .* Quick", ctl.good("list", "--state", "complete"))
+    assert re.search(rf"{done} +complete +3 .* Quick ProductID=1 Note=none$", ctl.good("list", "--state", "complete"), re.M)
+    failed = alice.order("Quick", ProductID="99", Note="a b")
+    alice.finish(failed)
+    assert re.search(rf"{failed} +error .* Quick ProductID=99 Note='a b': Product 99 does not exist\.$",
+                     ctl.good("list", "--state", "error"), re.M)
     assert done in ctl.good("list", "--name", "Quick") and done not in ctl.good("list", "--name", "Nothing")
     assert ctl("list", "--state", "nonsense")[0] == 2
     assert ctl("list", "--page", "0")[0] == 2
