@@ -117,6 +117,15 @@ static const char *character_fault(const char *text)
     return NULL;
 }
 
+static const char *query_fault(const char *text)
+{
+    int count = 1;
+
+    for (const char *c = text + strcspn(text, "?"); *c != '\0'; c++)
+        count += *c == '&';
+    return count > TARGET_PARAMETERS_MAX ? "The query has more than 64 parameters." : NULL;
+}
+
 static bool has_encoded_slash(const char *path)
 {
     for (size_t len = strcspn(path, "?"); len >= 3; len--, path++) {
@@ -144,6 +153,8 @@ static void read_absolute(const char *text, struct target *ret)
 void target_read(const char *text, struct target *ret)
 {
     *ret = (struct target){.len = strlen(text), .fault = character_fault(text)};
+    if (ret->fault == NULL)
+        ret->fault = query_fault(text);
     ret->asterisk = strcmp(text, "*") == 0;
     if (ret->fault == NULL && *text != '/' && !ret->asterisk)
         read_absolute(text, ret);

@@ -7,6 +7,8 @@
 
 #include "base/err.h"
 
+enum { TARGET_PARAMETERS_MAX = 64 }; /* of the query: more than any path has */
+
 /* A request target as it was sent; the library decodes it later, in place. */
 struct target {
     size_t len;            /* bytes of all of it */

@@ -120,6 +120,23 @@ static void body_received(struct server *server, struct MHD_Connection *connecti
 /* State of a request that has no exchange any more: an event stream, which lives for long. */
 static char streaming;
 
+/* Before 1.0 the library never answers if its memory does not suffice for the parameters: of a
+ * target that is rejected it shall see none. The text is its own, and it will change it itself. */
+#if MHD_VERSION < 0x00097701
+static void cut_query(const char *target)
+{
+    size_t path = strcspn(target, "?");
+
+    if (target[path] == '?')
+        ((char *)(uintptr_t)target)[path + 1] = '\0';
+}
+#else
+static void cut_query(const char *target)
+{
+    (void)target;
+}
+#endif
+
 /* As it is sent: the library decodes it afterwards, %00 and %2F too. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
@@ -129,6 +146,8 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     begin_request(thread->server, connection);
     if (own != NULL)
         target_read(target, &own->target);
+    if (own != NULL && own->target.fault != NULL)
+        cut_query(target);
     return NULL;
 }
 

@@ -262,6 +262,9 @@ TARGETS = [
     ("dots", 404, get(b"Connection: close", target=b"/Common/../Common/HealthCheck")),
     ("what some do not encode", GOOD, get(target=b'/Common/HealthCheck?a[]={"b"}|^`\\<>')),
     ("a reference given twice", 400, authorized(b"Connection: close", target=b"/Report/Status?reference=a&Reference=b")),
+    ("64 parameters", GOOD, get(target=b"/Common/HealthCheck?" + b"&".join(b"a%d=1" % i for i in range(64)))),
+    ("65 parameters", 400, get(target=b"/Common/HealthCheck?" + b"&".join(b"a%d=1" % i for i in range(65)))),
+    ("more parameters than there is room for", 400, get(target=b"/?" + b"&".join(b"a%d" % i for i in range(500)))),
     ("one that is too long", 414, get(target=b"/" + b"x" * 20000)),
 ]
 

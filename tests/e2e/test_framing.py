@@ -186,6 +186,35 @@ def test_bytes_that_come_one_by_one_make_the_same_request(framed, kind):
         assert [status for status, _ in found] == [200] * count + ([200, 200] if outcome == GOOD else [outcome])
 
 
+def statuses(server, *fields, target=b"/Common/HealthCheck", method=b"GET"):
+    return [status for status, _ in answers(exchange(server, get(*fields, b"Connection: close", target=target, method=method)))]
+
+
+def test_a_list_on_several_lines_is_one_list(framed):
+    etag = get_etag(framed)
+    for others in ([b'"a"'], [b'"a", "b"', b'"c"']):
+        lines = [b"If-None-Match: " + value for value in [*others, etag]]
+        assert statuses(framed, *lines, target=b"/") == [304]
+        assert statuses(framed, *lines[:-1], target=b"/") == [200]
+    assert b"Content-Encoding: gzip" in exchange(framed, get(b"Accept-Encoding: br", b"Accept-Encoding: gzip", b"Connection: close", target=b"/"))
+
+
+def get_etag(server):
+    return re.search(rb"^ETag: (.*)\r$", exchange(server, get(b"Connection: close", target=b"/")), re.M).group(1)
+
+
+def test_the_host_of_a_url_counts_and_not_the_header(framed):
+    """An Origin has to be that of the server where the cookie counts."""
+    def status(target, host):
+        return statuses(framed, b"Host: " + host, b"Origin: http://reports.example", b"Version: 2.0", b"Cookie: rd_refresh=x",
+                        b"Content-Length: 0", target=target, method=b"POST")
+
+    assert status(b"http://reports.example/User/RefreshToken", b"evil.example") == [401]
+    assert status(b"http://evil.example/User/RefreshToken", b"reports.example") == [403]
+    assert status(b"/User/RefreshToken", b"reports.example") == [401]
+    assert status(b"/User/RefreshToken", b"evil.example") == [403]
+
+
 class Honest:
     """Clients beside those of the corpus, through the same two connections: each gets the answers to its own requests."""
 
