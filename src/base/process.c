@@ -29,14 +29,21 @@ void process_hide(void)
 
 void process_hide_variables(bool (*is_secret)(const char *variable))
 {
-    for (char **one = environ; *one != NULL; one++) {
-        char *copy = is_secret(*one) ? strdup(*one) : NULL;
+    static char **all; /* kept, since setenv() may leave it for another one */
+    size_t count = 0;
 
-        if (copy == NULL)
-            continue;
-        explicit_bzero(*one, strlen(*one));
-        *one = copy;
+    while (environ[count] != NULL)
+        count++;
+    all = calloc(count + 1, sizeof(*all));
+    for (size_t i = 0; all != NULL && i < count; i++) {
+        char *copy = is_secret(environ[i]) ? strdup(environ[i]) : NULL;
+
+        all[i] = copy != NULL ? copy : environ[i];
+        if (copy != NULL)
+            explicit_bzero(environ[i], strlen(environ[i]));
     }
+    if (all != NULL)
+        environ = all;
 }
 
 void signals_ignore(void)

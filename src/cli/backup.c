@@ -84,7 +84,6 @@ int verb_backup(int argc, char **argv)
 
     if (status != 0)
         return status - 1;
-    umask(077);
     rc = config_load(arguments.config, &config, &err)
              ?: back_up(config, arguments.folder, &counts, &err);
     config_free(config);

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/nearest.h"
 #include "base/process.h"
@@ -73,6 +74,7 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     descriptors_fill_standard();
+    umask(077);               /* what it makes, a store for one, is its user's alone */
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error, as a full disk is */
     if (argc < 2) {
         usage(stderr);

@@ -261,7 +261,6 @@ int verb_restore(int argc, char **argv)
 
     if (status != 0)
         return status - 1;
-    umask(077);
     r.ledgers.items = r.copies;
     rc = config_load(r.file, &r.config, &err)
              ?: read_ledgers(&r, &err)

@@ -25,6 +25,7 @@
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
+#include "core/rights.h"
 #include "http/conversion.h"
 #include "http/health.h"
 #include "http/listener.h"
@@ -385,8 +386,13 @@ static void close_node(struct node *node)
 
 static void reload(struct node *node)
 {
+    struct err err = {0};
+
     reload_compare(node->config->file, node->started);
-    reload_definitions(node->catalog);
+    if (rights_check(node->config, &err) < 0)
+        log_error("definitions.reload", "error=%s", err.text);
+    else
+        reload_definitions(node->catalog);
     catalog_each(node->catalog, warn_of_retention, node->config);
     choices_forget(node->choices);
     server_reload(node->server);
@@ -493,7 +499,6 @@ static void prepare_process(const struct config *config)
     process_hide_variables(is_secret_variable);
     snprintf(memory, sizeof(memory), "%lld", (long long)config->worker_memory.number);
     setenv(WORKER_MEMORY_VARIABLE, memory, 1);
-    umask(077);
 }
 
 static enum log_level log_level_of(const char *name)
@@ -596,7 +601,9 @@ int verb_serve(int argc, char **argv)
     rc = node.started != NULL ? 0 : out_of_memory(&err);
     prepare_process(node.config);
     log_start(); /* without it lines are written at once */
-    rc = rc ?: fit_connections(node.config, &err)
+    rc = rc
+             ?: rights_check(node.config, &err)
+             ?: fit_connections(node.config, &err)
              ?: complete_sources(node.config, &err)
              ?: open_data(&node, &err)
              ?: open_reports(&node, &err)

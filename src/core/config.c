@@ -478,6 +478,30 @@ static int take_sources(struct config *config, cfg_t *cfg, struct err *err)
     return 0;
 }
 
+/* postgresql://USER:PASSWORD@…, or …?password=…; a keyword may have blanks around it. */
+static bool has_password(const char *url)
+{
+    const char *user = strstr(url, "://"), *rest, *colon;
+
+    if (user == NULL || str_starts(url, "sqlite:"))
+        return false;
+    user += strlen("://");
+    rest = user + strcspn(user, "/?");
+    colon = memchr(user, ':', (size_t)(rest - user));
+    return strstr(rest, "password=") != NULL ||
+           (colon != NULL && colon[1] != '@' && memchr(colon, '@', (size_t)(rest - colon)) != NULL);
+}
+
+/* A URL of the environment is not in the file. */
+static bool holds_password(const struct config *config)
+{
+    bool found = getenv("REPORTD_STORE") == NULL && has_password(config->store.text);
+
+    for (size_t i = 0; i < config->source_count; i++)
+        found = found || has_password(config->sources[i].url);
+    return found;
+}
+
 /* libconfuse's words, with those of its errors that say too little put better. */
 static void explain_syntax(cfg_t *cfg, const char *words, char *out, size_t cap)
 {
@@ -597,6 +621,8 @@ static int read_file(struct config *config, struct err *err)
         rc = err_set(err, -E_CONFIG, "%s", local.code != 0 ? local.text : "bad configuration");
     else
         rc = take_values(config, cfg, err) ?: take_sources(config, cfg, err);
+    if (rc == 0)
+        config->has_password = holds_password(config);
     if (cfg != NULL)
         cfg_free(cfg);
     for (int i = 0; i < KEY_COUNT; i++) {

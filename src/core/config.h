@@ -146,6 +146,7 @@ struct config {
 #define X(name, kind, default_value, lowest, highest, what) union config_value name;
     CONFIG_KEYS(X)
 #undef X
+    bool has_password; /* the file has one, in a URL */
     struct config_source *sources;
     size_t source_count;
 };

@@ -264,5 +264,6 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     descriptors_fill_standard();
+    umask(077);
     return options_flush("demo", run(argc, argv));
 }

@@ -2,6 +2,7 @@
 
 Each on the store that the test's mark names, SQLite if there is none: stores.py tells how."""
 
+import os
 import uuid
 
 import pytest
@@ -16,6 +17,7 @@ ALICE, BOB, CAROL = "alice", "bob", "carol"
 
 
 def pytest_configure(config):
+    os.umask(0o022)  # reportd refuses what group or others may write
     config.addinivalue_line("markers", "slow: for `make check-slow`, which installs what these tests need")
     config.addinivalue_line("markers", "stores(*kinds): run once on each of these stores: stores.py")
 

@@ -109,6 +109,7 @@ class Server:
         """A server with the test's database, definitions and configuration; stores.py makes its store."""
         server = cls(folder, make_store)
         shutil.copytree(HERE / "reports", server.reports)
+        server.reports.chmod(0o755)  # whatever the umask of the checkout
         make_database(server.folder / "data.db")
         server.configure(**config)
         return server
@@ -137,6 +138,7 @@ class Server:
         lines = [f'{key} = "{value}"' for key, value in values.items()]
         lines.append(f'source data {{ url = "{source}" }}')
         (self.folder / "reportd.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "reportd.conf").chmod(0o600)  # a source's URL may have a password
 
     def run(self, *words, stdin=""):
         """A verb of reportd, run to its end."""

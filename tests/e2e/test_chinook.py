@@ -22,6 +22,7 @@ class Chinook(Server):
     def __init__(self, folder):
         super().__init__(folder)
         shutil.copytree(ROOT / "examples/chinook", folder)
+        (folder / "reports").chmod(0o755)  # whatever the umask of the checkout
         shutil.copy(CHINOOK, folder / "Chinook_Sqlite.sqlite")
 
     def run_report(self, name, **parameters):

@@ -89,6 +89,7 @@ def chinook(postgres, tmp_path_factory):
             pytest.skip(f"there is no {path.name}; name one in CHINOOK_SQLITE, CHINOOK_POSTGRES")
     folder = tmp_path_factory.mktemp("music") / "copy"
     shutil.copytree(ROOT / "examples/chinook", folder)
+    (folder / "reports").chmod(0o755)  # whatever the umask of the checkout
     shutil.copy(CHINOOK_SQLITE, folder / "Chinook_Sqlite.sqlite")
     postgres.sql(CHINOOK_POSTGRES.read_text())
     # Its N'…' are character(n), which loses blanks at the end: one city has some.
