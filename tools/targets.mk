@@ -39,7 +39,7 @@ unit-programs: test-libraries
 check: deps-test-if-missing ## Run every test suite under ASan and UBSan (threads under TSan)
 	@tools/check
 
-check-slow: deps-test-if-missing ## Run the tests that need LibreOffice, exceljs or Chromium, or minutes
+check-slow: deps-test-if-missing ## Run the tests that need LibreOffice, Chromium or packages of npm, or minutes
 	@tools/check slow
 
 unit: deps-test-if-missing ## Run the unit and contract tests only

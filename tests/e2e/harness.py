@@ -15,6 +15,7 @@ from pathlib import Path
 
 import requests
 
+import described
 from stores import SqliteStore
 
 HERE = Path(__file__).resolve().parent
@@ -297,9 +298,11 @@ class Client:
         if time.monotonic() - self.called > IDLE_SECONDS / 2:
             self.session.close()  # the next one is another connection
         self.called = time.monotonic()
-        return self.session.request(method, self.url + path, timeout=PATIENCE + 60,
-                                    headers={k: v for k, v in sent.items() if v is not None},
-                                    **arguments)
+        answer = self.session.request(method, self.url + path, timeout=PATIENCE + 60,
+                                      headers={k: v for k, v in sent.items() if v is not None},
+                                      **arguments)
+        described.check(answer)
+        return answer
 
     def get(self, path, headers=None, **arguments):
         return self.call("GET", path, headers, **arguments)

@@ -1,0 +1,64 @@
+"""Is an answer as /openapi.json describes it?
+
+    described.check(answer)    of requests: its status, its media type and each of its headers
+"""
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+DOCUMENT = Path(__file__).parents[2] / "src/http/openapi.json"
+# Of every HTTP message (RFC 9110, RFC 9112), and so of none in particular.
+ANY_MESSAGE = {"date", "connection", "keep-alive", "content-length", "content-type", "transfer-encoding"}
+
+_document = json.loads(DOCUMENT.read_text())
+
+
+def resolve(node):
+    """What a $ref stands for, or the node itself."""
+    while "$ref" in node:
+        path, node = node["$ref"], _document
+        for name in path.removeprefix("#/").split("/"):
+            node = node[name]
+    return node
+
+
+def _pattern(path):
+    return re.compile(re.sub(r"\\\{\w+\\\}", ".+", re.escape(path)) + "/?", re.I)
+
+
+PATHS = [(_pattern(path), item) for path, item in _document["paths"].items()]
+
+
+def responses_of(method, path):
+    """{status: response} of the operation; None: the document has none, and other rules hold (404, 405)."""
+    method = {"HEAD": "get"}.get(method, method.lower())
+    for pattern, item in PATHS:
+        if pattern.fullmatch(path) and method in item:
+            return item[method]["responses"]
+    return None
+
+
+def media_types(method, path, status, response):
+    """GET /Report has the forms that its description says, which are those of a link."""
+    types = set(response.get("content", {}))
+    if method in ("GET", "HEAD") and path.lower().rstrip("/") == "/report" and status == "200":
+        types |= set(responses_of("GET", "/Report/Link")["200"]["content"])
+    return types
+
+
+def check(answer):
+    method, path = answer.request.method, unquote(urlsplit(answer.request.url).path)
+    what = f"{method} {path}: {answer.status_code}"
+    responses = responses_of(method, path)
+    if responses is None:
+        return
+    assert str(answer.status_code) in responses, f"{what} is not in /openapi.json"
+    response = resolve(responses[str(answer.status_code)])
+    unknown = {name.lower() for name in answer.headers} - {name.lower() for name in response.get("headers", {})} - ANY_MESSAGE
+    assert not unknown, f"{what} has headers that are not in /openapi.json: {', '.join(sorted(unknown))}"
+    if "Content-Type" in answer.headers:
+        sent = answer.headers["Content-Type"].split(";")[0]
+        types = media_types(method, path, str(answer.status_code), response)
+        assert not types or sent in types or "*/*" in types, f"{what} is {sent}, which is not in /openapi.json"
