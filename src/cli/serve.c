@@ -423,8 +423,8 @@ static int64_t reserved_descriptors(const struct config *config)
 {
     return 80 /* log, locks, folders, wake-ups, definitions, files that are removed, choices */
            + 8 * config->workers.number           /* sockets, process, file of the result */
-           + 8 * config->http_threads.number      /* epoll, wake-up, three of SQLite */
-           + 8 + SOCKETS_MAX                      /* the thread of metrics_listen; sockets */
+           + 16 * config->http_threads.number     /* epoll, wake-up, three of SQLite; twice … */
+           + 8 + SOCKETS_MAX                      /* … with TLS; metrics_listen's; sockets */
            + 2 * config->store_connections.number /* with PostgreSQL; as many may be … */
            + 16                                   /* … of its spool */
            + LISTENER_REFUSED_MAX;

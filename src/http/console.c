@@ -43,11 +43,14 @@ static bool takes_gzip(struct exchange *ex)
     return codings_accept(&codings, CODING_GZIP);
 }
 
+static const char page[] = "index.html";
+
 /* The browser asks each time whether what it has is still right (`no-cache`), so that a page is
- * never made of files of two versions for longer than a reload. */
+ * never made of files of two versions for longer than a reload. The page itself is short, and a
+ * scanner takes a compressed page for an opening to BREACH. */
 static void send_file(struct exchange *ex, const struct console_file *file)
 {
-    bool gzip = takes_gzip(ex);
+    bool gzip = !str_eq(file->name, page) && takes_gzip(ex);
     const struct console_bytes *bytes = gzip ? &file->gzip : &file->plain;
     const char *etag = gzip ? file->gzip_etag : file->etag;
 
@@ -76,7 +79,7 @@ static void send_named(struct exchange *ex, const char *name)
 
 void console_index(struct exchange *ex)
 {
-    send_named(ex, "index.html");
+    send_named(ex, page);
 }
 
 void console_asset(struct exchange *ex)

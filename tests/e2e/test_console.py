@@ -58,7 +58,7 @@ def test_chart_js_is_in_the_program(server):
     assert_guarded(answer)
 
 
-@pytest.mark.parametrize("path", ["/", CHART])
+@pytest.mark.parametrize("path", ["/console/app.js", CHART])
 def test_a_file_comes_compressed_if_the_browser_takes_it(server, path):
     plain = ask(server, path)
     with requests.Session() as session:
@@ -69,6 +69,10 @@ def test_a_file_comes_compressed_if_the_browser_takes_it(server, path):
     assert packed.headers["ETag"] != plain.headers["ETag"] and int(packed.headers["Content-Length"]) < len(plain.content)
     assert_guarded(packed)
     assert "Content-Encoding" not in ask(server, path, coding="gzip;q=0").headers
+
+
+def test_the_page_itself_is_not_compressed(server):
+    assert "Content-Encoding" not in ask(server, "/", coding="gzip").headers
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
