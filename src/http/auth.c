@@ -53,6 +53,7 @@ bool auth_signature(struct exchange *ex)
 
 static void enter_with(struct exchange *ex, struct cached_token *cached_token)
 {
+    cached_token_release(ex->cached_token); /* of before the body */
     ex->cached_token = cached_token;
     ex->user = &cached_token->user;
     dispatch(ex);

@@ -60,19 +60,13 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
     return ex;
 }
 
-void exchange_begin(struct exchange *ex, const struct target *target, const char *version)
-{
-    ex->chunked = strcmp(version, MHD_HTTP_VERSION_1_1) >= 0;
-    ex->malformed = exchange_read_head(ex, target, version) != 0;
-    choose_request_id(ex);
-    ex->client = client_of(ex);
-}
-
 void exchange_free(struct exchange *ex)
 {
     if (ex == NULL)
         return;
     exchange_free_copies(ex);
+    if (ex->held != NULL)
+        MHD_destroy_response(ex->held);
     if (ex->begun)
         gate_end(server_gate(ex->server), ex->replied);
     if (ex->state_free != NULL)
@@ -98,38 +92,80 @@ bool exchange_streams(struct exchange *ex)
     return true;
 }
 
-bool exchange_has_body(struct exchange *ex)
-{
-    const char *length = exchange_header(ex, MHD_HTTP_HEADER_CONTENT_LENGTH);
+/* ---- head and body ---- */
 
-    return (length != NULL && length[strspn(length, "0")] != '\0') ||
-           exchange_header(ex, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+/* An answer need not wait for the body: the client sends none before `100 Continue` (RFC 9110,
+ * 10.1.1), or it is too long even to be thrown away. */
+static bool is_unread(struct exchange *ex)
+{
+    return ex->announced > DISCARD_MAX || exchange_header(ex, MHD_HTTP_HEADER_EXPECT) != NULL;
 }
 
-bool exchange_body_too_large(struct exchange *ex)
+static void announce_body(struct exchange *ex)
 {
     const char *length = exchange_header(ex, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    int64_t announced;
 
-    if (length == NULL || !str_to_int64(length, &announced) || announced <= EXCHANGE_BODY_MAX)
+    if (length != NULL && !str_to_int64(length, &ex->announced))
+        ex->announced = INT64_MAX;
+    if (ex->announced > 0 || exchange_header(ex, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL)
+        ex->body_is = BODY_FOLLOWS;
+}
+
+void exchange_begin(struct exchange *ex, const struct target *target, const char *version)
+{
+    ex->chunked = strcmp(version, MHD_HTTP_VERSION_1_1) >= 0;
+    ex->malformed = exchange_read_head(ex, target, version) != 0;
+    choose_request_id(ex);
+    ex->client = client_of(ex);
+    announce_body(ex);
+}
+
+/* What came before must not count again: all checks are made once more behind the body, which may
+ * have taken its time. */
+void exchange_await_body(struct exchange *ex)
+{
+    CHECK(ex->body_is == BODY_FOLLOWS && !ex->replied);
+    ex->body_is = BODY_ARRIVES;
+    ex->step = request_check;
+    ex->header_count = 0;
+    gate_end(server_gate(ex->server), false);
+    ex->begun = false;
+}
+
+bool exchange_hold(struct exchange *ex, int status, struct MHD_Response *response)
+{
+    if (ex->body_is != BODY_FOLLOWS || ex->malformed || is_unread(ex))
         return false;
-    ex->too_large = true;
-    /* A client that asks first is spared the sending; the others mostly read no answer before
-     * they have sent everything. */
-    return announced > DISCARD_MAX || exchange_header(ex, MHD_HTTP_HEADER_EXPECT) != NULL;
+    ex->body_is = BODY_ARRIVES;
+    ex->held = response;
+    ex->held_status = status;
+    return true;
+}
+
+int64_t exchange_body_max(const struct exchange *ex)
+{
+    return ex->route == NULL || ex->route->access == ROUTE_TOKEN || !ex->route->body
+               ? EXCHANGE_BODY_MAX
+               : EXCHANGE_OPEN_BODY_MAX;
 }
 
 bool exchange_receive(struct exchange *ex, const char *data, size_t len)
 {
-    ex->received += len;
-    if (ex->received > EXCHANGE_BODY_MAX) {
-        ex->too_large = true;
-        return ex->received <= DISCARD_MAX;
-    }
+    ex->received += (int64_t)len;
+    if (ex->received > DISCARD_MAX)
+        return false;
+    if (ex->replied || !ex->route->body || ex->received > exchange_body_max(ex))
+        return true;
     if (ex->raw.data == NULL)
         buf_reserve(&ex->raw, RAW_FIRST);
     buf_add(&ex->raw, data, len);
     return true;
+}
+
+bool exchange_received(struct exchange *ex)
+{
+    ex->body_is = BODY_NONE;
+    return ex->replied ? exchange_send_held(ex) : exchange_run(ex);
 }
 
 void exchange_add_text(struct exchange *ex, const char *name, const char *value)
@@ -193,6 +229,8 @@ bool exchange_run(struct exchange *ex)
         int armed = WAIT_ARMED;
 
         run_step(ex);
+        if (ex->body_is == BODY_ARRIVES)
+            return true;
         if (ex->replied)
             return ex->status != 0;
         if (atomic_load(&ex->waiting) == WAIT_WOKEN)

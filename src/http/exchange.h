@@ -52,7 +52,8 @@ struct route {
 };
 
 enum {
-    EXCHANGE_BODY_MAX = 256 * 1024, /* bytes of a request body: 413 above */
+    EXCHANGE_BODY_MAX = 256 * 1024,    /* bytes of a request body: 413 above … */
+    EXCHANGE_OPEN_BODY_MAX = 8 * 1024, /* … and of one that needs no token */
     EXCHANGE_REQUEST_ID_MAX = 128,
     EXCHANGE_HEADERS_MAX = 16,
     EXCHANGE_HEADER_TEXT = 256,
@@ -99,7 +100,7 @@ struct exchange {
     exchange_step *step; /* the next one */
     atomic_int waiting;  /* enum exchange_waiting */
     bool posted;         /* the wait is for `op` */
-    bool begun, replied, too_large;
+    bool begun, replied;
     bool streams;              /* the answer is a stream */
     bool on_metrics;           /* it came to metrics_listen */
     bool malformed;            /* the head: `err` says how; answered before the body, and closed */
@@ -108,7 +109,12 @@ struct exchange {
     bool has_length;           /* Content-Length or Transfer-Encoding */
     struct field_copy *copies; /* of fields on several lines, or with blanks behind their value */
     bool chunked;              /* the client knows chunks: HTTP/1.1 */
-    size_t received;           /* bytes of the body so far, kept or not */
+    /* The library keeps a connection only if its answer comes behind the body: one that is there
+     * before is held meanwhile, and nothing of the body is kept. */
+    enum { BODY_NONE, BODY_FOLLOWS, BODY_ARRIVES } body_is; /* NONE: none, or it is there */
+    int64_t announced, received; /* bytes of the body: Content-Length, or 0; so far, kept or not */
+    struct MHD_Response *held;   /* NULL: none */
+    int held_status;
     int status;
     size_t header_count;
     struct store_op op; /* for exchange_post(): one at a time; verb STORE_VERB_COUNT: none yet */

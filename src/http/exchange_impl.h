@@ -18,15 +18,22 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
 void exchange_free(struct exchange *ex);
 /* True: its answer is a stream, which needs it no more. It is freed; gate_end() is the caller's. */
 bool exchange_streams(struct exchange *ex);
-/* The head is there: check it, and choose the id. If ex->malformed then, run it at once: its first
- * step answers, before the body is read, so that the library closes the connection. */
+/* The head is there: check it, and choose the id. If ex->malformed then, or a body follows
+ * (BODY_FOLLOWS), run it at once; else when all has come. */
 void exchange_begin(struct exchange *ex, const struct target *target, const char *version);
-/* A body follows the headers. */
-bool exchange_has_body(struct exchange *ex);
-/* Part of the body; what is too much is read but not kept. False: give the connection up. */
+/* BODY_ARRIVES: part of the body; what is too much, or of no use any more, is not kept. False: give
+ * the connection up. */
 bool exchange_receive(struct exchange *ex, const char *data, size_t len);
-/* True if the body that is announced is so large that reading it to its end is not worth while. */
-bool exchange_body_too_large(struct exchange *ex);
+/* BODY_ARRIVES: its end. Goes on; as exchange_run(). */
+bool exchange_received(struct exchange *ex);
+/* A step that has found the head good ends so: request_check() again when the body is there. */
+void exchange_await_body(struct exchange *ex);
+/* Takes `response` until the body has come; false: it is to be sent now. */
+bool exchange_hold(struct exchange *ex, int status, struct MHD_Response *response);
+/* reply.c: false: it could not be queued. */
+bool exchange_send_held(struct exchange *ex);
+/* Most bytes of its body. */
+int64_t exchange_body_max(const struct exchange *ex);
 /* Run steps until one has replied or must wait; then the connection is suspended. False: no answer
  * could be queued. */
 bool exchange_run(struct exchange *ex);

@@ -76,7 +76,16 @@ static bool must_close(const struct exchange *ex)
     return !ex->has_length;
 }
 
-/* Queue `response` (NULL: there was no memory for it) and let go of it. */
+/* Let go of `response`. */
+static void queue(struct exchange *ex, int status, struct MHD_Response *response)
+{
+    if (MHD_queue_response(ex->connection, (unsigned)status, response) == MHD_YES)
+        ex->status = status;
+    MHD_destroy_response(response);
+    log_answer(ex);
+}
+
+/* Queue `response` (NULL: there was no memory for it), or hold it, and let go of it. */
 static void send_response(struct exchange *ex, int status, const char *type,
                           struct MHD_Response *response)
 {
@@ -103,10 +112,17 @@ static void send_response(struct exchange *ex, int status, const char *type,
     ex->headers = NULL;
     if (ex->long_value != NULL)
         MHD_add_response_header(response, ex->long_name, ex->long_value);
-    if (MHD_queue_response(ex->connection, (unsigned)status, response) == MHD_YES)
-        ex->status = status;
-    MHD_destroy_response(response);
-    log_answer(ex);
+    if (!exchange_hold(ex, status, response))
+        queue(ex, status, response);
+}
+
+bool exchange_send_held(struct exchange *ex)
+{
+    struct MHD_Response *held = ex->held;
+
+    ex->held = NULL;
+    queue(ex, ex->held_status, held);
+    return ex->status != 0;
 }
 
 /* Send what is in `text`, and empty it. */

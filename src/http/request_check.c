@@ -51,10 +51,12 @@ static bool check_client(struct exchange *ex)
 
 static bool check_size(struct exchange *ex)
 {
-    if (!ex->too_large)
+    int64_t most = exchange_body_max(ex);
+
+    if (ex->announced <= most && ex->received <= most)
         return true;
     err_set(&ex->err, -E_TOO_LARGE, "The request body is too large: send at most %d bytes.",
-            EXCHANGE_BODY_MAX);
+            (int)most);
     return refuse(ex);
 }
 
@@ -226,15 +228,19 @@ static bool is_local(const struct exchange *ex)
 void dispatch(struct exchange *ex)
 {
     bool refused = ex->route->access == ROUTE_LOOPBACK && !is_local(ex);
-    bool body = ex->route->body && (ex->route->access != ROUTE_COOKIE || ex->received > 0);
+    bool body = ex->route->body &&
+                (ex->route->access != ROUTE_COOKIE || ex->received > 0 || ex->body_is != BODY_NONE);
 
     if (refused) {
         exchange_fail(ex, -E_FORBIDDEN, "This path answers the server's own machine only.");
         return;
     }
-    if (body && (!check_media_type(ex) || !parse_body(ex)))
+    if (body && !check_media_type(ex))
         return;
-    ex->route->start(ex);
+    if (ex->body_is == BODY_FOLLOWS)
+        exchange_await_body(ex);
+    else if (!body || parse_body(ex))
+        ex->route->start(ex);
 }
 
 void request_check(struct exchange *ex)

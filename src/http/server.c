@@ -161,8 +161,7 @@ static bool on_head(struct http_thread *thread, struct exchange *ex, const char 
     ex->thread = &thread->owner;
     ex->on_metrics = thread->kind == SOCKET_METRICS;
     exchange_begin(ex, &own->target, version);
-    await_body(thread->server, ex->connection, !ex->malformed && exchange_has_body(ex));
-    return (!ex->malformed && !exchange_body_too_large(ex)) || exchange_run(ex);
+    return (!ex->malformed && ex->body_is != BODY_FOLLOWS) || exchange_run(ex);
 }
 
 /* The library calls this when the headers are there, for each part of the body, and at its end;
@@ -174,21 +173,22 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 {
     struct http_thread *thread = context;
     struct exchange *ex = *state;
-    bool good;
+    bool good, more = *size > 0;
 
     thread_own(&thread->owner);
     atomic_store(&thread->busy, true);
     if (ex == NULL) {
         *state = ex = exchange_new(thread->server, connection, method, url);
         good = on_head(thread, ex, version);
-    } else if (*size > 0) {
+    } else if (more) {
         body_received(thread->server, connection, *size);
         good = exchange_receive(ex, data, *size);
         *size = 0;
     } else {
-        await_body(thread->server, connection, false);
-        good = exchange_run(ex);
+        good = ex->body_is == BODY_ARRIVES ? exchange_received(ex) : exchange_run(ex);
     }
+    if (good && !more)
+        await_body(thread->server, connection, ex->body_is == BODY_ARRIVES);
     if (good && exchange_streams(ex))
         *state = &streaming;
     atomic_store(&thread->busy, false);

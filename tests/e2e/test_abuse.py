@@ -1,16 +1,19 @@
 """Floods: idle connections, slow requests, hung-up waits, logins; an honest client beside each is served."""
 
 import contextlib
+import fcntl
 import json
 import select
 import socket
+import struct
+import termios
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests.adapters
 
-from harness import PASSWORD, SOON, Client, Server, poll
+from harness import PASSWORD, SOON, Client, Server, failed, poll
 
 CONNECTIONS = 200
 SHARE = CONNECTIONS // 2  # of one address
@@ -112,6 +115,55 @@ def test_a_slow_head_and_a_half_sent_body_are_closed(guarded, honest, stack):
         assert slow.recv(4096) == b""
     assert half.recv(4096) == b""
     assert honest.list().status_code == 200
+
+
+BODY = 250_000  # bytes: less than the most that a body may have
+LATER = {"Content_Type": "application/json", "Content_Length": BODY}
+
+
+def memory(server):
+    """KiB of the server that are in memory."""
+    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+
+
+def unacknowledged(one):
+    return struct.unpack("i", fcntl.ioctl(one, termios.TIOCOUTQ, b"\0" * 4))[0]
+
+
+def test_a_body_without_a_token_is_not_kept(guarded, honest, stack):
+    false = head("POST /Report", Authorization="x.y.z", **LATER) + b"\r\n" + b" " * (BODY - 1)
+    count, before = SHARE - 20, memory(guarded)
+    half_sent = [connect(guarded, stack, false) for _ in range(count)]
+    poll(lambda: not any(map(unacknowledged, half_sent)), what="the bodies being read")
+    assert honest.list().status_code == 200
+    assert memory(guarded) - before < count * BODY // 1024 // 4
+    half_sent[0].sendall(b" " + head("GET /Common/HealthCheck") + b"\r\n")
+    got = b""
+    while b"healthy" not in got:  # the answers to both, on one connection
+        got += half_sent[0].recv(4096)
+    assert got.startswith(b"HTTP/1.1 401 ") and got.count(b"HTTP/1.1 ") == 2
+
+
+@pytest.mark.parametrize("status, fields", [(401, {"Authorization": "x.y.z"}), (415, {"Content_Type": "text/plain"}),
+                                            (413, {"Content_Length": 300_000}), (400, {"Version": "1.0"})])
+def test_a_client_that_asks_first_is_refused_before_the_body(guarded, honest, stack, status, fields):
+    one = connect(guarded, stack, head("POST /Report", honest, **{**LATER, "Expect": "100-continue", **fields}) + b"\r\n")
+    assert one.recv(4096).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(guarded, honest, stack):
+    body = json.dumps({"reportName": "Quick", "parameters": {"ProductID": "1"}}).encode()
+    fields = {**LATER, "Content_Length": len(body), "Expect": "100-continue"}
+    one = connect(guarded, stack, head("POST /Report", honest, **fields) + b"\r\n")
+    assert one.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    one.sendall(body)
+    assert b"Report request has been submitted." in one.recv(4096)
+
+
+def test_a_body_that_needs_no_token_is_short(guarded):
+    long = {"username": "alice", "password": PASSWORD, "more": "x" * 8192}
+    failed(client_from(guarded, "127.0.0.1").call("POST", "/User/Login", json=long), 413, "at most 8192 bytes")
 
 
 def waits(client, reference):

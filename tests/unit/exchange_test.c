@@ -364,12 +364,12 @@ static char *long_body(size_t len)
 
 static void a_body_up_to_the_limit_is_read_and_one_byte_more_is_413(void **state)
 {
-    char *body = long_body(EXCHANGE_BODY_MAX);
+    char *body = long_body(EXCHANGE_OPEN_BODY_MAX);
 
     expect(state, "POST /Hello", json_header, body, 200, "none");
     free(body);
-    body = long_body(EXCHANGE_BODY_MAX + 1);
-    expect(state, "POST /Hello", json_header, body, 413, "at most 262144 bytes");
+    body = long_body(EXCHANGE_OPEN_BODY_MAX + 1);
+    expect(state, "POST /Hello", json_header, body, 413, "at most 8192 bytes");
     free(body);
 }
 
