@@ -22,6 +22,8 @@ enum {
     STALLED_S = 60, /* a client that stops within a request, or takes no more of the answer */
     /* Request headers of up to 10 KB; 431 above. The library clears it after each request. */
     CONNECTION_MEMORY = 12 * 1024,
+    ANSWER_MEMORY = 1536,      /* of that, for the headers of the answer */
+    VALUE_MEMORY = 64,         /* of that, for each header, cookie and parameter of the query */
     TOLD_AGAIN_MS = 60 * 1000, /* that an address has too many connections */
 };
 
@@ -151,6 +153,41 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     return NULL;
 }
 
+/* Is there room for the headers of an answer? Otherwise the library closes the connection when the
+ * request has been obeyed, without a word. */
+static bool has_room(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const char *cookie =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_COOKIE);
+    int values = MHD_get_connection_values(
+        connection, MHD_HEADER_KIND | MHD_COOKIE_KIND | MHD_GET_ARGUMENT_KIND, NULL, NULL);
+
+    return info->header_size + (size_t)values * VALUE_MEMORY +
+               (cookie != NULL ? strlen(cookie) : 0) + ANSWER_MEMORY <=
+           CONNECTION_MEMORY;
+}
+
+/* With as few headers as can be. */
+static bool refuse_head(struct MHD_Connection *connection)
+{
+    static const char text[] = "{\"result\": false, \"message\": \"The headers of the request are "
+                               "too long: send at most 10 "
+                               "KB.\", \"data\": {}}";
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        sizeof(text) - 1, (char *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
+    bool good = response != NULL;
+
+    if (!good)
+        return false;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    good = MHD_queue_response(connection, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, response);
+    MHD_destroy_response(response);
+    return good;
+}
+
 /* False: give the connection up. */
 static bool on_head(struct http_thread *thread, struct exchange *ex, const char *version)
 {
@@ -177,7 +214,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
     thread_own(&thread->owner);
     atomic_store(&thread->busy, true);
-    if (ex == NULL) {
+    if (ex == NULL && !has_room(connection)) {
+        good = refuse_head(connection);
+    } else if (ex == NULL) {
         *state = ex = exchange_new(thread->server, connection, method, url);
         good = on_head(thread, ex, version);
     } else if (more) {
@@ -187,9 +226,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     } else {
         good = ex->body_is == BODY_ARRIVES ? exchange_received(ex) : exchange_run(ex);
     }
-    if (good && !more)
+    if (good && !more && ex != NULL)
         await_body(thread->server, connection, ex->body_is == BODY_ARRIVES);
-    if (good && exchange_streams(ex))
+    if (good && ex != NULL && exchange_streams(ex))
         *state = &streaming;
     atomic_store(&thread->busy, false);
     thread_disown(&thread->owner);

@@ -388,6 +388,10 @@ static void headers_of_10_kb_are_read_and_too_many_are_refused(void **state)
     memset(headers + 8, 'x', 10000);
     strcpy(headers + 10008, "\r\n");
     expect(state, "GET /Hello", headers, NULL, 200, "hi");
+    /* With less room than an answer may need, nothing is done. */
+    memset(headers + 8, 'x', 11000);
+    strcpy(headers + 11008, "\r\n");
+    expect(state, "GET /Hello", headers, NULL, 431, "at most 10 KB");
     memset(headers + 8, 'x', 60000);
     strcpy(headers + 60008, "\r\n");
     expect(state, "GET /Hello", headers, NULL, 431, "");
