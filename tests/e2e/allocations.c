@@ -1,5 +1,6 @@
 /* tests/e2e/allocations.c -- for LD_PRELOAD into a program that is built with a sanitizer: counts
- * what it and all that it starts allocate, in the first eight bytes of the file ALLOCATIONS. */
+ * what it and all that it starts allocate, in the first eight bytes of the file
+ * REPORTD_SEAMS_ALLOCATIONS. */
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -26,7 +27,7 @@ static void ignore(const volatile void *pointer)
 
 __attribute__((constructor)) static void begin(void)
 {
-    int fd = open(getenv("ALLOCATIONS"), O_RDWR | O_CLOEXEC);
+    int fd = open(getenv("REPORTD_SEAMS_ALLOCATIONS"), O_RDWR | O_CLOEXEC);
 
     allocations = mmap(NULL, sizeof(*allocations), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     /* A count of 0 would pass for a good one. */

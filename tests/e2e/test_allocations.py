@@ -62,7 +62,7 @@ def counted(new_server, tmp_path):
     (server.reports / "OneQuery.sql").write_text(ONE_QUERY)
     (server.reports / "Busy.sql").write_text(BUSY)
     options = os.environ.get("ASAN_OPTIONS", "detect_leaks=1")
-    server.environment |= {"LD_PRELOAD": str(library), "ALLOCATIONS": str(tmp_path / "allocations"),
+    server.environment |= {"LD_PRELOAD": str(library), "REPORTD_SEAMS_ALLOCATIONS": str(tmp_path / "allocations"),
                            "ASAN_OPTIONS": options + ":verify_asan_link_order=0"}
     return server.start(), allocations
 
