@@ -89,6 +89,17 @@ static size_t cut(const char *text, const char *ends, const char **rest)
     return n;
 }
 
+/* A client that leaves a quote open would have the proxy, which adds to the line, name its own
+ * client within that quote: the last node of such a line is the client's invention. */
+static bool has_open_quote(const char *text, size_t len)
+{
+    bool quoted = false;
+
+    for (size_t i = 0; i < len; i++)
+        quoted ^= text[i] == '"';
+    return quoted;
+}
+
 static void trim(const char **text, size_t *len)
 {
     while (*len > 0 && (**text == ' ' || **text == '\t')) {
@@ -126,6 +137,7 @@ static void read_element(struct forwarded *forwarded, const char *text, size_t l
 {
     struct node node = {.name = ""};
     const char *end = text + len;
+    bool open = has_open_quote(text, len);
 
     while (text != NULL && text < end) {
         const char *next;
@@ -134,6 +146,8 @@ static void read_element(struct forwarded *forwarded, const char *text, size_t l
         read_pair(&node, text, n);
         text = next;
     }
+    if (open)
+        node.name[0] = '\0';
     pass_node(forwarded, &node);
 }
 

@@ -21,9 +21,10 @@
 #include "http/tls.h"
 
 enum {
-    AT_ONCE = 64,     /* accepted from a socket before the others are looked at */
-    PAUSE_MS = 250,   /* without a descriptor, or what else a connection takes */
-    LINGER_MS = 2000, /* for a client that is refused to read it and close */
+    AT_ONCE = 64,       /* accepted from a socket before the others are looked at */
+    PAUSE_MS = 250,     /* without a descriptor, or what else a connection takes */
+    REFUSED_READS = 16, /* so that nobody who goes on sending keeps the thread */
+    LINGER_MS = 2000,   /* for a client that is refused to read it and close */
 };
 
 /* A client that was told to come back: what it sends is read until it closes, since closing first
@@ -120,8 +121,8 @@ static void refuse(struct listener *listener, enum socket_kind kind, int fd, boo
     /* It is short enough for the buffer of a new socket. */
     if (send(fd, answer, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 || shutdown(fd, SHUT_WR) < 0 ||
         !keep) {
-        while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
-            ;
+        for (int i = 0; i < REFUSED_READS && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0;)
+            i++;
         close(fd);
         return;
     }

@@ -26,7 +26,7 @@ const char tls_priorities[] =
 
 const unsigned char tls_refusal[7] = {21, 3, 3, 0, 2, 2, 80}; /* fatal, internal_error */
 
-enum { CHAIN_MAX = 16, FILE_MAX = 1 << 20 };
+enum { CHAIN_MAX = 16, FILE_MAX = 1 << 20, REFUSED_READS = 16 };
 
 /* Both are read by connections that have begun, so that those that were replaced are kept. */
 struct pair {
@@ -300,8 +300,10 @@ static void refuse_plain(int fd)
 
     if (send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
         shutdown(fd, SHUT_WR);
-    while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
-        ; /* closing with bytes unread could take the answer away */
+    /* Closing with bytes unread could take the answer away. More than a request may have is not
+     * waited for. */
+    for (int i = 0; i < REFUSED_READS && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0;)
+        i++;
 }
 
 static ssize_t pull(gnutls_transport_ptr_t context, void *data, size_t len)

@@ -38,6 +38,9 @@ PROXY, STRANGER = "127.0.0.2", "127.0.0.9"
     ("Forwarded", "for=192.0.2.7, for=203.0.113.1", 401),
     ("X-Forwarded-For", "unknown", 400),
     ("Forwarded", "proto=https", 400),
+    ("Forwarded", 'for=192.0.2.7;by=", for=203.0.113.1', 400),  # the client's open quote hides what the proxy adds
+    ("Forwarded", 'for=192.0.2.7;by=", for="[2001:db8::1]"', 400),
+    ("Forwarded", 'for=203.0.113.1;by="a, b", for=192.0.2.7', 200),
 ])
 def test_a_trusted_proxy_names_the_client(behind, header, value, status):
     assert log_in(behind, PROXY, "far", [(header, value)])[0] == status
