@@ -21,7 +21,7 @@ void connection_files(const char *url, const char *temp_folder, struct sandbox_f
     sandbox_files_begin(ret, source_reopens(url));
     source_each_file(url, on_file, ret);
     SEAM_EACH_FILE(on_file, ret);
-    sandbox_files_write(ret, temp_folder);
+    sandbox_files_temp(ret, temp_folder);
 }
 
 int connection_open(struct connection *connection, struct source_spec spec,

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/fsverity.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -92,12 +94,20 @@ static const int denied[] = {
     SCMP_SYS(kcmp),
     SCMP_SYS(migrate_pages),
     SCMP_SYS(move_pages),
+    SCMP_SYS(setpriority),
+    SCMP_SYS(ioprio_set),
+    SCMP_SYS(sched_setaffinity),
+    SCMP_SYS(sched_setattr),
+    SCMP_SYS(sched_setparam),
+    SCMP_SYS(sched_setscheduler),
     SCMP_SYS(shmget),
     SCMP_SYS(shmat),
     SCMP_SYS(shmctl),
+    SCMP_SYS(msgctl),
     SCMP_SYS(msgget),
     SCMP_SYS(msgrcv),
     SCMP_SYS(msgsnd),
+    SCMP_SYS(semctl),
     SCMP_SYS(semget),
     SCMP_SYS(semop),
     SCMP_SYS(semtimedop),
@@ -150,6 +160,19 @@ static const int denied[] = {
     SCMP_SYS(add_key),
     SCMP_SYS(request_key),
     SCMP_SYS(keyctl),
+    /* files that it may not open: Landlock knows neither times nor watching, and truncation only
+     * from version 3 on; openat2 hides its flags */
+    SCMP_SYS(truncate),
+    SCMP_SYS(truncate64),
+    SCMP_SYS(creat),
+    SCMP_SYS(openat2),
+    SCMP_SYS(utime),
+    SCMP_SYS(utimes),
+    SCMP_SYS(futimesat),
+    SCMP_SYS(utimensat),
+    SCMP_SYS(utimensat_time64),
+    SCMP_SYS(inotify_init),
+    SCMP_SYS(inotify_init1),
     /* users, and the rights of files */
     SCMP_SYS(setuid),
     SCMP_SYS(setgid),
@@ -192,17 +215,38 @@ static const int denied_once_open[] = {SCMP_SYS(fchmod), SCMP_SYS(fchown)};
 
 static const uint32_t no = SCMP_ACT_ERRNO(EPERM);
 
+/* Who is signalled when a descriptor is ready, with which signal, and when; leases, which keep
+ * others from a file; and watching a folder. */
+static const int denied_of_fcntl[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLEASE, F_NOTIFY};
+/* What a terminal would then read as typed; the same signals; and what nobody can write to or
+ * remove any more. */
+static const unsigned denied_of_ioctl[] = {
+    TIOCSTI,         TIOCLINUX,         FIOSETOWN,           SIOCSPGRP,
+    FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_ENABLE_VERITY};
+
 /* The lower half of an argument, which is what the kernel takes of an int. */
-static struct scmp_arg_cmp is_int(unsigned arg, int value)
+static struct scmp_arg_cmp is_int(unsigned arg, unsigned value)
 {
-    return SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)(unsigned)value);
+    return SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)value);
+}
+
+/* Calls that do many things. */
+static void add_verbs(scmp_filter_ctx filter)
+{
+    for (size_t i = 0; i < sizeof(denied_of_fcntl) / sizeof(denied_of_fcntl[0]); i++)
+        seccomp_rule_add(filter, no, SCMP_SYS(fcntl), 1, is_int(1, (unsigned)denied_of_fcntl[i]));
+    for (size_t i = 0; i < sizeof(denied_of_ioctl) / sizeof(denied_of_ioctl[0]); i++)
+        seccomp_rule_add(filter, no, SCMP_SYS(ioctl), 1, is_int(1, denied_of_ioctl[i]));
+    /* A file that may be read could be emptied before version 3 of Landlock. */
+    seccomp_rule_add(filter, no, SCMP_SYS(open), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, O_TRUNC, O_TRUNC));
+    seccomp_rule_add(filter, no, SCMP_SYS(openat), 1,
+                     SCMP_A2(SCMP_CMP_MASKED_EQ, O_TRUNC, O_TRUNC));
 }
 
 static void add_rules(scmp_filter_ctx filter)
 {
     static const int to_process[] = {SCMP_SYS(kill), SCMP_SYS(tgkill), SCMP_SYS(rt_sigqueueinfo),
                                      SCMP_SYS(rt_tgsigqueueinfo)};
-    static const int to_terminal[] = {TIOCSTI, TIOCLINUX}; /* what it would then read as typed */
 
     for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]); i++)
         seccomp_rule_add(filter, no, denied[i], 0);
@@ -211,8 +255,7 @@ static void add_rules(scmp_filter_ctx filter)
         seccomp_rule_add(filter, no, to_process[i], 1,
                          SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid(), 0));
     seccomp_rule_add(filter, no, SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0, 0));
-    for (size_t i = 0; i < sizeof(to_terminal) / sizeof(to_terminal[0]); i++)
-        seccomp_rule_add(filter, no, SCMP_SYS(ioctl), 1, is_int(1, to_terminal[i]));
+    add_verbs(filter);
     /* Threads, but no processes; clone3 hides its flags, and libc does without it. */
     seccomp_rule_add(filter, no, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
@@ -364,10 +407,9 @@ void sandbox_files_read(struct sandbox_files *files, const char *path)
     allow(files, path, FS_READ_FILE | FS_READ_DIR);
 }
 
-void sandbox_files_write(struct sandbox_files *files, const char *path)
+void sandbox_files_temp(struct sandbox_files *files, const char *folder)
 {
-    allow(files, path,
-          FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE | FS_REMOVE_FILE | FS_MAKE_REG | FS_TRUNCATE);
+    allow(files, folder, FS_READ_FILE | FS_WRITE_FILE | FS_REMOVE_FILE | FS_MAKE_REG | FS_TRUNCATE);
 }
 
 void sandbox_files_begin(struct sandbox_files *files, bool network)

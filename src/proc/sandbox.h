@@ -7,8 +7,9 @@
 /* The whole process, before its first thread: no core dumps, no new privileges, `memory` bytes of
  * address space (0: no limit; not in a sanitizer build, which needs terabytes of it), first choice
  * of the kernel when memory runs out, not to be looked into by others of its user, and no system
- * call that starts programs, reaches other processes, mounts, changes rights of files, or opens
- * sockets other than local and IP ones (EPERM). Returns whether the kernel took the filter of
+ * call that starts programs, reaches other processes (also with a signal of a descriptor that is
+ * ready), mounts, changes rights or times of files, truncates one by its name, watches folders, or
+ * opens sockets other than local and IP ones (EPERM). Returns whether the kernel took the filter of
  * system calls (seccomp); the rest is done as far as the kernel offers it. */
 bool sandbox_process(int64_t memory);
 /* The same, all threads at once, when the database is open and no file of it is made any more: no
@@ -29,7 +30,9 @@ struct sandbox_files {
 void sandbox_files_begin(struct sandbox_files *files, bool network);
 /* A file, or a folder and all beneath it; NULL or one that is not there is fine. */
 void sandbox_files_read(struct sandbox_files *files, const char *path);
-void sandbox_files_write(struct sandbox_files *files, const char *path);
+/* A folder in which files may be made, but not listed: workers for other databases have theirs
+ * there, under names that cannot be guessed. */
+void sandbox_files_temp(struct sandbox_files *files, const char *folder);
 /* From now on the calling thread and those it starts can open no other file, in no way; nor can
  * they reach, by a signal or by looking into it, a process that is not as restricted. False: the
  * kernel has no Landlock, as sandbox_offers_landlock() tells before. */

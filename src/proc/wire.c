@@ -308,8 +308,10 @@ static bool is_answer(const struct wire_answer *answer, size_t len)
     return len == sizeof(*answer) &&
            (answer->head.type == WIRE_PROGRESS || answer->head.type == WIRE_DONE) &&
            answer->outcome < WIRE_OUTCOME_COUNT && answer->spent <= 1 && answer->rows >= 0 &&
-           answer->bytes >= 0 && answer->footer > INT64_MIN && answer->unsynced >= 0 &&
-           are_words(answer->message) && are_words(answer->detail);
+           (answer->outcome != WIRE_AGAIN || answer->spent == 1) && answer->bytes >= 0 &&
+           answer->footer > INT64_MIN && answer->footer <= INT64_MAX - answer->bytes &&
+           answer->unsynced >= 0 && answer->runs >= 0 && are_words(answer->message) &&
+           are_words(answer->detail);
 }
 
 int wire_receive_answer(int socket, struct wire_answer *ret, struct err *err)

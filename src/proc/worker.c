@@ -36,8 +36,9 @@ enum stop { STOP_NONE, STOP_CANCELLED, STOP_TIMEOUT };
 
 /* The listener (the main thread) owns the socket and everything not marked. A runner is a thread
  * with one connection, which ends when a report fails. From the first report on all threads may
- * touch the files of its database only (a runner of SQLite, once it is open): what needs another
- * one, or a file that has another name or neighbours by now, needs another process. */
+ * touch the files of its database only (a runner of SQLite, once it is open), as they were then:
+ * what needs another database or another connection, for which another file may have one of their
+ * names by now, needs another process. */
 struct worker {
     struct thread_owner listener;
     int done_fd; /* eventfd: the runner has finished the job */
@@ -190,15 +191,11 @@ static int ensure_runner(struct worker *worker, struct err *err)
         rc = bind_process(worker, err);
         return rc < 0 ? rc : start_first_runner(worker, err);
     }
-    if (!is_bound_to_job(worker))
+    if (!is_bound_to_job(worker) || !is_connected(&worker->connection))
         return 1;
-    if (worker->has_runner && is_connected(&worker->connection))
+    if (worker->has_runner)
         return 0;
-    if (!is_connected(&worker->connection) && !source_reopens(worker->source_url))
-        return 1;
     end_runner(worker);
-    if (!is_connected(&worker->connection))
-        connection_close(&worker->connection);
     return start_runner(worker, err);
 }
 
@@ -286,8 +283,7 @@ static int ask_for_another_process(struct worker *worker, struct err *err)
     return answer_job(worker, &again, err);
 }
 
-/* A runner that failed has nothing to keep; nor has a process whose database it cannot open again.
- */
+/* A runner that failed has nothing to keep; nor has a process whose connection has gone. */
 static int finish_job(struct worker *worker, struct err *err)
 {
     struct wire_answer done = make_answer(worker, WIRE_DONE);
@@ -301,8 +297,7 @@ static int finish_job(struct worker *worker, struct err *err)
     memcpy(done.digest, worker->result.digest, sizeof(done.digest));
     done.footer = worker->result.footer;
     done.unsynced = worker->result.unsynced;
-    worker->spent =
-        worker->connection.source == NULL && !source_reopens(worker->job.texts.source_url);
+    worker->spent = worker->connection.source == NULL;
     rc = answer_job(worker, &done, err);
     if (worker->result_rc < 0 && !worker->spent)
         end_runner(worker);

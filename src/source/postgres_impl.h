@@ -24,6 +24,7 @@ struct pg_source {
     void (*notice)(void *context, const char *text); /* of the spec */
     void *notice_context;
     bool begun;   /* a statement of a report may run, which to stop takes a cancel */
+    bool reached; /* it has been connected */
     bool spoiled; /* a cancel is on its way to it: close it, never reuse it */
     struct param_value session_user; /* its text is borrowed from source_begin() to source_end() */
     const struct pg_query *reading;  /* whose rows are on the wire; NULL: nobody's */

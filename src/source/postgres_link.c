@@ -151,11 +151,14 @@ int pg_reach(struct pg_source *source, struct err *err)
         why);
     if (source->conn != NULL && source->notice != NULL)
         PQsetNoticeReceiver(source->conn, on_notice, source);
-    if (source->conn != NULL)
+    if (source->conn != NULL) {
+        source->reached = true;
         return 0;
+    }
     if (atomic_load(&source->interrupted))
         return cancelled(err);
-    err_set(err, -E_SOURCE, "The report's database cannot be reached. Try again later.");
+    rc = err_set(err, source->reached ? -E_CHANGED : -E_SOURCE,
+                 "The report's database cannot be reached. Try again later.");
     err_detail(err, "postgresql: %s", why);
-    return -E_SOURCE;
+    return rc;
 }

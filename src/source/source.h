@@ -70,8 +70,8 @@ void source_free(struct source *source); /* NULL is fine */
  * is read for this database, now and as it is now. While there is one thread. */
 typedef void source_file_fn(void *context, const char *path);
 void source_each_file(const char *url, source_file_fn *found, void *context);
-/* Can such a process open the database anew, any time? A server, yes; of a file no: another may
- * have its name by then, and beside it others may have to be made. */
+/* Can such a process open the database? A server, yes; of a file no: beside it others may have to
+ * be made. */
 bool source_reopens(const char *url);
 
 /* Is `variable` ("NAME=VALUE") one that a database's library reads? Not PGPASSWORD: each URL gets
@@ -82,7 +82,9 @@ bool source_needs_variable(const char *variable);
 char *source_url_complete(const char *url);
 
 /* One read-only transaction a report: begin, any number of queries, end (also after a failure). A
- * server is first connected to here. After a query has failed no other one can be compiled. */
+ * server is first connected to here; -E_CHANGED: it was reached before and is not any more, maybe
+ * since a password or certificate is in another file of that name by now: another process is to
+ * try. After a query has failed no other one can be compiled. */
 int source_begin(struct source *source, const struct source_session *session, struct err *err);
 /* -E_CHANGED: the rows may not be of one state, since somebody wrote or replaced a table meanwhile
  * and nothing could prevent it: open the source anew, and run the report again. */

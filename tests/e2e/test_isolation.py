@@ -22,16 +22,22 @@ class Watched(Foreign):
         super().hand_over()
         place = f"127.0.0.1:{self.postgres.port}"
         passfile = self.folder / "passwords"
-        passfile.write_text(f"127.0.0.1:{self.postgres.port}:*:postgres:{self.postgres.password}\n")
-        passfile.chmod(0o600)
-        os.chown(passfile, NOBODY.pw_uid, NOBODY.pw_gid)
+        self.put_passfile()
         with open(self.folder / "reportd.conf", "a") as file:
             file.write(f'source variable {{ url = "postgresql://postgres@{place}/postgres" }}\n'
-                       f'source passfile {{ url = "postgresql://postgres:@{place}/postgres?passfile={passfile}" }}\n')
+                       f'source passfile {{ url = "postgresql://postgres@{place}/postgres?passfile={passfile}&password=" }}\n')
         for name in OTHER_SOURCES:
             (self.reports / f"{name}.sql").write_text(f"-- report: {name}\n-- source: {name}\n-- results\nSELECT '{name}' AS v\n")
         self.environment |= {"PGPASSWORD": self.postgres.password, "OTHER_SECRET": SECRET, "REPORTD_OTHER_THING": SECRET,
                              "PGCONNECT_TIMEOUT": "30"}
+
+    def put_passfile(self):
+        """A new file in the old one's place, as editors and configuration tools put it."""
+        new = self.folder / "passwords.new"
+        new.write_text(f"127.0.0.1:{self.postgres.port}:*:postgres:{self.postgres.password}\n")
+        new.chmod(0o600)
+        os.chown(new, NOBODY.pw_uid, NOBODY.pw_gid)
+        new.replace(self.folder / "passwords")
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +85,11 @@ def test_workers_are_given_no_variable_but_what_their_databases_need(watched):
 @pytest.mark.parametrize("name", OTHER_SOURCES)
 def test_a_confined_worker_finds_the_password_of_its_database(watched, name):
     assert values(watched.client("alice"), name) == [name]
+
+
+def test_a_password_file_that_was_replaced_is_found_when_the_connection_is_made_again(watched):
+    alice = watched.client("alice")
+    assert values(alice, "passfile") == ["passfile"]
+    watched.put_passfile()
+    watched.postgres.sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE 'reportd%'")
+    assert values(alice, "passfile") == ["passfile"]

@@ -475,12 +475,12 @@ static void answers_that_are_none_are_refused(void **state)
 {
     struct bench *b = *state;
     const struct wire_answer good = {.head.type = WIRE_DONE, .outcome = WIRE_FAILED};
-    struct wire_answer bad[9], got;
+    struct wire_answer bad[11], got;
     const int fds[] = {b->null};
     char longer[sizeof(good) + 1] = {0};
     struct err err;
 
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 11; i++)
         bad[i] = good;
     bad[0].head.type = WIRE_RUN;
     bad[1].head.type = WIRE_DONE + 1;
@@ -491,7 +491,9 @@ static void answers_that_are_none_are_refused(void **state)
     memset(bad[6].message, 'x', sizeof(bad[6].message)); /* it has no end */
     memcpy(bad[7].detail, "\xff", 2);
     bad[8].footer = INT64_MIN;
-    for (int i = 0; i < 9; i++) {
+    bad[9].outcome = WIRE_AGAIN; /* and it goes on */
+    bad[10].bytes = INT64_MAX, bad[10].footer = 1;
+    for (int i = 0; i < 11; i++) {
         send_raw(b->pair[1], &bad[i], sizeof(bad[i]), NULL, 0);
         assert_int_equal(wire_receive_answer(b->pair[0], &got, &err), -E_IO);
     }

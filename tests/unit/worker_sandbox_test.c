@@ -70,7 +70,9 @@ static bool folder_is_closed(void)
 {
     return cannot_open(probe->folder, O_RDONLY | O_DIRECTORY) &&
            cannot_open(probe->made, O_RDWR | O_CREAT) && mkdir(probe->made, 0700) < 0 &&
-           symlink("x", probe->made) < 0;
+           symlink("x", probe->made) < 0 &&
+           /* other workers have files there */
+           cannot_open(probe->temp, O_RDONLY | O_DIRECTORY);
 }
 
 static bool source_is_not_written(void)
