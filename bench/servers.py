@@ -113,6 +113,8 @@ class Reportd:
         (self.folder / "reportd.conf").write_text(
             "".join(f'{key} = "{value}"\n' for key, value in values.items()) +
             "".join(f'source {source} {{ url = "{url}" }}\n' for source, url in sources.items()))
+        (self.folder / "reportd.conf").chmod(0o600)  # whatever the umask; a URL may have a password
+        (self.folder / "reports").chmod(0o755)
         self.core, self.process, self.tokens = core, None, []
         self.start()
         self.add_users()

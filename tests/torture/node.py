@@ -66,6 +66,7 @@ class Node:
 
     def make(self, **config):
         shutil.copytree(HERE / "reports", self.data / "reports")
+        (self.data / "reports").chmod(0o755)  # whatever the umask of the checkout
         harness.make_database(self.data / "data.db")
         self.server.configure(listen=f"127.0.0.1:{self.port}", **config)
 
