@@ -8,7 +8,7 @@
 
 #include "base/thread.h"
 
-enum { REQUEST_MS = 60 * 1000, BODY_BYTES_PER_S = 500 };
+enum { REQUEST_MS = 60 * 1000, ENDING_MS = 1000, BODY_BYTES_PER_S = 500 };
 
 TAILQ_HEAD(idle_queue, idle);
 
@@ -26,7 +26,9 @@ struct idle_list *idle_list_new(int64_t request_ms)
         return NULL;
     lock_init(&list->lock);
     for (int i = 0; i < IDLE_KINDS; i++) {
-        list->most_ms[i] = i == IDLE_REQUEST ? REQUEST_MS : request_ms;
+        list->most_ms[i] = i == IDLE_REQUEST  ? REQUEST_MS
+                           : i == IDLE_ENDING ? ENDING_MS
+                                              : request_ms;
         TAILQ_INIT(&list->queues[i]);
     }
     return list;
@@ -96,6 +98,15 @@ static bool may_go_on(const struct idle *idle, int64_t now_ms)
             idle->received >= (now_ms - idle->since_ms) * BODY_BYTES_PER_S / 1000);
 }
 
+/* What arrives until the end is seen is read all the same. If it is not seen, only a hang-up in
+ * both directions is sure to be. */
+static void end_reading(struct idle_list *list, struct idle *idle, int64_t now_ms)
+{
+    shutdown(idle->fd, idle->what == IDLE_ENDING ? SHUT_RDWR : SHUT_RD);
+    idle->what = IDLE_ENDING;
+    append_idle(list, idle, now_ms);
+}
+
 int idle_maintain(struct idle_list *list, int64_t now_ms)
 {
     int64_t wait_ms = list->most_ms[IDLE_REQUEST];
@@ -111,12 +122,12 @@ int idle_maintain(struct idle_list *list, int64_t now_ms)
             if (may_go_on(idle, now_ms))
                 append_idle(list, idle, now_ms);
             else
-                shutdown(idle->fd,
-                         SHUT_RD); /* what arrives until this is seen is read all the same */
+                end_reading(list, idle, now_ms);
         }
         if (idle != NULL)
             most_ms = idle->since_ms + most_ms - now_ms;
-        wait_ms = most_ms < wait_ms ? most_ms : wait_ms; /* one may begin right after this */
+        if (most_ms < wait_ms && (idle != NULL || i != IDLE_ENDING))
+            wait_ms = most_ms; /* one may begin right after this */
     }
     lock_release(&list->lock);
     return (int)wait_ms;

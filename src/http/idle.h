@@ -11,12 +11,14 @@
  * request that waits for a thread that comes late is reset. And it begins anew with every byte, so
  * a client that sends one now and then has for ever. This one is for the whole, and ends the
  * reading only: the library closes the connection when it has read, and answered, all that came
- * before. */
+ * before. It may read a byte that comes at that moment and miss the end behind it: then the
+ * connection is shut down a second later. */
 enum idle_for {
     IDLE_REQUEST, /* its first line: a minute */
     IDLE_HEAD,    /* the headers, all in the list's time */
     IDLE_BODY,    /* the body: 500 bytes per second, looked at each time the list's time is over
                    * (RFC 9110, 15.5.9 lets a server close instead of a 408) */
+    IDLE_ENDING,  /* the library, after its reading was ended: of the list alone */
     IDLE_KINDS
 };
 

@@ -8,13 +8,14 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "http/idle.h"
 
-enum { MINUTE_MS = 60 * 1000, REQUEST_MS = 20 * 1000 };
+enum { MINUTE_MS = 60 * 1000, REQUEST_MS = 20 * 1000, ENDING_MS = 1000 };
 
 /* Two connections over TCP: the server's ends and the clients'. */
 struct line {
@@ -99,10 +100,12 @@ static void each_is_closed_after_its_minute(void **state)
     idle_begin(fixture->list, &fixture->second.idle, IDLE_REQUEST, 3000);
     assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS - 1), 1);
     assert_int_equal(read_one(&fixture->first), -1);
-    assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS), 2000);
+    assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS), ENDING_MS);
     assert_int_equal(read_one(&fixture->first), 0);
     assert_int_equal(read_one(&fixture->second), -1);
-    assert_int_equal(idle_maintain(fixture->list, 3000 + MINUTE_MS), REQUEST_MS);
+    idle_end(fixture->list, &fixture->first.idle);
+    assert_int_equal(idle_maintain(fixture->list, 2000 + MINUTE_MS), 1000);
+    assert_int_equal(idle_maintain(fixture->list, 3000 + MINUTE_MS), ENDING_MS);
     assert_int_equal(read_one(&fixture->second), 0);
 }
 
@@ -141,6 +144,32 @@ static void what_arrives_behind_the_end_is_read_before_it(void **state)
     assert_int_equal(read_one(&fixture->first), 0);
 }
 
+static bool is_shut(const struct line *line)
+{
+    struct pollfd polled = {.fd = line->idle.fd};
+
+    return poll(&polled, 1, 0) > 0 && (polled.revents & POLLHUP) != 0;
+}
+
+/* It has read a byte that came just before the end, and waits for more. */
+static void an_end_that_nobody_sees_is_followed_by_a_hang_up(void **state)
+{
+    struct fixture *fixture = *state;
+
+    idle_begin(fixture->list, &fixture->first.idle, IDLE_HEAD, 1000);
+    idle_maintain(fixture->list, 1000 + REQUEST_MS);
+    say(&fixture->first);
+    idle_maintain(fixture->list, 1000 + REQUEST_MS + ENDING_MS);
+    assert_false(is_shut(&fixture->first)); /* the byte is to be read first */
+    assert_int_equal(read_one(&fixture->first), 1);
+    assert_int_equal(idle_maintain(fixture->list, 1000 + REQUEST_MS + 2 * ENDING_MS - 1), 1);
+    assert_false(is_shut(&fixture->first));
+    idle_maintain(fixture->list, 1000 + REQUEST_MS + 2 * ENDING_MS);
+    assert_true(is_shut(&fixture->first));
+    idle_end(fixture->list, &fixture->first.idle);
+    assert_int_equal(idle_maintain(fixture->list, 2 * MINUTE_MS), REQUEST_MS);
+}
+
 static void headers_have_one_time_however_often_a_byte_comes(void **state)
 {
     struct fixture *fixture = *state;
@@ -168,7 +197,7 @@ static void a_body_may_take_as_long_as_it_has_bytes(void **state)
         idle_received(fixture->list, &fixture->second.idle, 500 * REQUEST_MS / 1000 - (i == 9));
         now_ms += REQUEST_MS;
         assert_int_equal(read_one(&fixture->second), -1);
-        assert_int_equal(idle_maintain(fixture->list, now_ms), REQUEST_MS);
+        assert_int_equal(idle_maintain(fixture->list, now_ms), i == 9 ? ENDING_MS : REQUEST_MS);
     }
     assert_int_equal(read_one(&fixture->first), -1);
     assert_int_equal(read_one(&fixture->second), 0);
@@ -183,6 +212,7 @@ int main(void)
         test(a_request_is_not_idle),
         test(what_has_arrived_is_waited_for),
         test(what_arrives_behind_the_end_is_read_before_it),
+        test(an_end_that_nobody_sees_is_followed_by_a_hang_up),
         test(headers_have_one_time_however_often_a_byte_comes),
         test(a_body_may_take_as_long_as_it_has_bytes),
     };
