@@ -226,7 +226,7 @@ void form_tag(const struct form_choice *choice, char out[FORM_TAG_TEXT])
 
     snprintf(out, FORM_TAG_TEXT, "-%s%s%s%s", form_word(choice->form), given->labels ? "-l" : "",
              given->bom ? "-b" : "", given->formulas_text ? "-f" : "");
-    if (given->delimiter != ',')
+    if (choice->form == FORM_CSV && given->delimiter != ',')
         snprintf(out + strlen(out), FORM_TAG_TEXT - strlen(out), "-%02x", given->delimiter);
     if (choice->coding != CODING_IDENTITY)
         snprintf(out + strlen(out), FORM_TAG_TEXT - strlen(out), "-%s",

@@ -150,6 +150,7 @@ def test_a_store_that_was_replaced_is_whole_after_a_restart(own):
     for end in ("-wal", "-shm", ""):
         (server.folder / f"store.db{end}").unlink(missing_ok=True)
     (server.folder / "store.db").write_bytes(other)
+    (server.folder / "store.db").chmod(0o600)
     fails(server, client, "store.db")
     server.stop()
     server.start()
