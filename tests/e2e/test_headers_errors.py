@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 import requests
 
+import described
 from harness import GUID, PROBLEM, Client, failed, refused
 
 UNKNOWN = "0190a5b2-7c1e-7000-8000-3f2a1b4c5d6e"
@@ -250,3 +251,14 @@ def test_the_openapi_document_has_every_path(server):
     paths = Client(server.url).get("/openapi.json").json()["paths"]
     assert {"/User/Login", "/User/RefreshToken", "/Report", "/Report/Status", "/Report/Link", "/Report/List",
             "/Report/Types", "/Common/HealthCheck"} <= set(paths)
+
+
+def test_the_harness_takes_what_a_proxy_says_of_a_dead_server_for_no_answer_of_it():
+    """tools/demo-cluster kills a node, and its clients come again."""
+    answer = requests.Response()
+    answer.request = requests.Request("POST", "http://127.0.0.1/Report").prepare()
+    for answer.status_code in (502, 504):
+        described.check(answer)
+    answer.status_code = 418
+    with pytest.raises(AssertionError, match="418 is not in /openapi.json"):
+        described.check(answer)
