@@ -143,7 +143,7 @@ def test_a_report_that_uses_up_its_processor_time_ends_in_error_at_once(make_ser
     server, client = make(make_server, workers=1)
     (worker,) = server.workers()
     reference = client.order("LongRun")
-    client.wait_for(reference, "processing")
+    poll(lambda: client.status(reference).headers.get("X-Report-Rows", "0") != "0", what="rows")  # this worker has it
     os.kill(worker, signal.SIGXCPU)
     assert_ended_once(server, client, reference, "used more processor time than its limit of 1h allows")
 
