@@ -374,7 +374,7 @@ static void names_that_make_no_shape_are_refused(void **state)
     misfits(NAMES("o.a[].c"),
             "The column 'o.a[].c' puts an array into an object; write 'array[].name'.");
     misfits(NAMES("a.b.c"), "The column 'a.b.c' nests too deeply; write 'object.name'.");
-    misfits(NAMES("a\xff"), "The column 'a' has a name that is not UTF-8."); /* but the message is */
+    misfits(NAMES("a\xff"), "The column 'a' has a name that is not UTF-8.");
 }
 
 /* The columns, with 1 in each, of the statement are `expected`. */
