@@ -450,6 +450,6 @@ def test_the_lines_that_make_run_prints_can_be_pasted_as_a_block(tmp_path):
         assert result["data"]["reportName"] == "EntityBalanceReport" and result["data"]["results"], seen
         assert "Report request has been deleted." in seen
     finally:
-        run.send_signal(signal.SIGTERM)
+        run.send_signal(signal.SIGINT)
         rest = run.communicate(timeout=GENERATED_WITHIN)[0]
     assert run.returncode == 0 and "The server has stopped." in rest
