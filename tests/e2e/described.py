@@ -26,7 +26,9 @@ def resolve(node):
 
 
 def _pattern(path):
-    return re.compile(re.sub(r"\\\{\w+\\\}", ".+", re.escape(path)) + "/?", re.I)
+    """Paths match in any case; those of operators byte for byte."""
+    exact = path.startswith(("/metrics", "/Admin/", "/.well-known/"))
+    return re.compile(re.sub(r"\\\{\w+\\\}", ".+", re.escape(path)) + ("" if exact else "/?"), 0 if exact else re.I)
 
 
 PATHS = [(_pattern(path), item) for path, item in _document["paths"].items()]
