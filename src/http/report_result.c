@@ -213,10 +213,18 @@ static void send_part(struct exchange *ex, struct sending *sending)
         exchange_reply_reader(ex, status, reader, at, sending->length);
 }
 
+/* Also where the row, as it was when it was looked up, is still there: its purge may have begun. */
+static bool has_expired(struct exchange *ex)
+{
+    int64_t expires_ms = ex->op.find.report.expires_ms;
+
+    return expires_ms != 0 && expires_ms <= store_now_ms(ex->services->store);
+}
+
 /* It cannot be sent although the row said complete: deleted in between, or `ex->err`. */
 static void result_missing(struct exchange *ex)
 {
-    if (!ex->op.find.found) {
+    if (!ex->op.find.found || (ex->err.code == -E_NOT_FOUND && has_expired(ex))) {
         report_reply_unknown(ex);
         return;
     }
