@@ -8,7 +8,7 @@
 #include "base/str.h"
 
 static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
-enum { MAPPED_BITS = 8 * sizeof(mapped), ALL_BITS = 128, WORD_TEXT = 80 };
+enum { MAPPED_BITS = 8 * sizeof(mapped), ALL_BITS = 128, SITE_BITS = 64, WORD_TEXT = 80 };
 
 static bool is_mapped(const struct address *address)
 {
@@ -46,6 +46,14 @@ void address_format(const struct address *address, char out[ADDRESS_TEXT])
 bool address_equals(const struct address *a, const struct address *b)
 {
     return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+struct address address_site(const struct address *address)
+{
+    struct network network = {*address, is_mapped(address) ? ALL_BITS : SITE_BITS};
+
+    network_clear_host_bits(&network);
+    return network.address;
 }
 
 bool address_is_loopback(const struct address *address)

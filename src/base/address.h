@@ -14,6 +14,9 @@ struct address {
 bool address_read(const char *text, struct address *ret);
 void address_format(const struct address *address, char out[ADDRESS_TEXT]);
 bool address_equals(const struct address *a, const struct address *b);
+/* What stands for all addresses of one client: of an IPv6 address its /64 (RFC 6177), within which
+ * privacy extensions choose another one every day (RFC 8981); else the address itself. */
+struct address address_site(const struct address *address);
 /* 127.0.0.0/8 or ::1. */
 bool address_is_loopback(const struct address *address);
 /* Of a peer; one of a Unix socket, which is on this machine, counts as 127.0.0.1. NULL does not. */

@@ -31,13 +31,7 @@ struct share share_of_user(enum share_kind kind, int64_t user_id)
 
 struct share share_of_address(enum share_kind kind, const struct address *address)
 {
-    static const struct network all_ipv4 = {{{[10] = 0xff, [11] = 0xff}}, 96};
-    struct network network = {*address, 64};
-
-    if (network_has(&all_ipv4, address))
-        network.bits = 128;
-    network_clear_host_bits(&network);
-    return (struct share){.kind = (uint8_t)kind, .owner = network.address};
+    return (struct share){.kind = (uint8_t)kind, .owner = address_site(address)};
 }
 
 struct shares *shares_new(void)

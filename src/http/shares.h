@@ -15,7 +15,7 @@ struct share {
 };
 
 struct share share_of_user(enum share_kind kind, int64_t user_id);
-/* An IPv6 address stands for its /64, which is what one client has (RFC 6177). */
+/* All addresses of one client are one owner: address_site(). */
 struct share share_of_address(enum share_kind kind, const struct address *address);
 
 struct shares;

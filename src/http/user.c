@@ -33,7 +33,7 @@ struct login {
     struct work_item item;
     struct share share; /* of the queue */
     char name[USER_NAME_MAX + 1];
-    char address[ADDRESS_TEXT];
+    char address[ADDRESS_TEXT], site[ADDRESS_TEXT];
     char password[USER_PASSWORD_MAX + 1];
     char hash[PASSWORD_HASH_TEXT];   /* "": there is nothing to compare with */
     int64_t user_id;                 /* 0: nobody who may log in … */
@@ -179,7 +179,7 @@ static void password_checked(struct exchange *ex)
     login->access = guid_new();
     make_refresh(ex, login);
     *op = (struct store_login){.user_id = login->user_id,
-                               .address = login->address[0] != '\0' ? login->address : NULL,
+                               .address = login->site,
                                .password_ok = login->verified == 1 && login->user_id != 0,
                                .now_ms = store_now_ms(ex->services->store),
                                .session = login->session,
@@ -221,8 +221,10 @@ static void user_looked_up(struct exchange *ex)
 {
     struct login *login = ex->state;
     const struct store_user_find *find = &ex->op.user_find;
+    struct address site = address_site(&ex->client.address);
 
     exchange_address(ex, login->address);
+    address_format(&site, login->site);
     login->refusal = "unknown user";
     if (ex->op.rc == 0 && find->found) {
         const struct user *user = &find->user;

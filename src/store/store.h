@@ -427,7 +427,8 @@ struct store_user_list {
  * the address, not those of the account: no stranger locks its owner out there. */
 struct store_login {
     int64_t user_id;
-    const char *address; /* the client's, numeric; NULL: it has none, and is a stranger */
+    const char *address; /* the client's, numeric, as address_site() has it; NULL: it has none,
+                          * and is a stranger */
     bool password_ok;
     int64_t now_ms;
     struct guid session, access;            /* in: of the session and of its first access token */

@@ -126,6 +126,22 @@ def test_failures_where_somebody_has_logged_in_lock_only_that_address(server, do
     assert login(server, dora, PASSWORD, OWNER).status_code == 200
 
 
+@pytest.mark.stores(*STORES)
+def test_other_addresses_of_an_owners_ipv6_network_are_the_owners(make_server):
+    """Privacy extensions change the last 64 bits every day."""
+    server = make_server(trusted_proxies="127.0.0.1")
+
+    def try_from(client, password=PASSWORD):
+        return login(server, "alice", password, **{"X-Forwarded-For": client}).status_code
+
+    assert try_from("2001:db8:0:1::a") == 200
+    assert [try_from("2001:db8:0:2::a", "wrong") for _ in range(3)] == [401] * 3
+    assert try_from("2001:db8:0:2::b") == 401
+    assert try_from("2001:db8:0:1:ffff::b") == 200
+    assert [try_from(f"2001:db8:0:1::{i}", "wrong") for i in range(3)] == [401] * 3
+    assert try_from("2001:db8:0:1::a") == 401
+
+
 def test_enabling_lifts_a_lock(server, dora):
     for _ in range(3):
         login(server, dora, "wrong")
