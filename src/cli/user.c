@@ -5,12 +5,10 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
-#include "base/json.h"
 #include "base/nearest.h"
 #include "base/str.h"
-#include "base/wrap.h"
 #include "cli/options.h"
+#include "cli/user_list.h"
 #include "cli/user_password.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
@@ -18,115 +16,6 @@
 #include "core/password.h"
 #include "core/report.h"
 #include "store/store.h"
-
-/* ---- the users as a table for people or as JSON ---- */
-
-/* `list` cut at `between`, its entries parted by a comma and a space. */
-static void print_entries(const char *list, char between, const char *if_none)
-{
-    fputs(*list == '\0' ? if_none : "", stdout);
-    for (; *list != '\0'; list++) {
-        if (*list == between)
-            fputs(", ", stdout);
-        else
-            putchar(*list);
-    }
-}
-
-static const char *state_name(const struct user *user, int64_t now_ms)
-{
-    if (user->disabled)
-        return "disabled";
-    return user_is_locked(user, now_ms) ? "locked" : "enabled";
-}
-
-static void print_table(const struct user *users, size_t count, int64_t now_ms)
-{
-    int width = (int)strlen("NAME");
-
-    for (size_t i = 0; i < count; i++) {
-        int name = wrap_width(users[i].name, strlen(users[i].name));
-
-        width = name > width ? name : width;
-    }
-    printf("%-*s  STATE     FROM                REPORTS\n", width, "NAME");
-    for (size_t i = 0; i < count; i++) {
-        const struct user *user = &users[i];
-        int pad = width - wrap_width(user->name, strlen(user->name));
-
-        printf("%s%*s  %-8s  ", user->name, pad, "", state_name(user, now_ms));
-        printf("%-18s  ", user->allow[0] != '\0' ? user->allow : "anywhere");
-        print_entries(user->grants, '\n', "none");
-        putchar('\n');
-    }
-}
-
-/* A JSON array of the entries of `list`. */
-static void add_entries(struct buf *b, const char *key, const char *list, char between)
-{
-    json_add_key(b, key);
-    buf_add_char(b, '[');
-    while (*list != '\0') {
-        size_t n = strcspn(list, (char[]){between, '\0'});
-
-        if (buf_str(b)[b->len - 1] != '[')
-            buf_add_char(b, ',');
-        json_add_text(b, list, n);
-        list += n + (list[n] == between);
-    }
-    buf_add_char(b, ']');
-}
-
-static void add_user(struct buf *b, const struct user *user, int64_t now_ms)
-{
-    char until[CLOCK_TEXT];
-    bool locked = user_is_locked(user, now_ms);
-
-    clock_format(user->locked_until_ms, until);
-    buf_add_char(b, '{');
-    json_add_member(b, "name", user->name);
-    json_add_bool(b, "disabled", user->disabled);
-    json_add_member(b, "lockedUntil", locked ? until : NULL);
-    add_entries(b, "allow", user->allow, ' ');
-    add_entries(b, "grants", user->grants, '\n');
-    buf_add_char(b, '}');
-}
-
-static int print_json(const struct user *users, size_t count, int64_t now_ms, struct err *err)
-{
-    struct buf b;
-    int rc = 0;
-
-    buf_init(&b, INT_MAX);
-    buf_add_char(&b, '[');
-    for (size_t i = 0; i < count; i++) {
-        buf_add_str(&b, i > 0 ? ",\n" : "");
-        add_user(&b, &users[i], now_ms);
-    }
-    buf_add_str(&b, "]\n");
-    if (buf_failed(&b))
-        rc = err_set(err, -E_NOMEM, "out of memory");
-    else
-        fputs(buf_str(&b), stdout);
-    buf_done(&b);
-    return rc;
-}
-
-/* To standard output; `now_ms` (UTC) tells who is locked. -E_NOMEM, or -E_IO if it could not be
- * written. */
-static int print_users(const struct user *users, size_t count, bool json, int64_t now_ms,
-                       struct err *err)
-{
-    int rc = 0;
-
-    if (json)
-        rc = print_json(users, count, now_ms, err);
-    else
-        print_table(users, count, now_ms);
-    if (rc == 0 && fflush(stdout) != 0)
-        rc = err_errno(err, -E_IO, "cannot write the list");
-    return rc;
-}
 
 /* ---- the verb ---- */
 
@@ -142,7 +31,7 @@ struct command {
     const char *config;
     struct words words;         /* the action, the name and what follows */
     struct words grants, allow; /* of --grant and --allow */
-    bool json, help;
+    bool json, operator, help;
     const struct action *action;
     const char *name; /* of the user; NULL: the action takes none */
     struct words rest;
@@ -151,7 +40,8 @@ struct command {
 
 typedef int action_fn(struct command *command, struct err *err);
 
-static action_fn do_add, do_passwd, do_disable, do_enable, do_grant, do_revoke, do_allow, do_list;
+static action_fn do_add, do_passwd, do_disable, do_enable, do_grant, do_revoke, do_allow,
+    do_operator, do_list;
 
 enum action_options { NO_OPTION, TAKES_LISTS, TAKES_JSON };
 
@@ -161,8 +51,8 @@ static const struct action {
     size_t least, most; /* words after the action */
     enum action_options options;
 } actions[] = {
-    {"add", "NAME [--grant REPORT…] [--allow CIDR…]", "add a user; asks for the password", do_add,
-     1, 1, TAKES_LISTS},
+    {"add", "NAME [--operator] [--grant REPORT…] [--allow CIDR…]",
+     "add a user; asks for the password", do_add, 1, 1, TAKES_LISTS},
     {"passwd", "NAME", "set a new password; ends the user's sessions, lifts a lock", do_passwd, 1,
      1, NO_OPTION},
     {"disable", "NAME", "stop the user from logging in; ends the sessions", do_disable, 1, 1,
@@ -174,6 +64,8 @@ static const struct action {
      NO_OPTION},
     {"allow", "NAME [CIDR…]", "let the user log in from these addresses only; none: anywhere",
      do_allow, 1, WORDS_MAX, NO_OPTION},
+    {"operator", "NAME on|off", "let the user see and delete the reports of all, or end that",
+     do_operator, 2, 2, NO_OPTION},
     {"list", "[--json]", "show the users", do_list, 0, 0, TAKES_JSON},
 };
 
@@ -192,6 +84,7 @@ static void usage(FILE *out)
             "  --grant REPORT…    add: report types the user may run; '*': all\n"
             "  --allow CIDR…      add: addresses the user may log in from, such as 10.0.0.0/8\n"
             "                     or 2001:db8::1; anywhere if not given\n"
+            "  --operator         add: the user may see and delete the reports of all\n"
             "  --json             list: as JSON\n"
             "  -h, --help         print this\n\n"
             "A password is asked for on the terminal, or is one line of standard input; it\n"
@@ -438,8 +331,11 @@ static int do_add(struct command *command, struct err *err)
                  ?: allow_list(&command->allow, &allow, err)
                  ?: read_hash(command->name, hash, err);
 
-    op.user_add = (struct store_user_add){
-        .name = command->name, .password_hash = hash, .allow = allow, .grants = grants};
+    op.user_add = (struct store_user_add){.name = command->name,
+                                          .password_hash = hash,
+                                          .allow = allow,
+                                          .grants = grants,
+                                          .is_operator = command->operator};
     if (rc == 0)
         rc = store_ask(command->store, &op, err);
     if (rc == 0 && command->grants.count == 0)
@@ -515,12 +411,23 @@ static int do_allow(struct command *command, struct err *err)
     return rc;
 }
 
+static int do_operator(struct command *command, struct err *err)
+{
+    const char *to = command->rest.items[0];
+
+    if (!str_eq(to, "on") && !str_eq(to, "off"))
+        return err_set(err, -E_INVALID, "'%s' is neither on nor off", to);
+    return change_user(
+        command, (struct store_user_change){.disabled = -1, .operates = str_eq(to, "on") ? 1 : -1},
+        err);
+}
+
 static int do_list(struct command *command, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_LIST};
     int rc = store_ask(command->store, &op, err)
-                 ?: print_users(op.user_list.users, op.user_list.count, command->json,
-                                store_now_ms(command->store), err);
+                 ?: user_list_print(op.user_list.users, op.user_list.count, command->json,
+                                    store_now_ms(command->store), err);
 
     store_op_done(&op);
     return rc;
@@ -547,9 +454,13 @@ static const struct action *find_action(const char *name)
 static int read_options(int argc, char **argv, struct command *ret)
 {
     static const struct option known[] = {
-        {"config", required_argument, NULL, 'c'}, {"grant", required_argument, NULL, 'g'},
-        {"allow", required_argument, NULL, 'a'},  {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},
+        {"grant", required_argument, NULL, 'g'},
+        {"allow", required_argument, NULL, 'a'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"operator", no_argument, NULL, 'o'},
+        {NULL, 0, NULL, 0},
     };
     struct words *words = &ret->words;
     struct err err = {0};
@@ -563,6 +474,9 @@ static int read_options(int argc, char **argv, struct command *ret)
             continue;
         case 'j':
             ret->json = true;
+            continue;
+        case 'o':
+            ret->operator= true;
             continue;
         case 'h':
             ret->help = true;
@@ -598,11 +512,12 @@ static int check_usage(struct command *command)
     if (action == NULL)
         return EXIT_USAGE;
     if (words->count - 1 < action->least)
-        return options_wrong("user", words->count == 1 ? "name a user" : "name a report");
+        return options_wrong("user", "say: %s %s", action->name, action->takes);
     if (words->count - 1 > action->most)
         return options_wrong("user", "'%s' is too much", words->items[1 + action->most]);
-    if (action->options != TAKES_LISTS && command->grants.count + command->allow.count > 0)
-        return options_wrong("user", "only add takes --grant and --allow");
+    if (action->options != TAKES_LISTS &&
+        (command->operator|| command->grants.count + command->allow.count> 0))
+        return options_wrong("user", "only add takes --grant, --allow and --operator");
     if (action->options != TAKES_JSON && command->json)
         return options_wrong("user", "only list takes --json");
     command->action = action;

@@ -142,8 +142,9 @@
 #define REPORT_NO_PLACES(X)                                                                        \
     X(USERS,                                                                                       \
       "user(id name password_hash disabled failures first_failure_ms locked_until_ms allow "       \
-      "grants) account(id name password_hash disabled failures first_failure_ms locked_until_ms "  \
-      "allow grants) session(id user_id access refresh_hash expires_ms) "                          \
+      "grants operator) account(id name password_hash disabled failures first_failure_ms "         \
+      "locked_until_ms "                                                                           \
+      "allow grants operator) session(id user_id access refresh_hash expires_ms) "                 \
       "used_refresh(session_id hash access used_ms) "                                              \
       "login_address(user_id address succeeded_ms failures first_failure_ms locked_until_ms) "     \
       "index(account_name session_of_user session_expiry)",                                        \

@@ -6,7 +6,6 @@
 
 enum { ANSWER_MAX = STORE_ACTIVE_MAX * 1024 + 1024 }; /* a name, escaped, fits */
 
-/* Nobody is an operator: there are only users. */
 static void active_listed(struct exchange *ex)
 {
     const struct store_list *list = &ex->op.list;
@@ -15,7 +14,8 @@ static void active_listed(struct exchange *ex)
     buf_init(&data, ANSWER_MAX);
     buf_add_str(&data, "{\"name\":");
     json_add_string(&data, ex->user->name);
-    buf_add_format(&data, ",\"operator\":false,\"limits\":{\"active\":%d},",
+    buf_add_format(&data, ",\"operator\":%s,\"limits\":{\"active\":%d},",
+                   ex->user->is_operator ? "true" : "false",
                    (int)ex->services->config->active_limit.number);
     report_add_active(&data, list->reports, list->count);
     buf_add_char(&data, '}');

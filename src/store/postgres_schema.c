@@ -193,13 +193,17 @@ static const char migration_13[] =
     "  PRIMARY KEY (user_id, address)"
     ")";
 
+/* 14: operators. */
+static const char migration_14[] =
+    "ALTER TABLE account ADD COLUMN operator boolean NOT NULL DEFAULT false";
+
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&
                    REPORT_ERROR == 3 && REPORT_DELETING == 4 && REPORT_STATE_COUNT == 5,
                "the numbers of the states are kept in every database");
 
 const char *const postgres_migrations[] = {
-    migration_1, migration_2, migration_3,  migration_4,  migration_5,  migration_6, migration_7,
-    migration_8, migration_9, migration_10, migration_11, migration_12, migration_13};
+    migration_1, migration_2, migration_3,  migration_4,  migration_5,  migration_6,  migration_7,
+    migration_8, migration_9, migration_10, migration_11, migration_12, migration_13, migration_14};
 const int postgres_sealing_migration = 5;
 const int postgres_migration_count = sizeof(postgres_migrations) / sizeof(postgres_migrations[0]);

@@ -33,8 +33,8 @@ enum { POSTGRES_REPORT_COLUMN_COUNT = 17 };
 /* Read by read_user(). */
 #define POSTGRES_USER_COLUMNS                                                                      \
     "a.id, a.name, a.disabled, a.failures, a.first_failure_ms, a.locked_until_ms, a.allow,"        \
-    " a.grants"
-enum { POSTGRES_USER_COLUMN_COUNT = 8 };
+    " a.grants, a.operator"
+enum { POSTGRES_USER_COLUMN_COUNT = 9 };
 
 /* An access token of session `s`: its latest one, or one that was replaced after the time. */
 #define POSTGRES_ACCESS_HOLDS(access, time)                                                        \
@@ -332,20 +332,20 @@ enum { POSTGRES_USER_COLUMN_COUNT = 8 };
       " FROM report"                                                                               \
       " WHERE id > $1 ORDER BY id LIMIT $2")                                                       \
     /* ---- users ---- */                                                                          \
-    X(USER_ADD, "ttttb",                                                                           \
-      "WITH added AS (INSERT INTO account (name, password_hash, allow, grants)"                    \
-      "   VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id)"                            \
+    X(USER_ADD, "ttttbb",                                                                          \
+      "WITH added AS (INSERT INTO account (name, password_hash, allow, grants, operator)"          \
+      "   VALUES ($1, $2, $3, $4, $6) ON CONFLICT DO NOTHING RETURNING id)"                        \
       " SELECT id FROM added UNION ALL"                                                            \
       " SELECT id FROM account WHERE $5 AND name = $1 AND password_hash = $2")                     \
-    X(USER_CHANGE, "ttttbb",                                                                       \
+    X(USER_CHANGE, "ttttbbb",                                                                      \
       "WITH unlocked AS (UPDATE login_address l SET failures = 0, first_failure_ms = 0,"           \
       "   locked_until_ms = 0 FROM account a WHERE $6 AND l.failures > 0 AND l.user_id = a.id"     \
       "   AND " POSTGRES_FOLDED("a.name") " = " POSTGRES_FOLDED(                                   \
           "$1") ")"                                                                                \
                 " UPDATE account SET password_hash = coalesce($2, password_hash),"                 \
                 " allow = coalesce($3, allow), grants = coalesce($4, grants),"                     \
-                " disabled = coalesce($5, disabled), failures = CASE WHEN $6 THEN 0 ELSE "         \
-                "failures END,"                                                                    \
+                " disabled = coalesce($5, disabled), operator = coalesce($7, operator),"           \
+                " failures = CASE WHEN $6 THEN 0 ELSE failures END,"                               \
                 " first_failure_ms = CASE WHEN $6 THEN 0 ELSE first_failure_ms END,"               \
                 " locked_until_ms = CASE WHEN $6 THEN 0 ELSE locked_until_ms END"                  \
                 " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                     \

@@ -13,7 +13,8 @@ static void read_user(struct postgres_conn *c, struct user *ret)
                          .first_failure_ms = get_int(c, 4),
                          .locked_until_ms = get_int(c, 5),
                          .allow = get_text(c, 6),
-                         .grants = get_text(c, 7)};
+                         .grants = get_text(c, 7),
+                         .is_operator = get_bool(c, 8)};
 }
 
 /* ---- users ---- */
@@ -22,7 +23,8 @@ void postgres_send_user_add(struct postgres_conn *c, struct store_user_add *arg)
 {
     call_run(c, PG_USER_ADD, value_text(arg->name), value_text(arg->password_hash),
              value_text(arg->allow != NULL ? arg->allow : ""),
-             value_text(arg->grants != NULL ? arg->grants : ""), value_bool(c->again));
+             value_text(arg->grants != NULL ? arg->grants : ""), value_bool(c->again),
+             value_bool(arg->is_operator));
 }
 
 int postgres_read_user_add(struct postgres_conn *c, struct store_user_add *arg)
@@ -43,7 +45,8 @@ void postgres_send_user_change(struct postgres_conn *c, struct store_user_change
     call_run(c, PG_USER_CHANGE, value_text(arg->name), value_text(arg->password_hash),
              value_text(arg->allow), value_text(arg->grants),
              arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0),
-             value_bool(arg->password_hash != NULL || arg->disabled == 0) /* lifts a lock */);
+             value_bool(arg->password_hash != NULL || arg->disabled == 0) /* lifts a lock */,
+             arg->operates == 0 ? value_null() : value_bool(arg->operates > 0));
     if (ends_sessions(arg)) {
         call_run(c, PG_SESSION_END_USER, value_text(arg->name));
     }

@@ -165,7 +165,11 @@ static const char migration_10[] =
     "  PRIMARY KEY (user_id, address)"
     ") STRICT, WITHOUT ROWID;";
 
-const char *const sqlite_migrations[] = {migration_1, migration_2, migration_3, migration_4,
-                                         migration_5, migration_6, migration_7, migration_8,
-                                         migration_9, migration_10};
+/* 11: operators. */
+static const char migration_11[] =
+    "ALTER TABLE user ADD COLUMN operator INTEGER NOT NULL DEFAULT 0;";
+
+const char *const sqlite_migrations[] = {migration_1, migration_2,  migration_3, migration_4,
+                                         migration_5, migration_6,  migration_7, migration_8,
+                                         migration_9, migration_10, migration_11};
 const int sqlite_migration_count = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]);

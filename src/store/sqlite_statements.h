@@ -27,8 +27,8 @@ enum { SQLITE_REPORT_COLUMN_COUNT = 15 };
 /* Read by read_user(). */
 #define SQLITE_USER_COLUMNS                                                                        \
     "user.id, user.name, user.disabled, user.failures, user.first_failure_ms, "                    \
-    "user.locked_until_ms, user.allow, user.grants"
-enum { SQLITE_USER_COLUMN_COUNT = 8 };
+    "user.locked_until_ms, user.allow, user.grants, user.operator"
+enum { SQLITE_USER_COLUMN_COUNT = 9 };
 
 /* What move_report() has to know before it moves a report. */
 #define SQLITE_PLACE_COLUMNS "seq, id, user_id, state, slot, attempt, in_row"
@@ -122,10 +122,12 @@ enum { SQLITE_USER_COLUMN_COUNT = 8 };
     X(COUNTS, "INSERT INTO tally (node, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2")  \
     X(COUNTS_EMPTY, "DELETE FROM tally WHERE node = ?1 AND n = 0")                                 \
     /* ---- users ---- */                                                                          \
-    X(USER_ADD, "INSERT INTO user (name, password_hash, allow, grants) VALUES (?1, ?2, ?3, ?4)")   \
+    X(USER_ADD, "INSERT INTO user (name, password_hash, allow, grants, operator)"                  \
+                " VALUES (?1, ?2, ?3, ?4, ?5)")                                                    \
     X(USER_CHANGE, "UPDATE user SET password_hash = coalesce(?2, password_hash),"                  \
                    " allow = coalesce(?3, allow), grants = coalesce(?4, grants),"                  \
-                   " disabled = coalesce(?5, disabled), failures = iif(?6, 0, failures),"          \
+                   " disabled = coalesce(?5, disabled), operator = coalesce(?7, operator),"        \
+                   " failures = iif(?6, 0, failures),"                                             \
                    " first_failure_ms = iif(?6, 0, first_failure_ms),"                             \
                    " locked_until_ms = iif(?6, 0, locked_until_ms) WHERE name = ?1 RETURNING id")  \
     X(USER_FIND, "SELECT " SQLITE_USER_COLUMNS ", password_hash FROM user WHERE name = ?1")        \

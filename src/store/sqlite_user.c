@@ -11,7 +11,8 @@ static void read_user(struct sql *q, struct user *ret)
                          .first_failure_ms = sql_get_int(q, 4),
                          .locked_until_ms = sql_get_int(q, 5),
                          .allow = sql_get_text(q, 6),
-                         .grants = sql_get_text(q, 7)};
+                         .grants = sql_get_text(q, 7),
+                         .is_operator = sql_get_bool(q, 8)};
 }
 
 /* ---- users ---- */
@@ -21,7 +22,7 @@ int sqlite_user_add(struct store_conn *conn, struct store_user_add *arg, struct 
     struct sql q =
         sql_start(conn, SQL_USER_ADD, value_text(arg->name), value_text(arg->password_hash),
                   value_text(arg->allow != NULL ? arg->allow : ""),
-                  value_text(arg->grants != NULL ? arg->grants : ""));
+                  value_text(arg->grants != NULL ? arg->grants : ""), value_bool(arg->is_operator));
 
     sql_next(&q);
     if (q.rc == SQLITE_CONSTRAINT_UNIQUE) {
@@ -38,7 +39,8 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
     struct sql q = sql_start(
         conn, SQL_USER_CHANGE, value_text(arg->name), value_text(arg->password_hash),
         value_text(arg->allow), value_text(arg->grants),
-        arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0), value_bool(unlocks));
+        arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0), value_bool(unlocks),
+        arg->operates == 0 ? value_null() : value_bool(arg->operates > 0));
     int64_t id = 0;
     bool found;
     int rc;

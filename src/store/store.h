@@ -399,6 +399,7 @@ struct store_ledger_note {
 /* A new user. rc is -E_EXISTS if the name is taken. Names are unique without regard to case. */
 struct store_user_add {
     const char *name, *password_hash, *allow, *grants;
+    bool is_operator;
     int64_t id; /* out */
 };
 
@@ -408,6 +409,7 @@ struct store_user_change {
     const char *name;
     const char *password_hash, *allow, *grants;
     int disabled;
+    int operates; /* 1: it becomes an operator; -1: it is none any more; 0: as it was */
 };
 
 struct store_user_find {

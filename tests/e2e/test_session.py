@@ -349,6 +349,13 @@ def test_a_logout_and_the_leeway_hold_on_every_node(make_cluster):
 # --- who is logged in -----------------------------------------------------------------------------
 
 
+def test_me_says_who_is_an_operator_from_the_next_request_on(server, dora):
+    client = Client(server.url, token_and_cookie(login(server, dora))[0])
+    for word, is_one in (("on", True), ("off", False)):
+        server.user("operator", dora, word)
+        assert client.get("/User/Me").json()["data"]["operator"] is is_one
+
+
 def test_me_says_who_is_logged_in_and_what_is_active(server, dora):
     client = Client(server.url, token_and_cookie(login(server, dora.upper()))[0])
     done = client.complete("Quick", ProductID="1")

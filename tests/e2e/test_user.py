@@ -31,7 +31,20 @@ def test_a_user_is_added_before_the_server_has_run(place):
     user(place, "add", "dora", "--grant", "Quick", "Slow", "--allow", "10.0.0.0/8", "::1",
          stdin=PASSWORD + "\n")
     assert users(place) == {"dora": {"name": "dora", "disabled": False, "lockedUntil": None,
-                                     "allow": ["10.0.0.0/8", "::1"], "grants": ["Quick", "Slow"]}}
+                                     "allow": ["10.0.0.0/8", "::1"], "grants": ["Quick", "Slow"], "operator": False}}
+
+
+def test_a_user_is_made_an_operator_at_once_or_later_and_none_any_more(place):
+    user(place, "add", "dora", "--operator", stdin=PASSWORD + "\n")
+    user(place, "add", "erna", stdin=PASSWORD + "\n")
+    assert users(place)["dora"]["operator"] and not users(place)["erna"]["operator"]
+    user(place, "operator", "dora", "off")
+    user(place, "operator", "ERNA", "on")
+    assert not users(place)["dora"]["operator"] and users(place)["erna"]["operator"]
+    user(place, "grant", "erna", "Quick")
+    assert [line.split()[:2] for line in user(place, "list").splitlines()] == [
+        ["NAME", "ROLE"], ["dora", "user"], ["erna", "operator"]]
+    assert "neither on nor off" in user(place, "operator", "erna", "maybe", status=1)
 
 
 def test_grants_and_allow_lists_are_changed(place):
@@ -63,7 +76,7 @@ def test_what_cannot_be_done_is_explained(place, words, said):
 
 @pytest.mark.parametrize("words", [
     [], ["befriend", "dora"], ["add"], ["grant", "dora"], ["passwd", "dora", "secret"],
-    ["list", "--grant", "Quick"], ["disable", "dora", "--json"], ["--nope"],
+    ["list", "--grant", "Quick"], ["operator", "dora"], ["list", "--operator"], ["disable", "dora", "--json"], ["--nope"],
 ])
 def test_wrong_usage_ends_with_2_and_names_the_help(place, words):
     assert user(place, *words, status=2).endswith("; try: reportd user --help\n")
@@ -91,7 +104,7 @@ def test_a_password_that_cannot_be_is_refused(place, stdin, said):
 
 def test_the_help_names_every_action(place):
     said = user(place, "--help")
-    for action in ("add", "passwd", "disable", "enable", "grant", "revoke", "allow", "list"):
+    for action in ("add", "passwd", "disable", "enable", "grant", "revoke", "allow", "operator", "list"):
         assert f"\n  {action} " in said
 
 

@@ -1,0 +1,14 @@
+/* src/cli/user_list.h -- the users, as a table for people or as JSON. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/user.h"
+
+/* To standard output; `now_ms` (UTC) tells who is locked. -E_NOMEM, or -E_IO if it could not be
+ * written. */
+int user_list_print(const struct user *users, size_t count, bool json, int64_t now_ms,
+                    struct err *err);
