@@ -562,19 +562,15 @@ static void name_full_disks(const struct config *config)
             is_among(device, told, told_count))
             continue;
         told[told_count++] = device;
-        log_error("start.full", "key=%s path=%s free_kib=%ld needed_kib=%d", places[i].key, path,
-                  free_kib, START_ROOM_KIB);
-        fprintf(stderr,
-                "reportd serve: the disk of %s '%s' is full (%ld KiB are free, or no inode is): "
-                "free %d KiB and one inode or more there, then start again\n",
-                places[i].key, path, free_kib, START_ROOM_KIB);
+        log_error("start.full", "key=%s path=%s free_kib=%ld needed_kib=%d problem=%s",
+                  places[i].key, path, free_kib, START_ROOM_KIB,
+                  "this disk is full: free that much and an inode there, then start again");
     }
 }
 
 static void tell_failure(const struct config *config, const struct err *err)
 {
     log_error("start.failed", "error=%s detail=%s", err->text, err->detail);
-    fprintf(stderr, "reportd serve: %s\n", err->text);
     name_full_disks(config);
 }
 

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_trouble.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "core/places.h"
@@ -18,6 +19,8 @@
 #include "spool/seal.h"
 
 enum { LOOK_AGAIN_MS = 300 };
+
+static struct log_trouble audit_trouble = LOG_TROUBLE("audit.failed");
 
 /* One look at everything. */
 struct look {
@@ -485,10 +488,11 @@ static void *auditor_thread(void *arg)
         int rc = audit_run(&auditor->spec, &audit, &err);
 
         if (rc == 0) {
+            log_trouble_over(&audit_trouble);
             take_counts(auditor, &audit);
             audit_done(&audit);
         } else if (rc != -E_CANCELLED) {
-            log_error("audit.failed", "error=%s detail=%s", err.text, err.detail);
+            log_trouble(&audit_trouble, &err);
         }
         rest_ms = REST * (clock_mono_ms() - began_ms);
     } while (pause_for(auditor, rest_ms > EVERY_MS ? rest_ms : EVERY_MS));

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_trouble.h"
 #include "base/seam.h"
 #include "proc/deletion_impl.h"
 
@@ -14,6 +15,10 @@ enum {
     RETRY_MS = 5 * 1000,           /* after a file or a row could not be removed */
     SESSION_SWEEP_MS = 600 * 1000, /* expired sessions and idempotency keys go this often */
 };
+
+static struct log_trouble purge_trouble = LOG_TROUBLE("deletion.again");
+static struct log_trouble unfinished_trouble = LOG_TROUBLE("deletion.unfinished");
+static struct log_trouble sweep_trouble = LOG_TROUBLE("store.sweep");
 
 /* ---- of a report that is marked: its query, then its files ---- */
 
@@ -74,7 +79,7 @@ void deletion_clear_away(struct deletion_item *item, enum report_state was, int 
 
 void deletion_leave_unfinished(struct purger *purger, const struct err *err)
 {
-    log_error("deletion.unfinished", "error=%s detail=%s", err->text, err->detail);
+    log_trouble(&unfinished_trouble, err);
     lock_take(&purger->lock);
     purger->unfinished = true;
     pthread_cond_broadcast(&purger->wake);
@@ -86,6 +91,7 @@ void deletion_all_gone(struct purger *purger, const struct guid *id, int64_t beg
     int64_t us = clock_mono_us() - began_us;
     char reference[GUID_TEXT];
 
+    log_trouble_over(&unfinished_trouble);
     guid_format(id, reference);
     log_info("report.deleted", "reference=%s us=%ld", reference, (long)us);
     if (timed)
@@ -222,8 +228,10 @@ static void own_done(struct deletion *deletion)
     struct purger *purger = deletion->item.purger;
 
     if (deletion->rc == -E_STORE) { /* it may not even be marked, and so found by a purge only */
-        log_warn("deletion.again", "error=%s detail=%s", deletion->err.text, deletion->err.detail);
+        log_trouble(&purge_trouble, &deletion->err);
         purger_expect(purger, store_now_ms(purger->spec.store) + RETRY_MS);
+    } else if (deletion->rc >= 0) {
+        log_trouble_over(&purge_trouble);
     }
     store_op_done(&deletion->op);
     free(deletion);
@@ -411,7 +419,9 @@ static void sweep_sessions(struct purger *purger)
     purger->swept_ms = clock_mono_ms();
     op.sweep.now_ms = store_now_ms(purger->spec.store);
     if (store_run(purger->spec.store, &op) < 0)
-        log_error("store.sweep", "error=%s detail=%s", op.err.text, op.err.detail);
+        log_trouble(&sweep_trouble, &op.err);
+    else
+        log_trouble_over(&sweep_trouble);
     store_op_done(&op);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_trouble.h"
 #include "base/seam.h"
 #include "base/str.h"
 #include "proc/run.h"
@@ -16,6 +17,9 @@
 #include "spool/seal.h"
 
 enum { RETRY_MS = 500 }; /* between tries to write an end down while the store is unavailable */
+
+static struct log_trouble store_trouble = LOG_TROUBLE("store.unavailable");
+static struct log_trouble spool_trouble = LOG_TROUBLE("spool.unavailable");
 
 static const char NOT_STORED[] =
     "The server could not store the report's result. Submit it again later.";
@@ -118,8 +122,7 @@ static void on_cleaned(struct loop_spool_call *call)
     struct job *job = container_of(call, struct job, file);
 
     if (call->op.rc < 0)
-        log_error("spool.unavailable", "error=%s detail=%s", call->op.err.text,
-                  call->op.err.detail);
+        log_trouble(&spool_trouble, &call->op.err);
     job_over(job);
 }
 
@@ -136,13 +139,15 @@ static void on_written(struct loop_call *call)
 
     SEAM_STEP("job", "end", "written");
     if (op->rc < 0 && job->stops == NULL) {
-        log_error("store.unavailable", "error=%s detail=%s", op->err.text, op->err.detail);
+        log_trouble(&store_trouble, &op->err);
         if (job->supervisor->phase == SUPERVISOR_CLOSING)
             job_over(job); /* out of time: the next start finds it PROCESSING */
         else
             job_enter(job, JOB_WAITING);
         return;
     }
+    if (op->rc == 0)
+        log_trouble_over(&store_trouble);
     store_op_done(op);
     if (!moved && job->stops == NULL && job->end == JOB_END_COMPLETE) {
         /* Another attempt has the report now, or a deletion that has not asked yet. */
@@ -204,9 +209,10 @@ static void on_filed(struct loop_spool_call *call)
     bool complete = job->end == JOB_END_COMPLETE || job->end == JOB_END_COMPLETE_IN_ROW;
 
     SEAM_STEP("job", "end", "filed");
-    if (call->op.rc < 0) {
-        log_error("spool.unavailable", "error=%s detail=%s", call->op.err.text,
-                  call->op.err.detail);
+    if (call->op.rc == 0 && complete) {
+        log_trouble_over(&spool_trouble);
+    } else if (call->op.rc < 0) {
+        log_trouble(&spool_trouble, &call->op.err);
         if (complete && job->stops == NULL) {
             plan_error(job, NOT_STORED);
             end_as_planned(job);
@@ -296,7 +302,7 @@ static void end_complete(struct job *job, const struct wire_answer *answer)
     finish->key = job->key;
     finish->sealed = job->sealed;
     if (answer->unsynced != 0 && take_result(job, answer, &err) < 0) {
-        log_error("spool.unavailable", "error=%s detail=%s", err.text, err.detail);
+        log_trouble(&spool_trouble, &err);
         plan_error(job, NOT_STORED);
     }
     end_as_planned(job);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_trouble.h"
 #include "base/seam.h"
 #include "proc/supervisor_impl.h"
 
@@ -14,6 +15,8 @@ enum {
     CLOCK_WRONG_MS = 5000,
     RETRY_MS = 200, /* after a heartbeat that did not reach the store */
 };
+
+static struct log_trouble beat_trouble = LOG_TROUBLE("node.heartbeat");
 
 static int64_t lease_ms(const struct supervisor *supervisor)
 {
@@ -291,6 +294,10 @@ static void on_beaten(struct loop_call *call)
     struct lease *lease = &supervisor->lease;
     const struct store_heartbeat *heartbeat = &call->op.heartbeat;
 
+    if (call->op.rc < 0)
+        log_trouble(&beat_trouble, &call->op.err);
+    else
+        log_trouble_over(&beat_trouble);
     if (call->op.rc < 0)
         on_unheard(supervisor);
     else if (heartbeat->alive)

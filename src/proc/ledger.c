@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/log_trouble.h"
 #include "base/seam.h"
 #include "base/thread.h"
 #include "proc/ledger_impl.h"
@@ -26,6 +27,9 @@ enum {
     HORIZON_PARTS = 30,       /* the file is rewritten when a 30th of it is too old, … */
     LOOK_MS = 10 * 60 * 1000, /* … for which is looked so often */
 };
+
+static struct log_trouble expire_trouble = LOG_TROUBLE("ledger.expire");
+static struct log_trouble note_trouble = LOG_TROUBLE("ledger.note");
 
 /* All but `work queue` and `path` belong to the work queue's one thread. */
 struct ledger {
@@ -616,11 +620,15 @@ static int64_t maintain_ledger(void *context)
 
     if (wait_ms > 0)
         return wait_ms;
-    if (has_old_records(ledger, now_ms) && expire(ledger, now_ms, &err) < 0)
-        log_error("ledger.expire", "error=%s", err.text);
+    if (!has_old_records(ledger, now_ms) || expire(ledger, now_ms, &err) >= 0)
+        log_trouble_over(&expire_trouble);
+    else
+        log_trouble(&expire_trouble, &err);
     /* Which forgets those that were given up long ago; the first time the start has done it. */
-    if (ledger->look_ms != 0 && note_now(ledger, &err) < 0)
-        log_warn("ledger.note", "error=%s detail=%s", err.text, err.detail);
+    if (ledger->look_ms == 0 || note_now(ledger, &err) >= 0)
+        log_trouble_over(&note_trouble);
+    else
+        log_trouble(&note_trouble, &err);
     wait_ms = SEAM_PATIENCE_MS(LOOK_MS);
     ledger->look_ms = clock_mono_ms() + wait_ms;
     return wait_ms;

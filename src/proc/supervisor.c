@@ -5,12 +5,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_trouble.h"
 #include "base/thread.h"
 #include "proc/supervisor_impl.h"
 
 /* --- who gets the next report: one question to the store per idle worker ---------------------- */
 
 enum { CLAIM_RETRY_MS = 500 /* between tries while the store is unavailable */ };
+
+static struct log_trouble claim_trouble = LOG_TROUBLE("store.claim");
 
 static void claim_init(struct claim *claim, struct supervisor *supervisor)
 {
@@ -31,12 +34,13 @@ static void on_claimed(struct loop_call *call)
     struct job *job = claim->job;
 
     if (call->op.rc < 0) {
-        log_error("store.claim", "error=%s detail=%s", call->op.err.text, call->op.err.detail);
+        log_trouble(&claim_trouble, &call->op.err);
         loop_timer_set(supervisor->loop, &supervisor->no_claim, clock_mono_ms() + CLAIM_RETRY_MS);
         claim->doubt = true; /* it may have been committed: the token stays */
         store_op_done(&call->op);
         return;
     }
+    log_trouble_over(&claim_trouble);
     claim->doubt = false;
     claim->token = guid_new();
     if (answer->found) {

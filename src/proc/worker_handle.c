@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_trouble.h"
 #include "base/seam.h"
 #include "base/str.h"
 #include "proc/supervisor_impl.h"
@@ -20,6 +21,8 @@ enum {
     DEATH_PATIENCE_MS = 2000,
     LAST_PATIENCE_MS = 2000, /* at the server's end, for all of them */
 };
+
+static struct log_trouble spawn_trouble = LOG_TROUBLE("worker.spawn");
 
 /* The one place that writes worker->state. The timer belongs to the state that is left. */
 static void worker_enter(struct worker_handle *worker, enum worker_state state)
@@ -234,10 +237,11 @@ void worker_start(struct worker_handle *worker)
     CHECK(worker->state == WORKER_ABSENT && worker->job == NULL);
     worker->spawned_ms = clock_mono_ms();
     if (child_spawn(&worker->child, &socket, &err) < 0) {
-        log_error("worker.spawn", "error=%s", err.text);
+        log_trouble(&spawn_trouble, &err);
         start_again(worker);
         return;
     }
+    log_trouble_over(&spawn_trouble);
     worker_enter(worker, WORKER_IDLE);
     atomic_fetch_add(&supervisor->spawned, 1);
     if (channel_open(&worker->channel, supervisor->loop, socket, &err) < 0 ||

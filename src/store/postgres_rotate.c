@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_trouble.h"
 #include "base/seam.h"
 #include "base/thread.h"
 #include "store/postgres_impl.h"
@@ -22,13 +23,14 @@ enum {
     REWRAP_MAX = 256, /* rows in a transaction, which FINISH and TOMBSTONE of these wait for */
 };
 
+static struct log_trouble look_trouble = LOG_TROUBLE("erase.failed");
+
 struct postgres_rotation {
     struct postgres_shared *shared;
     struct postgres_conn *c;
     pthread_t thread;
     int stop; /* an eventfd */
     int64_t tick_ms;
-    bool failing;            /* it was logged */
     size_t unopened;         /* rows of the last round whose keys nothing opens, … */
     struct guid unopened_id; /* … of which one is this report's, … */
     bool stuck;              /* … and they were logged */
@@ -266,11 +268,12 @@ static int look_at_keys(struct postgres_rotation *r, struct err *err)
 }
 
 /* While it fails a deleted report can be opened with the old key: the operator has to know. */
-static void log_look(struct postgres_rotation *r, int rc, const struct err *err)
+static void log_look(int rc, const struct err *err)
 {
-    if (rc < 0 && rc != -E_CANCELLED && !r->failing)
-        log_error("erase.failed", "error=%s detail=%s", err->text, err->detail);
-    r->failing = rc < 0;
+    if (rc >= 0)
+        log_trouble_over(&look_trouble);
+    else if (rc != -E_CANCELLED)
+        log_trouble(&look_trouble, err);
 }
 
 static void *rotation_thread(void *arg)
@@ -282,7 +285,7 @@ static void *rotation_thread(void *arg)
         struct err err = {0};
         int rc = look_at_keys(r, &err);
 
-        log_look(r, rc, &err);
+        log_look(rc, &err);
         if (rc < 0 || r->tick_ms > STAY_CONNECTED_MS)
             postgres_disconnect(r->c);
     }

@@ -260,7 +260,7 @@ def test_a_batch_marked_before_the_disk_was_full_goes(on_disk):
 def start_refused_for(server, key, path):
     done = server.run("serve", "-c", "reportd.conf")
     assert done.returncode == 1, done.stderr
-    assert f"the disk of {key} '{path}' is full" in done.stderr and "free 1024 KiB" in done.stderr, done.stderr
+    assert f"start.full key={key} path={path} " in done.stderr and " needed_kib=1024 " in done.stderr, done.stderr
     return done.stderr
 
 
@@ -302,7 +302,7 @@ def test_a_start_names_each_full_disk_once(mounts, tmp_path):
     one.fill()
     two.fill()
     said = start_refused_for(server, "deletion_ledger", one.folder / "ledger")
-    assert said.count("the disk of") == 2 and f"the disk of key_file '{two.folder}/key' is full" in said
+    assert said.count("start.full") == 2 and f"start.full key=key_file path={two.folder}/key " in said
     one.unmount()
     two.unmount()
 

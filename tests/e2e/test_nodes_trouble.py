@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -280,3 +281,27 @@ def test_news_that_got_lost_is_looked_for(make_cluster):
         waiter.join(REPORT_ENDS_WITHIN)
         assert not waiter.is_alive()
         poll(lambda r=reference: clients[1].status(r).json()["data"] == "complete", what="an answer on a new session")
+
+
+def test_a_database_that_is_away_fills_no_log(make_cluster, own_postgres):
+    """A line at once, then ever fewer, each with how many tries it stands for; and one when it is back."""
+    cluster = make_cluster(nodes=1, server=own_postgres, workers=1, lease="10m")
+    node, = cluster.nodes
+    reference = node.client(ALICE).order("Endless")
+    node.client(ALICE).wait_for(reference, "processing")
+    worker, = node.workers()
+    own_postgres.stop()
+    os.kill(worker, signal.SIGKILL)  # the report is to be queued again
+
+    def tries(event):
+        lines = re.findall(rf" error {event} error=.* left_out=(\d+)$", node.log_text(), re.M)
+        return len(lines), len(lines) + sum(map(int, lines))
+
+    poll(lambda: tries("store.unavailable")[1] > 12, what="a dozen tries")
+    lines, count = tries("store.unavailable")
+    assert count > 2 * lines, node.log_text()
+    assert "over_after_ms" not in node.log_text()
+    own_postgres.start()
+    poll(lambda: re.search(r" info store\.unavailable over_after_ms=\d+ left_out=\d+$", node.log_text(), re.M),
+         what="a line that it is over")
+    assert node.client(ALICE).delete(reference).json()["result"] is True

@@ -1,6 +1,7 @@
 """What reportd serve refuses: files that others may write, or secrets that they may read."""
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -41,8 +42,8 @@ def opened(made):
 def refused(server):
     """What it says, which ends with the command to type."""
     done = server.run("serve", "-c", "reportd.conf")
-    (said,) = [line for line in done.stderr.splitlines() if line.startswith("reportd serve: ")]
-    assert done.returncode == 1 and ": chmod " in said
+    (said,) = re.findall(r'error start\.failed error="(.*)" detail=""\n', done.stderr)
+    assert done.returncode == 1 and done.stderr.count(": chmod ") == 1
     return said
 
 
