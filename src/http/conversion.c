@@ -86,7 +86,7 @@ static ssize_t read_some(void *context, int64_t at, void *out, size_t max, struc
     struct conversion *conversion = context;
 
     if (is_ended(conversion))
-        return err_set(err, -E_NOT_FOUND, "the report was deleted");
+        return err_set(err, -E_BUSY, "the transfer was ended");
     sched_yield(); /* though niced it may keep its core until the next tick: 4 ms at 250 Hz */
     if (!spool_reader_is_ready(conversion->reader, at)) {
         spool_reader_fetch(conversion->reader, at, on_fetched, conversion);
@@ -240,7 +240,7 @@ static int fill_block(struct conversion *conversion, struct buf *out, struct err
     int rc = 0;
 
     if (is_ended(conversion))
-        return err_set(err, -E_NOT_FOUND, "the report was deleted");
+        return err_set(err, -E_BUSY, "the transfer was ended");
     if (conversion->spec.window.count > 0)
         return make_window(conversion, out, err);
     if (first)

@@ -213,18 +213,10 @@ static void send_part(struct exchange *ex, struct sending *sending)
         exchange_reply_reader(ex, status, reader, at, sending->length);
 }
 
-/* Also where the row, as it was when it was looked up, is still there: its purge may have begun. */
-static bool has_expired(struct exchange *ex)
-{
-    int64_t expires_ms = ex->op.find.report.expires_ms;
-
-    return expires_ms != 0 && expires_ms <= store_now_ms(ex->services->store);
-}
-
 /* It cannot be sent although the row said complete: deleted in between, or `ex->err`. */
 static void result_missing(struct exchange *ex)
 {
-    if (!ex->op.find.found || (ex->err.code == -E_NOT_FOUND && has_expired(ex))) {
+    if (!ex->op.find.found) {
         report_reply_unknown(ex);
         return;
     }
@@ -235,10 +227,15 @@ static void result_missing(struct exchange *ex)
     exchange_reply_error(ex, &ex->err, NULL);
 }
 
-/* `ex->err` says why the result cannot be sent; a deletion that cuts the file off comes first. */
+/* What a transfer that was ended meets means nothing: either the report was deleted, or the node
+ * has lost its lease, and the report is as good as before. */
 void result_trouble(struct exchange *ex)
 {
-    if (ex->err.code == -E_NOT_FOUND || ex->err.code == -E_INTERNAL)
+    bool ended = transfer_is_ended(ex->transfer);
+
+    if (ended)
+        transfer_out_of_touch(&ex->err);
+    if (ended || ex->err.code == -E_NOT_FOUND || ex->err.code == -E_INTERNAL)
         report_find(ex, &ex->op.find.id, result_missing);
     else
         exchange_reply_error(ex, &ex->err, NULL);
@@ -275,11 +272,11 @@ static void add_file_name(struct exchange *ex, const struct sending *sending)
 
 bool result_may_be_sent(struct exchange *ex)
 {
-    if (transfer_send(ex->transfer))
-        return true;
-    transfer_out_of_touch(&ex->err);
-    report_find(ex, &ex->op.find.id, result_missing);
-    return false;
+    bool may = transfer_send(ex->transfer);
+
+    if (!may)
+        result_trouble(ex);
+    return may;
 }
 
 /* It may be sent: the headers that say what it is. False: replied that it may not. */
@@ -379,6 +376,7 @@ int result_open(struct exchange *ex, struct spool_reader **ret)
     struct store_find *find = &ex->op.find;
     void *bytes = find->result;
 
+    SEAM_STEP("http", "result", "found");
     if (!find->report.in_row)
         return spool_reader_new(ex->services->spool, &find->report, ret, &ex->err);
     find->result = NULL; /* the reader takes them */
@@ -490,7 +488,6 @@ static void result_found(struct exchange *ex)
         reply_unmodified(ex, &tags, form_is_stored(&sending->choice) ? find->report.bytes : -1);
         return;
     }
-    SEAM_STEP("http", "result", "found");
     reply_result(ex, &tags);
 }
 

@@ -20,9 +20,8 @@ bool result_is_conditional(struct exchange *ex);
 bool result_may_be_deleted(struct exchange *ex, const struct report *report);
 /* Answer that the report has no result yet, or ended in error. */
 void result_not_complete(struct exchange *ex, const struct report *report);
-/* Answer ex->err, which says why the result cannot be sent; a deletion that cuts the file off comes
- * first. */
+/* Answer ex->err, which says why the result cannot be sent, unless the transfer was ended: by a
+ * deletion, or since this node has lost its lease. */
 void result_trouble(struct exchange *ex);
-/* Last of all before it is sent. False: the transfer was ended, by a deletion or since this node
- * has lost its lease, and an answer is under way. */
+/* Last of all before it is sent. False: the transfer was ended, and an answer is under way. */
 bool result_may_be_sent(struct exchange *ex);

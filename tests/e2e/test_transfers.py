@@ -395,7 +395,9 @@ def test_a_download_breaks_off_if_the_network_to_the_database_is_cut(cut_off):
     assert there.result(reference).content == whole
 
 
-def test_a_result_is_not_unknown_because_its_node_was_cut_off(make_cluster):
+@pytest.mark.parametrize(("path", "headers"), [
+    ("/Report", {}), ("/Report", {"Accept": "text/csv"}), ("/Report", {"Accept-Encoding": "gzip"}), ("/Report/Rows", {})])
+def test_a_result_is_neither_unknown_nor_lost_because_its_node_was_cut_off(make_cluster, path, headers):
     """The look-up has found it, and before its first byte is sent the lease of the node has run out."""
     cluster = make_cluster(nodes=2, spool="postgresql", tcp=True, lease="2s")
     here, node, proxy = cluster.nodes[0].client("alice"), cluster.nodes[1], cluster.proxies[1]
@@ -405,7 +407,7 @@ def test_a_result_is_not_unknown_because_its_node_was_cut_off(make_cluster):
     plan(node, gate.seam, trace=gate.trace)
     there = node.start().client("alice")
     with ThreadPoolExecutor(1) as pool:
-        download = pool.submit(there.result, reference)
+        download = pool.submit(there.get, path, params={"reference": reference}, headers=headers)
         try:
             gate.wait()
             proxy.cut()
