@@ -1,14 +1,13 @@
 /* src/ctl/http.c -- HTTP by libcurl. */
 #include "ctl/http.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/str.h"
 #include "base/version.h"
 #include "ctl/signal.h"
@@ -32,19 +31,14 @@ struct transfer {
 static bool is_loopback(const char *host)
 {
     static const char name[] = "localhost";
-    char text[64] = "";
+    char text[ADDRESS_TEXT];
     size_t len = strlen(host), tail = strlen(name);
-    struct in_addr v4;
-    struct in6_addr v6;
+    struct address address;
 
-    if (inet_pton(AF_INET, host, &v4) == 1)
-        return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
-    if (host[0] == '[' && len < sizeof(text)) {
-        memcpy(text, host + 1, len - 2);
-        return inet_pton(AF_INET6, text, &v6) == 1 &&
-               (IN6_IS_ADDR_LOOPBACK(&v6) ||
-                (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == IN_LOOPBACKNET));
-    }
+    str_copy(text, sizeof(text), host + (host[0] == '['));
+    text[strcspn(text, "]")] = '\0';
+    if (address_read(text, &address))
+        return address_is_loopback(&address);
     len -= len > 0 && host[len - 1] == '.';
     return len >= tail && strncasecmp(host + len - tail, name, tail) == 0 &&
            (len == tail || host[len - tail - 1] == '.');

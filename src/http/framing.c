@@ -1,11 +1,11 @@
 /* src/http/framing.c -- targets, header fields and lengths of requests: what RFC 9112 rejects. */
 #include "http/framing.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/address.h"
 #include "base/str.h"
 
 enum field_rule { FIELD_SINGLE, FIELD_LIST };
@@ -54,14 +54,14 @@ static bool is_port(const char *text, size_t len)
 
 static bool is_ipv6(const char *text, size_t len)
 {
-    char address[INET6_ADDRSTRLEN];
-    struct in6_addr parsed;
+    char copy[ADDRESS_TEXT];
+    struct address address;
 
-    if (len >= sizeof(address))
+    if (len >= sizeof(copy) || memchr(text, ':', len) == NULL)
         return false;
-    memcpy(address, text, len);
-    address[len] = '\0';
-    return inet_pton(AF_INET6, address, &parsed) == 1;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    return address_read(copy, &address);
 }
 
 /* RFC 3986, 3.2.2 and 3.2.3, without percent-encoding, which no name in DNS needs, and not empty
