@@ -94,6 +94,21 @@ size_t str_control_length(const char *text, size_t len)
     return bytes > 0 && is_control(str_code_point(text, bytes)) ? bytes : 0;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+void str_trim(const char **text, size_t *len)
+{
+    while (*len > 0 && is_blank(**text)) {
+        ++*text;
+        --*len;
+    }
+    while (*len > 0 && is_blank((*text)[*len - 1]))
+        --*len;
+}
+
 void str_plain(char *text)
 {
     size_t len = strlen(text);

@@ -29,6 +29,9 @@ uint32_t str_code_point(const char *text, size_t len);
  * C1, or one that changes the direction of text; 0: it is none. `len` ≥ 1. */
 size_t str_control_length(const char *text, size_t len);
 
+/* Leave out the SP and HTAB around text[len]: OWS of RFC 9110, 5.6.3. */
+void str_trim(const char **text, size_t *len);
+
 /* Make blanks of control characters, one for each byte. */
 void str_plain(char *text);
 

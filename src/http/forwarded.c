@@ -100,16 +100,6 @@ static bool has_open_quote(const char *text, size_t len)
     return quoted;
 }
 
-static void trim(const char **text, size_t *len)
-{
-    while (*len > 0 && (**text == ' ' || **text == '\t')) {
-        ++*text;
-        --*len;
-    }
-    while (*len > 0 && ((*text)[*len - 1] == ' ' || (*text)[*len - 1] == '\t'))
-        --*len;
-}
-
 /* "" if it does not fit: that is no address. */
 static void copy_name(const char *text, size_t len, char out[NODE_TEXT])
 {
@@ -124,7 +114,7 @@ static void read_pair(struct node *node, const char *text, size_t len)
 {
     char proto[NODE_TEXT];
 
-    trim(&text, &len);
+    str_trim(&text, &len);
     if (len >= 4 && strncasecmp(text, "for=", 4) == 0) {
         copy_name(text + 4, len - 4, node->name);
     } else if (len >= 6 && strncasecmp(text, "proto=", 6) == 0) {
@@ -166,7 +156,7 @@ static void feed(struct forwarded *forwarded, const char *header,
         const char *text = header;
         size_t n = cut(text, ",", &header);
 
-        trim(&text, &n);
+        str_trim(&text, &n);
         if (n > 0) /* lists may have empty elements: RFC 9110, 5.6.1.2 */
             read(forwarded, text, n);
     }

@@ -33,8 +33,7 @@ size_t field_length(const char *value)
 {
     size_t len = strlen(value);
 
-    while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
-        len--;
+    str_trim(&value, &len);
     return len;
 }
 
@@ -236,12 +235,11 @@ static bool has_unknown_coding(const char *list)
     bool unknown = false;
 
     for (;;) {
-        size_t blanks = strspn(list, " \t"), len = strcspn(list + blanks, ",");
-        const char *name = list + blanks;
+        size_t len = strcspn(list, ",");
+        const char *name = list;
 
-        list = name + len;
-        while (len > 0 && (name[len - 1] == ' ' || name[len - 1] == '\t'))
-            len--;
+        list += len;
+        str_trim(&name, &len);
         if (!is_token(name, len))
             return false;
         unknown = unknown || len != 7 || strncasecmp(name, "chunked", 7) != 0;
