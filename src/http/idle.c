@@ -3,17 +3,20 @@
 #include "http/idle.h"
 
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/thread.h"
 
-enum { REQUEST_MS = 60 * 1000, ENDING_MS = 1000, BODY_BYTES_PER_S = 500 };
+enum { REQUEST_MS = 60 * 1000, ENDING_MS = 1000, BODY_BYTES_PER_S = 500, HANG_UPS = 64 };
 
 TAILQ_HEAD(idle_queue, idle);
 
 struct idle_list {
     struct lock lock; /* while it is held, no socket in the list is closed */
+    int events;       /* epoll: who hangs up */
     int64_t most_ms[IDLE_KINDS];
     struct idle_queue queues[IDLE_KINDS];
 };
@@ -24,6 +27,11 @@ struct idle_list *idle_list_new(int64_t request_ms)
 
     if (list == NULL)
         return NULL;
+    list->events = epoll_create1(EPOLL_CLOEXEC);
+    if (list->events < 0) {
+        free(list);
+        return NULL;
+    }
     lock_init(&list->lock);
     for (int i = 0; i < IDLE_KINDS; i++) {
         list->most_ms[i] = i == IDLE_REQUEST  ? REQUEST_MS
@@ -38,8 +46,14 @@ void idle_list_free(struct idle_list *list)
 {
     if (list == NULL)
         return;
+    close(list->events);
     lock_done(&list->lock);
     free(list);
+}
+
+int idle_list_fd(const struct idle_list *list)
+{
+    return list->events;
 }
 
 static void take_out(struct idle_list *list, struct idle *idle)
@@ -60,12 +74,40 @@ static void append_idle(struct idle_list *list, struct idle *idle, int64_t now_m
     TAILQ_INSERT_TAIL(&list->queues[idle->what], idle, entry);
 }
 
+/* What arrives until the end is seen is read all the same. If it is not seen, only a hang-up in
+ * both directions is sure to be. */
+static void end_reading(struct idle_list *list, struct idle *idle, int64_t now_ms)
+{
+    shutdown(idle->fd, idle->what == IDLE_ENDING ? SHUT_RDWR : SHUT_RD);
+    idle->what = IDLE_ENDING;
+    append_idle(list, idle, now_ms);
+}
+
 void idle_begin(struct idle_list *list, struct idle *idle, enum idle_for what, int64_t now_ms)
 {
     lock_take(&list->lock);
     take_out(list, idle);
     idle->what = what;
-    append_idle(list, idle, now_ms);
+    if (idle->hung_up)
+        end_reading(list, idle, now_ms);
+    else
+        append_idle(list, idle, now_ms);
+    lock_release(&list->lock);
+}
+
+void idle_open(struct idle_list *list, struct idle *idle, int64_t now_ms)
+{
+    struct epoll_event hang_up = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = idle};
+
+    idle_begin(list, idle, IDLE_REQUEST, now_ms);
+    epoll_ctl(list->events, EPOLL_CTL_ADD, idle->fd, &hang_up); /* else it has its minute */
+}
+
+void idle_close(struct idle_list *list, struct idle *idle)
+{
+    lock_take(&list->lock);
+    take_out(list, idle);
+    epoll_ctl(list->events, EPOLL_CTL_DEL, idle->fd, NULL);
     lock_release(&list->lock);
 }
 
@@ -98,13 +140,22 @@ static bool may_go_on(const struct idle *idle, int64_t now_ms)
             idle->received >= (now_ms - idle->since_ms) * BODY_BYTES_PER_S / 1000);
 }
 
-/* What arrives until the end is seen is read all the same. If it is not seen, only a hang-up in
- * both directions is sure to be. */
-static void end_reading(struct idle_list *list, struct idle *idle, int64_t now_ms)
+/* With the lock held nobody is closed meanwhile, so whom epoll names is there. */
+static void find_hung_up(struct idle_list *list, int64_t now_ms)
 {
-    shutdown(idle->fd, idle->what == IDLE_ENDING ? SHUT_RDWR : SHUT_RD);
-    idle->what = IDLE_ENDING;
-    append_idle(list, idle, now_ms);
+    struct epoll_event events[HANG_UPS];
+    int count = epoll_wait(list->events, events, HANG_UPS, 0);
+
+    lock_check_held(&list->lock);
+    for (int i = 0; i < count; i++) {
+        struct idle *idle = events[i].data.ptr;
+
+        idle->hung_up = true;
+        if (!idle->listed || idle->what == IDLE_ENDING)
+            continue;
+        take_out(list, idle);
+        end_reading(list, idle, now_ms);
+    }
 }
 
 int idle_maintain(struct idle_list *list, int64_t now_ms)
@@ -112,6 +163,7 @@ int idle_maintain(struct idle_list *list, int64_t now_ms)
     int64_t wait_ms = list->most_ms[IDLE_REQUEST];
 
     lock_take(&list->lock);
+    find_hung_up(list, now_ms);
     for (int i = 0; i < IDLE_KINDS; i++) {
         int64_t most_ms = list->most_ms[i];
         struct idle *idle;

@@ -1,5 +1,5 @@
 /* src/http/idle.h -- connections that wait for their clients: for a request, for the rest of its
- * headers, or for its body; closed if it does not come in time. */
+ * headers, or for its body; closed if it does not come in time, or the client has hung up. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,7 +12,11 @@
  * a client that sends one now and then has for ever. This one is for the whole, and ends the
  * reading only: the library closes the connection when it has read, and answered, all that came
  * before. It may read a byte that comes at that moment and miss the end behind it: then the
- * connection is shut down a second later. */
+ * connection is shut down a second later.
+ *
+ * It misses the end that comes right behind the client's last byte, too: with epoll it reads again
+ * only when more comes. So a client that hangs up (it sends no more: EPOLLRDHUP) has the reading
+ * ended for it as soon as the connection waits for it. */
 enum idle_for {
     IDLE_REQUEST, /* its first line: a minute */
     IDLE_HEAD,    /* the headers, all in the list's time */
@@ -28,7 +32,7 @@ struct idle_list;
 struct idle {
     int fd;
     /* the list's */
-    bool listed;
+    bool listed, hung_up;
     enum idle_for what;
     int64_t since_ms; /* monotonic */
     int64_t received; /* of the body, since then */
@@ -39,13 +43,20 @@ struct idle {
 struct idle_list *idle_list_new(int64_t request_ms);
 void idle_list_free(struct idle_list *list); /* NULL is fine */
 
+/* A descriptor to poll for reading: idle_maintain() has something to do. */
+int idle_list_fd(const struct idle_list *list);
+
+/* A connection has begun, and waits for IDLE_REQUEST. From here on it is watched. Any thread. */
+void idle_open(struct idle_list *list, struct idle *idle, int64_t now_ms);
+/* The socket is going to be closed. Any thread. */
+void idle_close(struct idle_list *list, struct idle *idle);
 /* From `now_ms` (monotonic, never less than before) on it waits for `what`, and no longer for
  * anything else. Any thread. */
 void idle_begin(struct idle_list *list, struct idle *idle, enum idle_for what, int64_t now_ms);
 /* Bytes of the body have come. Any thread. */
 void idle_received(struct idle_list *list, struct idle *idle, size_t bytes);
-/* It has come, or the socket is going to be closed. Any thread. */
+/* It has come. Any thread. */
 void idle_end(struct idle_list *list, struct idle *idle);
-/* End those whose time is over at `now_ms`; returns after how many milliseconds to look again. Any
- * thread. */
+/* End those that have hung up, or whose time is over at `now_ms`; returns after how many
+ * milliseconds to look again. Any thread. */
 int idle_maintain(struct idle_list *list, int64_t now_ms);

@@ -44,8 +44,9 @@ struct listener {
     void *context;
     pthread_t thread;
     bool running;
-    int wake;  /* eventfd: to stop, or a connection has ended while it pauses; -1 */
-    int spare; /* a descriptor for who comes when there is none; -1 */
+    int watched; /* -1: none */
+    int wake;    /* eventfd: to stop, or a connection has ended while it pauses; -1 */
+    int spare;   /* a descriptor for who comes when there is none; -1 */
     atomic_int open;
     atomic_bool stopping, paused;
     struct refused refused[LISTENER_REFUSED_MAX];
@@ -74,7 +75,7 @@ int listener_new(const struct config *config, struct listener **ret, struct err 
     if (listener == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     listener->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    listener->spare = -1;
+    listener->spare = listener->watched = -1;
     rc = listener->wake < 0 ? err_errno(err, -E_CONFIG, "make an eventfd") : 0;
     rc = rc ?: sockets_open(&listener->sockets, "listen", config->listen.text, kind, err);
     if (rc == 0 && metrics != NULL && *metrics != '\0')
@@ -230,6 +231,7 @@ static void await(struct listener *listener, struct pollfd *polled, int maintain
         polled[count++] =
             (struct pollfd){.fd = i < sockets ? listener->sockets.of[i].fd : -1, .events = POLLIN};
     polled[count++] = (struct pollfd){.fd = listener->wake, .events = POLLIN};
+    polled[count++] = (struct pollfd){.fd = listener->watched, .events = POLLIN};
     for (int i = 0; i < listener->refused_count; i++)
         polled[count++] = (struct pollfd){.fd = listener->refused[i].fd, .events = POLLIN};
     poll(polled, (nfds_t)count, wait_ms);
@@ -239,7 +241,7 @@ static void await(struct listener *listener, struct pollfd *polled, int maintain
 static void *listener_thread(void *arg)
 {
     struct listener *listener = arg;
-    struct pollfd polled[SOCKETS_MAX + 1 + LISTENER_REFUSED_MAX];
+    struct pollfd polled[SOCKETS_MAX + 2 + LISTENER_REFUSED_MAX];
 
     thread_own(&listener->owner);
     while (!listener->stopping) {
@@ -256,6 +258,11 @@ static void *listener_thread(void *arg)
     }
     thread_disown(&listener->owner);
     return NULL;
+}
+
+void listener_watch(struct listener *listener, int fd)
+{
+    listener->watched = fd;
 }
 
 int listener_start(struct listener *listener, int limit, listener_accept_fn *accept,

@@ -20,8 +20,8 @@ enum listener_accepted { LISTENER_TAKEN, LISTENER_LOST, LISTENER_FULL };
 typedef enum listener_accepted listener_accept_fn(void *context, enum socket_kind kind, int fd,
                                                   const struct sockaddr *address, socklen_t len);
 
-/* Called by the thread when something came, after listener_wake(), and after as many milliseconds
- * as it returned; -1: it need not. */
+/* Called by the thread when something came, of what listener_watch() names, too, after
+ * listener_wake(), and after as many milliseconds as it returned; -1: it need not. */
 typedef int listener_maintain_fn(void *context);
 
 /* Open what `listen` and metrics_listen name (sockets.h). Nothing is accepted yet, but clients may
@@ -33,6 +33,8 @@ const char *listener_url(const struct listener *listener);
 /* Is there a socket of that kind? */
 bool listener_has(const struct listener *listener, enum socket_kind kind);
 
+/* A descriptor, borrowed, for which `maintain` is called when it can be read. Before the start. */
+void listener_watch(struct listener *listener, int fd);
 /* Start to accept. While `limit` connections are open, there is no descriptor for one more, or
  * `accept` says FULL, a new one is answered 503 with Retry-After and closed. -E_CONFIG: no thread.
  */

@@ -258,7 +258,7 @@ static struct connection *open_connection(struct server *server, int fd)
     own->idle.fd = fd;
     if (server->services.transfers != NULL)
         own->peer = peer_new(server->services.transfers, fd);
-    idle_begin(server->idle, &own->idle, IDLE_REQUEST, clock_mono_ms());
+    idle_open(server->idle, &own->idle, clock_mono_ms());
     return own;
 }
 
@@ -306,7 +306,7 @@ static void leave_address(struct server *server, const struct sockaddr *peer)
 static void close_connection(struct server *server, struct connection *own)
 {
     if (own != NULL)
-        idle_end(server->idle, &own->idle);
+        idle_close(server->idle, &own->idle);
     if (peer_close(own != NULL ? own->peer : NULL))
         listener_ended(server->listener);
     else
@@ -503,6 +503,8 @@ int server_new(const struct services *services, struct server **ret, struct err 
     rc = open_tls(server, err) ?: listener_new(services->config, &server->listener, err);
     if (rc == 0 && (server->idle == NULL || server->shares == NULL))
         rc = err_set(err, -E_NOMEM, "start the server: out of memory");
+    if (rc == 0)
+        listener_watch(server->listener, idle_list_fd(server->idle));
     rc = rc ?: sender_new(&server->sender, err);
     if (rc == 0)
         rc = start_threads(server, err);

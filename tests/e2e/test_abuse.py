@@ -117,6 +117,35 @@ def test_a_slow_head_and_a_half_sent_body_are_closed(guarded, honest, stack):
     assert honest.list().status_code == 200
 
 
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory):
+    """A server that waits for a request longer than a test does."""
+    server = Server.made(tmp_path_factory.mktemp("patient") / "server", workers=1, request_timeout="1h")
+    server.add_user("alice")
+    yield server.start()
+    assert server.stop() == 0
+    server.check_log()
+
+
+WHOLE = head("GET /Common/HealthCheck") + b"\r\n"
+
+
+@pytest.mark.parametrize("request_, answers", [
+    (WHOLE, 1), (WHOLE * 3, 3), (b"GET /Com", 0), (WHOLE[:-2], 0), (WHOLE + WHOLE[:-2], 1),
+    (head("POST /Report/Link", Content_Type="application/json", Content_Length=100) + b"\r\n{", 0),
+], ids=["a request", "three", "half a line", "half a head", "one and a half", "half a body"])
+def test_a_client_whose_end_comes_with_its_last_byte_is_let_go_at_once(patient, stack, request_, answers):
+    """In one packet: the library reads the bytes, and waits for more."""
+    one = connect(patient, stack)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # until the end
+    one.sendall(request_)
+    one.shutdown(socket.SHUT_WR)
+    got = b""
+    while more := one.recv(4096):
+        got += more
+    assert got.count(b"HTTP/1.1 200 ") == answers
+
+
 BODY = 250_000  # bytes: less than the most that a body may have
 LATER = {"Content_Type": "application/json", "Content_Length": BODY}
 

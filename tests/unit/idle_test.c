@@ -59,7 +59,7 @@ static int make(void **state)
 
 static void drop_line(struct fixture *fixture, struct line *line)
 {
-    idle_end(fixture->list, &line->idle);
+    idle_close(fixture->list, &line->idle);
     close(line->idle.fd);
     close(line->client);
 }
@@ -203,6 +203,56 @@ static void a_body_may_take_as_long_as_it_has_bytes(void **state)
     assert_int_equal(read_one(&fixture->second), 0);
 }
 
+static void hang_up(const struct line *line)
+{
+    struct pollfd polled = {.fd = line->idle.fd, .events = POLLRDHUP};
+
+    assert_return_code(shutdown(line->client, SHUT_WR), errno);
+    assert_int_equal(poll(&polled, 1, -1), 1);
+}
+
+static bool is_noted(const struct fixture *fixture)
+{
+    struct pollfd polled = {.fd = idle_list_fd(fixture->list), .events = POLLIN};
+
+    return poll(&polled, 1, 0) > 0;
+}
+
+/* The library has read the last byte and waits for more: something has to wake it. */
+static void who_hangs_up_while_idle_is_shut_down_soon(void **state)
+{
+    struct fixture *fixture = *state;
+
+    idle_open(fixture->list, &fixture->first.idle, 1000);
+    idle_open(fixture->list, &fixture->second.idle, 1000);
+    say(&fixture->first);
+    hang_up(&fixture->first);
+    assert_true(is_noted(fixture));
+    assert_int_equal(read_one(&fixture->first), 1);
+    assert_int_equal(idle_maintain(fixture->list, 2000), ENDING_MS);
+    assert_false(is_noted(fixture));
+    assert_false(is_shut(&fixture->first)); /* an answer may be under way */
+    idle_maintain(fixture->list, 2000 + ENDING_MS);
+    assert_true(is_shut(&fixture->first));
+    assert_false(is_shut(&fixture->second));
+}
+
+static void who_hangs_up_during_a_request_is_so_when_it_is_over(void **state)
+{
+    struct fixture *fixture = *state;
+    struct line *line = &fixture->first;
+
+    idle_open(fixture->list, &line->idle, 1000);
+    idle_end(fixture->list, &line->idle);
+    hang_up(line);
+    assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS), REQUEST_MS);
+    assert_false(is_shut(line));
+    idle_begin(fixture->list, &line->idle, IDLE_REQUEST, 1000 + MINUTE_MS);
+    assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS), ENDING_MS);
+    idle_maintain(fixture->list, 1000 + MINUTE_MS + ENDING_MS);
+    assert_true(is_shut(line));
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, make, drop)
 
 int main(void)
@@ -214,6 +264,8 @@ int main(void)
         test(what_arrives_behind_the_end_is_read_before_it),
         test(an_end_that_nobody_sees_is_followed_by_a_hang_up),
         test(headers_have_one_time_however_often_a_byte_comes),
+        test(who_hangs_up_while_idle_is_shut_down_soon),
+        test(who_hangs_up_during_a_request_is_so_when_it_is_over),
         test(a_body_may_take_as_long_as_it_has_bytes),
     };
 
