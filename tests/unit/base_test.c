@@ -139,22 +139,6 @@ static void nothing_is_cut_inside_a_letter(void **state)
     assert_string_equal(err.text, "'' and '\xe2\x82\xac'");
 }
 
-static void assert_trimmed(const char *text, const char *trimmed)
-{
-    size_t len = strlen(text);
-
-    str_trim(&text, &len);
-    assert_int_equal(len, strlen(trimmed));
-    assert_memory_equal(text, trimmed, len);
-}
-
-static void blanks_around_a_text_are_left_out(void **state)
-{
-    (void)state;
-    assert_trimmed(" \t a b\t ", "a b");
-    assert_trimmed(" \t ", "");
-}
-
 static void numbers_are_read_whole_or_not_at_all(void **state)
 {
     static const char *const bad[] = {"",
@@ -774,7 +758,6 @@ int main(void)
         cmocka_unit_test(strings_compare_with_null),
         cmocka_unit_test(a_copy_is_always_terminated),
         cmocka_unit_test(nothing_is_cut_inside_a_letter),
-        cmocka_unit_test(blanks_around_a_text_are_left_out),
         cmocka_unit_test(numbers_are_read_whole_or_not_at_all),
         cmocka_unit_test(durations_and_sizes_need_their_unit),
         cmocka_unit_test(sizes_are_shown_for_people),

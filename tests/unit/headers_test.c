@@ -1,12 +1,14 @@
 /* tests/unit/headers_test.c -- Accept, Accept-Encoding, Prefer and Content-Type as clients write
- * them. */
+ * them, and the blanks around values. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 
+#include "base/str.h"
 #include "http/headers.h"
 
 static int quality(const char *accept)
@@ -140,9 +142,26 @@ static void a_content_type_is_known_with_its_parameters(void **state)
     assert_false(media_type_is(NULL, "application/json"));
 }
 
+static void assert_trimmed(const char *text, const char *trimmed)
+{
+    size_t len = strlen(text);
+
+    str_trim(&text, &len);
+    assert_int_equal(len, strlen(trimmed));
+    assert_memory_equal(text, trimmed, len);
+}
+
+static void blanks_around_a_text_are_left_out(void **state)
+{
+    (void)state;
+    assert_trimmed(" \t a b\t ", "a b");
+    assert_trimmed(" \t ", "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blanks_around_a_text_are_left_out),
         cmocka_unit_test(a_media_type_fits_its_name_its_kind_and_anything),
         cmocka_unit_test(the_most_specific_range_decides),
         cmocka_unit_test(several_headers_count_as_one),
