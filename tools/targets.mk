@@ -92,13 +92,11 @@ bench-deps: ## Install what the bench needs (Debian packages, peers from npm int
 	@tools/bench-deps
 
 PREFIX ?= /usr/local
-install: programs ## Install programs, man pages and the systemd unit under PREFIX
-	install -D -m 755 $(O)/reportd $(DESTDIR)$(PREFIX)/bin/reportd
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(O)/reportctl $(O)/reportd-demo
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/reportd.1 man/reportctl.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/reportd.conf.5
-	sed 's|/usr/local/|$(PREFIX)/|' etc/reportd.service | \
-		install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/reportd.service
+install: programs ## Install programs, man pages, completions and the systemd unit under PREFIX
+	@PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) tools/install $(O)
+
+uninstall: ## Remove what make install has put under PREFIX; configuration, reports and results stay
+	@PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) tools/install --remove $(O)
 
 clean: ## Remove what was built
 	rm -rf build
