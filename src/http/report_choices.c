@@ -86,6 +86,8 @@ static int ask_choices(struct exchange *ex, const struct definition *def, const 
     question->ask = (struct choices_ask){.def = def,
                                          .param = definition_param(def, name),
                                          .user = ex->user->name,
+                                         .fd = exchange_socket(ex),
+                                         .tls = exchange_tls(ex) != NULL,
                                          .done = choices_woken,
                                          .owner = ex};
     ex->state = question;

@@ -7,6 +7,7 @@
 void report_events(struct exchange *ex)
 {
     const struct stream_spec spec = {.fd = exchange_socket(ex),
+                                     .tls = exchange_tls(ex) != NULL,
                                      .user_id = ex->user->id,
                                      .session = ex->claims.session,
                                      .ends_ms = ex->claims.expires_s * 1000,

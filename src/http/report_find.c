@@ -177,6 +177,7 @@ static struct wait *new_wait(struct exchange *ex, const struct guid *id, int sec
     wait->waiter = (struct waiter){.id = *id,
                                    .deadline_ms = clock_mono_ms() + (int64_t)seconds * 1000,
                                    .fd = exchange_socket(ex),
+                                   .tls = exchange_tls(ex) != NULL,
                                    .wake = on_wake,
                                    .owner = wait};
     atomic_init(&wait->holders, 1);

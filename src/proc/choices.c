@@ -19,6 +19,7 @@
 #include "proc/channel.h"
 #include "proc/child.h"
 #include "proc/choices_run.h"
+#include "proc/hang_up.h"
 
 enum { IDLE_MS = 60 * 1000, TICK_MS = 1000, LAST_PATIENCE_MS = 2000 };
 
@@ -34,7 +35,8 @@ struct entry {
     struct guid id;                        /* for the worker */
     bool stale;               /* the definitions were read again: answered, but not kept */
     int64_t due_ms;           /* WAITING, RUNNING: give up; KEPT: forget */
-    struct choices_ask *asks; /* WAITING, RUNNING: at least one, whose `def` is held */
+    struct choices_ask *asks; /* WAITING, RUNNING: at least one, whose `def` is held; RUNNING and
+                               * stale: maybe none any more */
     char *json;               /* KEPT */
     size_t size;
     struct entry *next;
@@ -63,6 +65,14 @@ struct choices {
 
 /* ---- answers ---- */
 
+static void end_ask(struct choices_ask *ask)
+{
+    if (ask->watched)
+        loop_unwatch(ask->choices->loop, &ask->hang_up);
+    ask->watched = false;
+    ask->done(ask);
+}
+
 /* With a copy of the list, or, if `err` is not NULL, with that. */
 static void answer_ask(struct choices_ask *ask, const char *json, const struct err *err)
 {
@@ -71,7 +81,7 @@ static void answer_ask(struct choices_ask *ask, const char *json, const struct e
         ask->err = *err;
     else if (ask->json == NULL)
         err_set(&ask->err, -E_NOMEM, "out of memory");
-    ask->done(ask);
+    end_ask(ask);
 }
 
 /* Everyone who asked. */
@@ -253,7 +263,9 @@ static void on_exit_event(struct loop_watch *watch)
     if (!child_reap(&choices->child, 0, &end))
         end = (struct child_end){.message = "no status"};
     choices->dying = false;
-    if (choices->running != NULL && choices->again) {
+    if (choices->running != NULL && choices->running->asks == NULL) {
+        entry_remove(choices, choices->running);
+    } else if (choices->running != NULL && choices->again) {
         close_result(choices);
         run_entry(choices, choices->running);
     } else if (choices->running != NULL) {
@@ -372,6 +384,60 @@ static size_t count_waiting(const struct choices *choices, const char *user)
     return count;
 }
 
+static void refuse(struct choices_ask *ask, const char *why)
+{
+    err_set(&ask->err, -E_BUSY, "%s Try again in a moment.", why);
+    end_ask(ask);
+}
+
+/* Its place is free for others; a query that runs is stopped, and answers for itself. */
+static void give_up(struct choices *choices, struct entry *entry)
+{
+    struct wire_order cancel = {
+        .run.head = {.type = WIRE_CANCEL, .id = entry->id}, .fd = -1, .texts_fd = -1};
+    struct err err = {0};
+
+    if (entry->state == ENTRY_WAITING) {
+        entry_remove(choices, entry);
+        return;
+    }
+    entry->stale = true;
+    if (!choices->dying && channel_send(&choices->channel, &cancel, &err) < 0)
+        kill_worker(choices);
+}
+
+static void on_hang_up(struct loop_watch *watch)
+{
+    struct choices_ask *ask = container_of(watch, struct choices_ask, hang_up);
+    struct choices *choices = ask->choices;
+
+    if (!hang_up_is(ask->fd, ask->tls))
+        return;
+    for (struct entry *entry = choices->entries; entry != NULL; entry = entry->next) {
+        struct choices_ask **link = &entry->asks;
+
+        while (*link != NULL && *link != ask)
+            link = &(*link)->next;
+        if (*link == NULL)
+            continue;
+        *link = ask->next;
+        refuse(ask, "You have hung up.");
+        if (entry->asks == NULL)
+            give_up(choices, entry);
+        return;
+    }
+}
+
+/* One that cannot be watched waits for its time. */
+static void watch_client(struct choices *choices, struct choices_ask *ask)
+{
+    struct err err;
+
+    ask->hang_up.ready = on_hang_up;
+    ask->watched =
+        loop_watch(choices->loop, &ask->hang_up, ask->fd, hang_up_events(ask->tls), &err) == 0;
+}
+
 static struct entry *entry_new(const struct choices_ask *ask)
 {
     struct entry *entry = calloc(1, sizeof(*entry));
@@ -395,7 +461,7 @@ static void enqueue(struct choices *choices, struct choices_ask *ask)
 
     if (entry == NULL) {
         err_set(&ask->err, -E_NOMEM, "out of memory");
-        ask->done(ask);
+        end_ask(ask);
         return;
     }
     while (*last != NULL)
@@ -404,15 +470,10 @@ static void enqueue(struct choices *choices, struct choices_ask *ask)
     choices->waiting++;
     ask->next = NULL;
     entry->asks = ask;
+    watch_client(choices, ask);
     start_next(choices);
     if (!loop_timer_is_set(&choices->tick))
         loop_timer_set(choices->loop, &choices->tick, clock_mono_ms() + TICK_MS);
-}
-
-static void refuse(struct choices_ask *ask, const char *why)
-{
-    err_set(&ask->err, -E_BUSY, "%s Try again in a moment.", why);
-    ask->done(ask);
 }
 
 static void on_ask(struct loop_message *message)
@@ -428,6 +489,7 @@ static void on_ask(struct loop_message *message)
     } else if (entry != NULL) {
         ask->next = entry->asks;
         entry->asks = ask;
+        watch_client(choices, ask);
     } else if (choices->waiting >= CHOICES_WAITING_MAX ||
                count_waiting(choices, ask->user) >= CHOICES_WAITING_USER_MAX) {
         refuse(ask, "Too many forms ask for choices.");
@@ -439,6 +501,7 @@ static void on_ask(struct loop_message *message)
 void choices_ask(struct choices *choices, struct choices_ask *ask)
 {
     ask->json = NULL;
+    ask->watched = false;
     ask->choices = choices;
     ask->message.run = on_ask;
     loop_post(choices->loop, &ask->message);

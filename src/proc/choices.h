@@ -31,6 +31,8 @@ struct choices_ask {
     const struct definition *def; /* held */
     const struct param *param;    /* of it, with `values` */
     const char *user;
+    int fd;   /* the client's socket, open until `done`: who hangs up (hang_up.h) asks no more */
+    bool tls; /* it speaks TLS */
     void (*done)(struct choices_ask *ask); /* called once, by the thread of the choices */
     void *owner;
     /* the answer */
@@ -39,6 +41,8 @@ struct choices_ask {
     /* the choices' own */
     struct choices *choices;
     struct loop_message message;
+    struct loop_watch hang_up;
+    bool watched;
     struct choices_ask *next;
 };
 /* Any thread; never blocks. */

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proc/hang_up.h"
 #include "proc/streams_impl.h"
 
 enum {
@@ -214,8 +215,12 @@ static void on_hang_up(struct loop_watch *watch)
 
     lock_take(&streams->lock); /* who has it sees no stream that is closed */
     count = epoll_wait(streams->hang_ups, events, HANG_UPS, 0);
-    for (int i = 0; i < count; i++)
-        stream_break(events[i].data.ptr);
+    for (int i = 0; i < count; i++) {
+        struct stream *stream = events[i].data.ptr;
+
+        if (hang_up_is(stream->spec.fd, stream->spec.tls))
+            stream_break(stream);
+    }
     lock_release(&streams->lock);
 }
 
@@ -281,7 +286,7 @@ static void begin_stream(struct streams *streams, struct stream *stream, const c
 static int enlist(struct streams *streams, struct stream *stream, struct err *err)
 {
     struct audience *audience = audience_find(streams, stream->spec.user_id);
-    struct epoll_event hang_up = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = stream};
+    struct epoll_event hang_up = {.events = hang_up_events(stream->spec.tls), .data.ptr = stream};
 
     if (streams->stopped)
         return err_set(err, -E_BUSY, "The server is stopping. Try again in a moment.");

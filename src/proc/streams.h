@@ -34,7 +34,8 @@ void streams_on_change(struct streams *streams, const struct store_change *chang
 /* One client's. */
 struct stream;
 struct stream_spec {
-    int fd; /* the client's socket, borrowed: once the client has hung up, it ends */
+    int fd;   /* the client's socket, borrowed: once the client has hung up (hang_up.h), it ends */
+    bool tls; /* it speaks TLS */
     int64_t user_id;
     struct guid session; /* it ends within seconds once this is over … */
     int64_t ends_ms;     /* … and at this time, by store_now_ms() */

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "proc/hang_up.h"
 
 enum {
     WAITERS_BUCKETS = 1024, /* a power of two; about one for every five connections */
@@ -40,7 +41,7 @@ static struct waiter **bucket_of(struct waiters *waiters, const struct guid *id)
 
 static void watch(struct waiters *waiters, struct waiter *waiter)
 {
-    struct epoll_event hang_up = {.events = EPOLLRDHUP, .data.ptr = waiter};
+    struct epoll_event hang_up = {.events = hang_up_events(waiter->tls), .data.ptr = waiter};
 
     lock_check_held(&waiters->lock);
     /* One that cannot be watched waits for its time. */
@@ -129,6 +130,8 @@ static struct waiter *take_hung_up(struct waiters *waiters)
             eventfd_read(waiters->sooner, &ignored);
             continue;
         }
+        if (!hang_up_is(waiter->fd, waiter->tls))
+            continue;
         waiter->timed_out = true;
         take_waiter(waiters, find_waiter(waiters, waiter), &gone);
     }

@@ -15,9 +15,10 @@ struct waiter {
     struct guid id;
     int64_t deadline_ms; /* clock_mono_ms() */
     int fd;              /* of the client, open until it is woken or cancelled; -1: none */
+    bool tls;            /* it speaks TLS */
     void (*wake)(struct waiter *waiter);
     void *owner;
-    bool timed_out; /* out: the deadline has passed, the client sends no more (EPOLLRDHUP), or
+    bool timed_out; /* out: the deadline has passed, the client has hung up (hang_up.h), or
                      * nobody may wait any more */
     /* the waiters' */
     bool watched;

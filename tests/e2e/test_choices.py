@@ -2,15 +2,19 @@
 
 import contextlib
 import os
+import select
 import signal
+import socket
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import raw_http
 from conftest import close
 from fake_clock import SECOND
-from harness import Server, failed, poll, refused
+
+from harness import PATIENCE, Server, failed, poll, refused
 from seams import plan
 
 SCHEMA = """
@@ -305,6 +309,22 @@ def test_an_answer_that_is_kept_is_only_for_those_who_may_run_the_report(aging):
     assert choices(carol, "P", "Granted") == [("old", "old")]
     aging.made.server.user("revoke", "carol", "Granted")
     poll(lambda: ask(carol, "P", "Granted").status_code == 403, what="the end of the grant")
+
+
+def test_a_question_whose_client_hangs_up_frees_its_place_at_once(chooser):
+    chooser.define_slow("Gone", [f"P{i}" for i in range(10)])
+    with contextlib.ExitStack() as stack:
+        asked = [stack.enter_context(raw_http.connect(chooser.server)) for _ in range(10)]
+        for i, one in enumerate(asked):
+            one.sendall(f"GET /Report/Types?values=Gone.P{i} HTTP/1.1\r\nHost: x\r\nVersion: 2.0\r\n"
+                        f"Authorization: {chooser.alice.token}\r\n\r\n".encode())
+        early = select.select(asked, [], [], PATIENCE)[0]  # one runs, 8 wait, and this one is too many
+        assert len(early) == 1 and b"Too many forms" in early[0].recv(4096)
+        asked.remove(early[0])
+        for one in asked:
+            one.shutdown(socket.SHUT_WR)  # they may still read
+        assert all(b"You have hung up." in one.recv(4096) for one in asked)
+    assert choices(chooser.alice, "Rate")  # by the worker, once it has stopped the query
 
 
 def test_forms_and_reports_do_not_wait_for_each_other(chooser):

@@ -12,7 +12,7 @@ import requests
 
 from certificates import Authority
 from events import Events
-from harness import PATIENCE, Client, Server, poll
+from harness import PATIENCE, SOON, Client, Server, poll
 from raw_http import connect, connect_unix, log_in, port_of, talk
 
 ROWS = 20000
@@ -65,6 +65,69 @@ def context_of(server, **options):
 def open_tls(server, context=None):
     context = context or context_of(server)
     return context.wrap_socket(connect(server), server_hostname="127.0.0.1")
+
+
+class Sealed:
+    """A client that says it will send no more in TLS (close_notify), and not in TCP."""
+
+    def __init__(self, server, version):
+        context = context_of(server, minimum_version=version, maximum_version=version)
+        self.socket = connect(server)
+        self.socket.settimeout(SOON)
+        self.come, self.go = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.come, self.go, server_hostname="127.0.0.1")
+        self.until(self.tls.do_handshake)
+
+    def until(self, step):
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self.socket.sendall(self.go.read())
+                more = self.socket.recv(65536)
+                if not more:
+                    return b""
+                self.come.write(more)
+
+    def send(self, data):
+        self.tls.write(data)
+        self.socket.sendall(self.go.read())
+
+    def receive(self):
+        return self.until(lambda: self.tls.read(65536))
+
+    def close_notify(self):
+        with contextlib.suppress(ssl.SSLError):  # it has to read, or reads more of a stream
+            self.tls.unwrap()
+        self.socket.sendall(self.go.read())
+
+
+def request(client, path, *headers):
+    lines = [f"GET {path} HTTP/1.1", "Host: x", "Version: 2.0", f"Authorization: {client.token}", *headers, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def is_over(connection):
+    try:
+        return connection.recv(65536) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_close_notify_ends_a_wait_and_a_stream(secure, version):
+    alice = secure.client("alice")
+    reference = alice.order("Endless")
+    waiting, stream = Sealed(secure, version), Sealed(secure, version)
+    with waiting.socket, stream.socket:
+        waiting.send(request(alice, f"/Report/Status?reference={reference}", f"Prefer: wait={2 * SOON}"))
+        waiting.close_notify()
+        assert waiting.socket.recv(1) == b"\x17"  # the answer is on its way, as application data
+        stream.send(request(alice, "/Report/Events"))
+        assert stream.receive().startswith(b"HTTP/1.1 200 ")
+        stream.close_notify()
+        poll(lambda: is_over(stream.socket), SOON, "the end of the stream")
+    alice.delete_all()
 
 
 def test_a_report_lives_over_tls_as_over_a_plain_socket(secure):
