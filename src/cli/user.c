@@ -32,6 +32,7 @@ struct command {
     struct words words;         /* the action, the name and what follows */
     struct words grants, allow; /* of --grant and --allow */
     bool json, operator, help;
+    const char *active, *running; /* of --active and --running; NULL: not given */
     const struct action *action;
     const char *name; /* of the user; NULL: the action takes none */
     struct words rest;
@@ -41,9 +42,9 @@ struct command {
 typedef int action_fn(struct command *command, struct err *err);
 
 static action_fn do_add, do_passwd, do_disable, do_enable, do_grant, do_revoke, do_allow,
-    do_operator, do_list;
+    do_operator, do_limit, do_list;
 
-enum action_options { NO_OPTION, TAKES_LISTS, TAKES_JSON };
+enum action_options { NO_OPTION, TAKES_LISTS, TAKES_LIMITS, TAKES_JSON };
 
 static const struct action {
     const char *name, *takes, *what;
@@ -66,6 +67,10 @@ static const struct action {
      do_allow, 1, WORDS_MAX, NO_OPTION},
     {"operator", "NAME on|off", "let the user see and delete the reports of all, or end that",
      do_operator, 2, 2, NO_OPTION},
+    {"limit", "NAME [--active N] [--running N]",
+     "how many reports of the user may be queued or running at the same time, and how many\n"
+     "      of these running; N is a number, or default: as the configuration says",
+     do_limit, 1, 1, TAKES_LIMITS},
     {"list", "[--json]", "show the users", do_list, 0, 0, TAKES_JSON},
 };
 
@@ -85,13 +90,15 @@ static void usage(FILE *out)
             "  --allow CIDR…      add: addresses the user may log in from, such as 10.0.0.0/8\n"
             "                     or 2001:db8::1; anywhere if not given\n"
             "  --operator         add: the user may see and delete the reports of all\n"
+            "  --active, --running N\n"
+            "                     limit: 1 to %d, or default\n"
             "  --json             list: as JSON\n"
             "  -h, --help         print this\n\n"
             "A password is asked for on the terminal, or is one line of standard input; it\n"
             "has at least %d characters, at most %d bytes, and is not the user's name. Case\n"
             "(a to z) does not matter in names of users, but does in names of reports.\n\n"
             "The exit status is 0 on success, 1 on failure, 2 for wrong usage.\n",
-            PASSWORD_CHARS_MIN, USER_PASSWORD_MAX);
+            STORE_ACTIVE_MAX, PASSWORD_CHARS_MIN, USER_PASSWORD_MAX);
 }
 
 /* ---- lists of words: grants (lines) and allow-lists (spaces) ---- */
@@ -422,6 +429,31 @@ static int do_operator(struct command *command, struct err *err)
         err);
 }
 
+/* As struct store_user_change takes it. */
+static int read_limit(const char *text, int *ret, struct err *err)
+{
+    int64_t number = -1;
+
+    *ret = 0;
+    if (text == NULL)
+        return 0;
+    if (!str_eq(text, "default") &&
+        (!str_to_int64(text, &number) || number < 1 || number > STORE_ACTIVE_MAX))
+        return err_set(err, -E_INVALID, "'%s' is not a limit: 1 to %d, or default", text,
+                       STORE_ACTIVE_MAX);
+    *ret = (int)number;
+    return 0;
+}
+
+static int do_limit(struct command *command, struct err *err)
+{
+    struct store_user_change change = {.disabled = -1};
+
+    return read_limit(command->active, &change.active_limit, err)
+               ?: read_limit(command->running, &change.running_limit, err)
+               ?: change_user(command, change, err);
+}
+
 static int do_list(struct command *command, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_LIST};
@@ -460,6 +492,8 @@ static int read_options(int argc, char **argv, struct command *ret)
         {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
         {"operator", no_argument, NULL, 'o'},
+        {"active", required_argument, NULL, 'A'},
+        {"running", required_argument, NULL, 'R'},
         {NULL, 0, NULL, 0},
     };
     struct words *words = &ret->words;
@@ -480,6 +514,12 @@ static int read_options(int argc, char **argv, struct command *ret)
             continue;
         case 'h':
             ret->help = true;
+            continue;
+        case 'A':
+            ret->active = optarg;
+            continue;
+        case 'R':
+            ret->running = optarg;
             continue;
         case 'g':
             words = &ret->grants;
@@ -518,6 +558,8 @@ static int check_usage(struct command *command)
     if (action->options != TAKES_LISTS &&
         (command->operator|| command->grants.count + command->allow.count> 0))
         return options_wrong("user", "only add takes --grant, --allow and --operator");
+    if ((action->options == TAKES_LIMITS) != (command->active != NULL || command->running != NULL))
+        return options_wrong("user", "limit, and only that, takes --active and --running");
     if (action->options != TAKES_JSON && command->json)
         return options_wrong("user", "only list takes --json");
     command->action = action;

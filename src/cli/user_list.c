@@ -67,6 +67,15 @@ static void add_entries(struct buf *b, const char *key, const char *list, char b
     buf_add_char(b, ']');
 }
 
+static void add_limit(struct buf *b, const char *key, int limit)
+{
+    json_add_key(b, key);
+    if (limit == 0)
+        buf_add_str(b, "null"); /* the configuration's */
+    else
+        buf_add_format(b, "%d", limit);
+}
+
 static void add_user(struct buf *b, const struct user *user, int64_t now_ms)
 {
     char until[CLOCK_TEXT];
@@ -76,6 +85,8 @@ static void add_user(struct buf *b, const struct user *user, int64_t now_ms)
     buf_add_char(b, '{');
     json_add_member(b, "name", user->name);
     json_add_bool(b, "operator", user->is_operator);
+    add_limit(b, "activeLimit", user->active_limit);
+    add_limit(b, "runningLimit", user->running_limit);
     json_add_bool(b, "disabled", user->disabled);
     json_add_member(b, "lockedUntil", locked ? until : NULL);
     add_entries(b, "allow", user->allow, ' ');

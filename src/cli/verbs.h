@@ -6,7 +6,8 @@
 /* Name, arguments, one line. */
 #define VERBS(X)                                                                                   \
     X(serve, "[-c FILE]", "Serve the API")                                                         \
-    X(user, "add|passwd|disable|enable|grant|revoke|allow|operator|list [-c FILE] [ARGUMENTS]",    \
+    X(user,                                                                                        \
+      "add|passwd|disable|enable|grant|revoke|allow|operator|limit|list [-c FILE] [ARGUMENTS]",    \
       "Manage the users of the API")                                                               \
     X(check, "[-c FILE] [--strict] PATH…", "Check report definitions")                             \
     X(try, "[-c FILE] [--csv | --table] [--user NAME] REPORT [NAME=VALUE…]",                       \

@@ -141,14 +141,16 @@
 /* What is kept of no report, and why it may stay: name, where, made by, what it is. */
 #define REPORT_NO_PLACES(X)                                                                        \
     X(USERS,                                                                                       \
-      "user(id name password_hash disabled failures first_failure_ms locked_until_ms allow "       \
-      "grants operator) account(id name password_hash disabled failures first_failure_ms "         \
-      "locked_until_ms "                                                                           \
-      "allow grants operator) session(id user_id access refresh_hash expires_ms) "                 \
-      "used_refresh(session_id hash access used_ms) "                                              \
-      "login_address(user_id address succeeded_ms failures first_failure_ms locked_until_ms) "     \
+      "user(id active_limit running_limit turn name password_hash disabled failures "              \
+      "first_failure_ms locked_until_ms allow grants operator) account(id name "                   \
+      "active_limit running_limit password_hash disabled failures first_failure_ms "               \
+      "locked_until_ms allow grants operator) session(id user_id access refresh_hash "             \
+      "expires_ms) used_refresh(session_id hash access used_ms) "                                  \
+      "login_address(user_id address succeeded_ms failures first_failure_ms "                      \
+      "locked_until_ms) "                                                                          \
       "index(account_name session_of_user session_expiry)",                                        \
       "", "users, their sessions and addresses")                                                   \
+    X(PAUSED, "paused(source)", "", "which sources are paused")                                    \
     X(COUNTS, "tally(node n)", "", "how many reports there are")                                   \
     X(NODES, "node(id host lease_ms began_at alive_until offer) missing(wanted since)", "",        \
       "nodes, and names of definitions")                                                           \

@@ -22,8 +22,9 @@ struct user {
     char *name;
     char *password_hash; /* argon2id, libsodium's string; NULL where not asked for */
     bool disabled;
-    bool is_operator; /* may use /Admin/ and read /metrics from elsewhere */
-    int failures;     /* since first_failure_ms */
+    int active_limit, running_limit; /* 0: the configuration's */
+    bool is_operator;                /* may use /Admin/ and read /metrics from elsewhere */
+    int failures;                    /* since first_failure_ms */
     int64_t first_failure_ms, locked_until_ms; /* UTC; 0: none */
     char *allow;  /* allow-list: addresses and CIDRs separated by spaces; "": anywhere */
     char *grants; /* report names separated by newlines; "*": all; "": none */

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "core/param.h"
 #include "http/report_find.h"
+#include "http/user.h"
 
 enum {
     KEY_LIFE_MS = 24 * 3600 * 1000,                /* of an Idempotency-Key */
@@ -254,7 +255,7 @@ static int submit_start(struct exchange *ex, const struct request *request)
     memcpy(submit->request_hash, request->hash, sizeof(submit->request_hash));
     submit->now_ms = store_now_ms(ex->services->store);
     submit->key_expires_ms = submit->now_ms + KEY_LIFE_MS;
-    submit->active_limit = (int)ex->services->config->active_limit.number;
+    submit->active_limit = user_active_limit(ex);
     exchange_post(ex, submit_done);
     return 0;
 }

@@ -6,6 +6,12 @@
 
 enum { ANSWER_MAX = STORE_ACTIVE_MAX * 1024 + 1024 }; /* a name, escaped, fits */
 
+int user_active_limit(const struct exchange *ex)
+{
+    return ex->user->active_limit != 0 ? ex->user->active_limit
+                                       : (int)ex->services->config->active_limit.number;
+}
+
 static void active_listed(struct exchange *ex)
 {
     const struct store_list *list = &ex->op.list;
@@ -15,8 +21,7 @@ static void active_listed(struct exchange *ex)
     buf_add_str(&data, "{\"name\":");
     json_add_string(&data, ex->user->name);
     buf_add_format(&data, ",\"operator\":%s,\"limits\":{\"active\":%d},",
-                   ex->user->is_operator ? "true" : "false",
-                   (int)ex->services->config->active_limit.number);
+                   ex->user->is_operator ? "true" : "false", user_active_limit(ex));
     report_add_active(&data, list->reports, list->count);
     buf_add_char(&data, '}');
     if (buf_failed(&data))

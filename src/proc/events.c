@@ -80,8 +80,20 @@ static void (*const subscribers[])(struct events *events, const struct store_cha
     tell_streams,    tell_purger,   wake_waiters,
 };
 
+/* Of no report: sources go on that were paused. */
+static bool is_resume(const struct store_change *change)
+{
+    static const struct guid none;
+
+    return change != NULL && guid_eq(&change->id, &none);
+}
+
 static void on_change(void *context, const struct store_change *change)
 {
+    if (is_resume(change)) {
+        tell_supervisor(context, change);
+        return;
+    }
     for (size_t i = 0; i < sizeof(subscribers) / sizeof(subscribers[0]); i++)
         subscribers[i](context, change);
 }

@@ -193,9 +193,12 @@ static const char migration_13[] =
     "  PRIMARY KEY (user_id, address)"
     ")";
 
-/* 14: operators. */
+/* 14: operators; what is paused ('' is all). A limit of 0 is that of the configuration. */
 static const char migration_14[] =
-    "ALTER TABLE account ADD COLUMN operator boolean NOT NULL DEFAULT false";
+    "ALTER TABLE account ADD COLUMN operator boolean NOT NULL DEFAULT false,"
+    "  ADD COLUMN active_limit int NOT NULL DEFAULT 0,"
+    "  ADD COLUMN running_limit int NOT NULL DEFAULT 0;"
+    "CREATE TABLE paused (source text PRIMARY KEY)";
 
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&

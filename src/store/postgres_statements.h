@@ -33,8 +33,8 @@ enum { POSTGRES_REPORT_COLUMN_COUNT = 17 };
 /* Read by read_user(). */
 #define POSTGRES_USER_COLUMNS                                                                      \
     "a.id, a.name, a.disabled, a.failures, a.first_failure_ms, a.locked_until_ms, a.allow,"        \
-    " a.grants, a.operator"
-enum { POSTGRES_USER_COLUMN_COUNT = 9 };
+    " a.grants, a.operator, a.active_limit, a.running_limit"
+enum { POSTGRES_USER_COLUMN_COUNT = 11 };
 
 /* An access token of session `s`: its latest one, or one that was replaced after the time. */
 #define POSTGRES_ACCESS_HOLDS(access, time)                                                        \
@@ -158,12 +158,14 @@ enum { POSTGRES_USER_COLUMN_COUNT = 9 };
       "WITH mine AS (SELECT seq FROM report WHERE node = $1 AND token = $2 AND state = 1),"        \
       " heads AS (SELECT o.wanted, h.seq FROM unnest(string_to_array($4, E'\\n')) AS o (wanted),"  \
       "   LATERAL (SELECT seq FROM report WHERE state = 0 AND " POSTGRES_WANTED " = o.wanted"      \
-      "   ORDER BY seq LIMIT 1) AS h WHERE NOT EXISTS (SELECT FROM mine)),"                        \
+      "   ORDER BY seq LIMIT 1) AS h WHERE NOT EXISTS (SELECT FROM mine)"                          \
+      "   AND NOT EXISTS (SELECT FROM paused WHERE source = '')),"                                 \
       " next AS (SELECT seq FROM report WHERE state = 0 AND " POSTGRES_WANTED                      \
       "   = (SELECT wanted FROM heads ORDER BY seq LIMIT 1)"                                       \
       "   ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED),"                                           \
       " other AS (SELECT seq FROM report WHERE state = 0 AND NOT EXISTS (SELECT FROM mine)"        \
       "   AND (EXISTS (SELECT FROM heads) OR $4 IS NULL) AND NOT EXISTS (SELECT FROM next)"        \
+      "   AND NOT EXISTS (SELECT FROM paused WHERE source = '')"                                   \
       "   AND (" POSTGRES_WANTED " = ANY (string_to_array($4, E'\\n')) OR $4 IS NULL)"             \
       "   ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED),"                                           \
       " taken AS (UPDATE report SET state = 1, node = $1, token = $2, started_ms = $3,"            \
@@ -230,6 +232,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 9 };
       "SELECT r.id FROM report r JOIN node n ON n.id = r.node"                                     \
       " WHERE r.id = ANY ($1) AND r.state = 4 UNION SELECT t.report_id FROM transfer t"            \
       " JOIN node n ON n.id = t.node WHERE t.report_id = ANY ($1)")                                \
+    X(PAUSE, "t", "INSERT INTO paused (source) VALUES ($1) ON CONFLICT DO NOTHING")                \
+    X(RESUME, "t", "DELETE FROM paused WHERE source = $1")                                         \
+    X(PAUSED, "", "SELECT source FROM paused ORDER BY source")                                     \
     /* ---- transfers ---- */                                                                      \
     X(TRANSFER, "ggt", "INSERT INTO transfer VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")          \
     X(SENT, "gg",                                                                                  \
@@ -337,7 +342,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 9 };
       "   VALUES ($1, $2, $3, $4, $6) ON CONFLICT DO NOTHING RETURNING id)"                        \
       " SELECT id FROM added UNION ALL"                                                            \
       " SELECT id FROM account WHERE $5 AND name = $1 AND password_hash = $2")                     \
-    X(USER_CHANGE, "ttttbbb",                                                                      \
+    X(USER_CHANGE, "ttttbbbii",                                                                    \
       "WITH unlocked AS (UPDATE login_address l SET failures = 0, first_failure_ms = 0,"           \
       "   locked_until_ms = 0 FROM account a WHERE $6 AND l.failures > 0 AND l.user_id = a.id"     \
       "   AND " POSTGRES_FOLDED("a.name") " = " POSTGRES_FOLDED(                                   \
@@ -345,6 +350,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 9 };
                 " UPDATE account SET password_hash = coalesce($2, password_hash),"                 \
                 " allow = coalesce($3, allow), grants = coalesce($4, grants),"                     \
                 " disabled = coalesce($5, disabled), operator = coalesce($7, operator),"           \
+                " active_limit = coalesce($8, active_limit)::int,"                                 \
+                " running_limit = coalesce($9, running_limit)::int,"                               \
                 " failures = CASE WHEN $6 THEN 0 ELSE failures END,"                               \
                 " first_failure_ms = CASE WHEN $6 THEN 0 ELSE first_failure_ms END,"               \
                 " locked_until_ms = CASE WHEN $6 THEN 0 ELSE locked_until_ms END"                  \

@@ -14,7 +14,9 @@ static void read_user(struct postgres_conn *c, struct user *ret)
                          .locked_until_ms = get_int(c, 5),
                          .allow = get_text(c, 6),
                          .grants = get_text(c, 7),
-                         .is_operator = get_bool(c, 8)};
+                         .is_operator = get_bool(c, 8),
+                         .active_limit = (int)get_int(c, 9),
+                         .running_limit = (int)get_int(c, 10)};
 }
 
 /* ---- users ---- */
@@ -46,7 +48,8 @@ void postgres_send_user_change(struct postgres_conn *c, struct store_user_change
              value_text(arg->allow), value_text(arg->grants),
              arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0),
              value_bool(arg->password_hash != NULL || arg->disabled == 0) /* lifts a lock */,
-             arg->operates == 0 ? value_null() : value_bool(arg->operates > 0));
+             arg->operates == 0 ? value_null() : value_bool(arg->operates > 0),
+             value_limit(arg->active_limit), value_limit(arg->running_limit));
     if (ends_sessions(arg)) {
         call_run(c, PG_SESSION_END_USER, value_text(arg->name));
     }

@@ -69,7 +69,7 @@ static void **shared_holders(struct sqlite_shared *shared)
     return &shared->holders;
 }
 
-static int no_memory(struct err *err)
+int sqlite_no_memory(struct err *err)
 {
     return err_set(err, -E_STORE, "The store is unavailable: out of memory, try again.");
 }
@@ -79,9 +79,9 @@ static int add_seq(void **holders, int64_t user_id, int64_t seq, struct err *err
     struct holder *holder = make_holder(holders, user_id);
 
     if (holder == NULL)
-        return no_memory(err);
+        return sqlite_no_memory(err);
     if (!array_grow(&holder->seqs, holder->count, &holder->cap, sizeof(seq)))
-        return no_memory(err);
+        return sqlite_no_memory(err);
     holder->seqs[holder->count++] = seq;
     holder->held++;
     return 0;

@@ -159,6 +159,7 @@ int sql_run_values(struct store_conn *conn, struct err *err, enum sqlite_stateme
 #define sql_do(conn, err, which, ...) sql_run_values((conn), (err), (which), VALUES(__VA_ARGS__))
 /* SQLite's trouble `rc` with this connection as an -E_STORE; `err` has -E_FULL if it is that. */
 int sqlite_trouble(struct sqlite_conn *conn, int rc, struct err *err);
+int sqlite_no_memory(struct err *err); /* -E_STORE */
 /* The disk is, so far, too full for more than what frees space. */
 int sqlite_full(struct err *err);
 /* Is `rc`, which has just come from this connection, due to a full disk? */

@@ -165,9 +165,15 @@ static const char migration_10[] =
     "  PRIMARY KEY (user_id, address)"
     ") STRICT, WITHOUT ROWID;";
 
-/* 11: operators. */
+/* 11: operators; whose turn it is (fair_queue.h), and what is paused ('' is all). A limit of 0 is
+ * that of the configuration. `turn` is the number of the user's last start, counted over all users:
+ * no time, since it outlives the report. */
 static const char migration_11[] =
-    "ALTER TABLE user ADD COLUMN operator INTEGER NOT NULL DEFAULT 0;";
+    "ALTER TABLE user ADD COLUMN operator INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE user ADD COLUMN active_limit INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE user ADD COLUMN running_limit INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE user ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE paused (source TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
 
 const char *const sqlite_migrations[] = {migration_1, migration_2,  migration_3, migration_4,
                                          migration_5, migration_6,  migration_7, migration_8,

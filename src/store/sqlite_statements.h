@@ -27,8 +27,9 @@ enum { SQLITE_REPORT_COLUMN_COUNT = 15 };
 /* Read by read_user(). */
 #define SQLITE_USER_COLUMNS                                                                        \
     "user.id, user.name, user.disabled, user.failures, user.first_failure_ms, "                    \
-    "user.locked_until_ms, user.allow, user.grants, user.operator"
-enum { SQLITE_USER_COLUMN_COUNT = 9 };
+    "user.locked_until_ms, user.allow, user.grants, user.operator, user.active_limit, "            \
+    "user.running_limit"
+enum { SQLITE_USER_COLUMN_COUNT = 11 };
 
 /* What move_report() has to know before it moves a report. */
 #define SQLITE_PLACE_COLUMNS "seq, id, user_id, state, slot, attempt, in_row"
@@ -77,7 +78,7 @@ enum { SQLITE_USER_COLUMN_COUNT = 9 };
     X(PLACE, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE id = ?1")                          \
     X(CLAIM_PLACE,                                                                                 \
       "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE state = 0 AND state NOT IN (2, 3)"        \
-      " ORDER BY seq LIMIT 1")                                                                     \
+      " AND NOT EXISTS (SELECT 1 FROM paused WHERE source = '') ORDER BY seq LIMIT 1")             \
     X(RECOVER_PLACE, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE state = 1"                 \
                      " AND state NOT IN (2, 3) LIMIT 1")                                           \
     X(CLAIM, SQLITE_MOVE ", attempt = attempt + 1, started_ms = ?4" SQLITE_MOVED)                  \
@@ -94,6 +95,9 @@ enum { SQLITE_USER_COLUMN_COUNT = 9 };
     X(ERASE_RESULT, "DELETE FROM small_result WHERE seq = ?1")                                     \
     X(DELETE_ROW, "DELETE FROM report WHERE seq = ?1")                                             \
     X(DELETING, "SELECT id, attempt FROM report WHERE state = 4 AND state NOT IN (2, 3) LIMIT ?1") \
+    X(PAUSE, "INSERT OR IGNORE INTO paused (source) VALUES (?1)")                                  \
+    X(RESUME, "DELETE FROM paused WHERE source = ?1")                                              \
+    X(PAUSED, "SELECT source FROM paused ORDER BY source")                                         \
     /* ---- looking ---- */                                                                        \
     X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL),"                         \
             " iif(state = 0, " SQLITE_POSITION ", 0), seal_key, in_row,"                           \
@@ -127,6 +131,8 @@ enum { SQLITE_USER_COLUMN_COUNT = 9 };
     X(USER_CHANGE, "UPDATE user SET password_hash = coalesce(?2, password_hash),"                  \
                    " allow = coalesce(?3, allow), grants = coalesce(?4, grants),"                  \
                    " disabled = coalesce(?5, disabled), operator = coalesce(?7, operator),"        \
+                   " active_limit = coalesce(?8, active_limit),"                                   \
+                   " running_limit = coalesce(?9, running_limit),"                                 \
                    " failures = iif(?6, 0, failures),"                                             \
                    " first_failure_ms = iif(?6, 0, first_failure_ms),"                             \
                    " locked_until_ms = iif(?6, 0, locked_until_ms) WHERE name = ?1 RETURNING id")  \

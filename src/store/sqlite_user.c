@@ -12,7 +12,9 @@ static void read_user(struct sql *q, struct user *ret)
                          .locked_until_ms = sql_get_int(q, 5),
                          .allow = sql_get_text(q, 6),
                          .grants = sql_get_text(q, 7),
-                         .is_operator = sql_get_bool(q, 8)};
+                         .is_operator = sql_get_bool(q, 8),
+                         .active_limit = (int)sql_get_int(q, 9),
+                         .running_limit = (int)sql_get_int(q, 10)};
 }
 
 /* ---- users ---- */
@@ -40,7 +42,8 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
         conn, SQL_USER_CHANGE, value_text(arg->name), value_text(arg->password_hash),
         value_text(arg->allow), value_text(arg->grants),
         arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0), value_bool(unlocks),
-        arg->operates == 0 ? value_null() : value_bool(arg->operates > 0));
+        arg->operates == 0 ? value_null() : value_bool(arg->operates > 0),
+        value_limit(arg->active_limit), value_limit(arg->running_limit));
     int64_t id = 0;
     bool found;
     int rc;

@@ -309,6 +309,10 @@ void store_op_done(struct store_op *op)
     case STORE_LIST:
         reports_free(&op->list.reports, &op->list.count);
         break;
+    case STORE_PAUSED:
+        free(op->paused.sources);
+        op->paused.sources = NULL;
+        break;
     case STORE_LEDGERS:
         free(op->ledgers.items);
         op->ledgers.items = NULL;

@@ -57,6 +57,8 @@ enum store_kind { STORE_READ, STORE_VOLATILE, STORE_VISIBLE, STORE_DURABLE };
     X(DELETE_ROWS, delete_rows, STORE_VISIBLE)                                                     \
     X(HELD_MANY, held_many, STORE_READ)                                                            \
     X(RECOVER, recover, STORE_DURABLE)                                                             \
+    X(PAUSE, pause, STORE_DURABLE)                                                                 \
+    X(PAUSED, paused, STORE_READ)                                                                  \
     X(HEARTBEAT, heartbeat, STORE_VISIBLE)                                                         \
     X(HELD, held, STORE_READ)                                                                      \
     X(SENT, sent, STORE_VOLATILE)                                                                  \
@@ -279,6 +281,19 @@ struct store_recover {
     int64_t requeued; /* out */
 };
 
+/* From now on no node claims reports, or those of one source; what runs goes on. That lasts until
+ * it is ended, over restarts. All and one source are paused independently of each other. */
+struct store_pause {
+    const char *source; /* NULL: all */
+    bool paused;        /* false: go on, which wakes the nodes */
+};
+
+/* What is paused now. */
+struct store_paused {
+    bool all;      /* out */
+    char *sources; /* out: a line for each, ended by a newline */
+};
+
 struct store_ref {
     struct guid id;
     int attempt;
@@ -409,6 +424,7 @@ struct store_user_change {
     const char *name;
     const char *password_hash, *allow, *grants;
     int disabled;
+    int active_limit, running_limit; /* 0: as it was; -1: that of the configuration */
     int operates; /* 1: it becomes an operator; -1: it is none any more; 0: as it was */
 };
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/guid.h"
 #include "base/thread.h"
 #include "store/store.h"
@@ -92,6 +93,18 @@ struct store_ops {
 #undef X
 };
 
+enum { PAUSED_MAX = 1 << 20 }; /* bytes of the names of paused sources */
+
+/* What PAUSED finds; NULL, as by lack of memory: nothing. */
+static inline void store_add_paused(struct store_paused *arg, struct buf *sources,
+                                    const char *source)
+{
+    if (source != NULL && *source == '\0')
+        arg->all = true;
+    else if (source != NULL)
+        buf_add_format(sources, "%s\n", source);
+}
+
 /* The embedded kind's: embedded.c. */
 int embedded_start(struct store *store, int connections, struct err *err);
 enum batch_fate embedded_transact(struct store_conn *conn, struct work_item *batch,
@@ -133,6 +146,12 @@ static inline struct store_value value_int(int64_t number)
 static inline struct store_value value_bool(bool value)
 {
     return (struct store_value){.kind = VALUE_BOOL, .number = value};
+}
+
+/* Of USER_CHANGE: NULL leaves it, and 0 stands for the configuration's. */
+static inline struct store_value value_limit(int limit)
+{
+    return limit == 0 ? value_null() : value_int(limit > 0 ? limit : 0);
 }
 
 /* NULL: SQL NULL, like the next two. */

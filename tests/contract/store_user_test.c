@@ -21,6 +21,7 @@ static void a_user_is_found_in_any_case(void **state)
     assert_string_equal(op.user_find.user.grants, "*");
     assert_string_equal(op.user_find.user.allow, "");
     assert_false(op.user_find.user.disabled);
+    assert_int_equal(op.user_find.user.active_limit, 0);
     store_op_done(&op);
 }
 
@@ -81,6 +82,23 @@ static void a_change_leaves_the_other_fields(void **state)
     assert_string_equal(op.user_find.user.allow, "10.0.0.0/8");
     assert_string_equal(op.user_find.user.password_hash, "hash");
     assert_false(op.user_find.user.disabled);
+    store_op_done(&op);
+}
+
+static void limits_are_set_and_given_up_one_by_one(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = change_op("ann");
+
+    op.user_change.active_limit = 30;
+    op.user_change.running_limit = 2;
+    assert_int_equal(run(f->store, &op), 0);
+    op = change_op("ann");
+    op.user_change.active_limit = -1;
+    assert_int_equal(run(f->store, &op), 0);
+    op = find_user(f, "Ann");
+    assert_int_equal(op.user_find.user.active_limit, 0);
+    assert_int_equal(op.user_find.user.running_limit, 2);
     store_op_done(&op);
 }
 
@@ -668,6 +686,7 @@ int main(void)
         STORE_TEST(a_name_is_taken_whatever_its_case),
         STORE_TEST(users_are_listed_by_name),
         STORE_TEST(a_change_leaves_the_other_fields),
+        STORE_TEST(limits_are_set_and_given_up_one_by_one),
         STORE_TEST(an_unknown_user_cannot_be_changed),
         STORE_TEST(a_login_opens_a_session),
         STORE_TEST(a_wrong_password_opens_nothing),

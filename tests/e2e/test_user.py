@@ -31,7 +31,18 @@ def test_a_user_is_added_before_the_server_has_run(place):
     user(place, "add", "dora", "--grant", "Quick", "Slow", "--allow", "10.0.0.0/8", "::1",
          stdin=PASSWORD + "\n")
     assert users(place) == {"dora": {"name": "dora", "disabled": False, "lockedUntil": None,
-                                     "allow": ["10.0.0.0/8", "::1"], "grants": ["Quick", "Slow"], "operator": False}}
+                                     "allow": ["10.0.0.0/8", "::1"], "grants": ["Quick", "Slow"], "operator": False,
+                                     "activeLimit": None, "runningLimit": None}}
+
+
+def test_a_user_has_limits_of_its_own_until_they_are_given_up(place):
+    user(place, "add", "dora", stdin=PASSWORD + "\n")
+    user(place, "limit", "dora", "--active", "3", "--running", "1")
+    assert (users(place)["dora"]["activeLimit"], users(place)["dora"]["runningLimit"]) == (3, 1)
+    user(place, "limit", "DORA", "--active", "default")
+    assert (users(place)["dora"]["activeLimit"], users(place)["dora"]["runningLimit"]) == (None, 1)
+    assert "1 to 1000" in user(place, "limit", "dora", "--running", "0", status=1)
+    assert "--active" in user(place, "limit", "dora", status=2)
 
 
 def test_a_user_is_made_an_operator_at_once_or_later_and_none_any_more(place):
