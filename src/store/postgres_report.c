@@ -250,6 +250,8 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
     const char *message = complete ? NULL : arg->message;
 
     CHECK(arg->result == NULL && arg->key != NULL); /* no place for one, nothing in clear */
+    if (c->again)
+        call_run(c, PG_REPORT_LOCK, value_guid(&arg->id));
     call_run(
         c, PG_FINISH, value_guid(&arg->id), value_int(arg->attempt), value_int(arg->state),
         value_int(arg->rows), value_int(arg->bytes), value_int(arg->now_ms),
@@ -263,6 +265,8 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
 
 int postgres_read_finish(struct postgres_conn *c, struct store_finish *arg)
 {
+    if (c->again && !results_take(c))
+        return -E_STORE;
     return read_end(c, &arg->id, arg->state, &arg->moved);
 }
 

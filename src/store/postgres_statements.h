@@ -179,6 +179,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "INSERT INTO progress SELECT $1, $2, $3, $4 FROM report"                                     \
       " WHERE id = $1 AND attempt = $2 AND state = 1 FOR KEY SHARE ON CONFLICT (id) DO UPDATE"     \
       " SET attempt = EXCLUDED.attempt, rows = EXCLUDED.rows, bytes = EXCLUDED.bytes")             \
+    /* Before a FINISH that is tried again: the try before may still be at its commit, which a     \
+     * statement that began earlier would not see. */                                              \
+    X(REPORT_LOCK, "g", "SELECT FROM report WHERE id = $1 FOR NO KEY UPDATE")                      \
     X(FINISH, "giiiiiixxbi",                                                                       \
       "WITH moved AS (UPDATE report SET state = $3, slot = false, rows = $4, bytes = $5,"          \
       "   finished_ms = $6, expires_ms = $7,"                                                      \

@@ -5,6 +5,7 @@ standard input, one of `start`, `stop SIGNAL`. When that ends, because the tests
 the server and removes the folder. If the keeper itself is killed, the kernel stops the server.
 """
 
+import contextlib
 import glob
 import json
 import os
@@ -195,6 +196,16 @@ class Postgres:
                               env=environment, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
+
+    @contextlib.contextmanager
+    def transaction(self, text, database="postgres"):
+        """One that has run this, holds what it has locked, and ends."""
+        with subprocess.Popen(self.psql(database), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
+            psql.stdin.write(f"BEGIN; {text}; SELECT 'held';\n")
+            psql.stdin.flush()
+            while "held" not in psql.stdout.readline():
+                continue
+            yield
 
     def create_database(self, name, script=""):
         self.sql(f'CREATE DATABASE "{name}"')

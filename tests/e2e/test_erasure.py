@@ -1,7 +1,6 @@
 """Nothing left behind: after a DELETE no byte of the report is in any file of the data folder."""
 
 import sqlite3
-import subprocess
 import threading
 import uuid
 from contextlib import closing, contextmanager
@@ -278,18 +277,12 @@ def test_progress_that_is_written_during_a_deletion_does_not_outlive_it(own_serv
     """Its transaction has written it and is not committed yet, when the deletion comes."""
     server, client = own_server()
     server.store.sql(HOLD)
-    holder = subprocess.Popen(server.store.postgres.psql(server.store.database), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    holder.stdin.write("BEGIN; SELECT pg_advisory_xact_lock(77); SELECT 'held';\n")
-    holder.stdin.flush()
-    while "held" not in holder.stdout.readline():
-        continue
-    reference = processing(client, new_marker())
-    poll(lambda: "advisory" in server.store.sql(WAITS), what="the progress")
-    deletion = threading.Thread(target=lambda: client.delete(reference))
-    deletion.start()
-    poll(lambda: not deletion.is_alive() or "transactionid" in server.store.sql(WAITS), what="the deletion, or that it waits")
-    holder.stdin.close()
-    holder.wait()
+    with server.store.postgres.transaction("SELECT pg_advisory_xact_lock(77)", server.store.database):
+        reference = processing(client, new_marker())
+        poll(lambda: "advisory" in server.store.sql(WAITS), what="the progress")
+        deletion = threading.Thread(target=lambda: client.delete(reference))
+        deletion.start()
+        poll(lambda: not deletion.is_alive() or "transactionid" in server.store.sql(WAITS), what="the deletion, or that it waits")
     deletion.join()
     poll(lambda: "advisory" not in server.store.sql(WAITS), what="the end of the progress")
     assert server.store.sql("SELECT id FROM progress") == []

@@ -315,19 +315,13 @@ def test_a_submit_that_is_under_way_is_waited_for(make, archiving):
     server = make(archiving, erase_after="1s")
     client = started(server)
     user = archiving.sql("SELECT id FROM reportd.account", server.database)[0]
-    holder = subprocess.Popen(archiving.psql(server.database), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    holder.stdin.write(f"BEGIN; SELECT pg_advisory_xact_lock(1380996164, {user}); SELECT 'held';\n")
-    holder.stdin.flush()
-    while "held" not in holder.stdout.readline():
-        continue
     answers = []
     submitting = threading.Thread(target=lambda: answers.append(client.submit("Marked", {"Note": "early"}).json()))
-    submitting.start()
     locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    poll(lambda: archiving.sql(locks) == ["2"], what="the submit, and the rotation that waits for it")
-    holder.stdin.close()
+    with archiving.transaction(f"SELECT pg_advisory_xact_lock(1380996164, {user})", server.database):
+        submitting.start()
+        poll(lambda: archiving.sql(locks) == ["2"], what="the submit, and the rotation that waits for it")
     submitting.join(PATIENCE)
-    holder.wait()
     await_rotation(server)
     client.finish(answers[0]["data"])
     assert "early" in client.result(answers[0]["data"]).text

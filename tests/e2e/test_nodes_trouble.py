@@ -1,5 +1,6 @@
 """Nodes whose PostgreSQL restarts, ends their sessions or cannot be reached: nothing is lost or done twice."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -203,6 +204,44 @@ def test_a_result_survives_a_crash_of_postgresql_before_its_end_is_written_down(
     poll(lambda: client.state(reference) == "complete", what="the report")
     result = client.result(reference)
     assert hashlib.sha256(result.content).hexdigest() == result.headers["ETag"].strip('"')
+
+
+@contextlib.contextmanager
+def tried_twice(cluster, reference):
+    """What the body has the node write of the report is sent; the connection breaks before its commit, which the
+    second try of it waits for."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with cluster.postgres.transaction(f"SELECT FROM reportd.report WHERE id = '{reference}' FOR UPDATE", cluster.database):
+        yield
+        poll(lambda: cluster.sql(waiting) == ["1"], what="the first try")
+        cluster.proxies[0].drop()
+        poll(lambda: cluster.sql(waiting) == ["2"], what="the second try")
+
+
+def test_an_end_that_is_at_its_commit_when_the_connection_breaks_keeps_its_result(make_cluster):
+    """The second try finds it written down by the first, and not by another attempt."""
+    cluster = make_cluster(nodes=1, tcp=True, lease="30s")
+    client, node = cluster.clients(ALICE)[0], cluster.nodes[0]
+    node.stop()
+    gate = Gate(node, "job.end.filed")
+    plan(node, gate.seam, trace=gate.trace)
+    client.url = node.start().url
+    reference = client.order("Quick", ProductID="1")
+    gate.wait()
+    with tried_twice(cluster, reference):
+        gate.open()
+    node.await_log(f"report.state reference={reference} state=complete")
+    assert client.result(reference).status_code == 200
+
+
+def test_a_deletion_that_is_at_its_commit_when_the_connection_breaks_is_answered(make_cluster):
+    cluster = make_cluster(nodes=1, tcp=True, lease="30s")
+    client = cluster.clients(ALICE)[0]
+    reference = client.complete("Quick", ProductID="1")
+    with ThreadPoolExecutor(1) as pool:
+        with tried_twice(cluster, reference):
+            deletion = pool.submit(client.delete, reference)
+        assert deletion.result().json()["result"] is True
 
 
 def test_an_accepted_report_is_answered_though_postgresql_stops_during_the_wait(make_cluster, own_postgres):
