@@ -8,6 +8,7 @@
 #include "core/places.h"
 #include "core/report.h"
 #include "ctl/ctl.h"
+#include "http/metrics.h"
 #include "proc/states.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
@@ -300,6 +301,15 @@ static void exits_manual(void)
 #undef X
 }
 
+static void metrics_table(void)
+{
+    printf("| metric | type | labels | what it is |\n|---|---|---|---|\n");
+#define X(id, name, type, labels, help)                                                            \
+    printf("| `reportd_%s` | %s | %s | %s |\n", name, type, labels, help);
+    METRICS(X)
+#undef X
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -311,7 +321,7 @@ int main(int argc, char **argv)
         {"job-phases", job_phases},           {"worker-states", worker_states},
         {"places-table", places_table},       {"verbs-manual", verbs_manual},
         {"commands-manual", commands_manual}, {"options-manual", options_manual},
-        {"exits-manual", exits_manual},
+        {"exits-manual", exits_manual},       {"metrics-table", metrics_table},
     };
 
     for (size_t i = 0; argc == 2 && i < ARRAY_SIZE(sections); i++) {

@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Upper bounds in microseconds, 1 ms to 5 s; what takes longer is in one more bucket. */
-enum { HISTOGRAM_BOUNDS = 12 };
+/* Upper bounds in microseconds, 1 ms to an hour; what takes longer is in one more bucket. */
+enum { HISTOGRAM_BOUNDS = 18 };
 extern const int64_t histogram_bounds_us[HISTOGRAM_BOUNDS];
 
 struct histogram {

@@ -221,6 +221,22 @@ static int out_of_memory(struct err *err)
     return err_set(err, -E_NOMEM, "out of memory");
 }
 
+static int open_auditor(struct node *node, struct err *err)
+{
+    const struct config *config = node->config;
+    const char *store = config_store_path(config), *spool = config->spool.text;
+    struct auditor_spec spec = {.store = node->store,
+                                .spool = node->spool,
+                                .grace_ms = config->cancel_grace.number + GRACE_MORE_MS};
+
+    spec.disks[0] = (struct auditor_disk){.name = "store", .path = store};
+    spec.disks[1] = (struct auditor_disk){.name = "spool",
+                                          .path = strcmp(spool, "postgresql") == 0 ? NULL : spool};
+    spec.disks[2] = (struct auditor_disk){.name = "temp", .path = spool_temp_folder(node->spool)};
+    spec.disks[3] = (struct auditor_disk){.name = "ledger", .path = config->deletion_ledger.text};
+    return auditor_new(&spec, &node->auditor, err);
+}
+
 /* What runs and removes reports, and those who are told of it. */
 static int open_reports(struct node *node, struct err *err)
 {
@@ -252,8 +268,7 @@ static int open_reports(struct node *node, struct err *err)
     if (rc < 0)
         return rc;
     events_add_purger(node->events, node->purger);
-    rc = auditor_new(node->store, node->spool, node->config->cancel_grace.number + GRACE_MORE_MS,
-                     &node->auditor, err);
+    rc = open_auditor(node, err);
     return rc < 0 ? rc : store_subscribe(node->store, err);
 }
 

@@ -1,4 +1,4 @@
-/* src/http/common.h -- GET /Common/HealthCheck, /openapi.json and /metrics. */
+/* src/http/common.h -- GET /Common/HealthCheck, /openapi.json and, of metrics_page.c, /metrics. */
 #pragma once
 
 #include "http/exchange.h"

@@ -383,6 +383,20 @@ static int take_place(struct conversions *conversions, struct conversion *conver
     return 0;
 }
 
+int64_t conversions_count(struct conversions *conversions)
+{
+    const struct conversion *conversion;
+    int64_t count = 0;
+
+    lock_take(&conversions->lock);
+    LIST_FOREACH(conversion, &conversions->all, entry)
+    {
+        count++;
+    }
+    lock_release(&conversions->lock);
+    return count;
+}
+
 int conversion_new(struct conversions *conversions, struct spool_reader *reader,
                    const struct conversion_spec *spec, struct conversion **ret, struct err *err)
 {

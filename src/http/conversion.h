@@ -21,6 +21,9 @@ struct conversions;
 struct conversions *conversions_new(void);
 void conversions_free(struct conversions *conversions); /* when there is none; NULL is fine */
 
+/* How many there are, windows too. Any thread. */
+int64_t conversions_count(struct conversions *conversions);
+
 /* One of them. While a block is sent it makes the next one, and no more. */
 struct conversion;
 struct conversion_spec {

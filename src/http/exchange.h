@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/thread.h"
 #include "core/user.h"
+#include "http/metrics.h"
 #include "http/services.h"
 #include "http/token.h"
 #include "http/token_cache.h"
@@ -155,6 +156,9 @@ struct store_op *exchange_op(struct exchange *ex, enum store_verb verb);
  * called. The op's results live until the next exchange_op() or the end.
  */
 void exchange_post(struct exchange *ex, exchange_step *next);
+
+/* Count that the exchange has met a limit, for the metrics. */
+void exchange_count_limit(struct exchange *ex, enum metrics_limit limit);
 
 /* The same, but `next` is called after every failure too. */
 void exchange_try(struct exchange *ex, exchange_step *next);

@@ -61,6 +61,10 @@ void auth_refuse(struct exchange *ex);
 /* server.c */
 struct gate *server_gate(struct server *server);
 struct shares *server_shares(struct server *server);
+struct metrics *server_metrics(struct server *server);
+const struct router *server_router(const struct server *server);
+/* Connections that were refused since there were as many as there may be. */
+int64_t server_refused(const struct server *server);
 struct sender *server_sender(struct server *server);
 int64_t server_uptime_ms(const struct server *server);
 /* An id for a request that brought none: another one each time, on every server; no secret. */

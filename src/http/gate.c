@@ -41,14 +41,11 @@ bool gate_begin(struct gate *gate)
     return open;
 }
 
-void gate_answered(struct gate *gate, int status)
+void gate_answered(struct gate *gate)
 {
-    int class = status / 100;
-
     lock_take(&gate->lock);
     CHECK(gate->unanswered > 0);
     gate->unanswered--;
-    gate->answers[class > 0 && class < GATE_CLASSES ? class : 0]++;
     tell_change(gate);
     lock_release(&gate->lock);
 }
@@ -91,13 +88,6 @@ bool gate_is_open(struct gate *gate)
     open = !gate->closed;
     lock_release(&gate->lock);
     return open;
-}
-
-void gate_counts(struct gate *gate, int64_t ret[GATE_CLASSES])
-{
-    lock_take(&gate->lock);
-    memcpy(ret, gate->answers, sizeof(gate->answers));
-    lock_release(&gate->lock);
 }
 
 void gate_drain(struct gate *gate)

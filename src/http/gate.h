@@ -1,4 +1,4 @@
-/* src/http/gate.h -- the requests under way: they begin, are answered and end; counted, and waited
+/* src/http/gate.h -- the requests under way: they begin, are answered and end; waited
  * for when the server stops. Any thread. */
 #pragma once
 
@@ -8,8 +8,6 @@
 
 #include "base/thread.h"
 
-enum { GATE_CLASSES = 6 }; /* of HTTP status: 2 is 2xx */
-
 /* Embedded by the server; the fields are gate.c's. */
 struct gate {
     struct lock lock;
@@ -18,7 +16,6 @@ struct gate {
     int64_t drained_ms;         /* monotonic: when the draining began */
     int64_t unanswered, unsent; /* requests begun: without an answer, not over */
     int64_t suspended;          /* connections that wait for a part of a result */
-    int64_t answers[GATE_CLASSES];
 };
 
 void gate_init(struct gate *gate); /* open, nothing under way */
@@ -26,7 +23,7 @@ void gate_done(struct gate *gate); /* when nobody uses it any more */
 
 /* A request begins. False: the server is draining, and takes no more. */
 bool gate_begin(struct gate *gate);
-void gate_answered(struct gate *gate, int status);
+void gate_answered(struct gate *gate);
 /* A request that began is over: `answered` says whether gate_answered() was called for it. */
 void gate_end(struct gate *gate, bool answered);
 /* The connection of a request is to be suspended after its answer has begun, and has been resumed.
@@ -35,8 +32,6 @@ bool gate_suspend(struct gate *gate);
 void gate_resumed(struct gate *gate);
 /* May a connection be accepted? Also while draining: its requests are told to come back. */
 bool gate_is_open(struct gate *gate);
-/* Answers so far, by class of status. */
-void gate_counts(struct gate *gate, int64_t ret[GATE_CLASSES]);
 
 /* Refuse what begins from now on, and wait until all that has begun is answered. */
 void gate_drain(struct gate *gate);

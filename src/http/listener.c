@@ -48,6 +48,7 @@ struct listener {
     int wake;    /* eventfd: to stop, or a connection has ended while it pauses; -1 */
     int spare;   /* a descriptor for who comes when there is none; -1 */
     atomic_int open;
+    atomic_llong refusals;
     atomic_bool stopping, paused;
     struct refused refused[LISTENER_REFUSED_MAX];
     int refused_count;
@@ -189,6 +190,8 @@ static void take_client(struct listener *listener, enum socket_kind kind, int fd
     if (atomic_fetch_add(&listener->open, 1) < listener->limit)
         accepted =
             listener->accept(listener->context, kind, fd, (const struct sockaddr *)address, len);
+    else
+        atomic_fetch_add(&listener->refusals, 1);
     if (accepted != LISTENER_TAKEN)
         atomic_fetch_sub(&listener->open, 1);
     if (accepted == LISTENER_FULL)
@@ -207,6 +210,7 @@ static bool accept_some(struct listener *listener, const struct listening *socke
         if (fd < 0)
             return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
         if (full) {
+            atomic_fetch_add(&listener->refusals, 1);
             refuse(listener, socket->kind, fd, false);
             open_spare(listener);
             continue;
@@ -286,6 +290,11 @@ int listener_start(struct listener *listener, int limit, listener_accept_fn *acc
 void listener_wake(struct listener *listener)
 {
     eventfd_write(listener->wake, 1);
+}
+
+int64_t listener_refused(const struct listener *listener)
+{
+    return atomic_load(&listener->refusals);
 }
 
 void listener_ended(struct listener *listener)

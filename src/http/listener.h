@@ -44,6 +44,8 @@ int listener_start(struct listener *listener, int limit, listener_accept_fn *acc
 void listener_wake(struct listener *listener);
 /* A connection that was taken is closed now. Any thread. */
 void listener_ended(struct listener *listener);
+/* Connections refused so far because of `limit`, or of descriptors. Any thread. */
+int64_t listener_refused(const struct listener *listener);
 /* Stop to accept: from here on clients are refused by the kernel. Connections that were taken live
  * on. */
 void listener_stop(struct listener *listener);

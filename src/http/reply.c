@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "http/cors.h"
+#include "http/metrics.h"
+#include "http/router.h"
 #include "http/sender.h"
 
 enum { ANSWER_MAX = 16 << 20, LOGGED_PATH_MAX = 200, STREAM_BLOCK = 512 };
@@ -39,6 +41,20 @@ static bool has_header(const struct exchange *ex, const char *name)
     return false;
 }
 
+void exchange_count_limit(struct exchange *ex, enum metrics_limit limit)
+{
+    metrics_limit(server_metrics(ex->server), limit);
+}
+
+static void count_answer(const struct exchange *ex, int64_t us)
+{
+    const struct router *router = server_router(ex->server);
+    size_t route = ex->route != NULL ? (size_t)(ex->route - router->routes) : router->count;
+
+    if (ex->status != 0)
+        metrics_request(server_metrics(ex->server), route, ex->status, us);
+}
+
 /* One line an answer: what was asked by whom is in the store; never values, tokens or bodies. */
 static void log_answer(struct exchange *ex)
 {
@@ -48,6 +64,7 @@ static void log_answer(struct exchange *ex)
     long us = (long)(clock_mono_us() - ex->began_us);
     struct guid id;
 
+    count_answer(ex, us);
     if (!log_is_on(LOG_INFO))
         return;
     str_copy(path, sizeof(path), ex->path);
@@ -93,8 +110,7 @@ static void send_response(struct exchange *ex, int status, const char *type,
     CHECK(!ex->replied);
     ex->replied = true;
     if (ex->begun)
-        gate_answered(server_gate(ex->server),
-                      response != NULL ? status : MHD_HTTP_INTERNAL_SERVER_ERROR);
+        gate_answered(server_gate(ex->server));
     if (response == NULL)
         return;
     MHD_add_response_header(response, "X-Request-Id", ex->request_id);

@@ -23,6 +23,8 @@ void report_events(struct exchange *ex)
         return;
     }
     rc = stream_open(ex->services->streams, &spec, &stream, &ex->err);
+    if (rc == -E_STREAMS)
+        exchange_count_limit(ex, LIMIT_STREAMS);
     if (rc < 0)
         exchange_reply_error(ex, &ex->err, NULL);
     else

@@ -183,6 +183,7 @@ static struct wait *new_wait(struct exchange *ex, const struct guid *id, int sec
     atomic_init(&wait->holders, 1);
     if (shares_take(wait->shares, &wait->share, REPORT_WAITS_OF_USER))
         return wait;
+    exchange_count_limit(ex, LIMIT_WAITS);
     free(wait);
     return NULL;
 }

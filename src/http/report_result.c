@@ -417,6 +417,8 @@ static int start_conversion(struct exchange *ex, struct sending *sending)
                         &ex->err);
     if (rc == 0)
         sending->reader = NULL;
+    else if (rc == -E_BUSY)
+        exchange_count_limit(ex, LIMIT_CONVERSIONS);
     return rc;
 }
 

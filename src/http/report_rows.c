@@ -137,6 +137,8 @@ static void rows_found(struct exchange *ex)
         result_trouble(ex);
     else if (conversion_new(ex->services->conversions, reader, &spec, &window->conversion,
                             &ex->err) < 0) {
+        if (ex->err.code == -E_BUSY)
+            exchange_count_limit(ex, LIMIT_CONVERSIONS);
         spool_reader_free(reader);
         exchange_reply_error(ex, &ex->err, NULL);
     } else {

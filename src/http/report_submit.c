@@ -162,6 +162,7 @@ static void reply_limit(struct exchange *ex)
     const struct store_submit *submit = &ex->op.submit;
     struct buf data;
 
+    exchange_count_limit(ex, LIMIT_ACTIVE);
     buf_init(&data, ACTIVE_JSON_MAX);
     buf_add_char(&data, '{');
     report_add_active(&data, submit->active, submit->active_count);

@@ -55,6 +55,7 @@ static bool check_size(struct exchange *ex)
 
     if (ex->announced <= most && ex->received <= most)
         return true;
+    exchange_count_limit(ex, LIMIT_BODY);
     err_set(&ex->err, -E_TOO_LARGE, "The request body is too large: send at most %d bytes.",
             (int)most);
     return refuse(ex);
@@ -105,9 +106,8 @@ static bool check_console(struct exchange *ex)
 /* The methods of a path without this one; "*" is of OPTIONS (RFC 9110, 9.3.7). */
 static void find_route(struct exchange *ex, char allow[ROUTER_ALLOW_TEXT])
 {
-    const struct router *router = ex->services->router != NULL ? ex->services->router : &router_api;
-
-    ex->route = router_find(router, ex->head ? "GET" : ex->method, ex->path, ex->has_escape, allow);
+    ex->route = router_find(server_router(ex->server), ex->head ? "GET" : ex->method, ex->path,
+                            ex->has_escape, allow);
     if (strcmp(ex->path, "*") == 0)
         str_copy(allow, ROUTER_ALLOW_TEXT, "GET, HEAD, POST, DELETE, OPTIONS");
     if (hides_console(ex) || is_elsewhere(ex) || ex->hides_slash) {

@@ -14,6 +14,8 @@
 #include "http/gate.h"
 #include "http/idle.h"
 #include "http/listener.h"
+#include "http/metrics.h"
+#include "http/router.h"
 #include "http/sender.h"
 #include "http/shares.h"
 #include "http/tls.h"
@@ -54,6 +56,7 @@ struct server {
     struct sender *sender;
     struct idle_list *idle;
     struct shares *shares;
+    struct metrics *metrics;
     int64_t began_ms; /* monotonic */
     int64_t told_ms;  /* monotonic, the listener's: in the log, that an address has too many */
     char first_id[GUID_TEXT]; /* of a request: the others count on from it */
@@ -286,6 +289,7 @@ static bool enter_address(struct server *server, const struct sockaddr *peer)
 
     if (address_is_exempt(server, peer) || shares_take(server->shares, &share, most))
         return true;
+    metrics_limit(server->metrics, LIMIT_ADDRESS);
     if (server->told_ms == 0 || now_ms - server->told_ms >= TOLD_AGAIN_MS) {
         server->told_ms = now_ms;
         address_format(&address, text);
@@ -485,6 +489,11 @@ void server_reload(struct server *server)
         log_info("tls.reload", "replaced=%d", rc);
 }
 
+const struct router *server_router(const struct server *server)
+{
+    return server->services.router != NULL ? server->services.router : &router_api;
+}
+
 int server_new(const struct services *services, struct server **ret, struct err *err)
 {
     struct server *server = calloc(1, sizeof(*server));
@@ -500,8 +509,9 @@ int server_new(const struct services *services, struct server **ret, struct err 
     gate_init(&server->gate);
     server->idle = idle_list_new(services->config->request_timeout.number);
     server->shares = shares_new();
+    server->metrics = metrics_new(server_router(server)->count);
     rc = open_tls(server, err) ?: listener_new(services->config, &server->listener, err);
-    if (rc == 0 && (server->idle == NULL || server->shares == NULL))
+    if (rc == 0 && (server->idle == NULL || server->shares == NULL || server->metrics == NULL))
         rc = err_set(err, -E_NOMEM, "start the server: out of memory");
     if (rc == 0)
         listener_watch(server->listener, idle_list_fd(server->idle));
@@ -561,6 +571,7 @@ void server_free(struct server *server)
     tls_free(server->tls);
     idle_list_free(server->idle);
     shares_free(server->shares);
+    metrics_free(server->metrics);
     gate_done(&server->gate);
     free(server);
 }
@@ -575,9 +586,19 @@ struct shares *server_shares(struct server *server)
     return server->shares;
 }
 
+struct metrics *server_metrics(struct server *server)
+{
+    return server->metrics;
+}
+
 struct gate *server_gate(struct server *server)
 {
     return &server->gate;
+}
+
+int64_t server_refused(const struct server *server)
+{
+    return listener_refused(server->listener);
 }
 
 int64_t server_uptime_ms(const struct server *server)

@@ -13,6 +13,7 @@
 #include "core/password.h"
 #include "http/exchange_impl.h"
 #include "http/login_cookie.h"
+#include "http/metrics.h"
 #include "http/query.h"
 #include "http/token.h"
 
@@ -37,7 +38,7 @@ struct login {
     char password[USER_PASSWORD_MAX + 1];
     char hash[PASSWORD_HASH_TEXT];   /* "": there is nothing to compare with */
     int64_t user_id;                 /* 0: nobody who may log in … */
-    const char *refusal;             /* … and why, for the log */
+    enum metrics_login refusal;      /* … and why; LOGIN_OPENED: somebody */
     int verified;                    /* what password_verify() says … */
     struct err err;                  /* … and why it does not know */
     struct guid session, access;     /* of the new access token */
@@ -136,12 +137,14 @@ static void refuse_login(struct exchange *ex)
 static void log_login(const struct exchange *ex, const struct login *login)
 {
     bool opened = ex->op.rc == 0 && ex->op.login.opened;
-    const char *reason = login->refusal != NULL ? login->refusal
-                         : login->verified != 1 ? "wrong password"
-                         : ex->op.rc != 0       ? "store unavailable"
-                                                : "locked";
+    enum metrics_login outcome = opened                           ? LOGIN_OPENED
+                                 : login->refusal != LOGIN_OPENED ? login->refusal
+                                 : login->verified != 1           ? LOGIN_PASSWORD
+                                 : ex->op.rc != 0                 ? LOGIN_STORE
+                                                                  : LOGIN_LOCKED;
     char name[LOGGED_NAME_MAX];
 
+    metrics_login(server_metrics(ex->server), outcome);
     str_copy(name, login->hash[0] != '\0' ? sizeof(name) : LOGGED_UNKNOWN_MAX, login->name);
     str_drop_cut(name);
     if (opened)
@@ -149,7 +152,7 @@ static void log_login(const struct exchange *ex, const struct login *login)
                  login->address);
     else
         log_warn("login.refused", "request=%s user=%s address=%s reason=%s", ex->request_id, name,
-                 login->address, reason);
+                 login->address, metrics_login_names[outcome]);
 }
 
 static void login_recorded(struct exchange *ex)
@@ -225,17 +228,17 @@ static void user_looked_up(struct exchange *ex)
 
     exchange_address(ex, login->address);
     address_format(&site, login->site);
-    login->refusal = "unknown user";
+    login->refusal = LOGIN_UNKNOWN;
     if (ex->op.rc == 0 && find->found) {
         const struct user *user = &find->user;
 
         str_copy(login->hash, sizeof(login->hash), user->password_hash);
         str_copy(login->name, sizeof(login->name), user->name);
         /* From a foreign address nobody is let in, and nobody locked out either. */
-        login->refusal = user->disabled                             ? "disabled"
-                         : user_may_come_from(user, login->address) ? NULL
-                                                                    : "address";
-        if (login->refusal == NULL)
+        login->refusal = user->disabled                             ? LOGIN_DISABLED
+                         : user_may_come_from(user, login->address) ? LOGIN_OPENED
+                                                                    : LOGIN_ADDRESS;
+        if (login->refusal == LOGIN_OPENED)
             login->user_id = user->id;
     }
     login->share = share_of_address(SHARE_LOGINS, &ex->client.address);
@@ -245,6 +248,7 @@ static void user_looked_up(struct exchange *ex)
             return;
         shares_give(server_shares(ex->server), &login->share);
     }
+    exchange_count_limit(ex, LIMIT_LOGINS);
     exchange_fail(ex, -E_BUSY, "Too many logins at the same time: try again in a moment.");
 }
 

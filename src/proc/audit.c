@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -150,6 +151,8 @@ static void look_at_report(struct look *look, const struct store_scanned *report
         finding.kind = AUDIT_LOCKED;
         add_finding(look, &finding);
     }
+    if (report->state == REPORT_COMPLETE)
+        look->audit->bytes += report->in_row ? report->row_bytes : report->bytes;
     if (report->state == REPORT_COMPLETE)
         look_at_result(look, report, &finding);
     if (report->expires_ms != 0 && report->expires_ms <= look->now_ms) {
@@ -471,9 +474,40 @@ static void take_counts(struct auditor *auditor, const struct audit *audit)
         auditor->counts.findings[i] = audit->counts[i];
     }
     auditor->counts.audits++;
+    auditor->counts.bytes = audit->bytes;
     lock_release(&auditor->lock);
     if (after != before) /* each is in the metrics; `reportd fsck` names them */
         log_warn("audit.findings", "now=%ld before=%ld", (long)after, (long)before);
+}
+
+/* On this thread, since a file server may hang. */
+static void measure_disks(struct auditor *auditor)
+{
+    for (int i = 0; i < AUDITOR_DISKS; i++) {
+        struct auditor_disk *disk = &auditor->counts.disks[i];
+        struct statvfs vfs;
+
+        if (disk->path == NULL || statvfs(disk->path, &vfs) != 0)
+            continue;
+        lock_take(&auditor->lock);
+        disk->free = (int64_t)(vfs.f_bavail * vfs.f_frsize);
+        disk->size = (int64_t)(vfs.f_blocks * vfs.f_frsize);
+        lock_release(&auditor->lock);
+    }
+}
+
+/* The disks are measured meanwhile. False: the end has come. */
+static bool rest(struct auditor *auditor, int64_t rest_ms)
+{
+    bool go;
+
+    do {
+        go = pause_for(auditor, EVERY_MS);
+        if (go)
+            measure_disks(auditor);
+        rest_ms -= EVERY_MS;
+    } while (go && rest_ms > 0);
+    return go;
 }
 
 static void *auditor_thread(void *arg)
@@ -481,6 +515,7 @@ static void *auditor_thread(void *arg)
     struct auditor *auditor = arg;
     int64_t rest_ms;
 
+    measure_disks(auditor);
     do {
         int64_t began_ms = clock_mono_ms();
         struct audit audit;
@@ -495,7 +530,7 @@ static void *auditor_thread(void *arg)
             log_trouble(&audit_trouble, &err);
         }
         rest_ms = REST * (clock_mono_ms() - began_ms);
-    } while (pause_for(auditor, rest_ms > EVERY_MS ? rest_ms : EVERY_MS));
+    } while (rest(auditor, rest_ms));
     return NULL;
 }
 
@@ -506,19 +541,19 @@ static void free_all(struct auditor *auditor)
     free(auditor);
 }
 
-int auditor_new(struct store *store, struct spool *spool, int64_t grace_ms, struct auditor **ret,
-                struct err *err)
+int auditor_new(const struct auditor_spec *spec, struct auditor **ret, struct err *err)
 {
     struct auditor *auditor = calloc(1, sizeof(*auditor));
 
     if (auditor == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
-    auditor->spec = (struct audit_spec){.store = store,
-                                        .spool = spool,
+    auditor->spec = (struct audit_spec){.store = spec->store,
+                                        .spool = spec->spool,
                                         .serving = true,
-                                        .grace_ms = grace_ms,
+                                        .grace_ms = spec->grace_ms,
                                         .pause = pause_for,
                                         .context = auditor};
+    memcpy(auditor->counts.disks, spec->disks, sizeof(spec->disks));
     lock_init(&auditor->lock);
     lock_cond_init(&auditor->wake);
     if (thread_start(&auditor->thread, "auditor", auditor_thread, auditor) != 0) {

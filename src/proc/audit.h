@@ -44,6 +44,7 @@ struct audit_finding {
 struct audit {
     int64_t reports, files; /* looked at */
     int64_t filed;          /* complete reports whose result is, or should be, a file */
+    int64_t bytes;          /* of complete reports' results, as they are kept */
     int64_t results, ours;  /* files that are results; those of them that a report explains */
     int64_t counts[AUDIT_KIND_COUNT];
     struct audit_finding *findings; /* owned, in order */
@@ -90,15 +91,30 @@ int audit_repair(const struct audit_spec *spec, const struct audit *audit, struc
 /* The server's own audit: a thread that looks every minute and counts. */
 struct auditor;
 
+/* A file system that is measured every minute: what the store, the spool, temporary files and
+ * the ledger are in. */
+enum { AUDITOR_DISKS = 4 };
+struct auditor_disk {
+    const char *name,
+        *path; /* of a file or folder, borrowed; NULL: it is not on a disk of this machine */
+    int64_t free, size; /* bytes, measured; a size of 0: not yet */
+};
+
+struct auditor_spec {
+    struct store *store;
+    struct spool *spool;
+    int64_t grace_ms; /* as in struct audit_spec */
+    struct auditor_disk disks[AUDITOR_DISKS];
+};
 /* Look now and then every minute, or less often: the audits take 1 % of the thread's time at most.
- * Store and spool are borrowed until auditor_free(); `grace_ms` as in struct audit_spec. *ret is
- * yours. */
-int auditor_new(struct store *store, struct spool *spool, int64_t grace_ms, struct auditor **ret,
-                struct err *err);
+ * What `spec` has is borrowed until auditor_free(). *ret is yours. */
+int auditor_new(const struct auditor_spec *spec, struct auditor **ret, struct err *err);
 void auditor_free(struct auditor *auditor); /* ends the look it is at; NULL is fine */
 
 struct auditor_counts {
     int64_t findings[AUDIT_KIND_COUNT]; /* of the last audit that was finished */
     int64_t audits;                     /* finished since the start */
+    int64_t bytes;                      /* of results, as the last one has seen */
+    struct auditor_disk disks[AUDITOR_DISKS];
 };
 void auditor_counts(struct auditor *auditor, struct auditor_counts *ret);

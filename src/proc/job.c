@@ -131,6 +131,17 @@ static bool was_moved(const struct store_op *op)
     return op->verb == STORE_FINISH ? op->finish.moved : op->requeue.moved;
 }
 
+static void count_end(const struct job *job, const struct store_finish *finish)
+{
+    bool complete = finish->state == REPORT_COMPLETE;
+
+    report_metrics_ended(job->supervisor->metrics, job->report.name,
+                         &(struct report_end){.state = finish->state,
+                                              .ran_us = clock_mono_us() - job->began_us,
+                                              .rows = complete ? finish->rows : 0,
+                                              .bytes = complete ? finish->bytes : 0});
+}
+
 static void on_written(struct loop_call *call)
 {
     struct job *job = container_of(call, struct job, write);
@@ -148,6 +159,8 @@ static void on_written(struct loop_call *call)
     }
     if (op->rc == 0)
         log_trouble_over(&store_trouble);
+    if (moved && op->verb == STORE_FINISH)
+        count_end(job, &op->finish);
     store_op_done(op);
     if (!moved && job->stops == NULL && job->end == JOB_END_COMPLETE) {
         /* Another attempt has the report now, or a deletion that has not asked yet. */
@@ -532,6 +545,16 @@ static const struct definition *hold_definition(struct job *job)
     return NULL;
 }
 
+static void count_start(struct job *job)
+{
+    const struct report *report = &job->report;
+
+    job->began_us = clock_mono_us();
+    if (report->attempt == 1)
+        report_metrics_started(job->supervisor->metrics, report->name,
+                               1000 * (report->started_ms - report->submitted_ms));
+}
+
 void job_start(struct job *job, struct report *report)
 {
     struct supervisor *supervisor = job->supervisor;
@@ -550,6 +573,7 @@ void job_start(struct job *job, struct report *report)
     job->next = supervisor->jobs;
     supervisor->jobs = job;
     lease_started(supervisor, job);
+    count_start(job);
     if (job->stops != NULL) {
         job_over(job); /* it was deleted while it was being claimed */
         return;

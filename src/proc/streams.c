@@ -304,6 +304,7 @@ static int enlist(struct streams *streams, struct stream *stream, struct err *er
     stream->audience = audience;
     stream->begun = audience->last_number;
     audience->count++;
+    atomic_fetch_add(&streams->open, 1);
     LIST_INSERT_HEAD(&audience->streams, stream, entry);
     begin_stream(streams, stream, stream->spec.last_id);
     return 0;
@@ -332,6 +333,11 @@ int stream_open(struct streams *streams, const struct stream_spec *spec, struct 
     return rc;
 }
 
+int64_t streams_count(const struct streams *streams)
+{
+    return atomic_load(&streams->open);
+}
+
 void stream_close(struct stream *stream)
 {
     struct streams *streams;
@@ -346,6 +352,7 @@ void stream_close(struct stream *stream)
     stream->closed = true;
     LIST_REMOVE(stream, entry);
     epoll_ctl(streams->hang_ups, EPOLL_CTL_DEL, stream->spec.fd, NULL);
+    atomic_fetch_sub(&streams->open, 1);
     if (--stream->audience->count == 0)
         stream->audience->left_ms = clock_mono_ms();
     STAILQ_FOREACH(look, &streams->looks, entry)

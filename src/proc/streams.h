@@ -31,6 +31,9 @@ void streams_free(struct streams *streams);
  * return of a deletion no event says anything of the report any more, except that it is deleted. */
 void streams_on_change(struct streams *streams, const struct store_change *change);
 
+/* How many are open. Any thread. */
+int64_t streams_count(const struct streams *streams);
+
 /* One client's. */
 struct stream;
 struct stream_spec {

@@ -125,6 +125,7 @@ struct streams {
     struct loop_message news;
     char epoch[GUID_TEXT]; /* of this process: events of another one are not known */
     atomic_size_t audience_count;
+    atomic_llong open;    /* streams */
     uint64_t last_number; /* of an event of an audience that is gone */
     LIST_HEAD(, audience) buckets[STREAMS_BUCKETS];
     STAILQ_HEAD(, look) looks;

@@ -236,6 +236,7 @@ static void free_all(struct supervisor *supervisor)
     for (size_t i = 0; i < supervisor->worker_count; i++)
         claim_done(&supervisor->claims[i]);
     loop_free(supervisor->loop);
+    report_metrics_free(supervisor->metrics);
     free(supervisor->workers);
     free(supervisor->claims);
     free(supervisor);
@@ -275,8 +276,10 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
     supervisor->no_claim.run = on_claims_again;
     supervisor->workers = calloc(count, sizeof(*supervisor->workers));
     supervisor->claims = calloc(count, sizeof(*supervisor->claims));
+    supervisor->metrics = report_metrics_new(spec->catalog);
     rc = loop_new(&supervisor->loop, err);
-    if (rc == 0 && (supervisor->workers == NULL || supervisor->claims == NULL))
+    if (rc == 0 &&
+        (supervisor->workers == NULL || supervisor->claims == NULL || supervisor->metrics == NULL))
         rc = err_set(err, -E_NOMEM, "out of memory");
     if (rc == 0) {
         lease_init(supervisor);
@@ -330,4 +333,9 @@ void supervisor_stats(struct supervisor *supervisor, struct supervisor_stats *re
                                   .died = atomic_load(&supervisor->died),
                                   .killed = atomic_load(&supervisor->killed)};
     histogram_read(&supervisor->cancels, &ret->cancels);
+}
+
+struct report_metrics *supervisor_metrics(struct supervisor *supervisor)
+{
+    return supervisor->metrics;
 }

@@ -11,6 +11,7 @@
 #include "core/catalog.h"
 #include "core/config.h"
 #include "proc/loop.h"
+#include "proc/report_metrics.h"
 #include "proc/transfers.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -75,3 +76,5 @@ struct supervisor_stats {
     struct histogram_counts cancels;
 };
 void supervisor_stats(struct supervisor *supervisor, struct supervisor_stats *ret);
+/* What its reports have taken so far, by type; borrowed. */
+struct report_metrics *supervisor_metrics(struct supervisor *supervisor);

@@ -64,6 +64,7 @@ struct job {
     struct report report;
     struct worker_handle *worker;  /* NULL once no worker runs it */
     unsigned since_beat;           /* lease.beats when it started */
+    int64_t began_us;              /* monotonic: when it started */
     bool stray;                    /* no node has had its definition for long; this one may */
     struct supervisor_stop *stops; /* who waits for its end: it is being deleted */
     enum job_end end;              /* FILING, WRITING, WAITING */
@@ -134,6 +135,7 @@ struct supervisor {
     atomic_llong in_state[WORKER_STATE_COUNT]; /* workers now */
     atomic_llong spawned, died, killed;
     struct histogram cancels;
+    struct report_metrics *metrics;
 };
 
 /* lease.c: one node of several */

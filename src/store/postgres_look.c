@@ -126,13 +126,14 @@ void postgres_send_stats(struct postgres_conn *c, struct store_stats *arg)
 
 int postgres_read_stats(struct postgres_conn *c, struct store_stats *arg)
 {
-    for (int i = 0; i < REPORT_STATE_COUNT; i++)
-        arg->by_state[i] = 0;
+    *arg = (struct store_stats){0};
     while (results_next(c)) {
         int64_t state = get_int(c, 0);
 
         if (state >= 0 && state < REPORT_STATE_COUNT)
             arg->by_state[state] = get_int(c, 1);
+        else
+            arg->oldest_ms = get_int(c, 1);
     }
     return 0;
 }

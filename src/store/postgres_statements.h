@@ -323,7 +323,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
     X(EXPIRED, "i",                                                                                \
       "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"                    \
       " ORDER BY expires_ms LIMIT $1")                                                             \
-    /* Complete reports are many: past 100000 the statistics of the table say how many. */         \
+    /* Complete reports are many: past 100000 the statistics of the table say how many. -1: when   \
+     * the first of the queue was submitted. */                                                    \
     X(STATS, "",                                                                                   \
       "WITH few AS (SELECT state, count(*) AS n FROM report WHERE state IN (0, 1, 3, 4)"           \
       "   GROUP BY state),"                                                                        \
@@ -332,7 +333,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       " SELECT 2, CASE WHEN (SELECT n FROM size) < 100000"                                         \
       "   THEN (SELECT count(*) FROM report WHERE state = 2)"                                      \
       "   ELSE greatest(0, (SELECT n FROM size)"                                                   \
-      "     - (SELECT coalesce(sum(n), 0) FROM few))::bigint END")                                 \
+      "     - (SELECT coalesce(sum(n), 0) FROM few))::bigint END UNION ALL"                        \
+      " SELECT -1, (SELECT submitted_ms FROM report WHERE state = 0 ORDER BY seq LIMIT 1)")        \
     X(SCAN, "gi",                                                                                  \
       "SELECT id, state, attempt, CASE WHEN footer < 0 THEN -footer ELSE bytes + footer END, "     \
       "expires_ms, result_sealed, key_number, "                                                    \

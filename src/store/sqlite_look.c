@@ -126,12 +126,14 @@ int sqlite_stats(struct store_conn *conn, struct store_stats *arg, struct err *e
 {
     struct sql q = sql_start(conn, SQL_STATS);
 
-    memset(arg->by_state, 0, sizeof(arg->by_state));
+    *arg = (struct store_stats){0};
     while (sql_next(&q)) {
         int64_t state = sql_get_int(&q, 0);
 
         if (state >= 0 && state < REPORT_STATE_COUNT)
             arg->by_state[state] = sql_get_int(&q, 1);
+        else
+            arg->oldest_ms = sql_get_int(&q, 1);
     }
     return sql_end(&q, err);
 }

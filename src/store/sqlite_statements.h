@@ -118,7 +118,10 @@ enum { SQLITE_USER_COLUMN_COUNT = 11 };
       " UNION ALL SELECT id, state, seq" SQLITE_ACTIVE SQLITE_CHOSEN " ORDER BY seq")              \
     X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
                " ORDER BY expires_ms LIMIT ?1")                                                    \
-    X(STATS, "SELECT node, n FROM tally WHERE node < 5")                                           \
+    /* -1: when the first of the queue was submitted */                                            \
+    X(STATS, "SELECT node, n FROM tally WHERE node < 5 UNION ALL"                                  \
+             " SELECT -1, (SELECT submitted_ms FROM report WHERE state = 0"                        \
+             " AND state NOT IN (2, 3) ORDER BY seq LIMIT 1)")                                     \
     X(SCAN, "SELECT id, state, attempt, iif(footer < 0, -footer, bytes + footer), expires_ms,"     \
             " seal_key IS NOT NULL, in_row,"                                                       \
             " (SELECT length(data) FROM small_result WHERE seq = report.seq) FROM report"          \

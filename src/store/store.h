@@ -354,6 +354,7 @@ struct store_expired {
 
 struct store_stats {
     int64_t by_state[REPORT_STATE_COUNT]; /* out */
+    int64_t oldest_ms; /* out: when the first of the queue was submitted; 0: none */
 };
 
 /* Every report there is, of all users and in all states (also DELETING), in the order of their

@@ -700,8 +700,11 @@ static void stats_count_every_state(void **state)
     tombstone(f, report_in(f, f->ann, REPORT_PROCESSING).id, f->ann);
     delete_row(f, deleting(f).refs[0].id);
     report_in(f, f->ann, REPORT_PROCESSING);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.stats.oldest_ms, 0);
     report_in(f, f->ann, REPORT_QUEUED);
     assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.stats.oldest_ms, NOW_MS);
     assert_int_equal(op.stats.by_state[REPORT_QUEUED], 1);
     assert_int_equal(op.stats.by_state[REPORT_PROCESSING], 1);
     assert_int_equal(op.stats.by_state[REPORT_COMPLETE], 2);

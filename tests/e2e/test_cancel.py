@@ -192,6 +192,7 @@ def test_cancels_and_deletes_are_measured(one):
     counts, total, count = histogram(server, "cancel_seconds")
     assert count == cancels[2] + 1 and total > cancels[1]
     assert histogram(server, "delete_seconds")[2] == deletes[2] + 3
-    bounds = ["0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5", "+Inf"]
+    bounds = ["0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10", "30", "60", "300", "900", "3600",
+              "+Inf"]
     assert list(counts) == bounds
     assert list(counts.values()) == sorted(counts.values()) and counts["+Inf"] == count
