@@ -45,8 +45,8 @@ total AS (
     GROUP BY d.corporate_action_id, i.investment_id
 )
 
--- check: Product :ProductID does not exist.
-SELECT 1 FROM product WHERE product_id = :ProductID;
+-- values: ProductID
+SELECT product_id, name FROM product ORDER BY name;
 
 -- check: Product :ProductID has no investment :InvestmentID.
 SELECT 1 WHERE :InvestmentID IS NULL

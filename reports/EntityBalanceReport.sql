@@ -34,8 +34,8 @@ holding AS (
     HAVING sum(t.units_delta) <> 0 OR :IncludeClosingBalances
 )
 
--- check: Product :ProductID does not exist.
-SELECT 1 FROM product WHERE product_id = :ProductID;
+-- values: ProductID
+SELECT product_id, name FROM product ORDER BY name;
 
 -- check: FromDate :FromDate is after ToDate :ToDate.
 SELECT 1 WHERE :FromDate IS NULL OR :FromDate <= :ToDate;

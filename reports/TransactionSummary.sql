@@ -28,8 +28,8 @@ chosen AS (
       AND (:AccountID IS NULL OR account_id = :AccountID)
 )
 
--- check: Product :ProductID does not exist.
-SELECT 1 FROM product WHERE product_id = :ProductID;
+-- values: ProductID
+SELECT product_id, name FROM product ORDER BY name;
 
 -- check: Entity :EntityID does not exist.
 SELECT 1 WHERE :EntityID IS NULL OR EXISTS (SELECT 1 FROM biz_entity WHERE biz_entity_id = :EntityID);

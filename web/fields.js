@@ -8,6 +8,8 @@ const HINTS = { // of types whose control does not say it
   timestamp: "2024-01-12 14:04 in the report's time zone, or 2024-01-12T14:04:05+11:00",
 };
 
+const BOOLEAN = { true: "Yes", false: "No" };
+
 // Each kind of control has node, focus(), get() (a text, "" for none), set(text), and maybe
 // problem(): why what was typed is no value at all.
 
@@ -129,7 +131,7 @@ function makeControl(param, attributes, onChange) {
   if (type.startsWith("list(")) return listControl(attributes, onChange);
   if (param.values) return choiceControl(attributes, onChange);
   if (type === "boolean") {
-    return selectControl(attributes, [...optionalChoice(param), ["true", "Yes"], ["false", "No"]],
+    return selectControl(attributes, [...optionalChoice(param), ...Object.entries(BOOLEAN)],
       onChange);
   }
   if (param.allowedValues) {
@@ -157,7 +159,8 @@ function hint(param) {
   const item = /^list\((.*)\)$/.exec(param.type)?.[1];
   const kind = param.allowedValues || param.values ? "" : HINTS[item ?? param.type] ?? "";
   const empty = !param.required && param.default !== null && param.default !== ""
-    ? `; empty: the default, ${param.default}` : "";
+    ? `; empty: the default, ${param.type === "boolean" ? BOOLEAN[param.default] : param.default}`
+    : "";
   const text = [item ? "any number of values" : "", kind, limits(param)].filter(Boolean)
     .join(", ") + empty;
 

@@ -69,6 +69,7 @@ class Result {
   #view = null;      // {node, close()} of the view that is shown
   #control = new AbortController();
   #isDeleting = false;
+  #hasDownloads = false;
   #isOver = false;   // nothing of the result is left in the page
 
   constructor(main, { path, query }) {
@@ -259,6 +260,7 @@ class Result {
       // What the form cannot hold would be saved in place of the file.
       if (!(await send("HEAD", data.url)).ok) throw await errorOf(await send("GET", data.url));
       el("a", { href: data.url, download: "" }).click();
+      this.#hasDownloads = true;
       notify("The download has begun.");
     } catch (error) {
       if (!this.failed(error)) notify(error.message, { error: true });
@@ -272,7 +274,8 @@ class Result {
 
   async #delete() {
     const question = `Delete the result of ${this.reportName}, generated ${
-      moment(this.generatedDate)}? It cannot be undone.`;
+      moment(this.generatedDate)}? It cannot be undone.${this.#hasDownloads
+      ? " A download that has not come to its end is broken off." : ""}`;
 
     if (this.#isOver || !await confirmBox(question, "Delete")) return;
     this.#isDeleting = true;

@@ -120,6 +120,23 @@ def test_the_menu_of_columns_fits_a_phone(page, alice):
         assert 0 <= left < right <= PHONE[0] >= page.script("return document.documentElement.scrollWidth")
 
 
+def test_no_two_texts_of_a_row_overlap_on_a_phone(page, alice):
+    alice.complete("Exact")
+    alice.finish(alice.order("Quick", ProductID="99"))
+    alice.wait_for(alice.order("Ticker"), "processing")
+    with page.size(*PHONE):
+        page.log_in(hash_="#/mine")
+        page.says("23 h", "[data-row]")
+        page.until(lambda: len(page.all("[data-row]")) == 3, "three reports")
+        overlapping = page.script("""return [...document.querySelectorAll('[data-row]')].flatMap(row => {
+            const boxes = [...row.querySelectorAll('.cell-name a, .note, .state, .cell-rows, .cell-expires, button')].map(node => {
+                const range = document.createRange(); range.selectNodeContents(node);
+                return [node.textContent, (node.matches('.cell-expires') ? node : range).getBoundingClientRect()]; }).filter(([, box]) => box.width > 0);
+            return boxes.flatMap(([text, a], i) => boxes.slice(i + 1).filter(([, b]) =>
+                a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom).map(([other]) => [text, other])); })""")
+        assert overlapping == []
+
+
 def test_the_main_job_by_keyboard_only(page, alice):
     def press(*keys):
         ActionChains(page.driver).send_keys(*keys).perform()

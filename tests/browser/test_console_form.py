@@ -54,6 +54,12 @@ def test_defaults_are_those_of_today(form, alice):
             assert form.field(each["name"]).get_attribute("value") == (each["default"] or ""), each["name"]
 
 
+def test_the_default_of_a_boolean_is_said_in_the_words_of_its_list(page):
+    page.log_in(hash_="#/new/Doubt")
+    page.field("Maybe")
+    assert page.text("#field-Maybe-about") == "Empty: the default, No."
+
+
 def test_what_is_filled_in_is_what_the_report_gets(form, alice):
     form.fill("Note", ODD)
     form.fill("Number", "007")

@@ -253,6 +253,27 @@ def test_deletion_shows_and_keeps_the_receipt(page, shown, alice, server, downlo
     assert page.h1 == "Receipts" and downloads(1)[0].read_text() == receipt
 
 
+def test_deleting_warns_of_a_download_that_it_would_break_off(page, shown, downloads):
+    shown("Quick", ProductID="1")
+    page.press("Delete")
+    assert "download" not in page.one("dialog").text
+    page.press("Keep")
+    page.press("Download as XLSX")
+    downloads(1)
+    page.press("Delete")
+    page.says("A download that has not come to its end is broken off.", "dialog")
+    page.press("Keep")
+
+
+def test_no_two_buttons_touch_after_a_deletion(page, shown):
+    shown("Quick", ProductID="1")
+    page.press("Delete")
+    page.press("Delete", "dialog button")
+    page.until(lambda: page.h1 == "Deleted", "the deletion")
+    above, below = (page.named(name).rect for name in ("Save the receipt", "My reports"))
+    assert below["y"] >= above["y"] + above["height"] + 8
+
+
 @pytest.mark.parametrize("view", ["table", "chart", "summary"])
 def test_a_deletion_elsewhere_is_told(page, shown, alice, view):
     reference = shown("Quick", ProductID="1")

@@ -338,7 +338,7 @@ def test_distributions_are_chosen_by_investment_and_record_date(demo, distributi
 
 
 @pytest.mark.parametrize("name, parameters, message", [
-    ("EntityBalanceReport", {"ProductID": "999"}, "Product 999 does not exist."),
+    ("EntityBalanceReport", {"ProductID": "999"}, "The parameter 'ProductID' has a value that is not among its choices."),
     ("TransactionSummary", {"ProductID": "123", "EntityID": "5"}, "Entity 5 does not exist."),
     ("DistributionReconciliation", {"ProductID": "123", "InvestmentID": "1211"},
      "Product 123 has no investment 1211."),
