@@ -144,7 +144,8 @@ bool exchange_hold(struct exchange *ex, int status, struct MHD_Response *respons
 
 int64_t exchange_body_max(const struct exchange *ex)
 {
-    return ex->route == NULL || ex->route->access == ROUTE_TOKEN || !ex->route->body
+    return ex->route == NULL || ex->route->access == ROUTE_TOKEN ||
+                   ex->route->access == ROUTE_OPERATOR || !ex->route->body
                ? EXCHANGE_BODY_MAX
                : EXCHANGE_OPEN_BODY_MAX;
 }

@@ -38,7 +38,8 @@ enum route_access {
     ROUTE_TOKEN,    /* a valid access token: ex->user is there before the first step */
     ROUTE_COOKIE,   /* a token whose signature holds, expired or not: ex->claims; or the cookie of a
                      * login, which the first step then reads */
-    ROUTE_LOOPBACK, /* from this machine; no user is an operator */
+    ROUTE_OPERATOR, /* as ROUTE_TOKEN, of an operator */
+    ROUTE_LOOPBACK, /* from this machine, or as ROUTE_OPERATOR, but without the Version header */
 };
 
 /* The routes are one table (http/router.c): method, path, access, whether a JSON body is read
@@ -87,7 +88,7 @@ struct exchange {
     bool by_link;               /* by POST /Report/Link: what is not there is no such link */
     struct buf raw;             /* body as received */
     json_t *body;               /* parsed, NULL without one; read it with exchange_member() */
-    const struct user *user;    /* ROUTE_TOKEN; the bearer's */
+    const struct user *user;    /* ROUTE_TOKEN, ROUTE_OPERATOR; the bearer's */
     struct token_claims claims; /* of the token */
     struct cached_token *cached_token; /* held */
     struct transfer *transfer;         /* of a result, from before it is looked up; NULL: none */
@@ -106,6 +107,7 @@ struct exchange {
     bool on_metrics;           /* it came to metrics_listen */
     bool malformed;            /* the head: `err` says how; answered before the body, and closed */
     bool hides_slash;          /* the path has a %2F */
+    bool of_operators;         /* the path begins with /Admin/, byte for byte */
     bool has_escape;           /* % in the path, which `path` has no more */
     bool has_length;           /* Content-Length or Transfer-Encoding */
     struct field_copy *copies; /* of fields on several lines, or with blanks behind their value */

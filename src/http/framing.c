@@ -158,6 +158,7 @@ void target_read(const char *text, struct target *ret)
     if (ret->fault == NULL && *text != '/' && !ret->asterisk)
         read_absolute(text, ret);
     ret->has_escape = memchr(text + ret->path, '%', strcspn(text + ret->path, "?")) != NULL;
+    ret->of_operators = str_starts(text + ret->path, "/Admin/");
     ret->hides_slash = has_encoded_slash(text + ret->path);
 }
 

@@ -16,6 +16,7 @@ struct target {
     size_t host, host_len; /* of an absolute URL: where its HOST[:PORT] is; else 0 */
     size_t path;           /* where the path begins; `len`: there is none, which is "/" */
     bool asterisk;         /* "*", of OPTIONS only */
+    bool of_operators;     /* the path begins with /Admin/, byte for byte */
     bool has_escape;       /* the path has a % … */
     bool hides_slash;      /* … or even a %2F, which is no "/" (RFC 3986, 2.2) */
 };

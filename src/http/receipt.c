@@ -294,7 +294,10 @@ static void add_many(struct buf *out, const struct receipt *receipt)
 static void add_claims(struct buf *out, const struct receipt *receipt)
 {
     buf_add_char(out, '{');
-    json_add_member(out, "sub", receipt->user);
+    if (receipt->user != NULL)
+        json_add_member(out, "sub", receipt->user);
+    if (receipt->operator!= NULL)
+        json_add_member(out, "operator", receipt->operator);
     if (receipt->reference != NULL)
         add_one(out, receipt);
     else

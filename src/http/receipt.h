@@ -45,7 +45,9 @@ void receipt_keys_publish(const struct receipt_keys *keys, struct buf *out);
 /* ---- receipts ---- */
 
 struct receipt {
-    const char *user, *node;
+    const char *user;     /* whose reports they were; NULL: those of several */
+    const char *operator; /* who deleted them, if that was not the user; else NULL */
+    const char *node;
     const struct guid *reference;           /* of one report, and … */
     enum report_state state;                /* … the state it was in; NULL: of many, and … */
     int64_t by_state[REPORT_STATE_COUNT];   /* … how many were in which state, and … */

@@ -1,4 +1,5 @@
-/* src/http/report_delete.c -- DELETE /Report and DELETE /Report/List, answered when references,
+/* src/http/report_delete.c -- DELETE /Report and DELETE /Report/List, and those of operators, which
+ * delete the reports of any user, answered when references,
  * queries and files are gone; their receipts, and GET /.well-known/jwks.json. */
 #include <inttypes.h>
 #include <sodium.h>
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "base/seam.h"
 #include "base/str.h"
+#include "http/admin.h"
 #include "http/query.h"
 #include "http/receipt.h"
 #include "http/report.h"
@@ -32,14 +34,17 @@ static int64_t erased_within_s(const struct services *services)
                                             : ERASED_S;
 }
 
-/* Fill in who asked, node and times, and sign it: yours to free(). NULL: no memory, which is
- * logged; what is deleted stays so. */
+/* Fill in node and times, and who asked, if that was an operator for others, and sign it: yours to
+ * free(). NULL: no memory, which is logged; what is deleted stays so. */
 static char *issue_receipt(struct exchange *ex, struct receipt *receipt)
 {
     struct buf text;
     char *taken;
 
-    receipt->user = ex->user->name;
+    if (ex->route->access == ROUTE_OPERATOR)
+        receipt->operator= ex->user->name;
+    else
+        receipt->user = ex->user->name;
     receipt->node = ex->services->node;
     receipt->now_s = store_now_ms(ex->services->store) / 1000;
     receipt->erased_s = receipt->now_s + erased_within_s(ex->services);
@@ -67,14 +72,29 @@ void report_keys(struct exchange *ex)
 
 /* ---- one report ---- */
 
+struct one {
+    struct deletion deletion;
+    char *owner; /* NULL: the user who asks */
+};
+
+static void one_free(void *state)
+{
+    struct one *one = state;
+
+    free(one->owner);
+    free(one);
+}
+
 static void on_deleted(struct deletion *deletion)
 {
     exchange_wake(deletion->owner);
 }
 
-static void reply_deleted(struct exchange *ex, const struct deletion *deletion)
+static void reply_deleted(struct exchange *ex, const struct one *one)
 {
-    struct receipt receipt = {.reference = &deletion->id, .state = deletion->was};
+    struct receipt receipt = {.reference = &one->deletion.id,
+                              .state = one->deletion.was,
+                              .user = one->owner != NULL ? one->owner : ex->user->name};
 
     exchange_add_long(ex, "X-Deletion-Receipt", issue_receipt(ex, &receipt));
     exchange_reply(ex, true, "Report request has been deleted.", NULL);
@@ -82,29 +102,35 @@ static void reply_deleted(struct exchange *ex, const struct deletion *deletion)
 
 static void delete_done(struct exchange *ex)
 {
-    const struct deletion *deletion = ex->state;
+    const struct one *one = ex->state;
+    const struct deletion *deletion = &one->deletion;
 
     SEAM_STEP("http", "delete", "removed");
     if (deletion->rc == 0)
-        reply_deleted(ex, deletion);
+        reply_deleted(ex, one);
     else if (deletion->rc == -E_UNKNOWN_REFERENCE)
         report_reply_unknown(ex);
     else
         exchange_reply_error(ex, &deletion->err, NULL);
 }
 
-static void start_deletion(struct exchange *ex, const struct guid *id)
+/* `owner`: taken; NULL: only a report of the user who asks is deleted. */
+static void start_deletion(struct exchange *ex, const struct guid *id, char *owner)
 {
-    struct deletion *deletion = calloc(1, sizeof(*deletion));
+    struct one *one = calloc(1, sizeof(*one));
+    struct deletion *deletion;
 
-    if (deletion == NULL) {
+    if (one == NULL) {
+        free(owner);
         exchange_fail(ex, -E_NOMEM, "No memory to delete the report.");
         return;
     }
-    ex->state = deletion;
-    ex->state_free = free;
+    ex->state = one;
+    ex->state_free = one_free;
+    one->owner = owner;
+    deletion = &one->deletion;
     deletion->id = *id;
-    deletion->user_id = ex->user->id;
+    deletion->user_id = owner != NULL ? 0 : ex->user->id;
     deletion->done = on_deleted;
     deletion->owner = ex;
     exchange_await(ex, delete_done);
@@ -114,12 +140,16 @@ static void start_deletion(struct exchange *ex, const struct guid *id)
 /* A result never changes: if it is the one that the request names, what is deleted is, too. */
 static void delete_found(struct exchange *ex)
 {
-    const struct store_find *find = &ex->op.find;
+    struct store_find *find = &ex->op.find;
+    struct guid id = find->id;
+    char *owner = find->report.user_name;
 
-    if (!find->found)
+    if (!find->found) {
         report_reply_unknown(ex);
-    else if (result_may_be_deleted(ex, &find->report))
-        start_deletion(ex, &find->id);
+    } else if (result_may_be_deleted(ex, &find->report)) {
+        find->report.user_name = NULL;
+        start_deletion(ex, &id, owner);
+    }
 }
 
 void report_delete(struct exchange *ex)
@@ -131,20 +161,35 @@ void report_delete(struct exchange *ex)
     if (result_is_conditional(ex))
         report_find(ex, &id, delete_found);
     else
-        start_deletion(ex, &id);
+        start_deletion(ex, &id, NULL);
+}
+
+void admin_delete(struct exchange *ex)
+{
+    struct guid id;
+
+    if (!report_reference(ex, &id))
+        return;
+    exchange_op(ex, STORE_FIND)->find.id = id;
+    exchange_post(ex, delete_found);
 }
 
 /* ---- those that match: what is asked for ---- */
 
-enum query { STATE, REPORT_NAME, BEFORE, DRY_RUN, QUERY_COUNT };
-static const char *const query_names[QUERY_COUNT] = {"State", "ReportName", "Before", "dryRun"};
+/* The last two are for operators. */
+enum query { STATE, REPORT_NAME, BEFORE, DRY_RUN, OWN_COUNT, USER = OWN_COUNT, SOURCE, ALL_COUNT };
+static const char *const query_names[ALL_COUNT] = {"State",  "ReportName", "Before",
+                                                   "dryRun", "User",       "Source"};
 
 static int read_match(const char *values[QUERY_MAX], struct store_match *ret, bool *ret_dry,
                       struct err *err)
 {
     const char *before = values[BEFORE], *dry = values[DRY_RUN];
+    bool chosen = false;
 
-    if (values[STATE] == NULL && values[REPORT_NAME] == NULL && before == NULL)
+    for (int i = 0; i < ALL_COUNT; i++)
+        chosen = chosen || (i != DRY_RUN && values[i] != NULL);
+    if (!chosen)
         return err_set(err, -E_INVALID,
                        "Say which reports: give State, ReportName or Before, or several of them.");
     if (query_state(values[STATE], &ret->state, err) < 0 ||
@@ -160,12 +205,20 @@ static int read_match(const char *values[QUERY_MAX], struct store_match *ret, bo
     return 0;
 }
 
-static int read_request(struct exchange *ex, struct store_match *ret, bool *ret_dry)
+/* *ret_types, which `ret` borrows, is yours to free(). */
+static int read_request(struct exchange *ex, struct store_match *ret, char **ret_types,
+                        bool *ret_dry)
 {
+    bool all = ex->route->access == ROUTE_OPERATOR;
     const char *values[QUERY_MAX];
     struct err err;
-    int rc = query_read(ex, query_names, QUERY_COUNT, values, &err)
-                 ?: read_match(values, ret, ret_dry, &err);
+    int rc = query_read(ex, query_names, all ? ALL_COUNT : OWN_COUNT, values, &err)
+                 ?: read_match(values, ret, ret_dry, &err)
+                 ?: admin_types_of(ex, values[SOURCE], ret_types, &err);
+
+    ret->user_id = all ? 0 : ex->user->id;
+    ret->user = values[USER];
+    ret->types = *ret_types;
     return rc == 0 ? 0 : err_set(&ex->err, rc, "%s Nothing was deleted.", err.text);
 }
 
@@ -173,7 +226,9 @@ static int read_request(struct exchange *ex, struct store_match *ret, bool *ret_
 
 struct bulk {
     struct deletion_many many;
-    int64_t beyond; /* reports that match, but are more than one request deletes */
+    const char *owner; /* whose reports; NULL: those of several users */
+    char *types;       /* of the reports that match; NULL: any */
+    int64_t beyond;    /* reports that match, but are more than one request deletes */
     bool dry;
 };
 
@@ -182,6 +237,7 @@ static void bulk_free(void *state)
     struct bulk *bulk = state;
 
     free(bulk->many.ids);
+    free(bulk->types);
     free(bulk);
 }
 
@@ -207,9 +263,10 @@ static void hash_ids(struct guid *ids, size_t count, uint8_t out[RECEIPT_HASH_BY
 }
 
 /* NULL: nothing was deleted, or there is no memory. */
-static char *make_receipt(struct exchange *ex, struct deletion_many *many)
+static char *make_receipt(struct exchange *ex, struct bulk *bulk)
 {
-    struct receipt receipt = {.reference = NULL};
+    struct receipt receipt = {.reference = NULL, .user = bulk->owner};
+    struct deletion_many *many = &bulk->many;
 
     if (many->gone == 0)
         return NULL;
@@ -242,7 +299,7 @@ static void reply_many(struct exchange *ex, struct bulk *bulk)
 {
     struct deletion_many *many = &bulk->many;
     int64_t count = 0;
-    char *receipt = bulk->dry ? NULL : make_receipt(ex, many);
+    char *receipt = bulk->dry ? NULL : make_receipt(ex, bulk);
     char message[96];
     struct buf data;
 
@@ -292,7 +349,7 @@ static void matched(struct exchange *ex)
     many->ids = match->ids;
     many->count = match->count;
     match->ids = NULL;
-    many->user_id = ex->user->id;
+    many->user_id = match->user_id;
     many->state = match->state;
     many->done = on_many_deleted;
     many->owner = ex;
@@ -302,8 +359,9 @@ static void matched(struct exchange *ex)
 
 void report_delete_many(struct exchange *ex)
 {
-    struct store_match match = {.user_id = ex->user->id};
+    struct store_match match = {0};
     struct bulk *bulk;
+    char *types = NULL;
     bool dry = false;
 
     if (result_is_conditional(ex)) {
@@ -312,16 +370,19 @@ void report_delete_many(struct exchange *ex)
                       "If-Unmodified-Since could name: nothing was deleted.");
         return;
     }
-    if (read_request(ex, &match, &dry) < 0) {
+    if (read_request(ex, &match, &types, &dry) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }
     bulk = calloc(1, sizeof(*bulk));
     if (bulk == NULL) {
+        free(types);
         exchange_fail(ex, -E_NOMEM, "No memory to delete the reports.");
         return;
     }
     bulk->dry = dry;
+    bulk->types = types;
+    bulk->owner = match.user_id != 0 ? ex->user->name : match.user;
     ex->state = bulk;
     ex->state_free = bulk_free;
     exchange_op(ex, STORE_MATCH)->match = match;

@@ -55,6 +55,13 @@ void report_reply_unknown(struct exchange *ex)
             "ended. POST /Report/Link makes a new one.");
         return;
     }
+    if (ex->route->access == ROUTE_OPERATOR) {
+        exchange_fail(ex, -E_UNKNOWN_REFERENCE,
+                      "Unknown reference '%.64s': there is no such report; it may have been "
+                      "deleted, or purged after its retention. GET /Admin/Reports lists all.",
+                      text != NULL ? text : "");
+        return;
+    }
     err_set(&ex->err, -E_UNKNOWN_REFERENCE,
             "Unknown reference '%.64s': you have no such report; it may have been deleted, or "
             "purged after its retention. GET /Report/List shows the reports you have.",

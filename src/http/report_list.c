@@ -1,10 +1,13 @@
-/* src/http/report_list.c -- GET /Report/List: the caller's own reports, page by page, or one. */
+/* src/http/report_list.c -- GET /Report/List: the caller's own reports, page by page, or one; GET
+ * /Admin/Reports: those of all users. */
 #include "http/report.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "http/admin.h"
 #include "http/query.h"
 #include "http/report_find.h"
 
@@ -58,6 +61,8 @@ static void add_report(struct buf *out, const struct report *report)
 
     guid_format(&report->id, guid);
     buf_add_format(out, "{\"reference\":\"%s\"", guid);
+    if (report->user_name != NULL)
+        json_add_member(out, "user", report->user_name);
     json_add_member(out, "reportName", report->name);
     json_add_member(out, "state", report_state_name(report->state));
     buf_add_format(out, ",\"rows\":%" PRId64 ",\"bytes\":%" PRId64, report->rows, report->bytes);
@@ -138,6 +143,47 @@ void report_list(struct exchange *ex)
         list_one(ex);
         return;
     }
+    exchange_op(ex, STORE_LIST)->list = list;
+    exchange_post(ex, list_done);
+}
+
+/* ---- of all users ---- */
+
+enum all_query { ALL_PAGE_NUMBER, ALL_PAGE_SIZE, ALL_STATE, ALL_NAME, ALL_USER, ALL_SOURCE };
+static const char *const all_names[] = {"PageNumber", "PageSize", "State",
+                                        "ReportName", "User",     "Source"};
+enum { ALL_COUNT = sizeof(all_names) / sizeof(all_names[0]) };
+
+static int read_all(struct exchange *ex, struct store_list *ret, char **ret_types)
+{
+    const char *values[QUERY_MAX];
+    int64_t size = LIST_PAGE_SIZE;
+    int rc = query_read(ex, all_names, ALL_COUNT, values, &ex->err)
+                 ?: query_number(values[ALL_PAGE_NUMBER], "PageNumber", 1, LIST_PAGE_MAX,
+                                 &ret->page, &ex->err)
+                 ?: query_number(values[ALL_PAGE_SIZE], "PageSize", 1, STORE_PAGE_MAX, &size,
+                                 &ex->err)
+                 ?: query_state(values[ALL_STATE], &ret->state, &ex->err)
+                 ?: query_name(values[ALL_NAME], &ret->name, &ex->err)
+                 ?: admin_types_of(ex, values[ALL_SOURCE], ret_types, &ex->err);
+
+    ret->page_size = (int)size;
+    ret->user = values[ALL_USER];
+    return rc;
+}
+
+void admin_list(struct exchange *ex)
+{
+    struct store_list list = {.page = 1};
+    char *types = NULL;
+
+    if (read_all(ex, &list, &types) < 0) {
+        exchange_reply_error(ex, &ex->err, NULL);
+        return;
+    }
+    list.types = types;
+    ex->state = types;
+    ex->state_free = free;
     exchange_op(ex, STORE_LIST)->list = list;
     exchange_post(ex, list_done);
 }

@@ -103,6 +103,26 @@ static bool check_console(struct exchange *ex)
     return true;
 }
 
+static void reply_no_path(struct exchange *ex)
+{
+    exchange_fail(ex, -E_NO_PATH, "There is no such path: GET /openapi.json lists them.");
+}
+
+/* What operators ask for that is not there; others are not told so. */
+static void operators_unknown(struct exchange *ex)
+{
+    char allow[ROUTER_ALLOW_TEXT];
+
+    router_find(&router_api, ex->method, ex->path, ex->has_escape, allow);
+    if (allow[0] != '\0')
+        refuse_method(ex, allow);
+    else
+        reply_no_path(ex);
+}
+
+static const struct route unknown_of_operators = {"",    "/Admin/",         ROUTE_OPERATOR,
+                                                  false, operators_unknown, ""};
+
 /* The methods of a path without this one; "*" is of OPTIONS (RFC 9110, 9.3.7). */
 static void find_route(struct exchange *ex, char allow[ROUTER_ALLOW_TEXT])
 {
@@ -114,6 +134,8 @@ static void find_route(struct exchange *ex, char allow[ROUTER_ALLOW_TEXT])
         ex->route = NULL;
         allow[0] = '\0';
     }
+    if (ex->route == NULL && ex->of_operators && !is_elsewhere(ex))
+        ex->route = &unknown_of_operators;
 }
 
 static bool check_route(struct exchange *ex)
@@ -128,17 +150,22 @@ static bool check_route(struct exchange *ex)
     fits = read_accept(ex, type) || *type == '\0';
     if (ex->route == NULL && allow[0] != '\0')
         return refuse_method(ex, allow);
-    if (ex->route == NULL)
-        err_set(&ex->err, -E_NO_PATH, "There is no such path: GET /openapi.json lists them.");
-    else if (!fits)
-        err_set(&ex->err, -E_NOT_ACCEPTABLE, "The answer is %s: let Accept allow it.", type);
-    return (ex->route != NULL && fits) || refuse(ex);
+    if (ex->route == NULL) {
+        reply_no_path(ex);
+        return false;
+    }
+    if (fits)
+        return true;
+    err_set(&ex->err, -E_NOT_ACCEPTABLE, "The answer is %s: let Accept allow it.", type);
+    return refuse(ex);
 }
 
 /* RFC 9110, 8.6: without either there is no body, whatever the client sends next. */
 static bool check_length(struct exchange *ex)
 {
-    if (!ex->route->body || ex->route->access == ROUTE_COOKIE || ex->has_length)
+    bool later = ex->route->access == ROUTE_OPERATOR && ex->user == NULL;
+
+    if (!ex->route->body || ex->route->access == ROUTE_COOKIE || ex->has_length || later)
         return true;
     err_set(&ex->err, -E_LENGTH, "Send a body, with Content-Length or in chunks.");
     return refuse(ex);
@@ -225,17 +252,28 @@ static bool is_local(const struct exchange *ex)
     return ex->client.here || ex->on_metrics;
 }
 
+/* The token is known by now, if one is needed. */
+static bool check_right(struct exchange *ex)
+{
+    enum route_access access = ex->route->access;
+    bool is_operator = ex->user != NULL && ex->user->is_operator;
+
+    if (access == ROUTE_OPERATOR && !is_operator)
+        err_set(&ex->err, -E_FORBIDDEN, "This path is for operators only.");
+    else if (access == ROUTE_LOOPBACK && !is_operator && !is_local(ex))
+        err_set(&ex->err, -E_FORBIDDEN,
+                "This path answers the server's own machine and operators only.");
+    else
+        return true;
+    return refuse(ex);
+}
+
 void dispatch(struct exchange *ex)
 {
-    bool refused = ex->route->access == ROUTE_LOOPBACK && !is_local(ex);
     bool body = ex->route->body &&
                 (ex->route->access != ROUTE_COOKIE || ex->received > 0 || ex->body_is != BODY_NONE);
 
-    if (refused) {
-        exchange_fail(ex, -E_FORBIDDEN, "This path answers the server's own machine only.");
-        return;
-    }
-    if (body && !check_media_type(ex))
+    if (!check_right(ex) || !check_length(ex) || (body && !check_media_type(ex)))
         return;
     if (ex->body_is == BODY_FOLLOWS)
         exchange_await_body(ex);
@@ -255,6 +293,7 @@ void request_check(struct exchange *ex)
     }
     switch (ex->route->access) {
     case ROUTE_TOKEN:
+    case ROUTE_OPERATOR:
         auth_token(ex);
         return;
     case ROUTE_COOKIE:

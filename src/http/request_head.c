@@ -224,6 +224,7 @@ int exchange_read_head(struct exchange *ex, const struct target *target, const c
     scan_end(ex, &scan);
     rc = head_check(&scan.head, target, &ex->err) ?: copy_fields(ex, &scan.head);
     ex->has_escape = target->has_escape;
+    ex->of_operators = target->of_operators;
     ex->hides_slash = target->hides_slash;
     ex->has_length = count[FIELD_CONTENT_LENGTH] > 0 || count[FIELD_TRANSFER_ENCODING] > 0;
     if (rc == 0 && target->host > 0)

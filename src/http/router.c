@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/str.h"
+#include "http/admin.h"
 #include "http/common.h"
 #include "http/console.h"
 #include "http/report.h"
@@ -29,6 +30,10 @@ static const struct route routes[] = {
     {"GET",    "/Report/List",        ROUTE_TOKEN,    false, report_list,   NULL},
     {"DELETE", "/Report/List",        ROUTE_TOKEN,    false, report_delete_many, NULL},
     {"GET",    "/Report/Types",       ROUTE_TOKEN,    false, report_types,  NULL},
+    {"GET",    "/Admin/Overview",     ROUTE_OPERATOR, false, admin_overview, NULL},
+    {"GET",    "/Admin/Reports",      ROUTE_OPERATOR, false, admin_list,    NULL},
+    {"DELETE", "/Admin/Reports",      ROUTE_OPERATOR, false, report_delete_many, NULL},
+    {"DELETE", "/Admin/Report",       ROUTE_OPERATOR, false, admin_delete,  NULL},
     {"GET",    "/Common/HealthCheck", ROUTE_PUBLIC,   false, common_health, NULL},
     {"GET",    "/openapi.json",       ROUTE_PUBLIC,   false, common_openapi, NULL},
     {"GET",    "/.well-known/jwks.json", ROUTE_PUBLIC, false, report_keys, NULL},

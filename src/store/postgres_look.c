@@ -2,6 +2,7 @@
  * all, counts. */
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "store/postgres_impl.h"
@@ -39,21 +40,31 @@ int postgres_read_find(struct postgres_conn *c, struct store_find *arg)
             get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, arg->report.key, KEYRING_PARAMETERS);
         arg->position = get_int(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
         arg->report.sealed = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
+        arg->report.user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 3);
     }
     return 0;
 }
 
 void postgres_send_list(struct postgres_conn *c, struct store_list *arg)
 {
-    call_run(c, PG_LIST, value_int(arg->user_id), value_int(arg->state), value_int(arg->page_size),
-             value_int((arg->page - 1) * arg->page_size), value_text(arg->name),
-             value_int(STORE_LISTED_MAX + KEYRING_OVERHEAD));
+    struct store_value size = value_int(arg->page_size);
+    struct store_value from = value_int((arg->page - 1) * arg->page_size);
+    struct store_value longest = value_int(STORE_LISTED_MAX + KEYRING_OVERHEAD);
+
+    if (arg->user_id == 0)
+        call_run(c, PG_LIST_ALL, value_int(arg->state), value_text(arg->name),
+                 value_text(arg->types), value_text(arg->user), size, from, longest);
+    else
+        call_run(c, PG_LIST, value_int(arg->user_id), value_int(arg->state), size, from,
+                 value_text(arg->name), longest);
 }
 
-/* After the columns of each report: its parameters, its seq, and the total; an empty page is a row
- * of NULLs with the total. */
+/* After the columns of each report: its parameters, of all users its owner, its seq, and the total;
+ * an empty page is a row of NULLs with the total. */
 int postgres_read_list(struct postgres_conn *c, struct store_list *arg)
 {
+    bool owned = arg->user_id == 0;
+
     arg->count = 0;
     arg->reports = calloc(results_rows(c), sizeof(*arg->reports));
     if (arg->reports == NULL)
@@ -61,12 +72,14 @@ int postgres_read_list(struct postgres_conn *c, struct store_list *arg)
     while (results_next(c)) {
         struct report *report = &arg->reports[arg->count];
 
-        arg->total = get_int(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
+        arg->total = get_int(c, POSTGRES_REPORT_COLUMN_COUNT + 2 + owned);
         if (get_null(c, 0))
             continue;
         postgres_read_report(c, report);
         report->parameters =
             get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, report->key, KEYRING_PARAMETERS);
+        if (owned)
+            report->user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
         arg->count++;
     }
     return 0;
@@ -74,8 +87,13 @@ int postgres_read_list(struct postgres_conn *c, struct store_list *arg)
 
 void postgres_send_match(struct postgres_conn *c, struct store_match *arg)
 {
-    call_run(c, PG_MATCH, value_int(arg->user_id), value_int(arg->state), value_text(arg->name),
-             value_int(arg->before_ms), value_int(STORE_MATCH_MAX));
+    if (arg->user_id == 0)
+        call_run(c, PG_MATCH_ALL, value_int(arg->state), value_text(arg->name),
+                 value_text(arg->types), value_text(arg->user), value_int(arg->before_ms),
+                 value_int(STORE_MATCH_MAX));
+    else
+        call_run(c, PG_MATCH, value_int(arg->user_id), value_int(arg->state), value_text(arg->name),
+                 value_int(arg->before_ms), value_int(STORE_MATCH_MAX));
 }
 
 int postgres_read_match(struct postgres_conn *c, struct store_match *arg)
@@ -93,6 +111,71 @@ int postgres_read_match(struct postgres_conn *c, struct store_match *arg)
         arg->total = get_int(c, 2);
     }
     return 0;
+}
+
+void postgres_send_overview(struct postgres_conn *c, struct store_overview *arg)
+{
+    (void)arg;
+    call_run(c, PG_STATS);
+    call_run(c, PG_OLDEST);
+    call_run(c, PG_RUNNING_TYPES);
+    call_run(c, PG_NODE_LIST);
+}
+
+static void copy_text(struct postgres_conn *c, int column, char *ret, size_t size)
+{
+    char *text = get_text(c, column);
+
+    str_copy(ret, size, text != NULL ? text : "");
+    free(text);
+}
+
+static int read_running(struct postgres_conn *c, struct store_overview *arg)
+{
+    arg->running = calloc(results_rows(c) + 1, sizeof(*arg->running));
+    if (arg->running == NULL)
+        return results_no_memory(c);
+    for (arg->running_count = 0; results_next(c); arg->running_count++) {
+        struct store_running *one = &arg->running[arg->running_count];
+
+        copy_text(c, 0, one->type, sizeof(one->type));
+        one->running = get_int(c, 1);
+    }
+    return 0;
+}
+
+static int read_nodes(struct postgres_conn *c, struct store_overview *arg)
+{
+    arg->nodes = calloc(results_rows(c) + 1, sizeof(*arg->nodes));
+    if (arg->nodes == NULL)
+        return results_no_memory(c);
+    for (arg->node_count = 0; results_next(c); arg->node_count++) {
+        struct store_node *node = &arg->nodes[arg->node_count];
+
+        copy_text(c, 0, node->id, sizeof(node->id));
+        copy_text(c, 1, node->host, sizeof(node->host));
+        node->running = get_int(c, 2);
+    }
+    return 0;
+}
+
+int postgres_read_overview(struct postgres_conn *c, struct store_overview *arg)
+{
+    struct store_stats stats;
+    int rc = postgres_read_stats(c, &stats);
+
+    if (rc < 0)
+        return rc;
+    memcpy(arg->by_state, stats.by_state, sizeof(arg->by_state));
+    if (!results_take(c))
+        return -E_STORE;
+    arg->oldest_ms = results_next(c) ? get_int(c, 0) : 0;
+    if (!results_take(c))
+        return -E_STORE;
+    rc = read_running(c, arg);
+    if (rc < 0)
+        return rc;
+    return results_take(c) ? read_nodes(c, arg) : -E_STORE;
 }
 
 void postgres_send_expired(struct postgres_conn *c, struct store_expired *arg)

@@ -76,6 +76,13 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
     " key_mac = NULL, request_mac = NULL, key_expires_ms = NULL, key_number = NULL,"               \
     " wrapped_key = NULL, sealed_parameters = NULL, sealed_message = NULL, sealed_digest = NULL"
 
+/* Of whomever, for operators: in the state $1, of the type $2, of the types $3, of the user $4. */
+#define POSTGRES_ANYONES                                                                           \
+    "r.state <> 4 AND (r.state = $1 OR $1 = -1) AND ($2 IS NULL OR r.name = $2)"                   \
+    " AND ($3 IS NULL OR strpos(E'\\n' || $3, E'\\n' || r.name || E'\\n') > 0)"                    \
+    " AND ($4 IS NULL OR r.user_id = (SELECT id FROM account a WHERE " POSTGRES_FOLDED(            \
+        "a.name") " = " POSTGRES_FOLDED("$4") "))"
+
 /* Name, types of the parameters (b boolean, g uuid, G uuid[], i bigint, t text, x bytea), text. */
 #define POSTGRES_STATEMENTS(X)                                                                     \
     /* ---- transactions ---- */                                                                   \
@@ -211,7 +218,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
     /* What an earlier try has marked has its token. */                                            \
     X(TOMBSTONE_MANY, "Giigb",                                                                     \
       "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
-      "   WHERE id = ANY ($1) AND user_id = $2 AND (state <> 4 AND (state = $3 OR $3 < 0)"         \
+      "   WHERE id = ANY ($1) AND $2 IN (0, user_id) AND (state <> 4 AND (state = $3 OR $3 < 0)"   \
       "   OR state = 4 AND token = $4 AND $5) ORDER BY id FOR UPDATE)"                             \
       " UPDATE report r SET " POSTGRES_TOMBSTONED ", token = $4 FROM old WHERE r.seq = old.seq"    \
       " RETURNING r.id, r.user_id, r.rows, old.attempt,"                                           \
@@ -304,7 +311,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
     /* ---- looking ---- */                                                                        \
     X(FIND, "gib",                                                                                 \
       "SELECT " POSTGRES_REPORT_COLUMNS ", CASE WHEN $3 THEN r.sealed_parameters END,"             \
-      " CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END, r.result_sealed"                \
+      " CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END, r.result_sealed,"               \
+      " CASE $2 WHEN 0 THEN (SELECT a.name FROM account a WHERE a.id = r.user_id) END"             \
       " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                  \
       " AND r.state <> 4")                                                                         \
     /* One statement, so that page and total are of one moment. */                                 \
@@ -320,6 +328,23 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "   AND (state = $2 OR $2 = -1 OR $2 = -2 AND state < 2)"                                    \
       "   AND ($5 IS NULL OR name = $5))"                                                          \
       " SELECT page.*, every.n FROM every LEFT JOIN page ON true ORDER BY page.seq DESC")          \
+    X(LIST_ALL, "itttiii",                                                                         \
+      "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", CASE"                                     \
+      "   WHEN octet_length(r.sealed_parameters) <= $7 THEN r.sealed_parameters END AS listed,"    \
+      "   (SELECT a.name FROM account a WHERE a.id = r.user_id) AS owner, r.seq"                   \
+      "   FROM " POSTGRES_REPORTS " WHERE " POSTGRES_ANYONES                                       \
+      "   ORDER BY r.seq DESC LIMIT $5 OFFSET $6),"                                                \
+      " every AS (SELECT count(*) AS n FROM report r WHERE " POSTGRES_ANYONES ")"                  \
+      " SELECT page.*, every.n FROM every LEFT JOIN page ON true ORDER BY page.seq DESC")          \
+    X(MATCH_ALL, "itttii",                                                                         \
+      "SELECT r.id, r.state, count(*) OVER () FROM report r WHERE " POSTGRES_ANYONES               \
+      " AND ($5 = 0 OR r.submitted_ms < $5) ORDER BY r.seq LIMIT $6")                              \
+    X(OLDEST, "", "SELECT submitted_ms FROM report WHERE state = 0 ORDER BY seq LIMIT 1")          \
+    X(RUNNING_TYPES, "", "SELECT name, count(*) FROM report WHERE state = 1 GROUP BY name")        \
+    X(NODE_LIST, "",                                                                               \
+      "SELECT n.id, n.host, (SELECT count(*) FROM report r WHERE r.node = n.id AND r.state = 1)"   \
+      " FROM node n WHERE greatest(alive_until, pg_postmaster_start_time()"                        \
+      " + lease_ms * interval '1 millisecond') >= clock_timestamp() ORDER BY n.host, n.id")        \
     X(EXPIRED, "i",                                                                                \
       "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"                    \
       " ORDER BY expires_ms LIMIT $1")                                                             \

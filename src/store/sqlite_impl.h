@@ -205,10 +205,11 @@ int sqlite_ledger_count(struct store_conn *conn, const struct store_counted *cou
 
 /* sqlite_report.c: a row that starts with SQLITE_REPORT_COLUMNS. */
 void sqlite_read_report(struct sql *q, struct report *ret);
-/* As many rows as there are, the parameters in the next column or not at all; *ret_reports is freed
- * by store_op_done(). */
-int sqlite_read_reports(struct sql *q, struct report **ret_reports, size_t *ret_count,
-                        bool with_parameters, struct err *err);
+/* As many rows as there are, with what comes in the columns behind theirs: nothing, the parameters,
+ * or these and the user's name; *ret_reports is freed by store_op_done(). */
+enum sqlite_with { SQLITE_ALONE, SQLITE_WITH_PARAMETERS, SQLITE_WITH_OWNER };
+int sqlite_read_reports(struct sql *q, enum sqlite_with with, struct report **ret_reports,
+                        size_t *ret_count, struct err *err);
 
 /* The verbs. */
 #define X(name, member, kind)                                                                      \

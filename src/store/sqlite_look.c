@@ -26,6 +26,7 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
         sql_get_blob(&q, SQLITE_REPORT_COLUMN_COUNT + 2, arg->report.key, REPORT_KEY_BYTES);
         arg->report.in_row = sql_get_bool(&q, SQLITE_REPORT_COLUMN_COUNT + 3);
         arg->result = sql_copy_blob(&q, SQLITE_REPORT_COLUMN_COUNT + 4, &arg->result_len);
+        arg->report.user_name = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT + 5);
     }
     return sql_end(&q, err);
 }
@@ -53,7 +54,31 @@ static int list_page(struct store_conn *conn, struct store_list *arg, const char
                   value_int(arg->state), value_text(arg->name), value_int(arg->page_size),
                   value_int((arg->page - 1) * arg->page_size), value_int(STORE_LISTED_MAX));
 
-    return sqlite_read_reports(&q, &arg->reports, &arg->count, true, err);
+    return sqlite_read_reports(&q, SQLITE_WITH_PARAMETERS, &arg->reports, &arg->count, err);
+}
+
+/* Of all users: only a choice by user or type takes a look at each report to be counted. */
+static int list_all(struct store_conn *conn, struct store_list *arg, struct err *err)
+{
+    bool counted = arg->name == NULL && arg->types == NULL && arg->user == NULL;
+    struct sql q =
+        sql_start(conn, counted ? SQL_LIST_TALLY : SQL_LIST_ALL_TOTAL, value_int(arg->state));
+    int rc;
+
+    if (!counted)
+        sql_bind(&q, 2,
+                 VALUES(value_text(arg->name), value_text(arg->types), value_text(arg->user),
+                        value_int(0)));
+    if (sql_next(&q))
+        arg->total = sql_get_int(&q, 0);
+    rc = sql_end(&q, err);
+    if (rc < 0)
+        return rc;
+    q = sql_start(conn, SQL_LIST_ALL, value_int(arg->state), value_text(arg->name),
+                  value_text(arg->types), value_text(arg->user), value_int(0),
+                  value_int(arg->page_size), value_int(STORE_LISTED_MAX),
+                  value_int((arg->page - 1) * arg->page_size));
+    return sqlite_read_reports(&q, SQLITE_WITH_OWNER, &arg->reports, &arg->count, err);
 }
 
 /* Total and page are of one moment: one transaction reads both. It begins with the first of them,
@@ -66,23 +91,31 @@ int sqlite_list(struct store_conn *conn, struct store_list *arg, struct err *err
 
     if (rc != SQLITE_OK)
         return sqlite_trouble(c, rc, err);
-    active = sqlite_active_list(conn, arg->user_id);
-    rc = list_total(conn, arg, active, err);
+    active = arg->user_id != 0 ? sqlite_active_list(conn, arg->user_id) : NULL;
+    rc = arg->user_id != 0 ? list_total(conn, arg, active, err) : list_all(conn, arg, err);
     SEAM_STEP("store", "list", "counted");
-    if (rc == 0)
+    if (rc == 0 && arg->user_id != 0)
         rc = list_page(conn, arg, active, err);
     sqlite_exec(c, "COMMIT"); /* nothing was written that it could fail on */
     sqlite3_free(active);
     return rc;
 }
 
+static struct sql start_match(struct store_conn *conn, const struct store_match *arg,
+                              const char *active)
+{
+    if (arg->user_id == 0)
+        return sql_start(conn, SQL_MATCH_ALL, value_int(arg->state), value_text(arg->name),
+                         value_text(arg->types), value_text(arg->user), value_int(arg->before_ms));
+    return sql_start(conn, SQL_MATCH, value_int(arg->user_id), value_made(active),
+                     value_int(arg->state), value_text(arg->name), value_int(arg->before_ms));
+}
+
 /* `active` is from before the query begins to read. */
 int sqlite_match(struct store_conn *conn, struct store_match *arg, struct err *err)
 {
-    char *active = sqlite_active_list(conn, arg->user_id);
-    struct sql q =
-        sql_start(conn, SQL_MATCH, value_int(arg->user_id), value_made(active),
-                  value_int(arg->state), value_text(arg->name), value_int(arg->before_ms));
+    char *active = arg->user_id != 0 ? sqlite_active_list(conn, arg->user_id) : NULL;
+    struct sql q = start_match(conn, arg, active);
     void *ids = NULL;
 
     arg->count = 0;
@@ -136,6 +169,40 @@ int sqlite_stats(struct store_conn *conn, struct store_stats *arg, struct err *e
             arg->oldest_ms = sql_get_int(&q, 1);
     }
     return sql_end(&q, err);
+}
+
+static int read_running(struct store_conn *conn, struct store_overview *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_RUNNING);
+    void *running = NULL;
+
+    for (arg->running_count = 0; sql_next(&q); arg->running_count++) {
+        struct store_running *one = sql_grow(&q, &running, arg->running_count, sizeof(*one));
+        char *type = one != NULL ? sql_get_text(&q, 0) : NULL;
+
+        if (type == NULL)
+            break;
+        str_copy(one->type, sizeof(one->type), type);
+        one->running = sql_get_int(&q, 1);
+        free(type);
+    }
+    arg->running = running;
+    return sql_end(&q, err);
+}
+
+int sqlite_overview(struct store_conn *conn, struct store_overview *arg, struct err *err)
+{
+    struct store_stats stats;
+    struct sql q = sql_start(conn, SQL_OLDEST);
+    int rc;
+
+    arg->oldest_ms = sql_next(&q) ? sql_get_int(&q, 0) : 0;
+    arg->nodes = NULL;
+    arg->node_count = 0;
+    rc = sql_end(&q, err) ?: sqlite_stats(conn, &stats, err) ?: read_running(conn, arg, err);
+    if (rc == 0)
+        memcpy(arg->by_state, stats.by_state, sizeof(arg->by_state));
+    return rc;
 }
 
 int sqlite_scan(struct store_conn *conn, struct store_scan *arg, struct err *err)

@@ -26,8 +26,8 @@ void sqlite_read_report(struct sql *q, struct report *ret)
         sqlite_running_read(&q->conn->base, ret);
 }
 
-int sqlite_read_reports(struct sql *q, struct report **ret_reports, size_t *ret_count,
-                        bool with_parameters, struct err *err)
+int sqlite_read_reports(struct sql *q, enum sqlite_with with, struct report **ret_reports,
+                        size_t *ret_count, struct err *err)
 {
     void *reports = NULL;
     size_t count = 0;
@@ -38,8 +38,10 @@ int sqlite_read_reports(struct sql *q, struct report **ret_reports, size_t *ret_
         if (report == NULL)
             break;
         sqlite_read_report(q, report);
-        if (with_parameters)
+        if (with >= SQLITE_WITH_PARAMETERS)
             report->parameters = sql_get_text(q, SQLITE_REPORT_COLUMN_COUNT);
+        if (with >= SQLITE_WITH_OWNER)
+            report->user_name = sql_get_text(q, SQLITE_REPORT_COLUMN_COUNT + 1);
         count++;
     }
     *ret_reports = reports;
@@ -131,7 +133,7 @@ static int active_reports(struct store_conn *conn, struct store_submit *arg, str
 {
     char *list = sqlite_active_list(conn, arg->user_id);
     struct sql q = sql_start(conn, SQL_ACTIVE, value_int(arg->user_id), value_made(list));
-    int rc = sqlite_read_reports(&q, &arg->active, &arg->active_count, false, err);
+    int rc = sqlite_read_reports(&q, SQLITE_ALONE, &arg->active, &arg->active_count, err);
 
     sqlite3_free(list);
     return rc;

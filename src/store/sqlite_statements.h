@@ -50,6 +50,21 @@ enum { SQLITE_USER_COLUMN_COUNT = 11 };
 #define SQLITE_SHORT_PARAMETERS ", iif(length(CAST(parameters AS BLOB)) <= ?7, parameters, NULL)"
 /* The finished ones, which are many, are not even looked at for the others. */
 #define SQLITE_OVER " AND ?3 NOT IN (-2, 0, 1)"
+/* Of whomever: in the state ?1, of the type ?2, of the types ?3, of the user ?4, submitted before
+ * ?5. */
+#define SQLITE_ANYONES                                                                             \
+    " AND (?1 = -1 OR state = ?1) AND (?2 IS NULL OR name = ?2)"                                   \
+    " AND (?3 IS NULL OR instr(char(10) || ?3, char(10) || name || char(10)) > 0)"                 \
+    " AND (?4 IS NULL OR user_id = (SELECT user.id FROM user WHERE user.name = ?4))"               \
+    " AND (?5 = 0 OR submitted_ms < ?5)"
+#define SQLITE_ANYONES_OVER " FROM report WHERE state IN (2, 3) AND ?1 NOT IN (0, 1)" SQLITE_ANYONES
+#define SQLITE_ANYONES_ACTIVE                                                                      \
+    " FROM report WHERE state IN (0, 1) AND state NOT IN (2, 3) AND ?1 NOT IN (2, "                \
+    "3)" SQLITE_ANYONES
+#define SQLITE_OWNER "(SELECT user.name FROM user WHERE user.id = user_id)"
+#define SQLITE_OWNED                                                                               \
+    "SELECT " SQLITE_REPORT_COLUMNS SQLITE_SHORT_PARAMETERS ", " SQLITE_OWNER ", seq"
+
 /* And submitted before ?5, if that is given. */
 #define SQLITE_CHOSEN SQLITE_LISTED " AND (?5 = 0 OR submitted_ms < ?5)"
 
@@ -101,7 +116,8 @@ enum { SQLITE_USER_COLUMN_COUNT = 11 };
     /* ---- looking ---- */                                                                        \
     X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL),"                         \
             " iif(state = 0, " SQLITE_POSITION ", 0), seal_key, in_row,"                           \
-            " iif(?4 AND in_row, (SELECT data FROM small_result WHERE seq = report.seq), NULL)"    \
+            " iif(?4 AND in_row, (SELECT data FROM small_result WHERE seq = report.seq), NULL),"   \
+            " iif(?2 = 0, " SQLITE_OWNER ", NULL)"                                                 \
             " FROM report"                                                                         \
             " WHERE id = ?1 AND (user_id = ?2 OR ?2 = 0) AND state <> 4")                          \
     X(LIST, "SELECT " SQLITE_REPORT_COLUMNS SQLITE_SHORT_PARAMETERS ", seq FROM report"            \
@@ -116,6 +132,18 @@ enum { SQLITE_USER_COLUMN_COUNT = 11 };
     X(MATCH,                                                                                       \
       "SELECT id, state, seq FROM report WHERE user_id = ?1 AND state IN (2, 3)" SQLITE_CHOSEN     \
       " UNION ALL SELECT id, state, seq" SQLITE_ACTIVE SQLITE_CHOSEN " ORDER BY seq")              \
+    X(LIST_ALL, SQLITE_OWNED SQLITE_ANYONES_OVER " UNION ALL " SQLITE_OWNED SQLITE_ANYONES_ACTIVE  \
+                                                 " ORDER BY seq DESC LIMIT ?6 OFFSET ?8")          \
+    X(LIST_ALL_TOTAL, "SELECT (SELECT count(*)" SQLITE_ANYONES_OVER ")"                            \
+                      " + (SELECT count(*)" SQLITE_ANYONES_ACTIVE ")")                             \
+    X(LIST_TALLY, "SELECT coalesce(sum(n), 0) FROM tally WHERE node < 4"                           \
+                  " AND (?1 = -1 OR node = ?1)")                                                   \
+    X(MATCH_ALL, "SELECT id, state, seq" SQLITE_ANYONES_OVER                                       \
+                 " UNION ALL SELECT id, state, seq" SQLITE_ANYONES_ACTIVE " ORDER BY seq")         \
+    X(OLDEST, "SELECT submitted_ms FROM report WHERE state = 0 AND state NOT IN (2, 3)"            \
+              " ORDER BY seq LIMIT 1")                                                             \
+    X(RUNNING, "SELECT name, count(*) FROM report WHERE state = 1 AND state NOT IN (2, 3)"         \
+               " GROUP BY name")                                                                   \
     X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
                " ORDER BY expires_ms LIMIT ?1")                                                    \
     /* -1: when the first of the queue was submitted */                                            \

@@ -313,6 +313,12 @@ void store_op_done(struct store_op *op)
         free(op->paused.sources);
         op->paused.sources = NULL;
         break;
+    case STORE_OVERVIEW:
+        free(op->overview.nodes);
+        free(op->overview.running);
+        op->overview.nodes = NULL;
+        op->overview.running = NULL;
+        break;
     case STORE_LEDGERS:
         free(op->ledgers.items);
         op->ledgers.items = NULL;

@@ -63,6 +63,7 @@ enum store_kind { STORE_READ, STORE_VOLATILE, STORE_VISIBLE, STORE_DURABLE };
     X(HELD, held, STORE_READ)                                                                      \
     X(SENT, sent, STORE_VOLATILE)                                                                  \
     X(NODES, nodes, STORE_READ)                                                                    \
+    X(OVERVIEW, overview, STORE_READ)                                                              \
     X(DELETING, deleting, STORE_READ)                                                              \
     X(EXPIRED, expired, STORE_READ)                                                                \
     X(STATS, stats, STORE_READ)                                                                    \
@@ -176,7 +177,7 @@ struct store_requeue {
  * simply not found. */
 struct store_find {
     struct guid id;
-    int64_t user_id; /* 0: whoever's (start-up and audit) */
+    int64_t user_id; /* 0: whoever's, with user_name (operators, start-up and audit) */
     bool want_parameters;
     bool want_result; /* if the row has it */
     /* In a shared store, if `node` is not NULL: it may send the result. That is entered, as
@@ -191,14 +192,15 @@ struct store_find {
     int64_t position; /* out: 1 = next, while QUEUED; else 0 */
 };
 
-/* A user's reports, newest first. */
+/* A user's reports, newest first; or, if user_id is 0, those of all: with user_name. */
 struct store_list {
     int64_t user_id;
-    int state;              /* enum report_state, -1 for all, or STORE_ACTIVE */
-    const char *name;       /* NULL: all */
-    int64_t page;           /* from 1 */
-    int page_size;          /* 1 … STORE_PAGE_MAX */
-    struct report *reports; /* out; long parameters are NULL */
+    const char *user, *types; /* as STORE_MATCH's */
+    int state;                /* enum report_state, -1 for all, or STORE_ACTIVE */
+    const char *name;         /* NULL: all */
+    int64_t page;             /* from 1 */
+    int page_size;            /* 1 … STORE_PAGE_MAX */
+    struct report *reports;   /* out; long parameters are NULL */
     size_t count;
     int64_t total;
 };
@@ -232,9 +234,12 @@ struct store_delete_row {
     struct store_counted counted;
 };
 
-/* Which of a user's reports match, oldest first, as they are at one moment. */
+/* Which of a user's reports match, oldest first, as they are at one moment; or, if user_id is 0, of
+ * all reports. */
 struct store_match {
     int64_t user_id;
+    const char *user;  /* only if user_id is 0: of the user with this name; NULL: of all … */
+    const char *types; /* … and of these types, with a newline behind each; NULL: of all */
     int state;         /* enum report_state, or -1 for all */
     const char *name;  /* NULL: all */
     int64_t before_ms; /* submitted before that; 0: whenever */
@@ -244,7 +249,8 @@ struct store_match {
     int64_t total;                        /* out: with those beyond `ids` */
 };
 
-/* TOMBSTONE for up to STORE_MANY_MAX reports of one user, all in one transaction. */
+/* TOMBSTONE for up to STORE_MANY_MAX reports of one user, or whoever's if user_id is 0, all in one
+ * transaction. */
 struct store_marked {
     struct guid id; /* in */
     bool found;     /* out, as the rest: see struct store_tombstone */
@@ -336,6 +342,25 @@ struct store_sent {
 struct store_nodes {
     int64_t count;   /* out */
     int64_t wait_ms; /* out: until the last lease runs out, if nothing renews it */
+};
+
+/* What an operator sees of the queue and the nodes. */
+enum { STORE_NODE_TEXT = 256 };
+struct store_node {
+    char id[STORE_NODE_TEXT], host[STORE_NODE_TEXT];
+    int64_t running;
+};
+struct store_running {
+    char type[REPORT_NAME_MAX + 1];
+    int64_t running;
+};
+struct store_overview {
+    int64_t by_state[REPORT_STATE_COUNT]; /* out, as all of it: as STATS has them */
+    int64_t oldest_ms;                    /* when the first of the queue was submitted; 0: none */
+    struct store_node *nodes;             /* whose lease has not run out; of a shared store only */
+    size_t node_count;
+    struct store_running *running; /* reports that are processed, by type */
+    size_t running_count;
 };
 
 /* Reports in DELETING that no node holds (left by a crash). */

@@ -31,9 +31,10 @@ static void every_route_is_found_in_any_case(void **state)
 
         assert_ptr_equal(find(route->method, route->path), route);
         snprintf(path, sizeof(path), "%s/", route->path);
-        if (strstr("/metrics/.well-known/jwks.json/", path) != NULL) {
+        if (strncmp(path, "/Admin/", 7) == 0 ||
+            strstr("/metrics/.well-known/jwks.json/", path) != NULL) {
             assert_null(find(route->method, path));
-            path[1] = 'M';
+            path[1] = (char)(path[1] ^ ' ');
             assert_null(find(route->method, path));
             continue;
         }

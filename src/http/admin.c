@@ -1,0 +1,190 @@
+/* src/http/admin.c -- GET /Admin/Overview: nodes, workers, queue, sources and disks. */
+#include "http/admin.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "base/version.h"
+
+enum {
+    OVERVIEW_MAX = 1 << 20,
+    TYPES_MAX = 1 << 20, /* names of the reports of a source */
+};
+
+/* ---- sources and their report types ---- */
+
+struct choosing {
+    const char *source;
+    struct buf types;
+};
+
+static void add_type(void *context, const struct definition *def)
+{
+    struct choosing *choosing = context;
+
+    if (!str_eq(def->source, choosing->source))
+        return;
+    buf_add_str(&choosing->types, def->name);
+    buf_add_char(&choosing->types, '\n');
+}
+
+int admin_types_of(struct exchange *ex, const char *name, char **ret, struct err *err)
+{
+    struct choosing choosing = {.source = name};
+
+    *ret = NULL;
+    if (name == NULL)
+        return 0;
+    if (config_source_url(ex->services->config, name) == NULL)
+        return err_set(err, -E_INVALID,
+                       "There is no source '%.64s': GET /Admin/Overview lists them.", name);
+    buf_init(&choosing.types, TYPES_MAX);
+    catalog_each(ex->services->catalog, add_type, &choosing);
+    *ret = buf_take(&choosing.types);
+    return *ret != NULL ? 0 : err_set(err, -E_NOMEM, "no memory for the reports of a source");
+}
+
+/* Of the reports that are processed, how many read the source. */
+static int64_t running_of(struct exchange *ex, const struct store_overview *all, const char *source)
+{
+    int64_t running = 0;
+
+    for (size_t i = 0; i < all->running_count; i++) {
+        const struct definition *def = catalog_hold(ex->services->catalog, all->running[i].type);
+
+        if (def == NULL)
+            continue;
+        if (str_eq(def->source, source))
+            running += all->running[i].running;
+        catalog_release(ex->services->catalog, def);
+    }
+    return running;
+}
+
+static void add_sources(struct buf *out, struct exchange *ex, const struct store_overview *all)
+{
+    const struct config *config = ex->services->config;
+
+    json_add_key(out, "sources");
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < config->source_count; i++) {
+        const struct config_source *source = &config->sources[i];
+
+        buf_add_str(out, i > 0 ? ",{" : "{");
+        json_add_member(out, "name", source->name);
+        json_add_member(out, "kind", str_starts(source->url, "postgres") ? "postgresql" : "sqlite");
+        json_add_number(out, "running", running_of(ex, all, source->name));
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
+}
+
+/* ---- nodes and workers ---- */
+
+static void add_nodes(struct buf *out, struct exchange *ex, const struct store_overview *all)
+{
+    const struct store_node alone = {.running = all->by_state[REPORT_PROCESSING]};
+    bool shared = store_is_shared(ex->services->store);
+    size_t count = shared ? all->node_count : 1;
+
+    json_add_key(out, "nodes");
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        const struct store_node *node = shared ? &all->nodes[i] : &alone;
+
+        buf_add_str(out, i > 0 ? ",{" : "{");
+        json_add_member(out, "host", shared ? node->host : ex->services->node);
+        json_add_member(out, "id", shared ? node->id : NULL);
+        json_add_number(out, "running", node->running);
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
+}
+
+static void add_workers(struct buf *out, struct exchange *ex)
+{
+    struct supervisor_stats workers;
+
+    supervisor_stats(ex->services->supervisor, &workers);
+    json_add_key(out, "workers");
+    buf_add_char(out, '{');
+    json_add_number(out, "count", workers.workers);
+    json_add_number(out, "busy", workers.busy);
+    json_add_number(out, "died", workers.died);
+    json_add_number(out, "killed", workers.killed);
+    buf_add_char(out, '}');
+}
+
+/* ---- queue and disks ---- */
+
+static void add_queue(struct buf *out, const struct store_overview *all)
+{
+    char oldest[CLOCK_TEXT];
+
+    json_add_key(out, "queue");
+    buf_add_char(out, '{');
+    for (int i = 0; i < REPORT_STATE_COUNT; i++)
+        json_add_number(out, report_state_name(i), all->by_state[i]);
+    if (all->oldest_ms != 0)
+        clock_format(all->oldest_ms, oldest);
+    json_add_member(out, "oldestQueuedAt", all->oldest_ms != 0 ? oldest : NULL);
+    buf_add_char(out, '}');
+}
+
+/* Nothing if `path` is none, as with results in rows, or does not answer. */
+static void add_disk(struct buf *out, const char *what, const char *path)
+{
+    struct statvfs disk;
+
+    if (path == NULL || statvfs(path, &disk) != 0)
+        return;
+    buf_add_str(out, buf_str(out)[out->len - 1] == '[' ? "{" : ",{");
+    json_add_member(out, "what", what);
+    json_add_number(out, "bytes", (int64_t)(disk.f_blocks * disk.f_frsize));
+    json_add_number(out, "freeBytes", (int64_t)(disk.f_bavail * disk.f_frsize));
+    buf_add_char(out, '}');
+}
+
+static void add_disks(struct buf *out, const struct config *config)
+{
+    bool in_rows = str_eq(config->spool.text, "postgresql");
+
+    json_add_key(out, "disks");
+    buf_add_char(out, '[');
+    add_disk(out, "store", config_store_path(config));
+    add_disk(out, "spool", in_rows ? NULL : config->spool.text);
+    add_disk(out, "ledger", config->deletion_ledger.text);
+    buf_add_char(out, ']');
+}
+
+static void overview_known(struct exchange *ex)
+{
+    const struct store_overview *all = &ex->op.overview;
+    struct buf data;
+
+    buf_init(&data, OVERVIEW_MAX);
+    buf_add_char(&data, '{');
+    json_add_member(&data, "version", REPORTD_VERSION);
+    add_queue(&data, all);
+    add_nodes(&data, ex, all);
+    add_workers(&data, ex);
+    add_sources(&data, ex, all);
+    add_disks(&data, ex->services->config);
+    buf_add_char(&data, '}');
+    if (buf_failed(&data))
+        exchange_fail(ex, -E_NOMEM, "no memory for the overview");
+    else
+        exchange_reply(ex, true, "", buf_str(&data));
+    buf_done(&data);
+}
+
+void admin_overview(struct exchange *ex)
+{
+    exchange_op(ex, STORE_OVERVIEW);
+    exchange_post(ex, overview_known);
+}
