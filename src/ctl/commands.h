@@ -13,5 +13,12 @@ int step_check_format(const struct ctl_options *options, struct err *err);
 int step_get(struct api *api, const char *reference, const struct ctl_options *options,
              struct err *err);
 
-/* Delete the report. */
-int step_delete(struct api *api, const char *reference, struct err *err);
+/* GET `path`, and give its envelope, unless --json has it printed as it came. 0 with *ret NULL:
+ * there is nothing more to show. */
+int step_look(struct ctl *ctl, struct api *api, const char *path, json_t **ret, struct err *err);
+
+/* A member's text, without what a terminal would obey; "" if it is none. Borrowed. */
+const char *step_text_of(const json_t *object, const char *member);
+
+/* Delete the report; `resource` is "Report", or, as an operator, "Admin/Report". */
+int step_delete(struct api *api, const char *resource, const char *reference, struct err *err);

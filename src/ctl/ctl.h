@@ -1,6 +1,7 @@
 /* src/ctl/ctl.h -- reportctl's exit statuses, options and commands, one table each. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -32,7 +33,7 @@ enum ctl_exit {
     X(json, 'J', "json", NULL, "Print the server's answer, or why there is none, as JSON")         \
     X(help, 'h', "help", NULL, "Print help, for the command if one is given")                      \
     X(version, 'V', "version", NULL, "Print the version")                                          \
-    X(user, 'u', "user", "USER", "The name to log in with")                                        \
+    X(user, 'u', "user", "USER", "The name to log in with; of admin: only reports of this user")   \
     X(wait, 'W', "wait", NULL, "Wait until the report has finished")                               \
     X(key, 'K', "key", "KEY", "Idempotency-Key: the same key never makes a second report")         \
     X(output, 'o', "output", "FILE", "Write the result to FILE; - or none: standard output")       \
@@ -43,6 +44,7 @@ enum ctl_exit {
     X(count, 'C', "count", "N", "How many rows: default 500")                                      \
     X(state, 'T', "state", "STATE", "Only reports that are queued, processing, complete or error") \
     X(name, 'M', "name", "NAME", "Only reports of this type")                                      \
+    X(source, 'O', "source", "NAME", "Only reports that read this source")                         \
     X(before, 'B', "before", "TIME",                                                               \
       "Only reports submitted before this UTC time: 2026-01-31T00:00:00Z or 2026-01-31")           \
     X(dry_run, 'D', "dry-run", NULL, "Only print how many would be deleted")                       \
@@ -62,6 +64,7 @@ struct ctl {
     struct ctl_options options;
     char **arguments; /* behind the command's name */
     size_t count;
+    bool admin; /* of the reports of all users, as an operator */
 };
 
 /* A command does its work and prints its result on standard output: 0, or -E_* with the message for
@@ -80,6 +83,7 @@ ctl_run ctl_link;   /* link REF */
 ctl_run ctl_delete; /* delete REF, or all that match */
 ctl_run ctl_list;   /* the user's reports */
 ctl_run ctl_watch;  /* the user's reports, live */
+ctl_run ctl_admin;  /* overview, list and delete for all users */
 ctl_run ctl_do_run; /* submit, wait, get, delete */
 
 /* Commands: name, arguments as the usage shows them, letters of its options (help, version, server,
@@ -133,6 +137,11 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "Prints a line for each active report, then one for each change, also of progress and of "   \
       "the place in the queue, until it is interrupted (Ctrl-C). With --json a line is the "       \
       "server's JSON of the event.")                                                               \
+    X("admin", "overview|list|delete [REF]", "uTMOBDYRPN", 1, 2, ctl_admin,                        \
+      "See and delete the reports of all users, as an operator",                                   \
+      "overview shows the queue, nodes, workers, sources and disks; list and delete are as those " \
+      "of one's own reports, of all users, and take --user and --source, too. No result is "       \
+      "shown. The receipt of a deletion names the owner and the operator.")                        \
     X("run", "NAME [Key=Value ...]", "oFL", 1, 1000, ctl_do_run,                                   \
       "Submit a report, wait, get its result and delete it",                                       \
       "Interrupting (Ctrl-C) deletes the report before reportctl ends. With --json a failure is "  \

@@ -52,7 +52,7 @@ static void say(const struct ctl *ctl, const struct api *api, const char *words)
 
 static int delete_one(struct ctl *ctl, struct api *api, FILE *file, struct err *err)
 {
-    int rc = step_delete(api, ctl->arguments[0], err);
+    int rc = step_delete(api, ctl->admin ? "Admin/Report" : "Report", ctl->arguments[0], err);
 
     if (rc != 0) {
         if (file != NULL && file != stdout) {
@@ -67,13 +67,17 @@ static int delete_one(struct ctl *ctl, struct api *api, FILE *file, struct err *
 
 /* ---- many ---- */
 
-static int make_path(const struct ctl_options *options, bool dry, struct buf *path, struct err *err)
+static int make_path(const struct ctl *ctl, bool dry, struct buf *path, struct err *err)
 {
+    const struct ctl_options *options = &ctl->options;
+
     buf_reset(path);
-    buf_add_str(path, "/Report/List?");
+    buf_add_str(path, ctl->admin ? "/Admin/Reports?" : "/Report/List?");
     return api_add_query(path, "State", options->state, err)
                ?: api_add_query(path, "ReportName", options->name, err)
                ?: api_add_query(path, "Before", options->before, err)
+               ?: api_add_query(path, "User", options->user, err)
+               ?: api_add_query(path, "Source", options->source, err)
                ?: api_add_query(path, "dryRun", dry ? "1" : NULL, err);
 }
 
@@ -90,7 +94,7 @@ static int64_t sum_of(const json_t *deleted)
 
 /* Not repeated if the connection breaks: what the first try has deleted would be missing in its
  * counts and its receipt. */
-static int send_many(const struct ctl_options *options, struct api *api, bool dry, json_t **ret,
+static int send_many(const struct ctl *ctl, struct api *api, bool dry, json_t **ret,
                      struct err *err)
 {
     struct http_request request = {.method = "DELETE"};
@@ -98,7 +102,7 @@ static int send_many(const struct ctl_options *options, struct api *api, bool dr
     int rc;
 
     buf_init(&path, API_QUERY_MAX);
-    rc = make_path(options, dry, &path, err);
+    rc = make_path(ctl, dry, &path, err);
     request.path = buf_str(&path);
     request.repeatable = dry;
     if (rc == 0)
@@ -138,7 +142,7 @@ static int count_many(struct ctl *ctl, struct api *api, bool *ret_go_on, struct 
     const json_t *data;
     char words[64];
     int64_t count;
-    int rc = send_many(&ctl->options, api, true, &envelope, err);
+    int rc = send_many(ctl, api, true, &envelope, err);
 
     *ret_go_on = false;
     if (rc != 0)
@@ -162,7 +166,7 @@ static int delete_many(struct ctl *ctl, struct api *api, FILE *file, struct err 
     const json_t *data;
     int64_t count, beyond;
     char words[96];
-    int rc = send_many(&ctl->options, api, false, &envelope, err);
+    int rc = send_many(ctl, api, false, &envelope, err);
 
     if (rc != 0) {
         if (file != NULL && file != stdout)
@@ -186,7 +190,8 @@ static int delete_many(struct ctl *ctl, struct api *api, FILE *file, struct err 
 static int check_options(const struct ctl *ctl, struct err *err)
 {
     const struct ctl_options *options = &ctl->options;
-    bool filtered = options->state != NULL || options->name != NULL || options->before != NULL;
+    bool filtered = options->state != NULL || options->name != NULL || options->before != NULL ||
+                    options->user != NULL || options->source != NULL;
 
     if (ctl->count > 0 && (filtered || options->dry_run != NULL || options->yes != NULL))
         return err_set(err, -E_INVALID, "delete takes a REF or filters, not both");

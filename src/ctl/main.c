@@ -59,6 +59,7 @@ static const struct {
     {-E_INVALID, CTL_USAGE},
     {-E_BUSY, CTL_UNREACHABLE},
     {-E_AUTH, CTL_AUTH},
+    {-E_FORBIDDEN, CTL_AUTH},
     {-E_LIMIT, CTL_LIMIT},
     {-E_IO, CTL_LOCAL},
     {-E_NOMEM, CTL_LOCAL},

@@ -203,12 +203,12 @@ static int submit(struct api *api, const char *body, const char *key, char refer
     return rc;
 }
 
-int step_delete(struct api *api, const char *reference, struct err *err)
+int step_delete(struct api *api, const char *resource, const char *reference, struct err *err)
 {
     char path[API_PATH_MAX];
     struct http_request request = {.method = "DELETE", .path = path, .repeatable = true};
     json_t *envelope = NULL;
-    int rc = api_reference_path("Report", reference, path, err);
+    int rc = api_reference_path(resource, reference, path, err);
 
     if (rc != 0)
         return rc;
@@ -262,7 +262,7 @@ static int clean_up(struct api *api, const char *reference, bool complete, int r
     if (signal_came())
         signal_clear();
     api_mute(api);
-    if (step_delete(api, reference, &why) != 0) {
+    if (step_delete(api, "Report", reference, &why) != 0) {
         fprintf(stderr, "reportctl: %s is not deleted: %s\n", reference, why.text);
         if (rc == 0) {
             *err = why;

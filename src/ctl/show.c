@@ -8,8 +8,7 @@
 #include "base/str.h"
 #include "base/table.h"
 #include "base/wrap.h"
-#include "ctl/api.h"
-#include "ctl/ctl.h"
+#include "ctl/commands.h"
 
 enum {
     PAGE_MAX = 1000000,
@@ -18,7 +17,7 @@ enum {
     LINE_MAX_BYTES = 1 << 20,
 };
 
-static const char *text_of(const json_t *object, const char *member)
+const char *step_text_of(const json_t *object, const char *member)
 {
     const char *text = json_string_value(json_object_get(object, member));
 
@@ -28,10 +27,7 @@ static const char *text_of(const json_t *object, const char *member)
     return text;
 }
 
-/* GET `path`, and give its envelope, unless --json has it printed as it came. 0 with *ret NULL:
- * there is nothing more to show. */
-static int get_envelope(struct ctl *ctl, struct api *api, const char *path, json_t **ret,
-                        struct err *err)
+int step_look(struct ctl *ctl, struct api *api, const char *path, json_t **ret, struct err *err)
 {
     struct http_request request = {.method = "GET", .path = path, .repeatable = true};
     json_t *envelope = NULL;
@@ -72,12 +68,13 @@ int ctl_status(struct ctl *ctl, struct err *err)
     json_t *envelope = NULL;
     int rc = api_reference_path("Report/Status", ctl->arguments[0], path, err)
                  ?: api_open(&ctl->options, &api, err)
-                 ?: get_envelope(ctl, api, path, &envelope, err);
+                 ?: step_look(ctl, api, path, &envelope, err);
 
-    if (envelope != NULL && text_of(envelope, "data")[0] == '\0')
+    if (envelope != NULL && step_text_of(envelope, "data")[0] == '\0')
         rc = api_unexpected(api, err);
     else if (envelope != NULL)
-        print_status(api_http(api), text_of(envelope, "data"), text_of(envelope, "message"));
+        print_status(api_http(api), step_text_of(envelope, "data"),
+                     step_text_of(envelope, "message"));
     json_decref(envelope);
     api_free(api);
     return rc;
@@ -133,14 +130,14 @@ static void add_quoted(struct buf *line, const char *text)
 /* What the report is: its type, its parameters as submit takes them, and why it failed. */
 static void print_what(const json_t *report)
 {
-    const char *message = text_of(report, "message"), *key;
+    const char *message = step_text_of(report, "message"), *key;
     struct table_cell whole = {.width = 0};
     struct buf text, line;
     json_t *value;
 
     buf_init(&text, LINE_MAX_BYTES);
     buf_init(&line, LINE_MAX_BYTES);
-    buf_add_str(&text, text_of(report, "reportName"));
+    buf_add_str(&text, step_text_of(report, "reportName"));
     json_object_foreach(json_object_get(report, "parameters"), key, value)
     {
         buf_add_format(&text, " %s=", key);
@@ -154,8 +151,10 @@ static void print_what(const json_t *report)
     buf_done(&line);
 }
 
-static void print_reports(const json_t *data)
+/* With the users of those of all users. */
+static void print_reports(const json_t *data, bool admin)
 {
+    const int width = admin ? 16 : 0;
     const json_t *reports = json_object_get(data, "reports");
     const json_t *report;
     size_t i;
@@ -165,13 +164,15 @@ static void print_reports(const json_t *data)
         char size[32];
 
         if (i == 0)
-            printf("%-36s  %-10s  %11s  %9s  %-20s  %s\n", "REFERENCE", "STATE", "ROWS", "SIZE",
-                   "SUBMITTED", "REPORT");
+            printf("%-36s  %-10s  %11s  %9s  %-20s  %-*s%sREPORT\n", "REFERENCE", "STATE", "ROWS",
+                   "SIZE", "SUBMITTED", width, admin ? "USER" : "", admin ? "  " : "");
         str_human_size(size, sizeof(size), json_integer_value(json_object_get(report, "bytes")));
-        printf("%-36s  %-10s  %11lld  %9s  %-20s  ", text_of(report, "reference"),
-               text_of(report, "state"),
+        printf("%-36s  %-10s  %11lld  %9s  %-20s  ", step_text_of(report, "reference"),
+               step_text_of(report, "state"),
                (long long)json_integer_value(json_object_get(report, "rows")), size,
-               text_of(report, "submittedAt"));
+               step_text_of(report, "submittedAt"));
+        if (admin)
+            printf("%-*s  ", width, step_text_of(report, "user"));
         print_what(report);
     }
     fprintf(stderr, "%zu of %lld reports\n", json_array_size(reports),
@@ -188,18 +189,20 @@ int ctl_list(struct ctl *ctl, struct err *err)
     int rc;
 
     buf_init(&path, API_QUERY_MAX);
-    buf_add_str(&path, "/Report/List?");
+    buf_add_str(&path, ctl->admin ? "/Admin/Reports?" : "/Report/List?");
     rc = add_number(&path, "PageNumber", options->page, PAGE_MAX, err)
              ?: add_number(&path, "PageSize", options->page_size, PAGE_SIZE_MAX, err)
              ?: add_state(&path, options->state, err)
              ?: api_add_query(&path, "ReportName", options->name, err)
+             ?: api_add_query(&path, "User", options->user, err)
+             ?: api_add_query(&path, "Source", options->source, err)
              ?: api_open(options, &api, err)
-             ?: get_envelope(ctl, api, buf_str(&path), &envelope, err);
+             ?: step_look(ctl, api, buf_str(&path), &envelope, err);
     data = json_object_get(envelope, "data");
     if (envelope != NULL && !json_is_array(json_object_get(data, "reports")))
         rc = api_unexpected(api, err);
     else if (envelope != NULL)
-        print_reports(data);
+        print_reports(data, ctl->admin);
     json_decref(envelope);
     api_free(api);
     buf_done(&path);
@@ -216,7 +219,7 @@ static void print_indented(const char *text)
 
 static void add_limits(struct buf *line, const json_t *parameter)
 {
-    const char *least = text_of(parameter, "min"), *most = text_of(parameter, "max");
+    const char *least = step_text_of(parameter, "min"), *most = step_text_of(parameter, "max");
 
     if (*least != '\0' && *most != '\0')
         buf_add_format(line, ", from %s to %s", least, most);
@@ -229,7 +232,7 @@ static void add_limits(struct buf *line, const json_t *parameter)
 static void add_member(struct buf *line, const json_t *object, const char *member,
                        const char *before)
 {
-    const char *text = text_of(object, member);
+    const char *text = step_text_of(object, member);
 
     if (*text != '\0')
         buf_add_format(line, "%s%s", before, text);
@@ -243,7 +246,8 @@ static void print_parameter(const json_t *parameter)
     size_t i;
 
     buf_init(&line, LINE_MAX_BYTES);
-    buf_add_format(&line, "%s (%s%s", text_of(parameter, "name"), text_of(parameter, "type"),
+    buf_add_format(&line, "%s (%s%s", step_text_of(parameter, "name"),
+                   step_text_of(parameter, "type"),
                    json_is_true(json_object_get(parameter, "required")) ? ", required" : "");
     add_limits(&line, parameter);
     add_member(&line, parameter, "matching", ", matching ");
@@ -269,11 +273,11 @@ static void print_columns(const json_t *columns)
     buf_init(&line, LINE_MAX_BYTES);
     json_array_foreach(columns, i, column)
     {
-        const char *label = text_of(column, "label"), *unit = text_of(column, "unit");
+        const char *label = step_text_of(column, "label"), *unit = step_text_of(column, "unit");
 
         if (*label == '\0' && *unit == '\0')
             continue;
-        buf_add_format(&line, "%s%s", any ? ", " : "columns: ", text_of(column, "name"));
+        buf_add_format(&line, "%s%s", any ? ", " : "columns: ", step_text_of(column, "name"));
         if (*label != '\0')
             buf_add_format(&line, " \"%s\"", label);
         if (*unit != '\0')
@@ -290,9 +294,9 @@ static void print_type(const json_t *type)
     const json_t *parameter;
     size_t i;
 
-    printf("%s\n", text_of(type, "name"));
-    if (text_of(type, "description")[0] != '\0')
-        print_indented(text_of(type, "description"));
+    printf("%s\n", step_text_of(type, "name"));
+    if (step_text_of(type, "description")[0] != '\0')
+        print_indented(step_text_of(type, "description"));
     json_array_foreach(json_object_get(type, "parameters"), i, parameter)
         print_parameter(parameter);
     print_columns(json_object_get(type, "columns"));
@@ -300,7 +304,7 @@ static void print_type(const json_t *type)
 
 static void print_choice(const json_t *choice)
 {
-    const char *value = text_of(choice, "value"), *label = text_of(choice, "label");
+    const char *value = step_text_of(choice, "value"), *label = step_text_of(choice, "label");
 
     printf("%s%s%s\n", value, str_eq(value, label) ? "" : "  ", str_eq(value, label) ? "" : label);
 }
@@ -326,7 +330,7 @@ int ctl_types(struct ctl *ctl, struct err *err)
     }
     if (rc == 0)
         rc = api_open(&ctl->options, &api, err)
-                 ?: get_envelope(ctl, api, buf_str(&path), &envelope, err);
+                 ?: step_look(ctl, api, buf_str(&path), &envelope, err);
     if (envelope != NULL && !json_is_array(json_object_get(envelope, "data")))
         rc = api_unexpected(api, err);
     json_array_foreach(json_object_get(envelope, "data"), i, one)

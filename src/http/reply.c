@@ -49,7 +49,8 @@ void exchange_count_limit(struct exchange *ex, enum metrics_limit limit)
 static void count_answer(const struct exchange *ex, int64_t us)
 {
     const struct router *router = server_router(ex->server);
-    size_t route = ex->route != NULL ? (size_t)(ex->route - router->routes) : router->count;
+    bool named = ex->route != NULL && *ex->route->method != '\0';
+    size_t route = named ? (size_t)(ex->route - router->routes) : router->count;
 
     if (ex->status != 0)
         metrics_request(server_metrics(ex->server), route, ex->status, us);

@@ -120,6 +120,7 @@ static void operators_unknown(struct exchange *ex)
         reply_no_path(ex);
 }
 
+/* No route of the table, so that it is counted as none: it has no method. */
 static const struct route unknown_of_operators = {"",    "/Admin/",         ROUTE_OPERATOR,
                                                   false, operators_unknown, ""};
 

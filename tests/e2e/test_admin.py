@@ -9,6 +9,7 @@ from harness import PASSWORD, PATIENCE, failed, poll, refused
 from stores import SHARED_STORES, STORES
 from test_delete_many import STATES, done, gone
 from test_receipts import HEADER, checked, published, reports_in_every_state
+from test_reportctl import Ctl
 
 pytestmark = pytest.mark.stores(*STORES)
 
@@ -159,3 +160,27 @@ def test_metrics_answer_operators_who_come_from_elsewhere(make_server):
     for name, status in ((None, 401), ("dora", 403), (OPERATOR, 200)):
         headers = {"X-Forwarded-For": "192.0.2.7"} | ({"Authorization": server.client(name).token} if name else {})
         assert requests.get(server.url + "/metrics", headers=headers, timeout=PATIENCE).status_code == status
+
+
+def test_reportctl_sees_and_deletes_for_all_users(server, alice, bob, olga, tmp_path):
+    ctl = Ctl(tmp_path, server.url, OPERATOR)
+    assert ctl.login()[0] == 0
+    one, two = alice.complete("Quick", ProductID="1"), bob.complete("Quick", ProductID="1")
+    overview = ctl.good("admin", "overview")
+    assert "source data (sqlite): 0 running" in overview and "queue: 0 queued" in overview and "disk of the ledger" in overview
+    lines = ctl.good("admin", "list", "--user", "alice").splitlines()
+    assert lines[0].split()[-2:] == ["USER", "REPORT"] and one in lines[1] and " alice " in lines[1] and len(lines) == 2
+    assert ctl("admin", "list", "--source", "nowhere")[0] == 1
+    assert ctl.good("admin", "delete", one, "--receipt", "one.jws") == "deleted"
+    assert checked((tmp_path / "one.jws").read_text().strip(), published(server.url))["operator"] == OPERATOR
+    assert ctl("admin", "delete", one)[0] == 7
+    assert ctl.good("admin", "delete", "--user", "BOB", "--yes") == "1 deleted"
+    gone(server, alice, [one])
+    gone(server, bob, [two])
+    for words, said in ((["rule"], "no action 'rule'"), (["list", "x"], "nothing to do with 'x'"), (["delete"], "needs REF")):
+        status, _, err = ctl("admin", *words)
+        assert status == 2 and said in err, err
+    plain = Ctl(tmp_path, server.url, "bob")
+    assert plain.login()[0] == 0
+    status, _, err = plain("admin", "overview")
+    assert status == 4 and "operators only" in err

@@ -501,7 +501,7 @@ def test_progress_is_a_live_line_on_a_terminal(ctl, alice):
 
 def test_every_command_explains_itself(ctl):
     commands = re.findall(r"^  ([a-z]+) +[A-Z]", ctl.good("--help"), re.M)
-    assert len(commands) == 13
+    assert len(commands) == 14
     for command in commands:
         assert f"usage: reportctl {command}" in ctl.good(command, "--help")
     assert ctl.good("--version").startswith("reportctl ")

@@ -1,0 +1,90 @@
+/* src/ctl/admin.c -- admin: what an operator sees and deletes of all users. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/nearest.h"
+#include "base/str.h"
+#include "ctl/commands.h"
+
+static long long number_of(const json_t *object, const char *member)
+{
+    return (long long)json_integer_value(json_object_get(object, member));
+}
+
+static void print_disk(const json_t *disk)
+{
+    char space[32], free_space[32];
+
+    str_human_size(space, sizeof(space), number_of(disk, "bytes"));
+    str_human_size(free_space, sizeof(free_space), number_of(disk, "freeBytes"));
+    printf("disk of the %s: %s of %s free\n", step_text_of(disk, "what"), free_space, space);
+}
+
+static void print_overview(const json_t *data)
+{
+    const json_t *queue = json_object_get(data, "queue"), *workers;
+    const char *oldest = step_text_of(queue, "oldestQueuedAt");
+    const json_t *one;
+    size_t i;
+
+    printf("queue: %lld queued, %lld processing, %lld complete, %lld in error%s%s\n",
+           number_of(queue, "queued"), number_of(queue, "processing"), number_of(queue, "complete"),
+           number_of(queue, "error"), *oldest != '\0' ? "; the oldest since " : "", oldest);
+    json_array_foreach(json_object_get(data, "nodes"), i, one)
+        printf("node %s: %lld running\n", step_text_of(one, "host"), number_of(one, "running"));
+    workers = json_object_get(data, "workers");
+    printf("workers of this node: %lld, %lld busy\n", number_of(workers, "count"),
+           number_of(workers, "busy"));
+    json_array_foreach(json_object_get(data, "sources"), i, one)
+        printf("source %s (%s): %lld running\n", step_text_of(one, "name"),
+               step_text_of(one, "kind"), number_of(one, "running"));
+    json_array_foreach(json_object_get(data, "disks"), i, one) print_disk(one);
+}
+
+static int show_overview(struct ctl *ctl, struct err *err)
+{
+    struct api *api = NULL;
+    json_t *envelope = NULL;
+    int rc = api_open(&ctl->options, &api, err)
+                 ?: step_look(ctl, api, "/Admin/Overview", &envelope, err);
+
+    if (envelope != NULL && !json_is_object(json_object_get(envelope, "data")))
+        rc = api_unexpected(api, err);
+    else if (envelope != NULL)
+        print_overview(json_object_get(envelope, "data"));
+    json_decref(envelope);
+    api_free(api);
+    return rc;
+}
+
+static const struct action {
+    const char *name;
+    ctl_run *run;
+    size_t most; /* words behind it */
+} actions[] = {
+    {"overview", show_overview, 0},
+    {"list", ctl_list, 0},
+    {"delete", ctl_delete, 1},
+};
+
+int ctl_admin(struct ctl *ctl, struct err *err)
+{
+    struct nearest nearest = {.typed = ctl->arguments[0]};
+    char words[NEAREST_TEXT];
+
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+        nearest_try(&nearest, actions[i].name);
+        if (!str_eq(actions[i].name, ctl->arguments[0]))
+            continue;
+        ctl->arguments++;
+        ctl->count--;
+        ctl->admin = true;
+        if (ctl->count > actions[i].most)
+            return err_set(err, -E_INVALID, "admin %s: there is nothing to do with '%s'",
+                           actions[i].name, ctl->arguments[0]);
+        return actions[i].run(ctl, err);
+    }
+    return err_set(err, -E_INVALID, "admin has no action '%s'%s", nearest.typed,
+                   nearest_words(&nearest, "", words));
+}
