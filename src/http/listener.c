@@ -18,13 +18,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "http/refusal.h"
 #include "http/tls.h"
 
 enum {
-    AT_ONCE = 64,       /* accepted from a socket before the others are looked at */
-    PAUSE_MS = 250,     /* without a descriptor, or what else a connection takes */
-    REFUSED_READS = 16, /* so that nobody who goes on sending keeps the thread */
-    LINGER_MS = 2000,   /* for a client that is refused to read it and close */
+    AT_ONCE = 64,     /* accepted from a socket before the others are looked at */
+    PAUSE_MS = 250,   /* without a descriptor, or what else a connection takes */
+    LINGER_MS = 2000, /* for a client that is refused to read it and close */
 };
 
 /* A client that was told to come back: what it sends is read until it closes, since closing first
@@ -54,17 +54,6 @@ struct listener {
     int refused_count;
     bool short_of; /* told in the log */
 };
-
-#define BODY                                                                                       \
-    "{\"result\": false, \"message\": \"There are too many connections, or too many from your "    \
-    "address. Try again in a moment.\", \"data\": {}}\n"
-static const char answer_503[] = "HTTP/1.1 503 Service Unavailable\r\n"
-                                 "Content-Type: application/json; charset=utf-8\r\n"
-                                 "Retry-After: 5\r\n"
-                                 "Connection: close\r\n"
-                                 "Content-Length: 130\r\n"
-                                 "\r\n" BODY;
-_Static_assert(sizeof(BODY) == 130 + 1, "Content-Length");
 
 int listener_new(const struct config *config, struct listener **ret, struct err *err)
 {
@@ -116,15 +105,12 @@ static void drop_refused(struct listener *listener, int i)
 /* `keep`: there is a descriptor for a while. */
 static void refuse(struct listener *listener, enum socket_kind kind, int fd, bool keep)
 {
-    const void *answer = kind == SOCKET_TLS ? (const void *)tls_refusal : answer_503;
-    size_t len = kind == SOCKET_TLS ? sizeof(tls_refusal) : sizeof(answer_503) - 1;
-    char bytes[4096];
+    char text[REFUSAL_TEXT];
+    size_t len = refusal_write(REFUSAL_FULL, text);
+    bool good = kind == SOCKET_TLS ? refusal_send(fd, tls_refusal, sizeof(tls_refusal))
+                                   : refusal_send(fd, text, len);
 
-    /* It is short enough for the buffer of a new socket. */
-    if (send(fd, answer, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 || shutdown(fd, SHUT_WR) < 0 ||
-        !keep) {
-        for (int i = 0; i < REFUSED_READS && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0;)
-            i++;
+    if (!good || !keep) {
         close(fd);
         return;
     }

@@ -16,6 +16,7 @@
 #include "http/listener.h"
 #include "http/metrics.h"
 #include "http/router.h"
+#include "http/refusal.h"
 #include "http/sender.h"
 #include "http/shares.h"
 #include "http/tls.h"
@@ -25,6 +26,7 @@ enum {
     /* Request headers of up to 10 KB; 431 above. The library clears it after each request. */
     CONNECTION_MEMORY = 12 * 1024,
     ANSWER_MEMORY = 1536,      /* of that, for the headers of the answer */
+    TARGET_MAX = 10 * 1024,    /* of that; 414 above */
     VALUE_MEMORY = 64,         /* of that, for each header, cookie and parameter of the query */
     TOLD_AGAIN_MS = 60 * 1000, /* that an address has too many connections */
 };
@@ -45,6 +47,7 @@ struct connection {
     struct tls_peer tls;
     struct idle idle;
     struct target target; /* of its request */
+    bool refused;         /* it has been told so: nothing of it is obeyed any more */
 };
 
 struct server {
@@ -142,6 +145,21 @@ static void cut_query(const char *target)
 }
 #endif
 
+/* Past the library, whose memory may not suffice for an answer, or not even for the request: then
+ * it would say nothing. It reads the end, and gives the connection up. */
+static void refuse(struct http_thread *thread, struct connection *own, enum refusal refusal)
+{
+    char text[REFUSAL_TEXT];
+    size_t len = refusal_write(refusal, text);
+
+    if (thread->kind != SOCKET_TLS)
+        refusal_send(own->idle.fd, text, len);
+    else if (tls_send(own->tls.session, text, len) > 0)
+        refusal_send(own->idle.fd, NULL, 0);
+    shutdown(own->idle.fd, SHUT_RDWR);
+    own->refused = true;
+}
+
 /* As it is sent: the library decodes it afterwards, %00 and %2F too. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
@@ -149,9 +167,12 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     struct connection *own = connection_of(connection);
 
     begin_request(thread->server, connection);
-    if (own != NULL)
-        target_read(target, &own->target);
-    if (own != NULL && own->target.fault != NULL)
+    if (own == NULL)
+        return NULL;
+    target_read(target, &own->target);
+    if (own->target.len > TARGET_MAX)
+        refuse(thread, own, REFUSAL_TARGET);
+    if (own->target.fault != NULL || own->refused)
         cut_query(target);
     return NULL;
 }
@@ -172,32 +193,17 @@ static bool has_room(struct MHD_Connection *connection)
            CONNECTION_MEMORY;
 }
 
-/* With as few headers as can be. */
-static bool refuse_head(struct MHD_Connection *connection)
-{
-    static const char text[] = "{\"result\": false, \"message\": \"The headers of the request are "
-                               "too long: send at most 10 "
-                               "KB.\", \"data\": {}}";
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        sizeof(text) - 1, (char *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
-    bool good = response != NULL;
-
-    if (!good)
-        return false;
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-    good = MHD_queue_response(connection, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE, response);
-    MHD_destroy_response(response);
-    return good;
-}
-
 /* False: give the connection up. */
 static bool on_head(struct http_thread *thread, struct exchange *ex, const char *version)
 {
     struct connection *own = ex != NULL ? connection_of(ex->connection) : NULL;
 
-    if (own == NULL)
+    if (own == NULL || own->refused)
         return false;
+    if (!has_room(ex->connection)) {
+        refuse(thread, own, REFUSAL_HEAD);
+        return false;
+    }
     ex->thread = &thread->owner;
     ex->on_metrics = thread->kind == SOCKET_METRICS;
     exchange_begin(ex, &own->target, version);
@@ -217,9 +223,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
     thread_own(&thread->owner);
     atomic_store(&thread->busy, true);
-    if (ex == NULL && !has_room(connection)) {
-        good = refuse_head(connection);
-    } else if (ex == NULL) {
+    if (ex == NULL) {
         *state = ex = exchange_new(thread->server, connection, method, url);
         good = on_head(thread, ex, version);
     } else if (more) {

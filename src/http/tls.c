@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/timestamp.h"
+#include "http/refusal.h"
 
 const char tls_priorities[] =
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:-GROUP-DH-ALL:"
@@ -26,7 +27,7 @@ const char tls_priorities[] =
 
 const unsigned char tls_refusal[7] = {21, 3, 3, 0, 2, 2, 80}; /* fatal, internal_error */
 
-enum { CHAIN_MAX = 16, FILE_MAX = 1 << 20, REFUSED_READS = 16 };
+enum { CHAIN_MAX = 16, FILE_MAX = 1 << 20 };
 
 /* Both are read by connections that have begun, so that those that were replaced are kept. */
 struct pair {
@@ -287,23 +288,10 @@ int tls_retrieve(gnutls_session_t session, const gnutls_datum_t *authorities, in
 /* TLS begins with the byte 22 (RFC 8446, 5.1), HTTP with a letter. */
 static void refuse_plain(int fd)
 {
-#define BODY                                                                                       \
-    "{\"result\": false, \"message\": \"This port speaks HTTPS: use a URL that begins with "       \
-    "https://.\", \"data\": {}}\n"
-    static const char answer[] = "HTTP/1.1 400 Bad Request\r\n"
-                                 "Content-Type: application/json; charset=utf-8\r\n"
-                                 "Connection: close\r\n"
-                                 "Content-Length: 105\r\n"
-                                 "\r\n" BODY;
-    _Static_assert(sizeof(BODY) == 105 + 1, "Content-Length");
-    char bytes[4096];
+    char text[REFUSAL_TEXT];
+    size_t len = refusal_write(REFUSAL_PLAIN, text);
 
-    if (send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
-        shutdown(fd, SHUT_WR);
-    /* Closing with bytes unread could take the answer away. More than a request may have is not
-     * waited for. */
-    for (int i = 0; i < REFUSED_READS && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0;)
-        i++;
+    refusal_send(fd, text, len);
 }
 
 static ssize_t pull(gnutls_transport_ptr_t context, void *data, size_t len)
@@ -322,7 +310,7 @@ static ssize_t pull(gnutls_transport_ptr_t context, void *data, size_t len)
 
 void tls_prepare(struct tls *tls, struct tls_peer *peer, gnutls_session_t session, int fd)
 {
-    *peer = (struct tls_peer){.fd = fd};
+    *peer = (struct tls_peer){.session = session, .fd = fd};
     gnutls_session_set_ptr(session, tls);
     gnutls_transport_set_ptr2(session, peer, (gnutls_transport_ptr_t)(intptr_t)fd);
     gnutls_transport_set_pull_function(session, pull);

@@ -26,6 +26,7 @@ void tls_free(struct tls *tls); /* when there is no connection; NULL is fine */
 
 /* A connection's, while it lasts. */
 struct tls_peer {
+    gnutls_session_t session;
     int fd;
     bool seen; /* its first byte */
 };

@@ -1,5 +1,6 @@
 """Where a request ends: framing_cases.py, sent directly and through nginx. No byte of a body ever runs as a request."""
 
+import json
 import os
 import re
 import shutil
@@ -188,6 +189,22 @@ def test_bytes_that_come_one_by_one_make_the_same_request(framed, kind):
 
 def statuses(server, *fields, target=b"/Common/HealthCheck", method=b"GET"):
     return [status for status, _ in answers(exchange(server, get(*fields, b"Connection: close", target=target, method=method)))]
+
+
+ROOM = 12 * 1024  # bytes for a request and the headers of its answer
+
+
+@pytest.mark.parametrize("status, begin", [(431, b"GET /Common/HealthCheck HTTP/1.1\r\nX-Long: "), (414, b"GET /Common/HealthCheck?x="), (414, b"GET /")])
+def test_what_is_too_long_is_told_however_little_room_is_left(framed, status, begin):
+    end = b"\r\nHost: x\r\n\r\n" if status == 431 else b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    for size in (ROOM - 1400, ROOM - 700, *range(ROOM - 320, ROOM + 320, 20)):
+        head, _, body = exchange(framed, begin + b"x" * (size - len(begin) - len(end)) + end).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % status) and b"\r\nConnection: close" in head, size
+        assert len(body) == int(re.search(rb"Content-Length: (\d+)", head).group(1))
+        if b"Content-Type: text/html" in head or b"<html>" in body:  # the library answers by itself
+            assert size > ROOM - 180
+            continue
+        assert json.loads(body)["result"] is False and "too long" in json.loads(body)["message"]
 
 
 def test_a_list_on_several_lines_is_one_list(framed):

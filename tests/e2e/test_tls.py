@@ -107,6 +107,13 @@ def request(client, path, *headers):
     return "\r\n".join(lines).encode()
 
 
+@pytest.mark.parametrize("status, request_", [(431, b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 12000), (414, b"GET /?" + b"x" * 12000 + b" HTTP/1.1")])
+def test_what_is_too_long_is_told_over_tls(secure, status, request_):
+    with open_tls(secure) as client:
+        client.sendall(request_ + b"\r\n\r\n")
+        assert client.recv(65536).startswith(f"HTTP/1.1 {status} ".encode())
+
+
 def is_over(connection):
     try:
         return connection.recv(65536) == b""
