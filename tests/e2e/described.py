@@ -34,29 +34,39 @@ def _pattern(path):
 PATHS = [(_pattern(path), item) for path, item in _document["paths"].items()]
 
 
-def responses_of(method, path):
-    """{status: response} of the operation; None: the document has none, and other rules hold (404, 405)."""
+def operation_of(method, path):
+    """What the document says of it; of OPTIONS, and of what no path has, it says the same of all."""
     method = {"HEAD": "get"}.get(method, method.lower())
     for pattern, item in PATHS:
         if pattern.fullmatch(path) and method in item:
-            return item[method]["responses"]
-    return None
+            return item[method]
+    return _document["x-other-methods"]
 
 
 def media_types(method, path, status, response):
     """GET /Report has the forms that its description says, which are those of a link."""
     types = set(response.get("content", {}))
     if method in ("GET", "HEAD") and path.lower().rstrip("/") == "/report" and status == "200":
-        types |= set(responses_of("GET", "/Report/Link")["200"]["content"])
+        types |= set(operation_of("GET", "/Report/Link")["responses"]["200"]["content"])
     return types
+
+
+def check_vary(what, operation, answer):
+    """Origin, where other origins are allowed; and what chooses the form, all of it with an answer that is one of several."""
+    named = {word.strip() for word in answer.headers.get("Vary", "").split(",")} - {"", "Origin"}
+    chosen = set(operation.get("x-vary", []))
+    assert named <= chosen, f"{what} varies by {named}, and /openapi.json says {chosen}"
+    if "ETag" in answer.headers:
+        assert named == chosen, f"{what} does not say that it varies by {chosen - named}"
 
 
 def check(answer):
     method, path = answer.request.method, unquote(urlsplit(answer.request.url).path)
     what = f"{method} {path}: {answer.status_code}"
-    responses = responses_of(method, path)
-    if responses is None or answer.status_code in OF_A_GATEWAY:
+    if answer.status_code in OF_A_GATEWAY:
         return
+    operation = operation_of(method, path)
+    responses = operation["responses"]
     assert str(answer.status_code) in responses, f"{what} is not in /openapi.json"
     response = resolve(responses[str(answer.status_code)])
     unknown = {name.lower() for name in answer.headers} - {name.lower() for name in response.get("headers", {})} - ANY_MESSAGE
@@ -65,3 +75,4 @@ def check(answer):
         sent = answer.headers["Content-Type"].split(";")[0]
         types = media_types(method, path, str(answer.status_code), response)
         assert not types or sent in types or "*/*" in types, f"{what} is {sent}, which is not in /openapi.json"
+    check_vary(what, operation, answer)

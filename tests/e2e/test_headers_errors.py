@@ -94,6 +94,27 @@ def test_405_says_what_is_allowed(alice, method, path, allowed):
     assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
+def test_options_says_what_is_allowed(alice):
+    answer = alice.call("OPTIONS", "/Report/Status")
+    assert (answer.status_code, answer.headers["Allow"], answer.content) == (204, "GET, HEAD, OPTIONS", b"")
+
+
+@pytest.mark.parametrize("method, path, status, headers, words", [
+    ("GET", "/Report", 200, {"ETag": '"a"', "Vary": "Accept"}, "does not say that it varies by {'Accept-Encoding'}"),
+    ("GET", "/Report/List", 200, {"Vary": "Accept"}, "varies by {'Accept'}"),
+    ("PUT", "/Report", 405, {"X-New": "a"}, "x-new"),
+    ("PUT", "/Report", 200, {}, "200 is not in"),
+    ("OPTIONS", "/Report", 204, {"ETag": "a"}, "etag"),
+])
+def test_the_harness_finds_what_the_openapi_document_does_not_say(method, path, status, headers, words):
+    answer = requests.Response()
+    answer.request = requests.Request(method, "http://127.0.0.1" + path).prepare()
+    answer.status_code = status
+    answer.headers.update(headers)
+    with pytest.raises(AssertionError, match=words):
+        described.check(answer)
+
+
 def test_406_when_no_answer_is_acceptable(alice):
     failed(alice.get("/Report/List", {"Accept": "text/html"}), 406, "application/json")
     failed(alice.get("/Report/List", {"Accept": "application/json;q=0, text/*"}), 406)
