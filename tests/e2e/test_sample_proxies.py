@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import re
 import shutil
 import signal
 import socket
@@ -134,6 +135,17 @@ def test_a_report_lives_behind_it(proxy):
         assert alice.get(f"/Report?reference={reference}&format=csv").text.count("\n") == ROWS + 1
         assert alice.delete(reference).json()["result"] is True
         events.wait_for(reference, "deleted")
+
+
+@pytest.mark.parametrize("file, limits", [("nginx-reportd.conf", ["proxy_read_timeout"]),
+                                          ("haproxy-reportd.cfg", ["timeout client", "timeout server"])])
+def test_the_time_limits_of_a_sample_are_above_the_longest_wait(behind, file, limits):
+    alice = behind.client("alice")
+    applied = alice.status(alice.complete("Quick", ProductID="1"), {"Prefer": "wait=3600"}).headers["Preference-Applied"]
+    longest = int(applied.removeprefix("wait="))
+    for limit in limits:
+        (seconds,) = re.findall(rf"^\s*{limit}\s+(\d+)s\b", (ROOT / "etc" / file).read_text(), re.M)
+        assert int(seconds) > longest > 0
 
 
 def test_the_console_logs_in_behind_it(proxy):

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import signal
 import socket
 import ssl
@@ -12,8 +13,9 @@ import requests
 
 from certificates import Authority
 from events import Events
-from harness import PATIENCE, SOON, Client, Server, poll
+from harness import PASSWORD, PATIENCE, SOON, Client, Server, poll
 from raw_http import connect, connect_unix, log_in, port_of, talk
+from test_reportctl import Ctl
 
 ROWS = 20000
 
@@ -65,6 +67,27 @@ def context_of(server, **options):
 def open_tls(server, context=None):
     context = context or context_of(server)
     return context.wrap_socket(connect(server), server_hostname="127.0.0.1")
+
+
+def test_reportctl_lives_over_tls_with_the_authority_that_it_is_given(secure, tmp_path):
+    ctl = Ctl(tmp_path, secure.url, "alice")
+    status, _, err = ctl.login()
+    assert status != 0 and "certificate" in err
+    status, _, err = ctl("login", "--server", secure.url, "-u", "alice", "--cacert", secure.trust, line=PASSWORD)
+    assert status == 0 and "not encrypted" not in err
+    watch = ctl.start("watch")
+    try:
+        ctl.good("run", "Big", f"Rows={ROWS}", "-o", "big.json")
+        reference = ctl.good("submit", "Quick", "ProductID=1", "--wait")
+        ctl.good("get", reference, "-o", "quick.json")
+        ctl.good("delete", reference)
+        assert len(json.loads((tmp_path / "big.json").read_text())["data"]["results"]) == ROWS
+        assert json.loads((tmp_path / "quick.json").read_text())["data"]["reportName"] == "Quick"
+        while "deleted" not in (line := watch.stdout.readline()) or reference not in line:
+            assert line, watch.stderr.read()
+    finally:
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(PATIENCE) == 130
 
 
 class Sealed:
