@@ -8,6 +8,7 @@
 #include "base/nearest.h"
 #include "base/str.h"
 #include "cli/options.h"
+#include "cli/user_import.h"
 #include "cli/user_list.h"
 #include "cli/user_password.h"
 #include "cli/verbs.h"
@@ -19,13 +20,7 @@
 
 /* ---- the verb ---- */
 
-enum { WORDS_MAX = 256, LIST_BYTES_MAX = WORDS_MAX * (REPORT_NAME_MAX + 1) };
-
-/* Words of the command line; borrowed from argv. */
-struct words {
-    const char *items[WORDS_MAX];
-    size_t count;
-};
+enum { LIST_BYTES_MAX = WORDS_MAX * (REPORT_NAME_MAX + 1) };
 
 struct command {
     const char *config;
@@ -42,7 +37,7 @@ struct command {
 typedef int action_fn(struct command *command, struct err *err);
 
 static action_fn do_add, do_passwd, do_disable, do_enable, do_grant, do_revoke, do_allow,
-    do_operator, do_limit, do_list;
+    do_operator, do_limit, do_import, do_list;
 
 enum action_options { NO_OPTION, TAKES_LISTS, TAKES_LIMITS, TAKES_JSON };
 
@@ -71,6 +66,8 @@ static const struct action {
      "how many reports of the user may be queued or running at the same time, and how many\n"
      "      of these running; N is a number, or default: as the configuration says",
      do_limit, 1, 1, TAKES_LIMITS},
+    {"import", "FILE", "add the users that a CSV file lists; -: standard input", do_import, 1, 1,
+     NO_OPTION},
     {"list", "[--json]", "show the users", do_list, 0, 0, TAKES_JSON},
 };
 
@@ -80,7 +77,7 @@ static void usage(FILE *out)
 {
     fprintf(out, "usage: reportd user ACTION [-c FILE] [ARGUMENTS]\n\n"
                  "Manage the users of the API. The server may be running; a change applies from\n"
-                 "its next request on. Only add creates the store if there is none.\n\n");
+                 "its next request on. Only add and import create the store if there is none.\n\n");
     for (int i = 0; i < ACTION_COUNT; i++)
         fprintf(out, "  %s %s\n      %s\n", actions[i].name, actions[i].takes, actions[i].what);
     fprintf(out,
@@ -97,6 +94,10 @@ static void usage(FILE *out)
             "A password is asked for on the terminal, or is one line of standard input; it\n"
             "has at least %d characters, at most %d bytes, and is not the user's name. Case\n"
             "(a to z) does not matter in names of users, but does in names of reports.\n\n"
+            "The CSV of import begins with a line of column names: name and password, and of\n"
+            "grants, allow, operator, active and running those that are needed. Several grants\n"
+            "or addresses are separated by ';'; operator is yes or no. All lines are checked\n"
+            "before the first user is added. The file may not be readable by others.\n\n"
             "The exit status is 0 on success, 1 on failure, 2 for wrong usage.\n",
             STORE_ACTIVE_MAX, PASSWORD_CHARS_MIN, USER_PASSWORD_MAX);
 }
@@ -166,7 +167,7 @@ static int check_reports(const struct words *words, struct err *err)
 }
 
 /* `old` and what of `words` is not in it. */
-static int grants_with(const char *old, const struct words *words, char **ret, struct err *err)
+int user_grants_with(const char *old, const struct words *words, char **ret, struct err *err)
 {
     struct buf b;
     int rc = check_reports(words, err);
@@ -207,7 +208,7 @@ static int grants_without(const char *old, const struct words *words, char **ret
     return take_list(&b, ret, err);
 }
 
-static int allow_list(const struct words *words, char **ret, struct err *err)
+int user_allow_list(const struct words *words, char **ret, struct err *err)
 {
     struct buf b;
 
@@ -298,7 +299,7 @@ static void warn_of_unknown(const struct config *config, const struct words *gra
 
 /* ---- the actions ---- */
 
-static int check_name(const char *name, struct err *err)
+int user_check_name(const char *name, struct err *err)
 {
     size_t len = strlen(name);
     bool good = len > 0 && len <= USER_NAME_MAX && !has_control(name);
@@ -319,7 +320,7 @@ static int check_name(const char *name, struct err *err)
 static int check_new(struct command *command, struct err *err)
 {
     struct user user;
-    int rc = check_name(command->name, err) ?: find_user(command, &user, err);
+    int rc = user_check_name(command->name, err) ?: find_user(command, &user, err);
 
     if (rc == 0) {
         user_done(&user);
@@ -334,8 +335,8 @@ static int do_add(struct command *command, struct err *err)
     char *grants = NULL, *allow = NULL;
     char hash[PASSWORD_HASH_TEXT];
     int rc = check_new(command, err)
-                 ?: grants_with("", &command->grants, &grants, err)
-                 ?: allow_list(&command->allow, &allow, err)
+                 ?: user_grants_with("", &command->grants, &grants, err)
+                 ?: user_allow_list(&command->allow, &allow, err)
                  ?: read_hash(command->name, hash, err);
 
     op.user_add = (struct store_user_add){.name = command->name,
@@ -399,7 +400,7 @@ static int change_grants(struct command *command, grants_fn *make, struct err *e
 
 static int do_grant(struct command *command, struct err *err)
 {
-    return change_grants(command, grants_with, err);
+    return change_grants(command, user_grants_with, err);
 }
 
 static int do_revoke(struct command *command, struct err *err)
@@ -410,7 +411,7 @@ static int do_revoke(struct command *command, struct err *err)
 static int do_allow(struct command *command, struct err *err)
 {
     char *allow = NULL;
-    int rc = allow_list(&command->rest, &allow, err)
+    int rc = user_allow_list(&command->rest, &allow, err)
                  ?: change_user(command, (struct store_user_change){.allow = allow, .disabled = -1},
                                 err);
 
@@ -430,7 +431,7 @@ static int do_operator(struct command *command, struct err *err)
 }
 
 /* As struct store_user_change takes it. */
-static int read_limit(const char *text, int *ret, struct err *err)
+int user_read_limit(const char *text, int *ret, struct err *err)
 {
     int64_t number = -1;
 
@@ -449,9 +450,15 @@ static int do_limit(struct command *command, struct err *err)
 {
     struct store_user_change change = {.disabled = -1};
 
-    return read_limit(command->active, &change.active_limit, err)
-               ?: read_limit(command->running, &change.running_limit, err)
+    return user_read_limit(command->active, &change.active_limit, err)
+               ?: user_read_limit(command->running, &change.running_limit, err)
                ?: change_user(command, change, err);
+}
+
+/* FILE is where the others have the name of a user. */
+static int do_import(struct command *command, struct err *err)
+{
+    return user_import(command->name, command->store, err);
 }
 
 static int do_list(struct command *command, struct err *err)
@@ -578,7 +585,8 @@ static int run_action(struct command *command, struct err *err)
      * is there, and must not hide a wrong name for it by making one. */
     if (rc == 0)
         rc = store_open(&(struct store_spec){.url = config->store.text,
-                                             .create = command->action->run == do_add,
+                                             .create = command->action->run == do_add ||
+                                                       command->action->run == do_import,
                                              .upgrade = true,
                                              .erase_key = config->erase_key_file.text},
                         &command->store, err);

@@ -7,7 +7,8 @@
 #define VERBS(X)                                                                                   \
     X(serve, "[-c FILE]", "Serve the API")                                                         \
     X(user,                                                                                        \
-      "add|passwd|disable|enable|grant|revoke|allow|operator|limit|list [-c FILE] [ARGUMENTS]",    \
+      "add|passwd|disable|enable|grant|revoke|allow|operator|limit|import|list [-c FILE] "         \
+      "[ARGUMENTS]",                                                                               \
       "Manage the users of the API")                                                               \
     X(check, "[-c FILE] [--strict] PATH…", "Check report definitions")                             \
     X(try, "[-c FILE] [--csv | --table] [--user NAME] REPORT [NAME=VALUE…]",                       \

@@ -7,7 +7,7 @@ import termios
 
 import pytest
 
-from harness import PASSWORD, REPORTD, Server
+from harness import PASSWORD, REPORTD, Client, Server
 
 
 @pytest.fixture
@@ -56,6 +56,52 @@ def test_a_user_is_made_an_operator_at_once_or_later_and_none_any_more(place):
     assert [line.split()[:2] for line in user(place, "list").splitlines()] == [
         ["NAME", "ROLE"], ["dora", "user"], ["erna", "operator"]]
     assert "neither on nor off" in user(place, "operator", "erna", "maybe", status=1)
+
+
+HEAD = "name,password,grants,allow,operator,active\n"
+
+
+def write(place, text, mode=0o600):
+    path = place.folder / "users.csv"
+    path.write_text(text)
+    path.chmod(mode)
+    return path.name
+
+
+def test_the_users_of_a_csv_file_are_added(place):
+    text = HEAD + f'dora,{PASSWORD},Quick;Slow,10.0.0.0/8;::1,no,3\r\n\n"o""Neill, Ann","a ""b"" c, d",*,,yes,\n'
+    assert user(place, "import", write(place, text)) == "2 users added\n"
+    entries = users(place)
+    assert entries["dora"]["grants"] == ["Quick", "Slow"] and entries["dora"]["allow"] == ["10.0.0.0/8", "::1"]
+    assert not entries["dora"]["operator"] and entries["dora"]["activeLimit"] == 3
+    assert entries['o"Neill, Ann']["operator"] and entries['o"Neill, Ann']["grants"] == ["*"]
+    assert user(place, "import", "-", stdin=f"Password,NAME\n{PASSWORD},erna\n") == "1 users added\n"
+    place.start()
+    for name, password in (("dora", None), ('o"Neill, Ann', 'a "b" c, d'), ("erna", PASSWORD)):
+        if password:
+            Client(place.url).login(name, password)
+    assert place.stop() == 0
+
+
+@pytest.mark.parametrize("line, said", [
+    ("anna,short,,,,", "users.csv:3: the password has less than 8"), ("Dora,eight888,,,,", "occurs twice"),
+    ("ERNA,eight888,,,,", "There is a user 'ERNA' already"), ("anna,eight888,,10.0.0.1/8,,", "write 10.0.0.0/8"),
+    ("anna,eight888,,,maybe,", "operator is yes or no"), ("anna,eight888,,,,0", "not a limit"), ("anna,,,,,", "a name and a password"),
+    ("anna,eight888", "another number of fields"), ("anna,eight888,,,,,", "another number of fields"), ('anna,"eight888', "RFC 4180"),
+    ("anna,eight888,a;;b,,,", "a report's name"),
+])
+def test_one_wrong_line_keeps_all_users_of_a_file_from_being_added(place, line, said):
+    user(place, "add", "erna", stdin=PASSWORD + "\n")
+    message = user(place, "import", write(place, HEAD + f"dora,{PASSWORD},,,,\n{line}\n"), status=1)
+    assert said in message and "users.csv:3: " in message and message.endswith("nothing was added\n"), message
+    assert set(users(place)) == {"erna"}
+
+
+def test_a_file_that_is_not_of_users_or_is_open_to_others_is_not_imported(place):
+    assert "chmod 600" in user(place, "import", write(place, HEAD, mode=0o640), status=1)
+    assert "users.csv:1: 'nmae' is no column" in user(place, "import", write(place, "nmae,password\n"), status=1)
+    assert "name and password are needed" in user(place, "import", write(place, "name,grants\n"), status=1)
+    assert "cannot read none.csv" in user(place, "import", "none.csv", status=1)
 
 
 def test_grants_and_allow_lists_are_changed(place):
@@ -115,7 +161,7 @@ def test_a_password_that_cannot_be_is_refused(place, stdin, said):
 
 def test_the_help_names_every_action(place):
     said = user(place, "--help")
-    for action in ("add", "passwd", "disable", "enable", "grant", "revoke", "allow", "operator", "list"):
+    for action in ("add", "passwd", "disable", "enable", "grant", "revoke", "allow", "operator", "limit", "import", "list"):
         assert f"\n  {action} " in said
 
 

@@ -1,0 +1,321 @@
+/* src/cli/user_import.c -- `reportd user import`: users from a CSV file. */
+#include "cli/user_import.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "core/password.h"
+
+enum { IMPORT_MAX = 4 << 20 }; /* bytes of a file */
+
+enum column { NAME, PASSWORD, GRANTS, ALLOW, OPERATOR, ACTIVE, RUNNING, COLUMN_COUNT };
+static const char *const column_names[COLUMN_COUNT] = {"name",     "password", "grants", "allow",
+                                                       "operator", "active",   "running"};
+
+struct import {
+    const char *path; /* for messages */
+    struct store *store;
+    struct buf text;
+    struct buf names;                /* each between two newlines, of the lines so far */
+    char *at;                        /* what is not read yet of `text` */
+    long line, next_line;            /* from 1: where the record begins, and `at` is */
+    enum column order[COLUMN_COUNT]; /* of the fields */
+    size_t columns;                  /* that the file has */
+    char *fields[COLUMN_COUNT];      /* of the record, in `text`, by column; NULL: it has none */
+    char *grants, *allow;            /* made of them */
+    bool is_operator;
+    struct store_user_change limits;
+    long added;
+};
+
+static int wrong(const struct import *in, struct err *err, const char *what)
+{
+    return err_set(err, -E_INVALID, "%s:%ld: %s", in->path, in->line, what);
+}
+
+/* ---- CSV (RFC 4180) ---- */
+
+/* Take a quoted field, whose first quote has been read: its end, behind the last quote. NULL: there
+ * is none. */
+static char *take_quoted(struct import *in, char *out)
+{
+    for (; *in->at != '\0'; in->at++) {
+        in->next_line += *in->at == '\n';
+        if (*in->at == '"' && *++in->at != '"')
+            return out;
+        *out++ = *in->at;
+    }
+    return NULL;
+}
+
+/* The next field of the record, ended with a NUL. NULL: it is malformed. */
+static char *take_field(struct import *in, bool *ret_last)
+{
+    char *field = in->at, *end;
+
+    if (*in->at == '"') {
+        in->at++;
+        end = take_quoted(in, field);
+        if (end == NULL || strchr(",\r\n", *in->at) == NULL)
+            return NULL;
+    } else {
+        in->at += strcspn(in->at, ",\r\n");
+        end = in->at;
+    }
+    *ret_last = *in->at != ',';
+    if (*in->at == '\r' && in->at[1] == '\n')
+        in->at++;
+    in->next_line += *in->at == '\n';
+    if (*in->at != '\0')
+        in->at++;
+    *end = '\0';
+    return field;
+}
+
+/* *ret_count fields, at most COLUMN_COUNT. */
+static int take_record(struct import *in, char **ret, size_t *ret_count, struct err *err)
+{
+    bool last = false;
+    size_t count = 0;
+
+    in->line = in->next_line;
+    while (!last) {
+        char *field = take_field(in, &last);
+
+        if (field == NULL)
+            return wrong(in, err, "a field with a quote is not RFC 4180");
+        if (count == COLUMN_COUNT)
+            return wrong(in, err, "there are more fields than columns");
+        ret[count++] = field;
+    }
+    *ret_count = count;
+    return 0;
+}
+
+static int read_columns(struct import *in, struct err *err)
+{
+    char *names[COLUMN_COUNT];
+    bool seen[COLUMN_COUNT] = {false};
+    int rc = take_record(in, names, &in->columns, err);
+
+    for (size_t i = 0; rc == 0 && i < in->columns; i++) {
+        int column = 0;
+
+        while (column < COLUMN_COUNT && !str_eq_nocase(column_names[column], names[i]))
+            column++;
+        if (column == COLUMN_COUNT || seen[column])
+            return err_set(
+                err, -E_INVALID,
+                "%s:1: '%.64s' is no column, or occurs twice: use name, password, grants, "
+                "allow, operator, active and running",
+                in->path, names[i]);
+        seen[column] = true;
+        in->order[i] = (enum column)column;
+    }
+    if (rc == 0 && (!seen[NAME] || !seen[PASSWORD]))
+        rc = wrong(in, err, "the columns name and password are needed");
+    return rc;
+}
+
+/* 1: in->fields is the next line that is not empty; 0: there is none. */
+static int next_user(struct import *in, struct err *err)
+{
+    char *fields[COLUMN_COUNT];
+    size_t count;
+    int rc;
+
+    while (*in->at == '\n' || *in->at == '\r')
+        in->next_line += *in->at++ == '\n';
+    if (*in->at == '\0')
+        return 0;
+    rc = take_record(in, fields, &count, err);
+    if (rc < 0)
+        return rc;
+    if (count != in->columns)
+        return wrong(in, err, "the line has another number of fields than the first one");
+    memset(in->fields, 0, sizeof(in->fields));
+    for (size_t i = 0; i < count; i++)
+        in->fields[in->order[i]] = *fields[i] != '\0' ? fields[i] : NULL;
+    return 1;
+}
+
+/* ---- what each says ---- */
+
+/* Cuts `text`, which may be NULL, at each ';'. */
+static int split(char *text, struct words *ret, struct err *err)
+{
+    ret->count = 0;
+    while (text != NULL) {
+        char *end = text + strcspn(text, ";");
+
+        if (ret->count == WORDS_MAX)
+            return err_set(err, -E_INVALID, "the list is too long");
+        ret->items[ret->count++] = text;
+        text = *end != '\0' ? end + 1 : NULL;
+        *end = '\0';
+    }
+    return 0;
+}
+
+/* Neither in the store nor on an earlier line: case (a to z) does not matter. */
+static int check_absent(struct import *in, struct err *err)
+{
+    struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = in->fields[NAME]}};
+    size_t begin = in->names.len;
+    int rc = store_ask(in->store, &op, err);
+    bool found = rc == 0 && op.user_find.found, twice;
+
+    store_op_done(&op);
+    if (found)
+        return err_set(err, -E_EXISTS, "There is a user '%s' already.", in->fields[NAME]);
+    buf_add_char(&in->names, '\n');
+    for (const char *c = in->fields[NAME]; *c != '\0'; c++)
+        buf_add_char(&in->names, (char)(*c >= 'A' && *c <= 'Z' ? *c | ' ' : *c));
+    buf_add_char(&in->names, '\n');
+    if (buf_failed(&in->names))
+        return err_set(err, -E_NOMEM, "out of memory");
+    twice = memmem(buf_str(&in->names), begin, buf_str(&in->names) + begin,
+                   in->names.len - begin) != NULL;
+    return twice ? err_set(err, -E_INVALID, "the user '%s' occurs twice", in->fields[NAME]) : rc;
+}
+
+static int read_operator(struct import *in, struct err *err)
+{
+    const char *text = in->fields[OPERATOR];
+
+    if (text != NULL && !str_eq(text, "yes") && !str_eq(text, "no"))
+        return err_set(err, -E_INVALID, "operator is yes or no, not '%.64s'", text);
+    in->is_operator = str_eq(text, "yes");
+    return 0;
+}
+
+/* Fill in what is made of the fields. */
+static int read_user(struct import *in, struct err *err)
+{
+    struct words grants, allow;
+
+    free(in->grants);
+    free(in->allow);
+    in->grants = in->allow = NULL;
+    in->limits = (struct store_user_change){.name = in->fields[NAME], .disabled = -1};
+    if (in->fields[NAME] == NULL || in->fields[PASSWORD] == NULL)
+        return err_set(err, -E_INVALID, "a name and a password are needed");
+    return user_check_name(in->fields[NAME], err)
+               ?: password_check(in->fields[PASSWORD], in->fields[NAME], err)
+               ?: split(in->fields[GRANTS], &grants, err)
+               ?: user_grants_with("", &grants, &in->grants, err)
+               ?: split(in->fields[ALLOW], &allow, err)
+               ?: user_allow_list(&allow, &in->allow, err)
+               ?: read_operator(in, err)
+               ?: user_read_limit(in->fields[ACTIVE], &in->limits.active_limit, err)
+               ?: user_read_limit(in->fields[RUNNING], &in->limits.running_limit, err);
+}
+
+static int add_user(struct import *in, struct err *err)
+{
+    char hash[PASSWORD_HASH_TEXT];
+    struct store_op add = {.verb = STORE_USER_ADD};
+    struct store_op change = {.verb = STORE_USER_CHANGE, .user_change = in->limits};
+    bool limited = in->limits.active_limit != 0 || in->limits.running_limit != 0;
+    int rc;
+
+    if (!password_hash(in->fields[PASSWORD], hash))
+        return err_set(err, -E_NOMEM, "no memory for the password's hash");
+    add.user_add = (struct store_user_add){.name = in->fields[NAME],
+                                           .password_hash = hash,
+                                           .allow = in->allow,
+                                           .grants = in->grants,
+                                           .is_operator = in->is_operator};
+    rc = store_ask(in->store, &add, err);
+    in->added += rc == 0;
+    return rc < 0 || !limited ? rc : store_ask(in->store, &change, err);
+}
+
+/* ---- the file ---- */
+
+typedef int user_fn(struct import *in, struct err *err);
+
+/* Reading cuts the text up, so each walk has a copy of it. */
+static int each_user(struct import *in, user_fn *each, struct err *err)
+{
+    char *copy = strdup(buf_str(&in->text));
+    int rc = copy != NULL ? 0 : err_set(err, -E_NOMEM, "out of memory");
+
+    in->at = copy;
+    in->next_line = 1;
+    if (rc == 0)
+        rc = read_columns(in, err);
+    while (rc == 0 && (rc = next_user(in, err)) == 1) {
+        struct err why;
+
+        rc = read_user(in, &why) ?: each(in, &why);
+        if (rc < 0)
+            err_set(err, rc, "%s:%ld: %s", in->path, in->line, why.text);
+    }
+    if (copy != NULL)
+        explicit_bzero(copy, in->text.len);
+    free(copy);
+    return rc;
+}
+
+/* It has passwords. */
+static int check_file(const struct import *in, int fd, struct err *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0)
+        return err_set(err, -E_INVALID,
+                       "%s has passwords and is open to others; type: chmod 600 '%s'", in->path,
+                       in->path);
+    return 0;
+}
+
+static int read_file(struct import *in, struct err *err)
+{
+    int fd = str_eq(in->path, "-") ? dup(STDIN_FILENO) : open(in->path, O_RDONLY | O_CLOEXEC);
+    char part[4096];
+    ssize_t n = 0;
+    int rc =
+        fd < 0 ? err_errno(err, -E_INVALID, "cannot read %s", in->path) : check_file(in, fd, err);
+
+    while (rc == 0 && (n = read(fd, part, sizeof(part))) > 0)
+        buf_add(&in->text, part, (size_t)n);
+    explicit_bzero(part, sizeof(part));
+    if (rc == 0 && n < 0)
+        rc = err_errno(err, -E_INVALID, "cannot read %s", in->path);
+    if (rc == 0 && (buf_failed(&in->text) || memchr(buf_str(&in->text), 0, in->text.len) != NULL))
+        rc = err_set(err, -E_INVALID, "%s has more than %d bytes, or a NUL", in->path, IMPORT_MAX);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int user_import(const char *path, struct store *store, struct err *err)
+{
+    struct import in = {.path = path, .store = store};
+    struct err why;
+    int rc;
+
+    buf_init(&in.text, IMPORT_MAX);
+    buf_init(&in.names, 3 * IMPORT_MAX);
+    rc = read_file(&in, &why) ?: each_user(&in, check_absent, &why);
+    if (rc < 0)
+        err_set(err, rc, "%s; nothing was added", why.text);
+    else if ((rc = each_user(&in, add_user, &why)) < 0)
+        err_set(err, rc, "%s; %ld users were added", why.text, in.added);
+    else
+        printf("%ld users added\n", in.added);
+    if (in.text.data != NULL)
+        explicit_bzero(in.text.data, in.text.len);
+    buf_done(&in.text);
+    buf_done(&in.names);
+    free(in.grants);
+    free(in.allow);
+    return rc;
+}

@@ -1,0 +1,31 @@
+/* src/cli/user_import.h -- `reportd user import`: users from a CSV file, and what is checked of
+ * each. */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "store/store.h"
+
+/* Add the users of the file ("-": standard input): RFC 4180, UTF-8, the first line names the
+ * columns. -E_INVALID, with "FILE:LINE: …", before anything was added; -E_STORE, with how many
+ * were. */
+int user_import(const char *path, struct store *store, struct err *err);
+
+/* ---- user.c ---- */
+
+enum { WORDS_MAX = 256 };
+/* Words of the command line, or of a field; borrowed. */
+struct words {
+    const char *items[WORDS_MAX];
+    size_t count;
+};
+
+/* -E_INVALID: no user can have that name. */
+int user_check_name(const char *name, struct err *err);
+/* `old` and the report types that are not in it yet; *ret is yours to free(). -E_INVALID. */
+int user_grants_with(const char *old, const struct words *words, char **ret, struct err *err);
+/* The allow-list of these addresses; *ret is yours to free(). -E_INVALID names one that is none. */
+int user_allow_list(const struct words *words, char **ret, struct err *err);
+/* Of STORE_USER_CHANGE: "default" is -1, NULL 0. -E_INVALID. */
+int user_read_limit(const char *text, int *ret, struct err *err);
