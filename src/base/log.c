@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log_queue.h"
+#include "base/service.h"
 #include "base/str.h"
 
 enum {
@@ -23,6 +24,7 @@ enum {
 
 static atomic_int log_least = LOG_INFO;
 static atomic_bool log_json = false;
+static atomic_bool log_journal = false; /* each line begins with its priority */
 
 /* Where lines go; keeps them in order. */
 static struct {
@@ -33,17 +35,19 @@ static struct {
 } sink = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const int priorities[] = {7, 6, 4, 3}; /* syslog(3) */
 
 void log_init(enum log_level least, bool json)
 {
     atomic_store(&log_least, (int)least);
     atomic_store(&log_json, json);
+    atomic_store(&log_journal, service_logs_to_journal());
 }
 
 void log_word(char out[LOG_WORD])
 {
-    snprintf(out, LOG_WORD, "%s,%s", level_names[atomic_load(&log_least)],
-             atomic_load(&log_json) ? "json" : "text");
+    snprintf(out, LOG_WORD, "%s,%s%s", level_names[atomic_load(&log_least)],
+             atomic_load(&log_json) ? "json" : "text", atomic_load(&log_journal) ? ",journal" : "");
 }
 
 bool log_init_by_word(const char *word)
@@ -52,7 +56,8 @@ bool log_init_by_word(const char *word)
         size_t len = strlen(level_names[level]);
 
         if (strncmp(word, level_names[level], len) == 0 && word[len] == ',') {
-            log_init((enum log_level)level, strcmp(word + len + 1, "json") == 0);
+            log_init((enum log_level)level, str_starts(word + len + 1, "json"));
+            atomic_store(&log_journal, strstr(word, ",journal") != NULL);
             sink.impatient = true;
             return true;
         }
@@ -188,6 +193,8 @@ static void format_line(struct buf *line, enum log_level level, const char *even
 
     limit_line(line, LOG_LINE_MAX - LOG_TAIL_MAX);
     clock_format(clock_now_ms(), stamp);
+    if (atomic_load(&log_journal))
+        buf_add_format(line, "<%d>", priorities[level]);
     if (json)
         buf_add_format(line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", stamp,
                        level_names[level], event);

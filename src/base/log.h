@@ -5,12 +5,13 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-/* What is written from now on; before the first call: text, from INFO. */
+/* What is written from now on; before the first call: text, from INFO. If standard error is the
+ * journal, each line begins with its priority, as sd-daemon(3) has it. */
 void log_init(enum log_level least, bool json);
 
 /* The same for a process that is started: a word to pass to it ("warn,json"), and back; its lines
  * are dropped, and counted, while nobody reads. False: there is no such word; nothing changed. */
-enum { LOG_WORD = 16 };
+enum { LOG_WORD = 24 };
 void log_word(char out[LOG_WORD]);
 bool log_init_by_word(const char *word);
 

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/service.h"
 #include "base/str.h"
 #include "base/thread.h"
 #include "base/version.h"
@@ -414,6 +415,33 @@ static void reload(struct node *node)
     supervisor_wake(node->supervisor); /* it may be able to run more now */
 }
 
+/* The next signal. The service manager is told meanwhile that the node lives: this thread, and that
+ * of the supervisor. */
+static int await_signal(const struct node *node)
+{
+    int64_t every_ms = service_watchdog_ms() / 2;
+    const struct timespec pause = {.tv_sec = every_ms / 1000, .tv_nsec = every_ms % 1000 * 1000000};
+
+    for (;;) {
+        int signal_number = sigtimedwait(&node->signals, NULL, every_ms > 0 ? &pause : NULL);
+
+        if (signal_number > 0)
+            return signal_number;
+        if (errno == EAGAIN && supervisor_answers(node->supervisor))
+            service_notify("WATCHDOG=1");
+    }
+}
+
+static void notify_reload(void)
+{
+    service_notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
+}
+
+static void notify_ready(const struct node *node)
+{
+    service_notify("READY=1\nSTATUS=Serving on %s", server_url(node->server));
+}
+
 static void serve_until_signal(struct node *node)
 {
     int signal_number;
@@ -425,11 +453,13 @@ static void serve_until_signal(struct node *node)
 
     dprintf(STDOUT_FILENO, "ready on %s\n", server_url(node->server));
     log_info("start.ready", "url=%s version=%s", server_url(node->server), REPORTD_VERSION);
-    while (sigwait(&node->signals, &signal_number) == 0) {
-        if (signal_number != SIGHUP)
-            break;
+    notify_ready(node);
+    while ((signal_number = await_signal(node)) == SIGHUP) {
+        notify_reload();
         reload(node);
+        notify_ready(node);
     }
+    service_notify("STOPPING=1");
     log_info("stop.begun", "signal=%d", signal_number);
 }
 
@@ -585,6 +615,7 @@ static void name_full_disks(const struct config *config)
 
 static void tell_failure(const struct config *config, const struct err *err)
 {
+    service_notify("STATUS=%s", err->text);
     log_error("start.failed", "error=%s detail=%s", err->text, err->detail);
     name_full_disks(config);
 }
@@ -599,6 +630,7 @@ int verb_serve(int argc, char **argv)
 
     if (rc != 0)
         return rc - 1;
+    service_init();
     prepare_signals(&node.signals);
     rc = config_load(file, &node.config, &err);
     if (rc < 0) {

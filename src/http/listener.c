@@ -50,6 +50,7 @@ struct listener {
     atomic_int open;
     atomic_llong refusals;
     atomic_bool stopping, paused;
+    atomic_bool leaving; /* who connects is left to the next process */
     struct refused refused[LISTENER_REFUSED_MAX];
     int refused_count;
     bool short_of; /* told in the log */
@@ -70,6 +71,7 @@ int listener_new(const struct config *config, struct listener **ret, struct err 
     rc = rc ?: sockets_open(&listener->sockets, "listen", config->listen.text, kind, err);
     if (rc == 0 && metrics != NULL && *metrics != '\0')
         rc = sockets_open(&listener->sockets, "metrics_listen", metrics, SOCKET_METRICS, err);
+    rc = rc ?: sockets_check_left(err);
     if (rc < 0) {
         listener_free(listener);
         return rc;
@@ -207,11 +209,16 @@ static bool accept_some(struct listener *listener, const struct listening *socke
     return true;
 }
 
+static bool is_closed(const struct listener *listener)
+{
+    return listener->paused || listener->leaving;
+}
+
 /* Until something comes, or while it pauses a descriptor may be free again, or `maintain_ms` are
  * over. The sockets are the first in `polled`. */
 static void await(struct listener *listener, struct pollfd *polled, int maintain_ms)
 {
-    int count = 0, sockets = listener->paused ? 0 : listener->sockets.count;
+    int count = 0, sockets = is_closed(listener) ? 0 : listener->sockets.count;
     int wait_ms = listener->paused || listener->refused_count > 0 ? PAUSE_MS : -1;
     eventfd_t ignored;
 
@@ -241,6 +248,8 @@ static void *listener_thread(void *arg)
         maintain_refused(listener);
         open_spare(listener);
         for (int i = 0; i < listener->sockets.count && !listener->stopping; i++) {
+            if (listener->leaving)
+                continue;
             if (listener->paused || (polled[i].revents & POLLIN) != 0)
                 good &= accept_some(listener, &listener->sockets.of[i]);
         }
@@ -290,6 +299,12 @@ void listener_ended(struct listener *listener)
     CHECK(open > 0);
     if (listener->paused)
         listener_wake(listener);
+}
+
+void listener_leave(struct listener *listener)
+{
+    listener->leaving = true;
+    eventfd_write(listener->wake, 1);
 }
 
 void listener_stop(struct listener *listener)

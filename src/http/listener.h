@@ -46,6 +46,9 @@ void listener_wake(struct listener *listener);
 void listener_ended(struct listener *listener);
 /* Connections refused so far because of `limit`, or of descriptors. Any thread. */
 int64_t listener_refused(const struct listener *listener);
+/* Accept no more, and leave who connects waiting: sockets that the service manager holds have them
+ * for the next process. Any thread. */
+void listener_leave(struct listener *listener);
 /* Stop to accept: from here on clients are refused by the kernel. Connections that were taken live
  * on. */
 void listener_stop(struct listener *listener);

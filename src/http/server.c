@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/service.h"
 #include "http/exchange_impl.h"
 #include "http/forwarded.h"
 #include "http/gate.h"
@@ -537,8 +538,11 @@ const char *server_url(const struct server *server)
 
 void server_drain(struct server *server)
 {
-    if (server != NULL)
-        gate_drain(&server->gate);
+    if (server == NULL)
+        return;
+    if (service_holds_sockets())
+        listener_leave(server->listener);
+    gate_drain(&server->gate);
 }
 
 void server_close(struct server *server)

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/service.h"
 #include "base/str.h"
 
 enum { BACKLOG = 1024 }; /* connections the kernel keeps for us */
@@ -31,11 +32,15 @@ struct opening {
     enum socket_kind kind;
 };
 
-/* A socket that listens there; -1: errno says why there is none. */
+/* A socket that is bound to it, of the service manager if that has one; -1: errno says why there is
+ * none. */
 static int open_socket(const struct sockaddr *at, socklen_t len)
 {
-    int fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, saved;
+    int fd = service_take_socket(at, len), on = 1, saved;
 
+    if (fd >= 0)
+        return fd;
+    fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || ((at->sa_family == AF_UNIX ||
                     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0) &&
                    bind(fd, at, len) == 0))
@@ -202,6 +207,17 @@ static bool is_stale(const struct sockaddr_un *at)
     return refused && lstat(at->sun_path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+/* One of the service manager's, which makes and removes its path. 0: there is none. */
+static int take_path(const struct opening *opening, const struct sockaddr_un *at, struct err *err)
+{
+    int fd = service_take_socket((const struct sockaddr *)at, sizeof(*at));
+    int rc = fd < 0 ? 0 : add_socket(opening, fd, NULL, err);
+
+    if (fd >= 0 && rc == 0)
+        log_address(opening, opening->entry);
+    return rc < 0 ? rc : fd >= 0;
+}
+
 static int open_path(const struct opening *opening, const char *path, struct err *err)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -213,6 +229,9 @@ static int open_path(const struct opening *opening, const char *path, struct err
     if (!str_copy(at.sun_path, sizeof(at.sun_path), path))
         return err_set(err, -E_CONFIG, "%s = \"%s\": the path of a socket has at most %zu bytes",
                        opening->key, opening->entry, sizeof(at.sun_path) - 1);
+    rc = take_path(opening, &at, err);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
     fd = open_socket((const struct sockaddr *)&at, sizeof(at));
     if (fd < 0 && errno == EADDRINUSE) {
         if (is_stale(&at) && unlink(path) == 0)
@@ -262,6 +281,27 @@ int sockets_open(struct sockets *sockets, const char *key, const char *list, enu
     }
     free(copy);
     return rc;
+}
+
+int sockets_check_left(struct err *err)
+{
+    struct opening opening = {.kind = SOCKET_PLAIN};
+    struct sockaddr_storage at = {0};
+    socklen_t len = sizeof(at);
+    char url[SOCKETS_URL_TEXT];
+    int fd = service_left_socket();
+
+    if (fd < 0)
+        return 0;
+    getsockname(fd, (struct sockaddr *)&at, &len);
+    if (at.ss_family == AF_UNIX)
+        snprintf(url, sizeof(url), CONFIG_UNIX "%s", ((struct sockaddr_un *)&at)->sun_path);
+    else
+        write_url(&opening, (struct sockaddr *)&at, len, url);
+    return err_set(err, -E_CONFIG,
+                   "the service manager holds a socket at %s, which neither listen nor "
+                   "metrics_listen names: name it there, or remove it from the unit's .socket",
+                   url);
 }
 
 static void remove_path(struct listening *listening)

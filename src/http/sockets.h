@@ -34,8 +34,11 @@ struct sockets {
  * have others already. Of a host, every address, with one port, except those that this machine does
  * not have, such as ::1 without IPv6, which the log has. A Unix socket never speaks TLS; it is for
  * the server's user and group (mode 0660), and replaces one that nobody listens on. Clients may
- * connect from here on. -E_CONFIG says which cannot be bound, and why. */
+ * connect from here on. What the service manager holds (base/service.h) is taken from it, and
+ * neither made nor removed. -E_CONFIG says which cannot be bound, and why. */
 int sockets_open(struct sockets *sockets, const char *key, const char *list, enum socket_kind kind,
                  struct err *err);
+/* After all are open: has the service manager a socket that no key names? Then -E_CONFIG. */
+int sockets_check_left(struct err *err);
 /* Close them, and remove the paths that are still theirs. */
 void sockets_close(struct sockets *sockets);

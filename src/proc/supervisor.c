@@ -260,6 +260,21 @@ static void stop_workers(struct supervisor *supervisor)
         worker_done(&supervisor->workers[i]);
 }
 
+static void on_pulse(struct loop_message *message)
+{
+    struct supervisor *supervisor = container_of(message, struct supervisor, pulse);
+
+    atomic_store(&supervisor->pulse_posted, false);
+}
+
+bool supervisor_answers(struct supervisor *supervisor)
+{
+    if (atomic_exchange(&supervisor->pulse_posted, true))
+        return false;
+    loop_post(supervisor->loop, &supervisor->pulse);
+    return true;
+}
+
 int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, struct err *err)
 {
     struct supervisor *supervisor = calloc(1, sizeof(*supervisor));
@@ -272,6 +287,7 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
     supervisor->work = true;
     supervisor->drain.run = on_drain;
     supervisor->hurry.run = on_hurry;
+    supervisor->pulse.run = on_pulse;
     supervisor->drain_timer.run = on_drain_time;
     supervisor->no_claim.run = on_claims_again;
     supervisor->workers = calloc(count, sizeof(*supervisor->workers));

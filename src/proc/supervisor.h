@@ -69,6 +69,10 @@ struct supervisor_stop {
 };
 void supervisor_stop(struct supervisor *supervisor, struct supervisor_stop *stop);
 
+/* Does its thread go round? False: it has not since the call before. Of one thread, not while it
+ * drains. */
+bool supervisor_answers(struct supervisor *supervisor);
+
 struct supervisor_stats {
     int64_t workers, busy;         /* now */
     int64_t spawned, died, killed; /* since the start */

@@ -127,6 +127,8 @@ struct supervisor {
     struct loop_timer drain_timer;
     struct loop_message hurry;
     atomic_bool hurry_posted;
+    struct loop_message pulse;
+    atomic_bool pulse_posted;
     bool hurried; /* the drain ends at once, and workers are killed */
     struct job *jobs;
     size_t worker_count;

@@ -100,6 +100,7 @@ class Server:
         self.log = self.folder / "stderr.log"
         self.environment = {**os.environ}
         self.program = [REPORTD]  # and what starts it, if something does
+        self.pass_fds = ()
         self.process = None
         self.url = None
         self.trust = True  # see Client
@@ -159,7 +160,7 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([*self.program, "serve", "-c", self.folder / "reportd.conf"],
                                             env=self.environment, stdout=subprocess.PIPE,
-                                            stderr=log)
+                                            stderr=log, pass_fds=self.pass_fds)
         ready, _, _ = select.select([self.process.stdout], [], [], STARTS_WITHIN)
         line = self.process.stdout.readline().decode() if ready else ""
         if not line.startswith("ready on http"):

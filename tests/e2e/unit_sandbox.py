@@ -22,7 +22,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 # Lines that the steps below follow, and those that no file or system call of reportd shows.
 FOLLOWED = {"User", "Group", "UMask", "StateDirectory", "NoNewPrivileges", "CapabilityBoundingSet", "AmbientCapabilities",
             "ProtectSystem", "SystemCallFilter", "RestrictAddressFamilies", "RestrictNamespaces", "MemoryDenyWriteExecute"}
-ELSEWHERE = {"ExecStart", "ExecReload", "Restart", "RestartSec", "TimeoutStopSec", "KillMode", "StateDirectoryMode",
+ELSEWHERE = {"Type", "TimeoutStartSec", "WatchdogSec", "ExecStart", "ExecReload", "Restart", "RestartSec", "TimeoutStopSec", "KillMode", "StateDirectoryMode",
              "ConfigurationDirectory", "RuntimeDirectory", "RuntimeDirectoryMode", "LimitNOFILE", "LimitCORE", "PrivateTmp", "PrivateDevices", "PrivateUsers", "ProtectHome",
              "ProtectClock", "ProtectHostname", "ProtectControlGroups", "ProtectKernelLogs", "ProtectKernelModules",
              "ProtectKernelTunables", "ProtectProc", "ProcSubset", "RestrictRealtime", "RestrictSUIDSGID",
