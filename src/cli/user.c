@@ -1,10 +1,12 @@
 /* src/cli/user.c -- `reportd user`: who may use the API, straight in the store. */
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/nearest.h"
 #include "base/str.h"
 #include "cli/options.h"
@@ -32,6 +34,7 @@ struct command {
     const char *name; /* of the user; NULL: the action takes none */
     struct words rest;
     struct store *store;
+    const struct config *settings;
 };
 
 typedef int action_fn(struct command *command, struct err *err);
@@ -51,13 +54,13 @@ static const struct action {
      "add a user; asks for the password", do_add, 1, 1, TAKES_LISTS},
     {"passwd", "NAME", "set a new password; ends the user's sessions, lifts a lock", do_passwd, 1,
      1, NO_OPTION},
-    {"disable", "NAME", "stop the user from logging in; ends the sessions", do_disable, 1, 1,
-     NO_OPTION},
+    {"disable", "NAME", "stop the user from logging in; ends sessions and active reports",
+     do_disable, 1, 1, NO_OPTION},
     {"enable", "NAME", "let the user log in again; lifts a lock", do_enable, 1, 1, NO_OPTION},
     {"grant", "NAME REPORT…", "let the user run these report types; '*': all", do_grant, 2,
      WORDS_MAX, NO_OPTION},
-    {"revoke", "NAME REPORT…", "take these away again; '*': all", do_revoke, 2, WORDS_MAX,
-     NO_OPTION},
+    {"revoke", "NAME REPORT…", "take these away again, and end active ones; '*': all", do_revoke, 2,
+     WORDS_MAX, NO_OPTION},
     {"allow", "NAME [CIDR…]", "let the user log in from these addresses only; none: anywhere",
      do_allow, 1, WORDS_MAX, NO_OPTION},
     {"operator", "NAME on|off", "let the user see and delete the reports of all, or end that",
@@ -259,6 +262,55 @@ static int change_user(struct command *command, struct store_user_change change,
     return store_ask(command->store, &op, err);
 }
 
+struct retentions {
+    struct buf json; /* milliseconds by the types that are kept for less time than the others */
+    int64_t general_ms;
+};
+
+static void add_retention(void *context, const struct definition *def)
+{
+    struct retentions *retentions = context;
+
+    if (def->retention_ms != 0 && def->retention_ms < retentions->general_ms)
+        json_add_number(&retentions->json, def->name, def->retention_ms);
+}
+
+/* The definitions that can be read. */
+static void list_retentions(const struct config *config, struct retentions *ret)
+{
+    const struct catalog_spec spec = {.folder = config->reports.text};
+    struct catalog *catalog = NULL;
+    struct err err;
+
+    ret->general_ms = config->retention.number;
+    buf_init(&ret->json, INT_MAX);
+    buf_add_char(&ret->json, '{');
+    if (catalog_new(&spec, &catalog, &err) == 0)
+        catalog_each(catalog, add_retention, ret);
+    buf_add_char(&ret->json, '}');
+    catalog_free(catalog);
+}
+
+/* What `change` takes from the user ends the reports that were to use it. */
+static int change_rights(struct command *command, struct store_user_change change, struct err *err)
+{
+    struct store_op op = {.verb = STORE_USER_CHANGE, .user_change = change};
+    struct retentions retentions;
+    int rc;
+
+    list_retentions(command->settings, &retentions);
+    op.user_change.name = command->name;
+    op.user_change.now_ms = store_now_ms(command->store);
+    op.user_change.retention_ms = retentions.general_ms;
+    op.user_change.retentions = buf_failed(&retentions.json) ? NULL : buf_str(&retentions.json);
+    rc = store_ask(command->store, &op, err);
+    if (rc == 0 && op.user_change.ended > 0)
+        fprintf(stderr, "reports of '%s' that were ended: %" PRId64 "\n", command->name,
+                op.user_change.ended);
+    buf_done(&retentions.json);
+    return rc;
+}
+
 static int read_hash(const char *name, char hash[PASSWORD_HASH_TEXT], struct err *err)
 {
     char password[USER_PASSWORD_TEXT];
@@ -371,7 +423,7 @@ static int do_passwd(struct command *command, struct err *err)
 
 static int do_disable(struct command *command, struct err *err)
 {
-    return change_user(command, (struct store_user_change){.disabled = 1}, err);
+    return change_rights(command, (struct store_user_change){.disabled = 1}, err);
 }
 
 static int do_enable(struct command *command, struct err *err)
@@ -391,8 +443,8 @@ static int change_grants(struct command *command, grants_fn *make, struct err *e
         return rc;
     rc = make(user.grants, &command->rest, &grants, err);
     if (rc == 0)
-        rc =
-            change_user(command, (struct store_user_change){.grants = grants, .disabled = -1}, err);
+        rc = change_rights(command, (struct store_user_change){.grants = grants, .disabled = -1},
+                           err);
     user_done(&user);
     free(grants);
     return rc;
@@ -590,6 +642,7 @@ static int run_action(struct command *command, struct err *err)
                                              .upgrade = true,
                                              .erase_key = config->erase_key_file.text},
                         &command->store, err);
+    command->settings = config;
     if (rc == 0)
         rc = command->action->run(command, err);
     if (rc == 0 && command->action->run == do_add)

@@ -14,6 +14,9 @@ static const struct {
 #undef X
 };
 
+const char report_not_permitted[] =
+    "You may no longer run this report. Ask the operator for permission, then submit it again.";
+
 const char *report_state_name(enum report_state state)
 {
     return states[state].name;

@@ -10,7 +10,7 @@
  * DELETING is invisible to the API: the reference is dead, files and row are being removed. */
 #define REPORT_TO(state) (1u << REPORT_##state)
 #define REPORT_STATES(X)                                                                           \
-    X(QUEUED, "queued", REPORT_TO(PROCESSING) | REPORT_TO(DELETING))                               \
+    X(QUEUED, "queued", REPORT_TO(PROCESSING) | REPORT_TO(ERROR) | REPORT_TO(DELETING))            \
     X(PROCESSING, "processing",                                                                    \
       REPORT_TO(COMPLETE) | REPORT_TO(ERROR) | REPORT_TO(QUEUED) | REPORT_TO(DELETING))            \
     X(COMPLETE, "complete", REPORT_TO(DELETING))                                                   \
@@ -33,6 +33,9 @@ enum {
     REPORT_KEY_BYTES = 32,         /* of an encrypted result */
     REPORT_FAILURES_MAX = 3,       /* workers that may die on a report before it ends in error */
 };
+
+/* The message of a report that was ended since its user may not run it any more. */
+extern const char report_not_permitted[];
 
 const char *report_state_name(enum report_state state); /* static */
 bool report_state_parse(const char *name, enum report_state *ret);

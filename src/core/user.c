@@ -20,7 +20,7 @@ void user_done(struct user *user)
 bool user_may_run(const struct user *user, const char *report)
 {
     size_t len = strlen(report);
-    const char *line = user->grants;
+    const char *line = user->disabled ? NULL : user->grants;
 
     while (line != NULL && *line != '\0') {
         size_t n = strcspn(line, "\n");

@@ -32,6 +32,7 @@ struct user {
 
 void user_done(struct user *user); /* free what it owns, zero it; NULL is fine */
 
+/* By its grants; a disabled user has none that hold. */
 bool user_may_run(const struct user *user, const char *report);
 /* `address`: numeric IPv4 or IPv6. An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) is the IPv4
  * address, here and in the list; other blocks of IPv6 do not hold it, not even ::/0. */

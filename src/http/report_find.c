@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/seam.h"
 #include "http/exchange_impl.h"
 #include "http/query.h"
 #include "store/store.h"
@@ -149,6 +150,7 @@ static void wait_looked(struct exchange *ex)
     exchange_await(ex, wait_woken);
     if (!atomic_compare_exchange_strong(&wait->stage, &looking, STAGE_AWAITING))
         exchange_wake(ex);
+    SEAM_STEP("http", "wait", "begun");
 }
 
 static void wait_look(struct exchange *ex)

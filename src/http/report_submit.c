@@ -221,7 +221,9 @@ static void submit_done(struct exchange *ex)
 {
     const struct store_submit *submit = &ex->op.submit;
 
-    if (submit->outcome == SUBMIT_LIMIT)
+    if (ex->op.rc < 0) /* the user has gone, or may not run it any more */
+        exchange_reply_error(ex, &ex->op.err, NULL);
+    else if (submit->outcome == SUBMIT_LIMIT)
         reply_limit(ex);
     else if (submit->outcome == SUBMIT_KEY_REUSED)
         reply_key_reused(ex);

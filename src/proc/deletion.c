@@ -195,7 +195,7 @@ static void on_marked(struct store_op *op)
         err_set(&unknown, -E_UNKNOWN_REFERENCE, "There is no such report.");
         finish_deletion(deletion, -E_UNKNOWN_REFERENCE, &unknown);
     } else {
-        deletion_clear_away(&deletion->item, op->tombstone.was,
+        deletion_clear_away(&deletion->item, deletion_state(op->tombstone.was, op->tombstone.held),
                             op->tombstone.in_row ? 0 : op->tombstone.attempt);
     }
 }

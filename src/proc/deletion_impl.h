@@ -28,6 +28,12 @@ struct purger {
  * the reference is dead; the state it was in decides what is left to do. `attempt`: 0 if it has no
  * files. */
 void deletion_clear_away(struct deletion_item *item, enum report_state was, int attempt);
+/* The state that decides, of a report that was in `was`: one that was ended in error, since its
+ * user may not run it any more, is PROCESSING as long as its query is `held`. */
+static inline enum report_state deletion_state(enum report_state was, bool held)
+{
+    return was == REPORT_ERROR && held ? REPORT_PROCESSING : was;
+}
 /* Left in DELETING: the thread tries again, and so does every start. */
 void deletion_leave_unfinished(struct purger *purger, const struct err *err);
 /* Nothing is left of it. `timed`: a user has asked for it. */

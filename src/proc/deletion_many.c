@@ -317,17 +317,19 @@ static void stop_queries(struct deletion_batch *batch)
 {
     const struct store_marked *marked = batch->marked + batch->ref_count;
     size_t count = batch->item_count; /* with the last of them the batch may be over */
+    bool shared = store_is_shared(batch->many->purger->spec.store);
 
     for (size_t i = 0; i < count; i++)
         batch->items[i] = (struct deletion_item){.id = marked[i].id,
                                                  .purger = batch->many->purger,
                                                  .verb = "many",
                                                  .began_us = batch->many->began_us,
-                                                 .held = marked[i].held,
+                                                 .held = shared && marked[i].held,
                                                  .cleared = on_item_cleared,
                                                  .owner = batch};
     for (size_t i = 0; i < count; i++)
-        deletion_clear_away(&batch->items[i], marked[i].was, marked[i].attempt);
+        deletion_clear_away(&batch->items[i], deletion_state(marked[i].was, marked[i].held),
+                            marked[i].attempt);
 }
 
 /* `left` is one more than there is to do until all has begun. */

@@ -582,6 +582,10 @@ void job_start(struct job *job, struct report *report)
         end_in_queue(job, false);
         return;
     }
+    if (!job->permitted) {
+        end_in_error(job, report_not_permitted);
+        return;
+    }
     def = hold_definition(job);
     if (def == NULL)
         return;

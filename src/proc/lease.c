@@ -40,13 +40,13 @@ void lease_init(struct supervisor *supervisor)
     char host[64] = "";
 
     supervisor->shared = store_is_shared(supervisor->spec.store);
+    lease->due.run = on_due;
+    lease->end.run = on_end;
     if (!supervisor->shared)
         return;
     gethostname(host, sizeof(host) - 1);
     snprintf(lease->host, sizeof(lease->host), "%s:%d", host, (int)getpid());
     take_name(lease);
-    lease->due.run = on_due;
-    lease->end.run = on_end;
     loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
 }
 
@@ -253,12 +253,14 @@ static void on_alive(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;
 
+    abandon_unnamed(supervisor, &lease->beat.op.heartbeat);
+    if (!supervisor->shared)
+        return;
     lease->begun = true;
     transfers_name(supervisor->spec.transfers, lease->node);
     loop_timer_set(supervisor->loop, &lease->end, lease->sent_ms + lease_ms(supervisor));
     loop_timer_set(supervisor->loop, &lease->due,
                    lease->sent_ms + lease_ms(supervisor) / BEATS_IN_A_LEASE);
-    abandon_unnamed(supervisor, &lease->beat.op.heartbeat);
     let_go_of_deleted(supervisor, &lease->beat.op.heartbeat);
     watch_clock(supervisor);
     supervisor->work = true; /* the news of it may have got lost */
@@ -319,8 +321,8 @@ static void on_due(struct loop_timer *timer)
 
     SEAM_STEP("node", "beat", "due");
     free(lease->offer);
-    lease->offer = catalog_offer(supervisor->spec.catalog);
-    if (lease->offer == NULL) {
+    lease->offer = supervisor->shared ? catalog_offer(supervisor->spec.catalog) : NULL;
+    if (supervisor->shared && lease->offer == NULL) {
         loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms() + RETRY_MS);
         return;
     }
@@ -364,11 +366,21 @@ static void on_everything(struct supervisor *supervisor)
         loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
 }
 
-static void on_deleting(struct supervisor *supervisor, const struct guid *id)
+/* One of a claim that is under way is not among the jobs yet. */
+void lease_catch_up(struct supervisor *supervisor, unsigned news)
 {
+    if (news != supervisor->lease.news)
+        on_everything(supervisor);
+}
+
+static void on_over(struct supervisor *supervisor, const struct store_change *change)
+{
+    const char *reason =
+        change->state == REPORT_DELETING ? "it is being deleted" : "it was ended in error";
+
     for (struct job *job = supervisor->jobs; job != NULL; job = job->next) {
-        if (guid_eq(&job->report.id, id) && job->stops == NULL)
-            abandon(job, "it is being deleted");
+        if (guid_eq(&job->report.id, &change->id) && job->stops == NULL)
+            abandon(job, reason);
     }
 }
 
@@ -377,12 +389,14 @@ static void on_news(struct loop_message *message)
     struct news *news = container_of(message, struct news, message);
     struct supervisor *supervisor = news->supervisor;
 
+    if (!news->change.released)
+        supervisor->lease.news++;
     if (news->everything)
         on_everything(supervisor);
     else if (news->change.released)
         on_released(supervisor, &news->change.id);
     else
-        on_deleting(supervisor, &news->change.id);
+        on_over(supervisor, &news->change);
     free(news);
 }
 
@@ -390,8 +404,11 @@ void supervisor_on_change(struct supervisor *supervisor, const struct store_chan
 {
     struct news *news;
 
-    if (!supervisor->shared || (change != NULL && change->state != REPORT_DELETING) ||
-        (change != NULL && !change->heard && !change->released))
+    if (supervisor->deaf)
+        return;
+    if (change != NULL && change->state != REPORT_DELETING && change->state != REPORT_ERROR)
+        return;
+    if (change != NULL && !change->heard && !change->released)
         return;
     news = calloc(1, sizeof(*news));
     if (news == NULL)
@@ -422,10 +439,10 @@ void lease_done(struct supervisor *supervisor)
 {
     struct store_op op = {.verb = STORE_HEARTBEAT};
 
+    supervisor->deaf = true;
+    drop_news(supervisor);
     if (!supervisor->shared)
         return;
-    supervisor->shared = false; /* hears no more */
-    drop_news(supervisor);
     free(supervisor->lease.offer);
     op.heartbeat = (struct store_heartbeat){.node = supervisor->lease.node,
                                             .host = supervisor->lease.host,

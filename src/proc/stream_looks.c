@@ -188,12 +188,13 @@ static void on_change_found(struct look *look, struct audience *audience)
     const enum report_state state = look->state;
     bool unknown = known == NULL, queued = known != NULL && known->state == REPORT_QUEUED;
     bool again = known != NULL && known->told && known->state == state;
+    bool ran = look->call.op.find.report.attempt > 0; /* else it was ended in the queue */
 
     if (!is_news(known, &look->call.op.find.report, state))
         return;
     if (state != REPORT_QUEUED && (unknown || again))
         tell_state(look, audience, REPORT_QUEUED);
-    if (!report_is_active(state) && (unknown || queued))
+    if (!report_is_active(state) && ran && (unknown || queued))
         tell_state(look, audience, REPORT_PROCESSING);
     tell_state(look, audience, state);
 }

@@ -46,7 +46,9 @@ static void on_claimed(struct loop_call *call)
     if (answer->found) {
         claim->job = NULL;
         job->stray = answer->stray;
+        job->permitted = answer->permitted;
         job_start(job, &answer->report);
+        lease_catch_up(supervisor, claim->news);
     } else if (claim->wakes == atomic_load(&supervisor->wakes)) {
         supervisor->work = false; /* nothing was submitted since this claim was asked for */
     }
@@ -64,6 +66,7 @@ static void ask_claim(struct claim *claim)
     if (claim->job == NULL || (supervisor->shared && claim->offer == NULL))
         return; /* no memory: the next wake tries again */
     claim->wakes = atomic_load(&supervisor->wakes);
+    claim->news = supervisor->lease.news;
     claim->call.op = (struct store_op){.verb = STORE_CLAIM};
     claim->call.op.claim = (struct store_claim){.node = lease_node(supervisor),
                                                 .offer = claim->offer,

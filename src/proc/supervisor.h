@@ -45,9 +45,8 @@ void supervisor_free(struct supervisor *supervisor);
 /* There may be something in the queue. Any thread, cheap, never blocks. */
 void supervisor_wake(struct supervisor *supervisor);
 
-/* What another node may have changed, or the same for this one; NULL: anything. A report that is
- * deleted elsewhere stops here. Any thread, never blocks; without effect if the store is not
- * shared. */
+/* What another node or process may have changed, or the same for this one; NULL: anything. A report
+ * that is deleted, or ended in error, elsewhere stops here. Any thread, never blocks. */
 void supervisor_on_change(struct supervisor *supervisor, const struct store_change *change);
 
 /* Stop the query of a report that was marked for deletion. `done` is called once, on any thread,

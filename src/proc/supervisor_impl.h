@@ -42,6 +42,7 @@ struct claim {
     struct job *job;
     char *offer;    /* what is asked for, if the store is shared */
     unsigned wakes; /* supervisor->wakes when it was asked */
+    unsigned news;  /* and lease.news */
 };
 
 /* How a job ends: what becomes of its file, and what the store is told. */
@@ -66,6 +67,7 @@ struct job {
     unsigned since_beat;           /* lease.beats when it started */
     int64_t began_us;              /* monotonic: when it started */
     bool stray;                    /* no node has had its definition for long; this one may */
+    bool permitted;                /* its user may run it, still, when it was claimed */
     struct supervisor_stop *stops; /* who waits for its end: it is being deleted */
     enum job_end end;              /* FILING, WRITING, WAITING */
     struct loop_spool_call file;
@@ -84,7 +86,8 @@ struct job {
     struct job *next;
 };
 
-/* What makes this node live, for the others that share the store. */
+/* What makes this node live, for the others that share the store. If nobody does, its heartbeats
+ * only tell which running reports another process has ended, whenever there is news of one. */
 struct lease {
     char node[GUID_TEXT];  /* its name, a new one whenever it was given up */
     char host[80];         /* for people */
@@ -92,6 +95,7 @@ struct lease {
     bool again;            /* another heartbeat is to follow the one that is under way at once */
     int64_t sent_ms;       /* monotonic: when the last heartbeat was */
     unsigned beats;        /* sent so far */
+    unsigned news;         /* heard so far of reports that others have ended */
     struct loop_timer due; /* when the next heartbeat is */
     struct loop_timer
         end; /* the others let the node live at least so long; not set: not any more */
@@ -112,8 +116,9 @@ enum supervisor_phase {
 
 struct supervisor {
     struct supervisor_spec spec;
-    bool shared;        /* the store, with other nodes */
-    struct lease lease; /* only then */
+    bool shared; /* the store, with other nodes */
+    struct lease lease;
+    bool deaf; /* it is being freed: no more news */
     pthread_t thread;
     struct loop *loop;
     atomic_uint wakes; /* supervisor_wake() calls */
@@ -148,6 +153,8 @@ bool lease_holds(const struct supervisor *supervisor);
 const char *lease_node(const struct supervisor *supervisor);
 /* Nothing of it runs here: wait for another node, or for this one's claim that is under way. */
 void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop);
+/* A job has started whose claim was asked for when `news` was lease.news. */
+void lease_catch_up(struct supervisor *supervisor, unsigned news);
 /* A job has started: who has been waiting for its deletion stops it. */
 void lease_started(struct supervisor *supervisor, struct job *job);
 

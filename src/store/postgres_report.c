@@ -41,7 +41,10 @@ void postgres_read_report(struct postgres_conn *c, struct report *ret)
                            .footer = get_int(c, 16)};
     if (!get_null(c, KEY_NUMBER))
         postgres_unwrap(c, &ret->id, KEY_NUMBER, ret->key);
-    ret->message = get_sealed_text(c, MESSAGE, ret->key, KEYRING_MESSAGE);
+    if (!get_null(c, MESSAGE) && PQgetlength(c->result, c->row, MESSAGE) == 0) /* by REVOKE */
+        ret->message = strdup(report_not_permitted);
+    else
+        ret->message = get_sealed_text(c, MESSAGE, ret->key, KEYRING_MESSAGE);
     get_blob(c, DIGEST, digest, sizeof(digest));
     if (!get_null(c, DIGEST) &&
         !keyring_unseal(ret->key, KEYRING_DIGEST, digest, sizeof(digest), ret->digest))
@@ -155,7 +158,7 @@ void postgres_send_submit(struct postgres_conn *c, struct store_submit *arg)
 }
 
 /* As the statement numbers them. */
-enum { OUTCOME_NO_USER = 4 };
+enum { OUTCOME_NO_USER = 4, OUTCOME_NOT_PERMITTED = 5 };
 _Static_assert(SUBMIT_ACCEPTED == 0 && SUBMIT_REPLAYED == 1 && SUBMIT_KEY_REUSED == 2 &&
                    SUBMIT_LIMIT == 3,
                "the statement answers with these numbers");
@@ -178,6 +181,8 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
         return rc;
     if (outcome == OUTCOME_NO_USER)
         return err_set(&c->err, -E_NOT_FOUND, "There is no such user.");
+    if (outcome == OUTCOME_NOT_PERMITTED)
+        return err_set(&c->err, -E_FORBIDDEN, "%s", report_not_permitted);
     arg->outcome = (enum store_submit_outcome)outcome;
     if (arg->outcome == SUBMIT_REPLAYED)
         arg->id = known;
@@ -206,6 +211,7 @@ int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg)
             get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, arg->report.key, KEYRING_PARAMETERS);
         arg->report.user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
         arg->stray = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
+        arg->permitted = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 3);
         changed(c, &arg->report.id, arg->report.user_id, REPORT_PROCESSING);
     }
     return 0;
@@ -239,7 +245,7 @@ static int read_end(struct postgres_conn *c, const struct guid *id, enum report_
         changed(c, id, get_int(c, 0), state);
     if (!results_take(c))
         return -E_STORE;
-    if (results_next(c))
+    if (results_next(c) && get_bool(c, 1))
         released(c, id, get_int(c, 0));
     return 0;
 }

@@ -41,6 +41,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
     "(s.access = " access " OR EXISTS (SELECT FROM used_refresh old"                               \
     " WHERE old.session_id = s.id AND old.access = " access " AND old.used_ms > " time "))"
 
+/* user_may_run(), of an `account`. */
+#define POSTGRES_MAY_RUN(account, name)                                                            \
+    "(NOT " account ".disabled AND string_to_array(" account                                       \
+    ".grants, E'\\n') && ARRAY['*', " name "])"
+
 /* Only ASCII letters are alike in both cases, as in SQLite. */
 #define POSTGRES_FOLDED(name) "lower(" name " COLLATE \"C\")"
 
@@ -147,13 +152,18 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "   sealed_parameters, key_mac, request_mac, key_expires_ms, definition,"                    \
       "   key_number, wrapped_key)"                                                                \
       "   SELECT $1, a.id, 0, true, $3, $4, $5, $6, $7, $8, $4 || ' ' || $10, $11, $12"            \
-      "   FROM account a WHERE a.id = $2 AND NOT EXISTS (SELECT FROM mine)"                        \
-      "   AND NOT EXISTS (SELECT FROM known)"                                                      \
-      "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot) < $9 RETURNING id)"        \
-      " SELECT CASE WHEN EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM mine) THEN 0"           \
-      "   WHEN k.same THEN 1 WHEN k.id IS NOT NULL THEN 2"                                         \
-      "   WHEN EXISTS (SELECT FROM account WHERE id = $2) THEN 3 ELSE 4 END, k.id"                 \
-      " FROM (SELECT) AS one LEFT JOIN known k ON true")                                           \
+      "   FROM account a WHERE a.id = $2 AND " POSTGRES_MAY_RUN(                                   \
+          "a",                                                                                     \
+          "$4") "   AND NOT EXISTS (SELECT FROM mine)"                                             \
+                "   AND NOT EXISTS (SELECT FROM known)"                                            \
+                "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot) < $9 RETURNING " \
+                "id)"                                                                              \
+                " SELECT CASE WHEN EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM mine) THEN 0" \
+                "   WHEN k.same THEN 1 WHEN k.id IS NOT NULL THEN 2"                               \
+                "   ELSE coalesce((SELECT CASE WHEN " POSTGRES_MAY_RUN(                            \
+                    "a", "$4") " THEN 3 ELSE 5 END"                                                \
+                               "     FROM account a WHERE a.id = $2), 4) END, k.id"                \
+                               " FROM (SELECT) AS one LEFT JOIN known k ON true")                  \
     X(ACTIVE, "ig",                                                                                \
       "SELECT " POSTGRES_REPORT_COLUMNS " FROM " POSTGRES_REPORTS                                  \
       " WHERE r.user_id = $1 AND r.slot AND r.state IN (0, 1)"                                     \
@@ -179,8 +189,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "   attempt = attempt + CASE state WHEN 0 THEN 1 ELSE 0 END"                                 \
       "   WHERE seq = ANY (ARRAY(SELECT seq FROM mine UNION ALL SELECT seq FROM next"              \
       "     UNION ALL SELECT seq FROM other)) RETURNING *)"                                        \
-      " SELECT " POSTGRES_REPORT_COLUMNS ", r.sealed_parameters, a.name, r.definition = ''"        \
-      " FROM taken r JOIN account a ON a.id = r.user_id LEFT JOIN progress p ON false")            \
+      " SELECT " POSTGRES_REPORT_COLUMNS                                                           \
+      ", r.sealed_parameters, a.name, r.definition = '', " POSTGRES_MAY_RUN(                       \
+          "a", "r.name") " FROM taken r JOIN account a ON a.id = r.user_id LEFT JOIN progress p "  \
+                         "ON false")                                                               \
     /* The lock keeps a deletion from coming between: the row would outlive it. */                 \
     X(PROGRESS, "giii",                                                                            \
       "INSERT INTO progress SELECT $1, $2, $3, $4 FROM report"                                     \
@@ -203,9 +215,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       " UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL,"                   \
       " failures = failures + CASE WHEN $3 THEN 1 ELSE 0 END"                                      \
       " WHERE id = $1 AND attempt = $2 AND state = 1 RETURNING user_id")                           \
+    /* Not only of a report in DELETING: REVOKE leaves its node to one in ERROR, too. */           \
     X(RELEASE, "gi",                                                                               \
-      "UPDATE report SET node = NULL"                                                              \
-      " WHERE id = $1 AND attempt = $2 AND state = 4 AND node IS NOT NULL RETURNING user_id")      \
+      "UPDATE report SET node = NULL WHERE id = $1 AND attempt = $2 AND state IN (3, 4)"           \
+      " AND node IS NOT NULL RETURNING user_id, state = 4")                                        \
     X(TOMBSTONE, "gib",                                                                            \
       "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
       "   WHERE id = $1 AND (user_id = $2 OR $2 = 0) AND (state <> 4 OR $3) FOR UPDATE)"           \
@@ -386,6 +399,23 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
                 " first_failure_ms = CASE WHEN $6 THEN 0 ELSE first_failure_ms END,"               \
                 " locked_until_ms = CASE WHEN $6 THEN 0 ELSE locked_until_ms END"                  \
                 " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                     \
+    /* As SUBMIT does: whoever submits next sees the change. */                                    \
+    X(USER_LOCK, "t",                                                                              \
+      "SELECT pg_advisory_xact_lock(1380996164, (id % 2147483647)::int) FROM account"              \
+      " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \
+    /* No message is postgres_read_report()'s: there is no key here to seal it with. */            \
+    X(REVOKE, "tiit",                                                                              \
+      "UPDATE report SET state = 3, slot = false, finished_ms = $2,"                               \
+      " expires_ms = $2 + coalesce(($4::json ->> name)::bigint, $3), sealed_message = '',"         \
+      " token = NULL WHERE seq = ANY (ARRAY(SELECT r.seq FROM report r"                            \
+      "   JOIN account a ON a.id = r.user_id"                                                      \
+      "   WHERE " POSTGRES_FOLDED("a.name") " = " POSTGRES_FOLDED(                                 \
+          "$1") "   AND r.slot AND r.state IN (0, 1) AND "                                         \
+                "NOT " POSTGRES_MAY_RUN("a", "r.name") "   ORDER BY "                              \
+                                                       "r.id FOR "                                 \
+                                                       "UPDATE OF r)) "                            \
+                                                       "RETURNING id, "                            \
+                                                       "user_id")                                  \
     X(USER_FIND, "t",                                                                              \
       "SELECT " POSTGRES_USER_COLUMNS ", a.password_hash FROM account a"                           \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \

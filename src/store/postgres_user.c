@@ -42,8 +42,15 @@ static bool ends_sessions(const struct store_user_change *arg)
     return arg->password_hash != NULL || arg->disabled > 0;
 }
 
+static bool ends_reports(const struct store_user_change *arg)
+{
+    return arg->grants != NULL || arg->disabled > 0;
+}
+
 void postgres_send_user_change(struct postgres_conn *c, struct store_user_change *arg)
 {
+    if (ends_reports(arg))
+        call_run(c, PG_USER_LOCK, value_text(arg->name));
     call_run(c, PG_USER_CHANGE, value_text(arg->name), value_text(arg->password_hash),
              value_text(arg->allow), value_text(arg->grants),
              arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0),
@@ -53,14 +60,33 @@ void postgres_send_user_change(struct postgres_conn *c, struct store_user_change
     if (ends_sessions(arg)) {
         call_run(c, PG_SESSION_END_USER, value_text(arg->name));
     }
+    if (ends_reports(arg))
+        call_run(c, PG_REVOKE, value_text(arg->name), value_int(arg->now_ms),
+                 value_int(arg->retention_ms), value_text(arg->retentions));
+}
+
+static int read_revoked(struct postgres_conn *c, struct store_user_change *arg)
+{
+    if (!results_take(c))
+        return -E_STORE;
+    for (arg->ended = 0; results_next(c); arg->ended++)
+        store_changed(&c->base, &(struct store_change){.id = get_guid(c, 0),
+                                                       .user_id = get_int(c, 1),
+                                                       .state = REPORT_ERROR});
+    return 0;
 }
 
 int postgres_read_user_change(struct postgres_conn *c, struct store_user_change *arg)
 {
     bool found;
 
+    arg->ended = 0;
+    if (ends_reports(arg) && !results_take(c))
+        return -E_STORE;
     found = results_changed(c) > 0;
     if (ends_sessions(arg) && !results_take(c))
+        return -E_STORE;
+    if (ends_reports(arg) && read_revoked(c, arg) < 0)
         return -E_STORE;
     return found ? 0 : err_set(&c->err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
 }

@@ -294,6 +294,15 @@ void sqlite_running_end(struct store_conn *conn, const struct guid *id)
     lock_release(&shared->lock);
 }
 
+bool sqlite_running_has(struct store_conn *conn, const struct guid *id)
+{
+    struct sqlite_shared *shared = lock_shared(conn);
+    bool has = *find_entry(shared, id) != NULL;
+
+    lock_release(&shared->lock);
+    return has;
+}
+
 int sqlite_progress(struct store_conn *conn, struct store_progress *arg, struct err *err)
 {
     struct sqlite_shared *shared = lock_shared(conn);

@@ -50,6 +50,7 @@ struct sqlite_shared {
     struct lock lock;                          /* guards `running` and `holders` */
     struct sqlite_running *running;            /* few: one a worker */
     void *holders;                             /* who holds slots: see sqlite_active.c */
+    struct sqlite_listener *listener;          /* NULL: not listening */
 };
 
 /* What a transaction adds to one node of the counts. */
@@ -175,6 +176,8 @@ void *sql_grow(struct sql *q, void **array, size_t count, size_t size);
 struct sqlite_running;
 void sqlite_running_start(struct store_conn *conn, const struct guid *id, int attempt);
 void sqlite_running_end(struct store_conn *conn, const struct guid *id);
+/* Has this process a job of it? */
+bool sqlite_running_has(struct store_conn *conn, const struct guid *id);
 /* If that report runs: put its rows and bytes so far into it. */
 void sqlite_running_read(struct store_conn *conn, struct report *report);
 void sqlite_running_free(struct sqlite_shared *shared);
@@ -203,7 +206,19 @@ void sqlite_active_free(struct sqlite_conn *c); /* of the writer */
 int sqlite_ledger_count(struct store_conn *conn, const struct store_counted *counted,
                         struct err *err);
 
-/* sqlite_report.c: a row that starts with SQLITE_REPORT_COLUMNS. */
+/* sqlite_user.c: may the user run it now? -E_NOT_FOUND: there is no such user. */
+int sqlite_may_run(struct store_conn *conn, int64_t user_id, const char *name, bool *ret,
+                   struct err *err);
+
+/* sqlite_listen.c */
+int sqlite_subscribe(struct store_conn *conn, struct err *err);
+void sqlite_unsubscribe(struct store_conn *conn);
+
+/* sqlite_report.c: end what the user may not run any more, and count it. */
+int sqlite_revoke(struct store_conn *conn, int64_t user_id, struct store_user_change *arg,
+                  struct err *err);
+
+/* A row that starts with SQLITE_REPORT_COLUMNS. */
 void sqlite_read_report(struct sql *q, struct report *ret);
 /* As many rows as there are, with what comes in the columns behind theirs: nothing, the parameters,
  * or these and the user's name; *ret_reports is freed by store_op_done(). */

@@ -1,4 +1,5 @@
 /* src/store/sqlite_report.c -- the life of a report in SQLite: submit, claim, finish, delete. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/sqlite_impl.h"
@@ -62,19 +63,25 @@ struct place {
     bool in_row;
 };
 
+/* A row that starts with SQLITE_PLACE_COLUMNS. */
+static void read_place_columns(struct sql *q, struct place *ret)
+{
+    *ret = (struct place){.found = true,
+                          .seq = sql_get_int(q, 0),
+                          .id = sql_get_guid(q, 1),
+                          .user_id = sql_get_int(q, 2),
+                          .state = (enum report_state)sql_get_int(q, 3),
+                          .slot = sql_get_bool(q, 4),
+                          .attempt = (int)sql_get_int(q, 5),
+                          .in_row = sql_get_bool(q, 6)};
+}
+
 /* Ends the statement, which has SQLITE_PLACE_COLUMNS. */
 static int read_place(struct sql *q, struct place *ret, struct err *err)
 {
-    *ret = (struct place){.found = sql_next(q)};
-    if (ret->found) {
-        ret->seq = sql_get_int(q, 0);
-        ret->id = sql_get_guid(q, 1);
-        ret->user_id = sql_get_int(q, 2);
-        ret->state = (enum report_state)sql_get_int(q, 3);
-        ret->slot = sql_get_bool(q, 4);
-        ret->attempt = (int)sql_get_int(q, 5);
-        ret->in_row = sql_get_bool(q, 6);
-    }
+    *ret = (struct place){.found = false};
+    if (sql_next(q))
+        read_place_columns(q, ret);
     return sql_end(q, err);
 }
 
@@ -86,13 +93,15 @@ static int find_place(struct store_conn *conn, const struct guid *id, struct pla
     return read_place(&q, ret, err);
 }
 
-/* The report, if `attempt` still has it; else not found. */
+/* The report, if `attempt`, which is over, still has it; else not found. */
 static int find_running(struct store_conn *conn, const struct guid *id, int attempt,
                         struct place *ret, struct err *err)
 {
     int rc = find_place(conn, id, ret, err);
 
     ret->found = ret->found && ret->state == REPORT_PROCESSING && ret->attempt == attempt;
+    if (rc == 0 && !ret->found)
+        sqlite_running_end(conn, id);
     return rc;
 }
 
@@ -187,16 +196,24 @@ static int insert_report(struct store_conn *conn, struct store_submit *arg, stru
                              keyed ? value_int(arg->key_expires_ms) : value_null());
 
     sql_next(&q);
-    if (q.rc == SQLITE_CONSTRAINT_FOREIGNKEY) {
-        sql_end(&q, err);
-        return err_set(err, -E_NOT_FOUND, "There is no such user.");
-    }
     return sql_end(&q, err);
+}
+
+/* A user who was there when the request was checked may have lost the right since. */
+static int check_permission(struct store_conn *conn, const struct store_submit *arg,
+                            struct err *err)
+{
+    bool may_run;
+    int rc = sqlite_may_run(conn, arg->user_id, arg->name, &may_run, err);
+
+    return rc < 0 || may_run ? rc : err_set(err, -E_FORBIDDEN, "%s", report_not_permitted);
 }
 
 static int accept_report(struct store_conn *conn, struct store_submit *arg, struct err *err)
 {
-    int rc = sqlite_has_reserve(conn) ? insert_report(conn, arg, err) : sqlite_full(err);
+    int rc = check_permission(conn, arg, err)
+                 ?: sqlite_has_reserve(conn) ? insert_report(conn, arg, err)
+                                             : sqlite_full(err);
     int64_t seq = sqlite3_last_insert_rowid(((struct sqlite_conn *)conn)->db);
 
     if (rc == 0)
@@ -259,9 +276,12 @@ int sqlite_claim(struct store_conn *conn, struct store_claim *arg, struct err *e
         return rc;
     if (!sqlite_has_reserve(conn)) /* it would only fail, and its end needs room */
         return sqlite_full(err);
-    return move_report(conn, &place, REPORT_PROCESSING, SQL_CLAIM, VALUES(value_int(arg->now_ms)),
-                       err)
-               ?: read_claimed(conn, place.seq, &arg->report, err);
+    rc =
+        move_report(conn, &place, REPORT_PROCESSING, SQL_CLAIM, VALUES(value_int(arg->now_ms)), err)
+            ?: read_claimed(conn, place.seq, &arg->report, err);
+    if (rc == 0)
+        rc = sqlite_may_run(conn, place.user_id, arg->report.name, &arg->permitted, err);
+    return rc;
 }
 
 int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err *err)
@@ -319,11 +339,14 @@ int sqlite_recover(struct store_conn *conn, struct store_recover *arg, struct er
 /* It has one node, which lives as long as the store is used, and holds nothing against itself. */
 int sqlite_heartbeat(struct store_conn *conn, struct store_heartbeat *arg, struct err *err)
 {
-    (void)conn, (void)err;
+    struct sql q = sql_start(conn, SQL_PROCESSING, value_int(STORE_RUNNING_MAX));
+
     arg->alive = true;
     arg->requeued = 0;
-    arg->count = 0;
-    return 0;
+    for (arg->count = 0; sql_next(&q); arg->count++)
+        arg->running[arg->count] =
+            (struct store_ref){.id = sql_get_guid(&q, 0), .attempt = (int)sql_get_int(&q, 1)};
+    return sql_end(&q, err);
 }
 
 int sqlite_held(struct store_conn *conn, struct store_held *arg, struct err *err)
@@ -354,6 +377,68 @@ int sqlite_nodes(struct store_conn *conn, struct store_nodes *arg, struct err *e
     return 0;
 }
 
+/* ---- what its user may not run any more ---- */
+
+struct active {
+    struct place place;
+    char *name;
+};
+
+/* *ret is the caller's, with what it owns. */
+static int read_active(struct store_conn *conn, int64_t user_id, struct active **ret,
+                       size_t *ret_count, struct err *err)
+{
+    char *list = sqlite_active_list(conn, user_id);
+    struct sql q = sql_start(conn, SQL_ACTIVE_PLACES, value_int(user_id), value_made(list));
+    void *reports = NULL;
+    size_t count = 0;
+
+    while (sql_next(&q)) {
+        struct active *one = sql_grow(&q, &reports, count, sizeof(*one));
+
+        if (one == NULL)
+            break;
+        read_place_columns(&q, &one->place);
+        one->name = sql_get_text(&q, SQLITE_PLACE_COLUMN_COUNT);
+        count++;
+    }
+    sqlite3_free(list);
+    *ret = reports;
+    *ret_count = count;
+    return sql_end(&q, err);
+}
+
+static int revoke_one(struct store_conn *conn, const struct active *one,
+                      struct store_user_change *arg, struct err *err)
+{
+    bool may_run = false;
+    int rc = sqlite_may_run(conn, one->place.user_id, one->name, &may_run, err);
+
+    if (rc < 0 || may_run)
+        return rc;
+    arg->ended++;
+    return move_report(conn, &one->place, REPORT_ERROR, SQL_REVOKE,
+                       VALUES(value_int(arg->now_ms), value_text(arg->retentions),
+                              value_int(arg->retention_ms), value_text(report_not_permitted)),
+                       err);
+}
+
+int sqlite_revoke(struct store_conn *conn, int64_t user_id, struct store_user_change *arg,
+                  struct err *err)
+{
+    struct active *reports = NULL;
+    size_t count = 0;
+    int rc = read_active(conn, user_id, &reports, &count, err);
+
+    for (size_t i = 0; i < count; i++) {
+        if (rc == 0)
+            rc = revoke_one(conn, &reports[i], arg, err);
+        free(reports[i].name);
+    }
+    free(reports);
+    return rc;
+}
+
 /* ---- deletion ---- */
 
 /* What is in DELETING goes. */
@@ -380,6 +465,7 @@ static int tombstone_one(struct store_conn *conn, int64_t user_id, int state,
     ret->was = place.state;
     ret->attempt = place.attempt;
     ret->in_row = place.state == REPORT_COMPLETE && place.in_row;
+    ret->held = place.state == REPORT_ERROR && sqlite_running_has(conn, &place.id);
     ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_maintain() */
     rc = move_report(conn, &place, REPORT_DELETING, SQL_TOMBSTONE, VALUES(), err);
     if (rc == 0 && ret->in_row)

@@ -33,6 +33,7 @@ enum { SQLITE_USER_COLUMN_COUNT = 11 };
 
 /* What move_report() has to know before it moves a report. */
 #define SQLITE_PLACE_COLUMNS "seq, id, user_id, state, slot, attempt, in_row"
+enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
 
 /* The start of every move and its end: ?1 to, ?2 its slot, ?3 seq; bound by move_report(). */
 #define SQLITE_MOVE "UPDATE report SET state = ?1, slot = ?2"
@@ -90,18 +91,24 @@ enum { SQLITE_USER_COLUMN_COUNT = 11 };
     X(ACTIVE, "SELECT " SQLITE_REPORT_COLUMNS SQLITE_ACTIVE " ORDER BY seq")                       \
     X(HOLDERS, "SELECT user_id, seq FROM report WHERE state IN (0, 1, 4)"                          \
                " AND state NOT IN (2, 3) AND slot = 1")                                            \
+    X(ACTIVE_PLACES, "SELECT " SQLITE_PLACE_COLUMNS ", name" SQLITE_ACTIVE " ORDER BY seq")        \
     X(PLACE, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE id = ?1")                          \
     X(CLAIM_PLACE,                                                                                 \
       "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE state = 0 AND state NOT IN (2, 3)"        \
       " AND NOT EXISTS (SELECT 1 FROM paused WHERE source = '') ORDER BY seq LIMIT 1")             \
     X(RECOVER_PLACE, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE state = 1"                 \
                      " AND state NOT IN (2, 3) LIMIT 1")                                           \
+    X(PROCESSING,                                                                                  \
+      "SELECT id, attempt FROM report WHERE state = 1 AND state NOT IN (2, 3) LIMIT ?1")           \
     X(CLAIM, SQLITE_MOVE ", attempt = attempt + 1, started_ms = ?4" SQLITE_MOVED)                  \
     X(CLAIMED, "SELECT " SQLITE_REPORT_COLUMNS ", parameters,"                                     \
                " (SELECT user.name FROM user WHERE user.id = user_id) FROM report WHERE seq = ?1") \
     X(FINISH, SQLITE_MOVE ", rows = ?4, bytes = ?5, finished_ms = ?6, expires_ms = ?7,"            \
                           " digest = ?8, message = ?9, seal_key = ?10, in_row = ?11,"              \
                           " footer = ?12" SQLITE_MOVED)                                            \
+    X(REVOKE, SQLITE_MOVE                                                                          \
+      ", finished_ms = ?4, message = ?7, expires_ms = ?4"                                          \
+      " + coalesce((SELECT value FROM json_each(?5) WHERE key = name), ?6)" SQLITE_MOVED)          \
     X(KEEP_RESULT, "INSERT OR REPLACE INTO small_result (seq, data) VALUES (?1, ?2)")              \
     X(REQUEUE, SQLITE_MOVE ", started_ms = 0, failures = failures + ?4" SQLITE_MOVED)              \
     X(TOMBSTONE, SQLITE_MOVE                                                                       \
@@ -167,6 +174,7 @@ enum { SQLITE_USER_COLUMN_COUNT = 11 };
                    " failures = iif(?6, 0, failures),"                                             \
                    " first_failure_ms = iif(?6, 0, first_failure_ms),"                             \
                    " locked_until_ms = iif(?6, 0, locked_until_ms) WHERE name = ?1 RETURNING id")  \
+    X(GRANTS, "SELECT disabled, grants FROM user WHERE id = ?1")                                   \
     X(USER_FIND, "SELECT " SQLITE_USER_COLUMNS ", password_hash FROM user WHERE name = ?1")        \
     X(USER_LIST, "SELECT " SQLITE_USER_COLUMNS " FROM user ORDER BY name")                         \
     /* ---- sessions ---- */                                                                       \

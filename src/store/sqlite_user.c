@@ -37,6 +37,7 @@ int sqlite_user_add(struct store_conn *conn, struct store_user_add *arg, struct 
 
 int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, struct err *err)
 {
+    bool revokes = arg->disabled > 0 || arg->grants != NULL;
     bool unlocks = arg->password_hash != NULL || arg->disabled == 0;
     struct sql q = sql_start(
         conn, SQL_USER_CHANGE, value_text(arg->name), value_text(arg->password_hash),
@@ -48,6 +49,7 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
     bool found;
     int rc;
 
+    arg->ended = 0;
     found = sql_next(&q);
     if (found)
         id = sql_get_int(&q, 0);
@@ -60,7 +62,25 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
         rc = sql_do(conn, err, SQL_ADDRESS_UNLOCK, value_int(id));
     if (rc == 0 && (arg->password_hash != NULL || arg->disabled > 0))
         rc = sql_do(conn, err, SQL_SESSION_END_USER, value_int(id));
-    return rc;
+    return rc == 0 && revokes ? sqlite_revoke(conn, id, arg, err) : rc;
+}
+
+int sqlite_may_run(struct store_conn *conn, int64_t user_id, const char *name, bool *ret,
+                   struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_GRANTS, value_int(user_id));
+    bool found = sql_next(&q);
+    struct user user = {0};
+    int rc;
+
+    if (found) {
+        user.disabled = sql_get_bool(&q, 0);
+        user.grants = sql_get_text(&q, 1);
+    }
+    rc = sql_end(&q, err);
+    *ret = rc == 0 && found && user_may_run(&user, name);
+    user_done(&user);
+    return rc < 0 || found ? rc : err_set(err, -E_NOT_FOUND, "There is no such user.");
 }
 
 int sqlite_user_find(struct store_conn *conn, struct store_user_find *arg, struct err *err)

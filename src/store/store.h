@@ -95,7 +95,8 @@ enum store_verb {
  * at belongs to the operation and is freed by store_op_done(). */
 
 /* Accept a report: a new row in QUEUED, unless the user has `active_limit` slots taken or the
- * Idempotency-Key answers it. The limit is exact under any concurrency. */
+ * Idempotency-Key answers it. The limit is exact under any concurrency. -E_FORBIDDEN if by now the
+ * user may not run it. */
 enum store_submit_outcome { SUBMIT_ACCEPTED, SUBMIT_REPLAYED, SUBMIT_KEY_REUSED, SUBMIT_LIMIT };
 struct store_submit {
     struct guid
@@ -135,6 +136,7 @@ struct store_claim {
     int64_t now_ms;
     bool found;
     bool stray;           /* out: no node has had its definition for STORE_STRAY_LEASES leases */
+    bool permitted;       /* out: its user may run it, still */
     struct report report; /* out: with user_name and parameters; of a shared store with its key */
 };
 
@@ -318,8 +320,8 @@ struct store_heartbeat {
     int64_t lease_ms;
     bool alive;       /* out: false: it was given up; nothing of it is left */
     int64_t requeued; /* out: reports of dead nodes */
-    /* Out: what `node` is processing, then what was deleted while it was and is still its own; room
-     * for STORE_RUNNING_MAX, the caller's. */
+    /* Out: what `node` is processing, then, in a shared store, what was deleted while it was and is
+     * still its own; room for STORE_RUNNING_MAX, the caller's. */
     struct store_ref *running;
     size_t count;
     /* Of deletions that `node` sends the results of, changes are told once more. */
@@ -445,13 +447,23 @@ struct store_user_add {
 };
 
 /* Change a user; NULL or -1 leaves a field. A new password or `disabled` ends all sessions; a new
- * password or enabling also lifts a lock. -E_NOT_FOUND if there is no such user. */
+ * password or enabling also lifts a lock. -E_NOT_FOUND if there is no such user.
+ *
+ * With `disabled` or `grants`, the reports that the user may not run any more end in the same
+ * transaction: QUEUED or PROCESSING → ERROR, with report_not_permitted. A node that runs one of
+ * them is told, or finds out with HEARTBEAT, and stops it; in a shared store it holds the report
+ * until then (HELD). */
 struct store_user_change {
     const char *name;
     const char *password_hash, *allow, *grants;
     int disabled;
     int active_limit, running_limit; /* 0: as it was; -1: that of the configuration */
     int operates; /* 1: it becomes an operator; -1: it is none any more; 0: as it was */
+    /* Of the reports that end: they expire after `retention_ms`, or, if `retentions`, a JSON object
+     * of milliseconds, or NULL, has their type, after that. */
+    int64_t now_ms, retention_ms;
+    const char *retentions;
+    int64_t ended; /* out: how many */
 };
 
 struct store_user_find {
@@ -562,7 +574,7 @@ struct store_change {
     /* In a heartbeat's news of a deletion: a transfer of this node's that holds it up; else 0. */
     struct guid transfer;
 };
-/* `change` is NULL after news of other nodes may have been missed: anything may have changed. */
+/* `change` is NULL after news of others may have been missed: anything may have changed. */
 typedef void store_listen_fn(void *context, const struct store_change *change);
 
 struct store_spec {
@@ -619,8 +631,8 @@ int store_check_key(struct store *store, const struct store_key_file *file, stru
 
 /* Who is told of changes; set before the first post. `fn` must not block and may post. */
 void store_listen(struct store *store, store_listen_fn *fn, void *context);
-/* Tell it of what other nodes change, too, from a thread of the store's; and end that. Both do
- * nothing to a store that is not shared. */
+/* Tell it of what others change, too, from a thread of the store's; and end that. Of an embedded
+ * store that is what another process has changed, such as `reportd user`: always as NULL. */
 int store_subscribe(struct store *store, struct err *err);
 void store_unsubscribe(struct store *store);
 

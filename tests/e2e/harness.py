@@ -142,10 +142,10 @@ class Server:
         (self.folder / "reportd.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "reportd.conf").chmod(0o600)  # a source's URL may have a password
 
-    def run(self, *words, stdin=""):
+    def run(self, *words, stdin="", environment=None):
         """A verb of reportd, run to its end."""
         return subprocess.run([*self.program, *words], cwd=self.folder, input=stdin, text=True,
-                              capture_output=True, timeout=PATIENCE)
+                              env={**os.environ, **(environment or {})}, capture_output=True, timeout=PATIENCE)
 
     def user(self, verb, *words, stdin=""):
         done = self.run("user", verb, "-c", "reportd.conf", *words, stdin=stdin)

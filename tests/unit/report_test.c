@@ -11,7 +11,7 @@
 
 /* Row: from; column: to. Written out here so that a change of the table has to be meant. */
 static const bool legal[REPORT_STATE_COUNT][REPORT_STATE_COUNT] = {
-    [REPORT_QUEUED] = {[REPORT_PROCESSING] = true, [REPORT_DELETING] = true},
+    [REPORT_QUEUED] = {[REPORT_PROCESSING] = true, [REPORT_ERROR] = true, [REPORT_DELETING] = true},
     [REPORT_PROCESSING] = {[REPORT_COMPLETE] = true,
                            [REPORT_ERROR] = true,
                            [REPORT_QUEUED] = true,

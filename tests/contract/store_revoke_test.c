@@ -1,0 +1,95 @@
+/* tests/contract/store_revoke_test.c -- reports that their user may not run any more, on every
+ * backend. */
+#include "contract/store_fixture.h"
+
+enum { KEPT_MS = 1000, KEPT_SHORTER_MS = 500 };
+
+/* Ann may run `grants` only (NULL: as before), or nothing any more. Returns how many have ended. */
+static int64_t take_rights(struct fixture *f, const char *grants, int disabled)
+{
+    struct store_op op = {.verb = STORE_USER_CHANGE};
+
+    op.user_change = (struct store_user_change){.name = "ann",
+                                                .grants = grants,
+                                                .disabled = disabled,
+                                                .now_ms = NOW_MS,
+                                                .retention_ms = KEPT_MS,
+                                                .retentions = "{\"Short\":500}"};
+    assert_int_equal(run(f->store, &op), 0);
+    return op.user_change.ended;
+}
+
+static void assert_ended(struct fixture *f, struct guid id, int64_t kept_ms)
+{
+    struct store_op op = find(f, id, f->ann);
+
+    assert_true(op.find.found);
+    assert_int_equal(op.find.report.state, REPORT_ERROR);
+    assert_string_equal(op.find.report.message, report_not_permitted);
+    assert_int_equal(op.find.report.finished_ms, NOW_MS);
+    assert_int_equal(op.find.report.expires_ms, NOW_MS + kept_ms);
+    store_op_done(&op);
+}
+
+static void what_its_user_may_not_run_any_more_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct guid running = submit_named(f, "Short", ""), kept, queued, other;
+    struct store_ref ref = {0};
+
+    assert_true(claim(f, &ref) && guid_eq(&ref.id, &running));
+    kept = submit_named(f, "Kept", "");
+    queued = submit_named(f, "Balance", "");
+    other = submit(f, f->bob);
+    assert_int_equal(take_rights(f, "Kept", -1), 2);
+    assert_ended(f, running, KEPT_SHORTER_MS);
+    assert_ended(f, queued, KEPT_MS);
+    assert_int_equal(state_of(f, kept, f->ann), REPORT_QUEUED);
+    assert_int_equal(state_of(f, other, f->bob), REPORT_QUEUED);
+    assert_false(finish(f, ref, REPORT_COMPLETE));
+    assert_false(requeue(f, ref, false));
+    assert_ended(f, running, KEPT_SHORTER_MS);
+    assert_int_equal(take_rights(f, NULL, 1), 1);
+    assert_int_equal(take_rights(f, "*", 0), 0);
+    assert_ended(f, kept, KEPT_MS);
+    assert_true(tombstone(f, running, f->ann).was == REPORT_ERROR);
+}
+
+static void what_has_ended_holds_no_slot(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op;
+
+    submit(f, f->ann);
+    take_rights(f, "", -1);
+    take_rights(f, "*", -1);
+    op = submit_op(f->ann);
+    op.submit.active_limit = 1;
+    assert_int_equal(run(f->store, &op), 0);
+    assert_int_equal(op.submit.outcome, SUBMIT_ACCEPTED);
+}
+
+static void a_submit_that_comes_too_late_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct store_op op = submit_op(f->ann);
+
+    take_rights(f, "Kept", -1);
+    assert_int_equal(store_run(f->store, &op), -E_FORBIDDEN);
+    assert_int_equal(state_of(f, op.submit.id, f->ann), -1);
+    take_rights(f, NULL, 1);
+    op = submit_op(f->ann);
+    op.submit.name = "Kept";
+    assert_int_equal(store_run(f->store, &op), -E_FORBIDDEN);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[] = {
+        STORE_TEST(what_its_user_may_not_run_any_more_ends),
+        STORE_TEST(what_has_ended_holds_no_slot),
+        STORE_TEST(a_submit_that_comes_too_late_is_refused),
+    };
+
+    return RUN_ON_EVERY_BACKEND(tests);
+}
