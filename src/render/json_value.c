@@ -3,10 +3,10 @@
 
 #include <jansson.h>
 #include <math.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/decimal.h"
 #include "base/json.h"
 
@@ -98,18 +98,8 @@ static const char *print_text(struct buf *out, const struct source_value *value,
 
 static const char *print_blob(struct buf *out, const struct source_value *value, int scale)
 {
-    size_t room = sodium_base64_ENCODED_LEN(value->text.len, sodium_base64_VARIANT_ORIGINAL);
-    char *place;
-
     (void)scale;
-    buf_add_char(out, '"');
-    place = buf_reserve(out, room);
-    if (place == NULL)
-        return NULL;
-    sodium_bin2base64(place, room, (const unsigned char *)value->text.data, value->text.len,
-                      sodium_base64_VARIANT_ORIGINAL);
-    out->len += room - 1; /* without the NUL */
-    buf_add_char(out, '"');
+    base64_add(out, value->text.data, value->text.len);
     return NULL;
 }
 

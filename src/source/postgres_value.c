@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/decimal.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -171,18 +172,7 @@ static const char too_large[] = "holds a value that is too large";
 
 static const char *add_bytes(struct buf *out, const struct source_value *value)
 {
-    size_t room = sodium_base64_ENCODED_LEN(value->text.len, sodium_base64_VARIANT_ORIGINAL);
-    char *place;
-
-    buf_add_char(out, '"');
-    place = buf_reserve(out, room);
-    if (place == NULL)
-        return too_large;
-    sodium_bin2base64(place, room, (const unsigned char *)value->text.data, value->text.len,
-                      sodium_base64_VARIANT_ORIGINAL);
-    out->len += room - 1; /* without the NUL */
-    buf_add_char(out, '"');
-    return NULL;
+    return base64_add(out, value->text.data, value->text.len) ? NULL : too_large;
 }
 
 /* A number that is finite is JSON already, as the server writes it. */
