@@ -675,18 +675,12 @@ int config_load(const char *path, struct config **ret, struct err *err)
     return 0;
 }
 
-static bool is_number(enum config_kind kind)
-{
-    return kind == CONFIG_INT || kind == CONFIG_DURATION || kind == CONFIG_SIZE ||
-           kind == CONFIG_LIMIT;
-}
-
 void config_free(struct config *config)
 {
     if (config == NULL)
         return;
     for (int i = 0; i < KEY_COUNT; i++) {
-        if (!is_number(keys[i].kind))
+        if (!config_kind_is_number(keys[i].kind))
             free(key_value(config, &keys[i])->text);
     }
     for (size_t i = 0; i < config->source_count; i++) {

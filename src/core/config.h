@@ -131,6 +131,12 @@ enum config_kind {
     CONFIG_ZONE,
 };
 
+static inline bool config_kind_is_number(enum config_kind kind)
+{
+    return kind == CONFIG_INT || kind == CONFIG_DURATION || kind == CONFIG_SIZE ||
+           kind == CONFIG_LIMIT;
+}
+
 struct config_source {
     char *name, *url; /* a relative path in the url is already made relative to the file */
 };

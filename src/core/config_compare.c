@@ -81,19 +81,13 @@ static const union config_value *value_of(const struct config *config, int key)
     return (const union config_value *)((const char *)config + keys[key].offset);
 }
 
-static bool is_number(int key)
-{
-    return keys[key].kind == CONFIG_INT || keys[key].kind == CONFIG_DURATION ||
-           keys[key].kind == CONFIG_SIZE || keys[key].kind == CONFIG_LIMIT;
-}
-
 /* False: no memory. */
 static bool take_key(struct config_snapshot *snapshot, const struct config *config, int key)
 {
     char variable[CONFIG_VARIABLE_TEXT];
 
     snapshot->overridden[key] = getenv(config_variable(keys[key].name, variable)) != NULL;
-    if (is_number(key)) {
+    if (config_kind_is_number(keys[key].kind)) {
         snapshot->numbers[key] = value_of(config, key)->number;
         return true;
     }
@@ -154,8 +148,8 @@ void config_compare(const struct config_snapshot *before, const struct config *n
 {
     for (int i = 0; i < KEY_COUNT; i++) {
         const union config_value *value = value_of(now, i);
-        bool same = is_number(i) ? value->number == before->numbers[i]
-                                 : str_eq(value->text, before->texts[i]);
+        bool same = config_kind_is_number(keys[i].kind) ? value->number == before->numbers[i]
+                                                        : str_eq(value->text, before->texts[i]);
 
         if (!same && !before->overridden[i])
             each(context, CONFIG_KEY_CHANGED, keys[i].name);
