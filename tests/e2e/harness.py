@@ -368,6 +368,11 @@ class Client:
             self.delete(reference)
 
 
+def opens(server, token):
+    """Is it a token that counts?"""
+    return Client(server.url, token).list().status_code == 200
+
+
 def damage(path, at, data=None):
     """Overwrite bytes from place `at` on, or change one bit there."""
     content = bytearray(path.read_bytes())

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import ALICE
-from harness import PASSWORD, Client, failed
+from harness import PASSWORD, Client, failed, opens
 from seams import plan
 from stores import STORES
 
@@ -36,10 +36,6 @@ def forged(server, token, header=None, key=None, **claims):
 def login(server, name, password, address=None, **headers):
     return Client(server.url, address=address).call("POST", "/User/Login", headers,
                                                     json={"username": name, "password": password})
-
-
-def opens(server, token):
-    return Client(server.url, token).list().status_code == 200
 
 
 def test_login_answers_two_bare_tokens(server):

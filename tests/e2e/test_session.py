@@ -12,7 +12,7 @@ import requests
 
 from conftest import ALICE
 from fake_clock import SECOND
-from harness import PASSWORD, Client, failed, poll
+from harness import PASSWORD, Client, failed, opens, poll
 from stores import STORES
 
 pytestmark = pytest.mark.stores(*STORES)
@@ -47,10 +47,6 @@ def token_and_cookie(answer):
 
 def renew(server, cookie, **arguments):
     return post(server, "/User/RefreshToken", cookie, **arguments)
-
-
-def opens(server, token):
-    return Client(server.url, token).list().status_code == 200
 
 
 def refused(answer, status, *words):
