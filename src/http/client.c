@@ -59,7 +59,7 @@ struct client client_of(struct exchange *ex)
     struct client client = {.address = address_of_peer(peer), .https = exchange_tls(ex) != NULL};
 
     client.here = address_is_loopback(&client.address);
-    if (client_is_proxy(ex->services->config->trusted_proxies.text, peer))
+    if (ex->from_proxy)
         believe(ex, &client);
     else
         client.here = client.here && !is_forwarded(ex);

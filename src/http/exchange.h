@@ -105,6 +105,7 @@ struct exchange {
     bool begun, replied;
     bool streams;              /* the answer is a stream */
     bool on_metrics;           /* it came to metrics_listen */
+    bool from_proxy;           /* of trusted_proxies */
     bool malformed;            /* the head: `err` says how; answered before the body, and closed */
     bool hides_slash;          /* the path has a %2F */
     bool of_operators;         /* the path begins with /Admin/, byte for byte */

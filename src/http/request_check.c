@@ -82,9 +82,9 @@ static bool refuse_method(struct exchange *ex, const char *allow)
     return refuse(ex);
 }
 
-static bool hides_console(const struct exchange *ex)
+static bool has_console(const struct exchange *ex)
 {
-    return console_holds(ex->path) && str_eq(ex->services->config->console.text, "off");
+    return !str_eq(ex->services->config->console.text, "off");
 }
 
 /* metrics_listen has /metrics and nothing else; where there is one, nobody else has it. */
@@ -98,7 +98,7 @@ static bool is_elsewhere(const struct exchange *ex)
 
 static bool check_console(struct exchange *ex)
 {
-    if (console_holds(ex->path) && !hides_console(ex))
+    if (has_console(ex) && console_holds(ex->path))
         console_guard(ex);
     return true;
 }
@@ -131,7 +131,7 @@ static void find_route(struct exchange *ex, char allow[ROUTER_ALLOW_TEXT])
                             ex->has_escape, allow);
     if (strcmp(ex->path, "*") == 0)
         str_copy(allow, ROUTER_ALLOW_TEXT, "GET, HEAD, POST, DELETE, OPTIONS");
-    if (hides_console(ex) || is_elsewhere(ex) || ex->hides_slash) {
+    if ((!has_console(ex) && console_holds(ex->path)) || is_elsewhere(ex) || ex->hides_slash) {
         ex->route = NULL;
         allow[0] = '\0';
     }

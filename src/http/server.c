@@ -47,6 +47,7 @@ struct connection {
     struct peer *peer; /* NULL: no memory, or no results are served */
     struct tls_peer tls;
     struct idle idle;
+    bool from_proxy;      /* of trusted_proxies */
     struct target target; /* of its request */
     bool refused;         /* it has been told so: nothing of it is obeyed any more */
 };
@@ -207,6 +208,7 @@ static bool on_head(struct http_thread *thread, struct exchange *ex, const char 
     }
     ex->thread = &thread->owner;
     ex->on_metrics = thread->kind == SOCKET_METRICS;
+    ex->from_proxy = own->from_proxy;
     exchange_begin(ex, &own->target, version);
     return (!ex->malformed && ex->body_is != BODY_FOLLOWS) || exchange_run(ex);
 }
@@ -257,23 +259,25 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
         end_request(thread->server, connection);
 }
 
-static struct connection *open_connection(struct server *server, int fd)
+/* Behind a proxy there are many clients. */
+static bool is_from_proxy(const struct server *server, const struct sockaddr *peer)
+{
+    return client_is_proxy(server->services.config->trusted_proxies.text, peer);
+}
+
+static struct connection *open_connection(struct server *server, int fd,
+                                          const struct sockaddr *peer)
 {
     struct connection *own = calloc(1, sizeof(*own));
 
     if (own == NULL)
         return NULL;
     own->idle.fd = fd;
+    own->from_proxy = is_from_proxy(server, peer);
     if (server->services.transfers != NULL)
         own->peer = peer_new(server->services.transfers, fd);
     idle_open(server->idle, &own->idle, clock_mono_ms());
     return own;
-}
-
-/* Behind a proxy there are many clients. */
-static bool address_is_exempt(const struct server *server, const struct sockaddr *peer)
-{
-    return client_is_proxy(server->services.config->trusted_proxies.text, peer);
 }
 
 /* Half of all is left to others, however few there are. */
@@ -292,7 +296,7 @@ static bool enter_address(struct server *server, const struct sockaddr *peer)
     int64_t now_ms = clock_mono_ms();
     char text[ADDRESS_TEXT];
 
-    if (address_is_exempt(server, peer) || shares_take(server->shares, &share, most))
+    if (is_from_proxy(server, peer) || shares_take(server->shares, &share, most))
         return true;
     metrics_limit(server->metrics, LIMIT_ADDRESS);
     if (server->told_ms == 0 || now_ms - server->told_ms >= TOLD_AGAIN_MS) {
@@ -303,12 +307,12 @@ static bool enter_address(struct server *server, const struct sockaddr *peer)
     return false;
 }
 
-static void leave_address(struct server *server, const struct sockaddr *peer)
+static void leave_address(struct server *server, const struct sockaddr *peer, bool from_proxy)
 {
     struct address address = address_of_peer(peer);
     struct share share = share_of_address(SHARE_CONNECTIONS, &address);
 
-    if (!address_is_exempt(server, peer))
+    if (!from_proxy)
         shares_give(server->shares, &share);
 }
 
@@ -340,12 +344,15 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http_thread *thread = context;
+    struct connection *own = *state;
+    const struct sockaddr *peer =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
     const union MHD_ConnectionInfo *info;
 
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-        leave_address(thread->server, info->client_addr);
-        close_connection(thread->server, *state);
+        leave_address(thread->server, peer,
+                      own != NULL ? own->from_proxy : is_from_proxy(thread->server, peer));
+        close_connection(thread->server, own);
         *state = NULL;
         atomic_fetch_sub(&thread->connections, 1);
         return;
@@ -353,9 +360,9 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (info == NULL)
         return;
-    *state = open_connection(thread->server, info->connect_fd);
+    *state = own = open_connection(thread->server, info->connect_fd, peer);
     if (thread->kind == SOCKET_TLS)
-        secure_connection(thread->server, connection, *state, info->connect_fd);
+        secure_connection(thread->server, connection, own, info->connect_fd);
 }
 
 /* A thread that is not in a request, of these the one with the fewest connections. */
@@ -396,7 +403,7 @@ static enum listener_accepted on_accept(void *context, enum socket_kind kind, in
     if (MHD_add_connection(thread->daemon, fd, address, len) == MHD_YES)
         return LISTENER_TAKEN;
     atomic_fetch_sub(&thread->connections, 1);
-    leave_address(server, address);
+    leave_address(server, address, is_from_proxy(server, address));
     return LISTENER_LOST;
 }
 
