@@ -106,20 +106,24 @@ static void on_let_go(struct store_op *op)
     free(op); /* if it failed, the next heartbeat tells again */
 }
 
-/* What is deleted and does not run here, but is still ours in the store: of a deletion that stopped
- * it and then failed, or of a claim whose answer was lost. As long as we have it nobody finishes
- * its deletion. A claim under way may be of one that is not here yet. */
-static void let_go_of_deleted(struct supervisor *supervisor, const struct store_heartbeat *beat)
+/* What is still ours in the store but does not run here: of a deletion that stopped it and then
+ * failed, or of a claim, or an end, of which this node knows nothing. As long as we have it nobody
+ * else runs it, or finishes its deletion. A claim under way may be of one that is not here yet, and
+ * one that has failed takes it when it is tried again, unless it is deleted. */
+static void let_go_of_unknown(struct supervisor *supervisor, const struct store_heartbeat *beat)
 {
+    bool doubt = false;
+
     for (size_t i = 0; i < supervisor->worker_count; i++) {
         if (supervisor->claims[i].call.asking)
             return;
+        doubt |= supervisor->claims[i].doubt;
     }
     for (size_t i = 0; i < beat->count; i++) {
         const struct store_ref *ref = &beat->running[i];
         struct store_op *op = NULL;
 
-        if (ref->deleted && job_find(supervisor, &ref->id) == NULL)
+        if ((ref->deleted || !doubt) && job_find(supervisor, &ref->id) == NULL)
             op = calloc(1, sizeof(*op));
         if (op == NULL)
             continue;
@@ -261,7 +265,7 @@ static void on_alive(struct supervisor *supervisor)
     loop_timer_set(supervisor->loop, &lease->end, lease->sent_ms + lease_ms(supervisor));
     loop_timer_set(supervisor->loop, &lease->due,
                    lease->sent_ms + lease_ms(supervisor) / BEATS_IN_A_LEASE);
-    let_go_of_deleted(supervisor, &lease->beat.op.heartbeat);
+    let_go_of_unknown(supervisor, &lease->beat.op.heartbeat);
     watch_clock(supervisor);
     supervisor->work = true; /* the news of it may have got lost */
     look_at_parked(supervisor);

@@ -206,6 +206,21 @@ def test_a_result_survives_a_crash_of_postgresql_before_its_end_is_written_down(
     assert hashlib.sha256(result.content).hexdigest() == result.headers["ETag"].strip('"')
 
 
+def test_a_report_that_its_node_does_not_know_of_is_queued_again(make_cluster):
+    """As one whose claim was at its commit when the connection broke, so that the second try claimed another one."""
+    cluster = make_cluster(nodes=1)
+    client = cluster.clients(ALICE)[0]
+    endless = client.order("Endless")
+    cluster.node_of(endless)
+    reference = client.order("Quick", ProductID="1")
+    cluster.sql(f"UPDATE report SET state = 1, attempt = 1, token = gen_random_uuid(), node = (SELECT id FROM node) "
+                f"WHERE id = '{reference}'")
+    poll(lambda: cluster.row(reference, "state") == "0", what="the queue")
+    client.delete(endless)
+    assert client.finish(reference).json()["data"] == "complete"
+    assert cluster.row(reference, "attempt") == "2"
+
+
 @contextlib.contextmanager
 def tried_twice(cluster, reference):
     """What the body has the node write of the report is sent; the connection breaks before its commit, which the
