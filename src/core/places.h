@@ -34,7 +34,8 @@
       "", "its row: reference, parameters, message, digest, key of its result",                    \
       "sqlite_tombstone sqlite_delete_row postgres_send_delete_row", "not at all", fsck_rows,      \
       "deletion.delete.marked deletion.delete.dropped",                                            \
-      PLACE_WALKED PLACE_DELETED " " PLACE_PURGED)                                                 \
+      PLACE_WALKED PLACE_DELETED                                                                   \
+      " " PLACE_PURGED " test_erasure.py::test_nothing_is_left_of_parameters_that_were_listed")    \
     X(MANY, PLACE_ALL, "", "", "the rows of reports that one request deletes",                     \
       "sqlite_delete_rows postgres_send_delete_rows", "not at all", fsck_rows,                     \
       "deletion.many.marked deletion.many.dropped",                                                \

@@ -154,6 +154,44 @@ def test_nothing_is_left_of_a_deleted_report(shared, client, make):
     assert_gone(shared, marker, reference)
 
 
+def listed(client, reference):
+    """Every answer that may have its parameters."""
+    return "".join(client.list(**query).text for query in ({}, {"ReportName": "Marked"}, {"Reference": reference}))
+
+
+@pytest.mark.parametrize("make", STATES)
+def test_nothing_is_left_of_parameters_that_were_listed(shared, client, make):
+    """Listed with and without the others, up to the longest that a list has, and answered again to their idempotency key."""
+    marker = new_marker()
+    reference = make(client, marker)
+    long, key = new_marker() + "é" * 1900, new_marker("key")
+    beside = client.submit("Marked", {"Note": long}, {"Idempotency-Key": key}).json()["data"]
+    for text in (marker, long):
+        assert text in listed(client, reference) and text not in listed(shared.client_of("bob"), reference)
+    assert client.submit("Marked", {"Note": long}, {"Idempotency-Key": key}).json()["data"] == beside
+    for gone, text in ((beside, long), (reference, marker)):
+        assert client.delete(gone).json()["result"] is True
+        assert_gone(shared, text, gone, key)
+        assert text not in listed(client, gone)
+
+
+def test_parameters_that_were_listed_on_every_node_are_on_none_after_a_delete(make_cluster):
+    cluster = make_cluster(nodes=2)
+    first, second = cluster.clients("alice")
+    marker = new_marker()
+    for submitter in (first, second):
+        reference = submitter.order("Quick", ProductID="1", Note=marker)
+        first.finish(reference)
+        for client in (first, second):
+            assert marker in listed(client, reference)
+        second.delete(reference)
+        for client, node in ((first, cluster.nodes[0]), (second, cluster.nodes[1])):
+            assert marker not in listed(client, reference)
+            assert not node.holding(marker.encode()) and not node.holding_without_a_name(marker.encode())
+            assert_log(node, marker, reference)
+    assert cluster.sql("SELECT id FROM report") == []
+
+
 def test_nothing_is_left_in_memory_that_looks_like_a_file(shared, client):
     """The worker is given the parameters in one."""
     marker = new_marker()
