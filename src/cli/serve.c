@@ -23,6 +23,7 @@
 #include "base/version.h"
 #include "cli/options.h"
 #include "cli/reload.h"
+#include "cli/serve_check.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
@@ -90,13 +91,16 @@ enum {
 static void usage(FILE *out)
 {
     fprintf(out,
-            "usage: reportd serve [-c FILE]\n\n"
+            "usage: reportd serve [-c FILE] [--check]\n\n"
             "Serve the report API. Prints \"ready on URL\" on standard output once it answers;\n"
             "the log goes to standard error. SIGTERM and SIGINT stop it: running reports have\n"
             "drain_grace to finish, then return to the queue; a second signal returns them at\n"
             "once. SIGHUP reads the report definitions and the certificate again, and logs\n"
             "what has changed, also in the configuration, where it takes a restart.\n\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
+            "  --check            print what a start would refuse, except that an address is in\n"
+            "                     use, and exit: 0 if it is nothing. Nothing is made or changed,\n"
+            "                     and the server may be running\n"
             "  -h, --help         print this\n\n"
             "Keys of the configuration. REPORTD_KEY in the environment overrides KEY of the\n"
             "file. Paths are relative to the file's folder, or, if FILE is a pipe, to the\n"
@@ -105,9 +109,10 @@ static void usage(FILE *out)
 }
 
 /* 0: serve; otherwise the exit status + 1. */
-static int read_arguments(int argc, char **argv, const char **ret_file)
+static int read_arguments(int argc, char **argv, const char **ret_file, bool *ret_check)
 {
-    const struct verb_option options[] = {{.name = "config", .text = ret_file}, {0}};
+    const struct verb_option options[] = {
+        {.name = "config", .text = ret_file}, {.name = "check", .flag = ret_check}, {0}};
     int rc = options_read(&(struct verb_line){"serve", usage, options}, argc, argv);
 
     if (rc == 0 && optind < argc)
@@ -620,13 +625,30 @@ static void tell_failure(const struct config *config, const struct err *err)
     name_full_disks(config);
 }
 
+static int check_start(struct config *config)
+{
+    struct err err = {0};
+    int problems = 0;
+
+    if (rights_check(config, &err) < 0)
+        problems += serve_check_problem(err.text);
+    if (fit_connections(config, &err) < 0)
+        problems += serve_check_problem(err.text);
+    if (complete_sources(config, &err) < 0)
+        problems += serve_check_problem(err.text);
+    problems += serve_check(config);
+    config_free(config);
+    return problems > 0 ? EXIT_FAILED : EXIT_GOOD;
+}
+
 int verb_serve(int argc, char **argv)
 {
     struct node node = {0};
+    bool check = false;
     const char *file = "reportd.conf";
     struct err err = {0};
     int64_t began_ms = clock_mono_ms();
-    int rc = read_arguments(argc, argv, &file);
+    int rc = read_arguments(argc, argv, &file, &check);
 
     if (rc != 0)
         return rc - 1;
@@ -640,6 +662,8 @@ int verb_serve(int argc, char **argv)
     log_init(log_level_of(node.config->log_level.text),
              strcmp(node.config->log_format.text, "json") == 0);
     reload_warn_of_variables();
+    if (check)
+        return check_start(node.config);
     node.started = config_snapshot_new(node.config);
     rc = node.started != NULL ? 0 : out_of_memory(&err);
     prepare_process(node.config);

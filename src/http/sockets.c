@@ -174,19 +174,28 @@ static int open_addresses(const struct opening *opening, struct addrinfo *found,
     return rc;
 }
 
-static int open_host(const struct opening *opening, struct err *err)
+/* *ret_found is yours: freeaddrinfo(). */
+static int resolve_host(const struct opening *opening, struct addrinfo **ret_found, struct err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
     char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
-    int rc;
 
     if (!config_split_listen(opening->entry, host, port))
         return err_set(err, -E_CONFIG, "%s = \"%s\" is no ADDRESS:PORT", opening->key,
                        opening->entry);
-    if (getaddrinfo(host, port, &hints, &found) != 0)
+    if (getaddrinfo(host, port, &hints, ret_found) != 0)
         return err_set(err, -E_CONFIG, "%s = \"%s\": there is no address '%s'", opening->key,
                        opening->entry, host);
+    return 0;
+}
+
+static int open_host(const struct opening *opening, struct err *err)
+{
+    struct addrinfo *found;
+    int rc = resolve_host(opening, &found, err);
+
+    if (rc < 0)
+        return rc;
     rc = open_addresses(opening, found, err);
     freeaddrinfo(found);
     return rc;
@@ -302,6 +311,25 @@ int sockets_check_left(struct err *err)
                    "the service manager holds a socket at %s, which neither listen nor "
                    "metrics_listen names: name it there, or remove it from the unit's .socket",
                    url);
+}
+
+int sockets_check(const char *key, const char *list, struct err *err)
+{
+    char *copy = strdup(list), *rest = copy, *entry;
+    int rc = copy == NULL ? err_set(err, -E_NOMEM, "out of memory") : 0;
+
+    while (rc == 0 && (entry = strsep(&rest, " ")) != NULL) {
+        struct opening opening = {.key = key, .entry = entry};
+        struct addrinfo *found = NULL;
+
+        if (*entry == '\0' || str_starts(entry, CONFIG_UNIX))
+            continue;
+        rc = resolve_host(&opening, &found, err);
+        if (rc == 0)
+            freeaddrinfo(found);
+    }
+    free(copy);
+    return rc;
 }
 
 static void remove_path(struct listening *listening)

@@ -38,6 +38,8 @@ struct sockets {
  * neither made nor removed. -E_CONFIG says which cannot be bound, and why. */
 int sockets_open(struct sockets *sockets, const char *key, const char *list, enum socket_kind kind,
                  struct err *err);
+/* Could `list` be opened, as far as names, forms and lengths tell? Nothing is bound. -E_CONFIG. */
+int sockets_check(const char *key, const char *list, struct err *err);
 /* After all are open: has the service manager a socket that no key names? Then -E_CONFIG. */
 int sockets_check_left(struct err *err);
 /* Close them, and remove the paths that are still theirs. */

@@ -174,10 +174,10 @@ static int check_schema(PGconn *pg, const struct store_spec *spec, struct postgr
     int rc = read_version(pg, &version, err);
 
     if (rc == 0 && version < 0 && !spec->create)
-        return err_set(err, -E_STORE,
+        return err_set(err, -E_NOT_FOUND,
                        "There is no store in this database; start the server once to make it.");
     if (rc == 0 && version < postgres_migration_count && !spec->create && !spec->upgrade)
-        return err_set(err, -E_STORE,
+        return err_set(err, -E_CHANGED,
                        "The store has schema %lld, this program needs %d; start the server once to "
                        "bring it up to date.",
                        (long long)version, postgres_migration_count);

@@ -200,7 +200,7 @@ static int migrate(struct sqlite_conn *c, bool create, struct err *err)
     int rc = read_number(c, "PRAGMA user_version", &version);
 
     if (rc == SQLITE_OK && version < sqlite_migration_count && !create)
-        return err_set(err, -E_STORE,
+        return err_set(err, -E_CHANGED,
                        "The store '%s' has schema %lld, this program needs %d; start the server "
                        "once to bring it up to date.",
                        c->shared->path, (long long)version, sqlite_migration_count);

@@ -588,7 +588,9 @@ struct store_spec {
 };
 
 /* Open; -E_STORE with words that name the path and what to do, -E_BUSY if another process has it
- * alone. A schema newer than this program is refused. *ret is yours: store_free(). */
+ * alone. A schema newer than this program is refused, an older one, that is not to be upgraded,
+ * with -E_CHANGED; a database without a store, where none is to be made, with -E_NOT_FOUND. *ret is
+ * yours: store_free(). */
 int store_open(const struct store_spec *spec, struct store **ret, struct err *err);
 /* Waits for what is posted, then closes. NULL is fine. */
 void store_free(struct store *store);

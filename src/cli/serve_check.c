@@ -1,0 +1,148 @@
+/* src/cli/serve_check.c -- `reportd serve --check`. */
+#include "cli/serve_check.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "core/catalog.h"
+#include "http/receipt.h"
+#include "http/sockets.h"
+#include "http/tls.h"
+#include "http/token.h"
+#include "store/store.h"
+
+int serve_check_problem(const char *text)
+{
+    fprintf(stderr, "reportd serve: %s\n", text);
+    return 1;
+}
+
+static bool is_set(const char *text)
+{
+    return text != NULL && *text != '\0';
+}
+
+static bool exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+/* Of what a start would make: the nearest that is there, of the path itself and its folders, has to
+ * let it. */
+static int check_makeable(const char *key, const char *path)
+{
+    char *copy = strdup(path), *folder = copy;
+    char text[512];
+    int problems = 0;
+
+    while (folder != NULL && !exists(folder))
+        folder = dirname(folder);
+    if (folder != NULL && access(folder, str_eq(folder, path) ? W_OK : W_OK | X_OK) != 0) {
+        snprintf(text, sizeof(text), "%s '%.300s' cannot be made or written in '%.100s': %s", key,
+                 path, folder, strerror(errno));
+        problems = serve_check_problem(text);
+    }
+    free(copy);
+    return problems;
+}
+
+static int check_keys(const struct config *config)
+{
+    const char *token_file = config->key_file.text, *receipts = config->receipt_key_file.text;
+    struct receipt_keys *receipt_keys = NULL;
+    struct token_key *key = NULL;
+    struct err err = {0};
+    int problems = 0;
+
+    if (!exists(token_file))
+        problems += check_makeable("key_file", token_file);
+    else if (token_key_open(token_file, &key, &err) < 0)
+        problems += serve_check_problem(err.text);
+    if (!exists(receipts))
+        problems += check_makeable("receipt_key_file", receipts);
+    else if (receipt_keys_open(receipts, &receipt_keys, &err) < 0)
+        problems += serve_check_problem(err.text);
+    token_key_free(key);
+    receipt_keys_free(receipt_keys);
+    return problems;
+}
+
+static int source_known(void *context, const char *source)
+{
+    return config_source_url(context, source) != NULL;
+}
+
+static void on_definition_problem(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+static int check_definitions(const struct config *config)
+{
+    const struct catalog_spec spec = {.folder = config->reports.text,
+                                      .timezone = config_timezone(config),
+                                      .source_known = source_known,
+                                      .problem = on_definition_problem,
+                                      .context = (void *)(uintptr_t)config};
+    struct catalog *catalog = NULL;
+    struct err err = {0};
+
+    if (catalog_new(&spec, &catalog, &err) < 0)
+        return serve_check_problem(err.text);
+    catalog_free(catalog);
+    return 0;
+}
+
+static int check_addresses(const struct config *config)
+{
+    const char *certificate = config->tls_certificate.text, *key = config->tls_key.text;
+    struct tls *tls = NULL;
+    struct err err = {0};
+    int problems = 0;
+
+    if (is_set(certificate) && tls_open(certificate, key != NULL ? key : "", &tls, &err) < 0)
+        problems += serve_check_problem(err.text);
+    tls_free(tls);
+    if (sockets_check("listen", config->listen.text, &err) < 0)
+        problems += serve_check_problem(err.text);
+    if (is_set(config->metrics_listen.text) &&
+        sockets_check("metrics_listen", config->metrics_listen.text, &err) < 0)
+        problems += serve_check_problem(err.text);
+    return problems;
+}
+
+/* One of an older program is well, and so is none: a start sees to that. */
+static int check_store(const struct config *config)
+{
+    const char *path = config_store_path(config);
+    const struct store_spec spec = {.url = config->store.text,
+                                    .erase_key = config->erase_key_file.text};
+    struct store *store = NULL;
+    struct err err = {0};
+    int rc;
+
+    if (path != NULL && !exists(path))
+        return check_makeable("store", path);
+    rc = store_open(&spec, &store, &err);
+    store_free(store);
+    if (rc == 0 || rc == -E_CHANGED || rc == -E_NOT_FOUND)
+        return 0;
+    return serve_check_problem(err.text);
+}
+
+int serve_check(const struct config *config)
+{
+    const char *spool = config->spool.text;
+    int problems = check_keys(config) + check_definitions(config) + check_addresses(config);
+
+    if (strcmp(spool, "postgresql") != 0)
+        problems += check_makeable("spool", spool);
+    problems += check_makeable("deletion_ledger", config->deletion_ledger.text);
+    return problems + check_store(config);
+}
