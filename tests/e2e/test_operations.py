@@ -40,7 +40,8 @@ class Operator:
         programs.mkdir()
         for program in (REPORTD, REPORTCTL):
             (programs / program.name).symlink_to(program)
-        self.environment = {**server.environment, "PATH": f"{programs}:{os.environ['PATH']}", "REPORTD_WORKER_MEMORY": "0"}
+        self.environment = {**server.environment, "PATH": f"{programs}:{os.environ['PATH']}", "REPORTD_WORKER_MEMORY": "0",
+                            "HOME": str(server.folder), "XDG_CONFIG_HOME": str(server.folder / "config")}
 
     def run(self, command):
         return subprocess.run(["bash", "-c", command], cwd=self.server.folder, env=self.environment, text=True, check=False,
@@ -104,10 +105,22 @@ def test_a_user_is_locked_out(operator):
 
 
 def test_a_report_is_slow(operator):
-    client = operator.server.client(ALICE)
+    server = operator.server
+    client = server.client(ALICE)
     assert ended(client, "Hasty")["data"] == "error"
     operator.finds("A report is slow")
-    operator.types("A report is slow", {"Slow": "Quick", "CustomerID": "ProductID"})
+    reference = client.order("Endless")
+    client.wait_for(reference, "processing")
+    server.user("operator", ALICE, "on")
+    assert operator.run(f"reportctl login --server {server.url} -u {ALICE}").returncode == 0
+    said = operator.types("A report is slow", {"REFERENCE": reference, "Slow": "Quick", "CustomerID": "ProductID"})
+    assert reference in said
+    assert client.references() != [] and reference not in client.references()
+
+
+def test_every_alert_is_on_the_page():
+    rules = re.findall(r"- alert: (\w+)", (ROOT / "etc/prometheus/reportd-alerts.yml").read_text())
+    assert rules == re.findall(r"^\| `(\w+)` \|", PAGE.partition("## Alerts")[2], re.M)
 
 
 def test_the_disk_is_full(tmp_path):
