@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/nearest.h"
 #include "base/str.h"
@@ -28,7 +29,8 @@ static void print_overview(const json_t *data)
     const json_t *one;
     size_t i;
 
-    printf("queue: %lld queued, %lld processing, %lld complete, %lld in error%s%s\n",
+    printf("queue%s: %lld queued, %lld processing, %lld complete, %lld in error%s%s\n",
+           json_is_true(json_object_get(queue, "paused")) ? " (paused)" : "",
            number_of(queue, "queued"), number_of(queue, "processing"), number_of(queue, "complete"),
            number_of(queue, "error"), *oldest != '\0' ? "; the oldest since " : "", oldest);
     json_array_foreach(json_object_get(data, "nodes"), i, one)
@@ -36,9 +38,9 @@ static void print_overview(const json_t *data)
     workers = json_object_get(data, "workers");
     printf("workers of this node: %lld, %lld busy\n", number_of(workers, "count"),
            number_of(workers, "busy"));
-    json_array_foreach(json_object_get(data, "sources"), i, one)
-        printf("source %s (%s): %lld running\n", step_text_of(one, "name"),
-               step_text_of(one, "kind"), number_of(one, "running"));
+    json_array_foreach(json_object_get(data, "sources"), i, one) printf(
+        "source %s (%s): %lld running%s\n", step_text_of(one, "name"), step_text_of(one, "kind"),
+        number_of(one, "running"), json_is_true(json_object_get(one, "paused")) ? ", paused" : "");
     json_array_foreach(json_object_get(data, "disks"), i, one) print_disk(one);
 }
 
@@ -58,14 +60,44 @@ static int show_overview(struct ctl *ctl, struct err *err)
     return rc;
 }
 
+static int set_paused(struct ctl *ctl, bool paused, struct err *err)
+{
+    json_t *body = json_pack("{sb}", "paused", (int)paused);
+    char *text = json_dumps(body, JSON_COMPACT);
+    struct http_request request = {
+        .method = "POST", .path = "/Admin/Queue", .body = text, .repeatable = true};
+    struct api *api = NULL;
+    int rc = text == NULL ? err_set(err, -E_NOMEM, "out of memory")
+                          : api_open(&ctl->options, &api, err)
+                                ?: api_call(api, &request, NULL, err);
+
+    if (rc == 0 && ctl->options.json != NULL)
+        api_print(api);
+    else if (rc == 0)
+        puts(paused ? "paused" : "resumed");
+    api_free(api);
+    json_decref(body);
+    free(text);
+    return rc;
+}
+
+static int pause_queue(struct ctl *ctl, struct err *err)
+{
+    return set_paused(ctl, true, err);
+}
+
+static int resume_queue(struct ctl *ctl, struct err *err)
+{
+    return set_paused(ctl, false, err);
+}
+
 static const struct action {
     const char *name;
     ctl_run *run;
     size_t most; /* words behind it */
 } actions[] = {
-    {"overview", show_overview, 0},
-    {"list", ctl_list, 0},
-    {"delete", ctl_delete, 1},
+    {"overview", show_overview, 0}, {"list", ctl_list, 0},       {"delete", ctl_delete, 1},
+    {"pause", pause_queue, 0},      {"resume", resume_queue, 0},
 };
 
 int ctl_admin(struct ctl *ctl, struct err *err)

@@ -1,13 +1,16 @@
-/* src/http/admin.c -- GET /Admin/Overview: nodes, workers, queue, sources and disks. */
+/* src/http/admin.c -- GET /Admin/Overview: nodes, workers, queue, sources and disks; POST
+ * /Admin/Queue: pausing it. */
 #include "http/admin.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/version.h"
 
@@ -16,7 +19,7 @@ enum {
     TYPES_MAX = 1 << 20, /* names of the reports of a source */
 };
 
-/* ---- sources and their report types ---- */
+/* ---- the report types of a source ---- */
 
 struct choosing {
     const char *source;
@@ -48,6 +51,32 @@ int admin_types_of(struct exchange *ex, const char *name, char **ret, struct err
     *ret = buf_take(&choosing.types);
     return *ret != NULL ? 0 : err_set(err, -E_NOMEM, "no memory for the reports of a source");
 }
+
+/* ---- what is paused ---- */
+
+static void queue_changed(struct exchange *ex)
+{
+    const char *paused = ex->op.pause.paused ? "true" : "false";
+    char data[32];
+
+    log_info("queue.pause", "paused=%s user=%s request=%s", paused, ex->user->name, ex->request_id);
+    snprintf(data, sizeof(data), "{\"paused\":%s}", paused);
+    exchange_reply(ex, true, "", data);
+}
+
+void admin_queue(struct exchange *ex)
+{
+    const json_t *paused = exchange_member(ex, "paused");
+
+    if (!json_is_boolean(paused)) {
+        exchange_fail(ex, -E_INVALID, "Send {\"paused\": true} or {\"paused\": false}.");
+        return;
+    }
+    exchange_op(ex, STORE_PAUSE)->pause = (struct store_pause){.paused = json_is_true(paused)};
+    exchange_post(ex, queue_changed);
+}
+
+/* ---- sources ---- */
 
 /* Of the reports that are processed, how many read the source. */
 static int64_t running_of(struct exchange *ex, const struct store_overview *all, const char *source)
@@ -122,7 +151,7 @@ static void add_workers(struct buf *out, struct exchange *ex)
 
 /* ---- queue and disks ---- */
 
-static void add_queue(struct buf *out, const struct store_overview *all)
+static void add_queue(struct buf *out, const struct store_overview *all, bool paused)
 {
     char oldest[CLOCK_TEXT];
 
@@ -132,6 +161,7 @@ static void add_queue(struct buf *out, const struct store_overview *all)
         json_add_number(out, report_state_name(i), all->by_state[i]);
     if (all->oldest_ms != 0)
         clock_format(all->oldest_ms, oldest);
+    json_add_bool(out, "paused", paused);
     json_add_member(out, "oldestQueuedAt", all->oldest_ms != 0 ? oldest : NULL);
     buf_add_char(out, '}');
 }
@@ -170,7 +200,7 @@ static void overview_known(struct exchange *ex)
     buf_init(&data, OVERVIEW_MAX);
     buf_add_char(&data, '{');
     json_add_member(&data, "version", REPORTD_VERSION);
-    add_queue(&data, all);
+    add_queue(&data, all, *(const bool *)ex->state);
     add_nodes(&data, ex, all);
     add_workers(&data, ex);
     add_sources(&data, ex, all);
@@ -183,8 +213,23 @@ static void overview_known(struct exchange *ex)
     buf_done(&data);
 }
 
-void admin_overview(struct exchange *ex)
+static void pauses_known(struct exchange *ex)
 {
+    bool *paused = malloc(sizeof(*paused));
+
+    if (paused == NULL) {
+        exchange_fail(ex, -E_NOMEM, "No memory for the overview.");
+        return;
+    }
+    *paused = ex->op.paused.all;
+    ex->state = paused;
+    ex->state_free = free;
     exchange_op(ex, STORE_OVERVIEW);
     exchange_post(ex, overview_known);
+}
+
+void admin_overview(struct exchange *ex)
+{
+    exchange_op(ex, STORE_PAUSED);
+    exchange_post(ex, pauses_known);
 }

@@ -5,6 +5,7 @@
 
 /* What they answer is doc/api.md § Admin. They need ROUTE_OPERATOR. */
 exchange_step admin_overview; /* GET    /Admin/Overview */
+exchange_step admin_queue;    /* POST   /Admin/Queue */
 exchange_step admin_list;     /* GET    /Admin/Reports?State=&User=&ReportName=&Source=&… */
 exchange_step admin_delete;   /* DELETE /Admin/Report?reference= */
 

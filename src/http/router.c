@@ -31,6 +31,7 @@ static const struct route routes[] = {
     {"DELETE", "/Report/List",        ROUTE_TOKEN,    false, report_delete_many, NULL},
     {"GET",    "/Report/Types",       ROUTE_TOKEN,    false, report_types,  NULL},
     {"GET",    "/Admin/Overview",     ROUTE_OPERATOR, false, admin_overview, NULL},
+    {"POST",   "/Admin/Queue",        ROUTE_OPERATOR, true,  admin_queue,   NULL},
     {"GET",    "/Admin/Reports",      ROUTE_OPERATOR, false, admin_list,    NULL},
     {"DELETE", "/Admin/Reports",      ROUTE_OPERATOR, false, report_delete_many, NULL},
     {"DELETE", "/Admin/Report",       ROUTE_OPERATOR, false, admin_delete,  NULL},

@@ -184,3 +184,37 @@ def test_reportctl_sees_and_deletes_for_all_users(server, alice, bob, olga, tmp_
     assert plain.login()[0] == 0
     status, _, err = plain("admin", "overview")
     assert status == 4 and "operators only" in err
+
+
+def test_while_the_queue_is_paused_nothing_starts_and_a_restart_does_not_resume_it(make_server, tmp_path):
+    server = make_server()
+    server.user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")
+    alice = server.client("alice")
+    ctl = Ctl(tmp_path, server.url, OPERATOR)
+    assert ctl.login()[0] == 0
+    running = alice.order("Endless")
+    alice.wait_for(running, "processing")
+    assert ctl.good("admin", "pause") == "paused" and ctl.good("admin", "pause") == "paused"
+    waiting = alice.order("Quick", ProductID="1")
+    assert server.client(OPERATOR).get("/Admin/Overview").json()["data"]["queue"]["paused"] is True
+    assert alice.state(running) == "processing"
+    server.stop()
+    server.start()
+    alice = server.client("alice")
+    olga = server.client(OPERATOR)
+    ctl = Ctl(tmp_path, server.url, OPERATOR)
+    assert ctl.login()[0] == 0
+    assert "queue (paused)" in ctl.good("admin", "overview")
+    assert [alice.state(reference) for reference in (running, waiting)] == ["queued", "queued"]
+    alice.delete(running)
+    answer = olga.call("POST", "/Admin/Queue", json={"paused": False})
+    assert answer.json()["data"] == {"paused": False}
+    alice.wait_for(waiting, "complete")
+
+
+def test_what_cannot_be_paused_is_explained(server, alice, olga):
+    for body in ({}, {"paused": "yes"}):
+        failed(olga.call("POST", "/Admin/Queue", json=body), 400)
+    failed(alice.call("POST", "/Admin/Queue", json={"paused": True}), 403)
+    assert raw(server, "POST", "/Admin/Queue") == 401
+    assert olga.get("/Admin/Overview").json()["data"]["queue"]["paused"] is False
