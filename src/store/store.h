@@ -549,6 +549,7 @@ struct store_sessions_end {
  * until `done`. Zero-initialise it first. */
 struct store_op {
     enum store_verb verb;
+    bool posted;                       /* and not yet answered: the store's, as is `item` */
     void (*done)(struct store_op *op); /* called once, on any thread, maybe before store_post()
                                         * returns; must not block */
     void *owner;                       /* the caller's */
@@ -560,9 +561,10 @@ struct store_op {
         STORE_VERBS(X)
 #undef X
     };
-    struct work_item item; /* the store's, as is `posted` */
-    bool posted;           /* and not yet answered */
+    struct work_item item;
 };
+/* Each request has one, and each report of a batch of the purge. */
+_Static_assert(sizeof(struct store_op) <= 1300, "what is large is behind a pointer");
 
 /* What changed, told after the commit and before any `done` of that commit. */
 struct store_change {
