@@ -47,7 +47,7 @@ LIB := $(O)/libreportd.a
 UNIT := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/*_test.c)) \
 	$(patsubst tests/contract/%.c,$(O)/tests/%,$(wildcard tests/contract/*_test.c))
 
-.PHONY: all help deps build check unit e2e lint format demo run docs clean install uninstall
+.PHONY: all help deps build check unit e2e lint format demo run docs clean install uninstall deb
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -98,5 +98,9 @@ install: programs ## Install programs, man pages, completions and the systemd un
 uninstall: ## Remove what make install has put under PREFIX; configuration, reports and results stay
 	@PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) tools/install --remove $(O)
 
+deb: ## Build the Debian packages reportd and reportd-client into build/
+	@tools/deps --if-missing debhelper
+	@tools/deb
+
 clean: ## Remove what was built
 	rm -rf build

@@ -5,8 +5,9 @@ _reportd_options() { # PROGRAM [VERB]
     "$@" --help 2>/dev/null | sed -nE 's/^ +(-[a-z], )?(--[a-z-]+).*/\1\2/p' | tr -d ','
 }
 
-_reportd_verbs() { # PROGRAM [VERB]: one that has actions says so in its usage
-    "$@" --help 2>/dev/null | sed -nE '/^usage: [a-z]+ .*(VERB|COMMAND|ACTION)/,$s/^  ([a-z]+)( .*)?$/\1/p'
+_reportd_verbs() { # PROGRAM [VERB]: one that has actions says so in its usage: ACTION, or one|other
+    "$@" --help 2>/dev/null | sed -nE '/^usage: [a-z]+ .*(VERB|COMMAND|ACTION)/,$s/^  ([a-z]+)( .*)?$/\1/p
+        s/^usage: .* ([a-z]+(\|[a-z]+)+)( .*)?$/\1/p' | tr '|' '\n'
 }
 
 _reportd() {

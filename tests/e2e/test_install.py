@@ -85,6 +85,8 @@ def test_every_verb_command_and_action_is_completed(shell):
     (actions,) = [row.split('"')[1].split()[0] for row in table("src/cli/verbs.h", "VERBS") if row.startswith("user,")]
     assert sorted(completed(shell, REPORTD, "user", "")) == sorted(actions.split("|"))
     assert completed(shell, REPORTD, "user", "dis") == ["disable"]
+    admin = next(row for row in table("src/ctl/ctl.h", "CTL_COMMANDS") if row.startswith('"admin"')).split('"')[3]
+    assert completed(shell, REPORTCTL, "admin", "") == admin.split()[0].split("|")
 
 
 @pytest.mark.parametrize("shell", SHELLS)
