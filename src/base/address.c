@@ -96,6 +96,8 @@ bool network_read(const char *text, struct network *ret)
         return false;
     most = strchr(host, ':') == NULL ? ALL_BITS - MAPPED_BITS : ALL_BITS;
     bits = most;
+    if (slash != NULL && slash[1] == '0' && slash[2] != '\0')
+        return false; /* some programs read a number with a leading zero as octal */
     if (slash != NULL && (!str_to_int64(slash + 1, &bits) || bits < 0 || bits > most))
         return false;
     ret->bits = (int)(ALL_BITS - most + bits);

@@ -12,8 +12,11 @@
 #include "base/str.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
+#include "core/catalog.h"
 #include "core/config.h"
 #include "core/param.h"
+#include "core/rights.h"
+#include "http/tls.h"
 
 /* The report that a file of the folder defines. */
 struct entry {
@@ -229,10 +232,28 @@ static void check_path(struct checker *checker, const char *path)
         check_file(checker, path, false);
 }
 
+/* What serve would not start with. */
+static void check_serving(struct checker *checker)
+{
+    const struct config *config = checker->config;
+    const char *certificate = config->tls_certificate.text, *key = config->tls_key.text;
+    struct tls *tls = NULL;
+    struct err err = {0};
+
+    if (rights_check(config, &err) < 0 || catalog_check_rights(config->reports.text, &err) < 0)
+        tell_problem(checker, err.text);
+    if (certificate != NULL && *certificate != '\0' &&
+        tls_open(certificate, key != NULL ? key : "", &tls, &err) < 0)
+        tell_problem(checker, err.text);
+    tls_free(tls);
+}
+
 static int check_all(struct checker *checker, bool strict, char **paths, int count)
 {
     for (int i = 0; i < count; i++)
         check_path(checker, paths[i]);
+    if (checker->config != NULL)
+        check_serving(checker);
     if (count == 0)
         check_path(checker, checker->config->reports.text);
     printf("%zu definition%s, %zu problem%s", checker->definitions,

@@ -194,7 +194,8 @@ static int open_data(struct node *node, struct err *err)
                                          .timezone = config_timezone(node->config),
                                          .source_known = source_known,
                                          .problem = on_definition_problem,
-                                         .context = node};
+                                         .context = node,
+                                         .guarded = true};
     const struct store_spec store = {.url = node->config->store.text,
                                      .create = true,
                                      .alone = true,
@@ -670,6 +671,7 @@ int verb_serve(int argc, char **argv)
     log_start(); /* without it lines are written at once */
     rc = rc
              ?: rights_check(node.config, &err)
+             ?: catalog_check_rights(node.config->reports.text, &err)
              ?: fit_connections(node.config, &err)
              ?: complete_sources(node.config, &err)
              ?: open_data(&node, &err)

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "base/thread.h"
+#include "core/rights.h"
 
 enum { OFFER_MAX = 64 << 20 };
 
@@ -110,7 +111,8 @@ static int load_file(struct catalog *catalog, const char *file, struct list *lis
     struct definition *def = NULL, *old;
     struct problems problems = {0};
     struct err err = {0};
-    int rc = definition_load(file, &problems, &def, &err)
+    int rc = (catalog->spec.guarded ? rights_check_definition(file, &err) : 0)
+                 ?: definition_load(file, &problems, &def, &err)
                  ?: definition_set_timezone(def, catalog->spec.timezone, &err)
                  ?: check_surroundings(&catalog->spec, list, def, &err);
 
@@ -211,6 +213,26 @@ int catalog_reload(struct catalog *catalog, catalog_change_fn *changed, void *co
     list_done(&list);
     lock_release(&catalog->reloading);
     return broken;
+}
+
+int catalog_check_rights(const char *folder, struct err *err)
+{
+    struct dirent **names;
+    int n = scandir(folder, &names, is_definition_file, alphasort), rc = 0;
+
+    for (int i = 0; i < n; i++) {
+        char *file = NULL;
+
+        if (rc == 0 && asprintf(&file, "%s/%s", folder, names[i]->d_name) < 0)
+            rc = err_set(err, -E_NOMEM, "out of memory");
+        else if (rc == 0)
+            rc = rights_check_definition(file, err);
+        free(file);
+        free(names[i]);
+    }
+    if (n >= 0)
+        free(names);
+    return rc;
 }
 
 int catalog_new(const struct catalog_spec *spec, struct catalog **ret, struct err *err)

@@ -2,6 +2,8 @@
  * use. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "base/nearest.h"
 #include "core/definition.h"
@@ -17,7 +19,11 @@ struct catalog_spec {
     int (*source_known)(void *context, const char *source);
     void (*problem)(void *context, const char *text);
     void *context;
+    bool guarded; /* a file that group or others may write is broken */
 };
+
+/* -E_CONFIG names the first of the folder's definitions that group or others may write. */
+int catalog_check_rights(const char *folder, struct err *err);
 
 /* Load every *.sql of the folder. Broken files are told and left out; -E_IO only if the folder
  * can't be read. *ret is yours: catalog_free(). */

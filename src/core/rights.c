@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* A file whose name is `path` and a suffix. */
@@ -10,6 +11,38 @@ struct judged {
     const char *what, *path, *suffix;
     bool secret; /* others may not read it, either */
 };
+
+/* A word of the shell that is `text`: yours to free(); NULL: no memory. */
+static char *shell_word(const char *text)
+{
+    char *word = malloc(4 * strlen(text) + 3), *end = word;
+
+    if (word == NULL)
+        return NULL;
+    *end++ = '\'';
+    for (; *text != '\0'; text++) {
+        if (*text == '\'') {
+            memcpy(end, "'\\'", 3);
+            end += 3;
+        }
+        *end++ = *text;
+    }
+    memcpy(end, "'", 2);
+    return word;
+}
+
+static int refuse(const struct judged *judged, const char *path, mode_t mode, struct err *err)
+{
+    char *word = shell_word(path);
+
+    if (word == NULL)
+        return err_set(err, -E_NOMEM, "out of memory");
+    err_set(err, -E_CONFIG, "%s '%s' can be %s by others (mode %04o): chmod %s %s", judged->what,
+            path, (mode & (S_IWGRP | S_IWOTH)) != 0 ? "written" : "read", (unsigned)mode & 07777,
+            judged->secret ? "g-w,o-rw" : "go-w", word);
+    free(word);
+    return -E_CONFIG;
+}
 
 static int judge(const struct judged *judged, struct err *err)
 {
@@ -22,12 +55,14 @@ static int judge(const struct judged *judged, struct err *err)
         return err_set(err, -E_NOMEM, "out of memory");
     if (stat(path, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) &&
         (st.st_mode & no) != 0)
-        rc = err_set(err, -E_CONFIG, "%s '%s' can be %s by others (mode %04o): chmod %s '%s'",
-                     judged->what, path,
-                     (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 ? "written" : "read",
-                     (unsigned)st.st_mode & 07777, judged->secret ? "g-w,o-rw" : "go-w", path);
+        rc = refuse(judged, path, st.st_mode, err);
     free(path);
     return rc;
+}
+
+int rights_check_definition(const char *file, struct err *err)
+{
+    return judge(&(struct judged){.what = "the definition", .path = file, .suffix = ""}, err);
 }
 
 int rights_check(const struct config *config, struct err *err)

@@ -9,3 +9,5 @@
  * others; a store, and a configuration with a password in it, not be read by others. What is not
  * there, or no file (a pipe), and the folders above are not judged. Only looks. */
 int rights_check(const struct config *config, struct err *err);
+/* The same of a definition: not to be written by group or others. */
+int rights_check_definition(const char *file, struct err *err);

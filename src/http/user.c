@@ -184,6 +184,7 @@ static void password_checked(struct exchange *ex)
     *op = (struct store_login){.user_id = login->user_id,
                                .address = login->site,
                                .password_ok = login->verified == 1 && login->user_id != 0,
+                               .password_hash = login->hash,
                                .now_ms = store_now_ms(ex->services->store),
                                .session = login->session,
                                .access = login->access};

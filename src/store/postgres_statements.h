@@ -424,11 +424,12 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
     /* ---- sessions ---- */                                                                       \
     X(LOGIN_LOCK, "i", "SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE")                      \
     /* From a known address its own lock decides, and only that. */                                \
-    X(LOGIN_OPEN, "iiggxiti",                                                                      \
+    X(LOGIN_OPEN, "iiggxitit",                                                                     \
       "WITH known AS (" POSTGRES_KNOWN(                                                            \
           "$7",                                                                                    \
           "$8") "),"                                                                               \
                 " free AS (SELECT id FROM account WHERE id = $1 AND NOT disabled"                  \
+                "   AND ($9 IS NULL OR password_hash = $9)"                                        \
                 "   AND coalesce((SELECT locked_until_ms FROM known), locked_until_ms) <= $2),"    \
                 " cleared AS (UPDATE account SET failures = 0, first_failure_ms = 0, "             \
                 "locked_until_ms = 0"                                                              \

@@ -138,7 +138,7 @@ void postgres_send_login(struct postgres_conn *c, struct store_login *arg)
                  value_guid(&arg->session), value_guid(&arg->access),
                  value_blob(arg->refresh_hash, STORE_HASH_BYTES),
                  value_int(arg->refresh_expires_ms), value_text(arg->address),
-                 value_int(USER_ADDRESS_MS));
+                 value_int(USER_ADDRESS_MS), value_text(arg->password_hash));
     else
         call_run(c, PG_LOGIN_FAILED, value_int(arg->user_id), value_int(arg->now_ms),
                  value_int(USER_FAILURE_WINDOW_MS), value_int(USER_FAILURES_MAX),

@@ -178,7 +178,8 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(USER_FIND, "SELECT " SQLITE_USER_COLUMNS ", password_hash FROM user WHERE name = ?1")        \
     X(USER_LIST, "SELECT " SQLITE_USER_COLUMNS " FROM user ORDER BY name")                         \
     /* ---- sessions ---- */                                                                       \
-    X(LOGIN_FIND, "SELECT " SQLITE_USER_COLUMNS " FROM user WHERE id = ?1")                        \
+    X(LOGIN_FIND, "SELECT " SQLITE_USER_COLUMNS " FROM user WHERE id = ?1"                         \
+                  " AND (?2 IS NULL OR password_hash = ?2)")                                       \
     X(LOGIN_NOTE, "UPDATE user SET failures = ?2, first_failure_ms = ?3, locked_until_ms = ?4"     \
                   " WHERE id = ?1")                                                                \
     X(ADDRESS_FIND, "SELECT failures, first_failure_ms, locked_until_ms FROM login_address"        \

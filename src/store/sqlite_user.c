@@ -205,7 +205,8 @@ static int login_known(struct store_conn *conn, struct store_login *arg, struct 
 
 int sqlite_login(struct store_conn *conn, struct store_login *arg, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_LOGIN_FIND, value_int(arg->user_id));
+    struct sql q = sql_start(conn, SQL_LOGIN_FIND, value_int(arg->user_id),
+                             value_text(arg->password_ok ? arg->password_hash : NULL));
     struct user user = {0};
     bool found;
     int rc;

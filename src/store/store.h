@@ -486,6 +486,8 @@ struct store_login {
     const char *address; /* the client's, numeric, as address_site() has it; NULL: it has none,
                           * and is a stranger */
     bool password_ok;
+    const char *password_hash; /* that it was checked against; if it is another one by now, nothing
+                                * is opened. NULL: whatever it is */
     int64_t now_ms;
     struct guid session, access;            /* in: of the session and of its first access token */
     uint8_t refresh_hash[STORE_HASH_BYTES]; /* in: of its first refresh token */

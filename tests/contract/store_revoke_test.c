@@ -1,5 +1,5 @@
-/* tests/contract/store_revoke_test.c -- reports that their user may not run any more, on every
- * backend. */
+/* tests/contract/store_revoke_test.c -- what a user may not do any more: reports that were to
+ * run, a login that was under way; on every backend. */
 #include "contract/store_fixture.h"
 
 enum { KEPT_MS = 1000, KEPT_SHORTER_MS = 500 };
@@ -83,11 +83,39 @@ static void a_submit_that_comes_too_late_is_refused(void **state)
     assert_int_equal(store_run(f->store, &op), -E_FORBIDDEN);
 }
 
+static bool login_with(struct fixture *f, const char *hash)
+{
+    struct store_op op = {.verb = STORE_LOGIN};
+
+    op.login = (struct store_login){.user_id = f->ann,
+                                    .password_ok = true,
+                                    .password_hash = hash,
+                                    .now_ms = NOW_MS,
+                                    .session = guid_new(),
+                                    .access = guid_new(),
+                                    .refresh_expires_ms = NOW_MS + DAY_MS};
+    assert_int_equal(run(f->store, &op), 0);
+    return op.login.opened;
+}
+
+static void a_password_that_was_replaced_meanwhile_opens_nothing(void **state)
+{
+    struct store_op op = {.verb = STORE_USER_CHANGE};
+
+    assert_true(login_with(*state, "hash"));
+    op.user_change =
+        (struct store_user_change){.name = "ann", .password_hash = "new", .disabled = -1};
+    assert_int_equal(run(((struct fixture *)*state)->store, &op), 0);
+    assert_false(login_with(*state, "hash"));
+    assert_true(login_with(*state, "new"));
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
         STORE_TEST(what_its_user_may_not_run_any_more_ends),
         STORE_TEST(what_has_ended_holds_no_slot),
+        STORE_TEST(a_password_that_was_replaced_meanwhile_opens_nothing),
         STORE_TEST(a_submit_that_comes_too_late_is_refused),
     };
 

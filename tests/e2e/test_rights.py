@@ -50,6 +50,7 @@ def refused(server):
 @pytest.mark.parametrize(("name", "mode", "words"), [
     ("reportd.conf", 0o620, "can be written"), ("reportd.conf", 0o602, "can be written"),
     ("reports", 0o775, "can be written"), ("reports", 0o757, "can be written"),
+    ("reports/Quick.sql", 0o664, "can be written"), ("reports/Quick.sql", 0o646, "can be written"),
     ("store.db", 0o620, "can be written"), ("store.db", 0o602, "can be written"), ("store.db", 0o604, "can be read"),
 ])
 def test_a_file_that_others_may_write_or_a_store_that_they_may_read_is_refused(made, opened, name, mode, words):
@@ -58,6 +59,48 @@ def test_a_file_that_others_may_write_or_a_store_that_they_may_read_is_refused(m
     assert f"{name}' {words} by others (mode {mode:04o})" in said
     subprocess.run(said.rpartition(": ")[2], shell=True, cwd=made.folder, check=True)  # what it says to type
     assert made.start().stop() == 0
+
+
+def test_a_definition_that_others_may_write_is_not_read_again(made, opened):
+    made.start()
+    client = made.client("alice")
+    quick, pause = (made.reports / f"{name}.sql" for name in ("Quick", "Pause"))
+    before = {path: path.read_text() for path in (quick, pause)}
+    for path, text in before.items():
+        path.write_text(text.replace("-- description: ", "-- description: New: "))
+    opened("reports/Quick.sql", 0o664)
+    made.reload(broken=1)
+    types = {each["name"]: each["description"] for each in client.get("/Report/Types").json()["data"]}
+    assert types["Pause"].startswith("New: ") and not types["Quick"].startswith("New: ")
+    made.await_log("Quick.sql' can be written by others (mode 0664)")
+    for path, text in before.items():
+        path.write_text(text)
+    assert made.stop() == 0
+
+
+def test_the_command_to_type_is_quoted_for_the_shell(tmp_path):
+    server = Server.made(tmp_path / "it's")
+    server.reports.chmod(0o775)
+    server.configure(reports=server.reports)
+    said = refused(server).replace("\\\\", "\\")  # as the log escapes it
+    subprocess.run(said.rpartition(": ")[2], shell=True, cwd=server.folder, check=True)
+    assert stat.S_IMODE(server.reports.stat().st_mode) == 0o755
+    close(server)
+
+
+@pytest.mark.parametrize(("name", "mode"), [("store.db", 0o604), ("reports/Quick.sql", 0o664), ("reports", 0o775)])
+def test_check_tells_what_serve_would_refuse(made, opened, name, mode):
+    assert "can be" not in made.run("check", "-c", "reportd.conf").stdout
+    opened(name, mode)
+    done = made.run("check", "-c", "reportd.conf")
+    assert done.returncode == 1 and f"(mode {mode:04o}): chmod" in done.stdout
+
+
+def test_check_tells_of_a_certificate_that_serve_would_refuse(made, opened):
+    opened("reportd.conf", 0o600)
+    made.configure(tls_certificate="none.pem", tls_key="none.pem")
+    done = made.run("check", "-c", "reportd.conf")
+    assert done.returncode == 1 and "none.pem" in done.stdout
 
 
 @pytest.mark.parametrize("url", PASSWORDS)

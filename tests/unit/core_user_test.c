@@ -124,7 +124,8 @@ static void an_entry_is_an_address_or_a_block(void **state)
                                       "10.0.0.0/08x",
                                       "host.example",
                                       "[::1]",
-                                      "010.0.0.1"};
+                                      "010.0.0.1",
+                                      "1.2.3.4/032"};
     char network[USER_NETWORK_TEXT];
 
     (void)state;
