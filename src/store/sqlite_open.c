@@ -117,8 +117,8 @@ static int find_file(const struct store_spec *spec, const char *path, char **ret
         return -E_STORE;
     full = realpath(path, NULL);
     if (full == NULL && errno == ENOENT)
-        return err_set(err, -E_STORE, "There is no store '%s'; start the server once to make it.",
-                       path);
+        return err_set(err, -E_NOT_FOUND,
+                       "There is no store '%s'; start the server once to make it.", path);
     if (full == NULL)
         return err_errno(err, -E_STORE, "Cannot open the store '%s'", path);
     *ret = full;
@@ -335,8 +335,9 @@ int sqlite_open(const struct store_spec *spec, const char *path, struct store_co
     char *full;
     int rc;
 
-    if (find_file(spec, path, &full, err) < 0)
-        return -E_STORE;
+    rc = find_file(spec, path, &full, err);
+    if (rc < 0)
+        return rc;
     shared = calloc(1, sizeof(*shared));
     c = shared != NULL ? conn_new(shared, true) : NULL;
     if (c == NULL) {

@@ -78,7 +78,7 @@ int sqlite_may_run(struct store_conn *conn, int64_t user_id, const char *name, b
         user.grants = sql_get_text(&q, 1);
     }
     rc = sql_end(&q, err);
-    *ret = rc == 0 && found && user_may_run(&user, name);
+    *ret = rc == 0 && found && user_may_run(&user, name ?: ""); /* without one it is no report */
     user_done(&user);
     return rc < 0 || found ? rc : err_set(err, -E_NOT_FOUND, "There is no such user.");
 }

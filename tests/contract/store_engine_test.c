@@ -424,7 +424,7 @@ static void a_store_is_not_made_unless_asked_for(void **state)
     f->store = NULL;
     f->backend->remove(f);
     f->backend->make(f);
-    assert_int_equal(try_open(f->url, false, &err), -E_STORE);
+    assert_int_equal(try_open(f->url, false, &err), -E_NOT_FOUND);
     assert_non_null(strstr(err.text, "There is no store"));
     assert_int_equal(try_open(f->url, true, &err), 0);
     assert_int_equal(try_open(f->url, false, &err), 0);

@@ -383,7 +383,7 @@ static void answer_what_has_not_begun(void)
     struct gate gate;
 
     gate_init(&gate);
-    gate_answered(&gate, 200);
+    gate_answered(&gate);
 }
 
 static void end_a_request_twice(void)

@@ -299,12 +299,16 @@ static void delete_and_log_in(struct scene *scene)
     assert_int_equal(state_of(&scene->f, scene->error, scene->f.ann), GONE);
 }
 
-/* Reports are accepted again, by themselves. */
+/* Reports are accepted again, by themselves; of Ann, if she was disabled, once she is not any more.
+ */
 static void await_room(struct scene *scene)
 {
     int64_t until_ms = clock_mono_ms() + ROOM_MS;
+    struct store_op enable = make_user_change(scene);
     int rc;
 
+    enable.user_change.disabled = 0;
+    assert_int_equal(store_run(scene->f.store, &enable), 0);
     do {
         struct store_op op = submit_op(scene->f.ann);
 
