@@ -295,18 +295,42 @@ void catalog_each(struct catalog *catalog,
     pthread_rwlock_unlock(&catalog->lock);
 }
 
+struct offer {
+    struct buf lines, sources;
+};
+
 static void add_offer(void *context, const struct definition *def)
 {
-    buf_add_format(context, "%s\n%s %s\n", def->name, def->name, def->version);
+    struct offer *offer = context;
+
+    buf_add_format(&offer->lines, "%s\n%s %s\n", def->name, def->name, def->version);
+    buf_add_format(&offer->sources, "%s\n%s\n", def->source, def->source);
+}
+
+char *catalog_offer_sources(struct catalog *catalog, char **ret_sources)
+{
+    struct offer offer;
+    char *lines, *sources;
+
+    buf_init(&offer.lines, OFFER_MAX);
+    buf_init(&offer.sources, OFFER_MAX);
+    catalog_each(catalog, add_offer, &offer);
+    lines = buf_take(&offer.lines);
+    sources = buf_take(&offer.sources);
+    if (ret_sources != NULL && lines != NULL && sources != NULL) {
+        *ret_sources = sources;
+        return lines;
+    }
+    free(sources);
+    if (ret_sources == NULL)
+        return lines;
+    free(lines);
+    return NULL;
 }
 
 char *catalog_offer(struct catalog *catalog)
 {
-    struct buf text;
-
-    buf_init(&text, OFFER_MAX);
-    catalog_each(catalog, add_offer, &text);
-    return buf_take(&text);
+    return catalog_offer_sources(catalog, NULL);
 }
 
 static void try_name(void *nearest, const struct definition *def)

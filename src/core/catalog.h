@@ -51,6 +51,8 @@ void catalog_release(struct catalog *catalog, const struct definition *def);
  * version, "NAME" and "NAME VERSION", each ended by a newline. Yours to free(); NULL: no memory.
  * Any thread. */
 char *catalog_offer(struct catalog *catalog);
+/* The same, and in *ret_sources, if that is not NULL, the source of each line, on a line. */
+char *catalog_offer_sources(struct catalog *catalog, char **ret_sources);
 
 /* Call `each` for every definition in order of name, under the catalog's read lock. */
 void catalog_each(struct catalog *catalog,

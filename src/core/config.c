@@ -469,6 +469,10 @@ static int take_sources(struct config *config, cfg_t *cfg, struct err *err)
         if (url == NULL)
             return err_set(err, -E_CONFIG, "%s: source %s " SOURCE_URL, config->file,
                            cfg_title(section));
+        source->max_running = cfg_getint(section, "max_running");
+        if (source->max_running < 0)
+            return err_set(err, -E_CONFIG, "%s: max_running of source %s is less than 0",
+                           config->file, cfg_title(section));
         source->name = strdup(cfg_title(section));
         source->url = join_url(config->folder, url);
         config->source_count++;
@@ -583,7 +587,8 @@ static int on_source_url(cfg_t *cfg, cfg_opt_t *opt)
 
 static cfg_t *make_parser(char *defaults[KEY_COUNT])
 {
-    static cfg_opt_t source_options[] = {CFG_STR("url", NULL, CFGF_NODEFAULT), CFG_END()};
+    static cfg_opt_t source_options[] = {CFG_STR("url", NULL, CFGF_NODEFAULT),
+                                         CFG_INT("max_running", 0, CFGF_NONE), CFG_END()};
     cfg_opt_t options[KEY_COUNT + 2];
     cfg_t *cfg;
 
@@ -732,7 +737,7 @@ void config_print_help(FILE *out)
         free(default_value);
     }
     print_key(out, "source", source_what);
-    fprintf(out, "%*ssource NAME { url = \"URL\" }\n", HELP_INDENT, "");
+    fprintf(out, "%*ssource NAME { url = \"URL\" max_running = N }\n", HELP_INDENT, "");
 }
 
 void config_print_markdown(FILE *out)
@@ -755,5 +760,5 @@ void config_print_markdown(FILE *out)
         fprintf(out, " |\n");
         free(default_value);
     }
-    fprintf(out, "| `source NAME { url = \"URL\" }` | | %s |\n", source_what);
+    fprintf(out, "| `source NAME { url = \"URL\" max_running = N }` | | %s |\n", source_what);
 }

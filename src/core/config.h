@@ -77,6 +77,9 @@
       "How long a client may take to send the headers of a request, and for each 500 bytes per "   \
       "second of its body")                                                                        \
     X(active_limit, INT, "10", 1, 1000, "Most queued or processing reports per user")              \
+    X(running_limit, INT, "0", 0, 1000,                                                            \
+      "Most reports of one user that are generated at the same time, on all nodes; 0: no limit. "  \
+      "reportd user limit gives a user another one")                                               \
     X(retention, DURATION, "24h", 1000, INT64_C(31536000000),                                      \
       "How long a finished report is kept before it is purged; a definition may shorten it")       \
     X(report_timeout, DURATION, "10m", 100, INT64_C(604800000),                                    \
@@ -138,7 +141,8 @@ static inline bool config_kind_is_number(enum config_kind kind)
 }
 
 struct config_source {
-    char *name, *url; /* a relative path in the url is already made relative to the file */
+    int64_t max_running; /* reports at the same time, on all nodes; 0: no limit */
+    char *name, *url;    /* a relative path in the url is already made relative to the file */
 };
 
 union config_value {

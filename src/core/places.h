@@ -28,9 +28,9 @@
       "report(seq id user_id state slot attempt failures rows bytes submitted_ms started_ms "      \
       "finished_ms expires_ms digest name message parameters seal_key in_row node token "          \
       "definition key_number wrapped_key result_sealed sealed_parameters sealed_message "          \
-      "sealed_digest footer) index(report_of_user report_slot report_expiry report_work "          \
+      "sealed_digest footer source) index(report_of_user report_slot report_expiry report_work "   \
       "report_queue "                                                                              \
-      "report_state report_node report_retried report_wanted)",                                    \
+      "report_state report_node report_retried report_wanted report_turn report_running)",         \
       "", "its row: reference, parameters, message, digest, key of its result",                    \
       "sqlite_tombstone sqlite_delete_row postgres_send_delete_row", "not at all", fsck_rows,      \
       "deletion.delete.marked deletion.delete.dropped",                                            \
@@ -152,6 +152,10 @@
       "index(account_name session_of_user session_expiry)",                                        \
       "", "users, their sessions and addresses")                                                   \
     X(PAUSED, "paused(source)", "", "which sources are paused")                                    \
+    X(WAITING,                                                                                     \
+      "turn(user_id number) waiting(user_id wanted turn first_seq version) "                       \
+      "index(waiting_turn)",                                                                       \
+      "", "whose turn it is, and users that wait for a type of report")                            \
     X(COUNTS, "tally(node n)", "", "how many reports there are")                                   \
     X(NODES, "node(id host lease_ms began_at alive_until offer) missing(wanted since)", "",        \
       "nodes, and names of definitions")                                                           \

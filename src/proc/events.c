@@ -25,6 +25,8 @@ static void tell_supervisor(struct events *events, const struct store_change *ch
     supervisor_on_change(supervisor, change);
     if (change != NULL && change->state == REPORT_QUEUED)
         supervisor_wake(supervisor);
+    else if (change == NULL || change->state != REPORT_PROCESSING)
+        supervisor_released(supervisor);
 }
 
 /* By the node that has done it. */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/log_trouble.h"
@@ -11,7 +12,11 @@
 
 /* --- who gets the next report: one question to the store per idle worker ---------------------- */
 
-enum { CLAIM_RETRY_MS = 500 /* between tries while the store is unavailable */ };
+enum {
+    CLAIM_RETRY_MS = 500, /* between tries while the store is unavailable */
+    LIMITS_MAX = 1 << 20, /* bytes */
+    HELD_BACK_MS = 1000,  /* … while limits or pauses hold back all that is queued */
+};
 
 static struct log_trouble claim_trouble = LOG_TROUBLE("store.claim");
 
@@ -24,6 +29,7 @@ static void claim_done(struct claim *claim)
 {
     job_free(claim->job);
     free(claim->offer);
+    free(claim->sources);
 }
 
 static void on_claimed(struct loop_call *call)
@@ -49,6 +55,10 @@ static void on_claimed(struct loop_call *call)
         job->permitted = answer->permitted;
         job_start(job, &answer->report);
         lease_catch_up(supervisor, claim->news);
+    } else if (answer->held_back) {
+        supervisor->work = claim->wakes != atomic_load(&supervisor->wakes);
+        atomic_store(&supervisor->held_back, true);
+        loop_timer_set(supervisor->loop, &supervisor->look, clock_mono_ms() + HELD_BACK_MS);
     } else if (claim->wakes == atomic_load(&supervisor->wakes)) {
         supervisor->work = false; /* nothing was submitted since this claim was asked for */
     }
@@ -62,16 +72,22 @@ static void ask_claim(struct claim *claim)
     if (claim->job == NULL)
         claim->job = job_new(supervisor);
     free(claim->offer);
-    claim->offer = supervisor->shared ? catalog_offer(supervisor->spec.catalog) : NULL;
-    if (claim->job == NULL || (supervisor->shared && claim->offer == NULL))
+    free(claim->sources);
+    claim->sources = NULL;
+    claim->offer = catalog_offer_sources(supervisor->spec.catalog, &claim->sources);
+    if (claim->job == NULL || claim->offer == NULL)
         return; /* no memory: the next wake tries again */
     claim->wakes = atomic_load(&supervisor->wakes);
     claim->news = supervisor->lease.news;
     claim->call.op = (struct store_op){.verb = STORE_CLAIM};
-    claim->call.op.claim = (struct store_claim){.node = lease_node(supervisor),
-                                                .offer = claim->offer,
-                                                .token = claim->token,
-                                                .now_ms = store_now_ms(supervisor->spec.store)};
+    claim->call.op.claim =
+        (struct store_claim){.node = lease_node(supervisor),
+                             .offer = claim->offer,
+                             .sources = claim->sources,
+                             .limits = supervisor->limits,
+                             .running_limit = (int)supervisor->spec.config->running_limit.number,
+                             .token = claim->token,
+                             .now_ms = store_now_ms(supervisor->spec.store)};
     loop_ask(supervisor->loop, supervisor->spec.store, &claim->call, on_claimed);
 }
 
@@ -137,6 +153,31 @@ void supervisor_wake(struct supervisor *supervisor)
     atomic_fetch_add(&supervisor->wakes, 1);
     if (atomic_exchange(&supervisor->idle, false))
         loop_wake(supervisor->loop);
+}
+
+void supervisor_released(struct supervisor *supervisor)
+{
+    if (atomic_exchange(&supervisor->held_back, false))
+        supervisor_wake(supervisor);
+}
+
+static void on_look(struct loop_timer *timer)
+{
+    container_of(timer, struct supervisor, look)->work = true;
+}
+
+/* "N SOURCE" on a line each. */
+static char *limits_of(const struct config *config)
+{
+    struct buf limits;
+
+    buf_init(&limits, LIMITS_MAX);
+    for (size_t i = 0; i < config->source_count; i++) {
+        if (config->sources[i].max_running > 0)
+            buf_add_format(&limits, "%lld %s\n", (long long)config->sources[i].max_running,
+                           config->sources[i].name);
+    }
+    return buf_take(&limits);
 }
 
 /* --- stopping one report ---------------------------------------------------------------------- */
@@ -242,6 +283,7 @@ static void free_all(struct supervisor *supervisor)
     report_metrics_free(supervisor->metrics);
     free(supervisor->workers);
     free(supervisor->claims);
+    free(supervisor->limits);
     free(supervisor);
 }
 
@@ -293,6 +335,8 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
     supervisor->pulse.run = on_pulse;
     supervisor->drain_timer.run = on_drain_time;
     supervisor->no_claim.run = on_claims_again;
+    supervisor->look.run = on_look;
+    supervisor->limits = limits_of(spec->config);
     supervisor->workers = calloc(count, sizeof(*supervisor->workers));
     supervisor->claims = calloc(count, sizeof(*supervisor->claims));
     supervisor->metrics = report_metrics_new(spec->catalog);

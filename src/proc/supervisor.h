@@ -44,6 +44,8 @@ void supervisor_free(struct supervisor *supervisor);
 
 /* There may be something in the queue. Any thread, cheap, never blocks. */
 void supervisor_wake(struct supervisor *supervisor);
+/* A report has ended: what limits held back may start. Any thread. */
+void supervisor_released(struct supervisor *supervisor);
 
 /* What another node or process may have changed, or the same for this one; NULL: anything. A report
  * that is deleted, or ended in error, elsewhere stops here. Any thread, never blocks. */

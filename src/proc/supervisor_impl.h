@@ -40,9 +40,9 @@ struct claim {
     struct guid token; /* until it is answered … */
     bool doubt;        /* … for certain: the last answer was a failure */
     struct job *job;
-    char *offer;    /* what is asked for, if the store is shared */
-    unsigned wakes; /* supervisor->wakes when it was asked */
-    unsigned news;  /* and lease.news */
+    char *offer, *sources; /* what is asked for */
+    unsigned wakes;        /* supervisor->wakes when it was asked */
+    unsigned news;         /* and lease.news */
 };
 
 /* How a job ends: what becomes of its file, and what the store is told. */
@@ -125,6 +125,9 @@ struct supervisor {
     unsigned wakes_seen;
     atomic_bool idle;           /* a worker is: a wake has to end the loop's wait */
     bool work;                  /* the queue may hold something */
+    char *limits;               /* of sources, as CLAIM takes them */
+    atomic_bool held_back;      /* the last claim found only what may not start yet */
+    struct loop_timer look;     /* … and asks again then, whatever it hears */
     struct loop_timer no_claim; /* set: no claims before it ends */
     enum supervisor_phase phase;
     int64_t drain_grace_ms; /* set before `drain` is posted */

@@ -22,9 +22,10 @@ enum {
 
 /* ---- the order of a batch ---- */
 
-/* Locks are taken in the order of these ranks, and in one rank by key. Beyond RANK_REPORTS nothing
+/* Locks are taken in the order of these ranks, and in one rank by key. Who holds the lock of the
+ * claims waits for nothing but the commit. Beyond RANK_REPORTS nothing
  * waits for a lock that another batch may hold for long: it skips what is locked. */
-enum rank { RANK_USER, RANK_SESSION, RANK_REPORT, RANK_REPORTS, RANK_REST };
+enum rank { RANK_USER, RANK_SESSION, RANK_REPORT, RANK_REPORTS, RANK_REST, RANK_CLAIM };
 
 struct place {
     struct store_op *op;
@@ -56,6 +57,8 @@ static struct place place_of(struct store_op *op)
         return (struct place){.op = op, .rank = RANK_REPORT, .id = op->tombstone.id};
     case STORE_DELETE_ROW:
         return (struct place){.op = op, .rank = RANK_REPORT, .id = op->delete_row.id};
+    case STORE_CLAIM:
+        return (struct place){.op = op, .rank = RANK_CLAIM};
     case STORE_TOMBSTONE_MANY: /* in its own order by id: a deadlock is rare, and tried again */
     case STORE_DELETE_ROWS:
         return (struct place){.op = op, .rank = RANK_REPORTS};

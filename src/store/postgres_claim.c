@@ -3,6 +3,38 @@
 
 #include "store/postgres_impl.h"
 
+void postgres_send_claim(struct postgres_conn *c, struct store_claim *arg)
+{
+    static const struct guid none;
+
+    call_run(c, PG_CLAIM_ALONE);
+    call_run(c, PG_CLAIM, value_text(arg->node),
+             value_guid(guid_eq(&arg->token, &none) ? NULL : &arg->token), value_int(arg->now_ms),
+             value_text(arg->offer), value_text(arg->sources), value_text(arg->limits),
+             value_int(arg->running_limit));
+    call_run(c, PG_QUEUED);
+}
+
+int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg)
+{
+    if (!results_take(c))
+        return -E_STORE;
+    arg->found = results_next(c);
+    if (arg->found) {
+        postgres_read_report(c, &arg->report);
+        arg->report.parameters =
+            get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, arg->report.key, KEYRING_PARAMETERS);
+        arg->report.user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
+        arg->stray = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
+        arg->permitted = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 3);
+        postgres_changed(c, &arg->report.id, arg->report.user_id, REPORT_PROCESSING);
+    }
+    if (!results_take(c) || !results_next(c))
+        return -E_STORE;
+    arg->held_back = !arg->found && get_bool(c, 0);
+    return 0;
+}
+
 void postgres_send_pause(struct postgres_conn *c, struct store_pause *arg)
 {
     call_run(c, arg->paused ? PG_PAUSE : PG_RESUME,

@@ -162,6 +162,10 @@ bool postgres_unwrap(struct postgres_conn *c, const struct guid *id, int number,
 /* A row that starts with POSTGRES_REPORT_COLUMNS; the key is the report's. */
 void postgres_read_report(struct postgres_conn *c, struct report *ret);
 
+/* To be told after the commit. */
+void postgres_changed(struct postgres_conn *c, const struct guid *id, int64_t user_id,
+                      enum report_state state);
+
 /* ---- postgres_listen.c ---- */
 void postgres_publish(struct store_conn *conn);
 int postgres_subscribe(struct store_conn *conn, struct err *err);

@@ -71,8 +71,8 @@ static int read_reports(struct postgres_conn *c, struct report **ret_reports, si
     return 0;
 }
 
-static void changed(struct postgres_conn *c, const struct guid *id, int64_t user_id,
-                    enum report_state state)
+void postgres_changed(struct postgres_conn *c, const struct guid *id, int64_t user_id,
+                      enum report_state state)
 {
     store_changed(&c->base, &(struct store_change){.id = *id, .user_id = user_id, .state = state});
 }
@@ -187,35 +187,11 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
     if (arg->outcome == SUBMIT_REPLAYED)
         arg->id = known;
     if (arg->outcome == SUBMIT_ACCEPTED)
-        changed(c, &arg->id, arg->user_id, REPORT_QUEUED);
+        postgres_changed(c, &arg->id, arg->user_id, REPORT_QUEUED);
     return 0;
 }
 
 /* ---- running ---- */
-
-void postgres_send_claim(struct postgres_conn *c, struct store_claim *arg)
-{
-    static const struct guid none;
-
-    call_run(c, PG_CLAIM, value_text(arg->node),
-             value_guid(guid_eq(&arg->token, &none) ? NULL : &arg->token), value_int(arg->now_ms),
-             value_text(arg->offer));
-}
-
-int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg)
-{
-    arg->found = results_next(c);
-    if (arg->found) {
-        postgres_read_report(c, &arg->report);
-        arg->report.parameters =
-            get_sealed_text(c, POSTGRES_REPORT_COLUMN_COUNT, arg->report.key, KEYRING_PARAMETERS);
-        arg->report.user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
-        arg->stray = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
-        arg->permitted = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 3);
-        changed(c, &arg->report.id, arg->report.user_id, REPORT_PROCESSING);
-    }
-    return 0;
-}
 
 void postgres_send_progress(struct postgres_conn *c, struct store_progress *arg)
 {
@@ -242,7 +218,7 @@ static int read_end(struct postgres_conn *c, const struct guid *id, enum report_
 {
     *ret_moved = results_next(c);
     if (*ret_moved)
-        changed(c, id, get_int(c, 0), state);
+        postgres_changed(c, id, get_int(c, 0), state);
     if (!results_take(c))
         return -E_STORE;
     if (results_next(c) && get_bool(c, 1))
@@ -304,7 +280,7 @@ static int read_reap(struct postgres_conn *c, int64_t *ret_requeued)
         return -E_STORE;
     for (*ret_requeued = 0; results_next(c); ++*ret_requeued) {
         id = get_guid(c, 0);
-        changed(c, &id, get_int(c, 1), REPORT_QUEUED);
+        postgres_changed(c, &id, get_int(c, 1), REPORT_QUEUED);
     }
     if (!results_take(c))
         return -E_STORE;
@@ -320,11 +296,12 @@ void postgres_send_recover(struct postgres_conn *c, struct store_recover *arg)
 {
     call_run(c, PG_NODE_BURY);
     send_reap(c, arg->node);
+    call_run(c, PG_WAITING_ADD);
 }
 
 int postgres_read_recover(struct postgres_conn *c, struct store_recover *arg)
 {
-    return read_reap(c, &arg->requeued);
+    return read_reap(c, &arg->requeued) ?: results_take(c) ? 0 : -E_STORE;
 }
 
 void postgres_send_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg)
@@ -393,7 +370,7 @@ int postgres_read_tombstone(struct postgres_conn *c, struct store_tombstone *arg
         arg->was = state_before(get_int(c, 1));
         arg->attempt = (int)get_int(c, 2);
         arg->held = get_bool(c, 3);
-        changed(c, &arg->id, get_int(c, 0), REPORT_DELETING);
+        postgres_changed(c, &arg->id, get_int(c, 0), REPORT_DELETING);
     }
     return 0;
 }
@@ -458,7 +435,7 @@ int postgres_read_tombstone_many(struct postgres_conn *c, struct store_tombstone
         marked->was = state_before(get_int(c, 2));
         marked->attempt = (int)get_int(c, 3);
         marked->held = get_bool(c, 4);
-        changed(c, &id, get_int(c, 1), REPORT_DELETING);
+        postgres_changed(c, &id, get_int(c, 1), REPORT_DELETING);
     }
     return 0;
 }

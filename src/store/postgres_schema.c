@@ -198,7 +198,31 @@ static const char migration_14[] =
     "ALTER TABLE account ADD COLUMN operator boolean NOT NULL DEFAULT false,"
     "  ADD COLUMN active_limit int NOT NULL DEFAULT 0,"
     "  ADD COLUMN running_limit int NOT NULL DEFAULT 0;"
-    "CREATE TABLE paused (source text PRIMARY KEY)";
+    "CREATE TABLE paused (source text PRIMARY KEY);"
+    /* Claims number the starts of all users; the number of a user's last one. */
+    "CREATE SEQUENCE start_number;"
+    "CREATE TABLE turn ("
+    "  user_id bigint PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,"
+    "  number bigint NOT NULL"
+    ");"
+    /* Which users wait for which definition, so that a claim finds whose turn it is in an index.
+     * `turn` is the user's number, or an older one if a submit was under way while a report of the
+     * user was claimed; `first_seq` is that of the report that began it. A row may have nothing
+     * left that waits; `version` grows when a report comes, so that none is removed then. */
+    "CREATE TABLE waiting ("
+    "  user_id bigint NOT NULL,"
+    "  wanted text COLLATE \"C\" NOT NULL,"
+    "  turn bigint NOT NULL,"
+    "  first_seq bigint NOT NULL,"
+    "  version bigint NOT NULL DEFAULT 0,"
+    "  PRIMARY KEY (user_id, wanted)"
+    ") WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);"
+    "CREATE INDEX waiting_turn ON waiting (wanted, turn, first_seq);"
+    "CREATE INDEX report_turn ON report (user_id, " POSTGRES_WANTED ", seq) WHERE state = 0;"
+    "ALTER TABLE report ADD COLUMN source text;" /* that it runs on; while it runs */
+    "CREATE INDEX report_running ON report (user_id) WHERE slot AND state IN (1, 4);"
+    "INSERT INTO waiting (user_id, wanted, turn, first_seq)"
+    "  SELECT user_id, " POSTGRES_WANTED ", 0, min(seq) FROM report WHERE state = 0 GROUP BY 1, 2";
 
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&

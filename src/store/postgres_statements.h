@@ -49,17 +49,45 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
 /* Only ASCII letters are alike in both cases, as in SQLite. */
 #define POSTGRES_FOLDED(name) "lower(" name " COLLATE \"C\")"
 
-/* The first 10000 in the queue know their place exactly; further back it is that of a queue from
- * which nothing was taken out of turn. So the place costs little however long the queue is. */
-#define POSTGRES_POSITION                                                                          \
-    "(SELECT CASE WHEN n <= 10000 THEN n ELSE"                                                     \
-    " greatest(n, r.seq - (SELECT min(seq) FROM report WHERE state = 0) + 1) END"                  \
-    " FROM (SELECT count(*) AS n FROM (SELECT FROM report q"                                       \
-    " WHERE q.state = 0 AND q.seq <= r.seq LIMIT 10001) AS few) AS counted)"
-
 /* What a node has to offer to run a report: "NAME VERSION", "NAME" if any version will do, or "",
  * which every node offers, after nobody has. The queue is indexed by it. */
 #define POSTGRES_WANTED "(coalesce(definition, name) COLLATE \"C\")"
+#define POSTGRES_RUNNING "slot AND state IN (1, 4)" /* as report_running has them */
+
+/* The queued reports of `moved` (user_id, wanted, seq) wait: see the table. */
+#define POSTGRES_WAITS                                                                             \
+    "INSERT INTO waiting (user_id, wanted, turn, first_seq)"                                       \
+    " SELECT DISTINCT ON (m.user_id, m.wanted) m.user_id, m.wanted,"                               \
+    " coalesce((SELECT number FROM turn t WHERE t.user_id = m.user_id), 0), m.seq"                 \
+    " FROM moved m ORDER BY m.user_id, m.wanted, m.seq"                                            \
+    " ON CONFLICT (user_id, wanted) DO UPDATE SET version = waiting.version + 1"
+#define POSTGRES_MOVED "RETURNING id, user_id, seq, " POSTGRES_WANTED " AS wanted"
+
+/* The place of `r` in the queue, from at most 10000 of what is queued and of who waits: what is
+ * beyond is taken to be alike. With R running, a user's next report is of round R + 1, the one
+ * after it of R + 2. What is of an earlier round comes earlier; in a round, users follow each other
+ * by turn. */
+#define POSTGRES_POSITION                                                                          \
+    "(WITH running AS (SELECT user_id, count(*) AS n FROM report WHERE " POSTGRES_RUNNING          \
+    "   GROUP BY user_id),"                                                                        \
+    " mine AS (SELECT coalesce((SELECT n FROM running WHERE user_id = r.user_id), 0)"              \
+    "   + (SELECT count(*) FROM report q WHERE q.state = 0 AND q.user_id = r.user_id"              \
+    "     AND q.seq <= r.seq) AS round,"                                                           \
+    "   coalesce((SELECT number FROM turn t WHERE t.user_id = r.user_id), 0) AS turn),"            \
+    " queued AS (SELECT user_id, count(*) AS n FROM (SELECT user_id FROM report WHERE state = 0"   \
+    "   ORDER BY user_id LIMIT 10000) AS few GROUP BY user_id),"                                   \
+    " rounds AS (SELECT sum(q.n) AS n,"                                                            \
+    "   sum(least(q.n, greatest(0, m.round - 1 - coalesce(b.n, 0)))) AS before,"                   \
+    "   count(*) FILTER (WHERE coalesce(b.n, 0) < m.round"                                         \
+    "     AND q.n + coalesce(b.n, 0) >= m.round) AS alike"                                         \
+    "   FROM mine m CROSS JOIN queued q LEFT JOIN running b ON b.user_id = q.user_id),"            \
+    " turns AS (SELECT count(*) FILTER (WHERE w.turn < m.turn"                                     \
+    "   OR w.turn = m.turn AND w.first_seq < r.seq) / greatest(count(*), 1.0) AS earlier"          \
+    "   FROM mine m CROSS JOIN (SELECT turn, first_seq FROM waiting LIMIT 10000) AS w)"            \
+    " SELECT 1 + floor((before + earlier * greatest(alike - 1, 0)) * CASE WHEN n < 10000 THEN 1"   \
+    "   ELSE greatest(1, (SELECT reltuples FROM pg_class WHERE oid = 'report_turn'::regclass)"     \
+    "   / n) END)::bigint FROM rounds, turns)"
+
 #define POSTGRES_STRAY_LEASES "6" /* STORE_STRAY_LEASES */
 
 #define POSTGRES_CLOCK "(1000 * extract(epoch FROM clock_timestamp()))::bigint"
@@ -156,8 +184,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
           "a",                                                                                     \
           "$4") "   AND NOT EXISTS (SELECT FROM mine)"                                             \
                 "   AND NOT EXISTS (SELECT FROM known)"                                            \
-                "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot) < $9 RETURNING " \
-                "id)"                                                                              \
+                "   AND (SELECT count(*) FROM report WHERE user_id = $2 AND slot) < $9"            \
+                "   " POSTGRES_MOVED                                                               \
+                "), moved AS (SELECT * FROM added), waits AS (" POSTGRES_WAITS ")"                 \
                 " SELECT CASE WHEN EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM mine) THEN 0" \
                 "   WHEN k.same THEN 1 WHEN k.id IS NOT NULL THEN 2"                               \
                 "   ELSE coalesce((SELECT CASE WHEN " POSTGRES_MAY_RUN(                            \
@@ -168,31 +197,97 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "SELECT " POSTGRES_REPORT_COLUMNS " FROM " POSTGRES_REPORTS                                  \
       " WHERE r.user_id = $1 AND r.slot AND r.state IN (0, 1)"                                     \
       " AND NOT EXISTS (SELECT FROM report WHERE id = $2) ORDER BY r.seq")                         \
-    /* The first in the queue of each definition, which is one look into an index however long the \
-     * queue is; then the oldest of these. Only if others are taking all of that definition just   \
-     * now: anything on offer. */                                                                  \
-    X(CLAIM, "tgit",                                                                               \
-      "WITH mine AS (SELECT seq FROM report WHERE node = $1 AND token = $2 AND state = 1),"        \
-      " heads AS (SELECT o.wanted, h.seq FROM unnest(string_to_array($4, E'\\n')) AS o (wanted),"  \
-      "   LATERAL (SELECT seq FROM report WHERE state = 0 AND " POSTGRES_WANTED " = o.wanted"      \
-      "   ORDER BY seq LIMIT 1) AS h WHERE NOT EXISTS (SELECT FROM mine)"                          \
-      "   AND NOT EXISTS (SELECT FROM paused WHERE source = '')),"                                 \
-      " next AS (SELECT seq FROM report WHERE state = 0 AND " POSTGRES_WANTED                      \
-      "   = (SELECT wanted FROM heads ORDER BY seq LIMIT 1)"                                       \
-      "   ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED),"                                           \
-      " other AS (SELECT seq FROM report WHERE state = 0 AND NOT EXISTS (SELECT FROM mine)"        \
-      "   AND (EXISTS (SELECT FROM heads) OR $4 IS NULL) AND NOT EXISTS (SELECT FROM next)"        \
-      "   AND NOT EXISTS (SELECT FROM paused WHERE source = '')"                                   \
-      "   AND (" POSTGRES_WANTED " = ANY (string_to_array($4, E'\\n')) OR $4 IS NULL)"             \
-      "   ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED),"                                           \
-      " taken AS (UPDATE report SET state = 1, node = $1, token = $2, started_ms = $3,"            \
-      "   attempt = attempt + CASE state WHEN 0 THEN 1 ELSE 0 END"                                 \
-      "   WHERE seq = ANY (ARRAY(SELECT seq FROM mine UNION ALL SELECT seq FROM next"              \
-      "     UNION ALL SELECT seq FROM other)) RETURNING *)"                                        \
+    /* So that two claims never count the same user as having the fewest: nothing that a claim     \
+     * does waits for another lock after it. */                                                    \
+    X(CLAIM_ALONE, "", "SELECT pg_advisory_xact_lock(1380996164, -4)")                             \
+    /* `fresh`: of each definition that is on offer and may start, the first three who have        \
+     * nothing running; three, since a row of `waiting` may be older than the user's turn. Only if \
+     * there is none: those who have. `other`: what other batches have locked just now, and what   \
+     * nodes of the version before have queued. */                                                 \
+    X(CLAIM, "tgittti",                                                                            \
+      "WITH mine AS MATERIALIZED (SELECT seq FROM report"                                          \
+      "   WHERE node = $1 AND token = $2 AND state = 1),"                                          \
+      " running AS MATERIALIZED (SELECT user_id, count(*) AS n FROM report"                        \
+      "   WHERE " POSTGRES_RUNNING " GROUP BY user_id),"                                           \
+      " closed AS MATERIALIZED (SELECT source FROM paused UNION ALL SELECT l.source FROM"          \
+      "   (SELECT split_part(x, ' ', 1)::bigint AS most, substr(x, strpos(x, ' ') + 1) AS source"  \
+      "     FROM unnest(string_to_array($6, E'\\n')) AS x WHERE x <> '') AS l"                     \
+      "   WHERE (SELECT count(*) FROM report r WHERE r.slot AND r.state IN (1, 4)"                 \
+      "     AND r.source = l.source) >= l.most),"                                                  \
+      " offer AS (SELECT wanted, source FROM unnest(string_to_array($4, E'\\n'),"                  \
+      "   string_to_array($5, E'\\n')) AS o (wanted, source)"                                      \
+      "   UNION ALL SELECT DISTINCT wanted, NULL FROM waiting WHERE $4 IS NULL),"                  \
+      " open AS MATERIALIZED (SELECT wanted, source FROM offer o"                                  \
+      "   WHERE NOT EXISTS (SELECT FROM mine)"                                                     \
+      "   AND wanted IS NOT NULL"                                                                  \
+      "   AND NOT EXISTS (SELECT FROM closed c WHERE c.source = '' OR c.source = o.source)),"      \
+      " limited AS MATERIALIZED (SELECT r.user_id FROM running r LEFT JOIN account a"              \
+      "   ON a.id = r.user_id WHERE r.n >= coalesce(nullif(a.running_limit, 0), nullif($7, 0))),"  \
+      " fresh AS MATERIALIZED (SELECT f.user_id, f.seq FROM open o CROSS JOIN LATERAL"             \
+      "   (SELECT w.user_id, q.seq FROM waiting w CROSS JOIN LATERAL"                              \
+      "     (SELECT seq FROM report WHERE state = 0 AND user_id = w.user_id"                       \
+      "       AND " POSTGRES_WANTED " = w.wanted ORDER BY seq LIMIT 1) AS q"                       \
+      "     WHERE w.wanted = o.wanted AND w.user_id <> ALL (ARRAY(SELECT user_id FROM running))"   \
+      "     ORDER BY w.turn, w.first_seq LIMIT 3) AS f),"                                          \
+      " busy AS (SELECT user_id, n FROM running WHERE NOT EXISTS (SELECT FROM fresh)"              \
+      "   AND EXISTS (SELECT FROM open) AND user_id NOT IN (SELECT user_id FROM limited)),"        \
+      " users AS (SELECT c.user_id, c.n, coalesce(t.number, 0) AS number, c.seq FROM"              \
+      "   (SELECT user_id, 0 AS n, min(seq) AS seq FROM fresh GROUP BY user_id"                    \
+      "     UNION ALL SELECT user_id, n, 0 FROM busy) AS c LEFT JOIN turn t USING (user_id)),"     \
+      " next AS MATERIALIZED (SELECT r.seq, h.source FROM"                                         \
+      "   (SELECT user_id FROM users ORDER BY n, number, seq) AS u CROSS JOIN LATERAL"             \
+      "   (SELECT q.seq, o.source FROM open o CROSS JOIN LATERAL"                                  \
+      "     (SELECT seq FROM report WHERE state = 0 AND user_id = u.user_id"                       \
+      "       AND " POSTGRES_WANTED " = o.wanted ORDER BY seq LIMIT 1) AS q"                       \
+      "     ORDER BY q.seq LIMIT 1) AS h CROSS JOIN LATERAL"                                       \
+      "   (SELECT seq FROM report WHERE seq = h.seq AND state = 0"                                 \
+      "     FOR NO KEY UPDATE SKIP LOCKED) AS r LIMIT 1),"                                         \
+      " other AS MATERIALIZED (SELECT h.seq, o.source FROM open o CROSS JOIN LATERAL"              \
+      "   (SELECT seq FROM report WHERE state = 0 AND " POSTGRES_WANTED " = o.wanted"              \
+      "     AND user_id <> ALL (ARRAY(SELECT user_id FROM limited))"                               \
+      "     ORDER BY seq LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) AS h"                              \
+      "   WHERE NOT EXISTS (SELECT FROM next) ORDER BY h.seq LIMIT 1),"                            \
+      " chosen AS MATERIALIZED (SELECT seq, NULL AS source FROM mine UNION ALL SELECT seq, source" \
+      "   FROM next UNION ALL SELECT seq, source FROM other),"                                     \
+      " taken AS (UPDATE report r SET state = 1, node = $1, token = $2, started_ms = $3,"          \
+      "   source = coalesce(c.source, r.source),"                                                  \
+      "   attempt = r.attempt + CASE r.state WHEN 0 THEN 1 ELSE 0 END"                             \
+      "   FROM chosen c WHERE r.seq = c.seq RETURNING r.*),"                                       \
+      " started AS MATERIALIZED (SELECT user_id, seq, nextval('start_number') AS number FROM "     \
+      "taken"                                                                                      \
+      "   WHERE NOT EXISTS (SELECT FROM mine)),"                                                   \
+      " turned AS (INSERT INTO turn SELECT user_id, number FROM started"                           \
+      "   ON CONFLICT (user_id) DO UPDATE SET number = excluded.number),"                          \
+      " seen AS MATERIALIZED (SELECT w.user_id, w.wanted, w.version, s.number, EXISTS"             \
+      "   (SELECT FROM report q WHERE q.state = 0 AND q.user_id = w.user_id"                       \
+      "     AND coalesce(q.definition, q.name) COLLATE \"C\" = w.wanted"                           \
+      "     AND q.seq <> s.seq) AS more"                                                           \
+      "   FROM started s JOIN waiting w ON w.user_id = s.user_id),"                                \
+      " held AS MATERIALIZED (SELECT w.user_id, w.wanted, s.number, s.more FROM seen s"            \
+      "   JOIN waiting w ON w.user_id = s.user_id AND w.wanted = s.wanted"                         \
+      "   AND w.version = s.version FOR UPDATE OF w SKIP LOCKED),"                                 \
+      " later AS (UPDATE waiting w SET turn = h.number FROM held h"                                \
+      "   WHERE h.more AND w.user_id = h.user_id AND w.wanted = h.wanted),"                        \
+      " emptied AS (DELETE FROM waiting w USING held h"                                            \
+      "   WHERE NOT h.more AND w.user_id = h.user_id AND w.wanted = h.wanted)"                     \
       " SELECT " POSTGRES_REPORT_COLUMNS                                                           \
       ", r.sealed_parameters, a.name, r.definition = '', " POSTGRES_MAY_RUN(                       \
           "a", "r.name") " FROM taken r JOIN account a ON a.id = r.user_id LEFT JOIN progress p "  \
                          "ON false")                                                               \
+    X(QUEUED, "", "SELECT EXISTS (SELECT FROM report WHERE state = 0)")                            \
+    /* What nodes of the version before have queued. */                                            \
+    X(WAITING_ADD, "",                                                                             \
+      "WITH moved AS (SELECT user_id, " POSTGRES_WANTED " AS wanted, seq"                          \
+      " FROM report"                                                                               \
+      "   WHERE state = 0) " POSTGRES_WAITS)                                                       \
+    X(SWEEP_WAITING, "",                                                                           \
+      "WITH seen AS MATERIALIZED (SELECT user_id, wanted, version FROM waiting w WHERE NOT EXISTS" \
+      "   (SELECT FROM report q WHERE q.state = 0 AND q.user_id = w.user_id"                       \
+      "     AND coalesce(q.definition, q.name) COLLATE \"C\" = w.wanted)),"                        \
+      " held AS MATERIALIZED (SELECT w.user_id, w.wanted FROM seen s JOIN waiting w"               \
+      "   ON w.user_id = s.user_id AND w.wanted = s.wanted AND w.version = s.version"              \
+      "   FOR UPDATE OF w SKIP LOCKED)"                                                            \
+      " DELETE FROM waiting w USING held h WHERE w.user_id = h.user_id AND w.wanted = h.wanted")   \
     /* The lock keeps a deletion from coming between: the row would outlive it. */                 \
     X(PROGRESS, "giii",                                                                            \
       "INSERT INTO progress SELECT $1, $2, $3, $4 FROM report"                                     \
@@ -211,10 +306,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       " SELECT user_id FROM moved UNION ALL"                                                       \
       " SELECT user_id FROM report WHERE id = $1 AND attempt = $2 AND state = $3")                 \
     X(REQUEUE, "gib",                                                                              \
-      "WITH gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2)"                         \
-      " UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL,"                   \
-      " failures = failures + CASE WHEN $3 THEN 1 ELSE 0 END"                                      \
-      " WHERE id = $1 AND attempt = $2 AND state = 1 RETURNING user_id")                           \
+      "WITH gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2),"                        \
+      " moved AS (UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL,"         \
+      "   source = NULL, failures = failures + CASE WHEN $3 THEN 1 ELSE 0 END"                     \
+      "   WHERE id = $1 AND attempt = $2 AND state = 1 " POSTGRES_MOVED "),"                       \
+      " waits AS (" POSTGRES_WAITS ") SELECT user_id FROM moved")                                  \
     /* Not only of a report in DELETING: REVOKE leaves its node to one in ERROR, too. */           \
     X(RELEASE, "gi",                                                                               \
       "UPDATE report SET node = NULL WHERE id = $1 AND attempt = $2 AND state IN (3, 4)"           \
@@ -283,9 +379,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       " greatest(alive_until, pg_postmaster_start_time() + lease_ms * interval '1 millisecond')"   \
       " FOR UPDATE SKIP LOCKED))")                                                                 \
     X(REAP, "t",                                                                                   \
-      "UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL"                     \
-      " WHERE seq = ANY (ARRAY(SELECT seq FROM report r WHERE state = 1"                           \
-      " AND (node = $1 OR " POSTGRES_NODE_DIED ") FOR UPDATE SKIP LOCKED)) RETURNING id, user_id") \
+      "WITH moved AS (UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL,"     \
+      "   source = NULL WHERE seq = ANY (ARRAY(SELECT seq FROM report r WHERE state = 1"           \
+      "   AND (node = $1 OR " POSTGRES_NODE_DIED ") FOR UPDATE SKIP LOCKED)) " POSTGRES_MOVED ")," \
+      " waits AS (" POSTGRES_WAITS ") SELECT id, user_id FROM moved")                              \
     X(REAP_DELETING, "",                                                                           \
       "UPDATE report SET node = NULL WHERE seq = ANY (ARRAY(SELECT seq FROM report r"              \
       " WHERE state = 4 AND " POSTGRES_NODE_DIED " FOR UPDATE SKIP LOCKED))"                       \
@@ -314,10 +411,12 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "   ON CONFLICT DO NOTHING),"                                                                \
       " late AS (SELECT wanted FROM missing JOIN stray USING (wanted)"                             \
       "   WHERE since < clock_timestamp() - interval '1 millisecond' * $2"                         \
-      "     * CASE WHEN wanted LIKE '% %' THEN 1 ELSE " POSTGRES_STRAY_LEASES " END)"              \
-      " UPDATE report SET definition = CASE WHEN definition IS NULL THEN '' END"                   \
+      "     * CASE WHEN wanted LIKE '% %' THEN 1 ELSE " POSTGRES_STRAY_LEASES " END),"             \
+      " moved AS (UPDATE report SET definition = CASE WHEN definition IS NULL THEN '' END"         \
       " WHERE seq = ANY (ARRAY(SELECT seq FROM report WHERE state = 0"                             \
-      "   AND " POSTGRES_WANTED " IN (SELECT wanted FROM late) FOR UPDATE SKIP LOCKED))")          \
+      "   AND " POSTGRES_WANTED                                                                    \
+      " IN (SELECT wanted FROM late) FOR UPDATE SKIP LOCKED)) " POSTGRES_MOVED                     \
+      ") " POSTGRES_WAITS)                                                                         \
     X(RUNNING, "ti",                                                                               \
       "SELECT id, attempt, state = 4 FROM report WHERE node = $1 AND state IN (1, 4)"              \
       " ORDER BY state LIMIT $2")                                                                  \

@@ -237,6 +237,7 @@ void postgres_send_sweep(struct postgres_conn *c, struct store_sweep *arg)
     call_run(c, PG_SWEEP_ADDRESSES, value_int(arg->now_ms - USER_ADDRESS_MS));
     call_run(c, PG_SWEEP_PROGRESS);
     call_run(c, PG_SWEEP_TRANSFERS);
+    call_run(c, PG_SWEEP_WAITING);
 }
 
 int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg)
@@ -248,7 +249,7 @@ int postgres_read_sweep(struct postgres_conn *c, struct store_sweep *arg)
     if (!results_take(c))
         return -E_STORE;
     arg->removed += results_changed(c);
-    return results_take(c) && results_take(c) ? 0 : -E_STORE;
+    return results_take(c) && results_take(c) && results_take(c) ? 0 : -E_STORE;
 }
 
 void postgres_send_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg)

@@ -1,4 +1,6 @@
 /* src/store/sqlite.c -- the SQLite backend's table of verbs, and its transactions. */
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/seam.h"
 #include "store/sqlite_impl.h"
@@ -15,7 +17,7 @@ static void sqlite_rollback(struct store_conn *conn)
 
     if (sqlite3_get_autocommit(c->db) == 0) /* a full disk has rolled it back already */
         sqlite_exec(c, "ROLLBACK");
-    c->counts_used = 0;
+    memset(c->counts, 0, sizeof(c->counts));
     c->holders_stale = true;
 }
 
@@ -23,7 +25,7 @@ static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
 
-    CHECK(c->writes && c->counts_used == 0);
+    CHECK(c->writes);
     if (sql_do(conn, err, SQL_BEGIN) < 0)
         return -E_STORE;
     if (sqlite_active_begin(conn, err) < 0) {

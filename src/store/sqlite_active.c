@@ -8,6 +8,7 @@
  * read from the table at the start, after a rollback, and when another process has committed. */
 #include <search.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/thread.h"
@@ -110,33 +111,64 @@ static int read_data_version(struct store_conn *conn, int64_t *ret, struct err *
     return sql_end(&q, err);
 }
 
-static int read_holders(struct store_conn *conn, void **holders, struct err *err)
+static int read_users(struct store_conn *conn, struct fair_queue *queue, struct err *err)
 {
+    struct sql q = sql_start(conn, SQL_TURNS);
+    bool good = true;
+    int end;
+
+    while (good && sql_next(&q))
+        good =
+            fair_queue_user(queue, sql_get_int(&q, 0), sql_get_int(&q, 1), (int)sql_get_int(&q, 2));
+    end = sql_end(&q, err);
+    return good ? end : sqlite_no_memory(err);
+}
+
+static int read_one(struct sql *q, void **holders, struct fair_queue *queue, struct err *err)
+{
+    int64_t user_id = sql_get_int(q, 0), seq = sql_get_int(q, 1);
+    bool queued = sql_get_int(q, 2) == REPORT_QUEUED;
+    char *name = queued ? sql_get_text(q, 3) : NULL;
+    bool good = queued ? name != NULL && fair_queue_add(queue, user_id, name, seq)
+                       : fair_queue_run(queue, user_id, 1);
+
+    free(name);
+    return good ? add_seq(holders, user_id, seq, err) : sqlite_no_memory(err);
+}
+
+static int read_holders(struct store_conn *conn, void **holders, struct fair_queue *queue,
+                        struct err *err)
+{
+    int rc = read_users(conn, queue, err), end;
     struct sql q = sql_start(conn, SQL_HOLDERS);
-    int rc = 0, end;
 
     while (rc == 0 && sql_next(&q))
-        rc = add_seq(holders, sql_get_int(&q, 0), sql_get_int(&q, 1), err);
+        rc = read_one(&q, holders, queue, err);
     end = sql_end(&q, rc == 0 ? err : NULL);
     return rc < 0 ? rc : end;
 }
 
-/* Put `holders` in the place of those there are; returns these. */
-static void *exchange_holders(struct sqlite_shared *shared, void *holders)
+/* Put them in the place of those there are, which are freed. */
+static void exchange(struct sqlite_shared *shared, void *holders, struct fair_queue *queue)
 {
-    void *before;
+    void *holders_before;
+    struct fair_queue *queue_before;
 
     lock_take(&shared->lock);
-    before = shared->holders;
+    holders_before = shared->holders;
+    queue_before = shared->queue;
     shared->holders = holders;
+    shared->queue = queue;
     lock_release(&shared->lock);
-    return before;
+    tdestroy(holders_before, holder_free);
+    fair_queue_free(queue_before);
 }
 
 int sqlite_active_begin(struct store_conn *conn, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
     int64_t version = c->data_version;
+    struct fair_queue *queue;
     void *holders = NULL;
     int rc = read_data_version(conn, &version, err);
 
@@ -144,14 +176,17 @@ int sqlite_active_begin(struct store_conn *conn, struct err *err)
     if (rc < 0 || (version == c->data_version && !c->holders_stale))
         return rc;
     c->holders_stale = true;
-    rc = read_holders(conn, &holders, err);
-    if (rc == 0) {
-        holders = exchange_holders(c->shared, holders);
-        c->holders_stale = false;
-        c->data_version = version;
+    queue = fair_queue_new();
+    rc = queue != NULL ? read_holders(conn, &holders, queue, err) : sqlite_no_memory(err);
+    if (rc < 0) {
+        tdestroy(holders, holder_free);
+        fair_queue_free(queue);
+        return rc;
     }
-    tdestroy(holders, holder_free);
-    return rc;
+    exchange(c->shared, holders, queue);
+    c->holders_stale = false;
+    c->data_version = version;
+    return 0;
 }
 
 /* ---- changes ---- */
@@ -238,6 +273,7 @@ char *sqlite_active_list(struct store_conn *conn, int64_t user_id)
 void sqlite_active_free(struct sqlite_conn *c)
 {
     tdestroy(c->shared->holders, holder_free);
+    fair_queue_free(c->shared->queue);
     free(c->releases);
 }
 
@@ -248,6 +284,7 @@ struct sqlite_running {
     struct guid id;
     int attempt;
     int64_t rows, bytes;
+    char source[];
 };
 
 static struct sqlite_shared *lock_shared(struct store_conn *conn)
@@ -269,16 +306,33 @@ static struct sqlite_running **find_entry(struct sqlite_shared *shared, const st
     return link;
 }
 
-void sqlite_running_start(struct store_conn *conn, const struct guid *id, int attempt)
+void sqlite_running_start(struct store_conn *conn, const struct guid *id, int attempt,
+                          const char *source)
+{
+    struct sqlite_shared *shared;
+    struct sqlite_running *running = calloc(1, sizeof(*running) + strlen(source) + 1);
+
+    sqlite_running_end(conn, id); /* of a claim that was rolled back */
+    if (running == NULL)
+        return; /* its progress is not shown, and its source may get one too many */
+    running->id = *id;
+    running->attempt = attempt;
+    memcpy(running->source, source, strlen(source) + 1);
+    shared = lock_shared(conn);
+    running->next = shared->running;
+    shared->running = running;
+    lock_release(&shared->lock);
+}
+
+int64_t sqlite_running_on(struct store_conn *conn, const char *source)
 {
     struct sqlite_shared *shared = lock_shared(conn);
-    struct sqlite_running **link = find_entry(shared, id);
+    int64_t count = 0;
 
-    if (*link == NULL)
-        *link = calloc(1, sizeof(**link));
-    if (*link != NULL) /* without memory its progress is not shown, nothing worse */
-        **link = (struct sqlite_running){.next = (*link)->next, .id = *id, .attempt = attempt};
+    for (const struct sqlite_running *one = shared->running; one != NULL; one = one->next)
+        count += strcmp(one->source, source) == 0;
     lock_release(&shared->lock);
+    return count;
 }
 
 void sqlite_running_end(struct store_conn *conn, const struct guid *id)

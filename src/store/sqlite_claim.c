@@ -1,7 +1,206 @@
 /* src/store/sqlite_claim.c -- what starts next in SQLite, and what is paused. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "store/sqlite_impl.h"
+
+/* ---- the queue in memory ---- */
+
+static struct fair_queue *locked_queue(struct store_conn *conn)
+{
+    struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
+
+    lock_check_held(&shared->lock);
+    return shared->queue;
+}
+
+static int name_of(struct store_conn *conn, int64_t seq, char **ret, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_NAME_AT, value_int(seq));
+    int rc;
+
+    if (sql_next(&q))
+        *ret = sql_get_text(&q, 0);
+    rc = sql_end(&q, err);
+    return rc == 0 && *ret == NULL ? sqlite_no_memory(err) : rc;
+}
+
+/* Whoever holds a slot and is not queued runs. */
+static bool step(struct fair_queue *queue, const struct sqlite_step *step, const char *name)
+{
+    int ran = step->had_slot && step->from != REPORT_QUEUED;
+    int runs = step->has_slot && step->to != REPORT_QUEUED;
+
+    if (step->from == REPORT_QUEUED)
+        fair_queue_remove(queue, step->user_id, step->seq);
+    if (ran != runs && !fair_queue_run(queue, step->user_id, runs - ran))
+        return false;
+    return step->to != REPORT_QUEUED || fair_queue_add(queue, step->user_id, name, step->seq);
+}
+
+int sqlite_queue_step(struct store_conn *conn, const struct sqlite_step *arg, const char *name,
+                      struct err *err)
+{
+    struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
+    char *own = NULL;
+    bool good;
+    int rc = 0;
+
+    if (arg->to == REPORT_QUEUED && name == NULL)
+        rc = name_of(conn, arg->seq, &own, err);
+    if (rc < 0)
+        return rc;
+    lock_take(&shared->lock);
+    good = step(locked_queue(conn), arg, name != NULL ? name : own);
+    lock_release(&shared->lock);
+    free(own);
+    return good ? 0 : sqlite_no_memory(err);
+}
+
+int64_t sqlite_queue_position(struct store_conn *conn, int64_t user_id, int64_t seq)
+{
+    struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
+    int64_t position;
+
+    lock_take(&shared->lock);
+    position = fair_queue_position(locked_queue(conn), user_id, seq);
+    lock_release(&shared->lock);
+    return position;
+}
+
+/* ---- claims ---- */
+
+/* What a claim may start. */
+struct opening {
+    struct store_conn *conn;
+    const struct store_claim *claim;
+    struct store_paused paused;
+};
+
+/* The line of `text` that `at` is in; *ret_len is its length. */
+static const char *line_at(const char *text, size_t number, size_t *ret_len)
+{
+    while (number-- > 0 && text != NULL)
+        text = (text = strchr(text, '\n')) != NULL ? text + 1 : NULL;
+    *ret_len = text != NULL ? strcspn(text, "\n") : 0;
+    return text != NULL ? text : "";
+}
+
+/* Of the offer's line with that name; "": it has none. */
+static void find_source(const struct store_claim *claim, const char *name,
+                        char ret[SQLITE_SOURCE_TEXT])
+{
+    size_t len = strlen(name), number = 0, n;
+
+    ret[0] = '\0';
+    if (claim->offer == NULL || claim->sources == NULL)
+        return;
+    for (const char *line = claim->offer; *line != '\0'; number++) {
+        n = strcspn(line, "\n");
+        if (n == len && memcmp(line, name, n) == 0) {
+            const char *source = line_at(claim->sources, number, &n);
+
+            snprintf(ret, SQLITE_SOURCE_TEXT, "%.*s", (int)n, source);
+            return;
+        }
+        line += n + (line[n] == '\n');
+    }
+}
+
+static bool is_full(const struct opening *opening, const char *source)
+{
+    const char *limits = opening->claim->limits;
+    size_t n;
+
+    for (const char *line = limits != NULL ? limits : ""; *line != '\0';) {
+        char *rest;
+        long most = strtol(line, &rest, 10);
+
+        n = strcspn(line, "\n");
+        rest++;
+        if (strlen(source) == n - (size_t)(rest - line) &&
+            strncmp(rest, source, strlen(source)) == 0)
+            return sqlite_running_on(opening->conn, source) >= most;
+        line += n + (line[n] == '\n');
+    }
+    return false;
+}
+
+static bool has_line(const char *lines, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (const char *line = lines; *line != '\0';) {
+        size_t n = strcspn(line, "\n");
+
+        if (n == len && memcmp(line, word, n) == 0)
+            return true;
+        line += n + (line[n] == '\n');
+    }
+    return false;
+}
+
+static bool may_start(void *context, const char *name)
+{
+    const struct opening *opening = context;
+    char source[SQLITE_SOURCE_TEXT];
+
+    find_source(opening->claim, name, source);
+    return source[0] == '\0' ||
+           (!has_line(opening->paused.sources, source) && !is_full(opening, source));
+}
+
+/* The number of the user's start is durable with the claim: it decides after a restart, too. */
+static int note_start(struct store_conn *conn, int64_t user_id, struct err *err)
+{
+    struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
+    int64_t turn;
+
+    lock_take(&shared->lock);
+    turn = fair_queue_start(locked_queue(conn), user_id);
+    lock_release(&shared->lock);
+    if (turn == 0)
+        return sqlite_no_memory(err);
+    return sql_do(conn, err, SQL_TURN, value_int(user_id), value_int(turn));
+}
+
+static int claim_next(struct store_conn *conn, struct opening *opening, struct store_claim *arg,
+                      struct err *err)
+{
+    /* Only the writer changes the queue, and that is this thread: it needs no lock to look. */
+    struct fair_queue *queue = ((struct sqlite_conn *)conn)->shared->queue;
+    int64_t seq =
+        opening->paused.all ? 0 : fair_queue_next(queue, arg->running_limit, may_start, opening);
+    char source[SQLITE_SOURCE_TEXT], *name = NULL;
+    int rc;
+
+    arg->found = seq != 0;
+    arg->held_back = !arg->found && !fair_queue_is_empty(queue);
+    if (!arg->found)
+        return 0;
+    if (!sqlite_has_reserve(conn)) /* it would only fail, and its end needs room */
+        return sqlite_full(err);
+    rc = name_of(conn, seq, &name, err);
+    if (rc < 0)
+        return rc;
+    find_source(arg, name, source);
+    free(name);
+    return sqlite_take(conn, seq, source, arg, err) ?: note_start(conn, arg->report.user_id, err);
+}
+
+int sqlite_claim(struct store_conn *conn, struct store_claim *arg, struct err *err)
+{
+    struct opening opening = {.conn = conn, .claim = arg};
+    int rc = sqlite_paused(conn, &opening.paused, err);
+
+    if (rc == 0)
+        rc = claim_next(conn, &opening, arg, err);
+    free(opening.paused.sources);
+    return rc;
+}
+
+/* ---- pauses ---- */
 
 int sqlite_pause(struct store_conn *conn, struct store_pause *arg, struct err *err)
 {

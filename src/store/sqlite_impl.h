@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/thread.h"
+#include "store/fair_queue.h"
 #include "store/sqlite_statements.h"
 #include "store/store_impl.h"
 
@@ -23,7 +24,7 @@ enum {
     SQLITE_PAGE = 4096,    /* bytes of a page */
     /* So many pages (137 GB) that the first byte of a page number is 0 or 1: see sqlite_scrub.c. */
     SQLITE_PAGES_MAX = 0x01ffffff,
-    SQLITE_COUNTS_MAX = 64, /* nodes that a transaction changes before they are written */
+    SQLITE_SOURCE_TEXT = 256, /* of the name of a source */
     SQLITE_RESERVE_FILES = 2,
     SQLITE_RESERVE_BYTES = 512 * 1024, /* of each */
     SQLITE_FILES = 3,                  /* of a database: itself, -wal, -shm */
@@ -47,15 +48,11 @@ struct sqlite_shared {
     int reserve[SQLITE_RESERVE_FILES];         /* sqlite_reserve.c; -1: not there */
     char *names[SQLITE_FILES];                 /* of the place: sqlite_open.c */
     struct sqlite_file_id files[SQLITE_FILES]; /* … as they were opened */
-    struct lock lock;                          /* guards `running` and `holders` */
+    struct lock lock;                          /* guards the following */
     struct sqlite_running *running;            /* few: one a worker */
+    struct fair_queue *queue;                  /* whose report is next */
     void *holders;                             /* who holds slots: see sqlite_active.c */
     struct sqlite_listener *listener;          /* NULL: not listening */
-};
-
-/* What a transaction adds to one node of the counts. */
-struct sqlite_counts {
-    int64_t node, n;
 };
 
 /* A slot that a transaction lets go of. */
@@ -85,8 +82,7 @@ struct sqlite_conn {
     int64_t data_version;  /* of SQLite, when they were read: another process's commit changes it */
     struct sqlite_release *releases; /* of the transaction under way */
     size_t release_count, release_cap;
-    struct sqlite_counts counts[SQLITE_COUNTS_MAX]; /* of the transaction under way */
-    int counts_used;
+    int64_t counts[REPORT_STATE_COUNT]; /* what the transaction under way adds */
 };
 
 /* sqlite_open.c */
@@ -174,18 +170,20 @@ void *sql_grow(struct sql *q, void **array, size_t count, size_t size);
 
 /* sqlite_active.c, too: progress of the running reports. */
 struct sqlite_running;
-void sqlite_running_start(struct store_conn *conn, const struct guid *id, int attempt);
+void sqlite_running_start(struct store_conn *conn, const struct guid *id, int attempt,
+                          const char *source); /* "": it is not known, or of no consequence */
 void sqlite_running_end(struct store_conn *conn, const struct guid *id);
 /* Has this process a job of it? */
 bool sqlite_running_has(struct store_conn *conn, const struct guid *id);
+int64_t sqlite_running_on(struct store_conn *conn, const char *source); /* so many run on it */
 /* If that report runs: put its rows and bytes so far into it. */
 void sqlite_running_read(struct store_conn *conn, struct report *report);
 void sqlite_running_free(struct sqlite_shared *shared);
 
 /* sqlite_counts.c: a report goes from a state to another; SQLITE_NOWHERE: it comes, or it goes for
- * ever. 0 or -E_STORE. */
+ * ever. */
 enum { SQLITE_NOWHERE = -1 };
-int sqlite_counts(struct store_conn *conn, int64_t seq, int from, int to, struct err *err);
+void sqlite_counts(struct store_conn *conn, int from, int to);
 /* Write what the transaction has added; before the commit. */
 int sqlite_counts_write(struct store_conn *conn, struct err *err);
 
@@ -201,6 +199,18 @@ void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq
  * begins to read from now on; the query says which do. sqlite3_free() it; NULL: no memory. */
 char *sqlite_active_list(struct store_conn *conn, int64_t user_id);
 void sqlite_active_free(struct sqlite_conn *c); /* of the writer */
+
+/* The queue, which all connections share: it is changed by the writer only, for its transaction,
+ * and read anew after a rollback. `seq` goes from a state, with or without a slot, to another;
+ * -E_STORE: no memory. */
+struct sqlite_step {
+    int64_t user_id, seq;
+    int from, to; /* enum report_state, or SQLITE_NOWHERE */
+    bool had_slot, has_slot;
+};
+int sqlite_queue_step(struct store_conn *conn, const struct sqlite_step *step, const char *name,
+                      struct err *err);
+int64_t sqlite_queue_position(struct store_conn *conn, int64_t user_id, int64_t seq);
 
 /* sqlite_look.c: in the transaction under way; -E_STORE if the store knows no such ledger. */
 int sqlite_ledger_count(struct store_conn *conn, const struct store_counted *counted,
@@ -218,6 +228,9 @@ void sqlite_unsubscribe(struct store_conn *conn);
 int sqlite_revoke(struct store_conn *conn, int64_t user_id, struct store_user_change *arg,
                   struct err *err);
 
+/* sqlite_report.c: the queued report `seq` is the claimer's. */
+int sqlite_take(struct store_conn *conn, int64_t seq, const char *source, struct store_claim *arg,
+                struct err *err);
 /* A row that starts with SQLITE_REPORT_COLUMNS. */
 void sqlite_read_report(struct sql *q, struct report *ret);
 /* As many rows as there are, with what comes in the columns behind theirs: nothing, the parameters,

@@ -21,7 +21,9 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
     if (arg->found) {
         sqlite_read_report(&q, &arg->report);
         arg->report.parameters = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT);
-        arg->position = sql_get_int(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
+        if (arg->report.state == REPORT_QUEUED)
+            arg->position = sqlite_queue_position(conn, arg->report.user_id,
+                                                  sql_get_int(&q, SQLITE_REPORT_COLUMN_COUNT + 1));
         arg->report.sealed = !sql_is_null(&q, SQLITE_REPORT_COLUMN_COUNT + 2);
         sql_get_blob(&q, SQLITE_REPORT_COLUMN_COUNT + 2, arg->report.key, REPORT_KEY_BYTES);
         arg->report.in_row = sql_get_bool(&q, SQLITE_REPORT_COLUMN_COUNT + 3);

@@ -112,6 +112,20 @@ static bool holds_slot(enum report_state from, enum report_state to)
     return report_is_active(to) || (to == REPORT_DELETING && from == REPORT_PROCESSING);
 }
 
+/* The queue in memory follows each change: `to` has a slot or not. SQLITE_NOWHERE: no state. */
+static int follow(struct store_conn *conn, const struct place *place, int to, bool slot,
+                  struct err *err)
+{
+    return sqlite_queue_step(conn,
+                             &(struct sqlite_step){.user_id = place->user_id,
+                                                   .seq = place->seq,
+                                                   .from = place->state,
+                                                   .to = to,
+                                                   .had_slot = place->slot,
+                                                   .has_slot = slot},
+                             NULL, err);
+}
+
 /* Every change of a state goes through here: by an SQLITE_MOVE statement, whose own values are from
  * ?4 on, in the transaction that has read `place`. */
 static int move_report(struct store_conn *conn, const struct place *place, enum report_state to,
@@ -124,12 +138,13 @@ static int move_report(struct store_conn *conn, const struct place *place, enum 
 
     CHECK(report_may_move(place->state, to));
     sql_bind(&q, 4, values);
-    rc = sql_run(&q, err) ?: sqlite_counts(conn, place->seq, place->state, to, err);
+    rc = sql_run(&q, err) ?: follow(conn, place, to, slot, err);
     if (rc < 0)
         return rc;
+    sqlite_counts(conn, place->state, to);
     if (place->slot && !slot)
         sqlite_active_release(conn, place->user_id, place->seq);
-    if (place->state == REPORT_PROCESSING)
+    if (to != REPORT_DELETING || !slot) /* its query has stopped when the row is dropped */
         sqlite_running_end(conn, &place->id);
     store_changed(conn,
                   &(struct store_change){.id = place->id, .user_id = place->user_id, .state = to});
@@ -217,11 +232,18 @@ static int accept_report(struct store_conn *conn, struct store_submit *arg, stru
     int64_t seq = sqlite3_last_insert_rowid(((struct sqlite_conn *)conn)->db);
 
     if (rc == 0)
-        rc = sqlite_counts(conn, seq, SQLITE_NOWHERE, REPORT_QUEUED, err);
-    if (rc == 0)
         rc = sqlite_active_take(conn, arg->user_id, seq, err);
+    if (rc == 0)
+        rc = sqlite_queue_step(conn,
+                               &(struct sqlite_step){.user_id = arg->user_id,
+                                                     .seq = seq,
+                                                     .from = SQLITE_NOWHERE,
+                                                     .to = REPORT_QUEUED,
+                                                     .has_slot = true},
+                               arg->name, err);
     if (rc < 0)
         return rc;
+    sqlite_counts(conn, SQLITE_NOWHERE, REPORT_QUEUED);
     arg->outcome = SUBMIT_ACCEPTED;
     store_changed(conn, &(struct store_change){
                             .id = arg->id, .user_id = arg->user_id, .state = REPORT_QUEUED});
@@ -252,7 +274,8 @@ int sqlite_submit(struct store_conn *conn, struct store_submit *arg, struct err 
 /* ---- running ---- */
 
 /* The claimed report as the caller gets it. */
-static int read_claimed(struct store_conn *conn, int64_t seq, struct report *ret, struct err *err)
+static int read_claimed(struct store_conn *conn, int64_t seq, const char *source,
+                        struct report *ret, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_CLAIMED, value_int(seq));
 
@@ -260,28 +283,25 @@ static int read_claimed(struct store_conn *conn, int64_t seq, struct report *ret
         sqlite_read_report(&q, ret);
         ret->parameters = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT);
         ret->user_name = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
-        sqlite_running_start(conn, &ret->id, ret->attempt);
+        sqlite_running_start(conn, &ret->id, ret->attempt, source);
     }
     return sql_end(&q, err);
 }
 
-int sqlite_claim(struct store_conn *conn, struct store_claim *arg, struct err *err)
+int sqlite_take(struct store_conn *conn, int64_t seq, const char *source, struct store_claim *arg,
+                struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_CLAIM_PLACE);
+    struct sql q = sql_start(conn, SQL_PLACE_AT, value_int(seq));
     struct place place;
     int rc = read_place(&q, &place, err);
 
-    arg->found = place.found;
-    if (rc < 0 || !place.found)
+    if (rc < 0)
         return rc;
-    if (!sqlite_has_reserve(conn)) /* it would only fail, and its end needs room */
-        return sqlite_full(err);
-    rc =
-        move_report(conn, &place, REPORT_PROCESSING, SQL_CLAIM, VALUES(value_int(arg->now_ms)), err)
-            ?: read_claimed(conn, place.seq, &arg->report, err);
-    if (rc == 0)
-        rc = sqlite_may_run(conn, place.user_id, arg->report.name, &arg->permitted, err);
-    return rc;
+    CHECK(place.found && place.state == REPORT_QUEUED);
+    return move_report(conn, &place, REPORT_PROCESSING, SQL_CLAIM, VALUES(value_int(arg->now_ms)),
+                       err)
+               ?: read_claimed(conn, seq, source, &arg->report, err)
+               ?: sqlite_may_run(conn, place.user_id, arg->report.name, &arg->permitted, err);
 }
 
 int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err *err)
@@ -445,8 +465,10 @@ int sqlite_revoke(struct store_conn *conn, int64_t user_id, struct store_user_ch
 static int drop_row(struct store_conn *conn, const struct place *place, struct err *err)
 {
     ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_maintain() */
+    sqlite_counts(conn, REPORT_DELETING, SQLITE_NOWHERE);
+    sqlite_running_end(conn, &place->id);
     return sql_do(conn, err, SQL_DELETE_ROW, value_int(place->seq))
-               ?: sqlite_counts(conn, place->seq, REPORT_DELETING, SQLITE_NOWHERE, err);
+               ?: follow(conn, place, SQLITE_NOWHERE, false, err);
 }
 
 /* `ret->id` of the user (0: whoever's), if it is in `state` (-1: in any). */

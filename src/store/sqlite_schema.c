@@ -173,7 +173,9 @@ static const char migration_11[] =
     "ALTER TABLE user ADD COLUMN active_limit INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE user ADD COLUMN running_limit INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE user ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;"
-    "CREATE TABLE paused (source TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
+    "CREATE TABLE paused (source TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"
+    /* Places in the queue, which is now in memory. */
+    "DELETE FROM tally WHERE node >= 5;";
 
 const char *const sqlite_migrations[] = {migration_1, migration_2,  migration_3, migration_4,
                                          migration_5, migration_6,  migration_7, migration_8,

@@ -9,21 +9,6 @@
     "started_ms, finished_ms, expires_ms, digest, footer"
 enum { SQLITE_REPORT_COLUMN_COUNT = 15 };
 
-/* How many are queued from seq `from` to before seq `to`, both bounds of a block of 64^level. */
-#define SQLITE_QUEUED(level, shift, from, to)                                                      \
-    "(SELECT coalesce(sum(n), 0) FROM tally WHERE node >= (" level " << 58) + (" from " >> " shift \
-    ") AND node < (" level " << 58) + (" to " >> " shift "))"
-
-/* The place of `report` in the queue: by whole blocks of it, the largest first (see
- * sqlite_counts.c), and what is before it in its own block of 64. */
-#define SQLITE_POSITION                                                                            \
-    SQLITE_QUEUED("3", "18", "0", "report.seq")                                                    \
-    " + " SQLITE_QUEUED("2", "12", "(report.seq >> 18 << 18)", "report.seq") " + " SQLITE_QUEUED(  \
-        "1", "6", "(report.seq >> 12 << 12)",                                                      \
-        "report.seq") " + (SELECT count(*) FROM report AS other WHERE other.state = 0"             \
-                      " AND other.state NOT IN (2, 3)"                                             \
-                      " AND other.seq BETWEEN report.seq >> 6 << 6 AND report.seq)"
-
 /* Read by read_user(). */
 #define SQLITE_USER_COLUMNS                                                                        \
     "user.id, user.name, user.disabled, user.failures, user.first_failure_ms, "                    \
@@ -89,13 +74,15 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(KEY_FORGET, "UPDATE report SET key = NULL, key_hash = NULL, key_expires_ms = NULL"           \
                   " WHERE user_id = ?1 AND key = ?2")                                              \
     X(ACTIVE, "SELECT " SQLITE_REPORT_COLUMNS SQLITE_ACTIVE " ORDER BY seq")                       \
-    X(HOLDERS, "SELECT user_id, seq FROM report WHERE state IN (0, 1, 4)"                          \
+    X(HOLDERS, "SELECT user_id, seq, state, iif(state = 0, name, NULL) FROM report WHERE state "   \
+               "IN (0, 1, 4)"                                                                      \
                " AND state NOT IN (2, 3) AND slot = 1")                                            \
     X(ACTIVE_PLACES, "SELECT " SQLITE_PLACE_COLUMNS ", name" SQLITE_ACTIVE " ORDER BY seq")        \
     X(PLACE, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE id = ?1")                          \
-    X(CLAIM_PLACE,                                                                                 \
-      "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE state = 0 AND state NOT IN (2, 3)"        \
-      " AND NOT EXISTS (SELECT 1 FROM paused WHERE source = '') ORDER BY seq LIMIT 1")             \
+    X(TURNS, "SELECT id, turn, running_limit FROM user WHERE turn > 0 OR running_limit > 0")       \
+    X(TURN, "UPDATE user SET turn = ?2 WHERE id = ?1")                                             \
+    X(PLACE_AT, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE seq = ?1")                      \
+    X(NAME_AT, "SELECT name FROM report WHERE seq = ?1")                                           \
     X(RECOVER_PLACE, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE state = 1"                 \
                      " AND state NOT IN (2, 3) LIMIT 1")                                           \
     X(PROCESSING,                                                                                  \
@@ -122,7 +109,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(PAUSED, "SELECT source FROM paused ORDER BY source")                                         \
     /* ---- looking ---- */                                                                        \
     X(FIND, "SELECT " SQLITE_REPORT_COLUMNS ", iif(?3, parameters, NULL),"                         \
-            " iif(state = 0, " SQLITE_POSITION ", 0), seal_key, in_row,"                           \
+            " seq, seal_key, in_row,"                                                              \
             " iif(?4 AND in_row, (SELECT data FROM small_result WHERE seq = report.seq), NULL),"   \
             " iif(?2 = 0, " SQLITE_OWNER ", NULL)"                                                 \
             " FROM report"                                                                         \
@@ -162,7 +149,6 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
             " (SELECT length(data) FROM small_result WHERE seq = report.seq) FROM report"          \
             " WHERE id > ?1 ORDER BY id LIMIT ?2")                                                 \
     X(COUNTS, "INSERT INTO tally (node, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2")  \
-    X(COUNTS_EMPTY, "DELETE FROM tally WHERE node = ?1 AND n = 0")                                 \
     /* ---- users ---- */                                                                          \
     X(USER_ADD, "INSERT INTO user (name, password_hash, allow, grants, operator)"                  \
                 " VALUES (?1, ?2, ?3, ?4, ?5)")                                                    \

@@ -62,6 +62,8 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
         rc = sql_do(conn, err, SQL_ADDRESS_UNLOCK, value_int(id));
     if (rc == 0 && (arg->password_hash != NULL || arg->disabled > 0))
         rc = sql_do(conn, err, SQL_SESSION_END_USER, value_int(id));
+    if (arg->running_limit != 0)
+        ((struct sqlite_conn *)conn)->holders_stale = true; /* the queue has it, too */
     return rc == 0 && revokes ? sqlite_revoke(conn, id, arg, err) : rc;
 }
 

@@ -124,17 +124,25 @@ struct store_key {
     struct guid id;                    /* out, SUBMIT_REPLAYED */
 };
 
-/* Take the oldest queued report: QUEUED → PROCESSING, attempt + 1. `node` names the claimer. In a
- * shared store, the oldest of those that the node can run: whose definition it has, in the version
- * that took the report unless no living node has had that for a lease, and then in any. */
+/* Take a queued report: QUEUED → PROCESSING, attempt + 1. `node` names the claimer. It is the
+ * oldest one of the user with the fewest running; among equals, of the user whose last start is
+ * longest ago, or who never had one. A report that is deleted runs until its slot is free. What is
+ * of a paused or full source is passed over, and so is a user who has `running_limit` running.
+ * All this is exact over all nodes. In a shared store it is one that the node can run: whose
+ * definition it has, in the version that took the report unless no living node has had that for a
+ * lease, and then in any. */
 struct store_claim {
     const char *node;
-    const char *offer; /* of catalog_offer(); NULL, or an embedded store: anything */
+    const char *offer;   /* of catalog_offer(); NULL, or an embedded store: anything */
+    const char *sources; /* of the offer: a line for each of its lines. NULL: none are known */
+    const char *limits;  /* "N SOURCE" on a line each: that one is full with N running; or NULL */
+    int running_limit;   /* of users without one of their own; 0: none */
     /* Of this claim, and of its repetition after -E_STORE: over a network a claim may have been
      * committed though its answer was lost, and then the repetition is given the same report. */
     struct guid token;
     int64_t now_ms;
     bool found;
+    bool held_back;       /* out, if none is found: there are queued reports all the same */
     bool stray;           /* out: no node has had its definition for STORE_STRAY_LEASES leases */
     bool permitted;       /* out: its user may run it, still */
     struct report report; /* out: with user_name and parameters; of a shared store with its key */

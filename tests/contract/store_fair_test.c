@@ -42,10 +42,181 @@ static void nothing_is_claimed_while_all_is_paused(void **state)
     assert_paused(f, false, "bank\n");
 }
 
+/* ---- turns and limits ---- */
+
+enum { USERS = 12, WORKERS = 5, DEPTH = 6, STARTS = 1200 };
+
+/* Claim with what a node may start; zero: nothing. */
+static struct store_ref claim_with(struct fixture *f, struct store_claim arg)
+{
+    struct store_op op = {.verb = STORE_CLAIM, .claim = arg};
+    struct store_ref ref = {0};
+
+    op.claim.node = "here";
+    op.claim.now_ms = NOW_MS + 1;
+    assert_int_equal(run(f->store, &op), 0);
+    if (op.claim.found)
+        ref = (struct store_ref){.id = op.claim.report.id, .attempt = op.claim.report.attempt};
+    store_op_done(&op);
+    return ref;
+}
+
+static bool starts_one(struct fixture *f, struct store_claim arg)
+{
+    return claim_with(f, arg).attempt > 0;
+}
+
+static void assert_next(struct fixture *f, struct guid id)
+{
+    struct store_ref ref;
+
+    assert_true(claim(f, &ref));
+    assert_true(guid_eq(&ref.id, &id));
+}
+
+static void who_has_the_fewest_running_comes_first(void **state)
+{
+    struct fixture *f = *state;
+    struct guid ann[3], bob[2];
+
+    for (int i = 0; i < 3; i++)
+        ann[i] = submit(f, f->ann);
+    assert_next(f, ann[0]);
+    assert_next(f, ann[1]);
+    for (int i = 0; i < 2; i++)
+        bob[i] = submit(f, f->bob);
+    assert_next(f, bob[0]);
+    assert_next(f, bob[1]);
+    assert_next(f, ann[2]);
+}
+
+static void among_equals_the_last_start_longest_ago_comes_first(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref ann, bob;
+    struct guid next;
+
+    submit(f, f->ann);
+    assert_true(claim(f, &ann));
+    submit(f, f->bob);
+    assert_true(claim(f, &bob));
+    assert_true(finish(f, bob, REPORT_COMPLETE));
+    assert_true(finish(f, ann, REPORT_COMPLETE));
+    submit(f, f->bob);
+    next = submit(f, f->ann);
+    reopen_store(f);
+    assert_next(f, next);
+}
+
+static void limits_of_running_reports_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref ref;
+    struct store_claim two = {.running_limit = 2};
+    struct store_op op = {.verb = STORE_USER_CHANGE};
+
+    for (int i = 0; i < 4; i++)
+        submit(f, f->ann);
+    op.user_change = (struct store_user_change){.name = "Ann", .disabled = -1, .running_limit = 3};
+    claim_with(f, two);
+    ref = claim_with(f, two);
+    assert_false(starts_one(f, two));
+    assert_int_equal(run(f->store, &op), 0);
+    assert_true(starts_one(f, two));
+    assert_false(starts_one(f, two));
+    assert_true(finish(f, ref, REPORT_COMPLETE));
+    assert_true(starts_one(f, two));
+}
+
+static void what_is_of_a_full_or_paused_source_is_passed_over(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref first;
+    struct store_claim offer = {.offer = "Balance\n", .sources = "shop\n", .limits = "1 shop\n"};
+
+    submit(f, f->ann);
+    submit(f, f->bob);
+    pause_source(f, "shop", true);
+    assert_false(starts_one(f, offer));
+    pause_source(f, "shop", false);
+    first = claim_with(f, offer);
+    assert_int_equal(first.attempt, 1);
+    assert_false(starts_one(f, offer));
+    assert_true(finish(f, first, REPORT_COMPLETE));
+    assert_true(starts_one(f, offer));
+}
+
+/* ---- a simulation: all users always have something queued ---- */
+
+struct simulation {
+    struct fixture *f;
+    int64_t users[USERS];
+    struct store_ref running[WORKERS];
+    int user[WORKERS];
+    double starts[USERS];
+};
+
+static void simulation_start(struct simulation *s, int worker)
+{
+    struct store_op op = {.verb = STORE_CLAIM, .claim = {.node = "here", .now_ms = NOW_MS}};
+
+    op.claim.offer = "Balance\n";
+    assert_int_equal(run(s->f->store, &op), 0);
+    assert_true(op.claim.found);
+    s->running[worker] =
+        (struct store_ref){.id = op.claim.report.id, .attempt = op.claim.report.attempt};
+    for (int i = 0; i < USERS; i++) {
+        if (s->users[i] == op.claim.report.user_id)
+            s->user[worker] = i;
+    }
+    s->starts[s->user[worker]]++;
+    store_op_done(&op);
+    submit(s->f, s->users[s->user[worker]]);
+}
+
+/* (sum x)^2 / (n sum x^2): 1 if all have the same (Jain). */
+static double jain(const double *x)
+{
+    double sum = 0, squares = 0;
+
+    for (int i = 0; i < USERS; i++) {
+        sum += x[i];
+        squares += x[i] * x[i];
+    }
+    return sum * sum / (USERS * squares);
+}
+
+static void every_user_has_as_many_starts_as_the_others(void **state)
+{
+    struct simulation s = {.f = *state};
+    char name[16];
+
+    for (int i = 0; i < USERS; i++) {
+        snprintf(name, sizeof(name), "user%d", i);
+        s.users[i] = add_user(s.f, name);
+    }
+    for (int i = 0; i < USERS * DEPTH; i++) /* the last user's come last of all */
+        submit(s.f, s.users[i / DEPTH]);
+    for (int i = 0; i < WORKERS; i++)
+        simulation_start(&s, i);
+    for (int i = WORKERS; i < STARTS; i++) {
+        int worker = i % WORKERS;
+
+        assert_true(finish(s.f, s.running[worker], REPORT_COMPLETE));
+        simulation_start(&s, worker);
+    }
+    assert_true(jain(s.starts) >= 0.99);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
         STORE_TEST(nothing_is_claimed_while_all_is_paused),
+        STORE_TEST(who_has_the_fewest_running_comes_first),
+        STORE_TEST(among_equals_the_last_start_longest_ago_comes_first),
+        STORE_TEST(limits_of_running_reports_are_kept),
+        STORE_TEST(what_is_of_a_full_or_paused_source_is_passed_over),
+        STORE_TEST(every_user_has_as_many_starts_as_the_others),
     };
 
     return RUN_ON_EVERY_BACKEND(tests);

@@ -378,7 +378,7 @@ static void a_requeued_report_has_its_old_place(void **state)
     struct fixture *f = *state;
     struct store_ref ref = report_in(f, f->ann, REPORT_PROCESSING), again;
 
-    submit(f, f->bob);
+    submit(f, f->ann);
     assert_true(requeue(f, ref, false));
     assert_true(claim(f, &again));
     assert_true(guid_eq(&again.id, &ref.id));

@@ -1,0 +1,122 @@
+/* src/base/ranking.c -- an ordered set that knows the rank of each element: a treap with sizes. */
+#include "base/ranking.h"
+
+#include "base/check.h"
+
+static size_t size_of(const struct rank_node *node)
+{
+    return node != NULL ? node->size : 0;
+}
+
+static void measure(struct rank_node *node)
+{
+    node->size = 1 + size_of(node->left) + size_of(node->right);
+}
+
+/* xorshift32 (Marsaglia): chance enough for a balance, and the same in every run. */
+static uint32_t next_random(struct ranking *ranking)
+{
+    uint32_t x = ranking->random;
+
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return ranking->random = x;
+}
+
+void ranking_init(struct ranking *ranking, rank_compare_fn *compare)
+{
+    *ranking = (struct ranking){.compare = compare, .random = 2463534242};
+}
+
+/* Those before `node`, and those after it. */
+static void split(const struct ranking *ranking, struct rank_node *tree,
+                  const struct rank_node *node, struct rank_node **left, struct rank_node **right)
+{
+    if (tree == NULL) {
+        *left = *right = NULL;
+    } else if (ranking->compare(tree, node) < 0) {
+        split(ranking, tree->right, node, &tree->right, right);
+        *left = tree;
+        measure(tree);
+    } else {
+        split(ranking, tree->left, node, left, &tree->left);
+        *right = tree;
+        measure(tree);
+    }
+}
+
+/* All of `left` come before all of `right`. */
+static struct rank_node *merge(struct rank_node *left, struct rank_node *right)
+{
+    if (left == NULL || right == NULL)
+        return left != NULL ? left : right;
+    if (left->priority > right->priority) {
+        left->right = merge(left->right, right);
+        measure(left);
+        return left;
+    }
+    right->left = merge(left, right->left);
+    measure(right);
+    return right;
+}
+
+void ranking_insert(struct ranking *ranking, struct rank_node *node)
+{
+    struct rank_node **link = &ranking->root;
+
+    CHECK(node->size == 0);
+    node->priority = next_random(ranking);
+    while (*link != NULL && (*link)->priority > node->priority) {
+        (*link)->size++;
+        link = ranking->compare(*link, node) < 0 ? &(*link)->right : &(*link)->left;
+    }
+    split(ranking, *link, node, &node->left, &node->right);
+    measure(node);
+    *link = node;
+}
+
+void ranking_remove(struct ranking *ranking, struct rank_node *node)
+{
+    struct rank_node **link = &ranking->root;
+
+    CHECK(node->size > 0);
+    while (*link != node) {
+        CHECK(*link != NULL);
+        (*link)->size--;
+        link = ranking->compare(*link, node) < 0 ? &(*link)->right : &(*link)->left;
+    }
+    *link = merge(node->left, node->right);
+    node->size = 0;
+}
+
+struct rank_node *ranking_at(const struct ranking *ranking, size_t rank)
+{
+    struct rank_node *node = ranking->root;
+
+    while (node != NULL && rank != size_of(node->left)) {
+        bool beyond = rank > size_of(node->left);
+
+        rank -= beyond ? size_of(node->left) + 1 : 0;
+        node = beyond ? node->right : node->left;
+    }
+    return node;
+}
+
+size_t ranking_rank(const struct ranking *ranking, const struct rank_node *node)
+{
+    size_t rank = 0;
+
+    for (const struct rank_node *at = ranking->root; at != NULL;) {
+        bool before = at != node && ranking->compare(at, node) < 0;
+
+        rank += before ? size_of(at->left) + 1 : 0;
+        at = before ? at->right : at->left;
+    }
+    return rank;
+}
+
+size_t ranking_count(const struct ranking *ranking)
+{
+    return size_of(ranking->root);
+}
