@@ -15,6 +15,7 @@ import pytest
 from fake_clock import DAY
 from harness import REPORTD, SPOOL_MARK, Client, Server, poll, refused
 from seams import Gate, passings, plan
+from stores import UNDO_SQLITE_11
 
 MADE = re.compile(rb'"generatedDate":"[^"]*"')
 KINDS = {"files": {}, "compressed": {"result_compression": "zstd"}, "sealed": {"spool_encryption": "on"}, "rows": {"row_results": "16K"},
@@ -521,7 +522,8 @@ def test_a_backup_from_before_stores_had_an_id_gets_it_from_the_ledger(make_serv
     name_no_ledgers(folder)
     with contextlib.closing(sqlite3.connect(folder / "store.db")) as db:
         cut_footers(folder, db)
-        db.executescript("DROP TABLE identity; DROP TABLE ledger; DROP TABLE login_address; ALTER TABLE report DROP COLUMN footer;"
+        db.executescript(UNDO_SQLITE_11 +
+                         "DROP TABLE identity; DROP TABLE ledger; DROP TABLE login_address; ALTER TABLE report DROP COLUMN footer;"
                          "ALTER TABLE used_refresh DROP COLUMN access; ALTER TABLE used_refresh DROP COLUMN used_ms;"
                          "PRAGMA user_version = 4")
     client.delete(deleted)

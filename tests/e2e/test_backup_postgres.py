@@ -9,6 +9,7 @@ import pytest
 from conftest import ALICE
 from harness import poll, refused
 from postgres import program
+from stores import UNDO_POSTGRES_14
 
 SPOOLS = {"folder": {}, "database": {"spool": "postgresql"}}
 
@@ -135,7 +136,8 @@ def test_a_database_from_before_stores_had_an_id_gets_it_from_the_ledgers(make_c
         client.delete(client.complete("Quick", ProductID="1"))
     for node in cluster.nodes:
         node.stop()
-    cluster.sql("DROP TABLE identity; DROP TABLE ledger; DROP TABLE login_address; ALTER TABLE report DROP COLUMN footer;"
+    cluster.sql(UNDO_POSTGRES_14 +
+                "DROP TABLE identity; DROP TABLE ledger; DROP TABLE login_address; ALTER TABLE report DROP COLUMN footer;"
                 "ALTER TABLE used_refresh DROP COLUMN access, DROP COLUMN used_ms;"
                 "DELETE FROM schema_version; INSERT INTO schema_version VALUES (6)")
     assert restore(cluster, *ledgers(cluster)).returncode == 0

@@ -12,6 +12,7 @@ import erase_key
 from conftest import close
 from harness import PATIENCE, REPORTD, Client, Server, poll
 from postgres import Keeper, Postgres, free_port, program
+from stores import UNDO_POSTGRES_14
 from test_erasure import MARKED, TANGLED, new_marker
 
 QUOTED = """-- report: Quoted
@@ -447,7 +448,7 @@ def test_a_key_from_the_future_is_due(make, archiving):
     await_rotation(server)
 
 
-BEFORE_IT_WAS_SEALED = """SET search_path = reportd;
+BEFORE_IT_WAS_SEALED = "SET search_path = reportd; " + UNDO_POSTGRES_14 + """
 ALTER TABLE report DROP key_number, DROP wrapped_key, DROP result_sealed, DROP sealed_parameters, DROP sealed_message,
     DROP sealed_digest, DROP footer, DROP key_mac, DROP request_mac, ADD parameters text NOT NULL, ADD message text, ADD digest bytea,
     ADD seal_key bytea, ADD key text, ADD key_hash bytea;
