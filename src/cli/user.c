@@ -66,8 +66,9 @@ static const struct action {
     {"operator", "NAME on|off", "let the user see and delete the reports of all, or end that",
      do_operator, 2, 2, NO_OPTION},
     {"limit", "NAME [--active N] [--running N]",
-     "how many reports of the user may be queued or running at the same time, and how many\n"
-     "      of these running; N is a number, or default: as the configuration says",
+     "how many reports of the user may be queued or running at the same time,\n"
+     "      and how many of these running; N is a number, or default: as the\n"
+     "      configuration says",
      do_limit, 1, 1, TAKES_LIMITS},
     {"import", "FILE", "add the users that a CSV file lists; -: standard input", do_import, 1, 1,
      NO_OPTION},
@@ -98,9 +99,9 @@ static void usage(FILE *out)
             "has at least %d characters, at most %d bytes, and is not the user's name. Case\n"
             "(a to z) does not matter in names of users, but does in names of reports.\n\n"
             "The CSV of import begins with a line of column names: name and password, and of\n"
-            "grants, allow, operator, active and running those that are needed. Several grants\n"
-            "or addresses are separated by ';'; operator is yes or no. All lines are checked\n"
-            "before the first user is added. The file may not be readable by others.\n\n"
+            "grants, allow, operator, active and running those that are needed. Several\n"
+            "grants or addresses are separated by ';'; operator is yes or no. All lines are\n"
+            "checked before the first user is added. The file may not be readable by others.\n\n"
             "The exit status is 0 on success, 1 on failure, 2 for wrong usage.\n",
             STORE_ACTIVE_MAX, PASSWORD_CHARS_MIN, USER_PASSWORD_MAX);
 }

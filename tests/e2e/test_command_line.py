@@ -160,14 +160,3 @@ def test_without_apt_what_is_not_installed_is_named_and_a_build_may_go_on(tmp_pa
     done = run(ROOT / "tools/deps", *words, env={"PATH": str(tmp_path)})
     assert done.returncode == status and "no apt-get here" in done.stderr and "libconfuse-dev" in done.stderr
     assert ("libcmocka-dev" in done.stderr) == ("test" in words)
-
-
-@pytest.mark.parametrize("prefix", ["/usr", "/opt/reports"])
-def test_the_installed_unit_runs_the_installed_program(tmp_path, prefix):
-    """What `make install` does, except the building and copying of the programs."""
-    rules = run("make", "-n", "install", f"PREFIX={prefix}", f"DESTDIR={tmp_path}", cwd=ROOT).stdout
-    rule = re.search(r"^sed [^\n]*\\\n[^\n]*$", rules, re.M).group()
-    assert run("sh", "-c", rule, cwd=ROOT).returncode == 0
-    unit = (tmp_path / prefix[1:] / "lib/systemd/system/reportd.service").read_text()
-    assert f"\nExecStart={prefix}/bin/reportd serve -c /etc/reportd/reportd.conf\n" in unit
-    assert "/usr/local" not in unit.replace(prefix, "")

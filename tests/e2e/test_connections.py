@@ -239,5 +239,5 @@ def test_an_address_that_is_taken_is_named(named):
         taken.bind(("127.0.0.2", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(AssertionError, match=f'listen = "many.test:{port}": http://127.0.0.2:{port}: Address already in use; .*: ss -ltnp .sport = :{port}.'):
+        with pytest.raises(AssertionError, match=f'listen = ."many.test:{port}.": http://127.0.0.2:{port}: Address already in use; .*: ss -ltnp .sport = :{port}.'):
             named("127.0.0.1", "127.0.0.2", port=port)

@@ -50,6 +50,7 @@ def test_every_endpoint_that_takes_a_reference_is_asked_after_the_deletion(serve
     paths = requests.get(server.url + "/openapi.json", timeout=PATIENCE).json()["paths"]
     taking = {(method, path) for path, methods in paths.items() for method, operation in methods.items()
               if "/Reference'" in str(operation["parameters"]) + str(operation.get("requestBody"))}
+    taking.remove(("delete", "/Admin/Report"))  # test_admin.py asks it
     assert taking == {("post", "/Report/Link"), ("get", "/Report"), ("delete", "/Report"), ("get", "/Report/Status"), ("get", "/Report/Rows"), ("get", "/Report/List")}
 
 
