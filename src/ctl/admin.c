@@ -60,9 +60,11 @@ static int show_overview(struct ctl *ctl, struct err *err)
     return rc;
 }
 
+/* `source`: NULL: all. */
 static int set_paused(struct ctl *ctl, bool paused, struct err *err)
 {
-    json_t *body = json_pack("{sb}", "paused", (int)paused);
+    const char *source = ctl->count > 0 ? ctl->arguments[0] : NULL;
+    json_t *body = json_pack("{sb ss*}", "paused", (int)paused, "source", source);
     char *text = json_dumps(body, JSON_COMPACT);
     struct http_request request = {
         .method = "POST", .path = "/Admin/Queue", .body = text, .repeatable = true};
@@ -97,7 +99,7 @@ static const struct action {
     size_t most; /* words behind it */
 } actions[] = {
     {"overview", show_overview, 0}, {"list", ctl_list, 0},       {"delete", ctl_delete, 1},
-    {"pause", pause_queue, 0},      {"resume", resume_queue, 0},
+    {"pause", pause_queue, 1},      {"resume", resume_queue, 1},
 };
 
 int ctl_admin(struct ctl *ctl, struct err *err)

@@ -3,7 +3,6 @@
 #include "http/admin.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -18,6 +17,8 @@ enum {
     OVERVIEW_MAX = 1 << 20,
     TYPES_MAX = 1 << 20, /* names of the reports of a source */
 };
+
+#define UNKNOWN_SOURCE "There is no source '%.64s': GET /Admin/Overview lists them."
 
 /* ---- the report types of a source ---- */
 
@@ -44,8 +45,7 @@ int admin_types_of(struct exchange *ex, const char *name, char **ret, struct err
     if (name == NULL)
         return 0;
     if (config_source_url(ex->services->config, name) == NULL)
-        return err_set(err, -E_INVALID,
-                       "There is no source '%.64s': GET /Admin/Overview lists them.", name);
+        return err_set(err, -E_INVALID, UNKNOWN_SOURCE, name);
     buf_init(&choosing.types, TYPES_MAX);
     catalog_each(ex->services->catalog, add_type, &choosing);
     *ret = buf_take(&choosing.types);
@@ -54,25 +54,101 @@ int admin_types_of(struct exchange *ex, const char *name, char **ret, struct err
 
 /* ---- what is paused ---- */
 
+struct paused {
+    bool all;
+    char *sources; /* a line for each */
+};
+
+static void paused_free(void *state)
+{
+    struct paused *paused = state;
+
+    free(paused->sources);
+    free(paused);
+}
+
+static bool is_paused(const struct paused *paused, const char *source)
+{
+    size_t len = strlen(source);
+
+    for (const char *line = paused->sources; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        if (strncmp(line, source, len) == 0 && line[len] == '\n')
+            return true;
+    }
+    return false;
+}
+
+/* What STORE_PAUSED has found becomes ex->state. NULL: replied. */
+static struct paused *take_paused(struct exchange *ex)
+{
+    struct paused *paused = calloc(1, sizeof(*paused));
+
+    if (paused == NULL) {
+        exchange_fail(ex, -E_NOMEM, "No memory for what is paused.");
+        return NULL;
+    }
+    paused->all = ex->op.paused.all;
+    paused->sources = ex->op.paused.sources;
+    ex->op.paused.sources = NULL;
+    ex->state = paused;
+    ex->state_free = paused_free;
+    return paused;
+}
+
+static void queue_known(struct exchange *ex)
+{
+    const struct paused *paused = take_paused(ex);
+    const struct config *config = ex->services->config;
+    bool first = true;
+    struct buf data;
+
+    if (paused == NULL)
+        return;
+    buf_init(&data, OVERVIEW_MAX);
+    buf_add_format(&data, "{\"paused\":%s,\"pausedSources\":[", paused->all ? "true" : "false");
+    for (size_t i = 0; i < config->source_count; i++) {
+        if (!is_paused(paused, config->sources[i].name))
+            continue;
+        buf_add_str(&data, first ? "" : ",");
+        json_add_string(&data, config->sources[i].name);
+        first = false;
+    }
+    buf_add_str(&data, "]}");
+    if (buf_failed(&data))
+        exchange_fail(ex, -E_NOMEM, "no memory for what is paused");
+    else
+        exchange_reply(ex, true, "", buf_str(&data));
+    buf_done(&data);
+}
+
 static void queue_changed(struct exchange *ex)
 {
-    const char *paused = ex->op.pause.paused ? "true" : "false";
-    char data[32];
+    const struct store_pause *done = &ex->op.pause;
 
-    log_info("queue.pause", "paused=%s user=%s request=%s", paused, ex->user->name, ex->request_id);
-    snprintf(data, sizeof(data), "{\"paused\":%s}", paused);
-    exchange_reply(ex, true, "", data);
+    log_info("queue.pause", "paused=%s source=%s user=%s request=%s", done->paused ? "yes" : "no",
+             done->source != NULL ? done->source : "", ex->user->name, ex->request_id);
+    exchange_op(ex, STORE_PAUSED);
+    exchange_post(ex, queue_known);
 }
 
 void admin_queue(struct exchange *ex)
 {
-    const json_t *paused = exchange_member(ex, "paused");
+    const json_t *paused = exchange_member(ex, "paused"), *source = exchange_member(ex, "source");
+    const char *name = json_string_value(source);
 
-    if (!json_is_boolean(paused)) {
-        exchange_fail(ex, -E_INVALID, "Send {\"paused\": true} or {\"paused\": false}.");
+    if (!json_is_boolean(paused) || (source != NULL && !json_is_null(source) && name == NULL)) {
+        exchange_fail(
+            ex, -E_INVALID,
+            "Send {\"paused\": true} or {\"paused\": false}, and with \"source\" the name "
+            "of one source.");
         return;
     }
-    exchange_op(ex, STORE_PAUSE)->pause = (struct store_pause){.paused = json_is_true(paused)};
+    if (name != NULL && config_source_url(ex->services->config, name) == NULL) {
+        exchange_fail(ex, -E_INVALID, UNKNOWN_SOURCE, name);
+        return;
+    }
+    exchange_op(ex, STORE_PAUSE)->pause =
+        (struct store_pause){.source = name, .paused = json_is_true(paused)};
     exchange_post(ex, queue_changed);
 }
 
@@ -108,6 +184,7 @@ static void add_sources(struct buf *out, struct exchange *ex, const struct store
         json_add_member(out, "name", source->name);
         json_add_member(out, "kind", str_starts(source->url, "postgres") ? "postgresql" : "sqlite");
         json_add_number(out, "running", running_of(ex, all, source->name));
+        json_add_bool(out, "paused", is_paused(ex->state, source->name));
         buf_add_char(out, '}');
     }
     buf_add_char(out, ']');
@@ -151,7 +228,8 @@ static void add_workers(struct buf *out, struct exchange *ex)
 
 /* ---- queue and disks ---- */
 
-static void add_queue(struct buf *out, const struct store_overview *all, bool paused)
+static void add_queue(struct buf *out, const struct store_overview *all,
+                      const struct paused *paused)
 {
     char oldest[CLOCK_TEXT];
 
@@ -161,7 +239,7 @@ static void add_queue(struct buf *out, const struct store_overview *all, bool pa
         json_add_number(out, report_state_name(i), all->by_state[i]);
     if (all->oldest_ms != 0)
         clock_format(all->oldest_ms, oldest);
-    json_add_bool(out, "paused", paused);
+    json_add_bool(out, "paused", paused->all);
     json_add_member(out, "oldestQueuedAt", all->oldest_ms != 0 ? oldest : NULL);
     buf_add_char(out, '}');
 }
@@ -200,7 +278,7 @@ static void overview_known(struct exchange *ex)
     buf_init(&data, OVERVIEW_MAX);
     buf_add_char(&data, '{');
     json_add_member(&data, "version", REPORTD_VERSION);
-    add_queue(&data, all, *(const bool *)ex->state);
+    add_queue(&data, all, ex->state);
     add_nodes(&data, ex, all);
     add_workers(&data, ex);
     add_sources(&data, ex, all);
@@ -215,15 +293,8 @@ static void overview_known(struct exchange *ex)
 
 static void pauses_known(struct exchange *ex)
 {
-    bool *paused = malloc(sizeof(*paused));
-
-    if (paused == NULL) {
-        exchange_fail(ex, -E_NOMEM, "No memory for the overview.");
+    if (take_paused(ex) == NULL)
         return;
-    }
-    *paused = ex->op.paused.all;
-    ex->state = paused;
-    ex->state_free = free;
     exchange_op(ex, STORE_OVERVIEW);
     exchange_post(ex, overview_known);
 }

@@ -110,7 +110,7 @@ def test_the_overview_shows_the_queue_the_nodes_the_workers_and_the_sources(make
     assert data["queue"]["oldestQueuedAt"] is not None
     assert [node["running"] for node in data["nodes"]] == [1]
     assert (data["nodes"][0]["id"] is None) == (server.store.kind not in SHARED_STORES)
-    assert data["sources"] == [{"name": "data", "kind": "sqlite", "running": 1}]
+    assert data["sources"] == [{"name": "data", "kind": "sqlite", "running": 1, "paused": False}]
     assert all(0 <= disk["freeBytes"] <= disk["bytes"] for disk in data["disks"]) and data["disks"]
     dora.delete(waiting)
     dora.delete(running)
@@ -208,13 +208,30 @@ def test_while_the_queue_is_paused_nothing_starts_and_a_restart_does_not_resume_
     assert [alice.state(reference) for reference in (running, waiting)] == ["queued", "queued"]
     alice.delete(running)
     answer = olga.call("POST", "/Admin/Queue", json={"paused": False})
-    assert answer.json()["data"] == {"paused": False}
+    assert answer.json()["data"] == {"paused": False, "pausedSources": []}
     alice.wait_for(waiting, "complete")
 
 
 def test_what_cannot_be_paused_is_explained(server, alice, olga):
-    for body in ({}, {"paused": "yes"}):
+    for body in ({}, {"paused": "yes"}, {"paused": True, "source": 1}, {"paused": True, "source": "nowhere"}):
         failed(olga.call("POST", "/Admin/Queue", json=body), 400)
     failed(alice.call("POST", "/Admin/Queue", json={"paused": True}), 403)
     assert raw(server, "POST", "/Admin/Queue") == 401
     assert olga.get("/Admin/Overview").json()["data"]["queue"]["paused"] is False
+
+
+def test_a_paused_source_starts_nothing_until_it_is_resumed(make_server):
+    server = make_server()
+    server.user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")
+    alice, olga = server.client("alice"), server.client(OPERATOR)
+    answer = olga.call("POST", "/Admin/Queue", json={"paused": True, "source": "data"})
+    assert answer.json()["data"] == {"paused": False, "pausedSources": ["data"]}
+    waiting = [alice.order("Quick", ProductID="1") for _ in range(3)]
+    assert olga.get("/Admin/Overview").json()["data"]["sources"][0]["paused"] is True
+    server.stop()
+    server.start()
+    alice, olga = server.client("alice"), server.client(OPERATOR)
+    assert {alice.state(reference) for reference in waiting} == {"queued"}
+    assert olga.call("POST", "/Admin/Queue", json={"paused": False, "source": "data"}).json()["data"]["pausedSources"] == []
+    for reference in waiting:
+        alice.wait_for(reference, "complete")
