@@ -169,11 +169,25 @@ static void read_plan(const struct fixture *f, const char *sql, char plan[1024])
     sqlite3_close(db);
 }
 
+/* Over the reports of all users: what a filter leaves is counted, too. */
+static bool is_of_operators(const char *name)
+{
+    static const char *const names[] = {"LIST_ALL", "LIST_ALL_TOTAL", "MATCH_ALL", "RUNNING"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void no_statement_scans_or_sorts_the_reports(void **state)
 {
     char plan[1024];
 
     for (int i = 0; i < STATEMENT_COUNT; i++) {
+        if (is_of_operators(statements[i].name))
+            continue;
         read_plan(*state, statements[i].sql, plan);
         if (strstr(plan, "SCAN report ") != NULL || strstr(plan, "SCAN report\n") != NULL ||
             strstr(plan, "TEMP B-TREE") != NULL)
