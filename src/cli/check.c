@@ -135,7 +135,7 @@ static void check_definition(struct checker *checker, const struct definition *d
 /* In a folder, the other files of it matter too. */
 static void check_file(struct checker *checker, const char *path, bool in_folder)
 {
-    const char *timezone = checker->config != NULL ? config_timezone(checker->config) : NULL;
+    const char *zone = checker->config != NULL ? config_timezone(checker->config) : NULL;
     struct problems problems = {0};
     struct definition *def = NULL;
     struct err err = {0};
@@ -143,7 +143,7 @@ static void check_file(struct checker *checker, const char *path, bool in_folder
 
     checker->definitions += rc == 0 || rc == -E_DEFINITION;
     if (rc == 0)
-        rc = definition_set_timezone(def, timezone, &err);
+        rc = definition_set_timezone(def, zone, &err);
     if (rc != 0 && problems.count == 0)
         tell_problem(checker, err.text);
     if (rc == 0 && in_folder)
@@ -254,7 +254,7 @@ static int check_all(struct checker *checker, bool strict, char **paths, int cou
         check_path(checker, paths[i]);
     if (checker->config != NULL)
         check_serving(checker);
-    if (count == 0)
+    if (count == 0 && checker->config != NULL)
         check_path(checker, checker->config->reports.text);
     printf("%zu definition%s, %zu problem%s", checker->definitions,
            checker->definitions == 1 ? "" : "s", checker->problems,

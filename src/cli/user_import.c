@@ -303,7 +303,7 @@ int user_import(const char *path, struct store *store, struct err *err)
     int rc;
 
     buf_init(&in.text, IMPORT_MAX);
-    buf_init(&in.names, 3 * IMPORT_MAX);
+    buf_init(&in.names, (size_t)3 * IMPORT_MAX);
     rc = read_file(&in, &why) ?: each_user(&in, check_absent, &why);
     if (rc < 0)
         err_set(err, rc, "%s; nothing was added", why.text);

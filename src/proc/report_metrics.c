@@ -2,7 +2,7 @@
 #include "proc/report_metrics.h"
 
 #include <stdlib.h>
-#include <sys/queue.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "base/thread.h"
@@ -11,13 +11,13 @@ struct type {
     char *name, *source;
     struct histogram waits, runs;
     int64_t complete, failed, rows, bytes;
-    TAILQ_ENTRY(type) entry;
+    struct type *next;
 };
 
 struct report_metrics {
     struct catalog *catalog;
     struct lock lock;
-    TAILQ_HEAD(, type) types; /* under the lock */
+    struct type *types; /* under the lock */
 };
 
 static void free_type(struct type *type)
@@ -49,13 +49,14 @@ struct report_metrics *report_metrics_new(struct catalog *catalog)
         return NULL;
     metrics->catalog = catalog;
     lock_init(&metrics->lock);
-    TAILQ_INIT(&metrics->types);
     return metrics;
 }
 
-static void drop(struct report_metrics *metrics, struct type *type)
+static void drop(struct type **at)
 {
-    TAILQ_REMOVE(&metrics->types, type, entry);
+    struct type *type = *at;
+
+    *at = type->next;
     free_type(type);
 }
 
@@ -63,23 +64,24 @@ void report_metrics_free(struct report_metrics *metrics)
 {
     if (metrics == NULL)
         return;
-    while (!TAILQ_EMPTY(&metrics->types))
-        drop(metrics, TAILQ_FIRST(&metrics->types));
+    while (metrics->types != NULL)
+        drop(&metrics->types);
     lock_done(&metrics->lock);
     free(metrics);
 }
 
 static void drop_withdrawn(struct report_metrics *metrics)
 {
-    struct type *next;
+    struct type **at = &metrics->types;
 
     lock_check_held(&metrics->lock);
-    for (struct type *type = TAILQ_FIRST(&metrics->types); type != NULL; type = next) {
-        const struct definition *def = catalog_hold(metrics->catalog, type->name);
+    while (*at != NULL) {
+        const struct definition *def = catalog_hold(metrics->catalog, (*at)->name);
 
-        next = TAILQ_NEXT(type, entry);
-        if (def == NULL || !str_eq(def->source, type->source))
-            drop(metrics, type);
+        if (def == NULL || !str_eq(def->source, (*at)->source))
+            drop(at);
+        else
+            at = &(*at)->next;
         if (def != NULL)
             catalog_release(metrics->catalog, def);
     }
@@ -91,15 +93,16 @@ static struct type *find_type(struct report_metrics *metrics, const struct defin
 {
     struct type *type;
 
-    TAILQ_FOREACH(type, &metrics->types, entry)
-    {
+    for (type = metrics->types; type != NULL; type = type->next) {
         if (str_eq(type->name, def->name) && str_eq(type->source, def->source))
             return type;
     }
     drop_withdrawn(metrics);
     type = new_type(def);
-    if (type != NULL)
-        TAILQ_INSERT_TAIL(&metrics->types, type, entry);
+    if (type != NULL) {
+        type->next = metrics->types;
+        metrics->types = type;
+    }
     return type;
 }
 
@@ -143,12 +146,9 @@ void report_metrics_each(struct report_metrics *metrics,
                          void (*each)(void *context, const struct report_counts *counts),
                          void *context)
 {
-    struct type *type;
-
     lock_take(&metrics->lock);
     drop_withdrawn(metrics);
-    TAILQ_FOREACH(type, &metrics->types, entry)
-    {
+    for (struct type *type = metrics->types; type != NULL; type = type->next) {
         struct report_counts counts = {.name = type->name,
                                        .source = type->source,
                                        .complete = type->complete,

@@ -161,7 +161,7 @@ static struct fair_entry *make_entry(struct fair_queue *queue, struct fair_user 
             return user->entries[i];
     }
     if (name == NULL ||
-        !array_grow(&user->entries, user->entry_count, &user->entry_cap, sizeof(entry)))
+        !array_grow(&user->entries, user->entry_count, &user->entry_cap, sizeof(void *)))
         return NULL;
     entry = calloc(1, sizeof(*entry));
     if (entry == NULL)

@@ -182,7 +182,7 @@ static int claim_next(struct store_conn *conn, struct opening *opening, struct s
     if (!sqlite_has_reserve(conn)) /* it would only fail, and its end needs room */
         return sqlite_full(err);
     rc = name_of(conn, seq, &name, err);
-    if (rc < 0)
+    if (name == NULL)
         return rc;
     find_source(arg, name, source);
     free(name);
