@@ -255,7 +255,7 @@ class Server:
 
     def metric(self, name):
         text = requests.get(self.url + "/metrics", timeout=PATIENCE, verify=self.trust).text
-        return int(re.search(rf"^reportd_{re.escape(name)} (-?\d+)$", text, re.M).group(1))
+        return float(re.search(rf"^reportd_{re.escape(name)} (-?[\d.]+)$", text, re.M).group(1))
 
     def client(self, name, password=PASSWORD):
         client = Client(self.url, trust=self.trust)
