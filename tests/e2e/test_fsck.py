@@ -182,7 +182,9 @@ def test_a_report_that_no_worker_has_is_stuck_while_the_server_runs(make_server)
     client = server.client("alice")
     running = client.order("Ticker")
     client.wait_for(running, "processing")
-    (server.spool / f"{running}.1.part").unlink()
+    part = server.spool / f"{running}.1.part"
+    poll(part.exists, what="the file of the result")
+    part.unlink()
     assert counts(server) == {"stuck": 1}
 
 

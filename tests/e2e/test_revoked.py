@@ -1,6 +1,7 @@
 """Who is disabled, or loses a grant, has no queued or running report any more, and no wait for one."""
 
 import os
+import signal
 import threading
 
 import pytest
@@ -269,10 +270,17 @@ def test_a_deletion_waits_for_the_node_that_still_runs_it(make_cluster):
     runner = cluster.node_of(reference)
     other = cluster.others(runner)[0]
     poll(lambda: runner.metric("workers_busy") == 1, what="the worker")
+    runner.process.send_signal(signal.SIGSTOP)  # it learns of neither before the deletion waits for it
     other.run("user", "revoke", "-c", "reportd.conf", "alice", "*",
               environment={"REPORTD_SEAMS": "store.user_change.committed=crash"})
-    assert cluster.row(reference, "state, node IS NULL") == "3|f"
-    answer = other.client("alice").delete(reference)
-    assert answer.json()["result"] is True
+    assert cluster.row(reference, "state") == "3"
+    answers = []
+    deletion = threading.Thread(target=lambda: answers.append(other.client("alice").delete(reference)))
+    deletion.start()
+    poll(lambda: cluster.row(reference, "state") != "3", what="the deletion")
+    assert answers == []
+    runner.process.send_signal(signal.SIGCONT)
+    soon(deletion.join)
+    assert answers[0].json()["result"] is True
     assert runner.metric("workers_busy") == 0 and runner.files_of(reference) == []
     assert cluster.row(reference, "state") is None

@@ -23,7 +23,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 FOLLOWED = {"User", "Group", "UMask", "StateDirectory", "NoNewPrivileges", "CapabilityBoundingSet", "AmbientCapabilities",
             "ProtectSystem", "SystemCallFilter", "RestrictAddressFamilies", "RestrictNamespaces", "MemoryDenyWriteExecute"}
 ELSEWHERE = {"Type", "TimeoutStartSec", "WatchdogSec", "ExecStart", "ExecReload", "Restart", "RestartSec", "TimeoutStopSec", "KillMode", "StateDirectoryMode",
-             "ConfigurationDirectory", "RuntimeDirectory", "RuntimeDirectoryMode", "LimitNOFILE", "LimitCORE", "PrivateTmp", "PrivateDevices", "PrivateUsers", "ProtectHome",
+             "ConfigurationDirectory", "RuntimeDirectory", "RuntimeDirectoryMode", "LogsDirectory", "LogsDirectoryMode",
+             "LimitNOFILE", "LimitCORE", "PrivateTmp", "PrivateDevices", "PrivateUsers", "ProtectHome",
              "ProtectClock", "ProtectHostname", "ProtectControlGroups", "ProtectKernelLogs", "ProtectKernelModules",
              "ProtectKernelTunables", "ProtectProc", "ProcSubset", "RestrictRealtime", "RestrictSUIDSGID",
              "LockPersonality", "RemoveIPC", "SystemCallArchitectures"}
