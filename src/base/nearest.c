@@ -54,6 +54,18 @@ void nearest_try(struct nearest *nearest, const char *name)
     nearest->distance = found;
 }
 
+const void *nearest_find(struct nearest *nearest, const void *table, size_t count, size_t size)
+{
+    for (const char *at = table; count-- > 0; at += size) {
+        const char *name = *(const char *const *)at;
+
+        if (strcmp(name, nearest->typed) == 0)
+            return at;
+        nearest_try(nearest, name);
+    }
+    return NULL;
+}
+
 const char *nearest_words(const struct nearest *nearest, const char *prefix, char out[NEAREST_TEXT])
 {
     out[0] = '\0';

@@ -11,7 +11,7 @@
 #include "cli/verbs.h"
 #include "core/config_compare.h"
 
-static const struct {
+static const struct verb {
     const char *name, *what;
     int (*run)(int argc, char **argv);
 } verbs[] = {
@@ -36,19 +36,20 @@ static void warn_of_variable(void *context, const char *variable, const char *ne
             nearest != NULL ? nearest : "", nearest != NULL ? "?)" : "");
 }
 
-static int run_verb(size_t i, int argc, char **argv)
+static int run_verb(const struct verb *verb, int argc, char **argv)
 {
     /* serve logs them. */
-    if (verbs[i].run != verb_serve && verbs[i].run != verb_worker)
+    if (verb->run != verb_serve && verb->run != verb_worker)
         config_each_unknown_variable(warn_of_variable, argv[0]);
-    return verbs[i].run(argc, argv);
+    return verb->run(argc, argv);
 }
 
 static int run(int argc, char **argv)
 {
-    struct nearest nearest = {.typed = argv[1]};
-    char words[NEAREST_TEXT];
     static char fsck[] = "fsck";
+    struct nearest nearest = {0};
+    char words[NEAREST_TEXT];
+    const struct verb *verb;
 
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         usage(stdout);
@@ -62,13 +63,12 @@ static int run(int argc, char **argv)
         return options_wrong("", "there is no option %s", argv[1]);
     if (strcmp(argv[1], "audit") == 0) /* as fsck was called */
         argv[1] = fsck;
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        if (strcmp(argv[1], verbs[i].name) == 0)
-            return run_verb(i, argc - 1, argv + 1);
-        nearest_try(&nearest, verbs[i].name);
-    }
-    return options_wrong("", "there is no verb '%s'%s", argv[1],
-                         nearest_words(&nearest, "", words));
+    nearest.typed = argv[1];
+    verb = nearest_find(&nearest, verbs, sizeof(verbs) / sizeof(verbs[0]), sizeof(verbs[0]));
+    if (verb == NULL)
+        return options_wrong("", "there is no verb '%s'%s", argv[1],
+                             nearest_words(&nearest, "", words));
+    return run_verb(verb, argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)

@@ -532,14 +532,12 @@ static const struct action *find_action(const char *name)
 {
     struct nearest nearest = {.typed = name};
     char words[NEAREST_TEXT];
+    const struct action *found = nearest_find(&nearest, actions, ACTION_COUNT, sizeof(actions[0]));
 
-    for (int i = 0; i < ACTION_COUNT; i++) {
-        if (str_eq(actions[i].name, name))
-            return &actions[i];
-        nearest_try(&nearest, actions[i].name);
-    }
-    options_wrong("user", "there is no action '%s'%s", name, nearest_words(&nearest, "", words));
-    return NULL;
+    if (found == NULL)
+        options_wrong("user", "there is no action '%s'%s", name,
+                      nearest_words(&nearest, "", words));
+    return found;
 }
 
 /* Sort the words: those after --grant and --allow, up to the next option, are theirs. */

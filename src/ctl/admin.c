@@ -106,19 +106,17 @@ int ctl_admin(struct ctl *ctl, struct err *err)
 {
     struct nearest nearest = {.typed = ctl->arguments[0]};
     char words[NEAREST_TEXT];
+    const struct action *action =
+        nearest_find(&nearest, actions, sizeof(actions) / sizeof(actions[0]), sizeof(actions[0]));
 
-    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-        nearest_try(&nearest, actions[i].name);
-        if (!str_eq(actions[i].name, ctl->arguments[0]))
-            continue;
-        ctl->arguments++;
-        ctl->count--;
-        ctl->admin = true;
-        if (ctl->count > actions[i].most)
-            return err_set(err, -E_INVALID, "admin %s: there is nothing to do with '%s'",
-                           actions[i].name, ctl->arguments[0]);
-        return actions[i].run(ctl, err);
-    }
-    return err_set(err, -E_INVALID, "admin has no action '%s'%s", nearest.typed,
-                   nearest_words(&nearest, "", words));
+    if (action == NULL)
+        return err_set(err, -E_INVALID, "admin has no action '%s'%s", nearest.typed,
+                       nearest_words(&nearest, "", words));
+    ctl->arguments++;
+    ctl->count--;
+    ctl->admin = true;
+    if (ctl->count > action->most)
+        return err_set(err, -E_INVALID, "admin %s: there is nothing to do with '%s'", action->name,
+                       ctl->arguments[0]);
+    return action->run(ctl, err);
 }

@@ -136,14 +136,13 @@ static const struct command *find_command(const char *name, struct err *err)
     struct nearest nearest = {.typed = name};
     char words[NEAREST_TEXT];
 
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-        nearest_try(&nearest, commands[i].name);
-    }
-    err_set(err, -E_INVALID, "there is no command '%s'%s", name,
-            nearest_words(&nearest, "", words));
-    return NULL;
+    const struct command *found =
+        nearest_find(&nearest, commands, COMMAND_COUNT, sizeof(commands[0]));
+
+    if (found == NULL)
+        err_set(err, -E_INVALID, "there is no command '%s'%s", name,
+                nearest_words(&nearest, "", words));
+    return found;
 }
 
 /* Read the options, wherever they stand; argv is left with the other words from optind on. */

@@ -54,20 +54,7 @@ int admin_types_of(struct exchange *ex, const char *name, char **ret, struct err
 
 /* ---- what is paused ---- */
 
-struct paused {
-    bool all;
-    char *sources; /* a line for each */
-};
-
-static void paused_free(void *state)
-{
-    struct paused *paused = state;
-
-    free(paused->sources);
-    free(paused);
-}
-
-static bool is_paused(const struct paused *paused, const char *source)
+static bool is_paused(const struct store_paused *paused, const char *source)
 {
     size_t len = strlen(source);
 
@@ -78,32 +65,13 @@ static bool is_paused(const struct paused *paused, const char *source)
     return false;
 }
 
-/* What STORE_PAUSED has found becomes ex->state. NULL: replied. */
-static struct paused *take_paused(struct exchange *ex)
-{
-    struct paused *paused = calloc(1, sizeof(*paused));
-
-    if (paused == NULL) {
-        exchange_fail(ex, -E_NOMEM, "No memory for what is paused.");
-        return NULL;
-    }
-    paused->all = ex->op.paused.all;
-    paused->sources = ex->op.paused.sources;
-    ex->op.paused.sources = NULL;
-    ex->state = paused;
-    ex->state_free = paused_free;
-    return paused;
-}
-
 static void queue_known(struct exchange *ex)
 {
-    const struct paused *paused = take_paused(ex);
+    const struct store_paused *paused = &ex->op.paused;
     const struct config *config = ex->services->config;
     bool first = true;
     struct buf data;
 
-    if (paused == NULL)
-        return;
     buf_init(&data, OVERVIEW_MAX);
     buf_add_format(&data, "{\"paused\":%s,\"pausedSources\":[", paused->all ? "true" : "false");
     for (size_t i = 0; i < config->source_count; i++) {
@@ -114,11 +82,7 @@ static void queue_known(struct exchange *ex)
         first = false;
     }
     buf_add_str(&data, "]}");
-    if (buf_failed(&data))
-        exchange_fail(ex, -E_NOMEM, "no memory for what is paused");
-    else
-        exchange_reply(ex, true, "", buf_str(&data));
-    buf_done(&data);
+    exchange_reply_built(ex, &data);
 }
 
 static void queue_changed(struct exchange *ex)
@@ -184,7 +148,7 @@ static void add_sources(struct buf *out, struct exchange *ex, const struct store
         json_add_member(out, "name", source->name);
         json_add_member(out, "kind", str_starts(source->url, "postgres") ? "postgresql" : "sqlite");
         json_add_number(out, "running", running_of(ex, all, source->name));
-        json_add_bool(out, "paused", is_paused(ex->state, source->name));
+        json_add_bool(out, "paused", is_paused(&all->paused, source->name));
         buf_add_char(out, '}');
     }
     buf_add_char(out, ']');
@@ -228,8 +192,7 @@ static void add_workers(struct buf *out, struct exchange *ex)
 
 /* ---- queue and disks ---- */
 
-static void add_queue(struct buf *out, const struct store_overview *all,
-                      const struct paused *paused)
+static void add_queue(struct buf *out, const struct store_overview *all)
 {
     char oldest[CLOCK_TEXT];
 
@@ -239,7 +202,7 @@ static void add_queue(struct buf *out, const struct store_overview *all,
         json_add_number(out, report_state_name(i), all->by_state[i]);
     if (all->oldest_ms != 0)
         clock_format(all->oldest_ms, oldest);
-    json_add_bool(out, "paused", paused->all);
+    json_add_bool(out, "paused", all->paused.all);
     json_add_member(out, "oldestQueuedAt", all->oldest_ms != 0 ? oldest : NULL);
     buf_add_char(out, '}');
 }
@@ -278,29 +241,17 @@ static void overview_known(struct exchange *ex)
     buf_init(&data, OVERVIEW_MAX);
     buf_add_char(&data, '{');
     json_add_member(&data, "version", REPORTD_VERSION);
-    add_queue(&data, all, ex->state);
+    add_queue(&data, all);
     add_nodes(&data, ex, all);
     add_workers(&data, ex);
     add_sources(&data, ex, all);
     add_disks(&data, ex->services->config);
     buf_add_char(&data, '}');
-    if (buf_failed(&data))
-        exchange_fail(ex, -E_NOMEM, "no memory for the overview");
-    else
-        exchange_reply(ex, true, "", buf_str(&data));
-    buf_done(&data);
-}
-
-static void pauses_known(struct exchange *ex)
-{
-    if (take_paused(ex) == NULL)
-        return;
-    exchange_op(ex, STORE_OVERVIEW);
-    exchange_post(ex, overview_known);
+    exchange_reply_built(ex, &data);
 }
 
 void admin_overview(struct exchange *ex)
 {
-    exchange_op(ex, STORE_PAUSED);
-    exchange_post(ex, pauses_known);
+    exchange_op(ex, STORE_OVERVIEW);
+    exchange_post(ex, overview_known);
 }

@@ -187,7 +187,10 @@ void exchange_add_long(struct exchange *ex, const char *name, char *value);
 
 /* 200 and the envelope; `data` is JSON text, NULL for {}. */
 void exchange_reply(struct exchange *ex, bool result, const char *message, const char *data);
-/* The same of a list of records, with their number in this answer as recordCount. */
+/* The same with result true, no message and what `data` has, which ends with it: JSON text that was
+ * built, or a failed buffer, which is an error. */
+void exchange_reply_built(struct exchange *ex, struct buf *data);
+/* As exchange_reply() of a list of records, with their number in this answer as recordCount. */
 void exchange_reply_records(struct exchange *ex, size_t count, const char *data);
 /* The same of data that is appended to `text` in between. */
 void exchange_begin_records(struct buf *text, size_t count);

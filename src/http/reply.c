@@ -235,6 +235,15 @@ void exchange_reply_unmodified_bytes(struct exchange *ex, int64_t size)
     send_response(ex, MHD_HTTP_NOT_MODIFIED, NULL, response);
 }
 
+void exchange_reply_built(struct exchange *ex, struct buf *data)
+{
+    if (buf_failed(data))
+        exchange_fail(ex, -E_NOMEM, "no memory for an answer");
+    else
+        exchange_reply(ex, true, "", buf_str(data));
+    buf_done(data);
+}
+
 void exchange_begin_records(struct buf *text, size_t count)
 {
     buf_init(text, ANSWER_MAX);

@@ -118,11 +118,7 @@ static void reply_link(struct exchange *ex, const struct link *link)
     buf_add_format(&data, "{\"url\": \"%s?token=", ex->route->path);
     link_issue(ex->services->key, link, &data);
     buf_add_format(&data, "\", \"expiresAt\": \"%s\"}", expires);
-    if (buf_failed(&data))
-        exchange_fail(ex, -E_NOMEM, "no memory for a link");
-    else
-        exchange_reply(ex, true, "", buf_str(&data));
-    buf_done(&data);
+    exchange_reply_built(ex, &data);
 }
 
 /* It dies with the report: at its purge, too. */

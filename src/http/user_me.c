@@ -24,11 +24,7 @@ static void active_listed(struct exchange *ex)
                    ex->user->is_operator ? "true" : "false", user_active_limit(ex));
     report_add_active(&data, list->reports, list->count);
     buf_add_char(&data, '}');
-    if (buf_failed(&data))
-        exchange_fail(ex, -E_NOMEM, "no memory for %zu reports", list->count);
-    else
-        exchange_reply(ex, true, "", buf_str(&data));
-    buf_done(&data);
+    exchange_reply_built(ex, &data);
 }
 
 void user_me(struct exchange *ex)

@@ -106,40 +106,46 @@ static struct type *find_type(struct report_metrics *metrics, const struct defin
     return type;
 }
 
-void report_metrics_started(struct report_metrics *metrics, const char *name, int64_t waited_us)
+/* The counts of the report type of that name, and the lock, which the caller releases. NULL: it is
+ * not on offer, or there is no memory; nothing is locked. */
+static struct type *lock_type(struct report_metrics *metrics, const char *name)
 {
     const struct definition *def = catalog_hold(metrics->catalog, name);
     struct type *type;
 
     if (def == NULL)
-        return;
+        return NULL;
     lock_take(&metrics->lock);
     type = find_type(metrics, def);
-    if (type != NULL)
-        histogram_add(&type->waits, waited_us > 0 ? waited_us : 0); /* the clock may be set back */
-    lock_release(&metrics->lock);
+    if (type == NULL)
+        lock_release(&metrics->lock);
     catalog_release(metrics->catalog, def);
+    return type;
+}
+
+void report_metrics_started(struct report_metrics *metrics, const char *name, int64_t waited_us)
+{
+    struct type *type = lock_type(metrics, name);
+
+    if (type == NULL)
+        return;
+    histogram_add(&type->waits, waited_us > 0 ? waited_us : 0); /* the clock may be set back */
+    lock_release(&metrics->lock);
 }
 
 void report_metrics_ended(struct report_metrics *metrics, const char *name,
                           const struct report_end *end)
 {
-    const struct definition *def = catalog_hold(metrics->catalog, name);
-    struct type *type;
+    struct type *type = lock_type(metrics, name);
 
-    if (def == NULL)
+    if (type == NULL)
         return;
-    lock_take(&metrics->lock);
-    type = find_type(metrics, def);
-    if (type != NULL) {
-        histogram_add(&type->runs, end->ran_us);
-        type->complete += end->state == REPORT_COMPLETE;
-        type->failed += end->state != REPORT_COMPLETE;
-        type->rows += end->rows;
-        type->bytes += end->bytes;
-    }
+    histogram_add(&type->runs, end->ran_us);
+    type->complete += end->state == REPORT_COMPLETE;
+    type->failed += end->state != REPORT_COMPLETE;
+    type->rows += end->rows;
+    type->bytes += end->bytes;
     lock_release(&metrics->lock);
-    catalog_release(metrics->catalog, def);
 }
 
 void report_metrics_each(struct report_metrics *metrics,

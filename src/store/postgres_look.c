@@ -120,6 +120,7 @@ void postgres_send_overview(struct postgres_conn *c, struct store_overview *arg)
     call_run(c, PG_OLDEST);
     call_run(c, PG_RUNNING_TYPES);
     call_run(c, PG_NODE_LIST);
+    call_run(c, PG_PAUSED);
 }
 
 static void copy_text(struct postgres_conn *c, int column, char *ret, size_t size)
@@ -173,9 +174,11 @@ int postgres_read_overview(struct postgres_conn *c, struct store_overview *arg)
     if (!results_take(c))
         return -E_STORE;
     rc = read_running(c, arg);
-    if (rc < 0)
-        return rc;
-    return results_take(c) ? read_nodes(c, arg) : -E_STORE;
+    if (rc == 0)
+        rc = results_take(c) ? read_nodes(c, arg) : -E_STORE;
+    if (rc == 0)
+        rc = results_take(c) ? postgres_read_paused(c, &arg->paused) : -E_STORE;
+    return rc;
 }
 
 void postgres_send_expired(struct postgres_conn *c, struct store_expired *arg)

@@ -201,7 +201,9 @@ int sqlite_overview(struct store_conn *conn, struct store_overview *arg, struct 
     arg->oldest_ms = sql_next(&q) ? sql_get_int(&q, 0) : 0;
     arg->nodes = NULL;
     arg->node_count = 0;
-    rc = sql_end(&q, err) ?: sqlite_stats(conn, &stats, err) ?: read_running(conn, arg, err);
+    rc = sql_end(&q, err)
+             ?: sqlite_stats(conn, &stats, err)
+                    ?: read_running(conn, arg, err) ?: sqlite_paused(conn, &arg->paused, err);
     if (rc == 0)
         memcpy(arg->by_state, stats.by_state, sizeof(arg->by_state));
     return rc;

@@ -316,8 +316,10 @@ void store_op_done(struct store_op *op)
     case STORE_OVERVIEW:
         free(op->overview.nodes);
         free(op->overview.running);
+        free(op->overview.paused.sources);
         op->overview.nodes = NULL;
         op->overview.running = NULL;
+        op->overview.paused.sources = NULL;
         break;
     case STORE_LEDGERS:
         free(op->ledgers.items);

@@ -371,6 +371,7 @@ struct store_overview {
     size_t node_count;
     struct store_running *running; /* reports that are processed, by type */
     size_t running_count;
+    struct store_paused paused;
 };
 
 /* Reports in DELETING that no node holds (left by a crash). */

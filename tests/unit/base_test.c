@@ -677,10 +677,10 @@ static void a_time_is_read_strictly(void **state)
 static const char *near_to(const char *typed)
 {
     static const char *const names[] = {"listen", "store", "store_connections", "temp"};
-    struct nearest nearest = {.typed = typed};
+    struct nearest nearest = {.typed = typed}, exact = {.typed = "store"};
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        nearest_try(&nearest, names[i]);
+    assert_null(nearest_find(&nearest, names, 4, sizeof(names[0])));
+    assert_ptr_equal(nearest_find(&exact, names, 4, sizeof(names[0])), &names[1]);
     return nearest.name;
 }
 
