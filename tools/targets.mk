@@ -1,6 +1,6 @@
 # tools/targets.mk -- the phony targets: what a person types.
 
-.PHONY: check-slow screenshots bench bench-deps deps-test deps-if-missing deps-test-if-missing libraries test-libraries programs unit-programs threads torture bench-cancel demo-cluster
+.PHONY: check-slow screenshots bench bench-deps deps-test deps-if-missing deps-test-if-missing libraries test-libraries programs unit-programs threads torture simulation bench-cancel demo-cluster
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 16
@@ -60,6 +60,10 @@ NODES ?= 1
 torture: deps-test-if-missing ## Kill and starve servers under load, check their answers (N=30m or N=5000, SEED=, NODES=3)
 	@$(MAKE) --no-print-directory -j2 MODE=asan programs
 	@$(PYTHON) tests/torture/torture.py --length $(N) --nodes $(NODES) $(if $(SEED),--seed $(SEED))
+
+simulation: test-libraries ## Simulate whose reports start, for as long as doc/decisions/0020 says
+	@$(MAKE) --no-print-directory $(O)/tests/fair_queue_test
+	@$(O)/tests/fair_queue_test full
 
 bench-cancel: programs ## Time 200 deletes of running queries (MODE=release)
 	@REPORTD_BIN=$(CURDIR)/$(O)/reportd $(PYTHON) bench/cancel.py

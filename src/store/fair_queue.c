@@ -29,8 +29,8 @@ struct fair_entry {
     struct rank_node node; /* in its type's ranking as long as it has anything */
     struct fair_user *user;
     struct fair_name *name;
-    int64_t *seqs; /* ascending */
-    size_t count, cap;
+    int64_t *seqs; /* ascending, from `first` on */
+    size_t first, count, cap;
 };
 
 struct fair_user {
@@ -63,6 +63,12 @@ static struct fair_entry *entry_of(const struct rank_node *node)
 
 /* ---- the order ---- */
 
+/* The oldest one; only of an entry that has any. */
+static int64_t oldest_of(const struct fair_entry *entry)
+{
+    return entry->seqs[entry->first];
+}
+
 static int compare_turns(const struct fair_user *a, int64_t a_seq, const struct fair_user *b,
                          int64_t b_seq)
 {
@@ -77,7 +83,7 @@ static int compare_entries(const struct rank_node *left, const struct rank_node 
 {
     const struct fair_entry *a = entry_of(left), *b = entry_of(right);
 
-    return compare_turns(a->user, a->seqs[0], b->user, b->seqs[0]);
+    return compare_turns(a->user, oldest_of(a), b->user, oldest_of(b));
 }
 
 static int compare_users(const struct rank_node *left, const struct rank_node *right)
@@ -194,8 +200,8 @@ static void put_in(struct fair_queue *queue, struct fair_user *user)
         if (entry->count == 0)
             continue;
         ranking_insert(&entry->name->entries, &entry->node);
-        if (entry->seqs[0] < user->oldest)
-            user->oldest = entry->seqs[0];
+        if (oldest_of(entry) < user->oldest)
+            user->oldest = oldest_of(entry);
     }
     if (user->queued > 0)
         ranking_insert(&queue->waiting, &user->node);
@@ -214,15 +220,16 @@ bool fair_queue_user(struct fair_queue *queue, int64_t user_id, int64_t turn, in
 
     if (user == NULL)
         return false;
-    CHECK(user->queued == 0);
+    take_out(queue, user);
     user->turn = turn;
     user->running_limit = running_limit;
+    put_in(queue, user);
     if (turn > queue->turn)
         queue->turn = turn;
     return true;
 }
 
-/* Where `seq` is, or belongs. */
+/* How many of the entry come before `seq`. */
 static size_t place_of(const struct fair_entry *entry, int64_t seq)
 {
     size_t low = 0, high = entry->count;
@@ -230,7 +237,7 @@ static size_t place_of(const struct fair_entry *entry, int64_t seq)
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (entry->seqs[middle] < seq)
+        if (entry->seqs[entry->first + middle] < seq)
             low = middle + 1;
         else
             high = middle;
@@ -238,19 +245,45 @@ static size_t place_of(const struct fair_entry *entry, int64_t seq)
     return low;
 }
 
+/* Room for one more behind the last. What has been taken from the front is used again once it is
+ * half of the array, so each element is moved once, on the average. */
+static bool make_room(struct fair_entry *entry)
+{
+    if (entry->first + entry->count < entry->cap)
+        return true;
+    if (entry->first <= entry->count)
+        return array_grow(&entry->seqs, entry->first + entry->count, &entry->cap,
+                          sizeof(*entry->seqs));
+    memmove(entry->seqs, &entry->seqs[entry->first], entry->count * sizeof(*entry->seqs));
+    entry->first = 0;
+    return true;
+}
+
+/* Most come at the end; what is queued again comes at the front. */
+static void insert_seq(struct fair_entry *entry, int64_t seq)
+{
+    size_t at = place_of(entry, seq);
+
+    if (at == 0 && entry->first > 0) {
+        entry->first--;
+    } else {
+        int64_t *place = &entry->seqs[entry->first + at];
+
+        memmove(place + 1, place, (entry->count - at) * sizeof(seq));
+    }
+    entry->seqs[entry->first + at] = seq;
+    entry->count++;
+}
+
 bool fair_queue_add(struct fair_queue *queue, int64_t user_id, const char *name, int64_t seq)
 {
     struct fair_user *user = make_user(queue, user_id);
     struct fair_entry *entry = user != NULL ? make_entry(queue, user, name) : NULL;
-    size_t at;
 
-    if (entry == NULL || !array_grow(&entry->seqs, entry->count, &entry->cap, sizeof(seq)))
+    if (entry == NULL || !make_room(entry))
         return false;
     take_out(queue, user);
-    at = place_of(entry, seq);
-    memmove(&entry->seqs[at + 1], &entry->seqs[at], (entry->count - at) * sizeof(seq));
-    entry->seqs[at] = seq;
-    entry->count++;
+    insert_seq(entry, seq);
     user->queued++;
     ++*round_at(queue, (size_t)user->running + user->queued);
     put_in(queue, user);
@@ -260,11 +293,16 @@ bool fair_queue_add(struct fair_queue *queue, int64_t user_id, const char *name,
 static bool remove_from(struct fair_entry *entry, int64_t seq)
 {
     size_t at = place_of(entry, seq);
+    int64_t *place;
 
-    if (at == entry->count || entry->seqs[at] != seq)
+    if (at == entry->count || entry->seqs[entry->first + at] != seq)
         return false;
+    place = &entry->seqs[entry->first + at];
     entry->count--;
-    memmove(&entry->seqs[at], &entry->seqs[at + 1], (entry->count - at) * sizeof(seq));
+    if (at == 0)
+        entry->first++;
+    else
+        memmove(place, place + 1, (entry->count - at) * sizeof(seq));
     return true;
 }
 
@@ -292,12 +330,15 @@ bool fair_queue_run(struct fair_queue *queue, int64_t user_id, int change)
     if (user == NULL)
         return false;
     take_out(queue, user);
-    for (size_t i = 1; i <= user->queued; i++)
-        --*round_at(queue, (size_t)user->running + i);
-    user->running += change;
-    CHECK(user->running >= 0);
-    for (size_t i = 1; i <= user->queued; i++)
-        ++*round_at(queue, (size_t)user->running + i);
+    for (; change > 0; change--) {
+        ++*round_at(queue, (size_t)++user->running + user->queued);
+        --*round_at(queue, (size_t)user->running);
+    }
+    for (; change < 0; change++) {
+        CHECK(user->running > 0);
+        ++*round_at(queue, (size_t)user->running);
+        --*round_at(queue, (size_t)user->running-- + user->queued);
+    }
     put_in(queue, user);
     return true;
 }
@@ -345,7 +386,7 @@ int64_t fair_queue_next(const struct fair_queue *queue, int running_limit, fair_
         if (entry != NULL && (best == NULL || compare_entries(&entry->node, &best->node) < 0))
             best = entry;
     }
-    return best != NULL ? best->seqs[0] : 0;
+    return best != NULL ? oldest_of(best) : 0;
 }
 
 /* The waiting users with at most so many running: they are ranked first. */
