@@ -22,6 +22,18 @@ static void print_disk(const json_t *disk)
     printf("disk of the %s: %s of %s free\n", step_text_of(disk, "what"), free_space, space);
 }
 
+static void print_source(const json_t *source)
+{
+    long long most = number_of(source, "maxRunning");
+    char limit[32] = "";
+
+    if (most > 0)
+        snprintf(limit, sizeof(limit), " of %lld", most);
+    printf("source %s (%s): %lld%s running%s\n", step_text_of(source, "name"),
+           step_text_of(source, "kind"), number_of(source, "running"), limit,
+           json_is_true(json_object_get(source, "paused")) ? ", paused" : "");
+}
+
 static void print_overview(const json_t *data)
 {
     const json_t *queue = json_object_get(data, "queue"), *workers;
@@ -38,9 +50,10 @@ static void print_overview(const json_t *data)
     workers = json_object_get(data, "workers");
     printf("workers of this node: %lld, %lld busy\n", number_of(workers, "count"),
            number_of(workers, "busy"));
-    json_array_foreach(json_object_get(data, "sources"), i, one) printf(
-        "source %s (%s): %lld running%s\n", step_text_of(one, "name"), step_text_of(one, "kind"),
-        number_of(one, "running"), json_is_true(json_object_get(one, "paused")) ? ", paused" : "");
+    json_array_foreach(json_object_get(data, "sources"), i, one) print_source(one);
+    json_array_foreach(json_object_get(data, "users"), i, one)
+        printf("user %s: %lld running, %lld queued\n", step_text_of(one, "name"),
+               number_of(one, "running"), number_of(one, "queued"));
     json_array_foreach(json_object_get(data, "disks"), i, one) print_disk(one);
 }
 

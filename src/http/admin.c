@@ -123,13 +123,13 @@ static int64_t running_of(struct exchange *ex, const struct store_overview *all,
 {
     int64_t running = 0;
 
-    for (size_t i = 0; i < all->running_count; i++) {
-        const struct definition *def = catalog_hold(ex->services->catalog, all->running[i].type);
+    for (size_t i = 0; i < all->type_count; i++) {
+        const struct definition *def = catalog_hold(ex->services->catalog, all->types[i].name);
 
         if (def == NULL)
             continue;
         if (str_eq(def->source, source))
-            running += all->running[i].running;
+            running += all->types[i].running;
         catalog_release(ex->services->catalog, def);
     }
     return running;
@@ -148,6 +148,7 @@ static void add_sources(struct buf *out, struct exchange *ex, const struct store
         json_add_member(out, "name", source->name);
         json_add_member(out, "kind", str_starts(source->url, "postgres") ? "postgresql" : "sqlite");
         json_add_number(out, "running", running_of(ex, all, source->name));
+        json_add_number(out, "maxRunning", source->max_running);
         json_add_bool(out, "paused", is_paused(&all->paused, source->name));
         buf_add_char(out, '}');
     }
@@ -188,6 +189,22 @@ static void add_workers(struct buf *out, struct exchange *ex)
     json_add_number(out, "died", workers.died);
     json_add_number(out, "killed", workers.killed);
     buf_add_char(out, '}');
+}
+
+/* ---- users ---- */
+
+static void add_users(struct buf *out, const struct store_overview *all)
+{
+    json_add_key(out, "users");
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < all->user_count; i++) {
+        buf_add_str(out, i > 0 ? ",{" : "{");
+        json_add_member(out, "name", all->users[i].name);
+        json_add_number(out, "running", all->users[i].running);
+        json_add_number(out, "queued", all->users[i].queued);
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
 }
 
 /* ---- queue and disks ---- */
@@ -245,6 +262,7 @@ static void overview_known(struct exchange *ex)
     add_nodes(&data, ex, all);
     add_workers(&data, ex);
     add_sources(&data, ex, all);
+    add_users(&data, all);
     add_disks(&data, ex->services->config);
     buf_add_char(&data, '}');
     exchange_reply_built(ex, &data);

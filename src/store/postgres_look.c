@@ -119,6 +119,7 @@ void postgres_send_overview(struct postgres_conn *c, struct store_overview *arg)
     call_run(c, PG_STATS);
     call_run(c, PG_OLDEST);
     call_run(c, PG_RUNNING_TYPES);
+    call_run(c, PG_BUSIEST, value_int(STORE_BUSY_QUEUE), value_int(STORE_BUSIEST));
     call_run(c, PG_NODE_LIST);
     call_run(c, PG_PAUSED);
 }
@@ -131,17 +132,20 @@ static void copy_text(struct postgres_conn *c, int column, char *ret, size_t siz
     free(text);
 }
 
-static int read_running(struct postgres_conn *c, struct store_overview *arg)
+static int read_loads(struct postgres_conn *c, struct store_load **ret, size_t *ret_count)
 {
-    arg->running = calloc(results_rows(c) + 1, sizeof(*arg->running));
-    if (arg->running == NULL)
-        return results_no_memory(c);
-    for (arg->running_count = 0; results_next(c); arg->running_count++) {
-        struct store_running *one = &arg->running[arg->running_count];
+    struct store_load *loads = calloc(results_rows(c) + 1, sizeof(*loads));
 
-        copy_text(c, 0, one->type, sizeof(one->type));
+    if (loads == NULL)
+        return results_no_memory(c);
+    for (*ret_count = 0; results_next(c); (*ret_count)++) {
+        struct store_load *one = &loads[*ret_count];
+
+        copy_text(c, 0, one->name, sizeof(one->name));
         one->running = get_int(c, 1);
+        one->queued = get_int(c, 2);
     }
+    *ret = loads;
     return 0;
 }
 
@@ -173,7 +177,9 @@ int postgres_read_overview(struct postgres_conn *c, struct store_overview *arg)
     arg->oldest_ms = results_next(c) ? get_int(c, 0) : 0;
     if (!results_take(c))
         return -E_STORE;
-    rc = read_running(c, arg);
+    rc = read_loads(c, &arg->types, &arg->type_count);
+    if (rc == 0)
+        rc = results_take(c) ? read_loads(c, &arg->users, &arg->user_count) : -E_STORE;
     if (rc == 0)
         rc = results_take(c) ? read_nodes(c, arg) : -E_STORE;
     if (rc == 0)

@@ -452,7 +452,13 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "SELECT r.id, r.state, count(*) OVER () FROM report r WHERE " POSTGRES_ANYONES               \
       " AND ($5 = 0 OR r.submitted_ms < $5) ORDER BY r.seq LIMIT $6")                              \
     X(OLDEST, "", "SELECT submitted_ms FROM report WHERE state = 0 ORDER BY seq LIMIT 1")          \
-    X(RUNNING_TYPES, "", "SELECT name, count(*) FROM report WHERE state = 1 GROUP BY name")        \
+    X(RUNNING_TYPES, "", "SELECT name, count(*), 0 FROM report WHERE state = 1 GROUP BY name")     \
+    X(BUSIEST, "ii",                                                                               \
+      "SELECT (SELECT a.name FROM account a WHERE a.id = user_id),"                                \
+      " count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE state = 0)"                      \
+      " FROM (SELECT user_id, state FROM report WHERE state = 1 UNION ALL (SELECT user_id, state"  \
+      "   FROM report WHERE state = 0 ORDER BY seq LIMIT $1)) AS few GROUP BY user_id"             \
+      " ORDER BY 2 DESC, 3 DESC, 1 LIMIT $2")                                                      \
     X(NODE_LIST, "",                                                                               \
       "SELECT n.id, n.host, (SELECT count(*) FROM report r WHERE r.node = n.id AND r.state = 1)"   \
       " FROM node n WHERE greatest(alive_until, pg_postmaster_start_time()"                        \

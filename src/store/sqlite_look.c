@@ -173,23 +173,38 @@ int sqlite_stats(struct store_conn *conn, struct store_stats *arg, struct err *e
     return sql_end(&q, err);
 }
 
-static int read_running(struct store_conn *conn, struct store_overview *arg, struct err *err)
+static int read_loads(struct sql *q, struct store_load **ret, size_t *ret_count, struct err *err)
+{
+    void *loads = NULL;
+
+    for (*ret_count = 0; sql_next(q); (*ret_count)++) {
+        struct store_load *one = sql_grow(q, &loads, *ret_count, sizeof(*one));
+        char *name = one != NULL ? sql_get_text(q, 0) : NULL;
+
+        if (name == NULL)
+            break;
+        str_copy(one->name, sizeof(one->name), name);
+        one->running = sql_get_int(q, 1);
+        one->queued = sql_get_int(q, 2);
+        free(name);
+    }
+    *ret = loads;
+    return sql_end(q, err);
+}
+
+static int read_types(struct store_conn *conn, struct store_overview *arg, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_RUNNING);
-    void *running = NULL;
 
-    for (arg->running_count = 0; sql_next(&q); arg->running_count++) {
-        struct store_running *one = sql_grow(&q, &running, arg->running_count, sizeof(*one));
-        char *type = one != NULL ? sql_get_text(&q, 0) : NULL;
+    return read_loads(&q, &arg->types, &arg->type_count, err);
+}
 
-        if (type == NULL)
-            break;
-        str_copy(one->type, sizeof(one->type), type);
-        one->running = sql_get_int(&q, 1);
-        free(type);
-    }
-    arg->running = running;
-    return sql_end(&q, err);
+static int read_users(struct store_conn *conn, struct store_overview *arg, struct err *err)
+{
+    struct sql q =
+        sql_start(conn, SQL_BUSIEST, value_int(STORE_BUSY_QUEUE), value_int(STORE_BUSIEST));
+
+    return read_loads(&q, &arg->users, &arg->user_count, err);
 }
 
 int sqlite_overview(struct store_conn *conn, struct store_overview *arg, struct err *err)
@@ -201,9 +216,8 @@ int sqlite_overview(struct store_conn *conn, struct store_overview *arg, struct 
     arg->oldest_ms = sql_next(&q) ? sql_get_int(&q, 0) : 0;
     arg->nodes = NULL;
     arg->node_count = 0;
-    rc = sql_end(&q, err)
-             ?: sqlite_stats(conn, &stats, err)
-                    ?: read_running(conn, arg, err) ?: sqlite_paused(conn, &arg->paused, err);
+    rc = sql_end(&q, err) ?: sqlite_stats(conn, &stats, err) ?: read_types(conn, arg, err);
+    rc = rc ?: read_users(conn, arg, err) ?: sqlite_paused(conn, &arg->paused, err);
     if (rc == 0)
         memcpy(arg->by_state, stats.by_state, sizeof(arg->by_state));
     return rc;

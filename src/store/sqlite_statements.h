@@ -136,8 +136,13 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
                  " UNION ALL SELECT id, state, seq" SQLITE_ANYONES_ACTIVE " ORDER BY seq")         \
     X(OLDEST, "SELECT submitted_ms FROM report WHERE state = 0 AND state NOT IN (2, 3)"            \
               " ORDER BY seq LIMIT 1")                                                             \
-    X(RUNNING, "SELECT name, count(*) FROM report WHERE state = 1 AND state NOT IN (2, 3)"         \
+    X(RUNNING, "SELECT name, count(*), 0 FROM report WHERE state = 1 AND state NOT IN (2, 3)"      \
                " GROUP BY name")                                                                   \
+    X(BUSIEST,                                                                                     \
+      "SELECT " SQLITE_OWNER ", sum(state = 1), sum(state = 0) FROM (SELECT user_id,"              \
+      " state FROM report WHERE state = 1 AND state NOT IN (2, 3) UNION ALL SELECT * FROM"         \
+      " (SELECT user_id, state FROM report WHERE state = 0 AND state NOT IN (2, 3)"                \
+      " ORDER BY seq LIMIT ?1)) GROUP BY user_id ORDER BY 2 DESC, 3 DESC, 1 LIMIT ?2")             \
     X(EXPIRED, "SELECT id, attempt, expires_ms FROM report WHERE expires_ms IS NOT NULL"           \
                " ORDER BY expires_ms LIMIT ?1")                                                    \
     /* -1: when the first of the queue was submitted */                                            \

@@ -315,10 +315,12 @@ void store_op_done(struct store_op *op)
         break;
     case STORE_OVERVIEW:
         free(op->overview.nodes);
-        free(op->overview.running);
+        free(op->overview.types);
+        free(op->overview.users);
         free(op->overview.paused.sources);
         op->overview.nodes = NULL;
-        op->overview.running = NULL;
+        op->overview.types = NULL;
+        op->overview.users = NULL;
         op->overview.paused.sources = NULL;
         break;
     case STORE_LEDGERS:

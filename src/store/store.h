@@ -355,22 +355,25 @@ struct store_nodes {
 };
 
 /* What an operator sees of the queue and the nodes. */
-enum { STORE_NODE_TEXT = 256 };
+enum { STORE_NODE_TEXT = 256, STORE_BUSIEST = 50, STORE_BUSY_QUEUE = 10000 };
 struct store_node {
     char id[STORE_NODE_TEXT], host[STORE_NODE_TEXT];
     int64_t running;
 };
-struct store_running {
-    char type[REPORT_NAME_MAX + 1];
-    int64_t running;
+struct store_load {
+    char name[STORE_NODE_TEXT]; /* of a report type or a user */
+    int64_t running, queued;
 };
 struct store_overview {
     int64_t by_state[REPORT_STATE_COUNT]; /* out, as all of it: as STATS has them */
     int64_t oldest_ms;                    /* when the first of the queue was submitted; 0: none */
     struct store_node *nodes;             /* whose lease has not run out; of a shared store only */
     size_t node_count;
-    struct store_running *running; /* reports that are processed, by type */
-    size_t running_count;
+    struct store_load *types; /* what runs, by type; not what is queued */
+    size_t type_count;
+    struct store_load
+        *users; /* the busiest STORE_BUSIEST, of what runs and STORE_BUSY_QUEUE queued */
+    size_t user_count;
     struct store_paused paused;
 };
 

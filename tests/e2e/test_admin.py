@@ -96,7 +96,7 @@ def test_the_reports_of_all_users_are_listed_by_state_user_type_and_source(serve
     alice.delete(one)
 
 
-def test_the_overview_shows_the_queue_the_nodes_the_workers_and_the_sources(make_server):
+def test_the_overview_shows_the_queue_the_nodes_the_workers_the_sources_and_the_users(make_server, tmp_path):
     server = make_server(workers=1)
     server.user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")
     server.add_user("dora")
@@ -110,7 +110,11 @@ def test_the_overview_shows_the_queue_the_nodes_the_workers_and_the_sources(make
     assert data["queue"]["oldestQueuedAt"] is not None
     assert [node["running"] for node in data["nodes"]] == [1]
     assert (data["nodes"][0]["id"] is None) == (server.store.kind not in SHARED_STORES)
-    assert data["sources"] == [{"name": "data", "kind": "sqlite", "running": 1, "paused": False}]
+    assert data["sources"] == [{"name": "data", "kind": "sqlite", "running": 1, "maxRunning": 0, "paused": False}]
+    assert data["users"] == [{"name": "dora", "running": 1, "queued": 1}]
+    ctl = Ctl(tmp_path, server.url, OPERATOR)
+    assert ctl.login()[0] == 0
+    assert "user dora: 1 running, 1 queued" in ctl.good("admin", "overview")
     assert all(0 <= disk["freeBytes"] <= disk["bytes"] for disk in data["disks"]) and data["disks"]
     dora.delete(waiting)
     dora.delete(running)
