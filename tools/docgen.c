@@ -219,8 +219,8 @@ static void states_drawing(void)
 
 static void verbs_manual(void)
 {
-#define X(name, arguments, what)                                                                   \
-    puts(*arguments != '\0' ? ".It Ic " #name " Ar \"" arguments "\"" : ".It Ic " #name);          \
+#define X(function, name, arguments, what)                                                         \
+    puts(*arguments != '\0' ? ".It Ic " name " Ar \"" arguments "\"" : ".It Ic " name);            \
     print_sentence(what);
     VERBS(X)
 #undef X

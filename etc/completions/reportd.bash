@@ -6,7 +6,7 @@ _reportd_options() { # PROGRAM [VERB]
 }
 
 _reportd_verbs() { # PROGRAM [VERB]: one that has actions says so in its usage: ACTION, or one|other
-    "$@" --help 2>/dev/null | sed -nE '/^usage: [a-z]+ .*(VERB|COMMAND|ACTION)/,$s/^  ([a-z]+)( .*)?$/\1/p
+    "$@" --help 2>/dev/null | sed -nE '/^usage: [a-z]+ .*(VERB|COMMAND|ACTION)/,$s/^  ([a-z][a-z-]*)( .*)?$/\1/p
         s/^usage: .* ([a-z]+(\|[a-z]+)+)( .*)?$/\1/p' | tr '|' '\n'
 }
 

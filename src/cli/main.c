@@ -15,7 +15,7 @@ static const struct verb {
     const char *name, *what;
     int (*run)(int argc, char **argv);
 } verbs[] = {
-#define X(name, arguments, what) {#name, what, verb_##name},
+#define X(function, name, arguments, what) {name, what, verb_##function},
     VERBS(X)
 #undef X
 };
@@ -25,7 +25,7 @@ static void usage(FILE *out)
     fprintf(out, "reportd -- an asynchronous report server\n\n"
                  "usage: reportd VERB [ARGUMENTS]\n       reportd VERB --help\n\n");
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].what);
+        fprintf(out, "  %-11s  %s\n", verbs[i].name, verbs[i].what);
     fprintf(out, "\n  --version   print the version\n  -h, --help  print this\n");
 }
 

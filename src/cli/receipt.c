@@ -11,15 +11,13 @@ enum { LINE_MAX_BYTES = 2 * RECEIPT_TEXT_MAX }; /* with white space around it */
 
 struct checking {
     const char *file, *jwks;
-    bool rotate;
     char *receipt; /* or a file that has it; NULL: on standard input */
 };
 
 static void usage(FILE *out)
 {
     fprintf(out,
-            "usage: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]\n"
-            "       reportd receipt [-c FILE] --rotate\n\n"
+            "usage: reportd receipt [-c FILE] [--jwks FILE] [RECEIPT]\n\n"
             "Check the receipt of a deletion (the header X-Deletion-Receipt, or data.receipt\n"
             "of DELETE /Report/List) and print its claims as JSON. RECEIPT is a file that\n"
             "contains it, or the receipt itself; without RECEIPT, or with -, standard input\n"
@@ -29,8 +27,6 @@ static void usage(FILE *out)
             "                     (default: reportd.conf)\n"
             "  --jwks FILE        take the keys from FILE, a JWK Set as the server publishes\n"
             "                     it at /.well-known/jwks.json, and read no configuration\n"
-            "  --rotate           put a new key before those in receipt_key_file, which stay\n"
-            "                     listed; copy the file to every node, then restart them\n"
             "  -h, --help         print this\n\n"
             "The exit status is 0 if all receipts are genuine, 1 if not, 2 for wrong usage.\n");
 }
@@ -38,17 +34,15 @@ static void usage(FILE *out)
 /* 0: go on; otherwise the exit status + 1. */
 static int read_arguments(int argc, char **argv, struct checking *ret)
 {
-    const struct verb_option options[] = {{.name = "config", .text = &ret->file},
-                                          {.name = "jwks", .text = &ret->jwks},
-                                          {.name = "rotate", .flag = &ret->rotate},
-                                          {0}};
+    const struct verb_option options[] = {
+        {.name = "config", .text = &ret->file}, {.name = "jwks", .text = &ret->jwks}, {0}};
     int rc = options_read(&(struct verb_line){"receipt", usage, options}, argc, argv);
 
     if (rc != 0)
         return rc;
     if (optind < argc && strcmp(argv[optind], "-") != 0)
         ret->receipt = argv[optind];
-    if (optind + 1 < argc || (ret->rotate && (optind < argc || ret->jwks != NULL)))
+    if (optind + 1 < argc)
         return options_wrong("receipt", "too many arguments") + 1;
     return 0;
 }
@@ -180,21 +174,6 @@ static int check_receipt(const struct checking *c, struct err *err)
     return rc;
 }
 
-static int rotate_key(const struct checking *c, struct err *err)
-{
-    struct config *config;
-    int rc = config_load(c->file, &config, err);
-
-    if (rc < 0)
-        return rc;
-    rc = receipt_keys_rotate(config->receipt_key_file.text, err);
-    if (rc == 0)
-        printf("%s has a new key; copy it to every node, then restart them\n",
-               config->receipt_key_file.text);
-    config_free(config);
-    return rc;
-}
-
 int verb_receipt(int argc, char **argv)
 {
     struct checking checking = {.file = "reportd.conf"};
@@ -203,7 +182,7 @@ int verb_receipt(int argc, char **argv)
 
     if (rc != 0)
         return rc - 1;
-    rc = checking.rotate ? rotate_key(&checking, &err) : check_receipt(&checking, &err);
+    rc = check_receipt(&checking, &err);
     if (rc < 0)
         fprintf(stderr, "reportd receipt: %s\n", err.text);
     return rc < 0 ? EXIT_FAILED : EXIT_GOOD;

@@ -1,8 +1,10 @@
-/* src/cli/reload.c -- read again at SIGHUP: the definitions, and, to compare, the configuration. */
+/* src/cli/reload.c -- read again at SIGHUP: the definitions, the keys that sign, and, to compare,
+ * the configuration. */
 #include "cli/reload.h"
 
 #include <stddef.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -55,6 +57,61 @@ void reload_compare(const char *file, const struct config_snapshot *started)
     }
     config_compare(started, config, log_change, NULL);
     config_free(config);
+}
+
+int reload_check_receipt_key(const struct config *config, struct store *store,
+                             const struct receipt_keys *keys, struct err *err)
+{
+    return store_check_key(store,
+                           &(struct store_key_file){.name = "receipt.key",
+                                                    .path = config->receipt_key_file.text,
+                                                    .key = receipt_keys_id_at,
+                                                    .keys = keys},
+                           err);
+}
+
+/* A start would make it. */
+static int check_there(const char *path, struct err *err)
+{
+    return access(path, F_OK) == 0 ? 0 : err_errno(err, -E_CONFIG, "read the key file '%s'", path);
+}
+
+static int reload_tokens(const struct reload_keys *all, struct err *err)
+{
+    const char *path = all->config->key_file.text;
+    struct token_keys *now;
+    int rc = check_there(path, err) ?: token_keys_open(path, &now, err);
+
+    if (rc == 0 && token_keys_adopt(all->tokens, now)) {
+        token_cache_forget(all->token_cache);
+        log_info("key.changed", "key=%s signs=%s", "key_file", token_keys_id_at(all->tokens, 0));
+    }
+    return rc;
+}
+
+static int reload_receipts(const struct reload_keys *all, struct err *err)
+{
+    const char *path = all->config->receipt_key_file.text;
+    struct receipt_keys *now = NULL;
+    int rc = check_there(path, err) ?: receipt_keys_open(path, &now, err);
+
+    rc = rc ?: reload_check_receipt_key(all->config, all->store, now, err);
+    if (rc < 0)
+        receipt_keys_free(now);
+    else if (receipt_keys_adopt(all->receipts, now))
+        log_info("key.changed", "key=%s signs=%s", "receipt_key_file",
+                 receipt_keys_id(all->receipts));
+    return rc;
+}
+
+void reload_keys(const struct reload_keys *all)
+{
+    struct err err = {0};
+
+    if (reload_tokens(all, &err) < 0)
+        log_error("key.unusable", "key=%s error=%s", "key_file", err.text);
+    if (reload_receipts(all, &err) < 0)
+        log_error("key.unusable", "key=%s error=%s", "receipt_key_file", err.text);
 }
 
 static void log_variable(void *context, const char *variable, const char *nearest)

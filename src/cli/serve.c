@@ -58,7 +58,7 @@ struct node {
     atomic_bool drained;
     struct config *config;
     struct config_snapshot *started; /* as it was configured */
-    struct token_key *key;
+    struct token_keys *token_keys;
     struct receipt_keys *receipt_keys;
     char host[HOST_NAME_MAX + 1];
     struct catalog *catalog;
@@ -95,8 +95,9 @@ static void usage(FILE *out)
             "Serve the report API. Prints \"ready on URL\" on standard output once it answers;\n"
             "the log goes to standard error. SIGTERM and SIGINT stop it: running reports have\n"
             "drain_grace to finish, then return to the queue; a second signal returns them at\n"
-            "once. SIGHUP reads the report definitions and the certificate again, and logs\n"
-            "what has changed, also in the configuration, where it takes a restart.\n\n"
+            "once. SIGHUP reads the report definitions, the certificate and the keys that\n"
+            "sign again, and logs what has changed, also in the configuration, where it takes\n"
+            "a restart.\n\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
             "  --check            print what a start would refuse, except that an address is\n"
             "                     in use, and exit: 0 if it is nothing. Nothing is made or\n"
@@ -177,17 +178,6 @@ static int recover(struct node *node, struct err *err)
     return 0;
 }
 
-/* Whoever checks a receipt asks any node for the keys. */
-static int check_receipt_key(struct node *node, struct err *err)
-{
-    return store_check_key(node->store,
-                           &(struct store_key_file){.name = "receipt.key",
-                                                    .path = node->config->receipt_key_file.text,
-                                                    .key = receipt_keys_id_at,
-                                                    .keys = node->receipt_keys},
-                           err);
-}
-
 static int open_data(struct node *node, struct err *err)
 {
     const struct catalog_spec catalog = {.folder = node->config->reports.text,
@@ -208,13 +198,13 @@ static int open_data(struct node *node, struct err *err)
     struct ledger_spec ledger = {.path = node->config->deletion_ledger.text,
                                  .horizon_ms = node->config->backup_horizon.number,
                                  .create = true};
-    int rc = token_key_open(node->config->key_file.text, &node->key, err)
+    int rc = token_keys_open(node->config->key_file.text, &node->token_keys, err)
                  ?: receipt_keys_open(node->config->receipt_key_file.text, &node->receipt_keys, err)
                  ?: catalog_new(&catalog, &node->catalog, err)
                  ?: spool_open(&spool, &node->spool, err)
                  ?: lock_spool(node, err)
                  ?: store_open(&store, &node->store, err)
-                 ?: check_receipt_key(node, err)
+                 ?: reload_check_receipt_key(node->config, node->store, node->receipt_keys, err)
                  ?: recovery_check_home(node->store, err);
 
     ledger.store = node->store;
@@ -291,7 +281,7 @@ static int open_server(struct node *node, struct err *err)
                                 .waiters = node->waiters,
                                 .transfers = node->transfers,
                                 .streams = node->streams,
-                                .key = node->key,
+                                .token_keys = node->token_keys,
                                 .receipt_keys = node->receipt_keys,
                                 .node = node->host};
     int rc = choices_new(node->config, spool_temp_folder(node->spool), &node->choices, err);
@@ -399,7 +389,7 @@ static void close_node(struct node *node)
     spool_free(node->spool);
     catalog_free(node->catalog);
     receipt_keys_free(node->receipt_keys);
-    token_key_free(node->key);
+    token_keys_free(node->token_keys);
     config_snapshot_free(node->started);
     config_free(node->config);
 }
@@ -411,6 +401,11 @@ static void reload(struct node *node)
     struct err err = {0};
 
     reload_compare(node->config->file, node->started);
+    reload_keys(&(struct reload_keys){.config = node->config,
+                                      .store = node->store,
+                                      .tokens = node->token_keys,
+                                      .token_cache = node->token_cache,
+                                      .receipts = node->receipt_keys});
     if (rights_check(node->config, &err) < 0)
         log_error("definitions.reload", "error=%s", err.text);
     else

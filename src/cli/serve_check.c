@@ -55,19 +55,19 @@ static int check_keys(const struct config *config)
 {
     const char *token_file = config->key_file.text, *receipts = config->receipt_key_file.text;
     struct receipt_keys *receipt_keys = NULL;
-    struct token_key *key = NULL;
+    struct token_keys *keys = NULL;
     struct err err = {0};
     int problems = 0;
 
     if (!exists(token_file))
         problems += check_makeable("key_file", token_file);
-    else if (token_key_open(token_file, &key, &err) < 0)
+    else if (token_keys_open(token_file, &keys, &err) < 0)
         problems += serve_check_problem(err.text);
     if (!exists(receipts))
         problems += check_makeable("receipt_key_file", receipts);
     else if (receipt_keys_open(receipts, &receipt_keys, &err) < 0)
         problems += serve_check_problem(err.text);
-    token_key_free(key);
+    token_keys_free(keys);
     receipt_keys_free(receipt_keys);
     return problems;
 }

@@ -3,27 +3,29 @@
 
 #include <stdio.h>
 
-/* Name, arguments, one line. */
+/* Function, name, arguments, one line. */
 #define VERBS(X)                                                                                   \
-    X(serve, "[-c FILE]", "Serve the API")                                                         \
-    X(user,                                                                                        \
+    X(serve, "serve", "[-c FILE]", "Serve the API")                                                \
+    X(user, "user",                                                                                \
       "add|passwd|disable|enable|grant|revoke|allow|operator|limit|import|list [-c FILE] "         \
       "[ARGUMENTS]",                                                                               \
       "Manage the users of the API")                                                               \
-    X(check, "[-c FILE] [--strict] PATH…", "Check report definitions")                             \
-    X(try, "[-c FILE] [--csv | --table] [--user NAME] REPORT [NAME=VALUE…]",                       \
+    X(check, "check", "[-c FILE] [--strict] PATH…", "Check report definitions")                    \
+    X(try, "try", "[-c FILE] [--csv | --table] [--user NAME] REPORT [NAME=VALUE…]",                \
       "Run a report without a server")                                                             \
-    X(fsck, "[-c FILE] [--repair [--force]] [--new-ledger] [--new-identity] [--json]",             \
+    X(fsck, "fsck", "[-c FILE] [--repair [--force]] [--new-ledger] [--new-identity] [--json]",     \
       "Compare store, files and clock")                                                            \
-    X(receipt, "[-c FILE] [--jwks FILE | --rotate] [RECEIPT]", "Check a deletion receipt")         \
-    X(backup, "[-c FILE] DIR", "Back up store and results")                                        \
-    X(restore, "[-c FILE] [--ledger FILE]… [--resurrect] [--force] [DIR]",                         \
+    X(receipt, "receipt", "[-c FILE] [--jwks FILE] [RECEIPT]", "Check a deletion receipt")         \
+    X(signing_key, "signing-key", "list|rotate|retire [-c FILE] [token|receipt [ID]]",             \
+      "Replace the keys of tokens and receipts")                                                   \
+    X(backup, "backup", "[-c FILE] DIR", "Back up store and results")                              \
+    X(restore, "restore", "[-c FILE] [--ledger FILE]… [--resurrect] [--force] [DIR]",              \
       "Restore what was not deleted since")                                                        \
-    X(demo, "DIR [--entities N] [--seed S] [--force]", "Make the demo registry")                   \
-    X(worker, "", "Run one worker (started by serve, not by hand)")
+    X(demo, "demo", "DIR [--entities N] [--seed S] [--force]", "Make the demo registry")           \
+    X(worker, "worker", "", "Run one worker (started by serve, not by hand)")
 
 /* Each gets argv with argv[0] = the verb; returns the exit status: 0 good, 1 failed, 2 usage. */
-#define X(name, arguments, what) int verb_##name(int argc, char **argv);
+#define X(function, name, arguments, what) int verb_##function(int argc, char **argv);
 VERBS(X)
 #undef X
 

@@ -50,10 +50,11 @@
       "spilled sorts; otherwise it is in the spool")                                               \
     X(reports, PATH, "reports", 0, 0, "Folder of the report definitions (*.sql)")                  \
     X(key_file, PATH, "token.key", 0, 0,                                                           \
-      "Key that signs access tokens; created at the first start, mode 0600")                       \
+      "Keys of access tokens, the first of which signs; created at the first start, mode 0600; "   \
+      "read again at SIGHUP")                                                                      \
     X(receipt_key_file, PATH, "receipt.key", 0, 0,                                                 \
       "Keys of deletion receipts, the first of which signs; the same on all nodes; created "       \
-      "at the first start, mode 0600")                                                             \
+      "at the first start, mode 0600; read again at SIGHUP")                                       \
     X(deletion_ledger, LEDGER, "deletions.ledger", 0, 0,                                           \
       "File that records deletions for a restore, by default beside the store, preferably on "     \
       "another disk; each node has its own")                                                       \

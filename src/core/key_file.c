@@ -237,7 +237,7 @@ static bool keep_owner(const struct key_file *file, int fd)
            (old.st_uid == geteuid() || fchown(fd, old.st_uid, old.st_gid) == 0);
 }
 
-int key_file_replace(const struct key_file *file, const struct buf *content, struct err *err)
+static int replace_file(const struct key_file *file, const struct buf *content, struct err *err)
 {
     char *name = temporary_name(file);
     int fd = name != NULL ? open_temporary(name) : -1;
@@ -248,11 +248,49 @@ int key_file_replace(const struct key_file *file, const struct buf *content, str
         rc = failed(file, "replace", err);
         if (fd >= 0)
             unlink(name);
+    } else {
+        SEAM_STEP("key_file", "replace", "renamed");
     }
     if (fd >= 0)
         close(fd);
     free(name);
     return rc < 0 ? rc : sync_folder(file, err);
+}
+
+/* The file, locked as long as it has its name, or -1. */
+static int open_locked(const char *path)
+{
+    for (;;) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        struct stat opened, named;
+
+        if (fd < 0 || flock(fd, LOCK_EX) < 0)
+            return close_failed(fd);
+        if (fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+            opened.st_ino == named.st_ino)
+            return fd;
+        close(fd);
+    }
+}
+
+int key_file_change(const struct key_file *file, key_file_change_fn *change, void *context,
+                    struct err *err)
+{
+    struct buf before, after;
+    int fd = open_locked(file->path), rc;
+
+    if (fd < 0)
+        return failed(file, "open", err);
+    buf_init(&before, NEW_FILE_MAX);
+    buf_init(&after, NEW_FILE_MAX);
+    rc = read_file(file, fd, &before, err) ?: change(context, file, &before, &after, err);
+    if (rc == 0)
+        rc = buf_failed(&after) ? err_set(err, -E_NOMEM, "out of memory")
+                                : replace_file(file, &after, err);
+    key_file_done(&before);
+    key_file_done(&after);
+    close(fd);
+    return rc;
 }
 
 void key_file_done(struct buf *content)

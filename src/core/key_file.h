@@ -22,9 +22,15 @@ struct key_file {
  * read or made; then `ret` may have a part. Whoever frees `ret` clears it first. */
 int key_file_open(const struct key_file *file, struct buf *ret, struct err *err);
 
-/* Put `content` in the place of the file, durably: at any time there is the old or the new, with
- * the owner that it had. -E_CONFIG if it can't be written or given to that owner. */
-int key_file_replace(const struct key_file *file, const struct buf *content, struct err *err);
+/* Append to `after` what is to be in the place of `before`. 0, or an error, which leaves the file.
+ */
+typedef int key_file_change_fn(void *context, const struct key_file *file, const struct buf *before,
+                               struct buf *after, struct err *err);
+/* Change the file, durably: at any time there is the old or the new, with the owner that it had.
+ * Others that do so meanwhile wait, and change what this has made of it. The result of `change`, or
+ * -E_CONFIG if the file can't be read, written or given to that owner. */
+int key_file_change(const struct key_file *file, key_file_change_fn *change, void *context,
+                    struct err *err);
 
 /* Clear the secret and free the buffer. */
 void key_file_done(struct buf *content);

@@ -38,7 +38,7 @@ static bool read_claims(struct exchange *ex, const char *text, const struct cach
     if (known != NULL)
         ex->claims = known->claims;
     else if (text != NULL)
-        rc = token_read(ex->services->key, text, &ex->claims);
+        rc = token_read(ex->services->token_keys, text, &ex->claims);
     if (rc < 0)
         exchange_fail(ex, rc, "no memory to read a token");
     else if (rc == 0)

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "core/key_file.h"
 #include "http/base64url.h"
 
@@ -17,6 +18,7 @@ struct receipt_key {
 };
 
 struct receipt_keys {
+    struct lock lock;
     unsigned char secret[crypto_sign_SECRETKEYBYTES]; /* of keys[0] */
     size_t count;
     struct receipt_key keys[RECEIPT_KEYS_MAX];
@@ -116,6 +118,7 @@ static int read_keys(const struct key_file *file, const struct buf *content,
 
     if (keys == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
+    lock_init(&keys->lock);
     wrong = read_set(content, !own, keys, &signs);
     if (wrong == NULL && own && !signs)
         wrong = "its first key has no private part \"d\" that fits its \"x\"";
@@ -151,33 +154,42 @@ static void add_key(struct buf *out, const struct receipt_key *key, const unsign
     buf_add_char(out, '}');
 }
 
-/* Append a set of a new key, which signs, and of the public keys of `older` (may be NULL). */
-static void make_set(struct buf *out, const struct receipt_keys *older)
+/* The first key has its private part. */
+static void write_set(struct buf *out, const struct receipt_keys *keys)
 {
-    unsigned char secret[crypto_sign_SECRETKEYBYTES], seed[crypto_sign_SEEDBYTES];
-    struct receipt_key key;
+    unsigned char seed[crypto_sign_SEEDBYTES];
 
-    out->failed = out->failed || crypto_sign_keypair(key.public, secret) != 0 ||
-                  crypto_sign_ed25519_sk_to_seed(seed, secret) != 0 || !name_key(&key);
+    crypto_sign_ed25519_sk_to_seed(seed, keys->secret);
     buf_reserve(out, SET_MAX); /* growing would leave the secret in freed memory */
     buf_add_str(out, "{\"keys\":[\n");
-    add_key(out, &key, seed);
-    for (size_t i = 0; older != NULL && i < older->count; i++) {
-        buf_add_str(out, ",\n");
-        add_key(out, &older->keys[i], NULL);
+    for (size_t i = 0; i < keys->count; i++) {
+        buf_add_str(out, i > 0 ? ",\n" : "");
+        add_key(out, &keys->keys[i], i == 0 ? seed : NULL);
     }
     buf_add_str(out, "\n]}\n");
-    sodium_memzero(secret, sizeof(secret));
     sodium_memzero(seed, sizeof(seed));
+}
+
+/* Put a new key before the others, of which there is room for it. False: no memory. */
+static bool add_new(struct receipt_keys *keys)
+{
+    memmove(&keys->keys[1], &keys->keys[0], keys->count * sizeof(keys->keys[0]));
+    keys->count++;
+    return crypto_sign_keypair(keys->keys[0].public, keys->secret) == 0 && name_key(&keys->keys[0]);
 }
 
 static void make_first(struct buf *out)
 {
-    make_set(out, NULL);
+    struct receipt_keys keys = {.count = 0};
+
+    out->failed = out->failed || !add_new(&keys);
+    write_set(out, &keys);
+    sodium_memzero(keys.secret, sizeof(keys.secret));
 }
 
-void receipt_keys_publish(const struct receipt_keys *keys, struct buf *out)
+void receipt_keys_publish(struct receipt_keys *keys, struct buf *out)
 {
+    lock_take(&keys->lock);
     buf_add_str(out, "{\"keys\":[");
     for (size_t i = 0; i < keys->count; i++) {
         if (i > 0)
@@ -185,6 +197,7 @@ void receipt_keys_publish(const struct receipt_keys *keys, struct buf *out)
         add_key(out, &keys->keys[i], NULL);
     }
     buf_add_str(out, "]}");
+    lock_release(&keys->lock);
 }
 
 /* ---- the keys, as callers see them ---- */
@@ -219,26 +232,81 @@ int receipt_keys_read(const char *path, struct receipt_keys **ret, struct err *e
     return open_keys(&file, ret, err);
 }
 
+static int take_out(struct receipt_keys *keys, const char *path, const char *id, struct err *err)
+{
+    size_t at = 0;
+
+    while (at < keys->count && !str_eq(keys->keys[at].id, id))
+        at++;
+    if (at == keys->count)
+        return err_set(err, -E_CONFIG, "the receipt key file '%s' has no key %s", path, id);
+    if (at == 0)
+        return err_set(err, -E_CONFIG, "the key %s signs: rotate first", id);
+    memmove(&keys->keys[at], &keys->keys[at + 1], (keys->count - at - 1) * sizeof(keys->keys[0]));
+    keys->count--;
+    return 0;
+}
+
+static int put_before(struct receipt_keys *keys, const char *path, struct err *err)
+{
+    if (keys->count == RECEIPT_KEYS_MAX)
+        return err_set(err, -E_CONFIG, "the receipt key file '%s' has %d keys, which is the most",
+                       path, RECEIPT_KEYS_MAX);
+    return add_new(keys) ? 0 : err_set(err, -E_NOMEM, "out of memory");
+}
+
+/* `context`: the id of the key to take out, or NULL for a new one. */
+static int change_set(void *context, const struct key_file *file, const struct buf *before,
+                      struct buf *after, struct err *err)
+{
+    struct receipt_keys *keys = NULL;
+    int rc = read_keys(file, before, &keys, err);
+
+    if (rc < 0)
+        return rc;
+    rc = context != NULL ? take_out(keys, file->path, context, err)
+                         : put_before(keys, file->path, err);
+    if (rc == 0)
+        write_set(after, keys);
+    receipt_keys_free(keys);
+    return rc;
+}
+
 int receipt_keys_rotate(const char *path, struct err *err)
 {
     const struct key_file file = own_file(path);
-    struct receipt_keys *keys = NULL;
-    struct buf content;
-    int rc = receipt_keys_open(path, &keys, err);
 
-    if (keys == NULL)
-        return rc;
-    buf_init(&content, FILE_MAX);
-    make_set(&content, keys);
-    if (keys->count == RECEIPT_KEYS_MAX)
-        rc = err_set(err, -E_CONFIG, "the receipt key file '%s' has %d keys, which is the most",
-                     path, RECEIPT_KEYS_MAX);
-    else
-        rc = buf_failed(&content) ? err_set(err, -E_NOMEM, "out of memory")
-                                  : key_file_replace(&file, &content, err);
-    receipt_keys_free(keys);
-    key_file_done(&content);
-    return rc;
+    return key_file_change(&file, change_set, NULL, err);
+}
+
+int receipt_keys_retire(const char *path, const char *id, struct err *err)
+{
+    const struct key_file file = own_file(path);
+
+    return key_file_change(&file, change_set, (void *)(uintptr_t)id, err);
+}
+
+static bool is_same_set(const struct receipt_keys *a, const struct receipt_keys *b)
+{
+    bool same = a->count == b->count;
+
+    for (size_t i = 0; i < a->count && same; i++)
+        same = str_eq(a->keys[i].id, b->keys[i].id);
+    return same;
+}
+
+bool receipt_keys_adopt(struct receipt_keys *keys, struct receipt_keys *now)
+{
+    bool same;
+
+    lock_take(&keys->lock);
+    same = is_same_set(keys, now);
+    memcpy(keys->secret, now->secret, sizeof(keys->secret));
+    memcpy(keys->keys, now->keys, sizeof(keys->keys));
+    keys->count = now->count;
+    lock_release(&keys->lock);
+    receipt_keys_free(now);
+    return !same;
 }
 
 const char *receipt_keys_id(const struct receipt_keys *keys)
@@ -260,6 +328,7 @@ void receipt_keys_free(struct receipt_keys *keys)
 {
     if (keys == NULL)
         return;
+    lock_done(&keys->lock);
     sodium_memzero(keys->secret, sizeof(keys->secret));
     free(keys);
 }
@@ -308,14 +377,27 @@ static void add_claims(struct buf *out, const struct receipt *receipt)
     buf_add_char(out, '}');
 }
 
-void receipt_issue(const struct receipt_keys *keys, const struct receipt *receipt, struct buf *out)
+/* The signature over what is in `out` from `start` on. */
+static void sign(const struct receipt_keys *keys, struct buf *out, size_t start)
 {
     unsigned char signature[crypto_sign_BYTES];
+
+    if (buf_failed(out))
+        return;
+    crypto_sign_detached(signature, NULL, (const unsigned char *)out->data + start,
+                         out->len - start, keys->secret);
+    buf_add_char(out, '.');
+    base64url_add(out, signature, sizeof(signature));
+}
+
+void receipt_issue(struct receipt_keys *keys, const struct receipt *receipt, struct buf *out)
+{
     size_t start = out->len;
     char room[RECEIPT_TEXT_MAX / 2];
     struct buf part;
 
     buf_init_in(&part, room, sizeof(room));
+    lock_take(&keys->lock);
     buf_add_format(&part, "{\"alg\":\"EdDSA\",\"kid\":\"%s\",\"typ\":\"%s\"}",
                    receipt_keys_id(keys), type);
     base64url_add(out, buf_str(&part), part.len);
@@ -324,12 +406,8 @@ void receipt_issue(const struct receipt_keys *keys, const struct receipt *receip
     add_claims(&part, receipt);
     base64url_add(out, buf_str(&part), part.len);
     out->failed = out->failed || buf_failed(&part);
-    if (buf_failed(out))
-        return;
-    crypto_sign_detached(signature, NULL, (const unsigned char *)out->data + start,
-                         out->len - start, keys->secret);
-    buf_add_char(out, '.');
-    base64url_add(out, signature, sizeof(signature));
+    sign(keys, out, start);
+    lock_release(&keys->lock);
 }
 
 /* ---- checking ---- */

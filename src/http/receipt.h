@@ -30,17 +30,23 @@ int receipt_keys_open(const char *path, struct receipt_keys **ret, struct err *e
 int receipt_keys_read(const char *path, struct receipt_keys **ret, struct err *err);
 void receipt_keys_free(struct receipt_keys *keys); /* clears it; NULL is fine */
 
-/* Put a new key before those in receipt.key, which stay as public keys; servers sign with it once
- * they have been restarted. */
+/* Put a new key before those in receipt.key, which stay as public keys. At any time there is the
+ * old or the new file; who does so meanwhile waits. -E_CONFIG, also if the file is full. */
 int receipt_keys_rotate(const char *path, struct err *err);
+/* Take the key with this id out of it. -E_CONFIG, also if it signs or is not there. */
+int receipt_keys_retire(const char *path, const char *id, struct err *err);
 
-/* The thumbprint (RFC 7638) of the key that signs; borrowed. */
+/* Take the keys of `now` in the place of those of `keys`, and free it. False: they are the same. */
+bool receipt_keys_adopt(struct receipt_keys *keys, struct receipt_keys *now);
+
+/* The thumbprint (RFC 7638) of the key that signs; borrowed until the next receipt_keys_adopt(). */
 const char *receipt_keys_id(const struct receipt_keys *keys);
 /* The id of the i-th key, the one that signs first; NULL: there is no more. In the form that
  * store_check_key() takes: `keys` is a struct receipt_keys. */
 const void *receipt_keys_id_at(const void *keys, size_t i, size_t *ret_len);
-/* Append the public keys as a JWK Set; a failure is the buffer's. */
-void receipt_keys_publish(const struct receipt_keys *keys, struct buf *out);
+/* Append the public keys as a JWK Set; a failure is the buffer's. Any thread, as receipt_issue().
+ */
+void receipt_keys_publish(struct receipt_keys *keys, struct buf *out);
 
 /* ---- receipts ---- */
 
@@ -57,7 +63,7 @@ struct receipt {
 };
 
 /* Append a receipt; a failure is the buffer's. */
-void receipt_issue(const struct receipt_keys *keys, const struct receipt *receipt, struct buf *out);
+void receipt_issue(struct receipt_keys *keys, const struct receipt *receipt, struct buf *out);
 
 /* 0: one of the keys has signed `text`, and *ret_claims is yours to json_decref(). -E_INVALID: it
  * is no receipt, or nobody of them has; `err` says which. */

@@ -51,55 +51,75 @@ _Static_assert(sodium_base64_ENCODED_LEN(NONCE + SEALED,
 _Static_assert((int)TOKEN_DERIVED_BYTES == (int)crypto_aead_xchacha20poly1305_ietf_KEYBYTES,
                "the key that is derived encrypts");
 
-/* Append the token: base64url, so that it may stand in a URL as it is. A failure is the buffer's.
- */
-static void link_issue(const struct token_key *key, const struct link *link, struct buf *out)
+struct sealed {
+    struct content content;
+    unsigned char token[NONCE + SEALED];
+};
+
+static int seal(void *context, const struct token_key *key)
 {
-    const struct form_options *options = &link->choice.options;
-    const struct content content = {.reference = link->reference,
-                                    .session = link->session,
-                                    .expires_s = htole64((uint64_t)link->expires_s),
-                                    .form = (uint8_t)link->choice.form,
-                                    .labels = options->labels,
-                                    .bom = options->bom,
-                                    .formulas_text = options->formulas_text,
-                                    .delimiter = (uint8_t)options->delimiter};
-    unsigned char own[TOKEN_DERIVED_BYTES], token[NONCE + SEALED];
+    struct sealed *sealed = context;
+    unsigned char own[TOKEN_DERIVED_BYTES];
 
     token_key_derive(key, purpose, own);
-    randombytes_buf(token, NONCE);
-    crypto_aead_xchacha20poly1305_ietf_encrypt(token + NONCE, NULL, (const unsigned char *)&content,
-                                               sizeof(content), format, sizeof(format), NULL, token,
-                                               own);
+    randombytes_buf(sealed->token, NONCE);
+    crypto_aead_xchacha20poly1305_ietf_encrypt(
+        sealed->token + NONCE, NULL, (const unsigned char *)&sealed->content,
+        sizeof(sealed->content), format, sizeof(format), NULL, sealed->token, own);
     sodium_memzero(own, sizeof(own));
-    base64url_add(out, token, sizeof(token));
+    return 1;
 }
 
-/* Did a server with this key issue it? Whether it has expired is the caller's to check. */
-static bool link_read(const struct token_key *key, const char *text, struct link *ret)
+/* Append the token: base64url, so that it may stand in a URL as it is. A failure is the buffer's.
+ */
+static void link_issue(struct token_keys *keys, const struct link *link, struct buf *out)
 {
-    unsigned char own[TOKEN_DERIVED_BYTES], token[NONCE + SEALED];
-    struct content content;
-    bool good;
+    const struct form_options *options = &link->choice.options;
+    struct sealed sealed = {.content = {.reference = link->reference,
+                                        .session = link->session,
+                                        .expires_s = htole64((uint64_t)link->expires_s),
+                                        .form = (uint8_t)link->choice.form,
+                                        .labels = options->labels,
+                                        .bom = options->bom,
+                                        .formulas_text = options->formulas_text,
+                                        .delimiter = (uint8_t)options->delimiter}};
+
+    token_keys_sign(keys, seal, &sealed);
+    base64url_add(out, sealed.token, sizeof(sealed.token));
+}
+
+static int opens(void *context, const struct token_key *key)
+{
+    struct sealed *sealed = context;
+    unsigned char own[TOKEN_DERIVED_BYTES];
+    int rc;
+
+    token_key_derive(key, purpose, own);
+    rc = crypto_aead_xchacha20poly1305_ietf_decrypt((unsigned char *)&sealed->content, NULL, NULL,
+                                                    sealed->token + NONCE, SEALED, format,
+                                                    sizeof(format), sealed->token, own);
+    sodium_memzero(own, sizeof(own));
+    return rc == 0;
+}
+
+/* Did a server with one of these keys issue it? Whether it has expired is the caller's to check. */
+static bool link_read(struct token_keys *keys, const char *text, struct link *ret)
+{
+    struct sealed sealed;
+    const struct content *content = &sealed.content;
 
     if (strlen(text) != LINK_TEXT ||
-        base64url_read(text, LINK_TEXT, token, sizeof(token)) != NONCE + SEALED)
+        base64url_read(text, LINK_TEXT, sealed.token, sizeof(sealed.token)) != NONCE + SEALED ||
+        token_keys_find(keys, opens, &sealed) != 1 || content->form >= FORM_COUNT)
         return false;
-    token_key_derive(key, purpose, own);
-    good = crypto_aead_xchacha20poly1305_ietf_decrypt((unsigned char *)&content, NULL, NULL,
-                                                      token + NONCE, SEALED, format, sizeof(format),
-                                                      token, own) == 0;
-    sodium_memzero(own, sizeof(own));
-    if (!good || content.form >= FORM_COUNT)
-        return false;
-    *ret = (struct link){.reference = content.reference,
-                         .session = content.session,
-                         .expires_s = (int64_t)le64toh(content.expires_s),
-                         .choice = {.form = (enum form)content.form,
-                                    .options = {.labels = content.labels != 0,
-                                                .bom = content.bom != 0,
-                                                .formulas_text = content.formulas_text != 0,
-                                                .delimiter = (char)content.delimiter},
+    *ret = (struct link){.reference = content->reference,
+                         .session = content->session,
+                         .expires_s = (int64_t)le64toh(content->expires_s),
+                         .choice = {.form = (enum form)content->form,
+                                    .options = {.labels = content->labels != 0,
+                                                .bom = content->bom != 0,
+                                                .formulas_text = content->formulas_text != 0,
+                                                .delimiter = (char)content->delimiter},
                                     .download = true}};
     return true;
 }
@@ -116,7 +136,7 @@ static void reply_link(struct exchange *ex, const struct link *link)
     clock_format(link->expires_s * 1000, expires);
     buf_init(&data, ANSWER_MAX);
     buf_add_format(&data, "{\"url\": \"%s?token=", ex->route->path);
-    link_issue(ex->services->key, link, &data);
+    link_issue(ex->services->token_keys, link, &data);
     buf_add_format(&data, "\", \"expiresAt\": \"%s\"}", expires);
     exchange_reply_built(ex, &data);
 }
@@ -205,7 +225,7 @@ void report_link_open(struct exchange *ex)
         exchange_fail(ex, -E_NOMEM, "Out of memory.");
     } else if (query_read(ex, query_names, 1, values, &ex->err) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);
-    } else if (values[0] == NULL || !link_read(ex->services->key, values[0], link) ||
+    } else if (values[0] == NULL || !link_read(ex->services->token_keys, values[0], link) ||
                link->expires_s <= store_now_ms(store) / 1000) {
         report_reply_unknown(ex);
     } else {

@@ -20,7 +20,7 @@ struct conversions;
 struct receipt_keys;
 struct health;
 struct router;
-struct token_key;
+struct token_keys;
 
 /* All of it is made by who makes the server, and borrowed until server_free(). */
 struct services {
@@ -40,8 +40,8 @@ struct services {
     struct status_cache *status_cache;
     struct work_queue *passwords; /* user_password_queue_new() */
     struct conversions *conversions;
-    const struct token_key *key;
-    const struct receipt_keys *receipt_keys;
+    struct token_keys *token_keys;
+    struct receipt_keys *receipt_keys;
     const char *node;            /* of receipts: this machine's name */
     const struct router *router; /* NULL: the API's own routes */
 };

@@ -1,4 +1,4 @@
-/* src/http/token.c -- JWTs by libcrypto's HMAC, and the key file. */
+/* src/http/token.c -- JWTs by libcrypto's HMAC. */
 #include "http/token.h"
 
 #include <jansson.h>
@@ -11,76 +11,18 @@
 
 #include "base/json.h"
 #include "core/json_read.h"
-#include "core/key_file.h"
 #include "http/base64url.h"
 
 enum { MAC_BYTES = 32, SECRET_BYTES = 32 };
 
-struct token_key {
-    unsigned char bytes[TOKEN_KEY_BYTES];
-};
-
 static const char refresh_purpose[8] = "rd-fresh";
 
-/* base64url of {"alg":"HS256","typ":"JWT"} and the dot behind it: the only header there is. */
-static const char header[] = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
+/* base64url of {"alg":"HS256","typ":"JWT"} and the dot behind it: before keys had ids. */
+static const char plain_header[] = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
 
 _Static_assert(sodium_base64_ENCODED_LEN(SECRET_BYTES, sodium_base64_VARIANT_URLSAFE_NO_PADDING) ==
                    TOKEN_SECRET_TEXT,
                "room for the secret");
-
-static void make_key(struct buf *out)
-{
-    char *place = buf_reserve(out, TOKEN_KEY_BYTES);
-
-    if (place == NULL)
-        return;
-    randombytes_buf(place, TOKEN_KEY_BYTES);
-    out->len += TOKEN_KEY_BYTES;
-}
-
-int token_key_open(const char *path, struct token_key **ret, struct err *err)
-{
-    const struct key_file file = {.path = path, .what = "key file", .make = make_key};
-    struct token_key *key = calloc(1, sizeof(*key));
-    struct buf content;
-    int rc;
-
-    if (key == NULL)
-        return err_set(err, -E_NOMEM, "out of memory");
-    buf_init(&content, 4096);
-    rc = key_file_open(&file, &content, err);
-    if (rc == 0 && content.len != TOKEN_KEY_BYTES)
-        rc = err_set(err, -E_CONFIG,
-                     "the key file '%s' is not a file of %d bytes; remove it and a new one is "
-                     "made (all users must then log in again)",
-                     path, TOKEN_KEY_BYTES);
-    if (rc == 0)
-        memcpy(key->bytes, content.data, TOKEN_KEY_BYTES);
-    key_file_done(&content);
-    if (rc != 0) {
-        token_key_free(key);
-        return rc;
-    }
-    *ret = key;
-    return 0;
-}
-
-void token_key_free(struct token_key *key)
-{
-    if (key == NULL)
-        return;
-    sodium_memzero(key, sizeof(*key));
-    free(key);
-}
-
-_Static_assert((int)TOKEN_KEY_BYTES == (int)crypto_kdf_KEYBYTES, "the key derives others");
-
-void token_key_derive(const struct token_key *key, const char purpose[8],
-                      unsigned char out[TOKEN_DERIVED_BYTES])
-{
-    crypto_kdf_derive_from_key(out, TOKEN_DERIVED_BYTES, 1, purpose, key->bytes);
-}
 
 static bool sign_token(const struct token_key *key, const char *text, size_t len,
                        unsigned char mac[MAC_BYTES])
@@ -89,31 +31,43 @@ static bool sign_token(const struct token_key *key, const char *text, size_t len
                 NULL) != NULL;
 }
 
-void token_issue(const struct token_key *key, const char *user, const struct token_claims *claims,
+struct issuing {
+    struct buf payload, *out;
+};
+
+static int issue_with(void *context, const struct token_key *key)
+{
+    struct issuing *issuing = context;
+    struct buf *out = issuing->out;
+    unsigned char mac[MAC_BYTES];
+    size_t start = out->len;
+
+    buf_add_str(out, key->header);
+    base64url_add(out, buf_str(&issuing->payload), issuing->payload.len);
+    if (buf_failed(out) || !sign_token(key, out->data + start, out->len - start, mac))
+        return -E_NOMEM;
+    buf_add_char(out, '.');
+    base64url_add(out, mac, sizeof(mac));
+    return 1;
+}
+
+void token_issue(struct token_keys *keys, const char *user, const struct token_claims *claims,
                  struct buf *out)
 {
     char session[GUID_TEXT], access[GUID_TEXT];
-    unsigned char mac[MAC_BYTES];
-    struct buf payload;
-    size_t start = out->len;
+    struct issuing issuing = {.out = out};
+    struct buf *payload = &issuing.payload;
 
     guid_format(&claims->session, session);
     guid_format(&claims->access, access);
-    buf_init(&payload, TOKEN_TEXT_MAX / 2);
-    buf_add_str(&payload, "{\"sub\":");
-    json_add_string(&payload, user);
-    buf_add_format(&payload, ",\"sid\":\"%s\",\"jti\":\"%s\",\"iat\":%lld,\"exp\":%lld}", session,
+    buf_init(payload, TOKEN_TEXT_MAX / 2);
+    buf_add_str(payload, "{\"sub\":");
+    json_add_string(payload, user);
+    buf_add_format(payload, ",\"sid\":\"%s\",\"jti\":\"%s\",\"iat\":%lld,\"exp\":%lld}", session,
                    access, (long long)claims->issued_s, (long long)claims->expires_s);
-    buf_add_str(out, header);
-    base64url_add(out, buf_str(&payload), payload.len);
-    out->failed = out->failed || buf_failed(&payload);
-    if (!buf_failed(out) && sign_token(key, out->data + start, out->len - start, mac)) {
-        buf_add_char(out, '.');
-        base64url_add(out, mac, sizeof(mac));
-    } else {
-        out->failed = true;
-    }
-    buf_done(&payload);
+    out->failed =
+        out->failed || buf_failed(payload) || token_keys_sign(keys, issue_with, &issuing) < 0;
+    buf_done(payload);
 }
 
 static bool guid_claim(const json_t *payload, const char *name, struct guid *ret)
@@ -152,24 +106,47 @@ static int read_claims(const char *text, size_t len, struct token_claims *ret)
     return good;
 }
 
-int token_read(const struct token_key *key, const char *text, struct token_claims *ret)
-{
-    const size_t header_len = sizeof(header) - 1;
-    unsigned char mac[MAC_BYTES], given[MAC_BYTES];
-    size_t len = strnlen(text, TOKEN_TEXT_MAX + 1);
-    const char *dot;
+struct reading {
+    const char *text, *payload, *dot; /* behind the header, and before the signature */
+    unsigned char given[MAC_BYTES];
+};
 
-    if (len > TOKEN_TEXT_MAX || len <= header_len || memcmp(text, header, header_len) != 0)
+static bool begins_with(const struct reading *reading, const char *header)
+{
+    size_t len = strlen(header);
+
+    return (size_t)(reading->payload - reading->text) == len &&
+           memcmp(reading->text, header, len) == 0;
+}
+
+static int fits(void *context, const struct token_key *key)
+{
+    const struct reading *reading = context;
+    unsigned char mac[MAC_BYTES];
+
+    if (!begins_with(reading, key->header) && !begins_with(reading, plain_header))
         return 0;
-    dot = strrchr(text, '.');
-    if (dot < text + header_len ||
-        base64url_read(dot + 1, len - (size_t)(dot + 1 - text), given, sizeof(given)) != MAC_BYTES)
-        return 0;
-    if (!sign_token(key, text, (size_t)(dot - text), mac))
+    if (!sign_token(key, reading->text, (size_t)(reading->dot - reading->text), mac))
         return -E_NOMEM;
-    if (CRYPTO_memcmp(mac, given, MAC_BYTES) != 0)
+    return CRYPTO_memcmp(mac, reading->given, MAC_BYTES) == 0;
+}
+
+int token_read(struct token_keys *keys, const char *text, struct token_claims *ret)
+{
+    size_t len = strnlen(text, TOKEN_TEXT_MAX + 1);
+    struct reading reading = {.text = text, .dot = strrchr(text, '.')};
+    int rc;
+
+    if (len > TOKEN_TEXT_MAX || reading.dot == NULL)
         return 0;
-    return read_claims(text + header_len, (size_t)(dot - text) - header_len, ret);
+    reading.payload = strchr(text, '.') + 1;
+    if (reading.payload > reading.dot ||
+        base64url_read(reading.dot + 1, len - (size_t)(reading.dot + 1 - text), reading.given,
+                       sizeof(reading.given)) != MAC_BYTES)
+        return 0;
+    rc = token_keys_find(keys, fits, &reading);
+    return rc == 1 ? read_claims(reading.payload, (size_t)(reading.dot - reading.payload), ret)
+                   : rc;
 }
 
 _Static_assert((int)SECRET_BYTES == (int)crypto_auth_BYTES &&

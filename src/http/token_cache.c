@@ -120,6 +120,21 @@ void token_cache_keep(struct token_cache *token_cache, struct cached_token *cach
     cached_token_release(gone);
 }
 
+void token_cache_forget(struct token_cache *token_cache)
+{
+    for (int i = 0; i < SETS; i++) {
+        struct set *set = &token_cache->sets[i];
+        struct cached_token *gone[WAYS];
+
+        lock_take(&set->lock);
+        memcpy(gone, set->ways, sizeof(gone));
+        memset(set->ways, 0, sizeof(set->ways));
+        lock_release(&set->lock);
+        for (int way = 0; way < WAYS; way++)
+            cached_token_release(gone[way]);
+    }
+}
+
 struct cached_token *cached_token_new(const char *token, const struct token_claims *claims,
                                       struct user *user, uint64_t version)
 {

@@ -33,6 +33,9 @@ struct cached_token *token_cache_find(struct token_cache *token_cache, const cha
 /* Know it from now on, in the place of the one with the same token. */
 void token_cache_keep(struct token_cache *token_cache, struct cached_token *cached_token);
 
+/* Know none any more: a key may have gone. */
+void token_cache_forget(struct token_cache *token_cache);
+
 /* Takes `user` (and leaves it empty) unless it returns NULL: no memory. Yours to release. */
 struct cached_token *cached_token_new(const char *token, const struct token_claims *claims,
                                       struct user *user, uint64_t version);

@@ -43,7 +43,8 @@ struct login {
     struct err err;                  /* … and why it does not know */
     struct guid session, access;     /* of the new access token */
     bool cookie;                     /* the refresh token is one, not in a body */
-    char refresh[LOGIN_COOKIE_TEXT]; /* the new refresh token */
+    char refresh[LOGIN_COOKIE_TEXT]; /* the new refresh token, and … */
+    const uint8_t *wanted_hash;      /* … the hash that it must have; NULL: any */
 };
 
 static void login_free(void *state)
@@ -86,17 +87,35 @@ static void hash_token(const char *token, uint8_t out[STORE_HASH_BYTES])
     SHA256((const unsigned char *)token, strlen(token), out);
 }
 
-/* The refresh token that goes with the access token. */
-static void make_refresh(struct exchange *ex, struct login *login)
+/* The refresh token that goes with the access token; 0: it is not the one that is wanted. */
+static int make_refresh_with(void *context, const struct token_key *key)
 {
+    struct login *login = context;
     char secret[TOKEN_SECRET_TEXT];
+    uint8_t hash[STORE_HASH_BYTES];
 
-    token_secret(ex->services->key, &login->session, &login->access, secret);
+    token_secret(key, &login->session, &login->access, secret);
     if (login->cookie)
         login_cookie_format(&login->session, secret, login->refresh);
     else
         str_copy(login->refresh, sizeof(login->refresh), secret);
     sodium_memzero(secret, sizeof(secret));
+    hash_token(login->refresh, hash);
+    return login->wanted_hash == NULL || sodium_memcmp(hash, login->wanted_hash, sizeof(hash)) == 0;
+}
+
+static void make_refresh(struct exchange *ex, struct login *login)
+{
+    token_keys_sign(ex->services->token_keys, make_refresh_with, login);
+}
+
+/* The one that another request, on any node, was answered with: false: none of our keys made it. */
+static bool find_refresh(struct exchange *ex, struct login *login,
+                         const struct store_rotate *rotate)
+{
+    login->access = rotate->current;
+    login->wanted_hash = rotate->current_hash;
+    return token_keys_find(ex->services->token_keys, make_refresh_with, login) == 1;
 }
 
 /* {"accessToken", "refreshToken"}, without envelope; a cookie is not in the body. */
@@ -108,7 +127,7 @@ static void reply_pair(struct exchange *ex, const char *user, const struct login
 
     buf_init(&answer, ANSWER_MAX);
     buf_add_str(&answer, "{\"accessToken\": \"");
-    token_issue(ex->services->key, user, &claims, &answer);
+    token_issue(ex->services->token_keys, user, &claims, &answer);
     if (login->cookie)
         buf_add_str(&answer, "\"}");
     else
@@ -295,11 +314,12 @@ static void token_rotated(struct exchange *ex)
         auth_refuse(ex);
         return;
     }
-    if (again) {
-        login->access = rotate->current;
-        make_refresh(ex, login);
-    }
-    reply_pair(ex, rotate->user.name, login);
+    if (again && !find_refresh(ex, login, rotate))
+        exchange_fail(ex, -E_BUSY,
+                      "Another node has made the current tokens with a key that this one does not "
+                      "have yet: try again in a moment.");
+    else
+        reply_pair(ex, rotate->user.name, login);
 }
 
 /* The refresh token that is presented: in the body, or, if there is none, the cookie. False:

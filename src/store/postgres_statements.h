@@ -564,7 +564,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
     X(ROTATE_LOCK, "g", "SELECT FROM session WHERE id = $1 FOR UPDATE")                            \
     /* DONE is 0, UNKNOWN 1, REUSED 2, CURRENT 3; 4 is DONE by a try whose answer was lost. */     \
     X(ROTATE, "gxgigxibi",                                                                         \
-      "WITH s AS (SELECT s.user_id, s.access, CASE"                                                \
+      "WITH s AS (SELECT s.user_id, s.access, s.refresh_hash, CASE"                                \
       "   WHEN s.access = $5 AND refresh_hash = $6 THEN 4"                                         \
       "   WHEN u.used_ms <= $9 THEN 2"                                                             \
       "   WHEN expires_ms <= $4 OR disabled"                                                       \
@@ -582,7 +582,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
                 "   WHERE id = $1 AND EXISTS (SELECT FROM s WHERE outcome = 0)),"                  \
                 " ended AS (DELETE FROM session WHERE id = $1 AND EXISTS (SELECT FROM s WHERE "    \
                 "outcome = 2))"                                                                    \
-                " SELECT " POSTGRES_USER_COLUMNS ", s.outcome, s.access"                           \
+                " SELECT " POSTGRES_USER_COLUMNS ", s.outcome, s.access, s.refresh_hash"           \
                 " FROM s JOIN account a ON a.id = s.user_id")                                      \
     X(LOGOUT, "ggxi",                                                                              \
       "DELETE FROM session s WHERE id = $1 AND (refresh_hash = $3"                                 \

@@ -192,6 +192,7 @@ int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg)
     if (results_next(c)) {
         outcome = get_int(c, POSTGRES_USER_COLUMN_COUNT);
         arg->current = get_guid(c, POSTGRES_USER_COLUMN_COUNT + 1);
+        get_blob(c, POSTGRES_USER_COLUMN_COUNT + 2, arg->current_hash, STORE_HASH_BYTES);
     }
     arg->outcome =
         outcome == OUTCOME_DONE_BEFORE ? ROTATE_DONE : (enum store_rotate_outcome)outcome;

@@ -192,7 +192,8 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
           "?3",                                                                                    \
           "?6") ")"                                                                                \
                 " AND expires_ms > ?4 AND NOT disabled, refresh_hash = ?2, s.access,"              \
-                " (SELECT used_ms > ?6 FROM used_refresh WHERE session_id = ?1 AND hash = ?2)"     \
+                " (SELECT used_ms > ?6 FROM used_refresh WHERE session_id = ?1 AND hash = ?2),"    \
+                " refresh_hash"                                                                    \
                 " FROM session s JOIN user ON user.id = user_id WHERE s.id = ?1")                  \
     X(ROTATE_USE, "INSERT INTO used_refresh (session_id, hash, access, used_ms)"                   \
                   " SELECT id, refresh_hash, access, ?2 FROM session WHERE id = ?1")               \

@@ -274,6 +274,7 @@ int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err 
         if (arg->outcome == ROTATE_DONE || arg->outcome == ROTATE_CURRENT)
             read_user(&q, &arg->user);
         arg->current = sql_get_guid(&q, SQLITE_USER_COLUMN_COUNT + 2);
+        sql_get_blob(&q, SQLITE_USER_COLUMN_COUNT + 4, arg->current_hash, STORE_HASH_BYTES);
     }
     rc = sql_end(&q, err);
     if (rc == 0 && arg->outcome == ROTATE_REUSED)

@@ -530,9 +530,10 @@ struct store_rotate {
     uint8_t old_hash[STORE_HASH_BYTES], new_hash[STORE_HASH_BYTES];
     struct guid new_access;
     int64_t now_ms, refresh_expires_ms;
-    enum store_rotate_outcome outcome; /* out */
-    struct guid current;               /* out with ROTATE_CURRENT */
-    struct user user;                  /* out with DONE and CURRENT: without password_hash */
+    enum store_rotate_outcome outcome;      /* out */
+    struct guid current;                    /* out with ROTATE_CURRENT, and … */
+    uint8_t current_hash[STORE_HASH_BYTES]; /* … the hash of the refresh token that goes with it */
+    struct user user;                       /* out with DONE and CURRENT: without password_hash */
 };
 
 /* End one session, by an access token that holds, or by a refresh token, used or not. */

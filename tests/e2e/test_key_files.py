@@ -104,9 +104,9 @@ def test_what_a_crash_leaves_of_a_rotation_goes_at_the_next(make_server):
     key = server.folder / "receipt.key"
     before = key.read_bytes()
     plan(server, "key_file.make.written=crash")
-    crash(server, "receipt", "-c", "reportd.conf", "--rotate")
+    crash(server, "signing-key", "rotate", "receipt", "-c", "reportd.conf")
     assert left_over(server) == ["receipt.key.new"] and key.read_bytes() == before
-    assert server.run("receipt", "-c", "reportd.conf", "--rotate").returncode == 0
+    assert server.run("signing-key", "rotate", "receipt", "-c", "reportd.conf").returncode == 0
     assert left_over(server) == [] and key.read_bytes() != before
     server.stop()
     server.start()
@@ -118,7 +118,7 @@ def test_a_rotation_by_root_leaves_the_key_to_the_servers_user(make_server):
     nobody = pwd.getpwnam("nobody")
     os.chown(key, nobody.pw_uid, nobody.pw_gid)
     before = key.read_bytes()
-    done = subprocess.run([REPORTD, "receipt", "-c", "reportd.conf", "--rotate"], cwd=key.parent, capture_output=True,
+    done = subprocess.run([REPORTD, "signing-key", "rotate", "receipt", "-c", "reportd.conf"], cwd=key.parent, capture_output=True,
                           text=True)
     assert done.returncode == 0 and key.read_bytes() != before, done.stderr
     status = key.stat()

@@ -154,27 +154,6 @@ def test_receipts_signed_elsewhere_by_the_same_key_are_told_apart_by_their_type(
     assert receipt_verb(server.folder, signed(typ="JWT")).returncode == 1
 
 
-def test_a_rotated_key_stays_listed(make_server):
-    server = make_server()
-    alice = server.client("alice")
-    old = deleted(alice, alice.complete("Quick", ProductID="1"))
-    done = receipt_verb(server.folder, "--rotate")
-    assert done.returncode == 0, done.stderr
-    assert receipt_verb(server.folder, old).returncode == 0
-    assert server.stop() == 0
-    server.start()
-    alice.url = server.url
-    new = deleted(alice, alice.complete("Quick", ProductID="1"))
-    keys = published(server.url)
-    kids = [key["kid"] for key in json.loads(keys)["keys"]]
-    assert len(set(kids)) == 2 and '"d"' not in keys
-    for receipt, kid in ((new, kids[0]), (old, kids[1])):
-        checked(receipt, keys)
-        token = jws.JWS()
-        token.deserialize(receipt)
-        assert token.jose_header["kid"] == kid
-
-
 @pytest.mark.parametrize("damage, words", [
     (lambda path: path.write_text("{}"), "Put back a copy"),
     (lambda path: path.write_bytes(path.read_bytes()[:100]), "Put back a copy"),

@@ -10,14 +10,14 @@
 #include "http/base64url.h"
 #include "http/token.h"
 
-static struct token_key *new_key(void)
+static struct token_keys *new_key(void)
 {
     char folder[] = "/tmp/fuzz-token-XXXXXX", path[64];
-    struct token_key *key = NULL;
+    struct token_keys *key = NULL;
 
     CHECK(mkdtemp(folder) != NULL);
     snprintf(path, sizeof(path), "%s/key", folder);
-    CHECK(token_key_open(path, &key, NULL) == 0);
+    CHECK(token_keys_open(path, &key, NULL) == 0);
     unlink(path);
     rmdir(folder);
     return key;
@@ -39,7 +39,7 @@ static void check_base64url(const char *text, size_t len)
 }
 
 /* Issued to `user`, and then changed by its last byte somewhere. */
-static void check_issued(const struct token_key *key, const char *user, uint8_t change)
+static void check_issued(struct token_keys *key, const char *user, uint8_t change)
 {
     const struct token_claims claims = {
         .session = guid_new(), .access = guid_new(), .issued_s = 1, .expires_s = 2};
@@ -60,7 +60,7 @@ static void check_issued(const struct token_key *key, const char *user, uint8_t 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct token_key *key;
+    static struct token_keys *key;
     struct token_claims claims;
     char *text = strndup((const char *)data, size);
 

@@ -192,6 +192,23 @@ static void a_rotated_key_signs_and_the_old_ones_are_still_known(void **state)
     assert_int_equal(st.st_mode & 07777, 0600);
 }
 
+static void a_retired_key_is_known_no_more(void **state)
+{
+    struct fixture *f = *state;
+    char first[RECEIPT_KEY_ID_TEXT];
+    struct receipt_keys *now;
+    struct err err;
+
+    str_copy(first, sizeof(first), receipt_keys_id(f->keys));
+    assert_int_equal(receipt_keys_retire(f->path, first, &err), -E_CONFIG); /* it signs */
+    assert_int_equal(receipt_keys_rotate(f->path, NULL), 0);
+    assert_int_equal(receipt_keys_retire(f->path, "nonsense", &err), -E_CONFIG);
+    assert_int_equal(receipt_keys_retire(f->path, first, NULL), 0);
+    assert_int_equal(receipt_keys_open(f->path, &now, NULL), 0);
+    assert_true(receipt_keys_adopt(f->keys, now));
+    assert_false(holds(f, f->text.data));
+}
+
 static void no_private_key_is_published(void **state)
 {
     struct fixture *f = *state;
@@ -297,6 +314,7 @@ int main(void)
         TEST(another_key_is_not_trusted),
         TEST(what_is_no_receipt_is_refused),
         TEST(a_rotated_key_signs_and_the_old_ones_are_still_known),
+        TEST(a_retired_key_is_known_no_more),
         TEST(no_private_key_is_published),
         TEST(more_keys_than_one_file_holds_are_refused),
         TEST(a_key_file_that_is_no_set_of_keys_is_refused_with_the_remedy),

@@ -42,7 +42,7 @@ struct fixture {
     char folder[64], key_path[96], store_path[96], spool_path[96];
     struct config config;
     char listen[32];
-    struct token_key *key;
+    struct token_keys *key;
     struct store *store;
     struct spool *spool;
     struct token_cache *token_cache;
@@ -117,11 +117,11 @@ static int setup(void **state)
     f->config.http_threads.number = 2;
     f->config.connections.number = 100;
     f->config.request_timeout.number = 20 * 1000;
-    assert_int_equal(token_key_open(f->key_path, &f->key, &err), 0);
+    assert_int_equal(token_keys_open(f->key_path, &f->key, &err), 0);
     assert_int_equal(store_open(&spec, &f->store, &err), 0);
     spool.place = f->spool_path;
     assert_int_equal(spool_open(&spool, &f->spool, &err), 0);
-    services.key = f->key;
+    services.token_keys = f->key;
     services.store = f->store;
     services.spool = f->spool;
     services.token_cache = f->token_cache = token_cache_new();
@@ -143,7 +143,7 @@ static int teardown(void **state)
     token_cache_free(f->token_cache);
     store_free(f->store);
     spool_free(f->spool);
-    token_key_free(f->key);
+    token_keys_free(f->key);
     snprintf(command, sizeof(command), "rm -r '%s'", f->folder);
     assert_int_equal(system(command), 0);
     free(f);
