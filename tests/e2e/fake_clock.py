@@ -31,4 +31,4 @@ class FakeClock:
 
     def jump(self, by):
         (before,) = struct.unpack("=q", self.shift[:])
-        self.shift[:] = struct.pack("=q", before + by)
+        self.shift[:] = struct.pack("=q", before + int(by))

@@ -27,6 +27,7 @@ STOPPABLE = {
                   "SELECT sum(length(replace(hex(zeroblob(1000000 + i % 2)), '0', '12'))) AS a FROM n",
     "Printf": ENDLESS + "SELECT sum(length(printf('%.*c', 20000000 + i % 2, 'x'))) AS a FROM n",
 }
+PATIENT = "60s"  # a stop that works is no kill, however busy the machine is
 SPILLING = ["SortSpills", "DistinctSpills"]
 
 # One call of a function that would take days, and looks at nothing.
@@ -41,8 +42,8 @@ def add_definition(server, name, sql):
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
     """A server with one worker and the worst queries, and its client."""
-    server = Server.made(tmp_path_factory.mktemp("cancel"), workers=1)
-    for name, sql in {**STOPPABLE, "Unstoppable": UNSTOPPABLE}.items():
+    server = Server.made(tmp_path_factory.mktemp("cancel"), workers=1, cancel_grace=PATIENT)
+    for name, sql in STOPPABLE.items():
         add_definition(server, name, sql)
     server.add_user("alice")
     server.start()
@@ -131,8 +132,11 @@ def test_what_a_query_has_spilled_to_the_disk_is_gone(one, name):
     assert_stopped(server, reference, worker)
 
 
-def test_a_query_that_cannot_be_stopped_is_killed_and_its_worker_replaced(one):
-    server, client = one
+def test_a_query_that_cannot_be_stopped_is_killed_and_its_worker_replaced(new_server):
+    server = new_server(workers=1)
+    add_definition(server, "Unstoppable", UNSTOPPABLE)
+    server.start()
+    client = server.client("alice")
     before = killed(server)
     reference, worker = start_busy(server, client, "Unstoppable")
     assert client.delete(reference).json()["result"] is True
@@ -146,7 +150,7 @@ def test_a_query_that_cannot_be_stopped_is_killed_and_its_worker_replaced(one):
 @pytest.fixture
 def locked(make_server):
     """A server, its client, and a lock that another process (this one) holds on the reported database."""
-    server = make_server(workers=1)
+    server = make_server(workers=1, cancel_grace=PATIENT)
     with sqlite3.connect(server.folder / "data.db", isolation_level=None) as rival:
         yield server, server.client("alice"), lambda: rival.execute("BEGIN EXCLUSIVE")
     rival.close()

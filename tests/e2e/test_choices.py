@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -195,7 +196,7 @@ class Aging:
     """A server whose answers age by the test's clock, over a table of one row."""
 
     def __init__(self, folder, clock):
-        self.clock = clock
+        self.clock, self.asked = clock, time.monotonic()
         self.made = Chooser(folder, "sqlite", None)
         self.made.sql("CREATE TABLE mark (name); INSERT INTO mark VALUES ('old')")
 
@@ -204,7 +205,8 @@ class Aging:
 
     def ask(self, report, parameter="P"):
         """What the mark was when the answer was fetched; asking takes no time."""
-        self.clock.jump(-2 * SECOND)
+        last, self.asked = self.asked, time.monotonic()
+        self.clock.jump((last - self.asked) * SECOND)
         return choices(self.made.alice, parameter, report)[0][1]
 
 
