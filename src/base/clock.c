@@ -75,7 +75,7 @@ void clock_format_http(int64_t ms, char out[CLOCK_HTTP_TEXT])
 
 /* strptime() takes more than the three forms have: other blanks, digits and days. What it has read
  * is the text if it is written alike, except for the name of the day. */
-static bool is_written(const char *text, const struct tm *tm)
+static bool is_written_time(const char *text, const struct tm *tm)
 {
     enum { MONTH = 4, YEAR = 10, TIME = 12 }; /* in " 06 Nov 1994 08:49:37 GMT" */
     char imf[64] = "", rfc[64], asc[64] = "";
@@ -102,14 +102,14 @@ bool clock_parse_http(const char *text, int64_t now_ms, int64_t *ret_ms)
         return false;
     }
     ms = (int64_t)timegm(&tm) * 1000;
-    if (!is_written(text, &tm))
+    if (!is_written_time(text, &tm))
         return false;
     *ret_ms = ms;
     return true;
 }
 
 /* All of `text`, of `len` characters, by strptime(): not 31 April, and no leap second. */
-static bool read_all(const char *text, size_t len, const char *format, struct tm *ret)
+static bool parse_exact(const char *text, size_t len, const char *format, struct tm *ret)
 {
     bool exact = strlen(text) == len && strchr(text, ' ') == NULL; /* digits are not padded */
     const char *end = exact ? strptime(text, format, ret) : NULL;
@@ -120,7 +120,7 @@ static bool read_all(const char *text, size_t len, const char *format, struct tm
            ret->tm_sec == written.tm_sec && ret->tm_year + 1900 >= 1;
 }
 
-static bool read_number(const char *text, int digits, int *ret)
+static bool digits_to_number(const char *text, int digits, int *ret)
 {
     *ret = 0;
     for (int i = 0; i < digits; i++) {
@@ -146,8 +146,8 @@ bool clock_day(const char *text, size_t len, int64_t *ret)
     int year, month, day, from_march;
 
     if (len != CLOCK_DATE_TEXT - 1 || text[4] != '-' || text[7] != '-' ||
-        !read_number(text, 4, &year) || !read_number(text + 5, 2, &month) ||
-        !read_number(text + 8, 2, &day) || year < 1 || month < 1 || month > 12 || day < 1 ||
+        !digits_to_number(text, 4, &year) || !digits_to_number(text + 5, 2, &month) ||
+        !digits_to_number(text + 8, 2, &day) || year < 1 || month < 1 || month > 12 || day < 1 ||
         day > days_in(year, month))
         return false;
     /* Years that begin in March end with the leap day. */
@@ -168,10 +168,11 @@ bool clock_is_date(const char *text)
 bool clock_parse(const char *text, int64_t *ret_ms)
 {
     struct tm day = {0}, second = {0};
-    bool is_day = read_all(text, CLOCK_DATE_TEXT - 1, "%Y-%m-%d", &day);
+    bool is_day = parse_exact(text, CLOCK_DATE_TEXT - 1, "%Y-%m-%d", &day);
     struct tm *tm = is_day ? &day : &second;
 
-    if ((!is_day && !read_all(text, CLOCK_TEXT - 1, "%Y-%m-%dT%H:%M:%SZ", tm)) || tm->tm_year < 70)
+    if ((!is_day && !parse_exact(text, CLOCK_TEXT - 1, "%Y-%m-%dT%H:%M:%SZ", tm)) ||
+        tm->tm_year < 70)
         return false;
     *ret_ms = (int64_t)timegm(tm) * 1000;
     return true;

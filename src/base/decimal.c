@@ -157,7 +157,7 @@ static bool carry(char *first, char *end)
     return true;
 }
 
-static void add_number(struct buf *out, const struct number *number, int scale)
+static void add_rounded(struct buf *out, const struct number *number, int scale)
 {
     long whole = number->point > 0 ? number->point : 0;
     char *place = buf_reserve(out, (size_t)whole + (size_t)scale + 4), *first, *p;
@@ -190,7 +190,7 @@ bool decimal_add_rounded(struct buf *out, const char *text, size_t len, int scal
 
     if (!parse_number(text, len, &number))
         return false;
-    add_number(out, &number, scale);
+    add_rounded(out, &number, scale);
     return true;
 }
 
@@ -205,7 +205,7 @@ bool decimal_add_exact(struct buf *out, const char *text, size_t len)
     while (digits > 0 && digit_at(&number, digits - 1) == '0')
         digits--;
     number.negative = number.negative && digits > 0;
-    add_number(out, &number, (int)(digits > number.point ? digits - number.point : 0));
+    add_rounded(out, &number, (int)(digits > number.point ? digits - number.point : 0));
     return true;
 }
 
@@ -220,7 +220,7 @@ bool decimal_add_scaled(struct buf *out, const char *text, size_t len, int scale
             return false;
     }
     number.point -= scale;
-    add_number(out, &number, scale);
+    add_rounded(out, &number, scale);
     return true;
 }
 

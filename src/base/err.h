@@ -83,6 +83,12 @@ int err_errno(struct err *err, int code, const char *format, ...)
         (code);                                                                                    \
     })
 
+/* The message of a program that has no memory; -E_NOMEM. */
+#define err_no_memory(err) err_set((err), -E_NOMEM, "out of memory")
+
+/* The literal `what` is not what was written: -E_INTERNAL. */
+#define err_damaged(err, what) err_set((err), -E_INTERNAL, what " is not what was written")
+
 /* Add the detail that only the log may show; returns err->code. */
 int err_detail(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int file_sync_folder_of(const char *path)
@@ -57,6 +58,24 @@ ssize_t file_read_all(int fd, void *data, size_t len, int64_t offset)
         have += (size_t)n;
     }
     return (ssize_t)have;
+}
+
+int file_append(int fd, struct buf *out)
+{
+    char part[4096];
+    ssize_t n;
+
+    while ((n = read(fd, part, sizeof(part))) > 0)
+        buf_add(out, part, (size_t)n);
+    explicit_bzero(part, sizeof(part));
+    return n < 0 ? -1 : 0;
+}
+
+int file_make_folder(const char *path, struct err *err)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return err_errno(err, -E_IO, "cannot make the folder %s", path);
+    return 0;
 }
 
 /* Not every pair of file systems can do the first. */

@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
+#include "base/err.h"
+
 /* fsync the folder of `path`, so that the name survives a power cut. 0, or -1 with errno. */
 int file_sync_folder_of(const char *path);
 
@@ -12,6 +15,13 @@ int file_sync_folder_of(const char *path);
 int file_write_all(int fd, const void *data, size_t len, int64_t offset);
 /* How many there were, fewer than `len` only at the end of the file; -1 with errno. */
 ssize_t file_read_all(int fd, void *data, size_t len, int64_t offset);
+
+/* Append to `out` all there is from where the file stands, which may be a pipe; no copy of it is
+ * left elsewhere. 0, or -1 with errno; what is too long fails the buffer. */
+int file_append(int fd, struct buf *out);
+
+/* Make the folder, for the owner alone, unless it is there. -E_IO. */
+int file_make_folder(const char *path, struct err *err);
 
 /* Copy up to `bytes` from one file to another, both from where they stand, in the kernel and
  * sharing blocks where the file system can: how many there were, or -1 with errno. */

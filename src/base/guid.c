@@ -80,6 +80,15 @@ void guid_format(const struct guid *id, char text[GUID_TEXT])
     text[GUID_TEXT - 1] = '\0';
 }
 
+unsigned guid_hash(const struct guid *id)
+{
+    unsigned hash;
+
+    /* The last bytes of a version 7 GUID are the random ones. */
+    memcpy(&hash, id->bytes + GUID_BYTES - sizeof(hash), sizeof(hash));
+    return hash;
+}
+
 bool guid_eq(const struct guid *a, const struct guid *b)
 {
     return memcmp(a->bytes, b->bytes, GUID_BYTES) == 0;

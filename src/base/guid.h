@@ -17,4 +17,6 @@ struct guid guid_new(void);
 /* 36 characters 8-4-4-4-12, any case, nothing before or after; false: *ret untouched. */
 bool guid_parse(const char *text, struct guid *ret);
 void guid_format(const struct guid *id, char text[GUID_TEXT]);
+/* Random bits of it, for a table. */
+unsigned guid_hash(const struct guid *id);
 bool guid_eq(const struct guid *a, const struct guid *b);

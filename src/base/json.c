@@ -8,7 +8,7 @@
 
 #include "base/str.h"
 
-static void add_escaped(struct buf *b, unsigned char c)
+static void add_short_escape(struct buf *b, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
     static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";
@@ -73,7 +73,7 @@ bool json_add_text(struct buf *b, const char *text, size_t len)
             at += step;
         } else {
             buf_add(b, text + clean, at - clean);
-            add_escaped(b, bytes[at]);
+            add_short_escape(b, bytes[at]);
             clean = ++at;
         }
     }

@@ -102,7 +102,7 @@ static bool print_value(char *out, const char *spec, va_list *args)
 
 /* May the value stand in a text line as it is? Control characters may not: a path from outside
  * must not write lines of its own, or colours, or turn what follows around. */
-static bool is_plain(const char *value)
+static bool needs_no_quotes(const char *value)
 {
     size_t len = strlen(value);
 
@@ -138,13 +138,14 @@ static void add_visible(struct buf *line, const char *value)
     buf_add(line, at + clean, text.len - clean);
 }
 
-static void add_field(struct buf *line, bool json, const char *key, const char *value, bool number)
+static void add_log_field(struct buf *line, bool json, const char *key, const char *value,
+                          bool number)
 {
     if (json)
         json_add_key(line, key);
     else
         buf_add_format(line, " %s=", key);
-    if (number || (!json && is_plain(value)))
+    if (number || (!json && needs_no_quotes(value)))
         buf_add_str(line, value);
     else
         add_visible(line, value);
@@ -165,7 +166,7 @@ static int add_fields(struct buf *line, bool json, const char *fields, va_list *
             break;
         snprintf(key, sizeof(key), "%.*s", (int)(equals - fields), fields);
         number = print_value(value, equals + 2, args);
-        add_field(line, json, key, value, number);
+        add_log_field(line, json, key, value, number);
         if (buf_failed(line)) {
             line->len = start;
             line->failed = false;
@@ -204,13 +205,13 @@ static void format_line(struct buf *line, enum log_level level, const char *even
     limit_line(line, LOG_LINE_MAX);
     if (dropped > 0) {
         snprintf(count, sizeof(count), "%d", dropped);
-        add_field(line, json, "dropped", count, true);
+        add_log_field(line, json, "dropped", count, true);
     }
     buf_add_str(line, json ? "}\n" : "\n");
 }
 
 /* False: it is dropped. One write a line, so that lines of several processes do not mix. */
-static bool put_line(const struct buf *line)
+static bool put_log_line(const struct buf *line)
 {
     struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
 
@@ -232,7 +233,7 @@ static bool put_notice(const char *fields, ...)
     va_start(args, fields);
     format_line(&line, LOG_WARN, "log.dropped", fields, &args);
     va_end(args);
-    done = put_line(&line);
+    done = put_log_line(&line);
     return done;
 }
 
@@ -242,7 +243,7 @@ static void deliver(const struct buf *line)
     pthread_mutex_lock(&sink.mutex);
     if (sink.dropped > 0 && put_notice("lines=%ld", sink.dropped))
         sink.dropped = 0;
-    if (line != NULL && (sink.dropped > 0 || !put_line(line)))
+    if (line != NULL && (sink.dropped > 0 || !put_log_line(line)))
         sink.dropped++;
     pthread_mutex_unlock(&sink.mutex);
 }

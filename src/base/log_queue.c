@@ -54,7 +54,7 @@ static void write_piece(int fd, const char *data, size_t len)
     }
 }
 
-static void write_all(struct log_queue *queue, const char *lines, size_t len)
+static void write_lines(struct log_queue *queue, const char *lines, size_t len)
 {
     while (len > 0) {
         size_t piece = piece_of(lines, len);
@@ -97,7 +97,7 @@ static void *queue_thread(void *arg)
     lock_take(&queue->lock);
     while ((len = take_lines(queue)) > 0) {
         lock_release(&queue->lock);
-        write_all(queue, queue->out, len);
+        write_lines(queue, queue->out, len);
         queue->on_room();
         lock_take(&queue->lock);
         queue->writing = false;
@@ -107,7 +107,7 @@ static void *queue_thread(void *arg)
     return NULL;
 }
 
-static void release(struct log_queue *queue)
+static void free_log_queue(struct log_queue *queue)
 {
     pthread_cond_destroy(&queue->written);
     pthread_cond_destroy(&queue->wake);
@@ -132,7 +132,7 @@ struct log_queue *log_queue_new(int fd, void (*on_room)(void))
     lock_cond_init(&queue->written);
     if (queue->adding == NULL || queue->out == NULL ||
         thread_start(&queue->thread, "log", queue_thread, queue) != 0) {
-        release(queue);
+        free_log_queue(queue);
         return NULL;
     }
     return queue;
@@ -172,6 +172,6 @@ bool log_queue_free(struct log_queue *queue, int patience_ms)
     if (!taken)
         return false;
     pthread_join(queue->thread, NULL);
-    release(queue);
+    free_log_queue(queue);
     return true;
 }

@@ -3,14 +3,14 @@
 
 #include "base/check.h"
 
-static size_t size_of(const struct rank_node *node)
+static size_t rank_size(const struct rank_node *node)
 {
     return node != NULL ? node->size : 0;
 }
 
 static void measure(struct rank_node *node)
 {
-    node->size = 1 + size_of(node->left) + size_of(node->right);
+    node->size = 1 + rank_size(node->left) + rank_size(node->right);
 }
 
 /* xorshift32 (Marsaglia): chance enough for a balance, and the same in every run. */
@@ -30,17 +30,18 @@ void ranking_init(struct ranking *ranking, rank_compare_fn *compare)
 }
 
 /* Those before `node`, and those after it. */
-static void split(const struct ranking *ranking, struct rank_node *tree,
-                  const struct rank_node *node, struct rank_node **left, struct rank_node **right)
+static void split_tree(const struct ranking *ranking, struct rank_node *tree,
+                       const struct rank_node *node, struct rank_node **left,
+                       struct rank_node **right)
 {
     if (tree == NULL) {
         *left = *right = NULL;
     } else if (ranking->compare(tree, node) < 0) {
-        split(ranking, tree->right, node, &tree->right, right);
+        split_tree(ranking, tree->right, node, &tree->right, right);
         *left = tree;
         measure(tree);
     } else {
-        split(ranking, tree->left, node, left, &tree->left);
+        split_tree(ranking, tree->left, node, left, &tree->left);
         *right = tree;
         measure(tree);
     }
@@ -71,7 +72,7 @@ void ranking_insert(struct ranking *ranking, struct rank_node *node)
         (*link)->size++;
         link = ranking->compare(*link, node) < 0 ? &(*link)->right : &(*link)->left;
     }
-    split(ranking, *link, node, &node->left, &node->right);
+    split_tree(ranking, *link, node, &node->left, &node->right);
     measure(node);
     *link = node;
 }
@@ -94,10 +95,10 @@ struct rank_node *ranking_at(const struct ranking *ranking, size_t rank)
 {
     struct rank_node *node = ranking->root;
 
-    while (node != NULL && rank != size_of(node->left)) {
-        bool beyond = rank > size_of(node->left);
+    while (node != NULL && rank != rank_size(node->left)) {
+        bool beyond = rank > rank_size(node->left);
 
-        rank -= beyond ? size_of(node->left) + 1 : 0;
+        rank -= beyond ? rank_size(node->left) + 1 : 0;
         node = beyond ? node->right : node->left;
     }
     return node;
@@ -110,7 +111,7 @@ size_t ranking_rank(const struct ranking *ranking, const struct rank_node *node)
     for (const struct rank_node *at = ranking->root; at != NULL;) {
         bool before = at != node && ranking->compare(at, node) < 0;
 
-        rank += before ? size_of(at->left) + 1 : 0;
+        rank += before ? rank_size(at->left) + 1 : 0;
         at = before ? at->right : at->left;
     }
     return rank;
@@ -118,5 +119,5 @@ size_t ranking_rank(const struct ranking *ranking, const struct rank_node *node)
 
 size_t ranking_count(const struct ranking *ranking)
 {
-    return size_of(ranking->root);
+    return rank_size(ranking->root);
 }

@@ -26,7 +26,7 @@ static struct {
 } manager;
 
 /* The variable's number, if it is one; -1. The variable is gone then. */
-static long long take_number(const char *variable)
+static long long take_variable(const char *variable)
 {
     const char *text = getenv(variable);
     char *end;
@@ -60,7 +60,7 @@ static void read_notify(void)
 
 static void read_watchdog(void)
 {
-    long long us = take_number("WATCHDOG_USEC"), pid = take_number("WATCHDOG_PID");
+    long long us = take_variable("WATCHDOG_USEC"), pid = take_variable("WATCHDOG_PID");
 
     if (us > 0 && (pid < 0 || pid == getpid()))
         manager.watchdog_ms = us / 1000;
@@ -68,7 +68,7 @@ static void read_watchdog(void)
 
 static void read_sockets(void)
 {
-    long long count = take_number("LISTEN_FDS"), pid = take_number("LISTEN_PID");
+    long long count = take_variable("LISTEN_FDS"), pid = take_variable("LISTEN_PID");
 
     unsetenv("LISTEN_FDNAMES");
     if (count <= 0 || pid != getpid())
@@ -115,7 +115,7 @@ int64_t service_watchdog_ms(void)
 }
 
 /* The kernel may fill up what follows: the rest of a sockaddr_in6, or of a path. */
-static bool is_same(const struct sockaddr *a, const struct sockaddr *b, socklen_t len)
+static bool is_same_address(const struct sockaddr *a, const struct sockaddr *b, socklen_t len)
 {
     if (a->sa_family != b->sa_family)
         return false;
@@ -133,7 +133,7 @@ int service_take_socket(const struct sockaddr *address, socklen_t len)
         int fd = manager.sockets[i];
 
         if (fd < 0 || getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 ||
-            !is_same((const struct sockaddr *)&own, address, len))
+            !is_same_address((const struct sockaddr *)&own, address, len))
             continue;
         manager.sockets[i] = -1;
         manager.taken = true;

@@ -94,18 +94,40 @@ size_t str_control_length(const char *text, size_t len)
     return bytes > 0 && is_control(str_code_point(text, bytes)) ? bytes : 0;
 }
 
-static bool is_blank(char c)
+bool str_has_line(const char *lines, const char *line)
+{
+    size_t len = strlen(line);
+
+    for (const char *at = lines; *at != '\0';) {
+        size_t n = strcspn(at, "\n");
+
+        if (n == len && memcmp(at, line, n) == 0)
+            return true;
+        at += n + (at[n] == '\n');
+    }
+    return false;
+}
+
+bool str_take(const char **at, char c)
+{
+    if (**at != c)
+        return false;
+    ++*at;
+    return true;
+}
+
+bool str_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
 
 void str_trim(const char **text, size_t *len)
 {
-    while (*len > 0 && is_blank(**text)) {
+    while (*len > 0 && str_is_blank(**text)) {
         ++*text;
         --*len;
     }
-    while (*len > 0 && is_blank((*text)[*len - 1]))
+    while (*len > 0 && str_is_blank((*text)[*len - 1]))
         --*len;
 }
 

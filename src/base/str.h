@@ -29,6 +29,20 @@ uint32_t str_code_point(const char *text, size_t len);
  * C1, or one that changes the direction of text; 0: it is none. `len` ≥ 1. */
 size_t str_control_length(const char *text, size_t len);
 
+/* SP or HTAB. */
+bool str_is_blank(char c);
+/* 1 for 0 to 9, else 0: a number, for & where a branch costs. */
+static inline unsigned str_is_digit(char c)
+{
+    return (unsigned char)(c - '0') <= 9;
+}
+
+/* Is `line` one of the lines, with nothing before or after? */
+bool str_has_line(const char *lines, const char *line);
+
+/* Is `c` at *at, which then moves on? */
+bool str_take(const char **at, char c);
+
 /* Leave out the SP and HTAB around text[len]: OWS of RFC 9110, 5.6.3. */
 void str_trim(const char **text, size_t *len);
 

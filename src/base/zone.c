@@ -1,6 +1,9 @@
 /* src/base/zone.c -- time zones, read from the files of the tz database (RFC 9636). */
 #include "base/zone.h"
 
+#include "base/file.h"
+#include "base/str.h"
+
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -108,25 +111,17 @@ static bool take_int(const char **at, int most, int *ret)
     return digits > 0 && value <= most;
 }
 
-static bool take(const char **at, char c)
-{
-    if (**at != c)
-        return false;
-    ++*at;
-    return true;
-}
-
 /* [+-]H[:M[:S]], in seconds. */
 static bool take_time(const char **at, int *ret)
 {
-    int part, sign = take(at, '-') ? -1 : 1;
+    int part, sign = str_take(at, '-') ? -1 : 1;
 
     if (sign > 0)
-        take(at, '+');
+        str_take(at, '+');
     if (!take_int(at, 167, ret))
         return false;
     *ret *= HOUR_S;
-    for (int unit = 60; unit > 0 && take(at, ':'); unit /= 60) {
+    for (int unit = 60; unit > 0 && str_take(at, ':'); unit /= 60) {
         if (!take_int(at, 59, &part))
             return false;
         *ret += part * unit;
@@ -136,21 +131,21 @@ static bool take_time(const char **at, int *ret)
 }
 
 /* "AEST" or "<+1030>". */
-static bool take_name(const char **at)
+static bool take_zone_name(const char **at)
 {
-    bool quoted = take(at, '<');
+    bool quoted = str_take(at, '<');
     const char *start = *at;
 
     while (**at != '\0' && (quoted ? **at != '>' : strchr("+-,0123456789", **at) == NULL))
         ++*at;
-    return *at > start && (!quoted || take(at, '>'));
+    return *at > start && (!quoted || str_take(at, '>'));
 }
 
 /* m.w.d */
 static bool take_weekday(const char **at, struct change *ret)
 {
-    return take_int(at, 12, &ret->month) && ret->month >= 1 && take(at, '.') &&
-           take_int(at, 5, &ret->week) && ret->week >= 1 && take(at, '.') &&
+    return take_int(at, 12, &ret->month) && ret->month >= 1 && str_take(at, '.') &&
+           take_int(at, 5, &ret->week) && ret->week >= 1 && str_take(at, '.') &&
            take_int(at, 6, &ret->day);
 }
 
@@ -159,19 +154,19 @@ static bool take_change(const char **at, struct change *ret)
     bool good;
 
     ret->time = 2 * HOUR_S;
-    if (!take(at, ','))
+    if (!str_take(at, ','))
         return false;
-    ret->kind = take(at, 'M') ? 'M' : take(at, 'J') ? 'J' : 'N';
+    ret->kind = str_take(at, 'M') ? 'M' : str_take(at, 'J') ? 'J' : 'N';
     if (ret->kind == 'M')
         good = take_weekday(at, ret);
     else
         good = take_int(at, 365, &ret->day) && (ret->kind == 'N' || ret->day >= 1);
-    return good && (!take(at, '/') || take_time(at, &ret->time));
+    return good && (!str_take(at, '/') || take_time(at, &ret->time));
 }
 
 static bool read_rule(const char *at, struct zone *zone)
 {
-    if (!take_name(&at) || !take_time(&at, &zone->standard))
+    if (!take_zone_name(&at) || !take_time(&at, &zone->standard))
         return false;
     zone->standard = -zone->standard; /* POSIX counts westward */
     zone->goes_on = true;
@@ -179,7 +174,7 @@ static bool read_rule(const char *at, struct zone *zone)
         return true;
     zone->has_daylight = true;
     zone->daylight = zone->standard + HOUR_S;
-    if (!take_name(&at))
+    if (!take_zone_name(&at))
         return false;
     if (*at != ',') {
         if (!take_time(&at, &zone->daylight))
@@ -242,7 +237,7 @@ static int32_t first_offset(const unsigned char *types, int64_t count)
     return (int32_t)read_big_endian(types, 4);
 }
 
-static int read_body(struct reader *r, const struct counts *n, struct zone *zone)
+static int read_transitions(struct reader *r, const struct counts *n, struct zone *zone)
 {
     const unsigned char *indices = r->at + n->time * 8, *types = indices + n->time;
 
@@ -265,7 +260,7 @@ static int read_body(struct reader *r, const struct counts *n, struct zone *zone
 }
 
 /* "\nRULE\n"; an empty one: the last offset holds for ever. */
-static bool read_footer(struct reader *r, struct zone *zone)
+static bool read_zone_rule(struct reader *r, struct zone *zone)
 {
     char rule[128];
     size_t len = (size_t)(r->end - r->at);
@@ -289,26 +284,22 @@ static int read_zone(struct reader r, struct zone *zone)
     if (!read_header(&r, &n) || n.leap != 0 || n.type < 1 || n.type > TYPES_MAX ||
         r.end - r.at < body_bytes(&n, 8))
         return -E_INVALID;
-    rc = read_body(&r, &n, zone);
-    if (rc == 0 && !read_footer(&r, zone))
+    rc = read_transitions(&r, &n, zone);
+    if (rc == 0 && !read_zone_rule(&r, zone))
         rc = -E_INVALID;
     return rc;
 }
 
-static int read_file(int fd, struct zone *zone)
+static int read_zone_file(int fd, struct zone *zone)
 {
     unsigned char *bytes = malloc(FILE_MAX);
-    size_t len = 0;
-    ssize_t n = 1;
     int rc = -E_INVALID;
+    ssize_t len;
 
     if (bytes == NULL)
         return -E_NOMEM;
-    while (n > 0 && len < FILE_MAX) {
-        n = read(fd, bytes + len, FILE_MAX - len);
-        len += n > 0 ? (size_t)n : 0;
-    }
-    if (n == 0)
+    len = file_read_all(fd, bytes, FILE_MAX, 0);
+    if (len >= 0 && len < FILE_MAX)
         rc = read_zone((struct reader){bytes, bytes + len}, zone);
     free(bytes);
     return rc;
@@ -336,7 +327,7 @@ int zone_open(const char *name, struct zone **ret, struct err *err)
     snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", is_name(name) ? name : "");
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-        rc = read_file(fd, zone);
+        rc = read_zone_file(fd, zone);
     if (fd >= 0)
         close(fd);
     if (rc == 0) {

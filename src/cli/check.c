@@ -133,7 +133,7 @@ static void check_definition(struct checker *checker, const struct definition *d
 }
 
 /* In a folder, the other files of it matter too. */
-static void check_file(struct checker *checker, const char *path, bool in_folder)
+static void check_definition_file(struct checker *checker, const char *path, bool in_folder)
 {
     const char *zone = checker->config != NULL ? config_timezone(checker->config) : NULL;
     struct problems problems = {0};
@@ -171,7 +171,7 @@ static void check_entry(struct checker *checker, const char *path)
         if (str_eq(path + len - 4, ".sql")) {
             /* A link to nothing is read, and its problem told. */
             if (!found || S_ISREG(st.st_mode))
-                check_file(checker, path, true);
+                check_definition_file(checker, path, true);
             return;
         }
         why = "this file is not read; rename it so that its name ends in .sql";
@@ -192,7 +192,7 @@ static void forget_entries(struct checker *checker)
 }
 
 /* The files that a server would read, in its order, and those that it would not. */
-static void check_folder(struct checker *checker, const char *folder)
+static void check_definition_folder(struct checker *checker, const char *folder)
 {
     size_t len = strlen(folder), before = checker->definitions;
     struct dirent **names;
@@ -227,9 +227,9 @@ static void check_path(struct checker *checker, const char *path)
     struct stat st;
 
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        check_folder(checker, path);
+        check_definition_folder(checker, path);
     else
-        check_file(checker, path, false);
+        check_definition_file(checker, path, false);
 }
 
 /* What serve would not start with. */

@@ -24,11 +24,6 @@ struct columns {
 
 #define warn(columns, line, ...) problems_add((columns)->problems, (line), true, __VA_ARGS__)
 
-static const struct sql_token *token_at(const struct columns *columns, size_t i)
-{
-    return &columns->shape.tokens[i].token;
-}
-
 /* Is each column one item of the select list? Otherwise its text has not been understood. */
 static bool is_understood(const struct columns *columns)
 {
@@ -48,7 +43,7 @@ static bool is_understood(const struct columns *columns)
 /* Is the token that name, in whatever case? */
 static bool is_called(const struct columns *columns, size_t i, const char *name)
 {
-    const struct sql_token *token = token_at(columns, i);
+    const struct sql_token *token = shape_token(&columns->shape, i);
     const char *at = token->text, *end = token->text + token->len;
     bool quoted = token->kind == SQL_QUOTED;
 
@@ -61,14 +56,15 @@ static bool is_called(const struct columns *columns, size_t i, const char *name)
 }
 
 /* Does the statement have the name, for a column or as an alias? */
-static bool is_written(const struct columns *columns, const char *name)
+static bool is_written_name(const struct columns *columns, const char *name)
 {
     const struct shape *shape = &columns->shape;
 
     for (size_t i = 0; i < shape->count; i++) {
         bool alias = i > 0 && shape_is(shape, i - 1, "as"); /* AS '…' is told elsewhere */
 
-        if ((shape_is_name(shape, i) || (alias && token_at(columns, i)->kind == SQL_QUOTED)) &&
+        if ((shape_is_name(shape, i) ||
+             (alias && shape_token(&columns->shape, i)->kind == SQL_QUOTED)) &&
             !shape_is(shape, i + 1, "(") && !shape_is(shape, i, "case") &&
             !shape_is(shape, i, "array") && is_called(columns, i, name))
             return true;
@@ -76,20 +72,21 @@ static bool is_written(const struct columns *columns, const char *name)
     return false;
 }
 
-static void check_name(const struct columns *columns, size_t i)
+static void check_column_name(const struct columns *columns, size_t i)
 {
     const char *name = columns->names[i], *from, *end;
     const struct shape_range item = columns->shape.items[i];
     size_t len;
 
     /* A plain one in SQLite comes from a table, as that of rowid does. */
-    if (is_written(columns, name) || (!columns->postgres && sql_name_starts(*name) &&
-                                      sql_name_length(name, strlen(name)) == strlen(name)))
+    if (is_written_name(columns, name) || (!columns->postgres && sql_name_starts(*name) &&
+                                           sql_name_length(name, strlen(name)) == strlen(name)))
         return;
-    from = token_at(columns, item.from)->text;
-    end = token_at(columns, item.to - 1)->text + token_at(columns, item.to - 1)->len;
+    from = shape_token(&columns->shape, item.from)->text;
+    end = shape_token(&columns->shape, item.to - 1)->text +
+          shape_token(&columns->shape, item.to - 1)->len;
     len = strcspn(from, "\n") < (size_t)(end - from) ? strcspn(from, "\n") : (size_t)(end - from);
-    warn(columns, token_at(columns, item.from)->line,
+    warn(columns, shape_token(&columns->shape, item.from)->line,
          "the column '%.*s%s' has no name, and each database makes up a different one; add AS "
          "\"name\"",
          (int)(len < SHOWN_MAX ? len : SHOWN_MAX), from,
@@ -111,7 +108,7 @@ static bool has_both_cases(const struct sql_token *token)
 static void check_case(const struct columns *columns, size_t i)
 {
     size_t alias = columns->shape.items[i].to - 1;
-    const struct sql_token *token = token_at(columns, alias);
+    const struct sql_token *token = shape_token(&columns->shape, alias);
 
     if (columns->postgres && alias > columns->shape.items[i].from && token->kind == SQL_OTHER &&
         !shape_is(&columns->shape, alias - 1, ".") && has_both_cases(token) &&
@@ -174,8 +171,9 @@ static int item_level(const struct columns *columns, struct shape_range term)
     char number[8] = "";
     int64_t place = 0;
 
-    if (term.to - term.from == 1 && token_at(columns, term.from)->len < sizeof(number)) {
-        memcpy(number, token_at(columns, term.from)->text, token_at(columns, term.from)->len);
+    if (term.to - term.from == 1 && shape_token(&columns->shape, term.from)->len < sizeof(number)) {
+        memcpy(number, shape_token(&columns->shape, term.from)->text,
+               shape_token(&columns->shape, term.from)->len);
         if (str_to_int64(number, &place) && place >= 1 && place <= (int64_t)columns->count)
             return level_of(columns->names[place - 1]);
     }
@@ -231,7 +229,7 @@ static bool is_key_name(const struct sql_token *token)
 
 /* Is every row of one object of the level, by WHERE id = 1? Unless `item` is empty: of one that
  * has one value in this item. */
-static bool is_of_one(const struct columns *columns, int level, struct shape_range item)
+static bool is_fixed(const struct columns *columns, int level, struct shape_range item)
 {
     const struct shape *shape = &columns->shape;
     struct shape_range left, right;
@@ -245,7 +243,7 @@ static bool is_of_one(const struct columns *columns, int level, struct shape_ran
         if (shape_same(shape, column, item))
             return true;
         other = term_level(columns, column, EQUALITIES_MAX);
-        if (item.to == item.from && is_key_name(token_at(columns, column.to - 1)) &&
+        if (item.to == item.from && is_key_name(shape_token(&columns->shape, column.to - 1)) &&
             (other < 0 || other == level))
             return true;
     }
@@ -265,7 +263,7 @@ static bool is_constant(const struct columns *columns, struct shape_range range)
     }
     /* Not a name by itself: a word of SQL, as in date '2024-01-01' and current_date, or a type. */
     return range.to - range.from != 1 || !shape_is_name(shape, range.from) ||
-           strncasecmp(token_at(columns, range.from)->text, "current_", 8) == 0;
+           strncasecmp(shape_token(&columns->shape, range.from)->text, "current_", 8) == 0;
 }
 
 /* A column of that level which may differ from row to row; count: none. */
@@ -275,7 +273,7 @@ static size_t varying_item(const struct columns *columns, int level)
 
     while (i < columns->count &&
            (level_of(columns->names[i]) != level || is_constant(columns, expression(columns, i)) ||
-            is_of_one(columns, level, expression(columns, i))))
+            is_fixed(columns, level, expression(columns, i))))
         i++;
     return i;
 }
@@ -294,7 +292,7 @@ static void check_nesting(const struct columns *columns)
         size_t parent = varying_item(columns, level);
         int found = deepest;
 
-        if (parent == columns->count || is_of_one(columns, level, (struct shape_range){0}))
+        if (parent == columns->count || is_fixed(columns, level, (struct shape_range){0}))
             continue;
         for (; at < shape->term_count; at++) {
             found = term_level(columns, shape->terms[at], EQUALITIES_MAX);
@@ -327,7 +325,7 @@ void check_columns(const struct statement *statement, const char *const *names, 
         problems_add(problems, statement->line, false, "out of memory");
     } else if (is_understood(&columns)) {
         for (size_t i = 0; i < count; i++) {
-            check_name(&columns, i);
+            check_column_name(&columns, i);
             check_case(&columns, i);
         }
         check_nesting(&columns);

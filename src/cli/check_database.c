@@ -178,7 +178,7 @@ static void tell_names(struct probe *probe, const char **names, size_t count)
     }
 }
 
-static void check_names(struct probe *probe, const char **names, size_t count)
+static void check_result_names(struct probe *probe, const char **names, size_t count)
 {
     const struct statement *statement = probe->statement;
     bool good = have_place(probe, names, count, count > COLUMNS_TOLD_MAX), arrays = false;
@@ -205,7 +205,7 @@ static void probe_columns(struct probe *probe, const struct source_query *query)
     if (names == NULL)
         problems_add(probe->problems, probe->line, false, "out of memory");
     else
-        check_names(probe, names, count);
+        check_result_names(probe, names, count);
     free(names);
 }
 

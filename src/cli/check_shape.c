@@ -5,16 +5,11 @@
 #include <string.h>
 #include <strings.h>
 
-static const struct sql_token *token_at(const struct shape *shape, size_t i)
-{
-    return &shape->tokens[i].token;
-}
-
 bool shape_is(const struct shape *shape, size_t i, const char *word)
 {
-    return i < shape->count && token_at(shape, i)->kind == SQL_OTHER &&
-           token_at(shape, i)->len == strlen(word) &&
-           strncasecmp(token_at(shape, i)->text, word, strlen(word)) == 0;
+    return i < shape->count && shape_token(shape, i)->kind == SQL_OTHER &&
+           shape_token(shape, i)->len == strlen(word) &&
+           strncasecmp(shape_token(shape, i)->text, word, strlen(word)) == 0;
 }
 
 size_t shape_find(const struct shape *shape, struct shape_range range, int depth, const char *word)
@@ -42,9 +37,9 @@ static bool is_quoted_name(const struct sql_token *token)
 
 bool shape_is_name(const struct shape *shape, size_t i)
 {
-    return i < shape->count &&
-           (is_quoted_name(token_at(shape, i)) ||
-            (token_at(shape, i)->kind == SQL_OTHER && sql_name_starts(*token_at(shape, i)->text)));
+    return i < shape->count && (is_quoted_name(shape_token(shape, i)) ||
+                                (shape_token(shape, i)->kind == SQL_OTHER &&
+                                 sql_name_starts(*shape_token(shape, i)->text)));
 }
 
 /* ---- the tokens ---- */
@@ -73,8 +68,8 @@ static bool read_tokens(struct shape *shape, const struct statement *statement)
 }
 
 /* Cut `range` at its commas outside of parentheses; NULL: no memory. */
-static struct shape_range *split(const struct shape *shape, struct shape_range range, int depth,
-                                 size_t *ret_count)
+static struct shape_range *split_at_commas(const struct shape *shape, struct shape_range range,
+                                           int depth, size_t *ret_count)
 {
     struct shape_range *parts = calloc(range.to - range.from + 1, sizeof(*parts));
     size_t count = 0, from = range.from;
@@ -125,7 +120,7 @@ static bool read_list(struct shape *shape)
     }
     from = from < shape->count ? from : shape->count;
     shape->list = (struct shape_range){from, list_end(shape, from)};
-    shape->items = split(shape, shape->list, 0, &shape->item_count);
+    shape->items = split_at_commas(shape, shape->list, 0, &shape->item_count);
     for (size_t i = 0; shape->items != NULL && i < shape->item_count; i++)
         shape->star |= shape->items[i].to > shape->items[i].from &&
                        shape_is(shape, shape->items[i].to - 1, "*");
@@ -161,7 +156,7 @@ static bool read_order(struct shape *shape)
         if (shape->tokens[i].depth == 0 && is_any(shape, i, behind))
             order.to = i;
     }
-    shape->terms = split(shape, order, 0, &shape->term_count);
+    shape->terms = split_at_commas(shape, order, 0, &shape->term_count);
     for (size_t i = 0; shape->terms != NULL && i < shape->term_count; i++)
         shape->terms[i].to = term_end(shape, shape->terms[i]);
     return shape->terms != NULL;
@@ -212,7 +207,7 @@ struct shape_range shape_column_to(const struct shape *shape, size_t to)
 
 bool shape_is_value(const struct shape *shape, struct shape_range range)
 {
-    const struct sql_token *token = token_at(shape, range.from);
+    const struct sql_token *token = shape_token(shape, range.from);
 
     return range.to - range.from == 1 &&
            (token->kind == SQL_PARAMETER || (token->kind == SQL_QUOTED && *token->text == '\'') ||
@@ -262,11 +257,11 @@ bool shape_same(const struct shape *shape, struct shape_range a, struct shape_ra
                    shape_column_from(shape, b.from).to == b.to;
 
     if (columns && (a.to - a.from == 1 || b.to - b.from == 1))
-        return same_token(token_at(shape, a.to - 1), token_at(shape, b.to - 1));
+        return same_token(shape_token(shape, a.to - 1), shape_token(shape, b.to - 1));
     if (a.to - a.from != b.to - b.from)
         return false;
     for (size_t i = 0; i < a.to - a.from; i++) {
-        if (!same_token(token_at(shape, a.from + i), token_at(shape, b.from + i)))
+        if (!same_token(shape_token(shape, a.from + i), shape_token(shape, b.from + i)))
             return false;
     }
     return true;

@@ -34,6 +34,11 @@ struct shape {
 bool shape_init(struct shape *shape, const struct statement *statement);
 void shape_done(struct shape *shape);
 
+/* Token `i`. */
+static inline const struct sql_token *shape_token(const struct shape *shape, size_t i)
+{
+    return &shape->tokens[i].token;
+}
 /* Is token `i` this word, in any case, or this one character? False behind the end. */
 bool shape_is(const struct shape *shape, size_t i, const char *word);
 /* Is it a word, or a quoted name? */

@@ -21,28 +21,23 @@ struct sql_check {
 
 #define warn(check, line, ...) problems_add((check)->problems, (line), true, __VA_ARGS__)
 
-static const struct sql_token *token_at(const struct sql_check *check, size_t i)
-{
-    return &check->shape.tokens[i].token;
-}
-
 static bool is_open(const struct sql_check *check, size_t i)
 {
     return shape_is(&check->shape, i, "(");
 }
 
-static bool is_text(const struct sql_check *check, size_t i)
+static bool is_text_token(const struct sql_check *check, size_t i)
 {
-    return i < check->shape.count && token_at(check, i)->kind == SQL_QUOTED &&
-           *token_at(check, i)->text == '\'';
+    return i < check->shape.count && shape_token(&check->shape, i)->kind == SQL_QUOTED &&
+           *shape_token(&check->shape, i)->text == '\'';
 }
 
 static bool is_parameter(const struct sql_check *check, size_t i)
 {
-    return i < check->shape.count && token_at(check, i)->kind == SQL_PARAMETER;
+    return i < check->shape.count && shape_token(&check->shape, i)->kind == SQL_PARAMETER;
 }
 
-static bool is_list(const struct sql_check *check, const struct sql_token *token)
+static bool names_list_param(const struct sql_check *check, const struct sql_token *token)
 {
     for (size_t i = 0; i < check->def->param_count; i++) {
         const struct param *param = &check->def->params[i];
@@ -62,10 +57,10 @@ static void check_in(const struct sql_check *check, size_t i)
 
     if (!shape_is(&check->shape, i, "in") || !is_open(check, i + 1) ||
         !is_parameter(check, i + 2) || i + 3 >= check->shape.count ||
-        *token_at(check, i + 3)->text != ')')
+        *shape_token(&check->shape, i + 3)->text != ')')
         return;
-    token = token_at(check, i + 2);
-    if (!is_list(check, token))
+    token = shape_token(&check->shape, i + 2);
+    if (!names_list_param(check, token))
         warn(check, token->line,
              "IN (%.*s) compares with a single value, even if it contains commas; declare '-- "
              "parameter: "
@@ -85,8 +80,8 @@ static void check_order(const struct sql_check *check, size_t i)
         return;
     for (size_t k = 0; !end && k < sizeof(ends) / sizeof(ends[0]); k++)
         end = shape_is(&check->shape, i + 3, ends[k]);
-    token = token_at(check, i + 2);
-    if (end || strchr(",)", *token_at(check, i + 3)->text) != NULL)
+    token = shape_token(&check->shape, i + 2);
+    if (end || strchr(",)", *shape_token(&check->shape, i + 3)->text) != NULL)
         warn(check, token->line,
              "ORDER BY %.*s does not sort, since the value is the same in every row; write ORDER "
              "BY CASE %.*s WHEN 'name' THEN name END for each column",
@@ -107,20 +102,21 @@ static void check_function(const struct sql_check *check, size_t i)
 
     for (size_t k = 0; k < sizeof(functions) / sizeof(functions[0]); k++) {
         if (shape_is(&check->shape, i, functions[k].name) && is_open(check, i + 1))
-            warn(check, token_at(check, i)->line, "%s() %s", functions[k].name, functions[k].why);
+            warn(check, shape_token(&check->shape, i)->line, "%s() %s", functions[k].name,
+                 functions[k].why);
     }
 }
 
 /* = NULL, <> NULL, != NULL; not b => NULL and b := NULL, which give an argument. */
 static void check_null(const struct sql_check *check, size_t i)
 {
-    const char *sign = i > 0 ? token_at(check, i - 1)->text : "";
+    const char *sign = i > 0 ? shape_token(&check->shape, i - 1)->text : "";
     char before = i > 1 ? sign[-1] : ' ';
 
     if (shape_is(&check->shape, i, "null") &&
         ((shape_is(&check->shape, i - 1, "=") && before != ':') ||
          (shape_is(&check->shape, i - 1, ">") && before == '<')))
-        warn(check, token_at(check, i)->line,
+        warn(check, shape_token(&check->shape, i)->line,
              "a comparison with NULL is never true; write IS NULL or IS NOT NULL");
 }
 
@@ -131,17 +127,17 @@ static void check_plus(const struct sql_check *check, size_t i)
     const struct shape *shape = &check->shape;
 
     if (check->engine == CHECK_SQLITE && i > 0 && shape_is(shape, i, "+") &&
-        is_text(check, i - 1) && !(i > 1 && shape_is(shape, i - 2, ">")))
-        warn(check, token_at(check, i)->line,
+        is_text_token(check, i - 1) && !(i > 1 && shape_is(shape, i - 2, ">")))
+        warn(check, shape_token(&check->shape, i)->line,
              "+ makes numbers of texts and adds them; to join texts, write ||");
 }
 
 /* AS '…', which SQLite takes. */
 static void check_alias(const struct sql_check *check, size_t i)
 {
-    const struct sql_token *token = token_at(check, i);
+    const struct sql_token *token = shape_token(&check->shape, i);
 
-    if (i > 0 && is_text(check, i) && shape_is(&check->shape, i - 1, "as"))
+    if (i > 0 && is_text_token(check, i) && shape_is(&check->shape, i - 1, "as"))
         warn(check, token->line, "a name is written in double quotes; write AS \"%.*s\"",
              (int)token->len - 2, token->text + 1);
 }
@@ -164,9 +160,9 @@ static bool mentions(const struct sql_token *token, const char *name)
 /* A parameter that is used elsewhere too: otherwise the parser has told it. */
 static void check_quoted(const struct sql_check *check, size_t i)
 {
-    const struct sql_token *token = token_at(check, i);
+    const struct sql_token *token = shape_token(&check->shape, i);
 
-    for (size_t k = 0; is_text(check, i) && k < check->def->param_count; k++) {
+    for (size_t k = 0; is_text_token(check, i) && k < check->def->param_count; k++) {
         const char *name = check->def->params[k].name;
 
         if (mentions(token, name))
@@ -177,9 +173,9 @@ static void check_quoted(const struct sql_check *check, size_t i)
     }
 }
 
-static void check_name(const struct sql_check *check, size_t i)
+static void check_name_length(const struct sql_check *check, size_t i)
 {
-    const struct sql_token *token = token_at(check, i);
+    const struct sql_token *token = shape_token(&check->shape, i);
     bool quoted = token->kind == SQL_QUOTED && *token->text == '"';
     size_t len = token->len - (quoted ? 2 : 0);
 
@@ -194,7 +190,7 @@ static void check_name(const struct sql_check *check, size_t i)
 static void check_tokens(const struct sql_check *check)
 {
     for (size_t i = 0; i < check->shape.count; i++) {
-        if (token_at(check, i)->line < check->statement->line)
+        if (shape_token(&check->shape, i)->line < check->statement->line)
             continue; /* of -- with, which is looked at by itself */
         check_in(check, i);
         check_order(check, i);
@@ -203,7 +199,7 @@ static void check_tokens(const struct sql_check *check)
         check_plus(check, i);
         check_alias(check, i);
         check_quoted(check, i);
-        check_name(check, i);
+        check_name_length(check, i);
     }
 }
 
@@ -272,7 +268,7 @@ static bool aggregates(const struct sql_check *check)
     return false;
 }
 
-static bool has_word(const struct sql_check *check, const char *word)
+static bool has_clause(const struct sql_check *check, const char *word)
 {
     const struct shape *shape = &check->shape;
 
@@ -284,13 +280,13 @@ static bool has_word(const struct sql_check *check, const char *word)
 static void check_check(const struct sql_check *check)
 {
     const struct shape *shape = &check->shape;
-    bool plain = !has_word(check, "from") && !has_word(check, "where");
+    bool plain = !has_clause(check, "from") && !has_clause(check, "where");
     int line;
 
-    if (shape->item_count == 0 || shape->compound || has_word(check, "having") ||
-        has_word(check, "limit") || has_word(check, "group"))
+    if (shape->item_count == 0 || shape->compound || has_clause(check, "having") ||
+        has_clause(check, "limit") || has_clause(check, "group"))
         return;
-    line = token_at(check, shape->list.from)->line;
+    line = shape_token(&check->shape, shape->list.from)->line;
     if (plain && shape_is(shape, shape->list.from, "exists"))
         warn(check, line,
              "this check never fails, because EXISTS always returns a row; write SELECT 1 FROM … "
@@ -306,7 +302,7 @@ static void check_check(const struct sql_check *check)
 }
 
 /* WHERE id = :ID: of one group. */
-static bool is_of_one(const struct shape *shape)
+static bool has_equality(const struct shape *shape)
 {
     struct shape_range left, right;
     bool one = false;
@@ -322,10 +318,10 @@ static void check_summary(const struct sql_check *check)
     const struct shape *shape = &check->shape;
     size_t i = shape_find(shape, (struct shape_range){shape->list.to, shape->count}, 0, "group");
 
-    if (i < shape->count && shape_is(shape, i + 1, "by") && !has_word(check, "limit") &&
-        !has_word(check, "fetch") && !is_of_one(shape) &&
+    if (i < shape->count && shape_is(shape, i + 1, "by") && !has_clause(check, "limit") &&
+        !has_clause(check, "fetch") && !has_equality(shape) &&
         strstr(check->statement->sql, "[].") == NULL)
-        warn(check, token_at(check, i)->line,
+        warn(check, shape_token(&check->shape, i)->line,
              "a summary has exactly one row, but GROUP BY returns one per group; remove it, or "
              "make this a set: -- set: NAME");
 }
@@ -342,7 +338,7 @@ static bool check_parentheses(const struct sql_check *check)
         depth += is_open(check, i) - shape_is(shape, i, ")");
         if (depth >= 0 && depth <= NESTING_MAX)
             continue;
-        problems_add(check->problems, token_at(check, i)->line, false,
+        problems_add(check->problems, shape_token(&check->shape, i)->line, false,
                      depth < 0
                          ? "there is no '(' for this ')'; remove it"
                          : "parentheses in parentheses, deeper than a database reads; simplify "
@@ -352,7 +348,7 @@ static bool check_parentheses(const struct sql_check *check)
     for (size_t i = shape->count, closed = 0; depth > 0 && i-- > 0;) {
         closed += shape_is(shape, i, ")");
         if (is_open(check, i) && closed-- == 0) {
-            problems_add(check->problems, token_at(check, i)->line, false,
+            problems_add(check->problems, shape_token(&check->shape, i)->line, false,
                          "the '(' is never closed; add a ')'");
             return false;
         }

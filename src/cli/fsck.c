@@ -157,7 +157,7 @@ static void print_counts(const struct auditing *a)
 
 /* ---- the audit ---- */
 
-static bool pause_for(void *context, int64_t ms)
+static bool sleep_for(void *context, int64_t ms)
 {
     const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
 
@@ -192,7 +192,7 @@ static int open_store(struct auditing *a, bool *ret_serving, struct err *err)
 }
 
 /* May it be changed? */
-static int check_store(struct auditing *a, struct err *err)
+static int check_unused_store(struct auditing *a, struct err *err)
 {
     int rc = a->repair ? offline_check_nodes(a->store, err) : 0;
 
@@ -212,7 +212,9 @@ static int open_all(struct auditing *a, struct err *err)
                                 .temp = a->config->temp.text,
                                 .existing = true};
     /* First: that there is a store shows that the configuration is the right one. */
-    rc = open_store(a, &serving, err) ?: check_store(a, err) ?: spool_open(&spool, &a->spool, err);
+    rc = open_store(a, &serving, err)
+             ?: check_unused_store(a, err)
+             ?: spool_open(&spool, &a->spool, err);
     if (rc == 0 && (a->repair || a->new_ledger))
         rc = offline_lock_spool(a->spool, err);
     if (rc == 0)
@@ -226,12 +228,12 @@ static int open_all(struct auditing *a, struct err *err)
                                   .store_path = serving ? NULL : config_store_path(a->config),
                                   .serving = serving || (store_is_shared(a->store) && !a->repair),
                                   .grace_ms = a->config->cancel_grace.number + GRACE_MORE_MS,
-                                  .pause = pause_for};
+                                  .pause = sleep_for};
     return 0;
 }
 
 /* In a wrong folder, or one not mounted, every result is lost and every file an orphan. */
-static int check_folder(const struct auditing *a, struct err *err)
+static int check_spool_folder(const struct auditing *a, struct err *err)
 {
     const struct audit *audit = &a->audit;
     bool none_there = audit->filed > 0 && audit->ours == 0;
@@ -264,7 +266,8 @@ static int open_ledger(struct auditing *a, struct err *err)
 
 static int repair(struct auditing *a, struct err *err)
 {
-    int rc = check_folder(a, err) ?: recovery_own_spool(a->store, a->spool, RECOVERY_FORCE, err);
+    int rc =
+        check_spool_folder(a, err) ?: recovery_own_spool(a->store, a->spool, RECOVERY_FORCE, err);
 
     if (rc == 0 && a->ledger == NULL)
         rc = open_ledger(a, err);

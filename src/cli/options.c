@@ -12,7 +12,7 @@
 enum { OPTIONS_MAX = 16, FIRST_LONG = 256 };
 
 /* What getopt_long() did not take, as '?' and ':' tell. */
-static int refuse(int found, char *const *argv, const struct option *longs, struct err *err)
+static int refuse_option(int found, char *const *argv, const struct option *longs, struct err *err)
 {
     const char *word = argv[optind - 1];
     struct nearest nearest = {.typed = str_starts(word, "--") ? word + 2 : ""};
@@ -53,7 +53,7 @@ int options_next(int argc, char **argv, const char *letters, const struct option
     opterr = 0;
     found = getopt_long(argc, argv, letters, longs, NULL);
     if (found == '?' || found == ':')
-        refuse(found, argv, longs, err);
+        refuse_option(found, argv, longs, err);
     else if (found > 1 && optarg != NULL && *optarg == '\0') /* 1 is a word that is no option */
         refuse_empty(found, longs, err);
     else

@@ -48,7 +48,7 @@ static int read_arguments(int argc, char **argv, struct checking *ret)
 }
 
 /* The keys of --jwks or of the configuration. */
-static int open_keys(const struct checking *c, struct receipt_keys **ret, struct err *err)
+static int open_checking_keys(const struct checking *c, struct receipt_keys **ret, struct err *err)
 {
     struct config *config;
     int rc;
@@ -164,7 +164,7 @@ static int check_named(const struct receipt_keys *keys, const char *receipt, str
 static int check_receipt(const struct checking *c, struct err *err)
 {
     struct receipt_keys *keys = NULL;
-    int rc = open_keys(c, &keys, err);
+    int rc = open_checking_keys(c, &keys, err);
 
     if (rc < 0)
         return rc;

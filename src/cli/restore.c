@@ -204,7 +204,8 @@ static int restore_folder(struct restore *r, struct err *err)
 
 /* A database from before stores had an id got one at its upgrade: it takes back the one that the
  * ledgers know it by, unless the spool says that it is another store's. */
-static int take_identity(const struct restore *r, const struct backup_state *state, struct err *err)
+static int take_spool_identity(const struct restore *r, const struct backup_state *state,
+                               struct err *err)
 {
     struct err ignored;
     struct guid id;
@@ -230,14 +231,14 @@ static int apply_ledgers(struct restore *r, struct err *err)
     if (rc == 0 && store_is_shared(r->store))
         mkdir(r->config->temp.text, 0700); /* if this node has none yet; it is empty */
     if (rc == 0)
-        rc = open_spool(r, true, err) ?: take_identity(r, &state, err);
+        rc = open_spool(r, true, err) ?: take_spool_identity(r, &state, err);
     backup_state_done(&state);
     if (rc == 0)
         rc = recovery_check_owner(r->store, r->spool, err);
     return rc < 0 ? rc : restore_apply(r->store, r->spool, &r->ledgers, &r->counts, err);
 }
 
-static void print_counts(const struct restore *r)
+static void print_restored(const struct restore *r)
 {
     if (r->folder != NULL)
         printf("%" PRId64 " report%s restored, ", r->counts.reports,
@@ -268,7 +269,7 @@ int verb_restore(int argc, char **argv)
     if (rc < 0)
         fprintf(stderr, "reportd restore: %s\n", err.text);
     else
-        print_counts(&r);
+        print_restored(&r);
     spool_free(r.spool);
     store_free(r.store);
     for (size_t i = 0; i < r.ledgers.count; i++)

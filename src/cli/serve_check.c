@@ -72,12 +72,12 @@ static int check_keys(const struct config *config)
     return problems;
 }
 
-static int source_known(void *context, const char *source)
+static int is_configured_source(void *context, const char *source)
 {
     return config_source_url(context, source) != NULL;
 }
 
-static void on_definition_problem(void *context, const char *text)
+static void print_definition_problem(void *context, const char *text)
 {
     (void)context;
     fprintf(stderr, "%s\n", text);
@@ -87,8 +87,8 @@ static int check_definitions(const struct config *config)
 {
     const struct catalog_spec spec = {.folder = config->reports.text,
                                       .timezone = config_timezone(config),
-                                      .source_known = source_known,
-                                      .problem = on_definition_problem,
+                                      .source_known = is_configured_source,
+                                      .problem = print_definition_problem,
                                       .context = (void *)(uintptr_t)config};
     struct catalog *catalog = NULL;
     struct err err = {0};

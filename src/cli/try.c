@@ -71,7 +71,7 @@ struct table {
 };
 
 /* A text without its escapes; anything else as it is; null is empty. */
-static void add_cell(struct buf *out, const struct form_value *value)
+static void add_value_text(struct buf *out, const struct form_value *value)
 {
     switch (value->kind) {
     case FORM_NULL:
@@ -125,7 +125,7 @@ static void put_row(struct table *table, const struct form_value *values, bool p
     buf_init(&cell, CELL_MAX_BYTES);
     for (size_t i = 0; i < table->part->column_count; i++) {
         buf_reset(&cell);
-        add_cell(&cell, &values[i]);
+        add_value_text(&cell, &values[i]);
         if (print)
             add_to_line(table, i, buf_str(&cell), cell.len);
         else
@@ -282,7 +282,7 @@ struct runner {
     struct err err;
 };
 
-static void on_notice(void *context, const char *text)
+static void print_notice(void *context, const char *text)
 {
     (void)context;
     say_line(stderr, "%s", text);
@@ -293,7 +293,7 @@ static int run_once(struct runner *runner)
     const struct source_spec spec = {.url = runner->order.texts.source_url,
                                      .temp_folder = runner->trial->temp_folder,
                                      .temp_limit = runner->order.run.temp_limit,
-                                     .notice = on_notice};
+                                     .notice = print_notice};
     struct wire_answer answer;
     int rc = connection_open(&runner->connection, spec, &runner->files, &runner->err)
                  ?: run_report(&runner->order, runner->connection.source, runner->trial->progress,
@@ -303,7 +303,7 @@ static int run_once(struct runner *runner)
     return rc;
 }
 
-static void *runner_thread(void *arg)
+static void *trial_thread(void *arg)
 {
     struct runner *runner = arg;
 
@@ -319,7 +319,7 @@ static void *runner_thread(void *arg)
 
 /* Wait for the end of the report, for a signal (unless signal_fd is -1), or until a time. True: the
  * report has ended; otherwise *ret_signal is the signal's number, or 0. */
-static bool watch(struct runner *runner, int signal_fd, int64_t until_ms, int *ret_signal)
+static bool await_runner(struct runner *runner, int signal_fd, int64_t until_ms, int *ret_signal)
 {
     struct pollfd fds[] = {{.fd = runner->done_fd, .events = POLLIN},
                            {.fd = signal_fd, .events = POLLIN}};
@@ -337,7 +337,7 @@ static bool watch(struct runner *runner, int signal_fd, int64_t until_ms, int *r
 }
 
 /* The words for the caller, then those for the author, with their place in the file. */
-static void tell_failure(const struct runner *runner)
+static void print_run_failure(const struct runner *runner)
 {
     const char *detail = runner->err.detail;
     int line = 0, skip = 0;
@@ -356,18 +356,18 @@ static int run_watched(struct runner *runner, int signal_fd)
     int64_t grace_ms = runner->trial->config->cancel_grace.number;
     int number, none;
 
-    if (watch(runner, signal_fd, clock_mono_ms() + run->timeout_ms, &number)) {
+    if (await_runner(runner, signal_fd, clock_mono_ms() + run->timeout_ms, &number)) {
         if (runner->rc == -E_NOMEM)
             run_needs_memory(runner->trial->config->worker_memory.number, &runner->err);
         if (runner->rc < 0)
-            tell_failure(runner);
+            print_run_failure(runner);
         return runner->rc == 0 ? EXIT_GOOD : EXIT_FAILED;
     }
     connection_stop(&runner->connection);
-    watch(runner, -1, clock_mono_ms() + grace_ms, &none);
+    await_runner(runner, -1, clock_mono_ms() + grace_ms, &none);
     if (number == 0) {
         run_took_too_long(run->timeout_ms, &runner->err);
-        tell_failure(runner);
+        print_run_failure(runner);
         return EXIT_FAILED;
     }
     fprintf(stderr, "reportd try: the report was stopped\n");
@@ -405,7 +405,7 @@ static int run_sandboxed(const struct trial *trial, const sigset_t *signals)
     connection_files(runner.order.texts.source_url, trial->temp_folder, &runner.files);
     runner.done_fd = eventfd(0, EFD_CLOEXEC);
     if (signal_fd < 0 || runner.done_fd < 0 ||
-        pthread_create(&thread, NULL, runner_thread, &runner) != 0) {
+        pthread_create(&thread, NULL, trial_thread, &runner) != 0) {
         fprintf(stderr, "reportd try: out of memory\n");
         return EXIT_FAILED;
     }
@@ -463,7 +463,7 @@ static bool keeps_silent(const struct trial *trial)
            (trial->def->set_count > 0 || trial->def->summary.sql != NULL);
 }
 
-static int read_memory(void *context, int64_t at, void *out, size_t len, struct err *err)
+static int read_result_bytes(void *context, int64_t at, void *out, size_t len, struct err *err)
 {
     int fd = *(int *)context;
 
@@ -477,14 +477,14 @@ static int load_footer(int fd, struct footer **ret, struct err *err)
     uint8_t trailer[FOOTER_TRAILER];
     char *text = NULL;
     size_t len;
-    int rc = read_memory(&fd, size - FOOTER_TRAILER, trailer, sizeof(trailer), err)
+    int rc = read_result_bytes(&fd, size - FOOTER_TRAILER, trailer, sizeof(trailer), err)
                  ?: footer_find(trailer, size, &at, &len, err);
 
     if (rc < 0)
         return rc;
     text = malloc(len + 1);
     rc = (text == NULL ? err_set(err, -E_NOMEM, "out of memory")
-                       : read_memory(&fd, at, text, len, err))
+                       : read_result_bytes(&fd, at, text, len, err))
              ?: footer_read(text, len, trailer, ret, err);
     free(text);
     return rc;
@@ -492,7 +492,7 @@ static int load_footer(int fd, struct footer **ret, struct err *err)
 
 static int print_rows(const struct trial *trial, struct err *err)
 {
-    struct form_spec spec = {.form = FORM_CSV, .options.delimiter = ',', .read = read_memory};
+    struct form_spec spec = {.form = FORM_CSV, .options.delimiter = ',', .read = read_result_bytes};
     struct footer *footer = NULL;
     int fd = trial->result_fd, rc = load_footer(fd, &footer, err);
 
@@ -507,7 +507,7 @@ static int print_rows(const struct trial *trial, struct err *err)
     return rc;
 }
 
-static int print_json(const struct trial *trial)
+static int print_result_json(const struct trial *trial)
 {
     size_t len = (size_t)atomic_load(&trial->progress->bytes);
     void *json = mmap(NULL, len, PROT_READ, MAP_SHARED, trial->result_fd, 0);
@@ -523,7 +523,7 @@ static int print_json(const struct trial *trial)
 static int print_result(const struct trial *trial)
 {
     struct err err = {0};
-    int rc = trial->format == FORMAT_JSON ? print_json(trial) : print_rows(trial, &err);
+    int rc = trial->format == FORMAT_JSON ? print_result_json(trial) : print_rows(trial, &err);
 
     if (fflush(stdout) != 0 || ferror(stdout))
         rc = -E_IO;
@@ -561,7 +561,7 @@ static void on_problem(void *context, const char *text)
     say_line(stderr, "%s", text);
 }
 
-static int find_file(struct trial *trial, const char *path, struct err *err)
+static int load_own_definition(struct trial *trial, const char *path, struct err *err)
 {
     struct problems problems = {0};
     int rc = definition_load(path, &problems, &trial->own, err);
@@ -618,7 +618,7 @@ static int find_definition(struct trial *trial, const char *name, struct err *er
 {
     size_t len = strlen(name);
     bool file = strchr(name, '/') != NULL || (len > 4 && str_eq(name + len - 4, ".sql"));
-    int rc = file ? find_file(trial, name, err) : find_name(trial, name, err);
+    int rc = file ? load_own_definition(trial, name, err) : find_name(trial, name, err);
 
     if (rc < 0)
         return rc;

@@ -108,21 +108,6 @@ static void usage(FILE *out)
 
 /* ---- lists of words: grants (lines) and allow-lists (spaces) ---- */
 
-/* Is `word` one of the lines of `list`? */
-static bool has_line(const char *list, const char *word)
-{
-    size_t len = strlen(word);
-
-    for (const char *line = list; *line != '\0';) {
-        size_t n = strcspn(line, "\n");
-
-        if (n == len && strncmp(line, word, n) == 0)
-            return true;
-        line += n + (line[n] == '\n');
-    }
-    return false;
-}
-
 static bool has_word(const struct words *words, const char *line, size_t n)
 {
     for (size_t i = 0; i < words->count; i++) {
@@ -181,7 +166,7 @@ int user_grants_with(const char *old, const struct words *words, char **ret, str
     buf_init(&b, LIST_BYTES_MAX);
     buf_add_str(&b, old);
     for (size_t i = 0; i < words->count; i++) {
-        if (b.len == 0 || !has_line(buf_str(&b), words->items[i]))
+        if (b.len == 0 || !str_has_line(buf_str(&b), words->items[i]))
             add_entry(&b, words->items[i], strlen(words->items[i]), '\n');
     }
     return take_list(&b, ret, err);
@@ -194,9 +179,9 @@ static int grants_without(const char *old, const struct words *words, char **ret
     struct buf b;
 
     for (size_t i = 0; i < words->count && !all; i++) {
-        if (has_line(old, words->items[i]))
+        if (str_has_line(old, words->items[i]))
             continue;
-        if (has_line(old, "*"))
+        if (str_has_line(old, "*"))
             return err_set(err, -E_INVALID,
                            "the user may run all reports; revoke '*' and grant some instead");
         return err_set(err, -E_INVALID, "'%s' was not granted", words->items[i]);

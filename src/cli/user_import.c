@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "core/password.h"
 
@@ -43,7 +44,7 @@ static int wrong(const struct import *in, struct err *err, const char *what)
 
 /* Take a quoted field, whose first quote has been read: its end, behind the last quote. NULL: there
  * is none. */
-static char *take_quoted(struct import *in, char *out)
+static char *take_quoted_field(struct import *in, char *out)
 {
     for (; *in->at != '\0'; in->at++) {
         in->next_line += *in->at == '\n';
@@ -61,7 +62,7 @@ static char *take_field(struct import *in, bool *ret_last)
 
     if (*in->at == '"') {
         in->at++;
-        end = take_quoted(in, field);
+        end = take_quoted_field(in, field);
         if (end == NULL || strchr(",\r\n", *in->at) == NULL)
             return NULL;
     } else {
@@ -148,7 +149,7 @@ static int next_user(struct import *in, struct err *err)
 /* ---- what each says ---- */
 
 /* Cuts `text`, which may be NULL, at each ';'. */
-static int split(char *text, struct words *ret, struct err *err)
+static int split_entries(char *text, struct words *ret, struct err *err)
 {
     ret->count = 0;
     while (text != NULL) {
@@ -164,7 +165,7 @@ static int split(char *text, struct words *ret, struct err *err)
 }
 
 /* Neither in the store nor on an earlier line: case (a to z) does not matter. */
-static int check_absent(struct import *in, struct err *err)
+static int check_new_user(struct import *in, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = in->fields[NAME]}};
     size_t begin = in->names.len;
@@ -196,7 +197,7 @@ static int read_operator(struct import *in, struct err *err)
 }
 
 /* Fill in what is made of the fields. */
-static int read_user(struct import *in, struct err *err)
+static int read_csv_user(struct import *in, struct err *err)
 {
     struct words grants, allow;
 
@@ -208,16 +209,16 @@ static int read_user(struct import *in, struct err *err)
         return err_set(err, -E_INVALID, "a name and a password are needed");
     return user_check_name(in->fields[NAME], err)
                ?: password_check(in->fields[PASSWORD], in->fields[NAME], err)
-               ?: split(in->fields[GRANTS], &grants, err)
+               ?: split_entries(in->fields[GRANTS], &grants, err)
                ?: user_grants_with("", &grants, &in->grants, err)
-               ?: split(in->fields[ALLOW], &allow, err)
+               ?: split_entries(in->fields[ALLOW], &allow, err)
                ?: user_allow_list(&allow, &in->allow, err)
                ?: read_operator(in, err)
                ?: user_read_limit(in->fields[ACTIVE], &in->limits.active_limit, err)
                ?: user_read_limit(in->fields[RUNNING], &in->limits.running_limit, err);
 }
 
-static int add_user(struct import *in, struct err *err)
+static int add_imported_user(struct import *in, struct err *err)
 {
     char hash[PASSWORD_HASH_TEXT];
     struct store_op add = {.verb = STORE_USER_ADD};
@@ -254,7 +255,7 @@ static int each_user(struct import *in, user_fn *each, struct err *err)
     while (rc == 0 && (rc = next_user(in, err)) == 1) {
         struct err why;
 
-        rc = read_user(in, &why) ?: each(in, &why);
+        rc = read_csv_user(in, &why) ?: each(in, &why);
         if (rc < 0)
             err_set(err, rc, "%s:%ld: %s", in->path, in->line, why.text);
     }
@@ -265,7 +266,7 @@ static int each_user(struct import *in, user_fn *each, struct err *err)
 }
 
 /* It has passwords. */
-static int check_file(const struct import *in, int fd, struct err *err)
+static int check_private(const struct import *in, int fd, struct err *err)
 {
     struct stat st;
 
@@ -276,18 +277,13 @@ static int check_file(const struct import *in, int fd, struct err *err)
     return 0;
 }
 
-static int read_file(struct import *in, struct err *err)
+static int read_csv(struct import *in, struct err *err)
 {
     int fd = str_eq(in->path, "-") ? dup(STDIN_FILENO) : open(in->path, O_RDONLY | O_CLOEXEC);
-    char part[4096];
-    ssize_t n = 0;
-    int rc =
-        fd < 0 ? err_errno(err, -E_INVALID, "cannot read %s", in->path) : check_file(in, fd, err);
+    int rc = fd < 0 ? err_errno(err, -E_INVALID, "cannot read %s", in->path)
+                    : check_private(in, fd, err);
 
-    while (rc == 0 && (n = read(fd, part, sizeof(part))) > 0)
-        buf_add(&in->text, part, (size_t)n);
-    explicit_bzero(part, sizeof(part));
-    if (rc == 0 && n < 0)
+    if (rc == 0 && file_append(fd, &in->text) < 0)
         rc = err_errno(err, -E_INVALID, "cannot read %s", in->path);
     if (rc == 0 && (buf_failed(&in->text) || memchr(buf_str(&in->text), 0, in->text.len) != NULL))
         rc = err_set(err, -E_INVALID, "%s has more than %d bytes, or a NUL", in->path, IMPORT_MAX);
@@ -304,10 +300,10 @@ int user_import(const char *path, struct store *store, struct err *err)
 
     buf_init(&in.text, IMPORT_MAX);
     buf_init(&in.names, (size_t)3 * IMPORT_MAX);
-    rc = read_file(&in, &why) ?: each_user(&in, check_absent, &why);
+    rc = read_csv(&in, &why) ?: each_user(&in, check_new_user, &why);
     if (rc < 0)
         err_set(err, rc, "%s; nothing was added", why.text);
-    else if ((rc = each_user(&in, add_user, &why)) < 0)
+    else if ((rc = each_user(&in, add_imported_user, &why)) < 0)
         err_set(err, rc, "%s; %ld users were added", why.text, in.added);
     else
         printf("%ld users added\n", in.added);

@@ -94,7 +94,7 @@ static void add_user(struct buf *b, const struct user *user, int64_t now_ms)
     buf_add_char(b, '}');
 }
 
-static int print_json(const struct user *users, size_t count, int64_t now_ms, struct err *err)
+static int print_users_json(const struct user *users, size_t count, int64_t now_ms, struct err *err)
 {
     struct buf b;
     int rc = 0;
@@ -120,7 +120,7 @@ int user_list_print(const struct user *users, size_t count, bool json, int64_t n
     int rc = 0;
 
     if (json)
-        rc = print_json(users, count, now_ms, err);
+        rc = print_users_json(users, count, now_ms, err);
     else
         print_table(users, count, now_ms);
     if (rc == 0 && fflush(stdout) != 0)

@@ -34,7 +34,7 @@ static void release_definition(struct definition *def)
         definition_free(def);
 }
 
-static void list_done(struct list *list)
+static void definitions_free(struct list *list)
 {
     for (size_t i = 0; i < list->count; i++)
         release_definition(list->defs[i]);
@@ -173,8 +173,8 @@ static int load_folder(struct catalog *catalog, struct list *list, struct err *e
 }
 
 /* Both are in order of name. */
-static void tell_changes(const struct list *old, const struct list *now, catalog_change_fn *changed,
-                         void *context)
+static void tell_catalog_changes(const struct list *old, const struct list *now,
+                                 catalog_change_fn *changed, void *context)
 {
     for (size_t i = 0, k = 0; i < old->count || k < now->count;) {
         int order = i == old->count   ? 1
@@ -207,10 +207,10 @@ int catalog_reload(struct catalog *catalog, catalog_change_fn *changed, void *co
         catalog->list = list;
         pthread_rwlock_unlock(&catalog->lock);
         if (changed != NULL)
-            tell_changes(&old, &catalog->list, changed, context);
+            tell_catalog_changes(&old, &catalog->list, changed, context);
         list = old;
     }
-    list_done(&list);
+    definitions_free(&list);
     lock_release(&catalog->reloading);
     return broken;
 }
@@ -260,7 +260,7 @@ void catalog_free(struct catalog *catalog)
 {
     if (catalog == NULL)
         return;
-    list_done(&catalog->list);
+    definitions_free(&catalog->list);
     pthread_rwlock_destroy(&catalog->lock);
     lock_done(&catalog->reloading);
     free((char *)catalog->spec.folder);

@@ -415,7 +415,7 @@ const char *config_variable(const char *key, char variable[CONFIG_VARIABLE_TEXT]
     return variable;
 }
 
-static int take_values(struct config *config, cfg_t *cfg, struct err *err)
+static int take_config_values(struct config *config, cfg_t *cfg, struct err *err)
 {
     char name[CONFIG_VARIABLE_TEXT];
 
@@ -607,7 +607,7 @@ static cfg_t *make_parser(char *defaults[KEY_COUNT])
     return cfg;
 }
 
-static int read_file(struct config *config, struct err *err)
+static int read_config(struct config *config, struct err *err)
 {
     char *defaults[KEY_COUNT] = {0};
     struct err local = {0};
@@ -625,7 +625,7 @@ static int read_file(struct config *config, struct err *err)
     else if (rc == CFG_PARSE_ERROR)
         rc = err_set(err, -E_CONFIG, "%s", local.code != 0 ? local.text : "bad configuration");
     else
-        rc = take_values(config, cfg, err) ?: take_sources(config, cfg, err);
+        rc = take_config_values(config, cfg, err) ?: take_sources(config, cfg, err);
     if (rc == 0)
         config->has_password = holds_password(config);
     if (cfg != NULL)
@@ -671,7 +671,7 @@ int config_load(const char *path, struct config **ret, struct err *err)
     if (config->file == NULL || config->folder == NULL)
         rc = err_errno(err, -E_CONFIG, "can't read the configuration '%s'", path);
     else
-        rc = read_file(config, err);
+        rc = read_config(config, err);
     if (rc < 0) {
         config_free(config);
         return rc;

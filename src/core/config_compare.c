@@ -76,22 +76,22 @@ struct config_snapshot {
     size_t source_count;
 };
 
-static const union config_value *value_of(const struct config *config, int key)
+static const union config_value *config_value_of(const struct config *config, int key)
 {
     return (const union config_value *)((const char *)config + keys[key].offset);
 }
 
 /* False: no memory. */
-static bool take_key(struct config_snapshot *snapshot, const struct config *config, int key)
+static bool take_config_key(struct config_snapshot *snapshot, const struct config *config, int key)
 {
     char variable[CONFIG_VARIABLE_TEXT];
 
     snapshot->overridden[key] = getenv(config_variable(keys[key].name, variable)) != NULL;
     if (config_kind_is_number(keys[key].kind)) {
-        snapshot->numbers[key] = value_of(config, key)->number;
+        snapshot->numbers[key] = config_value_of(config, key)->number;
         return true;
     }
-    snapshot->texts[key] = strdup(value_of(config, key)->text);
+    snapshot->texts[key] = strdup(config_value_of(config, key)->text);
     return snapshot->texts[key] != NULL;
 }
 
@@ -101,7 +101,7 @@ struct config_snapshot *config_snapshot_new(const struct config *config)
     bool good = snapshot != NULL;
 
     for (int i = 0; i < KEY_COUNT && good; i++)
-        good = take_key(snapshot, config, i);
+        good = take_config_key(snapshot, config, i);
     if (good) {
         snapshot->sources = calloc(config->source_count + 1, sizeof(*snapshot->sources));
         good = snapshot->sources != NULL;
@@ -147,7 +147,7 @@ void config_compare(const struct config_snapshot *before, const struct config *n
                     void *context)
 {
     for (int i = 0; i < KEY_COUNT; i++) {
-        const union config_value *value = value_of(now, i);
+        const union config_value *value = config_value_of(now, i);
         bool same = config_kind_is_number(keys[i].kind) ? value->number == before->numbers[i]
                                                         : str_eq(value->text, before->texts[i]);
 

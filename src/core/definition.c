@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "core/definition_impl.h"
 
@@ -166,7 +167,7 @@ static int open_results(struct parser *p, char *rest)
 }
 
 /* What else is in the report's data. */
-static bool is_taken(const struct definition *def, const char *name)
+static bool is_set_name_taken(const struct definition *def, const char *name)
 {
     static const char *const taken[] = {"results", "summary", "parameters", "reportName",
                                         "generatedDate"};
@@ -193,7 +194,7 @@ static int open_set(struct parser *p, char *name)
                              "'%.40s' is not a valid name for a set; use at most %d letters, "
                              "digits and _, and begin with a letter",
                              name, DEFINITION_NAME_MAX);
-    if (is_taken(def, name))
+    if (is_set_name_taken(def, name))
         return stray_section(
             p, "-- set",
             "the name '%s' is taken in the report's data, where case does not count; "
@@ -678,24 +679,21 @@ void definition_free(struct definition *def)
 
 /* Read fd to the end into a text that is yours; more than DEFINITION_FILE_MAX is read as one byte
  * too many, for the parser to refuse. */
-static int read_all(int fd, const char *path, char **ret_text, size_t *ret_len, struct err *err)
+static int read_definition(int fd, const char *path, char **ret_text, size_t *ret_len,
+                           struct err *err)
 {
     char *text = malloc(DEFINITION_FILE_MAX + 1);
-    size_t len = 0;
-    ssize_t n = 1;
+    ssize_t len;
 
     if (text == NULL)
-        return err_set(err, -E_NOMEM, "out of memory");
-    while (len < DEFINITION_FILE_MAX + 1 && n > 0) {
-        n = read(fd, text + len, DEFINITION_FILE_MAX + 1 - len);
-        len += n > 0 ? (size_t)n : 0;
-    }
-    if (n < 0) {
+        return err_no_memory(err);
+    len = file_read_all(fd, text, DEFINITION_FILE_MAX + 1, 0);
+    if (len < 0) {
         free(text);
         return err_errno(err, -E_IO, "%s: can't be read", path);
     }
     *ret_text = text;
-    *ret_len = len;
+    *ret_len = (size_t)len;
     return 0;
 }
 
@@ -714,7 +712,7 @@ int definition_load(const char *path, struct problems *problems, struct definiti
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         rc = err_set(err, -E_IO, "%s: is not a regular file", path);
     else
-        rc = read_all(fd, path, &text, &len, err);
+        rc = read_definition(fd, path, &text, &len, err);
     close(fd);
     if (rc != 0)
         return rc;

@@ -86,11 +86,6 @@ int with_join(struct parser *p, const struct statement *with, struct statement *
 
 /* ---- columns ---- */
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 /* N of "WORD(N)"; false: it is something else. */
 static bool read_scale(const char *text, const char *word, int *ret_scale)
 {
@@ -144,11 +139,11 @@ static char *cut_word(char *text)
 {
     char *end = text + strlen(text), *word;
 
-    for (word = end; word > text && !is_blank(word[-1]);)
+    for (word = end; word > text && !str_is_blank(word[-1]);)
         word--;
     if (word == text)
         return end;
-    for (end = word; end > text && is_blank(end[-1]);)
+    for (end = word; end > text && str_is_blank(end[-1]);)
         end--;
     *end = '\0';
     return word;
@@ -172,16 +167,16 @@ static char *cut_label(char *text, char **ret_unit)
     char *open = strchr(text, '"'), *close = strrchr(text, '"');
     char *unit;
 
-    while (open != NULL && (open == text || !is_blank(open[-1])))
+    while (open != NULL && (open == text || !str_is_blank(open[-1])))
         open = strchr(open + 1, '"');
-    if (open == NULL || close <= open || (close[1] != '\0' && !is_blank(close[1])))
+    if (open == NULL || close <= open || (close[1] != '\0' && !str_is_blank(close[1])))
         return NULL;
-    for (unit = close + 1; is_blank(*unit);)
+    for (unit = close + 1; str_is_blank(*unit);)
         unit++;
     *close = '\0';
     undouble_quotes(open + 1);
     *ret_unit = unit;
-    for (close = open; close > text && is_blank(close[-1]);)
+    for (close = open; close > text && str_is_blank(close[-1]);)
         close--;
     *close = '\0';
     return open + 1;

@@ -16,14 +16,9 @@ enum { TIMEOUT_MAX_MS = 7 * 24 * 3600 * 1000 }; /* that of report_timeout in the
 #define RETENTION_MIN_MS 1000
 #define RETENTION_MAX_MS INT64_C(31536000000)
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 static char *skip_blanks(char *text)
 {
-    while (is_blank(*text))
+    while (str_is_blank(*text))
         text++;
     return text;
 }
@@ -146,7 +141,7 @@ static int add_allowed(struct parser *p, struct param *param, char *value)
     int rc;
 
     value = skip_blanks(value);
-    for (size_t n = strlen(value); n > 0 && is_blank(value[n - 1]); n--)
+    for (size_t n = strlen(value); n > 0 && str_is_blank(value[n - 1]); n--)
         value[n - 1] = '\0';
     if (*value == '\0' || strlen(value) > PARAM_VALUE_MAX)
         return parser_fail(p, p->line,
@@ -178,7 +173,7 @@ static int parse_enum(struct parser *p, struct param *param, char **at)
     param->allowed = calloc(DEFINITION_ENUM_MAX, sizeof(*param->allowed));
     if (param->allowed == NULL)
         return err_set(p->err, -E_NOMEM, "out of memory");
-    if (close == NULL || !(is_blank(close[1]) || close[1] == '\0'))
+    if (close == NULL || !(str_is_blank(close[1]) || close[1] == '\0'))
         return parser_fail(p, p->line, "enum of '%s' is not closed; write enum(A|B|C)",
                            param->name);
     *at = skip_blanks(close + 1);
@@ -186,7 +181,7 @@ static int parse_enum(struct parser *p, struct param *param, char **at)
     if (strchr(list, ',') != NULL && strchr(list, '|') == NULL) {
         char *to = list;
 
-        for (const char *c = list; *c != '\0'; c += is_blank(*c) ? strspn(c, " \t") : 1)
+        for (const char *c = list; *c != '\0'; c += str_is_blank(*c) ? strspn(c, " \t") : 1)
             *to++ = *c == ',' ? '|' : *c;
         *to = '\0';
         for (to = list; (to = strstr(to, "| ")) != NULL; to++)
@@ -259,7 +254,7 @@ static int parse_param_type(struct parser *p, struct param *param, char **at)
     close = strchr(*at, ')');
     if (close != NULL && str_starts(*at, "enum("))
         close = strchr(close + 1, ')');
-    if (close == NULL || !(is_blank(close[1]) || close[1] == '\0'))
+    if (close == NULL || !(str_is_blank(close[1]) || close[1] == '\0'))
         return parser_fail(p, p->line, "list of '%s' is not closed; write list(integer)",
                            param->name);
     behind = skip_blanks(close + 1);
@@ -522,7 +517,7 @@ static int find_annotation(const char *text, char *ret_behind)
         size_t len = strlen(annotations[i].key);
 
         if (strncmp(text, annotations[i].key, len) == 0 &&
-            (text[len] == ':' || is_blank(text[len]) || text[len] == '\0')) {
+            (text[len] == ':' || str_is_blank(text[len]) || text[len] == '\0')) {
             *ret_behind = text[len];
             return i;
         }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/str.h"
 #include "core/definition_impl.h"
 
 static char lower(char c)
@@ -64,11 +65,6 @@ const char *hint_type(const char *word)
 
 /* ---- placeholders of other programs ---- */
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* Behind these an operand is missing. */
 static bool wants_value(const struct sql_token *before)
 {
@@ -114,7 +110,7 @@ static size_t braces(const struct sql_walk *walk, const char *text)
 static size_t parameter_sign(const struct sql_walk *walk, const char *text)
 {
     char next = text + 1 < walk->end ? text[1] : '\0';
-    bool name = sql_name_starts(next), number = is_digit(next);
+    bool name = sql_name_starts(next), number = str_is_digit(next);
     bool ends_operator = text > walk->text && strchr("<@-|&~!#?", text[-1]) != NULL;
 
     if ((*text == '@' && name && !ends_operator) || (*text == '$' && (name || number)) ||

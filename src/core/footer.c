@@ -46,7 +46,7 @@ static void add_unusual(struct buf *b, const char *key, int64_t value, int64_t u
         json_add_number(b, key, value);
 }
 
-static void add_text(struct buf *b, const char *key, const char *text)
+static void add_text_member(struct buf *b, const char *key, const char *text)
 {
     if (text == NULL)
         return;
@@ -57,27 +57,27 @@ static void add_text(struct buf *b, const char *key, const char *text)
 static void add_column(struct buf *b, const struct footer_column *column)
 {
     buf_add_char(b, '{');
-    add_text(b, "name", str_eq(column->name, column->leaf) ? NULL : column->name);
-    add_text(b, "label", column->label);
-    add_text(b, "unit", column->unit);
-    add_text(b, "object", column->object);
-    add_text(b, "leaf", column->leaf);
-    add_text(b, "type", footer_type_name(column->type));
+    add_text_member(b, "name", str_eq(column->name, column->leaf) ? NULL : column->name);
+    add_text_member(b, "label", column->label);
+    add_text_member(b, "unit", column->unit);
+    add_text_member(b, "object", column->object);
+    add_text_member(b, "leaf", column->leaf);
+    add_text_member(b, "type", footer_type_name(column->type));
     add_unusual(b, "level", column->level, 0);
     add_unusual(b, "scale", column->scale, -1);
     add_unusual(b, "longest", column->longest, 0);
     buf_add_char(b, '}');
 }
 
-static void add_part(struct buf *b, const struct footer_part *part)
+static void add_footer_part(struct buf *b, const struct footer_part *part)
 {
     buf_add_char(b, '{');
-    add_text(b, "name", part->name);
+    add_text_member(b, "name", part->name);
     json_add_number(b, "at", part->at);
     json_add_number(b, "end", part->end);
     json_add_number(b, "rows", part->rows);
-    add_text(b, "array", part->arrays[0]);
-    add_text(b, "arrayInArray", part->arrays[1]);
+    add_text_member(b, "array", part->arrays[0]);
+    add_text_member(b, "arrayInArray", part->arrays[1]);
     json_add_key(b, "columns");
     buf_add_char(b, '[');
     for (size_t i = 0; i < part->column_count; i++) {
@@ -102,7 +102,7 @@ int footer_write(const struct footer *footer, struct buf *out, struct err *err)
     for (size_t i = 0; i < footer->part_count; i++) {
         if (i > 0)
             buf_add_char(out, ',');
-        add_part(out, &footer->parts[i]);
+        add_footer_part(out, &footer->parts[i]);
     }
     buf_add_str(out, "]}");
     if (buf_is_starved(out))
@@ -118,11 +118,6 @@ int footer_write(const struct footer *footer, struct buf *out, struct err *err)
 
 /* ---- reading ---- */
 
-static int damaged(struct err *err)
-{
-    return err_set(err, -E_INTERNAL, "the footer of a stored result is not what was written");
-}
-
 int footer_find(const uint8_t bytes[FOOTER_TRAILER], int64_t size, int64_t *ret_at, size_t *ret_len,
                 struct err *err)
 {
@@ -133,7 +128,7 @@ int footer_find(const uint8_t bytes[FOOTER_TRAILER], int64_t size, int64_t *ret_
     len = le64toh(trailer.len);
     if (memcmp(trailer.magic, magic, sizeof(magic)) != 0 || len > FOOTER_TEXT_MAX ||
         (int64_t)len + FOOTER_TRAILER > size)
-        return damaged(err);
+        return err_damaged(err, "the footer of a stored result");
     *ret_at = size - FOOTER_TRAILER - (int64_t)len;
     *ret_len = len;
     return 0;
@@ -144,7 +139,7 @@ struct reading {
     bool ok;
 };
 
-static int64_t get_number(struct reading *r, const json_t *object, const char *key)
+static int64_t get_place(struct reading *r, const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
 
@@ -154,7 +149,7 @@ static int64_t get_number(struct reading *r, const json_t *object, const char *k
 
 static int64_t get_unusual(struct reading *r, const json_t *object, const char *key, int64_t usual)
 {
-    return json_object_get(object, key) != NULL ? get_number(r, object, key) : usual;
+    return json_object_get(object, key) != NULL ? get_place(r, object, key) : usual;
 }
 
 /* A copy; NULL: it is not there, which is a fault if it is `needed`. */
@@ -206,16 +201,16 @@ static bool is_in_order(const struct footer_part *part)
     return (level < 1 || part->arrays[0] != NULL) && (level < 2 || part->arrays[1] != NULL);
 }
 
-static void read_part(struct reading *r, const json_t *json, struct footer_part *ret)
+static void read_footer_part(struct reading *r, const json_t *json, struct footer_part *ret)
 {
     const json_t *columns = json_object_get(json, "columns");
     size_t count = json_array_size(columns);
 
     *ret = (struct footer_part){
         .name = get_text(r, json, "name", true),
-        .at = get_number(r, json, "at"),
-        .end = get_number(r, json, "end"),
-        .rows = get_number(r, json, "rows"),
+        .at = get_place(r, json, "at"),
+        .end = get_place(r, json, "end"),
+        .rows = get_place(r, json, "rows"),
         .arrays = {get_text(r, json, "array", false), get_text(r, json, "arrayInArray", false)},
         .columns = calloc(count + 1, sizeof(ret->columns[0]))};
     r->ok = r->ok && ret->columns != NULL && json_is_array(columns) && ret->at <= ret->end;
@@ -232,13 +227,13 @@ static struct footer *read_footer(struct reading *r, const json_t *json)
 
     if (footer == NULL)
         return NULL;
-    footer->stride = get_number(r, json, "stride");
-    footer->index_at = get_number(r, json, "indexAt");
-    footer->index_count = get_number(r, json, "indexCount");
+    footer->stride = get_place(r, json, "stride");
+    footer->index_at = get_place(r, json, "indexAt");
+    footer->index_count = get_place(r, json, "indexCount");
     footer->parts = calloc(count + 1, sizeof(footer->parts[0]));
     r->ok = r->ok && footer->parts != NULL && count > 0 && footer->stride > 0;
     for (size_t i = 0; r->ok && i < count; i++)
-        read_part(r, json_array_get(parts, i), &footer->parts[footer->part_count++]);
+        read_footer_part(r, json_array_get(parts, i), &footer->parts[footer->part_count++]);
     return footer;
 }
 
@@ -254,7 +249,7 @@ int footer_read(const char *text, size_t len, const uint8_t bytes[FOOTER_TRAILER
     memcpy(&trailer, bytes, sizeof(trailer));
     hash(text, len, expected);
     if (memcmp(expected, trailer.hash, sizeof(expected)) != 0)
-        return damaged(err);
+        return err_damaged(err, "the footer of a stored result");
     json = json_read(text, len, NULL, &starved);
     *ret = read_footer(&reading, json);
     json_decref(json);
@@ -262,10 +257,11 @@ int footer_read(const char *text, size_t len, const uint8_t bytes[FOOTER_TRAILER
         return 0;
     footer_free(*ret);
     *ret = NULL;
-    return starved ? err_set(err, -E_NOMEM, "Out of memory.") : damaged(err);
+    return starved ? err_set(err, -E_NOMEM, "Out of memory.")
+                   : err_damaged(err, "the footer of a stored result");
 }
 
-static void part_done(struct footer_part *part)
+static void footer_part_done(struct footer_part *part)
 {
     free(part->name);
     for (size_t i = 0; i < FOOTER_ARRAYS_MAX; i++)
@@ -283,7 +279,7 @@ static void part_done(struct footer_part *part)
 void footer_done(struct footer *footer)
 {
     for (size_t i = 0; i < footer->part_count; i++)
-        part_done(&footer->parts[i]);
+        footer_part_done(&footer->parts[i]);
     free(footer->parts);
 }
 

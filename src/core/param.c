@@ -13,11 +13,6 @@
 #include "core/report.h"
 #include "core/sql_text.h"
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, -E_NOMEM, "out of memory");
-}
-
 /* Append the value as callers see it; nothing for NULL. */
 static void add_shown(struct buf *out, const struct param_value *value)
 {
@@ -51,8 +46,9 @@ int param_default(const struct definition *def, const struct param *param, int64
 }
 
 /* One parameter's value from what was given (NULL: nothing); its text is yours, NULL for none. */
-static int take_value(const struct definition *def, const struct param *param, const json_t *given,
-                      int64_t now_ms, struct param_value *ret, struct err *err)
+static int take_param_value(const struct definition *def, const struct param *param,
+                            const json_t *given, int64_t now_ms, struct param_value *ret,
+                            struct err *err)
 {
     const json_t *value = json_object_get(given, param->name);
     const char *text = json_string_value(value);
@@ -97,7 +93,7 @@ static int refuse_unknown(const struct definition *def, const char *name, struct
                    shown, *known != '\0' ? known : "none");
 }
 
-static int check_names(const struct definition *def, const json_t *given, struct err *err)
+static int check_param_names(const struct definition *def, const json_t *given, struct err *err)
 {
     if (given != NULL && !json_is_object(given))
         return err_set(err, -E_PARAM, "The parameters must be a JSON object of strings.");
@@ -110,22 +106,22 @@ static int check_names(const struct definition *def, const json_t *given, struct
 }
 
 /* All values in the order of the definition, from what was given. */
-static int take_values(const struct definition *def, const json_t *given, int64_t now_ms,
-                       struct param_value **ret_values, struct err *err)
+static int take_param_values(const struct definition *def, const json_t *given, int64_t now_ms,
+                             struct param_value **ret_values, struct err *err)
 {
     struct param_value *values;
-    int rc = check_names(def, given, err);
+    int rc = check_param_names(def, given, err);
 
     if (rc != 0)
         return rc;
     values = calloc(def->param_count + 1, sizeof(*values));
     if (values == NULL)
-        return no_memory(err);
+        return err_no_memory(err);
     for (size_t i = 0; i < def->param_count && rc == 0; i++) {
         values[i].name = def->params[i].name;
         values[i].type = def->params[i].type;
         values[i].list = def->params[i].list;
-        rc = take_value(def, &def->params[i], given, now_ms, &values[i], err);
+        rc = take_param_value(def, &def->params[i], given, now_ms, &values[i], err);
     }
     if (rc != 0) {
         params_free(values, def->param_count);
@@ -162,7 +158,7 @@ int params_canonical(const struct definition *def, const json_t *given, int64_t 
     bool starved;
     char *canonical;
     size_t most;
-    int rc = take_values(def, given, now_ms, &values, err);
+    int rc = take_param_values(def, given, now_ms, &values, err);
 
     if (rc != 0)
         return rc;
@@ -173,7 +169,7 @@ int params_canonical(const struct definition *def, const json_t *given, int64_t 
     starved = buf_is_starved(&json);
     canonical = buf_take(&json);
     if (starved)
-        return no_memory(err);
+        return err_no_memory(err);
     if (canonical == NULL)
         return err_set(err, -E_PARAM,
                        "The parameters take more than %zu bytes altogether; shorten their values.",
@@ -190,11 +186,11 @@ int params_values(const struct definition *def, const char *canonical,
     int rc;
 
     if (starved)
-        return no_memory(err);
+        return err_no_memory(err);
     if (given == NULL)
         return err_set(err, -E_PARAM, "The stored parameters are not JSON.");
     /* The clock matters only for a parameter that the definition has gained since. */
-    rc = take_values(def, given, clock_now_ms(), ret_values, err);
+    rc = take_param_values(def, given, clock_now_ms(), ret_values, err);
     json_decref(given);
     return rc;
 }

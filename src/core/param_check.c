@@ -21,7 +21,7 @@ static const char blanks[] = " \t\r\n";
 static const char is_broken[] = "takes a list: values with commas between them, or a JSON array of "
                                 "strings; what begins with [ here is not one.";
 
-static bool is_blank(char c)
+static bool is_list_blank(char c)
 {
     return c != '\0' && strchr(blanks, c) != NULL;
 }
@@ -39,9 +39,9 @@ static const char *split_commas(const char *text, struct buf *out, size_t *count
         size_t len = strcspn(text, ",");
 
         next = text[len] == ',' ? text + len + 1 : NULL;
-        for (; len > 0 && is_blank(*text); len--)
+        for (; len > 0 && is_list_blank(*text); len--)
             text++;
-        while (len > 0 && is_blank(text[len - 1]))
+        while (len > 0 && is_list_blank(text[len - 1]))
             len--;
         if (len == 0)
             return "takes a list; a value between its commas is empty. To give an empty text, "
@@ -54,7 +54,7 @@ static const char *split_commas(const char *text, struct buf *out, size_t *count
 }
 
 /* A JSON string with escapes in it: text[len] has its quotes. */
-static bool add_escaped(struct buf *out, const char *text, size_t len)
+static bool add_unescaped(struct buf *out, const char *text, size_t len)
 {
     struct buf array;
     json_t *root;
@@ -90,7 +90,7 @@ static bool take_string(const char **at, struct buf *out)
     }
     *at = end + 1;
     if (!plain)
-        return add_escaped(out, start - 1, (size_t)(end + 2 - start));
+        return add_unescaped(out, start - 1, (size_t)(end + 2 - start));
     buf_add(out, start, (size_t)(end - start));
     buf_add_char(out, '\0');
     return true;
@@ -146,10 +146,10 @@ static const char *param_list_split(const char *text, struct buf *out, size_t *r
 }
 
 /* Would it be read back from between two commas? */
-static bool is_plain(const char *item, size_t len)
+static bool is_plain_item(const char *item, size_t len)
 {
-    return len > 0 && !is_blank(*item) && !is_blank(item[len - 1]) && strchr(item, ',') == NULL &&
-           *item != '[';
+    return len > 0 && !is_list_blank(*item) && !is_list_blank(item[len - 1]) &&
+           strchr(item, ',') == NULL && *item != '[';
 }
 
 void param_list_add(struct buf *out, const char *items, size_t count)
@@ -158,7 +158,7 @@ void param_list_add(struct buf *out, const char *items, size_t count)
     bool plain = true;
 
     for (size_t i = 0; plain && i < count; i++, item += strlen(item) + 1)
-        plain = is_plain(item, strlen(item));
+        plain = is_plain_item(item, strlen(item));
     item = items;
     buf_add_str(out, plain ? "" : "[");
     for (size_t i = 0; i < count; i++, item += strlen(item) + 1) {
@@ -175,7 +175,7 @@ void param_list_add(struct buf *out, const char *items, size_t count)
 
 enum { MATCHING_MS = 200 }; /* processor time for the values of one list */
 
-static bool is_text(const struct param *param, const char *text)
+static bool is_text_value(const struct param *param, const char *text)
 {
     (void)param;
     (void)text;
@@ -196,14 +196,14 @@ static bool is_decimal(const struct param *param, const char *text)
     return decimal_is_plain(text, strlen(text));
 }
 
-static bool is_date(const struct param *param, const char *text)
+static bool is_date_value(const struct param *param, const char *text)
 {
     (void)param;
     return clock_is_date(text);
 }
 
 /* In UTC, where every local time exists once. */
-static bool is_timestamp(const struct param *param, const char *text)
+static bool is_timestamp_value(const struct param *param, const char *text)
 {
     char utc[TIMESTAMP_TEXT];
 
@@ -227,9 +227,10 @@ static bool is_allowed(const struct param *param, const char *text)
 }
 
 static bool (*const accepts[PARAM_TYPE_COUNT])(const struct param *param, const char *text) = {
-    [PARAM_STRING] = is_text,         [PARAM_INTEGER] = is_integer, [PARAM_DECIMAL] = is_decimal,
-    [PARAM_DATE] = is_date,           [PARAM_BOOLEAN] = is_boolean, [PARAM_ENUM] = is_allowed,
-    [PARAM_TIMESTAMP] = is_timestamp,
+    [PARAM_STRING] = is_text_value,         [PARAM_INTEGER] = is_integer,
+    [PARAM_DECIMAL] = is_decimal,           [PARAM_DATE] = is_date_value,
+    [PARAM_BOOLEAN] = is_boolean,           [PARAM_ENUM] = is_allowed,
+    [PARAM_TIMESTAMP] = is_timestamp_value,
 };
 
 bool param_accepts_value(const struct param *param, const char *text)
@@ -300,7 +301,7 @@ bool param_is_within(const struct definition *def, const struct param *param, co
 }
 
 /* ", from 1 to 500", ", matching [A-Z]+" */
-static void add_limits(const struct param *param, char *out, size_t cap)
+static void add_param_limits(const struct param *param, char *out, size_t cap)
 {
     if (param->least != NULL && param->most != NULL)
         snprintf(out, cap, ", from %.60s to %.60s", param->least, param->most);
@@ -349,7 +350,7 @@ void param_takes(const struct param *param, char out[PARAM_TAKES_TEXT])
 
     for (size_t i = 0; i < param->allowed_count; i++)
         param_list_names(allowed, param->allowed[i]);
-    add_limits(param, limits, sizeof(limits));
+    add_param_limits(param, limits, sizeof(limits));
     snprintf(out, PARAM_TAKES_TEXT, "%s%s%s%s%s%s",
              param->list ? "a list with commas, each value " : "", takes[param->type],
              *allowed != '\0' ? " (" : "", allowed, *allowed != '\0' ? ")" : "", limits);
@@ -371,11 +372,6 @@ static int refuse_value(const struct param *param, const char *text, struct err 
     param_show(text, shown);
     return err_set(err, -E_PARAM, "Parameter '%s' takes %s; '%s' is not one.", param->name, takes,
                    shown);
-}
-
-static int no_memory(struct err *err)
-{
-    return err_set(err, -E_NOMEM, "out of memory");
 }
 
 /* ---- the one form of a value ---- */
@@ -446,8 +442,8 @@ static int watch_matching(const struct param *param, int64_t began_ms, struct er
 }
 
 /* Each value of a list, and how many there are. */
-static int take_list(const struct definition *def, const struct param *param, const char *text,
-                     struct param_value *ret, struct err *err)
+static int take_list_value(const struct definition *def, const struct param *param,
+                           const char *text, struct param_value *ret, struct err *err)
 {
     struct buf items, out;
     const char *why, *item;
@@ -467,12 +463,12 @@ static int take_list(const struct definition *def, const struct param *param, co
         buf_add_char(&out, '\0');
     }
     if (buf_is_starved(&items))
-        rc = no_memory(err);
+        rc = err_no_memory(err);
     buf_done(&items);
     if (rc == 0)
         ret->text = buf_take(&out);
     buf_done(&out);
-    return rc == 0 && ret->text == NULL ? no_memory(err) : rc;
+    return rc == 0 && ret->text == NULL ? err_no_memory(err) : rc;
 }
 
 int param_take(const struct definition *def, const struct param *param, const char *text,
@@ -482,11 +478,11 @@ int param_take(const struct definition *def, const struct param *param, const ch
     int rc;
 
     if (param->list)
-        return take_list(def, param, text, ret, err);
+        return take_list_value(def, param, text, ret, err);
     buf_init(&out, PARAM_VALUE_MAX);
     rc = take_one(def, param, text, &out, err);
     if (rc == 0)
         ret->text = buf_take(&out);
     buf_done(&out);
-    return rc == 0 && ret->text == NULL ? no_memory(err) : rc;
+    return rc == 0 && ret->text == NULL ? err_no_memory(err) : rc;
 }

@@ -88,7 +88,7 @@
       "rows that its query spills, in files without a name", "temp_close", "not at all",           \
       fsck_files, "deletion.delete.stopped",                                                       \
       "test_cancel.py::test_what_a_query_has_spilled_to_the_disk_is_gone")                         \
-    X(STORE_FILE, "sqlite", "{store}", "sqlite_open:make_file", "freed pages of the store",        \
+    X(STORE_FILE, "sqlite", "{store}", "sqlite_open:make_store_file", "freed pages of the store",  \
       "sqlite_scrub_vfs", "five seconds", fsck_nothing, "deletion.delete.dropped",                 \
       PLACE_WALKED "test_erasure.py::test_many_deleted_among_many_leave_nothing")                  \
     X(STORE_LOG, "sqlite", "{store}-wal {store}-shm", "", "the write-ahead log of the store",      \
@@ -107,7 +107,7 @@
       "erase.file.overwritten",                                                                    \
       "test_erasure_postgres.py::test_after_a_rotation_nothing_opens_a_deleted_report "            \
       "test_erasure_postgres.py::test_nothing_of_a_report_is_ever_readable_in_the_database")       \
-    X(LEDGER, PLACE_ALL, "{deletion_ledger} {deletion_ledger}.new", "ledger:open_temp",            \
+    X(LEDGER, PLACE_ALL, "{deletion_ledger} {deletion_ledger}.new", "ledger:open_ledger_temp",     \
       "a keyed hash of the reference, and when it was deleted", "copy_young", "backup_horizon",    \
       fsck_nothing, "ledger.append.synced ledger.expire.copied ledger.expire.renamed",             \
       PLACE_WALKED "test_ledger.py::test_the_ledger_does_not_have_the_reference "                  \
@@ -124,7 +124,8 @@
     X(LOG, PLACE_ALL, "stderr", "", "the reference, the type and what was done, no value", "",     \
       "as long as the log is kept", fsck_nothing, "deletion.delete.dropped",                       \
       PLACE_WALKED "test_erasure.py::test_no_value_is_logged_whatever_the_database_says")          \
-    X(BACKUP, PLACE_FILES, "BACKUP/*", "sqlite_backup:make_copy backup_manifest:write_file",       \
+    X(BACKUP, PLACE_FILES, "BACKUP/*",                                                             \
+      "sqlite_backup:make_copy backup_manifest:write_manifest_file",                               \
       "what a backup has copied; a restore deletes it again", "restore_apply",                     \
       "until the backup is removed", fsck_nothing,                                                 \
       "backup.store.copied backup.results.copied restore.deletions.applied",                       \
@@ -134,7 +135,7 @@
       "until it is removed or made again", fsck_nothing, "backup.store.copied",                    \
       "test_backup.py::test_a_backup_that_is_killed_is_whole_or_not_there "                        \
       "test_backup.py::test_a_backup_that_fails_leaves_nothing")                                   \
-    X(RESTORE, "sqlite", "{store}.restore*", "restore:copy_file",                                  \
+    X(RESTORE, "sqlite", "{store}.restore*", "restore:copy_store_file",                            \
       "the store that a killed restore has begun", "restore_clear", "until the next start",        \
       fsck_restores, "restore.store.copied restore.deletions.applied",                             \
       "test_backup.py::test_what_a_killed_restore_has_left_goes_at_the_next_start")

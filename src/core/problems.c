@@ -10,7 +10,7 @@
 enum { SHOWN_PATH_MAX = 160 }; /* bytes of a path in a message: the words must fit behind it */
 
 /* What is wrong with `-- with` is found with every statement that has it. */
-static bool is_known(const struct problems *problems, int line, const char *text)
+static bool has_problem(const struct problems *problems, int line, const char *text)
 {
     for (size_t i = 0; i < problems->count; i++) {
         if (problems->list[i].line == line && str_eq(problems->list[i].text, text))
@@ -27,7 +27,7 @@ void problems_add_list(struct problems *problems, int line, bool warning, const 
 
     vsnprintf(words, sizeof(words), format, args);
     str_drop_cut(words);
-    if (is_known(problems, line, words))
+    if (has_problem(problems, line, words))
         return;
     problems->errors += !warning;
     if (problems->count == PROBLEMS_MAX) {

@@ -31,7 +31,7 @@ static char *shell_word(const char *text)
     return word;
 }
 
-static int refuse(const struct judged *judged, const char *path, mode_t mode, struct err *err)
+static int refuse_mode(const struct judged *judged, const char *path, mode_t mode, struct err *err)
 {
     char *word = shell_word(path);
 
@@ -55,7 +55,7 @@ static int judge(const struct judged *judged, struct err *err)
         return err_set(err, -E_NOMEM, "out of memory");
     if (stat(path, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) &&
         (st.st_mode & no) != 0)
-        rc = refuse(judged, path, st.st_mode, err);
+        rc = refuse_mode(judged, path, st.st_mode, err);
     free(path);
     return rc;
 }

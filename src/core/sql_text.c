@@ -84,7 +84,7 @@ static bool is_space(char c)
 }
 
 /* Behind blanks a [ begins a name, except of ARRAY [1, 2], and except [:Name, as no name begins. */
-static bool is_array(const struct sql_walk *walk, const char *before)
+static bool is_array_bracket(const struct sql_walk *walk, const char *before)
 {
     static const char word[] = "array";
     const size_t len = sizeof(word) - 1;
@@ -106,10 +106,11 @@ static bool is_subscript(const struct sql_walk *walk)
         before--;
     follows =
         before > walk->text && (is_name_char(before[-1]) || strchr("])\"", before[-1]) != NULL);
-    return walk->brackets > 0 || (follows && (before == walk->at || is_array(walk, before)));
+    return walk->brackets > 0 ||
+           (follows && (before == walk->at || is_array_bracket(walk, before)));
 }
 
-static size_t read_word(const char *text, size_t len, enum sql_kind *kind)
+static size_t read_sql_word(const char *text, size_t len, enum sql_kind *kind)
 {
     size_t n = sql_name_length(text, len);
 
@@ -173,7 +174,7 @@ static size_t read_token(const struct sql_walk *walk, enum sql_kind *kind)
         return read_dollar_quoted(text, len, tag);
     }
     if (is_name_char(*text) && *text != '$')
-        return read_word(text, len, kind);
+        return read_sql_word(text, len, kind);
     *kind = *text == ';' ? SQL_SEMICOLON : SQL_OTHER;
     return 1;
 }

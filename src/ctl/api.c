@@ -57,8 +57,8 @@ static const char *words_of(const json_t *answer)
 }
 
 /* The answer is an error: its message goes into `err`. */
-static int refuse(struct http *http, const struct http_answer *answer, json_t **ret_json,
-                  struct err *err)
+static int read_refusal(struct http *http, const struct http_answer *answer, json_t **ret_json,
+                        struct err *err)
 {
     const char *location = http_header(http, "Location");
     const char *words;
@@ -114,7 +114,7 @@ static int get_tokens(struct http *http, const char *path, json_t *body,
         return err_set(err, -E_INVALID, "user and password must be UTF-8");
     rc = http_send(http, &request, &answer, err)
              ?: (answer.status == 200 ? take_tokens(http, &answer, credentials, err)
-                                      : refuse(http, &answer, &json, err));
+                                      : read_refusal(http, &answer, &json, err));
     json_decref(json);
     http_answer_done(&answer);
     free(text);
@@ -145,7 +145,7 @@ int api_login(struct http *http, const char *user, const char *password, struct 
 }
 
 /* -E_AUTH if the user asks for another server than the tokens are of. */
-static int check_server(const struct api *api, const char *server, struct err *err)
+static int check_logged_in_at(const struct api *api, const char *server, struct err *err)
 {
     struct http *other;
     int rc;
@@ -174,7 +174,7 @@ int api_open(const struct ctl_options *options, struct api **ret, struct err *er
              ?: http_new(api->credentials.server,
                          options->cacert != NULL ? options->cacert : api->credentials.cacert,
                          &api->http, err)
-             ?: check_server(api, options->server, err);
+             ?: check_logged_in_at(api, options->server, err);
     if (rc != 0) {
         api_free(api);
         return rc;
@@ -279,7 +279,7 @@ int api_call(struct api *api, struct http_request *request, json_t **ret_envelop
     if (rc != 0)
         return rc;
     if (api->answer.status < 200 || api->answer.status > 299)
-        rc = refuse(api->http, &api->answer, &api->refusal, err);
+        rc = read_refusal(api->http, &api->answer, &api->refusal, err);
     else if (ret_envelope != NULL)
         rc = open_envelope(api, ret_envelope, err);
     if (api->refusal != NULL && api->json)

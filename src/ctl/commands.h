@@ -19,6 +19,8 @@ int step_look(struct ctl *ctl, struct api *api, const char *path, json_t **ret, 
 
 /* A member's text, without what a terminal would obey; "" if it is none. Borrowed. */
 const char *step_text_of(const json_t *object, const char *member);
+/* The member of an object, a number; 0: none. */
+long long step_number_of(const json_t *object, const char *member);
 
 /* Delete the report; `resource` is "Report", or, as an operator, "Admin/Report". */
 int step_delete(struct api *api, const char *resource, const char *reference, struct err *err);

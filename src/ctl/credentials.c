@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 
 enum { PATH_BYTES_MAX = 4096 };
 
@@ -23,14 +24,6 @@ void credentials_done(struct credentials *credentials)
     free(credentials->refresh_token);
     free(credentials->cacert);
     *credentials = (struct credentials){.server = NULL};
-}
-
-/* Make a folder that only its owner may enter; fine if it is there. */
-static int make_folder(const char *path, struct err *err)
-{
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return err_errno(err, -E_IO, "cannot make the folder %s", path);
-    return 0;
 }
 
 /* Append the path of `name` in our folder; the folder is made if `make`. */
@@ -48,10 +41,10 @@ static int add_path(struct buf *path, const char *name, bool make, struct err *e
     else
         return err_set(err, -E_IO, "neither XDG_CONFIG_HOME nor HOME says where to keep tokens");
     if (make)
-        rc = make_folder(buf_str(path), err);
+        rc = file_make_folder(buf_str(path), err);
     buf_add_str(path, "/reportctl");
     if (rc == 0 && make)
-        rc = make_folder(buf_str(path), err);
+        rc = file_make_folder(buf_str(path), err);
     buf_add_format(path, "/%s", name);
     if (rc == 0 && buf_failed(path))
         rc = err_set(err, -E_IO, "the path of the credentials is too long");
@@ -59,14 +52,14 @@ static int add_path(struct buf *path, const char *name, bool make, struct err *e
 }
 
 /* The member as a string that is yours, NULL if it is none. */
-static char *take_text(const json_t *object, const char *member)
+static char *copy_member(const json_t *object, const char *member)
 {
     const char *text = json_string_value(json_object_get(object, member));
 
     return text != NULL ? strdup(text) : NULL;
 }
 
-static int read_file(const char *path, json_t **ret, struct err *err)
+static int read_credentials(const char *path, json_t **ret, struct err *err)
 {
     struct stat st;
     json_t *object;
@@ -100,12 +93,13 @@ int credentials_load(struct credentials *ret, struct err *err)
     int rc;
 
     buf_init(&path, PATH_BYTES_MAX);
-    rc = add_path(&path, "credentials.json", false, err) ?: read_file(buf_str(&path), &object, err);
+    rc = add_path(&path, "credentials.json", false, err)
+             ?: read_credentials(buf_str(&path), &object, err);
     if (rc == 0) {
-        found =
-            (struct credentials){take_text(object, "server"), take_text(object, "user"),
-                                 take_text(object, "accessToken"),
-                                 take_text(object, "refreshToken"), take_text(object, "cacert")};
+        found = (struct credentials){copy_member(object, "server"), copy_member(object, "user"),
+                                     copy_member(object, "accessToken"),
+                                     copy_member(object, "refreshToken"),
+                                     copy_member(object, "cacert")};
         if (found.server != NULL && found.user != NULL && found.access_token != NULL &&
             found.refresh_token != NULL) {
             *ret = found;
@@ -120,7 +114,7 @@ int credentials_load(struct credentials *ret, struct err *err)
 }
 
 /* Write `text` to a new file at `path` and make it durable. */
-static int write_file(const char *path, const char *text, struct err *err)
+static int write_credentials(const char *path, const char *text, struct err *err)
 {
     size_t len = strlen(text);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -151,7 +145,7 @@ int credentials_save(const struct credentials *credentials, struct err *err)
              ?: add_path(&path, "credentials.json", true, err);
     if (rc == 0) {
         buf_add_format(&part, "%s.%ld", buf_str(&path), (long)getpid());
-        rc = write_file(buf_str(&part), text, err);
+        rc = write_credentials(buf_str(&part), text, err);
         if (rc == 0 && rename(buf_str(&part), buf_str(&path)) != 0)
             rc = err_errno(err, -E_IO, "cannot replace %s", buf_str(&path));
         if (rc != 0)

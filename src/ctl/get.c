@@ -52,7 +52,7 @@ struct download {
     struct err err; /* why the writing failed */
 };
 
-static int write_all(struct download *download, const char *data, size_t len)
+static int write_download(struct download *download, const char *data, size_t len)
 {
     while (len > 0) {
         ssize_t n = write(download->fd, data, len);
@@ -139,7 +139,7 @@ static int on_content(void *context, long status, const void *data, size_t len)
     download->begun = true;
     if (download->path == NULL)
         api_set_printed();
-    if (write_all(download, data, len) != 0)
+    if (write_download(download, data, len) != 0)
         return -E_IO;
     EVP_DigestUpdate(download->hash, data, len);
     if (len > 0)
@@ -150,7 +150,7 @@ static int on_content(void *context, long status, const void *data, size_t len)
     return 0;
 }
 
-static int check_digest(struct download *download, struct err *err)
+static int check_download_digest(struct download *download, struct err *err)
 {
     unsigned char digest[EVP_MAX_MD_SIZE], text[DIGEST_TEXT];
 
@@ -206,7 +206,7 @@ static int fetch(struct api *api, struct download *download, const char *path, s
         stalls = download->len > had ? 1 : stalls + 1;
     } while (rc == -E_BUSY && stalls < STALLS_MAX && !signal_came());
     progress_done(&download->progress);
-    return rc == 0 ? check_digest(download, err) : rc;
+    return rc == 0 ? check_download_digest(download, err) : rc;
 }
 
 /* Fetch into `output`.part and rename: whoever sees `output` sees all of it. A file that was there
@@ -282,7 +282,7 @@ static int fetch_out(struct api *api, struct download *download, const char *pat
     int rc = fetch(api, download, path, err);
 
     if (rc == 0 && download->last != '\n' && isatty(download->fd) &&
-        write_all(download, "\n", 1) != 0) {
+        write_download(download, "\n", 1) != 0) {
         *err = download->err;
         rc = err->code;
     }

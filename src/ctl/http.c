@@ -172,8 +172,8 @@ static size_t on_data(char *data, size_t one, size_t len, void *context)
     return buf_failed(&transfer->answer->body) ? 0 : len;
 }
 
-static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off_t up_total,
-                       curl_off_t up_now)
+static int on_transfer_progress(void *context, curl_off_t total, curl_off_t now,
+                                curl_off_t up_total, curl_off_t up_now)
 {
     struct transfer *transfer = context;
 
@@ -224,7 +224,7 @@ static void set_options(struct transfer *transfer, const char *url, struct curl_
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_transfer_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
     if (transfer->http->local) /* whatever http_proxy and no_proxy say */
         curl_easy_setopt(curl, CURLOPT_PROXY, "");

@@ -7,7 +7,7 @@
 #include "ctl/commands.h"
 
 /* The body of the request; *ret is yours to free(). */
-static int make_body(const struct ctl *ctl, char **ret, struct err *err)
+static int make_link_body(const struct ctl *ctl, char **ret, struct err *err)
 {
     const struct ctl_options *options = &ctl->options;
     char path[API_PATH_MAX];
@@ -31,7 +31,7 @@ int ctl_link(struct ctl *ctl, struct err *err)
     json_t *envelope = NULL;
     const char *url = NULL, *expires = NULL;
     char *body = NULL;
-    int rc = make_body(ctl, &body, err) ?: api_open(&ctl->options, &api, err);
+    int rc = make_link_body(ctl, &body, err) ?: api_open(&ctl->options, &api, err);
 
     request.body = body;
     if (rc == 0)

@@ -146,8 +146,8 @@ static const struct command *find_command(const char *name, struct err *err)
 }
 
 /* Read the options, wherever they stand; argv is left with the other words from optind on. */
-static int read_options(int argc, char **argv, struct ctl_options *ret, char *ret_seen,
-                        struct err *err)
+static int read_ctl_options(int argc, char **argv, struct ctl_options *ret, char *ret_seen,
+                            struct err *err)
 {
     struct option longs[OPTION_COUNT + 1] = {{NULL, 0, NULL, 0}};
     size_t seen = 0;
@@ -206,7 +206,7 @@ static int run(int argc, char **argv, const struct command **ret_command, struct
 {
     struct ctl ctl = {.count = 0};
     char seen[OPTION_COUNT + 1] = "";
-    int rc = read_options(argc, argv, &ctl.options, seen, err);
+    int rc = read_ctl_options(argc, argv, &ctl.options, seen, err);
 
     for (int i = 1; i < argc && rc != 0 && *ret_command == NULL; i++)
         *ret_command = find_command(argv[i], NULL); /* whose help may help */

@@ -146,15 +146,16 @@ struct page {
 
 /* ---- columns ---- */
 
-static const char *text_of(const json_t *object, const char *member)
+static const char *member_text(const json_t *object, const char *member)
 {
     return json_string_value(json_object_get(object, member));
 }
 
-static bool read_column(const struct rows_table *table, const json_t *json, struct column *ret)
+static bool read_shown_column(const struct rows_table *table, const json_t *json,
+                              struct column *ret)
 {
-    const char *name = text_of(json, "name"), *type = text_of(json, "type");
-    const char *label = table->labels ? text_of(json, "label") : NULL;
+    const char *name = member_text(json, "name"), *type = member_text(json, "type");
+    const char *label = table->labels ? member_text(json, "label") : NULL;
 
     ret->name = name != NULL ? strdup(name) : NULL;
     ret->title = name != NULL ? strdup(label != NULL ? label : name) : NULL;
@@ -164,7 +165,7 @@ static bool read_column(const struct rows_table *table, const json_t *json, stru
     return ret->name != NULL && ret->title != NULL;
 }
 
-static bool read_columns(struct rows_table *table, struct slice text)
+static bool read_shown_columns(struct rows_table *table, struct slice text)
 {
     json_t *list = json_loadb(text.at, (size_t)(text.end - text.at), 0, NULL);
     size_t count = json_array_size(list);
@@ -172,7 +173,7 @@ static bool read_columns(struct rows_table *table, struct slice text)
 
     table->columns = calloc(count + 1, sizeof(*table->columns));
     for (size_t i = 0; good && i < count && table->columns != NULL; i++)
-        good = read_column(table, json_array_get(list, i), &table->columns[table->count++]);
+        good = read_shown_column(table, json_array_get(list, i), &table->columns[table->count++]);
     json_decref(list);
     return good && table->columns != NULL;
 }
@@ -207,8 +208,8 @@ static size_t match(struct buf *scratch, struct slice key, const char *name)
 
 /* The value of a column in what is left of its row: members come as the columns do. False: it is
  * not there. */
-static bool find_value(struct rows_table *table, struct slice *rest, const char *name,
-                       struct slice *ret)
+static bool find_member(struct rows_table *table, struct slice *rest, const char *name,
+                        struct slice *ret)
 {
     struct slice key, member, here = *rest;
 
@@ -216,7 +217,7 @@ static bool find_value(struct rows_table *table, struct slice *rest, const char 
         size_t len = match(&table->cell, key, name);
         struct slice inside = slice_inside(member);
 
-        if (len > 0 && name[len] == '.' && find_value(table, &inside, name + len + 1, ret)) {
+        if (len > 0 && name[len] == '.' && find_member(table, &inside, name + len + 1, ret)) {
             *rest = here; /* it may have the next one, too */
             return true;
         }
@@ -238,7 +239,7 @@ static void add_array(struct buf *out, struct slice array)
 }
 
 /* As a person reads it, into `cell`. */
-static void read_value(struct rows_table *table, const struct column *column, struct slice value)
+static void read_cell(struct rows_table *table, const struct column *column, struct slice value)
 {
     size_t len = (size_t)(value.end - value.at);
 
@@ -260,8 +261,8 @@ static size_t most_of(const struct rows_table *table, const struct column *colum
     return table->terminal > 0 && !column->number ? TERMINAL_WIDTH : 0;
 }
 
-static void measure_cell(const struct rows_table *table, struct column *column, const char *text,
-                         size_t len)
+static void measure_column(const struct rows_table *table, struct column *column, const char *text,
+                           size_t len)
 {
     size_t width = table_width(text, len), most = most_of(table, column);
 
@@ -273,8 +274,8 @@ static void measure_cell(const struct rows_table *table, struct column *column, 
         column->width = width;
 }
 
-static void add_cell(struct rows_table *table, const struct column *column, const char *text,
-                     size_t len)
+static void print_cell_text(struct rows_table *table, const struct column *column, const char *text,
+                            size_t len)
 {
     bool last = column + 1 == table->columns + table->count;
     const struct table_cell cell = {.width = last && !column->number ? 0 : column->width,
@@ -310,15 +311,15 @@ static void show_row(struct rows_table *table, struct slice row, bool print)
         struct column *column = &table->columns[i];
         struct slice value;
 
-        if (!find_value(table, &rest, column->name, &value)) {
+        if (!find_member(table, &rest, column->name, &value)) {
             rest = slice_inside(row);
             value = (struct slice){null, null + strlen(null)};
         }
-        read_value(table, column, value);
+        read_cell(table, column, value);
         if (print)
-            add_cell(table, column, buf_str(&table->cell), table->cell.len);
+            print_cell_text(table, column, buf_str(&table->cell), table->cell.len);
         else
-            measure_cell(table, column, buf_str(&table->cell), table->cell.len);
+            measure_column(table, column, buf_str(&table->cell), table->cell.len);
     }
     if (print)
         print_line(table);
@@ -335,8 +336,8 @@ static void show_rows(struct rows_table *table, struct slice rows, bool print)
 static void show_head(struct rows_table *table)
 {
     for (size_t i = 0; i < table->count; i++)
-        add_cell(table, &table->columns[i], table->columns[i].title,
-                 strlen(table->columns[i].title));
+        print_cell_text(table, &table->columns[i], table->columns[i].title,
+                        strlen(table->columns[i].title));
     print_line(table);
 }
 
@@ -344,11 +345,11 @@ static int show_page(struct rows_table *table, const struct page *page, struct e
 {
     bool first = table->columns == NULL;
 
-    if (first && !read_columns(table, page->columns))
+    if (first && !read_shown_columns(table, page->columns))
         return err_set(err, -E_NOMEM, "out of memory");
     for (size_t i = 0; first && i < table->count; i++)
-        measure_cell(table, &table->columns[i], table->columns[i].title,
-                     strlen(table->columns[i].title));
+        measure_column(table, &table->columns[i], table->columns[i].title,
+                       strlen(table->columns[i].title));
     show_rows(table, page->rows, false);
     if (first)
         show_head(table);
@@ -393,7 +394,7 @@ static int get_page(struct api *api, const char *reference, int64_t from, int64_
     return rc ?: api_call(api, &request, NULL, err) ?: read_page(api, ret, err);
 }
 
-static int read_number(const char *text, int64_t least, int64_t *ret, struct err *err)
+static int read_page_number(const char *text, int64_t least, int64_t *ret, struct err *err)
 {
     if (text != NULL && (!str_to_int64(text, ret) || *ret < least))
         return err_set(err, -E_INVALID, "'%s' is no number from %lld on", text, (long long)least);
@@ -404,8 +405,8 @@ static int show_result(struct ctl *ctl, struct api *api, struct rows_table *tabl
 {
     struct page page = {0};
     int64_t from = 0, left = COUNT_DEFAULT, shown = 0;
-    int rc = read_number(ctl->options.from, 0, &from, err)
-                 ?: read_number(ctl->options.count, 1, &left, err);
+    int rc = read_page_number(ctl->options.from, 0, &from, err)
+                 ?: read_page_number(ctl->options.count, 1, &left, err);
 
     if (rc != 0)
         return rc;

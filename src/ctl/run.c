@@ -132,7 +132,7 @@ static int add_parameter(json_t *parameters, const char *argument, struct err *e
 }
 
 /* The body of a submit made of "NAME" and "Key=Value"…; -E_INVALID. *ret is yours to free(). */
-static int make_body(char **arguments, size_t count, char **ret, struct err *err)
+static int make_submit_body(char **arguments, size_t count, char **ret, struct err *err)
 {
     json_t *parameters = json_object();
     json_t *body;
@@ -228,7 +228,7 @@ int ctl_submit(struct ctl *ctl, struct err *err)
     struct api *api = NULL;
     struct guid id = guid_new();
     char *body = NULL;
-    int rc = make_body(ctl->arguments, ctl->count, &body, err);
+    int rc = make_submit_body(ctl->arguments, ctl->count, &body, err);
 
     guid_format(&id, made);
     if (rc == 0)
@@ -279,7 +279,7 @@ int ctl_do_run(struct ctl *ctl, struct err *err)
     struct guid id = guid_new();
     char *body = NULL;
     bool complete = false;
-    int rc = make_body(ctl->arguments, ctl->count, &body, err);
+    int rc = make_submit_body(ctl->arguments, ctl->count, &body, err);
 
     guid_format(&id, key);
     if (rc == 0)

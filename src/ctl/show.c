@@ -27,6 +27,11 @@ const char *step_text_of(const json_t *object, const char *member)
     return text;
 }
 
+long long step_number_of(const json_t *object, const char *member)
+{
+    return (long long)json_integer_value(json_object_get(object, member));
+}
+
 int step_look(struct ctl *ctl, struct api *api, const char *path, json_t **ret, struct err *err)
 {
     struct http_request request = {.method = "GET", .path = path, .repeatable = true};
@@ -81,8 +86,8 @@ int ctl_status(struct ctl *ctl, struct err *err)
 }
 
 /* Append `&name=value` if the number was given; -E_INVALID if it is none from 1 to `most`. */
-static int add_number(struct buf *path, const char *name, const char *text, int64_t most,
-                      struct err *err)
+static int add_query_number(struct buf *path, const char *name, const char *text, int64_t most,
+                            struct err *err)
 {
     int64_t number;
 
@@ -166,17 +171,16 @@ static void print_reports(const json_t *data, bool admin)
         if (i == 0)
             printf("%-36s  %-10s  %11s  %9s  %-20s  %-*s%sREPORT\n", "REFERENCE", "STATE", "ROWS",
                    "SIZE", "SUBMITTED", width, admin ? "USER" : "", admin ? "  " : "");
-        str_human_size(size, sizeof(size), json_integer_value(json_object_get(report, "bytes")));
+        str_human_size(size, sizeof(size), step_number_of(report, "bytes"));
         printf("%-36s  %-10s  %11lld  %9s  %-20s  ", step_text_of(report, "reference"),
-               step_text_of(report, "state"),
-               (long long)json_integer_value(json_object_get(report, "rows")), size,
+               step_text_of(report, "state"), step_number_of(report, "rows"), size,
                step_text_of(report, "submittedAt"));
         if (admin)
             printf("%-*s  ", width, step_text_of(report, "user"));
         print_what(report);
     }
     fprintf(stderr, "%zu of %lld reports\n", json_array_size(reports),
-            (long long)json_integer_value(json_object_get(data, "totalCount")));
+            step_number_of(data, "totalCount"));
 }
 
 int ctl_list(struct ctl *ctl, struct err *err)
@@ -190,8 +194,8 @@ int ctl_list(struct ctl *ctl, struct err *err)
 
     buf_init(&path, API_QUERY_MAX);
     buf_add_str(&path, ctl->admin ? "/Admin/Reports?" : "/Report/List?");
-    rc = add_number(&path, "PageNumber", options->page, PAGE_MAX, err)
-             ?: add_number(&path, "PageSize", options->page_size, PAGE_SIZE_MAX, err)
+    rc = add_query_number(&path, "PageNumber", options->page, PAGE_MAX, err)
+             ?: add_query_number(&path, "PageSize", options->page_size, PAGE_SIZE_MAX, err)
              ?: add_state(&path, options->state, err)
              ?: api_add_query(&path, "ReportName", options->name, err)
              ?: api_add_query(&path, "User", options->user, err)
@@ -217,7 +221,7 @@ static void print_indented(const char *text)
     wrap_print(stdout, TYPE_INDENT, 2 * TYPE_INDENT, text);
 }
 
-static void add_limits(struct buf *line, const json_t *parameter)
+static void add_parameter_limits(struct buf *line, const json_t *parameter)
 {
     const char *least = step_text_of(parameter, "min"), *most = step_text_of(parameter, "max");
 
@@ -249,7 +253,7 @@ static void print_parameter(const json_t *parameter)
     buf_add_format(&line, "%s (%s%s", step_text_of(parameter, "name"),
                    step_text_of(parameter, "type"),
                    json_is_true(json_object_get(parameter, "required")) ? ", required" : "");
-    add_limits(&line, parameter);
+    add_parameter_limits(&line, parameter);
     add_member(&line, parameter, "matching", ", matching ");
     add_member(&line, parameter, "default", ", default ");
     buf_add_char(&line, ')');

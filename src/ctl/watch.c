@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "ctl/api.h"
+#include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "ctl/signal.h"
 
@@ -26,35 +27,20 @@ struct watch {
     bool heard;      /* something, since the last connection was made */
 };
 
-static const char *text_of(const json_t *event, const char *member)
-{
-    const char *text = json_string_value(json_object_get(event, member));
-
-    if (text == NULL)
-        return "";
-    str_plain((char *)(uintptr_t)text); /* it is shown, and nothing else */
-    return text;
-}
-
-static long long number_of(const json_t *event, const char *member)
-{
-    return (long long)json_integer_value(json_object_get(event, member));
-}
-
 static void print_event(const json_t *event)
 {
-    const char *state = text_of(event, "state"), *message = text_of(event, "message");
+    const char *state = step_text_of(event, "state"), *message = step_text_of(event, "message");
     char time_text[16];
     time_t now = time(NULL);
     struct tm local;
 
     strftime(time_text, sizeof(time_text), "%H:%M:%S", localtime_r(&now, &local));
-    printf("%s  %s  %-10s", time_text, text_of(event, "reference"), state);
-    if (number_of(event, "position") > 0)
-        printf("  number %lld in the queue", number_of(event, "position"));
+    printf("%s  %s  %-10s", time_text, step_text_of(event, "reference"), state);
+    if (step_number_of(event, "position") > 0)
+        printf("  number %lld in the queue", step_number_of(event, "position"));
     else if (strcmp(state, "processing") == 0 || strcmp(state, "complete") == 0)
-        printf("  %lld rows", number_of(event, "rows"));
-    printf("  %s%s%s\n", text_of(event, "reportName"), *message != '\0' ? ": " : "", message);
+        printf("  %lld rows", step_number_of(event, "rows"));
+    printf("  %s%s%s\n", step_text_of(event, "reportName"), *message != '\0' ? ": " : "", message);
 }
 
 static void take_event(struct watch *watch)
@@ -71,7 +57,7 @@ static void take_event(struct watch *watch)
     buf_reset(&watch->data);
 }
 
-static void take_line(struct watch *watch)
+static void take_event_line(struct watch *watch)
 {
     const char *line = buf_str(&watch->line);
 
@@ -93,7 +79,7 @@ static int on_bytes(void *context, long status, const void *data, size_t len)
     (void)status;
     for (size_t i = 0; i < len; i++) {
         if (bytes[i] == '\n')
-            take_line(watch);
+            take_event_line(watch);
         else
             buf_add_char(&watch->line, bytes[i]);
     }
@@ -101,7 +87,7 @@ static int on_bytes(void *context, long status, const void *data, size_t len)
 }
 
 /* Until the stream ends. */
-static int follow(struct api *api, struct watch *watch, struct err *err)
+static int follow_stream(struct api *api, struct watch *watch, struct err *err)
 {
     char last[ID_MAX + 32];
     struct http_request request = {.method = "GET",
@@ -136,7 +122,7 @@ int ctl_watch(struct ctl *ctl, struct err *err)
     buf_init(&watch.data, LINE_MAX_BYTES);
     /* The server ends a stream with its token, or as it stops: come again. */
     while (rc == 0) {
-        rc = follow(api, &watch, err);
+        rc = follow_stream(api, &watch, err);
         tries = watch.heard ? 0 : tries + 1;
         if (rc == -E_BUSY && tries < TRIES)
             rc = 0;

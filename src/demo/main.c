@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/process.h"
 #include "base/str.h"
 #include "cli/options.h"
@@ -70,13 +71,6 @@ static char *path_in(const char *folder, const char *name)
     return buf_take(&path);
 }
 
-static int make_folder(const char *path, struct err *err)
-{
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return err_errno(err, -E_IO, "cannot make the folder %s", path);
-    return 0;
-}
-
 static int expect_empty(const char *path, struct err *err)
 {
     DIR *folder = opendir(path);
@@ -96,7 +90,7 @@ static int expect_empty(const char *path, struct err *err)
     return 0;
 }
 
-static int write_file(const char *folder, const char *name, const char *text, struct err *err)
+static int write_demo_file(const char *folder, const char *name, const char *text, struct err *err)
 {
     char *path = path_in(folder, name);
     FILE *file = path != NULL ? fopen(path, "w") : NULL;
@@ -113,16 +107,16 @@ static int write_file(const char *folder, const char *name, const char *text, st
 static int write_files(const struct options *options, struct err *err)
 {
     char *reports = path_in(options->folder, "reports");
-    int rc = make_folder(options->folder, err);
+    int rc = file_make_folder(options->folder, err);
 
     if (rc == 0 && !options->force)
         rc = expect_empty(options->folder, err);
     if (rc == 0 && reports == NULL)
         rc = err_set(err, -E_IO, "the path %s is too long", options->folder);
     if (rc == 0)
-        rc = make_folder(reports, err);
+        rc = file_make_folder(reports, err);
     for (size_t i = 0; rc == 0 && i < sizeof(files) / sizeof(files[0]); i++)
-        rc = write_file(options->folder, files[i].path, files[i].text, err);
+        rc = write_demo_file(options->folder, files[i].path, files[i].text, err);
     free(reports);
     return rc;
 }
@@ -184,7 +178,7 @@ static int put_user(struct store *store, const char *hash, struct err *err)
     return rc;
 }
 
-static int make_user(const struct options *options, struct err *err)
+static int make_demo_user(const struct options *options, struct err *err)
 {
     char *path = path_in(options->folder, "reportd.conf");
     char password[PASSWORD_LENGTH + 1], hash[PASSWORD_HASH_TEXT];
@@ -210,8 +204,8 @@ static int make_user(const struct options *options, struct err *err)
     return rc;
 }
 
-static int read_number(const char *option, const char *text, int64_t lowest, int64_t highest,
-                       int64_t *ret)
+static int read_option_number(const char *option, const char *text, int64_t lowest, int64_t highest,
+                              int64_t *ret)
 {
     int64_t value;
 
@@ -239,9 +233,9 @@ static int read_arguments(int argc, char **argv, struct options *ret)
     if (argc - optind != 1 || argv[optind][0] == '\0')
         return options_wrong("demo", "name one folder") + 1;
     ret->folder = argv[optind];
-    rc = read_number("entities", entities, 1, DEMO_ENTITIES_MAX, &ret->entities);
+    rc = read_option_number("entities", entities, 1, DEMO_ENTITIES_MAX, &ret->entities);
     if (rc == EXIT_GOOD)
-        rc = read_number("seed", seed, 0, INT64_MAX, &ret->seed);
+        rc = read_option_number("seed", seed, 0, INT64_MAX, &ret->seed);
     return rc == EXIT_GOOD ? 0 : rc + 1;
 }
 
@@ -253,7 +247,9 @@ static int run(int argc, char **argv)
 
     if (rc != 0)
         return rc - 1;
-    rc = write_files(&options, &err) ?: write_registry(&options, &err) ?: make_user(&options, &err);
+    rc = write_files(&options, &err)
+             ?: write_registry(&options, &err)
+             ?: make_demo_user(&options, &err);
     if (rc != 0) {
         fprintf(stderr, "reportd demo: %s\n", err.text);
         return EXIT_FAILED;

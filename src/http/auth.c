@@ -31,7 +31,8 @@ void auth_refuse(struct exchange *ex)
 }
 
 /* Read the token, unless it is `known`; false: replied. */
-static bool read_claims(struct exchange *ex, const char *text, const struct cached_token *known)
+static bool read_access_token(struct exchange *ex, const char *text,
+                              const struct cached_token *known)
 {
     int rc = text != NULL ? 1 : 0;
 
@@ -48,7 +49,7 @@ static bool read_claims(struct exchange *ex, const char *text, const struct cach
 
 bool auth_signature(struct exchange *ex)
 {
-    return ex->claims.issued_s != 0 || read_claims(ex, given_token(ex), NULL);
+    return ex->claims.issued_s != 0 || read_access_token(ex, given_token(ex), NULL);
 }
 
 static void enter_with(struct exchange *ex, struct cached_token *cached_token)
@@ -105,7 +106,7 @@ void auth_token(struct exchange *ex)
     struct cached_token *known =
         text != NULL ? token_cache_find(ex->services->token_cache, text) : NULL;
 
-    if (!read_claims(ex, text, known)) {
+    if (!read_access_token(ex, text, known)) {
         cached_token_release(known);
         return;
     }

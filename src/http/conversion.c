@@ -54,15 +54,10 @@ struct conversion {
     void *owner;
 };
 
-static int damaged(struct err *err)
-{
-    return err_set(err, -E_INTERNAL, "the stored result is not what was written");
-}
-
 /* ---- reading, on a thread that may wait ---- */
 
 /* The transfer may be gone unless its connection waits for the block. */
-static bool is_ended(struct conversion *conversion)
+static bool conversion_is_ended(struct conversion *conversion)
 {
     bool ended;
 
@@ -85,7 +80,7 @@ static ssize_t read_some(void *context, int64_t at, void *out, size_t max, struc
 {
     struct conversion *conversion = context;
 
-    if (is_ended(conversion))
+    if (conversion_is_ended(conversion))
         return err_set(err, -E_BUSY, "the transfer was ended");
     sched_yield(); /* though niced it may keep its core until the next tick: 4 ms at 250 Hz */
     if (!spool_reader_is_ready(conversion->reader, at)) {
@@ -97,7 +92,7 @@ static ssize_t read_some(void *context, int64_t at, void *out, size_t max, struc
 }
 
 /* A form_read_fn. */
-static int read_result(void *context, int64_t at, void *out, size_t len, struct err *err)
+static int read_stored_result(void *context, int64_t at, void *out, size_t len, struct err *err)
 {
     return spool_read_all(read_some, context, at, out, len, err);
 }
@@ -119,16 +114,16 @@ static int read_date(struct conversion *conversion, struct err *err)
     int64_t size = spool_reader_size(conversion->reader);
     char head[RESULT_HEAD_MAX];
     size_t len = size < RESULT_HEAD_MAX ? (size_t)size : RESULT_HEAD_MAX;
-    int rc = read_result(conversion, 0, head, len, err);
+    int rc = read_stored_result(conversion, 0, head, len, err);
 
     if (rc < 0)
         return rc;
     if (result_date(head, len, conversion->date) || conversion->spec.form == FORM_JSON)
         return 0;
-    return damaged(err);
+    return err_damaged(err, "the stored result");
 }
 
-static int read_footer(struct conversion *conversion, struct err *err)
+static int read_stored_footer(struct conversion *conversion, struct err *err)
 {
     int64_t end = spool_reader_end(conversion->reader), at = 0;
     uint8_t trailer[FOOTER_TRAILER];
@@ -137,14 +132,14 @@ static int read_footer(struct conversion *conversion, struct err *err)
     int rc = 0;
 
     if (end - spool_reader_size(conversion->reader) < FOOTER_TRAILER)
-        return damaged(err);
-    rc = read_result(conversion, end - FOOTER_TRAILER, trailer, sizeof(trailer), err);
+        return err_damaged(err, "the stored result");
+    rc = read_stored_result(conversion, end - FOOTER_TRAILER, trailer, sizeof(trailer), err);
     if (rc == 0)
         rc = footer_find(trailer, end, &at, &len, err);
     if (rc < 0)
         return rc;
     text = malloc(len + 1);
-    rc = text != NULL ? read_result(conversion, at, text, len, err)
+    rc = text != NULL ? read_stored_result(conversion, at, text, len, err)
                       : err_set(err, -E_NOMEM, "Out of memory.");
     if (rc == 0)
         rc = footer_read(text, len, trailer, &conversion->footer, err);
@@ -158,7 +153,7 @@ static struct form_spec form_spec(struct conversion *conversion)
                               .options = conversion->spec.options,
                               .footer = conversion->footer,
                               .bytes = spool_reader_size(conversion->reader),
-                              .read = read_result,
+                              .read = read_stored_result,
                               .context = conversion};
 }
 
@@ -166,7 +161,7 @@ static int make_window(struct conversion *conversion, struct buf *out, struct er
 {
     struct form_rows *rows = NULL;
     struct form_spec spec;
-    int rc = read_footer(conversion, err);
+    int rc = read_stored_footer(conversion, err);
 
     spec = form_spec(conversion);
     rc = rc ?: form_rows_new(&spec, &rows, err);
@@ -191,7 +186,7 @@ static int open_writer(struct conversion *conversion, struct err *err)
     bool json = conversion->spec.form == FORM_JSON;
     int64_t size = json ? spool_reader_size(conversion->reader) : -1;
     struct form_spec spec;
-    int rc = json ? open_hash(conversion, err) : read_footer(conversion, err);
+    int rc = json ? open_hash(conversion, err) : read_stored_footer(conversion, err);
 
     rc = rc ?: read_date(conversion, err);
     if (rc == 0 && conversion->spec.coding != CODING_IDENTITY)
@@ -201,7 +196,7 @@ static int open_writer(struct conversion *conversion, struct err *err)
 }
 
 /* Of JSON: is it what was written? Asked before its last bytes are sent. */
-static int check_digest(struct conversion *conversion, bool more, struct err *err)
+static int check_stored_digest(struct conversion *conversion, bool more, struct err *err)
 {
     const struct buf *plain = &conversion->plain;
     uint8_t digest[EVP_MAX_MD_SIZE];
@@ -212,7 +207,9 @@ static int check_digest(struct conversion *conversion, bool more, struct err *er
     if (more)
         return 0;
     EVP_DigestFinal_ex(conversion->hash, digest, NULL);
-    return memcmp(digest, conversion->spec.digest, REPORT_DIGEST_BYTES) == 0 ? 0 : damaged(err);
+    return memcmp(digest, conversion->spec.digest, REPORT_DIGEST_BYTES) == 0
+               ? 0
+               : err_damaged(err, "the stored result");
 }
 
 /* The first block is flushed, so that the first byte comes soon. */
@@ -228,7 +225,7 @@ static int encode_block(struct conversion *conversion, bool first, struct buf *o
         return more;
     if (more == 0)
         how = ENCODE_END;
-    rc = check_digest(conversion, more > 0, err);
+    rc = check_stored_digest(conversion, more > 0, err);
     rc = rc ?: encoder_add(conversion->encoder, plain->data, plain->len, how, out, err);
     return rc ?: more;
 }
@@ -239,7 +236,7 @@ static int fill_block(struct conversion *conversion, struct buf *out, struct err
     bool first = conversion->writer == NULL;
     int rc = 0;
 
-    if (is_ended(conversion))
+    if (conversion_is_ended(conversion))
         return err_set(err, -E_BUSY, "the transfer was ended");
     if (conversion->spec.window.count > 0)
         return make_window(conversion, out, err);
@@ -256,7 +253,7 @@ static struct block *other_block(struct conversion *conversion)
 }
 
 /* Make the other block. */
-static void begin_block(struct conversion *conversion)
+static void queue_block(struct conversion *conversion)
 {
     lock_check_held(&conversion->lock);
     CHECK(!conversion->making && !conversion->made);
@@ -271,7 +268,7 @@ static void turn(struct conversion *conversion)
     conversion->block = other_block(conversion);
     conversion->made = false;
     if (conversion->block->state > 0)
-        begin_block(conversion);
+        queue_block(conversion);
 }
 
 static void conversion_destroy(struct conversion *conversion)
@@ -450,7 +447,7 @@ void conversion_next(struct conversion *conversion, void (*done)(void *owner), v
         conversion->done = done;
         conversion->owner = owner;
         if (!conversion->making)
-            begin_block(conversion);
+            queue_block(conversion);
     }
     lock_release(&conversion->lock);
     if (made)

@@ -169,8 +169,8 @@ static const struct {
 };
 
 /* The options as they are given, NULL where they are not; `ret` has the form. */
-static int read_options(const char *const values[OPTION_COUNT], struct form_choice *ret,
-                        struct err *err)
+static int read_form_options(const char *const values[OPTION_COUNT], struct form_choice *ret,
+                             struct err *err)
 {
     for (int i = 0; i < OPTION_COUNT; i++) {
         if (values[i] != NULL && (options[i].forms & 1u << ret->form) == 0)
@@ -193,7 +193,7 @@ int form_choose(struct exchange *ex, struct form_choice *ret, struct err *err)
         rc = word != NULL ? by_word(word, &ret->form, err) : by_accept(ex, &ret->form, err);
     for (int i = 0; rc == 0 && i < OPTION_COUNT; i++)
         rc = query_one(ex, options[i].name, &values[i], err);
-    return rc ?: read_options(values, ret, err);
+    return rc ?: read_form_options(values, ret, err);
 }
 
 /* As a query would have it; "": as none would. */
@@ -217,7 +217,7 @@ int form_choose_body(struct exchange *ex, struct form_choice *ret, struct err *e
 
         values[i] = value != NULL ? body_word(value) : NULL;
     }
-    return rc ?: read_options(values, ret, err);
+    return rc ?: read_form_options(values, ret, err);
 }
 
 void form_tag(const struct form_choice *choice, char out[FORM_TAG_TEXT])

@@ -110,7 +110,7 @@ static void copy_name(const char *text, size_t len, char out[NODE_TEXT])
     str_copy(out, len < NODE_TEXT ? len + 1 : NODE_TEXT, len < NODE_TEXT ? text : "");
 }
 
-static void read_pair(struct node *node, const char *text, size_t len)
+static void read_node_pair(struct node *node, const char *text, size_t len)
 {
     char proto[NODE_TEXT];
 
@@ -133,7 +133,7 @@ static void read_element(struct forwarded *forwarded, const char *text, size_t l
         const char *next;
         size_t n = cut(text, ";,", &next);
 
-        read_pair(&node, text, n);
+        read_node_pair(&node, text, n);
         text = next;
     }
     if (open)
@@ -141,7 +141,7 @@ static void read_element(struct forwarded *forwarded, const char *text, size_t l
     pass_node(forwarded, &node);
 }
 
-static void read_address(struct forwarded *forwarded, const char *text, size_t len)
+static void read_node_address(struct forwarded *forwarded, const char *text, size_t len)
 {
     struct node node = {.name = ""};
 
@@ -149,8 +149,8 @@ static void read_address(struct forwarded *forwarded, const char *text, size_t l
     pass_node(forwarded, &node);
 }
 
-static void feed(struct forwarded *forwarded, const char *header,
-                 void (*read)(struct forwarded *forwarded, const char *text, size_t len))
+static void each_element(struct forwarded *forwarded, const char *header,
+                         void (*read)(struct forwarded *forwarded, const char *text, size_t len))
 {
     while (header != NULL) {
         const char *text = header;
@@ -164,10 +164,10 @@ static void feed(struct forwarded *forwarded, const char *header,
 
 void forwarded_feed(struct forwarded *forwarded, const char *header)
 {
-    feed(forwarded, header, read_element);
+    each_element(forwarded, header, read_element);
 }
 
 void forwarded_feed_x(struct forwarded *forwarded, const char *header)
 {
-    feed(forwarded, header, read_address);
+    each_element(forwarded, header, read_node_address);
 }

@@ -134,7 +134,7 @@ static bool has_encoded_slash(const char *path)
     return false;
 }
 
-static void read_absolute(const char *text, struct target *ret)
+static void read_absolute_form(const char *text, struct target *ret)
 {
     ret->host = scheme_length(text);
     if (ret->host == 0) {
@@ -156,7 +156,7 @@ void target_read(const char *text, struct target *ret)
         ret->fault = query_fault(text);
     ret->asterisk = strcmp(text, "*") == 0;
     if (ret->fault == NULL && *text != '/' && !ret->asterisk)
-        read_absolute(text, ret);
+        read_absolute_form(text, ret);
     ret->has_escape = memchr(text + ret->path, '%', strcspn(text + ret->path, "?")) != NULL;
     ret->of_operators = str_starts(text + ret->path, "/Admin/");
     ret->hides_slash = has_encoded_slash(text + ret->path);
@@ -176,14 +176,14 @@ static bool is_token(const char *text, size_t len)
     return len > 0;
 }
 
-static void fail(struct head *head, int code, const char *words)
+static void set_fault(struct head *head, int code, const char *words)
 {
     if (head->err.code == 0)
         err_set(&head->err, code, "%s", words);
 }
 
 /* RFC 9110, 5.5. */
-static bool has_control(const char *value)
+static bool has_forbidden_byte(const char *value)
 {
     for (const unsigned char *c = (const unsigned char *)value; *c != '\0'; c++) {
         if ((*c < ' ' && *c != '\t') || *c == 0x7f)
@@ -195,12 +195,13 @@ static bool has_control(const char *value)
 void head_add(struct head *head, const char *name, const char *value)
 {
     if (!is_token(name, strlen(name))) {
-        fail(head, -E_INVALID,
-             "The name of a header is empty, or has a blank or another character that names do not "
-             "have: send `Name: value`, each on one line.");
+        set_fault(
+            head, -E_INVALID,
+            "The name of a header is empty, or has a blank or another character that names do not "
+            "have: send `Name: value`, each on one line.");
         return;
     }
-    if (has_control(value) && head->err.code == 0)
+    if (has_forbidden_byte(value) && head->err.code == 0)
         err_set(&head->err, -E_INVALID, "The header %.64s has a control character.", name);
     for (int i = 0; i < FIELD_COUNT; i++) {
         if (!str_eq_nocase(name, fields[i].name))
@@ -225,9 +226,9 @@ static void check_host(struct head *head)
     const char *host = head->value[FIELD_HOST];
 
     if (host == NULL && !head->old)
-        fail(head, -E_INVALID, "The header Host is missing: HTTP/1.1 requires it.");
+        set_fault(head, -E_INVALID, "The header Host is missing: HTTP/1.1 requires it.");
     else if (host != NULL && !is_authority(host, field_length(host)))
-        fail(head, -E_INVALID, "The header Host must be HOST or HOST:PORT.");
+        set_fault(head, -E_INVALID, "The header Host must be HOST or HOST:PORT.");
 }
 
 /* Has a list of transfer codings one other than chunked, and nothing that is none? */
@@ -252,33 +253,34 @@ static bool has_unknown_coding(const char *list)
 
 /* The library has read Content-Length, the last blank too, and takes every Transfer-Encoding but
  * `chunked` for a body without an end (RFC 9112, 6). */
-static void check_length(struct head *head)
+static void check_framing(struct head *head)
 {
     const char *codings = head->value[FIELD_TRANSFER_ENCODING];
 
     if (codings == NULL)
         return;
     if (head->count[FIELD_CONTENT_LENGTH] > 0)
-        fail(head, -E_INVALID, "Send Content-Length or Transfer-Encoding, not both.");
+        set_fault(head, -E_INVALID, "Send Content-Length or Transfer-Encoding, not both.");
     else if (head->old)
-        fail(head, -E_INVALID, "HTTP/1.0 has no Transfer-Encoding: send Content-Length.");
+        set_fault(head, -E_INVALID, "HTTP/1.0 has no Transfer-Encoding: send Content-Length.");
     else if (!head->blank[FIELD_TRANSFER_ENCODING] && has_unknown_coding(codings))
-        fail(head, -E_CODING, "The only transfer coding here is `chunked`.");
+        set_fault(head, -E_CODING, "The only transfer coding here is `chunked`.");
     else if (!str_eq_nocase(codings, "chunked"))
-        fail(head, -E_INVALID, "Transfer-Encoding must be `chunked`, without anything behind it.");
+        set_fault(head, -E_INVALID,
+                  "Transfer-Encoding must be `chunked`, without anything behind it.");
 }
 
 int head_check(struct head *head, const struct target *target, struct err *err)
 {
     if (!is_token(head->method, strlen(head->method)))
-        fail(head, -E_INVALID, "The method of the request is none.");
+        set_fault(head, -E_INVALID, "The method of the request is none.");
     if (target->fault != NULL)
-        fail(head, -E_INVALID, target->fault);
+        set_fault(head, -E_INVALID, target->fault);
     if (target->asterisk && strcmp(head->method, "OPTIONS") != 0)
-        fail(head, -E_INVALID, fault_form);
+        set_fault(head, -E_INVALID, fault_form);
     check_counts(head);
     check_host(head);
-    check_length(head);
+    check_framing(head);
     if (head->err.code != 0)
         *err = head->err;
     return head->err.code;

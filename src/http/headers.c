@@ -94,8 +94,8 @@ static int coding_specificity(struct piece range, const char *coding)
     return piece_is(range, "*", 1) ? 1 : 0;
 }
 
-static void feed(struct accept_fit *fit, const char *header, const char *name,
-                 specificity_fn *specificity)
+static void fit_accept(struct accept_fit *fit, const char *header, const char *name,
+                       specificity_fn *specificity)
 {
     struct piece rest = {header, strlen(header)};
     struct piece item;
@@ -118,7 +118,7 @@ static void feed(struct accept_fit *fit, const char *header, const char *name,
 
 void accept_feed(struct accept_fit *fit, const char *header, const char *type)
 {
-    feed(fit, header, type, type_specificity);
+    fit_accept(fit, header, type, type_specificity);
 }
 
 bool accept_is_better(const struct accept_fit *fit, const struct accept_fit *best)
@@ -129,7 +129,7 @@ bool accept_is_better(const struct accept_fit *fit, const struct accept_fit *bes
 void codings_feed(struct codings *codings, const char *header)
 {
     for (int i = 0; i < CODING_COUNT; i++)
-        feed(&codings->of[i], header, coding_name((enum coding)i), coding_specificity);
+        fit_accept(&codings->of[i], header, coding_name((enum coding)i), coding_specificity);
 }
 
 bool codings_accept(const struct codings *codings, enum coding coding)

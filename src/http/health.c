@@ -28,7 +28,7 @@ struct health {
     int unanswered; /* of `ops`: a store that hangs is not asked again */
 };
 
-static void on_answer(struct store_op *op)
+static void on_probe_answer(struct store_op *op)
 {
     struct health *health = op->owner;
 
@@ -54,7 +54,7 @@ static int await_answers(struct health *health, int64_t until_ms, struct err *er
 }
 
 /* Both questions, once: of the session zero, which is nobody's. */
-static int ask_store(struct health *health, int64_t until_ms, struct err *err)
+static int ask_probes(struct health *health, int64_t until_ms, struct err *err)
 {
     static const enum store_verb verbs[QUESTIONS] = {STORE_SESSION, STORE_PROBE};
     int rc = await_answers(health, until_ms, err); /* to earlier ones, which came too late */
@@ -63,7 +63,8 @@ static int ask_store(struct health *health, int64_t until_ms, struct err *err)
         return rc;
     health->unanswered = QUESTIONS;
     for (int i = 0; i < QUESTIONS; i++)
-        health->ops[i] = (struct store_op){.verb = verbs[i], .done = on_answer, .owner = health};
+        health->ops[i] =
+            (struct store_op){.verb = verbs[i], .done = on_probe_answer, .owner = health};
     for (int i = 0; i < QUESTIONS; i++)
         store_post(health->spec.store, &health->ops[i]);
     rc = await_answers(health, until_ms, err);
@@ -80,7 +81,7 @@ static int probe_store(struct health *health, struct err *err)
     int rc = 0;
 
     for (int i = store_connections(health->spec.store); i > 0 && rc == 0; i--)
-        rc = ask_store(health, until_ms, err);
+        rc = ask_probes(health, until_ms, err);
     return rc;
 }
 

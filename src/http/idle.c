@@ -56,7 +56,7 @@ int idle_list_fd(const struct idle_list *list)
     return list->events;
 }
 
-static void take_out(struct idle_list *list, struct idle *idle)
+static void take_idle_out(struct idle_list *list, struct idle *idle)
 {
     lock_check_held(&list->lock);
     if (idle->listed)
@@ -86,7 +86,7 @@ static void end_reading(struct idle_list *list, struct idle *idle, int64_t now_m
 void idle_begin(struct idle_list *list, struct idle *idle, enum idle_for what, int64_t now_ms)
 {
     lock_take(&list->lock);
-    take_out(list, idle);
+    take_idle_out(list, idle);
     idle->what = what;
     if (idle->hung_up)
         end_reading(list, idle, now_ms);
@@ -106,7 +106,7 @@ void idle_open(struct idle_list *list, struct idle *idle, int64_t now_ms)
 void idle_close(struct idle_list *list, struct idle *idle)
 {
     lock_take(&list->lock);
-    take_out(list, idle);
+    take_idle_out(list, idle);
     epoll_ctl(list->events, EPOLL_CTL_DEL, idle->fd, NULL);
     lock_release(&list->lock);
 }
@@ -121,7 +121,7 @@ void idle_received(struct idle_list *list, struct idle *idle, size_t bytes)
 void idle_end(struct idle_list *list, struct idle *idle)
 {
     lock_take(&list->lock);
-    take_out(list, idle);
+    take_idle_out(list, idle);
     lock_release(&list->lock);
 }
 
@@ -153,7 +153,7 @@ static void find_hung_up(struct idle_list *list, int64_t now_ms)
         idle->hung_up = true;
         if (!idle->listed || idle->what == IDLE_ENDING)
             continue;
-        take_out(list, idle);
+        take_idle_out(list, idle);
         end_reading(list, idle, now_ms);
     }
 }
@@ -170,7 +170,7 @@ int idle_maintain(struct idle_list *list, int64_t now_ms)
 
         while ((idle = TAILQ_FIRST(&list->queues[i])) != NULL &&
                now_ms - idle->since_ms >= most_ms) {
-            take_out(list, idle);
+            take_idle_out(list, idle);
             if (may_go_on(idle, now_ms))
                 append_idle(list, idle, now_ms);
             else

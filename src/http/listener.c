@@ -105,7 +105,7 @@ static void drop_refused(struct listener *listener, int i)
 }
 
 /* `keep`: there is a descriptor for a while. */
-static void refuse(struct listener *listener, enum socket_kind kind, int fd, bool keep)
+static void refuse_connection(struct listener *listener, enum socket_kind kind, int fd, bool keep)
 {
     char text[REFUSAL_TEXT];
     size_t len = refusal_write(REFUSAL_FULL, text);
@@ -183,7 +183,7 @@ static void take_client(struct listener *listener, enum socket_kind kind, int fd
     if (accepted != LISTENER_TAKEN)
         atomic_fetch_sub(&listener->open, 1);
     if (accepted == LISTENER_FULL)
-        refuse(listener, kind, fd, true);
+        refuse_connection(listener, kind, fd, true);
 }
 
 /* False: there are more, but no descriptor or memory for them. */
@@ -199,7 +199,7 @@ static bool accept_some(struct listener *listener, const struct listening *socke
             return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
         if (full) {
             atomic_fetch_add(&listener->refusals, 1);
-            refuse(listener, socket->kind, fd, false);
+            refuse_connection(listener, socket->kind, fd, false);
             open_spare(listener);
             continue;
         }

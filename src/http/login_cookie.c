@@ -25,7 +25,7 @@ static size_t authority_length(const char *authority, const char *port)
     return authority[host - 1] == ']' || memchr(authority, ':', host) == NULL ? host : len;
 }
 
-static bool is_same(const char *authority, const char *host, const char *port)
+static bool is_same_authority(const char *authority, const char *host, const char *port)
 {
     size_t len = authority_length(authority, port);
 
@@ -44,9 +44,9 @@ static enum origin origin_of(struct exchange *ex)
     if (host == NULL)
         return ORIGIN_FOREIGN;
     if (strncasecmp(origin, "http://", 7) == 0)
-        return is_same(origin + 7, host, ":80") ? ORIGIN_HTTP : ORIGIN_FOREIGN;
+        return is_same_authority(origin + 7, host, ":80") ? ORIGIN_HTTP : ORIGIN_FOREIGN;
     if (strncasecmp(origin, "https://", 8) == 0)
-        return is_same(origin + 8, host, ":443") ? ORIGIN_HTTPS : ORIGIN_FOREIGN;
+        return is_same_authority(origin + 8, host, ":443") ? ORIGIN_HTTPS : ORIGIN_FOREIGN;
     return ORIGIN_FOREIGN;
 }
 

@@ -17,7 +17,7 @@ static const struct {
 #undef X
 };
 
-static void add_head(struct buf *out, enum metric metric)
+static void add_family_head(struct buf *out, enum metric metric)
 {
     buf_add_format(out, "# HELP reportd_%s %s\n# TYPE reportd_%s %s\n", families[metric].name,
                    families[metric].help, families[metric].name, families[metric].type);
@@ -30,15 +30,15 @@ static void add_sample(struct buf *out, enum metric metric, const char *labels, 
                    families[metric].name, labels, (long long)value);
 }
 
-static void add_plain(struct buf *out, enum metric metric, int64_t value)
+static void add_total(struct buf *out, enum metric metric, int64_t value)
 {
-    add_head(out, metric);
+    add_family_head(out, metric);
     add_sample(out, metric, "", value);
 }
 
 static void add_seconds(struct buf *out, enum metric metric, int64_t ms)
 {
-    add_head(out, metric);
+    add_family_head(out, metric);
     buf_add_format(out, "reportd_%s %.3f\n", families[metric].name, (double)ms / 1000);
 }
 
@@ -90,12 +90,12 @@ static void add_requests(struct buf *out, const struct exchange *ex)
     struct histogram_counts durations;
     char labels[LABELS_MAX];
 
-    add_head(out, METRIC_REQUESTS);
+    add_family_head(out, METRIC_REQUESTS);
     for (size_t i = 0; i <= router->count; i++) {
         route_labels(router, i, labels);
         add_statuses(out, metrics, i, labels);
     }
-    add_head(out, METRIC_REQUEST_SECONDS);
+    add_family_head(out, METRIC_REQUEST_SECONDS);
     for (size_t i = 0; i <= router->count; i++) {
         route_labels(router, i, labels);
         metrics_durations(metrics, i, &durations);
@@ -109,20 +109,20 @@ static void add_clients(struct buf *out, const struct exchange *ex)
     const struct metrics *metrics = server_metrics(ex->server);
     char label[64];
 
-    add_head(out, METRIC_LOGINS);
+    add_family_head(out, METRIC_LOGINS);
     for (int i = 0; i < LOGIN_COUNT; i++) {
         snprintf(label, sizeof(label), "outcome=\"%s\"", metrics_login_names[i]);
         add_sample(out, METRIC_LOGINS, label, metrics_logins(metrics, i));
     }
-    add_head(out, METRIC_LIMITS);
+    add_family_head(out, METRIC_LIMITS);
     for (int i = 0; i < LIMIT_COUNT; i++) {
         snprintf(label, sizeof(label), "limit=\"%s\"", metrics_limit_names[i]);
         add_sample(out, METRIC_LIMITS, label,
                    metrics_limits(metrics, i) +
                        (i == LIMIT_CONNECTIONS ? server_refused(ex->server) : 0));
     }
-    add_plain(out, METRIC_STREAMS, streams_count(ex->services->streams));
-    add_plain(out, METRIC_CONVERSIONS, conversions_count(ex->services->conversions));
+    add_total(out, METRIC_STREAMS, streams_count(ex->services->streams));
+    add_total(out, METRIC_CONVERSIONS, conversions_count(ex->services->conversions));
 }
 
 /* ---- of reports ---- */
@@ -134,10 +134,10 @@ static void add_stored(struct buf *out, const struct exchange *ex)
     int64_t now_ms = store_now_ms(ex->services->store);
     char label[64];
 
-    add_plain(out, METRIC_STORE_UP, ex->op.rc == 0);
+    add_total(out, METRIC_STORE_UP, ex->op.rc == 0);
     if (ex->op.rc != 0)
         return;
-    add_head(out, METRIC_REPORTS);
+    add_family_head(out, METRIC_REPORTS);
     for (int i = 0; i < REPORT_STATE_COUNT; i++) {
         snprintf(label, sizeof(label), "state=\"%s\"", report_state_name(i));
         add_sample(out, METRIC_REPORTS, label, stats->by_state[i]);
@@ -151,7 +151,7 @@ struct by_type {
     struct buf waits, runs, finished, rows, bytes;
 };
 
-static void add_type(void *context, const struct report_counts *counts)
+static void add_type_samples(void *context, const struct report_counts *counts)
 {
     struct by_type *by_type = context;
     char labels[LABELS_MAX], state[LABELS_MAX + 24];
@@ -169,13 +169,13 @@ static void add_type(void *context, const struct report_counts *counts)
 
 static void add_family(struct buf *out, enum metric metric, struct buf *samples)
 {
-    add_head(out, metric);
+    add_family_head(out, metric);
     buf_add(out, buf_str(samples), samples->len);
     out->failed = out->failed || buf_failed(samples);
     buf_done(samples);
 }
 
-static void add_types(struct buf *out, struct supervisor *supervisor)
+static void add_type_families(struct buf *out, struct supervisor *supervisor)
 {
     struct by_type by_type;
 
@@ -184,7 +184,7 @@ static void add_types(struct buf *out, struct supervisor *supervisor)
     buf_init(&by_type.finished, METRICS_MAX);
     buf_init(&by_type.rows, METRICS_MAX);
     buf_init(&by_type.bytes, METRICS_MAX);
-    report_metrics_each(supervisor_metrics(supervisor), add_type, &by_type);
+    report_metrics_each(supervisor_metrics(supervisor), add_type_samples, &by_type);
     add_family(out, METRIC_QUEUE_SECONDS, &by_type.waits);
     add_family(out, METRIC_RUN_SECONDS, &by_type.runs);
     add_family(out, METRIC_FINISHED, &by_type.finished);
@@ -192,31 +192,32 @@ static void add_types(struct buf *out, struct supervisor *supervisor)
     add_family(out, METRIC_BYTES, &by_type.bytes);
 }
 
-static void add_workers(struct buf *out, const struct services *services)
+static void add_worker_samples(struct buf *out, const struct services *services)
 {
     struct histogram_counts deletes;
     struct supervisor_stats workers;
 
     supervisor_stats(services->supervisor, &workers);
     purger_times(services->purger, &deletes);
-    add_plain(out, METRIC_WORKERS, workers.workers);
-    add_plain(out, METRIC_BUSY, workers.busy);
-    add_plain(out, METRIC_SPAWNED, workers.spawned);
-    add_plain(out, METRIC_DIED, workers.died);
-    add_plain(out, METRIC_KILLED, workers.killed);
-    add_head(out, METRIC_CANCELS);
+    add_total(out, METRIC_WORKERS, workers.workers);
+    add_total(out, METRIC_BUSY, workers.busy);
+    add_total(out, METRIC_SPAWNED, workers.spawned);
+    add_total(out, METRIC_DIED, workers.died);
+    add_total(out, METRIC_KILLED, workers.killed);
+    add_family_head(out, METRIC_CANCELS);
     add_histogram(out, METRIC_CANCELS, "", &workers.cancels);
-    add_head(out, METRIC_DELETES);
+    add_family_head(out, METRIC_DELETES);
     add_histogram(out, METRIC_DELETES, "", &deletes);
 }
 
 /* ---- of the node ---- */
 
-static void add_disks(struct buf *out, enum metric metric, const struct auditor_counts *counts)
+static void add_disk_samples(struct buf *out, enum metric metric,
+                             const struct auditor_counts *counts)
 {
     char label[64];
 
-    add_head(out, metric);
+    add_family_head(out, metric);
     for (int i = 0; i < AUDITOR_DISKS; i++) {
         const struct auditor_disk *disk = &counts->disks[i];
 
@@ -232,11 +233,11 @@ static void add_audit(struct buf *out, struct auditor *auditor)
     char label[64];
 
     auditor_counts(auditor, &counts);
-    add_plain(out, METRIC_SPOOL, counts.bytes);
-    add_disks(out, METRIC_DISK_FREE, &counts);
-    add_disks(out, METRIC_DISK_SIZE, &counts);
-    add_plain(out, METRIC_AUDITS, counts.audits);
-    add_head(out, METRIC_FINDINGS);
+    add_total(out, METRIC_SPOOL, counts.bytes);
+    add_disk_samples(out, METRIC_DISK_FREE, &counts);
+    add_disk_samples(out, METRIC_DISK_SIZE, &counts);
+    add_total(out, METRIC_AUDITS, counts.audits);
+    add_family_head(out, METRIC_FINDINGS);
     for (int i = 0; i < AUDIT_KIND_COUNT; i++) {
         snprintf(label, sizeof(label), "kind=\"%s\"", audit_kind_name(i));
         add_sample(out, METRIC_FINDINGS, label, counts.findings[i]);
@@ -248,14 +249,14 @@ static void metrics_known(struct exchange *ex)
     struct buf out;
 
     buf_init(&out, METRICS_MAX);
-    add_head(&out, METRIC_BUILD);
+    add_family_head(&out, METRIC_BUILD);
     add_sample(&out, METRIC_BUILD, "version=\"" REPORTD_VERSION "\"", 1);
-    add_plain(&out, METRIC_UPTIME, server_uptime_ms(ex->server) / 1000);
+    add_total(&out, METRIC_UPTIME, server_uptime_ms(ex->server) / 1000);
     add_requests(&out, ex);
     add_clients(&out, ex);
     add_stored(&out, ex);
-    add_types(&out, ex->services->supervisor);
-    add_workers(&out, ex->services);
+    add_type_families(&out, ex->services->supervisor);
+    add_worker_samples(&out, ex->services);
     add_audit(&out, ex->services->auditor);
     add_seconds(&out, METRIC_CLOCK, store_clock_ahead_ms(ex->services->store));
     if (buf_failed(&out))

@@ -378,7 +378,7 @@ struct part {
     struct stream *stream;
 };
 
-static void on_ready(void *owner)
+static void on_part_ready(void *owner)
 {
     const struct part *part = owner;
     struct server *server = part->server;
@@ -393,11 +393,11 @@ static ssize_t fetch_part(struct part *part, int64_t at)
     if (!gate_suspend(server_gate(part->server)))
         return MHD_CONTENT_READER_END_WITH_ERROR;
     MHD_suspend_connection(part->connection);
-    spool_reader_fetch(part->reader, at, on_ready, part);
+    spool_reader_fetch(part->reader, at, on_part_ready, part);
     return 0;
 }
 
-static ssize_t read_part(void *context, uint64_t offset, char *out, size_t max)
+static ssize_t read_body_part(void *context, uint64_t offset, char *out, size_t max)
 {
     struct part *part = context;
     struct err err = {0};
@@ -417,7 +417,7 @@ static ssize_t read_part(void *context, uint64_t offset, char *out, size_t max)
 
 static void on_delivered(struct delivery *delivery)
 {
-    on_ready(container_of(delivery, struct part, delivery));
+    on_part_ready(container_of(delivery, struct part, delivery));
 }
 
 /* Called when the headers are sent, and again when all is delivered: the connection sleeps
@@ -453,7 +453,7 @@ static ssize_t read_stream(void *context, uint64_t offset, char *out, size_t max
     if (n == STREAM_OVER || !gate_suspend(server_gate(part->server)))
         return MHD_CONTENT_READER_END_OF_STREAM;
     MHD_suspend_connection(part->connection);
-    stream_await(part->stream, on_ready, part);
+    stream_await(part->stream, on_part_ready, part);
     return 0;
 }
 
@@ -471,8 +471,8 @@ static void free_part(void *context)
 }
 
 /* Takes what `source` has: a reader, a conversion or a stream. */
-static void send_part(struct exchange *ex, int status, const char *type,
-                      MHD_ContentReaderCallback read, const struct part *source)
+static void send_body_part(struct exchange *ex, int status, const char *type,
+                           MHD_ContentReaderCallback read, const struct part *source)
 {
     uint64_t size = source->reader != NULL ? (uint64_t)source->length : MHD_SIZE_UNKNOWN;
     struct part *part = malloc(sizeof(*part));
@@ -504,7 +504,7 @@ void exchange_reply_conversion(struct exchange *ex, const char *type, struct con
                                        .chunked = ex->chunked,
                                        .done = on_delivered}};
 
-    send_part(ex, MHD_HTTP_OK, type, read_conversion, &source);
+    send_body_part(ex, MHD_HTTP_OK, type, read_conversion, &source);
 }
 
 void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader *reader,
@@ -512,13 +512,13 @@ void exchange_reply_reader(struct exchange *ex, int status, struct spool_reader 
 {
     struct part source = {.block = SEAL_CHUNK, .reader = reader, .first = first, .length = length};
 
-    send_part(ex, status, json_media_type, read_part, &source);
+    send_body_part(ex, status, json_media_type, read_body_part, &source);
 }
 
 void exchange_reply_stream(struct exchange *ex, struct stream *stream)
 {
     struct part source = {.block = STREAM_BLOCK, .stream = stream};
 
-    send_part(ex, MHD_HTTP_OK, "text/event-stream", read_stream, &source);
+    send_body_part(ex, MHD_HTTP_OK, "text/event-stream", read_stream, &source);
     ex->streams = ex->status != 0;
 }

@@ -206,8 +206,8 @@ static int read_match(const char *values[QUERY_MAX], struct store_match *ret, bo
 }
 
 /* *ret_types, which `ret` borrows, is yours to free(). */
-static int read_request(struct exchange *ex, struct store_match *ret, char **ret_types,
-                        bool *ret_dry)
+static int read_delete_request(struct exchange *ex, struct store_match *ret, char **ret_types,
+                               bool *ret_dry)
 {
     bool all = ex->route->access == ROUTE_OPERATOR;
     const char *values[QUERY_MAX];
@@ -241,7 +241,7 @@ static void bulk_free(void *state)
     free(bulk);
 }
 
-static int compare_ids(const void *left, const void *right)
+static int compare_guids(const void *left, const void *right)
 {
     return memcmp(left, right, sizeof(struct guid));
 }
@@ -252,7 +252,7 @@ static void hash_ids(struct guid *ids, size_t count, uint8_t out[RECEIPT_HASH_BY
     crypto_hash_sha256_state state;
     char text[GUID_TEXT];
 
-    qsort(ids, count, sizeof(*ids), compare_ids);
+    qsort(ids, count, sizeof(*ids), compare_guids);
     crypto_hash_sha256_init(&state);
     for (size_t i = 0; i < count; i++) {
         guid_format(&ids[i], text);
@@ -370,7 +370,7 @@ void report_delete_many(struct exchange *ex)
                       "If-Unmodified-Since could name: nothing was deleted.");
         return;
     }
-    if (read_request(ex, &match, &types, &dry) < 0) {
+    if (read_delete_request(ex, &match, &types, &dry) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }

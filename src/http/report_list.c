@@ -23,7 +23,7 @@ static const char *const query_names[QUERY_COUNT] = {"PageNumber", "PageSize", "
                                                      "ReportName", "Reference"};
 
 /* The page that is wanted; with *ret_one, `Reference` wants one report. */
-static int read_request(struct exchange *ex, struct store_list *ret, bool *ret_one)
+static int read_list_request(struct exchange *ex, struct store_list *ret, bool *ret_one)
 {
     const char *values[QUERY_MAX];
     int64_t size = LIST_PAGE_SIZE;
@@ -45,7 +45,7 @@ static int read_request(struct exchange *ex, struct store_list *ret, bool *ret_o
     return 0;
 }
 
-static void add_time(struct buf *out, const char *key, int64_t ms)
+static void add_time_member(struct buf *out, const char *key, int64_t ms)
 {
     char text[CLOCK_TEXT];
 
@@ -66,10 +66,10 @@ static void add_report(struct buf *out, const struct report *report)
     json_add_member(out, "reportName", report->name);
     json_add_member(out, "state", report_state_name(report->state));
     buf_add_format(out, ",\"rows\":%" PRId64 ",\"bytes\":%" PRId64, report->rows, report->bytes);
-    add_time(out, "submittedAt", report->submitted_ms);
-    add_time(out, "startedAt", report->started_ms);
-    add_time(out, "finishedAt", report->finished_ms);
-    add_time(out, "expiresAt", report->expires_ms);
+    add_time_member(out, "submittedAt", report->submitted_ms);
+    add_time_member(out, "startedAt", report->started_ms);
+    add_time_member(out, "finishedAt", report->finished_ms);
+    add_time_member(out, "expiresAt", report->expires_ms);
     json_add_member(out, "message", report->message);
     json_add_key(out, "parameters");
     buf_add_str(out, report->parameters != NULL ? report->parameters : "null");
@@ -98,7 +98,7 @@ static void reply_page(struct exchange *ex, const struct store_list *list)
     buf_done(&data);
 }
 
-static void list_done(struct exchange *ex)
+static void on_page_listed(struct exchange *ex)
 {
     reply_page(ex, &ex->op.list);
 }
@@ -135,7 +135,7 @@ void report_list(struct exchange *ex)
     struct store_list list = {.user_id = ex->user->id, .page = 1};
     bool one = false;
 
-    if (read_request(ex, &list, &one) < 0) {
+    if (read_list_request(ex, &list, &one) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }
@@ -144,7 +144,7 @@ void report_list(struct exchange *ex)
         return;
     }
     exchange_op(ex, STORE_LIST)->list = list;
-    exchange_post(ex, list_done);
+    exchange_post(ex, on_page_listed);
 }
 
 /* ---- of all users ---- */
@@ -154,7 +154,7 @@ static const char *const all_names[] = {"PageNumber", "PageSize", "State",
                                         "ReportName", "User",     "Source"};
 enum { ALL_COUNT = sizeof(all_names) / sizeof(all_names[0]) };
 
-static int read_all(struct exchange *ex, struct store_list *ret, char **ret_types)
+static int read_all_query(struct exchange *ex, struct store_list *ret, char **ret_types)
 {
     const char *values[QUERY_MAX];
     int64_t size = LIST_PAGE_SIZE;
@@ -177,7 +177,7 @@ void admin_list(struct exchange *ex)
     struct store_list list = {.page = 1};
     char *types = NULL;
 
-    if (read_all(ex, &list, &types) < 0) {
+    if (read_all_query(ex, &list, &types) < 0) {
         exchange_reply_error(ex, &ex->err, NULL);
         return;
     }
@@ -185,5 +185,5 @@ void admin_list(struct exchange *ex)
     ex->state = types;
     ex->state_free = free;
     exchange_op(ex, STORE_LIST)->list = list;
-    exchange_post(ex, list_done);
+    exchange_post(ex, on_page_listed);
 }

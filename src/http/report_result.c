@@ -199,7 +199,7 @@ static bool choose_part(struct exchange *ex, const struct tags *tags, struct sen
     return false;
 }
 
-static void send_part(struct exchange *ex, struct sending *sending)
+static void send_result_part(struct exchange *ex, struct sending *sending)
 {
     int status = sending->kind == RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK;
     struct spool_reader *reader = sending->reader;
@@ -316,10 +316,10 @@ static void result_ready(struct exchange *ex)
                             sending->first, sending->first + sending->length - 1, size);
     else
         exchange_add_header(ex, "Content-Digest", "sha-256=:%s:", tags.digest);
-    send_part(ex, sending);
+    send_result_part(ex, sending);
 }
 
-static void on_ready(void *owner)
+static void on_result_ready(void *owner)
 {
     exchange_wake(owner);
 }
@@ -334,7 +334,7 @@ static void await_place(struct exchange *ex, int64_t at, void (*step)(struct exc
         return;
     }
     exchange_await(ex, step);
-    spool_reader_fetch(sending->reader, at, on_ready, ex);
+    spool_reader_fetch(sending->reader, at, on_result_ready, ex);
 }
 
 static void send_stored(struct exchange *ex, const struct tags *tags)
@@ -445,7 +445,7 @@ static void reply_result(struct exchange *ex, const struct tags *tags)
         exchange_reply_error(ex, &ex->err, NULL);
     } else if (!form_is_stored(choice)) {
         exchange_await(ex, conversion_ready);
-        conversion_next(sending->conversion, on_ready, ex);
+        conversion_next(sending->conversion, on_result_ready, ex);
     } else if (choice->packed) {
         await_place(ex, spool_reader_end(sending->reader), frames_ready);
     } else {

@@ -44,7 +44,7 @@ static int read_window(struct exchange *ex, struct form_window *ret)
 }
 
 /* Columns of one level; the array that stands in its objects is one more, with its own columns. */
-static void add_columns(struct buf *out, const struct footer_part *part, int level)
+static void add_row_columns(struct buf *out, const struct footer_part *part, int level)
 {
     bool deeper = false;
 
@@ -69,7 +69,7 @@ static void add_columns(struct buf *out, const struct footer_part *part, int lev
         json_add_member(out, "label", NULL);
         json_add_member(out, "unit", NULL);
         json_add_key(out, "columns");
-        add_columns(out, part, level + 1);
+        add_row_columns(out, part, level + 1);
         buf_add_char(out, '}');
     }
     buf_add_char(out, ']');
@@ -84,7 +84,7 @@ static void reply_window(struct exchange *ex, const struct window *window)
     exchange_begin_records(&text, (size_t)conversion_count(window->conversion));
     buf_add_format(&text, "{\"from\":%" PRId64 ",\"totalRows\":%" PRId64 ",\"columns\":",
                    window->form.from, part->rows);
-    add_columns(&text, part, 0);
+    add_row_columns(&text, part, 0);
     buf_add_str(&text, ",\"rows\":[");
     buf_add(&text, rows->data, rows->len);
     buf_add_str(&text, "]}");
@@ -112,7 +112,7 @@ static void window_ready(struct exchange *ex)
         reply_window(ex, window);
 }
 
-static void on_ready(void *owner)
+static void on_rows_ready(void *owner)
 {
     exchange_wake(owner);
 }
@@ -143,7 +143,7 @@ static void rows_found(struct exchange *ex)
         exchange_reply_error(ex, &ex->err, NULL);
     } else {
         exchange_await(ex, window_ready);
-        conversion_next(window->conversion, on_ready, ex);
+        conversion_next(window->conversion, on_rows_ready, ex);
     }
 }
 

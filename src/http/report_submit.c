@@ -78,7 +78,7 @@ static int read_body(struct exchange *ex, const char **ret_name, const json_t **
     return 0;
 }
 
-static int read_request(struct exchange *ex, struct request *ret)
+static int read_submit_request(struct exchange *ex, struct request *ret)
 {
     struct request request = {0};
     int rc = read_key(ex, &request.key) ?: read_body(ex, &request.name, &request.given);
@@ -272,7 +272,7 @@ static void key_looked_up(struct exchange *ex)
         reply_key_reused(ex);
     else if (look->outcome == SUBMIT_REPLAYED)
         reply_report(ex, &look->id, true);
-    else if (read_request(ex, &request) != 0 || submit_start(ex, &request) != 0)
+    else if (read_submit_request(ex, &request) != 0 || submit_start(ex, &request) != 0)
         exchange_reply_error(ex, &ex->err, NULL);
 }
 
@@ -293,7 +293,7 @@ void report_post(struct exchange *ex)
 {
     struct request request;
 
-    int rc = read_request(ex, &request);
+    int rc = read_submit_request(ex, &request);
 
     if (rc == 0 && request.key != NULL)
         look_up_key(ex, &request);

@@ -58,7 +58,7 @@ static void add_param(struct types *types, const struct definition *def, const s
 }
 
 /* A declared column; its type is told as the API's, null if only the database knows it. */
-static void add_column(struct buf *out, const struct column *column)
+static void add_type_column(struct buf *out, const struct column *column)
 {
     static const char *const types[] = {
         [COLUMN_DECIMAL] = "decimal", [COLUMN_SCALED] = "decimal", [COLUMN_JSON] = "json",
@@ -94,7 +94,7 @@ static void add_definition(void *context, const struct definition *def)
     for (size_t i = 0; i < def->column_count; i++) {
         if (i > 0)
             buf_add_char(out, ',');
-        add_column(out, &def->columns[i]);
+        add_type_column(out, &def->columns[i]);
     }
     buf_add_str(out, "]}");
 }

@@ -15,7 +15,7 @@
 /* A check returns true to go on; false: it has replied. */
 typedef bool request_check_fn(struct exchange *ex);
 
-static bool refuse(struct exchange *ex)
+static bool reply_refusal(struct exchange *ex)
 {
     exchange_reply_error(ex, &ex->err, NULL);
     return false;
@@ -38,7 +38,7 @@ static bool read_accept(struct exchange *ex, const char *type)
 /* Closes the connection, since what is not read of a body must not run as a request. */
 static bool check_head(struct exchange *ex)
 {
-    return !ex->malformed || refuse(ex);
+    return !ex->malformed || reply_refusal(ex);
 }
 
 static bool check_client(struct exchange *ex)
@@ -46,7 +46,7 @@ static bool check_client(struct exchange *ex)
     if (ex->client.wrong == NULL)
         return true;
     err_set(&ex->err, -E_INVALID, "The request, which a trusted proxy sent, %s.", ex->client.wrong);
-    return refuse(ex);
+    return reply_refusal(ex);
 }
 
 static bool check_size(struct exchange *ex)
@@ -58,7 +58,7 @@ static bool check_size(struct exchange *ex)
     exchange_count_limit(ex, LIMIT_BODY);
     err_set(&ex->err, -E_TOO_LARGE, "The request body is too large: send at most %d bytes.",
             (int)most);
-    return refuse(ex);
+    return reply_refusal(ex);
 }
 
 static bool check_running(struct exchange *ex)
@@ -68,7 +68,7 @@ static bool check_running(struct exchange *ex)
         return true;
     exchange_add_header(ex, MHD_HTTP_HEADER_CONNECTION, "close");
     err_set(&ex->err, -E_BUSY, "The server is shutting down: try again in a moment.");
-    return refuse(ex);
+    return reply_refusal(ex);
 }
 
 static bool refuse_method(struct exchange *ex, const char *allow)
@@ -79,7 +79,7 @@ static bool refuse_method(struct exchange *ex, const char *allow)
         return false;
     }
     err_set(&ex->err, -E_METHOD, "This path takes %s.", allow);
-    return refuse(ex);
+    return reply_refusal(ex);
 }
 
 static bool has_console(const struct exchange *ex)
@@ -158,18 +158,18 @@ static bool check_route(struct exchange *ex)
     if (fits)
         return true;
     err_set(&ex->err, -E_NOT_ACCEPTABLE, "The answer is %s: let Accept allow it.", type);
-    return refuse(ex);
+    return reply_refusal(ex);
 }
 
 /* RFC 9110, 8.6: without either there is no body, whatever the client sends next. */
-static bool check_length(struct exchange *ex)
+static bool check_body_length(struct exchange *ex)
 {
     bool later = ex->route->access == ROUTE_OPERATOR && ex->user == NULL;
 
     if (!ex->route->body || ex->route->access == ROUTE_COOKIE || ex->has_length || later)
         return true;
     err_set(&ex->err, -E_LENGTH, "Send a body, with Content-Length or in chunks.");
-    return refuse(ex);
+    return reply_refusal(ex);
 }
 
 static bool check_version(struct exchange *ex)
@@ -180,7 +180,7 @@ static bool check_version(struct exchange *ex)
         str_eq(exchange_header(ex, "Version"), API_VERSION))
         return true;
     err_set(&ex->err, -E_INVALID, "Send the header `Version: %s`.", API_VERSION);
-    return refuse(ex);
+    return reply_refusal(ex);
 }
 
 static bool check_media_type(struct exchange *ex)
@@ -189,11 +189,11 @@ static bool check_media_type(struct exchange *ex)
 
     if (!media_type_is(exchange_header(ex, MHD_HTTP_HEADER_CONTENT_TYPE), "application/json")) {
         err_set(&ex->err, -E_MEDIA_TYPE, "Send the body with `Content-Type: application/json`.");
-        return refuse(ex);
+        return reply_refusal(ex);
     }
     if (coding != NULL && !str_eq_nocase(coding, "identity")) {
         err_set(&ex->err, -E_MEDIA_TYPE, "Send the body without a Content-Encoding.");
-        return refuse(ex);
+        return reply_refusal(ex);
     }
     return true;
 }
@@ -244,7 +244,7 @@ static bool parse_body(struct exchange *ex)
         err_set(&ex->err, -E_INVALID, "The body is not valid JSON: %s (line %d, column %d).",
                 ex->raw.len == 0 ? "it is empty" : where.text, where.line, where.column);
     json_decref(given);
-    return ex->body != NULL || refuse(ex);
+    return ex->body != NULL || reply_refusal(ex);
 }
 
 /* Who may connect to metrics_listen is up to whoever set it. */
@@ -266,7 +266,7 @@ static bool check_right(struct exchange *ex)
                 "This path answers the server's own machine and operators only.");
     else
         return true;
-    return refuse(ex);
+    return reply_refusal(ex);
 }
 
 void dispatch(struct exchange *ex)
@@ -274,7 +274,7 @@ void dispatch(struct exchange *ex)
     bool body = ex->route->body &&
                 (ex->route->access != ROUTE_COOKIE || ex->received > 0 || ex->body_is != BODY_NONE);
 
-    if (!check_right(ex) || !check_length(ex) || (body && !check_media_type(ex)))
+    if (!check_right(ex) || !check_body_length(ex) || (body && !check_media_type(ex)))
         return;
     if (ex->body_is == BODY_FOLLOWS)
         exchange_await_body(ex);
@@ -284,9 +284,9 @@ void dispatch(struct exchange *ex)
 
 void request_check(struct exchange *ex)
 {
-    static request_check_fn *const checks[] = {check_console, check_head,   check_running,
-                                               check_route,   check_client, check_size,
-                                               check_length,  check_version};
+    static request_check_fn *const checks[] = {check_console,     check_head,   check_running,
+                                               check_route,       check_client, check_size,
+                                               check_body_length, check_version};
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         if (!checks[i](ex))

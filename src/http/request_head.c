@@ -168,8 +168,8 @@ static void scan_part(struct scan *scan, const char *part, size_t len, size_t en
     scan->next = part + len + end;
 }
 
-static enum MHD_Result add_field(void *context, enum MHD_ValueKind kind, const char *name,
-                                 size_t name_len, const char *value, size_t value_len)
+static enum MHD_Result add_header_field(void *context, enum MHD_ValueKind kind, const char *name,
+                                        size_t name_len, const char *value, size_t value_len)
 {
     struct scan *scan = context;
 
@@ -220,7 +220,7 @@ int exchange_read_head(struct exchange *ex, const struct target *target, const c
     scan_part(&scan, ex->method, strlen(ex->method), 1);
     scan_part(&scan, ex->path, target->len, 1);
     scan_part(&scan, version, strlen(version), strlen("\r\n"));
-    MHD_get_connection_values_n(ex->connection, MHD_HEADER_KIND, add_field, &scan);
+    MHD_get_connection_values_n(ex->connection, MHD_HEADER_KIND, add_header_field, &scan);
     scan_end(ex, &scan);
     rc = head_check(&scan.head, target, &ex->err) ?: copy_fields(ex, &scan.head);
     ex->has_escape = target->has_escape;

@@ -72,7 +72,7 @@ static void await_client(struct delivery *delivery, bool moved)
 
 /* ---- sending ---- */
 
-static void add_part(struct msghdr *message, const void *data, size_t len, size_t *skip)
+static void add_io_part(struct msghdr *message, const void *data, size_t len, size_t *skip)
 {
     size_t n = *skip < len ? *skip : len;
 
@@ -102,9 +102,9 @@ static int send_rest(struct delivery *delivery)
         size_t skip = delivery->sent;
         ssize_t n;
 
-        add_part(&message, delivery->head, strlen(delivery->head), &skip);
-        add_part(&message, block->data, block->len, &skip);
-        add_part(&message, "\r\n", delivery->chunked ? 2 : 0, &skip);
+        add_io_part(&message, delivery->head, strlen(delivery->head), &skip);
+        add_io_part(&message, block->data, block->len, &skip);
+        add_io_part(&message, "\r\n", delivery->chunked ? 2 : 0, &skip);
         if (message.msg_iovlen == 0)
             return 1;
         n = send_parts(delivery, &message);
@@ -116,7 +116,7 @@ static int send_rest(struct delivery *delivery)
     }
 }
 
-static void begin_block(struct delivery *delivery)
+static void begin_chunk(struct delivery *delivery)
 {
     size_t len = conversion_block(delivery->conversion)->len;
 
@@ -136,7 +136,7 @@ static void on_made(void *owner)
     loop_post(delivery->sender->loop, &delivery->message);
 }
 
-static bool is_ended(const struct delivery *delivery)
+static bool delivery_is_ended(const struct delivery *delivery)
 {
     return atomic_load(&delivery->sender->stopping) || transfer_is_ended(delivery->transfer);
 }
@@ -145,7 +145,7 @@ static void go_on(struct delivery *delivery)
 {
     struct err err;
     size_t before = delivery->sent;
-    int sent = is_ended(delivery) ? -1 : send_rest(delivery);
+    int sent = delivery_is_ended(delivery) ? -1 : send_rest(delivery);
 
     if (sent == 0) {
         await_client(delivery, delivery->sent > before);
@@ -164,8 +164,8 @@ static void on_block(struct loop_message *message)
     struct delivery *delivery = container_of(message, struct delivery, message);
     struct err err;
 
-    if (is_ended(delivery) || conversion_state(delivery->conversion, &err) >= 0) {
-        begin_block(delivery);
+    if (delivery_is_ended(delivery) || conversion_state(delivery->conversion, &err) >= 0) {
+        begin_chunk(delivery);
         go_on(delivery);
     } else {
         log_error("http.result", "error=%s", err.text);

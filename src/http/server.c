@@ -149,7 +149,7 @@ static void cut_query(const char *target)
 
 /* Past the library, whose memory may not suffice for an answer, or not even for the request: then
  * it would say nothing. It reads the end, and gives the connection up. */
-static void refuse(struct http_thread *thread, struct connection *own, enum refusal refusal)
+static void refuse_request(struct http_thread *thread, struct connection *own, enum refusal refusal)
 {
     char text[REFUSAL_TEXT];
     size_t len = refusal_write(refusal, text);
@@ -173,7 +173,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
         return NULL;
     target_read(target, &own->target);
     if (own->target.len > TARGET_MAX)
-        refuse(thread, own, REFUSAL_TARGET);
+        refuse_request(thread, own, REFUSAL_TARGET);
     if (own->target.fault != NULL || own->refused)
         cut_query(target);
     return NULL;
@@ -203,7 +203,7 @@ static bool on_head(struct http_thread *thread, struct exchange *ex, const char 
     if (own == NULL || own->refused)
         return false;
     if (!has_room(ex->connection)) {
-        refuse(thread, own, REFUSAL_HEAD);
+        refuse_request(thread, own, REFUSAL_HEAD);
         return false;
     }
     ex->thread = &thread->owner;
@@ -459,7 +459,7 @@ static int start_thread(struct server *server, enum socket_kind kind, struct err
     return 0;
 }
 
-static int start_threads(struct server *server, struct err *err)
+static int start_http_threads(struct server *server, struct err *err)
 {
     const struct config *config = server->services.config;
     int rc = 0, of_api = (int)config->http_threads.number;
@@ -529,7 +529,7 @@ int server_new(const struct services *services, struct server **ret, struct err 
         listener_watch(server->listener, idle_list_fd(server->idle));
     rc = rc ?: sender_new(&server->sender, err);
     if (rc == 0)
-        rc = start_threads(server, err);
+        rc = start_http_threads(server, err);
     if (rc != 0) {
         server_free(server);
         return rc;

@@ -59,7 +59,7 @@ void shares_free(struct shares *shares)
     free(shares);
 }
 
-static unsigned bucket_of(const struct share *share)
+static unsigned share_bucket(const struct share *share)
 {
     unsigned hash = share->kind;
 
@@ -68,12 +68,12 @@ static unsigned bucket_of(const struct share *share)
     return hash % BUCKETS;
 }
 
-static struct entry *find(struct shares *shares, const struct share *share)
+static struct entry *find_share(struct shares *shares, const struct share *share)
 {
     struct entry *entry;
 
     lock_check_held(&shares->lock);
-    LIST_FOREACH(entry, &shares->buckets[bucket_of(share)], entry)
+    LIST_FOREACH(entry, &shares->buckets[share_bucket(share)], entry)
     {
         if (memcmp(&entry->share, share, sizeof(*share)) == 0)
             break;
@@ -81,9 +81,9 @@ static struct entry *find(struct shares *shares, const struct share *share)
     return entry;
 }
 
-static bool take(struct shares *shares, const struct share *share, int most)
+static bool take_share(struct shares *shares, const struct share *share, int most)
 {
-    struct entry *entry = find(shares, share);
+    struct entry *entry = find_share(shares, share);
 
     if ((entry != NULL ? entry->count : 0) >= most)
         return false;
@@ -92,7 +92,7 @@ static bool take(struct shares *shares, const struct share *share, int most)
         if (entry == NULL)
             return false;
         entry->share = *share;
-        LIST_INSERT_HEAD(&shares->buckets[bucket_of(share)], entry, entry);
+        LIST_INSERT_HEAD(&shares->buckets[share_bucket(share)], entry, entry);
     }
     entry->count++;
     shares->totals[share->kind]++;
@@ -104,7 +104,7 @@ bool shares_take(struct shares *shares, const struct share *share, int most)
     bool taken;
 
     lock_take(&shares->lock);
-    taken = take(shares, share, most);
+    taken = take_share(shares, share, most);
     lock_release(&shares->lock);
     return taken;
 }
@@ -114,7 +114,7 @@ bool shares_take_of(struct shares *shares, const struct share *share, int places
     bool taken;
 
     lock_take(&shares->lock);
-    taken = take(shares, share, places - shares->totals[share->kind]);
+    taken = take_share(shares, share, places - shares->totals[share->kind]);
     lock_release(&shares->lock);
     return taken;
 }
@@ -124,7 +124,7 @@ void shares_give(struct shares *shares, const struct share *share)
     struct entry *entry;
 
     lock_take(&shares->lock);
-    entry = find(shares, share);
+    entry = find_share(shares, share);
     CHECK(entry != NULL);
     shares->totals[share->kind]--;
     if (--entry->count == 0) {

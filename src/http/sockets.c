@@ -66,7 +66,7 @@ static void write_url(const struct opening *opening, const struct sockaddr *addr
                  port);
 }
 
-static int fail(const struct opening *opening, const char *what, struct err *err)
+static int socket_fail(const struct opening *opening, const char *what, struct err *err)
 {
     return err_errno(err, -E_CONFIG, "%s = \"%s\": %s", opening->key, opening->entry, what);
 }
@@ -81,7 +81,7 @@ static int add_socket(const struct opening *opening, int fd, char *path, struct 
     CHECK(sockets->count < SOCKETS_MAX);
     if ((path != NULL && (chmod(path, 0660) < 0 || lstat(path, &st) < 0)) ||
         listen(fd, BACKLOG) < 0) {
-        fail(opening, "listen", err);
+        socket_fail(opening, "listen", err);
         close(fd);
         free(path);
         return err->code;
@@ -122,7 +122,7 @@ static int add_address(const struct opening *opening, const struct addrinfo *at,
         return add_socket(opening, fd, NULL, err);
     why = errno;
     write_url(opening, at->ai_addr, at->ai_addrlen, url);
-    fail(opening, url, err);
+    socket_fail(opening, url, err);
     if (why == EADDRINUSE)
         return err_set(err, -E_CONFIG,
                        "%s = \"%s\": %s: Address already in use; choose another port with %s, or "
@@ -227,7 +227,7 @@ static int take_path(const struct opening *opening, const struct sockaddr_un *at
     return rc < 0 ? rc : fd >= 0;
 }
 
-static int open_path(const struct opening *opening, const char *path, struct err *err)
+static int open_unix_socket(const struct opening *opening, const char *path, struct err *err)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     int fd, rc = check_room(opening, err);
@@ -254,7 +254,7 @@ static int open_path(const struct opening *opening, const char *path, struct err
                        "has it: ss -lxp | grep '%.100s'",
                        opening->key, opening->entry, path);
     if (fd < 0)
-        return fail(opening, "bind", err);
+        return socket_fail(opening, "bind", err);
     copy = strdup(path);
     if (copy == NULL) {
         close(fd);
@@ -286,7 +286,7 @@ int sockets_open(struct sockets *sockets, const char *key, const char *list, enu
         }
         if (kind == SOCKET_TLS)
             opening.kind = SOCKET_PLAIN;
-        rc = open_path(&opening, entry + strlen(CONFIG_UNIX), err);
+        rc = open_unix_socket(&opening, entry + strlen(CONFIG_UNIX), err);
     }
     free(copy);
     return rc;

@@ -38,7 +38,7 @@ void status_cache_free(struct status_cache *status_cache)
     free(status_cache);
 }
 
-static unsigned set_of(const struct guid *id)
+static unsigned status_set(const struct guid *id)
 {
     unsigned index;
 
@@ -50,7 +50,7 @@ static unsigned set_of(const struct guid *id)
 bool status_cache_find(struct status_cache *status_cache, const struct guid *id, int64_t user_id,
                        uint64_t version, struct report *ret)
 {
-    unsigned set = set_of(id);
+    unsigned set = status_set(id);
     struct place found = {0};
 
     if (version == 0)
@@ -75,7 +75,7 @@ bool status_cache_find(struct status_cache *status_cache, const struct guid *id,
 void status_cache_keep(struct status_cache *status_cache, const struct report *report,
                        uint64_t version)
 {
-    unsigned set = set_of(&report->id);
+    unsigned set = status_set(&report->id);
     struct place *places = status_cache->sets[set];
     int way = 0;
 

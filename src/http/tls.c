@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/timestamp.h"
 #include "http/refusal.h"
@@ -59,22 +60,16 @@ static void free_pair(struct pair *pair)
 
 /* ---- reading ---- */
 
-static int read_all(int fd, const char *path, struct buf *text, struct err *err)
+static int read_pem(int fd, const char *path, struct buf *text, struct err *err)
 {
-    char bytes[4096];
-    ssize_t n;
-
-    while ((n = read(fd, bytes, sizeof(bytes))) > 0)
-        buf_add(text, bytes, (size_t)n);
-    gnutls_memset(bytes, 0, sizeof(bytes));
-    if (n < 0)
+    if (file_append(fd, text) < 0)
         return err_errno(err, -E_CONFIG, "read '%s'", path);
     if (buf_failed(text))
         return err_set(err, -E_CONFIG, "'%s' is too long for a certificate or a key", path);
     return 0;
 }
 
-static int read_file(const char *path, bool secret, struct buf *text, struct err *err)
+static int read_pem_file(const char *path, bool secret, struct buf *text, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
     struct stat st;
@@ -90,7 +85,7 @@ static int read_file(const char *path, bool secret, struct buf *text, struct err
                      "chmod o= '%s'",
                      path, path);
     else
-        rc = read_all(fd, path, text, err);
+        rc = read_pem(fd, path, text, err);
     close(fd);
     return rc;
 }
@@ -100,7 +95,7 @@ static gnutls_datum_t datum_of(const struct buf *text)
     return (gnutls_datum_t){(unsigned char *)text->data, (unsigned)text->len};
 }
 
-static int fail(const char *path, const char *what, int code, struct err *err)
+static int pem_fail(const char *path, const char *what, int code, struct err *err)
 {
     return err_set(err, -E_CONFIG, "'%s' has no %s in PEM: %s", path, what, gnutls_strerror(code));
 }
@@ -131,13 +126,13 @@ static int parse(const struct tls *tls, struct pair *pair, struct err *err)
     int rc = gnutls_pcert_list_import_x509_raw(pair->chain, &count, &chain, GNUTLS_X509_FMT_PEM, 0);
 
     if (rc < 0)
-        return fail(tls->certificate, "certificate", rc, err);
+        return pem_fail(tls->certificate, "certificate", rc, err);
     pair->count = count;
     rc = gnutls_privkey_init(&pair->key);
     if (rc >= 0)
         rc = gnutls_privkey_import_x509_raw(pair->key, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
     if (rc < 0)
-        return fail(key_file, "private key without a password", rc, err);
+        return pem_fail(key_file, "private key without a password", rc, err);
     if (!belong_together(pair))
         return err_set(err, -E_CONFIG, "the key in '%s' is not that of the certificate in '%s'",
                        key_file, tls->certificate);
@@ -152,8 +147,8 @@ static int read_pair(const struct tls *tls, struct pair **ret, struct err *err)
 
     if (pair == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
-    rc = read_file(tls->certificate, one_file, &pair->certificate_text, err)
-             ?: read_file(one_file ? tls->certificate : tls->key, true, &pair->key_text, err)
+    rc = read_pem_file(tls->certificate, one_file, &pair->certificate_text, err)
+             ?: read_pem_file(one_file ? tls->certificate : tls->key, true, &pair->key_text, err)
              ?: parse(tls, pair, err);
     if (rc < 0) {
         free_pair(pair);
@@ -226,7 +221,7 @@ int tls_open(const char *certificate, const char *key, struct tls **ret, struct 
     return 0;
 }
 
-static bool is_same(const struct buf *a, const struct buf *b)
+static bool is_same_text(const struct buf *a, const struct buf *b)
 {
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
@@ -240,8 +235,8 @@ int tls_reload(struct tls *tls, struct err *err)
 
     if (rc < 0)
         return rc;
-    if (is_same(&current->certificate_text, &pair->certificate_text) &&
-        is_same(&current->key_text, &pair->key_text)) {
+    if (is_same_text(&current->certificate_text, &pair->certificate_text) &&
+        is_same_text(&current->key_text, &pair->key_text)) {
         free_pair(pair);
         return 0;
     }

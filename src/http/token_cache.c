@@ -64,7 +64,7 @@ static uint64_t hash_of(const struct token_cache *token_cache, const char *token
     return hash;
 }
 
-static struct set *set_of(struct token_cache *token_cache, uint64_t hash)
+static struct set *token_set(struct token_cache *token_cache, uint64_t hash)
 {
     return &token_cache->sets[hash % SETS];
 }
@@ -87,7 +87,7 @@ struct cached_token *token_cache_find(struct token_cache *token_cache, const cha
 {
     size_t len = strlen(token);
     uint64_t hash = hash_of(token_cache, token, len);
-    struct set *set = set_of(token_cache, hash);
+    struct set *set = token_set(token_cache, hash);
     struct cached_token *found = NULL;
     int way;
 
@@ -108,7 +108,7 @@ void token_cache_keep(struct token_cache *token_cache, struct cached_token *cach
     int way;
 
     cached_token->hash = hash_of(token_cache, cached_token->token, cached_token->len);
-    set = set_of(token_cache, cached_token->hash);
+    set = token_set(token_cache, cached_token->hash);
     atomic_fetch_add(&cached_token->holders, 1);
     lock_take(&set->lock);
     way = way_of(set, cached_token->hash, cached_token->token, cached_token->len);

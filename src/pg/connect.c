@@ -37,7 +37,7 @@ static void ignore_notice(void *context, const PGresult *result)
     (void)result;
 }
 
-static const char *value_of(const PQconninfoOption *options, const char *keyword)
+static const char *option_value(const PQconninfoOption *options, const char *keyword)
 {
     while (options != NULL && options->keyword != NULL && !str_eq(options->keyword, keyword))
         options++;
@@ -48,7 +48,7 @@ static const char *value_of(const PQconninfoOption *options, const char *keyword
 static char *own_options(const char *url)
 {
     PQconninfoOption *parsed = PQconninfoParse(url, NULL);
-    const char *theirs = value_of(parsed, "options");
+    const char *theirs = option_value(parsed, "options");
     char *options;
 
     if (theirs == NULL)
@@ -61,10 +61,11 @@ static char *own_options(const char *url)
 
 /* The time a connection attempt may take: connect_timeout for each host, as in libpq, which leaves
  * it to the caller. A host that does not answer at all ends by tcp_user_timeout. */
-static int64_t patience_ms(PGconn *conn)
+static int64_t connect_patience_ms(PGconn *conn)
 {
     PQconninfoOption *options = PQconninfo(conn);
-    const char *timeout = value_of(options, "connect_timeout"), *host = value_of(options, "host");
+    const char *timeout = option_value(options, "connect_timeout"),
+               *host = option_value(options, "host");
     int64_t seconds = 0, hosts = 1;
 
     if (timeout != NULL)
@@ -79,7 +80,7 @@ static int64_t patience_ms(PGconn *conn)
  * libc, which takes its own time (resolv.conf) and cannot be woken. */
 static const char *establish(PGconn *conn, int wake_fd)
 {
-    int64_t until_ms = clock_mono_ms() + patience_ms(conn);
+    int64_t until_ms = clock_mono_ms() + connect_patience_ms(conn);
     PostgresPollingStatusType state =
         PQstatus(conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
 
@@ -97,7 +98,7 @@ static const char *establish(PGconn *conn, int wake_fd)
     return state == PGRES_POLLING_OK ? NULL : PQerrorMessage(conn);
 }
 
-static const char *set_up(PGconn *conn, char said[PG_WORDS])
+static const char *set_up_session(PGconn *conn, char said[PG_WORDS])
 {
     PGresult *result =
         pg_result(conn, PQsendQuery(conn, own_session), clock_mono_ms() + SETUP_MS, said);
@@ -144,7 +145,7 @@ PGconn *pg_connect(const struct pg_spec *spec, char why[PG_WORDS])
         trouble = PQerrorMessage(conn);
     if (trouble == NULL) {
         PQsetNoticeReceiver(conn, ignore_notice, NULL);
-        trouble = spec->own ? set_up(conn, said) : NULL;
+        trouble = spec->own ? set_up_session(conn, said) : NULL;
     }
     if (trouble == NULL)
         return conn;

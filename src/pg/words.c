@@ -54,7 +54,7 @@ enum pg_class pg_class_of(const PGconn *conn, const PGresult *result)
 }
 
 /* A message of libpq's has several lines, the last one ended. */
-static void put_line(const char *message, char out[PG_WORDS])
+static void copy_line(const char *message, char out[PG_WORDS])
 {
     size_t len;
 
@@ -112,7 +112,7 @@ void pg_url_trouble(const char *url, const char *message, char out[PG_WORDS])
                  "%25 for %");
         return;
     }
-    put_line(message, out);
+    copy_line(message, out);
     if (quoted != NULL && strstr(quoted, "://") != NULL && quoted - message < PG_WORDS)
         out[quoted - message] = '\0'; /* the whole URL */
 }
@@ -124,10 +124,10 @@ void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS])
     char line[PG_WORDS];
 
     if (state == NULL || primary == NULL) {
-        put_line(PQerrorMessage(conn), out);
+        copy_line(PQerrorMessage(conn), out);
         return;
     }
-    put_line(states[find_state(state)].plain ? primary : "what it says may quote values", line);
+    copy_line(states[find_state(state)].plain ? primary : "what it says may quote values", line);
     snprintf(out, PG_WORDS, "%.*s (%s)", (int)str_whole(line, strnlen(line, PG_WORDS - 16)), line,
              state);
 }

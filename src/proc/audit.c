@@ -107,7 +107,7 @@ static void count_kinds(struct audit *audit)
 /* ---- rows ---- */
 
 /* -E_NOT_FOUND: there is none. */
-static int64_t size_of(struct look *look, const struct store_scanned *report)
+static int64_t result_size(struct look *look, const struct store_scanned *report)
 {
     struct err err;
     int64_t size = spool_result_size(look->spec->spool, &report->id, report->attempt, &err);
@@ -120,11 +120,11 @@ static int64_t size_of(struct look *look, const struct store_scanned *report)
     return size;
 }
 
-static void look_at_result(struct look *look, const struct store_scanned *report,
-                           struct audit_finding *finding)
+static void check_result(struct look *look, const struct store_scanned *report,
+                         struct audit_finding *finding)
 {
     finding->bytes = seal_stored_size(report->bytes, report->sealed);
-    finding->file_bytes = report->in_row ? report->row_bytes : size_of(look, report);
+    finding->file_bytes = report->in_row ? report->row_bytes : result_size(look, report);
     look->audit->filed += !report->in_row;
     if (finding->file_bytes == finding->bytes || look->rc < 0)
         return;
@@ -134,15 +134,15 @@ static void look_at_result(struct look *look, const struct store_scanned *report
 
 /* A report that is being generated has its file, from the claim to the end; on another node it has
  * a lease, which the nodes themselves look after. */
-static bool is_running(struct look *look, const struct store_scanned *report)
+static bool report_is_running(struct look *look, const struct store_scanned *report)
 {
     return look->spec->serving &&
            (store_is_shared(look->spec->store) ||
             spool_has_part(look->spec->spool, &report->id, report->attempt) ||
-            size_of(look, report) >= 0);
+            result_size(look, report) >= 0);
 }
 
-static void look_at_report(struct look *look, const struct store_scanned *report)
+static void check_report(struct look *look, const struct store_scanned *report)
 {
     struct audit_finding finding = {
         .id = report->id, .attempt = report->attempt, .state = report->state};
@@ -154,13 +154,13 @@ static void look_at_report(struct look *look, const struct store_scanned *report
     if (report->state == REPORT_COMPLETE)
         look->audit->bytes += report->in_row ? report->row_bytes : report->bytes;
     if (report->state == REPORT_COMPLETE)
-        look_at_result(look, report, &finding);
+        check_result(look, report, &finding);
     if (report->expires_ms != 0 && report->expires_ms <= look->now_ms) {
         finding.kind = AUDIT_EXPIRED;
         add_finding(look, &finding);
     }
     if (report->state == REPORT_DELETING ||
-        (report->state == REPORT_PROCESSING && !is_running(look, report))) {
+        (report->state == REPORT_PROCESSING && !report_is_running(look, report))) {
         finding.kind = AUDIT_STUCK;
         add_finding(look, &finding);
     }
@@ -178,7 +178,7 @@ static void fsck_rows(struct look *look)
         if (look->rc < 0)
             return;
         for (size_t i = 0; i < op.scan.count && look->rc == 0; i++)
-            look_at_report(look, &reports[i]);
+            check_report(look, &reports[i]);
         look->audit->reports += (int64_t)op.scan.count;
         if (op.scan.count > 0)
             after = reports[op.scan.count - 1].id;
@@ -187,7 +187,7 @@ static void fsck_rows(struct look *look)
 
 /* ---- files ---- */
 
-static void look_at_file(void *context, const struct spool_file *file)
+static void check_file(void *context, const struct spool_file *file)
 {
     struct look *look = context;
     struct store_op op = {.verb = STORE_FIND, .find = {.id = file->id}};
@@ -212,7 +212,7 @@ static void look_at_file(void *context, const struct spool_file *file)
 }
 
 /* A restore that was killed has left a store with everything in it. */
-static void look_at_left(void *context, const char *path)
+static void check_left(void *context, const char *path)
 {
     struct look *look = context;
     const char *slash = strrchr(path, '/');
@@ -224,7 +224,7 @@ static void look_at_left(void *context, const char *path)
 
 static void fsck_files(struct look *look)
 {
-    look->audit->files = spool_each(look->spec->spool, look_at_file, look, look->err);
+    look->audit->files = spool_each(look->spec->spool, check_file, look, look->err);
     if (look->rc == 0 && look->audit->files < 0)
         look->rc = (int)look->audit->files;
 }
@@ -232,7 +232,7 @@ static void fsck_files(struct look *look)
 static void fsck_restores(struct look *look)
 {
     if (look->spec->store_path != NULL)
-        restore_each_left(look->spec->store_path, look_at_left, look);
+        restore_each_left(look->spec->store_path, check_left, look);
 }
 
 /* ---- all of it ---- */
@@ -534,7 +534,7 @@ static void *auditor_thread(void *arg)
     return NULL;
 }
 
-static void free_all(struct auditor *auditor)
+static void free_auditor(struct auditor *auditor)
 {
     pthread_cond_destroy(&auditor->wake);
     lock_done(&auditor->lock);
@@ -557,7 +557,7 @@ int auditor_new(const struct auditor_spec *spec, struct auditor **ret, struct er
     lock_init(&auditor->lock);
     lock_cond_init(&auditor->wake);
     if (thread_start(&auditor->thread, "auditor", auditor_thread, auditor) != 0) {
-        free_all(auditor);
+        free_auditor(auditor);
         return err_set(err, -E_NOMEM, "can't start the auditor's thread");
     }
     *ret = auditor;
@@ -573,7 +573,7 @@ void auditor_free(struct auditor *auditor)
     pthread_cond_signal(&auditor->wake);
     lock_release(&auditor->lock);
     pthread_join(auditor->thread, NULL);
-    free_all(auditor);
+    free_auditor(auditor);
 }
 
 void auditor_counts(struct auditor *auditor, struct auditor_counts *ret)

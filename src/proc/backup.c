@@ -32,14 +32,14 @@ char *backup_store_url(const char *path)
 }
 
 /* All of one verb, in a few commits. */
-static int run_verb(struct store *store, enum store_verb verb, const struct guid *ids, size_t count,
-                    struct err *err)
+static int run_for_all(struct store *store, enum store_verb verb, const struct guid *ids,
+                       size_t count, struct err *err)
 {
     struct store_op *ops = calloc(count, sizeof(*ops));
     int rc;
 
     if (ops == NULL)
-        return err_set(err, -E_NOMEM, "out of memory");
+        return err_no_memory(err);
     for (size_t i = 0; i < count; i++) {
         ops[i].verb = verb;
         if (verb == STORE_TOMBSTONE)
@@ -60,8 +60,8 @@ static int erase(struct store *store, const struct guid *ids, size_t count, stru
 {
     if (count == 0)
         return 0;
-    return run_verb(store, STORE_TOMBSTONE, ids, count, err)
-               ?: run_verb(store, STORE_DELETE_ROW, ids, count, err);
+    return run_for_all(store, STORE_TOMBSTONE, ids, count, err)
+               ?: run_for_all(store, STORE_DELETE_ROW, ids, count, err);
 }
 
 int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, struct err *err)
@@ -110,11 +110,6 @@ struct backing {
 };
 
 /* ---- the folder ---- */
-
-static int no_memory(struct err *err)
-{
-    return err_set(err, -E_NOMEM, "out of memory");
-}
 
 /* A folder that is not there, or is and has nothing in it. */
 static int check_target(const char *folder, struct err *err)
@@ -174,7 +169,7 @@ static int sweep_partial(const struct backing *b, struct err *err)
     return 0;
 }
 
-static int open_folder(struct backing *b, struct err *err)
+static int open_backup_folder(struct backing *b, struct err *err)
 {
     int rc = check_target(b->spec->folder, err);
     size_t len = strlen(b->spec->folder);
@@ -185,7 +180,7 @@ static int open_folder(struct backing *b, struct err *err)
         return rc;
     if (asprintf(&b->temp, "%.*s.partial", (int)len, b->spec->folder) < 0) {
         b->temp = NULL;
-        return no_memory(err);
+        return err_no_memory(err);
     }
     if (mkdir(b->temp, 0700) < 0 && errno != EEXIST)
         return err_errno(err, -E_IO, "make the folder '%s'", b->temp);
@@ -200,7 +195,7 @@ static int open_folder(struct backing *b, struct err *err)
     b->store_url = backup_store_url(b->store_path);
     b->spool_path = backup_path(b->temp, BACKUP_SPOOL);
     if (b->store_path == NULL || b->store_url == NULL || b->spool_path == NULL)
-        return no_memory(err);
+        return err_no_memory(err);
     return rc;
 }
 
@@ -219,7 +214,7 @@ static bool is_gone(struct backing *b, const struct guid *id)
 }
 
 /* False: the report goes, since its result is not there any more. */
-static bool copy_result(struct backing *b, const struct store_scanned *report)
+static bool back_up_result(struct backing *b, const struct store_scanned *report)
 {
     int64_t bytes = seal_stored_size(report->bytes, report->sealed);
     int rc;
@@ -247,7 +242,7 @@ static bool is_unwanted(void *context, const struct store_scanned *report)
         return false;
     b->spec->progress(b->spec->context, "reports", ++b->seen, b->total);
     if (report->state == REPORT_COMPLETE && !report->in_row)
-        kept = copy_result(b, report);
+        kept = back_up_result(b, report);
     b->manifest.counts.reports += kept;
     return !kept;
 }
@@ -265,7 +260,7 @@ static int count_reports(struct backing *b, struct err *err)
 
 /* Every complete report of the copy had its result when that was made: its file is there still, or
  * it was deleted meanwhile. */
-static int copy_results(struct backing *b, struct err *err)
+static int back_up_results(struct backing *b, struct err *err)
 {
     const struct store_spec store = {.url = b->store_url};
     const struct spool_spec spool = {.place = b->spool_path, .store = b->store_url};
@@ -340,9 +335,9 @@ static void close_backup(struct backing *b, bool failed)
 int backup_run(const struct backup_spec *spec, struct backup_counts *ret, struct err *err)
 {
     struct backing b = {.spec = spec, .dir = -1, .err = err};
-    int rc = open_folder(&b, err)
+    int rc = open_backup_folder(&b, err)
                  ?: copy_store(&b, err)
-                 ?: copy_results(&b, err)
+                 ?: back_up_results(&b, err)
                  ?: publish_backup(&b, err);
 
     close_backup(&b, rc < 0);

@@ -48,7 +48,7 @@ int backup_state_of(struct store *store, int64_t made_ms, struct backup_state *r
     return 0;
 }
 
-static const struct ledger_copy *find(const struct ledgers *ledgers, const struct guid *id)
+static const struct ledger_copy *find_copy(const struct ledgers *ledgers, const struct guid *id)
 {
     for (size_t i = 0; i < ledgers->count; i++) {
         struct guid found = ledger_copy_id(ledgers->items[i]);
@@ -63,7 +63,7 @@ static const struct ledger_copy *find(const struct ledgers *ledgers, const struc
 static int check_one(const struct ledgers *ledgers, const struct store_ledger *wanted,
                      struct err *err)
 {
-    const struct ledger_copy *copy = find(ledgers, &wanted->id);
+    const struct ledger_copy *copy = find_copy(ledgers, &wanted->id);
     char since[CLOCK_TEXT];
 
     if (copy == NULL)
@@ -142,7 +142,7 @@ bool ledgers_lack(const struct ledgers *ledgers, const struct ledger_copy *copy)
 {
     struct guid id = ledger_copy_id(copy), store, other;
 
-    return find(ledgers, &id) == NULL && ledgers_store(ledgers, &store) &&
+    return find_copy(ledgers, &id) == NULL && ledgers_store(ledgers, &store) &&
            ledger_copy_store(copy, &other) && guid_eq(&store, &other);
 }
 
@@ -175,7 +175,7 @@ static int note_known(const struct ledgers *ledgers, struct store *store,
     for (size_t i = 0; i < count && rc == 0; i++) {
         struct store_ledger ledger = known[i];
 
-        if (find(ledgers, &ledger.id) != NULL)
+        if (find_copy(ledgers, &ledger.id) != NULL)
             ledger.given_up_ms = 0;
         else if (ledger.given_up_ms == 0)
             ledger.given_up_ms = store_now_ms(store);
@@ -215,13 +215,13 @@ int ledgers_note(const struct ledgers *ledgers, const struct backup_state *kept,
 
 enum { FORMAT = 1, MANIFEST_MAX = 64 * 1024 };
 
-static void add_number(struct buf *b, const char *key, int64_t value)
+static void add_number_line(struct buf *b, const char *key, int64_t value)
 {
     buf_add_str(b, "\n ");
     json_add_number(b, key, value);
 }
 
-static void add_text(struct buf *b, const char *key, const char *text)
+static void add_text_line(struct buf *b, const char *key, const char *text)
 {
     buf_add_str(b, "\n ");
     json_add_member(b, key, text);
@@ -233,7 +233,7 @@ static void add_ledgers(struct buf *b, const struct backup_state *state)
     char id[GUID_TEXT];
 
     guid_format(&state->store, id);
-    add_text(b, "store", id);
+    add_text_line(b, "store", id);
     buf_add_str(b, "\n ");
     json_add_key(b, "ledgers");
     buf_add_char(b, '[');
@@ -255,17 +255,17 @@ static void print_manifest(struct buf *b, const struct manifest *manifest)
     clock_format(manifest->state.made_ms, time);
     buf_add_char(b, '{');
     json_add_number(b, "format", FORMAT);
-    add_text(b, "version", REPORTD_VERSION);
-    add_text(b, "made", time);
-    add_number(b, "made_ms", manifest->state.made_ms);
-    add_number(b, "reports", manifest->counts.reports);
-    add_number(b, "results", manifest->counts.results);
-    add_number(b, "bytes", manifest->counts.bytes);
+    add_text_line(b, "version", REPORTD_VERSION);
+    add_text_line(b, "made", time);
+    add_number_line(b, "made_ms", manifest->state.made_ms);
+    add_number_line(b, "reports", manifest->counts.reports);
+    add_number_line(b, "results", manifest->counts.results);
+    add_number_line(b, "bytes", manifest->counts.bytes);
     add_ledgers(b, &manifest->state);
     buf_add_str(b, "}\n");
 }
 
-static int write_file(const char *path, const struct buf *b, struct err *err)
+static int write_manifest_file(const char *path, const struct buf *b, struct err *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), rc = 0;
 
@@ -286,13 +286,13 @@ int manifest_write(const char *folder, const struct manifest *manifest, struct e
     buf_init(&b, MANIFEST_MAX);
     print_manifest(&b, manifest);
     rc = path == NULL || buf_failed(&b) ? err_set(err, -E_NOMEM, "out of memory")
-                                        : write_file(path, &b, err);
+                                        : write_manifest_file(path, &b, err);
     buf_done(&b);
     free(path);
     return rc;
 }
 
-static bool get_number(const json_t *json, const char *key, int64_t *ret)
+static bool get_member_number(const json_t *json, const char *key, int64_t *ret)
 {
     const json_t *value = json_object_get(json, key);
 
@@ -309,7 +309,7 @@ static bool get_id(const json_t *json, const char *key, struct guid *ret)
 
 /* A backup of an older version has none; one that was made before a server had opened the store
  * names none, and needs all the same what was deleted since. */
-static int read_ledgers(const json_t *json, struct backup_state *ret, struct err *err)
+static int read_manifest_ledgers(const json_t *json, struct backup_state *ret, struct err *err)
 {
     const json_t *list = json_object_get(json, "ledgers");
 
@@ -325,8 +325,8 @@ static int read_ledgers(const json_t *json, struct backup_state *ret, struct err
         struct store_ledger *ledger = &ret->ledgers[ret->count++];
         const char *place = json_string_value(json_object_get(item, "place"));
 
-        if (!get_id(item, "id", &ledger->id) || !get_number(item, "records", &ledger->records) ||
-            place == NULL)
+        if (!get_id(item, "id", &ledger->id) ||
+            !get_member_number(item, "records", &ledger->records) || place == NULL)
             return err_set(err, -E_NOT_FOUND, "the ledgers in " BACKUP_MANIFEST " cannot be read");
         str_copy(ledger->place, sizeof(ledger->place), place);
     }
@@ -341,10 +341,11 @@ int manifest_read(const char *folder, struct manifest *ret, struct err *err)
     int rc = 0;
 
     *ret = (struct manifest){0};
-    if (!get_number(json, "format", &format) || !get_number(json, "made_ms", &ret->state.made_ms) ||
-        !get_number(json, "reports", &ret->counts.reports) ||
-        !get_number(json, "results", &ret->counts.results) ||
-        !get_number(json, "bytes", &ret->counts.bytes))
+    if (!get_member_number(json, "format", &format) ||
+        !get_member_number(json, "made_ms", &ret->state.made_ms) ||
+        !get_member_number(json, "reports", &ret->counts.reports) ||
+        !get_member_number(json, "results", &ret->counts.results) ||
+        !get_member_number(json, "bytes", &ret->counts.bytes))
         rc = err_set(err, -E_NOT_FOUND,
                      "'%s' is no whole backup of reportd: it has no " BACKUP_MANIFEST
                      " that can be read",
@@ -353,7 +354,7 @@ int manifest_read(const char *folder, struct manifest *ret, struct err *err)
         rc = err_set(err, -E_CONFIG, "the backup '%s' was made by a later version of reportd",
                      folder);
     else
-        rc = read_ledgers(json, &ret->state, err);
+        rc = read_manifest_ledgers(json, &ret->state, err);
     if (rc < 0)
         backup_state_done(&ret->state);
     json_decref(json);

@@ -17,7 +17,7 @@ static void order_forget(struct wire_order *order)
     wire_order_done(order);
 }
 
-static struct wire_order *oldest(struct channel *channel)
+static struct wire_order *oldest_order(struct channel *channel)
 {
     return &channel->queue[channel->first];
 }
@@ -25,13 +25,13 @@ static struct wire_order *oldest(struct channel *channel)
 static void drop_oldest(struct channel *channel)
 {
     CHECK(channel->queued > 0);
-    order_forget(oldest(channel));
+    order_forget(oldest_order(channel));
     channel->first = (channel->first + 1) % CHANNEL_QUEUE_MAX;
     channel->queued--;
 }
 
 /* An order that waits has descriptors of its own; one that is sent borrows the caller's. */
-static int enqueue(struct channel *channel, const struct wire_order *order, struct err *err)
+static int queue_order(struct channel *channel, const struct wire_order *order, struct err *err)
 {
     struct wire_order *last =
         &channel->queue[(channel->first + channel->queued) % CHANNEL_QUEUE_MAX];
@@ -63,7 +63,7 @@ int channel_send(struct channel *channel, const struct wire_order *order, struct
     if (channel->queued == 0)
         rc = wire_send_order(channel->fd, order, MSG_DONTWAIT, err);
     if (rc == 0)
-        rc = enqueue(channel, order, err);
+        rc = queue_order(channel, order, err);
     return rc < 0 ? rc : 0;
 }
 
@@ -73,7 +73,7 @@ static int flush(struct channel *channel, struct err *err)
     int rc = 1;
 
     while (channel->queued > 0 && rc > 0) {
-        rc = wire_send_order(channel->fd, oldest(channel), MSG_DONTWAIT, err);
+        rc = wire_send_order(channel->fd, oldest_order(channel), MSG_DONTWAIT, err);
         if (rc > 0)
             drop_oldest(channel);
     }
@@ -98,7 +98,7 @@ static int receive(struct channel *channel, struct err *err)
     return 1;
 }
 
-static void on_ready(struct loop_watch *watch)
+static void on_channel_ready(struct loop_watch *watch)
 {
     struct channel *channel = container_of(watch, struct channel, watch);
     struct err why = {0};
@@ -128,7 +128,7 @@ int channel_open(struct channel *channel, struct loop *loop, int fd, struct err 
     channel->loop = loop;
     channel->fd = fd;
     channel->first = channel->queued = 0;
-    channel->watch.ready = on_ready;
+    channel->watch.ready = on_channel_ready;
     return loop_watch(loop, &channel->watch, fd, EPOLLIN, err);
 }
 

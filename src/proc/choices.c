@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/seam.h"
 #include "base/str.h"
@@ -132,7 +133,7 @@ static void fail_entry(struct choices *choices, struct entry *entry, const char 
     entry_remove(choices, entry);
 }
 
-static struct entry *oldest(const struct choices *choices, enum entry_state state)
+static struct entry *oldest_entry(const struct choices *choices, enum entry_state state)
 {
     struct entry *entry = choices->entries;
 
@@ -158,10 +159,10 @@ static void keep_entry(struct choices *choices, struct entry *entry, char *json)
     choices->kept++;
     choices->kept_bytes += entry->size;
     while (choices->kept > CHOICES_KEPT_MAX || choices->kept_bytes > CHOICES_KEPT_BYTES)
-        entry_remove(choices, oldest(choices, ENTRY_KEPT));
+        entry_remove(choices, oldest_entry(choices, ENTRY_KEPT));
 }
 
-static void take_list(struct choices *choices, char *json)
+static void take_choices(struct choices *choices, char *json)
 {
     struct entry *entry = choices->running;
 
@@ -184,24 +185,15 @@ static void close_result(struct choices *choices)
 }
 
 /* What the worker has written; NULL: not what it said. */
-static char *read_result(const struct choices *choices, int64_t bytes)
+static char *read_choices(const struct choices *choices, int64_t bytes)
 {
     char *json = bytes <= CHOICES_BYTES_MAX ? malloc((size_t)bytes + 1) : NULL;
-    int64_t have = 0;
 
-    while (json != NULL && have < bytes) {
-        ssize_t n = pread(choices->result_fd, json + have, (size_t)(bytes - have), have);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            free(json);
-            return NULL;
-        }
-        have += n;
+    if (json == NULL || file_read_all(choices->result_fd, json, (size_t)bytes, 0) < bytes) {
+        free(json);
+        return NULL;
     }
-    if (json != NULL)
-        json[have] = '\0';
+    json[bytes] = '\0';
     return json;
 }
 
@@ -216,7 +208,7 @@ static void kill_worker(struct choices *choices)
 static void start_next(struct choices *choices);
 static bool run_entry(struct choices *choices, struct entry *entry);
 
-static void on_answer(struct channel *channel, const struct wire_answer *answer)
+static void on_choices_answer(struct channel *channel, const struct wire_answer *answer)
 {
     struct choices *choices = container_of(channel, struct choices, channel);
     struct entry *entry = choices->running;
@@ -229,10 +221,10 @@ static void on_answer(struct channel *channel, const struct wire_answer *answer)
     choices->again = answer->outcome == WIRE_AGAIN;
     if (choices->again)
         return; /* its exit goes on */
-    json = answer->outcome == WIRE_COMPLETE ? read_result(choices, answer->bytes) : NULL;
+    json = answer->outcome == WIRE_COMPLETE ? read_choices(choices, answer->bytes) : NULL;
     close_result(choices);
     if (json != NULL) {
-        take_list(choices, json);
+        take_choices(choices, json);
     } else {
         log_warn("choices.failed", "parameter=%s detail=%s", entry->parameter, answer->detail);
         fail_entry(choices, entry, answer->message);
@@ -242,7 +234,7 @@ static void on_answer(struct channel *channel, const struct wire_answer *answer)
         start_next(choices);
 }
 
-static void on_channel_end(struct channel *channel, const struct err *why)
+static void on_choices_channel_end(struct channel *channel, const struct err *why)
 {
     struct choices *choices = container_of(channel, struct choices, channel);
 
@@ -252,7 +244,7 @@ static void on_channel_end(struct channel *channel, const struct err *why)
     kill_worker(choices); /* its exit goes on */
 }
 
-static void on_exit_event(struct loop_watch *watch)
+static void on_choices_exit(struct loop_watch *watch)
 {
     struct choices *choices = container_of(watch, struct choices, exit_watch);
     struct child_end end;
@@ -354,7 +346,7 @@ static void start_next(struct choices *choices)
     struct entry *entry;
 
     while (choices->running == NULL && !choices->dying &&
-           (entry = oldest(choices, ENTRY_WAITING)) != NULL) {
+           (entry = oldest_entry(choices, ENTRY_WAITING)) != NULL) {
         entry->state = ENTRY_RUNNING;
         choices->waiting--;
         choices->running = entry;
@@ -364,7 +356,7 @@ static void start_next(struct choices *choices)
 
 /* ---- questions ---- */
 
-static struct entry *find_entry(const struct choices *choices, const struct choices_ask *ask)
+static struct entry *find_same_entry(const struct choices *choices, const struct choices_ask *ask)
 {
     struct entry *entry = choices->entries;
 
@@ -384,14 +376,14 @@ static size_t count_waiting(const struct choices *choices, const char *user)
     return count;
 }
 
-static void refuse(struct choices_ask *ask, const char *why)
+static void refuse_ask(struct choices_ask *ask, const char *why)
 {
     err_set(&ask->err, -E_BUSY, "%s Try again in a moment.", why);
     end_ask(ask);
 }
 
 /* Its place is free for others; a query that runs is stopped, and answers for itself. */
-static void give_up(struct choices *choices, struct entry *entry)
+static void abandon_entry(struct choices *choices, struct entry *entry)
 {
     struct wire_order cancel = {
         .run.head = {.type = WIRE_CANCEL, .id = entry->id}, .fd = -1, .texts_fd = -1};
@@ -406,7 +398,7 @@ static void give_up(struct choices *choices, struct entry *entry)
         kill_worker(choices);
 }
 
-static void on_hang_up(struct loop_watch *watch)
+static void on_ask_hang_up(struct loop_watch *watch)
 {
     struct choices_ask *ask = container_of(watch, struct choices_ask, hang_up);
     struct choices *choices = ask->choices;
@@ -421,9 +413,9 @@ static void on_hang_up(struct loop_watch *watch)
         if (*link == NULL)
             continue;
         *link = ask->next;
-        refuse(ask, "You have hung up.");
+        refuse_ask(ask, "You have hung up.");
         if (entry->asks == NULL)
-            give_up(choices, entry);
+            abandon_entry(choices, entry);
         return;
     }
 }
@@ -433,7 +425,7 @@ static void watch_client(struct choices *choices, struct choices_ask *ask)
 {
     struct err err;
 
-    ask->hang_up.ready = on_hang_up;
+    ask->hang_up.ready = on_ask_hang_up;
     ask->watched =
         loop_watch(choices->loop, &ask->hang_up, ask->fd, hang_up_events(ask->tls), &err) == 0;
 }
@@ -455,7 +447,7 @@ static struct entry *entry_new(const struct choices_ask *ask)
     return NULL;
 }
 
-static void enqueue(struct choices *choices, struct choices_ask *ask)
+static void queue_ask(struct choices *choices, struct choices_ask *ask)
 {
     struct entry *entry = entry_new(ask), **last = &choices->entries;
 
@@ -480,10 +472,10 @@ static void on_ask(struct loop_message *message)
 {
     struct choices_ask *ask = container_of(message, struct choices_ask, message);
     struct choices *choices = ask->choices;
-    struct entry *entry = find_entry(choices, ask);
+    struct entry *entry = find_same_entry(choices, ask);
 
     if (choices->stopped) {
-        refuse(ask, "The server is stopping.");
+        refuse_ask(ask, "The server is stopping.");
     } else if (entry != NULL && entry->state == ENTRY_KEPT) {
         answer_ask(ask, entry->json, NULL);
     } else if (entry != NULL) {
@@ -492,9 +484,9 @@ static void on_ask(struct loop_message *message)
         watch_client(choices, ask);
     } else if (choices->waiting >= CHOICES_WAITING_MAX ||
                count_waiting(choices, ask->user) >= CHOICES_WAITING_USER_MAX) {
-        refuse(ask, "Too many forms ask for choices.");
+        refuse_ask(ask, "Too many forms ask for choices.");
     } else {
-        enqueue(choices, ask);
+        queue_ask(choices, ask);
     }
 }
 
@@ -527,7 +519,7 @@ static void look_at(struct choices *choices, struct entry *entry, int64_t now_ms
         fail_entry(choices, entry, TOO_LONG);
 }
 
-static void on_tick(struct loop_timer *timer)
+static void on_choices_tick(struct loop_timer *timer)
 {
     struct choices *choices = container_of(timer, struct choices, tick);
     int64_t now_ms = clock_mono_ms();
@@ -566,7 +558,7 @@ void choices_forget(struct choices *choices)
         loop_post(choices->loop, &choices->forget);
 }
 
-static void on_stop(struct loop_message *message)
+static void on_choices_stop(struct loop_message *message)
 {
     struct choices *choices = container_of(message, struct choices, stop);
     struct err err;
@@ -616,11 +608,12 @@ int choices_new(const struct config *config, const char *temp_folder, struct cho
     choices->temp_folder = temp_folder;
     choices->result_fd = -1;
     choices->child.pidfd = -1;
-    choices->channel = (struct channel){.fd = -1, .heard = on_answer, .ended = on_channel_end};
-    choices->exit_watch.ready = on_exit_event;
-    choices->tick.run = on_tick;
+    choices->channel =
+        (struct channel){.fd = -1, .heard = on_choices_answer, .ended = on_choices_channel_end};
+    choices->exit_watch.ready = on_choices_exit;
+    choices->tick.run = on_choices_tick;
     choices->forget.run = on_forget;
-    choices->stop.run = on_stop;
+    choices->stop.run = on_choices_stop;
     choices->quit.run = on_quit;
     rc = loop_new(&choices->loop, err)
              ?: (thread_start(&choices->thread, "choices", choices_thread, choices) == 0

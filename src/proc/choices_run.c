@@ -29,12 +29,12 @@ struct choices {
     int listed; /* for a form */
 };
 
-static bool is_number(const struct param *param)
+static bool is_number_param(const struct param *param)
 {
     return param->type == PARAM_INTEGER || param->type == PARAM_DECIMAL;
 }
 
-static int out_of_memory(struct err *err)
+int choices_no_memory(struct err *err)
 {
     return err_set(err, -E_NOMEM, "The server is out of memory. Try again later.");
 }
@@ -79,8 +79,8 @@ static int choices_begin(struct choices *choices, struct source *source, const s
 }
 
 /* As a parameter is written: text as it is, everything else as a report prints it. */
-static int add_text(struct choices *choices, struct buf *out, const struct source_value *value,
-                    struct err *err)
+static int add_choice_text(struct choices *choices, struct buf *out,
+                           const struct source_value *value, struct err *err)
 {
     int rc = 0;
 
@@ -93,7 +93,7 @@ static int add_text(struct choices *choices, struct buf *out, const struct sourc
         rc = json_value_add(out, value, choices->param->name, NULL, err);
     buf_add(out, "", 0); /* its NUL: not all who print set it */
     if (rc == 0 && buf_is_starved(out))
-        return out_of_memory(err);
+        return choices_no_memory(err);
     if (rc == 0 && buf_failed(out))
         return spoilt(choices, err, "gives a text of more than %d bytes.", PARAM_VALUE_MAX);
     return rc;
@@ -112,7 +112,7 @@ static int spell(struct choices *choices, struct err *err)
         buf_reset(value);
         buf_add_str(value, utc);
     }
-    if (!is_number(param) || param_accepts_value(param, buf_str(value)))
+    if (!is_number_param(param) || param_accepts_value(param, buf_str(value)))
         return 0;
     buf_init(&exact, KEY_MAX);
     if (decimal_add_exact(&exact, buf_str(value), value->len)) {
@@ -121,7 +121,7 @@ static int spell(struct choices *choices, struct err *err)
     }
     buf_done(&exact);
     if (buf_is_starved(&exact) || buf_is_starved(value))
-        return out_of_memory(err);
+        return choices_no_memory(err);
     return buf_failed(value)
                ? spoilt(choices, err, "gives a number of more than %d digits.", PARAM_VALUE_MAX)
                : 0;
@@ -139,16 +139,16 @@ static int next_row(struct choices *choices, struct err *err)
 }
 
 /* choices->value from the row. -E_SOURCE: it cannot be one of any parameter. */
-static int read_value(struct choices *choices, struct err *err)
+static int read_choice(struct choices *choices, struct err *err)
 {
-    return add_text(choices, &choices->value, &choices->row[0], err) ?: spell(choices, err);
+    return add_choice_text(choices, &choices->value, &choices->row[0], err) ?: spell(choices, err);
 }
 
 static int read_label(struct choices *choices, struct err *err)
 {
     bool labelled = choices->columns == COLUMNS_MAX && choices->row[1].kind != SOURCE_NULL;
 
-    return add_text(choices, &choices->label, &choices->row[labelled], err);
+    return add_choice_text(choices, &choices->label, &choices->row[labelled], err);
 }
 
 /* ---- for a form ---- */
@@ -193,7 +193,7 @@ int choices_list(struct source *source, const struct definition *def, const stru
 
     buf_add_char(out, '[');
     while (rc >= 0 && (rc = next_row(&choices, err)) > 0) {
-        rc = read_value(&choices, err)
+        rc = read_choice(&choices, err)
                  ?: read_label(&choices, err)
                  ?: is_choice(&choices, def, err);
         if (rc > 0)
@@ -207,10 +207,10 @@ int choices_list(struct source *source, const struct definition *def, const stru
 /* ---- for a report ---- */
 
 /* 1.0 and 1 are one number, and so are -0 and 0. False: it is none, and so no choice. */
-static bool add_key(struct buf *out, const struct param *param, const char *text, size_t len)
+static bool add_comparable(struct buf *out, const struct param *param, const char *text, size_t len)
 {
     buf_reset(out);
-    if (is_number(param))
+    if (is_number_param(param))
         return decimal_add_exact(out, text, len);
     buf_add(out, text, len);
     return true;
@@ -261,14 +261,14 @@ static int wanted_init(struct wanted *wanted, const struct param *param,
     buf_init(&wanted->keys, KEYS_MAX);
     buf_init(&key, KEY_MAX);
     for (size_t i = 0; i < count; i++, text += strlen(text) + 1) {
-        add_key(&key, param, text, strlen(text));
+        add_comparable(&key, param, text, strlen(text));
         buf_add(&wanted->keys, buf_str(&key), key.len + 1);
     }
     if (buf_failed(&key) || buf_failed(&wanted->keys) || wanted->list == NULL ||
         wanted->found == NULL) {
         buf_done(&key);
         wanted_done(wanted);
-        return out_of_memory(err);
+        return choices_no_memory(err);
     }
     buf_done(&key);
     sort_keys(wanted, count);
@@ -288,12 +288,12 @@ static int find_all(struct choices *choices, struct wanted *wanted, struct err *
         const char *text;
         const char **hit = NULL;
 
-        rc = read_value(choices, err);
+        rc = read_choice(choices, err);
         if (rc < 0 && rc != -E_SOURCE)
             break;
         unfit = rc < 0 ? rc : unfit;
         if (rc == 0 &&
-            add_key(&key, choices->param, buf_str(&choices->value), choices->value.len)) {
+            add_comparable(&key, choices->param, buf_str(&choices->value), choices->value.len)) {
             text = buf_str(&key);
             hit = bsearch(&text, wanted->list, wanted->count, sizeof(*wanted->list), compare_texts);
         }

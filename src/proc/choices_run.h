@@ -12,6 +12,9 @@ enum {
     CHOICES_BYTES_MAX = 1 << 20, /* of the list as JSON */
 };
 
+/* The message to a user of a worker that has no memory: -E_NOMEM. */
+int choices_no_memory(struct err *err);
+
 /* Append [{"value":"1","label":"Ann"},…] in the query's order; rows whose value is NULL or outside
  * the limits of the parameter are left out, a label that is NULL or missing is the value. A moment
  * without an offset is in UTC, as parameters are bound; the value is in RFC 3339. -E_SOURCE says

@@ -305,7 +305,7 @@ static size_t leave_out_what_is_under_way(struct purger *purger, struct store_re
     return left;
 }
 
-static bool is_among(const struct store_ref *refs, size_t count, const struct guid *id)
+static bool is_among_refs(const struct store_ref *refs, size_t count, const struct guid *id)
 {
     for (size_t i = 0; i < count; i++) {
         if (guid_eq(&refs[i].id, id))
@@ -338,14 +338,14 @@ static int find_abandoned(struct purger *purger, struct store_ref refs[STORE_BAT
     left = leave_out_what_is_under_way(purger, refs, (size_t)found);
     again = left > 0 ? find_deleting(purger, still) : 0;
     for (size_t i = 0; i < left && again > 0; i++) {
-        if (is_among(still, (size_t)again, &refs[i].id))
+        if (is_among_refs(still, (size_t)again, &refs[i].id))
             refs[count++] = refs[i];
     }
     return again < 0 ? again : count;
 }
 
 /* Finish one batch of what is in DELETING; returns how many there were, or -E_STORE. */
-static int finish_batch(struct purger *purger)
+static int finish_abandoned(struct purger *purger)
 {
     struct store_ref refs[STORE_BATCH_MAX] = {0};
     int count = find_abandoned(purger, refs);
@@ -369,7 +369,7 @@ static void finish_deleting(struct purger *purger)
     purger->unfinished = false;
     lock_release(&purger->lock);
     do {
-        int count = finish_batch(purger);
+        int count = finish_abandoned(purger);
 
         lock_take(&purger->lock);
         if (count < 0)

@@ -44,7 +44,7 @@ static void list_batch(struct deletion_batch *batch, size_t count)
     batch->listed = count;
 }
 
-static void unlist(struct deletion_batch *batch)
+static void unlist_batch(struct deletion_batch *batch)
 {
     struct purger *purger = batch->many->purger;
 
@@ -57,7 +57,7 @@ static void end_batch(struct deletion_batch *batch)
 {
     struct deletion_many *many = batch->many;
 
-    unlist(batch);
+    unlist_batch(batch);
     free(batch->items);
     batch->items = NULL;
     pass_gate(batch);
@@ -86,7 +86,7 @@ static bool has_stopped(struct deletion_many *many)
 }
 
 /* Reports are marked, but not gone. */
-static void stop_short(struct deletion_many *many, int rc, const struct err *err)
+static void stop_many_short(struct deletion_many *many, int rc, const struct err *err)
 {
     deletion_leave_unfinished(many->purger, err);
     stop_many(many, rc, err);
@@ -95,8 +95,8 @@ static void stop_short(struct deletion_many *many, int rc, const struct err *err
 /* None of the batch that was not dropped will be. */
 static void fail_batch(struct deletion_batch *batch, int rc, const struct err *err)
 {
-    unlist(batch);
-    stop_short(batch->many, rc, err);
+    unlist_batch(batch);
+    stop_many_short(batch->many, rc, err);
     end_batch(batch);
 }
 
@@ -125,7 +125,7 @@ static size_t at_most(struct deletion_many *many, size_t count)
 
 static void delete_some_rows(struct deletion_batch *batch);
 
-static void on_dropped(struct store_op *op)
+static void on_batch_dropped(struct store_op *op)
 {
     struct deletion_batch *batch = op->owner;
     struct deletion_many *many = batch->many;
@@ -158,14 +158,15 @@ static void on_dropped(struct store_op *op)
 static void delete_some_rows(struct deletion_batch *batch)
 {
     batch->dropping = at_most(batch->many, batch->count - batch->dropped);
-    batch->op = (struct store_op){.verb = STORE_DELETE_ROWS, .done = on_dropped, .owner = batch};
+    batch->op =
+        (struct store_op){.verb = STORE_DELETE_ROWS, .done = on_batch_dropped, .owner = batch};
     batch->op.delete_rows = (struct store_delete_rows){.ids = batch->cleared + batch->dropped,
                                                        .count = batch->dropping,
                                                        .counted = batch->record.counted};
     store_post(batch->many->purger->spec.store, &batch->op);
 }
 
-static void on_recorded(struct ledger_op *op)
+static void on_batch_recorded(struct ledger_op *op)
 {
     struct deletion_batch *batch = op->owner;
 
@@ -192,11 +193,11 @@ static void note_failures(struct deletion_batch *batch)
 {
     for (size_t i = 0; i < DELETION_PARTS; i++) {
         if (batch->files[i].rc < 0)
-            stop_short(batch->many, batch->files[i].rc, &batch->files[i].err);
+            stop_many_short(batch->many, batch->files[i].rc, &batch->files[i].err);
     }
     for (size_t i = 0; i < batch->item_count; i++) {
         if (batch->items[i].files.rc < 0)
-            stop_short(batch->many, batch->items[i].files.rc, &batch->items[i].files.err);
+            stop_many_short(batch->many, batch->items[i].files.rc, &batch->items[i].files.err);
     }
 }
 
@@ -222,7 +223,7 @@ static void batch_cleared(struct deletion_batch *batch)
         return;
     }
     batch->record = (struct ledger_op){
-        .ids = batch->cleared, .count = count, .done = on_recorded, .owner = batch};
+        .ids = batch->cleared, .count = count, .done = on_batch_recorded, .owner = batch};
     ledger_post(batch->many->purger->spec.ledger, &batch->record);
 }
 
@@ -237,7 +238,7 @@ static void on_item_cleared(struct deletion_item *item)
     clear_one(item->owner);
 }
 
-static void on_files_gone(struct spool_op *op)
+static void on_part_gone(struct spool_op *op)
 {
     SEAM_STEP("deletion", "many", "unlinked");
     clear_one(op->owner);
@@ -291,7 +292,7 @@ static void sort_out(struct deletion_batch *batch)
             (struct spool_ref){.id = batch->marked[i].id, .attempt = batch->marked[i].attempt};
 }
 
-static void remove_files(struct deletion_batch *batch)
+static void remove_batch_files(struct deletion_batch *batch)
 {
     size_t begun = 0;
 
@@ -301,7 +302,7 @@ static void remove_files(struct deletion_batch *batch)
         batch->files[i] = (struct spool_op){.verb = SPOOL_REMOVE,
                                             .refs = batch->refs + begun,
                                             .count = end - begun,
-                                            .done = on_files_gone,
+                                            .done = on_part_gone,
                                             .owner = batch};
         begun = end;
     }
@@ -345,7 +346,7 @@ static void clear_batch(struct deletion_batch *batch)
         return;
     }
     atomic_store(&batch->left, DELETION_PARTS + batch->item_count + 1);
-    remove_files(batch);
+    remove_batch_files(batch);
     stop_queries(batch);
     clear_one(batch);
 }
@@ -354,7 +355,7 @@ static void clear_batch(struct deletion_batch *batch)
 
 static void tombstone_batch(struct deletion_batch *batch);
 
-static void on_looked(struct store_op *op)
+static void on_batch_held(struct store_op *op)
 {
     struct deletion_batch *batch = op->owner;
 
@@ -367,7 +368,7 @@ static void on_looked(struct store_op *op)
 
 /* Where there are other nodes: do any of them send one of the results? Only what is committed by
  * now keeps them from beginning to. */
-static void on_marked(struct store_op *op)
+static void on_batch_marked(struct store_op *op)
 {
     struct deletion_batch *batch = op->owner;
     struct store *store = batch->many->purger->spec.store;
@@ -385,7 +386,8 @@ static void on_marked(struct store_op *op)
     if (!marked) {
         end_batch(batch);
     } else if (store_is_shared(store)) {
-        batch->op = (struct store_op){.verb = STORE_HELD_MANY, .done = on_looked, .owner = batch};
+        batch->op =
+            (struct store_op){.verb = STORE_HELD_MANY, .done = on_batch_held, .owner = batch};
         batch->op.held_many =
             (struct store_held_many){.reports = batch->marked, .count = batch->count};
         store_post(store, &batch->op);
@@ -399,7 +401,7 @@ static void tombstone_batch(struct deletion_batch *batch)
     struct deletion_many *many = batch->many;
     size_t count = at_most(many, many->count - many->next);
 
-    unlist(batch);
+    unlist_batch(batch);
     lock_take(&many->purger->lock);
     for (size_t i = 0; i < count; i++) {
         batch->marked[i] = (struct store_marked){.id = many->ids[many->next + i]};
@@ -409,7 +411,8 @@ static void tombstone_batch(struct deletion_batch *batch)
     lock_release(&many->purger->lock);
     many->next += count;
     batch->count = count;
-    batch->op = (struct store_op){.verb = STORE_TOMBSTONE_MANY, .done = on_marked, .owner = batch};
+    batch->op =
+        (struct store_op){.verb = STORE_TOMBSTONE_MANY, .done = on_batch_marked, .owner = batch};
     batch->op.tombstone_many = (struct store_tombstone_many){.user_id = many->user_id,
                                                              .state = many->state,
                                                              .token = guid_new(),

@@ -30,7 +30,7 @@ static void tell_supervisor(struct events *events, const struct store_change *ch
 }
 
 /* By the node that has done it. */
-static void log_change(struct events *events, const struct store_change *change)
+static void log_report_state(struct events *events, const struct store_change *change)
 {
     char reference[GUID_TEXT];
 
@@ -77,9 +77,9 @@ static void wake_waiters(struct events *events, const struct store_change *chang
  * change (NULL) anything may have changed. What http remembers is not told: it compares versions
  * (store_version()). */
 static void (*const subscribers[])(struct events *events, const struct store_change *change) = {
-    tell_supervisor,                /* a claim; a query to stop */
-    log_change,      end_transfers, /* before whoever waits sees that the report is deleted */
-    tell_streams,    tell_purger,   wake_waiters,
+    tell_supervisor,                 /* a claim; a query to stop */
+    log_report_state, end_transfers, /* before whoever waits sees that the report is deleted */
+    tell_streams,     tell_purger,   wake_waiters,
 };
 
 /* Of no report: sources go on that were paused. */

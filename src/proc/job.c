@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/log_trouble.h"
 #include "base/seam.h"
@@ -56,14 +57,14 @@ static void job_enter(struct job *job, enum job_phase phase)
         loop_timer_set(supervisor->loop, &job->timer, now_ms + RETRY_MS);
 }
 
-static void on_timer(struct loop_timer *timer);
+static void on_job_timer(struct loop_timer *timer);
 
 struct job *job_new(struct supervisor *supervisor)
 {
     struct job *job = calloc(1, sizeof(*job));
 
     if (job != NULL)
-        *job = (struct job){.supervisor = supervisor, .fd = -1, .timer.run = on_timer};
+        *job = (struct job){.supervisor = supervisor, .fd = -1, .timer.run = on_job_timer};
     return job;
 }
 
@@ -173,12 +174,6 @@ static void on_written(struct loop_call *call)
     job_over(job);
 }
 
-/* Of a limit of the definition (0: none) and the configuration's. */
-static int64_t least(int64_t own, int64_t general)
-{
-    return own != 0 && own < general ? own : general;
-}
-
 /* What the store is told; a FINISH has its result from plan_complete() or plan_error(). */
 static void post_write(struct job *job)
 {
@@ -190,7 +185,8 @@ static void post_write(struct job *job)
         /* Each try anew: the retention begins when the end is written, however long that took. */
         finish->now_ms = store_now_ms(job->supervisor->spec.store);
         finish->expires_ms =
-            finish->now_ms + least(job->retention_ms, supervisor->spec.config->retention.number);
+            finish->now_ms +
+            run_lower_limit(job->retention_ms, supervisor->spec.config->retention.number);
     }
     loop_ask(supervisor->loop, supervisor->spec.store, &job->write, on_written);
 }
@@ -260,25 +256,17 @@ static void end_in_queue(struct job *job, bool failed)
 }
 
 /* All of a small file, into job->result. */
-static int read_result(struct job *job, size_t len, struct err *err)
+static int read_small_result(struct job *job, size_t len, struct err *err)
 {
-    size_t have = 0;
+    ssize_t n;
 
     job->result = malloc(len);
     if (job->result == NULL)
         return err_set(err, -E_NOMEM, "Out of memory.");
-    while (have < len) {
-        ssize_t n = SEAM_FAILS("job.read")
-                        ? -1
-                        : pread(job->fd, (char *)job->result + have, len - have, (off_t)have);
-
-        if (n == 0)
-            return err_set(err, -E_SPOOL, "the result ends too early");
-        if (n < 0 && errno != EINTR)
-            return err_errno(err, -E_SPOOL, "read a small result");
-        have += n > 0 ? (size_t)n : 0;
-    }
-    return 0;
+    n = SEAM_FAILS("job.read") ? -1 : file_read_all(job->fd, job->result, len, 0);
+    if (n < 0)
+        return err_errno(err, -E_SPOOL, "read a small result");
+    return (size_t)n == len ? 0 : err_set(err, -E_SPOOL, "the result ends too early");
 }
 
 /* A result that is not on the disk goes with FINISH, and its file before that: so whoever sees the
@@ -291,7 +279,7 @@ static int take_result(struct job *job, const struct wire_answer *answer, struct
         answer->unsynced > job->row_results)
         return err_set(err, -E_SPOOL, "the worker did not sync %lld bytes of a result",
                        (long long)answer->unsynced);
-    if (read_result(job, (size_t)answer->unsynced, err) < 0)
+    if (read_small_result(job, (size_t)answer->unsynced, err) < 0)
         return err->code;
     job->end = JOB_END_COMPLETE_IN_ROW;
     job->write.op.finish.result = job->result;
@@ -399,7 +387,7 @@ static void stop_worker(struct job *job)
     worker_cancel(job->worker);
 }
 
-static void on_timer(struct loop_timer *timer)
+static void on_job_timer(struct loop_timer *timer)
 {
     struct job *job = container_of(timer, struct job, timer);
 
@@ -473,7 +461,7 @@ static struct wire_order make_order(const struct job *job, const struct definiti
     };
 }
 
-static int make_file(struct job *job, const struct wire_order *order, struct err *err)
+static int make_part_file(struct job *job, const struct wire_order *order, struct err *err)
 {
     job->fd = spool_create(job->supervisor->spec.spool, &job->report.id, job->report.attempt, err);
     if (job->fd < 0)
@@ -497,7 +485,7 @@ static int send_job(struct job *job, struct worker_handle *worker, const struct 
         return err_set(err, -E_SOURCE, "The report's database is not configured any more.");
     rc = wire_order_write_texts(&order, err);
     if (rc == 0 && job->fd < 0)
-        rc = make_file(job, &order, err);
+        rc = make_part_file(job, &order, err);
     if (rc < 0) {
         wire_order_done(&order);
         return rc;

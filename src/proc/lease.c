@@ -23,7 +23,7 @@ static int64_t lease_ms(const struct supervisor *supervisor)
     return supervisor->spec.config->lease.number;
 }
 
-static void take_name(struct lease *lease)
+static void take_node_name(struct lease *lease)
 {
     struct guid id = guid_new();
 
@@ -46,7 +46,7 @@ void lease_init(struct supervisor *supervisor)
         return;
     gethostname(host, sizeof(host) - 1);
     snprintf(lease->host, sizeof(lease->host), "%s:%d", host, (int)getpid());
-    take_name(lease);
+    take_node_name(lease);
     loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
 }
 
@@ -81,7 +81,7 @@ static void abandon_all(struct supervisor *supervisor, const char *reason)
         abandon(job, reason);
 }
 
-static bool is_running(const struct store_heartbeat *beat, const struct job *job)
+static bool is_confirmed(const struct store_heartbeat *beat, const struct job *job)
 {
     for (size_t i = 0; i < beat->count; i++) {
         if (guid_eq(&beat->running[i].id, &job->report.id) &&
@@ -96,7 +96,7 @@ static bool is_running(const struct store_heartbeat *beat, const struct job *job
 static void abandon_unnamed(struct supervisor *supervisor, const struct store_heartbeat *beat)
 {
     for (struct job *job = supervisor->jobs; job != NULL; job = job->next) {
-        if (job->since_beat != supervisor->lease.beats && !is_running(beat, job))
+        if (job->since_beat != supervisor->lease.beats && !is_confirmed(beat, job))
             abandon(job, "the store says that it is not ours");
     }
 }
@@ -135,7 +135,7 @@ static void let_go_of_unknown(struct supervisor *supervisor, const struct store_
 
 /* ---- deletions that wait ---- */
 
-static void on_looked(struct loop_call *call);
+static void on_held_answer(struct loop_call *call);
 
 /* Look at the next one that was not looked at since the last heartbeat. */
 static void look_at_parked(struct supervisor *supervisor)
@@ -151,7 +151,7 @@ static void look_at_parked(struct supervisor *supervisor)
     lease->looked_up = stop->id;
     lease->look.op = (struct store_op){.verb = STORE_HELD};
     lease->look.op.held.id = stop->id;
-    loop_ask(supervisor->loop, supervisor->spec.store, &lease->look, on_looked);
+    loop_ask(supervisor->loop, supervisor->spec.store, &lease->look, on_held_answer);
 }
 
 /* Take one that waits for this report out of the list; NULL: there is none. */
@@ -203,7 +203,7 @@ static void on_released(struct supervisor *supervisor, const struct guid *id)
     look_at_parked(supervisor);
 }
 
-static void on_looked(struct loop_call *call)
+static void on_held_answer(struct loop_call *call)
 {
     struct supervisor *supervisor = container_of(call, struct supervisor, lease.look);
     bool released = call->op.rc == 0 && !call->op.held.held;
@@ -279,7 +279,7 @@ static void on_dead(struct supervisor *supervisor)
     log_error("node.given_up", "node=%s", lease->node);
     abandon_all(supervisor, "the other nodes have taken it over");
     transfers_name(supervisor->spec.transfers, NULL);
-    take_name(lease);
+    take_node_name(lease);
     loop_timer_cancel(&lease->end);
     loop_timer_set(supervisor->loop, &lease->due, clock_mono_ms());
 }
@@ -388,7 +388,7 @@ static void on_over(struct supervisor *supervisor, const struct store_change *ch
     }
 }
 
-static void on_news(struct loop_message *message)
+static void on_store_news(struct loop_message *message)
 {
     struct news *news = container_of(message, struct news, message);
     struct supervisor *supervisor = news->supervisor;
@@ -418,7 +418,7 @@ void supervisor_on_change(struct supervisor *supervisor, const struct store_chan
     if (news == NULL)
         return; /* the next heartbeat tells */
     news->supervisor = supervisor;
-    news->message.run = on_news;
+    news->message.run = on_store_news;
     news->everything = change == NULL;
     if (change != NULL)
         news->change = *change;
@@ -434,7 +434,7 @@ static void drop_news(struct supervisor *supervisor)
 
     for (; message != NULL; message = next) {
         next = message->next;
-        if (message->run == on_news)
+        if (message->run == on_store_news)
             free(container_of(message, struct news, message));
     }
 }

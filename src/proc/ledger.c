@@ -70,7 +70,7 @@ static int unwritable(const struct ledger *ledger, const char *what, struct err 
 
 /* Somebody may have moved or replaced the file: what goes into the one that is open would never be
  * read. Or cut it: what was behind `end` is gone, and a hole is where it was. */
-static bool is_in_place(const struct ledger *ledger)
+static bool ledger_is_in_place(const struct ledger *ledger)
 {
     struct stat named, open;
 
@@ -191,7 +191,7 @@ static int append_records(struct ledger *ledger, struct work_item *batch, struct
     int64_t now_ms = store_now_ms(ledger->store), end;
     int rc;
 
-    if (!is_in_place(ledger)) /* before a write hides that it was cut */
+    if (!ledger_is_in_place(ledger)) /* before a write hides that it was cut */
         return misplaced(ledger, err);
     if (write_batch(ledger, batch, now_ms, &end) < 0)
         return unwritable(ledger, "write", err);
@@ -200,7 +200,7 @@ static int append_records(struct ledger *ledger, struct work_item *batch, struct
     SEAM_STEP("ledger", "append", "written");
     if (SEAM_FAILS("ledger.fdatasync") || fdatasync(ledger->fd) < 0 || sync_name(ledger) < 0)
         return unwritable(ledger, "fsync", err);
-    if (!is_in_place(ledger))
+    if (!ledger_is_in_place(ledger))
         return misplaced(ledger, err);
     SEAM_STEP("ledger", "append", "synced");
     ledger->end = end;
@@ -214,7 +214,7 @@ static int append_records(struct ledger *ledger, struct work_item *batch, struct
     return rc;
 }
 
-static void run_batch(void *context, struct work_item *batch)
+static void record_batch(void *context, struct work_item *batch)
 {
     struct ledger *ledger = context;
     struct err err = {0};
@@ -294,7 +294,7 @@ static int lock_file(int fd, const char *path, struct err *err)
 }
 
 /* The empty, locked file that becomes the next ledger. */
-static int open_temp(const struct ledger *ledger, int *ret_fd, struct err *err)
+static int open_ledger_temp(const struct ledger *ledger, int *ret_fd, struct err *err)
 {
     int fd = open(ledger->temp, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     int rc;
@@ -312,14 +312,14 @@ static int open_temp(const struct ledger *ledger, int *ret_fd, struct err *err)
 }
 
 /* link(), since rename() would replace one that another process has made meanwhile. */
-static int make_file(struct ledger *ledger, struct err *err)
+static int make_ledger_file(struct ledger *ledger, struct err *err)
 {
     struct ledger_head head;
     struct guid store;
     int fd = -1, rc = recovery_identity(ledger->store, &store, err);
 
     if (rc == 0)
-        rc = open_temp(ledger, &fd, err);
+        rc = open_ledger_temp(ledger, &fd, err);
     if (rc < 0)
         return rc;
     ledger_head_init(&head, &store, store_now_ms(ledger->store));
@@ -346,7 +346,7 @@ static bool note_oldest(void *context, const struct ledger_record *record, int64
 }
 
 /* Where the last good record ends the next one goes; what a crash has left behind it is cut. */
-static int read_file(struct ledger *ledger, struct err *err)
+static int read_open_ledger(struct ledger *ledger, struct err *err)
 {
     struct ledger_scan scan;
     struct stat st;
@@ -370,7 +370,7 @@ static int read_file(struct ledger *ledger, struct err *err)
 
 /* The disk that it is on may not be mounted: another in its place would not know its deletions, nor
  * it the other's. */
-static int check_absent(const struct ledger *ledger, struct err *err)
+static int check_never_made(const struct ledger *ledger, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
     const struct store_ledger *missed;
@@ -387,13 +387,13 @@ static int check_absent(const struct ledger *ledger, struct err *err)
     return rc;
 }
 
-static int open_file(struct ledger *ledger, bool create, struct err *err)
+static int open_ledger_file(struct ledger *ledger, bool create, struct err *err)
 {
     int rc = 0;
 
     ledger->fd = SEAM_FAILS("ledger.open") ? -1 : open(ledger->path, O_RDWR | O_CLOEXEC);
     if (ledger->fd < 0 && errno == ENOENT && create) {
-        rc = check_absent(ledger, err) ?: make_file(ledger, err);
+        rc = check_never_made(ledger, err) ?: make_ledger_file(ledger, err);
         if (rc < 0)
             return rc;
         log_info("ledger.made", "path=%s", ledger->path);
@@ -405,7 +405,7 @@ static int open_file(struct ledger *ledger, bool create, struct err *err)
     if (rc < 0)
         return rc;
     unlink(ledger->temp); /* of a crash: perhaps another name of this very file */
-    return read_file(ledger, err);
+    return read_open_ledger(ledger, err);
 }
 
 /* ---- the horizon ---- */
@@ -467,7 +467,7 @@ static int copy_young(struct copying *copying)
         fsync(copying->fd) < 0)
         return -1;
     SEAM_STEP("ledger", "expire", "copied");
-    if (!is_in_place(ledger) || rename(ledger->temp, ledger->path) < 0)
+    if (!ledger_is_in_place(ledger) || rename(ledger->temp, ledger->path) < 0)
         return -1;
     SEAM_STEP("ledger", "expire", "renamed");
     return 0;
@@ -479,7 +479,7 @@ static int rewrite(struct ledger *ledger, int64_t cut_ms, const struct ledger_he
 {
     struct copying copying = {
         .ledger = ledger, .head = *head, .cut_ms = cut_ms, .end = sizeof(struct ledger_head)};
-    int rc = open_temp(ledger, &copying.fd, err);
+    int rc = open_ledger_temp(ledger, &copying.fd, err);
 
     if (rc < 0)
         return rc;
@@ -573,7 +573,7 @@ static int check_known(const struct ledger *ledger, const struct store_ledgers *
 }
 
 /* Is it this store's, and has it all that the store knows of? Then the store is told of it. */
-static int check_store(struct ledger *ledger, struct err *err)
+static int check_ledger_store(struct ledger *ledger, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
     struct guid store;
@@ -636,7 +636,7 @@ static int64_t maintain_ledger(void *context)
 
 /* ---- the life of it ---- */
 
-static void nothing(struct ledger_op *op)
+static void on_none(struct ledger_op *op)
 {
     (void)op;
 }
@@ -687,7 +687,7 @@ static int start(struct ledger *ledger, struct err *err)
     const struct work_queue_spec spec = {.name = "ledger",
                                          .threads = 1,
                                          .gather = true,
-                                         .run = run_batch,
+                                         .run = record_batch,
                                          .maintain = maintain_ledger,
                                          .context = ledger};
 
@@ -695,7 +695,7 @@ static int start(struct ledger *ledger, struct err *err)
     ledger->work_queue = work_queue_new(&spec);
     if (ledger->work_queue == NULL)
         return err_set(err, -E_NOMEM, "can't start the deletion ledger's thread");
-    ledger->first.done = nothing;
+    ledger->first.done = on_none;
     ledger_post(ledger, &ledger->first);
     return 0;
 }
@@ -714,7 +714,7 @@ int ledger_open(const struct ledger_spec *spec, struct ledger **ret, struct err 
     rc = sodium_init() < 0 ? err_set(err, -E_CONFIG, "libsodium can't be used on this machine")
                            : find_path(ledger, spec->path, err);
     if (rc == 0)
-        rc = open_file(ledger, spec->create, err) ?: check_store(ledger, err);
+        rc = open_ledger_file(ledger, spec->create, err) ?: check_ledger_store(ledger, err);
     if (rc == 0)
         upgrade(ledger);
     if (rc == 0)

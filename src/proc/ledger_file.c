@@ -97,7 +97,7 @@ int64_t ledger_number(const struct ledger_head *head, int64_t end)
            (end - ledger_head_size(head)) / (int64_t)sizeof(struct ledger_record);
 }
 
-static bool take_old(const void *bytes, ssize_t len, struct ledger_head *ret)
+static bool take_old_head(const void *bytes, ssize_t len, struct ledger_head *ret)
 {
     uint8_t check[LEDGER_CHECK_BYTES];
     struct ledger_head_1 old;
@@ -120,7 +120,7 @@ int ledger_head_read(int fd, const char *path, struct ledger_head *ret, struct e
 
     if (n < 0)
         return err_errno(err, -E_LEDGER, "read the deletion ledger '%s'", path);
-    if (take_old(&head, n, ret))
+    if (take_old_head(&head, n, ret))
         return 0;
     *ret = head;
     make_check(ret, ret, offsetof(struct ledger_head, check), check);
@@ -227,7 +227,7 @@ static bool add_hash(void *context, const struct ledger_record *record, int64_t 
     return true;
 }
 
-static int read_all(int fd, const char *path, struct ledger_copy *copy, struct err *err)
+static int read_ledger_copy(int fd, const char *path, struct ledger_copy *copy, struct err *err)
 {
     struct ledger_scan scan;
     int rc = ledger_head_read(fd, path, &copy->head, err);
@@ -265,7 +265,7 @@ int ledger_copy_new(const char *path, struct ledger_copy **ret, struct err *err)
         rc = err_set(err, -E_BUSY,
                      "a reportd serve has the deletion ledger '%s' open; stop it first", path);
     else
-        rc = read_all(fd, path, copy, err);
+        rc = read_ledger_copy(fd, path, copy, err);
     close(fd);
     if (rc < 0) {
         ledger_copy_free(copy);

@@ -83,7 +83,7 @@ struct loop_message *loop_take_messages(struct loop *loop)
 }
 
 /* Only takes the wake back: the messages come after all descriptors. */
-static void on_wake(struct loop_watch *watch)
+static void on_wake_event(struct loop_watch *watch)
 {
     uint64_t count;
 
@@ -167,7 +167,7 @@ static int patience_ms(const struct loop *loop)
 
 /* ---- descriptors ---- */
 
-static uint64_t make_key(uint32_t index, uint32_t generation)
+static uint64_t watch_key(uint32_t index, uint32_t generation)
 {
     return (uint64_t)generation << 32 | index;
 }
@@ -197,7 +197,7 @@ int loop_watch(struct loop *loop, struct loop_watch *watch, int fd, uint32_t eve
     if (index == LOOP_WATCHES_MAX)
         return err_set(err, -E_INTERNAL, "too many descriptors to watch");
     watch->fd = fd;
-    watch->key = make_key(index, loop->places[index].generation);
+    watch->key = watch_key(index, loop->places[index].generation);
     if (control(loop, EPOLL_CTL_ADD, watch, events) < 0)
         return err_errno(err, -E_INTERNAL, "can't watch a descriptor");
     loop->places[index].watch = watch;
@@ -227,7 +227,7 @@ static void run_event(struct loop *loop, uint64_t key)
 {
     struct place *place = &loop->places[key_index(key)];
 
-    if (place->watch != NULL && key == make_key(key_index(key), place->generation))
+    if (place->watch != NULL && key == watch_key(key_index(key), place->generation))
         place->watch->ready(place->watch);
 }
 
@@ -322,7 +322,7 @@ int loop_new(struct loop **ret, struct err *err)
     if (loop == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
     loop->last = &loop->first;
-    loop->wake_watch.ready = on_wake;
+    loop->wake_watch.ready = on_wake_event;
     lock_init(&loop->lock);
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -3,6 +3,7 @@
 #include "proc/recovery.h"
 
 #include "base/log.h"
+#include "base/seam.h"
 
 bool recovery_needs(const struct store_find *find, const struct spool_file *file)
 {
@@ -82,11 +83,14 @@ int recovery_check_home(struct store *store, struct err *err)
                    "--new-identity (doc/backup.md)");
 }
 
-static int end_sessions(struct store *store, struct err *err)
+int recovery_end_sessions(struct store *store, int64_t *ret_ended, struct err *err)
 {
     struct store_op op = {.verb = STORE_SESSIONS_END};
+    int rc = store_ask(store, &op, err);
 
-    return store_ask(store, &op, err);
+    *ret_ended = op.sessions_end.ended;
+    SEAM_STEP("restore", "sessions", "ended");
+    return rc;
 }
 
 /* They are the original's. */
@@ -111,8 +115,9 @@ static int give_up_ledgers(struct store *store, struct err *err)
 int recovery_renew_identity(struct store *store, struct err *err)
 {
     struct guid id = guid_new();
+    int64_t ended;
 
-    return end_sessions(store, err)
+    return recovery_end_sessions(store, &ended, err)
                ?: give_up_ledgers(store, err)
                ?: recovery_take_identity(store, &id, err);
 }
@@ -145,7 +150,7 @@ static bool is_deleting(struct looking *l, const struct guid *id)
     return found;
 }
 
-static void look_at_file(void *context, const struct spool_file *file)
+static void find_owned_file(void *context, const struct spool_file *file)
 {
     struct looking *l = context;
     struct store_op op = {.verb = STORE_FIND, .find = {.id = file->id}};
@@ -183,7 +188,7 @@ static int has_filed(struct store *store, bool *ret, struct err *err)
 static int check_unmarked(struct store *store, struct spool *spool, bool restoring, struct err *err)
 {
     struct looking l = {.store = store, .err = err};
-    int64_t count = spool_each(spool, look_at_file, &l, err);
+    int64_t count = spool_each(spool, find_owned_file, &l, err);
     bool filed = false;
     int rc = count < 0 ? (int)count : l.rc;
 

@@ -31,11 +31,6 @@ struct restoring {
     struct err *err;
 };
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, -E_NOMEM, "out of memory");
-}
-
 /* ---- deletions ---- */
 
 static bool is_deleted(const struct ledgers *ledgers, const struct guid *id)
@@ -61,16 +56,6 @@ static bool remove_deleted(void *context, const struct store_scanned *report)
     return r->rc == 0;
 }
 
-static int end_sessions(struct store *store, int64_t *ret_ended, struct err *err)
-{
-    struct store_op op = {.verb = STORE_SESSIONS_END};
-    int rc = store_ask(store, &op, err);
-
-    *ret_ended = op.sessions_end.ended;
-    SEAM_STEP("restore", "sessions", "ended");
-    return rc;
-}
-
 /* Nodes start on it where it is now: the end. */
 static int settle_store(struct store *store, struct err *err)
 {
@@ -85,7 +70,7 @@ int restore_apply(struct store *store, struct spool *spool, const struct ledgers
                   struct restore_counts *ret, struct err *err)
 {
     struct restoring r = {.store = store, .spool = spool, .ledgers = ledgers, .err = err};
-    int rc = end_sessions(store, &r.counts.ended, err);
+    int rc = recovery_end_sessions(store, &r.counts.ended, err);
 
     if (rc < 0)
         return rc;
@@ -102,7 +87,7 @@ int restore_apply(struct store *store, struct spool *spool, const struct ledgers
 
 /* ---- the store's file ---- */
 
-static int copy_file(const char *from, const char *to, struct err *err)
+static int copy_store_file(const char *from, const char *to, struct err *err)
 {
     int in = open(from, O_RDONLY | O_CLOEXEC);
     int out = in >= 0 ? open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
@@ -194,7 +179,7 @@ static int check_against(struct restoring *r, struct store *old, struct err *err
 /* The store that is there is to be overwritten: nobody may use it, and what its log has must be in
  * it, since a log that was left beside the new one would be taken for that one's. One that cannot
  * be opened is to be moved away by hand. */
-static int take_old(struct restoring *r, struct err *err)
+static int take_old_store(struct restoring *r, struct err *err)
 {
     char *url = backup_store_url(r->spec->store);
     const struct store_spec spec = {.url = url, .upgrade = true};
@@ -203,7 +188,7 @@ static int take_old(struct restoring *r, struct err *err)
 
     r->lock = open(r->spec->store, O_RDONLY | O_CLOEXEC);
     if (url == NULL)
-        rc = no_memory(err);
+        rc = err_no_memory(err);
     else if (r->lock < 0)
         rc = err_errno(err, -E_IO, "open '%s'", r->spec->store);
     else if (flock(r->lock, LOCK_EX | LOCK_NB) < 0)
@@ -229,7 +214,7 @@ static int check_old(struct restoring *r, struct err *err)
                        "--force",
                        r->spec->store);
     if (there)
-        rc = take_old(r, err);
+        rc = take_old_store(r, err);
     if (rc == 0 && (has_beside(r->spec->store, "-wal") || has_beside(r->spec->store, "-journal")))
         rc = err_set(err, -E_BUSY,
                      "there is a log beside '%s', of a store that is in use or gone: end the "
@@ -240,7 +225,7 @@ static int check_old(struct restoring *r, struct err *err)
 
 /* ---- the results ---- */
 
-static bool copy_result(void *context, const struct store_scanned *report)
+static bool restore_result(void *context, const struct store_scanned *report)
 {
     struct restoring *r = context;
     int64_t bytes = seal_stored_size(report->bytes, report->sealed);
@@ -279,7 +264,7 @@ static int own_spool(struct restoring *r, struct err *err)
     return rc < 0 ? rc : recovery_own_spool(r->store, r->spec->spool, RECOVERY_RESTORE, err);
 }
 
-static int copy_results(struct restoring *r, struct err *err)
+static int restore_results(struct restoring *r, struct err *err)
 {
     const struct spool_spec spool = {
         .place = r->folder_spool, .store = r->folder_url, .existing = true};
@@ -288,7 +273,7 @@ static int copy_results(struct restoring *r, struct err *err)
 
     if (rc < 0)
         return rc;
-    erased = erase_reports(r->store, copy_result, r, err);
+    erased = erase_reports(r->store, restore_result, r, err);
     if (r->rc < 0 || erased < 0)
         return r->rc < 0 ? r->rc : (int)erased;
     SEAM_STEP("restore", "results", "copied");
@@ -297,7 +282,7 @@ static int copy_results(struct restoring *r, struct err *err)
 
 /* ---- all of it ---- */
 
-static bool is_named(void *context, const struct store_scanned *report)
+static bool is_deleted_report(void *context, const struct store_scanned *report)
 {
     const struct restoring *r = context;
 
@@ -314,7 +299,7 @@ static int fill_names(struct restoring *r, struct err *err)
     r->temp_url = backup_store_url(r->temp);
     if (r->from == NULL || r->folder_url == NULL || r->folder_spool == NULL || r->temp == NULL ||
         r->temp_url == NULL)
-        return no_memory(err);
+        return err_no_memory(err);
     return 0;
 }
 
@@ -354,16 +339,16 @@ static int make_store(struct restoring *r, struct err *err)
     int rc;
 
     remove_beside(r->temp); /* of a restore that was killed */
-    rc = copy_file(r->from, r->temp, err);
+    rc = copy_store_file(r->from, r->temp, err);
     SEAM_STEP("restore", "store", "copied");
     if (rc == 0)
         rc = open_new(r, err)
                  ?: take_identity(r, err)
-                 ?: end_sessions(r->store, &r->counts.ended, err)
+                 ?: recovery_end_sessions(r->store, &r->counts.ended, err)
                  ?: requeue(r->store, err);
     if (rc < 0)
         return rc;
-    r->counts.deleted = erase_reports(r->store, is_named, r, err);
+    r->counts.deleted = erase_reports(r->store, is_deleted_report, r, err);
     SEAM_STEP("restore", "deletions", "applied");
     return r->counts.deleted < 0 ? (int)r->counts.deleted
                                  : ledgers_note(r->ledgers, &r->kept, r->store, err);
@@ -399,7 +384,7 @@ static int sweep_results(const struct restoring *r, struct err *err)
     const struct store_spec spec = {.url = url, .alone = true};
     struct store *store = NULL;
     struct recovery found;
-    int rc = (url != NULL ? store_open(&spec, &store, err) : no_memory(err))
+    int rc = (url != NULL ? store_open(&spec, &store, err) : err_no_memory(err))
                  ?: recovery_run(store, r->spec->spool, "restore", &found, err);
 
     store_free(store);
@@ -431,7 +416,7 @@ int restore_run(const struct restore_spec *spec, struct restore_counts *ret, str
     if (rc == 0)
         rc = make_store(&r, err)
                  ?: own_spool(&r, err)
-                 ?: copy_results(&r, err)
+                 ?: restore_results(&r, err)
                  ?: publish_store(&r, err)
                  ?: sweep_results(&r, err);
     spool_free(r.spool);

@@ -49,7 +49,7 @@ struct result_writer {
 
 /* A seal_write_fn. The disk is set to work at once, so that the end of the report has little left
  * to wait for; what cannot be begun early (the call is only a hint) is begun there. */
-static int write_all(void *context, const void *data, size_t len)
+static int write_block_bytes(void *context, const void *data, size_t len)
 {
     struct result_writer *result_writer = context;
     const char *from = data;
@@ -79,7 +79,7 @@ static int put_stored(void *context, const void *data, size_t len)
     struct result_writer *result_writer = context;
 
     return result_writer->seal != NULL ? seal_add(result_writer->seal, data, len)
-                                       : write_all(result_writer, data, len);
+                                       : write_block_bytes(result_writer, data, len);
 }
 
 int result_writer_new(int fd, bool packed, const uint8_t *key, struct result_writer **ret,
@@ -100,7 +100,8 @@ int result_writer_new(int fd, bool packed, const uint8_t *key, struct result_wri
         result_writer->blocks[i].result_writer = result_writer;
         buf_init(&result_writer->blocks[i].data, RESULT_WRITER_ROOM);
     }
-    if ((key != NULL && seal_new(key, write_all, result_writer, &result_writer->seal, err) < 0) ||
+    if ((key != NULL &&
+         seal_new(key, write_block_bytes, result_writer, &result_writer->seal, err) < 0) ||
         (packed && pack_new(put_stored, result_writer, &result_writer->pack, err) < 0)) {
         result_writer_free(result_writer);
         return -E_NOMEM;
@@ -146,7 +147,7 @@ static void run_queue(void *context, struct work_item *item)
     sem_post(&block->result_writer->free_blocks);
 }
 
-static int failed(int number, struct err *err)
+static int write_failed(int number, struct err *err)
 {
     errno = number;
     if (number == ENOSPC || number == EDQUOT)
@@ -190,7 +191,7 @@ int result_writer_pass(struct result_writer *result_writer, struct err *err)
     while (sem_wait(&result_writer->free_blocks) < 0)
         continue; /* EINTR */
     result_writer->current = (result_writer->current + 1) % BLOCKS;
-    return result_writer->write_errno != 0 ? failed(result_writer->write_errno, err) : 0;
+    return result_writer->write_errno != 0 ? write_failed(result_writer->write_errno, err) : 0;
 }
 
 int result_writer_end(struct result_writer *result_writer, int64_t *ret_footer_at, struct err *err)
@@ -208,7 +209,7 @@ int result_writer_end(struct result_writer *result_writer, int64_t *ret_footer_a
     *ret_footer_at = result_writer->passed;
     if (result_writer->write_errno == 0 && result_writer->pack != NULL)
         result_writer->write_errno = pack_end(result_writer->pack, ret_footer_at);
-    return result_writer->write_errno != 0 ? failed(result_writer->write_errno, err) : 0;
+    return result_writer->write_errno != 0 ? write_failed(result_writer->write_errno, err) : 0;
 }
 
 int result_writer_finish(struct result_writer *result_writer, const struct buf *footer,
@@ -228,7 +229,7 @@ int result_writer_finish(struct result_writer *result_writer, const struct buf *
         (SEAM_FAILS("sink.fsync") || fdatasync(result_writer->fd) < 0))
         result_writer->write_errno = errno;
     if (result_writer->write_errno != 0)
-        return failed(result_writer->write_errno, err);
+        return write_failed(result_writer->write_errno, err);
     EVP_DigestFinal_ex(result_writer->hash, digest, NULL);
     *ret_unsynced = sync ? 0 : result_writer->written;
     return 0;

@@ -90,7 +90,7 @@ static void halve(struct result_footer *rf)
     footer->stride *= 2;
 }
 
-static void make_room(struct result_footer *rf)
+static void grow_index(struct result_footer *rf)
 {
     size_t room = rf->room > 0 ? 2 * rf->room : ROOM_FIRST;
     void *grown =
@@ -119,7 +119,7 @@ static void result_footer_row(struct result_footer *rf, int64_t row, int64_t at)
     if (!result_footer_wants(rf, row))
         return;
     if ((size_t)footer->index_count == rf->room) {
-        make_room(rf);
+        grow_index(rf);
         if (!result_footer_wants(rf, row) || rf->room == 0)
             return;
     }
@@ -153,11 +153,6 @@ static int result_footer_write(struct result_footer *rf, int64_t at, struct buf 
 static bool is_choices(const struct wire_order *job)
 {
     return *job->texts.choices != '\0';
-}
-
-static int out_of_memory(struct err *err)
-{
-    return err_set(err, -E_NOMEM, "The server is out of memory. Try again later.");
 }
 
 static int query(struct run *run, const struct statement *statement, struct source_query **ret,
@@ -205,7 +200,7 @@ static int run_check(struct run *run, const struct check *check, struct err *err
     if (rc < 0)
         return rc;
     row = new_row(compiled);
-    rc = row != NULL ? source_step(compiled, row, err) : out_of_memory(err);
+    rc = row != NULL ? source_step(compiled, row, err) : choices_no_memory(err);
     free(row);
     source_query_free(compiled);
     return rc == 0 ? check_failed(run, check, err) : rc;
@@ -246,7 +241,7 @@ static int part_init(struct part *part, struct run *run, const struct statement 
     names = calloc(count + 1, sizeof(names[0]));
     if (part->row == NULL || names == NULL) {
         free(names);
-        return out_of_memory(err);
+        return choices_no_memory(err);
     }
     for (size_t i = 0; i < count; i++)
         names[i] = source_column_name(part->query, i);
@@ -305,7 +300,7 @@ static int compile_parts(struct run *run, struct parts *parts, struct err *err)
     return rc < 0 ? rc : check_declarations(run, parts, err);
 }
 
-static void add_text(struct run *run, const char *text)
+static void add_to_result(struct run *run, const char *text)
 {
     buf_add_str(result_writer_block(run->result_writer), text);
 }
@@ -395,7 +390,7 @@ static int write_set(struct run *run, struct part *part, size_t number, const ch
     rc = write_rows(run, part, number == 0, err)
              ?: result_footer_part(&run->footer, number, at,
                                    result_writer_bytes(run->result_writer), part->rows, err);
-    add_text(run, "]");
+    add_to_result(run, "]");
     return rc;
 }
 
@@ -405,7 +400,7 @@ static int write_summary(struct run *run, struct part *part, struct err *err)
     int rc;
 
     if (part->query == NULL) {
-        add_text(run, "{}");
+        add_to_result(run, "{}");
         return 0;
     }
     while ((rc = source_step(part->query, part->row, err)) > 0) {
@@ -438,7 +433,7 @@ static int write_parts(struct run *run, struct parts *parts, struct err *err)
         rc = write_set(run, &parts->sets[i], i + 1, def->sets[i].name, err);
     if (rc < 0)
         return rc;
-    add_text(run, ",\"summary\":");
+    add_to_result(run, ",\"summary\":");
     at = result_writer_bytes(run->result_writer);
     rc = write_summary(run, &parts->summary, err)
              ?: result_footer_part(&run->footer, def->set_count + 1, at,
@@ -446,7 +441,7 @@ static int write_parts(struct run *run, struct parts *parts, struct err *err)
                                    err);
     if (rc < 0)
         return rc;
-    add_text(run, "}}");
+    add_to_result(run, "}}");
     return check_limits(run, 0, result_writer_bytes(run->result_writer), err);
 }
 
@@ -478,7 +473,7 @@ static int write_choices(struct run *run, struct err *err)
     return choices_list(run->source, run->def, param, result_writer_block(run->result_writer), err);
 }
 
-static int run_transaction(struct run *run, struct err *err)
+static int run_in_transaction(struct run *run, struct err *err)
 {
     char reference[GUID_TEXT];
     struct source_session session = {.user_name = run->job->texts.user_name,
@@ -552,7 +547,7 @@ int run_report(const struct wire_order *job, struct source *source, struct run_p
 
     SEAM_STEP("worker", "run", "prepared");
     if (rc == 0)
-        rc = run_transaction(&run, err);
+        rc = run_in_transaction(&run, err);
     SEAM_STEP("worker", "run", "rendered");
     if (rc == 0)
         rc = finish_result(&run, ret, err);
@@ -567,7 +562,7 @@ int run_report(const struct wire_order *job, struct source *source, struct run_p
     return rc;
 }
 
-static int64_t least(int64_t own, int64_t general)
+int64_t run_lower_limit(int64_t own, int64_t general)
 {
     return own != 0 && own < general ? own : general;
 }
@@ -575,8 +570,8 @@ static int64_t least(int64_t own, int64_t general)
 void run_limits(const struct config *config, const struct definition *def, struct wire_run *ret)
 {
     ret->timeout_ms = def->timeout_ms != 0 ? def->timeout_ms : config->report_timeout.number;
-    ret->row_limit = least(def->row_limit, config->row_limit.number);
-    ret->size_limit = least(def->size_limit, config->size_limit.number);
+    ret->row_limit = run_lower_limit(def->row_limit, config->row_limit.number);
+    ret->size_limit = run_lower_limit(def->size_limit, config->size_limit.number);
 }
 
 int run_took_too_long(int64_t timeout_ms, struct err *err)

@@ -19,6 +19,8 @@ struct run_progress {
 /* How often a report is run while its database changes under it (-E_CHANGED). */
 enum { RUN_TRIES_MAX = 3 };
 
+/* The lower of a limit of the definition (0: none) and the configuration's. */
+int64_t run_lower_limit(int64_t own, int64_t general);
 /* The limits of time, rows and bytes of a report: the definition's own, if they are lower. */
 void run_limits(const struct config *config, const struct definition *def, struct wire_run *ret);
 

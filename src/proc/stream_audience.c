@@ -256,7 +256,7 @@ static bool add_greeted(struct stream *stream, const struct guid *id, enum repor
     return true;
 }
 
-static void add_report(struct buf *text, const struct news *news)
+static void add_report_news(struct buf *text, const struct news *news)
 {
     bool now = news->report->state == news->state; /* else it has moved on */
 
@@ -284,7 +284,7 @@ static struct stream_event *make_event(const struct streams *streams, uint64_t n
     buf_add_str(&text, "data: {");
     json_add_member(&text, "reference", reference);
     if (news->report != NULL)
-        add_report(&text, news);
+        add_report_news(&text, news);
     else
         json_add_member(&text, "state", "deleted");
     buf_add_str(&text, "}\n\n");
@@ -298,7 +298,7 @@ static struct stream_event *make_event(const struct streams *streams, uint64_t n
 }
 
 /* No memory for an event: who listens comes again, and is told what there is then. */
-static void break_off(struct audience *audience)
+static void break_streams(struct audience *audience)
 {
     struct stream *stream;
 
@@ -322,7 +322,7 @@ void audience_tell(struct streams *streams, struct audience *audience, const str
 
     if (event == NULL) {
         audience->forgotten = audience->last_number;
-        break_off(audience);
+        break_streams(audience);
         return;
     }
     LIST_FOREACH(stream, &audience->streams, entry)

@@ -40,7 +40,7 @@ void looks_remove_first(struct streams *streams)
 
 /* The store cannot be asked, or there is no memory to ask it; a stream that was to be told what
  * there is begins anew. */
-static void give_up(struct audience *audience, struct stream *stream)
+static void miss_events(struct audience *audience, struct stream *stream)
 {
     audience->missed = true;
     if (stream != NULL)
@@ -56,7 +56,7 @@ void looks_for_active(struct streams *streams, struct audience *audience, struct
         struct look *look = add_look(streams, LOOK_LIST, audience->user_id);
 
         if (look == NULL) {
-            give_up(audience, stream);
+            miss_events(audience, stream);
             return;
         }
         look->state = states[i];
@@ -72,7 +72,7 @@ void looks_add(struct streams *streams, enum look_kind kind, struct audience *au
     struct stream *stream = of != NULL ? of->stream : NULL;
 
     if (look == NULL) {
-        give_up(audience, stream);
+        miss_events(audience, stream);
         return;
     }
     look->id = *id;
@@ -275,7 +275,7 @@ static void tell_answer(struct look *look)
     if (audience == NULL || look->dropped)
         return;
     if (look->call.op.rc < 0)
-        give_up(audience, look->stream);
+        miss_events(audience, look->stream);
     else if (look->kind == LOOK_LIST || look->call.op.find.found)
         found[look->kind](look, audience);
     else if (look->kind == LOOK_MISSED && audience_known(audience, &look->id) != NULL)
@@ -284,7 +284,7 @@ static void tell_answer(struct look *look)
 
 /* ---- asking, on the thread ---- */
 
-static void on_answer(struct loop_call *call)
+static void on_report_found(struct loop_call *call)
 {
     struct look *look = container_of(call, struct look, call);
     struct streams *streams = look->streams;
@@ -332,7 +332,7 @@ static void ask_look(struct streams *streams, struct look *look)
         op->find = (struct store_find){.id = look->id, .user_id = look->user_id};
     }
     streams->asked++;
-    loop_ask(streams->loop, streams->store, &look->call, on_answer);
+    loop_ask(streams->loop, streams->store, &look->call, on_report_found);
 }
 
 void looks_ask(struct streams *streams)

@@ -181,7 +181,7 @@ static void look_for_progress(struct streams *streams)
     lock_release(&streams->lock);
 }
 
-static void on_tick(struct loop_timer *timer)
+static void on_streams_tick(struct loop_timer *timer)
 {
     struct streams *streams = container_of(timer, struct streams, tick);
 
@@ -194,7 +194,7 @@ static void on_tick(struct loop_timer *timer)
         loop_timer_set(streams->loop, &streams->tick, clock_mono_ms() + TICK_MS);
 }
 
-static void on_news(struct loop_message *message)
+static void on_stream_news(struct loop_message *message)
 {
     struct streams *streams = container_of(message, struct streams, news);
 
@@ -207,7 +207,7 @@ static void on_news(struct loop_message *message)
 }
 
 /* The library does not look at a connection that sleeps. */
-static void on_hang_up(struct loop_watch *watch)
+static void on_stream_hang_ups(struct loop_watch *watch)
 {
     struct streams *streams = container_of(watch, struct streams, hang_up);
     struct epoll_event events[HANG_UPS];
@@ -412,7 +412,7 @@ void stream_await(struct stream *stream, void (*how)(void *owner), void *owner)
 
 /* ---- beginning and end ---- */
 
-static void release(struct streams *streams)
+static void free_streams(struct streams *streams)
 {
     struct audience *audience;
 
@@ -441,13 +441,13 @@ struct streams *streams_new(struct store *store)
     guid_format(&epoch, streams->epoch);
     lock_init(&streams->lock);
     STAILQ_INIT(&streams->looks);
-    streams->news.run = on_news;
-    streams->tick.run = on_tick;
-    streams->hang_up.ready = on_hang_up;
+    streams->news.run = on_stream_news;
+    streams->tick.run = on_streams_tick;
+    streams->hang_up.ready = on_stream_hang_ups;
     streams->hang_ups = epoll_create1(EPOLL_CLOEXEC);
     if (streams->hang_ups < 0 || loop_new(&streams->loop, &err) < 0 ||
         thread_start(&streams->thread, "streams", streams_thread, streams) != 0) {
-        release(streams);
+        free_streams(streams);
         return NULL;
     }
     return streams;
@@ -486,5 +486,5 @@ void streams_close(struct streams *streams)
 void streams_free(struct streams *streams)
 {
     if (streams != NULL)
-        release(streams);
+        free_streams(streams);
 }

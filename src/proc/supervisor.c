@@ -275,7 +275,7 @@ static void on_drain(struct loop_message *message)
                        clock_mono_ms() + supervisor->drain_grace_ms);
 }
 
-static void free_all(struct supervisor *supervisor)
+static void free_supervisor(struct supervisor *supervisor)
 {
     for (size_t i = 0; i < supervisor->worker_count; i++)
         claim_done(&supervisor->claims[i]);
@@ -353,7 +353,7 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
         }
     }
     if (rc < 0) {
-        free_all(supervisor);
+        free_supervisor(supervisor);
         return rc;
     }
     *ret = supervisor;
@@ -382,7 +382,7 @@ void supervisor_free(struct supervisor *supervisor)
     CHECK(supervisor->jobs == NULL);
     lease_done(supervisor); /* from here on nobody waits for what is sent */
     stop_workers(supervisor);
-    free_all(supervisor);
+    free_supervisor(supervisor);
 }
 
 void supervisor_stats(struct supervisor *supervisor, struct supervisor_stats *ret)

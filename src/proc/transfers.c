@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/guid.h"
 #include "base/str.h"
 #include "base/thread.h"
 
@@ -96,13 +97,9 @@ void transfers_free(struct transfers *transfers)
     free(transfers);
 }
 
-static struct transfer **bucket_of(struct transfers *transfers, const struct guid *id)
+static struct transfer **transfer_bucket(struct transfers *transfers, const struct guid *id)
 {
-    unsigned index;
-
-    /* The last bytes of a version 7 GUID are the random ones. */
-    memcpy(&index, id->bytes + GUID_BYTES - sizeof(index), sizeof(index));
-    return &transfers->buckets[index % BUCKETS];
+    return &transfers->buckets[guid_hash(id) % BUCKETS];
 }
 
 static void on_sent(struct store_op *op)
@@ -225,7 +222,7 @@ static void forget_received(struct peer *peer)
 /* To AF_UNSPEC a TCP socket disconnects at once: the client gets a reset, and what was not sent is
  * dropped (connect(2)); shutdown() would have it sent first. The library sees a broken connection,
  * and closes it. Sockets of another kind have nothing that waits for the network. */
-static void break_off(const struct peer *peer)
+static void reset_peer(const struct peer *peer)
 {
     const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
@@ -256,7 +253,7 @@ static bool linger(struct peer *peer)
 
     lock_check_held(&peer->transfers->lock);
     if (fd < 0) {
-        break_off(peer);
+        reset_peer(peer);
         return false;
     }
     shutdown(fd, SHUT_WR); /* the end comes after what is left, as with close() */
@@ -309,7 +306,7 @@ static bool is_over(struct peer *peer, int64_t now_ms)
         peer->left = left;
         peer->moved_ms = now_ms;
     } else if (now_ms - peer->moved_ms >= STALLED_MS) {
-        break_off(peer);
+        reset_peer(peer);
     }
     return peer->done == NULL || is_broken(peer);
 }
@@ -363,7 +360,7 @@ void transfers_finish(struct transfers *transfers)
     }
     lock_take(&transfers->lock);
     for (struct peer *peer = transfers->lingering; peer != NULL; peer = peer->next)
-        break_off(peer);
+        reset_peer(peer);
     look_at_lingering(transfers, now_ms);
     lock_release(&transfers->lock);
 }
@@ -371,7 +368,7 @@ void transfers_finish(struct transfers *transfers)
 static void add(struct transfers *transfers, struct transfer *transfer)
 {
     lock_check_held(&transfers->lock);
-    transfer->link = bucket_of(transfers, &transfer->id);
+    transfer->link = transfer_bucket(transfers, &transfer->id);
     transfer->next = *transfer->link;
     if (transfer->next != NULL)
         transfer->next->link = &transfer->next;
@@ -455,7 +452,7 @@ void transfer_break_off(struct transfer *transfer)
     struct transfers *transfers = transfer->peer->transfers;
 
     lock_take(&transfers->lock);
-    break_off(transfer->peer);
+    reset_peer(transfer->peer);
     lock_release(&transfers->lock);
 }
 
@@ -499,7 +496,7 @@ static void end_done(const struct transfer *transfer)
     if (transfer->end <= acked) {
         forget_until(peer, acked);
     } else {
-        break_off(peer);
+        reset_peer(peer);
         forget_done(peer);
     }
 }
@@ -513,7 +510,7 @@ static bool end_transfer(struct transfer *transfer)
         return false;
     }
     if (transfer->sending && !transfer->ended)
-        break_off(transfer->peer);
+        reset_peer(transfer->peer);
     transfer->ended = true;
     return true;
 }
@@ -533,7 +530,7 @@ static void end_bucket(struct transfer **bucket, const struct guid *id)
 void transfers_end(struct transfers *transfers, const struct guid *id)
 {
     lock_take(&transfers->lock);
-    end_bucket(bucket_of(transfers, id), id);
+    end_bucket(transfer_bucket(transfers, id), id);
     lock_release(&transfers->lock);
 }
 
@@ -558,12 +555,13 @@ static struct inquiry *inquire(struct transfers *transfers, const struct guid *i
     return inquiry;
 }
 
-static bool is_known(struct transfers *transfers, const struct guid *id, const struct guid *row)
+static bool transfer_is_known(struct transfers *transfers, const struct guid *id,
+                              const struct guid *row)
 {
     const struct transfer *transfer;
 
     lock_take(&transfers->lock);
-    transfer = *bucket_of(transfers, id);
+    transfer = *transfer_bucket(transfers, id);
     while (transfer != NULL && !guid_eq(&transfer->row, row))
         transfer = transfer->next;
     lock_release(&transfers->lock);
@@ -578,7 +576,7 @@ static void on_settled(struct store_op *op)
 /* Whether the store has just been told that it is over makes no difference. */
 static void settle_inquiry(struct inquiry *inquiry)
 {
-    if (is_known(inquiry->transfers, &inquiry->id, &inquiry->row)) {
+    if (transfer_is_known(inquiry->transfers, &inquiry->id, &inquiry->row)) {
         free(inquiry);
         return;
     }
@@ -595,7 +593,7 @@ void transfers_settle(struct transfers *transfers, const struct guid *id, const 
         settle_inquiry(inquiry);
 }
 
-static void on_looked(struct store_op *op)
+static void on_inquiry_answer(struct store_op *op)
 {
     struct inquiry *inquiry = op->owner;
     bool deleted = op->rc == 0 && !op->find.found;
@@ -636,7 +634,8 @@ void transfers_look(struct transfers *transfers)
 
     for (; inquiry != NULL; inquiry = next) {
         next = inquiry->next;
-        inquiry->op = (struct store_op){.verb = STORE_FIND, .done = on_looked, .owner = inquiry};
+        inquiry->op =
+            (struct store_op){.verb = STORE_FIND, .done = on_inquiry_answer, .owner = inquiry};
         inquiry->op.find =
             (struct store_find){.id = inquiry->id, .node = inquiry->node, .transfer = inquiry->row};
         store_post(transfers->store, &inquiry->op);

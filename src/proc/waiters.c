@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/guid.h"
 #include "base/thread.h"
 #include "proc/hang_up.h"
 
@@ -30,16 +31,12 @@ struct waiters {
     struct waiter *buckets[WAITERS_BUCKETS];
 };
 
-static struct waiter **bucket_of(struct waiters *waiters, const struct guid *id)
+static struct waiter **waiter_bucket(struct waiters *waiters, const struct guid *id)
 {
-    unsigned index;
-
-    /* The last bytes of a version 7 GUID are the random ones. */
-    memcpy(&index, id->bytes + GUID_BYTES - sizeof(index), sizeof(index));
-    return &waiters->buckets[index % WAITERS_BUCKETS];
+    return &waiters->buckets[guid_hash(id) % WAITERS_BUCKETS];
 }
 
-static void watch(struct waiters *waiters, struct waiter *waiter)
+static void watch_hang_up(struct waiters *waiters, struct waiter *waiter)
 {
     struct epoll_event hang_up = {.events = hang_up_events(waiter->tls), .data.ptr = waiter};
 
@@ -49,7 +46,7 @@ static void watch(struct waiters *waiters, struct waiter *waiter)
         waiter->fd >= 0 && epoll_ctl(waiters->events, EPOLL_CTL_ADD, waiter->fd, &hang_up) == 0;
 }
 
-static struct waiter *take_out(struct waiters *waiters, struct waiter **link)
+static struct waiter *take_waiter_out(struct waiters *waiters, struct waiter **link)
 {
     struct waiter *waiter = *link;
 
@@ -64,7 +61,7 @@ static struct waiter *take_out(struct waiters *waiters, struct waiter **link)
 /* Take the waiter at *link out and put it in front of `taken`. */
 static void take_waiter(struct waiters *waiters, struct waiter **link, struct waiter **taken)
 {
-    struct waiter *waiter = take_out(waiters, link);
+    struct waiter *waiter = take_waiter_out(waiters, link);
 
     waiter->next = *taken;
     *taken = waiter;
@@ -108,7 +105,7 @@ static struct waiter *take_due(struct waiters *waiters, int64_t now_ms)
 /* Where the waiter is in the table, or where its bucket ends. */
 static struct waiter **find_waiter(struct waiters *waiters, const struct waiter *waiter)
 {
-    struct waiter **link = bucket_of(waiters, &waiter->id);
+    struct waiter **link = waiter_bucket(waiters, &waiter->id);
 
     while (*link != NULL && *link != waiter)
         link = &(*link)->next;
@@ -174,7 +171,7 @@ static void *waiters_thread(void *arg)
     return NULL;
 }
 
-static void release(struct waiters *waiters)
+static void free_waiters(struct waiters *waiters)
 {
     if (waiters->events >= 0)
         close(waiters->events);
@@ -197,7 +194,7 @@ struct waiters *waiters_new(void)
     lock_init(&waiters->lock);
     if (epoll_ctl(waiters->events, EPOLL_CTL_ADD, waiters->sooner, &sooner) < 0 ||
         thread_start(&waiters->thread, "waiters", waiters_thread, waiters) != 0) {
-        release(waiters);
+        free_waiters(waiters);
         return NULL;
     }
     return waiters;
@@ -221,12 +218,12 @@ void waiters_free(struct waiters *waiters)
         return;
     waiters_stop(waiters);
     pthread_join(waiters->thread, NULL);
-    release(waiters);
+    free_waiters(waiters);
 }
 
 void waiters_add(struct waiters *waiters, struct waiter *waiter)
 {
-    struct waiter **bucket = bucket_of(waiters, &waiter->id);
+    struct waiter **bucket = waiter_bucket(waiters, &waiter->id);
     bool stopping;
 
     CHECK(waiter->wake != NULL);
@@ -237,7 +234,7 @@ void waiters_add(struct waiters *waiters, struct waiter *waiter)
     if (!stopping) {
         waiter->next = *bucket;
         *bucket = waiter;
-        watch(waiters, waiter);
+        watch_hang_up(waiters, waiter);
         if (waiter->deadline_ms < waiters->next_ms) {
             waiters->next_ms = waiter->deadline_ms;
             eventfd_write(waiters->sooner, 1);
@@ -257,14 +254,14 @@ bool waiters_cancel(struct waiters *waiters, struct waiter *waiter)
     link = find_waiter(waiters, waiter);
     found = *link != NULL;
     if (found)
-        take_out(waiters, link);
+        take_waiter_out(waiters, link);
     lock_release(&waiters->lock);
     return found;
 }
 
 void waiters_notify(struct waiters *waiters, const struct guid *id)
 {
-    struct waiter **link = bucket_of(waiters, id);
+    struct waiter **link = waiter_bucket(waiters, id);
     struct waiter *moved = NULL;
 
     lock_take(&waiters->lock);

@@ -107,7 +107,7 @@ static void take_done(struct worker_handle *worker, const struct wire_answer *an
 }
 
 /* Also of a worker that is dying: it may have finished a report just before. */
-static void on_answer(struct channel *channel, const struct wire_answer *answer)
+static void on_worker_answer(struct channel *channel, const struct wire_answer *answer)
 {
     struct worker_handle *worker = container_of(channel, struct worker_handle, channel);
     const struct report *report = worker->job != NULL ? &worker->job->report : NULL;
@@ -207,7 +207,7 @@ static void on_immortal(struct worker_handle *worker)
         job_worker_died(job, &end);
 }
 
-static void on_timer(struct loop_timer *timer)
+static void on_worker_timer(struct loop_timer *timer)
 {
     struct worker_handle *worker = container_of(timer, struct worker_handle, timer);
 
@@ -222,8 +222,9 @@ void worker_init(struct worker_handle *worker, struct supervisor *supervisor)
     worker->supervisor = supervisor;
     worker->state = WORKER_ABSENT;
     worker->child = (struct child){.pidfd = -1};
-    worker->channel = (struct channel){.fd = -1, .heard = on_answer, .ended = on_channel_end};
-    worker->timer.run = on_timer;
+    worker->channel =
+        (struct channel){.fd = -1, .heard = on_worker_answer, .ended = on_channel_end};
+    worker->timer.run = on_worker_timer;
     worker->exit_watch.ready = on_exit_event;
     atomic_fetch_add(&supervisor->in_state[WORKER_ABSENT], 1);
 }

@@ -13,7 +13,7 @@ struct csv {
     struct buf decoded;             /* a text without its escapes */
 };
 
-static int begin(void *table, struct buf *out, struct err *err)
+static int csv_begin(void *table, struct buf *out, struct err *err)
 {
     const struct csv *csv = table;
 
@@ -50,8 +50,8 @@ static bool is_formula(const struct csv *csv, const char *text, size_t len)
            (*text == '=' || *text == '+' || *text == '-' || *text == '@');
 }
 
-static void add_field(const struct csv *csv, struct buf *out, const char *text, size_t len,
-                      bool quoted)
+static void add_csv_field(const struct csv *csv, struct buf *out, const char *text, size_t len,
+                          bool quoted)
 {
     if (quoted)
         buf_add_char(out, '"');
@@ -66,27 +66,29 @@ static void add_field(const struct csv *csv, struct buf *out, const char *text, 
 }
 
 /* A text that is not escaped: a name, or a JSON text. */
-static void add_plain(const struct csv *csv, struct buf *out, const char *text, size_t len)
+static void add_text_field(const struct csv *csv, struct buf *out, const char *text, size_t len)
 {
-    add_field(csv, out, text, len,
-              len == 0 || has_char(text, csv->options.delimiter, len) || has_char(text, '"', len) ||
-                  has_char(text, '\n', len) || has_char(text, '\r', len));
+    add_csv_field(csv, out, text, len,
+                  len == 0 || has_char(text, csv->options.delimiter, len) ||
+                      has_char(text, '"', len) || has_char(text, '\n', len) ||
+                      has_char(text, '\r', len));
 }
 
-static void add_text(struct csv *csv, struct buf *out, const struct form_value *value)
+static void add_decoded(struct csv *csv, struct buf *out, const struct form_value *value)
 {
     if (has_char(value->at, '\\', value->len)) {
         buf_reset(&csv->decoded);
         json_text_decode(&csv->decoded, value->at, value->len);
         out->failed = out->failed || buf_failed(&csv->decoded);
-        add_plain(csv, out, csv->decoded.data, csv->decoded.len);
+        add_text_field(csv, out, csv->decoded.data, csv->decoded.len);
     } else { /* it has no quotes and no line breaks */
-        add_field(csv, out, value->at, value->len,
-                  value->len == 0 || has_char(value->at, csv->options.delimiter, value->len));
+        add_csv_field(csv, out, value->at, value->len,
+                      value->len == 0 || has_char(value->at, csv->options.delimiter, value->len));
     }
 }
 
-static void add_value(struct csv *csv, struct buf *out, size_t i, const struct form_value *value)
+static void add_csv_value(struct csv *csv, struct buf *out, size_t i,
+                          const struct form_value *value)
 {
     switch (value->kind) {
     case FORM_NULL:
@@ -101,11 +103,11 @@ static void add_value(struct csv *csv, struct buf *out, size_t i, const struct f
         buf_add(out, value->at, value->len);
         break;
     case FORM_VALUE:
-        add_plain(csv, out, value->at, value->len);
+        add_text_field(csv, out, value->at, value->len);
         break;
     case FORM_TEXT:
         if (csv->part->columns[i].type != FOOTER_JSON) {
-            add_text(csv, out, value);
+            add_decoded(csv, out, value);
             break;
         }
         buf_add(out, "\"\"\"", 3); /* a JSON text with its own quotes */
@@ -122,7 +124,8 @@ static void end_field(const struct csv *csv, struct buf *out, size_t i)
         buf_add(out, "\r\n", 2);
 }
 
-static int begin_part(void *table, const struct footer_part *part, struct buf *out, struct err *err)
+static int csv_begin_part(void *table, const struct footer_part *part, struct buf *out,
+                          struct err *err)
 {
     struct csv *csv = table;
 
@@ -133,7 +136,7 @@ static int begin_part(void *table, const struct footer_part *part, struct buf *o
         const char *name =
             csv->options.labels && column->label != NULL ? column->label : column->name;
 
-        add_plain(csv, out, name, strlen(name));
+        add_text_field(csv, out, name, strlen(name));
         end_field(csv, out, i);
     }
     return 0;
@@ -145,13 +148,13 @@ static int row(void *table, const struct form_value *values, struct buf *out, st
 
     (void)err;
     for (size_t i = 0; i < csv->part->column_count; i++) {
-        add_value(csv, out, i, &values[i]);
+        add_csv_value(csv, out, i, &values[i]);
         end_field(csv, out, i);
     }
     return 0;
 }
 
-static int nothing(void *table, struct buf *out, struct err *err)
+static int csv_nothing(void *table, struct buf *out, struct err *err)
 {
     (void)table;
     (void)out;
@@ -168,11 +171,11 @@ static void csv_free(void *table)
 }
 
 const struct form_table form_csv_table = {
-    .begin = begin,
-    .begin_part = begin_part,
+    .begin = csv_begin,
+    .begin_part = csv_begin_part,
     .row = row,
-    .end_part = nothing,
-    .end = nothing,
+    .end_part = csv_nothing,
+    .end = csv_nothing,
     .free = csv_free,
 };
 

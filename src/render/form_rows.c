@@ -46,16 +46,6 @@ struct form_rows {
     bool verbatim; /* … as it is */
 };
 
-static int out_of_memory(struct err *err)
-{
-    return err_set(err, -E_NOMEM, "Out of memory.");
-}
-
-static int is_damaged(struct err *err)
-{
-    return err_set(err, -E_INTERNAL, "the stored result is not what was written");
-}
-
 /* ---- the window ---- */
 
 static void copy_lines(struct form_rows *rows)
@@ -71,10 +61,10 @@ static int widen(struct form_rows *rows, struct err *err)
     char *data;
 
     if (cap > WINDOW_MAX)
-        return is_damaged(err); /* no row is as large */
+        return err_damaged(err, "the stored result"); /* no row is as large */
     data = realloc(rows->data, cap + SLACK);
     if (data == NULL)
-        return out_of_memory(err);
+        return err_no_memory(err);
     rows->data = data;
     rows->cap = cap;
     return 0;
@@ -88,7 +78,7 @@ static int read_more(struct form_rows *rows, struct err *err)
     int rc = 0;
 
     if (left <= 0)
-        return is_damaged(err);
+        return err_damaged(err, "the stored result");
     copy_lines(rows);
     rows->len -= rows->at;
     rows->base += (int64_t)rows->at;
@@ -187,7 +177,7 @@ static const unsigned char classes[256] = {
 };
 
 /* A line has no line break of its own: those outside of texts mean as much as a blank. */
-static char *skip_blanks(const struct form_rows *rows, char *at)
+static char *skip_json_blanks(const struct form_rows *rows, char *at)
 {
     for (; classes[(unsigned char)*at] == BLANK; at++) {
         if (rows->lines != NULL && !rows->verbatim)
@@ -215,7 +205,7 @@ static char *read_nested(struct form_rows *rows, char *at, const char *end)
             continue;
         }
         if (class == BLANK) {
-            at = skip_blanks(rows, at);
+            at = skip_json_blanks(rows, at);
             continue;
         }
         at++;
@@ -225,7 +215,8 @@ static char *read_nested(struct form_rows *rows, char *at, const char *end)
     }
 }
 
-static char *read_word(struct form_rows *rows, char *at, const char *end, struct form_value *value)
+static char *read_json_word(struct form_rows *rows, char *at, const char *end,
+                            struct form_value *value)
 {
     static const struct {
         const char *text;
@@ -244,7 +235,7 @@ static char *read_word(struct form_rows *rows, char *at, const char *end, struct
     return damage(rows);
 }
 
-static char *read_number(char *at, const char *end, struct form_value *value)
+static char *read_json_number(char *at, const char *end, struct form_value *value)
 {
     const char *first = at;
 
@@ -254,16 +245,17 @@ static char *read_number(char *at, const char *end, struct form_value *value)
     return at < end ? at : NULL;
 }
 
-static char *read_value(struct form_rows *rows, char *at, const char *end, struct form_value *value)
+static char *read_json_value(struct form_rows *rows, char *at, const char *end,
+                             struct form_value *value)
 {
-    char *first = at = skip_blanks(rows, at);
+    char *first = at = skip_json_blanks(rows, at);
 
     if (at >= end)
         return NULL;
     switch (classes[(unsigned char)*at]) {
     case DIGIT:
         if (*at != 'e' && *at != 'E')
-            at = read_number(at, end, value);
+            at = read_json_number(at, end, value);
         else
             at = damage(rows);
         break;
@@ -278,14 +270,14 @@ static char *read_value(struct form_rows *rows, char *at, const char *end, struc
             *value = (struct form_value){FORM_VALUE, first, (size_t)(at - first)};
         break;
     default:
-        at = read_word(rows, at, end, value);
+        at = read_json_word(rows, at, end, value);
     }
-    return at != NULL ? skip_blanks(rows, at) : NULL;
+    return at != NULL ? skip_json_blanks(rows, at) : NULL;
 }
 
 /* ---- objects ---- */
 
-static char *read_keys(struct form_rows *rows, char *at, const char *end, const struct buf *keys)
+static char *skip_keys(struct form_rows *rows, char *at, const char *end, const struct buf *keys)
 {
     if ((size_t)(end - at) < keys->len)
         return NULL;
@@ -297,13 +289,13 @@ static char *read_object(struct form_rows *rows, char *at, const char *end)
     const struct level *level = &rows->levels[rows->depth];
 
     for (size_t i = level->first; i < level->end; i++) {
-        at = read_keys(rows, at, end, &rows->before[i]);
+        at = skip_keys(rows, at, end, &rows->before[i]);
         if (at != NULL)
-            at = read_value(rows, at, end, &rows->values[i]);
+            at = read_json_value(rows, at, end, &rows->values[i]);
         if (at == NULL)
             return NULL;
     }
-    return read_keys(rows, at, end, &level->close);
+    return skip_keys(rows, at, end, &level->close);
 }
 
 /* The values of an object stay while the elements of its array go by. */
@@ -318,7 +310,7 @@ static int keep_values(struct form_rows *rows, struct err *err)
     for (size_t i = level->first; i < level->end; i++)
         buf_add(&level->kept, rows->values[i].at, rows->values[i].len);
     if (buf_failed(&level->kept))
-        return out_of_memory(err);
+        return err_no_memory(err);
     for (size_t i = level->first; i < level->end; i++) {
         rows->values[i].at = level->kept.data + at; /* the buffer does not move any more */
         at += rows->values[i].len;
@@ -340,7 +332,7 @@ static char *leave_array(struct form_rows *rows, char *at, const char *end, int 
 {
     static const struct buf closing = {.data = (char *)"]}", .len = 2};
 
-    at = read_keys(rows, at, end, &closing);
+    at = skip_keys(rows, at, end, &closing);
     if (at == NULL)
         return NULL;
     *ret_step = STEP_ON;
@@ -376,7 +368,7 @@ static char *take_step(struct form_rows *rows, int *ret_step)
 }
 
 /* STEP_END, STEP_ROW or STEP_ON, or a negative code. */
-static int step(struct form_rows *rows, struct err *err)
+static int take_form_step(struct form_rows *rows, struct err *err)
 {
     int result = STEP_END, rc = 0;
     size_t depth = rows->depth;
@@ -385,7 +377,7 @@ static int step(struct form_rows *rows, struct err *err)
     if (depth == 0 && rows->base + (int64_t)rows->at == rows->part->end)
         return STEP_END;
     while ((at = take_step(rows, &result)) == NULL) {
-        rc = rows->damaged ? is_damaged(err) : read_more(rows, err);
+        rc = rows->damaged ? err_damaged(err, "the stored result") : read_more(rows, err);
         if (rc < 0)
             return rc;
     }
@@ -403,7 +395,7 @@ int form_rows_next(struct form_rows *rows, const struct form_value **ret, struct
     int rc;
 
     do
-        rc = step(rows, err);
+        rc = take_form_step(rows, err);
     while (rc == STEP_ON);
     *ret = rows->values;
     return rc;
@@ -416,7 +408,7 @@ int form_rows_lines(struct form_rows *rows, size_t least, struct buf *out, struc
 
     rows->lines = out;
     do
-        rc = step(rows, err);
+        rc = take_form_step(rows, err);
     while (rc > STEP_END && out->len - before + rows->at - rows->copied < least);
     if (rc < 0)
         return rc;
@@ -445,7 +437,7 @@ static int seek(struct form_rows *rows, const struct footer *footer, int64_t fro
         return rc;
     offset = le64toh(offset);
     if (offset <= (uint64_t)rows->part->at || offset >= (uint64_t)rows->part->end)
-        return is_damaged(err);
+        return err_damaged(err, "the stored result");
     rows->base = (int64_t)offset - 1; /* with the comma */
     rows->levels[0].any = true;
     *ret_row = number * footer->stride;
@@ -458,7 +450,7 @@ static int pass_element(struct form_rows *rows, struct err *err)
     int rc;
 
     do
-        rc = step(rows, err);
+        rc = take_form_step(rows, err);
     while (rc > STEP_END && rows->depth > 0);
     return rc > STEP_END ? 1 : rc;
 }
@@ -487,7 +479,7 @@ static int copy_elements(struct form_rows *rows, const struct form_window *windo
         return rc;
     copy_lines(rows);
     if (buf_failed(out))
-        return out_of_memory(err);
+        return err_no_memory(err);
     out->len = fits;
     if (fits > before && out->data[before] == ',')
         memmove(out->data + before, out->data + before + 1, --out->len - before);
@@ -508,14 +500,14 @@ int form_rows_window(struct form_rows *rows, const struct footer *footer,
     for (; rc >= 0 && row < window->from; row++) {
         rc = pass_element(rows, err);
         if (rc == 0)
-            return is_damaged(err);
+            return err_damaged(err, "the stored result");
     }
     return rc < 0 ? rc : copy_elements(rows, window, out, ret_count, err);
 }
 
 /* ---- the plan ---- */
 
-static bool add_key(struct buf *out, const char *key, const char *opening)
+static bool add_footer_key(struct buf *out, const char *key, const char *opening)
 {
     bool good = key != NULL && json_add_text(out, key, strlen(key));
 
@@ -524,16 +516,16 @@ static bool add_key(struct buf *out, const char *key, const char *opening)
     return good;
 }
 
-static bool same_object(const struct footer_column *a, const struct footer_column *b)
+static bool in_same_object(const struct footer_column *a, const struct footer_column *b)
 {
     return a->object != NULL && b->object != NULL && strcmp(a->object, b->object) == 0;
 }
 
-static bool plan_before(struct form_rows *rows, const struct level *level, size_t i)
+static bool plan_footer_keys(struct form_rows *rows, const struct level *level, size_t i)
 {
     const struct footer_column *column = &rows->part->columns[i];
     const struct footer_column *previous = i > level->first ? column - 1 : NULL;
-    bool same = previous != NULL && same_object(previous, column), good = true;
+    bool same = previous != NULL && in_same_object(previous, column), good = true;
     struct buf *before = &rows->before[i];
 
     if (previous == NULL)
@@ -541,11 +533,11 @@ static bool plan_before(struct form_rows *rows, const struct level *level, size_
     else
         buf_add_str(before, previous->object != NULL && !same ? "}," : ",");
     if (column->object != NULL && !same)
-        good = add_key(before, column->object, "{");
-    return add_key(before, column->leaf, "") && good && !buf_failed(before);
+        good = add_footer_key(before, column->object, "{");
+    return add_footer_key(before, column->leaf, "") && good && !buf_failed(before);
 }
 
-static bool plan_close(struct form_rows *rows, size_t number)
+static bool plan_footer_close(struct form_rows *rows, size_t number)
 {
     struct level *level = &rows->levels[number];
     bool none = level->first == level->end;
@@ -556,11 +548,12 @@ static bool plan_close(struct form_rows *rows, size_t number)
         return !none && !buf_failed(&level->close);
     }
     buf_add_str(&level->close, none ? "{" : in_object ? "}," : ",");
-    return add_key(&level->close, rows->part->arrays[number], "[") && !buf_failed(&level->close);
+    return add_footer_key(&level->close, rows->part->arrays[number], "[") &&
+           !buf_failed(&level->close);
 }
 
 /* Where each level begins: the columns stand level by level. */
-static bool divide(struct form_rows *rows)
+static bool divide_columns(struct form_rows *rows)
 {
     const struct footer_part *part = rows->part;
     size_t at = 0;
@@ -578,21 +571,21 @@ static bool divide(struct form_rows *rows)
 }
 
 /* 0, -E_NOMEM, or -E_INTERNAL: the columns are not those of a result. */
-static int plan(struct form_rows *rows, struct err *err)
+static int plan_keys(struct form_rows *rows, struct err *err)
 {
-    bool good = divide(rows), starved = false;
+    bool good = divide_columns(rows), starved = false;
 
     for (size_t i = 0; good && i <= rows->last; i++) {
         for (size_t j = rows->levels[i].first; good && j < rows->levels[i].end; j++) {
-            good = plan_before(rows, &rows->levels[i], j);
+            good = plan_footer_keys(rows, &rows->levels[i], j);
             starved = buf_is_starved(&rows->before[j]);
         }
-        good = good && plan_close(rows, i);
+        good = good && plan_footer_close(rows, i);
         starved = starved || buf_is_starved(&rows->levels[i].close);
     }
     if (starved)
-        return out_of_memory(err);
-    return good ? 0 : is_damaged(err);
+        return err_no_memory(err);
+    return good ? 0 : err_damaged(err, "the stored result");
 }
 
 static void forget_part(struct form_rows *rows)
@@ -620,15 +613,15 @@ int form_rows_begin(struct form_rows *rows, const struct footer_part *part, stru
     rows->before = calloc(part->column_count + 1, sizeof(rows->before[0]));
     rows->values = calloc(part->column_count + 1, sizeof(rows->values[0]));
     if (rows->before == NULL || rows->values == NULL)
-        return out_of_memory(err);
+        return err_no_memory(err);
     for (size_t i = 0; i < part->column_count; i++)
         buf_init(&rows->before[i], KEYS_MAX);
     rows->base = part->at;
     rows->len = rows->at = rows->copied = rows->depth = 0;
     if (part->at < 0 || part->at > part->end || part->end > rows->bytes)
-        return is_damaged(err);
+        return err_damaged(err, "the stored result");
     if (part->rows > 0)
-        return plan(rows, err);
+        return plan_keys(rows, err);
     rows->base = part->end; /* there is nothing to read */
     return 0;
 }
@@ -639,7 +632,7 @@ int form_rows_new(const struct form_spec *spec, struct form_rows **ret, struct e
     int rc;
 
     if (rows == NULL)
-        return out_of_memory(err);
+        return err_no_memory(err);
     rows->read = spec->read;
     rows->context = spec->context;
     rows->bytes = spec->bytes;

@@ -80,18 +80,18 @@ static bool json_part_eq(const struct json_part *a, const struct json_part *b)
     return a->len == b->len && memcmp(a->at, b->at, a->len) == 0;
 }
 
-static bool is_array(const struct json_part *part)
+static bool is_array_part(const struct json_part *part)
 {
     return part->len >= 2 && memcmp(part->at + part->len - 2, "[]", 2) == 0;
 }
 
 /* A part that stands before a dot. */
-static const char *add_part(struct json_path *path, struct json_part part)
+static const char *add_path_part(struct json_path *path, struct json_part part)
 {
     if (path->object.len > 0)
-        return is_array(&part) ? "puts an array into an object; write 'array[].name'"
-                               : "nests too deeply; write 'object.name'";
-    if (!is_array(&part)) {
+        return is_array_part(&part) ? "puts an array into an object; write 'array[].name'"
+                                    : "nests too deeply; write 'object.name'";
+    if (!is_array_part(&part)) {
         path->object = part;
         return NULL;
     }
@@ -124,11 +124,11 @@ static const char *parse_path(const char *name, char *keys, struct json_path *pa
         struct json_part part = cut_part(&at, &keys);
         const char *why = NULL;
 
-        if (part.len == 0 || (at != NULL && part.len == 2 && is_array(&part)))
+        if (part.len == 0 || (at != NULL && part.len == 2 && is_array_part(&part)))
             return "has an empty name, or an empty part in it";
         if (at != NULL)
-            why = add_part(path, part);
-        else if (is_array(&part))
+            why = add_path_part(path, part);
+        else if (is_array_part(&part))
             return "names no column of the array; write 'array[].name'";
         else
             path->leaf = part;
@@ -171,7 +171,7 @@ static const struct json_part *top_key(const struct json_path *path)
 }
 
 /* Does column `at` stand in the same object as the one before it? */
-static bool same_object(const struct json_rows *rows, const struct level *level, size_t at)
+static bool continues_object(const struct json_rows *rows, const struct level *level, size_t at)
 {
     const struct json_path *path = &rows->columns[at].path;
 
@@ -180,12 +180,12 @@ static bool same_object(const struct json_rows *rows, const struct level *level,
 }
 
 /* Against the columns before it in its level: the same key twice makes invalid JSON. */
-static int check_keys(const struct json_rows *rows, const struct level *level, size_t at,
-                      struct err *err)
+static int check_duplicate_keys(const struct json_rows *rows, const struct level *level, size_t at,
+                                struct err *err)
 {
     static const char twice[] = "appears twice; give one of them another name";
     const struct plan_column *column = &rows->columns[at];
-    bool same_run = same_object(rows, level, at);
+    bool same_run = continues_object(rows, level, at);
 
     for (size_t i = at; i-- > level->first;) {
         const struct json_path *other = &rows->columns[i].path;
@@ -238,12 +238,12 @@ static int check_shape(const struct json_rows *rows, struct err *err)
 
     for (size_t i = 0; rc == 0 && i < rows->count; i++) {
         rc = check_arrays(rows, i, err)
-                 ?: check_keys(rows, &rows->levels[rows->columns[i].path.level], i, err);
+                 ?: check_duplicate_keys(rows, &rows->levels[rows->columns[i].path.level], i, err);
     }
     return rc;
 }
 
-static bool add_key(struct buf *b, const struct json_part *key, const char *opening)
+static bool add_part_key(struct buf *b, const struct json_part *key, const char *opening)
 {
     if (!json_add_text(b, key->at, key->len))
         return false;
@@ -253,10 +253,10 @@ static bool add_key(struct buf *b, const struct json_part *key, const char *open
 }
 
 /* What stands before the value of column `at`. */
-static bool plan_before(struct json_rows *rows, const struct level *level, size_t at)
+static bool plan_column_keys(struct json_rows *rows, const struct level *level, size_t at)
 {
     struct plan_column *column = &rows->columns[at];
-    bool same = same_object(rows, level, at), good;
+    bool same = continues_object(rows, level, at), good;
 
     column->before.at = rows->keys.len;
     if (at == level->first)
@@ -265,15 +265,15 @@ static bool plan_before(struct json_rows *rows, const struct level *level, size_
         buf_add_str(&rows->keys, "},");
     else
         buf_add_char(&rows->keys, ',');
-    good =
-        (column->path.object.len == 0 || same || add_key(&rows->keys, &column->path.object, "{")) &&
-        add_key(&rows->keys, &column->path.leaf, "");
+    good = (column->path.object.len == 0 || same ||
+            add_part_key(&rows->keys, &column->path.object, "{")) &&
+           add_part_key(&rows->keys, &column->path.leaf, "");
     column->before.len = rows->keys.len - column->before.at;
     return good;
 }
 
 /* What stands behind the columns of the level. */
-static bool plan_close(struct json_rows *rows, size_t number)
+static bool plan_level_close(struct json_rows *rows, size_t number)
 {
     struct level *level = &rows->levels[number];
     bool none = level->first == level->end, good = true;
@@ -284,20 +284,20 @@ static bool plan_close(struct json_rows *rows, size_t number)
         buf_add_str(&rows->keys, in_object ? "}}" : "}");
     } else {
         buf_add_str(&rows->keys, none ? "{" : in_object ? "}," : ",");
-        good = add_key(&rows->keys, &rows->columns[rows->count - 1].path.arrays[number], "[");
+        good = add_part_key(&rows->keys, &rows->columns[rows->count - 1].path.arrays[number], "[");
     }
     level->close.len = rows->keys.len - level->close.at;
     return good;
 }
 
-static int plan(struct json_rows *rows, struct err *err)
+static int plan_rows(struct json_rows *rows, struct err *err)
 {
     for (size_t i = 0; i < rows->count; i++) {
-        if (!plan_before(rows, &rows->levels[rows->columns[i].path.level], i))
+        if (!plan_column_keys(rows, &rows->levels[rows->columns[i].path.level], i))
             return misfit(rows->columns[i].name, "has a name that is not UTF-8", err);
     }
     for (size_t i = 0; i <= rows->last; i++) {
-        if (!plan_close(rows, i))
+        if (!plan_level_close(rows, i))
             return misfit(rows->columns[rows->count - 1].name, "has a name that is not UTF-8", err);
     }
     return buf_failed(&rows->keys) ? err_set(err, -E_NOMEM, "Out of memory.") : 0;
@@ -358,7 +358,7 @@ static int name_columns(struct json_rows *rows, const struct definition *def,
 }
 
 /* Where each level begins, if the columns stand level by level. */
-static void divide(struct json_rows *rows)
+static void divide_levels(struct json_rows *rows)
 {
     size_t at = 0;
 
@@ -387,11 +387,11 @@ int json_rows_new(const struct definition *def, const struct statement *statemen
     rc = rows->previous == NULL ? err_set(err, -E_NOMEM, "Out of memory.")
                                 : name_columns(rows, def, statement, columns, err);
     if (rc == 0) {
-        divide(rows);
+        divide_levels(rows);
         rc = check_shape(rows, err);
     }
     if (rc == 0)
-        rc = plan(rows, err);
+        rc = plan_rows(rows, err);
     if (rc < 0) {
         json_rows_free(rows);
         return rc;
@@ -415,7 +415,7 @@ void json_rows_free(struct json_rows *rows)
 /* ---- keys of parents ---- */
 
 /* In a column that is declared decimal, texts are numbers too. */
-static bool is_number(const struct source_value *value, const struct column *declared)
+static bool is_number_value(const struct source_value *value, const struct column *declared)
 {
     return value->kind == SOURCE_INTEGER || value->kind == SOURCE_REAL ||
            value->kind == SOURCE_NUMERIC ||
@@ -440,8 +440,8 @@ number_eq(const struct source_value *a, const struct source_value *b, const stru
     struct json_part x, y;
     bool equal;
 
-    if ((a->kind == b->kind && a->kind < SOURCE_TEXT) || !is_number(a, declared) ||
-        !is_number(b, declared))
+    if ((a->kind == b->kind && a->kind < SOURCE_TEXT) || !is_number_value(a, declared) ||
+        !is_number_value(b, declared))
         return false;
     buf_init(&scratch[0], NUMBER_TEXT_MAX);
     buf_init(&scratch[1], NUMBER_TEXT_MAX);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 
 enum { DATE_TEXT = CLOCK_DATE_TEXT - 1, TIME_TEXT = 8 };
 
@@ -24,23 +25,17 @@ static int two_digits(const char *at)
     return (at[0] - '0') * 10 + at[1] - '0';
 }
 
-/* 1 or 0, to be joined by & */
-static unsigned is_digit(char c)
-{
-    return (unsigned char)(c - '0') <= 9;
-}
-
 /* In time that every row has: without branches, and the calendar is only asked for the last days of
  * months. */
-static bool is_date(const char *text, size_t len)
+static bool seems_date(const char *text, size_t len)
 {
     int month, day;
     int64_t number;
 
     if (len < DATE_TEXT ||
-        !(is_digit(text[0]) & is_digit(text[1]) & is_digit(text[2]) & is_digit(text[3]) &
-          (text[4] == '-') & is_digit(text[5]) & is_digit(text[6]) & (text[7] == '-') &
-          is_digit(text[8]) & is_digit(text[9])))
+        !(str_is_digit(text[0]) & str_is_digit(text[1]) & str_is_digit(text[2]) &
+          str_is_digit(text[3]) & (text[4] == '-') & str_is_digit(text[5]) & str_is_digit(text[6]) &
+          (text[7] == '-') & str_is_digit(text[8]) & str_is_digit(text[9])))
         return false;
     month = two_digits(text + 5);
     day = two_digits(text + 8);
@@ -68,10 +63,10 @@ static bool is_time(const char *text, size_t len)
     return at == len || (at + 1 == len && text[at] == 'Z');
 }
 
-static bool is_timestamp(const char *text, size_t len)
+static bool seems_timestamp(const char *text, size_t len)
 {
     return len > DATE_TEXT + 1 && (text[DATE_TEXT] == 'T' || text[DATE_TEXT] == ' ') &&
-           is_date(text, len) && is_time(text + DATE_TEXT + 1, len - DATE_TEXT - 1);
+           seems_date(text, len) && is_time(text + DATE_TEXT + 1, len - DATE_TEXT - 1);
 }
 
 static int64_t utf16_units(const char *text, size_t len)
@@ -99,9 +94,9 @@ void seen_add_text(struct seen *seen, const struct source_value *value)
         if (units > seen->longest)
             seen->longest = units;
     }
-    if (!seen->not_dates && !(len == DATE_TEXT && is_date(text, len)))
+    if (!seen->not_dates && !(len == DATE_TEXT && seems_date(text, len)))
         seen->not_dates = true;
-    if (!seen->not_timestamps && !is_timestamp(text, len))
+    if (!seen->not_timestamps && !seems_timestamp(text, len))
         seen->not_timestamps = true;
 }
 

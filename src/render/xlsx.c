@@ -45,7 +45,7 @@ struct xlsx {
 
 /* ---- sheets and their names ---- */
 
-static bool is_taken(const struct xlsx *xlsx, const char *name)
+static bool is_sheet_name_taken(const struct xlsx *xlsx, const char *name)
 {
     for (size_t i = 0; i < xlsx->sheet_count; i++) {
         if (str_eq_nocase(xlsx->names[i], name))
@@ -68,7 +68,7 @@ static int name_sheet(struct xlsx *xlsx, const char *name, struct err *err)
         int room = XLSX_NAME_MAX - (int)strlen(number);
 
         snprintf(text, sizeof(text), "%.*s%s", room, name, number);
-        if (!is_taken(xlsx, text))
+        if (!is_sheet_name_taken(xlsx, text))
             break;
         snprintf(number, sizeof(number), " %u", i);
     }
@@ -183,7 +183,7 @@ static void add_relations(const struct xlsx *xlsx, struct buf *xml)
                    xlsx->sheet_count + 1);
 }
 
-static void add_types(const struct xlsx *xlsx, struct buf *xml)
+static void add_content_types(const struct xlsx *xlsx, struct buf *xml)
 {
     buf_add_str(xml,
                 "<Types xmlns=\"" PACKAGE "content-types\">"
@@ -221,7 +221,7 @@ static int add_book(struct xlsx *xlsx, struct buf *out, struct err *err)
                      "Target=\"xl/workbook.xml\"/></Relationships>");
     if (rc == 0)
         rc = add_file(xlsx, "_rels/.rels", out, err);
-    add_types(xlsx, xml);
+    add_content_types(xlsx, xml);
     if (rc == 0)
         rc = add_file(xlsx, "[Content_Types].xml", out, err);
     return rc == 0 ? zip_stream_end(xlsx->zip, out, err) : rc;
@@ -243,7 +243,7 @@ static bool take_char(struct scan *scan, char c)
 }
 
 /* The content of a text; its opening quote has been read. */
-static bool take_text(struct scan *scan, struct form_value *ret)
+static bool take_about_text(struct scan *scan, struct form_value *ret)
 {
     const char *first = scan->at;
 
@@ -263,7 +263,7 @@ static bool take_nested(struct scan *scan, struct form_value *ret)
     while (scan->at < scan->end) {
         char c = *scan->at++;
 
-        if (c == '"' && !take_text(scan, &text))
+        if (c == '"' && !take_about_text(scan, &text))
             return false;
         depth += (c == '[' || c == '{') - (c == ']' || c == '}');
         if (depth == 0) {
@@ -274,13 +274,13 @@ static bool take_nested(struct scan *scan, struct form_value *ret)
     return false;
 }
 
-static bool take_value(struct scan *scan, struct form_value *ret)
+static bool take_about_value(struct scan *scan, struct form_value *ret)
 {
     const char *first = scan->at;
     size_t len;
 
     if (take_char(scan, '"'))
-        return take_text(scan, ret);
+        return take_about_text(scan, ret);
     if (first < scan->end && (*first == '[' || *first == '{'))
         return take_nested(scan, ret);
     while (scan->at < scan->end && strchr(",]}", *scan->at) == NULL)
@@ -294,9 +294,9 @@ static bool take_value(struct scan *scan, struct form_value *ret)
     return len > 0;
 }
 
-static bool take_key(struct scan *scan, struct form_value *ret)
+static bool take_about_key(struct scan *scan, struct form_value *ret)
 {
-    return take_char(scan, '"') && take_text(scan, ret) && take_char(scan, ':');
+    return take_char(scan, '"') && take_about_text(scan, ret) && take_char(scan, ':');
 }
 
 static bool is_key(const struct form_value *key, const char *name)
@@ -327,8 +327,8 @@ static void add_about_row(struct about *about, const struct form_value *name,
 }
 
 /* Each element of a list has a row. */
-static bool add_list(struct about *about, const struct form_value *name,
-                     const struct form_value *list)
+static bool add_about_list(struct about *about, const struct form_value *name,
+                           const struct form_value *list)
 {
     struct scan scan = {list->at + 1, list->at + list->len};
     struct form_value value = {FORM_NULL, "", 0};
@@ -338,7 +338,7 @@ static bool add_list(struct about *about, const struct form_value *name,
         return true;
     }
     do {
-        if (!take_value(&scan, &value))
+        if (!take_about_value(&scan, &value))
             return false;
         add_about_row(about, name, &value);
     } while (take_char(&scan, ','));
@@ -355,34 +355,34 @@ static bool add_parameters(struct about *about, const struct form_value *paramet
     if (take_char(&scan, '}'))
         return true;
     do {
-        if (!take_key(&scan, &name) || !take_value(&scan, &value))
+        if (!take_about_key(&scan, &name) || !take_about_value(&scan, &value))
             return false;
         if (value.kind != FORM_VALUE)
             add_about_row(about, &name, &value);
-        else if (*value.at != '[' || !add_list(about, &name, &value))
+        else if (*value.at != '[' || !add_about_list(about, &name, &value))
             return false;
     } while (take_char(&scan, ','));
     return take_char(&scan, '}');
 }
 
 /* {…,"data":{"reportName":…,"generatedDate":…,"parameters":{…},"results":[ */
-static bool add_head(struct about *about)
+static bool add_about_head(struct about *about)
 {
     struct scan scan = {about->xlsx->head, about->xlsx->head + about->xlsx->head_len};
     struct form_value key, value;
 
     if (!take_char(&scan, '{'))
         return false;
-    while (take_key(&scan, &key) && !is_key(&key, "data")) {
-        if (!take_value(&scan, &value) || !take_char(&scan, ','))
+    while (take_about_key(&scan, &key) && !is_key(&key, "data")) {
+        if (!take_about_value(&scan, &value) || !take_char(&scan, ','))
             return false;
     }
     if (!take_char(&scan, '{'))
         return false;
-    while (take_key(&scan, &key) && !is_key(&key, "results")) {
+    while (take_about_key(&scan, &key) && !is_key(&key, "results")) {
         bool is_time = is_key(&key, "generatedDate");
 
-        if (!take_value(&scan, &value) || !take_char(&scan, ','))
+        if (!take_about_value(&scan, &value) || !take_char(&scan, ','))
             return false;
         about->value.type = is_time ? FOOTER_TIMESTAMP : FOOTER_STRING;
         if (!is_key(&key, "parameters"))
@@ -405,7 +405,7 @@ static int add_about(struct xlsx *xlsx, struct buf *out, struct err *err)
     xlsx_column_init(&about.value, 1, NULL);
     buf_add_str(&xlsx->xml, "<cols><col min=\"1\" max=\"2\" width=\"30\" customWidth=\"1\"/></cols>"
                             "<sheetData>");
-    if (!add_head(&about))
+    if (!add_about_head(&about))
         return err_set(err, -E_INTERNAL, "the stored result is not what was written");
     buf_add_str(&xlsx->xml, "</sheetData></worksheet>");
     rc = about.rc < 0 ? about.rc : flush_xml(xlsx, out, err);
@@ -431,7 +431,7 @@ static const char *column_title(const struct footer_column *column, bool labels)
     return labels && column->label != NULL ? column->label : column->name;
 }
 
-static bool is_number(const struct footer_column *column)
+static bool is_number_column(const struct footer_column *column)
 {
     return column->type == FOOTER_INTEGER || column->type == FOOTER_DECIMAL ||
            column->type == FOOTER_NUMBER;
@@ -454,8 +454,8 @@ static int check_part(const struct footer_part *part, struct err *err)
                            "The column '%.100s' has a %s of %" PRId64
                            " characters, and a cell of XLSX has at most %d. Get the result as "
                            "JSON, NDJSON or CSV.",
-                           column->name, is_number(column) ? "number" : "text", column->longest,
-                           XLSX_TEXT_MAX);
+                           column->name, is_number_column(column) ? "number" : "text",
+                           column->longest, XLSX_TEXT_MAX);
     }
     return 0;
 }
@@ -545,7 +545,7 @@ static int flush_full(struct xlsx *xlsx, struct buf *out, struct err *err)
     return xlsx->xml.len < XLSX_XML_STEP ? 0 : flush_xml(xlsx, out, err);
 }
 
-static int add_columns(struct xlsx *xlsx, struct buf *out, struct err *err)
+static int add_widths(struct xlsx *xlsx, struct buf *out, struct err *err)
 {
     const struct footer_part *part = xlsx->part;
     int rc = 0;
@@ -565,7 +565,7 @@ static int add_columns(struct xlsx *xlsx, struct buf *out, struct err *err)
     return rc;
 }
 
-static int add_header(struct xlsx *xlsx, struct buf *out, struct err *err)
+static int add_title_row(struct xlsx *xlsx, struct buf *out, struct err *err)
 {
     const struct footer_part *part = xlsx->part;
     int rc = 0;
@@ -591,9 +591,9 @@ static int open_sheet(struct xlsx *xlsx, struct buf *out, struct err *err)
                 "<sheetViews><sheetView workbookViewId=\"0\"><pane ySplit=\"1\" "
                 "topLeftCell=\"A2\" activePane=\"bottomLeft\" state=\"frozen\"/></sheetView>"
                 "</sheetViews>");
-    rc = add_columns(xlsx, out, err);
+    rc = add_widths(xlsx, out, err);
     buf_add_str(&xlsx->xml, "<sheetData>");
-    return rc < 0 ? rc : add_header(xlsx, out, err);
+    return rc < 0 ? rc : add_title_row(xlsx, out, err);
 }
 
 static int close_sheet(struct xlsx *xlsx, struct buf *out, struct err *err)
@@ -612,7 +612,7 @@ static int close_sheet(struct xlsx *xlsx, struct buf *out, struct err *err)
 
 /* ---- the calls of a form_table ---- */
 
-static int begin(void *table, struct buf *out, struct err *err)
+static int xlsx_begin(void *table, struct buf *out, struct err *err)
 {
     (void)table, (void)out, (void)err; /* the first sheet is the beginning of the archive */
     return 0;
@@ -624,7 +624,8 @@ static bool has_no_sheet(const struct footer_part *part)
     return part->rows == 0 && str_eq(part->name, "summary");
 }
 
-static int begin_part(void *table, const struct footer_part *part, struct buf *out, struct err *err)
+static int xlsx_begin_part(void *table, const struct footer_part *part, struct buf *out,
+                           struct err *err)
 {
     struct xlsx *xlsx = table;
     struct xlsx_column *columns;
@@ -660,7 +661,7 @@ static int add_row(void *table, const struct form_value *values, struct buf *out
     return rc < 0 || !buf_failed(&xlsx->xml) ? rc : err_set(err, -E_NOMEM, "Out of memory.");
 }
 
-static int end_part(void *table, struct buf *out, struct err *err)
+static int xlsx_end_part(void *table, struct buf *out, struct err *err)
 {
     struct xlsx *xlsx = table;
 
@@ -673,10 +674,10 @@ static int end(void *table, struct buf *out, struct err *err)
 }
 
 const struct form_table form_xlsx_table = {
-    .begin = begin,
-    .begin_part = begin_part,
+    .begin = xlsx_begin,
+    .begin_part = xlsx_begin_part,
     .row = add_row,
-    .end_part = end_part,
+    .end_part = xlsx_end_part,
     .end = end,
     .free = free_table,
     .all_parts = true,

@@ -16,9 +16,9 @@ enum {
 #define CELL_END "</v></c>"
 
 /* Append a string that is literal, with no look at its end. */
-#define ADD(place, literal) add_bytes(place, literal, sizeof(literal) - 1)
+#define ADD(place, literal) append_bytes(place, literal, sizeof(literal) - 1)
 
-static char *add_bytes(char *place, const char *bytes, size_t len)
+static char *append_bytes(char *place, const char *bytes, size_t len)
 {
     memcpy(place, bytes, len);
     return place + len;
@@ -32,7 +32,7 @@ static char *add_digits(char *place, uint64_t number)
     do
         digits[--at] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    return add_bytes(place, digits + at, sizeof(digits) - at);
+    return append_bytes(place, digits + at, sizeof(digits) - at);
 }
 
 void xlsx_row_begin(struct xlsx_row *row, uint32_t number)
@@ -73,8 +73,8 @@ static char *begin_cell(char *place, struct xlsx_row *row, const struct xlsx_col
                         enum xlsx_style style)
 {
     place = ADD(place, "<c r=\"");
-    place = add_bytes(place, column->letters, column->letter_count);
-    place = add_bytes(place, row->number, row->number_len);
+    place = append_bytes(place, column->letters, column->letter_count);
+    place = append_bytes(place, row->number, row->number_len);
     *place++ = '"';
     if (style != XLSX_GENERAL) {
         place = ADD(place, " s=\"");
@@ -91,8 +91,8 @@ static void end_place(struct buf *xml, char *place)
 }
 
 /* A cell whose value needs no escapes: at most NUMBER_ROOM bytes. */
-static void add_cell(struct xlsx_row *row, const struct xlsx_column *column, enum xlsx_style style,
-                     const char *value, size_t len)
+static void add_number_cell(struct xlsx_row *row, const struct xlsx_column *column,
+                            enum xlsx_style style, const char *value, size_t len)
 {
     char *place = buf_reserve(row->xml, CELL_ROOM + NUMBER_ROOM);
 
@@ -100,7 +100,7 @@ static void add_cell(struct xlsx_row *row, const struct xlsx_column *column, enu
         return;
     place = begin_cell(place, row, column, style);
     place = ADD(place, "><v>");
-    place = add_bytes(place, value, len);
+    place = append_bytes(place, value, len);
     end_place(row->xml, ADD(place, CELL_END));
 }
 
@@ -194,7 +194,7 @@ static size_t add_special(struct buf *xml, const char *text, size_t len)
 /* Append text in UTF-8 as content of an element. What XML 1.0 (2.2) does not have is
  * written as Excel does, _x0001_, and what could be taken for this as _x005F_x0001_ (ECMA-376
  * part 1, 22.9.2.19). */
-static void add_escaped(struct buf *xml, const char *text, size_t len)
+static void add_xml_text(struct buf *xml, const char *text, size_t len)
 {
     const char *end = text + len;
 
@@ -209,7 +209,7 @@ static void add_escaped(struct buf *xml, const char *text, size_t len)
     }
 }
 
-static bool is_blank(char c)
+static bool is_xml_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\n';
 }
@@ -222,12 +222,12 @@ void xlsx_add_text(struct xlsx_row *row, const struct xlsx_column *column, enum 
     if (place == NULL)
         return;
     place = begin_cell(place, row, column, style);
-    if (len > 0 && (is_blank(text[0]) || is_blank(text[len - 1])))
+    if (len > 0 && (is_xml_blank(text[0]) || is_xml_blank(text[len - 1])))
         place = ADD(place, " t=\"inlineStr\"><is><t xml:space=\"preserve\">");
     else
         place = ADD(place, " t=\"inlineStr\"><is><t>");
     end_place(row->xml, place);
-    add_escaped(row->xml, text, len);
+    add_xml_text(row->xml, text, len);
     buf_add(row->xml, "</t></is></c>", 13);
 }
 
@@ -290,7 +290,7 @@ static bool read_digits(const char *text, size_t count, unsigned *ret)
 
 /* The number of the day YYYY-MM-DD at `text`, where 1900-03-01 is 61, since Excel counts a
  * 1900-02-29; 0: a cell cannot hold it as a day. */
-static unsigned day_number(const char *text)
+static unsigned excel_day(const char *text)
 {
     enum { OF_1970 = 25569, FIRST = 61 };
     int64_t day;
@@ -304,11 +304,11 @@ static bool add_day(struct xlsx_row *row, const struct xlsx_column *column,
                     const struct form_value *value)
 {
     char number[20];
-    unsigned day = value->len == 10 ? day_number(value->at) : 0;
+    unsigned day = value->len == 10 ? excel_day(value->at) : 0;
 
     if (day == 0)
         return false;
-    add_cell(row, column, XLSX_DATE, number, (size_t)(add_digits(number, day) - number));
+    add_number_cell(row, column, XLSX_DATE, number, (size_t)(add_digits(number, day) - number));
     return true;
 }
 
@@ -355,13 +355,13 @@ static int64_t time_of_day(const char *text, size_t len)
 
 /* A day and the part of it that has gone, with twelve digits: 1e12 / (24 · 3600 · 1e6) = 625 / 54.
  */
-static bool add_time(struct xlsx_row *row, const struct xlsx_column *column,
-                     const struct form_value *value)
+static bool add_time_cell(struct xlsx_row *row, const struct xlsx_column *column,
+                          const struct form_value *value)
 {
     char number[40], *end;
     const char *text = value->at;
     bool separated = value->len >= 19 && (text[10] == 'T' || text[10] == ' ');
-    unsigned day = separated ? day_number(text) : 0;
+    unsigned day = separated ? excel_day(text) : 0;
     int64_t time = day > 0 ? time_of_day(text + 11, value->len - 11) : -1;
     uint64_t part;
 
@@ -376,8 +376,8 @@ static bool add_time(struct xlsx_row *row, const struct xlsx_column *column,
             part %= unit;
         }
     }
-    add_cell(row, column, time % MICROSECONDS == 0 ? XLSX_SECONDS : XLSX_MILLISECONDS, number,
-             (size_t)(end - number));
+    add_number_cell(row, column, time % MICROSECONDS == 0 ? XLSX_SECONDS : XLSX_MILLISECONDS,
+                    number, (size_t)(end - number));
     return true;
 }
 
@@ -388,7 +388,7 @@ static void add_string(struct xlsx_row *row, const struct xlsx_column *column,
                        const struct form_value *value)
 {
     if ((column->type == FOOTER_DATE && add_day(row, column, value)) ||
-        (column->type == FOOTER_TIMESTAMP && add_time(row, column, value)))
+        (column->type == FOOTER_TIMESTAMP && add_time_cell(row, column, value)))
         return;
     if (memchr(value->at, '\\', value->len) == NULL) {
         xlsx_add_text(row, column, XLSX_GENERAL, value->at, value->len);
@@ -434,7 +434,7 @@ bool xlsx_add_value(struct xlsx_row *row, const struct xlsx_column *column,
     } else if (value->kind != FORM_NUMBER) {
         add_boolean(row, column, value->kind == FORM_TRUE);
     } else if (is_cell_number(value->at, value->len)) {
-        add_cell(row, column, column->style, value->at, value->len);
+        add_number_cell(row, column, column->style, value->at, value->len);
     } else if (value->len <= XLSX_TEXT_MAX) {
         xlsx_add_text(row, column, XLSX_GENERAL, value->at, value->len);
     } else {

@@ -73,7 +73,7 @@ void zip_stream_free(struct zip_stream *zip)
 }
 
 /* Append the lowest `bytes` bytes of a number, little-endian. */
-static void add_number(struct buf *out, uint64_t number, int bytes)
+static void add_little_endian(struct buf *out, uint64_t number, int bytes)
 {
     for (int i = 0; i < bytes; i++)
         buf_add_char(out, (char)(number >> 8 * i & 0xff));
@@ -88,17 +88,17 @@ static int count_archive(struct zip_stream *zip, const struct buf *out, size_t b
 }
 
 /* What local and central header have in common: from the version to the lengths of the sizes. */
-static void add_header(struct buf *out, const struct entry *entry, uint64_t version)
+static void add_entry_header(struct buf *out, const struct entry *entry, uint64_t version)
 {
-    add_number(out, version, 2);
-    add_number(out, FLAG_DESCRIPTOR, 2);
-    add_number(out, METHOD_DEFLATE, 2);
-    add_number(out, 0, 2);
-    add_number(out, DAY, 2);
-    add_number(out, entry->crc, 4);
-    add_number(out, entry->packed, 4);
-    add_number(out, entry->size, 4);
-    add_number(out, strlen(entry->name), 2);
+    add_little_endian(out, version, 2);
+    add_little_endian(out, FLAG_DESCRIPTOR, 2);
+    add_little_endian(out, METHOD_DEFLATE, 2);
+    add_little_endian(out, 0, 2);
+    add_little_endian(out, DAY, 2);
+    add_little_endian(out, entry->crc, 4);
+    add_little_endian(out, entry->packed, 4);
+    add_little_endian(out, entry->size, 4);
+    add_little_endian(out, strlen(entry->name), 2);
 }
 
 int zip_stream_open(struct zip_stream *zip, const char *name, struct buf *out, struct err *err)
@@ -112,9 +112,9 @@ int zip_stream_open(struct zip_stream *zip, const char *name, struct buf *out, s
     *entry = (struct entry){.at = zip->at};
     CHECK(strlen(name) < sizeof(entry->name));
     memcpy(entry->name, name, strlen(name) + 1);
-    add_number(out, LOCAL_HEADER, 4);
-    add_header(out, entry, VERSION_DEFLATE);
-    add_number(out, 0, 2);
+    add_little_endian(out, LOCAL_HEADER, 4);
+    add_entry_header(out, entry, VERSION_DEFLATE);
+    add_little_endian(out, 0, 2);
     buf_add_str(out, name);
     deflateReset(&zip->deflate);
     return count_archive(zip, out, before, err);
@@ -154,10 +154,10 @@ int zip_stream_close(struct zip_stream *zip, struct buf *out, struct err *err)
         return rc;
     if (entry->size > max32 || entry->packed > max32)
         return err_set(err, -E_INTERNAL, "An entry of the archive has more than 4 GiB.");
-    add_number(out, DESCRIPTOR, 4);
-    add_number(out, entry->crc, 4);
-    add_number(out, entry->packed, 4);
-    add_number(out, entry->size, 4);
+    add_little_endian(out, DESCRIPTOR, 4);
+    add_little_endian(out, entry->crc, 4);
+    add_little_endian(out, entry->packed, 4);
+    add_little_endian(out, entry->size, 4);
     return count_archive(zip, out, before, err);
 }
 
@@ -165,18 +165,18 @@ static void add_central(struct buf *out, const struct entry *entry)
 {
     bool is_far = entry->at >= max32;
 
-    add_number(out, CENTRAL_HEADER, 4);
-    add_number(out, VERSION_ZIP64, 2);
-    add_header(out, entry, is_far ? VERSION_ZIP64 : VERSION_DEFLATE);
-    add_number(out, is_far ? 12 : 0, 2);
-    add_number(out, 0, 6); /* no comment, disk, … */
-    add_number(out, 0, 4); /* … attributes */
-    add_number(out, is_far ? max32 : entry->at, 4);
+    add_little_endian(out, CENTRAL_HEADER, 4);
+    add_little_endian(out, VERSION_ZIP64, 2);
+    add_entry_header(out, entry, is_far ? VERSION_ZIP64 : VERSION_DEFLATE);
+    add_little_endian(out, is_far ? 12 : 0, 2);
+    add_little_endian(out, 0, 6); /* no comment, disk, … */
+    add_little_endian(out, 0, 4); /* … attributes */
+    add_little_endian(out, is_far ? max32 : entry->at, 4);
     buf_add_str(out, entry->name);
     if (is_far) { /* 4.5.3: only what does not fit above */
-        add_number(out, EXTRA_ZIP64, 2);
-        add_number(out, 8, 2);
-        add_number(out, entry->at, 8);
+        add_little_endian(out, EXTRA_ZIP64, 2);
+        add_little_endian(out, 8, 2);
+        add_little_endian(out, entry->at, 8);
     }
 }
 
@@ -190,26 +190,26 @@ int zip_stream_end(struct zip_stream *zip, struct buf *out, struct err *err)
     len = out->len - before;
     is_zip64 = zip->at >= max32 || len >= max32 || zip->count >= UINT16_MAX;
     if (is_zip64) {
-        add_number(out, ZIP64_END, 4);
-        add_number(out, ZIP64_END_LEN, 8);
-        add_number(out, VERSION_ZIP64, 2);
-        add_number(out, VERSION_ZIP64, 2);
-        add_number(out, 0, 8); /* disks */
-        add_number(out, zip->count, 8);
-        add_number(out, zip->count, 8);
-        add_number(out, len, 8);
-        add_number(out, zip->at, 8);
-        add_number(out, ZIP64_LOCATOR, 4);
-        add_number(out, 0, 4);
-        add_number(out, zip->at + len, 8);
-        add_number(out, 1, 4);
+        add_little_endian(out, ZIP64_END, 4);
+        add_little_endian(out, ZIP64_END_LEN, 8);
+        add_little_endian(out, VERSION_ZIP64, 2);
+        add_little_endian(out, VERSION_ZIP64, 2);
+        add_little_endian(out, 0, 8); /* disks */
+        add_little_endian(out, zip->count, 8);
+        add_little_endian(out, zip->count, 8);
+        add_little_endian(out, len, 8);
+        add_little_endian(out, zip->at, 8);
+        add_little_endian(out, ZIP64_LOCATOR, 4);
+        add_little_endian(out, 0, 4);
+        add_little_endian(out, zip->at + len, 8);
+        add_little_endian(out, 1, 4);
     }
-    add_number(out, END, 4);
-    add_number(out, 0, 4); /* disks */
-    add_number(out, is_zip64 ? UINT16_MAX : zip->count, 2);
-    add_number(out, is_zip64 ? UINT16_MAX : zip->count, 2);
-    add_number(out, is_zip64 ? max32 : len, 4);
-    add_number(out, is_zip64 ? max32 : zip->at, 4);
-    add_number(out, 0, 2);
+    add_little_endian(out, END, 4);
+    add_little_endian(out, 0, 4); /* disks */
+    add_little_endian(out, is_zip64 ? UINT16_MAX : zip->count, 2);
+    add_little_endian(out, is_zip64 ? UINT16_MAX : zip->count, 2);
+    add_little_endian(out, is_zip64 ? max32 : len, 4);
+    add_little_endian(out, is_zip64 ? max32 : zip->at, 4);
+    add_little_endian(out, 0, 2);
     return count_archive(zip, out, before, err);
 }

@@ -129,7 +129,7 @@ int pg_finish(struct pg_source *source, int sent, const struct statement *statem
     return rc;
 }
 
-static void on_notice(void *context, const PGresult *result)
+static void on_libpq_notice(void *context, const PGresult *result)
 {
     struct pg_source *source = context;
     char said[ERR_TEXT_MAX];
@@ -150,7 +150,7 @@ int pg_reach(struct pg_source *source, struct err *err)
             .url = source->url, .name = "reportd", .connect_s = 10, .wake_fd = source->wake_fd},
         why);
     if (source->conn != NULL && source->notice != NULL)
-        PQsetNoticeReceiver(source->conn, on_notice, source);
+        PQsetNoticeReceiver(source->conn, on_libpq_notice, source);
     if (source->conn != NULL) {
         source->reached = true;
         return 0;

@@ -135,7 +135,7 @@ static int may_send(const struct pg_source *source, const struct pg_query *query
     return -E_SOURCE;
 }
 
-static int compile(struct pg_query *query, struct err *err)
+static int compile_query(struct pg_query *query, struct err *err)
 {
     int rc = may_send(query->source, query, err);
 
@@ -179,7 +179,7 @@ int pg_query(struct source *base, const struct statement *statement,
     query->sent = *statement;
     query->sent.sql = (char *)buf_str(&query->sql.text);
     if (rc == 0)
-        rc = compile(query, err);
+        rc = compile_query(query, err);
     if (rc == -E_SOURCE && err != NULL)
         name_parameters(&query->sql, err);
     if (rc < 0) {
@@ -350,7 +350,7 @@ static const struct param_value *unread(const struct pg_query *query)
 }
 
 /* The user may be told a parameter's name, never what the database says of its value. */
-static int failed(struct pg_query *query, struct err *err)
+static int query_failed(struct pg_query *query, struct err *err)
 {
     const struct param_value *value = unread(query);
     int rc = pg_fail(query->source, query->row, &query->sent, err);
@@ -367,7 +367,7 @@ static int finish_rows(struct pg_query *query, struct err *err)
 {
     PGresult *nothing = NULL;
     int rc = PQresultStatus(query->row) == PGRES_TUPLES_OK ? pg_next(query->source, &nothing, err)
-                                                           : failed(query, err);
+                                                           : query_failed(query, err);
 
     PQclear(nothing);
     query->ended = rc == 0;

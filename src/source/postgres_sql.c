@@ -21,7 +21,7 @@ static const struct {
     [PARAM_ENUM] = {25, 1009},
 };
 
-static bool is_named(const struct param_value *value, const char *name, size_t len)
+static bool is_value_named(const struct param_value *value, const char *name, size_t len)
 {
     return strlen(value->name) == len && memcmp(value->name, name, len) == 0;
 }
@@ -48,7 +48,7 @@ static char *array_of(const struct param_value *list)
 }
 
 /* Of the value with that name, the number it has or now gets; 0: it gets none. */
-static size_t number_of(struct pg_sql *sql, const struct param_value *value)
+static size_t placeholder_of(struct pg_sql *sql, const struct param_value *value)
 {
     for (size_t i = 0; i < sql->count; i++) {
         if (sql->values[i] == value)
@@ -66,7 +66,7 @@ static size_t number_of(struct pg_sql *sql, const struct param_value *value)
     return ++sql->count;
 }
 
-static int refuse(const struct sql_token *token, const char *why, struct err *err)
+static int refuse_token(const struct sql_token *token, const char *why, struct err *err)
 {
     err_set(err, -E_SOURCE, "The report's query failed.");
     err_detail(err, "line %d: parameter '%.*s' %s", token->line,
@@ -87,17 +87,17 @@ struct values {
     size_t count;
 };
 
-static const struct param_value *find_value(const struct values *values,
-                                            const struct sql_token *token)
+static const struct param_value *find_param_value(const struct values *values,
+                                                  const struct sql_token *token)
 {
     const char *name = token->text + 1;
     size_t len = token->len - 1;
 
     for (size_t i = 0; i < values->count; i++) {
-        if (is_named(&values->declared[i], name, len))
+        if (is_value_named(&values->declared[i], name, len))
             return &values->declared[i];
     }
-    return is_named(values->session_user, name, len) ? values->session_user : NULL;
+    return is_value_named(values->session_user, name, len) ? values->session_user : NULL;
 }
 
 static int add_token(struct pg_sql *sql, const struct values *values, const struct sql_walk *walk,
@@ -107,15 +107,15 @@ static int add_token(struct pg_sql *sql, const struct values *values, const stru
     size_t number;
 
     if (is_number_sign(token, walk->end))
-        return refuse(token, "is not named; write :Name", err);
+        return refuse_token(token, "is not named; write :Name", err);
     if (token->kind != SQL_PARAMETER) {
         buf_add(&sql->text, token->text, token->len);
         return 0;
     }
-    value = find_value(values, token);
-    number = value != NULL ? number_of(sql, value) : 0;
+    value = find_param_value(values, token);
+    number = value != NULL ? placeholder_of(sql, value) : 0;
     if (number == 0)
-        return refuse(token, "is not declared; declare it with '-- parameter:'", err);
+        return refuse_token(token, "is not declared; declare it with '-- parameter:'", err);
     /* The blank keeps "a$1" from being a name. */
     buf_add_format(&sql->text, " $%zu", number);
     return 0;
@@ -132,8 +132,8 @@ static int add_in(struct pg_sql *sql, const struct values *values, struct sql_wa
 
     if (!sql_in_begins(walk, token, &in))
         return 0;
-    value = find_value(values, &in.name);
-    number = value != NULL && value->list ? number_of(sql, value) : 0;
+    value = find_param_value(values, &in.name);
+    number = value != NULL && value->list ? placeholder_of(sql, value) : 0;
     if (number == 0)
         return 0;
     buf_add_format(&sql->text, "OPERATOR(%s (", in.negated ? "<>) ALL" : "=) ANY");

@@ -46,7 +46,7 @@ static void date_of(int64_t days, struct zoned *ret)
 }
 
 /* Digits, `least` to `most` of them; false: other than that. */
-static bool take_number(const char **at, int least, int most, int64_t *ret)
+static bool take_digits(const char **at, int least, int most, int64_t *ret)
 {
     int count = 0;
 
@@ -55,21 +55,13 @@ static bool take_number(const char **at, int least, int most, int64_t *ret)
     return count >= least && (**at < '0' || **at > '9');
 }
 
-static bool take(const char **at, char c)
-{
-    if (**at != c)
-        return false;
-    ++*at;
-    return true;
-}
-
-static bool take_date(const char **at, struct zoned *ret)
+static bool take_zoned_date(const char **at, struct zoned *ret)
 {
     int64_t month, day;
 
-    if (!take_number(at, 4, YEAR_DIGITS_MAX, &ret->year) || !take(at, '-') ||
-        !take_number(at, 2, 2, &month) || !take(at, '-') || !take_number(at, 2, 2, &day) ||
-        !take(at, ' '))
+    if (!take_digits(at, 4, YEAR_DIGITS_MAX, &ret->year) || !str_take(at, '-') ||
+        !take_digits(at, 2, 2, &month) || !str_take(at, '-') || !take_digits(at, 2, 2, &day) ||
+        !str_take(at, ' '))
         return false;
     ret->month = (int)month;
     ret->day = (int)day;
@@ -77,18 +69,18 @@ static bool take_date(const char **at, struct zoned *ret)
 }
 
 /* HH[:MM[:SS]] as seconds. */
-static bool take_clock(const char **at, bool whole, int64_t *ret)
+static bool take_hours(const char **at, bool whole, int64_t *ret)
 {
     int64_t part;
 
-    if (!take_number(at, 2, 2, ret))
+    if (!take_digits(at, 2, 2, ret))
         return false;
     *ret *= 3600;
     for (int64_t unit = 60; unit > 0; unit /= 60) {
         if (**at != ':')
             return !whole;
         ++*at;
-        if (!take_number(at, 2, 2, &part))
+        if (!take_digits(at, 2, 2, &part))
             return false;
         *ret += part * unit;
     }
@@ -101,14 +93,14 @@ static bool take_zoned(const char **at, struct zoned *ret)
     int64_t offset;
     bool east;
 
-    if (!take_date(at, ret) || !take_clock(at, true, &ret->seconds))
+    if (!take_zoned_date(at, ret) || !take_hours(at, true, &ret->seconds))
         return false;
     ret->fraction = *at;
-    if (take(at, '.'))
+    if (str_take(at, '.'))
         *at += strspn(*at, "0123456789");
     ret->fraction_len = (size_t)(*at - ret->fraction);
     east = **at == '+';
-    if ((!take(at, '+') && !take(at, '-')) || !take_clock(at, false, &offset))
+    if ((!str_take(at, '+') && !str_take(at, '-')) || !take_hours(at, false, &offset))
         return false;
     ret->seconds -= east ? offset : -offset;
     if (strncmp(*at, " BC", 3) == 0) {
@@ -170,14 +162,14 @@ static const char too_large[] = "holds a value that is too large";
 /* Those below append an element and return NULL, or what is wrong with it. `text` is what the
  * server wrote, `value` what its reader made of it. */
 
-static const char *add_bytes(struct buf *out, const struct source_value *value)
+static const char *add_base64(struct buf *out, const struct source_value *value)
 {
     return base64_add(out, value->text.data, value->text.len) ? NULL : too_large;
 }
 
 /* A number that is finite is JSON already, as the server writes it. */
-static const char *add_number(struct buf *out, const struct source_value *value,
-                              const struct buf *text)
+static const char *add_value_number(struct buf *out, const struct source_value *value,
+                                    const struct buf *text)
 {
     bool finite = value->kind == SOURCE_REAL      ? isfinite(value->real)
                   : value->kind == SOURCE_NUMERIC ? decimal_is_plain(text->data, text->len)
@@ -189,15 +181,15 @@ static const char *add_number(struct buf *out, const struct source_value *value,
     return NULL;
 }
 
-static const char *add_value(struct buf *out, const struct source_value *value,
-                             const struct buf *text)
+static const char *add_array_element(struct buf *out, const struct source_value *value,
+                                     const struct buf *text)
 {
     switch (value->kind) {
     case SOURCE_BOOLEAN:
         buf_add_str(out, value->integer != 0 ? "true" : "false");
         return NULL;
     case SOURCE_BLOB:
-        return add_bytes(out, value);
+        return add_base64(out, value);
     case SOURCE_JSON:
         buf_add(out, value->text.data, value->text.len);
         return NULL;
@@ -206,7 +198,7 @@ static const char *add_value(struct buf *out, const struct source_value *value,
                    ? NULL
                    : "holds text that is not UTF-8";
     default:
-        return add_number(out, value, text);
+        return add_value_number(out, value, text);
     }
 }
 
@@ -247,7 +239,7 @@ static const char *add_element(struct pg_column *column, const char **at)
         return NULL;
     }
     why = column->read_element(column, text, column->element.len, &value);
-    return why != NULL ? why : add_value(&column->array, &value, &column->element);
+    return why != NULL ? why : add_array_element(&column->array, &value, &column->element);
 }
 
 /* {1,2,NULL}, {{a,"b c"},{d,e}}; [0:1]={1,2} if the first element is not number 1. */
@@ -363,7 +355,7 @@ static const char *read_timestamp(struct pg_column *column, const char *text, si
 }
 
 /* "\x00ff" → two bytes. */
-static const char *read_bytes(struct pg_column *column, const char *text, size_t len,
+static const char *read_bytea(struct pg_column *column, const char *text, size_t len,
                               struct source_value *ret)
 {
     struct buf *out = &column->text;
@@ -387,7 +379,7 @@ static const struct {
     enum source_kind kind;
 } readers[] = {
     {16, read_boolean, SOURCE_BOOLEAN},   /* bool */
-    {17, read_bytes, SOURCE_BLOB},        /* bytea */
+    {17, read_bytea, SOURCE_BLOB},        /* bytea */
     {18, pg_read_text, SOURCE_TEXT},      /* "char" */
     {19, pg_read_text, SOURCE_TEXT},      /* name */
     {20, read_integer, SOURCE_INTEGER},   /* int8 */

@@ -145,7 +145,7 @@ static int explain_permission(const struct sqlite_source *source, struct err *er
 }
 
 /* A statement that SQLite would run and we do not take. */
-static int refuse(int line, const char *why, struct err *err)
+static int refuse_statement(int line, const char *why, struct err *err)
 {
     err_set(err, -E_SOURCE, "The report's query failed.");
     return err_detail(err, "line %d: %s", line, why);
@@ -173,7 +173,7 @@ static int on_busy(void *context, int tries)
 
 /* A table of an index table (R*Tree, full-text search), which prepares statements that write to it
  * when it is connected to. They are never run: the file is open for reading, and a statement of a
- * definition that writes is refused by compile(). */
+ * definition that writes is refused by compile_statement(). */
 static bool is_shadow(const char *table)
 {
     static const char *const endings[] = {"_node",     "_parent",  "_rowid",   "_data",
@@ -354,7 +354,7 @@ static void sqlite_close(struct source *base)
 }
 
 /* Open the file that was looked at. */
-static int open_file(struct sqlite_source *source, struct err *err)
+static int open_database_file(struct sqlite_source *source, struct err *err)
 {
     const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
     const char *vfs;
@@ -384,7 +384,7 @@ static int open_path(struct sqlite_source *source, const char *path, struct err 
             err_set(err, -E_SOURCE, "%s", words_for(SQLITE_CANTOPEN));
             return err_detail(err, "sqlite: '%s': %s", path, why);
         }
-        rc = open_file(source, err);
+        rc = open_database_file(source, err);
         if (rc == -E_CANCELLED || sqlite_file_is_same(&source->file))
             return rc == -E_SOURCE ? explain_permission(source, err) : rc;
         sqlite3_close(source->db);
@@ -459,7 +459,7 @@ static int run_own(struct sqlite_source *source, enum own which)
     return code;
 }
 
-static void roll_back(struct sqlite_source *source)
+static void end_read(struct sqlite_source *source)
 {
     source->user_name = NULL;
     /* Also after an interrupt, which must not keep the transaction (and its lock) open; one that
@@ -474,7 +474,7 @@ static int sqlite_end(struct source *base, struct err *err)
 {
     struct sqlite_source *source = to_sqlite(base);
 
-    roll_back(source);
+    end_read(source);
     if (!source->file.immutable || sqlite_file_is_same(&source->file))
         return 0;
     err_set(err, -E_CHANGED,
@@ -497,7 +497,8 @@ static int set_zone(const char *name, struct err *err)
     return 0;
 }
 
-static int sqlite_begin(struct source *base, const struct source_session *session, struct err *err)
+static int sqlite_source_begin(struct source *base, const struct source_session *session,
+                               struct err *err)
 {
     struct sqlite_source *source = to_sqlite(base);
     int code = atomic_load(&source->interrupted) ? SQLITE_INTERRUPT : SQLITE_OK;
@@ -512,7 +513,7 @@ static int sqlite_begin(struct source *base, const struct source_session *sessio
     if (code != SQLITE_OK) {
         int rc = fail_query(source, code, 0, err);
 
-        roll_back(source);
+        end_read(source);
         return rc == -E_SOURCE ? explain_permission(source, err) : rc;
     }
     source->user_name = session->user_name;
@@ -531,8 +532,8 @@ static int error_line(sqlite3 *db, const struct statement *statement)
     return line;
 }
 
-static int compile(struct sqlite_source *source, const struct statement *statement,
-                   sqlite3_stmt **ret, struct err *err)
+static int compile_statement(struct sqlite_source *source, const struct statement *statement,
+                             sqlite3_stmt **ret, struct err *err)
 {
     sqlite3_stmt *stmt = NULL;
     const char *why = NULL;
@@ -549,7 +550,7 @@ static int compile(struct sqlite_source *source, const struct statement *stateme
         why = "there is more than one statement; write one SELECT";
     if (why != NULL) {
         sqlite3_finalize(stmt);
-        return refuse(statement->line, why, err);
+        return refuse_statement(statement->line, why, err);
     }
     *ret = stmt;
     return 0;
@@ -604,7 +605,7 @@ static int new_query(struct sqlite_source *source, const struct statement *state
         query->source = source;
         query->sql = strdup(statement->sql);
         rc = query->sql == NULL ? err_set(err, -E_NOMEM, "Out of memory.")
-                                : compile(source, statement, &query->stmt, err);
+                                : compile_statement(source, statement, &query->stmt, err);
     }
     if (rc < 0) {
         query_end(query);
@@ -686,7 +687,7 @@ static enum source_kind sqlite_column_type(const struct source_query *base, size
 
 /* False: no memory for the text. Through sqlite3_column_value(), which looks each column up once;
  * its "unprotected" values are safe while, as here, one thread uses the connection. */
-static bool read_value(sqlite3_value *from, struct source_value *value)
+static bool read_sqlite_value(sqlite3_value *from, struct source_value *value)
 {
     switch (sqlite3_value_type(from)) {
     case SQLITE_INTEGER:
@@ -723,7 +724,7 @@ static int sqlite_step(struct source_query *base, struct source_value *row, stru
     if (code != SQLITE_ROW)
         return fail_running(query, code, err);
     for (size_t i = 0; i < query->columns; i++) {
-        if (!read_value(sqlite3_column_value(query->stmt, (int)i), &row[i]))
+        if (!read_sqlite_value(sqlite3_column_value(query->stmt, (int)i), &row[i]))
             return fail_running(query, SQLITE_NOMEM, err);
     }
     return 1;
@@ -747,7 +748,7 @@ static void sqlite_resume(struct source *base)
 const struct source_ops source_sqlite = {.open = sqlite_open,
                                          .each_file = sqlite_each_file,
                                          .close = sqlite_close,
-                                         .begin = sqlite_begin,
+                                         .begin = sqlite_source_begin,
                                          .end = sqlite_end,
                                          .is_current = sqlite_is_current,
                                          .query = sqlite_query,

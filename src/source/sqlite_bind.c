@@ -13,7 +13,8 @@
 
 enum { LIST_BYTES_MAX = 2 << 20 }; /* a parameter's values, escaped */
 
-static bool is_list(const struct sql_token *token, const struct param_value *values, size_t count)
+static bool names_list_value(const struct sql_token *token, const struct param_value *values,
+                             size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (values[i].list && strlen(values[i].name) == token->len - 1 &&
@@ -33,7 +34,7 @@ void sqlite_bind_rewrite(struct buf *out, const char *sql, const struct param_va
 
     sql_walk_init(&walk, sql, strlen(sql), 1);
     while (sql_walk_next(&walk, &token)) {
-        if (!sql_in_begins(&walk, &token, &in) || !is_list(&in.name, values, count))
+        if (!sql_in_begins(&walk, &token, &in) || !names_list_value(&in.name, values, count))
             continue;
         buf_add(out, done, (size_t)(in.name.text - done));
         /* The + takes the column's own affinity from it. */
@@ -55,7 +56,7 @@ static void add_timestamp(struct buf *out, const char *utc)
 }
 
 /* The list as a JSON array whose values SQLite reads as it does the scalar ones. */
-static void add_list(struct buf *out, const struct param_value *list)
+static void add_json_list(struct buf *out, const struct param_value *list)
 {
     const char *item = list->text;
     bool bare =
@@ -115,7 +116,7 @@ static int bind_list(sqlite3_stmt *stmt, int place, const struct param_value *li
     int code = SQLITE_NOMEM;
 
     buf_init(&json, LIST_BYTES_MAX);
-    add_list(&json, list);
+    add_json_list(&json, list);
     if (!buf_failed(&json))
         code = bind_text(stmt, place, buf_str(&json));
     buf_done(&json);

@@ -161,8 +161,8 @@ static const sqlite3_io_methods methods = {.iVersion = 3,
                                            .xFetch = temp_fetch,
                                            .xUnfetch = temp_unfetch};
 
-static int open_file(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *file, int flags,
-                     int *ret_flags)
+static int open_temp_file(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *file, int flags,
+                          int *ret_flags)
 {
     struct temp_file *temp = (struct temp_file *)file;
     int code;
@@ -215,7 +215,7 @@ int sqlite_temp_vfs(const char **ret_name, struct err *err)
         vfs.pAppData = below;
         vfs.zName = name;
         vfs.szOsFile += (int)sizeof(struct temp_file);
-        vfs.xOpen = open_file;
+        vfs.xOpen = open_temp_file;
         if (sqlite3_vfs_register(&vfs, 0) != SQLITE_OK)
             return err_set(err, -E_NOMEM, "Out of memory.");
         registered = true;

@@ -25,12 +25,12 @@ struct folder {
     struct lock marking; /* held while it is made */
 };
 
-static struct folder *of(struct spool *spool)
+static struct folder *to_folder(struct spool *spool)
 {
     return (struct folder *)spool;
 }
 
-static const struct folder *of_const(const struct spool *spool)
+static const struct folder *to_const_folder(const struct spool *spool)
 {
     return (const struct folder *)spool;
 }
@@ -39,7 +39,7 @@ static const struct folder *of_const(const struct spool *spool)
 
 static int folder_owner(struct spool *spool, const struct guid *store, struct err *err)
 {
-    struct folder *folder = of(spool);
+    struct folder *folder = to_folder(spool);
     int rc = spool_mark_read(folder->dir, folder->path, store, err);
 
     folder->owner = *store;
@@ -49,7 +49,7 @@ static int folder_owner(struct spool *spool, const struct guid *store, struct er
 
 static int folder_own(struct spool *spool, const struct guid *store, bool replace, struct err *err)
 {
-    struct folder *folder = of(spool);
+    struct folder *folder = to_folder(spool);
     int rc = spool_mark_write(folder->dir, folder->path, store, replace, err);
 
     if (rc == 0)
@@ -111,7 +111,7 @@ static void rename_one(const struct folder *folder, struct spool_op *op)
 /* All renames share one fsync of the folder. */
 static void folder_publish(struct spool *spool, struct work_item *batch)
 {
-    struct folder *folder = of(spool);
+    struct folder *folder = to_folder(spool);
     struct err synced = {0};
 
     mark_later(folder);
@@ -168,12 +168,12 @@ static int remove_attempts(const struct folder *folder, const struct guid *id, i
 
 static int folder_remove(struct spool *spool, const struct spool_op *op, struct err *err)
 {
-    int rc = op->refs == NULL ? remove_attempts(of(spool), &op->id, op->attempt, err) : 0;
+    int rc = op->refs == NULL ? remove_attempts(to_folder(spool), &op->id, op->attempt, err) : 0;
 
     for (size_t i = 0; op->refs != NULL && i < op->count; i++) {
         struct spool_ref *ref = &op->refs[i];
 
-        ref->left = remove_attempts(of(spool), &ref->id, ref->attempt, err) < 0;
+        ref->left = remove_attempts(to_folder(spool), &ref->id, ref->attempt, err) < 0;
         rc = ref->left ? -E_SPOOL : rc;
     }
     return rc;
@@ -182,8 +182,8 @@ static int folder_remove(struct spool *spool, const struct spool_op *op, struct 
 static int folder_drop(struct spool *spool, const struct spool_file *file, struct err *err)
 {
     if (file->kind == SPOOL_TEMPORARY)
-        return spool_temp_drop(&of(spool)->temp, file, err);
-    if (unlink_result(of(spool), file->name) < 0 && errno != ENOENT)
+        return spool_temp_drop(&to_folder(spool)->temp, file, err);
+    if (unlink_result(to_folder(spool), file->name) < 0 && errno != ENOENT)
         return err_errno(err, -E_SPOOL, "remove '%s'", file->name);
     return 0;
 }
@@ -192,7 +192,7 @@ static int folder_drop(struct spool *spool, const struct spool_file *file, struc
 
 static void folder_close(struct spool *spool)
 {
-    struct folder *folder = of(spool);
+    struct folder *folder = to_folder(spool);
 
     spool_temp_close(&folder->temp);
     if (folder->path != NULL)
@@ -203,7 +203,7 @@ static void folder_close(struct spool *spool)
 }
 
 /* The temporary folder is in the spool, unless nodes share that. */
-static int open_temp(struct folder *folder, const struct spool_spec *spec, struct err *err)
+static int open_folder_temp(struct folder *folder, const struct spool_spec *spec, struct err *err)
 {
     char *inside;
     int rc;
@@ -226,7 +226,7 @@ static int folder_open(const struct spool_spec *spec, struct spool **ret, struct
         return err_set(err, -E_NOMEM, "Out of memory.");
     lock_init(&folder->marking);
     rc = spool_dir_open(spec->place, spec->existing, &folder->dir, &folder->path, err)
-             ?: open_temp(folder, spec, err);
+             ?: open_folder_temp(folder, spec, err);
     if (rc < 0) {
         folder_close(&folder->spool);
         return rc;
@@ -237,26 +237,26 @@ static int folder_open(const struct spool_spec *spec, struct spool **ret, struct
 
 static const char *folder_place(const struct spool *spool)
 {
-    return of_const(spool)->path;
+    return to_const_folder(spool)->path;
 }
 
 static const char *folder_temp(const struct spool *spool)
 {
-    return of_const(spool)->temp.folder;
+    return to_const_folder(spool)->temp.folder;
 }
 
 static int folder_lock(struct spool *spool, struct err *err)
 {
-    int rc = spool_temp_lock(&of(spool)->temp, err);
+    int rc = spool_temp_lock(&to_folder(spool)->temp, err);
 
     if (rc > 0)
-        spool_mark_tidy(of(spool)->dir);
+        spool_mark_tidy(to_folder(spool)->dir);
     return rc;
 }
 
 static int folder_check(struct spool *spool, bool try_it, struct err *err)
 {
-    struct folder *folder = of(spool);
+    struct folder *folder = to_folder(spool);
     int rc =
         spool_dir_check(folder->dir, folder->path, try_it, err) ?: check_mark(folder, try_it, err);
 
@@ -271,7 +271,8 @@ static int folder_create(struct spool *spool, const struct guid *id, int attempt
     int fd;
 
     spool_file_name(name, id, attempt, SPOOL_PART);
-    fd = openat(of(spool)->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    fd = openat(to_folder(spool)->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                0600);
     if (fd < 0)
         return err_errno(err, -E_SPOOL, "create '%s'", name);
     return fd;
@@ -284,7 +285,7 @@ static int folder_open_result(struct spool *spool, const struct guid *id, int at
     int fd;
 
     spool_file_name(name, id, attempt, SPOOL_RESULT);
-    fd = openat(of(spool)->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    fd = openat(to_folder(spool)->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return err_errno(err, errno == ENOENT ? -E_NOT_FOUND : -E_SPOOL, "open '%s'", name);
     return fd;
@@ -296,7 +297,7 @@ static int64_t folder_size(struct spool *spool, const struct guid *id, int attem
     struct stat st;
 
     spool_file_name(name, id, attempt, SPOOL_RESULT);
-    if (fstatat(of(spool)->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    if (fstatat(to_folder(spool)->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return st.st_size;
     return err_errno(err, errno == ENOENT ? -E_NOT_FOUND : -E_SPOOL, "look at '%s'", name);
 }
@@ -306,7 +307,7 @@ static bool folder_has_part(const struct spool *spool, const struct guid *id, in
     char name[SPOOL_NAME_CAP];
 
     spool_file_name(name, id, attempt, SPOOL_PART);
-    return faccessat(of_const(spool)->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    return faccessat(to_const_folder(spool)->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* ---- copying ---- */
@@ -321,8 +322,8 @@ static int copy_bytes(int from, int to, int64_t bytes, struct err *err)
     return n == bytes ? 0 : err_set(err, -E_NOT_FOUND, "a result is not whole");
 }
 
-static int copy_file(int from, struct folder *to, const struct spool_file *file, int64_t bytes,
-                     struct err *err)
+static int copy_result_file(int from, struct folder *to, const struct spool_file *file,
+                            int64_t bytes, struct err *err)
 {
     char part[SPOOL_NAME_CAP], published[SPOOL_NAME_CAP];
     int rc, fd;
@@ -351,7 +352,7 @@ static int folder_copy(struct spool *from, struct spool *to, const struct spool_
     if (fd < 0)
         return fd;
     if (fstat(fd, &st) == 0 && st.st_size == bytes)
-        rc = copy_file(fd, of(to), file, bytes, err);
+        rc = copy_result_file(fd, to_folder(to), file, bytes, err);
     else
         rc = err_set(err, -E_NOT_FOUND, "a result is not whole");
     close(fd);
@@ -361,8 +362,8 @@ static int folder_copy(struct spool *from, struct spool *to, const struct spool_
 /* All there is to be written to the file system: cheaper than an fsync for each of many files. */
 static int folder_sync(struct spool *spool, struct err *err)
 {
-    if (SEAM_FAILS("spool.syncfs") || syncfs(of(spool)->dir) < 0)
-        return err_errno(err, -E_SPOOL, "sync '%s'", of(spool)->path);
+    if (SEAM_FAILS("spool.syncfs") || syncfs(to_folder(spool)->dir) < 0)
+        return err_errno(err, -E_SPOOL, "sync '%s'", to_folder(spool)->path);
     return 0;
 }
 
@@ -386,7 +387,7 @@ static bool parse_name(const char *name, struct spool_file *ret)
 
 static int64_t folder_each(struct spool *spool, spool_each_fn *each, void *context, struct err *err)
 {
-    const struct folder *folder = of(spool);
+    const struct folder *folder = to_folder(spool);
     int64_t count = spool_temp_each(&folder->temp, each, context, err);
     DIR *dir = count < 0 ? NULL : opendir(folder->path);
     const struct dirent *entry;

@@ -8,13 +8,13 @@
 #include <string.h>
 #include <zstd.h>
 
+#include "base/buf.h"
 #include "base/seam.h"
 
 enum {
     LEVEL = 1, /* with frames this short 3 is slower and no smaller: doc/decisions/0018 */
     FRAME_MAX = ZSTD_COMPRESSBOUND(PACK_FRAME), /* of what is stored */
     ENTRIES = 256,                              /* of the table that a reader has in memory */
-    PLACES_FIRST = 64,
 };
 
 static const char magic[8] = "rdpack1\n";
@@ -97,17 +97,10 @@ static int put_bytes(struct pack *pack, const void *data, size_t len)
     return len > 0 ? pack->write(pack->context, data, len) : 0;
 }
 
-static int note_place(struct pack *pack)
+static int record_place(struct pack *pack)
 {
-    if (pack->count == pack->room) {
-        size_t room = pack->room > 0 ? 2 * pack->room : PLACES_FIRST;
-        void *grown = realloc(pack->places, room * sizeof(pack->places[0]));
-
-        if (grown == NULL)
-            return ENOMEM;
-        pack->places = grown;
-        pack->room = room;
-    }
+    if (!array_grow(&pack->places, pack->count, &pack->room, sizeof(pack->places[0])))
+        return ENOMEM;
     pack->places[pack->count++] = htole64((uint64_t)pack->stored);
     return 0;
 }
@@ -115,7 +108,7 @@ static int note_place(struct pack *pack)
 static int put_frame(struct pack *pack, const void *data, size_t len)
 {
     size_t size = ZSTD_compress2(pack->zstd, pack->out, sizeof(pack->out), data, len);
-    int rc = ZSTD_isError(size) ? ENOMEM : note_place(pack);
+    int rc = ZSTD_isError(size) ? ENOMEM : record_place(pack);
 
     if (rc != 0)
         return rc;
@@ -184,11 +177,6 @@ int64_t pack_stored(const struct pack *pack)
 
 /* ---- reading ---- */
 
-static int damaged(struct err *err)
-{
-    return err_set(err, -E_INTERNAL, "a compressed result is not what was written");
-}
-
 int unpack_new(unseal_source_fn *source, void *context, int64_t bytes, int64_t stored,
                struct unpack **ret, struct err *err)
 {
@@ -238,20 +226,20 @@ int unpack_frames(struct unpack *unpack, struct pack_frames *ret, struct err *er
         int64_t end;
         int rc = most > 0 ? unpack->source(unpack->context, unpack->stored - PACK_TAIL, &tail,
                                            sizeof(tail), err)
-                          : damaged(err);
+                          : err_damaged(err, "a compressed result");
 
         if (rc < 0)
             return rc;
         if (memcmp(tail.magic, magic, sizeof(magic)) != 0 || tail.end == 0 ||
             le64toh(tail.end) > (uint64_t)most)
-            return damaged(err);
+            return err_damaged(err, "a compressed result");
         end = (int64_t)le64toh(tail.end);
         rc = unpack->source(unpack->context, end, &head, sizeof(head), err);
         if (rc < 0)
             return rc;
         if (le32toh(head.magic) != ZSTD_MAGIC_SKIPPABLE_START ||
             le32toh(head.size) != unpack->stored - end - (int64_t)sizeof(head))
-            return damaged(err);
+            return err_damaged(err, "a compressed result");
         unpack->frames.end = end;
         memcpy(unpack->frames.digest, tail.digest, sizeof(tail.digest));
     }
@@ -280,7 +268,7 @@ static int load_places(struct unpack *unpack, int64_t number, struct err *err)
     return 0;
 }
 
-static int64_t place_of(const struct unpack *unpack, int64_t number)
+static int64_t frame_place(const struct unpack *unpack, int64_t number)
 {
     return number == frames_of(unpack) ? unpack->frames.end
                                        : (int64_t)le64toh(unpack->places[number - unpack->first]);
@@ -294,15 +282,15 @@ static int load_frame(struct unpack *unpack, int64_t number, struct err *err)
 
     if (rc < 0)
         return rc;
-    from = place_of(unpack, number);
-    to = place_of(unpack, number + 1);
+    from = frame_place(unpack, number);
+    to = frame_place(unpack, number + 1);
     if (from < 0 || from >= to || to > unpack->frames.end || to - from > FRAME_MAX)
-        return damaged(err);
+        return err_damaged(err, "a compressed result");
     rc = unpack->source(unpack->context, from, unpack->in, (size_t)(to - from), err);
     if (rc < 0)
         return rc;
     if (ZSTD_decompressDCtx(unpack->zstd, unpack->out, len, unpack->in, (size_t)(to - from)) != len)
-        return damaged(err);
+        return err_damaged(err, "a compressed result");
     unpack->at = number * PACK_FRAME;
     unpack->len = len;
     return 0;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/seam.h"
 #include "base/str.h"
 #include "base/thread.h"
@@ -200,12 +201,12 @@ struct postgres {
     struct link_pool pool;
 };
 
-static struct postgres *of(struct spool *spool)
+static struct postgres *to_postgres(struct spool *spool)
 {
     return (struct postgres *)spool;
 }
 
-static const struct postgres *of_const(const struct spool *spool)
+static const struct postgres *to_const_postgres(const struct spool *spool)
 {
     return (const struct postgres *)spool;
 }
@@ -316,7 +317,7 @@ static int postgres_remove(struct spool *spool, const struct spool_op *op, struc
 {
     bool lost;
     /* What a worker writes here has no name and ends with its descriptor. */
-    int rc = link_run(&of(spool)->pool, remove_on, (void *)op, &lost, err);
+    int rc = link_run(&to_postgres(spool)->pool, remove_on, (void *)op, &lost, err);
 
     for (size_t i = 0; op->refs != NULL && i < op->count; i++)
         op->refs[i].left = rc < 0;
@@ -340,25 +341,6 @@ enum { COPY_ROW_HEAD = offsetof(struct copy_row, data) };
 static const char copy_header[19] = "PGCOPY\n\377\r\n"; /* flags and extension are zero */
 static const char copy_trailer[2] = {-1, -1};
 
-/* As much of the file as there is, up to a chunk. */
-static ssize_t read_chunk(int fd, int64_t at, uint8_t *out, struct err *err)
-{
-    size_t len = 0;
-
-    while (len < SPOOL_ROW_BYTES) {
-        ssize_t n = pread(fd, out + len, SPOOL_ROW_BYTES - len, at + (int64_t)len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_errno(err, -E_SPOOL, "read what a worker has written");
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    return (ssize_t)len;
-}
-
 static int copy_chunks(PGconn *conn, const struct spool_op *op, struct copy_row *row,
                        struct err *err)
 {
@@ -372,9 +354,11 @@ static int copy_chunks(PGconn *conn, const struct spool_op *op, struct copy_row 
                              .attempt = htonl((uint32_t)op->attempt),
                              .number_len = htonl(sizeof(row->number))};
     for (int32_t number = 0; rc == 0 && len == SPOOL_ROW_BYTES; number++) {
-        len = read_chunk(op->fd, (int64_t)number * SPOOL_ROW_BYTES, row->data, err);
-        if (len <= 0)
-            return (int)len;
+        len = file_read_all(op->fd, row->data, SPOOL_ROW_BYTES, (int64_t)number * SPOOL_ROW_BYTES);
+        if (len < 0)
+            return err_errno(err, -E_SPOOL, "read what a worker has written");
+        if (len == 0)
+            return 0;
         row->number = htonl((uint32_t)number);
         row->data_len = htonl((uint32_t)len);
         rc = link_copy_add(conn, row, COPY_ROW_HEAD + (int)len, err);
@@ -393,7 +377,7 @@ static int remove_chunks(PGconn *conn, const struct spool_op *op, struct err *er
                       place.params, NULL, err);
 }
 
-static int copy_result(PGconn *conn, const struct spool_op *op, struct err *err)
+static int copy_in_result(PGconn *conn, const struct spool_op *op, struct err *err)
 {
     struct copy_row *row = malloc(sizeof(*row));
     int rc;
@@ -438,7 +422,7 @@ static int publish_on(PGconn *conn, void *context, struct err *err)
     if (rc == 0)
         rc = begin_publish(conn, op, err)
                  ?: remove_chunks(conn, op, err)
-                 ?: copy_result(conn, op, err)
+                 ?: copy_in_result(conn, op, err)
                  ?: link_query(conn, "COMMIT", NULL, NULL, err);
     if (rc == 0)
         SEAM_STEP("spool", "publish", "committed");
@@ -455,7 +439,7 @@ static void postgres_publish(struct spool *spool, struct work_item *batch)
     do {
         if (again)
             pg_sleep(NULL, 0, clock_mono_ms() + AGAIN_MS, -1);
-        op->rc = link_run(&of(spool)->pool, publish_on, op, &lost, &op->err);
+        op->rc = link_run(&to_postgres(spool)->pool, publish_on, op, &lost, &op->err);
         again = op->rc < 0 && lost && clock_mono_ms() < until_ms;
     } while (again);
 }
@@ -485,7 +469,7 @@ static int run_query(struct spool *spool, struct query *query, struct err *err)
 {
     bool lost;
 
-    return link_run(&of(spool)->pool, query_on, query, &lost, err);
+    return link_run(&to_postgres(spool)->pool, query_on, query, &lost, err);
 }
 
 static int postgres_fetch(struct spool *spool, const struct spool_file *file, int32_t number,
@@ -528,8 +512,8 @@ static int postgres_drop(struct spool *spool, const struct spool_file *file, str
     bool lost;
 
     if (file->kind == SPOOL_TEMPORARY)
-        return spool_temp_drop(&of(spool)->temp, file, err);
-    return link_run(&of(spool)->pool, drop_on, (void *)file, &lost, err);
+        return spool_temp_drop(&to_postgres(spool)->temp, file, err);
+    return link_run(&to_postgres(spool)->pool, drop_on, (void *)file, &lost, err);
 }
 
 /* A result that lacks a chunk in its middle has no size that any row could have. */
@@ -593,7 +577,7 @@ static int each_page(struct spool *spool, struct query *query, struct spool_file
 static int64_t each_of(struct spool *spool, const char *sql, const struct visit *visit,
                        struct err *err)
 {
-    int64_t count = spool_temp_each(&of(spool)->temp, visit->each, visit->context, err);
+    int64_t count = spool_temp_each(&to_postgres(spool)->temp, visit->each, visit->context, err);
     struct query query = {.sql = sql};
     struct spool_file last = {0};
     int rows = EACH_MAX;
@@ -622,7 +606,7 @@ static int64_t postgres_each_idle(struct spool *spool, spool_each_fn *each, void
 /* It has no name, so that nothing of it is left however the node ends. */
 static int postgres_create(struct spool *spool, const struct guid *id, int attempt, struct err *err)
 {
-    const struct spool_temp *temp = &of(spool)->temp;
+    const struct spool_temp *temp = &to_postgres(spool)->temp;
     char name[SPOOL_NAME_CAP];
     int fd;
 
@@ -648,18 +632,18 @@ static const char *postgres_place(const struct spool *spool)
 
 static const char *postgres_temp(const struct spool *spool)
 {
-    return of_const(spool)->temp.folder;
+    return to_const_postgres(spool)->temp.folder;
 }
 
 static int postgres_lock(struct spool *spool, struct err *err)
 {
-    return spool_temp_lock(&of(spool)->temp, err);
+    return spool_temp_lock(&to_postgres(spool)->temp, err);
 }
 
 /* Whether the database is there the store says. */
 static int postgres_check(struct spool *spool, bool try_it, struct err *err)
 {
-    const struct spool_temp *temp = &of_const(spool)->temp;
+    const struct spool_temp *temp = &to_const_postgres(spool)->temp;
 
     return spool_dir_check(temp->dir, temp->folder, try_it, err);
 }
@@ -668,7 +652,7 @@ static int postgres_check(struct spool *spool, bool try_it, struct err *err)
 
 static void postgres_close(struct spool *spool)
 {
-    struct postgres *postgres = of(spool);
+    struct postgres *postgres = to_postgres(spool);
 
     link_pool_done(&postgres->pool);
     spool_temp_close(&postgres->temp);

@@ -31,11 +31,6 @@ struct spool_reader {
     struct work_item item;
 };
 
-static int damaged(struct err *err)
-{
-    return err_set(err, -E_INTERNAL, "the stored result is not what was written");
-}
-
 /* The chunk that has the byte at this place of the result. */
 static int64_t chunk_at(const struct spool_reader *reader, int64_t at)
 {
@@ -53,8 +48,8 @@ static void let_go(struct spool_reader *reader)
 /* ---- stored bytes ---- */
 
 /* 0 at the end. */
-static ssize_t read_file(const struct spool_reader *reader, int64_t at, void *out, size_t max,
-                         struct err *err)
+static ssize_t read_from_file(const struct spool_reader *reader, int64_t at, void *out, size_t max,
+                              struct err *err)
 {
     ssize_t n;
 
@@ -64,7 +59,8 @@ static ssize_t read_file(const struct spool_reader *reader, int64_t at, void *ou
     return n < 0 ? err_errno(err, -E_SPOOL, "read a result") : n;
 }
 
-static ssize_t read_memory(const struct spool_reader *reader, int64_t at, void *out, size_t max)
+static ssize_t read_from_memory(const struct spool_reader *reader, int64_t at, void *out,
+                                size_t max)
 {
     size_t left = (size_t)(reader->stored - at), n = left < max ? left : max;
 
@@ -94,7 +90,7 @@ static int fetch_chunk(struct spool_reader *reader, int64_t number, struct err *
         return rc;
     return reader->row.len == (size_t)(left < SPOOL_ROW_BYTES ? left : SPOOL_ROW_BYTES)
                ? 0
-               : damaged(err);
+               : err_damaged(err, "the stored result");
 }
 
 static ssize_t read_chunk(struct spool_reader *reader, int64_t at, void *out, size_t max,
@@ -109,7 +105,7 @@ static ssize_t read_chunk(struct spool_reader *reader, int64_t at, void *out, si
     if (rc < 0)
         return rc;
     if (at / SPOOL_ROW_BYTES != reader->number || from >= reader->row.len)
-        return damaged(err);
+        return err_damaged(err, "the stored result");
     n = reader->row.len - from;
     n = n < max ? n : max;
     memcpy(out, reader->row.data + from, n);
@@ -124,8 +120,8 @@ static ssize_t read_stored(void *context, int64_t at, void *out, size_t max, str
     if (at >= reader->stored)
         return 0;
     if (reader->memory != NULL)
-        return read_memory(reader, at, out, max);
-    return reader->fd >= 0 ? read_file(reader, at, out, max, err)
+        return read_from_memory(reader, at, out, max);
+    return reader->fd >= 0 ? read_from_file(reader, at, out, max, err)
                            : read_chunk(reader, at, out, max, err);
 }
 
@@ -138,7 +134,7 @@ int spool_read_all(spool_read_fn *read, void *context, int64_t at, void *out, si
         ssize_t n = read(context, at, to, len, err);
 
         if (n <= 0)
-            return n < 0 ? (int)n : damaged(err);
+            return n < 0 ? (int)n : err_damaged(err, "the stored result");
         to += n;
         len -= (size_t)n;
         at += n;
@@ -227,7 +223,7 @@ static int open_result(struct spool_reader *reader, struct err *err)
     reader->fd = fd;
     if (fstat(fd, &st) < 0)
         return err_errno(err, -E_SPOOL, "look at a result");
-    return st.st_size == reader->stored ? 0 : damaged(err);
+    return st.st_size == reader->stored ? 0 : err_damaged(err, "the stored result");
 }
 
 static int join_fetchers(struct spool_reader *reader, struct err *err)
@@ -294,8 +290,9 @@ int spool_reader_of_bytes(const struct report *report, void *bytes, size_t len,
         return -E_NOMEM;
     }
     reader->memory = bytes;
-    return complete_reader(reader, report, (int64_t)len == reader->stored ? 0 : damaged(err), ret,
-                           err);
+    return complete_reader(
+        reader, report, (int64_t)len == reader->stored ? 0 : err_damaged(err, "the stored result"),
+        ret, err);
 }
 
 int spool_reader_new(struct spool *spool, const struct report *report, struct spool_reader **ret,

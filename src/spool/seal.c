@@ -147,11 +147,6 @@ int seal_finish(struct seal *seal)
 
 /* ---- reading ---- */
 
-static int damaged(struct err *err)
-{
-    return err_set(err, -E_INTERNAL, "the file of an encrypted result is not what was written");
-}
-
 int unseal_new(unseal_source_fn *source, void *context, int64_t bytes,
                const uint8_t key[REPORT_KEY_BYTES], struct unseal **ret, struct err *err)
 {
@@ -185,7 +180,7 @@ static int begin_segment(struct unseal *unseal, int64_t at, struct err *err)
     segment_key(&unseal->stream, key);
     rc = crypto_secretstream_xchacha20poly1305_init_pull(&unseal->stream.state, header, key);
     sodium_memzero(key, sizeof(key));
-    return rc == 0 ? 0 : damaged(err);
+    return rc == 0 ? 0 : err_damaged(err, "the file of an encrypted result");
 }
 
 /* Decrypt the chunk at stream.chunk, and move on. */
@@ -207,7 +202,7 @@ static int next_chunk(struct unseal *unseal, struct err *err)
     if (crypto_secretstream_xchacha20poly1305_pull(&stream->state, unseal->chunk, NULL, &tag,
                                                    unseal->in, len + TAG, NULL, 0) != 0 ||
         (tag == crypto_secretstream_xchacha20poly1305_TAG_FINAL) != (left <= SEAL_CHUNK))
-        return damaged(err);
+        return err_damaged(err, "the file of an encrypted result");
     unseal->chunk_len = len;
     stream->chunk++;
     return 0;

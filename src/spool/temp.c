@@ -20,7 +20,7 @@ static const char TEMP[] = "temp/"; /* before the name of a temporary file */
 
 /* It survives a power cut, and with it what is published in it; also if the process that made it
  * was killed right after. */
-static int make_folder(const char *folder, struct err *err)
+static int make_temp_folder(const char *folder, struct err *err)
 {
     bool made = mkdir(folder, 0700) == 0;
 
@@ -39,7 +39,7 @@ int spool_dir_open(const char *folder, bool existing, int *ret_dir, char **ret_p
     char *path;
     int dir;
 
-    if (!existing && make_folder(folder, err) < 0)
+    if (!existing && make_temp_folder(folder, err) < 0)
         return -E_SPOOL;
     /* Absolute, since workers get it and need not share our working folder. */
     path = realpath(folder, NULL);
@@ -117,7 +117,7 @@ int spool_temp_drop(const struct spool_temp *temp, const struct spool_file *file
 
 /* A folder that was removed, or that something else was mounted over, can be written to for as long
  * as it is open, and is found by nobody. */
-static bool is_in_place(int dir, const char *path)
+static bool folder_is_in_place(int dir, const char *path)
 {
     struct stat opened, named;
 
@@ -146,7 +146,7 @@ int spool_dir_check(int dir, const char *path, bool try_it, struct err *err)
 {
     struct statvfs vfs;
 
-    if (!is_in_place(dir, path))
+    if (!folder_is_in_place(dir, path))
         return err_set(err, -E_SPOOL,
                        "the folder '%s' is missing, or is another one than at the start: put it "
                        "back (is its file system mounted?) or restart the server",

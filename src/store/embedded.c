@@ -8,7 +8,7 @@
 #include "store/engine_impl.h"
 
 /* Returns what becomes op->rc. */
-static int run_verb(struct store_conn *conn, struct store_op *op)
+static int run_op(struct store_conn *conn, struct store_op *op)
 {
     THREAD_CHECK(&conn->user);
     op->err = (struct err){0};
@@ -129,7 +129,7 @@ void embedded_read(struct store *store, struct store_op *op)
 {
     struct store_conn *conn = reader_conn(store, &op->err);
 
-    op->rc = conn != NULL && files_are_in_place(store, &op->err) ? run_verb(conn, op) : -E_STORE;
+    op->rc = conn != NULL && files_are_in_place(store, &op->err) ? run_op(conn, op) : -E_STORE;
 }
 
 /* ---- writing ---- */
@@ -140,7 +140,7 @@ static int run_verbs(struct store_conn *conn, struct work_item *batch, struct er
     for (struct work_item *item = batch; item != NULL; item = item->next) {
         struct store_op *op = store_op_of(item);
 
-        op->rc = run_verb(conn, op);
+        op->rc = run_op(conn, op);
         if (op->rc == -E_STORE) {
             *err = op->err;
             return -E_STORE;
@@ -202,7 +202,7 @@ static enum batch_fate try_transaction(struct store_conn *conn, struct work_item
 }
 
 /* A batch of one has failed: can it be tried again with more room on the disk? */
-static bool make_room(struct store_conn *conn, struct work_item *batch, int tries)
+static bool free_disk_space(struct store_conn *conn, struct work_item *batch, int tries)
 {
     bool made;
 
@@ -220,7 +220,7 @@ enum batch_fate embedded_transact(struct store_conn *conn, struct work_item *bat
     for (int tries = 1;; tries++) {
         enum batch_fate fate = try_transaction(conn, batch, kind, err);
 
-        if (fate == BATCH_COMMITTED || !make_room(conn, batch, tries))
+        if (fate == BATCH_COMMITTED || !free_disk_space(conn, batch, tries))
             return fate;
         store_forget_changes(conn);
         store_op_done(store_op_of(batch));

@@ -102,7 +102,7 @@ static int compare_ids(const void *left, const void *right)
     return (a->id > b->id) - (a->id < b->id);
 }
 
-static struct fair_user *find_user(const struct fair_queue *queue, int64_t id)
+static struct fair_user *find_fair_user(const struct fair_queue *queue, int64_t id)
 {
     const struct fair_user wanted = {.id = id};
     struct fair_user **found = tfind(&wanted, &queue->users, compare_ids);
@@ -112,7 +112,7 @@ static struct fair_user *find_user(const struct fair_queue *queue, int64_t id)
 
 static struct fair_user *make_user(struct fair_queue *queue, int64_t id)
 {
-    struct fair_user *user = find_user(queue, id);
+    struct fair_user *user = find_fair_user(queue, id);
 
     if (user != NULL)
         return user;
@@ -308,7 +308,7 @@ static bool remove_from(struct fair_entry *entry, int64_t seq)
 
 void fair_queue_remove(struct fair_queue *queue, int64_t user_id, int64_t seq)
 {
-    struct fair_user *user = find_user(queue, user_id);
+    struct fair_user *user = find_fair_user(queue, user_id);
     bool removed = false;
 
     if (user == NULL)
@@ -399,7 +399,7 @@ static size_t count_up_to(const struct fair_queue *queue, int running)
 
 int64_t fair_queue_position(const struct fair_queue *queue, int64_t user_id, int64_t seq)
 {
-    const struct fair_user *user = find_user(queue, user_id);
+    const struct fair_user *user = find_fair_user(queue, user_id);
     size_t before = 0, round, from, alike, rank;
     int64_t position = 1;
 

@@ -35,7 +35,7 @@ struct place {
     int posted; /* what is alike keeps the order in which it was posted */
 };
 
-static struct place place_of(struct store_op *op)
+static struct place lock_place(struct store_op *op)
 {
     switch (op->verb) {
     case STORE_SUBMIT:
@@ -87,7 +87,7 @@ static int order_batch(struct work_item *batch, struct place places[NETWORK_BATC
 
     for (struct work_item *item = batch; item != NULL; item = item->next, count++) {
         CHECK(count < NETWORK_BATCH_MAX);
-        places[count] = place_of(store_op_of(item));
+        places[count] = lock_place(store_op_of(item));
         places[count].posted = count;
     }
     qsort(places, (size_t)count, sizeof(places[0]), compare_places);
@@ -212,7 +212,7 @@ static void read_batch(struct postgres_conn *c, const struct place *places, int 
 }
 
 /* The server waits for the end of a transaction in which a statement was refused. */
-static void roll_back(struct postgres_conn *c)
+static void roll_back_batch(struct postgres_conn *c)
 {
     enum postgres_trouble trouble = c->trouble;
 
@@ -257,7 +257,7 @@ static enum postgres_trouble try_batch(struct postgres_conn *c, const struct pla
         c->trouble = PG_LOST; /* committed, but not told: find it again, when there is memory */
     if (c->trouble == PG_GOOD)
         return PG_GOOD;
-    roll_back(c);
+    roll_back_batch(c);
     if (c->trouble == PG_LOST)
         postgres_disconnect(c);
     return c->trouble;

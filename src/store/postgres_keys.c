@@ -27,7 +27,7 @@ static bool has_print(const struct erase_key *key, const uint8_t print[KEYRING_P
 }
 
 /* The key of this row, into walk->at: one that we have, or the next one after the row before. */
-static void find_key(struct postgres_conn *c, struct walk *walk, int64_t number)
+static void find_erase_key(struct postgres_conn *c, struct walk *walk, int64_t number)
 {
     struct erase_key before = walk->at;
     uint8_t print[KEYRING_PRINT_BYTES], wrapped[KEYRING_WRAPPED_BYTES];
@@ -51,7 +51,7 @@ static void walk_row(struct postgres_conn *c, struct walk *walk)
     struct erase_keys *found = &walk->found;
 
     walk->newest = get_int(c, 0);
-    find_key(c, walk, walk->newest);
+    find_erase_key(c, walk, walk->newest);
     walk->in_use += !retired;
     if (retired || walk->at.number == 0)
         return;

@@ -204,7 +204,7 @@ static int open_schema(struct postgres_shared *shared, const struct store_spec *
 }
 
 /* The keys that open what is in the store. */
-static int open_keys(struct postgres_conn *c, struct err *err)
+static int open_erase_keys(struct postgres_conn *c, struct err *err)
 {
     struct postgres_shared *shared = c->shared;
     int rc = 0;
@@ -270,7 +270,7 @@ int postgres_open(const struct store_spec *spec, const char *path, struct store_
     else
         rc = open_schema(shared, spec, err);
     if (rc == 0)
-        rc = postgres_connect(c, err) ?: open_keys(c, err);
+        rc = postgres_connect(c, err) ?: open_erase_keys(c, err);
     if (rc < 0) {
         postgres_close(&c->base);
         return rc;

@@ -59,8 +59,8 @@ static int64_t commit_change(struct postgres_conn *c, int statements, struct err
 }
 
 /* The answer to a question. */
-static int ask_store(struct postgres_conn *c, enum postgres_statement which,
-                     const struct store_value *values, bool *ret, struct err *err)
+static int ask_one_answer(struct postgres_conn *c, enum postgres_statement which,
+                          const struct store_value *values, bool *ret, struct err *err)
 {
     c->trouble = PG_GOOD;
     c->deadline_ms = clock_mono_ms() + ANSWER_MS;
@@ -102,9 +102,9 @@ static int publish_if_due(struct postgres_rotation *r, struct err *err)
     bool is_due = false;
     int rc;
 
-    rc = ask_store(r->c, PG_KEYS_DUE,
-                   VALUES(value_int(keys.key[0].number), value_int(r->shared->erase_after_ms)),
-                   &is_due, err);
+    rc = ask_one_answer(r->c, PG_KEYS_DUE,
+                        VALUES(value_int(keys.key[0].number), value_int(r->shared->erase_after_ms)),
+                        &is_due, err);
     if (rc == 0 && is_due)
         rc = publish_key(r->c, &keys.key[0], err);
     sodium_memzero(&keys, sizeof(keys));
@@ -259,11 +259,11 @@ static int look_at_keys(struct postgres_rotation *r, struct err *err)
 {
     bool is_ours = false, was_ours;
     int rc = postgres_connect(r->c, err)
-                 ?: ask_store(r->c, PG_KEYS_ROTATOR, VALUES(), &is_ours, err)
+                 ?: ask_one_answer(r->c, PG_KEYS_ROTATOR, VALUES(), &is_ours, err)
                  ?: (is_ours ? rotate_keys(r, err) : postgres_keys_refresh(r->c, NULL, err));
 
     if (rc == 0 && is_ours)
-        rc = ask_store(r->c, PG_KEYS_ROTATOR_DONE, VALUES(), &was_ours, err);
+        rc = ask_one_answer(r->c, PG_KEYS_ROTATOR_DONE, VALUES(), &was_ours, err);
     return rc == 0 ? postgres_keys_save(r->shared, err) : rc;
 }
 

@@ -149,7 +149,7 @@ static int read_holders(struct store_conn *conn, void **holders, struct fair_que
 }
 
 /* Put them in the place of those there are, which are freed. */
-static void exchange(struct sqlite_shared *shared, void *holders, struct fair_queue *queue)
+static void exchange_holders(struct sqlite_shared *shared, void *holders, struct fair_queue *queue)
 {
     void *holders_before;
     struct fair_queue *queue_before;
@@ -183,7 +183,7 @@ int sqlite_active_begin(struct store_conn *conn, struct err *err)
         fair_queue_free(queue);
         return rc;
     }
-    exchange(c->shared, holders, queue);
+    exchange_holders(c->shared, holders, queue);
     c->holders_stale = false;
     c->data_version = version;
     return 0;
@@ -296,7 +296,8 @@ static struct sqlite_shared *lock_shared(struct store_conn *conn)
 }
 
 /* The link to the report's entry, or the end of the list. */
-static struct sqlite_running **find_entry(struct sqlite_shared *shared, const struct guid *id)
+static struct sqlite_running **find_running_entry(struct sqlite_shared *shared,
+                                                  const struct guid *id)
 {
     struct sqlite_running **link = &shared->running;
 
@@ -338,7 +339,7 @@ int64_t sqlite_running_on(struct store_conn *conn, const char *source)
 void sqlite_running_end(struct store_conn *conn, const struct guid *id)
 {
     struct sqlite_shared *shared = lock_shared(conn);
-    struct sqlite_running **link = find_entry(shared, id);
+    struct sqlite_running **link = find_running_entry(shared, id);
     struct sqlite_running *gone = *link;
 
     if (gone != NULL) {
@@ -351,7 +352,7 @@ void sqlite_running_end(struct store_conn *conn, const struct guid *id)
 bool sqlite_running_has(struct store_conn *conn, const struct guid *id)
 {
     struct sqlite_shared *shared = lock_shared(conn);
-    bool has = *find_entry(shared, id) != NULL;
+    bool has = *find_running_entry(shared, id) != NULL;
 
     lock_release(&shared->lock);
     return has;
@@ -360,7 +361,7 @@ bool sqlite_running_has(struct store_conn *conn, const struct guid *id)
 int sqlite_progress(struct store_conn *conn, struct store_progress *arg, struct err *err)
 {
     struct sqlite_shared *shared = lock_shared(conn);
-    struct sqlite_running *running = *find_entry(shared, &arg->id);
+    struct sqlite_running *running = *find_running_entry(shared, &arg->id);
 
     (void)err;
     if (running != NULL && running->attempt == arg->attempt) {
@@ -374,7 +375,7 @@ int sqlite_progress(struct store_conn *conn, struct store_progress *arg, struct 
 void sqlite_running_read(struct store_conn *conn, struct report *report)
 {
     struct sqlite_shared *shared = lock_shared(conn);
-    struct sqlite_running *running = *find_entry(shared, &report->id);
+    struct sqlite_running *running = *find_running_entry(shared, &report->id);
 
     if (running != NULL) {
         report->rows = running->rows;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "store/sqlite_impl.h"
 
 /* ---- the queue in memory ---- */
@@ -127,20 +128,6 @@ static bool is_full(const struct opening *opening, const char *source)
     return false;
 }
 
-static bool has_line(const char *lines, const char *word)
-{
-    size_t len = strlen(word);
-
-    for (const char *line = lines; *line != '\0';) {
-        size_t n = strcspn(line, "\n");
-
-        if (n == len && memcmp(line, word, n) == 0)
-            return true;
-        line += n + (line[n] == '\n');
-    }
-    return false;
-}
-
 static bool may_start(void *context, const char *name)
 {
     const struct opening *opening = context;
@@ -148,7 +135,7 @@ static bool may_start(void *context, const char *name)
 
     find_source(opening->claim, name, source);
     return source[0] == '\0' ||
-           (!has_line(opening->paused.sources, source) && !is_full(opening, source));
+           (!str_has_line(opening->paused.sources, source) && !is_full(opening, source));
 }
 
 /* The number of the user's start is durable with the claim: it decides after a restart, too. */

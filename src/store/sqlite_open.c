@@ -91,7 +91,7 @@ static int read_number(struct sqlite_conn *c, const char *text, int64_t *ret)
 
 /* Make the file, for the owner only, unless it is there. SQLite gives its -wal and -shm the same
  * mode. Not opened if it is there: closing it would drop the locks of this process on it. */
-static int make_file(const char *path, struct err *err)
+static int make_store_file(const char *path, struct err *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
@@ -113,7 +113,7 @@ static int find_file(const struct store_spec *spec, const char *path, char **ret
 
     if (*path == '\0')
         return err_set(err, -E_STORE, "The store has no path; write sqlite:PATH.");
-    if (spec->create && make_file(path, err) < 0)
+    if (spec->create && make_store_file(path, err) < 0)
         return -E_STORE;
     full = realpath(path, NULL);
     if (full == NULL && errno == ENOENT)

@@ -113,8 +113,8 @@ static bool holds_slot(enum report_state from, enum report_state to)
 }
 
 /* The queue in memory follows each change: `to` has a slot or not. SQLITE_NOWHERE: no state. */
-static int follow(struct store_conn *conn, const struct place *place, int to, bool slot,
-                  struct err *err)
+static int follow_move(struct store_conn *conn, const struct place *place, int to, bool slot,
+                       struct err *err)
 {
     return sqlite_queue_step(conn,
                              &(struct sqlite_step){.user_id = place->user_id,
@@ -138,7 +138,7 @@ static int move_report(struct store_conn *conn, const struct place *place, enum 
 
     CHECK(report_may_move(place->state, to));
     sql_bind(&q, 4, values);
-    rc = sql_run(&q, err) ?: follow(conn, place, to, slot, err);
+    rc = sql_run(&q, err) ?: follow_move(conn, place, to, slot, err);
     if (rc < 0)
         return rc;
     sqlite_counts(conn, place->state, to);
@@ -468,7 +468,7 @@ static int drop_row(struct store_conn *conn, const struct place *place, struct e
     sqlite_counts(conn, REPORT_DELETING, SQLITE_NOWHERE);
     sqlite_running_end(conn, &place->id);
     return sql_do(conn, err, SQL_DELETE_ROW, value_int(place->seq))
-               ?: follow(conn, place, SQLITE_NOWHERE, false, err);
+               ?: follow_move(conn, place, SQLITE_NOWHERE, false, err);
 }
 
 /* `ret->id` of the user (0: whoever's), if it is in `state` (-1: in any). */

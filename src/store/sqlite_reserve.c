@@ -54,7 +54,7 @@ int sqlite_reserve_for(const struct store_op *op)
 }
 
 /* Bytes that the file has; -1: it is not open, or it was removed. */
-static int64_t size_of(int fd)
+static int64_t reserve_size(int fd)
 {
     struct stat st;
 
@@ -64,7 +64,7 @@ static int64_t size_of(int fd)
 static bool has_all_blocks(const struct sqlite_shared *shared)
 {
     for (int i = 0; i < SQLITE_RESERVE_FILES; i++) {
-        if (size_of(shared->reserve[i]) < SQLITE_RESERVE_BYTES)
+        if (reserve_size(shared->reserve[i]) < SQLITE_RESERVE_BYTES)
             return false;
     }
     return true;
@@ -119,18 +119,18 @@ static bool take_blocks(int fd, int64_t size)
         return false;
     if (fallocate(fd, 0, 0, size) == 0)
         return true;
-    return errno == EOPNOTSUPP && write_blocks(fd, size_of(fd), size) == 0;
+    return errno == EOPNOTSUPP && write_blocks(fd, reserve_size(fd), size) == 0;
 }
 
 /* As much of one file as there is room for. */
 static void make_part(struct sqlite_shared *shared, int i)
 {
-    int64_t have = size_of(shared->reserve[i]);
+    int64_t have = reserve_size(shared->reserve[i]);
 
     if (have < 0) {
         close_reserve(shared, i);
         open_reserve(shared, i, O_CREAT);
-        have = size_of(shared->reserve[i]);
+        have = reserve_size(shared->reserve[i]);
     }
     for (int64_t size = SQLITE_RESERVE_BYTES; have >= 0 && size >= PART_LEAST && size > have;
          size /= 2) {
@@ -150,7 +150,7 @@ bool sqlite_reserve_make(struct sqlite_shared *shared)
 static bool is_removed(const struct sqlite_shared *shared)
 {
     for (int i = 0; i < SQLITE_RESERVE_FILES; i++) {
-        if (size_of(shared->reserve[i]) < 0)
+        if (reserve_size(shared->reserve[i]) < 0)
             return true;
     }
     return false;
@@ -170,7 +170,7 @@ bool sqlite_has_reserve(struct store_conn *conn)
 bool sqlite_reserve_take(struct sqlite_shared *shared, int files)
 {
     for (int i = 0; i < files; i++) {
-        if (size_of(shared->reserve[i]) > 0 && ftruncate(shared->reserve[i], 0) == 0) {
+        if (reserve_size(shared->reserve[i]) > 0 && ftruncate(shared->reserve[i], 0) == 0) {
             SEAM_STEP("store", "reserve", "taken");
             return true;
         }

@@ -1,6 +1,8 @@
 /* src/store/versions.c -- counters of changes, by shards of ids, and whether they are complete. */
 #include "store/versions.h"
 
+#include "base/guid.h"
+
 #include <string.h>
 
 void versions_init(struct versions *versions)
@@ -24,11 +26,7 @@ void versions_watch(struct versions *versions, const struct version_watch *watch
 
 static uint64_t *shard_of(struct versions *versions, const struct guid *id)
 {
-    unsigned index;
-
-    /* The last bytes of a version 7 GUID are the random ones. */
-    memcpy(&index, id->bytes + GUID_BYTES - sizeof(index), sizeof(index));
-    return &versions->of[index % VERSION_SHARDS];
+    return &versions->of[guid_hash(id) % VERSION_SHARDS];
 }
 
 static bool looks_as_seen(const struct versions *versions, const struct wal_index *now)
