@@ -111,7 +111,7 @@ static int read_data_version(struct store_conn *conn, int64_t *ret, struct err *
     return sql_end(&q, err);
 }
 
-static int read_users(struct store_conn *conn, struct fair_queue *queue, struct err *err)
+static int read_active_users(struct store_conn *conn, struct fair_queue *queue, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_TURNS);
     bool good = true;
@@ -139,7 +139,7 @@ static int read_one(struct sql *q, void **holders, struct fair_queue *queue, str
 static int read_holders(struct store_conn *conn, void **holders, struct fair_queue *queue,
                         struct err *err)
 {
-    int rc = read_users(conn, queue, err), end;
+    int rc = read_active_users(conn, queue, err), end;
     struct sql q = sql_start(conn, SQL_HOLDERS);
 
     while (rc == 0 && sql_next(&q))
