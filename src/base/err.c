@@ -1,4 +1,4 @@
-/* src/base/err.c -- the error table and the words of one error. */
+/* src/base/err.c -- the error table and the message of one error. */
 #include "base/err.h"
 
 #include <errno.h>
@@ -27,8 +27,8 @@ __attribute__((format(printf, 2, 0))) static void format_text(char text[ERR_TEXT
 }
 
 /* Nor has "%.40s" cut a letter in two. */
-__attribute__((format(printf, 2, 0))) static void format_words(char text[ERR_TEXT_MAX],
-                                                               const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void format_message(char text[ERR_TEXT_MAX],
+                                                                 const char *format, va_list args)
 {
     format_text(text, format, args);
     str_drop_cut(text);
@@ -41,7 +41,7 @@ int(err_set)(struct err *err, int code, const char *format, ...)
         va_list args;
 
         va_start(args, format);
-        format_words(err->text, format, args);
+        format_message(err->text, format, args);
         va_end(args);
         err->code = code;
         err->detail[0] = '\0';
@@ -58,7 +58,7 @@ int(err_errno)(struct err *err, int code, const char *format, ...)
         size_t len;
 
         va_start(args, format);
-        format_words(err->text, format, args);
+        format_message(err->text, format, args);
         va_end(args);
         len = strlen(err->text);
         snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(saved));

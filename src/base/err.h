@@ -61,7 +61,7 @@ struct err {
     char detail[ERR_TEXT_MAX]; /* for the operator's log; may be empty */
 };
 
-/* Set the words (cut at ERR_TEXT_MAX, never inside a letter), clear the detail; returns `code`
+/* Set the message (cut at ERR_TEXT_MAX, never inside a letter), clear the detail; returns `code`
  * (negative) so that a caller can `return err_set(…)`. `err` may be NULL. */
 int err_set(struct err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -32,7 +32,7 @@ static struct {
     struct log_queue *queue; /* NULL: they are written at once … */
     bool impatient;          /* … but not if that has to wait */
     long dropped;            /* since the last line that was not */
-} sink = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+} output = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const int priorities[] = {7, 6, 4, 3}; /* syslog(3) */
@@ -58,7 +58,7 @@ bool log_init_by_word(const char *word)
         if (strncmp(word, level_names[level], len) == 0 && word[len] == ',') {
             log_init((enum log_level)level, str_starts(word + len + 1, "json"));
             atomic_store(&log_journal, strstr(word, ",journal") != NULL);
-            sink.impatient = true;
+            output.impatient = true;
             return true;
         }
     }
@@ -215,11 +215,11 @@ static bool put_log_line(const struct buf *line)
 {
     struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-    if (sink.queue != NULL)
-        return log_queue_add(sink.queue, line->data, line->len);
-    if (sink.impatient && poll(&ready, 1, 0) == 0)
+    if (output.queue != NULL)
+        return log_queue_add(output.queue, line->data, line->len);
+    if (output.impatient && poll(&ready, 1, 0) == 0)
         return false;
-    return write(STDERR_FILENO, line->data, line->len) >= 0 || !sink.impatient;
+    return write(STDERR_FILENO, line->data, line->len) >= 0 || !output.impatient;
 }
 
 static bool put_notice(const char *fields, ...)
@@ -240,12 +240,12 @@ static bool put_notice(const char *fields, ...)
 /* What was dropped is told in its place, before what comes after it. NULL: there is only room. */
 static void deliver(const struct buf *line)
 {
-    pthread_mutex_lock(&sink.mutex);
-    if (sink.dropped > 0 && put_notice("lines=%ld", sink.dropped))
-        sink.dropped = 0;
-    if (line != NULL && (sink.dropped > 0 || !put_log_line(line)))
-        sink.dropped++;
-    pthread_mutex_unlock(&sink.mutex);
+    pthread_mutex_lock(&output.mutex);
+    if (output.dropped > 0 && put_notice("lines=%ld", output.dropped))
+        output.dropped = 0;
+    if (line != NULL && (output.dropped > 0 || !put_log_line(line)))
+        output.dropped++;
+    pthread_mutex_unlock(&output.mutex);
 }
 
 static void on_room(void)
@@ -255,21 +255,21 @@ static void on_room(void)
 
 bool log_start(void)
 {
-    pthread_mutex_lock(&sink.mutex);
-    sink.queue = log_queue_new(STDERR_FILENO, on_room);
-    pthread_mutex_unlock(&sink.mutex);
-    return sink.queue != NULL;
+    pthread_mutex_lock(&output.mutex);
+    output.queue = log_queue_new(STDERR_FILENO, on_room);
+    pthread_mutex_unlock(&output.mutex);
+    return output.queue != NULL;
 }
 
 void log_stop(void)
 {
-    struct log_queue *queue = sink.queue;
+    struct log_queue *queue = output.queue;
     bool taken = queue == NULL || log_queue_free(queue, STOP_PATIENCE_MS);
 
-    pthread_mutex_lock(&sink.mutex);
-    sink.queue = NULL;
-    sink.impatient = sink.impatient || !taken;
-    pthread_mutex_unlock(&sink.mutex);
+    pthread_mutex_lock(&output.mutex);
+    output.queue = NULL;
+    output.impatient = output.impatient || !taken;
+    pthread_mutex_unlock(&output.mutex);
 }
 
 void log_event(enum log_level level, const char *event, const char *fields, ...)

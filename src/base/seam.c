@@ -118,7 +118,7 @@ static void read_environment(void)
     clock_skew = map_clock("REPORTD_SEAMS_SKEW");
 }
 
-static void note_passing(const char *place)
+static void record_passing(const char *place)
 {
     char line[PLACE_MAX + 32];
     int len = snprintf(line, sizeof(line), "%d %s\n", (int)getpid(), place);
@@ -133,7 +133,7 @@ static const char *action_at(const char *place)
     const char *action = NULL;
 
     pthread_once(&once, read_environment);
-    note_passing(place);
+    record_passing(place);
     for (int i = 0; i < plan_count; i++) {
         long passed;
 

@@ -76,7 +76,7 @@ static const char *hint(const struct probe *probe, const char *detail, char room
 }
 
 /* Tell what the source refused: the detail, which is for the one who writes the SQL, before the
- * words for users. source_query() puts the exact line before the detail. */
+ * messages for users. source_query() puts the exact line before the detail. */
 static void tell_err(struct probe *probe, int line, const struct err *err)
 {
     const char *detail = err->detail, *text = err->text;

@@ -98,7 +98,7 @@ static void add_findings(struct buf *b, const struct audit *audit)
         const struct audit_finding *finding = &audit->findings[i];
 
         guid_format(&finding->id, reference);
-        audit_words(finding, words, sizeof(words));
+        audit_message(finding, words, sizeof(words));
         buf_add_str(b, i > 0 ? ",\n{" : "\n{");
         json_add_member(b, "kind", audit_kind_name(finding->kind));
         json_add_member(b, "reference", reference);
@@ -138,7 +138,7 @@ static void print_findings(const struct audit *audit)
 
     for (size_t i = 0; i < audit->count; i++) {
         guid_format(&audit->findings[i].id, reference);
-        audit_words(&audit->findings[i], words, sizeof(words));
+        audit_message(&audit->findings[i], words, sizeof(words));
         str_plain(words); /* it may name a file */
         printf("%-12s %s  %s\n", audit_kind_name(audit->findings[i].kind), reference, words);
     }

@@ -7,8 +7,8 @@
 #include "spool/spool.h"
 #include "store/store.h"
 
-/* -E_BUSY, with words that say what to do, while the lease of a node that shares the store has not
- * run out. */
+/* -E_BUSY, with a message that says what to do, while the lease of a node that shares the store has
+ * not run out. */
 int offline_check_nodes(struct store *store, struct err *err);
 /* Take the spool's lock: -E_BUSY if another process has it. */
 int offline_lock_spool(struct spool *spool, struct err *err);

@@ -18,7 +18,7 @@ struct verb_option {
     const char *name;
     const char **text; /* its value, borrowed from argv; the last one if it is given again */
     bool *flag;
-    /* For each value; 0, or -E_INVALID with the words. */
+    /* For each value; 0, or -E_INVALID with its message. */
     int (*take)(void *context, const char *text, struct err *err);
     void *context;
 };

@@ -139,14 +139,14 @@ static bool store_problem(const char *text, char *out, size_t cap)
     return true;
 }
 
-struct network_words {
+struct network_message {
     char *out;
     size_t cap;
 };
 
 static bool network_is_good(void *context, const char *word)
 {
-    struct network_words *problem = context;
+    struct network_message *problem = context;
     struct network network;
     char block[NETWORK_TEXT];
 
@@ -169,7 +169,7 @@ static bool network_is_good(void *context, const char *word)
 static bool networks_problem(const char *key, const char *text, char *out, size_t cap)
 {
     int len = snprintf(out, cap, "%s: ", key);
-    struct network_words problem = {out + len, cap - (size_t)len};
+    struct network_message problem = {out + len, cap - (size_t)len};
 
     return !network_each_word(text, network_is_good, &problem);
 }

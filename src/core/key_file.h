@@ -17,7 +17,7 @@ struct key_file {
 
 /* Append the content of the file to `ret` (at most its `max`), making the file if it is not there:
  * of two servers that start together one makes it and both use it. What a crash has left of a key
- * file (PATH.new) goes, except beside a public one. -E_CONFIG, with words that say
+ * file (PATH.new) goes, except beside a public one. -E_CONFIG, with a message that says
  * what to do, if it is no regular file, is open to more than its owner, is too long, or can't be
  * read or made; then `ret` may have a part. Whoever frees `ret` clears it first. */
 int key_file_open(const struct key_file *file, struct buf *ret, struct err *err);

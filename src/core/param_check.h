@@ -44,7 +44,7 @@ int param_compare(const struct definition *def, enum param_type type, const char
 void param_takes(const struct param *param, char out[PARAM_TAKES_TEXT]);
 
 /* Check a value of the parameter, or a list, and put it into `ret` in its one form. -E_PARAM with
- * words: it is none. The text is the caller's to free(). */
+ * a message: it is none. The text is the caller's to free(). */
 int param_take(const struct definition *def, const struct param *param, const char *text,
                struct param_value *ret, struct err *err);
 

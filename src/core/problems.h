@@ -26,7 +26,7 @@ struct problems {
     bool starved;   /* no memory for one */
 };
 
-/* Add one; words above ERR_TEXT_MAX - 1 bytes are cut. */
+/* Add one; a message above ERR_TEXT_MAX - 1 bytes is cut. */
 void problems_add(struct problems *problems, int line, bool warning, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void problems_add_list(struct problems *problems, int line, bool warning, const char *format,

@@ -28,7 +28,7 @@ enum {
     REPORT_NAME_MAX = 128,         /* bytes of a report name */
     REPORT_PARAMETERS_MAX = 65536, /* bytes of the canonical parameters … */
     REPORT_LISTS_MAX = 192 << 10,  /* … of a report that takes lists */
-    REPORT_MESSAGE_MAX = 480,      /* bytes of the words of an error */
+    REPORT_MESSAGE_MAX = 480,      /* bytes of the message of an error */
     REPORT_DIGEST_BYTES = 32,      /* SHA-256 */
     REPORT_KEY_BYTES = 32,         /* of an encrypted result */
     REPORT_FAILURES_MAX = 3,       /* workers that may die on a report before it ends in error */

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 /* A file whose name is `path` and a suffix. */
-struct judged {
+struct guarded_file {
     const char *what, *path, *suffix;
     bool secret; /* others may not read it, either */
 };
@@ -31,44 +31,46 @@ static char *shell_word(const char *text)
     return word;
 }
 
-static int refuse_mode(const struct judged *judged, const char *path, mode_t mode, struct err *err)
+static int refuse_mode(const struct guarded_file *guarded_file, const char *path, mode_t mode,
+                       struct err *err)
 {
     char *word = shell_word(path);
 
     if (word == NULL)
         return err_set(err, -E_NOMEM, "out of memory");
-    err_set(err, -E_CONFIG, "%s '%s' can be %s by others (mode %04o): chmod %s %s", judged->what,
-            path, (mode & (S_IWGRP | S_IWOTH)) != 0 ? "written" : "read", (unsigned)mode & 07777,
-            judged->secret ? "g-w,o-rw" : "go-w", word);
+    err_set(err, -E_CONFIG, "%s '%s' can be %s by others (mode %04o): chmod %s %s",
+            guarded_file->what, path, (mode & (S_IWGRP | S_IWOTH)) != 0 ? "written" : "read",
+            (unsigned)mode & 07777, guarded_file->secret ? "g-w,o-rw" : "go-w", word);
     free(word);
     return -E_CONFIG;
 }
 
-static int judge(const struct judged *judged, struct err *err)
+static int check_mode(const struct guarded_file *guarded_file, struct err *err)
 {
-    mode_t no = S_IWGRP | S_IWOTH | (judged->secret ? S_IROTH : 0);
+    mode_t no = S_IWGRP | S_IWOTH | (guarded_file->secret ? S_IROTH : 0);
     char *path;
     struct stat st;
     int rc = 0;
 
-    if (asprintf(&path, "%s%s", judged->path, judged->suffix) < 0)
+    if (asprintf(&path, "%s%s", guarded_file->path, guarded_file->suffix) < 0)
         return err_set(err, -E_NOMEM, "out of memory");
     if (stat(path, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) &&
         (st.st_mode & no) != 0)
-        rc = refuse_mode(judged, path, st.st_mode, err);
+        rc = refuse_mode(guarded_file, path, st.st_mode, err);
     free(path);
     return rc;
 }
 
 int rights_check_definition(const char *file, struct err *err)
 {
-    return judge(&(struct judged){.what = "the definition", .path = file, .suffix = ""}, err);
+    return check_mode(&(struct guarded_file){.what = "the definition", .path = file, .suffix = ""},
+                      err);
 }
 
 int rights_check(const struct config *config, struct err *err)
 {
     const char *store = config_store_path(config);
-    const struct judged list[] = {
+    const struct guarded_file list[] = {
         {"the configuration", config->file, "", config->has_password},
         {"the folder of definitions", config->reports.text, "", false},
         {"the store", store, "", true},
@@ -77,7 +79,7 @@ int rights_check(const struct config *config, struct err *err)
     };
 
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
-        int rc = list[i].path != NULL ? judge(&list[i], err) : 0;
+        int rc = list[i].path != NULL ? check_mode(&list[i], err) : 0;
 
         if (rc < 0)
             return rc;

@@ -62,7 +62,7 @@ static int show_overview(struct ctl *ctl, struct err *err)
     struct api *api = NULL;
     json_t *envelope = NULL;
     int rc = api_open(&ctl->options, &api, err)
-                 ?: step_look(ctl, api, "/Admin/Overview", &envelope, err);
+                 ?: step_fetch(ctl, api, "/Admin/Overview", &envelope, err);
 
     if (envelope != NULL && !json_is_object(json_object_get(envelope, "data")))
         rc = api_unexpected(api, err);

@@ -43,15 +43,15 @@ static int refusal_code(long status)
 
 /* The server's message: of the envelope, or of problem details (RFC 9457); NULL if there are none.
  */
-static const char *words_of(const json_t *answer)
+static const char *message_of(const json_t *answer)
 {
     static const char *const members[] = {"message", "detail", "title"};
 
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        const char *words = json_string_value(json_object_get(answer, members[i]));
+        const char *message = json_string_value(json_object_get(answer, members[i]));
 
-        if (words != NULL && words[0] != '\0')
-            return words;
+        if (message != NULL && message[0] != '\0')
+            return message;
     }
     return NULL;
 }
@@ -61,16 +61,16 @@ static int read_refusal(struct http *http, const struct http_answer *answer, jso
                         struct err *err)
 {
     const char *location = http_header(http, "Location");
-    const char *words;
+    const char *message;
 
     if (answer->status >= 300 && answer->status < 400 && location != NULL)
         return err_set(err, -E_BUSY, "%s sends on to %s; log in with --server as it says there",
                        http_server(http), location);
     *ret_json = json_loadb(buf_str(&answer->body), answer->body.len, 0, NULL);
-    words = words_of(*ret_json);
-    if (words != NULL)
-        return err_set(err, refusal_code(answer->status), "%s", words);
-    return err_set(err, -E_BUSY, "%s answers with status %ld and no words; is it a reportd?",
+    message = message_of(*ret_json);
+    if (message != NULL)
+        return err_set(err, refusal_code(answer->status), "%s", message);
+    return err_set(err, -E_BUSY, "%s answers with status %ld and no message; is it a reportd?",
                    http_server(http), answer->status);
 }
 
@@ -249,7 +249,7 @@ static int open_envelope(struct api *api, json_t **ret_envelope, struct err *err
 {
     json_t *envelope =
         json_loadb(buf_str(&api->answer.body), api->answer.body.len, JSON_REJECT_DUPLICATES, NULL);
-    const char *words = words_of(envelope);
+    const char *message = message_of(envelope);
 
     if (!json_is_boolean(json_object_get(envelope, "result"))) {
         json_decref(envelope);
@@ -258,7 +258,7 @@ static int open_envelope(struct api *api, json_t **ret_envelope, struct err *err
     /* A report's status is a string, whatever `result` says. */
     if (json_is_false(json_object_get(envelope, "result")) &&
         !json_is_string(json_object_get(envelope, "data"))) {
-        err_set(err, -E_SOURCE, "%s", words != NULL ? words : "refused without words");
+        err_set(err, -E_SOURCE, "%s", message != NULL ? message : "refused without message");
         api->refusal = envelope;
         return -E_SOURCE;
     }

@@ -12,7 +12,7 @@
 struct api;
 
 /* Log in at the server and save the tokens, with its certificates. -E_AUTH if it refuses, with its
- * words. */
+ * message. */
 int api_login(struct http *http, const char *user, const char *password, struct err *err);
 
 /* Open the server that login saved; -E_AUTH if there is none, or if --server is another one: a
@@ -22,9 +22,9 @@ void api_free(struct api *api); /* NULL is fine */
 
 /* Send it with the access token, which is replaced once if the server calls it expired. 0: the
  * server did it, and *ret_envelope (if not NULL) is the answer's JSON, yours to json_decref().
- * Else -E_*, with the server's words and what to do: -E_AUTH, -E_LIMIT, -E_UNKNOWN_REFERENCE (also
- * for an unknown report name), -E_BUSY (no server), -E_CANCELLED, -E_IO, and others for a refusal.
- * With --json a refusal is printed as it came. */
+ * Else -E_*, with the server's message and what to do: -E_AUTH, -E_LIMIT, -E_UNKNOWN_REFERENCE
+ * (also for an unknown report name), -E_BUSY (no server), -E_CANCELLED, -E_IO, and others for a
+ * refusal. With --json a refusal is printed as it came. */
 int api_call(struct api *api, struct http_request *request, json_t **ret_envelope, struct err *err);
 
 /* Instead of the envelope of an api_call() without one: as that. */
@@ -40,7 +40,7 @@ void api_mute(struct api *api);
 void api_set_printed(void);
 bool api_has_printed(void);
 
-/* The last answer is a success, but not one that a reportd gives: -E_BUSY, with words. */
+/* The last answer is a success, but not one that a reportd gives: -E_BUSY, with a message. */
 int api_unexpected(const struct api *api, struct err *err);
 
 /* The last answer: JSON of a refusal, or NULL (borrowed until the next call), and how often it took

@@ -15,7 +15,7 @@ int step_get(struct api *api, const char *reference, const struct ctl_options *o
 
 /* GET `path`, and give its envelope, unless --json has it printed as it came. 0 with *ret NULL:
  * there is nothing more to show. */
-int step_look(struct ctl *ctl, struct api *api, const char *path, json_t **ret, struct err *err);
+int step_fetch(struct ctl *ctl, struct api *api, const char *path, json_t **ret, struct err *err);
 
 /* A member's text, without what a terminal would obey; "" if it is none. Borrowed. */
 const char *step_text_of(const json_t *object, const char *member);

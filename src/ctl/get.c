@@ -75,7 +75,7 @@ static int write_download(struct download *download, const char *data, size_t le
 }
 
 /* Note the digest out of `sha-256=:BASE64:` (RFC 9530). */
-static void note_digest(struct download *download, const char *header)
+static void read_digest_header(struct download *download, const char *header)
 {
     const char *text = header != NULL ? strstr(header, "sha-256=:") : NULL;
     const char *end;
@@ -110,8 +110,8 @@ static int start_over(struct download *download)
     download->total = 0;
     if (!coded) { /* or else tag, digests and length are of the coded bytes */
         /* Of a 200 both digests are of the whole; of a 206 only Repr-Digest would be. */
-        note_digest(download, http_header(download->http, "Content-Digest"));
-        note_digest(download, http_header(download->http, "Repr-Digest"));
+        read_digest_header(download, http_header(download->http, "Content-Digest"));
+        read_digest_header(download, http_header(download->http, "Repr-Digest"));
         download->total = http_header_number(download->http, "Content-Length", 0);
     }
     if (EVP_DigestInit_ex(download->hash, EVP_sha256(), NULL) != 1)
@@ -135,7 +135,7 @@ static int on_content(void *context, long status, const void *data, size_t len)
     if (!download->begun && status == 200 && start_over(download) != 0)
         return -E_IO;
     if (!download->begun && status == 206) /* compressed it had none */
-        note_digest(download, http_header(download->http, "Repr-Digest"));
+        read_digest_header(download, http_header(download->http, "Repr-Digest"));
     download->begun = true;
     if (download->path == NULL)
         api_set_printed();

@@ -32,7 +32,7 @@ long long step_number_of(const json_t *object, const char *member)
     return (long long)json_integer_value(json_object_get(object, member));
 }
 
-int step_look(struct ctl *ctl, struct api *api, const char *path, json_t **ret, struct err *err)
+int step_fetch(struct ctl *ctl, struct api *api, const char *path, json_t **ret, struct err *err)
 {
     struct http_request request = {.method = "GET", .path = path, .repeatable = true};
     json_t *envelope = NULL;
@@ -73,7 +73,7 @@ int ctl_status(struct ctl *ctl, struct err *err)
     json_t *envelope = NULL;
     int rc = api_reference_path("Report/Status", ctl->arguments[0], path, err)
                  ?: api_open(&ctl->options, &api, err)
-                 ?: step_look(ctl, api, path, &envelope, err);
+                 ?: step_fetch(ctl, api, path, &envelope, err);
 
     if (envelope != NULL && step_text_of(envelope, "data")[0] == '\0')
         rc = api_unexpected(api, err);
@@ -201,7 +201,7 @@ int ctl_list(struct ctl *ctl, struct err *err)
              ?: api_add_query(&path, "User", options->user, err)
              ?: api_add_query(&path, "Source", options->source, err)
              ?: api_open(options, &api, err)
-             ?: step_look(ctl, api, buf_str(&path), &envelope, err);
+             ?: step_fetch(ctl, api, buf_str(&path), &envelope, err);
     data = json_object_get(envelope, "data");
     if (envelope != NULL && !json_is_array(json_object_get(data, "reports")))
         rc = api_unexpected(api, err);
@@ -334,7 +334,7 @@ int ctl_types(struct ctl *ctl, struct err *err)
     }
     if (rc == 0)
         rc = api_open(&ctl->options, &api, err)
-                 ?: step_look(ctl, api, buf_str(&path), &envelope, err);
+                 ?: step_fetch(ctl, api, buf_str(&path), &envelope, err);
     if (envelope != NULL && !json_is_array(json_object_get(envelope, "data")))
         rc = api_unexpected(api, err);
     json_array_foreach(json_object_get(envelope, "data"), i, one)

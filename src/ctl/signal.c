@@ -11,7 +11,7 @@
 static volatile sig_atomic_t came, last;
 static bool reader_lost;
 
-static void note_signal(int number)
+static void record_signal(int number)
 {
     came = 1;
     last = number;
@@ -20,7 +20,7 @@ static void note_signal(int number)
 void signal_catch(void)
 {
     /* No SA_RESTART: reading a password has to end. */
-    struct sigaction action = {.sa_handler = note_signal};
+    struct sigaction action = {.sa_handler = record_signal};
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);

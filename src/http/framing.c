@@ -176,10 +176,10 @@ static bool is_token(const char *text, size_t len)
     return len > 0;
 }
 
-static void set_fault(struct head *head, int code, const char *words)
+static void set_fault(struct head *head, int code, const char *message)
 {
     if (head->err.code == 0)
-        err_set(&head->err, code, "%s", words);
+        err_set(&head->err, code, "%s", message);
 }
 
 /* RFC 9110, 5.5. */

@@ -72,7 +72,7 @@ struct single {
     int count;
 };
 
-static void note_single(void *context, const char *value)
+static void record_single(void *context, const char *value)
 {
     struct single *single = context;
 
@@ -84,7 +84,7 @@ static struct single cookie_of(struct exchange *ex)
 {
     struct single single = {NULL, 0};
 
-    exchange_each_cookie(ex, cookie_name, note_single, &single);
+    exchange_each_cookie(ex, cookie_name, record_single, &single);
     return single;
 }
 

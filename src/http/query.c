@@ -12,7 +12,7 @@ struct reading {
     const char *unknown, *twice;
 };
 
-static void note_query(void *context, const char *name, const char *value)
+static void record_query(void *context, const char *name, const char *value)
 {
     struct reading *reading = context;
     int i = 0;
@@ -59,7 +59,7 @@ int query_read(struct exchange *ex, const char *const *names, int count,
 
     for (int i = 0; i < QUERY_MAX; i++)
         values[i] = NULL;
-    exchange_each_query(ex, note_query, &reading);
+    exchange_each_query(ex, record_query, &reading);
     if (reading.unknown != NULL)
         return unknown_query(&reading, err);
     return check_twice(&reading, err);
@@ -70,7 +70,7 @@ int query_one(struct exchange *ex, const char *name, const char **ret, struct er
     struct reading reading = {.names = &name, .count = 1, .values = ret};
 
     *ret = NULL;
-    exchange_each_query(ex, note_query, &reading);
+    exchange_each_query(ex, record_query, &reading);
     return check_twice(&reading, err);
 }
 

@@ -320,11 +320,11 @@ static bool is_business(int code)
 
 /* The message for the client. What an inner module says of its own failure may name paths and
  * tables: that is for the log. */
-static void public_words(struct exchange *ex, const struct err *err, char words[ERR_TEXT_MAX])
+static void public_message(struct exchange *ex, const struct err *err, char message[ERR_TEXT_MAX])
 {
     int code = abs(err->code);
 
-    str_copy(words, ERR_TEXT_MAX, err->text);
+    str_copy(message, ERR_TEXT_MAX, err->text);
     if (err_status(code) < 500 || code == E_BUSY || code == E_DOUBT || code == E_CHOICES ||
         code == E_CODING)
         return;
@@ -332,7 +332,7 @@ static void public_words(struct exchange *ex, const struct err *err, char words[
               err_title(code), err->text, err->detail);
     if (code == E_LOST || code == E_LEDGER) /* they say what to do, and have no path */
         return;
-    snprintf(words, ERR_TEXT_MAX,
+    snprintf(message, ERR_TEXT_MAX,
              "%s. Try again in a moment; if it lasts, tell the operator the request id %s.",
              err_title(code), ex->request_id);
 }
@@ -340,18 +340,18 @@ static void public_words(struct exchange *ex, const struct err *err, char words[
 void exchange_reply_error(struct exchange *ex, const struct err *err, const char *data)
 {
     int code = abs(err->code);
-    char words[ERR_TEXT_MAX];
+    char message[ERR_TEXT_MAX];
 
-    public_words(ex, err, words);
+    public_message(ex, err, message);
     if (is_business(code) && !ex->wants_problem) {
-        exchange_reply(ex, false, words, data);
+        exchange_reply(ex, false, message, data);
         return;
     }
     add_error_headers(ex, code);
     if (ex->wants_problem)
-        send_problem(ex, code, words, data);
+        send_problem(ex, code, message, data);
     else
-        send_envelope(ex, err_status(code), false, words, data);
+        send_envelope(ex, err_status(code), false, message, data);
 }
 
 void exchange_reply_file(struct exchange *ex, int status, int fd, int64_t first, int64_t length)

@@ -137,7 +137,7 @@ static void on_wake(struct waiter *waiter)
 
 static exchange_step wait_woken;
 
-static void wait_looked(struct exchange *ex)
+static void on_wait_found(struct exchange *ex)
 {
     struct wait *wait = ex->state;
     const struct store_find *find = &ex->op.find;
@@ -153,14 +153,14 @@ static void wait_looked(struct exchange *ex)
     SEAM_STEP("http", "wait", "begun");
 }
 
-static void wait_look(struct exchange *ex)
+static void wait_find(struct exchange *ex)
 {
     struct wait *wait = ex->state;
 
     atomic_store(&wait->stage, STAGE_LOOKING);
     atomic_fetch_add(&wait->holders, 1);
     waiters_add(ex->services->waiters, &wait->waiter);
-    report_find(ex, &wait->waiter.id, wait_looked);
+    report_find(ex, &wait->waiter.id, on_wait_found);
 }
 
 static void wait_woken(struct exchange *ex)
@@ -170,7 +170,7 @@ static void wait_woken(struct exchange *ex)
     if (wait->waiter.timed_out)
         report_find(ex, &wait->waiter.id, wait->next);
     else
-        wait_look(ex);
+        wait_find(ex);
 }
 
 /* NULL: it is not wanted, or cannot be had. */
@@ -212,5 +212,5 @@ void report_find_ended(struct exchange *ex, const struct guid *id, int seconds, 
         ex->state_free(ex->state);
     ex->state = wait;
     ex->state_free = wait_free;
-    wait_look(ex);
+    wait_find(ex);
 }

@@ -263,7 +263,7 @@ static int submit_start(struct exchange *ex, const struct request *request)
     return 0;
 }
 
-static void key_looked_up(struct exchange *ex)
+static void on_submit_key_found(struct exchange *ex)
 {
     const struct store_key *look = &ex->op.key;
     struct request request;
@@ -278,7 +278,7 @@ static void key_looked_up(struct exchange *ex)
 
 /* The key comes first: what it stands for was accepted, whatever has become of the definition or of
  * the user's grants, and another body is refused as such even if it could not be accepted. */
-static void look_up_key(struct exchange *ex, const struct request *request)
+static void find_submit_key(struct exchange *ex, const struct request *request)
 {
     struct store_key *look = &exchange_op(ex, STORE_KEY)->key;
 
@@ -286,7 +286,7 @@ static void look_up_key(struct exchange *ex, const struct request *request)
     look->key = request->key;
     memcpy(look->request_hash, request->hash, sizeof(look->request_hash));
     look->now_ms = store_now_ms(ex->services->store);
-    exchange_post(ex, key_looked_up);
+    exchange_post(ex, on_submit_key_found);
 }
 
 void report_post(struct exchange *ex)
@@ -296,7 +296,7 @@ void report_post(struct exchange *ex)
     int rc = read_submit_request(ex, &request);
 
     if (rc == 0 && request.key != NULL)
-        look_up_key(ex, &request);
+        find_submit_key(ex, &request);
     else if (rc == 0)
         rc = submit_start(ex, &request);
     if (rc != 0)

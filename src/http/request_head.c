@@ -15,7 +15,7 @@ struct field_copy {
     char value[];
 };
 
-static const char *look_up(struct exchange *ex, enum MHD_ValueKind kind, const char *name)
+static const char *find_value_of(struct exchange *ex, enum MHD_ValueKind kind, const char *name)
 {
     const char *value = NULL;
     size_t len;
@@ -28,7 +28,7 @@ static const char *look_up(struct exchange *ex, enum MHD_ValueKind kind, const c
 
 const char *exchange_query(struct exchange *ex, const char *name)
 {
-    return look_up(ex, MHD_GET_ARGUMENT_KIND, name);
+    return find_value_of(ex, MHD_GET_ARGUMENT_KIND, name);
 }
 
 const char *exchange_header(struct exchange *ex, const char *name)
@@ -37,7 +37,7 @@ const char *exchange_header(struct exchange *ex, const char *name)
         if (str_eq_nocase(copy->name, name))
             return copy->value;
     }
-    return look_up(ex, MHD_HEADER_KIND, name);
+    return find_value_of(ex, MHD_HEADER_KIND, name);
 }
 
 struct every {

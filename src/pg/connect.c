@@ -98,7 +98,7 @@ static const char *establish(PGconn *conn, int wake_fd)
     return state == PGRES_POLLING_OK ? NULL : PQerrorMessage(conn);
 }
 
-static const char *set_up_session(PGconn *conn, char said[PG_WORDS])
+static const char *set_up_session(PGconn *conn, char said[PG_MESSAGE])
 {
     PGresult *result =
         pg_result(conn, PQsendQuery(conn, own_session), clock_mono_ms() + SETUP_MS, said);
@@ -131,12 +131,12 @@ static PGconn *start_connecting(const struct pg_spec *spec, const char *options)
                              : PQconnectStartParams(names, values, 1);
 }
 
-PGconn *pg_connect(const struct pg_spec *spec, char why[PG_WORDS])
+PGconn *pg_connect(const struct pg_spec *spec, char why[PG_MESSAGE])
 {
     char *options = spec->own ? own_options(spec->url) : NULL;
     PGconn *conn = options != NULL || !spec->own ? start_connecting(spec, options) : NULL;
     const char *trouble = conn == NULL ? "out of memory" : NULL;
-    char said[PG_WORDS];
+    char said[PG_MESSAGE];
 
     free(options);
     if (trouble == NULL && spec->wake_fd >= 0)

@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "base/guid.h"
 
-enum { PG_WORDS = ERR_TEXT_MAX / 2 };
+enum { PG_MESSAGE = ERR_TEXT_MAX / 2 };
 
 /* ---- connect.c: making a connection ---- */
 
@@ -26,7 +26,7 @@ struct pg_spec {
 
 /* Connect, in UTF-8, with keepalives; the connection does not block and is yours: PQfinish(). NULL:
  * `why` says why, in one line for the log. */
-PGconn *pg_connect(const struct pg_spec *spec, char why[PG_WORDS]);
+PGconn *pg_connect(const struct pg_spec *spec, char why[PG_MESSAGE]);
 /* How long to wait after a try that has failed; `before_ms`: after the one before, 0: it worked. */
 int64_t pg_backoff_ms(int64_t before_ms);
 
@@ -62,9 +62,9 @@ enum pg_end pg_wait(PGconn *conn, int64_t until_ms, int wake_fd);
 enum pg_end pg_results(PGconn *conn, int sent, int64_t until_ms, int wake_fd, PGresult **ret);
 /* The same, of what has a good end: the result, yours to PQclear(). NULL: `why` says why, in one
  * line for the log; what does not answer in time is lost from then on. */
-PGresult *pg_result(PGconn *conn, int sent, int64_t until_ms, char why[PG_WORDS]);
+PGresult *pg_result(PGconn *conn, int sent, int64_t until_ms, char why[PG_MESSAGE]);
 /* Send this to a COPY FROM STDIN that has begun; false: as above. */
-bool pg_copy_add(PGconn *conn, const void *data, int len, int64_t until_ms, char why[PG_WORDS]);
+bool pg_copy_add(PGconn *conn, const void *data, int len, int64_t until_ms, char why[PG_MESSAGE]);
 /* Is an idle connection still there, as far as one can know without sending something? */
 bool pg_is_there(PGconn *conn);
 
@@ -81,7 +81,7 @@ struct pg_guids {
 void pg_guids_start(struct pg_guids *guids, size_t count);
 void pg_guids_add(struct pg_guids *guids, const struct guid *id);
 
-/* ---- words.c: what the server says ---- */
+/* ---- messages.c: what the server says ---- */
 
 /* What an SQLSTATE means for what was tried
  * (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
@@ -104,13 +104,13 @@ bool pg_is_good(const PGresult *result);
 enum pg_class pg_class_of(const PGconn *conn, const PGresult *result);
 /* What was said in `result` (NULL: of the connection), in one line for the log: never a message
  * that may quote values. */
-void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS]);
+void pg_said(const PGconn *conn, const PGresult *result, char out[PG_MESSAGE]);
 /* All that was said in `result`, which has an SQLSTATE: message, DETAIL, HINT and the severity of
  * what is no error, in one line. It may quote values: for the one who wrote the statement. */
 void pg_said_all(const PGresult *result, char out[ERR_TEXT_MAX]);
 /* A message of libpq's about a URL and the connection it makes, in one line for the log, unless it
  * may quote a password that is not percent-encoded as it must be (RFC 3986, 3.2.1): then what to do
  * about that. */
-void pg_url_trouble(const char *url, const char *message, char out[PG_WORDS]);
+void pg_url_trouble(const char *url, const char *message, char out[PG_MESSAGE]);
 /* A connection of which nothing is to be expected any more. */
 bool pg_is_lost(const PGconn *conn);

@@ -66,18 +66,18 @@ enum pg_end pg_results(PGconn *conn, int sent, int64_t until_ms, int wake_fd, PG
 }
 
 /* Why there is no good result; closing the socket makes libpq see that the connection is lost. */
-static void say_why(PGconn *conn, const PGresult *result, enum pg_end end, char why[PG_WORDS])
+static void say_why(PGconn *conn, const PGresult *result, enum pg_end end, char why[PG_MESSAGE])
 {
     if (end != PG_LATE) {
         pg_said(conn, result, why);
         return;
     }
-    str_copy(why, PG_WORDS, "no answer in time");
+    str_copy(why, PG_MESSAGE, "no answer in time");
     shutdown(PQsocket(conn), SHUT_RDWR);
     PQconsumeInput(conn);
 }
 
-PGresult *pg_result(PGconn *conn, int sent, int64_t until_ms, char why[PG_WORDS])
+PGresult *pg_result(PGconn *conn, int sent, int64_t until_ms, char why[PG_MESSAGE])
 {
     PGresult *result;
     enum pg_end end = pg_results(conn, sent, until_ms, -1, &result);
@@ -89,7 +89,7 @@ PGresult *pg_result(PGconn *conn, int sent, int64_t until_ms, char why[PG_WORDS]
     return NULL;
 }
 
-bool pg_copy_add(PGconn *conn, const void *data, int len, int64_t until_ms, char why[PG_WORDS])
+bool pg_copy_add(PGconn *conn, const void *data, int len, int64_t until_ms, char why[PG_MESSAGE])
 {
     enum pg_end end = PQputCopyData(conn, data, len) == 1 ? PG_READY : PG_GONE;
     int unsent;

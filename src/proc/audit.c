@@ -24,7 +24,7 @@ enum { LOOK_AGAIN_MS = 300 };
 static struct log_trouble audit_trouble = LOG_TROUBLE("audit.failed");
 
 /* One look at everything. */
-struct look {
+struct audit_walk {
     const struct audit_spec *spec;
     struct audit *audit;
     size_t cap;
@@ -53,18 +53,18 @@ const char *audit_kind_what(enum audit_kind kind)
 
 /* ---- findings ---- */
 
-static void add_finding(struct look *look, const struct audit_finding *finding)
+static void add_finding(struct audit_walk *walk, const struct audit_finding *finding)
 {
-    struct audit *audit = look->audit;
+    struct audit *audit = walk->audit;
 
     if (audit->count == AUDIT_FINDINGS_MAX) {
         audit->cut = true;
         return;
     }
-    if (array_grow(&audit->findings, audit->count, &look->cap, sizeof(*finding)))
+    if (array_grow(&audit->findings, audit->count, &walk->cap, sizeof(*finding)))
         audit->findings[audit->count++] = *finding;
     else
-        look->rc = err_set(look->err, -E_NOMEM, "out of memory");
+        walk->rc = err_set(walk->err, -E_NOMEM, "out of memory");
 }
 
 /* By kind, then reference, then what else makes two findings the same one. */
@@ -107,66 +107,66 @@ static void count_kinds(struct audit *audit)
 /* ---- rows ---- */
 
 /* -E_NOT_FOUND: there is none. */
-static int64_t result_size(struct look *look, const struct store_scanned *report)
+static int64_t result_size(struct audit_walk *walk, const struct store_scanned *report)
 {
     struct err err;
-    int64_t size = spool_result_size(look->spec->spool, &report->id, report->attempt, &err);
+    int64_t size = spool_result_size(walk->spec->spool, &report->id, report->attempt, &err);
 
     if (size < 0 && size != -E_NOT_FOUND) {
-        look->rc = (int)size;
-        if (look->err != NULL)
-            *look->err = err;
+        walk->rc = (int)size;
+        if (walk->err != NULL)
+            *walk->err = err;
     }
     return size;
 }
 
-static void check_result(struct look *look, const struct store_scanned *report,
+static void check_result(struct audit_walk *walk, const struct store_scanned *report,
                          struct audit_finding *finding)
 {
     finding->bytes = seal_stored_size(report->bytes, report->sealed);
-    finding->file_bytes = report->in_row ? report->row_bytes : result_size(look, report);
-    look->audit->filed += !report->in_row;
-    if (finding->file_bytes == finding->bytes || look->rc < 0)
+    finding->file_bytes = report->in_row ? report->row_bytes : result_size(walk, report);
+    walk->audit->filed += !report->in_row;
+    if (finding->file_bytes == finding->bytes || walk->rc < 0)
         return;
     finding->kind = finding->file_bytes < 0 ? AUDIT_LOST_RESULT : AUDIT_WRONG_SIZE;
-    add_finding(look, finding);
+    add_finding(walk, finding);
 }
 
 /* A report that is being generated has its file, from the claim to the end; on another node it has
  * a lease, which the nodes themselves look after. */
-static bool report_is_running(struct look *look, const struct store_scanned *report)
+static bool report_is_running(struct audit_walk *walk, const struct store_scanned *report)
 {
-    return look->spec->serving &&
-           (store_is_shared(look->spec->store) ||
-            spool_has_part(look->spec->spool, &report->id, report->attempt) ||
-            result_size(look, report) >= 0);
+    return walk->spec->serving &&
+           (store_is_shared(walk->spec->store) ||
+            spool_has_part(walk->spec->spool, &report->id, report->attempt) ||
+            result_size(walk, report) >= 0);
 }
 
-static void check_report(struct look *look, const struct store_scanned *report)
+static void check_report(struct audit_walk *walk, const struct store_scanned *report)
 {
     struct audit_finding finding = {
         .id = report->id, .attempt = report->attempt, .state = report->state};
 
     if (report->locked) {
         finding.kind = AUDIT_LOCKED;
-        add_finding(look, &finding);
+        add_finding(walk, &finding);
     }
     if (report->state == REPORT_COMPLETE)
-        look->audit->bytes += report->in_row ? report->row_bytes : report->bytes;
+        walk->audit->bytes += report->in_row ? report->row_bytes : report->bytes;
     if (report->state == REPORT_COMPLETE)
-        check_result(look, report, &finding);
-    if (report->expires_ms != 0 && report->expires_ms <= look->now_ms) {
+        check_result(walk, report, &finding);
+    if (report->expires_ms != 0 && report->expires_ms <= walk->now_ms) {
         finding.kind = AUDIT_EXPIRED;
-        add_finding(look, &finding);
+        add_finding(walk, &finding);
     }
     if (report->state == REPORT_DELETING ||
-        (report->state == REPORT_PROCESSING && !report_is_running(look, report))) {
+        (report->state == REPORT_PROCESSING && !report_is_running(walk, report))) {
         finding.kind = AUDIT_STUCK;
-        add_finding(look, &finding);
+        add_finding(walk, &finding);
     }
 }
 
-static void fsck_rows(struct look *look)
+static void fsck_rows(struct audit_walk *walk)
 {
     struct store_scanned reports[STORE_SCAN_MAX] = {0};
     struct store_op op;
@@ -174,76 +174,76 @@ static void fsck_rows(struct look *look)
 
     do {
         op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
-        look->rc = store_ask(look->spec->store, &op, look->err);
-        if (look->rc < 0)
+        walk->rc = store_ask(walk->spec->store, &op, walk->err);
+        if (walk->rc < 0)
             return;
-        for (size_t i = 0; i < op.scan.count && look->rc == 0; i++)
-            check_report(look, &reports[i]);
-        look->audit->reports += (int64_t)op.scan.count;
+        for (size_t i = 0; i < op.scan.count && walk->rc == 0; i++)
+            check_report(walk, &reports[i]);
+        walk->audit->reports += (int64_t)op.scan.count;
         if (op.scan.count > 0)
             after = reports[op.scan.count - 1].id;
-    } while (op.scan.count == STORE_SCAN_MAX && look->rc == 0);
+    } while (op.scan.count == STORE_SCAN_MAX && walk->rc == 0);
 }
 
 /* ---- files ---- */
 
 static void check_file(void *context, const struct spool_file *file)
 {
-    struct look *look = context;
+    struct audit_walk *walk = context;
     struct store_op op = {.verb = STORE_FIND, .find = {.id = file->id}};
     struct audit_finding finding = {
         .kind = AUDIT_ORPHAN_FILE, .id = file->id, .attempt = file->attempt};
     bool explained;
 
-    if (look->rc < 0)
+    if (walk->rc < 0)
         return;
     if (file->kind == SPOOL_TEMPORARY) {
-        explained = look->spec->serving; /* of a query that runs */
+        explained = walk->spec->serving; /* of a query that runs */
     } else {
-        look->rc = store_ask(look->spec->store, &op, look->err);
-        explained = look->rc < 0 || recovery_needs(&op.find, file);
+        walk->rc = store_ask(walk->spec->store, &op, walk->err);
+        explained = walk->rc < 0 || recovery_needs(&op.find, file);
         store_op_done(&op);
     }
     str_copy(finding.name, sizeof(finding.name), file->name);
-    look->audit->results += file->kind == SPOOL_RESULT;
-    look->audit->ours += file->kind == SPOOL_RESULT && explained;
+    walk->audit->results += file->kind == SPOOL_RESULT;
+    walk->audit->ours += file->kind == SPOOL_RESULT && explained;
     if (!explained)
-        add_finding(look, &finding);
+        add_finding(walk, &finding);
 }
 
 /* A restore that was killed has left a store with everything in it. */
 static void check_left(void *context, const char *path)
 {
-    struct look *look = context;
+    struct audit_walk *walk = context;
     const char *slash = strrchr(path, '/');
     struct audit_finding finding = {.kind = AUDIT_ORPHAN_FILE};
 
     str_copy(finding.name, sizeof(finding.name), slash != NULL ? slash + 1 : path);
-    add_finding(look, &finding);
+    add_finding(walk, &finding);
 }
 
-static void fsck_files(struct look *look)
+static void fsck_files(struct audit_walk *walk)
 {
-    look->audit->files = spool_each(look->spec->spool, check_file, look, look->err);
-    if (look->rc == 0 && look->audit->files < 0)
-        look->rc = (int)look->audit->files;
+    walk->audit->files = spool_each(walk->spec->spool, check_file, walk, walk->err);
+    if (walk->rc == 0 && walk->audit->files < 0)
+        walk->rc = (int)walk->audit->files;
 }
 
-static void fsck_restores(struct look *look)
+static void fsck_restores(struct audit_walk *walk)
 {
-    if (look->spec->store_path != NULL)
-        restore_each_left(look->spec->store_path, check_left, look);
+    if (walk->spec->store_path != NULL)
+        restore_each_left(walk->spec->store_path, check_left, walk);
 }
 
 /* ---- all of it ---- */
 
 /* Each place of a report has its function, which may be another one's, too. */
-static void fsck_nothing(struct look *look)
+static void fsck_nothing(struct audit_walk *walk)
 {
-    (void)look;
+    (void)walk;
 }
 
-static void (*const looks[])(struct look *look) = {
+static void (*const looks[])(struct audit_walk *walk) = {
 #define X(name, stores, where, made, what, erased, lasts, fsck, seams, tests) fsck,
     REPORT_PLACES(X)
 #undef X
@@ -257,18 +257,18 @@ static bool was_called(size_t at)
     return false;
 }
 
-static int look_once(const struct audit_spec *spec, struct audit *ret, struct err *err)
+static int audit_once(const struct audit_spec *spec, struct audit *ret, struct err *err)
 {
     struct audit audit = {0};
-    struct look look = {
+    struct audit_walk walk = {
         .spec = spec, .audit = &audit, .now_ms = store_now_ms(spec->store), .err = err};
 
-    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]) && look.rc == 0; i++)
+    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]) && walk.rc == 0; i++)
         if (!was_called(i))
-            looks[i](&look);
-    if (look.rc < 0) {
+            looks[i](&walk);
+    if (walk.rc < 0) {
         audit_done(&audit);
-        return look.rc;
+        return walk.rc;
     }
     if (audit.count > 0)
         qsort(audit.findings, audit.count, sizeof(audit.findings[0]), compare_findings);
@@ -277,7 +277,7 @@ static int look_once(const struct audit_spec *spec, struct audit *ret, struct er
 }
 
 /* Look again and again until nothing is left or the grace is over. */
-static int look_longer(const struct audit_spec *spec, struct audit *audit, struct err *err)
+static int confirm_findings(const struct audit_spec *spec, struct audit *audit, struct err *err)
 {
     int64_t deadline_ms = clock_mono_ms() + spec->grace_ms;
 
@@ -287,7 +287,7 @@ static int look_longer(const struct audit_spec *spec, struct audit *audit, struc
 
         if (!spec->pause(spec->context, LOOK_AGAIN_MS))
             return err_set(err, -E_CANCELLED, "the audit was stopped");
-        rc = look_once(spec, &again, err);
+        rc = audit_once(spec, &again, err);
         if (rc < 0)
             return rc;
         keep_common(audit, &again);
@@ -299,12 +299,12 @@ static int look_longer(const struct audit_spec *spec, struct audit *audit, struc
 int audit_run(const struct audit_spec *spec, struct audit *ret, struct err *err)
 {
     struct audit audit;
-    int rc = look_once(spec, &audit, err);
+    int rc = audit_once(spec, &audit, err);
 
     if (rc < 0)
         return rc;
     if (spec->serving)
-        rc = look_longer(spec, &audit, err);
+        rc = confirm_findings(spec, &audit, err);
     if (rc < 0) {
         audit_done(&audit);
         return rc;
@@ -322,7 +322,7 @@ void audit_done(struct audit *audit)
     *audit = (struct audit){0};
 }
 
-void audit_words(const struct audit_finding *finding, char *out, size_t cap)
+void audit_message(const struct audit_finding *finding, char *out, size_t cap)
 {
     switch (finding->kind) {
     case AUDIT_ORPHAN_FILE:

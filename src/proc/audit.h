@@ -74,8 +74,8 @@ void audit_done(struct audit *audit); /* NULL is fine */
 
 const char *audit_kind_name(enum audit_kind kind); /* static */
 const char *audit_kind_what(enum audit_kind kind); /* static */
-/* What is wrong, in words; no parameter or result is in it. */
-void audit_words(const struct audit_finding *finding, char *out, size_t cap);
+/* What is wrong; no parameter or result is in it. */
+void audit_message(const struct audit_finding *finding, char *out, size_t cap);
 
 struct audit_repair {
     int64_t requeued, deleted, files;

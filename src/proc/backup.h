@@ -76,8 +76,8 @@ bool ledgers_lack(const struct ledgers *ledgers, const struct ledger_copy *copy)
 bool ledgers_store(const struct ledgers *ledgers, struct guid *ret);
 /* The store, which was restored, goes on with these ledgers; those that are not at hand are given
  * up. It learns what the one that it replaces knew (`kept`; NULL: nothing). -E_STORE. */
-int ledgers_note(const struct ledgers *ledgers, const struct backup_state *kept,
-                 struct store *store, struct err *err);
+int ledgers_record(const struct ledgers *ledgers, const struct backup_state *kept,
+                   struct store *store, struct err *err);
 
 struct restore_counts {
     int64_t reports; /* restored */

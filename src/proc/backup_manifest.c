@@ -146,15 +146,15 @@ bool ledgers_lack(const struct ledgers *ledgers, const struct ledger_copy *copy)
            ledger_copy_store(copy, &other) && guid_eq(&store, &other);
 }
 
-static int note_ledger(struct store *store, const struct store_ledger *ledger, struct err *err)
+static int record_ledger(struct store *store, const struct store_ledger *ledger, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGER_NOTE, .ledger_note = {ledger, 0}};
 
     return store_ask(store, &op, err);
 }
 
-static int note_copy(struct store *store, const struct store_ledgers *known,
-                     const struct ledger_copy *copy, struct err *err)
+static int record_copy(struct store *store, const struct store_ledgers *known,
+                       const struct ledger_copy *copy, struct err *err)
 {
     struct store_ledger ledger = {.id = ledger_copy_id(copy), .records = ledger_copy_records(copy)};
 
@@ -163,12 +163,12 @@ static int note_copy(struct store *store, const struct store_ledgers *known,
         if (guid_eq(&known->items[i].id, &ledger.id))
             str_copy(ledger.place, sizeof(ledger.place), known->items[i].place);
     }
-    return note_ledger(store, &ledger, err);
+    return record_ledger(store, &ledger, err);
 }
 
 /* Those that are not at hand are given up; no number of records falls. */
-static int note_known(const struct ledgers *ledgers, struct store *store,
-                      const struct store_ledger *known, size_t count, struct err *err)
+static int record_known(const struct ledgers *ledgers, struct store *store,
+                        const struct store_ledger *known, size_t count, struct err *err)
 {
     int rc = 0;
 
@@ -179,35 +179,35 @@ static int note_known(const struct ledgers *ledgers, struct store *store,
             ledger.given_up_ms = 0;
         else if (ledger.given_up_ms == 0)
             ledger.given_up_ms = store_now_ms(store);
-        rc = note_ledger(store, &ledger, err);
+        rc = record_ledger(store, &ledger, err);
     }
     return rc;
 }
 
-static int note_all(const struct ledgers *ledgers, struct store *store,
-                    const struct store_ledgers *known, struct err *err)
+static int record_all(const struct ledgers *ledgers, struct store *store,
+                      const struct store_ledgers *known, struct err *err)
 {
     struct guid id;
     int rc = recovery_identity(store, &id, err);
 
     for (size_t i = 0; i < ledgers->count && rc == 0; i++) {
         if (ledger_copy_is_of(ledgers->items[i], &id))
-            rc = note_copy(store, known, ledgers->items[i], err);
+            rc = record_copy(store, known, ledgers->items[i], err);
     }
-    return rc < 0 ? rc : note_known(ledgers, store, known->items, known->count, err);
+    return rc < 0 ? rc : record_known(ledgers, store, known->items, known->count, err);
 }
 
-int ledgers_note(const struct ledgers *ledgers, const struct backup_state *kept,
-                 struct store *store, struct err *err)
+int ledgers_record(const struct ledgers *ledgers, const struct backup_state *kept,
+                   struct store *store, struct err *err)
 {
     struct store_op op = {.verb = STORE_LEDGERS};
     int rc = store_ask(store, &op, err);
 
     if (rc >= 0)
-        rc = note_all(ledgers, store, &op.ledgers, err);
+        rc = record_all(ledgers, store, &op.ledgers, err);
     store_op_done(&op);
     if (rc == 0 && kept != NULL)
-        rc = note_known(ledgers, store, kept->ledgers, kept->count, err);
+        rc = record_known(ledgers, store, kept->ledgers, kept->count, err);
     return rc;
 }
 

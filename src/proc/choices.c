@@ -502,7 +502,7 @@ void choices_ask(struct choices *choices, struct choices_ask *ask)
 /* ---- time ---- */
 
 /* Is it too late for this one? */
-static void look_at(struct choices *choices, struct entry *entry, int64_t now_ms)
+static void check_waiting_entry(struct choices *choices, struct entry *entry, int64_t now_ms)
 {
     if (entry->state == ENTRY_KEPT) {
         if (kept_clock_ms() >= entry->due_ms)
@@ -527,7 +527,7 @@ static void on_choices_tick(struct loop_timer *timer)
 
     for (struct entry *entry = choices->entries; entry != NULL; entry = next) {
         next = entry->next;
-        look_at(choices, entry, now_ms);
+        check_waiting_entry(choices, entry, now_ms);
     }
     if (choices->running == NULL && choices->entries == NULL && choices->child.pid > 0 &&
         now_ms - choices->idle_since_ms >= IDLE_MS)

@@ -189,7 +189,7 @@ static bool is_cleared(const struct deletion_batch *batch, size_t i)
     return i >= batch->item_count || batch->items[i].files.rc == 0;
 }
 
-static void note_failures(struct deletion_batch *batch)
+static void record_failures(struct deletion_batch *batch)
 {
     for (size_t i = 0; i < DELETION_PARTS; i++) {
         if (batch->files[i].rc < 0)
@@ -217,7 +217,7 @@ static void batch_cleared(struct deletion_batch *batch)
     batch->count = count;
     list_batch(batch, count);
     lock_release(lock);
-    note_failures(batch);
+    record_failures(batch);
     if (count == 0) {
         end_batch(batch);
         return;

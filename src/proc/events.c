@@ -46,7 +46,7 @@ static void end_transfers(struct events *events, const struct store_change *chan
     static const struct guid none;
 
     if (change == NULL)
-        transfers_look(events->transfers);
+        transfers_check(events->transfers);
     else if (change->state == REPORT_DELETING)
         transfers_end(events->transfers, &change->id);
     if (change != NULL && !guid_eq(&change->transfer, &none))

@@ -138,7 +138,7 @@ static void let_go_of_unknown(struct supervisor *supervisor, const struct store_
 static void on_held_answer(struct loop_call *call);
 
 /* Look at the next one that was not looked at since the last heartbeat. */
-static void look_at_parked(struct supervisor *supervisor)
+static void check_parked(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;
     struct supervisor_stop *stop = lease->parked;
@@ -200,7 +200,7 @@ static void on_released(struct supervisor *supervisor, const struct guid *id)
         if (guid_eq(&stop->id, id))
             stop->looked = supervisor->lease.beats - 1;
     }
-    look_at_parked(supervisor);
+    check_parked(supervisor);
 }
 
 static void on_held_answer(struct loop_call *call)
@@ -211,7 +211,7 @@ static void on_held_answer(struct loop_call *call)
     store_op_done(&call->op);
     if (released)
         on_free(supervisor, &supervisor->lease.looked_up);
-    look_at_parked(supervisor);
+    check_parked(supervisor);
 }
 
 void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop)
@@ -222,7 +222,7 @@ void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop)
     stop->next = lease->parked;
     stop->looked = lease->beats - 1; /* at once: it may have been released before it was parked */
     lease->parked = stop;
-    look_at_parked(supervisor);
+    check_parked(supervisor);
 }
 
 void lease_started(struct supervisor *supervisor, struct job *job)
@@ -268,7 +268,7 @@ static void on_alive(struct supervisor *supervisor)
     let_go_of_unknown(supervisor, &lease->beat.op.heartbeat);
     watch_clock(supervisor);
     supervisor->work = true; /* the news of it may have got lost */
-    look_at_parked(supervisor);
+    check_parked(supervisor);
 }
 
 /* The others have our reports: begin anew, as somebody else. */

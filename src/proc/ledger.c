@@ -29,7 +29,7 @@ enum {
 };
 
 static struct log_trouble expire_trouble = LOG_TROUBLE("ledger.expire");
-static struct log_trouble note_trouble = LOG_TROUBLE("ledger.note");
+static struct log_trouble record_trouble = LOG_TROUBLE("ledger.note");
 
 /* All but `work queue` and `path` belong to the work queue's one thread. */
 struct ledger {
@@ -170,7 +170,7 @@ static int64_t forget_ms(const struct ledger *ledger)
 }
 
 /* How many records there are. */
-static int note_now(struct ledger *ledger, struct err *err)
+static int record_now(struct ledger *ledger, struct err *err)
 {
     struct store_ledger note = ledger->note;
     struct store_op op = {.verb = STORE_LEDGER_NOTE, .ledger_note = {&note, forget_ms(ledger)}};
@@ -209,7 +209,7 @@ static int append_records(struct ledger *ledger, struct work_item *batch, struct
     reserve_ahead(ledger);
     if (!store_is_shared(ledger->store))
         return 0; /* DELETE_ROW tells it */
-    rc = note_now(ledger, err);
+    rc = record_now(ledger, err);
     SEAM_STEP("ledger", "append", "noted");
     return rc;
 }
@@ -334,8 +334,8 @@ static int make_ledger_file(struct ledger *ledger, struct err *err)
     return rc;
 }
 
-static bool note_oldest(void *context, const struct ledger_record *record, int64_t number,
-                        bool good)
+static bool record_oldest(void *context, const struct ledger_record *record, int64_t number,
+                          bool good)
 {
     struct ledger *ledger = context;
 
@@ -354,7 +354,7 @@ static int read_open_ledger(struct ledger *ledger, struct err *err)
 
     if (rc < 0)
         return rc;
-    if (ledger_each(ledger->fd, &ledger->head, note_oldest, ledger, &scan) < 0 ||
+    if (ledger_each(ledger->fd, &ledger->head, record_oldest, ledger, &scan) < 0 ||
         fstat(ledger->fd, &st) < 0)
         return err_errno(err, -E_LEDGER, "read the deletion ledger '%s'", ledger->path);
     if (scan.damaged > 0)
@@ -590,7 +590,7 @@ static int check_ledger_store(struct ledger *ledger, struct err *err)
     ledger->note.records = ledger_number(&ledger->head, ledger->end);
     rc = store_ask(ledger->store, &op, err)
              ?: check_known(ledger, &op.ledgers, err)
-             ?: note_now(ledger, err)
+             ?: record_now(ledger, err)
              ?: give_up_others(ledger, &op.ledgers, err);
     store_op_done(&op);
     return rc;
@@ -625,10 +625,10 @@ static int64_t maintain_ledger(void *context)
     else
         log_trouble(&expire_trouble, &err);
     /* Which forgets those that were given up long ago; the first time the start has done it. */
-    if (ledger->look_ms == 0 || note_now(ledger, &err) >= 0)
-        log_trouble_over(&note_trouble);
+    if (ledger->look_ms == 0 || record_now(ledger, &err) >= 0)
+        log_trouble_over(&record_trouble);
     else
-        log_trouble(&note_trouble, &err);
+        log_trouble(&record_trouble, &err);
     wait_ms = SEAM_PATIENCE_MS(LOOK_MS);
     ledger->look_ms = clock_mono_ms() + wait_ms;
     return wait_ms;

@@ -52,7 +52,7 @@ int64_t ledger_head_first(const struct ledger_head *head);
 struct guid ledger_head_id(const struct ledger_head *head); /* says nothing of the key */
 /* The number that a record at the end of a file has. */
 int64_t ledger_number(const struct ledger_head *head, int64_t end);
-/* Read and check; `path` is for the words. */
+/* Read and check; `path` is for the message. */
 int ledger_head_read(int fd, const char *path, struct ledger_head *ret, struct err *err);
 void ledger_hash(const struct ledger_head *head, const struct guid *id,
                  uint8_t out[LEDGER_HASH_BYTES]);

@@ -78,7 +78,7 @@ int restore_apply(struct store *store, struct spool *spool, const struct ledgers
     if (r.rc < 0 || r.counts.deleted < 0)
         return r.rc < 0 ? r.rc : (int)r.counts.deleted;
     SEAM_STEP("restore", "deletions", "applied");
-    rc = ledgers_note(ledgers, NULL, store, err) ?: settle_store(store, err);
+    rc = ledgers_record(ledgers, NULL, store, err) ?: settle_store(store, err);
     if (rc < 0)
         return rc;
     *ret = r.counts;
@@ -351,7 +351,7 @@ static int make_store(struct restoring *r, struct err *err)
     r->counts.deleted = erase_reports(r->store, is_deleted_report, r, err);
     SEAM_STEP("restore", "deletions", "applied");
     return r->counts.deleted < 0 ? (int)r->counts.deleted
-                                 : ledgers_note(r->ledgers, &r->kept, r->store, err);
+                                 : ledgers_record(r->ledgers, &r->kept, r->store, err);
 }
 
 /* link(), since rename() would replace a store that a server has made meanwhile. */

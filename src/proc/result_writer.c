@@ -55,7 +55,7 @@ static int write_block_bytes(void *context, const void *data, size_t len)
     const char *from = data;
 
     while (len > 0) {
-        ssize_t n = SEAM_FAILS("sink.write") ? -1 : write(result_writer->fd, from, len);
+        ssize_t n = SEAM_FAILS("result_writer.write") ? -1 : write(result_writer->fd, from, len);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -226,7 +226,7 @@ int result_writer_finish(struct result_writer *result_writer, const struct buf *
         result_writer->write_errno = seal_finish(result_writer->seal);
     sync = result_writer->written > unsynced_max;
     if (sync && result_writer->write_errno == 0 &&
-        (SEAM_FAILS("sink.fsync") || fdatasync(result_writer->fd) < 0))
+        (SEAM_FAILS("result_writer.fsync") || fdatasync(result_writer->fd) < 0))
         result_writer->write_errno = errno;
     if (result_writer->write_errno != 0)
         return write_failed(result_writer->write_errno, err);

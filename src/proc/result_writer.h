@@ -28,7 +28,7 @@ void result_writer_free(
 struct buf *result_writer_block(struct result_writer *result_writer);
 
 /* Hand the block on if it is large enough, and give the next one, empty. -E_SPOOL if an earlier
- * one could not be written, in words for the user. */
+ * one could not be written, as a message for the user. */
 int result_writer_pass(struct result_writer *result_writer, struct err *err);
 
 /* Bytes so far, those in the current block included. */

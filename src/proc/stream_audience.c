@@ -366,12 +366,12 @@ void audience_tell_deleted(struct streams *streams, struct audience *audience,
 {
     struct known *known = audience_known(audience, id);
     struct stream *stream;
-    struct look *look;
+    struct lookup *lookup;
 
     if (was_told_deleted(audience, id))
         return;
-    STAILQ_FOREACH(look, &streams->looks, entry)
-    look->dropped = look->dropped || guid_eq(&look->id, id);
+    STAILQ_FOREACH(lookup, &streams->lookups, entry)
+    lookup->dropped = lookup->dropped || guid_eq(&lookup->id, id);
     if (known != NULL)
         forget_known(audience, known);
     LIST_FOREACH(stream, &audience->streams, entry)

@@ -126,7 +126,7 @@ static void maintain_bucket(struct streams *streams, int bucket, struct to_check
 }
 
 /* Of those who come next, as many as may be asked for. */
-static void look_for_missed(struct streams *streams)
+static void ask_for_missed(struct streams *streams)
 {
     struct audience *audience;
 
@@ -137,7 +137,7 @@ static void look_for_missed(struct streams *streams)
             if (streams->look_count >= STREAMS_ASKED_MAX)
                 break;
             if (audience->missed && audience->count > 0)
-                looks_for_missed(streams, audience);
+                lookups_for_missed(streams, audience);
         }
         if (audience != NULL)
             break;
@@ -163,7 +163,7 @@ static void maintain_all(struct streams *streams)
 }
 
 /* Of some more active reports. */
-static void look_for_progress(struct streams *streams)
+static void ask_for_progress(struct streams *streams)
 {
     struct audience *audience;
 
@@ -174,7 +174,7 @@ static void look_for_progress(struct streams *streams)
         {
             for (size_t k = 0; k < audience->known_count && audience->count > 0; k++) {
                 if (report_is_active(audience->known[k].state))
-                    looks_add(streams, LOOK_PROGRESS, audience, NULL, &audience->known[k].id);
+                    lookups_add(streams, LOOKUP_PROGRESS, audience, NULL, &audience->known[k].id);
             }
         }
     }
@@ -187,9 +187,9 @@ static void on_streams_tick(struct loop_timer *timer)
 
     if (streams->ticks++ % TICKS_A_SECOND == 0)
         maintain_all(streams);
-    look_for_missed(streams);
-    look_for_progress(streams);
-    looks_ask(streams);
+    ask_for_missed(streams);
+    ask_for_progress(streams);
+    lookups_ask(streams);
     if (atomic_load(&streams->audience_count) > 0)
         loop_timer_set(streams->loop, &streams->tick, clock_mono_ms() + TICK_MS);
 }
@@ -201,12 +201,12 @@ static void on_stream_news(struct loop_message *message)
     lock_take(&streams->lock);
     streams->posted = false;
     lock_release(&streams->lock);
-    looks_ask(streams);
+    lookups_ask(streams);
     if (!loop_timer_is_set(&streams->tick))
         loop_timer_set(streams->loop, &streams->tick, clock_mono_ms() + TICK_MS);
 }
 
-/* The library does not look at a connection that sleeps. */
+/* The library does not watch a connection that sleeps. */
 static void on_stream_hang_ups(struct loop_watch *watch)
 {
     struct streams *streams = container_of(watch, struct streams, hang_up);
@@ -271,7 +271,7 @@ static void begin_stream(struct streams *streams, struct stream *stream, const c
     uint64_t last;
 
     if (!read_last_id(streams, audience, last_id, &last)) {
-        looks_for_active(streams, audience, stream);
+        lookups_for_active(streams, audience, stream);
         return;
     }
     for (size_t i = 0; i < audience->memory.count; i++) {
@@ -298,7 +298,7 @@ static int enlist(struct streams *streams, struct stream *stream, struct err *er
         return err_set(err, -E_STREAMS,
                        "You have %d event streams open on this server. Close one and try again.",
                        STREAMS_OF_USER);
-    looks_post(streams); /* or nobody would remove it */
+    lookups_post(streams); /* or nobody would remove it */
     if (epoll_ctl(streams->hang_ups, EPOLL_CTL_ADD, stream->spec.fd, &hang_up) < 0)
         return err_errno(err, -E_INTERNAL, "cannot watch a client");
     stream->audience = audience;
@@ -341,7 +341,7 @@ int64_t streams_count(const struct streams *streams)
 void stream_close(struct stream *stream)
 {
     struct streams *streams;
-    struct look *look;
+    struct lookup *lookup;
     bool checking;
 
     if (stream == NULL)
@@ -355,11 +355,11 @@ void stream_close(struct stream *stream)
     atomic_fetch_sub(&streams->open, 1);
     if (--stream->audience->count == 0)
         stream->audience->left_ms = clock_mono_ms();
-    STAILQ_FOREACH(look, &streams->looks, entry)
+    STAILQ_FOREACH(lookup, &streams->lookups, entry)
     {
-        if (look->stream != stream)
+        if (lookup->stream != stream)
             continue;
-        look->stream = NULL; /* it has not been told all: if it comes again, it begins anew */
+        lookup->stream = NULL; /* it has not been told all: if it comes again, it begins anew */
         stream->audience->forgotten = ++stream->audience->last_number;
     }
     stream_queue_done(&stream->unsent);
@@ -416,8 +416,8 @@ static void free_streams(struct streams *streams)
 {
     struct audience *audience;
 
-    while (!STAILQ_EMPTY(&streams->looks))
-        looks_remove_first(streams);
+    while (!STAILQ_EMPTY(&streams->lookups))
+        lookups_remove_first(streams);
     for (int i = 0; i < STREAMS_BUCKETS; i++) {
         while ((audience = LIST_FIRST(&streams->buckets[i])) != NULL)
             audience_remove(streams, audience);
@@ -440,7 +440,7 @@ struct streams *streams_new(struct store *store)
     streams->store = store;
     guid_format(&epoch, streams->epoch);
     lock_init(&streams->lock);
-    STAILQ_INIT(&streams->looks);
+    STAILQ_INIT(&streams->lookups);
     streams->news.run = on_stream_news;
     streams->tick.run = on_streams_tick;
     streams->hang_up.ready = on_stream_hang_ups;

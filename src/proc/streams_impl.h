@@ -55,7 +55,7 @@ struct audience {
     struct stream_queue memory; /* the last events, for Last-Event-ID */
     uint64_t last_number;       /* of an event */
     uint64_t forgotten;         /* the highest number that is no longer in `memory` */
-    bool missed;                /* changes may have been: look for them */
+    bool missed;                /* changes may have been: ask for them */
     LIST_ENTRY(audience) entry;
 };
 
@@ -94,16 +94,16 @@ struct stream_check {
 
 /* Why the store is asked, and what becomes of the answer. They are answered in any order, and told
  * in the order in which they were made. */
-enum look_kind {
-    LOOK_CHANGE,   /* a report moved to `state` */
-    LOOK_LIST,     /* which reports are in `state`? Each is … */
-    LOOK_GREETING, /* … there when `stream` comes, or … */
-    LOOK_MISSED,   /* … to be told to all, unless it is known */
-    LOOK_PROGRESS, /* of a known one */
+enum lookup_kind {
+    LOOKUP_CHANGE,   /* a report moved to `state` */
+    LOOKUP_LIST,     /* which reports are in `state`? Each is … */
+    LOOKUP_GREETING, /* … there when `stream` comes, or … */
+    LOOKUP_MISSED,   /* … to be told to all, unless it is known */
+    LOOKUP_PROGRESS, /* of a known one */
 };
-struct look {
+struct lookup {
     struct streams *streams;
-    enum look_kind kind;
+    enum lookup_kind kind;
     int64_t user_id;
     struct guid id;
     enum report_state state;
@@ -112,7 +112,7 @@ struct look {
     bool asked, answered;
     bool dropped; /* the report was deleted meanwhile */
     struct loop_call call;
-    STAILQ_ENTRY(look) entry;
+    STAILQ_ENTRY(lookup) entry;
 };
 
 struct streams {
@@ -128,7 +128,7 @@ struct streams {
     atomic_llong open;    /* streams */
     uint64_t last_number; /* of an event of an audience that is gone */
     LIST_HEAD(, audience) buckets[STREAMS_BUCKETS];
-    STAILQ_HEAD(, look) looks;
+    STAILQ_HEAD(, lookup) lookups;
     size_t look_count;
     int hang_ups; /* an epoll(7) of the clients' sockets */
     /* the thread's */
@@ -188,17 +188,17 @@ void stream_push(struct stream *stream, struct stream_event *event);
 void stream_break(struct stream *stream);
 void stream_wake(struct stream *stream);
 
-/* ---- stream_looks.c: what the store is asked ---- */
+/* ---- stream_lookups.c: what the store is asked ---- */
 
 /* The thread has something to do. */
-void looks_post(struct streams *streams);
-/* Of the report `id`; for the stream of the look `of`, NULL: for all. */
-void looks_add(struct streams *streams, enum look_kind kind, struct audience *audience,
-               const struct look *of, const struct guid *id);
+void lookups_post(struct streams *streams);
+/* Of the report `id`; for the stream of the lookup `of`, NULL: for all. */
+void lookups_add(struct streams *streams, enum lookup_kind kind, struct audience *audience,
+                 const struct lookup *of, const struct guid *id);
 /* Which reports are active? For `stream`, which has just come; NULL: for all. */
-void looks_for_active(struct streams *streams, struct audience *audience, struct stream *stream);
+void lookups_for_active(struct streams *streams, struct audience *audience, struct stream *stream);
 /* News may have been missed. */
-void looks_for_missed(struct streams *streams, struct audience *audience);
-void looks_remove_first(struct streams *streams);
+void lookups_for_missed(struct streams *streams, struct audience *audience);
+void lookups_remove_first(struct streams *streams);
 /* Without the lock, on the thread: ask as much as may be asked now. */
-void looks_ask(struct streams *streams);
+void lookups_ask(struct streams *streams);

@@ -91,7 +91,7 @@ static void ask_claim(struct claim *claim)
     loop_ask(supervisor->loop, supervisor->spec.store, &claim->call, on_claimed);
 }
 
-static void see_wakes(struct supervisor *supervisor)
+static void drain_wakeups(struct supervisor *supervisor)
 {
     unsigned wakes = atomic_load(&supervisor->wakes);
 
@@ -128,7 +128,7 @@ static size_t ask_some(struct supervisor *supervisor, bool doubt, size_t idle)
 /* What may have been claimed already comes first, or it would wait for as many idle workers. */
 static void claim_for_idle(struct supervisor *supervisor)
 {
-    see_wakes(supervisor);
+    drain_wakeups(supervisor);
     if (supervisor->work && supervisor->phase == SUPERVISOR_OPEN &&
         !loop_timer_is_set(&supervisor->no_claim) && lease_holds(supervisor))
         ask_some(supervisor, false, ask_some(supervisor, true, count_idle(supervisor)));
@@ -161,7 +161,7 @@ void supervisor_released(struct supervisor *supervisor)
         supervisor_wake(supervisor);
 }
 
-static void on_look(struct loop_timer *timer)
+static void on_claim_timer(struct loop_timer *timer)
 {
     container_of(timer, struct supervisor, look)->work = true;
 }
@@ -335,7 +335,7 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
     supervisor->pulse.run = on_pulse;
     supervisor->drain_timer.run = on_drain_time;
     supervisor->no_claim.run = on_claims_again;
-    supervisor->look.run = on_look;
+    supervisor->look.run = on_claim_timer;
     supervisor->limits = limits_of(spec->config);
     supervisor->workers = calloc(count, sizeof(*supervisor->workers));
     supervisor->claims = calloc(count, sizeof(*supervisor->claims));

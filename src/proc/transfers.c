@@ -312,7 +312,7 @@ static bool is_over(struct peer *peer, int64_t now_ms)
 }
 
 /* Close those that are over, and return how many. */
-static int look_at_lingering(struct transfers *transfers, int64_t now_ms)
+static int check_lingering(struct transfers *transfers, int64_t now_ms)
 {
     struct peer **link = &transfers->lingering, *peer;
     int gone = 0;
@@ -342,7 +342,7 @@ int transfers_maintain(struct transfers *transfers, int64_t now_ms, int *ret_gon
     *ret_gone = 0;
     lock_take(&transfers->lock);
     if (transfers->lingering != NULL && transfers->due_ms <= now_ms)
-        *ret_gone = look_at_lingering(transfers, now_ms);
+        *ret_gone = check_lingering(transfers, now_ms);
     if (transfers->lingering != NULL)
         wait_ms = (int)(transfers->due_ms - now_ms);
     lock_release(&transfers->lock);
@@ -361,7 +361,7 @@ void transfers_finish(struct transfers *transfers)
     lock_take(&transfers->lock);
     for (struct peer *peer = transfers->lingering; peer != NULL; peer = peer->next)
         reset_peer(peer);
-    look_at_lingering(transfers, now_ms);
+    check_lingering(transfers, now_ms);
     lock_release(&transfers->lock);
 }
 
@@ -628,7 +628,7 @@ static struct inquiry *inquire_of_all(struct transfers *transfers)
     return first;
 }
 
-void transfers_look(struct transfers *transfers)
+void transfers_check(struct transfers *transfers)
 {
     struct inquiry *inquiry = inquire_of_all(transfers), *next;
 

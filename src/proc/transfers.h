@@ -71,4 +71,4 @@ void transfers_end(struct transfers *transfers, const struct guid *id);
  * say once more that it is over, as a deletion waits for that. */
 void transfers_settle(struct transfers *transfers, const struct guid *id, const struct guid *row);
 /* News may have been missed: enter all transfers once more, and end those of deleted reports. */
-void transfers_look(struct transfers *transfers);
+void transfers_check(struct transfers *transfers);

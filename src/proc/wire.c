@@ -28,7 +28,7 @@ _Static_assert(sizeof(struct wire_run) == sizeof(struct wire_head) + sizeof(int6
                "struct wire_run has padding");
 _Static_assert(sizeof(struct wire_answer) == sizeof(struct wire_head) + sizeof(int64_t[7]) +
                                                  REPORT_DIGEST_BYTES +
-                                                 sizeof(char[2][WIRE_WORDS_MAX]),
+                                                 sizeof(char[2][WIRE_MESSAGE_MAX]),
                "struct wire_answer has padding");
 
 static int malformed(struct err *err, const char *what)
@@ -258,41 +258,41 @@ int wire_receive_order(int socket, struct wire_order *ret, struct err *err)
 
 /* ---- answers ---- */
 
-static void copy_words(char words[WIRE_WORDS_MAX], const char *text)
+static void copy_message(char message[WIRE_MESSAGE_MAX], const char *text)
 {
     size_t len = 0, step;
 
-    memset(words, 0, WIRE_WORDS_MAX);
+    memset(message, 0, WIRE_MESSAGE_MAX);
     for (; text != NULL && *text != '\0'; text += step) {
         size_t valid = str_utf8_length(text, strnlen(text, 4));
 
         step = valid > 0 ? valid : 1;
-        if (len + step >= WIRE_WORDS_MAX)
+        if (len + step >= WIRE_MESSAGE_MAX)
             return;
         if (valid > 0)
-            memcpy(words + len, text, valid);
+            memcpy(message + len, text, valid);
         else
-            words[len] = '?';
+            message[len] = '?';
         len += step;
     }
 }
 
-static bool are_words(const char words[WIRE_WORDS_MAX])
+static bool is_message(const char message[WIRE_MESSAGE_MAX])
 {
-    size_t len = strnlen(words, WIRE_WORDS_MAX), step;
+    size_t len = strnlen(message, WIRE_MESSAGE_MAX), step;
 
     for (size_t at = 0; at < len; at += step) {
-        step = str_utf8_length(words + at, len - at);
+        step = str_utf8_length(message + at, len - at);
         if (step == 0)
             return false;
     }
-    return len < WIRE_WORDS_MAX;
+    return len < WIRE_MESSAGE_MAX;
 }
 
-void wire_answer_set_words(struct wire_answer *answer, const char *message, const char *detail)
+void wire_answer_set_message(struct wire_answer *answer, const char *message, const char *detail)
 {
-    copy_words(answer->message, message);
-    copy_words(answer->detail, detail);
+    copy_message(answer->message, message);
+    copy_message(answer->detail, detail);
 }
 
 int wire_send_answer(int socket, const struct wire_answer *answer, struct err *err)
@@ -310,8 +310,8 @@ static bool is_answer(const struct wire_answer *answer, size_t len)
            answer->outcome < WIRE_OUTCOME_COUNT && answer->spent <= 1 && answer->rows >= 0 &&
            (answer->outcome != WIRE_AGAIN || answer->spent == 1) && answer->bytes >= 0 &&
            answer->footer > INT64_MIN && answer->footer <= INT64_MAX - answer->bytes &&
-           answer->unsynced >= 0 && answer->runs >= 0 && are_words(answer->message) &&
-           are_words(answer->detail);
+           answer->unsynced >= 0 && answer->runs >= 0 && is_message(answer->message) &&
+           is_message(answer->detail);
 }
 
 int wire_receive_answer(int socket, struct wire_answer *ret, struct err *err)

@@ -44,7 +44,7 @@ struct wire_texts {
 enum {
     WIRE_TEXT_COUNT = sizeof(struct wire_texts) / sizeof(const char *),
     WIRE_TEXTS_MAX = 4 << 20, /* bytes of all of them */
-    WIRE_WORDS_MAX = ERR_TEXT_MAX,
+    WIRE_MESSAGE_MAX = ERR_TEXT_MAX,
 };
 
 struct wire_run {
@@ -70,8 +70,8 @@ struct wire_answer {
     uint64_t outcome;                    /* DONE: enum wire_outcome */
     uint64_t spent;                      /* DONE, 1: the process ends, and runs no other report */
     int64_t runs;                        /* DONE, AGAIN */
-    char message[WIRE_WORDS_MAX];        /* DONE, FAILED: for the user; UTF-8 … */
-    char detail[WIRE_WORDS_MAX];         /* … and for the log: no values of parameters or data */
+    char message[WIRE_MESSAGE_MAX];      /* DONE, FAILED: for the user; UTF-8 … */
+    char detail[WIRE_MESSAGE_MAX];       /* … and for the log: no values of parameters or data */
 };
 
 /* A RUN or CANCEL with what belongs to it. */
@@ -97,7 +97,7 @@ int wire_send_order(int socket, const struct wire_order *order, int flags, struc
 int wire_receive_order(int socket, struct wire_order *ret, struct err *err);
 
 /* Set both texts, cut if need be; what is not UTF-8 becomes '?'. NULL is "". */
-void wire_answer_set_words(struct wire_answer *answer, const char *message, const char *detail);
+void wire_answer_set_message(struct wire_answer *answer, const char *message, const char *detail);
 /* Send it, blocking; -E_IO if the other side is gone. */
 int wire_send_answer(int socket, const struct wire_answer *answer, struct err *err);
 /* Receive one, without blocking: 1; WIRE_NOTHING: there is none just now; 0: the end; -E_IO. All

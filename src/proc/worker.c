@@ -235,7 +235,7 @@ static void classify_result(struct worker *worker, struct wire_answer *done)
     else if (worker->result_rc == -E_NOMEM)
         run_needs_memory(memory_limit(), err);
     /* Details quote no values; a message without a detail has none either. */
-    wire_answer_set_words(done, err->text, err->detail[0] != '\0' ? err->detail : err->text);
+    wire_answer_set_message(done, err->text, err->detail[0] != '\0' ? err->detail : err->text);
 }
 
 static struct wire_answer make_answer(const struct worker *worker, enum wire_type type)

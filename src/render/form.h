@@ -6,7 +6,7 @@
 
 struct form_writer; /* of one download */
 
-/* *ret is yours: form_free(). -E_PARAM: the result cannot take this form, with words that say
+/* *ret is yours: form_free(). -E_PARAM: the result cannot take this form, with a message that says
  * why (a text too long for a cell). */
 int form_new(const struct form_spec *spec, struct form_writer **ret, struct err *err);
 /* Append the next bytes, about FORM_BLOCK of them: 1; 0: they were the last, if there were any;

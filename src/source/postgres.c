@@ -19,7 +19,7 @@ static int check_url(const char *url, struct err *err)
     PQconninfoOption *options = PQconninfoParse(url, &why);
 
     if (options == NULL) {
-        char said[PG_WORDS];
+        char said[PG_MESSAGE];
 
         pg_url_trouble(url, why != NULL ? why : "out of memory", said);
         PQfreemem(why);
@@ -175,7 +175,7 @@ static const char rewritten_sql[] =
     " AND c.relfilenode OPERATOR(pg_catalog.<>) 0"
     " AND c.relfilenode OPERATOR(pg_catalog.<>) pg_catalog.pg_relation_filenode(c.oid)) LIMIT 1";
 
-static int look_for_rewritten(struct pg_source *source, struct err *err)
+static int find_rewritten(struct pg_source *source, struct err *err)
 {
     PGresult *result = NULL;
     int rc = pg_finish(source, PQsendQuery(source->conn, rewritten_sql), NULL, &result, err);
@@ -196,7 +196,7 @@ static int pg_end(struct source *base, struct err *err)
     struct pg_source *source = to_pg(base);
     bool whole = source->conn != NULL && !source->spoiled &&
                  PQtransactionStatus(source->conn) == PQTRANS_INTRANS;
-    int rc = whole ? look_for_rewritten(source, err) : 0;
+    int rc = whole ? find_rewritten(source, err) : 0;
 
     source->session_user = (struct param_value){0};
     source->begun = false;

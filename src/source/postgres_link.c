@@ -140,7 +140,7 @@ static void on_libpq_notice(void *context, const PGresult *result)
 
 int pg_reach(struct pg_source *source, struct err *err)
 {
-    char why[PG_WORDS];
+    char why[PG_MESSAGE];
     int rc = pg_may_start(source, err);
 
     if (rc < 0)

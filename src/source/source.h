@@ -43,7 +43,7 @@ struct source_spec {
     int64_t temp_limit;      /* bytes a report may spill there; 0: no limit. A server has its own */
     atomic_bool *stopped;    /* set by another thread: do not wait for a lock; NULL: never */
     /* For the author of a definition, who may see values (reportd check, reportd try): gets what
-     * the database says besides, such as NOTICE and WARNING, and err->detail its full words, HINT
+     * the database says besides, such as NOTICE and WARNING, and err->detail its full message, HINT
      * and all. NULL: nobody gets it. */
     void (*notice)(void *context, const char *text);
     void *context;

@@ -82,7 +82,7 @@ static const struct {
     {SQLITE_AUTH, "The report's query tries to do what a report may not do."},
 };
 
-static const char *words_for(int code)
+static const char *message_for(int code)
 {
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (words[i].code == (code & 0xff))
@@ -109,7 +109,7 @@ static int fail_with(struct sqlite_source *source, int code, const char *message
     else if ((code & 0xff) == SQLITE_NOMEM)
         err_set(err, -E_NOMEM, "Out of memory.");
     else
-        err_set(err, -E_SOURCE, "%s", words_for(code));
+        err_set(err, -E_SOURCE, "%s", message_for(code));
     if (line == 0)
         return err_detail(err, "sqlite: %s (%d)", message, code);
     return err_detail(err, "line %d: sqlite: %s (%d)", line, message, code);
@@ -377,11 +377,11 @@ static int open_path(struct sqlite_source *source, const char *path, struct err 
     for (int look = 0; look < LOOKS_MAX; look++) {
         int rc;
 
-        if (!sqlite_file_look(&source->file, path)) {
+        if (!sqlite_file_identify(&source->file, path)) {
             bool strange = source->file.stat.st_mode != 0 && !S_ISREG(source->file.stat.st_mode);
             const char *why = strange ? "is not a regular file" : strerror(errno);
 
-            err_set(err, -E_SOURCE, "%s", words_for(SQLITE_CANTOPEN));
+            err_set(err, -E_SOURCE, "%s", message_for(SQLITE_CANTOPEN));
             return err_detail(err, "sqlite: '%s': %s", path, why);
         }
         rc = open_database_file(source, err);
@@ -390,7 +390,7 @@ static int open_path(struct sqlite_source *source, const char *path, struct err 
         sqlite3_close(source->db);
         source->db = NULL;
     }
-    err_set(err, -E_SOURCE, "%s", words_for(SQLITE_BUSY));
+    err_set(err, -E_SOURCE, "%s", message_for(SQLITE_BUSY));
     return err_detail(err, "sqlite: '%s' is being replaced or written to all the time", path);
 }
 
@@ -575,7 +575,7 @@ static int bind_all(struct sqlite_query *query, const struct param_value *values
 
     if (code == SQLITE_OK)
         return 0;
-    err_set(err, -E_SOURCE, "%s", words_for(code));
+    err_set(err, -E_SOURCE, "%s", message_for(code));
     return err_detail(err, "line %d: parameter '%s' %s", query->line, name != NULL ? name : "?",
                       why_unbound(name, code));
 }

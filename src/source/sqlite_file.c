@@ -30,7 +30,7 @@ static bool is_beside_writable(const struct sqlite_file *file)
     return access(folder, W_OK) == 0;
 }
 
-bool sqlite_file_look(struct sqlite_file *file, const char *path)
+bool sqlite_file_identify(struct sqlite_file *file, const char *path)
 {
     unsigned char header[HEADER_BYTES] = {0};
     int fd, saved;

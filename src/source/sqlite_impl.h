@@ -52,7 +52,7 @@ struct sqlite_file {
 };
 
 /* Look at the file; false: `path` is too long, or errno says why it cannot be read. */
-bool sqlite_file_look(struct sqlite_file *file, const char *path);
+bool sqlite_file_identify(struct sqlite_file *file, const char *path);
 
 /* Append a URI for sqlite3_open_v2() with SQLITE_OPEN_URI. */
 void sqlite_file_uri(const struct sqlite_file *file, struct buf *out);

@@ -49,7 +49,7 @@ static int fail_link(const char *why, struct err *err)
 /* The one result of what was sent with that status; of several the last. */
 static int finish_command(PGconn *conn, int sent, PGresult **ret, struct err *err)
 {
-    char why[PG_WORDS];
+    char why[PG_MESSAGE];
     PGresult *result = pg_result(conn, sent, clock_mono_ms() + ANSWER_MS, why);
 
     if (result == NULL)
@@ -87,7 +87,7 @@ static int link_run_text(PGconn *conn, const char *sql, struct err *err)
 /* COPY … FROM STDIN, begun by one of those: send, end. -E_SPOOL. */
 static int link_copy_add(PGconn *conn, const void *data, int len, struct err *err)
 {
-    char why[PG_WORDS];
+    char why[PG_MESSAGE];
 
     return pg_copy_add(conn, data, len, clock_mono_ms() + ANSWER_MS, why) ? 0 : fail_link(why, err);
 }
@@ -138,7 +138,7 @@ static void give_back(struct link_pool *pool, PGconn *conn)
 
 static PGconn *connect_to(const char *url, struct err *err)
 {
-    char why[PG_WORDS];
+    char why[PG_MESSAGE];
     PGconn *conn = pg_connect(
         &(struct pg_spec){
             .url = url, .name = "reportd spool", .connect_s = 3, .wake_fd = -1, .own = true},

@@ -38,8 +38,9 @@ const char *spool_temp_folder(const struct spool *spool);
 int spool_lock(struct spool *spool, struct err *err);
 
 /* Whose results are there? A file in the folder, SPOOL_MARK, has the id of the store. 1: of
- * `store`; 0: it is not there; -E_SPOOL: it names another store, with words that say what to do, or
- * cannot be read. A database needs none: 1. Once it is known, spool_check() looks that it stays so.
+ * `store`; 0: it is not there; -E_SPOOL: it names another store, with a message that says what to
+ * do, or cannot be read. A database needs none: 1. Once it is known, spool_check() looks that it
+ * stays so.
  */
 #define SPOOL_MARK "store.id"
 int spool_owner(struct spool *spool, const struct guid *store, struct err *err);

@@ -81,7 +81,7 @@ enum { SPOOL_NAME_CAP = GUID_TEXT + 24 }; /* ID.ATTEMPT.json */
 void spool_file_name(char out[SPOOL_NAME_CAP], const struct guid *id, int attempt,
                      enum spool_kind kind);
 
-/* mark.c: the file that says whose results are in a folder; `path` is for the words. As
+/* mark.c: the file that says whose results are in a folder; `path` is for the message. As
  * spool_owner() and spool_own(). */
 int spool_mark_read(int dir, const char *path, const struct guid *store, struct err *err);
 int spool_mark_write(int dir, const char *path, const struct guid *store, bool replace,

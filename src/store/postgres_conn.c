@@ -41,7 +41,7 @@ int postgres_unavailable(const char *detail, struct err *err)
 
 PGconn *postgres_connect_plain(const struct postgres_shared *shared, struct err *err)
 {
-    char why[PG_WORDS];
+    char why[PG_MESSAGE];
     PGconn *pg = pg_connect(
         &(struct pg_spec){
             .url = shared->url, .name = "reportd", .connect_s = 3, .wake_fd = -1, .own = true},
@@ -85,7 +85,7 @@ static bool prepare_all(struct postgres_conn *c)
 
 /* It was then between our looks at our own clock: what fits that stays, so that the time does not
  * jump with every answer that is slow. */
-void postgres_note_time(struct postgres_conn *c, int64_t server_ms)
+void postgres_record_time(struct postgres_conn *c, int64_t server_ms)
 {
     int64_t heard_ms = clock_mono_ms(), known_ms = atomic_load(&c->shared->clock_ms);
     int64_t least_ms = server_ms - heard_ms, most_ms = server_ms - c->sent_ms;
@@ -107,7 +107,7 @@ static void ask_time(struct postgres_conn *c)
     call_run(c, PG_CLOCK);
     call_sync(c);
     if (results_take(c) && results_next(c))
-        postgres_note_time(c, get_int(c, 0));
+        postgres_record_time(c, get_int(c, 0));
     results_drain(c);
 }
 

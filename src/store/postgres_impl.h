@@ -78,7 +78,7 @@ PGconn *postgres_connect_plain(const struct postgres_shared *shared, struct err 
 PGresult *postgres_result(PGconn *pg, int sent, struct err *err);
 PGresult *postgres_exec(PGconn *pg, const char *text, struct err *err);
 /* The server has said what time it is since `sent_ms`. */
-void postgres_note_time(struct postgres_conn *c, int64_t server_ms);
+void postgres_record_time(struct postgres_conn *c, int64_t server_ms);
 int64_t postgres_now_ms(const struct store_conn *conn);
 /* "The store is unavailable: …", and for the log, in one line, why. */
 int postgres_unavailable(const char *detail, struct err *err);
@@ -134,7 +134,7 @@ void call_sync(struct postgres_conn *c);
 bool results_take(struct postgres_conn *c);
 /* Read to the end of the pipeline, ignoring what is left of it. */
 void results_drain(struct postgres_conn *c);
-/* To return from a verb: the trouble's code and words. */
+/* To return from a verb: the trouble's code and message. */
 int results_trouble(struct postgres_conn *c, struct err *err);
 /* -E_STORE: what was read finds no room. */
 int results_no_memory(struct postgres_conn *c);
@@ -151,7 +151,7 @@ struct guid get_guid(struct postgres_conn *c, int column);
 char *get_sealed_text(struct postgres_conn *c, int column, const uint8_t key[REPORT_KEY_BYTES],
                       enum keyring_value what);
 /* For who finds by itself that the connection's batch has to be tried again. */
-void results_note(struct postgres_conn *c, enum postgres_trouble trouble, const char *detail);
+void results_record(struct postgres_conn *c, enum postgres_trouble trouble, const char *detail);
 
 /* ---- postgres_report.c ---- */
 

@@ -15,7 +15,7 @@ enum {
 
 PGresult *postgres_result(PGconn *pg, int sent, struct err *err)
 {
-    char why[PG_WORDS];
+    char why[PG_MESSAGE];
     PGresult *result = pg_result(pg, sent, clock_mono_ms() + SCHEMA_MS, why);
 
     if (result == NULL)

@@ -18,7 +18,7 @@ bool postgres_unwrap(struct postgres_conn *c, const struct guid *id, int number,
     get_blob(c, number + 1, wrapped, sizeof(wrapped));
     found = keyring_unwrap(c->shared->ring, get_int(c, number), id, wrapped, ret);
     if (found == KEYRING_NO_SUCH_KEY && !c->blind)
-        results_note(c, PG_STALE, "a report has a newer key than this node");
+        results_record(c, PG_STALE, "a report has a newer key than this node");
     return found == KEYRING_OPENED;
 }
 
@@ -339,7 +339,7 @@ int postgres_read_heartbeat(struct postgres_conn *c, struct store_heartbeat *arg
         return -E_STORE;
     arg->alive = results_next(c);
     if (arg->alive)
-        postgres_note_time(c, get_int(c, 0));
+        postgres_record_time(c, get_int(c, 0));
     if (!results_take(c) || read_reap(c, &arg->requeued) < 0 || !results_take(c) ||
         !results_take(c))
         return -E_STORE;

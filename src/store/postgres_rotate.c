@@ -255,7 +255,7 @@ static int rotate_keys(struct postgres_rotation *r, struct err *err)
     return rc;
 }
 
-static int look_at_keys(struct postgres_rotation *r, struct err *err)
+static int check_rotation(struct postgres_rotation *r, struct err *err)
 {
     bool is_ours = false, was_ours;
     int rc = postgres_connect(r->c, err)
@@ -268,7 +268,7 @@ static int look_at_keys(struct postgres_rotation *r, struct err *err)
 }
 
 /* While it fails a deleted report can be opened with the old key: the operator has to know. */
-static void log_look(int rc, const struct err *err)
+static void log_check(int rc, const struct err *err)
 {
     if (rc >= 0)
         log_trouble_over(&look_trouble);
@@ -283,9 +283,9 @@ static void *rotation_thread(void *arg)
     thread_own(&r->c->base.user);
     while (!wait_stop(r, r->tick_ms)) {
         struct err err = {0};
-        int rc = look_at_keys(r, &err);
+        int rc = check_rotation(r, &err);
 
-        log_look(rc, &err);
+        log_check(rc, &err);
         if (rc < 0 || r->tick_ms > STAY_CONNECTED_MS)
             postgres_disconnect(r->c);
     }

@@ -9,7 +9,7 @@
 
 /* ---- trouble ---- */
 
-void results_note(struct postgres_conn *c, enum postgres_trouble trouble, const char *detail)
+void results_record(struct postgres_conn *c, enum postgres_trouble trouble, const char *detail)
 {
     if (c->trouble != PG_GOOD)
         return;
@@ -19,40 +19,40 @@ void results_note(struct postgres_conn *c, enum postgres_trouble trouble, const 
 
 /* A loser of a deadlock or of a lock wins the next time, and a server that has become a standby is
  * not ours. */
-static void note_result(struct postgres_conn *c, const PGresult *result)
+static void record_result_trouble(struct postgres_conn *c, const PGresult *result)
 {
-    char said[PG_WORDS];
+    char said[PG_MESSAGE];
 
     pg_said(c->pg, result, said);
     if (str_eq(PQresultErrorField(result, PG_DIAG_SQLSTATE), "42704")) { /* by KEYS_CHECK */
-        results_note(c, PG_STALE, said);
+        results_record(c, PG_STALE, said);
         return;
     }
     switch (pg_class_of(c->pg, result)) {
     case PG_BUSY:
-        results_note(c, PG_CONFLICT, said);
+        results_record(c, PG_CONFLICT, said);
         break;
     case PG_AWAY:
     case PG_READ_ONLY:
-        results_note(c, PG_LOST, said);
+        results_record(c, PG_LOST, said);
         break;
     default:
-        results_note(c, PG_REFUSED, said);
+        results_record(c, PG_REFUSED, said);
     }
 }
 
 /* Whatever libpq says, the connection is not to be used any more. */
-static void note_lost(struct postgres_conn *c, enum pg_end end)
+static void record_lost(struct postgres_conn *c, enum pg_end end)
 {
-    char said[PG_WORDS];
+    char said[PG_MESSAGE];
 
     pg_said(c->pg, NULL, said);
-    results_note(c, PG_LOST, end == PG_LATE ? "no answer in time" : said);
+    results_record(c, PG_LOST, end == PG_LATE ? "no answer in time" : said);
 }
 
 int results_no_memory(struct postgres_conn *c)
 {
-    results_note(c, PG_REFUSED, "out of memory");
+    results_record(c, PG_REFUSED, "out of memory");
     return -E_STORE;
 }
 
@@ -71,7 +71,7 @@ struct store_value value_sealed(struct postgres_conn *c, const uint8_t key[REPOR
     uint8_t *out = data != NULL ? malloc(len + KEYRING_OVERHEAD) : NULL;
 
     if (data != NULL && out == NULL)
-        results_note(c, PG_REFUSED, "out of memory");
+        results_record(c, PG_REFUSED, "out of memory");
     if (out != NULL) {
         keyring_seal(key, what, data, len, out);
         value = value_blob(out, (int)(len + KEYRING_OVERHEAD));
@@ -108,7 +108,7 @@ void call_values(struct postgres_conn *c, enum postgres_statement which,
     snprintf(name, sizeof(name), "%d", which);
     if (c->trouble == PG_GOOD &&
         PQsendQueryPrepared(c->pg, name, count, data, lengths, binary, 1) == 0)
-        note_lost(c, PG_GONE);
+        record_lost(c, PG_GONE);
     while (count-- > 0) {
         if (values[count].kind == VALUE_OWNED)
             free((void *)values[count].data);
@@ -118,13 +118,13 @@ void call_values(struct postgres_conn *c, enum postgres_statement which,
 void call_flush(struct postgres_conn *c)
 {
     if (c->trouble == PG_GOOD && PQsendFlushRequest(c->pg) == 0)
-        note_lost(c, PG_GONE);
+        record_lost(c, PG_GONE);
 }
 
 void call_sync(struct postgres_conn *c)
 {
     if (c->trouble == PG_GOOD && (PQpipelineSync(c->pg) == 0 || PQflush(c->pg) < 0))
-        note_lost(c, PG_GONE);
+        record_lost(c, PG_GONE);
 }
 
 /* ---- in ---- */
@@ -139,11 +139,11 @@ static PGresult *next_result(struct postgres_conn *c)
         if (result != NULL)
             return result;
         if (end != PG_READY) {
-            note_lost(c, end);
+            record_lost(c, end);
             return NULL;
         }
     }
-    results_note(c, PG_LOST, "no answer");
+    results_record(c, PG_LOST, "no answer");
     return NULL;
 }
 
@@ -162,7 +162,7 @@ bool results_take(struct postgres_conn *c)
         return false;
     status = PQresultStatus(c->result);
     if (status == PGRES_FATAL_ERROR)
-        note_result(c, c->result);
+        record_result_trouble(c, c->result);
     return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
 }
 
@@ -177,7 +177,7 @@ void results_drain(struct postgres_conn *c)
 
         more = result != NULL && PQresultStatus(result) != PGRES_PIPELINE_SYNC;
         if (result != NULL && PQresultStatus(result) == PGRES_FATAL_ERROR)
-            note_result(c, result);
+            record_result_trouble(c, result);
         if (c->trouble == PG_LOST)
             more = false;
         PQclear(result);
@@ -237,7 +237,7 @@ char *get_text(struct postgres_conn *c, int column)
         return NULL;
     copy = strdup(PQgetvalue(c->result, c->row, column));
     if (copy == NULL)
-        results_note(c, PG_REFUSED, "out of memory");
+        results_record(c, PG_REFUSED, "out of memory");
     return copy;
 }
 
@@ -259,7 +259,7 @@ char *get_sealed_text(struct postgres_conn *c, int column, const uint8_t key[REP
         return NULL;
     text = calloc(1, len - KEYRING_OVERHEAD + 1);
     if (text == NULL) {
-        results_note(c, PG_REFUSED, "out of memory");
+        results_record(c, PG_REFUSED, "out of memory");
     } else if (!keyring_unseal(key, what, PQgetvalue(c->result, c->row, column), len, text)) {
         free(text);
         text = NULL;

@@ -131,7 +131,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "SELECT number, wrapped, fingerprint, retired FROM erase_key"                                \
       " WHERE number >= $1 OR NOT retired ORDER BY number")                                        \
     /* First in a batch that seals: who makes the next key waits for it, and then it sees that     \
-     * one. The second statement fails if its key is not the newest any more; the words are for    \
+     * one. The second statement fails if its key is not the newest any more; the message is for   \
      * the log of the server. */                                                                   \
     X(KEYS_HOLD, "", "SELECT pg_advisory_xact_lock_shared(1380996164, -2)")                        \
     X(KEYS_CHECK, "i",                                                                             \

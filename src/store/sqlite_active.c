@@ -229,7 +229,7 @@ int sqlite_active_take(struct store_conn *conn, int64_t user_id, int64_t seq, st
 }
 
 /* Without memory to note it: after this transaction they are read again. */
-static void note_release(struct sqlite_conn *c, int64_t user_id, int64_t seq)
+static void record_release(struct sqlite_conn *c, int64_t user_id, int64_t seq)
 {
     struct sqlite_release release = {.user_id = user_id, .seq = seq};
 
@@ -249,7 +249,7 @@ void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq
     if (holder != NULL)
         holder->held--;
     lock_release(&c->shared->lock);
-    note_release(c, user_id, seq);
+    record_release(c, user_id, seq);
 }
 
 /* ---- looking ---- */

@@ -139,7 +139,7 @@ static bool may_start(void *context, const char *name)
 }
 
 /* The number of the user's start is durable with the claim: it decides after a restart, too. */
-static int note_start(struct store_conn *conn, int64_t user_id, struct err *err)
+static int record_start(struct store_conn *conn, int64_t user_id, struct err *err)
 {
     struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
     int64_t turn;
@@ -173,7 +173,7 @@ static int claim_next(struct store_conn *conn, struct opening *opening, struct s
         return rc;
     find_source(arg, name, source);
     free(name);
-    return sqlite_take(conn, seq, source, arg, err) ?: note_start(conn, arg->report.user_id, err);
+    return sqlite_take(conn, seq, source, arg, err) ?: record_start(conn, arg->report.user_id, err);
 }
 
 int sqlite_claim(struct store_conn *conn, struct store_claim *arg, struct err *err)

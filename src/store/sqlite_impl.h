@@ -147,7 +147,7 @@ void sql_get_blob(struct sql *q, int column, void *out, int len); /* zeros unles
 void *sql_copy_blob(struct sql *q, int column, size_t *ret_len);  /* yours; NULL for SQL NULL */
 struct guid sql_get_guid(struct sql *q, int column);
 
-/* Reset the statement. 0, or -E_STORE with words for people and SQLite's own in the detail. */
+/* Reset the statement. 0, or -E_STORE with a message for people and SQLite's own in the detail. */
 int sql_end(struct sql *q, struct err *err);
 /* Run a statement whose rows nobody wants, to the end. */
 int sql_run(struct sql *q, struct err *err);
@@ -212,7 +212,7 @@ int sqlite_queue_step(struct store_conn *conn, const struct sqlite_step *step, c
                       struct err *err);
 int64_t sqlite_queue_position(struct store_conn *conn, int64_t user_id, int64_t seq);
 
-/* sqlite_look.c: in the transaction under way; -E_STORE if the store knows no such ledger. */
+/* sqlite_read.c: in the transaction under way; -E_STORE if the store knows no such ledger. */
 int sqlite_ledger_count(struct store_conn *conn, const struct store_counted *counted,
                         struct err *err);
 

@@ -18,7 +18,7 @@
 
 static const char *const ends[SQLITE_FILES] = {"", "-wal", "-shm"};
 
-static int note_place(struct sqlite_shared *shared, struct err *err)
+static int record_files(struct sqlite_shared *shared, struct err *err)
 {
     for (int i = 0; i < SQLITE_FILES; i++) {
         struct stat st;
@@ -312,7 +312,7 @@ static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
     rc = sqlite_log_watch(c);
     if (rc != SQLITE_OK)
         return open_trouble(c, rc, err);
-    return note_place(c->shared, err);
+    return record_files(c->shared, err);
 }
 
 /* The first thing that a full disk has no room for is the log, and its index. */

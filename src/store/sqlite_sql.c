@@ -12,7 +12,7 @@ static const char *const texts[SQL_COUNT] = {
 #undef X
 };
 
-static void note_trouble(struct sql *q, int rc)
+static void record_trouble(struct sql *q, int rc)
 {
     if (q->rc == SQLITE_OK && rc != SQLITE_OK)
         q->rc = rc;
@@ -34,7 +34,7 @@ static int bind_one(sqlite3_stmt *stmt, int n, const struct store_value *value)
 void sql_bind(struct sql *q, int first, const struct store_value *values)
 {
     for (; values->kind != VALUE_END && q->rc == SQLITE_OK; values++)
-        note_trouble(q, bind_one(q->stmt, first++, values));
+        record_trouble(q, bind_one(q->stmt, first++, values));
 }
 
 struct sql sql_start_values(struct store_conn *conn, enum sqlite_statement which,
@@ -46,8 +46,8 @@ struct sql sql_start_values(struct store_conn *conn, enum sqlite_statement which
     THREAD_CHECK(&conn->user);
     CHECK(!sqlite3_stmt_busy(c->statements[which])); /* its last use has ended */
     if (c->statements[which] == NULL)
-        note_trouble(&q, sqlite3_prepare_v3(c->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT,
-                                            &c->statements[which], NULL));
+        record_trouble(&q, sqlite3_prepare_v3(c->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT,
+                                              &c->statements[which], NULL));
     q.stmt = c->statements[which];
     sql_bind(&q, 1, values);
     return q;
@@ -61,7 +61,7 @@ bool sql_next(struct sql *q)
         return false;
     rc = sqlite3_step(q->stmt);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-        note_trouble(q, rc);
+        record_trouble(q, rc);
     return rc == SQLITE_ROW;
 }
 
@@ -90,7 +90,7 @@ char *sql_get_text(struct sql *q, int column)
     text = (const char *)sqlite3_column_text(q->stmt, column);
     copy = text != NULL ? strdup(text) : NULL;
     if (copy == NULL)
-        note_trouble(q, SQLITE_NOMEM);
+        record_trouble(q, SQLITE_NOMEM);
     return copy;
 }
 
@@ -113,7 +113,7 @@ void *sql_copy_blob(struct sql *q, int column, size_t *ret_len)
         return NULL;
     copy = malloc(len + 1); /* it may be empty */
     if (copy == NULL) {
-        note_trouble(q, SQLITE_NOMEM);
+        record_trouble(q, SQLITE_NOMEM);
         return NULL;
     }
     if (len > 0)
@@ -207,7 +207,7 @@ void *sql_grow(struct sql *q, void **array, size_t count, size_t size)
         void *grown = reallocarray(*array, count == 0 ? 1 : count * 2, size);
 
         if (grown == NULL) {
-            note_trouble(q, SQLITE_NOMEM);
+            record_trouble(q, SQLITE_NOMEM);
             return NULL;
         }
         *array = grown;

@@ -148,25 +148,25 @@ static int read_address(struct store_conn *conn, const struct store_login *arg, 
     return sql_end(&q, err);
 }
 
-static int note_account(struct store_conn *conn, const struct user *user, struct err *err)
+static int record_account(struct store_conn *conn, const struct user *user, struct err *err)
 {
     return sql_do(conn, err, SQL_LOGIN_NOTE, value_int(user->id), value_int(user->failures),
                   value_int(user->first_failure_ms), value_int(user->locked_until_ms));
 }
 
-static int note_failure(struct store_conn *conn, const struct store_login *arg, struct user *user,
-                        bool known, struct err *err)
+static int record_failure(struct store_conn *conn, const struct store_login *arg, struct user *user,
+                          bool known, struct err *err)
 {
     count_failure(user, arg->now_ms);
     if (!known)
-        return note_account(conn, user, err);
+        return record_account(conn, user, err);
     return sql_do(conn, err, SQL_ADDRESS_FAILED, value_int(user->id), value_text(arg->address),
                   value_int(user->failures), value_int(user->first_failure_ms),
                   value_int(user->locked_until_ms));
 }
 
-static int note_success(struct store_conn *conn, const struct store_login *arg, struct user *user,
-                        bool known, struct err *err)
+static int record_success(struct store_conn *conn, const struct store_login *arg, struct user *user,
+                          bool known, struct err *err)
 {
     int rc = 0;
 
@@ -174,7 +174,7 @@ static int note_success(struct store_conn *conn, const struct store_login *arg, 
         user->failures = 0;
         user->first_failure_ms = 0;
         user->locked_until_ms = 0;
-        rc = note_account(conn, user, err);
+        rc = record_account(conn, user, err);
     }
     if (rc == 0 && arg->address != NULL)
         rc = sql_do(conn, err, SQL_ADDRESS_KNOWN, value_int(user->id), value_text(arg->address),
@@ -199,9 +199,9 @@ static int login_known(struct store_conn *conn, struct store_login *arg, struct 
     arg->opened =
         rc == 0 && arg->password_ok && !user->disabled && !user_is_locked(user, arg->now_ms);
     if (rc == 0 && !arg->password_ok)
-        rc = note_failure(conn, arg, user, known, err);
+        rc = record_failure(conn, arg, user, known, err);
     else if (arg->opened)
-        rc = note_success(conn, arg, user, known, err) ?: add_session(conn, arg, err);
+        rc = record_success(conn, arg, user, known, err) ?: add_session(conn, arg, err);
     return rc;
 }
 

@@ -604,8 +604,8 @@ struct store_spec {
     int64_t erase_after_ms; /* … and how old a key gets; 0: an hour */
 };
 
-/* Open; -E_STORE with words that name the path and what to do, -E_BUSY if another process has it
- * alone. A schema newer than this program is refused, an older one, that is not to be upgraded,
+/* Open; -E_STORE with a message that names the path and what to do, -E_BUSY if another process has
+ * it alone. A schema newer than this program is refused, an older one, that is not to be upgraded,
  * with -E_CHANGED; a database without a store, where none is to be made, with -E_NOT_FOUND. *ret is
  * yours: store_free(). */
 int store_open(const struct store_spec *spec, struct store **ret, struct err *err);
@@ -639,7 +639,7 @@ int64_t store_clock_ahead_ms(const struct store *store);
 /* Do the other nodes have the same key in their file? The first node that asks says which it is. A
  * key that has replaced the one known so far, which the file then has, too, is taken in its place.
  * Of keys the store gets fingerprints, so they have to be random. 0, -E_STORE, or -E_CONFIG with
- * words that say which file to copy. A store that is not shared: 0. */
+ * message that says which file to copy. A store that is not shared: 0. */
 struct store_key_file {
     const char *name; /* of the file where it belongs, such as "receipt.key" */
     const char *path;

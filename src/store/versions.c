@@ -29,12 +29,12 @@ static uint64_t *shard_of(struct versions *versions, const struct guid *id)
     return &versions->of[guid_hash(id) % VERSION_SHARDS];
 }
 
-static bool looks_as_seen(const struct versions *versions, const struct wal_index *now)
+static bool equals_seen(const struct versions *versions, const struct wal_index *now)
 {
     return memcmp(now->state, versions->seen.state, sizeof(now->state)) == 0;
 }
 
-static void see(struct versions *versions, const struct wal_index *now, bool known)
+static void set_seen(struct versions *versions, const struct wal_index *now, bool known)
 {
     lock_check_held(&versions->lock);
     if (!known)
@@ -51,10 +51,10 @@ uint64_t versions_of(struct versions *versions, const struct guid *id)
         return 0;
     lock_take(&versions->lock);
     if (versions->watch->read_wal_index(versions->place, &now)) {
-        bool known = looks_as_seen(versions, &now);
+        bool known = equals_seen(versions, &now);
 
         if (!known && !versions->writing)
-            see(versions, &now, false);
+            set_seen(versions, &now, false);
         if (known || !versions->writing)
             version = versions->all + *shard_of(versions, id);
     }
@@ -70,8 +70,8 @@ void versions_begin(struct versions *versions)
         return;
     versions->written = versions->watch->written(versions->conn);
     lock_take(&versions->lock);
-    if (!versions->watch->read_wal_index(versions->place, &now) || !looks_as_seen(versions, &now))
-        see(versions, &now, false);
+    if (!versions->watch->read_wal_index(versions->place, &now) || !equals_seen(versions, &now))
+        set_seen(versions, &now, false);
     CHECK(!versions->writing);
     versions->writing = true;
     lock_release(&versions->lock);
@@ -98,11 +98,11 @@ void versions_settle(struct versions *versions, bool committed)
     commits = committed && versions->watch->written(versions->conn) != versions->written;
     lock_take(&versions->lock);
     if (!versions->watch->read_wal_index(versions->place, &now))
-        see(versions, &(struct wal_index){0}, false); /* looks like nothing there is */
+        set_seen(versions, &(struct wal_index){0}, false); /* looks like nothing there is */
     else /* One commit more, and another process was there. Its recovery counts from 0 again. */
-        see(versions, &now,
-            looks_as_seen(versions, &now) ||
-                (now.commits != 0 && now.commits == versions->seen.commits + commits));
+        set_seen(versions, &now,
+                 equals_seen(versions, &now) ||
+                     (now.commits != 0 && now.commits == versions->seen.commits + commits));
     CHECK(versions->writing);
     versions->writing = false;
     lock_release(&versions->lock);

@@ -155,7 +155,7 @@ struct witness {
     struct countdown latch;
 };
 
-static void note_change(void *context, const struct store_change *change)
+static void record_change(void *context, const struct store_change *change)
 {
     struct witness *witness = context;
 
@@ -177,7 +177,7 @@ static void done_comes_after_the_commit_and_the_listeners(void **state)
     struct witness witness = {.f = f, .latch = LATCH(1)};
     struct store_op op = submit_op(f->ann);
 
-    store_listen(f->store, note_change, &witness);
+    store_listen(f->store, record_change, &witness);
     op.done = read_in_done;
     op.owner = &witness;
     store_post(f->store, &op);
@@ -195,7 +195,7 @@ static void every_move_is_told(void **state)
                                               REPORT_COMPLETE, REPORT_DELETING};
     struct store_ref ref;
 
-    store_listen(f->store, note_change, &witness);
+    store_listen(f->store, record_change, &witness);
     ref = report_in(f, f->ann, REPORT_PROCESSING);
     requeue(f, ref, false);
     finish(f, ref, REPORT_COMPLETE);
@@ -218,7 +218,7 @@ static void what_was_rolled_back_is_not_told(void **state)
     struct witness witness = {.f = f};
     struct store_op ops[] = {submit_op(f->ann), bad_op(f->ann)};
 
-    store_listen(f->store, note_change, &witness);
+    store_listen(f->store, record_change, &witness);
     run_as_one_batch(f, ops, 2);
     assert_int_equal(witness.count, 1);
 }

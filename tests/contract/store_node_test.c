@@ -207,7 +207,7 @@ struct heard {
     struct guid id;
 };
 
-static void note_release(void *context, const struct store_change *change)
+static void record_release(void *context, const struct store_change *change)
 {
     struct heard *heard = context;
 
@@ -224,7 +224,7 @@ static void the_end_of_the_attempt_lets_go_of_the_report(void **state)
     struct heard heard = {0};
 
     beat(f, "a", true);
-    store_listen(f->store, note_release, &heard);
+    store_listen(f->store, record_release, &heard);
     for (int i = 0; i < 2; i++) {
         struct store_ref ref = running_on(f, "a");
 
@@ -250,7 +250,7 @@ static void the_death_of_its_node_lets_go_of_the_report(void **state)
     beat(f, "a", true);
     ref = running_on(f, "a");
     tombstone(f, ref.id, f->ann);
-    store_listen(f->store, note_release, &heard);
+    store_listen(f->store, record_release, &heard);
     let_die(f, "a");
     assert_int_equal(heard.released, 1);
     assert_false(held(f, ref.id));

@@ -223,6 +223,6 @@ def test_a_power_cut_finds_no_complete_report_without_its_result(new_server, com
     client = server.start().client("alice")
     client.complete("Big", Rows=ROWS)
     passed = [place for _, place in passings(trace)]
-    last_write = len(passed) - 1 - passed[::-1].index("sink.write")
-    steps = [last_write, *(passed.index(place) for place in ("sink.fsync", "spool.rename", "spool.folder_fsync", "store.finish.posted"))]
-    assert steps == sorted(steps) and passed.count("sink.fsync") == 1, passed
+    last_write = len(passed) - 1 - passed[::-1].index("result_writer.write")
+    steps = [last_write, *(passed.index(place) for place in ("result_writer.fsync", "spool.rename", "spool.folder_fsync", "store.finish.posted"))]
+    assert steps == sorted(steps) and passed.count("result_writer.fsync") == 1, passed

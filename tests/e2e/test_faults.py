@@ -362,7 +362,7 @@ def test_a_crash_of_the_server_at_any_step_loses_nothing(template, places, tmp_p
     walk(template, tmp_path, at_first_and_last(places[0], "crash", part))
 
 
-@pytest.mark.parametrize("part", ["worker", "sink"])
+@pytest.mark.parametrize("part", ["worker", "result_writer"])
 def test_a_crash_of_a_worker_at_any_step_loses_nothing(template, places, tmp_path, part):
     walk(template, tmp_path, at_first_and_last(places[1], "crash", part), faulty=True,
          live=Life.live_with_dying_workers)
@@ -378,7 +378,7 @@ def test_a_call_that_fails_ends_a_report_at_worst(template, places, tmp_path, pr
 def test_the_walk_knows_every_part(places):
     assert {place.split(".")[0] for place in places[0]} == \
         {"store", "spool", "job", "deletion", "ledger", "http", "password", "wire"}
-    assert {place.split(".")[0] for place in places[1]} == {"worker", "sink"}
+    assert {place.split(".")[0] for place in places[1]} == {"worker", "result_writer"}
 
 
 @pytest.fixture
@@ -407,7 +407,7 @@ def test_a_file_that_cannot_be_removed_is_removed_later(suffering):
     refused(client.delete(reference), "Unknown reference")
 
 
-@pytest.mark.parametrize("call", ["sink.write=ENOSPC", "sink.fsync=EIO", "spool.create=ENOSPC",
+@pytest.mark.parametrize("call", ["result_writer.write=ENOSPC", "result_writer.fsync=EIO", "spool.create=ENOSPC",
                                   "spool.rename=EIO", "spool.folder_fsync=EIO",
                                   "wire.memfd=ENOMEM", "wire.texts=ENOMEM"])
 def test_a_report_that_cannot_be_stored_says_so_and_leaves_nothing(suffering, call):
@@ -420,7 +420,7 @@ def test_a_report_that_cannot_be_stored_says_so_and_leaves_nothing(suffering, ca
 
 
 def test_a_write_that_is_interrupted_is_made_again(suffering):
-    _, client = suffering("sink.write=EINTR", "sink.write=EINTR@2")
+    _, client = suffering("result_writer.write=EINTR", "result_writer.write=EINTR@2")
     reference = client.complete("Quick", ProductID="1")
     assert len(client.result(reference).json()["data"]["results"]) == ROWS
 

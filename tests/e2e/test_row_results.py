@@ -166,7 +166,7 @@ def test_no_file_is_published_and_none_is_there_when_it_is_complete(suffering):
     reference = client.complete("Quick", ProductID="1")
     assert server.files() == []
     passed = [place for _, place in passings(server.folder / "trace")]
-    assert "spool.publish.renamed" not in passed and "sink.fsync" not in passed
+    assert "spool.publish.renamed" not in passed and "result_writer.fsync" not in passed
     assert passed.index("spool.remove.unlinked") < passed.index("store.finish.taken")
     assert client.result(reference).json()["result"] is True
 

@@ -89,8 +89,8 @@ static void receive_answer(int socket)
     check(rc != 1 ||
           ((answer.head.type == WIRE_PROGRESS || answer.head.type == WIRE_DONE) &&
            answer.outcome < WIRE_OUTCOME_COUNT && answer.rows >= 0 && answer.bytes >= 0 &&
-           answer.unsynced >= 0 && strnlen(answer.message, WIRE_WORDS_MAX) < WIRE_WORDS_MAX &&
-           strnlen(answer.detail, WIRE_WORDS_MAX) < WIRE_WORDS_MAX));
+           answer.unsynced >= 0 && strnlen(answer.message, WIRE_MESSAGE_MAX) < WIRE_MESSAGE_MAX &&
+           strnlen(answer.detail, WIRE_MESSAGE_MAX) < WIRE_MESSAGE_MAX));
 }
 
 /* The descriptor that the next open() would get. */

@@ -23,7 +23,7 @@ KILLS = ("kill server", "kill worker", "crash at a seam")
 
 # What a server may get at a restart, see src/base/seam.h: calls of which the N-th fails …
 FAILING = {
-    "sink.write": ("ENOSPC", "EIO"), "sink.fsync": ("EIO",), "spool.create": ("ENOSPC",),
+    "result_writer.write": ("ENOSPC", "EIO"), "result_writer.fsync": ("EIO",), "spool.create": ("ENOSPC",),
     "spool.rename": ("EIO", "ENOSPC"), "spool.folder_fsync": ("EIO",), "spool.unlink": ("EIO",),
     "store.commit": ("EIO", "ENOSPC"),
 }

@@ -168,7 +168,7 @@ class Run:
             self.wait_for_ends(caller, deadline)
         self.history.mark("settled")
         for caller in self.callers:
-            self.look_at_all(caller)
+            self.check_all(caller)
             self.take_all_slots(caller)
 
     def wait_for_ends(self, caller, deadline):
@@ -181,7 +181,7 @@ class Run:
                 caller.status(active[-1], wait=2)
             caller.move_on()
 
-    def look_at_all(self, caller):
+    def check_all(self, caller):
         """Each that is left is got, in several ways, of every node, and deleted; each that ever was is asked for."""
         for row in caller.list() or ():
             for _ in self.site.nodes:

@@ -296,7 +296,7 @@ static void answer_an_operation_twice(void)
     store_answer(&op);
 }
 
-static void *note_change(void *context)
+static void *record_change(void *context)
 {
     store_changed(context, NULL);
     return NULL;
@@ -307,7 +307,7 @@ static void write_on_the_connection_of_another_thread(void)
     struct store_conn conn = {0};
 
     thread_own(&conn.user);
-    in_another_thread(note_change, &conn);
+    in_another_thread(record_change, &conn);
 }
 
 static void count_a_change_outside_of_a_transaction(void)

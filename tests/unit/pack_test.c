@@ -47,7 +47,7 @@ static void make_sample_of(struct sample *sample, size_t len, bool noise)
     for (size_t i = 0, x = 1; i < len; i++, x = x * 1664525 + 1013904223)
         sample->result[i] = (char)(noise ? x >> 24 : i / 7 + i / FRAME);
     assert_int_equal(pack_new(append, sample, &pack, NULL), 0);
-    /* In pieces of every size, as a sink has them. */
+    /* In pieces of every size, as a result writer has them. */
     for (size_t at = 0, n = 1; at < len; at += n, n = n * 3 + 1) {
         n = n < len - at ? n : len - at;
         assert_int_equal(pack_add(pack, sample->result + at, n), 0);

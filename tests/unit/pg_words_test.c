@@ -32,7 +32,7 @@ static void all_words(const char *url, struct buf *out)
 
 static bool quotes_the_password(const char *url)
 {
-    char said[PG_WORDS];
+    char said[PG_MESSAGE];
     struct buf words;
 
     buf_init(&words, TEXT_MAX);
@@ -105,7 +105,7 @@ static void what_is_wrong_is_told_where_no_password_can_be(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char said[PG_WORDS];
+        char said[PG_MESSAGE];
         struct buf words;
 
         buf_init(&words, TEXT_MAX);

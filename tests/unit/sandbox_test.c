@@ -262,7 +262,7 @@ static void a_thread_has_what_the_one_has_that_starts_it(void **state)
 }
 
 /* Also of a thread that was there before. */
-static void *wait_and_look(void *fd)
+static void *wait_and_check(void *fd)
 {
     char byte;
 
@@ -279,7 +279,7 @@ static bool play_rights(const char *folder)
 
     (void)folder;
     sandbox_process(0);
-    return pipe(pair) == 0 && pthread_create(&thread, NULL, wait_and_look, &pair[0]) == 0 &&
+    return pipe(pair) == 0 && pthread_create(&thread, NULL, wait_and_check, &pair[0]) == 0 &&
            fchmod(pair[0], 0600) == 0 && sandbox_opened(true) && fchmod(pair[0], 0600) < 0 &&
            fchown(pair[0], getuid(), getgid()) < 0 && write(pair[1], "x", 1) == 1 &&
            pthread_join(thread, &good) == 0 && good == &pair[0];

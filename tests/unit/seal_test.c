@@ -44,7 +44,7 @@ static void make_sample(struct sample *sample, size_t len)
     for (size_t i = 0; i < len; i++)
         sample->result[i] = (char)(i * 31 + i / CHUNK);
     assert_int_equal(seal_new(key, append, sample, &seal, NULL), 0);
-    /* In pieces of every size, as a sink has them. */
+    /* In pieces of every size, as a result writer has them. */
     for (size_t at = 0, n = 1; at < len; at += n, n = n * 3 + 1) {
         n = n < len - at ? n : len - at;
         assert_int_equal(seal_add(seal, sample->result + at, n), 0);

@@ -136,7 +136,7 @@ static void column_done(struct pg_column *column)
     buf_done(&column->element);
 }
 
-/* `text`, read as an array of `element`, is `json`, or is refused with words that begin so. */
+/* `text`, read as an array of `element`, is `json`, or is refused with a message that begins so. */
 static void array_of(Oid element, char delimiter, const char *text, const char *json)
 {
     struct pg_column column;

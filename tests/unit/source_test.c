@@ -390,7 +390,7 @@ static void a_wal_that_comes_or_goes_is_a_change(void **state)
     snprintf(path, sizeof(path), "%s/wal.db", b->folder);
     snprintf(wal, sizeof(wal), "%s-wal", path);
     assert_int_equal(geteuid() == 0 ? chown(path, NOBODY, NOBODY) : chmod(b->folder, 0500), 0);
-    assert_true(sqlite_file_look(&file, path));
+    assert_true(sqlite_file_identify(&file, path));
     assert_true(file.foreign && file.immutable && sqlite_file_is_same(&file));
     assert_int_equal(chmod(b->folder, 0700), 0);
     fd = creat(wal, 0600);
@@ -398,7 +398,7 @@ static void a_wal_that_comes_or_goes_is_a_change(void **state)
     close(fd);
     assert_false(sqlite_file_is_same(&file));
     assert_int_equal(geteuid() == 0 ? 0 : chmod(b->folder, 0500), 0);
-    assert_true(sqlite_file_look(&file, path));
+    assert_true(sqlite_file_identify(&file, path));
     assert_true(file.foreign && !file.immutable && sqlite_file_is_same(&file));
     assert_int_equal(chmod(b->folder, 0700), 0);
     assert_int_equal(unlink(wal), 0);

@@ -16,7 +16,7 @@ static struct lock lock;
 static pthread_cond_t cond;
 
 /* Once the test has let go of the lock: the name comes from the thread that starts it. */
-static void *look_at_itself(void *context)
+static void *check_itself(void *context)
 {
     sigset_t *blocked = context;
     char name[16];
@@ -37,7 +37,7 @@ static void a_thread_has_a_name_and_no_signals(void **state)
     pthread_sigmask(SIG_SETMASK, NULL, &before);
     lock_init(&lock);
     lock_take(&lock);
-    assert_int_equal(thread_start(&thread, "its name", look_at_itself, &blocked), 0);
+    assert_int_equal(thread_start(&thread, "its name", check_itself, &blocked), 0);
     lock_release(&lock);
     assert_int_equal(pthread_join(thread, &name), 0);
     assert_string_equal(name, "its name");

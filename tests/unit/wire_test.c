@@ -212,7 +212,7 @@ static void a_frame_takes_nothing_from_the_heap(void **state)
     assert_true(before > 0);
     send_order(b, &sent);
     assert_int_equal(wire_receive_order(b->pair[1], &got, NULL), 1);
-    wire_answer_set_words(&answer, "why", "because");
+    wire_answer_set_message(&answer, "why", "because");
     assert_int_equal(wire_send_answer(b->pair[1], &answer, NULL), 0);
     assert_int_equal(wire_receive_answer(b->pair[0], &heard, NULL), 1);
     assert_int_equal(heap_bytes(), before);
@@ -247,7 +247,7 @@ static void a_done_arrives_with_digest_and_words(void **state)
                                .digest = {1, 2, [31] = 0xff}};
     struct wire_answer got;
 
-    wire_answer_set_words(&sent, "why", NULL);
+    wire_answer_set_message(&sent, "why", NULL);
     assert_int_equal(wire_send_answer(b->pair[1], &sent, NULL), 0);
     assert_int_equal(wire_receive_answer(b->pair[0], &got, NULL), 1);
     assert_memory_equal(&got, &sent, sizeof(sent));
@@ -259,17 +259,17 @@ static void a_done_arrives_with_digest_and_words(void **state)
 static void words_are_always_text(void **state)
 {
     struct wire_answer answer = {0};
-    char longer[WIRE_WORDS_MAX + 10];
+    char longer[WIRE_MESSAGE_MAX + 10];
 
     (void)state;
-    wire_answer_set_words(&answer, "a\xff\xc3z\xe2\x82", "\xe2\x82\xac");
+    wire_answer_set_message(&answer, "a\xff\xc3z\xe2\x82", "\xe2\x82\xac");
     assert_string_equal(answer.message, "a??z??");
     assert_string_equal(answer.detail, "\xe2\x82\xac");
     memset(longer, 'x', sizeof(longer));
-    memcpy(longer + WIRE_WORDS_MAX - 2, "\xc3\xa9", 3); /* one of its bytes would fit */
-    wire_answer_set_words(&answer, longer, "");
-    assert_int_equal(strlen(answer.message), WIRE_WORDS_MAX - 2);
-    assert_int_equal(answer.message[WIRE_WORDS_MAX - 3], 'x');
+    memcpy(longer + WIRE_MESSAGE_MAX - 2, "\xc3\xa9", 3); /* one of its bytes would fit */
+    wire_answer_set_message(&answer, longer, "");
+    assert_int_equal(strlen(answer.message), WIRE_MESSAGE_MAX - 2);
+    assert_int_equal(answer.message[WIRE_MESSAGE_MAX - 3], 'x');
 }
 
 static void frames_keep_their_order(void **state)

@@ -1,4 +1,5 @@
-/* src/pg/words.c -- what PostgreSQL says: classes of errors, and messages that quote no values. */
+/* src/pg/messages.c -- what PostgreSQL says: classes of errors, and messages that quote no values.
+ */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,11 +55,11 @@ enum pg_class pg_class_of(const PGconn *conn, const PGresult *result)
 }
 
 /* A message of libpq's has several lines, the last one ended. */
-static void copy_line(const char *message, char out[PG_WORDS])
+static void copy_line(const char *message, char out[PG_MESSAGE])
 {
     size_t len;
 
-    str_copy(out, PG_WORDS, message);
+    str_copy(out, PG_MESSAGE, message);
     for (len = strlen(out); len > 0 && out[len - 1] == '\n'; len--)
         out[len - 1] = '\0';
     for (; *out != '\0'; out++)
@@ -101,35 +102,35 @@ static bool may_quote(const char *url)
     return port == NULL || strspn(port, "0123456789,:.") + 1 > strcspn(port, "/?,");
 }
 
-void pg_url_trouble(const char *url, const char *message, char out[PG_WORDS])
+void pg_url_trouble(const char *url, const char *message, char out[PG_MESSAGE])
 {
     const char *quoted = strstr(message, ": \"");
 
     if (!may_quote(url)) {
-        str_copy(out, PG_WORDS,
+        str_copy(out, PG_MESSAGE,
                  "what libpq says is withheld, since it may quote the password: write every "
                  "character of it that is not a letter, a digit or one of -._~ as %XX, such as "
                  "%25 for %");
         return;
     }
     copy_line(message, out);
-    if (quoted != NULL && strstr(quoted, "://") != NULL && quoted - message < PG_WORDS)
+    if (quoted != NULL && strstr(quoted, "://") != NULL && quoted - message < PG_MESSAGE)
         out[quoted - message] = '\0'; /* the whole URL */
 }
 
-void pg_said(const PGconn *conn, const PGresult *result, char out[PG_WORDS])
+void pg_said(const PGconn *conn, const PGresult *result, char out[PG_MESSAGE])
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    char line[PG_WORDS];
+    char line[PG_MESSAGE];
 
     if (state == NULL || primary == NULL) {
         copy_line(PQerrorMessage(conn), out);
         return;
     }
     copy_line(states[find_state(state)].plain ? primary : "what it says may quote values", line);
-    snprintf(out, PG_WORDS, "%.*s (%s)", (int)str_whole(line, strnlen(line, PG_WORDS - 16)), line,
-             state);
+    snprintf(out, PG_MESSAGE, "%.*s (%s)", (int)str_whole(line, strnlen(line, PG_MESSAGE - 16)),
+             line, state);
 }
 
 void pg_said_all(const PGresult *result, char out[ERR_TEXT_MAX])

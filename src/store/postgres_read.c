@@ -1,4 +1,4 @@
-/* src/store/postgres_look.c -- looking at reports in PostgreSQL: one, a page, what has expired,
+/* src/store/postgres_read.c -- reads reports in PostgreSQL: one, a page, what has expired,
  * all, counts. */
 #include <sodium.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* src/store/sqlite_look.c -- looking at reports in SQLite: one, a page, what has expired, all,
+/* src/store/sqlite_read.c -- reads reports in SQLite: one, a page, what has expired, all,
  * counts.
  */
 #include <stdlib.h>
