@@ -74,6 +74,7 @@ void report_keys(struct exchange *ex)
 
 struct one {
     struct deletion deletion;
+    char address[ADDRESS_TEXT];
     char *owner; /* NULL: the user who asks */
 };
 
@@ -83,6 +84,13 @@ static void one_free(void *state)
 
     free(one->owner);
     free(one);
+}
+
+/* For the log; `address` has room for ADDRESS_TEXT. */
+static struct deletion_asker asker(struct exchange *ex, char *address)
+{
+    exchange_address(ex, address);
+    return (struct deletion_asker){.user = ex->user->name, .address = address};
 }
 
 static void on_deleted(struct deletion *deletion)
@@ -131,6 +139,7 @@ static void start_deletion(struct exchange *ex, const struct guid *id, char *own
     deletion = &one->deletion;
     deletion->id = *id;
     deletion->user_id = owner != NULL ? 0 : ex->user->id;
+    deletion->asker = asker(ex, one->address);
     deletion->done = on_deleted;
     deletion->owner = ex;
     exchange_await(ex, delete_done);
@@ -226,6 +235,7 @@ static int read_delete_request(struct exchange *ex, struct store_match *ret, cha
 
 struct bulk {
     struct deletion_many many;
+    char address[ADDRESS_TEXT];
     const char *owner; /* whose reports; NULL: those of several users */
     char *types;       /* of the reports that match; NULL: any */
     int64_t beyond;    /* reports that match, but are more than one request deletes */
@@ -350,6 +360,7 @@ static void matched(struct exchange *ex)
     many->count = match->count;
     match->ids = NULL;
     many->user_id = match->user_id;
+    many->asker = asker(ex, bulk->address);
     many->state = match->state;
     many->done = on_many_deleted;
     many->owner = ex;

@@ -86,16 +86,21 @@ void deletion_leave_unfinished(struct purger *purger, const struct err *err)
     lock_release(&purger->lock);
 }
 
-void deletion_all_gone(struct purger *purger, const struct guid *id, int64_t began_us, bool timed)
+void deletion_all_gone(struct purger *purger, const struct guid *id, const char *user,
+                       const struct deletion_asker *asker, int64_t began_us)
 {
     int64_t us = clock_mono_us() - began_us;
     char reference[GUID_TEXT];
 
     log_trouble_over(&unfinished_trouble);
     guid_format(id, reference);
-    log_info("report.deleted", "reference=%s us=%ld", reference, (long)us);
-    if (timed)
-        histogram_add(&purger->times, us);
+    if (asker->user == NULL) {
+        log_info("report.deleted", "reference=%s user=%s us=%ld", reference, user, (long)us);
+        return;
+    }
+    log_info("report.deleted", "reference=%s user=%s by=%s address=%s us=%ld", reference, user,
+             asker->user, asker->address, (long)us);
+    histogram_add(&purger->times, us);
 }
 
 /* ---- one deletion ---- */
@@ -147,8 +152,8 @@ static void on_dropped(struct store_op *op)
         return;
     }
     pass_step(&deletion->item, "dropped");
-    deletion_all_gone(deletion->item.purger, &deletion->id, deletion->item.began_us,
-                      deletion->user_id != 0);
+    deletion_all_gone(deletion->item.purger, &deletion->id, deletion->user, &deletion->asker,
+                      deletion->item.began_us);
     finish_deletion(deletion, 0, NULL);
 }
 
@@ -163,7 +168,8 @@ static void on_recorded(struct ledger_op *op)
     }
     deletion->op =
         (struct store_op){.verb = STORE_DELETE_ROW, .done = on_dropped, .owner = deletion};
-    deletion->op.delete_row = (struct store_delete_row){.id = deletion->id, .counted = op->counted};
+    deletion->op.delete_row = (struct store_delete_row){
+        .id = deletion->id, .counted = op->counted, .user = deletion->user};
     store_post(deletion->item.purger->spec.store, &deletion->op);
 }
 
@@ -202,13 +208,14 @@ static void on_marked(struct store_op *op)
 
 static void begin_item(struct deletion *deletion, struct purger *purger)
 {
-    deletion->item = (struct deletion_item){.id = deletion->id,
-                                            .purger = purger,
-                                            .verb = deletion->user_id != 0 ? "delete" : "purge",
-                                            .began_us = clock_mono_us(),
-                                            .held = store_is_shared(purger->spec.store),
-                                            .cleared = on_cleared,
-                                            .owner = deletion};
+    deletion->item =
+        (struct deletion_item){.id = deletion->id,
+                               .purger = purger,
+                               .verb = deletion->asker.user != NULL ? "delete" : "purge",
+                               .began_us = clock_mono_us(),
+                               .held = store_is_shared(purger->spec.store),
+                               .cleared = on_cleared,
+                               .owner = deletion};
 }
 
 void deletion_start(struct purger *purger, struct deletion *deletion)

@@ -34,6 +34,12 @@ void purger_stop(struct purger *purger); /* NULL is fine */
 /* Stops first. NULL is fine. */
 void purger_free(struct purger *purger);
 
+/* Who has asked for a deletion, for the log; zero: nobody, it is a purge. Borrowed until `done`. */
+struct deletion_asker {
+    const char *user;    /* the name */
+    const char *address; /* of the client */
+};
+
 enum { DELETION_PARTS = 8 }; /* files of a batch are removed by so many threads at most */
 
 /* A report that is marked, on its way to having no query and no files any more. */
@@ -50,13 +56,14 @@ struct deletion_item {
     void *owner;
 };
 
-/* One deletion. Fill id, user_id, done, owner; keep it until `done`, which is called once, on any
- * thread: rc 0 when reference, query, files and row are gone and the ledger has it;
+/* One deletion. Fill id, user_id, asker, done, owner; keep it until `done`, which is called once,
+ * on any thread: rc 0 when reference, query, files and row are gone and the ledger has it;
  * -E_UNKNOWN_REFERENCE if the user has no such report; -E_STORE if nothing was done. Once the mark
  * is durable the deletion is finished whatever happens, at the latest by the next start. */
 struct deletion {
     struct guid id;
     int64_t user_id; /* 0: whoever's */
+    struct deletion_asker asker;
     void (*done)(struct deletion *deletion);
     void *owner;
     int rc;
@@ -64,6 +71,7 @@ struct deletion {
     enum report_state was; /* the state it was in, if rc is 0 */
     /* the purger's */
     bool listed;
+    char user[USER_NAME_MAX + 1]; /* whose report it was */
     TAILQ_ENTRY(deletion) entry;
     struct deletion_item item;
     struct store_op op;
@@ -97,12 +105,13 @@ struct deletion_batch {
 /* Many deletions of one user's reports, in their order, STORE_MANY_MAX at a time, or fewer if the
  * disk is full, so that others go on between; each batch is marked in one transaction, while the
  * one before is being cleared, and no report is deleted by half. Zero-initialise it and fill
- * user_id, state, ids, count, done, owner; keep all of it until `done`, which is called once, on
- * any thread. rc 0: all that were still the user's, and in that state, are gone as by
+ * user_id, asker, state, ids, count, done, owner; keep all of it until `done`, which is called
+ * once, on any thread. rc 0: all that were still the user's, and in that state, are gone as by
  * deletion_start(); else why it has stopped: those that are not gone live, or are in one of the two
  * batches at which it stopped, which is finished as one deletion would be. */
 struct deletion_many {
     int64_t user_id;
+    struct deletion_asker asker;
     int state;        /* enum report_state, or -1: in any */
     struct guid *ids; /* borrowed; out: begins with those that are gone, in no order … */
     size_t count;

@@ -36,5 +36,6 @@ static inline enum report_state deletion_state(enum report_state was, bool held)
 }
 /* Left in DELETING: the thread tries again, and so does every start. */
 void deletion_leave_unfinished(struct purger *purger, const struct err *err);
-/* Nothing is left of it. `timed`: a user has asked for it. */
-void deletion_all_gone(struct purger *purger, const struct guid *id, int64_t began_us, bool timed);
+/* Nothing is left of the report of `user`. */
+void deletion_all_gone(struct purger *purger, const struct guid *id, const char *user,
+                       const struct deletion_asker *asker, int64_t began_us);

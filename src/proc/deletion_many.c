@@ -147,7 +147,8 @@ static void on_batch_dropped(struct store_op *op)
     }
     lock_release(&many->purger->lock);
     for (size_t i = begin; i < end; i++)
-        deletion_all_gone(many->purger, &batch->cleared[i], many->began_us, true);
+        deletion_all_gone(many->purger, &batch->cleared[i], batch->marked[i].user, &many->asker,
+                          many->began_us);
     batch->dropped = end;
     if (end < batch->count)
         delete_some_rows(batch);
@@ -160,7 +161,7 @@ static void delete_some_rows(struct deletion_batch *batch)
     batch->dropping = at_most(batch->many, batch->count - batch->dropped);
     batch->op =
         (struct store_op){.verb = STORE_DELETE_ROWS, .done = on_batch_dropped, .owner = batch};
-    batch->op.delete_rows = (struct store_delete_rows){.ids = batch->cleared + batch->dropped,
+    batch->op.delete_rows = (struct store_delete_rows){.reports = batch->marked + batch->dropped,
                                                        .count = batch->dropping,
                                                        .counted = batch->record.counted};
     store_post(batch->many->purger->spec.store, &batch->op);

@@ -38,7 +38,8 @@ static void log_report_state(struct events *events, const struct store_change *c
     if (change == NULL || change->heard || change->released)
         return;
     guid_format(&change->id, reference);
-    log_info("report.state", "reference=%s state=%s", reference, report_state_name(change->state));
+    log_info("report.state", "reference=%s user=%s state=%s", reference, change->user,
+             report_state_name(change->state));
 }
 
 static void end_transfers(struct events *events, const struct store_change *change)

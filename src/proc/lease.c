@@ -62,23 +62,24 @@ const char *lease_node(const struct supervisor *supervisor)
 
 /* ---- running reports that are not ours any more ---- */
 
-/* Stop it; what it says at its end the store ignores, except for a deletion that waits for it. */
-static void abandon(struct job *job, const char *reason)
+/* Stop it; what it says at its end the store ignores, except for a deletion that waits for it.
+ * `level`: INFO if somebody has wanted that. */
+static void abandon(struct job *job, enum log_level level, const char *reason)
 {
     char reference[GUID_TEXT];
 
     if (job->phase != JOB_RUNNING)
         return;
     guid_format(&job->report.id, reference);
-    log_warn("report.given_up", "reference=%s user=%s attempt=%d reason=%s", reference,
-             job->report.user_name, job->report.attempt, reason);
+    log_event(level, "report.given_up", "reference=%s user=%s attempt=%d reason=%s", reference,
+              job->report.user_name, job->report.attempt, reason);
     job_requeue(job);
 }
 
 static void abandon_all(struct supervisor *supervisor, const char *reason)
 {
     for (struct job *job = supervisor->jobs; job != NULL; job = job->next)
-        abandon(job, reason);
+        abandon(job, LOG_WARN, reason);
 }
 
 static bool is_confirmed(const struct store_heartbeat *beat, const struct job *job)
@@ -91,13 +92,13 @@ static bool is_confirmed(const struct store_heartbeat *beat, const struct job *j
     return false;
 }
 
-/* What the store did not name was deleted, or taken over, and the news of it got lost. A job that
- * started after the heartbeat was sent could not be named. */
+/* What the store did not name was deleted, or ended or taken over, and no news of it came, or it
+ * got lost. A job that started after the heartbeat was sent could not be named. */
 static void abandon_unnamed(struct supervisor *supervisor, const struct store_heartbeat *beat)
 {
     for (struct job *job = supervisor->jobs; job != NULL; job = job->next) {
         if (job->since_beat != supervisor->lease.beats && !is_confirmed(beat, job))
-            abandon(job, "the store says that it is not ours");
+            abandon(job, LOG_INFO, "it was ended, deleted or taken over");
     }
 }
 
@@ -384,7 +385,7 @@ static void on_over(struct supervisor *supervisor, const struct store_change *ch
 
     for (struct job *job = supervisor->jobs; job != NULL; job = job->next) {
         if (guid_eq(&job->report.id, &change->id) && job->stops == NULL)
-            abandon(job, reason);
+            abandon(job, LOG_INFO, reason);
     }
 }
 

@@ -27,7 +27,8 @@ int postgres_read_claim(struct postgres_conn *c, struct store_claim *arg)
         arg->report.user_name = get_text(c, POSTGRES_REPORT_COLUMN_COUNT + 1);
         arg->stray = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 2);
         arg->permitted = get_bool(c, POSTGRES_REPORT_COLUMN_COUNT + 3);
-        postgres_changed(c, &arg->report.id, arg->report.user_id, REPORT_PROCESSING);
+        postgres_changed(c, &arg->report.id, arg->report.user_id, POSTGRES_REPORT_COLUMN_COUNT + 1,
+                         REPORT_PROCESSING);
     }
     if (!results_take(c) || !results_next(c))
         return -E_STORE;

@@ -145,6 +145,8 @@ bool get_null(struct postgres_conn *c, int column);
 int64_t get_int(struct postgres_conn *c, int column); /* any width; 0 for NULL */
 bool get_bool(struct postgres_conn *c, int column);
 char *get_text(struct postgres_conn *c, int column); /* yours to free(); NULL for SQL NULL */
+/* Of a user; "" for SQL NULL. */
+void get_name(struct postgres_conn *c, int column, char out[USER_NAME_MAX + 1]);
 void get_blob(struct postgres_conn *c, int column, void *out, int len); /* zeros unless so long */
 struct guid get_guid(struct postgres_conn *c, int column);
 /* What call_sealed() has sealed; NULL for SQL NULL, and for what the key does not open. */
@@ -162,8 +164,8 @@ bool postgres_unwrap(struct postgres_conn *c, const struct guid *id, int number,
 /* A row that starts with POSTGRES_REPORT_COLUMNS; the key is the report's. */
 void postgres_read_report(struct postgres_conn *c, struct report *ret);
 
-/* To be told after the commit. */
-void postgres_changed(struct postgres_conn *c, const struct guid *id, int64_t user_id,
+/* To be told after the commit; the row has the user's name in the column `name`. */
+void postgres_changed(struct postgres_conn *c, const struct guid *id, int64_t user_id, int name,
                       enum report_state state);
 
 /* ---- postgres_listen.c ---- */

@@ -71,10 +71,13 @@ static int read_reports(struct postgres_conn *c, struct report **ret_reports, si
     return 0;
 }
 
-void postgres_changed(struct postgres_conn *c, const struct guid *id, int64_t user_id,
+void postgres_changed(struct postgres_conn *c, const struct guid *id, int64_t user_id, int name,
                       enum report_state state)
 {
-    store_changed(&c->base, &(struct store_change){.id = *id, .user_id = user_id, .state = state});
+    struct store_change change = {.id = *id, .user_id = user_id, .state = state};
+
+    get_name(c, name, change.user);
+    store_changed(&c->base, &change);
 }
 
 static void released(struct postgres_conn *c, const struct guid *id, int64_t user_id)
@@ -173,6 +176,8 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
         return -E_STORE;
     outcome = get_int(c, 0);
     known = get_guid(c, 1);
+    if (outcome == SUBMIT_ACCEPTED)
+        postgres_changed(c, &arg->id, arg->user_id, 2, REPORT_QUEUED);
     if (outcome == SUBMIT_LIMIT)
         rc = read_reports(c, &arg->active, &arg->active_count);
     else
@@ -186,8 +191,6 @@ int postgres_read_submit(struct postgres_conn *c, struct store_submit *arg)
     arg->outcome = (enum store_submit_outcome)outcome;
     if (arg->outcome == SUBMIT_REPLAYED)
         arg->id = known;
-    if (arg->outcome == SUBMIT_ACCEPTED)
-        postgres_changed(c, &arg->id, arg->user_id, REPORT_QUEUED);
     return 0;
 }
 
@@ -218,7 +221,7 @@ static int read_end(struct postgres_conn *c, const struct guid *id, enum report_
 {
     *ret_moved = results_next(c);
     if (*ret_moved)
-        postgres_changed(c, id, get_int(c, 0), state);
+        postgres_changed(c, id, get_int(c, 0), 1, state);
     if (!results_take(c))
         return -E_STORE;
     if (results_next(c) && get_bool(c, 1))
@@ -280,7 +283,7 @@ static int read_reap(struct postgres_conn *c, int64_t *ret_requeued)
         return -E_STORE;
     for (*ret_requeued = 0; results_next(c); ++*ret_requeued) {
         id = get_guid(c, 0);
-        postgres_changed(c, &id, get_int(c, 1), REPORT_QUEUED);
+        postgres_changed(c, &id, get_int(c, 1), 2, REPORT_QUEUED);
     }
     if (!results_take(c))
         return -E_STORE;
@@ -370,7 +373,7 @@ int postgres_read_tombstone(struct postgres_conn *c, struct store_tombstone *arg
         arg->was = state_before(get_int(c, 1));
         arg->attempt = (int)get_int(c, 2);
         arg->held = get_bool(c, 3);
-        postgres_changed(c, &arg->id, get_int(c, 0), REPORT_DELETING);
+        postgres_changed(c, &arg->id, get_int(c, 0), 4, REPORT_DELETING);
     }
     return 0;
 }
@@ -382,7 +385,10 @@ void postgres_send_delete_row(struct postgres_conn *c, struct store_delete_row *
 
 int postgres_read_delete_row(struct postgres_conn *c, struct store_delete_row *arg)
 {
-    (void)c, (void)arg;
+    if (arg->user != NULL)
+        *arg->user = '\0';
+    if (arg->user != NULL && results_next(c))
+        get_name(c, 0, arg->user);
     return 0;
 }
 
@@ -435,7 +441,7 @@ int postgres_read_tombstone_many(struct postgres_conn *c, struct store_tombstone
         marked->was = state_before(get_int(c, 2));
         marked->attempt = (int)get_int(c, 3);
         marked->held = get_bool(c, 4);
-        postgres_changed(c, &id, get_int(c, 1), REPORT_DELETING);
+        postgres_changed(c, &id, get_int(c, 1), 5, REPORT_DELETING);
     }
     return 0;
 }
@@ -468,15 +474,23 @@ void postgres_send_delete_rows(struct postgres_conn *c, struct store_delete_rows
 {
     struct pg_guids ids;
 
-    pg_guids_start(&ids, arg->count);
-    for (size_t i = 0; i < arg->count; i++)
-        pg_guids_add(&ids, &arg->ids[i]);
+    fill_guids(&ids, arg->reports, arg->count);
     call_run(c, PG_DELETE_ROWS, value_guids(&ids));
 }
 
 int postgres_read_delete_rows(struct postgres_conn *c, struct store_delete_rows *arg)
 {
-    (void)c, (void)arg;
+    size_t next = 0;
+
+    for (size_t i = 0; i < arg->count; i++)
+        *arg->reports[i].user = '\0';
+    while (results_next(c)) {
+        struct guid id = get_guid(c, 0);
+        struct store_marked *marked = find_marked(arg->reports, arg->count, &id, &next);
+
+        if (marked != NULL)
+            get_name(c, 1, marked->user);
+    }
     return 0;
 }
 

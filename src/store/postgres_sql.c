@@ -241,6 +241,12 @@ char *get_text(struct postgres_conn *c, int column)
     return copy;
 }
 
+void get_name(struct postgres_conn *c, int column, char out[USER_NAME_MAX + 1])
+{
+    str_copy(out, USER_NAME_MAX + 1,
+             get_null(c, column) ? "" : PQgetvalue(c->result, c->row, column));
+}
+
 void get_blob(struct postgres_conn *c, int column, void *out, int len)
 {
     if (PQgetlength(c->result, c->row, column) == len)

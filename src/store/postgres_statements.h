@@ -46,6 +46,9 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
     "(NOT " account ".disabled AND string_to_array(" account                                       \
     ".grants, E'\\n') && ARRAY['*', " name "])"
 
+/* The name of the user whose report it is, where that is the only `user_id`. */
+#define POSTGRES_OWNER "(SELECT a.name FROM account a WHERE a.id = user_id)"
+
 /* Only ASCII letters are alike in both cases, as in SQLite. */
 #define POSTGRES_FOLDED(name) "lower(" name " COLLATE \"C\")"
 
@@ -191,7 +194,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
                 "   WHEN k.same THEN 1 WHEN k.id IS NOT NULL THEN 2"                               \
                 "   ELSE coalesce((SELECT CASE WHEN " POSTGRES_MAY_RUN(                            \
                     "a", "$4") " THEN 3 ELSE 5 END"                                                \
-                               "     FROM account a WHERE a.id = $2), 4) END, k.id"                \
+                               "     FROM account a WHERE a.id = $2), 4) END, k.id,"               \
+                               " (SELECT a.name FROM account a WHERE a.id = $2)"                   \
                                " FROM (SELECT) AS one LEFT JOIN known k ON true")                  \
     X(ACTIVE, "ig",                                                                                \
       "SELECT " POSTGRES_REPORT_COLUMNS " FROM " POSTGRES_REPORTS                                  \
@@ -303,14 +307,15 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "   node = NULL, token = NULL WHERE id = $1 AND attempt = $2 AND state = 1"                  \
       "   RETURNING user_id),"                                                                     \
       " gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2)"                             \
-      " SELECT user_id FROM moved UNION ALL"                                                       \
-      " SELECT user_id FROM report WHERE id = $1 AND attempt = $2 AND state = $3")                 \
+      " SELECT user_id, " POSTGRES_OWNER " FROM moved UNION ALL"                                   \
+      " SELECT user_id, " POSTGRES_OWNER " FROM report"                                            \
+      " WHERE id = $1 AND attempt = $2 AND state = $3")                                            \
     X(REQUEUE, "gib",                                                                              \
       "WITH gone AS (DELETE FROM progress WHERE id = $1 AND attempt = $2),"                        \
       " moved AS (UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL,"         \
       "   source = NULL, failures = failures + CASE WHEN $3 THEN 1 ELSE 0 END"                     \
       "   WHERE id = $1 AND attempt = $2 AND state = 1 " POSTGRES_MOVED "),"                       \
-      " waits AS (" POSTGRES_WAITS ") SELECT user_id FROM moved")                                  \
+      " waits AS (" POSTGRES_WAITS ") SELECT user_id, " POSTGRES_OWNER " FROM moved")              \
     /* Not only of a report in DELETING: REVOKE leaves its node to one in ERROR, too. */           \
     X(RELEASE, "gi",                                                                               \
       "UPDATE report SET node = NULL WHERE id = $1 AND attempt = $2 AND state IN (3, 4)"           \
@@ -320,10 +325,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "   WHERE id = $1 AND (user_id = $2 OR $2 = 0) AND (state <> 4 OR $3) FOR UPDATE)"           \
       " UPDATE report r SET " POSTGRES_TOMBSTONED " FROM old WHERE r.seq = old.seq"                \
       " RETURNING r.user_id, r.rows, old.attempt,"                                                 \
-      " EXISTS (SELECT FROM node n WHERE n.id = old.node)")                                        \
+      " EXISTS (SELECT FROM node n WHERE n.id = old.node), " POSTGRES_OWNER)                       \
     X(DELETE_ROW, "g",                                                                             \
       "WITH gone AS (DELETE FROM progress WHERE id = $1)"                                          \
-      " DELETE FROM report WHERE id = $1 AND state = 4")                                           \
+      " DELETE FROM report WHERE id = $1 AND state = 4 RETURNING " POSTGRES_OWNER)                 \
     /* What an earlier try has marked has its token. */                                            \
     X(TOMBSTONE_MANY, "Giigb",                                                                     \
       "WITH old AS (SELECT seq, state, attempt, node FROM report"                                  \
@@ -331,11 +336,12 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "   OR state = 4 AND token = $4 AND $5) ORDER BY id FOR UPDATE)"                             \
       " UPDATE report r SET " POSTGRES_TOMBSTONED ", token = $4 FROM old WHERE r.seq = old.seq"    \
       " RETURNING r.id, r.user_id, r.rows, old.attempt,"                                           \
-      " EXISTS (SELECT FROM node n WHERE n.id = old.node)")                                        \
+      " EXISTS (SELECT FROM node n WHERE n.id = old.node), " POSTGRES_OWNER)                       \
     X(DELETE_ROWS, "G",                                                                            \
       "WITH old AS (SELECT seq FROM report WHERE id = ANY ($1) AND state = 4 ORDER BY id"          \
       "   FOR UPDATE), gone AS (DELETE FROM progress WHERE id = ANY ($1))"                         \
-      " DELETE FROM report WHERE seq = ANY (ARRAY(SELECT seq FROM old))")                          \
+      " DELETE FROM report WHERE seq = ANY (ARRAY(SELECT seq FROM old))"                           \
+      " RETURNING id, " POSTGRES_OWNER)                                                            \
     X(MATCH, "iitii",                                                                              \
       "SELECT id, state, count(*) OVER () FROM report"                                             \
       " WHERE user_id = $1 AND state <> 4 AND (state = $2 OR $2 < 0)"                              \
@@ -382,7 +388,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "WITH moved AS (UPDATE report SET state = 0, started_ms = 0, node = NULL, token = NULL,"     \
       "   source = NULL WHERE seq = ANY (ARRAY(SELECT seq FROM report r WHERE state = 1"           \
       "   AND (node = $1 OR " POSTGRES_NODE_DIED ") FOR UPDATE SKIP LOCKED)) " POSTGRES_MOVED ")," \
-      " waits AS (" POSTGRES_WAITS ") SELECT id, user_id FROM moved")                              \
+      " waits AS (" POSTGRES_WAITS ") SELECT id, user_id, " POSTGRES_OWNER " FROM moved")          \
     X(REAP_DELETING, "",                                                                           \
       "UPDATE report SET node = NULL WHERE seq = ANY (ARRAY(SELECT seq FROM report r"              \
       " WHERE state = 4 AND " POSTGRES_NODE_DIED " FOR UPDATE SKIP LOCKED))"                       \
@@ -424,7 +430,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
     X(FIND, "gib",                                                                                 \
       "SELECT " POSTGRES_REPORT_COLUMNS ", CASE WHEN $3 THEN r.sealed_parameters END,"             \
       " CASE r.state WHEN 0 THEN " POSTGRES_POSITION " ELSE 0 END, r.result_sealed,"               \
-      " CASE $2 WHEN 0 THEN (SELECT a.name FROM account a WHERE a.id = r.user_id) END"             \
+      " CASE $2 WHEN 0 THEN " POSTGRES_OWNER " END"                                                \
       " FROM " POSTGRES_REPORTS " WHERE r.id = $1 AND (r.user_id = $2 OR $2 = 0)"                  \
       " AND r.state <> 4")                                                                         \
     /* One statement, so that page and total are of one moment. */                                 \
@@ -443,7 +449,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
     X(LIST_ALL, "itttiii",                                                                         \
       "WITH page AS (SELECT " POSTGRES_REPORT_COLUMNS ", CASE"                                     \
       "   WHEN octet_length(r.sealed_parameters) <= $7 THEN r.sealed_parameters END AS listed,"    \
-      "   (SELECT a.name FROM account a WHERE a.id = r.user_id) AS owner, r.seq"                   \
+      "   " POSTGRES_OWNER " AS owner, r.seq"                                                      \
       "   FROM " POSTGRES_REPORTS " WHERE " POSTGRES_ANYONES                                       \
       "   ORDER BY r.seq DESC LIMIT $5 OFFSET $6),"                                                \
       " every AS (SELECT count(*) AS n FROM report r WHERE " POSTGRES_ANYONES ")"                  \
@@ -520,7 +526,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
                                                        "r.id FOR "                                 \
                                                        "UPDATE OF r)) "                            \
                                                        "RETURNING id, "                            \
-                                                       "user_id")                                  \
+                                                       "user_id, " POSTGRES_OWNER)                 \
     X(USER_FIND, "t",                                                                              \
       "SELECT " POSTGRES_USER_COLUMNS ", a.password_hash FROM account a"                           \
       " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                               \

@@ -67,12 +67,14 @@ void postgres_send_user_change(struct postgres_conn *c, struct store_user_change
 
 static int read_revoked(struct postgres_conn *c, struct store_user_change *arg)
 {
+    struct guid id;
+
     if (!results_take(c))
         return -E_STORE;
-    for (arg->ended = 0; results_next(c); arg->ended++)
-        store_changed(&c->base, &(struct store_change){.id = get_guid(c, 0),
-                                                       .user_id = get_int(c, 1),
-                                                       .state = REPORT_ERROR});
+    for (arg->ended = 0; results_next(c); arg->ended++) {
+        id = get_guid(c, 0);
+        postgres_changed(c, &id, get_int(c, 1), 2, REPORT_ERROR);
+    }
     return 0;
 }
 

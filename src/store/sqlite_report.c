@@ -126,6 +126,28 @@ static int follow_move(struct store_conn *conn, const struct place *place, int t
                              NULL, err);
 }
 
+static int read_owner(struct store_conn *conn, int64_t user_id, char ret[USER_NAME_MAX + 1],
+                      struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_USER_NAME, value_int(user_id));
+
+    *ret = '\0';
+    if (sql_next(&q))
+        sql_get_name(&q, 0, ret);
+    return sql_end(&q, err);
+}
+
+static int tell_change(struct store_conn *conn, const struct guid *id, int64_t user_id,
+                       enum report_state state, struct err *err)
+{
+    struct store_change change = {.id = *id, .user_id = user_id, .state = state};
+    int rc = read_owner(conn, user_id, change.user, err);
+
+    if (rc == 0)
+        store_changed(conn, &change);
+    return rc;
+}
+
 /* Every change of a state goes through here: by an SQLITE_MOVE statement, whose own values are from
  * ?4 on, in the transaction that has read `place`. */
 static int move_report(struct store_conn *conn, const struct place *place, enum report_state to,
@@ -146,9 +168,7 @@ static int move_report(struct store_conn *conn, const struct place *place, enum 
         sqlite_active_release(conn, place->user_id, place->seq);
     if (to != REPORT_DELETING || !slot) /* its query has stopped when the row is dropped */
         sqlite_running_end(conn, &place->id);
-    store_changed(conn,
-                  &(struct store_change){.id = place->id, .user_id = place->user_id, .state = to});
-    return 0;
+    return tell_change(conn, &place->id, place->user_id, to, err);
 }
 
 /* ---- submit ---- */
@@ -245,9 +265,7 @@ static int accept_report(struct store_conn *conn, struct store_submit *arg, stru
         return rc;
     sqlite_counts(conn, SQLITE_NOWHERE, REPORT_QUEUED);
     arg->outcome = SUBMIT_ACCEPTED;
-    store_changed(conn, &(struct store_change){
-                            .id = arg->id, .user_id = arg->user_id, .state = REPORT_QUEUED});
-    return 0;
+    return tell_change(conn, &arg->id, arg->user_id, REPORT_QUEUED, err);
 }
 
 int sqlite_probe(struct store_conn *conn, struct store_probe *arg, struct err *err)
@@ -518,14 +536,21 @@ int sqlite_tombstone_many(struct store_conn *conn, struct store_tombstone_many *
     return rc;
 }
 
-static int delete_row(struct store_conn *conn, const struct guid *id, struct err *err)
+/* ret_user: as in struct store_delete_row. */
+static int delete_row(struct store_conn *conn, const struct guid *id, char *ret_user,
+                      struct err *err)
 {
     struct place place;
     int rc = find_place(conn, id, &place, err);
 
+    if (ret_user != NULL)
+        *ret_user = '\0';
     if (rc < 0 || !place.found || place.state != REPORT_DELETING)
         return rc;
-    rc = drop_row(conn, &place, err);
+    if (ret_user != NULL)
+        rc = read_owner(conn, place.user_id, ret_user, err);
+    if (rc == 0)
+        rc = drop_row(conn, &place, err);
     if (rc == 0 && place.slot)
         sqlite_active_release(conn, place.user_id, place.seq);
     return rc;
@@ -533,7 +558,8 @@ static int delete_row(struct store_conn *conn, const struct guid *id, struct err
 
 int sqlite_delete_row(struct store_conn *conn, struct store_delete_row *arg, struct err *err)
 {
-    return sqlite_ledger_count(conn, &arg->counted, err) ?: delete_row(conn, &arg->id, err);
+    return sqlite_ledger_count(conn, &arg->counted, err)
+               ?: delete_row(conn, &arg->id, arg->user, err);
 }
 
 int sqlite_delete_rows(struct store_conn *conn, struct store_delete_rows *arg, struct err *err)
@@ -541,7 +567,7 @@ int sqlite_delete_rows(struct store_conn *conn, struct store_delete_rows *arg, s
     int rc = sqlite_ledger_count(conn, &arg->counted, err);
 
     for (size_t i = 0; rc == 0 && i < arg->count; i++)
-        rc = delete_row(conn, &arg->ids[i], err);
+        rc = delete_row(conn, &arg->reports[i].id, arg->reports[i].user, err);
     return rc;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "base/str.h"
 #include "store/sqlite_impl.h"
 
 static const char *const texts[SQL_COUNT] = {
@@ -92,6 +93,15 @@ char *sql_get_text(struct sql *q, int column)
     if (copy == NULL)
         record_trouble(q, SQLITE_NOMEM);
     return copy;
+}
+
+void sql_get_name(struct sql *q, int column, char out[USER_NAME_MAX + 1])
+{
+    const char *text = (const char *)sqlite3_column_text(q->stmt, column);
+
+    if (text == NULL && !sql_is_null(q, column))
+        record_trouble(q, SQLITE_NOMEM);
+    str_copy(out, USER_NAME_MAX + 1, text != NULL ? text : "");
 }
 
 void sql_get_blob(struct sql *q, int column, void *out, int len)

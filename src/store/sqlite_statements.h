@@ -165,6 +165,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
                    " failures = iif(?6, 0, failures),"                                             \
                    " first_failure_ms = iif(?6, 0, first_failure_ms),"                             \
                    " locked_until_ms = iif(?6, 0, locked_until_ms) WHERE name = ?1 RETURNING id")  \
+    X(USER_NAME, "SELECT name FROM user WHERE id = ?1")                                            \
     X(GRANTS, "SELECT disabled, grants FROM user WHERE id = ?1")                                   \
     X(USER_FIND, "SELECT " SQLITE_USER_COLUMNS ", password_hash FROM user WHERE name = ?1")        \
     X(USER_LIST, "SELECT " SQLITE_USER_COLUMNS " FROM user ORDER BY name")                         \

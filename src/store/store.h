@@ -242,6 +242,8 @@ struct store_delete_row {
     /* Noted in the same transaction, of a ledger that LEDGER_NOTE has named. In an embedded store
      * only: in a shared one the deletions of a node would wait for each other at that row. */
     struct store_counted counted;
+    char *user; /* out; room for USER_NAME_MAX + 1, the caller's; NULL: not asked for. Whose report
+                 * it was; "": it was gone already */
 };
 
 /* Which of a user's reports match, oldest first, as they are at one moment; or, if user_id is 0, of
@@ -267,6 +269,7 @@ struct store_marked {
     enum report_state was;
     int attempt;
     bool held, in_row;
+    char user[USER_NAME_MAX + 1]; /* out of DELETE_ROWS only */
 };
 struct store_tombstone_many {
     int64_t user_id;
@@ -283,9 +286,9 @@ struct store_held_many {
     size_t count;
 };
 
-/* DELETE_ROW for up to STORE_MANY_MAX reports, all in one transaction. */
+/* DELETE_ROW for up to STORE_MANY_MAX reports, all in one transaction: fills `user` only. */
 struct store_delete_rows {
-    const struct guid *ids;
+    struct store_marked *reports; /* borrowed, with `count` elements */
     size_t count;
     struct store_counted counted;
 };
@@ -585,7 +588,8 @@ _Static_assert(sizeof(struct store_op) <= 1300, "what is large is behind a point
 struct store_change {
     struct guid id;
     int64_t user_id;
-    enum report_state state; /* REPORT_DELETING: the reference is dead */
+    char user[USER_NAME_MAX + 1]; /* whose report; "" if another node or process has done it */
+    enum report_state state;      /* REPORT_DELETING: the reference is dead */
     bool released; /* DELETING: and the node that ran it says that nothing runs any more */
     bool heard;    /* another node has done it */
     /* In a heartbeat's news of a deletion: a transfer of this node's that holds it up; else 0. */

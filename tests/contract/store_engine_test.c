@@ -208,6 +208,7 @@ static void every_move_is_told(void **state)
     for (int i = 0; i < 6; i++) {
         assert_int_equal(witness.changes[i].state, moves[i]);
         assert_int_equal(witness.changes[i].user_id, f->ann);
+        assert_string_equal(witness.changes[i].user, "Ann");
         assert_true(guid_eq(&witness.changes[i].id, &ref.id));
     }
 }

@@ -23,11 +23,11 @@ static struct store_op tombstone_many(struct fixture *f, int state, struct store
     return op;
 }
 
-static void delete_rows(struct fixture *f, const struct guid *ids, size_t count)
+static void delete_rows(struct fixture *f, struct store_marked *reports, size_t count)
 {
     struct store_op op = {.verb = STORE_DELETE_ROWS};
 
-    op.delete_rows = (struct store_delete_rows){.ids = ids, .count = count};
+    op.delete_rows = (struct store_delete_rows){.reports = reports, .count = count};
     assert_int_equal(run(f->store, &op), 0);
 }
 
@@ -112,25 +112,29 @@ static void marked_reports_are_dead_and_dropped_ones_gone(void **state)
         store_op_done(&find);
     }
     assert_int_equal(count_in(f, REPORT_DELETING), 4);
-    delete_rows(f, ids, 4);
+    delete_rows(f, reports, 4);
     assert_int_equal(count_in(f, REPORT_DELETING), 0);
+    for (int i = 0; i < 4; i++)
+        assert_string_equal(reports[i].user, "Ann");
+    delete_rows(f, reports, 1); /* it is gone already */
+    assert_string_equal(reports[0].user, "");
 }
 
 static void what_is_not_the_users_own_or_has_left_the_state_is_not_marked(void **state)
 {
     struct fixture *f = *state;
     struct store_marked reports[5] = {{.id = submit(f, f->bob)}, {.id = guid_new()}};
-    struct guid kept, dead = submit(f, f->ann);
+    struct guid dead = submit(f, f->ann);
 
     reports[2].id = dead;
     tombstone(f, dead, f->ann);
-    kept = reports[3].id = report_in(f, f->ann, REPORT_COMPLETE).id;
+    reports[3].id = report_in(f, f->ann, REPORT_COMPLETE).id;
     reports[4].id = submit(f, f->ann);
     tombstone_many(f, REPORT_QUEUED, reports, 5);
     for (int i = 0; i < 4; i++)
         assert_false(reports[i].found);
     assert_true(reports[4].found);
-    delete_rows(f, &kept, 1); /* it lives */
+    delete_rows(f, &reports[3], 1); /* it lives */
     assert_int_equal(count_in(f, REPORT_COMPLETE), 1);
     assert_int_equal(count_in(f, REPORT_QUEUED), 1); /* bob's */
 }
@@ -139,17 +143,14 @@ static void a_batch_of_the_largest_size_is_marked_and_dropped(void **state)
 {
     struct fixture *f = *state;
     struct store_marked reports[STORE_MANY_MAX];
-    struct guid ids[STORE_MANY_MAX];
 
-    for (int i = 0; i < STORE_MANY_MAX; i++) {
-        ids[i] = submit(f, f->ann);
-        reports[i] = (struct store_marked){.id = ids[i]};
-    }
+    for (int i = 0; i < STORE_MANY_MAX; i++)
+        reports[i] = (struct store_marked){.id = submit(f, f->ann)};
     tombstone_many(f, -1, reports, STORE_MANY_MAX);
     for (int i = 0; i < STORE_MANY_MAX; i++)
         assert_true(reports[i].found);
     assert_int_equal(count_in(f, REPORT_QUEUED), 0);
-    delete_rows(f, ids, STORE_MANY_MAX);
+    delete_rows(f, reports, STORE_MANY_MAX);
     assert_int_equal(count_in(f, REPORT_DELETING), 0);
 }
 
@@ -165,7 +166,7 @@ static void a_slot_is_free_when_a_queued_report_is_marked_and_a_running_one_drop
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(op.submit.outcome, SUBMIT_LIMIT);
     store_op_done(&op);
-    delete_rows(f, &running.id, 1);
+    delete_rows(f, reports, 1);
     op = submit_op(f->ann);
     op.submit.active_limit = 1;
     assert_int_equal(run(f->store, &op), 0);

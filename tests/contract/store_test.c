@@ -576,15 +576,19 @@ static void what_is_deleting_is_known_until_it_is_dropped(void **state)
 {
     struct fixture *f = *state;
     struct store_ref ref = report_in(f, f->ann, REPORT_PROCESSING);
+    char user[USER_NAME_MAX + 1];
+    struct store_op op = {.verb = STORE_DELETE_ROW, .delete_row = {.id = ref.id, .user = user}};
 
     assert_int_equal(deleting(f).count, 0);
     tombstone(f, ref.id, f->ann);
     assert_int_equal(deleting(f).count, 1);
     assert_true(guid_eq(&deleting(f).refs[0].id, &ref.id));
     assert_int_equal(deleting(f).refs[0].attempt, 1);
-    delete_row(f, ref.id);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_string_equal(user, "Ann");
     assert_int_equal(deleting(f).count, 0);
-    delete_row(f, ref.id);
+    assert_int_equal(run(f->store, &op), 0);
+    assert_string_equal(user, "");
 }
 
 static void a_report_that_is_not_deleting_is_not_dropped(void **state)

@@ -10,11 +10,12 @@ import pytest
 
 from fake_clock import FakeClock
 from cluster import Cluster
-from harness import Server
+from harness import PASSWORD, Server
 from postgres import Postgres
 from stores import store_of
 
 ALICE, BOB, CAROL = "alice", "bob", "carol"
+OPERATOR = "olga"
 
 
 def pytest_configure(config):
@@ -114,6 +115,14 @@ def user_fixture(name):
 
 
 alice, bob, carol = user_fixture(ALICE), user_fixture(BOB), user_fixture(CAROL)
+
+
+@pytest.fixture
+def olga(server):
+    """An operator who may run nothing."""
+    if not any(line.startswith(OPERATOR) for line in server.user("list").splitlines()):
+        server.user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")
+    return server.client(OPERATOR)
 
 
 @pytest.fixture

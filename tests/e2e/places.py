@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 # What the log may say of a reference: what happened to it.
-AUDIT_LINE = re.compile(r" (report\.(submitted|state|failed|deleted|worker_died)|http\.answer) ")
+AUDIT_LINE = re.compile(r" (report\.(submitted|state|failed|deleted|worker_died|given_up)|http\.answer) ")
 HEADER = Path(__file__).resolve().parents[2] / "src/core/places.h"
 # What the tests' servers, and those of the torture, have for the keys of the configuration.
 KEYS = {"store": "store.db", "spool": "spool", "temp": "temp", "deletion_ledger": "deletions.ledger",

@@ -411,7 +411,7 @@ static int delete_counted(struct fixture *f, struct guid id, struct guid ledger,
 {
     struct store_op op = {.verb = STORE_DELETE_ROW};
 
-    op.delete_row = (struct store_delete_row){id, {ledger, records}};
+    op.delete_row = (struct store_delete_row){.id = id, .counted = {ledger, records}};
     return run(f->store, &op);
 }
 
@@ -435,7 +435,8 @@ static void a_row_goes_with_the_count_of_the_ledger(void **state)
     assert_int_equal(delete_counted(f, ids[0], ledger.id, 7), 0);
     assert_int_equal(records_of_the_ledger(f), 7);
     op = (struct store_op){.verb = STORE_DELETE_ROWS};
-    op.delete_rows = (struct store_delete_rows){ids, 2, {ledger.id, 6}};
+    op.delete_rows = (struct store_delete_rows){
+        (struct store_marked[]){{.id = ids[0]}, {.id = ids[1]}}, 2, {ledger.id, 6}};
     assert_int_equal(run(f->store, &op), 0);
     assert_int_equal(records_of_the_ledger(f), 7); /* it never falls */
 }
