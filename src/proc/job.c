@@ -461,12 +461,37 @@ static struct wire_order make_order(const struct job *job, const struct definiti
     };
 }
 
+static void on_discarded(struct spool_op *op)
+{
+    if (op->rc < 0)
+        log_trouble(&spool_trouble, &op->err);
+    free(op);
+}
+
+/* A node that was killed has left what it wrote; on an embedded store its next start removes it. */
+static void discard_earlier(const struct job *job)
+{
+    struct spool_op *op;
+
+    if (!job->supervisor->shared || job->report.attempt == 1)
+        return;
+    op = calloc(1, sizeof(*op));
+    if (op == NULL)
+        return; /* the deletion removes it */
+    *op = (struct spool_op){.verb = SPOOL_DISCARD,
+                            .id = job->report.id,
+                            .attempt = job->report.attempt - 1,
+                            .done = on_discarded};
+    spool_post(job->supervisor->spec.spool, op);
+}
+
 static int make_part_file(struct job *job, const struct wire_order *order, struct err *err)
 {
     job->fd = spool_create(job->supervisor->spec.spool, &job->report.id, job->report.attempt, err);
     if (job->fd < 0)
         return job->fd;
     SEAM_STEP("job", "start", "created");
+    discard_earlier(job);
     job->row_results = order->run.row_results;
     job->timeout_ms = order->run.timeout_ms;
     job->sealed = order->run.sealed != 0;

@@ -115,6 +115,21 @@ def test_the_reports_of_a_killed_node_are_finished_by_the_others(make_cluster):
     assert failures == ["0"], "a node's death is not the report's fault"
 
 
+def test_a_node_that_is_back_within_its_lease_leaves_nothing_of_the_attempt_that_it_was_killed_in(make_cluster):
+    cluster = make_cluster(workers=2)
+    (client, *_) = cluster.clients(ALICE)
+    reference = client.order("Pause", Times="3")
+    victim = cluster.node_of(reference)
+    left = poll(lambda: victim.files_of(reference), what="what the first attempt writes")
+    victim.kill()
+    victim.start()
+    client = victim.client(ALICE)
+    assert client.finish(reference).json()["data"] == "complete"
+    assert cluster.row(reference, "attempt") == "2"
+    poll(lambda: not set(left) & set(victim.files_of(reference)), what="the end of what the first attempt has left")
+    assert len(victim.files_of(reference)) == 1 and victim.run("fsck").returncode == 0
+
+
 def test_a_node_that_hung_longer_than_its_lease_can_publish_nothing(make_cluster):
     cluster = make_cluster()
     clients = cluster.clients(ALICE)
