@@ -56,6 +56,7 @@ static const char *const kind_words[] = {
     [CONFIG_LISTEN] = "",
     [CONFIG_SPOOL] = "A path relative to the file, or `postgresql`.",
     [CONFIG_LEDGER] = "A path relative to the file.",
+    [CONFIG_RECEIPT_KEY] = "A path relative to the file.",
     [CONFIG_STORE] = "A path relative to the file, or a URL.",
     [CONFIG_PATH] = "A path relative to the file.",
     [CONFIG_FILE] = "A path relative to the file.",

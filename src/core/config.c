@@ -344,22 +344,22 @@ static char *join_listen(const char *folder, const char *text)
     return joined;
 }
 
-/* The store comes before it in the table of keys. */
-static char *join_ledger(const struct config *config, const char *text, bool is_default)
+/* A default whose place is beside another file, whose key comes before it in the table; NULL: there
+ * is none, or it is no default. */
+static char *join_beside(const struct config *config, const char *beside, const char *text)
 {
-    const char *store = config_store_path(config);
-    const char *slash = is_default && store != NULL ? strrchr(store, '/') : NULL;
+    const char *slash = beside != NULL ? strrchr(beside, '/') : NULL;
     char *folder, *joined;
 
     if (slash == NULL)
         return join_path(config->folder, text);
-    folder = strndup(store, (size_t)(slash - store));
+    folder = strndup(beside, (size_t)(slash - beside));
     joined = folder != NULL ? join_path(folder, text) : NULL;
     free(folder);
     return joined;
 }
 
-/* `origin`: the file, or the variable that has the text. */
+/* `origin`: the file, or the variable that has the text; NULL: it is the default. */
 static int set_value(struct config *config, const struct key *key, const char *origin,
                      const char *text, struct err *err)
 {
@@ -393,7 +393,11 @@ static int set_value(struct config *config, const struct key *key, const char *o
         copy = join_listen(config->folder, text);
         break;
     case CONFIG_LEDGER:
-        copy = join_ledger(config, text, str_eq(text, key->default_value));
+        copy = join_beside(
+            config, str_eq(text, key->default_value) ? config_store_path(config) : NULL, text);
+        break;
+    case CONFIG_RECEIPT_KEY:
+        copy = join_beside(config, origin == NULL ? config->key_file.text : NULL, text);
         break;
     default:
         copy = strdup(text);
@@ -415,15 +419,22 @@ const char *config_variable(const char *key, char variable[CONFIG_VARIABLE_TEXT]
     return variable;
 }
 
+static bool is_in_file(cfg_t *cfg, const char *key)
+{
+    return (cfg_getopt(cfg, key)->flags & CFGF_RESET) == 0;
+}
+
 static int take_config_values(struct config *config, cfg_t *cfg, struct err *err)
 {
     char name[CONFIG_VARIABLE_TEXT];
 
     for (int i = 0; i < KEY_COUNT; i++) {
         const char *text = getenv(config_variable(keys[i].name, name));
-        int rc = text != NULL ? set_value(config, &keys[i], name, text, err)
-                              : set_value(config, &keys[i], config->file,
-                                          repeated[i] ?: cfg_getstr(cfg, keys[i].name), err);
+        const char *origin = text != NULL                    ? name
+                             : is_in_file(cfg, keys[i].name) ? config->file
+                                                             : NULL;
+        int rc = set_value(config, &keys[i], origin,
+                           text ?: repeated[i] ?: cfg_getstr(cfg, keys[i].name), err);
 
         if (rc < 0)
             return rc;

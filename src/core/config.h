@@ -11,7 +11,8 @@
 
 /* Kinds of value: FILE a path like PATH, or nothing; LISTEN addresses and ports, or unix: and
  * paths; PATH relative to the folder of the file; STORE a path or a URL; SPOOL a path or
- * "postgresql"; LEDGER a path, whose default is beside the store if that is a file; INT in a range;
+ * "postgresql"; LEDGER a path, whose default is beside the store if that is a file; RECEIPT_KEY a
+ * path, whose default is beside key_file; INT in a range;
  * DURATION ("24h") in ms; SIZE ("1G") in bytes; LIMIT a size, or 0 for none; NETWORKS, ORIGINS
  * lists of them, or nothing; CHOICE one of a|b; ZONE a name of the tz database, or nothing. */
 #define CONFIG_KEYS(X)                                                                             \
@@ -52,9 +53,9 @@
     X(key_file, PATH, "token.key", 0, 0,                                                           \
       "Keys of access tokens, the first of which signs; created at the first start, mode 0600; "   \
       "read again at SIGHUP")                                                                      \
-    X(receipt_key_file, PATH, "receipt.key", 0, 0,                                                 \
+    X(receipt_key_file, RECEIPT_KEY, "receipt.key", 0, 0,                                          \
       "Keys of deletion receipts, the first of which signs; the same on all nodes; created "       \
-      "at the first start, mode 0600; read again at SIGHUP")                                       \
+      "at the first start, by default beside key_file, mode 0600; read again at SIGHUP")           \
     X(deletion_ledger, LEDGER, "deletions.ledger", 0, 0,                                           \
       "File that records deletions for a restore, by default beside the store, preferably on "     \
       "another disk; each node has its own")                                                       \
@@ -123,6 +124,7 @@ enum config_kind {
     CONFIG_STORE,
     CONFIG_SPOOL,
     CONFIG_LEDGER,
+    CONFIG_RECEIPT_KEY,
     CONFIG_PATH,
     CONFIG_FILE,
     CONFIG_INT,

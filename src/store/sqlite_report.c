@@ -137,8 +137,8 @@ static int read_owner(struct store_conn *conn, int64_t user_id, char ret[USER_NA
     return sql_end(&q, err);
 }
 
-static int tell_change(struct store_conn *conn, const struct guid *id, int64_t user_id,
-                       enum report_state state, struct err *err)
+static int report_changed(struct store_conn *conn, const struct guid *id, int64_t user_id,
+                          enum report_state state, struct err *err)
 {
     struct store_change change = {.id = *id, .user_id = user_id, .state = state};
     int rc = read_owner(conn, user_id, change.user, err);
@@ -168,7 +168,7 @@ static int move_report(struct store_conn *conn, const struct place *place, enum 
         sqlite_active_release(conn, place->user_id, place->seq);
     if (to != REPORT_DELETING || !slot) /* its query has stopped when the row is dropped */
         sqlite_running_end(conn, &place->id);
-    return tell_change(conn, &place->id, place->user_id, to, err);
+    return report_changed(conn, &place->id, place->user_id, to, err);
 }
 
 /* ---- submit ---- */
@@ -265,7 +265,7 @@ static int accept_report(struct store_conn *conn, struct store_submit *arg, stru
         return rc;
     sqlite_counts(conn, SQLITE_NOWHERE, REPORT_QUEUED);
     arg->outcome = SUBMIT_ACCEPTED;
-    return tell_change(conn, &arg->id, arg->user_id, REPORT_QUEUED, err);
+    return report_changed(conn, &arg->id, arg->user_id, REPORT_QUEUED, err);
 }
 
 int sqlite_probe(struct store_conn *conn, struct store_probe *arg, struct err *err)

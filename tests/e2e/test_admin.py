@@ -5,6 +5,7 @@ import socket
 import pytest
 import requests
 
+from conftest import OPERATOR
 from harness import PASSWORD, PATIENCE, failed, poll, refused
 from stores import SHARED_STORES, STORES
 from test_delete_many import STATES, done, gone
@@ -13,18 +14,9 @@ from test_reportctl import Ctl
 
 pytestmark = pytest.mark.stores(*STORES)
 
-OPERATOR = "olga"
 PATHS = [("GET", "/Admin/Overview"), ("GET", "/Admin/Reports"), ("DELETE", "/Admin/Reports"), ("DELETE", "/Admin/Report"),
          ("POST", "/Admin/Overview"), ("PUT", "/Admin/Reports"), ("OPTIONS", "/Admin/Report"),
          ("GET", "/Admin/"), ("GET", "/Admin/Nothing"), ("POST", "/Admin/Nothing"), ("GET", "/Admin/reports"), ("GET", "/Admin/%52eports")]
-
-
-@pytest.fixture
-def olga(server):
-    """An operator who may run nothing."""
-    if not any(line.startswith(OPERATOR) for line in server.user("list").splitlines()):
-        server.user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")
-    return server.client(OPERATOR)
 
 
 def listed(client, **query):

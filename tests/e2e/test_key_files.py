@@ -33,6 +33,21 @@ def test_key_files_are_made_for_their_owner_only(made):
     assert {(made.folder / name).stat().st_mode & 0o7777 for name in KEY_FILES} == {0o600}
 
 
+@pytest.mark.parametrize("config, environment, where", [
+    ({}, {}, "state/receipt.key"),
+    ({"receipt_key_file": "receipt.key"}, {}, "receipt.key"),
+    ({}, {"REPORTD_RECEIPT_KEY_FILE": "keys/other.key"}, "keys/other.key"),
+])
+def test_the_key_of_receipts_is_made_beside_key_file_unless_it_is_said_where(made, config, environment, where):
+    for folder in ("state", "keys"):
+        (made.folder / folder).mkdir()
+    made.configure(key_file="state/token.key", **config)
+    made.environment |= environment
+    made.start()
+    assert made.stop() == 0
+    assert [str(path.relative_to(made.folder)) for path in made.folder.rglob("*.key") if path.name != "token.key"] == [where]
+
+
 @pytest.mark.parametrize("nth", range(1, len(KEY_FILES) + 1))
 def test_a_crash_while_a_key_file_is_made_leaves_none(made, nth):
     plan(made, f"key_file.make.written=crash@{nth}")
