@@ -65,7 +65,7 @@ static int list_tokens(const struct config *config, struct err *err)
     return 0;
 }
 
-static int do_list(const struct command *command, struct err *err)
+static int list_keys(const struct command *command, struct err *err)
 {
     struct receipt_keys *keys;
     const char *id;
@@ -133,7 +133,7 @@ static const struct action {
     const char *name;
     int words; /* with the name */
     int (*run)(const struct command *command, struct err *err);
-} actions[] = {{"list", 1, do_list}, {"rotate", 2, do_rotate}, {"retire", 3, do_retire}};
+} actions[] = {{"list", 1, list_keys}, {"rotate", 2, do_rotate}, {"retire", 3, do_retire}};
 
 /* 0: go on; otherwise the exit status + 1. */
 static int read_arguments(int argc, char **argv, struct command *ret)

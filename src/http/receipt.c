@@ -155,7 +155,7 @@ static void add_key(struct buf *out, const struct receipt_key *key, const unsign
 }
 
 /* The first key has its private part. */
-static void write_set(struct buf *out, const struct receipt_keys *keys)
+static void write_key_set(struct buf *out, const struct receipt_keys *keys)
 {
     unsigned char seed[crypto_sign_SEEDBYTES];
 
@@ -183,7 +183,7 @@ static void make_first(struct buf *out)
     struct receipt_keys keys = {.count = 0};
 
     out->failed = out->failed || !add_new(&keys);
-    write_set(out, &keys);
+    write_key_set(out, &keys);
     sodium_memzero(keys.secret, sizeof(keys.secret));
 }
 
@@ -232,7 +232,8 @@ int receipt_keys_read(const char *path, struct receipt_keys **ret, struct err *e
     return open_keys(&file, ret, err);
 }
 
-static int take_out(struct receipt_keys *keys, const char *path, const char *id, struct err *err)
+static int take_out_key(struct receipt_keys *keys, const char *path, const char *id,
+                        struct err *err)
 {
     size_t at = 0;
 
@@ -264,10 +265,10 @@ static int change_set(void *context, const struct key_file *file, const struct b
 
     if (rc < 0)
         return rc;
-    rc = context != NULL ? take_out(keys, file->path, context, err)
+    rc = context != NULL ? take_out_key(keys, file->path, context, err)
                          : put_before(keys, file->path, err);
     if (rc == 0)
-        write_set(after, keys);
+        write_key_set(after, keys);
     receipt_keys_free(keys);
     return rc;
 }

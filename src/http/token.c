@@ -119,7 +119,7 @@ static bool begins_with(const struct reading *reading, const char *header)
            memcmp(reading->text, header, len) == 0;
 }
 
-static int fits(void *context, const struct token_key *key)
+static int fits_token(void *context, const struct token_key *key)
 {
     const struct reading *reading = context;
     unsigned char mac[MAC_BYTES];
@@ -144,7 +144,7 @@ int token_read(struct token_keys *keys, const char *text, struct token_claims *r
         base64url_read(reading.dot + 1, len - (size_t)(reading.dot + 1 - text), reading.given,
                        sizeof(reading.given)) != MAC_BYTES)
         return 0;
-    rc = token_keys_find(keys, fits, &reading);
+    rc = token_keys_find(keys, fits_token, &reading);
     return rc == 1 ? read_claims(reading.payload, (size_t)(reading.dot - reading.payload), ret)
                    : rc;
 }

@@ -48,7 +48,7 @@ void token_key_derive(const struct token_key *key, const char purpose[8],
 }
 
 /* Fill id and header of a key whose bytes are known; false: no memory. */
-static bool name_key(struct token_key *key)
+static bool name_token_key(struct token_key *key)
 {
     unsigned char id[ID_BYTES];
     struct buf json, header;
@@ -71,7 +71,7 @@ static bool name_key(struct token_key *key)
 
 /* ---- reading ---- */
 
-static void make_file(struct buf *out)
+static void make_token_file(struct buf *out)
 {
     char *place = buf_reserve(out, TOKEN_KEY_BYTES);
 
@@ -89,7 +89,7 @@ static bool read_jwk(const json_t *jwk, bool is_first, struct token_key *ret)
     ret->replaced_s = replaced_s;
     return str_eq(json_string_value(json_object_get(jwk, "kty")), "oct") && text != NULL &&
            base64url_read(text, strlen(text), ret->bytes, TOKEN_KEY_BYTES) == TOKEN_KEY_BYTES &&
-           is_first == (replaced_s == 0) && replaced_s >= 0 && name_key(ret);
+           is_first == (replaced_s == 0) && replaced_s >= 0 && name_token_key(ret);
 }
 
 /* False: `text` is no such set. */
@@ -109,12 +109,13 @@ static bool read_jwks(const struct buf *text, struct set *ret)
     return good;
 }
 
-static int read_set(const char *path, const struct buf *content, struct set *ret, struct err *err)
+static int read_token_set(const char *path, const struct buf *content, struct set *ret,
+                          struct err *err)
 {
     *ret = (struct set){.count = 1};
     if (content->len == TOKEN_KEY_BYTES) {
         memcpy(ret->keys[0].bytes, content->data, TOKEN_KEY_BYTES);
-        return name_key(&ret->keys[0]) ? 0 : err_set(err, -E_NOMEM, "out of memory");
+        return name_token_key(&ret->keys[0]) ? 0 : err_set(err, -E_NOMEM, "out of memory");
     }
     if (read_jwks(content, ret))
         return 0;
@@ -131,13 +132,13 @@ static struct key_file file_of(const char *path)
     return (struct key_file){.path = path, .what = "key file"};
 }
 
-static int open_set(const struct key_file *file, struct set *ret, struct err *err)
+static int open_token_set(const struct key_file *file, struct set *ret, struct err *err)
 {
     struct buf content;
     int rc;
 
     buf_init(&content, FILE_MAX);
-    rc = key_file_open(file, &content, err) ?: read_set(file->path, &content, ret, err);
+    rc = key_file_open(file, &content, err) ?: read_token_set(file->path, &content, ret, err);
     key_file_done(&content);
     return rc;
 }
@@ -152,13 +153,13 @@ int token_keys_open(const char *path, struct token_keys **ret, struct err *err)
         return err_set(err, -E_NOMEM, "out of memory");
     lock_init(&keys->lock);
     keys->path = strdup(path);
-    file.make = make_file;
+    file.make = make_token_file;
     rc = keys->path == NULL ? err_set(err, -E_NOMEM, "out of memory") : 0;
     if (rc == 0 && stat(path, &keys->file) != 0) {
-        rc = open_set(&file, &keys->set, err); /* makes it */
+        rc = open_token_set(&file, &keys->set, err); /* makes it */
         stat(path, &keys->file);
     }
-    rc = rc ?: open_set(&file, &keys->set, err);
+    rc = rc ?: open_token_set(&file, &keys->set, err);
     if (rc < 0) {
         token_keys_free(keys);
         return rc;
@@ -179,7 +180,7 @@ void token_keys_free(struct token_keys *keys)
 
 /* ---- using ---- */
 
-static bool is_same_set(const struct set *a, const struct set *b)
+static bool is_same_token_set(const struct set *a, const struct set *b)
 {
     bool same = a->count == b->count;
 
@@ -193,7 +194,7 @@ bool token_keys_adopt(struct token_keys *keys, struct token_keys *now)
     bool same;
 
     lock_take(&keys->lock);
-    same = is_same_set(&keys->set, &now->set);
+    same = is_same_token_set(&keys->set, &now->set);
     keys->set = now->set;
     keys->file = now->file;
     lock_release(&keys->lock);
@@ -228,7 +229,7 @@ static int find_in_file(struct token_keys *keys, token_fits_fn *fits, void *cont
 
     lock_check_held(&keys->lock);
     if (stat(keys->path, &now) != 0 || is_same_file(&now, &keys->file) ||
-        open_set(&file, &set, &ignored) < 0)
+        open_token_set(&file, &set, &ignored) < 0)
         return 0;
     rc = find_in(&set, fits, context);
     if (rc == 1) {
@@ -268,7 +269,7 @@ const char *token_keys_id_at(const struct token_keys *keys, size_t i)
 
 /* ---- replacing ---- */
 
-static void write_set(const struct set *set, struct buf *out)
+static void write_token_set(const struct set *set, struct buf *out)
 {
     buf_reserve(out, SET_MAX); /* growing would leave the keys in freed memory */
     buf_add_str(out, "{\"keys\":[\n");
@@ -286,7 +287,7 @@ static void write_set(const struct set *set, struct buf *out)
     buf_add_str(out, "\n]}\n");
 }
 
-static int add_new(struct set *set, const char *path, struct err *err)
+static int add_token_key(struct set *set, const char *path, struct err *err)
 {
     int64_t now_s = clock_now_ms() / 1000;
 
@@ -303,10 +304,10 @@ static int add_new(struct set *set, const char *path, struct err *err)
     set->keys[1].replaced_s = now_s;
     set->keys[0] = (struct token_key){0};
     randombytes_buf(set->keys[0].bytes, TOKEN_KEY_BYTES);
-    return name_key(&set->keys[0]) ? 0 : err_set(err, -E_NOMEM, "out of memory");
+    return name_token_key(&set->keys[0]) ? 0 : err_set(err, -E_NOMEM, "out of memory");
 }
 
-static int take_out(struct set *set, const char *path, const char *id, struct err *err)
+static int take_out_token_key(struct set *set, const char *path, const char *id, struct err *err)
 {
     size_t at = 0;
 
@@ -322,17 +323,17 @@ static int take_out(struct set *set, const char *path, const char *id, struct er
 }
 
 /* `context`: the id of the key to take out, or NULL for a new one. */
-static int change_set(void *context, const struct key_file *file, const struct buf *before,
-                      struct buf *after, struct err *err)
+static int change_token_set(void *context, const struct key_file *file, const struct buf *before,
+                            struct buf *after, struct err *err)
 {
     struct set set;
-    int rc = read_set(file->path, before, &set, err);
+    int rc = read_token_set(file->path, before, &set, err);
 
     if (rc == 0)
-        rc = context != NULL ? take_out(&set, file->path, context, err)
-                             : add_new(&set, file->path, err);
+        rc = context != NULL ? take_out_token_key(&set, file->path, context, err)
+                             : add_token_key(&set, file->path, err);
     if (rc == 0)
-        write_set(&set, after);
+        write_token_set(&set, after);
     sodium_memzero(&set, sizeof(set));
     return rc;
 }
@@ -341,12 +342,12 @@ int token_keys_rotate(const char *path, struct err *err)
 {
     const struct key_file file = file_of(path);
 
-    return key_file_change(&file, change_set, NULL, err);
+    return key_file_change(&file, change_token_set, NULL, err);
 }
 
 int token_keys_retire(const char *path, const char *id, struct err *err)
 {
     const struct key_file file = file_of(path);
 
-    return key_file_change(&file, change_set, (void *)(uintptr_t)id, err);
+    return key_file_change(&file, change_token_set, (void *)(uintptr_t)id, err);
 }

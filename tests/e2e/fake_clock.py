@@ -24,6 +24,7 @@ class FakeClock:
         path.write_bytes(struct.pack("=q", 0))
         with open(path, "r+b") as file:
             self.shift = mmap.mmap(file.fileno(), 8)
+        self.stood = time.monotonic()
 
     def jump_to(self, when):
         """Now it is `when`, in milliseconds since 1970."""
@@ -32,3 +33,8 @@ class FakeClock:
     def jump(self, by):
         (before,) = struct.unpack("=q", self.shift[:])
         self.shift[:] = struct.pack("=q", before + int(by))
+
+    def stand(self):
+        """Take back the real time that has passed since the last call, or since the clock was made."""
+        before, self.stood = self.stood, time.monotonic()
+        self.jump((before - self.stood) * SECOND)
