@@ -421,18 +421,23 @@ typedef int grants_fn(const char *old, const struct words *words, char **ret, st
 
 static int change_grants(struct command *command, grants_fn *make, struct err *err)
 {
-    char *grants = NULL;
-    struct user user;
-    int rc = find_user(command, &user, err);
+    int rc;
 
-    if (rc < 0)
-        return rc;
-    rc = make(user.grants, &command->rest, &grants, err);
-    if (rc == 0)
-        rc = change_rights(command, (struct store_user_change){.grants = grants, .disabled = -1},
-                           err);
-    user_done(&user);
-    free(grants);
+    do { /* until nobody else has changed them meanwhile; who is gone is not found */
+        char *grants = NULL;
+        struct user user;
+
+        rc = find_user(command, &user, err);
+        if (rc < 0)
+            return rc;
+        rc = make(user.grants, &command->rest, &grants, err)
+                 ?: change_rights(command,
+                                  (struct store_user_change){
+                                      .grants = grants, .old_grants = user.grants, .disabled = -1},
+                                  err);
+        user_done(&user);
+        free(grants);
+    } while (rc == -E_NOT_FOUND);
     return rc;
 }
 

@@ -496,7 +496,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "   VALUES ($1, $2, $3, $4, $6) ON CONFLICT DO NOTHING RETURNING id)"                        \
       " SELECT id FROM added UNION ALL"                                                            \
       " SELECT id FROM account WHERE $5 AND name = $1 AND password_hash = $2")                     \
-    X(USER_CHANGE, "ttttbbbii",                                                                    \
+    X(USER_CHANGE, "ttttbbbiit",                                                                   \
       "WITH unlocked AS (UPDATE login_address l SET failures = 0, first_failure_ms = 0,"           \
       "   locked_until_ms = 0 FROM account a WHERE $6 AND l.failures > 0 AND l.user_id = a.id"     \
       "   AND " POSTGRES_FOLDED("a.name") " = " POSTGRES_FOLDED(                                   \
@@ -509,7 +509,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
                 " failures = CASE WHEN $6 THEN 0 ELSE failures END,"                               \
                 " first_failure_ms = CASE WHEN $6 THEN 0 ELSE first_failure_ms END,"               \
                 " locked_until_ms = CASE WHEN $6 THEN 0 ELSE locked_until_ms END"                  \
-                " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1"))                     \
+                " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED(                           \
+                    "$1") " AND ($10 IS NULL OR grants IN ($10, $4))")                             \
     /* As SUBMIT does: whoever submits next sees the change. */                                    \
     X(USER_LOCK, "t",                                                                              \
       "SELECT pg_advisory_xact_lock(1380996164, (id % 2147483647)::int) FROM account"              \

@@ -56,7 +56,8 @@ void postgres_send_user_change(struct postgres_conn *c, struct store_user_change
              arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0),
              value_bool(arg->password_hash != NULL || arg->disabled == 0) /* lifts a lock */,
              arg->operates == 0 ? value_null() : value_bool(arg->operates > 0),
-             value_limit(arg->active_limit), value_limit(arg->running_limit));
+             value_limit(arg->active_limit), value_limit(arg->running_limit),
+             value_text(arg->old_grants));
     if (ends_sessions(arg)) {
         call_run(c, PG_SESSION_END_USER, value_text(arg->name));
     }

@@ -164,7 +164,8 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
                    " running_limit = coalesce(?9, running_limit),"                                 \
                    " failures = iif(?6, 0, failures),"                                             \
                    " first_failure_ms = iif(?6, 0, first_failure_ms),"                             \
-                   " locked_until_ms = iif(?6, 0, locked_until_ms) WHERE name = ?1 RETURNING id")  \
+                   " locked_until_ms = iif(?6, 0, locked_until_ms)"                                \
+                   " WHERE name = ?1 AND (?10 IS NULL OR grants = ?10) RETURNING id")              \
     X(USER_NAME, "SELECT name FROM user WHERE id = ?1")                                            \
     X(GRANTS, "SELECT disabled, grants FROM user WHERE id = ?1")                                   \
     X(USER_FIND, "SELECT " SQLITE_USER_COLUMNS ", password_hash FROM user WHERE name = ?1")        \

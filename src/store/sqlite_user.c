@@ -44,7 +44,8 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
         value_text(arg->allow), value_text(arg->grants),
         arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0), value_bool(unlocks),
         arg->operates == 0 ? value_null() : value_bool(arg->operates > 0),
-        value_limit(arg->active_limit), value_limit(arg->running_limit));
+        value_limit(arg->active_limit), value_limit(arg->running_limit),
+        value_text(arg->old_grants));
     int64_t id = 0;
     bool found;
     int rc;

@@ -471,6 +471,7 @@ struct store_user_add {
 struct store_user_change {
     const char *name;
     const char *password_hash, *allow, *grants;
+    const char *old_grants; /* if its grants are others than these, -E_NOT_FOUND */
     int disabled;
     int active_limit, running_limit; /* 0: as it was; -1: that of the configuration */
     int operates; /* 1: it becomes an operator; -1: it is none any more; 0: as it was */

@@ -1,7 +1,9 @@
 """Who is disabled, or loses a grant, has no queued or running report any more, and no wait for one."""
 
+import json
 import os
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -207,6 +209,22 @@ def test_a_request_under_way_is_refused(new_server, verb):
     caller.join(PATIENCE)
     failed(answers[0], 403, MESSAGE)
     assert give_back(server, verb).references() == []
+
+
+def test_a_grant_that_was_read_before_a_revocation_does_not_undo_it(new_server):
+    server = new_server()
+    server.add_user("dora", grants=["Quick", "Slow"])
+    begun, fifo = server.folder / "begun", server.folder / "grant.gate"
+    os.mkfifo(fifo)
+    words = [*server.program, "user", "grant", "-c", "reportd.conf", "dora", "Nested"]
+    seams = {"REPORTD_SEAMS": f"store.user_change.posted=wait:{fifo}", "REPORTD_SEAMS_TRACE": str(begun)}
+    with subprocess.Popen(words, cwd=server.folder, env={**os.environ, **seams}) as grant:
+        poll(lambda: any(place == "store.user_change.posted" for _, place in passings(begun)), what="the grants that are read")
+        server.user("revoke", "dora", "Quick")
+        os.close(os.open(fifo, os.O_WRONLY))
+        assert grant.wait(PATIENCE) == 0
+    (dora,) = [user for user in json.loads(server.user("list", "--json")) if user["name"] == "dora"]
+    assert dora["grants"] == ["Slow", "Nested"]
 
 
 def test_the_retention_of_its_type_holds(make_server):
