@@ -63,9 +63,9 @@ ssize_t file_read_all(int fd, void *data, size_t len, int64_t offset)
 int file_append(int fd, struct buf *out)
 {
     char part[4096];
-    ssize_t n;
+    ssize_t n = 0;
 
-    while ((n = read(fd, part, sizeof(part))) > 0)
+    while (!buf_failed(out) && (n = read(fd, part, sizeof(part))) > 0)
         buf_add(out, part, (size_t)n);
     explicit_bzero(part, sizeof(part));
     return n < 0 ? -1 : 0;

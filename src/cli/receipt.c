@@ -184,6 +184,6 @@ int verb_receipt(int argc, char **argv)
         return rc - 1;
     rc = check_receipt(&checking, &err);
     if (rc < 0)
-        fprintf(stderr, "reportd receipt: %s\n", err.text);
+        say_line(stderr, "reportd receipt: %s", err.text);
     return rc < 0 ? EXIT_FAILED : EXIT_GOOD;
 }

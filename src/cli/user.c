@@ -658,7 +658,7 @@ int verb_user(int argc, char **argv)
     if (rc != EXIT_GOOD)
         return rc;
     if (run_action(&command, &err) < 0) {
-        fprintf(stderr, "reportd user: %s\n", err.text);
+        say_line(stderr, "reportd user: %s", err.text); /* it may quote a file */
         if (err.detail[0] != '\0')
             fprintf(stderr, "reportd user: %s\n", err.detail);
         return EXIT_FAILED;

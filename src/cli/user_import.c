@@ -13,7 +13,8 @@
 #include "base/str.h"
 #include "core/password.h"
 
-enum { IMPORT_MAX = 4 << 20 }; /* bytes of a file */
+enum { IMPORT_MAX = 4 << 20 };         /* bytes of a file */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* spreadsheets write it */
 
 enum column { NAME, PASSWORD, GRANTS, ALLOW, OPERATOR, ACTIVE, RUNNING, COLUMN_COUNT };
 static const char *const column_names[COLUMN_COUNT] = {"name",     "password", "grants", "allow",
@@ -31,7 +32,7 @@ struct import {
     char *fields[COLUMN_COUNT];      /* of the record, in `text`, by column; NULL: it has none */
     char *grants, *allow;            /* made of them */
     bool is_operator;
-    struct store_user_change limits;
+    int active, running; /* limits; 0, or less: those of the configuration */
     long added;
 };
 
@@ -204,7 +205,6 @@ static int read_csv_user(struct import *in, struct err *err)
     free(in->grants);
     free(in->allow);
     in->grants = in->allow = NULL;
-    in->limits = (struct store_user_change){.name = in->fields[NAME], .disabled = -1};
     if (in->fields[NAME] == NULL || in->fields[PASSWORD] == NULL)
         return err_set(err, -E_INVALID, "a name and a password are needed");
     return user_check_name(in->fields[NAME], err)
@@ -214,16 +214,14 @@ static int read_csv_user(struct import *in, struct err *err)
                ?: split_entries(in->fields[ALLOW], &allow, err)
                ?: user_allow_list(&allow, &in->allow, err)
                ?: read_operator(in, err)
-               ?: user_read_limit(in->fields[ACTIVE], &in->limits.active_limit, err)
-               ?: user_read_limit(in->fields[RUNNING], &in->limits.running_limit, err);
+               ?: user_read_limit(in->fields[ACTIVE], &in->active, err)
+               ?: user_read_limit(in->fields[RUNNING], &in->running, err);
 }
 
 static int add_imported_user(struct import *in, struct err *err)
 {
     char hash[PASSWORD_HASH_TEXT];
     struct store_op add = {.verb = STORE_USER_ADD};
-    struct store_op change = {.verb = STORE_USER_CHANGE, .user_change = in->limits};
-    bool limited = in->limits.active_limit != 0 || in->limits.running_limit != 0;
     int rc;
 
     if (!password_hash(in->fields[PASSWORD], hash))
@@ -232,10 +230,12 @@ static int add_imported_user(struct import *in, struct err *err)
                                            .password_hash = hash,
                                            .allow = in->allow,
                                            .grants = in->grants,
-                                           .is_operator = in->is_operator};
+                                           .is_operator = in->is_operator,
+                                           .active_limit = in->active > 0 ? in->active : 0,
+                                           .running_limit = in->running > 0 ? in->running : 0};
     rc = store_ask(in->store, &add, err);
     in->added += rc == 0;
-    return rc < 0 || !limited ? rc : store_ask(in->store, &change, err);
+    return rc;
 }
 
 /* ---- the file ---- */
@@ -250,6 +250,8 @@ static int each_user(struct import *in, user_fn *each, struct err *err)
 
     in->at = copy;
     in->next_line = 1;
+    if (rc == 0 && strncmp(copy, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+        in->at += strlen(BYTE_ORDER_MARK);
     if (rc == 0)
         rc = read_columns(in, err);
     while (rc == 0 && (rc = next_user(in, err)) == 1) {

@@ -491,9 +491,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       " FROM report"                                                                               \
       " WHERE id > $1 ORDER BY id LIMIT $2")                                                       \
     /* ---- users ---- */                                                                          \
-    X(USER_ADD, "ttttbb",                                                                          \
-      "WITH added AS (INSERT INTO account (name, password_hash, allow, grants, operator)"          \
-      "   VALUES ($1, $2, $3, $4, $6) ON CONFLICT DO NOTHING RETURNING id)"                        \
+    X(USER_ADD, "ttttbbii",                                                                        \
+      "WITH added AS (INSERT INTO account (name, password_hash, allow, grants, operator, "         \
+      "active_limit, running_limit)"                                                               \
+      "   VALUES ($1, $2, $3, $4, $6, $7::int, $8::int) ON CONFLICT DO NOTHING RETURNING id)"      \
       " SELECT id FROM added UNION ALL"                                                            \
       " SELECT id FROM account WHERE $5 AND name = $1 AND password_hash = $2")                     \
     X(USER_CHANGE, "ttttbbbiit",                                                                   \

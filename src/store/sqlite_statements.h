@@ -155,8 +155,8 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
             " WHERE id > ?1 ORDER BY id LIMIT ?2")                                                 \
     X(COUNTS, "INSERT INTO tally (node, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2")  \
     /* ---- users ---- */                                                                          \
-    X(USER_ADD, "INSERT INTO user (name, password_hash, allow, grants, operator)"                  \
-                " VALUES (?1, ?2, ?3, ?4, ?5)")                                                    \
+    X(USER_ADD, "INSERT INTO user (name, password_hash, allow, grants, operator, active_limit,"    \
+                " running_limit) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                             \
     X(USER_CHANGE, "UPDATE user SET password_hash = coalesce(?2, password_hash),"                  \
                    " allow = coalesce(?3, allow), grants = coalesce(?4, grants),"                  \
                    " disabled = coalesce(?5, disabled), operator = coalesce(?7, operator),"        \

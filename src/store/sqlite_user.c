@@ -24,7 +24,8 @@ int sqlite_user_add(struct store_conn *conn, struct store_user_add *arg, struct 
     struct sql q =
         sql_start(conn, SQL_USER_ADD, value_text(arg->name), value_text(arg->password_hash),
                   value_text(arg->allow != NULL ? arg->allow : ""),
-                  value_text(arg->grants != NULL ? arg->grants : ""), value_bool(arg->is_operator));
+                  value_text(arg->grants != NULL ? arg->grants : ""), value_bool(arg->is_operator),
+                  value_int(arg->active_limit), value_int(arg->running_limit));
 
     sql_next(&q);
     if (q.rc == SQLITE_CONSTRAINT_UNIQUE) {

@@ -458,7 +458,8 @@ struct store_ledger_note {
 struct store_user_add {
     const char *name, *password_hash, *allow, *grants;
     bool is_operator;
-    int64_t id; /* out */
+    int active_limit, running_limit; /* 0: that of the configuration */
+    int64_t id;                      /* out */
 };
 
 /* Change a user; NULL or -1 leaves a field. A new password or `disabled` ends all sessions; a new

@@ -75,7 +75,7 @@ def test_the_users_of_a_csv_file_are_added(place):
     assert entries["dora"]["grants"] == ["Quick", "Slow"] and entries["dora"]["allow"] == ["10.0.0.0/8", "::1"]
     assert not entries["dora"]["operator"] and entries["dora"]["activeLimit"] == 3
     assert entries['o"Neill, Ann']["operator"] and entries['o"Neill, Ann']["grants"] == ["*"]
-    assert user(place, "import", "-", stdin=f"Password,NAME\n{PASSWORD},erna\n") == "1 users added\n"
+    assert user(place, "import", "-", stdin=f"\ufeffPassword,NAME\n{PASSWORD},erna\n") == "1 users added\n"
     place.start()
     for name, password in (("dora", None), ('o"Neill, Ann', 'a "b" c, d'), ("erna", PASSWORD)):
         if password:
@@ -102,6 +102,13 @@ def test_a_file_that_is_not_of_users_or_is_open_to_others_is_not_imported(place)
     assert "users.csv:1: 'nmae' is no column" in user(place, "import", write(place, "nmae,password\n"), status=1)
     assert "name and password are needed" in user(place, "import", write(place, "name,grants\n"), status=1)
     assert "cannot read none.csv" in user(place, "import", "none.csv", status=1)
+    assert "has more than" in user(place, "import", "/dev/zero", status=1)
+
+
+def test_what_a_file_says_gives_the_terminal_no_orders(place):
+    for text in ("na\x1b[2Jme,password\n", f"name,password,operator\ndora,{PASSWORD},\x1b[31mmaybe\n"):
+        message = user(place, "import", write(place, text), status=1)
+        assert "\x1b" not in message and ("na [2Jme" in message or " [31mmaybe" in message), message
 
 
 def test_grants_and_allow_lists_are_changed(place):
