@@ -103,7 +103,7 @@ static bool handle_notifications(struct postgres_listener *listener)
     PGnotify *notify;
 
     THREAD_CHECK(&listener->owner);
-    if (PQconsumeInput(listener->pg) == 0)
+    if (!pg_is_there(listener->pg))
         return false;
     while ((notify = PQnotifies(listener->pg)) != NULL) {
         handle_payload(listener, notify->extra);
