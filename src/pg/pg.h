@@ -65,8 +65,8 @@ enum pg_end pg_results(PGconn *conn, int sent, int64_t until_ms, int wake_fd, PG
 PGresult *pg_result(PGconn *conn, int sent, int64_t until_ms, char why[PG_MESSAGE]);
 /* Send this to a COPY FROM STDIN that has begun; false: as above. */
 bool pg_copy_add(PGconn *conn, const void *data, int len, int64_t until_ms, char why[PG_MESSAGE]);
-/* Is an idle connection still there, as far as one can know without sending something? Takes in what
- * has come: PQnotifies() then has the notifications. */
+/* Is an idle connection still there, as far as one can know without sending something? Takes in
+ * what has come: PQnotifies() then has the notifications. */
 bool pg_is_there(PGconn *conn);
 
 /* ---- guids.c: an array of references as a parameter ---- */
