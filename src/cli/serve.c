@@ -81,7 +81,7 @@ struct node {
     struct server *server;
 };
 
-static const char node_name[] = "local"; /* an embedded store has one node */
+static const char node_name[] = STORE_ALONE;
 enum {
     GRACE_MORE_MS = 3000,   /* of an audit, beyond that of a cancelled query */
     CONNECTIONS_LEAST = 10, /* as in the configuration */
@@ -178,6 +178,19 @@ static int recover(struct node *node, struct err *err)
     return 0;
 }
 
+/* The drain of a node ends with its process: one of a shared store has another name each time. */
+static int end_own_drain(struct store *store, struct err *err)
+{
+    struct store_op op = {.verb = STORE_PAUSED};
+    int rc = store_is_shared(store) ? 0 : store_ask(store, &op, err);
+    bool drained = rc == 0 && op.paused.sources != NULL &&
+                   strstr(op.paused.sources, STORE_NODE_MARK STORE_ALONE) != NULL;
+
+    free(op.paused.sources);
+    op = (struct store_op){.verb = STORE_PAUSE, .pause = {.source = STORE_NODE_MARK STORE_ALONE}};
+    return drained ? store_ask(store, &op, err) : rc;
+}
+
 static int open_data(struct node *node, struct err *err)
 {
     const struct catalog_spec catalog = {.folder = node->config->reports.text,
@@ -209,7 +222,9 @@ static int open_data(struct node *node, struct err *err)
 
     ledger.store = node->store;
     if (rc == 0)
-        rc = ledger_open(&ledger, &node->ledger, err) ?: recover(node, err);
+        rc = ledger_open(&ledger, &node->ledger, err)
+                 ?: recover(node, err)
+                 ?: end_own_drain(node->store, err);
     return rc;
 }
 

@@ -22,6 +22,15 @@ static void print_disk(const json_t *disk)
     printf("disk of the %s: %s of %s free\n", step_text_of(disk, "what"), free_space, space);
 }
 
+static void print_node(const json_t *node)
+{
+    const char *id = step_text_of(node, "id");
+
+    printf("node %s%s%s: %lld running%s\n", step_text_of(node, "host"), *id != '\0' ? " " : "", id,
+           number_of(node, "running"),
+           json_is_true(json_object_get(node, "draining")) ? ", draining" : "");
+}
+
 static void print_source(const json_t *source)
 {
     long long most = number_of(source, "maxRunning");
@@ -45,8 +54,7 @@ static void print_overview(const json_t *data)
            json_is_true(json_object_get(queue, "paused")) ? " (paused)" : "",
            number_of(queue, "queued"), number_of(queue, "processing"), number_of(queue, "complete"),
            number_of(queue, "error"), *oldest != '\0' ? "; the oldest since " : "", oldest);
-    json_array_foreach(json_object_get(data, "nodes"), i, one)
-        printf("node %s: %lld running\n", step_text_of(one, "host"), number_of(one, "running"));
+    json_array_foreach(json_object_get(data, "nodes"), i, one) print_node(one);
     workers = json_object_get(data, "workers");
     printf("workers of this node: %lld, %lld busy\n", number_of(workers, "count"),
            number_of(workers, "busy"));
@@ -73,11 +81,17 @@ static int show_overview(struct ctl *ctl, struct err *err)
     return rc;
 }
 
-/* `source`: NULL: all. */
-static int set_paused(struct ctl *ctl, bool paused, struct err *err)
+struct pausing {
+    const char *what; /* source or node */
+    bool paused;
+    const char *done;
+};
+
+/* Of which one, if any, the command line says. */
+static int set_paused(struct ctl *ctl, const struct pausing *pausing, struct err *err)
 {
-    const char *source = ctl->count > 0 ? ctl->arguments[0] : NULL;
-    json_t *body = json_pack("{sb ss*}", "paused", (int)paused, "source", source);
+    const char *name = ctl->count > 0 ? ctl->arguments[0] : NULL;
+    json_t *body = json_pack("{sb ss*}", "paused", (int)pausing->paused, pausing->what, name);
     char *text = json_dumps(body, JSON_COMPACT);
     struct http_request request = {
         .method = "POST", .path = "/Admin/Queue", .body = text, .repeatable = true};
@@ -89,7 +103,7 @@ static int set_paused(struct ctl *ctl, bool paused, struct err *err)
     if (rc == 0 && ctl->options.json != NULL)
         api_print(api);
     else if (rc == 0)
-        puts(paused ? "paused" : "resumed");
+        puts(pausing->done);
     api_free(api);
     json_decref(body);
     free(text);
@@ -98,12 +112,30 @@ static int set_paused(struct ctl *ctl, bool paused, struct err *err)
 
 static int pause_queue(struct ctl *ctl, struct err *err)
 {
-    return set_paused(ctl, true, err);
+    return set_paused(ctl, &(struct pausing){"source", true, "paused"}, err);
 }
 
 static int resume_queue(struct ctl *ctl, struct err *err)
 {
-    return set_paused(ctl, false, err);
+    return set_paused(ctl, &(struct pausing){"source", false, "resumed"}, err);
+}
+
+/* Without a name it would be the whole queue. */
+static int set_draining(struct ctl *ctl, const struct pausing *pausing, struct err *err)
+{
+    return ctl->count > 0 ? set_paused(ctl, pausing, err)
+                          : err_set(err, -E_INVALID,
+                                    "name a node: its host or id, as admin overview shows it");
+}
+
+static int drain_one(struct ctl *ctl, struct err *err)
+{
+    return set_draining(ctl, &(struct pausing){"node", true, "draining"}, err);
+}
+
+static int undrain_one(struct ctl *ctl, struct err *err)
+{
+    return set_draining(ctl, &(struct pausing){"node", false, "in use again"}, err);
 }
 
 static const struct action {
@@ -112,7 +144,8 @@ static const struct action {
     size_t most; /* words behind it */
 } actions[] = {
     {"overview", show_overview, 0}, {"list", ctl_list, 0},       {"delete", ctl_delete, 1},
-    {"pause", pause_queue, 1},      {"resume", resume_queue, 1},
+    {"pause", pause_queue, 1},      {"resume", resume_queue, 1}, {"drain", drain_one, 1},
+    {"undrain", undrain_one, 1},
 };
 
 int ctl_admin(struct ctl *ctl, struct err *err)

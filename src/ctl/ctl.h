@@ -137,12 +137,13 @@ ctl_run ctl_do_run; /* submit, wait, get, delete */
       "Prints a line for each active report, then one for each change, also of progress and of "   \
       "the place in the queue, until it is interrupted (Ctrl-C). With --json a line is the "       \
       "server's JSON of the event.")                                                               \
-    X("admin", "overview|list|delete|pause|resume [REF|SOURCE]", "uTMOBDYRPN", 1, 2, ctl_admin,    \
-      "See and delete the reports of all users, as an operator",                                   \
+    X("admin", "overview|list|delete|pause|resume|drain|undrain [REF|SOURCE|NODE]", "uTMOBDYRPN",  \
+      1, 2, ctl_admin, "See and delete the reports of all users, as an operator",                  \
       "overview shows the queue, nodes, workers, sources and disks; list and delete are as those " \
       "of one's own reports, of all users, and take --user and --source, too. No result is "       \
       "shown. The receipt of a deletion names the owner and the operator. After pause no report "  \
-      "starts, or none that reads SOURCE, on any node, until resume; what runs goes on.")          \
+      "starts, or none that reads SOURCE, on any node, until resume; after drain NODE starts "     \
+      "none, until undrain or its restart. What runs goes on.")                                    \
     X("run", "NAME [Key=Value ...]", "oFL", 1, 1000, ctl_do_run,                                   \
       "Submit a report, wait, get its result and delete it",                                       \
       "Interrupting (Ctrl-C) deletes the report before reportctl ends. With --json a failure is "  \

@@ -1,8 +1,9 @@
 /* src/http/admin.c -- GET /Admin/Overview: nodes, workers, queue, sources and disks; POST
- * /Admin/Queue: pausing it. */
+ * /Admin/Queue: pausing it, and draining a node. */
 #include "http/admin.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -88,32 +89,89 @@ static void queue_known(struct exchange *ex)
 static void queue_changed(struct exchange *ex)
 {
     const struct store_pause *done = &ex->op.pause;
+    const char *what = done->source != NULL ? done->source : "";
+    bool is_node = str_starts(what, STORE_NODE_MARK);
 
-    log_info("queue.pause", "paused=%s source=%s user=%s request=%s", done->paused ? "yes" : "no",
-             done->source != NULL ? done->source : "", ex->user->name, ex->request_id);
+    log_info("queue.pause", "paused=%s source=%s node=%s user=%s request=%s",
+             done->paused ? "yes" : "no", is_node ? "" : what,
+             is_node ? what + strlen(STORE_NODE_MARK) : "", ex->user->name, ex->request_id);
     exchange_op(ex, STORE_PAUSED);
     exchange_post(ex, queue_known);
 }
 
+static void post_pause(struct exchange *ex, const char *source)
+{
+    bool paused = json_is_true(exchange_member(ex, "paused"));
+
+    exchange_op(ex, STORE_PAUSE)->pause = (struct store_pause){.source = source, .paused = paused};
+    exchange_post(ex, queue_changed);
+}
+
+/* The one node with this id, or of this host: its name in the store. NULL: none, or several. */
+static const char *find_node(struct exchange *ex, const char *name)
+{
+    const struct store_overview *all = &ex->op.overview;
+    const char *found = NULL;
+
+    if (!store_is_shared(ex->services->store))
+        return str_eq(name, ex->services->node) ? STORE_ALONE : NULL;
+    for (size_t i = 0; i < all->node_count; i++) {
+        if (str_eq(all->nodes[i].id, name))
+            return all->nodes[i].id;
+    }
+    for (size_t i = 0; i < all->node_count; i++) {
+        if (!str_eq(all->nodes[i].host, name))
+            continue;
+        if (found != NULL)
+            return NULL;
+        found = all->nodes[i].id;
+    }
+    return found;
+}
+
+static void nodes_known(struct exchange *ex)
+{
+    const char *name = json_string_value(exchange_member(ex, "node")), *node = find_node(ex, name);
+    char *mark;
+
+    if (node == NULL) {
+        exchange_fail(ex, -E_INVALID,
+                      "There is no one node '%.64s': give the id or the host of one that GET "
+                      "/Admin/Overview lists.",
+                      name);
+    } else if (asprintf(&mark, "%s%s", STORE_NODE_MARK, node) < 0) {
+        exchange_fail(ex, -E_NOMEM, "no memory for a node");
+    } else {
+        ex->state = mark;
+        ex->state_free = free;
+        post_pause(ex, mark);
+    }
+}
+
+static bool is_text_or_none(const json_t *member)
+{
+    return member == NULL || json_is_null(member) || json_is_string(member);
+}
+
 void admin_queue(struct exchange *ex)
 {
-    const json_t *paused = exchange_member(ex, "paused"), *source = exchange_member(ex, "source");
+    const json_t *source = exchange_member(ex, "source"), *node = exchange_member(ex, "node");
     const char *name = json_string_value(source);
 
-    if (!json_is_boolean(paused) || (source != NULL && !json_is_null(source) && name == NULL)) {
+    if (!json_is_boolean(exchange_member(ex, "paused")) || !is_text_or_none(source) ||
+        !is_text_or_none(node) || (name != NULL && json_is_string(node))) {
         exchange_fail(
             ex, -E_INVALID,
             "Send {\"paused\": true} or {\"paused\": false}, and with \"source\" the name "
-            "of one source.");
-        return;
-    }
-    if (name != NULL && config_source_url(ex->services->config, name) == NULL) {
+            "of one source, or with \"node\" that of one node.");
+    } else if (name != NULL && config_source_url(ex->services->config, name) == NULL) {
         exchange_fail(ex, -E_INVALID, UNKNOWN_SOURCE, name);
-        return;
+    } else if (json_is_string(node)) {
+        exchange_op(ex, STORE_OVERVIEW);
+        exchange_post(ex, nodes_known);
+    } else {
+        post_pause(ex, name);
     }
-    exchange_op(ex, STORE_PAUSE)->pause =
-        (struct store_pause){.source = name, .paused = json_is_true(paused)};
-    exchange_post(ex, queue_changed);
 }
 
 /* ---- sources ---- */
@@ -162,6 +220,7 @@ static void add_nodes(struct buf *out, struct exchange *ex, const struct store_o
     const struct store_node alone = {.running = all->by_state[REPORT_PROCESSING]};
     bool shared = store_is_shared(ex->services->store);
     size_t count = shared ? all->node_count : 1;
+    char mark[STORE_NODE_TEXT + sizeof(STORE_NODE_MARK)];
 
     json_add_key(out, "nodes");
     buf_add_char(out, '[');
@@ -172,6 +231,8 @@ static void add_nodes(struct buf *out, struct exchange *ex, const struct store_o
         json_add_member(out, "host", shared ? node->host : ex->services->node);
         json_add_member(out, "id", shared ? node->id : NULL);
         json_add_number(out, "running", node->running);
+        snprintf(mark, sizeof(mark), "%s%s", STORE_NODE_MARK, shared ? node->id : STORE_ALONE);
+        json_add_bool(out, "draining", is_paused(&all->paused, mark));
         buf_add_char(out, '}');
     }
     buf_add_char(out, ']');

@@ -224,7 +224,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       " open AS MATERIALIZED (SELECT wanted, source FROM offer o"                                  \
       "   WHERE NOT EXISTS (SELECT FROM mine)"                                                     \
       "   AND wanted IS NOT NULL"                                                                  \
-      "   AND NOT EXISTS (SELECT FROM closed c WHERE c.source = '' OR c.source = o.source)),"      \
+      "   AND NOT EXISTS (SELECT FROM closed c"                                                    \
+      "     WHERE c.source IN ('', '@' || $1) OR c.source = o.source)),"                           \
       " limited AS MATERIALIZED (SELECT r.user_id FROM running r LEFT JOIN account a"              \
       "   ON a.id = r.user_id WHERE r.n >= coalesce(nullif(a.running_limit, 0), nullif($7, 0))),"  \
       " fresh AS MATERIALIZED (SELECT f.user_id, f.seq FROM open o CROSS JOIN LATERAL"             \
@@ -357,7 +358,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "SELECT r.id FROM report r JOIN node n ON n.id = r.node"                                     \
       " WHERE r.id = ANY ($1) AND r.state = 4 UNION SELECT t.report_id FROM transfer t"            \
       " JOIN node n ON n.id = t.node WHERE t.report_id = ANY ($1)")                                \
-    X(PAUSE, "t", "INSERT INTO paused (source) VALUES ($1) ON CONFLICT DO NOTHING")                \
+    /* Of nodes that have gone nothing is kept. */                                                 \
+    X(PAUSE, "t",                                                                                  \
+      "WITH gone AS (DELETE FROM paused WHERE source LIKE '@%' AND source <> $1"                   \
+      "   AND substr(source, 2) NOT IN (SELECT id FROM node))"                                     \
+      " INSERT INTO paused (source) VALUES ($1) ON CONFLICT DO NOTHING")                           \
     X(RESUME, "t", "DELETE FROM paused WHERE source = $1")                                         \
     X(PAUSED, "", "SELECT source FROM paused ORDER BY source")                                     \
     /* ---- transfers ---- */                                                                      \

@@ -157,8 +157,9 @@ static int claim_next(struct store_conn *conn, struct opening *opening, struct s
 {
     /* Only the writer changes the queue, and that is this thread: it needs no lock to look. */
     struct fair_queue *queue = ((struct sqlite_conn *)conn)->shared->queue;
-    int64_t seq =
-        opening->paused.all ? 0 : fair_queue_next(queue, arg->running_limit, may_start, opening);
+    bool closed =
+        opening->paused.all || str_has_line(opening->paused.sources, STORE_NODE_MARK STORE_ALONE);
+    int64_t seq = closed ? 0 : fair_queue_next(queue, arg->running_limit, may_start, opening);
     char source[SQLITE_SOURCE_TEXT], *name = NULL;
     int rc;
 

@@ -303,14 +303,17 @@ struct store_recover {
 /* From now on no node claims reports, or those of one source; what runs goes on. That lasts until
  * it is ended, over restarts. All and one source are paused independently of each other. */
 struct store_pause {
-    const char *source; /* NULL: all */
-    bool paused;        /* false: go on, which wakes the nodes */
+    const char
+        *source; /* NULL: all; STORE_NODE_MARK and the name of a node: that node claims none */
+    bool paused; /* false: go on, which wakes the nodes */
 };
+#define STORE_NODE_MARK "@" /* no source begins with it */
+#define STORE_ALONE "local" /* the node of a store that is not shared */
 
 /* What is paused now. */
 struct store_paused {
     bool all;      /* out */
-    char *sources; /* out: a line for each, ended by a newline */
+    char *sources; /* out: a line for each, ended by a newline; nodes, too, as in store_pause */
 };
 
 struct store_ref {

@@ -78,11 +78,11 @@ SHELLS = ["bash", pytest.param("zsh", marks=pytest.mark.slow)]
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_verb_command_and_action_is_completed(shell):
-    verbs = [row.partition(",")[0] for row in table("src/cli/verbs.h", "VERBS")]
+    verbs = [row.split('"')[1] for row in table("src/cli/verbs.h", "VERBS")]
     assert "serve" in verbs and completed(shell, REPORTD, "") == verbs
     commands = [row.split('"')[1] for row in table("src/ctl/ctl.h", "CTL_COMMANDS")]
     assert "login" in commands and completed(shell, REPORTCTL, "") == commands
-    (actions,) = [row.split('"')[1].split()[0] for row in table("src/cli/verbs.h", "VERBS") if row.startswith("user,")]
+    (actions,) = [row.split('"')[3].split()[0] for row in table("src/cli/verbs.h", "VERBS") if row.startswith("user,")]
     assert sorted(completed(shell, REPORTD, "user", "")) == sorted(actions.split("|"))
     assert completed(shell, REPORTD, "user", "dis") == ["disable"]
     admin = next(row for row in table("src/ctl/ctl.h", "CTL_COMMANDS") if row.startswith('"admin"')).split('"')[3]
@@ -92,8 +92,8 @@ def test_every_verb_command_and_action_is_completed(shell):
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_option_is_completed(shell):
     for row in table("src/cli/verbs.h", "VERBS"):
-        verb = row.partition(",")[0]
-        options = re.findall(r"--[a-z-]+", row.split('"')[1])
+        verb, arguments = re.findall(r'"([^"]*)"', row)[:2]
+        options = re.findall(r"--[a-z-]+", arguments)
         assert {*options, "--help"} <= {*completed(shell, REPORTD, verb, "-"), *(["--help"] if verb == "worker" else [])}, verb
     flags = {letter: f"--{name}" for letter, name in re.findall(r"'(\w)', \"([a-z-]+)\"", "".join(table("src/ctl/ctl.h", "CTL_OPTIONS")))}
     for row in table("src/ctl/ctl.h", "CTL_COMMANDS"):

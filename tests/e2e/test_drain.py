@@ -1,0 +1,90 @@
+"""A node that is drained starts no report: what runs there ends, the others take the queue over."""
+
+import socket
+
+import pytest
+
+from conftest import ALICE
+from harness import PASSWORD, Client, failed, poll
+from stores import STORES
+from test_reportctl import Ctl
+
+OPERATOR = "olga"
+
+
+def operator(server):
+    server.user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")
+    return server.client(OPERATOR)
+
+
+def nodes(client):
+    return client.get("/Admin/Overview").json()["data"]["nodes"]
+
+
+def set_draining(client, node, draining):
+    answer = client.call("POST", "/Admin/Queue", json={"paused": draining, "node": node})
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_drained_node_starts_nothing_and_the_others_take_over_the_queue(make_cluster):
+    cluster = make_cluster(nodes=2, workers=2)
+    olga, alice = operator(cluster.nodes[0]), cluster.nodes[0].client(ALICE)
+
+    def running():
+        return {node["id"]: node["running"] for node in nodes(olga)}
+
+    there = alice.order("Endless")
+    alice.wait_for(there, "processing")
+    drained = next(node for node, count in running().items() if count == 1)
+    other = next(node for node in running() if node != drained)
+    set_draining(olga, drained, True)
+    assert {node["id"]: node["draining"] for node in nodes(olga)} == {drained: True, other: False}
+    for _ in range(2):
+        alice.order("Endless")
+    poll(lambda: running() == {drained: 1, other: 2}, what="the other node running both")
+    waiting = alice.order("Quick", ProductID="1")  # a worker of the drained node has nothing to do
+    assert alice.state(waiting) == "queued" and alice.state(there) == "processing"
+    alice.delete(alice.references()[1])
+    assert alice.finish(waiting).json()["data"] == "complete" and running() == {drained: 1, other: 1}
+    set_draining(olga, other, True)
+    waiting = alice.order("Quick", ProductID="1")
+    assert alice.state(waiting) == "queued"
+    set_draining(olga, drained, False)
+    assert alice.finish(waiting).json()["data"] == "complete"
+    assert {node["id"]: node["draining"] for node in nodes(olga)} == {drained: False, other: True}
+    host = socket.gethostname()
+    failed(olga.call("POST", "/Admin/Queue", json={"paused": True, "node": host}), 400, "no one node", host)
+    alice.delete_all()
+
+
+@pytest.mark.stores(*STORES)
+def test_a_restart_ends_a_drain_and_so_does_the_operator(make_server, tmp_path):
+    server = make_server()
+    olga, alice = operator(server), server.client(ALICE)
+    host = nodes(olga)[0]["host"]
+    ctl = Ctl(tmp_path, server.url, OPERATOR)
+    assert ctl.login()[0] == 0
+    for word in ("drain", "undrain"):
+        status, _, err = ctl("admin", word)
+        assert status == 2 and "name a node" in err
+    assert ctl.good("admin", "drain", host) == "draining" and ctl.good("admin", "drain", host) == "draining"
+    assert ", draining" in ctl.good("admin", "overview")
+    waiting = alice.order("Quick", ProductID="1")  # it accepts them as before
+    assert Client(server.url).get("/Common/HealthCheck").status_code == 200
+    assert alice.state(waiting) == "queued"
+    assert ctl.good("admin", "undrain", host) == "in use again"
+    alice.wait_for(waiting, "complete")
+    set_draining(olga, nodes(olga)[0]["host"], True)
+    waiting = alice.order("Quick", ProductID="1")
+    server.stop()
+    server.start()
+    alice, olga = server.client(ALICE), server.client(OPERATOR)
+    alice.wait_for(waiting, "complete")
+    poll(lambda: [node["draining"] for node in nodes(olga)] == [False], what="the node alone, not draining")
+
+
+def test_what_cannot_be_drained_is_explained(make_server):
+    olga = operator(make_server())
+    for body in ({"paused": True, "node": 1}, {"paused": True, "node": "nowhere"}, {"node": "nowhere"},
+                 {"paused": True, "node": socket.gethostname(), "source": "data"}):
+        failed(olga.call("POST", "/Admin/Queue", json=body), 400)
