@@ -29,7 +29,7 @@
     X(QUEUE_SECONDS, "report_queue_seconds", "histogram", "report, source",                        \
       "From the submit of a report to its first start on this node")                               \
     X(RUN_SECONDS, "report_run_seconds", "histogram", "report, source",                            \
-      "From the start of a report to its end, without attempts that were begun anew")              \
+      "From the start of a report to its end, without attempts that were started again")           \
     X(FINISHED, "reports_finished_total", "counter", "report, source, state",                      \
       "Reports that this node has ended, by how")                                                  \
     X(ROWS, "report_rows_total", "counter", "report, source", "Rows of complete reports")          \
