@@ -13,7 +13,7 @@ export { announce, confirmBox, notify };
 // The first part of the path → the module with its `show(main, route)`.
 const SCREENS = {
   login: "login", reports: "reports", new: "form", run: "run", result: "result", mine: "mine",
-  receipts: "receipts",
+  receipts: "receipts", operator: "operator",
 };
 const HOME = "#/reports";
 

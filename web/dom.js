@@ -12,6 +12,7 @@ const ICONS = {
   close: "M4 4l8 8M12 4l-8 8",
   cancel: "M8 2.2a5.8 5.8 0 1 0 0 11.6A5.8 5.8 0 0 0 8 2.2ZM5.6 5.6l4.8 4.8M10.4 5.6l-4.8 4.8",
   remove: "M2.8 4.4h10.4M6.4 4.4V2.6h3.2v1.8M4.2 4.4l.7 9h6.2l.7-9M6.7 7v4M9.3 7v4",
+  pause: "M5.4 3.4v9.2M10.6 3.4v9.2",
   run: "M5 3.2 12.4 8 5 12.8Z",
   rerun: "M13 8a5 5 0 1 1-1.5-3.6M13.2 2.2v3h-3",
   light: "M8 5.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6ZM8 1v1.4M8 13.6V15M1 8h1.4M13.6 8H15" +
@@ -51,6 +52,46 @@ function append(node, children) {
     if (child === null || child === undefined || child === false) continue;
     node.append(child instanceof Node ? child : document.createTextNode(String(child)));
   }
+}
+
+// Have a row for each of the items in this node, in their order: `rows` maps keys to them. A row
+// stays as long as its key does, whatever changes in it; if one that has the focus goes, the focus
+// goes to the one that takes its place. `make(item)` gives a row, whose node is `.node`.
+export function placeRows(node, rows, items, { keyOf, make, update, gone = () => {} }) {
+  const wanted = new Set(items.map(keyOf));
+  const focused = [...node.children].findIndex((child) => child.contains(document.activeElement));
+
+  for (const [key, row] of rows) {
+    if (wanted.has(key)) continue;
+    row.node.remove();
+    rows.delete(key);
+    gone(key);
+  }
+  items.forEach((item, i) => {
+    const key = keyOf(item), row = rows.get(key) ?? make(item);
+
+    if (rows.has(key)) update(row, item);
+    else rows.set(key, row);
+    if (node.children[i] !== row.node) node.insertBefore(row.node, node.children[i] ?? null);
+  });
+  if (focused >= 0 && !node.contains(document.activeElement)) {
+    const next = node.children[Math.min(focused, node.children.length - 1)];
+
+    (next?.querySelector("[data-open]") ?? document.querySelector("#main h1")).focus();
+  }
+}
+
+const styles = new Map(); // the address of a stylesheet → the promise of it
+
+// A stylesheet that not every screen needs.
+export function loadStyle(href) {
+  if (!styles.has(href)) {
+    styles.set(href, new Promise((done) => {
+      document.head.append(el("link", { rel: "stylesheet", href,
+        on: { load: done, error: done } }));
+    }));
+  }
+  return styles.get(href);
 }
 
 // The text of a node, touched only if it changes.

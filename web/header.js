@@ -11,6 +11,7 @@ import { isActive, onReports, reportsKnown } from "/console/store.js";
 const THEME = "reportd-theme";
 const THEMES = ["auto", "light", "dark"];
 const SCREENS = [["reports", "Reports"], ["mine", "Mine"]];
+const FOR_OPERATORS = ["operator", "Operator"];
 
 let drawn = null;   // the header's parts while somebody is logged in
 let scheduled = false;
@@ -97,7 +98,7 @@ export function drawHeader() {
       el("span", { class: "word" }, "Active"), " "),
     count: el("span"),
     offline: el("span", { class: "offline", hidden: true }, icon("error"), "Reconnecting…"),
-    links: new Map(SCREENS.map(([path, title]) => [path, el("a", { href: `#/${path}` }, title)])),
+    links: new Map([...SCREENS, ...(session.operator ? [FOR_OPERATORS] : [])].map(([path, title]) => [path, el("a", { href: `#/${path}` }, title)])),
   };
   replace(header, brand, el("nav", { "aria-label": "Screens" }, [...drawn.links.values()]),
     el("span", { class: "space" }), drawn.offline, drawn.active, themeButton(), userMenu());

@@ -1,13 +1,14 @@
 // web/mine.js -- the screen Mine: one's reports, live; filters, cancel, re-run, delete many.
 
-import { heading, notify, setQuery } from "/console/app.js";
-import { leaveSearch, openDialog } from "/console/dialogs.js";
-import { button, el, icon, replace, setText } from "/console/dom.js";
+import { heading, setQuery } from "/console/app.js";
+import { leaveSearch } from "/console/dialogs.js";
+import { button, el, icon, placeRows, replace, setText } from "/console/dom.js";
 import { counted, number } from "/console/format.js";
-import { deleteMatching, deleteSelected } from "/console/mine_delete.js";
-import { parametersLine, Row } from "/console/mine_row.js";
-import { isActive, loadReports, onReports, reportsBeyond, reportsKnown, STORE_MOST }
-  from "/console/store.js";
+import { deleteAndTell, deleteMatching, deleteSelected } from "/console/mine_delete.js";
+import { CELLS, Row } from "/console/mine_row.js";
+import { parametersLine } from "/console/report_row.js";
+import { isActive, loadReports, onReports, parametersKnown, reportsBeyond, reportsKnown,
+  STORE_MOST } from "/console/store.js";
 
 const PAGE = 200; // rows at first, and more each time
 
@@ -109,8 +110,8 @@ class Mine {
   // ---- what is shown ----
 
   hasWords({ reportName, reference, message }) {
-    const text = `${reportName} ${reference} ${message ?? ""} ${parametersLine(reference)}`
-      .toLowerCase();
+    const text = `${reportName} ${reference} ${message ?? ""} ${
+      parametersLine(parametersKnown(reference))}`.toLowerCase();
 
     return this.q.toLowerCase().split(/\s+/).every((word) => text.includes(word));
   }
@@ -155,40 +156,13 @@ class Mine {
     }
   }
 
-  // Rows come, go and stay in order; those that stay are not touched, except what changed in them.
   place(visible) {
-    const wanted = new Set(visible.map((report) => report.reference));
-    const focused = document.activeElement?.closest?.("#main [data-row]");
-    const at = focused ? [...this.body.children].indexOf(focused) : -1;
-
-    for (const [reference, row] of this.rows) {
-      if (wanted.has(reference)) continue;
-      row.node.remove();
-      this.rows.delete(reference);
-      this.selected.delete(reference);
-    }
-    visible.forEach((report, i) => {
-      const { reference } = report;
-      let row = this.rows.get(reference);
-
-      if (!row) {
-        row = new Row(report, (on) => this.select(reference, on));
-        this.rows.set(reference, row);
-      } else if (this.dirty.has(reference)) {
-        row.update(report);
-      }
-      row.check.checked = this.selected.has(reference);
-      if (this.body.children[i] !== row.node) {
-        this.body.insertBefore(row.node, this.body.children[i] ?? null);
-      }
-    });
-    if (focused && !focused.isConnected) this.focusNear(at);
-  }
-
-  focusNear(at) {
-    const row = this.body.children[Math.min(at, this.body.children.length - 1)];
-
-    (row?.querySelector("[data-open]") ?? document.querySelector("#main h1")).focus();
+    placeRows(this.body, this.rows, visible, {
+      keyOf: (report) => report.reference,
+      make: (report) => new Row(report, (on) => this.select(report.reference, on), CELLS),
+      update: (row, report) => { if (this.dirty.has(report.reference)) row.update(report); },
+      gone: (reference) => this.selected.delete(reference) });
+    for (const [reference, row] of this.rows) row.check.checked = this.selected.has(reference);
   }
 
   // ---- many at once ----
@@ -221,33 +195,11 @@ class Mine {
   }
 
   removeSelected() {
-    return this.remove(() => deleteSelected([...this.selected]));
+    return deleteAndTell(() => deleteSelected([...this.selected]));
   }
 
   removeMatching() {
-    return this.remove(() => deleteMatching({ state: this.state, q: this.q, found: this.found,
+    return deleteAndTell(() => deleteMatching({ state: this.state, q: this.q, found: this.found,
       isShown: () => this.node.isConnected }));
-  }
-
-  // What was deleted is said, with the receipt of the server, or the last of several.
-  async remove(action) {
-    try {
-      const done = await action();
-
-      if (!done) return;
-      const text = `${counted(done.count, "report")} deleted.`;
-
-      if (done.receipts.length === 0) {
-        notify(text);
-        return;
-      }
-      const { keepReceipt, receiptBox } = await import("/console/receipts.js");
-
-      for (const receipt of done.receipts) keepReceipt(receipt);
-      await openDialog(text, (close) => [receiptBox(done.receipts.at(-1)), el("div",
-        { class: "buttons" }, button("Close", () => close(), { look: "primary" }))]);
-    } catch (error) {
-      notify(error.message, { error: true });
-    }
   }
 }

@@ -10,17 +10,21 @@ const KEY = "reportd-receipts"; // in localStorage: the receipts, one per line, 
 const KEPT_MAX = 1000;
 
 const NAMES = { reference: "Report", referencesSha256: "SHA-256 of the references", sub: "User",
-  state: "It was", iat: "Deleted", erasedBy: "To be erased before", node: "Server",
-  deleted: "Reports" };
+  operator: "Deleted by", state: "It was", iat: "Deleted",
+  erasedBy: "To be erased before", node: "Server", deleted: "Reports" };
 const TIMES = ["iat", "erasedBy"];
 
 function allReceipts() {
   return (recall(KEY) ?? "").split("\n").filter(Boolean);
 }
 
-// The user's own, of all that this browser keeps.
+// Of all that this browser keeps: what the user has deleted, also as an operator.
 function keptReceipts() {
-  return allReceipts().filter((receipt) => claimsOf(receipt).sub === session.user);
+  return allReceipts().filter((receipt) => {
+    const { sub, operator } = claimsOf(receipt);
+
+    return (operator ?? sub) === session.user;
+  });
 }
 
 // Keep a receipt in this browser, as the server does not keep it.

@@ -2,7 +2,7 @@
 
 import { confirmBox, go, heading, notify, setQuery } from "/console/app.js";
 import { call, errorOf, send, serverNow } from "/console/api.js";
-import { button, el, replace, setText } from "/console/dom.js";
+import { button, el, loadStyle, replace, setText } from "/console/dom.js";
 import { closeDialogs } from "/console/dialogs.js";
 import { follow, watchConnection } from "/console/events.js";
 import { parseExact, shown } from "/console/exact.js";
@@ -22,16 +22,6 @@ const WITH_LABELS = ["csv", "xlsx"];
 const VIEWS = { table: "Table", chart: "Chart", summary: "Summary" };
 const TICK = 30000; // milliseconds between two looks at the clock
 const NOT_FOUND = 404, NOT_COMPLETE = 409;
-
-let style = null; // a promise of the stylesheet, which no other screen needs
-
-function loadStyle() {
-  style ??= new Promise((done) => {
-    document.head.append(el("link", { rel: "stylesheet", href: STYLE,
-      on: { load: done, error: done } }));
-  });
-  return style;
-}
 
 export async function show(main, route) {
   const screen = new Result(main, route);
@@ -99,7 +89,7 @@ class Result {
 
     try {
       const [head] = await Promise.all([readHead(this.reference, this.signal),
-        this.rows.want(from, from + FIRST_ROWS), loadStyle()]);
+        this.rows.want(from, from + FIRST_ROWS), loadStyle(STYLE)]);
 
       if (this.#isOver) return;
       if (this.total === null) throw this.rows.error;

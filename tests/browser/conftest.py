@@ -13,16 +13,18 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from chromium import Page, launch
 from fake_clock import FakeClock
-from harness import Server, poll
+from harness import PASSWORD, Server, poll
 from hostile import VALUES
 
 USERS = ("alice", "bob")
+OPERATOR = "olga"
 
 
 def prepare(server):
     """Its users, the definitions of this folder, and their data."""
     for name in USERS:
         server.add_user(name)
+    server.user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")
     for path in (HERE / "reports").iterdir():
         (server.reports / path.name).write_bytes(path.read_bytes())
     with sqlite3.connect(server.folder / "data.db") as db:
@@ -64,6 +66,13 @@ def alice(server):
     client.delete_all()
 
 
+@pytest.fixture
+def bob(server):
+    client = server.client_of("bob")
+    yield client
+    client.delete_all()
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     driver = launch(tmp_path_factory.mktemp("browser"))
@@ -75,6 +84,14 @@ def browser(tmp_path_factory):
 def page(browser, server):
     """Nobody is logged in, and nothing is kept. Afterwards nothing has been refused by the CSP or has failed in a script."""
     yield from clean(browser, server)
+
+
+@pytest.fixture
+def harmless(page):
+    """Afterwards no text has become a script, markup or a dialog."""
+    yield page
+    assert page.script("return window.hostile === undefined")
+    assert page.script("return document.querySelectorAll('main script, main iframe, main img, main style, main object, main embed, main form[action], main base').length") == 0
 
 
 @pytest.fixture

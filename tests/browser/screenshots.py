@@ -10,12 +10,12 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from chromium import PHONE, Page, launch
-from harness import REPORTD, ROOT, Server
+from harness import PASSWORD, REPORTD, ROOT, Server
 
 DOC = ROOT / "doc"
 DESKTOP = (1180, 800)
 THEMES = ("light", "dark")
-USER = "ann"
+USER, OTHER, OPERATOR = "ann", "ben", "olga"
 LONG = """-- report: EveryPair
 -- description: Every transaction beside every account: a long one, to be cancelled.
 -- source: registry
@@ -31,6 +31,8 @@ def serve(folder):
     (folder / "reports/EveryPair.sql").write_text(LONG, encoding="utf-8")
     server = Server.of_folder(folder)
     server.add_user(USER)
+    server.add_user(OTHER)
+    server.user("add", OPERATOR, "--operator", stdin=PASSWORD + "\n")
     return server.start()
 
 
@@ -49,6 +51,20 @@ def screens(client):
     yield "chart", f"#/result/{balance}?view=chart&y=totalBalance&x=entityName&kind=bar", "The same as a table"
     yield "summary", f"#/result/{transactions}?view=summary", "byType"
     yield "mine", "#/mine", "Failed"
+
+
+def take_operator(page, server, client):
+    """What an operator sees of two users."""
+    other = server.client(OTHER)
+    other.complete("TransactionSummary", ProductID="123")
+    for one in (other, client, client):
+        one.order("EveryPair")
+    page.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    page.driver.get("about:blank")
+    page.log_in(OPERATOR, "#/operator")
+    page.says("ben", "tr[data-row]")
+    take(page, "operator")
+    other.delete_all()
 
 
 def picture(page, name, look):
@@ -80,6 +96,7 @@ def main():
                 page.go(address)
                 page.says(words, "main")
                 take(page, name)
+            take_operator(page, server, client)
             client.delete_all()
         finally:
             driver.quit()
