@@ -34,6 +34,7 @@
     X(DOUBT, 503, "Outcome unknown")                                                               \
     X(SPOOL, 503, "Spool unavailable")                                                             \
     X(LEDGER, 503, "Deletion not recorded")                                                        \
+    X(TRAIL, 503, "Audit trail unavailable")                                                       \
     X(CHOICES, 503, "Choices not available")                                                       \
     X(BUSY, 503, "Busy")                                                                           \
     X(CONFIG, 500, "Bad configuration")                                                            \

@@ -28,6 +28,7 @@
 #include "core/catalog.h"
 #include "core/config.h"
 #include "core/rights.h"
+#include "core/trail.h"
 #include "http/conversion.h"
 #include "http/health.h"
 #include "http/listener.h"
@@ -62,6 +63,8 @@ struct node {
     struct receipt_keys *receipt_keys;
     char host[HOST_NAME_MAX + 1];
     struct catalog *catalog;
+    struct trail_key trail_key;
+    struct trail *trail;
     struct store *store;
     struct spool *spool;
     struct ledger *ledger;
@@ -96,8 +99,8 @@ static void usage(FILE *out)
             "the log goes to standard error. SIGTERM and SIGINT stop it: running reports have\n"
             "drain_grace to finish, then return to the queue; a second signal returns them at\n"
             "once. SIGHUP reads the report definitions, the certificate and the keys that\n"
-            "sign again, and logs what has changed, also in the configuration, where it takes\n"
-            "a restart.\n\n"
+            "sign again, opens the audit trail again, and logs what has changed, also in the\n"
+            "configuration, where it takes a restart.\n\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
             "  --check            print what a start would refuse, except that an address is\n"
             "                     in use, and exit: 0 if it is nothing. Nothing is made or\n"
@@ -191,6 +194,33 @@ static int end_own_drain(struct store *store, struct err *err)
     return drained ? store_ask(store, &op, err) : rc;
 }
 
+static int open_trail(struct node *node, struct err *err)
+{
+    if (*node->config->audit_log.text == '\0')
+        return trail_open(node->config, NULL, &node->trail, err);
+    return trail_key_open(node->config->audit_key_file.text, true, &node->trail_key, err)
+               ?: trail_open(node->config, &node->trail_key, &node->trail, err);
+}
+
+static const void *trail_key_at(const void *key, size_t i, size_t *ret_len)
+{
+    *ret_len = TRAIL_KEY_BYTES;
+    return i == 0 ? ((const struct trail_key *)key)->bytes : NULL;
+}
+
+/* A reference has the same hash in the trails of all nodes. */
+static int check_trail_key(struct node *node, struct err *err)
+{
+    if (node->trail == NULL)
+        return 0;
+    return store_check_key(node->store,
+                           &(struct store_key_file){.name = "audit.key",
+                                                    .path = node->config->audit_key_file.text,
+                                                    .key = trail_key_at,
+                                                    .keys = &node->trail_key},
+                           err);
+}
+
 static int open_data(struct node *node, struct err *err)
 {
     const struct catalog_spec catalog = {.folder = node->config->reports.text,
@@ -213,11 +243,13 @@ static int open_data(struct node *node, struct err *err)
                                  .create = true};
     int rc = token_keys_open(node->config->key_file.text, &node->token_keys, err)
                  ?: receipt_keys_open(node->config->receipt_key_file.text, &node->receipt_keys, err)
+                 ?: open_trail(node, err)
                  ?: catalog_new(&catalog, &node->catalog, err)
                  ?: spool_open(&spool, &node->spool, err)
                  ?: lock_spool(node, err)
                  ?: store_open(&store, &node->store, err)
                  ?: reload_check_receipt_key(node->config, node->store, node->receipt_keys, err)
+                 ?: check_trail_key(node, err)
                  ?: recovery_check_home(node->store, err);
 
     ledger.store = node->store;
@@ -258,7 +290,8 @@ static int open_reports(struct node *node, struct err *err)
                                    .catalog = node->catalog,
                                    .node = node_name,
                                    .finished = events_report_finished};
-    struct purger_spec purge = {.store = node->store, .spool = node->spool, .ledger = node->ledger};
+    struct purger_spec purge = {
+        .store = node->store, .spool = node->spool, .ledger = node->ledger, .trail = node->trail};
     int rc;
 
     node->waiters = waiters_new();
@@ -298,6 +331,7 @@ static int open_server(struct node *node, struct err *err)
                                 .streams = node->streams,
                                 .token_keys = node->token_keys,
                                 .receipt_keys = node->receipt_keys,
+                                .trail = node->trail,
                                 .node = node->host};
     int rc = choices_new(node->config, spool_temp_folder(node->spool), &node->choices, err);
 
@@ -308,7 +342,8 @@ static int open_server(struct node *node, struct err *err)
                                                     .spool = node->spool,
                                                     .ledger = node->ledger,
                                                     .supervisor = node->supervisor,
-                                                    .waiters = node->waiters});
+                                                    .waiters = node->waiters,
+                                                    .trail = node->trail});
     services.choices = node->choices;
     services.health = node->health;
     services.token_cache = node->token_cache = token_cache_new();
@@ -382,6 +417,15 @@ static void drain_node(struct node *node)
     }
 }
 
+static void close_trail(struct node *node)
+{
+    struct err err = {0};
+
+    if (trail_close(node->trail, &err) < 0)
+        log_error("trail.lost", "error=%s", err.text);
+    trail_key_done(&node->trail_key);
+}
+
 static void close_node(struct node *node)
 {
     drain_node(node);
@@ -396,6 +440,7 @@ static void close_node(struct node *node)
     supervisor_free(node->supervisor);
     purger_free(node->purger); /* the hub told it of the last reports that finished */
     ledger_free(node->ledger);
+    close_trail(node);
     store_free(node->store);
     events_free(node->events);
     streams_free(node->streams);
@@ -415,13 +460,18 @@ static void reload(struct node *node)
 {
     struct err err = {0};
 
+    bool refused = rights_check(node->config, &err) < 0;
+
+    trail_reopen(node->trail);
+    trail_record(node->trail,
+                 &(struct trail_act){.event = TRAIL_RELOAD, .outcome = refused ? "refused" : NULL});
     reload_compare(node->config->file, node->started);
     reload_keys(&(struct reload_keys){.config = node->config,
                                       .store = node->store,
                                       .tokens = node->token_keys,
                                       .token_cache = node->token_cache,
                                       .receipts = node->receipt_keys});
-    if (rights_check(node->config, &err) < 0)
+    if (refused)
         log_error("definitions.reload", "error=%s", err.text);
     else
         reload_definitions(node->catalog);

@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "core/catalog.h"
+#include "core/trail.h"
 #include "http/receipt.h"
 #include "http/sockets.h"
 #include "http/tls.h"
@@ -70,6 +71,25 @@ static int check_keys(const struct config *config)
     token_keys_free(keys);
     receipt_keys_free(receipt_keys);
     return problems;
+}
+
+static int check_trail(const struct config *config)
+{
+    const char *path = config->audit_log.text;
+    struct trail_key key;
+    struct err err = {0};
+    int problems = 0;
+
+    if (trail_check_config(config, &err) < 0)
+        return serve_check_problem(err.text);
+    if (!is_set(path))
+        return 0;
+    if (!exists(config->audit_key_file.text))
+        problems += check_makeable("audit_key_file", config->audit_key_file.text);
+    else if (trail_key_open(config->audit_key_file.text, false, &key, &err) < 0)
+        problems += serve_check_problem(err.text);
+    trail_key_done(&key);
+    return problems + check_makeable("audit_log", path);
 }
 
 static int is_configured_source(void *context, const char *source)
@@ -139,7 +159,8 @@ static int check_store(const struct config *config)
 int serve_check(const struct config *config)
 {
     const char *spool = config->spool.text;
-    int problems = check_keys(config) + check_definitions(config) + check_addresses(config);
+    int problems = check_keys(config) + check_trail(config) + check_definitions(config) +
+                   check_addresses(config);
 
     if (strcmp(spool, "postgresql") != 0)
         problems += check_makeable("spool", spool);

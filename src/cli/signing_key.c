@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "cli/options.h"
+#include "cli/trail_line.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "http/receipt.h"
@@ -166,6 +167,23 @@ static int read_arguments(int argc, char **argv, struct command *ret)
     return 0;
 }
 
+/* With a line in the audit trail, if it changes anything. */
+static int run_recorded(const struct command *command, struct err *err)
+{
+    struct trail_act act = {.event = TRAIL_SIGNING_KEY,
+                            .change = command->action->name,
+                            .subject = command->is_token ? "token" : "receipt"};
+    struct trail *trail = NULL;
+    int rc = 0;
+
+    if (command->action->run == list_keys)
+        return list_keys(command, err);
+    rc = trail_line_open(command->config, &trail, err) ?: command->action->run(command, err);
+    if (rc == 0)
+        trail_line_record(trail, &act);
+    return trail_line_close(trail, rc, err);
+}
+
 int verb_signing_key(int argc, char **argv)
 {
     struct command command = {.file = "reportd.conf"};
@@ -178,7 +196,7 @@ int verb_signing_key(int argc, char **argv)
     rc = config_load(command.file, &config, &err);
     command.config = config;
     if (rc == 0)
-        rc = command.action->run(&command, &err);
+        rc = run_recorded(&command, &err);
     if (rc < 0)
         fprintf(stderr, "reportd signing-key: %s\n", err.text);
     config_free(config);

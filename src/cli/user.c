@@ -10,6 +10,7 @@
 #include "base/nearest.h"
 #include "base/str.h"
 #include "cli/options.h"
+#include "cli/trail_line.h"
 #include "cli/user_import.h"
 #include "cli/user_list.h"
 #include "cli/user_password.h"
@@ -34,6 +35,7 @@ struct command {
     const char *name; /* of the user; NULL: the action takes none */
     struct words rest;
     struct store *store;
+    struct trail *trail; /* NULL: none is kept */
     const struct config *settings;
 };
 
@@ -384,6 +386,8 @@ static int do_add(struct command *command, struct err *err)
                                           .is_operator = command->operator};
     if (rc == 0)
         rc = store_ask(command->store, &op, err);
+    if (rc == 0)
+        trail_line_user_added(command->trail, command->name, grants, command->operator);
     if (rc == 0 && command->grants.count == 0)
         fprintf(stderr, "'%s' may run no report yet; try: reportd user grant '%s' REPORT\n",
                 command->name, command->name);
@@ -501,7 +505,7 @@ static int do_limit(struct command *command, struct err *err)
 /* FILE is where the others have the name of a user. */
 static int do_import(struct command *command, struct err *err)
 {
-    return user_import(command->name, command->store, err);
+    return user_import(command->name, command->store, command->trail, err);
 }
 
 static int do_list(struct command *command, struct err *err)
@@ -617,10 +621,31 @@ static int check_usage(struct command *command)
     return EXIT_GOOD;
 }
 
+/* Those that add users do it themselves. */
+static void record_user_change(struct command *command)
+{
+    action_fn *run = command->action->run;
+    struct trail_act act = {
+        .event = TRAIL_USER, .change = command->action->name, .subject = command->name};
+    bool each = run == do_grant || run == do_revoke;
+
+    if (run == do_add || run == do_import || run == do_list)
+        return;
+    if (run == do_operator)
+        act.change = str_eq(command->rest.items[0], "on") ? "operator on" : "operator off";
+    for (size_t i = 0; i < (each ? command->rest.count : 1); i++) {
+        act.report = each ? command->rest.items[i] : NULL;
+        trail_line_record(command->trail, &act);
+    }
+}
+
 static int run_action(struct command *command, struct err *err)
 {
     struct config *config = NULL;
     int rc = config_load(command->config, &config, err);
+
+    if (rc == 0 && command->action->run != do_list)
+        rc = trail_line_open(config, &command->trail, err);
 
     /* Users may be added before the server has ever run; the other actions are about a store that
      * is there, and must not hide a wrong name for it by making one. */
@@ -638,6 +663,9 @@ static int run_action(struct command *command, struct err *err)
         warn_of_unknown(config, &command->grants);
     if (rc == 0 && command->action->run == do_grant)
         warn_of_unknown(config, &command->rest);
+    if (rc == 0)
+        record_user_change(command);
+    rc = trail_line_close(command->trail, rc, err);
     store_free(command->store);
     config_free(config);
     return rc;

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/str.h"
+#include "cli/trail_line.h"
 #include "core/password.h"
 
 enum { IMPORT_MAX = 4 << 20 };         /* bytes of a file */
@@ -23,6 +24,7 @@ static const char *const column_names[COLUMN_COUNT] = {"name",     "password", "
 struct import {
     const char *path; /* for messages */
     struct store *store;
+    struct trail *trail;
     struct buf text;
     struct buf names;                /* each between two newlines, of the lines so far */
     char *at;                        /* what is not read yet of `text` */
@@ -235,6 +237,8 @@ static int add_imported_user(struct import *in, struct err *err)
                                            .running_limit = in->running > 0 ? in->running : 0};
     rc = store_ask(in->store, &add, err);
     in->added += rc == 0;
+    if (rc == 0)
+        trail_line_user_added(in->trail, in->fields[NAME], in->grants, in->is_operator);
     return rc;
 }
 
@@ -294,9 +298,9 @@ static int read_csv(struct import *in, struct err *err)
     return rc;
 }
 
-int user_import(const char *path, struct store *store, struct err *err)
+int user_import(const char *path, struct store *store, struct trail *trail, struct err *err)
 {
-    struct import in = {.path = path, .store = store};
+    struct import in = {.path = path, .store = store, .trail = trail};
     struct err why;
     int rc;
 

@@ -5,12 +5,13 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "core/trail.h"
 #include "store/store.h"
 
 /* Add the users of the file ("-": standard input): RFC 4180, UTF-8, the first line names the
  * columns. -E_INVALID, with "FILE:LINE: …", before anything was added; -E_STORE, with how many
- * were. */
-int user_import(const char *path, struct store *store, struct err *err);
+ * were. Each has a line in the audit trail, which may be NULL. */
+int user_import(const char *path, struct store *store, struct trail *trail, struct err *err);
 
 /* ---- user.c ---- */
 

@@ -18,6 +18,7 @@
     X(receipt, "receipt", "[-c FILE] [--jwks FILE] [RECEIPT]", "Check a deletion receipt")         \
     X(signing_key, "signing-key", "list|rotate|retire [-c FILE] [token|receipt [ID]]",             \
       "Replace the keys of tokens and receipts")                                                   \
+    X(trail, "trail", "find [-c FILE] REFERENCE [FILE…]", "Find a reference in the audit trail")   \
     X(backup, "backup", "[-c FILE] DIR", "Back up store and results")                              \
     X(restore, "restore", "[-c FILE] [--ledger FILE]… [--resurrect] [--force] [DIR]",              \
       "Restore what was not deleted since")                                                        \

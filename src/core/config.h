@@ -67,6 +67,16 @@
     X(erase_after, DURATION, "1h", 1000, INT64_C(2592000000),                                      \
       "Age at which the key in erase_key_file is replaced, after which reports deleted "           \
       "before cannot be read")                                                                     \
+    X(audit_log, FILE, "", 0, 0,                                                                   \
+      "File of the audit trail: a line of JSON for each login, submit, download, deletion and "    \
+      "purge, and each change of a user; opened again at SIGHUP; not in a folder of data. Each "   \
+      "node has its own. Without it there is none")                                                \
+    X(audit_required, CHOICE, "off|on", 0, 0,                                                      \
+      "Whether what the audit trail would record is refused, with 503, while audit_log cannot be " \
+      "written")                                                                                   \
+    X(audit_key_file, PATH, "audit.key", 0, 0,                                                     \
+      "Key of the hashes that stand for references in the audit trail; the same on all nodes; "    \
+      "created at the first start with audit_log, mode 0600")                                      \
     X(workers, INT, "2", 1, 64, "Worker processes, that is, reports generated at the same time")   \
     X(http_threads, INT, "2", 1, 64, "Threads that serve HTTP")                                    \
     X(connections, INT, "5000", 10, 100000,                                                        \

@@ -124,6 +124,10 @@
     X(LOG, PLACE_ALL, "stderr", "", "the reference, the type and what was done, no value", "",     \
       "as long as the log is kept", fsck_nothing, "deletion.delete.dropped",                       \
       PLACE_WALKED "test_erasure.py::test_no_value_is_logged_whatever_the_database_says")          \
+    X(TRAIL, PLACE_ALL, "{audit_log} {audit_log}.*", "trail_file:trail_file_open",                 \
+      "a keyed hash of the reference, the type, and who did what when", "",                        \
+      "as long as the operator keeps the file", fsck_nothing, "trail.append.written",              \
+      "test_trail.py::test_nothing_of_a_deleted_report_is_in_the_trail_except_the_hash")           \
     X(BACKUP, PLACE_FILES, "BACKUP/*",                                                             \
       "sqlite_backup:make_copy backup_manifest:write_manifest_file",                               \
       "what a backup has copied; a restore deletes it again", "restore_apply",                     \
@@ -165,7 +169,8 @@
     X(LEDGERS, "ledger(id place records noted given_up_ms)", "",                                   \
       "which ledgers there are, and how many records each has")                                    \
     X(KEYS,                                                                                        \
-      "key_check(name fingerprint) {key_file} {receipt_key_file} {erase_key_file} *.key.new",      \
+      "key_check(name fingerprint) {key_file} {receipt_key_file} {erase_key_file} "                \
+      "{audit_key_file} *.key.new",                                                                \
       "key_file:open_temporary key_file:make_file", "keys")                                        \
     X(RESERVE, "{store}-reserve*", "sqlite_reserve:make_part", "blocks of zeros")                  \
     X(CHECK, "", "temp:try_to_write", "zeros, to see whether a folder can be written to")          \

@@ -95,6 +95,8 @@ static void queue_changed(struct exchange *ex)
     log_info("queue.pause", "paused=%s source=%s node=%s user=%s request=%s",
              done->paused ? "yes" : "no", is_node ? "" : what,
              is_node ? what + strlen(STORE_NODE_MARK) : "", ex->user->name, ex->request_id);
+    ex->act.change = done->paused ? "pause" : "resume";
+    ex->act.subject = json_string_value(exchange_member(ex, is_node ? "node" : "source"));
     exchange_op(ex, STORE_PAUSED);
     exchange_post(ex, queue_known);
 }

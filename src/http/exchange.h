@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/thread.h"
+#include "core/trail.h"
 #include "core/user.h"
 #include "http/metrics.h"
 #include "http/services.h"
@@ -44,13 +45,15 @@ enum route_access {
 
 /* The routes are one table (http/router.c): method, path, access, whether a JSON body is read
  * (ex->body is then a JSON object; with ROUTE_COOKIE it may be missing), first step, media type of
- * the answer (NULL: JSON; "": the first step reads Accept). HEAD goes where GET goes. */
+ * the answer (NULL: JSON; "": the first step reads Accept), what the audit trail says of it. HEAD
+ * goes where GET goes. */
 struct route {
     const char *method, *path;
     enum route_access access;
     bool body;
     exchange_step *start;
     const char *type;
+    enum trail_event trail;
 };
 
 enum {
@@ -67,6 +70,14 @@ struct client {
     bool https;        /* it came over TLS, to this server or to a trusted proxy */
     bool here;         /* from this machine, and not through a proxy that leaves out from where */
     const char *wrong; /* what the proxy's headers must not be; NULL: they are good */
+};
+
+/* What the audit trail is to have of an exchange, besides user, address and outcome. A report that
+ * STORE_FIND has found is known without. Borrowed until the exchange has been answered. */
+struct exchange_act {
+    bool recorded; /* by the handler itself */
+    const char *change, *subject, *report, *outcome;
+    struct guid reference; /* zero: none */
 };
 
 struct exchange_header {
@@ -97,6 +108,7 @@ struct exchange {
     void (*state_free)(void *state); /* … this, when the exchange ends */
     const char *long_name;           /* a header longer than EXCHANGE_HEADER_TEXT, … */
     char *long_value;                /* … NULL: none */
+    struct exchange_act act;         /* for the audit trail */
     exchange_step *otherwise;        /* if an operation fails; NULL: the framework replies 503 */
     /* the framework's */
     exchange_step *step; /* the next one */
@@ -184,6 +196,9 @@ void exchange_add_text(struct exchange *ex, const char *name, const char *value)
 
 /* The same for one header of any length; takes `value`, from malloc(). */
 void exchange_add_long(struct exchange *ex, const char *name, char *value);
+
+/* Add a line to the audit trail: what `act` says, with user, address and request id. */
+void exchange_record(struct exchange *ex, struct trail_act *act);
 
 /* 200 and the envelope; `data` is JSON text, NULL for {}. */
 void exchange_reply(struct exchange *ex, bool result, const char *message, const char *data);

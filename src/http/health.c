@@ -114,7 +114,10 @@ static void run_probe(void *context, struct work_item *item)
 
     (void)item;
     if (rc == 0)
-        rc = probe_store(health, &err) ?: probe_ledger(health, &err) ?: probe_workers(health, &err);
+        rc = probe_store(health, &err)
+                 ?: probe_ledger(health, &err)
+                 ?: probe_workers(health, &err)
+                 ?: trail_check(health->spec.trail, &err);
     if (rc == 0)
         err = (struct err){0};
     lock_take(&health->lock);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "core/trail.h"
 #include "proc/ledger.h"
 #include "proc/supervisor.h"
 #include "proc/waiters.h"
@@ -15,12 +16,14 @@ struct health;
 
 enum { HEALTH_ANSWER_MS = 900 }; /* a check is answered by then, whatever hangs */
 
+/* All borrowed. */
 struct health_spec {
     struct store *store;
     struct spool *spool;
     struct ledger *ledger;
     struct supervisor *supervisor;
-    struct waiters *waiters; /* all borrowed */
+    struct waiters *waiters;
+    const struct trail *trail; /* NULL: none is kept */
 };
 
 /* NULL: no memory or no thread. */

@@ -81,6 +81,50 @@ static void log_answer(struct exchange *ex)
     }
 }
 
+void exchange_record(struct exchange *ex, struct trail_act *act)
+{
+    char address[ADDRESS_TEXT];
+
+    exchange_address(ex, address);
+    act->address = address;
+    act->request = ex->request_id;
+    if (ex->user != NULL)
+        act->user = ex->user->name;
+    trail_record(ex->services->trail, act);
+}
+
+/* It did not get that far, or gave nothing; or its handler has recorded what it did. */
+static bool is_no_act(const struct exchange *ex)
+{
+    return ex->services->trail == NULL || ex->route == NULL || ex->route->trail == TRAIL_NONE ||
+           ex->user == NULL || ex->act.recorded || ex->head || ex->status == MHD_HTTP_NOT_MODIFIED;
+}
+
+/* What the route is for. */
+static void record_act(struct exchange *ex)
+{
+    static const struct guid none;
+    const struct exchange_act *known = &ex->act;
+    const struct store_find *find = ex->op.verb == STORE_FIND ? &ex->op.find : NULL;
+    struct trail_act act = {.change = known->change,
+                            .subject = known->subject,
+                            .report = known->report,
+                            .outcome = known->outcome};
+
+    if (is_no_act(ex))
+        return;
+    act.event = ex->route->trail;
+    if (find != NULL && find->found && act.report == NULL)
+        act.report = find->report.name;
+    if (!guid_eq(&known->reference, &none))
+        act.reference = &known->reference;
+    else if (find != NULL)
+        act.reference = &find->id;
+    if (act.outcome == NULL && ex->status >= MHD_HTTP_BAD_REQUEST)
+        act.outcome = "refused";
+    exchange_record(ex, &act);
+}
+
 /* A client that has not said how long the body is may send one all the same: none of it must run as
  * a request. */
 static bool must_close(const struct exchange *ex)
@@ -101,6 +145,7 @@ static void queue(struct exchange *ex, int status, struct MHD_Response *response
         ex->status = status;
     MHD_destroy_response(response);
     log_answer(ex);
+    record_act(ex);
 }
 
 /* Queue `response` (NULL: there was no memory for it), or hold it, and let go of it. */
@@ -330,7 +375,8 @@ static void public_message(struct exchange *ex, const struct err *err, char mess
         return;
     log_error("http.error", "request=%s title=%s text=%s detail=%s", ex->request_id,
               err_title(code), err->text, err->detail);
-    if (code == E_LOST || code == E_LEDGER) /* they say what to do, and have no path */
+    if (code == E_LOST || code == E_LEDGER ||
+        code == E_TRAIL) /* they say what to do, and have no path */
         return;
     snprintf(message, ERR_TEXT_MAX,
              "%s. Try again in a moment; if it lasts, tell the operator the request id %s.",
@@ -343,6 +389,9 @@ void exchange_reply_error(struct exchange *ex, const struct err *err, const char
     char message[ERR_TEXT_MAX];
 
     public_message(ex, err, message);
+    ex->act.outcome = err_title(code);
+    /* Nothing was there to be got; or no line can be written. */
+    ex->act.recorded = ex->act.recorded || code == E_NOT_COMPLETE || code == E_TRAIL;
     if (is_business(code) && !ex->wants_problem) {
         exchange_reply(ex, false, message, data);
         return;

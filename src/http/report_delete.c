@@ -136,6 +136,8 @@ static void start_deletion(struct exchange *ex, const struct guid *id, char *own
     ex->state = one;
     ex->state_free = one_free;
     one->owner = owner;
+    ex->act.reference = *id;
+    ex->act.subject = owner != NULL && !str_eq(owner, ex->user->name) ? owner : NULL;
     deletion = &one->deletion;
     deletion->id = *id;
     deletion->user_id = owner != NULL ? 0 : ex->user->id;
@@ -305,6 +307,19 @@ static void add_data(struct buf *out, const struct bulk *bulk, int64_t remaining
     buf_add_char(out, '}');
 }
 
+/* Each report has its line, by which it is found. */
+static void record_many(struct exchange *ex, const struct bulk *bulk)
+{
+    struct trail_act act = {.event = TRAIL_DELETE,
+                            .subject = bulk->many.user_id == 0 ? bulk->owner : NULL};
+
+    ex->act.recorded = bulk->dry || bulk->many.gone > 0;
+    for (size_t i = 0; i < bulk->many.gone; i++) {
+        act.reference = &bulk->many.ids[i];
+        exchange_record(ex, &act);
+    }
+}
+
 static void reply_many(struct exchange *ex, struct bulk *bulk)
 {
     struct deletion_many *many = &bulk->many;
@@ -313,6 +328,7 @@ static void reply_many(struct exchange *ex, struct bulk *bulk)
     char message[96];
     struct buf data;
 
+    record_many(ex, bulk);
     for (int i = 0; i < REPORT_DELETING; i++)
         count += many->by_state[i];
     snprintf(message, sizeof(message), "%" PRId64 " report request%s %s.", count,

@@ -192,8 +192,11 @@ static void reply_report(struct exchange *ex, const struct guid *id, bool replay
 {
     int wait = exchange_prefer_wait(ex, REPORT_WAIT_MAX_S);
 
-    if (replayed)
+    ex->act.reference = *id;
+    if (replayed) {
+        ex->act.outcome = "replayed";
         exchange_add_header(ex, "Idempotent-Replayed", "true");
+    }
     if (replayed || wait > 0) {
         ex->otherwise = submit_not_found;
         report_find_ended(ex, id, wait, submit_found);
@@ -248,6 +251,7 @@ static int submit_start(struct exchange *ex, const struct request *request)
     rc = spool_check(ex->services->spool, false, &ex->err);
     if (rc != 0)
         return rc;
+    ex->act.report = request->name;
     submit = &exchange_op(ex, STORE_SUBMIT)->submit;
     submit->id = guid_new();
     submit->user_id = ex->user->id;

@@ -121,8 +121,8 @@ static void operators_unknown(struct exchange *ex)
 }
 
 /* No route of the table, so that it is counted as none: it has no method. */
-static const struct route unknown_of_operators = {"",    "/Admin/",         ROUTE_OPERATOR,
-                                                  false, operators_unknown, ""};
+static const struct route unknown_of_operators = {
+    "", "/Admin/", ROUTE_OPERATOR, false, operators_unknown, "", TRAIL_NONE};
 
 /* The methods of a path without this one; "*" is of OPTIONS (RFC 9110, 9.3.7). */
 static void find_route(struct exchange *ex, char allow[ROUTER_ALLOW_TEXT])
@@ -269,12 +269,19 @@ static bool check_right(struct exchange *ex)
     return reply_refusal(ex);
 }
 
+static bool check_may_record(struct exchange *ex)
+{
+    return ex->route->trail == TRAIL_NONE || trail_check(ex->services->trail, &ex->err) == 0 ||
+           reply_refusal(ex);
+}
+
 void dispatch(struct exchange *ex)
 {
     bool body = ex->route->body &&
                 (ex->route->access != ROUTE_COOKIE || ex->received > 0 || ex->body_is != BODY_NONE);
 
-    if (!check_right(ex) || !check_body_length(ex) || (body && !check_media_type(ex)))
+    if (!check_right(ex) || !check_may_record(ex) || !check_body_length(ex) ||
+        (body && !check_media_type(ex)))
         return;
     if (ex->body_is == BODY_FOLLOWS)
         exchange_await_body(ex);

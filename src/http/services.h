@@ -43,5 +43,6 @@ struct services {
     struct token_keys *token_keys;
     struct receipt_keys *receipt_keys;
     const char *node;            /* of receipts: this machine's name */
+    struct trail *trail;         /* NULL: none is kept */
     const struct router *router; /* NULL: the API's own routes */
 };

@@ -153,7 +153,7 @@ static void refuse_login(struct exchange *ex)
 }
 
 /* Of what was typed for a name, the beginning: now and then it is a password. */
-static void log_login(const struct exchange *ex, const struct login *login)
+static void log_login(struct exchange *ex, const struct login *login)
 {
     bool opened = ex->op.rc == 0 && ex->op.login.opened;
     enum metrics_login outcome = opened                           ? LOGIN_OPENED
@@ -164,6 +164,7 @@ static void log_login(const struct exchange *ex, const struct login *login)
     char name[LOGGED_NAME_MAX];
 
     metrics_login(server_metrics(ex->server), outcome);
+    ex->act.recorded = true;
     str_copy(name, login->hash[0] != '\0' ? sizeof(name) : LOGGED_UNKNOWN_MAX, login->name);
     str_drop_cut(name);
     if (opened)
@@ -172,6 +173,10 @@ static void log_login(const struct exchange *ex, const struct login *login)
     else
         log_warn("login.refused", "request=%s user=%s address=%s reason=%s", ex->request_id, name,
                  login->address, metrics_login_names[outcome]);
+    exchange_record(ex,
+                    &(struct trail_act){.event = TRAIL_LOGIN,
+                                        .user = name,
+                                        .outcome = opened ? NULL : metrics_login_names[outcome]});
 }
 
 static void login_recorded(struct exchange *ex)

@@ -239,6 +239,8 @@ static void own_done(struct deletion *deletion)
         purger_expect(purger, store_now_ms(purger->spec.store) + RETRY_MS);
     } else if (deletion->rc >= 0) {
         log_trouble_over(&purge_trouble);
+        trail_record(purger->spec.trail,
+                     &(struct trail_act){.event = TRAIL_PURGE, .reference = &deletion->id});
     }
     store_op_done(&deletion->op);
     free(deletion);

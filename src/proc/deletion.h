@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/guid.h"
 #include "base/histogram.h"
+#include "core/trail.h"
 #include "proc/ledger.h"
 #include "proc/supervisor.h"
 #include "spool/spool.h"
@@ -24,6 +25,7 @@ struct purger_spec {
     struct spool *spool;
     struct supervisor *supervisor;
     struct ledger *ledger;
+    struct trail *trail; /* NULL: none is kept */
 };
 
 /* Starts the purge of expired reports, woken when the next one is due, and finishes what is in

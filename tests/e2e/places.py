@@ -16,7 +16,8 @@ AUDIT_LINE = re.compile(r" (report\.(submitted|state|failed|deleted|worker_died|
 HEADER = Path(__file__).resolve().parents[2] / "src/core/places.h"
 # What the tests' servers, and those of the torture, have for the keys of the configuration.
 KEYS = {"store": "store.db", "spool": "spool", "temp": "temp", "deletion_ledger": "deletions.ledger",
-        "erase_key_file": "erase.key", "key_file": "token.key", "receipt_key_file": "receipt.key"}
+        "erase_key_file": "erase.key", "key_file": "token.key", "receipt_key_file": "receipt.key",
+        "audit_log": "trail.log", "audit_key_file": "audit.key"}
 FIELDS = ("name", "stores", "where", "made_by", "what", "erased_by", "lasts", "fsck", "seams", "tests")
 NO_PLACE_FIELDS = ("name", "where", "made_by", "what")
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from harness import HERE, REPORTD, ROOT, Server
+from harness import HERE, REPORTD, ROOT, Server, poll
 from test_sqlite_source import NOBODY, WAL, handed_over, make, names, values
 
 UNIT = ROOT / "etc/reportd.service"
@@ -21,17 +21,20 @@ pytestmark = pytest.mark.skipif(
 
 
 class Confined(Server):
-    """A server as the unit has it: its folder is the state directory, and of nothing else may it write."""
+    """A server as the unit has it: its folder is the state directory, and nothing else may it write, except its audit trail."""
 
     def hand_over(self):
         folder = self.folder.parent
         self.data = folder / "data"
         self.data.mkdir()
+        self.logs = folder / "logs"
+        self.logs.mkdir()
+        self.environment["REPORTD_AUDIT_LOG"] = str(self.logs / "audit.log")
         program = shutil.copy(REPORTD, folder / "program")
-        for path in [self.folder, *self.folder.rglob("*")]:
+        for path in [self.folder, self.logs, *self.folder.rglob("*")]:
             os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
         sandbox, unit = shutil.copy(SANDBOX, folder), shutil.copy(UNIT, folder)
-        self.program = [sys.executable, sandbox, unit, self.folder, str(NOBODY.pw_uid), str(NOBODY.pw_gid), program]
+        self.program = [sys.executable, sandbox, unit, self.folder, self.logs, str(NOBODY.pw_uid), str(NOBODY.pw_gid), program]
 
 
 SORTED = ("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
@@ -79,6 +82,7 @@ def test_sorts_spill_and_a_deletion_leaves_nothing(confined):
     assert alice.result(reference).json()["data"]["results"] == [{"v": 200000}]
     alice.delete(reference)
     assert confined.files_of(reference) == []
+    poll(lambda: '"event":"delete"' in (confined.logs / "audit.log").read_text(), what="its line in the audit trail")
 
 
 def test_a_postgresql_source_is_read(confined, postgres):

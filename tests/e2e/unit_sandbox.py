@@ -1,8 +1,8 @@
 """Runs a program under what etc/reportd.service prescribes, where no systemd runs.
 
-usage: unit_sandbox.py UNIT STATE_DIRECTORY UID GID PROGRAM…
+usage: unit_sandbox.py UNIT STATE_DIRECTORY LOGS_DIRECTORY UID GID PROGRAM…
 
-It takes a mount namespace of its own in which everything but the state directory is read-only (ProtectSystem=strict), gives up
+It takes a mount namespace of its own in which everything but these directories is read-only (ProtectSystem=strict), gives up
 root with all capabilities (User=, CapabilityBoundingSet=, NoNewPrivileges=), and loads the unit's filter of system calls.
 What it does not know of the unit's lines ends it, so that a new one is not overlooked."""
 
@@ -20,10 +20,10 @@ FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10}
 libc = ctypes.CDLL(None, use_errno=True)
 
 # Lines that the steps below follow, and those that no file or system call of reportd shows.
-FOLLOWED = {"User", "Group", "UMask", "StateDirectory", "NoNewPrivileges", "CapabilityBoundingSet", "AmbientCapabilities",
+FOLLOWED = {"User", "Group", "UMask", "StateDirectory", "LogsDirectory", "NoNewPrivileges", "CapabilityBoundingSet", "AmbientCapabilities",
             "ProtectSystem", "SystemCallFilter", "RestrictAddressFamilies", "RestrictNamespaces", "MemoryDenyWriteExecute"}
 ELSEWHERE = {"Type", "TimeoutStartSec", "WatchdogSec", "ExecStart", "ExecReload", "Restart", "RestartSec", "TimeoutStopSec", "KillMode", "StateDirectoryMode",
-             "ConfigurationDirectory", "RuntimeDirectory", "RuntimeDirectoryMode", "LogsDirectory", "LogsDirectoryMode",
+             "ConfigurationDirectory", "RuntimeDirectory", "RuntimeDirectoryMode", "LogsDirectoryMode",
              "LimitNOFILE", "LimitCORE", "PrivateTmp", "PrivateDevices", "PrivateUsers", "ProtectHome",
              "ProtectClock", "ProtectHostname", "ProtectControlGroups", "ProtectKernelLogs", "ProtectKernelModules",
              "ProtectKernelTunables", "ProtectProc", "ProcSubset", "RestrictRealtime", "RestrictSUIDSGID",
@@ -90,8 +90,8 @@ def load_filter(pairs):
     rules.load()
 
 
-def make_read_only(state):
-    """All mounts of a namespace of our own, except for the kernel's and the state directory."""
+def make_read_only(*writable):
+    """All mounts of a namespace of our own, except for the kernel's and these directories."""
     def checked(code):
         if code != 0:
             raise OSError(ctypes.get_errno(), "unshare")
@@ -101,14 +101,15 @@ def make_read_only(state):
     subprocess.run([*mount, "--make-rprivate", "/"], check=True)
     with open("/proc/self/mounts") as file:
         places = [line.split()[1] for line in file]
-    subprocess.run([*mount, "--bind", state, state], check=True)
+    for folder in writable:
+        subprocess.run([*mount, "--bind", folder, folder], check=True)
     for place in places:
         if not place.startswith(("/proc", "/sys", "/dev")):
             subprocess.run([*mount, "-o", "remount,bind,ro", place], check=True, stderr=subprocess.DEVNULL)
 
 
-def main(unit, state, uid, gid, *program):
-    make_read_only(state)
+def main(unit, state, logs, uid, gid, *program):
+    make_read_only(state, logs)
     setpriv = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--no-new-privs", "--bounding-set=-all",
                "--inh-caps=-all"]
     os.umask(0o077)

@@ -154,18 +154,18 @@ static void wait_wish(struct exchange *ex)
 }
 
 static const struct route routes[] = {
-    {"GET", "/Hello", ROUTE_PUBLIC, false, hello, NULL},
-    {"POST", "/Hello", ROUTE_VERSION, true, echo, NULL},
-    {"GET", "/inline", ROUTE_PUBLIC, false, inline_chain, NULL},
-    {"GET", "/thread", ROUTE_PUBLIC, false, thread_chain, NULL},
-    {"GET", "/held", ROUTE_PUBLIC, false, held, NULL},
-    {"GET", "/broken", ROUTE_PUBLIC, false, broken, NULL},
-    {"GET", "/fail", ROUTE_PUBLIC, false, failing, NULL},
-    {"GET", "/file", ROUTE_PUBLIC, false, file, NULL},
-    {"GET", "/same", ROUTE_PUBLIC, false, same, NULL},
-    {"GET", "/wait", ROUTE_LOOPBACK, false, wait_wish, "text/plain"},
-    {"GET", "/token", ROUTE_TOKEN, false, hello, NULL},
-    {"POST", "/expired", ROUTE_COOKIE, true, hello, NULL},
+    {"GET", "/Hello", ROUTE_PUBLIC, false, hello, NULL, TRAIL_NONE},
+    {"POST", "/Hello", ROUTE_VERSION, true, echo, NULL, TRAIL_NONE},
+    {"GET", "/inline", ROUTE_PUBLIC, false, inline_chain, NULL, TRAIL_NONE},
+    {"GET", "/thread", ROUTE_PUBLIC, false, thread_chain, NULL, TRAIL_NONE},
+    {"GET", "/held", ROUTE_PUBLIC, false, held, NULL, TRAIL_NONE},
+    {"GET", "/broken", ROUTE_PUBLIC, false, broken, NULL, TRAIL_NONE},
+    {"GET", "/fail", ROUTE_PUBLIC, false, failing, NULL, TRAIL_NONE},
+    {"GET", "/file", ROUTE_PUBLIC, false, file, NULL, TRAIL_NONE},
+    {"GET", "/same", ROUTE_PUBLIC, false, same, NULL, TRAIL_NONE},
+    {"GET", "/wait", ROUTE_LOOPBACK, false, wait_wish, "text/plain", TRAIL_NONE},
+    {"GET", "/token", ROUTE_TOKEN, false, hello, NULL, TRAIL_NONE},
+    {"POST", "/expired", ROUTE_COOKIE, true, hello, NULL, TRAIL_NONE},
 };
 
 static const struct router router = {routes, sizeof(routes) / sizeof(routes[0])};

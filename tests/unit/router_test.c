@@ -47,10 +47,10 @@ static void every_route_is_found_in_any_case(void **state)
 static void a_path_that_a_proxy_may_guard_matches_byte_for_byte(void **state)
 {
     static const struct route routes[] = {
-        {"GET", "/metrics", ROUTE_PUBLIC, false, NULL, NULL},
-        {"GET", "/Admin/X", ROUTE_PUBLIC, false, NULL, NULL},
-        {"GET", "/.well-known/x", ROUTE_PUBLIC, false, NULL, NULL},
-        {"GET", "/Open", ROUTE_PUBLIC, false, NULL, NULL}};
+        {"GET", "/metrics", ROUTE_PUBLIC, false, NULL, NULL, TRAIL_NONE},
+        {"GET", "/Admin/X", ROUTE_PUBLIC, false, NULL, NULL, TRAIL_NONE},
+        {"GET", "/.well-known/x", ROUTE_PUBLIC, false, NULL, NULL, TRAIL_NONE},
+        {"GET", "/Open", ROUTE_PUBLIC, false, NULL, NULL, TRAIL_NONE}};
     static const char *const others[] = {"/METRICS",       "/Metrics",       "/metrics/",
                                          "/admin/X",       "/Admin/x",       "/Admin/X/",
                                          "/.Well-Known/x", "/.well-known/x/"};

@@ -30,9 +30,9 @@ static void who(struct exchange *ex)
 }
 
 static const struct route routes[] = {
-    {"POST", "/User/Login", ROUTE_VERSION, true, user_login, NULL},
-    {"POST", "/User/RefreshToken", ROUTE_COOKIE, true, user_refresh, NULL},
-    {"GET", "/who", ROUTE_TOKEN, false, who, NULL},
+    {"POST", "/User/Login", ROUTE_VERSION, true, user_login, NULL, TRAIL_NONE},
+    {"POST", "/User/RefreshToken", ROUTE_COOKIE, true, user_refresh, NULL, TRAIL_NONE},
+    {"GET", "/who", ROUTE_TOKEN, false, who, NULL, TRAIL_NONE},
 };
 static const struct router router = {routes, sizeof(routes) / sizeof(routes[0])};
 

@@ -1,0 +1,75 @@
+/* src/core/trail.h -- the audit trail: one line of JSON for each act, appended to audit_log. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/guid.h"
+#include "core/config.h"
+
+/* What has a line, and its member "event". */
+#define TRAIL_EVENTS(X)                                                                            \
+    X(LOGIN, "login")       /* also a refused one */                                               \
+    X(SUBMIT, "submit")     /* also one that was not accepted */                                   \
+    X(DOWNLOAD, "download") /* a result, some of it, or some of its rows */                        \
+    X(DELETE, "delete")     /* for each report */                                                  \
+    X(PURGE, "purge")       /* by the server: it has expired, or its deletion was broken off */    \
+    X(QUEUE, "queue")       /* paused or resumed, all or one source */                             \
+    X(USER, "user")         /* added, removed or changed */                                        \
+    X(SIGNING_KEY, "signing_key") /* replaced */                                                   \
+    X(RELOAD, "reload")           /* by SIGHUP */
+
+enum trail_event {
+    TRAIL_NONE,
+#define X(name, word) TRAIL_##name,
+    TRAIL_EVENTS(X)
+#undef X
+};
+
+/* All borrowed; what is NULL is left out of the line. Never a value, a title or a file's name. */
+struct trail_act {
+    enum trail_event event;
+    const char *change;      /* of QUEUE, USER, SIGNING_KEY: what was done, such as "grant" */
+    const char *user;        /* who did it, of the API's users … */
+    const char *system_user; /* … or of the machine's, on its command line; neither: the server */
+    const char *subject;     /* whose report, which user or source, if that is not `user` */
+    const char *address, *request, *report;
+    const struct guid *reference; /* of which the line has a keyed hash */
+    const char *outcome;          /* NULL: "done" */
+};
+
+/* The key of the hashes: audit_key_file, the same on all nodes. */
+enum { TRAIL_KEY_BYTES = 32, TRAIL_HASH_TEXT = 33 };
+struct trail_key {
+    unsigned char bytes[TRAIL_KEY_BYTES];
+};
+/* Read it; `make`: or make it. -E_CONFIG. */
+int trail_key_open(const char *path, bool make, struct trail_key *ret, struct err *err);
+void trail_key_done(struct trail_key *key); /* clears it */
+void trail_hash(const struct trail_key *key, const struct guid *id, char out[TRAIL_HASH_TEXT]);
+
+struct trail;
+
+/* Is what the configuration says of the trail good, and, if it is there, its file? Only looks.
+ * -E_CONFIG: the file is in a folder of data, others may write it, or it is none. -E_TRAIL: it
+ * can't be opened. */
+int trail_check_config(const struct config *config, struct err *err);
+/* Open audit_log for appending, with a thread of its own that writes it; *ret is NULL if there is
+ * none to be. `key` may be NULL for a process whose acts have no references. -E_CONFIG as
+ * trail_check_config(); a file that can't be made or written is opened again and again. Several
+ * processes may have it open. *ret is yours: trail_close(). */
+int trail_open(const struct config *config, const struct trail_key *key, struct trail **ret,
+               struct err *err);
+/* Write what waits. -E_TRAIL if that can't be done: those lines are lost. NULL is fine. */
+int trail_close(struct trail *trail, struct err *err);
+
+/* Add a line. Never blocks; any thread. While the file can't be written lines wait, and beyond a
+ * few MiB are lost; then a line "lost" says how many. NULL is fine: nothing is recorded. */
+void trail_record(struct trail *trail, const struct trail_act *act);
+/* -E_TRAIL, with a message for a client, while audit_required is on and the file can't be written.
+ */
+int trail_check(const struct trail *trail, struct err *err);
+/* Open the file again: it has been renamed. */
+void trail_reopen(struct trail *trail);
