@@ -2,6 +2,7 @@
 
 Each on the store that the test's mark names, SQLite if there is none: stores.py tells how."""
 
+import ctypes
 import os
 import signal
 import uuid
@@ -21,7 +22,8 @@ OPERATOR = "olga"
 def pytest_configure(config):
     os.umask(0o022)  # reportd refuses what group or others may write
     for number in (signal.SIGINT, signal.SIGQUIT):  # a shell may start what runs in the background with these ignored
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        if signal.getsignal(number) == signal.SIG_IGN:
+            ctypes.CDLL(None).signal(number, 0)  # SIG_DFL; a worker of xdist need not be in the main thread, as Python's own wants it
     config.addinivalue_line("markers", "slow: for `make check-slow`, which installs what these tests need")
     config.addinivalue_line("markers", "stores(*kinds): run once on each of these stores: stores.py")
 

@@ -74,7 +74,7 @@ def test_a_post_and_the_result_take_few_allocations(counted, name):
 
     def walk():
         reference = alice.order(name, **PARAMETERS[name])
-        server.await_log(f"reference={reference} state=complete")
+        server.await_log(f"reference={reference} user=alice state=complete")
 
     assert min(allocations.of(walk) for _ in range(TRIES)) <= POST_MAX
 

@@ -182,7 +182,7 @@ def test_a_drain_puts_a_report_that_waits_for_a_lock_back_into_the_queue(locked)
     lock()
     reference, _ = start(server, client, "Nested")
     assert server.stop() == 0
-    server.await_log(f"reference={reference} state=queued")
+    server.await_log(f"reference={reference} user=alice state=queued")
 
 
 def test_cancels_and_deletes_are_measured(one):

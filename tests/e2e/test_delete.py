@@ -175,7 +175,7 @@ def test_a_queued_report_never_starts(make_server):
     client.delete(waiting)
     client.delete(running)
     assert client.complete("Quick", ProductID="2")
-    assert f"reference={waiting} state=processing" not in server.log_text()
+    assert f"reference={waiting} user=alice state=processing" not in server.log_text()
 
 
 def test_nothing_is_left_of_the_partial_result_of_an_error(server, alice):
