@@ -27,7 +27,7 @@ def take(node, name="New"):
 def runners(cluster, references):
     """Who ran them, from the nodes' logs."""
     return [node for node in cluster.nodes
-            if any(f"reference={reference} state=processing" in node.log_text() for reference in references)]
+            if any(f"reference={reference} user=alice state=processing" in node.log_text() for reference in references)]
 
 
 def rows(client, reference):

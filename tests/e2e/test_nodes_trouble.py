@@ -245,7 +245,7 @@ def test_an_end_that_is_at_its_commit_when_the_connection_breaks_keeps_its_resul
     gate.wait()
     with tried_twice(cluster, reference):
         gate.open()
-    node.await_log(f"report.state reference={reference} state=complete")
+    node.await_log(f"report.state reference={reference} user=alice state=complete")
     assert client.result(reference).status_code == 200
 
 

@@ -124,7 +124,7 @@ def test_a_report_that_is_deleted_while_it_completes_is_never_seen_complete(gate
     refused(client.result(reference), "Unknown reference")
     gate.open()
     assert answer.result().json()["result"] is True
-    assert f"reference={reference} state=complete" not in server.log_text()
+    assert f"reference={reference} user=alice state=complete" not in server.log_text()
 
 
 # -- against other deletions --

@@ -122,7 +122,7 @@ def test_a_second_signal_ends_the_drain_at_once_and_loses_nothing(draining, name
     server.configure(workers=1)
     client = server.start().client("alice")
     client.wait_for(reference, "processing")
-    assert f"reference={reference} state=error" not in server.log_text()
+    assert f"reference={reference} user=alice state=error" not in server.log_text()
 
 
 def test_a_second_signal_does_not_wait_for_a_slow_client(make_server):
@@ -228,7 +228,7 @@ def test_what_was_dropped_is_counted_in_its_place_when_the_log_is_read_again(mut
     asked = (PIPE + QUEUE + PIPE) // LINE
     assert dropped and sum(dropped) + sum("path=/openapi.json" in line for line in lines) >= asked
     place = next(i for i, line in enumerate(lines) if " log.dropped " in line)
-    states = [i for i, line in enumerate(lines) if f"reference={reference} state=" in line]
+    states = [i for i, line in enumerate(lines) if f"reference={reference} user=alice state=" in line]
     assert len(states) == 3 and place < states[0] < states[1] < states[2]
     assert " stop.done " in lines[-1]
 
