@@ -22,6 +22,7 @@
     X(backup, "backup", "[-c FILE] DIR", "Back up store and results")                              \
     X(restore, "restore", "[-c FILE] [--ledger FILE]… [--resurrect] [--force] [DIR]",              \
       "Restore what was not deleted since")                                                        \
+    X(migrate, "migrate", "[-c FILE] [--undo] OLD", "Move an embedded store to PostgreSQL")        \
     X(demo, "demo", "DIR [--entities N] [--seed S] [--force]", "Make the demo registry")           \
     X(worker, "worker", "", "Run one worker (started by serve, not by hand)")
 

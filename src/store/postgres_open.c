@@ -167,12 +167,28 @@ static int check_rights(PGconn *pg, struct err *err)
                    PQuser(pg));
 }
 
+/* `version` is beyond STORE_MOVING: reportd migrate has marked it. */
+static int check_moving(const struct store_spec *spec, int64_t version, struct err *err)
+{
+    if (!spec->moving)
+        return err_set(err, -E_STORE,
+                       "A store is being moved into this database: run reportd migrate again to "
+                       "finish that, or with --undo to go on with the old store.");
+    if (version != STORE_MOVING + postgres_migration_count)
+        return err_set(err, -E_STORE,
+                       "Another version of reportd has begun to move a store into this database; "
+                       "finish it, or undo it, with that one.");
+    return 0;
+}
+
 static int check_schema(PGconn *pg, const struct store_spec *spec, struct postgres_shared *shared,
                         struct err *err)
 {
     int64_t version = 0;
     int rc = read_version(pg, &version, err);
 
+    if (rc == 0 && version >= STORE_MOVING)
+        return check_moving(spec, version, err);
     if (rc == 0 && version < 0 && !spec->create)
         return err_set(err, -E_NOT_FOUND,
                        "There is no store in this database; start the server once to make it.");

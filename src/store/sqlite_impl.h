@@ -20,6 +20,9 @@ enum sqlite_statement {
 };
 
 enum {
+    /* Marks the file as ours, so that another program's database is not taken for a store: "RPTD".
+     */
+    SQLITE_APPLICATION_ID = 0x52505444,
     SQLITE_BUSY_MS = 5000, /* how long to wait for another process that writes */
     SQLITE_PAGE = 4096,    /* bytes of a page */
     /* So many pages (137 GB) that the first byte of a page number is 0 or 1: see sqlite_scrub.c. */

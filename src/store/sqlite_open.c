@@ -61,9 +61,6 @@ static void forget_place(struct sqlite_shared *shared)
 
 /* ---- opening ---- */
 
-/* Marks the file as ours, so that another program's database is not taken for a store: "RPTD". */
-enum { APPLICATION_ID = 0x52505444 };
-
 static int open_trouble(struct sqlite_conn *c, int rc, struct err *err)
 {
     c->full = sqlite_is_full(c, rc);
@@ -160,7 +157,7 @@ static int check_application(struct sqlite_conn *c, struct err *err)
         rc = read_number(c, "SELECT count(*) FROM sqlite_schema", &tables);
     if (rc != SQLITE_OK)
         return open_trouble(c, rc, err);
-    if (id != APPLICATION_ID && (id != 0 || tables != 0))
+    if (id != SQLITE_APPLICATION_ID && (id != 0 || tables != 0))
         return err_set(err, -E_STORE,
                        "'%s' is another program's database; name another path for the store.",
                        c->shared->path);
@@ -179,7 +176,7 @@ static int migrate_once(struct sqlite_conn *c, int64_t *ret_version)
         rc = read_number(c, "PRAGMA user_version", &version);
     if (rc == SQLITE_OK && version < sqlite_migration_count) {
         snprintf(tombstone, sizeof(tombstone),
-                 "PRAGMA application_id = %d; PRAGMA user_version = %lld", APPLICATION_ID,
+                 "PRAGMA application_id = %d; PRAGMA user_version = %lld", SQLITE_APPLICATION_ID,
                  (long long)++version);
         rc = sqlite_exec(c, sqlite_migrations[version - 1]);
         if (rc == SQLITE_OK)
@@ -194,11 +191,42 @@ static int migrate_once(struct sqlite_conn *c, int64_t *ret_version)
     return rc;
 }
 
-static int migrate(struct sqlite_conn *c, bool create, struct err *err)
+/* `version` is beyond STORE_MOVING: reportd migrate has marked it, and what it leaves of a store
+ * that was moved has no table. */
+static int check_moving(struct sqlite_conn *c, const struct store_spec *spec, int64_t version,
+                        struct err *err)
 {
+    int64_t tables = 0;
+    int rc = read_number(c, "SELECT count(*) FROM sqlite_schema", &tables);
+
+    if (rc != SQLITE_OK)
+        return open_trouble(c, rc, err);
+    if (tables == 0)
+        return err_set(err, -E_EXISTS,
+                       "The store '%s' was moved to PostgreSQL by reportd migrate; use the "
+                       "configuration that names it there.",
+                       c->shared->path);
+    if (!spec->moving)
+        return err_set(err, -E_STORE,
+                       "The store '%s' is being moved to PostgreSQL: run reportd migrate again to "
+                       "finish that, or with --undo to go on with this store.",
+                       c->shared->path);
+    if (version != STORE_MOVING + sqlite_migration_count)
+        return err_set(err, -E_STORE,
+                       "Another version of reportd has begun to move the store '%s' to "
+                       "PostgreSQL; finish it, or undo it, with that one.",
+                       c->shared->path);
+    return 0;
+}
+
+static int migrate(struct sqlite_conn *c, const struct store_spec *spec, struct err *err)
+{
+    bool create = spec->create || spec->upgrade;
     int64_t version = 0;
     int rc = read_number(c, "PRAGMA user_version", &version);
 
+    if (rc == SQLITE_OK && version >= STORE_MOVING)
+        return check_moving(c, spec, version, err);
     if (rc == SQLITE_OK && version < sqlite_migration_count && !create)
         return err_set(err, -E_CHANGED,
                        "The store '%s' has schema %lld, this program needs %d; start the server "
@@ -289,12 +317,12 @@ static int load_holders(struct sqlite_conn *c, struct err *err)
     return rc;
 }
 
-static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
+static int set_up_writer(struct sqlite_conn *c, const struct store_spec *spec, struct err *err)
 {
-    int rc;
+    int rc = connect_db(c, err) ?: check_application(c, err);
 
-    if (connect_db(c, err) < 0 || check_application(c, err) < 0)
-        return -E_STORE;
+    if (rc < 0)
+        return rc;
     rc = sqlite_exec(c, "PRAGMA page_size = 4096;"
                         "PRAGMA max_page_count = 33554431;"
                         "PRAGMA journal_mode = WAL;"
@@ -307,8 +335,9 @@ static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
     if (rc != SQLITE_OK)
         return open_trouble(c, rc, err);
     c->dropped = true; /* by the process before, perhaps, and it crashed */
-    if (migrate(c, create, err) < 0 || load_holders(c, err) < 0)
-        return -E_STORE;
+    rc = migrate(c, spec, err) ?: load_holders(c, err);
+    if (rc < 0)
+        return rc;
     rc = sqlite_log_watch(c);
     if (rc != SQLITE_OK)
         return open_trouble(c, rc, err);
@@ -316,15 +345,16 @@ static int set_up_writer(struct sqlite_conn *c, bool create, struct err *err)
 }
 
 /* The first thing that a full disk has no room for is the log, and its index. */
-static int set_up(struct sqlite_conn *c, bool create, struct err *err)
+static int set_up(struct sqlite_conn *c, const struct store_spec *spec, struct err *err)
 {
+    int rc;
+
     sqlite_reserve_open(c->shared);
-    if (set_up_writer(c, create, err) == 0)
-        return 0;
-    if (!c->full || !sqlite_reserve_remove(c->shared))
-        return -E_STORE;
+    rc = set_up_writer(c, spec, err);
+    if (rc == 0 || !c->full || !sqlite_reserve_remove(c->shared))
+        return rc;
     disconnect(c);
-    return set_up_writer(c, create, err);
+    return set_up_writer(c, spec, err);
 }
 
 int sqlite_open(const struct store_spec *spec, const char *path, struct store_conn **ret,
@@ -354,7 +384,7 @@ int sqlite_open(const struct store_spec *spec, const char *path, struct store_co
     if (rc == 0 && spec->alone)
         rc = take_alone(shared, err);
     if (rc == 0)
-        rc = set_up(c, spec->create || spec->upgrade, err);
+        rc = set_up(c, spec, err);
     if (rc < 0) {
         sqlite_close(&c->base);
         return rc;

@@ -608,6 +608,7 @@ struct store_spec {
     bool create;     /* make it if there is none, and bring its schema up to date */
     bool upgrade;    /* only the second */
     bool alone;      /* refuse a store that is not shared while another process has it alone */
+    bool moving;     /* also one that store_move_rows() has marked; see store/move.h */
     int connections; /* over a network, 2 or more, half of them for reading; 0: a few */
     const char *erase_key;  /* over a network: the file of the keys that the database may not see */
     int64_t erase_after_ms; /* … and how old a key gets; 0: an hour */
@@ -615,8 +616,8 @@ struct store_spec {
 
 /* Open; -E_STORE with a message that names the path and what to do, -E_BUSY if another process has
  * it alone. A schema newer than this program is refused, an older one, that is not to be upgraded,
- * with -E_CHANGED; a database without a store, where none is to be made, with -E_NOT_FOUND. *ret is
- * yours: store_free(). */
+ * with -E_CHANGED; a database without a store, where none is to be made, with -E_NOT_FOUND; what is
+ * left of a store that was moved, with -E_EXISTS. *ret is yours: store_free(). */
 int store_open(const struct store_spec *spec, struct store **ret, struct err *err);
 /* Waits for what is posted, then closes. NULL is fine. */
 void store_free(struct store *store);

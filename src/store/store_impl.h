@@ -93,6 +93,10 @@ struct store_ops {
 #undef X
 };
 
+/* Is added to the number of the schema of a store that is being moved, or that was: so no program
+ * uses it, not even one that knows nothing of this. */
+enum { STORE_MOVING = 1000000 };
+
 enum { PAUSED_MAX = 1 << 20 }; /* bytes of the names of paused sources */
 
 /* What PAUSED finds; NULL, as by lack of memory: nothing. */

@@ -8,7 +8,7 @@ import pytest
 
 from harness import PATIENCE, REPORTCTL, REPORTD, ROOT
 
-VERBS = ["serve", "user", "check", "try", "fsck", "receipt", "backup", "restore", "demo"]
+VERBS = ["serve", "user", "check", "try", "fsck", "receipt", "backup", "restore", "migrate", "demo"]
 COMMANDS = ["login", "logout", "types", "submit", "status", "wait", "get", "delete", "list", "run"]
 BOTH = [(REPORTD, "reportd", verb) for verb in VERBS] + [(REPORTCTL, "reportctl", command) for command in COMMANDS]
 OPTION = re.compile(r"--[a-z][a-z-]+")
