@@ -63,6 +63,14 @@ struct sqlite_release {
     int64_t user_id, seq;
 };
 
+/* The name of a user: it never changes, and since no user is removed, nobody else gets the number.
+ */
+struct sqlite_owner {
+    int64_t user_id; /* 0: nobody's yet */
+    char name[USER_NAME_MAX + 1];
+};
+enum { SQLITE_OWNERS = 64 };
+
 struct sqlite_conn {
     struct store_conn base;
     sqlite3 *db;
@@ -85,7 +93,8 @@ struct sqlite_conn {
     int64_t data_version;  /* of SQLite, when they were read: another process's commit changes it */
     struct sqlite_release *releases; /* of the transaction under way */
     size_t release_count, release_cap;
-    int64_t counts[REPORT_STATE_COUNT]; /* what the transaction under way adds */
+    int64_t counts[REPORT_STATE_COUNT];        /* what the transaction under way adds */
+    struct sqlite_owner owners[SQLITE_OWNERS]; /* by user_id, of the latest changes of reports */
 };
 
 /* sqlite_open.c */

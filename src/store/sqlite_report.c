@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "store/sqlite_impl.h"
 
 /* ---- rows ---- */
@@ -126,22 +127,34 @@ static int follow_move(struct store_conn *conn, const struct place *place, int t
                              NULL, err);
 }
 
-static int read_owner(struct store_conn *conn, int64_t user_id, char ret[USER_NAME_MAX + 1],
+/* Each change of a report names its user: from memory, since a query costs as much as the change.
+ */
+static int find_owner(struct store_conn *conn, int64_t user_id, char ret[USER_NAME_MAX + 1],
                       struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_USER_NAME, value_int(user_id));
+    struct sqlite_owner *owner =
+        &((struct sqlite_conn *)conn)->owners[(uint64_t)user_id % SQLITE_OWNERS];
+    int rc = 0;
 
-    *ret = '\0';
-    if (sql_next(&q))
-        sql_get_name(&q, 0, ret);
-    return sql_end(&q, err);
+    if (owner->user_id != user_id) {
+        struct sql q = sql_start(conn, SQL_USER_NAME, value_int(user_id));
+
+        owner->user_id = 0;
+        if (sql_next(&q)) {
+            sql_get_name(&q, 0, owner->name);
+            owner->user_id = user_id;
+        }
+        rc = sql_end(&q, err);
+    }
+    str_copy(ret, USER_NAME_MAX + 1, owner->user_id == user_id ? owner->name : "");
+    return rc;
 }
 
 static int report_changed(struct store_conn *conn, const struct guid *id, int64_t user_id,
                           enum report_state state, struct err *err)
 {
     struct store_change change = {.id = *id, .user_id = user_id, .state = state};
-    int rc = read_owner(conn, user_id, change.user, err);
+    int rc = find_owner(conn, user_id, change.user, err);
 
     if (rc == 0)
         store_changed(conn, &change);
@@ -548,7 +561,7 @@ static int delete_row(struct store_conn *conn, const struct guid *id, char *ret_
     if (rc < 0 || !place.found || place.state != REPORT_DELETING)
         return rc;
     if (ret_user != NULL)
-        rc = read_owner(conn, place.user_id, ret_user, err);
+        rc = find_owner(conn, place.user_id, ret_user, err);
     if (rc == 0)
         rc = drop_row(conn, &place, err);
     if (rc == 0 && place.slot)

@@ -17,7 +17,6 @@ from harness import ROOT
 TRIES = 6
 DELETE_MAX = 70
 POST_MAX = 250
-TYPED_MAX = 255  # its six parameters take a few more
 PARAMETERS = {
     "OneQuery": {"ProductID": "1"},
     "Quick": {"ProductID": "1"},  # a check, results, a summary
@@ -77,7 +76,7 @@ def test_a_post_and_the_result_take_few_allocations(counted, name):
         reference = alice.order(name, **PARAMETERS[name])
         server.await_log(f"reference={reference} user=alice state=complete")
 
-    assert min(allocations.of(walk) for _ in range(TRIES)) <= (TYPED_MAX if name == "Typed" else POST_MAX)
+    assert min(allocations.of(walk) for _ in range(TRIES)) <= POST_MAX
 
 
 def test_a_delete_of_a_running_report_takes_few_allocations(counted):

@@ -307,7 +307,7 @@ def most_active(log):
     """The most reports that were queued or processing at once; a deleted one that was processing
     counts until it is gone. The log's order is that of the commits."""
     states, most = {}, 0
-    for reference, state in re.findall(r"report\.state reference=(\S+) state=(\w+)", log):
+    for reference, state in re.findall(r"report\.state reference=(\S+) user=\S+ state=(\w+)", log):
         if state == "deleting" and states.get(reference) == "processing":
             state = "stopping"
         states[reference] = state
