@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -106,4 +107,16 @@ int64_t file_copy(int from, int to, int64_t bytes)
         copied += n;
     }
     return copied;
+}
+
+void file_remove_beside(const char *path, const char *const ends[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *name;
+
+        if (asprintf(&name, "%s%s", path, ends[i]) < 0)
+            continue;
+        unlink(name);
+        free(name);
+    }
 }

@@ -23,6 +23,9 @@ int file_append(int fd, struct buf *out);
 /* Make the folder, for the owner alone, unless it is there. -E_IO. */
 int file_make_folder(const char *path, struct err *err);
 
+/* Remove the files PATH with each end, where they are. */
+void file_remove_beside(const char *path, const char *const ends[], size_t count);
+
 /* Copy up to `bytes` from one file to another, both from where they stand, in the kernel and
  * sharing blocks where the file system can: how many there were, or -1 with errno. */
 int64_t file_copy(int from, int to, int64_t bytes);

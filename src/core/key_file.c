@@ -206,6 +206,16 @@ static int make_file(const struct key_file *file, struct err *err)
 
 /* ---- what callers see ---- */
 
+void key_file_random(struct buf *out)
+{
+    char *place = buf_reserve(out, KEY_FILE_RANDOM_BYTES);
+
+    if (place == NULL)
+        return;
+    randombytes_buf(place, KEY_FILE_RANDOM_BYTES);
+    out->len += KEY_FILE_RANDOM_BYTES;
+}
+
 int key_file_open(const struct key_file *file, struct buf *ret, struct err *err)
 {
     int fd, rc;

@@ -7,6 +7,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+enum { KEY_FILE_RANDOM_BYTES = 32 };
+
 struct key_file {
     const char *path;
     const char *what; /* "key file": for messages */
@@ -14,6 +16,9 @@ struct key_file {
     void (*make)(struct buf *out);
     bool is_public; /* anybody may read it, and it may be a pipe */
 };
+
+/* For `make`: the file is KEY_FILE_RANDOM_BYTES random bytes. */
+void key_file_random(struct buf *out);
 
 /* Append the content of the file to `ret` (at most its `max`), making the file if it is not there:
  * of two servers that start together one makes it and both use it. What a crash has left of a key

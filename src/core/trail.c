@@ -15,7 +15,6 @@
 #include "base/str.h"
 #include "base/thread.h"
 #include "base/work_queue.h"
-#include "core/key_file.h"
 #include "core/trail_file.h"
 
 enum {
@@ -56,20 +55,10 @@ struct trail {
 
 /* ---- the key ---- */
 
-static void make_key(struct buf *out)
-{
-    char *place = buf_reserve(out, TRAIL_KEY_BYTES);
-
-    if (place == NULL)
-        return;
-    randombytes_buf(place, TRAIL_KEY_BYTES);
-    out->len += TRAIL_KEY_BYTES;
-}
-
 int trail_key_open(const char *path, bool make, struct trail_key *ret, struct err *err)
 {
     const struct key_file file = {
-        .path = path, .what = "key of the audit trail", .make = make ? make_key : NULL};
+        .path = path, .what = "key of the audit trail", .make = make ? key_file_random : NULL};
     struct buf content;
     int rc;
 

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/guid.h"
 #include "core/config.h"
+#include "core/key_file.h"
 
 /* What has a line, and its member "event". */
 #define TRAIL_EVENTS(X)                                                                            \
@@ -41,7 +42,7 @@ struct trail_act {
 };
 
 /* The key of the hashes: audit_key_file, the same on all nodes. */
-enum { TRAIL_KEY_BYTES = 32, TRAIL_HASH_TEXT = 33 };
+enum { TRAIL_KEY_BYTES = KEY_FILE_RANDOM_BYTES, TRAIL_HASH_TEXT = 33 };
 struct trail_key {
     unsigned char bytes[TRAIL_KEY_BYTES];
 };

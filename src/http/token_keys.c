@@ -35,6 +35,7 @@ struct token_keys {
 };
 
 _Static_assert((int)TOKEN_KEY_BYTES == (int)crypto_kdf_KEYBYTES, "the key derives others");
+_Static_assert((int)TOKEN_KEY_BYTES == (int)KEY_FILE_RANDOM_BYTES, "a file is made with one key");
 _Static_assert(sodium_base64_ENCODED_LEN(ID_BYTES, sodium_base64_VARIANT_URLSAFE_NO_PADDING) ==
                    TOKEN_KEY_ID_TEXT,
                "room for the id");
@@ -70,16 +71,6 @@ static bool name_token_key(struct token_key *key)
 }
 
 /* ---- reading ---- */
-
-static void make_token_file(struct buf *out)
-{
-    char *place = buf_reserve(out, TOKEN_KEY_BYTES);
-
-    if (place == NULL)
-        return;
-    randombytes_buf(place, TOKEN_KEY_BYTES);
-    out->len += TOKEN_KEY_BYTES;
-}
 
 static bool read_jwk(const json_t *jwk, bool is_first, struct token_key *ret)
 {
@@ -153,7 +144,7 @@ int token_keys_open(const char *path, struct token_keys **ret, struct err *err)
         return err_set(err, -E_NOMEM, "out of memory");
     lock_init(&keys->lock);
     keys->path = strdup(path);
-    file.make = make_token_file;
+    file.make = key_file_random;
     rc = keys->path == NULL ? err_set(err, -E_NOMEM, "out of memory") : 0;
     if (rc == 0 && stat(path, &keys->file) != 0) {
         rc = open_token_set(&file, &keys->set, err); /* makes it */

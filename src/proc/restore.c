@@ -123,14 +123,7 @@ static bool has_beside(const char *path, const char *end)
 
 static void remove_beside(const char *path)
 {
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-        char *name;
-
-        if (asprintf(&name, "%s%s", path, ends[i]) < 0)
-            continue;
-        unlink(name);
-        free(name);
-    }
+    file_remove_beside(path, ends, sizeof(ends) / sizeof(ends[0]));
 }
 
 void restore_each_left(const char *store, void (*each)(void *context, const char *path),

@@ -166,20 +166,6 @@ static int make_stub(const char *path, struct err *err)
     return rc == SQLITE_OK ? 0 : err_set(err, -E_STORE, "make '%s': %s", path, sqlite3_errstr(rc));
 }
 
-static void remove_log_and_reserve(const char *path)
-{
-    static const char *const ends[] = {"-wal", "-shm", "-journal", "-reserve1", "-reserve2"};
-
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-        char *name;
-
-        if (asprintf(&name, "%s%s", path, ends[i]) < 0)
-            continue;
-        unlink(name);
-        free(name);
-    }
-}
-
 /* Renamed before the old one is cut off: an empty file would be taken for a new store. */
 static int replace(const char *path, const char *stub, struct err *err)
 {
@@ -197,12 +183,13 @@ static int replace(const char *path, const char *stub, struct err *err)
 
 int store_move_leave(const char *path, struct err *err)
 {
+    static const char *const ends[] = {"-wal", "-shm", "-journal", "-reserve1", "-reserve2"};
     char *stub;
     int rc;
 
     if (asprintf(&stub, "%s.moved", path) < 0)
         return sqlite_no_memory(err);
-    remove_log_and_reserve(path);
+    file_remove_beside(path, ends, sizeof(ends) / sizeof(ends[0]));
     rc = make_stub(stub, err) ?: replace(path, stub, err);
     free(stub);
     return rc;
