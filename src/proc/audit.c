@@ -166,23 +166,22 @@ static void check_report(struct audit_walk *walk, const struct store_scanned *re
     }
 }
 
+/* A store_page_fn. */
+static int check_scanned(void *context, const struct store_scanned *reports, size_t count,
+                         struct err *err)
+{
+    struct audit_walk *walk = context;
+
+    (void)err; /* it is the walk's */
+    for (size_t i = 0; i < count && walk->rc == 0; i++)
+        check_report(walk, &reports[i]);
+    walk->audit->reports += (int64_t)count;
+    return walk->rc;
+}
+
 static void fsck_rows(struct audit_walk *walk)
 {
-    struct store_scanned reports[STORE_SCAN_MAX] = {0};
-    struct store_op op;
-    struct guid after = {0};
-
-    do {
-        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
-        walk->rc = store_ask(walk->spec->store, &op, walk->err);
-        if (walk->rc < 0)
-            return;
-        for (size_t i = 0; i < op.scan.count && walk->rc == 0; i++)
-            check_report(walk, &reports[i]);
-        walk->audit->reports += (int64_t)op.scan.count;
-        if (op.scan.count > 0)
-            after = reports[op.scan.count - 1].id;
-    } while (op.scan.count == STORE_SCAN_MAX && walk->rc == 0);
+    walk->rc = store_scan_pages(walk->spec->store, check_scanned, walk, walk->err);
 }
 
 /* ---- files ---- */

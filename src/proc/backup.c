@@ -64,32 +64,36 @@ static int erase(struct store *store, const struct guid *ids, size_t count, stru
                ?: run_for_all(store, STORE_DELETE_ROW, ids, count, err);
 }
 
+/* What erase_reports() was asked for, and how far it is. */
+struct erasing {
+    struct store *store;
+    erase_fn *wanted;
+    void *context;
+    int64_t erased;
+};
+
+/* A store_page_fn. */
+static int erase_wanted(void *context, const struct store_scanned *reports, size_t count,
+                        struct err *err)
+{
+    struct erasing *erasing = context;
+    struct guid ids[STORE_SCAN_MAX];
+    size_t wanted = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (erasing->wanted(erasing->context, &reports[i]))
+            ids[wanted++] = reports[i].id;
+    }
+    erasing->erased += (int64_t)wanted;
+    return erase(erasing->store, ids, wanted, err);
+}
+
 int64_t erase_reports(struct store *store, erase_fn *wanted, void *context, struct err *err)
 {
-    struct store_scanned reports[STORE_SCAN_MAX] = {0};
-    struct store_op op;
-    struct guid after = {0}, ids[STORE_SCAN_MAX];
-    int64_t erased = 0;
+    struct erasing erasing = {.store = store, .wanted = wanted, .context = context};
+    int rc = store_scan_pages(store, erase_wanted, &erasing, err);
 
-    do {
-        size_t count = 0;
-        int rc;
-
-        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
-        rc = store_ask(store, &op, err);
-        if (rc < 0)
-            return rc;
-        for (size_t i = 0; i < op.scan.count; i++) {
-            after = reports[i].id;
-            if (wanted(context, &reports[i]))
-                ids[count++] = after;
-        }
-        rc = erase(store, ids, count, err);
-        if (rc < 0)
-            return rc;
-        erased += (int64_t)count;
-    } while (op.scan.count == STORE_SCAN_MAX);
-    return erased;
+    return rc < 0 ? rc : erasing.erased;
 }
 
 /* ---- the backup ---- */

@@ -45,30 +45,6 @@ static bool is_same_folder(const struct spool *a, const struct spool *b)
            one.st_ino == other.st_ino;
 }
 
-/* ---- every report ---- */
-
-/* Of a page of them. */
-typedef int scan_fn(struct migration *m, const struct store_scanned *reports, size_t count,
-                    struct err *err);
-
-static int scan(struct migration *m, scan_fn *each, struct err *err)
-{
-    struct store_scanned reports[STORE_SCAN_MAX] = {0};
-    struct store_op op;
-    struct guid after = {0};
-    int rc;
-
-    do {
-        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
-        rc = store_ask(m->spec->from, &op, err);
-        if (rc == 0 && op.scan.count > 0) {
-            after = reports[op.scan.count - 1].id;
-            rc = each(m, reports, op.scan.count, err);
-        }
-    } while (rc == 0 && op.scan.count == STORE_SCAN_MAX);
-    return rc;
-}
-
 static int result_trouble(const struct guid *id, const char *what, struct err *err)
 {
     struct err why = *err;
@@ -98,9 +74,11 @@ static int check_stored(const struct migration *m, const struct store_scanned *r
                    text);
 }
 
-static int check_page(struct migration *m, const struct store_scanned *reports, size_t count,
-                      struct err *err)
+/* A store_page_fn. */
+static int check_unmoved(void *context, const struct store_scanned *reports, size_t count,
+                         struct err *err)
 {
+    struct migration *m = context;
     int rc = 0;
 
     for (size_t i = 0; i < count && rc == 0; i++)
@@ -319,9 +297,11 @@ static void run_copying(void *context, struct work_item *item)
     latch_count_down(c->latch);
 }
 
-static int copy_page(struct migration *m, const struct store_scanned *reports, size_t count,
+/* A store_page_fn. */
+static int copy_page(void *context, const struct store_scanned *reports, size_t count,
                      struct err *err)
 {
+    struct migration *m = context;
     struct copying copying[STORE_SCAN_MAX] = {0};
     size_t due = 0;
 
@@ -357,7 +337,7 @@ static int copy_results(struct migration *m, struct err *err)
     m->copiers = work_queue_new(&spec);
     if (m->copiers == NULL)
         return err_no_memory(err);
-    rc = scan(m, copy_page, err);
+    rc = store_scan_pages(m->spec->from, copy_page, m, err);
     work_queue_free(m->copiers);
     return rc;
 }
@@ -404,7 +384,7 @@ static int begin_move(struct migration *m, struct err *err)
     struct recovery ignored;
     int rc = recovery_own_spool(m->spec->from, m->spec->from_spool, RECOVERY_START, err)
                  ?: recovery_run(m->spec->from, m->spec->from_spool, "local", &ignored, err)
-                 ?: scan(m, check_page, err)
+                 ?: store_scan_pages(m->spec->from, check_unmoved, m, err)
                  ?: take_spool(m, err);
 
     if (rc < 0)

@@ -163,24 +163,17 @@ static void find_owned_file(void *context, const struct spool_file *file)
     store_op_done(&op);
 }
 
-/* Has the store a complete report whose result is a file? */
-static int has_filed(struct store *store, bool *ret, struct err *err)
+/* A store_page_fn: 1, is there a complete report whose result is a file? */
+static int has_filed(void *context, const struct store_scanned *reports, size_t count,
+                     struct err *err)
 {
-    struct store_scanned reports[STORE_SCAN_MAX] = {0};
-    struct store_op op;
-    struct guid after = {0};
+    bool filed = false;
 
-    *ret = false;
-    do {
-        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
-        if (store_ask(store, &op, err) < 0)
-            return err->code;
-        for (size_t i = 0; i < op.scan.count; i++) {
-            after = reports[i].id;
-            *ret |= reports[i].state == REPORT_COMPLETE && !reports[i].in_row;
-        }
-    } while (op.scan.count == STORE_SCAN_MAX && !*ret);
-    return 0;
+    (void)context;
+    (void)err;
+    for (size_t i = 0; i < count; i++)
+        filed |= reports[i].state == REPORT_COMPLETE && !reports[i].in_row;
+    return filed;
 }
 
 /* A folder that does not say whose it is: one from before there was a mark, a new one, another
@@ -189,7 +182,6 @@ static int check_unmarked(struct store *store, struct spool *spool, bool restori
 {
     struct looking l = {.store = store, .err = err};
     int64_t count = spool_each(spool, find_owned_file, &l, err);
-    bool filed = false;
     int rc = count < 0 ? (int)count : l.rc;
 
     if (rc == 0 && l.files > 0 && !l.known)
@@ -199,8 +191,8 @@ static int check_unmarked(struct store *store, struct spool *spool, bool restori
                        "of this store and may go, reportd fsck --repair --force removes them",
                        spool_place(spool));
     if (rc == 0 && !l.known && !restoring)
-        rc = has_filed(store, &filed, err);
-    if (rc == 0 && filed)
+        rc = store_scan_pages(store, has_filed, NULL, err);
+    if (rc > 0)
         return err_set(err, -E_SPOOL,
                        "'%s' has none of the results that the store knows, and no '" SPOOL_MARK
                        "': is it the right spool, and is it mounted? If they are lost, delete "

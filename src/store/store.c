@@ -254,6 +254,24 @@ int store_ask(struct store *store, struct store_op *op, struct err *err)
     return rc;
 }
 
+int store_scan_pages(struct store *store, store_page_fn *each, void *context, struct err *err)
+{
+    struct store_scanned reports[STORE_SCAN_MAX] = {0};
+    struct guid after = {0};
+    struct store_op op;
+    int rc;
+
+    do {
+        op = (struct store_op){.verb = STORE_SCAN, .scan = {.after = after, .reports = reports}};
+        rc = store_ask(store, &op, err);
+        if (rc == 0 && op.scan.count > 0) {
+            after = reports[op.scan.count - 1].id;
+            rc = each(context, reports, op.scan.count, err);
+        }
+    } while (rc == 0 && op.scan.count == STORE_SCAN_MAX);
+    return rc;
+}
+
 int store_backup(struct store *store, const char *path, const struct store_backup_watch *watch,
                  struct err *err)
 {

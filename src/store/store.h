@@ -671,6 +671,11 @@ void store_post(struct store *store, struct store_op *op);
 int store_run(struct store *store, struct store_op *op);
 /* The same, with a failure in `err`. */
 int store_ask(struct store *store, struct store_op *op, struct err *err);
+/* Of a page of SCAN: 0 goes on, anything else ends the scan and is its result. */
+typedef int store_page_fn(void *context, const struct store_scanned *reports, size_t count,
+                          struct err *err);
+/* SCAN page after page, to the last report, and wait. A page may be deleted by its function. */
+int store_scan_pages(struct store *store, store_page_fn *each, void *context, struct err *err);
 /* Several at the same time, so that they share commits; returns the first rc that is not 0. */
 int store_run_all(struct store *store, struct store_op *ops, size_t count);
 /* Free what the `out` part owns. The operation can be used again after being zeroed. */
