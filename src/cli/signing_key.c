@@ -74,7 +74,7 @@ static int list_keys(const struct command *command, struct err *err)
     int rc = list_tokens(command->config, err)
                  ?: receipt_keys_open(command->config->receipt_key_file.text, &keys, err);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     for (size_t i = 0; (id = receipt_keys_id_at(keys, i, &len)) != NULL; i++)
         printf("receipt\t%s\t%s\n", id, i == 0 ? "signs" : "replaced");

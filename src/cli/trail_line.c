@@ -39,15 +39,16 @@ static uid_t login_uid(void)
     return uid != UINT_MAX ? (uid_t)uid : getuid();
 }
 
-void trail_line_record(struct trail *trail, struct trail_act *act)
+void trail_line_record(struct trail *trail, const struct trail_act *act)
 {
     uid_t uid = login_uid();
     const struct passwd *user = getpwuid(uid);
+    struct trail_act done = *act;
     char name[NAME_TEXT];
 
     snprintf(name, sizeof(name), "%u", (unsigned)uid);
-    act->system_user = user != NULL ? user->pw_name : name;
-    trail_record(trail, act);
+    done.system_user = user != NULL ? user->pw_name : name;
+    trail_record(trail, &done);
 }
 
 void trail_line_user_added(struct trail *trail, const char *name, const char *grants,

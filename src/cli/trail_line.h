@@ -9,7 +9,7 @@
  * *ret, which may be NULL, is yours: trail_line_close(). */
 int trail_line_open(const struct config *config, struct trail **ret, struct err *err);
 /* trail_record() with who is logged in to the machine, also if that is another user by now. */
-void trail_line_record(struct trail *trail, struct trail_act *act);
+void trail_line_record(struct trail *trail, const struct trail_act *act);
 /* Of a new user, each grant too, of which `grants` has a line. */
 void trail_line_user_added(struct trail *trail, const char *name, const char *grants,
                            bool is_operator);

@@ -198,7 +198,7 @@ void exchange_add_text(struct exchange *ex, const char *name, const char *value)
 void exchange_add_long(struct exchange *ex, const char *name, char *value);
 
 /* Add a line to the audit trail: what `act` says, with user, address and request id. */
-void exchange_record(struct exchange *ex, struct trail_act *act);
+void exchange_record(struct exchange *ex, const struct trail_act *act);
 
 /* 200 and the envelope; `data` is JSON text, NULL for {}. */
 void exchange_reply(struct exchange *ex, bool result, const char *message, const char *data);

@@ -81,16 +81,17 @@ static void log_answer(struct exchange *ex)
     }
 }
 
-void exchange_record(struct exchange *ex, struct trail_act *act)
+void exchange_record(struct exchange *ex, const struct trail_act *act)
 {
+    struct trail_act done = *act;
     char address[ADDRESS_TEXT];
 
     exchange_address(ex, address);
-    act->address = address;
-    act->request = ex->request_id;
+    done.address = address;
+    done.request = ex->request_id;
     if (ex->user != NULL)
-        act->user = ex->user->name;
-    trail_record(ex->services->trail, act);
+        done.user = ex->user->name;
+    trail_record(ex->services->trail, &done);
 }
 
 /* It did not get that far, or gave nothing; or its handler has recorded what it did. */
