@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/seam.h"
 
 enum { NEW_FILE_MAX = 65536 };
@@ -25,13 +26,7 @@ static int failed(const struct key_file *file, const char *what, struct err *err
 
 static int read_all(const struct key_file *file, int fd, struct buf *ret, struct err *err)
 {
-    char part[4096];
-    ssize_t n;
-
-    while ((n = read(fd, part, sizeof(part))) > 0)
-        buf_add(ret, part, (size_t)n);
-    sodium_memzero(part, sizeof(part));
-    if (n < 0)
+    if (file_append(fd, ret) < 0)
         return failed(file, "read", err);
     if (buf_failed(ret))
         return err_set(err, -E_CONFIG, "the %s '%s' is too long to be one", file->what, file->path);
@@ -142,7 +137,7 @@ static int sync_folder(const struct key_file *file, struct err *err)
 static bool write_all(int fd, const struct buf *content)
 {
     bool good = !SEAM_FAILS("key_file.write") &&
-                write(fd, content->data, content->len) == (ssize_t)content->len && fsync(fd) == 0;
+                file_write_all(fd, content->data, content->len, 0) == 0 && fsync(fd) == 0;
 
     if (good)
         SEAM_STEP("key_file", "make", "written");
