@@ -75,8 +75,10 @@ static void config_manual(void)
     static const struct {
         const char *name, *fallback, *what;
         enum config_kind kind;
+        enum config_reload reload;
     } keys[] = {
-#define X(name, kind, fallback, lowest, highest, what) {#name, fallback, what, CONFIG_##kind},
+#define X(name, kind, reload, fallback, lowest, highest, what)                                     \
+    {#name, fallback, what, CONFIG_##kind, CONFIG_##reload},
         CONFIG_KEYS(X)
 #undef X
     };
@@ -90,6 +92,8 @@ static void config_manual(void)
             printf("One of\n.Li %s .\n", keys[i].fallback);
         else
             print_text(kind_words[keys[i].kind]);
+        print_sentence(keys[i].reload == CONFIG_RELOADED ? "A change is applied at SIGHUP"
+                                                         : "A change needs a restart");
     }
 }
 

@@ -1,5 +1,5 @@
-/* src/cli/reload.c -- read again at SIGHUP: the definitions, the keys that sign, and, to compare,
- * the configuration. */
+/* src/cli/reload.c -- read again at SIGHUP: the configuration, the definitions, the keys that
+ * sign. */
 #include "cli/reload.h"
 
 #include <stddef.h>
@@ -32,31 +32,38 @@ void reload_definitions(struct catalog *catalog)
                  counts[CATALOG_ADDED], counts[CATALOG_CHANGED], counts[CATALOG_REMOVED]);
 }
 
-static void log_change(void *context, enum config_change change, const char *name)
+static void log_change(enum config_change change, enum config_reload reload, const char *name,
+                       const char *key)
 {
     static const char *const events[] = {[CONFIG_KEY_CHANGED] = "config.changed",
                                          [CONFIG_SOURCE_ADDED] = "config.source_added",
                                          [CONFIG_SOURCE_CHANGED] = "config.source_changed",
                                          [CONFIG_SOURCE_REMOVED] = "config.source_removed"};
+    static const char *const effects[] = {
+        [CONFIG_RELOADED] = "now", [CONFIG_RESTART] = "after a restart"};
 
-    (void)context;
-    log_warn(events[change], "name=%s takes_effect=%s", name, "after a restart");
+    if (*key != '\0')
+        log_event(reload == CONFIG_RELOADED ? LOG_INFO : LOG_WARN, events[change],
+                  "name=%s key=%s takes_effect=%s", name, key, effects[reload]);
+    else
+        log_event(reload == CONFIG_RELOADED ? LOG_INFO : LOG_WARN, events[change],
+                  "name=%s takes_effect=%s", name, effects[reload]);
 }
 
-void reload_compare(const char *file, const struct config_snapshot *started)
+void reload_config(struct config *running, const struct config_snapshot *started)
 {
     struct config *config;
     struct err err = {0};
     struct stat st;
 
-    if (stat(file, &st) == 0 && !S_ISREG(st.st_mode))
+    if (stat(running->file, &st) == 0 && !S_ISREG(st.st_mode))
         return;
-    if (config_load(file, &config, &err) < 0) {
+    if (config_load(running->file, &config, &err) < 0) {
         log_error("config.unusable", "error=%s", err.text);
         return;
     }
-    config_compare(started, config, log_change, NULL);
-    config_free(config);
+    config_adopt(&(struct config_comparison){
+        .running = running, .before = started, .now = config, .each = log_change});
 }
 
 int reload_check_receipt_key(const struct config *config, struct store *store,

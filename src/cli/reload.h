@@ -10,9 +10,10 @@
 /* Read the definitions again, and log each that was added, changed or removed. */
 void reload_definitions(struct catalog *catalog);
 
-/* Read the file of the configuration, and log what has changed in it since the start, which takes
- * a restart. A configuration that came from a pipe cannot be read again: nothing is logged. */
-void reload_compare(const char *file, const struct config_snapshot *started);
+/* Read the file of the configuration again, apply what can be applied, and log each key and source
+ * that has changed and whether it takes a restart. A file that can't be used, or that was a pipe,
+ * leaves what there is. */
+void reload_config(struct config *running, const struct config_snapshot *started);
 
 /* Read the keys of tokens and of receipts again, and log which sign from now on; `store` is asked
  * whether other nodes know the latter. A file that can't be used leaves what there is. */

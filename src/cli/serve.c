@@ -58,7 +58,7 @@ struct node {
     sigset_t signals; /* that stop it, or have it read the definitions; blocked in all threads */
     atomic_bool drained;
     struct config *config;
-    struct config_snapshot *started; /* as it was configured */
+    struct config_snapshot *started; /* as it was configured at the start */
     struct token_keys *token_keys;
     struct receipt_keys *receipt_keys;
     char host[HOST_NAME_MAX + 1];
@@ -98,15 +98,16 @@ static void usage(FILE *out)
             "Serve the report API. Prints \"ready on URL\" on standard output once it answers;\n"
             "the log goes to standard error. SIGTERM and SIGINT stop it: running reports have\n"
             "drain_grace to finish, then return to the queue; a second signal returns them at\n"
-            "once. SIGHUP reads the report definitions, the certificate and the keys that\n"
-            "sign again, opens the audit trail again, and logs what has changed, also in the\n"
-            "configuration, where it takes a restart.\n\n"
+            "once. SIGHUP reads the configuration, the report definitions, the certificate\n"
+            "and the keys that sign again, opens the audit trail again, and logs what has\n"
+            "changed, and which keys of the configuration need a restart.\n\n"
             "  -c, --config FILE  the configuration (default: reportd.conf)\n"
             "  --check            print what a start would refuse, except that an address is\n"
             "                     in use, and exit: 0 if it is nothing. Nothing is made or\n"
             "                     changed, and the server may be running\n"
             "  -h, --help         print this\n\n"
-            "Keys of the configuration. REPORTD_KEY in the environment overrides KEY of the\n"
+            "Keys of the configuration. A change of those with * is applied at SIGHUP, of\n"
+            "the others at a restart. REPORTD_KEY in the environment overrides KEY of the\n"
             "file. Paths are relative to the file's folder, or, if FILE is a pipe, to the\n"
             "working folder.\n\n");
     config_print_help(out);
@@ -456,16 +457,35 @@ static void close_node(struct node *node)
 
 /* ---- serving ---- */
 
+static void start_log(const struct config *config)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    int level = LOG_ERROR;
+
+    while (level > LOG_DEBUG && strcmp(names[level], config->log_level.text) != 0)
+        level--;
+    log_init((enum log_level)level, strcmp(config->log_format.text, "json") == 0);
+}
+
+/* What does not read it each time. */
+static void apply_config(struct node *node)
+{
+    start_log(node->config);
+    catalog_set_timezone(node->catalog, config_timezone(node->config));
+    auditor_set_grace(node->auditor, node->config->cancel_grace.number + GRACE_MORE_MS);
+}
+
 static void reload(struct node *node)
 {
     struct err err = {0};
+    bool refused;
 
-    bool refused = rights_check(node->config, &err) < 0;
-
+    reload_config(node->config, node->started);
+    apply_config(node);
+    refused = rights_check(node->config, &err) < 0;
     trail_reopen(node->trail);
     trail_record(node->trail,
                  &(struct trail_act){.event = TRAIL_RELOAD, .outcome = refused ? "refused" : NULL});
-    reload_compare(node->config->file, node->started);
     reload_keys(&(struct reload_keys){.config = node->config,
                                       .store = node->store,
                                       .tokens = node->token_keys,
@@ -612,16 +632,6 @@ static void prepare_process(const struct config *config)
     setenv(WORKER_MEMORY_VARIABLE, memory, 1);
 }
 
-static enum log_level log_level_of(const char *name)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    int level = LOG_ERROR;
-
-    while (level > LOG_DEBUG && strcmp(names[level], name) != 0)
-        level--;
-    return (enum log_level)level;
-}
-
 /* What a start writes: the log of the store and its index, and files that are not there yet. */
 enum { START_ROOM_KIB = 1024 };
 
@@ -720,8 +730,7 @@ int verb_serve(int argc, char **argv)
         fprintf(stderr, "reportd serve: %s\n", err.text);
         return EXIT_FAILED;
     }
-    log_init(log_level_of(node.config->log_level.text),
-             strcmp(node.config->log_format.text, "json") == 0);
+    start_log(node.config);
     reload_warn_of_variables();
     if (check)
         return check_start(node.config);

@@ -215,6 +215,13 @@ int catalog_reload(struct catalog *catalog, catalog_change_fn *changed, void *co
     return broken;
 }
 
+void catalog_set_timezone(struct catalog *catalog, const char *timezone)
+{
+    lock_take(&catalog->reloading);
+    catalog->spec.timezone = timezone;
+    lock_release(&catalog->reloading);
+}
+
 int catalog_check_rights(const char *folder, struct err *err)
 {
     struct dirent **names;

@@ -42,6 +42,9 @@ typedef void catalog_change_fn(void *context, enum catalog_change change,
 int catalog_reload(struct catalog *catalog, catalog_change_fn *changed, void *context,
                    struct err *err);
 
+/* For the definitions from the next catalog_reload() on; as in the spec. Any thread. */
+void catalog_set_timezone(struct catalog *catalog, const char *timezone);
+
 /* A reference to the current definition of that name, NULL if there is none; it stays valid over
  * reloads until catalog_release(). Any thread. Names are case-sensitive. */
 const struct definition *catalog_hold(struct catalog *catalog, const char *name);

@@ -21,6 +21,7 @@
 struct key {
     const char *name;
     enum config_kind kind;
+    enum config_reload reload;
     const char *default_value;
     int64_t lowest, highest;
     const char *what;
@@ -28,8 +29,15 @@ struct key {
 };
 
 static const struct key keys[] = {
-#define X(name, kind, default_value, lowest, highest, what)                                        \
-    {#name, CONFIG_##kind, default_value, lowest, highest, what, offsetof(struct config, name)},
+#define X(name, kind, reload, default_value, lowest, highest, what)                                \
+    {#name,                                                                                        \
+     CONFIG_##kind,                                                                                \
+     CONFIG_##reload,                                                                              \
+     default_value,                                                                                \
+     lowest,                                                                                       \
+     highest,                                                                                      \
+     what,                                                                                         \
+     offsetof(struct config, name)},
     CONFIG_KEYS(X)
 #undef X
 };
@@ -695,6 +703,7 @@ void config_free(struct config *config)
 {
     if (config == NULL)
         return;
+    config_free(config->replaced);
     for (int i = 0; i < KEY_COUNT; i++) {
         if (!config_kind_is_number(keys[i].kind))
             free(key_value(config, &keys[i])->text);
@@ -726,11 +735,12 @@ const char *config_source_url(const struct config *config, const char *name)
 static const char source_what[] = "A database to report on, by the name that definitions give: "
                                   "sqlite:PATH or postgresql://USER@HOST/DATABASE (a libpq URI)";
 
-static void print_key(FILE *out, const char *name, const char *what)
+static void print_key(FILE *out, const char *name, enum config_reload reload, const char *what)
 {
-    fprintf(out, "  %-18s", name);
-    if (strlen(name) + 2 >= HELP_INDENT)
-        fprintf(out, "\n%*s", HELP_INDENT, "");
+    int len = fprintf(out, "  %s%s", name, reload == CONFIG_RELOADED ? " *" : "");
+
+    fprintf(out, len < HELP_INDENT ? "%*s" : "\n%*s", HELP_INDENT - (len < HELP_INDENT ? len : 0),
+            "");
     wrap_print(out, HELP_INDENT, HELP_INDENT, what);
 }
 
@@ -739,7 +749,7 @@ void config_print_help(FILE *out)
     for (int i = 0; i < KEY_COUNT; i++) {
         char *default_value = key_default(&keys[i]);
 
-        print_key(out, keys[i].name, keys[i].what);
+        print_key(out, keys[i].name, keys[i].reload, keys[i].what);
         fprintf(out, "%*s(default: %s", HELP_INDENT, "",
                 default_value != NULL && *default_value != '\0' ? default_value : "none");
         if (keys[i].kind == CONFIG_CHOICE)
@@ -747,20 +757,22 @@ void config_print_help(FILE *out)
         fprintf(out, ")\n");
         free(default_value);
     }
-    print_key(out, "source", source_what);
-    fprintf(out, "%*ssource NAME { url = \"URL\" max_running = N }\n", HELP_INDENT, "");
+    print_key(out, "source", CONFIG_RESTART, source_what);
+    fprintf(out, "%*ssource NAME { url = \"URL\" max_running = N * }\n", HELP_INDENT, "");
 }
 
 void config_print_markdown(FILE *out)
 {
-    fprintf(out, "| key | default | what it is |\n|---|---|---|\n");
+    fprintf(out, "| key | default | a change | what it is |\n|---|---|---|---|\n");
     for (int i = 0; i < KEY_COUNT; i++) {
         char *default_value = key_default(&keys[i]);
 
         fprintf(out, "| `%s` | ", keys[i].name);
         if (default_value != NULL && *default_value != '\0')
             fprintf(out, "`%s` ", default_value);
-        fprintf(out, "| %s", keys[i].what);
+        fprintf(out, "| %s | %s",
+                keys[i].reload == CONFIG_RELOADED ? "applied at SIGHUP" : "needs a restart",
+                keys[i].what);
         if (keys[i].kind == CONFIG_CHOICE) {
             fprintf(out, " (one of");
             for (const char *c = keys[i].default_value; *c != '\0';
@@ -771,5 +783,8 @@ void config_print_markdown(FILE *out)
         fprintf(out, " |\n");
         free(default_value);
     }
-    fprintf(out, "| `source NAME { url = \"URL\" max_running = N }` | | %s |\n", source_what);
+    fprintf(out,
+            "| `source NAME { url = \"URL\" max_running = N }` | | max_running: applied at SIGHUP; "
+            "needs a restart otherwise | %s |\n",
+            source_what);
 }

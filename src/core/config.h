@@ -16,118 +16,121 @@
  * DURATION ("24h") in ms; SIZE ("1G") in bytes; LIMIT a size, or 0 for none; NETWORKS, ORIGINS
  * lists of them, or nothing; CHOICE one of a|b; ZONE a name of the tz database, or nothing. */
 #define CONFIG_KEYS(X)                                                                             \
-    /* name, kind, default, lowest, highest, what it is */                                         \
-    X(listen, LISTEN, "127.0.0.1:8080", 0, 0,                                                      \
+    /* name, kind, what SIGHUP does, default, lowest, highest, what it is */                       \
+    X(listen, LISTEN, RESTART, "127.0.0.1:8080", 0, 0,                                             \
       "Address and port to serve HTTP on; port 0 picks a free one; an IPv6 address goes in []; "   \
       "of a name such as localhost, all addresses; or unix:PATH, a Unix socket. May be repeated")  \
-    X(metrics_listen, LISTEN, "", 0, 0,                                                            \
+    X(metrics_listen, LISTEN, RESTART, "", 0, 0,                                                   \
       "Where /metrics is served, without a token and without TLS, and nothing else; then it is "   \
       "unknown elsewhere. Written as listen")                                                      \
-    X(tls_certificate, FILE, "", 0, 0,                                                             \
+    X(tls_certificate, FILE, RESTART, "", 0, 0,                                                    \
       "Certificate, with its chain, in PEM: then listen speaks HTTPS, except on Unix sockets; "    \
-      "read again at SIGHUP")                                                                      \
-    X(tls_key, FILE, "", 0, 0,                                                                     \
+      "the file is read again at SIGHUP")                                                          \
+    X(tls_key, FILE, RESTART, "", 0, 0,                                                            \
       "Private key of tls_certificate, in PEM, which other users of the machine may not read; "    \
       "without it, the key is in the file of the certificate")                                     \
-    X(trusted_proxies, NETWORKS, "", 0, 0,                                                         \
+    X(trusted_proxies, NETWORKS, RELOADED, "", 0, 0,                                               \
       "Proxies whose Forwarded or X-Forwarded-For names the client: addresses and networks such "  \
       "as 10.0.0.0/8, separated by spaces, and unix: for those that connect to a Unix socket")     \
-    X(cors_origins, ORIGINS, "", 0, 0,                                                             \
+    X(cors_origins, ORIGINS, RELOADED, "", 0, 0,                                                   \
       "Origins, such as https://app.example.com, separated by spaces, whose pages may use the "    \
       "API in a browser, with a token; none may use cookies")                                      \
-    X(store, STORE, "reportd.db", 0, 0,                                                            \
+    X(store, STORE, RESTART, "reportd.db", 0, 0,                                                   \
       "Where requests, users and sessions are kept: a path, sqlite:PATH, or, for many nodes, "     \
       "postgresql://USER@HOST/DATABASE")                                                           \
-    X(store_connections, INT, "4", 2, 64,                                                          \
+    X(store_connections, INT, RESTART, "4", 2, 64,                                                 \
       "Connections to a store in PostgreSQL, half of them for reading; one more listens")          \
-    X(lease, DURATION, "10s", 500, 600000,                                                         \
+    X(lease, DURATION, RESTART, "10s", 500, 600000,                                                \
       "How long a node that shares a store in PostgreSQL may be silent before the others take "    \
       "over its reports")                                                                          \
-    X(spool, SPOOL, "spool", 0, 0,                                                                 \
+    X(spool, SPOOL, RESTART, "spool", 0, 0,                                                        \
       "Where results are kept: a folder, which all nodes that have one store share; or "           \
       "postgresql, the store's database, so that a result goes with its report's row")             \
-    X(temp, PATH, "temp", 0, 0,                                                                    \
+    X(temp, PATH, RESTART, "temp", 0, 0,                                                           \
       "With a store in PostgreSQL, a folder of this node alone for unfinished results and "        \
       "spilled sorts; otherwise it is in the spool")                                               \
-    X(reports, PATH, "reports", 0, 0, "Folder of the report definitions (*.sql)")                  \
-    X(key_file, PATH, "token.key", 0, 0,                                                           \
+    X(reports, PATH, RESTART, "reports", 0, 0, "Folder of the report definitions (*.sql)")         \
+    X(key_file, PATH, RESTART, "token.key", 0, 0,                                                  \
       "Keys of access tokens, the first of which signs; created at the first start, mode 0600; "   \
-      "read again at SIGHUP")                                                                      \
-    X(receipt_key_file, RECEIPT_KEY, "receipt.key", 0, 0,                                          \
+      "the file is read again at SIGHUP")                                                          \
+    X(receipt_key_file, RECEIPT_KEY, RESTART, "receipt.key", 0, 0,                                 \
       "Keys of deletion receipts, the first of which signs; the same on all nodes; created "       \
-      "at the first start, by default beside key_file, mode 0600; read again at SIGHUP")           \
-    X(deletion_ledger, LEDGER, "deletions.ledger", 0, 0,                                           \
+      "at the first start, by default beside key_file, mode 0600; the file is read again at "      \
+      "SIGHUP")                                                                                    \
+    X(deletion_ledger, LEDGER, RESTART, "deletions.ledger", 0, 0,                                  \
       "File that records deletions for a restore, by default beside the store, preferably on "     \
       "another disk; each node has its own")                                                       \
-    X(backup_horizon, DURATION, "30d", 1000, INT64_C(315360000000),                                \
+    X(backup_horizon, DURATION, RESTART, "30d", 1000, INT64_C(315360000000),                       \
       "How long the deletion ledger keeps a record; at least as long as backups are kept")         \
-    X(erase_key_file, PATH, "erase.key", 0, 0,                                                     \
+    X(erase_key_file, PATH, RESTART, "erase.key", 0, 0,                                            \
       "Key that decrypts the reports in a store in PostgreSQL; created at the first start, "       \
       "mode 0600; each node has its own copy")                                                     \
-    X(erase_after, DURATION, "1h", 1000, INT64_C(2592000000),                                      \
+    X(erase_after, DURATION, RESTART, "1h", 1000, INT64_C(2592000000),                             \
       "Age at which the key in erase_key_file is replaced, after which reports deleted "           \
       "before cannot be read")                                                                     \
-    X(audit_log, FILE, "", 0, 0,                                                                   \
+    X(audit_log, FILE, RESTART, "", 0, 0,                                                          \
       "File of the audit trail: a line of JSON for each login, submit, download, deletion and "    \
       "purge, and each change of a user; opened again at SIGHUP; not in a folder of data. Each "   \
       "node has its own. Without it there is none")                                                \
-    X(audit_required, CHOICE, "off|on", 0, 0,                                                      \
+    X(audit_required, CHOICE, RESTART, "off|on", 0, 0,                                             \
       "Whether what the audit trail would record is refused, with 503, while audit_log cannot be " \
       "written")                                                                                   \
-    X(audit_key_file, PATH, "audit.key", 0, 0,                                                     \
+    X(audit_key_file, PATH, RESTART, "audit.key", 0, 0,                                            \
       "Key of the hashes that stand for references in the audit trail; the same on all nodes; "    \
       "created at the first start with audit_log, mode 0600")                                      \
-    X(workers, INT, "2", 1, 64, "Worker processes, that is, reports generated at the same time")   \
-    X(http_threads, INT, "2", 1, 64, "Threads that serve HTTP")                                    \
-    X(connections, INT, "5000", 10, 100000,                                                        \
+    X(workers, INT, RESTART, "2", 1, 64,                                                           \
+      "Worker processes, that is, reports generated at the same time")                             \
+    X(http_threads, INT, RESTART, "2", 1, 64, "Threads that serve HTTP")                           \
+    X(connections, INT, RESTART, "5000", 10, 100000,                                               \
       "Most HTTP connections open at the same time; fewer if RLIMIT_NOFILE does not allow "        \
       "two descriptors for each, and some for workers and files")                                  \
-    X(connections_per_address, INT, "1000", 0, 100000,                                             \
+    X(connections_per_address, INT, RELOADED, "1000", 0, 100000,                                   \
       "Most of these from one IPv4 address or IPv6 /64 network, and at most half of them; "        \
       "0: no limit")                                                                               \
-    X(request_timeout, DURATION, "20s", 100, 3600000,                                              \
+    X(request_timeout, DURATION, RELOADED, "20s", 100, 3600000,                                    \
       "How long a client may take to send the headers of a request, and for each 500 bytes per "   \
       "second of its body")                                                                        \
-    X(active_limit, INT, "10", 1, 1000, "Most queued or processing reports per user")              \
-    X(running_limit, INT, "0", 0, 1000,                                                            \
+    X(active_limit, INT, RELOADED, "10", 1, 1000, "Most queued or processing reports per user")    \
+    X(running_limit, INT, RELOADED, "0", 0, 1000,                                                  \
       "Most reports of one user that are generated at the same time, on all nodes; 0: no limit. "  \
       "reportd user limit gives a user another one")                                               \
-    X(retention, DURATION, "24h", 1000, INT64_C(31536000000),                                      \
+    X(retention, DURATION, RELOADED, "24h", 1000, INT64_C(31536000000),                            \
       "How long a finished report is kept before it is purged; a definition may shorten it")       \
-    X(report_timeout, DURATION, "10m", 100, INT64_C(604800000),                                    \
+    X(report_timeout, DURATION, RELOADED, "10m", 100, INT64_C(604800000),                          \
       "Longest a report may run, after which it ends in error; a definition may set its own")      \
-    X(timezone, ZONE, "", 0, 0,                                                                    \
+    X(timezone, ZONE, RELOADED, "", 0, 0,                                                          \
       "Time zone of today and of local timestamps in parameters, such as Australia/Sydney, and "   \
       "of sessions in PostgreSQL sources; a definition may set its own. Without it, "              \
       "parameters use UTC, and sessions the zone that PostgreSQL's role, database or URL sets")    \
-    X(row_limit, INT, "100000000", 1, INT64_C(1000000000000),                                      \
+    X(row_limit, INT, RELOADED, "100000000", 1, INT64_C(1000000000000),                            \
       "Most rows a report may have; a definition may lower it")                                    \
-    X(size_limit, SIZE, "16G", 4096, INT64_C(1) << 50,                                             \
+    X(size_limit, SIZE, RELOADED, "16G", 4096, INT64_C(1) << 50,                                   \
       "Largest result; a definition may lower it")                                                 \
-    X(row_results, SIZE, "16K", 0, 65536,                                                          \
+    X(row_results, SIZE, RELOADED, "16K", 0, 65536,                                                \
       "Largest result that is kept in its report's row instead of a file (embedded store only), "  \
       "at most 64K; 0: every result is a file")                                                    \
-    X(cancel_grace, DURATION, "2s", 10, 60000,                                                     \
+    X(cancel_grace, DURATION, RELOADED, "2s", 10, 60000,                                           \
       "How long a query that is deleted or has reached its time limit may take to stop before "    \
       "its "                                                                                       \
       "worker is killed")                                                                          \
-    X(drain_grace, DURATION, "10s", 0, 3600000,                                                    \
+    X(drain_grace, DURATION, RELOADED, "10s", 0, 3600000,                                          \
       "How long running reports may continue after SIGTERM before they are put back into the "     \
       "queue")                                                                                     \
-    X(worker_memory, LIMIT, "1G", 64 << 20, INT64_C(1) << 50,                                      \
+    X(worker_memory, LIMIT, RESTART, "1G", 64 << 20, INT64_C(1) << 50,                             \
       "Most address space of one worker, at least 64M; a report that needs more ends in "          \
       "error; 0: no limit")                                                                        \
-    X(temp_limit, LIMIT, "10G", 1 << 20, INT64_C(1) << 50,                                         \
+    X(temp_limit, LIMIT, RELOADED, "10G", 1 << 20, INT64_C(1) << 50,                               \
       "Most bytes that the sorts and temporary tables of one report on an SQLite source may "      \
       "write to the folder of temporary files; 0: no limit")                                       \
-    X(spool_encryption, CHOICE, "off|on", 0, 0,                                                    \
+    X(spool_encryption, CHOICE, RELOADED, "off|on", 0, 0,                                          \
       "Whether result files are encrypted, each with a key that only its report's row has")        \
-    X(result_compression, CHOICE, "off|zstd", 0, 0,                                                \
+    X(result_compression, CHOICE, RELOADED, "off|zstd", 0, 0,                                      \
       "Whether new results are stored compressed, usually in less than a fifth of the space; "     \
       "a download is then made by the processor, not by sendfile")                                 \
-    X(console, CHOICE, "on|off", 0, 0, "Whether GET / serves the console, a page for people")      \
-    X(log_level, CHOICE, "info|debug|warn|error", 0, 0, "Lowest level that is logged")             \
-    X(log_format, CHOICE, "text|json", 0, 0, "Format of log lines")
+    X(console, CHOICE, RELOADED, "on|off", 0, 0,                                                   \
+      "Whether GET / serves the console, a page for people")                                       \
+    X(log_level, CHOICE, RELOADED, "info|debug|warn|error", 0, 0, "Lowest level that is logged")   \
+    X(log_format, CHOICE, RELOADED, "text|json", 0, 0, "Format of log lines")
 
 enum config_kind {
     CONFIG_LISTEN,
@@ -147,6 +150,12 @@ enum config_kind {
     CONFIG_ZONE,
 };
 
+/* What becomes of a key that has changed in the file when SIGHUP comes: the new value is used from
+ * then on, or only a restart takes it. Addresses, paths and databases are opened, and threads and
+ * processes started, once. What the code has copied at the start is not RELOADED by itself: see
+ * apply_config() in cli/serve.c. */
+enum config_reload { CONFIG_RELOADED, CONFIG_RESTART };
+
 static inline bool config_kind_is_number(enum config_kind kind)
 {
     return kind == CONFIG_INT || kind == CONFIG_DURATION || kind == CONFIG_SIZE ||
@@ -154,24 +163,26 @@ static inline bool config_kind_is_number(enum config_kind kind)
 }
 
 struct config_source {
-    int64_t max_running; /* reports at the same time, on all nodes; 0: no limit */
-    char *name, *url;    /* a relative path in the url is already made relative to the file */
+    _Atomic int64_t max_running; /* reports at the same time, on all nodes; 0: no limit */
+    char *name, *url; /* a relative path in the url is already made relative to the file */
 };
 
+/* Any thread may read it while SIGHUP replaces it. */
 union config_value {
-    char *text; /* LISTEN, STORE, SPOOL, LEDGER, PATH, FILE, NETWORKS, ORIGINS, CHOICE, ZONE: owned
-                   by the config */
-    int64_t number; /* INT, DURATION (ms), SIZE and LIMIT (bytes) */
+    char *_Atomic text;     /* LISTEN, STORE, SPOOL, LEDGER, PATH, FILE, NETWORKS, ORIGINS, CHOICE,
+                               ZONE: owned by the config, and there as long as it is */
+    _Atomic int64_t number; /* INT, DURATION (ms), SIZE and LIMIT (bytes) */
 };
 
 struct config {
     char *file, *folder;
-#define X(name, kind, default_value, lowest, highest, what) union config_value name;
+#define X(name, kind, reload, default_value, lowest, highest, what) union config_value name;
     CONFIG_KEYS(X)
 #undef X
     bool has_password; /* the file has one, in a URL */
     struct config_source *sources;
     size_t source_count;
+    struct config *replaced; /* keeps the texts that config_adopt() replaced; NULL: none */
 };
 
 /* Read `path`, then the environment (REPORTD_LISTEN and so on win over the file). -E_CONFIG with

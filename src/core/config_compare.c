@@ -1,6 +1,7 @@
 /* src/core/config_compare.c -- differences of configurations, variables that are no keys. */
 #include "core/config_compare.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,10 +12,11 @@
 static const struct key {
     const char *name;
     enum config_kind kind;
+    enum config_reload reload;
     size_t offset; /* of its union config_value in struct config */
 } keys[] = {
-#define X(name, kind, default_value, lowest, highest, what)                                        \
-    {#name, CONFIG_##kind, offsetof(struct config, name)},
+#define X(name, kind, reload, default_value, lowest, highest, what)                                \
+    {#name, CONFIG_##kind, CONFIG_##reload, offsetof(struct config, name)},
     CONFIG_KEYS(X)
 #undef X
 };
@@ -81,6 +83,11 @@ static const union config_value *config_value_of(const struct config *config, in
     return (const union config_value *)((const char *)config + keys[key].offset);
 }
 
+static union config_value *value_to_change(struct config *config, int key)
+{
+    return (union config_value *)((char *)config + keys[key].offset);
+}
+
 /* False: no memory. */
 static bool take_config_key(struct config_snapshot *snapshot, const struct config *config, int key)
 {
@@ -142,28 +149,74 @@ static const char *url_before(const struct config_snapshot *before, const char *
     return NULL;
 }
 
-void config_compare(const struct config_snapshot *before, const struct config *now,
-                    void (*each)(void *context, enum config_change change, const char *name),
-                    void *context)
+/* Whether `now` has another value than what runs: a key that is RELOADED is as in `running`,
+ * another one as in the snapshot, since a start may fit it (see connections). */
+static bool has_changed(const struct config_comparison *all, int key)
+{
+    bool reloaded = keys[key].reload == CONFIG_RELOADED;
+    const union config_value *value = config_value_of(all->now, key);
+    const union config_value *running = config_value_of(all->running, key);
+
+    if (all->before->overridden[key])
+        return false;
+    if (config_kind_is_number(keys[key].kind))
+        return value->number != (reloaded ? running->number : all->before->numbers[key]);
+    return !str_eq(value->text, reloaded ? running->text : all->before->texts[key]);
+}
+
+/* The text that goes is `now`'s from then on. */
+static void adopt_key(const struct config_comparison *all, int key)
+{
+    union config_value *value = value_to_change(all->now, key);
+    union config_value *running = value_to_change(all->running, key);
+
+    if (config_kind_is_number(keys[key].kind))
+        running->number = value->number;
+    else
+        value->text = atomic_exchange(&running->text, value->text);
+}
+
+static struct config_source *find_config_source(struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->source_count; i++) {
+        if (str_eq(config->sources[i].name, name))
+            return &config->sources[i];
+    }
+    return NULL;
+}
+
+static void adopt_source(const struct config_comparison *all, const struct config_source *source)
+{
+    const char *url = url_before(all->before, source->name);
+    struct config_source *running = find_config_source(all->running, source->name);
+
+    if (url == NULL || running == NULL) {
+        all->each(CONFIG_SOURCE_ADDED, CONFIG_RESTART, source->name, "");
+        return;
+    }
+    if (!str_eq(url, source->url))
+        all->each(CONFIG_SOURCE_CHANGED, CONFIG_RESTART, source->name, "url");
+    if (running->max_running != source->max_running) {
+        running->max_running = source->max_running;
+        all->each(CONFIG_SOURCE_CHANGED, CONFIG_RELOADED, source->name, "max_running");
+    }
+}
+
+void config_adopt(const struct config_comparison *all)
 {
     for (int i = 0; i < KEY_COUNT; i++) {
-        const union config_value *value = config_value_of(now, i);
-        bool same = config_kind_is_number(keys[i].kind) ? value->number == before->numbers[i]
-                                                        : str_eq(value->text, before->texts[i]);
-
-        if (!same && !before->overridden[i])
-            each(context, CONFIG_KEY_CHANGED, keys[i].name);
+        if (!has_changed(all, i))
+            continue;
+        if (keys[i].reload == CONFIG_RELOADED)
+            adopt_key(all, i);
+        all->each(CONFIG_KEY_CHANGED, keys[i].reload, keys[i].name, "");
     }
-    for (size_t i = 0; i < now->source_count; i++) {
-        const char *url = url_before(before, now->sources[i].name);
-
-        if (url == NULL)
-            each(context, CONFIG_SOURCE_ADDED, now->sources[i].name);
-        else if (!str_eq(url, now->sources[i].url))
-            each(context, CONFIG_SOURCE_CHANGED, now->sources[i].name);
+    for (size_t i = 0; i < all->now->source_count; i++)
+        adopt_source(all, &all->now->sources[i]);
+    for (size_t i = 0; i < all->before->source_count; i++) {
+        if (config_source_url(all->now, all->before->sources[i].name) == NULL)
+            all->each(CONFIG_SOURCE_REMOVED, CONFIG_RESTART, all->before->sources[i].name, "");
     }
-    for (size_t i = 0; i < before->source_count; i++) {
-        if (config_source_url(now, before->sources[i].name) == NULL)
-            each(context, CONFIG_SOURCE_REMOVED, before->sources[i].name);
-    }
+    all->now->replaced = all->running->replaced;
+    all->running->replaced = all->now;
 }

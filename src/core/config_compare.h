@@ -25,8 +25,19 @@ enum config_change {
     CONFIG_SOURCE_REMOVED,
 };
 
-/* Call `each` for every difference of `now` from the snapshot, with the name of the key or source.
- * A key that the environment overrode at the start does not differ. */
-void config_compare(const struct config_snapshot *before, const struct config *now,
-                    void (*each)(void *context, enum config_change change, const char *name),
-                    void *context);
+/* What SIGHUP compares: the configuration that runs, what it was at the start, and what the file
+ * says now. */
+struct config_comparison {
+    struct config *running;
+    const struct config_snapshot *before;
+    struct config *now;
+    /* `name` is that of the key or source, `key` that of a source that has changed, else "". */
+    void (*each)(enum config_change change, enum config_reload reload, const char *name,
+                 const char *key);
+};
+
+/* Take over each RELOADED key, and max_running of sources, and call `each` for every difference: of
+ * those once, of the others each time. A key that the environment overrode at the start does not
+ * differ. `now` is the running configuration's from then on, and is freed with it: threads may
+ * still read a text that was replaced. One thread at a time. */
+void config_adopt(const struct config_comparison *all);

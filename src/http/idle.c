@@ -34,12 +34,18 @@ struct idle_list *idle_list_new(int64_t request_ms)
     }
     lock_init(&list->lock);
     for (int i = 0; i < IDLE_KINDS; i++) {
-        list->most_ms[i] = i == IDLE_REQUEST  ? REQUEST_MS
-                           : i == IDLE_ENDING ? ENDING_MS
-                                              : request_ms;
+        list->most_ms[i] = i == IDLE_REQUEST ? REQUEST_MS : ENDING_MS;
         TAILQ_INIT(&list->queues[i]);
     }
+    idle_list_set_time(list, request_ms);
     return list;
+}
+
+void idle_list_set_time(struct idle_list *list, int64_t request_ms)
+{
+    lock_take(&list->lock);
+    list->most_ms[IDLE_HEAD] = list->most_ms[IDLE_BODY] = request_ms;
+    lock_release(&list->lock);
 }
 
 void idle_list_free(struct idle_list *list)

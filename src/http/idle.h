@@ -42,6 +42,8 @@ struct idle {
 /* `request_ms` is the time for headers and body. NULL: no memory. */
 struct idle_list *idle_list_new(int64_t request_ms);
 void idle_list_free(struct idle_list *list); /* NULL is fine */
+/* Another time for headers and body. Any thread. */
+void idle_list_set_time(struct idle_list *list, int64_t request_ms);
 
 /* A descriptor to poll for reading: idle_maintain() has something to do. */
 int idle_list_fd(const struct idle_list *list);

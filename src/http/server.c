@@ -495,6 +495,7 @@ void server_reload(struct server *server)
     struct err err = {0};
     int rc = server->tls != NULL ? tls_reload(server->tls, &err) : 0;
 
+    idle_list_set_time(server->idle, server->services.config->request_timeout.number);
     if (rc < 0)
         log_error("tls.reload", "error=%s", err.text);
     else if (server->tls != NULL)

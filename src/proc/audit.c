@@ -3,6 +3,7 @@
 #include "proc/audit.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -440,6 +441,7 @@ enum {
 
 struct auditor {
     struct audit_spec spec;
+    atomic_llong grace_ms; /* of its next look */
     pthread_t thread;
     struct lock lock;
     pthread_cond_t wake;
@@ -519,8 +521,10 @@ static void *auditor_thread(void *arg)
         int64_t began_ms = clock_mono_ms();
         struct audit audit;
         struct err err = {0};
-        int rc = audit_run(&auditor->spec, &audit, &err);
+        int rc;
 
+        auditor->spec.grace_ms = atomic_load(&auditor->grace_ms);
+        rc = audit_run(&auditor->spec, &audit, &err);
         if (rc == 0) {
             log_trouble_over(&audit_trouble);
             take_counts(auditor, &audit);
@@ -540,6 +544,11 @@ static void free_auditor(struct auditor *auditor)
     free(auditor);
 }
 
+void auditor_set_grace(struct auditor *auditor, int64_t grace_ms)
+{
+    atomic_store(&auditor->grace_ms, grace_ms);
+}
+
 int auditor_new(const struct auditor_spec *spec, struct auditor **ret, struct err *err)
 {
     struct auditor *auditor = calloc(1, sizeof(*auditor));
@@ -549,9 +558,9 @@ int auditor_new(const struct auditor_spec *spec, struct auditor **ret, struct er
     auditor->spec = (struct audit_spec){.store = spec->store,
                                         .spool = spec->spool,
                                         .serving = true,
-                                        .grace_ms = spec->grace_ms,
                                         .pause = pause_for,
                                         .context = auditor};
+    atomic_init(&auditor->grace_ms, spec->grace_ms);
     memcpy(auditor->counts.disks, spec->disks, sizeof(spec->disks));
     lock_init(&auditor->lock);
     lock_cond_init(&auditor->wake);

@@ -110,6 +110,8 @@ struct auditor_spec {
  * What `spec` has is borrowed until auditor_free(). *ret is yours. */
 int auditor_new(const struct auditor_spec *spec, struct auditor **ret, struct err *err);
 void auditor_free(struct auditor *auditor); /* ends the look it is at; NULL is fine */
+/* As in the spec, from the next look on. Any thread. */
+void auditor_set_grace(struct auditor *auditor, int64_t grace_ms);
 
 struct auditor_counts {
     int64_t findings[AUDIT_KIND_COUNT]; /* of the last audit that was finished */

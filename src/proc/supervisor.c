@@ -30,6 +30,7 @@ static void claim_done(struct claim *claim)
     job_free(claim->job);
     free(claim->offer);
     free(claim->sources);
+    free(claim->limits);
 }
 
 static void on_claimed(struct loop_call *call)
@@ -65,6 +66,20 @@ static void on_claimed(struct loop_call *call)
     store_op_done(&call->op);
 }
 
+/* "N SOURCE" on a line each. */
+static char *limits_of(const struct config *config)
+{
+    struct buf limits;
+
+    buf_init(&limits, LIMITS_MAX);
+    for (size_t i = 0; i < config->source_count; i++) {
+        if (config->sources[i].max_running > 0)
+            buf_add_format(&limits, "%lld %s\n", (long long)config->sources[i].max_running,
+                           config->sources[i].name);
+    }
+    return buf_take(&limits);
+}
+
 static void ask_claim(struct claim *claim)
 {
     struct supervisor *supervisor = claim->supervisor;
@@ -73,7 +88,9 @@ static void ask_claim(struct claim *claim)
         claim->job = job_new(supervisor);
     free(claim->offer);
     free(claim->sources);
+    free(claim->limits);
     claim->sources = NULL;
+    claim->limits = limits_of(supervisor->spec.config);
     claim->offer = catalog_offer_sources(supervisor->spec.catalog, &claim->sources);
     if (claim->job == NULL || claim->offer == NULL)
         return; /* no memory: the next wake tries again */
@@ -84,7 +101,7 @@ static void ask_claim(struct claim *claim)
         (struct store_claim){.node = lease_node(supervisor),
                              .offer = claim->offer,
                              .sources = claim->sources,
-                             .limits = supervisor->limits,
+                             .limits = claim->limits,
                              .running_limit = (int)supervisor->spec.config->running_limit.number,
                              .token = claim->token,
                              .now_ms = store_now_ms(supervisor->spec.store)};
@@ -164,20 +181,6 @@ void supervisor_released(struct supervisor *supervisor)
 static void on_claim_timer(struct loop_timer *timer)
 {
     container_of(timer, struct supervisor, look)->work = true;
-}
-
-/* "N SOURCE" on a line each. */
-static char *limits_of(const struct config *config)
-{
-    struct buf limits;
-
-    buf_init(&limits, LIMITS_MAX);
-    for (size_t i = 0; i < config->source_count; i++) {
-        if (config->sources[i].max_running > 0)
-            buf_add_format(&limits, "%lld %s\n", (long long)config->sources[i].max_running,
-                           config->sources[i].name);
-    }
-    return buf_take(&limits);
 }
 
 /* --- stopping one report ---------------------------------------------------------------------- */
@@ -283,7 +286,6 @@ static void free_supervisor(struct supervisor *supervisor)
     report_metrics_free(supervisor->metrics);
     free(supervisor->workers);
     free(supervisor->claims);
-    free(supervisor->limits);
     free(supervisor);
 }
 
@@ -336,7 +338,6 @@ int supervisor_new(const struct supervisor_spec *spec, struct supervisor **ret, 
     supervisor->drain_timer.run = on_drain_time;
     supervisor->no_claim.run = on_claims_again;
     supervisor->look.run = on_claim_timer;
-    supervisor->limits = limits_of(spec->config);
     supervisor->workers = calloc(count, sizeof(*supervisor->workers));
     supervisor->claims = calloc(count, sizeof(*supervisor->claims));
     supervisor->metrics = report_metrics_new(spec->catalog);

@@ -41,6 +41,7 @@ struct claim {
     bool doubt;        /* … for certain: the last answer was a failure */
     struct job *job;
     char *offer, *sources; /* what is asked for */
+    char *limits;          /* of sources, as CLAIM takes them */
     unsigned wakes;        /* supervisor->wakes when it was asked */
     unsigned news;         /* and lease.news */
 };
@@ -125,7 +126,6 @@ struct supervisor {
     unsigned wakes_seen;
     atomic_bool idle;           /* a worker is: a wake has to end the loop's wait */
     bool work;                  /* the queue may hold something */
-    char *limits;               /* of sources, as CLAIM takes them */
     atomic_bool held_back;      /* the last claim found only what may not start yet */
     struct loop_timer look;     /* … and asks again then, whatever it hears */
     struct loop_timer no_claim; /* set: no claims before it ends */
