@@ -93,6 +93,10 @@ static bool is_resume(const struct store_change *change)
 
 static void on_change(void *context, const struct store_change *change)
 {
+    if (change != NULL && change->sessions) {
+        tell_streams(context, change);
+        return;
+    }
     if (is_resume(change)) {
         tell_supervisor(context, change);
         return;

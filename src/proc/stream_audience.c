@@ -219,6 +219,14 @@ void stream_push(struct stream *stream, struct stream_event *event)
         stream_wake(stream);
 }
 
+void stream_doubt(struct stream *stream)
+{
+    lock_check_held(&stream->streams->lock);
+    if (!stream->doubted)
+        LIST_INSERT_HEAD(&stream->streams->doubts, stream, doubt);
+    stream->doubted = true;
+}
+
 void stream_break(struct stream *stream)
 {
     stream->over = stream->broken = true;

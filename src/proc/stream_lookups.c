@@ -7,7 +7,7 @@
 void lookups_post(struct streams *streams)
 {
     lock_check_held(&streams->lock);
-    if (streams->posted)
+    if (streams->posted || streams->quitting)
         return;
     streams->posted = true;
     loop_post(streams->loop, &streams->news);
@@ -95,6 +95,8 @@ static void miss_all(struct streams *streams)
         LIST_FOREACH(audience, &streams->buckets[i], entry)
         audience->missed = true;
     }
+    streams->missed = true;
+    lookups_post(streams);
 }
 
 static void record_change(struct streams *streams, struct audience *audience,
@@ -116,6 +118,28 @@ static void record_change(struct streams *streams, struct audience *audience,
     lookup->state = change->state;
 }
 
+static void doubt_audience(struct audience *audience)
+{
+    struct stream *stream;
+
+    LIST_FOREACH(stream, &audience->streams, entry)
+    stream_doubt(stream);
+}
+
+/* Of this user; 0: of all. */
+static void doubt_sessions(struct streams *streams, int64_t user_id)
+{
+    struct audience *audience = audience_find(streams, user_id);
+
+    if (audience != NULL)
+        doubt_audience(audience);
+    for (int i = 0; user_id == 0 && i < STREAMS_BUCKETS; i++) {
+        LIST_FOREACH(audience, &streams->buckets[i], entry)
+        doubt_audience(audience);
+    }
+    lookups_post(streams);
+}
+
 void streams_on_change(struct streams *streams, const struct store_change *change)
 {
     struct audience *audience;
@@ -125,6 +149,8 @@ void streams_on_change(struct streams *streams, const struct store_change *chang
     lock_take(&streams->lock);
     if (change == NULL)
         miss_all(streams);
+    else if (change->sessions)
+        doubt_sessions(streams, change->user_id);
     else if ((audience = audience_find(streams, change->user_id)) != NULL)
         record_change(streams, audience, change);
     lock_release(&streams->lock);

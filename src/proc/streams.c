@@ -16,7 +16,7 @@ enum {
     TICK_MS = 250,   /* progress is looked for so often … */
     TICK_LOOKS = 64, /* … of so many reports of this node's listeners, in turn */
     TICKS_A_SECOND = 4,
-    CHECK_MS = 15000, /* a session whose changes are not told is looked up so often */
+    CHECK_MS = 15000, /* a session is looked up so often in case that its end was not told */
     COMMENT_MS = 15000,
     RETRY_MS = 2000,   /* after which a client that was cut off comes again */
     MEMORY_MS = 60000, /* what happened is remembered for clients that come again */
@@ -37,8 +37,10 @@ static void on_checked(struct loop_call *call)
     lock_take(&streams->lock);
     stream->checking = false;
     closed = stream->closed;
-    if (failed)
-        stream->version = 0;
+    if (!closed && failed)
+        stream_doubt(stream); /* in the next round */
+    else if (!closed && stream->doubted)
+        lookups_post(streams); /* it has ended since it was asked for, perhaps */
     if (!closed && over) {
         stream->over = true;
         stream_queue_done(&stream->unsent);
@@ -54,9 +56,16 @@ static bool is_to_check(const struct stream *stream, uint64_t version, int64_t n
 {
     if (stream->checking || stream->over)
         return false;
-    if (stream->checked_ms == 0)
+    if (stream->doubted)
         return true;
     return version != 0 ? version != stream->version : now_ms - stream->checked_ms >= CHECK_MS;
+}
+
+static void stream_trust(struct stream *stream)
+{
+    if (stream->doubted)
+        LIST_REMOVE(stream, doubt);
+    stream->doubted = false;
 }
 
 SLIST_HEAD(to_check, stream_check);
@@ -69,6 +78,7 @@ static void add_check(struct stream *stream, int64_t now_ms, struct to_check *to
 
     if (!is_to_check(stream, version, now_ms) || (check = calloc(1, sizeof(*check))) == NULL)
         return;
+    stream_trust(stream);
     stream->version = version;
     stream->checked_ms = now_ms;
     stream->checking = true;
@@ -146,20 +156,41 @@ static void ask_for_missed(struct streams *streams)
     lock_release(&streams->lock);
 }
 
+static void check_sessions(struct streams *streams, struct to_check *to_check)
+{
+    struct stream_check *check;
+
+    while ((check = SLIST_FIRST(to_check)) != NULL) {
+        SLIST_REMOVE_HEAD(to_check, entry);
+        loop_ask(streams->loop, streams->store, &check->call, on_checked);
+    }
+}
+
 static void maintain_all(struct streams *streams)
 {
     struct to_check to_check = SLIST_HEAD_INITIALIZER(to_check);
-    struct stream_check *check;
 
     for (int i = 0; i < STREAMS_BUCKETS; i++) {
         lock_take(&streams->lock);
         maintain_bucket(streams, i, &to_check);
         lock_release(&streams->lock);
     }
-    while ((check = SLIST_FIRST(&to_check)) != NULL) {
-        SLIST_REMOVE_HEAD(&to_check, entry);
-        loop_ask(streams->loop, streams->store, &check->call, on_checked);
+    check_sessions(streams, &to_check);
+}
+
+static void check_doubted(struct streams *streams)
+{
+    struct to_check to_check = SLIST_HEAD_INITIALIZER(to_check);
+    int64_t now_ms = clock_mono_ms();
+    struct stream *stream, *next;
+
+    lock_take(&streams->lock);
+    for (stream = LIST_FIRST(&streams->doubts); stream != NULL; stream = next) {
+        next = LIST_NEXT(stream, doubt);
+        add_check(stream, now_ms, &to_check);
     }
+    lock_release(&streams->lock);
+    check_sessions(streams, &to_check);
 }
 
 /* Of some more active reports. */
@@ -197,10 +228,16 @@ static void on_streams_tick(struct loop_timer *timer)
 static void on_stream_news(struct loop_message *message)
 {
     struct streams *streams = container_of(message, struct streams, news);
+    bool missed;
 
     lock_take(&streams->lock);
     streams->posted = false;
+    missed = streams->missed;
+    streams->missed = false;
     lock_release(&streams->lock);
+    if (missed)
+        maintain_all(streams);
+    check_doubted(streams);
     lookups_ask(streams);
     if (!loop_timer_is_set(&streams->tick))
         loop_timer_set(streams->loop, &streams->tick, clock_mono_ms() + TICK_MS);
@@ -306,6 +343,7 @@ static int enlist(struct streams *streams, struct stream *stream, struct err *er
     audience->count++;
     atomic_fetch_add(&streams->open, 1);
     LIST_INSERT_HEAD(&audience->streams, stream, entry);
+    stream_doubt(stream); /* it may have ended since its token was checked */
     begin_stream(streams, stream, stream->spec.last_id);
     return 0;
 }
@@ -351,6 +389,7 @@ void stream_close(struct stream *stream)
     CHECK(stream->wake == NULL && !stream->closed);
     stream->closed = true;
     LIST_REMOVE(stream, entry);
+    stream_trust(stream);
     epoll_ctl(streams->hang_ups, EPOLL_CTL_DEL, stream->spec.fd, NULL);
     atomic_fetch_sub(&streams->open, 1);
     if (--stream->audience->count == 0)

@@ -40,7 +40,7 @@ struct stream_spec {
     int fd;   /* the client's socket, borrowed: once the client has hung up (hang_up.h), it ends */
     bool tls; /* it speaks TLS */
     int64_t user_id;
-    struct guid session; /* it ends within seconds once this is over … */
+    struct guid session; /* it ends at once when this is over … */
     int64_t ends_ms;     /* … and at this time, by store_now_ms() */
     const char *last_id; /* Last-Event-ID; NULL: none */
 };

@@ -80,7 +80,9 @@ struct stream {
     void (*wake)(void *owner); /* NULL: nobody waits */
     void *owner;
     bool closed, checking; /* its session: then the thread frees it */
-    uint64_t version;      /* of the session, when it was looked up last; 0: not yet */
+    bool doubted;          /* the session may have ended: it is in `doubts` */
+    LIST_ENTRY(stream) doubt;
+    uint64_t version; /* of the session, when it was looked up last; 0: not yet */
     int64_t checked_ms;
     LIST_ENTRY(stream) entry;
 };
@@ -125,8 +127,10 @@ struct streams {
     struct loop_message news;
     char epoch[GUID_TEXT]; /* of this process: events of another one are not known */
     atomic_size_t audience_count;
-    atomic_llong open;    /* streams */
-    uint64_t last_number; /* of an event of an audience that is gone */
+    atomic_llong open;          /* streams */
+    uint64_t last_number;       /* of an event of an audience that is gone */
+    LIST_HEAD(, stream) doubts; /* whose sessions are to be looked up */
+    bool missed;                /* news: any of them */
     LIST_HEAD(, audience) buckets[STREAMS_BUCKETS];
     STAILQ_HEAD(, lookup) lookups;
     size_t look_count;
@@ -187,6 +191,8 @@ void stream_push(struct stream *stream, struct stream_event *event);
 /* It cannot be told what it has to be: its client comes again. */
 void stream_break(struct stream *stream);
 void stream_wake(struct stream *stream);
+/* Its session is looked up soon. */
+void stream_doubt(struct stream *stream);
 
 /* ---- stream_lookups.c: what the store is asked ---- */
 

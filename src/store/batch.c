@@ -87,6 +87,11 @@ void store_changed(struct store_conn *conn, const struct store_change *change)
         conn->changes_lost = true;
 }
 
+void store_sessions_ended(struct store_conn *conn, int64_t user_id)
+{
+    store_changed(conn, &(struct store_change){.user_id = user_id, .sessions = true});
+}
+
 void store_forget_changes(struct store_conn *conn)
 {
     THREAD_CHECK(&conn->user);

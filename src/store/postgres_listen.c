@@ -29,9 +29,10 @@ struct postgres_listener {
 
 /* ---- telling ----
  *
- * A payload is the origin, then " ID,USER,STATE,RELEASED" for each change. It is sent after the
- * commit, in a transaction that writes nothing: the lock that orders notifications is held for the
- * whole of a commit, and so would make all nodes wait for each other's fsyncs. */
+ * A payload is the origin, then " ID,USER,STATE,RELEASED" for each change, or " sessions,USER": a
+ * node skips what it does not know. It is sent after the commit, in a transaction that writes
+ * nothing: the lock that orders notifications is held for the whole of a commit, and so would make
+ * all nodes wait for each other's fsyncs. */
 
 static void send_payload(struct postgres_conn *c, struct buf *payload)
 {
@@ -56,8 +57,11 @@ void postgres_publish(struct store_conn *conn)
         if (payload.len == 0)
             buf_add_str(&payload, c->shared->origin);
         guid_format(&change->id, id);
-        buf_add_format(&payload, " %s,%" PRId64 ",%d,%d", id, change->user_id, (int)change->state,
-                       change->released);
+        if (change->sessions)
+            buf_add_format(&payload, " sessions,%" PRId64, change->user_id);
+        else
+            buf_add_format(&payload, " %s,%" PRId64 ",%d,%d", id, change->user_id,
+                           (int)change->state, change->released);
         if (payload.len > PAYLOAD_MAX - 128)
             send_payload(c, &payload);
     }
@@ -75,6 +79,11 @@ static void handle_change(struct postgres_listener *listener, const char *text)
     int64_t user_id;
     int state, released;
 
+    if (sscanf(text, "sessions,%" SCNd64, &user_id) == 1) {
+        change = (struct store_change){.user_id = user_id, .sessions = true, .heard = true};
+        store_notify(listener->store, &change);
+        return;
+    }
     if (sscanf(text, "%36[0-9a-f-],%" SCNd64 ",%d,%d", id, &user_id, &state, &released) != 4 ||
         !guid_parse(id, &change.id) || state < 0 || state >= REPORT_STATE_COUNT)
         return;

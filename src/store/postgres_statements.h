@@ -600,10 +600,13 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
     X(LOGOUT, "ggxi",                                                                              \
       "DELETE FROM session s WHERE id = $1 AND (refresh_hash = $3"                                 \
       " OR EXISTS (SELECT FROM used_refresh WHERE session_id = $1 AND hash = $3)"                  \
-      " OR " POSTGRES_ACCESS_HOLDS("$2", "$4") ")")                                                \
+      " OR " POSTGRES_ACCESS_HOLDS("$2", "$4") ") RETURNING user_id")                              \
     X(SESSION_END_USER, "t",                                                                       \
-      "DELETE FROM session WHERE user_id IN (SELECT id FROM account"                               \
-      " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED("$1") ")")                           \
+      "WITH a AS (SELECT id FROM account"                                                          \
+      " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED(                                     \
+          "$1") "),"                                                                               \
+                " ended AS (DELETE FROM session WHERE user_id IN (SELECT id FROM a)) SELECT id "   \
+                "FROM a")                                                                          \
     X(IDENTITY_TAKE, "g", "UPDATE identity SET id = $1, home = " POSTGRES_HERE)                    \
     X(IDENTITY, "",                                                                                \
       "SELECT id, CASE WHEN home IS NULL THEN 0 WHEN home = " POSTGRES_HERE " THEN 1 ELSE 2 END"   \

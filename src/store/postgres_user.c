@@ -59,9 +59,8 @@ void postgres_send_user_change(struct postgres_conn *c, struct store_user_change
              arg->operates == 0 ? value_null() : value_bool(arg->operates > 0),
              value_limit(arg->active_limit), value_limit(arg->running_limit),
              value_text(arg->old_grants));
-    if (ends_sessions(arg)) {
+    if (ends_sessions(arg))
         call_run(c, PG_SESSION_END_USER, value_text(arg->name));
-    }
     if (ends_reports(arg))
         call_run(c, PG_REVOKE, value_text(arg->name), value_int(arg->now_ms),
                  value_int(arg->retention_ms), value_text(arg->retentions));
@@ -80,6 +79,15 @@ static int read_revoked(struct postgres_conn *c, struct store_user_change *arg)
     return 0;
 }
 
+static int read_ended_sessions(struct postgres_conn *c)
+{
+    if (!results_take(c))
+        return -E_STORE;
+    if (results_next(c))
+        store_sessions_ended(&c->base, get_int(c, 0));
+    return 0;
+}
+
 int postgres_read_user_change(struct postgres_conn *c, struct store_user_change *arg)
 {
     bool found;
@@ -88,7 +96,7 @@ int postgres_read_user_change(struct postgres_conn *c, struct store_user_change 
     if (ends_reports(arg) && !results_take(c))
         return -E_STORE;
     found = results_changed(c) > 0;
-    if (ends_sessions(arg) && !results_take(c))
+    if (ends_sessions(arg) && read_ended_sessions(c) < 0)
         return -E_STORE;
     if (ends_reports(arg) && read_revoked(c, arg) < 0)
         return -E_STORE;
@@ -202,6 +210,8 @@ int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg)
         outcome == OUTCOME_DONE_BEFORE ? ROTATE_DONE : (enum store_rotate_outcome)outcome;
     if (arg->outcome == ROTATE_DONE || arg->outcome == ROTATE_CURRENT)
         read_user(c, &arg->user);
+    else if (arg->outcome == ROTATE_REUSED)
+        store_sessions_ended(&c->base, get_int(c, 0));
     return 0;
 }
 
@@ -219,6 +229,8 @@ void postgres_send_logout(struct postgres_conn *c, struct store_logout *arg)
 int postgres_read_logout(struct postgres_conn *c, struct store_logout *arg)
 {
     arg->ended = results_changed(c) > 0 || c->again;
+    if (results_next(c))
+        store_sessions_ended(&c->base, get_int(c, 0));
     return 0;
 }
 
@@ -266,5 +278,6 @@ void postgres_send_sessions_end(struct postgres_conn *c, struct store_sessions_e
 int postgres_read_sessions_end(struct postgres_conn *c, struct store_sessions_end *arg)
 {
     arg->ended = results_changed(c);
+    store_sessions_ended(&c->base, 0);
     return 0;
 }

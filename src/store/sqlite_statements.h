@@ -203,7 +203,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(SESSION_END, "DELETE FROM session WHERE id = ?1")                                            \
     X(LOGOUT, "DELETE FROM session AS s WHERE id = ?1 AND (refresh_hash = ?3"                      \
               " OR EXISTS (SELECT 1 FROM used_refresh WHERE session_id = ?1 AND hash = ?3)"        \
-              " OR " SQLITE_ACCESS_HOLDS("?2", "?4") ")")                                          \
+              " OR " SQLITE_ACCESS_HOLDS("?2", "?4") ") RETURNING user_id")                        \
     X(SESSION_END_USER, "DELETE FROM session WHERE user_id = ?1")                                  \
     X(IDENTITY_TAKE, "UPDATE identity SET id = ?1")                                                \
     X(IDENTITY, "SELECT id FROM identity")                                                         \

@@ -36,6 +36,12 @@ int sqlite_user_add(struct store_conn *conn, struct store_user_add *arg, struct 
     return sql_end(&q, err);
 }
 
+static int end_user_sessions(struct store_conn *conn, int64_t user_id, struct err *err)
+{
+    store_sessions_ended(conn, user_id);
+    return sql_do(conn, err, SQL_SESSION_END_USER, value_int(user_id));
+}
+
 int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, struct err *err)
 {
     bool revokes = arg->disabled > 0 || arg->grants != NULL;
@@ -63,7 +69,7 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
     if (unlocks)
         rc = sql_do(conn, err, SQL_ADDRESS_UNLOCK, value_int(id));
     if (rc == 0 && (arg->password_hash != NULL || arg->disabled > 0))
-        rc = sql_do(conn, err, SQL_SESSION_END_USER, value_int(id));
+        rc = end_user_sessions(conn, id, err);
     if (arg->running_limit != 0)
         ((struct sqlite_conn *)conn)->holders_stale = true; /* the queue has it, too */
     return rc == 0 && revokes ? sqlite_revoke(conn, id, arg, err) : rc;
@@ -275,6 +281,8 @@ int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err 
         arg->outcome = rotate_outcome(&q);
         if (arg->outcome == ROTATE_DONE || arg->outcome == ROTATE_CURRENT)
             read_user(&q, &arg->user);
+        else if (arg->outcome == ROTATE_REUSED)
+            store_sessions_ended(conn, sql_get_int(&q, 0));
         arg->current = sql_get_guid(&q, SQLITE_USER_COLUMN_COUNT + 2);
         sql_get_blob(&q, SQLITE_USER_COLUMN_COUNT + 4, arg->current_hash, STORE_HASH_BYTES);
     }
@@ -289,13 +297,15 @@ int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err 
 int sqlite_logout(struct store_conn *conn, struct store_logout *arg, struct err *err)
 {
     bool by_refresh = arg->refresh_hash != NULL;
-    int rc = sql_do(conn, err, SQL_LOGOUT, value_guid(&arg->session),
-                    by_refresh ? value_null() : value_guid(&arg->access),
-                    value_blob(arg->refresh_hash, STORE_HASH_BYTES),
-                    value_int(arg->now_ms - STORE_LEEWAY_MS));
+    struct sql q = sql_start(conn, SQL_LOGOUT, value_guid(&arg->session),
+                             by_refresh ? value_null() : value_guid(&arg->access),
+                             value_blob(arg->refresh_hash, STORE_HASH_BYTES),
+                             value_int(arg->now_ms - STORE_LEEWAY_MS));
 
-    arg->ended = rc == 0 && sqlite3_changes(((struct sqlite_conn *)conn)->db) > 0;
-    return rc;
+    arg->ended = sql_next(&q);
+    if (arg->ended)
+        store_sessions_ended(conn, sql_get_int(&q, 0));
+    return sql_run(&q, err);
 }
 
 int sqlite_sweep(struct store_conn *conn, struct store_sweep *arg, struct err *err)
@@ -325,5 +335,6 @@ int sqlite_sessions_end(struct store_conn *conn, struct store_sessions_end *arg,
     int rc = sql_do(conn, err, SQL_SESSIONS_END);
 
     arg->ended = sqlite3_changes(((struct sqlite_conn *)conn)->db);
+    store_sessions_ended(conn, 0);
     return rc;
 }

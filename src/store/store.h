@@ -597,6 +597,7 @@ struct store_change {
     enum report_state state;      /* REPORT_DELETING: the reference is dead */
     bool released; /* DELETING: and the node that ran it says that nothing runs any more */
     bool heard;    /* another node has done it */
+    bool sessions; /* of no report: sessions of `user_id`, 0: of anyone, were ended */
     /* In a heartbeat's news of a deletion: a transfer of this node's that holds it up; else 0. */
     struct guid transfer;
 };

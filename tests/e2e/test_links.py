@@ -145,6 +145,20 @@ def test_a_link_dies_with_its_session(server, end):
         assert is_dead(other)
 
 
+def test_a_link_serves_what_its_owner_may_fetch(server):
+    name = f"fay{server.store.kind}"
+    with user(server, name) as client:
+        reference = client.complete("Quick", ProductID="1")
+        link = link_of(client, reference)
+        server.user("revoke", name, "*")
+        failed(client.submit("Quick", {"ProductID": "1"}), 403)
+        assert client.result(reference).content == follow(link).content  # what is done stays its owner's
+        assert is_dead(link_of(client, reference, format="csv")) is None
+        server.user("disable", name)
+        failed(client.result(reference), 401)
+        assert is_dead(link)
+
+
 def test_a_refresh_keeps_a_link_and_a_thief_ends_it(server):
     with user(server, f"erna{server.store.kind}") as client:
         reference = client.complete("Quick", ProductID="1")

@@ -297,7 +297,6 @@ def test_a_logout_needs_a_good_token(server, dora):
     assert not opens(server, token)
 
 
-@pytest.mark.stores("sqlite")  # others are asked every 15 s: test_events.py
 def test_a_logout_ends_streams_and_links(server, dora):
     client = Client(server.url, login(server, dora, query="").json()["accessToken"])
     reference = client.complete("Quick", ProductID="1")
