@@ -19,6 +19,7 @@ enum {
     FILE_MAX = 16 << 10,
     SET_MAX = TOKEN_KEYS_MAX * 256, /* bytes of a set that we write */
     DAY_S = 24 * 3600,
+    TRY_AGAIN_MS = 1000,
 };
 
 /* The keys of a file. */
@@ -32,6 +33,9 @@ struct token_keys {
     char *path;
     struct stat file; /* as it was before it was read */
     struct set set;
+    struct stat changed; /* the same of `other`, whose keys none has fitted yet; none, if the … */
+    struct set other;    /* … file can't be used, which is tried again at: */
+    int64_t try_ms;      /* monotonic */
 };
 
 _Static_assert((int)TOKEN_KEY_BYTES == (int)crypto_kdf_KEYBYTES, "the key derives others");
@@ -188,6 +192,7 @@ bool token_keys_adopt(struct token_keys *keys, struct token_keys *now)
     same = is_same_token_set(&keys->set, &now->set);
     keys->set = now->set;
     keys->file = now->file;
+    sodium_memzero(&keys->other, sizeof(keys->other));
     lock_release(&keys->lock);
     token_keys_free(now);
     return !same;
@@ -205,29 +210,42 @@ static int find_in(const struct set *set, token_fits_fn *fits, void *context)
 static bool is_same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Whoever makes up tokens and links pays for each with a stat(), a fiftieth of their request; so
+ * that it is no more while a new file waits for its SIGHUP, or a broken one for its repair, that is
+ * read once. */
+static void read_changed_file(struct token_keys *keys, const struct stat *now)
+{
+    const struct key_file file = file_of(keys->path);
+    struct err ignored;
+
+    if (is_same_file(now, &keys->changed) &&
+        (keys->other.count > 0 || clock_mono_ms() < keys->try_ms))
+        return;
+    keys->changed = *now;
+    keys->try_ms = clock_mono_ms() + TRY_AGAIN_MS;
+    if (open_token_set(&file, &keys->other, &ignored) < 0)
+        sodium_memzero(&keys->other, sizeof(keys->other));
 }
 
 /* Only a key that fits makes this node sign with new ones: so nobody but who has been given a token
  * of another node can hurry it, while a file is copied from node to node. */
 static int find_in_file(struct token_keys *keys, token_fits_fn *fits, void *context)
 {
-    const struct key_file file = file_of(keys->path);
     struct stat now;
-    struct set set;
-    struct err ignored;
     int rc;
 
     lock_check_held(&keys->lock);
-    if (stat(keys->path, &now) != 0 || is_same_file(&now, &keys->file) ||
-        open_token_set(&file, &set, &ignored) < 0)
+    if (stat(keys->path, &now) != 0 || is_same_file(&now, &keys->file))
         return 0;
-    rc = find_in(&set, fits, context);
+    read_changed_file(keys, &now);
+    rc = find_in(&keys->other, fits, context);
     if (rc == 1) {
-        keys->set = set;
+        keys->set = keys->other;
         keys->file = now;
     }
-    sodium_memzero(&set, sizeof(set));
     return rc;
 }
 
