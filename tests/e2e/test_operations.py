@@ -155,14 +155,14 @@ def test_a_worker_is_killed(operator):
     client.delete(reference)
 
 
-def test_the_reported_database_is_away(own_postgres, new_server):
+def test_the_reported_database_is_down(own_postgres, new_server):
     server = new_server(source=own_postgres.url("postgres", tcp=True))
     client = server.start().client(ALICE)
     own_postgres.stop()
     assert ended(client, "Quick", ProductID="1")["data"] == "error"
     operator = Operator(server)
-    operator.finds("The reported database is away")
-    assert "connect" in operator.types("The reported database is away", fails=True)
+    operator.finds("The reported database is down")
+    assert "connect" in operator.types("The reported database is down", fails=True)
 
 
 def test_the_configuration_has_a_typing_error(operator):
