@@ -94,20 +94,6 @@ size_t str_control_length(const char *text, size_t len)
     return bytes > 0 && is_control(str_code_point(text, bytes)) ? bytes : 0;
 }
 
-bool str_has_line(const char *lines, const char *line)
-{
-    size_t len = strlen(line);
-
-    for (const char *at = lines; *at != '\0';) {
-        size_t n = strcspn(at, "\n");
-
-        if (n == len && memcmp(at, line, n) == 0)
-            return true;
-        at += n + (at[n] == '\n');
-    }
-    return false;
-}
-
 bool str_take(const char **at, char c)
 {
     if (**at != c)
@@ -272,4 +258,26 @@ void str_human_duration(char *out, size_t cap, int64_t ms)
     while (ms % units[unit].ms != 0)
         unit++;
     snprintf(out, cap, "%lld%s", (long long)(ms / units[unit].ms), units[unit].name);
+}
+
+const char *str_line(const char **text, size_t *ret_len)
+{
+    const char *line = *text;
+
+    if (line == NULL || *line == '\0')
+        return NULL;
+    *ret_len = strcspn(line, "\n");
+    *text = line + *ret_len + (line[*ret_len] == '\n');
+    return line;
+}
+
+bool str_has_line(const char *text, const char *line)
+{
+    size_t len = strlen(line), n;
+
+    for (const char *one; (one = str_line(&text, &n)) != NULL;) {
+        if (n == len && n > 0 && memcmp(one, line, n) == 0)
+            return true;
+    }
+    return false;
 }

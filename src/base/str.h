@@ -37,14 +37,18 @@ static inline unsigned str_is_digit(char c)
     return (unsigned char)(c - '0') <= 9;
 }
 
-/* Is `line` one of the lines, with nothing before or after? */
-bool str_has_line(const char *lines, const char *line);
-
 /* Is `c` at *at, which then moves on? */
 bool str_take(const char **at, char c);
 
 /* Leave out the SP and HTAB around text[len]: OWS of RFC 9110, 5.6.3. */
 void str_trim(const char **text, size_t *len);
+
+/* Take the next line off *text, NULL is fine: where it is, without its newline; NULL: there is none
+ * left. What ends with a newline has no empty line behind it. */
+const char *str_line(const char **text, size_t *ret_len);
+
+/* Is that, which is not empty, a whole line of `text`? NULL has none. */
+bool str_has_line(const char *text, const char *line);
 
 /* Make blanks of control characters, one for each byte. */
 void str_plain(char *text);

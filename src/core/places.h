@@ -30,7 +30,7 @@
       "definition key_number wrapped_key result_sealed sealed_parameters sealed_message "          \
       "sealed_digest footer source) index(report_of_user report_slot report_expiry report_work "   \
       "report_queue "                                                                              \
-      "report_state report_node report_retried report_wanted report_turn report_running)",         \
+      "report_state report_node report_retried report_wanted report_turn)",                        \
       "", "its row: reference, parameters, message, digest, key of its result",                    \
       "sqlite_tombstone sqlite_delete_row postgres_send_delete_row", "not at all", fsck_rows,      \
       "deletion.delete.marked deletion.delete.dropped",                                            \
@@ -157,6 +157,7 @@
       "index(account_name session_of_user session_expiry)",                                        \
       "", "users, their sessions and addresses")                                                   \
     X(PAUSED, "paused(source)", "", "which sources are paused")                                    \
+    X(CHANGED, "changed_user(user_id)", "", "users that another process has changed")              \
     X(WAITING,                                                                                     \
       "turn(user_id number) waiting(user_id wanted turn first_seq version) "                       \
       "index(waiting_turn)",                                                                       \

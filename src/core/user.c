@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/address.h"
+#include "base/str.h"
 
 void user_done(struct user *user)
 {
@@ -19,17 +20,8 @@ void user_done(struct user *user)
 
 bool user_may_run(const struct user *user, const char *report)
 {
-    size_t len = strlen(report);
-    const char *line = user->disabled ? NULL : user->grants;
-
-    while (line != NULL && *line != '\0') {
-        size_t n = strcspn(line, "\n");
-
-        if ((n == 1 && *line == '*') || (n == len && n > 0 && strncmp(line, report, n) == 0))
-            return true;
-        line += n + (line[n] == '\n');
-    }
-    return false;
+    return !user->disabled &&
+           (str_has_line(user->grants, "*") || str_has_line(user->grants, report));
 }
 
 bool user_is_locked(const struct user *user, int64_t now_ms)

@@ -55,17 +55,6 @@ int admin_types_of(struct exchange *ex, const char *name, char **ret, struct err
 
 /* ---- what is paused ---- */
 
-static bool is_paused(const struct store_paused *paused, const char *source)
-{
-    size_t len = strlen(source);
-
-    for (const char *line = paused->sources; *line != '\0'; line += strcspn(line, "\n") + 1) {
-        if (strncmp(line, source, len) == 0 && line[len] == '\n')
-            return true;
-    }
-    return false;
-}
-
 static void queue_known(struct exchange *ex)
 {
     const struct store_paused *paused = &ex->op.paused;
@@ -76,7 +65,7 @@ static void queue_known(struct exchange *ex)
     buf_init(&data, OVERVIEW_MAX);
     buf_add_format(&data, "{\"paused\":%s,\"pausedSources\":[", paused->all ? "true" : "false");
     for (size_t i = 0; i < config->source_count; i++) {
-        if (!is_paused(paused, config->sources[i].name))
+        if (!str_has_line(paused->sources, config->sources[i].name))
             continue;
         buf_add_str(&data, first ? "" : ",");
         json_add_string(&data, config->sources[i].name);
@@ -178,19 +167,14 @@ void admin_queue(struct exchange *ex)
 
 /* ---- sources ---- */
 
-/* Of the reports that are processed, how many read the source. */
-static int64_t running_of(struct exchange *ex, const struct store_overview *all, const char *source)
+/* How many reports run on the source; NULL: on any. */
+static int64_t running_on(const struct store_overview *all, const char *source)
 {
     int64_t running = 0;
 
-    for (size_t i = 0; i < all->type_count; i++) {
-        const struct definition *def = catalog_hold(ex->services->catalog, all->types[i].name);
-
-        if (def == NULL)
-            continue;
-        if (str_eq(def->source, source))
-            running += all->types[i].running;
-        catalog_release(ex->services->catalog, def);
+    for (size_t i = 0; i < all->source_count; i++) {
+        if (source == NULL || str_eq(all->sources[i].name, source))
+            running += all->sources[i].running;
     }
     return running;
 }
@@ -207,9 +191,9 @@ static void add_sources(struct buf *out, struct exchange *ex, const struct store
         buf_add_str(out, i > 0 ? ",{" : "{");
         json_add_member(out, "name", source->name);
         json_add_member(out, "kind", str_starts(source->url, "postgres") ? "postgresql" : "sqlite");
-        json_add_number(out, "running", running_of(ex, all, source->name));
+        json_add_number(out, "running", running_on(all, source->name));
         json_add_number(out, "maxRunning", source->max_running);
-        json_add_bool(out, "paused", is_paused(&all->paused, source->name));
+        json_add_bool(out, "paused", str_has_line(all->paused.sources, source->name));
         buf_add_char(out, '}');
     }
     buf_add_char(out, ']');
@@ -219,7 +203,7 @@ static void add_sources(struct buf *out, struct exchange *ex, const struct store
 
 static void add_nodes(struct buf *out, struct exchange *ex, const struct store_overview *all)
 {
-    const struct store_node alone = {.running = all->by_state[REPORT_PROCESSING]};
+    const struct store_node alone = {.running = running_on(all, NULL)};
     bool shared = store_is_shared(ex->services->store);
     size_t count = shared ? all->node_count : 1;
     char mark[STORE_NODE_TEXT + sizeof(STORE_NODE_MARK)];
@@ -234,7 +218,7 @@ static void add_nodes(struct buf *out, struct exchange *ex, const struct store_o
         json_add_member(out, "id", shared ? node->id : NULL);
         json_add_number(out, "running", node->running);
         snprintf(mark, sizeof(mark), "%s%s", STORE_NODE_MARK, shared ? node->id : STORE_ALONE);
-        json_add_bool(out, "draining", is_paused(&all->paused, mark));
+        json_add_bool(out, "draining", str_has_line(all->paused.sources, mark));
         buf_add_char(out, '}');
     }
     buf_add_char(out, ']');

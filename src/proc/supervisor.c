@@ -14,7 +14,6 @@
 
 enum {
     CLAIM_RETRY_MS = 500, /* between tries while the store is unavailable */
-    LIMITS_MAX = 1 << 20, /* bytes */
     HELD_BACK_MS = 1000,  /* … while limits or pauses hold back all that is queued */
 };
 
@@ -66,18 +65,22 @@ static void on_claimed(struct loop_call *call)
     store_op_done(&call->op);
 }
 
-/* "N SOURCE" on a line each. */
-static char *limits_of(const struct config *config)
+/* The limits of sources that have one. */
+static bool read_source_limits(struct claim *claim)
 {
-    struct buf limits;
+    const struct config *config = claim->supervisor->spec.config;
 
-    buf_init(&limits, LIMITS_MAX);
-    for (size_t i = 0; i < config->source_count; i++) {
-        if (config->sources[i].max_running > 0)
-            buf_add_format(&limits, "%lld %s\n", (long long)config->sources[i].max_running,
-                           config->sources[i].name);
+    claim->limit_count = 0;
+    if (claim->limits == NULL)
+        claim->limits = calloc(config->source_count + 1, sizeof(*claim->limits));
+    for (size_t i = 0; claim->limits != NULL && i < config->source_count; i++) {
+        const struct config_source *source = &config->sources[i];
+        int64_t most = source->max_running;
+
+        if (most > 0)
+            claim->limits[claim->limit_count++] = (struct store_limit){source->name, most};
     }
-    return buf_take(&limits);
+    return claim->limits != NULL;
 }
 
 static void ask_claim(struct claim *claim)
@@ -88,11 +91,9 @@ static void ask_claim(struct claim *claim)
         claim->job = job_new(supervisor);
     free(claim->offer);
     free(claim->sources);
-    free(claim->limits);
     claim->sources = NULL;
-    claim->limits = limits_of(supervisor->spec.config);
     claim->offer = catalog_offer_sources(supervisor->spec.catalog, &claim->sources);
-    if (claim->job == NULL || claim->offer == NULL)
+    if (claim->job == NULL || claim->offer == NULL || !read_source_limits(claim))
         return; /* no memory: the next wake tries again */
     claim->wakes = atomic_load(&supervisor->wakes);
     claim->news = supervisor->lease.news;
@@ -102,6 +103,7 @@ static void ask_claim(struct claim *claim)
                              .offer = claim->offer,
                              .sources = claim->sources,
                              .limits = claim->limits,
+                             .limit_count = claim->limit_count,
                              .running_limit = (int)supervisor->spec.config->running_limit.number,
                              .token = claim->token,
                              .now_ms = store_now_ms(supervisor->spec.store)};

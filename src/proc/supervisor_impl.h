@@ -40,10 +40,11 @@ struct claim {
     struct guid token; /* until it is answered … */
     bool doubt;        /* … for certain: the last answer was a failure */
     struct job *job;
-    char *offer, *sources; /* what is asked for */
-    char *limits;          /* of sources, as CLAIM takes them */
-    unsigned wakes;        /* supervisor->wakes when it was asked */
-    unsigned news;         /* and lease.news */
+    char *offer, *sources;      /* what is asked for */
+    struct store_limit *limits; /* of sources: room for all of them */
+    size_t limit_count;
+    unsigned wakes; /* supervisor->wakes when it was asked */
+    unsigned news;  /* and lease.news */
 };
 
 /* How a job ends: what becomes of its file, and what the store is told. */

@@ -3,15 +3,23 @@
 
 #include "store/postgres_impl.h"
 
+enum { LIMITS_MAX = 1 << 20 };
+
 void postgres_send_claim(struct postgres_conn *c, struct store_claim *arg)
 {
     static const struct guid none;
+    struct buf limits;
 
+    buf_init(&limits, LIMITS_MAX);
+    for (size_t i = 0; i < arg->limit_count; i++)
+        buf_add_format(&limits, "%lld %s\n", (long long)arg->limits[i].max_running,
+                       arg->limits[i].source);
     call_run(c, PG_CLAIM_ALONE);
     call_run(c, PG_CLAIM, value_text(arg->node),
              value_guid(guid_eq(&arg->token, &none) ? NULL : &arg->token), value_int(arg->now_ms),
-             value_text(arg->offer), value_text(arg->sources), value_text(arg->limits),
-             value_int(arg->running_limit));
+             value_text(buf_failed(&limits) ? "" : arg->offer), /* no memory: nothing may start */
+             value_text(arg->sources), value_text(buf_str(&limits)), value_int(arg->running_limit));
+    buf_done(&limits);
     call_run(c, PG_QUEUED);
 }
 

@@ -118,7 +118,7 @@ void postgres_send_overview(struct postgres_conn *c, struct store_overview *arg)
     (void)arg;
     call_run(c, PG_STATS);
     call_run(c, PG_OLDEST);
-    call_run(c, PG_RUNNING_TYPES);
+    call_run(c, PG_RUNNING_SOURCES);
     call_run(c, PG_BUSIEST, value_int(STORE_BUSY_QUEUE), value_int(STORE_BUSIEST));
     call_run(c, PG_NODE_LIST);
     call_run(c, PG_PAUSED);
@@ -177,7 +177,7 @@ int postgres_read_overview(struct postgres_conn *c, struct store_overview *arg)
     arg->oldest_ms = results_next(c) ? get_int(c, 0) : 0;
     if (!results_take(c))
         return -E_STORE;
-    rc = read_loads(c, &arg->types, &arg->type_count);
+    rc = read_loads(c, &arg->sources, &arg->source_count);
     if (rc == 0)
         rc = results_take(c) ? read_loads(c, &arg->users, &arg->user_count) : -E_STORE;
     if (rc == 0)

@@ -272,7 +272,7 @@ int postgres_read_requeue(struct postgres_conn *c, struct store_requeue *arg)
 static void send_reap(struct postgres_conn *c, const char *node)
 {
     call_run(c, PG_REAP, value_text(node));
-    call_run(c, PG_REAP_DELETING);
+    call_run(c, PG_REAP_OVER);
 }
 
 static int read_reap(struct postgres_conn *c, int64_t *ret_requeued)

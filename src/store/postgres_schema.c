@@ -220,7 +220,6 @@ static const char migration_14[] =
     "CREATE INDEX waiting_turn ON waiting (wanted, turn, first_seq);"
     "CREATE INDEX report_turn ON report (user_id, " POSTGRES_WANTED ", seq) WHERE state = 0;"
     "ALTER TABLE report ADD COLUMN source text;" /* that it runs on; while it runs */
-    "CREATE INDEX report_running ON report (user_id) WHERE slot AND state IN (1, 4);"
     "INSERT INTO waiting (user_id, wanted, turn, first_seq)"
     "  SELECT user_id, " POSTGRES_WANTED ", 0, min(seq) FROM report WHERE state = 0 GROUP BY 1, 2";
 

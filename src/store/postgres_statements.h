@@ -55,7 +55,8 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
 /* What a node has to offer to run a report: "NAME VERSION", "NAME" if any version will do, or "",
  * which every node offers, after nobody has. The queue is indexed by it. */
 #define POSTGRES_WANTED "(coalesce(definition, name) COLLATE \"C\")"
-#define POSTGRES_RUNNING "slot AND state IN (1, 4)" /* as report_running has them */
+/* What a node has not let go of: its query may run, though it is deleted or has been ended. */
+#define POSTGRES_RUNNING "node IS NOT NULL"
 
 /* The queued reports of `moved` (user_id, wanted, seq) wait: see the table. */
 #define POSTGRES_WAITS                                                                             \
@@ -216,7 +217,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       " closed AS MATERIALIZED (SELECT source FROM paused UNION ALL SELECT l.source FROM"          \
       "   (SELECT split_part(x, ' ', 1)::bigint AS most, substr(x, strpos(x, ' ') + 1) AS source"  \
       "     FROM unnest(string_to_array($6, E'\\n')) AS x WHERE x <> '') AS l"                     \
-      "   WHERE (SELECT count(*) FROM report r WHERE r.slot AND r.state IN (1, 4)"                 \
+      "   WHERE (SELECT count(*) FROM report r WHERE " POSTGRES_RUNNING                            \
       "     AND r.source = l.source) >= l.most),"                                                  \
       " offer AS (SELECT wanted, source FROM unnest(string_to_array($4, E'\\n'),"                  \
       "   string_to_array($5, E'\\n')) AS o (wanted, source)"                                      \
@@ -394,10 +395,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "   source = NULL WHERE seq = ANY (ARRAY(SELECT seq FROM report r WHERE state = 1"           \
       "   AND (node = $1 OR " POSTGRES_NODE_DIED ") FOR UPDATE SKIP LOCKED)) " POSTGRES_MOVED ")," \
       " waits AS (" POSTGRES_WAITS ") SELECT id, user_id, " POSTGRES_OWNER " FROM moved")          \
-    X(REAP_DELETING, "",                                                                           \
-      "UPDATE report SET node = NULL WHERE seq = ANY (ARRAY(SELECT seq FROM report r"              \
-      " WHERE state = 4 AND " POSTGRES_NODE_DIED " FOR UPDATE SKIP LOCKED))"                       \
-      " RETURNING id, user_id")                                                                    \
+    X(REAP_OVER, "",                                                                               \
+      "WITH gone AS (UPDATE report SET node = NULL WHERE seq = ANY (ARRAY(SELECT seq"              \
+      "   FROM report r WHERE state IN (3, 4) AND " POSTGRES_NODE_DIED                             \
+      "   FOR UPDATE SKIP LOCKED)) RETURNING id, user_id, state)"                                  \
+      " SELECT id, user_id FROM gone WHERE state = 4")                                             \
     X(NODES, "",                                                                                   \
       "SELECT count(*), coalesce(ceil(1000 * extract(epoch FROM max(until) - clock_timestamp()))," \
       " 0)::bigint FROM (SELECT greatest(alive_until, pg_postmaster_start_time()"                  \
@@ -463,15 +465,17 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "SELECT r.id, r.state, count(*) OVER () FROM report r WHERE " POSTGRES_ANYONES               \
       " AND ($5 = 0 OR r.submitted_ms < $5) ORDER BY r.seq LIMIT $6")                              \
     X(OLDEST, "", "SELECT submitted_ms FROM report WHERE state = 0 ORDER BY seq LIMIT 1")          \
-    X(RUNNING_TYPES, "", "SELECT name, count(*), 0 FROM report WHERE state = 1 GROUP BY name")     \
+    X(RUNNING_SOURCES, "",                                                                         \
+      "SELECT source, count(*), 0 FROM report WHERE " POSTGRES_RUNNING " GROUP BY source")         \
     X(BUSIEST, "ii",                                                                               \
       "SELECT (SELECT a.name FROM account a WHERE a.id = user_id),"                                \
-      " count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE state = 0)"                      \
-      " FROM (SELECT user_id, state FROM report WHERE state = 1 UNION ALL (SELECT user_id, state"  \
+      " count(*) FILTER (WHERE state <> 0), count(*) FILTER (WHERE state = 0)"                     \
+      " FROM (SELECT user_id, state FROM report WHERE " POSTGRES_RUNNING                           \
+      "   UNION ALL (SELECT user_id, state"                                                        \
       "   FROM report WHERE state = 0 ORDER BY seq LIMIT $1)) AS few GROUP BY user_id"             \
       " ORDER BY 2 DESC, 3 DESC, 1 LIMIT $2")                                                      \
     X(NODE_LIST, "",                                                                               \
-      "SELECT n.id, n.host, (SELECT count(*) FROM report r WHERE r.node = n.id AND r.state = 1)"   \
+      "SELECT n.id, n.host, (SELECT count(*) FROM report r WHERE r.node = n.id)"                   \
       " FROM node n WHERE greatest(alive_until, pg_postmaster_start_time()"                        \
       " + lease_ms * interval '1 millisecond') >= clock_timestamp() ORDER BY n.host, n.id")        \
     X(EXPIRED, "i",                                                                                \

@@ -5,7 +5,8 @@
  * Each user's list has every report that holds a slot, as any connection may see it now: it is
  * entered before the commit that takes the slot, and removed after the one that lets it go. Readers
  * look up in the table which of them do. `held` is exact in the writer's transaction. The lists are
- * read from the table at the start, after a rollback, and when another process has committed. */
+ * read from the table at the start and after a rollback. When another process has committed, the
+ * one that has the store reads only those users again that the other one has noted. */
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,16 +112,15 @@ static int read_data_version(struct store_conn *conn, int64_t *ret, struct err *
     return sql_end(&q, err);
 }
 
-static int read_active_users(struct store_conn *conn, struct fair_queue *queue, struct err *err)
+/* Turns and limits of those users. */
+static int read_turns(struct sql *q, struct fair_queue *queue, struct err *err)
 {
-    struct sql q = sql_start(conn, SQL_TURNS);
     bool good = true;
     int end;
 
-    while (good && sql_next(&q))
-        good =
-            fair_queue_user(queue, sql_get_int(&q, 0), sql_get_int(&q, 1), (int)sql_get_int(&q, 2));
-    end = sql_end(&q, err);
+    while (good && sql_next(q))
+        good = fair_queue_user(queue, sql_get_int(q, 0), sql_get_int(q, 1), (int)sql_get_int(q, 2));
+    end = sql_end(q, err);
     return good ? end : sqlite_no_memory(err);
 }
 
@@ -129,8 +129,7 @@ static int read_one(struct sql *q, void **holders, struct fair_queue *queue, str
     int64_t user_id = sql_get_int(q, 0), seq = sql_get_int(q, 1);
     bool queued = sql_get_int(q, 2) == REPORT_QUEUED;
     char *name = queued ? sql_get_text(q, 3) : NULL;
-    bool good = queued ? name != NULL && fair_queue_add(queue, user_id, name, seq)
-                       : fair_queue_run(queue, user_id, 1);
+    bool good = !queued || (name != NULL && fair_queue_add(queue, user_id, name, seq));
 
     free(name);
     return good ? add_seq(holders, user_id, seq, err) : sqlite_no_memory(err);
@@ -139,9 +138,10 @@ static int read_one(struct sql *q, void **holders, struct fair_queue *queue, str
 static int read_holders(struct store_conn *conn, void **holders, struct fair_queue *queue,
                         struct err *err)
 {
-    int rc = read_active_users(conn, queue, err), end;
-    struct sql q = sql_start(conn, SQL_HOLDERS);
+    struct sql users = sql_start(conn, SQL_TURNS), q;
+    int rc = read_turns(&users, queue, err) ?: sqlite_running_read_again(conn, queue, err), end;
 
+    q = sql_start(conn, SQL_HOLDERS);
     while (rc == 0 && sql_next(&q))
         rc = read_one(&q, holders, queue, err);
     end = sql_end(&q, rc == 0 ? err : NULL);
@@ -164,19 +164,13 @@ static void exchange_holders(struct sqlite_shared *shared, void *holders, struct
     fair_queue_free(queue_before);
 }
 
-int sqlite_active_begin(struct store_conn *conn, struct err *err)
+static int read_all_holders(struct store_conn *conn, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
-    int64_t version = c->data_version;
-    struct fair_queue *queue;
+    struct fair_queue *queue = fair_queue_new();
     void *holders = NULL;
-    int rc = read_data_version(conn, &version, err);
+    int rc;
 
-    c->release_count = 0;
-    if (rc < 0 || (version == c->data_version && !c->holders_stale))
-        return rc;
-    c->holders_stale = true;
-    queue = fair_queue_new();
     rc = queue != NULL ? read_holders(conn, &holders, queue, err) : sqlite_no_memory(err);
     if (rc < 0) {
         tdestroy(holders, holder_free);
@@ -184,9 +178,109 @@ int sqlite_active_begin(struct store_conn *conn, struct err *err)
         return rc;
     }
     exchange_holders(c->shared, holders, queue);
-    c->holders_stale = false;
-    c->data_version = version;
     return 0;
+}
+
+/* ---- what another process has changed ---- */
+
+/* Without memory to note it: after this transaction they are read again. */
+static void record_release(struct sqlite_conn *c, int64_t user_id, int64_t seq)
+{
+    struct sqlite_release release = {.user_id = user_id, .seq = seq};
+
+    if (array_grow(&c->releases, c->release_count, &c->release_cap, sizeof(release)))
+        c->releases[c->release_count++] = release;
+    else
+        c->holders_stale = true;
+}
+
+int sqlite_queue_read_user(struct store_conn *conn, int64_t user_id, struct err *err)
+{
+    struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
+    struct sql q = sql_start(conn, SQL_TURN_OF, value_int(user_id));
+    int rc;
+
+    lock_take(&shared->lock);
+    rc = read_turns(&q, shared->queue, err);
+    lock_release(&shared->lock);
+    return rc;
+}
+
+/* `seq` may have ended there, or be deleted. */
+static int read_seq_again(struct store_conn *conn, struct holder *holder, int64_t seq,
+                          struct err *err)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    struct sql q = sql_start(conn, SQL_STATE_AT, value_int(seq));
+    bool found = sql_next(&q);
+    bool queued = found && sql_get_int(&q, 0) == REPORT_QUEUED;
+    bool held = found && sql_get_bool(&q, 1);
+    int rc = sql_end(&q, err);
+
+    if (rc < 0 || queued)
+        return rc;
+    lock_take(&c->shared->lock);
+    fair_queue_remove(c->shared->queue, holder->user_id, seq);
+    if (!held)
+        holder->held--;
+    lock_release(&c->shared->lock);
+    if (!held)
+        record_release(c, holder->user_id, seq);
+    return 0;
+}
+
+/* Only this thread changes the holder. */
+static int read_user_again(struct store_conn *conn, int64_t user_id, struct err *err)
+{
+    struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
+    struct holder *holder;
+    int rc = sqlite_queue_read_user(conn, user_id, err);
+
+    lock_take(&shared->lock);
+    holder = find_holder(shared_holders(shared), user_id);
+    lock_release(&shared->lock);
+    for (size_t i = 0; rc == 0 && holder != NULL && i < holder->count; i++)
+        rc = read_seq_again(conn, holder, holder->seqs[i], err);
+    return rc;
+}
+
+static int read_changed_users(struct store_conn *conn, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_CHANGED_USERS);
+    bool any = false;
+    int rc = 0, end;
+
+    while (rc == 0 && sql_next(&q)) {
+        rc = read_user_again(conn, sql_get_int(&q, 0), err);
+        any = true;
+    }
+    end = sql_end(&q, rc == 0 ? err : NULL);
+    rc = rc < 0 ? rc : end;
+    return rc < 0 || !any ? rc : sql_do(conn, err, SQL_CHANGED_SEEN);
+}
+
+int sqlite_active_changed(struct store_conn *conn, int64_t user_id, struct err *err)
+{
+    return ((struct sqlite_conn *)conn)->shared->alone
+               ? 0
+               : sql_do(conn, err, SQL_CHANGED, value_int(user_id));
+}
+
+int sqlite_active_begin(struct store_conn *conn, struct err *err)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    int64_t version = c->data_version;
+    int rc = read_data_version(conn, &version, err);
+
+    c->release_count = 0;
+    if (rc < 0 || (version == c->data_version && !c->holders_stale))
+        return rc;
+    rc = c->holders_stale || !c->shared->alone ? read_all_holders(conn, err)
+                                               : read_changed_users(conn, err);
+    c->holders_stale = rc < 0;
+    if (rc == 0)
+        c->data_version = version;
+    return rc;
 }
 
 /* ---- changes ---- */
@@ -195,6 +289,7 @@ void sqlite_active_commit(struct store_conn *conn)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
 
+    sqlite_running_commit(c->shared);
     if (c->release_count == 0)
         return;
     lock_take(&c->shared->lock);
@@ -226,17 +321,6 @@ int sqlite_active_take(struct store_conn *conn, int64_t user_id, int64_t seq, st
     rc = add_seq(shared_holders(shared), user_id, seq, err);
     lock_release(&shared->lock);
     return rc;
-}
-
-/* Without memory to note it: after this transaction they are read again. */
-static void record_release(struct sqlite_conn *c, int64_t user_id, int64_t seq)
-{
-    struct sqlite_release release = {.user_id = user_id, .seq = seq};
-
-    if (array_grow(&c->releases, c->release_count, &c->release_cap, sizeof(release)))
-        c->releases[c->release_count++] = release;
-    else
-        c->holders_stale = true;
 }
 
 void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq)
@@ -275,121 +359,4 @@ void sqlite_active_free(struct sqlite_conn *c)
     tdestroy(c->shared->holders, holder_free);
     fair_queue_free(c->shared->queue);
     free(c->releases);
-}
-
-/* ---- rows and bytes so far of the running reports ---- */
-
-struct sqlite_running {
-    struct sqlite_running *next;
-    struct guid id;
-    int attempt;
-    int64_t rows, bytes;
-    char source[];
-};
-
-static struct sqlite_shared *lock_shared(struct store_conn *conn)
-{
-    struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
-
-    lock_take(&shared->lock);
-    return shared;
-}
-
-/* The link to the report's entry, or the end of the list. */
-static struct sqlite_running **find_running_entry(struct sqlite_shared *shared,
-                                                  const struct guid *id)
-{
-    struct sqlite_running **link = &shared->running;
-
-    lock_check_held(&shared->lock);
-    while (*link != NULL && !guid_eq(&(*link)->id, id))
-        link = &(*link)->next;
-    return link;
-}
-
-void sqlite_running_start(struct store_conn *conn, const struct guid *id, int attempt,
-                          const char *source)
-{
-    struct sqlite_shared *shared;
-    struct sqlite_running *running = calloc(1, sizeof(*running) + strlen(source) + 1);
-
-    sqlite_running_end(conn, id); /* of a claim that was rolled back */
-    if (running == NULL)
-        return; /* its progress is not shown, and its source may get one too many */
-    running->id = *id;
-    running->attempt = attempt;
-    memcpy(running->source, source, strlen(source) + 1);
-    shared = lock_shared(conn);
-    running->next = shared->running;
-    shared->running = running;
-    lock_release(&shared->lock);
-}
-
-int64_t sqlite_running_on(struct store_conn *conn, const char *source)
-{
-    struct sqlite_shared *shared = lock_shared(conn);
-    int64_t count = 0;
-
-    for (const struct sqlite_running *one = shared->running; one != NULL; one = one->next)
-        count += strcmp(one->source, source) == 0;
-    lock_release(&shared->lock);
-    return count;
-}
-
-void sqlite_running_end(struct store_conn *conn, const struct guid *id)
-{
-    struct sqlite_shared *shared = lock_shared(conn);
-    struct sqlite_running **link = find_running_entry(shared, id);
-    struct sqlite_running *gone = *link;
-
-    if (gone != NULL) {
-        *link = gone->next;
-        free(gone);
-    }
-    lock_release(&shared->lock);
-}
-
-bool sqlite_running_has(struct store_conn *conn, const struct guid *id)
-{
-    struct sqlite_shared *shared = lock_shared(conn);
-    bool has = *find_running_entry(shared, id) != NULL;
-
-    lock_release(&shared->lock);
-    return has;
-}
-
-int sqlite_progress(struct store_conn *conn, struct store_progress *arg, struct err *err)
-{
-    struct sqlite_shared *shared = lock_shared(conn);
-    struct sqlite_running *running = *find_running_entry(shared, &arg->id);
-
-    (void)err;
-    if (running != NULL && running->attempt == arg->attempt) {
-        running->rows = arg->rows;
-        running->bytes = arg->bytes;
-    }
-    lock_release(&shared->lock);
-    return 0;
-}
-
-void sqlite_running_read(struct store_conn *conn, struct report *report)
-{
-    struct sqlite_shared *shared = lock_shared(conn);
-    struct sqlite_running *running = *find_running_entry(shared, &report->id);
-
-    if (running != NULL) {
-        report->rows = running->rows;
-        report->bytes = running->bytes;
-    }
-    lock_release(&shared->lock);
-}
-
-void sqlite_running_free(struct sqlite_shared *shared)
-{
-    while (shared->running != NULL) {
-        struct sqlite_running *gone = shared->running;
-
-        shared->running = gone->next;
-        free(gone);
-    }
 }

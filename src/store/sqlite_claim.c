@@ -27,16 +27,10 @@ static int name_of(struct store_conn *conn, int64_t seq, char **ret, struct err 
     return rc == 0 && *ret == NULL ? sqlite_no_memory(err) : rc;
 }
 
-/* Whoever holds a slot and is not queued runs. */
 static bool step(struct fair_queue *queue, const struct sqlite_step *step, const char *name)
 {
-    int ran = step->had_slot && step->from != REPORT_QUEUED;
-    int runs = step->has_slot && step->to != REPORT_QUEUED;
-
     if (step->from == REPORT_QUEUED)
         fair_queue_remove(queue, step->user_id, step->seq);
-    if (ran != runs && !fair_queue_run(queue, step->user_id, runs - ran))
-        return false;
     return step->to != REPORT_QUEUED || fair_queue_add(queue, step->user_id, name, step->seq);
 }
 
@@ -79,51 +73,30 @@ struct opening {
     struct store_paused paused;
 };
 
-/* The line of `text` that `at` is in; *ret_len is its length. */
-static const char *line_at(const char *text, size_t number, size_t *ret_len)
-{
-    while (number-- > 0 && text != NULL)
-        text = (text = strchr(text, '\n')) != NULL ? text + 1 : NULL;
-    *ret_len = text != NULL ? strcspn(text, "\n") : 0;
-    return text != NULL ? text : "";
-}
-
 /* Of the offer's line with that name; "": it has none. */
 static void find_source(const struct store_claim *claim, const char *name,
-                        char ret[SQLITE_SOURCE_TEXT])
+                        char ret[STORE_SOURCE_TEXT])
 {
-    size_t len = strlen(name), number = 0, n;
+    const char *types = claim->offer, *sources = claim->sources, *type, *source;
+    size_t len = strlen(name), type_len, source_len;
 
     ret[0] = '\0';
-    if (claim->offer == NULL || claim->sources == NULL)
-        return;
-    for (const char *line = claim->offer; *line != '\0'; number++) {
-        n = strcspn(line, "\n");
-        if (n == len && memcmp(line, name, n) == 0) {
-            const char *source = line_at(claim->sources, number, &n);
-
-            snprintf(ret, SQLITE_SOURCE_TEXT, "%.*s", (int)n, source);
+    while ((type = str_line(&types, &type_len)) != NULL &&
+           (source = str_line(&sources, &source_len)) != NULL) {
+        if (type_len == len && memcmp(type, name, len) == 0) {
+            snprintf(ret, STORE_SOURCE_TEXT, "%.*s", (int)source_len, source);
             return;
         }
-        line += n + (line[n] == '\n');
     }
 }
 
 static bool is_full(const struct opening *opening, const char *source)
 {
-    const char *limits = opening->claim->limits;
-    size_t n;
+    for (size_t i = 0; i < opening->claim->limit_count; i++) {
+        const struct store_limit *limit = &opening->claim->limits[i];
 
-    for (const char *line = limits != NULL ? limits : ""; *line != '\0';) {
-        char *rest;
-        long most = strtol(line, &rest, 10);
-
-        n = strcspn(line, "\n");
-        rest++;
-        if (strlen(source) == n - (size_t)(rest - line) &&
-            strncmp(rest, source, strlen(source)) == 0)
-            return sqlite_running_on(opening->conn, source) >= most;
-        line += n + (line[n] == '\n');
+        if (str_eq(limit->source, source))
+            return sqlite_running_on(opening->conn, source) >= limit->max_running;
     }
     return false;
 }
@@ -131,7 +104,7 @@ static bool is_full(const struct opening *opening, const char *source)
 static bool may_start(void *context, const char *name)
 {
     const struct opening *opening = context;
-    char source[SQLITE_SOURCE_TEXT];
+    char source[STORE_SOURCE_TEXT];
 
     find_source(opening->claim, name, source);
     return source[0] == '\0' ||
@@ -160,7 +133,7 @@ static int claim_next(struct store_conn *conn, struct opening *opening, struct s
     bool closed =
         opening->paused.all || str_has_line(opening->paused.sources, STORE_NODE_MARK STORE_ALONE);
     int64_t seq = closed ? 0 : fair_queue_next(queue, arg->running_limit, may_start, opening);
-    char source[SQLITE_SOURCE_TEXT], *name = NULL;
+    char source[STORE_SOURCE_TEXT], *name = NULL;
     int rc;
 
     arg->found = seq != 0;

@@ -27,7 +27,6 @@ enum {
     SQLITE_PAGE = 4096,    /* bytes of a page */
     /* So many pages (137 GB) that the first byte of a page number is 0 or 1: see sqlite_scrub.c. */
     SQLITE_PAGES_MAX = 0x01ffffff,
-    SQLITE_SOURCE_TEXT = 256, /* of the name of a source */
     SQLITE_RESERVE_FILES = 2,
     SQLITE_RESERVE_BYTES = 512 * 1024, /* of each */
     SQLITE_FILES = 3,                  /* of a database: itself, -wal, -shm */
@@ -47,12 +46,13 @@ struct sqlite_file_id {
  * worth nothing after a crash, since RECOVER starts the report again. */
 struct sqlite_shared {
     char *path;
-    int fd;                                    /* of the file, which it may have alone; or -1 */
+    int fd;     /* of the file; or -1 */
+    bool alone; /* the file is this process's; other processes note whose reports they change */
     int reserve[SQLITE_RESERVE_FILES];         /* sqlite_reserve.c; -1: not there */
     char *names[SQLITE_FILES];                 /* of the place: sqlite_open.c */
     struct sqlite_file_id files[SQLITE_FILES]; /* … as they were opened */
     struct lock lock;                          /* guards the following */
-    struct sqlite_running *running;            /* few: one a worker */
+    struct sqlite_running *running;            /* few: one per worker */
     struct fair_queue *queue;                  /* whose report is next */
     void *holders;                             /* who holds slots: see sqlite_active.c */
     struct sqlite_listener *listener;          /* NULL: not listening */
@@ -181,14 +181,21 @@ int sqlite_exec(struct sqlite_conn *conn, const char *text);
  * the query has failed. */
 void *sql_grow(struct sql *q, void **array, size_t count, size_t size);
 
-/* sqlite_active.c, too: progress of the running reports. */
+/* sqlite_running.c: what this process has a job of, from the claim until the attempt is over or the
+ * row goes, whatever its user may still do and whether it is deleted. The queue counts it, too. In
+ * the writer's transaction; a start and an end hold with its commit. */
 struct sqlite_running;
-void sqlite_running_start(struct store_conn *conn, const struct guid *id, int attempt,
-                          const char *source); /* "": it is not known, or of no consequence */
+/* `source`: "": it is not known, or of no consequence. -E_STORE: no memory. */
+int sqlite_running_start(struct store_conn *conn, const struct report *report, const char *source,
+                         struct err *err);
 void sqlite_running_end(struct store_conn *conn, const struct guid *id);
-/* Has this process a job of it? */
 bool sqlite_running_has(struct store_conn *conn, const struct guid *id);
 int64_t sqlite_running_on(struct store_conn *conn, const char *source); /* so many run on it */
+void sqlite_running_commit(struct sqlite_shared *shared);
+/* After a rollback: only what the table knows runs; into a queue that counts nothing yet. */
+int sqlite_running_read_again(struct store_conn *conn, struct fair_queue *queue, struct err *err);
+/* What runs, with its source; freed by store_op_done(). */
+int sqlite_running_list(struct store_conn *conn, struct store_overview *arg, struct err *err);
 /* If that report runs: put its rows and bytes so far into it. */
 void sqlite_running_read(struct store_conn *conn, struct report *report);
 void sqlite_running_free(struct sqlite_shared *shared);
@@ -212,14 +219,17 @@ void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq
  * begins to read from now on; the query says which do. sqlite3_free() it; NULL: no memory. */
 char *sqlite_active_list(struct store_conn *conn, int64_t user_id);
 void sqlite_active_free(struct sqlite_conn *c); /* of the writer */
+/* A limit of the user is another one now, or a report of the user's: for the process that has the
+ * store, if that is not this one. */
+int sqlite_active_changed(struct store_conn *conn, int64_t user_id, struct err *err);
+/* How many of the user's reports may run has changed. */
+int sqlite_queue_read_user(struct store_conn *conn, int64_t user_id, struct err *err);
 
 /* The queue, which all connections share: it is changed by the writer only, for its transaction,
- * and read anew after a rollback. `seq` goes from a state, with or without a slot, to another;
- * -E_STORE: no memory. */
+ * and read anew after a rollback. `seq` goes from a state to another; -E_STORE: no memory. */
 struct sqlite_step {
     int64_t user_id, seq;
     int from, to; /* enum report_state, or SQLITE_NOWHERE */
-    bool had_slot, has_slot;
 };
 int sqlite_queue_step(struct store_conn *conn, const struct sqlite_step *step, const char *name,
                       struct err *err);

@@ -135,7 +135,8 @@ static int open_file(struct sqlite_shared *shared, struct err *err)
  * of flock(), which SQLite's own are not: it goes with the process, whatever becomes of that. */
 static int take_alone(struct sqlite_shared *shared, struct err *err)
 {
-    if (flock(shared->fd, LOCK_EX | LOCK_NB) == 0)
+    shared->alone = flock(shared->fd, LOCK_EX | LOCK_NB) == 0;
+    if (shared->alone)
         return 0;
     if (errno != EWOULDBLOCK)
         return err_errno(err, -E_STORE, "Cannot lock the store '%s'", shared->path);

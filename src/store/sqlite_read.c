@@ -192,13 +192,6 @@ static int read_loads(struct sql *q, struct store_load **ret, size_t *ret_count,
     return sql_end(q, err);
 }
 
-static int read_types(struct store_conn *conn, struct store_overview *arg, struct err *err)
-{
-    struct sql q = sql_start(conn, SQL_RUNNING);
-
-    return read_loads(&q, &arg->types, &arg->type_count, err);
-}
-
 static int read_users(struct store_conn *conn, struct store_overview *arg, struct err *err)
 {
     struct sql q =
@@ -216,7 +209,7 @@ int sqlite_overview(struct store_conn *conn, struct store_overview *arg, struct 
     arg->oldest_ms = sql_next(&q) ? sql_get_int(&q, 0) : 0;
     arg->nodes = NULL;
     arg->node_count = 0;
-    rc = sql_end(&q, err) ?: sqlite_stats(conn, &stats, err) ?: read_types(conn, arg, err);
+    rc = sql_end(&q, err) ?: sqlite_stats(conn, &stats, err) ?: sqlite_running_list(conn, arg, err);
     rc = rc ?: read_users(conn, arg, err) ?: sqlite_paused(conn, &arg->paused, err);
     if (rc == 0)
         memcpy(arg->by_state, stats.by_state, sizeof(arg->by_state));

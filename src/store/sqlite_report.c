@@ -94,14 +94,14 @@ static int find_place(struct store_conn *conn, const struct guid *id, struct pla
     return read_place(&q, ret, err);
 }
 
-/* The report, if `attempt`, which is over, still has it; else not found. */
-static int find_running(struct store_conn *conn, const struct guid *id, int attempt,
-                        struct place *ret, struct err *err)
+/* The report, if `attempt`, which is over and runs no more, still has it; else not found. */
+static int end_running(struct store_conn *conn, const struct guid *id, int attempt,
+                       struct place *ret, struct err *err)
 {
     int rc = find_place(conn, id, ret, err);
 
     ret->found = ret->found && ret->state == REPORT_PROCESSING && ret->attempt == attempt;
-    if (rc == 0 && !ret->found)
+    if (rc == 0)
         sqlite_running_end(conn, id);
     return rc;
 }
@@ -113,18 +113,15 @@ static bool holds_slot(enum report_state from, enum report_state to)
     return report_is_active(to) || (to == REPORT_DELETING && from == REPORT_PROCESSING);
 }
 
-/* The queue in memory follows each change: `to` has a slot or not. SQLITE_NOWHERE: no state. */
-static int follow_move(struct store_conn *conn, const struct place *place, int to, bool slot,
-                       struct err *err)
+/* The queue in memory follows each change, here and in the process that has the store.
+ * SQLITE_NOWHERE: no state. */
+static int follow_move(struct store_conn *conn, const struct place *place, int to, struct err *err)
 {
-    return sqlite_queue_step(conn,
-                             &(struct sqlite_step){.user_id = place->user_id,
-                                                   .seq = place->seq,
-                                                   .from = place->state,
-                                                   .to = to,
-                                                   .had_slot = place->slot,
-                                                   .has_slot = slot},
-                             NULL, err);
+    struct sqlite_step step = {
+        .user_id = place->user_id, .seq = place->seq, .from = place->state, .to = to};
+
+    return sqlite_queue_step(conn, &step, NULL, err)
+               ?: sqlite_active_changed(conn, place->user_id, err);
 }
 
 /* Each change of a report names its user: from memory, since a query costs as much as the change.
@@ -173,14 +170,12 @@ static int move_report(struct store_conn *conn, const struct place *place, enum 
 
     CHECK(report_may_move(place->state, to));
     sql_bind(&q, 4, values);
-    rc = sql_run(&q, err) ?: follow_move(conn, place, to, slot, err);
+    rc = sql_run(&q, err) ?: follow_move(conn, place, to, err);
     if (rc < 0)
         return rc;
     sqlite_counts(conn, place->state, to);
     if (place->slot && !slot)
         sqlite_active_release(conn, place->user_id, place->seq);
-    if (to != REPORT_DELETING || !slot) /* its query has stopped when the row is dropped */
-        sqlite_running_end(conn, &place->id);
     return report_changed(conn, &place->id, place->user_id, to, err);
 }
 
@@ -267,13 +262,11 @@ static int accept_report(struct store_conn *conn, struct store_submit *arg, stru
     if (rc == 0)
         rc = sqlite_active_take(conn, arg->user_id, seq, err);
     if (rc == 0)
-        rc = sqlite_queue_step(conn,
-                               &(struct sqlite_step){.user_id = arg->user_id,
-                                                     .seq = seq,
-                                                     .from = SQLITE_NOWHERE,
-                                                     .to = REPORT_QUEUED,
-                                                     .has_slot = true},
-                               arg->name, err);
+        rc = sqlite_queue_step(
+            conn,
+            &(struct sqlite_step){
+                .user_id = arg->user_id, .seq = seq, .from = SQLITE_NOWHERE, .to = REPORT_QUEUED},
+            arg->name, err);
     if (rc < 0)
         return rc;
     sqlite_counts(conn, SQLITE_NOWHERE, REPORT_QUEUED);
@@ -314,9 +307,8 @@ static int read_claimed(struct store_conn *conn, int64_t seq, const char *source
         sqlite_read_report(&q, ret);
         ret->parameters = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT);
         ret->user_name = sql_get_text(&q, SQLITE_REPORT_COLUMN_COUNT + 1);
-        sqlite_running_start(conn, &ret->id, ret->attempt, source);
     }
-    return sql_end(&q, err);
+    return sql_end(&q, err) ?: sqlite_running_start(conn, ret, source, err);
 }
 
 int sqlite_take(struct store_conn *conn, int64_t seq, const char *source, struct store_claim *arg,
@@ -328,7 +320,8 @@ int sqlite_take(struct store_conn *conn, int64_t seq, const char *source, struct
 
     if (rc < 0)
         return rc;
-    CHECK(place.found && place.state == REPORT_QUEUED);
+    if (!place.found || place.state != REPORT_QUEUED) /* the rollback has the queue read again */
+        return err_set(err, -E_STORE, "Another program has changed the queue in the store.");
     return move_report(conn, &place, REPORT_PROCESSING, SQL_CLAIM, VALUES(value_int(arg->now_ms)),
                        err)
                ?: read_claimed(conn, seq, source, &arg->report, err)
@@ -340,7 +333,7 @@ int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err 
     bool complete = arg->state == REPORT_COMPLETE;
     bool in_row = complete && arg->result != NULL;
     struct place place;
-    int rc = find_running(conn, &arg->id, arg->attempt, &place, err);
+    int rc = end_running(conn, &arg->id, arg->attempt, &place, err);
 
     arg->moved = place.found;
     if (rc == 0 && place.found && in_row)
@@ -362,7 +355,7 @@ int sqlite_finish(struct store_conn *conn, struct store_finish *arg, struct err 
 int sqlite_requeue(struct store_conn *conn, struct store_requeue *arg, struct err *err)
 {
     struct place place;
-    int rc = find_running(conn, &arg->id, arg->attempt, &place, err);
+    int rc = end_running(conn, &arg->id, arg->attempt, &place, err);
 
     arg->moved = place.found;
     if (rc < 0 || !place.found)
@@ -499,7 +492,7 @@ static int drop_row(struct store_conn *conn, const struct place *place, struct e
     sqlite_counts(conn, REPORT_DELETING, SQLITE_NOWHERE);
     sqlite_running_end(conn, &place->id);
     return sql_do(conn, err, SQL_DELETE_ROW, value_int(place->seq))
-               ?: follow_move(conn, place, SQLITE_NOWHERE, false, err);
+               ?: follow_move(conn, place, SQLITE_NOWHERE, err);
 }
 
 /* `ret->id` of the user (0: whoever's), if it is in `state` (-1: in any). */

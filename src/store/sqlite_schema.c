@@ -174,6 +174,9 @@ static const char migration_11[] =
     "ALTER TABLE user ADD COLUMN running_limit INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE user ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE paused (source TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"
+    /* Users whose reports, or limit, another process has changed than the one that has the store,
+     * until that one has seen it. */
+    "CREATE TABLE changed_user (user_id INTEGER PRIMARY KEY) STRICT;"
     /* Places in the queue, which is now in memory. */
     "DELETE FROM tally WHERE node >= 5;";
 

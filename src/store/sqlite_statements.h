@@ -80,6 +80,11 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
     X(ACTIVE_PLACES, "SELECT " SQLITE_PLACE_COLUMNS ", name" SQLITE_ACTIVE " ORDER BY seq")        \
     X(PLACE, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE id = ?1")                          \
     X(TURNS, "SELECT id, turn, running_limit FROM user WHERE turn > 0 OR running_limit > 0")       \
+    X(TURN_OF, "SELECT id, turn, running_limit FROM user WHERE id = ?1")                           \
+    X(STATE_AT, "SELECT state, slot FROM report WHERE seq = ?1")                                   \
+    X(CHANGED, "INSERT OR IGNORE INTO changed_user (user_id) VALUES (?1)")                         \
+    X(CHANGED_USERS, "SELECT user_id FROM changed_user")                                           \
+    X(CHANGED_SEEN, "DELETE FROM changed_user")                                                    \
     X(TURN, "UPDATE user SET turn = ?2 WHERE id = ?1")                                             \
     X(PLACE_AT, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE seq = ?1")                      \
     X(NAME_AT, "SELECT name FROM report WHERE seq = ?1")                                           \
@@ -136,8 +141,6 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
                  " UNION ALL SELECT id, state, seq" SQLITE_ANYONES_ACTIVE " ORDER BY seq")         \
     X(OLDEST, "SELECT submitted_ms FROM report WHERE state = 0 AND state NOT IN (2, 3)"            \
               " ORDER BY seq LIMIT 1")                                                             \
-    X(RUNNING, "SELECT name, count(*), 0 FROM report WHERE state = 1 AND state NOT IN (2, 3)"      \
-               " GROUP BY name")                                                                   \
     X(BUSIEST,                                                                                     \
       "SELECT " SQLITE_OWNER ", sum(state = 1), sum(state = 0) FROM (SELECT user_id,"              \
       " state FROM report WHERE state = 1 AND state NOT IN (2, 3) UNION ALL SELECT * FROM"         \

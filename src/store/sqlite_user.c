@@ -42,6 +42,21 @@ static int end_user_sessions(struct store_conn *conn, int64_t user_id, struct er
     return sql_do(conn, err, SQL_SESSION_END_USER, value_int(user_id));
 }
 
+/* What the change of the user's row has to have with it. */
+static int follow_user_change(struct store_conn *conn, int64_t id,
+                              const struct store_user_change *arg, struct err *err)
+{
+    int rc = 0;
+
+    if (arg->password_hash != NULL || arg->disabled == 0)
+        rc = sql_do(conn, err, SQL_ADDRESS_UNLOCK, value_int(id));
+    if (rc == 0 && (arg->password_hash != NULL || arg->disabled > 0))
+        rc = end_user_sessions(conn, id, err);
+    if (rc == 0 && arg->running_limit != 0)
+        rc = sqlite_queue_read_user(conn, id, err) ?: sqlite_active_changed(conn, id, err);
+    return rc;
+}
+
 int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, struct err *err)
 {
     bool revokes = arg->disabled > 0 || arg->grants != NULL;
@@ -66,12 +81,7 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
         return rc;
     if (!found)
         return err_set(err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
-    if (unlocks)
-        rc = sql_do(conn, err, SQL_ADDRESS_UNLOCK, value_int(id));
-    if (rc == 0 && (arg->password_hash != NULL || arg->disabled > 0))
-        rc = end_user_sessions(conn, id, err);
-    if (arg->running_limit != 0)
-        ((struct sqlite_conn *)conn)->holders_stale = true; /* the queue has it, too */
+    rc = follow_user_change(conn, id, arg, err);
     return rc == 0 && revokes ? sqlite_revoke(conn, id, arg, err) : rc;
 }
 

@@ -333,11 +333,11 @@ void store_op_done(struct store_op *op)
         break;
     case STORE_OVERVIEW:
         free(op->overview.nodes);
-        free(op->overview.types);
+        free(op->overview.sources);
         free(op->overview.users);
         free(op->overview.paused.sources);
         op->overview.nodes = NULL;
-        op->overview.types = NULL;
+        op->overview.sources = NULL;
         op->overview.users = NULL;
         op->overview.paused.sources = NULL;
         break;

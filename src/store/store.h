@@ -26,6 +26,7 @@ enum {
     STORE_MANY_FULL = 16,    /* … TOMBSTONE_MANY or DELETE_ROWS that may succeed on a full disk */
     STORE_SCAN_MAX = 64,     /* reports in one answer of SCAN */
     STORE_MATCH_MAX = 10000, /* ids in one answer of MATCH */
+    STORE_SOURCE_TEXT = 256, /* of the name of a source */
     STORE_VERSION_TEXT = 17, /* of a definition: DEFINITION_VERSION_TEXT */
     STORE_RUNNING_MAX = 64,  /* reports that one node processes at the same time */
     STORE_LEEWAY_MS = 30000, /* for which a pair of tokens that was replaced may come again */
@@ -124,19 +125,26 @@ struct store_key {
     struct guid id;                    /* out, SUBMIT_REPLAYED */
 };
 
+/* A source is full with so many running. */
+struct store_limit {
+    const char *source;
+    int64_t max_running;
+};
+
 /* Take a queued report: QUEUED → PROCESSING, attempt + 1. `node` names the claimer. It is the
  * oldest one of the user with the fewest running; among equals, of the user whose last start is
- * longest ago, or who never had one. A report that is deleted runs until its slot is free. What is
- * of a paused or full source is passed over, and so is a user who has `running_limit` running.
- * All this is exact over all nodes. In a shared store it is one that the node can run: whose
- * definition it has, in the version that took the report unless no living node has had that for a
- * lease, and then in any. */
+ * longest ago, or who never had one. What is deleted, or ended since its user may not run it any
+ * more, runs until its query has stopped. What is of a paused or full source is passed over, and so
+ * is a user who has `running_limit` running. All this is exact over all nodes. In a shared store it
+ * is one that the node can run: whose definition it has, in the version that took the report unless
+ * no living node has had that for a lease, and then in any. */
 struct store_claim {
     const char *node;
     const char *offer;   /* of catalog_offer(); NULL, or an embedded store: anything */
     const char *sources; /* of the offer: a line for each of its lines. NULL: none are known */
-    const char *limits;  /* "N SOURCE" on a line each: that one is full with N running; or NULL */
-    int running_limit;   /* of users without one of their own; 0: none */
+    const struct store_limit *limits; /* of sources; those without one are never full */
+    size_t limit_count;
+    int running_limit; /* of users without one of their own; 0: none */
     /* Of this claim, and of its repetition after -E_STORE: over a network a claim may have been
      * committed though its answer was lost, and then the repetition is given the same report. */
     struct guid token;
@@ -367,7 +375,7 @@ struct store_node {
     int64_t running;
 };
 struct store_load {
-    char name[STORE_NODE_TEXT]; /* of a report type or a user */
+    char name[STORE_NODE_TEXT]; /* of a source or a user */
     int64_t running, queued;
 };
 struct store_overview {
@@ -375,8 +383,10 @@ struct store_overview {
     int64_t oldest_ms;                    /* when the first of the queue was submitted; 0: none */
     struct store_node *nodes;             /* whose lease has not run out; of a shared store only */
     size_t node_count;
-    struct store_load *types; /* what runs, by type; not what is queued */
-    size_t type_count;
+    /* What has a worker, ended and deleted reports too, by source, which may come more than once;
+     * not what is queued. */
+    struct store_load *sources;
+    size_t source_count;
     struct store_load
         *users; /* the busiest STORE_BUSIEST, of what runs and STORE_BUSY_QUEUE queued */
     size_t user_count;

@@ -132,7 +132,9 @@ static void what_is_of_a_full_or_paused_source_is_passed_over(void **state)
 {
     struct fixture *f = *state;
     struct store_ref first;
-    struct store_claim offer = {.offer = "Balance\n", .sources = "shop\n", .limits = "1 shop\n"};
+    const struct store_limit one = {.source = "shop", .max_running = 1};
+    struct store_claim offer = {
+        .offer = "Balance\n", .sources = "shop\n", .limits = &one, .limit_count = 1};
 
     submit(f, f->ann);
     submit(f, f->bob);

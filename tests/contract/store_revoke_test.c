@@ -55,6 +55,58 @@ static void what_its_user_may_not_run_any_more_ends(void **state)
     assert_true(tombstone(f, running, f->ann).was == REPORT_ERROR);
 }
 
+/* Claim on the source, which is full with one. */
+static bool claim_one_of(struct fixture *f, struct store_ref *ret)
+{
+    const struct store_limit one = {.source = "shop", .max_running = 1};
+    struct store_op op = {.verb = STORE_CLAIM,
+                          .claim = {.node = "here",
+                                    .offer = "Balance\n",
+                                    .sources = "shop\n",
+                                    .limits = &one,
+                                    .limit_count = 1}};
+
+    assert_int_equal(run(f->store, &op), 0);
+    *ret = (struct store_ref){.id = op.claim.report.id, .attempt = op.claim.report.attempt};
+    store_op_done(&op);
+    return op.claim.found;
+}
+
+static int64_t running_on_shop(struct fixture *f)
+{
+    struct store_op op = {.verb = STORE_OVERVIEW};
+    int64_t running = 0;
+
+    assert_int_equal(run(f->store, &op), 0);
+    for (size_t i = 0; i < op.overview.source_count; i++) {
+        assert_string_equal(op.overview.sources[i].name, "shop");
+        running += op.overview.sources[i].running;
+    }
+    store_op_done(&op);
+    return running;
+}
+
+static void what_has_ended_has_its_worker_until_its_query_stops(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref ended, next;
+
+    submit(f, f->ann);
+    submit(f, f->bob);
+    assert_true(claim_one_of(f, &ended));
+    assert_int_equal(take_rights(f, NULL, 1), 1);
+    assert_int_equal(running_on_shop(f), 1);
+    assert_false(claim_one_of(f, &next));
+    assert_false(requeue(f, ended, false)); /* the node says that nothing of it runs any more */
+    assert_int_equal(running_on_shop(f), 0);
+    assert_true(claim_one_of(f, &next));
+    assert_int_equal(running_on_shop(f), 1);
+    tombstone(f, next.id, f->bob);
+    assert_int_equal(running_on_shop(f), 1);
+    delete_row(f, next.id);
+    assert_int_equal(running_on_shop(f), 0);
+}
+
 static void what_has_ended_holds_no_slot(void **state)
 {
     struct fixture *f = *state;
@@ -114,6 +166,7 @@ int main(void)
 {
     struct CMUnitTest tests[] = {
         STORE_TEST(what_its_user_may_not_run_any_more_ends),
+        STORE_TEST(what_has_ended_has_its_worker_until_its_query_stops),
         STORE_TEST(what_has_ended_holds_no_slot),
         STORE_TEST(a_password_that_was_replaced_meanwhile_opens_nothing),
         STORE_TEST(a_submit_that_comes_too_late_is_refused),

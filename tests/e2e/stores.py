@@ -26,8 +26,8 @@ SHARED_STORES = ("postgres-files", "postgres-rows")
 STORES = ("sqlite", *SHARED_STORES)
 # What the newest versions of the schemas have added, undone, for tests that make an older store.
 UNDO_SQLITE_11 = "".join(f"ALTER TABLE user DROP COLUMN {name}; " for name in ("operator", "active_limit", "running_limit", "turn")) + \
-    "DROP TABLE paused; "
-UNDO_POSTGRES_14 = "DROP TABLE paused, turn, waiting; DROP SEQUENCE start_number; DROP INDEX report_turn, report_running; " \
+    "DROP TABLE paused, changed_user; "
+UNDO_POSTGRES_14 = "DROP TABLE paused, turn, waiting; DROP SEQUENCE start_number; DROP INDEX report_turn; " \
     "ALTER TABLE report DROP source; ALTER TABLE account DROP operator, DROP active_limit, DROP running_limit; "
 FIELD, END = "\x01", "\x02"  # between what psql prints of tables
 _numbers = itertools.count()

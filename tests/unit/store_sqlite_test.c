@@ -51,6 +51,14 @@ static void close_store(struct fixture *f)
     f->store = NULL;
 }
 
+/* As a server has it. */
+static void reopen_alone(struct fixture *f)
+{
+    close_store(f);
+    assert_int_equal(
+        store_open(&(struct store_spec){.url = f->url, .alone = true}, &f->store, NULL), 0);
+}
+
 static void only_the_owner_may_read_the_files(void **state)
 {
     static const char *const ends[] = {"", "-wal", "-shm"};
@@ -355,6 +363,7 @@ static void a_slot_let_go_in_a_batch_is_free_in_the_same(void **state)
 /* What schemas 3 to 11 have made out of schema 2, undone. */
 static const char to_schema_2[] =
     "ALTER TABLE user DROP COLUMN operator; ALTER TABLE user DROP COLUMN turn; DROP TABLE paused;"
+    "DROP TABLE changed_user;"
     "ALTER TABLE user DROP COLUMN active_limit; ALTER TABLE user DROP COLUMN running_limit;"
     "DROP TABLE small_result; ALTER TABLE report DROP COLUMN in_row;"
     "ALTER TABLE report DROP COLUMN footer;"
@@ -371,6 +380,88 @@ static const char to_schema_2[] =
     "CREATE TRIGGER report_goes AFTER INSERT ON report BEGIN SELECT 1; END;"
     "DROP TABLE identity; DROP TABLE ledger; DROP TABLE login_address;"
     "PRAGMA user_version = 2";
+
+/* As `reportd user` does, in a process of its own. */
+static void change_user(struct fixture *f, struct store_user_change change)
+{
+    struct store_op op = {.verb = STORE_USER_CHANGE, .user_change = change};
+    struct store *other = open_store(f);
+
+    op.user_change.now_ms = NOW_MS;
+    op.user_change.retention_ms = DAY_MS;
+    assert_int_equal(run(other, &op), 0);
+    store_free(other);
+}
+
+static int64_t changed_users(const struct fixture *f)
+{
+    char path[160];
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    int64_t count;
+
+    file_path(f, path, "");
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_prepare_v2(db, "SELECT count(*) FROM changed_user", -1, &stmt, NULL);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    count = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return count;
+}
+
+static void what_another_process_ends_is_out_of_the_queue(void **state)
+{
+    struct fixture *f = *state;
+    struct guid bob;
+    struct store_ref ref;
+
+    reopen_alone(f);
+    submit(f, f->ann);
+    submit(f, f->ann);
+    bob = submit(f, f->bob);
+    change_user(f, (struct store_user_change){.name = "ann", .disabled = 1});
+    assert_int_equal(changed_users(f), 1);
+    assert_true(claim(f, &ref) && guid_eq(&ref.id, &bob));
+    assert_int_equal(changed_users(f), 0);
+    assert_false(claim(f, &ref));
+    change_user(f, (struct store_user_change){.name = "ann", .disabled = 0});
+    assert_int_equal(submit_limited(f, 1), SUBMIT_ACCEPTED); /* the slots are free again */
+}
+
+static void a_limit_that_another_process_sets_holds(void **state)
+{
+    struct fixture *f = *state;
+    struct store_ref ref;
+
+    reopen_alone(f);
+    submit(f, f->ann);
+    submit(f, f->ann);
+    assert_true(claim(f, &ref));
+    change_user(f, (struct store_user_change){.name = "ann", .disabled = -1, .running_limit = 1});
+    assert_false(claim(f, &ref));
+    change_user(f, (struct store_user_change){.name = "ann", .disabled = -1, .running_limit = 2});
+    assert_true(claim(f, &ref));
+}
+
+static void a_claim_that_is_rolled_back_leaves_its_source_free(void **state)
+{
+    const struct store_limit one = {.source = "shop", .max_running = 1};
+    struct fixture *f = *state;
+    struct store_op op = {
+        .verb = STORE_CLAIM,
+        .claim = {.offer = "Balance\n", .sources = "shop\n", .limits = &one, .limit_count = 1}};
+
+    submit(f, f->ann);
+    exec_sql(f, "CREATE TRIGGER no_turn BEFORE UPDATE OF turn ON user"
+                " BEGIN SELECT RAISE(ABORT, 'no'); END");
+    assert_int_equal(run(f->store, &op), -E_STORE);
+    exec_sql(f, "DROP TRIGGER no_turn");
+    assert_int_equal(run(f->store, &op), 0);
+    assert_true(op.claim.found);
+    assert_int_equal(op.claim.report.attempt, 1);
+    store_op_done(&op);
+}
 
 static void a_store_of_schema_2_is_brought_up_to_date(void **state)
 {
@@ -504,6 +595,9 @@ int main(void)
         STORE_TEST(an_empty_queue_leaves_no_tallies),
         STORE_TEST(a_slot_let_go_in_a_batch_is_free_in_the_same),
         STORE_TEST(a_slot_that_another_process_frees_is_free),
+        STORE_TEST(what_another_process_ends_is_out_of_the_queue),
+        STORE_TEST(a_limit_that_another_process_sets_holds),
+        STORE_TEST(a_claim_that_is_rolled_back_leaves_its_source_free),
         STORE_TEST(a_store_of_schema_2_is_brought_up_to_date),
         STORE_TEST(a_row_goes_with_the_count_of_the_ledger),
         STORE_TEST(what_is_durable_is_fsynced_before_done),
