@@ -13,6 +13,7 @@
     X(UNKNOWN_REPORT, 404, "Unknown report")                                                       \
     X(UNKNOWN_REFERENCE, 404, "Unknown reference")                                                 \
     X(UNKNOWN_LINK, 404, "Unknown link")                                                           \
+    X(UNKNOWN_SESSION, 404, "Unknown session")                                                     \
     X(METHOD, 405, "Method not allowed")                                                           \
     X(NOT_ACCEPTABLE, 406, "Not acceptable")                                                       \
     X(NOT_COMPLETE, 409, "Report not complete")                                                    \

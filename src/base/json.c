@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 
 static void add_short_escape(struct buf *b, unsigned char c)
@@ -124,6 +125,15 @@ void json_add_bool(struct buf *b, const char *key, bool value)
 {
     json_add_key(b, key);
     buf_add_str(b, value ? "true" : "false");
+}
+
+void json_add_time(struct buf *b, const char *key, int64_t ms)
+{
+    char text[CLOCK_TEXT];
+
+    if (ms != 0)
+        clock_format(ms, text);
+    json_add_member(b, key, ms != 0 ? text : NULL);
 }
 
 /* ---- the escapes of JSON texts (RFC 8259, 7) ---- */

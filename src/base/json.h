@@ -20,6 +20,7 @@ void json_add_key(struct buf *b, const char *key);
 void json_add_member(struct buf *b, const char *key, const char *text);
 void json_add_number(struct buf *b, const char *key, int64_t number);
 void json_add_bool(struct buf *b, const char *key, bool value);
+void json_add_time(struct buf *b, const char *key, int64_t ms); /* clock_format(); null for 0 */
 
 /* Append what stands between the quotes of a JSON text, without its escapes, as UTF-8. Half of a
  * surrogate pair (RFC 8259, 8.2, allows it) is appended as if it were a character of its own, in

@@ -32,10 +32,10 @@
 #include "http/conversion.h"
 #include "http/health.h"
 #include "http/listener.h"
+#include "http/password_work.h"
 #include "http/receipt.h"
 #include "http/server.h"
 #include "http/token.h"
-#include "http/user.h"
 #include "proc/audit.h"
 #include "proc/backup.h"
 #include "proc/choices.h"
@@ -349,7 +349,7 @@ static int open_server(struct node *node, struct err *err)
     services.health = node->health;
     services.token_cache = node->token_cache = token_cache_new();
     services.status_cache = node->status_cache = status_cache_new();
-    services.passwords = node->passwords = user_password_queue_new();
+    services.passwords = node->passwords = password_work_queue_new();
     services.conversions = node->conversions = conversions_new();
     if (node->health == NULL || node->token_cache == NULL || node->status_cache == NULL ||
         node->passwords == NULL || node->conversions == NULL)

@@ -150,7 +150,8 @@
       "user(id active_limit running_limit turn name password_hash disabled failures "              \
       "first_failure_ms locked_until_ms allow grants operator) account(id name "                   \
       "active_limit running_limit password_hash disabled failures first_failure_ms "               \
-      "locked_until_ms allow grants operator) session(id user_id access refresh_hash "             \
+      "locked_until_ms allow grants operator) session(id user_id access refresh_hash created_ms "  \
+      "renewed_ms address "                                                                        \
       "expires_ms) used_refresh(session_id hash access used_ms) "                                  \
       "login_address(user_id address succeeded_ms failures first_failure_ms "                      \
       "locked_until_ms) "                                                                          \

@@ -360,8 +360,8 @@ static void add_error_headers(struct exchange *ex, int code)
 
 static bool is_business(int code)
 {
-    return code == E_UNKNOWN_REPORT || code == E_UNKNOWN_REFERENCE || code == E_PARAM ||
-           code == E_NOT_COMPLETE || code == E_CHOICES;
+    return code == E_UNKNOWN_REPORT || code == E_UNKNOWN_REFERENCE || code == E_UNKNOWN_SESSION ||
+           code == E_PARAM || code == E_NOT_COMPLETE || code == E_CHOICES;
 }
 
 /* The message for the client. What an inner module says of its own failure may name paths and

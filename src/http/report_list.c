@@ -45,16 +45,6 @@ static int read_list_request(struct exchange *ex, struct store_list *ret, bool *
     return 0;
 }
 
-static void add_time_member(struct buf *out, const char *key, int64_t ms)
-{
-    char text[CLOCK_TEXT];
-
-    json_add_key(out, key);
-    if (ms != 0)
-        clock_format(ms, text);
-    json_add_string(out, ms != 0 ? text : NULL);
-}
-
 static void add_report(struct buf *out, const struct report *report)
 {
     char guid[GUID_TEXT];
@@ -66,10 +56,10 @@ static void add_report(struct buf *out, const struct report *report)
     json_add_member(out, "reportName", report->name);
     json_add_member(out, "state", report_state_name(report->state));
     buf_add_format(out, ",\"rows\":%" PRId64 ",\"bytes\":%" PRId64, report->rows, report->bytes);
-    add_time_member(out, "submittedAt", report->submitted_ms);
-    add_time_member(out, "startedAt", report->started_ms);
-    add_time_member(out, "finishedAt", report->finished_ms);
-    add_time_member(out, "expiresAt", report->expires_ms);
+    json_add_time(out, "submittedAt", report->submitted_ms);
+    json_add_time(out, "startedAt", report->started_ms);
+    json_add_time(out, "finishedAt", report->finished_ms);
+    json_add_time(out, "expiresAt", report->expires_ms);
     json_add_member(out, "message", report->message);
     json_add_key(out, "parameters");
     buf_add_str(out, report->parameters != NULL ? report->parameters : "null");

@@ -38,7 +38,7 @@ struct services {
     struct streams *streams;
     struct token_cache *token_cache;
     struct status_cache *status_cache;
-    struct work_queue *passwords; /* user_password_queue_new() */
+    struct work_queue *passwords; /* password_work_queue_new() */
     struct conversions *conversions;
     struct token_keys *token_keys;
     struct receipt_keys *receipt_keys;

@@ -9,39 +9,30 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "base/thread.h"
-#include "core/password.h"
 #include "http/exchange_impl.h"
 #include "http/login_cookie.h"
 #include "http/metrics.h"
+#include "http/password_work.h"
 #include "http/query.h"
 #include "http/token.h"
 
 enum {
     LOGGED_NAME_MAX = 64,
     LOGGED_UNKNOWN_MAX = 17, /* with its NUL */
-    PASSWORD_THREADS = 2,    /* checked at the same time, 19 MiB each */
-    PASSWORD_QUEUE = 64, /* … and waiting: about a second's worth; 503 beyond, and for an address
-                          * that would have more of them than it leaves free */
-    SECRET_MAX = 255,    /* bytes of a refresh token we look at */
+    SECRET_MAX = 255,        /* bytes of a refresh token we look at */
     ANSWER_MAX = 2 * TOKEN_TEXT_MAX,
 };
 static const int64_t refresh_life_ms = INT64_C(30) * 24 * 3600 * 1000;
 
 /* A login under way, or a refresh: what must outlive the steps, cleared at the end. */
 struct login {
-    struct exchange *ex;
-    struct work_item item;
-    struct share share; /* of the queue */
+    struct password_work check;
     char name[USER_NAME_MAX + 1];
     char address[ADDRESS_TEXT], site[ADDRESS_TEXT];
-    char password[USER_PASSWORD_MAX + 1];
-    char hash[PASSWORD_HASH_TEXT];   /* "": there is nothing to compare with */
     int64_t user_id;                 /* 0: nobody who may log in … */
     enum metrics_login refusal;      /* … and why; LOGIN_OPENED: somebody */
-    int verified;                    /* what password_verify() says … */
-    struct err err;                  /* … and why it does not know */
     struct guid session, access;     /* of the new access token */
+    int64_t ends_ms;                 /* when its session does, at the latest */
     bool cookie;                     /* the refresh token is one, not in a body */
     char refresh[LOGIN_COOKIE_TEXT]; /* the new refresh token, and … */
     const uint8_t *wanted_hash;      /* … the hash that it must have; NULL: any */
@@ -62,24 +53,14 @@ static struct login *new_login(struct exchange *ex)
         exchange_fail(ex, -E_NOMEM, "out of memory");
         return NULL;
     }
-    login->ex = ex;
     ex->state = login;
     ex->state_free = login_free;
     return login;
 }
 
-/* Copy a text of the body and clear it there; false: replied. */
-static bool take_text(struct exchange *ex, const char *key, char *out, size_t cap)
+static int64_t earlier(int64_t a, int64_t b)
 {
-    json_t *value = exchange_member(ex, key);
-    const char *text = json_string_value(value);
-
-    if (text != NULL && str_copy(out, cap, text)) {
-        sodium_memzero((char *)(uintptr_t)text, json_string_length(value));
-        return true;
-    }
-    exchange_fail(ex, -E_INVALID, "Send \"%s\": a text of at most %zu bytes.", key, cap - 1);
-    return false;
+    return a < b ? a : b;
 }
 
 static void hash_token(const char *token, uint8_t out[STORE_HASH_BYTES])
@@ -122,7 +103,11 @@ static bool find_refresh(struct exchange *ex, struct login *login,
 static void reply_pair(struct exchange *ex, const char *user, const struct login *login)
 {
     int64_t now_s = store_now_ms(ex->services->store) / 1000;
-    struct token_claims claims = {login->session, login->access, now_s, now_s + TOKEN_LIFE_S};
+    struct token_claims claims = {.session = login->session,
+                                  .access = login->access,
+                                  .issued_s = now_s,
+                                  .expires_s =
+                                      earlier(now_s + TOKEN_LIFE_S, login->ends_ms / 1000)};
     struct buf answer;
 
     buf_init(&answer, ANSWER_MAX);
@@ -158,14 +143,14 @@ static void log_login(struct exchange *ex, const struct login *login)
     bool opened = ex->op.rc == 0 && ex->op.login.opened;
     enum metrics_login outcome = opened                           ? LOGIN_OPENED
                                  : login->refusal != LOGIN_OPENED ? login->refusal
-                                 : login->verified != 1           ? LOGIN_PASSWORD
+                                 : login->check.verified != 1     ? LOGIN_PASSWORD
                                  : ex->op.rc != 0                 ? LOGIN_STORE
                                                                   : LOGIN_LOCKED;
     char name[LOGGED_NAME_MAX];
 
     metrics_login(server_metrics(ex->server), outcome);
     ex->act.recorded = true;
-    str_copy(name, login->hash[0] != '\0' ? sizeof(name) : LOGGED_UNKNOWN_MAX, login->name);
+    str_copy(name, login->check.hash[0] != '\0' ? sizeof(name) : LOGGED_UNKNOWN_MAX, login->name);
     str_drop_cut(name);
     if (opened)
         log_info("login.done", "request=%s user=%s address=%s", ex->request_id, name,
@@ -197,8 +182,8 @@ static void password_checked(struct exchange *ex)
     struct login *login = ex->state;
     struct store_login *op;
 
-    if (login->verified < 0) { /* our failure, not the user's */
-        exchange_reply_error(ex, &login->err, NULL);
+    if (login->check.verified < 0) { /* our failure, not the user's */
+        exchange_reply_error(ex, &login->check.err, NULL);
         return;
     }
     op = &exchange_op(ex, STORE_LOGIN)->login;
@@ -207,41 +192,15 @@ static void password_checked(struct exchange *ex)
     make_refresh(ex, login);
     *op = (struct store_login){.user_id = login->user_id,
                                .address = login->site,
-                               .password_ok = login->verified == 1 && login->user_id != 0,
-                               .password_hash = login->hash,
+                               .password_ok = login->check.verified == 1 && login->user_id != 0,
+                               .password_hash = login->check.hash,
                                .now_ms = store_now_ms(ex->services->store),
                                .session = login->session,
                                .access = login->access};
-    op->refresh_expires_ms = op->now_ms + refresh_life_ms;
+    login->ends_ms = op->now_ms + ex->services->config->session_life.number;
+    op->refresh_expires_ms = earlier(op->now_ms + refresh_life_ms, login->ends_ms);
     hash_token(login->refresh, op->refresh_hash);
     exchange_post(ex, login_recorded);
-}
-
-/* On a thread of the work queue. */
-static void check_passwords(void *context, struct work_item *batch)
-{
-    (void)context;
-    while (batch != NULL) {
-        struct login *login = container_of(batch, struct login, item);
-
-        batch = batch->next;
-        login->verified = password_verify(login->hash[0] != '\0' ? login->hash : NULL,
-                                          login->password, &login->err);
-        sodium_memzero(login->password, sizeof(login->password));
-        shares_give(server_shares(login->ex->server), &login->share);
-        exchange_wake(login->ex);
-    }
-}
-
-struct work_queue *user_password_queue_new(void)
-{
-    struct work_queue_spec spec = {.name = "password",
-                                   .threads = PASSWORD_THREADS,
-                                   .batch_max = 1,
-                                   .queue_max = PASSWORD_QUEUE,
-                                   .run = check_passwords};
-
-    return work_queue_new(&spec);
 }
 
 /* Known or not, allowed or not: the same work from here on, so that the time does not tell. */
@@ -257,7 +216,7 @@ static void user_looked_up(struct exchange *ex)
     if (ex->op.rc == 0 && find->found) {
         const struct user *user = &find->user;
 
-        str_copy(login->hash, sizeof(login->hash), user->password_hash);
+        str_copy(login->check.hash, sizeof(login->check.hash), user->password_hash);
         str_copy(login->name, sizeof(login->name), user->name);
         /* From a foreign address nobody is let in, and nobody locked out either. */
         login->refusal = user->disabled                             ? LOGIN_DISABLED
@@ -266,15 +225,7 @@ static void user_looked_up(struct exchange *ex)
         if (login->refusal == LOGIN_OPENED)
             login->user_id = user->id;
     }
-    login->share = share_of_address(SHARE_LOGINS, &ex->client.address);
-    if (shares_take_of(server_shares(ex->server), &login->share, PASSWORD_QUEUE)) {
-        exchange_await(ex, password_checked);
-        if (work_queue_push(ex->services->passwords, &login->item))
-            return;
-        shares_give(server_shares(ex->server), &login->share);
-    }
-    exchange_count_limit(ex, LIMIT_LOGINS);
-    exchange_fail(ex, -E_BUSY, "Too many logins at the same time: try again in a moment.");
+    password_work_start(ex, &login->check, password_checked);
 }
 
 /* ?cookie=1; false: replied. */
@@ -299,8 +250,8 @@ void user_login(struct exchange *ex)
     struct login *login = new_login(ex);
 
     if (login == NULL || !read_cookie_wish(ex, &login->cookie) ||
-        !take_text(ex, "username", login->name, sizeof(login->name)) ||
-        !take_text(ex, "password", login->password, sizeof(login->password)))
+        !password_work_take(ex, "username", login->name, sizeof(login->name)) ||
+        !password_work_take(ex, "password", login->check.password, sizeof(login->check.password)))
         return;
     exchange_op(ex, STORE_USER_FIND)->user_find.name = login->name;
     exchange_post(ex, user_looked_up);
@@ -319,6 +270,7 @@ static void token_rotated(struct exchange *ex)
         auth_refuse(ex);
         return;
     }
+    login->ends_ms = rotate->created_ms + ex->services->config->session_life.number;
     if (again && !find_refresh(ex, login, rotate))
         exchange_fail(ex, -E_BUSY,
                       "Another node has made the current tokens with a key that this one does not "
@@ -343,7 +295,7 @@ static bool read_refresh(struct exchange *ex, struct login *login, struct store_
         memcpy(rotate->old_hash, cookie.hash, sizeof(cookie.hash));
         return true;
     }
-    if (!auth_signature(ex) || !take_text(ex, "refreshToken", given, sizeof(given)))
+    if (!auth_signature(ex) || !password_work_take(ex, "refreshToken", given, sizeof(given)))
         return false;
     if (strchr(given, '.') != NULL) { /* a cookie: its session goes on by cookie only */
         auth_refuse(ex);
@@ -359,7 +311,8 @@ static bool read_refresh(struct exchange *ex, struct login *login, struct store_
 void user_refresh(struct exchange *ex)
 {
     struct login *login = new_login(ex);
-    struct store_rotate rotate = {.now_ms = store_now_ms(ex->services->store)};
+    struct store_rotate rotate = {.now_ms = store_now_ms(ex->services->store),
+                                  .life_ms = ex->services->config->session_life.number};
 
     if (login == NULL || !read_refresh(ex, login, &rotate))
         return;

@@ -32,9 +32,15 @@ static const struct move_column addresses[] = {SAME(user_id, MOVE_BIGINT),
                                                SAME(first_failure_ms, MOVE_BIGINT),
                                                SAME(locked_until_ms, MOVE_BIGINT),
                                                {0}};
-static const struct move_column sessions[] = {
-    SAME(id, MOVE_RAW),           SAME(user_id, MOVE_BIGINT),    SAME(access, MOVE_RAW),
-    SAME(refresh_hash, MOVE_RAW), SAME(expires_ms, MOVE_BIGINT), {0}};
+static const struct move_column sessions[] = {SAME(id, MOVE_RAW),
+                                              SAME(user_id, MOVE_BIGINT),
+                                              SAME(access, MOVE_RAW),
+                                              SAME(refresh_hash, MOVE_RAW),
+                                              SAME(expires_ms, MOVE_BIGINT),
+                                              SAME(created_ms, MOVE_BIGINT),
+                                              SAME(renewed_ms, MOVE_BIGINT),
+                                              SAME(address, MOVE_RAW),
+                                              {0}};
 static const struct move_column used[] = {SAME(session_id, MOVE_RAW),
                                           SAME(hash, MOVE_RAW),
                                           SAME(access, MOVE_RAW),

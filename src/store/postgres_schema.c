@@ -193,7 +193,8 @@ static const char migration_13[] =
     "  PRIMARY KEY (user_id, address)"
     ")";
 
-/* 14: operators; what is paused ('' is all). A limit of 0 is that of the configuration. */
+/* 14: operators; what is paused ('' is all); since when sessions are, and from where. A limit of 0
+ * is that of the configuration. */
 static const char migration_14[] =
     "ALTER TABLE account ADD COLUMN operator boolean NOT NULL DEFAULT false,"
     "  ADD COLUMN active_limit int NOT NULL DEFAULT 0,"
@@ -221,7 +222,12 @@ static const char migration_14[] =
     "CREATE INDEX report_turn ON report (user_id, " POSTGRES_WANTED ", seq) WHERE state = 0;"
     "ALTER TABLE report ADD COLUMN source text;" /* that it runs on; while it runs */
     "INSERT INTO waiting (user_id, wanted, turn, first_seq)"
-    "  SELECT user_id, " POSTGRES_WANTED ", 0, min(seq) FROM report WHERE state = 0 GROUP BY 1, 2";
+    "  SELECT user_id, " POSTGRES_WANTED ", 0, min(seq) FROM report WHERE state = 0 GROUP BY 1, 2;"
+    /* Refresh tokens live 30 days. */
+    "ALTER TABLE session ADD COLUMN created_ms bigint NOT NULL DEFAULT 0,"
+    "  ADD COLUMN renewed_ms bigint NOT NULL DEFAULT 0,"
+    "  ADD COLUMN address text NOT NULL DEFAULT '';"
+    "UPDATE session SET created_ms = expires_ms - 2592000000, renewed_ms = expires_ms - 2592000000";
 
 /* The schema and the statements write states as numbers. */
 _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE == 2 &&

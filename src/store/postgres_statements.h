@@ -562,8 +562,10 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
                 "address)"                                                                         \
                 "   DO UPDATE SET succeeded_ms = $2, failures = 0, first_failure_ms = 0,"          \
                 "     locked_until_ms = 0),"                                                       \
-                " opened AS (INSERT INTO session (id, user_id, access, refresh_hash, expires_ms)"  \
-                "   SELECT $3, id, $4, $5, $6 FROM free ON CONFLICT DO NOTHING)"                   \
+                " opened AS (INSERT INTO session (id, user_id, access, refresh_hash, expires_ms,"  \
+                "   created_ms, renewed_ms, address)"                                              \
+                "   SELECT $3, id, $4, $5, $6, $2, $2, coalesce($7, '') FROM free"                 \
+                "   ON CONFLICT DO NOTHING)"                                                       \
                 " SELECT EXISTS (SELECT FROM free)")                                               \
     X(LOGIN_FAILED, "iiiiiti",                                                                     \
       "WITH known AS (" POSTGRES_KNOWN(                                                            \
@@ -580,11 +582,11 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       " WHERE s.id = $1 AND ($3 OR " POSTGRES_ACCESS_HOLDS("$2", "$4") ") AND NOT a.disabled")     \
     X(ROTATE_LOCK, "g", "SELECT FROM session WHERE id = $1 FOR UPDATE")                            \
     /* DONE is 0, UNKNOWN 1, REUSED 2, CURRENT 3; 4 is DONE by a try whose answer was lost. */     \
-    X(ROTATE, "gxgigxibi",                                                                         \
-      "WITH s AS (SELECT s.user_id, s.access, s.refresh_hash, CASE"                                \
+    X(ROTATE, "gxgigxibii",                                                                        \
+      "WITH s AS (SELECT s.user_id, s.access, s.refresh_hash, s.created_ms, CASE"                  \
       "   WHEN s.access = $5 AND refresh_hash = $6 THEN 4"                                         \
       "   WHEN u.used_ms <= $9 THEN 2"                                                             \
-      "   WHEN expires_ms <= $4 OR disabled"                                                       \
+      "   WHEN least(expires_ms, created_ms + $10) <= $4 OR disabled"                              \
       "     OR NOT ($8 OR " POSTGRES_ACCESS_HOLDS(                                                 \
           "$3",                                                                                    \
           "$9") ") THEN 1"                                                                         \
@@ -595,14 +597,19 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
                 "   WHERE s.id = $1),"                                                             \
                 " used AS (INSERT INTO used_refresh (session_id, hash, access, used_ms)"           \
                 "   SELECT $1, $2, access, $4 FROM s WHERE outcome = 0),"                          \
-                " renewed AS (UPDATE session SET access = $5, refresh_hash = $6, expires_ms = $7"  \
+                " renewed AS (UPDATE session SET access = $5, refresh_hash = $6,"                  \
+                "   expires_ms = least($7, created_ms + $10), renewed_ms = $4"                     \
                 "   WHERE id = $1 AND EXISTS (SELECT FROM s WHERE outcome = 0)),"                  \
                 " ended AS (DELETE FROM session WHERE id = $1 AND EXISTS (SELECT FROM s WHERE "    \
                 "outcome = 2))"                                                                    \
-                " SELECT " POSTGRES_USER_COLUMNS ", s.outcome, s.access, s.refresh_hash"           \
+                " SELECT " POSTGRES_USER_COLUMNS ", s.outcome, s.access, s.refresh_hash,"          \
+                " s.created_ms"                                                                    \
                 " FROM s JOIN account a ON a.id = s.user_id")                                      \
-    X(LOGOUT, "ggxi",                                                                              \
-      "DELETE FROM session s WHERE id = $1 AND (refresh_hash = $3"                                 \
+    X(SESSIONS, "ii",                                                                              \
+      "SELECT id, created_ms, renewed_ms, expires_ms, address FROM session"                        \
+      " WHERE user_id = $1 AND expires_ms > $2 ORDER BY created_ms DESC, id")                      \
+    X(LOGOUT, "ggxii",                                                                             \
+      "DELETE FROM session s WHERE id = $1 AND (user_id = $5 OR refresh_hash = $3"                 \
       " OR EXISTS (SELECT FROM used_refresh WHERE session_id = $1 AND hash = $3)"                  \
       " OR " POSTGRES_ACCESS_HOLDS("$2", "$4") ") RETURNING user_id")                              \
     X(SESSION_END_USER, "t",                                                                       \

@@ -181,13 +181,40 @@ int postgres_read_session(struct postgres_conn *c, struct store_session *arg)
     return 0;
 }
 
+void postgres_send_sessions(struct postgres_conn *c, struct store_sessions *arg)
+{
+    call_run(c, PG_SESSIONS, value_int(arg->user_id), value_int(arg->now_ms));
+}
+
+int postgres_read_sessions(struct postgres_conn *c, struct store_sessions *arg)
+{
+    arg->items = NULL;
+    arg->count = 0;
+    if (results_rows(c) > 0) {
+        arg->items = calloc(results_rows(c), sizeof(*arg->items));
+        if (arg->items == NULL)
+            return results_no_memory(c);
+    }
+    while (arg->items != NULL && results_next(c)) {
+        struct store_user_session *item = &arg->items[arg->count++];
+
+        item->id = get_guid(c, 0);
+        item->created_ms = get_int(c, 1);
+        item->renewed_ms = get_int(c, 2);
+        item->expires_ms = get_int(c, 3);
+        item->address = get_text(c, 4);
+    }
+    return 0;
+}
+
 void postgres_send_rotate(struct postgres_conn *c, struct store_rotate *arg)
 {
     call_run(c, PG_ROTATE_LOCK, value_guid(&arg->session));
     call_run(c, PG_ROTATE, value_guid(&arg->session), value_blob(arg->old_hash, STORE_HASH_BYTES),
              value_guid(&arg->access), value_int(arg->now_ms), value_guid(&arg->new_access),
              value_blob(arg->new_hash, STORE_HASH_BYTES), value_int(arg->refresh_expires_ms),
-             value_bool(arg->any_access), value_int(arg->now_ms - STORE_LEEWAY_MS));
+             value_bool(arg->any_access), value_int(arg->now_ms - STORE_LEEWAY_MS),
+             value_int(arg->life_ms));
 }
 
 /* As the statement numbers them. */
@@ -205,6 +232,7 @@ int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg)
         outcome = get_int(c, POSTGRES_USER_COLUMN_COUNT);
         arg->current = get_guid(c, POSTGRES_USER_COLUMN_COUNT + 1);
         get_blob(c, POSTGRES_USER_COLUMN_COUNT + 2, arg->current_hash, STORE_HASH_BYTES);
+        arg->created_ms = get_int(c, POSTGRES_USER_COLUMN_COUNT + 3);
     }
     arg->outcome =
         outcome == OUTCOME_DONE_BEFORE ? ROTATE_DONE : (enum store_rotate_outcome)outcome;
@@ -221,9 +249,9 @@ void postgres_send_logout(struct postgres_conn *c, struct store_logout *arg)
     bool by_refresh = arg->refresh_hash != NULL;
 
     call_run(c, PG_LOGOUT, value_guid(&arg->session),
-             by_refresh ? value_null() : value_guid(&arg->access),
+             by_refresh || arg->user_id != 0 ? value_null() : value_guid(&arg->access),
              by_refresh ? value_blob(arg->refresh_hash, STORE_HASH_BYTES) : value_null(),
-             value_int(arg->now_ms - STORE_LEEWAY_MS));
+             value_int(arg->now_ms - STORE_LEEWAY_MS), value_int(arg->user_id));
 }
 
 int postgres_read_logout(struct postgres_conn *c, struct store_logout *arg)

@@ -165,9 +165,9 @@ static const char migration_10[] =
     "  PRIMARY KEY (user_id, address)"
     ") STRICT, WITHOUT ROWID;";
 
-/* 11: operators; whose turn it is (fair_queue.h), and what is paused ('' is all). A limit of 0 is
- * that of the configuration. `turn` is the number of the user's last start, counted over all users:
- * no time, since it outlives the report. */
+/* 11: operators; whose turn it is (fair_queue.h), and what is paused ('' is all); since when
+ * sessions are, and from where. A limit of 0 is that of the configuration. `turn` is the number of
+ * the user's last start, counted over all users: no time, since it outlives the report. */
 static const char migration_11[] =
     "ALTER TABLE user ADD COLUMN operator INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE user ADD COLUMN active_limit INTEGER NOT NULL DEFAULT 0;"
@@ -178,7 +178,13 @@ static const char migration_11[] =
      * until that one has seen it. */
     "CREATE TABLE changed_user (user_id INTEGER PRIMARY KEY) STRICT;"
     /* Places in the queue, which is now in memory. */
-    "DELETE FROM tally WHERE node >= 5;";
+    "DELETE FROM tally WHERE node >= 5;"
+    /* Refresh tokens live 30 days. */
+    "ALTER TABLE session ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE session ADD COLUMN renewed_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE session ADD COLUMN address TEXT NOT NULL DEFAULT '';"
+    "UPDATE session SET created_ms = expires_ms - 2592000000, renewed_ms = expires_ms - "
+    "2592000000;";
 
 const char *const sqlite_migrations[] = {migration_1, migration_2,  migration_3, migration_4,
                                          migration_5, migration_6,  migration_7, migration_8,

@@ -186,8 +186,8 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
                      " VALUES (?1, ?2, ?3)")                                                       \
     X(ADDRESS_UNLOCK, "UPDATE login_address SET failures = 0, first_failure_ms = 0,"               \
                       " locked_until_ms = 0 WHERE user_id = ?1 AND failures > 0")                  \
-    X(SESSION_ADD, "INSERT INTO session (id, user_id, access, refresh_hash, expires_ms)"           \
-                   " VALUES (?1, ?2, ?3, ?4, ?5)")                                                 \
+    X(SESSION_ADD, "INSERT INTO session (id, user_id, access, refresh_hash, expires_ms,"           \
+                   " created_ms, renewed_ms, address) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)")    \
     X(SESSION,                                                                                     \
       "SELECT " SQLITE_USER_COLUMNS ", s.access <> ?2"                                             \
       " FROM session s JOIN user ON user.id = user_id"                                             \
@@ -196,15 +196,19 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
       "SELECT " SQLITE_USER_COLUMNS ", (?5 OR " SQLITE_ACCESS_HOLDS(                               \
           "?3",                                                                                    \
           "?6") ")"                                                                                \
-                " AND expires_ms > ?4 AND NOT disabled, refresh_hash = ?2, s.access,"              \
+                " AND min(expires_ms, created_ms + ?7) > ?4 AND NOT disabled, refresh_hash = ?2,"  \
+                " s.access,"                                                                       \
                 " (SELECT used_ms > ?6 FROM used_refresh WHERE session_id = ?1 AND hash = ?2),"    \
-                " refresh_hash"                                                                    \
+                " refresh_hash, created_ms"                                                        \
                 " FROM session s JOIN user ON user.id = user_id WHERE s.id = ?1")                  \
     X(ROTATE_USE, "INSERT INTO used_refresh (session_id, hash, access, used_ms)"                   \
                   " SELECT id, refresh_hash, access, ?2 FROM session WHERE id = ?1")               \
-    X(ROTATE, "UPDATE session SET access = ?2, refresh_hash = ?3, expires_ms = ?4 WHERE id = ?1")  \
+    X(ROTATE, "UPDATE session SET access = ?2, refresh_hash = ?3,"                                 \
+              " expires_ms = min(?4, created_ms + ?5), renewed_ms = ?6 WHERE id = ?1")             \
     X(SESSION_END, "DELETE FROM session WHERE id = ?1")                                            \
-    X(LOGOUT, "DELETE FROM session AS s WHERE id = ?1 AND (refresh_hash = ?3"                      \
+    X(SESSIONS, "SELECT id, created_ms, renewed_ms, expires_ms, address FROM session"              \
+                " WHERE user_id = ?1 AND expires_ms > ?2 ORDER BY created_ms DESC, id")            \
+    X(LOGOUT, "DELETE FROM session AS s WHERE id = ?1 AND (user_id = ?5 OR refresh_hash = ?3"      \
               " OR EXISTS (SELECT 1 FROM used_refresh WHERE session_id = ?1 AND hash = ?3)"        \
               " OR " SQLITE_ACCESS_HOLDS("?2", "?4") ") RETURNING user_id")                        \
     X(SESSION_END_USER, "DELETE FROM session WHERE user_id = ?1")                                  \

@@ -204,7 +204,8 @@ static int add_session(struct store_conn *conn, const struct store_login *arg, s
 {
     return sql_do(conn, err, SQL_SESSION_ADD, value_guid(&arg->session), value_int(arg->user_id),
                   value_guid(&arg->access), value_blob(arg->refresh_hash, STORE_HASH_BYTES),
-                  value_int(arg->refresh_expires_ms));
+                  value_int(arg->refresh_expires_ms), value_int(arg->now_ms),
+                  value_text(arg->address != NULL ? arg->address : ""));
 }
 
 /* The user is there: count or clear the failures, and open the session if it may be. */
@@ -255,12 +256,33 @@ int sqlite_session(struct store_conn *conn, struct store_session *arg, struct er
     return sql_end(&q, err);
 }
 
+int sqlite_sessions(struct store_conn *conn, struct store_sessions *arg, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_SESSIONS, value_int(arg->user_id), value_int(arg->now_ms));
+    void *items = NULL;
+
+    for (arg->count = 0; sql_next(&q); arg->count++) {
+        struct store_user_session *item = sql_grow(&q, &items, arg->count, sizeof(*item));
+
+        if (item == NULL)
+            break;
+        item->id = sql_get_guid(&q, 0);
+        item->created_ms = sql_get_int(&q, 1);
+        item->renewed_ms = sql_get_int(&q, 2);
+        item->expires_ms = sql_get_int(&q, 3);
+        item->address = sql_get_text(&q, 4);
+    }
+    arg->items = items;
+    return sql_end(&q, err);
+}
+
 static int exchange(struct store_conn *conn, struct store_rotate *arg, struct err *err)
 {
     return sql_do(conn, err, SQL_ROTATE_USE, value_guid(&arg->session), value_int(arg->now_ms))
                ?: sql_do(conn, err, SQL_ROTATE, value_guid(&arg->session),
                          value_guid(&arg->new_access), value_blob(arg->new_hash, STORE_HASH_BYTES),
-                         value_int(arg->refresh_expires_ms));
+                         value_int(arg->refresh_expires_ms), value_int(arg->life_ms),
+                         value_int(arg->now_ms));
 }
 
 /* A row of ROTATE_FIND. */
@@ -283,7 +305,7 @@ int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err 
     struct sql q = sql_start(conn, SQL_ROTATE_FIND, value_guid(&arg->session),
                              value_blob(arg->old_hash, STORE_HASH_BYTES), value_guid(&arg->access),
                              value_int(arg->now_ms), value_bool(arg->any_access),
-                             value_int(arg->now_ms - STORE_LEEWAY_MS));
+                             value_int(arg->now_ms - STORE_LEEWAY_MS), value_int(arg->life_ms));
     int rc;
 
     arg->outcome = ROTATE_UNKNOWN;
@@ -295,6 +317,7 @@ int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err 
             store_sessions_ended(conn, sql_get_int(&q, 0));
         arg->current = sql_get_guid(&q, SQLITE_USER_COLUMN_COUNT + 2);
         sql_get_blob(&q, SQLITE_USER_COLUMN_COUNT + 4, arg->current_hash, STORE_HASH_BYTES);
+        arg->created_ms = sql_get_int(&q, SQLITE_USER_COLUMN_COUNT + 5);
     }
     rc = sql_end(&q, err);
     if (rc == 0 && arg->outcome == ROTATE_REUSED)
@@ -306,11 +329,11 @@ int sqlite_rotate(struct store_conn *conn, struct store_rotate *arg, struct err 
 
 int sqlite_logout(struct store_conn *conn, struct store_logout *arg, struct err *err)
 {
-    bool by_refresh = arg->refresh_hash != NULL;
+    bool by_access = arg->refresh_hash == NULL && arg->user_id == 0;
     struct sql q = sql_start(conn, SQL_LOGOUT, value_guid(&arg->session),
-                             by_refresh ? value_null() : value_guid(&arg->access),
+                             by_access ? value_guid(&arg->access) : value_null(),
                              value_blob(arg->refresh_hash, STORE_HASH_BYTES),
-                             value_int(arg->now_ms - STORE_LEEWAY_MS));
+                             value_int(arg->now_ms - STORE_LEEWAY_MS), value_int(arg->user_id));
 
     arg->ended = sql_next(&q);
     if (arg->ended)

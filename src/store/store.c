@@ -351,6 +351,13 @@ void store_op_done(struct store_op *op)
     case STORE_USER_LIST:
         users_free(&op->user_list.users, &op->user_list.count);
         break;
+    case STORE_SESSIONS:
+        for (size_t i = 0; i < op->sessions.count; i++)
+            free(op->sessions.items[i].address);
+        free(op->sessions.items);
+        op->sessions.items = NULL;
+        op->sessions.count = 0;
+        break;
     case STORE_SESSION:
         user_done(&op->session.user);
         break;

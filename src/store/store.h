@@ -79,6 +79,7 @@ enum store_kind { STORE_READ, STORE_VOLATILE, STORE_VISIBLE, STORE_DURABLE };
     X(USER_LIST, user_list, STORE_READ)                                                            \
     X(LOGIN, login, STORE_DURABLE)                                                                 \
     X(SESSION, session, STORE_READ)                                                                \
+    X(SESSIONS, sessions, STORE_READ)                                                              \
     X(ROTATE, rotate, STORE_DURABLE)                                                               \
     X(LOGOUT, logout, STORE_DURABLE)                                                               \
     X(PROBE, probe, STORE_DURABLE)                                                                 \
@@ -536,6 +537,19 @@ struct store_session {
     struct user user; /* out: without password_hash */
 };
 
+/* The sessions of a user, the latest first. */
+struct store_user_session {
+    struct guid id;
+    int64_t created_ms, renewed_ms; /* by the login, and by its latest refresh token */
+    int64_t expires_ms;             /* of that one */
+    char *address;                  /* as store_login has it; "": unknown */
+};
+struct store_sessions {
+    int64_t user_id, now_ms;
+    struct store_user_session *items; /* out */
+    size_t count;
+};
+
 /* Exchange a refresh token: the old pair is replaced by the new one, which is `new_access` and
  * what hashes to `new_hash`. A token that was used at most STORE_LEEWAY_MS ago changes nothing, and
  * `current` is of the session's pair (CURRENT): a retry, or a second thread. One that was used
@@ -548,15 +562,19 @@ struct store_rotate {
     uint8_t old_hash[STORE_HASH_BYTES], new_hash[STORE_HASH_BYTES];
     struct guid new_access;
     int64_t now_ms, refresh_expires_ms;
+    int64_t life_ms;                        /* in: no session lives longer, by whatever tokens */
     enum store_rotate_outcome outcome;      /* out */
     struct guid current;                    /* out with ROTATE_CURRENT, and … */
     uint8_t current_hash[STORE_HASH_BYTES]; /* … the hash of the refresh token that goes with it */
-    struct user user;                       /* out with DONE and CURRENT: without password_hash */
+    int64_t created_ms;                     /* out with DONE and CURRENT: of the session, and … */
+    struct user user;                       /* … whose it is: without password_hash */
 };
 
-/* End one session, by an access token that holds, or by a refresh token, used or not. */
+/* End one session, by an access token that holds, by a refresh token, used or not, or because it is
+ * one of a user's. */
 struct store_logout {
     struct guid session, access;
+    int64_t user_id;             /* 0: by `refresh_hash` or `access` */
     const uint8_t *refresh_hash; /* STORE_HASH_BYTES; NULL: by `access` */
     int64_t now_ms;
     bool ended; /* out: false: there is no such session, or its token does not hold */

@@ -437,7 +437,8 @@ static enum store_rotate_outcome rotate_by(struct fixture *f, const struct sessi
                                       .any_access = any_access,
                                       .new_access = new.access,
                                       .now_ms = now_ms,
-                                      .refresh_expires_ms = now_ms + 30 * DAY_MS};
+                                      .refresh_expires_ms = now_ms + 30 * DAY_MS,
+                                      .life_ms = 90 * DAY_MS};
     memcpy(op.rotate.old_hash, old->refresh, STORE_HASH_BYTES);
     memcpy(op.rotate.new_hash, new.refresh, STORE_HASH_BYTES);
     assert_int_equal(run(f->store, &op), 0);
@@ -552,17 +553,22 @@ static void a_cookie_needs_no_access_token(void **state)
 
 /* ---- logout ---- */
 
+static bool end_session(struct fixture *f, struct store_logout logout)
+{
+    struct store_op op = {.verb = STORE_LOGOUT, .logout = logout};
+
+    assert_int_equal(run(f->store, &op), 0);
+    return op.logout.ended;
+}
+
 static bool logout(struct fixture *f, const struct session *session, bool by_refresh,
                    int64_t now_ms)
 {
-    struct store_op op = {.verb = STORE_LOGOUT};
-
-    op.logout = (struct store_logout){.session = session->id,
-                                      .access = session->access,
-                                      .refresh_hash = by_refresh ? session->refresh : NULL,
-                                      .now_ms = now_ms};
-    assert_int_equal(run(f->store, &op), 0);
-    return op.logout.ended;
+    return end_session(f,
+                       (struct store_logout){.session = session->id,
+                                             .access = session->access,
+                                             .refresh_hash = by_refresh ? session->refresh : NULL,
+                                             .now_ms = now_ms});
 }
 
 static void a_logout_ends_its_session_only(void **state)
@@ -585,6 +591,69 @@ static void a_logout_ends_its_session_only(void **state)
         assert_false(logout(f, &one, by_refresh, NOW_MS));
         assert_int_equal(rotate_by(f, &one, true, NOW_MS, NULL), ROTATE_UNKNOWN);
     }
+}
+
+static size_t sessions_of(struct fixture *f, int64_t user_id, int64_t now_ms,
+                          struct store_user_session *ret_first)
+{
+    struct store_op op = {.verb = STORE_SESSIONS};
+    size_t count;
+
+    op.sessions = (struct store_sessions){.user_id = user_id, .now_ms = now_ms};
+    assert_int_equal(run(f->store, &op), 0);
+    count = op.sessions.count;
+    if (count > 0 && ret_first != NULL)
+        *ret_first = op.sessions.items[0]; /* without its address */
+    store_op_done(&op);
+    return count;
+}
+
+static void sessions_are_listed_the_latest_first(void **state)
+{
+    struct fixture *f = *state;
+    struct store_user_session latest;
+    struct session one, two;
+
+    assert_true(login_from(f, "192.0.2.7", true, NOW_MS, &one));
+    assert_true(login(f, true, NOW_MS + 1, &two));
+    assert_int_equal(rotate(f, &two, NOW_MS + DAY_MS, &two), ROTATE_DONE);
+    assert_int_equal(sessions_of(f, f->ann, NOW_MS + DAY_MS, &latest), 2);
+    assert_true(guid_eq(&latest.id, &two.id));
+    assert_int_equal(latest.created_ms, NOW_MS + 1);
+    assert_int_equal(latest.renewed_ms, NOW_MS + DAY_MS);
+    assert_int_equal(latest.expires_ms, NOW_MS + 31 * DAY_MS);
+    assert_int_equal(sessions_of(f, f->ann, NOW_MS + 30 * DAY_MS, NULL), 1); /* without `one` */
+    assert_int_equal(sessions_of(f, f->bob, NOW_MS, NULL), 0);
+}
+
+static void a_user_ends_own_sessions_only(void **state)
+{
+    struct fixture *f = *state;
+    struct session one, other;
+
+    assert_true(login(f, true, NOW_MS, &one));
+    assert_true(login(f, true, NOW_MS, &other));
+    assert_false(end_session(f, (struct store_logout){.session = one.id, .user_id = f->bob}));
+    assert_true(holds(f, &one));
+    assert_true(end_session(f, (struct store_logout){.session = one.id, .user_id = f->ann}));
+    assert_false(lives(f, &one, true));
+    assert_true(holds(f, &other));
+    assert_false(end_session(f, (struct store_logout){.session = one.id, .user_id = f->ann}));
+}
+
+static void no_refresh_token_makes_a_session_live_longer(void **state)
+{
+    struct fixture *f = *state;
+    struct store_user_session latest;
+    struct session session;
+
+    assert_true(login(f, true, NOW_MS, &session));
+    for (int day = 29; day < 90; day += 29)
+        assert_int_equal(rotate(f, &session, NOW_MS + day * DAY_MS, &session), ROTATE_DONE);
+    assert_int_equal(sessions_of(f, f->ann, NOW_MS + 87 * DAY_MS, &latest), 1);
+    assert_int_equal(latest.expires_ms, NOW_MS + 90 * DAY_MS);
+    assert_int_equal(rotate(f, &session, NOW_MS + 90 * DAY_MS, NULL), ROTATE_UNKNOWN);
+    assert_int_equal(sessions_of(f, f->ann, NOW_MS + 90 * DAY_MS, NULL), 0);
 }
 
 static void a_replaced_pair_logs_out_too(void **state)
@@ -715,6 +784,9 @@ int main(void)
         STORE_TEST(the_leeway_ends_with_the_session),
         STORE_TEST(a_cookie_needs_no_access_token),
         STORE_TEST(a_logout_ends_its_session_only),
+        STORE_TEST(sessions_are_listed_the_latest_first),
+        STORE_TEST(a_user_ends_own_sessions_only),
+        STORE_TEST(no_refresh_token_makes_a_session_live_longer),
         STORE_TEST(a_replaced_pair_logs_out_too),
         STORE_TEST(a_token_used_long_ago_is_still_recognised),
         STORE_TEST(another_sessions_refresh_token_is_unknown),

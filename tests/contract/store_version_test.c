@@ -123,7 +123,7 @@ static void rotate(struct fixture *f, struct guid session)
 {
     struct store_op op = {.verb = STORE_ROTATE};
 
-    op.rotate = (struct store_rotate){.session = session, .now_ms = NOW_MS};
+    op.rotate = (struct store_rotate){.session = session, .now_ms = NOW_MS, .life_ms = 1};
     assert_int_equal(run(f->store, &op), 0);
     store_op_done(&op);
 }

@@ -5,6 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from harness import poll
+
 CLONE_NEWNS = 0x00020000
 MiB = 1 << 20
 
@@ -36,6 +38,10 @@ class Disk:
 
     def mount(self, *words):
         subprocess.run(["mount", *map(str, words), str(self.folder)], check=True)
+
+    def make_read_only(self):
+        """Once no file is open for writing there."""
+        poll(lambda: subprocess.run(["mount", "-o", "remount,ro", self.folder], check=False).returncode == 0, what="a read-only disk")
 
     def unmount(self):
         subprocess.run(["umount", "--lazy", str(self.folder)], check=True)

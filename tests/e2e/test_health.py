@@ -191,7 +191,7 @@ def test_a_file_system_that_fails(mounts, tmp_path, what):
     elif what == "inodes":
         disk.fill_inodes()
     elif what == "read-only":
-        disk.mount("-o", "remount,ro")
+        disk.make_read_only()
     else:
         disk.unmount()
     fails(server, client, str(disk.folder))

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import re
 import socket
 import uuid
@@ -339,6 +340,84 @@ def test_a_logout_and_the_leeway_hold_on_every_node(make_cluster):
         refused(renew(node, new_cookie), 401)
         failed(Client(node.url).get(link), 404)
     Client(second.url, token_and_cookie(login(second))[0]).delete(reference)
+
+
+# --- the sessions of a user, and the password -------------------------------------------------------
+
+
+def life_of(token):
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims["exp"] - claims["iat"]
+
+
+def logged_in(server, name, password=PASSWORD, address=None):
+    client = Client(server.url, address=address)
+    client.login(name, password)
+    return client
+
+
+def sessions(client):
+    answer = client.get("/User/Sessions").json()
+    assert answer["result"] and answer["recordCount"] == len(answer["data"])
+    return answer["data"]
+
+
+def change_password(client, old, new):
+    return client.call("POST", "/User/Password", json={"oldPassword": old, "newPassword": new})
+
+
+def test_sessions_are_listed_and_one_is_ended(server, dora):
+    first, second = logged_in(server, dora, address="127.0.0.9"), logged_in(server, dora)
+    listed = sessions(second)
+    assert [session["current"] for session in listed] == [True, False] and listed[1]["address"] == "127.0.0.9"
+    assert all(session["createdAt"] == session["renewedAt"] < session["expiresAt"] for session in listed)
+    ended = second.call("DELETE", f"/User/Session?id={listed[1]['id'].upper()}")
+    assert ended.json()["result"] and not opens(server, first.token) and opens(server, second.token)
+    again = second.call("DELETE", f"/User/Session?id={listed[1]['id']}")
+    assert again.status_code == 200 and again.json()["result"] is False
+    assert sessions(second) == listed[:1]
+
+
+def test_nobody_ends_another_users_session(server, dora, alice):
+    own = sessions(logged_in(server, dora))[0]["id"]
+    answer = alice.call("DELETE", f"/User/Session?id={own}", {"Accept": "application/problem+json"})
+    assert answer.status_code == 404 and answer.json()["title"] == "Unknown session"
+    failed(alice.call("DELETE", "/User/Session"), 400, "id")
+    assert alice.call("DELETE", "/User/Session?id=x").json()["result"] is False
+    assert [session["id"] for session in sessions(logged_in(server, dora))][1:] == [own]
+
+
+def test_a_new_password_ends_all_sessions(server, dora):
+    first, second = logged_in(server, dora), logged_in(server, dora)
+    assert change_password(first, PASSWORD, "a new one, ü").json()["result"]
+    assert not opens(server, first.token) and not opens(server, second.token)
+    failed(login(server, dora, query=""), 401)
+    assert len(sessions(logged_in(server, dora, "a new one, ü"))) == 1
+
+
+def test_a_wrong_old_password_counts_as_a_failed_login(server, dora):
+    client = logged_in(server, dora, address="127.0.0.9")
+    for new, words in (("short", "8 characters"), (dora.upper(), "name")):
+        failed(change_password(client, PASSWORD, new), 400, words)
+    for _ in range(3):
+        failed(change_password(client, "wrong", "a new one, ü"), 403, "oldPassword")
+    failed(change_password(client, PASSWORD, "a new one, ü"), 403, "locked")
+    failed(Client(server.url, address="127.0.0.9").call("POST", "/User/Login", json={"username": dora, "password": PASSWORD}), 401)
+    assert opens(server, client.token) and len(sessions(logged_in(server, dora))) == 2
+    assert server.log_text().count("password.refused") >= 4
+
+
+def test_no_session_lives_longer_than_session_life(clock, make_server):
+    server = make_server(session_life="1h")
+    token, cookie = token_and_cookie(login(server))
+    assert life_of(token) == 20 * 60
+    clock.jump(50 * 60 * SECOND)
+    token, cookie = token_and_cookie(renew(server, cookie))
+    assert life_of(token) <= 10 * 60
+    clock.jump(11 * 60 * SECOND)  # nodes allow each other's clocks a minute
+    refused(renew(server, cookie), 401)
+    assert not opens(server, token)
 
 
 # --- who is logged in -----------------------------------------------------------------------------

@@ -199,7 +199,7 @@ static void no_statement_scans_or_sorts_the_reports(void **state)
             continue;
         read_plan(*state, statements[i].sql, plan);
         if (strstr(plan, "SCAN report ") != NULL || strstr(plan, "SCAN report\n") != NULL ||
-            strstr(plan, "TEMP B-TREE") != NULL)
+            (strstr(plan, "report") != NULL && strstr(plan, "TEMP B-TREE") != NULL))
             fail_msg("%s: %s", statements[i].name, plan);
     }
 }
@@ -368,6 +368,8 @@ static const char to_schema_2[] =
     "DROP TABLE small_result; ALTER TABLE report DROP COLUMN in_row;"
     "ALTER TABLE report DROP COLUMN footer;"
     "ALTER TABLE used_refresh DROP COLUMN access; ALTER TABLE used_refresh DROP COLUMN used_ms;"
+    "ALTER TABLE session DROP COLUMN created_ms; ALTER TABLE session DROP COLUMN renewed_ms;"
+    "ALTER TABLE session DROP COLUMN address;"
     "DROP TABLE tally; DROP INDEX report_of_user;"
     "CREATE INDEX report_of_user ON report (user_id);"
     "CREATE INDEX report_slot ON report (user_id, slot) WHERE slot = 1;"

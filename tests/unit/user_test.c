@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/password.h"
+#include "http/password_work.h"
 #include "http/router.h"
 #include "http/server.h"
 #include "http/token.h"
@@ -117,6 +118,7 @@ static int setup(void **state)
     f->config.http_threads.number = 2;
     f->config.connections.number = 100;
     f->config.request_timeout.number = 20 * 1000;
+    f->config.session_life.number = INT64_C(90) * 24 * 3600 * 1000;
     assert_int_equal(token_keys_open(f->key_path, &f->key, &err), 0);
     assert_int_equal(store_open(&spec, &f->store, &err), 0);
     spool.place = f->spool_path;
@@ -125,7 +127,7 @@ static int setup(void **state)
     services.store = f->store;
     services.spool = f->spool;
     services.token_cache = f->token_cache = token_cache_new();
-    services.passwords = f->passwords = user_password_queue_new();
+    services.passwords = f->passwords = password_work_queue_new();
     assert_int_equal(server_new(&services, &f->server, &err), 0);
     f->url = server_url(f->server);
     add_user(f, "ann");

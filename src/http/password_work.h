@@ -1,0 +1,30 @@
+/* src/http/password_work.h -- passwords checked by argon2id, on threads of their own. */
+#pragma once
+
+#include "core/password.h"
+#include "core/user.h"
+#include "http/exchange.h"
+#include "http/shares.h"
+
+/* One check, in the state of its exchange, which clears the passwords when it ends. */
+struct password_work {
+    char password[USER_PASSWORD_MAX + 1];
+    char hash[PASSWORD_HASH_TEXT];            /* that it is to match; "": nothing can */
+    char new_password[USER_PASSWORD_MAX + 1]; /* "": none; hashed if the other one matches */
+    char new_hash[PASSWORD_HASH_TEXT];        /* out; "": no memory */
+    int verified;                             /* out: what password_verify() says … */
+    struct err err;                           /* … and why it does not know */
+    struct exchange *ex;                      /* the three are the work's own */
+    struct work_item item;
+    struct share share; /* of the queue */
+};
+
+/* The threads, off those of HTTP: pushing can be refused. NULL: no memory. */
+struct work_queue *password_work_queue_new(void);
+
+/* Check, then `next`; or reply that there are too many, of all or of the client's address. Clears
+ * `password`. */
+void password_work_start(struct exchange *ex, struct password_work *work, exchange_step *next);
+
+/* Copy a text of the body and clear it there; false: replied. */
+bool password_work_take(struct exchange *ex, const char *key, char *out, size_t cap);
