@@ -1,5 +1,7 @@
 // web/api.js -- calls of the API, and the session that they belong to.
 
+const ACCEPT = "application/json, application/problem+json";
+
 // The access token is kept here and nowhere else; the refresh token is a cookie that scripts
 // cannot read. Tabs hand a new access token on to each other, because a refresh revokes the old.
 let token = null;
@@ -102,7 +104,7 @@ export async function send(method, path, { query, body, signal, headers } = {}) 
     const used = token ?? await renew();
     const response = await reach(target(path, query), { ...options,
       headers: { Version: "2.0", Authorization: used,
-        Accept: "application/json, application/problem+json",
+        Accept: ACCEPT,
         ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers } });
 
     noteClock(response);
@@ -111,15 +113,19 @@ export async function send(method, path, { query, body, signal, headers } = {}) 
   }
 }
 
-// One call: its envelope, the headers and the status. Throws ApiError for everything else.
-export async function call(method, path, options = {}) {
+// The text of an answer, and its headers. Throws ApiError if it is an error.
+export async function fetchText(method, path, options) {
   const response = await send(method, path, options);
 
   if (!response.ok) throw await errorOf(response);
-  const text = await response.text();
-  const { result = true, message = "", data = null, recordCount = 0 } = read(text) ?? {};
+  return { text: await response.text(), headers: response.headers };
+}
 
-  return { result, message, data, recordCount, headers: response.headers, status: response.status };
+// One call: the data of its envelope, and the headers. Throws ApiError if it is an error.
+export async function call(method, path, options) {
+  const { text, headers } = await fetchText(method, path, options);
+
+  return { data: read(text)?.data ?? null, headers };
 }
 
 // ---- the session ----
@@ -140,13 +146,18 @@ function exclusively(action) {
 
 async function refresh() {
   if (token) return token; // another tab was faster
-  const response = await reach("/User/RefreshToken", { method: "POST", body: "{}",
-    headers: { Version: "2.0", "Content-Type": "application/json" } });
-
-  if (!response.ok) throw await errorOf(response);
-  await adopt((await response.json()).accessToken);
+  await obtain("/User/RefreshToken", {});
   share();
   return token;
+}
+
+// A request without the access token, for one.
+async function obtain(path, body) {
+  const response = await reach(path, { method: "POST", body: JSON.stringify(body),
+    headers: { Version: "2.0", "Content-Type": "application/json", Accept: ACCEPT } });
+
+  if (!response.ok) throw await errorOf(response);
+  return adopt((await response.json()).accessToken);
 }
 
 // One of another user, whose cookie has come in some other way, begins the page anew.
@@ -207,13 +218,7 @@ export const session = {
 
   // Throws ApiError: 401 with the server's words if the credentials are wrong.
   async login(name, password) {
-    const response = await reach("/User/Login?cookie=1", { method: "POST",
-      headers: { Version: "2.0", "Content-Type": "application/json",
-        Accept: "application/json, application/problem+json" },
-      body: JSON.stringify({ username: name, password }) });
-
-    if (!response.ok) throw await errorOf(response);
-    await adopt((await response.json()).accessToken);
+    await obtain("/User/Login?cookie=1", { username: name, password });
     await identify();
     resume();
   },

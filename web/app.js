@@ -1,14 +1,12 @@
 // web/app.js -- the shell: it finds the screen for the address, shows it, and leaves it.
 
-import { REACHED, session } from "/console/api.js";
-import { announce, closeDialogs, confirmBox, failure, notify } from "/console/dialogs.js";
-import { el, replace } from "/console/dom.js";
-import * as events from "/console/events.js";
-import { applyTheme, drawHeader, markScreen } from "/console/header.js";
-import { startKeys } from "/console/keys.js";
-import { prepare } from "/console/reports.js";
-
-export { announce, confirmBox, notify };
+import { REACHED, session } from "./api.js";
+import { closeDialogs, failure } from "./dialogs.js";
+import { el, focusHeading, replace } from "./dom.js";
+import * as events from "./events.js";
+import { applyTheme, drawHeader, markScreen } from "./header.js";
+import { startKeys } from "./keys.js";
+import { prepare } from "./reports.js";
 
 // The first part of the path → the module with its `show(main, route)`.
 const SCREENS = {
@@ -58,6 +56,21 @@ export function heading(text, ...more) {
   return el("h1", { tabindex: "-1" }, text, ...more);
 }
 
+// A screen that says one thing, and where to go on from there: a first button is `action`.
+export function showMessage(main, title, text, { content, action } = {}) {
+  replace(main, heading(title), el("p.lead.muted.gone", text), content, el("div.buttons", action,
+    el("a.button", { href: "#/reports" }, "All reports"),
+    el("a.button", { href: "#/mine" }, "My reports")));
+  focusHeading();
+}
+
+// Where one is: the screens above this one, as pairs of an address and a name.
+export function trail(...above) {
+  return el("nav.trail.muted", { "aria-label": "Where you are" },
+    [["#/reports", "Reports"], ...above].map(([href, name], i) => (
+      [i > 0 && el("span", { "aria-hidden": "true" }, "/"), el("a", { href }, name)])));
+}
+
 async function open() {
   const turn = ++shown;
   const route = parse(location.hash || HOME);
@@ -88,16 +101,12 @@ async function open() {
       window.addEventListener(REACHED, () => { if (turn === shown) open(); }, { once: true });
     }
   }
-  if (turn === shown) focusHeading();
-}
-
-// After a screen was shown; a screen that has set the focus itself keeps it.
-function focusHeading() {
-  if (!main.contains(document.activeElement)) main.querySelector("h1")?.focus();
+  // A screen that has set the focus itself keeps it.
+  if (turn === shown && !main.contains(document.activeElement)) focusHeading();
 }
 
 function onEnd(why) {
-  if (why === "expired") import("/console/login.js").then((login) => login.ask());
+  if (why === "expired") import("./login.js").then((login) => login.ask());
 }
 
 // After a login: where one was, or the first screen.

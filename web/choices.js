@@ -1,6 +1,6 @@
 // web/choices.js -- a text field with a list of choices that is searched while one types.
 
-import { el, icon, replace } from "/console/dom.js";
+import { el, icon, replace } from "./dom.js";
 
 const SHOWN_MOST = 100; // choices in the list at a time
 
@@ -14,7 +14,7 @@ export class ChoiceField {
     this.at = -1;
     this.onChoose = onChoose;
     this.id = `choices-${++count}`;
-    this.list = el("ul", { class: "choices", role: "listbox", id: this.id, hidden: true,
+    this.list = el("ul.choices.popup", { role: "listbox", id: this.id, hidden: true,
       "aria-label": "Choices" });
     this.input = el("input", { type: "text", autocomplete: "off", spellcheck: "false",
       role: "combobox", "aria-expanded": "false", "aria-autocomplete": "list",
@@ -25,7 +25,7 @@ export class ChoiceField {
         blur: () => setTimeout(() => this.close(), 120),
         keydown: (event) => this.key(event),
       } });
-    this.node = el("div", { class: "choice-field" }, this.input, icon("open"), this.list);
+    this.node = el("div.choice-field", this.input, icon("open"), this.list);
   }
 
   // The label for a value, null if it is not a choice.
@@ -57,27 +57,27 @@ export class ChoiceField {
         event.preventDefault();
         this.choose(choice);
       } } },
-    el("span", {}, choice.label), choice.label === choice.value ? null
-      : el("span", { class: "muted mono" }, choice.value))),
-    found.length > SHOWN_MOST || found.length === 0 ? el("li", { class: "muted", role: "none" },
+    el("span", choice.label), choice.label === choice.value ? null
+      : el("span.muted.mono", choice.value))),
+    found.length > SHOWN_MOST || found.length === 0 ? el("li.muted", { role: "none" },
       found.length === 0 ? "No choice has these words."
         : `${found.length - SHOWN_MOST} more: type to search.`) : null);
     this.list.hidden = false;
     this.list.scrollIntoView({ block: "nearest" });
-    this.input.setAttribute("aria-expanded", "true");
+    this.input.ariaExpanded = true;
     this.mark();
   }
 
   close() {
     this.list.hidden = true;
-    this.input.setAttribute("aria-expanded", "false");
+    this.input.ariaExpanded = false;
     this.input.removeAttribute("aria-activedescendant");
   }
 
   mark() {
     const options = this.list.querySelectorAll("[role=option]");
 
-    options.forEach((option, i) => option.setAttribute("aria-selected", String(i === this.at)));
+    options.forEach((option, i) => { option.ariaSelected = i === this.at; });
     if (!options[this.at]) return;
     this.input.setAttribute("aria-activedescendant", options[this.at].id);
     options[this.at].scrollIntoView({ block: "nearest" });

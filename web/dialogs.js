@@ -1,6 +1,6 @@
 // web/dialogs.js -- what the page asks and tells beside the screen: questions, notices, status.
 
-import { button, el, icon, replace, setText } from "/console/dom.js";
+import { button, el, focusHeading, icon, iconButton, replace, setText } from "./dom.js";
 
 const QUIET = 5000; // between two announcements to screen readers, in milliseconds
 const TOLD = 1000; // until a screen reader has taken an announcement
@@ -53,12 +53,7 @@ function giveFocus(before) {
   before?.focus();
   if (document.activeElement === document.body)
     before?.closest("details.menu")?.querySelector("summary").focus();
-  if (document.activeElement === document.body) leaveSearch();
-}
-
-// The focus goes from a field to the heading, where single keys work.
-export function leaveSearch() {
-  document.querySelector("#main h1")?.focus();
+  if (document.activeElement === document.body) focusHeading();
 }
 
 // Those of a screen or of a report that is gone; the question for a login stays.
@@ -66,29 +61,38 @@ export function closeDialogs() {
   for (const dialog of document.querySelectorAll("dialog:not(:has(form.login))")) dialog.close();
 }
 
-// Ask before something that cannot be undone: `action` is the button's label. Resolves to true or
-// false; the button for false has the focus.
-export async function confirmBox(question, action) {
-  const answer = await openDialog(question, (close) => el("div", { class: "buttons" },
-    button("Keep", () => close(false), { autofocus: true }),
-    button(action, () => close(true), { look: "danger" })), { className: "question" });
+// A dialog that shows something and is closed by a button. With `action`, the label of a button for
+// what cannot be undone, it resolves to true if that is pressed.
+export async function showDialog(title, content, { className, action, keep = "Close" } = {}) {
+  const answer = await openDialog(title, (close) => [content, el("div.buttons",
+    button(keep, () => close(), { autofocus: true }),
+    action && button(action, () => close(true), { look: "danger" }))], { className });
 
   return answer === true;
+}
+
+// Ask before something that cannot be undone: `action` is the button's label.
+export function confirmBox(question, action) {
+  return showDialog(question, null, { action, keep: "Keep" });
 }
 
 // Tell of a deletion, and where its receipt is, if there is one.
 export function notifyDeleted(text, receipt) {
   notify(receipt ? `${text} The receipt is kept; see ` : text,
-    { link: receipt ? el("a", { href: "#/receipts" }, "Receipts") : null });
+    { link: receipt && el("a", { href: "#/receipts" }, "Receipts") });
+}
+
+// Tell why something was not done.
+export function notifyError({ message }) {
+  notify(message, { error: true });
 }
 
 // A line below the header, for a while; with an error, until it is closed. The line.
 export function notify(text, { error = false, link = null } = {}) {
   const list = document.getElementById("notices");
-  const close = el("button", { type: "button", class: "button only-icon quiet",
-    "aria-label": "Close this notice", on: { click: () => notice.remove() } }, icon("close"));
   const notice = el("div", { class: error ? "notice error" : "notice" },
-    icon(error ? "error" : "complete"), el("p", {}, text, link), close);
+    icon(error ? "error" : "complete"), el("p", text, link),
+    iconButton("Close this notice", "close", () => notice.remove()));
 
   list.prepend(notice);
   while (list.children.length > 3) list.lastChild.remove();
@@ -99,6 +103,6 @@ export function notify(text, { error = false, link = null } = {}) {
 
 // The block that stands in for what could not be loaded.
 export function failure(error, again) {
-  return el("div", { class: "failure", role: "alert" }, icon("error"),
-    el("p", {}, error.message), again ? button("Try again", again) : null);
+  return el("div.failure", { role: "alert" }, icon("error"),
+    el("p", error.message), again && button("Try again", again));
 }

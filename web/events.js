@@ -1,6 +1,6 @@
 // web/events.js -- the one event stream of the page: one's reports as they change.
 
-import { REACHED, send, session } from "/console/api.js";
+import { REACHED, send, session } from "./api.js";
 
 const BACKOFF_MIN = 500, BACKOFF_MAX = 15000, HIDDEN = 10000;
 const SILENCE = 45000; // the server sends a comment every 15 s

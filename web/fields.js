@@ -1,20 +1,24 @@
 // web/fields.js -- the field of a form for one parameter, by its type.
 
-import { ChoiceField } from "/console/choices.js";
-import { el, icon, replace } from "/console/dom.js";
+import { ChoiceField } from "./choices.js";
+import { el, icon, iconButton, replace } from "./dom.js";
 
 const HINTS = { // of types whose control does not say it
   integer: "a whole number", decimal: "a number such as 12.50",
   timestamp: "2024-01-12 14:04 in the report's time zone, or 2024-01-12T14:04:05+11:00",
 };
 
+const INPUTS = { // the control of a type
+  date: { type: "date" }, integer: { inputmode: "numeric", pattern: "-?[0-9]+" },
+  decimal: { inputmode: "decimal", pattern: "-?[0-9]*[.]?[0-9]+" },
+};
 const BOOLEAN = { true: "Yes", false: "No" };
 
 // Each kind of control has node, focus(), get() (a text, "" for none), set(text), and maybe
 // problem(): why what was typed is no value at all.
 
 function textControl(attributes, onChange) {
-  const input = el("input", { type: "text", autocomplete: "off", ...attributes,
+  const input = el("input", { type: "text", autocomplete: "off", spellcheck: "false", ...attributes,
     on: { input: onChange } });
 
   return { node: input, input, get: () => input.value, set: (text) => { input.value = text; },
@@ -36,8 +40,8 @@ function choiceControl(attributes, onChange) {
   const field = new ChoiceField(attributes, {
     onChoose: (value) => { control.set(value); onChange(); },
     onText: () => { replace(shown); onChange(); } });
-  const shown = el("span", { class: "muted chosen" });
-  const control = { node: el("div", {}, field.node, shown), input: field.input, field,
+  const shown = el("span.muted.chosen");
+  const control = { node: el("div", field.node, shown), input: field.input, field,
     get: () => field.input.value,
     set: (text) => {
       const label = field.labelOf(text);
@@ -72,18 +76,17 @@ export function splitList(text) {
 // Values as tags: Enter or a comma adds one, Backspace in the empty field takes the last away.
 function listControl(attributes, onChange) {
   let values = [];
-  const tags = el("ul", { class: "tags", "aria-label": "Values" });
+  const tags = el("ul.tags", { "aria-label": "Values" });
   const field = new ChoiceField({ ...attributes, placeholder: "Add a value" },
     { onChoose: (value) => add(value), onText: () => onText() });
-  const draw = () => replace(tags, values.map((value, i) => el("li", { class: "tag" },
+  const draw = () => replace(tags, values.map((value, i) => el("li.tag",
     field.labelOf(value) ?? value,
-    el("button", { type: "button", class: "button only-icon quiet",
-      "aria-label": `Remove ${value}`, on: { click: () => {
-        values.splice(i, 1);
-        draw();
-        onChange();
-        field.input.focus();
-      } } }, icon("close")))));
+    iconButton(`Remove ${value}`, "close", () => {
+      values.splice(i, 1);
+      draw();
+      onChange();
+      field.input.focus();
+    }))));
   const add = (text) => {
     for (const value of splitList(text)) if (!values.includes(value)) values.push(value);
     field.input.value = "";
@@ -109,20 +112,11 @@ function listControl(attributes, onChange) {
       onChange();
     }
   });
-  return { node: el("div", { class: "list-field" }, tags, field.node), input: field.input, field,
+  return { node: el("div.list-field", tags, field.node), input: field.input, field,
     get: () => joinList(field.input.value.trim() === "" ? values
       : [...values, field.input.value.trim()]),
     set: (text) => { values = splitList(text); draw(); },
     choicesCame: draw };
-}
-
-function numberAttributes(type) {
-  return type === "integer" ? { inputmode: "numeric", pattern: "-?[0-9]+" }
-    : { inputmode: "decimal", pattern: "-?[0-9]*[.]?[0-9]+" };
-}
-
-function optionalChoice(param) {
-  return param.required ? [["", "Choose…"]] : [["", param.default ? "Default" : "Not given"]];
 }
 
 function makeControl(param, attributes, onChange) {
@@ -130,21 +124,14 @@ function makeControl(param, attributes, onChange) {
 
   if (type.startsWith("list(")) return listControl(attributes, onChange);
   if (param.values) return choiceControl(attributes, onChange);
-  if (type === "boolean") {
-    return selectControl(attributes, [...optionalChoice(param), ...Object.entries(BOOLEAN)],
-      onChange);
+  if (type === "boolean" || param.allowedValues) {
+    const none = param.required ? "Choose…" : param.default ? "Default" : "Not given";
+
+    return selectControl(attributes, [["", none], ...(type === "boolean" ? Object.entries(BOOLEAN)
+      : param.allowedValues.map((value) => [value, value]))], onChange);
   }
-  if (param.allowedValues) {
-    return selectControl(attributes, [...optionalChoice(param),
-      ...param.allowedValues.map((value) => [value, value])], onChange);
-  }
-  if (type === "date") {
-    return textControl({ ...attributes, type: "date", min: param.min, max: param.max }, onChange);
-  }
-  if (type === "integer" || type === "decimal") {
-    return textControl({ ...attributes, ...numberAttributes(type) }, onChange);
-  }
-  return textControl({ ...attributes, spellcheck: "false" }, onChange);
+  return textControl({ ...attributes, ...INPUTS[type],
+    ...(type === "date" ? { min: param.min, max: param.max } : {}) }, onChange);
 }
 
 function limits({ min, max, matching }) {
@@ -175,15 +162,14 @@ export class Field {
     this.param = param;
     this.control = makeControl(param, { id, "aria-describedby": `${id}-about ${id}-error`,
       "aria-required": param.required ? "true" : null }, () => { this.showError(""); onChange(); });
-    this.error = el("p", { class: "error-text", id: `${id}-error` });
-    this.node = el("div", { class: "field" },
-      el("label", { for: id }, param.name,
-        param.required ? el("span", { class: "required", "aria-hidden": "true" }, "required")
+    this.error = el("p.error-text", { id: `${id}-error` });
+    this.node = el("div.field", el("label", { for: id }, param.name,
+        param.required ? el("span.required", { "aria-hidden": "true" }, "required")
           : null),
       el("div", { id: `${id}-about`, class: "about" },
-        param.description ? el("p", {}, param.description) : null,
-        hint(param) ? el("p", { class: "muted small" }, hint(param)) : null),
-      el("div", { class: "control" }, this.control.node), this.error);
+        param.description ? el("p", param.description) : null,
+        hint(param) ? el("p.muted.small", hint(param)) : null),
+      el("div.control", this.control.node), this.error);
     this.set(param.default ?? "");
   }
 
@@ -217,12 +203,11 @@ export class Field {
   }
 
   showError(text) {
-    if (text) this.control.input.setAttribute("aria-invalid", "true");
-    else this.control.input.removeAttribute("aria-invalid");
+    this.control.input.ariaInvalid = text ? "true" : null;
     this.node.classList.toggle("wrong", text !== "");
     // What was below an error stays in its place.
     this.error.style.minHeight = this.error.offsetHeight ? `${this.error.offsetHeight}px` : "";
-    replace(this.error, text ? [icon("error"), el("span", {}, text)] : null);
+    replace(this.error, text ? [icon("error"), el("span", text)] : null);
   }
 
   focus() {

@@ -1,12 +1,13 @@
 // web/form.js -- the screen Form: the parameters of a report, and its submission.
 
-import { call } from "/console/api.js";
-import { announce, go, heading, notify, setQuery } from "/console/app.js";
-import { curlLine, reportctlLine } from "/console/command.js";
-import { button, el, icon, replace, setText } from "/console/dom.js";
-import { Field } from "/console/fields.js";
-import { limitPanel } from "/console/limit.js";
-import { newKey, reportTypes, submitReport } from "/console/store.js";
+import { call } from "./api.js";
+import { go, heading, setQuery, trail } from "./app.js";
+import { announce, failure, notify } from "./dialogs.js";
+import { curlLine, reportctlLine } from "./command.js";
+import { button, el, icon, replace, setText } from "./dom.js";
+import { Field } from "./fields.js";
+import { limitPanel } from "./limit.js";
+import { newKey, reportTypes, submitReport } from "./store.js";
 
 const TRIES = 8, PAUSE_MOST = 10000; // while the server cannot be reached, in milliseconds
 const QUERY_MOST = 8000;             // characters of an address that keeps what was typed
@@ -19,9 +20,7 @@ export async function show(main, route) {
   const form = new Form(type);
 
   form.fill(route.query);
-  replace(main, el("nav", { class: "trail", "aria-label": "Where you are" },
-    el("a", { href: "#/reports" }, "Reports")), heading(type.name),
-  el("p", { class: "lead" }, type.description ?? ""), form.node);
+  replace(main, trail(), heading(type.name), el("p.lead.muted", type.description ?? ""), form.node);
   form.fetchChoices();
   return () => form.leave();
 }
@@ -33,39 +32,39 @@ class Form {
     this.key = null;     // of what is submitted, until the server has answered it
     this.left = false;
     this.fields = type.parameters.map((param) => new Field(param, () => this.changed()));
-    this.problem = el("div", { role: "alert" });
+    this.problem = el("div");
     this.limit = el("div");
     this.run = el("button", { type: "submit", class: "button primary", "data-key": "r" },
       icon("run"), "Run");
-    this.progress = el("span", { class: "muted" });
+    this.progress = el("span.muted");
     this.stop = button("Stop trying", () => this.giveUp(), { hidden: true });
     this.curl = el("pre", { tabindex: "0", "aria-label": "curl command" });
     this.reportctl = el("pre", { tabindex: "0", "aria-label": "reportctl command" });
-    this.node = el("div", { class: "form-columns" }, this.form(), this.commands());
+    this.node = el("div.form-columns", this.form(), this.commands());
   }
 
   form() {
-    return el("form", { class: "panel padded form", novalidate: true, on: {
+    return el("form.panel.padded.form", { novalidate: true, on: {
       submit: (event) => { event.preventDefault(); this.submit(); },
       keydown: (event) => {
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.submit();
       } } },
     this.problem, this.limit,
-    this.fields.length === 0 ? el("p", { class: "muted" }, "This report takes no parameters.")
+    this.fields.length === 0 ? el("p.muted", "This report takes no parameters.")
       : this.fields.map((field) => field.node),
-    el("div", { class: "buttons form-buttons" }, this.run,
+    el("div.buttons.form-buttons", this.run,
       button("Defaults", () => this.reset(), { look: "quiet" }), this.stop, this.progress));
   }
 
   commands() {
-    const part = (title, pre) => [el("div", { class: "head" }, el("h3", {}, title),
+    const part = (title, pre) => [el("div.head", el("h3", title),
       button("Copy", () => copy(pre), { sign: "copy", look: "quiet",
         "aria-label": `Copy the ${title} command` })), pre];
 
-    return el("aside", { class: "panel padded commands", "aria-labelledby": "commands-title" },
+    return el("aside.panel.padded.commands", { "aria-labelledby": "commands-title" },
       el("details", { open: matchMedia("(min-width: 961px)").matches },
-        el("summary", {}, el("h2", { id: "commands-title" }, "From a terminal")),
-        el("p", { class: "muted small" }, "What is filled in, as a command. curl takes the " +
+        el("summary", el("h2", { id: "commands-title" }, "From a terminal")),
+        el("p.muted.small", "What is filled in, as a command. curl takes the " +
           "access token from the variable TOKEN; reportctl keeps its own login."),
         part("reportctl", this.reportctl), part("curl", this.curl)));
   }
@@ -203,8 +202,7 @@ class Form {
       field.focus();
       announce(error.message);
     } else {
-      replace(this.problem, el("div", { class: "failure" }, icon("error"),
-        el("p", {}, error.message)));
+      replace(this.problem, failure(error));
     }
   }
 

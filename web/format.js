@@ -1,6 +1,7 @@
 // web/format.js -- numbers, sizes, durations and moments as the page shows them.
 
 const NUMBER = new Intl.NumberFormat("en-US");
+const MOMENT = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium" });
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 const MINUTE = 60000, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 
@@ -61,11 +62,15 @@ export function ago(ms) {
 // A moment of the API in the reader's time zone: 2026-11-26 14:04:05
 export function moment(iso) {
   const at = new Date(iso);
-  const two = (value) => String(value).padStart(2, "0");
 
-  if (Number.isNaN(at.getTime())) return "";
-  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ` +
-    `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  return Number.isNaN(at.getTime()) ? "" : MOMENT.format(at);
+}
+
+// "was no. 4, now 2"; empty for what does not wait.
+export function placeInQueue({ state, position, firstPosition }) {
+  if (state !== "queued" || !position) return "";
+  return firstPosition > position ? `was no. ${firstPosition}, now ${position}`
+    : `no. ${position}`;
 }
 
 const STATES = { queued: "Queued", processing: "Running", complete: "Complete", error: "Failed",

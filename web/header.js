@@ -1,20 +1,18 @@
 // web/header.js -- the header: where one is, how many reports are active, theme and user.
 
-import { session } from "/console/api.js";
-import { button, el, icon, replace, setText } from "/console/dom.js";
-import { notify } from "/console/dialogs.js";
-import { watchConnection } from "/console/events.js";
-import { keep, recall } from "/console/kept.js";
-import { showHelp } from "/console/keys.js";
-import { isActive, onReports, reportsKnown } from "/console/store.js";
+import { session } from "./api.js";
+import { button, closeOnEscape, el, icon, iconButton, onFrame, replace, setText } from "./dom.js";
+import { notify } from "./dialogs.js";
+import { watchConnection } from "./events.js";
+import { keep, recall } from "./kept.js";
+import { showHelp } from "./keys.js";
+import { isActive, onReports, reportsKnown } from "./store.js";
 
 const THEME = "reportd-theme";
 const THEMES = ["auto", "light", "dark"];
-const SCREENS = [["reports", "Reports"], ["mine", "Mine"]];
-const FOR_OPERATORS = ["operator", "Operator"];
+const SCREENS = { reports: "Reports", mine: "Mine", operator: "Operator" };
 
 let drawn = null;   // the header's parts while somebody is logged in
-let scheduled = false;
 
 function theme() {
   return document.documentElement.dataset.theme;
@@ -26,18 +24,17 @@ export function applyTheme(name = recall(THEME)) {
 }
 
 function themeButton() {
-  const node = el("button", { type: "button", class: "button only-icon quiet", id: "theme",
-    on: { click: () => {
-      const next = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
+  const node = iconButton("", theme(), () => {
+    const next = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
 
-      applyTheme(next);
-      keep(THEME, next);
-      label();
-    } } });
+    applyTheme(next);
+    keep(THEME, next);
+    label();
+  }, { id: "theme" });
   const label = () => {
     const text = `Theme: ${theme() === "auto" ? "as the system" : theme()}`;
 
-    node.setAttribute("aria-label", text);
+    node.ariaLabel = text;
     node.title = text;
     replace(node, icon(theme()));
   };
@@ -55,26 +52,21 @@ async function logOut() {
 }
 
 function userMenu() {
-  const menu = el("details", { class: "menu" },
-    el("summary", { class: "button quiet", "aria-label": `User menu of ${session.user}` },
-      icon("user"), el("span", { class: "user-name" }, session.user)),
-    el("div", { class: "menu-items" },
-      el("p", { class: "muted" }, "Logged in as ", el("b", {}, session.user)),
-      el("a", { class: "button quiet", href: "#/receipts",
-        on: { click: () => { menu.open = false; } } }, "Receipts"),
-      button("Keys and help", () => { menu.open = false; showHelp(); }, { look: "quiet" }),
-      button("Log out", () => { menu.open = false; logOut(); }, { look: "quiet", id: "logout" })));
+  const menu = el("details.menu", { on: { keydown: closeOnEscape } },
+    el("summary.button.quiet", { "aria-label": `User menu of ${session.user}` },
+      icon("user"), el("span.user-name", session.user)),
+    el("div.menu-items.popup", { on: { click: ({ target }) => {
+      if (target.closest(".button")) menu.open = false;
+    } } },
+    el("p.muted", "Logged in as ", el("b", session.user)),
+    el("a.button.quiet", { href: "#/receipts" }, "Receipts"),
+    button("Keys and help", showHelp, { look: "quiet" }),
+    button("Log out", logOut, { look: "quiet", id: "logout" })));
 
-  menu.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    menu.open = false;
-    menu.querySelector("summary").focus();
-  });
   return menu;
 }
 
 function showActive() {
-  scheduled = false;
   if (!drawn) return;
   const count = reportsKnown().filter(isActive).length;
   const limit = session.limits.active ?? null;
@@ -86,38 +78,37 @@ function showActive() {
 // Make it again: for the user who is logged in, or for nobody.
 export function drawHeader() {
   const header = document.getElementById("header");
-  const brand = el("a", { class: "brand", href: "#/reports" }, "reportd");
+  const brand = el("a.brand", { href: "#/reports" }, "reportd");
 
   drawn = null;
   if (session.user === null) {
-    replace(header, brand, el("span", { class: "space" }), themeButton());
+    replace(header, brand, el("span.space"), themeButton());
     return;
   }
+  const screens = Object.entries(SCREENS)
+    .filter(([path]) => session.operator || path !== "operator");
+  const count = el("span");
+
   drawn = {
-    active: el("a", { class: "active", href: "#/mine?state=active" },
-      el("span", { class: "word" }, "Active"), " "),
-    count: el("span"),
-    offline: el("span", { class: "offline", hidden: true }, icon("error"), "Reconnecting…"),
-    links: new Map([...SCREENS, ...(session.operator ? [FOR_OPERATORS] : [])].map(([path, title]) => [path, el("a", { href: `#/${path}` }, title)])),
+    count,
+    active: el("a.active", { href: "#/mine?state=active" }, el("span.word", "Active"), " ", count),
+    offline: el("span.offline", { hidden: true }, icon("error"), "Reconnecting…"),
+    links: screens.map(([path, title]) => [path, el("a", { href: `#/${path}` }, title)]),
   };
-  replace(header, brand, el("nav", { "aria-label": "Screens" }, [...drawn.links.values()]),
-    el("span", { class: "space" }), drawn.offline, drawn.active, themeButton(), userMenu());
-  drawn.active.append(drawn.count);
+  replace(header, brand,
+    el("nav", { "aria-label": "Screens" }, drawn.links.map(([, link]) => link)),
+    el("span.space"), drawn.offline, drawn.active, themeButton(), userMenu());
   showActive();
 }
 
 // Mark where one is.
 export function markScreen(screen) {
   for (const [path, link] of drawn?.links ?? []) {
-    if (path === screen) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    link.ariaCurrent = path === screen ? "page" : null;
   }
 }
 
-onReports(() => {
-  if (!scheduled) requestAnimationFrame(showActive);
-  scheduled = true;
-});
+onReports(onFrame(showActive));
 watchConnection((on, why) => {
   if (!drawn) return;
   drawn.offline.hidden = on;

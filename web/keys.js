@@ -1,19 +1,27 @@
 // web/keys.js -- the keyboard: moving in lists, and what a key does on the screen that is shown.
 
-import { openDialog } from "/console/dialogs.js";
-import { button, el } from "/console/dom.js";
-import { keep, recall } from "/console/kept.js";
+import { showDialog } from "./dialogs.js";
+import { el } from "./dom.js";
+import { keep, recall } from "./kept.js";
 
-// What the help shows; the screens mark with data-key what a key presses.
-const HELP = [
-  ["/", "Search"],
-  ["n", "New report: the form of the selected type, or the list of types"],
-  ["j  k", "Next, previous in the list"],
-  ["Enter", "Open"],
-  ["x", "Cancel the report, or delete it if it has ended"],
-  ["r", "Run again with the same parameters"],
-  ["?", "This help"],
-];
+// What each key does, and what the help says of it; the screens mark with data-key what it presses.
+const KEYS = {
+  "/": ["Search", () => {
+    const search = document.querySelector("#main [data-search]");
+
+    search?.focus();
+    search?.select();
+    if (!search) go("#/reports?focus=search");
+  }],
+  n: ["New report: the form of the selected type, or the list of types",
+    () => { if (!press("n")) go("#/reports?focus=search"); }],
+  j: ["Next in the list", () => move(1)],
+  k: ["Previous in the list", () => move(-1)],
+  Enter: ["Open"],
+  x: ["Cancel the report, or delete it if it has ended", () => press("x")],
+  r: ["Run again with the same parameters", () => press("r")],
+  "?": ["This help", () => showHelp()],
+};
 const SETTING = "reportd-keys";
 
 let go = () => {};
@@ -53,25 +61,8 @@ function press(key) {
   return true;
 }
 
-const ACTIONS = {
-  "/": () => {
-    const search = document.querySelector("#main [data-search]");
-
-    if (search) search.select?.();
-    if (search) search.focus();
-    else go("#/reports?focus=search");
-  },
-  n: () => { if (!press("n")) go("#/reports?focus=search"); },
-  j: () => move(1),
-  k: () => move(-1),
-  x: () => press("x"),
-  r: () => press("r"),
-  "?": () => showHelp(),
-};
-
 function isTyping(target) {
-  return target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, " +
-    "[contenteditable], [role=combobox], [data-keys=own]");
+  return target.closest?.("input:not([type=checkbox]), select");
 }
 
 // Start listening; `open` goes to a screen.
@@ -87,26 +78,24 @@ export function startKeys(open) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !isOn()) return;
     if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
-    if (!Object.hasOwn(ACTIONS, event.key)) return;
+    const [, action] = Object.hasOwn(KEYS, event.key) ? KEYS[event.key] : [];
+
+    if (!action) return;
     event.preventDefault();
-    ACTIONS[event.key]();
+    action();
   });
 }
 
 export function showHelp() {
-  const keys = HELP.map(([key, what]) => [
-    el("dt", {}, key.split("  ").map((one) => el("kbd", {}, one))), el("dd", {}, what)]);
+  const keys = Object.entries(KEYS).map(([key, [what]]) => [
+    el("dt", el("kbd", key)), el("dd", what)]);
   const setting = el("input", { type: "checkbox", id: "keys-on", checked: isOn(), on: {
     change: () => keep(SETTING, setting.checked ? "on" : "off") } });
 
-  return openDialog("Keys and help", (close) => [
-    el("dl", { class: "keys" }, keys),
-    el("p", { class: "check" }, setting, el("label", { for: "keys-on" }, "Use these single keys")),
-    el("p", { class: "muted" }, "Reports are kept for a limited time after they finish, then the " +
+  return showDialog("Keys and help", [el("dl.pairs.keys", keys),
+    el("p.check", setting, el("label", { for: "keys-on" }, "Use these single keys")),
+    el("p.muted", "Reports are kept for a limited time after they finish, then the " +
       "server deletes them. Delete works at any moment, also while a report runs, and cannot be " +
-      "undone. The same is done by ", el("code", {}, "reportctl"), " and by the ",
-    el("a", { href: "/openapi.json", target: "_blank", rel: "noopener" }, "API"), "."),
-    el("div", { class: "buttons" }, button("Close", () => close(), { look: "primary",
-      autofocus: true })),
-  ], { className: "help" });
+      "undone. The same is done by ", el("code", "reportctl"), " and by the ",
+    el("a", { href: "/openapi.json", target: "_blank", rel: "noopener" }, "API"), ".")]);
 }

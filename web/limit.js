@@ -1,24 +1,19 @@
 // web/limit.js -- what to do when one has as many active reports as a user may have.
 
-import { notify } from "/console/app.js";
-import { button, el, replace } from "/console/dom.js";
-import { counted } from "/console/format.js";
-import { stateLabel } from "/console/reports.js";
-import { deleteReport, onReports, reportKnown } from "/console/store.js";
-
-function detail(report) {
-  if (report?.state === "queued" && report.position > 0) return `no. ${report.position}`;
-  return report?.state === "processing" ? counted(report.rows, "row") : "";
-}
+import { notifyError } from "./dialogs.js";
+import { button, el, replace } from "./dom.js";
+import { counted, placeInQueue } from "./format.js";
+import { stateLabel } from "./reports.js";
+import { deleteReport, isActive, onReports, reportKnown } from "./store.js";
 
 // The active reports of a 429, each with its Cancel; `again` submits once more.
 export function limitPanel(error, again) {
   const active = error.data.active.slice();
-  const list = el("ul", { class: "limit-list" });
+  const list = el("ul.lines");
   const retry = button("Run now", again, { look: "primary", sign: "run", hidden: true });
   const draw = () => {
-    const still = active.filter(({ reference, gone }) => !gone && (!reportKnown(reference) ||
-      ["queued", "processing"].includes(reportKnown(reference).state)));
+    const still = active.filter(({ reference, gone }) => (
+      !gone && isActive(reportKnown(reference) ?? { state: "queued" })));
 
     if (!list.isConnected && list.childElementCount > 0) stop();
     retry.hidden = still.length === active.length;
@@ -32,7 +27,7 @@ export function limitPanel(error, again) {
   });
 
   draw();
-  return el("section", { class: "failure limit", "aria-labelledby": "limit-title" },
+  return el("section.failure.limit", { "aria-labelledby": "limit-title" },
     el("h2", { id: "limit-title", tabindex: "-1" }, error.message), list, retry);
 }
 
@@ -40,9 +35,10 @@ function row(report, draw) {
   const known = reportKnown(report.reference) ?? report;
 
   report.drawn = known.state;
-  return el("li", {}, stateLabel(known.state),
+  return el("li", stateLabel(known.state),
     el("a", { href: `#/run/${report.reference}` }, report.reportName),
-    el("span", { class: "muted number" }, detail(known)), el("span", { class: "space" }),
+    el("span.muted.number", known.state === "processing" ? counted(known.rows, "row")
+      : placeInQueue(known)), el("span.space"),
     button("Cancel", async (event) => {
       event.target.disabled = true;
       try {
@@ -50,7 +46,7 @@ function row(report, draw) {
         report.gone = true;
         draw();
       } catch (error) {
-        notify(error.message, { error: true });
+        notifyError(error);
       }
     }, { sign: "cancel", "aria-label": `Cancel ${report.reportName}` }));
 }

@@ -1,9 +1,9 @@
 // web/login.js -- the screen Login, and the question for a login in the middle of something.
 
-import { session } from "/console/api.js";
-import { entered, heading } from "/console/app.js";
-import { openDialog } from "/console/dialogs.js";
-import { el, icon, replace } from "/console/dom.js";
+import { session } from "./api.js";
+import { entered, heading } from "./app.js";
+import { openDialog } from "./dialogs.js";
+import { button, el, icon, replace } from "./dom.js";
 
 let asking = null;
 
@@ -14,7 +14,7 @@ function loginForm(user, done) {
     value: user ?? "", readonly: user !== null });
   const password = el("input", { id: "login-password", name: "password", type: "password",
     autocomplete: "current-password", required: true, maxlength: 255, autofocus: user !== null });
-  const error = el("p", { class: "error-text", id: "login-error", role: "alert" });
+  const error = el("p.error-text", { id: "login-error", role: "alert" });
   const complain = (input, text) => {
     for (const each of [name, password]) each.removeAttribute("aria-describedby");
     input.setAttribute("aria-describedby", error.id);
@@ -22,9 +22,9 @@ function loginForm(user, done) {
     replace(error, icon("error"), text);
     input.focus();
   };
-  const submit = el("button", { class: "button primary", type: "submit" }, "Log in");
+  const submit = el("button.button.primary", { type: "submit" }, "Log in");
 
-  return el("form", { class: "login", novalidate: true, on: { submit: async (event) => {
+  return el("form.login", { novalidate: true, on: { submit: async (event) => {
     event.preventDefault();
     const missing = [name, password].find((input) => input.value.trim() === "");
 
@@ -53,9 +53,9 @@ function loginForm(user, done) {
 export async function show(main) {
   const form = loginForm(null, entered);
 
-  replace(main, el("div", { class: "login-box" }, heading("Log in"),
-    el("p", { class: "muted" }, "Reports of this server: run them, watch them, take the results " +
-      "with you, and delete them."), form));
+  replace(main, el("div.login-box", heading("Log in"),
+    el("p.muted", "Reports of this server: run them, watch them, take the results with you, and " +
+      "delete them."), form));
   form.querySelector("input").focus();
 }
 
@@ -66,10 +66,9 @@ export function ask() {
 
   asking = openDialog("Your session has ended", (close) => {
     forgetEnd = session.onEnd((why) => { if (why === "back") close(); });
-    return [el("p", { class: "muted" }, "Log in again to go on where you are. Nothing that you " +
-      "have typed is lost."), loginForm(session.user, () => close()),
-    el("button", { type: "button", class: "button quiet", on: {
-      click: () => session.logout() } }, "Log in as somebody else")];
+    return [el("p.muted", "Log in again to go on where you are. What you have typed is kept."),
+      loginForm(session.user, () => close()),
+    button("Log in as somebody else", () => session.logout(), { look: "quiet" })];
   }, { locked: true }).finally(() => {
     asking = null;
     forgetEnd();

@@ -1,11 +1,11 @@
 // web/operator.js -- the screen Operator: what the server does now, and the reports of all users.
 
-import { call } from "/console/api.js";
-import { heading, setQuery } from "/console/app.js";
-import { failure, notify } from "/console/dialogs.js";
-import { el, loadStyle, replace } from "/console/dom.js";
-import { Overview } from "/console/operator_overview.js";
-import { FILTER, List } from "/console/operator_list.js";
+import { call } from "./api.js";
+import { heading, setQuery, showMessage } from "./app.js";
+import { failure, notify, notifyError } from "./dialogs.js";
+import { el, every, loadStyle, replace } from "./dom.js";
+import { Overview } from "./operator_overview.js";
+import { FILTER, List } from "./operator_list.js";
 
 const STYLE = "/console/operator.css";
 const PACE = 2000; // milliseconds from an answer to the next question, …
@@ -28,12 +28,9 @@ export async function show(main, route) {
 
 // The same for whoever has the address, and for an operator who is one no more.
 function forbid(main) {
-  replace(main, heading("For operators only"),
-    el("p", { class: "lead" }, "This page shows the reports of all users. Your user is not an " +
-      "operator; whoever runs the server can change that with ",
-    el("code", {}, "reportd user operator NAME on"), "."),
-    el("p", {}, el("a", { class: "button", href: "#/reports" }, "Reports")));
-  main.querySelector("h1").focus();
+  showMessage(main, "For operators only", ["This page shows the reports of all users. Your user " +
+    "is not an operator; whoever runs the server can change that with ",
+    el("code", "reportd user operator NAME on"), "."]);
 }
 
 class Operator {
@@ -47,10 +44,9 @@ class Operator {
     this.ended = false;
     this.overview = new Overview({ pause: (source, on) => this.pause(source, on),
       choose: (filter) => { this.choose(filter); this.list.show(); } });
-    this.list = new List(this.filter, { choose: (filter) => this.choose(filter),
+    this.list = new List(this.filter, { change: (filter) => this.choose(filter),
       again: () => this.poll() });
-    this.node = el("div", { class: "operator" },
-      el("div", { class: "head" }, heading("Operator"), this.overview.control),
+    this.node = el("div.operator", el("div.head", heading("Operator"), this.overview.control),
       this.away, this.overview.node, this.list.node);
   }
 
@@ -71,11 +67,7 @@ class Operator {
 
   start() {
     const onVisibility = () => { if (!document.hidden) this.poll(); };
-    const clock = setInterval(() => {
-      if (document.hidden) return;
-      this.overview.tick();
-      this.list.tick();
-    }, 1000);
+    const stopClock = every(1000, () => { this.overview.tick(); this.list.tick(); });
 
     replace(this.main, this.node);
     document.addEventListener("visibilitychange", onVisibility);
@@ -83,7 +75,7 @@ class Operator {
     return () => {
       this.ended = true;
       document.removeEventListener("visibilitychange", onVisibility);
-      clearInterval(clock);
+      stopClock();
       clearTimeout(this.timer);
       this.running?.abort();
     };
@@ -132,7 +124,7 @@ class Operator {
 
       notify(paused ? `${what} is paused: nothing more starts.` : `${what} goes on.`);
     } catch (error) {
-      notify(error.message, { error: true });
+      notifyError(error);
     }
     await this.poll();
   }

@@ -1,69 +1,42 @@
 // web/operator_overview.js -- the queue, workers, sources, users, nodes and disks, as they are now.
 
-import { serverNow } from "/console/api.js";
-import { button, el, icon, placeRows, replace, setText } from "/console/dom.js";
-import { bytes, clock, number } from "/console/format.js";
+import { serverNow } from "./api.js";
+import { button, el, icon, placeRows, replace, setText } from "./dom.js";
+import { bytes, clock, number } from "./format.js";
 
 const SCARCE = 0.1; // of a disk
 
 function figure(name) {
-  const value = el("dd", { class: "number" }), more = el("dd", { class: "muted small number" });
+  const value = el("dd.number"), more = el("dd.muted.small.number");
 
-  return { node: el("div", { class: "figure" }, el("dt", {}, name), value, more),
+  return { node: el("div.figure", el("dt", name), value, more),
     set(text, note = "") { setText(value, text); setText(more, note); } };
-}
-
-function group(title, list, note = "") {
-  return el("section", { class: "panel group", "aria-label": title },
-    el("h2", {}, title, note ? el("span", { class: "muted small" }, ` ${note}`) : null), list);
-}
-
-// A line of a group: a name and what is said of it.
-class Line {
-  constructor(name, ...more) {
-    this.said = el("span", { class: "said number" });
-    this.node = el("li", {}, el("span", { class: "what" }, name), this.said, more);
-  }
-
-  say(text) {
-    setText(this.said, text);
-  }
-}
-
-class SourceLine extends Line {
-  constructor({ name }, { pause, choose }) {
-    super(chooser(name, { source: name }, choose));
-    this.sign = el("span", { class: "state state-queued", hidden: true }, icon("pause"), "Paused");
-    this.control = button("", () => pause(name, !this.paused), { look: "quiet" });
-    this.node.append(this.sign, this.control);
-  }
-
-  update({ name, running, maxRunning, paused }) {
-    this.say(maxRunning > 0 ? `${running} of ${maxRunning} running` : `${running} running`);
-    this.paused = paused;
-    this.sign.hidden = !paused;
-    setText(this.control, paused ? "Resume" : "Pause");
-    this.control.setAttribute("aria-label", `${paused ? "Resume" : "Pause"} the source ${name}`);
-    return this;
-  }
 }
 
 // A link that chooses the reports that are listed.
 function chooser(name, filter, choose) {
-  return el("a", { href: `#/operator?${new URLSearchParams(filter)}`, on: { click: (event) => {
+  return el("a.link", { href: `#/operator?${new URLSearchParams(filter)}`, on: { click: (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     choose(filter);
   } } }, name);
 }
 
+// A list with a line for each of what it draws: a name, and what text(item) says of it.
 class Lines {
-  constructor(title, keyOf, make, note) {
+  constructor(title, note, keyOf, { name = keyOf, text, more = () => {} }) {
     this.rows = new Map();
-    this.list = el("ul", { class: "lines" });
-    this.node = group(title, this.list, note);
-    this.how = { keyOf, make: (item) => make(item).update(item),
-      update: (row, item) => row.update(item) };
+    this.list = el("ul.lines");
+    this.node = el("section.panel.group", { "aria-label": title },
+      el("h2", title, note && el("span.muted.small", ` ${note}`)), this.list);
+    this.how = { keyOf, update: (line, item) => line.update(item), make: (item) => {
+      const said = el("span.muted.number");
+      const line = { node: el("li", el("span.what", name(item)), said),
+        update: (now) => { setText(said, text(now)); more(line, now); } };
+
+      line.update(item);
+      return line;
+    } };
   }
 
   draw(items) {
@@ -72,12 +45,17 @@ class Lines {
   }
 }
 
-// A line whose text follows from its item.
-function lineOf(name, text) {
-  const line = new Line(name);
-
-  line.update = (item) => { line.say(text(item)); return line; };
-  return line;
+// A source can be paused, too.
+function addPause(line, { name, paused }, pause) {
+  if (!line.control) {
+    line.sign = el("span.state.state-queued", { hidden: true }, icon("pause"), "Paused");
+    line.control = button("", () => pause(name, !line.paused), { look: "quiet" });
+    line.node.append(line.sign, line.control);
+  }
+  line.paused = paused;
+  line.sign.hidden = !paused;
+  setText(line.control, paused ? "Resume" : "Pause");
+  line.control.ariaLabel = `${paused ? "Resume" : "Pause"} the source ${name}`;
 }
 
 export class Overview {
@@ -85,24 +63,25 @@ export class Overview {
     this.control = button("", () => pause(null, !this.paused));
     this.figures = { queued: figure("Queued"), processing: figure("Running"),
       workers: figure("Workers"), complete: figure("Complete"), error: figure("Failed") };
-    this.banner = el("p", { class: "banner", hidden: true }, icon("pause"),
-      el("span", {}, el("b", {}, "The queue is paused."),
+    this.banner = el("p.banner", { hidden: true }, icon("pause"),
+      el("span", el("b", "The queue is paused."),
         " Requests are accepted and wait; what runs goes on."));
-    this.sources = new Lines("Sources", ({ name }) => name,
-      (source) => new SourceLine(source, { pause, choose }));
-    this.users = new Lines("Users", ({ name }) => name, ({ name }) => (
-      lineOf(chooser(name, { user: name }, choose), ({ running, queued }) => (
-        `${number(running)} running, ${number(queued)} queued`))), "with active reports");
-    this.nodes = new Lines("Nodes", ({ id, host }) => id ?? host, ({ host }) => (
-      lineOf(host, ({ running }) => `${number(running)} running`)));
-    this.disks = new Lines("Disks", ({ what }) => what, ({ what }) => (
-      lineOf(what, ({ bytes: all, freeBytes }) => (
-        `${freeBytes < all * SCARCE ? "nearly full: " : ""}${bytes(freeBytes)} of ${
-          bytes(all)} free`))), "of this node");
-    this.node = el("div", { class: "overview" }, this.banner,
-      el("dl", { class: "panel figures" }, Object.values(this.figures).map(({ node }) => node)),
-      el("div", { class: "groups" }, this.sources.node, this.users.node, this.nodes.node,
-        this.disks.node));
+    this.sources = new Lines("Sources", "", ({ name }) => name, {
+      name: ({ name }) => chooser(name, { source: name }, choose),
+      text: ({ running, maxRunning }) => (
+        `${running}${maxRunning > 0 ? ` of ${maxRunning}` : ""} running`),
+      more: (line, source) => addPause(line, source, pause) });
+    this.users = new Lines("Users", "with active reports", ({ name }) => name, {
+      name: ({ name }) => chooser(name, { user: name }, choose),
+      text: ({ running, queued }) => `${number(running)} running, ${number(queued)} queued` });
+    this.nodes = new Lines("Nodes", "", ({ id, host }) => id ?? host, {
+      name: ({ host }) => host, text: ({ running }) => `${number(running)} running` });
+    this.disks = new Lines("Disks", "of this node", ({ what }) => what, {
+      text: ({ bytes: all, freeBytes }) => `${freeBytes < all * SCARCE ? "nearly full: " : ""}${
+        bytes(freeBytes)} of ${bytes(all)} free` });
+    this.node = el("div.overview", this.banner,
+      el("dl.panel.figures", Object.values(this.figures).map(({ node }) => node)),
+      el("div.groups", this.sources.node, this.users.node, this.nodes.node, this.disks.node));
   }
 
   draw(data) {

@@ -1,8 +1,8 @@
 // web/plain_table.js -- a table of elements that are all here: sub-tables, sets, the summary.
 
-import { button, el, setText } from "/console/dom.js";
-import { isNumber, shown } from "/console/exact.js";
-import { counted, number } from "/console/format.js";
+import { button, el, setText } from "./dom.js";
+import { isNumber, shown } from "./exact.js";
+import { counted, number } from "./format.js";
 
 const STEP = 200; // elements that are added at a time
 
@@ -52,7 +52,7 @@ export function plainTable(elements, { label, columns = null, prefix = "" }) {
   function add() {
     const part = elements.slice(count, count + STEP);
 
-    body.append(...part.map((element) => el("tr", {}, shownColumns.map((column) => {
+    body.append(...part.map((element) => el("tr", shownColumns.map((column) => {
       const value = valueAt(element, column, prefix);
 
       return el("td", { class: lookOf(value) }, plainValue(value, column));
@@ -63,9 +63,8 @@ export function plainTable(elements, { label, columns = null, prefix = "" }) {
   }
 
   add();
-  return el("div", { class: "plain-table", tabindex: "0", role: "group", "aria-label": label },
-    el("table", {},
-      el("thead", {}, el("tr", {}, shownColumns.map((column) => (
+  return el("div.plain-table", { tabindex: "0", role: "group", "aria-label": label }, el("table",
+      el("thead", el("tr", shownColumns.map((column) => (
         el("th", { scope: "col", class: lookOf(valueAt(elements[0], column, prefix)) },
           titleOf(column, prefix)))))),
       body),
@@ -81,6 +80,6 @@ function keysOf(elements) {
 // What stands in a cell: a text, or for an array of objects a table that folds out.
 export function plainValue(value, column) {
   if (!isTable(value)) return shown(value);
-  return el("details", {}, el("summary", {}, linesOf(value)), plainTable(value, {
+  return el("details", el("summary", linesOf(value)), plainTable(value, {
     label: titleOf(column), columns: column.columns ?? null, prefix: `${column.name}.` }));
 }

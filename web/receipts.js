@@ -1,10 +1,11 @@
 // web/receipts.js -- the receipts of deletions: shown, kept in this browser, offered as a file.
 
-import { announce, heading } from "/console/app.js";
-import { claimsOf, session } from "/console/api.js";
-import { button, el, replace } from "/console/dom.js";
-import { counted, moment, number, stateWord } from "/console/format.js";
-import { keep, recall } from "/console/kept.js";
+import { claimsOf, session } from "./api.js";
+import { heading, showMessage } from "./app.js";
+import { announce } from "./dialogs.js";
+import { button, el, factList, replace } from "./dom.js";
+import { counted, moment, number, stateWord } from "./format.js";
+import { keep, recall } from "./kept.js";
 
 const KEY = "reportd-receipts"; // in localStorage: the receipts, one per line, the latest last
 const KEPT_MAX = 1000;
@@ -52,10 +53,9 @@ function valueOf(name, value) {
 
 // What a receipt says, and the receipt itself.
 function contentOf(receipt) {
-  return [el("dl", {}, Object.entries(claimsOf(receipt)).map(([name, value]) => (
-    [el("dt", {}, NAMES[name] ?? name), el("dd", {}, valueOf(name, value))]))),
-  el("pre", { class: "jws", tabindex: "0", "aria-label": "The receipt as the server signed it" },
-    receipt)];
+  return [factList(Object.entries(claimsOf(receipt))
+    .map(([name, value]) => [NAMES[name] ?? name, valueOf(name, value)])),
+  el("pre.jws", { tabindex: "0", "aria-label": "The receipt as the server signed it" }, receipt)];
 }
 
 function saveButton(label, receipt) {
@@ -73,23 +73,21 @@ function saveAll(kept) {
 export function receiptBox(receipt) {
   const kept = keptReceipts(), earlier = kept.length - 1;
 
-  return el("section", { class: "receipt", "aria-label": "Receipt" }, contentOf(receipt),
-    el("p", {}, "The server signs that the report is deleted, and keeps no copy of this receipt. " +
+  return el("section.receipt", { "aria-label": "Receipt" }, contentOf(receipt),
+    el("p", "The server signs that the report is deleted, and keeps no copy of this receipt. " +
       (!kept.includes(receipt) ? "This browser could not keep it either: save it as a file. "
         : `It is kept in this browser${earlier > 0 ? `, with ${counted(earlier, "earlier one")}`
           : ""}; save it as a file to keep it elsewhere. `),
-    el("code", {}, "reportd receipt"), " checks it."),
-    el("div", { class: "buttons" }, saveButton("Save the receipt", receipt),
-      earlier > 0 ? saveAll(kept) : null));
+    el("code", "reportd receipt"), " checks it."),
+    el("div.buttons", saveButton("Save the receipt", receipt), earlier > 0 ? saveAll(kept) : null));
 }
 
 // The screen Receipts: all that this browser keeps for the user, the newest first.
 export async function show(main) {
   const kept = keptReceipts();
 
-  replace(main, el("div", { class: "head" }, heading("Receipts"),
-    kept.length > 0 ? saveAll(kept) : null),
-  el("p", { class: "lead" }, kept.length > 0
+  replace(main, el("div.head", heading("Receipts"), kept.length > 0 ? saveAll(kept) : null),
+  el("p.lead.muted", kept.length > 0
     ? "The receipts of your deletions, kept in this browser only: the server keeps no copy."
     : "This browser keeps none yet. Delete or cancel a report: its receipt is then here."),
   [...kept].reverse().map(keptRow));
@@ -100,24 +98,17 @@ function keptRow(receipt) {
   const what = state ? valueOf("state", state) : valueOf("deleted", deleted ?? {});
   const box = el("div");
 
-  return el("div", { class: "panel receipt kept" },
-    el("details", { on: { toggle: () => {
+  return el("div.panel.receipt.kept", el("details", { on: { toggle: () => {
       if (!box.firstChild) replace(box, contentOf(receipt));
-    } } }, el("summary", {}, `${moment(iat * 1000)} · ${what} · `,
-      el("span", { class: "mono" }, reference ?? "several reports")), box),
+    } } }, el("summary", `${moment(iat * 1000)} · ${what} · `,
+      el("span.mono", reference ?? "several reports")), box),
     saveButton("Save", receipt));
 }
 
 // In place of a screen whose report has just been deleted.
 export function receiptScreen(main, receipt) {
-  const title = heading("Deleted");
-
   keepReceipt(receipt);
-  replace(main, el("div", { class: "result" }, title,
-    el("p", { class: "lead" }, "The report is deleted: its result, its parameters and its history."),
-    receiptBox(receipt),
-    el("div", { class: "buttons" }, el("a", { class: "button", href: "#/mine" }, "My reports"),
-      el("a", { class: "button", href: "#/reports" }, "Run a report"))));
-  title.focus();
+  showMessage(main, "Deleted", "The report is deleted: its result, its parameters and its history.",
+    { content: receiptBox(receipt) });
   announce("Deleted");
 }

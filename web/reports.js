@@ -1,12 +1,12 @@
 // web/reports.js -- the screen Reports: the types that one may run, and how each went last.
 
-import { serverNow } from "/console/api.js";
-import { go, heading, notify, setQuery } from "/console/app.js";
-import { leaveSearch } from "/console/dialogs.js";
-import { button, el, icon, replace, setText } from "/console/dom.js";
-import { ago, counted, stateWord } from "/console/format.js";
+import { serverNow } from "./api.js";
+import { go, heading, setQuery } from "./app.js";
+import { notifyError } from "./dialogs.js";
+import { button, el, every, icon, onFrame, replace, searchBox, setText } from "./dom.js";
+import { ago, counted, stateWord } from "./format.js";
 import { loadReports, newKey, onReports, parametersOf, reportTypes, reportsKnown, submitReport }
-  from "/console/store.js";
+  from "./store.js";
 
 const LOOK_BACK = 200; // reports in which the last run of each type is looked for
 
@@ -29,7 +29,18 @@ export function reportAddress(report) {
 
 // A state by icon, word and colour.
 export function stateLabel(state) {
-  return el("span", { class: `state state-${state}` }, icon(state), stateWord(state));
+  return el(`span.state.state-${state}`, icon(state), stateWord(state));
+}
+
+// The buttons for a report that has ended: `values` are what it was run with, as pairs.
+export function endedButtons(report, values, remove, look) {
+  return [formLink(formAddress(report.reportName, values), "n", look),
+    button("Run again", () => runAgain(report), { sign: "rerun", "data-key": "r" }),
+    button("Delete", remove, { sign: "remove", look: "danger", "data-key": "x" })];
+}
+
+export function formLink(href, keys, look = "") {
+  return el("a", { href, class: `button ${look}`, "data-key": keys }, "Change and run again");
 }
 
 let rerunning = false; // until the new run is on the screen
@@ -47,7 +58,7 @@ export async function runAgain(report) {
     if (values && (error.status === 429 || error.status === 422)) {
       await go(formAddress(report.reportName, values));
     }
-    notify(error.message, { error: true });
+    notifyError(error);
   } finally {
     rerunning = false;
   }
@@ -68,19 +79,18 @@ class TypeRow {
     const names = type.parameters.map((one) => one.name);
 
     this.words = [type.name, type.description ?? "", ...names].join(" ").toLowerCase();
-    this.text = el("span", { class: "muted number" });
-    this.last = el("div", { class: "type-last" });
+    this.text = el("span.muted.number");
+    this.last = el("div.type-last");
     this.again = button("Re-run", () => runAgain(this.report), { sign: "rerun", "data-key": "r",
       "aria-label": `Re-run ${type.name}`, hidden: true });
-    this.node = el("li", { class: "type", "data-row": true },
-      el("div", { class: "type-what" },
-        el("h2", {}, el("a", { href: formAddress(type.name), "data-open": true }, type.name)),
-        el("p", { class: "muted" }, type.description ?? ""),
-        el("p", { class: "muted small" }, count === 0 ? "No parameters"
+    this.node = el("li.type", { "data-row": true }, el("div.type-what",
+        el("h2", el("a", { href: formAddress(type.name), "data-open": true }, type.name)),
+        el("p.muted", type.description ?? ""),
+        el("p.muted.small", count === 0 ? "No parameters"
           : `${counted(count, "parameter")}: ${names.join(", ")}`)),
       this.last,
-      el("div", { class: "buttons type-buttons" }, this.again,
-        el("a", { class: "button primary", href: formAddress(type.name), "data-key": "n",
+      el("div.buttons.type-buttons", this.again,
+        el("a.button.primary", { href: formAddress(type.name), "data-key": "n",
           "aria-label": `Run ${type.name}` }, icon("run"), "Run")));
     this.show(undefined);
   }
@@ -95,25 +105,16 @@ class TypeRow {
     if (shown === this.shown) return;
     this.shown = shown;
     replace(this.last, report ? el("a", { href: reportAddress(report), class: "last-run" },
-      el("span", { class: "unseen" }, "Last run: "), stateLabel(report.state), this.text)
-      : el("span", { class: "muted" }, "Not run lately"));
+      el("span.unseen", "Last run: "), stateLabel(report.state), this.text)
+      : el("span.muted", "Not run lately"));
   }
-}
-
-function searchBox(query, onInput) {
-  const input = el("input", { type: "search", placeholder: "Search reports", "data-search": true,
-    "aria-label": "Search reports", value: query, on: {
-      input: () => onInput(input.value),
-      keydown: (event) => { if (event.key === "Escape") leaveSearch(); } } });
-
-  return el("div", { class: "search", role: "search" }, icon("search"), input, el("kbd", {}, "/"));
 }
 
 export async function show(main, route) {
   const [types] = await Promise.all([reportTypes(), loadReports(LOOK_BACK)]);
   const rows = types.map((type) => new TypeRow(type));
-  const list = el("ul", { class: "panel types" }, rows.map((row) => row.node));
-  const none = el("p", { class: "panel empty", hidden: true });
+  const list = el("ul.panel.types", rows.map((row) => row.node));
+  const none = el("p.panel.empty", { hidden: true });
   const filter = (query) => {
     const words = query.toLowerCase().split(/\s+/).filter(Boolean);
 
@@ -124,12 +125,12 @@ export async function show(main, route) {
       ? "You may not run any report yet: ask the operator for a grant."
       : "No report has these words in its name, description or parameters.");
   };
-  const search = searchBox(route.query.get("q") ?? "", (query) => {
+  const search = searchBox("Search reports", route.query.get("q") ?? "", (query) => {
     filter(query);
     setQuery(query ? { q: query } : {});
   });
 
-  replace(main, el("div", { class: "head" }, heading("Reports"), search), list, none);
+  replace(main, el("div.head", heading("Reports"), search), list, none);
   filter(route.query.get("q") ?? "");
   if (route.query.has("focus")) search.querySelector("input").focus();
   return keepLastRuns(rows);
@@ -137,20 +138,18 @@ export async function show(main, route) {
 
 // Each row has the newest report of its type, also after deletions.
 function keepLastRuns(rows) {
-  let scheduled = 0;
   const update = () => {
     const newest = new Map();
 
-    scheduled = 0;
     for (const report of reportsKnown()) {
       if (!newest.has(report.reportName)) newest.set(report.reportName, report);
     }
     for (const row of rows) row.show(newest.get(row.type.name));
   };
-  const stop = onReports(() => { scheduled ||= requestAnimationFrame(update); });
-
-  const clock = setInterval(update, 30000); // "5 min ago"
+  const updateSoon = onFrame(update);
+  const stop = onReports(updateSoon);
+  const stopClock = every(30000, update); // "5 min ago"
 
   update();
-  return () => { stop(); clearInterval(clock); cancelAnimationFrame(scheduled); };
+  return () => { stop(); stopClock(); updateSoon.cancel(); };
 }

@@ -1,23 +1,23 @@
 // web/result.js -- the screen Result: one report's rows, chart and summary; downloads; deletion.
 
-import { confirmBox, go, heading, notify, setQuery } from "/console/app.js";
-import { call, errorOf, send, serverNow } from "/console/api.js";
-import { button, el, loadStyle, replace, setText } from "/console/dom.js";
-import { closeDialogs } from "/console/dialogs.js";
-import { follow, watchConnection } from "/console/events.js";
-import { parseExact, shown } from "/console/exact.js";
-import { bytes, counted, left, moment, number } from "/console/format.js";
-import { receiptScreen } from "/console/receipts.js";
-import { formAddress, runAgain } from "/console/reports.js";
-import { Rows } from "/console/result_rows.js";
-import { Table } from "/console/result_table.js";
-import { deleteReport, findReport, watchReport } from "/console/store.js";
+import { go, heading, setQuery, showMessage } from "./app.js";
+import { call, errorOf, fetchText, send, serverNow } from "./api.js";
+import { button, el, every, factList, loadStyle, replace, setText } from "./dom.js";
+import { closeDialogs, confirmBox, notify, notifyError } from "./dialogs.js";
+import { follow, watchConnection } from "./events.js";
+import { parseExact, shown } from "./exact.js";
+import { bytes, counted, left, moment, number } from "./format.js";
+import { receiptScreen } from "./receipts.js";
+import { endedButtons } from "./reports.js";
+import { Rows } from "./result_rows.js";
+import { Table } from "./result_table.js";
+import { deleteReport, findReport, watchReport } from "./store.js";
 
 const HEAD = 256 << 10; // bytes at the beginning of the JSON: less stands before the rows
 const FIRST_ROWS = 40;
 const STYLE = "/console/result.css";
-const FORMS = { csv: "CSV", xlsx: "XLSX", json: "JSON", ndjson: "NDJSON" };
-const LONG_NAMES = { ...FORMS, xlsx: "Excel (XLSX)", ndjson: "JSON lines (NDJSON)" };
+const FORMS = ["csv", "xlsx", "json", "ndjson"];
+const LONG_NAMES = { XLSX: "Excel (XLSX)", NDJSON: "JSON lines (NDJSON)" };
 const WITH_LABELS = ["csv", "xlsx"];
 const VIEWS = { table: "Table", chart: "Chart", summary: "Summary" };
 const TICK = 30000; // milliseconds between two looks at the clock
@@ -33,19 +33,17 @@ export async function show(main, route) {
 // What stands before the rows in the JSON, and its size and its end: the rows themselves, which
 // may be many, are not fetched.
 async function readHead(reference, signal) {
-  const response = await send("GET", "/Report", { query: { reference }, signal,
+  const { text, headers } = await fetchText("GET", "/Report", { query: { reference }, signal,
     headers: { Range: `bytes=0-${HEAD - 1}` } });
-
-  if (!response.ok) throw await errorOf(response);
-  const text = await response.text(), rows = ',"results":[';
+  const rows = ',"results":[';
 
   for (let at = text.indexOf(rows); at >= 0; at = text.indexOf(rows, at + 1)) {
     try {
       const { reportName, generatedDate, parameters } = parseExact(`${text.slice(0, at)}}}`).data;
 
       return { reportName, generatedDate, parameters,
-        size: Number(response.headers.get("Content-Range").split("/")[1]),
-        expires: Date.parse(response.headers.get("Expires")) };
+        size: Number(headers.get("Content-Range").split("/")[1]),
+        expires: Date.parse(headers.get("Expires")) };
     } catch {
       continue; // it stood in a text
     }
@@ -58,6 +56,7 @@ class Result {
   query;             // of the address
   #view = null;      // {node, close()} of the view that is shown
   #control = new AbortController();
+  #stops;            // what ends the following of events and of the clock
   #isDeleting = false;
   #hasDownloads = false;
   #isOver = false;   // nothing of the result is left in the page
@@ -67,13 +66,11 @@ class Result {
     this.query = query;
     this.reference = path[1] ?? "";
     this.rows = new Rows(this.reference, () => this.#rowsCame());
-    this.unfollow = follow(({ reference, state }) => {
+    this.#stops = [follow(({ reference, state }) => {
       if (reference === this.reference && state === "deleted" && !this.#isDeleting) this.#gone();
-    });
-    this.unwatchReport = watchReport(this.reference);
-    this.unwatch = watchConnection((isOn) => {
+    }), watchReport(this.reference), watchConnection((isOn) => {
       if (isOn && this.rows.error?.passing) this.rows.retry();
-    });
+    }), every(TICK, () => { if (this.facts) this.#tick(); })];
   }
 
   get signal() {
@@ -104,10 +101,7 @@ class Result {
   close() {
     this.#isOver = true;
     this.#control.abort();
-    this.unfollow();
-    this.unwatch();
-    this.unwatchReport();
-    clearInterval(this.ticking);
+    for (const stop of this.#stops) stop();
     this.#view?.close();
     this.#view = null;
     this.rows.close();
@@ -131,27 +125,21 @@ class Result {
   // ---- the screen ----
 
   #draw(from) {
-    this.facts = el("p", { class: "facts" });
-    this.tabs = el("div", { class: "tabs", role: "group", "aria-label": "View" },
+    this.facts = el("p.facts.muted.number");
+    this.tabs = el("div.tabs", { role: "group", "aria-label": "View" },
       Object.entries(VIEWS).map(([name, label]) => (
         button(label, () => this.#showView(name, 0), { "data-view": name }))));
-    this.box = el("div", { class: "view" });
+    this.box = el("div.view");
     this.labels = el("input", { type: "checkbox" });
-    replace(this.#main, el("div", { class: "result" },
-      el("div", { class: "head" },
-        el("div", { class: "name" }, heading(this.reportName), this.facts),
-        el("div", { class: "buttons" },
-          el("a", { class: "button", href: this.#formAddress(), "data-key": "n" },
-            "Change and run again"),
-          button("Run again", () => runAgain(this), { sign: "rerun" }),
-          button("Delete", () => this.#delete(),
-            { look: "danger", sign: "remove", "data-key": "x" }))),
-      this.#parameterList(),
-      el("div", { class: "bar" }, this.tabs, el("div", { class: "buttons" }, this.#downloads())),
+    replace(this.#main, el("div.result",
+      el("div.head", el("div.name", heading(this.reportName), this.facts),
+        el("div.buttons", endedButtons(this, this.#given, () => this.#delete()))),
+      el("details.parameters", el("summary", `Generated ${moment(this.generatedDate)}, ` +
+        counted(this.#given.length, "parameter")), factList(this.#given)),
+      el("div.bar", this.tabs, el("div.buttons", this.#downloads())),
       this.box));
     this.#tick();
     findReport(this.reference).then(({ rows }) => { this.read = rows; this.#tick(); }, () => {});
-    this.ticking = setInterval(() => this.#tick(), TICK);
     const view = this.query.get("view") ?? "";
 
     this.#showView(Object.hasOwn(VIEWS, view) ? view : "table", from);
@@ -165,36 +153,28 @@ class Result {
       time > 0 ? `expires in ${left(time)}` : "expires now"].join(" · "));
   }
 
-  #parameterList() {
-    const given = Object.entries(this.parameters ?? {}).filter(([, value]) => value !== null);
-
-    return el("details", { class: "parameters" },
-      el("summary", {}, `Generated ${moment(this.generatedDate)}, ` +
-        counted(given.length, "parameter")),
-      el("dl", {}, given.map(([name, value]) => [el("dt", {}, name), el("dd", {}, shown(value))])));
+  // What it was run with, as pairs of a name and a text.
+  get #given() {
+    return Object.entries(this.parameters ?? {}).filter(([, value]) => value !== null)
+      .map(([name, value]) => [name, shown(value)]);
   }
 
   #downloads() {
-    return [el("span", { class: "muted" }, "Download"),
-      Object.entries(FORMS).map(([form, label]) => (
-        button(label, (event) => this.#download(form, event.currentTarget), {
-          title: `Download as ${LONG_NAMES[form]}`,
-          "aria-label": `Download as ${label}` }))),
-      el("label", { title: "For downloads as CSV and XLSX: the first line has the columns' " +
+    return [el("span.muted", "Download"), FORMS.map((form) => {
+      const name = form.toUpperCase();
+
+      return button(name, (event) => this.#download(form, event.currentTarget), {
+        title: `Download as ${LONG_NAMES[name] ?? name}`, "aria-label": `Download as ${name}` });
+    }),
+    el("label", { title: "For downloads as CSV and XLSX: the first line has the columns' " +
         "labels in place of their names" }, this.labels, "Labels as headers")];
-  }
-
-  #formAddress() {
-    const given = Object.entries(this.parameters ?? {}).filter(([, value]) => value !== null);
-
-    return formAddress(this.reportName, given.map(([name, value]) => [name, shown(value)]));
   }
 
   async #showView(name, from) {
     this.#view?.close();
     this.#view = null;
     for (const tab of this.tabs.children)
-      tab.setAttribute("aria-pressed", String(tab.dataset.view === name));
+      tab.ariaPressed = tab.dataset.view === name;
     this.viewName = name;
     if (name === "table") {
       const table = new Table(this.rows, { from, chosen: this.query.getAll("columns"),
@@ -207,9 +187,9 @@ class Result {
       const control = new AbortController();
 
       this.#view = { close: () => control.abort() };
-      replace(this.box, el("p", { class: "loading" }, "Loading …"));
-      const { showChart } = name === "chart" ? await import("/console/result_chart.js") : {};
-      const { showSummary } = name === "summary" ? await import("/console/result_summary.js") : {};
+      replace(this.box, el("p.loading", "Loading …"));
+      const { showChart } = name === "chart" ? await import("./result_chart.js") : {};
+      const { showSummary } = name === "summary" ? await import("./result_summary.js") : {};
 
       if (control.signal.aborted) return;
       await (showChart ?? showSummary)(this.box, this, control.signal);
@@ -239,9 +219,9 @@ class Result {
   async #download(format, pressed) {
     const labels = this.labels.checked && WITH_LABELS.includes(format);
 
-    if (pressed.getAttribute("aria-disabled")) return;
-    pressed.setAttribute("aria-disabled", "true"); // not `disabled`: it keeps the focus
-    const told = notify(`Preparing the ${FORMS[format]}…`);
+    if (pressed.ariaDisabled) return;
+    pressed.ariaDisabled = true; // not `disabled`: it keeps the focus
+    const told = notify(`Preparing the ${format.toUpperCase()}…`);
 
     try {
       const { data } = await call("POST", "/Report/Link",
@@ -253,10 +233,10 @@ class Result {
       this.#hasDownloads = true;
       notify("The download has begun.");
     } catch (error) {
-      if (!this.failed(error)) notify(error.message, { error: true });
+      if (!this.failed(error)) notifyError(error);
     } finally {
       told.remove();
-      pressed.removeAttribute("aria-disabled");
+      pressed.ariaDisabled = null;
     }
   }
 
@@ -265,7 +245,7 @@ class Result {
   async #delete() {
     const question = `Delete the result of ${this.reportName}, generated ${
       moment(this.generatedDate)}? It cannot be undone.${this.#hasDownloads
-      ? " A download that has not come to its end is broken off." : ""}`;
+      ? " A download in progress will fail." : ""}`;
 
     if (this.#isOver || !await confirmBox(question, "Delete")) return;
     this.#isDeleting = true;
@@ -280,7 +260,7 @@ class Result {
       receiptScreen(this.#main, receipt);
     } catch (error) {
       this.#isDeleting = false;
-      notify(error.message, { error: true });
+      notifyError(error);
     }
   }
 
@@ -288,12 +268,7 @@ class Result {
   #gone() {
     this.close();
     closeDialogs();
-    const title = heading("This report is gone");
-
-    replace(this.#main, title, el("p", { class: "lead gone" }, "It has been deleted or has expired, " +
-      "or the address is wrong. The server has nothing of it any more, and neither has this page."),
-    el("div", { class: "buttons" }, el("a", { class: "button", href: "#/mine" }, "My reports"),
-      el("a", { class: "button", href: "#/reports" }, "Run a report")));
-    title.focus();
+    showMessage(this.#main, "This report is gone", "It has been deleted or has expired, or the " +
+      "address is wrong. The server has nothing of it any more, and neither has this page.");
   }
 }

@@ -1,34 +1,18 @@
 // web/result_chart.js -- the view Chart: one number over one text or date, as bars or a line.
 
-import { failure } from "/console/dialogs.js";
-import { el, replace } from "/console/dom.js";
-import { shown } from "/console/exact.js";
-import { counted, number } from "/console/format.js";
-import { plainTable, titleOf, valueAt } from "/console/plain_table.js";
-import { readWindow } from "/console/result_rows.js";
+import { failure } from "./dialogs.js";
+import { el, replace } from "./dom.js";
+import { shown } from "./exact.js";
+import { counted, number } from "./format.js";
+import { plainTable, titleOf, valueAt } from "./plain_table.js";
+import { readWindow } from "./result_rows.js";
 
-const SCRIPT = "/console/chart.min.js";
 const ALL_MOST = 20000;             // rows that are all fetched; of more it is a sample
 const SAMPLES = 20, SAMPLE_ROWS = 50;
 const POINTS_MAX = { bar: 60, line: 1000 };
 const TICK_MAX = 18; // characters of a name at the axis
 const NUMBERS = ["integer", "decimal", "number"];
 const TEXTS = ["string", "date", "timestamp"];
-
-let script = null; // a promise of window.Chart
-
-function loadChart() {
-  script ??= new Promise((resolve, reject) => {
-    const failed = () => {
-      script = null;
-      reject(new Error("The chart could not be loaded."));
-    };
-
-    document.head.append(el("script", { src: SCRIPT,
-      on: { load: () => resolve(window.Chart), error: failed } }));
-  });
-  return script;
-}
 
 // All rows, or windows that lie evenly over the result, the first and the last row among them.
 async function readRows({ reference, total }, signal) {
@@ -77,7 +61,8 @@ function pointsOf(rows, x, y, isWhole) {
 
 export async function showChart(box, result, signal) {
   try {
-    const [, rows] = await Promise.all([loadChart(), readRows(result, signal)]);
+    const [, rows] = await Promise.all([import("./chart.min.js"),
+      readRows(result, signal)]);
 
     if (!signal.aborted) new ChartView(box, result, rows, signal);
   } catch (error) {
@@ -95,9 +80,9 @@ class ChartView {
     Object.assign(this, { rows, total, xs: columns.filter(({ type }) => TEXTS.includes(type)),
       ys: columns.filter(({ type }) => NUMBERS.includes(type)) });
     if (total === 0 || this.xs.length === 0 || this.ys.length === 0) {
-      replace(box, el("p", { class: "empty" }, total === 0
-        ? "There is nothing to draw: the result has no rows." : "A chart needs a column of numbers and one of " +
-        "texts or dates. This result has none."));
+      replace(box, el("p.empty", total === 0
+        ? "There is nothing to draw: the result has no rows."
+        : "A chart needs a column of numbers and one of texts or dates. This result has none."));
       return;
     }
     this.result = result;
@@ -120,8 +105,7 @@ class ChartView {
       } } }, options.map(([value, text]) => el("option", { value }, text)));
 
       list.value = options.some(([value]) => value === asked) ? asked : first;
-      return [list, el("div", { class: "chart-field" },
-        el("label", { for: list.id }, label), list)];
+      return [list, el("div.labelled", el("label", { for: list.id }, label), list)];
     };
     const named = (columns) => columns.map((column) => [column.name, titleOf(column)]);
     const dates = this.xs.find(({ type }) => type !== "string");
@@ -132,10 +116,10 @@ class ChartView {
       dates ? "line" : "bar");
 
     Object.assign(this, { x, y, kind });
-    this.caption = el("p", { class: "muted", id: "chart-caption" });
-    this.canvasBox = el("div", { class: "canvas" });
+    this.caption = el("p.muted", { id: "chart-caption" });
+    this.canvasBox = el("div.canvas");
     this.details = el("details");
-    replace(box, el("div", { class: "tools" }, yField, xField, kindField), this.caption,
+    replace(box, el("div.tools", yField, xField, kindField), this.caption,
       this.canvasBox, this.details);
   }
 
@@ -148,11 +132,11 @@ class ChartView {
     const merged = all.some(({ rows }) => rows > 1);
     const yTitle = titleOf(y) + (isWhole ? merged ? " (sum)" : "" : " (average of a sample)");
 
-    replace(this.caption, this.#describe(x, y, all, points, isWhole));
+    replace(this.caption, this.#describe(x, y, all, points, isWhole, merged));
     this.#drawChart(points, titleOf(x), yTitle);
     const wasOpen = this.details.open;
 
-    replace(this.details, el("summary", { class: "button" }, "The same as a table"),
+    replace(this.details, el("summary.button", "The same as a table"),
       plainTable(points, { label: `${titleOf(y)} over ${titleOf(x)}`, columns: [
         { name: "name", label: titleOf(x) }, { name: "text", label: yTitle },
         { name: "rows", label: "Rows" }] }));
@@ -160,9 +144,7 @@ class ChartView {
   }
 
   // Which rows these are, and what was done with them.
-  #describe(x, y, all, points, isWhole) {
-    const merged = all.some(({ rows }) => rows > 1);
-
+  #describe(x, y, all, points, isWhole, merged) {
     return [`${titleOf(y)} over ${titleOf(x)}. `,
       isWhole ? `All ${counted(this.total, "row")}` : `A sample: ${number(this.rows.length)} of ` +
         `${counted(this.total, "row")}, taken evenly over the whole result`,
@@ -174,7 +156,7 @@ class ChartView {
   // Chart.js changes a canvas for good, so each drawing has a new one.
   #drawChart(points, xTitle, yTitle) {
     const style = getComputedStyle(document.documentElement);
-    const probe = el("span", { class: "chart-colours" });
+    const probe = el("span.chart-colours");
     const canvas = el("canvas", { role: "img", "aria-label": `Chart: ${yTitle} over ${xTitle}`,
       "aria-describedby": "chart-caption" });
 

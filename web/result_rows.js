@@ -1,7 +1,7 @@
 // web/result_rows.js -- the rows of a result, fetched by windows of which only the latest are kept.
 
-import { errorOf, send } from "/console/api.js";
-import { parseExact, shown } from "/console/exact.js";
+import { fetchText } from "./api.js";
+import { parseExact, shown } from "./exact.js";
 
 const WINDOW = 200;      // rows
 const KEPT_MAX = 4e6;    // characters of JSON in the windows that are not on the screen
@@ -10,19 +10,16 @@ const TOO_LARGE = 422;   // the status of one row that is larger than an answer 
 // Some rows and the columns: {from, rows, columns, total, size}. There may be fewer rows than
 // `count`, since an answer has a greatest size; one that is larger is `null`.
 export async function readWindow(reference, from, count, signal) {
-  const response = await send("GET", "/Report/Rows",
-    { query: { reference, from, count: Math.min(count, 1000) }, signal });
+  try {
+    const { text } = await fetchText("GET", "/Report/Rows",
+      { query: { reference, from, count: Math.min(count, 1000) }, signal });
+    const { columns, rows, totalRows } = parseExact(text).data;
 
-  if (!response.ok) {
-    const error = await errorOf(response);
-
+    return { from, rows, columns, total: Number(shown(totalRows)), size: text.length };
+  } catch (error) {
     if (error.status === TOO_LARGE) return { from, rows: [null], size: 0 };
     throw error;
   }
-  const text = await response.text();
-  const { columns, rows, totalRows } = parseExact(text).data;
-
-  return { from, rows, columns, total: Number(shown(totalRows)), size: text.length };
 }
 
 export class Rows {

@@ -1,10 +1,10 @@
 // web/result_summary.js -- the view Summary: the summary's values, and the further sets as tables.
 
-import { errorOf, send } from "/console/api.js";
-import { failure } from "/console/dialogs.js";
-import { el, replace } from "/console/dom.js";
-import { parseExact } from "/console/exact.js";
-import { isTable, lookOf, plainTable, plainValue } from "/console/plain_table.js";
+import { fetchText } from "./api.js";
+import { failure } from "./dialogs.js";
+import { el, replace } from "./dom.js";
+import { parseExact } from "./exact.js";
+import { isTable, lookOf, plainTable, plainValue } from "./plain_table.js";
 
 const TAIL = 4e6; // bytes at the end of the JSON in which the sets and the summary are looked for
 const ROWS = 20;  // the last elements of results, by which their end is known
@@ -12,11 +12,8 @@ const ROWS = 20;  // the last elements of results, by which their end is known
 // What stands behind `results` in the JSON, without fetching those: {name: value}. Throws if it is
 // larger than TAIL.
 export async function readTail({ reference, size, total }, signal) {
-  const response = await send("GET", "/Report", { query: { reference }, signal,
+  const { text } = await fetchText("GET", "/Report", { query: { reference }, signal,
     headers: { Range: `bytes=${Math.max(0, size - TAIL)}-` } });
-
-  if (!response.ok) throw await errorOf(response);
-  const text = await response.text();
   const end = await lastRows(reference, total, signal);
 
   // The end of results is the first place that fits whose rest closes the JSON in order: elsewhere
@@ -28,34 +25,30 @@ export async function readTail({ reference, size, total }, signal) {
       continue;
     }
   }
-  throw new Error("The sets behind the rows are too large to be shown here. JSON and XLSX have them.");
+  throw new Error("The sets behind the rows are too large for this page. JSON and XLSX have them.");
 }
 
 // The last elements with the bracket behind them, as they stand in the JSON.
 async function lastRows(reference, total, signal) {
   if (total === 0) return '"results":[]';
   const query = { reference, from: Math.max(0, total - ROWS), count: ROWS };
-  const response = await send("GET", "/Report/Rows", { query, signal });
-
-  if (!response.ok) throw await errorOf(response);
-  const text = await response.text();
+  const { text } = await fetchText("GET", "/Report/Rows", { query, signal });
 
   return text.slice(text.indexOf('"rows":[') + '"rows":['.length, text.lastIndexOf("]") + 1);
 }
 
 export async function showSummary(box, result, signal) {
-  replace(box, el("p", { class: "loading" }, "Loading …"));
+  replace(box, el("p.loading", "Loading …"));
   try {
     const { results, summary, ...sets } = await readTail(result, signal);
 
     replace(box, summary ? valuesOf(summary) : null,
-      Object.entries(sets).map(([name, elements]) => el("section", {}, el("h2", {}, name),
-        elements.length > 0 ? plainTable(elements, { label: name }) : el("p", {}, "No rows"))),
-      summary || Object.keys(sets).length > 0 ? null : el("p", {}, "This report has no summary."));
+      Object.entries(sets).map(([name, elements]) => el("section", el("h2", name),
+        elements.length > 0 ? plainTable(elements, { label: name }) : el("p", "No rows"))),
+      summary || Object.keys(sets).length > 0 ? null : el("p", "This report has no summary."));
   } catch (error) {
-    if (signal.aborted) return;
-    if (result.failed(error)) return;
-    replace(box, failure(error, () => showSummary(box, result, signal)));
+    if (!signal.aborted && !result.failed(error))
+      replace(box, failure(error, () => showSummary(box, result, signal)));
   }
 }
 
@@ -64,13 +57,14 @@ function valuesOf(summary) {
   const entries = Object.entries(summary);
   const values = entries.filter(([, value]) => !isTable(value));
 
-  return el("section", {}, el("h2", {}, "Summary"),
-    values.length > 0 ? el("div", { class: "plain-table", tabindex: "0", role: "group",
+  return el("section", el("h2", "Summary"),
+    values.length > 0 ? el("div.plain-table", { tabindex: "0", role: "group",
       "aria-label": "Summary" },
-      el("table", {}, el("tbody", {}, values.map(([name, value]) => el("tr", {},
+      el("table", el("tbody", values.map(([name, value]) => el("tr",
         el("th", { scope: "row" }, name),
         el("td", { class: lookOf(value) }, 
-          Array.isArray(value) && value.length === 0 ? "none" : plainValue(value, { name }))))))) : null,
+          Array.isArray(value) && value.length === 0 ? "none" : plainValue(value, { name })))))))
+      : null,
     entries.filter(([, value]) => isTable(value)).map(([name, value]) => (
-      el("section", {}, el("h3", {}, name), plainTable(value, { label: name })))));
+      el("section", el("h3", name), plainTable(value, { label: name })))));
 }

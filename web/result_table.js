@@ -1,10 +1,10 @@
 // web/result_table.js -- the view Table: all rows by scrolling, at most forty of them in the page.
 
-import { failure, openDialog } from "/console/dialogs.js";
-import { button, el, replace, setText } from "/console/dom.js";
-import { shown } from "/console/exact.js";
-import { number } from "/console/format.js";
-import { isTable, linesOf, lookOf, plainTable, titleOf, valueAt } from "/console/plain_table.js";
+import { failure, showDialog } from "./dialogs.js";
+import { button, closeOnEscape, el, onFrame, replace, setText } from "./dom.js";
+import { shown } from "./exact.js";
+import { number } from "./format.js";
+import { isTable, linesOf, lookOf, plainTable, titleOf, valueAt } from "./plain_table.js";
 
 const ROWS_MAX = 40;   // in the page
 const VIEW = 0.6;      // of the window's height, at least
@@ -29,7 +29,6 @@ export class Table {
   #rowHeight = 32;    // until one is there
   #scrollTop = 0;     // as last seen or set
   #isPlaced = false;  // the scroll position is that of the row at the top
-  #frame = 0;
   #idle = 0;
   #told = null;       // the error that is shown
 
@@ -43,22 +42,15 @@ export class Table {
     this.head = el("tr", { "aria-rowindex": "1" });
     this.body = el("tbody", { on: { click: (event) => this.#pointed(event) } });
     this.grid = el("table", { role: "grid", "aria-label": "Rows of the result",
-      on: { keydown: (event) => this.#key(event) } }, el("thead", {}, this.head), this.body);
-    this.sizer = el("div", { class: "sizer" }, this.grid);
-    this.scroller = el("div", { class: "scroller", on: { scroll: () => this.#scrolled() } },
-      this.sizer);
-    this.where = el("p", { class: "where" });
+      on: { keydown: (event) => this.#key(event) } }, el("thead", this.head), this.body);
+    this.sizer = el("div.sizer", this.grid);
+    this.scroller = el("div.scroller", { on: { scroll: () => this.#scrolled() } }, this.sizer);
+    this.where = el("p.where.muted.number");
     this.trouble = el("div");
-    this.chooser = el("details", { class: "menu columns", on: { keydown: (event) => {
-      if (event.key !== "Escape") return;
-      this.chooser.open = false;
-      this.chooser.querySelector("summary").focus();
-    } } });
-    this.node = el("div", { class: "rows" },
-      el("div", { class: "tools" }, this.#rowForm(), this.chooser, this.where),
+    this.chooser = el("details.menu.columns", { on: { keydown: closeOnEscape } });
+    this.node = el("div.rows", el("div.tools", this.#rowForm(), this.chooser, this.where),
       this.trouble, this.scroller);
-    this.resized = () => this.change();
-    window.addEventListener("resize", this.resized);
+    window.addEventListener("resize", this.change);
   }
 
   get from() {
@@ -66,15 +58,13 @@ export class Table {
   }
 
   close() {
-    window.removeEventListener("resize", this.resized);
-    cancelAnimationFrame(this.#frame);
+    window.removeEventListener("resize", this.change);
+    this.change.cancel();
     clearTimeout(this.#idle);
   }
 
   // Draw once more, at the next frame.
-  change() {
-    this.#frame ||= requestAnimationFrame(() => { this.#frame = 0; this.draw(); });
-  }
+  change = onFrame(() => this.draw());
 
   draw() {
     const { total } = this.#rows;
@@ -125,8 +115,8 @@ export class Table {
         title: column.label ? column.name : null,
         class: ["integer", "decimal", "number"].includes(column.type) ? "number" : null },
       titleOf(column))));
-    this.grid.setAttribute("aria-colcount", columns.length + 1);
-    this.grid.setAttribute("aria-rowcount", this.#rows.total + 1);
+    this.grid.ariaColCount = columns.length + 1;
+    this.grid.ariaRowCount = this.#rows.total + 1;
     this.#drawChooser();
   }
 
@@ -136,7 +126,8 @@ export class Table {
       index === this.#active.row && column === this.#active.column ? "0" : "-1");
     const cells = row ? this.#shownColumns().map((column, i) => (
       valueCell(row, column, { "aria-colindex": i + 2, tabindex: tabindex(i + 1) })))
-      : el("td", { class: row === null ? null : "pending", colspan: this.head.cells.length - 1 },
+      : el("td", { class: row === null ? null : "pending muted",
+        colspan: this.head.cells.length - 1 },
         row === null ? "This row is larger than 4 MiB. The downloads have it." : "…");
 
     return el("tr", { "aria-rowindex": index + 2 },
@@ -177,7 +168,7 @@ export class Table {
     if (!this.#isPlaced) this.#place();
     const pending = this.body.querySelector(".pending") !== null;
 
-    this.grid.setAttribute("aria-busy", String(pending));
+    this.grid.ariaBusy = pending;
   }
 
   // ---- where we are ----
@@ -244,7 +235,7 @@ export class Table {
     const field = el("input", { id: "row-number", inputmode: "numeric", autocomplete: "off",
       size: "10", on: { input: () => field.setCustomValidity("") } });
 
-    return el("form", { class: "row-form", on: { submit: (event) => {
+    return el("form.row-form", { on: { submit: (event) => {
       const digits = /^(\d+|\d{1,3}([\s,.]\d{3})+)$/.test(field.value.trim());
       const typed = digits ? Number(field.value.replace(/\D/g, "")) : NaN;
 
@@ -273,11 +264,10 @@ export class Table {
       } } }));
 
     if (this.chooser.firstChild) return;
-    this.count = el("span");
-    replace(this.chooser, el("summary", { class: "button" }, "Columns ", this.count),
-      el("fieldset", {}, el("legend", { class: "unseen" }, "Columns that are shown"),
-        boxes.map((box, i) => el("label", {}, box, titleOf(columns[i]))),
-        el("p", { class: "muted small" }, "Downloads have all columns.")));
+    replace(this.chooser, el("summary.button", "Columns"),
+      el("fieldset.popup", el("legend.unseen", "Columns that are shown"),
+        boxes.map((box, i) => el("label", box, titleOf(columns[i]))),
+        el("p.muted.small", "Downloads have all columns.")));
   }
 
   #choose(names) {
@@ -347,11 +337,10 @@ export class Table {
     if (!row || !column || !cell.getAttribute("aria-haspopup")) return;
     const value = valueAt(row, column);
 
-    openDialog(`${titleOf(column)} of row ${number(index + 1)}`, (close) => el("div", {},
-      isTable(value) ? plainTable(value, { label: titleOf(column), columns: column.columns ?? null,
-        prefix: `${column.name}.` }) : el("pre", { class: "whole", tabindex: "0" }, shown(value)),
-      el("div", { class: "buttons" }, button("Close", () => close(), { autofocus: true }))),
-    { className: "wide" });
+    showDialog(`${titleOf(column)} of row ${number(index + 1)}`, isTable(value)
+      ? plainTable(value, { label: titleOf(column), columns: column.columns ?? null,
+        prefix: `${column.name}.` })
+      : el("pre.whole", { tabindex: "0" }, shown(value)), { className: "wide" });
   }
 }
 

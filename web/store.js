@@ -1,8 +1,8 @@
 // web/store.js -- what the page knows of one's reports: the list, kept up to date by the events.
 
-import { ApiError, call, send, serverNow } from "/console/api.js";
-import { hush } from "/console/dialogs.js";
-import { follow, tell, watchConnection } from "/console/events.js";
+import { ApiError, call, send, serverNow } from "./api.js";
+import { hush } from "./dialogs.js";
+import { follow, tell, watchConnection } from "./events.js";
 
 export const STORE_MOST = 5000; // reports that are looked at; the list says if there are more
 const PAGE_MOST = 1000, REFRESH = 1500;
@@ -231,19 +231,20 @@ export function newKey() {
     .map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// Delete one, in any state. Its receipt, which is kept; null if it was gone already.
-export async function deleteReport(reference) {
+// Delete one, in any state; an operator deletes those of all users by another path. Its receipt,
+// which is kept; null if it was gone already.
+export async function deleteReport(reference, path = "/Report") {
   let receipt = null;
 
   try {
-    const { headers } = await call("DELETE", "/Report", { query: { reference } });
+    const { headers } = await call("DELETE", path, { query: { reference } });
 
     receipt = headers.get("X-Deletion-Receipt");
   } catch (error) {
     if (error.status !== 404) throw error;
   }
-  tell({ reference, state: "deleted" });
-  if (receipt) (await import("/console/receipts.js")).keepReceipt(receipt);
+  if (path === "/Report" || reports.has(reference)) tell({ reference, state: "deleted" });
+  if (receipt) (await import("./receipts.js")).keepReceipt(receipt);
   return receipt;
 }
 

@@ -59,18 +59,21 @@ def own_server(tmp_path):
     close(made)
 
 
-@pytest.fixture
-def alice(server):
-    client = server.client_of("alice")
+def empty_handed(client):
+    """The client, which has no reports before and afterwards, whatever another test left."""
+    client.delete_all()
     yield client
     client.delete_all()
+
+
+@pytest.fixture
+def alice(server):
+    yield from empty_handed(server.client_of("alice"))
 
 
 @pytest.fixture
 def bob(server):
-    client = server.client_of("bob")
-    yield client
-    client.delete_all()
+    yield from empty_handed(server.client_of("bob"))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 
 
 def rows(page):
@@ -48,6 +49,16 @@ def test_filters_are_in_the_address(page, alice):
     page.fill("Search my reports", "99 does not")
     page.press("Failed 1", ".chip")
     has(page, ("Failed", "Quick"))
+
+
+@pytest.mark.parametrize("address, label, words", [("#/mine", "Search my reports", "quick"), ("#/reports", "Search reports", "nested")])
+def test_escape_leaves_a_search_as_it_is(page, alice, address, label, words):
+    alice.complete("Quick", ProductID="1")
+    page.log_in(hash_=address)
+    page.fill(label, words)
+    page.until(lambda: page.driver.current_url.endswith(f"q={words}"), "the search")
+    page.field(label).send_keys(Keys.ESCAPE)
+    assert page.focused.tag_name == "h1" and page.field(label).get_property("value") == words and page.driver.current_url.endswith(f"q={words}")
 
 
 def test_a_row_says_what_the_report_was_run_with(page, alice):

@@ -120,12 +120,10 @@ def test_an_announcement_is_not_kept(page, alice):
     page.until(lambda: page.script("return told") == ["Quick failed: Product 99 does not exist.", ""], "the announcement and its end")
 
 
-def test_a_report_that_is_not_ones_own_is_unknown(page, server):
-    bob = server.client_of("bob")
+def test_a_report_that_is_not_ones_own_is_unknown(page, bob):
     reference = bob.complete("Quick", ProductID="1")
     page.log_in(hash_=f"#/run/{reference}")
     page.says("There is no such report", "main")
-    bob.delete_all()
 
 
 def test_the_theme_is_remembered(page):

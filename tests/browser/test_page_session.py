@@ -149,7 +149,7 @@ def test_a_deletion_before_the_page_hears_events_is_told(page, alice, screen):
     page.says({"result": "This report is gone", "run": "This report has been deleted", "mine": "No reports."}[screen], "main")
 
 
-def test_nothing_of_one_user_is_left_for_the_next(page, alice, server):
+def test_nothing_of_one_user_is_left_for_the_next(page, alice, bob):
     page.log_in(hash_="#/new/Everything?Note=SECRET")
     page.field("Sure").send_keys("Yes")
     page.script(HOLD, "/Report")
@@ -164,10 +164,10 @@ def test_nothing_of_one_user_is_left_for_the_next(page, alice, server):
     page.script("window.release?.()")
     page.until(lambda: page.h1 == "Reports", "the reports")
     assert page.script("return window.held") is None and "SECRET" not in page.driver.page_source + page.driver.current_url
-    assert server.client_of("bob").references() == []
+    assert bob.references() == []
 
 
-def test_a_request_never_goes_on_as_another_user(page, alice, server):
+def test_a_request_never_goes_on_as_another_user(page, alice, bob, server):
     """Whose cookie came without a word, from another page of this host."""
     page.log_in(hash_="#/new/Everything")
     page.field("Sure").send_keys("Yes")
@@ -178,7 +178,7 @@ def test_a_request_never_goes_on_as_another_user(page, alice, server):
     page.script(ANSWER_401_ONCE, "/Report")
     page.press("Run")
     page.named("User menu of bob")
-    assert server.client_of("bob").references() == alice.references() == []
+    assert bob.references() == alice.references() == []
 
 
 @pytest.mark.parametrize("screen", ["result", "mine"])

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from chromium import Page, launch
+from conftest import OPERATOR
 from harness import poll
 from hostile import VALUES
 
@@ -128,9 +129,9 @@ def holders(folder, *wanted):
     return {path.name for path in folder.rglob("*") if path.is_file() and any(text in form for form in forms(path.read_bytes()) for text in wanted)}
 
 
-def test_nothing_of_a_deleted_result_is_in_the_browsers_folder(server, tmp_path):
-    marker, client = "row number 77", server.client_of("alice")
-    reference = client.complete("Big", Rows="100")
+def test_nothing_of_a_deleted_result_is_in_the_browsers_folder(server, alice, tmp_path):
+    marker = "row number 77"
+    reference = alice.complete("Big", Rows="100")
     driver = launch(tmp_path)
     try:
         page = Page(driver, server)
@@ -150,3 +151,22 @@ def test_nothing_of_a_deleted_result_is_in_the_browsers_folder(server, tmp_path)
     # The page's own files, which may be kept, are found by the same search.
     asset = b"fetched by windows of which only the latest are kept"
     assert poll(lambda: holders(tmp_path, asset), what="the cached page")
+
+
+def test_nothing_of_a_report_that_an_operator_deletes_is_in_the_browsers_folder(server, alice, tmp_path):
+    marker = "marker-of-a-parameter-78"
+    alice.finish(alice.order("Quick", ProductID="99", Note=marker))
+    driver = launch(tmp_path)
+    try:
+        page = Page(driver, server)
+        page.log_in(OPERATOR, "#/operator")
+        page.says(marker, "tr[data-row]")
+        page.press("Quick", "tr[data-row] button")
+        page.says(marker, "dialog")
+        page.press("Delete it", "dialog button")
+        page.press("Delete", "dialog button")
+        page.until(lambda: alice.references() == [] and not page.all("tr[data-row]"), "the deletion")
+    finally:
+        driver.quit()
+    assert holders(tmp_path, marker.encode(), marker.encode("utf-16-le")) == set()
+    assert poll(lambda: holders(tmp_path, b"the reports of all users: chosen, selected"), what="the cached page")

@@ -1,6 +1,5 @@
 """The files of the console, as they are written: data is text only, nothing is inline, and all of it is small."""
 
-import gzip
 import re
 from pathlib import Path
 
@@ -9,13 +8,13 @@ import pytest
 from harness import ROOT
 
 WEB = ROOT / "web"
-CHART = "/usr/share/javascript/chart.js/chart.min.js"
+CHART = Path("/usr/share/javascript/chart.js/chart.min.js")
 SCRIPTS = sorted(WEB.glob("*.js"))
 # What makes markup, script or style of a text.
 DANGEROUS = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|DOMParser|setHTML|parseHTML|document\.write|srcdoc|\beval\b|"
                        r"new Function|setTimeout\(\s*[\"'`]|setInterval\(\s*[\"'`]|setAttribute\(\s*[\"'`](?:on|style)|[\s{(,][\"']?style[\"']?:\s*[\"'`]|"
                        r"cssText|javascript:|https?://(?!www\.w3\.org/2000/svg)")
-ALL_MOST, FIRST_VIEW_MOST = 160_000, 100_000  # bytes: of all as they are sent, compressed, and of the first view as it is written
+ALL_MOST, FIRST_VIEW_MOST = 400_000, 100_000  # bytes, as they are written: of all with Chart.js, and of the first view
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
@@ -42,12 +41,12 @@ def imported(names):
     while names:
         name = names.pop()
         found.add(name)
-        names |= set(re.findall(r"\bfrom \"/console/([\w.]+)\"", (WEB / name).read_text(encoding="utf-8"))) - found
+        names |= set(re.findall(r"\bfrom \"\./([\w.]+)\"", (WEB / name).read_text(encoding="utf-8"))) - found
     return found
 
 
 def test_the_console_is_small():
     sizes = {path.name: path.stat().st_size for path in WEB.iterdir()}
-    assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in [*WEB.iterdir(), Path(CHART)]) <= ALL_MOST
+    assert sum(sizes.values()) + CHART.stat().st_size <= ALL_MOST
     first = {"index.html", "style.css", "icon.svg"} | imported({"app.js", "login.js", "reports.js"})
     assert sum(sizes[name] for name in first) <= FIRST_VIEW_MOST, first

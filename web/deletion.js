@@ -1,56 +1,48 @@
-// web/mine_delete.js -- deleting many reports: asks with their number, then deletes, then tells.
+// web/deletion.js -- deleting reports: asks with their number, then deletes, then tells.
 
-import { call, serverNow } from "/console/api.js";
-import { confirmBox, notify, openDialog } from "/console/dialogs.js";
-import { button, el } from "/console/dom.js";
-import { counted, moment } from "/console/format.js";
-import { deleteReport, isActive, refreshReports, reportKnown }
-  from "/console/store.js";
+import { call, serverNow } from "./api.js";
+import { confirmBox, notify, notifyError, showDialog } from "./dialogs.js";
+import { counted, moment, stateWord } from "./format.js";
+import { deleteReport, isActive, refreshReports } from "./store.js";
 
 const AT_ONCE = 4; // requests under way
 
-export function question(count, active) {
+// For one report; `user` is told if it is somebody else's.
+export function questionOf({ reportName, user, state, submittedAt }) {
+  return `${isActive({ state }) ? "Cancel and delete" : "Delete"} ${reportName}${
+    user ? ` of ${user}` : ""}, ${stateWord(state).toLowerCase()}, submitted ${
+    moment(submittedAt)}? There is no undo.`;
+}
+
+function question(count, active) {
   const running = active > 0 ? ` ${active === count ? "All" : active} of them ${
     active === 1 ? "is" : "are"} active and will be cancelled.` : "";
 
   return `Delete ${counted(count, "report")}?${running} There is no undo.`;
 }
 
-// Those with these references; `deleteOne` resolves to the receipt, null if it was gone already.
-export async function deleteEach(references, deleteOne) {
-  const rest = [...references], failed = [], receipts = [];
+// These reports, after a question; null if they are kept. `deleteOne` resolves to the receipt, null
+// if it was gone already.
+export async function deleteChosen(reports, deleteOne) {
+  const count = reports.length, rest = [...reports], failed = [], receipts = [];
   const work = async () => {
     while (rest.length > 0) {
-      const receipt = await deleteOne(rest.shift()).catch((error) => failed.push(error));
+      const receipt = await deleteOne(rest.shift().reference).catch((error) => failed.push(error));
 
       if (typeof receipt === "string") receipts.push(receipt);
     }
   };
 
+  if (count === 1 ? !await confirmBox(questionOf(reports[0]), "Delete")
+    : !await confirmBox(question(count, reports.filter(isActive).length), `Delete ${count}`)) {
+    return null;
+  }
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   if (failed.length > 0) {
     throw new Error(`${counted(failed.length, "report")} could not be deleted: ${
       failed[0].message}`);
   }
-  return { count: references.length, receipts };
-}
-
-// Those that are selected; null if one decided to keep them.
-export async function deleteSelected(references) {
-  const known = references.map(reportKnown).filter(Boolean);
-  const active = known.filter(isActive).length;
-
-  if (known.length === 1) {
-    const [report] = known;
-
-    if (!await confirmBox(`Delete ${report.state === "complete" ? "the result" : "the run"} of ${
-      report.reportName}, submitted ${moment(report.submittedAt)}? There is no undo.`, "Delete")) {
-      return null;
-    }
-  } else if (!await confirmBox(question(known.length, active), `Delete ${known.length}`)) {
-    return null;
-  }
-  return deleteEach(references, deleteReport);
+  return { count, receipts };
 }
 
 // What has been submitted until now, as queries say it.
@@ -113,11 +105,11 @@ export async function deleteCounted(path, queries, isShown) {
 }
 
 // All of one's own that match.
-export async function deleteMatching(filter) {
+export async function deleteMatching(filter, isShown) {
   const queries = queriesOf(filter);
 
-  if (queries === null) return deleteSelected(filter.found.map((report) => report.reference));
-  const done = await deleteCounted("/Report/List", queries, filter.isShown);
+  if (queries === null) return deleteChosen(filter.found, deleteReport);
+  const done = await deleteCounted("/Report/List", queries, isShown);
 
   if (done) await refreshReports();
   return done;
@@ -135,12 +127,11 @@ export async function deleteAndTell(action) {
       notify(text);
       return;
     }
-    const { keepReceipt, receiptBox } = await import("/console/receipts.js");
+    const { keepReceipt, receiptBox } = await import("./receipts.js");
 
     for (const receipt of done.receipts) keepReceipt(receipt);
-    await openDialog(text, (close) => [receiptBox(done.receipts.at(-1)), el("div",
-      { class: "buttons" }, button("Close", () => close(), { look: "primary" }))]);
+    await showDialog(text, receiptBox(done.receipts.at(-1)));
   } catch (error) {
-    notify(error.message, { error: true });
+    notifyError(error);
   }
 }
