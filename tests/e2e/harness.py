@@ -125,7 +125,7 @@ class Server:
             server.environment |= {f"REPORTD_{key.upper()}": value for key, value in server.store.config.items()}
         return server
 
-    def configure(self, source="sqlite:data.db", **config):
+    def configure(self, source="sqlite:data.db", max_running=0, **config):
         values = {
             "listen": "127.0.0.1:0",
             **self.store.config,
@@ -138,7 +138,10 @@ class Server:
             **config,
         }
         lines = [f'{key} = "{value}"' for key, value in values.items()]
-        lines.append(f'source data {{ url = "{source}" }}')
+        limit = f" max_running = {max_running}" if max_running else ""
+        lines.append(f'source data {{ url = "{source}"{limit} }}')
+        if limit:
+            lines.append('source other { url = "sqlite:data.db" }')  # which has none
         (self.folder / "reportd.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "reportd.conf").chmod(0o600)  # a source's URL may have a password
 

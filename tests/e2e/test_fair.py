@@ -1,13 +1,46 @@
-"""Whose report starts next: doc/decisions/0020."""
+"""Whose report starts next, and how many run at the same time: doc/decisions/0020."""
+
+import contextlib
+import os
+import signal
+import threading
+from pathlib import Path
 
 import pytest
 
+from conftest import ALICE, BOB
 from harness import poll
 from stores import STORES
 
-pytestmark = pytest.mark.stores(*STORES)
+stores = pytest.mark.stores(*STORES)
+
+ASIDE = '-- report: Aside\n-- description: It runs on the source without a limit.\n-- source: other\n\n-- results\nSELECT 1 AS "one";\n'
 
 
+def limited(server, start=True):
+    """Bob is there, too, and a report on the other source."""
+    server.add_user(BOB)
+    (server.reports / "Aside.sql").write_text(ASIDE)
+    return server.start() if start else server
+
+
+def others_go_on(client, report, **parameters):
+    """Twice, so that the worker has asked for another one after the first."""
+    for _ in range(2):
+        client.delete(client.complete(report, **parameters))
+
+
+def worker_of(server, reference):
+    """The one that has the report's unfinished file open."""
+    for pid in server.workers():
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if reference in os.readlink(descriptor):
+                    return pid
+    return None
+
+
+@stores
 def test_a_report_does_not_wait_for_all_that_another_user_has_queued(alice, bob):
     references = [alice.order("Endless") for _ in range(10)]
     poll(lambda: [alice.state(reference) for reference in references[:2]] == ["processing"] * 2)
@@ -15,3 +48,82 @@ def test_a_report_does_not_wait_for_all_that_another_user_has_queued(alice, bob)
     alice.delete(references[0])
     poll(lambda: bob.state(short) == "complete")
     assert sum(alice.state(reference) == "queued" for reference in references[1:]) >= 7
+
+
+@stores
+def test_a_source_runs_as_many_reports_as_max_running_and_other_sources_go_on(new_server):
+    server = limited(new_server(max_running=1))
+    alice, bob = server.client(ALICE), server.client(BOB)
+    first = alice.order("Endless")
+    alice.wait_for(first, "processing")
+    second = alice.order("Endless")
+    others_go_on(bob, "Aside")
+    assert alice.state(second) == "queued"
+    alice.delete(first)
+    alice.wait_for(second, "processing")
+    alice.delete_all()
+
+
+@stores
+def test_a_user_runs_as_many_reports_as_running_limit_and_other_users_go_on(new_server):
+    server = limited(new_server(running_limit=1, max_running=9))
+    alice, bob = server.client(ALICE), server.client(BOB)
+    first, second, third = (alice.order("Endless") for _ in range(3))
+    alice.wait_for(first, "processing")
+    others_go_on(bob, "Quick", ProductID="1")
+    assert [alice.state(second), alice.state(third)] == ["queued"] * 2
+    server.user("limit", ALICE, "--running", "2")
+    alice.wait_for(second, "processing")
+    server.user("limit", ALICE, "--running", "default")
+    alice.delete(first)
+    others_go_on(bob, "Quick", ProductID="1")
+    assert [alice.state(second), alice.state(third)] == ["processing", "queued"]
+    alice.delete_all()
+
+
+@stores
+def test_a_report_that_its_user_may_not_run_any_more_counts_until_its_query_has_stopped(new_server):
+    server = limited(new_server(max_running=1, cancel_grace="60s"))
+    alice, bob = server.client(ALICE), server.client(BOB)
+    running = alice.order("Endless")
+    worker = poll(lambda: worker_of(server, running), what="its worker")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        server.user("disable", ALICE)
+        waiting = bob.order("Quick", ProductID="1")
+        others_go_on(bob, "Aside")
+        assert bob.state(waiting) == "queued"
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    bob.wait_for(waiting, "complete")
+    assert server.metric("workers_killed_total") == 0
+
+
+ROUNDS = 2
+
+
+def delete_at_once(clients, references):
+    threads = [threading.Thread(target=client.delete, args=(reference,)) for client, reference in zip(clients, references)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("limit", ["max_running", "running_limit"])
+def test_two_nodes_run_as_many_together_as_the_limit_says(make_cluster, limit):
+    cluster = make_cluster(nodes=2, workers=3, active_limit=100, max_running=2 if limit == "max_running" else 9,
+                           **({"running_limit": 2} if limit == "running_limit" else {}))
+    for node in cluster.nodes:
+        limited(node, start=False) if node is cluster.nodes[0] else (node.reports / "Aside.sql").write_text(ASIDE)
+        node.reload()
+    alices, bob = cluster.clients(ALICE), cluster.nodes[0].client(BOB)
+    for number in range(2 + 2 * ROUNDS):
+        alices[number % 2].order("Endless")
+    for _ in range(ROUNDS):
+        poll(lambda: cluster.sql("SELECT count(*) FROM report WHERE node IS NOT NULL") == ["2"], what="two that run")
+        others_go_on(bob, "Aside")
+        running = cluster.sql("SELECT id FROM report WHERE node IS NOT NULL")
+        assert len(running) == 2, running
+        delete_at_once(alices, running)
+    alices[0].delete_all()
