@@ -88,8 +88,8 @@
       "Most of these from one IPv4 address or IPv6 /64 network, and at most half of them; "        \
       "0: no limit")                                                                               \
     X(request_timeout, DURATION, RELOADED, "20s", 100, 3600000,                                    \
-      "How long a client may take to send the headers of a request, and for each 500 bytes per "   \
-      "second of its body")                                                                        \
+      "How long a client may take for the handshake of TLS, to send the headers of a request, "    \
+      "and for each 500 bytes per second of its body")                                             \
     X(session_life, DURATION, RELOADED, "90d", 60000, INT64_C(315360000000),                       \
       "How long a login lasts at most, however often its tokens are renewed")                      \
     X(active_limit, INT, RELOADED, "10", 1, 1000, "Most queued or processing reports per user")    \

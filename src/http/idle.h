@@ -19,7 +19,7 @@
  * ended for it as soon as the connection waits for it. */
 enum idle_for {
     IDLE_REQUEST, /* its first line: a minute */
-    IDLE_HEAD,    /* the headers, all in the list's time */
+    IDLE_HEAD,    /* the headers, or a handshake of TLS: all in the list's time */
     IDLE_BODY,    /* the body: 500 bytes per second, looked at each time the list's time is over
                    * (RFC 9110, 15.5.9 lets a server close instead of a 408) */
     IDLE_ENDING,  /* the library, after its reading was ended: of the list alone */

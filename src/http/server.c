@@ -44,6 +44,7 @@ struct http_thread {
 
 /* A client's, of which the library keeps the address. */
 struct connection {
+    struct server *server;
     struct peer *peer; /* NULL: no memory, or no results are served */
     struct tls_peer tls;
     struct idle idle;
@@ -272,6 +273,7 @@ static struct connection *open_connection(struct server *server, int fd,
 
     if (own == NULL)
         return NULL;
+    own->server = server;
     own->idle.fd = fd;
     own->from_proxy = is_from_proxy(server, peer);
     if (server->services.transfers != NULL)
@@ -327,16 +329,34 @@ static void close_connection(struct server *server, struct connection *own)
     free(own);
 }
 
+/* The client's part of it is over. */
+static int on_handshake(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                        const gnutls_datum_t *message)
+{
+    struct connection *own =
+        container_of((struct tls_peer *)gnutls_transport_get_ptr(session), struct connection, tls);
+
+    (void)type, (void)when, (void)message;
+    if (incoming != 0)
+        idle_begin(own->server->idle, &own->idle, IDLE_REQUEST, clock_mono_ms());
+    return 0;
+}
+
+/* The handshake has the time that headers have. */
 static void secure_connection(struct server *server, struct MHD_Connection *connection,
                               struct connection *own, int fd)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 
-    if (own != NULL && info != NULL)
-        tls_prepare(server->tls, &own->tls, info->tls_session, fd);
-    else
+    if (own == NULL || info == NULL) {
         shutdown(fd, SHUT_RDWR); /* no byte is read that would ask for the certificate */
+        return;
+    }
+    tls_prepare(server->tls, &own->tls, info->tls_session, fd);
+    gnutls_handshake_set_hook_function(info->tls_session, GNUTLS_HANDSHAKE_FINISHED,
+                                       GNUTLS_HOOK_POST, on_handshake);
+    idle_begin(server->idle, &own->idle, IDLE_HEAD, clock_mono_ms());
 }
 
 /* The library calls this before it closes the socket, too. */
