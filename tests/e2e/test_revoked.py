@@ -12,7 +12,7 @@ from cluster import LEASE_SECONDS
 from events import Events
 from harness import PATIENCE, failed, poll, soon
 from report_states import queued
-from seams import Gate, passings, plan
+from seams import DEATH, Gate, passings, plan
 from stores import STORES
 
 pytestmark = pytest.mark.stores(*STORES)
@@ -225,6 +225,52 @@ def test_a_grant_that_was_read_before_a_revocation_does_not_undo_it(new_server):
         assert grant.wait(PATIENCE) == 0
     (dora,) = [user for user in json.loads(server.user("list", "--json")) if user["name"] == "dora"]
     assert dora["grants"] == ["Slow", "Nested"]
+
+
+def killed_at(server, place, verb, *words):
+    """`reportd user` dies there, or at no place: where it passes."""
+    trace = server.folder / "verb.trace"
+    trace.unlink(missing_ok=True)
+    done = server.run("user", verb, "-c", "reportd.conf", *words,
+                      environment={"REPORTD_SEAMS": f"{place}=crash" if place else "", "REPORTD_SEAMS_TRACE": str(trace)})
+    assert done.returncode == (DEATH if place else 0), done.stderr
+    return [place for _, place in passings(trace) if place.startswith("store.user_change.")]
+
+
+@pytest.mark.stores("sqlite", "postgres-rows")
+def test_a_verb_that_is_killed_has_done_all_or_nothing(new_server):
+    """Before the commit, and then before others are told; the verb, run again, does it."""
+    server = new_server(workers=1)
+    server.start()
+    client = server.client("alice")
+    busy = client.order("Endless")
+    client.wait_for(busy, "processing")
+    server.add_user("dora")
+
+    def may_run(dora):
+        return dora.submit("Quick", {"ProductID": "1"}).status_code == 200
+
+    places = dict.fromkeys(killed_at(server, None, "grant", "dora", "*"))
+    happened = []
+    for place in list(places)[-3:]:  # before them nothing has begun
+        dora = server.client("dora")
+        waiting = dora.order("Quick", ProductID="1")
+        killed_at(server, place, "revoke", "dora", "*")
+        happened.append(not may_run(dora))
+        assert dora.status(waiting).json()["data"] == ("error" if happened[-1] else "incomplete"), place
+        killed_at(server, place, "grant", "dora", "*")
+        if not may_run(dora):
+            server.user("grant", "dora", "*")
+        waiting = dora.order("Quick", ProductID="1")
+        killed_at(server, place, "disable", "dora")
+        if dora.list().status_code == 200:
+            assert not happened[-1] and dora.status(waiting).json()["data"] == "incomplete", place
+            server.user("disable", "dora")
+        failed(dora.status(waiting), 401)
+        server.user("enable", "dora")
+        assert {report["state"] for report in server.client("dora").list().json()["data"]["reports"]} == {"error"}, place
+    assert set(happened) == {False, True}
+    client.delete(busy)
 
 
 def test_the_retention_of_its_type_holds(make_server):
