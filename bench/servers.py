@@ -206,7 +206,7 @@ class Reportd:
         for number in range(1, USERS + 1):
             session, access = new_id(), new_id()
             db.execute("INSERT INTO user (id, name, password_hash, grants) VALUES (?, ?, '', '*')", (number, f"u{number}"))
-            db.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?)",
+            db.execute("INSERT INTO session (id, user_id, access, refresh_hash, expires_ms) VALUES (?, ?, ?, ?, ?)",
                        (session, number, access, os.urandom(32), STAMP_MS))
             self.tokens.append(access_token(key, f"u{number}", session, access, now))
         self.close(db)

@@ -292,6 +292,15 @@ def test_the_page_is_accessible_and_fits_a_phone(page, alice, bob, olga):
     assert_accessible(page)
 
 
+def test_a_phone_has_room_to_tell_that_the_server_is_away(own_page, own_server):
+    with own_page.size(*PHONE):
+        own_page.log_in(OPERATOR, ADDRESS)
+        own_page.says("There are no reports.", "main")
+        assert own_server[0].stop() == 0
+        own_page.says("Reconnecting…", "#header")
+        assert own_page.script("return document.documentElement.scrollWidth") <= PHONE[0]
+
+
 def test_the_page_is_used_by_keyboard_only(page, alice, bob, olga):
     alice.complete("Quick", ProductID="1")
     bob.complete("Nested")
