@@ -82,7 +82,8 @@ static int read_arguments(int argc, char **argv, struct auditing *a)
     if (rc == 0 && optind < argc)
         return options_wrong("fsck", "'%s' is one argument too many", argv[optind]) + 1;
     if (rc == 0 && a->new_identity && (a->repair || a->force || a->json || a->new_ledger))
-        return options_wrong("fsck", "--new-identity goes alone, before the rest") + 1;
+        return options_wrong("fsck", "--new-identity takes no other option; run it first, alone") +
+               1;
     return rc;
 }
 

@@ -78,6 +78,6 @@ int trail_line_close(struct trail *trail, int rc, struct err *err)
 
     if (trail_close(trail, &why) == 0 || rc < 0)
         return rc;
-    return err_set(err, -E_TRAIL, "it is done, but the audit trail has no line of it: %.300s",
-                   why.text);
+    return err_set(err, -E_TRAIL,
+                   "the change was made, but the audit trail has no line for it: %.300s", why.text);
 }

@@ -638,7 +638,7 @@ static int take_parameters(struct trial *trial, char **words, struct err *err)
         char *value = strchr(*words, '=');
 
         if (value == NULL || value == *words) {
-            rc = err_set(err, -E_INVALID, "'%.80s' is no parameter; write NAME=VALUE", *words);
+            rc = err_set(err, -E_INVALID, "'%.80s' is not a parameter; write NAME=VALUE", *words);
             break;
         }
         *value = '\0';

@@ -216,10 +216,11 @@ int user_allow_list(const struct words *words, char **ret, struct err *err)
                                  "'%s' has bits set beyond its prefix: write %s for the whole "
                                  "block, or one address without '/'",
                                  word, network)
-                       : err_set(err, -E_INVALID,
-                                 "'%s' is no address; write one such as 192.0.2.7, 10.0.0.0/8 or "
-                                 "2001:db8::/32",
-                                 word);
+                       : err_set(
+                             err, -E_INVALID,
+                             "'%s' is not an address; write one such as 192.0.2.7, 10.0.0.0/8 or "
+                             "2001:db8::/32",
+                             word);
         }
         add_entry(&b, word, strlen(word), ' ');
     }
@@ -585,7 +586,7 @@ static int read_options(int argc, char **argv, struct command *ret)
             return options_wrong("user", "%s", err.text);
         }
         if (words->count == WORDS_MAX)
-            return options_wrong("user", "there are too many words");
+            return options_wrong("user", "there are too many arguments");
         words->items[words->count++] = optarg;
     }
     while (optind < argc && words->count < WORDS_MAX)

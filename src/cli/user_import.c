@@ -116,7 +116,7 @@ static int read_columns(struct import *in, struct err *err)
         if (column == COLUMN_COUNT || seen[column])
             return err_set(
                 err, -E_INVALID,
-                "%s:1: '%.64s' is no column, or occurs twice: use name, password, grants, "
+                "%s:1: '%.64s' is not a column, or occurs twice: use name, password, grants, "
                 "allow, operator, active and running",
                 in->path, names[i]);
         seen[column] = true;

@@ -162,7 +162,7 @@ static bool network_is_good(void *context, const char *word)
         return true;
     if (!network_read(word, &network))
         snprintf(problem->out, problem->cap,
-                 "'%s' is no network: it takes addresses and networks such as 10.0.0.0/8 or "
+                 "'%s' is not a network: it takes addresses and networks such as 10.0.0.0/8 or "
                  "2001:db8::/32, and unix:, separated by spaces",
                  word);
     else if (network_clear_host_bits(&network)) {
@@ -206,7 +206,7 @@ static bool origins_problem(const char *text, char *out, size_t cap)
         good = *entry == '\0' || is_origin(entry);
         if (!good)
             snprintf(out, cap,
-                     "cors_origins: '%s' is no origin as browsers send it, such as "
+                     "cors_origins: '%s' is not an origin as browsers send it, such as "
                      "https://app.example.com or http://localhost:3000: in lower case, without a "
                      "path and without the scheme's own port",
                      entry);

@@ -29,7 +29,7 @@ static int read_all(const struct key_file *file, int fd, struct buf *ret, struct
     if (file_append(fd, ret) < 0)
         return failed(file, "read", err);
     if (buf_failed(ret))
-        return err_set(err, -E_CONFIG, "the %s '%s' is too long to be one", file->what, file->path);
+        return err_set(err, -E_CONFIG, "the %s '%s' is too long", file->what, file->path);
     return 0;
 }
 

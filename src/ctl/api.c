@@ -64,7 +64,7 @@ static int read_refusal(struct http *http, const struct http_answer *answer, jso
     const char *message;
 
     if (answer->status >= 300 && answer->status < 400 && location != NULL)
-        return err_set(err, -E_BUSY, "%s sends on to %s; log in with --server as it says there",
+        return err_set(err, -E_BUSY, "%s redirects to %s; log in with --server as it says there",
                        http_server(http), location);
     *ret_json = json_loadb(buf_str(&answer->body), answer->body.len, 0, NULL);
     message = message_of(*ret_json);
@@ -209,7 +209,7 @@ static int renew(struct api *api, struct err *err)
     if (rc == 0 && (!str_eq(now.server, api->credentials.server) ||
                     !str_eq(now.user, api->credentials.user))) {
         credentials_done(&now);
-        rc = err_set(err, -E_AUTH, "somebody else has logged in meanwhile; run this again");
+        rc = err_set(err, -E_AUTH, "another login has taken place meanwhile; run this again");
     }
     if (rc == 0 && str_eq(now.access_token, api->credentials.access_token)) {
         body = json_pack("{ss}", "refreshToken", now.refresh_token);
@@ -345,7 +345,8 @@ int api_reference_path(const char *resource, const char *reference, char path[AP
 
     if (!guid_parse(reference, &id))
         return err_set(err, -E_INVALID,
-                       "'%s' is no reference; submit prints one and list shows yours", reference);
+                       "'%s' is not a reference; submit prints one and list shows yours",
+                       reference);
     guid_format(&id, text);
     snprintf(path, API_PATH_MAX, "/%s?reference=%s", resource, text);
     return 0;

@@ -39,7 +39,8 @@ static int add_path(struct buf *path, const char *name, bool make, struct err *e
     else if (home != NULL && home[0] == '/')
         buf_add_format(path, "%s/.config", home);
     else
-        return err_set(err, -E_IO, "neither XDG_CONFIG_HOME nor HOME says where to keep tokens");
+        return err_set(err, -E_IO,
+                       "neither XDG_CONFIG_HOME nor HOME is set, so tokens cannot be kept");
     if (make)
         rc = file_make_folder(buf_str(path), err);
     buf_add_str(path, "/reportctl");

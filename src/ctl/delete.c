@@ -124,9 +124,9 @@ static int confirm(int64_t count, int64_t beyond, struct err *err)
     int rc;
 
     if (isatty(STDIN_FILENO) == 0)
-        return err_set(err, -E_INVALID,
-                       "%" PRId64 " reports would be deleted; say --yes to do it, or --dry-run",
-                       count);
+        return err_set(
+            err, -E_INVALID,
+            "%" PRId64 " reports would be deleted; add --yes to delete them, or --dry-run", count);
     snprintf(question, sizeof(question), "Delete %" PRId64 " report%s%s? There is no undo. [y/N] ",
              count, count == 1 ? "" : "s", beyond > 0 ? " (more match)" : "");
     rc = prompt_line(question, true, answer, sizeof(answer), &len, err);

@@ -63,7 +63,7 @@ static int write_download(struct download *download, const char *data, size_t le
             return err_set(&download->err, -E_CANCELLED, "interrupted");
         if (n < 0 && errno == EPIPE && download->path == NULL) {
             signal_lose_reader();
-            return err_set(&download->err, -E_CANCELLED, "nobody reads standard output");
+            return err_set(&download->err, -E_CANCELLED, "standard output was closed");
         }
         if (n < 0)
             return err_errno(&download->err, -E_IO, "cannot write %s",
@@ -347,7 +347,7 @@ int step_check_format(const struct ctl_options *options, struct err *err)
 {
     return find_format(options->format) != NULL
                ? 0
-               : err_set(err, -E_INVALID, "'%s' is no format; write json, ndjson, csv or xlsx",
+               : err_set(err, -E_INVALID, "'%s' is not a format; write json, ndjson, csv or xlsx",
                          options->format);
 }
 

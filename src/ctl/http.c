@@ -61,7 +61,7 @@ static int normalise(struct http *http, const char *server, struct err *err)
         curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK ||
         curl_url_get(url, CURLUPART_URL, &whole, CURLU_NO_DEFAULT_PORT) != CURLUE_OK) {
         rc = err_set(err, -E_INVALID,
-                     "'%s' is no server URL; it is written like http://127.0.0.1:8080", server);
+                     "'%s' is not a server URL; it is written like http://127.0.0.1:8080", server);
     } else {
         size_t len = strlen(whole);
 

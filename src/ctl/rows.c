@@ -397,7 +397,8 @@ static int get_page(struct api *api, const char *reference, int64_t from, int64_
 static int read_page_number(const char *text, int64_t least, int64_t *ret, struct err *err)
 {
     if (text != NULL && (!str_to_int64(text, ret) || *ret < least))
-        return err_set(err, -E_INVALID, "'%s' is no number from %lld on", text, (long long)least);
+        return err_set(err, -E_INVALID, "'%s' is not a number from %lld on", text,
+                       (long long)least);
     return 0;
 }
 

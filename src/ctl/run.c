@@ -119,7 +119,7 @@ static int add_parameter(json_t *parameters, const char *argument, struct err *e
     int rc = 0;
 
     if (equals == NULL || equals == argument)
-        return err_set(err, -E_INVALID, "'%s' is no parameter; write Key=Value", argument);
+        return err_set(err, -E_INVALID, "'%s' is not a parameter; write Key=Value", argument);
     key = strndup(argument, (size_t)(equals - argument));
     value = json_string(equals + 1);
     if (key != NULL && json_object_get(parameters, key) != NULL)

@@ -94,7 +94,8 @@ static int add_query_number(struct buf *path, const char *name, const char *text
     if (text == NULL)
         return 0;
     if (!str_to_int64(text, &number) || number < 1 || number > most)
-        return err_set(err, -E_INVALID, "'%s' is no number from 1 to %lld", text, (long long)most);
+        return err_set(err, -E_INVALID, "'%s' is not a number from 1 to %lld", text,
+                       (long long)most);
     return api_add_query(path, name, text, err);
 }
 
@@ -109,7 +110,7 @@ static int add_state(struct buf *path, const char *state, struct err *err)
             return api_add_query(path, "State", state, err);
     }
     return err_set(err, -E_INVALID,
-                   "'%s' is no state; it is one of queued, processing, complete, error", state);
+                   "'%s' is not a state; it is one of queued, processing, complete, error", state);
 }
 
 /* As a shell takes it. */
@@ -326,7 +327,7 @@ int ctl_types(struct ctl *ctl, struct err *err)
     buf_init(&path, API_QUERY_MAX);
     buf_add_str(&path, "/Report/Types");
     if (choices && strchr(ctl->arguments[0], '.') == NULL)
-        rc = err_set(err, -E_INVALID, "'%s' is no NAME.Parameter, such as Orders.CustomerID",
+        rc = err_set(err, -E_INVALID, "'%s' is not a NAME.Parameter, such as Orders.CustomerID",
                      ctl->arguments[0]);
     if (choices && rc == 0) {
         buf_add_char(&path, '?');

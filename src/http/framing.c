@@ -108,7 +108,7 @@ static const char *character_fault(const char *text)
         if (*c != '%')
             continue;
         if (!isxdigit(c[1]) || !isxdigit(c[2]))
-            return "The request target has a `%` without two hexadecimal digits behind it: send "
+            return "The request target has a `%` without two hexadecimal digits after it: send "
                    "`%25` for the character itself.";
         if (c[1] == '0' && c[2] == '0')
             return "The path or the query has a NUL (%00): leave it out.";
@@ -267,7 +267,7 @@ static void check_framing(struct head *head)
         set_fault(head, -E_CODING, "The only transfer coding here is `chunked`.");
     else if (!str_eq_nocase(codings, "chunked"))
         set_fault(head, -E_INVALID,
-                  "Transfer-Encoding must be `chunked`, without anything behind it.");
+                  "Transfer-Encoding must be `chunked`, without anything after it.");
 }
 
 int head_check(struct head *head, const struct target *target, struct err *err)

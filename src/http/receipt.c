@@ -82,7 +82,8 @@ static const char *read_set(const struct buf *text, bool skip_others, struct rec
 {
     json_t *root = json_loadb(buf_str(text), text->len, JSON_REJECT_DUPLICATES, NULL);
     const json_t *set = json_object_get(root, "keys");
-    const char *wrong = json_is_array(set) ? NULL : "it is no JSON object with an array \"keys\"";
+    const char *wrong =
+        json_is_array(set) ? NULL : "it is not a JSON object with an array \"keys\"";
     const json_t *jwk;
     size_t i;
 
@@ -96,7 +97,7 @@ static const char *read_set(const struct buf *text, bool skip_others, struct rec
             wrong = "it has too many keys";
         else if (!is_ours(jwk) || !read_bytes(jwk, "x", key->public, sizeof(key->public)) ||
                  !name_key(key))
-            wrong = "one of its keys is no Ed25519 key";
+            wrong = "one of its keys is not an Ed25519 key";
         if (wrong != NULL)
             break;
         if (keys->count++ == 0)
@@ -452,7 +453,7 @@ static int check_signature(const struct receipt_key *key, const char *text, size
     if (base64url_read(given, strlen(given), signature, sizeof(signature)) != sizeof(signature) ||
         crypto_sign_verify_detached(signature, (const unsigned char *)text, len, key->public) != 0)
         return err_set(err, -E_INVALID,
-                       "the signature does not fit: the receipt has been altered or cut");
+                       "the signature does not fit: the receipt has been altered or truncated");
     return 0;
 }
 
@@ -468,7 +469,7 @@ int receipt_verify(const struct receipt_keys *keys, const char *text, json_t **r
     header = len <= RECEIPT_TEXT_MAX && dot != last ? read_part(text, (size_t)(dot - text)) : NULL;
     if (!is_receipt_header(header)) {
         json_decref(header);
-        return err_set(err, -E_INVALID, "it is no deletion receipt");
+        return err_set(err, -E_INVALID, "it is not a deletion receipt");
     }
     key = find_key(keys, json_string_value(json_object_get(header, "kid")));
     json_decref(header);
@@ -479,7 +480,7 @@ int receipt_verify(const struct receipt_keys *keys, const char *text, json_t **r
         return rc;
     claims = read_part(dot + 1, (size_t)(last - dot - 1));
     if (claims == NULL)
-        return err_set(err, -E_INVALID, "what is signed is no JSON object");
+        return err_set(err, -E_INVALID, "the signed content is not a JSON object");
     *ret_claims = claims;
     return 0;
 }

@@ -380,7 +380,7 @@ static void public_message(struct exchange *ex, const struct err *err, char mess
         code == E_TRAIL) /* they say what to do, and have no path */
         return;
     snprintf(message, ERR_TEXT_MAX,
-             "%s. Try again in a moment; if it lasts, tell the operator the request id %s.",
+             "%s. Try again in a moment; if this continues, give the operator the request id %s.",
              err_title(code), ex->request_id);
 }
 

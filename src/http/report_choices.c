@@ -81,7 +81,7 @@ static int ask_choices(struct exchange *ex, const struct definition *def, const 
         return rc;
     question = calloc(1, sizeof(*question));
     if (question == NULL)
-        return err_set(&ex->err, -E_NOMEM, "No memory for a question.");
+        return err_set(&ex->err, -E_NOMEM, "No memory for the request.");
     question->catalog = ex->services->catalog;
     question->ask = (struct choices_ask){.def = def,
                                          .param = definition_param(def, name),

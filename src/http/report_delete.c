@@ -202,7 +202,7 @@ static int read_match(const char *values[QUERY_MAX], struct store_match *ret, bo
         chosen = chosen || (i != DRY_RUN && values[i] != NULL);
     if (!chosen)
         return err_set(err, -E_INVALID,
-                       "Say which reports: give State, ReportName or Before, or several of them.");
+                       "Select the reports: give State, ReportName or Before, or several of them.");
     if (query_state(values[STATE], &ret->state, err) < 0 ||
         query_name(values[REPORT_NAME], &ret->name, err) < 0)
         return -E_INVALID;

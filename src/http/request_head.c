@@ -192,7 +192,7 @@ static void scan_end(struct exchange *ex, struct scan *scan)
     if (scan->broken && scan->head.err.code == 0)
         err_set(&scan->head.err, -E_INVALID,
                 "The head of the request has a NUL, more than one blank in its first line, or a "
-                "line that ends without CRLF or goes on on the next one.");
+                "line that ends without CRLF or continues on the next one.");
 }
 #else
 static void scan_end(struct exchange *ex, struct scan *scan)

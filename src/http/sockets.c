@@ -181,7 +181,7 @@ static int resolve_host(const struct opening *opening, struct addrinfo **ret_fou
     char host[CONFIG_HOST_TEXT], port[CONFIG_PORT_TEXT];
 
     if (!config_split_listen(opening->entry, host, port))
-        return err_set(err, -E_CONFIG, "%s = \"%s\" is no ADDRESS:PORT", opening->key,
+        return err_set(err, -E_CONFIG, "%s = \"%s\" is not ADDRESS:PORT", opening->key,
                        opening->entry);
     if (getaddrinfo(host, port, &hints, ret_found) != 0)
         return err_set(err, -E_CONFIG, "%s = \"%s\": there is no address '%s'", opening->key,

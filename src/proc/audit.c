@@ -329,7 +329,7 @@ void audit_message(const struct audit_finding *finding, char *out, size_t cap)
         snprintf(out, cap, "no report explains the file %s", finding->name);
         break;
     case AUDIT_LOST_RESULT:
-        snprintf(out, cap, "complete, but the result of attempt %d is not there", finding->attempt);
+        snprintf(out, cap, "complete, but the result of attempt %d is missing", finding->attempt);
         break;
     case AUDIT_WRONG_SIZE:
         snprintf(out, cap, "complete, but its result has %lld bytes in place of %lld",
@@ -340,8 +340,8 @@ void audit_message(const struct audit_finding *finding, char *out, size_t cap)
                  report_state_name(finding->state));
         break;
     case AUDIT_STUCK:
-        snprintf(out, cap, "%s, attempt %d, but nobody is at it", report_state_name(finding->state),
-                 finding->attempt);
+        snprintf(out, cap, "%s, attempt %d, but it is not being worked on",
+                 report_state_name(finding->state), finding->attempt);
         break;
     default:
         snprintf(out, cap, "%s and past its retention, but not purged",

@@ -17,7 +17,7 @@
     X(LOST_RESULT, "lost-result", "complete reports without their result")                         \
     X(WRONG_SIZE, "wrong-size", "complete reports whose result has another size")                  \
     X(LOCKED, "locked", "reports that no key of erase.key opens: they keep old keys in use")       \
-    X(STUCK, "stuck", "reports that nobody generates or deletes any more")                         \
+    X(STUCK, "stuck", "reports that are no longer being generated or deleted")                     \
     X(EXPIRED, "expired", "reports past their retention")
 
 enum audit_kind {

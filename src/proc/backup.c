@@ -125,7 +125,7 @@ static int check_target(const char *folder, struct err *err)
 
     if (lstat(folder, &st) == 0 && !S_ISDIR(st.st_mode))
         return err_set(err, -E_EXISTS,
-                       "'%s' is a file or a symbolic link; name a folder that is not there yet",
+                       "'%s' is a file or a symbolic link; name a folder that does not exist yet",
                        folder);
     dir = opendir(folder);
     if (dir == NULL)
@@ -134,8 +134,8 @@ static int check_target(const char *folder, struct err *err)
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
     closedir(dir);
     return empty ? 0
-                 : err_set(err, -E_EXISTS, "'%s' is not empty; name a folder that is not there yet",
-                           folder);
+                 : err_set(err, -E_EXISTS,
+                           "'%s' is not empty; name a folder that does not exist yet", folder);
 }
 
 static void remove_in(int dir, const char *folder, void (*each)(int dir, const char *name))

@@ -347,7 +347,7 @@ int manifest_read(const char *folder, struct manifest *ret, struct err *err)
         !get_member_number(json, "results", &ret->counts.results) ||
         !get_member_number(json, "bytes", &ret->counts.bytes))
         rc = err_set(err, -E_NOT_FOUND,
-                     "'%s' is no whole backup of reportd: it has no " BACKUP_MANIFEST
+                     "'%s' is not a complete backup of reportd: it has no " BACKUP_MANIFEST
                      " that can be read",
                      folder);
     else if (format != FORMAT)

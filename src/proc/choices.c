@@ -127,8 +127,8 @@ static void fail_entry(struct choices *choices, struct entry *entry, const char 
 {
     struct err err;
 
-    err_set(&err, -E_CHOICES, "The choices of '%s' cannot be had just now. %s", entry->parameter,
-            why);
+    err_set(&err, -E_CHOICES, "The choices of '%s' are not available at the moment. %s",
+            entry->parameter, why);
     answer_all(entry, NULL, &err);
     entry_remove(choices, entry);
 }

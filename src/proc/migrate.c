@@ -68,10 +68,11 @@ static int check_stored(const struct migration *m, const struct store_scanned *r
     if (size == stored)
         return 0;
     guid_format(&report->id, text);
-    return err_set(err, -E_SPOOL,
-                   "the result of report %s is not there, or not whole; reportd fsck with the old "
-                   "configuration finds all such, and with --repair --force deletes their reports",
-                   text);
+    return err_set(
+        err, -E_SPOOL,
+        "the result of report %s is missing or incomplete; reportd fsck with the old configuration "
+        "finds all of these, and with --repair --force deletes their reports",
+        text);
 }
 
 /* A store_page_fn. */

@@ -209,10 +209,11 @@ static int check_old(struct restoring *r, struct err *err)
     if (there)
         rc = take_old_store(r, err);
     if (rc == 0 && (has_beside(r->spec->store, "-wal") || has_beside(r->spec->store, "-journal")))
-        rc = err_set(err, -E_BUSY,
-                     "there is a log beside '%s', of a store that is in use or gone: end the "
-                     "program that uses it, or remove '%s-wal'",
-                     r->spec->store, r->spec->store);
+        rc = err_set(
+            err, -E_BUSY,
+            "there is a write-ahead log next to '%s', of a store that is in use or gone: end the "
+            "program that uses it, or remove '%s-wal'",
+            r->spec->store, r->spec->store);
     return rc;
 }
 

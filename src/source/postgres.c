@@ -184,7 +184,7 @@ static int find_rewritten(struct pg_source *source, struct err *err)
         rc = err_set(
             err, -E_CHANGED,
             "A table of the report was replaced while the report read it. Try again later.");
-        err_detail(err, "postgresql: %.128s was truncated, rewritten or made anew",
+        err_detail(err, "postgresql: %.128s was truncated, rewritten or created again",
                    PQgetvalue(result, 0, 0));
     }
     PQclear(result);

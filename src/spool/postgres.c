@@ -486,7 +486,7 @@ static int postgres_fetch(struct spool *spool, const struct spool_file *file, in
         return rc;
     if (PQntuples(query.result) == 0) {
         PQclear(query.result);
-        return err_set(err, -E_NOT_FOUND, "a chunk of a result is not there");
+        return err_set(err, -E_NOT_FOUND, "a chunk of a result is missing");
     }
     *ret = (struct spool_row){.data = PQgetvalue(query.result, 0, 0),
                               .len = (size_t)PQgetlength(query.result, 0, 0),

@@ -285,8 +285,8 @@ static enum batch_fate in_doubt(struct err *err)
 
     memcpy(detail, err->detail, sizeof(detail));
     err_set(err, -E_DOUBT,
-            "The store's database has gone away just now, and whether the request was carried out "
-            "is not known: look, and try again.");
+            "The connection to the store's database was lost, and it is not known whether the "
+            "request was carried out: check, and try again.");
     err_detail(err, "%s", detail);
     return BATCH_NOT_BEGUN;
 }

@@ -69,10 +69,11 @@ static int does_not_fit(const struct postgres_conn *c, const struct walk *walk, 
                        "%lld): what is in it cannot be opened. A restored database needs the "
                        "erase.key that was saved with it, on every node.",
                        path, (long long)walk->ours.key[0].number, (long long)walk->newest);
-    return err_set(err, -E_CONFIG,
-                   "The erase key '%s' is not the one of the nodes that share this store: copy "
-                   "erase.key from one of them (by default it is beside the configuration) to '%s'",
-                   path, path);
+    return err_set(
+        err, -E_CONFIG,
+        "The erase key '%s' is not the one of the nodes that share this store: copy "
+        "erase.key from one of them (by default it is in the folder of the configuration) to '%s'",
+        path, path);
 }
 
 static bool same_keys(const struct erase_keys *a, const struct erase_keys *b)

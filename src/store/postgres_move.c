@@ -460,8 +460,8 @@ static bool is_same(struct postgres_move *move, enum move_kind kind,
 static int differs(const struct postgres_move *move, const char *what, struct err *err)
 {
     return err_set(err, -E_STORE,
-                   "the table %s in PostgreSQL is not what was moved there (row %lld: %s); give up "
-                   "with --undo and begin anew",
+                   "the table %s in PostgreSQL is not what was moved there (row %lld: %s); undo it "
+                   "with --undo and start again",
                    move->table->to, (long long)move->count + 1, what);
 }
 

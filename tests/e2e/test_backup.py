@@ -638,7 +638,7 @@ def test_a_backup_that_is_not_whole_is_refused(make_server):
     (folder / "manifest.json").unlink()
     lose_everything(server)
     done = restore(server, "backup")
-    assert done.returncode == 1 and "no whole backup" in done.stderr
+    assert done.returncode == 1 and "not a complete backup" in done.stderr
     assert not (server.folder / "store.db").exists()
 
 

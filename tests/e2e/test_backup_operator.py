@@ -25,7 +25,7 @@ def test_a_target_that_is_no_folder_is_refused_at_once(make_server, make):
     make(server.folder / "target")
     before = tree(server.folder)
     done = back_up(server, "target")
-    assert done.returncode == 1 and "name a folder that is not there yet" in done.stderr, done.stderr
+    assert done.returncode == 1 and "name a folder that does not exist yet" in done.stderr, done.stderr
     assert tree(server.folder) == before
 
 

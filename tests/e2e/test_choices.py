@@ -266,7 +266,7 @@ def test_moments_are_choices(chooser):
 
 def test_a_query_that_fails_is_told_and_not_kept(chooser):
     chooser.define("Failing", "SELECT name FROM later")
-    refused(ask(chooser.alice, "P", "Failing"), "The choices of 'P' cannot be had just now")
+    refused(ask(chooser.alice, "P", "Failing"), "The choices of 'P' are not available at the moment")
     answer = ask(chooser.alice, "P", "Failing", {"Accept": "application/problem+json"})
     assert (answer.status_code, answer.json()["title"]) == (503, "Choices not available")
     assert "later" not in answer.text

@@ -131,8 +131,8 @@ def test_a_dry_run_only_counts(alice):
 
 
 @pytest.mark.parametrize("query, words", [
-    ({}, "Say which reports"),
-    ({"dryRun": "1"}, "Say which reports"),
+    ({}, "Select the reports"),
+    ({"dryRun": "1"}, "Select the reports"),
     ({"State": "complete", "Stat": "error"}, "no query parameter 'Stat'"),
     ({"State": "complete", "reference": "x"}, "no query parameter 'reference'"),
     ({"State": "complete", "PageSize": "1"}, "no query parameter 'PageSize'"),

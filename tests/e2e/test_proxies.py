@@ -111,8 +111,8 @@ def test_a_query_may_have_escapes_all_the_same(behind):
     assert ask(behind, STRANGER, "GET", "/metrics?x=%2f")[0] == 200
 
 
-@pytest.mark.parametrize("value, word", [("10.0.0.1/8", "write 10.0.0.0/8"), ("10.0.0.0/33", "no network"),
-                                         ("10.0.0.0/8, ::1", "no network"), ("proxy.example", "no network")])
+@pytest.mark.parametrize("value, word", [("10.0.0.1/8", "write 10.0.0.0/8"), ("10.0.0.0/33", "not a network"),
+                                         ("10.0.0.0/8, ::1", "not a network"), ("proxy.example", "not a network")])
 def test_a_network_that_is_none_is_refused_at_the_start(tmp_path, value, word):
     done = Server.made(tmp_path / "wrong", trusted_proxies=value).run("serve", "-c", "reportd.conf")
     assert done.returncode == 1 and word in done.stderr and "trusted_proxies" in done.stderr

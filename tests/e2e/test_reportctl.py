@@ -168,7 +168,7 @@ def test_what_comes_compressed_from_another_machine_is_the_same(server, ctl, ali
 @pytest.mark.parametrize("words", [["get", UNKNOWN], ["run", "Quick", "ProductID=1"]])
 def test_an_unknown_format_is_refused_before_anything_is_asked(ctl, alice, words):
     status, out, err = ctl(*words, "--format", "pdf")
-    assert (status, out) == (2, "") and "'pdf' is no format; write json, ndjson, csv or xlsx" in err
+    assert (status, out) == (2, "") and "'pdf' is not a format; write json, ndjson, csv or xlsx" in err
     assert alice.references() == []
 
 
@@ -402,20 +402,20 @@ def test_json_prints_what_the_server_answered(ctl, alice):
     (["wait", UNKNOWN], 7, "Unknown reference"),
     (["delete", UNKNOWN], 7, "Unknown reference"),
     (["rows", UNKNOWN], 7, "Unknown reference"),
-    (["rows", "nonsense"], 2, "is no reference"),
-    (["rows", UNKNOWN, "--from", "-1"], 2, "'-1' is no number from 0 on"),
-    (["rows", UNKNOWN, "--count", "0"], 2, "'0' is no number from 1 on"),
+    (["rows", "nonsense"], 2, "is not a reference"),
+    (["rows", UNKNOWN, "--from", "-1"], 2, "'-1' is not a number from 0 on"),
+    (["rows", UNKNOWN, "--count", "0"], 2, "'0' is not a number from 1 on"),
     (["rows", UNKNOWN, "--format", "csv"], 2, "no option --format"),
     (["link", UNKNOWN], 7, "Unknown reference"),
-    (["link", "nonsense"], 2, "is no reference"),
-    (["link", UNKNOWN, "--format", "pdf"], 2, "'pdf' is no format"),
+    (["link", "nonsense"], 2, "is not a reference"),
+    (["link", UNKNOWN, "--format", "pdf"], 2, "'pdf' is not a format"),
     (["submit", "Nothing"], 7, "Nothing"),
     (["submit", "Quick"], 1, "ProductID"),
     (["submit", "Quick", "ProductID=x"], 1, "integer"),
     (["submit", "Quick", "ProductID"], 2, "Key=Value"),
     (["submit", "Quick", "ProductID=1", "ProductID=2"], 2, "twice"),
     (["submit"], 2, "NAME"),
-    (["status", "nonsense"], 2, "is no reference"),
+    (["status", "nonsense"], 2, "is not a reference"),
     (["status", UNKNOWN, UNKNOWN], 2, "nothing to do"),
     (["status", "-o", "x", UNKNOWN], 2, "no option --output"),
     (["nonsense"], 2, "no command"),
@@ -434,7 +434,7 @@ def test_a_device_that_is_full_is_named(ctl, alice):
 
 def test_a_wrong_server_is_told_before_the_password_is_asked_for(ctl):
     status, seen = on_terminal(ctl, "login", "--server", "ftp://example.org", "-u", "alice")
-    assert status == 2 and "no server URL" in seen and "password" not in seen
+    assert status == 2 and "not a server URL" in seen and "password" not in seen
 
 
 def test_get_of_a_report_that_runs_is_refused(ctl, alice):

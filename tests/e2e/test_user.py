@@ -99,7 +99,7 @@ def test_one_wrong_line_keeps_all_users_of_a_file_from_being_added(place, line, 
 
 def test_a_file_that_is_not_of_users_or_is_open_to_others_is_not_imported(place):
     assert "chmod 600" in user(place, "import", write(place, HEAD, mode=0o640), status=1)
-    assert "users.csv:1: 'nmae' is no column" in user(place, "import", write(place, "nmae,password\n"), status=1)
+    assert "users.csv:1: 'nmae' is not a column" in user(place, "import", write(place, "nmae,password\n"), status=1)
     assert "name and password are needed" in user(place, "import", write(place, "name,grants\n"), status=1)
     assert "cannot read none.csv" in user(place, "import", "none.csv", status=1)
     assert "has more than" in user(place, "import", "/dev/zero", status=1)
@@ -129,7 +129,7 @@ def test_grants_and_allow_lists_are_changed(place):
     (["passwd", "dora"], "There is no user 'dora'"),
     (["disable", "dora"], "There is no user 'dora'"),
     (["add", "d\na"], "control characters"),
-    (["add", "dora", "--allow", "10.0.0.0/33"], "'10.0.0.0/33' is no address"),
+    (["add", "dora", "--allow", "10.0.0.0/33"], "'10.0.0.0/33' is not an address"),
     (["add", "dora", "--allow", "10.0.0.1/8"], "write 10.0.0.0/8"),
     (["allow", "erna", "::1", "::ffff:10.0.0.1/104"], "write 10.0.0.0/8"),
 ])

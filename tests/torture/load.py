@@ -26,7 +26,7 @@ OPERATIONS = {
 REPORTS = {"Rows": 55, "Slow": 18, "Huge": 6, "Failing": 8, "TooLong": 5, "Endless": 3}
 
 MARKER = "tortured-"  # in the parameters, messages, results and keys of all reports, and in nothing else
-IN_DOUBT = "whether the request was carried out is not known"  # words of an answer 503
+IN_DOUBT = "it is not known whether the request was carried out"  # words of an answer 503
 FORMS = ("csv", "ndjson", "xlsx", "json")
 CODINGS = ("zstd", "gzip", "identity")
 WINDOW = 500  # rows, at most
