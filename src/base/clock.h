@@ -7,7 +7,7 @@
 
 enum { CLOCK_TEXT = 21, CLOCK_DATE_TEXT = 11, CLOCK_HTTP_TEXT = 30 }; /* with the NUL */
 
-/* UTC, milliseconds since 1970: this machine's; what the store keeps goes by store_now_ms(). */
+/* UTC, milliseconds since 1970: by this machine's clock; stored times use store_now_ms(). */
 int64_t clock_now_ms(void);
 int64_t clock_mono_ms(void); /* monotonic milliseconds; only differences mean something */
 int64_t clock_mono_us(void);

@@ -1,4 +1,4 @@
-/* src/base/file.h -- files: what several modules do to them in the same way. */
+/* src/base/file.h -- files: operations that several modules share. */
 #pragma once
 
 #include <stddef.h>
@@ -13,17 +13,17 @@ int file_sync_folder_of(const char *path);
 
 /* All `len` bytes at `offset`, whatever pwrite() and pread() leave over. 0, or -1 with errno. */
 int file_write_all(int fd, const void *data, size_t len, int64_t offset);
-/* How many there were, fewer than `len` only at the end of the file; -1 with errno. */
+/* The number of bytes, fewer than `len` only at the end of the file; -1 with errno. */
 ssize_t file_read_all(int fd, void *data, size_t len, int64_t offset);
 
-/* Append to `out` all there is from where the file stands, which may be a pipe; no copy of it is
- * left elsewhere. 0, or -1 with errno; what is too long fails the buffer. */
+/* Append to `out` the rest of the file, from its current position; it may be a pipe. No other copy
+ * of the content is left in memory. 0, or -1 with errno; what is too long fails the buffer. */
 int file_append(int fd, struct buf *out);
 
 /* Make the folder, for the owner alone, unless it is there. -E_IO. */
 int file_make_folder(const char *path, struct err *err);
 
-/* Remove the files PATH with each end, where they are. */
+/* Remove the files PATH + each end that exist. */
 void file_remove_beside(const char *path, const char *const ends[], size_t count);
 
 /* Copy up to `bytes` from one file to another, both from where they stand, in the kernel and

@@ -19,7 +19,7 @@ bool log_init_by_word(const char *word);
  * waits for whoever reads them; when there is no room, lines are dropped, and "log.dropped" tells
  * how many as soon as there is. False: no memory or no thread, and all is as before. */
 bool log_start(void);
-/* Write what is queued, unless nobody reads, and end the thread, if it was started. */
+/* Write what is queued, unless there is no reader, and end the thread, if it was started. */
 void log_stop(void);
 
 /* Is a line of this level written? To spare the work that makes one. */

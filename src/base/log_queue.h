@@ -15,6 +15,6 @@ struct log_queue;
 struct log_queue *log_queue_new(int fd, void (*on_room)(void));
 /* Whole lines, in order; never blocks. False: there is no room. */
 bool log_queue_add(struct log_queue *queue, const char *line, size_t len);
-/* Write what is queued, unless whoever reads takes nothing for `patience_ms`; then end the thread
+/* Write what is queued, unless the reader takes nothing for `patience_ms`; then end the thread
  * and free. False: it was not taken; the queue stays, with its thread. */
 bool log_queue_free(struct log_queue *queue, int patience_ms);

@@ -28,7 +28,7 @@ struct log_trouble {
         .event = name, .mutex = PTHREAD_MUTEX_INITIALIZER                                          \
     }
 
-/* It has failed once more: an error line with what `err` says and `left_out`, if one is due. */
+/* It has failed again: an error line with the message of `err` and `left_out`, if one is due. */
 void log_trouble(struct log_trouble *trouble, const struct err *err);
 /* It has worked: if it had failed, an information line with `over_after_ms` and `left_out`. Cheap
  * otherwise. */

@@ -1,4 +1,4 @@
-/* src/base/nearest.h -- which of some names a mistyped one stands for. */
+/* src/base/nearest.h -- which known name a mistyped one most probably means. */
 #pragma once
 
 #include <stddef.h>

@@ -17,7 +17,7 @@ void process_hide(void);
  * out of /proc/PID/environ. While there is one thread. */
 void process_hide_variables(bool (*is_secret)(const char *variable));
 
-/* Ignore, from now on, what by default ends or stops a process although it says nothing about it:
+/* From now on ignore the signals that by default end or stop a process but have no meaning for it:
  * SIGUSR1, SIGUSR2, SIGALRM, SIGQUIT, SIGPIPE, SIGXFSZ, SIGXCPU, timers, SIGIO, what a terminal
  * sends to its background (SIGTTIN, SIGTTOU), and the real-time signals. What stops a program
  * (SIGTERM, SIGINT, SIGHUP, SIGTSTP) and what tells of a fault stay as they are. */

@@ -24,9 +24,9 @@ int64_t service_watchdog_ms(void);
 /* A socket that the manager holds and that has this address, close-on-exec and not blocking: yours.
  * -1: there is none that was not taken before. */
 int service_take_socket(const struct sockaddr *address, socklen_t len);
-/* One that nobody has taken; -1: none. It stays the manager's. */
+/* A socket that was not taken; -1: none. It stays the manager's. */
 int service_left_socket(void);
-/* Has one been taken? Then clients can connect while the program is away. */
+/* Has one been taken? Then clients can connect while the program is not running. */
 bool service_holds_sockets(void);
 
 /* Is standard error the journal (JOURNAL_STREAM), which reads priorities before lines? */

@@ -15,18 +15,19 @@ int thread_start(pthread_t *ret, const char *name, void *(*run)(void *context), 
 
 /* ---- what belongs to one thread ---- */
 
-/* Zeroed: nobody's yet. */
+/* Zeroed: not owned yet. */
 struct thread_owner {
     _Atomic(const void *) thread;
 };
-/* From here on until thread_disown() the calling thread's. CHECK: nobody else's. */
+/* From here until thread_disown() it belongs to the calling thread. CHECK: it has no other owner.
+ */
 void thread_own(struct thread_owner *owner);
 void thread_disown(struct thread_owner *owner);
-/* The calling thread's, or nobody's: before its thread starts, and after it has ended. */
+/* Owned by the calling thread, or not owned: before its thread starts, and after it has ended. */
 bool thread_may_use(const struct thread_owner *owner);
 #define THREAD_CHECK(owner) CHECK(thread_may_use(owner))
 
-/* ---- locks that know who holds them ---- */
+/* ---- locks that record their holder ---- */
 
 struct lock {
     pthread_mutex_t mutex;

@@ -24,8 +24,8 @@ struct work_queue_spec {
     size_t batch_max; /* items a call; 0: all there are */
     size_t queue_max; /* items waiting; 0: no limit */
     int nice;         /* of the threads: setpriority(2) */
-    bool gather; /* with one thread: who can run on this core now may push before a batch is taken:
-                  * for batches that cost the same whatever is in them */
+    bool gather; /* with one thread: other threads that can run on this core may push before a batch
+                  * is taken: for batches that cost the same whatever is in them */
     work_run_fn *run;
     /* Optional housekeeping, on a work queue thread: called after every batch, and again once the
      * milliseconds it returned have passed with nothing pushed; 0: not before the next batch. */

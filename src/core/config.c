@@ -352,8 +352,8 @@ static char *join_listen(const char *folder, const char *text)
     return joined;
 }
 
-/* A default whose place is beside another file, whose key comes before it in the table; NULL: there
- * is none, or it is no default. */
+/* A default that is in the folder of another file, whose key comes before it in the table; NULL:
+ * there is none, or it is no default. */
 static char *join_beside(const struct config *config, const char *beside, const char *text)
 {
     const char *slash = beside != NULL ? strrchr(beside, '/') : NULL;

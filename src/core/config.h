@@ -11,10 +11,10 @@
 
 /* Kinds of value: FILE a path like PATH, or nothing; LISTEN addresses and ports, or unix: and
  * paths; PATH relative to the folder of the file; STORE a path or a URL; SPOOL a path or
- * "postgresql"; LEDGER a path, whose default is beside the store if that is a file; RECEIPT_KEY a
- * path, whose default is beside key_file; INT in a range;
- * DURATION ("24h") in ms; SIZE ("1G") in bytes; LIMIT a size, or 0 for none; NETWORKS, ORIGINS
- * lists of them, or nothing; CHOICE one of a|b; ZONE a name of the tz database, or nothing. */
+ * "postgresql"; LEDGER a path, whose default is in the folder of the store if that is a file;
+ * RECEIPT_KEY a path, whose default is next to key_file; INT in a range; DURATION ("24h") in ms;
+ * SIZE ("1G") in bytes; LIMIT a size, or 0 for none; NETWORKS, ORIGINS lists of them, or nothing;
+ * CHOICE one of a|b; ZONE a name of the tz database, or nothing. */
 #define CONFIG_KEYS(X)                                                                             \
     /* name, kind, what SIGHUP does, default, lowest, highest, what it is */                       \
     X(listen, LISTEN, RESTART, "127.0.0.1:8080", 0, 0,                                             \

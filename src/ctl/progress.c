@@ -30,7 +30,7 @@ static int line_width(void)
     return (columns > 0 && columns < COLUMNS_MOST ? columns : COLUMNS_MOST) - 1;
 }
 
-/* Draw the live line anew: what does not fit the terminal would stay behind in a line above. */
+/* Redraw the live line: text that does not fit the terminal would remain in the line above. */
 __attribute__((format(printf, 2, 3))) static void draw(struct progress *progress,
                                                        const char *format, ...)
 {

@@ -39,7 +39,7 @@ struct conversion_spec {
  * *ret is yours: conversion_free(). */
 int conversion_new(struct conversions *conversions, struct spool_reader *reader,
                    const struct conversion_spec *spec, struct conversion **ret, struct err *err);
-/* Not while somebody waits for a block; one that is being made ahead ends soon. NULL is fine. */
+/* Not while a request waits for a block; one that is being made ahead ends soon. NULL is fine. */
 void conversion_free(struct conversion *conversion);
 
 /* Go on to the next block. `done` is called once, at once or on a thread of the queue, and must not

@@ -64,7 +64,7 @@ enum {
     EXCHANGE_HEADER_TEXT = 256,
 };
 
-/* Where a request comes from: its peer, or whom a trusted proxy names. */
+/* Where a request comes from: its peer, or the client that a trusted proxy names. */
 struct client {
     struct address address;
     bool https;        /* it came over TLS, to this server or to a trusted proxy */
@@ -197,7 +197,7 @@ void exchange_add_text(struct exchange *ex, const char *name, const char *value)
 /* The same for one header of any length; takes `value`, from malloc(). */
 void exchange_add_long(struct exchange *ex, const char *name, char *value);
 
-/* Add a line to the audit trail: what `act` says, with user, address and request id. */
+/* Add a line to the audit trail: the content of `act`, with user, address and request id. */
 void exchange_record(struct exchange *ex, const struct trail_act *act);
 
 /* 200 and the envelope; `data` is JSON text, NULL for {}. */
@@ -223,12 +223,12 @@ void exchange_reply_unmodified(struct exchange *ex, bool result, const char *mes
                                const char *data);
 /* The same for a body of so many bytes; -1: it would be sent without a Content-Length. */
 void exchange_reply_unmodified_bytes(struct exchange *ex, int64_t size);
-/* The error in `err` as its code says: 200 with result false for business errors (UNKNOWN_REPORT,
- * UNKNOWN_REFERENCE, PARAM, NOT_COMPLETE, CHOICES), their REST status as problem details if the
- * client wants these, and the proper status for all others (WWW-Authenticate, Retry-After and Allow
- * where they belong). `data` is JSON text for the envelope, NULL for {}. The message of a 5xx
- * (except for BUSY and DOUBT) go to the log only; the client is told the title, to try again, and
- * the request id. */
+/* The error in `err`, according to its code: 200 with result false for business errors
+ * (UNKNOWN_REPORT, UNKNOWN_REFERENCE, PARAM, NOT_COMPLETE, CHOICES), their REST status as problem
+ * details if the client wants these, and the proper status for all others (WWW-Authenticate,
+ * Retry-After and Allow where they belong). `data` is JSON text for the envelope, NULL for {}. The
+ * message of a 5xx (except for BUSY and DOUBT) go to the log only; the client is told the title, to
+ * try again, and the request id. */
 void exchange_reply_error(struct exchange *ex, const struct err *err, const char *data);
 /* The same with code and message as in err_set(). */
 #define exchange_fail(ex, ...)                                                                     \

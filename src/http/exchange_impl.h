@@ -38,7 +38,8 @@ int64_t exchange_body_max(const struct exchange *ex);
  * could be queued. */
 bool exchange_run(struct exchange *ex);
 
-/* client.c: the one place that knows. What a peer that is not trusted says of others is ignored. */
+/* client.c: the one place that decides. Headers of an untrusted peer that name another client are
+ * ignored. */
 struct client client_of(struct exchange *ex);
 
 /* request_head.c: 0, or what is wrong with the head, in ex->err. */
@@ -49,8 +50,8 @@ void exchange_free_copies(struct exchange *ex);
  * token; dispatch() reads the body and goes to the route's own first step. */
 exchange_step request_check, dispatch;
 
-/* auth.c: who asks. A step: replies 401, or sets ex->user and ex->claims and goes on with
- * dispatch(). */
+/* auth.c: authenticates the client. A step: replies 401, or sets ex->user and ex->claims and goes
+ * on with dispatch(). */
 exchange_step auth_token;
 /* The signature of the token must hold, nothing more: ex->claims, which may be there already.
  * False: replied. */

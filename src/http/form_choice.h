@@ -11,7 +11,7 @@ struct form_choice {
     enum form form;
     struct form_options options;
     bool download;          /* Content-Disposition for JSON too */
-    struct codings codings; /* what Accept-Encoding says */
+    struct codings codings; /* from Accept-Encoding */
     enum coding coding;     /* form_choose_coding() */
     bool packed;            /* with that the result is stored in its coding, too */
 };

@@ -1,5 +1,5 @@
-/* src/http/framing.h -- what the head of a request must be, so that nobody takes it for another
- * request or for two (RFC 9112). Pure text. */
+/* src/http/framing.h -- the rules for the head of a request, so that no program interprets it as
+ * another request or for two (RFC 9112). Pure text. */
 #pragma once
 
 #include <stdbool.h>

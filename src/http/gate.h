@@ -19,7 +19,7 @@ struct gate {
 };
 
 void gate_init(struct gate *gate); /* open, nothing under way */
-void gate_done(struct gate *gate); /* when nobody uses it any more */
+void gate_done(struct gate *gate); /* when it is no longer used */
 
 /* A request begins. False: the server is draining, and takes no more. */
 bool gate_begin(struct gate *gate);

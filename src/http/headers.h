@@ -7,7 +7,7 @@
 
 #include "render/coding.h"
 
-/* How well a media type fits what Accept says (RFC 9110, 12.5.1): the most specific range that
+/* How well a media type matches Accept (RFC 9110, 12.5.1): the most specific range that
  * names it decides. Start from zero, feed every Accept header. */
 struct accept_fit {
     int specificity; /* 0: no range fits, 1: any, 2: type/any, 3: the type, or coding, itself */
@@ -17,8 +17,8 @@ void accept_feed(struct accept_fit *fit, const char *header, const char *type);
 /* Is it better than `best`: of greater quality, or, of the same, named more precisely? */
 bool accept_is_better(const struct accept_fit *fit, const struct accept_fit *best);
 
-/* What Accept-Encoding says of each coding (RFC 9110, 12.5.3). Start from zero, feed every header;
- * without one, or with an empty one, only identity is acceptable. */
+/* The preferences of Accept-Encoding for each coding (RFC 9110, 12.5.3). Start from zero, feed
+ * every header; without one, or with an empty one, only identity is acceptable. */
 struct codings {
     struct accept_fit of[CODING_COUNT];
 };

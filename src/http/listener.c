@@ -27,7 +27,7 @@ enum {
     LINGER_MS = 2000, /* for a client that is refused to read it and close */
 };
 
-/* A client that was told to come back: what it sends is read until it closes, since closing first
+/* A client that got a 503: what it sends is read until it closes, since closing first
  * could take the answer away from it. */
 struct refused {
     int fd;
@@ -46,14 +46,14 @@ struct listener {
     bool running;
     int watched; /* -1: none */
     int wake;    /* eventfd: to stop, or a connection has ended while it pauses; -1 */
-    int spare;   /* a descriptor for who comes when there is none; -1 */
+    int spare;   /* a descriptor to accept and refuse with when there is none left; -1 */
     atomic_int open;
     atomic_llong refusals;
     atomic_bool stopping, paused;
-    atomic_bool leaving; /* who connects is left to the next process */
+    atomic_bool leaving; /* new connections are left to the next process */
     struct refused refused[LISTENER_REFUSED_MAX];
     int refused_count;
-    bool short_of; /* told in the log */
+    bool short_of; /* it has been logged */
 };
 
 int listener_new(const struct config *config, struct listener **ret, struct err *err)

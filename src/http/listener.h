@@ -9,7 +9,7 @@
 #include "http/sockets.h"
 
 enum {
-    LISTENER_REFUSED_MAX = 32, /* descriptors of connections that are told to come back */
+    LISTENER_REFUSED_MAX = 32, /* descriptors of connections that are being refused */
 };
 
 struct listener;
@@ -46,8 +46,8 @@ void listener_wake(struct listener *listener);
 void listener_ended(struct listener *listener);
 /* Connections refused so far because of `limit`, or of descriptors. Any thread. */
 int64_t listener_refused(const struct listener *listener);
-/* Accept no more, and leave who connects waiting: sockets that the service manager holds have them
- * for the next process. Any thread. */
+/* Accept no more connections, and let new ones wait: sockets that the service manager holds have
+ * them for the next process. Any thread. */
 void listener_leave(struct listener *listener);
 /* Stop to accept: from here on clients are refused by the kernel. Connections that were taken live
  * on. */

@@ -30,10 +30,11 @@ int receipt_keys_open(const char *path, struct receipt_keys **ret, struct err *e
 int receipt_keys_read(const char *path, struct receipt_keys **ret, struct err *err);
 void receipt_keys_free(struct receipt_keys *keys); /* clears it; NULL is fine */
 
-/* Put a new key before those in receipt.key, which stay as public keys. At any time there is the
- * old or the new file; who does so meanwhile waits. -E_CONFIG, also if the file is full. */
+/* Put a new key before those in receipt.key, which stay as public keys. At any time either the
+ * old or the new file is in place; concurrent callers wait. -E_CONFIG, also if the file is full. */
 int receipt_keys_rotate(const char *path, struct err *err);
-/* Take the key with this id out of it. -E_CONFIG, also if it signs or is not there. */
+/* Take the key with this id out of it. -E_CONFIG, also if it is the signing key or does not exist.
+ */
 int receipt_keys_retire(const char *path, const char *id, struct err *err);
 
 /* Take the keys of `now` in the place of those of `keys`, and free it. False: they are the same. */
@@ -41,7 +42,7 @@ bool receipt_keys_adopt(struct receipt_keys *keys, struct receipt_keys *now);
 
 /* The thumbprint (RFC 7638) of the key that signs; borrowed until the next receipt_keys_adopt(). */
 const char *receipt_keys_id(const struct receipt_keys *keys);
-/* The id of the i-th key, the one that signs first; NULL: there is no more. In the form that
+/* The id of the i-th key, starting with the signing key; NULL: there are no more. In the form that
  * store_check_key() takes: `keys` is a struct receipt_keys. */
 const void *receipt_keys_id_at(const void *keys, size_t i, size_t *ret_len);
 /* Append the public keys as a JWK Set; a failure is the buffer's. Any thread, as receipt_issue().
@@ -52,7 +53,7 @@ void receipt_keys_publish(struct receipt_keys *keys, struct buf *out);
 
 struct receipt {
     const char *user;     /* whose reports they were; NULL: those of several */
-    const char *operator; /* who deleted them, if that was not the user; else NULL */
+    const char *operator; /* the operator who deleted them, if it was not the user; else NULL */
     const char *node;
     const struct guid *reference;           /* of one report, and … */
     enum report_state state;                /* … the state it was in; NULL: of many, and … */
@@ -66,6 +67,6 @@ struct receipt {
 void receipt_issue(struct receipt_keys *keys, const struct receipt *receipt, struct buf *out);
 
 /* 0: one of the keys has signed `text`, and *ret_claims is yours to json_decref(). -E_INVALID: it
- * is no receipt, or nobody of them has; `err` says which. */
+ * is no receipt, or none of them has; `err` says which. */
 int receipt_verify(const struct receipt_keys *keys, const char *text, json_t **ret_claims,
                    struct err *err);

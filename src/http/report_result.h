@@ -9,7 +9,7 @@
 /* After report_find_result(): open the result of a complete report. *ret is yours. What
  * spool_reader_new() returns, with ex->err. */
 int result_open(struct exchange *ex, struct spool_reader **ret);
-/* Answer with the caller's report in that form: GET /Report once it is known who asks for what. */
+/* Answer with the caller's report in that form: GET /Report once user and reference are known. */
 void result_send(struct exchange *ex, const struct guid *id, const struct form_choice *choice);
 /* A complete report of the store. False: replied that it has no result in this form. */
 bool result_has_form(struct exchange *ex, const struct report *report, enum form form);

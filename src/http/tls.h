@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 
-/* TLS 1.2 and 1.3, keys that are agreed on anew for each connection, AEAD ciphers (RFC 9325, 3.1.1
+/* TLS 1.2 and 1.3, keys that are negotiated for each connection, AEAD ciphers (RFC 9325, 3.1.1
  * and 4.2). */
 extern const char tls_priorities[];
 

@@ -1,5 +1,5 @@
 /* src/http/token_cache.h -- access tokens that were found good, and whose they are, so that a token
- * is not verified anew with each request. Bounded: an old one makes room. Any thread. */
+ * is not verified again for each request. Bounded: an old one makes room. Any thread. */
 #pragma once
 
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
 /* src/http/token_keys.h -- the keys of access tokens: the one that signs, and those that it has
- * replaced and that are still believed. Any thread. */
+ * replaced and that are still accepted. Any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,8 +21,8 @@ enum {
 struct token_key {
     unsigned char bytes[TOKEN_KEY_BYTES];
     int64_t replaced_s;             /* UTC seconds; 0: it signs */
-    char id[TOKEN_KEY_ID_TEXT];     /* kid: made of the key, and says nothing of it */
-    char header[TOKEN_HEADER_TEXT]; /* of its tokens, in base64url, with the dot behind it */
+    char id[TOKEN_KEY_ID_TEXT];     /* kid: derived from the key, without revealing it */
+    char header[TOKEN_HEADER_TEXT]; /* of its tokens, in base64url, followed by the dot */
 };
 
 /* The file is 32 bytes, one key, as the first start makes it; or, once a key was replaced, a JWK
@@ -38,14 +38,14 @@ void token_keys_free(struct token_keys *keys); /* clears them; NULL is fine */
 /* Take the keys of `now` in the place of those of `keys`, and free it. False: they are the same. */
 bool token_keys_adopt(struct token_keys *keys, struct token_keys *now);
 
-/* Does `key` fit what the context has? 1 or 0, or -E_NOMEM, which ends the search. With a lock
+/* Does `key` match the context? 1 or 0, or -E_NOMEM, which ends the search. With a lock
  * held: no calls of this file but token_key_derive(). */
 typedef int token_fits_fn(void *context, const struct token_key *key);
-/* 1 once a key fits, the one that signs being asked first; 0: none does. If the file has been
+/* 1 as soon as a key matches, the signing key first; 0: none does. If the file has been
  * changed since it was read, its keys are asked then, and are taken if one fits: another node that
  * shares it may sign with a key that this one has not been told of. */
 int token_keys_find(struct token_keys *keys, token_fits_fn *fits, void *context);
-/* The same for the key that signs alone. */
+/* The same for the signing key only. */
 int token_keys_sign(struct token_keys *keys, token_fits_fn *with, void *context);
 
 /* A key for one purpose alone, of which `purpose` is the name: exactly 8 characters. The same on
@@ -53,12 +53,13 @@ int token_keys_sign(struct token_keys *keys, token_fits_fn *with, void *context)
 void token_key_derive(const struct token_key *key, const char purpose[8],
                       unsigned char out[TOKEN_DERIVED_BYTES]);
 
-/* The id of the i-th key, the one that signs first; NULL: there is no more. Until the next
+/* The id of the i-th key, starting with the signing key; NULL: there are no more. Until the next
  * token_keys_adopt(). */
 const char *token_keys_id_at(const struct token_keys *keys, size_t i);
 
 /* Put a new key before those of the file, which lose those that were replaced TOKEN_KEY_DAYS ago.
- * At any time there is the old or the new file; who does so meanwhile waits. -E_CONFIG. */
+ * At any time either the old or the new file is in place; concurrent callers wait. -E_CONFIG. */
 int token_keys_rotate(const char *path, struct err *err);
-/* Take the key with this id out of the file. -E_CONFIG, also if it signs or is not there. */
+/* Take the key with this id out of the file. -E_CONFIG, also if it is the signing key or does not
+ * exist. */
 int token_keys_retire(const char *path, const char *id, struct err *err);

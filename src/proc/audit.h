@@ -81,7 +81,7 @@ struct audit_repair {
     int64_t requeued, deleted, files;
 };
 
-/* Put right what `audit` has found: a running report goes back into the queue, files that nothing
+/* Repair what `audit` has found: a running report goes back into the queue, files that nothing
  * explains are removed, deletions are finished; an expired report, one that no key opens, and a
  * complete one whose file is not there or not whole, is deleted as DELETE would do it, since it
  * cannot be generated again in its user's name. The caller has the locks of store and spool. */

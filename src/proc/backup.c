@@ -1,4 +1,4 @@
-/* src/proc/backup.c -- make a backup beside a running server: the store as it is at one moment,
+/* src/proc/backup.c -- make a backup while a server runs: the store as it is at one moment,
  * then the results that it knows. */
 #include <dirent.h>
 #include <errno.h>

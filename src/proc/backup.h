@@ -37,7 +37,7 @@ struct backup_counts {
  * -E_EXISTS, -E_BUSY, -E_IO, -E_STORE, -E_SPOOL, -E_NOMEM. */
 int backup_run(const struct backup_spec *spec, struct backup_counts *ret, struct err *err);
 
-/* What tells whether the ledgers at hand have every deletion since. */
+/* The facts that decide whether the given ledgers have every deletion since. */
 struct backup_state {
     int64_t made_ms; /* UTC: what was deleted from then on may be in it */
     bool named;      /* the store is; a backup of an older version does not say */
@@ -61,7 +61,7 @@ struct manifest {
 int manifest_read(const char *folder, struct manifest *ret, struct err *err);
 int manifest_write(const char *folder, const struct manifest *manifest, struct err *err);
 
-/* The ledgers that a restore goes by. */
+/* The ledgers that a restore applies. */
 struct ledgers {
     struct ledger_copy **items;
     size_t count;
@@ -72,7 +72,7 @@ int ledgers_check(const struct ledgers *ledgers, const struct backup_state *stat
 
 /* Is it one of the same store, and not among them? */
 bool ledgers_lack(const struct ledgers *ledgers, const struct ledger_copy *copy);
-/* Whose the ledgers are, by the first that says so. */
+/* The store that the ledgers belong to, as named by the first that names one. */
 bool ledgers_store(const struct ledgers *ledgers, struct guid *ret);
 /* The store, which was restored, goes on with these ledgers; those that are not at hand are given
  * up. It learns what the one that it replaces knew (`kept`; NULL: nothing). -E_STORE. */
@@ -101,10 +101,10 @@ struct restore_spec {
     backup_progress_fn *progress;
     void *context;
 };
-/* Restore a backup. The store gets its name at the very end: until then it may be begun anew.
+/* Restore a backup. The store gets its name at the very end: until then it may be started again.
  * -E_EXISTS: there is a store; -E_BUSY: it is in use; -E_IO, -E_STORE, -E_SPOOL, -E_NOMEM. */
 int restore_run(const struct restore_spec *spec, struct restore_counts *ret, struct err *err);
-/* Remove what a restore that was killed has left beside the store at this path, which the caller
+/* Remove what a restore that was killed has left next to the store at this path, which the caller
  * has locked: it would keep what is deleted from now on. */
 void restore_clear(const char *store);
 /* The path of each such file. */

@@ -31,7 +31,8 @@ struct choices_ask {
     const struct definition *def; /* held */
     const struct param *param;    /* of it, with `values` */
     const char *user;
-    int fd;   /* the client's socket, open until `done`: who hangs up (hang_up.h) asks no more */
+    int fd;   /* the client's socket, open until `done`: a client that hangs up (hang_up.h) ends its
+                 request */
     bool tls; /* it speaks TLS */
     void (*done)(struct choices_ask *ask); /* called once, by the thread of the choices */
     void *owner;
@@ -52,5 +53,5 @@ void choices_ask(struct choices *choices, struct choices_ask *ask);
 void choices_forget(struct choices *choices);
 /* Answer what waits, and what comes from now on, with -E_BUSY. Any thread. */
 void choices_stop(struct choices *choices);
-/* When nobody asks any more; NULL is fine. */
+/* Once there are no more requests; NULL is fine. */
 void choices_free(struct choices *choices);

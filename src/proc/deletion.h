@@ -36,7 +36,8 @@ void purger_stop(struct purger *purger); /* NULL is fine */
 /* Stops first. NULL is fine. */
 void purger_free(struct purger *purger);
 
-/* Who has asked for a deletion, for the log; zero: nobody, it is a purge. Borrowed until `done`. */
+/* The user who asked for a deletion, for the log; zero: none, it is a purge. Borrowed until `done`.
+ */
 struct deletion_asker {
     const char *user;    /* the name */
     const char *address; /* of the client */
@@ -64,7 +65,7 @@ struct deletion_item {
  * is durable the deletion is finished whatever happens, at the latest by the next start. */
 struct deletion {
     struct guid id;
-    int64_t user_id; /* 0: whoever's */
+    int64_t user_id; /* 0: any user's */
     struct deletion_asker asker;
     void (*done)(struct deletion *deletion);
     void *owner;

@@ -1,4 +1,4 @@
-/* src/proc/events.c -- the table of those who are told of each change. */
+/* src/proc/events.c -- the table of modules that are notified of each change. */
 #include "proc/events.h"
 
 #include <stdatomic.h>
@@ -75,11 +75,11 @@ static void wake_waiters(struct events *events, const struct store_change *chang
 }
 
 /* In this order, each of them of every change, on a thread of the store: none may block. Without a
- * change (NULL) anything may have changed. What http remembers is not told: it compares versions
- * (store_version()). */
+ * change (NULL) anything may have changed. The caches of http are not notified: they compare
+ * versions (store_version()). */
 static void (*const subscribers[])(struct events *events, const struct store_change *change) = {
     tell_supervisor,                 /* a claim; a query to stop */
-    log_report_state, end_transfers, /* before whoever waits sees that the report is deleted */
+    log_report_state, end_transfers, /* before a waiting request sees that the report is deleted */
     tell_streams,     tell_purger,   wake_waiters,
 };
 

@@ -12,7 +12,7 @@
 
 struct events;
 
-/* From here on the store tells the hub of every move of a report, after its commit, and the hub
+/* From here on the store notifies the hub of every move of a report, after its commit, and the hub
  * tells its subscribers (the table in events.c). All is borrowed until events_free(). NULL: no
  * memory. */
 struct events *events_new(struct store *store, struct waiters *waiters, struct transfers *transfers,

@@ -10,7 +10,7 @@
 
 /* For epoll(7): what may be a hang-up. */
 uint32_t hang_up_events(bool tls);
-/* Is it one? Of a socket that nobody reads meanwhile. A record of TLS 1.3 does not tell what it is;
- * it is an alert by its length, which else only two bytes of a next request have. An alert behind a
- * next request is not seen. */
+/* Has the client hung up? For a socket that nothing reads meanwhile. A record of TLS 1.3 does not
+ * tell what it is; it is an alert by its length, which else only two bytes of a next request have.
+ * An alert behind a next request is not seen. */
 bool hang_up_is(int fd, bool tls);

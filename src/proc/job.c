@@ -182,7 +182,7 @@ static void post_write(struct job *job)
 
     job_enter(job, JOB_WRITING);
     if (ends[job->end].verb == STORE_FINISH) {
-        /* Each try anew: the retention begins when the end is written, however long that took. */
+        /* For each try: the retention begins when the end is written, however long that took. */
         finish->now_ms = store_now_ms(job->supervisor->spec.store);
         finish->expires_ms =
             finish->now_ms +

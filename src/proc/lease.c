@@ -272,7 +272,7 @@ static void on_alive(struct supervisor *supervisor)
     check_parked(supervisor);
 }
 
-/* The others have our reports: begin anew, as somebody else. */
+/* The other nodes have our reports: start over, under a new name. */
 static void on_dead(struct supervisor *supervisor)
 {
     struct lease *lease = &supervisor->lease;

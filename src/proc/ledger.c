@@ -36,7 +36,7 @@ struct ledger {
     struct work_queue *work_queue;
     struct store *store;
     char *path;
-    char *temp;         /* beside it: the next one, while it is made */
+    char *temp;         /* next to it: its successor, while it is written */
     bool give_up;       /* what the store knows in its place */
     int64_t horizon_ms; /* 0: records are kept */
     int fd;             /* locked */
@@ -473,7 +473,7 @@ static int copy_young(struct copying *copying)
     return 0;
 }
 
-/* Write what is not older than `cut_ms` into a file beside and give it the name. */
+/* Write the records that are not older than `cut_ms` to a temporary file, and rename that. */
 static int rewrite(struct ledger *ledger, int64_t cut_ms, const struct ledger_head *head,
                    struct err *err)
 {

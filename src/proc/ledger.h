@@ -44,8 +44,8 @@ struct ledger_op {
     struct work_item item;        /* the ledger's */
 };
 void ledger_post(struct ledger *ledger, struct ledger_op *op); /* any thread */
-/* Post and wait; returns op->rc. Of no ids, it says whether one could be recorded now. For the
- * command line and the health probe: `done` is not used. */
+/* Post and wait; returns op->rc. Without ids, the result says whether one could be recorded now.
+ * For the command line and the health probe: `done` is not used. */
 int ledger_run(struct ledger *ledger, struct ledger_op *op);
 
 /* What a ledger that no server has open remembers. */

@@ -49,7 +49,7 @@ bool ledger_head_is_old(const struct ledger_head *head); /* format 1: read, and 
 int64_t ledger_head_size(const struct ledger_head *head);
 int64_t ledger_head_since(const struct ledger_head *head);
 int64_t ledger_head_first(const struct ledger_head *head);
-struct guid ledger_head_id(const struct ledger_head *head); /* says nothing of the key */
+struct guid ledger_head_id(const struct ledger_head *head); /* does not reveal the key */
 /* The number that a record at the end of a file has. */
 int64_t ledger_number(const struct ledger_head *head, int64_t end);
 /* Read and check; `path` is for the message. */

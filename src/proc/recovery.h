@@ -42,7 +42,7 @@ int recovery_check_owner(struct store *store, struct spool *spool, struct err *e
  * store misses no result, or if a report that the store knows has a file in it: references are
  * random, so it is one from before there was a mark. Else it may be another store's, or what is
  * there while the spool is not mounted: -E_SPOOL. START: if there is no room to say so, that is a
- * warning, it is said later (spool_own()), and the next start decides anew. RESTORE: results are
+ * warning, it is said later (spool_own()), and the next start decides again. RESTORE: results are
  * missing as yet; FORCE: the operator says that it is this store's. */
 enum recovery_rule { RECOVERY_START, RECOVERY_RESTORE, RECOVERY_FORCE };
 int recovery_own_spool(struct store *store, struct spool *spool, enum recovery_rule rule,

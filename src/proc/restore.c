@@ -106,7 +106,7 @@ static int copy_store_file(const char *from, const char *to, struct err *err)
     return rc;
 }
 
-/* What SQLite has beside a store, and the store itself. */
+/* The files that SQLite keeps next to a store, and the store itself. */
 static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
 
 static bool has_beside(const char *path, const char *end)
@@ -170,7 +170,7 @@ static int check_against(struct restoring *r, struct store *old, struct err *err
 }
 
 /* The store that is there is to be overwritten: nobody may use it, and what its log has must be in
- * it, since a log that was left beside the new one would be taken for that one's. One that cannot
+ * it, since a log left next to the new one would be taken for its own. One that cannot
  * be opened is to be moved away by hand. */
 static int take_old_store(struct restoring *r, struct err *err)
 {

@@ -398,7 +398,8 @@ void stream_close(struct stream *stream)
     {
         if (lookup->stream != stream)
             continue;
-        lookup->stream = NULL; /* it has not been told all: if it comes again, it begins anew */
+        lookup->stream =
+            NULL; /* it has not received everything: if the client reconnects, it starts over */
         stream->audience->forgotten = ++stream->audience->last_number;
     }
     stream_queue_done(&stream->unsent);

@@ -16,8 +16,8 @@ enum {
     STREAM_ID_TEXT = 64,      /* of Last-Event-ID, with the NUL */
 };
 
-/* Nothing of them is stored. One thread reads what the events say, whatever the number of streams;
- * what an event says of a report is dropped when the report is deleted. */
+/* Nothing is stored. One thread reads the content of events, whatever the number of streams; events
+ * about a report are dropped when the report is deleted. */
 struct streams;
 struct streams *streams_new(struct store *store); /* NULL: no memory or no thread */
 /* All streams end, and none begins. For the start of a shutdown. */
@@ -27,8 +27,8 @@ void streams_close(struct streams *streams);
 /* After the store's end. NULL is fine. */
 void streams_free(struct streams *streams);
 
-/* Of each change in the store, after its commit (store_listen()). Any thread; never blocks. On
- * return of a deletion no event says anything of the report any more, except that it is deleted. */
+/* Of each change in the store, after its commit (store_listen()). Any thread; never blocks. Once
+ * it returns for a deletion, no event mentions the report any more, except that it is deleted. */
 void streams_on_change(struct streams *streams, const struct store_change *change);
 
 /* How many are open. Any thread. */
@@ -44,7 +44,7 @@ struct stream_spec {
     int64_t ends_ms;     /* … and at this time, by store_now_ms() */
     const char *last_id; /* Last-Event-ID; NULL: none */
 };
-/* It begins with what has happened since `last_id`, if that is remembered, else with an event for
+/* It begins with what has happened since `last_id`, if that is still known, else with an event for
  * each active report. *ret is yours: stream_close(). -E_STREAMS: the user has STREAMS_OF_USER;
  * -E_BUSY: stopped; -E_NOMEM. */
 int stream_open(struct streams *streams, const struct stream_spec *spec, struct stream **ret,
@@ -53,7 +53,7 @@ void stream_close(struct stream *stream); /* not while it is awaited; NULL is fi
 
 enum { STREAM_OVER = -1, STREAM_BROKEN = -2 };
 /* Up to `max` bytes of text/event-stream (WHATWG HTML, 9.2); 0: none now, await some. STREAM_OVER:
- * it has ended, the client may come again; STREAM_BROKEN: the client was too slow. */
+ * it has ended, the client may reconnect; STREAM_BROKEN: the client was too slow. */
 ssize_t stream_take(struct stream *stream, char *out, size_t max);
 /* `wake` is called once, at once or when there is something to take. Any thread; it must not
  * block. */

@@ -1,5 +1,5 @@
-/* src/proc/streams_impl.h -- who listens and what they have been told, for the files of the event
- * streams. */
+/* src/proc/streams_impl.h -- the listeners and what has been sent to them, for the files of the
+ * event streams. */
 #pragma once
 
 #include <pthread.h>
@@ -77,7 +77,7 @@ struct stream {
     bool started; /* the first bytes were taken */
     bool over, broken, comment;
     int64_t commented_ms;
-    void (*wake)(void *owner); /* NULL: nobody waits */
+    void (*wake)(void *owner); /* NULL: nothing waits */
     void *owner;
     bool closed, checking; /* its session: then the thread frees it */
     bool doubted;          /* the session may have ended: it is in `doubts` */
@@ -155,7 +155,7 @@ struct news {
 
 /* All of these with the lock held. */
 
-/* ---- stream_audience.c: events, and what is told to whom ---- */
+/* ---- stream_audience.c: events, and which streams get them ---- */
 
 /* With one user; `text` is emptied. NULL: no memory. */
 struct stream_event *stream_event_new(const struct guid *id, struct buf *text);
@@ -174,7 +174,7 @@ void stream_queue_done(struct stream_queue *queue);
 struct audience *audience_find(struct streams *streams, int64_t user_id); /* NULL: none */
 struct audience *audience_add(struct streams *streams, int64_t user_id);  /* NULL: no memory */
 void audience_remove(struct streams *streams, struct audience *audience);
-/* What it was told last of this report; NULL: nothing. */
+/* The last state of this report that was sent to it; NULL: none. */
 struct known *audience_known(struct audience *audience, const struct guid *id);
 /* A new one. NULL: no memory. The oldest makes room: of an old report a change may then be told
  * twice. */

@@ -23,7 +23,7 @@ struct supervisor_spec {
     struct store *store;
     struct spool *spool;
     struct catalog *catalog;
-    struct transfers *transfers; /* told whether this node lives, if the store is shared */
+    struct transfers *transfers; /* notified whether this node is alive, if the store is shared */
     const char *node;            /* names this claimer in a store that is not shared */
     /* A report of this node has finished and is kept until `expires_ms` (UTC). NULL: not wanted. */
     void (*finished)(void *context, int64_t expires_ms);

@@ -47,7 +47,7 @@ struct claim {
     unsigned news;  /* and lease.news */
 };
 
-/* How a job ends: what becomes of its file, and what the store is told. */
+/* How a job ends: what happens to its file, and the operation that is posted to the store. */
 #define JOB_ENDS(X)                                                                                \
     X(COMPLETE, SPOOL_PUBLISH, STORE_FINISH)                                                       \
     X(COMPLETE_IN_ROW, SPOOL_DISCARD, STORE_FINISH) /* the store takes the result */               \
@@ -60,7 +60,7 @@ enum job_end {
 #undef X
 };
 
-/* One claimed report, until the store has been told how it ended. */
+/* One claimed report, until its end has been written to the store. */
 struct job {
     struct supervisor *supervisor;
     enum job_phase phase; /* written by job_enter() */
@@ -70,7 +70,7 @@ struct job {
     int64_t began_us;              /* monotonic: when it started */
     bool stray;                    /* no node has had its definition for long; this one may */
     bool permitted;                /* its user may run it, still, when it was claimed */
-    struct supervisor_stop *stops; /* who waits for its end: it is being deleted */
+    struct supervisor_stop *stops; /* deletions that wait for its end */
     enum job_end end;              /* FILING, WRITING, WAITING */
     struct loop_spool_call file;
     struct loop_call write;
@@ -151,7 +151,7 @@ struct supervisor {
 
 /* lease.c: one node of several */
 void lease_init(struct supervisor *supervisor);
-void lease_done(struct supervisor *supervisor); /* nobody has to wait for it to run out */
+void lease_done(struct supervisor *supervisor); /* no other node has to wait until it expires */
 /* May reports be claimed, and which node claims them? */
 bool lease_holds(const struct supervisor *supervisor);
 const char *lease_node(const struct supervisor *supervisor);
@@ -159,7 +159,7 @@ const char *lease_node(const struct supervisor *supervisor);
 void lease_park(struct supervisor *supervisor, struct supervisor_stop *stop);
 /* A job has started whose claim was asked for when `news` was lease.news. */
 void lease_catch_up(struct supervisor *supervisor, unsigned news);
-/* A job has started: who has been waiting for its deletion stops it. */
+/* A job has started: deletions that have been waiting for it stop it. */
 void lease_started(struct supervisor *supervisor, struct job *job);
 
 /* worker_handle.c: worker processes */
@@ -171,7 +171,7 @@ struct worker_handle *worker_find_idle(struct supervisor *supervisor, const char
 void worker_run(struct worker_handle *worker, struct job *job, const struct wire_order *order);
 /* Tell it to stop what it runs. */
 void worker_cancel(struct worker_handle *worker);
-/* Kill it, with the reason for the log. The job is told when the process has ended. */
+/* Kill it, with the reason for the log. The job is notified once the process has ended. */
 void worker_kill(struct worker_handle *worker, const char *reason);
 /* At the end, when it holds nothing any more: two steps, so that all end at the same time. */
 void worker_dismiss(struct worker_handle *worker);

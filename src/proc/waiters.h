@@ -1,5 +1,5 @@
-/* src/proc/waiters.h -- who waits for a report to change: woken by its next move, by time, or when
- * the client hangs up. */
+/* src/proc/waiters.h -- requests that wait for a report to change: woken by its next move, by time,
+ * or when the client hangs up. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,8 +9,8 @@
 
 struct waiters;
 
-/* Embedded by the one who waits. `wake` is called once, on any thread, after waiters_add(), unless
- * waiters_cancel() was true. It must not block. */
+/* Embedded in the waiting request. `wake` is called once, on any thread, after waiters_add(),
+ * unless waiters_cancel() was true. It must not block. */
 struct waiter {
     struct guid id;
     int64_t deadline_ms; /* clock_mono_ms() */
@@ -26,8 +26,8 @@ struct waiter {
 };
 
 struct waiters *waiters_new(void); /* NULL: no memory or no thread */
-/* From now on nobody waits: everyone is woken at once as timed out. For the start of a shutdown,
- * while requests are still being answered. */
+/* From now on nothing waits: all waiters are woken immediately, as timed out. For the start of a
+ * shutdown, while requests are still being answered. */
 void waiters_stop(struct waiters *waiters);
 /* Stops first. Nobody may use them any more, so only after the server's end. NULL is fine. */
 void waiters_free(struct waiters *waiters);
@@ -36,7 +36,7 @@ void waiters_add(struct waiters *waiters, struct waiter *waiter);
 /* True: it was waiting and `wake` will not be called; false: it was never added, or `wake` has
  * been or is being called. */
 bool waiters_cancel(struct waiters *waiters, struct waiter *waiter);
-/* The report has changed: wake who waits for it. Any thread, cheap when nobody does. */
+/* The report has changed: wake its waiters. Any thread, cheap if there are none. */
 void waiters_notify(struct waiters *waiters, const struct guid *id);
 /* Any report may have changed: wake everyone. */
 void waiters_notify_all(struct waiters *waiters);

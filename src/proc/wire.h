@@ -84,7 +84,7 @@ struct wire_order {
     void *map;               /* RUN, received: the memfd; else NULL */
 };
 
-/* Put the texts into a memfd that nobody can change any more. -E_IO says what failed. */
+/* Put the texts into a memfd that can no longer be changed. -E_IO says what failed. */
 int wire_order_write_texts(struct wire_order *order, struct err *err);
 /* Let go of the texts of an order that was received, or of the memfd of one that was sent, and
  * forget the key; `fd` stays open. */

@@ -87,7 +87,7 @@ char *source_url_complete(const char *url);
  * try. After a query has failed no other one can be compiled. */
 int source_begin(struct source *source, const struct source_session *session, struct err *err);
 /* -E_CHANGED: the rows may not be of one state, since somebody wrote or replaced a table meanwhile
- * and nothing could prevent it: open the source anew, and run the report again. */
+ * and nothing could prevent it: reopen the source, and run the report again. */
 int source_end(struct source *source, struct err *err);
 /* Between reports, any thread: may the next one use this connection? False: open a new one, since
  * the database is another by now, or nothing may stay open between reports. Only looks. */

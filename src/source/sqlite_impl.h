@@ -43,7 +43,7 @@ enum { SQLITE_FILE_URI_MAX = PATH_MAX * 3 + 32 }; /* bytes */
 
 struct sqlite_file {
     char path[PATH_MAX]; /* as it was given */
-    char real[PATH_MAX]; /* without symbolic links: its -wal is beside this one */
+    char real[PATH_MAX]; /* without symbolic links: its -wal is next to this one */
     struct stat stat;    /* when it was looked at */
     bool wal;            /* in WAL mode: others may make its -wal at any time */
     bool foreign;   /* of another user, whom a -wal or -shm made from here could lock out, or none

@@ -49,7 +49,7 @@ int spool_owner(struct spool *spool, const struct guid *store, struct err *err);
  * that tries, or a PUBLISH, finds that there is. */
 int spool_own(struct spool *spool, const struct guid *store, bool replace, struct err *err);
 
-/* Begin the result of (id, attempt), anew if there was a try before: a descriptor to write to that
+/* Begin the result of (id, attempt), over if there was a try before: a descriptor to write to that
  * is yours, close-on-exec, or -E_SPOOL. Keep it until it is published. */
 int spool_create(struct spool *spool, const struct guid *id, int attempt, struct err *err);
 

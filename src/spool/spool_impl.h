@@ -86,7 +86,7 @@ void spool_file_name(char out[SPOOL_NAME_CAP], const struct guid *id, int attemp
 int spool_mark_read(int dir, const char *path, const struct guid *store, struct err *err);
 int spool_mark_write(int dir, const char *path, const struct guid *store, bool replace,
                      struct err *err);
-void spool_mark_tidy(int dir); /* remove what a crash has left beside the mark */
+void spool_mark_tidy(int dir); /* remove what a crash has left next to the mark */
 
 /* temp.c: a folder where temporary files are, of this node alone. */
 struct spool_temp {

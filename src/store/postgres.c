@@ -300,7 +300,7 @@ struct tries {
 };
 
 /* After trouble with the connection: is another try of use? What is in doubt is worth waiting for.
- * A session that was ended is made anew. A database that was there just now may be back at once;
+ * A session that was ended is opened again. A database that was there just now may be back at once;
  * while it is away, the answer to that is given without delay. */
 static bool may_try_again(const struct postgres_conn *c, bool connected, struct tries *tries)
 {

@@ -118,7 +118,7 @@ struct old_row {
     uint8_t wrapped[KEYRING_WRAPPED_BYTES];
 };
 
-/* Of the rows that the statement gave, those that open, wrapped anew. */
+/* Of the rows that the statement gave, those that open, wrapped again. */
 static size_t wrap_anew(struct postgres_rotation *r, const struct erase_key *newest,
                         struct old_row rows[REWRAP_MAX], int64_t *ret_last)
 {

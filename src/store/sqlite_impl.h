@@ -226,7 +226,7 @@ int sqlite_active_changed(struct store_conn *conn, int64_t user_id, struct err *
 int sqlite_queue_read_user(struct store_conn *conn, int64_t user_id, struct err *err);
 
 /* The queue, which all connections share: it is changed by the writer only, for its transaction,
- * and read anew after a rollback. `seq` goes from a state to another; -E_STORE: no memory. */
+ * and read again after a rollback. `seq` goes from a state to another; -E_STORE: no memory. */
 struct sqlite_step {
     int64_t user_id, seq;
     int from, to; /* enum report_state, or SQLITE_NOWHERE */

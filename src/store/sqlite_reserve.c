@@ -1,5 +1,5 @@
 /* src/store/sqlite_reserve.c -- disk blocks kept for what must work while the disk is full: two
- * files beside the store, which hold nothing.
+ * files next to the store, which hold nothing.
  *
  * A change needs room in the write-ahead log before it frees any, and a start needs room for the
  * log's index. So when the disk is full, a deletion or the end of a report takes the blocks of

@@ -334,7 +334,7 @@ struct store_ref {
 /* A node of a shared store lives as long as it says so: `lease_ms` after each HEARTBEAT, by the
  * store's clock, it counts as dead, and whichever node's HEARTBEAT comes next takes its reports
  * back: PROCESSING → QUEUED (that counts no failure). A node that was given up cannot come back: it
- * must stop what it runs and begin anew under another name. */
+ * must stop what it runs and start over under another name. */
 struct store_heartbeat {
     const char *node;
     const char *host;  /* for people */

@@ -21,7 +21,7 @@ struct wal_index {
 
 struct store_conn;
 
-/* How a backend's database is watched: a table a backend, beside that of its verbs. */
+/* How a backend's database is watched: one table per backend, in addition to that of its verbs. */
 struct version_watch {
     /* Where to look, as long as `conn`, which writes, is open; NULL: nothing can be seen. */
     const volatile void *(*find)(struct store_conn *conn);
