@@ -97,4 +97,8 @@ $(O)/tests/%: tests/contract/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(call say,CC) $(CC) $(ALL_CFLAGS) -MMD -MP -Itests $< $(LIB) -o $@ $(ALL_LDFLAGS) $(LIBS) $(TEST_LIBS)
 
+$(O)/bench/%: bench/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(call say,CC) $(CC) $(ALL_CFLAGS) -MMD -MP $< $(LIB) -o $@ $(ALL_LDFLAGS) $(LIBS)
+
 -include $(OBJ:.o=.d) $(CTL_OBJ:.o=.d) $(O)/obj/cli/main.d $(DEMO_OBJ:.o=.d) $(UNIT:=.d)

@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import claim_cases
 import compressed_cases
 import conversion_cases
 import events_cases
@@ -36,6 +37,7 @@ CASES = {
     "submit": http_cases.submit,
     "delete": http_cases.delete,
     "delete-many": http_cases.delete_many,
+    "claim": claim_cases.claim,
     "generate": generate_cases.generate_case,
     "nested": generate_cases.nested,
     "compressed": compressed_cases.compressed,
