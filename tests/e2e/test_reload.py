@@ -61,7 +61,7 @@ OTHER = {
     "lease": "9s", "spool": "other", "temp": "other", "reports": "other", "key_file": "other.key", "receipt_key_file": "other.key",
     "deletion_ledger": "other.ledger", "backup_horizon": "29d", "erase_key_file": "other.key", "erase_after": "2h",
     "audit_log": "logs/other", "audit_required": "on", "audit_key_file": "other.key", "workers": "3", "http_threads": "3",
-    "connections": "300", "connections_per_address": "100", "request_timeout": "100ms", "active_limit": "7", "running_limit": "3",
+    "connections": "300", "connections_per_address": "100", "request_timeout": "100ms", "session_life": "30d", "active_limit": "7", "running_limit": "3",
     "retention": "2h", "report_timeout": "100ms", "timezone": "Australia/Sydney", "row_limit": "1000", "size_limit": "1M",
     "row_results": "1K", "cancel_grace": "3s", "drain_grace": "0s", "worker_memory": "9G", "temp_limit": "1G",
     "spool_encryption": "on", "result_compression": "zstd", "console": "off", "log_level": "debug", "log_format": "json",
