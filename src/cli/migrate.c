@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "cli/offline.h"
 #include "cli/options.h"
+#include "cli/trail_line.h"
 #include "cli/verbs.h"
 #include "core/config.h"
 #include "proc/migrate.h"
@@ -38,6 +39,7 @@ struct migrating {
     struct migrate_spec spec;
     struct offline_progress progress;
     struct migrate_counts counts;
+    struct trail *trail;
 };
 
 /* 0: go on; otherwise the exit status + 1. */
@@ -134,30 +136,50 @@ static void close_all(struct migrating *m)
     m->spec.from = NULL;
 }
 
+static void record(struct migrating *m, const char *outcome)
+{
+    trail_line_record(m->trail, &(struct trail_act){.event = TRAIL_STORE,
+                                                    .change = m->undo ? "undo" : "migrate",
+                                                    .outcome = outcome});
+}
+
+static int leave_old_store(const struct migrating *m, struct err *err)
+{
+    restore_clear(config_store_path(m->old));
+    return store_move_leave(config_store_path(m->old), err);
+}
+
+static void tell_outcome(const struct migrating *m)
+{
+    if (m->undo)
+        printf("undone: servers may use the old store again\n");
+    else
+        printf("%" PRId64 " users, %" PRId64 " sessions, %" PRId64 " reports moved; %" PRId64
+               " results of %" PRId64 " bytes copied\n",
+               m->counts.rows.users, m->counts.rows.sessions, m->counts.rows.reports,
+               m->counts.results, m->counts.bytes);
+}
+
 static int move_store(struct migrating *m, struct err *err)
 {
-    int rc = load_both(m, err) ?: open_both(m, err);
+    int rc = load_both(m, err) ?: trail_line_open(m->new, &m->trail, err) ?: open_both(m, err);
 
     if (rc < 0 && err->code == -E_EXISTS && m->spec.from == NULL) {
         printf("the store was moved before\n");
         return 0;
     }
-    if (rc == 0)
+    if (rc == 0) {
+        record(m, "begun");
         rc = m->undo ? migrate_undo(&m->spec, err) : migrate_run(&m->spec, &m->counts, err);
-    close_all(m);
-    if (rc < 0)
-        return rc;
-    if (m->undo) {
-        printf("undone: servers may use the old store again\n");
-        return 0;
+        close_all(m);
+        if (rc == 0 && !m->undo)
+            rc = leave_old_store(m, err);
+        record(m, rc == 0 ? "done" : "failed");
+        if (rc == 0)
+            tell_outcome(m);
+    } else {
+        close_all(m);
     }
-    restore_clear(config_store_path(m->old));
-    rc = store_move_leave(config_store_path(m->old), err);
-    if (rc == 0)
-        printf("%" PRId64 " users, %" PRId64 " sessions, %" PRId64 " reports moved; %" PRId64
-               " results of %" PRId64 " bytes copied\n",
-               m->counts.rows.users, m->counts.rows.sessions, m->counts.rows.reports,
-               m->counts.results, m->counts.bytes);
     return rc;
 }
 
@@ -173,6 +195,7 @@ int verb_migrate(int argc, char **argv)
     m.spec.progress = offline_tell;
     m.spec.context = &m.progress;
     rc = move_store(&m, &err);
+    rc = trail_line_close(m.trail, rc, &err);
     config_free(m.old);
     config_free(m.new);
     if (rc < 0)

@@ -20,6 +20,7 @@
     X(QUEUE, "queue")       /* paused or resumed, all or one source */                             \
     X(USER, "user")         /* added, removed or changed */                                        \
     X(SIGNING_KEY, "signing_key") /* replaced */                                                   \
+    X(STORE, "store")             /* moved to PostgreSQL, or not */                                \
     X(RELOAD, "reload")           /* by SIGHUP */
 
 enum trail_event {
@@ -32,7 +33,7 @@ enum trail_event {
 /* All borrowed; what is NULL is left out of the line. Never a value, a title or a file's name. */
 struct trail_act {
     enum trail_event event;
-    const char *change;      /* of QUEUE, USER, SIGNING_KEY: what was done, such as "grant" */
+    const char *change;      /* of QUEUE, USER, SIGNING_KEY, STORE: what was done: "grant" */
     const char *user;        /* who did it, of the API's users … */
     const char *system_user; /* … or of the machine's, on its command line; neither: the server */
     const char *subject;     /* whose report, which user or source, if that is not `user` */

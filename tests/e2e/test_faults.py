@@ -5,6 +5,7 @@ death, result, delete in each state, purge, the end. Lived without a fault it no
 passes; then it is lived again for each place with the fault there, until it ends or dies. After the
 next start, without faults, everything that was answered must be true."""
 
+import json
 import os
 import shutil
 import signal
@@ -232,6 +233,8 @@ class Life:
         assert self.server.stop() == 0
         check_store(self.server)
         self.server.check_log()
+        for line in trail_of(self.server.folder).read_text().splitlines():
+            assert json.loads(line)["event"]
 
     def check_end(self, reference):
         kind = self.accepted[reference]
@@ -266,7 +269,7 @@ def template(tmp_path_factory, row_results):
     deletion that is not finished, a report that was being generated."""
     server = Server.made(tmp_path_factory.mktemp("faults") / "template", workers=1, drain_grace="0",
                          row_results=row_results, result_compression="zstd" if row_results == "0" else "off")
-    clock = server.folder / "clock"
+    clock = with_trail(server).folder / "clock"
     server.add_user("alice")
     clock.write_bytes(struct.pack("=q", -25 * HOUR_MS))  # retention is 24 h
     plan(server, "deletion.delete.marked=crash", clock=clock)
@@ -305,13 +308,24 @@ def places(template, tmp_path_factory, row_results):
     plan(server)
     life.check_promises()
     serve = passed[0][0]  # it recovers before it has workers
-    return (Counter(place for pid, place in passed if pid == serve),
-            Counter(place for pid, place in passed if pid != serve))
+    counts = [Counter(place for pid, place in passed if (pid == serve) is is_serve) for is_serve in (True, False)]
+    # How many lines are written at once is not the same in each life.
+    return [Counter({place: 1 if place.startswith("trail.") else n for place, n in count.items()}) for count in counts]
+
+
+def trail_of(folder):
+    """It may not lie in a folder of data."""
+    return folder.with_suffix(".trail")
+
+
+def with_trail(server):
+    server.environment["REPORTD_AUDIT_LOG"] = str(trail_of(server.folder))
+    return server
 
 
 def start_over(template, folder):
     shutil.copytree(template[0], folder)
-    return Server(folder)
+    return with_trail(Server(folder))
 
 
 def live_with(template, folder, fault, live, faulty):
@@ -357,7 +371,7 @@ def at_first_and_last(places, action, part):
             for n in ((1, count) if count > 1 else (1,)) if place.split(".")[0] == part]
 
 
-@pytest.mark.parametrize("part", ["store", "spool", "job", "deletion", "ledger", "http"])
+@pytest.mark.parametrize("part", ["store", "spool", "job", "deletion", "ledger", "http", "trail"])
 def test_a_crash_of_the_server_at_any_step_loses_nothing(template, places, tmp_path, part):
     walk(template, tmp_path, at_first_and_last(places[0], "crash", part))
 
@@ -377,7 +391,7 @@ def test_a_call_that_fails_ends_a_report_at_worst(template, places, tmp_path, pr
 
 def test_the_walk_knows_every_part(places):
     assert {place.split(".")[0] for place in places[0]} == \
-        {"store", "spool", "job", "deletion", "ledger", "http", "password", "wire"}
+        {"store", "spool", "job", "deletion", "ledger", "http", "password", "wire", "trail"}
     assert {place.split(".")[0] for place in places[1]} == {"worker", "result_writer"}
 
 

@@ -1,5 +1,6 @@
 """`reportd migrate`: an embedded store moves to PostgreSQL, whole, wherever it is killed, and nothing stays behind."""
 
+import json
 import shutil
 import sqlite3
 import uuid
@@ -364,6 +365,23 @@ def test_both_configurations_are_of_the_right_kind(make_few):
     for words, problem in [(["reportd.conf"], "in PostgreSQL already"), (["-c", "old.conf", "old.conf"], "is not in PostgreSQL")]:
         done = moving.server.run("migrate", *words)
         assert done.returncode == 1 and problem in done.stderr
+
+
+def test_the_trail_says_who_has_moved_the_store(make_few, tmp_path):
+    moving, trail = make_few(), tmp_path / "log" / "trail"
+    settings = {"audit_log": trail, "audit_required": "on"}
+    moving.server.configure(**moving.target, **settings)
+    done = moving.run()
+    assert done.returncode == 1 and "audit_required is on" in done.stderr and is_unmarked(moving)
+    trail.parent.mkdir()
+    fails(moving, seams="migrate.write=ENOSPC")
+    moving.run_well("--undo")
+    moving.run_well()
+    assert moving.run_well() == "the store was moved before\n"
+    lines = [json.loads(line) for line in trail.read_text().splitlines()]
+    assert [(line["change"], line["outcome"]) for line in lines] == [
+        ("migrate", "begun"), ("migrate", "failed"), ("undo", "begun"), ("undo", "done"), ("migrate", "begun"), ("migrate", "done")]
+    assert all(line["event"] == "store" and line["system_user"] for line in lines)
 
 
 def test_many_reports_move(make_few):
