@@ -101,6 +101,28 @@ void json_add_string(struct buf *b, const char *text)
     json_add_text(b, clean, len);
 }
 
+void json_add_visible(struct buf *b, const char *text)
+{
+    char cut[JSON_VISIBLE_MAX], room[6 * JSON_VISIBLE_MAX + 3];
+    struct buf quoted;
+    const char *at;
+    size_t clean = 0;
+
+    str_copy(cut, sizeof(cut), text);
+    buf_init_in(&quoted, room, sizeof(room));
+    json_add_string(&quoted, cut);
+    at = buf_str(&quoted);
+    for (size_t i = 0, n; i<quoted.len; i += n> 0 ? n : 1) {
+        n = str_control_length(at + i, quoted.len - i);
+        if (n == 0)
+            continue;
+        buf_add(b, at + clean, i - clean);
+        buf_add_format(b, "\\u%04x", str_code_point(at + i, n));
+        clean = i + n;
+    }
+    buf_add(b, at + clean, quoted.len - clean);
+}
+
 void json_add_key(struct buf *b, const char *key)
 {
     if (b->len > 0 && b->data[b->len - 1] != '{' && b->data[b->len - 1] != '[')

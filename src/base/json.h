@@ -14,6 +14,12 @@ bool json_add_text(struct buf *b, const char *text, size_t len);
 /* As json_add_text for words of our own: what is not UTF-8 becomes '?'. NULL adds null. */
 void json_add_string(struct buf *b, const char *text);
 
+/* As json_add_string for a line that people read on a terminal: control characters that JSON lets
+ * stand (DEL, C1, and those that change the direction of text) are escaped, too. What is beyond
+ * JSON_VISIBLE_MAX - 1 bytes is cut. */
+enum { JSON_VISIBLE_MAX = 1024 };
+void json_add_visible(struct buf *b, const char *text);
+
 /* `"key":` with a comma before it unless an object or array has just been opened. */
 void json_add_key(struct buf *b, const char *key);
 /* The same with a value, as json_add_string(). */

@@ -18,7 +18,7 @@
 
 enum {
     LOG_TAIL_MAX = 64, /* of a line, for its end */
-    LOG_VALUE_MAX = 1024,
+    LOG_VALUE_MAX = JSON_VISIBLE_MAX,
     STOP_PATIENCE_MS = 2000, /* whoever reads has so long to take the next lines */
 };
 
@@ -115,29 +115,6 @@ static bool needs_no_quotes(const char *value)
     return len > 0;
 }
 
-/* As a JSON string, in which control characters that JSON lets stand (DEL, C1, and those of the
- * direction) are escaped, too. */
-static void add_visible(struct buf *line, const char *value)
-{
-    char room[6 * LOG_VALUE_MAX + 3];
-    struct buf text;
-    const char *at;
-    size_t clean = 0;
-
-    buf_init_in(&text, room, sizeof(room));
-    json_add_string(&text, value);
-    at = buf_str(&text);
-    for (size_t i = 0, n; i<text.len; i += n> 0 ? n : 1) {
-        n = str_control_length(at + i, text.len - i);
-        if (n == 0)
-            continue;
-        buf_add(line, at + clean, i - clean);
-        buf_add_format(line, "\\u%04x", str_code_point(at + i, n));
-        clean = i + n;
-    }
-    buf_add(line, at + clean, text.len - clean);
-}
-
 static void add_log_field(struct buf *line, bool json, const char *key, const char *value,
                           bool number)
 {
@@ -148,7 +125,7 @@ static void add_log_field(struct buf *line, bool json, const char *key, const ch
     if (number || (!json && needs_no_quotes(value)))
         buf_add_str(line, value);
     else
-        add_visible(line, value);
+        json_add_visible(line, value);
 }
 
 /* Returns how many fields did not fit and were left out whole. */

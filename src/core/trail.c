@@ -94,8 +94,10 @@ void trail_hash(const struct trail_key *key, const struct guid *id, char out[TRA
 
 static void add_if_known(struct buf *out, const char *key, const char *text)
 {
-    if (text != NULL)
-        json_add_member(out, key, text);
+    if (text == NULL)
+        return;
+    json_add_key(out, key);
+    json_add_visible(out, text);
 }
 
 static void begin_line(struct buf *out, const char *event)

@@ -96,6 +96,18 @@ def test_refused_logins_and_submits_have_their_reason(new_server, trail):
     assert await_line(trail, event="login", user="carol", outcome="done")
 
 
+def test_what_clients_call_themselves_cannot_forge_a_line_or_deceive_a_terminal(make_server, trail):
+    server = make_server(audit_log=trail)
+    names = ["a\nb", 'a"},{"event":"x', "\u202egnihton", "\x7f\x9b31m", "\u2066x"]
+    for name in names:
+        Client(server.url).call("POST", "/User/Login", json={"username": name, "password": "x"})
+    server.client("alice").submit("Quick\n", {}, {"X-Request-Id": 'x","event":"y'})
+    await_line(trail, event="submit", request='x","event":"y')
+    lines = trail.read_bytes()
+    assert [line["user"] for line in lines_of(trail) if line["outcome"] == "unknown user"] == names
+    assert re.fullmatch(rb"[\n -~]*", lines) and {line["event"] for line in lines_of(trail)} == {"user", "login", "submit"}
+
+
 def test_many_that_are_deleted_at_once_have_a_line_each(make_server, trail):
     server = make_server(audit_log=trail)
     client = server.client("alice")
