@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -278,8 +279,8 @@ static int open_locked(const char *path)
     }
 }
 
-int key_file_change(const struct key_file *file, key_file_change_fn *change, void *context,
-                    struct err *err)
+static int change_file(const struct key_file *file, key_file_change_fn *change, void *context,
+                       struct err *err)
 {
     struct buf before, after;
     int fd = open_locked(file->path), rc;
@@ -296,6 +297,19 @@ int key_file_change(const struct key_file *file, key_file_change_fn *change, voi
     key_file_done(&after);
     close(fd);
     return rc;
+}
+
+/* A symbolic link stays one: others may name the file that it leads to. */
+int key_file_change(const struct key_file *file, key_file_change_fn *change, void *context,
+                    struct err *err)
+{
+    char real[PATH_MAX];
+    struct key_file there = *file;
+
+    if (realpath(file->path, real) == NULL)
+        return failed(file, "open", err);
+    there.path = real;
+    return change_file(&there, change, context, err);
 }
 
 void key_file_done(struct buf *content)

@@ -1,6 +1,7 @@
 /* src/store/sqlite_move.c -- a SQLite store that moves away: its mark, its rows, and what is left
  * in its place. */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -181,7 +182,7 @@ static int replace(const char *path, const char *stub, struct err *err)
     return rc;
 }
 
-int store_move_leave(const char *path, struct err *err)
+static int leave(const char *path, struct err *err)
 {
     static const char *const ends[] = {"-wal", "-shm", "-journal", "-reserve1", "-reserve2"};
     char *stub;
@@ -193,4 +194,14 @@ int store_move_leave(const char *path, struct err *err)
     rc = make_stub(stub, err) ?: replace(path, stub, err);
     free(stub);
     return rc;
+}
+
+/* SQLite keeps its other files beside what a symbolic link leads to. */
+int store_move_leave(const char *path, struct err *err)
+{
+    char real[PATH_MAX];
+
+    if (realpath(path, real) == NULL)
+        return err_errno(err, -E_STORE, "find '%s'", path);
+    return leave(real, err);
 }

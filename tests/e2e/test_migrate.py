@@ -384,6 +384,19 @@ def test_the_trail_says_who_has_moved_the_store(make_few, tmp_path):
     assert all(line["event"] == "store" and line["system_user"] for line in lines)
 
 
+def test_a_store_behind_a_link_is_erased_where_it_is(make_few, tmp_path):
+    moving, real = make_few(), tmp_path / "real.db"
+    path = moving.server.folder / "store.db"
+    path.rename(real)
+    path.symlink_to(real)
+    assert moving.run(seams="migrate.files.erased=crash").returncode == DEATH
+    moving.run_well()
+    assert path.is_symlink() and moving.old("SELECT count(*) FROM sqlite_schema") == ["0"]
+    assert sorted(each.name for each in tmp_path.glob("real*")) == ["real.db"]
+    refuses_to_serve(moving, "was moved to PostgreSQL")
+    check_few(moving)
+
+
 def test_many_reports_move(make_few):
     moving = make_few()
     small = next(iter(moving.kept))

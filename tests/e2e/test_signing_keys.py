@@ -159,6 +159,18 @@ def test_rotations_at_the_same_time_lose_no_key(make_server):
 
 
 @pytest.mark.stores("sqlite")
+def test_a_key_file_that_is_a_link_stays_one(make_server, tmp_path):
+    server = make_server()
+    for name in ("token", "receipt"):
+        path, shared = server.folder / f"{name}.key", tmp_path / f"{name}.shared"
+        path.rename(shared)
+        path.symlink_to(shared)
+        before = shared.read_bytes()
+        rotate(server, name)
+        assert path.is_symlink() and shared.read_bytes() != before and len(ids(server, name)) == 2
+
+
+@pytest.mark.stores("sqlite")
 def test_a_key_file_that_has_gone_or_is_broken_leaves_the_keys_that_there_are(make_server):
     server = make_server()
     client = logged_in(server)
