@@ -34,6 +34,13 @@ static int read_all(const struct key_file *file, int fd, struct buf *ret, struct
     return 0;
 }
 
+/* A pipe, which may be one only if it is public, would be waited for, here and by whoever has made
+ * up a token. */
+static int open_key_file(const struct key_file *file)
+{
+    return open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (file->is_public ? 0 : O_NONBLOCK));
+}
+
 static int read_file(const struct key_file *file, int fd, struct buf *ret, struct err *err)
 {
     struct stat st;
@@ -220,12 +227,12 @@ int key_file_open(const struct key_file *file, struct buf *ret, struct err *err)
         return err_set(err, -E_CONFIG, "libsodium can't be used on this machine");
     if (!file->is_public)
         sweep_temporary(file);
-    fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    fd = open_key_file(file);
     if (fd < 0 && errno == ENOENT && file->make != NULL) {
         rc = make_file(file, err);
         if (rc < 0)
             return rc;
-        fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        fd = open_key_file(file);
     }
     if (fd < 0)
         return failed(file, "open", err);
@@ -267,7 +274,7 @@ static int replace_file(const struct key_file *file, const struct buf *content, 
 static int open_locked(const char *path)
 {
     for (;;) {
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         struct stat opened, named;
 
         if (fd < 0 || flock(fd, LOCK_EX) < 0)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import stat
 import subprocess
 
@@ -168,6 +169,19 @@ def test_a_key_file_that_is_a_link_stays_one(make_server, tmp_path):
         before = shared.read_bytes()
         rotate(server, name)
         assert path.is_symlink() and shared.read_bytes() != before and len(ids(server, name)) == 2
+
+
+@pytest.mark.stores("sqlite")
+def test_a_pipe_in_the_place_of_a_key_file_keeps_nobody_waiting(make_server):
+    server = make_server()
+    client, key = logged_in(server), server.folder / "token.key"
+    key.unlink()
+    os.mkfifo(key, 0o600)
+    assert not opens(server, client.token[:-4] + "AAAA") and opens(server, client.token)
+    server.reload()
+    server.await_log("is not a file")
+    for words in (["list"], ["rotate", "token"]):
+        assert "is not a file" in verb(server, *words).stderr
 
 
 @pytest.mark.stores("sqlite")
