@@ -14,6 +14,7 @@
 #include "cli/user_import.h"
 #include "cli/user_list.h"
 #include "cli/user_password.h"
+#include "cli/user_remove.h"
 #include "cli/verbs.h"
 #include "core/catalog.h"
 #include "core/config.h"
@@ -41,7 +42,7 @@ struct command {
 
 typedef int action_fn(struct command *command, struct err *err);
 
-static action_fn do_add, do_passwd, do_disable, do_enable, do_grant, do_revoke, do_allow,
+static action_fn do_add, do_passwd, do_disable, do_enable, do_remove, do_grant, do_revoke, do_allow,
     do_operator, do_limit, do_import, do_list;
 
 enum action_options { NO_OPTION, TAKES_LISTS, TAKES_LIMITS, TAKES_JSON };
@@ -59,6 +60,8 @@ static const struct action {
     {"disable", "NAME", "stop the user from logging in; ends sessions and active reports",
      do_disable, 1, 1, NO_OPTION},
     {"enable", "NAME", "let the user log in again; lifts a lock", do_enable, 1, 1, NO_OPTION},
+    {"remove", "NAME", "delete the user and all its reports; returns when they are gone", do_remove,
+     1, 1, NO_OPTION},
     {"grant", "NAME REPORT…", "let the user run these report types; '*': all", do_grant, 2,
      WORDS_MAX, NO_OPTION},
     {"revoke", "NAME REPORT…", "take these away again, and end active ones; '*': all", do_revoke, 2,
@@ -363,11 +366,12 @@ static int check_new(struct command *command, struct err *err)
     struct user user;
     int rc = user_check_name(command->name, err) ?: find_user(command, &user, err);
 
-    if (rc == 0) {
-        user_done(&user);
-        return err_set(err, -E_EXISTS, "There is a user '%s' already.", command->name);
-    }
-    return rc == -E_NOT_FOUND ? 0 : rc;
+    if (rc < 0)
+        return rc == -E_NOT_FOUND ? 0 : rc;
+    rc = err_set(err, -E_EXISTS, "There is a user '%s' already%s.", command->name,
+                 user.removed ? ", which is being removed; try again in a while" : "");
+    user_done(&user);
+    return rc;
 }
 
 static int do_add(struct command *command, struct err *err)
@@ -420,6 +424,25 @@ static int do_disable(struct command *command, struct err *err)
 static int do_enable(struct command *command, struct err *err)
 {
     return change_user(command, (struct store_user_change){.disabled = 0}, err);
+}
+
+static void on_removed(void *context)
+{
+    struct command *command = context;
+
+    trail_line_record(
+        command->trail,
+        &(struct trail_act){.event = TRAIL_USER, .change = "remove", .subject = command->name});
+}
+
+static int do_remove(struct command *command, struct err *err)
+{
+    return user_remove(&(struct user_removal){.config = command->settings,
+                                              .store = command->store,
+                                              .name = command->name,
+                                              .removed = on_removed,
+                                              .context = command},
+                       err);
 }
 
 typedef int grants_fn(const char *old, const struct words *words, char **ret, struct err *err);
@@ -622,7 +645,7 @@ static int check_usage(struct command *command)
     return EXIT_GOOD;
 }
 
-/* Those that add users do it themselves. */
+/* Those that add or remove users do it themselves. */
 static void record_user_change(struct command *command)
 {
     action_fn *run = command->action->run;
@@ -630,7 +653,7 @@ static void record_user_change(struct command *command)
         .event = TRAIL_USER, .change = command->action->name, .subject = command->name};
     bool each = run == do_grant || run == do_revoke;
 
-    if (run == do_add || run == do_import || run == do_list)
+    if (run == do_add || run == do_remove || run == do_import || run == do_list)
         return;
     if (run == do_operator)
         act.change = str_eq(command->rest.items[0], "on") ? "operator on" : "operator off";

@@ -25,7 +25,7 @@ static void print_entries(const char *list, char between, const char *if_none)
 static const char *state_name(const struct user *user, int64_t now_ms)
 {
     if (user->disabled)
-        return "disabled";
+        return user->removed ? "removing" : "disabled";
     return user_is_locked(user, now_ms) ? "locked" : "enabled";
 }
 

@@ -7,7 +7,7 @@
 #define VERBS(X)                                                                                   \
     X(serve, "serve", "[-c FILE]", "Serve the API")                                                \
     X(user, "user",                                                                                \
-      "add|passwd|disable|enable|grant|revoke|allow|operator|limit|import|list [-c FILE] "         \
+      "add|passwd|disable|enable|remove|grant|revoke|allow|operator|limit|import|list [-c FILE] "  \
       "[ARGUMENTS]",                                                                               \
       "Manage the users of the API")                                                               \
     X(check, "check", "[-c FILE] [--strict] PATH…", "Check report definitions")                    \

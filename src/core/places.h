@@ -148,14 +148,14 @@
 #define REPORT_NO_PLACES(X)                                                                        \
     X(USERS,                                                                                       \
       "user(id active_limit running_limit turn name password_hash disabled failures "              \
-      "first_failure_ms locked_until_ms allow grants operator) account(id name "                   \
+      "first_failure_ms locked_until_ms allow grants operator removed) account(id name "           \
       "active_limit running_limit password_hash disabled failures first_failure_ms "               \
-      "locked_until_ms allow grants operator) session(id user_id access refresh_hash created_ms "  \
-      "renewed_ms address "                                                                        \
+      "locked_until_ms allow grants operator removed) session(id user_id access refresh_hash "     \
+      "created_ms renewed_ms address "                                                             \
       "expires_ms) used_refresh(session_id hash access used_ms) "                                  \
       "login_address(user_id address succeeded_ms failures first_failure_ms "                      \
       "locked_until_ms) "                                                                          \
-      "index(account_name session_of_user session_expiry)",                                        \
+      "index(account_name session_of_user session_expiry user_removed account_removed)",           \
       "", "users, their sessions and addresses")                                                   \
     X(PAUSED, "paused(source)", "", "which sources are paused")                                    \
     X(CHANGED, "changed_user(user_id)", "", "users that another process has changed")              \
@@ -166,7 +166,8 @@
     X(COUNTS, "tally(node n)", "", "how many reports there are")                                   \
     X(NODES, "node(id host lease_ms began_at alive_until offer) missing(wanted since)", "",        \
       "nodes, and names of definitions")                                                           \
-    X(IDENTITY, "identity(id home) schema_version(version) {spool}/store.id {spool}/store.id.new", \
+    X(IDENTITY,                                                                                    \
+      "identity(id home last_user) schema_version(version) {spool}/store.id {spool}/store.id.new", \
       "mark:spool_mark_write", "which store this is")                                              \
     X(LEDGERS, "ledger(id place records noted given_up_ms)", "",                                   \
       "which ledgers there are, and how many records each has")                                    \

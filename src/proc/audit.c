@@ -358,17 +358,22 @@ static bool is_to_be_deleted(const struct audit_finding *finding)
            finding->kind == AUDIT_LOCKED || finding->kind == AUDIT_EXPIRED;
 }
 
+static int mark_report(const struct audit_spec *spec, const struct guid *id, struct err *err)
+{
+    struct store_op op = {.verb = STORE_TOMBSTONE, .tombstone = {.id = *id}};
+
+    return store_ask(spec->store, &op, err);
+}
+
 static int mark_bad(const struct audit_spec *spec, const struct audit *audit, struct err *err)
 {
-    for (size_t i = 0; i < audit->count; i++) {
-        struct store_op op = {.verb = STORE_TOMBSTONE, .tombstone = {.id = audit->findings[i].id}};
+    int rc = 0;
 
-        if (!is_to_be_deleted(&audit->findings[i]))
-            continue;
-        if (store_ask(spec->store, &op, err) < 0)
-            return err->code;
+    for (size_t i = 0; rc == 0 && i < audit->count; i++) {
+        if (is_to_be_deleted(&audit->findings[i]))
+            rc = mark_report(spec, &audit->findings[i].id, err);
     }
-    return 0;
+    return rc;
 }
 
 /* Those of one answer of DELETING. One by one: a full disk has room for that. */
@@ -412,24 +417,52 @@ static int delete_tombstoned(const struct audit_spec *spec, struct ledger *ledge
     return rc;
 }
 
-int audit_repair(const struct audit_spec *spec, const struct audit *audit, struct ledger *ledger,
-                 struct audit_repair *ret, struct err *err)
+/* In the order of a deletion: the references are dead, the files go, the ledger has them, then the
+ * rows go, and with the last of a user that was removed the user's. */
+static int finish_marked(const struct audit_spec *spec, struct ledger *ledger,
+                         struct audit_repair *ret, struct err *err)
 {
+    struct store_op drop = {.verb = STORE_USER_DROP};
     struct recovery recovery;
     int64_t deleted = 0;
-    int rc = mark_bad(spec, audit, err);
+    int rc = recovery_run(spec->store, spec->spool, "local", &recovery, err)
+                 ?: delete_tombstoned(spec, ledger, &deleted, err)
+                 ?: store_ask(spec->store, &drop, err);
 
-    if (spec->store_path != NULL)
-        restore_clear(spec->store_path);
-    /* The order of a deletion: the reference is dead, the files go, the ledger has it, then the row
-     * goes. */
-    if (rc == 0)
-        rc = recovery_run(spec->store, spec->spool, "local", &recovery, err)
-                 ?: delete_tombstoned(spec, ledger, &deleted, err);
     if (rc == 0)
         *ret = (struct audit_repair){
             .requeued = recovery.requeued, .deleted = deleted, .files = recovery.removed};
     return rc;
+}
+
+int audit_repair(const struct audit_spec *spec, const struct audit *audit, struct ledger *ledger,
+                 struct audit_repair *ret, struct err *err)
+{
+    if (spec->store_path != NULL)
+        restore_clear(spec->store_path);
+    return mark_bad(spec, audit, err) ?: finish_marked(spec, ledger, ret, err);
+}
+
+static int mark_expired(const struct audit_spec *spec, struct err *err)
+{
+    struct store_ref refs[STORE_BATCH_MAX];
+    struct store_op op;
+    int rc;
+
+    do {
+        op = (struct store_op){.verb = STORE_EXPIRED, .expired = {.refs = refs}};
+        op.expired.now_ms = store_now_ms(spec->store);
+        rc = store_ask(spec->store, &op, err);
+        for (size_t i = 0; rc == 0 && i < op.expired.count; i++)
+            rc = mark_report(spec, &refs[i].id, err);
+    } while (rc == 0 && op.expired.count > 0);
+    return rc;
+}
+
+int audit_purge(const struct audit_spec *spec, struct ledger *ledger, struct audit_repair *ret,
+                struct err *err)
+{
+    return mark_expired(spec, err) ?: finish_marked(spec, ledger, ret, err);
 }
 
 /* ---- the server's own ---- */

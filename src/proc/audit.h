@@ -87,6 +87,10 @@ struct audit_repair {
  * cannot be generated again in its user's name. The caller has the locks of store and spool. */
 int audit_repair(const struct audit_spec *spec, const struct audit *audit, struct ledger *ledger,
                  struct audit_repair *ret, struct err *err);
+/* The same without an audit, for what a server would purge: what has expired, and users that were
+ * removed. */
+int audit_purge(const struct audit_spec *spec, struct ledger *ledger, struct audit_repair *ret,
+                struct err *err);
 
 /* The server's own audit: a thread that looks every minute and counts. */
 struct auditor;

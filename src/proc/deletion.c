@@ -18,6 +18,7 @@ enum {
 
 static struct log_trouble purge_trouble = LOG_TROUBLE("deletion.again");
 static struct log_trouble unfinished_trouble = LOG_TROUBLE("deletion.unfinished");
+static struct log_trouble drop_trouble = LOG_TROUBLE("user.drop");
 static struct log_trouble sweep_trouble = LOG_TROUBLE("store.sweep");
 
 /* ---- of a report that is marked: its query, then its files ---- */
@@ -412,8 +413,10 @@ static int purge_batch(struct purger *purger)
         purger_expect(purger, store_now_ms(purger->spec.store) + RETRY_MS);
     else if (op.expired.next_ms != 0)
         purger_expect(purger, op.expired.next_ms);
-    if (count == 0)
+    if (count == 0) {
         count = (int)op.expired.count;
+        purger->removing = op.expired.removing;
+    }
     store_op_done(&op);
     wait_for_own(purger);
     return count;
@@ -434,6 +437,24 @@ static void sweep_sessions(struct purger *purger)
     store_op_done(&op);
 }
 
+/* Users that were removed go with their last report, of which another node may still be at. */
+static void drop_removed_users(struct purger *purger)
+{
+    struct store_op op = {.verb = STORE_USER_DROP};
+
+    if (!purger->removing)
+        return;
+    if (store_run(purger->spec.store, &op) < 0)
+        log_trouble(&drop_trouble, &op.err);
+    else
+        log_trouble_over(&drop_trouble);
+    purger->removing = op.rc < 0 || op.user_drop.left > 0;
+    if (op.rc == 0 && op.user_drop.dropped > 0)
+        log_info("user.removed", "users=%ld", (long)op.user_drop.dropped);
+    store_op_done(&op);
+    SEAM_STEP("deletion", "user", "dropped");
+}
+
 /* Sleep until a report expires, something is to be tried again, or the end. */
 static void wait_until_due(struct purger *purger)
 {
@@ -441,7 +462,7 @@ static void wait_until_due(struct purger *purger)
 
     if (purger->next_ms != 0 && purger->next_ms - store_now_ms(purger->spec.store) < wait_ms)
         wait_ms = purger->next_ms - store_now_ms(purger->spec.store);
-    if (purger->unfinished && wait_ms > RETRY_MS)
+    if ((purger->unfinished || purger->removing) && wait_ms > RETRY_MS)
         wait_ms = RETRY_MS;
     if (wait_ms <= 0)
         return;
@@ -458,6 +479,7 @@ static void *purger_thread(void *arg)
             finish_deleting(purger);
         while (due && purge_batch(purger) == STORE_BATCH_MAX)
             ;
+        drop_removed_users(purger);
         sweep_sessions(purger);
         lock_take(&purger->lock);
         if (purger->stopping)

@@ -83,8 +83,8 @@ static void (*const subscribers[])(struct events *events, const struct store_cha
     tell_streams,     tell_purger,   wake_waiters,
 };
 
-/* Of no report: sources go on that were paused. */
-static bool is_resume(const struct store_change *change)
+/* Sources go on that were paused, or a user is being removed. */
+static bool is_of_no_report(const struct store_change *change)
 {
     static const struct guid none;
 
@@ -97,8 +97,11 @@ static void on_change(void *context, const struct store_change *change)
         tell_streams(context, change);
         return;
     }
-    if (is_resume(change)) {
-        tell_supervisor(context, change);
+    if (is_of_no_report(change)) {
+        if (change->state == REPORT_QUEUED)
+            tell_supervisor(context, change);
+        else
+            tell_purger(context, NULL);
         return;
     }
     for (size_t i = 0; i < sizeof(subscribers) / sizeof(subscribers[0]); i++)

@@ -22,6 +22,7 @@ static const struct move_column accounts[] = {SAME(id, MOVE_BIGINT),
                                               SAME(operator, MOVE_BOOL),
                                               SAME(active_limit, MOVE_INT),
                                               SAME(running_limit, MOVE_INT),
+                                              SAME(removed, MOVE_BOOL),
                                               {0}};
 static const struct move_column turns[] = {
     {"id", "user_id", MOVE_BIGINT}, {"turn", "number", MOVE_BIGINT}, {0}};

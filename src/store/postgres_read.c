@@ -192,6 +192,7 @@ void postgres_send_expired(struct postgres_conn *c, struct store_expired *arg)
     (void)arg;
     call_run(c, PG_EXPIRED,
              value_int(STORE_BATCH_MAX + 1) /* one more: to know when the next one comes */);
+    call_run(c, PG_USERS_REMOVED);
 }
 
 int postgres_read_expired(struct postgres_conn *c, struct store_expired *arg)
@@ -207,6 +208,9 @@ int postgres_read_expired(struct postgres_conn *c, struct store_expired *arg)
             arg->refs[arg->count++] =
                 (struct store_ref){.id = get_guid(c, 0), .attempt = (int)get_int(c, 1)};
     }
+    if (!results_take(c))
+        return -E_STORE;
+    arg->removing = results_next(c) && get_int(c, 0) > 0;
     return 0;
 }
 

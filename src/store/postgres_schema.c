@@ -7,8 +7,8 @@
 
 /* 1: the tables of sqlite_schema.c, and nodes. `seq` is the order of the queue and of the lists;
  * `node` the one that runs the report, kept while DELETING until it has let go; `token` marks the
- * claim. No foreign key to the user: users are never removed, and the lock it takes on the user's
- * row at each submit would be the busiest of all. */
+ * claim. No foreign key to the user: a user is removed after its reports, and the lock it takes on
+ * the user's row at each submit would be the busiest of all. */
 static const char migration_1[] =
     "CREATE TABLE account ("
     "  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
@@ -198,7 +198,9 @@ static const char migration_13[] =
 static const char migration_14[] =
     "ALTER TABLE account ADD COLUMN operator boolean NOT NULL DEFAULT false,"
     "  ADD COLUMN active_limit int NOT NULL DEFAULT 0,"
-    "  ADD COLUMN running_limit int NOT NULL DEFAULT 0;"
+    "  ADD COLUMN running_limit int NOT NULL DEFAULT 0,"
+    "  ADD COLUMN removed boolean NOT NULL DEFAULT false;" /* it goes with its last report */
+    "CREATE INDEX account_removed ON account (id) WHERE removed;"
     "CREATE TABLE paused (source text PRIMARY KEY);"
     /* Claims number the starts of all users; the number of a user's last one. */
     "CREATE SEQUENCE start_number;"

@@ -33,8 +33,8 @@ enum { POSTGRES_REPORT_COLUMN_COUNT = 17 };
 /* Read by read_user(). */
 #define POSTGRES_USER_COLUMNS                                                                      \
     "a.id, a.name, a.disabled, a.failures, a.first_failure_ms, a.locked_until_ms, a.allow,"        \
-    " a.grants, a.operator, a.active_limit, a.running_limit"
-enum { POSTGRES_USER_COLUMN_COUNT = 11 };
+    " a.grants, a.operator, a.active_limit, a.running_limit, a.removed"
+enum { POSTGRES_USER_COLUMN_COUNT = 12 };
 
 /* An access token of session `s`: its latest one, or one that was replaced after the time. */
 #define POSTGRES_ACCESS_HOLDS(access, time)                                                        \
@@ -509,7 +509,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
       "   VALUES ($1, $2, $3, $4, $6, $7::int, $8::int) ON CONFLICT DO NOTHING RETURNING id)"      \
       " SELECT id FROM added UNION ALL"                                                            \
       " SELECT id FROM account WHERE $5 AND name = $1 AND password_hash = $2")                     \
-    X(USER_CHANGE, "ttttbbbiit",                                                                   \
+    X(USER_CHANGE, "ttttbbbiitb",                                                                  \
       "WITH unlocked AS (UPDATE login_address l SET failures = 0, first_failure_ms = 0,"           \
       "   locked_until_ms = 0 FROM account a WHERE $6 AND l.failures > 0 AND l.user_id = a.id"     \
       "   AND " POSTGRES_FOLDED("a.name") " = " POSTGRES_FOLDED(                                   \
@@ -517,13 +517,24 @@ enum { POSTGRES_USER_COLUMN_COUNT = 11 };
                 " UPDATE account SET password_hash = coalesce($2, password_hash),"                 \
                 " allow = coalesce($3, allow), grants = coalesce($4, grants),"                     \
                 " disabled = coalesce($5, disabled), operator = coalesce($7, operator),"           \
+                " removed = removed OR $11,"                                                       \
                 " active_limit = coalesce($8, active_limit)::int,"                                 \
                 " running_limit = coalesce($9, running_limit)::int,"                               \
                 " failures = CASE WHEN $6 THEN 0 ELSE failures END,"                               \
                 " first_failure_ms = CASE WHEN $6 THEN 0 ELSE first_failure_ms END,"               \
                 " locked_until_ms = CASE WHEN $6 THEN 0 ELSE locked_until_ms END"                  \
                 " WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED(                           \
-                    "$1") " AND ($10 IS NULL OR grants IN ($10, $4))")                             \
+                    "$1") " AND ($10 IS NULL OR grants IN ($10, $4)) AND ($11 OR NOT removed)")    \
+    /* Behind REVOKE: what it has waited for is seen. */                                           \
+    X(USER_EXPIRE, "ti",                                                                           \
+      "WITH one AS (SELECT id FROM account WHERE " POSTGRES_FOLDED("name") " = " POSTGRES_FOLDED(  \
+          "$1") "),"                                                                               \
+                " due AS (UPDATE report SET expires_ms = $2 WHERE state IN (2, 3)"                 \
+                "   AND user_id IN (SELECT id FROM one)) SELECT id FROM one")                      \
+    X(USER_DROP, "",                                                                               \
+      "DELETE FROM account WHERE id = ANY (ARRAY(SELECT id FROM account a WHERE removed"           \
+      "   AND NOT EXISTS (SELECT FROM report r WHERE r.user_id = a.id) FOR UPDATE SKIP LOCKED))")  \
+    X(USERS_REMOVED, "", "SELECT count(*) FROM account WHERE removed")                             \
     /* As SUBMIT does: whoever submits next sees the change. */                                    \
     X(USER_LOCK, "t",                                                                              \
       "SELECT pg_advisory_xact_lock(1380996164, (id % 2147483647)::int) FROM account"              \

@@ -16,7 +16,8 @@ static void read_user(struct postgres_conn *c, struct user *ret)
                          .grants = get_text(c, 7),
                          .is_operator = get_bool(c, 8),
                          .active_limit = (int)get_int(c, 9),
-                         .running_limit = (int)get_int(c, 10)};
+                         .running_limit = (int)get_int(c, 10),
+                         .removed = get_bool(c, 11)};
 }
 
 /* ---- users ---- */
@@ -58,12 +59,14 @@ void postgres_send_user_change(struct postgres_conn *c, struct store_user_change
              value_bool(arg->password_hash != NULL || arg->disabled == 0) /* lifts a lock */,
              arg->operates == 0 ? value_null() : value_bool(arg->operates > 0),
              value_limit(arg->active_limit), value_limit(arg->running_limit),
-             value_text(arg->old_grants));
+             value_text(arg->old_grants), value_bool(arg->remove));
     if (ends_sessions(arg))
         call_run(c, PG_SESSION_END_USER, value_text(arg->name));
     if (ends_reports(arg))
         call_run(c, PG_REVOKE, value_text(arg->name), value_int(arg->now_ms),
                  value_int(arg->retention_ms), value_text(arg->retentions));
+    if (arg->remove)
+        call_run(c, PG_USER_EXPIRE, value_text(arg->name), value_int(arg->now_ms));
 }
 
 static int read_revoked(struct postgres_conn *c, struct store_user_change *arg)
@@ -88,6 +91,17 @@ static int read_ended_sessions(struct postgres_conn *c)
     return 0;
 }
 
+/* Every node's purger is to know. */
+static int read_removed(struct postgres_conn *c)
+{
+    if (!results_take(c))
+        return -E_STORE;
+    if (results_next(c))
+        store_changed(&c->base,
+                      &(struct store_change){.user_id = get_int(c, 0), .state = REPORT_DELETING});
+    return 0;
+}
+
 int postgres_read_user_change(struct postgres_conn *c, struct store_user_change *arg)
 {
     bool found;
@@ -100,7 +114,25 @@ int postgres_read_user_change(struct postgres_conn *c, struct store_user_change 
         return -E_STORE;
     if (ends_reports(arg) && read_revoked(c, arg) < 0)
         return -E_STORE;
+    if (arg->remove && read_removed(c) < 0)
+        return -E_STORE;
     return found ? 0 : err_set(&c->err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
+}
+
+void postgres_send_user_drop(struct postgres_conn *c, struct store_user_drop *arg)
+{
+    (void)arg;
+    call_run(c, PG_USER_DROP);
+    call_run(c, PG_USERS_REMOVED);
+}
+
+int postgres_read_user_drop(struct postgres_conn *c, struct store_user_drop *arg)
+{
+    arg->dropped = results_changed(c);
+    if (!results_take(c))
+        return -E_STORE;
+    arg->left = results_next(c) ? get_int(c, 0) : 0;
+    return 0;
 }
 
 void postgres_send_user_find(struct postgres_conn *c, struct store_user_find *arg)

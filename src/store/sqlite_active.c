@@ -278,6 +278,7 @@ int sqlite_active_begin(struct store_conn *conn, struct err *err)
     rc = c->holders_stale || !c->shared->alone ? read_all_holders(conn, err)
                                                : read_changed_users(conn, err);
     c->holders_stale = rc < 0;
+    memset(c->owners, 0, sizeof(c->owners)); /* another process may have removed one */
     if (rc == 0)
         c->data_version = version;
     return rc;

@@ -63,8 +63,7 @@ struct sqlite_release {
     int64_t user_id, seq;
 };
 
-/* The name of a user: it never changes, and since no user is removed, nobody else gets the number.
- */
+/* The name of a user: it never changes, and nobody else gets the number. */
 struct sqlite_owner {
     int64_t user_id; /* 0: nobody's yet */
     char name[USER_NAME_MAX + 1];

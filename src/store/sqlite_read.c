@@ -154,6 +154,10 @@ int sqlite_expired(struct store_conn *conn, struct store_expired *arg, struct er
             arg->refs[arg->count++] =
                 (struct store_ref){.id = sql_get_guid(&q, 0), .attempt = (int)sql_get_int(&q, 1)};
     }
+    if (sql_end(&q, err) < 0)
+        return -E_STORE;
+    q = sql_start(conn, SQL_USERS_REMOVED);
+    arg->removing = sql_next(&q) && sql_get_int(&q, 0) > 0;
     return sql_end(&q, err);
 }
 

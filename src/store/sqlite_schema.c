@@ -173,6 +173,10 @@ static const char migration_11[] =
     "ALTER TABLE user ADD COLUMN active_limit INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE user ADD COLUMN running_limit INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE user ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;"
+    /* Users that go with their last report; the highest id of those, which nobody else gets. */
+    "ALTER TABLE user ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX user_removed ON user (id) WHERE removed = 1;"
+    "ALTER TABLE identity ADD COLUMN last_user INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE paused (source TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"
     /* Users whose reports, or limit, another process has changed than the one that has the store,
      * until that one has seen it. */

@@ -13,8 +13,8 @@ enum { SQLITE_REPORT_COLUMN_COUNT = 15 };
 #define SQLITE_USER_COLUMNS                                                                        \
     "user.id, user.name, user.disabled, user.failures, user.first_failure_ms, "                    \
     "user.locked_until_ms, user.allow, user.grants, user.operator, user.active_limit, "            \
-    "user.running_limit"
-enum { SQLITE_USER_COLUMN_COUNT = 11 };
+    "user.running_limit, user.removed"
+enum { SQLITE_USER_COLUMN_COUNT = 12 };
 
 /* What move_report() has to know before it moves a report. */
 #define SQLITE_PLACE_COLUMNS "seq, id, user_id, state, slot, attempt, in_row"
@@ -158,17 +158,28 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
             " WHERE id > ?1 ORDER BY id LIMIT ?2")                                                 \
     X(COUNTS, "INSERT INTO tally (node, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2")  \
     /* ---- users ---- */                                                                          \
-    X(USER_ADD, "INSERT INTO user (name, password_hash, allow, grants, operator, active_limit,"    \
-                " running_limit) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                             \
+    X(USER_ADD, "INSERT INTO user (id, name, password_hash, allow, grants, operator,"              \
+                " active_limit, running_limit) VALUES (1 + max((SELECT last_user FROM identity),"  \
+                " coalesce((SELECT max(id) FROM user), 0)), ?1, ?2, ?3, ?4, ?5, ?6, ?7)")          \
     X(USER_CHANGE, "UPDATE user SET password_hash = coalesce(?2, password_hash),"                  \
                    " allow = coalesce(?3, allow), grants = coalesce(?4, grants),"                  \
                    " disabled = coalesce(?5, disabled), operator = coalesce(?7, operator),"        \
+                   " removed = removed OR ?11,"                                                    \
                    " active_limit = coalesce(?8, active_limit),"                                   \
                    " running_limit = coalesce(?9, running_limit),"                                 \
                    " failures = iif(?6, 0, failures),"                                             \
                    " first_failure_ms = iif(?6, 0, first_failure_ms),"                             \
                    " locked_until_ms = iif(?6, 0, locked_until_ms)"                                \
-                   " WHERE name = ?1 AND (?10 IS NULL OR grants = ?10) RETURNING id")              \
+                   " WHERE name = ?1 AND (?10 IS NULL OR grants = ?10)"                            \
+                   " AND (?11 OR NOT removed) RETURNING id")                                       \
+    X(USER_EXPIRE, "UPDATE report SET expires_ms = ?2 WHERE user_id = ?1 AND state IN (2, 3)")     \
+    X(USER_LAST, "UPDATE identity SET last_user = max(last_user, ?1)")                             \
+    /* None of them is active: the constraint says so. */                                          \
+    X(USER_DROP, "DELETE FROM user WHERE removed = 1 AND NOT EXISTS (SELECT 1 FROM report"         \
+                 " WHERE user_id = user.id AND state IN (2, 3)) AND NOT EXISTS"                    \
+                 " (SELECT 1 FROM report WHERE state = 4 AND state NOT IN (2, 3) AND user_id = "   \
+                 "user.id)")                                                                       \
+    X(USERS_REMOVED, "SELECT count(*) FROM user WHERE removed = 1")                                \
     X(USER_NAME, "SELECT name FROM user WHERE id = ?1")                                            \
     X(GRANTS, "SELECT disabled, grants FROM user WHERE id = ?1")                                   \
     X(USER_FIND, "SELECT " SQLITE_USER_COLUMNS ", password_hash FROM user WHERE name = ?1")        \

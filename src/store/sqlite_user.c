@@ -14,7 +14,8 @@ static void read_user(struct sql *q, struct user *ret)
                          .grants = sql_get_text(q, 7),
                          .is_operator = sql_get_bool(q, 8),
                          .active_limit = (int)sql_get_int(q, 9),
-                         .running_limit = (int)sql_get_int(q, 10)};
+                         .running_limit = (int)sql_get_int(q, 10),
+                         .removed = sql_get_bool(q, 11)};
 }
 
 /* ---- users ---- */
@@ -42,6 +43,15 @@ static int end_user_sessions(struct store_conn *conn, int64_t user_id, struct er
     return sql_do(conn, err, SQL_SESSION_END_USER, value_int(user_id));
 }
 
+/* What it may not run has ended; its other reports expire, too. Nothing of it is looked up by its
+ * id after that, but other processes may remember it. */
+static int remove_user(struct store_conn *conn, int64_t id, int64_t now_ms, struct err *err)
+{
+    store_changed(conn, &(struct store_change){.user_id = id, .state = REPORT_DELETING});
+    return sql_do(conn, err, SQL_USER_EXPIRE, value_int(id), value_int(now_ms))
+               ?: sql_do(conn, err, SQL_USER_LAST, value_int(id));
+}
+
 /* What the change of the user's row has to have with it. */
 static int follow_user_change(struct store_conn *conn, int64_t id,
                               const struct store_user_change *arg, struct err *err)
@@ -59,7 +69,6 @@ static int follow_user_change(struct store_conn *conn, int64_t id,
 
 int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, struct err *err)
 {
-    bool revokes = arg->disabled > 0 || arg->grants != NULL;
     bool unlocks = arg->password_hash != NULL || arg->disabled == 0;
     struct sql q = sql_start(
         conn, SQL_USER_CHANGE, value_text(arg->name), value_text(arg->password_hash),
@@ -67,7 +76,7 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
         arg->disabled < 0 ? value_null() : value_bool(arg->disabled != 0), value_bool(unlocks),
         arg->operates == 0 ? value_null() : value_bool(arg->operates > 0),
         value_limit(arg->active_limit), value_limit(arg->running_limit),
-        value_text(arg->old_grants));
+        value_text(arg->old_grants), value_bool(arg->remove));
     int64_t id = 0;
     bool found;
     int rc;
@@ -82,7 +91,27 @@ int sqlite_user_change(struct store_conn *conn, struct store_user_change *arg, s
     if (!found)
         return err_set(err, -E_NOT_FOUND, "There is no user '%s'.", arg->name);
     rc = follow_user_change(conn, id, arg, err);
-    return rc == 0 && revokes ? sqlite_revoke(conn, id, arg, err) : rc;
+    if (rc == 0 && (arg->disabled > 0 || arg->grants != NULL))
+        rc = sqlite_revoke(conn, id, arg, err);
+    return rc == 0 && arg->remove ? remove_user(conn, id, arg->now_ms, err) : rc;
+}
+
+int sqlite_user_drop(struct store_conn *conn, struct store_user_drop *arg, struct err *err)
+{
+    struct sqlite_conn *c = (struct sqlite_conn *)conn;
+    int rc = sql_do(conn, err, SQL_USER_DROP);
+    struct sql q;
+
+    if (rc < 0)
+        return rc;
+    arg->dropped = sqlite3_changes(c->db);
+    if (arg->dropped > 0) {
+        c->dropped = true; /* see sqlite_maintain() */
+        memset(c->owners, 0, sizeof(c->owners));
+    }
+    q = sql_start(conn, SQL_USERS_REMOVED);
+    arg->left = sql_next(&q) ? sql_get_int(&q, 0) : 0;
+    return sql_end(&q, err);
 }
 
 int sqlite_may_run(struct store_conn *conn, int64_t user_id, const char *name, bool *ret,

@@ -77,6 +77,7 @@ enum store_kind { STORE_READ, STORE_VOLATILE, STORE_VISIBLE, STORE_DURABLE };
     X(USER_CHANGE, user_change, STORE_DURABLE)                                                     \
     X(USER_FIND, user_find, STORE_READ)                                                            \
     X(USER_LIST, user_list, STORE_READ)                                                            \
+    X(USER_DROP, user_drop, STORE_DURABLE)                                                         \
     X(LOGIN, login, STORE_DURABLE)                                                                 \
     X(SESSION, session, STORE_READ)                                                                \
     X(SESSIONS, sessions, STORE_READ)                                                              \
@@ -406,6 +407,7 @@ struct store_expired {
     struct store_ref *refs; /* out; room for STORE_BATCH_MAX, the caller's */
     size_t count;
     int64_t next_ms; /* out: 0: none */
+    bool removing;   /* out: there are users that are being removed: see USER_DROP */
 };
 
 struct store_stats {
@@ -494,6 +496,8 @@ struct store_user_change {
      * of milliseconds, or NULL, has their type, after that. */
     int64_t now_ms, retention_ms;
     const char *retentions;
+    bool remove; /* with `disabled`: all the user's reports expire at `now_ms`, and the user cannot
+                  * be changed any more; USER_DROP does the rest */
     int64_t ended; /* out: how many */
 };
 
@@ -506,6 +510,12 @@ struct store_user_find {
 struct store_user_list {
     struct user *users; /* out, by name, without password_hash */
     size_t count;
+};
+
+/* Of the users that USER_CHANGE has removed, those without a report go for good. Nobody else gets
+ * their ids. */
+struct store_user_drop {
+    int64_t dropped, left; /* out */
 };
 
 /* The outcome of a password check is written down: failures are counted and may lock; success
@@ -619,7 +629,7 @@ _Static_assert(sizeof(struct store_op) <= 1300, "what is large is behind a point
 
 /* What changed, told after the commit and before any `done` of that commit. */
 struct store_change {
-    struct guid id;
+    struct guid id; /* zero: QUEUED: a pause has ended; DELETING: the user is being removed */
     int64_t user_id;
     char user[USER_NAME_MAX + 1]; /* whose report; "" if another node or process has done it */
     enum report_state state;      /* REPORT_DELETING: the reference is dead */

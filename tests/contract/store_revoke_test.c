@@ -162,6 +162,46 @@ static void a_password_that_was_replaced_meanwhile_opens_nothing(void **state)
     assert_true(login_with(*state, "new"));
 }
 
+static struct store_user_drop drop_users(struct fixture *f)
+{
+    struct store_op op = {.verb = STORE_USER_DROP};
+
+    assert_int_equal(run(f->store, &op), 0);
+    return op.user_drop;
+}
+
+static void a_removed_user_goes_with_the_last_report_and_nobody_gets_the_id(void **state)
+{
+    struct fixture *f = *state;
+    int64_t cid = add_user(f, "Cid");
+    struct store_ref complete = report_in(f, cid, REPORT_COMPLETE);
+    struct store_ref error = report_in(f, cid, REPORT_ERROR);
+    struct store_ref others = report_in(f, f->ann, REPORT_COMPLETE);
+    struct store_ref refs[STORE_BATCH_MAX];
+    struct store_op op = {.verb = STORE_USER_CHANGE};
+    struct guid ids[] = {complete.id, error.id, submit(f, cid)};
+
+    op.user_change = (struct store_user_change){
+        .name = "CID", .disabled = 1, .remove = true, .now_ms = NOW_MS, .retention_ms = DAY_MS};
+    assert_int_equal(run(f->store, &op), 0);
+    op = (struct store_op){.verb = STORE_EXPIRED, .expired = {.now_ms = NOW_MS, .refs = refs}};
+    assert_int_equal(run(f->store, &op), 0);
+    assert_true(op.expired.removing);
+    assert_int_equal(op.expired.count, 3);
+    op = (struct store_op){.verb = STORE_USER_CHANGE, .user_change = {.name = "Cid"}};
+    assert_int_equal(store_run(f->store, &op), -E_NOT_FOUND);
+    assert_int_equal(drop_users(f).left, 1);
+    for (int i = 0; i < 3; i++) {
+        tombstone(f, ids[i], cid);
+        assert_int_equal(drop_users(f).dropped, 0);
+        delete_row(f, ids[i]);
+    }
+    assert_int_equal(drop_users(f).dropped, 1);
+    assert_int_equal(drop_users(f).left, 0);
+    assert_true(add_user(f, "Cid") > cid);
+    assert_int_equal(state_of(f, others.id, f->ann), REPORT_COMPLETE);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -170,6 +210,7 @@ int main(void)
         STORE_TEST(what_has_ended_holds_no_slot),
         STORE_TEST(a_password_that_was_replaced_meanwhile_opens_nothing),
         STORE_TEST(a_submit_that_comes_too_late_is_refused),
+        STORE_TEST(a_removed_user_goes_with_the_last_report_and_nobody_gets_the_id),
     };
 
     return RUN_ON_EVERY_BACKEND(tests);

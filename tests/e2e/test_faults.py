@@ -254,6 +254,7 @@ def check_store(server):
     assert audit.returncode == 0, audit.stdout + audit.stderr
     with sqlite3.connect(f"file:{server.folder}/store.db?mode=ro", uri=True) as db:
         assert db.execute("SELECT count(*) FROM report WHERE slot").fetchone() == (0,)
+        assert db.execute("SELECT name FROM user").fetchall() == [("alice",)]
     db.close()
 
 
@@ -266,7 +267,7 @@ def row_results(request):
 @pytest.fixture(scope="module")
 def template(tmp_path_factory, row_results):
     """A folder as a crash has left it, and the references in it: a result that has expired, a
-    deletion that is not finished, a report that was being generated."""
+    deletion that is not finished, a report that was being generated, a user that is being removed."""
     server = Server.made(tmp_path_factory.mktemp("faults") / "template", workers=1, drain_grace="0",
                          row_results=row_results, result_compression="zstd" if row_results == "0" else "off")
     clock = with_trail(server).folder / "clock"
@@ -283,6 +284,9 @@ def template(tmp_path_factory, row_results):
         client.delete(left["deleting"])
     os.kill(worker, signal.SIGKILL)
     server.kill()
+    server.add_user("leaver")
+    crash = {"REPORTD_SEAMS": "user.remove.marked=crash"}
+    assert server.run("user", "remove", "-c", "reportd.conf", "leaver", environment=crash).returncode == DEATH
     return server.folder, left
 
 

@@ -168,7 +168,7 @@ def test_a_password_that_cannot_be_is_refused(place, stdin, said):
 
 def test_the_help_names_every_action(place):
     said = user(place, "--help")
-    for action in ("add", "passwd", "disable", "enable", "grant", "revoke", "allow", "operator", "limit", "import", "list"):
+    for action in ("add", "passwd", "disable", "enable", "remove", "grant", "revoke", "allow", "operator", "limit", "import", "list"):
         assert f"\n  {action} " in said
 
 

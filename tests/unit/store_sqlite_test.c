@@ -365,6 +365,7 @@ static const char to_schema_2[] =
     "ALTER TABLE user DROP COLUMN operator; ALTER TABLE user DROP COLUMN turn; DROP TABLE paused;"
     "DROP TABLE changed_user;"
     "ALTER TABLE user DROP COLUMN active_limit; ALTER TABLE user DROP COLUMN running_limit;"
+    "DROP INDEX user_removed; ALTER TABLE user DROP COLUMN removed;"
     "DROP TABLE small_result; ALTER TABLE report DROP COLUMN in_row;"
     "ALTER TABLE report DROP COLUMN footer;"
     "ALTER TABLE used_refresh DROP COLUMN access; ALTER TABLE used_refresh DROP COLUMN used_ms;"
