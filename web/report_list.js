@@ -158,8 +158,10 @@ class ReportRow {
       setText(this.user, user);
       this.user.title = user;
     }
-    setText(this.note, note.length > NOTE_MOST ? `${note.slice(0, NOTE_MOST)}…` : note);
-    this.note.title = note;
+    if (this.note.title !== note) {
+      this.note.title = note;
+      setText(this.note, note.length > NOTE_MOST ? `${note.slice(0, NOTE_MOST)}…` : note);
+    }
     this.tick();
   }
 
