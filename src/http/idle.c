@@ -2,20 +2,29 @@
  * the time since when they do. */
 #include "http/idle.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/thread.h"
 
-enum { REQUEST_MS = 60 * 1000, ENDING_MS = 1000, BODY_BYTES_PER_S = 500, HANG_UPS = 64 };
+enum {
+    REQUEST_MS = 60 * 1000,
+    ENDING_MS = 1000,
+    BODY_BYTES_PER_S = 500,
+    HANG_UPS = 64,
+    AWAIT_STEP_MS = 5
+};
 
 TAILQ_HEAD(idle_queue, idle);
 
 struct idle_list {
     struct lock lock; /* while it is held, no socket in the list is closed */
+    size_t open;      /* connections */
     int events;       /* epoll: who hangs up */
     int64_t most_ms[IDLE_KINDS];
     struct idle_queue queues[IDLE_KINDS];
@@ -77,6 +86,7 @@ static void append_idle(struct idle_list *list, struct idle *idle, int64_t now_m
     idle->since_ms = now_ms;
     idle->received = 0;
     idle->listed = true;
+    idle->fresh = false;
     TAILQ_INSERT_TAIL(&list->queues[idle->what], idle, entry);
 }
 
@@ -105,7 +115,12 @@ void idle_open(struct idle_list *list, struct idle *idle, int64_t now_ms)
 {
     struct epoll_event hang_up = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = idle};
 
-    idle_begin(list, idle, IDLE_REQUEST, now_ms);
+    lock_take(&list->lock);
+    idle->what = IDLE_REQUEST;
+    append_idle(list, idle, now_ms);
+    idle->fresh = true;
+    list->open++;
+    lock_release(&list->lock);
     epoll_ctl(list->events, EPOLL_CTL_ADD, idle->fd, &hang_up); /* else it has its minute */
 }
 
@@ -113,6 +128,8 @@ void idle_close(struct idle_list *list, struct idle *idle)
 {
     lock_take(&list->lock);
     take_idle_out(list, idle);
+    CHECK(list->open > 0);
+    list->open--;
     epoll_ctl(list->events, EPOLL_CTL_DEL, idle->fd, NULL);
     lock_release(&list->lock);
 }
@@ -136,6 +153,35 @@ static bool has_unread(int fd)
     int unread;
 
     return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+static bool is_owed_answer(struct idle_list *list)
+{
+    size_t listed = 0;
+    bool owed = false;
+
+    lock_take(&list->lock);
+    for (int i = 0; i < IDLE_KINDS; i++) {
+        struct idle *idle;
+
+        TAILQ_FOREACH(idle, &list->queues[i], entry)
+        {
+            listed++;
+            owed |= idle->fresh || idle->what == IDLE_HEAD || idle->what == IDLE_BODY ||
+                    has_unread(idle->fd);
+        }
+    }
+    owed |= listed < list->open;
+    lock_release(&list->lock);
+    return owed;
+}
+
+void idle_list_await(struct idle_list *list, int most_ms)
+{
+    int64_t until_ms = clock_mono_ms() + most_ms;
+
+    while (is_owed_answer(list) && clock_mono_ms() < until_ms)
+        poll(NULL, 0, AWAIT_STEP_MS);
 }
 
 /* Its time is over, but not by the client's fault: its thread is late, or it sends fast enough. */

@@ -33,6 +33,7 @@ struct idle {
     int fd;
     /* the list's */
     bool listed, hung_up;
+    bool fresh; /* nothing has come on it yet */
     enum idle_for what;
     int64_t since_ms; /* monotonic */
     int64_t received; /* of the body, since then */
@@ -59,6 +60,9 @@ void idle_begin(struct idle_list *list, struct idle *idle, enum idle_for what, i
 void idle_received(struct idle_list *list, struct idle *idle, size_t bytes);
 /* It has come. Any thread. */
 void idle_end(struct idle_list *list, struct idle *idle);
+/* Wait, at most `most_ms`, until no connection is owed an answer: none has a request under way, has
+ * sent what was not read, or is new and has sent nothing. None may be opened meanwhile. */
+void idle_list_await(struct idle_list *list, int most_ms);
 /* End those that have hung up, or whose time is over at `now_ms`; returns after how many
  * milliseconds to look again. Any thread. */
 int idle_maintain(struct idle_list *list, int64_t now_ms);

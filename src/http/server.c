@@ -30,6 +30,7 @@ enum {
     TARGET_MAX = 10 * 1024,    /* of that; 414 above */
     VALUE_MEMORY = 64,         /* of that, for each header, cookie and parameter of the query */
     TOLD_AGAIN_MS = 60 * 1000, /* that an address has too many connections */
+    LAST_ANSWERS_MS = 1000,    /* at a stop, for requests that are on their way */
 };
 
 /* One thread, with its own part of the connections. */
@@ -577,6 +578,10 @@ void server_close(struct server *server)
 {
     if (server == NULL)
         return;
+    if (service_holds_sockets()) { /* whoever connects from now on is served by the next server */
+        listener_stop(server->listener);
+        idle_list_await(server->idle, LAST_ANSWERS_MS);
+    }
     gate_close(&server->gate);
     sender_stop(server->sender);
     gate_await_resumed(&server->gate);

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "http/idle.h"
 
 enum { MINUTE_MS = 60 * 1000, REQUEST_MS = 20 * 1000, ENDING_MS = 1000 };
@@ -21,6 +22,7 @@ enum { MINUTE_MS = 60 * 1000, REQUEST_MS = 20 * 1000, ENDING_MS = 1000 };
 struct line {
     struct idle idle;
     int client;
+    bool open;
 };
 
 struct fixture {
@@ -39,9 +41,16 @@ static void connect_line(struct line *line)
     assert_return_code(getsockname(listener, (struct sockaddr *)&address, &len), errno);
     line->client = socket(AF_INET, SOCK_STREAM, 0);
     assert_return_code(connect(line->client, (struct sockaddr *)&address, len), errno);
+    line->open = false;
     line->idle = (struct idle){.fd = accept(listener, NULL, NULL)};
     assert_true(line->idle.fd >= 0);
     close(listener);
+}
+
+static void open_line(struct fixture *fixture, struct line *line, int64_t now_ms)
+{
+    idle_open(fixture->list, &line->idle, now_ms);
+    line->open = true;
 }
 
 static int make(void **state)
@@ -59,7 +68,9 @@ static int make(void **state)
 
 static void drop_line(struct fixture *fixture, struct line *line)
 {
-    idle_close(fixture->list, &line->idle);
+    if (line->open)
+        idle_close(fixture->list, &line->idle);
+    line->open = false;
     close(line->idle.fd);
     close(line->client);
 }
@@ -223,8 +234,8 @@ static void who_hangs_up_while_idle_is_shut_down_soon(void **state)
 {
     struct fixture *fixture = *state;
 
-    idle_open(fixture->list, &fixture->first.idle, 1000);
-    idle_open(fixture->list, &fixture->second.idle, 1000);
+    open_line(fixture, &fixture->first, 1000);
+    open_line(fixture, &fixture->second, 1000);
     say(&fixture->first);
     hang_up(&fixture->first);
     assert_true(is_noted(fixture));
@@ -242,7 +253,7 @@ static void who_hangs_up_during_a_request_is_so_when_it_is_over(void **state)
     struct fixture *fixture = *state;
     struct line *line = &fixture->first;
 
-    idle_open(fixture->list, &line->idle, 1000);
+    open_line(fixture, line, 1000);
     idle_end(fixture->list, &line->idle);
     hang_up(line);
     assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS), REQUEST_MS);
@@ -251,6 +262,44 @@ static void who_hangs_up_during_a_request_is_so_when_it_is_over(void **state)
     assert_int_equal(idle_maintain(fixture->list, 1000 + MINUTE_MS), ENDING_MS);
     idle_maintain(fixture->list, 1000 + MINUTE_MS + ENDING_MS);
     assert_true(is_shut(line));
+}
+
+/* ---- at a stop ---- */
+
+enum { SOON_MS = 20, NEVER_MS = 1000 * 1000 };
+
+/* It returns as soon as nobody is owed an answer; before, only because its time is over. */
+static bool is_awaited(struct fixture *fixture)
+{
+    int64_t begun_ms = clock_mono_ms();
+
+    idle_list_await(fixture->list, SOON_MS);
+    return clock_mono_ms() >= begun_ms + SOON_MS;
+}
+
+static void an_answer_that_is_owed_is_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    struct line *line = &fixture->first;
+
+    idle_list_await(fixture->list, NEVER_MS);
+    open_line(fixture, line, 1000);
+    open_line(fixture, &fixture->second, 1000);
+    assert_true(is_awaited(fixture)); /* two are new */
+    idle_begin(fixture->list, &fixture->second.idle, IDLE_REQUEST, 1000);
+    idle_begin(fixture->list, &line->idle, IDLE_HEAD, 1000);
+    assert_true(is_awaited(fixture));
+    idle_end(fixture->list, &line->idle); /* it is being answered */
+    assert_true(is_awaited(fixture));
+    idle_begin(fixture->list, &line->idle, IDLE_REQUEST, 1000);
+    idle_list_await(fixture->list, NEVER_MS);
+    say(line);
+    assert_true(is_awaited(fixture)); /* the next one has come */
+    assert_int_equal(read_one(line), 1);
+    idle_list_await(fixture->list, NEVER_MS);
+    drop_line(fixture, line);
+    idle_list_await(fixture->list, NEVER_MS);
+    connect_line(line);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, make, drop)
@@ -267,6 +316,7 @@ int main(void)
         test(who_hangs_up_while_idle_is_shut_down_soon),
         test(who_hangs_up_during_a_request_is_so_when_it_is_over),
         test(a_body_may_take_as_long_as_it_has_bytes),
+        test(an_answer_that_is_owed_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
