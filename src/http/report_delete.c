@@ -86,11 +86,12 @@ static void one_free(void *state)
     free(one);
 }
 
-/* For the log; `address` has room for ADDRESS_TEXT. */
+/* For log and trail; `address` has room for ADDRESS_TEXT. */
 static struct deletion_asker asker(struct exchange *ex, char *address)
 {
     exchange_address(ex, address);
-    return (struct deletion_asker){.user = ex->user->name, .address = address};
+    return (struct deletion_asker){
+        .user = ex->user->name, .address = address, .request = ex->request_id};
 }
 
 static void on_deleted(struct deletion *deletion)
@@ -114,6 +115,7 @@ static void delete_done(struct exchange *ex)
     const struct deletion *deletion = &one->deletion;
 
     SEAM_STEP("http", "delete", "removed");
+    ex->act.recorded = deletion->rc == 0;
     if (deletion->rc == 0)
         reply_deleted(ex, one);
     else if (deletion->rc == -E_UNKNOWN_REFERENCE)
@@ -307,19 +309,6 @@ static void add_data(struct buf *out, const struct bulk *bulk, int64_t remaining
     buf_add_char(out, '}');
 }
 
-/* Each report has its line, by which it is found. */
-static void record_many(struct exchange *ex, const struct bulk *bulk)
-{
-    struct trail_act act = {.event = TRAIL_DELETE,
-                            .subject = bulk->many.user_id == 0 ? bulk->owner : NULL};
-
-    ex->act.recorded = bulk->dry || bulk->many.gone > 0;
-    for (size_t i = 0; i < bulk->many.gone; i++) {
-        act.reference = &bulk->many.ids[i];
-        exchange_record(ex, &act);
-    }
-}
-
 static void reply_many(struct exchange *ex, struct bulk *bulk)
 {
     struct deletion_many *many = &bulk->many;
@@ -328,7 +317,7 @@ static void reply_many(struct exchange *ex, struct bulk *bulk)
     char message[96];
     struct buf data;
 
-    record_many(ex, bulk);
+    ex->act.recorded = bulk->dry || many->gone > 0;
     for (int i = 0; i < REPORT_DELETING; i++)
         count += many->by_state[i];
     snprintf(message, sizeof(message), "%" PRId64 " report request%s %s.", count,

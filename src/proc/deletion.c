@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/log_trouble.h"
 #include "base/seam.h"
+#include "base/str.h"
 #include "proc/deletion_impl.h"
 
 enum {
@@ -87,20 +88,41 @@ void deletion_leave_unfinished(struct purger *purger, const struct err *err)
     lock_release(&purger->lock);
 }
 
-void deletion_all_gone(struct purger *purger, const struct guid *id, const char *user,
+static const char *if_known(const char *text)
+{
+    return *text != '\0' ? text : NULL;
+}
+
+static void record_gone(struct purger *purger, const struct deletion_gone *gone,
+                        const struct deletion_asker *asker)
+{
+    bool own = asker->user != NULL && str_eq(asker->user, gone->user);
+
+    trail_record(purger->spec.trail,
+                 &(struct trail_act){.event = asker->user != NULL ? TRAIL_DELETE : TRAIL_PURGE,
+                                     .user = asker->user,
+                                     .subject = own ? NULL : if_known(gone->user),
+                                     .address = asker->address,
+                                     .request = asker->request,
+                                     .report = if_known(gone->name),
+                                     .reference = gone->id});
+}
+
+void deletion_all_gone(struct purger *purger, const struct deletion_gone *gone,
                        const struct deletion_asker *asker, int64_t began_us)
 {
     int64_t us = clock_mono_us() - began_us;
     char reference[GUID_TEXT];
 
     log_trouble_over(&unfinished_trouble);
-    guid_format(id, reference);
+    record_gone(purger, gone, asker);
+    guid_format(gone->id, reference);
     if (asker->user == NULL) {
-        log_info("report.deleted", "reference=%s user=%s us=%ld", reference, user, (long)us);
+        log_info("report.deleted", "reference=%s user=%s us=%ld", reference, gone->user, (long)us);
         return;
     }
-    log_info("report.deleted", "reference=%s user=%s by=%s address=%s us=%ld", reference, user,
-             asker->user, asker->address, (long)us);
+    log_info("report.deleted", "reference=%s user=%s by=%s address=%s us=%ld", reference,
+             gone->user, asker->user, asker->address, (long)us);
     histogram_add(&purger->times, us);
 }
 
@@ -153,8 +175,10 @@ static void on_dropped(struct store_op *op)
         return;
     }
     pass_step(&deletion->item, "dropped");
-    deletion_all_gone(deletion->item.purger, &deletion->id, deletion->user, &deletion->asker,
-                      deletion->item.began_us);
+    deletion_all_gone(deletion->item.purger,
+                      &(struct deletion_gone){
+                          .id = &deletion->id, .user = deletion->user, .name = deletion->name},
+                      &deletion->asker, deletion->item.began_us);
     finish_deletion(deletion, 0, NULL);
 }
 
@@ -224,8 +248,8 @@ void deletion_start(struct purger *purger, struct deletion *deletion)
     begin_item(deletion, purger);
     list_deletion(deletion);
     deletion->op = (struct store_op){.verb = STORE_TOMBSTONE, .done = on_marked, .owner = deletion};
-    deletion->op.tombstone =
-        (struct store_tombstone){.id = deletion->id, .user_id = deletion->user_id};
+    deletion->op.tombstone = (struct store_tombstone){
+        .id = deletion->id, .user_id = deletion->user_id, .name = deletion->name};
     store_post(purger->spec.store, &deletion->op);
 }
 
@@ -240,8 +264,6 @@ static void own_done(struct deletion *deletion)
         purger_expect(purger, store_now_ms(purger->spec.store) + RETRY_MS);
     } else if (deletion->rc >= 0) {
         log_trouble_over(&purge_trouble);
-        trail_record(purger->spec.trail,
-                     &(struct trail_act){.event = TRAIL_PURGE, .reference = &deletion->id});
     }
     store_op_done(&deletion->op);
     free(deletion);

@@ -36,11 +36,12 @@ void purger_stop(struct purger *purger); /* NULL is fine */
 /* Stops first. NULL is fine. */
 void purger_free(struct purger *purger);
 
-/* The user who asked for a deletion, for the log; zero: none, it is a purge. Borrowed until `done`.
- */
+/* The user who asked for a deletion, for the log and the trail, which have a line for each report;
+ * zero: none, it is a purge. Borrowed until `done`. */
 struct deletion_asker {
     const char *user;    /* the name */
     const char *address; /* of the client */
+    const char *request; /* its id */
 };
 
 enum { DELETION_PARTS = 8 }; /* files of a batch are removed by so many threads at most */
@@ -74,7 +75,8 @@ struct deletion {
     enum report_state was; /* the state it was in, if rc is 0 */
     /* the purger's */
     bool listed;
-    char user[USER_NAME_MAX + 1]; /* whose report it was */
+    char user[USER_NAME_MAX + 1];   /* whose report it was … */
+    char name[REPORT_NAME_MAX + 1]; /* … of which type; "": it was marked by another process */
     TAILQ_ENTRY(deletion) entry;
     struct deletion_item item;
     struct store_op op;

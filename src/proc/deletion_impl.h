@@ -37,6 +37,10 @@ static inline enum report_state deletion_state(enum report_state was, bool held)
 }
 /* Left in DELETING: the thread tries again, and so does every start. */
 void deletion_leave_unfinished(struct purger *purger, const struct err *err);
-/* Nothing is left of the report of `user`. */
-void deletion_all_gone(struct purger *purger, const struct guid *id, const char *user,
+/* Nothing is left of a report. */
+struct deletion_gone {
+    const struct guid *id;
+    const char *user, *name; /* whose, and its type; "": unknown */
+};
+void deletion_all_gone(struct purger *purger, const struct deletion_gone *gone,
                        const struct deletion_asker *asker, int64_t began_us);

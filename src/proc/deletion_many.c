@@ -147,8 +147,11 @@ static void on_batch_dropped(struct store_op *op)
     }
     lock_release(&many->purger->lock);
     for (size_t i = begin; i < end; i++)
-        deletion_all_gone(many->purger, &batch->cleared[i], batch->marked[i].user, &many->asker,
-                          many->began_us);
+        deletion_all_gone(many->purger,
+                          &(struct deletion_gone){.id = &batch->cleared[i],
+                                                  .user = batch->marked[i].user,
+                                                  .name = batch->marked[i].name},
+                          &many->asker, many->began_us);
     batch->dropped = end;
     if (end < batch->count)
         delete_some_rows(batch);

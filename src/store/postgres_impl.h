@@ -146,7 +146,7 @@ int64_t get_int(struct postgres_conn *c, int column); /* any width; 0 for NULL *
 bool get_bool(struct postgres_conn *c, int column);
 char *get_text(struct postgres_conn *c, int column); /* yours to free(); NULL for SQL NULL */
 /* Of a user; "" for SQL NULL. */
-void get_name(struct postgres_conn *c, int column, char out[USER_NAME_MAX + 1]);
+void get_name(struct postgres_conn *c, int column, char *out, size_t size);
 void get_blob(struct postgres_conn *c, int column, void *out, int len); /* zeros unless so long */
 struct guid get_guid(struct postgres_conn *c, int column);
 /* What call_sealed() has sealed; NULL for SQL NULL, and for what the key does not open. */

@@ -76,7 +76,7 @@ void postgres_changed(struct postgres_conn *c, const struct guid *id, int64_t us
 {
     struct store_change change = {.id = *id, .user_id = user_id, .state = state};
 
-    get_name(c, name, change.user);
+    get_name(c, name, change.user, sizeof(change.user));
     store_changed(&c->base, &change);
 }
 
@@ -373,6 +373,8 @@ int postgres_read_tombstone(struct postgres_conn *c, struct store_tombstone *arg
         arg->was = state_before(get_int(c, 1));
         arg->attempt = (int)get_int(c, 2);
         arg->held = get_bool(c, 3);
+        if (arg->name != NULL)
+            get_name(c, 5, arg->name, REPORT_NAME_MAX + 1);
         postgres_changed(c, &arg->id, get_int(c, 0), 4, REPORT_DELETING);
     }
     return 0;
@@ -388,7 +390,7 @@ int postgres_read_delete_row(struct postgres_conn *c, struct store_delete_row *a
     if (arg->user != NULL)
         *arg->user = '\0';
     if (arg->user != NULL && results_next(c))
-        get_name(c, 0, arg->user);
+        get_name(c, 0, arg->user, USER_NAME_MAX + 1);
     return 0;
 }
 
@@ -441,6 +443,7 @@ int postgres_read_tombstone_many(struct postgres_conn *c, struct store_tombstone
         marked->was = state_before(get_int(c, 2));
         marked->attempt = (int)get_int(c, 3);
         marked->held = get_bool(c, 4);
+        get_name(c, 6, marked->name, sizeof(marked->name));
         postgres_changed(c, &id, get_int(c, 1), 5, REPORT_DELETING);
     }
     return 0;
@@ -489,7 +492,7 @@ int postgres_read_delete_rows(struct postgres_conn *c, struct store_delete_rows 
         struct store_marked *marked = find_marked(arg->reports, arg->count, &id, &next);
 
         if (marked != NULL)
-            get_name(c, 1, marked->user);
+            get_name(c, 1, marked->user, sizeof(marked->user));
     }
     return 0;
 }

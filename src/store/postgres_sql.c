@@ -241,10 +241,9 @@ char *get_text(struct postgres_conn *c, int column)
     return copy;
 }
 
-void get_name(struct postgres_conn *c, int column, char out[USER_NAME_MAX + 1])
+void get_name(struct postgres_conn *c, int column, char *out, size_t size)
 {
-    str_copy(out, USER_NAME_MAX + 1,
-             get_null(c, column) ? "" : PQgetvalue(c->result, c->row, column));
+    str_copy(out, size, get_null(c, column) ? "" : PQgetvalue(c->result, c->row, column));
 }
 
 void get_blob(struct postgres_conn *c, int column, void *out, int len)

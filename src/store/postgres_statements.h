@@ -330,7 +330,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       "   WHERE id = $1 AND (user_id = $2 OR $2 = 0) AND (state <> 4 OR $3) FOR UPDATE)"           \
       " UPDATE report r SET " POSTGRES_TOMBSTONED " FROM old WHERE r.seq = old.seq"                \
       " RETURNING r.user_id, r.rows, old.attempt,"                                                 \
-      " EXISTS (SELECT FROM node n WHERE n.id = old.node), " POSTGRES_OWNER)                       \
+      " EXISTS (SELECT FROM node n WHERE n.id = old.node), " POSTGRES_OWNER ", r.name")            \
     X(DELETE_ROW, "g",                                                                             \
       "WITH gone AS (DELETE FROM progress WHERE id = $1)"                                          \
       " DELETE FROM report WHERE id = $1 AND state = 4 RETURNING " POSTGRES_OWNER)                 \
@@ -341,7 +341,7 @@ enum { POSTGRES_USER_COLUMN_COUNT = 12 };
       "   OR state = 4 AND token = $4 AND $5) ORDER BY id FOR UPDATE)"                             \
       " UPDATE report r SET " POSTGRES_TOMBSTONED ", token = $4 FROM old WHERE r.seq = old.seq"    \
       " RETURNING r.id, r.user_id, r.rows, old.attempt,"                                           \
-      " EXISTS (SELECT FROM node n WHERE n.id = old.node), " POSTGRES_OWNER)                       \
+      " EXISTS (SELECT FROM node n WHERE n.id = old.node), " POSTGRES_OWNER ", r.name")            \
     X(DELETE_ROWS, "G",                                                                            \
       "WITH old AS (SELECT seq FROM report WHERE id = ANY ($1) AND state = 4 ORDER BY id"          \
       "   FOR UPDATE), gone AS (DELETE FROM progress WHERE id = ANY ($1))"                         \

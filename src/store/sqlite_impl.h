@@ -154,9 +154,9 @@ int64_t sql_get_int(struct sql *q, int column);
 bool sql_get_bool(struct sql *q, int column);
 bool sql_is_null(struct sql *q, int column);
 char *sql_get_text(struct sql *q, int column); /* yours to free(); NULL for SQL NULL */
-void sql_get_name(struct sql *q, int column, char out[USER_NAME_MAX + 1]); /* of a user */
-void sql_get_blob(struct sql *q, int column, void *out, int len); /* zeros unless `len` long */
-void *sql_copy_blob(struct sql *q, int column, size_t *ret_len);  /* yours; NULL for SQL NULL */
+void sql_get_name(struct sql *q, int column, char *out, size_t size); /* "" for SQL NULL */
+void sql_get_blob(struct sql *q, int column, void *out, int len);     /* zeros unless `len` long */
+void *sql_copy_blob(struct sql *q, int column, size_t *ret_len);      /* yours; NULL for SQL NULL */
 struct guid sql_get_guid(struct sql *q, int column);
 
 /* Reset the statement. 0, or -E_STORE with a message for people and SQLite's own in the detail. */

@@ -138,7 +138,7 @@ static int find_owner(struct store_conn *conn, int64_t user_id, char ret[USER_NA
 
         owner->user_id = 0;
         if (sql_next(&q)) {
-            sql_get_name(&q, 0, owner->name);
+            sql_get_name(&q, 0, owner->name, sizeof(owner->name));
             owner->user_id = user_id;
         }
         rc = sql_end(&q, err);
@@ -495,6 +495,17 @@ static int drop_row(struct store_conn *conn, const struct place *place, struct e
                ?: follow_move(conn, place, SQLITE_NOWHERE, err);
 }
 
+/* Before it is erased. */
+static int read_report_name(struct store_conn *conn, int64_t seq, char ret[REPORT_NAME_MAX + 1],
+                            struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_NAME_AT, value_int(seq));
+
+    if (sql_next(&q))
+        sql_get_name(&q, 0, ret, REPORT_NAME_MAX + 1);
+    return sql_end(&q, err);
+}
+
 /* `ret->id` of the user (0: whoever's), if it is in `state` (-1: in any). */
 static int tombstone_one(struct store_conn *conn, int64_t user_id, int state,
                          struct store_marked *ret, struct err *err)
@@ -513,7 +524,8 @@ static int tombstone_one(struct store_conn *conn, int64_t user_id, int state,
     ret->in_row = place.state == REPORT_COMPLETE && place.in_row;
     ret->held = place.state == REPORT_ERROR && sqlite_running_has(conn, &place.id);
     ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_maintain() */
-    rc = move_report(conn, &place, REPORT_DELETING, SQL_TOMBSTONE, VALUES(), err);
+    rc = read_report_name(conn, place.seq, ret->name, err)
+             ?: move_report(conn, &place, REPORT_DELETING, SQL_TOMBSTONE, VALUES(), err);
     if (rc == 0 && ret->in_row)
         rc = sql_do(conn, err, SQL_ERASE_RESULT, value_int(place.seq));
     return rc;
@@ -529,6 +541,8 @@ int sqlite_tombstone(struct store_conn *conn, struct store_tombstone *arg, struc
     arg->attempt = one.attempt;
     arg->held = one.held;
     arg->in_row = one.in_row;
+    if (arg->name != NULL)
+        memcpy(arg->name, one.name, sizeof(one.name));
     return rc;
 }
 

@@ -95,13 +95,13 @@ char *sql_get_text(struct sql *q, int column)
     return copy;
 }
 
-void sql_get_name(struct sql *q, int column, char out[USER_NAME_MAX + 1])
+void sql_get_name(struct sql *q, int column, char *out, size_t size)
 {
     const char *text = (const char *)sqlite3_column_text(q->stmt, column);
 
     if (text == NULL && !sql_is_null(q, column))
         record_trouble(q, SQLITE_NOMEM);
-    str_copy(out, USER_NAME_MAX + 1, text != NULL ? text : "");
+    str_copy(out, size, text != NULL ? text : "");
 }
 
 void sql_get_blob(struct sql *q, int column, void *out, int len)

@@ -237,6 +237,8 @@ struct store_tombstone {
     int attempt;           /* out: highest attempt, for the files */
     bool held;             /* out: a node may still run it; see HELD */
     bool in_row;           /* out: its result was in its row: there is no file */
+    char *name;            /* out: its type; room for REPORT_NAME_MAX + 1, the caller's; NULL: not
+                            * asked for */
 };
 
 /* How many records a deletion ledger has, at least. `records` 0: nothing is said of any. */
@@ -279,6 +281,7 @@ struct store_marked {
     enum report_state was;
     int attempt;
     bool held, in_row;
+    char name[REPORT_NAME_MAX + 1];
     char user[USER_NAME_MAX + 1]; /* out of DELETE_ROWS only */
 };
 struct store_tombstone_many {
