@@ -146,7 +146,7 @@ static void warn_of_retention(void *context, const struct definition *def)
 
     if (def->retention_ms > config->retention.number)
         log_warn("definition.retention",
-                 "problem=%s: its retention is longer than that of the configuration, which holds",
+                 "problem=%s: its retention is longer than the configuration's, which applies",
                  def->file);
 }
 

@@ -18,7 +18,7 @@ static void usage(FILE *out)
             "Replace the keys that sign access tokens (key_file) and receipts of deletions\n"
             "(receipt_key_file). The server may be running.\n\n"
             "  list\n"
-            "      show the ids of the keys, those that sign first\n"
+            "      list the ids of the keys, those that sign first\n"
             "  rotate token|receipt\n"
             "      put a new key before the others, which stay: nobody is logged out, and all\n"
             "      receipts can still be checked. Where nodes have copies of the file, copy\n"
@@ -84,7 +84,7 @@ static int list_keys(const struct command *command, struct err *err)
 
 static void say_what_is_next(const struct command *command, const char *done)
 {
-    printf("%s %s. Copy it to every node that has one of its own; then send each reportd serve a "
+    printf("%s %s. Copy it to every node that has its own copy; then send each reportd serve a "
            "SIGHUP\n",
            path_of(command), done);
 }

@@ -142,7 +142,7 @@ static int next_user(struct import *in, struct err *err)
     if (rc < 0)
         return rc;
     if (count != in->columns)
-        return wrong(in, err, "the line has another number of fields than the first one");
+        return wrong(in, err, "the line does not have as many fields as the first one");
     memset(in->fields, 0, sizeof(in->fields));
     for (size_t i = 0; i < count; i++)
         in->fields[in->order[i]] = *fields[i] != '\0' ? fields[i] : NULL;

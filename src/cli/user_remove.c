@@ -158,7 +158,7 @@ static int await_end(const struct removing *r, struct err *err)
         return 0;
     why = *err;
     return err_set(err, rc,
-                   "'%s' cannot log in any more and nothing of it can be read, but not all is "
+                   "'%s' cannot log in any more, and none of its data can be read, but not all is "
                    "deleted: %.300s The next server continues, or this command",
                    r->removal->name, why.text);
 }

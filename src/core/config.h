@@ -1,5 +1,5 @@
 /* src/core/config.h -- the configuration: one table makes the struct, the file's keys, the
- * environment names, doc/config.md and `reportd serve --help`. */
+ * environment names, doc/config.md, reportd.conf(5) and `reportd serve --help`. */
 #pragma once
 
 #include <stdbool.h>
@@ -157,7 +157,7 @@ enum config_kind {
 /* What becomes of a key that has changed in the file when SIGHUP comes: the new value is used from
  * then on, or only a restart takes it. Addresses, paths and databases are opened, and threads and
  * processes started, once. What the code has copied at the start is not RELOADED by itself: see
- * apply_config() in cli/serve.c. */
+ * apply_config() and reload() in cli/serve.c. */
 enum config_reload { CONFIG_RELOADED, CONFIG_RESTART };
 
 static inline bool config_kind_is_number(enum config_kind kind)
@@ -173,8 +173,7 @@ struct config_source {
 
 /* Any thread may read it while SIGHUP replaces it. */
 union config_value {
-    char *_Atomic text;     /* LISTEN, STORE, SPOOL, LEDGER, PATH, FILE, NETWORKS, ORIGINS, CHOICE,
-                               ZONE: owned by the config, and there as long as it is */
+    char *_Atomic text; /* of the other kinds: owned by the config, and there as long as it is */
     _Atomic int64_t number; /* INT, DURATION (ms), SIZE and LIMIT (bytes) */
 };
 

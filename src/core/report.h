@@ -31,7 +31,7 @@ enum {
     REPORT_MESSAGE_MAX = 480,      /* bytes of the message of an error */
     REPORT_DIGEST_BYTES = 32,      /* SHA-256 */
     REPORT_KEY_BYTES = 32,         /* of an encrypted result */
-    REPORT_FAILURES_MAX = 3,       /* workers that may die on a report before it ends in error */
+    REPORT_FAILURES_MAX = 3,       /* with the last of so many deaths of workers it ends in error */
 };
 
 /* The message of a report that was ended since its user may not run it any more. */

@@ -127,8 +127,8 @@ static void nodes_known(struct exchange *ex)
 
     if (node == NULL) {
         exchange_fail(ex, -E_INVALID,
-                      "There is no one node '%.64s': give the id or the host of one that GET "
-                      "/Admin/Overview lists.",
+                      "'%.64s' does not name exactly one node: give the id or the host of one "
+                      "that GET /Admin/Overview lists.",
                       name);
     } else if (asprintf(&mark, "%s%s", STORE_NODE_MARK, node) < 0) {
         exchange_fail(ex, -E_NOMEM, "no memory for a node");

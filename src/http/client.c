@@ -44,9 +44,10 @@ static void believe(struct exchange *ex, struct client *client)
         client->wrong = "has both Forwarded and X-Forwarded-For: let the proxy remove the one that "
                         "it does not set";
     else if (named->bad)
-        client->wrong = standard.any ? "has a Forwarded that does not name the client's address"
-                                     : "has an X-Forwarded-For that does not name the client's "
-                                       "address";
+        client->wrong = standard.any
+                            ? "has a Forwarded header that does not name the client's address"
+                            : "has an X-Forwarded-For that does not name the client's "
+                              "address";
     if (named->any && client->wrong == NULL)
         client->address = named->address;
     client->https |= named->https || (proto != NULL && strcasecmp(proto, "https") == 0);

@@ -273,7 +273,7 @@ static void check_framing(struct head *head)
 int head_check(struct head *head, const struct target *target, struct err *err)
 {
     if (!is_token(head->method, strlen(head->method)))
-        set_fault(head, -E_INVALID, "The method of the request is none.");
+        set_fault(head, -E_INVALID, "The method of the request is not valid.");
     if (target->fault != NULL)
         set_fault(head, -E_INVALID, target->fault);
     if (target->asterisk && strcmp(head->method, "OPTIONS") != 0)

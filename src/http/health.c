@@ -178,7 +178,8 @@ void health_ask(struct health *health, struct waiter *waiter)
 int health_read(struct health *health, bool late, struct err *err)
 {
     if (late)
-        return err_set(err, -E_SPOOL, "The check of spool and store has not ended in %d ms.",
+        return err_set(err, -E_SPOOL,
+                       "The check of the spool and the store did not end within %d ms.",
                        HEALTH_ANSWER_MS);
     lock_take(&health->lock);
     *err = health->found;

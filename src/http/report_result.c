@@ -137,8 +137,8 @@ void result_not_complete(struct exchange *ex, const struct report *report)
     const char *state = report_state_name(report->state);
 
     if (report->state == REPORT_ERROR)
-        err_set(&ex->err, -E_NOT_COMPLETE, "The report has no result, its status is error: %s",
-                report->message);
+        err_set(&ex->err, -E_NOT_COMPLETE,
+                "The report has no result, because it ended in error: %s", report->message);
     else
         err_set(&ex->err, -E_NOT_COMPLETE,
                 "The report is not complete yet, it is %s. Get it when GET /Report/Status says "

@@ -13,7 +13,8 @@ struct server;
 int server_new(const struct services *services, struct server **ret, struct err *err);
 /* "http://127.0.0.1:8080", with the port that was bound; borrowed. */
 const char *server_url(const struct server *server);
-/* Read the certificate again, and log what came of it; if it is not good the old one stays. */
+/* Take over request_timeout, and read the certificate again: the log says what came of that; if it
+ * is not good the old one stays. */
 void server_reload(struct server *server);
 /* Answer what is under way (waiters have been woken by then); from now on every other request, on
  * new connections too, gets 503 and Retry-After, without the services being used. */

@@ -32,8 +32,8 @@ static void refuse_change(struct exchange *ex)
     log_warn("password.refused", "request=%s user=%s address=%s", ex->request_id, ex->user->name,
              change->address);
     exchange_fail(ex, -E_FORBIDDEN,
-                  "The password is not changed: \"oldPassword\" is not yours, or the account is "
-                  "locked, for %d minutes after %d failures.",
+                  "The password was not changed: \"oldPassword\" is wrong, or the account is "
+                  "locked (for %d minutes after %d failures).",
                   USER_LOCK_MS / 60000, USER_FAILURES_MAX);
 }
 

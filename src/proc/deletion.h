@@ -53,7 +53,7 @@ struct deletion_item {
     struct purger *purger;
     const char *verb; /* of its seams: "delete", "many" or "purge" */
     int64_t began_us; /* monotonic */
-    bool held;        /* another node may run it */
+    bool held;        /* the store is shared: another node may run it */
     struct supervisor_stop stop;
     struct spool_op files;                       /* rc 0, or why they are not gone */
     void (*cleared)(struct deletion_item *item); /* any thread */

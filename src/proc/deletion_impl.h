@@ -25,9 +25,9 @@ struct purger {
     struct histogram times; /* of those that users have */
 };
 
-/* Stop the query of a report that is marked, remove its files, and call item->cleared. From here on
- * the reference is dead; the state it was in decides what is left to do. `attempt`: 0 if it has no
- * files. */
+/* Stop the query of a report that is marked, remove its files, and call item->cleared. Its
+ * reference is dead already; the state it was in decides what is left to do. `attempt`: 0 if it has
+ * no files. */
 void deletion_clear_away(struct deletion_item *item, enum report_state was, int attempt);
 /* The state that decides, of a report that was in `was`: one that was ended in error, since its
  * user may not run it any more, is PROCESSING as long as its query is `held`. */

@@ -21,7 +21,8 @@ enum { RUN_TRIES_MAX = 3 };
 
 /* The lower of a limit of the definition (0: none) and the configuration's. */
 int64_t run_lower_limit(int64_t own, int64_t general);
-/* The limits of time, rows and bytes of a report: the definition's own, if they are lower. */
+/* The limits of a report: the definition's own time, and its own rows and bytes if they are lower.
+ */
 void run_limits(const struct config *config, const struct definition *def, struct wire_run *ret);
 
 /* Run the report of a RUN, or list the choices that it asks for. 0: the file is complete, *ret has

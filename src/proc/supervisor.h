@@ -51,10 +51,11 @@ void supervisor_released(struct supervisor *supervisor);
  * that is deleted, or ended in error, elsewhere stops here. Any thread, never blocks. */
 void supervisor_on_change(struct supervisor *supervisor, const struct store_change *change);
 
-/* Stop the query of a report that was marked for deletion. `done` is called once, on any thread,
- * when nothing of it runs any more (at once if nothing did): the query has ended in the database or
- * its worker has been killed, and nobody will write its files any more. If another node runs it, it
- * is waited for until that says so or its lease has run out, and only while this node can ask. */
+/* Stop the query of a report that was marked for deletion. `done` is called once, on the
+ * supervisor's thread, when nothing of it runs any more (at once if nothing did): the query has
+ * ended in the database or its worker has been killed, and nobody will write its files any more. If
+ * another node runs it, it is waited for until that says so or its lease has run out, and only
+ * while this node can ask. */
 struct supervisor_stop {
     struct guid id;
     bool held;        /* another node may run it, or send its result: ask the store */

@@ -33,7 +33,7 @@ struct worker_handle {
     struct loop_call progress;
 };
 
-/* A question to the store for the oldest queued report, with a job ready to take it. */
+/* A question to the store for the queued report whose turn it is, with a job ready to take it. */
 struct claim {
     struct supervisor *supervisor;
     struct loop_call call;
@@ -171,7 +171,8 @@ struct worker_handle *worker_find_idle(struct supervisor *supervisor, const char
 void worker_run(struct worker_handle *worker, struct job *job, const struct wire_order *order);
 /* Tell it to stop what it runs. */
 void worker_cancel(struct worker_handle *worker);
-/* Kill it, with the reason for the log. The job is notified once the process has ended. */
+/* Kill it, with the reason for the log. The job is notified once the
+ * process has ended, or does not end. */
 void worker_kill(struct worker_handle *worker, const char *reason);
 /* At the end, when it holds nothing any more: two steps, so that all end at the same time. */
 void worker_dismiss(struct worker_handle *worker);
@@ -179,7 +180,7 @@ void worker_done(struct worker_handle *worker);
 
 /* job.c: from claim to end */
 struct job *job_new(struct supervisor *supervisor); /* NULL: no memory */
-void job_free(struct job *job);                     /* one that was never started; NULL is fine */
+void job_free(struct job *job);                     /* as job_over() does; NULL is fine */
 /* Takes what `report` owns; runs it on an idle worker, or ends it. The job frees itself at its
  * end. */
 void job_start(struct job *job, struct report *report);
@@ -187,7 +188,7 @@ void job_start(struct job *job, struct report *report);
 void job_answered(struct job *job, const struct wire_answer *answer);
 /* The worker, an idle one again, is a new process, since the one before could not run it. */
 void job_run_again(struct job *job, struct worker_handle *worker);
-/* The worker has ended without an answer. */
+/* The worker has ended without an answer, or does not end though it was killed. */
 void job_worker_died(struct job *job, const struct child_end *end);
 /* Someone waits for its end, since it is deleted. */
 void job_stop(struct job *job, struct supervisor_stop *stop);

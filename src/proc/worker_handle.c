@@ -13,7 +13,7 @@
 #include "proc/supervisor_impl.h"
 
 enum {
-    YOUNG_MS = 1000, /* a worker that dies sooner, without work, makes the next one wait */
+    YOUNG_MS = 1000, /* a worker that dies sooner makes the next one wait */
     RESPAWN_FIRST_MS = 100,
     RESPAWN_DOUBLINGS = 6,
     /* A killed process that has not ended by then waits for a disk or a file server which does not

@@ -139,8 +139,8 @@ struct spool_ref {
  *   PUBLISH  makes the fsynced bytes of (id, attempt) its result, durably.
  *   DISCARD  removes what there is of attempts 1 … attempt, published or not; what is already gone
  *            is no error. For a report that lives on.
- *   REMOVE   the same before the report's row is dropped: chunks in the row's own database are left
- *            to go with it, in one transaction. */
+ *   REMOVE   the same before the report's row is dropped: a few chunks in the row's own database
+ *            are left to go with it, in one transaction. */
 struct spool_op {
     enum spool_verb verb;
     struct guid id;

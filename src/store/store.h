@@ -231,7 +231,7 @@ struct store_list {
  * of the report: what is left until DELETE_ROW is its reference. */
 struct store_tombstone {
     struct guid id;
-    int64_t user_id; /* 0: whoever's (purge) */
+    int64_t user_id; /* 0: whoever's (purge, operators) */
     bool found;
     enum report_state was; /* out */
     int attempt;           /* out: highest attempt, for the files */
@@ -709,7 +709,7 @@ void store_unsubscribe(struct store *store);
 
 /* Start the operation. Any thread. */
 void store_post(struct store *store, struct store_op *op);
-/* Run it and wait; returns op->rc. For the command line and for start-up: `done` is not used. */
+/* Run it and wait; returns op->rc: `done` is not used. For threads that may block. */
 int store_run(struct store *store, struct store_op *op);
 /* The same, with a failure in `err`. */
 int store_ask(struct store *store, struct store_op *op, struct err *err);

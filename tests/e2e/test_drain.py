@@ -53,7 +53,7 @@ def test_a_drained_node_starts_nothing_and_the_others_take_over_the_queue(make_c
     assert alice.finish(waiting).json()["data"] == "complete"
     assert {node["id"]: node["draining"] for node in nodes(olga)} == {drained: False, other: True}
     host = socket.gethostname()
-    failed(olga.call("POST", "/Admin/Queue", json={"paused": True, "node": host}), 400, "no one node", host)
+    failed(olga.call("POST", "/Admin/Queue", json={"paused": True, "node": host}), 400, "exactly one node", host)
     alice.delete_all()
 
 

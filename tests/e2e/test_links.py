@@ -227,7 +227,7 @@ def test_what_has_no_result_gets_no_link(alice, bob):
     refused(ask(bob, reference), "Unknown reference")
     failed_one = alice.order("Quick", ProductID="999")
     alice.finish(failed_one)
-    refused(ask(alice, failed_one), "its status is error")
+    refused(ask(alice, failed_one), "it ended in error")
     problem = ask(alice, reference, {"Accept": PROBLEM})
     assert problem.status_code == 409
 

@@ -87,7 +87,7 @@ def test_the_users_of_a_csv_file_are_added(place):
     ("anna,short,,,,", "users.csv:3: the password has less than 8"), ("Dora,eight888,,,,", "occurs twice"),
     ("ERNA,eight888,,,,", "There is a user 'ERNA' already"), ("anna,eight888,,10.0.0.1/8,,", "write 10.0.0.0/8"),
     ("anna,eight888,,,maybe,", "operator is yes or no"), ("anna,eight888,,,,0", "not a limit"), ("anna,,,,,", "a name and a password"),
-    ("anna,eight888", "another number of fields"), ("anna,eight888,,,,,", "another number of fields"), ('anna,"eight888', "RFC 4180"),
+    ("anna,eight888", "as many fields"), ("anna,eight888,,,,,", "as many fields"), ('anna,"eight888', "RFC 4180"),
     ("anna,eight888,a;;b,,,", "a report's name"),
 ])
 def test_one_wrong_line_keeps_all_users_of_a_file_from_being_added(place, line, said):
