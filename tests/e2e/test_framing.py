@@ -65,6 +65,12 @@ http {{
 """
 
 
+def listens(path):
+    """A socket exists before anyone listens on it."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 @pytest.fixture(scope="module")
 def nginx(framed, tmp_path_factory):
     """The path of its socket: it has two connections to the server, which it uses again and again."""
@@ -76,7 +82,7 @@ def nginx(framed, tmp_path_factory):
                                  user="user root;" if os.getuid() == 0 else ""))
     process = subprocess.Popen([program, "-p", folder, "-e", folder / "nginx.log", "-c", conf], stderr=subprocess.DEVNULL)
     try:
-        poll((folder / "nginx.sock").exists, what="nginx")
+        poll(lambda: listens(folder / "nginx.sock"), what="nginx")
         yield str(folder / "nginx.sock")
     finally:
         process.terminate()

@@ -61,6 +61,9 @@ def check_reports(before, client):
         assert client.status(reference).json() == report["status"], report["what"]
         assert {**listed[reference], **report["listed"]} == listed[reference], report["what"]
         result = client.result(reference)
+        if report["status"]["data"] == "error":  # the words around its own may have changed
+            assert not result.json()["result"] and report["status"]["message"] in result.json()["message"]
+            continue
         assert result.content == (before.results / reference).read_bytes(), report["what"]
         assert {name: result.headers[name] for name in report["headers"]} == report["headers"], report["what"]
 
