@@ -138,6 +138,8 @@ void results_drain(struct postgres_conn *c);
 int results_trouble(struct postgres_conn *c, struct err *err);
 /* -E_STORE: what was read finds no room. */
 int results_no_memory(struct postgres_conn *c);
+/* Room for all rows, zeroed: yours. NULL: no memory, as results_no_memory() says. */
+void *results_array(struct postgres_conn *c, size_t size);
 bool results_next(struct postgres_conn *c); /* true: there is a row */
 size_t results_rows(struct postgres_conn *c);
 int64_t results_changed(struct postgres_conn *c); /* rows that the statement wrote */
@@ -145,7 +147,7 @@ bool get_null(struct postgres_conn *c, int column);
 int64_t get_int(struct postgres_conn *c, int column); /* any width; 0 for NULL */
 bool get_bool(struct postgres_conn *c, int column);
 char *get_text(struct postgres_conn *c, int column); /* yours to free(); NULL for SQL NULL */
-/* Of a user; "" for SQL NULL. */
+/* Cut at size - 1; "" for SQL NULL. */
 void get_name(struct postgres_conn *c, int column, char *out, size_t size);
 void get_blob(struct postgres_conn *c, int column, void *out, int len); /* zeros unless so long */
 struct guid get_guid(struct postgres_conn *c, int column);

@@ -66,9 +66,9 @@ int postgres_read_list(struct postgres_conn *c, struct store_list *arg)
     bool owned = arg->user_id == 0;
 
     arg->count = 0;
-    arg->reports = calloc(results_rows(c), sizeof(*arg->reports));
+    arg->reports = results_array(c, sizeof(*arg->reports));
     if (arg->reports == NULL)
-        return results_no_memory(c);
+        return -E_STORE;
     while (results_next(c)) {
         struct report *report = &arg->reports[arg->count];
 
@@ -102,9 +102,9 @@ int postgres_read_match(struct postgres_conn *c, struct store_match *arg)
     arg->total = 0;
     for (int i = 0; i < REPORT_STATE_COUNT; i++)
         arg->by_state[i] = 0;
-    arg->ids = calloc(results_rows(c) + 1, sizeof(*arg->ids));
+    arg->ids = results_array(c, sizeof(*arg->ids));
     if (arg->ids == NULL)
-        return results_no_memory(c);
+        return -E_STORE;
     while (results_next(c)) {
         arg->ids[arg->count++] = get_guid(c, 0);
         arg->by_state[get_int(c, 1)]++;
@@ -124,24 +124,16 @@ void postgres_send_overview(struct postgres_conn *c, struct store_overview *arg)
     call_run(c, PG_PAUSED);
 }
 
-static void copy_text(struct postgres_conn *c, int column, char *ret, size_t size)
-{
-    char *text = get_text(c, column);
-
-    str_copy(ret, size, text != NULL ? text : "");
-    free(text);
-}
-
 static int read_loads(struct postgres_conn *c, struct store_load **ret, size_t *ret_count)
 {
-    struct store_load *loads = calloc(results_rows(c) + 1, sizeof(*loads));
+    struct store_load *loads = results_array(c, sizeof(*loads));
 
     if (loads == NULL)
-        return results_no_memory(c);
+        return -E_STORE;
     for (*ret_count = 0; results_next(c); (*ret_count)++) {
         struct store_load *one = &loads[*ret_count];
 
-        copy_text(c, 0, one->name, sizeof(one->name));
+        get_name(c, 0, one->name, sizeof(one->name));
         one->running = get_int(c, 1);
         one->queued = get_int(c, 2);
     }
@@ -151,14 +143,14 @@ static int read_loads(struct postgres_conn *c, struct store_load **ret, size_t *
 
 static int read_nodes(struct postgres_conn *c, struct store_overview *arg)
 {
-    arg->nodes = calloc(results_rows(c) + 1, sizeof(*arg->nodes));
+    arg->nodes = results_array(c, sizeof(*arg->nodes));
     if (arg->nodes == NULL)
-        return results_no_memory(c);
+        return -E_STORE;
     for (arg->node_count = 0; results_next(c); arg->node_count++) {
         struct store_node *node = &arg->nodes[arg->node_count];
 
-        copy_text(c, 0, node->id, sizeof(node->id));
-        copy_text(c, 1, node->host, sizeof(node->host));
+        get_name(c, 0, node->id, sizeof(node->id));
+        get_name(c, 1, node->host, sizeof(node->host));
         node->running = get_int(c, 2);
     }
     return 0;
@@ -292,9 +284,9 @@ void postgres_send_ledgers(struct postgres_conn *c, struct store_ledgers *arg)
 int postgres_read_ledgers(struct postgres_conn *c, struct store_ledgers *arg)
 {
     arg->count = 0;
-    arg->items = calloc(results_rows(c) + 1, sizeof(*arg->items));
+    arg->items = results_array(c, sizeof(*arg->items));
     if (arg->items == NULL)
-        return results_no_memory(c);
+        return -E_STORE;
     while (results_next(c)) {
         struct store_ledger *ledger = &arg->items[arg->count++];
         char *place = get_text(c, 2);

@@ -54,17 +54,12 @@ void postgres_read_report(struct postgres_conn *c, struct report *ret)
 /* As many rows as there are; *ret_reports is freed by store_op_done(). */
 static int read_reports(struct postgres_conn *c, struct report **ret_reports, size_t *ret_count)
 {
-    struct report *reports = NULL;
+    struct report *reports;
     size_t count = 0;
 
-    if (!results_take(c))
+    if (!results_take(c) || (reports = results_array(c, sizeof(*reports))) == NULL)
         return -E_STORE;
-    if (results_rows(c) > 0) {
-        reports = calloc(results_rows(c), sizeof(*reports));
-        if (reports == NULL)
-            return results_no_memory(c);
-    }
-    while (reports != NULL && results_next(c))
+    while (results_next(c))
         postgres_read_report(c, &reports[count++]);
     *ret_reports = reports;
     *ret_count = count;

@@ -56,6 +56,15 @@ int results_no_memory(struct postgres_conn *c)
     return -E_STORE;
 }
 
+void *results_array(struct postgres_conn *c, size_t size)
+{
+    void *array = calloc(results_rows(c) + 1, size); /* there may be none */
+
+    if (array == NULL)
+        results_no_memory(c);
+    return array;
+}
+
 int results_trouble(struct postgres_conn *c, struct err *err)
 {
     *err = c->err;

@@ -158,14 +158,11 @@ void postgres_send_user_list(struct postgres_conn *c, struct store_user_list *ar
 
 int postgres_read_user_list(struct postgres_conn *c, struct store_user_list *arg)
 {
-    arg->users = NULL;
     arg->count = 0;
-    if (results_rows(c) > 0) {
-        arg->users = calloc(results_rows(c), sizeof(*arg->users));
-        if (arg->users == NULL)
-            return results_no_memory(c);
-    }
-    while (arg->users != NULL && results_next(c))
+    arg->users = results_array(c, sizeof(*arg->users));
+    if (arg->users == NULL)
+        return -E_STORE;
+    while (results_next(c))
         read_user(c, &arg->users[arg->count++]);
     return 0;
 }
@@ -220,14 +217,11 @@ void postgres_send_sessions(struct postgres_conn *c, struct store_sessions *arg)
 
 int postgres_read_sessions(struct postgres_conn *c, struct store_sessions *arg)
 {
-    arg->items = NULL;
     arg->count = 0;
-    if (results_rows(c) > 0) {
-        arg->items = calloc(results_rows(c), sizeof(*arg->items));
-        if (arg->items == NULL)
-            return results_no_memory(c);
-    }
-    while (arg->items != NULL && results_next(c)) {
+    arg->items = results_array(c, sizeof(*arg->items));
+    if (arg->items == NULL)
+        return -E_STORE;
+    while (results_next(c)) {
         struct store_user_session *item = &arg->items[arg->count++];
 
         item->id = get_guid(c, 0);

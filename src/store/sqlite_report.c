@@ -94,6 +94,20 @@ static int find_place(struct store_conn *conn, const struct guid *id, struct pla
     return read_place(&q, ret, err);
 }
 
+/* With its type, before that is erased; room for REPORT_NAME_MAX + 1. */
+static int find_named_place(struct store_conn *conn, const struct guid *id, struct place *ret,
+                            char *ret_name, struct err *err)
+{
+    struct sql q = sql_start(conn, SQL_PLACE, value_guid(id));
+
+    *ret = (struct place){.found = sql_next(&q)};
+    if (ret->found) {
+        read_place_columns(&q, ret);
+        sql_get_name(&q, SQLITE_PLACE_COLUMN_COUNT, ret_name, REPORT_NAME_MAX + 1);
+    }
+    return sql_end(&q, err);
+}
+
 /* The report, if `attempt`, which is over and runs no more, still has it; else not found. */
 static int end_running(struct store_conn *conn, const struct guid *id, int attempt,
                        struct place *ret, struct err *err)
@@ -495,23 +509,12 @@ static int drop_row(struct store_conn *conn, const struct place *place, struct e
                ?: follow_move(conn, place, SQLITE_NOWHERE, err);
 }
 
-/* Before it is erased. */
-static int read_report_name(struct store_conn *conn, int64_t seq, char ret[REPORT_NAME_MAX + 1],
-                            struct err *err)
-{
-    struct sql q = sql_start(conn, SQL_NAME_AT, value_int(seq));
-
-    if (sql_next(&q))
-        sql_get_name(&q, 0, ret, REPORT_NAME_MAX + 1);
-    return sql_end(&q, err);
-}
-
 /* `ret->id` of the user (0: whoever's), if it is in `state` (-1: in any). */
 static int tombstone_one(struct store_conn *conn, int64_t user_id, int state,
                          struct store_marked *ret, struct err *err)
 {
     struct place place;
-    int rc = find_place(conn, &ret->id, &place, err);
+    int rc = find_named_place(conn, &ret->id, &place, ret->name, err);
 
     ret->held = ret->in_row = false;
     ret->found = place.found && place.state != REPORT_DELETING &&
@@ -524,8 +527,7 @@ static int tombstone_one(struct store_conn *conn, int64_t user_id, int state,
     ret->in_row = place.state == REPORT_COMPLETE && place.in_row;
     ret->held = place.state == REPORT_ERROR && sqlite_running_has(conn, &place.id);
     ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_maintain() */
-    rc = read_report_name(conn, place.seq, ret->name, err)
-             ?: move_report(conn, &place, REPORT_DELETING, SQL_TOMBSTONE, VALUES(), err);
+    rc = move_report(conn, &place, REPORT_DELETING, SQL_TOMBSTONE, VALUES(), err);
     if (rc == 0 && ret->in_row)
         rc = sql_do(conn, err, SQL_ERASE_RESULT, value_int(place.seq));
     return rc;

@@ -78,7 +78,7 @@ enum { SQLITE_PLACE_COLUMN_COUNT = 7 };
                "IN (0, 1, 4)"                                                                      \
                " AND state NOT IN (2, 3) AND slot = 1")                                            \
     X(ACTIVE_PLACES, "SELECT " SQLITE_PLACE_COLUMNS ", name" SQLITE_ACTIVE " ORDER BY seq")        \
-    X(PLACE, "SELECT " SQLITE_PLACE_COLUMNS " FROM report WHERE id = ?1")                          \
+    X(PLACE, "SELECT " SQLITE_PLACE_COLUMNS ", name FROM report WHERE id = ?1")                    \
     X(TURNS, "SELECT id, turn, running_limit FROM user WHERE turn > 0 OR running_limit > 0")       \
     X(TURN_OF, "SELECT id, turn, running_limit FROM user WHERE id = ?1")                           \
     X(STATE_AT, "SELECT state, slot FROM report WHERE seq = ?1")                                   \

@@ -396,23 +396,6 @@ static void change_user(struct fixture *f, struct store_user_change change)
     store_free(other);
 }
 
-static int64_t changed_users(const struct fixture *f)
-{
-    char path[160];
-    sqlite3 *db;
-    sqlite3_stmt *stmt;
-    int64_t count;
-
-    file_path(f, path, "");
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    sqlite3_prepare_v2(db, "SELECT count(*) FROM changed_user", -1, &stmt, NULL);
-    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-    count = sqlite3_column_int64(stmt, 0);
-    sqlite3_finalize(stmt);
-    sqlite3_close(db);
-    return count;
-}
-
 static void what_another_process_ends_is_out_of_the_queue(void **state)
 {
     struct fixture *f = *state;
@@ -424,9 +407,9 @@ static void what_another_process_ends_is_out_of_the_queue(void **state)
     submit(f, f->ann);
     bob = submit(f, f->bob);
     change_user(f, (struct store_user_change){.name = "ann", .disabled = 1});
-    assert_int_equal(changed_users(f), 1);
+    assert_int_equal(number(f, "SELECT count(*) FROM changed_user"), 1);
     assert_true(claim(f, &ref) && guid_eq(&ref.id, &bob));
-    assert_int_equal(changed_users(f), 0);
+    assert_int_equal(number(f, "SELECT count(*) FROM changed_user"), 0);
     assert_false(claim(f, &ref));
     change_user(f, (struct store_user_change){.name = "ann", .disabled = 0});
     assert_int_equal(submit_limited(f, 1), SUBMIT_ACCEPTED); /* the slots are free again */
