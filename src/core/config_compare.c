@@ -204,11 +204,15 @@ static void adopt_source(const struct config_comparison *all, const struct confi
 
 void config_adopt(const struct config_comparison *all)
 {
+    bool keeps_texts = false;
+
     for (int i = 0; i < KEY_COUNT; i++) {
         if (!has_changed(all, i))
             continue;
-        if (keys[i].reload == CONFIG_RELOADED)
+        if (keys[i].reload == CONFIG_RELOADED) {
             adopt_key(all, i);
+            keeps_texts |= !config_kind_is_number(keys[i].kind);
+        }
         all->each(CONFIG_KEY_CHANGED, keys[i].reload, keys[i].name, "");
     }
     for (size_t i = 0; i < all->now->source_count; i++)
@@ -216,6 +220,10 @@ void config_adopt(const struct config_comparison *all)
     for (size_t i = 0; i < all->before->source_count; i++) {
         if (config_source_url(all->now, all->before->sources[i].name) == NULL)
             all->each(CONFIG_SOURCE_REMOVED, CONFIG_RESTART, all->before->sources[i].name, "");
+    }
+    if (!keeps_texts) {
+        config_free(all->now);
+        return;
     }
     all->now->replaced = all->running->replaced;
     all->running->replaced = all->now;

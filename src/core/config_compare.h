@@ -38,6 +38,6 @@ struct config_comparison {
 
 /* Take over each RELOADED key, and max_running of sources, and call `each` for every difference: of
  * those once, of the others each time. A key that the environment overrode at the start does not
- * differ. `now` is the running configuration's from then on, and is freed with it: threads may
- * still read a text that was replaced. One thread at a time. */
+ * differ. Takes `now`; if a text was replaced, which threads may still read, that is
+ * freed with the running configuration. One thread at a time. */
 void config_adopt(const struct config_comparison *all);
