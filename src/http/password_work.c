@@ -52,6 +52,20 @@ struct work_queue *password_work_queue_new(void)
     return work_queue_new(&spec);
 }
 
+void password_work_take_user(struct exchange *ex, struct password_work *work,
+                             const struct user *user)
+{
+    struct address site = address_site(&ex->client.address);
+
+    exchange_address(ex, work->address);
+    address_format(&site, work->site);
+    if (user == NULL)
+        return;
+    str_copy(work->hash, sizeof(work->hash), user->password_hash);
+    if (!user->disabled && user_may_come_from(user, work->address))
+        work->user_id = user->id;
+}
+
 void password_work_start(struct exchange *ex, struct password_work *work, exchange_step *next)
 {
     work->ex = ex;
@@ -64,6 +78,17 @@ void password_work_start(struct exchange *ex, struct password_work *work, exchan
     }
     exchange_count_limit(ex, LIMIT_LOGINS);
     exchange_fail(ex, -E_BUSY, "Too many logins at the same time: try again in a moment.");
+}
+
+struct store_login password_work_login(struct exchange *ex, const struct password_work *work)
+{
+    return (struct store_login){.user_id = work->user_id,
+                                .address = work->site,
+                                .password_ok = work->verified == 1 && work->user_id != 0,
+                                .password_hash = work->hash,
+                                .now_ms = store_now_ms(ex->services->store),
+                                .session = guid_new(),
+                                .access = guid_new()};
 }
 
 bool password_work_take(struct exchange *ex, const char *key, char *out, size_t cap)

@@ -28,9 +28,7 @@ static const int64_t refresh_life_ms = INT64_C(30) * 24 * 3600 * 1000;
 struct login {
     struct password_work check;
     char name[USER_NAME_MAX + 1];
-    char address[ADDRESS_TEXT], site[ADDRESS_TEXT];
-    int64_t user_id;                 /* 0: nobody who may log in … */
-    enum metrics_login refusal;      /* … and why; LOGIN_OPENED: somebody */
+    enum metrics_login refusal;      /* why nobody may log in; LOGIN_OPENED: somebody */
     struct guid session, access;     /* of the new access token */
     int64_t ends_ms;                 /* when its session does, at the latest */
     bool cookie;                     /* the refresh token is one, not in a body */
@@ -154,10 +152,10 @@ static void log_login(struct exchange *ex, const struct login *login)
     str_drop_cut(name);
     if (opened)
         log_info("login.done", "request=%s user=%s address=%s", ex->request_id, name,
-                 login->address);
+                 login->check.address);
     else
         log_warn("login.refused", "request=%s user=%s address=%s reason=%s", ex->request_id, name,
-                 login->address, metrics_login_names[outcome]);
+                 login->check.address, metrics_login_names[outcome]);
     exchange_record(ex,
                     &(struct trail_act){.event = TRAIL_LOGIN,
                                         .user = name,
@@ -187,16 +185,10 @@ static void password_checked(struct exchange *ex)
         return;
     }
     op = &exchange_op(ex, STORE_LOGIN)->login;
-    login->session = guid_new();
-    login->access = guid_new();
+    *op = password_work_login(ex, &login->check);
+    login->session = op->session;
+    login->access = op->access;
     make_refresh(ex, login);
-    *op = (struct store_login){.user_id = login->user_id,
-                               .address = login->site,
-                               .password_ok = login->check.verified == 1 && login->user_id != 0,
-                               .password_hash = login->check.hash,
-                               .now_ms = store_now_ms(ex->services->store),
-                               .session = login->session,
-                               .access = login->access};
     login->ends_ms = op->now_ms + ex->services->config->session_life.number;
     op->refresh_expires_ms = earlier(op->now_ms + refresh_life_ms, login->ends_ms);
     hash_token(login->refresh, op->refresh_hash);
@@ -208,23 +200,15 @@ static void user_looked_up(struct exchange *ex)
 {
     struct login *login = ex->state;
     const struct store_user_find *find = &ex->op.user_find;
-    struct address site = address_site(&ex->client.address);
+    const struct user *user = ex->op.rc == 0 && find->found ? &find->user : NULL;
 
-    exchange_address(ex, login->address);
-    address_format(&site, login->site);
-    login->refusal = LOGIN_UNKNOWN;
-    if (ex->op.rc == 0 && find->found) {
-        const struct user *user = &find->user;
-
-        str_copy(login->check.hash, sizeof(login->check.hash), user->password_hash);
+    password_work_take_user(ex, &login->check, user);
+    login->refusal = user == NULL                ? LOGIN_UNKNOWN
+                     : user->disabled            ? LOGIN_DISABLED
+                     : login->check.user_id != 0 ? LOGIN_OPENED
+                                                 : LOGIN_ADDRESS;
+    if (user != NULL)
         str_copy(login->name, sizeof(login->name), user->name);
-        /* From a foreign address nobody is let in, and nobody locked out either. */
-        login->refusal = user->disabled                             ? LOGIN_DISABLED
-                         : user_may_come_from(user, login->address) ? LOGIN_OPENED
-                                                                    : LOGIN_ADDRESS;
-        if (login->refusal == LOGIN_OPENED)
-            login->user_id = user->id;
-    }
     password_work_start(ex, &login->check, password_checked);
 }
 

@@ -6,28 +6,19 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/str.h"
 #include "http/exchange_impl.h"
 #include "http/login_cookie.h"
 #include "http/password_work.h"
 
-/* What must outlive the steps, cleared at the end. */
-struct change {
-    struct password_work work;
-    int64_t user_id;
-    char address[ADDRESS_TEXT], site[ADDRESS_TEXT];
-    bool may_come; /* from there */
-};
-
 static void change_free(void *state)
 {
-    sodium_memzero(state, sizeof(struct change));
+    sodium_memzero(state, sizeof(struct password_work));
     free(state);
 }
 
 static void refuse_change(struct exchange *ex)
 {
-    const struct change *change = ex->state;
+    const struct password_work *change = ex->state;
 
     log_warn("password.refused", "request=%s user=%s address=%s", ex->request_id, ex->user->name,
              change->address);
@@ -39,7 +30,7 @@ static void refuse_change(struct exchange *ex)
 
 static void password_changed(struct exchange *ex)
 {
-    const struct change *change = ex->state;
+    const struct password_work *change = ex->state;
 
     if (ex->op.rc == -E_NOT_FOUND) { /* removed meanwhile */
         auth_refuse(ex);
@@ -58,40 +49,33 @@ static void password_changed(struct exchange *ex)
 /* All sessions end with it, the one that the check has opened too. */
 static void old_password_recorded(struct exchange *ex)
 {
-    const struct change *change = ex->state;
+    const struct password_work *change = ex->state;
 
     if (ex->op.rc != 0 || !ex->op.login.opened) {
         refuse_change(ex);
         return;
     }
     exchange_op(ex, STORE_USER_CHANGE)->user_change = (struct store_user_change){
-        .name = ex->user->name, .password_hash = change->work.new_hash, .disabled = -1};
+        .name = ex->user->name, .password_hash = change->new_hash, .disabled = -1};
     exchange_post(ex, password_changed);
 }
 
 /* A failure counts as one of a login does, so that nobody tries out passwords with a token. */
 static void old_password_checked(struct exchange *ex)
 {
-    struct change *change = ex->state;
-    bool matches = change->work.verified == 1;
+    struct password_work *change = ex->state;
     struct store_login *op;
 
-    if (change->work.verified < 0) { /* our failure, not the user's */
-        exchange_reply_error(ex, &change->work.err, NULL);
+    if (change->verified < 0) { /* our failure, not the user's */
+        exchange_reply_error(ex, &change->err, NULL);
         return;
     }
-    if (matches && change->work.new_hash[0] == '\0') {
+    if (change->verified == 1 && change->new_hash[0] == '\0') {
         exchange_fail(ex, -E_NOMEM, "no memory for a password");
         return;
     }
     op = &exchange_op(ex, STORE_LOGIN)->login;
-    *op = (struct store_login){.user_id = change->may_come ? change->user_id : 0,
-                               .address = change->site,
-                               .password_ok = matches && change->may_come,
-                               .password_hash = change->work.hash,
-                               .now_ms = store_now_ms(ex->services->store),
-                               .session = guid_new(),
-                               .access = guid_new()};
+    *op = password_work_login(ex, change);
     randombytes_buf(op->refresh_hash, sizeof(op->refresh_hash)); /* of no token */
     op->refresh_expires_ms = op->now_ms;
     exchange_post(ex, old_password_recorded);
@@ -99,32 +83,25 @@ static void old_password_checked(struct exchange *ex)
 
 static void old_hash_found(struct exchange *ex)
 {
-    struct change *change = ex->state;
-    const struct user *user = &ex->op.user_find.user;
-    struct address site = address_site(&ex->client.address);
+    struct password_work *change = ex->state;
 
     if (ex->op.rc != 0 || !ex->op.user_find.found) {
         auth_refuse(ex);
         return;
     }
-    exchange_address(ex, change->address);
-    address_format(&site, change->site);
-    change->user_id = user->id;
-    change->may_come = user_may_come_from(user, change->address);
-    str_copy(change->work.hash, sizeof(change->work.hash), user->password_hash);
-    password_work_start(ex, &change->work, old_password_checked);
+    password_work_take_user(ex, change, &ex->op.user_find.user);
+    password_work_start(ex, change, old_password_checked);
 }
 
 void user_password(struct exchange *ex)
 {
-    struct change *change = calloc(1, sizeof(*change));
-    struct password_work *work = &change->work;
+    struct password_work *work = calloc(1, sizeof(*work));
 
-    if (change == NULL) {
+    if (work == NULL) {
         exchange_fail(ex, -E_NOMEM, "out of memory");
         return;
     }
-    ex->state = change;
+    ex->state = work; /* it outlives the steps */
     ex->state_free = change_free;
     ex->act.change = "password";
     if (!password_work_take(ex, "oldPassword", work->password, sizeof(work->password)) ||
