@@ -47,10 +47,6 @@ static int back_up(const struct config *config, const char *folder, struct backu
 {
     const struct store_spec store_spec = {.url = config->store.text,
                                           .erase_key = config->erase_key_file.text};
-    const struct spool_spec spool_spec = {.place = config->spool.text,
-                                          .store = config->store.text,
-                                          .temp = config->temp.text,
-                                          .existing = true};
     struct offline_progress progress = {.verb = "backup"};
     struct backup_spec spec = {.folder = folder, .progress = offline_tell, .context = &progress};
     struct store *store = NULL;
@@ -63,7 +59,7 @@ static int back_up(const struct config *config, const char *folder, struct backu
                      "the spool if that is a folder, and restore with reportd restore --ledger "
                      "(doc/backup.md)");
     if (rc == 0)
-        rc = spool_open(&spool_spec, &spool, err) ?: recovery_check_owner(store, spool, err);
+        rc = offline_open_spool(config, &spool, err) ?: recovery_check_owner(store, spool, err);
     spec.store = store;
     spec.spool = spool;
     if (rc >= 0)

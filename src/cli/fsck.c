@@ -202,20 +202,15 @@ static int check_unused_store(struct auditing *a, struct err *err)
 
 static int open_all(struct auditing *a, struct err *err)
 {
-    struct spool_spec spool;
     bool serving = false;
     int rc = config_load(a->file, &a->config, err);
 
     if (rc < 0)
         return rc;
-    spool = (struct spool_spec){.place = a->config->spool.text,
-                                .store = a->config->store.text,
-                                .temp = a->config->temp.text,
-                                .existing = true};
     /* First: that there is a store shows that the configuration is the right one. */
     rc = open_store(a, &serving, err)
              ?: check_unused_store(a, err)
-             ?: spool_open(&spool, &a->spool, err);
+             ?: offline_open_spool(a->config, &a->spool, err);
     if (rc == 0 && (a->repair || a->new_ledger))
         rc = offline_lock_spool(a->spool, err);
     if (rc == 0)

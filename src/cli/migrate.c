@@ -100,14 +100,10 @@ static int load_both(struct migrating *m, struct err *err)
 
 static int open_spools(struct migrating *m, struct err *err)
 {
-    const struct spool_spec old = {.place = m->old->spool.text,
-                                   .store = m->old->store.text,
-                                   .temp = m->old->temp.text,
-                                   .existing = true};
     const struct spool_spec new = {
         .place = m->new->spool.text, .store = m->new->store.text, .temp = m->new->temp.text};
 
-    return spool_open(&old, &m->spec.from_spool, err)
+    return offline_open_spool(m->old, &m->spec.from_spool, err)
                ?: offline_lock_spool(m->spec.from_spool, err)
                ?: spool_open(&new, &m->spec.to_spool, err)
                ?: offline_lock_spool(m->spec.to_spool, err);

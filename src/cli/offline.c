@@ -23,6 +23,16 @@ int offline_check_nodes(struct store *store, struct err *err)
                    op.nodes.count, op.nodes.wait_ms / 1000 + 1);
 }
 
+int offline_open_spool(const struct config *config, struct spool **ret, struct err *err)
+{
+    const struct spool_spec spec = {.place = config->spool.text,
+                                    .store = config->store.text,
+                                    .temp = config->temp.text,
+                                    .existing = true};
+
+    return spool_open(&spec, ret, err);
+}
+
 int offline_lock_spool(struct spool *spool, struct err *err)
 {
     int rc = spool_lock(spool, err);

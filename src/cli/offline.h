@@ -4,12 +4,15 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/config.h"
 #include "spool/spool.h"
 #include "store/store.h"
 
 /* -E_BUSY, with a message that says what to do, while the lease of a node that shares the store has
  * not run out. */
 int offline_check_nodes(struct store *store, struct err *err);
+/* Open the spool of this configuration, which must be there; yours: spool_free(). */
+int offline_open_spool(const struct config *config, struct spool **ret, struct err *err);
 /* Take the spool's lock: -E_BUSY if another process has it. */
 int offline_lock_spool(struct spool *spool, struct err *err);
 

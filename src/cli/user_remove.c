@@ -18,29 +18,33 @@ struct removing {
     int64_t user_id, reports; /* that there were */
 };
 
-/* 0: the user that was removed is not there any more; else 1 or -E_*. */
-static int is_there(const struct removing *r, struct err *err)
+/* *ret 0: nobody has the name. */
+static int ask_id(const struct removing *r, int64_t *ret, struct err *err)
 {
     struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = r->removal->name}};
     int rc = store_ask(r->removal->store, &op, err);
 
-    if (rc == 0)
-        rc = op.user_find.found && op.user_find.user.id == r->user_id;
+    *ret = op.user_find.user.id;
     store_op_done(&op);
     return rc;
 }
 
+/* 0: the user that was removed is not there any more; else 1 or -E_*. */
+static int is_there(const struct removing *r, struct err *err)
+{
+    int64_t id;
+    int rc = ask_id(r, &id, err);
+
+    return rc < 0 ? rc : id == r->user_id;
+}
+
 static int find_id(struct removing *r, struct err *err)
 {
-    const char *name = r->removal->name;
-    struct store_op op = {.verb = STORE_USER_FIND, .user_find = {.name = name}};
-    int rc = store_ask(r->removal->store, &op, err);
+    int rc = ask_id(r, &r->user_id, err);
 
-    if (rc == 0 && !op.user_find.found)
-        rc = err_set(err, -E_NOT_FOUND, "There is no user '%s'.", name);
-    r->user_id = op.user_find.user.id;
-    store_op_done(&op);
-    return rc;
+    return rc < 0 || r->user_id != 0
+               ? rc
+               : err_set(err, -E_NOT_FOUND, "There is no user '%s'.", r->removal->name);
 }
 
 static int count_left(const struct removing *r, int64_t *ret, struct err *err)
@@ -89,12 +93,8 @@ static int purge_with(const struct config *config, struct store *store, struct s
 
 static int purge_reports(const struct config *config, struct store *store, struct err *err)
 {
-    const struct spool_spec spec = {.place = config->spool.text,
-                                    .store = config->store.text,
-                                    .temp = config->temp.text,
-                                    .existing = true};
     struct spool *spool = NULL;
-    int rc = recovery_check_home(store, err) ?: spool_open(&spec, &spool, err);
+    int rc = recovery_check_home(store, err) ?: offline_open_spool(config, &spool, err);
 
     if (rc == 0)
         rc = purge_with(config, store, spool, err);
@@ -130,7 +130,7 @@ static int purge_alone(const struct removing *r, struct err *err)
 
 static int look(const struct removing *r, struct offline_progress *progress, struct err *err)
 {
-    const struct timespec pause = {0, LOOK_MS * 1000000};
+    const struct timespec pause = {0, LOOK_MS * 1000000L};
     int64_t left;
     int rc = purge_alone(r, err);
 
