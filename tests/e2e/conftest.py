@@ -106,6 +106,19 @@ def server(shared_servers, store_kind):
     return shared_servers[store_kind]
 
 
+@pytest.fixture(scope="module")
+def module_servers(request, tmp_path_factory, shared_postgres):
+    """Those of one file of tests, whose prepare() gives them users and definitions."""
+    servers = SharedServers(tmp_path_factory.mktemp("module"), shared_postgres, request.module.prepare, row_results="16K")
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+def shared(module_servers, store_kind):
+    return module_servers[store_kind]
+
+
 def user_fixture(name):
     @pytest.fixture
     def user(server):

@@ -49,18 +49,6 @@ def prepare(server):
     add_users(server)
 
 
-@pytest.fixture(scope="module")
-def marked_servers(tmp_path_factory, shared_postgres):
-    servers = SharedServers(tmp_path_factory.mktemp("erasure"), shared_postgres, prepare, row_results="16K")
-    yield servers
-    servers.close()
-
-
-@pytest.fixture
-def shared(marked_servers, store_kind):
-    return marked_servers[store_kind]
-
-
 @pytest.fixture
 def client(shared):
     client = shared.client_of("alice")

@@ -4,7 +4,7 @@
 import pytest
 
 from cluster import LEASE
-from conftest import SharedServers, close
+from conftest import close
 from events import Events
 from harness import PASSWORD, PATIENCE, Client, Server, poll
 from places import traces
@@ -14,18 +14,6 @@ from test_erasure import complete, error, new_marker, prepare, processing, queue
 from test_links import is_dead, link_of
 
 pytestmark = pytest.mark.stores(*STORES)
-
-
-@pytest.fixture(scope="module")
-def removing_servers(tmp_path_factory, shared_postgres):
-    servers = SharedServers(tmp_path_factory.mktemp("remove"), shared_postgres, prepare, row_results="16K", workers=2)
-    yield servers
-    servers.close()
-
-
-@pytest.fixture
-def shared(removing_servers, store_kind):
-    return removing_servers[store_kind]
 
 
 @pytest.fixture
