@@ -56,12 +56,10 @@
     X(receipt_key_file, RECEIPT_KEY, RESTART, "receipt.key", 0, 0,                                 \
       "Keys of deletion receipts, the first of which signs; the same on all nodes; created "       \
       "at the first start, by default in the folder of key_file, mode 0600; the file is read "     \
-      "again at "                                                                                  \
-      "SIGHUP")                                                                                    \
+      "again at SIGHUP")                                                                           \
     X(deletion_ledger, LEDGER, RESTART, "deletions.ledger", 0, 0,                                  \
       "File that records deletions for a restore, by default in the folder of the store, "         \
-      "preferably on "                                                                             \
-      "another disk; each node has its own")                                                       \
+      "preferably on another disk; each node has its own")                                         \
     X(backup_horizon, DURATION, RESTART, "30d", 1000, INT64_C(315360000000),                       \
       "How long the deletion ledger keeps a record; at least as long as backups are kept")         \
     X(erase_key_file, PATH, RESTART, "erase.key", 0, 0,                                            \

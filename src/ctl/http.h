@@ -32,7 +32,7 @@ struct http_request {
     bool compressed; /* the content may be, on its way: `write` gets it decompressed */
     http_write_fn *write;
     void *context;
-    bool for_stdout; /* -E_IO as soon as standard output was closed any more */
+    bool for_stdout; /* -E_IO as soon as its reader is gone */
 };
 
 struct http_answer {

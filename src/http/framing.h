@@ -1,4 +1,4 @@
-/* src/http/framing.h -- the rules for the head of a request, so that no program interprets it as
+/* src/http/framing.h -- the rules for the head of a request, so that no program takes it for
  * another request or for two (RFC 9112). Pure text. */
 #pragma once
 
