@@ -363,7 +363,7 @@ int user_check_name(const char *name, struct err *err)
 /* Before the password is asked for. */
 static int check_new(struct command *command, struct err *err)
 {
-    struct user user;
+    struct user user = {0};
     int rc = user_check_name(command->name, err) ?: find_user(command, &user, err);
 
     if (rc < 0)

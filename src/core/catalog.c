@@ -215,10 +215,10 @@ int catalog_reload(struct catalog *catalog, catalog_change_fn *changed, void *co
     return broken;
 }
 
-void catalog_set_timezone(struct catalog *catalog, const char *timezone)
+void catalog_set_timezone(struct catalog *catalog, const char *zone)
 {
     lock_take(&catalog->reloading);
-    catalog->spec.timezone = timezone;
+    catalog->spec.timezone = zone;
     lock_release(&catalog->reloading);
 }
 

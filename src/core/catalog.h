@@ -43,7 +43,7 @@ int catalog_reload(struct catalog *catalog, catalog_change_fn *changed, void *co
                    struct err *err);
 
 /* For the definitions from the next catalog_reload() on; as in the spec. Any thread. */
-void catalog_set_timezone(struct catalog *catalog, const char *timezone);
+void catalog_set_timezone(struct catalog *catalog, const char *zone);
 
 /* A reference to the current definition of that name, NULL if there is none; it stays valid over
  * reloads until catalog_release(). Any thread. Names are case-sensitive. */
