@@ -46,13 +46,13 @@ bool buf_is_starved(const struct buf *b)
     return b->starved;
 }
 
-/* Memory for `need` bytes; it doubles, up to the maximum and its NUL. */
+/* Make room for `need` bytes: doubles the memory, up to the maximum and its NUL. */
 static bool enlarge(struct buf *b, size_t need)
 {
     size_t cap = b->cap != 0 ? b->cap : BUF_FIRST_CAP;
     char *data;
 
-    CHECK(!b->borrowed); /* it has room for its maximum */
+    CHECK(!b->borrowed); /* it already has room for its maximum */
     while (cap < need)
         cap *= 2;
     if (cap > b->max)
@@ -126,7 +126,7 @@ bool array_grow(void *array, size_t count, size_t *room, size_t size)
 
     if (count < *room)
         return true;
-    memcpy(&items, array, sizeof(items)); /* whatever it points at */
+    memcpy(&items, array, sizeof(items)); /* works for a pointer to any type */
     items = reallocarray(items, more, size);
     if (items == NULL)
         return false;

@@ -1,4 +1,4 @@
-/* src/base/check.c -- the end of a process that does not hold what it must. */
+/* src/base/check.c -- ends a process in which an invariant does not hold. */
 #include "base/check.h"
 
 #include <stdio.h>

@@ -60,7 +60,7 @@ void clock_format_date(int64_t ms, char text[CLOCK_DATE_TEXT])
         text[0] = '\0';
 }
 
-/* The program never calls setlocale(), so the names are the English ones the RFC wants. */
+/* The program never calls setlocale(), so the names are the English ones that the RFC requires. */
 #define IMF_FIXDATE "%a, %d %b %Y %H:%M:%S GMT"
 #define RFC_850 "%A, %d-%b-%y %H:%M:%S GMT"
 #define ASCTIME "%a %b %e %H:%M:%S %Y"
@@ -73,8 +73,8 @@ void clock_format_http(int64_t ms, char out[CLOCK_HTTP_TEXT])
         out[0] = '\0';
 }
 
-/* strptime() takes more than the three forms have: other blanks, digits and days. What it has read
- * is the text if it is written alike, except for the name of the day. */
+/* strptime() accepts more than the three forms: other blanks, digits and days. So the time that it
+ * has read is printed again; the text must be the same, except for the name of the day. */
 static bool is_written_time(const char *text, const struct tm *tm)
 {
     enum { MONTH = 4, YEAR = 10, TIME = 12 }; /* in " 06 Nov 1994 08:49:37 GMT" */
@@ -108,7 +108,8 @@ bool clock_parse_http(const char *text, int64_t now_ms, int64_t *ret_ms)
     return true;
 }
 
-/* All of `text`, of `len` characters, by strptime(): not 31 April, and no leap second. */
+/* Read all of `text`, of `len` characters, with strptime(); 31 April and leap seconds are
+ * refused. */
 static bool parse_exact(const char *text, size_t len, const char *format, struct tm *ret)
 {
     bool exact = strlen(text) == len && strchr(text, ' ') == NULL; /* digits are not padded */
@@ -139,7 +140,7 @@ static int days_in(int year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
-/* By arithmetic: every row of a result may have one. */
+/* Calculated without libc, because every row of a result may contain one. */
 bool clock_day(const char *text, size_t len, int64_t *ret)
 {
     enum { TO_1970 = 719468 }; /* days from 0000-03-01 */
@@ -150,7 +151,7 @@ bool clock_day(const char *text, size_t len, int64_t *ret)
         !digits_to_number(text + 8, 2, &day) || year < 1 || month < 1 || month > 12 || day < 1 ||
         day > days_in(year, month))
         return false;
-    /* Years that begin in March end with the leap day. */
+    /* In years that begin in March, the leap day is the last day. */
     from_march = (month + 9) % 12;
     year -= month <= 2;
     *ret = (int64_t)365 * year + year / 4 - year / 100 + year / 400 + (153 * from_march + 2) / 5 +

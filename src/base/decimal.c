@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-/* 10^n (a double has each of these exactly); 0 has a digit as 1 has, hence the first one. */
+/* 10^n, each of which a double holds exactly. The first is 0, not 1, so that 0 has one digit. */
 static const uint64_t powers[] = {0,    1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,
                                   1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19};
 
-/* 1233 / 4096 is log10(2), near enough for 64 bits: it says the number of digits, or one less. */
+/* 1233 / 4096 approximates log10(2) well enough for 64 bits: `digits` is right, or one too low. */
 static int count_digits(uint64_t value)
 {
     int bits = 64 - __builtin_clzll(value | 1);
@@ -16,7 +16,7 @@ static int count_digits(uint64_t value)
     return digits + (value >= powers[digits]);
 }
 
-/* Write the last `count` digits of `value`, two at a time since the divisions are what costs. */
+/* Write the last `count` digits of `value`, two at a time, because the divisions are the cost. */
 static void put_digits(char *out, uint64_t value, int count)
 {
     static const char pairs[] = "00010203040506070809101112131415161718192021222324"
@@ -77,9 +77,9 @@ enum { EXPONENT_DIGITS_MAX = 3 };
 /* A parsed number: 0.DIGITS × 10^point, without leading zeros. */
 struct number {
     bool negative;
-    const char *digits; /* as in the text, which may have a point among them */
+    const char *digits; /* as in the text: may contain a point */
     size_t count;       /* of digits, without the point */
-    size_t whole;       /* of these before the point in the text */
+    size_t whole;       /* number of digits before the point in the text */
     long point;
 };
 
@@ -90,7 +90,7 @@ static char digit_at(const struct number *number, long i)
     return number->digits[(size_t)i < number->whole ? i : i + 1];
 }
 
-/* The exponent at `at`, if there is one; false: something else is there. */
+/* Parse the exponent at `at`, if there is one; false: there is something else. */
 static bool parse_exponent(const char *text, size_t len, size_t at, long *ret)
 {
     bool negative;
@@ -142,7 +142,7 @@ static bool parse_number(const char *text, size_t len, struct number *ret)
     return true;
 }
 
-/* Add one to the last digit written; true: all of them were nines, and are zeros now. */
+/* Add one to the last digit written; true: all of them were nines, and are now zeros. */
 static bool carry(char *first, char *end)
 {
     while (end-- > first) {
@@ -248,7 +248,7 @@ static int sign_of(const char *text)
     return *text == '-' ? -1 : 1;
 }
 
-/* Digits behind the point; those behind the last one are zeros. */
+/* Compare digits after the point; missing ones count as zeros. */
 static int compare_fractions(const char *a, const char *b)
 {
     a += *a == '.';

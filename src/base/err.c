@@ -18,7 +18,7 @@ static const struct {
 #undef X
 };
 
-/* Cut at ERR_TEXT_MAX - 1, or before a letter that would be cut in two. */
+/* Cut at ERR_TEXT_MAX - 1, or before a character that would be split. */
 __attribute__((format(printf, 2, 0))) static void format_text(char text[ERR_TEXT_MAX],
                                                               const char *format, va_list args)
 {
@@ -26,7 +26,7 @@ __attribute__((format(printf, 2, 0))) static void format_text(char text[ERR_TEXT
         text[str_whole(text, ERR_TEXT_MAX - 1)] = '\0';
 }
 
-/* Nor has "%.40s" cut a letter in two. */
+/* "%.40s" may have split a character, too. */
 __attribute__((format(printf, 2, 0))) static void format_message(char text[ERR_TEXT_MAX],
                                                                  const char *format, va_list args)
 {
@@ -34,7 +34,7 @@ __attribute__((format(printf, 2, 0))) static void format_message(char text[ERR_T
     str_drop_cut(text);
 }
 
-/* The names of both stand in brackets, so that they are not the macros of the header. */
+/* The names of both are in parentheses so that the macros of the header do not apply. */
 int(err_set)(struct err *err, int code, const char *format, ...)
 {
     if (err != NULL) {

@@ -79,7 +79,7 @@ int file_make_folder(const char *path, struct err *err)
     return 0;
 }
 
-/* Not every pair of file systems can do the first. */
+/* copy_file_range() does not work between all pairs of file systems. */
 static ssize_t copy_some(int from, int to, size_t max)
 {
     ssize_t n = copy_file_range(from, NULL, to, NULL, max, 0);

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-/* Where the dashes stand in the 36 characters. */
+/* Where the dashes are in the 36 characters. */
 static bool is_dash_place(int place)
 {
     return place == 8 || place == 13 || place == 18 || place == 23;
@@ -29,7 +29,7 @@ struct guid guid_new(void)
     struct guid id;
     uint64_t ms = (uint64_t)clock_now_ms();
 
-    /* 16 bytes never come short (getrandom(2)); without randomness no reference is safe. */
+    /* getrandom(2) never returns fewer than 16 bytes; without randomness no reference is safe. */
     if (getrandom(id.bytes, sizeof(id.bytes), 0) != (ssize_t)sizeof(id.bytes))
         abort();
     for (int i = 5; i >= 0; i--, ms >>= 8)
@@ -84,7 +84,7 @@ unsigned guid_hash(const struct guid *id)
 {
     unsigned hash;
 
-    /* The last bytes of a version 7 GUID are the random ones. */
+    /* The last bytes of a version 7 GUID are random. */
     memcpy(&hash, id->bytes + GUID_BYTES - sizeof(hash), sizeof(hash));
     return hash;
 }

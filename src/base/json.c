@@ -25,12 +25,13 @@ static void add_short_escape(struct buf *b, unsigned char c)
     buf_add(b, out, 6);
 }
 
-/* What stands in a JSON string as it is: ASCII but controls, '"' and '\\'. */
+/* What a JSON string contains as it is: ASCII except controls, '"' and '\\'. */
 static const bool is_plain[256] = {
     [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... 0x7f] = true};
 
-/* Are these eight bytes all plain? A byte that is not leaves its top bit: it had it, or the
- * subtraction borrows. (A borrow may reach the byte above, too, which changes no answer.) */
+/* Are these eight bytes all plain? A byte that is not leaves its top bit set: it was set, or the
+ * subtraction borrows. (A borrow may also reach the next byte up, which does not change the
+ * answer.) */
 static bool are_plain(const unsigned char *bytes)
 {
     const uint64_t each = 0x0101010101010101;
@@ -160,7 +161,7 @@ void json_add_time(struct buf *b, const char *key, int64_t ms)
 
 /* ---- the escapes of JSON texts (RFC 8259, 7) ---- */
 
-/* The four hexadecimal digits of \uXXXX at `text`: 1; 0: it is something else. */
+/* Read the four hexadecimal digits of \uXXXX at `text`; 1, or 0: there is something else. */
 static bool read_unit(const char *text, size_t len, uint32_t *ret)
 {
     uint32_t unit = 0;
@@ -196,7 +197,7 @@ static void add_utf8(struct buf *out, uint32_t code)
     buf_add_char(out, (char)(code >= 0x80 ? 0x80 | (code & 0x3f) : code));
 }
 
-/* Append what the escape at `text` means; returns its length. */
+/* Append the character that the escape at `text` stands for; returns the length of the escape. */
 static size_t add_escape(struct buf *out, const char *text, size_t len)
 {
     static const char letters[] = "\"\"\\\\//b\bf\fn\nr\rt\t";

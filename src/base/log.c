@@ -1,4 +1,4 @@
-/* src/base/log.c -- one line an event. */
+/* src/base/log.c -- one line per event. */
 #include "base/log.h"
 
 #include <poll.h>
@@ -17,21 +17,21 @@
 #include "base/str.h"
 
 enum {
-    LOG_TAIL_MAX = 64, /* of a line, for its end */
+    LOG_TAIL_MAX = 64, /* bytes kept free for the end of a line */
     LOG_VALUE_MAX = JSON_VISIBLE_MAX,
-    STOP_PATIENCE_MS = 2000, /* whoever reads has so long to take the next lines */
+    STOP_PATIENCE_MS = 2000, /* how long the reader may take for the next lines */
 };
 
 static atomic_int log_least = LOG_INFO;
 static atomic_bool log_json = false;
 static atomic_bool log_journal = false; /* each line begins with its priority */
 
-/* Where lines go; keeps them in order. */
+/* Where lines are written; keeps them in order. */
 static struct {
     pthread_mutex_t mutex;
-    struct log_queue *queue; /* NULL: they are written at once … */
-    bool impatient;          /* … but not if that has to wait */
-    long dropped;            /* since the last line that was not */
+    struct log_queue *queue; /* NULL: lines are written at once … */
+    bool impatient;          /* … but dropped if that would block */
+    long dropped;            /* since the last line that was written */
 } output = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
@@ -70,8 +70,8 @@ bool log_is_on(enum log_level level)
     return (int)level >= atomic_load(&log_least);
 }
 
-/* Print the argument that the conversion at `spec` (behind its '%') takes; returns whether it is
- * a number. The arguments are taken one by one because each becomes a field of its own. */
+/* Print the argument of the conversion at `spec` (after its '%'); returns whether it is a number.
+ * The arguments are taken one by one because each becomes a field. */
 static bool print_value(char *out, const char *spec, va_list *args)
 {
     int longs = 0;
@@ -100,8 +100,8 @@ static bool print_value(char *out, const char *spec, va_list *args)
     }
 }
 
-/* May the value stand in a text line as it is? Control characters may not: a path from outside
- * must not write lines of its own, or colours, or turn what follows around. */
+/* May the value be written unquoted in a text line? Not with control characters: an external path
+ * must not write lines of its own, set colours, or change the direction of the text after it. */
 static bool needs_no_quotes(const char *value)
 {
     size_t len = strlen(value);
@@ -128,7 +128,7 @@ static void add_log_field(struct buf *line, bool json, const char *key, const ch
         json_add_visible(line, value);
 }
 
-/* Returns how many fields did not fit and were left out whole. */
+/* Returns how many fields did not fit and were left out entirely. */
 static int add_fields(struct buf *line, bool json, const char *fields, va_list *args)
 {
     int dropped = 0;
@@ -187,7 +187,7 @@ static void format_line(struct buf *line, enum log_level level, const char *even
     buf_add_str(line, json ? "}\n" : "\n");
 }
 
-/* False: it is dropped. One write a line, so that lines of several processes do not mix. */
+/* False: it is dropped. One write per line, so that lines of several processes do not mix. */
 static bool put_log_line(const struct buf *line)
 {
     struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -214,7 +214,8 @@ static bool put_notice(const char *fields, ...)
     return done;
 }
 
-/* What was dropped is told in its place, before what comes after it. NULL: there is only room. */
+/* Lines that were dropped are reported in their place, before the next line. NULL: there is room
+ * again, but no line. */
 static void deliver(const struct buf *line)
 {
     pthread_mutex_lock(&output.mutex);

@@ -18,14 +18,14 @@ struct log_queue {
     pthread_t thread;
     struct lock lock;
     pthread_cond_t wake, written;
-    /* under the lock */
+    /* guarded by the lock */
     bool stopping, writing, idle;
     unsigned long writes;
     size_t len;
     char *adding, *out;
 };
 
-/* As many whole lines as a pipe takes in one piece, so that those of other processes do not get in
+/* As many whole lines as a pipe takes in one piece, so that lines of other processes do not get in
  * between. */
 static size_t piece_of(const char *lines, size_t len)
 {
@@ -37,7 +37,7 @@ static size_t piece_of(const char *lines, size_t len)
     return end != NULL ? (size_t)(end - lines) + 1 : LOG_LINE_MAX;
 }
 
-/* What can't be written is lost: there is nowhere left to say it. */
+/* What cannot be written is lost: there is nowhere left to report it. */
 static void write_piece(int fd, const char *data, size_t len)
 {
     while (len > 0) {
@@ -46,7 +46,7 @@ static void write_piece(int fd, const char *data, size_t len)
         if (n > 0) {
             data += n;
             len -= (size_t)n;
-        } else if (n < 0 && errno == EAGAIN) { /* somebody else made it so */
+        } else if (n < 0 && errno == EAGAIN) { /* another process made it non-blocking */
             poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
         } else if (n == 0 || errno != EINTR) {
             return;
@@ -69,7 +69,7 @@ static void write_lines(struct log_queue *queue, const char *lines, size_t len)
     }
 }
 
-/* Wait for lines and take them; how many bytes; 0: the end. */
+/* Wait for lines and take them; returns the number of bytes; 0: the end. */
 static size_t take_lines(struct log_queue *queue)
 {
     char *lines = queue->adding;

@@ -1,4 +1,4 @@
-/* src/base/log_trouble.c -- when a failure that lasts is written. */
+/* src/base/log_trouble.c -- when a failure that persists is logged. */
 #include "base/log_trouble.h"
 
 #include "base/clock.h"
@@ -34,7 +34,7 @@ bool log_trouble_ends(struct log_trouble *trouble, int64_t now_ms, int64_t *ret_
 {
     bool ends;
 
-    if (!atomic_load(&trouble->told)) /* it works nearly always */
+    if (!atomic_load(&trouble->told)) /* the usual case: nothing failed */
         return false;
     pthread_mutex_lock(&trouble->mutex);
     ends = atomic_exchange(&trouble->told, false);

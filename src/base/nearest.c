@@ -1,4 +1,4 @@
-/* src/base/nearest.c -- the distance of two words. */
+/* src/base/nearest.c -- the edit distance of two words. */
 #include "base/nearest.h"
 
 #include <ctype.h>
@@ -18,7 +18,8 @@ static bool same_letter(char a, char b)
     return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-/* Damerau and Levenshtein's, of adjacent letters; both words are at most WORD_MAX bytes. */
+/* The distance of Damerau and Levenshtein, with adjacent letters exchanged; both words have at most
+ * WORD_MAX bytes. */
 static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     size_t d[WORD_MAX + 1][WORD_MAX + 1];
@@ -42,7 +43,7 @@ static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
 void nearest_try(struct nearest *nearest, const char *name)
 {
     size_t typed_len = strlen(nearest->typed), len = strlen(name);
-    size_t most = (smaller(typed_len, len) + 1) / 3; /* more mistakes are another word */
+    size_t most = (smaller(typed_len, len) + 1) / 3; /* with more mistakes it is another word */
     size_t found;
 
     if (typed_len > WORD_MAX || len > WORD_MAX)

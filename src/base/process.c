@@ -12,7 +12,7 @@
 void descriptors_fill_standard(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        /* All below are taken, so open() gives this one. */
+        /* All lower descriptors are in use, so open() returns this one. */
         if (fcntl(fd, F_GETFD) < 0 &&
             open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {
             dprintf(STDERR_FILENO, "A standard stream is closed and /dev/null, which takes its "
@@ -29,7 +29,7 @@ void process_hide(void)
 
 void process_hide_variables(bool (*is_secret)(const char *variable))
 {
-    static char **all; /* kept, since setenv() may leave it for another one */
+    static char **all; /* never freed, since setenv() may replace it */
     size_t count = 0;
 
     while (environ[count] != NULL)

@@ -13,7 +13,7 @@ static void measure(struct rank_node *node)
     node->size = 1 + rank_size(node->left) + rank_size(node->right);
 }
 
-/* xorshift32 (Marsaglia): chance enough for a balance, and the same in every run. */
+/* xorshift32 (Marsaglia): random enough for a balanced tree, and the same in every run. */
 static uint32_t next_random(struct ranking *ranking)
 {
     uint32_t x = ranking->random;
@@ -29,7 +29,7 @@ void ranking_init(struct ranking *ranking, rank_compare_fn *compare)
     *ranking = (struct ranking){.compare = compare, .random = 2463534242};
 }
 
-/* Those before `node`, and those after it. */
+/* Split `tree` into the nodes before `node` and those after it. */
 static void split_tree(const struct ranking *ranking, struct rank_node *tree,
                        const struct rank_node *node, struct rank_node **left,
                        struct rank_node **right)

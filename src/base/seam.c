@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum { PLANS_MAX = 64, PLACE_MAX = 96, PLAN_TEXT_MAX = 512 };
-enum { CLOCK_LOOK_MS = 20 }; /* how soon a jump of a test's clock is seen */
+enum { CLOCK_LOOK_MS = 20 }; /* how often a waiting test clock is read again */
 
 static const struct {
     const char *name;
@@ -27,11 +27,11 @@ static const char crash[] = "crash", wait_prefix[] = "wait:";
 
 /* One "PLACE=ACTION@N?FILE" of the environment. */
 struct plan {
-    char text[PLAN_TEXT_MAX]; /* what the next three point into */
+    char text[PLAN_TEXT_MAX]; /* holds the text that the next three point into */
     const char *place, *action;
-    const char *when; /* a file: nothing is counted until it is there; NULL: at once */
-    long at;          /* the passing that it is for */
-    int onwards;      /* and all after it */
+    const char *when; /* a file: nothing is counted until it exists; NULL: at once */
+    long at;          /* the passing at which it acts */
+    int onwards;      /* and at all later ones */
     atomic_long passed;
 };
 
@@ -57,7 +57,7 @@ static int is_action(const char *text)
            errno_of(text) != 0;
 }
 
-/* A test that misspells its plan must not pass because nothing happened. */
+/* A test that misspells its plan must not pass just because nothing happens. */
 static void read_plan(const char *text, size_t len)
 {
     struct plan *plan = &plans[plan_count];

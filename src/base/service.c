@@ -1,4 +1,4 @@
-/* src/base/service.c -- the service manager's side of the environment. */
+/* src/base/service.c -- what the service manager puts into the environment. */
 #include "base/service.h"
 
 #include <errno.h>
@@ -20,12 +20,12 @@ static struct {
     struct sockaddr_un notify; /* sun_family 0: there is no manager */
     socklen_t notify_len;
     int64_t watchdog_ms;
-    int sockets[SERVICE_SOCKETS_MAX]; /* -1: taken */
+    int sockets[SERVICE_SOCKETS_MAX]; /* -1: already taken */
     int socket_count;
     bool taken;
 } manager;
 
-/* The variable's number, if it is one; -1. The variable is gone then. */
+/* Returns the number in the variable, or -1, and unsets the variable. */
 static long long take_variable(const char *variable)
 {
     const char *text = getenv(variable);
@@ -42,7 +42,7 @@ static long long take_variable(const char *variable)
     return number;
 }
 
-/* A path, or, with @ for its NUL, a name in the abstract namespace. */
+/* A path, or a name in the abstract namespace, in which @ stands for the NUL. */
 static void read_notify(void)
 {
     const char *path = getenv("NOTIFY_SOCKET");
@@ -114,7 +114,7 @@ int64_t service_watchdog_ms(void)
     return manager.watchdog_ms;
 }
 
-/* The kernel may fill up what follows: the rest of a sockaddr_in6, or of a path. */
+/* The kernel may fill what follows: the rest of a sockaddr_in6, or of a path. */
 static bool is_same_address(const struct sockaddr *a, const struct sockaddr *b, socklen_t len)
 {
     if (a->sa_family != b->sa_family)

@@ -1,4 +1,4 @@
-/* src/base/str.c -- strict reading of small strings. */
+/* src/base/str.c -- strict parsing of small strings. */
 #include "base/str.h"
 
 #include <stdio.h>
@@ -30,8 +30,8 @@ bool str_copy(char *dst, size_t cap, const char *src)
     return n == len;
 }
 
-/* Read digits (with a sign if `sign`) from *s, move *s behind them. Without strtoll(), which costs
- * three times as much where every number of a report goes through. */
+/* Read digits (with a sign if `sign`) from *s and move *s past them. Not with strtoll(), which
+ * takes three times as long, and every number of a report passes here. */
 static bool read_int64(const char **s, bool sign, int64_t *ret)
 {
     const char *at = *s;
@@ -78,8 +78,8 @@ uint32_t str_code_point(const char *text, size_t len)
     return code;
 }
 
-/* C0, DEL and C1, and what changes the direction of the text after it (UAX #9, 2): ALM, LRM, RLM,
- * the embeddings and overrides, the isolates. */
+/* C0, DEL and C1, and the characters that change the direction of the text after them (UAX #9, 2):
+ * ALM, LRM, RLM, embeddings, overrides and isolates. */
 static bool is_control(uint32_t code)
 {
     return code < ' ' || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||

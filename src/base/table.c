@@ -1,4 +1,4 @@
-/* src/base/table.c -- the width of letters by wcwidth(), whatever the locale of the program. */
+/* src/base/table.c -- the width of characters by wcwidth(), whatever the locale of the program. */
 #include "base/table.h"
 
 #include <locale.h>
@@ -7,7 +7,7 @@
 
 #include "base/str.h"
 
-/* A letter, or what stands for it. */
+/* A character, or its replacement. */
 struct letter {
     const char *at;
     size_t len, width;
@@ -20,7 +20,7 @@ static void find_locale(void)
     utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 }
 
-/* wcwidth() goes by the locale of the thread. */
+/* wcwidth() uses the locale of the thread. */
 static locale_t enter_locale(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -29,7 +29,7 @@ static locale_t enter_locale(void)
     return uselocale(utf8);
 }
 
-/* The first one of `text`; returns how many bytes of it that is. */
+/* Get the first character of `text`; returns how many bytes of `text` it takes. */
 static size_t next_letter(const char *text, size_t len, struct letter *ret)
 {
     size_t bytes = str_utf8_length(text, len);
@@ -88,7 +88,7 @@ void table_add(struct buf *line, const char *text, size_t len, const struct tabl
     }
     uselocale(before);
     if (room != SIZE_MAX) {
-        add_blanks(line, room - shown); /* a letter of two columns did not fit */
+        add_blanks(line, room - shown); /* a character of two columns did not fit */
         buf_add_str(line, "…");
     }
     if (!cell->right && width < cell->width)

@@ -1,4 +1,4 @@
-/* src/base/thread.c -- threads, and who they and their locks are. */
+/* src/base/thread.c -- threads, and checks of the current thread and of held locks. */
 #include "base/thread.h"
 
 #include <errno.h>

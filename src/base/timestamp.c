@@ -1,4 +1,4 @@
-/* src/base/timestamp.c -- moments as people write them, in UTC. */
+/* src/base/timestamp.c -- timestamps as people write them, in UTC. */
 #include "base/timestamp.h"
 
 #include <stdbool.h>
@@ -13,7 +13,7 @@ enum { DATE_BYTES = CLOCK_DATE_TEXT - 1, FRACTION_MAX = 6 };
 static const int64_t first_s = INT64_C(-62135596800); /* 0001-01-01T00:00:00Z */
 static const int64_t last_s = INT64_C(253402300799);  /* 9999-12-31T23:59:59Z */
 
-/* Two digits, at most `most`. */
+/* Read two digits, of a value of at most `most`. */
 static bool take_two(const char **at, int most, int *ret)
 {
     for (int i = 0; i < 2; i++) {
@@ -39,7 +39,7 @@ static bool take_date(const char **at, struct tm *ret)
     return true;
 }
 
-/* HH:MM[:SS[.fraction]]; `fraction` has its point and no trailing zeros. */
+/* HH:MM[:SS[.fraction]]; `fraction` contains its point and no trailing zeros. */
 static bool take_clock(const char **at, struct tm *ret, char fraction[FRACTION_MAX + 2])
 {
     size_t digits;
@@ -67,7 +67,7 @@ static bool take_clock(const char **at, struct tm *ret, char fraction[FRACTION_M
     return true;
 }
 
-/* Z or ±HH:MM, and the end: 1; the end, for local time: 0; else -1. */
+/* Z or ±HH:MM, then the end of the text: 1; the end at once, which means local time: 0; else -1. */
 static int take_offset(const char *at, int64_t *ret)
 {
     int hours, minutes, sign = *at == '-' ? -1 : 1;
@@ -101,8 +101,8 @@ static enum timestamp_reading write_utc(int64_t s, const char *fraction, char ou
     return TIMESTAMP_GOOD;
 }
 
-/* Is it the moment behind a leap second, of which RFC 3339 (appendix D) knows those at the end of
- * June and December? */
+/* Is it the moment after a leap second? RFC 3339 (appendix D) has those at the end of June and
+ * December. */
 static bool ends_half_year(int64_t s)
 {
     time_t seconds = (time_t)s;

@@ -1,4 +1,4 @@
-/* src/base/work_queue.c -- a queue with threads behind it. */
+/* src/base/work_queue.c -- a queue and the threads that work on it. */
 #include "base/work_queue.h"
 
 #include <pthread.h>
@@ -42,7 +42,7 @@ static struct work_item *take_batch(struct work_queue *work_queue)
     return batch;
 }
 
-/* On a core that callers share, the first push would otherwise make a batch of its own. */
+/* If callers share this core, the first item pushed would otherwise make a batch of its own. */
 static void let_others_push(struct work_queue *work_queue)
 {
     if (!work_queue->spec.gather)
@@ -65,7 +65,7 @@ static int64_t call_maintain(struct work_queue *work_queue)
     return wait_ms > 0 ? clock_mono_ms() + wait_ms : 0;
 }
 
-/* Wait for a push or the stop, or until `due_ms` (0: for ever); true if that time has come. */
+/* Wait for a push or the stop, or until `due_ms` (0: forever); true: that time has come. */
 static bool wait_for_work(struct work_queue *work_queue, int64_t due_ms)
 {
     bool late = false;
@@ -84,7 +84,7 @@ static void *work_queue_thread(void *arg)
     struct work_queue *work_queue = arg;
     int64_t due_ms = 0;
 
-    if (work_queue->spec.nice != 0) /* of this thread alone, on Linux */
+    if (work_queue->spec.nice != 0) /* on Linux this changes the calling thread only */
         setpriority(PRIO_PROCESS, 0, work_queue->spec.nice);
     lock_take(&work_queue->lock);
     for (;;) {

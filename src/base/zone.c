@@ -25,20 +25,20 @@ enum {
     AROUND_STEP_S = 3 * HOUR_S,
 };
 
-/* A day of the year and a time on it at which the clocks change. */
+/* A day of the year and the time of day at which the clocks change. */
 struct change {
     char kind; /* M: weekday `day` (0: Sunday) of week `week` (5: the last) of `month`; J: day 1 …
                 * 365, 29 February never counted; N: day 0 … 365 */
     int month, week, day;
-    int time; /* seconds; may be below 0 and above a day */
+    int time; /* seconds; may be negative, or more than a day */
 };
 
 struct zone {
     int64_t *at;     /* when the offset changes, in order */
-    int32_t *offset; /* from then on */
-    size_t count;    /* of both */
-    int32_t before;  /* the offset before the first of them */
-    bool goes_on;    /* behind the last one by the rule below */
+    int32_t *offset; /* from that time on */
+    size_t count;    /* length of both */
+    int32_t before;  /* the offset before the first change */
+    bool goes_on;    /* after the last change the rule below applies */
     int standard, daylight;
     bool has_daylight;
     struct change start, end;
@@ -220,14 +220,14 @@ static bool read_header(struct reader *r, struct counts *ret)
     return true;
 }
 
-/* Bytes of what follows a header whose times have `width` bytes. */
+/* Bytes of the body after a header, if its times have `width` bytes. */
 static int64_t body_bytes(const struct counts *n, int width)
 {
     return n->time * (width + 1) + n->type * TYPE_BYTES + n->chars + n->leap * (width + 4) +
            n->isstd + n->isut;
 }
 
-/* The first type that is standard time, as libc takes it. */
+/* The first type that is standard time, as libc chooses it. */
 static int32_t first_offset(const unsigned char *types, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
@@ -259,7 +259,9 @@ static int read_transitions(struct reader *r, const struct counts *n, struct zon
     return 0;
 }
 
-/* "\nRULE\n"; an empty one: the last offset holds for ever. */
+/* "
+ * RULE
+ * "; if it is empty, the last offset holds forever. */
 static bool read_zone_rule(struct reader *r, struct zone *zone)
 {
     char rule[128];
@@ -272,7 +274,7 @@ static bool read_zone_rule(struct reader *r, struct zone *zone)
     return *rule == '\0' || read_rule(rule, zone);
 }
 
-/* Version 2 or later: the first body, whose times have 32 bits, is for old readers. */
+/* Version 2 or later: the first body, with times of 32 bits, is for old readers. */
 static int read_zone(struct reader r, struct zone *zone)
 {
     struct counts n;
@@ -305,7 +307,7 @@ static int read_zone_file(int fd, struct zone *zone)
     return rc;
 }
 
-/* Words of letters, digits, _, + and - with slashes between them: no way out of the folder. */
+/* Words of letters, digits, _, + and -, separated by slashes: no path leads out of the folder. */
 static bool is_name(const char *name)
 {
     size_t len = strlen(name);
@@ -360,7 +362,7 @@ int64_t zone_offset(const struct zone *zone, int64_t s)
     high = zone->count;
     if (zone->goes_on && (high == 0 || s >= zone->at[high - 1]))
         return offset_by_rule(zone, s);
-    while (low < high) { /* the first change behind `s` */
+    while (low < high) { /* find the first change after `s` */
         size_t middle = low + (high - low) / 2;
 
         if (zone->at[middle] <= s)
@@ -376,7 +378,7 @@ int zone_moments(const struct zone *zone, int64_t local, int64_t *ret)
     int64_t found[2];
     int count = 0;
 
-    /* Each offset that the zone has about then is tried. */
+    /* Try each offset that the zone has around that time. */
     for (int64_t s = local - AROUND_S; s <= local + AROUND_S && count < 2; s += AROUND_STEP_S) {
         int64_t moment = local - zone_offset(zone, s);
 

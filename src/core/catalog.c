@@ -1,4 +1,4 @@
-/* src/core/catalog.c -- the report types on offer. */
+/* src/core/catalog.c -- the report types that are offered. */
 #include "core/catalog.h"
 
 #include <dirent.h>
@@ -15,7 +15,7 @@
 
 enum { OFFER_MAX = 64 << 20 };
 
-/* The definitions at one time, each held once by this list. */
+/* The definitions at one time; the list holds each of them once. */
 struct list {
     struct definition **defs;
     size_t count;
@@ -60,7 +60,7 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(struct definition *const *)a)->name, (*(struct definition *const *)b)->name);
 }
 
-/* The definition with that report name, or, if `name` is NULL, from that file. */
+/* The definition of that report name, or, if `name` is NULL, the one from that file. */
 static struct definition *list_find(const struct list *list, const char *name, const char *file)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -71,7 +71,7 @@ static struct definition *list_find(const struct list *list, const char *name, c
     return NULL;
 }
 
-/* What the parser can't see: the other files and the configuration. */
+/* What the parser cannot check: the other files and the configuration. */
 static int check_surroundings(const struct catalog_spec *spec, const struct list *list,
                               const struct definition *def, struct err *err)
 {
@@ -90,7 +90,7 @@ static int check_surroundings(const struct catalog_spec *spec, const struct list
     return 0;
 }
 
-/* All problems of the text, or else what is in `err`. */
+/* Report all problems of the text, or else what `err` says. */
 static void tell_problems(const struct catalog_spec *spec, const char *file,
                           const struct problems *problems, struct err *err)
 {
@@ -104,8 +104,9 @@ static void tell_problems(const struct catalog_spec *spec, const char *file,
         spec->problem(spec->context, err->text);
 }
 
-/* Add the definition in `file` to `list`; a broken file is told and counts 1, and what the file
- * held before (in the catalog's list) stays, as long as no other file has its name now. */
+/* Add the definition in `file` to `list`. A broken file is reported and counts as 1, and its
+ * previous definition (in the catalog's list) stays, as long as no other file defines that name
+ * now. */
 static int load_file(struct catalog *catalog, const char *file, struct list *list)
 {
     struct definition *def = NULL, *old;
@@ -132,7 +133,7 @@ static int load_file(struct catalog *catalog, const char *file, struct list *lis
     return 1;
 }
 
-/* Add what `name` in the folder defines; 0, 1 if it is broken, -E_NOMEM. */
+/* Add what the file `name` of the folder defines; 0, 1 if it is broken, or -E_NOMEM. */
 static int load_entry(struct catalog *catalog, const char *name, struct list *list)
 {
     char *file;
@@ -141,15 +142,15 @@ static int load_entry(struct catalog *catalog, const char *name, struct list *li
 
     if (asprintf(&file, "%s/%s", catalog->spec.folder, name) < 0)
         return -E_NOMEM;
-    /* A link to nothing is no folder or socket: it is loaded, and its problem told. */
+    /* A dangling link is not a folder or socket: it is loaded, and its problem is reported. */
     if (stat(file, &st) != 0 || S_ISREG(st.st_mode))
         broken = load_file(catalog, file, list);
     free(file);
     return broken;
 }
 
-/* Read the folder into `list`; the number of broken files, or -E_*. Only the reloading thread
- * writes catalog->list, so reading it here takes no other lock. */
+/* Read the folder into `list`; returns the number of broken files, or -E_*. Only the reloading
+ * thread writes catalog->list, so reading it here takes no other lock. */
 static int load_folder(struct catalog *catalog, struct list *list, struct err *err)
 {
     struct dirent **names;
@@ -172,7 +173,7 @@ static int load_folder(struct catalog *catalog, struct list *list, struct err *e
     return broken >= 0 ? broken : err_set(err, broken, "out of memory");
 }
 
-/* Both are in order of name. */
+/* Both lists are in order of name. */
 static void tell_catalog_changes(const struct list *old, const struct list *now,
                                  catalog_change_fn *changed, void *context)
 {

@@ -1,5 +1,5 @@
-/* src/core/config.c -- the configuration file, read by libconfuse, and what the environment
- * overrides. */
+/* src/core/config.c -- the configuration file, read by libconfuse, and its overrides in the
+ * environment. */
 #include "core/config.h"
 
 #include <confuse.h>
@@ -46,7 +46,7 @@ enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]), HELP_INDENT = 20, KIND_MOST =
 
 /* libconfuse hands its error callback no context, so the reader leaves one here. */
 static _Thread_local struct err *reading_err;
-/* Of a key that may be repeated, all its values; the last one alone is libconfuse's. */
+/* All values of a key that may be repeated; libconfuse keeps only the last one. */
 static _Thread_local char *repeated[KEY_COUNT];
 
 static union config_value *key_value(struct config *config, const struct key *key)
@@ -54,7 +54,7 @@ static union config_value *key_value(struct config *config, const struct key *ke
     return (union config_value *)((char *)config + key->offset);
 }
 
-/* The first of a CHOICE's a|b|c is its default; other defaults stand as they are. */
+/* The first word of a CHOICE's a|b|c is its default; other defaults are taken as they are. */
 static char *key_default(const struct key *key)
 {
     size_t len =
@@ -132,7 +132,7 @@ static bool listen_problem(const struct key *key, const char *text, char *out, s
     return !good;
 }
 
-/* As store/store.c takes it: letters before a colon are a kind. */
+/* As in store/store.c: letters before a colon are a kind. */
 static bool store_problem(const char *text, char *out, size_t cap)
 {
     size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz");
@@ -182,8 +182,8 @@ static bool networks_problem(const char *key, const char *text, char *out, size_
     return !network_each_word(text, network_is_good, &problem);
 }
 
-/* As a browser writes it (RFC 6454, 6.2): in lower case, without a path, and without the port that
- * is the scheme's own. */
+/* As a browser writes it (RFC 6454, 6.2): in lower case, without a path, and without the default
+ * port of the scheme. */
 static bool is_origin(const char *word)
 {
     const char *scheme = str_starts(word, "https://") ? "https://" : "http://";
@@ -230,7 +230,7 @@ static bool zone_problem(const char *key, const char *text, char *out, size_t ca
     return true;
 }
 
-/* What is wrong with `text` as the value of `key`, into out; false if it is good. */
+/* Write into `out` what is wrong with `text` as the value of `key`; false if it is valid. */
 static bool value_problem(const struct key *key, const char *text, int64_t *number, char *out,
                           size_t cap)
 {
@@ -295,7 +295,7 @@ static char *join_path(const char *folder, const char *path)
     return asprintf(&joined, "%s/%s", folder, path) < 0 ? NULL : joined;
 }
 
-/* "sqlite:registry.db" → "sqlite:FOLDER/registry.db"; other schemes stay as they are. */
+/* "sqlite:registry.db" → "sqlite:FOLDER/registry.db"; other schemes are not changed. */
 static char *join_url(const char *folder, const char *url)
 {
     static const char scheme[] = "sqlite:";
@@ -331,7 +331,7 @@ const char *config_store_path(const struct config *config)
     return str_starts(url, scheme) ? url + strlen(scheme) : NULL;
 }
 
-/* "unix:reportd.sock" → "unix:FOLDER/reportd.sock"; the others stay as they are. */
+/* "unix:reportd.sock" → "unix:FOLDER/reportd.sock"; the others are not changed. */
 static char *join_listen(const char *folder, const char *text)
 {
     char *copy = strdup(text), *rest = copy, *joined = strdup(""), *entry;
@@ -352,8 +352,8 @@ static char *join_listen(const char *folder, const char *text)
     return joined;
 }
 
-/* A default that is in the folder of another file, whose key comes before it in the table; NULL:
- * there is none, or it is no default. */
+/* The path of a default that is in the folder of the file `beside`, whose key comes earlier in the
+ * table. NULL `beside`: in the folder of the configuration. */
 static char *join_beside(const struct config *config, const char *beside, const char *text)
 {
     const char *slash = beside != NULL ? strrchr(beside, '/') : NULL;
@@ -367,7 +367,7 @@ static char *join_beside(const struct config *config, const char *beside, const 
     return joined;
 }
 
-/* `origin`: the file, or the variable that has the text; NULL: it is the default. */
+/* `origin`: the file, or the variable that contains the text; NULL: it is the default. */
 static int set_value(struct config *config, const struct key *key, const char *origin,
                      const char *text, struct err *err)
 {
@@ -454,7 +454,7 @@ static int take_config_values(struct config *config, cfg_t *cfg, struct err *err
     "takes the url of an SQLite or PostgreSQL database: url = \"sqlite:PATH\" or "                 \
     "\"postgresql://USER@HOST/DATABASE\""
 
-/* Of a kind that reports can be made from (source/source.c), and with something behind it. */
+/* Of a kind that reports can use (source/source.c), and with text after the colon. */
 static bool is_source_url(const char *url)
 {
     static const char *const schemes[] = {"sqlite:", "postgresql://", "postgres://"};
@@ -515,7 +515,7 @@ static bool has_password(const char *url)
            (colon != NULL && colon[1] != '@' && memchr(colon, '@', (size_t)(rest - colon)) != NULL);
 }
 
-/* A URL of the environment is not in the file. */
+/* A URL from the environment is not in the file. */
 static bool holds_password(const struct config *config)
 {
     bool found = getenv("REPORTD_STORE") == NULL && has_password(config->store.text);
@@ -525,7 +525,7 @@ static bool holds_password(const struct config *config)
     return found;
 }
 
-/* libconfuse's words, with those of its errors that say too little put better. */
+/* libconfuse's message; those that say too little are replaced. */
 static void explain_syntax(cfg_t *cfg, const char *words, char *out, size_t cap)
 {
     char name[64], near[NEAREST_TEXT];
@@ -546,7 +546,7 @@ static void explain_syntax(cfg_t *cfg, const char *words, char *out, size_t cap)
     }
 }
 
-/* With file and line; only the first error of a file is kept. */
+/* Adds file and line; only the first error of a file is kept. */
 __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *format,
                                                            va_list args)
 {
@@ -595,7 +595,7 @@ static int on_source_url(cfg_t *cfg, cfg_opt_t *opt)
     if (is_source_url(url))
         return 0;
     len = strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
-    /* No more of it: there may be a password. */
+    /* The rest is not shown: it may contain a password. */
     if (len > 0 && url[len] == ':' && !is_kind(url, len))
         cfg_error(cfg, "source %s: there is no database of kind '%.*s': it " SOURCE_URL,
                   cfg_title(cfg), (int)(len < KIND_MOST ? len : KIND_MOST), url);
@@ -657,8 +657,8 @@ static int read_config(struct config *config, struct err *err)
     return rc;
 }
 
-/* The absolute folder of a file: paths in the file are relative to it. What is no file, such as a
- * pipe that a shell calls /dev/fd/63, has none: the working folder. */
+/* The absolute folder of a file: paths in the file are relative to it. For what is not a regular
+ * file, such as a pipe that a shell calls /dev/fd/63, it is the working folder. */
 static char *folder_of(const char *path)
 {
     char resolved[PATH_MAX];
@@ -666,7 +666,7 @@ static char *folder_of(const char *path)
     char *slash;
 
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
-        errno = EISDIR; /* what libconfuse reads it with would end the process */
+        errno = EISDIR; /* libconfuse would end the process */
         return NULL;
     }
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))

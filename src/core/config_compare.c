@@ -1,4 +1,5 @@
-/* src/core/config_compare.c -- differences of configurations, variables that are no keys. */
+/* src/core/config_compare.c -- differences between configurations, and variables that are not
+ * keys. */
 #include "core/config_compare.h"
 
 #include <stdatomic.h>
@@ -27,7 +28,7 @@ enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
 
 static const char prefix[] = CONFIG_VARIABLE;
 
-/* Behind the prefix. */
+/* `name`: the part after the prefix. */
 static bool is_of_others(const char *name)
 {
     static const char *const names[] = {
@@ -88,7 +89,7 @@ static union config_value *value_to_change(struct config *config, int key)
     return (union config_value *)((char *)config + keys[key].offset);
 }
 
-/* False: no memory. */
+/* False: out of memory. */
 static bool take_config_key(struct config_snapshot *snapshot, const struct config *config, int key)
 {
     char variable[CONFIG_VARIABLE_TEXT];
@@ -149,8 +150,8 @@ static const char *url_before(const struct config_snapshot *before, const char *
     return NULL;
 }
 
-/* Whether `now` has another value than what runs: a key that is RELOADED is as in `running`,
- * another one as in the snapshot, since a start may fit it (see connections). */
+/* Does `now` have another value than the one in use? A RELOADED key has that of `running`, any
+ * other key that of the snapshot, since a start may adjust it (see connections). */
 static bool has_changed(const struct config_comparison *all, int key)
 {
     bool reloaded = keys[key].reload == CONFIG_RELOADED;
@@ -164,7 +165,7 @@ static bool has_changed(const struct config_comparison *all, int key)
     return !str_eq(value->text, reloaded ? running->text : all->before->texts[key]);
 }
 
-/* The text that goes is `now`'s from then on. */
+/* The text that is replaced belongs to `now` from then on. */
 static void adopt_key(const struct config_comparison *all, int key)
 {
     union config_value *value = value_to_change(all->now, key);

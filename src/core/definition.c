@@ -1,4 +1,4 @@
-/* src/core/definition.c -- one annotated .sql file, read into a definition. */
+/* src/core/definition.c -- reads one annotated .sql file into a definition. */
 #include "core/definition.h"
 
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include "base/str.h"
 #include "core/definition_impl.h"
 
-/* Bytes for the names, texts and values that are copied out of a file of `len` bytes. */
+/* Bytes for the names, texts and values that are copied from a file of `len` bytes. */
 #define COPIES_SIZE(len) ((len) + 2)
 
 int parser_fail(struct parser *p, int line, const char *format, ...)
@@ -32,7 +32,8 @@ int parser_copy(struct parser *p, const char *text, char **ret)
 {
     size_t size = strlen(text) + 1;
 
-    /* Not so: each is a piece of the file of its own, with a byte between it and the next one. */
+    /* This cannot happen: each is a separate piece of the file, with a byte between it and the
+     * next. */
     if (size > p->room)
         return err_set(p->err, -E_INTERNAL, "the texts of a definition are longer than its file");
     *ret = memcpy(p->copies, text, size);
@@ -41,7 +42,7 @@ int parser_copy(struct parser *p, const char *text, char **ret)
     return 0;
 }
 
-/* In the order in which they stand. */
+/* In the order in which they appear in a file. */
 enum section {
     SECTION_WITH,
     SECTION_VALUES,
@@ -52,7 +53,7 @@ enum section {
     SECTION_COUNT
 };
 
-/* End the section that is open: its statement becomes text of its own. */
+/* End the open section: its statement becomes a text of its own. */
 static int close_section(struct parser *p)
 {
     if (p->section == NULL || p->section == &p->stray)
@@ -82,11 +83,11 @@ static int open_section(struct parser *p, struct statement *section, const char 
     return 0;
 }
 
-/* A section that may not stand here: its statement is read and forgotten. */
+/* A section that is not allowed here: its statement is read and discarded. */
 #define stray_section(p, name, ...)                                                                \
     (open_section((p), &(p)->stray, (name)), parser_fail((p), (p)->line, __VA_ARGS__))
 
-/* A name that is used: a parameter, or else one to be told at the end of the file, once, unless it
+/* A name is used: a parameter, or else one that is reported once, at the end of the file, unless it
  * is declared by then. `name` must live as long as the definition. */
 static void use_name(struct parser *p, const char *name, size_t len, int line, bool in_message)
 {
@@ -116,7 +117,7 @@ static int open_check(struct parser *p, char *message)
     if (rc != 0)
         return rc;
     def->check_count++;
-    /* The reader gets the values of the :Names in it. */
+    /* The message is shown with the values of the :Names in it. */
     for (message = check->message; (colon = sql_mention(message, &len)) != NULL;
          message = (char *)colon + 1 + len)
         use_name(p, colon + 1, len, p->line, true);
@@ -148,7 +149,7 @@ static int open_values(struct parser *p, char *name)
     return open_section(p, &param->values, "-- values");
 }
 
-/* The form asks for the choices before it has values. */
+/* Only :session_user: the form asks for the choices before it has values. */
 static void values_name(struct parser *p, const struct sql_token *token)
 {
     static const char user[] = ":session_user";
@@ -166,7 +167,7 @@ static int open_results(struct parser *p, char *rest)
     return open_section(p, &p->def->results, "-- results");
 }
 
-/* What else is in the report's data. */
+/* The other names in the report's data. */
 static bool is_set_name_taken(const struct definition *def, const char *name)
 {
     static const char *const taken[] = {"results", "summary", "parameters", "reportName",
@@ -216,13 +217,13 @@ static int open_summary(struct parser *p, char *rest)
     return open_section(p, &p->def->summary, "-- summary");
 }
 
-/* The lines that begin a section, and the ways to get them wrong that would otherwise pass as
+/* The lines that begin a section, and misspellings of them that would otherwise pass as
  * comments. */
 static const struct {
     const char *line;
     const char *slips[2]; /* with or without a colon, in any case */
     int (*open)(struct parser *p, char *rest);
-    const char *rest; /* what stands behind the colon; NULL: there is none, and it stands once */
+    const char *rest; /* what follows the colon; NULL: nothing does, and it appears once */
 } sections[SECTION_COUNT] = {
     [SECTION_WITH] = {"with", {"with", "with recursive"}, open_with, NULL},
     [SECTION_VALUES] = {"values:", {"values", "value"}, open_values, "PARAMETER"},
@@ -232,7 +233,7 @@ static const struct {
     [SECTION_SUMMARY] = {"summary", {"summary", "summaries"}, open_summary, NULL},
 };
 
-/* Begin the section, if this is its place. */
+/* Begin the section, if it is allowed here. */
 static int begin_section(struct parser *p, enum section section, char *rest)
 {
     static const char order[] =
@@ -260,7 +261,7 @@ static bool is_slip(const char *text, const char *word)
     return hint_is_slip(text, len, word);
 }
 
-/* Of a section that was refused the statement is read all the same. */
+/* The statement of a section that was refused is read all the same. */
 static int refuse_section(struct parser *p, int i, char *text)
 {
     const char *follows = sections[i].rest;
@@ -277,7 +278,7 @@ static int refuse_section(struct parser *p, int i, char *text)
     return rc;
 }
 
-/* 1: the line begins a section; 0: it does not; <0: it nearly does, or can't here. */
+/* 1: the line begins a section; 0: it does not; <0: it is misspelled, or not allowed here. */
 static int section_line(struct parser *p, char *text)
 {
     for (int i = 0; i < SECTION_COUNT; i++) {
@@ -307,7 +308,7 @@ static int section_line(struct parser *p, char *text)
     return 0;
 }
 
-/* An annotation that stands too late is read all the same: what it declares is known. */
+/* An annotation that comes too late is read all the same, so that what it declares is known. */
 static int late_annotation(struct parser *p, char *text)
 {
     int rc = parser_fail(p, p->line,
@@ -332,7 +333,7 @@ static int comment_text(struct parser *p, char *text)
     return header_owns(text) ? late_annotation(p, text) : 0;
 }
 
-/* A comment that has its line to itself may be an annotation. */
+/* A comment on a line of its own may be an annotation. */
 static int comment_line(struct parser *p, const struct sql_token *token)
 {
     const char *start = token->text + 2, *end = token->text + token->len;
@@ -349,7 +350,7 @@ static int comment_line(struct parser *p, const struct sql_token *token)
     return comment_text(p, p->text.data);
 }
 
-/* Text outside of any section: told once, and read as a section of no name. */
+/* Text outside of any section: reported once, and read as a section without a name. */
 static int stray_sql(struct parser *p, int line)
 {
     int rc = parser_fail(p, line,
@@ -361,7 +362,7 @@ static int stray_sql(struct parser *p, int line)
     return rc;
 }
 
-/* One more token of the statement, or of a second one, which is told once. */
+/* One more token of the statement, or of a second statement, which is reported once. */
 static int statement_token(struct parser *p, const struct sql_token *token)
 {
     bool first = p->sql == NULL;
@@ -396,7 +397,7 @@ static int statement_token(struct parser *p, const struct sql_token *token)
     return 0;
 }
 
-/* Does a condition, or an expression of its own, begin behind this token? */
+/* Can a condition, or a separate expression, begin after this token? */
 static bool begins_condition(const struct sql_token *token)
 {
     static const char *const words[] = {"(",      ",",  "WHERE", "AND",  "OR",   "NOT",
@@ -409,7 +410,7 @@ static bool begins_condition(const struct sql_token *token)
     return false;
 }
 
-/* A list is bound as one value, of which only these forms mean what they say. */
+/* A list is bound as one value, so only these forms mean what they say. */
 static int check_list(struct parser *p, const struct sql_walk *walk, const struct sql_token *token)
 {
     int len = (int)token->len;
@@ -437,7 +438,7 @@ static int use_parameter(struct parser *p, const struct sql_walk *walk,
     return 0;
 }
 
-/* What the next tokens have to know of this one. */
+/* Keep what the checks of later tokens need. */
 static void remember_token(struct parser *p, const struct sql_walk *walk,
                            const struct sql_token *token)
 {
@@ -476,7 +477,7 @@ static int sql_token(struct parser *p, const struct sql_walk *walk, const struct
     return rc != 0 ? rc : used;
 }
 
-/* Refuse what no database should see as text: NUL, and what is not UTF-8. */
+/* Refuse bytes that no database should get as text: NUL, and invalid UTF-8. */
 static int check_bytes(struct parser *p, const char *text, size_t len)
 {
     int line = 1;
@@ -526,7 +527,7 @@ static void tell_unknown(struct parser *p)
     }
 }
 
-/* A problem goes to p->problems and reading goes on; anything else ends it. */
+/* A problem is added to p->problems, and reading continues; any other failure ends it. */
 static int parse_tokens(struct parser *p, const char *text, size_t len)
 {
     struct sql_walk walk;
@@ -550,7 +551,7 @@ static int parse_tokens(struct parser *p, const char *text, size_t len)
     return rc;
 }
 
-/* A definition with the room for its lists. */
+/* A definition with room for its lists. */
 struct whole {
     struct definition def; /* first */
     struct param params[DEFINITION_PARAMETERS_MAX];
@@ -590,7 +591,7 @@ static void set_version(struct definition *def, size_t len)
     sodium_bin2hex(def->version, sizeof(def->version), hash, (sizeof(def->version) - 1) / 2);
 }
 
-/* What was told goes into `err`: the first of it. */
+/* Put the first problem that was found into `err`. */
 static int conclude(struct parser *p, const char *file, int rc, struct err *err)
 {
     if (rc != 0 && rc != -E_DEFINITION)
@@ -677,8 +678,8 @@ void definition_free(struct definition *def)
     free(def);
 }
 
-/* Read fd to the end into a text that is yours; more than DEFINITION_FILE_MAX is read as one byte
- * too many, for the parser to refuse. */
+/* Read fd to the end into a text that is yours. Of a file larger than DEFINITION_FILE_MAX one byte
+ * too many is read, so that the parser refuses it. */
 static int read_definition(int fd, const char *path, char **ret_text, size_t *ret_len,
                            struct err *err)
 {

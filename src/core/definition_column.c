@@ -1,5 +1,5 @@
-/* src/core/definition_column.c -- `-- column:` how a column prints, and what people call it; and
- * `-- with`. */
+/* src/core/definition_column.c -- `-- column:`: how a column is printed, and its label; and `--
+ * with`. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,9 +11,9 @@
 
 /* ---- `-- with`: written once and put before several statements ---- */
 
-enum { JOINED_MAX = DEFINITION_FILE_MAX + 64 }; /* bytes; both stand in one file */
+enum { JOINED_MAX = DEFINITION_FILE_MAX + 64 }; /* bytes; both are in one file */
 
-/* Cut the words, if `text` begins with them one after another, off it; returns how many. */
+/* If `text` begins with the words, one after another, cut them off; returns how many there were. */
 static int cut_words(const char **text, const char *const *words, int count)
 {
     struct sql_walk walk;
@@ -34,7 +34,7 @@ int with_close(struct parser *p, struct statement *with)
     struct sql_token token;
 
     sql_walk_init(&walk, with->sql, strlen(with->sql), 1);
-    if (!sql_walk_solid(&walk, &token)) /* which has been told */
+    if (!sql_walk_solid(&walk, &token)) /* already reported */
         return 0;
     if (sql_is_word(&token, "with"))
         return parser_fail(p, with->line,
@@ -86,7 +86,7 @@ int with_join(struct parser *p, const struct statement *with, struct statement *
 
 /* ---- columns ---- */
 
-/* N of "WORD(N)"; false: it is something else. */
+/* Read N of "WORD(N)"; false: it is something else. */
 static bool read_scale(const char *text, const char *word, int *ret_scale)
 {
     int64_t scale;
@@ -109,7 +109,7 @@ static const char *const type_words[] = {[COLUMN_DECIMAL] = "decimal",
                                          [COLUMN_BOOLEAN] = "boolean",
                                          [COLUMN_STRING] = "string"};
 
-/* What a column is declared as: decimal(N), scaled(N), json, boolean, string. */
+/* The declared type of a column: decimal(N), scaled(N), json, boolean, string. */
 static bool read_type(const char *word, struct column *column)
 {
     for (int i = COLUMN_DECIMAL; i <= COLUMN_STRING; i++) {
@@ -122,7 +122,7 @@ static bool read_type(const char *word, struct column *column)
     return false;
 }
 
-/* A type that is written wrong, and no part of a name: Decimal(2), decimal, scaled(19) … */
+/* A misspelled type that is not part of a name: Decimal(2), decimal, scaled(19) … */
 static bool is_like_type(const char *word)
 {
     for (int i = COLUMN_DECIMAL; i <= COLUMN_STRING; i++) {
@@ -134,7 +134,7 @@ static bool is_like_type(const char *word)
     return false;
 }
 
-/* Cut the last word off `text` and return it; "" if that is the only one, which stays. */
+/* Cut the last word off `text` and return it; "" if it is the only one, which stays. */
 static char *cut_word(char *text)
 {
     char *end = text + strlen(text), *word;
@@ -160,8 +160,8 @@ void undouble_quotes(char *text)
     *to = '\0';
 }
 
-/* Cut "label" and the unit behind it off `text`; NULL: there is no label. It begins behind a blank
- * and ends before another one or at the end. */
+/* Cut "label" and the unit after it off `text`; NULL: there is no label. A label begins after a
+ * blank, and ends before another one or at the end of the text. */
 static char *cut_label(char *text, char **ret_unit)
 {
     char *open = strchr(text, '"'), *close = strrchr(text, '"');
@@ -182,7 +182,7 @@ static char *cut_label(char *text, char **ret_unit)
     return open + 1;
 }
 
-/* NAME [TYPE] with what was behind it cut off; *unit: the word that stood behind the label. */
+/* Read NAME [TYPE], after what follows it has been cut off; *unit: the word after the label. */
 static int read_name_and_type(struct parser *p, char *text, struct column *column, char **unit,
                               bool labelled)
 {
@@ -211,7 +211,7 @@ static int read_name_and_type(struct parser *p, char *text, struct column *colum
                            "'%.40s' is not a column type; write decimal(N) or scaled(N) with N "
                            "from 0 to %d, json, boolean or string",
                            word, DECIMAL_SCALE_MAX);
-    text[strlen(text)] = ' '; /* it is a part of the name */
+    text[strlen(text)] = ' '; /* it is part of the name */
     return 0;
 }
 
@@ -226,7 +226,7 @@ static int keep_column(struct parser *p, const struct column *read, const char *
     column->line = p->line;
     rc = parser_copy(p, name, &column->name);
     if (rc == 0)
-        def->column_count++; /* from here definition_free() frees it, complete or not */
+        def->column_count++; /* from here on definition_free() frees it, complete or not */
     if (rc == 0 && label != NULL)
         rc = parser_copy(p, label, &column->label);
     if (rc == 0 && *unit != '\0')

@@ -11,8 +11,8 @@
 #include "core/param_check.h"
 #include "core/report.h"
 
-enum { TIMEOUT_MAX_MS = 7 * 24 * 3600 * 1000 }; /* that of report_timeout in the config */
-/* Those of retention in the config. */
+enum { TIMEOUT_MAX_MS = 7 * 24 * 3600 * 1000 }; /* as for report_timeout in the configuration */
+/* As for retention in the configuration. */
 #define RETENTION_MIN_MS 1000
 #define RETENTION_MAX_MS INT64_C(31536000000)
 
@@ -23,7 +23,7 @@ static char *skip_blanks(char *text)
     return text;
 }
 
-/* Cut the next word off *at, which moves to what stands behind it; "" at the end. */
+/* Cut the next word off *at, which moves to what follows it; "" at the end. */
 static char *take_word(char **at)
 {
     char *word = skip_blanks(*at);
@@ -163,7 +163,7 @@ static int add_allowed(struct parser *p, struct param *param, char *value)
     return rc;
 }
 
-/* The values of enum(A|B|C); *at stands behind the opening parenthesis and moves behind the closing
+/* Read the values of enum(A|B|C); *at is after the opening parenthesis and moves past the closing
  * one. */
 static int parse_enum(struct parser *p, struct param *param, char **at)
 {
@@ -267,8 +267,8 @@ static int parse_param_type(struct parser *p, struct param *param, char **at)
     return rc;
 }
 
-/* Cut what begins with a quote off *at, up to the next one alone; two of them are one in it. NULL:
- * it is not closed. */
+/* Cut a quoted text off *at, up to the next single quote; two quotes stand for one. NULL: it is not
+ * closed. */
 static char *take_quoted(char **at)
 {
     char quote = **at, *from = *at + 1, *start = from, *to = from;
@@ -359,7 +359,7 @@ static int parse_matching(struct parser *p, struct param *param, char **at)
     return rc == 0 ? 0 : err_set(p->err, rc, "%s", why.text);
 }
 
-/* One of the words behind the type, and what belongs to it. */
+/* Read one of the words after the type, with its value. */
 static int parse_param_word(struct parser *p, struct param *param, char **at)
 {
     char *word = take_word(at);
@@ -381,7 +381,7 @@ static int parse_param_word(struct parser *p, struct param *param, char **at)
         word, param->name);
 }
 
-/* Does one of the words begin here, or nothing that has been before? */
+/* Is there another word: one of these, or, if `first`, any? */
 static bool goes_on(const char *at, bool first)
 {
     static const char *const words[] = {"required", "default", "min", "max", "matching"};
@@ -392,7 +392,7 @@ static bool goes_on(const char *at, bool first)
     return first && *at != '"' && *at != '\0';
 }
 
-/* What may stand behind the type: words in any order, then a "description". */
+/* What may follow the type: words in any order, then a "description". */
 static int parse_param_rest(struct parser *p, struct param *param, char *at)
 {
     size_t len;
@@ -453,7 +453,8 @@ static bool is_type(const char *word)
     return hint_type(word) != NULL;
 }
 
-/* The name, told if it is written with its colon or behind its type, and read all the same. */
+/* The name. If it is written with its colon or after its type, that is reported, and the name is
+ * read all the same. */
 static int take_param_name(struct parser *p, char **at, char **ret_name)
 {
     char *name = take_word(at), next[DEFINITION_NAME_MAX + 1];
@@ -488,7 +489,7 @@ static int parse_parameter(struct parser *p, char *value)
         return rc;
     p->params[def->param_count].line = p->line;
     param->line = p->line;
-    def->param_count++; /* from here definition_free() frees it, complete or not */
+    def->param_count++; /* from here on definition_free() frees it, complete or not */
     if (told != 0)
         return told;
     rc = parse_param_type(p, param, &value);
@@ -498,7 +499,7 @@ static int parse_parameter(struct parser *p, char *value)
 static const struct {
     const char *key;
     int (*parse)(struct parser *p, char *value);
-    bool many; /* may stand more than once */
+    bool many; /* may appear more than once */
 } annotations[] = {
     {"report", parse_report, false},         {"description", parse_description, false},
     {"source", parse_source, false},         {"parameter", parse_parameter, true},
@@ -509,8 +510,8 @@ static const struct {
 
 enum { ANNOTATION_COUNT = sizeof(annotations) / sizeof(annotations[0]) };
 
-/* The annotation whose key `text` begins with, as whole words, or -1; *ret_behind is what follows
- * the key: a colon, a blank or NUL. */
+/* The annotation whose key `text` begins with, as whole words, or -1; *ret_behind is the character
+ * after the key: a colon, a blank or NUL. */
 static int find_annotation(const char *text, char *ret_behind)
 {
     for (int i = 0; i < ANNOTATION_COUNT; i++) {
@@ -532,7 +533,7 @@ bool header_owns(const char *text)
     return find_annotation(text, &behind) >= 0 && behind == ':';
 }
 
-/* The annotation that a comment was probably meant as, by one slip of the keyboard: -1: none. */
+/* The annotation that a comment was probably meant to be, with one typing error, or -1. */
 static int find_meant(const char *text)
 {
     size_t len = strcspn(text, ":");
@@ -544,7 +545,7 @@ static int find_meant(const char *text)
     return -1;
 }
 
-/* It is read all the same, so that what is missing then is not told too. */
+/* It is read all the same, so that what it declares is not reported as missing. */
 static int refuse_annotation(struct parser *p, char *text, int meant)
 {
     int rc = parser_fail(
@@ -606,7 +607,7 @@ const char *header_use_nocase(struct parser *p, const char *name, size_t len)
     return NULL;
 }
 
-/* Has the annotation been there, well or badly written? */
+/* Has the annotation appeared, valid or not? */
 static bool is_seen(const struct parser *p, const char *key)
 {
     int i = 0;
@@ -616,7 +617,7 @@ static bool is_seen(const struct parser *p, const char *key)
     return (p->seen & (1u << i)) != 0;
 }
 
-/* today and the like: whether the day is within the limits is for each request to find out. */
+/* today and the like: whether the day is within the limits is checked for each request. */
 static bool defaults_to_day(const struct param *param)
 {
     return param->type == PARAM_DATE && !param->list && param->default_value != NULL &&

@@ -1,5 +1,5 @@
-/* src/core/definition_hints.c -- what other programs write, and slips of the keyboard, recognized
- * so that the message can say what to write here. */
+/* src/core/definition_hints.c -- recognizes the syntax of other programs and typing errors, so that
+ * the message can say what to write. */
 #include <string.h>
 #include <strings.h>
 
@@ -11,7 +11,7 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* One letter more, less, or another one, or two of them exchanged (Damerau); in any case. */
+/* One letter added, missing or changed, or two exchanged (Damerau); case is ignored. */
 bool hint_is_slip(const char *text, size_t len, const char *word)
 {
     size_t n = strlen(word), first = 0, last = 0;
@@ -65,7 +65,7 @@ const char *hint_type(const char *word)
 
 /* ---- placeholders of other programs ---- */
 
-/* Behind these an operand is missing. */
+/* After these an operand is missing. */
 static bool wants_value(const struct sql_token *before)
 {
     static const char *const words[] = {
@@ -82,7 +82,7 @@ static bool wants_value(const struct sql_token *before)
     return before->kind == SQL_OTHER && strchr("=<>(,+-*/|%", *before->text) != NULL;
 }
 
-/* PostgreSQL's jsonb has an operator ?, ?| and ?&, which stands between two operands. */
+/* PostgreSQL's jsonb has the operators ?, ?| and ?&, which stand between two operands. */
 static bool is_question_mark(const struct sql_token *before, const char *text)
 {
     const char *behind = text + 1 + strspn(text + 1, " \t\r\n");
@@ -92,7 +92,7 @@ static bool is_question_mark(const struct sql_token *before, const char *text)
     return wants_value(before) || *behind == '\0' || strchr("),;", *behind) != NULL;
 }
 
-/* Bytes of {{x}} or ${x}; 0: inside of such a one, which is told. */
+/* Bytes of {{x}} or ${x}; 0 inside of one that is already reported. */
 static size_t braces(const struct sql_walk *walk, const char *text)
 {
     size_t len = 0, left = (size_t)(walk->end - text);
@@ -119,8 +119,8 @@ static size_t parameter_sign(const struct sql_walk *walk, const char *text)
     return 0;
 }
 
-/* Bytes of %s, %(x)s and &x, where an operand is missing. What stands directly behind a sign may be
- * the end of one of PostgreSQL's operators. */
+/* Bytes of %s, %(x)s and &x, where an operand is missing. A % or & directly after another sign may
+ * be the end of one of PostgreSQL's operators. */
 static size_t format(const struct sql_walk *walk, const char *text, const struct sql_token *before)
 {
     size_t left = (size_t)(walk->end - text), len = 1;
@@ -159,7 +159,7 @@ int hint_placeholder(struct parser *p, const struct sql_walk *walk, const struct
                        (int)(len < DEFINITION_NAME_MAX ? len : DEFINITION_NAME_MAX), text);
 }
 
-/* A parameter that is named in a '…' only is not used, and the message for that one says so. */
+/* A parameter that is named only in a '…' is not used; the message about that says so. */
 void hint_quoted(struct parser *p, const struct sql_token *token)
 {
     const char *at = token->text, *end = token->text + token->len;

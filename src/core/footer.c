@@ -1,5 +1,4 @@
-/* src/core/footer.c -- the description of a stored result: JSON, behind which a trailer finds it.
- */
+/* src/core/footer.c -- the description of a stored result: JSON, found by the trailer after it. */
 #include "core/footer.h"
 
 #include <endian.h>
@@ -16,7 +15,7 @@ static const char magic[8] = "rdfoot1\n";
 
 struct trailer {
     char magic[sizeof(magic)];
-    uint64_t len; /* of the description, little-endian */
+    uint64_t len; /* length of the description, little-endian */
     uint8_t hash[crypto_generichash_BYTES_MIN];
 };
 _Static_assert(sizeof(struct trailer) == FOOTER_TRAILER, "without padding");
@@ -39,7 +38,7 @@ static void hash(const void *text, size_t len, uint8_t out[crypto_generichash_BY
 
 /* ---- writing ---- */
 
-/* What is usual is left out. */
+/* Values that are the usual ones are left out. */
 static void add_unusual(struct buf *b, const char *key, int64_t value, int64_t usual)
 {
     if (value != usual)
@@ -134,7 +133,7 @@ int footer_find(const uint8_t bytes[FOOTER_TRAILER], int64_t size, int64_t *ret_
     return 0;
 }
 
-/* Sticky: what is missing or of another type makes `ok` false. */
+/* Sticky: a member that is missing or of another type makes `ok` false. */
 struct reading {
     bool ok;
 };
@@ -152,7 +151,7 @@ static int64_t get_unusual(struct reading *r, const json_t *object, const char *
     return json_object_get(object, key) != NULL ? get_place(r, object, key) : usual;
 }
 
-/* A copy; NULL: it is not there, which is a fault if it is `needed`. */
+/* A copy of the member; NULL: there is none, which is a fault if it is `needed`. */
 static char *get_text(struct reading *r, const json_t *object, const char *key, bool needed)
 {
     const json_t *value = json_object_get(object, key);
@@ -188,7 +187,7 @@ static void read_column(struct reading *r, const json_t *json, struct footer_col
     r->ok = r->ok && ret->level >= 0 && ret->level <= FOOTER_ARRAYS_MAX;
 }
 
-/* Level by level, and with a name for each array. */
+/* By level, and with a name for each array. */
 static bool is_in_order(const struct footer_part *part)
 {
     int level = 0;

@@ -1,4 +1,4 @@
-/* src/core/json_read.c -- jansson's allocations, with a note of those that failed. */
+/* src/core/json_read.c -- jansson's allocations, and whether one of them failed. */
 #include "core/json_read.h"
 
 #include <pthread.h>
@@ -42,6 +42,6 @@ json_t *json_read(const char *text, size_t len, json_error_t *where, bool *ret_s
         snprintf(where->text, sizeof(where->text), "the character U+0000 is not allowed in a text");
     if (!starved)
         return root;
-    json_decref(root); /* its lexer goes on without the characters it had no room for */
+    json_decref(root); /* jansson's lexer drops characters for which it gets no memory */
     return NULL;
 }

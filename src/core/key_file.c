@@ -1,4 +1,4 @@
-/* src/core/key_file.c -- reading, making and replacing a file that holds a secret. */
+/* src/core/key_file.c -- reads, makes and replaces a file that contains a secret. */
 #include "core/key_file.h"
 
 #include <errno.h>
@@ -34,8 +34,8 @@ static int read_all(const struct key_file *file, int fd, struct buf *ret, struct
     return 0;
 }
 
-/* A pipe, which may be one only if it is public, would be waited for, here and by whoever has made
- * up a token. */
+/* O_NONBLOCK: opening a pipe would block, here and in the program that wrote a made-up token. Only
+ * a public key may be a pipe. */
 static int open_key_file(const struct key_file *file)
 {
     return open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (file->is_public ? 0 : O_NONBLOCK));
@@ -59,7 +59,7 @@ static int read_file(const struct key_file *file, int fd, struct buf *ret, struc
 
 /* ---- making ---- */
 
-/* Where one without a name cannot be made: "PATH.new", NULL: no memory. */
+/* The temporary name "PATH.new", for file systems without unnamed files; NULL: out of memory. */
 static char *temporary_name(const struct key_file *file)
 {
     char *name;
@@ -85,8 +85,9 @@ static int close_failed(int fd)
     return -1;
 }
 
-/* That file, locked as long as it has its name and empty, or -1. What a crash has left of one may
- * be another name of the key that is in use, so it goes and is not written to. */
+/* Make that file, empty, and lock it while it has its name; returns its descriptor or -1. A file
+ * that a crash has left may be another name of the key that is in use, so it is unlinked and never
+ * written to. */
 static int open_temporary(const char *name)
 {
     for (;;) {
@@ -109,7 +110,7 @@ static int open_temporary(const char *name)
     }
 }
 
-/* What a crash has left: a secret that nobody uses, or another name of the file. */
+/* Remove what a crash has left: a secret that is not used, or another name of the file. */
 static void sweep_temporary(const struct key_file *file)
 {
     char *name = temporary_name(file);
@@ -122,7 +123,7 @@ static void sweep_temporary(const struct key_file *file)
     free(name);
 }
 
-/* Descriptor of the folder that the file is in, or -1. */
+/* Open the folder of the file; returns its descriptor or -1. */
 static int open_folder(const struct key_file *file, int flags)
 {
     char *copy = strdup(file->path);
@@ -152,8 +153,8 @@ static bool write_all(int fd, const struct buf *content)
     return good;
 }
 
-/* A file without a name: a crash leaves nothing of it. link(), since rename() would put this key
- * in the place of one that is in use already. */
+/* A file without a name, so that a crash leaves nothing. link() and not rename(), which would
+ * replace a key that is already in use. */
 static bool publish_nameless(const struct key_file *file, int fd, const struct buf *content)
 {
     char path[64];
@@ -164,7 +165,7 @@ static bool publish_nameless(const struct key_file *file, int fd, const struct b
             errno == EEXIST);
 }
 
-/* Where the file system has no files without a name. */
+/* For file systems without unnamed files. */
 static bool publish_named(const struct key_file *file, const struct buf *content)
 {
     char *name = temporary_name(file);
@@ -207,7 +208,7 @@ static int make_file(const struct key_file *file, struct err *err)
     return rc < 0 ? rc : sync_folder(file, err);
 }
 
-/* ---- what callers see ---- */
+/* ---- the interface ---- */
 
 void key_file_random(struct buf *out)
 {
@@ -270,7 +271,7 @@ static int replace_file(const struct key_file *file, const struct buf *content, 
     return rc < 0 ? rc : sync_folder(file, err);
 }
 
-/* The file, locked as long as it has its name, or -1. */
+/* Open and lock the file while it has its name; returns its descriptor or -1. */
 static int open_locked(const char *path)
 {
     for (;;) {
@@ -306,7 +307,7 @@ static int change_file(const struct key_file *file, key_file_change_fn *change, 
     return rc;
 }
 
-/* A symbolic link stays one: others may name the file that it leads to. */
+/* A symbolic link stays: others may use the file that it leads to. */
 int key_file_change(const struct key_file *file, key_file_change_fn *change, void *context,
                     struct err *err)
 {

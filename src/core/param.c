@@ -13,7 +13,7 @@
 #include "core/report.h"
 #include "core/sql_text.h"
 
-/* Append the value as callers see it; nothing for NULL. */
+/* Append the value as it is shown to callers; nothing for NULL. */
 static void add_shown(struct buf *out, const struct param_value *value)
 {
     if (value->list && value->text != NULL)
@@ -45,7 +45,7 @@ int param_default(const struct definition *def, const struct param *param, int64
     return rc != 0 ? rc : text != NULL;
 }
 
-/* One parameter's value from what was given (NULL: nothing); its text is yours, NULL for none. */
+/* Take one parameter's value from what was given (NULL: nothing); its text is yours, or NULL. */
 static int take_param_value(const struct definition *def, const struct param *param,
                             const json_t *given, int64_t now_ms, struct param_value *ret,
                             struct err *err)
@@ -105,7 +105,7 @@ static int check_param_names(const struct definition *def, const json_t *given, 
     return 0;
 }
 
-/* All values in the order of the definition, from what was given. */
+/* Take all values, in the order of the definition, from what was given. */
 static int take_param_values(const struct definition *def, const json_t *given, int64_t now_ms,
                              struct param_value **ret_values, struct err *err)
 {
@@ -144,7 +144,7 @@ static void add_members(struct buf *json, const struct param_value *values, size
         add_shown(&shown, &values[i]);
         json->failed = json->failed || shown.failed;
         json->starved = json->starved || shown.starved;
-        json_add_member(json, values[i].name, buf_str(&shown)); /* jansson lets only UTF-8 in */
+        json_add_member(json, values[i].name, buf_str(&shown)); /* jansson accepts only UTF-8 */
     }
     buf_add_char(json, '}');
     buf_done(&shown);
@@ -189,7 +189,7 @@ int params_values(const struct definition *def, const char *canonical,
         return err_no_memory(err);
     if (given == NULL)
         return err_set(err, -E_PARAM, "The stored parameters are not JSON.");
-    /* The clock matters only for a parameter that the definition has gained since. */
+    /* The clock matters only for a parameter that was added to the definition since then. */
     rc = take_param_values(def, given, clock_now_ms(), ret_values, err);
     json_decref(given);
     return rc;
@@ -242,7 +242,7 @@ void params_fill(struct buf *out, const char *message, const struct param_value 
     buf_add_str(out, message);
 }
 
-/* ---- days that a definition names by how they stand to today ---- */
+/* ---- days that a definition names relative to today ---- */
 
 enum { DAYS_DIGITS_MAX = 5 };
 
@@ -250,7 +250,7 @@ static bool write_day(struct tm *tm, char out[CLOCK_DATE_TEXT])
 {
     int year;
 
-    timegm(tm); /* 31 April becomes 1 May, day 0 the last of the month before */
+    timegm(tm); /* 31 April becomes 1 May, and day 0 the last day of the month before */
     year = tm->tm_year + 1900;
     if (year < 1 || year > 9999)
         return false;
@@ -259,7 +259,7 @@ static bool write_day(struct tm *tm, char out[CLOCK_DATE_TEXT])
     return true;
 }
 
-/* today, today-Nd or today+Nd: how many days from today. */
+/* today, today-Nd or today+Nd: the number of days from today. */
 static bool read_distance(const char *word, int *ret)
 {
     static const char today[] = "today";
@@ -287,7 +287,7 @@ bool day_of_word(const char *word, int64_t now_ms, const struct zone *zone,
 {
     static const struct {
         const char *word;
-        int months; /* from this one; a day of 0 is the last one of the month before */
+        int months; /* from this one; day 0 is the last day of the month before */
         int day;
     } words[] = {
         {"month-start", 0, 1},

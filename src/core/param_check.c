@@ -1,4 +1,4 @@
-/* src/core/param_check.c -- one value of a parameter, or a list of them. */
+/* src/core/param_check.c -- checks one value of a parameter, or a list of values. */
 #include "core/param_check.h"
 
 #include <inttypes.h>
@@ -53,7 +53,7 @@ static const char *split_commas(const char *text, struct buf *out, size_t *count
     return why;
 }
 
-/* A JSON string with escapes in it: text[len] has its quotes. */
+/* A JSON string with escapes in it; `text` includes its quotes. */
 static bool add_unescaped(struct buf *out, const char *text, size_t len)
 {
     struct buf array;
@@ -76,7 +76,7 @@ static bool add_unescaped(struct buf *out, const char *text, size_t len)
     return value != NULL || starved;
 }
 
-/* Read a string at *at, which goes behind it. */
+/* Read a string at *at, which moves past it. */
 static bool take_string(const char **at, struct buf *out)
 {
     const char *start = *at + 1, *end = start;
@@ -111,7 +111,7 @@ static bool take_bare(const char **at, struct buf *out)
     return true;
 }
 
-/* `at` stands behind the opening bracket. */
+/* `at` is after the opening bracket. */
 static const char *split_array(const char *at, struct buf *out, size_t *count)
 {
     const char *why = NULL;
@@ -131,10 +131,10 @@ static const char *split_array(const char *at, struct buf *out, size_t *count)
     return *at == ']' && at[1 + strspn(at + 1, blanks)] == '\0' ? NULL : is_broken;
 }
 
-/* Split `text`, values with commas between them ("1,2,3", blanks around a value dropped) or a JSON
- * array (RFC 8259) of strings, numbers and booleans. `out` gets each value ended by a NUL, as many
- * as *ret_count; empty text is the empty list. NULL, or what is wrong, to be put behind "Parameter
- * 'x' ". When `out` has failed the answer means nothing. */
+/* Split `text`: values separated by commas ("1,2,3", blanks around a value are dropped) or a JSON
+ * array (RFC 8259) of strings, numbers and booleans. `out` gets *ret_count values, each ended by a
+ * NUL; empty text is the empty list. Returns NULL, or what is wrong, to follow "Parameter 'x' ". If
+ * `out` has failed, the answer means nothing. */
 static const char *param_list_split(const char *text, struct buf *out, size_t *ret_count)
 {
     *ret_count = 0;
@@ -145,7 +145,7 @@ static const char *param_list_split(const char *text, struct buf *out, size_t *r
                         : split_commas(text, out, ret_count);
 }
 
-/* Would it be read back from between two commas? */
+/* Can the value be read back from a list with commas? */
 static bool is_plain_item(const char *item, size_t len)
 {
     return len > 0 && !is_list_blank(*item) && !is_list_blank(item[len - 1]) &&
@@ -202,7 +202,7 @@ static bool is_date_value(const struct param *param, const char *text)
     return clock_is_date(text);
 }
 
-/* In UTC, where every local time exists once. */
+/* Checked in UTC, where every local time exists once. */
 static bool is_timestamp_value(const struct param *param, const char *text)
 {
     char utc[TIMESTAMP_TEXT];
@@ -264,7 +264,7 @@ bool param_has_order(enum param_type type)
            type == PARAM_TIMESTAMP;
 }
 
-/* Of two moments, in UTC: 05.5Z is behind 05Z. */
+/* Compare two timestamps in UTC: 05.5Z is after 05Z. */
 static int compare_moments(const struct zone *zone, const char *a, const char *b)
 {
     char left[TIMESTAMP_TEXT] = "", right[TIMESTAMP_TEXT] = "";
@@ -314,7 +314,7 @@ static void add_param_limits(const struct param *param, char *out, size_t cap)
     str_drop_cut(out);
 }
 
-/* ---- words ---- */
+/* ---- messages ---- */
 
 void param_show(const char *text, char out[PARAM_SHOWN_TEXT])
 {
@@ -374,9 +374,10 @@ static int refuse_value(const struct param *param, const char *text, struct err 
                    shown);
 }
 
-/* ---- the one form of a value ---- */
+/* ---- the normal form of a value ---- */
 
-/* In UTC. A local time has to exist once; what is unreadable has been refused. */
+/* The timestamp in UTC. A local time has to exist exactly once; an unreadable value is already
+ * refused. */
 static int take_timestamp(const struct definition *def, const struct param *param, const char *text,
                           struct buf *out, struct err *err)
 {
@@ -397,14 +398,15 @@ static int take_timestamp(const struct definition *def, const struct param *para
                        "put back over it. Say which by its offset, such as "
                        "2024-01-12T14:04:00+11:00.",
                        param->name, shown, zone);
-    if (reading != TIMESTAMP_GOOD) /* only local time at the ends of year 1 and 9999 */
+    if (reading != TIMESTAMP_GOOD) /* possible only for local time at the ends of years 1 and
+                                    * 9999 */
         return refuse_value(param, text, err);
     buf_add_str(out, utc);
     return 0;
 }
 
-/* Append the one form of a value: an integer without leading zeros, a decimal as it is but without
- * the sign of a zero, a boolean in small letters, a timestamp in UTC, all else as it is. */
+/* Append the normal form of a value: an integer without leading zeros, a zero decimal without its
+ * sign, a boolean in small letters, a timestamp in UTC, everything else unchanged. */
 static int take_one(const struct definition *def, const struct param *param, const char *text,
                     struct buf *out, struct err *err)
 {
@@ -430,7 +432,7 @@ static int take_one(const struct definition *def, const struct param *param, con
     return 0;
 }
 
-/* An expression may meet a new state at each byte of each value, and a list has 192 KiB of them. */
+/* An expression may reach a new state at each byte of each value, and a list may have 192 KiB. */
 static int watch_matching(const struct param *param, int64_t began_ms, struct err *err)
 {
     if (param->pattern == NULL || clock_cpu_ms() - began_ms <= MATCHING_MS)
@@ -441,7 +443,7 @@ static int watch_matching(const struct param *param, int64_t began_ms, struct er
                    param->name, pattern_text(param->pattern));
 }
 
-/* Each value of a list, and how many there are. */
+/* Take each value of a list, and count them. */
 static int take_list_value(const struct definition *def, const struct param *param,
                            const char *text, struct param_value *ret, struct err *err)
 {

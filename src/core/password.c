@@ -38,7 +38,7 @@ bool password_hash(const char *password, char out[PASSWORD_HASH_TEXT])
            crypto_pwhash_argon2id_str(out, password, strlen(password), PASSES, MEMORY_BYTES) == 0;
 }
 
-/* What libsodium has put into a hash: "$argon2id$v=19$m=KIB,t=PASSES,p=1$SALT$HASH". */
+/* The form of libsodium's hashes: "$argon2id$v=19$m=KIB,t=PASSES,p=1$SALT$HASH". */
 struct hashed {
     unsigned kib, passes;
     unsigned char salt[crypto_pwhash_argon2id_SALTBYTES], hash[HASH_BYTES];
@@ -62,7 +62,7 @@ static bool parse_hash(const char *text, struct hashed *ret)
            decode(salt, ret->salt, sizeof(ret->salt)) && decode(hash, ret->hash, sizeof(ret->hash));
 }
 
-/* Not crypto_pwhash_str_verify(): that of 1.0.18 calls a want of memory a wrong password. */
+/* Not crypto_pwhash_str_verify(), which in 1.0.18 reports a lack of memory as a wrong password. */
 static int verify(const char *hash, const char *password, struct err *err)
 {
     struct hashed hashed;
@@ -86,7 +86,7 @@ int password_verify(const char *hash, const char *password, struct err *err)
         return err_set(err, -E_INTERNAL, "libsodium can't be used");
     if (hash != NULL)
         return verify(hash, password, err);
-    /* The same work as for a real user, so that the time does not tell. */
+    /* The same work as for a real user, so that the duration reveals nothing. */
     if (SEAM_FAILS("password.verify") || !password_hash(password, unused))
         return err_set(err, -E_NOMEM, "no memory to check a password");
     return 0;

@@ -7,9 +7,9 @@
 
 #include "base/str.h"
 
-enum { SHOWN_PATH_MAX = 160 }; /* bytes of a path in a message: the words must fit behind it */
+enum { SHOWN_PATH_MAX = 160 }; /* bytes of a path in a message: the text must fit after it */
 
-/* What is wrong with `-- with` is found with every statement that has it. */
+/* Problems of `-- with` are found again with every statement that uses it. */
 static bool has_problem(const struct problems *problems, int line, const char *text)
 {
     for (size_t i = 0; i < problems->count; i++) {
@@ -51,7 +51,7 @@ void problems_add(struct problems *problems, int line, bool warning, const char 
     va_end(args);
 }
 
-/* By insertion, which keeps the order of equals; the list is short. */
+/* Insertion sort, which keeps the order of equals; the list is short. */
 void problems_sort(struct problems *problems)
 {
     for (size_t i = 1; i < problems->count; i++) {

@@ -51,5 +51,5 @@ void report_done(struct report *report)
     free(report->name);
     free(report->parameters);
     free(report->message);
-    sodium_memzero(report, sizeof(*report)); /* it may hold a key */
+    sodium_memzero(report, sizeof(*report)); /* it may contain a key */
 }

@@ -1,4 +1,4 @@
-/* src/core/rights.c -- the modes of the configuration, the store and the definitions. */
+/* src/core/rights.c -- the file modes of the configuration, the store and the definitions. */
 #include "core/rights.h"
 
 #include <stdio.h>
@@ -6,13 +6,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* A file whose name is `path` and a suffix. */
+/* A file named `path` plus a suffix. */
 struct guarded_file {
     const char *what, *path, *suffix;
-    bool secret; /* others may not read it, either */
+    bool secret; /* others must not read it either */
 };
 
-/* A word of the shell that is `text`: yours to free(); NULL: no memory. */
+/* `text` as one word of the shell: yours to free(); NULL: out of memory. */
 static char *shell_word(const char *text)
 {
     char *word = malloc(4 * strlen(text) + 3), *end = word;

@@ -28,8 +28,8 @@ size_t sql_name_length(const char *text, size_t len)
     return n;
 }
 
-/* The readers below get text[0 … len), len > 0, beginning with what they read, and return how many
- * bytes of it are theirs; 0: it is not closed. */
+/* The readers below get text[0 … len), len > 0, which begins with what they read, and return how
+ * many bytes it has; 0: it is not closed. */
 
 static size_t read_line_comment(const char *text, size_t len)
 {
@@ -83,7 +83,8 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Behind blanks a [ begins a name, except of ARRAY [1, 2], and except [:Name, as no name begins. */
+/* After blanks a [ begins a name, except in ARRAY [1, 2], and except [:Name, since no name begins
+ * so. */
 static bool is_array_bracket(const struct sql_walk *walk, const char *before)
 {
     static const char word[] = "array";
@@ -95,7 +96,7 @@ static bool is_array_bracket(const struct sql_walk *walk, const char *before)
             ((size_t)(before - walk->text) == len || !is_name_char(*(before - len - 1))));
 }
 
-/* A [ directly behind a name, a closing bracket or a quoted name subscripts it; one inside of
+/* A [ directly after a name, a closing bracket or a quoted name is a subscript; one inside of
  * another's brackets begins an array: ARRAY[[1, 2], [3, 4]]. */
 static bool is_subscript(const struct sql_walk *walk)
 {
@@ -134,7 +135,7 @@ static size_t read_colon(const char *text, size_t len, enum sql_kind *kind)
     return 1;
 }
 
-/* Quotes that close with a character of their own. */
+/* The quote that closes the token at walk->at; NUL: no quoted token begins there. */
 static char closing_quote(const struct sql_walk *walk)
 {
     switch (*walk->at) {
@@ -264,9 +265,9 @@ bool sql_null_test_follows(const struct sql_walk *walk)
            (sql_is_word(&token, "NULL") || (sql_is_word(&token, "NOT") && next_is(&ahead, "NULL")));
 }
 
-enum { CUT_NAME_MIN = 60, CUT_NAME_MAX = 63 }; /* bytes; 3 more may be of one character */
+enum { CUT_NAME_MIN = 60, CUT_NAME_MAX = 63 }; /* bytes; up to 3 more may belong to one character */
 
-/* Is the quoted token that name, or, if it was cut, does it begin with it? */
+/* Is the quoted token that name, or its beginning, if it was cut? */
 static bool quotes(const struct sql_token *token, const char *name)
 {
     size_t len = strlen(name), at = 1, end = token->len - 1;
@@ -274,7 +275,7 @@ static bool quotes(const struct sql_token *token, const char *name)
     for (size_t i = 0; i < len; i++, at++) {
         if (at >= end || token->text[at] != name[i])
             return false;
-        at += token->text[at] == token->text[0]; /* doubled */
+        at += token->text[at] == token->text[0]; /* a doubled quote */
     }
     return at == end || (len >= CUT_NAME_MIN && len <= CUT_NAME_MAX);
 }

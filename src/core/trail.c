@@ -1,4 +1,4 @@
-/* src/core/trail.c -- acts as lines of JSON, and the thread that writes them. */
+/* src/core/trail.c -- actions as lines of JSON, and the thread that writes them. */
 #include "core/trail.h"
 
 #include <libgen.h>
@@ -20,7 +20,7 @@
 enum {
     LINE_BYTES_MAX = 8192,
     CHUNK_BYTES = 256 * 1024,      /* written at a time */
-    WAITING_BYTES_MAX = 8 << 20,   /* while the file can't be written; … */
+    WAITING_BYTES_MAX = 8 << 20,   /* kept while the file cannot be written; … */
     WAITING_LINES_MAX = 64 * 1024, /* … and before the thread takes them */
     RETRY_MS = 1000,
 };
@@ -47,9 +47,9 @@ struct trail {
     struct work_queue *queue;
     atomic_bool failing, reopen;
     atomic_long lost;
-    /* the thread's */
+    /* only used by the thread */
     struct trail_file file;
-    struct work_item *waiting, **last; /* lines that are not written */
+    struct work_item *waiting, **last; /* lines that are not yet written */
     size_t waiting_bytes;
 };
 
@@ -152,7 +152,7 @@ void trail_record(struct trail *trail, const struct trail_act *act)
     }
 }
 
-/* An empty line: the thread looks at the file. */
+/* An empty line makes the thread check the file. */
 static void wake(struct trail *trail)
 {
     struct line *line = calloc(1, sizeof(*line));
@@ -198,7 +198,7 @@ static void keep(struct trail *trail, struct work_item *batch)
     }
 }
 
-/* The lines of a chunk are written: up to `end`. */
+/* Free the lines of a chunk that is written: those before `end`. */
 static void release(struct trail *trail, const struct work_item *end)
 {
     while (trail->waiting != end) {
@@ -234,7 +234,7 @@ static int write_chunk(struct trail *trail, struct err *err)
     return rc;
 }
 
-/* How many lines there are none of, in their place. */
+/* Write how many lines are missing, in their place. */
 static int write_lost(struct trail *trail, struct err *err)
 {
     long lost = atomic_load(&trail->lost);
@@ -282,8 +282,8 @@ static void keep_batch(void *context, struct work_item *batch)
     keep(context, batch);
 }
 
-/* After each batch. A file that is removed, or a disk that is full, is found without a line, too,
- * if that matters. */
+/* Called after each batch. With `required`, a file that was removed or a disk that is full is
+ * noticed without a new line, too. */
 static int64_t maintain(void *context)
 {
     struct trail *trail = context;

@@ -1,4 +1,4 @@
-/* src/core/trail_file.c -- appending whole lines to a file that other processes append to, too. */
+/* src/core/trail_file.c -- appends whole lines to a file to which other processes append, too. */
 #include "core/trail_file.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 enum {
     RESERVE_BYTES = 64 * 1024,
-    LOCK_TRIES = 200, /* each of them a millisecond later: another process appends a few lines */
+    LOCK_TRIES = 200, /* one millisecond each: another process appends only a few lines */
 };
 
 static int trail_file_failed(const struct trail_file *file, const char *what, struct err *err)
@@ -43,8 +43,8 @@ static int check_trail_rights(const struct trail_file *file, const struct stat *
     return 0;
 }
 
-/* Blocks beyond the end of the file: a disk that fills up is noticed while there is room for the
- * acts under way. Not every file system has that. */
+/* Blocks beyond the end of the file, so that a full disk is noticed while there is still room for
+ * the actions in progress. Not every file system supports this. */
 static int reserve_room(const struct trail_file *file, off_t size, struct err *err)
 {
     if (!file->reserve || (!SEAM_FAILS("trail.reserve") &&
@@ -54,7 +54,7 @@ static int reserve_room(const struct trail_file *file, off_t size, struct err *e
                                               : 0;
 }
 
-/* A pipe would be waited for. */
+/* O_NONBLOCK: opening a pipe would block. */
 static int open_trail_file(const char *path, int flags)
 {
     return SEAM_FAILS("trail.open")
@@ -111,7 +111,7 @@ static bool lock_trail(int fd)
     return false;
 }
 
-/* A crash may have left a part of a line, which is ended. */
+/* False: a crash has left part of a line, which has to be ended. */
 static bool ends_in_a_line(int fd, off_t size)
 {
     char last = '\n';
@@ -132,7 +132,7 @@ static bool write_bytes(int fd, const char *bytes, size_t len)
     return true;
 }
 
-/* With the lock. What a full disk has taken of a line is taken back. */
+/* Called with the lock. A line that a full disk cut short is removed again. */
 static int append_locked(const struct trail_file *file, const char *lines, size_t len,
                          struct err *err)
 {
@@ -154,7 +154,7 @@ int trail_file_append(struct trail_file *file, const char *lines, size_t len, st
 {
     int rc = trail_file_open(file, err);
 
-    /* Without room for more there may be room for this. */
+    /* If room could not be reserved, there may still be enough for these lines. */
     if (file->fd < 0)
         return rc;
     if (!lock_trail(file->fd))

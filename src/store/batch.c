@@ -1,5 +1,5 @@
-/* src/store/batch.c -- the batches of the work queues: one transaction, its changes told, its
- * operations answered. */
+/* src/store/batch.c -- runs a batch of a work queue in one transaction, notifies of its changes,
+ * and answers its operations. */
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -12,7 +12,7 @@ static const enum store_kind kinds[STORE_VERB_COUNT] = {
 #undef X
 };
 
-/* In the names of the seams. */
+/* Used in the names of seams. */
 static const char *const verb_names[STORE_VERB_COUNT] = {
 #define X(name, member, kind) [STORE_##name] = #member,
     STORE_VERBS(X)
@@ -25,7 +25,7 @@ enum store_kind store_kind_of(const struct store_op *op)
     return kinds[op->verb];
 }
 
-/* What the most demanding operation of a batch needs. */
+/* The kind that the most demanding operation of the batch needs. */
 static enum store_kind kind_of_batch(struct work_item *batch)
 {
     enum store_kind kind = STORE_READ;
@@ -54,7 +54,7 @@ void pool_add(struct store *store, struct pool *pool, struct store_conn *conn)
     lock_release(&store->lock);
 }
 
-/* There are as many connections as threads, so there is one. */
+/* There are as many connections as threads, so one is free. */
 static struct store_conn *take_conn(struct store *store, struct pool *pool)
 {
     struct store_conn *conn;
@@ -121,7 +121,7 @@ static void tell_changes(struct store_conn *conn)
 void store_answer(struct store_op *op)
 {
     CHECK(op->posted);
-    op->posted = false; /* it is its owner's again */
+    op->posted = false; /* from here on it belongs to its owner */
     op->done(op);
 }
 
@@ -148,11 +148,11 @@ static void finish_batch(struct store_conn *conn, struct work_item *batch,
     tell_changes(conn);
     for (struct work_item *item = batch; item != NULL; item = next) {
         struct store_op *op = store_op_of(item);
-        enum store_verb verb = op->verb; /* `op` is its owner's again after done */
+        enum store_verb verb = op->verb; /* after `done`, `op` belongs to its owner */
 
         next = item->next;
         if (failure != NULL) {
-            store_op_done(op); /* what the attempt that was rolled back has found */
+            store_op_done(op); /* what the attempt that was rolled back had found */
             op->rc = -E_STORE;
             op->err = *failure;
         }
@@ -170,18 +170,18 @@ static enum batch_fate run_and_finish(struct store_conn *conn, struct work_item 
     return fate;
 }
 
-/* One bad operation must not fail its neighbours: each gets a transaction of its own. */
+/* One bad operation must not fail the others: each gets a transaction of its own. */
 static void run_one_by_one(struct store_conn *conn, struct work_item *batch)
 {
     struct work_item *next = NULL;
 
     for (struct work_item *item = batch; item != NULL; item = item->next)
-        store_op_done(store_op_of(item)); /* what the attempt that was rolled back has found */
+        store_op_done(store_op_of(item)); /* what the attempt that was rolled back had found */
     for (struct work_item *item = batch; item != NULL; item = next) {
         next = item->next;
         item->next = NULL;
         if (run_and_finish(conn, item) == BATCH_NOT_BEGUN)
-            break; /* the store is gone, not the operation bad: do not wait for each */
+            break; /* the store is gone, not the operation bad: do not wait for each one */
     }
     if (next != NULL)
         run_and_finish(conn, next);

@@ -1,13 +1,13 @@
 /* src/store/embedded.c -- the embedded kind: one thread writes, in transactions of many verbs, and
- * tries again with more room on the disk; who reads does so on the calling thread, which has a
- * connection of its own, or from what is remembered. */
+ * retries with more room on the disk. Readers read on their own thread, with a connection of its
+ * own, or use a cached value. */
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/seam.h"
 #include "store/engine_impl.h"
 
-/* Returns what becomes op->rc. */
+/* Run one verb; its result becomes op->rc. */
 static int run_op(struct store_conn *conn, struct store_op *op)
 {
     THREAD_CHECK(&conn->user);
@@ -28,14 +28,14 @@ static int run_op(struct store_conn *conn, struct store_op *op)
 
 enum { CHECK_EVERY_MS = 100 };
 
-/* One thread's connection for reading, in the store's list so that store_free() finds it. */
+/* A thread's connection for reading, in the store's list so that store_free() finds it. */
 struct reader {
     struct store_conn *conn;
     struct store *store;
     struct reader *next, **link;
 };
 
-/* For what only reads: seldom looked at while all is well, since a look is three system calls. */
+/* For reads only: checked rarely while all is well, since a check takes three system calls. */
 static bool files_are_in_place(struct store *store, struct err *err)
 {
     int64_t now_ms = clock_mono_ms();
@@ -63,7 +63,7 @@ static void reader_free(struct reader *reader)
     free(reader);
 }
 
-/* A thread that has read ends. */
+/* A thread that has read is ending. */
 static void reader_thread_ends(void *value)
 {
     struct reader *reader = value;
@@ -91,8 +91,8 @@ void readers_done(struct store *store)
     }
 }
 
-/* This thread's connection, opened at its first read, unless a file is missing, since to open the
- * store would make another. NULL: `err` says why. */
+/* This thread's connection, opened at its first read, unless a file is missing, since opening the
+ * store would make a new one. NULL: `err` says why. */
 static struct store_conn *reader_conn(struct store *store, struct err *err)
 {
     struct reader *reader = pthread_getspecific(store->reader_key);
@@ -134,7 +134,7 @@ void embedded_read(struct store *store, struct store_op *op)
 
 /* ---- writing ---- */
 
-/* Run every verb of the batch; -E_STORE as soon as one says so. */
+/* Run every verb of the batch; -E_STORE as soon as one of them fails with it. */
 static int run_verbs(struct store_conn *conn, struct work_item *batch, struct err *err)
 {
     for (struct work_item *item = batch; item != NULL; item = item->next) {
@@ -160,8 +160,8 @@ static int commit_in_place(struct store_conn *conn, struct err *err)
     return conn->ops->commit(conn, err);
 }
 
-/* The readers may see what was committed by now: count what it has changed, so that nothing older
- * is remembered, and only then say that it was ours. */
+/* Readers may already see what was committed: count what it has changed, so that nothing older
+ * stays cached, and only then record that the commit was ours. */
 static void count_changes(struct store_conn *conn, struct work_item *batch)
 {
     struct versions *versions = &conn->store->versions;
@@ -182,7 +182,8 @@ static void count_changes(struct store_conn *conn, struct work_item *batch)
     versions_settle(versions, true);
 }
 
-/* One transaction over the batch. Unless it is committed, `err` says why and nothing happened. */
+/* One transaction for the batch. Unless it is committed, `err` says why and nothing has
+ * happened. */
 static enum batch_fate try_transaction(struct store_conn *conn, struct work_item *batch,
                                        enum store_kind kind, struct err *err)
 {
@@ -201,7 +202,7 @@ static enum batch_fate try_transaction(struct store_conn *conn, struct work_item
     return BATCH_ROLLED_BACK;
 }
 
-/* A batch of one has failed: can it be tried again with more room on the disk? */
+/* A batch of one has failed: can it be retried with more room on the disk? */
 static bool free_disk_space(struct store_conn *conn, struct work_item *batch, int tries)
 {
     bool made;
@@ -227,7 +228,7 @@ enum batch_fate embedded_transact(struct store_conn *conn, struct work_item *bat
     }
 }
 
-/* On the writing thread, whose one connection is idle between batches. */
+/* Called on the writing thread, whose one connection is idle between batches. */
 static int64_t store_maintain(void *context)
 {
     struct store *store = context;
@@ -243,7 +244,7 @@ static int64_t store_maintain(void *context)
 
 int embedded_start(struct store *store, int connections, struct err *err)
 {
-    (void)connections; /* one, and one of each thread that reads */
+    (void)connections; /* one, and one per thread that reads */
     versions_watch(&store->versions, store->ops->watch, store->first);
     return pool_open(store, &store->writing,
                      (struct work_queue_spec){.name = "store",

@@ -12,12 +12,12 @@
 #include "base/seam.h"
 #include "core/key_file.h"
 
-/* A disk writes one of these or leaves it. */
+/* A disk writes a sector entirely or not at all. */
 struct sector {
     char magic[24];
     uint64_t number; /* big-endian; 0: the secret */
     uint8_t bytes[ERASE_KEY_BYTES];
-    uint8_t check[32]; /* of what is before it */
+    uint8_t check[32]; /* of the fields before it */
     uint8_t rest[416];
 };
 _Static_assert(sizeof(struct sector) == 512, "a sector of a disk");
@@ -52,7 +52,7 @@ static bool is_whole(const struct sector *sector)
            memcmp(sector->check, check, sizeof(check)) == 0;
 }
 
-/* 0: there is none in this place. */
+/* 0: this place has no key. */
 static int64_t number_in(const struct sector *sector)
 {
     return is_whole(sector) ? (int64_t)be64toh(sector->number) : 0;
@@ -142,7 +142,7 @@ static int put_sector(int fd, int place, const struct sector *sector)
                : -1;
 }
 
-/* The same number, else the lowest: a free place has 0. */
+/* The place with the same number, else the one with the lower number: a free place has 0. */
 static int place_for(const struct image *image, int64_t number)
 {
     int64_t first = number_in(&image->key[0]), second = number_in(&image->key[1]);
@@ -152,7 +152,7 @@ static int place_for(const struct image *image, int64_t number)
     return first <= second ? 0 : 1;
 }
 
-/* Is the file ahead of a key that is not in it? */
+/* Is the file newer than this key, which it does not contain? */
 static bool is_past(const struct image *image, int place, int64_t number)
 {
     int64_t there = number_in(&image->key[place]);

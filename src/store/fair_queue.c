@@ -1,11 +1,12 @@
-/* src/store/fair_queue.c -- whose report starts next, in memory.
+/* src/store/fair_queue.c -- decides, in memory, whose report starts next.
  *
- * A user has an entry for each type of report that is queued; the entries of a type are ranked by
- * whose turn it is, so that the choice among the types that may start looks at the first of each.
+ * A user has one entry per type of report that is queued. The entries of a type are ranked by whose
+ * turn it is, so that the choice among the types that may start looks only at the first of each.
  *
- * For positions, all waiting users are ranked, too, and `rounds` counts what is queued by when it
- * comes: with R running, a user's next report is of round R + 1, the one after it of R + 2. What is
- * of an earlier round starts earlier; in a round, users follow each other by turn. */
+ * For positions, all waiting users are ranked, too, and `rounds` counts queued reports by the round
+ * in which they start: with R reports running, a user's next report is of round R + 1, the one
+ * after it of R + 2. A report of an earlier round starts earlier; within a round, users follow each
+ * other by turn. */
 #include "store/fair_queue.h"
 
 #include <search.h>
@@ -17,7 +18,7 @@
 #include "base/ranking.h"
 #include "base/thread.h"
 
-enum { ROUNDS = 1024 }; /* the last one has all that come later */
+enum { ROUNDS = 1024 }; /* the last one also counts all later rounds */
 
 struct fair_name {
     struct fair_name *next;
@@ -26,17 +27,17 @@ struct fair_name {
 };
 
 struct fair_entry {
-    struct rank_node node; /* in its type's ranking as long as it has anything */
+    struct rank_node node; /* in its type's ranking while it has any reports */
     struct fair_user *user;
     struct fair_name *name;
-    int64_t *seqs; /* ascending, from `first` on */
+    int64_t *seqs; /* ascending, beginning at `first` */
     size_t first, count, cap;
 };
 
 struct fair_user {
-    struct rank_node node; /* in `waiting` as long as anything is queued */
+    struct rank_node node; /* in `waiting` while anything is queued */
     int64_t id, turn;
-    int64_t oldest; /* seq of what is queued; only while it is in `waiting` */
+    int64_t oldest; /* seq of the oldest queued report; valid only in `waiting` */
     int running, running_limit;
     size_t queued;
     struct fair_entry **entries;
@@ -48,7 +49,7 @@ struct fair_queue {
     struct fair_name *names;
     struct ranking waiting;
     int64_t rounds[ROUNDS];
-    int64_t turn; /* the last one */
+    int64_t turn; /* the last one given out */
 };
 
 static struct fair_user *user_of(const struct rank_node *node)
@@ -63,7 +64,7 @@ static struct fair_entry *entry_of(const struct rank_node *node)
 
 /* ---- the order ---- */
 
-/* The oldest one; only of an entry that has any. */
+/* The seq of the oldest report; only for an entry that has any. */
 static int64_t oldest_of(const struct fair_entry *entry)
 {
     return entry->seqs[entry->first];
@@ -177,7 +178,7 @@ static struct fair_entry *make_entry(struct fair_queue *queue, struct fair_user 
     return user->entries[user->entry_count++] = entry;
 }
 
-/* ---- out of the rankings while the order changes, and in again ---- */
+/* ---- taking users out of the rankings while the order changes ---- */
 
 static void take_out(struct fair_queue *queue, struct fair_user *user)
 {
@@ -229,7 +230,7 @@ bool fair_queue_user(struct fair_queue *queue, int64_t user_id, int64_t turn, in
     return true;
 }
 
-/* How many of the entry come before `seq`. */
+/* How many reports of the entry come before `seq`. */
 static size_t place_of(const struct fair_entry *entry, int64_t seq)
 {
     size_t low = 0, high = entry->count;
@@ -245,8 +246,8 @@ static size_t place_of(const struct fair_entry *entry, int64_t seq)
     return low;
 }
 
-/* Room for one more behind the last. What has been taken from the front is used again once it is
- * half of the array, so each element is moved once, on the average. */
+/* Make room for one more at the end. Room freed at the front is used again once it is half of the
+ * array, so each element is moved once on average. */
 static bool make_room(struct fair_entry *entry)
 {
     if (entry->first + entry->count < entry->cap)
@@ -259,7 +260,7 @@ static bool make_room(struct fair_entry *entry)
     return true;
 }
 
-/* Most come at the end; what is queued again comes at the front. */
+/* Most are added at the end; a requeued report is added at the front. */
 static void insert_seq(struct fair_entry *entry, int64_t seq)
 {
     size_t at = place_of(entry, seq);
@@ -357,7 +358,8 @@ int64_t fair_queue_start(struct fair_queue *queue, int64_t user_id)
 
 /* ---- looking ---- */
 
-/* Those who may not are few: each has a report running. */
+/* The first entry that may start. Few before it may not: each of those users has a report
+ * running. */
 static const struct fair_entry *first_of(const struct fair_name *name, int running_limit)
 {
     struct rank_node *node;
@@ -389,7 +391,7 @@ int64_t fair_queue_next(const struct fair_queue *queue, int running_limit, fair_
     return best != NULL ? oldest_of(best) : 0;
 }
 
-/* The waiting users with at most so many running: they are ranked first. */
+/* The number of waiting users with at most `running` running: they are ranked first. */
 static size_t count_up_to(const struct fair_queue *queue, int running)
 {
     const struct fair_user end = {.running = running + 1, .turn = -1};
@@ -414,7 +416,7 @@ int64_t fair_queue_position(const struct fair_queue *queue, int64_t user_id, int
     from = user->running > 0 ? count_up_to(queue, user->running - 1) : 0;
     alike = count_up_to(queue, user->running) - from;
     rank = ranking_rank(&queue->waiting, &user->node) - from;
-    if (round == ROUNDS - 1) /* one user's, mostly */
+    if (round == ROUNDS - 1) /* mostly reports of one user */
         return position + (int64_t)(before + (size_t)user->running + 1 - round);
     return position + (int64_t)((double)queue->rounds[round] * (double)rank / (double)alike);
 }
@@ -424,7 +426,7 @@ bool fair_queue_is_empty(const struct fair_queue *queue)
     return ranking_count(&queue->waiting) == 0;
 }
 
-/* ---- the whole ---- */
+/* ---- the whole queue ---- */
 
 struct fair_queue *fair_queue_new(void)
 {

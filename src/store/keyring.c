@@ -1,4 +1,4 @@
-/* src/store/keyring.c -- wrapping and sealing with libsodium; the keys of erase.key in memory. */
+/* src/store/keyring.c -- wraps and seals with libsodium; keeps the keys of erase.key in memory. */
 #include "store/keyring.h"
 
 #include <endian.h>
@@ -26,7 +26,7 @@ struct keyring {
 /* What a wrapped key is bound to. */
 struct binding {
     char what[8];
-    uint64_t number; /* big-endian, of the key that wraps */
+    uint64_t number; /* big-endian, of the key that wraps it */
     struct guid id;  /* zero: the next key of the chain */
 };
 
@@ -95,7 +95,7 @@ int keyring_save(struct keyring *ring, struct err *err)
     return rc;
 }
 
-/* ---- one key by another ---- */
+/* ---- wrapping one key with another ---- */
 
 static struct binding binding_of(const struct erase_key *key, const struct guid *id)
 {

@@ -79,8 +79,8 @@ static const struct move_column reports[] = {SAME(seq, MOVE_BIGINT),
                                              {"seal_key", "result_sealed", MOVE_SEALED},
                                              {0}};
 
-/* Whose rows others name come first. `waiting` and the sequences are made of these at the end; what
- * is of nodes, keys and progress is the shared store's own. */
+/* Tables whose rows are referenced come first. `waiting` and the sequences are made from these at
+ * the end; rows about nodes, keys and progress belong to the shared store alone. */
 enum { ACCOUNT, TURN, ADDRESS, SESSION, USED, PAUSE, LEDGER, REPORT, TABLE_COUNT };
 static const struct move_table tables[TABLE_COUNT] = {
     [ACCOUNT] = {"user", "account", "id", "id", accounts, false},
@@ -94,7 +94,7 @@ static const struct move_table tables[TABLE_COUNT] = {
     [REPORT] = {"report", "report", "seq", "seq", reports, true},
 };
 
-/* ---- what there is ---- */
+/* ---- what the store contains ---- */
 
 static int begin_at(struct store *to, bool sealed, struct postgres_move **ret, struct err *err)
 {
@@ -168,7 +168,7 @@ static int copy_tables(struct store *from, struct store *to, bool sealed, struct
     return postgres_move_end(move, rc, err);
 }
 
-/* `from` first: what is deleted there once rows are in `to` would live on there. */
+/* `from` is marked first: a report deleted there while its row is already in `to` would survive. */
 int store_move_rows(struct store *from, struct store *to, bool sealed, struct err *err)
 {
     struct err ignored;
@@ -178,7 +178,7 @@ int store_move_rows(struct store *from, struct store *to, bool sealed, struct er
     SEAM_STEP("migrate", "source", "marked");
     if (rc == 0)
         rc = copy_tables(from, to, sealed, err);
-    /* If nobody knows whether it was committed, the next try looks. */
+    /* If it is unknown whether it was committed, the next try finds out. */
     if (rc < 0 && store_move_find(from, to, &state, &ignored) == 0 && state == MOVE_ABSENT)
         sqlite_move_mark(from->first, false, &ignored);
     SEAM_STEP("migrate", "rows", "copied");

@@ -1,5 +1,5 @@
-/* src/store/postgres.c -- the PostgreSQL backend: a batch as one pipeline, its verbs in an order in
- * which no two batches wait for each other, tried again when nobody knows how it ended. */
+/* src/store/postgres.c -- the PostgreSQL backend. A batch is one pipeline, with its verbs in an
+ * order in which no two batches wait for each other; it is retried while its outcome is unknown. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,22 +9,22 @@
 #include "store/postgres_impl.h"
 
 enum {
-    ALIVE_MS = 2000,   /* longest wait for a sign of life, before anything that may take its time */
+    ALIVE_MS = 2000,   /* longest wait for a sign of life, before anything that may take long */
     ANSWER_MS = 10000, /* … and then for the answers to a batch */
     DOUBT_MS = 15000,  /* how long to find out whether a batch was committed */
-    BLINK_MS = 1000,   /* how long a database that has just gone away may take to come back */
+    BLINK_MS = 1000,   /* how long a database that has just gone away may take to return */
     LOST_MAX = 5,      /* tries of a batch whose session is ended each time */
     PAUSE_MS = 20,     /* between tries */
-    CONFLICTS_MAX = 5, /* tries of a batch that loses against another */
-    CONFLICT_MS = 2000, /* a lock that took so long is no other batch's */
-    STALE_MAX = 3,      /* tries with newer keys, before what no key opens is given up */
+    CONFLICTS_MAX = 5, /* tries of a batch that conflicts with another */
+    CONFLICT_MS = 2000, /* a lock held longer than this is not another batch's */
+    STALE_MAX = 3,      /* tries with newer keys, before a row that no key opens is given up */
 };
 
 /* ---- the order of a batch ---- */
 
-/* Locks are taken in the order of these ranks, and in one rank by key. Who holds the lock of the
- * claims waits for nothing but the commit. Beyond RANK_REPORTS nothing
- * waits for a lock that another batch may hold for long: it skips what is locked. */
+/* Locks are taken in the order of these ranks, and within a rank by key. The holder of the lock of
+ * the claims waits only for the commit. Beyond RANK_REPORTS nothing waits for a lock that another
+ * batch may hold for long: locked rows are skipped. */
 enum rank { RANK_USER, RANK_SESSION, RANK_REPORT, RANK_REPORTS, RANK_REST, RANK_CLAIM };
 
 struct place {
@@ -32,7 +32,7 @@ struct place {
     enum rank rank;
     int64_t user;
     struct guid id;
-    int posted; /* what is alike keeps the order in which it was posted */
+    int posted; /* equal places keep the order in which they were posted */
 };
 
 static struct place lock_place(struct store_op *op)
@@ -59,7 +59,7 @@ static struct place lock_place(struct store_op *op)
         return (struct place){.op = op, .rank = RANK_REPORT, .id = op->delete_row.id};
     case STORE_CLAIM:
         return (struct place){.op = op, .rank = RANK_CLAIM};
-    case STORE_TOMBSTONE_MANY: /* in its own order by id: a deadlock is rare, and tried again */
+    case STORE_TOMBSTONE_MANY: /* in its own order by id: a deadlock is rare, and retried */
     case STORE_DELETE_ROWS:
         return (struct place){.op = op, .rank = RANK_REPORTS};
     default:
@@ -74,7 +74,7 @@ static int compare_places(const void *left, const void *right)
 
     if (order == 0)
         order = (a->user > b->user) - (a->user < b->user);
-    if (order == 0 && a->rank == RANK_USER) /* the lock of the limit, then the user's row */
+    if (order == 0 && a->rank == RANK_USER) /* the lock for the limit, then the user's row */
         order = (a->op->verb > b->op->verb) - (a->op->verb < b->op->verb);
     if (order == 0 && a->rank != RANK_USER)
         order = memcmp(&a->id, &b->id, sizeof(a->id));
@@ -135,12 +135,12 @@ static void forget_found(struct postgres_conn *c, const struct place *places, in
     for (int i = 0; i < count; i++) {
         store_op_done(places[i].op);
         if (places[i].op->verb == STORE_SUBMIT)
-            places[i].op->submit.id = places[i].id; /* a replay answers another one */
+            places[i].op->submit.id = places[i].id; /* a replay returns another id */
     }
 }
 
-/* The answers to our notifications; whether others were told is of no consequence: they look by
- * themselves from time to time. */
+/* Read the answers to our notifications. Whether other nodes got them does not matter: they also
+ * read the store from time to time. */
 static void read_owed(struct postgres_conn *c)
 {
     for (; c->owed > 0 && c->trouble != PG_LOST; c->owed--)
@@ -149,7 +149,7 @@ static void read_owed(struct postgres_conn *c)
         c->trouble = PG_GOOD;
 }
 
-/* Does the batch write something down that the newest key has to seal, or would it? */
+/* Does the batch write anything that the newest key has to seal, or check that it can? */
 static bool seals(const struct place *places, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -159,9 +159,9 @@ static bool seals(const struct place *places, int count)
     return false;
 }
 
-/* Whoever makes the next key waits until the batch is committed, so that nothing is written under a
- * key that is already counted as unused. First of all locks, since who waits for it may hold up
- * others. */
+/* Makes the node that makes the next key wait until the batch is committed, so that nothing is
+ * written under a key that is already counted as unused. Taken before all other locks, since a
+ * batch that waits for it would block others. */
 static void send_hold(struct postgres_conn *c)
 {
     struct erase_keys keys = keyring_keys(c->shared->ring);
@@ -227,8 +227,8 @@ static void roll_back_batch(struct postgres_conn *c)
         c->trouble = trouble;
 }
 
-/* A session that hangs is found by what takes no time. What writes sends nothing else until that is
- * answered: so there is no doubt that nothing was committed. */
+/* A statement that takes no time finds out whether the session hangs. A batch that writes sends
+ * nothing else until that is answered, so if it fails, nothing can have been committed. */
 static bool begin_batch(struct postgres_conn *c, enum store_kind kind)
 {
     CHECK(c->owed == 0 && c->result == NULL); /* the session is between two pipelines */
@@ -254,7 +254,8 @@ static enum postgres_trouble try_batch(struct postgres_conn *c, const struct pla
     send_batch(c, places, count, kind);
     read_batch(c, places, count, kind);
     if (c->trouble == PG_GOOD && c->base.changes_lost)
-        c->trouble = PG_LOST; /* committed, but not told: find it again, when there is memory */
+        c->trouble = PG_LOST; /* committed, but nobody was notified: run it again, when there is
+                               * memory */
     if (c->trouble == PG_GOOD)
         return PG_GOOD;
     roll_back_batch(c);
@@ -263,10 +264,10 @@ static enum postgres_trouble try_batch(struct postgres_conn *c, const struct pla
     return c->trouble;
 }
 
-/* ---- as many as it takes ---- */
+/* ---- retries ---- */
 
-/* A connection on which something can be sent: what the server has closed meanwhile, as a restart
- * does, is noticed now, and so leaves no doubt later. */
+/* Get a connection that can be used: if the server has closed it meanwhile, for example at a
+ * restart, this is noticed now, and causes no doubt later. */
 static int find_connection(struct postgres_conn *c, struct err *err)
 {
     c->trouble = PG_GOOD;
@@ -294,14 +295,14 @@ static enum batch_fate in_doubt(struct err *err)
 /* What became of the tries of a batch so far. */
 struct tries {
     int64_t began_ms;  /* monotonic: the first */
-    int64_t failed_ms; /* monotonic: when it was first seen that no connection can be made, or 0 */
-    bool was_there;    /* the database, the last time somebody looked */
+    int64_t failed_ms; /* monotonic: when connecting first failed, or 0 */
+    bool was_there;    /* the database, at the last attempt */
     int conflicts, stale, lost;
 };
 
-/* After trouble with the connection: is another try of use? What is in doubt is worth waiting for.
- * A session that was ended is opened again. A database that was there just now may be back at once;
- * while it is away, the answer to that is given without delay. */
+/* After trouble with the connection: is another try useful? An unknown outcome is worth waiting
+ * for. A session that was ended is opened again. A database that was there a moment ago may return
+ * at once; while it stays away, requests are refused without delay. */
 static bool may_try_again(const struct postgres_conn *c, bool connected, struct tries *tries)
 {
     int64_t now_ms = clock_mono_ms();
@@ -315,13 +316,13 @@ static bool may_try_again(const struct postgres_conn *c, bool connected, struct 
     return tries->was_there && now_ms - tries->failed_ms < BLINK_MS;
 }
 
-/* By a lock that is not another batch's: a database administrator has the table. */
+/* Is it a lock that no batch holds, for example a database administrator's lock of the table? */
 static bool is_held_up(enum postgres_trouble trouble, int64_t began_ms)
 {
     return trouble == PG_CONFLICT && clock_mono_ms() - began_ms >= CONFLICT_MS;
 }
 
-/* The batch has met a newer key than ours. It may be committed all the same: a row was read after
+/* The batch has found a newer key than ours. It may be committed all the same: a row was read after
  * the commit was sent. */
 static enum postgres_trouble take_new_keys(struct postgres_conn *c, int tries, struct err *err)
 {
@@ -331,7 +332,7 @@ static enum postgres_trouble take_new_keys(struct postgres_conn *c, int tries, s
     return c->trouble == PG_LOST ? PG_LOST : PG_REFUSED;
 }
 
-/* One try, and what it leaves to do before the next. */
+/* One try, and what has to be done before the next one. */
 static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struct place *places,
                                             int count, enum store_kind kind, struct tries *tries,
                                             struct err *err)
@@ -346,8 +347,8 @@ static enum postgres_trouble try_and_settle(struct postgres_conn *c, const struc
     return trouble == PG_STALE ? take_new_keys(c, ++tries->stale, err) : trouble;
 }
 
-/* Nothing is lost or done twice when the connection breaks: what may have been committed is asked
- * for `again`, which every verb can be without harm, until there is an answer. */
+/* Nothing is lost or done twice when the connection breaks: what may have been committed is
+ * repeated with `again`, which is safe for every verb, until there is an answer. */
 static enum batch_fate run_until_known(struct postgres_conn *c, const struct place *places,
                                        int count, enum store_kind kind, struct err *err)
 {
@@ -363,7 +364,8 @@ static enum batch_fate run_until_known(struct postgres_conn *c, const struct pla
         if (trouble == PG_GOOD)
             return BATCH_COMMITTED;
         if (is_held_up(trouble, tries.began_ms))
-            return c->again ? in_doubt(err) : BATCH_NOT_BEGUN; /* so would each of the batch be */
+            return c->again ? in_doubt(err) : BATCH_NOT_BEGUN; /* each operation of the batch would
+                                                                * be held up, too */
         if (trouble == PG_REFUSED || (trouble == PG_CONFLICT && ++tries.conflicts == CONFLICTS_MAX))
             return BATCH_ROLLED_BACK;
         if (trouble == PG_LOST && !may_try_again(c, connected, &tries))
@@ -373,9 +375,10 @@ static enum batch_fate run_until_known(struct postgres_conn *c, const struct pla
     }
 }
 
-/* A crash of the server may take back what it did not wait for, while nodes live on that go by it:
- * of a lost CLAIM two would run the same attempt, and what a lost REQUEUE or DELETE_ROW has let go
- * of would stay with a node that knows nothing of it. Only what is said again soon may be lost. */
+/* A crash of the server may undo a commit that it did not wait for, while nodes that rely on it
+ * live on: after a lost CLAIM two nodes would run the same attempt, and a report that a lost
+ * REQUEUE or DELETE_ROW had released would stay assigned to a node that does not know it. Only what
+ * is soon repeated may be lost. */
 static enum store_kind kind_here(const struct place *places, int count, enum store_kind kind)
 {
     for (int i = 0; i < count; i++) {

@@ -17,7 +17,8 @@ void postgres_send_claim(struct postgres_conn *c, struct store_claim *arg)
     call_run(c, PG_CLAIM_ALONE);
     call_run(c, PG_CLAIM, value_text(arg->node),
              value_guid(guid_eq(&arg->token, &none) ? NULL : &arg->token), value_int(arg->now_ms),
-             value_text(buf_failed(&limits) ? "" : arg->offer), /* no memory: nothing may start */
+             value_text(buf_failed(&limits) ? "" : arg->offer), /* out of memory: nothing may
+                                                                 * start */
              value_text(arg->sources), value_text(buf_str(&limits)), value_int(arg->running_limit));
     buf_done(&limits);
     call_run(c, PG_QUEUED);
@@ -52,7 +53,7 @@ void postgres_send_pause(struct postgres_conn *c, struct store_pause *arg)
 
 int postgres_read_pause(struct postgres_conn *c, struct store_pause *arg)
 {
-    if (!arg->paused) /* of no report */
+    if (!arg->paused) /* not a change of a report */
         store_changed(&c->base, &(struct store_change){.state = REPORT_QUEUED});
     return 0;
 }

@@ -1,6 +1,5 @@
-/* src/store/postgres_conn.c -- a connection to PostgreSQL: made, its statements prepared, made
- * again.
- */
+/* src/store/postgres_conn.c -- a connection to PostgreSQL: opens it, prepares its statements,
+ * reopens it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +7,7 @@
 #include "base/seam.h"
 #include "store/postgres_impl.h"
 
-enum { SETUP_MS = 10000 }; /* preparing all statements */
+enum { SETUP_MS = 10000 }; /* to prepare all statements */
 
 static const struct {
     const char *types, *sql;
@@ -18,8 +17,8 @@ static const struct {
 #undef X
 };
 
-/* The OIDs of the built-in types, by the letters of POSTGRES_STATEMENTS; libpq's headers for
- * clients do not name them. */
+/* The OIDs of the built-in types, by the letters of POSTGRES_STATEMENTS; libpq's client headers do
+ * not define them. */
 static Oid type_of(char letter)
 {
     static const struct {
@@ -65,7 +64,7 @@ static bool prepare_statement(struct postgres_conn *c, enum postgres_statement w
     return PQsendPrepare(c->pg, name, statements[which].sql, count, oids) == 1;
 }
 
-/* Every statement, in one round trip. */
+/* Prepare every statement, in one round trip. */
 static bool prepare_all(struct postgres_conn *c)
 {
     bool good = PQenterPipelineMode(c->pg) == 1;
@@ -83,8 +82,8 @@ static bool prepare_all(struct postgres_conn *c)
     return c->trouble == PG_GOOD;
 }
 
-/* It was then between our looks at our own clock: what fits that stays, so that the time does not
- * jump with every answer that is slow. */
+/* The server's time was taken between our two readings of the local clock. A known offset that fits
+ * is kept, so that slow answers do not make the time jump. */
 void postgres_record_time(struct postgres_conn *c, int64_t server_ms)
 {
     int64_t heard_ms = clock_mono_ms(), known_ms = atomic_load(&c->shared->clock_ms);

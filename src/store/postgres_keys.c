@@ -1,5 +1,5 @@
-/* src/store/postgres_keys.c -- the keys of erase.key and what the database says of them: a node
- * takes the next key from it, and forgets the one that is retired. */
+/* src/store/postgres_keys.c -- the keys of erase.key, compared with the database: a node takes the
+ * next key from there, and forgets a retired one. */
 #include <sodium.h>
 
 #include "base/clock.h"
@@ -10,12 +10,12 @@ enum { ANSWER_MS = 10000 };
 
 /* ---- the chain ---- */
 
-/* From the oldest key that we have to the newest that there is. */
+/* A walk from the oldest key that we have to the newest in the database. */
 struct walk {
-    struct erase_keys ours, found; /* `found`: what is to be kept from now on */
-    struct erase_key at;           /* the key of the last row; 0: it is not known */
+    struct erase_keys ours, found; /* `found`: the keys to keep from now on */
+    struct erase_key at;           /* the key of the last row; number 0: unknown */
     int64_t newest;
-    int in_use; /* keys that are not retired; the newest is one of them */
+    int in_use; /* keys that are not retired, including the newest */
 };
 
 static bool has_print(const struct erase_key *key, const uint8_t print[KEYRING_PRINT_BYTES])
@@ -26,7 +26,7 @@ static bool has_print(const struct erase_key *key, const uint8_t print[KEYRING_P
     return sodium_memcmp(own, print, sizeof(own)) == 0;
 }
 
-/* The key of this row, into walk->at: one that we have, or the next one after the row before. */
+/* Put the key of this row into walk->at: one that we have, or the one after the previous row's. */
 static void find_erase_key(struct postgres_conn *c, struct walk *walk, int64_t number)
 {
     struct erase_key before = walk->at;
@@ -81,7 +81,7 @@ static bool same_keys(const struct erase_keys *a, const struct erase_keys *b)
     return sodium_memcmp(a->key, b->key, sizeof(a->key)) == 0;
 }
 
-/* What stands in the database of our keys and the later ones. */
+/* Read what the database says about our keys and later ones. */
 static int read_chain(struct postgres_conn *c, struct walk *walk, struct err *err)
 {
     int64_t first = walk->ours.key[1].number;
@@ -107,7 +107,7 @@ static int refresh_keys(struct postgres_conn *c, struct walk *walk, struct err *
     rc = read_chain(c, walk, err);
     if (rc == 0 && (walk->newest == 0 || walk->found.key[0].number != walk->newest))
         return does_not_fit(c, walk, err);
-    /* That the file cannot be written is no reason to refuse requests: postgres_keys_save(). */
+    /* If the file cannot be written, requests are not refused: see postgres_keys_save(). */
     if (rc == 0 && !same_keys(&walk->found, &walk->ours))
         keyring_set(c->shared->ring, &walk->found, &ignored);
     if (rc == 0)
@@ -142,7 +142,7 @@ int postgres_keys_save(struct postgres_shared *shared, struct err *err)
 
 /* ---- fingerprints ---- */
 
-/* Run one statement of a file's name and the fingerprints of these of its keys. */
+/* Run one statement with a file's name and the fingerprints of its keys. */
 static bool run_print(struct postgres_conn *c, enum postgres_statement which,
                       const struct store_key_file *file, const size_t *keys, int count)
 {

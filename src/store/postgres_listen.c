@@ -14,25 +14,25 @@
 
 enum {
     LOOK_MS =
-        10000, /* a notification may get lost with its sender: so listeners look now and then */
-    PAYLOAD_MAX = 7900, /* the server takes less than 8000 bytes */
+        10000, /* a notification may be lost with its sender, so listeners also read the store */
+    PAYLOAD_MAX = 7900, /* the server takes fewer than 8000 bytes */
 };
 
 struct postgres_listener {
     struct postgres_shared *shared;
     struct store *store;
     pthread_t thread;
-    struct thread_owner owner; /* that thread */
+    struct thread_owner owner; /* the listening thread */
     int stop;                  /* an eventfd */
     PGconn *pg;
 };
 
-/* ---- telling ----
+/* ---- publishing ----
  *
- * A payload is the origin, then " ID,USER,STATE,RELEASED" for each change, or " sessions,USER": a
- * node skips what it does not know. It is sent after the commit, in a transaction that writes
- * nothing: the lock that orders notifications is held for the whole of a commit, and so would make
- * all nodes wait for each other's fsyncs. */
+ * A payload is the origin, then " ID,USER,STATE,RELEASED" for each change, or " sessions,USER"; a
+ * node skips words that it does not know. It is sent after the commit, in a transaction that writes
+ * nothing: the lock that orders notifications is held until the commit ends, so sending it earlier
+ * would make all nodes wait for each other's fsyncs. */
 
 static void send_payload(struct postgres_conn *c, struct buf *payload)
 {
@@ -53,7 +53,7 @@ void postgres_publish(struct store_conn *conn)
         char id[GUID_TEXT];
 
         if (change->heard)
-            continue; /* it is another node's */
+            continue; /* it came from another node */
         if (payload.len == 0)
             buf_add_str(&payload, c->shared->origin);
         guid_format(&change->id, id);
@@ -70,7 +70,7 @@ void postgres_publish(struct store_conn *conn)
     buf_done(&payload);
 }
 
-/* ---- hearing ---- */
+/* ---- receiving ---- */
 
 static void handle_change(struct postgres_listener *listener, const char *text)
 {
@@ -99,7 +99,7 @@ static void handle_payload(struct postgres_listener *listener, const char *paylo
     const char *next = strchr(payload, ' ');
 
     if (strncmp(payload, listener->shared->origin, strlen(listener->shared->origin)) == 0)
-        return; /* this process was told without the detour */
+        return; /* this process was already notified directly */
     while (next != NULL) {
         handle_change(listener, next + 1);
         next = strchr(next + 1, ' ');
@@ -138,7 +138,7 @@ static bool connect_listener(struct postgres_listener *listener, struct err *err
     return false;
 }
 
-/* Sleep until there is news or `wait_ms` has passed; false: it is to end. */
+/* Sleep until a notification arrives or `wait_ms` has passed; false: the thread has to end. */
 static bool wait_for_news(const struct postgres_listener *listener, int64_t wait_ms)
 {
     return pg_sleep(listener->pg, POLLIN, clock_mono_ms() + wait_ms, listener->stop) != PG_WOKEN;
@@ -151,7 +151,7 @@ static void *listen_thread(void *arg)
 
     thread_own(&listener->owner);
     while (wait_for_news(listener, listener->pg != NULL ? LOOK_MS : retry_ms)) {
-        struct err ignored; /* whoever needs the database notices, too */
+        struct err ignored; /* threads that need the database report it */
 
         if (clock_mono_ms() >= look_ms) {
             look_ms = clock_mono_ms() + LOOK_MS;

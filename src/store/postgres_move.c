@@ -1,5 +1,5 @@
-/* src/store/postgres_move.c -- the rows of an embedded store come into a PostgreSQL store: written
- * with COPY in one transaction, sealed on the way, then read back and compared. */
+/* src/store/postgres_move.c -- moves the rows of an embedded store into a PostgreSQL store: they
+ * are written with COPY in one transaction, sealed on the way, then read back and compared. */
 #include <arpa/inet.h>
 #include <endian.h>
 #include <sodium.h>
@@ -13,22 +13,22 @@
 #include "store/postgres_impl.h"
 
 enum {
-    ANSWER_MS = 600 * 1000L, /* statements over all rows, or behind another one's lock */
+    ANSWER_MS = 600 * 1000L, /* for statements over all rows, or that wait for another lock */
     TEXT_MAX = 4096,
-    ROW_MAX = 256 << 20, /* above SQLite's and a request's own limits */
+    ROW_MAX = 256 << 20, /* more than SQLite's limit and that of a request */
     SEND_BYTES = 256 << 10,
 };
 
 struct postgres_move {
     PGconn *pg;
     struct keyring *ring;
-    bool sealed; /* every result is to be */
+    bool sealed; /* every result has to be sealed */
     const struct move_table *table;
-    struct buf out;                /* what is sent, or the value that is compared */
-    PGresult *page;                /* of the rows to compare; NULL: none yet */
-    int at;                        /* in it */
+    struct buf out;                /* bytes to send, or the value to compare with */
+    PGresult *page;                /* of rows to compare; NULL: none yet */
+    int at;                        /* row of the page */
     int64_t count;                 /* rows so far */
-    uint8_t key[REPORT_KEY_BYTES]; /* of the report under way */
+    uint8_t key[REPORT_KEY_BYTES]; /* of the current report */
 };
 
 /* ---- statements ---- */
@@ -59,7 +59,7 @@ int postgres_move_begin(struct store_conn *like, bool sealed, struct postgres_mo
              : run(move,
                    "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
                    "SET LOCAL idle_in_transaction_session_timeout = 0;"
-                   /* as who makes or changes the schema; no key is replaced */
+                   /* the lock that makes or changes the schema; no key is replaced meanwhile */
                    "SELECT pg_advisory_xact_lock(1380996164, -1);"
                    "SELECT pg_advisory_xact_lock_shared(1380996164, -2)",
                    err);
@@ -154,7 +154,7 @@ int postgres_move_drop(struct postgres_move *move, struct err *err)
     return run(move, "DROP SCHEMA reportd CASCADE", err);
 }
 
-/* ---- values, as PostgreSQL's binary format has them ---- */
+/* ---- values in PostgreSQL's binary format ---- */
 
 static void add_length(struct buf *out, size_t len)
 {
@@ -181,7 +181,7 @@ static bool is_tombstone(const struct move_table *table, const struct store_valu
     return table->is_report && values[MOVE_REPORT_STATE].number == REPORT_DELETING;
 }
 
-/* NULL: of a report that is being deleted nothing else is left. */
+/* Is the value NULL? Nothing else is left of a report that is being deleted. */
 static bool is_null(const struct postgres_move *move, enum move_kind kind,
                     const struct store_value *values, int i)
 {
@@ -205,7 +205,7 @@ static enum keyring_value value_of(enum move_kind kind)
                                    : KEYRING_DIGEST;
 }
 
-/* Without its length. */
+/* Appends the value without its length. */
 static void add_value(struct postgres_move *move, enum move_kind kind,
                       const struct store_value *values, int i)
 {
@@ -267,7 +267,7 @@ int postgres_move_copy_begin(struct postgres_move *move, const struct move_table
     return 0;
 }
 
-/* The report's key is that of its result, or, if that is in clear, a new one. */
+/* The report's key is that of its result, or, if the result is in clear, a new one. */
 static void take_key(struct postgres_move *move, const struct store_value *values)
 {
     int last = 0;
@@ -311,7 +311,7 @@ static void add_wrapped(struct postgres_move *move, enum move_kind kind,
     sodium_memzero(&keys, sizeof(keys));
 }
 
-/* A value whose length is written before it. */
+/* Appends the length of the value, then the value. */
 static void add_plain(struct postgres_move *move, enum move_kind kind,
                       const struct store_value *values, int i)
 {
@@ -388,7 +388,7 @@ int postgres_move_check_begin(struct postgres_move *move, const struct move_tabl
     return run(move, text.data, err);
 }
 
-/* The next row to compare; false: there is none, or `err` says why. */
+/* Get the next row to compare; false: there is none, or `err` says why. */
 static bool fetch_next(struct postgres_move *move, struct err *err)
 {
     if (move->page != NULL && ++move->at < PQntuples(move->page))
@@ -421,7 +421,7 @@ static bool is_same_key(struct postgres_move *move, const struct store_value *va
             sodium_memcmp(values[i].data, move->key, REPORT_KEY_BYTES) == 0);
 }
 
-/* What the key opens is what was sealed. */
+/* Does the key open the sealed value, and is it the same? */
 static bool is_same_sealed(struct postgres_move *move, enum move_kind kind,
                            const struct store_value *value, int i)
 {
@@ -443,7 +443,7 @@ static bool is_same(struct postgres_move *move, enum move_kind kind,
 
     if (is_null(move, kind, values, i) || null)
         return null && is_null(move, kind, values, i);
-    if (kind == MOVE_KEY_NUMBER) /* the wrapped key says whether it is the right one */
+    if (kind == MOVE_KEY_NUMBER) /* checked by opening the wrapped key */
         return true;
     if (kind == MOVE_WRAPPED)
         return is_same_key(move, values, i);
@@ -465,7 +465,7 @@ static int differs(const struct postgres_move *move, const char *what, struct er
                    move->table->to, (long long)move->count + 1, what);
 }
 
-/* The key comes first, since the others need it. */
+/* The key is checked first, since the other values need it. */
 int postgres_move_check_row(void *context, const struct store_value *values, struct err *err)
 {
     struct postgres_move *move = context;

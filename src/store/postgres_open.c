@@ -1,4 +1,4 @@
-/* src/store/postgres_open.c -- open and close a PostgreSQL store: first connection, schema. */
+/* src/store/postgres_open.c -- opens and closes a PostgreSQL store: first connection, schema. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +8,8 @@
 #include "store/postgres_impl.h"
 
 enum {
-    SERVER_LEAST = 130000,   /* major 13: what is older gets no repairs any more */
-    SCHEMA_MS = 600 * 1000L, /* an index on many rows takes its time */
+    SERVER_LEAST = 130000,   /* major version 13: older ones are no longer maintained */
+    SCHEMA_MS = 600 * 1000L, /* an index on many rows takes long */
     ERASE_AFTER_MS = 3600 * 1000L,
 };
 
@@ -37,7 +37,7 @@ static int open_trouble(struct err *err)
     return err_detail(err, "%s", detail);
 }
 
-/* The one number that a statement gives; -1: it gave NULL. */
+/* The one number that a statement returns; -1: it returned NULL. */
 static int read_number(PGconn *pg, const char *text, int64_t *ret, struct err *err)
 {
     PGresult *result = postgres_exec(pg, text, err);
@@ -60,7 +60,7 @@ static int exec(PGconn *pg, const char *text, struct err *err)
     return result != NULL ? 0 : open_trouble(err);
 }
 
-/* -1: there is no store. */
+/* *ret is -1 if there is no store. */
 static int read_version(PGconn *pg, int64_t *ret, struct err *err)
 {
     int rc = read_number(pg, "SELECT to_regclass('reportd.schema_version')::oid::bigint", ret, err);
@@ -71,7 +71,7 @@ static int read_version(PGconn *pg, int64_t *ret, struct err *err)
     return rc;
 }
 
-/* A node of the version before would go on writing in clear what it can, and could not read the
+/* A node of the previous version would go on writing what it can in clear, and could not read the
  * rest. */
 static int check_alone(PGconn *pg, struct err *err)
 {
@@ -90,8 +90,8 @@ static int check_alone(PGconn *pg, struct err *err)
     return rc;
 }
 
-/* Nothing is sealed yet, so there may be no erase key: it is made here, and copied to the other
- * nodes by the operator. */
+/* Nothing is sealed yet, so there may be no erase key: it is made here, and the operator copies it
+ * to the other nodes. */
 static int seal_store(PGconn *pg, struct postgres_shared *shared, struct err *err)
 {
     return check_alone(pg, err)
@@ -99,7 +99,7 @@ static int seal_store(PGconn *pg, struct postgres_shared *shared, struct err *er
                ?: postgres_seal_rows(pg, shared->ring, err);
 }
 
-/* Inside the transaction that holds the lock of migrations. */
+/* Called in the transaction that holds the lock of migrations. */
 static int apply_missing(PGconn *pg, struct postgres_shared *shared, struct err *err)
 {
     int64_t version;
@@ -150,7 +150,8 @@ static int check_server(PGconn *pg, struct err *err)
     return 0;
 }
 
-/* The identity of the store needs it: see POSTGRES_HERE. Every role may, unless it was revoked. */
+/* The identity of the store needs it: see POSTGRES_HERE. Every role has this right, unless it was
+ * revoked. */
 static int check_rights(PGconn *pg, struct err *err)
 {
     int64_t may = 0;
@@ -219,7 +220,7 @@ static int open_schema(struct postgres_shared *shared, const struct store_spec *
     return rc;
 }
 
-/* The keys that open what is in the store. */
+/* Read the keys that open what is in the store. */
 static int open_erase_keys(struct postgres_conn *c, struct err *err)
 {
     struct postgres_shared *shared = c->shared;
@@ -301,6 +302,6 @@ int postgres_open_another(struct store_conn *like, struct store_conn **ret, stru
 
     if (c == NULL)
         return err_set(err, -E_STORE, "Cannot open the store: out of memory.");
-    *ret = &c->base; /* connects when it is first needed */
+    *ret = &c->base; /* connects when it is first used */
     return 0;
 }

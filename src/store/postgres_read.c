@@ -59,8 +59,8 @@ void postgres_send_list(struct postgres_conn *c, struct store_list *arg)
                  value_text(arg->name), longest);
 }
 
-/* After the columns of each report: its parameters, of all users its owner, its seq, and the total;
- * an empty page is a row of NULLs with the total. */
+/* After the columns of each report come its parameters, its owner if all users are listed, its seq,
+ * and the total. An empty page is a row of NULLs with the total. */
 int postgres_read_list(struct postgres_conn *c, struct store_list *arg)
 {
     bool owned = arg->user_id == 0;
@@ -183,7 +183,7 @@ void postgres_send_expired(struct postgres_conn *c, struct store_expired *arg)
 {
     (void)arg;
     call_run(c, PG_EXPIRED,
-             value_int(STORE_BATCH_MAX + 1) /* one more: to know when the next one comes */);
+             value_int(STORE_BATCH_MAX + 1) /* one more, to know when the next one expires */);
     call_run(c, PG_USERS_REMOVED);
 }
 

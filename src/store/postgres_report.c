@@ -7,7 +7,7 @@
 
 /* ---- rows ---- */
 
-enum { MESSAGE = 3, DIGEST = 13, KEY_NUMBER = 14 }; /* and the wrapped key */
+enum { MESSAGE = 3, DIGEST = 13, KEY_NUMBER = 14 }; /* then the wrapped key */
 
 bool postgres_unwrap(struct postgres_conn *c, const struct guid *id, int number,
                      uint8_t ret[REPORT_KEY_BYTES])
@@ -51,7 +51,7 @@ void postgres_read_report(struct postgres_conn *c, struct report *ret)
         memset(ret->digest, 0, sizeof(ret->digest));
 }
 
-/* As many rows as there are; *ret_reports is freed by store_op_done(). */
+/* Read all rows; store_op_done() frees *ret_reports. */
 static int read_reports(struct postgres_conn *c, struct report **ret_reports, size_t *ret_count)
 {
     struct report *reports;
@@ -122,7 +122,7 @@ static void send_key_forget(struct postgres_conn *c, const struct store_submit *
              mac_of(c, arg->user_id, arg->key, strlen(arg->key), mac), value_int(arg->now_ms));
 }
 
-/* A new key, wrapped, and all that is sealed with it. */
+/* Makes a key, and sends it wrapped, with all that it seals. */
 static void send_row(struct postgres_conn *c, const struct store_submit *arg)
 {
     uint8_t key[REPORT_KEY_BYTES], wrapped[KEYRING_WRAPPED_BYTES];
@@ -145,7 +145,7 @@ static void send_row(struct postgres_conn *c, const struct store_submit *arg)
     sodium_memzero(key, sizeof(key));
 }
 
-/* The user's lock makes the limit exact: who counts next sees what was added before. */
+/* The user's lock makes the limit exact: the next submit counts what was added before. */
 void postgres_send_submit(struct postgres_conn *c, struct store_submit *arg)
 {
     call_run(c, PG_LOCK_USER, value_int(arg->user_id));
@@ -155,7 +155,7 @@ void postgres_send_submit(struct postgres_conn *c, struct store_submit *arg)
     call_run(c, PG_ACTIVE, value_int(arg->user_id), value_guid(&arg->id));
 }
 
-/* As the statement numbers them. */
+/* Numbered as in the statement. */
 enum { OUTCOME_NO_USER = 4, OUTCOME_NOT_PERMITTED = 5 };
 _Static_assert(SUBMIT_ACCEPTED == 0 && SUBMIT_REPLAYED == 1 && SUBMIT_KEY_REUSED == 2 &&
                    SUBMIT_LIMIT == 3,
@@ -203,14 +203,14 @@ int postgres_read_progress(struct postgres_conn *c, struct store_progress *arg)
     return 0;
 }
 
-/* The attempt is over, whatever became of it. In a statement of its own, which sees a deletion that
- * came while the one before it waited for the row. */
+/* The attempt is over, whatever its outcome. A separate statement, so that it sees a deletion that
+ * came while the previous one waited for the row. */
 static void send_release(struct postgres_conn *c, const struct guid *id, int attempt)
 {
     call_run(c, PG_RELEASE, value_guid(id), value_int(attempt));
 }
 
-/* The results of the move to `state`, which has been taken, and of the release. */
+/* Read the results of the move to `state`, already taken, and of the release. */
 static int read_end(struct postgres_conn *c, const struct guid *id, enum report_state state,
                     bool *ret_moved)
 {
@@ -229,7 +229,8 @@ void postgres_send_finish(struct postgres_conn *c, struct store_finish *arg)
     bool complete = arg->state == REPORT_COMPLETE;
     const char *message = complete ? NULL : arg->message;
 
-    CHECK(arg->result == NULL && arg->key != NULL); /* no place for one, nothing in clear */
+    CHECK(arg->result == NULL && arg->key != NULL); /* a shared store keeps no result in a row, and
+                                                     * nothing in clear */
     if (c->again)
         call_run(c, PG_REPORT_LOCK, value_guid(&arg->id));
     call_run(
@@ -263,7 +264,7 @@ int postgres_read_requeue(struct postgres_conn *c, struct store_requeue *arg)
 
 /* ---- nodes ---- */
 
-/* What dead nodes have left. */
+/* Requeue what dead nodes have left. */
 static void send_reap(struct postgres_conn *c, const char *node)
 {
     call_run(c, PG_REAP, value_text(node));
@@ -289,7 +290,7 @@ static int read_reap(struct postgres_conn *c, int64_t *ret_requeued)
     return 0;
 }
 
-/* A node that is dead by its lease has a row until a heartbeat of another one buries it. */
+/* A node whose lease has expired keeps its row until another node's heartbeat removes it. */
 void postgres_send_recover(struct postgres_conn *c, struct store_recover *arg)
 {
     call_run(c, PG_NODE_BURY);
@@ -317,7 +318,7 @@ void postgres_send_heartbeat(struct postgres_conn *c, struct store_heartbeat *ar
     call_run(c, PG_TRANSFERS_DELETED, value_text(arg->node));
 }
 
-/* The news of these deletions may have got lost. */
+/* The notifications of these deletions may have been lost. */
 static int read_deleted(struct postgres_conn *c)
 {
     if (!results_take(c))
@@ -354,7 +355,7 @@ void postgres_send_tombstone(struct postgres_conn *c, struct store_tombstone *ar
     call_run(c, PG_TOMBSTONE, value_guid(&arg->id), value_int(arg->user_id), value_bool(c->again));
 }
 
-/* A node of an older version has not noted it: as if it may still run. */
+/* A node of an older version has not recorded the state: treated as if it may still run. */
 static enum report_state state_before(int64_t noted)
 {
     return noted >= 0 && noted < REPORT_DELETING ? (enum report_state)noted : REPORT_PROCESSING;
@@ -407,7 +408,7 @@ void postgres_send_tombstone_many(struct postgres_conn *c, struct store_tombston
              value_int(arg->state), value_guid(&arg->token), value_bool(c->again));
 }
 
-/* They mostly come in the order in which they were asked for: *next is where to look first. */
+/* Rows mostly come in the order of the request: *next is where to look first. */
 static struct store_marked *find_marked(struct store_marked *reports, size_t count,
                                         const struct guid *id, size_t *next)
 {

@@ -1,5 +1,5 @@
-/* src/store/postgres_rotate.c -- the thread that makes the next key when it is time, has every row
- * wrapped by it, and retires the one before. Any node may do it, one at a time does. */
+/* src/store/postgres_rotate.c -- the thread that makes the next key when it is due, has every row
+ * wrapped with it, and retires the one before. Any node may do this; one at a time does. */
 #include <poll.h>
 #include <pthread.h>
 #include <sodium.h>
@@ -15,12 +15,12 @@
 #include "store/postgres_impl.h"
 
 enum {
-    TICKS = 8, /* looks in the life of a key … */
+    TICKS = 8, /* checks during the life of a key … */
     TICK_LEAST_MS = 50,
-    TICK_MOST_MS = 30000,     /* … but not less often: so long a node keeps a retired key */
-    STAY_CONNECTED_MS = 5000, /* between looks that are nearer to each other than this */
+    TICK_MOST_MS = 30000,     /* … but not more rarely: a node keeps a retired key for as long */
+    STAY_CONNECTED_MS = 5000, /* between checks that are closer together than this */
     ANSWER_MS = 10000,
-    REWRAP_MAX = 256, /* rows in a transaction, which FINISH and TOMBSTONE of these wait for */
+    REWRAP_MAX = 256, /* rows per transaction, for which FINISH and TOMBSTONE of these rows wait */
 };
 
 static struct log_trouble look_trouble = LOG_TROUBLE("erase.failed");
@@ -31,9 +31,9 @@ struct postgres_rotation {
     pthread_t thread;
     int stop; /* an eventfd */
     int64_t tick_ms;
-    size_t unopened;         /* rows of the last round whose keys nothing opens, … */
-    struct guid unopened_id; /* … of which one is this report's, … */
-    bool stuck;              /* … and they were logged */
+    size_t unopened;         /* rows of the last round whose wrapped keys no key opens, … */
+    struct guid unopened_id; /* … the report of one of them, … */
+    bool stuck;              /* … and whether they were logged */
 };
 
 /* ---- transactions ---- */
@@ -45,7 +45,8 @@ static void begin_change(struct postgres_conn *c)
     call_run(c, PG_BEGIN);
 }
 
-/* What a statement after `begin` has changed, once all is committed; or an error. */
+/* Returns what the statement after `begin` has changed, once everything is committed; or an
+ * error. */
 static int64_t commit_change(struct postgres_conn *c, int statements, struct err *err)
 {
     int64_t changed = 0;
@@ -58,7 +59,7 @@ static int64_t commit_change(struct postgres_conn *c, int statements, struct err
     return c->trouble == PG_GOOD ? changed : results_trouble(c, err);
 }
 
-/* The answer to a question. */
+/* Ask one question and read its answer. */
 static int ask_one_answer(struct postgres_conn *c, enum postgres_statement which,
                           const struct store_value *values, bool *ret, struct err *err)
 {
@@ -73,8 +74,8 @@ static int ask_one_answer(struct postgres_conn *c, enum postgres_statement which
 
 /* ---- the next key ---- */
 
-/* Nobody has it, not even we, before it is read back from the database: so a crash at any place
- * leaves a key that all nodes find, or none. */
+/* No node has the key, not even this one, before it is read back from the database: so a crash at
+ * any point leaves a key that all nodes find, or none. */
 static int publish_key(struct postgres_conn *c, const struct erase_key *newest, struct err *err)
 {
     uint8_t next[ERASE_KEY_BYTES], wrapped[KEYRING_WRAPPED_BYTES], print[KEYRING_PRINT_BYTES];
@@ -111,14 +112,14 @@ static int publish_if_due(struct postgres_rotation *r, struct err *err)
     return rc;
 }
 
-/* ---- rows that the key before wraps ---- */
+/* ---- rows that the previous key wraps ---- */
 
 struct old_row {
     int64_t seq;
     uint8_t wrapped[KEYRING_WRAPPED_BYTES];
 };
 
-/* Of the rows that the statement gave, those that open, wrapped again. */
+/* Wrap the keys of the statement's rows again, except those that do not open. */
 static size_t wrap_anew(struct postgres_rotation *r, const struct erase_key *newest,
                         struct old_row rows[REWRAP_MAX], int64_t *ret_last)
 {
@@ -143,7 +144,8 @@ static size_t wrap_anew(struct postgres_rotation *r, const struct erase_key *new
     return count;
 }
 
-/* A page of rows after *last, which becomes the last of them; *ret_more: it was full. */
+/* Rewrap a page of rows after *last, which becomes the last of them; *ret_more: the page was
+ * full. */
 static int rewrap_page(struct postgres_rotation *r, const struct erase_key *newest, int64_t *last,
                        bool *ret_more, struct err *err)
 {
@@ -178,7 +180,7 @@ static bool wait_stop(const struct postgres_rotation *r, int64_t wait_ms)
     return poll(&fd, 1, (int)wait_ms) > 0;
 }
 
-/* Half of the time it does nothing, so that others get on. */
+/* It pauses half of the time, so that others make progress. */
 static int rewrap_all(struct postgres_rotation *r, const struct erase_key *newest, struct err *err)
 {
     int64_t last = 0;
@@ -210,7 +212,7 @@ static int retire(struct postgres_conn *c, int64_t newest, struct err *err)
     return retired < 0 ? (int)retired : 0;
 }
 
-/* A row that was damaged keeps the old key alive, with all that was deleted under it. */
+/* A damaged row keeps the old key alive, and so everything that was deleted under it. */
 static void log_stuck(struct postgres_rotation *r)
 {
     char reference[GUID_TEXT];
@@ -238,7 +240,7 @@ static int leave_old_keys(struct postgres_rotation *r, struct err *err)
 
 /* ---- the thread ---- */
 
-/* With the lock that makes us the only one. */
+/* Called with the lock that excludes other nodes. */
 static int rotate_keys(struct postgres_rotation *r, struct err *err)
 {
     bool pending = false;
@@ -267,7 +269,7 @@ static int check_rotation(struct postgres_rotation *r, struct err *err)
     return rc == 0 ? postgres_keys_save(r->shared, err) : rc;
 }
 
-/* While it fails a deleted report can be opened with the old key: the operator has to know. */
+/* While this fails, a deleted report can be opened with the old key: the operator has to know. */
 static void log_check(int rc, const struct err *err)
 {
     if (rc >= 0)

@@ -1,14 +1,14 @@
-/* src/store/postgres_schema.c -- the numbered migrations of the PostgreSQL store.
- * A migration that has been released is never changed: add the next one. Nodes of the version
- * before go on working on the new schema until they are restarted, so a migration only adds:
- * tables, indexes, columns that are NULL or have a default. The one that seals is the exception. */
+/* src/store/postgres_schema.c -- the numbered migrations of the PostgreSQL store. A migration that
+ * has been released is never changed: add the next one. Nodes of the previous version go on working
+ * on the new schema until they are restarted, so a migration only adds: tables, indexes, columns
+ * that are NULL or have a default. The one that seals is the exception. */
 #include "core/report.h"
 #include "store/postgres_impl.h"
 
 /* 1: the tables of sqlite_schema.c, and nodes. `seq` is the order of the queue and of the lists;
- * `node` the one that runs the report, kept while DELETING until it has let go; `token` marks the
- * claim. No foreign key to the user: a user is removed after its reports, and the lock it takes on
- * the user's row at each submit would be the busiest of all. */
+ * `node` the one that runs the report, kept while DELETING until it has released it; `token` marks
+ * the claim. There is no foreign key to the user: a user is removed after its reports, and the lock
+ * on the user's row that each submit would take for it would be the busiest of all. */
 static const char migration_1[] =
     "CREATE TABLE account ("
     "  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
@@ -47,7 +47,7 @@ static const char migration_1[] =
     "  node text,"
     "  token uuid,"
     "  parameters text NOT NULL"
-    /* The front of the queue dies all the time: clean up early. */
+    /* The front of the queue changes all the time: clean it up early. */
     ") WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);"
     "CREATE INDEX report_of_user ON report (user_id, seq);"
     "CREATE INDEX report_slot ON report (user_id) WHERE slot;"
@@ -59,7 +59,7 @@ static const char migration_1[] =
     "CREATE INDEX report_state ON report (state) WHERE state IN (0, 1, 3, 4);"
     "CREATE INDEX report_node ON report (node) WHERE node IS NOT NULL;"
 
-    /* Rows and bytes so far. Worth nothing after a crash, so not logged. */
+    /* Rows and bytes so far. Worthless after a crash, so not logged. */
     "CREATE UNLOGGED TABLE progress ("
     "  id uuid PRIMARY KEY,"
     "  attempt bigint NOT NULL,"
@@ -67,7 +67,7 @@ static const char migration_1[] =
     "  bytes bigint NOT NULL"
     ") WITH (fillfactor = 50);"
 
-    /* `access` and `refresh_hash` are of the session's latest pair of tokens. */
+    /* `access` and `refresh_hash` belong to the session's latest pair of tokens. */
     "CREATE TABLE session ("
     "  id uuid PRIMARY KEY,"
     "  user_id bigint NOT NULL REFERENCES account (id),"
@@ -83,7 +83,7 @@ static const char migration_1[] =
     "  PRIMARY KEY (session_id, hash)"
     ");"
 
-    /* A living node has a row, and puts `alive_until` off as long as it lives. */
+    /* A living node has a row, whose `alive_until` it extends. */
     "CREATE TABLE node ("
     "  id text PRIMARY KEY,"
     "  host text NOT NULL,"
@@ -92,9 +92,9 @@ static const char migration_1[] =
     "  alive_until timestamptz NOT NULL"
     ");";
 
-/* 2: results, if spool is "postgresql" (src/spool/postgres.c). They are stored as they stand: JSON
- * would be compressed, slowly, and what is encrypted in vain. The index finds the few reports whose
- * earlier attempts may have left something. */
+/* 2: results, if spool is "postgresql" (src/spool/postgres.c). They are stored uncompressed:
+ * PostgreSQL would compress JSON slowly, and encrypted results in vain. The index finds the few
+ * reports whose earlier attempts may have left chunks. */
 static const char migration_2[] =
     "CREATE TABLE result_chunk ("
     "  report_id uuid NOT NULL REFERENCES report (id) ON DELETE CASCADE,"
@@ -106,16 +106,16 @@ static const char migration_2[] =
     "ALTER TABLE result_chunk ALTER data SET STORAGE EXTERNAL;"
     "CREATE INDEX report_retried ON report (id) WHERE attempt > 1;";
 
-/* 3: which nodes can run what is queued: POSTGRES_WANTED, and STORE_STRAY_LEASES. A report or a
- * node of the version before says nothing: any version of the definition will do, and it can run
- * all. */
+/* 3: which nodes can run what is queued: POSTGRES_WANTED, and STORE_STRAY_LEASES. For a report or a
+ * node of the previous version this is NULL: any version of the definition will do, and the node
+ * can run all. */
 static const char migration_3[] =
     "ALTER TABLE report ADD definition text;"
     "ALTER TABLE node ADD offer text;"
     "CREATE INDEX report_wanted ON report (" POSTGRES_WANTED ", seq) WHERE state = 0;"
     "CREATE TABLE missing (wanted text PRIMARY KEY, since timestamptz NOT NULL);";
 
-/* 4: the results that nodes are sending. A crash may take back the last of them, as it ends most
+/* 4: the results that nodes are sending. A crash may lose the last rows, but it also ends most
  * connections. */
 static const char migration_4[] = "CREATE TABLE transfer ("
                                   "  id uuid PRIMARY KEY,"
@@ -125,19 +125,19 @@ static const char migration_4[] = "CREATE TABLE transfer ("
                                   "CREATE INDEX transfer_of_report ON transfer (report_id);"
                                   "CREATE INDEX transfer_of_node ON transfer (node);";
 
-/* 5: what the database may not see stands in it sealed (doc/decisions/0013). Each report has a key,
- * wrapped by the key of erase.key with that number; the next key is wrapped by the one before, so
- * that every node gets it from here. Between this and the next migration
- * postgres_seal_rows() seals what is there. */
+/* 5: what the database may not see is sealed in it (doc/decisions/0013). Each report has a key,
+ * wrapped by the key of erase.key with that number; each next key is wrapped by the one before, so
+ * that every node gets it from here. Between this migration and the next, postgres_seal_rows()
+ * seals what is there. */
 static const char migration_5[] =
     "CREATE TABLE erase_key ("
     "  number bigint PRIMARY KEY,"
     "  wrapped bytea," /* NULL: the first */
     "  fingerprint bytea NOT NULL,"
     "  made timestamptz NOT NULL DEFAULT clock_timestamp(),"
-    "  retired boolean NOT NULL DEFAULT false" /* it opens no row any more */
+    "  retired boolean NOT NULL DEFAULT false" /* it no longer opens any row */
     ");"
-    /* Of the keys that all nodes have in a file each. */
+    /* Fingerprints of the keys that every node has in a file. */
     "CREATE TABLE key_check (name text PRIMARY KEY, fingerprint bytea NOT NULL);"
     "ALTER TABLE report"
     "  ADD COLUMN key_number bigint,"
@@ -150,16 +150,16 @@ static const char migration_5[] =
     "  ADD COLUMN request_mac bytea;"
     "CREATE UNIQUE INDEX report_key_mac ON report (user_id, key_mac) WHERE key_mac IS NOT NULL";
 
-/* 6: nothing can be written down in clear any more, by whatever program. */
+/* 6: nothing can be written in clear any more, by any program. */
 static const char migration_6[] =
     "ALTER TABLE report DROP COLUMN parameters, DROP COLUMN message, DROP COLUMN digest,"
     "  DROP COLUMN seal_key, DROP COLUMN key, DROP COLUMN key_hash";
 
-/* 7: whose the spool is. */
+/* 7: the store's identity, which marks its spool. */
 static const char migration_7[] = "CREATE TABLE identity (id uuid NOT NULL);"
                                   "INSERT INTO identity VALUES (gen_random_uuid())";
 
-/* 8: which deletion ledgers a restore needs. */
+/* 8: the deletion ledgers that a restore needs. */
 static const char migration_8[] = "CREATE TABLE ledger ("
                                   "  id uuid PRIMARY KEY,"
                                   "  place text NOT NULL,"
@@ -171,13 +171,13 @@ static const char migration_8[] = "CREATE TABLE ledger ("
 static const char migration_9[] =
     "ALTER TABLE ledger ADD COLUMN given_up_ms bigint NOT NULL DEFAULT 0";
 
-/* 10: where it is, so that a copy knows that it is one. */
+/* 10: where the store is, so that a copy knows that it is one. */
 static const char migration_10[] = "ALTER TABLE identity ADD COLUMN home text";
 
-/* 11: what is stored behind the JSON of a result. */
+/* 11: length of what is stored after the JSON of a result. */
 static const char migration_11[] = "ALTER TABLE report ADD COLUMN footer bigint NOT NULL DEFAULT 0";
 
-/* 12: when a pair of tokens was replaced, for the leeway after that. */
+/* 12: when a pair of tokens was replaced, for the grace period after that. */
 static const char migration_12[] = "ALTER TABLE used_refresh ADD COLUMN access uuid,"
                                    "  ADD COLUMN used_ms bigint NOT NULL DEFAULT 0";
 
@@ -193,25 +193,26 @@ static const char migration_13[] =
     "  PRIMARY KEY (user_id, address)"
     ")";
 
-/* 14: operators; what is paused ('' is all); since when sessions are, and from where. A limit of 0
- * is that of the configuration. */
+/* 14: operators; what is paused ('' is everything); when and from where each session began. A limit
+ * of 0 means that of the configuration. */
 static const char migration_14[] =
     "ALTER TABLE account ADD COLUMN operator boolean NOT NULL DEFAULT false,"
     "  ADD COLUMN active_limit int NOT NULL DEFAULT 0,"
     "  ADD COLUMN running_limit int NOT NULL DEFAULT 0,"
-    "  ADD COLUMN removed boolean NOT NULL DEFAULT false;" /* it goes with its last report */
+    "  ADD COLUMN removed boolean NOT NULL DEFAULT false;" /* removed with the user's last report */
     "CREATE INDEX account_removed ON account (id) WHERE removed;"
     "CREATE TABLE paused (source text PRIMARY KEY);"
-    /* Claims number the starts of all users; the number of a user's last one. */
+    /* Claims are numbered over all users; `turn` has the number of a user's last one. */
     "CREATE SEQUENCE start_number;"
     "CREATE TABLE turn ("
     "  user_id bigint PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,"
     "  number bigint NOT NULL"
     ");"
-    /* Which users wait for which definition, so that a claim finds whose turn it is in an index.
-     * `turn` is the user's number, or an older one if a submit was under way while a report of the
-     * user was claimed; `first_seq` is that of the report that began it. A row may have nothing
-     * left that waits; `version` grows when a report comes, so that none is removed then. */
+    /* Which users wait for which definition, so that a claim finds in an index whose turn it is.
+     * `turn` is the user's number, or an older one if a submit was in progress while a report of
+     * the user was claimed; `first_seq` is that of the report that began the row. A row may outlive
+     * the reports that wait; `version` grows with each new report, so that a row is not removed at
+     * that moment. */
     "CREATE TABLE waiting ("
     "  user_id bigint NOT NULL,"
     "  wanted text COLLATE \"C\" NOT NULL,"
@@ -222,10 +223,10 @@ static const char migration_14[] =
     ") WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);"
     "CREATE INDEX waiting_turn ON waiting (wanted, turn, first_seq);"
     "CREATE INDEX report_turn ON report (user_id, " POSTGRES_WANTED ", seq) WHERE state = 0;"
-    "ALTER TABLE report ADD COLUMN source text;" /* that it runs on; while it runs */
+    "ALTER TABLE report ADD COLUMN source text;" /* the source that it uses, while it runs */
     "INSERT INTO waiting (user_id, wanted, turn, first_seq)"
     "  SELECT user_id, " POSTGRES_WANTED ", 0, min(seq) FROM report WHERE state = 0 GROUP BY 1, 2;"
-    /* Refresh tokens live 30 days. */
+    /* Refresh tokens live for 30 days. */
     "ALTER TABLE session ADD COLUMN created_ms bigint NOT NULL DEFAULT 0,"
     "  ADD COLUMN renewed_ms bigint NOT NULL DEFAULT 0,"
     "  ADD COLUMN address text NOT NULL DEFAULT '';"

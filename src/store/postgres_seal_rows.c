@@ -1,5 +1,5 @@
-/* src/store/postgres_seal_rows.c -- the upgrade of a store that was in clear: every row is sealed,
- * in the transaction of the migration. */
+/* src/store/postgres_seal_rows.c -- upgrades a store that was in clear: seals every row, in the
+ * transaction of the migration. */
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +10,13 @@
 
 static const char pick[] =
     "SELECT seq::text, id, user_id::text, state = 4, parameters, message, digest, seal_key, key,"
-    " key_hash FROM report WHERE seq > $1::bigint ORDER BY report.seq LIMIT 256"; /* not the text
-                                                                                     seq */
+    " key_hash FROM report WHERE seq > $1::bigint ORDER BY report.seq LIMIT 256"; /* the numeric
+                                                                                   * seq, not the
+                                                                                   * text of that
+                                                                                   * name */
 enum { SEQ, ID, USER, DELETING, PARAMETERS, MESSAGE, DIGEST, SEAL_KEY, KEY, KEY_HASH };
 
-/* Texts are what they are read as, or sealed bytes; the rest of the row is emptied. */
+/* Texts get the value that they are read as, or sealed bytes; the rest of the row is emptied. */
 static const char seal[] =
     "UPDATE report SET parameters = '', message = NULL, digest = NULL, seal_key = NULL, key = NULL,"
     " key_hash = NULL, result_sealed = seal_key IS NOT NULL, key_number = $2::bigint,"
@@ -23,7 +25,7 @@ static const char seal[] =
     " WHERE seq = $1::bigint";
 enum { SEAL_PARAMS = 8 };
 
-/* The migration that follows takes away what was in clear: nothing may be left in it. */
+/* The next migration removes the columns in clear: nothing may be left in them. */
 static const char check[] =
     "SELECT count(*)::text FROM report WHERE wrapped_key IS NULL AND state <> 4 OR parameters <> ''"
     " OR num_nonnulls(message, digest, seal_key, key, key_hash) > 0";
@@ -31,7 +33,7 @@ static const char check[] =
 static const char first_key[] = "INSERT INTO erase_key (number, fingerprint) VALUES ($1::bigint, "
                                 "$2::bytea)";
 
-/* One row on its way: what it is in `from`, and what it becomes. */
+/* One row in progress: its columns in `from`, and its new values. */
 struct row {
     const PGresult *from;
     int at;
@@ -48,7 +50,7 @@ static const void *field(const struct row *row, int column, size_t *ret_len)
     return PQgetvalue(row->from, row->at, column);
 }
 
-/* Room for a parameter's value; NULL: no memory. */
+/* Memory for a parameter's value; NULL: out of memory. */
 static uint8_t *room(struct row *row, int param, size_t len)
 {
     uint8_t *out = malloc(len);
@@ -88,7 +90,7 @@ static void mac_field(struct row *row, int param, int column, struct keyring *ri
         keyring_mac(ring, user_id, data, len, out);
 }
 
-/* What is being deleted has nothing left to say. */
+/* A report that is being deleted has nothing left to seal. */
 static void fill_row(struct row *row, struct keyring *ring, const struct erase_key *newest)
 {
     struct guid id;
@@ -138,7 +140,7 @@ static int seal_row(PGconn *pg, struct row *row, struct keyring *ring, struct er
     return result != NULL ? 0 : -E_STORE;
 }
 
-/* Those after `seq`, which becomes the last of them: how many, or an error. */
+/* Seal a page of rows after `seq`, which becomes the last of them; how many, or an error. */
 static int seal_page(PGconn *pg, struct keyring *ring, char seq[24], struct err *err)
 {
     const char *values[1] = {seq};

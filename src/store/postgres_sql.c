@@ -1,4 +1,4 @@
-/* src/store/postgres_sql.c -- statements sent as a pipeline, and their results read. */
+/* src/store/postgres_sql.c -- sends statements as a pipeline, and reads their results. */
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,14 +17,14 @@ void results_record(struct postgres_conn *c, enum postgres_trouble trouble, cons
     postgres_unavailable(detail, &c->err);
 }
 
-/* A loser of a deadlock or of a lock wins the next time, and a server that has become a standby is
- * not ours. */
+/* The loser of a deadlock or of a lock wins the next time. A server that has become a standby is
+ * treated as lost. */
 static void record_result_trouble(struct postgres_conn *c, const PGresult *result)
 {
     char said[PG_MESSAGE];
 
     pg_said(c->pg, result, said);
-    if (str_eq(PQresultErrorField(result, PG_DIAG_SQLSTATE), "42704")) { /* by KEYS_CHECK */
+    if (str_eq(PQresultErrorField(result, PG_DIAG_SQLSTATE), "42704")) { /* raised by KEYS_CHECK */
         results_record(c, PG_STALE, said);
         return;
     }
@@ -41,7 +41,7 @@ static void record_result_trouble(struct postgres_conn *c, const PGresult *resul
     }
 }
 
-/* Whatever libpq says, the connection is not to be used any more. */
+/* Whatever libpq says, the connection must not be used any more. */
 static void record_lost(struct postgres_conn *c, enum pg_end end)
 {
     char said[PG_MESSAGE];
@@ -58,7 +58,7 @@ int results_no_memory(struct postgres_conn *c)
 
 void *results_array(struct postgres_conn *c, size_t size)
 {
-    void *array = calloc(results_rows(c) + 1, size); /* there may be none */
+    void *array = calloc(results_rows(c) + 1, size); /* there may be no rows */
 
     if (array == NULL)
         results_no_memory(c);
@@ -71,7 +71,7 @@ int results_trouble(struct postgres_conn *c, struct err *err)
     return -E_STORE;
 }
 
-/* ---- out ---- */
+/* ---- sending ---- */
 
 struct store_value value_sealed(struct postgres_conn *c, const uint8_t key[REPORT_KEY_BYTES],
                                 enum keyring_value what, const void *data, size_t len)
@@ -136,9 +136,9 @@ void call_sync(struct postgres_conn *c)
         record_lost(c, PG_GONE);
 }
 
-/* ---- in ---- */
+/* ---- reading ---- */
 
-/* The next result of the pipeline, skipping the NULL after each statement's; NULL: lost. */
+/* The next result of the pipeline, without the NULL after each statement; NULL: connection lost. */
 static PGresult *next_result(struct postgres_conn *c)
 {
     for (int i = 0; i < 2; i++) {

@@ -3,7 +3,7 @@
 
 #include "store/postgres_impl.h"
 
-/* A row that starts with POSTGRES_USER_COLUMNS. */
+/* Reads a row that starts with POSTGRES_USER_COLUMNS. */
 static void read_user(struct postgres_conn *c, struct user *ret)
 {
     *ret = (struct user){.id = get_int(c, 0),
@@ -91,7 +91,7 @@ static int read_ended_sessions(struct postgres_conn *c)
     return 0;
 }
 
-/* Every node's purger is to know. */
+/* The purgers of all nodes have to be notified. */
 static int read_removed(struct postgres_conn *c)
 {
     if (!results_take(c))
@@ -169,7 +169,7 @@ int postgres_read_user_list(struct postgres_conn *c, struct store_user_list *arg
 
 /* ---- sessions ---- */
 
-/* The user's row is locked by a statement of its own, so that the next one sees every failure that
+/* The user's row is locked by a separate statement, so that the next one sees every failure that
  * was counted before. */
 void postgres_send_login(struct postgres_conn *c, struct store_login *arg)
 {
@@ -243,7 +243,7 @@ void postgres_send_rotate(struct postgres_conn *c, struct store_rotate *arg)
              value_int(arg->life_ms));
 }
 
-/* As the statement numbers them. */
+/* Numbered as in the statement. */
 enum { OUTCOME_DONE_BEFORE = 4 };
 _Static_assert(ROTATE_DONE == 0 && ROTATE_UNKNOWN == 1 && ROTATE_REUSED == 2 && ROTATE_CURRENT == 3,
                "the statement answers with these numbers");
@@ -269,7 +269,7 @@ int postgres_read_rotate(struct postgres_conn *c, struct store_rotate *arg)
     return 0;
 }
 
-/* A session that an earlier try has ended, whose answer was lost, is not there any more. */
+/* If an earlier try ended the session and its answer was lost, the session no longer exists. */
 void postgres_send_logout(struct postgres_conn *c, struct store_logout *arg)
 {
     bool by_refresh = arg->refresh_hash != NULL;
@@ -288,7 +288,7 @@ int postgres_read_logout(struct postgres_conn *c, struct store_logout *arg)
     return 0;
 }
 
-/* The locks that SUBMIT takes, which a database that takes no writes refuses. */
+/* The locks that SUBMIT takes, which a read-only database refuses. */
 void postgres_send_probe(struct postgres_conn *c, struct store_probe *arg)
 {
     (void)arg;

@@ -7,15 +7,15 @@
 #include "store/versions.h"
 
 enum {
-    CHECKPOINT_EVERY_MS = 1000,  /* at most so often, and so soon after the last deletion */
-    CHECKPOINT_PATIENCE_MS = 50, /* how long one may wait for readers of old pages */
+    CHECKPOINT_EVERY_MS = 1000,  /* at most this often, and this long after the last deletion */
+    CHECKPOINT_PATIENCE_MS = 50, /* how long a checkpoint may wait for readers of old pages */
 };
 
 static void sqlite_rollback(struct store_conn *conn)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
 
-    if (sqlite3_get_autocommit(c->db) == 0) /* a full disk has rolled it back already */
+    if (sqlite3_get_autocommit(c->db) == 0) /* a full disk may have rolled it back already */
         sqlite_exec(c, "ROLLBACK");
     memset(c->counts, 0, sizeof(c->counts));
     c->holders_stale = true;
@@ -36,7 +36,7 @@ static int sqlite_begin(struct store_conn *conn, bool durable, struct err *err)
     return 0;
 }
 
-/* A durable commit syncs the log, and with it all commits before. */
+/* A durable commit syncs the log, and so all commits before it. */
 static int sqlite_commit(struct store_conn *conn, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
@@ -45,7 +45,7 @@ static int sqlite_commit(struct store_conn *conn, struct err *err)
     c->pages_then = c->pages;
     if (rc == 0)
         rc = sql_do(conn, err, SQL_COMMIT);
-    c->ending = false; /* it is, if a commit fails before its sync */
+    c->ending = false; /* still set if a commit fails before its sync */
     if (rc < 0)
         return rc;
     c->pages = c->pages_then;
@@ -53,8 +53,8 @@ static int sqlite_commit(struct store_conn *conn, struct err *err)
     return 0;
 }
 
-/* The log still holds the pages as they were before a deletion: move it into the database, where
- * secure_delete has overwritten them, and cut it to nothing. */
+/* The log still contains the pages as they were before a deletion: move it into the database, where
+ * secure_delete has overwritten them, and truncate it. */
 static int try_to_empty_log(struct sqlite_conn *c)
 {
     int rc;
@@ -67,7 +67,7 @@ static int try_to_empty_log(struct sqlite_conn *c)
     return rc;
 }
 
-/* The database grows before the log's room is free: with the reserve if it has to be. */
+/* The database grows before the log's room is free, so the reserve is used if necessary. */
 static bool empty_log(struct sqlite_conn *c)
 {
     int rc = try_to_empty_log(c);
@@ -98,8 +98,8 @@ static int64_t sqlite_maintain(struct store_conn *conn)
     return c->dropped || !c->whole ? CHECKPOINT_EVERY_MS : 0;
 }
 
-/* The log takes room that it does not need once it is in the database; only if that is not enough,
- * the reserve is taken, which is made again right after the operation. */
+/* First empty the log, which takes room that it does not need once it is in the database. Only if
+ * that is not enough, use the reserve, which is restored right after the operation. */
 static bool sqlite_make_room(struct store_conn *conn, const struct store_op *op, int tries)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;

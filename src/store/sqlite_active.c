@@ -1,12 +1,13 @@
-/* src/store/sqlite_active.c -- what is kept in memory of active reports: who holds slots, and how
+/* src/store/sqlite_active.c -- active reports in memory: which user's reports hold slots, and how
  * far the running ones are. An index of slots on disk by user would have every submit of a group
  * write a page of its own.
  *
- * Each user's list has every report that holds a slot, as any connection may see it now: it is
- * entered before the commit that takes the slot, and removed after the one that lets it go. Readers
- * look up in the table which of them do. `held` is exact in the writer's transaction. The lists are
- * read from the table at the start and after a rollback. When another process has committed, the
- * one that has the store reads only those users again that the other one has noted. */
+ * Each user's list has every report that holds a slot, as any connection may see it now: a report
+ * is added before the commit that takes the slot, and removed after the one that releases it.
+ * Readers check in the table which of them really hold one. `held` is exact in the writer's
+ * transaction. The lists are read from the table at the start and after a rollback. When another
+ * process has committed, the process that has the store reads only those users again that the other
+ * one has recorded. */
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,7 @@ static struct holder *make_holder(void **holders, int64_t user_id)
     return holder;
 }
 
-/* Those that all connections see. */
+/* The lists that all connections see. */
 static void **shared_holders(struct sqlite_shared *shared)
 {
     lock_check_held(&shared->lock);
@@ -112,7 +113,7 @@ static int read_data_version(struct store_conn *conn, int64_t *ret, struct err *
     return sql_end(&q, err);
 }
 
-/* Turns and limits of those users. */
+/* Read the turns and limits of those users. */
 static int read_turns(struct sql *q, struct fair_queue *queue, struct err *err)
 {
     bool good = true;
@@ -148,7 +149,7 @@ static int read_holders(struct store_conn *conn, void **holders, struct fair_que
     return rc < 0 ? rc : end;
 }
 
-/* Put them in the place of those there are, which are freed. */
+/* Put these in the place of the current ones, which are freed. */
 static void exchange_holders(struct sqlite_shared *shared, void *holders, struct fair_queue *queue)
 {
     void *holders_before;
@@ -183,7 +184,7 @@ static int read_all_holders(struct store_conn *conn, struct err *err)
 
 /* ---- what another process has changed ---- */
 
-/* Without memory to note it: after this transaction they are read again. */
+/* If there is no memory to record it, everything is read again after this transaction. */
 static void record_release(struct sqlite_conn *c, int64_t user_id, int64_t seq)
 {
     struct sqlite_release release = {.user_id = user_id, .seq = seq};
@@ -206,7 +207,7 @@ int sqlite_queue_read_user(struct store_conn *conn, int64_t user_id, struct err 
     return rc;
 }
 
-/* `seq` may have ended there, or be deleted. */
+/* The report at `seq` may have ended, or be deleted. */
 static int read_seq_again(struct store_conn *conn, struct holder *holder, int64_t seq,
                           struct err *err)
 {
@@ -229,7 +230,7 @@ static int read_seq_again(struct store_conn *conn, struct holder *holder, int64_
     return 0;
 }
 
-/* Only this thread changes the holder. */
+/* Only this thread changes the holder, so it is read without the lock. */
 static int read_user_again(struct store_conn *conn, int64_t user_id, struct err *err)
 {
     struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
@@ -278,7 +279,7 @@ int sqlite_active_begin(struct store_conn *conn, struct err *err)
     rc = c->holders_stale || !c->shared->alone ? read_all_holders(conn, err)
                                                : read_changed_users(conn, err);
     c->holders_stale = rc < 0;
-    memset(c->owners, 0, sizeof(c->owners)); /* another process may have removed one */
+    memset(c->owners, 0, sizeof(c->owners)); /* another process may have removed a user */
     if (rc == 0)
         c->data_version = version;
     return rc;
@@ -337,7 +338,7 @@ void sqlite_active_release(struct store_conn *conn, int64_t user_id, int64_t seq
     record_release(c, user_id, seq);
 }
 
-/* ---- looking ---- */
+/* ---- reading ---- */
 
 char *sqlite_active_list(struct store_conn *conn, int64_t user_id)
 {

@@ -1,4 +1,4 @@
-/* src/store/sqlite_backup.c -- a copy of the store as it is at one moment, while it is used. */
+/* src/store/sqlite_backup.c -- copies the store as it is at one moment, while it is in use. */
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -13,7 +13,7 @@ static int trouble(sqlite3 *db, int rc, const char *what, struct err *err)
     return err_detail(err, "sqlite: %s (code %d)", sqlite3_errmsg(db), rc);
 }
 
-/* For the owner only; what SQLite makes itself has the process's mode. */
+/* Readable by the owner only; a file that SQLite makes itself has the mode of the process. */
 static int make_copy(const char *path, sqlite3 **ret, struct err *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -22,7 +22,7 @@ static int make_copy(const char *path, sqlite3 **ret, struct err *err)
     if (fd < 0)
         return err_errno(err, -E_STORE, "Cannot make '%s'", path);
     close(fd);
-    /* Through our VFS, so that nothing deleted is in the unused middle of its pages. */
+    /* With our VFS, so that the unused middle of its pages contains nothing deleted. */
     rc =
         sqlite3_open_v2(path, ret, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, sqlite_scrub_vfs());
     return rc == SQLITE_OK ? 0 : trouble(*ret, rc, "make", err);
@@ -46,8 +46,8 @@ static int copy_pages(struct sqlite_conn *c, sqlite3 *copy, const struct store_b
     return rc == SQLITE_DONE ? 0 : trouble(copy, rc, "write", err);
 }
 
-/* A transaction of reading holds the moment, so that what is written meanwhile does not have the
- * backup begin anew. */
+/* A read transaction holds the state of one moment, so that the backup does not start again when
+ * something is written meanwhile. */
 int sqlite_backup(struct store_conn *conn, const char *path, const struct store_backup_watch *watch,
                   struct err *err)
 {
@@ -61,6 +61,6 @@ int sqlite_backup(struct store_conn *conn, const char *path, const struct store_
     rc = make_copy(path, &copy, err) ?: copy_pages(c, copy, watch, err);
     if (sqlite3_close(copy) != SQLITE_OK && rc == 0)
         rc = trouble(copy, SQLITE_IOERR, "close", err);
-    sqlite_exec(c, "COMMIT"); /* nothing was written that it could fail on */
+    sqlite_exec(c, "COMMIT"); /* cannot fail: nothing was written */
     return rc;
 }

@@ -73,7 +73,7 @@ struct opening {
     struct store_paused paused;
 };
 
-/* Of the offer's line with that name; "": it has none. */
+/* The source on the line of the offer that has that name; "": there is none. */
 static void find_source(const struct store_claim *claim, const char *name,
                         char ret[STORE_SOURCE_TEXT])
 {
@@ -111,7 +111,8 @@ static bool may_start(void *context, const char *name)
            (!str_has_line(opening->paused.sources, source) && !is_full(opening, source));
 }
 
-/* The number of the user's start is durable with the claim: it decides after a restart, too. */
+/* The number of the user's start is stored with the claim, so that it counts after a restart,
+ * too. */
 static int record_start(struct store_conn *conn, int64_t user_id, struct err *err)
 {
     struct sqlite_shared *shared = ((struct sqlite_conn *)conn)->shared;
@@ -128,7 +129,7 @@ static int record_start(struct store_conn *conn, int64_t user_id, struct err *er
 static int claim_next(struct store_conn *conn, struct opening *opening, struct store_claim *arg,
                       struct err *err)
 {
-    /* Only the writer changes the queue, and that is this thread: it needs no lock to look. */
+    /* Only the writer, which is this thread, changes the queue: reading it needs no lock. */
     struct fair_queue *queue = ((struct sqlite_conn *)conn)->shared->queue;
     bool closed =
         opening->paused.all || str_has_line(opening->paused.sources, STORE_NODE_MARK STORE_ALONE);
@@ -140,7 +141,7 @@ static int claim_next(struct store_conn *conn, struct opening *opening, struct s
     arg->held_back = !arg->found && !fair_queue_is_empty(queue);
     if (!arg->found)
         return 0;
-    if (!sqlite_has_reserve(conn)) /* it would only fail, and its end needs room */
+    if (!sqlite_has_reserve(conn)) /* it would only fail, and ending it needs room */
         return sqlite_full(err);
     rc = name_of(conn, seq, &name, err);
     if (name == NULL)
@@ -169,7 +170,8 @@ int sqlite_pause(struct store_conn *conn, struct store_pause *arg, struct err *e
     int rc = sql_do(conn, err, arg->paused ? SQL_PAUSE : SQL_RESUME, value_text(source));
 
     if (rc == 0 && !arg->paused)
-        store_changed(conn, &(struct store_change){.state = REPORT_QUEUED}); /* of no report */
+        store_changed(conn, &(struct store_change){.state = REPORT_QUEUED}); /* not a change of a
+                                                                              * report */
     return rc;
 }
 

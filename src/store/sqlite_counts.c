@@ -1,5 +1,6 @@
 /* src/store/sqlite_counts.c -- how many reports are in each state, so that counting them reads a
- * few rows. A transaction notes what it adds to each, and writes it once before its commit. */
+ * few rows. A transaction sums up what it adds to each count, and writes that once, before its
+ * commit. */
 #include "store/sqlite_impl.h"
 
 void sqlite_counts(struct store_conn *conn, int from, int to)

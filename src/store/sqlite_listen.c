@@ -1,4 +1,4 @@
-/* src/store/sqlite_listen.c -- news of other processes that use the store's file. */
+/* src/store/sqlite_listen.c -- notices changes by other processes that use the store's file. */
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -9,16 +9,16 @@
 
 enum { LOOK_MS = 1000 /* without inotify */ };
 
-/* Whoever has changed the store closes its file at the end, however it ends: that is what the
- * kernel tells of. This process opens and closes it seldom. */
+/* A process that has changed the store closes its file at the end, however it ends, and the kernel
+ * reports that. This process opens and closes it seldom. */
 struct sqlite_listener {
     struct store *store;
     pthread_t thread;
     int stop;    /* an eventfd */
-    int watcher; /* of inotify(7); -1: there is none left on this machine */
+    int watcher; /* of inotify(7); -1: this machine has no more of them */
 };
 
-/* What there was to read; its content says nothing more. */
+/* Read and discard what is there; its content does not matter. */
 static void drain(int fd)
 {
     char events[4096];

@@ -1,8 +1,8 @@
-/* src/store/sqlite_log.c -- what a commit does to the disk besides its pages: it gives a database
- * that grows blocks, and syncs the log only if it has to be durable.
+/* src/store/sqlite_log.c -- what a commit does to the disk besides its pages: it allocates blocks
+ * for a database that grows, and syncs the log only if the commit has to be durable.
  *
- * SQLite could be asked for both by pragmas, but compiles each at every use. A commit's last frame
- * says how many pages the database has then (https://sqlite.org/fileformat2.html, 4.1), and with
+ * Pragmas could do both, but SQLite compiles them at each use. A commit's last frame contains the
+ * number of pages that the database then has (https://sqlite.org/fileformat2.html, 4.1), and with
  * synchronous = FULL the next sync of the log is the commit's. */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +17,8 @@ static struct sqlite_conn *conn_of(const sqlite3_file *log)
     return container_of(log->pMethods, struct sqlite_conn, log_methods);
 }
 
-/* The log may have many pages that are not in the file yet. If they had no blocks there, the log
- * could not be emptied on a full disk. Some file systems have no such call, and need none if there
+/* The log may have many pages that are not in the file yet. Without blocks in the file for them,
+ * the log could not be emptied on a full disk. A file system without this call needs none, if there
  * is room. */
 static int give_blocks(struct sqlite_conn *c, int64_t pages)
 {
@@ -49,7 +49,8 @@ static int log_write(sqlite3_file *log, const void *data, int len, sqlite3_int64
     return c->log_real->xWrite(log, data, len, offset);
 }
 
-/* All others have to happen: of the log's header, and before pages go into the database. */
+/* All other syncs have to happen: that of the log's header, and those before pages go into the
+ * database. */
 static int log_sync(sqlite3_file *log, int flags)
 {
     struct sqlite_conn *c = conn_of(log);

@@ -1,5 +1,5 @@
-/* src/store/sqlite_move.c -- a SQLite store that moves away: its mark, its rows, and what is left
- * in its place. */
+/* src/store/sqlite_move.c -- a SQLite store that moves to PostgreSQL: its mark, its rows, and the
+ * stub that is left. */
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ enum { SELECT_MAX = 2048 };
 
 /* ---- statements ---- */
 
-/* Run `text` on a connection of its own, and give each row to `each`, which may be NULL. */
+/* Run `text` on a separate connection, and pass each row to `each`, which may be NULL. */
 struct reading {
     struct sqlite_conn *c;
     move_row_fn *each;
@@ -34,7 +34,7 @@ static struct store_value value_at(sqlite3_stmt *stmt, int column)
         return (struct store_value){.kind = VALUE_TEXT,
                                     .data = sqlite3_column_text(stmt, column),
                                     .len = sqlite3_column_bytes(stmt, column)};
-    default: /* an empty blob is a NULL pointer to SQLite, and no NULL */
+    default: /* SQLite gives an empty blob as a NULL pointer, but it is not NULL */
         return (struct store_value){.kind = VALUE_BLOB,
                                     .data = sqlite3_column_blob(stmt, column),
                                     .len = sqlite3_column_bytes(stmt, column)};
@@ -147,16 +147,16 @@ int sqlite_move_each(struct store_conn *like, const struct move_table *table, mo
     return query_all(like, text.data, each, context, err);
 }
 
-/* ---- what is left ---- */
+/* ---- the stub ---- */
 
-/* A store without a table, and marked. */
+/* A store without tables, and marked. */
 static int make_stub(const char *path, struct err *err)
 {
     char text[160];
     sqlite3 *db = NULL;
     int rc;
 
-    unlink(path); /* of a try that was killed */
+    unlink(path); /* left by a try that was killed */
     rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
     snprintf(text, sizeof(text),
              "PRAGMA synchronous = FULL; PRAGMA application_id = %d; PRAGMA user_version = %d",
@@ -167,7 +167,8 @@ static int make_stub(const char *path, struct err *err)
     return rc == SQLITE_OK ? 0 : err_set(err, -E_STORE, "make '%s': %s", path, sqlite3_errstr(rc));
 }
 
-/* Renamed before the old one is cut off: an empty file would be taken for a new store. */
+/* The stub is renamed before the old store is truncated: an empty file would be taken for a new
+ * store. */
 static int replace(const char *path, const char *stub, struct err *err)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC), rc = 0;
@@ -196,7 +197,7 @@ static int leave(const char *path, struct err *err)
     return rc;
 }
 
-/* SQLite keeps its other files beside what a symbolic link leads to. */
+/* SQLite keeps its other files beside the target of a symbolic link. */
 int store_move_leave(const char *path, struct err *err)
 {
     char real[PATH_MAX];

@@ -1,4 +1,5 @@
-/* src/store/sqlite_open.c -- open and close a SQLite store: the file, the settings, the schema. */
+/* src/store/sqlite_open.c -- opens and closes a SQLite store: the file, the settings, the
+ * schema. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,11 +11,11 @@
 #include "base/file.h"
 #include "store/sqlite_impl.h"
 
-/* ---- are the files that are open still those of the store's name? ----
+/* ---- are the open files still those of the store's name? ----
  *
- * A file that was removed or replaced can be written to for as long as it is open, and is found by
- * nobody after that. So it is not written to: nothing is acknowledged that the next start would not
- * find. If the same files come back to their place, all goes on. */
+ * A file that was removed or replaced can be written to as long as it is open, but nobody finds it
+ * after that. So it is not written to: nothing is acknowledged that the next start would not find.
+ * If the same files return to their place, work continues. */
 
 static const char *const ends[SQLITE_FILES] = {"", "-wal", "-shm"};
 
@@ -39,7 +40,7 @@ int sqlite_place_check(const struct sqlite_shared *shared, struct err *err)
         const struct sqlite_file_id *id = &shared->files[i];
         struct stat st;
 
-        if (id->inode == 0) /* none is known yet */
+        if (id->inode == 0) /* not known yet */
             return 0;
         if (stat(shared->names[i], &st) == 0 && st.st_dev == id->device && st.st_ino == id->inode)
             continue;
@@ -69,7 +70,7 @@ static int open_trouble(struct sqlite_conn *c, int rc, struct err *err)
     return err_detail(err, "sqlite: %s (code %d)", c->db != NULL ? sqlite3_errmsg(c->db) : "", rc);
 }
 
-/* The one number a PRAGMA or SELECT gives. */
+/* The one number that a PRAGMA or SELECT returns. */
 static int read_number(struct sqlite_conn *c, const char *text, int64_t *ret)
 {
     sqlite3_stmt *stmt;
@@ -86,8 +87,9 @@ static int read_number(struct sqlite_conn *c, const char *text, int64_t *ret)
 
 /* ---- the file ---- */
 
-/* Make the file, for the owner only, unless it is there. SQLite gives its -wal and -shm the same
- * mode. Not opened if it is there: closing it would drop the locks of this process on it. */
+/* Make the file, accessible to the owner only, unless it exists. SQLite gives its -wal and -shm the
+ * same mode. An existing file is not opened: closing it would drop the locks of this process on
+ * it. */
 static int make_store_file(const char *path, struct err *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -102,8 +104,8 @@ static int make_store_file(const char *path, struct err *err)
     return 0;
 }
 
-/* Absolute, so that readers find it whatever the working folder is by then, and no name is special
- * to SQLite. */
+/* The path is absolute, so that readers find the file whatever the working folder is by then, and
+ * so that SQLite treats no name specially. */
 static int find_file(const struct store_spec *spec, const char *path, char **ret, struct err *err)
 {
     char *full;
@@ -122,7 +124,7 @@ static int find_file(const struct store_spec *spec, const char *path, char **ret
     return 0;
 }
 
-/* Kept open until SQLite has closed the file: closing it would drop SQLite's locks. */
+/* Kept open until SQLite has closed the file: closing it earlier would drop SQLite's locks. */
 static int open_file(struct sqlite_shared *shared, struct err *err)
 {
     shared->fd = open(shared->path, O_RDWR | O_CLOEXEC);
@@ -131,8 +133,9 @@ static int open_file(struct sqlite_shared *shared, struct err *err)
     return 0;
 }
 
-/* Two servers on one store would each take the other's running reports for left over. The lock is
- * of flock(), which SQLite's own are not: it goes with the process, whatever becomes of that. */
+/* Of two servers on one store, each would treat the other's running reports as left over. flock()
+ * does not interfere with SQLite's own locks, and is released when the process ends, however it
+ * ends. */
 static int take_alone(struct sqlite_shared *shared, struct err *err)
 {
     shared->alone = flock(shared->fd, LOCK_EX | LOCK_NB) == 0;
@@ -148,7 +151,7 @@ static int take_alone(struct sqlite_shared *shared, struct err *err)
 
 /* ---- the schema ---- */
 
-/* Refuse what is no store of ours, before anything in it is touched. */
+/* Refuse a database that is not our store, before anything in it is changed. */
 static int check_application(struct sqlite_conn *c, struct err *err)
 {
     int64_t id = 0, tables = 0;
@@ -165,8 +168,8 @@ static int check_application(struct sqlite_conn *c, struct err *err)
     return 0;
 }
 
-/* Apply the next migration, in a transaction of its own; *ret_version is the version then. Another
- * process may have been faster: so the version is read inside. */
+/* Apply the next migration, in a transaction of its own; *ret_version is the version after it.
+ * Another process may have been faster, so the version is read inside the transaction. */
 static int migrate_once(struct sqlite_conn *c, int64_t *ret_version)
 {
     int64_t version = 0;
@@ -192,8 +195,8 @@ static int migrate_once(struct sqlite_conn *c, int64_t *ret_version)
     return rc;
 }
 
-/* `version` is beyond STORE_MOVING: reportd migrate has marked it, and what it leaves of a store
- * that was moved has no table. */
+/* `version` is beyond STORE_MOVING: reportd migrate has marked the store. The stub that it leaves
+ * of a store that was moved has no tables. */
 static int check_moving(struct sqlite_conn *c, const struct store_spec *spec, int64_t version,
                         struct err *err)
 {
@@ -285,7 +288,7 @@ void sqlite_close(struct store_conn *conn)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
 
-    /* Its end would checkpoint into this file and remove the log of another one. */
+    /* Closing it would checkpoint into this file and remove the log of another one. */
     if (c->db != NULL && sqlite_place_check(c->shared, NULL) < 0)
         sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     disconnect(c);
@@ -305,7 +308,7 @@ void sqlite_close(struct store_conn *conn)
 
 _Static_assert(SQLITE_PAGE == 4096 && SQLITE_PAGES_MAX == 33554431, "set_up_writer() sets them");
 
-/* Who holds slots is asked by readers, too, so it is known before anything is written. */
+/* Readers also need to know who holds slots, so it is read before anything is written. */
 static int load_holders(struct sqlite_conn *c, struct err *err)
 {
     int rc = sqlite_exec(c, "BEGIN");
@@ -314,7 +317,7 @@ static int load_holders(struct sqlite_conn *c, struct err *err)
         return open_trouble(c, rc, err);
     c->holders_stale = true;
     rc = sqlite_active_begin(&c->base, err);
-    sqlite_exec(c, "COMMIT"); /* nothing was written that it could fail on */
+    sqlite_exec(c, "COMMIT"); /* cannot fail: nothing was written */
     return rc;
 }
 
@@ -335,7 +338,7 @@ static int set_up_writer(struct sqlite_conn *c, const struct store_spec *spec, s
                         "PRAGMA wal_autocheckpoint = 4096");
     if (rc != SQLITE_OK)
         return open_trouble(c, rc, err);
-    c->dropped = true; /* by the process before, perhaps, and it crashed */
+    c->dropped = true; /* the previous process may have dropped rows and crashed */
     rc = migrate(c, spec, err) ?: load_holders(c, err);
     if (rc < 0)
         return rc;
@@ -345,7 +348,7 @@ static int set_up_writer(struct sqlite_conn *c, const struct store_spec *spec, s
     return record_files(c->shared, err);
 }
 
-/* The first thing that a full disk has no room for is the log, and its index. */
+/* A full disk first lacks room for the log and its index. */
 static int set_up(struct sqlite_conn *c, const struct store_spec *spec, struct err *err)
 {
     int rc;

@@ -33,7 +33,7 @@ int sqlite_find(struct store_conn *conn, struct store_find *arg, struct err *err
     return sql_end(&q, err);
 }
 
-/* `active`: sqlite_active_list(). */
+/* `active`: the list from sqlite_active_list(). */
 static int list_total(struct store_conn *conn, struct store_list *arg, const char *active,
                       struct err *err)
 {
@@ -59,7 +59,7 @@ static int list_page(struct store_conn *conn, struct store_list *arg, const char
     return sqlite_read_reports(&q, SQLITE_WITH_PARAMETERS, &arg->reports, &arg->count, err);
 }
 
-/* Of all users: only a choice by user or type takes a look at each report to be counted. */
+/* For all users: only a choice by user or type reads each report to count them. */
 static int list_all(struct store_conn *conn, struct store_list *arg, struct err *err)
 {
     bool counted = arg->name == NULL && arg->types == NULL && arg->user == NULL;
@@ -83,8 +83,8 @@ static int list_all(struct store_conn *conn, struct store_list *arg, struct err 
     return sqlite_read_reports(&q, SQLITE_WITH_OWNER, &arg->reports, &arg->count, err);
 }
 
-/* Total and page are of one moment: one transaction reads both. It begins with the first of them,
- * so that `active` is from before. */
+/* Total and page show the same moment: one transaction reads both. It begins with the first read,
+ * so `active` has to be taken before it. */
 int sqlite_list(struct store_conn *conn, struct store_list *arg, struct err *err)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;
@@ -98,7 +98,7 @@ int sqlite_list(struct store_conn *conn, struct store_list *arg, struct err *err
     SEAM_STEP("store", "list", "counted");
     if (rc == 0 && arg->user_id != 0)
         rc = list_page(conn, arg, active, err);
-    sqlite_exec(c, "COMMIT"); /* nothing was written that it could fail on */
+    sqlite_exec(c, "COMMIT"); /* cannot fail: nothing was written */
     sqlite3_free(active);
     return rc;
 }
@@ -113,7 +113,7 @@ static struct sql start_match(struct store_conn *conn, const struct store_match 
                      value_int(arg->state), value_text(arg->name), value_int(arg->before_ms));
 }
 
-/* `active` is from before the query begins to read. */
+/* `active` is taken before the query begins to read. */
 int sqlite_match(struct store_conn *conn, struct store_match *arg, struct err *err)
 {
     char *active = arg->user_id != 0 ? sqlite_active_list(conn, arg->user_id) : NULL;
@@ -140,7 +140,7 @@ int sqlite_match(struct store_conn *conn, struct store_match *arg, struct err *e
 
 int sqlite_expired(struct store_conn *conn, struct store_expired *arg, struct err *err)
 {
-    /* one more: to know when the next one comes */
+    /* one more, to know when the next one expires */
     struct sql q = sql_start(conn, SQL_EXPIRED, value_int(STORE_BATCH_MAX + 1));
 
     arg->count = 0;

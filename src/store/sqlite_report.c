@@ -51,11 +51,11 @@ int sqlite_read_reports(struct sql *q, enum sqlite_with with, struct report **re
     return sql_end(q, err);
 }
 
-/* ---- the one writer of a state ---- */
+/* ---- the only writer of a state ---- */
 
-/* A report as it stands, before it is moved. */
+/* A report as it is before it is moved. */
 struct place {
-    bool found; /* the rest only if it is true */
+    bool found; /* the other members are valid only if it is true */
     int64_t seq, user_id;
     struct guid id;
     enum report_state state;
@@ -64,7 +64,7 @@ struct place {
     bool in_row;
 };
 
-/* A row that starts with SQLITE_PLACE_COLUMNS. */
+/* Reads a row that starts with SQLITE_PLACE_COLUMNS. */
 static void read_place_columns(struct sql *q, struct place *ret)
 {
     *ret = (struct place){.found = true,
@@ -77,7 +77,7 @@ static void read_place_columns(struct sql *q, struct place *ret)
                           .in_row = sql_get_bool(q, 6)};
 }
 
-/* Ends the statement, which has SQLITE_PLACE_COLUMNS. */
+/* Reads the place and ends the statement, whose columns are SQLITE_PLACE_COLUMNS. */
 static int read_place(struct sql *q, struct place *ret, struct err *err)
 {
     *ret = (struct place){.found = false};
@@ -94,7 +94,7 @@ static int find_place(struct store_conn *conn, const struct guid *id, struct pla
     return read_place(&q, ret, err);
 }
 
-/* With its type, before that is erased; room for REPORT_NAME_MAX + 1. */
+/* Like find_place(), with the type, before it is erased; ret_name: REPORT_NAME_MAX + 1 bytes. */
 static int find_named_place(struct store_conn *conn, const struct guid *id, struct place *ret,
                             char *ret_name, struct err *err)
 {
@@ -108,7 +108,8 @@ static int find_named_place(struct store_conn *conn, const struct guid *id, stru
     return sql_end(&q, err);
 }
 
-/* The report, if `attempt`, which is over and runs no more, still has it; else not found. */
+/* Find the report, if it still belongs to `attempt`, which has stopped running; else it is not
+ * found. */
 static int end_running(struct store_conn *conn, const struct guid *id, int attempt,
                        struct place *ret, struct err *err)
 {
@@ -120,14 +121,14 @@ static int end_running(struct store_conn *conn, const struct guid *id, int attem
     return rc;
 }
 
-/* A slot is held while queued or processing, and by a deleted report until its query has stopped:
- * which is known when the row is dropped. */
+/* A report holds a slot while queued or processing, and when deleted until its query has stopped;
+ * it has stopped when the row is dropped. */
 static bool holds_slot(enum report_state from, enum report_state to)
 {
     return report_is_active(to) || (to == REPORT_DELETING && from == REPORT_PROCESSING);
 }
 
-/* The queue in memory follows each change, here and in the process that has the store.
+/* The queue in memory follows each change, here and in the process that has the store. `to` may be
  * SQLITE_NOWHERE: no state. */
 static int follow_move(struct store_conn *conn, const struct place *place, int to, struct err *err)
 {
@@ -138,8 +139,8 @@ static int follow_move(struct store_conn *conn, const struct place *place, int t
                ?: sqlite_active_changed(conn, place->user_id, err);
 }
 
-/* Each change of a report names its user: from memory, since a query costs as much as the change.
- */
+/* Each change of a report names its user: cached, since a query would cost as much as the
+ * change. */
 static int find_owner(struct store_conn *conn, int64_t user_id, char ret[USER_NAME_MAX + 1],
                       struct err *err)
 {
@@ -172,8 +173,8 @@ static int report_changed(struct store_conn *conn, const struct guid *id, int64_
     return rc;
 }
 
-/* Every change of a state goes through here: by an SQLITE_MOVE statement, whose own values are from
- * ?4 on, in the transaction that has read `place`. */
+/* The only function that changes a state: with an SQLITE_MOVE statement, whose own values begin at
+ * ?4, in the transaction that has read `place`. */
 static int move_report(struct store_conn *conn, const struct place *place, enum report_state to,
                        enum sqlite_statement which, const struct store_value *values,
                        struct err *err)
@@ -221,8 +222,8 @@ int sqlite_key(struct store_conn *conn, struct store_key *arg, struct err *err)
     return sql_end(&q, err);
 }
 
-/* Does the key answer the request (then the outcome is known)? An expired one is taken from the
- * report that has it. */
+/* Does the key answer the request (then the outcome is known)? An expired key is taken from its
+ * report. */
 static int use_key(struct store_conn *conn, struct store_submit *arg, bool *ret_answered,
                    struct err *err)
 {
@@ -256,7 +257,7 @@ static int insert_report(struct store_conn *conn, struct store_submit *arg, stru
     return sql_end(&q, err);
 }
 
-/* A user who was there when the request was checked may have lost the right since. */
+/* The user may have lost the right since the request was checked. */
 static int check_permission(struct store_conn *conn, const struct store_submit *arg,
                             struct err *err)
 {
@@ -378,7 +379,7 @@ int sqlite_requeue(struct store_conn *conn, struct store_requeue *arg, struct er
                        err);
 }
 
-/* A SQLite store has one node: whatever is processing was this one's. */
+/* A SQLite store has one node: everything in PROCESSING was its own. */
 int sqlite_recover(struct store_conn *conn, struct store_recover *arg, struct err *err)
 {
     for (arg->requeued = 0;; arg->requeued++) {
@@ -394,7 +395,7 @@ int sqlite_recover(struct store_conn *conn, struct store_recover *arg, struct er
     }
 }
 
-/* It has one node, which lives as long as the store is used, and holds nothing against itself. */
+/* The one node lives as long as the store is in use, and no other node can hold its reports. */
 int sqlite_heartbeat(struct store_conn *conn, struct store_heartbeat *arg, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_PROCESSING, value_int(STORE_RUNNING_MAX));
@@ -435,14 +436,14 @@ int sqlite_nodes(struct store_conn *conn, struct store_nodes *arg, struct err *e
     return 0;
 }
 
-/* ---- what its user may not run any more ---- */
+/* ---- reports that their user may no longer run ---- */
 
 struct active {
     struct place place;
     char *name;
 };
 
-/* *ret is the caller's, with what it owns. */
+/* *ret and what it owns belong to the caller. */
 static int read_active(struct store_conn *conn, int64_t user_id, struct active **ret,
                        size_t *ret_count, struct err *err)
 {
@@ -499,7 +500,7 @@ int sqlite_revoke(struct store_conn *conn, int64_t user_id, struct store_user_ch
 
 /* ---- deletion ---- */
 
-/* What is in DELETING goes. */
+/* A report in DELETING loses its row. */
 static int drop_row(struct store_conn *conn, const struct place *place, struct err *err)
 {
     ((struct sqlite_conn *)conn)->dropped = true; /* see sqlite_maintain() */
@@ -509,7 +510,8 @@ static int drop_row(struct store_conn *conn, const struct place *place, struct e
                ?: follow_move(conn, place, SQLITE_NOWHERE, err);
 }
 
-/* `ret->id` of the user (0: whoever's), if it is in `state` (-1: in any). */
+/* Mark the report `ret->id` of the user (0: of any user), if it is in `state` (-1: in any
+ * state). */
 static int tombstone_one(struct store_conn *conn, int64_t user_id, int state,
                          struct store_marked *ret, struct err *err)
 {

@@ -1,14 +1,14 @@
-/* src/store/sqlite_reserve.c -- disk blocks kept for what must work while the disk is full: two
- * files next to the store, which hold nothing.
+/* src/store/sqlite_reserve.c -- disk blocks reserved for what must work while the disk is full: two
+ * files beside the store, with no content.
  *
  * A change needs room in the write-ahead log before it frees any, and a start needs room for the
  * log's index. So when the disk is full, a deletion or the end of a report takes the blocks of
- * these files, and right after it the log is emptied and the files are made whole again. Submits
- * and claims are refused until they are: so nothing that goes on and on can eat them up. A login
- * makes the store grow a little, so it may take one of the files only.
+ * these files; right after it the log is emptied and the files are restored. Submits and claims are
+ * refused until they are, so that nothing that never stops can use them up. A login makes the store
+ * grow a little, so it may take only one of the files.
  *
- * The log can always be emptied, since what it has is given blocks in the database before it is
- * committed (sqlite_log.c). */
+ * The log can always be emptied, since blocks in the database are allocated for its pages before
+ * they are committed (sqlite_log.c). */
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -21,13 +21,13 @@
 
 enum { PART_LEAST = 16 * 1024, /* bytes; not worth keeping below */ CHUNK = 16 * 1024 };
 
-/* What it has no room for it would take in vain. */
+/* More reports than the reserve has room for would use it up in vain. */
 static int reserve_for_many(size_t count)
 {
     return count <= STORE_MANY_FULL ? SQLITE_RESERVE_FILES : 0;
 }
 
-/* The verbs that are not named let the store grow a little, or not at all. */
+/* The verbs that are not named here let the store grow a little, or not at all. */
 int sqlite_reserve_for(const struct store_op *op)
 {
     switch (op->verb) {
@@ -38,7 +38,7 @@ int sqlite_reserve_for(const struct store_op *op)
         return 0;
     case STORE_TOMBSTONE:
     case STORE_DELETE_ROW:
-    case STORE_LEDGER_NOTE: /* without which no row is dropped */
+    case STORE_LEDGER_NOTE: /* without it no row is dropped */
     case STORE_FINISH:
     case STORE_REQUEUE:
     case STORE_RECOVER:
@@ -53,7 +53,7 @@ int sqlite_reserve_for(const struct store_op *op)
     }
 }
 
-/* Bytes that the file has; -1: it is not open, or it was removed. */
+/* Size of the file in bytes; -1: it is not open, or was removed. */
 static int64_t reserve_size(int fd)
 {
     struct stat st;
@@ -99,8 +99,7 @@ void sqlite_reserve_close(struct sqlite_shared *shared)
         close_reserve(shared, i);
 }
 
-/* Where a file system cannot be asked for blocks it has to be given bytes, which it must not be
- * able to compress. */
+/* A file system without fallocate() has to be given bytes, which must not be compressible. */
 static int write_blocks(int fd, int64_t from, int64_t size)
 {
     unsigned char chunk[CHUNK];
@@ -122,7 +121,7 @@ static bool take_blocks(int fd, int64_t size)
     return errno == EOPNOTSUPP && write_blocks(fd, reserve_size(fd), size) == 0;
 }
 
-/* As much of one file as there is room for. */
+/* Make as much of one file as there is room for. */
 static void make_part(struct sqlite_shared *shared, int i)
 {
     int64_t have = reserve_size(shared->reserve[i]);
@@ -156,8 +155,8 @@ static bool is_removed(const struct sqlite_shared *shared)
     return false;
 }
 
-/* Another process may have taken it, which is put right by sqlite_maintain(), or removed the files,
- * of which nobody else would know. */
+/* Another process may have taken the reserve, which sqlite_maintain() restores, or removed the
+ * files, which nobody else would notice. */
 bool sqlite_has_reserve(struct store_conn *conn)
 {
     struct sqlite_conn *c = (struct sqlite_conn *)conn;

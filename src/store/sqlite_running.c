@@ -1,5 +1,5 @@
-/* src/store/sqlite_running.c -- what runs in this process: how many on which source, and rows and
- * bytes so far. It is kept in memory: after a crash nothing runs. */
+/* src/store/sqlite_running.c -- what runs in this process: how many reports per source, and their
+ * rows and bytes so far. Kept in memory only: after a crash nothing runs. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@ struct sqlite_running {
     struct guid id;
     int64_t user_id;
     int attempt;
-    bool over; /* once the transaction under way is committed */
+    bool over; /* removed once the current transaction is committed */
     int64_t rows, bytes;
     char source[];
 };
@@ -26,7 +26,7 @@ static struct sqlite_shared *lock_shared(struct store_conn *conn)
     return shared;
 }
 
-/* NULL: it does not run. */
+/* NULL: it is not running. */
 static struct sqlite_running *find_running_entry(struct sqlite_shared *shared,
                                                  const struct guid *id)
 {
@@ -67,7 +67,8 @@ void sqlite_running_end(struct store_conn *conn, const struct guid *id)
 
     if (one != NULL) {
         one->over = true;
-        fair_queue_run(shared->queue, one->user_id, -1); /* of a user that it knows: no memory */
+        fair_queue_run(shared->queue, one->user_id, -1); /* the queue knows the user, so this needs
+                                                          * no memory */
     }
     lock_release(&shared->lock);
 }
@@ -97,7 +98,8 @@ void sqlite_running_commit(struct sqlite_shared *shared)
     lock_release(&shared->lock);
 }
 
-/* What was claimed in the transaction that was rolled back is queued, and what ended in it runs. */
+/* After a rollback, what was claimed in the transaction is queued, and what ended in it is
+ * running. */
 static int check_entry_over(struct store_conn *conn, struct sqlite_running *one, struct err *err)
 {
     struct sql q = sql_start(conn, SQL_PLACE, value_guid(&one->id));
@@ -123,7 +125,7 @@ int sqlite_running_read_again(struct store_conn *conn, struct fair_queue *queue,
     return rc;
 }
 
-/* ---- looking ---- */
+/* ---- reading ---- */
 
 bool sqlite_running_has(struct store_conn *conn, const struct guid *id)
 {

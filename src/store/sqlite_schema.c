@@ -17,7 +17,7 @@ static const char migration_1[] =
     "  grants TEXT NOT NULL DEFAULT ''"
     ") STRICT;"
 
-    /* `parameters`, which may be long, stands last, so that reading the others skips it. */
+    /* `parameters`, which may be long, is the last column, so that reading the others skips it. */
     "CREATE TABLE report ("
     "  seq INTEGER PRIMARY KEY,"
     "  id BLOB NOT NULL UNIQUE,"
@@ -72,7 +72,7 @@ static const char migration_1[] =
     "  UPDATE report_count SET n = n - 1 WHERE state = OLD.state;"
     "END;"
 
-    /* `access` and `refresh_hash` are of the session's latest pair of tokens. */
+    /* `access` and `refresh_hash` belong to the session's latest pair of tokens. */
     "CREATE TABLE session ("
     "  id BLOB PRIMARY KEY,"
     "  user_id INTEGER NOT NULL REFERENCES user (id),"
@@ -82,7 +82,7 @@ static const char migration_1[] =
     ") STRICT, WITHOUT ROWID;"
     "CREATE INDEX session_of_user ON session (user_id);"
     "CREATE INDEX session_expiry ON session (expires_ms);"
-    /* The refresh tokens a session has used up, to recognise one that is presented again. */
+    /* The refresh tokens that a session has used up, to recognize one that is presented again. */
     "CREATE TABLE used_refresh ("
     "  session_id BLOB NOT NULL REFERENCES session (id) ON DELETE CASCADE,"
     "  hash BLOB NOT NULL,"
@@ -97,10 +97,10 @@ _Static_assert(REPORT_QUEUED == 0 && REPORT_PROCESSING == 1 && REPORT_COMPLETE =
 /* 2: the key of an encrypted result. */
 static const char migration_2[] = "ALTER TABLE report ADD COLUMN seal_key BLOB;";
 
-/* 3: a submit writes less. The tallies (sqlite_counts.c) take the place of the counts and of their
- * triggers; who holds slots is known in memory (sqlite_active.c); and a report enters the index of
- * its user when it has finished: so nothing that a submit writes lies where its user's id falls,
- * and the pages that a group of submits writes are few, whatever the number of users. */
+/* 3: a submit writes less. The tallies (sqlite_counts.c) replace the counts and their triggers; who
+ * holds slots is known in memory (sqlite_active.c); and a report enters the index of its user only
+ * when it has finished. So nothing that a submit writes is ordered by its user's id, and a group of
+ * submits writes few pages, whatever the number of users. */
 static const char migration_3[] =
     "DROP TRIGGER report_comes;"
     "DROP TRIGGER report_moves;"
@@ -129,11 +129,11 @@ static const char migration_4[] =
     "  data BLOB NOT NULL"
     ") STRICT;";
 
-/* 5: whose the spool is. */
+/* 5: the store's identity, which marks its spool. */
 static const char migration_5[] = "CREATE TABLE identity (id BLOB NOT NULL) STRICT;"
                                   "INSERT INTO identity VALUES (randomblob(16));";
 
-/* 6: which deletion ledger a restore needs. */
+/* 6: the deletion ledgers that a restore needs. */
 static const char migration_6[] = "CREATE TABLE ledger ("
                                   "  id BLOB PRIMARY KEY,"
                                   "  place TEXT NOT NULL,"
@@ -144,11 +144,11 @@ static const char migration_6[] = "CREATE TABLE ledger ("
 static const char migration_7[] =
     "ALTER TABLE ledger ADD COLUMN given_up_ms INTEGER NOT NULL DEFAULT 0;";
 
-/* 8: what is stored behind the JSON of a result. */
+/* 8: length of what is stored after the JSON of a result. */
 static const char migration_8[] =
     "ALTER TABLE report ADD COLUMN footer INTEGER NOT NULL DEFAULT 0;";
 
-/* 9: when a pair of tokens was replaced, for the leeway after that. */
+/* 9: when a pair of tokens was replaced, for the grace period after that. */
 static const char migration_9[] =
     "ALTER TABLE used_refresh ADD COLUMN access BLOB;"
     "ALTER TABLE used_refresh ADD COLUMN used_ms INTEGER NOT NULL DEFAULT 0;";
@@ -165,25 +165,27 @@ static const char migration_10[] =
     "  PRIMARY KEY (user_id, address)"
     ") STRICT, WITHOUT ROWID;";
 
-/* 11: operators; whose turn it is (fair_queue.h), and what is paused ('' is all); since when
- * sessions are, and from where. A limit of 0 is that of the configuration. `turn` is the number of
- * the user's last start, counted over all users: no time, since it outlives the report. */
+/* 11: operators; whose turn it is (fair_queue.h), and what is paused ('' is everything); when and
+ * from where each session began. A limit of 0 means that of the configuration. `turn` is the number
+ * of the user's last start, counted over all users; it is not a time, since it outlives the
+ * report. */
 static const char migration_11[] =
     "ALTER TABLE user ADD COLUMN operator INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE user ADD COLUMN active_limit INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE user ADD COLUMN running_limit INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE user ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;"
-    /* Users that go with their last report; the highest id of those, which nobody else gets. */
+    /* Users that are removed with their last report; the highest id of those, which is never
+     * reused. */
     "ALTER TABLE user ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX user_removed ON user (id) WHERE removed = 1;"
     "ALTER TABLE identity ADD COLUMN last_user INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE paused (source TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"
-    /* Users whose reports, or limit, another process has changed than the one that has the store,
-     * until that one has seen it. */
+    /* Users whose reports or limit another process has changed, until the process that has the
+     * store has seen it. */
     "CREATE TABLE changed_user (user_id INTEGER PRIMARY KEY) STRICT;"
-    /* Places in the queue, which is now in memory. */
+    /* Places in the queue, which is now kept in memory. */
     "DELETE FROM tally WHERE node >= 5;"
-    /* Refresh tokens live 30 days. */
+    /* Refresh tokens live for 30 days. */
     "ALTER TABLE session ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE session ADD COLUMN renewed_ms INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE session ADD COLUMN address TEXT NOT NULL DEFAULT '';"

@@ -1,9 +1,9 @@
 /* src/store/sqlite_scrub.c -- a VFS that writes database pages without what SQLite left in their
- * unused middle.
- * secure_delete overwrites cells that are deleted and pages that are freed. But when a page is
- * split or merged, cells move to a neighbour and their old copies stay in the gap between a page's
- * cell pointers and its cells, where no later deletion finds them. The gap means nothing to SQLite,
- * so it goes to the disk as zeros. (The log has such copies too: see empty_log() in sqlite.c.) */
+ * unused middle. secure_delete overwrites deleted cells and freed pages. But when a page is split
+ * or merged, cells move to a neighbour, and their old copies stay in the gap between a page's cell
+ * pointers and its cells, where no later deletion finds them. The gap means nothing to SQLite, so
+ * it is written to the disk as zeros. (The log has such copies, too: see empty_log() in
+ * sqlite.c.) */
 #include <pthread.h>
 #include <string.h>
 
@@ -12,16 +12,16 @@
 enum {
     DATABASE_HEADER = 100, /* bytes of page 1 before its b-tree header */
     BTREE_HEADER = 8,
-    CHILD_POINTER = 4, /* more, in the header of an interior page */
+    CHILD_POINTER = 4, /* more bytes, in the header of an interior page */
 };
 
-/* Behind SQLite's own file object: its methods, except the one we replace. */
+/* Comes after SQLite's own file object in memory: its methods, except the one that we replace. */
 struct scrubbed {
     struct sqlite3_io_methods methods;
     const struct sqlite3_io_methods *real;
 };
 
-/* Its registration is SQLite's, for the life of the process. */
+/* SQLite keeps a pointer to it for the life of the process. */
 static sqlite3_vfs scrub_vfs;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const char vfs_name[] = "reportd";
@@ -41,9 +41,9 @@ static size_t page_number_at(const unsigned char *at)
     return (size_t)at[0] << 8 | at[1];
 }
 
-/* Where the gap of a page lies (https://sqlite.org/fileformat2.html, 1.6); false: the page is no
- * b-tree page. The other kinds begin with a page number, which SQLITE_PAGES_MAX keeps below the
- * types of b-tree pages. */
+/* Where the gap of a page is (https://sqlite.org/fileformat2.html, 1.6); false: it is not a b-tree
+ * page. The other kinds begin with a page number, which SQLITE_PAGES_MAX keeps below the types of
+ * b-tree pages. */
 static bool find_gap(const unsigned char *page, size_t header, size_t *ret_from, size_t *ret_to)
 {
     const unsigned char *btree = page + header;

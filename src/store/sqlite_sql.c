@@ -1,4 +1,4 @@
-/* src/store/sqlite_sql.c -- one SQL statement being run: prepared once, bound, read, reset. */
+/* src/store/sqlite_sql.c -- runs one SQL statement: prepared once, bound, read, reset. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static int bind_one(sqlite3_stmt *stmt, int n, const struct store_value *value)
     if (value->kind == VALUE_NULL)
         return sqlite3_bind_null(stmt, n);
     if (value->data == NULL)
-        return SQLITE_NOMEM; /* value_made() */
+        return SQLITE_NOMEM; /* from value_made() */
     return value->kind == VALUE_TEXT
                ? sqlite3_bind_text(stmt, n, value->data, value->len, SQLITE_STATIC)
                : sqlite3_bind_blob(stmt, n, value->data, value->len, SQLITE_STATIC);
@@ -140,7 +140,7 @@ struct guid sql_get_guid(struct sql *q, int column)
     return id;
 }
 
-/* SQLite does not tell why a file could not be made. */
+/* SQLite does not say why a file could not be made. */
 static bool has_no_inodes(const char *path)
 {
     struct statvfs vfs;
@@ -186,7 +186,7 @@ int sql_end(struct sql *q, struct err *err)
 
     if (q->rc != SQLITE_OK)
         rc = sqlite_trouble(q->conn, q->rc, err);
-    sqlite3_reset(q->stmt); /* repeats the step's error, which `rc` has */
+    sqlite3_reset(q->stmt); /* repeats the error of the step, which is already in `rc` */
     return rc;
 }
 
@@ -212,7 +212,7 @@ int sqlite_exec(struct sqlite_conn *conn, const char *text)
 
 void *sql_grow(struct sql *q, void **array, size_t count, size_t size)
 {
-    /* Powers of two are the sizes at which the array is full. */
+    /* The array is full whenever its size is a power of two. */
     if ((count & (count - 1)) == 0) {
         void *grown = reallocarray(*array, count == 0 ? 1 : count * 2, size);
 

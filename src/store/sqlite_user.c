@@ -1,7 +1,7 @@
 /* src/store/sqlite_user.c -- users and sessions in SQLite. */
 #include "store/sqlite_impl.h"
 
-/* A row that starts with SQLITE_USER_COLUMNS. */
+/* Reads a row that starts with SQLITE_USER_COLUMNS. */
 static void read_user(struct sql *q, struct user *ret)
 {
     *ret = (struct user){.id = sql_get_int(q, 0),
@@ -43,8 +43,8 @@ static int end_user_sessions(struct store_conn *conn, int64_t user_id, struct er
     return sql_do(conn, err, SQL_SESSION_END_USER, value_int(user_id));
 }
 
-/* What it may not run has ended; its other reports expire, too. Nothing of it is looked up by its
- * id after that, but other processes may remember it. */
+/* Reports that the user may not run have ended; the others expire, too. Nothing looks the user up
+ * by id after that, but other processes may have it cached. */
 static int remove_user(struct store_conn *conn, int64_t id, int64_t now_ms, struct err *err)
 {
     store_changed(conn, &(struct store_change){.user_id = id, .state = REPORT_DELETING});
@@ -52,7 +52,7 @@ static int remove_user(struct store_conn *conn, int64_t id, int64_t now_ms, stru
                ?: sql_do(conn, err, SQL_USER_LAST, value_int(id));
 }
 
-/* What the change of the user's row has to have with it. */
+/* What has to change together with the user's row. */
 static int follow_user_change(struct store_conn *conn, int64_t id,
                               const struct store_user_change *arg, struct err *err)
 {
@@ -127,7 +127,8 @@ int sqlite_may_run(struct store_conn *conn, int64_t user_id, const char *name, b
         user.grants = sql_get_text(&q, 1);
     }
     rc = sql_end(&q, err);
-    *ret = rc == 0 && found && user_may_run(&user, name ?: ""); /* without one it is no report */
+    *ret = rc == 0 && found && user_may_run(&user, name ?: ""); /* without a name there is no such
+                                                                 * report */
     user_done(&user);
     return rc < 0 || found ? rc : err_set(err, -E_NOT_FOUND, "There is no such user.");
 }
@@ -162,8 +163,8 @@ int sqlite_user_list(struct store_conn *conn, struct store_user_list *arg, struc
 
 /* ---- sessions ---- */
 
-/* Count a failed login; the last one of too many locks. While locked nothing is counted; a lock or
- * a window that is over starts afresh. */
+/* Count a failed login; the one that reaches the limit locks the account. While it is locked,
+ * nothing is counted; after a lock or a window has ended, counting starts again. */
 static void count_failure(struct user *user, int64_t now_ms)
 {
     if (user_is_locked(user, now_ms))
@@ -178,8 +179,8 @@ static void count_failure(struct user *user, int64_t now_ms)
         user->locked_until_ms = now_ms + USER_LOCK_MS;
 }
 
-/* The count and the lock of an address that the user has logged in from take the place of the
- * account's; *ret_known false: it is a stranger's. */
+/* For an address that the user has logged in from, its own count and lock replace the account's;
+ * *ret_known false: the address is unknown. */
 static int read_address(struct store_conn *conn, const struct store_login *arg, struct user *user,
                         bool *ret_known, struct err *err)
 {
@@ -237,7 +238,7 @@ static int add_session(struct store_conn *conn, const struct store_login *arg, s
                   value_text(arg->address != NULL ? arg->address : ""));
 }
 
-/* The user is there: count or clear the failures, and open the session if it may be. */
+/* The user exists: count or clear the failures, and open the session if that is allowed. */
 static int login_known(struct store_conn *conn, struct store_login *arg, struct user *user,
                        struct err *err)
 {
@@ -314,7 +315,7 @@ static int exchange(struct store_conn *conn, struct store_rotate *arg, struct er
                          value_int(arg->now_ms));
 }
 
-/* A row of ROTATE_FIND. */
+/* Reads a row of ROTATE_FIND. */
 static enum store_rotate_outcome rotate_outcome(struct sql *q)
 {
     enum { PERMITTED = SQLITE_USER_COLUMN_COUNT, LATEST, ACCESS, USED_JUST_NOW };

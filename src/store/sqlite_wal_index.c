@@ -1,7 +1,8 @@
-/* src/store/sqlite_wal_index.c -- has any process written to the database? Seen without a system
- * call. In WAL mode each commit ends with a new header of the wal-index, which all processes have
- * mapped, and a reader's snapshot is what that header says (https://sqlite.org/walformat.html, 2).
- * So as long as the header is the same, a new transaction would read what the one before read. */
+/* src/store/sqlite_wal_index.c -- whether any process has written to the database, found out
+ * without a system call. In WAL mode each commit ends with a new header of the wal-index, which all
+ * processes have mapped, and a reader's snapshot is what that header says
+ * (https://sqlite.org/walformat.html, 2). So as long as the header is the same, a new transaction
+ * would read what the previous one read. */
 #include "store/sqlite_impl.h"
 #include "store/versions.h"
 
@@ -9,8 +10,8 @@ enum {
     HEADER_WORDS = (int)VERSION_STATE_WORDS, /* 48 bytes, twice; the second copy is written first */
     HEADER_VERSION = 3007000,
     WORD_VERSION = 0,
-    WORD_CHANGE = 2,          /* iChange, one more with each transaction that writes */
-    SHARED_REGION = 32 * 1024 /* what SQLite maps at a time */
+    WORD_CHANGE = 2,          /* iChange, incremented by each transaction that writes */
+    SHARED_REGION = 32 * 1024 /* the size that SQLite maps at a time */
 };
 
 static const volatile void *find_header(struct store_conn *conn)
@@ -39,7 +40,7 @@ static bool read_wal_index(const volatile void *place, struct wal_index *ret)
     return whole && ret->state[WORD_VERSION] == HEADER_VERSION;
 }
 
-/* Pages put into the log. */
+/* The number of pages written to the log. */
 static int64_t written(struct store_conn *conn)
 {
     int pages = 0, highest;

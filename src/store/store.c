@@ -1,5 +1,5 @@
-/* src/store/store.c -- what callers see: the store of a URL, and its operations, in the work queues
- * that the backend's kind has. */
+/* src/store/store.c -- the interface: opens the store of a URL, and passes its operations to the
+ * work queues of the backend's kind. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@ enum { BACKEND_COUNT = sizeof(backends) / sizeof(backends[0]), DEFAULT_CONNECTIO
 
 /* ---- open and close ---- */
 
-/* The backend of the URL and where its path starts; a name without a known form is a path. */
+/* The backend of the URL and where its path begins; a name without a known scheme is a path. */
 static int parse_url(const char *url, const struct store_ops **ret_ops, const char **ret_path,
                      struct err *err)
 {
@@ -210,7 +210,7 @@ void store_post(struct store *store, struct store_op *op)
         return;
     }
     store_pass_step(&op->item, "posted");
-    /* The work queues have no queue_max, so they take all. */
+    /* The work queues have no queue_max, so they accept everything. */
     work_queue_push((kind == STORE_READ ? &store->reading : &store->writing)->work_queue,
                     &op->item);
 }
@@ -364,7 +364,7 @@ void store_op_done(struct store_op *op)
     case STORE_ROTATE:
         user_done(&op->rotate.user);
         break;
-    default: /* the others own nothing */
+    default: /* the other verbs own nothing */
         break;
     }
 }

@@ -1,4 +1,4 @@
-/* src/store/versions.c -- counters of changes, by shards of ids, and whether they are complete. */
+/* src/store/versions.c -- counters of changes, by shard of ids, and whether they are complete. */
 #include "store/versions.h"
 
 #include "base/guid.h"
@@ -91,15 +91,15 @@ void versions_touch(struct versions *versions, const struct guid *id)
 void versions_settle(struct versions *versions, bool committed)
 {
     struct wal_index now = {0};
-    uint32_t commits; /* of our own: one that has nothing to write leaves the file as it is */
+    uint32_t commits; /* of our own; a transaction that writes nothing leaves the file unchanged */
 
     if (versions->place == NULL)
         return;
     commits = committed && versions->watch->written(versions->conn) != versions->written;
     lock_take(&versions->lock);
     if (!versions->watch->read_wal_index(versions->place, &now))
-        set_seen(versions, &(struct wal_index){0}, false); /* looks like nothing there is */
-    else /* One commit more, and another process was there. Its recovery counts from 0 again. */
+        set_seen(versions, &(struct wal_index){0}, false); /* equals no real header */
+    else /* With any other count, another process has written. Its recovery counts from 0 again. */
         set_seen(versions, &now,
                  equals_seen(versions, &now) ||
                      (now.commits != 0 && now.commits == versions->seen.commits + commits));
